@@ -1,0 +1,159 @@
+#!/usr/bin/env node
+// Writes src/tensor/generated/aten.ts: one typed function for each operator of scripts/ops.txt, its signature taken from
+// the schemas of the libtorch that the addon runs on. `--check` writes nothing and fails where the file is out of date.
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+const target = join(root, "src/tensor/generated/aten.ts");
+
+/** How an argument of a schema type is declared in TypeScript and written to the arena. */
+const TYPES = {
+  Tensor: { ts: "Handle", put: (name) => `arena[next++] = ${name};` },
+  "Tensor?": { ts: "Handle | undefined", put: (name) => `arena[next++] = ${name} ?? Number.NaN;` },
+  "Tensor[]": { ts: "readonly Handle[]", put: (name) => `next = putList(next, ${name});` },
+  Scalar: { ts: "Scalar", put: (name) => `next = putScalar(next, ${name});` },
+  "Scalar?": { ts: "Scalar | undefined", put: (name) => `next = putOptionalScalar(next, ${name});` },
+  int: { ts: "number", put: (name) => `arena[next++] = ${name};` },
+  "int?": { ts: "number | undefined", put: (name) => `arena[next++] = ${name} ?? Number.NaN;` },
+  "int[]": { ts: "readonly number[]", put: (name) => `next = putList(next, ${name});` },
+  "int[]?": { ts: "readonly number[] | undefined", put: (name) => `next = putOptionalList(next, ${name});` },
+  float: { ts: "number", put: (name) => `arena[next++] = ${name};` },
+  "float?": { ts: "number | undefined", put: (name) => `arena[next++] = ${name} ?? Number.NaN;` },
+  bool: { ts: "boolean", put: (name) => `arena[next++] = ${name} ? 1 : 0;` },
+  "bool?": { ts: "boolean | undefined", put: (name) => `next = putOptionalBoolean(next, ${name});` },
+  str: { ts: "string", put: (name) => `arena[next++] = intern(${name});` },
+};
+const ALIASES = { SymInt: "int", ScalarType: "int", Device: "int", MemoryFormat: "int" };
+const OMITTED = new Set(["Generator?", "Layout?"]); // the engine's own generator; strided
+
+function typeOf(text) {
+  const plain = text.replace(/\[\d+\]/g, "[]");
+  return plain.replace(/^[A-Za-z]+/, (word) => ALIASES[word] ?? word);
+}
+
+const camel = (name) => name.replace(/_+([a-z0-9])/gi, (_, letter) => letter.toUpperCase());
+
+/** `add_.Tensor` becomes addInPlaceTensor, `_fused_adam_` fusedAdamInPlace, `sum.dim_IntList` sumDimIntList. */
+function functionName(operator) {
+  const [name, overload = ""] = operator.split(".");
+  const inPlace = name.endsWith("_") ? "_in_place" : "";
+  const base = camel(`${name.replace(/^_+|_+$/g, "")}${inPlace}`);
+  const raw = name.startsWith("_") ? `raw${base[0].toUpperCase()}${base.slice(1)}` : base;
+  return raw + overload.split("_").map((part) => part.slice(0, 1).toUpperCase() + part.slice(1)).join("");
+}
+
+function splitTopLevel(text) {
+  const parts = [];
+  let depth = 0;
+  let part = "";
+  for (const character of text) {
+    if ("([".includes(character)) depth += 1;
+    if (")]".includes(character)) depth -= 1;
+    if (character === "," && depth === 0) {
+      parts.push(part.trim());
+      part = "";
+    } else part += character;
+  }
+  if (part.trim()) parts.push(part.trim());
+  return parts;
+}
+
+/** A schema's default as TypeScript: None, True, 'text', or one number that stands for each of a fixed number of them. */
+function defaultOf(text, type) {
+  const count = type.match(/\[(\d+)\]$/)?.[1];
+  if (count && !text.startsWith("[")) return `[${Array(Number(count)).fill(text).join(", ")}]`;
+  return text.replace(/^None$/, "undefined").replaceAll("'", '"').replace(/^(True|False)$/, (word) => word.toLowerCase());
+}
+
+function parseArgument(text) {
+  const [, type, name, , fallback] = text.match(/^(\S+) (\w+)(=(.*))?$/);
+  return { type: typeOf(type), name: camel(name), fallback: fallback && defaultOf(fallback, type) };
+}
+
+/** Drops alias annotations, `Tensor(a!)` or `Tensor(a -> *)`; what an operator writes to is in its result's annotation. */
+const withoutAliases = (schema) => schema.replace(/\([a-z][!a-z|]*( -> [*a-z|]+)?\)/g, "");
+
+function parseSchema(annotated) {
+  const schema = withoutAliases(annotated);
+  const open = schema.indexOf("(");
+  const arrow = schema.lastIndexOf(" -> ");
+  const returns = schema.slice(arrow + 4).replace(/^\((.*)\)$/, "$1");
+  const writes = returns === "" || annotated.slice(annotated.lastIndexOf(" -> ")).includes("!");
+  return {
+    name: schema.slice("aten::".length, open),
+    args: splitTopLevel(schema.slice(open + 1, arrow - 1)).filter((text) => text !== "*").map(parseArgument),
+    writes,
+    returns: splitTopLevel(returns).map((text) => typeOf(text.split(" ")[0])),
+  };
+}
+
+function returnOf({ writes, returns }, op) {
+  if (writes) return ["void", `runInPlace(${op});`];
+  if (returns.length === 1 && returns[0] === "Tensor") return ["Handle", `return run(${op});`];
+  if (returns.length === 1 && returns[0] === "Tensor[]") return ["Handle[]", `return runList(${op});`];
+  if (returns.every((type) => type === "Tensor"))
+    return [`[${returns.map(() => "Handle").join(", ")}]`, `return runTuple(${op}, ${returns.length}) as [${returns.map(() => "Handle").join(", ")}];`];
+  return ["number", `return runNumber(${op});`];
+}
+
+function emit(schemaText) {
+  const schema = parseSchema(schemaText);
+  const name = functionName(schema.name);
+  const [operator, overload = ""] = schema.name.split(".");
+  const given = schema.args.filter((argument) => !OMITTED.has(argument.type) && argument.name !== "pinMemory");
+  const required = given.map((argument, index) => given.slice(index).some((later) => later.fallback === undefined));
+  const parameters = given.map(({ type, name: parameter, fallback }, index) => {
+    const { ts } = TYPES[type] ?? fail(`${schema.name}: no TypeScript for ${type}`);
+    if (required[index]) return `${parameter}: ${ts}`;
+    return fallback === "undefined" ? `${parameter}?: ${ts}` : `${parameter}: ${ts} = ${fallback}`;
+  });
+  const puts = schema.args
+    .filter(({ type }) => type !== "Generator?")
+    .map((argument) => (given.includes(argument) ? TYPES[argument.type].put(argument.name) : "arena[next++] = Number.NaN;"));
+  const [result, finish] = returnOf(schema, `${name}Op`);
+  return [
+    `const ${name}Op = operator("aten::${operator}", "${overload}");`,
+    `/** \`${schemaText}\` */`,
+    `export function ${name}(${parameters.join(", ")}): ${result} {`,
+    `  let next = 0;`,
+    ...puts.map((line) => `  ${line}`),
+    `  ${finish}`,
+    `}`,
+    ``,
+  ].join("\n");
+}
+
+function fail(message) {
+  console.error(`generate-ops: ${message}`);
+  process.exit(1);
+}
+
+function main() {
+  const addon = createRequire(import.meta.url)(process.env.BATCH_CAM_ADDON ?? join(root, "native/build/batch_cam.node"));
+  const known = new Map(addon.schemas().map((schema) => [schema.slice("aten::".length, schema.indexOf("(")), schema]));
+  const wanted = readFileSync(join(root, "scripts/ops.txt"), "utf8")
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line && !line.startsWith("#"));
+  const bodies = wanted.map((name) => emit(known.get(name) ?? fail(`this libtorch has no operator ${name}`)));
+  const used = bodies.join("\n");
+  const helpers = ["arena", "intern", "operator", "putList", "putOptionalBoolean", "putOptionalList", "putOptionalScalar", "putScalar", "run", "runInPlace", "runList", "runNumber", "runTuple"];
+  const names = helpers.filter((helper) => new RegExp(`\\b${helper}\\b`).test(used));
+  const source = [
+    "// Generated by scripts/generate-ops.mjs from libtorch's operator schemas. Do not edit.",
+    `import { ${names.join(", ")}, type Handle, type Scalar } from "../../native/dispatch.ts";`,
+    "",
+    used,
+  ].join("\n");
+  if (process.argv.includes("--check")) {
+    if (readFileSync(target, "utf8") !== source) fail(`${target} is out of date: run node scripts/generate-ops.mjs`);
+    return;
+  }
+  mkdirSync(dirname(target), { recursive: true });
+  writeFileSync(target, source);
+}
+
+main();

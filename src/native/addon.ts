@@ -1,0 +1,67 @@
+import { createRequire } from "node:module";
+import { addonPath, explainLoadFailure } from "./find.ts";
+
+/** What the C++ addon can do: this interface and native/*.cc are the whole native surface. Handles and operators are int32. */
+export interface NativeAddon {
+  /** Shares the buffer that arguments and results pass through; once, before anything else. */
+  bindArena(arena: Float64Array): void;
+  /** Index of an operator for `run`, or -1 where this libtorch lacks it. */
+  resolve(name: string, overload: string): number;
+  /** Handle of the one tensor that results, else 0 with the results in the arena; -1 on failure. */
+  run(operator: number): number;
+  /** For operators that write to an argument: 0, or -1 on failure. */
+  runInPlace(operator: number): number;
+  internString(text: string): number;
+  schemas(): string[];
+
+  /** The arena holds rank and shape. */
+  fromBytes(data: ArrayBufferView, dtype: number): number;
+  readBytes(handle: number, offset: number, target: Uint8Array): number;
+  writeBytes(handle: number, offset: number, source: Uint8Array): number;
+  /** dtype, device type, device index, requires grad, is leaf, rank, sizes... in the arena. */
+  describeTensor(handle: number): number;
+  /** Frees the first `count` handles of the arena. */
+  release(count: number): number;
+
+  /** Outputs, inputs and seeds as three lists in the arena; gradients come back in it, -1 for an unused input. */
+  grad(retainGraph: boolean, createGraph: boolean, allowUnused: boolean): number;
+  backward(retainGraph: boolean, createGraph: boolean): number;
+  setRequiresGrad(handle: number, value: boolean): number;
+  gradientOf(handle: number): number;
+  setGradient(handle: number, gradient: number): number;
+  setGradMode(enabled: boolean): boolean;
+  /** The state before comes back in the arena: enabled, dtype. */
+  setAutocast(enabled: boolean, dtype: number): number;
+
+  lastError(): string;
+  manualSeed(seed: number): void;
+  rngState(): number;
+  setRngState(handle: number): number;
+  setThreads(count: number): void;
+  getThreads(): number;
+  /** Live tensors, bytes, peak bytes in the arena. */
+  memory(): void;
+  resetPeak(): void;
+  capabilities(): NativeCapabilities;
+}
+
+/** What the loaded libtorch says of itself. */
+export interface NativeCapabilities {
+  version: string;
+  /** The instruction set that its kernels chose, as libtorch names it: DEFAULT, AVX2, AVX512. */
+  cpuCapability: string;
+  mkldnn: boolean;
+  mkl: boolean;
+  gloo: boolean;
+}
+
+function load(): NativeAddon {
+  const path = addonPath();
+  try {
+    return createRequire(import.meta.url)(path) as NativeAddon;
+  } catch (error) {
+    throw explainLoadFailure(error);
+  }
+}
+
+export const native: NativeAddon = load();

@@ -1,0 +1,124 @@
+import { BatchCamError, type ErrorCode } from "../errors.ts";
+import { native } from "./addon.ts";
+
+declare const handleBrand: unique symbol;
+/** A live tensor of this thread's engine: an int32 slot and generation. */
+export type Handle = number & { readonly [handleBrand]: true };
+/** A number or boolean operand; an integral number is an integer scalar, as in torch. */
+export type Scalar = number | boolean;
+
+/**
+ * Arguments in, results out: operators read what is written here, so that a call crosses into C++ with one integer.
+ * Layout by schema type: tensor, int, float, bool one number; scalar a tag (0 int, 1 float, 2 bool) and a value; a list
+ * its length and its elements; an absent optional one NaN. native/marshal.cc reads the same layout.
+ */
+export const arena = new Float64Array(1 << 16);
+native.bindArena(arena);
+
+const operatorNames: string[] = [];
+const strings = new Map<string, number>();
+
+/** Finds an operator; one that this libtorch lacks fails when it is called. */
+export function operator(name: string, overload: string): number {
+  const index = native.resolve(name, overload);
+  if (index >= 0) return index;
+  operatorNames.push(overload ? `${name}.${overload}` : name);
+  return -operatorNames.length;
+}
+
+export function intern(text: string): number {
+  let index = strings.get(text);
+  if (index === undefined) {
+    index = native.internString(text);
+    strings.set(text, index);
+  }
+  return index;
+}
+
+export function putList(start: number, values: readonly number[]): number {
+  if (start + values.length >= arena.length) {
+    throw new BatchCamError("E_ARGUMENT", `a list of ${values.length} values is too long for one operator call`);
+  }
+  let p = start;
+  arena[p++] = values.length;
+  for (let i = 0; i < values.length; i++) arena[p++] = values[i] as number;
+  return p;
+}
+
+export function putOptionalList(p: number, values: readonly number[] | undefined): number {
+  if (values !== undefined) return putList(p, values);
+  arena[p] = Number.NaN;
+  return p + 1;
+}
+
+export function putScalar(p: number, value: Scalar): number {
+  if (typeof value === "boolean") {
+    arena[p] = 2;
+    arena[p + 1] = value ? 1 : 0;
+  } else {
+    arena[p] = Number.isSafeInteger(value) && !Object.is(value, -0) ? 0 : 1;
+    arena[p + 1] = value;
+  }
+  return p + 2;
+}
+
+export function putOptionalScalar(p: number, value: Scalar | undefined): number {
+  if (value !== undefined) return putScalar(p, value);
+  arena[p] = Number.NaN;
+  return p + 1;
+}
+
+export function run(index: number): Handle {
+  const handle = native.run(index);
+  if (handle < 0) throw failure(index);
+  return handle as Handle;
+}
+
+export function runInPlace(index: number): void {
+  if (native.runInPlace(index) < 0) throw failure(index);
+}
+
+/** For results of a fixed number of tensors. */
+export function runTuple(index: number, count: number): Handle[] {
+  if (native.run(index) < 0) throw failure(index);
+  return Array.from(arena.subarray(0, count)) as Handle[];
+}
+
+/** For a result that is a list of tensors. */
+export function runList(index: number): Handle[] {
+  if (native.run(index) < 0) throw failure(index);
+  return Array.from(arena.subarray(1, 1 + (arena[0] as number))) as Handle[];
+}
+
+/** For results that are numbers or booleans. */
+export function runNumber(index: number): number {
+  if (native.run(index) < 0) throw failure(index);
+  return arena[0] as number;
+}
+
+/** Throws where a native function other than `run` reports failure. */
+export function check(operation: string, status: number): number {
+  if (status < 0) throw nativeError(`${operation}: ${native.lastError()}`);
+  return status;
+}
+
+function failure(index: number): BatchCamError {
+  if (index >= 0) return nativeError(native.lastError());
+  const name = operatorNames[-index - 1];
+  return new BatchCamError("E_NATIVE", `${name}: this libtorch has no such operator; use libtorch 2.7 or newer`);
+}
+
+/** libtorch's own words tell a wrong shape or dtype, which is the caller's mistake, from a fault of the engine. */
+const CAUSES: readonly (readonly [ErrorCode, RegExp])[] = [
+  ["E_DISPOSED", /used after it was disposed/],
+  ["E_DTYPE", /dtype|scalar type|ScalarType|can't be cast|not implemented for '/i],
+  [
+    "E_SHAPE",
+    /size|shape|dimension|number of channels|must match|out of range|out of bounds|expected \d|at least|non-singleton/i,
+  ],
+];
+
+function nativeError(text: string): BatchCamError {
+  const code = CAUSES.find(([, pattern]) => pattern.test(text))?.[0] ?? "E_NATIVE";
+  return new BatchCamError(code, text);
+}

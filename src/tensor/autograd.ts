@@ -1,0 +1,106 @@
+import { BatchCamError } from "../errors.ts";
+import { native } from "../native/addon.ts";
+import { arena, check, type Handle, putList } from "../native/dispatch.ts";
+import { handleOf } from "./core.ts";
+import { codeOf } from "./dtype.ts";
+import { Tensor } from "./tensor.ts";
+import { refusePromise } from "./tidy.ts";
+
+export interface GradOptions {
+  /** Keep the graph of the gradients themselves, for gradients of gradients. */
+  createGraph?: boolean;
+  /** Keep the graph of `outputs` for a further call; as `createGraph` by default. */
+  retainGraph?: boolean;
+  /** The vector of the vector-Jacobian product, one for each output; needed where an output is no scalar. */
+  gradOutputs?: readonly Tensor[];
+  /** Give zeros for an input that the outputs do not depend on, instead of an error. */
+  allowUnused?: boolean;
+}
+
+const asList = (value: Tensor | readonly Tensor[]): readonly Tensor[] => (Array.isArray(value) ? value : [value as Tensor]);
+
+function putTensors(p: number, tensors: readonly Tensor[]): number {
+  return putList(p, tensors.map(handleOf));
+}
+
+/**
+ * Gradients of the sum of `outputs` (weighted by `gradOutputs`) with respect to each of `inputs`: one vector-Jacobian
+ * product. Writes no `.grad`.
+ *
+ * @throws E_NATIVE where an output has no graph, or an input is unused and `allowUnused` is not set.
+ */
+export function grad(
+  outputs: Tensor | readonly Tensor[],
+  inputs: Tensor | readonly Tensor[],
+  { createGraph = false, retainGraph = createGraph, gradOutputs = [], allowUnused = false }: GradOptions = {},
+): Tensor[] {
+  const from = asList(outputs);
+  const to = asList(inputs);
+  if (from.length === 0 || to.length === 0) {
+    throw new BatchCamError("E_ARGUMENT", `grad: needs outputs and inputs, got ${from.length} and ${to.length}`);
+  }
+  putTensors(putTensors(putTensors(0, from), to), gradOutputs);
+  check("grad", native.grad(retainGraph, createGraph, allowUnused));
+  const handles = Array.from(arena.subarray(0, to.length)) as Handle[];
+  return handles.map((handle, index) => (handle < 0 ? zerosFor(to[index] as Tensor) : new Tensor(handle)));
+}
+
+function zerosFor(input: Tensor): Tensor {
+  return input.detach().mul(0);
+}
+
+/** Adds the gradient of `loss` (a scalar, or with `gradient` any shape) to the `.grad` of every leaf that it depends on. */
+export function backward(
+  loss: Tensor,
+  { gradient, createGraph = false, retainGraph = createGraph }: { gradient?: Tensor; createGraph?: boolean; retainGraph?: boolean } = {},
+): void {
+  putTensors(putTensors(0, [loss]), gradient === undefined ? [] : [gradient]);
+  check("backward", native.backward(retainGraph, createGraph));
+}
+
+function withGradMode<T>(operation: string, enabled: boolean, fn: () => T): T {
+  const before = native.setGradMode(enabled);
+  try {
+    const result = fn();
+    refusePromise(operation, result);
+    return result;
+  } finally {
+    native.setGradMode(before);
+  }
+}
+
+/** Runs `fn` without recording a graph. Synchronous. */
+export function noGrad<T>(fn: () => T): T {
+  return withGradMode("noGrad", false, fn);
+}
+
+/** Runs `fn` recording a graph, also within `noGrad`. Synchronous. */
+export function enableGrad<T>(fn: () => T): T {
+  return withGradMode("enableGrad", true, fn);
+}
+
+export function isGradEnabled(): boolean {
+  const enabled = native.setGradMode(true);
+  native.setGradMode(enabled);
+  return enabled;
+}
+
+export interface AutocastOptions {
+  /** What matrix products and convolutions compute in. */
+  dtype?: "bfloat16" | "float16";
+  /** False turns an enclosing autocast off. */
+  enabled?: boolean;
+}
+
+/** Runs `fn` with torch's automatic mixed precision on the CPU: products in `dtype`, sensitive operators in float32. Synchronous. */
+export function autocast<T>({ dtype = "bfloat16", enabled = true }: AutocastOptions, fn: () => T): T {
+  check("autocast", native.setAutocast(enabled, codeOf(dtype)));
+  const [wasEnabled = 0, formerDtype = 0] = arena;
+  try {
+    const result = fn();
+    refusePromise("autocast", result);
+    return result;
+  } finally {
+    check("autocast", native.setAutocast(wasEnabled === 1, formerDtype));
+  }
+}

@@ -1,0 +1,159 @@
+import { BatchCamError } from "../errors.ts";
+import { native } from "../native/addon.ts";
+import { arena, check, type Handle } from "../native/dispatch.ts";
+import { type DType, DTYPES, dtypeOf } from "./dtype.ts";
+
+interface Description {
+  readonly dtype: DType;
+  readonly device: string;
+  readonly shape: readonly number[];
+}
+
+const DISPOSED = -1;
+
+/** Tensors made while a scope is the current one belong to it; see tidy. */
+export class Scope {
+  readonly parent: Scope | null;
+  readonly members: TensorCore[] = [];
+  constructor(parent: Scope | null) {
+    this.parent = parent;
+  }
+}
+
+let current: Scope | null = null;
+
+export function currentScope(): Scope | null {
+  return current;
+}
+
+export function setCurrentScope(scope: Scope | null): void {
+  current = scope;
+}
+
+// A tensor that no scope owns is freed when JavaScript forgets it; one in a scope needs no such registration.
+const forgotten = new FinalizationRegistry<Handle>((handle) => releaseHandles([handle]));
+
+function releaseHandles(handles: readonly number[]): void {
+  for (let start = 0; start < handles.length; start += arena.length) {
+    const count = Math.min(arena.length, handles.length - start);
+    for (let i = 0; i < count; i++) arena[i] = handles[start + i] as number;
+    check("dispose", native.release(count));
+  }
+}
+
+/** The handle of an argument; throws for what is no tensor or is disposed. Assigned by the class, which alone sees it. */
+export let handleOf: (value: TensorCore) => Handle;
+export let moveToScope: (tensor: TensorCore, scope: Scope | null) => void;
+export let closeScope: (scope: Scope) => void;
+
+/** What every tensor has before any operator: a native tensor, its lifetime and its description. */
+export class TensorCore {
+  #handle: number;
+  #scope: Scope | null;
+  #description: Description | undefined;
+
+  constructor(handle: Handle) {
+    this.#handle = handle;
+    this.#scope = current;
+    if (current !== null) current.members.push(this);
+    else forgotten.register(this, handle, this);
+  }
+
+  static {
+    handleOf = (value) => {
+      if (!(typeof value === "object" && value !== null && #handle in value)) throw notATensor(value);
+      if (value.#handle === DISPOSED) {
+        throw new BatchCamError(
+          "E_DISPOSED",
+          "a tensor was used after it was disposed: return it from its tidy, or keep() it, to use it later",
+        );
+      }
+      return value.#handle as Handle;
+    };
+    moveToScope = (tensor, scope) => {
+      if (tensor.#handle === DISPOSED || tensor.#scope === scope) return;
+      if (tensor.#scope === null) forgotten.unregister(tensor);
+      tensor.#scope = scope;
+      if (scope !== null) scope.members.push(tensor);
+      else forgotten.register(tensor, tensor.#handle as Handle, tensor);
+    };
+    closeScope = (scope) => {
+      const handles: number[] = [];
+      for (const tensor of scope.members) {
+        if (tensor.#scope !== scope || tensor.#handle === DISPOSED) continue;
+        handles.push(tensor.#handle);
+        tensor.#handle = DISPOSED;
+      }
+      releaseHandles(handles);
+    };
+  }
+
+  #describe(): Description {
+    if (this.#description === undefined) {
+      check("tensor", native.describeTensor(handleOf(this)));
+      const [dtype = 0, deviceType = 0, deviceIndex = 0, , , rank = 0] = arena;
+      this.#description = {
+        dtype: dtypeOf(dtype),
+        device: deviceType === 0 ? "cpu" : `cuda:${deviceIndex}`,
+        shape: Array.from(arena.subarray(6, 6 + rank)),
+      };
+    }
+    return this.#description;
+  }
+
+  /** Sizes, outermost first. */
+  get shape(): number[] {
+    return [...this.#describe().shape];
+  }
+
+  /** The shape itself, for code on the hot path that only reads it. */
+  get sizes(): readonly number[] {
+    return this.#describe().shape;
+  }
+
+  get dtype(): DType {
+    return this.#describe().dtype;
+  }
+
+  get device(): string {
+    return this.#describe().device;
+  }
+
+  get ndim(): number {
+    return this.sizes.length;
+  }
+
+  get numel(): number {
+    return this.sizes.reduce((product, size) => product * size, 1);
+  }
+
+  /** Bytes of the elements, apart from any other tensor that shares them. */
+  get nbytes(): number {
+    return this.numel * DTYPES[this.dtype].bytes;
+  }
+
+  get isDisposed(): boolean {
+    return this.#handle === DISPOSED;
+  }
+
+  /** Frees the native tensor now; the second time does nothing. */
+  dispose(): void {
+    if (this.#handle === DISPOSED) return;
+    if (this.#scope === null) forgotten.unregister(this);
+    const handle = this.#handle;
+    this.#handle = DISPOSED;
+    releaseHandles([handle]);
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+function notATensor(value: unknown): BatchCamError {
+  const kind = value === null ? "null" : Array.isArray(value) ? "an array" : typeof value;
+  return new BatchCamError(
+    "E_ARGUMENT",
+    `expected a Tensor, got ${kind}: make one with tensor(); a tensor does not travel between threads, send its data()`,
+  );
+}

@@ -1,0 +1,58 @@
+import { BatchCamError } from "../errors.ts";
+import { handleOf } from "./core.ts";
+import { tensor } from "./create.ts";
+import type { DType } from "./dtype.ts";
+import * as aten from "./generated/aten.ts";
+import { Tensor } from "./tensor.ts";
+import { keep } from "./tidy.ts";
+
+export interface InterpolateOptions {
+  /** [height, width] of the result. */
+  size: readonly [number, number];
+  mode?: "bilinear" | "nearest";
+}
+
+/**
+ * Resizes the last two dimensions of x (…, h, w). Bilinear is torch's `align_corners = false` without antialiasing,
+ * `a + t(b − a)` between the half-pixel neighbours of each target pixel, so that a constant map stays exactly constant.
+ */
+export function interpolate(x: Tensor, { size, mode = "bilinear" }: InterpolateOptions): Tensor {
+  const [height, width] = size;
+  if (x.ndim < 2 || !(height > 0 && width > 0)) {
+    throw new BatchCamError("E_SHAPE", `interpolate: needs (…, h, w) and a size > 0, got [${x.shape}] and [${size}]`);
+  }
+  if (mode === "nearest") return nearest(x, size);
+  const rows = weights(x.sizes.at(-2) as number, height, x.dtype);
+  const columns = weights(x.sizes.at(-1) as number, width, x.dtype);
+  // Each row of weights sums to one, so the map minus any constant, resized, plus that constant is the map resized; with
+  // one of the map's own values for the constant, a constant map is resized as zeros: exactly.
+  const offset = x.detach().narrow(-2, 0, 1).narrow(-1, 0, 1);
+  return rows.matmul(x.sub(offset)).matmul(columns.t()).add(offset);
+}
+
+function nearest(x: Tensor, size: readonly [number, number]): Tensor {
+  const [height, width] = x.sizes.slice(-2) as [number, number];
+  const resized = new Tensor(aten.upsampleNearest2d(handleOf(x.reshape([-1, 1, height, width])), size));
+  return resized.reshape([...x.sizes.slice(0, -2), ...size]);
+}
+
+const cache = new Map<string, Tensor>();
+
+/** (to, from) interpolation weights along one dimension: at most two in a row. */
+function weights(from: number, to: number, dtype: DType): Tensor {
+  const key = `${from} ${to} ${dtype}`;
+  const cached = cache.get(key);
+  if (cached !== undefined) return cached;
+  const values = new Float64Array(to * from);
+  for (let target = 0; target < to; target++) {
+    const source = Math.max(0, ((target + 0.5) * from) / to - 0.5);
+    const low = Math.min(Math.floor(source), from - 1);
+    const high = Math.min(low + 1, from - 1);
+    const share = source - low;
+    values[target * from + low] = (values[target * from + low] as number) + 1 - share;
+    values[target * from + high] = (values[target * from + high] as number) + share;
+  }
+  const made = keep(tensor(values, { shape: [to, from], dtype }));
+  cache.set(key, made);
+  return made;
+}

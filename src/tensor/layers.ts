@@ -1,0 +1,135 @@
+import { BatchCamError } from "../errors.ts";
+import { handleOf } from "./core.ts";
+import * as aten from "./generated/aten.ts";
+import { Tensor } from "./tensor.ts";
+
+/** One number for both dimensions, or [height, width]. */
+export type Pair = number | readonly [number, number];
+
+function pairOf(value: Pair): readonly number[] {
+  return typeof value === "number" ? [value, value] : value;
+}
+
+const optional = (tensor: Tensor | null | undefined) => (tensor ? handleOf(tensor) : undefined);
+
+export interface ConvOptions {
+  stride?: Pair;
+  padding?: Pair;
+  dilation?: Pair;
+  groups?: number;
+}
+
+/** Cross-correlation of x (N, C, H, W) with w (K, C / groups, kh, kw). */
+export function conv2d(
+  x: Tensor,
+  w: Tensor,
+  bias?: Tensor | null,
+  { stride = 1, padding = 0, dilation = 1, groups = 1 }: ConvOptions = {},
+): Tensor {
+  return new Tensor(
+    aten.conv2d(handleOf(x), handleOf(w), optional(bias), pairOf(stride), pairOf(padding), pairOf(dilation), groups),
+  );
+}
+
+/** `x wᵀ + bias`, x (…, in), w (out, in). */
+export function linear(x: Tensor, w: Tensor, bias?: Tensor | null): Tensor {
+  return new Tensor(aten.linear(handleOf(x), handleOf(w), optional(bias)));
+}
+
+export const relu = (x: Tensor): Tensor => x.relu();
+export const sigmoid = (x: Tensor): Tensor => x.sigmoid();
+export const tanh = (x: Tensor): Tensor => x.tanh();
+
+/** x·Φ(x), exact by default; "tanh" is the usual approximation. */
+export function gelu(x: Tensor, { approximate = "none" }: { approximate?: "none" | "tanh" } = {}): Tensor {
+  return new Tensor(aten.gelu(handleOf(x), approximate));
+}
+
+export function silu(x: Tensor): Tensor {
+  return new Tensor(aten.silu(handleOf(x)));
+}
+
+export function leakyRelu(x: Tensor, negativeSlope = 0.01): Tensor {
+  return new Tensor(aten.leakyRelu(handleOf(x), negativeSlope));
+}
+
+export interface PoolOptions {
+  /** The kernel's size by default. */
+  stride?: Pair;
+  padding?: Pair;
+  ceilMode?: boolean;
+}
+
+export function maxPool2d(x: Tensor, kernel: Pair, { stride = kernel, padding = 0, ceilMode = false }: PoolOptions = {}): Tensor {
+  return new Tensor(aten.maxPool2d(handleOf(x), pairOf(kernel), pairOf(stride), pairOf(padding), [1, 1], ceilMode));
+}
+
+export function avgPool2d(x: Tensor, kernel: Pair, { stride = kernel, padding = 0, ceilMode = false }: PoolOptions = {}): Tensor {
+  return new Tensor(aten.avgPool2d(handleOf(x), pairOf(kernel), pairOf(stride), pairOf(padding), ceilMode));
+}
+
+export function adaptiveAvgPool2d(x: Tensor, size: Pair): Tensor {
+  return new Tensor(aten.adaptiveAvgPool2d(handleOf(x), pairOf(size)));
+}
+
+export const softmax = (x: Tensor, dim: number): Tensor => x.softmax(dim);
+export const logSoftmax = (x: Tensor, dim: number): Tensor => x.logSoftmax(dim);
+
+export interface BatchNormOptions {
+  weight?: Tensor | null;
+  bias?: Tensor | null;
+  runningMean?: Tensor | null;
+  runningVar?: Tensor | null;
+  /** Use and update with the batch's statistics (true), or use the running ones (false). */
+  training?: boolean;
+  momentum?: number;
+  eps?: number;
+}
+
+/** `(x − mean) / √(var + eps) · weight + bias` per channel; running statistics are updated in place in training. */
+export function batchNorm(x: Tensor, options: BatchNormOptions = {}): Tensor {
+  const { weight, bias, runningMean, runningVar, training = false, momentum = 0.1, eps = 1e-5 } = options;
+  return new Tensor(
+    aten.batchNorm(
+      handleOf(x),
+      optional(weight),
+      optional(bias),
+      optional(runningMean),
+      optional(runningVar),
+      training,
+      momentum,
+      eps,
+      true,
+    ),
+  );
+}
+
+/** Normalises the last dimensions, whose sizes `shape` gives. */
+export function layerNorm(
+  x: Tensor,
+  shape: readonly number[],
+  { weight, bias, eps = 1e-5 }: { weight?: Tensor | null; bias?: Tensor | null; eps?: number } = {},
+): Tensor {
+  return new Tensor(aten.layerNorm(handleOf(x), shape, optional(weight), optional(bias), eps));
+}
+
+const REDUCTIONS = { none: 0, mean: 1, sum: 2 } as const;
+
+export interface CrossEntropyOptions {
+  /** Weight of each class (C). */
+  weight?: Tensor | null;
+  /** Share of the target that is spread over all classes, 0 to 1. */
+  labelSmoothing?: number;
+  reduction?: keyof typeof REDUCTIONS;
+}
+
+/** `−Σ_c q_c log softmax_c(logits)`, logits (N, C), targets (N) class indices or (N, C) probabilities. */
+export function crossEntropyLoss(logits: Tensor, targets: Tensor, options: CrossEntropyOptions = {}): Tensor {
+  const { weight, labelSmoothing = 0, reduction = "mean" } = options;
+  if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) {
+    throw new BatchCamError("E_ARGUMENT", `crossEntropy: labelSmoothing must lie in [0, 1], got ${labelSmoothing}`);
+  }
+  return new Tensor(
+    aten.crossEntropyLoss(handleOf(logits), handleOf(targets), optional(weight), REDUCTIONS[reduction], -100, labelSmoothing),
+  );
+}
