@@ -1,0 +1,69 @@
+import { BatchCamError } from "../errors.ts";
+import { expectShapes } from "../tensor/expect.ts";
+import { type Tensor, tensor } from "../tensor/index.ts";
+import { readLabels } from "../tensor/labels.ts";
+import { type Distance, type DistanceName, distanceOf } from "./distance.ts";
+
+export interface BatchCamLossOptions {
+  distance?: DistanceName | Distance;
+  /** What the maps of a class are held against: its prototype, or their own mean in this batch. */
+  target?: "prototype" | "batch-mean";
+  /** P (C, H, W), for target "prototype"; they carry no gradient. */
+  prototypes?: Tensor;
+  /** For target "batch-mean": treat the mean as a constant. */
+  detach?: boolean;
+}
+
+/**
+ * Batch-CAM Loss: consistency of the maps inside a batch, a scalar (arXiv 2510.00664). By `target`:
+ *
+ * - "prototype": mean over the classes present of `d(mean_{b: y_b=c} M_b, P_c)`
+ * - "batch-mean": `mean_b d(M_b, mean of the maps of class y_b in this batch)`. Alone it collapses to all-zero maps, which
+ *   agree perfectly; use it beside the Prototype Loss, at a quarter of its weight or less.
+ *
+ * @param maps M (B, H, W), normalised to [0, 1]
+ * @param labels y (B)
+ */
+export function batchCamLoss(maps: Tensor, labels: Tensor | readonly number[], options: BatchCamLossOptions = {}): Tensor {
+  const { distance = "ssim", target = "prototype", prototypes, detach = true } = options;
+  const { B } = expectShapes("batchCamLoss", { maps: [maps, "B H W"] }) as { B: number };
+  const of = distanceOf(distance);
+  if (target === "batch-mean") {
+    const { values } = readLabels("batchCamLoss", labels, { count: B });
+    const { means, rows } = classMeans(maps, values);
+    const own = means.indexSelect(0, rows);
+    return of(maps, detach ? own.detach() : own).mean();
+  }
+  if (target !== "prototype") {
+    throw new BatchCamError("E_ARGUMENT", `batchCamLoss: target must be "prototype" or "batch-mean", got ${JSON.stringify(target)}`);
+  }
+  if (prototypes === undefined) {
+    throw new BatchCamError("E_ARGUMENT", 'batchCamLoss: target "prototype" needs prototypes (C, H, W)');
+  }
+  const { C } = expectShapes("batchCamLoss", { maps: [maps, "B H W"], prototypes: [prototypes, "C H W"] }) as { C: number };
+  const { values } = readLabels("batchCamLoss", labels, { count: B, numClasses: C });
+  const { means, classes } = classMeans(maps, values);
+  return of(means, prototypes.detach().indexSelect(0, tensor(BigInt64Array.from(classes, BigInt)))).mean();
+}
+
+interface ClassMeans {
+  /** (P, H, W): the mean map of each class present */
+  means: Tensor;
+  classes: number[];
+  /** (B): each sample's row in `means` */
+  rows: Tensor;
+}
+
+/** The mean of the maps of each class that occurs among the labels, as one product with the (P, B) membership matrix. */
+export function classMeans(maps: Tensor, labels: readonly number[]): ClassMeans {
+  const [batch, height, width] = maps.sizes as [number, number, number];
+  const classes = [...new Set(labels)].sort((a, b) => a - b);
+  const rowOf = new Map(classes.map((label, row) => [label, row]));
+  const rows = labels.map((label) => rowOf.get(label) as number);
+  const counts = new Float64Array(classes.length);
+  for (const row of rows) counts[row] = (counts[row] as number) + 1;
+  const membership = new Float64Array(classes.length * batch);
+  for (const [sample, row] of rows.entries()) membership[row * batch + sample] = 1 / (counts[row] as number);
+  const means = tensor(membership, { shape: [classes.length, batch], dtype: maps.dtype }).matmul(maps.flatten(1));
+  return { means: means.view([classes.length, height, width]), classes, rows: tensor(BigInt64Array.from(rows, BigInt)) };
+}

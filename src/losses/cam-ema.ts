@@ -1,0 +1,55 @@
+import { BatchCamError } from "../errors.ts";
+import { expectShapes } from "../tensor/expect.ts";
+import { keep, noGrad, ones, Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
+import { readLabels } from "../tensor/labels.ts";
+import { classMeans } from "./batch-cam-loss.ts";
+
+/**
+ * Prototypes made of the maps themselves: for each class an exponential running average over training,
+ * `P_c ← decay·P_c + (1 − decay)·mean of the class's maps in the batch`, beginning with the first mean seen.
+ */
+export class CamEma {
+  /** (C, H, W) */
+  readonly prototypes: Tensor;
+  /** (C), 1 once a class has been seen */
+  readonly seen: Tensor;
+  readonly decay: number;
+
+  constructor(numClasses: number, size: readonly [number, number], { decay = 0.99 }: { decay?: number } = {}) {
+    if (!(decay >= 0 && decay < 1)) throw new BatchCamError("E_ARGUMENT", `CamEma: decay must lie in [0, 1), got ${decay}`);
+    this.prototypes = keep(zeros([numClasses, ...size]));
+    this.seen = keep(zeros([numClasses]));
+    this.decay = decay;
+  }
+
+  update(maps: Tensor, labels: Tensor | readonly number[]): void {
+    const { B, C } = expectShapes("CamEma.update", { prototypes: [this.prototypes, "C H W"], maps: [maps, "B H W"] }) as { B: number; C: number };
+    const { values } = readLabels("CamEma.update", labels, { count: B, numClasses: C });
+    tidy(() =>
+      noGrad(() => {
+        const { means, classes } = classMeans(maps.detach().to("float32"), values);
+        const index = tensor(BigInt64Array.from(classes, BigInt));
+        const weight = this.seen.indexSelect(0, index).mul(-this.decay).add(1).view([-1, 1, 1]); // 1 − decay, or 1 at first
+        const change = means.sub(this.prototypes.indexSelect(0, index)).mul(weight);
+        this.prototypes.indexAdd_(0, index, change);
+        this.seen.indexAdd_(0, index, ones([classes.length])).clamp_(0, 1);
+      }),
+    );
+  }
+
+  /** What a checkpoint must hold to continue. */
+  state(): Map<string, Tensor> {
+    return new Map([
+      ["camEma.prototypes", this.prototypes],
+      ["camEma.seen", this.seen],
+    ]);
+  }
+
+  loadState(state: ReadonlyMap<string, Tensor>): void {
+    for (const [name, target] of this.state()) {
+      const saved = state.get(name);
+      if (!(saved instanceof Tensor)) throw new BatchCamError("E_CHECKPOINT", `CamEma: the state has no ${name}`);
+      target.copy_(saved);
+    }
+  }
+}
