@@ -1,0 +1,80 @@
+// What guidance adds to a training step: SimpleCNN, the trainer's own objective, plain and guided steps in turn on one batch.
+//   node bench/train-step.mjs [--batch 128] [--rounds 60] [--head mlp|gap] [--amp] [--json]
+import { parseArgs } from "node:util";
+import { parseTrainConfig } from "batch-cam/config";
+import { createModel } from "batch-cam/models";
+import { Adam } from "batch-cam/optim";
+import { backward, getNumThreads, manualSeed, memory, rand, randn, resetPeakMemory, tensor, tidy } from "batch-cam/tensor";
+import { objective } from "batch-cam/train";
+
+const { values } = parseArgs({
+  options: {
+    batch: { type: "string", default: "128" },
+    rounds: { type: "string", default: "60" },
+    head: { type: "string", default: "mlp" },
+    amp: { type: "boolean", default: false },
+    json: { type: "boolean", default: false },
+  },
+});
+const batch = Number(values.batch);
+const rounds = Number(values.rounds);
+
+const VARIANTS = {
+  plain: { plain: true },
+  "prototype ssim": {},
+  "prototype l1": { distance: "l1" },
+  "batch-cam ssim": { lambdaPrototype: 0, lambdaBatch: 0.5 },
+  "both ssim": { lambdaBatch: 0.5 },
+  "prototype ssim, first order": { order: "first" },
+};
+
+const images = randn([batch, 1, 28, 28]);
+const labels = tensor(Int32Array.from({ length: batch }, (_, i) => i % 10), { dtype: "int64" });
+const prototypes = rand([10, 28, 28]);
+
+function variant(options) {
+  const config = parseTrainConfig({ head: values.head, ...options });
+  manualSeed(0);
+  const model = createModel("simple-cnn", { numClasses: 10, inChannels: 1, head: values.head });
+  const optimizer = new Adam(model.namedParameters());
+  const guidance = { config, camLayer: model.camLayer, prototypes, camEma: null };
+  return () =>
+    tidy(() => {
+      const { loss } = objective(model, images, labels, { step: 1000, guidance, amp: values.amp });
+      optimizer.zeroGrad();
+      backward(loss);
+      optimizer.step();
+      return loss.item();
+    });
+}
+
+const median = (times) => times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)];
+const steps = Object.fromEntries(Object.entries(VARIANTS).map(([name, options]) => [name, variant(options)]));
+const times = Object.fromEntries(Object.keys(steps).map((name) => [name, []]));
+const peaks = {};
+for (const [name, step] of Object.entries(steps)) {
+  for (let i = 0; i < 5; i++) step();
+  resetPeakMemory();
+  step();
+  peaks[name] = memory().peakBytes / 2 ** 20;
+}
+for (let round = 0; round < rounds; round++) {
+  for (const [name, step] of Object.entries(steps)) {
+    const began = performance.now();
+    step();
+    times[name].push(performance.now() - began);
+  }
+}
+const base = times.plain;
+const rows = Object.entries(times).map(([name, own]) => ({
+  objective: name,
+  "ms a step": median(own).toFixed(2),
+  // Ratios of neighbours, so that a slow moment of the machine falls on both.
+  "ratio to plain": median(own.map((time, i) => time / base[i])).toFixed(3),
+  "peak MiB": peaks[name].toFixed(0),
+}));
+if (values.json) console.log(JSON.stringify(rows));
+else {
+  console.log(`SimpleCNN (${values.head}), batch ${batch}, ${getNumThreads()} threads, ${values.amp ? "bfloat16" : "float32"}, median of ${rounds}`);
+  console.table(rows);
+}

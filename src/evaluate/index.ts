@@ -1,0 +1,1 @@
+export { type Evaluation, evaluate, type EvaluateOptions } from "./evaluate.ts";

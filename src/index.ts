@@ -1,0 +1,11 @@
+// The whole library under one name; the folders' own entries (batch-cam/tensor, batch-cam/nn ...) say what each offers.
+export * from "./cam/index.ts";
+export * from "./data/index.ts";
+export { BatchCamError, type ErrorCode } from "./errors.ts";
+export * from "./losses/index.ts";
+export * from "./metrics/index.ts";
+export * from "./models/index.ts";
+export * as nn from "./nn/index.ts";
+export * as optim from "./optim/index.ts";
+export * from "./tensor/index.ts";
+export * from "./train.ts";

@@ -1,0 +1,76 @@
+import { distance } from "fastest-levenshtein";
+import { BatchCamError } from "../errors.ts";
+import { Module, recordOutputs } from "../nn/index.ts";
+import { noGrad, type Tensor, tidy, zeros } from "../tensor/index.ts";
+
+/** The logits of a forward pass and the outputs that were asked for. */
+export interface TappedForward {
+  /** (B, numClasses), before softmax */
+  logits: Tensor;
+  /** By module path; part of the graph of `logits`, so that gradients with respect to them exist. */
+  taps: Record<string, Tensor>;
+}
+
+/** A classifier whose inner maps can be asked for by path. */
+export abstract class Model extends Module {
+  /** Images (B, C, H, W), normalised, to logits (B, numClasses). */
+  abstract override forward(x: Tensor): Tensor;
+
+  /** Path of the layer whose output the maps are taken from by default. */
+  abstract readonly camLayer: string;
+  abstract readonly numClasses: number;
+
+  /**
+   * The weight of a linear head on the globally average-pooled output of `camLayer`, for Grad-CAM weights in closed form;
+   * null where the head is any other.
+   */
+  closedFormHead(): { readonly weight: Tensor } | null {
+    return null;
+  }
+
+  /**
+   * A forward pass that also returns the outputs of modules by their state-dict paths. Leaves nothing behind.
+   *
+   * @throws E_CONFIG for a path that the model lacks, with the nearest ones
+   */
+  forwardWith(x: Tensor, { taps }: { taps: readonly string[] }): TappedForward {
+    const modules = new Map(taps.map((path) => [path, this.#moduleAt(path)]));
+    const { result: logits, outputs } = recordOutputs(new Set(modules.values()), () => this.forward(x));
+    const found: Record<string, Tensor> = {};
+    for (const [path, module] of modules) {
+      const output = outputs.get(module);
+      if (output === undefined) throw new BatchCamError("E_CONFIG", `forwardWith: the model did not run ${path} on its way to the logits`);
+      found[path] = output;
+    }
+    return { logits, taps: found };
+  }
+
+  #moduleAt(path: string): Module {
+    const modules = this.namedModules();
+    const module = path === "" ? undefined : modules.get(path);
+    if (module !== undefined) return module;
+    const names = [...modules.keys()].filter((name) => name !== "");
+    const nearest = names.sort((a, b) => distance(path, a) - distance(path, b)).slice(0, 3);
+    throw new BatchCamError("E_CONFIG", `forwardWith: the model has no layer ${JSON.stringify(path)}; the nearest are ${nearest.join(", ")}`);
+  }
+}
+
+/** Height and width of a layer's output for images (channels, height, width); `camLayer` by default. */
+export function mapSize(model: Model, image: readonly [number, number, number], layer = model.camLayer): readonly [number, number] {
+  const training = model.training;
+  model.eval(); // a trial run must not move running statistics
+  try {
+    return tidy(() =>
+      noGrad(() => {
+        const { taps } = model.forwardWith(zeros([1, ...image]), { taps: [layer] });
+        const shape = taps[layer]?.shape ?? [];
+        if (shape.length !== 4) {
+          throw new BatchCamError("E_CONFIG", `${layer} gives [${shape.join(", ")}], which is no map (N, C, H, W): choose a layer before the head`);
+        }
+        return [shape[2] as number, shape[3] as number] as const;
+      }),
+    );
+  } finally {
+    model.train(training);
+  }
+}

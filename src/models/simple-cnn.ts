@@ -1,0 +1,77 @@
+import { BatchCamError } from "../errors.ts";
+import { BatchNorm2d, Conv2d, Flatten, GlobalAvgPool2d, Linear, MaxPool2d, Module, ReLU } from "../nn/index.ts";
+import type { Tensor } from "../tensor/index.ts";
+import { Model } from "./model.ts";
+
+export interface SimpleCnnOptions {
+  numClasses?: number;
+  inChannels?: number;
+  /** Side of the images, which sizes the first linear layer of the "mlp" head; 28. */
+  imageSize?: number;
+  /** "mlp": flatten - linear 128 - ReLU - linear; "gap": global average pool - linear. */
+  head?: "mlp" | "gap";
+  /** "batch": batch norm after each convolution, which then has no bias. */
+  norm?: "none" | "batch";
+}
+
+/**
+ * The small network of the paper's first experiments: conv3x3 32 - ReLU - conv3x3 64 - ReLU - max-pool 2 - conv3x3 128 -
+ * ReLU - max-pool 2 - head. The maps are those of the last pool, 7x7 for images of 28x28.
+ */
+export class SimpleCNN extends Model {
+  readonly camLayer = "pool2";
+  readonly numClasses: number;
+  readonly conv1: Conv2d;
+  readonly bn1: BatchNorm2d | null;
+  readonly act1 = new ReLU();
+  readonly conv2: Conv2d;
+  readonly bn2: BatchNorm2d | null;
+  readonly act2 = new ReLU();
+  readonly pool1 = new MaxPool2d(2);
+  readonly conv3: Conv2d;
+  readonly bn3: BatchNorm2d | null;
+  readonly act3 = new ReLU();
+  readonly pool2 = new MaxPool2d(2);
+  readonly flatten: Flatten | null;
+  readonly fc1: Linear | null;
+  readonly act4: ReLU | null;
+  readonly fc2: Linear | null;
+  readonly gap: GlobalAvgPool2d | null;
+  readonly fc: Linear | null;
+
+  constructor({ numClasses = 10, inChannels = 1, imageSize = 28, head = "mlp", norm = "none" }: SimpleCnnOptions = {}) {
+    super();
+    const side = Math.floor(Math.floor(imageSize / 2) / 2);
+    if (side < 1) throw new BatchCamError("E_CONFIG", `simple-cnn: images of ${imageSize}x${imageSize} collapse to nothing; it needs at least 4x4`);
+    const conv = (from: number, to: number) => new Conv2d(from, to, 3, { padding: 1, bias: norm === "none" });
+    const batchNorm = (channels: number) => (norm === "batch" ? new BatchNorm2d(channels) : null);
+    this.numClasses = numClasses;
+    this.conv1 = conv(inChannels, 32);
+    this.bn1 = batchNorm(32);
+    this.conv2 = conv(32, 64);
+    this.bn2 = batchNorm(64);
+    this.conv3 = conv(64, 128);
+    this.bn3 = batchNorm(128);
+    const mlp = head === "mlp";
+    this.flatten = mlp ? new Flatten() : null;
+    this.fc1 = mlp ? new Linear(128 * side * side, 128) : null;
+    this.act4 = mlp ? new ReLU() : null;
+    this.fc2 = mlp ? new Linear(128, numClasses) : null;
+    this.gap = mlp ? null : new GlobalAvgPool2d();
+    this.fc = mlp ? null : new Linear(128, numClasses);
+  }
+
+  override forward(x: Tensor): Tensor {
+    const stages = [
+      [this.conv1, this.bn1, this.act1], // (N, 32, 28, 28)
+      [this.conv2, this.bn2, this.act2, this.pool1], // (N, 64, 14, 14)
+      [this.conv3, this.bn3, this.act3, this.pool2], // (N, 128, 7, 7)
+      [this.flatten, this.fc1, this.act4, this.fc2, this.gap, this.fc], // (N, numClasses)
+    ];
+    return stages.flat().reduce((y, layer) => (layer instanceof Module ? layer.run(y) : y), x);
+  }
+
+  override closedFormHead(): { readonly weight: Tensor } | null {
+    return this.fc === null ? null : { weight: this.fc.weight };
+  }
+}

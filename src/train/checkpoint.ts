@@ -1,0 +1,94 @@
+import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { BatchCamError } from "../errors.ts";
+import { loadSafetensors, readSafetensorsMetadata, saveSafetensors, type Tensor } from "../tensor/index.ts";
+import type { EpochRecord } from "./events.ts";
+import type { EpochMeansState } from "./means.ts";
+
+/** Where a run stands, beside its tensors; numbers survive JSON exactly. */
+export interface Progress {
+  /** Steps taken. */
+  step: number;
+  /** The epoch in progress, from 1. */
+  epoch: number;
+  /** Batches taken of that epoch. */
+  batch: number;
+  means: EpochMeansState;
+  history: EpochRecord[];
+  bestEpoch: number;
+  /** Training time so far, and of the epoch in progress. */
+  seconds: number;
+  epochSeconds: number;
+}
+
+/** Everything that a run needs to go on bit for bit. */
+export interface Snapshot {
+  /** The model's state dict. */
+  model: ReadonlyMap<string, Tensor>;
+  /** Optimizer, generator and running prototypes, by prefix. */
+  state: ReadonlyMap<string, Tensor>;
+  progress: Progress;
+}
+
+const FORMAT = "batch-cam 1";
+const folderOf = (runDirectory: string) => join(runDirectory, "checkpoints");
+
+export function lastCheckpoint(runDirectory: string): string {
+  return join(folderOf(runDirectory), "last.safetensors");
+}
+
+export function bestCheckpoint(runDirectory: string): string {
+  return join(folderOf(runDirectory), "best.safetensors");
+}
+
+/**
+ * Writes `checkpoints/last.safetensors` (weights alone, as torch names them) and beside it the state to resume from. The
+ * state's name holds its step and is written first; renaming the weights, which name their state, is what commits both.
+ */
+export async function saveCheckpoint(runDirectory: string, { model, state, progress }: Snapshot): Promise<string> {
+  const path = lastCheckpoint(runDirectory);
+  const stateName = `last-${progress.step}.state.safetensors`;
+  await saveSafetensors(join(folderOf(runDirectory), stateName), state, { progress: JSON.stringify(progress) });
+  await saveSafetensors(path, model, { format: "pt", "batch-cam": FORMAT, step: String(progress.step), state: stateName });
+  for (const name of await readdir(folderOf(runDirectory))) {
+    if (name.endsWith(".state.safetensors") && name !== stateName) await rm(join(folderOf(runDirectory), name), { force: true });
+  }
+  return path;
+}
+
+/** Writes the weights that the validation split chose. */
+export async function saveBest(runDirectory: string, model: ReadonlyMap<string, Tensor>, epoch: number): Promise<string> {
+  const path = bestCheckpoint(runDirectory);
+  await saveSafetensors(path, model, { format: "pt", "batch-cam": FORMAT, epoch: String(epoch) });
+  return path;
+}
+
+/**
+ * Reads the last checkpoint of a run. The caller frees the tensors.
+ *
+ * @throws E_CHECKPOINT where it is missing, damaged, or not one of ours
+ */
+export async function loadCheckpoint(runDirectory: string): Promise<Snapshot> {
+  const path = lastCheckpoint(runDirectory);
+  try {
+    const metadata = await readSafetensorsMetadata(path);
+    if (metadata["batch-cam"] !== FORMAT || metadata.state === undefined) {
+      throw new BatchCamError("E_CHECKPOINT", `its format is ${metadata["batch-cam"] ?? "unknown"}, this version reads ${FORMAT}`);
+    }
+    const statePath = join(folderOf(runDirectory), metadata.state);
+    const { progress } = await readSafetensorsMetadata(statePath);
+    return {
+      model: await loadSafetensors(path),
+      state: await loadSafetensors(statePath),
+      progress: JSON.parse(progress as string) as Progress,
+    };
+  } catch (cause) {
+    const reason = (cause as Error).message;
+    throw new BatchCamError("E_CHECKPOINT", `cannot resume from ${path}: ${reason}; begin anew with --overwrite`, { cause });
+  }
+}
+
+/** Frees the handles of a state; what they share memory with lives on. */
+export function disposeAll(...states: ReadonlyMap<string, Tensor>[]): void {
+  for (const state of states) for (const tensor of state.values()) tensor.dispose();
+}

@@ -1,0 +1,131 @@
+/** What a training run tells its caller, in order: `start`, then `step`, `epoch`, `maps`, `checkpoint` and `warning`, then `end`. */
+export type TrainEvent =
+  | StartEvent
+  | StepEvent
+  | { type: "epoch"; epoch: number; epochs: number; record: EpochRecord }
+  | { type: "checkpoint"; step: number; path: string }
+  | { type: "maps"; epoch: number; samples: MapSamples }
+  | { type: "warning"; message: string }
+  | { type: "end"; result: TrainResult };
+
+/** Sent once, before the first step. */
+export interface StartEvent {
+  type: "start";
+  runDirectory: string;
+  /** Steps already taken by the run that goes on; 0 for a new one. */
+  resumedFromStep: number;
+  /** Trainable numbers of the model. */
+  parameters: number;
+  /** Height and width of the guided maps, before they are upsampled. */
+  mapSize: readonly [number, number];
+  /** Module path of the layer that the maps are taken from. */
+  camLayer: string;
+  stepsPerEpoch: number;
+  epochs: number;
+  trainImages: number;
+  valImages: number;
+  testImages: number;
+  threads: number;
+  /** What the network computes in; maps and losses are float32 in any case. */
+  precision: "float32" | "bfloat16";
+}
+
+/** Sent every `logEvery` steps. Epochs and steps count from 1. */
+export interface StepEvent {
+  type: "step";
+  epoch: number;
+  /** Steps since the run began. */
+  step: number;
+  stepInEpoch: number;
+  stepsPerEpoch: number;
+  metrics: StepMetrics;
+  imagesPerSecond: number;
+}
+
+/** One step's numbers, every term of `loss = crossEntropy + lambdaPrototype * prototypeLoss + lambdaBatch * batchCamLoss` apart. */
+export interface StepMetrics {
+  loss: number;
+  crossEntropy: number;
+  /** Before its weight; null where the objective has no such term. */
+  prototypeLoss: number | null;
+  /** Before its weight; null where the objective has no such term. */
+  batchCamLoss: number | null;
+  /** Weight at this step, warm-up included. */
+  lambdaPrototype: number;
+  /** Weight at this step, warm-up included. */
+  lambdaBatch: number;
+  /** Share of the maps that are zero everywhere, 0 to 1; null where the objective needs no maps. */
+  deadMaps: number | null;
+  /** Largest value of the maps before they are normalised; null where the objective needs no maps. */
+  rawMapMax: number | null;
+  /** L2 norm of the gradient of all parameters, before it is clipped. */
+  gradNorm: number;
+  lr: number;
+}
+
+/** One epoch's numbers; a row of `summary.csv`. */
+export interface EpochRecord {
+  epoch: number;
+  /** Steps since the run began. */
+  step: number;
+  /** Means over the epoch's steps. */
+  train: StepMetrics & { accuracy: number };
+  val: SplitRecord;
+  secondsPerEpoch: number;
+  /** Whether the validation split chose this epoch over all earlier ones. */
+  bestSoFar: boolean;
+}
+
+/** A model's numbers on one split. Maps are compared with the prototype of their true class, at the image's size. */
+export interface SplitRecord {
+  split: "val" | "test";
+  images: number;
+  /** 0 to 1. */
+  accuracy: number;
+  crossEntropy: number;
+  /** Mean of |map - prototype| over pixels and images. */
+  mapL1: number;
+  /** Mean of (map - prototype)^2 over pixels and images. */
+  mapL2: number;
+  /** Mean structural similarity of map and prototype, -1 to 1; higher is closer. */
+  mapSsim: number;
+  /** Mean over classes of the mean pairwise cosine of a class's maps, 0 to 1. */
+  coherence: number;
+  /** Share of the maps that are zero everywhere, 0 to 1. */
+  deadMaps: number;
+  /** Share of the maps' sum that lies on the digit's pixels, 0 to 1. */
+  energyInForeground: number;
+}
+
+/** One image of each class of the validation split with its map, as plain arrays of height * width values in [0, 1]. */
+export interface MapSamples {
+  classNames: readonly string[];
+  height: number;
+  width: number;
+  images: Float32Array[];
+  labels: number[];
+  predictions: number[];
+  /** The map of the true class, normalised, at the image's size. */
+  maps: Float32Array[];
+  dead: boolean[];
+  /** One for each class. */
+  prototypes: Float32Array[];
+}
+
+/** What `train` resolves to. */
+export interface TrainResult {
+  runDirectory: string;
+  /** True when the signal stopped the run before its end; it can be resumed. */
+  interrupted: boolean;
+  /** Steps since the run began. */
+  step: number;
+  history: EpochRecord[];
+  /** The best epoch's model on the test split; null when the run was interrupted. */
+  test: SplitRecord | null;
+  bestEpoch: number;
+  /** Path of the last checkpoint. */
+  checkpoint: string;
+  /** Path of the best epoch's checkpoint; null before the first epoch's end. */
+  best: string | null;
+  seconds: number;
+}

@@ -1,0 +1,166 @@
+import { setImmediate } from "node:timers/promises";
+import type { TrainConfigInput } from "../config/index.ts";
+import { batchIndices } from "../data/index.ts";
+import { getNumThreads, loadSafetensors } from "../tensor/index.ts";
+import { bestCheckpoint, disposeAll, lastCheckpoint, saveBest, saveCheckpoint } from "./checkpoint.ts";
+import type { EpochRecord, StepMetrics, TrainEvent, TrainResult } from "./events.ts";
+import { EpochMeans } from "./means.ts";
+import { openRun } from "./run-directory.ts";
+import { openSession, type Session, snapshot } from "./session.ts";
+import { takeStep } from "./step.ts";
+import { evaluateSplit, sampleMaps, type SplitEvaluationOptions } from "./validation.ts";
+
+export interface TrainOptions {
+  onEvent?: (event: TrainEvent) => void;
+  /** Aborting it stops the run after the step in progress, with a checkpoint. */
+  signal?: AbortSignal;
+}
+
+/**
+ * Trains a classifier, guided or plain, into a run directory, and tests the epoch that the validation split chose.
+ *
+ * @throws E_CONFIG, E_DATA, E_IO before anything is trained; E_NUMERIC where a term of the loss or the gradient stops being
+ * finite, with the step, the term and the last good checkpoint named
+ */
+export async function train(input: TrainConfigInput = {}, { onEvent = () => {}, signal }: TrainOptions = {}): Promise<TrainResult> {
+  const run = await openRun(input);
+  try {
+    const session = await openSession(run, onEvent);
+    try {
+      announce(session);
+      return await runEpochs(session, signal);
+    } finally {
+      session.close();
+    }
+  } finally {
+    run.close();
+  }
+}
+
+async function runEpochs(session: Session, signal: AbortSignal | undefined): Promise<TrainResult> {
+  const { config, progress } = session;
+  const lastStep = Math.min(config.maxSteps ?? Number.POSITIVE_INFINITY, config.epochs * session.stepsPerEpoch);
+  let interrupted = false;
+  while (progress.epoch <= config.epochs && progress.step < lastStep && !interrupted) {
+    interrupted = await runEpoch(session, lastStep, signal);
+    // Cut short by maxSteps, an epoch is judged as it is, but the checkpoint stays within it: a later resume goes on there.
+    const whole = progress.batch === session.stepsPerEpoch;
+    if (!interrupted && !whole) await checkpoint(session);
+    if (!interrupted) await endEpoch(session);
+    if (!interrupted && whole) await checkpoint(session);
+  }
+  const result = await finish(session, interrupted);
+  session.emit({ type: "end", result });
+  return result;
+}
+
+/** The batches of the epoch in progress that are still to come; true where the signal cut it short. */
+async function runEpoch(session: Session, lastStep: number, signal: AbortSignal | undefined): Promise<boolean> {
+  const { config, progress, train } = session;
+  const means = EpochMeans.from(progress.means);
+  const order = batchIndices(train.labels.numel, { batchSize: config.batchSize, seed: config.seed, epoch: progress.epoch, startBatch: progress.batch });
+  let savedAt = performance.now();
+  session.model.train();
+  for (const indices of order) {
+    if (progress.step >= lastStep) break;
+    const began = performance.now();
+    const metrics = takeStep(session, indices);
+    means.add(metrics, indices.length);
+    progress.step += 1;
+    progress.batch += 1;
+    const seconds = (performance.now() - began) / 1000;
+    progress.seconds += seconds;
+    progress.epochSeconds += seconds;
+    progress.means = means.state();
+    if (progress.step % config.logEvery === 0) await logStep(session, metrics, indices.length / seconds);
+    const due = config.checkpointSeconds !== undefined && performance.now() - savedAt > config.checkpointSeconds * 1000;
+    const stopping = signal?.aborted === true;
+    if (stopping || due || progress.step % config.checkpointEvery === 0) {
+      await checkpoint(session);
+      savedAt = performance.now();
+    }
+    if (stopping) return true;
+    await setImmediate(); // lets signals, progress and the garbage collector have their turn
+  }
+  return false;
+}
+
+async function logStep({ log, emit, progress, stepsPerEpoch }: Session, metrics: StepMetrics, imagesPerSecond: number): Promise<void> {
+  const { epoch, step, batch } = progress;
+  await log.append({ kind: "step", epoch, step, imagesPerSecond, ...metrics });
+  emit({ type: "step", epoch, step, stepInEpoch: batch, stepsPerEpoch, metrics, imagesPerSecond });
+}
+
+const validationOptions = ({ guidance, references, amp }: Session): SplitEvaluationOptions => ({ camLayer: guidance.camLayer, prototypes: references, amp });
+
+/** Judges the epoch on the validation split, keeps its weights where they are the best so far, and moves on to the next. */
+async function endEpoch(session: Session): Promise<void> {
+  const { config, progress, model, val, log, emit } = session;
+  const { epoch, step, history } = progress;
+  const record: EpochRecord = {
+    epoch,
+    step,
+    train: EpochMeans.from(progress.means).means(),
+    val: evaluateSplit(model, val, validationOptions(session)),
+    secondsPerEpoch: progress.epochSeconds,
+    bestSoFar: false,
+  };
+  record.bestSoFar = history.every(({ val: earlier }) => record.val.accuracy > earlier.accuracy);
+  history.push(record);
+  if (record.bestSoFar) {
+    const weights = model.stateDict();
+    await saveBest(session.run.directory, weights, epoch).finally(() => disposeAll(weights));
+    progress.bestEpoch = epoch;
+  }
+  await log.append({ kind: "epoch", ...record });
+  await log.writeSummary(history);
+  emit({ type: "epoch", epoch, epochs: config.epochs, record });
+  if (config.figures) emit({ type: "maps", epoch, samples: sampleMaps(model, val, validationOptions(session)) });
+  Object.assign(progress, { epoch: epoch + 1, batch: 0, means: new EpochMeans().state(), epochSeconds: 0 });
+}
+
+async function checkpoint(session: Session): Promise<void> {
+  const taken = snapshot(session);
+  const path = await saveCheckpoint(session.run.directory, taken).finally(() => disposeAll(taken.model, taken.state));
+  session.savedStep = session.progress.step;
+  session.emit({ type: "checkpoint", step: session.progress.step, path });
+}
+
+async function finish(session: Session, interrupted: boolean): Promise<TrainResult> {
+  const { progress, run, model, test } = session;
+  const best = progress.bestEpoch === 0 ? null : bestCheckpoint(run.directory);
+  if (!interrupted && best !== null) {
+    const weights = await loadSafetensors(best);
+    model.loadStateDict(weights);
+    disposeAll(weights);
+  }
+  return {
+    runDirectory: run.directory,
+    interrupted,
+    step: progress.step,
+    history: progress.history,
+    test: interrupted ? null : evaluateSplit(model, test, validationOptions(session)),
+    bestEpoch: progress.bestEpoch,
+    checkpoint: lastCheckpoint(run.directory),
+    best,
+    seconds: progress.seconds,
+  };
+}
+
+function announce({ run, config, model, guidance, mapSize, stepsPerEpoch, train, val, test, amp, progress, emit }: Session): void {
+  emit({
+    type: "start",
+    runDirectory: run.directory,
+    resumedFromStep: progress.step,
+    parameters: model.parameters().reduce((sum, parameter) => sum + parameter.numel, 0),
+    mapSize,
+    camLayer: guidance.camLayer,
+    stepsPerEpoch,
+    epochs: config.epochs,
+    trainImages: train.labels.numel,
+    valImages: val.labels.numel,
+    testImages: test.labels.numel,
+    threads: getNumThreads(),
+    precision: amp ? "bfloat16" : "float32",
+  });
+}

@@ -1,0 +1,62 @@
+import { appendFile, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { writeFileAtomically } from "../atomic-file.ts";
+import { BatchCamError } from "../errors.ts";
+import type { EpochRecord, StepMetrics } from "./events.ts";
+
+export type LogRow = ({ kind: "step"; epoch: number; step: number; imagesPerSecond: number } & StepMetrics) | ({ kind: "epoch" } & EpochRecord);
+
+/**
+ * `metrics.jsonl` and `summary.csv` of a run. Rows of the log are appended, each with one write; a kill can tear only the
+ * last, and resuming drops that and every row after the checkpoint.
+ */
+export class MetricsLog {
+  readonly path: string;
+  readonly #summaryPath: string;
+
+  constructor(runDirectory: string) {
+    this.path = join(runDirectory, "metrics.jsonl");
+    this.#summaryPath = join(runDirectory, "summary.csv");
+  }
+
+  async append(row: LogRow): Promise<void> {
+    try {
+      await appendFile(this.path, `${JSON.stringify(row)}\n`);
+    } catch (cause) {
+      throw new BatchCamError("E_IO", `cannot write ${this.path}: ${(cause as Error).message}`, { cause });
+    }
+  }
+
+  /** Keeps the rows up to `step`. */
+  async rewindTo(step: number): Promise<void> {
+    const rows = (await readLog(this.path)).filter((row) => row.step <= step);
+    await writeFileAtomically(this.path, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
+  }
+
+  /** One row for each epoch: what the schedule and model selection saw. */
+  async writeSummary(history: readonly EpochRecord[]): Promise<void> {
+    const rows = history.map(flatten);
+    const columns = Object.keys(rows[0] ?? {});
+    const lines = rows.map((row) => columns.map((column) => row[column] ?? "").join(","));
+    await writeFileAtomically(this.#summaryPath, `${[columns.join(","), ...lines].join("\n")}\n`);
+  }
+}
+
+/** The rows of a log that can be read; a torn last one is left out. */
+export async function readLog(path: string): Promise<LogRow[]> {
+  const text = await readFile(path, "utf8").catch(() => "");
+  return text.split("\n").flatMap((line) => {
+    try {
+      return line === "" ? [] : [JSON.parse(line) as LogRow];
+    } catch {
+      return [];
+    }
+  });
+}
+
+function flatten({ train, val, ...rest }: EpochRecord): Record<string, string | number | boolean | null> {
+  const { split: _, ...validation } = val;
+  const prefixed = (prefix: string, record: object) =>
+    Object.fromEntries(Object.entries(record).map(([key, value]) => [`${prefix}.${key}`, value]));
+  return { ...rest, ...prefixed("train", train), ...prefixed("val", validation) };
+}

@@ -1,0 +1,73 @@
+import { batchCam, deadMaps, normalizeMaps } from "../cam/index.ts";
+import type { TrainConfig } from "../config/index.ts";
+import { batchCamLoss, type CamEma, crossEntropy, prototypeLoss } from "../losses/index.ts";
+import type { Model } from "../models/index.ts";
+import { autocast, interpolate, type Tensor } from "../tensor/index.ts";
+
+/** What the objective needs to know of the run. */
+export interface Guidance {
+  config: TrainConfig;
+  camLayer: string;
+  /** (C, H, W) */
+  prototypes: Tensor;
+  /** Present where the prototypes are running averages of the maps. */
+  camEma: CamEma | null;
+}
+
+/** A step's loss and, apart, everything it is made of; null where the objective has no such term. */
+export interface Terms {
+  loss: Tensor;
+  logits: Tensor;
+  crossEntropy: Tensor;
+  prototypeLoss: Tensor | null;
+  batchCamLoss: Tensor | null;
+  /** (B), bool */
+  dead: Tensor | null;
+  /** (B, h, w), before normalisation */
+  rawMaps: Tensor | null;
+}
+
+/** λ at a step (from 0): a linear rise over `warmup` steps to its full value. */
+export function warmedUp(lambda: number, step: number, warmup: number): number {
+  return warmup === 0 ? lambda : lambda * Math.min(1, (step + 1) / warmup);
+}
+
+/**
+ * `CE + λ_p·PrototypeLoss + λ_b·BatchCamLoss`, each λ warmed up. Without weights it is cross-entropy and no map is made.
+ * The network runs under autocast where `amp` asks for it; maps and losses are float32 in any case.
+ */
+export function objective(model: Model, images: Tensor, labels: Tensor, { step, guidance, amp }: { step: number; guidance: Guidance; amp: boolean }): Terms {
+  const { config, camLayer } = guidance;
+  const forward = () => (config.plain ? { logits: model.forward(images), taps: {} } : model.forwardWith(images, { taps: [camLayer] }));
+  const { logits, taps } = amp ? autocast({ dtype: "bfloat16" }, forward) : forward();
+  const scores = logits.to("float32");
+  const crossEntropyTerm = crossEntropy(scores, labels, { labelSmoothing: config.labelSmoothing });
+  const activations = taps[camLayer];
+  if (config.plain || activations === undefined) {
+    return { loss: crossEntropyTerm, logits, crossEntropy: crossEntropyTerm, prototypeLoss: null, batchCamLoss: null, dead: null, rawMaps: null };
+  }
+  const rawMaps = guidedMaps(model, scores, activations, labels, guidance);
+  const size = images.sizes.slice(-2) as [number, number];
+  const maps = normalizeMaps(interpolate(rawMaps, { size }), { eps: config.camEps });
+  guidance.camEma?.update(maps, labels);
+  const terms = mapTerms(maps, labels, guidance);
+  const weighted = [
+    [terms.prototypeLoss, config.lambdaPrototype] as const,
+    [terms.batchCamLoss, config.lambdaBatch] as const,
+  ].flatMap(([term, lambda]) => (term === null ? [] : [term.mul(warmedUp(lambda, step, config.lambdaWarmup))]));
+  const loss = weighted.reduce((sum, term) => sum.add(term), crossEntropyTerm);
+  return { loss, logits, crossEntropy: crossEntropyTerm, ...terms, dead: deadMaps(rawMaps), rawMaps };
+}
+
+function guidedMaps(model: Model, logits: Tensor, activations: Tensor, labels: Tensor, { config, camLayer }: Guidance): Tensor {
+  const head = camLayer === model.camLayer ? model.closedFormHead() : null;
+  return batchCam(logits, activations, labels, { order: config.order, ...(head === null ? {} : { head }) });
+}
+
+function mapTerms(maps: Tensor, labels: Tensor, { config, prototypes }: Guidance): Pick<Terms, "prototypeLoss" | "batchCamLoss"> {
+  const { distance, batchTarget: target, detachBatchMean: detach } = config;
+  return {
+    prototypeLoss: config.lambdaPrototype > 0 ? prototypeLoss(maps, labels, prototypes, { distance }) : null,
+    batchCamLoss: config.lambdaBatch > 0 ? batchCamLoss(maps, labels, { distance, target, prototypes, detach }) : null,
+  };
+}

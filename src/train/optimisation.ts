@@ -1,0 +1,20 @@
+import type { TrainConfig } from "../config/index.ts";
+import { Adam, AdamW, constant, cosine, linearWarmup, oneCycle, type Optimizer, type Parameters, type Schedule, SGD, sequential } from "../optim/index.ts";
+
+/** The optimizer that a config names. */
+export function createOptimizer(config: TrainConfig, params: Parameters): Optimizer {
+  const { lr, weightDecay, momentum, nesterov } = config;
+  if (config.opt === "sgd") return new SGD(params, { lr, weightDecay, momentum, nesterov });
+  return config.opt === "adamw" ? new AdamW(params, { lr, weightDecay }) : new Adam(params, { lr, weightDecay });
+}
+
+/** The learning rate at each of a run's steps. */
+export function learningRate({ sched, lr, minLr, warmupSteps }: TrainConfig, steps: number): Schedule {
+  if (sched === "onecycle") return oneCycle({ maxLr: lr, steps });
+  const rest = Math.max(1, steps - warmupSteps);
+  const after = sched === "cosine" ? cosine({ lr, minLr, steps: rest }) : constant(lr);
+  if (warmupSteps === 0) return after;
+  // The first step moves too: step t of the warm-up uses the rate that stands after it.
+  const rise = linearWarmup({ lr, steps: warmupSteps });
+  return sequential((step) => rise(step + 1), warmupSteps, after);
+}

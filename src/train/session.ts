@@ -1,0 +1,161 @@
+import { join } from "node:path";
+import { configWarnings, type TrainConfig } from "../config/index.ts";
+import { batchCount, batchIndices, type Dataset, disposeDataset, disposeSplit, loadDataset, prototypes as classPrototypes, type Split, splitValidation } from "../data/index.ts";
+import { BatchCamError } from "../errors.ts";
+import { CamEma } from "../losses/index.ts";
+import { createModel, mapSize, type Model } from "../models/index.ts";
+import type { Optimizer } from "../optim/index.ts";
+import { capabilities, getRngState, keep, manualSeed, saveSafetensors, setNumThreads, setRngState, type Tensor, tensor, tidy } from "../tensor/index.ts";
+import { disposeAll, loadCheckpoint, type Progress, type Snapshot } from "./checkpoint.ts";
+import { environment } from "./environment.ts";
+import type { TrainEvent } from "./events.ts";
+import { MetricsLog } from "./metrics-log.ts";
+import type { Guidance } from "./objective.ts";
+import { createOptimizer, learningRate } from "./optimisation.ts";
+import { type OpenRun, writeJson } from "./run-directory.ts";
+
+/** Everything that a run holds while it trains. */
+export interface Session {
+  run: OpenRun;
+  config: TrainConfig;
+  train: Split;
+  val: Split;
+  test: Split;
+  model: Model;
+  optimizer: Optimizer;
+  guidance: Guidance;
+  /** What evaluation holds the maps against: the images' prototypes, also where training uses running maps. */
+  references: Tensor;
+  /** Learning rate of a step, from 0. */
+  rate: (step: number) => number;
+  stepsPerEpoch: number;
+  mapSize: readonly [number, number];
+  amp: boolean;
+  log: MetricsLog;
+  progress: Progress;
+  /** Step of the last checkpoint; null before the first. */
+  savedStep: number | null;
+  emit: (event: TrainEvent) => void;
+  close: () => void;
+}
+
+/** Loads the data, builds the model and, on resuming, puts everything where the checkpoint left it. */
+export async function openSession(run: OpenRun, emit: (event: TrainEvent) => void): Promise<Session> {
+  const { config, directory } = run;
+  for (const message of configWarnings(config)) emit({ type: "warning", message });
+  setNumThreads(config.threads ?? capabilities().cores);
+  const amp = config.amp === "on" || (config.amp === "auto" && capabilities().fastBfloat16);
+  const data = await openData(config);
+  manualSeed(config.seed);
+  const model = buildModel(config, data.dataset);
+  const camLayer = config.camLayer ?? model.camLayer;
+  const imageSize = data.train.images.sizes.slice(-2) as [number, number];
+  const size = checkMapSize(mapSize(model, data.train.images.sizes.slice(1) as [number, number, number], camLayer), camLayer, emit);
+  const references = keep(await classPrototypes(data.train, prototypeOptions(config, emit)));
+  const camEma = config.statistic === "cam-ema" && !config.plain ? new CamEma(data.train.numClasses, imageSize, { decay: config.emaDecay }) : null;
+  const stepsPerEpoch = batchCount(data.train.labels.numel, config);
+  const session: Session = {
+    run,
+    config,
+    train: data.train,
+    val: data.val,
+    test: data.test,
+    model,
+    optimizer: createOptimizer(config, model.namedParameters()),
+    guidance: { config, camLayer, prototypes: camEma?.prototypes ?? references, camEma },
+    references,
+    rate: learningRate(config, stepsPerEpoch * config.epochs),
+    stepsPerEpoch,
+    mapSize: size,
+    amp,
+    log: new MetricsLog(directory),
+    progress: { step: 0, epoch: 1, batch: 0, means: { images: 0, sums: {} }, history: [], bestEpoch: 0, seconds: 0, epochSeconds: 0 },
+    savedStep: null,
+    emit,
+    close: () => closeSession(session, data.dataset),
+  };
+  if (run.resuming) await resume(session);
+  else await describeRun(session);
+  return session;
+}
+
+async function openData(config: TrainConfig): Promise<{ dataset: Dataset; train: Split; val: Split; test: Split }> {
+  const dataset = await loadDataset(config.dataset, config.dataDir === undefined ? {} : { dataDir: config.dataDir });
+  const { train, val } = splitValidation(dataset.train, { images: config.valImages, seed: config.seed });
+  return { dataset, train: limit(train, config.limitTrain, config.seed), val, test: limit(dataset.test, config.limitTest, 0) };
+}
+
+/** A seeded choice of `count` images; the order of epoch 0, which no training epoch has, makes it. */
+function limit(split: Split, count: number | undefined, seed: number): Split {
+  if (count === undefined || count >= split.labels.numel) return split;
+  const [indices = new Int32Array()] = batchIndices(split.labels.numel, { batchSize: count, seed, epoch: 0 });
+  return tidy(() => {
+    const chosen = tensor(indices);
+    return { ...split, images: split.images.indexSelect(0, chosen), labels: split.labels.indexSelect(0, chosen) };
+  });
+}
+
+function buildModel(config: TrainConfig, dataset: Dataset): Model {
+  const [, inChannels = 1, imageSize = 28] = dataset.train.images.sizes;
+  const { head, norm } = config;
+  return createModel(config.model, { numClasses: dataset.numClasses, inChannels, imageSize, head, norm });
+}
+
+/** A map of one cell says nothing of where the model looks; under 4x4 it says little. */
+function checkMapSize(size: readonly [number, number], camLayer: string, emit: (event: TrainEvent) => void): readonly [number, number] {
+  const [height, width] = size;
+  if (height * width === 1) {
+    throw new BatchCamError("E_CONFIG", `camLayer: the maps of ${camLayer} are 1x1 at this image size; choose an earlier layer`);
+  }
+  if (Math.min(height, width) < 4) {
+    emit({ type: "warning", message: `the maps of ${camLayer} are only ${height}x${width}; an earlier layer guides better` });
+  }
+  return size;
+}
+
+function prototypeOptions(config: TrainConfig, emit: (event: TrainEvent) => void) {
+  const statistic = config.statistic === "cam-ema" ? "mean" : config.statistic;
+  return { statistic, trim: config.trim, onWarning: (message: string) => emit({ type: "warning", message }) } as const;
+}
+
+async function describeRun({ run, config, references, amp }: Session): Promise<void> {
+  await writeJson(join(run.directory, "environment.json"), environment({ seed: config.seed, precision: amp ? "bfloat16" : "float32" }));
+  await saveSafetensors(join(run.directory, "prototypes.safetensors"), new Map([["prototypes", references]]));
+  // Last: a run exists once its config does.
+  await writeJson(join(run.directory, "config.json"), { ...config, resume: false, overwrite: false });
+}
+
+async function resume(session: Session): Promise<void> {
+  const { model, state, progress } = await loadCheckpoint(session.run.directory);
+  try {
+    session.model.loadStateDict(model);
+    session.optimizer.loadState(without("optimizer.", state));
+    session.guidance.camEma?.loadState(state);
+    setRngState(state.get("rng") as Tensor);
+    session.progress = progress;
+    session.savedStep = progress.step;
+    await session.log.rewindTo(progress.step);
+  } finally {
+    disposeAll(model, state);
+  }
+}
+
+function without(prefix: string, state: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
+  return new Map([...state].filter(([name]) => name.startsWith(prefix)).map(([name, tensor]) => [name.slice(prefix.length), tensor]));
+}
+
+/** What a checkpoint of this moment holds. */
+export function snapshot({ model, optimizer, guidance, progress }: Session): Snapshot {
+  const state = new Map<string, Tensor>([["rng", getRngState()]]);
+  for (const [name, tensor] of optimizer.stateTensors()) state.set(`optimizer.${name}`, tensor.detach());
+  for (const [name, tensor] of guidance.camEma?.state() ?? []) state.set(name, tensor.detach());
+  return { model: model.stateDict(), state, progress };
+}
+
+function closeSession({ train, val, test, model, optimizer, references, guidance }: Session, dataset: Dataset): void {
+  model.dispose();
+  disposeAll(optimizer.stateTensors(), guidance.camEma?.state() ?? new Map());
+  references.dispose();
+  for (const split of [train, val, test]) disposeSplit(split);
+  disposeDataset(dataset);
+}

@@ -1,0 +1,53 @@
+import { gatherBatch } from "../data/index.ts";
+import { BatchCamError } from "../errors.ts";
+import { clipGradNorm } from "../optim/index.ts";
+import { backward, noGrad, type Tensor, tidy } from "../tensor/index.ts";
+import { lastCheckpoint } from "./checkpoint.ts";
+import type { StepMetrics } from "./events.ts";
+import { objective, type Terms, warmedUp } from "./objective.ts";
+import type { Session } from "./session.ts";
+
+/** One step of gradient descent. Everything that it makes is freed when it returns. */
+export function takeStep(session: Session, indices: Int32Array): StepMetrics & { accuracy: number } {
+  const { config, progress, model, optimizer, guidance, amp } = session;
+  return tidy(() => {
+    const { images, labels } = gatherBatch(session.train, indices);
+    const terms = objective(model, images, labels, { step: progress.step, guidance, amp });
+    refuseNonFinite(session, { crossEntropy: terms.crossEntropy, prototypeLoss: terms.prototypeLoss, batchCamLoss: terms.batchCamLoss });
+    optimizer.zeroGrad();
+    backward(terms.loss);
+    const gradNorm = clipGradNorm(model.parameters(), config.clipGrad ?? Number.POSITIVE_INFINITY);
+    if (!Number.isFinite(gradNorm)) throw notFinite(session, "gradient", gradNorm);
+    optimizer.lr = session.rate(progress.step);
+    optimizer.step();
+    return { ...readTerms(terms, session), gradNorm, lr: optimizer.lr, accuracy: shareCorrect(terms.logits, labels) };
+  });
+}
+
+function readTerms(terms: Terms, { config, progress }: Session): Omit<StepMetrics, "gradNorm" | "lr"> {
+  const value = (term: Tensor | null) => (term === null ? null : term.item());
+  return {
+    loss: terms.loss.item(),
+    crossEntropy: terms.crossEntropy.item(),
+    prototypeLoss: value(terms.prototypeLoss),
+    batchCamLoss: value(terms.batchCamLoss),
+    lambdaPrototype: warmedUp(config.lambdaPrototype, progress.step, config.lambdaWarmup),
+    lambdaBatch: warmedUp(config.lambdaBatch, progress.step, config.lambdaWarmup),
+    deadMaps: terms.dead === null ? null : terms.dead.to("float32").mean().item(),
+    rawMapMax: terms.rawMaps === null ? null : terms.rawMaps.detach().max().item(),
+  };
+}
+
+const shareCorrect = (logits: Tensor, labels: Tensor): number => noGrad(() => logits.argmax(1).eq(labels).to("float32").mean().item());
+
+function refuseNonFinite(session: Session, terms: Record<string, Tensor | null>): void {
+  for (const [name, term] of Object.entries(terms)) {
+    const value = term?.item() ?? 0;
+    if (!Number.isFinite(value)) throw notFinite(session, name, value);
+  }
+}
+
+function notFinite({ progress, run, savedStep }: Session, term: string, value: number): BatchCamError {
+  const good = savedStep === null ? "there is no checkpoint yet" : `the last good checkpoint is ${lastCheckpoint(run.directory)} (step ${savedStep})`;
+  return new BatchCamError("E_NUMERIC", `step ${progress.step + 1}: ${term} is ${value}; ${good}. Try a smaller --lr, --clip-grad or a longer --lambda-warmup`);
+}

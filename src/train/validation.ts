@@ -1,0 +1,116 @@
+import { batchCam, deadMaps, normalizeMaps } from "../cam/index.ts";
+import { batchIndices, gatherPixels, normalize, type Split } from "../data/index.ts";
+import { crossEntropy, l1, l2, ssim } from "../losses/index.ts";
+import { Coherence, EnergyInMask, foregroundMask } from "../metrics/index.ts";
+import type { Model } from "../models/index.ts";
+import { autocast, interpolate, type Tensor, tensor, tidy } from "../tensor/index.ts";
+import type { MapSamples, SplitRecord } from "./events.ts";
+
+export interface SplitEvaluationOptions {
+  camLayer: string;
+  /** (C, H, W), what the maps are held against. */
+  prototypes: Tensor;
+  amp?: boolean;
+  batchSize?: number;
+}
+
+/** Small enough to leave every map's contrast as it is; training uses a larger one. */
+const EPS = 1e-6;
+
+interface Explained {
+  logits: Tensor;
+  labels: Tensor;
+  /** (B, C, H, W) in [0, 1] */
+  pixels: Tensor;
+  /** (B, H, W): the map of each image's own class, normalised */
+  maps: Tensor;
+  /** (B), bool */
+  dead: Tensor;
+}
+
+/** Runs the model in evaluation mode and gives it back in the mode it was in. */
+function evaluating<T>(model: Model, fn: () => T): T {
+  const training = model.training;
+  model.eval();
+  try {
+    return fn();
+  } finally {
+    model.train(training);
+  }
+}
+
+function explainBatch(model: Model, split: Split, indices: Int32Array, { camLayer, amp = false }: SplitEvaluationOptions): Explained {
+  const pixels = gatherPixels(split, indices);
+  const labels = split.labels.indexSelect(0, tensor(indices));
+  const images = normalize(pixels, split.normalization);
+  const forward = () => model.forwardWith(images, { taps: [camLayer] });
+  const { logits, taps } = amp ? autocast({ dtype: "bfloat16" }, forward) : forward();
+  const scores = logits.to("float32");
+  const raw = batchCam(scores, taps[camLayer] as Tensor, labels, { createGraph: false });
+  const size = pixels.sizes.slice(-2) as [number, number];
+  return { logits: scores.detach(), labels, pixels, maps: normalizeMaps(interpolate(raw, { size }), { eps: EPS }), dead: deadMaps(raw) };
+}
+
+/**
+ * Accuracy of a model over a split, and its maps of the true classes against the prototypes. Leaves parameters, gradients,
+ * mode and batch-norm statistics as they are.
+ */
+export function evaluateSplit(model: Model, split: Split, options: SplitEvaluationOptions): SplitRecord {
+  const sums = { correct: 0, crossEntropy: 0, l1: 0, l2: 0, ssim: 0 };
+  using coherence = new Coherence(split.numClasses);
+  const energy = new EnergyInMask();
+  const images = split.labels.numel;
+  evaluating(model, () => {
+    for (const indices of batchIndices(images, { batchSize: options.batchSize ?? 250, shuffle: false })) {
+      tidy(() => {
+        const { logits, labels, pixels, maps } = explainBatch(model, split, indices, options);
+        const own = options.prototypes.indexSelect(0, labels);
+        sums.correct += logits.argmax(1).eq(labels).sum().item();
+        sums.crossEntropy += crossEntropy(logits, labels, { reduction: "sum" }).item();
+        sums.l1 += l1(maps, own).sum().item();
+        sums.l2 += l2(maps, own).sum().item();
+        sums.ssim += ssim(maps, own).sum().item();
+        energy.update(maps, foregroundMask(pixels));
+        coherence.update(maps, labels);
+      });
+    }
+  });
+  const mean = (sum: number) => sum / images;
+  const { mean: energyInForeground, dead } = energy.summary();
+  return {
+    split: split.name === "test" ? "test" : "val",
+    images,
+    accuracy: mean(sums.correct),
+    crossEntropy: mean(sums.crossEntropy),
+    mapL1: mean(sums.l1),
+    mapL2: mean(sums.l2),
+    mapSsim: mean(sums.ssim),
+    coherence: coherence.summary().mean,
+    deadMaps: mean(dead),
+    energyInForeground,
+  };
+}
+
+/** The first image of each class of a split with its map, for figures: the same images at every epoch. */
+export function sampleMaps(model: Model, split: Split, options: SplitEvaluationOptions): MapSamples {
+  const [height, width] = split.images.sizes.slice(-2) as [number, number];
+  const labels = Array.from(split.labels.data() as BigInt64Array, Number);
+  const chosen = Array.from({ length: split.numClasses }, (_, label) => labels.indexOf(label)).filter((index) => index >= 0);
+  const arrays = (stacked: Tensor) => stacked.unbind(0).map((image) => image.data() as Float32Array);
+  return evaluating(model, () =>
+    tidy(() => {
+      const { logits, pixels, maps, dead } = explainBatch(model, split, Int32Array.from(chosen), options);
+      return {
+        classNames: split.classNames,
+        height,
+        width,
+        images: arrays(pixels.mean([1])),
+        labels: chosen.map((index) => labels[index] as number),
+        predictions: Array.from(logits.argmax(1).data() as BigInt64Array, Number),
+        maps: arrays(maps),
+        dead: Array.from(dead.data() as Uint8Array, Boolean),
+        prototypes: arrays(options.prototypes),
+      };
+    }),
+  );
+}
