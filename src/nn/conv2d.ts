@@ -1,0 +1,43 @@
+import { BatchCamError } from "../errors.ts";
+import { type ConvOptions, conv2d, empty, type Pair, type Tensor } from "../tensor/index.ts";
+import { expectCounts, expectImages } from "./checks.ts";
+import { biasUniform_, kaimingUniform_ } from "./init.ts";
+import { Module } from "./module.ts";
+import { parameter } from "./parameter.ts";
+
+export interface Conv2dOptions extends ConvOptions {
+  bias?: boolean;
+}
+
+/**
+ * Convolution: y[n, k] = bias[k] + Σ_c weight[k, c] ⋆ x[n, c] (cross-correlation), (N, C, H, W) → (N, K, H', W') with
+ * H' = ⌊(H + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1. Initialised as in torch.
+ *
+ * @throws E_ARGUMENT where sizes are no positive integers or `groups` does not divide the channels; E_SHAPE for a wrong x.
+ */
+export class Conv2d extends Module {
+  readonly weight: Tensor; // (K, C / groups, kh, kw)
+  readonly bias: Tensor | null; // (K)
+  readonly inChannels: number;
+  readonly options: ConvOptions;
+
+  constructor(inChannels: number, outChannels: number, kernelSize: Pair, { bias = true, ...options }: Conv2dOptions = {}) {
+    super();
+    const { stride = 1, padding = 0, dilation = 1, groups = 1 } = options;
+    expectCounts("Conv2d", { inChannels, outChannels, kernelSize, stride, dilation, groups });
+    if (inChannels % groups !== 0 || outChannels % groups !== 0) {
+      const channels = `inChannels ${inChannels} and outChannels ${outChannels}`;
+      throw new BatchCamError("E_ARGUMENT", `Conv2d: groups must divide ${channels}, got ${groups}`);
+    }
+    this.inChannels = inChannels;
+    this.options = { stride, padding, dilation, groups };
+    const kernel = typeof kernelSize === "number" ? [kernelSize, kernelSize] : kernelSize;
+    this.weight = parameter(kaimingUniform_(empty([outChannels, inChannels / groups, ...kernel])));
+    this.bias = bias ? parameter(biasUniform_(empty([outChannels]), this.weight)) : null;
+  }
+
+  override forward(x: Tensor): Tensor {
+    expectImages("Conv2d", x, this.inChannels);
+    return conv2d(x, this.weight, this.bias, this.options);
+  }
+}

@@ -1,0 +1,44 @@
+import { BatchCamError } from "../errors.ts";
+import { type Tensor, zeros } from "../tensor/index.ts";
+import { expectCounts } from "./checks.ts";
+import { Module } from "./module.ts";
+import { parameter } from "./parameter.ts";
+
+export interface GRNOptions {
+  eps?: number;
+  /** True for (N, H, W, C), false for (N, C, H, W). */
+  channelsLast?: boolean;
+}
+
+/**
+ * Global response normalisation (ConvNeXt V2, arXiv 2301.00808): y = x + weight·(x·R) + bias, R = g / (mean_c g + eps),
+ * g[n, c] = ‖x[n, :, :, c]‖₂. Names are timm's; both parameters start at zero, so that the layer starts as the identity.
+ */
+export class GRN extends Module {
+  readonly weight: Tensor; // (C)
+  readonly bias: Tensor; // (C)
+  readonly eps: number;
+  readonly channelsLast: boolean;
+  readonly channels: number;
+
+  constructor(channels: number, { eps = 1e-6, channelsLast = true }: GRNOptions = {}) {
+    super();
+    expectCounts("GRN", { channels });
+    this.channels = channels;
+    this.eps = eps;
+    this.channelsLast = channelsLast;
+    this.weight = parameter(zeros([channels]));
+    this.bias = parameter(zeros([channels]));
+  }
+
+  override forward(x: Tensor): Tensor {
+    const [space, channel, shape] = this.channelsLast ? [[1, 2], 3, [-1]] : [[2, 3], 1, [-1, 1, 1]];
+    if (x.ndim !== 4 || x.sizes[channel] !== this.channels) {
+      const expected = this.channelsLast ? `[N, H, W, ${this.channels}]` : `[N, ${this.channels}, H, W]`;
+      throw new BatchCamError("E_SHAPE", `GRN: x must be ${expected}, got [${x.sizes.join(", ")}]`);
+    }
+    const energy = x.norm(space, { keepDims: true }); // (N, 1, 1, C)
+    const response = energy.div(energy.mean([channel], { keepDims: true }).add(this.eps)); // (N, 1, 1, C)
+    return x.add(x.mul(response).mul(this.weight.view(shape))).add(this.bias.view(shape));
+  }
+}

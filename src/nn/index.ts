@@ -1,0 +1,13 @@
+export { GELU, ReLU } from "./activation.ts";
+export { BatchNorm2d, type BatchNormModuleOptions } from "./batch-norm.ts";
+export { Conv2d, type Conv2dOptions } from "./conv2d.ts";
+export { GRN, type GRNOptions } from "./grn.ts";
+export { biasUniform_, kaimingNormal_, kaimingUniform_, truncatedNormal_, type TruncatedNormalOptions } from "./init.ts";
+export { LayerNorm, LayerNorm2d } from "./layer-norm.ts";
+export { Linear } from "./linear.ts";
+export { Module } from "./module.ts";
+export { buffer, parameter } from "./parameter.ts";
+export { AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d } from "./pooling.ts";
+export { recordOutputs } from "./recorder.ts";
+export { Flatten, Identity, Sequential } from "./sequential.ts";
+export type { LoadReport } from "./state-dict.ts";

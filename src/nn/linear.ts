@@ -1,0 +1,25 @@
+import { empty, linear, type Tensor } from "../tensor/index.ts";
+import { expectCounts, expectLast } from "./checks.ts";
+import { biasUniform_, kaimingUniform_ } from "./init.ts";
+import { Module } from "./module.ts";
+import { parameter } from "./parameter.ts";
+
+/** y = x·weightᵀ + bias, (..., inFeatures) → (..., outFeatures). Initialised as in torch. */
+export class Linear extends Module {
+  readonly weight: Tensor; // (outFeatures, inFeatures)
+  readonly bias: Tensor | null; // (outFeatures)
+  readonly inFeatures: number;
+
+  constructor(inFeatures: number, outFeatures: number, { bias = true }: { bias?: boolean } = {}) {
+    super();
+    expectCounts("Linear", { inFeatures, outFeatures });
+    this.inFeatures = inFeatures;
+    this.weight = parameter(kaimingUniform_(empty([outFeatures, inFeatures])));
+    this.bias = bias ? parameter(biasUniform_(empty([outFeatures]), this.weight)) : null;
+  }
+
+  override forward(x: Tensor): Tensor {
+    expectLast("Linear", x, this.inFeatures);
+    return linear(x, this.weight, this.bias);
+  }
+}

@@ -1,0 +1,178 @@
+import { type DType, Tensor } from "../tensor/index.ts";
+import { replaceTensors, type TensorSlot } from "./conversion.ts";
+import { type Role, roleOf } from "./parameter.ts";
+import { report } from "./recorder.ts";
+import { type LoadReport, loadTensors } from "./state-dict.ts";
+
+interface Visit {
+  readonly path: string;
+  readonly module: Module;
+}
+
+/**
+ * A part of a network. Its children are its own properties: modules, arrays of modules (named "blocks.0", "blocks.1" …),
+ * and tensors marked with `parameter` or `buffer`. Names and order are those of torch's `state_dict`: own parameters, own
+ * buffers, then children, each in the order in which the class declares them.
+ *
+ * A subclass writes `forward`; a parent calls its children by `run`, which is `forward` plus the report that
+ * `Model.forwardWith` takes a module's output from.
+ *
+ * @example
+ * class Block extends Module {
+ *   readonly conv = new Conv2d(3, 8, 3, { padding: 1 });
+ *   readonly scale = parameter(ones([1]));
+ *   override forward(x: Tensor): Tensor {
+ *     return this.conv.run(x).mul(this.scale).relu();
+ *   }
+ * }
+ */
+export abstract class Module {
+  /** Whether layers that behave differently in training (batch norm) do so. Set by `train` and `eval`. */
+  training = true;
+
+  /** What the module computes. Synchronous, and free of effects but for running statistics. */
+  abstract forward(x: Tensor, ...others: Tensor[]): Tensor;
+
+  /** `forward`, seen by `forwardWith`: how a module calls its children. */
+  run(...inputs: Parameters<this["forward"]>): Tensor {
+    return report(this, this.forward(...(inputs as unknown as [Tensor, ...Tensor[]])));
+  }
+
+  // ---- the tree
+  /** Every module under its path, this one under "", each once. */
+  namedModules(): Map<string, Module> {
+    const found = new Map<string, Module>();
+    const seen = new Set<Module>();
+    for (const { path, module } of walk(this)) {
+      if (seen.has(module)) continue;
+      seen.add(module);
+      found.set(path, module);
+    }
+    return found;
+  }
+
+  /** Trainable weights under their state-dict names; a shared one once, under its first name. */
+  namedParameters(): Map<string, Tensor> {
+    return unique(namedTensors(this, ["parameter"]));
+  }
+
+  /** Running statistics and the like under their state-dict names. */
+  namedBuffers(): Map<string, Tensor> {
+    return unique(namedTensors(this, ["buffer"]));
+  }
+
+  parameters(): Tensor[] {
+    return [...this.namedParameters().values()];
+  }
+
+  // ---- mode
+  /** Sets training mode on the whole tree, or with `false` evaluation mode. */
+  train(training = true): this {
+    for (const module of this.namedModules().values()) module.training = training;
+    return this;
+  }
+
+  eval(): this {
+    return this.train(false);
+  }
+
+  /** Freezes (`false`) or unfreezes every parameter of the tree. */
+  requiresGrad_(value = true): this {
+    for (const tensor of this.parameters()) tensor.requiresGrad = value;
+    return this;
+  }
+
+  zeroGrad(): void {
+    for (const tensor of this.parameters()) tensor.grad = null;
+  }
+
+  // ---- state
+  /**
+   * Parameters and buffers under torch's names, in torch's order. The tensors are new handles without a graph that share
+   * memory with the module: writing to one writes to the module, disposing one does not harm it.
+   */
+  stateDict(): Map<string, Tensor> {
+    return new Map(Array.from(liveState(this), ([name, tensor]) => [name, tensor.detach()]));
+  }
+
+  /**
+   * Copies values in by name, converting dtypes. Everything is checked first, so that a failure leaves the module as it
+   * was. A missing `num_batches_tracked` is no error, as in torch for files without its version mark.
+   *
+   * @returns the names that were missing or unexpected, which `strict: false` lets pass.
+   * @throws E_CHECKPOINT with the first ten missing and unexpected names; E_SHAPE with both shapes where one differs.
+   */
+  loadStateDict(state: ReadonlyMap<string, Tensor>, { strict = true }: { strict?: boolean } = {}): LoadReport {
+    return loadTensors(liveState(this), state, { strict, owner: this.constructor.name });
+  }
+
+  /**
+   * Converts floating parameters and buffers to a dtype, or moves everything to a device, in place; both in any order.
+   * A converted parameter is a new tensor, and the old one is disposed: make the optimizer afterwards.
+   */
+  to(...targets: (DType | (string & {}))[]): this {
+    const slots = [...walk(this)].flatMap(({ module }) => slotsOf(module));
+    replaceTensors(slots, targets);
+    return this;
+  }
+
+  /** Frees every parameter and buffer now. */
+  dispose(): void {
+    for (const tensor of liveState(this).values()) tensor.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+/** Depth first, parents before children; a module that stands in two places is visited twice, a cycle is not followed. */
+function* walk(module: Module, path = "", ancestors: readonly Module[] = []): Generator<Visit> {
+  yield { path, module };
+  const line = [...ancestors, module];
+  for (const [name, child] of childrenOf(module)) {
+    if (!line.includes(child)) yield* walk(child, join(path, name), line);
+  }
+}
+
+const join = (path: string, name: string) => (path === "" ? name : `${path}.${name}`);
+
+function* childrenOf(module: Module): Generator<[string, Module]> {
+  for (const [name, value] of Object.entries(module)) {
+    if (value instanceof Module) yield [name, value];
+    else if (Array.isArray(value)) {
+      for (const [index, item] of value.entries()) if (item instanceof Module) yield [`${name}.${index}`, item];
+    }
+  }
+}
+
+function slotsOf(owner: Module): TensorSlot[] {
+  return Object.entries(owner).flatMap(([key, tensor]) => {
+    const role = tensor instanceof Tensor ? roleOf(tensor) : undefined;
+    return role === undefined ? [] : [{ owner, key, tensor, role }];
+  });
+}
+
+function* namedTensors(root: Module, roles: readonly Role[]): Generator<[string, Tensor]> {
+  for (const { path, module } of walk(root)) {
+    const slots = slotsOf(module);
+    for (const wanted of roles) {
+      for (const { key, tensor, role } of slots) if (role === wanted) yield [join(path, key), tensor];
+    }
+  }
+}
+
+function liveState(root: Module): Map<string, Tensor> {
+  return new Map(namedTensors(root, ["parameter", "buffer"]));
+}
+
+function unique(named: Iterable<[string, Tensor]>): Map<string, Tensor> {
+  const found = new Map<string, Tensor>();
+  const seen = new Set<Tensor>();
+  for (const [name, tensor] of named) {
+    if (seen.has(tensor)) continue;
+    seen.add(tensor);
+    found.set(name, tensor);
+  }
+  return found;
+}

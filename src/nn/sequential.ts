@@ -1,0 +1,52 @@
+import type { Tensor } from "../tensor/index.ts";
+import { Module } from "./module.ts";
+
+/** y = x. */
+export class Identity extends Module {
+  override forward(x: Tensor): Tensor {
+    return x;
+  }
+}
+
+/** Joins the dimensions from `start` to `end`; (N, C, H, W) → (N, C·H·W) by default. */
+export class Flatten extends Module {
+  readonly start: number;
+  readonly end: number;
+
+  constructor(start = 1, end = -1) {
+    super();
+    this.start = start;
+    this.end = end;
+  }
+
+  override forward(x: Tensor): Tensor {
+    return x.flatten(this.start, this.end);
+  }
+}
+
+/** Modules one after the other, named "0", "1" … */
+export class Sequential extends Module {
+  constructor(...modules: Module[]) {
+    super();
+    for (const [index, module] of modules.entries()) (this as unknown as Record<string, Module>)[index] = module;
+  }
+
+  override forward(x: Tensor): Tensor {
+    let y = x;
+    for (const module of this) y = module.run(y);
+    return y;
+  }
+
+  get length(): number {
+    return [...this].length;
+  }
+
+  /** The module of an index; negative ones count from the end. */
+  at(index: number): Module | undefined {
+    return [...this].at(index);
+  }
+
+  *[Symbol.iterator](): Generator<Module> {
+    for (const value of Object.values(this)) if (value instanceof Module) yield value;
+  }
+}

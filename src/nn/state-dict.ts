@@ -1,0 +1,47 @@
+import { BatchCamError } from "../errors.ts";
+import { noGrad, type Tensor } from "../tensor/index.ts";
+
+export interface LoadReport {
+  /** Names that the module has and the loaded state lacks. */
+  missing: string[];
+  /** Names that the loaded state has and the module lacks. */
+  unexpected: string[];
+}
+
+/** Copies `state` into `target` by name; see Module.loadStateDict. */
+export function loadTensors(
+  target: ReadonlyMap<string, Tensor>,
+  state: ReadonlyMap<string, Tensor>,
+  { strict, owner }: { strict: boolean; owner: string },
+): LoadReport {
+  const missing = [...target.keys()].filter((name) => !state.has(name) && !name.endsWith("num_batches_tracked"));
+  const unexpected = [...state.keys()].filter((name) => !target.has(name));
+  if (strict && missing.length + unexpected.length > 0) {
+    const parts = [describe("missing", missing), describe("unexpected", unexpected)].filter((part) => part !== "");
+    throw new BatchCamError("E_CHECKPOINT", `loadStateDict: the state does not fit ${owner}: ${parts.join("; ")}; pass { strict: false } to load what fits`);
+  }
+  const pairs = [...target].flatMap(([name, tensor]) => {
+    const value = state.get(name);
+    return value === undefined ? [] : [{ name, tensor, value }];
+  });
+  expectSameShapes(pairs, owner);
+  noGrad(() => {
+    for (const { tensor, value } of pairs) tensor.copy_(value);
+  });
+  return { missing, unexpected };
+}
+
+function expectSameShapes(pairs: readonly { name: string; tensor: Tensor; value: Tensor }[], owner: string): void {
+  const wrong = pairs.filter(({ tensor, value }) => tensor.sizes.join() !== value.sizes.join());
+  if (wrong.length === 0) return;
+  const list = wrong.map(({ name, tensor, value }) => `${name} is [${tensor.sizes.join(", ")}] here and [${value.sizes.join(", ")}] in the state`);
+  throw new BatchCamError("E_SHAPE", `loadStateDict: the state does not fit ${owner}: ${firstTen(list, "; ")}`);
+}
+
+function describe(kind: string, names: readonly string[]): string {
+  return names.length === 0 ? "" : `${names.length} ${kind} (${firstTen(names, ", ")})`;
+}
+
+function firstTen(items: readonly string[], separator: string): string {
+  return items.slice(0, 10).join(separator) + (items.length > 10 ? `${separator}... ${items.length - 10} more` : "");
+}

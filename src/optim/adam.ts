@@ -1,0 +1,80 @@
+import { tensor, type Tensor } from "../tensor/index.ts";
+import { type AdamOperands, type FusedAdamOptions, fusedAdam, fusedAdamW } from "../tensor/optimizer-ops.ts";
+import { Optimizer, type Update } from "./optimizer.ts";
+import { bufferOf } from "./optimizer-state.ts";
+import { expectSetting, expectShare, type ParameterGroup, type Parameters, type Slot } from "./parameters.ts";
+
+export interface AdamOptions {
+  lr?: number;
+  betas?: readonly [number, number];
+  eps?: number;
+  weightDecay?: number;
+}
+
+type FusedStep = (operands: AdamOperands, options: FusedAdamOptions) => void;
+
+/**
+ * Adam (arXiv 1412.6980) as in torch: m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², p ← p − lr·m̂ / (√v̂ + eps), where
+ * m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ). Weight decay is an L2 term: g = grad + weightDecay·p.
+ */
+export class Adam extends Optimizer {
+  readonly eps: number;
+  #betas: readonly [number, number];
+  readonly #fused: FusedStep;
+
+  constructor(params: Parameters | Iterable<ParameterGroup>, options: AdamOptions = {}, fused: FusedStep = fusedAdam) {
+    const { lr = 1e-3, betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0 } = options;
+    super(params, { lr, weightDecay });
+    expectSetting(new.target.name, { eps });
+    this.eps = eps;
+    this.#betas = betas;
+    this.betas = betas;
+    this.#fused = fused;
+  }
+
+  get betas(): readonly [number, number] {
+    return this.#betas;
+  }
+  /** For schedules that cycle β₁. */
+  set betas([beta1, beta2]: readonly [number, number]) {
+    expectShare(this.constructor.name, { "betas[0]": beta1, "betas[1]": beta2 });
+    this.#betas = [beta1, beta2];
+  }
+
+  protected override stateNames(): readonly string[] {
+    return ["step", "exp_avg", "exp_avg_sq"];
+  }
+
+  protected override update({ slots, grads, lr, weightDecay }: Update): void {
+    const [beta1, beta2] = this.#betas;
+    const operands = {
+      params: slots.map(({ param }) => param),
+      grads,
+      expAvgs: slots.map((slot) => bufferOf(slot, "exp_avg")),
+      expAvgSqs: slots.map((slot) => bufferOf(slot, "exp_avg_sq")),
+      steps: nextSteps(slots),
+    };
+    this.#fused(operands, { lr, beta1, beta2, eps: this.eps, weightDecay });
+    for (const slot of slots) slot.step++;
+  }
+}
+
+/**
+ * AdamW (arXiv 1711.05101) as in torch: Adam with the decay apart from the gradient, p ← p − lr·weightDecay·p first;
+ * `weightDecay` is 0.01 by default.
+ */
+export class AdamW extends Adam {
+  constructor(params: Parameters | Iterable<ParameterGroup>, { weightDecay = 0.01, ...options }: AdamOptions = {}) {
+    super(params, { weightDecay, ...options }, fusedAdamW);
+  }
+}
+
+/** The number of each parameter's step; those with the same number share one tensor. */
+function nextSteps(slots: readonly Slot[]): Tensor[] {
+  const made = new Map<number, Tensor>();
+  return slots.map(({ step }) => {
+    const known = made.get(step) ?? tensor([step + 1], { shape: [] });
+    made.set(step, known);
+    return known;
+  });
+}

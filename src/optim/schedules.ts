@@ -1,0 +1,130 @@
+import { BatchCamError } from "../errors.ts";
+
+/** The value (a learning rate, a momentum) that update number `step`, counted from 0, uses. Pure: resuming needs no state. */
+export type Schedule = (step: number) => number;
+
+/** `value` at every step. */
+export function constant(value: number): Schedule {
+  expectFinite("constant", { value });
+  return () => value;
+}
+
+/** `lr·(startFactor + (1 − startFactor)·t / steps)`, from step `steps` on `lr`: torch's LinearLR. */
+export function linearWarmup({ lr, steps, startFactor = 0 }: { lr: number; steps: number; startFactor?: number }): Schedule {
+  expectFinite("linearWarmup", { lr, startFactor });
+  expectSteps("linearWarmup", { steps });
+  return (step) => (step >= steps ? lr : lr * (startFactor + ((1 - startFactor) * step) / steps));
+}
+
+/** Half a cosine from `lr` at step 0 to `minLr` at step `steps`, rising again after: torch's CosineAnnealingLR, T_max = `steps`. */
+export function cosine({ lr, steps, minLr = 0 }: { lr: number; steps: number; minLr?: number }): Schedule {
+  expectFinite("cosine", { lr, minLr });
+  expectSteps("cosine", { steps });
+  return (step) => halfCosine(lr, minLr, step / steps);
+}
+
+/** `first` below step `milestone`, then `second`, which counts from 0 again: torch's SequentialLR. */
+export function sequential(first: Schedule, milestone: number, second: Schedule): Schedule {
+  expectSteps("sequential", { milestone });
+  return (step) => (step < milestone ? first(step) : second(step - milestone));
+}
+
+export interface TimmCosineOptions {
+  lr: number;
+  /** Length of the half cosine (timm's t_initial). */
+  steps: number;
+  minLr?: number;
+  warmupSteps?: number;
+  /** The rate of step 0 where there is a warm-up. */
+  warmupLr?: number;
+  /** True: the cosine starts at its peak after the warm-up. False (timm's default): it is entered at step `warmupSteps`. */
+  warmupPrefix?: boolean;
+}
+
+/** A linear warm-up from `warmupLr`, half a cosine, then `minLr` for good: timm's CosineLRScheduler with one cycle. */
+export function timmCosine(options: TimmCosineOptions): Schedule {
+  const { lr, steps, minLr = 0, warmupSteps = 0, warmupLr = 0, warmupPrefix = false } = options;
+  expectFinite("timmCosine", { lr, minLr, warmupLr });
+  expectSteps("timmCosine", { steps });
+  expectSteps("timmCosine", { warmupSteps }, 0);
+  const start = warmupPrefix ? warmupSteps : 0;
+  return (step) => {
+    if (step < warmupSteps) return warmupLr + (step * (lr - warmupLr)) / warmupSteps;
+    const t = step - start;
+    return t < steps ? halfCosine(lr, minLr, t / steps) : minLr;
+  };
+}
+
+export interface OneCycleOptions {
+  /** Steps of the whole cycle; later ones keep the last value. */
+  steps: number;
+  /** Share of the cycle in which the rate rises. */
+  pctStart?: number;
+  anneal?: "cos" | "linear";
+}
+
+export interface OneCycleLrOptions extends OneCycleOptions {
+  maxLr: number;
+  /** The first rate is maxLr / divFactor. */
+  divFactor?: number;
+  /** The last rate is the first one / finalDivFactor. */
+  finalDivFactor?: number;
+}
+
+/** maxLr / divFactor up to maxLr, then down to the first rate / finalDivFactor: torch's OneCycleLR. */
+export function oneCycle({ maxLr, divFactor = 25, finalDivFactor = 1e4, ...shape }: OneCycleLrOptions): Schedule {
+  expectFinite("oneCycle", { maxLr, divFactor, finalDivFactor });
+  const initial = maxLr / divFactor;
+  return cycle("oneCycle", { start: initial, peak: maxLr, end: initial / finalDivFactor }, shape);
+}
+
+export interface OneCycleMomentumOptions extends OneCycleOptions {
+  baseMomentum?: number;
+  maxMomentum?: number;
+}
+
+/** The momentum (SGD) or β₁ (Adam) that torch's OneCycleLR cycles against the rate: max, base at the peak, max. */
+export function oneCycleMomentum({ baseMomentum = 0.85, maxMomentum = 0.95, ...shape }: OneCycleMomentumOptions): Schedule {
+  expectFinite("oneCycleMomentum", { baseMomentum, maxMomentum });
+  return cycle("oneCycleMomentum", { start: maxMomentum, peak: baseMomentum, end: maxMomentum }, shape);
+}
+
+function cycle(operation: string, values: { start: number; peak: number; end: number }, shape: OneCycleOptions): Schedule {
+  const { steps, pctStart = 0.3, anneal = "cos" } = shape;
+  expectSteps(operation, { steps });
+  if (!(pctStart >= 0 && pctStart <= 1)) {
+    throw new BatchCamError("E_ARGUMENT", `${operation}: pctStart must lie in [0, 1], got ${pctStart}`);
+  }
+  const between = anneal === "cos" ? halfCosine : straight;
+  const { start, peak, end } = values;
+  const [top, last] = [pctStart * steps - 1, steps - 1];
+  return (step) => {
+    const at = Math.min(step, last);
+    // A rise of less than one step is over before it begins, as is a fall.
+    if (at <= top) return top > 0 ? between(start, peak, at / top) : peak;
+    return last > top ? between(peak, end, (at - Math.max(top, 0)) / (last - Math.max(top, 0))) : end;
+  };
+}
+
+/** From `from` at share 0 to `to` at share 1. */
+function halfCosine(from: number, to: number, share: number): number {
+  return to + ((from - to) / 2) * (1 + Math.cos(Math.PI * share));
+}
+
+function straight(from: number, to: number, share: number): number {
+  return from + (to - from) * share;
+}
+
+function expectFinite(operation: string, values: Record<string, number>): void {
+  for (const [name, value] of Object.entries(values)) {
+    if (Number.isFinite(value) && value >= 0) continue;
+    throw new BatchCamError("E_ARGUMENT", `${operation}: ${name} must be a number >= 0, got ${value}`);
+  }
+}
+
+function expectSteps(operation: string, counts: Record<string, number>, least = 1): void {
+  for (const [name, value] of Object.entries(counts)) {
+    if (Number.isSafeInteger(value) && value >= least) continue;
+    throw new BatchCamError("E_ARGUMENT", `${operation}: ${name} must be an integer >= ${least}, got ${value}`);
+  }
+}

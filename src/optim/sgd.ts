@@ -1,0 +1,74 @@
+import { BatchCamError } from "../errors.ts";
+import type { Tensor } from "../tensor/index.ts";
+import { fusedSgd } from "../tensor/optimizer-ops.ts";
+import { Optimizer, type Update } from "./optimizer.ts";
+import { bufferOf } from "./optimizer-state.ts";
+import { expectSetting, expectShare, type ParameterGroup, type Parameters, type Slot } from "./parameters.ts";
+
+export interface SGDOptions {
+  lr: number;
+  momentum?: number;
+  nesterov?: boolean;
+  /** An L2 term: weightDecay·p is added to the gradient. */
+  weightDecay?: number;
+  dampening?: number;
+}
+
+/**
+ * Stochastic gradient descent as in torch: g ← grad + weightDecay·p; m ← momentum·m + (1 − dampening)·g, with m = g at the
+ * first step; p ← p − lr·m, or with nesterov p ← p − lr·(g + momentum·m).
+ */
+export class SGD extends Optimizer {
+  readonly nesterov: boolean;
+  readonly dampening: number;
+  #momentum: number;
+
+  constructor(params: Parameters | Iterable<ParameterGroup>, options: SGDOptions) {
+    const { lr, momentum = 0, nesterov = false, weightDecay = 0, dampening = 0 } = options;
+    super(params, { lr, weightDecay });
+    expectSetting("SGD", { dampening });
+    expectShare("SGD", { momentum });
+    if (nesterov && (momentum === 0 || dampening !== 0)) {
+      throw new BatchCamError("E_ARGUMENT", `SGD: nesterov needs momentum > 0 and dampening 0, got ${momentum} and ${dampening}`);
+    }
+    this.nesterov = nesterov;
+    this.dampening = dampening;
+    this.#momentum = momentum;
+  }
+
+  get momentum(): number {
+    return this.#momentum;
+  }
+  /** For schedules that cycle it; zero and above zero do not turn into one another. */
+  set momentum(value: number) {
+    expectShare("SGD", { momentum: value });
+    if ((value === 0) !== (this.#momentum === 0)) {
+      throw new BatchCamError("E_ARGUMENT", `SGD: momentum cannot change from ${this.#momentum} to ${value}; make another optimizer`);
+    }
+    this.#momentum = value;
+  }
+
+  protected override stateNames(): readonly string[] {
+    return this.#momentum === 0 ? [] : ["momentum_buffer"];
+  }
+
+  protected override update({ slots, grads, lr, weightDecay }: Update): void {
+    const isFirst = (slot: Slot) => this.#momentum !== 0 && slot.buffers["momentum_buffer"] === undefined;
+    // Parameters that have their first gradient later than others start their own momentum then.
+    for (const isFirstStep of [false, true]) {
+      const chosen = [...slots.keys()].filter((index) => isFirst(slots[index] as Slot) === isFirstStep);
+      if (chosen.length > 0) this.#updateAlike({ slots, grads, lr, weightDecay }, chosen, isFirstStep);
+    }
+  }
+
+  #updateAlike({ slots, grads, lr, weightDecay }: Update, chosen: readonly number[], isFirstStep: boolean): void {
+    const own = chosen.map((index) => slots[index] as Slot);
+    const operands = {
+      params: own.map(({ param }) => param),
+      grads: chosen.map((index) => grads[index] as Tensor),
+      buffers: this.#momentum === 0 ? [] : own.map((slot) => bufferOf(slot, "momentum_buffer")),
+    };
+    const { momentum, dampening, nesterov } = this;
+    fusedSgd(operands, { lr, momentum, dampening, weightDecay, nesterov, isFirstStep });
+  }
+}
