@@ -1,0 +1,66 @@
+// Checks that this project and Python's safetensors read each other's files, and write the same bytes, for every dtype.
+// Usage: npm run build && node scripts/python-interop.mjs     (needs python3 with venv; packages go to a temporary folder)
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const { loadSafetensors, readSafetensorsMetadata, saveSafetensors, tensor, tidy } = await import(
+  "../dist/tensor/index.js"
+).catch((error) => fail(`the build is missing or broken (${error.message}); run npm run build`));
+
+// The same rule as in python-interop.py.
+const SHAPES = { scalar: [], vector: [5], matrix: [2, 3], empty: [0], hollow: [2, 0, 3] };
+const DTYPES = ["float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"];
+const METADATA = { name: 'na\u00efve "quoted" \\ \n \u{1f600}' };
+
+function makeTensors() {
+  const tensors = new Map();
+  for (const dtype of DTYPES) {
+    for (const [name, shape] of Object.entries(SHAPES)) {
+      const count = shape.reduce((product, size) => product * size, 1);
+      const values = Int32Array.from({ length: count }, (_, i) => ((3 * i) % 7) - 2);
+      const shown = dtype === "uint8" ? values.map(Math.abs) : values;
+      tensors.set(`${dtype}.${name}`, tensor(shown, { shape, dtype }));
+    }
+  }
+  return tensors;
+}
+
+function installPython(folder) {
+  const run = (command, ...args) => execFileSync(command, args, { stdio: ["ignore", "ignore", "inherit"] });
+  const python = join(folder, "venv", "bin", "python");
+  run("python3", "-m", "venv", join(folder, "venv"));
+  const requirements = fileURLToPath(new URL("requirements/interop.txt", import.meta.url));
+  run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements);
+  return python;
+}
+
+async function compareWithTheirs(ours, folder) {
+  const path = join(folder, "theirs.safetensors");
+  const read = await loadSafetensors(path);
+  if (read.size !== ours.size) fail(`expected ${ours.size} tensors from Python, got ${read.size}`);
+  for (const [name, wanted] of ours) {
+    const got = read.get(name);
+    if (got?.dtype !== wanted.dtype || !tidy(() => got.equal(wanted))) fail(`${name}: expected ${wanted}, got ${got}`);
+  }
+  const metadata = await readSafetensorsMetadata(path);
+  if (metadata.name !== METADATA.name) fail(`metadata: got ${JSON.stringify(metadata)}`);
+  const [a, b] = ["ours", "theirs"].map((name) => readFileSync(join(folder, `${name}.safetensors`)));
+  if (!a.equals(b)) fail("the two files hold the same tensors in different bytes");
+}
+
+function fail(problem) {
+  console.error(`python-interop: ${problem}`);
+  process.exit(1);
+}
+
+const folder = mkdtempSync(join(tmpdir(), "batch-cam-interop-"));
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+const python = installPython(folder);
+const ours = makeTensors();
+await saveSafetensors(join(folder, "ours.safetensors"), ours, METADATA);
+execFileSync(python, [fileURLToPath(new URL("python-interop.py", import.meta.url)), folder], { stdio: "inherit" });
+await compareWithTheirs(ours, folder);
+console.log(`python-interop: ${ours.size} tensors of ${DTYPES.length} dtypes agree in both directions, byte for byte`);

@@ -1,0 +1,88 @@
+import { closest, distance } from "fastest-levenshtein";
+import { BatchCamError } from "../errors.ts";
+import { type Tensor, tensor } from "../tensor/index.ts";
+import { type ByteSplit, MNIST_NORMALIZATION, readMnist } from "./mnist.ts";
+
+/** Mean and standard deviation of the training pixels in [0,1], one figure per channel. */
+export interface Normalization {
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+}
+
+/** One part of a data set, whole in memory. */
+export interface Split {
+  readonly name: "train" | "val" | "test";
+  /** uint8 (N,C,H,W), 0 to 255. */
+  readonly images: Tensor;
+  /** int64 (N), 0 to numClasses − 1. */
+  readonly labels: Tensor;
+  readonly numClasses: number;
+  readonly classNames: readonly string[];
+  readonly normalization: Normalization;
+}
+
+/** A named data set with its two original splits. */
+export interface Dataset {
+  readonly name: DatasetName;
+  readonly numClasses: number;
+  readonly classNames: readonly string[];
+  readonly normalization: Normalization;
+  readonly train: Split;
+  readonly test: Split;
+}
+
+export interface DatasetOptions {
+  /** Folder of the data set's files; without it, the installed copy. */
+  dataDir?: string;
+}
+
+const LOADERS = { mnist: loadMnist } as const;
+
+export type DatasetName = keyof typeof LOADERS;
+
+export const DATASET_NAMES = Object.keys(LOADERS) as DatasetName[];
+
+/**
+ * Loads a data set into one uint8 image tensor and one label tensor per split. An unknown name is E_CONFIG and is
+ * answered with the nearest one; missing or damaged files are E_DATA. The caller frees it with `disposeDataset`.
+ */
+export async function loadDataset(name: string, options: DatasetOptions = {}): Promise<Dataset> {
+  if (!Object.hasOwn(LOADERS, name)) {
+    const nearest = closest(name, DATASET_NAMES);
+    const hint = distance(name, nearest) <= nearest.length / 2 ? `; did you mean "${nearest}"?` : "";
+    const known = DATASET_NAMES.map((known) => `"${known}"`).join(", ");
+    throw new BatchCamError("E_CONFIG", `loadDataset: name must be one of ${known}, got "${name}"${hint}`);
+  }
+  return LOADERS[name as DatasetName](options);
+}
+
+/** Frees the tensors of a data set. */
+export function disposeDataset(dataset: Dataset): void {
+  disposeSplit(dataset.train);
+  disposeSplit(dataset.test);
+}
+
+/** Frees the tensors of a split. */
+export function disposeSplit(split: Split): void {
+  split.images.dispose();
+  split.labels.dispose();
+}
+
+async function loadMnist({ dataDir }: DatasetOptions): Promise<Dataset> {
+  const bytes = await readMnist(dataDir);
+  const classNames = Array.from({ length: 10 }, (_, digit) => String(digit));
+  const common = { numClasses: 10, classNames, normalization: MNIST_NORMALIZATION };
+  return {
+    name: "mnist",
+    ...common,
+    train: { name: "train", ...tensors(bytes.train), ...common },
+    test: { name: "test", ...tensors(bytes.test), ...common },
+  };
+}
+
+function tensors({ shape, images, labels }: ByteSplit): { images: Tensor; labels: Tensor } {
+  return {
+    images: tensor(images, { shape: [...shape], dtype: "uint8" }),
+    labels: tensor(labels, { shape: [shape[0]], dtype: "int64" }),
+  };
+}

@@ -1,0 +1,51 @@
+import { open, stat } from "node:fs/promises";
+import { BatchCamError } from "../errors.ts";
+
+/** Largest data file that is read whole; the arrays of a data set live in memory. */
+const MAX_BYTES = 2 ** 32;
+
+/** What the reader has to say besides the file and the reason. */
+export interface ReadContext {
+  /** Name that opens the message, such as "readIdx". */
+  operation: string;
+  /** What the user can do about a file that is missing or damaged. */
+  remedy: string;
+}
+
+/** The whole content of a regular file. A missing, unreadable or too large file, or a folder, is E_DATA. */
+export async function readFileBytes(path: string, context: ReadContext): Promise<Uint8Array> {
+  try {
+    return await readAll(path, context);
+  } catch (error) {
+    if (error instanceof BatchCamError) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw dataError(path, `cannot be read (${reason})`, context, error);
+  }
+}
+
+/** E_DATA in the one sentence form of this folder: operation, file, what is wrong, what to do. */
+export function dataError(path: string, problem: string, context: ReadContext, cause?: unknown): BatchCamError {
+  const options = cause === undefined ? undefined : { cause };
+  return new BatchCamError("E_DATA", `${context.operation}: ${path}: ${problem}; ${context.remedy}`, options);
+}
+
+async function readAll(path: string, context: ReadContext): Promise<Uint8Array> {
+  // Looked at before it is opened: opening a named pipe waits for a writer.
+  const found = await stat(path);
+  const size = found.size;
+  if (!found.isFile()) throw dataError(path, "expected a regular file, got a folder or a device", context);
+  if (size > MAX_BYTES) throw dataError(path, `expected at most ${MAX_BYTES} bytes, got ${size}`, context);
+  const file = await open(path, "r");
+  try {
+    const bytes = new Uint8Array(size);
+    let filled = 0;
+    while (filled < bytes.length) {
+      const { bytesRead } = await file.read(bytes, filled, bytes.length - filled);
+      if (bytesRead === 0) return bytes.subarray(0, filled);
+      filled += bytesRead;
+    }
+    return bytes;
+  } finally {
+    await file.close();
+  }
+}

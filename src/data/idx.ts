@@ -1,0 +1,82 @@
+import type { BatchCamError } from "../errors.ts";
+import { dataError, readFileBytes } from "./file-bytes.ts";
+
+/** Element arrays that the IDX format can hold. */
+export type IdxData = Uint8Array | Int8Array | Int16Array | Int32Array | Float32Array | Float64Array;
+
+/** An IDX array: `data` is row-major and has as many elements as the product of `shape`. */
+export interface IdxArray {
+  shape: number[];
+  data: IdxData;
+}
+
+interface ElementType {
+  name: string;
+  bytes: number;
+  /** Elements of a big-endian payload; single bytes are a view of it, the rest a copy in the machine's order. */
+  decode(payload: Uint8Array): IdxData;
+}
+
+const ELEMENT_TYPES: ReadonlyMap<number, ElementType> = new Map([
+  [0x08, { name: "uint8", bytes: 1, decode: (p) => p }],
+  [0x09, { name: "int8", bytes: 1, decode: (p) => new Int8Array(p.buffer, p.byteOffset, p.length) }],
+  [0x0b, { name: "int16", bytes: 2, decode: (p) => fill(new Int16Array(p.length / 2), p, "getInt16") }],
+  [0x0c, { name: "int32", bytes: 4, decode: (p) => fill(new Int32Array(p.length / 4), p, "getInt32") }],
+  [0x0d, { name: "float32", bytes: 4, decode: (p) => fill(new Float32Array(p.length / 4), p, "getFloat32") }],
+  [0x0e, { name: "float64", bytes: 8, decode: (p) => fill(new Float64Array(p.length / 8), p, "getFloat64") }],
+]);
+
+const REMEDY = "get the file again, unpacked, from where it came";
+
+/** Reads an IDX file (the format of MNIST). Anything but a complete, exact IDX file is E_DATA. */
+export async function readIdx(path: string): Promise<IdxArray> {
+  return parseIdx(await readFileBytes(path, { operation: "readIdx", remedy: REMEDY }), path);
+}
+
+/**
+ * Parses IDX: two zero bytes, element type, number of dimensions, each dimension as big-endian uint32, then the
+ * elements, big-endian, row-major. `path` names the file in errors. A uint8 result is a view of `bytes`.
+ */
+export function parseIdx(bytes: Uint8Array, path: string): IdxArray {
+  const type = parseMagic(bytes, path);
+  const rank = bytes[3] as number;
+  const start = 4 + 4 * rank;
+  if (bytes.length < start) {
+    throw idxError(path, `expected a header of ${start} bytes (${rank} dimensions), got a file of ${bytes.length}`);
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const shape = Array.from({ length: rank }, (_, i) => view.getUint32(4 + 4 * i));
+  const elements = shape.includes(0) ? 0 : shape.reduce((product, size) => product * size, 1);
+  const expected = start + elements * type.bytes;
+  if (expected !== bytes.length) {
+    const what = `${shape.join("x") || "scalar"} of ${type.name}`;
+    const state = expected > bytes.length ? "truncated, or its header is wrong" : "followed by bytes that do not belong";
+    throw idxError(path, `expected ${expected} bytes (${what}), got ${bytes.length}: the array is ${state}`);
+  }
+  return { shape, data: type.decode(bytes.subarray(start)) };
+}
+
+function parseMagic(bytes: Uint8Array, path: string): ElementType {
+  if (bytes.length < 4) throw idxError(path, `expected an IDX header of at least 4 bytes, got ${bytes.length}`);
+  if (bytes[0] === 0x1f && bytes[1] === 0x8b) throw idxError(path, "expected an IDX file, got a gzip archive");
+  const type = bytes[0] === 0 && bytes[1] === 0 ? ELEMENT_TYPES.get(bytes[2] as number) : undefined;
+  if (type === undefined) {
+    const magic = Buffer.from(bytes.subarray(0, 4)).toString("hex");
+    throw idxError(path, `expected an IDX magic number (0000, a type of 08 09 0b 0c 0d 0e, the rank), got ${magic}`);
+  }
+  return type;
+}
+
+function fill<T extends IdxData>(
+  out: T,
+  payload: Uint8Array,
+  get: "getInt16" | "getInt32" | "getFloat32" | "getFloat64",
+): T {
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
+  for (let i = 0; i < out.length; i++) out[i] = view[get](i * out.BYTES_PER_ELEMENT);
+  return out;
+}
+
+function idxError(path: string, problem: string): BatchCamError {
+  return dataError(path, problem, { operation: "readIdx", remedy: REMEDY });
+}

@@ -1,0 +1,30 @@
+export {
+  DATASET_NAMES,
+  type Dataset,
+  type DatasetName,
+  type DatasetOptions,
+  disposeDataset,
+  disposeSplit,
+  loadDataset,
+  type Normalization,
+  type Split,
+} from "./dataset.ts";
+export { type IdxArray, type IdxData, parseIdx, readIdx } from "./idx.ts";
+export {
+  type Batch,
+  type BatchPlan,
+  batchCount,
+  batches,
+  batchIndices,
+  gatherBatch,
+  gatherPixels,
+  normalize,
+} from "./loader.ts";
+export {
+  classCounts,
+  classMeanImages,
+  type PrototypeOptions,
+  type PrototypeStatistic,
+  prototypes,
+} from "./prototypes.ts";
+export { selectImages, splitValidation, type ValidationOptions } from "./validation-split.ts";

@@ -1,0 +1,96 @@
+import { BatchCamError } from "../errors.ts";
+import { type Tensor, tensor, tidy } from "../tensor/index.ts";
+import type { Normalization, Split } from "./dataset.ts";
+import { randomSource, shuffle } from "./random.ts";
+
+export interface BatchPlan {
+  batchSize: number;
+  /** Needed where `shuffle` is on: the order is a function of (count, seed, epoch) alone. */
+  seed?: number;
+  epoch?: number;
+  shuffle?: boolean;
+  /** Leaves out a last batch that is smaller than the others. */
+  dropLast?: boolean;
+  /** Batches to skip: what follows equals the same batches of an epoch from its start. */
+  startBatch?: number;
+}
+
+/** One batch, ready for a model. */
+export interface Batch {
+  /** float32 (B,C,H,W): (x/255 − mean) / std. */
+  images: Tensor;
+  /** int64 (B). */
+  labels: Tensor;
+}
+
+/** Batches that one epoch over `count` images has. */
+export function batchCount(count: number, { batchSize, dropLast = false }: Pick<BatchPlan, "batchSize" | "dropLast">): number {
+  expectInteger("batchSize", batchSize, 1);
+  return dropLast ? Math.floor(count / batchSize) : Math.ceil(count / batchSize);
+}
+
+/** The image indices of each batch of one epoch over `count` images. No tensors: cheap to make, to skip and to repeat. */
+export function batchIndices(count: number, plan: BatchPlan): Int32Array[] {
+  const { batchSize, seed = 0, epoch = 0, shuffle: shuffled = true, startBatch = 0 } = plan;
+  const batches = batchCount(count, plan);
+  expectInteger("startBatch", startBatch, 0);
+  if (startBatch > batches) throw argumentError("startBatch", `at most ${batches}, the batches of an epoch`, startBatch);
+  const order = Int32Array.from({ length: count }, (_, i) => i);
+  if (shuffled) shuffle(order, randomSource("batchIndices", { seed, epoch }));
+  return Array.from({ length: batches - startBatch }, (_, i) => {
+    const start = (startBatch + i) * batchSize;
+    return order.subarray(start, start + batchSize);
+  });
+}
+
+/** The images at `indices` as float32 (B,C,H,W) in [0,1], without normalisation: what prototypes and pictures are in. */
+export function gatherPixels(split: Split, indices: Int32Array): Tensor {
+  return tidy(() => select(split.images, indices).to("float32").div(255));
+}
+
+/** One batch, gathered and normalised by the engine. Call it inside `tidy`, or dispose of both tensors. */
+export function gatherBatch(split: Split, indices: Int32Array): Batch {
+  return tidy(() => ({
+    images: normalize(gatherPixels(split, indices), split.normalization),
+    labels: select(split.labels, indices),
+  }));
+}
+
+/** (x − mean) / std per channel, for images (B,C,H,W) in [0,1]. */
+export function normalize(pixels: Tensor, { mean, std }: Normalization): Tensor {
+  return tidy(() => pixels.sub(perChannel(mean)).div(perChannel(std)));
+}
+
+/**
+ * The batches of one epoch. Each batch is freed when the next one is asked for or the loop ends, so that a plain
+ * `for` loop holds one batch; clone what has to live longer.
+ */
+export function* batches(split: Split, plan: BatchPlan): Generator<Batch, void, undefined> {
+  for (const indices of batchIndices(split.labels.numel, plan)) {
+    const batch = gatherBatch(split, indices);
+    try {
+      yield batch;
+    } finally {
+      batch.images.dispose();
+      batch.labels.dispose();
+    }
+  }
+}
+
+function select(source: Tensor, indices: Int32Array): Tensor {
+  return source.indexSelect(0, tensor(indices, { dtype: "int32" }));
+}
+
+/** A number where there is one channel, which the engine applies without broadcasting; else (C,1,1). */
+function perChannel(figures: readonly number[]): Tensor | number {
+  if (figures.length === 1) return figures[0] as number;
+  return tensor([...figures], { dtype: "float32", shape: [figures.length, 1, 1] });
+}
+
+function expectInteger(argument: string, value: number, least: number): void {
+  if (!Number.isSafeInteger(value) || value < least) throw argumentError(argument, `an integer >= ${least}`, value);
+}
+
+function argumentError(argument: string, expected: string, got: number): BatchCamError {
+  return new BatchCamError("E_ARGUMENT", `batches: ${argument} must be ${expected}, got ${got}`);
+}

@@ -1,0 +1,104 @@
+import { BatchCamError } from "../errors.ts";
+import { expectShapes } from "../tensor/expect.ts";
+import { keep, type Tensor, tidy, zeros } from "../tensor/index.ts";
+import { readLabels } from "../tensor/labels.ts";
+
+export interface CoherenceSummary {
+  /** Mean of `perClass` over the classes with at least two maps; NaN where there is none. */
+  mean: number;
+  /** Coherence of each class; NaN for a class with fewer than two maps. */
+  perClass: number[];
+  /** Number of maps of each class. */
+  counts: number[];
+}
+
+/**
+ * Coherence of classes: how alike the maps of one class are, gathered batch by batch.
+ *
+ *     coherence_c = mean over pairs i ≠ j of class c of cos(M_i, M_j) = (‖Σ v‖² − Σ ‖v‖²) / (n (n − 1)),  v = M / ‖M‖₂
+ *
+ * The right-hand side needs no pair, so the cost is one pass over the maps and one sum per class. A dead (all-zero) map
+ * has v = 0: it is similar to nothing, 0 in every pair. Range [−1, 1], [0, 1] for maps without negative values. Sums
+ * are float64. A map with NaN makes its class and the mean NaN.
+ */
+export class Coherence {
+  readonly numClasses: number;
+  #sums: Tensor | undefined; // (C, H·W): Σ v
+  #squares: Float64Array;
+  #counts: number[];
+  #size: readonly number[] = [];
+
+  constructor(numClasses: number) {
+    if (!Number.isSafeInteger(numClasses) || numClasses < 1) {
+      throw new BatchCamError("E_ARGUMENT", `Coherence: numClasses must be an integer >= 1, got ${numClasses}`);
+    }
+    this.numClasses = numClasses;
+    this.#squares = new Float64Array(numClasses);
+    this.#counts = new Array(numClasses).fill(0);
+  }
+
+  /**
+   * @param maps (N, H, W), one size in every call
+   * @param labels (N)
+   */
+  update(maps: Tensor, labels: Tensor | readonly number[]): void {
+    const { N, H, W } = expectShapes("Coherence.update", { maps: [maps, "N H W"] }) as Record<"N" | "H" | "W", number>;
+    this.#expectSize([H, W]);
+    tidy(() => {
+      const classes = readLabels("Coherence.update", labels, { count: N, numClasses: this.numClasses });
+      this.#size = [H, W];
+      this.#sums ??= keep(zeros([this.numClasses, H * W], { dtype: "float64" }));
+      const flat = maps.detach().to("float64").flatten(1);
+      const norms = flat.norm([1], { keepDims: true });
+      const unit = flat.div(norms.add(norms.eq(0))); // (N, H·W)
+      this.#sums.indexAdd_(0, classes.tensor, unit);
+      const squares = unit.square().sum([1]).data() as Float64Array;
+      for (const [sample, label] of classes.values.entries()) {
+        this.#squares[label] = (this.#squares[label] as number) + (squares[sample] as number);
+        this.#counts[label] = (this.#counts[label] as number) + 1;
+      }
+    });
+  }
+
+  summary(): CoherenceSummary {
+    const sums = this.#sums;
+    const lengths = tidy(() => (sums === undefined ? new Float64Array(this.numClasses) : sums.square().sum([1]).data()) as Float64Array);
+    const perClass = this.#counts.map((n, label) =>
+      n < 2 ? Number.NaN : ((lengths[label] as number) - (this.#squares[label] as number)) / (n * (n - 1)),
+    );
+    const counted = perClass.filter((_, label) => (this.#counts[label] as number) >= 2);
+    const mean = counted.reduce((sum, value) => sum + value, 0) / counted.length; // 0 / 0 is NaN
+    return { mean, perClass, counts: [...this.#counts] };
+  }
+
+  /** Forgets every map and frees the sums. */
+  reset(): void {
+    this.#sums?.dispose();
+    this.#sums = undefined;
+    this.#squares.fill(0);
+    this.#counts.fill(0);
+  }
+
+  [Symbol.dispose](): void {
+    this.reset();
+  }
+
+  #expectSize(size: readonly [number, number]): void {
+    const [height, width] = this.#sums === undefined ? size : this.#size;
+    if (size[0] === 0 || size[1] === 0) throw new BatchCamError("E_SHAPE", `Coherence.update: maps have no pixel, got ${size.join("x")}`);
+    if (height === size[0] && width === size[1]) return;
+    throw new BatchCamError("E_SHAPE", `Coherence.update: maps must be ${height}x${width} as before, got ${size.join("x")}`);
+  }
+}
+
+/**
+ * Coherence of one stack of maps: the `mean` of `Coherence`, which see for the definition.
+ *
+ * @param maps (N, H, W)
+ * @param labels (N)
+ */
+export function coherence(maps: Tensor, labels: Tensor | readonly number[], numClasses: number): number {
+  using gathered = new Coherence(numClasses);
+  gathered.update(maps, labels);
+  return gathered.summary().mean;
+}
