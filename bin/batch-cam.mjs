@@ -1,0 +1,23 @@
+#!/usr/bin/env node
+import { existsSync } from "node:fs";
+
+const entry = new URL("../dist/cli/main.js", import.meta.url);
+
+async function run() {
+  if (Number.parseInt(process.versions.node, 10) < 20) return fail(`needs Node 20 or newer, and this is ${process.version}`);
+  if (!existsSync(entry)) return fail("it is not built yet: run `npm run setup`");
+  try {
+    const { main } = await import(entry.href);
+    return await main(process.argv.slice(2));
+  } catch (error) {
+    if (error.code !== "ERR_MODULE_NOT_FOUND") throw error;
+    return fail(`a part of it is missing: run \`npm run setup\` (${error.message.split("\n")[0]})`);
+  }
+}
+
+function fail(message) {
+  process.stderr.write(`batch-cam: ${message}\n`);
+  return 1;
+}
+
+process.exitCode = await run();

@@ -1,0 +1,36 @@
+import type { z } from "zod";
+import type { OutputStream } from "./io.ts";
+
+export type Outcome = "done" | "interrupted";
+
+/** What a command's `run` receives. */
+export interface CommandCall<S extends z.ZodObject = z.ZodObject> {
+  /** What the user gave, checked; the keys not given are absent. */
+  input: z.input<S>;
+  /** The same with the defaults. */
+  config: z.output<S>;
+  stdout: OutputStream;
+  stderr: OutputStream;
+  env: Record<string, string | undefined>;
+  /** Aborts at Ctrl-C when the command is interruptible. */
+  signal: AbortSignal;
+}
+
+export interface Command<S extends z.ZodObject = z.ZodObject> {
+  name: string;
+  /** One line for the help. */
+  summary: string;
+  /** Flags, their help, the keys of a config file and the checks all come from it. */
+  config: S;
+  /** How flags win over a config file; a command that has it takes `--config`. */
+  merge?: (file: z.input<S>, flags: z.input<S>) => z.input<S>;
+  /** Whether Ctrl-C reaches `run` as an aborted signal; otherwise it ends the process. */
+  interruptible?: boolean;
+  /** Imports what is slow to load (the engine) itself, so that help stays fast. */
+  run(call: CommandCall<S>): Promise<Outcome>;
+}
+
+/** Types a command by its schema. */
+export function defineCommand<S extends z.ZodObject>(command: Command<S>): Command {
+  return command as unknown as Command;
+}

@@ -1,0 +1,17 @@
+import { DemoConfig } from "../../config/index.ts";
+import { type Command, defineCommand } from "../command.ts";
+import { runDemo } from "../demo.ts";
+import { loadTrainingParts, type TrainingParts } from "../training.ts";
+
+/** `batch-cam demo`, with the trainer that `load` gives. */
+export function createDemoCommand(load: () => Promise<TrainingParts>): Command {
+  return defineCommand({
+    name: "demo",
+    summary: "Train on MNIST twice, plain and guided, and compare the two.",
+    config: DemoConfig,
+    interruptible: true,
+    run: async (call) => await runDemo(await load(), call),
+  });
+}
+
+export const demoCommand = createDemoCommand(loadTrainingParts);

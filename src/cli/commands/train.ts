@@ -1,0 +1,31 @@
+import { join } from "node:path";
+import { writeFileAtomically } from "../../atomic-file.ts";
+import { overrideTrainConfig, TrainConfig } from "../../config/index.ts";
+import { type Command, defineCommand } from "../command.ts";
+import { loadTrainingParts, resumeCommand, type TrainingParts, trainInView } from "../training.ts";
+
+/** `batch-cam train`, with the trainer that `load` gives. */
+export function createTrainCommand(load: () => Promise<TrainingParts>): Command {
+  return defineCommand({
+    name: "train",
+    summary: "Train one classifier and write its run directory.",
+    config: TrainConfig,
+    merge: overrideTrainConfig,
+    interruptible: true,
+    async run({ input, ...call }) {
+      const { train, renderReport } = await load();
+      const result = await trainInView(train, input, call);
+      if (result.interrupted) {
+        call.stderr.write(`to go on: ${resumeCommand(result.runDirectory)}\n`);
+        return "interrupted";
+      }
+      if (!call.config.figures) return "done";
+      const report = join(result.runDirectory, "report.html");
+      await writeFileAtomically(report, await renderReport([result]));
+      call.stdout.write(`report: ${report}\n`);
+      return "done";
+    },
+  });
+}
+
+export const trainCommand = createTrainCommand(loadTrainingParts);

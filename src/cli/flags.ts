@@ -1,0 +1,103 @@
+import { parseArgs } from "node:util";
+import type { z } from "zod";
+import { expectation, type FieldSchema, fieldsOf, hint, typesOf } from "../config/index.ts";
+import { BatchCamError } from "../errors.ts";
+
+/** A command-line flag, derived from one field of a schema. */
+export interface Flag {
+  /** Without the dashes: `batch-size`. */
+  name: string;
+  /** The key in the config: `batchSize`. */
+  key: string;
+  /** `optional`: takes a value or stands alone, as `--resume` does. */
+  kind: "boolean" | "number" | "string" | "optional";
+  field: FieldSchema;
+}
+
+export const kebabCase = (key: string): string => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+
+/** The flags of a schema, in its order. */
+export function flagsOf(schema: z.ZodObject): Flag[] {
+  return Object.entries(fieldsOf(schema)).map(([key, field]) => ({ name: kebabCase(key), key, kind: kindOf(field), field }));
+}
+
+function kindOf(field: FieldSchema): Flag["kind"] {
+  const types = typesOf(field);
+  if (types.includes("boolean")) return types.length > 1 ? "optional" : "boolean";
+  return types.includes("number") || types.includes("integer") ? "number" : "string";
+}
+
+type Token = NonNullable<ReturnType<typeof parseArgs>["tokens"]>[number];
+type OptionToken = Extract<Token, { kind: "option" }>;
+
+/**
+ * The values given on a command line, by config key. Ranges and choices are the schema's matter.
+ * @param what the command, for the head of messages
+ * @throws BatchCamError E_CONFIG for an unknown or repeated flag, a missing or malformed value, or a word that belongs to no flag
+ */
+export function parseFlags(argv: readonly string[], flags: readonly Flag[], what: string): Record<string, unknown> {
+  const tokens = tokenize(argv, flags);
+  const values: Record<string, unknown> = {};
+  for (let i = 0; i < tokens.length; i++) {
+    const token = tokens[i] as Token;
+    if (token.kind === "positional") throw fault(what, `"${token.value}" belongs to no flag`);
+    if (token.kind !== "option") continue;
+    const { flag, negated } = findFlag(token, flags, what);
+    if (flag.key in values) throw fault(what, `${token.rawName} is given twice`);
+    const next = tokens[i + 1];
+    if (flag.kind === "optional" && !negated && token.value === undefined && next?.kind === "positional") {
+      values[flag.key] = next.value;
+      i++;
+    } else {
+      values[flag.key] = negated ? false : valueOf(token, flag, what);
+    }
+  }
+  return values;
+}
+
+function tokenize(argv: readonly string[], flags: readonly Flag[]): Token[] {
+  const options = Object.fromEntries(
+    flags.map(({ name, kind, field }) => {
+      const type = kind === "boolean" || kind === "optional" ? "boolean" : "string";
+      return [name, { type, ...(field.short ? { short: field.short } : {}) }] as const;
+    }),
+  );
+  return parseArgs({ args: [...argv], options, strict: false, allowPositionals: true, tokens: true }).tokens;
+}
+
+function findFlag(token: OptionToken, flags: readonly Flag[], what: string): { flag: Flag; negated: boolean } {
+  const flag = flags.find(({ name }) => name === token.name);
+  // parseArgs knows a short flag by its long name, so a bare letter here is one it does not know.
+  if (flag && token.rawName !== `-${token.name}`) return { flag, negated: false };
+  const negated = flags.find(({ name, kind }) => token.name === `no-${name}` && (kind === "boolean" || kind === "optional"));
+  if (negated && token.value === undefined) return { flag: negated, negated: true };
+  if (negated) throw fault(what, `${token.rawName} takes no value, got "${token.value}"`);
+  const names = flags.flatMap(({ name, kind }) => (kind === "boolean" ? [name, `no-${name}`] : [name]));
+  throw fault(what, `unknown flag ${token.rawName}${hint(token.name, names, (match) => `--${match}`)}; see --help`);
+}
+
+function valueOf({ rawName, value, inlineValue }: OptionToken, flag: Flag, what: string): unknown {
+  const expected = expectation(flag.field);
+  if (flag.kind === "boolean" || flag.kind === "optional") {
+    if (value === undefined) return true;
+    if (value === "true" || value === "false") return value === "true";
+    if (flag.kind === "optional") return value;
+    throw fault(what, `${rawName} must be ${expected}, got "${value}"`);
+  }
+  if (value === undefined) throw fault(what, `${rawName} needs a value: ${expected}`);
+  if (flag.kind === "number") return numberOf(value, () => fault(what, `${rawName} must be ${expected}, got "${value}"`));
+  if (!inlineValue && value.startsWith("-")) {
+    throw fault(what, `${rawName} needs a value: ${expected}; "${value}" looks like a flag (write ${rawName}=${value} if it is the value)`);
+  }
+  return value;
+}
+
+/** Decimal notation only: no empty text, hexadecimal, unit or thousands separator. */
+function numberOf(text: string, failure: () => BatchCamError): number {
+  if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text)) throw failure();
+  return Number(text);
+}
+
+function fault(what: string, message: string): BatchCamError {
+  return new BatchCamError("E_CONFIG", `${what}: ${message}`);
+}

@@ -1,0 +1,55 @@
+import type { Flag } from "./flags.ts";
+
+/** Widest left column; a longer flag has its description on the next line. */
+const LEFT = 30;
+
+/** The `--help` of one command: its flags under their headings, wrapped to `columns`. */
+export function formatCommandHelp(name: string, summary: string, { flags, columns }: { flags: readonly Flag[]; columns: number }): string {
+  const headings = [...new Set(flags.map(({ field }) => field.group ?? "Flags"))];
+  const sections = headings.map((heading) => {
+    const own = flags.filter(({ field }) => (field.group ?? "Flags") === heading);
+    return [`\n${heading}`, ...own.map((flag) => formatFlag(flag, columns))].join("\n");
+  });
+  return [`${summary}\n\nUsage: batch-cam ${name} [flags]`, ...sections].join("\n").concat("\n");
+}
+
+/** The help of the whole program. */
+export function formatHelp(commands: readonly { name: string; summary: string }[]): string {
+  const width = Math.max(...commands.map(({ name }) => name.length));
+  const rows = commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`);
+  return [
+    "Train image classifiers that are right for the right reasons.\n",
+    "Usage: batch-cam <command> [flags]\n",
+    ...rows,
+    "\n`batch-cam <command> --help` lists a command's flags; `batch-cam --version` prints the version.\n",
+  ].join("\n");
+}
+
+function formatFlag(flag: Flag, columns: number): string {
+  const left = `  ${signature(flag)}`;
+  const { description = "", default: value } = flag.field;
+  // "default: false" of a switch says nothing, and a default of the model's or the machine's stands in the description.
+  const text = value === undefined || value === false ? description : `${description} (default: ${value === true ? "on" : value})`;
+  const lines = wrap(text, Math.max(24, columns - LEFT - 1));
+  const indent = `\n${" ".repeat(LEFT)}`;
+  if (left.length > LEFT - 2) return `${left}${indent}${lines.join(indent)}`;
+  return `${left.padEnd(LEFT)}${lines.join(indent)}`;
+}
+
+function signature({ name, kind, field }: Flag): string {
+  const short = field.short ? `-${field.short}, ` : "";
+  if (kind === "boolean") return `${short}--${field.default === true ? "[no-]" : ""}${name}`;
+  if (kind === "optional") return `${short}--${name} [path]`;
+  const value = field.enum ? field.enum.join("|") : kind === "number" ? "n" : "text";
+  return `${short}--${name} <${value}>`;
+}
+
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}

@@ -1,0 +1,40 @@
+/** Where a command writes; `process.stdout` is one, and so is a test's array of strings. */
+export interface OutputStream {
+  write(text: string): unknown;
+  isTTY?: boolean | undefined;
+  columns?: number | undefined;
+  on?(event: "resize", listener: () => void): unknown;
+  off?(event: "resize", listener: () => void): unknown;
+}
+
+/** Where signals come from; `process` is one. */
+export interface SignalSource {
+  on(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): unknown;
+  off(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): unknown;
+}
+
+/** Everything of the process that the command line touches. */
+export interface CliIo {
+  stdout: OutputStream;
+  stderr: OutputStream;
+  env: Record<string, string | undefined>;
+  signals: SignalSource;
+  /** Ends the process at once. */
+  exit(code: number): void;
+}
+
+/** The real process. */
+export function processIo(): CliIo {
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", onBrokenPipe);
+  const { stdout, stderr, env } = process;
+  return { stdout, stderr, env, signals: process, exit: (code) => process.exit(code) };
+}
+
+// Node turns SIGPIPE into an error of the write; turned back, `train | head` checkpoints as on any other signal.
+function onBrokenPipe(error: NodeJS.ErrnoException): void {
+  if (error.code !== "EPIPE") throw error;
+  if (!process.emit("SIGPIPE")) process.exit(SIGNAL_EXIT_CODES.SIGPIPE);
+}
+
+/** 128 + the signal's number, as shells report it. */
+export const SIGNAL_EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGPIPE: 141 } as const;

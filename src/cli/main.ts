@@ -1,0 +1,81 @@
+import { createRequire } from "node:module";
+import { hint, parseConfig } from "../config/index.ts";
+import { BatchCamError } from "../errors.ts";
+import type { Command } from "./command.ts";
+import { readConfigFile } from "./config-file.ts";
+import { reportFailure } from "./exit.ts";
+import { type Flag, flagsOf, kebabCase, parseFlags } from "./flags.ts";
+import { formatCommandHelp, formatHelp } from "./help.ts";
+import { watchInterrupts } from "./interrupt.ts";
+import { type CliIo, processIo } from "./io.ts";
+
+// Loaded when asked for, in the order of the help.
+const COMMANDS: Record<string, () => Promise<Command>> = {
+  train: async () => (await import("./commands/train.ts")).trainCommand,
+  demo: async () => (await import("./commands/demo.ts")).demoCommand,
+  doctor: async () => (await import("./commands/doctor.ts")).doctorCommand,
+};
+
+/** Runs the command line and returns the exit code: 0, 2 for the user's mistakes, 1 for ours, 130 after Ctrl-C. Never throws. */
+export async function main(argv: readonly string[], io: CliIo = processIo()): Promise<number> {
+  try {
+    const [name, ...rest] = argv;
+    if (name === "--version" || name === "-v") io.stdout.write(`${version()}\n`);
+    else if (name === undefined || name === "help" || name === "--help" || name === "-h") await help(rest, io);
+    else return await runCommand(await findCommand(name), rest, io);
+    return 0;
+  } catch (error) {
+    return reportFailure(error, io);
+  }
+}
+
+/** Parses a command's flags and config file, runs it, and returns the exit code. */
+export async function runCommand(command: Command, argv: readonly string[], io: CliIo): Promise<number> {
+  if (argv.includes("--help") || argv.includes("-h")) return printCommandHelp(command, io);
+  const { config: path, ...given } = parseFlags(argv, allFlags(command), command.name);
+  const file = typeof path === "string" ? await readConfigFile(path) : {};
+  const origin = (key: string) => (key in given || !(key in file) ? `--${kebabCase(key)}` : `${key} in ${path}`);
+  const input = command.merge ? command.merge(file, given) : given;
+  const config = parseConfig(command.config, input, { what: command.name, label: origin });
+  const interrupt = command.interruptible ? watchInterrupts(io) : undefined;
+  try {
+    const signal = interrupt?.signal ?? new AbortController().signal;
+    const outcome = await command.run({ input, config, signal, stdout: io.stdout, stderr: io.stderr, env: io.env });
+    return outcome === "interrupted" ? (interrupt?.exitCode() ?? 0) : 0;
+  } finally {
+    interrupt?.stop();
+  }
+}
+
+async function findCommand(name: string): Promise<Command> {
+  const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (load) return await load();
+  const known = Object.keys(COMMANDS);
+  throw new BatchCamError("E_CONFIG", `unknown command "${name}"${hint(name, known)}; the commands are ${known.join(", ")}`);
+}
+
+async function help([name]: readonly string[], io: CliIo): Promise<void> {
+  if (name !== undefined && !name.startsWith("-")) printCommandHelp(await findCommand(name), io);
+  else io.stdout.write(formatHelp(await Promise.all(Object.values(COMMANDS).map((load) => load()))));
+}
+
+function printCommandHelp(command: Command, { stdout }: CliIo): number {
+  const columns = Math.min(stdout.columns ?? 80, 120);
+  stdout.write(formatCommandHelp(command.name, command.summary, { flags: allFlags(command), columns }));
+  return 0;
+}
+
+const CONFIG_FLAG: Flag = {
+  name: "config",
+  key: "config",
+  kind: "string",
+  field: { type: "string", short: "c", group: "Run", description: "YAML or JSON file with any of these options; flags win over it" },
+};
+
+function allFlags(command: Command): Flag[] {
+  return [...flagsOf(command.config), ...(command.merge ? [CONFIG_FLAG] : [])];
+}
+
+function version(): string {
+  return (createRequire(import.meta.url)("../../package.json") as { version: string }).version;
+}

@@ -1,0 +1,113 @@
+import type { EpochRecord, SplitRecord, StartEvent, StepEvent, StepMetrics, TrainResult } from "../train/events.ts";
+
+export const percent = (share: number, digits = 1): string => `${(share * 100).toFixed(digits)}%`;
+
+/** Three significant places for a table or a progress line. */
+export const short = (value: number): string => (Math.abs(value) >= 1000 ? value.toExponential(2) : value.toFixed(3));
+
+/** `0:07`, `12:03`, `1:02:03`. */
+export function clock(seconds: number): string {
+  if (!Number.isFinite(seconds)) return "-:--";
+  const whole = Math.max(0, Math.round(seconds));
+  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const tail = `${String(rest).padStart(2, "0")}`;
+  return hours > 0 ? `${hours}:${String(minutes).padStart(2, "0")}:${tail}` : `${minutes}:${tail}`;
+}
+
+export function startLines(start: StartEvent): string[] {
+  const images = `${start.trainImages} training, ${start.valImages} validation and ${start.testImages} test images`;
+  const engine = `${start.threads} ${start.threads === 1 ? "thread" : "threads"}, ${start.precision}`;
+  const maps = `maps of ${start.mapSize.join("x")} from ${start.camLayer}`;
+  const resumed = start.resumedFromStep > 0 ? `, going on from step ${start.resumedFromStep}` : "";
+  return [`${start.runDirectory}${resumed}: ${start.parameters} parameters, ${maps}; ${images}; ${engine}`];
+}
+
+/** Every term of the loss apart, before its weight: `ce 0.412  proto 0.218`. */
+export function lossTerms({ crossEntropy, prototypeLoss, batchCamLoss }: StepMetrics): string {
+  const terms = { ce: crossEntropy, proto: prototypeLoss, batch: batchCamLoss };
+  return Object.entries(terms)
+    .flatMap(([name, value]) => (value === null ? [] : [`${name} ${short(value)}`]))
+    .join("  ");
+}
+
+/** Nothing where the objective needs no maps. */
+function deadShare({ deadMaps }: StepMetrics, name: string): string {
+  return deadMaps === null ? "" : `${name} ${percent(deadMaps)}`;
+}
+
+/** Seconds of training left in the whole run at the present rate; evaluation is not counted. */
+export function secondsLeft(step: StepEvent, start: Pick<StartEvent, "epochs" | "trainImages">): number {
+  const steps = (start.epochs - step.epoch + 1) * step.stepsPerEpoch - step.stepInEpoch;
+  return (steps * start.trainImages) / step.stepsPerEpoch / step.imagesPerSecond;
+}
+
+export function plainStepLine(step: StepEvent, start: StartEvent): string {
+  const place = `epoch ${step.epoch}/${start.epochs}  step ${step.stepInEpoch}/${step.stepsPerEpoch}`;
+  const { loss } = step.metrics;
+  const dead = deadShare(step.metrics, "dead maps");
+  const rate = `${Math.round(step.imagesPerSecond)} images/s  ${clock(secondsLeft(step, start))} left`;
+  return `${place}  loss ${short(loss)}  ${lossTerms(step.metrics)}  ${dead === "" ? "" : `${dead}  `}${rate}`;
+}
+
+interface Segment {
+  text: string;
+  /** The highest goes first when the line is too long. */
+  rank: number;
+}
+
+const BAR = { text: "", rank: 4, least: 10, most: 32 };
+
+/** The live line, at most `width` characters: what matters least is left out, and the bar takes the room that is left. */
+export function liveStepLine(step: StepEvent, start: StartEvent, width: number): string {
+  const { loss } = step.metrics;
+  const bar: Segment = { text: "#".repeat(BAR.least), rank: BAR.rank };
+  let kept: Segment[] = [
+    { text: `epoch ${step.epoch}/${start.epochs}`, rank: 0 },
+    bar,
+    { text: `${step.stepInEpoch}/${step.stepsPerEpoch}`, rank: 1 },
+    { text: `loss ${short(loss)}`, rank: 6 },
+    { text: lossTerms(step.metrics), rank: 2 },
+    { text: deadShare(step.metrics, "dead"), rank: 3 },
+    { text: `${Math.round(step.imagesPerSecond)} images/s`, rank: 5 },
+    { text: `${clock(secondsLeft(step, start))} left`, rank: 2.5 },
+  ];
+  kept = kept.filter(({ text }) => text !== "");
+  while (joined(kept).length > width && kept.length > 1) {
+    const last = Math.max(...kept.map(({ rank }) => rank));
+    kept = kept.filter(({ rank }) => rank !== last);
+  }
+  const room = BAR.least + width - joined(kept).length;
+  bar.text = progressBar(step.stepInEpoch / step.stepsPerEpoch, Math.min(room, BAR.most));
+  return joined(kept).slice(0, Math.max(0, width));
+}
+
+const joined = (segments: readonly Segment[]): string => segments.map(({ text }) => text).join("  ");
+
+/** `[=====>    ]`, `width` characters in all. */
+export function progressBar(share: number, width: number): string {
+  const inner = Math.max(0, width - 2);
+  const filled = Math.round(Math.min(1, Math.max(0, share)) * inner);
+  const done = filled === inner || filled === 0 ? "=".repeat(filled) : `${"=".repeat(filled - 1)}>`;
+  return `[${done.padEnd(inner)}]`;
+}
+
+export function epochLine(record: EpochRecord, epochs: number): string {
+  const { train, val } = record;
+  const fit = `loss ${short(train.loss)}  ${lossTerms(train)}  accuracy ${percent(train.accuracy)}`;
+  const held = `validation: accuracy ${percent(val.accuracy, 2)}  map SSIM ${short(val.mapSsim)}  dead maps ${percent(val.deadMaps)}`;
+  const best = record.bestSoFar ? "  best" : "";
+  return `epoch ${record.epoch}/${epochs}  ${fit}  ${held}  ${clock(record.secondsPerEpoch)}${best}`;
+}
+
+export function endLines(result: TrainResult): string[] {
+  const time = clock(result.seconds);
+  if (result.interrupted) return [`stopped at step ${result.step} after ${time}; checkpoint ${result.checkpoint}`];
+  const test = result.test === null ? [] : [splitLine(result.test)];
+  return [...test, `done in ${time}: best epoch ${result.bestEpoch}, ${result.best ?? result.checkpoint}`];
+}
+
+function splitLine(record: SplitRecord): string {
+  const maps = `maps against prototypes: L1 ${short(record.mapL1)}  L2 ${short(record.mapL2)}  SSIM ${short(record.mapSsim)}`;
+  const rest = `coherence ${short(record.coherence)}  dead maps ${percent(record.deadMaps)}`;
+  return `${record.split}: accuracy ${percent(record.accuracy, 2)}  ${maps}  ${rest}`;
+}

@@ -1,0 +1,52 @@
+import type { TrainConfigInput } from "../config/index.ts";
+import type { TrainEvent, TrainResult } from "../train/events.ts";
+import type { CommandCall } from "./command.ts";
+import { createFigures } from "./epoch-figures.ts";
+import { createProgress } from "./progress.ts";
+
+/** The trainer, as the commands call it. */
+export type Train = (
+  config: TrainConfigInput,
+  options: { onEvent?: (event: TrainEvent) => void; signal?: AbortSignal },
+) => Promise<TrainResult>;
+
+/** What the commands are made of; tests give their own. */
+export interface TrainingParts {
+  train: Train;
+  /** The page about finished runs. */
+  renderReport: (results: readonly TrainResult[]) => Promise<string>;
+}
+
+/** The real trainer and report; they load the engine, so nothing else imports them. */
+export async function loadTrainingParts(): Promise<TrainingParts> {
+  const [{ train }, { renderReport }] = await Promise.all([import("../train/index.ts"), import("./run-report.ts")]);
+  return { train, renderReport };
+}
+
+type TrainingCall = Pick<CommandCall, "stdout" | "stderr" | "env" | "signal"> & {
+  /** Sees every event first. */
+  onEvent?: (event: TrainEvent) => void;
+};
+
+/** Trains, showing progress and drawing a figure of each epoch's maps. */
+export async function trainInView(train: Train, config: TrainConfigInput, call: TrainingCall): Promise<TrainResult> {
+  const progress = createProgress(call);
+  const figures = createFigures((message) => progress.onEvent({ type: "warning", message }));
+  const onEvent = (event: TrainEvent): void => {
+    call.onEvent?.(event);
+    figures.onEvent(event);
+    progress.onEvent(event);
+  };
+  try {
+    return await train(config, { signal: call.signal, onEvent });
+  } finally {
+    await figures.written();
+    progress.stop();
+  }
+}
+
+/** The command that goes on with an interrupted run, fit to paste into a shell. */
+export function resumeCommand(runDirectory: string): string {
+  const safe = /^[\w./+=@:-]+$/.test(runDirectory) && !runDirectory.startsWith("-");
+  return `npx batch-cam train --resume${safe ? ` ${runDirectory}` : `='${runDirectory.replaceAll("'", `'\\''`)}'`}`;
+}

@@ -1,0 +1,97 @@
+import { z } from "zod";
+import { BatchCamError } from "../errors.ts";
+import { hint } from "./nearest-name.ts";
+
+/** What the JSON schema of a field says; flags, help and messages are derived from it. */
+export interface FieldSchema {
+  type?: string | string[];
+  anyOf?: FieldSchema[];
+  enum?: unknown[];
+  default?: unknown;
+  description?: string;
+  minimum?: number;
+  maximum?: number;
+  exclusiveMinimum?: number;
+  exclusiveMaximum?: number;
+  short?: string;
+  group?: string;
+}
+
+export interface ParseOptions {
+  /** What is being read, for the head of the message: `train config`, `a.yaml`. */
+  what: string;
+  /** How a key is named to the user: the key itself in files and calls, `--batch-size` for a flag. */
+  label?: (key: string) => string;
+}
+
+/** The fields of a schema by name, in the order in which they are declared. */
+export function fieldsOf(schema: z.ZodObject): Record<string, FieldSchema> {
+  return (z.toJSONSchema(schema, { io: "input" }).properties ?? {}) as Record<string, FieldSchema>;
+}
+
+/**
+ * Checks `input` against `schema` and fills in the defaults.
+ * @throws BatchCamError E_CONFIG naming every wrong key with what was expected and what came, and for an unknown key the nearest known one
+ */
+export function parseConfig<S extends z.ZodObject>(schema: S, input: unknown, options: ParseOptions): z.output<S> {
+  const result = schema.safeParse(input);
+  if (result.success) return result.data;
+  const context = { fields: fieldsOf(schema), input, label: options.label ?? String };
+  const faults = result.error.issues.flatMap((issue) => describeIssue(issue, context));
+  throw new BatchCamError("E_CONFIG", `${options.what}: ${faults.join("; ")}`);
+}
+
+interface IssueContext {
+  fields: Record<string, FieldSchema>;
+  input: unknown;
+  label: (key: string) => string;
+}
+
+function describeIssue(issue: z.core.$ZodIssue, { fields, input, label }: IssueContext): string[] {
+  if (issue.code === "unrecognized_keys") {
+    return issue.keys.map((key) => `unknown option ${label(key)}${hint(key, Object.keys(fields))}`);
+  }
+  const key = issue.path[0];
+  if (key === undefined) return [`expected an object of options, got ${shown(input)}`];
+  const field = fields[String(key)] ?? {};
+  const value = (input as Record<PropertyKey, unknown>)[key];
+  const written = issue.code === "custom" || issue.code === "invalid_format" || (issue.code === "too_small" && issue.origin === "string");
+  const misspelt = typeof value === "string" && field.enum ? hint(value, field.enum.map(String)) : "";
+  return [`${label(String(key))} must be ${written ? issue.message : expectation(field)}, got ${shown(value)}${misspelt}`];
+}
+
+const KINDS: Record<string, string> = {
+  integer: "a whole number",
+  number: "a number",
+  boolean: "true or false",
+  string: "text",
+};
+
+/** The JSON types that a field accepts. */
+export function typesOf({ type, anyOf = [] }: FieldSchema): string[] {
+  return [...[type ?? []].flat(), ...anyOf.flatMap(typesOf)];
+}
+
+/** What a field accepts, in words: `a number, at least 0 and below 1`. */
+export function expectation(field: FieldSchema): string {
+  if (field.enum) {
+    const choices = field.enum.map((choice) => JSON.stringify(choice));
+    return choices.length === 1 ? `${choices[0]}` : `one of ${choices.join(", ")}`;
+  }
+  const kind = typesOf(field).map((type) => KINDS[type] ?? type);
+  const limits = [
+    field.minimum !== undefined && field.minimum > -Number.MAX_SAFE_INTEGER && `at least ${field.minimum}`,
+    field.exclusiveMinimum !== undefined && `above ${field.exclusiveMinimum}`,
+    field.maximum !== undefined && field.maximum < Number.MAX_SAFE_INTEGER && `at most ${field.maximum}`,
+    field.exclusiveMaximum !== undefined && `below ${field.exclusiveMaximum}`,
+  ].filter((limit) => limit !== false);
+  return [kind.join(" or "), ...(limits.length > 0 ? [limits.join(" and ")] : [])].join(", ");
+}
+
+function shown(value: unknown): string {
+  if (value === undefined) return "nothing";
+  if (typeof value === "number" || typeof value === "bigint") return String(value);
+  if (typeof value === "string") return JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value);
+  if (Array.isArray(value)) return "a list";
+  return value !== null && typeof value === "object" ? "an object" : String(value);
+}

@@ -1,0 +1,112 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { type FieldSchema, fieldsOf, overrideTrainConfig, parseTrainConfig, resumeTrainConfig, runDirectoryOf, TrainConfig } from "./index.ts";
+
+describe("a resolved train config", () => {
+  it.each([
+    ["ssim", 0.5],
+    ["l1", 2],
+    ["l2", 2],
+  ])("weighs the Prototype Loss in %s with %d unless told otherwise", (distance, weight) => {
+    expect(parseTrainConfig({ distance }).lambdaPrototype).toBe(weight);
+    expect(parseTrainConfig({ distance, lambdaPrototype: 0.1 }).lambdaPrototype).toBe(0.1);
+  });
+
+  it("is plain exactly when both weights are 0", () => {
+    expect(parseTrainConfig({ plain: true })).toMatchObject({ plain: true, lambdaPrototype: 0, lambdaBatch: 0 });
+    expect(parseTrainConfig({ lambdaPrototype: 0 }).plain).toBe(true);
+    expect(parseTrainConfig({ lambdaPrototype: 0, lambdaBatch: 1 }).plain).toBe(false);
+  });
+
+  it.each([
+    [{}, "runs/simple-cnn-mnist-ssim-p0.5-seed0"],
+    [{ plain: true, seed: 3 }, "runs/simple-cnn-mnist-plain-seed3"],
+    [{ distance: "l1", lambdaBatch: 0.5 }, "runs/simple-cnn-mnist-l1-p2-b0.5-seed0"],
+    [{ lambdaPrototype: 0, lambdaBatch: 1 }, "runs/simple-cnn-mnist-ssim-b1-seed0"],
+    [{ experiment: "mine", output: "out/" }, "out/mine"],
+    [{ experiment: "mine", output: "." }, "mine"],
+    [{ experiment: "mine", output: "/" }, "/mine"],
+    [{ resume: "a/b/c" }, "a/b/c"],
+    [{ resume: "a/b//" }, "a/b"],
+    [{ resume: "/a" }, "/a"],
+    [{ resume: "a" }, "a"],
+    [{ resume: "runs/two words" }, "runs/two words"],
+  ])("of %j runs in %s", (input, directory) => {
+    expect(runDirectoryOf(parseTrainConfig(input))).toBe(directory);
+  });
+
+  it("resolves to itself", () => {
+    fc.assert(
+      fc.property(anyInput(), (input) => {
+        const config = parseTrainConfig(input);
+        expect(parseTrainConfig(JSON.parse(JSON.stringify(config)))).toEqual(JSON.parse(JSON.stringify(config)));
+      }),
+    );
+  });
+});
+
+describe("overriding a config", () => {
+  it("takes what is given and keeps the rest", () => {
+    expect(overrideTrainConfig({ lr: 1, epochs: 2 }, { lr: 3 })).toEqual({ lr: 3, epochs: 2 });
+    expect(overrideTrainConfig({ lr: 1 }, { lr: undefined })).toEqual({ lr: 1 });
+  });
+
+  it("lets plain replace the weights of the base, and a weight replace its plain", () => {
+    expect(overrideTrainConfig({ lambdaPrototype: 1, lambdaBatch: 1 }, { plain: true })).toEqual({ plain: true });
+    expect(overrideTrainConfig({ plain: true }, { lambdaBatch: 1 })).toEqual({ plain: false, lambdaBatch: 1 });
+    expect(overrideTrainConfig({ plain: true }, { lambdaPrototype: 0 })).toEqual({ plain: true, lambdaPrototype: 0 });
+  });
+
+  it("keeps a contradiction that stands in one place", () => {
+    const both = overrideTrainConfig({}, { plain: true, lambdaPrototype: 1 });
+    expect(() => parseTrainConfig(both)).toThrow(/left out with plain/);
+  });
+});
+
+describe("resuming with a saved config", () => {
+  const saved = parseTrainConfig({ lr: 0.01, experiment: "first", opt: "sgd" });
+
+  it("needs nothing but the run's place", () => {
+    const config = resumeTrainConfig(saved, { resume: "moved/there" });
+    expect(config).toEqual({ ...saved, resume: "moved/there", output: "moved", experiment: "there" });
+  });
+
+  it("lets what no step depends on change, and more epochs under a constant schedule", () => {
+    const free = { threads: 1, logEvery: 5, checkpointEvery: 7, figures: false, epochs: 9, maxSteps: 12 };
+    expect(resumeTrainConfig(saved, { resume: "runs/first", ...free })).toMatchObject(free);
+  });
+
+  it("refuses what would make it another run, naming both values", () => {
+    const other = { resume: "runs/first", lr: 0.1, batchSize: 64, camLayer: "features.0" };
+    expect(() => resumeTrainConfig(saved, other)).toThrow(/lr \(the run has 0.01, got 0.1\)/);
+    expect(() => resumeTrainConfig(saved, other)).toThrow(/batchSize \(the run has 128, got 64\)/);
+    expect(() => resumeTrainConfig(saved, other)).toThrow(/camLayer \(the run has none, got features.0\)/);
+  });
+
+  it("refuses plain for a guided run, as a difference and not as a contradiction", () => {
+    expect(() => resumeTrainConfig(saved, { resume: "runs/first", plain: true })).toThrow(/plain \(the run has false, got true\)/);
+  });
+
+  it("refuses other epochs where the schedule is laid out over them", () => {
+    const cosine = parseTrainConfig({ sched: "cosine" });
+    expect(() => resumeTrainConfig(cosine, { resume: "runs/x", epochs: 9 })).toThrow(/epochs \(the run has 3, got 9\)/);
+  });
+
+  it.each([[null], [{ lr: "damaged" }], [{ fromTheFuture: 1 }]])("names the file when the saved config is %j", (damaged) => {
+    expect(() => resumeTrainConfig(damaged, { resume: "runs/x" })).toThrow(/the run's config.json: /);
+  });
+});
+
+/** Right values for some of the keys that no other key restricts. */
+function anyInput() {
+  const free = Object.entries(fieldsOf(TrainConfig)).filter(([key]) => !["resume", "overwrite", "nesterov", "minLr", "plain", "experiment"].includes(key));
+  return fc.record(Object.fromEntries(free.map(([key, field]) => [key, valueOf(field)])), { requiredKeys: [] });
+}
+
+function valueOf({ type, enum: choices, minimum = 0, exclusiveMaximum = 8, default: value }: FieldSchema): fc.Arbitrary<unknown> {
+  if (choices) return fc.constantFrom(...choices);
+  if (type === "boolean") return fc.boolean();
+  if (type === "integer") return fc.integer({ min: 1, max: 1000 });
+  if (type === "number") return fc.double({ min: Math.max(minimum, 0.01), max: Math.min(exclusiveMaximum, 8) - 0.01, noNaN: true });
+  return fc.constant(value ?? "somewhere");
+}

@@ -1,0 +1,78 @@
+import { BatchCamError } from "../errors.ts";
+import { type ParseOptions, parseConfig } from "./parse.ts";
+import { type ParsedTrainConfig, TrainConfig, type TrainConfigInput } from "./train.ts";
+import { splitRunDirectory } from "./train-checks.ts";
+
+/** Weight of the Prototype Loss where none is given: what each distance needs for maps of about the same quality. */
+const DEFAULT_LAMBDA = { ssim: 0.5, l1: 2, l2: 2 } as const;
+
+/**
+ * Checks a config and fills in every default.
+ * @throws BatchCamError E_CONFIG naming every wrong key with what was expected and what came
+ */
+export function parseTrainConfig(input: unknown, options: Partial<ParseOptions> = {}): TrainConfig {
+  return resolveTrainConfig(parseConfig(TrainConfig, input, { what: "train config", ...options }));
+}
+
+/** Fills in the defaults that depend on other keys. Resolving a resolved config changes nothing. */
+export function resolveTrainConfig(parsed: ParsedTrainConfig): TrainConfig {
+  const lambdaPrototype = parsed.plain ? 0 : (parsed.lambdaPrototype ?? DEFAULT_LAMBDA[parsed.distance]);
+  const plain = lambdaPrototype === 0 && parsed.lambdaBatch === 0;
+  const place = typeof parsed.resume === "string" ? splitRunDirectory(parsed.resume) : { output: parsed.output };
+  const weighed = { ...parsed, plain, lambdaPrototype };
+  return { ...weighed, experiment: parsed.experiment ?? defaultExperiment(weighed), ...place };
+}
+
+/** The run directory of a config: `<output>/<experiment>`. */
+export function runDirectoryOf({ output, experiment }: Pick<TrainConfig, "output" | "experiment">): string {
+  const folder = output.replace(/\/+$/, "");
+  if (folder === ".") return experiment;
+  return `${folder}/${experiment}`;
+}
+
+function defaultExperiment(config: Omit<TrainConfig, "experiment">): string {
+  return [config.model, config.dataset, objectiveName(config), `seed${config.seed}`].join("-");
+}
+
+/** Names the objective and its weights: `plain`, `ssim-p0.5`, `l1-p2-b0.5`. */
+export function objectiveName(config: Pick<TrainConfig, "plain" | "distance" | "lambdaPrototype" | "lambdaBatch">): string {
+  if (config.plain) return "plain";
+  const weights = { p: config.lambdaPrototype, b: config.lambdaBatch };
+  const named = Object.entries(weights).filter(([, weight]) => weight > 0);
+  return [config.distance, ...named.map(([term, weight]) => `${term}${weight}`)].join("-");
+}
+
+/**
+ * `over` wins over `base`, key by key. `plain` and the weights of the losses are one choice, so the one given in
+ * `over` replaces the other in `base` instead of contradicting it.
+ */
+export function overrideTrainConfig(base: TrainConfigInput, over: TrainConfigInput): TrainConfigInput {
+  const { lambdaPrototype, lambdaBatch, ...rest } = base;
+  const given = Object.fromEntries(Object.entries(over).filter(([, value]) => value !== undefined)) as TrainConfigInput;
+  if (given.plain === true) return { ...rest, ...given };
+  const weighed = (given.lambdaPrototype ?? 0) > 0 || (given.lambdaBatch ?? 0) > 0;
+  return { ...base, ...(weighed && base.plain ? { plain: false } : {}), ...given };
+}
+
+/** What may differ when a run goes on: nothing that the numbers of the steps already taken depend on. */
+const FREE_ON_RESUME: ReadonlySet<string> = new Set<keyof TrainConfig>([
+  ...(["dataDir", "limitTest", "threads", "output", "experiment", "resume", "overwrite"] as const),
+  ...(["checkpointEvery", "checkpointSeconds", "logEvery", "figures", "maxSteps"] as const),
+]);
+
+/**
+ * The config with which a run goes on: the saved one, and from `input` what may change between two parts of a run.
+ * `epochs` may change only where the schedule does not depend on it.
+ * @param saved the run's `config.json`
+ * @throws BatchCamError E_CONFIG naming every key that would make it another run
+ */
+export function resumeTrainConfig(saved: unknown, input: TrainConfigInput): TrainConfig {
+  const before = parseTrainConfig(saved, { what: "the run's config.json" });
+  const { output, experiment, resume, overwrite, ...base } = before;
+  const config = parseTrainConfig(overrideTrainConfig(base, input));
+  const free = (key: string) => FREE_ON_RESUME.has(key) || (key === "epochs" && config.sched === "constant");
+  const changed = (Object.keys(TrainConfig.shape) as (keyof TrainConfig)[]).filter((key) => !free(key) && before[key] !== config[key]);
+  if (changed.length === 0) return config;
+  const faults = changed.map((key) => `${key} (the run has ${before[key] ?? "none"}, got ${config[key] ?? "none"})`);
+  throw new BatchCamError("E_CONFIG", `resume: a run goes on with the config it began with, but these differ: ${faults.join("; ")}. Leave them out, or start a new run`);
+}

@@ -1,0 +1,71 @@
+import type { z } from "zod";
+import type { ParsedTrainConfig, TrainConfig } from "./train.ts";
+
+type Report = (key: keyof ParsedTrainConfig, message: string) => void;
+
+/** The checks that take more than one key; they run once every key is right by itself. */
+export function checkTogether(config: ParsedTrainConfig, context: z.core.$RefinementCtx): void {
+  if (context.issues.length > 0) return;
+  const report: Report = (key, message) => {
+    context.addIssue({ code: "custom", path: [key], message });
+  };
+  checkOptimiser(config, report);
+  checkGuidance(config, report);
+  checkRun(config, report);
+}
+
+function checkOptimiser({ opt, nesterov, momentum, minLr, lr }: ParsedTrainConfig, report: Report): void {
+  if (nesterov && opt !== "sgd") report("nesterov", `false with opt "${opt}" (it belongs to sgd)`);
+  if (nesterov && opt === "sgd" && momentum === 0) report("momentum", "above 0 with nesterov");
+  if (minLr > lr) report("minLr", `at most lr (${lr})`);
+}
+
+function checkGuidance({ plain, lambdaPrototype = 0, lambdaBatch }: ParsedTrainConfig, report: Report): void {
+  if (plain && lambdaPrototype > 0) report("lambdaPrototype", "0 or left out with plain");
+  if (plain && lambdaBatch > 0) report("lambdaBatch", "0 or left out with plain");
+}
+
+function checkRun({ resume, overwrite, experiment }: ParsedTrainConfig, report: Report): void {
+  if (resume !== false && overwrite) report("overwrite", "false with resume (one keeps the run, the other deletes it)");
+  if (typeof resume !== "string") return;
+  const name = splitRunDirectory(resume).experiment;
+  if (name === "" || name === "." || name === "..") report("resume", 'a run directory such as "runs/my-run"');
+  else if (experiment !== undefined && experiment !== name) report("experiment", `"${name}" or left out with resume "${resume}"`);
+}
+
+/** `runs/a/b/` -> the folder that holds the run, and the run's name. */
+export function splitRunDirectory(directory: string): { output: string; experiment: string } {
+  const trimmed = directory.replace(/\/+$/, "");
+  const slash = trimmed.lastIndexOf("/");
+  if (slash < 0) return { output: ".", experiment: trimmed };
+  return { output: trimmed.slice(0, slash) || "/", experiment: trimmed.slice(slash + 1) };
+}
+
+/** Settings that are allowed but seldom meant, one sentence each; the trainer emits them as warnings before the first step. */
+export function configWarnings(config: TrainConfig): string[] {
+  return [...guidanceWarnings(config), ...scheduleWarnings(config)];
+}
+
+function guidanceWarnings({ lambdaPrototype, lambdaBatch, batchTarget, statistic }: TrainConfig): string[] {
+  const warnings: string[] = [];
+  const batchMean = lambdaBatch > 0 && batchTarget === "batch-mean";
+  if (batchMean && lambdaPrototype === 0) {
+    warnings.push('batchTarget "batch-mean" without the Prototype Loss collapses to dead maps: set lambdaPrototype above 0, or batchTarget "prototype"');
+  } else if (batchMean && lambdaBatch > lambdaPrototype / 4) {
+    warnings.push(`batchTarget "batch-mean" kills maps when it weighs much: lambdaBatch ${lambdaBatch} is above a quarter of lambdaPrototype ${lambdaPrototype}`);
+  }
+  if (statistic === "cam-ema" && lambdaPrototype + lambdaBatch > 0) {
+    warnings.push('statistic "cam-ema" compares maps with their own running mean, which dead maps satisfy too: watch the share of dead maps');
+  }
+  return warnings;
+}
+
+function scheduleWarnings({ sched, warmupSteps, minLr, plain, lambdaWarmup, maxSteps }: TrainConfig): string[] {
+  const warnings: string[] = [];
+  if (sched === "onecycle" && warmupSteps > 0) warnings.push("warmupSteps is not used with sched onecycle, which has a warm-up of its own");
+  if (sched !== "cosine" && minLr > 0) warnings.push(`minLr is not used with sched ${sched}`);
+  if (!plain && maxSteps !== undefined && lambdaWarmup >= maxSteps) {
+    warnings.push(`lambdaWarmup ${lambdaWarmup} is not over when the run ends at step ${maxSteps}: the maps are never fully guided`);
+  }
+  return warnings;
+}

@@ -1,0 +1,152 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { BatchCamError } from "../errors.ts";
+import { configWarnings, fieldsOf, parseTrainConfig, TrainConfig } from "./index.ts";
+
+function failure(input: unknown): BatchCamError {
+  try {
+    parseTrainConfig(input);
+  } catch (error) {
+    if (error instanceof BatchCamError) return error;
+    throw error;
+  }
+  throw new Error("the config was accepted");
+}
+
+describe("the train config", () => {
+  it("has the recommended defaults", () => {
+    expect(parseTrainConfig({})).toMatchObject({
+      model: "simple-cnn",
+      dataset: "mnist",
+      epochs: 3,
+      batchSize: 128,
+      opt: "adam",
+      lr: 1e-3,
+      distance: "ssim",
+      lambdaPrototype: 0.5,
+      lambdaBatch: 0,
+      lambdaWarmup: 150,
+      camEps: 1e-2,
+      order: "second",
+      plain: false,
+      seed: 0,
+    });
+  });
+
+  it("describes every field and puts each under a heading", () => {
+    const fields = Object.entries(fieldsOf(TrainConfig));
+    expect(fields.length).toBeGreaterThan(40);
+    for (const [key, field] of fields) {
+      expect(field.description, key).toMatch(/^[A-Za-z]/);
+      expect(field.group, key).toBeDefined();
+    }
+  });
+
+  it("accepts an undefined value as one that is not given", () => {
+    expect(parseTrainConfig({ lr: undefined, threads: undefined })).toMatchObject({ lr: 1e-3 });
+  });
+
+  it("names every wrong key, what was expected and what came", () => {
+    const { code, message } = failure({ epochs: 1.5, lr: "fast", momentum: 1, distance: "sim", labelSmoothing: Number.NaN });
+    expect(code).toBe("E_CONFIG");
+    expect(message).toContain("epochs must be a whole number, above 0, got 1.5");
+    expect(message).toContain('lr must be a number, above 0, got "fast"');
+    expect(message).toContain("momentum must be a number, at least 0 and below 1, got 1");
+    expect(message).toContain('distance must be one of "ssim", "l1", "l2", got "sim" (did you mean "ssim"?)');
+    expect(message).toContain("labelSmoothing must be a number, at least 0 and below 1, got NaN");
+    expect(message).not.toContain("\n");
+  });
+
+  it.each([
+    ["lamdaPrototype", "lambdaPrototype"],
+    ["batch-size", "batchSize"],
+    ["batch_size", "batchSize"],
+    ["LR", "lr"],
+    ["label_smoothing", "labelSmoothing"],
+  ])("refuses the unknown key %s and names %s", (key, nearest) => {
+    expect(failure({ [key]: 1 }).message).toBe(`train config: unknown option ${key} (did you mean "${nearest}"?)`);
+  });
+
+  it("offers no name where none is near", () => {
+    expect(failure({ wallpaper: 1 }).message).toBe("train config: unknown option wallpaper");
+  });
+
+  it.each([[null], [3], ["runs"], [[]], [undefined]])("refuses %s in place of an object", (input) => {
+    expect(failure(input).message).toMatch(/expected an object of options, got/);
+  });
+
+  it.each([
+    [{ plain: true, lambdaPrototype: 0.5 }, "lambdaPrototype must be 0 or left out with plain, got 0.5"],
+    [{ plain: true, lambdaBatch: 1 }, "lambdaBatch must be 0 or left out with plain, got 1"],
+    [{ nesterov: true }, 'nesterov must be false with opt "adam" (it belongs to sgd), got true'],
+    [{ opt: "sgd", nesterov: true, momentum: 0 }, "momentum must be above 0 with nesterov, got 0"],
+    [{ lr: 0.1, minLr: 0.2 }, "minLr must be at most lr (0.1), got 0.2"],
+    [{ resume: true, overwrite: true }, "overwrite must be false with resume"],
+    [{ resume: "runs/a", experiment: "b" }, 'experiment must be "a" or left out with resume "runs/a", got "b"'],
+    [{ resume: "/" }, 'resume must be a run directory such as "runs/my-run", got "/"'],
+    [{ resume: ".." }, "resume must be a run directory"],
+    [{ experiment: "a/b" }, 'experiment must be a folder name of letters, digits and ". _ + = @ -", got "a/b"'],
+    [{ experiment: ".." }, "experiment must be a folder name"],
+    [{ experiment: "" }, "experiment must be a folder name"],
+    [{ output: "" }, "output must be a path that is not empty"],
+    [{ resume: 3 }, "resume must be true or false or text, got 3"],
+    [{ resume: "" }, "resume must be true or false or text"],
+    [{ lambdaPrototype: -1 }, "lambdaPrototype must be a number, at least 0, got -1"],
+    [{ seed: 2 ** 60 }, "seed must be a whole number, at least 0"],
+    [{ trim: 0.5 }, "trim must be a number, at least 0 and below 0.5, got 0.5"],
+    [{ model: ["simple-cnn"] }, 'model must be "simple-cnn", got a list'],
+    [{ figures: "yes" }, 'figures must be true or false, got "yes"'],
+    [{ camEps: 0 }, "camEps must be a number, above 0, got 0"],
+  ])("refuses %j", (input, message) => {
+    expect(failure(input).message).toContain(message);
+  });
+
+  it("never answers an input with anything but a config or E_CONFIG", () => {
+    const keys = fc.constantFrom(...Object.keys(TrainConfig.shape), "__proto__", "constructor", "x");
+    fc.assert(
+      fc.property(fc.dictionary(keys, fc.anything(), { maxKeys: 5 }), (input) => {
+        try {
+          parseTrainConfig(input);
+        } catch (error) {
+          expect(error).toMatchObject({ name: "BatchCamError", code: "E_CONFIG" });
+        }
+      }),
+    );
+  });
+});
+
+describe("the warnings of a config", () => {
+  const warnings = (input: object) => configWarnings(parseTrainConfig(input));
+
+  it("are none for the defaults, for plain training and for the recommended sums", () => {
+    for (const input of [{}, { plain: true }, { distance: "l1" }, { lambdaBatch: 0.5 }]) expect(warnings(input)).toEqual([]);
+  });
+
+  it("tell of the collapse of the batch-mean target without the Prototype Loss", () => {
+    const alone = { batchTarget: "batch-mean", lambdaPrototype: 0, lambdaBatch: 1 };
+    expect(warnings(alone)).toEqual([expect.stringMatching(/collapses to dead maps.*lambdaPrototype/)]);
+  });
+
+  it("tell of a batch-mean weight above a quarter of the Prototype Loss's", () => {
+    const heavy = { batchTarget: "batch-mean", lambdaPrototype: 1, lambdaBatch: 0.3 };
+    expect(warnings(heavy)).toEqual([expect.stringMatching(/above a quarter/)]);
+    expect(warnings({ ...heavy, lambdaBatch: 0.25 })).toEqual([]);
+  });
+
+  it("say nothing of a batch-mean target that has no weight", () => {
+    expect(warnings({ batchTarget: "batch-mean" })).toEqual([]);
+  });
+
+  it.each([
+    [{ statistic: "cam-ema" }, /running mean/],
+    [{ sched: "onecycle", warmupSteps: 10 }, /warmupSteps is not used/],
+    [{ sched: "constant", minLr: 1e-5 }, /minLr is not used/],
+    [{ maxSteps: 100 }, /lambdaWarmup 150 is not over when the run ends at step 100/],
+  ])("tell of %j", (input, message) => {
+    expect(warnings(input)).toEqual([expect.stringMatching(message)]);
+  });
+
+  it("leave out the guidance's when there is none", () => {
+    expect(warnings({ plain: true, statistic: "cam-ema", maxSteps: 10 })).toEqual([]);
+  });
+});
