@@ -1,0 +1,44 @@
+/** What stands where there is no number. */
+export const DASH = "–";
+
+type MaybeNumber = number | null | undefined;
+
+/** A number with fixed decimals and a true minus sign; a dash where it is null or not finite. */
+export function formatNumber(value: MaybeNumber, digits = 3): string {
+  if (!isNumber(value)) return DASH;
+  const text = value.toFixed(digits);
+  return (Number(text) === 0 ? text.replace("-", "") : text).replace("-", "−");
+}
+
+/** A share in [0, 1] as a percentage. */
+export function formatPercent(value: MaybeNumber, digits = 2): string {
+  return isNumber(value) ? `${formatNumber(value * 100, digits)}\u00a0%` : DASH;
+}
+
+/** A difference with its sign; zero at the given precision has none. */
+export function formatSigned(value: MaybeNumber, digits = 3): string {
+  const text = formatNumber(value, digits);
+  return isNumber(value) && value > 0 && Number(text) !== 0 ? `+${text}` : text;
+}
+
+/** A number in as few characters as show three significant digits: for axes and captions. */
+export function formatShort(value: MaybeNumber): string {
+  if (!isNumber(value)) return DASH;
+  if (value === 0) return "0";
+  const magnitude = Math.abs(value);
+  if (magnitude >= 1e5 || magnitude < 1e-3) {
+    return value.toExponential(1).replace(".0e", "e").replace("e+", "e").replaceAll("-", "−");
+  }
+  return String(Number(value.toPrecision(3))).replace("-", "−");
+}
+
+/** Whether there is a number to show. */
+export function isNumber(value: MaybeNumber): value is number {
+  return typeof value === "number" && Number.isFinite(value);
+}
+
+/** Mean of the numbers in a list; null where there is none. */
+export function mean(values: readonly MaybeNumber[]): number | null {
+  const known = values.filter(isNumber);
+  return known.length === 0 ? null : known.reduce((sum, value) => sum + value, 0) / known.length;
+}

@@ -1,0 +1,30 @@
+import { PNG } from "pngjs";
+import { INFERNO, level } from "./colormap.ts";
+import type { Picture } from "./picture.ts";
+
+/**
+ * A picture as a PNG data address: `"image"` as it is, `"map"` through the inferno colours.
+ * Values outside [0, 1] are clamped; pixels that are not finite become transparent, so that they show.
+ */
+export function pngAddress(picture: Picture, kind: "image" | "map"): string {
+  const { pixels, height, width } = picture;
+  const size = height * width;
+  const step = pixels.length === 3 * size ? size : 0;
+  const png = new PNG({ width, height });
+  for (let pixel = 0; pixel < size; pixel++) {
+    let opaque = true;
+    for (let channel = 0; channel < 3; channel++) {
+      const value = pixels[channel * step + pixel] ?? 0;
+      opaque &&= Number.isFinite(value);
+      png.data[pixel * 4 + channel] = kind === "map" ? (INFERNO[level(value) * 3 + channel] ?? 0) : level(value);
+    }
+    png.data[pixel * 4 + 3] = opaque ? 255 : 0;
+  }
+  return `data:image/png;base64,${PNG.sync.write(png).toString("base64")}`;
+}
+
+/** The colour scale from 0 to 1 as a PNG data address, 256 pixels wide and one high. */
+export function scaleAddress(): string {
+  const pixels = Float32Array.from({ length: 256 }, (_, index) => index / 255);
+  return pngAddress({ pixels, height: 1, width: 256 }, "map");
+}
