@@ -1,4 +1,4 @@
-// The CPU allocator behind every tensor: libtorch's own memory, counted, with large blocks kept for reuse.
+// The CPU allocator behind every tensor: libtorch's own memory, counted.
 #pragma once
 
 #include <cstdint>

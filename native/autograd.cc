@@ -82,9 +82,17 @@ napi_value setGradient(napi_env env, napi_callback_info info) {
   Arguments<2> arguments(env, info);
   Engine& engine = engineOf(env);
   return integer(env, guarded(engine, -1, [&] {
-                   const int32_t gradient = arguments.integer(1);
-                   engine.tensors.at(arguments.integer(0)).mutable_grad() =
-                       gradient == kNoTensor ? at::Tensor() : engine.tensors.at(gradient);
+                   const at::Tensor& tensor = engine.tensors.at(arguments.integer(0));
+                   if (arguments.integer(1) == kNoTensor) {
+                     tensor.mutable_grad() = at::Tensor();
+                     return 0;
+                   }
+                   const at::Tensor& gradient = engine.tensors.at(arguments.integer(1));
+                   // Optimizers walk a parameter and its gradient side by side in memory, without a check of their own.
+                   TORCH_CHECK(gradient.sizes() == tensor.sizes() && gradient.scalar_type() == tensor.scalar_type(),
+                               "the gradient of ", describe(tensor), " must have its shape and dtype, got ",
+                               describe(gradient));
+                   tensor.mutable_grad() = gradient;
                    return 0;
                  }));
 }
@@ -97,20 +105,29 @@ napi_value setGradMode(napi_env env, napi_callback_info info) {
   return boolean(env, before);
 }
 
-// setAutocast(enabled, dtype): writes the state before to the arena: [enabled, dtype].
-napi_value setAutocast(napi_env env, napi_callback_info info) {
+void setAutocast(bool enabled, at::ScalarType dtype) {
+  at::autocast::set_autocast_enabled(at::kCPU, enabled);
+  at::autocast::set_autocast_dtype(at::kCPU, dtype);
+}
+
+// enterAutocast(enabled, dtype): writes the state before to the arena: [enabled, dtype].
+napi_value enterAutocast(napi_env env, napi_callback_info info) {
   Arguments<2> arguments(env, info);
   Engine& engine = engineOf(env);
-  return integer(env, guarded(engine, -1, [&] {
-                   const bool enabled = at::autocast::is_autocast_enabled(at::kCPU);
-                   const auto dtype = at::autocast::get_autocast_dtype(at::kCPU);
-                   at::autocast::set_autocast_enabled(at::kCPU, arguments.boolean(0));
-                   at::autocast::set_autocast_dtype(at::kCPU, static_cast<at::ScalarType>(arguments.integer(1)));
-                   at::autocast::clear_cache();  // weights cast under one scope must not outlive it
-                   engine.arena[0] = enabled;
-                   engine.arena[1] = static_cast<double>(dtype);
-                   return 0;
-                 }));
+  engine.arena[0] = at::autocast::is_autocast_enabled(at::kCPU);
+  engine.arena[1] = static_cast<double>(at::autocast::get_autocast_dtype(at::kCPU));
+  setAutocast(arguments.boolean(0), static_cast<at::ScalarType>(arguments.integer(1)));
+  at::autocast::increment_nesting();
+  return undefined(env);
+}
+
+// leaveAutocast(enabled, dtype): back to the state before.
+napi_value leaveAutocast(napi_env env, napi_callback_info info) {
+  Arguments<2> arguments(env, info);
+  setAutocast(arguments.boolean(0), static_cast<at::ScalarType>(arguments.integer(1)));
+  // Weights are cast once in an outermost scope; they change between two.
+  if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+  return undefined(env);
 }
 
 }  // namespace
@@ -122,7 +139,8 @@ std::vector<Binding> autogradBindings() {
           {"gradientOf", gradientOf},
           {"setGradient", setGradient},
           {"setGradMode", setGradMode},
-          {"setAutocast", setAutocast}};
+          {"enterAutocast", enterAutocast},
+          {"leaveAutocast", leaveAutocast}};
 }
 
 }  // namespace batch_cam

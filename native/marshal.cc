@@ -46,8 +46,12 @@ class Reader {
     TORCH_CHECK(position_ < engine_.arenaLength, "the argument buffer is too short for this call");
     return engine_.arena[position_++];
   }
-  double peek() const { return engine_.arena[position_]; }
   int64_t integer() { return static_cast<int64_t>(next()); }
+  int64_t count() {
+    const double value = next();
+    TORCH_CHECK(value >= 0 && value <= static_cast<double>(engine_.arenaLength - position_), "a list is cut short");
+    return static_cast<int64_t>(value);
+  }
 
   IValue tensor() { return IValue(engine_.tensors.at(static_cast<int32_t>(next()))); }
 
@@ -67,16 +71,14 @@ class Reader {
   // Absent is written as one NaN where a value would begin; a generator is always this engine's own.
   IValue optional(const c10::Type& element) {
     if (element.kind() == TypeKind::GeneratorType) return IValue(engine_.generator);
-    const double first = peek();
-    if (first != first) {
-      ++position_;
-      return IValue();
-    }
+    const double first = next();
+    if (first != first) return IValue();
+    --position_;
     return read(element);
   }
 
   IValue list(const c10::Type& element) {
-    const int64_t count = integer();
+    const int64_t count = this->count();
     switch (element.kind()) {
       case TypeKind::TensorType: {
         c10::List<at::Tensor> values;
@@ -131,6 +133,7 @@ class Writer {
       put(handleOf(value.toTensor()));
     } else if (value.isTensorList()) {
       const auto tensors = value.toTensorList();
+      TORCH_CHECK(tensors.size() < engine_.arenaLength - position_, "more tensors result than one call can return");
       put(static_cast<double>(tensors.size()));
       for (const at::Tensor& tensor : tensors) put(handleOf(tensor));
     } else if (value.isInt()) {

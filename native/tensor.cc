@@ -80,18 +80,21 @@ napi_value copyBytes(napi_env env, napi_callback_info info) {
                  }));
 }
 
-// describeTensor(handle): dtype, device type, device index, requires grad, is leaf, rank, shape... in the arena.
+// describeTensor(handle): dtype, device type, device index, requires grad, is leaf, is contiguous, rank, shape... in the
+// arena.
 napi_value describeTensor(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
   Engine& engine = engineOf(env);
   return integer(env, guarded(engine, -1, [&] {
                    const at::Tensor& tensor = engine.tensors.at(arguments.integer(0));
+                   TORCH_CHECK(static_cast<size_t>(tensor.dim()) + 7 <= engine.arenaLength, "too many dimensions");
                    double* out = engine.arena;
                    *out++ = static_cast<double>(tensor.scalar_type());
                    *out++ = static_cast<double>(tensor.device().type());
                    *out++ = static_cast<double>(tensor.device().index());
                    *out++ = tensor.requires_grad();
                    *out++ = tensor.is_leaf();
+                   *out++ = tensor.is_contiguous();
                    *out++ = static_cast<double>(tensor.dim());
                    for (const int64_t size : tensor.sizes()) *out++ = static_cast<double>(size);
                    return 0;

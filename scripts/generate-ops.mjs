@@ -9,22 +9,21 @@ import { fileURLToPath } from "node:url";
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const target = join(root, "src/tensor/generated/aten.ts");
 
-/** How an argument of a schema type is declared in TypeScript and written to the arena. */
+/** How an argument of a schema type is declared in TypeScript, and how it is checked and written to the arena. */
 const TYPES = {
-  Tensor: { ts: "Handle", put: (name) => `arena[next++] = ${name};` },
-  "Tensor?": { ts: "Handle | undefined", put: (name) => `arena[next++] = ${name} ?? Number.NaN;` },
-  "Tensor[]": { ts: "readonly Handle[]", put: (name) => `next = putList(next, ${name});` },
-  Scalar: { ts: "Scalar", put: (name) => `next = putScalar(next, ${name});` },
-  "Scalar?": { ts: "Scalar | undefined", put: (name) => `next = putOptionalScalar(next, ${name});` },
-  int: { ts: "number", put: (name) => `arena[next++] = ${name};` },
-  "int?": { ts: "number | undefined", put: (name) => `arena[next++] = ${name} ?? Number.NaN;` },
-  "int[]": { ts: "readonly number[]", put: (name) => `next = putList(next, ${name});` },
-  "int[]?": { ts: "readonly number[] | undefined", put: (name) => `next = putOptionalList(next, ${name});` },
-  float: { ts: "number", put: (name) => `arena[next++] = ${name};` },
-  "float?": { ts: "number | undefined", put: (name) => `arena[next++] = ${name} ?? Number.NaN;` },
-  bool: { ts: "boolean", put: (name) => `arena[next++] = ${name} ? 1 : 0;` },
-  "bool?": { ts: "boolean | undefined", put: (name) => `next = putOptionalBoolean(next, ${name});` },
-  str: { ts: "string", put: (name) => `arena[next++] = intern(${name});` },
+  Tensor: { ts: "TensorCore", put: (name, place) => `arena[next++] = handleOf(${name}, ${place});` },
+  "Tensor?": { ts: "TensorCore | null | undefined", put: (name, place) => `arena[next++] = optionalHandle(${name}, ${place});` },
+  "Tensor[]": { ts: "readonly TensorCore[]", put: (name, place) => `next = putTensors(next, ${name}, ${place});` },
+  Scalar: { ts: "Scalar", put: (name, place) => `next = putScalar(next, ${name}, ${place});` },
+  "Scalar?": { ts: "Scalar | undefined", put: (name, place) => `next = putOptionalScalar(next, ${name}, ${place});` },
+  int: { ts: "number", put: (name, place) => `arena[next++] = integer(${name}, ${place});` },
+  "int?": { ts: "number | undefined", put: (name, place) => `arena[next++] = optionalInteger(${name}, ${place});` },
+  "int[]": { ts: "readonly number[]", put: (name, place) => `next = putList(next, ${name}, ${place});` },
+  "int[]?": { ts: "readonly number[] | undefined", put: (name, place) => `next = putOptionalList(next, ${name}, ${place});` },
+  float: { ts: "number", put: (name, place) => `arena[next++] = float(${name}, ${place});` },
+  "float?": { ts: "number | undefined", put: (name, place) => `arena[next++] = optionalFloat(${name}, ${place});` },
+  bool: { ts: "boolean", put: (name, place) => `arena[next++] = boolean(${name}, ${place}) ? 1 : 0;` },
+  str: { ts: "string", put: (name, place) => `arena[next++] = intern(string(${name}, ${place}));` },
 };
 const ALIASES = { SymInt: "int", ScalarType: "int", Device: "int", MemoryFormat: "int" };
 const OMITTED = new Set(["Generator?", "Layout?"]); // the engine's own generator; strided
@@ -99,6 +98,12 @@ function returnOf({ writes, returns }, op) {
   return ["number", `return runNumber(${op});`];
 }
 
+/** The line that writes an argument; messages name it "maxPool2d: kernelSize". */
+function putOf({ type, name }, operator) {
+  const place = `${camel(operator.replace(/^_/, ""))}: ${name}`;
+  return TYPES[type].put(name, JSON.stringify(place));
+}
+
 function emit(schemaText) {
   const schema = parseSchema(schemaText);
   const name = functionName(schema.name);
@@ -112,7 +117,7 @@ function emit(schemaText) {
   });
   const puts = schema.args
     .filter(({ type }) => type !== "Generator?")
-    .map((argument) => (given.includes(argument) ? TYPES[argument.type].put(argument.name) : "arena[next++] = Number.NaN;"));
+    .map((argument) => (given.includes(argument) ? putOf(argument, operator) : "arena[next++] = Number.NaN;"));
   const [result, finish] = returnOf(schema, `${name}Op`);
   return [
     `const ${name}Op = operator("aten::${operator}", "${overload}");`,
@@ -131,6 +136,18 @@ function fail(message) {
   process.exit(1);
 }
 
+/** Where the generated code finds what it calls. */
+const HELPERS = {
+  "../../native/arguments.ts": ["boolean", "float", "integer", "optionalFloat", "optionalInteger", "putList", "putOptionalList", "putOptionalScalar", "putScalar", "string"],
+  "../../native/dispatch.ts": ["arena", "type Handle", "intern", "operator", "run", "runInPlace", "runList", "runNumber", "runTuple", "type Scalar"],
+  "../core.ts": ["handleOf", "optionalHandle", "putTensors", "type TensorCore"],
+};
+
+function importOf(file, helpers, code) {
+  const used = helpers.filter((helper) => new RegExp(`\\b${helper.replace("type ", "")}\\b`).test(code));
+  return used.length > 0 ? [`import { ${used.join(", ")} } from "${file}";`] : [];
+}
+
 function main() {
   const addon = createRequire(import.meta.url)(process.env.BATCH_CAM_ADDON ?? join(root, "native/build/batch_cam.node"));
   const known = new Map(addon.schemas().map((schema) => [schema.slice("aten::".length, schema.indexOf("(")), schema]));
@@ -140,11 +157,9 @@ function main() {
     .filter((line) => line && !line.startsWith("#"));
   const bodies = wanted.map((name) => emit(known.get(name) ?? fail(`this libtorch has no operator ${name}`)));
   const used = bodies.join("\n");
-  const helpers = ["arena", "intern", "operator", "putList", "putOptionalBoolean", "putOptionalList", "putOptionalScalar", "putScalar", "run", "runInPlace", "runList", "runNumber", "runTuple"];
-  const names = helpers.filter((helper) => new RegExp(`\\b${helper}\\b`).test(used));
   const source = [
     "// Generated by scripts/generate-ops.mjs from libtorch's operator schemas. Do not edit.",
-    `import { ${names.join(", ")}, type Handle, type Scalar } from "../../native/dispatch.ts";`,
+    ...Object.entries(HELPERS).flatMap(([file, names]) => importOf(file, names, used)),
     "",
     used,
   ].join("\n");

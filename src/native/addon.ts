@@ -18,7 +18,7 @@ export interface NativeAddon {
   fromBytes(data: ArrayBufferView, dtype: number): number;
   readBytes(handle: number, offset: number, target: Uint8Array): number;
   writeBytes(handle: number, offset: number, source: Uint8Array): number;
-  /** dtype, device type, device index, requires grad, is leaf, rank, sizes... in the arena. */
+  /** dtype, device type, device index, requires grad, is leaf, is contiguous, rank, sizes... in the arena. */
   describeTensor(handle: number): number;
   /** Frees the first `count` handles of the arena. */
   release(count: number): number;
@@ -31,7 +31,8 @@ export interface NativeAddon {
   setGradient(handle: number, gradient: number): number;
   setGradMode(enabled: boolean): boolean;
   /** The state before comes back in the arena: enabled, dtype. */
-  setAutocast(enabled: boolean, dtype: number): number;
+  enterAutocast(enabled: boolean, dtype: number): void;
+  leaveAutocast(enabled: boolean, dtype: number): void;
 
   lastError(): string;
   manualSeed(seed: number): void;

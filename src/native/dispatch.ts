@@ -35,39 +35,6 @@ export function intern(text: string): number {
   return index;
 }
 
-export function putList(start: number, values: readonly number[]): number {
-  if (start + values.length >= arena.length) {
-    throw new BatchCamError("E_ARGUMENT", `a list of ${values.length} values is too long for one operator call`);
-  }
-  let p = start;
-  arena[p++] = values.length;
-  for (let i = 0; i < values.length; i++) arena[p++] = values[i] as number;
-  return p;
-}
-
-export function putOptionalList(p: number, values: readonly number[] | undefined): number {
-  if (values !== undefined) return putList(p, values);
-  arena[p] = Number.NaN;
-  return p + 1;
-}
-
-export function putScalar(p: number, value: Scalar): number {
-  if (typeof value === "boolean") {
-    arena[p] = 2;
-    arena[p + 1] = value ? 1 : 0;
-  } else {
-    arena[p] = Number.isSafeInteger(value) && !Object.is(value, -0) ? 0 : 1;
-    arena[p + 1] = value;
-  }
-  return p + 2;
-}
-
-export function putOptionalScalar(p: number, value: Scalar | undefined): number {
-  if (value !== undefined) return putScalar(p, value);
-  arena[p] = Number.NaN;
-  return p + 1;
-}
-
 export function run(index: number): Handle {
   const handle = native.run(index);
   if (handle < 0) throw failure(index);

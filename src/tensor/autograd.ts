@@ -1,10 +1,11 @@
 import { BatchCamError } from "../errors.ts";
 import { native } from "../native/addon.ts";
-import { arena, check, type Handle, putList } from "../native/dispatch.ts";
-import { handleOf } from "./core.ts";
+import { boolean, wrongArgument } from "../native/arguments.ts";
+import { arena, check, type Handle } from "../native/dispatch.ts";
+import { putTensors } from "./core.ts";
 import { codeOf } from "./dtype.ts";
 import { Tensor } from "./tensor.ts";
-import { refusePromise } from "./tidy.ts";
+import { callSync } from "./tidy.ts";
 
 export interface GradOptions {
   /** Keep the graph of the gradients themselves, for gradients of gradients. */
@@ -12,16 +13,12 @@ export interface GradOptions {
   /** Keep the graph of `outputs` for a further call; as `createGraph` by default. */
   retainGraph?: boolean;
   /** The vector of the vector-Jacobian product, one for each output; needed where an output is no scalar. */
-  gradOutputs?: readonly Tensor[];
+  gradOutputs?: Tensor | readonly Tensor[];
   /** Give zeros for an input that the outputs do not depend on, instead of an error. */
   allowUnused?: boolean;
 }
 
 const asList = (value: Tensor | readonly Tensor[]): readonly Tensor[] => (Array.isArray(value) ? value : [value as Tensor]);
-
-function putTensors(p: number, tensors: readonly Tensor[]): number {
-  return putList(p, tensors.map(handleOf));
-}
 
 /**
  * Gradients of the sum of `outputs` (weighted by `gradOutputs`) with respect to each of `inputs`: one vector-Jacobian
@@ -39,8 +36,15 @@ export function grad(
   if (from.length === 0 || to.length === 0) {
     throw new BatchCamError("E_ARGUMENT", `grad: needs outputs and inputs, got ${from.length} and ${to.length}`);
   }
-  putTensors(putTensors(putTensors(0, from), to), gradOutputs);
-  check("grad", native.grad(retainGraph, createGraph, allowUnused));
+  let next = putTensors(0, from, "grad: outputs");
+  next = putTensors(next, to, "grad: inputs");
+  putTensors(next, asList(gradOutputs), "grad: gradOutputs");
+  const status = native.grad(
+    boolean(retainGraph, "grad: retainGraph"),
+    boolean(createGraph, "grad: createGraph"),
+    boolean(allowUnused, "grad: allowUnused"),
+  );
+  check("grad", status);
   const handles = Array.from(arena.subarray(0, to.length)) as Handle[];
   return handles.map((handle, index) => (handle < 0 ? zerosFor(to[index] as Tensor) : new Tensor(handle)));
 }
@@ -54,16 +58,15 @@ export function backward(
   loss: Tensor,
   { gradient, createGraph = false, retainGraph = createGraph }: { gradient?: Tensor; createGraph?: boolean; retainGraph?: boolean } = {},
 ): void {
-  putTensors(putTensors(0, [loss]), gradient === undefined ? [] : [gradient]);
-  check("backward", native.backward(retainGraph, createGraph));
+  const next = putTensors(0, [loss], "backward: loss");
+  putTensors(next, gradient === undefined ? [] : [gradient], "backward: gradient");
+  check("backward", native.backward(boolean(retainGraph, "backward: retainGraph"), boolean(createGraph, "backward: createGraph")));
 }
 
 function withGradMode<T>(operation: string, enabled: boolean, fn: () => T): T {
   const before = native.setGradMode(enabled);
   try {
-    const result = fn();
-    refusePromise(operation, result);
-    return result;
+    return callSync(operation, fn);
   } finally {
     native.setGradMode(before);
   }
@@ -94,13 +97,14 @@ export interface AutocastOptions {
 
 /** Runs `fn` with torch's automatic mixed precision on the CPU: products in `dtype`, sensitive operators in float32. Synchronous. */
 export function autocast<T>({ dtype = "bfloat16", enabled = true }: AutocastOptions, fn: () => T): T {
-  check("autocast", native.setAutocast(enabled, codeOf(dtype)));
+  if (dtype !== "bfloat16" && dtype !== "float16") {
+    throw wrongArgument("autocast: dtype", '"bfloat16" or "float16"', dtype);
+  }
+  native.enterAutocast(boolean(enabled, "autocast: enabled"), codeOf(dtype));
   const [wasEnabled = 0, formerDtype = 0] = arena;
   try {
-    const result = fn();
-    refusePromise("autocast", result);
-    return result;
+    return callSync("autocast", fn);
   } finally {
-    check("autocast", native.setAutocast(wasEnabled === 1, formerDtype));
+    native.leaveAutocast(wasEnabled === 1, formerDtype);
   }
 }

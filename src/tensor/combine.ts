@@ -1,34 +1,33 @@
 import { BatchCamError } from "../errors.ts";
-import type { Scalar } from "../native/dispatch.ts";
-import { handleOf } from "./core.ts";
+import { wrongArgument } from "../native/arguments.ts";
 import * as aten from "./generated/aten.ts";
-import { full } from "./create.ts";
-import { type Operand, Tensor } from "./tensor.ts";
+import { isScalar, type Operand, Tensor } from "./tensor.ts";
 
 function nonEmpty(operation: string, tensors: readonly Tensor[]): readonly Tensor[] {
+  if (!Array.isArray(tensors)) throw wrongArgument(`${operation}: tensors`, "an array of tensors", tensors);
   if (tensors.length === 0) throw new BatchCamError("E_ARGUMENT", `${operation}: needs at least one tensor`);
   return tensors;
 }
 
 /** Joins tensors along a dimension that they have. */
 export function cat(tensors: readonly Tensor[], dim = 0): Tensor {
-  return new Tensor(aten.cat(nonEmpty("cat", tensors).map(handleOf), dim));
+  return new Tensor(aten.cat(nonEmpty("cat", tensors), dim));
 }
 
 /** Joins tensors of one shape along a new dimension. */
 export function stack(tensors: readonly Tensor[], dim = 0): Tensor {
-  return new Tensor(aten.stack(nonEmpty("stack", tensors).map(handleOf), dim));
+  return new Tensor(aten.stack(nonEmpty("stack", tensors), dim));
 }
 
-/** `yes` where the condition holds, `no` elsewhere. */
+/** `yes` where the condition holds, `no` elsewhere; a number takes the other's dtype where that can hold it, as in torch. */
 export function where(condition: Tensor, yes: Operand, no: Operand): Tensor {
-  const other = yes instanceof Tensor ? yes : no instanceof Tensor ? no : undefined;
-  const operand = (value: Tensor | Scalar) =>
-    value instanceof Tensor ? value : full([], value, { dtype: other?.dtype ?? "float32" });
-  return new Tensor(aten.whereSelf(handleOf(condition), handleOf(operand(yes)), handleOf(operand(no))));
+  if (isScalar(yes)) {
+    return new Tensor(isScalar(no) ? aten.whereScalar(condition, yes, no) : aten.whereScalarSelf(condition, yes, no));
+  }
+  return new Tensor(isScalar(no) ? aten.whereScalarOther(condition, yes, no) : aten.whereSelf(condition, yes, no));
 }
 
 /** (N) labels as (N, numClasses) zeros and ones, int64. */
 export function oneHot(labels: Tensor, numClasses: number): Tensor {
-  return new Tensor(aten.oneHot(handleOf(labels), numClasses));
+  return new Tensor(aten.oneHot(labels, numClasses));
 }

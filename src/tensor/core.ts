@@ -1,5 +1,6 @@
 import { BatchCamError } from "../errors.ts";
 import { native } from "../native/addon.ts";
+import { describeValue, putLength, wrongArgument } from "../native/arguments.ts";
 import { arena, check, type Handle } from "../native/dispatch.ts";
 import { type DType, DTYPES, dtypeOf } from "./dtype.ts";
 
@@ -41,8 +42,12 @@ function releaseHandles(handles: readonly number[]): void {
   }
 }
 
-/** The handle of an argument; throws for what is no tensor or is disposed. Assigned by the class, which alone sees it. */
-export let handleOf: (value: TensorCore) => Handle;
+/**
+ * The handle of an argument; throws for what is no tensor or is disposed, with the argument's place, "conv2d: weight".
+ * Assigned by the class, which alone sees it.
+ */
+export let handleOf: (value: TensorCore, place: string) => Handle;
+export let scopeOf: (tensor: TensorCore) => Scope | null;
 export let moveToScope: (tensor: TensorCore, scope: Scope | null) => void;
 export let closeScope: (scope: Scope) => void;
 
@@ -60,16 +65,12 @@ export class TensorCore {
   }
 
   static {
-    handleOf = (value) => {
-      if (!(typeof value === "object" && value !== null && #handle in value)) throw notATensor(value);
-      if (value.#handle === DISPOSED) {
-        throw new BatchCamError(
-          "E_DISPOSED",
-          "a tensor was used after it was disposed: return it from its tidy, or keep() it, to use it later",
-        );
-      }
+    handleOf = (value, place) => {
+      if (!(typeof value === "object" && value !== null && #handle in value)) throw notATensor(value, place);
+      if (value.#handle === DISPOSED) throw disposed(place);
       return value.#handle as Handle;
     };
+    scopeOf = (tensor) => tensor.#scope;
     moveToScope = (tensor, scope) => {
       if (tensor.#handle === DISPOSED || tensor.#scope === scope) return;
       if (tensor.#scope === null) forgotten.unregister(tensor);
@@ -90,12 +91,12 @@ export class TensorCore {
 
   #describe(): Description {
     if (this.#description === undefined) {
-      check("tensor", native.describeTensor(handleOf(this)));
-      const [dtype = 0, deviceType = 0, deviceIndex = 0, , , rank = 0] = arena;
+      check("tensor", native.describeTensor(handleOf(this, "shape")));
+      const [dtype = 0, deviceType = 0, deviceIndex = 0, , , , rank = 0] = arena;
       this.#description = {
         dtype: dtypeOf(dtype),
         device: deviceType === 0 ? "cpu" : `cuda:${deviceIndex}`,
-        shape: Array.from(arena.subarray(6, 6 + rank)),
+        shape: Array.from(arena.subarray(7, 7 + rank)),
       };
     }
     return this.#description;
@@ -150,10 +151,25 @@ export class TensorCore {
   }
 }
 
-function notATensor(value: unknown): BatchCamError {
-  const kind = value === null ? "null" : Array.isArray(value) ? "an array" : typeof value;
-  return new BatchCamError(
-    "E_ARGUMENT",
-    `expected a Tensor, got ${kind}: make one with tensor(); a tensor does not travel between threads, send its data()`,
-  );
+/** A tensor that may be absent, as an operator's argument. */
+export function optionalHandle(value: TensorCore | null | undefined, place: string): number {
+  return value === undefined || value === null ? Number.NaN : handleOf(value, place);
+}
+
+/** Writes a list of tensors to the arena from `start` on; the position after it. */
+export function putTensors(start: number, tensors: readonly TensorCore[], place: string): number {
+  if (!Array.isArray(tensors)) throw wrongArgument(place, "an array of tensors", tensors);
+  let p = putLength(start, tensors.length, place);
+  for (let i = 0; i < tensors.length; i++) arena[p++] = handleOf(tensors[i] as TensorCore, place);
+  return p;
+}
+
+function disposed(place: string): BatchCamError {
+  const advice = "return it from its tidy, or keep() it, to use it later";
+  return new BatchCamError("E_DISPOSED", `${place}: the tensor was disposed: ${advice}`);
+}
+
+function notATensor(value: unknown, place: string): BatchCamError {
+  const advice = "make one with tensor(); a tensor does not travel between threads, send its data()";
+  return new BatchCamError("E_ARGUMENT", `${place}: expected a Tensor, got ${describeValue(value)}: ${advice}`);
 }

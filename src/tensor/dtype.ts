@@ -1,4 +1,5 @@
 import { BatchCamError } from "../errors.ts";
+import { describeValue } from "../native/arguments.ts";
 
 export type DType =
   | "float32"
@@ -55,11 +56,14 @@ export function dtypeOf(code: number): DType {
 
 /** The code of a dtype, for operators; an unknown name is the caller's mistake. */
 export function codeOf(dtype: DType): number {
-  const info = DTYPES[dtype];
-  if (info === undefined) {
-    throw new BatchCamError("E_DTYPE", `dtype must be one of ${Object.keys(DTYPES).join(", ")}, got ${String(dtype)}`);
+  if (!isDType(dtype)) {
+    throw new BatchCamError("E_DTYPE", `dtype: expected one of ${Object.keys(DTYPES).join(", ")}, got ${describeValue(dtype)}`);
   }
-  return info.code;
+  return DTYPES[dtype].code;
+}
+
+export function isDType(name: unknown): name is DType {
+  return typeof name === "string" && Object.hasOwn(DTYPES, name);
 }
 
 /** The dtype that holds a typed array's elements as they are, or undefined where torch has none in use here. */

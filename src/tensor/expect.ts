@@ -9,7 +9,7 @@ import type { Tensor } from "./tensor.ts";
 export function expectShapes(operation: string, tensors: Record<string, readonly [Tensor, string]>): Record<string, number> {
   const sizes: Record<string, number> = {};
   for (const [argument, [tensor, pattern]] of Object.entries(tensors)) {
-    handleOf(tensor);
+    handleOf(tensor, `${operation}: ${argument}`);
     const letters = pattern.split(" ");
     const shape = tensor.sizes;
     const fits =

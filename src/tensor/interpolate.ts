@@ -1,7 +1,9 @@
 import { BatchCamError } from "../errors.ts";
+import { describeValue, wrongArgument } from "../native/arguments.ts";
+import { autocast } from "./autograd.ts";
 import { handleOf } from "./core.ts";
 import { tensor } from "./create.ts";
-import type { DType } from "./dtype.ts";
+import { type DType, DTYPES } from "./dtype.ts";
 import * as aten from "./generated/aten.ts";
 import { Tensor } from "./tensor.ts";
 import { keep } from "./tidy.ts";
@@ -17,11 +19,24 @@ export interface InterpolateOptions {
  * `a + t(b − a)` between the half-pixel neighbours of each target pixel, so that a constant map stays exactly constant.
  */
 export function interpolate(x: Tensor, { size, mode = "bilinear" }: InterpolateOptions): Tensor {
-  const [height, width] = size;
-  if (x.ndim < 2 || !(height > 0 && width > 0)) {
-    throw new BatchCamError("E_SHAPE", `interpolate: needs (…, h, w) and a size > 0, got [${x.shape}] and [${size}]`);
-  }
+  checkArguments(x, size, mode);
   if (mode === "nearest") return nearest(x, size);
+  // Maps stay in float32 where autocast would multiply matrices in 16 bits.
+  return autocast({ enabled: false }, () => bilinear(x, size));
+}
+
+function checkArguments(x: Tensor, size: readonly number[], mode: string): void {
+  handleOf(x, "interpolate: x");
+  if (mode !== "bilinear" && mode !== "nearest") throw wrongArgument("interpolate: mode", '"bilinear" or "nearest"', mode);
+  if (!DTYPES[x.dtype].floating) throw new BatchCamError("E_DTYPE", `interpolate: x must be of floating point, got ${x.dtype}`);
+  const valid = Array.isArray(size) && size.length === 2 && size.every((n) => Number.isSafeInteger(n) && n > 0);
+  if (!valid || x.ndim < 2 || x.sizes.slice(-2).includes(0)) {
+    const got = `x [${x.shape}], size ${describeValue(size)}`;
+    throw new BatchCamError("E_SHAPE", `interpolate: needs x (…, h, w) and a size [height, width], all > 0, got ${got}`);
+  }
+}
+
+function bilinear(x: Tensor, [height, width]: readonly [number, number]): Tensor {
   const rows = weights(x.sizes.at(-2) as number, height, x.dtype);
   const columns = weights(x.sizes.at(-1) as number, width, x.dtype);
   // Each row of weights sums to one, so the map minus any constant, resized, plus that constant is the map resized; with
@@ -32,7 +47,7 @@ export function interpolate(x: Tensor, { size, mode = "bilinear" }: InterpolateO
 
 function nearest(x: Tensor, size: readonly [number, number]): Tensor {
   const [height, width] = x.sizes.slice(-2) as [number, number];
-  const resized = new Tensor(aten.upsampleNearest2d(handleOf(x.reshape([-1, 1, height, width])), size));
+  const resized = new Tensor(aten.upsampleNearest2d(x.reshape([-1, 1, height, width]), size));
   return resized.reshape([...x.sizes.slice(0, -2), ...size]);
 }
 

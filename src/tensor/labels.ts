@@ -38,7 +38,7 @@ export function readLabels(
 }
 
 function valuesOf(operation: string, labels: Tensor): number[] {
-  handleOf(labels);
+  handleOf(labels, `${operation}: labels`);
   if (labels.ndim !== 1) throw new BatchCamError("E_SHAPE", `${operation}: labels must be [N], got [${labels.shape}]`);
   if (labels.dtype.includes("float") || labels.dtype === "bool") {
     throw new BatchCamError("E_DTYPE", `${operation}: labels must be integers (int64), got ${labels.dtype}`);

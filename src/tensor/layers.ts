@@ -1,5 +1,4 @@
 import { BatchCamError } from "../errors.ts";
-import { handleOf } from "./core.ts";
 import * as aten from "./generated/aten.ts";
 import { Tensor } from "./tensor.ts";
 
@@ -9,8 +8,6 @@ export type Pair = number | readonly [number, number];
 function pairOf(value: Pair): readonly number[] {
   return typeof value === "number" ? [value, value] : value;
 }
-
-const optional = (tensor: Tensor | null | undefined) => (tensor ? handleOf(tensor) : undefined);
 
 export interface ConvOptions {
   stride?: Pair;
@@ -27,30 +24,30 @@ export function conv2d(
   { stride = 1, padding = 0, dilation = 1, groups = 1 }: ConvOptions = {},
 ): Tensor {
   return new Tensor(
-    aten.conv2d(handleOf(x), handleOf(w), optional(bias), pairOf(stride), pairOf(padding), pairOf(dilation), groups),
+    aten.conv2d(x, w, bias, pairOf(stride), pairOf(padding), pairOf(dilation), groups),
   );
 }
 
 /** `x wᵀ + bias`, x (…, in), w (out, in). */
 export function linear(x: Tensor, w: Tensor, bias?: Tensor | null): Tensor {
-  return new Tensor(aten.linear(handleOf(x), handleOf(w), optional(bias)));
+  return new Tensor(aten.linear(x, w, bias));
 }
 
-export const relu = (x: Tensor): Tensor => x.relu();
-export const sigmoid = (x: Tensor): Tensor => x.sigmoid();
-export const tanh = (x: Tensor): Tensor => x.tanh();
+export const relu = (x: Tensor): Tensor => new Tensor(aten.relu(x));
+export const sigmoid = (x: Tensor): Tensor => new Tensor(aten.sigmoid(x));
+export const tanh = (x: Tensor): Tensor => new Tensor(aten.tanh(x));
 
 /** x·Φ(x), exact by default; "tanh" is the usual approximation. */
 export function gelu(x: Tensor, { approximate = "none" }: { approximate?: "none" | "tanh" } = {}): Tensor {
-  return new Tensor(aten.gelu(handleOf(x), approximate));
+  return new Tensor(aten.gelu(x, approximate));
 }
 
 export function silu(x: Tensor): Tensor {
-  return new Tensor(aten.silu(handleOf(x)));
+  return new Tensor(aten.silu(x));
 }
 
 export function leakyRelu(x: Tensor, negativeSlope = 0.01): Tensor {
-  return new Tensor(aten.leakyRelu(handleOf(x), negativeSlope));
+  return new Tensor(aten.leakyRelu(x, negativeSlope));
 }
 
 export interface PoolOptions {
@@ -61,19 +58,19 @@ export interface PoolOptions {
 }
 
 export function maxPool2d(x: Tensor, kernel: Pair, { stride = kernel, padding = 0, ceilMode = false }: PoolOptions = {}): Tensor {
-  return new Tensor(aten.maxPool2d(handleOf(x), pairOf(kernel), pairOf(stride), pairOf(padding), [1, 1], ceilMode));
+  return new Tensor(aten.maxPool2d(x, pairOf(kernel), pairOf(stride), pairOf(padding), [1, 1], ceilMode));
 }
 
 export function avgPool2d(x: Tensor, kernel: Pair, { stride = kernel, padding = 0, ceilMode = false }: PoolOptions = {}): Tensor {
-  return new Tensor(aten.avgPool2d(handleOf(x), pairOf(kernel), pairOf(stride), pairOf(padding), ceilMode));
+  return new Tensor(aten.avgPool2d(x, pairOf(kernel), pairOf(stride), pairOf(padding), ceilMode));
 }
 
 export function adaptiveAvgPool2d(x: Tensor, size: Pair): Tensor {
-  return new Tensor(aten.adaptiveAvgPool2d(handleOf(x), pairOf(size)));
+  return new Tensor(aten.adaptiveAvgPool2d(x, pairOf(size)));
 }
 
-export const softmax = (x: Tensor, dim: number): Tensor => x.softmax(dim);
-export const logSoftmax = (x: Tensor, dim: number): Tensor => x.logSoftmax(dim);
+export const softmax = (x: Tensor, dim: number): Tensor => new Tensor(aten.softmaxInt(x, dim));
+export const logSoftmax = (x: Tensor, dim: number): Tensor => new Tensor(aten.logSoftmaxInt(x, dim));
 
 export interface BatchNormOptions {
   weight?: Tensor | null;
@@ -91,11 +88,11 @@ export function batchNorm(x: Tensor, options: BatchNormOptions = {}): Tensor {
   const { weight, bias, runningMean, runningVar, training = false, momentum = 0.1, eps = 1e-5 } = options;
   return new Tensor(
     aten.batchNorm(
-      handleOf(x),
-      optional(weight),
-      optional(bias),
-      optional(runningMean),
-      optional(runningVar),
+      x,
+      weight,
+      bias,
+      runningMean,
+      runningVar,
       training,
       momentum,
       eps,
@@ -110,7 +107,7 @@ export function layerNorm(
   shape: readonly number[],
   { weight, bias, eps = 1e-5 }: { weight?: Tensor | null; bias?: Tensor | null; eps?: number } = {},
 ): Tensor {
-  return new Tensor(aten.layerNorm(handleOf(x), shape, optional(weight), optional(bias), eps));
+  return new Tensor(aten.layerNorm(x, shape, weight, bias, eps));
 }
 
 const REDUCTIONS = { none: 0, mean: 1, sum: 2 } as const;
@@ -130,6 +127,6 @@ export function crossEntropyLoss(logits: Tensor, targets: Tensor, options: Cross
     throw new BatchCamError("E_ARGUMENT", `crossEntropy: labelSmoothing must lie in [0, 1], got ${labelSmoothing}`);
   }
   return new Tensor(
-    aten.crossEntropyLoss(handleOf(logits), handleOf(targets), optional(weight), REDUCTIONS[reduction], -100, labelSmoothing),
+    aten.crossEntropyLoss(logits, targets, weight, REDUCTIONS[reduction], -100, labelSmoothing),
   );
 }

@@ -18,5 +18,5 @@ export function getRngState(): Tensor {
 }
 
 export function setRngState(state: Tensor): void {
-  check("setRngState", native.setRngState(handleOf(state)));
+  check("setRngState", native.setRngState(handleOf(state, "setRngState: state")));
 }

@@ -1,8 +1,9 @@
 import { native } from "../native/addon.ts";
+import { boolean, wrongArgument } from "../native/arguments.ts";
 import { arena, check, type Handle, type Scalar } from "../native/dispatch.ts";
 import { BatchCamError } from "../errors.ts";
 import { handleOf, TensorCore } from "./core.ts";
-import { codeOf, type DType, DTYPES, type TypedArray } from "./dtype.ts";
+import { codeOf, type DType, DTYPES, isDType, type TypedArray } from "./dtype.ts";
 import * as aten from "./generated/aten.ts";
 
 /** A tensor or a number on the right of an operator. */
@@ -16,12 +17,15 @@ export interface ReduceOptions {
 const wrap = (handle: Handle) => new Tensor(handle);
 const listOf = (dims: Dims | undefined) => (dims === undefined ? undefined : typeof dims === "number" ? [dims] : dims);
 
-type TensorOperator = (self: Handle, other: Handle) => Handle;
-type ScalarOperator = (self: Handle, other: Scalar) => Handle;
+type TensorOperator<Result> = (self: Tensor, other: Tensor) => Result;
+type ScalarOperator<Result> = (self: Tensor, other: Scalar) => Result;
 
-function binary(self: Tensor, other: Operand, withTensor: TensorOperator, withScalar: ScalarOperator): Tensor {
-  if (typeof other === "number" || typeof other === "boolean") return wrap(withScalar(handleOf(self), other));
-  return wrap(withTensor(handleOf(self), handleOf(other)));
+export function isScalar(value: unknown): value is Scalar {
+  return typeof value === "number" || typeof value === "boolean";
+}
+
+function binary(self: Tensor, other: Operand, withTensor: TensorOperator<Handle>, withScalar: ScalarOperator<Handle>): Tensor {
+  return wrap(isScalar(other) ? withScalar(self, other) : withTensor(self, other));
 }
 
 /**
@@ -32,11 +36,11 @@ function binary(self: Tensor, other: Operand, withTensor: TensorOperator, withSc
 export class Tensor extends TensorCore {
   // ---- autograd
   get requiresGrad(): boolean {
-    check("requiresGrad", native.describeTensor(handleOf(this)));
+    check("requiresGrad", native.describeTensor(handleOf(this, "requiresGrad")));
     return arena[3] === 1;
   }
   set requiresGrad(value: boolean) {
-    check("requiresGrad", native.setRequiresGrad(handleOf(this), value));
+    check("requiresGrad", native.setRequiresGrad(handleOf(this, "requiresGrad"), boolean(value, "requiresGrad: value")));
   }
   /** Sets `requiresGrad` and returns this tensor. */
   requiresGrad_(value = true): this {
@@ -45,21 +49,26 @@ export class Tensor extends TensorCore {
   }
   /** Whether autograd made this tensor from others (false) or it stands at the root (true). */
   get isLeaf(): boolean {
-    check("isLeaf", native.describeTensor(handleOf(this)));
+    check("isLeaf", native.describeTensor(handleOf(this, "isLeaf")));
     return arena[4] === 1;
+  }
+  /** Whether the elements lie in memory in row-major order, as `contiguous()` puts them. */
+  get isContiguous(): boolean {
+    check("isContiguous", native.describeTensor(handleOf(this, "isContiguous")));
+    return arena[5] === 1;
   }
   /** The gradient that `backward` gathered, or null. Each read is a new handle on the same memory. */
   get grad(): Tensor | null {
-    check("grad", native.gradientOf(handleOf(this)));
+    check("grad", native.gradientOf(handleOf(this, "grad")));
     const handle = arena[0] as Handle;
     return handle < 0 ? null : wrap(handle);
   }
   set grad(value: Tensor | null) {
-    check("grad", native.setGradient(handleOf(this), value === null ? -1 : handleOf(value)));
+    check("grad", native.setGradient(handleOf(this, "grad"), value === null ? -1 : handleOf(value, "grad: value")));
   }
   /** The same values outside any graph; shares memory. */
   detach(): Tensor {
-    return wrap(aten.detach(handleOf(this)));
+    return wrap(aten.detach(this));
   }
 
   // ---- values
@@ -67,14 +76,14 @@ export class Tensor extends TensorCore {
   data(): TypedArray {
     const plain = this.dtype === "bfloat16" || this.dtype === "float16" ? this.to("float32") : this.contiguous();
     const out = DTYPES[this.dtype].array(this.numel);
-    check("data", native.readBytes(handleOf(plain), 0, new Uint8Array(out.buffer)));
+    check("data", native.readBytes(handleOf(plain, "data"), 0, new Uint8Array(out.buffer)));
     plain.dispose();
     return out;
   }
   /** The value of a tensor of one element, as a number (bool: 0 or 1). */
   item(): number {
     if (this.numel !== 1) throw new BatchCamError("E_SHAPE", `item: needs one element, got shape [${this.shape}]`);
-    return aten.rawLocalScalarDense(handleOf(this));
+    return aten.rawLocalScalarDense(this);
   }
   override toString(): string {
     if (this.isDisposed) return "Tensor(disposed)";
@@ -89,85 +98,85 @@ export class Tensor extends TensorCore {
   // ---- conversion and layout
   /** Another dtype ("float64") or device ("cpu"); this tensor itself where nothing changes, as in torch. */
   to(target: DType | "cpu" | (string & {})): Tensor {
-    if (target in DTYPES) return wrap(aten.toDtype(handleOf(this), codeOf(target as DType)));
-    if (target === this.device) return wrap(aten.alias(handleOf(this)));
-    throw new BatchCamError("E_ARGUMENT", `to: expected a dtype or the device "cpu", got ${JSON.stringify(target)}`);
+    if (isDType(target)) return wrap(aten.toDtype(this, codeOf(target)));
+    if (target === this.device) return wrap(aten.alias(this));
+    throw wrongArgument("to: target", 'a dtype ("float32", "bfloat16" ...) or the device "cpu", the only one of this engine', target);
   }
   clone(): Tensor {
-    return wrap(aten.clone(handleOf(this)));
+    return wrap(aten.clone(this));
   }
   contiguous(memoryFormat: "contiguous" | "channelsLast" = "contiguous"): Tensor {
-    return wrap(aten.contiguous(handleOf(this), memoryFormat === "contiguous" ? 0 : 2));
+    return wrap(aten.contiguous(this, memoryFormat === "contiguous" ? 0 : 2));
   }
   reshape(shape: readonly number[]): Tensor {
-    return wrap(aten.reshape(handleOf(this), shape));
+    return wrap(aten.reshape(this, shape));
   }
   view(shape: readonly number[]): Tensor {
-    return wrap(aten.view(handleOf(this), shape));
+    return wrap(aten.view(this, shape));
   }
   flatten(start = 0, end = -1): Tensor {
-    return wrap(aten.flattenUsingInts(handleOf(this), start, end));
+    return wrap(aten.flattenUsingInts(this, start, end));
   }
   permute(dims: readonly number[]): Tensor {
-    return wrap(aten.permute(handleOf(this), dims));
+    return wrap(aten.permute(this, dims));
   }
   transpose(a: number, b: number): Tensor {
-    return wrap(aten.transposeInt(handleOf(this), a, b));
+    return wrap(aten.transposeInt(this, a, b));
   }
   /** Matrix transpose of the last two dimensions. */
   t(): Tensor {
     return this.transpose(-2, -1);
   }
   unsqueeze(dim: number): Tensor {
-    return wrap(aten.unsqueeze(handleOf(this), dim));
+    return wrap(aten.unsqueeze(this, dim));
   }
   squeeze(dim?: number): Tensor {
-    return wrap(dim === undefined ? aten.squeeze(handleOf(this)) : aten.squeezeDim(handleOf(this), dim));
+    return wrap(dim === undefined ? aten.squeeze(this) : aten.squeezeDim(this, dim));
   }
   expand(shape: readonly number[]): Tensor {
-    return wrap(aten.expand(handleOf(this), shape));
+    return wrap(aten.expand(this, shape));
   }
   repeat(repeats: readonly number[]): Tensor {
-    return wrap(aten.repeat(handleOf(this), repeats));
+    return wrap(aten.repeat(this, repeats));
   }
   narrow(dim: number, start: number, length: number): Tensor {
-    return wrap(aten.narrow(handleOf(this), dim, start, length));
+    return wrap(aten.narrow(this, dim, start, length));
   }
   select(dim: number, index: number): Tensor {
-    return wrap(aten.selectInt(handleOf(this), dim, index));
+    return wrap(aten.selectInt(this, dim, index));
   }
   slice(dim: number, start?: number, end?: number, step = 1): Tensor {
-    return wrap(aten.sliceTensor(handleOf(this), dim, start, end, step));
+    return wrap(aten.sliceTensor(this, dim, start, end, step));
   }
   flip(dims: readonly number[]): Tensor {
-    return wrap(aten.flip(handleOf(this), dims));
+    return wrap(aten.flip(this, dims));
   }
   indexSelect(dim: number, index: Tensor): Tensor {
-    return wrap(aten.indexSelect(handleOf(this), dim, handleOf(index)));
+    return wrap(aten.indexSelect(this, dim, index));
   }
   gather(dim: number, index: Tensor): Tensor {
-    return wrap(aten.gather(handleOf(this), dim, handleOf(index)));
+    return wrap(aten.gather(this, dim, index));
   }
   indexAdd(dim: number, index: Tensor, source: Tensor): Tensor {
-    return wrap(aten.indexAdd(handleOf(this), dim, handleOf(index), handleOf(source)));
+    return wrap(aten.indexAdd(this, dim, index, source));
   }
   scatter(dim: number, index: Tensor, value: Scalar): Tensor {
-    return wrap(aten.scatterValue(handleOf(this), dim, handleOf(index), value));
+    return wrap(aten.scatterValue(this, dim, index, value));
   }
   maskedFill(mask: Tensor, value: Scalar): Tensor {
-    return wrap(aten.maskedFillScalar(handleOf(this), handleOf(mask), value));
+    return wrap(aten.maskedFillScalar(this, mask, value));
   }
   maskedSelect(mask: Tensor): Tensor {
-    return wrap(aten.maskedSelect(handleOf(this), handleOf(mask)));
+    return wrap(aten.maskedSelect(this, mask));
   }
   nonzero(): Tensor {
-    return wrap(aten.nonzero(handleOf(this)));
+    return wrap(aten.nonzero(this));
   }
   unbind(dim = 0): Tensor[] {
-    return aten.unbindInt(handleOf(this), dim).map(wrap);
+    return aten.unbindInt(this, dim).map(wrap);
   }
   split(size: number, dim = 0): Tensor[] {
-    return aten.splitTensor(handleOf(this), size, dim).map(wrap);
+    return aten.splitTensor(this, size, dim).map(wrap);
   }
 
   // ---- arithmetic
@@ -190,147 +199,146 @@ export class Tensor extends TensorCore {
     return binary(this, exponent, aten.powTensorTensor, aten.powTensorScalar);
   }
   maximum(other: Tensor): Tensor {
-    return wrap(aten.maximum(handleOf(this), handleOf(other)));
+    return wrap(aten.maximum(this, other));
   }
   minimum(other: Tensor): Tensor {
-    return wrap(aten.minimum(handleOf(this), handleOf(other)));
+    return wrap(aten.minimum(this, other));
   }
   /** `this + weight * (end - this)`. */
   lerp(end: Tensor, weight: Tensor | number): Tensor {
-    const [self, other] = [handleOf(this), handleOf(end)];
-    return wrap(typeof weight === "number" ? aten.lerpScalar(self, other, weight) : aten.lerpTensor(self, other, handleOf(weight)));
+    return wrap(typeof weight === "number" ? aten.lerpScalar(this, end, weight) : aten.lerpTensor(this, end, weight));
   }
   clamp(min?: number, max?: number): Tensor {
-    return wrap(aten.clamp(handleOf(this), min, max));
+    return wrap(aten.clamp(this, min, max));
   }
   neg(): Tensor {
-    return wrap(aten.neg(handleOf(this)));
+    return wrap(aten.neg(this));
   }
   abs(): Tensor {
-    return wrap(aten.abs(handleOf(this)));
+    return wrap(aten.abs(this));
   }
   sign(): Tensor {
-    return wrap(aten.sign(handleOf(this)));
+    return wrap(aten.sign(this));
   }
   exp(): Tensor {
-    return wrap(aten.exp(handleOf(this)));
+    return wrap(aten.exp(this));
   }
   log(): Tensor {
-    return wrap(aten.log(handleOf(this)));
+    return wrap(aten.log(this));
   }
   sqrt(): Tensor {
-    return wrap(aten.sqrt(handleOf(this)));
+    return wrap(aten.sqrt(this));
   }
   rsqrt(): Tensor {
-    return wrap(aten.rsqrt(handleOf(this)));
+    return wrap(aten.rsqrt(this));
   }
   square(): Tensor {
-    return wrap(aten.square(handleOf(this)));
+    return wrap(aten.square(this));
   }
   reciprocal(): Tensor {
-    return wrap(aten.reciprocal(handleOf(this)));
+    return wrap(aten.reciprocal(this));
   }
   sin(): Tensor {
-    return wrap(aten.sin(handleOf(this)));
+    return wrap(aten.sin(this));
   }
   cos(): Tensor {
-    return wrap(aten.cos(handleOf(this)));
+    return wrap(aten.cos(this));
   }
   floor(): Tensor {
-    return wrap(aten.floor(handleOf(this)));
+    return wrap(aten.floor(this));
   }
   ceil(): Tensor {
-    return wrap(aten.ceil(handleOf(this)));
+    return wrap(aten.ceil(this));
   }
   round(): Tensor {
-    return wrap(aten.round(handleOf(this)));
+    return wrap(aten.round(this));
   }
   erf(): Tensor {
-    return wrap(aten.erf(handleOf(this)));
+    return wrap(aten.erf(this));
   }
   relu(): Tensor {
-    return wrap(aten.relu(handleOf(this)));
+    return wrap(aten.relu(this));
   }
   sigmoid(): Tensor {
-    return wrap(aten.sigmoid(handleOf(this)));
+    return wrap(aten.sigmoid(this));
   }
   tanh(): Tensor {
-    return wrap(aten.tanh(handleOf(this)));
+    return wrap(aten.tanh(this));
   }
   softmax(dim: number): Tensor {
-    return wrap(aten.softmaxInt(handleOf(this), dim));
+    return wrap(aten.softmaxInt(this, dim));
   }
   logSoftmax(dim: number): Tensor {
-    return wrap(aten.logSoftmaxInt(handleOf(this), dim));
+    return wrap(aten.logSoftmaxInt(this, dim));
   }
   matmul(other: Tensor): Tensor {
-    return wrap(aten.matmul(handleOf(this), handleOf(other)));
+    return wrap(aten.matmul(this, other));
   }
   mm(other: Tensor): Tensor {
-    return wrap(aten.mm(handleOf(this), handleOf(other)));
+    return wrap(aten.mm(this, other));
   }
   bmm(other: Tensor): Tensor {
-    return wrap(aten.bmm(handleOf(this), handleOf(other)));
+    return wrap(aten.bmm(this, other));
   }
   dot(other: Tensor): Tensor {
-    return wrap(aten.dot(handleOf(this), handleOf(other)));
+    return wrap(aten.dot(this, other));
   }
 
   // ---- reductions
   sum(dims?: Dims, { keepDims = false }: ReduceOptions = {}): Tensor {
-    return wrap(aten.sumDimIntList(handleOf(this), listOf(dims), keepDims));
+    return wrap(aten.sumDimIntList(this, listOf(dims), keepDims));
   }
   mean(dims?: Dims, { keepDims = false }: ReduceOptions = {}): Tensor {
-    return wrap(aten.meanDim(handleOf(this), listOf(dims), keepDims));
+    return wrap(aten.meanDim(this, listOf(dims), keepDims));
   }
   /** Variance; `correction` 1 (unbiased) by default, as in torch. */
   var(dims?: Dims, { keepDims = false, correction = 1 }: ReduceOptions & { correction?: number } = {}): Tensor {
-    return wrap(aten.varCorrection(handleOf(this), listOf(dims), correction, keepDims));
+    return wrap(aten.varCorrection(this, listOf(dims), correction, keepDims));
   }
   std(dims?: Dims, { keepDims = false, correction = 1 }: ReduceOptions & { correction?: number } = {}): Tensor {
-    return wrap(aten.stdCorrection(handleOf(this), listOf(dims), correction, keepDims));
+    return wrap(aten.stdCorrection(this, listOf(dims), correction, keepDims));
   }
   /** Largest values; the gradient is shared equally among ties. */
   amax(dims: Dims = [], { keepDims = false }: ReduceOptions = {}): Tensor {
-    return wrap(aten.amax(handleOf(this), listOf(dims), keepDims));
+    return wrap(aten.amax(this, listOf(dims), keepDims));
   }
   amin(dims: Dims = [], { keepDims = false }: ReduceOptions = {}): Tensor {
-    return wrap(aten.amin(handleOf(this), listOf(dims), keepDims));
+    return wrap(aten.amin(this, listOf(dims), keepDims));
   }
   max(): Tensor {
-    return wrap(aten.max(handleOf(this)));
+    return wrap(aten.max(this));
   }
   min(): Tensor {
-    return wrap(aten.min(handleOf(this)));
+    return wrap(aten.min(this));
   }
   argmax(dim?: number, { keepDims = false }: ReduceOptions = {}): Tensor {
-    return wrap(aten.argmax(handleOf(this), dim, keepDims));
+    return wrap(aten.argmax(this, dim, keepDims));
   }
   argmin(dim?: number, { keepDims = false }: ReduceOptions = {}): Tensor {
-    return wrap(aten.argmin(handleOf(this), dim, keepDims));
+    return wrap(aten.argmin(this, dim, keepDims));
   }
   /** L2 norm over `dims`. */
   norm(dims?: Dims, { keepDims = false }: ReduceOptions = {}): Tensor {
-    return wrap(aten.linalgVectorNorm(handleOf(this), 2, listOf(dims), keepDims));
+    return wrap(aten.linalgVectorNorm(this, 2, listOf(dims), keepDims));
   }
   all(): Tensor {
-    return wrap(aten.all(handleOf(this)));
+    return wrap(aten.all(this));
   }
   any(): Tensor {
-    return wrap(aten.any(handleOf(this)));
+    return wrap(aten.any(this));
   }
   cumsum(dim: number): Tensor {
-    return wrap(aten.cumsum(handleOf(this), dim));
+    return wrap(aten.cumsum(this, dim));
   }
   sort(dim = -1, { descending = false } = {}): { values: Tensor; indices: Tensor } {
-    return pair(aten.sort(handleOf(this), dim, descending));
+    return pair(aten.sort(this, dim, descending));
   }
   topk(k: number, dim = -1): { values: Tensor; indices: Tensor } {
-    return pair(aten.topk(handleOf(this), k, dim));
+    return pair(aten.topk(this, k, dim));
   }
   /** The lower of the two middle values where their number is even, as in torch. */
   median(dim: number): { values: Tensor; indices: Tensor } {
-    return pair(aten.medianDim(handleOf(this), dim));
+    return pair(aten.medianDim(this, dim));
   }
 
   // ---- comparison and logic
@@ -353,84 +361,78 @@ export class Tensor extends TensorCore {
     return binary(this, other, aten.leTensor, aten.leScalar);
   }
   logicalAnd(other: Tensor): Tensor {
-    return wrap(aten.logicalAnd(handleOf(this), handleOf(other)));
+    return wrap(aten.logicalAnd(this, other));
   }
   logicalOr(other: Tensor): Tensor {
-    return wrap(aten.logicalOr(handleOf(this), handleOf(other)));
+    return wrap(aten.logicalOr(this, other));
   }
   logicalNot(): Tensor {
-    return wrap(aten.logicalNot(handleOf(this)));
+    return wrap(aten.logicalNot(this));
   }
   isnan(): Tensor {
-    return wrap(aten.isnan(handleOf(this)));
+    return wrap(aten.isnan(this));
   }
   isfinite(): Tensor {
-    return wrap(aten.isfinite(handleOf(this)));
+    return wrap(aten.isfinite(this));
   }
   /** Whether both have one shape and the same values. */
   equal(other: Tensor): boolean {
-    return aten.equal(handleOf(this), handleOf(other)) !== 0;
+    return aten.equal(this, other) !== 0;
   }
 
   // ---- in place
   add_(other: Operand): this {
     return this.#inPlace(other, aten.addInPlaceTensor, aten.addInPlaceScalar);
   }
-  sub_(other: Tensor): this {
-    aten.subInPlaceTensor(handleOf(this), handleOf(other));
-    return this;
+  sub_(other: Operand): this {
+    return this.#inPlace(other, aten.subInPlaceTensor, aten.subInPlaceScalar);
   }
   mul_(other: Operand): this {
     return this.#inPlace(other, aten.mulInPlaceTensor, aten.mulInPlaceScalar);
   }
-  div_(other: Tensor): this {
-    aten.divInPlaceTensor(handleOf(this), handleOf(other));
-    return this;
+  div_(other: Operand): this {
+    return this.#inPlace(other, aten.divInPlaceTensor, aten.divInPlaceScalar);
   }
   lerp_(end: Tensor, weight: number): this {
-    aten.lerpInPlaceScalar(handleOf(this), handleOf(end), weight);
+    aten.lerpInPlaceScalar(this, end, weight);
     return this;
   }
   clamp_(min?: number, max?: number): this {
-    aten.clampInPlace(handleOf(this), min, max);
+    aten.clampInPlace(this, min, max);
     return this;
   }
   zero_(): this {
-    aten.zeroInPlace(handleOf(this));
+    aten.zeroInPlace(this);
     return this;
   }
   fill_(value: Scalar): this {
-    aten.fillInPlaceScalar(handleOf(this), value);
+    aten.fillInPlaceScalar(this, value);
     return this;
   }
   copy_(source: Tensor): this {
-    aten.copyInPlace(handleOf(this), handleOf(source));
+    aten.copyInPlace(this, source);
     return this;
   }
   indexAdd_(dim: number, index: Tensor, source: Tensor): this {
-    aten.indexAddInPlace(handleOf(this), dim, handleOf(index), handleOf(source));
+    aten.indexAddInPlace(this, dim, index, source);
     return this;
   }
   normal_(mean = 0, std = 1): this {
-    aten.normalInPlace(handleOf(this), mean, std);
+    aten.normalInPlace(this, mean, std);
     return this;
   }
   uniform_(from = 0, to = 1): this {
-    aten.uniformInPlace(handleOf(this), from, to);
+    aten.uniformInPlace(this, from, to);
     return this;
   }
   bernoulli_(p: number): this {
-    aten.bernoulliInPlaceFloat(handleOf(this), p);
+    aten.bernoulliInPlaceFloat(this, p);
     return this;
   }
 
-  #inPlace(
-    other: Operand,
-    withTensor: (self: Handle, other: Handle) => void,
-    withScalar: (self: Handle, other: Scalar) => void,
-  ): this {
-    if (typeof other === "number" || typeof other === "boolean") withScalar(handleOf(this), other);
-    else withTensor(handleOf(this), handleOf(other));
+  #inPlace(other: Operand, withTensor: TensorOperator<void>, withScalar: ScalarOperator<void>): this {
+    if (isScalar(other)) withScalar(this, other);
+    else withTensor(this, other);
     return this;
   }
 }

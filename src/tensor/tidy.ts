@@ -1,7 +1,8 @@
 import { BatchCamError } from "../errors.ts";
 import { native } from "../native/addon.ts";
+import { wrongArgument } from "../native/arguments.ts";
 import { arena } from "../native/dispatch.ts";
-import { closeScope, currentScope, handleOf, moveToScope, Scope, setCurrentScope, TensorCore } from "./core.ts";
+import { closeScope, currentScope, handleOf, moveToScope, Scope, scopeOf, setCurrentScope, TensorCore } from "./core.ts";
 
 /**
  * Runs `fn` and frees every tensor made in it, but for those in its result (a tensor, or an array, Map or plain object
@@ -12,9 +13,11 @@ export function tidy<T>(fn: () => T): T {
   const scope = new Scope(currentScope());
   setCurrentScope(scope);
   try {
-    const result = fn();
-    refusePromise("tidy", result);
-    forEachTensor(result, (tensor) => moveToScope(tensor, scope.parent));
+    const result = callSync("tidy", fn);
+    forEachTensor(result, (tensor) => {
+      // One that fn found and did not make stays where it belongs.
+      if (scopeOf(tensor) === scope) moveToScope(tensor, scope.parent);
+    });
     return result;
   } finally {
     setCurrentScope(scope.parent);
@@ -24,25 +27,33 @@ export function tidy<T>(fn: () => T): T {
 
 /** Exempts a tensor from every enclosing tidy; it lives until it is disposed or forgotten. */
 export function keep<T extends TensorCore>(tensor: T): T {
-  handleOf(tensor);
+  handleOf(tensor, "keep: tensor");
   moveToScope(tensor, null);
   return tensor;
 }
 
-export function refusePromise(operation: string, result: unknown): void {
-  if (result instanceof Promise) {
+/** Calls a function of the user's whose effect ends with it, so that a promise for a result would outlive it. */
+export function callSync<T>(operation: string, fn: () => T): T {
+  if (typeof fn !== "function") throw wrongArgument(operation, "a function", fn);
+  const result = fn();
+  if (typeof (result as { then?: unknown } | null | undefined)?.then === "function") {
     throw new BatchCamError("E_ARGUMENT", `${operation}: the function must be synchronous, it returned a promise`);
   }
+  return result;
 }
 
-function forEachTensor(value: unknown, visit: (tensor: TensorCore) => void): void {
-  if (typeof value !== "object" || value === null) return;
-  if (value instanceof TensorCore) visit(value);
-  else if (Array.isArray(value)) for (const item of value) forEachTensor(item, visit);
-  else if (value instanceof Map) for (const item of value.values()) forEachTensor(item, visit);
-  else if (Object.getPrototypeOf(value) === Object.prototype) {
-    for (const item of Object.values(value)) forEachTensor(item, visit);
-  }
+function forEachTensor(value: unknown, visit: (tensor: TensorCore) => void, seen = new Set<object>()): void {
+  if (typeof value !== "object" || value === null || seen.has(value)) return;
+  if (value instanceof TensorCore) return visit(value);
+  seen.add(value);
+  for (const item of itemsOf(value)) forEachTensor(item, visit, seen);
+}
+
+function itemsOf(value: object): Iterable<unknown> {
+  if (Array.isArray(value)) return value;
+  if (value instanceof Map) return value.values();
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null ? Object.values(value) : [];
 }
 
 export interface MemoryStatistics {

@@ -1,0 +1,72 @@
+import { createHash } from "node:crypto";
+import { closeSync, existsSync, fsyncSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+
+/** A JSON file's value; null where it is missing or cut short. */
+export function readJson(path) {
+  try {
+    return JSON.parse(readFileSync(path, "utf8"));
+  } catch {
+    return null;
+  }
+}
+
+/** Writes a JSON file so that a kill at any moment leaves the old one or the new one. */
+export function writeJson(path, value) {
+  const temporary = `${path}.${process.pid}.tmp`;
+  const file = openSync(temporary, "w");
+  try {
+    writeFileSync(file, `${JSON.stringify(value, null, 2)}\n`);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  renameSync(temporary, path);
+}
+
+/** Paths of the files below a folder, sorted, relative to it; `skip` names folders that are not entered. */
+export function listFiles(root, { skip = [] } = {}) {
+  const found = [];
+  const enter = (relative) => {
+    for (const entry of readdirSync(join(root, relative), { withFileTypes: true })) {
+      const path = relative ? `${relative}/${entry.name}` : entry.name;
+      if (!entry.isDirectory()) found.push(path);
+      else if (!skip.includes(entry.name)) enter(path);
+    }
+  };
+  if (existsSync(root)) enter("");
+  return found.sort();
+}
+
+/** One hash over the names and the contents of files, given relative to a root. */
+export function hashFiles(root, paths) {
+  const hash = createHash("sha256");
+  for (const path of paths) {
+    const content = readFileSync(join(root, path));
+    hash.update(`${path}\0${content.length}\0`).update(content);
+  }
+  return hash.digest("hex");
+}
+
+/** Bytes of the files below a folder; files that vanish while it looks count as nothing. */
+export function folderSize(root) {
+  let bytes = 0;
+  try {
+    for (const entry of readdirSync(root, { withFileTypes: true })) {
+      const path = join(root, entry.name);
+      bytes += entry.isDirectory() ? folderSize(path) : statSync(path).size;
+    }
+  } catch {
+    // It was moved or removed meanwhile.
+  }
+  return bytes;
+}
+
+export function remove(path) {
+  rmSync(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+}
+
+/** The nearest folder at or above a path that exists: where free space can be asked for. */
+export function nearestExisting(path) {
+  return existsSync(path) ? path : nearestExisting(dirname(path));
+}

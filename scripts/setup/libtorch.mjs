@@ -1,0 +1,121 @@
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { SetupFailure } from "./failure.mjs";
+import { ask, loadProblem, which } from "./tools.mjs";
+import { cachedFolder, fetchLibtorch } from "./wheels.mjs";
+
+const MINIMUM = [2, 7];
+const EXTENSION = process.platform === "darwin" ? "dylib" : "so";
+const PASSED_OVER = { LIBTORCH: "the libtorch of the last set-up", python3: "python3's torch", cache: "the cached libtorch" };
+const OWN_COPY = "unset LIBTORCH to let set-up fetch one, or point it at a libtorch 2.7 or newer (2.11 is what is tested)";
+
+/**
+ * The libtorch to build against: the one asked for, the torch of python3, the cached copy, else wheels fetched into the
+ * cache. One that $LIBTORCH names and that will not do is an error; any other that will not do is passed over with a note.
+ */
+export async function findLibtorch(context, requested) {
+  const { env, progress } = context;
+  if (env.LIBTORCH) return checkLoads(inspect(resolve(env.LIBTORCH), "LIBTORCH"), context);
+  const python = askPython(context);
+  for (const [source, folder] of [["LIBTORCH", requested], ["python3", python?.torch], ["cache", cachedFolder(env)]]) {
+    if (!folder || (source === "cache" && !existsSync(folder))) continue;
+    try {
+      return await checkLoads(inspect(folder, source), context);
+    } catch (error) {
+      if (!(error instanceof SetupFailure)) throw error;
+      progress.note(`${PASSED_OVER[source]} is passed over: ${error.message}`);
+    }
+  }
+  await fetchLibtorch(context, python, (folder) => inspect(folder, "cache"));
+  return checkLoads(inspect(cachedFolder(env), "cache"), context);
+}
+
+/** What a libtorch folder holds: { path, source, include, lib, version, library }; a SetupFailure where it will not do. */
+export function inspect(path, source) {
+  const include = join(path, "include");
+  const lib = join(path, "lib");
+  const library = join(lib, `libtorch_cpu.${EXTENSION}`);
+  const wrong = (cause) => new SetupFailure(`${source === "LIBTORCH" ? "LIBTORCH=" : ""}${path}: ${cause}`, OWN_COPY);
+  if (!existsSync(path)) throw wrong("no such folder");
+  if (!existsSync(library)) throw wrong(`lib/libtorch_cpu.${EXTENSION} is not in it${nearMiss(path)}`);
+  if (!existsSync(join(include, "ATen/ATen.h"))) throw wrong("the headers are not in it (include/ATen/ATen.h)");
+  const version = versionOf(path);
+  if (!version) throw wrong("its version cannot be told (no version.py, build-version or torch/version.h)");
+  if (isOlder(version)) throw wrong(`this is libtorch ${version}, and batch-cam needs ${MINIMUM.join(".")} or newer`);
+  if (hasOldAbi(lib)) throw wrong("it was built with the pre-C++11 ABI of libstdc++");
+  return { path, source, include, lib, version, library };
+}
+
+function nearMiss(path) {
+  const inner = ["torch", "libtorch"].map((name) => join(path, name)).find((folder) => existsSync(join(folder, "lib")));
+  return inner ? `; did you mean ${inner}?` : "";
+}
+
+/** "2.11.0+cu130" from a Python package, a release archive or the headers; null where none says. */
+export function versionOf(path) {
+  const read = (name) => (existsSync(join(path, name)) ? readFileSync(join(path, name), "utf8") : "");
+  const python = /^__version__\s*=\s*['"]([^'"]+)/m.exec(read("version.py"))?.[1];
+  const archive = /^\d+\.\d+\S*/.exec(read("build-version"))?.[0];
+  const header = read("include/torch/headeronly/version.h") + read("include/torch/csrc/api/include/torch/version.h");
+  const parts = ["MAJOR", "MINOR", "PATCH"].map((part) => new RegExp(`#define TORCH_VERSION_${part} (\\d+)`).exec(header)?.[1]);
+  return python ?? archive ?? (parts.includes(undefined) ? null : parts.join("."));
+}
+
+function isOlder(version) {
+  const [major, minor] = version.split(".").map(Number);
+  return major < MINIMUM[0] || (major === MINIMUM[0] && minor < MINIMUM[1]);
+}
+
+/** libc10's own symbol names show how std::string was compiled: `RKSs` is the old ABI. */
+function hasOldAbi(lib) {
+  const file = join(lib, "libc10.so");
+  return existsSync(file) && readFileSync(file).includes("torchCheckFailEPKcS2_jRKSs\0");
+}
+
+/** Loads libtorch_cpu in a process of its own: a folder may look right and lack a library that it depends on. */
+async function checkLoads(libtorch, { env, root, progress }) {
+  await progress.step(`libtorch ${libtorch.version} in ${libtorch.path}`, async () => {
+    const reason = await loadProblem(libtorch.library, { env, root });
+    // It is no addon: having loaded, it is refused for that, and any other complaint is the loader's.
+    if (reason && !/did not self-register/i.test(reason)) {
+      throw new SetupFailure(`libtorch ${libtorch.version} in ${libtorch.path} does not load: ${reason}`, loadRemedy(reason));
+    }
+  });
+  return libtorch;
+}
+
+function loadRemedy(reason) {
+  if (/lib(cudart|cupti)/.test(reason)) {
+    return "install nvidia-cuda-runtime and nvidia-cuda-cupti beside that torch (pip, the versions it asks for), or unset LIBTORCH";
+  }
+  if (/GLIBC|musl/i.test(reason)) return "this system's C library is older than that libtorch needs: use a newer system or image";
+  return OWN_COPY;
+}
+
+const PYTHON_PROBE = `
+import sys, json
+sys.path = [p for p in sys.path if p]
+import importlib.util as u
+def folder(name):
+    try:
+        spec = u.find_spec(name)
+        return list(spec.submodule_search_locations)[0] if spec else None
+    except Exception:
+        return None
+print("probe " + json.dumps({"version": list(sys.version_info[:2]), "torch": folder("torch"), "pip": folder("pip") is not None}))
+`;
+
+/** What python3 has, without importing torch: { executable, version, torch, pip }; null where python3 is absent or broken. */
+function askPython({ env, root }) {
+  const executable = which("python3", env);
+  if (!executable) return null;
+  const { output } = ask(executable, ["-c", PYTHON_PROBE], { env, cwd: root });
+  const line = /^probe (.*)$/m.exec(output)?.[1];
+  return line ? { executable, ...JSON.parse(line) } : null;
+}
+
+/** A short mark that changes when the file does. */
+export function libraryMark(library) {
+  const { size, mtimeMs } = statSync(library);
+  return `${size} ${Math.round(mtimeMs)}`;
+}

@@ -1,0 +1,137 @@
+import { execFileSync } from "node:child_process";
+import { linkSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, unlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { basename, dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { readJson, writeJson } from "./files.mjs";
+
+// A lock is the highest-numbered of the files `<name>.1`, `<name>.2` …, one for each time that it was taken. Taking it
+// means making the next number, which link() lets one process alone do, and only the holder of a higher number deletes
+// a lower one. So a stale lock is passed, never removed, and no two processes can break it at once.
+
+const HEARTBEAT_MS = 5_000;
+const FOREIGN_STALE_MS = 60_000;
+
+/** Runs `action` while no other process that uses the same path does; `onWait` hears the holder once if it must wait. */
+export async function withLock(path, action, { onWait = () => {}, pollMs = 150 } = {}) {
+  mkdirSync(dirname(path), { recursive: true });
+  const own = await take(path, onWait, pollMs);
+  const heartbeat = setInterval(() => touch(own), HEARTBEAT_MS).unref();
+  try {
+    return await action();
+  } finally {
+    clearInterval(heartbeat);
+    writeJson(own, { released: true });
+  }
+}
+
+async function take(path, onWait, pollMs) {
+  for (let waited = false; ; waited = true) {
+    const holder = current(path);
+    if (isFree(holder)) {
+      const own = claim(path, holder.number + 1);
+      if (own) return own;
+    } else {
+      if (!waited) onWait(holder.content);
+      await sleep(pollMs);
+    }
+  }
+}
+
+/** The newest file of a lock; number 0 where it was never taken. */
+function current(path) {
+  const number = Math.max(0, ...numbers(path));
+  const file = `${path}.${number}`;
+  return { number, file, content: number === 0 ? null : readJson(file) };
+}
+
+function numbers(path) {
+  const prefix = `${basename(path)}.`;
+  return readdirSync(dirname(path))
+    .filter((name) => name.startsWith(prefix) && /^\d+$/.test(name.slice(prefix.length)))
+    .map((name) => Number(name.slice(prefix.length)));
+}
+
+function claim(path, number) {
+  const own = `${path}.${number}`;
+  const draft = `${path}.draft-${process.pid}-${Math.random().toString(36).slice(2)}`;
+  writeFileSync(draft, JSON.stringify({ pid: process.pid, machine: machine(), start: startOf(process.pid) }));
+  try {
+    linkSync(draft, own);
+  } catch (error) {
+    if (error.code === "EEXIST") return null;
+    throw error;
+  } finally {
+    unlinkSync(draft);
+  }
+  // A slow process may have made a number that was used and deleted already: only the highest holds the lock.
+  const lower = numbers(path).sort((a, b) => a - b);
+  if (lower.pop() !== number) {
+    unlinkSync(own);
+    return null;
+  }
+  for (const old of lower) tryTo(() => unlinkSync(`${path}.${old}`));
+  return own;
+}
+
+/** Whether a lock may be taken: never taken, given back, or its holder is dead. */
+function isFree({ number, file, content }) {
+  if (number === 0 || content?.released) return true;
+  if (!content) return isSilent(file);
+  if (content.machine !== machine()) return isSilent(file);
+  return startOf(content.pid) !== content.start;
+}
+
+/** A holder on another machine, or in another container, cannot be asked for: it lives while it touches its file. */
+function isSilent(file) {
+  try {
+    return fileSystemNow(dirname(file)) - statSync(file).mtimeMs > FOREIGN_STALE_MS;
+  } catch {
+    return false;
+  }
+}
+
+/** The time by the clock that stamps files there, which may be a file server's. */
+function fileSystemNow(folder) {
+  const probe = join(folder, `.clock-${process.pid}`);
+  writeFileSync(probe, "");
+  const { mtimeMs } = statSync(probe);
+  unlinkSync(probe);
+  return mtimeMs;
+}
+
+function touch(file) {
+  const now = new Date();
+  tryTo(() => utimesSync(file, now, now));
+}
+
+let knownMachine;
+
+/** Names the set of processes among which a pid means the same: host, boot and pid namespace. */
+function machine() {
+  knownMachine ??= [
+    hostname(),
+    tryTo(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()) ?? "",
+    tryTo(() => readlinkSync("/proc/self/ns/pid")) ?? "",
+  ].join(" ");
+  return knownMachine;
+}
+
+/** When a process started, in whatever unit the system gives; null where no such process runs. A pid alone may be reused. */
+export function startOf(pid) {
+  if (process.platform === "linux") {
+    const stat = tryTo(() => readFileSync(`/proc/${pid}/stat`, "utf8"));
+    if (!stat) return null;
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return fields[0] === "Z" ? null : fields[19];
+  }
+  return tryTo(() => execFileSync("ps", ["-o", "lstart=", "-p", String(pid)], { encoding: "utf8" }).trim() || null) ?? null;
+}
+
+function tryTo(action) {
+  try {
+    return action();
+  } catch {
+    return undefined;
+  }
+}

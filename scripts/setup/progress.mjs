@@ -1,0 +1,55 @@
+const FRAMES = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
+
+const seconds = (since) => `${((performance.now() - since) / 1000).toFixed(1)} s`;
+
+/** What set-up tells the user: one line a step with its time; on a terminal the running step shows a spinner and its last word. */
+export class Progress {
+  #stream;
+
+  constructor(stream = process.stderr) {
+    this.#stream = stream;
+  }
+
+  note(text) {
+    this.#stream.write(`setup: ${text}\n`);
+  }
+
+  /** Runs one step; `work` gets a function that changes the word shown behind the title. */
+  async step(title, work) {
+    const start = performance.now();
+    const stop = this.#stream.isTTY ? this.#spin(title, start) : this.#plain(title);
+    try {
+      const result = await work(stop.say);
+      stop.end(`setup: ${title}: done in ${seconds(start)}\n`);
+      return result;
+    } catch (error) {
+      stop.end(`setup: ${title}: failed after ${seconds(start)}\n`);
+      throw error;
+    }
+  }
+
+  #plain(title) {
+    this.#stream.write(`setup: ${title} ...\n`);
+    return { say: () => {}, end: (line) => this.#stream.write(line) };
+  }
+
+  #spin(title, start) {
+    let word = "";
+    let frame = 0;
+    const draw = () => {
+      const text = `${FRAMES[frame++ % FRAMES.length]} ${seconds(start)} ${title}${word && `: ${word}`}`;
+      this.#stream.write(`\r\x1b[K${text.slice(0, (this.#stream.columns ?? 80) - 1)}`);
+    };
+    draw();
+    const timer = setInterval(draw, 120);
+    return {
+      say: (text) => {
+        word = text;
+      },
+      end: (line) => {
+        clearInterval(timer);
+        this.#stream.write(`\r\x1b[K${line}`);
+      },
+    };
+  }
+}

@@ -1,0 +1,65 @@
+import { spawn, spawnSync } from "node:child_process";
+import { accessSync, constants, realpathSync, statSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { tail } from "./failure.mjs";
+
+const GUARD = fileURLToPath(new URL("guard.mjs", import.meta.url));
+const KEPT_OUTPUT = 4 * 1024 * 1024;
+
+/** The full path of a program on PATH (or of a path given as such), null where there is none. */
+export function which(name, env) {
+  const candidates = name.includes("/") ? [name] : (env.PATH ?? "").split(delimiter).map((folder) => join(folder || ".", name));
+  return candidates.find(isExecutable) ?? null;
+}
+
+function isExecutable(path) {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/** Runs a command to its end under the guard; `onLine` sees each line of its output as it comes. */
+export function run(command, args, { cwd, env, onLine = () => {} }) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [GUARD, command, ...args], { cwd, env, stdio: ["pipe", "pipe", "pipe"] });
+    let output = "";
+    let line = "";
+    const take = (chunk) => {
+      output = (output + chunk).slice(-KEPT_OUTPUT);
+      const lines = (line + chunk).split(/\r?\n|\r/);
+      line = lines.pop();
+      lines.forEach(onLine);
+    };
+    child.stdout.setEncoding("utf8").on("data", take);
+    child.stderr.setEncoding("utf8").on("data", take);
+    child.on("error", reject);
+    child.on("close", (code) => resolve({ code, output }));
+  });
+}
+
+/** A short question to a program: its output and whether it answered in time. */
+export function ask(command, args, { env, cwd, timeout = 60_000 }) {
+  const { status, stdout, stderr, error } = spawnSync(command, args, { env, cwd, timeout, encoding: "utf8" });
+  return { ok: status === 0, output: stdout ?? "", problem: error?.message ?? (stderr ?? "").trim() };
+}
+
+/** The C++ compiler that set-up uses: $CXX, else c++, g++ or clang++ on PATH; null where there is none. */
+export function findCompiler(env) {
+  const path = env.CXX ? which(env.CXX, env) : ["c++", "g++", "clang++"].map((name) => which(name, env)).find(Boolean);
+  if (!path) return null;
+  const real = realpathSync(path);
+  const { size, mtimeMs } = statSync(real);
+  return { path, identity: `${real} ${size} ${mtimeMs}` };
+}
+
+const LOAD = "process.dlopen({ exports: {} }, process.argv[1], require('node:os').constants.dlopen.RTLD_NOW)";
+
+/** Loads a shared library, every symbol resolved, in a Node of its own: what the loader says of it, null when it loads as an addon. */
+export async function loadProblem(path, { env, root }) {
+  const { code, output } = await run(process.execPath, ["-e", LOAD, path], { cwd: root, env });
+  return code === 0 ? null : (/^Error: (.*)$/m.exec(output)?.[1] ?? tail(output, 3));
+}

@@ -1,0 +1,163 @@
+import { existsSync, mkdirSync, readdirSync, renameSync, statfsSync } from "node:fs";
+import { homedir } from "node:os";
+import { dirname, join } from "node:path";
+import { diskFailure, networkFailure, SetupFailure, tail } from "./failure.mjs";
+import { folderSize, nearestExisting, remove } from "./files.mjs";
+import { withLock } from "./lock.mjs";
+import { run } from "./tools.mjs";
+
+const VERSION = "2.11.0";
+const GB = 1e9;
+const LINUX_X64 = process.platform === "linux" && process.arch === "x64";
+/** libtorch_cpu.so of the Linux x86-64 wheel will not load without the two CUDA libraries, GPU or not. */
+const WHEELS = [
+  `torch==${VERSION}`,
+  ...(LINUX_X64 ? ["nvidia-cuda-runtime==13.0.96", "nvidia-cuda-cupti==13.0.85"] : []),
+];
+/** The wheels and what they unpack to lie side by side for a while. */
+const NEEDED_BYTES = process.platform === "linux" ? 2.5 * GB : 1 * GB;
+/** CPython versions that torch has wheels for. Any other asks pip for those of 3.12: only the C++ part is used. */
+const WHEEL_PYTHONS = { oldest: 10, newest: 14 };
+const OTHER_WAY = "or set LIBTORCH to a folder of libtorch 2.7 or newer (with include/ and lib/)";
+
+/** Where the fetched libtorch of this platform lies, shared by all checkouts. */
+export function cachedFolder(env) {
+  return join(cacheRoot(env), `libtorch-${VERSION}-${process.platform}-${process.arch}`, "torch");
+}
+
+export function cacheRoot(env) {
+  const mac = join(homedir(), "Library/Caches");
+  const base = env.BATCH_CAM_CACHE || (process.platform === "darwin" ? mac : env.XDG_CACHE_HOME || join(homedir(), ".cache"));
+  return join(base, "batch-cam");
+}
+
+/** Puts the pinned wheels into the cache: a folder beside the target is filled, checked and renamed. `check` throws if the copy is bad. */
+export async function fetchLibtorch(context, python, check) {
+  const { env, progress } = context;
+  const target = dirname(cachedFolder(env));
+  expectPython(python);
+  await orUnwritable(target, () =>
+    withLock(`${target}.lock`, () => fetchInto(target, context, python, check), {
+      onWait: ({ pid }) => progress.note(`waiting for another set-up (process ${pid}) that is fetching libtorch`),
+    }),
+  );
+}
+
+async function fetchInto(target, { env, root, progress }, python, check) {
+  if (existsSync(target) && isGood(target, check)) return; // another checkout fetched it meanwhile
+  const prefix = `${target}.partial-`;
+  for (const name of readdirSync(dirname(target))) {
+    if (join(dirname(target), name).startsWith(prefix)) remove(join(dirname(target), name));
+  }
+  expectSpace(dirname(target), NEEDED_BYTES);
+  const partial = `${prefix}${process.pid}`;
+  const title = `fetching libtorch ${VERSION} into ${dirname(target)}`;
+  try {
+    await progress.step(title, (say) => install(partial, { env, root, python, say }));
+    check(join(partial, "torch"));
+    prune(partial);
+    remove(target);
+    renameSync(partial, target);
+  } finally {
+    remove(partial);
+  }
+}
+
+function isGood(target, check) {
+  try {
+    check(join(target, "torch"));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function install(partial, { env, root, python, say }) {
+  // pip unpacks in its temporary folder first: kept here, it is on the disk that was measured, and is swept with the rest.
+  const temporary = join(partial, "tmp");
+  mkdirSync(temporary, { recursive: true });
+  const timer = setInterval(() => say(`${Math.round(folderSize(partial) / 1e6)} MB`), 1_000);
+  const args = ["-m", "pip", "install", "--no-deps", "--only-binary=:all:", "--no-compile", "--no-cache-dir"];
+  args.push("--disable-pip-version-check", "--progress-bar", "off", ...wheelTags(python), "--target", partial, ...WHEELS);
+  const settings = { TMPDIR: temporary, PIP_USER: "0", PIP_REQUIRE_VIRTUALENV: "0" };
+  try {
+    const { code, output } = await run(python.executable, args, { cwd: root, env: { ...env, ...settings } });
+    if (code !== 0) throw explain(output, partial);
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+function wheelTags({ version: [major, minor] }) {
+  if (major === 3 && minor >= WHEEL_PYTHONS.oldest && minor <= WHEEL_PYTHONS.newest) return [];
+  const machine = process.arch === "x64" ? "x86_64" : process.platform === "darwin" ? "arm64" : "aarch64";
+  const platforms =
+    process.platform === "darwin"
+      ? [`macosx_14_0_${machine}`, `macosx_11_0_${machine}`]
+      : ["manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014"].map((name) => `${name}_${machine}`);
+  return ["--implementation=cp", "--python-version=3.12", ...platforms.map((name) => `--platform=${name}`)];
+}
+
+/** Removes what only Python needs; the CUDA libraries stay, for machines with a GPU. */
+function prune(folder) {
+  const keep = { "": ["torch", "nvidia", "torchgen"], torch: ["include", "lib", "share", "version.py"] };
+  for (const [parent, names] of Object.entries(keep)) {
+    for (const name of readdirSync(join(folder, parent))) {
+      if (!names.includes(name) && !name.endsWith(".dist-info")) remove(join(folder, parent, name));
+    }
+  }
+  for (const name of readdirSync(join(folder, "torch/lib"))) {
+    if (/^lib(torch_python|shm)/.test(name)) remove(join(folder, "torch/lib", name));
+  }
+}
+
+/** Refuses to start a download that the disk has no room for. */
+export function expectSpace(folder, needed) {
+  const { bavail, bsize } = statfsSync(nearestExisting(folder));
+  const free = bavail * bsize;
+  if (free >= needed) return;
+  throw new SetupFailure(
+    `no disk space for libtorch: ${(needed / GB).toFixed(1)} GB are needed in ${folder}, ${(free / GB).toFixed(1)} GB are free`,
+    `free some space, set BATCH_CAM_CACHE to a folder on a roomier disk, ${OTHER_WAY}`,
+  );
+}
+
+function expectPython(python) {
+  if (!python) {
+    throw new SetupFailure(
+      "no libtorch was found, and there is no working python3 to fetch one with",
+      `install Python 3 with pip (Debian, Ubuntu: apt install python3-pip; Fedora: dnf install python3-pip; macOS: xcode-select --install), ${OTHER_WAY}`,
+    );
+  }
+  if (!python.pip) {
+    throw new SetupFailure(
+      `no libtorch was found, and ${python.executable} has no pip to fetch one with`,
+      `install pip (Debian, Ubuntu: apt install python3-pip; elsewhere: python3 -m ensurepip), ${OTHER_WAY}`,
+    );
+  }
+}
+
+async function orUnwritable(target, action) {
+  try {
+    return await action();
+  } catch (error) {
+    if (!["EACCES", "EPERM", "EROFS", "ENOTDIR", "ENOENT"].includes(error.code)) throw error;
+    throw new SetupFailure(
+      `the cache folder ${dirname(target)} cannot be written (${error.code})`,
+      `set BATCH_CAM_CACHE to a folder that you may write to, ${OTHER_WAY}`,
+    );
+  }
+}
+
+function explain(output, where) {
+  const environment = diskFailure("pip", output, where) ?? networkFailure("pip", output);
+  if (environment) return environment;
+  if (/No matching distribution|Could not find a version/.test(output)) {
+    return new SetupFailure(
+      `pip finds no wheel of ${WHEELS.join(", ")} for ${process.platform} ${process.arch}`,
+      `check the index that pip uses (pip config list), ${OTHER_WAY}`,
+      { details: tail(output, 4) },
+    );
+  }
+  return new SetupFailure("pip could not install libtorch's wheels", `mend what pip names above, ${OTHER_WAY}`, { details: tail(output) });
+}

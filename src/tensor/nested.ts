@@ -1,0 +1,68 @@
+import { BatchCamError } from "../errors.ts";
+import { describeValue } from "../native/arguments.ts";
+import { type DType, DTYPES } from "./dtype.ts";
+
+type Leaf = number | bigint | boolean;
+export type NestedArray = Leaf | readonly NestedArray[];
+
+export interface NestedValues {
+  values: BigInt64Array | Uint8Array | Float64Array;
+  shape: number[];
+  dtype: DType;
+}
+
+/** libtorch's own limit for most operators; it also ends an array that contains itself. */
+const MAX_DEPTH = 64;
+
+/**
+ * The values, row-major, and the shape of nested arrays. Booleans alone are bool, a bigint makes them int64, all else is
+ * float32, unless a dtype is given.
+ */
+export function readNested(data: NestedArray, wanted: DType | undefined): NestedValues {
+  const shape: number[] = [];
+  for (let level: NestedArray | undefined = data; Array.isArray(level); level = level[0]) {
+    if (shape.push(level.length) > MAX_DEPTH) {
+      throw new BatchCamError("E_SHAPE", `tensor: expected at most ${MAX_DEPTH} dimensions, got arrays nested deeper`);
+    }
+  }
+  const flat: Leaf[] = [];
+  collect(data, shape, 0, flat);
+  const dtype = wanted ?? naturalDType(flat);
+  if (!DTYPES[dtype].floating && dtype !== "bool") checkIntegers(flat, dtype);
+  if (dtype === "int64") return { values: BigInt64Array.from(flat, BigInt), shape, dtype };
+  if (dtype === "bool") return { values: Uint8Array.from(flat, (leaf) => (leaf ? 1 : 0)), shape, dtype };
+  // float64 holds every number exactly; the engine narrows it once.
+  return { values: Float64Array.from(flat, Number), shape, dtype };
+}
+
+function naturalDType(flat: readonly Leaf[]): DType {
+  if (flat.some((leaf) => typeof leaf === "bigint")) return "int64";
+  return flat.length > 0 && flat.every((leaf) => typeof leaf === "boolean") ? "bool" : "float32";
+}
+
+function checkIntegers(flat: readonly Leaf[], dtype: DType): void {
+  const bits = 8 * DTYPES[dtype].bytes;
+  const [low, high] = dtype === "uint8" ? [0n, 255n] : [-(2n ** BigInt(bits - 1)), 2n ** BigInt(bits - 1) - 1n];
+  for (const leaf of flat) {
+    const exact = typeof leaf !== "number" || Number.isSafeInteger(leaf);
+    if (!exact || BigInt(leaf) < low || BigInt(leaf) > high) {
+      throw new BatchCamError("E_DTYPE", `tensor: expected integers from ${low} to ${high} for ${dtype}, got ${leaf}`);
+    }
+  }
+}
+
+function collect(data: NestedArray, shape: readonly number[], depth: number, out: Leaf[]): void {
+  const expected = shape[depth];
+  if (expected === undefined) {
+    if (typeof data !== "number" && typeof data !== "bigint" && typeof data !== "boolean") {
+      throw new BatchCamError("E_SHAPE", `tensor: expected a number at depth ${depth} of the nested array, got ${describeValue(data)}`);
+    }
+    out.push(data);
+    return;
+  }
+  if (!Array.isArray(data) || data.length !== expected) {
+    const got = Array.isArray(data) ? `${data.length}` : describeValue(data);
+    throw new BatchCamError("E_SHAPE", `tensor: ragged nested array: expected ${expected} elements at depth ${depth}, got ${got}`);
+  }
+  for (const item of data as readonly NestedArray[]) collect(item, shape, depth + 1, out);
+}
