@@ -4,7 +4,8 @@ import { existsSync } from "node:fs";
 const entry = new URL("../dist/cli/main.js", import.meta.url);
 
 async function run() {
-  if (Number.parseInt(process.versions.node, 10) < 20) return fail(`needs Node 20 or newer, and this is ${process.version}`);
+  if (Number.parseInt(process.versions.node, 10) < 20)
+    return fail(`needs Node 20 or newer, and this is ${process.version}`);
   if (!existsSync(entry)) return fail("it is not built yet: run `npm run setup`");
   try {
     const { main } = await import(entry.href);

@@ -1,5 +1,4 @@
 import { execFile } from "node:child_process";
-import { EventEmitter } from "node:events";
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,25 +8,11 @@ import { createTrainCommand } from "../src/cli/commands/train.ts";
 import { main, runCommand } from "../src/cli/main.ts";
 import type { Train } from "../src/cli/training.ts";
 import { TrainConfig, type TrainConfigInput } from "../src/config/index.ts";
-import { BatchCamError } from "../src/errors.ts";
 import type { TrainResult } from "../src/train/events.ts";
+import { fakeIo } from "./support/fake-terminal.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "batch-cam-cli-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-function fakeIo({ env = {} as Record<string, string>, columns = 80 } = {}) {
-  const text = { out: "", err: "" };
-  const signals = new EventEmitter();
-  const exits: number[] = [];
-  const io = {
-    stdout: { write: (part: string) => (text.out += part), columns },
-    stderr: { write: (part: string) => (text.err += part) },
-    env,
-    signals,
-    exit: (code: number) => exits.push(code),
-  };
-  return { io, text, signals, exits };
-}
 
 async function cli(...argv: string[]) {
   const { io, text } = fakeIo();
@@ -85,25 +70,38 @@ describe("batch-cam", () => {
     expect(await cli("--version")).toMatchObject({ code: 0, out: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) });
   });
 
-  it.each([["trian", "train"], ["demo2", "demo"]])("refuses the unknown command %s and names %s", async (name, nearest) => {
+  it.each([
+    ["trian", "train"],
+    ["demo2", "demo"],
+  ])("refuses the unknown command %s and names %s", async (name, nearest) => {
     const { code, out, err } = await cli(name);
     expect({ code, out }).toEqual({ code: 2, out: "" });
-    expect(err).toBe(`batch-cam: unknown command "${name}" (did you mean "${nearest}"?); the commands are train, demo, doctor\n`);
+    expect(err).toBe(
+      `batch-cam: unknown command "${name}" (did you mean "${nearest}"?); the commands are train, demo, doctor\n`,
+    );
   });
 
   it("takes no inherited name for a command", async () => {
-    expect(await cli("constructor")).toMatchObject({ code: 2, err: expect.stringContaining('unknown command "constructor"') });
+    expect(await cli("constructor")).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('unknown command "constructor"'),
+    });
   });
 
   it("lists every flag of train with its default, choices and description", async () => {
-    for (const argv of [["train", "--help"], ["help", "train"], ["train", "--lr", "1", "-h"]]) {
+    for (const argv of [
+      ["train", "--help"],
+      ["help", "train"],
+      ["train", "--lr", "1", "-h"],
+    ]) {
       const { code, out } = await cli(...argv);
       expect(code).toBe(0);
       expect(out).toMatch(/-b, --batch-size <n> +images per step \(default: 128\)/);
       expect(out).toMatch(/--distance <ssim\|l1\|l2>/);
       expect(out).toMatch(/--\[no-\]figures/);
       expect(out).toMatch(/-c, --config <text>/);
-      for (const key of Object.keys(TrainConfig.shape)) expect(out).toContain(key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`));
+      for (const key of Object.keys(TrainConfig.shape))
+        expect(out).toContain(key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`));
       expect(Math.max(...out.split("\n").map((line) => line.length))).toBeLessThanOrEqual(80);
     }
   });
@@ -111,7 +109,10 @@ describe("batch-cam", () => {
   it.each([
     [["train", "--epoch", "2"], "unknown flag --epoch (did you mean --epochs?)"],
     [["train", "--lr", "-1"], "--lr must be a number, above 0, got -1"],
-    [["train", "--epochs", "0.5", "--model", "resnet"], '--model must be "simple-cnn", got "resnet"; --epochs must be a whole number, above 0, got 0.5'],
+    [
+      ["train", "--epochs", "0.5", "--model", "resnet"],
+      '--model must be "simple-cnn", got "resnet"; --epochs must be a whole number, above 0, got 0.5',
+    ],
     [["train", "--opt", "adamm"], '--opt must be one of "adam", "adamw", "sgd", got "adamm" (did you mean "adam"?)'],
     [["train", "--plain", "--lambda-batch", "1"], "--lambda-batch must be 0 or left out with plain, got 1"],
     [["train", "--resume", "--overwrite"], "--overwrite must be false with resume"],
@@ -130,7 +131,11 @@ describe("batch-cam", () => {
 
 describe("batch-cam train", () => {
   it("hands the trainer what was given and no more", async () => {
-    expect(await configGiven("-b", "64", "--no-figures", "--lambda-prototype=1")).toEqual({ batchSize: 64, figures: false, lambdaPrototype: 1 });
+    expect(await configGiven("-b", "64", "--no-figures", "--lambda-prototype=1")).toEqual({
+      batchSize: 64,
+      figures: false,
+      lambdaPrototype: 1,
+    });
     expect(await configGiven("--resume", "runs/a")).toEqual({ resume: "runs/a" });
   });
 
@@ -147,7 +152,10 @@ describe("batch-cam train", () => {
   });
 
   it.each([
-    ["batch_size: 3\nlamda: 1\n", /unknown option batch_size in .*typo.yaml \(did you mean "batchSize"\?\); unknown option lamda in .*typo.yaml/],
+    [
+      "batch_size: 3\nlamda: 1\n",
+      /unknown option batch_size in .*typo.yaml \(did you mean "batchSize"\?\); unknown option lamda in .*typo.yaml/,
+    ],
     ["lr: fast\n", /lr in .*typo.yaml must be a number, above 0, got "fast"/],
     ["config: other.yaml\n", /unknown option config in .*typo.yaml/],
     ["model:\n  name: simple-cnn\n", /model in .*typo.yaml must be "simple-cnn", got an object/],
@@ -187,64 +195,6 @@ describe("batch-cam train", () => {
   });
 });
 
-describe("Ctrl-C", () => {
-  /** A trainer that gets a signal, and ends with a checkpoint as the real one does when it is aborted. */
-  const interrupted = (fire: () => void, runDirectory = "runs/a"): Train => async (_, { signal }) => {
-    fire();
-    return { ...RESULT, runDirectory, interrupted: signal?.aborted === true };
-  };
-
-  async function trainUnder(signals: NodeJS.Signals[], runDirectory?: string) {
-    const fake = fakeIo();
-    const fire = () => signals.forEach((name) => fake.signals.emit(name, name));
-    const code = await runCommand(createTrainCommand(async () => ({ train: interrupted(fire, runDirectory), renderReport })), [], fake.io);
-    return { ...fake, code };
-  }
-
-  it.each([["SIGINT", 130], ["SIGTERM", 143]] as const)("(%s) ends the run with a checkpoint, tells how to go on and exits with %d", async (name, expected) => {
-    const { code, text, exits, signals } = await trainUnder([name]);
-    expect(code).toBe(expected);
-    expect(exits).toEqual([]);
-    expect(text.err).toMatch(/stopping after this step with a checkpoint/);
-    expect(text.err).toContain("to go on: npx batch-cam train --resume runs/a\n");
-    expect(signals.listenerCount(name)).toBe(0);
-  });
-
-  it("given twice exits at once", async () => {
-    expect((await trainUnder(["SIGINT", "SIGINT"])).exits).toEqual([130]);
-    expect((await trainUnder(["SIGINT", "SIGTERM"])).exits).toEqual([143]);
-  });
-
-  it("of a reader that closed its pipe ends the run once, in silence", async () => {
-    const { code, exits, text } = await trainUnder(["SIGPIPE", "SIGPIPE"]);
-    expect({ code, exits }).toEqual({ code: 141, exits: [] });
-    expect(text.err).not.toContain("stopping");
-  });
-
-  it.each([
-    ["two words", "--resume='two words'"],
-    ["it's", "--resume='it'\\''s'"],
-    ["-x", "--resume='-x'"],
-  ])("quotes the directory %s for the shell", async (directory, quoted) => {
-    expect((await trainUnder(["SIGINT"], directory)).text.err).toContain(`npx batch-cam train ${quoted}\n`);
-  });
-
-  it("counts for nothing when the run was over already", async () => {
-    const fake = fakeIo();
-    const train: Train = async () => {
-      fake.signals.emit("SIGINT", "SIGINT");
-      return RESULT;
-    };
-    expect(await runCommand(createTrainCommand(async () => ({ train, renderReport })), [], fake.io)).toBe(0);
-  });
-
-  it("is the process's own again after a failure", async () => {
-    const { failure, signals } = await trainCli([], async () => Promise.reject(new BatchCamError("E_DATA", "gone")));
-    expect(failure).toMatchObject({ code: "E_DATA" });
-    expect(signals.eventNames()).toEqual([]);
-  });
-});
-
 describe("bin/batch-cam.mjs", () => {
   const bin = join(import.meta.dirname, "..", "bin", "batch-cam.mjs");
   const run = (path: string, ...argv: string[]) =>
@@ -265,11 +215,18 @@ describe("bin/batch-cam.mjs", () => {
     writeFileSync(join(folder, "dist", "cli", "main.js"), 'import "no-such-package-of-ours";\n');
     writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
     const answer = await run(join(folder, "bin", "batch-cam.mjs"), "train");
-    expect(answer).toMatchObject({ code: 1, stderr: expect.stringMatching(/run `npm run setup` .*no-such-package-of-ours/) });
+    expect(answer).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/run `npm run setup` .*no-such-package-of-ours/),
+    });
   });
 
   it("exits with the command's code", async () => {
     expect(await run(bin, "--version")).toMatchObject({ code: 0, stderr: "" });
-    expect(await run(bin, "train", "--epoch", "3")).toMatchObject({ code: 2, stdout: "", stderr: expect.stringContaining("--epochs") });
+    expect(await run(bin, "train", "--epoch", "3")).toMatchObject({
+      code: 2,
+      stdout: "",
+      stderr: expect.stringContaining("--epochs"),
+    });
   });
 });

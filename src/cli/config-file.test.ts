@@ -56,18 +56,33 @@ describe("a config file", () => {
   });
 
   it("with aliases that multiply is refused and not expanded", async () => {
-    const levels = Array.from({ length: 12 }, (_, i) => `a${i}: &a${i} [${Array(10).fill(i === 0 ? "x" : `*a${i - 1}`).join(", ")}]`);
+    const levels = Array.from(
+      { length: 12 },
+      (_, i) =>
+        `a${i}: &a${i} [${Array(10)
+          .fill(i === 0 ? "x" : `*a${i - 1}`)
+          .join(", ")}]`,
+    );
     await expect(read("bomb.yaml", levels.join("\n"))).rejects.toMatchObject({ code: "E_CONFIG" });
   });
 
   it("with another ending is refused", async () => {
-    await expect(read("a.toml", "lr = 1")).rejects.toMatchObject({ code: "E_CONFIG", message: expect.stringContaining(".yaml, .yml or .json") });
+    await expect(read("a.toml", "lr = 1")).rejects.toMatchObject({
+      code: "E_CONFIG",
+      message: expect.stringContaining(".yaml, .yml or .json"),
+    });
   });
 
   it("that cannot be read says why", async () => {
     await mkdir(join(folder, "dir.yaml"));
-    await expect(readConfigFile(join(folder, "none.yaml"))).rejects.toMatchObject({ code: "E_IO", message: expect.stringContaining("no such file") });
-    await expect(readConfigFile(join(folder, "dir.yaml"))).rejects.toMatchObject({ code: "E_IO", message: expect.stringContaining("it is a folder") });
+    await expect(readConfigFile(join(folder, "none.yaml"))).rejects.toMatchObject({
+      code: "E_IO",
+      message: expect.stringContaining("no such file"),
+    });
+    await expect(readConfigFile(join(folder, "dir.yaml"))).rejects.toMatchObject({
+      code: "E_IO",
+      message: expect.stringContaining("it is a folder"),
+    });
   });
 
   it.skipIf(process.getuid?.() === 0)("that may not be read says so", async () => {

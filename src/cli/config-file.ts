@@ -59,7 +59,12 @@ function parseJson(text: string, path: string): unknown {
     const reason = (cause as Error).message;
     const position = /position (\d+)/.exec(reason)?.[1];
     // A text that merely stops short is reported by V8 without a position.
-    throw malformed(path, "JSON", { text, offset: position === undefined ? text.trimEnd().length : Number(position), reason, cause });
+    throw malformed(path, "JSON", {
+      text,
+      offset: position === undefined ? text.trimEnd().length : Number(position),
+      reason,
+      cause,
+    });
   }
 }
 

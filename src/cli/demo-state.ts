@@ -1,8 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { writeFileAtomically } from "../atomic-file.ts";
 import type { DemoConfig } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
-import { writeFileAtomically } from "../atomic-file.ts";
 import type { TrainResult } from "../train/events.ts";
 
 /** The demo's two runs, by name of their directory. */
@@ -24,11 +24,18 @@ export async function readDemoState(output: string): Promise<DemoState | null> {
   try {
     const state = JSON.parse(await readFile(stateFile(output), "utf8")) as Partial<DemoState> | null;
     if (!state?.config || !state.results) return null;
-    return { config: state.config, results: state.results, begun: state.begun ?? [], finished: state.finished === true };
+    return {
+      config: state.config,
+      results: state.results,
+      begun: state.begun ?? [],
+      finished: state.finished === true,
+    };
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT" || error instanceof SyntaxError) return null;
-    throw new BatchCamError("E_IO", `demo: cannot read ${stateFile(output)}: ${(error as Error).message}`, { cause: error });
+    throw new BatchCamError("E_IO", `demo: cannot read ${stateFile(output)}: ${(error as Error).message}`, {
+      cause: error,
+    });
   }
 }
 

@@ -31,7 +31,17 @@ function resultOf({ output, experiment }: TrainConfigInput): TrainResult {
   const runDirectory = `${output}/${experiment}`;
   const checkpoint = `${runDirectory}/checkpoints/last.safetensors`;
   const history = [{ secondsPerEpoch: 10 }, { secondsPerEpoch: 11 }] as EpochRecord[];
-  return { runDirectory, interrupted: false, step: 5, history, test: TEST, bestEpoch: 1, checkpoint, best: null, seconds: 21 };
+  return {
+    runDirectory,
+    interrupted: false,
+    step: 5,
+    history,
+    test: TEST,
+    bestEpoch: 1,
+    checkpoint,
+    best: null,
+    seconds: 21,
+  };
 }
 
 /** A trainer that leaves a checkpoint as the real one does, and may be interrupted or fail at a given call. */
@@ -60,7 +70,8 @@ async function demo(train: Train, options: object = {}) {
     env: {},
     signal: new AbortController().signal,
   };
-  const renderReport = async (results: readonly TrainResult[]) => `<html>${results.map(({ step }) => step).join(" ")}</html>`;
+  const renderReport = async (results: readonly TrainResult[]) =>
+    `<html>${results.map(({ step }) => step).join(" ")}</html>`;
   const outcome = await runDemo({ train, renderReport }, call);
   return { outcome, ...text };
 }
@@ -69,7 +80,14 @@ describe("the demo", () => {
   it("trains plain and guided with one seed, prints a row for each and writes the report", async () => {
     const { train, calls } = trainer();
     const { outcome, out } = await demo(train, { seed: 7, threads: 2 });
-    const shared = { seed: 7, epochs: 2, limitTrain: 20_000, threads: 2, output: join(folder, "demo"), overwrite: true };
+    const shared = {
+      seed: 7,
+      epochs: 2,
+      limitTrain: 20_000,
+      threads: 2,
+      output: join(folder, "demo"),
+      overwrite: true,
+    };
     expect(calls).toEqual([
       { ...shared, plain: true, experiment: "plain" },
       { ...shared, plain: false, experiment: "guided" },
@@ -125,7 +143,9 @@ describe("the demo", () => {
 
   it("does not take the checkpoint of an older demo for its own", async () => {
     await demo(trainer().train);
-    await expect(demo(trainer({ 1: new BatchCamError("E_DATA", "before the start") }).train)).rejects.toThrow("before the start");
+    await expect(demo(trainer({ 1: new BatchCamError("E_DATA", "before the start") }).train)).rejects.toThrow(
+      "before the start",
+    );
     const { train, calls } = trainer();
     await demo(train);
     expect(calls).toMatchObject([{ overwrite: true }, { overwrite: true }]);
@@ -135,7 +155,10 @@ describe("the demo", () => {
     await demo(trainer({ 2: "interrupt" }).train);
     const { train, calls } = trainer();
     await demo(train, { seed: 1 });
-    expect(calls).toMatchObject([{ seed: 1, overwrite: true }, { seed: 1, overwrite: true }]);
+    expect(calls).toMatchObject([
+      { seed: 1, overwrite: true },
+      { seed: 1, overwrite: true },
+    ]);
   });
 
   it("starts from the beginning when its own notes are damaged but its runs are gone", async () => {
@@ -148,14 +171,19 @@ describe("the demo", () => {
     mkdirSync(join(folder, "demo", "guided"), { recursive: true });
     writeFileSync(join(folder, "demo", "guided", "precious"), "");
     const { train, calls } = trainer();
-    await expect(demo(train)).rejects.toMatchObject({ code: "E_CONFIG", message: expect.stringMatching(/guided" is there and no demo made it/) });
+    await expect(demo(train)).rejects.toMatchObject({
+      code: "E_CONFIG",
+      message: expect.stringMatching(/guided" is there and no demo made it/),
+    });
     expect(calls).toEqual([]);
     expect(existsSync(join(folder, "demo", "guided", "precious"))).toBe(true);
   });
 
   it("says when its folder cannot be made", async () => {
     writeFileSync(join(folder, "file"), "");
-    await expect(demo(trainer().train, { output: join(folder, "file", "demo") })).rejects.toMatchObject({ code: "E_IO" });
+    await expect(demo(trainer().train, { output: join(folder, "file", "demo") })).rejects.toMatchObject({
+      code: "E_IO",
+    });
   });
 });
 
@@ -163,7 +191,15 @@ describe("the demo's table", () => {
   it("has accuracy, the maps' distances to their prototypes, coherence, dead maps and time", () => {
     const result = resultOf({ output: "o", experiment: "e" });
     const [head, , plain] = formatDemoTable({ plain: result, guided: result }).split("\n");
-    expect(head?.trim().split(/ {2,}/)).toEqual(["test accuracy", "map L1", "map L2", "map SSIM", "coherence", "dead maps", "s/epoch"]);
+    expect(head?.trim().split(/ {2,}/)).toEqual([
+      "test accuracy",
+      "map L1",
+      "map L2",
+      "map SSIM",
+      "coherence",
+      "dead maps",
+      "s/epoch",
+    ]);
     expect(plain?.split(/ +/)).toEqual(["plain", "98.13%", "0.155", "0.050", "0.247", "0.760", "0.6%", "10.5"]);
   });
 

@@ -47,14 +47,21 @@ async function openDemo(config: DemoConfig): Promise<DemoState> {
   if (earlier && !earlier.finished && JSON.stringify(earlier.config) === JSON.stringify(config)) return earlier;
   const stranger = earlier ? undefined : Object.keys(RUNS).find((name) => existsSync(join(config.output, name)));
   if (stranger !== undefined) {
-    throw new BatchCamError("E_CONFIG", `demo: "${join(config.output, stranger)}" is there and no demo made it: move it away, or give another --output`);
+    throw new BatchCamError(
+      "E_CONFIG",
+      `demo: "${join(config.output, stranger)}" is there and no demo made it: move it away, or give another --output`,
+    );
   }
   const fresh: DemoState = { config, begun: [], results: {}, finished: false };
   await writeDemoState(config.output, fresh);
   return fresh;
 }
 
-async function trainOne(name: DemoRun, state: DemoState, { train, call }: { train: Train; call: DemoCall }): Promise<TrainResult> {
+async function trainOne(
+  name: DemoRun,
+  state: DemoState,
+  { train, call }: { train: Train; call: DemoCall },
+): Promise<TrainResult> {
   const { output, ...shared } = call.config;
   const config: TrainConfigInput = { ...shared, ...RUNS[name], output, experiment: name };
   const note = noteBegin(name, state);
@@ -73,7 +80,10 @@ async function trainOne(name: DemoRun, state: DemoState, { train, call }: { trai
 }
 
 /** Notes that a run began once its folder holds nothing of an earlier demo, so that a checkpoint in it is known to be this one's. */
-function noteBegin(name: DemoRun, state: DemoState): { onEvent: (event: TrainEvent) => void; written: () => Promise<void> } {
+function noteBegin(
+  name: DemoRun,
+  state: DemoState,
+): { onEvent: (event: TrainEvent) => void; written: () => Promise<void> } {
   let writing = Promise.resolve();
   const onEvent = ({ type }: TrainEvent): void => {
     if (type !== "start" || state.begun.includes(name)) return;

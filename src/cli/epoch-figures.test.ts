@@ -35,7 +35,10 @@ describe("the figure of an epoch", () => {
 
   it("marks dead maps and wrong predictions, with the class that was read", () => {
     const maps = figureOf(SAMPLES, "title", "subtitle").rows.find(({ label }) => label === "map");
-    expect(maps?.cells).toMatchObject([{ dead: true, wrong: false }, { dead: false, wrong: true }]);
+    expect(maps?.cells).toMatchObject([
+      { dead: true, wrong: false },
+      { dead: false, wrong: true },
+    ]);
     expect(maps?.captions).toEqual(["", "read as one"]);
   });
 

@@ -19,7 +19,9 @@ export function createFigures(warn: (message: string) => void): Figures {
     const { runDirectory, epochs } = start;
     const name = `epoch-${String(event.epoch).padStart(String(epochs).length, "0")}.png`;
     const input = figureOf(event.samples, `Epoch ${event.epoch} of ${epochs}`, runDirectory);
-    writing = writing.then(() => draw(join(runDirectory, "figures", name), input)).catch((error: Error) => warn(`no figure of epoch ${event.epoch}: ${error.message}`));
+    writing = writing
+      .then(() => draw(join(runDirectory, "figures", name), input))
+      .catch((error: Error) => warn(`no figure of epoch ${event.epoch}: ${error.message}`));
   };
   return { onEvent, written: () => writing };
 }
@@ -45,7 +47,11 @@ export function figureOf(samples: MapSamples, title: string, subtitle: string): 
     rows: [
       { label: "image", cells: samples.images.map(image) },
       { label: "prototype", cells: prototypes.map((pixels) => (pixels === undefined ? null : image(pixels))) },
-      { label: "map", cells: maps, captions: predictions.map((predicted, index) => (wrong(index) ? `read as ${classNames[predicted]}` : "")) },
+      {
+        label: "map",
+        cells: maps,
+        captions: predictions.map((predicted, index) => (wrong(index) ? `read as ${classNames[predicted]}` : "")),
+      },
     ],
   };
 }

@@ -19,7 +19,10 @@ describe("a failure", () => {
     ["E_NUMERIC", 1],
     ["E_NATIVE", 1],
   ])("of code %s exits with %d and prints its message", (code, expected) => {
-    expect(report(new BatchCamError(code, "train: x must be y"))).toEqual({ code: expected, text: "batch-cam: train: x must be y\n" });
+    expect(report(new BatchCamError(code, "train: x must be y"))).toEqual({
+      code: expected,
+      text: "batch-cam: train: x must be y\n",
+    });
   });
 
   it("that the user can mend is one line, whatever its message", () => {
@@ -27,7 +30,9 @@ describe("a failure", () => {
   });
 
   it("of loading keeps the lines that say what was tried", () => {
-    expect(report(new BatchCamError("E_NATIVE", "not found:\n  a\n  b")).text).toBe("batch-cam: not found:\n  a\n  b\n");
+    expect(report(new BatchCamError("E_NATIVE", "not found:\n  a\n  b")).text).toBe(
+      "batch-cam: not found:\n  a\n  b\n",
+    );
   });
 
   it("nobody foresaw exits with 1 and shows where it came from", () => {
@@ -40,6 +45,8 @@ describe("a failure", () => {
   it("shows its stack and its cause with BATCH_CAM_DEBUG=1", () => {
     const error = new BatchCamError("E_IO", "cannot read", { cause: new Error("EACCES") });
     expect(report(error).text).toBe("batch-cam: cannot read\n");
-    expect(report(error, { BATCH_CAM_DEBUG: "1" }).text).toMatch(/cannot read\n {4}at .*\n(.*\n)*caused by: Error: EACCES/);
+    expect(report(error, { BATCH_CAM_DEBUG: "1" }).text).toMatch(
+      /cannot read\n {4}at .*\n(.*\n)*caused by: Error: EACCES/,
+    );
   });
 });

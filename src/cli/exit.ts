@@ -2,7 +2,13 @@ import { BatchCamError, type ErrorCode } from "../errors.ts";
 import type { CliIo } from "./io.ts";
 
 /** What the user can put right: a wrong option, path or file. */
-const USER_MISTAKES: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["E_CONFIG", "E_DATA", "E_CHECKPOINT", "E_IO", "E_ARGUMENT"]);
+const USER_MISTAKES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "E_CONFIG",
+  "E_DATA",
+  "E_CHECKPOINT",
+  "E_IO",
+  "E_ARGUMENT",
+]);
 
 /** Prints a failure and returns the exit code: 2 for the user's mistakes, 1 for ours. */
 export function reportFailure(error: unknown, { stderr, env }: Pick<CliIo, "stderr" | "env">): number {
@@ -18,6 +24,7 @@ export function reportFailure(error: unknown, { stderr, env }: Pick<CliIo, "stde
 function stackOf(error: unknown): string {
   if (!(error instanceof Error)) return "";
   const frames = (error.stack ?? "").split("\n").filter((line) => line.startsWith("    at "));
-  const cause = error.cause === undefined ? [] : [`caused by: ${error.cause instanceof Error ? error.cause.stack : error.cause}`];
+  const cause =
+    error.cause === undefined ? [] : [`caused by: ${error.cause instanceof Error ? error.cause.stack : error.cause}`];
   return [...frames, ...cause].join("\n");
 }

@@ -83,7 +83,10 @@ describe("flags", () => {
     [["--__proto__=1"], "unknown flag --__proto__"],
     [["--lr"], "--lr needs a value: a number"],
     [["--lr", "--plain"], '--lr must be a number, got "--plain"'],
-    [["--output", "--plain"], '--output needs a value: text; "--plain" looks like a flag (write --output=--plain if it is the value)'],
+    [
+      ["--output", "--plain"],
+      '--output needs a value: text; "--plain" looks like a flag (write --output=--plain if it is the value)',
+    ],
     [["--lr="], '--lr must be a number, got ""'],
     [["--lr", "0x10"], '--lr must be a number, got "0x10"'],
     [["--lr", "1e"], '--lr must be a number, got "1e"'],
@@ -109,7 +112,23 @@ describe("flags", () => {
   });
 
   it("refuse or parse any command line, and never fail otherwise", () => {
-    const word = fc.oneof(fc.string(), fc.constantFrom("--lr", "-b", "--plain", "--no-plain", "--resume", "--output", "--", "-", "1", "=", "--=", "--lr="));
+    const word = fc.oneof(
+      fc.string(),
+      fc.constantFrom(
+        "--lr",
+        "-b",
+        "--plain",
+        "--no-plain",
+        "--resume",
+        "--output",
+        "--",
+        "-",
+        "1",
+        "=",
+        "--=",
+        "--lr=",
+      ),
+    );
     fc.assert(
       fc.property(fc.array(word, { maxLength: 6 }), (argv) => {
         try {

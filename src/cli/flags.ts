@@ -18,7 +18,12 @@ export const kebabCase = (key: string): string => key.replace(/[A-Z]/g, (letter)
 
 /** The flags of a schema, in its order. */
 export function flagsOf(schema: z.ZodObject): Flag[] {
-  return Object.entries(fieldsOf(schema)).map(([key, field]) => ({ name: kebabCase(key), key, kind: kindOf(field), field }));
+  return Object.entries(fieldsOf(schema)).map(([key, field]) => ({
+    name: kebabCase(key),
+    key,
+    kind: kindOf(field),
+    field,
+  }));
 }
 
 function kindOf(field: FieldSchema): Flag["kind"] {
@@ -49,7 +54,7 @@ export function parseFlags(argv: readonly string[], flags: readonly Flag[], what
       values[flag.key] = next.value;
       i++;
     } else {
-      values[flag.key] = negated ? false : valueOf(token, flag, what);
+      values[flag.key] = negated ? false : flagValue(token, flag, what);
     }
   }
   return values;
@@ -69,14 +74,16 @@ function findFlag(token: OptionToken, flags: readonly Flag[], what: string): { f
   const flag = flags.find(({ name }) => name === token.name);
   // parseArgs knows a short flag by its long name, so a bare letter here is one it does not know.
   if (flag && token.rawName !== `-${token.name}`) return { flag, negated: false };
-  const negated = flags.find(({ name, kind }) => token.name === `no-${name}` && (kind === "boolean" || kind === "optional"));
+  const negated = flags.find(
+    ({ name, kind }) => token.name === `no-${name}` && (kind === "boolean" || kind === "optional"),
+  );
   if (negated && token.value === undefined) return { flag: negated, negated: true };
   if (negated) throw fault(what, `${token.rawName} takes no value, got "${token.value}"`);
   const names = flags.flatMap(({ name, kind }) => (kind === "boolean" ? [name, `no-${name}`] : [name]));
   throw fault(what, `unknown flag ${token.rawName}${hint(token.name, names, (match) => `--${match}`)}; see --help`);
 }
 
-function valueOf({ rawName, value, inlineValue }: OptionToken, flag: Flag, what: string): unknown {
+function flagValue({ rawName, value, inlineValue }: OptionToken, flag: Flag, what: string): unknown {
   const expected = expectation(flag.field);
   if (flag.kind === "boolean" || flag.kind === "optional") {
     if (value === undefined) return true;
@@ -85,9 +92,13 @@ function valueOf({ rawName, value, inlineValue }: OptionToken, flag: Flag, what:
     throw fault(what, `${rawName} must be ${expected}, got "${value}"`);
   }
   if (value === undefined) throw fault(what, `${rawName} needs a value: ${expected}`);
-  if (flag.kind === "number") return numberOf(value, () => fault(what, `${rawName} must be ${expected}, got "${value}"`));
+  if (flag.kind === "number")
+    return numberOf(value, () => fault(what, `${rawName} must be ${expected}, got "${value}"`));
   if (!inlineValue && value.startsWith("-")) {
-    throw fault(what, `${rawName} needs a value: ${expected}; "${value}" looks like a flag (write ${rawName}=${value} if it is the value)`);
+    throw fault(
+      what,
+      `${rawName} needs a value: ${expected}; "${value}" looks like a flag (write ${rawName}=${value} if it is the value)`,
+    );
   }
   return value;
 }

@@ -4,7 +4,11 @@ import type { Flag } from "./flags.ts";
 const LEFT = 30;
 
 /** The `--help` of one command: its flags under their headings, wrapped to `columns`. */
-export function formatCommandHelp(name: string, summary: string, { flags, columns }: { flags: readonly Flag[]; columns: number }): string {
+export function formatCommandHelp(
+  name: string,
+  summary: string,
+  { flags, columns }: { flags: readonly Flag[]; columns: number },
+): string {
   const headings = [...new Set(flags.map(({ field }) => field.group ?? "Flags"))];
   const sections = headings.map((heading) => {
     const own = flags.filter(({ field }) => (field.group ?? "Flags") === heading);
@@ -29,7 +33,8 @@ function formatFlag(flag: Flag, columns: number): string {
   const left = `  ${signature(flag)}`;
   const { description = "", default: value } = flag.field;
   // "default: false" of a switch says nothing, and a default of the model's or the machine's stands in the description.
-  const text = value === undefined || value === false ? description : `${description} (default: ${value === true ? "on" : value})`;
+  const text =
+    value === undefined || value === false ? description : `${description} (default: ${value === true ? "on" : value})`;
   const lines = wrap(text, Math.max(24, columns - LEFT - 1));
   const indent = `\n${" ".repeat(LEFT)}`;
   if (left.length > LEFT - 2) return `${left}${indent}${lines.join(indent)}`;

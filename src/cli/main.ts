@@ -51,7 +51,10 @@ async function findCommand(name: string): Promise<Command> {
   const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (load) return await load();
   const known = Object.keys(COMMANDS);
-  throw new BatchCamError("E_CONFIG", `unknown command "${name}"${hint(name, known)}; the commands are ${known.join(", ")}`);
+  throw new BatchCamError(
+    "E_CONFIG",
+    `unknown command "${name}"${hint(name, known)}; the commands are ${known.join(", ")}`,
+  );
 }
 
 async function help([name]: readonly string[], io: CliIo): Promise<void> {
@@ -69,7 +72,12 @@ const CONFIG_FLAG: Flag = {
   name: "config",
   key: "config",
   kind: "string",
-  field: { type: "string", short: "c", group: "Run", description: "YAML or JSON file with any of these options; flags win over it" },
+  field: {
+    type: "string",
+    short: "c",
+    group: "Run",
+    description: "YAML or JSON file with any of these options; flags win over it",
+  },
 };
 
 function allFlags(command: Command): Flag[] {

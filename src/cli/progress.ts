@@ -33,7 +33,8 @@ export function createProgress(options: ProgressOptions): Progress {
       for (const text of startLines(event)) line(text);
     } else if (event.type === "step" && start) steps.step(event, start);
     else if (event.type === "epoch") line(epochLine(event.record, event.epochs));
-    else if (event.type === "warning") steps.permanent(() => options.stderr.write(`${warningHead(options)} ${event.message}\n`));
+    else if (event.type === "warning")
+      steps.permanent(() => options.stderr.write(`${warningHead(options)} ${event.message}\n`));
     else if (event.type === "end") {
       steps.stop();
       for (const text of endLines(event.result)) line(text);

@@ -23,7 +23,9 @@ export async function renderReport(results: readonly TrainResult[]): Promise<str
     prototypes,
     classNames,
     environment: first.environment,
-    ...(reported.length === 1 ? { commands: [`npx batch-cam train --config ${join(first.run.result.runDirectory, "config.json")} --overwrite`] } : {}),
+    ...(reported.length === 1
+      ? { commands: [`npx batch-cam train --config ${join(first.run.result.runDirectory, "config.json")} --overwrite`] }
+      : {}),
   });
 }
 
@@ -34,14 +36,22 @@ async function describeRun(result: TrainResult) {
   const steps = log.flatMap((row) => (row.kind === "step" ? [{ step: row.step, metrics: row }] : []));
   const { maps, dead, predictions } = samples;
   const run: DemoRun = { name: config.plain ? "plain" : "guided", config, result, steps, maps, dead, predictions };
-  return { run, samples, environment: await readEnvironment(runDirectory), model: config.model, dataset: config.dataset };
+  return {
+    run,
+    samples,
+    environment: await readEnvironment(runDirectory),
+    model: config.model,
+    dataset: config.dataset,
+  };
 }
 
 async function readEnvironment(runDirectory: string): Promise<Record<string, string | number>> {
   const path = join(runDirectory, "environment.json");
   try {
     const environment = JSON.parse(await readFile(path, "utf8")) as Record<string, string | number | null>;
-    return Object.fromEntries(Object.entries(environment).flatMap(([key, value]) => (value === null ? [] : [[key, value]])));
+    return Object.fromEntries(
+      Object.entries(environment).flatMap(([key, value]) => (value === null ? [] : [[key, value]])),
+    );
   } catch (cause) {
     throw new BatchCamError("E_CHECKPOINT", `cannot read ${path}: ${(cause as Error).message}`, { cause });
   }

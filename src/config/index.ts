@@ -1,6 +1,20 @@
 export { DemoConfig, type DemoConfigInput } from "./demo.ts";
 export { hint, nearestName } from "./nearest-name.ts";
 export { expectation, type FieldSchema, fieldsOf, type ParseOptions, parseConfig, typesOf } from "./parse.ts";
-export { objectiveName, overrideTrainConfig, parseTrainConfig, resolveTrainConfig, resumeTrainConfig, runDirectoryOf } from "./resolve.ts";
-export { DATASET_NAMES, type DatasetName, MODEL_NAMES, type ModelName, TrainConfig, type TrainConfigInput } from "./train.ts";
+export {
+  objectiveName,
+  overrideTrainConfig,
+  parseTrainConfig,
+  resolveTrainConfig,
+  resumeTrainConfig,
+  runDirectoryOf,
+} from "./resolve.ts";
+export {
+  DATASET_NAMES,
+  type DatasetName,
+  MODEL_NAMES,
+  type ModelName,
+  TrainConfig,
+  type TrainConfigInput,
+} from "./train.ts";
 export { configWarnings } from "./train-checks.ts";

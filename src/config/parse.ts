@@ -55,9 +55,14 @@ function describeIssue(issue: z.core.$ZodIssue, { fields, input, label }: IssueC
   if (key === undefined) return [`expected an object of options, got ${shown(input)}`];
   const field = fields[String(key)] ?? {};
   const value = (input as Record<PropertyKey, unknown>)[key];
-  const written = issue.code === "custom" || issue.code === "invalid_format" || (issue.code === "too_small" && issue.origin === "string");
+  const written =
+    issue.code === "custom" ||
+    issue.code === "invalid_format" ||
+    (issue.code === "too_small" && issue.origin === "string");
   const misspelt = typeof value === "string" && field.enum ? hint(value, field.enum.map(String)) : "";
-  return [`${label(String(key))} must be ${written ? issue.message : expectation(field)}, got ${shown(value)}${misspelt}`];
+  return [
+    `${label(String(key))} must be ${written ? issue.message : expectation(field)}, got ${shown(value)}${misspelt}`,
+  ];
 }
 
 const KINDS: Record<string, string> = {

@@ -1,6 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type FieldSchema, fieldsOf, overrideTrainConfig, parseTrainConfig, resumeTrainConfig, runDirectoryOf, TrainConfig } from "./index.ts";
+import {
+  type FieldSchema,
+  fieldsOf,
+  overrideTrainConfig,
+  parseTrainConfig,
+  resumeTrainConfig,
+  runDirectoryOf,
+  TrainConfig,
+} from "./index.ts";
 
 describe("a resolved train config", () => {
   it.each([
@@ -84,7 +92,9 @@ describe("resuming with a saved config", () => {
   });
 
   it("refuses plain for a guided run, as a difference and not as a contradiction", () => {
-    expect(() => resumeTrainConfig(saved, { resume: "runs/first", plain: true })).toThrow(/plain \(the run has false, got true\)/);
+    expect(() => resumeTrainConfig(saved, { resume: "runs/first", plain: true })).toThrow(
+      /plain \(the run has false, got true\)/,
+    );
   });
 
   it("refuses other epochs where the schedule is laid out over them", () => {
@@ -92,21 +102,33 @@ describe("resuming with a saved config", () => {
     expect(() => resumeTrainConfig(cosine, { resume: "runs/x", epochs: 9 })).toThrow(/epochs \(the run has 3, got 9\)/);
   });
 
-  it.each([[null], [{ lr: "damaged" }], [{ fromTheFuture: 1 }]])("names the file when the saved config is %j", (damaged) => {
-    expect(() => resumeTrainConfig(damaged, { resume: "runs/x" })).toThrow(/the run's config.json: /);
-  });
+  it.each([[null], [{ lr: "damaged" }], [{ fromTheFuture: 1 }]])(
+    "names the file when the saved config is %j",
+    (damaged) => {
+      expect(() => resumeTrainConfig(damaged, { resume: "runs/x" })).toThrow(/the run's config.json: /);
+    },
+  );
 });
 
 /** Right values for some of the keys that no other key restricts. */
 function anyInput() {
-  const free = Object.entries(fieldsOf(TrainConfig)).filter(([key]) => !["resume", "overwrite", "nesterov", "minLr", "plain", "experiment"].includes(key));
-  return fc.record(Object.fromEntries(free.map(([key, field]) => [key, valueOf(field)])), { requiredKeys: [] });
+  const free = Object.entries(fieldsOf(TrainConfig)).filter(
+    ([key]) => !["resume", "overwrite", "nesterov", "minLr", "plain", "experiment"].includes(key),
+  );
+  return fc.record(Object.fromEntries(free.map(([key, field]) => [key, anyValue(field)])), { requiredKeys: [] });
 }
 
-function valueOf({ type, enum: choices, minimum = 0, exclusiveMaximum = 8, default: value }: FieldSchema): fc.Arbitrary<unknown> {
+function anyValue({
+  type,
+  enum: choices,
+  minimum = 0,
+  exclusiveMaximum = 8,
+  default: value,
+}: FieldSchema): fc.Arbitrary<unknown> {
   if (choices) return fc.constantFrom(...choices);
   if (type === "boolean") return fc.boolean();
   if (type === "integer") return fc.integer({ min: 1, max: 1000 });
-  if (type === "number") return fc.double({ min: Math.max(minimum, 0.01), max: Math.min(exclusiveMaximum, 8) - 0.01, noNaN: true });
+  if (type === "number")
+    return fc.double({ min: Math.max(minimum, 0.01), max: Math.min(exclusiveMaximum, 8) - 0.01, noNaN: true });
   return fc.constant(value ?? "somewhere");
 }

@@ -35,7 +35,9 @@ function defaultExperiment(config: Omit<TrainConfig, "experiment">): string {
 }
 
 /** Names the objective and its weights: `plain`, `ssim-p0.5`, `l1-p2-b0.5`. */
-export function objectiveName(config: Pick<TrainConfig, "plain" | "distance" | "lambdaPrototype" | "lambdaBatch">): string {
+export function objectiveName(
+  config: Pick<TrainConfig, "plain" | "distance" | "lambdaPrototype" | "lambdaBatch">,
+): string {
   if (config.plain) return "plain";
   const weights = { p: config.lambdaPrototype, b: config.lambdaBatch };
   const named = Object.entries(weights).filter(([, weight]) => weight > 0);
@@ -71,8 +73,13 @@ export function resumeTrainConfig(saved: unknown, input: TrainConfigInput): Trai
   const { output, experiment, resume, overwrite, ...base } = before;
   const config = parseTrainConfig(overrideTrainConfig(base, input));
   const free = (key: string) => FREE_ON_RESUME.has(key) || (key === "epochs" && config.sched === "constant");
-  const changed = (Object.keys(TrainConfig.shape) as (keyof TrainConfig)[]).filter((key) => !free(key) && before[key] !== config[key]);
+  const changed = (Object.keys(TrainConfig.shape) as (keyof TrainConfig)[]).filter(
+    (key) => !free(key) && before[key] !== config[key],
+  );
   if (changed.length === 0) return config;
   const faults = changed.map((key) => `${key} (the run has ${before[key] ?? "none"}, got ${config[key] ?? "none"})`);
-  throw new BatchCamError("E_CONFIG", `resume: a run goes on with the config it began with, but these differ: ${faults.join("; ")}. Leave them out, or start a new run`);
+  throw new BatchCamError(
+    "E_CONFIG",
+    `resume: a run goes on with the config it began with, but these differ: ${faults.join("; ")}. Leave them out, or start a new run`,
+  );
 }

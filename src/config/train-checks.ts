@@ -30,7 +30,8 @@ function checkRun({ resume, overwrite, experiment }: ParsedTrainConfig, report: 
   if (typeof resume !== "string") return;
   const name = splitRunDirectory(resume).experiment;
   if (name === "" || name === "." || name === "..") report("resume", 'a run directory such as "runs/my-run"');
-  else if (experiment !== undefined && experiment !== name) report("experiment", `"${name}" or left out with resume "${resume}"`);
+  else if (experiment !== undefined && experiment !== name)
+    report("experiment", `"${name}" or left out with resume "${resume}"`);
 }
 
 /** `runs/a/b/` -> the folder that holds the run, and the run's name. */
@@ -50,22 +51,31 @@ function guidanceWarnings({ lambdaPrototype, lambdaBatch, batchTarget, statistic
   const warnings: string[] = [];
   const batchMean = lambdaBatch > 0 && batchTarget === "batch-mean";
   if (batchMean && lambdaPrototype === 0) {
-    warnings.push('batchTarget "batch-mean" without the Prototype Loss collapses to dead maps: set lambdaPrototype above 0, or batchTarget "prototype"');
+    warnings.push(
+      'batchTarget "batch-mean" without the Prototype Loss collapses to dead maps: set lambdaPrototype above 0, or batchTarget "prototype"',
+    );
   } else if (batchMean && lambdaBatch > lambdaPrototype / 4) {
-    warnings.push(`batchTarget "batch-mean" kills maps when it weighs much: lambdaBatch ${lambdaBatch} is above a quarter of lambdaPrototype ${lambdaPrototype}`);
+    warnings.push(
+      `batchTarget "batch-mean" kills maps when it weighs much: lambdaBatch ${lambdaBatch} is above a quarter of lambdaPrototype ${lambdaPrototype}`,
+    );
   }
   if (statistic === "cam-ema" && lambdaPrototype + lambdaBatch > 0) {
-    warnings.push('statistic "cam-ema" compares maps with their own running mean, which dead maps satisfy too: watch the share of dead maps');
+    warnings.push(
+      'statistic "cam-ema" compares maps with their own running mean, which dead maps satisfy too: watch the share of dead maps',
+    );
   }
   return warnings;
 }
 
 function scheduleWarnings({ sched, warmupSteps, minLr, plain, lambdaWarmup, maxSteps }: TrainConfig): string[] {
   const warnings: string[] = [];
-  if (sched === "onecycle" && warmupSteps > 0) warnings.push("warmupSteps is not used with sched onecycle, which has a warm-up of its own");
+  if (sched === "onecycle" && warmupSteps > 0)
+    warnings.push("warmupSteps is not used with sched onecycle, which has a warm-up of its own");
   if (sched !== "cosine" && minLr > 0) warnings.push(`minLr is not used with sched ${sched}`);
   if (!plain && maxSteps !== undefined && lambdaWarmup >= maxSteps) {
-    warnings.push(`lambdaWarmup ${lambdaWarmup} is not over when the run ends at step ${maxSteps}: the maps are never fully guided`);
+    warnings.push(
+      `lambdaWarmup ${lambdaWarmup} is not over when the run ends at step ${maxSteps}: the maps are never fully guided`,
+    );
   }
   return warnings;
 }

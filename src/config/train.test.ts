@@ -47,7 +47,13 @@ describe("the train config", () => {
   });
 
   it("names every wrong key, what was expected and what came", () => {
-    const { code, message } = failure({ epochs: 1.5, lr: "fast", momentum: 1, distance: "sim", labelSmoothing: Number.NaN });
+    const { code, message } = failure({
+      epochs: 1.5,
+      lr: "fast",
+      momentum: 1,
+      distance: "sim",
+      labelSmoothing: Number.NaN,
+    });
     expect(code).toBe("E_CONFIG");
     expect(message).toContain("epochs must be a whole number, above 0, got 1.5");
     expect(message).toContain('lr must be a number, above 0, got "fast"');
@@ -119,7 +125,8 @@ describe("the warnings of a config", () => {
   const warnings = (input: object) => configWarnings(parseTrainConfig(input));
 
   it("are none for the defaults, for plain training and for the recommended sums", () => {
-    for (const input of [{}, { plain: true }, { distance: "l1" }, { lambdaBatch: 0.5 }]) expect(warnings(input)).toEqual([]);
+    for (const input of [{}, { plain: true }, { distance: "l1" }, { lambdaBatch: 0.5 }])
+      expect(warnings(input)).toEqual([]);
   });
 
   it("tell of the collapse of the batch-mean target without the Prototype Loss", () => {

@@ -24,15 +24,22 @@ const runName = () => z.string().regex(/^\w[\w.+=@-]*$/, 'a folder name of lette
 
 const model = group("Model", {
   model: z.enum(MODEL_NAMES).default("simple-cnn").describe("architecture to train"),
-  head: z.enum(["mlp", "gap"]).default("mlp").describe("classifier after the last map: two linear layers, or global average pooling and one"),
+  head: z
+    .enum(["mlp", "gap"])
+    .default("mlp")
+    .describe("classifier after the last map: two linear layers, or global average pooling and one"),
   norm: z.enum(["none", "batch"]).default("none").describe("normalisation after each convolution"),
-  camLayer: path().optional().describe("module path of the layer whose maps are guided (default: the model's last map)"),
+  camLayer: path()
+    .optional()
+    .describe("module path of the layer whose maps are guided (default: the model's last map)"),
 });
 
 const data = group("Data", {
   dataset: z.enum(DATASET_NAMES).default("mnist").describe("images to train on"),
   dataDir: path().optional().describe("folder with the data set's files (default: the installed copy)"),
-  valImages: count().default(5000).describe("training images held out, by seed, to choose the best epoch; the test split is never used for that"),
+  valImages: count()
+    .default(5000)
+    .describe("training images held out, by seed, to choose the best epoch; the test split is never used for that"),
   limitTrain: count().optional().describe("use only the first N of the shuffled training images"),
   limitTest: count().optional().describe("use only the first N test images"),
 });
@@ -45,38 +52,71 @@ const optimisation = group("Optimisation", {
   momentum: z.number().min(0).lt(1).default(0.9).describe("momentum of sgd"),
   nesterov: z.boolean().default(false).describe("Nesterov momentum, sgd only"),
   weightDecay: weight().default(0).describe("weight decay: decoupled in adamw, an L2 term in adam and sgd"),
-  sched: z.enum(["constant", "cosine", "onecycle"]).default("constant").describe("learning-rate schedule over the whole run"),
+  sched: z
+    .enum(["constant", "cosine", "onecycle"])
+    .default("constant")
+    .describe("learning-rate schedule over the whole run"),
   warmupSteps: steps().default(0).describe("steps over which the learning rate rises linearly to lr"),
   minLr: weight().default(0).describe("learning rate at the end of the cosine schedule"),
   labelSmoothing: z.number().min(0).lt(1).default(0).describe("share of the target spread evenly over all classes"),
-  clipGrad: z.number().positive().optional().describe("largest norm of the gradient; a larger one is scaled down to it"),
+  clipGrad: z
+    .number()
+    .positive()
+    .optional()
+    .describe("largest norm of the gradient; a larger one is scaled down to it"),
 });
 
 const guidance = group("Guidance", {
   plain: z.boolean().default(false).describe("train without guidance: short for both weights 0"),
   distance: z.enum(["ssim", "l1", "l2"]).default("ssim").describe("distance between a map and its prototype"),
-  lambdaPrototype: weight().optional().describe("weight of the Prototype Loss (default: 0.5 for ssim, 2 for l1 and l2)"),
+  lambdaPrototype: weight()
+    .optional()
+    .describe("weight of the Prototype Loss (default: 0.5 for ssim, 2 for l1 and l2)"),
   lambdaBatch: weight().default(0).describe("weight of the Batch-CAM Loss"),
   lambdaWarmup: steps().default(150).describe("steps over which both weights rise linearly from 0"),
-  batchTarget: z.enum(["prototype", "batch-mean"]).default("prototype").describe("what the Batch-CAM Loss compares a class's maps with"),
+  batchTarget: z
+    .enum(["prototype", "batch-mean"])
+    .default("prototype")
+    .describe("what the Batch-CAM Loss compares a class's maps with"),
   detachBatchMean: z.boolean().default(true).describe("treat the batch mean as a constant"),
-  order: z.enum(["second", "first"]).default("second").describe("let the gradient flow through the channel weights too, or treat them as constants"),
+  order: z
+    .enum(["second", "first"])
+    .default("second")
+    .describe("let the gradient flow through the channel weights too, or treat them as constants"),
   camEps: z.number().positive().default(1e-2).describe("added to max - min when a training map is normalised"),
-  statistic: z.enum(["mean", "median", "trimmed", "cam-ema"]).default("mean").describe("what a class's prototype is: a statistic of its images, or a running mean of its maps"),
+  statistic: z
+    .enum(["mean", "median", "trimmed", "cam-ema"])
+    .default("mean")
+    .describe("what a class's prototype is: a statistic of its images, or a running mean of its maps"),
   trim: z.number().min(0).lt(0.5).default(0.1).describe("share cut from each end by the trimmed mean"),
   emaDecay: z.number().min(0).lt(1).default(0.99).describe("share that a cam-ema prototype keeps at each step"),
 });
 
 const run = group("Run", {
   seed: z.int().nonnegative().default(0).describe("seed of the weights, the shuffling and the validation split"),
-  amp: z.enum(["auto", "on", "off"]).default("off").describe("bfloat16 autocast of the network; auto where the processor computes in bfloat16"),
+  amp: z
+    .enum(["auto", "on", "off"])
+    .default("auto")
+    .describe("bfloat16 autocast of the network; auto where the processor computes in bfloat16"),
   threads: count().optional().describe("threads of the engine (default: the physical cores this process may use)"),
   output: path().default("runs").describe("folder that holds the run directories"),
-  experiment: runName().optional().describe("name of the run directory (default: from model, data set, objective and seed)"),
-  resume: z.union([z.boolean(), path()]).default(false).describe("continue the run named by --experiment, or the run directory given"),
-  overwrite: z.boolean().default(false).describe("delete a run directory of the same name first; without it an existing one is refused"),
+  experiment: runName()
+    .optional()
+    .describe("name of the run directory (default: from model, data set, objective and seed)"),
+  resume: z
+    .union([z.boolean(), path()])
+    .default(false)
+    .describe("continue the run named by --experiment, or the run directory given"),
+  overwrite: z
+    .boolean()
+    .default(false)
+    .describe("delete a run directory of the same name first; without it an existing one is refused"),
   checkpointEvery: count().default(200).describe("steps between checkpoints"),
-  checkpointSeconds: z.number().positive().optional().describe("also write a checkpoint when this many seconds have passed since the last"),
+  checkpointSeconds: z
+    .number()
+    .positive()
+    .optional()
+    .describe("also write a checkpoint when this many seconds have passed since the last"),
   logEvery: count().default(20).describe("steps between logged rows of the metrics"),
   figures: z.boolean().default(true).describe("draw a figure of the maps after each epoch, and a report at the end"),
   maxSteps: count().optional().describe("stop after this many steps"),
@@ -86,7 +126,9 @@ const run = group("Run", {
  * What `train` takes. The one source of the types, the flags and their help, the files' keys and the checks:
  * names are camelCase here and in files, `--kebab-case` on the command line, spelt as in timm where timm has the option.
  */
-export const TrainConfig = z.strictObject({ ...model, ...data, ...optimisation, ...guidance, ...run }).superRefine(checkTogether);
+export const TrainConfig = z
+  .strictObject({ ...model, ...data, ...optimisation, ...guidance, ...run })
+  .superRefine(checkTogether);
 
 /** What a caller writes: every key optional. */
 export type TrainConfigInput = z.input<typeof TrainConfig>;

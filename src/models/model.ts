@@ -11,7 +11,10 @@ export interface TappedForward {
   taps: Record<string, Tensor>;
 }
 
-/** A classifier whose inner maps can be asked for by path. */
+/**
+ * A classifier whose inner maps can be asked for by path. A subclass calls its layers by `run`, as every module does: that
+ * is where `forwardWith` sees their outputs.
+ */
 export abstract class Model extends Module {
   /** Images (B, C, H, W), normalised, to logits (B, numClasses). */
   abstract override forward(x: Tensor): Tensor;
@@ -28,10 +31,17 @@ export abstract class Model extends Module {
     return null;
   }
 
+  /** How many numbers the model has to train. */
+  numParameters(): number {
+    return this.parameters().reduce((sum, parameter) => sum + parameter.numel, 0);
+  }
+
   /**
-   * A forward pass that also returns the outputs of modules by their state-dict paths. Leaves nothing behind.
+   * A forward pass that also returns the outputs of modules by their state-dict paths: the very tensors that the next layer
+   * reads. Where frozen layers give one without a graph, it becomes a leaf that requires gradients (unless recording is
+   * off). A module that runs twice gives its last output. Leaves nothing behind.
    *
-   * @throws E_CONFIG for a path that the model lacks, with the nearest ones
+   * @throws E_CONFIG for a path that the model lacks, with the nearest ones, or for a module that did not run
    */
   forwardWith(x: Tensor, { taps }: { taps: readonly string[] }): TappedForward {
     const modules = new Map(taps.map((path) => [path, this.#moduleAt(path)]));
@@ -39,7 +49,7 @@ export abstract class Model extends Module {
     const found: Record<string, Tensor> = {};
     for (const [path, module] of modules) {
       const output = outputs.get(module);
-      if (output === undefined) throw new BatchCamError("E_CONFIG", `forwardWith: the model did not run ${path} on its way to the logits`);
+      if (output === undefined) throw new BatchCamError("E_CONFIG", `forwardWith: the model did not run ${path} on its way to the logits; modules call their children by run(x), not forward(x)`);
       found[path] = output;
     }
     return { logits, taps: found };
@@ -55,22 +65,27 @@ export abstract class Model extends Module {
   }
 }
 
-/** Height and width of a layer's output for images (channels, height, width); `camLayer` by default. */
+/**
+ * Height and width of a layer's output for images (channels, height, width); `camLayer` by default. Changes neither the
+ * model's mode nor its running statistics.
+ *
+ * @throws E_CONFIG for an unknown layer, or one whose output is no map; E_SHAPE for images that the model cannot take
+ */
 export function mapSize(model: Model, image: readonly [number, number, number], layer = model.camLayer): readonly [number, number] {
-  const training = model.training;
-  model.eval(); // a trial run must not move running statistics
+  const modes = Array.from(model.namedModules().values(), (module) => [module, module.training] as const);
+  model.eval();
   try {
-    return tidy(() =>
-      noGrad(() => {
-        const { taps } = model.forwardWith(zeros([1, ...image]), { taps: [layer] });
-        const shape = taps[layer]?.shape ?? [];
-        if (shape.length !== 4) {
-          throw new BatchCamError("E_CONFIG", `${layer} gives [${shape.join(", ")}], which is no map (N, C, H, W): choose a layer before the head`);
-        }
-        return [shape[2] as number, shape[3] as number] as const;
-      }),
-    );
+    return tidy(() => noGrad(() => sizeOfTap(model, image, layer)));
   } finally {
-    model.train(training);
+    for (const [module, training] of modes) module.training = training;
   }
+}
+
+function sizeOfTap(model: Model, image: readonly [number, number, number], layer: string): readonly [number, number] {
+  const dtype = model.parameters()[0]?.dtype ?? "float32";
+  const { taps } = model.forwardWith(zeros([1, ...image], { dtype }), { taps: [layer] });
+  const shape = taps[layer]?.sizes ?? [];
+  const [, , height, width] = shape;
+  if (shape.length === 4 && height !== undefined && width !== undefined) return [height, width];
+  throw new BatchCamError("E_CONFIG", `${layer} gives [${shape.join(", ")}], which is no map (N, C, H, W): choose a layer before the head`);
 }

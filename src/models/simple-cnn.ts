@@ -1,6 +1,8 @@
 import { BatchCamError } from "../errors.ts";
 import { BatchNorm2d, Conv2d, Flatten, GlobalAvgPool2d, Linear, MaxPool2d, Module, ReLU } from "../nn/index.ts";
 import type { Tensor } from "../tensor/index.ts";
+import { expectImages } from "../nn/checks.ts";
+import { expectOneOf, expectSizes } from "./checks.ts";
 import { Model } from "./model.ts";
 
 export interface SimpleCnnOptions {
@@ -14,6 +16,8 @@ export interface SimpleCnnOptions {
   norm?: "none" | "batch";
 }
 
+export const SIMPLE_CNN_OPTIONS = ["numClasses", "inChannels", "imageSize", "head", "norm"] as const satisfies (keyof SimpleCnnOptions)[];
+
 /**
  * The small network of the paper's first experiments: conv3x3 32 - ReLU - conv3x3 64 - ReLU - max-pool 2 - conv3x3 128 -
  * ReLU - max-pool 2 - head. The maps are those of the last pool, 7x7 for images of 28x28.
@@ -21,6 +25,7 @@ export interface SimpleCnnOptions {
 export class SimpleCNN extends Model {
   readonly camLayer = "pool2";
   readonly numClasses: number;
+  readonly #mapSide: number | undefined; // the "mlp" head takes maps of one size
   readonly conv1: Conv2d;
   readonly bn1: BatchNorm2d | null;
   readonly act1 = new ReLU();
@@ -41,7 +46,10 @@ export class SimpleCNN extends Model {
 
   constructor({ numClasses = 10, inChannels = 1, imageSize = 28, head = "mlp", norm = "none" }: SimpleCnnOptions = {}) {
     super();
-    const side = Math.floor(Math.floor(imageSize / 2) / 2);
+    expectSizes("simple-cnn", { numClasses, inChannels, imageSize });
+    expectOneOf("simple-cnn", "head", [head, ["mlp", "gap"]]);
+    expectOneOf("simple-cnn", "norm", [norm, ["none", "batch"]]);
+    const side = Math.floor(imageSize / 4); // of the maps
     if (side < 1) throw new BatchCamError("E_CONFIG", `simple-cnn: images of ${imageSize}x${imageSize} collapse to nothing; it needs at least 4x4`);
     const conv = (from: number, to: number) => new Conv2d(from, to, 3, { padding: 1, bias: norm === "none" });
     const batchNorm = (channels: number) => (norm === "batch" ? new BatchNorm2d(channels) : null);
@@ -53,6 +61,7 @@ export class SimpleCNN extends Model {
     this.conv3 = conv(64, 128);
     this.bn3 = batchNorm(128);
     const mlp = head === "mlp";
+    this.#mapSide = mlp ? side : undefined;
     this.flatten = mlp ? new Flatten() : null;
     this.fc1 = mlp ? new Linear(128 * side * side, 128) : null;
     this.act4 = mlp ? new ReLU() : null;
@@ -62,6 +71,7 @@ export class SimpleCNN extends Model {
   }
 
   override forward(x: Tensor): Tensor {
+    this.#expectSize(x);
     const stages = [
       [this.conv1, this.bn1, this.act1], // (N, 32, 28, 28)
       [this.conv2, this.bn2, this.act2, this.pool1], // (N, 64, 14, 14)
@@ -69,6 +79,19 @@ export class SimpleCNN extends Model {
       [this.flatten, this.fc1, this.act4, this.fc2, this.gap, this.fc], // (N, numClasses)
     ];
     return stages.flat().reduce((y, layer) => (layer instanceof Module ? layer.run(y) : y), x);
+  }
+
+  #expectSize(x: Tensor): void {
+    expectImages("SimpleCNN", x);
+    const [, , height = 0, width = 0] = x.sizes;
+    const sides = [Math.floor(height / 4), Math.floor(width / 4)];
+    if (this.#mapSide === undefined && Math.min(...sides) < 1) {
+      throw new BatchCamError("E_SHAPE", `SimpleCNN: images of ${height}x${width} collapse to nothing; it needs at least 4x4`);
+    }
+    if (this.#mapSide !== undefined && sides.some((side) => side !== this.#mapSide)) {
+      const made = `${this.#mapSide * 4}x${this.#mapSide * 4}`;
+      throw new BatchCamError("E_SHAPE", `SimpleCNN: the model was made for images of ${made}, got ${height}x${width}; set imageSize, or head "gap", which takes any size`);
+    }
   }
 
   override closedFormHead(): { readonly weight: Tensor } | null {

@@ -45,7 +45,7 @@ export function loadSlots(operation: string, slots: readonly Slot[], { names, st
   const full = slots.filter((slot) => hasState(operation, slot, { names, state }));
   const steps = full.map((slot) => readStep(operation, slot, state));
   noGrad(() => {
-    for (const slot of slots) forget(slot);
+    for (const slot of slots) if (!full.includes(slot)) forget(slot);
     for (const [index, slot] of full.entries()) {
       slot.step = steps[index] as number;
       for (const name of names) if (name !== STEP) bufferOf(slot, name).copy_(state.get(`${slot.name}.${name}`) as Tensor);

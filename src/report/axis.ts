@@ -19,8 +19,8 @@ export function linearAxis(
     low = Math.min(0, low);
     high = Math.max(0, high);
   }
-  if (low === high) {
-    const pad = Math.abs(low) * 0.1 || 1;
+  if (high - low <= 1e-9 * Math.max(Math.abs(low), Math.abs(high))) {
+    const pad = Math.abs(low) * 0.02 || 1;
     [low, high] = zero && low === 0 ? [0, 1] : [low - pad, high + pad];
   }
   const step = Math.max(whole ? 1 : 0, niceStep((high - low) / count));
@@ -65,7 +65,7 @@ function extent(values: readonly number[]): [number, number] {
 function labels(step: number): (tick: number) => string {
   const decimals = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   return (tick) =>
-    tick === 0 || decimals > 3 || Math.abs(tick) >= 1e5 ? formatShort(tick) : formatNumber(tick, decimals);
+    tick === 0 || decimals > 4 || Math.abs(tick) >= 1e5 ? formatShort(tick) : formatNumber(tick, decimals);
 }
 
 function niceStep(rough: number): number {

@@ -151,8 +151,12 @@ function describe({ title, series, xLabel }: LineChartInput): string {
   return `${title} by ${xLabel}; ${lines.join("; ")}`;
 }
 
+/** Beyond these magnitudes, which only a diverging run reaches, arithmetic on an axis would overflow or vanish. */
+const DRAWABLE = { least: 1e-100, most: 1e100 };
+
 function visible({ x, y }: Point, scale: string): Point {
-  return { x, y: isNumber(y) && (scale !== "log" || y > 0) ? y : null };
+  if (!isNumber(y) || Math.abs(y) > DRAWABLE.most || (scale === "log" && y < DRAWABLE.least)) return { x, y: null };
+  return { x, y: Math.abs(y) < DRAWABLE.least ? 0 : y };
 }
 
 function checkChart({ series, smooth = 1 }: LineChartInput): void {

@@ -79,7 +79,8 @@ function grid(curves: readonly Curve[], runs: readonly DemoRun[], xLabel: "step"
       .filter(({ points }) => points.some(({ y }) => isNumber(y)));
     if (!series.some(({ points }) => points.some(({ y }) => isNumber(y) && y !== 0))) return [];
     const longest = Math.max(...series.map(({ points }) => points.length));
-    const smooth = xLabel === "step" && longest >= 40 && !curve.schedule ? Math.max(3, Math.round(longest / 25)) : 1;
+    const smooth =
+      xLabel === "step" && longest >= 40 && !curve.schedule ? Math.min(200, Math.max(3, Math.round(longest / 25))) : 1;
     const chart = lineChart({ title: curve.title, series, xLabel, scale: curve.scale, smooth });
     const ends = series.map(({ name, points }) => {
       return markup`<span class="${name}">${name} <b>${formatShort(last(points, xLabel))}</b></span> `;

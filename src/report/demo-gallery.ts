@@ -90,7 +90,8 @@ function band(input: DemoReportInput, strips: readonly Strip[], [start, end]: [n
     const cells = strips.map(({ cell }) => markup`<span role="cell">${cell(start + index)}</span>`);
     return markup`<div role="row"><b role="rowheader">${className(input, start + index)}</b>${cells}</div>\n`;
   });
-  return markup`<div class="gallery" role="table" style="--strips:${strips.length};--samples:${samples.length}">
+  const title = strips.map(({ label }) => label).join(", ");
+  return markup`<div class="gallery" role="table" aria-label="${title}, by class" style="--strips:${strips.length};--samples:${samples.length}">
 <div role="row"><span role="columnheader" class="corner">class</span>${heads}</div>
 ${samples}</div>
 `;

@@ -1,7 +1,7 @@
 import type { DemoReportInput, DemoRun } from "./demo-input.ts";
 import { accuracyError, compare, MEASURES, type Measure } from "./demo-measures.ts";
 import { type Markup, markup } from "./markup.ts";
-import { DASH, formatNumber } from "./numbers.ts";
+import { DASH, formatCount, formatNumber } from "./numbers.ts";
 
 /** The table of results: a row per measure, a column per run, and the difference where there are both runs. */
 export function resultsTable({ runs }: DemoReportInput): Markup {
@@ -34,7 +34,7 @@ function differenceCell(measure: Measure, runs: readonly DemoRun[]): Markup | nu
 }
 
 function imagesInWords(runs: readonly DemoRun[]): string {
-  const counts = new Set(runs.flatMap(({ result }) => (result.test ? [result.test.images.toLocaleString("en")] : [])));
+  const counts = new Set(runs.flatMap(({ result }) => (result.test ? [formatCount(result.test.images)] : [])));
   return counts.size === 0 ? "not yet evaluated" : `${[...counts].join(" and ")} images`;
 }
 

@@ -1,7 +1,7 @@
 import type { TrainResult } from "../train/events.ts";
 import type { DemoReportInput, DemoRun } from "./demo-input.ts";
 import { accuracyError, compare, MEASURES, type Measure } from "./demo-measures.ts";
-import { formatNumber, formatPercent, isNumber } from "./numbers.ts";
+import { formatCount, formatNumber, formatPercent, isNumber } from "./numbers.ts";
 
 /** Past this share of dead maps the other numbers about maps say little. */
 const MANY_DEAD = 0.2;
@@ -38,7 +38,7 @@ function accuracyInWords(plain: TrainResult, guided: TrainResult): string[] {
     return ["There are no test results to compare, because a run has not finished."];
   }
   const [difference, verdict] = compare(MEASURES.accuracy, plain, guided);
-  const start = `On ${images.toLocaleString("en")} test images the plain network is right for ${formatPercent(before)} and the guided one for ${formatPercent(after)}`;
+  const start = `On ${formatCount(images)} test images the plain network is right for ${formatPercent(before)} and the guided one for ${formatPercent(after)}`;
   if (verdict === "equal") return [`${start}.`];
   const size = `${formatNumber(Math.abs(difference ?? 0) * 100, 2)} points ${after > before ? "more" : "less"}`;
   const error = formatNumber((accuracyError(plain, guided) ?? 0) * 100, 2);
@@ -103,7 +103,7 @@ function alone({ result }: DemoRun): string[] {
     row.format(row.of(result)),
   );
   return [
-    `On ${result.test.images.toLocaleString("en")} test images it is right for ${accuracy}; the similarity of its maps to their prototypes (SSIM, 1 means identical) is ${ssim}, and ${dead} of its maps are dead, zero everywhere.`,
+    `On ${formatCount(result.test.images)} test images it is right for ${accuracy}; the similarity of its maps to their prototypes (SSIM, 1 means identical) is ${ssim}, and ${dead} of its maps are dead, zero everywhere.`,
   ];
 }
 

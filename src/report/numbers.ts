@@ -10,6 +10,11 @@ export function formatNumber(value: MaybeNumber, digits = 3): string {
   return (Number(text) === 0 ? text.replace("-", "") : text).replace("-", "−");
 }
 
+/** A whole number with commas between thousands. */
+export function formatCount(value: MaybeNumber): string {
+  return isNumber(value) ? value.toLocaleString("en") : DASH;
+}
+
 /** A share in [0, 1] as a percentage. */
 export function formatPercent(value: MaybeNumber, digits = 2): string {
   return isNumber(value) ? `${formatNumber(value * 100, digits)}\u00a0%` : DASH;

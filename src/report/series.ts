@@ -1,24 +1,18 @@
+import { mean } from "./numbers.ts";
+
 /** A point of a curve; null where there is no value, which leaves a gap. */
 export interface Point {
   x: number;
   y: number | null;
 }
 
-/** Centred moving mean over `window` points, shorter at both ends; gaps stay gaps and count for nothing. */
+/** Centred moving mean over `window` points, fewer at both ends; gaps stay gaps and count for nothing. */
 export function movingMean(points: readonly Point[], window: number): Point[] {
   const before = Math.floor((window - 1) / 2);
-  let sum = 0;
-  let count = 0;
-  const add = (point: Point | undefined, sign: 1 | -1) => {
-    if (point?.y == null) return;
-    sum += sign * point.y;
-    count += sign;
-  };
-  for (let index = 0; index < window - before - 1; index++) add(points[index], 1);
+  // Summed anew at each point: a running sum would carry the rounding of one huge loss through the rest of the run.
   return points.map(({ x, y }, index) => {
-    add(points[index + window - before - 1], 1);
-    if (index - before > 0) add(points[index - before - 1], -1);
-    return { x, y: y === null || count === 0 ? null : sum / count };
+    const around = points.slice(Math.max(0, index - before), index - before + window);
+    return { x, y: y === null ? null : mean(around.map((point) => point.y)) };
   });
 }
 
