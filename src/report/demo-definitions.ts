@@ -101,7 +101,7 @@ const DEFINITIONS: readonly Definition[] = [
   {
     id: "coherence",
     term: "Coherence",
-    text: "How alike the maps of one class are: mean cosine of all pairs of its maps on the test split, then the mean over classes. High values alone say little, for maps that are all the same reach 1.",
+    text: "How alike the maps of one class are: mean cosine of all pairs of its maps on the test split, then the mean over classes. A dead map is similar to nothing. High values alone say little, for maps that are all the same reach 1.",
     formulas: [
       formula(
         "coherence_c = mean over i < j, y_i = y_j = c of (M_i . M_j) / (|M_i| |M_j|)",
@@ -113,7 +113,7 @@ const DEFINITIONS: readonly Definition[] = [
   {
     id: "energy",
     term: "Energy in the foreground",
-    text: "Share of a map’s sum that lies on the foreground F of its own image, the pixels that are not background.",
+    text: "Share of a map’s sum that lies on the foreground F of its own image, the pixels brighter than 0.1; mean over the maps that are not dead.",
     formulas: [
       formula(
         "energy = sum over p in F of M_p / sum over p of M_p",
@@ -124,13 +124,13 @@ const DEFINITIONS: readonly Definition[] = [
   {
     id: "dead",
     term: "Dead maps",
-    text: "Share of the test images whose map is zero everywhere, because no channel speaks for the true class: max R = 0. They are counted in every other mean.",
+    text: "Share of the test images whose map is zero everywhere, because no channel speaks for the true class: max R = 0. They count in every other mean but that of the energy.",
     formulas: [],
   },
   {
     id: "seconds",
     term: "Seconds per epoch",
-    text: "Mean wall time of an epoch on this machine.",
+    text: "Mean wall time of an epoch’s training steps on this machine; validation is not included.",
     formulas: [],
   },
   {

@@ -1,0 +1,185 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import type { TrainConfigInput } from "../src/config/index.ts";
+import { loadSafetensors, memory, type Tensor } from "../src/tensor/index.ts";
+import { evaluate, type TrainEvent, train } from "../src/train.ts";
+
+const output = mkdtempSync(join(tmpdir(), "batch-cam-train-"));
+afterAll(() => rmSync(output, { recursive: true, force: true }));
+
+/** Small, with every part of the state in use: optimizer moments, batch norm, running prototypes. */
+const SMALL: TrainConfigInput = {
+  output,
+  norm: "batch",
+  statistic: "cam-ema",
+  limitTrain: 192,
+  valImages: 60,
+  limitTest: 60,
+  batchSize: 32,
+  epochs: 2,
+  lambdaWarmup: 5,
+  sched: "onecycle",
+  checkpointEvery: 4,
+  logEvery: 1,
+};
+
+async function bitsOf(path: string): Promise<Map<string, string>> {
+  const state = await loadSafetensors(path);
+  const bits = new Map([...state].map(([name, tensor]) => [name, digest(tensor)]));
+  for (const tensor of state.values()) tensor.dispose();
+  return bits;
+}
+
+const digest = (tensor: Tensor) => Buffer.from(tensor.data().buffer as ArrayBuffer).toString("base64");
+const rows = (run: string) =>
+  readFileSync(join(output, run, "metrics.jsonl"), "utf8")
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+const numbersOf = (run: string) => rows(run).map(({ imagesPerSecond: _, secondsPerEpoch: __, ...row }) => row);
+
+/** Trains, and aborts when `step` steps are done. */
+function trainUntil(config: TrainConfigInput, step: number) {
+  const stop = new AbortController();
+  return train(config, {
+    signal: stop.signal,
+    onEvent: (event) => {
+      if (event.type === "step" && event.step >= step) stop.abort();
+    },
+  });
+}
+
+describe("train", () => {
+  it("writes the run directory: config, environment, log, summary, prototypes and both checkpoints", async () => {
+    const events: TrainEvent[] = [];
+    const result = await train({ ...SMALL, experiment: "files" }, { onEvent: (event) => events.push(event) });
+    for (const name of ["config.json", "environment.json", "metrics.jsonl", "summary.csv", "prototypes.safetensors", "checkpoints/last.safetensors", "checkpoints/best.safetensors"]) {
+      expect(existsSync(join(output, "files", name)), name).toBe(true);
+    }
+    expect(existsSync(join(output, "files", "run.lock"))).toBe(false);
+    expect(result).toMatchObject({ interrupted: false, step: 12, test: { images: 60, split: "test" } });
+    expect(rows("files").filter(({ kind }) => kind === "step")).toHaveLength(12);
+    expect(readFileSync(join(output, "files", "summary.csv"), "utf8").trimEnd().split("\n")).toHaveLength(3);
+    expect(events.map(({ type }) => type)).toEqual(expect.arrayContaining(["start", "step", "epoch", "maps", "checkpoint", "end"]));
+  });
+
+  it("gives the same weights, bit for bit, for the same seed, and others for another", async () => {
+    const a = await train({ ...SMALL, experiment: "seed-a" });
+    const b = await train({ ...SMALL, experiment: "seed-b" });
+    const c = await train({ ...SMALL, experiment: "seed-c", seed: 1 });
+    expect(await bitsOf(b.checkpoint)).toEqual(await bitsOf(a.checkpoint));
+    expect(await bitsOf(c.checkpoint)).not.toEqual(await bitsOf(a.checkpoint));
+    expect(numbersOf("seed-b")).toEqual(numbersOf("seed-a"));
+  });
+
+  it.each([3, 6, 9])("stopped by the signal at step %i, goes on to the same weights and the same log as an unbroken run", async (step) => {
+    const whole = await train({ ...SMALL, experiment: `whole-${step}` });
+    const part = await trainUntil({ ...SMALL, experiment: `part-${step}` }, step);
+    expect(part).toMatchObject({ interrupted: true, step, test: null });
+    const rest = await train({ ...SMALL, experiment: `part-${step}`, resume: true });
+    expect(rest.interrupted).toBe(false);
+    expect(await bitsOf(rest.checkpoint)).toEqual(await bitsOf(whole.checkpoint));
+    expect(rest.test).toEqual(whole.test);
+    expect(numbersOf(`part-${step}`)).toEqual(numbersOf(`whole-${step}`));
+  });
+
+  it("drops rows of the log after the checkpoint, and a torn one, when it resumes", async () => {
+    await trainUntil({ ...SMALL, experiment: "torn" }, 5);
+    const log = join(output, "torn", "metrics.jsonl");
+    writeFileSync(log, `${readFileSync(log, "utf8")}{"kind":"step","epoch":1,"step":99}\n{"kind":"st`);
+    await train({ ...SMALL, experiment: "torn", resume: true });
+    expect(rows("torn").map(({ step }) => step)).not.toContain(99);
+    expect(rows("torn").filter(({ kind }) => kind === "step")).toHaveLength(12);
+  });
+
+  it("cut short by maxSteps, a later resume goes on to the same weights as an unbroken run", async () => {
+    const whole = await train({ ...SMALL, experiment: "unbroken" });
+    await train({ ...SMALL, experiment: "short", maxSteps: 4 });
+    const rest = await train({ ...SMALL, experiment: "short", resume: true, maxSteps: 1000 });
+    expect(await bitsOf(rest.checkpoint)).toEqual(await bitsOf(whole.checkpoint));
+  });
+
+  it("holds as many live tensors at the end as before", async () => {
+    await train({ ...SMALL, experiment: "warm" }); // matrices that are cached on first use
+    const { liveTensors } = memory();
+    await train({ ...SMALL, experiment: "live" });
+    expect(memory().liveTensors).toBe(liveTensors);
+  });
+
+  it("holds as many live tensors at every epoch's end", async () => {
+    const live: number[] = [];
+    const onEvent = (event: TrainEvent) => {
+      if (event.type === "epoch") live.push(memory().liveTensors);
+    };
+    await train({ ...SMALL, experiment: "epochs", epochs: 4 }, { onEvent });
+    expect(new Set(live.slice(1)).size).toBe(1);
+  });
+
+  it("stops at a loss that is not finite, with the step, the term and the last good checkpoint named", async () => {
+    const bad = { ...SMALL, experiment: "nan", norm: "none", opt: "sgd", sched: "constant", lr: 1e12, checkpointEvery: 1 } as const;
+    await expect(train(bad)).rejects.toMatchObject({
+      code: "E_NUMERIC",
+      message: expect.stringMatching(/^step \d+: (crossEntropy|prototypeLoss|gradient) is (NaN|-?Infinity); the last good checkpoint is .*last\.safetensors \(step \d+\)/),
+    });
+    const state = await loadSafetensors(join(output, "nan", "checkpoints", "last.safetensors"));
+    expect(state.size).toBeGreaterThan(0);
+  });
+
+  it("evaluates a finished run as its own test did", async () => {
+    const result = await train({ ...SMALL, experiment: "evaluated", statistic: "mean" });
+    const { test } = await evaluate(result.runDirectory);
+    expect(test.images).toBe(10_000);
+    expect(test.accuracy).toBeGreaterThan(0);
+  });
+});
+
+describe("a run directory that cannot be used", () => {
+  it("is refused where a run exists, and the run is left as it is", async () => {
+    await train({ ...SMALL, experiment: "taken", epochs: 1 });
+    const before = await bitsOf(join(output, "taken", "checkpoints", "last.safetensors"));
+    await expect(train({ ...SMALL, experiment: "taken" })).rejects.toMatchObject({ code: "E_CONFIG", message: expect.stringMatching(/--resume .* --overwrite/) });
+    expect(await bitsOf(join(output, "taken", "checkpoints", "last.safetensors"))).toEqual(before);
+  });
+
+  it("is refused where there is none to resume", async () => {
+    await expect(train({ ...SMALL, experiment: "none", resume: true })).rejects.toMatchObject({ code: "E_CONFIG", message: expect.stringContaining("no run") });
+  });
+
+  it("is refused while another process holds it", async () => {
+    await train({ ...SMALL, experiment: "held", epochs: 1 });
+    const stat = readFileSync(`/proc/${process.ppid}/stat`, "utf8");
+    const began = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+    const { hostname } = await import("node:os");
+    writeFileSync(join(output, "held", "run.lock"), JSON.stringify({ host: hostname(), pid: process.ppid, began }));
+    await expect(train({ ...SMALL, experiment: "held", resume: true })).rejects.toMatchObject({ code: "E_CHECKPOINT", message: expect.stringContaining("in use by process") });
+  });
+
+  it("is taken over from a process that is gone", async () => {
+    await trainUntil({ ...SMALL, experiment: "stale" }, 2);
+    writeFileSync(join(output, "stale", "run.lock"), JSON.stringify({ host: (await import("node:os")).hostname(), pid: 2 ** 22 + 1, began: "1" }));
+    await expect(train({ ...SMALL, experiment: "stale", resume: true })).resolves.toMatchObject({ step: 12 });
+  });
+
+  it.each([
+    ["the weights", "checkpoints/last.safetensors"],
+    ["the state", "checkpoints/last-4.state.safetensors"],
+  ])("is refused with E_CHECKPOINT where %s are damaged, and nothing is lost", async (what, name) => {
+    const experiment = `damaged-${what.split(" ")[1]}`;
+    await trainUntil({ ...SMALL, experiment }, 4);
+    const path = join(output, experiment, name);
+    writeFileSync(path, readFileSync(path).subarray(0, 500));
+    await expect(train({ ...SMALL, experiment, resume: true })).rejects.toMatchObject({ code: "E_CHECKPOINT", message: expect.stringContaining("cannot resume") });
+    expect(existsSync(path)).toBe(true);
+  });
+
+  it("is refused where the folder cannot be made", async () => {
+    await expect(train({ ...SMALL, output: join(output, "files", "config.json"), experiment: "x" })).rejects.toMatchObject({ code: "E_IO" });
+  });
+
+  it("is refused for a resume with another objective, every difference named", async () => {
+    await trainUntil({ ...SMALL, experiment: "other" }, 2);
+    await expect(train({ ...SMALL, experiment: "other", resume: true, lr: 0.5, distance: "l1" })).rejects.toMatchObject({ code: "E_CONFIG", message: expect.stringMatching(/lr.*distance|distance.*lr/) });
+  });
+});
