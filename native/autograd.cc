@@ -61,7 +61,10 @@ napi_value setRequiresGrad(napi_env env, napi_callback_info info) {
   Arguments<2> arguments(env, info);
   Engine& engine = engineOf(env);
   return integer(env, guarded(engine, -1, [&] {
-                   engine.tensors.at(arguments.integer(0)).set_requires_grad(arguments.boolean(1));
+                   const at::Tensor& tensor = engine.tensors.at(arguments.integer(0));
+                   TORCH_CHECK(tensor.is_leaf() || arguments.boolean(1), "the result of an operation that was recorded "
+                               "cannot stop to require a gradient: use detach()");
+                   tensor.set_requires_grad(arguments.boolean(1));
                    return 0;
                  }));
 }

@@ -1,4 +1,9 @@
-import { describe, expect, it } from "vitest";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
 import { createTrainCommand } from "../src/cli/commands/train.ts";
 import { runCommand } from "../src/cli/main.ts";
 import type { Train } from "../src/cli/training.ts";
@@ -99,5 +104,65 @@ describe("Ctrl-C", () => {
       ),
     ).rejects.toThrow("gone");
     expect(signals.eventNames()).toEqual([]);
+  });
+});
+
+describe("a real run", () => {
+  const folder = mkdtempSync(join(tmpdir(), "batch-cam-interrupt-"));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  const bin = join(import.meta.dirname, "..", "bin", "batch-cam.mjs");
+  const small = [
+    "--limit-train=512",
+    "--limit-test=50",
+    "--val-images=50",
+    "--batch-size=32",
+    "--log-every=1",
+    "--threads=1",
+  ];
+
+  function start(...argv: string[]) {
+    const child = spawn(process.execPath, [bin, "train", ...argv], { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
+    const text = { out: "", err: "" };
+    child.stdout.setEncoding("utf8").on("data", (part: string) => {
+      text.out += part;
+    });
+    child.stderr.setEncoding("utf8").on("data", (part: string) => {
+      text.err += part;
+    });
+    const ended = once(child, "close").then(([code]) => code as number);
+    return { child, text, ended, stepped: waitFor(child, () => text.out.includes("step ")) };
+  }
+
+  async function waitFor(child: ChildProcess, condition: () => boolean): Promise<void> {
+    while (!condition() && child.exitCode === null) await once(child.stdout ?? child, "data");
+  }
+
+  it("stops at Ctrl-C with a checkpoint, and the command that it prints goes on to the end", async () => {
+    const first = start("--experiment=stopped", "--epochs=3", ...small);
+    await first.stepped;
+    first.child.kill("SIGINT");
+    expect(await first.ended, first.text.err).toBe(130);
+    expect(first.text.err).toContain("to go on: npx batch-cam train --resume runs/stopped\n");
+    const second = start("--resume", "runs/stopped");
+    expect(await second.ended, second.text.err).toBe(0);
+    expect(second.text.out).toMatch(/^runs\/stopped, going on from step \d+: /);
+    expect(second.text.out).toMatch(/^test: accuracy /m);
+    for (const name of ["report.html", "summary.csv", join("figures", "epoch-3.png")]) {
+      expect(existsSync(join(folder, "runs", "stopped", name)), name).toBe(true);
+    }
+  });
+
+  it("refuses a run directory that is there, and says what to do", async () => {
+    const again = start("--experiment=stopped");
+    expect(await again.ended).toBe(2);
+    expect(again.text.err).toMatch(/^batch-cam: runs\/stopped [^\n]*--resume[^\n]*--overwrite[^\n]*\n$/);
+  });
+
+  it("keeps a checkpoint when the reader of its output goes away", async () => {
+    const run = start("--experiment=piped", "--epochs=50", ...small);
+    await run.stepped;
+    run.child.stdout.destroy();
+    expect(await run.ended, run.text.err).toBe(141);
+    expect(existsSync(join(folder, "runs", "piped", "checkpoints", "last.safetensors"))).toBe(true);
   });
 });

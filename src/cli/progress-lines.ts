@@ -64,7 +64,7 @@ export function liveStepLine(step: StepEvent, start: StartEvent, width: number):
   let kept: Segment[] = [
     { text: `epoch ${step.epoch}/${start.epochs}`, rank: 0 },
     bar,
-    { text: `${step.stepInEpoch}/${step.stepsPerEpoch}`, rank: 1 },
+    { text: `${String(step.stepInEpoch).padStart(String(step.stepsPerEpoch).length)}/${step.stepsPerEpoch}`, rank: 1 },
     { text: `loss ${short(loss)}`, rank: 6 },
     { text: lossTerms(step.metrics), rank: 2 },
     { text: deadShare(step.metrics, "dead"), rank: 3 },

@@ -121,7 +121,7 @@ describe("progress on a terminal", () => {
     send(START, step(50));
     const line = lastLine(out());
     expect(line).toMatch(
-      /^epoch 1\/2 {2}\[=+> +\] {2}50\/100 {2}loss 0.521 {2}ce 0.412 {2}proto 0.218 {2}dead 3.1% {2}1280 images\/s {2}0:15 left$/,
+      /^epoch 1\/2 {2}\[=+> +\] {3}50\/100 {2}loss 0.521 {2}ce 0.412 {2}proto 0.218 {2}dead 3.1% {2}1280 images\/s {2}0:15 left$/,
     );
     expect(out().match(/\n/g)).toHaveLength(1);
   });
@@ -132,10 +132,16 @@ describe("progress on a terminal", () => {
     expect(lastLine(out()).length).toBeLessThan(columns);
   });
 
+  it("steadies the rate and the time left over the last steps", () => {
+    const { send, out } = terminal();
+    send(START, step(50), step(100, { imagesPerSecond: 640 }));
+    expect(lastLine(out())).toMatch(/1067 images\/s {2}0:12 left$/);
+  });
+
   it("keeps the place and the terms of the loss on 80 columns", () => {
     const { send, out } = terminal({ columns: 80 });
     send(START, step(50));
-    expect(lastLine(out())).toMatch(/epoch 1\/2 {2}\[=.*\] {2}50\/100 {2}ce 0.412 {2}proto 0.218/);
+    expect(lastLine(out())).toMatch(/epoch 1\/2 {2}\[=.*\] {3}50\/100 {2}ce 0.412 {2}proto 0.218/);
   });
 
   it("draws again at the new width when the terminal is resized, and no more once stopped", () => {

@@ -25,14 +25,16 @@ const PLAIN_LINE_MS = 30_000;
 export function createProgress(options: ProgressOptions): Progress {
   const live = options.stdout.isTTY === true && options.env.TERM !== "dumb";
   const steps = live ? new LiveSteps(options) : new PlainSteps(options);
+  const rate = new SteadyRate();
   let start: StartEvent | undefined;
   const line = (text: string) => steps.permanent(() => options.stdout.write(`${text}\n`));
   const onEvent = (event: TrainEvent): void => {
     if (event.type === "start") {
       start = event;
       for (const text of startLines(event)) line(text);
-    } else if (event.type === "step" && start) steps.step(event, start);
-    else if (event.type === "epoch") line(epochLine(event.record, event.epochs));
+    } else if (event.type === "step" && start) {
+      steps.step({ ...event, imagesPerSecond: rate.add(event.imagesPerSecond) }, start);
+    } else if (event.type === "epoch") line(epochLine(event.record, event.epochs));
     else if (event.type === "warning")
       steps.permanent(() => options.stderr.write(`${warningHead(options)} ${event.message}\n`));
     else if (event.type === "end") {
@@ -49,6 +51,18 @@ function warningHead({ stderr, env }: ProgressOptions): string {
 
 function coloured(env: ProgressOptions["env"]): boolean {
   return !env.NO_COLOR && env.TERM !== "dumb";
+}
+
+/** Images per second over the last few steps: time per image averaged with weights that fall by a fifth each step. */
+class SteadyRate {
+  #secondsPerImage: number | undefined;
+
+  add(imagesPerSecond: number): number {
+    if (!(imagesPerSecond > 0)) return imagesPerSecond;
+    const now = 1 / imagesPerSecond;
+    this.#secondsPerImage = this.#secondsPerImage === undefined ? now : 0.8 * this.#secondsPerImage + 0.2 * now;
+    return 1 / this.#secondsPerImage;
+  }
 }
 
 class PlainSteps {

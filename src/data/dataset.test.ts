@@ -46,7 +46,10 @@ describe("loadDataset", () => {
     ["imagenet", /got "imagenet"$/],
     ["toString", /got "toString"$/],
   ])("answers the unknown name %s with the known ones", async (name, message) => {
-    await expect(loadDataset(name)).rejects.toMatchObject({ code: "E_CONFIG", message: expect.stringMatching(message) });
+    await expect(loadDataset(name)).rejects.toMatchObject({
+      code: "E_CONFIG",
+      message: expect.stringMatching(message),
+    });
   });
 
   it("reports missing files of a folder as data errors and leaves no tensor behind", async () => {

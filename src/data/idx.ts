@@ -50,7 +50,8 @@ export function parseIdx(bytes: Uint8Array, path: string): IdxArray {
   const expected = start + elements * type.bytes;
   if (expected !== bytes.length) {
     const what = `${shape.join("x") || "scalar"} of ${type.name}`;
-    const state = expected > bytes.length ? "truncated, or its header is wrong" : "followed by bytes that do not belong";
+    const state =
+      expected > bytes.length ? "truncated, or its header is wrong" : "followed by bytes that do not belong";
     throw idxError(path, `expected ${expected} bytes (${what}), got ${bytes.length}: the array is ${state}`);
   }
   return { shape, data: type.decode(bytes.subarray(start)) };

@@ -83,7 +83,10 @@ describe("batches of a split", () => {
     live = memory().liveTensors;
     split = {
       name: "train",
-      images: tensor(Uint8Array.from({ length: 5 * 2 * 4 }, (_, i) => i * 6), { shape: [5, 2, 2, 2] }),
+      images: tensor(
+        Uint8Array.from({ length: 5 * 2 * 4 }, (_, i) => i * 6),
+        { shape: [5, 2, 2, 2] },
+      ),
       labels: tensor([0n, 1n, 2n, 0n, 1n]),
       numClasses: 3,
       classNames: ["a", "b", "c"],

@@ -24,7 +24,10 @@ export interface Batch {
 }
 
 /** Batches that one epoch over `count` images has. */
-export function batchCount(count: number, { batchSize, dropLast = false }: Pick<BatchPlan, "batchSize" | "dropLast">): number {
+export function batchCount(
+  count: number,
+  { batchSize, dropLast = false }: Pick<BatchPlan, "batchSize" | "dropLast">,
+): number {
   expectInteger("batchSize", batchSize, 1);
   return dropLast ? Math.floor(count / batchSize) : Math.ceil(count / batchSize);
 }
@@ -34,7 +37,8 @@ export function batchIndices(count: number, plan: BatchPlan): Int32Array[] {
   const { batchSize, seed = 0, epoch = 0, shuffle: shuffled = true, startBatch = 0 } = plan;
   const batches = batchCount(count, plan);
   expectInteger("startBatch", startBatch, 0);
-  if (startBatch > batches) throw argumentError("startBatch", `at most ${batches}, the batches of an epoch`, startBatch);
+  if (startBatch > batches)
+    throw argumentError("startBatch", `at most ${batches}, the batches of an epoch`, startBatch);
   const order = Int32Array.from({ length: count }, (_, i) => i);
   if (shuffled) shuffle(order, randomSource("batchIndices", { seed, epoch }));
   return Array.from({ length: batches - startBatch }, (_, i) => {

@@ -52,7 +52,10 @@ async function readSplit(source: Source, images: MnistFile, labels: MnistFile): 
   return { shape: [count, 1, height, width], images: pixels.data, labels: classes.data };
 }
 
-async function readVerified({ folder, remedy }: Source, name: MnistFile): Promise<{ shape: number[]; data: Uint8Array }> {
+async function readVerified(
+  { folder, remedy }: Source,
+  name: MnistFile,
+): Promise<{ shape: number[]; data: Uint8Array }> {
   const path = join(folder, name);
   const context: ReadContext = { operation: "loadDataset: mnist", remedy };
   const bytes = await readFileBytes(path, context);

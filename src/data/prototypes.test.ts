@@ -47,7 +47,11 @@ describe("classMeanImages", () => {
       const count = 9000;
       const images = rand([count, 1, 28, 28]).mul(256).to("uint8");
       const labels = tensor(Int32Array.from({ length: count }, (_, i) => i % 2));
-      const expected = images.to("float64").reshape([count / 2, 2, 1, 28, 28]).mean([0]).div(255);
+      const expected = images
+        .to("float64")
+        .reshape([count / 2, 2, 1, 28, 28])
+        .mean([0])
+        .div(255);
       expect(classMeanImages(images, labels, 2)).toBeAllclose(expected, { rtol: 1e-7, atol: 0 });
     });
   });
@@ -55,7 +59,10 @@ describe("classMeanImages", () => {
   it.each([
     [[4, 1, 2, 2], [3]],
     [[4, 2, 2], [4]],
-    [[4, 1, 2, 2], [4, 1]],
+    [
+      [4, 1, 2, 2],
+      [4, 1],
+    ],
   ])("refuses images %o with labels %o", (images, labels) => {
     tidy(() => {
       const zeros = tensor(new Int32Array(labels.reduce((a, b) => a * b)), { shape: labels });
@@ -86,7 +93,11 @@ describe("prototypes", () => {
     ["of one", [51], 0.2],
     ["of two", [0, 255], 0.5],
   ])("take the median %s", async (_, values, expected) => {
-    const split = pixels(values, values.map(() => 0), 1);
+    const split = pixels(
+      values,
+      values.map(() => 0),
+      1,
+    );
     using result = await prototypes(split, { statistic: "median" });
     expect(result).toBeAllclose([[[expected]]], { rtol: 1e-6 });
     free(split);
@@ -94,8 +105,17 @@ describe("prototypes", () => {
 
   it("leave out a share at each end of every pixel's values", async () => {
     const values = [255, 10, 20, 30, 40, 50, 60, 70, 80, 0];
-    const split = pixels(values, values.map(() => 0), 1);
-    for (const [trim, cut] of [[0.1, 1], [0.25, 2], [0.49, 4], [0, 0]] as const) {
+    const split = pixels(
+      values,
+      values.map(() => 0),
+      1,
+    );
+    for (const [trim, cut] of [
+      [0.1, 1],
+      [0.25, 2],
+      [0.49, 4],
+      [0, 0],
+    ] as const) {
       using result = await prototypes(split, { statistic: "trimmed", trim });
       const kept = values.toSorted((a, b) => a - b).slice(cut, values.length - cut);
       const expected = kept.reduce((sum, value) => sum + value, 0) / kept.length / 255;
@@ -120,21 +140,27 @@ describe("prototypes", () => {
     const split = splitOf(images, Array(count).fill(0), 1);
     using result = await prototypes(split, { statistic: "median" });
     tidy(() => {
-      const sorted = images.reshape([count, 784]).sort(0).values.narrow(0, count / 2 - 1, 2);
+      const sorted = images
+        .reshape([count, 784])
+        .sort(0)
+        .values.narrow(0, count / 2 - 1, 2);
       expect(result.reshape([784])).toBeAllclose(sorted.to("float64").mean([0]).div(255), { rtol: 1e-6 });
     });
     free(split);
   });
 
-  it.each(["mean", "median", "trimmed"] as const)("are zeros for an absent class, and say so (%s)", async (statistic) => {
-    const split = pixels([255, 255], [0, 2], 4);
-    const onWarning = vi.fn();
-    using result = await prototypes(split, { statistic, onWarning });
-    expect(result).toBeAllclose([[[1]], [[0]], [[1]], [[0]]]);
-    const message = "prototypes: no train image of class 1, 3; the prototype is all zeros";
-    expect(onWarning.mock.calls).toEqual([[message]]);
-    free(split);
-  });
+  it.each(["mean", "median", "trimmed"] as const)(
+    "are zeros for an absent class, and say so (%s)",
+    async (statistic) => {
+      const split = pixels([255, 255], [0, 2], 4);
+      const onWarning = vi.fn();
+      using result = await prototypes(split, { statistic, onWarning });
+      expect(result).toBeAllclose([[[1]], [[0]], [[1]], [[0]]]);
+      const message = "prototypes: no train image of class 1, 3; the prototype is all zeros";
+      expect(onWarning.mock.calls).toEqual([[message]]);
+      free(split);
+    },
+  );
 
   it("warn through the process where nobody listens", async () => {
     const emitted = vi.spyOn(process, "emitWarning").mockImplementation(() => {});

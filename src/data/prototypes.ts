@@ -60,7 +60,10 @@ export function classMeanImages(images: Tensor, labels: Tensor, numClasses: numb
         sums.add_(member.matmul(flat.narrow(0, start, size).to("float64")));
       });
     }
-    const divisors = tensor(counts.map((n) => Math.max(1, n) * unit(images)), { dtype: "float64" }).unsqueeze(1);
+    const divisors = tensor(
+      counts.map((n) => Math.max(1, n) * unit(images)),
+      { dtype: "float64" },
+    ).unsqueeze(1);
     return sums.div_(divisors).to("float32").reshape([numClasses, channels, height, width]);
   });
 }

@@ -33,7 +33,9 @@ describe("randomSource", () => {
   });
 
   it.each([-1, 0.5, Number.NaN, 2 ** 53])("refuses the key %d", (seed) => {
-    expect(() => randomSource("shuffle", { seed })).toThrow(/^shuffle: seed must be an integer from 0 to 2\^53 - 1, got/);
+    expect(() => randomSource("shuffle", { seed })).toThrow(
+      /^shuffle: seed must be an integer from 0 to 2\^53 - 1, got/,
+    );
   });
 });
 

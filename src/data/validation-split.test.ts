@@ -90,7 +90,11 @@ describe("splitValidation", () => {
   it("names its parts and keeps what describes the data set", () => {
     withParts(splitOf([0, 1, 2, 0]), { images: 1, seed: 0 }, ({ train, val }) => {
       expect([train.name, val.name]).toEqual(["train", "val"]);
-      expect(val).toMatchObject({ numClasses: 3, classNames: ["a", "b", "c"], normalization: { mean: [0.5], std: [0.25] } });
+      expect(val).toMatchObject({
+        numClasses: 3,
+        classNames: ["a", "b", "c"],
+        normalization: { mean: [0.5], std: [0.25] },
+      });
       expect([val.images.dtype, val.labels.dtype]).toEqual(["uint8", "int64"]);
     });
   });

@@ -4,7 +4,7 @@ import { expectKnownOptions } from "./checks.ts";
 import type { Model } from "./model.ts";
 import { SIMPLE_CNN_OPTIONS, SimpleCNN, type SimpleCnnOptions } from "./simple-cnn.ts";
 
-export { mapSize, Model, type TappedForward } from "./model.ts";
+export { Model, mapSize, type TappedForward } from "./model.ts";
 export { SimpleCNN, type SimpleCnnOptions } from "./simple-cnn.ts";
 
 /** What a model may be told; one that the architecture does not have is refused. */

@@ -1,7 +1,7 @@
 import { BatchCamError } from "../errors.ts";
+import { expectImages } from "../nn/checks.ts";
 import { BatchNorm2d, Conv2d, Flatten, GlobalAvgPool2d, Linear, MaxPool2d, Module, ReLU } from "../nn/index.ts";
 import type { Tensor } from "../tensor/index.ts";
-import { expectImages } from "../nn/checks.ts";
 import { expectOneOf, expectSizes } from "./checks.ts";
 import { Model } from "./model.ts";
 

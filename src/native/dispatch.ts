@@ -78,10 +78,10 @@ function failure(index: number): BatchCamError {
 /** libtorch's own words tell a wrong shape or dtype, which is the caller's mistake, from a fault of the engine. */
 const CAUSES: readonly (readonly [ErrorCode, RegExp])[] = [
   ["E_DISPOSED", /used after it was disposed/],
-  ["E_DTYPE", /dtype|scalar type|ScalarType|can't be cast|not implemented for '/i],
+  ["E_DTYPE", /dtype|scalar type|ScalarType|can't be cast|not implemented for '|input type|LongTensor|boolean tensor/i],
   [
     "E_SHAPE",
-    /size|shape|dimension|number of channels|must match|out of range|out of bounds|expected \d|at least|non-singleton/i,
+    /size|shape|dimension|number of channels|must match|out of range|out of bounds|expected \d|at least|non-singleton|elements not/i,
   ],
 ];
 

@@ -1,4 +1,70 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BatchCamError } from "../errors.ts";
-export const addonPath = (): string => fileURLToPath(new URL("../../native/build/batch_cam.node", import.meta.url));
-export const explainLoadFailure = (error: unknown): BatchCamError => new BatchCamError("E_NATIVE", String(error));
+
+/** What set-up wrote of the addon that it built. */
+export interface BuildStamp {
+  libtorch: string;
+  /** Where it was found: LIBTORCH, python, or the cache. */
+  source: string;
+  version: string;
+  library: string;
+  node: string;
+  platform: string;
+  arch: string;
+  compiler: string;
+}
+
+const BUILD = fileURLToPath(new URL("../../native/build/", import.meta.url));
+const REMEDY = "run `npm run setup`";
+
+/** The record of the last set-up, or null before the first. */
+export function buildStamp(build = BUILD): BuildStamp | null {
+  try {
+    return JSON.parse(readFileSync(join(build, "stamp.json"), "utf8")) as BuildStamp;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Path of the built addon.
+ *
+ * @throws E_NATIVE where it is not built, or is built for another machine
+ */
+export function addonPath(build = BUILD): string {
+  const path = join(build, "batch_cam.node");
+  if (!existsSync(path)) {
+    throw new BatchCamError("E_NATIVE", `the native addon is not built (there is no ${path}): ${REMEDY}`);
+  }
+  const stamp = buildStamp(build);
+  if (stamp !== null && (stamp.platform !== process.platform || stamp.arch !== process.arch)) {
+    const [built, here] = [`${stamp.platform}-${stamp.arch}`, `${process.platform}-${process.arch}`];
+    throw new BatchCamError("E_NATIVE", `the native addon was built for ${built}, this is ${here}: ${REMEDY}`);
+  }
+  return path;
+}
+
+/** What the dynamic loader's message means, and what to do about it. */
+export function explainLoadFailure(cause: unknown, build = BUILD): BatchCamError {
+  const text = cause instanceof Error ? (cause.message.split("\n")[0] as string) : String(cause);
+  return new BatchCamError("E_NATIVE", `the native addon cannot be loaded: ${diagnose(text, buildStamp(build))} (${text})`, { cause });
+}
+
+function diagnose(text: string, stamp: BuildStamp | null): string {
+  if (stamp !== null && !existsSync(stamp.library)) {
+    return `the libtorch it was built with is gone from ${stamp.libtorch}: ${REMEDY}`;
+  }
+  if (/NODE_MODULE_VERSION|napi_|node_api/i.test(text)) {
+    return `Node ${process.versions.node} does not fit it (built under ${stamp?.node ?? "another"}); use Node 20 or newer and ${REMEDY}`;
+  }
+  if (/GLIBC|GLIBCXX|CXXABI/.test(text)) return `this system's C or C++ library is older than the one it needs: ${REMEDY} on this machine`;
+  if (/undefined symbol|symbol lookup|symbol not found/i.test(text)) {
+    return `it does not fit the libtorch at ${stamp?.libtorch ?? "its place"} (built with ${stamp?.version ?? "another"}): ${REMEDY}`;
+  }
+  if (/invalid ELF header|wrong ELF class|incompatible architecture|exec format/i.test(text)) return `it was built for another kind of machine: ${REMEDY}`;
+  if (/libcudart|libcupti/.test(text)) return `libtorch's CUDA runtime libraries are missing beside it: ${REMEDY}`;
+  if (/cannot open shared object|image not found|Library not loaded/i.test(text)) return `a library that libtorch needs is missing: ${REMEDY}`;
+  return REMEDY;
+}

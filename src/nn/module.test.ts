@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { BatchCamError } from "../errors.ts";
-import { backward, memory, noGrad, ones, randn, tensor, Tensor, tidy, zeros } from "../tensor/index.ts";
-import { BatchNorm2d, buffer, Conv2d, Identity, Linear, Module, parameter, recordOutputs, ReLU, Sequential } from "./index.ts";
+import { backward, memory, noGrad, ones, randn, type Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
+import { BatchNorm2d, buffer, Conv2d, Identity, Linear, Module, parameter, ReLU, recordOutputs, Sequential } from "./index.ts";
 
 class Block extends Module {
   readonly gain = parameter(ones([2]));
@@ -129,15 +129,147 @@ describe("stateDict", () => {
 
 describe("loadStateDict", () => {
   const target = () => new Sequential(new Linear(2, 2), new BatchNorm2d(2));
-  const stateOf = (net: Module) => new Map(Array.from(net.stateDict(), ([name, value]) => [name, value.clone()]));
+  const copyOf = (net: Module) => new Map(Array.from(net.stateDict(), ([name, value]) => [name, value.clone()]));
+  const valuesOf = (net: Module) => Array.from(net.stateDict(), ([name, value]) => `${name} ${value.data()}`);
 
   it("copies values in, converting dtypes, and keeps the tensors themselves", () => {
-    using [net, other] = [target(), target()].map((made) => ({ made, [Symbol.dispose]: () => made.dispose() })) as never as DisposablePair;
-    const weight = (net.made.at(0) as Linear).weight;
-    const report = net.made.loadStateDict(new Map(Array.from(stateOf(other.made), ([name, value]) => [name, value.dtype === "int64" ? value : value.to("float64")])));
-    expect(report).toEqual({ missing: [], unexpected: [] });
-    expect((net.made.at(0) as Linear).weight).toBe(weight);
-    expect(weight).toBeAllclose((other.made.at(0) as Linear).weight, { rtol: 0, atol: 0 });
+    using net = target();
+    using other = target();
+    const { weight } = net.at(0) as Linear;
+    const wide = new Map(Array.from(copyOf(other), ([name, value]) => [name, value.dtype === "int64" ? value : value.to("float64")]));
+    expect(net.loadStateDict(wide)).toEqual({ missing: [], unexpected: [] });
+    expect((net.at(0) as Linear).weight).toBe(weight);
+    expect(valuesOf(net)).toEqual(valuesOf(other));
     expect([weight.dtype, weight.requiresGrad, weight.isLeaf]).toEqual(["float32", true, true]);
   });
+
+  it("takes a state without num_batches_tracked, as torch does", () => {
+    using net = target();
+    const state = copyOf(net);
+    state.delete("1.num_batches_tracked");
+    expect(net.loadStateDict(state).missing).toEqual([]);
+  });
+
+  it("lists missing and unexpected names, and loads nothing", () => {
+    using net = target();
+    const before = valuesOf(net);
+    const state = new Map([["0.weight", zeros([2, 2])], ["0.wieght", zeros([2, 2])]]);
+    const expected = /does not fit Sequential: 5 missing \(0.bias, 1.weight, .*1.running_var\); 1 unexpected \(0.wieght\); pass \{ strict: false \}/;
+    expect(() => net.loadStateDict(state)).toThrow(expect.objectContaining({ code: "E_CHECKPOINT", message: expect.stringMatching(expected) }));
+    expect(valuesOf(net)).toEqual(before);
+  });
+
+  it("lists the first ten names only", () => {
+    using net = new Sequential(...Array.from({ length: 12 }, () => new Linear(1, 1, { bias: false })));
+    expect(() => net.loadStateDict(new Map())).toThrow(/12 missing \(0.weight, .*9.weight, ... 2 more\)/);
+  });
+
+  it("loads what fits where strict is off, and says what did not", () => {
+    using net = target();
+    const report = net.loadStateDict(new Map([["0.bias", tensor([1, 2])], ["extra", zeros([1])]]), { strict: false });
+    expect(report).toEqual({ missing: ["0.weight", "1.weight", "1.bias", "1.running_mean", "1.running_var"], unexpected: ["extra"] });
+    expect((net.at(0) as Linear).bias).toBeAllclose([1, 2]);
+  });
+
+  it.each([true, false])("gives both shapes where one differs, and loads nothing (strict: %s)", (strict) => {
+    using net = target();
+    const before = valuesOf(net);
+    const state = copyOf(net);
+    state.set("0.weight", zeros([2, 2])).set("1.bias", zeros([3])).set("1.weight", zeros([]));
+    const expected = /1.weight is \[2\] here and \[\] in the state; 1.bias is \[2\] here and \[3\] in the state/;
+    expect(() => net.loadStateDict(state, { strict })).toThrow(expect.objectContaining({ code: "E_SHAPE", message: expect.stringMatching(expected) }));
+    expect(valuesOf(net)).toEqual(before);
+  });
+
+  it("loads nothing from a state with a disposed tensor", () => {
+    using net = target();
+    const before = valuesOf(net);
+    const state = copyOf(net);
+    state.set("0.weight", zeros([2, 2]));
+    state.get("1.running_var")?.dispose();
+    expect(() => net.loadStateDict(state)).toThrow(expect.objectContaining({ code: "E_DISPOSED" }));
+    expect(valuesOf(net)).toEqual(before);
+  });
+});
+
+describe("to", () => {
+  it("converts floating tensors in place, and disposes the old ones", () => {
+    using net = new Sequential(new Conv2d(1, 2, 1), new BatchNorm2d(2));
+    const old = (net.at(0) as Conv2d).weight;
+    old.requiresGrad = false;
+    expect(net.to("float64")).toBe(net);
+    const { weight, bias } = net.at(0) as Conv2d;
+    expect([old.isDisposed, weight.dtype, weight.requiresGrad, bias?.requiresGrad, bias?.isLeaf]).toEqual([true, "float64", false, true, true]);
+    expect([...net.namedBuffers().values()].map(({ dtype }) => dtype)).toEqual(["float64", "float64", "int64"]);
+    tidy(() => expect(net.run(zeros([2, 1, 3, 3], { dtype: "float64" })).dtype).toBe("float64"));
+  });
+
+  it("takes a device and a dtype in any order, and keeps the tensors where nothing changes", () => {
+    using net = new Linear(2, 2);
+    const { weight } = net;
+    expect(net.to("cpu", "float32").weight).toBe(weight);
+    expect(net.to("cpu", "bfloat16").to("float32", "cpu").weight.dtype).toBe("float32");
+  });
+
+  it("keeps a shared parameter shared, and outlives the tidy that it runs in", () => {
+    const shared = new Linear(2, 2);
+    using net = new Sequential(shared, shared);
+    tidy(() => {
+      net.to("float64");
+    });
+    expect([...net.namedParameters().keys()]).toEqual(["0.weight", "0.bias"]);
+    expect([shared.weight.isDisposed, shared.weight.dtype]).toEqual([false, "float64"]);
+  });
+
+  it("refuses whole numbers and unknown devices, and changes nothing", () => {
+    using net = new Sequential(new Linear(2, 2));
+    const before = net.parameters();
+    expect(() => net.to("int64")).toThrow(expect.objectContaining({ code: "E_DTYPE" }));
+    expect(() => net.to("float64", "abacus")).toThrow(BatchCamError);
+    expect(net.parameters().map((value, index) => value === before[index])).toEqual([true, true]);
+    expect(before.map(({ dtype }) => dtype)).toEqual(["float32", "float32"]);
+  });
+
+  it("leaves as many live tensors as before", () => {
+    using net = new Sequential(new Conv2d(1, 2, 1), new BatchNorm2d(2));
+    const before = memory().liveTensors;
+    net.to("float64", "cpu").to("cpu", "bfloat16");
+    expect(memory().liveTensors).toBe(before);
+  });
+});
+
+describe("recordOutputs", () => {
+  it("sees what runs within the call, for each of several recordings inside one another", () =>
+    tidy(() => {
+      const [inner, outer] = [new Identity(), new Identity()];
+      const x = randn([1]);
+      const nested = recordOutputs(new Set([inner, outer]), () => {
+        outer.run(x);
+        return recordOutputs(new Set([inner]), () => inner.run(x)).outputs;
+      });
+      expect([...nested.outputs.keys()]).toEqual([outer, inner]);
+      expect([...nested.result.keys()]).toEqual([inner]);
+      inner.run(randn([1]));
+      expect(nested.outputs.get(inner)).toBe(nested.result.get(inner));
+    }));
+
+  it("leaves a user's tensor as it was where a frozen layer hands it through", () =>
+    tidy(() => {
+      const layer = new Identity();
+      const x = randn([2]);
+      const { result } = recordOutputs(new Set([layer]), () => layer.run(x));
+      expect([x.requiresGrad, result.requiresGrad]).toEqual([false, true]);
+      const labels = tensor([1n]);
+      expect(recordOutputs(new Set([layer]), () => layer.run(labels)).result).toBe(labels);
+      expect(recordOutputs(new Set([layer]), () => noGrad(() => layer.run(x))).result).toBe(x);
+    }));
+
+  it("is over when its function throws", () =>
+    tidy(() => {
+      const layer = new Identity();
+      const wanted = new Set([layer]);
+      expect(() => recordOutputs(wanted, () => layer.run(null as unknown as Tensor).add(1))).toThrow();
+      const x = randn([1]);
+      expect(layer.run(x)).toBe(x);
+    }));
 });

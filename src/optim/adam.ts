@@ -1,4 +1,4 @@
-import { tensor, type Tensor } from "../tensor/index.ts";
+import { type Tensor, tensor } from "../tensor/index.ts";
 import { type AdamOperands, type FusedAdamOptions, fusedAdam, fusedAdamW } from "../tensor/optimizer-ops.ts";
 import { Optimizer, type Update } from "./optimizer.ts";
 import { bufferOf } from "./optimizer-state.ts";
@@ -11,8 +11,6 @@ export interface AdamOptions {
   weightDecay?: number;
 }
 
-type FusedStep = (operands: AdamOperands, options: FusedAdamOptions) => void;
-
 /**
  * Adam (arXiv 1412.6980) as in torch: m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², p ← p − lr·m̂ / (√v̂ + eps), where
  * m̂ = m / (1 − β₁ᵗ) and v̂ = v / (1 − β₂ᵗ). Weight decay is an L2 term: g = grad + weightDecay·p.
@@ -20,16 +18,14 @@ type FusedStep = (operands: AdamOperands, options: FusedAdamOptions) => void;
 export class Adam extends Optimizer {
   readonly eps: number;
   #betas: readonly [number, number];
-  readonly #fused: FusedStep;
 
-  constructor(params: Parameters | Iterable<ParameterGroup>, options: AdamOptions = {}, fused: FusedStep = fusedAdam) {
+  constructor(params: Parameters | Iterable<ParameterGroup>, options: AdamOptions = {}) {
     const { lr = 1e-3, betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0 } = options;
     super(params, { lr, weightDecay });
     expectSetting(new.target.name, { eps });
     this.eps = eps;
     this.#betas = betas;
     this.betas = betas;
-    this.#fused = fused;
   }
 
   get betas(): readonly [number, number] {
@@ -54,8 +50,12 @@ export class Adam extends Optimizer {
       expAvgSqs: slots.map((slot) => bufferOf(slot, "exp_avg_sq")),
       steps: nextSteps(slots),
     };
-    this.#fused(operands, { lr, beta1, beta2, eps: this.eps, weightDecay });
+    this.fusedStep(operands, { lr, beta1, beta2, eps: this.eps, weightDecay });
     for (const slot of slots) slot.step++;
+  }
+
+  protected fusedStep(operands: AdamOperands, options: FusedAdamOptions): void {
+    fusedAdam(operands, options);
   }
 }
 
@@ -65,7 +65,11 @@ export class Adam extends Optimizer {
  */
 export class AdamW extends Adam {
   constructor(params: Parameters | Iterable<ParameterGroup>, { weightDecay = 0.01, ...options }: AdamOptions = {}) {
-    super(params, { weightDecay, ...options }, fusedAdamW);
+    super(params, { weightDecay, ...options });
+  }
+
+  protected override fusedStep(operands: AdamOperands, options: FusedAdamOptions): void {
+    fusedAdamW(operands, options);
   }
 }
 

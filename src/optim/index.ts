@@ -6,13 +6,13 @@ export {
   constant,
   cosine,
   linearWarmup,
-  oneCycle,
   type OneCycleLrOptions,
-  oneCycleMomentum,
   type OneCycleMomentumOptions,
+  oneCycle,
+  oneCycleMomentum,
   type Schedule,
   sequential,
-  timmCosine,
   type TimmCosineOptions,
+  timmCosine,
 } from "./schedules.ts";
 export { SGD, type SGDOptions } from "./sgd.ts";

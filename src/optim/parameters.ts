@@ -68,8 +68,8 @@ function readGroup(operation: string, group: ParameterGroup, context: { defaults
 }
 
 function readSlot(operation: string, item: Tensor | readonly [string, Tensor], seen: Map<Tensor, string>): Slot {
-  const [name, param] = item instanceof Tensor ? [String(seen.size), item] : item;
-  if (!(param instanceof Tensor)) {
+  const [name, param]: readonly unknown[] = Array.isArray(item) ? item : [String(seen.size), item];
+  if (typeof name !== "string" || !(param instanceof Tensor)) {
     throw new BatchCamError("E_ARGUMENT", `${operation}: params must hold tensors, [name, tensor] pairs or { params } groups, got ${typeof param}`);
   }
   const problem = problemWith(name, param, seen);

@@ -100,9 +100,9 @@ function cycle(operation: string, values: { start: number; peak: number; end: nu
   const [top, last] = [pctStart * steps - 1, steps - 1];
   return (step) => {
     const at = Math.min(step, last);
-    // A rise of less than one step is over before it begins, as is a fall.
     if (at <= top) return top > 0 ? between(start, peak, at / top) : peak;
-    return last > top ? between(peak, end, (at - Math.max(top, 0)) / (last - Math.max(top, 0))) : end;
+    // Where the cycle is too short to rise, `top` is negative, and the first step is already under way down, as in torch.
+    return between(peak, end, (at - top) / (last - top));
   };
 }
 

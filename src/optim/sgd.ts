@@ -53,7 +53,7 @@ export class SGD extends Optimizer {
   }
 
   protected override update({ slots, grads, lr, weightDecay }: Update): void {
-    const isFirst = (slot: Slot) => this.#momentum !== 0 && slot.buffers["momentum_buffer"] === undefined;
+    const isFirst = (slot: Slot) => this.#momentum !== 0 && slot.buffers.momentum_buffer === undefined;
     // Parameters that have their first gradient later than others start their own momentum then.
     for (const isFirstStep of [false, true]) {
       const chosen = [...slots.keys()].filter((index) => isFirst(slots[index] as Slot) === isFirstStep);

@@ -4,6 +4,7 @@ import { boolean, wrongArgument } from "../native/arguments.ts";
 import { arena, check, type Handle } from "../native/dispatch.ts";
 import { putTensors } from "./core.ts";
 import { codeOf } from "./dtype.ts";
+import * as aten from "./generated/aten.ts";
 import { Tensor } from "./tensor.ts";
 import { callSync } from "./tidy.ts";
 
@@ -46,11 +47,7 @@ export function grad(
   );
   check("grad", status);
   const handles = Array.from(arena.subarray(0, to.length)) as Handle[];
-  return handles.map((handle, index) => (handle < 0 ? zerosFor(to[index] as Tensor) : new Tensor(handle)));
-}
-
-function zerosFor(input: Tensor): Tensor {
-  return input.detach().mul(0);
+  return handles.map((handle, index) => (handle < 0 ? new Tensor(aten.zerosLike(to[index] as Tensor)) : new Tensor(handle)));
 }
 
 /** Adds the gradient of `loss` (a scalar, or with `gradient` any shape) to the `.grad` of every leaf that it depends on. */

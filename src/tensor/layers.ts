@@ -1,4 +1,6 @@
 import { BatchCamError } from "../errors.ts";
+import { wrongArgument } from "../native/arguments.ts";
+import { handleOf } from "./core.ts";
 import * as aten from "./generated/aten.ts";
 import { Tensor } from "./tensor.ts";
 
@@ -86,6 +88,11 @@ export interface BatchNormOptions {
 /** `(x − mean) / √(var + eps) · weight + bias` per channel; running statistics are updated in place in training. */
 export function batchNorm(x: Tensor, options: BatchNormOptions = {}): Tensor {
   const { weight, bias, runningMean, runningVar, training = false, momentum = 0.1, eps = 1e-5 } = options;
+  handleOf(x, "batchNorm: x");
+  // The unbiased variance of one value is NaN, which would stay in the running statistics.
+  if (training === true && x.numel > 0 && x.numel === x.sizes[1]) {
+    throw new BatchCamError("E_SHAPE", `batchNorm: training needs more than one value per channel, got x [${x.shape}]`);
+  }
   return new Tensor(
     aten.batchNorm(
       x,
@@ -125,6 +132,9 @@ export function crossEntropyLoss(logits: Tensor, targets: Tensor, options: Cross
   const { weight, labelSmoothing = 0, reduction = "mean" } = options;
   if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) {
     throw new BatchCamError("E_ARGUMENT", `crossEntropy: labelSmoothing must lie in [0, 1], got ${labelSmoothing}`);
+  }
+  if (!Object.hasOwn(REDUCTIONS, reduction)) {
+    throw wrongArgument("crossEntropy: reduction", '"mean", "sum" or "none"', reduction);
   }
   return new Tensor(
     aten.crossEntropyLoss(logits, targets, weight, REDUCTIONS[reduction], -100, labelSmoothing),

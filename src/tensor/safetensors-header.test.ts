@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { BatchCamError } from "../errors.ts";
-import { type DType, DTYPES } from "./dtype.ts";
+import { DTYPES, type DType } from "./dtype.ts";
 import { buildHeader, parseHeader } from "./safetensors-header.ts";
 
 const fail = (problem: string): never => {
@@ -103,7 +103,12 @@ describe("parseHeader", () => {
     ["one offset", entry('"dtype":"U8","shape":[0],"data_offsets":[0]'), 0, /data_offsets/],
     ["three offsets", entry('"dtype":"U8","shape":[0],"data_offsets":[0,0,0]'), 0, /got \[0, 0, 0\]/],
     ["an unknown dtype", entry('"dtype":"F33","shape":[],"data_offsets":[0,4]'), 4, /an unknown dtype, "F33"/],
-    ["a dtype of others", entry('"dtype":"F8_E4M3","shape":[],"data_offsets":[0,1]'), 1, /engine does not hold, "F8_E4M3"/],
+    [
+      "a dtype of others",
+      entry('"dtype":"F8_E4M3","shape":[],"data_offsets":[0,1]'),
+      1,
+      /engine does not hold, "F8_E4M3"/,
+    ],
     ["a name twice", `{"a":${u8(0, 1)},"a":${u8(1, 2)}}`, 2, /the header has the name "a" twice/],
     ["a name twice in disguise", `{"a":${u8(0, 1)},"\\u0061":${u8(1, 2)}}`, 2, /the name "a" twice/],
     ["a metadata name twice", '{"__metadata__":{"k":"1","k":"2"}}', 0, /__metadata__ has the name "k" twice/],
@@ -138,7 +143,12 @@ describe("parseHeader", () => {
   });
 
   it("refuses deep nesting and giant literals without exhausting the stack", () => {
-    for (const json of ["[".repeat(1e6), '{"a":'.repeat(1e6), `{"${"\\".repeat(1e6)}`, `{"a":{"shape":[${"1".repeat(1e6)}]}}`]) {
+    for (const json of [
+      "[".repeat(1e6),
+      '{"a":'.repeat(1e6),
+      `{"${"\\".repeat(1e6)}`,
+      `{"a":{"shape":[${"1".repeat(1e6)}]}}`,
+    ]) {
       expect(() => parse(json)).toThrow(BatchCamError);
     }
   });

@@ -1,5 +1,5 @@
 import { BatchCamError } from "../errors.ts";
-import { type DType, DTYPES } from "./dtype.ts";
+import { DTYPES, type DType } from "./dtype.ts";
 import { quote, type RawEntry, scanHeader } from "./safetensors-json.ts";
 
 /** Where a tensor stands in the data that follows the header. */
@@ -117,7 +117,8 @@ function decodeUtf8(bytes: Uint8Array, fail: (problem: string) => never): string
 }
 
 function entryField({ name, dtype, shape, begin, bytes }: TensorEntry): string {
-  if (name === "__metadata__") throw argumentError('a tensor must not be named "__metadata__", which the format reserves');
+  if (name === "__metadata__")
+    throw argumentError('a tensor must not be named "__metadata__", which the format reserves');
   const [dtypeName] = DTYPE_NAMES[order(dtype)] as readonly [string, DType];
   const offsets = `[${begin},${begin + bytes}]`;
   return `${jsonText(name)}:{"dtype":"${dtypeName}","shape":[${shape.join(",")}],"data_offsets":${offsets}}`;
@@ -129,7 +130,8 @@ function metadataField([key, value]: [string, unknown]): string {
 }
 
 function jsonText(text: string): string {
-  if (/\p{Surrogate}/u.test(text)) throw argumentError(`${quote(text)} holds half of a surrogate pair, which has no UTF-8`);
+  if (/\p{Surrogate}/u.test(text))
+    throw argumentError(`${quote(text)} holds half of a surrogate pair, which has no UTF-8`);
   return JSON.stringify(text);
 }
 

@@ -6,8 +6,8 @@ import fc from "fast-check";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { BatchCamError } from "../errors.ts";
 import { readBytes } from "./bytes.ts";
-import { DTYPES, type DType } from "./dtype.ts";
 import { empty, rand, tensor, zeros } from "./create.ts";
+import { DTYPES, type DType } from "./dtype.ts";
 import { loadSafetensors, readSafetensorsMetadata, saveSafetensors } from "./safetensors.ts";
 import type { Tensor } from "./tensor.ts";
 import { memory, tidy } from "./tidy.ts";
@@ -51,7 +51,13 @@ describe("saveSafetensors and loadSafetensors", () => {
     const tensors = tidy(
       () =>
         new Map([
-          ["matrix", tensor([[1, 0, 1], [0, 1, 1]]).to(dtype)], // biome-ignore format: a matrix reads as one
+          [
+            "matrix",
+            tensor([
+              [1, 0, 1],
+              [0, 1, 1],
+            ]).to(dtype),
+          ],
           ["scalar", tensor(1).to(dtype)],
           ["empty", zeros([2, 0, 3], { dtype })],
         ]),
@@ -81,7 +87,10 @@ describe("saveSafetensors and loadSafetensors", () => {
 
   it("write views, transposed and expanded tensors as what they show", async () => {
     const saved = tidy(() => {
-      const base = tensor([[1, 2, 3], [4, 5, 6]]); // biome-ignore format: a matrix reads as one
+      const base = tensor([
+        [1, 2, 3],
+        [4, 5, 6],
+      ]);
       return new Map([
         ["transposed", base.transpose(0, 1)],
         ["row", base.select(0, 1)],
@@ -148,7 +157,10 @@ describe("loadSafetensors", () => {
 
   it("turns any damage into E_DATA or tensors, and leaks none", async () => {
     const valid = await sample();
-    const damage = fc.array(fc.tuple(fc.nat({ max: valid.length - 1 }), fc.nat({ max: 255 })), { minLength: 1, maxLength: 8 });
+    const damage = fc.array(fc.tuple(fc.nat({ max: valid.length - 1 }), fc.nat({ max: 255 })), {
+      minLength: 1,
+      maxLength: 8,
+    });
     const length = fc.option(fc.nat({ max: valid.length + 16 }));
     await fc.assert(
       fc.asyncProperty(damage, length, async (changes, newLength) => {
@@ -234,10 +246,18 @@ describe("saveSafetensors", () => {
     const gone = zeros([1]);
     gone.dispose();
     const ok = zeros([2]);
-    await expect(saveSafetensors(path, new Map([["ok", ok], ["gone", gone]]))).rejects.toMatchObject({
+    await expect(
+      saveSafetensors(
+        path,
+        new Map([
+          ["ok", ok],
+          ["gone", gone],
+        ]),
+      ),
+    ).rejects.toMatchObject({
       code: "E_DISPOSED",
       message: expect.stringContaining('saveSafetensors: tensor "gone" is disposed'),
-    }); // biome-ignore format: one statement
+    });
     expect(await readFile(path, "utf8")).toBe("old");
     expect(await siblings()).toEqual(["file.safetensors"]);
     ok.dispose();
@@ -259,7 +279,9 @@ describe("saveSafetensors", () => {
       code: "E_ARGUMENT",
       message: expect.stringContaining('tensor "x" must be a Tensor, got number'),
     });
-    await expect(saveSafetensors(path, new Map(), { n: null as unknown as string })).rejects.toThrow(/must be a string/);
+    await expect(saveSafetensors(path, new Map(), { n: null as unknown as string })).rejects.toThrow(
+      /must be a string/,
+    );
     expect(await siblings()).toEqual([]);
   });
 

@@ -122,7 +122,11 @@ interface Filling {
   fail: (problem: string) => never;
 }
 
-async function fillTensor(tensor: Tensor, entry: TensorEntry, { file, dataStart, buffer, fail }: Filling): Promise<void> {
+async function fillTensor(
+  tensor: Tensor,
+  entry: TensorEntry,
+  { file, dataStart, buffer, fail }: Filling,
+): Promise<void> {
   for (let offset = 0; offset < entry.bytes; offset += buffer.length) {
     const target = buffer.subarray(0, Math.min(buffer.length, entry.bytes - offset));
     await readFully(file, { target, position: dataStart + entry.begin + offset, fail });
@@ -162,6 +166,7 @@ async function writeTensor(file: FileHandle, tensor: Tensor, bytes: number): Pro
 
 function expectLive(name: string, tensor: Tensor): void {
   const what = `saveSafetensors: tensor ${quote(name)}`;
-  if (!(tensor instanceof Tensor)) throw new BatchCamError("E_ARGUMENT", `${what} must be a Tensor, got ${typeof tensor}`);
+  if (!(tensor instanceof Tensor))
+    throw new BatchCamError("E_ARGUMENT", `${what} must be a Tensor, got ${typeof tensor}`);
   if (tensor.isDisposed) throw new BatchCamError("E_DISPOSED", `${what} is disposed; keep it until it is saved`);
 }

@@ -46,7 +46,8 @@ export function fixtureNames(prefix = ""): string[] {
 /** The reference values of one case of test/fixtures. */
 export function fixture(name: string): Fixture {
   const found = manifest.cases.find((candidate) => candidate.name === name);
-  if (found === undefined) throw new BatchCamError("E_ARGUMENT", `fixture: no case "${name}" in test/fixtures/manifest.json`);
+  if (found === undefined)
+    throw new BatchCamError("E_ARGUMENT", `fixture: no case "${name}" in test/fixtures/manifest.json`);
   const build = tensorsOf(found.file);
   const paths = Object.keys(found.tensors);
   const has = (path: string) => path in found.tensors;

@@ -42,8 +42,19 @@ describe("toBeAllclose", () => {
 
   it("reports the worst element, its place and how many are wrong", () => {
     const message = /2 of 4 elements .* the worst at \[1, 0\] expected 3, got 4: \|a - b\| = 1, allowed 0\.3/;
-    const a = tensor([[1, 2.5], [4, 4]]);
-    expect(() => expect(a).toBeAllclose([[1, 2], [3, 4]], { rtol: 0.1, atol: 0 })).toThrow(message);
+    const a = tensor([
+      [1, 2.5],
+      [4, 4],
+    ]);
+    expect(() =>
+      expect(a).toBeAllclose(
+        [
+          [1, 2],
+          [3, 4],
+        ],
+        { rtol: 0.1, atol: 0 },
+      ),
+    ).toThrow(message);
   });
 
   it("tells shapes apart that hold the same values", () => {

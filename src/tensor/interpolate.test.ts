@@ -1,0 +1,129 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { autocast, full, grad, interpolate, memory, ones, randn, type Tensor, tensor, tidy, zeros } from "./index.ts";
+
+const size = fc.integer({ min: 1, max: 9 });
+const target = fc.tuple(fc.integer({ min: 1, max: 30 }), fc.integer({ min: 1, max: 30 }));
+const value = fc.double({ min: -1e3, max: 1e3, noNaN: true });
+
+/** A map of any size with its values, (h, w). */
+const map = fc
+  .tuple(size, size)
+  .chain(([h, w]) => fc.array(fc.array(value, { minLength: w, maxLength: w }), { minLength: h, maxLength: h }));
+
+/** Bilinear, align_corners = false, one target pixel at a time: a + t(b − a) along the rows, then along the columns. */
+function reference(rows: number[][], [height, width]: readonly [number, number]): number[][] {
+  const [h, w] = [rows.length, (rows[0] as number[]).length];
+  const source = (i: number, from: number, to: number) => {
+    const at = Math.max(0, ((i + 0.5) * from) / to - 0.5);
+    const low = Math.min(Math.floor(at), from - 1);
+    return { low, high: Math.min(low + 1, from - 1), t: at - low };
+  };
+  const lerp = (a: number, b: number, t: number) => a + t * (b - a);
+  const pixel = (y: number, x: number) => (rows[y] as number[])[x] as number;
+  return Array.from({ length: height }, (_, i) =>
+    Array.from({ length: width }, (_, j) => {
+      const [y, x] = [source(i, h, height), source(j, w, width)];
+      return lerp(lerp(pixel(y.low, x.low), pixel(y.low, x.high), x.t), lerp(pixel(y.high, x.low), pixel(y.high, x.high), x.t), y.t);
+    }),
+  );
+}
+
+const scaleOf = (rows: number[][]) => Math.max(...rows.flat().map(Math.abs));
+
+describe("interpolate, bilinear", () => {
+  it("equals a + t(b − a) pixel by pixel, for any map and size", () => {
+    fc.assert(
+      fc.property(map, target, (rows, to) =>
+        tidy(() => {
+          const resized = interpolate(tensor(rows, { dtype: "float64" }), { size: to });
+          expect(resized).toBeAllclose(reference(rows, to), { rtol: 0, atol: 1e-14 * scaleOf(rows) });
+        }),
+      ),
+    );
+  });
+
+  it("keeps a constant map constant, to the last bit, for any value", () => {
+    fc.assert(
+      fc.property(fc.float({ noNaN: true, noDefaultInfinity: true, min: Math.fround(-1e30), max: Math.fround(1e30) }), size, size, target, (constant, h, w, to) =>
+        tidy(() => {
+          for (const dtype of ["float32", "float64", "bfloat16"] as const) {
+            const resized = interpolate(full([2, h, w], constant, { dtype }), { size: to });
+            const expected = full([], constant, { dtype }).item();
+            expect([resized.min().item(), resized.max().item()].map((x) => x + 0)).toEqual([expected + 0, expected + 0]);
+          }
+        }),
+      ),
+    );
+  });
+
+  it("stays between the least and the greatest value of the map", () => {
+    fc.assert(
+      fc.property(map, target, (rows, to) =>
+        tidy(() => {
+          const resized = interpolate(tensor(rows, { dtype: "float64" }), { size: to });
+          const rounding = 4e-16 * scaleOf(rows) * 2;
+          expect(resized.min().item()).toBeGreaterThanOrEqual(Math.min(...rows.flat()) - rounding);
+          expect(resized.max().item()).toBeLessThanOrEqual(Math.max(...rows.flat()) + rounding);
+        }),
+      ),
+    );
+  });
+
+  it("resizes each map by itself, whatever stands before the last two dimensions", () => {
+    const x = randn([2, 3, 4, 5]);
+    const all = interpolate(x, { size: [7, 9] });
+    expect(all.shape).toEqual([2, 3, 7, 9]);
+    expect(all.select(0, 1).select(0, 2)).toBeAllclose(interpolate(x.select(0, 1).select(0, 2), { size: [7, 9] }), { atol: 1e-6 });
+    expect(interpolate(zeros([0, 4, 4]), { size: [8, 8] }).shape).toEqual([0, 8, 8]);
+  });
+
+  it("leaves a map of the target's size as it is", () => {
+    const x = randn([3, 5, 4]);
+    expect(interpolate(x, { size: [5, 4] })).toBeAllclose(x, { rtol: 1e-5, atol: 1e-6 });
+  });
+
+  it("has a gradient that sums to the number of target pixels", () => {
+    const x = randn([1, 4, 4], { requiresGrad: true });
+    const [gradient] = grad(interpolate(x, { size: [28, 28] }).sum(), [x]) as [Tensor];
+    expect(gradient.sum().item()).toBeCloseTo(28 * 28, 3);
+  });
+
+  it("makes its weights once for a size and dtype", () => {
+    const x = ones([1, 6, 6]);
+    const run = () => tidy(() => void interpolate(x, { size: [13, 13] }));
+    run();
+    const before = memory().liveTensors;
+    run();
+    autocast({}, run);
+    expect(memory().liveTensors).toBe(before);
+  });
+});
+
+describe("interpolate, nearest", () => {
+  it("repeats pixels", () => {
+    const x = tensor([[1, 2], [3, 4]]);
+    expect(interpolate(x, { size: [4, 4], mode: "nearest" })).toBeAllclose([[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]);
+    expect(interpolate(ones([2, 3, 2, 2]), { size: [3, 5], mode: "nearest" }).shape).toEqual([2, 3, 3, 5]);
+  });
+});
+
+describe("interpolate", () => {
+  const x = ones([1, 2, 2]);
+  it.each<[string, () => unknown, string, RegExp]>([
+    ["a vector", () => interpolate(ones([3]), { size: [2, 2] }), "E_SHAPE", /x \[3\], size \[2, 2\]/],
+    ["a map without pixels", () => interpolate(ones([1, 0, 2]), { size: [2, 2] }), "E_SHAPE", /x \[1,0,2\]/],
+    ["a size of zero", () => interpolate(x, { size: [0, 2] }), "E_SHAPE", /size \[0, 2\]/],
+    ["a negative size", () => interpolate(x, { size: [-1, 2] }), "E_SHAPE", /size \[-1, 2\]/],
+    ["a fractional size", () => interpolate(x, { size: [2.5, 2] }), "E_SHAPE", /size \[2.5, 2\]/],
+    ["NaN", () => interpolate(x, { size: [Number.NaN, 2] }), "E_SHAPE", /size \[NaN, 2\]/],
+    ["one number for a size", () => interpolate(x, { size: 4 as never }), "E_SHAPE", /size 4/],
+    ["three numbers", () => interpolate(x, { size: [1, 2, 3] as never }), "E_SHAPE", /size \[1, 2, 3\]/],
+    ["no size", () => interpolate(x, {} as never), "E_SHAPE", /size undefined/],
+    ["another mode", () => interpolate(x, { size: [2, 2], mode: "bicubic" as never }), "E_ARGUMENT", /mode: expected "bilinear" or "nearest", got "bicubic"/],
+    ["integers", () => interpolate(ones([2, 2], { dtype: "int64" }), { size: [2, 2] }), "E_DTYPE", /floating point, got int64/],
+    ["a number", () => interpolate(3 as never, { size: [2, 2] }), "E_ARGUMENT", /interpolate: x: expected a Tensor, got 3/],
+  ])("refuses %s", (_, call, code, message) => {
+    expect(call).toThrow(expect.objectContaining({ name: "BatchCamError", code, message: expect.stringMatching(message) }));
+  });
+});
