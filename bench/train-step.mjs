@@ -4,7 +4,17 @@ import { parseArgs } from "node:util";
 import { parseTrainConfig } from "batch-cam/config";
 import { createModel } from "batch-cam/models";
 import { Adam } from "batch-cam/optim";
-import { backward, getNumThreads, manualSeed, memory, rand, randn, resetPeakMemory, tensor, tidy } from "batch-cam/tensor";
+import {
+  backward,
+  getNumThreads,
+  manualSeed,
+  memory,
+  rand,
+  randn,
+  resetPeakMemory,
+  tensor,
+  tidy,
+} from "batch-cam/tensor";
 import { objective } from "batch-cam/train";
 
 const { values } = parseArgs({
@@ -29,7 +39,10 @@ const VARIANTS = {
 };
 
 const images = randn([batch, 1, 28, 28]);
-const labels = tensor(Int32Array.from({ length: batch }, (_, i) => i % 10), { dtype: "int64" });
+const labels = tensor(
+  Int32Array.from({ length: batch }, (_, i) => i % 10),
+  { dtype: "int64" },
+);
 const prototypes = rand([10, 28, 28]);
 
 function variant(options) {
@@ -75,6 +88,8 @@ const rows = Object.entries(times).map(([name, own]) => ({
 }));
 if (values.json) console.log(JSON.stringify(rows));
 else {
-  console.log(`SimpleCNN (${values.head}), batch ${batch}, ${getNumThreads()} threads, ${values.amp ? "bfloat16" : "float32"}, median of ${rounds}`);
+  console.log(
+    `SimpleCNN (${values.head}), batch ${batch}, ${getNumThreads()} threads, ${values.amp ? "bfloat16" : "float32"}, median of ${rounds}`,
+  );
   console.table(rows);
 }

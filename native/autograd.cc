@@ -33,9 +33,8 @@ napi_value grad(napi_env env, napi_callback_info info) {
                    const variable_list outputs = readTensors(engine, position);
                    const variable_list inputs = readTensors(engine, position);
                    const variable_list seeds = readTensors(engine, position);
-                   const variable_list gradients =
-                       torch::autograd::grad(outputs, inputs, seeds, arguments.boolean(0), arguments.boolean(1),
-                                             arguments.boolean(2));
+                   const variable_list gradients = torch::autograd::grad(outputs, inputs, seeds, arguments.boolean(0),
+                                                                         arguments.boolean(1), arguments.boolean(2));
                    for (size_t i = 0; i < gradients.size(); ++i)
                      engine.arena[i] = gradients[i].defined() ? engine.tensors.add(gradients[i]) : kNoTensor;
                    return 0;
@@ -62,7 +61,8 @@ napi_value setRequiresGrad(napi_env env, napi_callback_info info) {
   Engine& engine = engineOf(env);
   return integer(env, guarded(engine, -1, [&] {
                    const at::Tensor& tensor = engine.tensors.at(arguments.integer(0));
-                   TORCH_CHECK(tensor.is_leaf() || arguments.boolean(1), "the result of an operation that was recorded "
+                   TORCH_CHECK(tensor.is_leaf() || arguments.boolean(1),
+                               "the result of an operation that was recorded "
                                "cannot stop to require a gradient: use detach()");
                    tensor.set_requires_grad(arguments.boolean(1));
                    return 0;

@@ -20,8 +20,7 @@ napi_value resolve(napi_env env, napi_callback_info info) {
                    const auto found = c10::Dispatcher::singleton().findSchema({name, overload});
                    if (!found) return -1;
                    const auto& returns = found->schema().returns();
-                   const bool single =
-                       returns.size() == 1 && returns[0].type()->kind() == c10::TypeKind::TensorType;
+                   const bool single = returns.size() == 1 && returns[0].type()->kind() == c10::TypeKind::TensorType;
                    engine.operators.push_back({*found, single});
                    return static_cast<int32_t>(engine.operators.size() - 1);
                  }));

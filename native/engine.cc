@@ -26,9 +26,9 @@ int32_t TensorTable::add(at::Tensor tensor) {
 
 const at::Tensor& TensorTable::at(int32_t handle) const {
   const size_t slot = static_cast<size_t>(handle & kSlotMask);
-  TORCH_CHECK(handle >= 0 && slot < slots_.size() && generations_[slot] == (handle >> kSlotBits) &&
-                  slots_[slot].defined(),
-              "a tensor was used after it was disposed");
+  TORCH_CHECK(
+      handle >= 0 && slot < slots_.size() && generations_[slot] == (handle >> kSlotBits) && slots_[slot].defined(),
+      "a tensor was used after it was disposed");
   return slots_[slot];
 }
 

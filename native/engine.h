@@ -1,8 +1,8 @@
 // One Engine per JavaScript environment (main thread or worker): its tensors, its generator, its argument buffer.
 #pragma once
 
-#include <ATen/core/Tensor.h>
 #include <ATen/core/Generator.h>
+#include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <node_api.h>
 

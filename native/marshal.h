@@ -7,7 +7,8 @@
 
 namespace batch_cam {
 
-// Pushes the arguments that the buffer holds for `schema` on `engine.stack`. src/native/arena.ts writes the same layout.
+// Pushes the arguments that the buffer holds for `schema` on `engine.stack`. src/native/arena.ts writes the same
+// layout.
 void readArguments(Engine& engine, const c10::FunctionSchema& schema);
 
 // Writes every value on the stack into the buffer; tensors become handles.

@@ -77,9 +77,9 @@ napi_value capabilities(napi_env env, napi_callback_info) {
 }  // namespace
 
 std::vector<Binding> runtimeBindings() {
-  return {{"lastError", lastError},   {"manualSeed", manualSeed},   {"rngState", rngState},
+  return {{"lastError", lastError},     {"manualSeed", manualSeed}, {"rngState", rngState},
           {"setRngState", setRngState}, {"setThreads", setThreads}, {"getThreads", getThreads},
-          {"memory", memory},         {"resetPeak", resetPeak},     {"capabilities", capabilities}};
+          {"memory", memory},           {"resetPeak", resetPeak},   {"capabilities", capabilities}};
 }
 
 }  // namespace batch_cam

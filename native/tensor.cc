@@ -60,28 +60,29 @@ template <bool Write>
 napi_value copyBytes(napi_env env, napi_callback_info info) {
   Arguments<3> arguments(env, info);
   Engine& engine = engineOf(env);
-  return integer(env, guarded(engine, -1, [&] {
-                   const at::Tensor& tensor = engine.tensors.at(arguments.integer(0));
-                   const double offset = arguments.number(1);
-                   const Bytes bytes = bytesOf(env, arguments[2]);
-                   TORCH_CHECK(tensor.is_contiguous() && tensor.device().is_cpu(),
-                               "bytes are those of a contiguous tensor on the CPU");
-                   TORCH_CHECK(offset >= 0 && offset + static_cast<double>(bytes.length) <= static_cast<double>(tensor.nbytes()),
-                               "bytes ", offset, " to ", offset + bytes.length, " lie outside a tensor of ",
-                               tensor.nbytes(), " bytes");
-                   if (bytes.length == 0) return 0;
-                   auto* data = static_cast<uint8_t*>(tensor.data_ptr()) + static_cast<size_t>(offset);
-                   if (Write) {
-                     std::memcpy(data, bytes.data, bytes.length);
-                   } else {
-                     std::memcpy(bytes.data, data, bytes.length);
-                   }
-                   return 0;
-                 }));
+  return integer(
+      env, guarded(engine, -1, [&] {
+        const at::Tensor& tensor = engine.tensors.at(arguments.integer(0));
+        const double offset = arguments.number(1);
+        const Bytes bytes = bytesOf(env, arguments[2]);
+        TORCH_CHECK(tensor.is_contiguous() && tensor.device().is_cpu(),
+                    "bytes are those of a contiguous tensor on the CPU");
+        TORCH_CHECK(offset >= 0 && offset + static_cast<double>(bytes.length) <= static_cast<double>(tensor.nbytes()),
+                    "bytes ", offset, " to ", offset + bytes.length, " lie outside a tensor of ", tensor.nbytes(),
+                    " bytes");
+        if (bytes.length == 0) return 0;
+        auto* data = static_cast<uint8_t*>(tensor.data_ptr()) + static_cast<size_t>(offset);
+        if (Write) {
+          std::memcpy(data, bytes.data, bytes.length);
+        } else {
+          std::memcpy(bytes.data, data, bytes.length);
+        }
+        return 0;
+      }));
 }
 
-// describeTensor(handle): dtype, device type, device index, requires grad, is leaf, is contiguous, rank, shape... in the
-// arena.
+// describeTensor(handle): dtype, device type, device index, requires grad, is leaf, is contiguous, rank, shape... in
+// the arena.
 napi_value describeTensor(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
   Engine& engine = engineOf(env);
@@ -117,12 +118,8 @@ napi_value release(napi_env env, napi_callback_info info) {
 }  // namespace
 
 std::vector<Binding> tensorBindings() {
-  return {{"bindArena", bindArena},
-          {"fromBytes", fromBytes},
-          {"readBytes", copyBytes<false>},
-          {"writeBytes", copyBytes<true>},
-          {"describeTensor", describeTensor},
-          {"release", release}};
+  return {{"bindArena", bindArena},        {"fromBytes", fromBytes},           {"readBytes", copyBytes<false>},
+          {"writeBytes", copyBytes<true>}, {"describeTensor", describeTensor}, {"release", release}};
 }
 
 }  // namespace batch_cam

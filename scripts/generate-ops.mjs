@@ -12,14 +12,20 @@ const target = join(root, "src/tensor/generated/aten.ts");
 /** How an argument of a schema type is declared in TypeScript, and how it is checked and written to the arena. */
 const TYPES = {
   Tensor: { ts: "TensorCore", put: (name, place) => `arena[next++] = handleOf(${name}, ${place});` },
-  "Tensor?": { ts: "TensorCore | null | undefined", put: (name, place) => `arena[next++] = optionalHandle(${name}, ${place});` },
+  "Tensor?": {
+    ts: "TensorCore | null | undefined",
+    put: (name, place) => `arena[next++] = optionalHandle(${name}, ${place});`,
+  },
   "Tensor[]": { ts: "readonly TensorCore[]", put: (name, place) => `next = putTensors(next, ${name}, ${place});` },
   Scalar: { ts: "Scalar", put: (name, place) => `next = putScalar(next, ${name}, ${place});` },
   "Scalar?": { ts: "Scalar | undefined", put: (name, place) => `next = putOptionalScalar(next, ${name}, ${place});` },
   int: { ts: "number", put: (name, place) => `arena[next++] = integer(${name}, ${place});` },
   "int?": { ts: "number | undefined", put: (name, place) => `arena[next++] = optionalInteger(${name}, ${place});` },
   "int[]": { ts: "readonly number[]", put: (name, place) => `next = putList(next, ${name}, ${place});` },
-  "int[]?": { ts: "readonly number[] | undefined", put: (name, place) => `next = putOptionalList(next, ${name}, ${place});` },
+  "int[]?": {
+    ts: "readonly number[] | undefined",
+    put: (name, place) => `next = putOptionalList(next, ${name}, ${place});`,
+  },
   float: { ts: "number", put: (name, place) => `arena[next++] = float(${name}, ${place});` },
   "float?": { ts: "number | undefined", put: (name, place) => `arena[next++] = optionalFloat(${name}, ${place});` },
   bool: { ts: "boolean", put: (name, place) => `arena[next++] = boolean(${name}, ${place}) ? 1 : 0;` },
@@ -41,7 +47,13 @@ function functionName(operator) {
   const inPlace = name.endsWith("_") ? "_in_place" : "";
   const base = camel(`${name.replace(/^_+|_+$/g, "")}${inPlace}`);
   const raw = name.startsWith("_") ? `raw${base[0].toUpperCase()}${base.slice(1)}` : base;
-  return raw + overload.split("_").map((part) => part.slice(0, 1).toUpperCase() + part.slice(1)).join("");
+  return (
+    raw +
+    overload
+      .split("_")
+      .map((part) => part.slice(0, 1).toUpperCase() + part.slice(1))
+      .join("")
+  );
 }
 
 function splitTopLevel(text) {
@@ -64,7 +76,10 @@ function splitTopLevel(text) {
 function defaultOf(text, type) {
   const count = type.match(/\[(\d+)\]$/)?.[1];
   if (count && !text.startsWith("[")) return `[${Array(Number(count)).fill(text).join(", ")}]`;
-  return text.replace(/^None$/, "undefined").replaceAll("'", '"').replace(/^(True|False)$/, (word) => word.toLowerCase());
+  return text
+    .replace(/^None$/, "undefined")
+    .replaceAll("'", '"')
+    .replace(/^(True|False)$/, (word) => word.toLowerCase());
 }
 
 function parseArgument(text) {
@@ -83,7 +98,9 @@ function parseSchema(annotated) {
   const writes = returns === "" || annotated.slice(annotated.lastIndexOf(" -> ")).includes("!");
   return {
     name: schema.slice("aten::".length, open),
-    args: splitTopLevel(schema.slice(open + 1, arrow - 1)).filter((text) => text !== "*").map(parseArgument),
+    args: splitTopLevel(schema.slice(open + 1, arrow - 1))
+      .filter((text) => text !== "*")
+      .map(parseArgument),
     writes,
     returns: splitTopLevel(returns).map((text) => typeOf(text.split(" ")[0])),
   };
@@ -94,7 +111,10 @@ function returnOf({ writes, returns }, op) {
   if (returns.length === 1 && returns[0] === "Tensor") return ["Handle", `return run(${op});`];
   if (returns.length === 1 && returns[0] === "Tensor[]") return ["Handle[]", `return runList(${op});`];
   if (returns.every((type) => type === "Tensor"))
-    return [`[${returns.map(() => "Handle").join(", ")}]`, `return runTuple(${op}, ${returns.length}) as [${returns.map(() => "Handle").join(", ")}];`];
+    return [
+      `[${returns.map(() => "Handle").join(", ")}]`,
+      `return runTuple(${op}, ${returns.length}) as [${returns.map(() => "Handle").join(", ")}];`,
+    ];
   return ["number", `return runNumber(${op});`];
 }
 
@@ -138,8 +158,30 @@ function fail(message) {
 
 /** Where the generated code finds what it calls. */
 const HELPERS = {
-  "../../native/arguments.ts": ["boolean", "float", "integer", "optionalFloat", "optionalInteger", "putList", "putOptionalList", "putOptionalScalar", "putScalar", "string"],
-  "../../native/dispatch.ts": ["arena", "type Handle", "intern", "operator", "run", "runInPlace", "runList", "runNumber", "runTuple", "type Scalar"],
+  "../../native/arguments.ts": [
+    "boolean",
+    "float",
+    "integer",
+    "optionalFloat",
+    "optionalInteger",
+    "putList",
+    "putOptionalList",
+    "putOptionalScalar",
+    "putScalar",
+    "string",
+  ],
+  "../../native/dispatch.ts": [
+    "arena",
+    "type Handle",
+    "intern",
+    "operator",
+    "run",
+    "runInPlace",
+    "runList",
+    "runNumber",
+    "runTuple",
+    "type Scalar",
+  ],
   "../core.ts": ["handleOf", "optionalHandle", "putTensors", "type TensorCore"],
 };
 
@@ -149,7 +191,9 @@ function importOf(file, helpers, code) {
 }
 
 function main() {
-  const addon = createRequire(import.meta.url)(process.env.BATCH_CAM_ADDON ?? join(root, "native/build/batch_cam.node"));
+  const addon = createRequire(import.meta.url)(
+    process.env.BATCH_CAM_ADDON ?? join(root, "native/build/batch_cam.node"),
+  );
   const known = new Map(addon.schemas().map((schema) => [schema.slice("aten::".length, schema.indexOf("(")), schema]));
   const wanted = readFileSync(join(root, "scripts/ops.txt"), "utf8")
     .split("\n")

@@ -1,7 +1,18 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { createModel, type Model, mapSize, SimpleCNN } from "../src/models/index.ts";
 import type { Linear } from "../src/nn/index.ts";
-import { backward, type DType, manualSeed, memory, noGrad, randn, type Tensor, tensor, tidy, zeros } from "../src/tensor/index.ts";
+import {
+  backward,
+  type DType,
+  manualSeed,
+  memory,
+  noGrad,
+  randn,
+  type Tensor,
+  tensor,
+  tidy,
+  zeros,
+} from "../src/tensor/index.ts";
 import { crossEntropyLoss } from "../src/tensor/layers.ts";
 import { type Fixture, fixture } from "./support/fixtures.ts";
 import { type SmallCNN, smallCnnOf } from "./support/small-cnn.ts";
@@ -32,7 +43,10 @@ describe.each(["model_small_cnn_gap", "model_small_cnn_mlp"])("the network of %s
         expect(loss.reshape([1])).toBeAllclose(reference.reference(`out/${mode}/loss`), values);
         expect(taps.act3 as Tensor).toBeAllclose(reference.reference(`out/${mode}/feat_last`), values);
         for (const path of reference.names(`out/${mode}/act/`)) {
-          expect(taps[path.slice(`out/${mode}/act/`.length)] as Tensor).toBeAllclose(reference.tensor(path), { rtol, atol });
+          expect(taps[path.slice(`out/${mode}/act/`.length)] as Tensor).toBeAllclose(reference.tensor(path), {
+            rtol,
+            atol,
+          });
         }
         backward(loss);
         for (const [parameter, weight] of model.namedParameters()) {
@@ -52,7 +66,10 @@ describe.each(["model_small_cnn_gap", "model_small_cnn_mlp"])("the network of %s
         model.train().forward(reference.tensor("input/x").to(dtype));
         const buffers = model.namedBuffers();
         for (const path of reference.names("out/train/after/")) {
-          expect(buffers.get(path.slice("out/train/after/".length)) as Tensor).toBeAllclose(reference.reference(path), values);
+          expect(buffers.get(path.slice("out/train/after/".length)) as Tensor).toBeAllclose(
+            reference.reference(path),
+            values,
+          );
         }
         expect(buffers.get("bn1.num_batches_tracked")?.item()).toBe(1);
       }));
@@ -66,10 +83,16 @@ describe.each(["model_small_cnn_gap", "model_small_cnn_mlp"])("the network of %s
 });
 
 function prepared(reference: Fixture, mode: "eval" | "train", dtype: DType): SmallCNN {
-  return use(smallCnnOf(reference)).to(dtype).train(mode === "train");
+  return use(smallCnnOf(reference))
+    .to(dtype)
+    .train(mode === "train");
 }
 
-function tappedLoss(model: SmallCNN, reference: Fixture, dtype: DType): { logits: Tensor; loss: Tensor; taps: Record<string, Tensor> } {
+function tappedLoss(
+  model: SmallCNN,
+  reference: Fixture,
+  dtype: DType,
+): { logits: Tensor; loss: Tensor; taps: Record<string, Tensor> } {
   const paths = ["conv1", "bn1", "act1", "act2", "bn3", "act3"];
   const { logits, taps } = model.forwardWith(reference.tensor("input/x").to(dtype), { taps: paths });
   return { logits, taps, loss: crossEntropyLoss(logits, reference.tensor("input/y").to("int64")) };
@@ -94,7 +117,9 @@ describe("SimpleCNN", () => {
   });
 
   it("has a linear layer behind the pooled maps with the gap head, and no convolution bias before a batch norm", () => {
-    expect(shapes(use(createModel("simple-cnn", { head: "gap", norm: "batch", numClasses: 3, inChannels: 2 })))).toEqual([
+    expect(
+      shapes(use(createModel("simple-cnn", { head: "gap", norm: "batch", numClasses: 3, inChannels: 2 }))),
+    ).toEqual([
       "conv1.weight 32,2,3,3",
       ...norm("bn1", 32),
       "conv2.weight 64,32,3,3",
@@ -111,7 +136,10 @@ describe("SimpleCNN", () => {
     const model = use(createModel("simple-cnn"));
     const sums = Array.from(model.stateDict().values(), (value) => value.to("float64").sum().item());
     // torch.manual_seed(0), the same layers in this order, value.double().sum()
-    const expected = [-4.403385692101438, -0.4370788736268878, 4.991375209956004, 0.0009698676876723766, 1.3037037063326125, 0.21102305152453482, 3.362482911581294, 0.07606765726086451, -1.5838104403956095, -0.41271231370046735];
+    const expected = [
+      -4.403385692101438, -0.4370788736268878, 4.991375209956004, 0.0009698676876723766, 1.3037037063326125,
+      0.21102305152453482, 3.362482911581294, 0.07606765726086451, -1.5838104403956095, -0.41271231370046735,
+    ];
     expect(sums).toBeAllclose(expected, { rtol: 1e-12, atol: 1e-12 });
   });
 
@@ -140,7 +168,9 @@ describe("SimpleCNN", () => {
       expect(() => mlp.forward(zeros([28, 28]))).toThrow(/SimpleCNN: x must be \[N, C, H, W\], got \[28, 28\]/);
       const gap = use(createModel("simple-cnn", { head: "gap" }));
       expect(gap.forward(zeros([1, 1, 40, 12])).shape).toEqual([1, 10]);
-      expect(() => gap.forward(zeros([1, 1, 3, 28]))).toThrow(/images of 3x28 collapse to nothing; it needs at least 4x4/);
+      expect(() => gap.forward(zeros([1, 1, 3, 28]))).toThrow(
+        /images of 3x28 collapse to nothing; it needs at least 4x4/,
+      );
       expect(use(createModel("simple-cnn", { imageSize: 32 })).forward(zeros([0, 1, 32, 32])).shape).toEqual([0, 10]);
     }));
 });
@@ -153,7 +183,10 @@ const norm = (name: string, channels: number): string[] => [
 describe("createModel", () => {
   it("names the nearest model", () => {
     const thrown = caught(() => createModel("simplecn"));
-    expect(thrown).toMatchObject({ code: "E_CONFIG", message: expect.stringMatching(/unknown model "simplecn" \(did you mean "simple-cnn"\?\)/) });
+    expect(thrown).toMatchObject({
+      code: "E_CONFIG",
+      message: expect.stringMatching(/unknown model "simplecn" \(did you mean "simple-cnn"\?\)/),
+    });
     expect(() => createModel("constructor")).toThrow(/unknown model "constructor"; known: /);
   });
 
@@ -211,11 +244,16 @@ describe("forwardWith", () => {
   it.each([["pool3"], ["conv1.weight"], [""], ["__proto__"]])("refuses the path %j and lists the nearest", (path) => {
     const model = use(createModel("simple-cnn"));
     const thrown = caught(() => model.forwardWith(zeros([1, 1, 28, 28]), { taps: [path] }));
-    expect(thrown).toMatchObject({ code: "E_CONFIG", message: expect.stringMatching(/no layer ".*"; the nearest are \w+, \w+, \w+/) });
+    expect(thrown).toMatchObject({
+      code: "E_CONFIG",
+      message: expect.stringMatching(/no layer ".*"; the nearest are \w+, \w+, \w+/),
+    });
   });
 
   it("puts pool1 and pool2 nearest to pool3", () => {
-    expect(() => use(createModel("simple-cnn")).forwardWith(zeros([1, 1, 28, 28]), { taps: ["pool3"] })).toThrow(/the nearest are pool1, pool2/);
+    expect(() => use(createModel("simple-cnn")).forwardWith(zeros([1, 1, 28, 28]), { taps: ["pool3"] })).toThrow(
+      /the nearest are pool1, pool2/,
+    );
   });
 
   it("says so where a module did not run", () => {
@@ -225,7 +263,11 @@ describe("forwardWith", () => {
       }
     }
     const model = use(new Lazy());
-    tidy(() => expect(() => model.forwardWith(zeros([1, 1, 28, 28]), { taps: ["fc2"] })).toThrow(/did not run fc2 .* run\(x\), not forward\(x\)/));
+    tidy(() =>
+      expect(() => model.forwardWith(zeros([1, 1, 28, 28]), { taps: ["fc2"] })).toThrow(
+        /did not run fc2 .* run\(x\), not forward\(x\)/,
+      ),
+    );
   });
 
   it("leaves nothing behind, also where the forward pass fails", () => {
@@ -268,14 +310,21 @@ describe("mapSize", () => {
 
 describe("a model's state", () => {
   it("moves to another model of the same options, and not to one of others", () => {
-    const [from, to] = [use(createModel("simple-cnn", { head: "gap" })), use(createModel("simple-cnn", { head: "gap" }))];
+    const [from, to] = [
+      use(createModel("simple-cnn", { head: "gap" })),
+      use(createModel("simple-cnn", { head: "gap" })),
+    ];
     to.loadStateDict(from.stateDict());
     tidy(() => {
       const x = randn([2, 1, 28, 28]);
       expect(to.forward(x)).toBeAllclose(from.forward(x), { rtol: 0, atol: 0 });
     });
-    expect(() => to.loadStateDict(use(createModel("simple-cnn")).stateDict())).toThrow(/2 missing \(fc.weight, fc.bias\); 4 unexpected \(fc1.weight/);
-    expect(() => to.loadStateDict(use(createModel("simple-cnn", { head: "gap", numClasses: 3 })).stateDict())).toThrow(/fc.weight is \[10, 128\] here and \[3, 128\] in the state/);
+    expect(() => to.loadStateDict(use(createModel("simple-cnn")).stateDict())).toThrow(
+      /2 missing \(fc.weight, fc.bias\); 4 unexpected \(fc1.weight/,
+    );
+    expect(() => to.loadStateDict(use(createModel("simple-cnn", { head: "gap", numClasses: 3 })).stateDict())).toThrow(
+      /fc.weight is \[10, 128\] here and \[3, 128\] in the state/,
+    );
   });
 
   it("is freed by dispose", () => {

@@ -35,7 +35,12 @@ function globalResponseNorm({ x, w, b }: Inputs): Tensor {
 
 /** Batch norm in eval mode as its formula, which has gradients for the statistics too. */
 function affineNorm({ x, w, b, rm, rv }: Inputs): Tensor {
-  const [mean, variance, weight, bias] = [rm, rv, w, b].map((t) => (t as Tensor).reshape([1, -1, 1, 1])) as [Tensor, Tensor, Tensor, Tensor];
+  const [mean, variance, weight, bias] = [rm, rv, w, b].map((t) => (t as Tensor).reshape([1, -1, 1, 1])) as [
+    Tensor,
+    Tensor,
+    Tensor,
+    Tensor,
+  ];
   return (x as Tensor).sub(mean).mul(variance.add(1e-5).rsqrt()).mul(weight).add(bias);
 }
 
@@ -64,7 +69,10 @@ const OPERATORS: Readonly<Record<string, Operator>> = {
   op_drop_path_eval: ({ x }) => (x as Tensor).mul(1),
   op_bilinear: ({ x }, of) => interpolate(x as Tensor, { size: imageSize(of, "out/y") }),
   op_minmax_normalise: ({ x }) => normalizeMaps(x as Tensor),
-  op_ssim_mean: ({ a, b }) => ssimDistance(a as Tensor, b as Tensor).mean().reshape([1]),
+  op_ssim_mean: ({ a, b }) =>
+    ssimDistance(a as Tensor, b as Tensor)
+      .mean()
+      .reshape([1]),
 };
 
 function imageSize(of: Fixture, path: string): [number, number] {
@@ -81,7 +89,10 @@ type DType = "float32" | "float64";
 
 /** The case's operator, its gradients, and the gradients of Σⱼ⟨gradⱼ, uⱼ⟩, keyed as the fixture keys them. */
 function evaluate(of: Fixture, dtype: DType): Map<string, Tensor> {
-  const names = of.names("input/").filter((path) => !path.startsWith("input/u/")).map((path) => path.slice("input/".length));
+  const names = of
+    .names("input/")
+    .filter((path) => !path.startsWith("input/u/"))
+    .map((path) => path.slice("input/".length));
   const inputs: Inputs = {};
   for (const name of names) inputs[name] = of.tensor(`input/${name}`).to(dtype).requiresGrad_();
   const { cotangent, ...operands } = inputs;
@@ -90,7 +101,11 @@ function evaluate(of: Fixture, dtype: DType): Map<string, Tensor> {
 
   const twice = of.names("dbl/").length > 0;
   const differentiable = of.names("grad/").map((path) => path.slice("grad/".length));
-  const gradients = grad(y.mul(cotangent as Tensor).sum(), differentiable.map((name) => operands[name] as Tensor), { createGraph: twice });
+  const gradients = grad(
+    y.mul(cotangent as Tensor).sum(),
+    differentiable.map((name) => operands[name] as Tensor),
+    { createGraph: twice },
+  );
   differentiable.forEach((name, i) => results.set(`grad/${name}`, gradients[i] as Tensor));
   if (!twice) return results;
 
@@ -98,7 +113,11 @@ function evaluate(of: Fixture, dtype: DType): Map<string, Tensor> {
     .map((name, i) => (gradients[i] as Tensor).mul(of.tensor(`input/u/${name}`).to(dtype)).sum())
     .reduce((sum, term) => sum.add(term));
   const wanted = of.names("dbl/").map((path) => path.slice("dbl/".length));
-  const second = grad(s, wanted.map((name) => inputs[name] as Tensor), { allowUnused: true });
+  const second = grad(
+    s,
+    wanted.map((name) => inputs[name] as Tensor),
+    { allowUnused: true },
+  );
   wanted.forEach((name, i) => results.set(`dbl/${name}`, second[i] as Tensor));
   return results;
 }
@@ -145,8 +164,17 @@ describe.each(fixtureNames("op_cv2"))("%s", (name) => {
 it("gives batch norm in eval mode the values and gradients of its formula", () => {
   const of = fixture("op_batchnorm_eval");
   tidy(() => {
-    const [x, w, b] = ["x", "w", "b"].map((name) => of.tensor(`input/${name}`).requiresGrad_()) as [Tensor, Tensor, Tensor];
-    const y = batchNorm(x, { weight: w, bias: b, runningMean: of.tensor("input/rm"), runningVar: of.tensor("input/rv") });
+    const [x, w, b] = ["x", "w", "b"].map((name) => of.tensor(`input/${name}`).requiresGrad_()) as [
+      Tensor,
+      Tensor,
+      Tensor,
+    ];
+    const y = batchNorm(x, {
+      weight: w,
+      bias: b,
+      runningMean: of.tensor("input/rm"),
+      runningVar: of.tensor("input/rv"),
+    });
     expect(y).toBeAllclose(of.reference("out/y"), of.tolerance);
     const gradients = grad(y.mul(of.tensor("input/cotangent")).sum(), [x, w, b]);
     for (const [i, name] of ["x", "w", "b"].entries()) {

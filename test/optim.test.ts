@@ -16,7 +16,19 @@ import {
   sequential,
   timmCosine,
 } from "../src/optim/index.ts";
-import { backward, type DType, keep, memory, noGrad, ones, randn, type Tensor, tensor, tidy, zeros } from "../src/tensor/index.ts";
+import {
+  backward,
+  type DType,
+  keep,
+  memory,
+  noGrad,
+  ones,
+  randn,
+  type Tensor,
+  tensor,
+  tidy,
+  zeros,
+} from "../src/tensor/index.ts";
 import { crossEntropyLoss } from "../src/tensor/layers.ts";
 import { fixture } from "./support/fixtures.ts";
 
@@ -28,24 +40,38 @@ const own = <T extends { dispose(): void }>(value: T): T => {
 afterEach(() => {
   for (const value of owned.splice(0)) value.dispose();
 });
-const leaf = (values: number[], dtype: DType = "float64"): Tensor => own(keep(tensor(values, { dtype, requiresGrad: true })));
+const leaf = (values: number[], dtype: DType = "float64"): Tensor =>
+  own(keep(tensor(values, { dtype, requiresGrad: true })));
 const valuesOf = (t: Tensor): number[] => Array.from(t.data() as Float64Array);
 
 /** Weight decays are those that the fixtures' programs used. */
 const CASES: Record<string, { make: (params: Parameters) => Optimizer; rate: Schedule }> = {
-  optim_sgd_momentum: { make: (params) => new SGD(params, { lr: 0.1, momentum: 0.9, weightDecay: 5e-4 }), rate: constant(0.1) },
+  optim_sgd_momentum: {
+    make: (params) => new SGD(params, { lr: 0.1, momentum: 0.9, weightDecay: 5e-4 }),
+    rate: constant(0.1),
+  },
   optim_sgd_nesterov: { make: nesterov, rate: constant(0.1) },
-  optim_sgd_nesterov_timm_cosine: { make: nesterov, rate: timmCosine({ lr: 0.1, steps: 10, minLr: 1e-4, warmupSteps: 3, warmupLr: 1e-3 }) },
+  optim_sgd_nesterov_timm_cosine: {
+    make: nesterov,
+    rate: timmCosine({ lr: 0.1, steps: 10, minLr: 1e-4, warmupSteps: 3, warmupLr: 1e-3 }),
+  },
   optim_sgd_nesterov_timm_cosine_prefix: {
     make: nesterov,
     rate: timmCosine({ lr: 0.1, steps: 10, minLr: 1e-4, warmupSteps: 3, warmupLr: 1e-3, warmupPrefix: true }),
   },
   optim_sgd_warmup_cosine_torch: {
     make: nesterov,
-    rate: sequential(linearWarmup({ lr: 0.1, steps: 3, startFactor: 0.1 }), 3, cosine({ lr: 0.1, steps: 7, minLr: 1e-4 })),
+    rate: sequential(
+      linearWarmup({ lr: 0.1, steps: 3, startFactor: 0.1 }),
+      3,
+      cosine({ lr: 0.1, steps: 7, minLr: 1e-4 }),
+    ),
   },
   optim_adamw: { make: adamW, rate: constant(0.01) },
-  optim_adamw_timm_cosine: { make: adamW, rate: timmCosine({ lr: 0.01, steps: 10, minLr: 1e-4, warmupSteps: 3, warmupLr: 1e-3 }) },
+  optim_adamw_timm_cosine: {
+    make: adamW,
+    rate: timmCosine({ lr: 0.01, steps: 10, minLr: 1e-4, warmupSteps: 3, warmupLr: 1e-3 }),
+  },
   optim_adamw_onecycle: { make: adamW, rate: oneCycle({ maxLr: 0.1, steps: 10 }) },
   optim_adam_coupled_l2: { make: (params) => new Adam(params, { weightDecay: 0.05 }), rate: constant(0.01) },
 };
@@ -65,7 +91,12 @@ describe.each(Object.entries(CASES))("%s", (name, { make, rate }) => {
     const tolerance = dtype === "float64" ? { rtol: 1e-9, atol: 1e-11 } : reference.tolerance;
     const model = own(new Sequential(new Linear(6, 8), new Linear(8, 4))).to(dtype);
     const [first, second] = [model.at(0) as Linear, model.at(1) as Linear];
-    const parameters = new Map([["0.weight", first.weight], ["0.bias", first.bias as Tensor], ["2.weight", second.weight], ["2.bias", second.bias as Tensor]]);
+    const parameters = new Map([
+      ["0.weight", first.weight],
+      ["0.bias", first.bias as Tensor],
+      ["2.weight", second.weight],
+      ["2.bias", second.bias as Tensor],
+    ]);
     noGrad(() =>
       tidy(() => {
         for (const [key, value] of parameters) value.copy_(reference.tensor(`param/${key}`));
@@ -87,7 +118,10 @@ describe.each(Object.entries(CASES))("%s", (name, { make, rate }) => {
         }
       });
     }
-    expect(Array.from({ length: 10 }, (_, step) => rate(step))).toBeAllclose(reference.tensor("out64/lr"), { rtol: 1e-12, atol: 1e-15 });
+    expect(Array.from({ length: 10 }, (_, step) => rate(step))).toBeAllclose(reference.tensor("out64/lr"), {
+      rtol: 1e-12,
+      atol: 1e-15,
+    });
   });
 });
 
@@ -116,12 +150,24 @@ describe("settings and groups, against torch", () => {
     ],
     [
       "SGD with groups",
-      (a, b) => new SGD([{ params: [a] }, { params: [b], lr: 0.05, weightDecay: 0 }], { lr: 0.1, momentum: 0.9, nesterov: true, weightDecay: 0.01 }),
+      (a, b) =>
+        new SGD([{ params: [a] }, { params: [b], lr: 0.05, weightDecay: 0 }], {
+          lr: 0.1,
+          momentum: 0.9,
+          nesterov: true,
+          weightDecay: 0.01,
+        }),
       [0.08759795815357203, -0.17519591630714407, 0.26279387446071634, 0.4445776640625, 1.247712],
     ],
     [
       "AdamW with groups, betas and eps",
-      (a, b) => new AdamW([{ params: [a] }, { params: [b], lr: 0.05, weightDecay: 0 }], { lr: 0.1, betas: [0.8, 0.95], eps: 1e-6, weightDecay: 0.1 }),
+      (a, b) =>
+        new AdamW([{ params: [a] }, { params: [b], lr: 0.05, weightDecay: 0 }], {
+          lr: 0.1,
+          betas: [0.8, 0.95],
+          eps: 1e-6,
+          weightDecay: 0.1,
+        }),
       [0.572834545415269, -1.5299405826572163, 2.4896280648556433, 0.40072226364690366, 3.9000577267238308],
     ],
     [
@@ -136,7 +182,10 @@ describe("settings and groups, against torch", () => {
   it("has torch's defaults", () => {
     const params = [leaf([1])];
     expect(own(new Adam(params))).toMatchObject({ lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8 });
-    const [plain, decayed] = [fourSteps((a, b) => new AdamW([a, b], { lr: 0.1 })), fourSteps((a, b) => new AdamW([a, b], { lr: 0.1, weightDecay: 0.01 }))];
+    const [plain, decayed] = [
+      fourSteps((a, b) => new AdamW([a, b], { lr: 0.1 })),
+      fourSteps((a, b) => new AdamW([a, b], { lr: 0.1, weightDecay: 0.01 })),
+    ];
     expect(plain).toEqual(decayed);
   });
 
@@ -184,13 +233,18 @@ describe("a step", () => {
 
   it.each(["sgd", "adam"])("puts values in their places where memory layouts differ (%s)", (kind) =>
     tidy(() => {
-      const make = (weight: Tensor) => own(kind === "sgd" ? new SGD([weight], { lr: 0.1, momentum: 0.9 }) : new Adam([weight], { lr: 0.1 }));
+      const make = (weight: Tensor) =>
+        own(kind === "sgd" ? new SGD([weight], { lr: 0.1, momentum: 0.9 }) : new Adam([weight], { lr: 0.1 }));
       const start = randn([4, 3, 3, 3]);
       const gradient = randn([4, 3, 3, 3]);
       const plain = start.clone().requiresGrad_();
       plain.grad = gradient.clone();
       make(plain).step();
-      const layouts = [["contiguous", "channelsLast"], ["channelsLast", "contiguous"], ["channelsLast", "channelsLast"]] as const;
+      const layouts = [
+        ["contiguous", "channelsLast"],
+        ["channelsLast", "contiguous"],
+        ["channelsLast", "channelsLast"],
+      ] as const;
       for (const [ofWeight, ofGradient] of layouts) {
         const weight = start.contiguous(ofWeight).clone().requiresGrad_();
         weight.grad = gradient.contiguous(ofGradient);
@@ -222,8 +276,15 @@ describe("a step", () => {
 
 describe("gradient norms", () => {
   const withGradients = (): Tensor[] => {
-    const params = [own(keep(zeros([2, 2], { requiresGrad: true }))), own(keep(zeros([3], { requiresGrad: true }))), leaf([1])];
-    for (const [index, values] of [[3, 0, 0, 4], [12, 0, 0]].entries()) {
+    const params = [
+      own(keep(zeros([2, 2], { requiresGrad: true }))),
+      own(keep(zeros([3], { requiresGrad: true }))),
+      leaf([1]),
+    ];
+    for (const [index, values] of [
+      [3, 0, 0, 4],
+      [12, 0, 0],
+    ].entries()) {
       (params[index] as Tensor).grad = tensor(values).reshape(params[index]?.shape ?? []);
     }
     return params;
@@ -233,7 +294,13 @@ describe("gradient norms", () => {
     const params = withGradients();
     expect(gradNorm(params)).toBe(13);
     expect(clipGradNorm(params, 6.5)).toBe(13);
-    expect(params[0]?.grad).toBeAllclose([[1.4999998807907104, 0], [0, 1.9999998807907104]], { rtol: 1e-7 });
+    expect(params[0]?.grad).toBeAllclose(
+      [
+        [1.4999998807907104, 0],
+        [0, 1.9999998807907104],
+      ],
+      { rtol: 1e-7 },
+    );
     expect(params[1]?.grad).toBeAllclose([5.999999523162842, 0, 0], { rtol: 1e-7 });
     expect(gradNorm(params)).toBeCloseTo(6.5, 5);
   });
@@ -259,18 +326,49 @@ describe("bad input", () => {
     ["no parameters", () => new SGD([], { lr: 0.1 }), /SGD: params is empty; pass model.namedParameters\(\)/],
     ["empty groups", () => new SGD([{ params: [] }], { lr: 0.1 }), /params is empty/],
     ["a negative rate", () => new SGD([weight()], { lr: -1 }), /SGD: lr must be a number >= 0, got -1/],
-    ["a rate that is no number", () => new AdamW([weight()], { lr: Number.NaN }), /AdamW: lr must be a number >= 0, got NaN/],
+    [
+      "a rate that is no number",
+      () => new AdamW([weight()], { lr: Number.NaN }),
+      /AdamW: lr must be a number >= 0, got NaN/,
+    ],
     ["a negative decay", () => new Adam([weight()], { weightDecay: -1 }), /Adam: weightDecay/],
-    ["a beta of one", () => new AdamW([weight()], { betas: [0.9, 1] }), /AdamW: betas\[1\] must lie in \[0, 1\), got 1/],
+    [
+      "a beta of one",
+      () => new AdamW([weight()], { betas: [0.9, 1] }),
+      /AdamW: betas\[1\] must lie in \[0, 1\), got 1/,
+    ],
     ["a negative eps", () => new AdamW([weight()], { eps: -1 }), /AdamW: eps/],
-    ["nesterov without momentum", () => new SGD([weight()], { lr: 0.1, nesterov: true }), /nesterov needs momentum > 0 and dampening 0, got 0 and 0/],
+    [
+      "nesterov without momentum",
+      () => new SGD([weight()], { lr: 0.1, nesterov: true }),
+      /nesterov needs momentum > 0 and dampening 0, got 0 and 0/,
+    ],
     ["a parameter twice", () => twice(weight()), /parameter "1" is the same tensor as "0"/],
-    ["two of one name", () => new SGD([["w", weight()], ["w", weight()]], { lr: 0.1 }), /parameter "w" shares its name with another/],
+    [
+      "two of one name",
+      () =>
+        new SGD(
+          [
+            ["w", weight()],
+            ["w", weight()],
+          ],
+          { lr: 0.1 },
+        ),
+      /parameter "w" shares its name with another/,
+    ],
     ["a result", () => new SGD([weight().mul(2)], { lr: 0.1 }), /result of recorded operations/],
     ["whole numbers", () => new SGD([own(tensor([1n]))], { lr: 0.1 }), /must be floating, got int64/],
     ["no tensors", () => new SGD([1 as unknown as Tensor], { lr: 0.1 }), /params must hold tensors/],
-    ["groups and tensors", () => new SGD([{ params: [weight()] }, weight()] as never, { lr: 0.1 }), /mixes parameter groups and tensors/],
-    ["a group's rate of a zero one", () => new SGD([{ params: [weight()], lr: 0.1 }], { lr: 0 }), /a group with its own lr needs an optimizer lr > 0/],
+    [
+      "groups and tensors",
+      () => new SGD([{ params: [weight()] }, weight()] as never, { lr: 0.1 }),
+      /mixes parameter groups and tensors/,
+    ],
+    [
+      "a group's rate of a zero one",
+      () => new SGD([{ params: [weight()], lr: 0.1 }], { lr: 0 }),
+      /a group with its own lr needs an optimizer lr > 0/,
+    ],
   ])("is refused: %s", (_, build, message) => {
     expect(build).toThrow(expect.objectContaining({ code: "E_ARGUMENT", message: expect.stringMatching(message) }));
   });

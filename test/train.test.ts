@@ -55,14 +55,28 @@ describe("train", () => {
   it("writes the run directory: config, environment, log, summary, prototypes and both checkpoints", async () => {
     const events: TrainEvent[] = [];
     const result = await train({ ...SMALL, experiment: "files" }, { onEvent: (event) => events.push(event) });
-    for (const name of ["config.json", "environment.json", "metrics.jsonl", "summary.csv", "prototypes.safetensors", "checkpoints/last.safetensors", "checkpoints/best.safetensors"]) {
+    for (const name of [
+      "config.json",
+      "environment.json",
+      "metrics.jsonl",
+      "summary.csv",
+      "prototypes.safetensors",
+      "checkpoints/last.safetensors",
+      "checkpoints/best.safetensors",
+    ]) {
       expect(existsSync(join(output, "files", name)), name).toBe(true);
     }
     expect(existsSync(join(output, "files", "run.lock"))).toBe(false);
     expect(result).toMatchObject({ interrupted: false, step: 12, test: { images: 60, split: "test" } });
     expect(rows("files").filter(({ kind }) => kind === "step")).toHaveLength(12);
-    expect(readFileSync(join(output, "files", "summary.csv"), "utf8").trimEnd().split("\n")).toHaveLength(3);
-    expect(events.map(({ type }) => type)).toEqual(expect.arrayContaining(["start", "step", "epoch", "maps", "checkpoint", "end"]));
+    expect(
+      readFileSync(join(output, "files", "summary.csv"), "utf8")
+        .trimEnd()
+        .split("\n"),
+    ).toHaveLength(3);
+    expect(events.map(({ type }) => type)).toEqual(
+      expect.arrayContaining(["start", "step", "epoch", "maps", "checkpoint", "end"]),
+    );
   });
 
   it("gives the same weights, bit for bit, for the same seed, and others for another", async () => {
@@ -74,16 +88,19 @@ describe("train", () => {
     expect(numbersOf("seed-b")).toEqual(numbersOf("seed-a"));
   });
 
-  it.each([3, 6, 9])("stopped by the signal at step %i, goes on to the same weights and the same log as an unbroken run", async (step) => {
-    const whole = await train({ ...SMALL, experiment: `whole-${step}` });
-    const part = await trainUntil({ ...SMALL, experiment: `part-${step}` }, step);
-    expect(part).toMatchObject({ interrupted: true, step, test: null });
-    const rest = await train({ ...SMALL, experiment: `part-${step}`, resume: true });
-    expect(rest.interrupted).toBe(false);
-    expect(await bitsOf(rest.checkpoint)).toEqual(await bitsOf(whole.checkpoint));
-    expect(rest.test).toEqual(whole.test);
-    expect(numbersOf(`part-${step}`)).toEqual(numbersOf(`whole-${step}`));
-  });
+  it.each([3, 6, 9])(
+    "stopped by the signal at step %i, goes on to the same weights and the same log as an unbroken run",
+    async (step) => {
+      const whole = await train({ ...SMALL, experiment: `whole-${step}` });
+      const part = await trainUntil({ ...SMALL, experiment: `part-${step}` }, step);
+      expect(part).toMatchObject({ interrupted: true, step, test: null });
+      const rest = await train({ ...SMALL, experiment: `part-${step}`, resume: true });
+      expect(rest.interrupted).toBe(false);
+      expect(await bitsOf(rest.checkpoint)).toEqual(await bitsOf(whole.checkpoint));
+      expect(rest.test).toEqual(whole.test);
+      expect(numbersOf(`part-${step}`)).toEqual(numbersOf(`whole-${step}`));
+    },
+  );
 
   it("drops rows of the log after the checkpoint, and a torn one, when it resumes", async () => {
     await trainUntil({ ...SMALL, experiment: "torn" }, 5);
@@ -118,10 +135,20 @@ describe("train", () => {
   });
 
   it("stops at a loss that is not finite, with the step, the term and the last good checkpoint named", async () => {
-    const bad = { ...SMALL, experiment: "nan", norm: "none", opt: "sgd", sched: "constant", lr: 1e12, checkpointEvery: 1 } as const;
+    const bad = {
+      ...SMALL,
+      experiment: "nan",
+      norm: "none",
+      opt: "sgd",
+      sched: "constant",
+      lr: 1e12,
+      checkpointEvery: 1,
+    } as const;
     await expect(train(bad)).rejects.toMatchObject({
       code: "E_NUMERIC",
-      message: expect.stringMatching(/^step \d+: (crossEntropy|prototypeLoss|gradient) is (NaN|-?Infinity); the last good checkpoint is .*last\.safetensors \(step \d+\)/),
+      message: expect.stringMatching(
+        /^step \d+: (crossEntropy|prototypeLoss|gradient) is (NaN|-?Infinity); the last good checkpoint is .*last\.safetensors \(step \d+\)/,
+      ),
     });
     const state = await loadSafetensors(join(output, "nan", "checkpoints", "last.safetensors"));
     expect(state.size).toBeGreaterThan(0);
@@ -139,12 +166,18 @@ describe("a run directory that cannot be used", () => {
   it("is refused where a run exists, and the run is left as it is", async () => {
     await train({ ...SMALL, experiment: "taken", epochs: 1 });
     const before = await bitsOf(join(output, "taken", "checkpoints", "last.safetensors"));
-    await expect(train({ ...SMALL, experiment: "taken" })).rejects.toMatchObject({ code: "E_CONFIG", message: expect.stringMatching(/--resume .* --overwrite/) });
+    await expect(train({ ...SMALL, experiment: "taken" })).rejects.toMatchObject({
+      code: "E_CONFIG",
+      message: expect.stringMatching(/--resume .* --overwrite/),
+    });
     expect(await bitsOf(join(output, "taken", "checkpoints", "last.safetensors"))).toEqual(before);
   });
 
   it("is refused where there is none to resume", async () => {
-    await expect(train({ ...SMALL, experiment: "none", resume: true })).rejects.toMatchObject({ code: "E_CONFIG", message: expect.stringContaining("no run") });
+    await expect(train({ ...SMALL, experiment: "none", resume: true })).rejects.toMatchObject({
+      code: "E_CONFIG",
+      message: expect.stringContaining("no run"),
+    });
   });
 
   it("is refused while another process holds it", async () => {
@@ -153,12 +186,18 @@ describe("a run directory that cannot be used", () => {
     const began = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
     const { hostname } = await import("node:os");
     writeFileSync(join(output, "held", "run.lock"), JSON.stringify({ host: hostname(), pid: process.ppid, began }));
-    await expect(train({ ...SMALL, experiment: "held", resume: true })).rejects.toMatchObject({ code: "E_CHECKPOINT", message: expect.stringContaining("in use by process") });
+    await expect(train({ ...SMALL, experiment: "held", resume: true })).rejects.toMatchObject({
+      code: "E_CHECKPOINT",
+      message: expect.stringContaining("in use by process"),
+    });
   });
 
   it("is taken over from a process that is gone", async () => {
     await trainUntil({ ...SMALL, experiment: "stale" }, 2);
-    writeFileSync(join(output, "stale", "run.lock"), JSON.stringify({ host: (await import("node:os")).hostname(), pid: 2 ** 22 + 1, began: "1" }));
+    writeFileSync(
+      join(output, "stale", "run.lock"),
+      JSON.stringify({ host: (await import("node:os")).hostname(), pid: 2 ** 22 + 1, began: "1" }),
+    );
     await expect(train({ ...SMALL, experiment: "stale", resume: true })).resolves.toMatchObject({ step: 12 });
   });
 
@@ -170,16 +209,23 @@ describe("a run directory that cannot be used", () => {
     await trainUntil({ ...SMALL, experiment }, 4);
     const path = join(output, experiment, name);
     writeFileSync(path, readFileSync(path).subarray(0, 500));
-    await expect(train({ ...SMALL, experiment, resume: true })).rejects.toMatchObject({ code: "E_CHECKPOINT", message: expect.stringContaining("cannot resume") });
+    await expect(train({ ...SMALL, experiment, resume: true })).rejects.toMatchObject({
+      code: "E_CHECKPOINT",
+      message: expect.stringContaining("cannot resume"),
+    });
     expect(existsSync(path)).toBe(true);
   });
 
   it("is refused where the folder cannot be made", async () => {
-    await expect(train({ ...SMALL, output: join(output, "files", "config.json"), experiment: "x" })).rejects.toMatchObject({ code: "E_IO" });
+    await expect(
+      train({ ...SMALL, output: join(output, "files", "config.json"), experiment: "x" }),
+    ).rejects.toMatchObject({ code: "E_IO" });
   });
 
   it("is refused for a resume with another objective, every difference named", async () => {
     await trainUntil({ ...SMALL, experiment: "other" }, 2);
-    await expect(train({ ...SMALL, experiment: "other", resume: true, lr: 0.5, distance: "l1" })).rejects.toMatchObject({ code: "E_CONFIG", message: expect.stringMatching(/lr.*distance|distance.*lr/) });
+    await expect(train({ ...SMALL, experiment: "other", resume: true, lr: 0.5, distance: "l1" })).rejects.toMatchObject(
+      { code: "E_CONFIG", message: expect.stringMatching(/lr.*distance|distance.*lr/) },
+    );
   });
 });

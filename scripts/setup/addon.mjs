@@ -57,7 +57,9 @@ const stampPath = (root) => join(root, "native/build/stamp.json");
 
 /** One hash over the addon's sources and the Node-API headers' version. */
 function sourceHash(root) {
-  const sources = listFiles(join(root, "native"), { skip: ["build"] }).filter((path) => /\.(cc|h)$|(^|\/)CMakeLists\.txt$/.test(path));
+  const sources = listFiles(join(root, "native"), { skip: ["build"] }).filter((path) =>
+    /\.(cc|h)$|(^|\/)CMakeLists\.txt$/.test(path),
+  );
   return `${hashFiles(join(root, "native"), sources)} ${nodeApiHeaders(root).version}`;
 }
 
@@ -124,7 +126,9 @@ function expectCompiler(env) {
   const compiler = findCompiler(env);
   if (compiler) return compiler;
   throw new SetupFailure(
-    env.CXX ? `no C++ compiler: CXX=${env.CXX} is not a program` : "no C++ compiler on PATH (looked for c++, g++, clang++)",
+    env.CXX
+      ? `no C++ compiler: CXX=${env.CXX} is not a program`
+      : "no C++ compiler on PATH (looked for c++, g++, clang++)",
     "install one (Debian, Ubuntu: apt install g++; Fedora: dnf install gcc-c++; macOS: xcode-select --install), or name it in CXX",
   );
 }
@@ -157,7 +161,10 @@ function explain(output, root) {
   }
   const oldCmake = /CMake (\S+) or higher is required\.\s+You are running version\s+(\S+)/.exec(output);
   if (oldCmake) {
-    return new SetupFailure(`cmake ${oldCmake[2]} is too old: ${oldCmake[1]} or newer is needed`, "install a newer one, for example: pip install cmake");
+    return new SetupFailure(
+      `cmake ${oldCmake[2]} is too old: ${oldCmake[1]} or newer is needed`,
+      "install a newer one, for example: pip install cmake",
+    );
   }
   const errors = output.split("\n").filter((line) => /\berror\b|undefined reference|cannot find/i.test(line));
   return new SetupFailure("the addon does not compile", `mend what the compiler names above (whole output: ${log})`, {

@@ -36,7 +36,9 @@ const FULL = /ENOSPC|No space left on device|Errno 28|EDQUOT|Disk quota exceeded
 
 /** A full disk as a tool's output tells it; null where it tells of none. */
 export function diskFailure(tool, output, where) {
-  return FULL.test(output) ? new SetupFailure(`no space left on the disk while ${tool} wrote to ${where}`, SYSTEM_CAUSES.ENOSPC[1]) : null;
+  return FULL.test(output)
+    ? new SetupFailure(`no space left on the disk while ${tool} wrote to ${where}`, SYSTEM_CAUSES.ENOSPC[1])
+    : null;
 }
 
 /** A network that cannot be reached or trusted as a tool's output tells it; null where it tells of neither. */

@@ -6,8 +6,13 @@ import { cachedFolder, fetchLibtorch } from "./wheels.mjs";
 
 const MINIMUM = [2, 7];
 const EXTENSION = process.platform === "darwin" ? "dylib" : "so";
-const PASSED_OVER = { LIBTORCH: "the libtorch of the last set-up", python3: "python3's torch", cache: "the cached libtorch" };
-const OWN_COPY = "unset LIBTORCH to let set-up fetch one, or point it at a libtorch 2.7 or newer (2.11 is what is tested)";
+const PASSED_OVER = {
+  LIBTORCH: "the libtorch of the last set-up",
+  python3: "python3's torch",
+  cache: "the cached libtorch",
+};
+const OWN_COPY =
+  "unset LIBTORCH to let set-up fetch one, or point it at a libtorch 2.7 or newer (2.11 is what is tested)";
 
 /**
  * The libtorch to build against: the one asked for, the torch of python3, the cached copy, else wheels fetched into the
@@ -17,7 +22,11 @@ export async function findLibtorch(context, requested) {
   const { env, progress } = context;
   if (env.LIBTORCH) return checkLoads(inspect(resolve(env.LIBTORCH), "LIBTORCH"), context);
   const python = askPython(context);
-  for (const [source, folder] of [["LIBTORCH", requested], ["python3", python?.torch], ["cache", cachedFolder(env)]]) {
+  for (const [source, folder] of [
+    ["LIBTORCH", requested],
+    ["python3", python?.torch],
+    ["cache", cachedFolder(env)],
+  ]) {
     if (!folder || (source === "cache" && !existsSync(folder))) continue;
     try {
       return await checkLoads(inspect(folder, source), context);
@@ -57,7 +66,9 @@ export function versionOf(path) {
   const python = /^__version__\s*=\s*['"]([^'"]+)/m.exec(read("version.py"))?.[1];
   const archive = /^\d+\.\d+\S*/.exec(read("build-version"))?.[0];
   const header = read("include/torch/headeronly/version.h") + read("include/torch/csrc/api/include/torch/version.h");
-  const parts = ["MAJOR", "MINOR", "PATCH"].map((part) => new RegExp(`#define TORCH_VERSION_${part} (\\d+)`).exec(header)?.[1]);
+  const parts = ["MAJOR", "MINOR", "PATCH"].map(
+    (part) => new RegExp(`#define TORCH_VERSION_${part} (\\d+)`).exec(header)?.[1],
+  );
   return python ?? archive ?? (parts.includes(undefined) ? null : parts.join("."));
 }
 
@@ -78,7 +89,10 @@ async function checkLoads(libtorch, { env, root, progress }) {
     const reason = await loadProblem(libtorch.library, { env, root });
     // It is no addon: having loaded, it is refused for that, and any other complaint is the loader's.
     if (reason && !/did not self-register/i.test(reason)) {
-      throw new SetupFailure(`libtorch ${libtorch.version} in ${libtorch.path} does not load: ${reason}`, loadRemedy(reason));
+      throw new SetupFailure(
+        `libtorch ${libtorch.version} in ${libtorch.path} does not load: ${reason}`,
+        loadRemedy(reason),
+      );
     }
   });
   return libtorch;
@@ -88,7 +102,8 @@ function loadRemedy(reason) {
   if (/lib(cudart|cupti)/.test(reason)) {
     return "install nvidia-cuda-runtime and nvidia-cuda-cupti beside that torch (pip, the versions it asks for), or unset LIBTORCH";
   }
-  if (/GLIBC|musl/i.test(reason)) return "this system's C library is older than that libtorch needs: use a newer system or image";
+  if (/GLIBC|musl/i.test(reason))
+    return "this system's C library is older than that libtorch needs: use a newer system or image";
   return OWN_COPY;
 }
 

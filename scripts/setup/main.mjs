@@ -13,7 +13,10 @@ const STEPS = [packages, addon, typescript];
 /** Brings a checkout up to date, whatever state it is in; silent and without a lock where nothing is to be done. */
 export async function setUp(context) {
   if (process.platform === "win32") {
-    throw new SetupFailure("Windows is not supported", "run batch-cam in WSL 2 (Ubuntu, for example), where everything works as on Linux");
+    throw new SetupFailure(
+      "Windows is not supported",
+      "run batch-cam in WSL 2 (Ubuntu, for example), where everything works as on Linux",
+    );
   }
   if (STEPS.every((step) => step.isFresh(context))) return;
   const { root, progress } = context;

@@ -39,7 +39,10 @@ function npmCommand(env) {
   if (current?.endsWith("npm-cli.js") && existsSync(current)) return [process.execPath, current];
   const npm = which("npm", env);
   if (npm) return [npm];
-  throw new SetupFailure("npm is not on PATH", "install Node with npm (most packages of Node bring it), then run `npm run setup`");
+  throw new SetupFailure(
+    "npm is not on PATH",
+    "install Node with npm (most packages of Node bring it), then run `npm run setup`",
+  );
 }
 
 function explain(output) {

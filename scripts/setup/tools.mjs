@@ -9,7 +9,9 @@ const KEPT_OUTPUT = 4 * 1024 * 1024;
 
 /** The full path of a program on PATH (or of a path given as such), null where there is none. */
 export function which(name, env) {
-  const candidates = name.includes("/") ? [name] : (env.PATH ?? "").split(delimiter).map((folder) => join(folder || ".", name));
+  const candidates = name.includes("/")
+    ? [name]
+    : (env.PATH ?? "").split(delimiter).map((folder) => join(folder || ".", name));
   return candidates.find(isExecutable) ?? null;
 }
 

@@ -35,7 +35,9 @@ function sourceHash(root) {
 
 /** Removes from dist/ what an earlier build made of sources that are gone. */
 function sweep(root, output) {
-  const emitted = new Set([...output.matchAll(/^TSFILE:\s+(.*)$/gm)].map(([, path]) => relative(join(root, "dist"), path.trim())));
+  const emitted = new Set(
+    [...output.matchAll(/^TSFILE:\s+(.*)$/gm)].map(([, path]) => relative(join(root, "dist"), path.trim())),
+  );
   if (emitted.size === 0) return;
   for (const path of listFiles(join(root, "dist"))) {
     if (!emitted.has(path)) remove(join(root, "dist", path));
@@ -46,7 +48,11 @@ function explain(output) {
   const disk = diskFailure("the TypeScript compiler", output, "dist");
   if (disk) return disk;
   const errors = output.split("\n").filter((line) => /error TS\d+/.test(line));
-  return new SetupFailure("the TypeScript build failed", "mend what the compiler names; `npx tsc --noEmit` shows it all", {
-    details: errors.length > 0 ? errors.slice(0, 12).join("\n") : tail(output),
-  });
+  return new SetupFailure(
+    "the TypeScript build failed",
+    "mend what the compiler names; `npx tsc --noEmit` shows it all",
+    {
+      details: errors.length > 0 ? errors.slice(0, 12).join("\n") : tail(output),
+    },
+  );
 }

@@ -27,7 +27,8 @@ export function cachedFolder(env) {
 
 export function cacheRoot(env) {
   const mac = join(homedir(), "Library/Caches");
-  const base = env.BATCH_CAM_CACHE || (process.platform === "darwin" ? mac : env.XDG_CACHE_HOME || join(homedir(), ".cache"));
+  const base =
+    env.BATCH_CAM_CACHE || (process.platform === "darwin" ? mac : env.XDG_CACHE_HOME || join(homedir(), ".cache"));
   return join(base, "batch-cam");
 }
 
@@ -78,7 +79,15 @@ async function install(partial, { env, root, python, say }) {
   mkdirSync(temporary, { recursive: true });
   const timer = setInterval(() => say(`${Math.round(folderSize(partial) / 1e6)} MB`), 1_000);
   const args = ["-m", "pip", "install", "--no-deps", "--only-binary=:all:", "--no-compile", "--no-cache-dir"];
-  args.push("--disable-pip-version-check", "--progress-bar", "off", ...wheelTags(python), "--target", partial, ...WHEELS);
+  args.push(
+    "--disable-pip-version-check",
+    "--progress-bar",
+    "off",
+    ...wheelTags(python),
+    "--target",
+    partial,
+    ...WHEELS,
+  );
   const settings = { TMPDIR: temporary, PIP_USER: "0", PIP_REQUIRE_VIRTUALENV: "0" };
   try {
     const { code, output } = await run(python.executable, args, { cwd: root, env: { ...env, ...settings } });
@@ -159,5 +168,7 @@ function explain(output, where) {
       { details: tail(output, 4) },
     );
   }
-  return new SetupFailure("pip could not install libtorch's wheels", `mend what pip names above, ${OTHER_WAY}`, { details: tail(output) });
+  return new SetupFailure("pip could not install libtorch's wheels", `mend what pip names above, ${OTHER_WAY}`, {
+    details: tail(output),
+  });
 }

@@ -2,7 +2,7 @@ import { BatchCamError } from "../errors.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import { autocast, grad, interpolate, type Tensor } from "../tensor/index.ts";
 import { readLabels } from "../tensor/labels.ts";
-import { normalizeMaps, type NormalizeOptions } from "./normalize.ts";
+import { type NormalizeOptions, normalizeMaps } from "./normalize.ts";
 
 export interface BatchCamOptions {
   /** "second" lets the gradient of the maps flow through α too; "first" treats α as a constant. */
@@ -46,12 +46,16 @@ export function batchCam(
   options: BatchCamOptions = {},
 ): Tensor {
   const { order = "second", createGraph = true, relu = true, upsample, normalize = false, head } = options;
-  const { B, C } = expectShapes("batchCam", { logits: [logits, "B C"], activations: [activations, "B K h w"] }) as { B: number; C: number };
+  const { B, C } = expectShapes("batchCam", { logits: [logits, "B C"], activations: [activations, "B K h w"] }) as {
+    B: number;
+    C: number;
+  };
   if (B === 0) throw new BatchCamError("E_SHAPE", "batchCam: the batch is empty");
   const { tensor: classes } = readLabels("batchCam", targets, { count: B, numClasses: C });
-  const alpha = head === undefined
-    ? gradientWeights(logits, activations, classes, createGraph && order === "second")
-    : headWeights(activations, classes, head.weight);
+  const alpha =
+    head === undefined
+      ? gradientWeights(logits, activations, classes, createGraph && order === "second")
+      : headWeights(activations, classes, head.weight);
   // Maps stay float32 under autocast: rounded to bfloat16 before normalising they lose a third of their quality.
   const maps = autocast({ enabled: false }, () => {
     const kept = createGraph ? activations : activations.detach();
@@ -80,8 +84,13 @@ function gradientWeights(logits: Tensor, activations: Tensor, classes: Tensor, c
 
 /** α (B, K) in closed form, for global average pooling and a linear head. */
 function headWeights(activations: Tensor, classes: Tensor, weight: Tensor): Tensor {
-  const { h, w } = expectShapes("batchCam", { activations: [activations, "B K h w"], "head.weight": [weight, "C K"] }) as { h: number; w: number };
-  return single(weight).indexSelect(0, classes).div(h * w);
+  const { h, w } = expectShapes("batchCam", {
+    activations: [activations, "B K h w"],
+    "head.weight": [weight, "C K"],
+  }) as { h: number; w: number };
+  return single(weight)
+    .indexSelect(0, classes)
+    .div(h * w);
 }
 
 /** Σ_k α[b,k] · A[b,k] as one batched product. */

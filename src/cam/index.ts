@@ -1,2 +1,2 @@
-export { batchCam, type BatchCamOptions } from "./batch-cam.ts";
+export { type BatchCamOptions, batchCam } from "./batch-cam.ts";
 export { deadMaps, type NormalizeOptions, normalizeMaps } from "./normalize.ts";

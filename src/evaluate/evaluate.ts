@@ -29,7 +29,10 @@ export interface Evaluation {
  * @param runOrCheckpoint a run directory, or a file in its `checkpoints/`
  * @throws E_CHECKPOINT where there is none, or it does not fit its run's model
  */
-export async function evaluate(runOrCheckpoint: string, { batchSize = 250 }: EvaluateOptions = {}): Promise<Evaluation> {
+export async function evaluate(
+  runOrCheckpoint: string,
+  { batchSize = 250 }: EvaluateOptions = {},
+): Promise<Evaluation> {
   const isFile = runOrCheckpoint.endsWith(".safetensors");
   const run = isFile ? dirname(dirname(runOrCheckpoint)) : runOrCheckpoint;
   const checkpoint = isFile ? runOrCheckpoint : join(run, "checkpoints", "best.safetensors");
@@ -40,8 +43,17 @@ export async function evaluate(runOrCheckpoint: string, { batchSize = 250 }: Eva
   const model = modelOf(config, dataset);
   try {
     model.loadStateDict(weights);
-    const options = { camLayer: config.camLayer ?? model.camLayer, prototypes: saved.get("prototypes") as Tensor, batchSize };
-    return { checkpoint, config, test: evaluateSplit(model, dataset.test, options), samples: sampleMaps(model, dataset.test, options) };
+    const options = {
+      camLayer: config.camLayer ?? model.camLayer,
+      prototypes: saved.get("prototypes") as Tensor,
+      batchSize,
+    };
+    return {
+      checkpoint,
+      config,
+      test: evaluateSplit(model, dataset.test, options),
+      samples: sampleMaps(model, dataset.test, options),
+    };
   } finally {
     model.dispose();
     disposeAll(saved, weights);
@@ -57,7 +69,8 @@ function modelOf({ model, head, norm }: TrainConfig, dataset: Dataset) {
 async function configOf(run: string, checkpoint: string): Promise<TrainConfig> {
   const path = join(run, "config.json");
   for (const file of [path, checkpoint]) {
-    if (!existsSync(file)) throw new BatchCamError("E_CHECKPOINT", `evaluate: ${run} is no finished run: it has no ${file}`);
+    if (!existsSync(file))
+      throw new BatchCamError("E_CHECKPOINT", `evaluate: ${run} is no finished run: it has no ${file}`);
   }
   return parseTrainConfig(JSON.parse(await readFile(path, "utf8")), { what: path });
 }

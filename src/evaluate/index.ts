@@ -1,1 +1,1 @@
-export { type Evaluation, evaluate, type EvaluateOptions } from "./evaluate.ts";
+export { type EvaluateOptions, type Evaluation, evaluate } from "./evaluate.ts";

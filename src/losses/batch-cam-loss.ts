@@ -24,7 +24,11 @@ export interface BatchCamLossOptions {
  * @param maps M (B, H, W), normalised to [0, 1]
  * @param labels y (B)
  */
-export function batchCamLoss(maps: Tensor, labels: Tensor | readonly number[], options: BatchCamLossOptions = {}): Tensor {
+export function batchCamLoss(
+  maps: Tensor,
+  labels: Tensor | readonly number[],
+  options: BatchCamLossOptions = {},
+): Tensor {
   const { distance = "ssim", target = "prototype", prototypes, detach = true } = options;
   const { B } = expectShapes("batchCamLoss", { maps: [maps, "B H W"] }) as { B: number };
   const of = distanceOf(distance);
@@ -35,12 +39,17 @@ export function batchCamLoss(maps: Tensor, labels: Tensor | readonly number[], o
     return of(maps, detach ? own.detach() : own).mean();
   }
   if (target !== "prototype") {
-    throw new BatchCamError("E_ARGUMENT", `batchCamLoss: target must be "prototype" or "batch-mean", got ${JSON.stringify(target)}`);
+    throw new BatchCamError(
+      "E_ARGUMENT",
+      `batchCamLoss: target must be "prototype" or "batch-mean", got ${JSON.stringify(target)}`,
+    );
   }
   if (prototypes === undefined) {
     throw new BatchCamError("E_ARGUMENT", 'batchCamLoss: target "prototype" needs prototypes (C, H, W)');
   }
-  const { C } = expectShapes("batchCamLoss", { maps: [maps, "B H W"], prototypes: [prototypes, "C H W"] }) as { C: number };
+  const { C } = expectShapes("batchCamLoss", { maps: [maps, "B H W"], prototypes: [prototypes, "C H W"] }) as {
+    C: number;
+  };
   const { values } = readLabels("batchCamLoss", labels, { count: B, numClasses: C });
   const { means, classes } = classMeans(maps, values);
   return of(means, prototypes.detach().indexSelect(0, tensor(BigInt64Array.from(classes, BigInt)))).mean();
@@ -65,5 +74,9 @@ export function classMeans(maps: Tensor, labels: readonly number[]): ClassMeans 
   const membership = new Float64Array(classes.length * batch);
   for (const [sample, row] of rows.entries()) membership[row * batch + sample] = 1 / (counts[row] as number);
   const means = tensor(membership, { shape: [classes.length, batch], dtype: maps.dtype }).matmul(maps.flatten(1));
-  return { means: means.view([classes.length, height, width]), classes, rows: tensor(BigInt64Array.from(rows, BigInt)) };
+  return {
+    means: means.view([classes.length, height, width]),
+    classes,
+    rows: tensor(BigInt64Array.from(rows, BigInt)),
+  };
 }

@@ -16,14 +16,18 @@ export class CamEma {
   readonly decay: number;
 
   constructor(numClasses: number, size: readonly [number, number], { decay = 0.99 }: { decay?: number } = {}) {
-    if (!(decay >= 0 && decay < 1)) throw new BatchCamError("E_ARGUMENT", `CamEma: decay must lie in [0, 1), got ${decay}`);
+    if (!(decay >= 0 && decay < 1))
+      throw new BatchCamError("E_ARGUMENT", `CamEma: decay must lie in [0, 1), got ${decay}`);
     this.prototypes = keep(zeros([numClasses, ...size]));
     this.seen = keep(zeros([numClasses]));
     this.decay = decay;
   }
 
   update(maps: Tensor, labels: Tensor | readonly number[]): void {
-    const { B, C } = expectShapes("CamEma.update", { prototypes: [this.prototypes, "C H W"], maps: [maps, "B H W"] }) as { B: number; C: number };
+    const { B, C } = expectShapes("CamEma.update", {
+      prototypes: [this.prototypes, "C H W"],
+      maps: [maps, "B H W"],
+    }) as { B: number; C: number };
     const { values } = readLabels("CamEma.update", labels, { count: B, numClasses: C });
     tidy(() =>
       noGrad(() => {

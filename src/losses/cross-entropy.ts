@@ -8,7 +8,11 @@ import { type CrossEntropyOptions, crossEntropyLoss } from "../tensor/layers.ts"
  * Cross-entropy of logits (N, C) against class indices (N): `mean_b −Σ_c q_c log softmax_c`, q the one-hot label smoothed
  * to `(1 − ε)·onehot + ε / C`, as in torch.
  */
-export function crossEntropy(logits: Tensor, labels: Tensor | readonly number[], options: CrossEntropyOptions = {}): Tensor {
+export function crossEntropy(
+  logits: Tensor,
+  labels: Tensor | readonly number[],
+  options: CrossEntropyOptions = {},
+): Tensor {
   const { N, C } = expectShapes("crossEntropy", { logits: [logits, "N C"] }) as { N: number; C: number };
   if (N === 0) throw new BatchCamError("E_SHAPE", "crossEntropy: the batch is empty");
   const { tensor: classes } = readLabels("crossEntropy", labels, { count: N, numClasses: C });

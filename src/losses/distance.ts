@@ -23,7 +23,10 @@ export function distanceOf(distance: DistanceName | Distance): Distance {
   if (typeof distance === "function") return distance;
   const found = Object.hasOwn(DISTANCES, distance) ? DISTANCES[distance] : undefined;
   if (found === undefined) {
-    throw new BatchCamError("E_ARGUMENT", `distance must be l1, l2, ssim or a function, got ${JSON.stringify(distance)}`);
+    throw new BatchCamError(
+      "E_ARGUMENT",
+      `distance must be l1, l2, ssim or a function, got ${JSON.stringify(distance)}`,
+    );
   }
   return found;
 }

@@ -17,7 +17,10 @@ export function prototypeLoss(
   prototypes: Tensor,
   { distance = "ssim" }: { distance?: DistanceName | Distance } = {},
 ): Tensor {
-  const { B, C } = expectShapes("prototypeLoss", { maps: [maps, "B H W"], prototypes: [prototypes, "C H W"] }) as { B: number; C: number };
+  const { B, C } = expectShapes("prototypeLoss", { maps: [maps, "B H W"], prototypes: [prototypes, "C H W"] }) as {
+    B: number;
+    C: number;
+  };
   const { tensor: classes } = readLabels("prototypeLoss", labels, { count: B, numClasses: C });
   const own = prototypes.detach().indexSelect(0, classes); // (B, H, W)
   return distanceOf(distance)(maps, own).mean();

@@ -54,7 +54,10 @@ export function ssim(x: Tensor, y: Tensor, options: SsimOptions = {}): Tensor {
 function checkedSize(x: Tensor, y: Tensor): [number, number] {
   const same = x.ndim === y.ndim && x.sizes.every((size, i) => size === y.sizes[i]);
   if (!same || x.ndim < 3 || x.ndim > 4 || x.numel === 0) {
-    throw new BatchCamError("E_SHAPE", `ssim: needs two tensors of one shape (N, H, W) or (N, C, H, W), got [${x.shape}] and [${y.shape}]`);
+    throw new BatchCamError(
+      "E_SHAPE",
+      `ssim: needs two tensors of one shape (N, H, W) or (N, C, H, W), got [${x.shape}] and [${y.shape}]`,
+    );
   }
   return x.sizes.slice(-2) as [number, number];
 }
@@ -77,7 +80,9 @@ function filter(size: number, side: number, sigma: number, dtype: DType): Tensor
 
 /** Built in float32, as pytorch-msssim builds it, so that results agree to the last digits. */
 function gaussian(side: number, sigma: number): Float64Array {
-  const taps = Float64Array.from({ length: side }, (_, i) => Math.fround(Math.exp(-((i - (side - 1) / 2) ** 2) / (2 * sigma ** 2))));
+  const taps = Float64Array.from({ length: side }, (_, i) =>
+    Math.fround(Math.exp(-((i - (side - 1) / 2) ** 2) / (2 * sigma ** 2))),
+  );
   const total = Math.fround(taps.reduce((sum, tap) => sum + tap, 0));
   return taps.map((tap) => Math.fround(tap / total));
 }

@@ -62,7 +62,9 @@ export class Coherence {
 
   summary(): CoherenceSummary {
     const sums = this.#sums;
-    const lengths = tidy(() => (sums === undefined ? new Float64Array(this.numClasses) : sums.square().sum([1]).data()) as Float64Array);
+    const lengths = tidy(
+      () => (sums === undefined ? new Float64Array(this.numClasses) : sums.square().sum([1]).data()) as Float64Array,
+    );
     const perClass = this.#counts.map((n, label) =>
       n < 2 ? Number.NaN : ((lengths[label] as number) - (this.#squares[label] as number)) / (n * (n - 1)),
     );
@@ -85,9 +87,13 @@ export class Coherence {
 
   #expectSize(size: readonly [number, number]): void {
     const [height, width] = this.#sums === undefined ? size : this.#size;
-    if (size[0] === 0 || size[1] === 0) throw new BatchCamError("E_SHAPE", `Coherence.update: maps have no pixel, got ${size.join("x")}`);
+    if (size[0] === 0 || size[1] === 0)
+      throw new BatchCamError("E_SHAPE", `Coherence.update: maps have no pixel, got ${size.join("x")}`);
     if (height === size[0] && width === size[1]) return;
-    throw new BatchCamError("E_SHAPE", `Coherence.update: maps must be ${height}x${width} as before, got ${size.join("x")}`);
+    throw new BatchCamError(
+      "E_SHAPE",
+      `Coherence.update: maps must be ${height}x${width} as before, got ${size.join("x")}`,
+    );
   }
 }
 

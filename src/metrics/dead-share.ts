@@ -11,6 +11,7 @@ import { type Tensor, tidy } from "../tensor/index.ts";
  */
 export function deadShare(maps: Tensor): number {
   expectShapes("deadShare", { maps: [maps, "N H W"] });
-  if (maps.numel === 0) throw new BatchCamError("E_SHAPE", `deadShare: maps hold no value, got [${maps.shape.join(", ")}]`);
+  if (maps.numel === 0)
+    throw new BatchCamError("E_SHAPE", `deadShare: maps hold no value, got [${maps.shape.join(", ")}]`);
   return tidy(() => deadMaps(maps).to("float64").mean().item());
 }

@@ -1,4 +1,4 @@
 export { accuracy } from "./accuracy.ts";
-export { Coherence, coherence, type CoherenceSummary } from "./coherence.ts";
+export { Coherence, type CoherenceSummary, coherence } from "./coherence.ts";
 export { deadShare } from "./dead-share.ts";
-export { EnergyInMask, energyInMask, type EnergySummary, foregroundMask } from "./energy.ts";
+export { EnergyInMask, type EnergySummary, energyInMask, foregroundMask } from "./energy.ts";

@@ -10,7 +10,11 @@ export function expectSizes(model: string, sizes: Record<string, number>): void 
 }
 
 /** Fails with E_CONFIG unless the value is one of the choices. */
-export function expectOneOf(model: string, option: string, [value, choices]: readonly [string, readonly string[]]): void {
+export function expectOneOf(
+  model: string,
+  option: string,
+  [value, choices]: readonly [string, readonly string[]],
+): void {
   if (choices.includes(value)) return;
   const known = choices.map((choice) => JSON.stringify(choice)).join(" or ");
   throw new BatchCamError("E_CONFIG", `${model}: ${option} must be ${known}, got ${JSON.stringify(value)}`);
@@ -20,6 +24,9 @@ export function expectOneOf(model: string, option: string, [value, choices]: rea
 export function expectKnownOptions(model: string, options: object, known: readonly string[]): void {
   const wrong = Object.entries(options).find(([option, value]) => value !== undefined && !known.includes(option));
   if (wrong !== undefined) {
-    throw new BatchCamError("E_CONFIG", `${model}: unknown option ${JSON.stringify(wrong[0])}${hint(wrong[0], known)}; known: ${known.join(", ")}`);
+    throw new BatchCamError(
+      "E_CONFIG",
+      `${model}: unknown option ${JSON.stringify(wrong[0])}${hint(wrong[0], known)}; known: ${known.join(", ")}`,
+    );
   }
 }

@@ -26,7 +26,10 @@ const MODELS = {
  */
 export function createModel(name: ModelName | (string & {}), options: ModelOptions = {}): Model {
   if (!Object.hasOwn(MODELS, name)) {
-    throw new BatchCamError("E_CONFIG", `createModel: unknown model ${JSON.stringify(name)}${hint(name, MODEL_NAMES)}; known: ${MODEL_NAMES.join(", ")}`);
+    throw new BatchCamError(
+      "E_CONFIG",
+      `createModel: unknown model ${JSON.stringify(name)}${hint(name, MODEL_NAMES)}; known: ${MODEL_NAMES.join(", ")}`,
+    );
   }
   const { options: known, create }: Entry = MODELS[name as ModelName];
   expectKnownOptions(name, options, known);

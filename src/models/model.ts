@@ -49,7 +49,11 @@ export abstract class Model extends Module {
     const found: Record<string, Tensor> = {};
     for (const [path, module] of modules) {
       const output = outputs.get(module);
-      if (output === undefined) throw new BatchCamError("E_CONFIG", `forwardWith: the model did not run ${path} on its way to the logits; modules call their children by run(x), not forward(x)`);
+      if (output === undefined)
+        throw new BatchCamError(
+          "E_CONFIG",
+          `forwardWith: the model did not run ${path} on its way to the logits; modules call their children by run(x), not forward(x)`,
+        );
       found[path] = output;
     }
     return { logits, taps: found };
@@ -61,7 +65,10 @@ export abstract class Model extends Module {
     if (module !== undefined) return module;
     const names = [...modules.keys()].filter((name) => name !== "");
     const nearest = names.sort((a, b) => distance(path, a) - distance(path, b)).slice(0, 3);
-    throw new BatchCamError("E_CONFIG", `forwardWith: the model has no layer ${JSON.stringify(path)}; the nearest are ${nearest.join(", ")}`);
+    throw new BatchCamError(
+      "E_CONFIG",
+      `forwardWith: the model has no layer ${JSON.stringify(path)}; the nearest are ${nearest.join(", ")}`,
+    );
   }
 }
 
@@ -71,7 +78,11 @@ export abstract class Model extends Module {
  *
  * @throws E_CONFIG for an unknown layer, or one whose output is no map; E_SHAPE for images that the model cannot take
  */
-export function mapSize(model: Model, image: readonly [number, number, number], layer = model.camLayer): readonly [number, number] {
+export function mapSize(
+  model: Model,
+  image: readonly [number, number, number],
+  layer = model.camLayer,
+): readonly [number, number] {
   const modes = Array.from(model.namedModules().values(), (module) => [module, module.training] as const);
   model.eval();
   try {
@@ -87,5 +98,8 @@ function sizeOfTap(model: Model, image: readonly [number, number, number], layer
   const shape = taps[layer]?.sizes ?? [];
   const [, , height, width] = shape;
   if (shape.length === 4 && height !== undefined && width !== undefined) return [height, width];
-  throw new BatchCamError("E_CONFIG", `${layer} gives [${shape.join(", ")}], which is no map (N, C, H, W): choose a layer before the head`);
+  throw new BatchCamError(
+    "E_CONFIG",
+    `${layer} gives [${shape.join(", ")}], which is no map (N, C, H, W): choose a layer before the head`,
+  );
 }

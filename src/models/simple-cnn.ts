@@ -16,7 +16,13 @@ export interface SimpleCnnOptions {
   norm?: "none" | "batch";
 }
 
-export const SIMPLE_CNN_OPTIONS = ["numClasses", "inChannels", "imageSize", "head", "norm"] as const satisfies (keyof SimpleCnnOptions)[];
+export const SIMPLE_CNN_OPTIONS = [
+  "numClasses",
+  "inChannels",
+  "imageSize",
+  "head",
+  "norm",
+] as const satisfies (keyof SimpleCnnOptions)[];
 
 /**
  * The small network of the paper's first experiments: conv3x3 32 - ReLU - conv3x3 64 - ReLU - max-pool 2 - conv3x3 128 -
@@ -50,7 +56,11 @@ export class SimpleCNN extends Model {
     expectOneOf("simple-cnn", "head", [head, ["mlp", "gap"]]);
     expectOneOf("simple-cnn", "norm", [norm, ["none", "batch"]]);
     const side = Math.floor(imageSize / 4); // of the maps
-    if (side < 1) throw new BatchCamError("E_CONFIG", `simple-cnn: images of ${imageSize}x${imageSize} collapse to nothing; it needs at least 4x4`);
+    if (side < 1)
+      throw new BatchCamError(
+        "E_CONFIG",
+        `simple-cnn: images of ${imageSize}x${imageSize} collapse to nothing; it needs at least 4x4`,
+      );
     const conv = (from: number, to: number) => new Conv2d(from, to, 3, { padding: 1, bias: norm === "none" });
     const batchNorm = (channels: number) => (norm === "batch" ? new BatchNorm2d(channels) : null);
     this.numClasses = numClasses;
@@ -86,11 +96,17 @@ export class SimpleCNN extends Model {
     const [, , height = 0, width = 0] = x.sizes;
     const sides = [Math.floor(height / 4), Math.floor(width / 4)];
     if (this.#mapSide === undefined && Math.min(...sides) < 1) {
-      throw new BatchCamError("E_SHAPE", `SimpleCNN: images of ${height}x${width} collapse to nothing; it needs at least 4x4`);
+      throw new BatchCamError(
+        "E_SHAPE",
+        `SimpleCNN: images of ${height}x${width} collapse to nothing; it needs at least 4x4`,
+      );
     }
     if (this.#mapSide !== undefined && sides.some((side) => side !== this.#mapSide)) {
       const made = `${this.#mapSide * 4}x${this.#mapSide * 4}`;
-      throw new BatchCamError("E_SHAPE", `SimpleCNN: the model was made for images of ${made}, got ${height}x${width}; set imageSize, or head "gap", which takes any size`);
+      throw new BatchCamError(
+        "E_SHAPE",
+        `SimpleCNN: the model was made for images of ${made}, got ${height}x${width}; set imageSize, or head "gap", which takes any size`,
+      );
     }
   }
 

@@ -17,7 +17,7 @@ export function describeValue(value: unknown): string {
     const plain = value.length <= 8 && value.every((item) => !Array.isArray(item));
     return plain ? `[${value.map(describeValue).join(", ")}]` : `an array of ${value.length}`;
   }
-  return typeof value === "object" ? (value.constructor?.name || "an object") : `a ${typeof value}`;
+  return typeof value === "object" ? value.constructor?.name || "an object" : `a ${typeof value}`;
 }
 
 export function integer(value: number, place: string): number {

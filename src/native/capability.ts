@@ -35,7 +35,10 @@ function quota(root: string): number {
       }
     } else if (controllers.split(",").includes("cpu")) {
       for (const folder of [join(root, "sys/fs/cgroup/cpu", path), join(root, "sys/fs/cgroup/cpu")]) {
-        bounds.push(Number(read(join(folder, "cpu.cfs_quota_us")) || Number.NaN) / Number(read(join(folder, "cpu.cfs_period_us")) || Number.NaN));
+        bounds.push(
+          Number(read(join(folder, "cpu.cfs_quota_us")) || Number.NaN) /
+            Number(read(join(folder, "cpu.cfs_period_us")) || Number.NaN),
+        );
       }
     }
   }
@@ -51,7 +54,10 @@ function quota(root: string): number {
 export function usableCores({ root = "/" }: { root?: string } = {}): number {
   const allowed = cpuList(read(join(root, "proc/self/status")).match(/^Cpus_allowed_list:\s*(\S+)/m)?.[1] ?? "");
   const cores = new Set(
-    allowed.map((cpu) => read(join(root, `sys/devices/system/cpu/cpu${cpu}/topology/thread_siblings_list`)).trim() || `cpu ${cpu}`),
+    allowed.map(
+      (cpu) =>
+        read(join(root, `sys/devices/system/cpu/cpu${cpu}/topology/thread_siblings_list`)).trim() || `cpu ${cpu}`,
+    ),
   );
   const physical = cores.size > 0 ? cores.size : availableParallelism();
   return Math.max(1, Math.min(physical, Math.ceil(quota(root))));

@@ -81,7 +81,7 @@ const CAUSES: readonly (readonly [ErrorCode, RegExp])[] = [
   ["E_DTYPE", /dtype|scalar type|ScalarType|can't be cast|not implemented for '|input type|LongTensor|boolean tensor/i],
   [
     "E_SHAPE",
-    /size|shape|dimension|number of channels|must match|out of range|out of bounds|expected \d|at least|non-singleton|elements not/i,
+    /size|shape|dimension|number of channels|must match|out of range|out of bounds|expected \d|at least \d|non-singleton|elements not|\bdims?\b|\dD tensor/i,
   ],
 ];
 

@@ -22,13 +22,27 @@ describe("formatDoctor", () => {
   });
 
   it("says what to do about everything that is missing", () => {
-    const text = formatDoctor({ ...WELL, libtorch: null, engineFault: "the addon is not built: run `npm run setup`", data: null, compiler: null, python: null, gloo: null });
+    const text = formatDoctor({
+      ...WELL,
+      libtorch: null,
+      engineFault: "the addon is not built: run `npm run setup`",
+      data: null,
+      compiler: null,
+      python: null,
+      gloo: null,
+    });
     expect(text.match(/^!!/gm)).toHaveLength(5);
-    for (const remedy of ["npm run setup", "npm ci", "apt-get install g++ cmake", "LIBTORCH"]) expect(text).toContain(remedy);
+    for (const remedy of ["npm run setup", "npm ci", "apt-get install g++ cmake", "LIBTORCH"])
+      expect(text).toContain(remedy);
   });
 
   it("takes a machine without a GPU, AMX or fast bfloat16 for what it is, not for a fault", () => {
-    const plain = { ...WELL, gpu: false, gloo: false, cpu: { ...WELL.cpu, avx512: false, amx: false, fastBfloat16: false } };
+    const plain = {
+      ...WELL,
+      gpu: false,
+      gloo: false,
+      cpu: { ...WELL.cpu, avx512: false, amx: false, fastBfloat16: false },
+    };
     expect(formatDoctor(plain)).not.toMatch(/^!!/m);
     expect(formatDoctor(plain)).toMatch(/- +GPU +none/);
   });

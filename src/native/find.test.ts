@@ -10,8 +10,18 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(build, { recursive: true }));
 
-const STAMP = { libtorch: "/opt/torch", library: process.execPath, version: "2.11.0", node: "20.0.0", platform: process.platform, arch: process.arch, source: "cache", compiler: "g++" };
-const stamp = (changes: object = {}) => writeFileSync(join(build, "stamp.json"), JSON.stringify({ ...STAMP, ...changes }));
+const STAMP = {
+  libtorch: "/opt/torch",
+  library: process.execPath,
+  version: "2.11.0",
+  node: "20.0.0",
+  platform: process.platform,
+  arch: process.arch,
+  source: "cache",
+  compiler: "g++",
+};
+const stamp = (changes: object = {}) =>
+  writeFileSync(join(build, "stamp.json"), JSON.stringify({ ...STAMP, ...changes }));
 
 describe("addonPath", () => {
   it("gives the addon that was built", () => {
@@ -33,11 +43,20 @@ describe("addonPath", () => {
 
 describe("explainLoadFailure", () => {
   it.each([
-    ["/x/batch_cam.node: undefined symbol: _ZN2at4oops", /does not fit the libtorch at \/opt\/torch \(built with 2\.11\.0\)/],
-    ["libcudart.so.13: cannot open shared object file: No such file or directory", /CUDA runtime libraries are missing/],
+    [
+      "/x/batch_cam.node: undefined symbol: _ZN2at4oops",
+      /does not fit the libtorch at \/opt\/torch \(built with 2\.11\.0\)/,
+    ],
+    [
+      "libcudart.so.13: cannot open shared object file: No such file or directory",
+      /CUDA runtime libraries are missing/,
+    ],
     ["libgomp.so.1: cannot open shared object file", /a library that libtorch needs is missing/],
     ["/lib/libstdc++.so.6: version `GLIBCXX_3.4.30' not found", /C or C\+\+ library is older/],
-    ["was compiled against a different Node.js version using NODE_MODULE_VERSION 93", /Node .* does not fit it \(built under 20\.0\.0\)/],
+    [
+      "was compiled against a different Node.js version using NODE_MODULE_VERSION 93",
+      /Node .* does not fit it \(built under 20\.0\.0\)/,
+    ],
     ["/x/batch_cam.node: invalid ELF header", /another kind of machine/],
     ["something else", /npm run setup/],
   ])("explains %s", (text, expected) => {

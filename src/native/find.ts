@@ -49,7 +49,11 @@ export function addonPath(build = BUILD): string {
 /** What the dynamic loader's message means, and what to do about it. */
 export function explainLoadFailure(cause: unknown, build = BUILD): BatchCamError {
   const text = cause instanceof Error ? (cause.message.split("\n")[0] as string) : String(cause);
-  return new BatchCamError("E_NATIVE", `the native addon cannot be loaded: ${diagnose(text, buildStamp(build))} (${text})`, { cause });
+  return new BatchCamError(
+    "E_NATIVE",
+    `the native addon cannot be loaded: ${diagnose(text, buildStamp(build))} (${text})`,
+    { cause },
+  );
 }
 
 function diagnose(text: string, stamp: BuildStamp | null): string {
@@ -59,12 +63,15 @@ function diagnose(text: string, stamp: BuildStamp | null): string {
   if (/NODE_MODULE_VERSION|napi_|node_api/i.test(text)) {
     return `Node ${process.versions.node} does not fit it (built under ${stamp?.node ?? "another"}); use Node 20 or newer and ${REMEDY}`;
   }
-  if (/GLIBC|GLIBCXX|CXXABI/.test(text)) return `this system's C or C++ library is older than the one it needs: ${REMEDY} on this machine`;
+  if (/GLIBC|GLIBCXX|CXXABI/.test(text))
+    return `this system's C or C++ library is older than the one it needs: ${REMEDY} on this machine`;
   if (/undefined symbol|symbol lookup|symbol not found/i.test(text)) {
     return `it does not fit the libtorch at ${stamp?.libtorch ?? "its place"} (built with ${stamp?.version ?? "another"}): ${REMEDY}`;
   }
-  if (/invalid ELF header|wrong ELF class|incompatible architecture|exec format/i.test(text)) return `it was built for another kind of machine: ${REMEDY}`;
+  if (/invalid ELF header|wrong ELF class|incompatible architecture|exec format/i.test(text))
+    return `it was built for another kind of machine: ${REMEDY}`;
   if (/libcudart|libcupti/.test(text)) return `libtorch's CUDA runtime libraries are missing beside it: ${REMEDY}`;
-  if (/cannot open shared object|image not found|Library not loaded/i.test(text)) return `a library that libtorch needs is missing: ${REMEDY}`;
+  if (/cannot open shared object|image not found|Library not loaded/i.test(text))
+    return `a library that libtorch needs is missing: ${REMEDY}`;
   return REMEDY;
 }

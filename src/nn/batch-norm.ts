@@ -56,7 +56,10 @@ export class BatchNorm2d extends Module {
 
   #beginBatch(x: Tensor): void {
     if (x.numel === this.numFeatures) {
-      throw new BatchCamError("E_SHAPE", `BatchNorm2d: training needs more than one value per channel, got x of [${x.sizes.join(", ")}]; use a larger batch or eval()`);
+      throw new BatchCamError(
+        "E_SHAPE",
+        `BatchNorm2d: training needs more than one value per channel, got x of [${x.sizes.join(", ")}]; use a larger batch or eval()`,
+      );
     }
     this.num_batches_tracked.add_(1);
   }

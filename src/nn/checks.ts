@@ -6,7 +6,10 @@ export function expectCounts(operation: string, counts: Record<string, number | 
   for (const [argument, value] of Object.entries(counts)) {
     for (const count of typeof value === "number" ? [value] : value) {
       if (Number.isSafeInteger(count) && count >= 1) continue;
-      throw new BatchCamError("E_ARGUMENT", `${operation}: ${argument} must be an integer >= 1, got ${JSON.stringify(value)}`);
+      throw new BatchCamError(
+        "E_ARGUMENT",
+        `${operation}: ${argument} must be an integer >= 1, got ${JSON.stringify(value)}`,
+      );
     }
   }
 }

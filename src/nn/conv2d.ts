@@ -21,7 +21,12 @@ export class Conv2d extends Module {
   readonly inChannels: number;
   readonly options: ConvOptions;
 
-  constructor(inChannels: number, outChannels: number, kernelSize: Pair, { bias = true, ...options }: Conv2dOptions = {}) {
+  constructor(
+    inChannels: number,
+    outChannels: number,
+    kernelSize: Pair,
+    { bias = true, ...options }: Conv2dOptions = {},
+  ) {
     super();
     const { stride = 1, padding = 0, dilation = 1, groups = 1 } = options;
     expectCounts("Conv2d", { inChannels, outChannels, kernelSize, stride, dilation, groups });

@@ -17,7 +17,10 @@ const OTHER: readonly string[] = ["int64", "int32", "int16", "int8", "uint8", "b
 export function replaceTensors(slots: readonly TensorSlot[], targets: readonly string[]): void {
   const wrong = targets.find((target) => OTHER.includes(target));
   if (wrong !== undefined) {
-    throw new BatchCamError("E_DTYPE", `Module.to: weights need one of ${FLOATING.join(", ")} (or a device), got ${wrong}`);
+    throw new BatchCamError(
+      "E_DTYPE",
+      `Module.to: weights need one of ${FLOATING.join(", ")} (or a device), got ${wrong}`,
+    );
   }
   const converted = new Map(slots.map(({ tensor }) => [tensor, convert(tensor, targets)]));
   for (const { owner, key, tensor, role } of slots) {

@@ -2,7 +2,13 @@ export { GELU, ReLU } from "./activation.ts";
 export { BatchNorm2d, type BatchNormModuleOptions } from "./batch-norm.ts";
 export { Conv2d, type Conv2dOptions } from "./conv2d.ts";
 export { GRN, type GRNOptions } from "./grn.ts";
-export { biasUniform_, kaimingNormal_, kaimingUniform_, type TruncatedNormalOptions, truncatedNormal_ } from "./init.ts";
+export {
+  biasUniform_,
+  kaimingNormal_,
+  kaimingUniform_,
+  type TruncatedNormalOptions,
+  truncatedNormal_,
+} from "./init.ts";
 export { LayerNorm, LayerNorm2d } from "./layer-norm.ts";
 export { Linear } from "./linear.ts";
 export { Module } from "./module.ts";

@@ -11,13 +11,17 @@ describe("initial weights", () => {
     using conv = new Conv2d(3, 4, [3, 2]);
     using linear = new Linear(5, 3);
     // torch.manual_seed(1234); nn.Conv2d(3, 4, (3, 2)); nn.Linear(5, 3)
-    expect(values(conv.weight).slice(0, 4)).toEqual([-0.2220413088798523, -0.04624545946717262, -0.1132105365395546, -0.06286587566137314]);
+    expect(values(conv.weight).slice(0, 4)).toEqual([
+      -0.2220413088798523, -0.04624545946717262, -0.1132105365395546, -0.06286587566137314,
+    ]);
     expect(values(conv.weight).at(-1)).toBe(-0.05803370848298073);
-    expect(values(conv.bias as Tensor)).toEqual([-0.23062078654766083, 0.2100077122449875, 0.12544624507427216, -0.11153115332126617]);
+    expect(values(conv.bias as Tensor)).toEqual([
+      -0.23062078654766083, 0.2100077122449875, 0.12544624507427216, -0.11153115332126617,
+    ]);
     expect(values(linear.weight)).toEqual([
-      -0.2790311872959137, 0.015558364801108837, 0.2548105716705322, -0.32093897461891174, -0.16890370845794678, 0.18705864250659943,
-      -0.28845930099487305, -0.04979725927114487, -0.33724284172058105, 0.4147988259792328, 0.24106615781784058, -0.41337069869041443,
-      -0.24691277742385864, 0.15852925181388855, 0.024509558454155922,
+      -0.2790311872959137, 0.015558364801108837, 0.2548105716705322, -0.32093897461891174, -0.16890370845794678,
+      0.18705864250659943, -0.28845930099487305, -0.04979725927114487, -0.33724284172058105, 0.4147988259792328,
+      0.24106615781784058, -0.41337069869041443, -0.24691277742385864, 0.15852925181388855, 0.024509558454155922,
     ]);
     expect(values(linear.bias as Tensor)).toEqual([0.1185157522559166, -0.3658561110496521, -0.2394561916589737]);
   });
@@ -28,7 +32,9 @@ describe("initial weights", () => {
     using next = new Linear(18, 1, { bias: false });
     expect(grouped.bias).toBeNull();
     // torch.manual_seed(1234); nn.Conv2d(4, 8, 3, groups=2, bias=False)
-    expect(values(grouped.weight).slice(0, 3)).toEqual([-0.2220413088798523, -0.04624545946717262, -0.1132105365395546]);
+    expect(values(grouped.weight).slice(0, 3)).toEqual([
+      -0.2220413088798523, -0.04624545946717262, -0.1132105365395546,
+    ]);
     manualSeed(1234);
     empty([8, 2, 3, 3]).uniform_();
     using same = new Linear(18, 1, { bias: false });
@@ -55,7 +61,10 @@ describe("kaimingNormal_", () => {
     const weight = empty([6, 2, 3, 3]);
     manualSeed(7);
     // torch.manual_seed(7); nn.init.kaiming_normal_(w, mode="fan_out", nonlinearity="relu")
-    expect(values(kaimingNormal_(weight)).slice(0, 4)).toBeAllclose([-0.1578349620103836, 0.07613925635814667, 0.17299501597881317, -0.26719844341278076], { rtol: 1e-6 });
+    expect(values(kaimingNormal_(weight)).slice(0, 4)).toBeAllclose(
+      [-0.1578349620103836, 0.07613925635814667, 0.17299501597881317, -0.26719844341278076],
+      { rtol: 1e-6 },
+    );
   });
 });
 
@@ -64,12 +73,20 @@ describe("truncatedNormal_", () => {
     const weight = empty([4, 5]);
     manualSeed(7);
     // torch.manual_seed(7); nn.init.trunc_normal_(t, std=.02)
-    const narrow = [0.0017529984470456839, -0.01691807620227337, 0.008206252008676529, 0.008079816587269306, -0.014595650136470795, -0.003779234364628792];
-    expect(values(truncatedNormal_(weight, { std: 0.02 })).slice(0, 6)).toBeAllclose(narrow, { rtol: 2e-6, atol: 1e-8 });
+    const narrow = [
+      0.0017529984470456839, -0.01691807620227337, 0.008206252008676529, 0.008079816587269306, -0.014595650136470795,
+      -0.003779234364628792,
+    ];
+    expect(values(truncatedNormal_(weight, { std: 0.02 })).slice(0, 6)).toBeAllclose(narrow, {
+      rtol: 2e-6,
+      atol: 1e-8,
+    });
     manualSeed(7);
     // torch.manual_seed(7); nn.init.trunc_normal_(t, mean=.5, std=1., a=0., b=1.)
     const cut = [0.5335267186164856, 0.20674660801887512, 0.6534191370010376, 0.6511649489402771, 0.2406114935874939];
-    expect(values(truncatedNormal_(weight, { mean: 0.5, std: 1, min: 0, max: 1 })).slice(0, 5)).toBeAllclose(cut, { rtol: 2e-6 });
+    expect(values(truncatedNormal_(weight, { mean: 0.5, std: 1, min: 0, max: 1 })).slice(0, 5)).toBeAllclose(cut, {
+      rtol: 2e-6,
+    });
   });
 
   it("has the moments of the cut distribution and keeps to its bounds", () =>

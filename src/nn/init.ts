@@ -7,14 +7,20 @@ type FanMode = "fanIn" | "fanOut";
 export function fansOf(weight: Tensor): { fanIn: number; fanOut: number } {
   const [outputs, inputs, ...kernel] = weight.sizes;
   if (outputs === undefined || inputs === undefined) {
-    throw new BatchCamError("E_SHAPE", `init: a fan needs a weight of two dimensions or more, got [${weight.sizes.join(", ")}]`);
+    throw new BatchCamError(
+      "E_SHAPE",
+      `init: a fan needs a weight of two dimensions or more, got [${weight.sizes.join(", ")}]`,
+    );
   }
   const field = kernel.reduce((product, size) => product * size, 1);
   return { fanIn: inputs * field, fanOut: outputs * field };
 }
 
 /** Uniform in ±√3·gain/√fan, gain = √(2 / (1 + a²)): He et al. 2015, with torch's default slope for layers, a = √5. */
-export function kaimingUniform_(weight: Tensor, { a = Math.sqrt(5), mode = "fanIn" }: { a?: number; mode?: FanMode } = {}): Tensor {
+export function kaimingUniform_(
+  weight: Tensor,
+  { a = Math.sqrt(5), mode = "fanIn" }: { a?: number; mode?: FanMode } = {},
+): Tensor {
   const deviation = Math.sqrt(2 / (1 + a ** 2)) / Math.sqrt(fansOf(weight)[mode]);
   const bound = Math.sqrt(3) * deviation;
   return noGrad(() => weight.uniform_(-bound, bound));
@@ -41,14 +47,22 @@ export interface TruncatedNormalOptions {
 }
 
 /** Normal values confined to [min, max], by the inverse of the cumulative distribution: torch's `trunc_normal_`. */
-export function truncatedNormal_(weight: Tensor, { mean = 0, std = 1, min = -2, max = 2 }: TruncatedNormalOptions = {}): Tensor {
+export function truncatedNormal_(
+  weight: Tensor,
+  { mean = 0, std = 1, min = -2, max = 2 }: TruncatedNormalOptions = {},
+): Tensor {
   if (!(std > 0 && min < max)) {
-    throw new BatchCamError("E_ARGUMENT", `truncatedNormal_: needs std > 0 and min < max, got std ${std}, min ${min}, max ${max}`);
+    throw new BatchCamError(
+      "E_ARGUMENT",
+      `truncatedNormal_: needs std > 0 and min < max, got std ${std}, min ${min}, max ${max}`,
+    );
   }
   const [low, high] = [erf((min - mean) / std / Math.SQRT2), erf((max - mean) / std / Math.SQRT2)];
   noGrad(() =>
     tidy(() => {
-      const normal = inverseErf(weight.uniform_(low, high).to("float64")).mul(std * Math.SQRT2).add(mean);
+      const normal = inverseErf(weight.uniform_(low, high).to("float64"))
+        .mul(std * Math.SQRT2)
+        .add(mean);
       weight.copy_(normal.clamp(min, max));
     }),
   );
@@ -65,7 +79,13 @@ function inverseErf(y: Tensor): Tensor {
   const half = log.mul(0.5).add(2 / (Math.PI * a));
   let x = half.square().sub(log.div(a)).sqrt().sub(half).sqrt().mul(bounded.sign());
   for (let step = 0; step < 3; step++) {
-    x = x.sub(x.erf().sub(bounded).mul(Math.sqrt(Math.PI) / 2).mul(x.square().exp()));
+    x = x.sub(
+      x
+        .erf()
+        .sub(bounded)
+        .mul(Math.sqrt(Math.PI) / 2)
+        .mul(x.square().exp()),
+    );
   }
   return x;
 }

@@ -23,7 +23,11 @@ import {
 const values = (t: Tensor) => Array.from(t.data() as Float32Array);
 
 /** Value, gradients and double backward of a layer against an `op_*` fixture, in float32 and float64. */
-function expectAgreement(name: string, build: (reference: Fixture) => Module, weights: Record<string, string> = {}): void {
+function expectAgreement(
+  name: string,
+  build: (reference: Fixture) => Module,
+  weights: Record<string, string> = {},
+): void {
   const reference = fixture(name);
   const { rtol, atol, relL2, absL2 } = reference.tolerance;
   for (const dtype of ["float32", "float64"] as const) {
@@ -40,37 +44,65 @@ function expectAgreement(name: string, build: (reference: Fixture) => Module, we
       const norms = exact ? { relL2: 1e-9, absL2: 1e-11 } : { relL2, absL2 };
       expect(y).toBeAllclose(reference.reference("out/y"), tolerance);
       const named = model.namedParameters();
-      const inputs = new Map([["x", x], ...Object.entries(weights).filter(([, parameter]) => named.has(parameter)).map(([key, parameter]) => [key, named.get(parameter) as Tensor] as const)]);
+      const inputs = new Map([
+        ["x", x],
+        ...Object.entries(weights)
+          .filter(([, parameter]) => named.has(parameter))
+          .map(([key, parameter]) => [key, named.get(parameter) as Tensor] as const),
+      ]);
       const first = grad(y, [...inputs.values()], { gradOutputs: [cotangent], createGraph: true });
       for (const [index, key] of [...inputs.keys()].entries()) {
         expect(first[index] as Tensor).toHaveRelL2(reference.reference(`grad/${key}`), norms);
       }
-      const scalar = [...inputs.keys()].map((key, index) => (first[index] as Tensor).mul(input(`u/${key}`)).sum()).reduce((a, b) => a.add(b));
+      const scalar = [...inputs.keys()]
+        .map((key, index) => (first[index] as Tensor).mul(input(`u/${key}`)).sum())
+        .reduce((a, b) => a.add(b));
       if (model instanceof BatchNorm2d && !model.training) return; // The fixture's scalar has terms of the running statistics too.
       const all = new Map([...inputs, ["cotangent", cotangent]]);
       const second = grad(scalar, [...all.values()], { allowUnused: true });
       for (const [index, key] of [...all.keys()].entries()) {
-        if (reference.has(`dbl/${key}`)) expect(second[index] as Tensor).toHaveRelL2(reference.reference(`dbl/${key}`), norms);
+        if (reference.has(`dbl/${key}`))
+          expect(second[index] as Tensor).toHaveRelL2(reference.reference(`dbl/${key}`), norms);
       }
     });
   }
 }
 
 describe("layers against torch and timm", () => {
-  const convolutions = ["op_conv3x3_s1", "op_conv3x3_s2", "op_conv1x1_s2", "op_conv7x7_s2", "op_conv7x7_depthwise", "op_conv_patch2", "op_conv_patch4"];
+  const convolutions = [
+    "op_conv3x3_s1",
+    "op_conv3x3_s2",
+    "op_conv1x1_s2",
+    "op_conv7x7_s2",
+    "op_conv7x7_depthwise",
+    "op_conv_patch2",
+    "op_conv_patch4",
+  ];
   it.each(convolutions)("Conv2d: %s", (name) => {
-    expectAgreement(name, (reference) => {
-      const { kernel, stride, padding, groups } = reference.params as Record<string, number>;
-      const [outputs = 0, inputs = 0] = reference.tensor("input/w").sizes;
-      return new Conv2d(inputs * (groups ?? 1), outputs, kernel as number, { stride: stride as number, padding: padding as number, groups: groups as number });
-    }, { w: "weight", b: "bias" });
+    expectAgreement(
+      name,
+      (reference) => {
+        const { kernel, stride, padding, groups } = reference.params as Record<string, number>;
+        const [outputs = 0, inputs = 0] = reference.tensor("input/w").sizes;
+        return new Conv2d(inputs * (groups ?? 1), outputs, kernel as number, {
+          stride: stride as number,
+          padding: padding as number,
+          groups: groups as number,
+        });
+      },
+      { w: "weight", b: "bias" },
+    );
   });
 
   it("Linear", () => {
-    expectAgreement("op_linear", (reference) => {
-      const [outputs = 0, inputs = 0] = reference.tensor("input/w").sizes;
-      return new Linear(inputs, outputs);
-    }, { w: "weight", b: "bias" });
+    expectAgreement(
+      "op_linear",
+      (reference) => {
+        const [outputs = 0, inputs = 0] = reference.tensor("input/w").sizes;
+        return new Linear(inputs, outputs);
+      },
+      { w: "weight", b: "bias" },
+    );
   });
 
   const size = (reference: Fixture) => reference.tensor("input/w").numel;
@@ -82,12 +114,21 @@ describe("layers against torch and timm", () => {
     expectAgreement("op_batchnorm_eval", (reference) => new BatchNorm2d(size(reference)).eval(), names);
   });
   it("LayerNorm, over the last dimension and over channels", () => {
-    expectAgreement("op_layernorm_last", (reference) => new LayerNorm(size(reference), { eps: 1e-6 }), { w: "weight", b: "bias" });
-    expectAgreement("op_layernorm_channels_first", (reference) => new LayerNorm2d(size(reference), { eps: 1e-6 }), { w: "weight", b: "bias" });
+    expectAgreement("op_layernorm_last", (reference) => new LayerNorm(size(reference), { eps: 1e-6 }), {
+      w: "weight",
+      b: "bias",
+    });
+    expectAgreement("op_layernorm_channels_first", (reference) => new LayerNorm2d(size(reference), { eps: 1e-6 }), {
+      w: "weight",
+      b: "bias",
+    });
   });
   it("GRN, channels last and first", () => {
     expectAgreement("op_grn_channels_last", (reference) => new GRN(size(reference)), { w: "weight", b: "bias" });
-    expectAgreement("op_grn_channels_first", (reference) => new GRN(size(reference), { channelsLast: false }), { w: "weight", b: "bias" });
+    expectAgreement("op_grn_channels_first", (reference) => new GRN(size(reference), { channelsLast: false }), {
+      w: "weight",
+      b: "bias",
+    });
   });
   it("ReLU, GELU, MaxPool2d and GlobalAvgPool2d", () => {
     expectAgreement("op_relu", () => new ReLU());
@@ -117,7 +158,9 @@ describe("BatchNorm2d", () => {
 
   it("refuses to train on one value per channel, and leaves its statistics alone", () => {
     using layer = new BatchNorm2d(3);
-    expect(() => tidy(() => layer.run(ones([1, 3, 1, 1])))).toThrow(/BatchNorm2d: training needs more than one value per channel, got x of \[1, 3, 1, 1\]/);
+    expect(() => tidy(() => layer.run(ones([1, 3, 1, 1])))).toThrow(
+      /BatchNorm2d: training needs more than one value per channel, got x of \[1, 3, 1, 1\]/,
+    );
     expect(layer.num_batches_tracked.item()).toBe(0);
     tidy(() => expect(layer.eval().run(ones([1, 3, 1, 1])).shape).toEqual([1, 3, 1, 1]));
   });
@@ -139,7 +182,10 @@ describe("GRN", () => {
 describe("pooling and shape", () => {
   it("pools to the sizes asked for", () =>
     tidy(() => {
-      const x = tensor(Float32Array.from({ length: 16 }, (_, i) => i), { shape: [1, 1, 4, 4] });
+      const x = tensor(
+        Float32Array.from({ length: 16 }, (_, i) => i),
+        { shape: [1, 1, 4, 4] },
+      );
       expect(values(new MaxPool2d(2).run(x))).toEqual([5, 7, 13, 15]);
       expect(values(new AvgPool2d(2).run(x))).toEqual([2.5, 4.5, 10.5, 12.5]);
       expect(new MaxPool2d(3, { stride: 1, padding: 1 }).run(x).shape).toEqual([1, 1, 4, 4]);
@@ -172,7 +218,11 @@ describe("bad input", () => {
     ["Conv2d sizes", () => new Conv2d(0, 4, 3), /Conv2d: inChannels must be an integer >= 1, got 0/],
     ["Conv2d kernel", () => new Conv2d(1, 4, [3, 0]), /kernelSize must be an integer >= 1, got \[3,0\]/],
     ["Conv2d stride", () => new Conv2d(1, 4, 3, { stride: 0 }), /stride must be an integer >= 1, got 0/],
-    ["Conv2d groups", () => new Conv2d(4, 6, 3, { groups: 4 }), /groups must divide inChannels 4 and outChannels 6, got 4/],
+    [
+      "Conv2d groups",
+      () => new Conv2d(4, 6, 3, { groups: 4 }),
+      /groups must divide inChannels 4 and outChannels 6, got 4/,
+    ],
     ["Linear", () => new Linear(2.5, 1), /Linear: inFeatures must be an integer >= 1, got 2.5/],
     ["BatchNorm2d", () => new BatchNorm2d(-1), /BatchNorm2d: numFeatures/],
     ["LayerNorm", () => new LayerNorm(0), /LayerNorm: size/],
@@ -206,7 +256,14 @@ describe("bad input", () => {
 
   it("gives empty results for an empty batch", () =>
     tidy(() => {
-      using model = new Sequential(new Conv2d(1, 2, 3), new BatchNorm2d(2), new ReLU(), new MaxPool2d(2), new Flatten(), new Linear(18, 4));
+      using model = new Sequential(
+        new Conv2d(1, 2, 3),
+        new BatchNorm2d(2),
+        new ReLU(),
+        new MaxPool2d(2),
+        new Flatten(),
+        new Linear(18, 4),
+      );
       expect(model.run(zeros([0, 1, 8, 8])).shape).toEqual([0, 4]);
     }));
 });

@@ -1,7 +1,18 @@
 import { describe, expect, it } from "vitest";
 import { BatchCamError } from "../errors.ts";
 import { backward, memory, noGrad, ones, randn, type Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
-import { BatchNorm2d, buffer, Conv2d, Identity, Linear, Module, parameter, ReLU, recordOutputs, Sequential } from "./index.ts";
+import {
+  BatchNorm2d,
+  buffer,
+  Conv2d,
+  Identity,
+  Linear,
+  Module,
+  parameter,
+  ReLU,
+  recordOutputs,
+  Sequential,
+} from "./index.ts";
 
 class Block extends Module {
   readonly gain = parameter(ones([2]));
@@ -40,7 +51,17 @@ describe("the tree of a module", () => {
       "blocks.0.gain",
       "blocks.0.shift",
     ]);
-    expect([...net.namedModules().keys()]).toEqual(["", "stem", "stem.0", "stem.1", "stem.2", "blocks.0", "blocks.0.conv", "blocks.1", "blocks.1.conv"]);
+    expect([...net.namedModules().keys()]).toEqual([
+      "",
+      "stem",
+      "stem.0",
+      "stem.1",
+      "stem.2",
+      "blocks.0",
+      "blocks.0.conv",
+      "blocks.1",
+      "blocks.1.conv",
+    ]);
     expect(net.namedBuffers().size).toBe(5);
     expect(net.parameters().length).toBe(net.namedParameters().size);
   });
@@ -136,7 +157,9 @@ describe("loadStateDict", () => {
     using net = target();
     using other = target();
     const { weight } = net.at(0) as Linear;
-    const wide = new Map(Array.from(copyOf(other), ([name, value]) => [name, value.dtype === "int64" ? value : value.to("float64")]));
+    const wide = new Map(
+      Array.from(copyOf(other), ([name, value]) => [name, value.dtype === "int64" ? value : value.to("float64")]),
+    );
     expect(net.loadStateDict(wide)).toEqual({ missing: [], unexpected: [] });
     expect((net.at(0) as Linear).weight).toBe(weight);
     expect(valuesOf(net)).toEqual(valuesOf(other));
@@ -153,9 +176,15 @@ describe("loadStateDict", () => {
   it("lists missing and unexpected names, and loads nothing", () => {
     using net = target();
     const before = valuesOf(net);
-    const state = new Map([["0.weight", zeros([2, 2])], ["0.wieght", zeros([2, 2])]]);
-    const expected = /does not fit Sequential: 5 missing \(0.bias, 1.weight, .*1.running_var\); 1 unexpected \(0.wieght\); pass \{ strict: false \}/;
-    expect(() => net.loadStateDict(state)).toThrow(expect.objectContaining({ code: "E_CHECKPOINT", message: expect.stringMatching(expected) }));
+    const state = new Map([
+      ["0.weight", zeros([2, 2])],
+      ["0.wieght", zeros([2, 2])],
+    ]);
+    const expected =
+      /does not fit Sequential: 5 missing \(0.bias, 1.weight, .*1.running_var\); 1 unexpected \(0.wieght\); pass \{ strict: false \}/;
+    expect(() => net.loadStateDict(state)).toThrow(
+      expect.objectContaining({ code: "E_CHECKPOINT", message: expect.stringMatching(expected) }),
+    );
     expect(valuesOf(net)).toEqual(before);
   });
 
@@ -166,8 +195,17 @@ describe("loadStateDict", () => {
 
   it("loads what fits where strict is off, and says what did not", () => {
     using net = target();
-    const report = net.loadStateDict(new Map([["0.bias", tensor([1, 2])], ["extra", zeros([1])]]), { strict: false });
-    expect(report).toEqual({ missing: ["0.weight", "1.weight", "1.bias", "1.running_mean", "1.running_var"], unexpected: ["extra"] });
+    const report = net.loadStateDict(
+      new Map([
+        ["0.bias", tensor([1, 2])],
+        ["extra", zeros([1])],
+      ]),
+      { strict: false },
+    );
+    expect(report).toEqual({
+      missing: ["0.weight", "1.weight", "1.bias", "1.running_mean", "1.running_var"],
+      unexpected: ["extra"],
+    });
     expect((net.at(0) as Linear).bias).toBeAllclose([1, 2]);
   });
 
@@ -175,9 +213,14 @@ describe("loadStateDict", () => {
     using net = target();
     const before = valuesOf(net);
     const state = copyOf(net);
-    state.set("0.weight", zeros([2, 2])).set("1.bias", zeros([3])).set("1.weight", zeros([]));
+    state
+      .set("0.weight", zeros([2, 2]))
+      .set("1.bias", zeros([3]))
+      .set("1.weight", zeros([]));
     const expected = /1.weight is \[2\] here and \[\] in the state; 1.bias is \[2\] here and \[3\] in the state/;
-    expect(() => net.loadStateDict(state, { strict })).toThrow(expect.objectContaining({ code: "E_SHAPE", message: expect.stringMatching(expected) }));
+    expect(() => net.loadStateDict(state, { strict })).toThrow(
+      expect.objectContaining({ code: "E_SHAPE", message: expect.stringMatching(expected) }),
+    );
     expect(valuesOf(net)).toEqual(before);
   });
 
@@ -199,7 +242,13 @@ describe("to", () => {
     old.requiresGrad = false;
     expect(net.to("float64")).toBe(net);
     const { weight, bias } = net.at(0) as Conv2d;
-    expect([old.isDisposed, weight.dtype, weight.requiresGrad, bias?.requiresGrad, bias?.isLeaf]).toEqual([true, "float64", false, true, true]);
+    expect([old.isDisposed, weight.dtype, weight.requiresGrad, bias?.requiresGrad, bias?.isLeaf]).toEqual([
+      true,
+      "float64",
+      false,
+      true,
+      true,
+    ]);
     expect([...net.namedBuffers().values()].map(({ dtype }) => dtype)).toEqual(["float64", "float64", "int64"]);
     tidy(() => expect(net.run(zeros([2, 1, 3, 3], { dtype: "float64" })).dtype).toBe("float64"));
   });

@@ -14,10 +14,16 @@ const roles = new WeakMap<object, Role>();
  */
 export function parameter(tensor: Tensor, { requiresGrad = true } = {}): Tensor {
   if (!tensor.dtype.includes("float")) {
-    throw new BatchCamError("E_DTYPE", `parameter: needs a floating dtype, got ${tensor.dtype}; use buffer() for what is not trained`);
+    throw new BatchCamError(
+      "E_DTYPE",
+      `parameter: needs a floating dtype, got ${tensor.dtype}; use buffer() for what is not trained`,
+    );
   }
   if (!tensor.isLeaf) {
-    throw new BatchCamError("E_ARGUMENT", "parameter: the tensor is the result of recorded operations; detach() it first");
+    throw new BatchCamError(
+      "E_ARGUMENT",
+      "parameter: the tensor is the result of recorded operations; detach() it first",
+    );
   }
   tensor.requiresGrad = requiresGrad;
   return mark(tensor, "parameter");

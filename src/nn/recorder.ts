@@ -9,7 +9,10 @@ interface Recording {
 let active: Recording | null = null;
 
 /** Runs `fn` and gathers the outputs of the modules in `wanted`; a module that runs twice gives its last output. */
-export function recordOutputs<T>(wanted: ReadonlySet<object>, fn: () => T): { result: T; outputs: Map<object, Tensor> } {
+export function recordOutputs<T>(
+  wanted: ReadonlySet<object>,
+  fn: () => T,
+): { result: T; outputs: Map<object, Tensor> } {
   const recording: Recording = { wanted, outputs: new Map(), outer: active };
   active = recording;
   try {

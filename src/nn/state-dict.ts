@@ -18,7 +18,10 @@ export function loadTensors(
   const unexpected = [...state.keys()].filter((name) => !target.has(name));
   if (strict && missing.length + unexpected.length > 0) {
     const parts = [describe("missing", missing), describe("unexpected", unexpected)].filter((part) => part !== "");
-    throw new BatchCamError("E_CHECKPOINT", `loadStateDict: the state does not fit ${owner}: ${parts.join("; ")}; pass { strict: false } to load what fits`);
+    throw new BatchCamError(
+      "E_CHECKPOINT",
+      `loadStateDict: the state does not fit ${owner}: ${parts.join("; ")}; pass { strict: false } to load what fits`,
+    );
   }
   const pairs = [...target].flatMap(([name, tensor]) => {
     const value = state.get(name);
@@ -34,7 +37,10 @@ export function loadTensors(
 function expectSameShapes(pairs: readonly { name: string; tensor: Tensor; value: Tensor }[], owner: string): void {
   const wrong = pairs.filter(({ tensor, value }) => tensor.sizes.join() !== value.sizes.join());
   if (wrong.length === 0) return;
-  const list = wrong.map(({ name, tensor, value }) => `${name} is [${tensor.sizes.join(", ")}] here and [${value.sizes.join(", ")}] in the state`);
+  const list = wrong.map(
+    ({ name, tensor, value }) =>
+      `${name} is [${tensor.sizes.join(", ")}] here and [${value.sizes.join(", ")}] in the state`,
+  );
   throw new BatchCamError("E_SHAPE", `loadStateDict: the state does not fit ${owner}: ${firstTen(list, "; ")}`);
 }
 

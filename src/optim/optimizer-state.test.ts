@@ -28,7 +28,12 @@ describe("state", () => {
     for (let i = 0; i < steps; i++) {
       tidy(() => {
         optimizer.zeroGrad();
-        backward(model.run(ones([3, 4])).square().mean());
+        backward(
+          model
+            .run(ones([3, 4]))
+            .square()
+            .mean(),
+        );
         optimizer.step();
       });
     }
@@ -55,8 +60,17 @@ describe("state", () => {
     expect(optimizer.stateTensors().size).toBe(0);
     train(model, optimizer, 2);
     const state = optimizer.stateTensors();
-    expect([...state.keys()].slice(0, 4)).toEqual(["0.weight.step", "0.weight.exp_avg", "0.weight.exp_avg_sq", "0.bias.step"]);
-    expect([state.get("0.bias.step")?.item(), state.get("0.bias.step")?.dtype, state.get("0.weight.exp_avg")?.shape]).toEqual([2, "float32", [5, 4]]);
+    expect([...state.keys()].slice(0, 4)).toEqual([
+      "0.weight.step",
+      "0.weight.exp_avg",
+      "0.weight.exp_avg_sq",
+      "0.bias.step",
+    ]);
+    expect([
+      state.get("0.bias.step")?.item(),
+      state.get("0.bias.step")?.dtype,
+      state.get("0.weight.exp_avg")?.shape,
+    ]).toEqual([2, "float32", [5, 4]]);
   });
 
   it("does not depend on the order of named parameters", () => {
@@ -65,7 +79,9 @@ describe("state", () => {
     train(model, optimizer, 1);
     const reversed = own(new SGD([...model.namedParameters()].reverse(), { lr: 0.1, momentum: 0.9 }));
     reversed.loadState(optimizer.stateTensors());
-    expect(reversed.stateTensors().get("1.bias.momentum_buffer")).toBeAllclose(optimizer.stateTensors().get("1.bias.momentum_buffer") as Tensor);
+    expect(reversed.stateTensors().get("1.bias.momentum_buffer")).toBeAllclose(
+      optimizer.stateTensors().get("1.bias.momentum_buffer") as Tensor,
+    );
   });
 
   it("can be loaded into itself, and replaced by an empty one", () => {
@@ -80,11 +96,36 @@ describe("state", () => {
   });
 
   it.each<[string, (state: Map<string, Tensor>) => void, string, RegExp]>([
-    ["an unknown name", (state) => state.set("9.weight.exp_avg", zeros([1])), "E_CHECKPOINT", /Adam.loadState: 1 names fit no parameter .*\(9.weight.exp_avg\)/],
-    ["another optimizer's state", (state) => state.set("0.weight.momentum_buffer", zeros([5, 4])), "E_CHECKPOINT", /momentum_buffer/],
-    ["half a parameter's state", (state) => state.delete("0.bias.exp_avg_sq"), "E_CHECKPOINT", /"0.bias" lacks exp_avg_sq/],
-    ["a wrong shape", (state) => state.set("1.weight.exp_avg", zeros([3])), "E_SHAPE", /1.weight.exp_avg must be \[2, 5\], got \[3\]/],
-    ["a step that is no count", (state) => state.set("1.bias.step", tensor([0.5], { shape: [] })), "E_CHECKPOINT", /1.bias.step must be a count, got 0.5/],
+    [
+      "an unknown name",
+      (state) => state.set("9.weight.exp_avg", zeros([1])),
+      "E_CHECKPOINT",
+      /Adam.loadState: 1 names fit no parameter .*\(9.weight.exp_avg\)/,
+    ],
+    [
+      "another optimizer's state",
+      (state) => state.set("0.weight.momentum_buffer", zeros([5, 4])),
+      "E_CHECKPOINT",
+      /momentum_buffer/,
+    ],
+    [
+      "half a parameter's state",
+      (state) => state.delete("0.bias.exp_avg_sq"),
+      "E_CHECKPOINT",
+      /"0.bias" lacks exp_avg_sq/,
+    ],
+    [
+      "a wrong shape",
+      (state) => state.set("1.weight.exp_avg", zeros([3])),
+      "E_SHAPE",
+      /1.weight.exp_avg must be \[2, 5\], got \[3\]/,
+    ],
+    [
+      "a step that is no count",
+      (state) => state.set("1.bias.step", tensor([0.5], { shape: [] })),
+      "E_CHECKPOINT",
+      /1.bias.step must be a count, got 0.5/,
+    ],
   ])("refuses %s, and stays as it was", (_, spoil, code, message) => {
     const model = build(4);
     const optimizer = own(new Adam(model.namedParameters()));
@@ -92,7 +133,9 @@ describe("state", () => {
     const before = valuesOf(optimizer.stateTensors().get("0.weight.exp_avg") as Tensor);
     const state = new Map(optimizer.stateTensors());
     spoil(state);
-    expect(() => optimizer.loadState(state)).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) }));
+    expect(() => optimizer.loadState(state)).toThrow(
+      expect.objectContaining({ code, message: expect.stringMatching(message) }),
+    );
     expect(valuesOf(optimizer.stateTensors().get("0.weight.exp_avg") as Tensor)).toEqual(before);
   });
 });

@@ -48,7 +48,8 @@ export function loadSlots(operation: string, slots: readonly Slot[], { names, st
     for (const slot of slots) if (!full.includes(slot)) forget(slot);
     for (const [index, slot] of full.entries()) {
       slot.step = steps[index] as number;
-      for (const name of names) if (name !== STEP) bufferOf(slot, name).copy_(state.get(`${slot.name}.${name}`) as Tensor);
+      for (const name of names)
+        if (name !== STEP) bufferOf(slot, name).copy_(state.get(`${slot.name}.${name}`) as Tensor);
     }
   });
 }
@@ -57,8 +58,12 @@ function expectKnown(operation: string, slots: readonly Slot[], { names, state }
   const known = new Set(slots.flatMap((slot) => names.map((name) => `${slot.name}.${name}`)));
   const unexpected = [...state.keys()].filter((key) => !known.has(key));
   if (unexpected.length === 0) return;
-  const listed = unexpected.slice(0, 10).join(", ") + (unexpected.length > 10 ? ` and ${unexpected.length - 10} more` : "");
-  throw new BatchCamError("E_CHECKPOINT", `${operation}.loadState: ${unexpected.length} names fit no parameter of this optimizer (${listed}); was the state saved by another optimizer or model?`);
+  const listed =
+    unexpected.slice(0, 10).join(", ") + (unexpected.length > 10 ? ` and ${unexpected.length - 10} more` : "");
+  throw new BatchCamError(
+    "E_CHECKPOINT",
+    `${operation}.loadState: ${unexpected.length} names fit no parameter of this optimizer (${listed}); was the state saved by another optimizer or model?`,
+  );
 }
 
 /** Whether the state has all that a parameter needs; one without a step has nothing. */
@@ -66,12 +71,18 @@ function hasState(operation: string, slot: Slot, { names, state }: LoadRequest):
   const missing = names.filter((name) => !state.has(`${slot.name}.${name}`));
   if (missing.length === names.length) return false;
   if (missing.length > 0) {
-    throw new BatchCamError("E_CHECKPOINT", `${operation}.loadState: "${slot.name}" lacks ${missing.join(", ")}; the state is incomplete`);
+    throw new BatchCamError(
+      "E_CHECKPOINT",
+      `${operation}.loadState: "${slot.name}" lacks ${missing.join(", ")}; the state is incomplete`,
+    );
   }
   for (const name of names) {
     const [wanted, got] = [name === STEP ? [] : slot.param.sizes, state.get(`${slot.name}.${name}`)?.sizes ?? []];
     if (wanted.join() === got.join()) continue;
-    throw new BatchCamError("E_SHAPE", `${operation}.loadState: ${slot.name}.${name} must be [${wanted.join(", ")}], got [${got.join(", ")}]`);
+    throw new BatchCamError(
+      "E_SHAPE",
+      `${operation}.loadState: ${slot.name}.${name} must be [${wanted.join(", ")}], got [${got.join(", ")}]`,
+    );
   }
   return true;
 }

@@ -1,7 +1,14 @@
 import { BatchCamError } from "../errors.ts";
 import { noGrad, type Tensor, tidy } from "../tensor/index.ts";
 import { forget, loadSlots, stateOf } from "./optimizer-state.ts";
-import { expectSetting, type Group, type ParameterGroup, type Parameters, readGroups, type Slot } from "./parameters.ts";
+import {
+  expectSetting,
+  type Group,
+  type ParameterGroup,
+  type Parameters,
+  readGroups,
+  type Slot,
+} from "./parameters.ts";
 
 /** What one update works on: slots of one group that have a gradient, with their gradients. */
 export interface Update {
@@ -98,5 +105,8 @@ export abstract class Optimizer {
 function expectLike(operation: string, { name, param }: Slot, grad: Tensor): void {
   if (grad.dtype === param.dtype && grad.device === param.device && grad.sizes.join() === param.sizes.join()) return;
   const describe = (tensor: Tensor) => `${tensor.dtype}[${tensor.sizes.join(", ")}] on ${tensor.device}`;
-  throw new BatchCamError("E_SHAPE", `${operation}: the gradient of "${name}" must be ${describe(param)}, got ${describe(grad)}`);
+  throw new BatchCamError(
+    "E_SHAPE",
+    `${operation}: the gradient of "${name}" must be ${describe(param)}, got ${describe(grad)}`,
+  );
 }

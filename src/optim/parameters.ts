@@ -45,10 +45,12 @@ export function readGroups(
   const groups = items.some(isGroup) ? items : [{ params: items }];
   const seen = new Map<Tensor, string>();
   const read = groups.map((group) => {
-    if (!isGroup(group)) throw new BatchCamError("E_ARGUMENT", `${operation}: params mixes parameter groups and tensors`);
+    if (!isGroup(group))
+      throw new BatchCamError("E_ARGUMENT", `${operation}: params mixes parameter groups and tensors`);
     return readGroup(operation, group, { defaults, seen });
   });
-  if (seen.size === 0) throw new BatchCamError("E_ARGUMENT", `${operation}: params is empty; pass model.namedParameters()`);
+  if (seen.size === 0)
+    throw new BatchCamError("E_ARGUMENT", `${operation}: params is empty; pass model.namedParameters()`);
   return read;
 }
 
@@ -56,12 +58,19 @@ function isGroup(value: unknown): value is ParameterGroup {
   return typeof value === "object" && value !== null && "params" in value;
 }
 
-function readGroup(operation: string, group: ParameterGroup, context: { defaults: Defaults; seen: Map<Tensor, string> }): Group {
+function readGroup(
+  operation: string,
+  group: ParameterGroup,
+  context: { defaults: Defaults; seen: Map<Tensor, string> },
+): Group {
   const { defaults, seen } = context;
   const { lr, weightDecay = defaults.weightDecay } = group;
   expectSetting(operation, { weightDecay, ...(lr === undefined ? {} : { lr }) });
   if (lr !== undefined && defaults.lr === 0) {
-    throw new BatchCamError("E_ARGUMENT", `${operation}: a group with its own lr needs an optimizer lr > 0, to which it keeps its ratio`);
+    throw new BatchCamError(
+      "E_ARGUMENT",
+      `${operation}: a group with its own lr needs an optimizer lr > 0, to which it keeps its ratio`,
+    );
   }
   const slots = Array.from(group.params, (item) => readSlot(operation, item, seen));
   return { slots, weightDecay, scale: lr === undefined ? 1 : lr / defaults.lr };
@@ -70,7 +79,10 @@ function readGroup(operation: string, group: ParameterGroup, context: { defaults
 function readSlot(operation: string, item: Tensor | readonly [string, Tensor], seen: Map<Tensor, string>): Slot {
   const [name, param]: readonly unknown[] = Array.isArray(item) ? item : [String(seen.size), item];
   if (typeof name !== "string" || !(param instanceof Tensor)) {
-    throw new BatchCamError("E_ARGUMENT", `${operation}: params must hold tensors, [name, tensor] pairs or { params } groups, got ${typeof param}`);
+    throw new BatchCamError(
+      "E_ARGUMENT",
+      `${operation}: params must hold tensors, [name, tensor] pairs or { params } groups, got ${typeof param}`,
+    );
   }
   const problem = problemWith(name, param, seen);
   if (problem !== undefined) throw new BatchCamError("E_ARGUMENT", `${operation}: parameter "${name}" ${problem}`);

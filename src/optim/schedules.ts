@@ -10,7 +10,15 @@ export function constant(value: number): Schedule {
 }
 
 /** `lr·(startFactor + (1 − startFactor)·t / steps)`, from step `steps` on `lr`: torch's LinearLR. */
-export function linearWarmup({ lr, steps, startFactor = 0 }: { lr: number; steps: number; startFactor?: number }): Schedule {
+export function linearWarmup({
+  lr,
+  steps,
+  startFactor = 0,
+}: {
+  lr: number;
+  steps: number;
+  startFactor?: number;
+}): Schedule {
   expectFinite("linearWarmup", { lr, startFactor });
   expectSteps("linearWarmup", { steps });
   return (step) => (step >= steps ? lr : lr * (startFactor + ((1 - startFactor) * step) / steps));
@@ -84,12 +92,20 @@ export interface OneCycleMomentumOptions extends OneCycleOptions {
 }
 
 /** The momentum (SGD) or β₁ (Adam) that torch's OneCycleLR cycles against the rate: max, base at the peak, max. */
-export function oneCycleMomentum({ baseMomentum = 0.85, maxMomentum = 0.95, ...shape }: OneCycleMomentumOptions): Schedule {
+export function oneCycleMomentum({
+  baseMomentum = 0.85,
+  maxMomentum = 0.95,
+  ...shape
+}: OneCycleMomentumOptions): Schedule {
   expectFinite("oneCycleMomentum", { baseMomentum, maxMomentum });
   return cycle("oneCycleMomentum", { start: maxMomentum, peak: baseMomentum, end: maxMomentum }, shape);
 }
 
-function cycle(operation: string, values: { start: number; peak: number; end: number }, shape: OneCycleOptions): Schedule {
+function cycle(
+  operation: string,
+  values: { start: number; peak: number; end: number },
+  shape: OneCycleOptions,
+): Schedule {
   const { steps, pctStart = 0.3, anneal = "cos" } = shape;
   expectSteps(operation, { steps });
   if (!(pctStart >= 0 && pctStart <= 1)) {

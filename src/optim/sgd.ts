@@ -29,7 +29,10 @@ export class SGD extends Optimizer {
     expectSetting("SGD", { dampening });
     expectShare("SGD", { momentum });
     if (nesterov && (momentum === 0 || dampening !== 0)) {
-      throw new BatchCamError("E_ARGUMENT", `SGD: nesterov needs momentum > 0 and dampening 0, got ${momentum} and ${dampening}`);
+      throw new BatchCamError(
+        "E_ARGUMENT",
+        `SGD: nesterov needs momentum > 0 and dampening 0, got ${momentum} and ${dampening}`,
+      );
     }
     this.nesterov = nesterov;
     this.dampening = dampening;
@@ -43,7 +46,10 @@ export class SGD extends Optimizer {
   set momentum(value: number) {
     expectShare("SGD", { momentum: value });
     if ((value === 0) !== (this.#momentum === 0)) {
-      throw new BatchCamError("E_ARGUMENT", `SGD: momentum cannot change from ${this.#momentum} to ${value}; make another optimizer`);
+      throw new BatchCamError(
+        "E_ARGUMENT",
+        `SGD: momentum cannot change from ${this.#momentum} to ${value}; make another optimizer`,
+      );
     }
     this.#momentum = value;
   }

@@ -26,7 +26,8 @@ import {
   zeros,
 } from "./index.ts";
 
-const code = (code: string, message: RegExp) => expect.objectContaining({ name: "BatchCamError", code, message: expect.stringMatching(message) });
+const code = (code: string, message: RegExp) =>
+  expect.objectContaining({ name: "BatchCamError", code, message: expect.stringMatching(message) });
 const float64 = (shape: number[]) => randn(shape, { dtype: "float64" });
 
 describe("grad", () => {
@@ -69,18 +70,58 @@ describe("grad", () => {
   });
 
   it.each<[string, (x: Tensor) => unknown, string, RegExp]>([
-    ["an output without a graph", (x) => grad(ones([]), [x]), "E_NATIVE", /does not require grad and does not have a grad_fn/],
+    [
+      "an output without a graph",
+      (x) => grad(ones([]), [x]),
+      "E_NATIVE",
+      /does not require grad and does not have a grad_fn/,
+    ],
     ["an input without a gradient", (x) => grad(x.sum(), [zeros([2])]), "E_NATIVE", /does not require grad/],
-    ["a gradient of a gradient without createGraph", (x) => grad(grad(x.pow(3).sum(), [x]) as Tensor[], [x]), "E_NATIVE", /does not require grad/],
+    [
+      "a gradient of a gradient without createGraph",
+      (x) => grad(grad(x.pow(3).sum(), [x]) as Tensor[], [x]),
+      "E_NATIVE",
+      /does not require grad/,
+    ],
     ["an output that is no scalar", (x) => grad(x.mul(2), [x]), "E_NATIVE", /scalar/],
-    ["too few output gradients", (x) => grad([x.mul(2), x.mul(3)], [x], { gradOutputs: [ones([2])] }), "E_NATIVE", /got 2 tensors and 1 gradients/],
-    ["an output gradient of a wrong shape", (x) => grad(x.mul(2), [x], { gradOutputs: [ones([3])] }), "E_SHAPE", /shape|size/],
+    [
+      "too few output gradients",
+      (x) => grad([x.mul(2), x.mul(3)], [x], { gradOutputs: [ones([2])] }),
+      "E_NATIVE",
+      /got 2 tensors and 1 gradients/,
+    ],
+    [
+      "an output gradient of a wrong shape",
+      (x) => grad(x.mul(2), [x], { gradOutputs: [ones([3])] }),
+      "E_SHAPE",
+      /shape|size/,
+    ],
     ["no outputs", (x) => grad([], [x]), "E_ARGUMENT", /grad: needs outputs and inputs, got 0 and 1/],
     ["no inputs", (x) => grad(x.sum(), []), "E_ARGUMENT", /got 1 and 0/],
-    ["undefined", (x) => grad(undefined as never, [x]), "E_ARGUMENT", /grad: outputs: expected a Tensor, got undefined/],
-    ["a number for an input", (x) => grad(x.sum(), [3 as never]), "E_ARGUMENT", /grad: inputs: expected a Tensor, got 3/],
-    ["null for output gradients", (x) => grad(x.sum(), [x], { gradOutputs: null as never }), "E_ARGUMENT", /gradOutputs: expected a Tensor, got null/],
-    ["createGraph that is no boolean", (x) => grad(x.sum(), [x], { createGraph: 1 as never }), "E_ARGUMENT", /expected true or false, got 1/],
+    [
+      "undefined",
+      (x) => grad(undefined as never, [x]),
+      "E_ARGUMENT",
+      /grad: outputs: expected a Tensor, got undefined/,
+    ],
+    [
+      "a number for an input",
+      (x) => grad(x.sum(), [3 as never]),
+      "E_ARGUMENT",
+      /grad: inputs: expected a Tensor, got 3/,
+    ],
+    [
+      "null for output gradients",
+      (x) => grad(x.sum(), [x], { gradOutputs: null as never }),
+      "E_ARGUMENT",
+      /gradOutputs: expected a Tensor, got null/,
+    ],
+    [
+      "createGraph that is no boolean",
+      (x) => grad(x.sum(), [x], { createGraph: 1 as never }),
+      "E_ARGUMENT",
+      /expected true or false, got 1/,
+    ],
   ])("refuses %s", (_, call, expectedCode, message) => {
     expect(() => call(tensor([1, 2], { requiresGrad: true }))).toThrow(code(expectedCode, message));
   });
@@ -129,8 +170,18 @@ describe("backward", () => {
     ["a number", () => backward(3 as never), "E_ARGUMENT", /backward: loss: expected a Tensor, got 3/],
     ["nothing", () => backward(undefined as never), "E_ARGUMENT", /got undefined/],
     ["a gradient of integers", () => ones([2], { dtype: "int64" }).requiresGrad_(), "E_DTYPE", /floating point/],
-    ["requiresGrad of a result set to false", () => ones([2], { requiresGrad: true }).mul(2).requiresGrad_(false), "E_NATIVE", /requiresGrad: .* use detach\(\)/],
-    ["requiresGrad set to a number", () => ones([2]).requiresGrad_(1 as never), "E_ARGUMENT", /requiresGrad: value: expected true or false, got 1/],
+    [
+      "requiresGrad of a result set to false",
+      () => ones([2], { requiresGrad: true }).mul(2).requiresGrad_(false),
+      "E_NATIVE",
+      /requiresGrad: .* use detach\(\)/,
+    ],
+    [
+      "requiresGrad set to a number",
+      () => ones([2]).requiresGrad_(1 as never),
+      "E_ARGUMENT",
+      /requiresGrad: value: expected true or false, got 1/,
+    ],
   ])("refuses %s", (_, call, expectedCode, message) => {
     expect(call).toThrow(code(expectedCode, message));
   });
@@ -171,7 +222,13 @@ describe("autocast", () => {
       softmax: conv2d(x, w).softmax(1).dtype,
       add: x.add(x).dtype,
     }));
-    expect(dtypes).toEqual({ conv: "bfloat16", linear: "bfloat16", matmul: "bfloat16", softmax: "bfloat16", add: "float32" });
+    expect(dtypes).toEqual({
+      conv: "bfloat16",
+      linear: "bfloat16",
+      matmul: "bfloat16",
+      softmax: "bfloat16",
+      add: "float32",
+    });
     expect(autocast({ dtype: "float16" }, () => x.matmul(x)).dtype).toBe("float16");
     expect(conv2d(x, w).dtype).toBe("float32");
   });
@@ -212,8 +269,16 @@ describe("autocast", () => {
   });
 
   it.each<[string, () => unknown, RegExp]>([
-    ["another dtype", () => autocast({ dtype: "float32" as never }, () => 1), /autocast: dtype: expected "bfloat16" or "float16", got "float32"/],
-    ["enabled that is no boolean", () => autocast({ enabled: 1 as never }, () => 1), /autocast: enabled: expected true or false, got 1/],
+    [
+      "another dtype",
+      () => autocast({ dtype: "float32" as never }, () => 1),
+      /autocast: dtype: expected "bfloat16" or "float16", got "float32"/,
+    ],
+    [
+      "enabled that is no boolean",
+      () => autocast({ enabled: 1 as never }, () => 1),
+      /autocast: enabled: expected true or false, got 1/,
+    ],
     ["no function", () => autocast({}, undefined as never), /autocast: expected a function, got undefined/],
   ])("refuses %s", (_, call, message) => {
     expect(call).toThrow(code("E_ARGUMENT", message));
@@ -236,25 +301,129 @@ function numericalGradient(f: (x: Tensor) => Tensor, x: Tensor, step = 1e-6): Fl
 
 /** Smooth at the points drawn: kinks of relu, abs and max are far from them, in float64. */
 const COMPOSITES: Readonly<Record<string, readonly [readonly number[], (x: Tensor) => Tensor]>> = {
-  "arithmetic": [[3, 4], (x) => x.mul(x).add(1).div(x.square().add(2)).sub(x.exp().mul(0.1)).sum()],
-  "logarithm, root and power": [[3, 4], (x) => x.square().add(0.5).log().add(x.square().add(1).sqrt()).add(x.square().add(1).pow(1.5)).sum()],
+  arithmetic: [[3, 4], (x) => x.mul(x).add(1).div(x.square().add(2)).sub(x.exp().mul(0.1)).sum()],
+  "logarithm, root and power": [
+    [3, 4],
+    (x) => x.square().add(0.5).log().add(x.square().add(1).sqrt()).add(x.square().add(1).pow(1.5)).sum(),
+  ],
   "trigonometry and erf": [[3, 4], (x) => x.sin().mul(x.cos()).add(x.erf()).add(x.tanh()).add(x.sigmoid()).sum()],
-  "broadcast": [[3, 1], (x) => x.mul(x.t()).add(x.reshape([1, 3])).square().mean()],
-  "shape": [[2, 3, 4], (x) => cat([x.permute([2, 0, 1]).flatten(1), x.transpose(0, 2).reshape([4, 6])], 1).square().narrow(0, 1, 3).sum()],
-  "indexing": [[4, 3], (x) => x.indexSelect(0, tensor([0n, 2n, 2n])).mul(x.select(1, 1).unsqueeze(0).narrow(1, 0, 3)).exp().sum()],
-  "gather and stack": [[3, 4], (x) => stack([x.gather(1, tensor([[0n], [3n], [1n]])), x.select(1, 2).unsqueeze(1)]).square().sum()],
-  "reductions": [[3, 4, 2], (x) => x.mean([0, 2]).mul(x.var([0, 2])).add(x.std([0, 2], { correction: 0 })).add(x.norm([0, 2])).sum()],
-  "max, min and sort": [[3, 5], (x) => x.amax(1).mul(x.amin([1])).add(x.sort(1).values.select(1, 2)).add(x.median(1).values).add(x.max()).sum()],
-  "softmax": [[3, 5], (x) => logSoftmax(x, 1).mul(x.softmax(0)).sum()],
-  "where and clamp": [[3, 5], (x) => where(x.gt(0), x.square(), x.mul(3)).add(x.clamp(-0.5, 0.5)).add(x.abs()).add(x.maximum(x.mul(2))).sum()],
-  "matrix products": [[4, 4], (x) => x.matmul(x.t()).mm(x).add(x.unsqueeze(0).bmm(x.unsqueeze(0)).squeeze(0)).square().mean()],
-  "linear and gelu": [[3, 5], (x) => gelu(linear(x, x, x.select(1, 0)), { approximate: "tanh" }).add(gelu(x.matmul(x.t()))).sum()],
-  "convolution": [[2, 2, 5, 5], (x) => conv2d(x, x.narrow(2, 0, 3).narrow(3, 1, 3), x.select(0, 0).select(1, 0).select(1, 0), { padding: 1, stride: 2 }).square().sum()],
-  "grouped convolution": [[1, 4, 5, 5], (x) => conv2d(x, x.narrow(2, 0, 3).narrow(3, 0, 3).reshape([4, 1, 3, 3]), null, { groups: 4, dilation: 2, padding: 2 }).square().mean()],
-  "batch norm": [[4, 2, 3, 3], (x) => batchNorm(x, { weight: x.select(0, 0).select(1, 0).select(1, 0), training: true }).pow(3).sum()],
-  "layer norm": [[3, 6], (x) => layerNorm(x, [6], { weight: x.select(0, 0), bias: x.select(0, 1), eps: 1e-6 }).pow(3).sum()],
-  "pooling": [[1, 2, 6, 6], (x) => maxPool2d(x, 3, { stride: 2, padding: 1 }).square().sum()],
-  "interpolation": [[2, 3, 3], (x) => interpolate(x, { size: [7, 5] }).mul(interpolate(x, { size: [7, 5] })).sum()],
+  broadcast: [
+    [3, 1],
+    (x) =>
+      x
+        .mul(x.t())
+        .add(x.reshape([1, 3]))
+        .square()
+        .mean(),
+  ],
+  shape: [
+    [2, 3, 4],
+    (x) =>
+      cat([x.permute([2, 0, 1]).flatten(1), x.transpose(0, 2).reshape([4, 6])], 1)
+        .square()
+        .narrow(0, 1, 3)
+        .sum(),
+  ],
+  indexing: [
+    [4, 3],
+    (x) =>
+      x
+        .indexSelect(0, tensor([0n, 2n, 2n]))
+        .mul(x.select(1, 1).unsqueeze(0).narrow(1, 0, 3))
+        .exp()
+        .sum(),
+  ],
+  "gather and stack": [
+    [3, 4],
+    (x) =>
+      stack([x.gather(1, tensor([[0n], [3n], [1n]])), x.select(1, 2).unsqueeze(1)])
+        .square()
+        .sum(),
+  ],
+  reductions: [
+    [3, 4, 2],
+    (x) =>
+      x
+        .mean([0, 2])
+        .mul(x.var([0, 2]))
+        .add(x.std([0, 2], { correction: 0 }))
+        .add(x.norm([0, 2]))
+        .sum(),
+  ],
+  "max, min and sort": [
+    [3, 5],
+    (x) =>
+      x
+        .amax(1)
+        .mul(x.amin([1]))
+        .add(x.sort(1).values.select(1, 2))
+        .add(x.median(1).values)
+        .add(x.max())
+        .sum(),
+  ],
+  softmax: [[3, 5], (x) => logSoftmax(x, 1).mul(x.softmax(0)).sum()],
+  "where and clamp": [
+    [3, 5],
+    (x) =>
+      where(x.gt(0), x.square(), x.mul(3))
+        .add(x.clamp(-0.5, 0.5))
+        .add(x.abs())
+        .add(x.maximum(x.mul(2)))
+        .sum(),
+  ],
+  "matrix products": [
+    [4, 4],
+    (x) =>
+      x
+        .matmul(x.t())
+        .mm(x)
+        .add(x.unsqueeze(0).bmm(x.unsqueeze(0)).squeeze(0))
+        .square()
+        .mean(),
+  ],
+  "linear and gelu": [
+    [3, 5],
+    (x) =>
+      gelu(linear(x, x, x.select(1, 0)), { approximate: "tanh" })
+        .add(gelu(x.matmul(x.t())))
+        .sum(),
+  ],
+  convolution: [
+    [2, 2, 5, 5],
+    (x) =>
+      conv2d(x, x.narrow(2, 0, 3).narrow(3, 1, 3), x.select(0, 0).select(1, 0).select(1, 0), { padding: 1, stride: 2 })
+        .square()
+        .sum(),
+  ],
+  "grouped convolution": [
+    [1, 4, 5, 5],
+    (x) =>
+      conv2d(x, x.narrow(2, 0, 3).narrow(3, 0, 3).reshape([4, 1, 3, 3]), null, { groups: 4, dilation: 2, padding: 2 })
+        .square()
+        .mean(),
+  ],
+  "batch norm": [
+    [4, 2, 3, 3],
+    (x) =>
+      batchNorm(x, { weight: x.select(0, 0).select(1, 0).select(1, 0), training: true })
+        .pow(3)
+        .sum(),
+  ],
+  "layer norm": [
+    [3, 6],
+    (x) =>
+      layerNorm(x, [6], { weight: x.select(0, 0), bias: x.select(0, 1), eps: 1e-6 })
+        .pow(3)
+        .sum(),
+  ],
+  pooling: [[1, 2, 6, 6], (x) => maxPool2d(x, 3, { stride: 2, padding: 1 }).square().sum()],
+  interpolation: [
+    [2, 3, 3],
+    (x) =>
+      interpolate(x, { size: [7, 5] })
+        .mul(interpolate(x, { size: [7, 5] }))
+        .sum(),
+  ],
   "lerp and cumsum": [[3, 4], (x) => x.lerp(x.exp(), 0.3).cumsum(1).square().mean()],
 };
 

@@ -19,7 +19,8 @@ export interface GradOptions {
   allowUnused?: boolean;
 }
 
-const asList = (value: Tensor | readonly Tensor[]): readonly Tensor[] => (Array.isArray(value) ? value : [value as Tensor]);
+const asList = (value: Tensor | readonly Tensor[]): readonly Tensor[] =>
+  Array.isArray(value) ? value : [value as Tensor];
 
 /**
  * Gradients of the sum of `outputs` (weighted by `gradOutputs`) with respect to each of `inputs`: one vector-Jacobian
@@ -47,17 +48,26 @@ export function grad(
   );
   check("grad", status);
   const handles = Array.from(arena.subarray(0, to.length)) as Handle[];
-  return handles.map((handle, index) => (handle < 0 ? new Tensor(aten.zerosLike(to[index] as Tensor)) : new Tensor(handle)));
+  return handles.map((handle, index) =>
+    handle < 0 ? new Tensor(aten.zerosLike(to[index] as Tensor)) : new Tensor(handle),
+  );
 }
 
 /** Adds the gradient of `loss` (a scalar, or with `gradient` any shape) to the `.grad` of every leaf that it depends on. */
 export function backward(
   loss: Tensor,
-  { gradient, createGraph = false, retainGraph = createGraph }: { gradient?: Tensor; createGraph?: boolean; retainGraph?: boolean } = {},
+  {
+    gradient,
+    createGraph = false,
+    retainGraph = createGraph,
+  }: { gradient?: Tensor; createGraph?: boolean; retainGraph?: boolean } = {},
 ): void {
   const next = putTensors(0, [loss], "backward: loss");
   putTensors(next, gradient === undefined ? [] : [gradient], "backward: gradient");
-  check("backward", native.backward(boolean(retainGraph, "backward: retainGraph"), boolean(createGraph, "backward: createGraph")));
+  check(
+    "backward",
+    native.backward(boolean(retainGraph, "backward: retainGraph"), boolean(createGraph, "backward: createGraph")),
+  );
 }
 
 function withGradMode<T>(operation: string, enabled: boolean, fn: () => T): T {

@@ -2,7 +2,7 @@ import { BatchCamError } from "../errors.ts";
 import { native } from "../native/addon.ts";
 import { describeValue, putLength, wrongArgument } from "../native/arguments.ts";
 import { arena, check, type Handle } from "../native/dispatch.ts";
-import { type DType, DTYPES, dtypeOf } from "./dtype.ts";
+import { DTYPES, type DType, dtypeOf } from "./dtype.ts";
 
 interface Description {
   readonly dtype: DType;
@@ -50,6 +50,7 @@ export let handleOf: (value: TensorCore, place: string) => Handle;
 export let scopeOf: (tensor: TensorCore) => Scope | null;
 export let moveToScope: (tensor: TensorCore, scope: Scope | null) => void;
 export let closeScope: (scope: Scope) => void;
+let descriptionOf: (tensor: TensorCore, place: string) => Description;
 
 /** What every tensor has before any operator: a native tensor, its lifetime and its description. */
 export class TensorCore {
@@ -78,6 +79,11 @@ export class TensorCore {
       if (scope !== null) scope.members.push(tensor);
       else forgotten.register(tensor, tensor.#handle as Handle, tensor);
     };
+    descriptionOf = (tensor, place) => {
+      const handle = handleOf(tensor, place);
+      tensor.#description ??= describe(handle);
+      return tensor.#description;
+    };
     closeScope = (scope) => {
       const handles: number[] = [];
       for (const tensor of scope.members) {
@@ -89,35 +95,22 @@ export class TensorCore {
     };
   }
 
-  #describe(): Description {
-    if (this.#description === undefined) {
-      check("tensor", native.describeTensor(handleOf(this, "shape")));
-      const [dtype = 0, deviceType = 0, deviceIndex = 0, , , , rank = 0] = arena;
-      this.#description = {
-        dtype: dtypeOf(dtype),
-        device: deviceType === 0 ? "cpu" : `cuda:${deviceIndex}`,
-        shape: Array.from(arena.subarray(7, 7 + rank)),
-      };
-    }
-    return this.#description;
-  }
-
   /** Sizes, outermost first. */
   get shape(): number[] {
-    return [...this.#describe().shape];
+    return [...descriptionOf(this, "shape").shape];
   }
 
   /** The shape itself, for code on the hot path that only reads it. */
   get sizes(): readonly number[] {
-    return this.#describe().shape;
+    return descriptionOf(this, "shape").shape;
   }
 
   get dtype(): DType {
-    return this.#describe().dtype;
+    return descriptionOf(this, "dtype").dtype;
   }
 
   get device(): string {
-    return this.#describe().device;
+    return descriptionOf(this, "device").device;
   }
 
   get ndim(): number {
@@ -149,6 +142,16 @@ export class TensorCore {
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+function describe(handle: Handle): Description {
+  check("tensor", native.describeTensor(handle));
+  const [dtype = 0, deviceType = 0, deviceIndex = 0, , , , rank = 0] = arena;
+  return {
+    dtype: dtypeOf(dtype),
+    device: deviceType === 0 ? "cpu" : `cuda:${deviceIndex}`,
+    shape: Array.from(arena.subarray(7, 7 + rank)),
+  };
 }
 
 /** A tensor that may be absent, as an operator's argument. */

@@ -1,6 +1,20 @@
 import { describe, expect, it } from "vitest";
 import type { DType } from "./dtype.ts";
-import { arange, empty, eye, full, ones, onesLike, rand, randn, randperm, type Tensor, tensor, zeros, zerosLike } from "./index.ts";
+import {
+  arange,
+  empty,
+  eye,
+  full,
+  ones,
+  onesLike,
+  rand,
+  randn,
+  randperm,
+  type Tensor,
+  tensor,
+  zeros,
+  zerosLike,
+} from "./index.ts";
 import type { NestedArray } from "./nested.ts";
 
 const values = (t: Tensor) => Array.from(t.data() as ArrayLike<number | bigint>, Number);
@@ -34,7 +48,14 @@ describe("tensor", () => {
     [true, "bool", []],
     [[], "float32", [0]],
     [[[], []], "float32", [2, 0]],
-    [[[1, 2, 3], [4, 5, 6]], "float32", [2, 3]],
+    [
+      [
+        [1, 2, 3],
+        [4, 5, 6],
+      ],
+      "float32",
+      [2, 3],
+    ],
     [[[[1]], [[2]]], "float32", [2, 1, 1]],
     [[1n, 2], "int64", [2]],
     [[1, 2n], "int64", [2]],
@@ -87,7 +108,12 @@ describe("tensor", () => {
     ["a shape that is no array", () => tensor([1], { shape: 1 as never }), "E_SHAPE", /got 1/],
     ["an unsigned 16-bit array", () => tensor(new Uint16Array(1)), "E_DTYPE", /Uint16Array has no tensor dtype/],
     ["a DataView", () => tensor(new DataView(new ArrayBuffer(4))), "E_DTYPE", /DataView/],
-    ["an unknown dtype", () => tensor([1], { dtype: "float" as never }), "E_DTYPE", /expected one of uint8, .*, got "float"/],
+    [
+      "an unknown dtype",
+      () => tensor([1], { dtype: "float" as never }),
+      "E_DTYPE",
+      /expected one of uint8, .*, got "float"/,
+    ],
     ["a dtype of Object.prototype", () => tensor([1], { dtype: "toString" as never }), "E_DTYPE", /got "toString"/],
     ["a device for a dtype", () => tensor([1], { dtype: "cpu" as never }), "E_DTYPE", /got "cpu"/],
     ["a fraction for an integer", () => tensor([1.5], { dtype: "int32" }), "E_DTYPE", /integers .* for int32, got 1.5/],
@@ -95,12 +121,24 @@ describe("tensor", () => {
     ["NaN for an integer", () => tensor([Number.NaN], { dtype: "int64" }), "E_DTYPE", /got NaN/],
     ["256 for a byte", () => tensor([256], { dtype: "uint8" }), "E_DTYPE", /from 0 to 255 for uint8, got 256/],
     ["2^63 for int64", () => tensor([2n ** 63n]), "E_DTYPE", /got 9223372036854775808/],
-    ["a GPU that is not there", () => tensor([1], { device: "cuda" }), "E_ARGUMENT", /device: expected "cpu".* got "cuda"/],
+    [
+      "a GPU that is not there",
+      () => tensor([1], { device: "cuda" }),
+      "E_ARGUMENT",
+      /device: expected "cpu".* got "cuda"/,
+    ],
     ["a dtype for a device", () => zeros([1], { device: "float64" }), "E_ARGUMENT", /device: .* got "float64"/],
     ["a gradient of integers", () => tensor([1n], { requiresGrad: true }), "E_DTYPE", /floating point/],
-    ["requiresGrad that is no boolean", () => tensor([1], { requiresGrad: 1 as never }), "E_ARGUMENT", /requiresGrad: expected true or false, got 1/],
+    [
+      "requiresGrad that is no boolean",
+      () => tensor([1], { requiresGrad: 1 as never }),
+      "E_ARGUMENT",
+      /requiresGrad: expected true or false, got 1/,
+    ],
   ])("refuses %s", (_, make, code, message) => {
-    expect(make).toThrow(expect.objectContaining({ name: "BatchCamError", code, message: expect.stringMatching(message) }));
+    expect(make).toThrow(
+      expect.objectContaining({ name: "BatchCamError", code, message: expect.stringMatching(message) }),
+    );
   });
 
   it("refuses an array that contains itself", () => {
@@ -130,7 +168,10 @@ describe("filled tensors", () => {
     expect([values(arange(3)), arange(3).dtype]).toEqual([[0, 1, 2], "int64"]);
     expect(values(arange(2, 8, { step: 3 }))).toEqual([2, 5]);
     expect(values(arange(3, 0, { step: -1 }))).toEqual([3, 2, 1]);
-    expect([values(arange(0, 1, { step: 0.25 })), arange(0, 1, { step: 0.25 }).dtype]).toEqual([[0, 0.25, 0.5, 0.75], "float32"]);
+    expect([values(arange(0, 1, { step: 0.25 })), arange(0, 1, { step: 0.25 }).dtype]).toEqual([
+      [0, 0.25, 0.5, 0.75],
+      "float32",
+    ]);
     expect(values(arange(0))).toEqual([]);
   });
 
@@ -144,10 +185,25 @@ describe("filled tensors", () => {
     ["zeros of a hole", () => zeros([, 2] as never), "E_ARGUMENT", /full: size: expected an integer, got undefined/],
     ["more memory than there is", () => zeros([2 ** 45]), "E_NATIVE", /can't allocate memory|not enough memory/],
     ["more elements than there can be", () => zeros([2 ** 40, 2 ** 40]), "E_SHAPE", /overflow/i],
-    ["more dimensions than one call takes", () => zeros(Array(70_000).fill(1)), "E_ARGUMENT", /full: size: a list of 70000 is too long/],
-    ["a value that is no number", () => full([1], "1" as never), "E_ARGUMENT", /full: fillValue: expected a number, got "1"/],
+    [
+      "more dimensions than one call takes",
+      () => zeros(Array(70_000).fill(1)),
+      "E_ARGUMENT",
+      /full: size: a list of 70000 is too long/,
+    ],
+    [
+      "a value that is no number",
+      () => full([1], "1" as never),
+      "E_ARGUMENT",
+      /full: fillValue: expected a number, got "1"/,
+    ],
     ["a bigint for a value", () => full([1], 1n as never), "E_ARGUMENT", /expected a number, got a bigint/],
-    ["arange of nothing", () => arange(undefined as never), "E_ARGUMENT", /arange: end: expected a number, got undefined/],
+    [
+      "arange of nothing",
+      () => arange(undefined as never),
+      "E_ARGUMENT",
+      /arange: end: expected a number, got undefined/,
+    ],
     ["arange that goes nowhere", () => arange(0, 5, { step: 0 }), "E_NATIVE", /step must be nonzero/],
     ["arange that goes the wrong way", () => arange(5, 0), "E_NATIVE", /inconsistent with step sign/],
     ["a fractional eye", () => eye(1.5), "E_ARGUMENT", /eye: n: expected an integer, got 1.5/],
@@ -157,6 +213,8 @@ describe("filled tensors", () => {
     ["rand of a wrong dtype", () => rand([2], { dtype: "bool" }), "E_DTYPE", /./],
     ["zerosLike of a number", () => zerosLike(3 as never), "E_ARGUMENT", /zerosLike: self: expected a Tensor, got 3/],
   ])("refuse %s", (_, make, code, message) => {
-    expect(make).toThrow(expect.objectContaining({ name: "BatchCamError", code, message: expect.stringMatching(message) }));
+    expect(make).toThrow(
+      expect.objectContaining({ name: "BatchCamError", code, message: expect.stringMatching(message) }),
+    );
   });
 });

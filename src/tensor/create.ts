@@ -2,7 +2,7 @@ import { BatchCamError } from "../errors.ts";
 import { native } from "../native/addon.ts";
 import { boolean, describeValue, putList, wrongArgument } from "../native/arguments.ts";
 import { check, type Handle, type Scalar } from "../native/dispatch.ts";
-import { codeOf, type DType, dtypeOfArray, DTYPES, type TypedArray } from "./dtype.ts";
+import { codeOf, DTYPES, type DType, dtypeOfArray, type TypedArray } from "./dtype.ts";
 import * as aten from "./generated/aten.ts";
 import { type NestedArray, readNested } from "./nested.ts";
 import { Tensor } from "./tensor.ts";
@@ -25,7 +25,10 @@ function checkedDType({ dtype = "float32", device = "cpu" }: TensorOptions): num
 
 function checkedShape(operation: string, shape: readonly number[]): readonly number[] {
   if (!Array.isArray(shape) || !shape.every((size) => Number.isSafeInteger(size) && size >= 0)) {
-    throw new BatchCamError("E_SHAPE", `${operation}: shape must be an array of integers >= 0, got ${describeValue(shape)}`);
+    throw new BatchCamError(
+      "E_SHAPE",
+      `${operation}: shape must be an array of integers >= 0, got ${describeValue(shape)}`,
+    );
   }
   return shape;
 }
@@ -36,7 +39,10 @@ function checkedShape(operation: string, shape: readonly number[]): readonly num
  *
  * @throws E_SHAPE for ragged arrays or a shape that does not fit the number of values.
  */
-export function tensor(data: ArrayBufferView | NestedArray, options: TensorOptions & { shape?: readonly number[] } = {}): Tensor {
+export function tensor(
+  data: ArrayBufferView | NestedArray,
+  options: TensorOptions & { shape?: readonly number[] } = {},
+): Tensor {
   checkedDType(options);
   const { values, shape: natural, dtype } = ArrayBuffer.isView(data) ? readView(data) : readNested(data, options.dtype);
   const shape = checkedShape("tensor", options.shape ?? natural);
@@ -57,7 +63,10 @@ export function tensor(data: ArrayBufferView | NestedArray, options: TensorOptio
 function readView(values: ArrayBufferView): { values: TypedArray; shape: number[]; dtype: DType } {
   const dtype = dtypeOfArray(values);
   if (dtype === undefined) {
-    throw new BatchCamError("E_DTYPE", `tensor: ${values.constructor.name} has no tensor dtype; use Float32Array, BigInt64Array, Uint8Array ...`);
+    throw new BatchCamError(
+      "E_DTYPE",
+      `tensor: ${values.constructor.name} has no tensor dtype; use Float32Array, BigInt64Array, Uint8Array ...`,
+    );
   }
   return { values: values as TypedArray, shape: [(values as TypedArray).length], dtype };
 }

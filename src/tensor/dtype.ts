@@ -50,14 +50,18 @@ const BY_CODE = new Map(Object.entries(DTYPES).map(([name, { code }]) => [code, 
 
 export function dtypeOf(code: number): DType {
   const dtype = BY_CODE.get(code);
-  if (dtype === undefined) throw new BatchCamError("E_DTYPE", `libtorch's scalar type ${code} is not one this project uses`);
+  if (dtype === undefined)
+    throw new BatchCamError("E_DTYPE", `libtorch's scalar type ${code} is not one this project uses`);
   return dtype;
 }
 
 /** The code of a dtype, for operators; an unknown name is the caller's mistake. */
 export function codeOf(dtype: DType): number {
   if (!isDType(dtype)) {
-    throw new BatchCamError("E_DTYPE", `dtype: expected one of ${Object.keys(DTYPES).join(", ")}, got ${describeValue(dtype)}`);
+    throw new BatchCamError(
+      "E_DTYPE",
+      `dtype: expected one of ${Object.keys(DTYPES).join(", ")}, got ${describeValue(dtype)}`,
+    );
   }
   return DTYPES[dtype].code;
 }

@@ -6,7 +6,10 @@ import type { Tensor } from "./tensor.ts";
  * Fails unless each tensor has the shape that its pattern names: letters are sizes that must agree wherever the letter
  * stands again, numbers are sizes. `expectShapes("f", { maps: [maps, "N H W"], labels: [labels, "N"] })`.
  */
-export function expectShapes(operation: string, tensors: Record<string, readonly [Tensor, string]>): Record<string, number> {
+export function expectShapes(
+  operation: string,
+  tensors: Record<string, readonly [Tensor, string]>,
+): Record<string, number> {
   const sizes: Record<string, number> = {};
   for (const [argument, [tensor, pattern]] of Object.entries(tensors)) {
     handleOf(tensor, `${operation}: ${argument}`);
@@ -20,8 +23,13 @@ export function expectShapes(operation: string, tensors: Record<string, readonly
         return wanted === shape[i];
       });
     if (!fits) {
-      const wanted = letters.map((letter, i) => (sizes[letter] !== undefined && sizes[letter] !== shape[i] ? `${letter}=${sizes[letter]}` : letter));
-      throw new BatchCamError("E_SHAPE", `${operation}: ${argument} must be [${wanted.join(", ")}], got [${shape.join(", ")}]`);
+      const wanted = letters.map((letter, i) =>
+        sizes[letter] !== undefined && sizes[letter] !== shape[i] ? `${letter}=${sizes[letter]}` : letter,
+      );
+      throw new BatchCamError(
+        "E_SHAPE",
+        `${operation}: ${argument} must be [${wanted.join(", ")}], got [${shape.join(", ")}]`,
+      );
     }
   }
   return sizes;

@@ -1,16 +1,39 @@
-export { autocast, type AutocastOptions, backward, enableGrad, grad, type GradOptions, isGradEnabled, noGrad } from "./autograd.ts";
+export {
+  type AutocastOptions,
+  autocast,
+  backward,
+  enableGrad,
+  type GradOptions,
+  grad,
+  isGradEnabled,
+  noGrad,
+} from "./autograd.ts";
 export { type Capabilities, capabilities } from "./capabilities.ts";
 export { cat, oneHot, stack, where } from "./combine.ts";
-export { arange, empty, eye, full, ones, onesLike, rand, randn, randperm, tensor, type TensorOptions, zeros, zerosLike } from "./create.ts";
+export {
+  arange,
+  empty,
+  eye,
+  full,
+  ones,
+  onesLike,
+  rand,
+  randn,
+  randperm,
+  type TensorOptions,
+  tensor,
+  zeros,
+  zerosLike,
+} from "./create.ts";
 export type { DType, TypedArray } from "./dtype.ts";
-export { interpolate, type InterpolateOptions } from "./interpolate.ts";
+export { type InterpolateOptions, interpolate } from "./interpolate.ts";
 export {
   adaptiveAvgPool2d,
   avgPool2d,
-  batchNorm,
   type BatchNormOptions,
-  conv2d,
+  batchNorm,
   type ConvOptions,
+  conv2d,
   gelu,
   layerNorm,
   leakyRelu,
@@ -27,7 +50,7 @@ export {
 } from "./layers.ts";
 export type { NestedArray } from "./nested.ts";
 export { getRngState, manualSeed, setRngState } from "./random.ts";
-export { type Dims, type Operand, Tensor } from "./tensor.ts";
 export { loadSafetensors, readSafetensorsMetadata, saveSafetensors } from "./safetensors.ts";
+export { type Dims, type Operand, Tensor } from "./tensor.ts";
 export { getNumThreads, setNumThreads } from "./threads.ts";
-export { keep, memory, type MemoryStatistics, resetPeakMemory, tidy } from "./tidy.ts";
+export { keep, type MemoryStatistics, memory, resetPeakMemory, tidy } from "./tidy.ts";

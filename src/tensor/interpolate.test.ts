@@ -24,7 +24,11 @@ function reference(rows: number[][], [height, width]: readonly [number, number])
   return Array.from({ length: height }, (_, i) =>
     Array.from({ length: width }, (_, j) => {
       const [y, x] = [source(i, h, height), source(j, w, width)];
-      return lerp(lerp(pixel(y.low, x.low), pixel(y.low, x.high), x.t), lerp(pixel(y.high, x.low), pixel(y.high, x.high), x.t), y.t);
+      return lerp(
+        lerp(pixel(y.low, x.low), pixel(y.low, x.high), x.t),
+        lerp(pixel(y.high, x.low), pixel(y.high, x.high), x.t),
+        y.t,
+      );
     }),
   );
 }
@@ -45,14 +49,22 @@ describe("interpolate, bilinear", () => {
 
   it("keeps a constant map constant, to the last bit, for any value", () => {
     fc.assert(
-      fc.property(fc.float({ noNaN: true, noDefaultInfinity: true, min: Math.fround(-1e30), max: Math.fround(1e30) }), size, size, target, (constant, h, w, to) =>
-        tidy(() => {
-          for (const dtype of ["float32", "float64", "bfloat16"] as const) {
-            const resized = interpolate(full([2, h, w], constant, { dtype }), { size: to });
-            const expected = full([], constant, { dtype }).item();
-            expect([resized.min().item(), resized.max().item()].map((x) => x + 0)).toEqual([expected + 0, expected + 0]);
-          }
-        }),
+      fc.property(
+        fc.float({ noNaN: true, noDefaultInfinity: true, min: Math.fround(-1e30), max: Math.fround(1e30) }),
+        size,
+        size,
+        target,
+        (constant, h, w, to) =>
+          tidy(() => {
+            for (const dtype of ["float32", "float64", "bfloat16"] as const) {
+              const resized = interpolate(full([2, h, w], constant, { dtype }), { size: to });
+              const expected = full([], constant, { dtype }).item();
+              expect([resized.min().item(), resized.max().item()].map((x) => x + 0)).toEqual([
+                expected + 0,
+                expected + 0,
+              ]);
+            }
+          }),
       ),
     );
   });
@@ -74,7 +86,9 @@ describe("interpolate, bilinear", () => {
     const x = randn([2, 3, 4, 5]);
     const all = interpolate(x, { size: [7, 9] });
     expect(all.shape).toEqual([2, 3, 7, 9]);
-    expect(all.select(0, 1).select(0, 2)).toBeAllclose(interpolate(x.select(0, 1).select(0, 2), { size: [7, 9] }), { atol: 1e-6 });
+    expect(all.select(0, 1).select(0, 2)).toBeAllclose(interpolate(x.select(0, 1).select(0, 2), { size: [7, 9] }), {
+      atol: 1e-6,
+    });
     expect(interpolate(zeros([0, 4, 4]), { size: [8, 8] }).shape).toEqual([0, 8, 8]);
   });
 
@@ -102,8 +116,16 @@ describe("interpolate, bilinear", () => {
 
 describe("interpolate, nearest", () => {
   it("repeats pixels", () => {
-    const x = tensor([[1, 2], [3, 4]]);
-    expect(interpolate(x, { size: [4, 4], mode: "nearest" })).toBeAllclose([[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]);
+    const x = tensor([
+      [1, 2],
+      [3, 4],
+    ]);
+    expect(interpolate(x, { size: [4, 4], mode: "nearest" })).toBeAllclose([
+      [1, 1, 2, 2],
+      [1, 1, 2, 2],
+      [3, 3, 4, 4],
+      [3, 3, 4, 4],
+    ]);
     expect(interpolate(ones([2, 3, 2, 2]), { size: [3, 5], mode: "nearest" }).shape).toEqual([2, 3, 3, 5]);
   });
 });
@@ -120,10 +142,27 @@ describe("interpolate", () => {
     ["one number for a size", () => interpolate(x, { size: 4 as never }), "E_SHAPE", /size 4/],
     ["three numbers", () => interpolate(x, { size: [1, 2, 3] as never }), "E_SHAPE", /size \[1, 2, 3\]/],
     ["no size", () => interpolate(x, {} as never), "E_SHAPE", /size undefined/],
-    ["another mode", () => interpolate(x, { size: [2, 2], mode: "bicubic" as never }), "E_ARGUMENT", /mode: expected "bilinear" or "nearest", got "bicubic"/],
-    ["integers", () => interpolate(ones([2, 2], { dtype: "int64" }), { size: [2, 2] }), "E_DTYPE", /floating point, got int64/],
-    ["a number", () => interpolate(3 as never, { size: [2, 2] }), "E_ARGUMENT", /interpolate: x: expected a Tensor, got 3/],
+    [
+      "another mode",
+      () => interpolate(x, { size: [2, 2], mode: "bicubic" as never }),
+      "E_ARGUMENT",
+      /mode: expected "bilinear" or "nearest", got "bicubic"/,
+    ],
+    [
+      "integers",
+      () => interpolate(ones([2, 2], { dtype: "int64" }), { size: [2, 2] }),
+      "E_DTYPE",
+      /floating point, got int64/,
+    ],
+    [
+      "a number",
+      () => interpolate(3 as never, { size: [2, 2] }),
+      "E_ARGUMENT",
+      /interpolate: x: expected a Tensor, got 3/,
+    ],
   ])("refuses %s", (_, call, code, message) => {
-    expect(call).toThrow(expect.objectContaining({ name: "BatchCamError", code, message: expect.stringMatching(message) }));
+    expect(call).toThrow(
+      expect.objectContaining({ name: "BatchCamError", code, message: expect.stringMatching(message) }),
+    );
   });
 });

@@ -3,7 +3,7 @@ import { describeValue, wrongArgument } from "../native/arguments.ts";
 import { autocast } from "./autograd.ts";
 import { handleOf } from "./core.ts";
 import { tensor } from "./create.ts";
-import { type DType, DTYPES } from "./dtype.ts";
+import { DTYPES, type DType } from "./dtype.ts";
 import * as aten from "./generated/aten.ts";
 import { Tensor } from "./tensor.ts";
 import { keep } from "./tidy.ts";
@@ -27,12 +27,17 @@ export function interpolate(x: Tensor, { size, mode = "bilinear" }: InterpolateO
 
 function checkArguments(x: Tensor, size: readonly number[], mode: string): void {
   handleOf(x, "interpolate: x");
-  if (mode !== "bilinear" && mode !== "nearest") throw wrongArgument("interpolate: mode", '"bilinear" or "nearest"', mode);
-  if (!DTYPES[x.dtype].floating) throw new BatchCamError("E_DTYPE", `interpolate: x must be of floating point, got ${x.dtype}`);
+  if (mode !== "bilinear" && mode !== "nearest")
+    throw wrongArgument("interpolate: mode", '"bilinear" or "nearest"', mode);
+  if (!DTYPES[x.dtype].floating)
+    throw new BatchCamError("E_DTYPE", `interpolate: x must be of floating point, got ${x.dtype}`);
   const valid = Array.isArray(size) && size.length === 2 && size.every((n) => Number.isSafeInteger(n) && n > 0);
   if (!valid || x.ndim < 2 || x.sizes.slice(-2).includes(0)) {
     const got = `x [${x.shape}], size ${describeValue(size)}`;
-    throw new BatchCamError("E_SHAPE", `interpolate: needs x (…, h, w) and a size [height, width], all > 0, got ${got}`);
+    throw new BatchCamError(
+      "E_SHAPE",
+      `interpolate: needs x (…, h, w) and a size [height, width], all > 0, got ${got}`,
+    );
   }
 }
 

@@ -22,7 +22,10 @@ export function readLabels(
 ): Labels {
   const values = labels instanceof Tensor ? valuesOf(operation, labels) : [...labels];
   if (values.length !== count) {
-    throw new BatchCamError("E_SHAPE", `${operation}: expected ${count} labels, one for each sample, got ${values.length}`);
+    throw new BatchCamError(
+      "E_SHAPE",
+      `${operation}: expected ${count} labels, one for each sample, got ${values.length}`,
+    );
   }
   for (const [index, value] of values.entries()) {
     if (!Number.isInteger(value)) {

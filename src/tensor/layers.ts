@@ -25,9 +25,7 @@ export function conv2d(
   bias?: Tensor | null,
   { stride = 1, padding = 0, dilation = 1, groups = 1 }: ConvOptions = {},
 ): Tensor {
-  return new Tensor(
-    aten.conv2d(x, w, bias, pairOf(stride), pairOf(padding), pairOf(dilation), groups),
-  );
+  return new Tensor(aten.conv2d(x, w, bias, pairOf(stride), pairOf(padding), pairOf(dilation), groups));
 }
 
 /** `x wᵀ + bias`, x (…, in), w (out, in). */
@@ -59,11 +57,19 @@ export interface PoolOptions {
   ceilMode?: boolean;
 }
 
-export function maxPool2d(x: Tensor, kernel: Pair, { stride = kernel, padding = 0, ceilMode = false }: PoolOptions = {}): Tensor {
+export function maxPool2d(
+  x: Tensor,
+  kernel: Pair,
+  { stride = kernel, padding = 0, ceilMode = false }: PoolOptions = {},
+): Tensor {
   return new Tensor(aten.maxPool2d(x, pairOf(kernel), pairOf(stride), pairOf(padding), [1, 1], ceilMode));
 }
 
-export function avgPool2d(x: Tensor, kernel: Pair, { stride = kernel, padding = 0, ceilMode = false }: PoolOptions = {}): Tensor {
+export function avgPool2d(
+  x: Tensor,
+  kernel: Pair,
+  { stride = kernel, padding = 0, ceilMode = false }: PoolOptions = {},
+): Tensor {
   return new Tensor(aten.avgPool2d(x, pairOf(kernel), pairOf(stride), pairOf(padding), ceilMode));
 }
 
@@ -93,19 +99,7 @@ export function batchNorm(x: Tensor, options: BatchNormOptions = {}): Tensor {
   if (training === true && x.numel > 0 && x.numel === x.sizes[1]) {
     throw new BatchCamError("E_SHAPE", `batchNorm: training needs more than one value per channel, got x [${x.shape}]`);
   }
-  return new Tensor(
-    aten.batchNorm(
-      x,
-      weight,
-      bias,
-      runningMean,
-      runningVar,
-      training,
-      momentum,
-      eps,
-      true,
-    ),
-  );
+  return new Tensor(aten.batchNorm(x, weight, bias, runningMean, runningVar, training, momentum, eps, true));
 }
 
 /** Normalises the last dimensions, whose sizes `shape` gives. */
@@ -136,7 +130,5 @@ export function crossEntropyLoss(logits: Tensor, targets: Tensor, options: Cross
   if (!Object.hasOwn(REDUCTIONS, reduction)) {
     throw wrongArgument("crossEntropy: reduction", '"mean", "sum" or "none"', reduction);
   }
-  return new Tensor(
-    aten.crossEntropyLoss(logits, targets, weight, REDUCTIONS[reduction], -100, labelSmoothing),
-  );
+  return new Tensor(aten.crossEntropyLoss(logits, targets, weight, REDUCTIONS[reduction], -100, labelSmoothing));
 }

@@ -1,6 +1,6 @@
 import { BatchCamError } from "../errors.ts";
 import { describeValue } from "../native/arguments.ts";
-import { type DType, DTYPES } from "./dtype.ts";
+import { DTYPES, type DType } from "./dtype.ts";
 
 type Leaf = number | bigint | boolean;
 export type NestedArray = Leaf | readonly NestedArray[];
@@ -55,14 +55,20 @@ function collect(data: NestedArray, shape: readonly number[], depth: number, out
   const expected = shape[depth];
   if (expected === undefined) {
     if (typeof data !== "number" && typeof data !== "bigint" && typeof data !== "boolean") {
-      throw new BatchCamError("E_SHAPE", `tensor: expected a number at depth ${depth} of the nested array, got ${describeValue(data)}`);
+      throw new BatchCamError(
+        "E_SHAPE",
+        `tensor: expected a number at depth ${depth} of the nested array, got ${describeValue(data)}`,
+      );
     }
     out.push(data);
     return;
   }
   if (!Array.isArray(data) || data.length !== expected) {
     const got = Array.isArray(data) ? `${data.length}` : describeValue(data);
-    throw new BatchCamError("E_SHAPE", `tensor: ragged nested array: expected ${expected} elements at depth ${depth}, got ${got}`);
+    throw new BatchCamError(
+      "E_SHAPE",
+      `tensor: ragged nested array: expected ${expected} elements at depth ${depth}, got ${got}`,
+    );
   }
   for (const item of data as readonly NestedArray[]) collect(item, shape, depth + 1, out);
 }

@@ -48,7 +48,10 @@ export function fusedAdam({ params, grads, expAvgs, expAvgSqs, steps }: AdamOper
 }
 
 /** One step of Adam with decoupled decay in place: libtorch's `_fused_adamw_`. Call within noGrad and tidy. */
-export function fusedAdamW({ params, grads, expAvgs, expAvgSqs, steps }: AdamOperands, options: FusedAdamOptions): void {
+export function fusedAdamW(
+  { params, grads, expAvgs, expAvgSqs, steps }: AdamOperands,
+  options: FusedAdamOptions,
+): void {
   const { lr, beta1, beta2, weightDecay, eps } = options;
   inRowMajor(params, grads, (p, g) =>
     aten.rawFusedAdamwInPlace(p, g, expAvgs, expAvgSqs, [], steps, lr, beta1, beta2, weightDecay, eps, false, false),
@@ -72,7 +75,11 @@ export function scaleEach(tensors: readonly Tensor[], factor: number): void {
  * The fused kernels on the CPU walk raw memory and assume that all operands are laid out alike, without a check: a
  * channels-last gradient of a row-major weight would be applied to the wrong elements.
  */
-function inRowMajor(params: readonly Tensor[], grads: readonly Tensor[], run: (params: Tensor[], grads: Tensor[]) => void): void {
+function inRowMajor(
+  params: readonly Tensor[],
+  grads: readonly Tensor[],
+  run: (params: Tensor[], grads: Tensor[]) => void,
+): void {
   const aligned = params.map(rowMajor);
   run(aligned, grads.map(rowMajor));
   for (const [index, param] of params.entries()) {

@@ -1,5 +1,16 @@
 import { describe, expect, it } from "vitest";
-import { empty, getRngState, manualSeed, rand, randn, randperm, setRngState, type Tensor, tensor, zeros } from "./index.ts";
+import {
+  empty,
+  getRngState,
+  manualSeed,
+  rand,
+  randn,
+  randperm,
+  setRngState,
+  type Tensor,
+  tensor,
+  zeros,
+} from "./index.ts";
 
 const seeded = (seed: number, draw: () => Tensor) => {
   manualSeed(seed);
@@ -16,11 +27,16 @@ const TORCH: readonly (readonly [string, () => Tensor, readonly number[]])[] = [
     "randn of 20",
     () => seeded(0, () => randn([20])),
     [
-      -1.1258398, -1.1523602, -0.25057858, -0.43387881, 0.59883946, -1.5550951, -0.34136039, 1.8530061, 0.46809641, -0.15771246,
-      1.4436601, 0.26604941, 1.3893661, 1.5863342, 0.94629836, -0.84367675, 0.93182659, 1.2590092, 2.0049806, 0.053736903,
+      -1.1258398, -1.1523602, -0.25057858, -0.43387881, 0.59883946, -1.5550951, -0.34136039, 1.8530061, 0.46809641,
+      -0.15771246, 1.4436601, 0.26604941, 1.3893661, 1.5863342, 0.94629836, -0.84367675, 0.93182659, 1.2590092,
+      2.0049806, 0.053736903,
     ],
   ],
-  ["the end of randn of 100,000", () => seeded(0, () => randn([100_000]).slice(0, -3)), [0.58583862, 1.5073024, 0.95573777]],
+  [
+    "the end of randn of 100,000",
+    () => seeded(0, () => randn([100_000]).slice(0, -3)),
+    [0.58583862, 1.5073024, 0.95573777],
+  ],
   [
     "randn in float64",
     () => seeded(0, () => randn([5], { dtype: "float64" })),
@@ -28,8 +44,16 @@ const TORCH: readonly (readonly [string, () => Tensor, readonly number[]])[] = [
   ],
   ["randn in bfloat16", () => seeded(0, () => randn([3], { dtype: "bfloat16" })), [1.5390625, -0.29296875, -2.171875]],
   ["rand of 5", () => seeded(0, () => rand([5])), [0.49625659, 0.7682218, 0.088477433, 0.13203049, 0.30742282]],
-  ["the end of rand of 20", () => seeded(0, () => rand([20]).slice(0, 15)), [0.51852179, 0.6976676, 0.8000114, 0.16102946, 0.28226858]],
-  ["rand from a seed beyond 32 bits", () => seeded(1234567890123, () => rand([3])), [0.3553291, 0.050422072, 0.43275094]],
+  [
+    "the end of rand of 20",
+    () => seeded(0, () => rand([20]).slice(0, 15)),
+    [0.51852179, 0.6976676, 0.8000114, 0.16102946, 0.28226858],
+  ],
+  [
+    "rand from a seed beyond 32 bits",
+    () => seeded(1234567890123, () => rand([3])),
+    [0.3553291, 0.050422072, 0.43275094],
+  ],
   ["randperm", () => seeded(0, () => randperm(10)), [4, 1, 7, 5, 3, 9, 0, 8, 6, 2]],
   ["bernoulli_", () => seeded(0, () => empty([8]).bernoulli_(0.5)), [0, 0, 1, 0, 0, 0, 1, 1]],
   ["uniform_", () => seeded(0, () => empty([3]).uniform_(-2, 2)), [-0.01497364, 1.0728872, -1.6460903]],
@@ -57,7 +81,9 @@ describe("manualSeed", () => {
   });
 
   it.each([-1, 0.5, Number.NaN, 2 ** 53, Number.POSITIVE_INFINITY, "1", null, undefined, 1n])("refuses %o", (seed) => {
-    expect(() => manualSeed(seed as number)).toThrow(expect.objectContaining({ code: "E_ARGUMENT", message: expect.stringMatching(/manualSeed: seed/) }));
+    expect(() => manualSeed(seed as number)).toThrow(
+      expect.objectContaining({ code: "E_ARGUMENT", message: expect.stringMatching(/manualSeed: seed/) }),
+    );
   });
 });
 
@@ -108,7 +134,9 @@ describe("draws", () => {
     const normal = randn([100_000]);
     expect(Math.abs(normal.mean().item())).toBeLessThan(0.02);
     expect(Math.abs(normal.std().item() - 1)).toBeLessThan(0.02);
-    expect(Array.from(randperm(100).sort().values.data() as BigInt64Array, Number)).toEqual(Array.from({ length: 100 }, (_, i) => i));
+    expect(Array.from(randperm(100).sort().values.data() as BigInt64Array, Number)).toEqual(
+      Array.from({ length: 100 }, (_, i) => i),
+    );
     expect(randperm(0).shape).toEqual([0]);
   });
 

@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { BatchCamError } from "../errors.ts";
 import { readBytes } from "./bytes.ts";
-import { empty, rand, tensor, zeros } from "./create.ts";
+import { arange, empty, rand, tensor, zeros } from "./create.ts";
 import { DTYPES, type DType } from "./dtype.ts";
 import { loadSafetensors, readSafetensorsMetadata, saveSafetensors } from "./safetensors.ts";
 import type { Tensor } from "./tensor.ts";
@@ -51,13 +51,7 @@ describe("saveSafetensors and loadSafetensors", () => {
     const tensors = tidy(
       () =>
         new Map([
-          [
-            "matrix",
-            tensor([
-              [1, 0, 1],
-              [0, 1, 1],
-            ]).to(dtype),
-          ],
+          ["matrix", arange(6).reshape([2, 3]).to(dtype)],
           ["scalar", tensor(1).to(dtype)],
           ["empty", zeros([2, 0, 3], { dtype })],
         ]),
@@ -87,10 +81,7 @@ describe("saveSafetensors and loadSafetensors", () => {
 
   it("write views, transposed and expanded tensors as what they show", async () => {
     const saved = tidy(() => {
-      const base = tensor([
-        [1, 2, 3],
-        [4, 5, 6],
-      ]);
+      const base = arange(6).reshape([2, 3]);
       return new Map([
         ["transposed", base.transpose(0, 1)],
         ["row", base.select(0, 1)],

@@ -1,9 +1,9 @@
+import { BatchCamError } from "../errors.ts";
 import { native } from "../native/addon.ts";
 import { boolean, wrongArgument } from "../native/arguments.ts";
 import { arena, check, type Handle, type Scalar } from "../native/dispatch.ts";
-import { BatchCamError } from "../errors.ts";
 import { handleOf, TensorCore } from "./core.ts";
-import { codeOf, type DType, DTYPES, isDType, type TypedArray } from "./dtype.ts";
+import { codeOf, DTYPES, type DType, isDType, type TypedArray } from "./dtype.ts";
 import * as aten from "./generated/aten.ts";
 
 /** A tensor or a number on the right of an operator. */
@@ -24,7 +24,12 @@ export function isScalar(value: unknown): value is Scalar {
   return typeof value === "number" || typeof value === "boolean";
 }
 
-function binary(self: Tensor, other: Operand, withTensor: TensorOperator<Handle>, withScalar: ScalarOperator<Handle>): Tensor {
+function binary(
+  self: Tensor,
+  other: Operand,
+  withTensor: TensorOperator<Handle>,
+  withScalar: ScalarOperator<Handle>,
+): Tensor {
   return wrap(isScalar(other) ? withScalar(self, other) : withTensor(self, other));
 }
 
@@ -40,7 +45,10 @@ export class Tensor extends TensorCore {
     return arena[3] === 1;
   }
   set requiresGrad(value: boolean) {
-    check("requiresGrad", native.setRequiresGrad(handleOf(this, "requiresGrad"), boolean(value, "requiresGrad: value")));
+    check(
+      "requiresGrad",
+      native.setRequiresGrad(handleOf(this, "requiresGrad"), boolean(value, "requiresGrad: value")),
+    );
   }
   /** Sets `requiresGrad` and returns this tensor. */
   requiresGrad_(value = true): this {
@@ -100,7 +108,11 @@ export class Tensor extends TensorCore {
   to(target: DType | "cpu" | (string & {})): Tensor {
     if (isDType(target)) return wrap(aten.toDtype(this, codeOf(target)));
     if (target === this.device) return wrap(aten.alias(this));
-    throw wrongArgument("to: target", 'a dtype ("float32", "bfloat16" ...) or the device "cpu", the only one of this engine', target);
+    throw wrongArgument(
+      "to: target",
+      'a dtype ("float32", "bfloat16" ...) or the device "cpu", the only one of this engine',
+      target,
+    );
   }
   clone(): Tensor {
     return wrap(aten.clone(this));

@@ -123,12 +123,18 @@ describe("tidy", () => {
     // biome-ignore lint/suspicious/noThenProperty: what is refused.
     ["a thenable", () => ({ then: () => {} })],
   ])("refuses %s", (_, fn) => {
-    const left = leftBy(() => expect(() => tidy(fn)).toThrow(expect.objectContaining({ code: "E_ARGUMENT", message: expect.stringMatching(/tidy: .*synchronous/) })));
+    const left = leftBy(() =>
+      expect(() => tidy(fn)).toThrow(
+        expect.objectContaining({ code: "E_ARGUMENT", message: expect.stringMatching(/tidy: .*synchronous/) }),
+      ),
+    );
     expect(left).toBe(0);
   });
 
   it.each([undefined, null, 3, "x", {}])("refuses %o for a function", (fn) => {
-    expect(() => tidy(fn as never)).toThrow(expect.objectContaining({ code: "E_ARGUMENT", message: expect.stringMatching(/tidy: expected a function/) }));
+    expect(() => tidy(fn as never)).toThrow(
+      expect.objectContaining({ code: "E_ARGUMENT", message: expect.stringMatching(/tidy: expected a function/) }),
+    );
   });
 
   it("frees more tensors than one native call takes", () => {

@@ -2,7 +2,16 @@ import { BatchCamError } from "../errors.ts";
 import { native } from "../native/addon.ts";
 import { wrongArgument } from "../native/arguments.ts";
 import { arena } from "../native/dispatch.ts";
-import { closeScope, currentScope, handleOf, moveToScope, Scope, scopeOf, setCurrentScope, TensorCore } from "./core.ts";
+import {
+  closeScope,
+  currentScope,
+  handleOf,
+  moveToScope,
+  Scope,
+  scopeOf,
+  setCurrentScope,
+  TensorCore,
+} from "./core.ts";
 
 /**
  * Runs `fn` and frees every tensor made in it, but for those in its result (a tensor, or an array, Map or plain object

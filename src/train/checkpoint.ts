@@ -49,15 +49,25 @@ export async function saveCheckpoint(runDirectory: string, { model, state, progr
   const path = lastCheckpoint(runDirectory);
   const stateName = `last-${progress.step}.state.safetensors`;
   await saveSafetensors(join(folderOf(runDirectory), stateName), state, { progress: JSON.stringify(progress) });
-  await saveSafetensors(path, model, { format: "pt", "batch-cam": FORMAT, step: String(progress.step), state: stateName });
+  await saveSafetensors(path, model, {
+    format: "pt",
+    "batch-cam": FORMAT,
+    step: String(progress.step),
+    state: stateName,
+  });
   for (const name of await readdir(folderOf(runDirectory))) {
-    if (name.endsWith(".state.safetensors") && name !== stateName) await rm(join(folderOf(runDirectory), name), { force: true });
+    if (name.endsWith(".state.safetensors") && name !== stateName)
+      await rm(join(folderOf(runDirectory), name), { force: true });
   }
   return path;
 }
 
 /** Writes the weights that the validation split chose. */
-export async function saveBest(runDirectory: string, model: ReadonlyMap<string, Tensor>, epoch: number): Promise<string> {
+export async function saveBest(
+  runDirectory: string,
+  model: ReadonlyMap<string, Tensor>,
+  epoch: number,
+): Promise<string> {
   const path = bestCheckpoint(runDirectory);
   await saveSafetensors(path, model, { format: "pt", "batch-cam": FORMAT, epoch: String(epoch) });
   return path;
@@ -73,7 +83,10 @@ export async function loadCheckpoint(runDirectory: string): Promise<Snapshot> {
   try {
     const metadata = await readSafetensorsMetadata(path);
     if (metadata["batch-cam"] !== FORMAT || metadata.state === undefined) {
-      throw new BatchCamError("E_CHECKPOINT", `its format is ${metadata["batch-cam"] ?? "unknown"}, this version reads ${FORMAT}`);
+      throw new BatchCamError(
+        "E_CHECKPOINT",
+        `its format is ${metadata["batch-cam"] ?? "unknown"}, this version reads ${FORMAT}`,
+      );
     }
     const statePath = join(folderOf(runDirectory), metadata.state);
     const { progress } = await readSafetensorsMetadata(statePath);
@@ -84,7 +97,9 @@ export async function loadCheckpoint(runDirectory: string): Promise<Snapshot> {
     };
   } catch (cause) {
     const reason = (cause as Error).message;
-    throw new BatchCamError("E_CHECKPOINT", `cannot resume from ${path}: ${reason}; begin anew with --overwrite`, { cause });
+    throw new BatchCamError("E_CHECKPOINT", `cannot resume from ${path}: ${reason}; begin anew with --overwrite`, {
+      cause,
+    });
   }
 }
 

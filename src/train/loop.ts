@@ -8,7 +8,7 @@ import { EpochMeans } from "./means.ts";
 import { openRun } from "./run-directory.ts";
 import { openSession, type Session, snapshot } from "./session.ts";
 import { takeStep } from "./step.ts";
-import { evaluateSplit, sampleMaps, type SplitEvaluationOptions } from "./validation.ts";
+import { evaluateSplit, type SplitEvaluationOptions, sampleMaps } from "./validation.ts";
 
 export interface TrainOptions {
   onEvent?: (event: TrainEvent) => void;
@@ -22,7 +22,10 @@ export interface TrainOptions {
  * @throws E_CONFIG, E_DATA, E_IO before anything is trained; E_NUMERIC where a term of the loss or the gradient stops being
  * finite, with the step, the term and the last good checkpoint named
  */
-export async function train(input: TrainConfigInput = {}, { onEvent = () => {}, signal }: TrainOptions = {}): Promise<TrainResult> {
+export async function train(
+  input: TrainConfigInput = {},
+  { onEvent = () => {}, signal }: TrainOptions = {},
+): Promise<TrainResult> {
   const run = await openRun(input);
   try {
     const session = await openSession(run, onEvent);
@@ -58,7 +61,12 @@ async function runEpochs(session: Session, signal: AbortSignal | undefined): Pro
 async function runEpoch(session: Session, lastStep: number, signal: AbortSignal | undefined): Promise<boolean> {
   const { config, progress, train } = session;
   const means = EpochMeans.from(progress.means);
-  const order = batchIndices(train.labels.numel, { batchSize: config.batchSize, seed: config.seed, epoch: progress.epoch, startBatch: progress.batch });
+  const order = batchIndices(train.labels.numel, {
+    batchSize: config.batchSize,
+    seed: config.seed,
+    epoch: progress.epoch,
+    startBatch: progress.batch,
+  });
   let savedAt = performance.now();
   session.model.train();
   for (const indices of order) {
@@ -85,13 +93,21 @@ async function runEpoch(session: Session, lastStep: number, signal: AbortSignal 
   return false;
 }
 
-async function logStep({ log, emit, progress, stepsPerEpoch }: Session, metrics: StepMetrics, imagesPerSecond: number): Promise<void> {
+async function logStep(
+  { log, emit, progress, stepsPerEpoch }: Session,
+  metrics: StepMetrics,
+  imagesPerSecond: number,
+): Promise<void> {
   const { epoch, step, batch } = progress;
   await log.append({ kind: "step", epoch, step, imagesPerSecond, ...metrics });
   emit({ type: "step", epoch, step, stepInEpoch: batch, stepsPerEpoch, metrics, imagesPerSecond });
 }
 
-const validationOptions = ({ guidance, references, amp }: Session): SplitEvaluationOptions => ({ camLayer: guidance.camLayer, prototypes: references, amp });
+const validationOptions = ({ guidance, references, amp }: Session): SplitEvaluationOptions => ({
+  camLayer: guidance.camLayer,
+  prototypes: references,
+  amp,
+});
 
 /** Judges the epoch on the validation split, keeps its weights where they are the best so far, and moves on to the next. */
 async function endEpoch(session: Session): Promise<void> {
@@ -147,7 +163,20 @@ async function finish(session: Session, interrupted: boolean): Promise<TrainResu
   };
 }
 
-function announce({ run, config, model, guidance, mapSize, stepsPerEpoch, train, val, test, amp, progress, emit }: Session): void {
+function announce({
+  run,
+  config,
+  model,
+  guidance,
+  mapSize,
+  stepsPerEpoch,
+  train,
+  val,
+  test,
+  amp,
+  progress,
+  emit,
+}: Session): void {
   emit({
     type: "start",
     runDirectory: run.directory,

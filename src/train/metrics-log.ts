@@ -4,7 +4,9 @@ import { writeFileAtomically } from "../atomic-file.ts";
 import { BatchCamError } from "../errors.ts";
 import type { EpochRecord, StepMetrics } from "./events.ts";
 
-export type LogRow = ({ kind: "step"; epoch: number; step: number; imagesPerSecond: number } & StepMetrics) | ({ kind: "epoch" } & EpochRecord);
+export type LogRow =
+  | ({ kind: "step"; epoch: number; step: number; imagesPerSecond: number } & StepMetrics)
+  | ({ kind: "epoch" } & EpochRecord);
 
 /**
  * `metrics.jsonl` and `summary.csv` of a run. Rows of the log are appended, each with one write; a kill can tear only the

@@ -36,15 +36,29 @@ export function warmedUp(lambda: number, step: number, warmup: number): number {
  * `CE + λ_p·PrototypeLoss + λ_b·BatchCamLoss`, each λ warmed up. Without weights it is cross-entropy and no map is made.
  * The network runs under autocast where `amp` asks for it; maps and losses are float32 in any case.
  */
-export function objective(model: Model, images: Tensor, labels: Tensor, { step, guidance, amp }: { step: number; guidance: Guidance; amp: boolean }): Terms {
+export function objective(
+  model: Model,
+  images: Tensor,
+  labels: Tensor,
+  { step, guidance, amp }: { step: number; guidance: Guidance; amp: boolean },
+): Terms {
   const { config, camLayer } = guidance;
-  const forward = () => (config.plain ? { logits: model.forward(images), taps: {} } : model.forwardWith(images, { taps: [camLayer] }));
+  const forward = () =>
+    config.plain ? { logits: model.forward(images), taps: {} } : model.forwardWith(images, { taps: [camLayer] });
   const { logits, taps } = amp ? autocast({ dtype: "bfloat16" }, forward) : forward();
   const scores = logits.to("float32");
   const crossEntropyTerm = crossEntropy(scores, labels, { labelSmoothing: config.labelSmoothing });
   const activations = taps[camLayer];
   if (config.plain || activations === undefined) {
-    return { loss: crossEntropyTerm, logits, crossEntropy: crossEntropyTerm, prototypeLoss: null, batchCamLoss: null, dead: null, rawMaps: null };
+    return {
+      loss: crossEntropyTerm,
+      logits,
+      crossEntropy: crossEntropyTerm,
+      prototypeLoss: null,
+      batchCamLoss: null,
+      dead: null,
+      rawMaps: null,
+    };
   }
   const rawMaps = guidedMaps(model, scores, activations, labels, guidance);
   const size = images.sizes.slice(-2) as [number, number];
@@ -59,12 +73,22 @@ export function objective(model: Model, images: Tensor, labels: Tensor, { step, 
   return { loss, logits, crossEntropy: crossEntropyTerm, ...terms, dead: deadMaps(rawMaps), rawMaps };
 }
 
-function guidedMaps(model: Model, logits: Tensor, activations: Tensor, labels: Tensor, { config, camLayer }: Guidance): Tensor {
+function guidedMaps(
+  model: Model,
+  logits: Tensor,
+  activations: Tensor,
+  labels: Tensor,
+  { config, camLayer }: Guidance,
+): Tensor {
   const head = camLayer === model.camLayer ? model.closedFormHead() : null;
   return batchCam(logits, activations, labels, { order: config.order, ...(head === null ? {} : { head }) });
 }
 
-function mapTerms(maps: Tensor, labels: Tensor, { config, prototypes }: Guidance): Pick<Terms, "prototypeLoss" | "batchCamLoss"> {
+function mapTerms(
+  maps: Tensor,
+  labels: Tensor,
+  { config, prototypes }: Guidance,
+): Pick<Terms, "prototypeLoss" | "batchCamLoss"> {
   const { distance, batchTarget: target, detachBatchMean: detach } = config;
   return {
     prototypeLoss: config.lambdaPrototype > 0 ? prototypeLoss(maps, labels, prototypes, { distance }) : null,

@@ -1,5 +1,17 @@
 import type { TrainConfig } from "../config/index.ts";
-import { Adam, AdamW, constant, cosine, linearWarmup, oneCycle, type Optimizer, type Parameters, type Schedule, SGD, sequential } from "../optim/index.ts";
+import {
+  Adam,
+  AdamW,
+  constant,
+  cosine,
+  linearWarmup,
+  type Optimizer,
+  oneCycle,
+  type Parameters,
+  type Schedule,
+  SGD,
+  sequential,
+} from "../optim/index.ts";
 
 /** The optimizer that a config names. */
 export function createOptimizer(config: TrainConfig, params: Parameters): Optimizer {

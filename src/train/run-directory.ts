@@ -2,7 +2,13 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { isTemporary, writeFileAtomically } from "../atomic-file.ts";
-import { parseTrainConfig, resumeTrainConfig, runDirectoryOf, type TrainConfig, type TrainConfigInput } from "../config/index.ts";
+import {
+  parseTrainConfig,
+  resumeTrainConfig,
+  runDirectoryOf,
+  type TrainConfig,
+  type TrainConfigInput,
+} from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { lockRun } from "./run-lock.ts";
 
@@ -28,7 +34,11 @@ export async function openRun(input: TrainConfigInput): Promise<OpenRun> {
   if (asked.resume !== false) {
     if (!exists) throw new BatchCamError("E_CONFIG", `resume: there is no run in ${directory} (it has no config.json)`);
     const close = lockRun(directory);
-    const config = { ...resumeTrainConfig(await savedConfig(directory), input), output: asked.output, experiment: asked.experiment };
+    const config = {
+      ...resumeTrainConfig(await savedConfig(directory), input),
+      output: asked.output,
+      experiment: asked.experiment,
+    };
     await removeLeftovers(directory);
     return { directory, config, resuming: existsSync(join(directory, "checkpoints", "last.safetensors")), close };
   }
@@ -45,10 +55,19 @@ async function claimNew(directory: string): Promise<() => void> {
   try {
     await mkdir(directory, { recursive: true });
   } catch (cause) {
-    throw new BatchCamError("E_IO", `cannot make the run directory ${directory}: ${(cause as Error).message}`, { cause });
+    throw new BatchCamError("E_IO", `cannot make the run directory ${directory}: ${(cause as Error).message}`, {
+      cause,
+    });
   }
   const close = lockRun(directory);
-  for (const name of ["metrics.jsonl", "summary.csv", "checkpoints", "figures", "prototypes.safetensors", "report.html"]) {
+  for (const name of [
+    "metrics.jsonl",
+    "summary.csv",
+    "checkpoints",
+    "figures",
+    "prototypes.safetensors",
+    "report.html",
+  ]) {
     await rm(join(directory, name), { recursive: true, force: true });
   }
   return close;

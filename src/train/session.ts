@@ -1,11 +1,32 @@
 import { join } from "node:path";
 import { configWarnings, type TrainConfig } from "../config/index.ts";
-import { batchCount, batchIndices, type Dataset, disposeDataset, disposeSplit, loadDataset, prototypes as classPrototypes, type Split, splitValidation } from "../data/index.ts";
+import {
+  batchCount,
+  batchIndices,
+  prototypes as classPrototypes,
+  type Dataset,
+  disposeDataset,
+  disposeSplit,
+  loadDataset,
+  type Split,
+  splitValidation,
+} from "../data/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { CamEma } from "../losses/index.ts";
-import { createModel, mapSize, type Model } from "../models/index.ts";
+import { createModel, type Model, mapSize } from "../models/index.ts";
 import type { Optimizer } from "../optim/index.ts";
-import { capabilities, getRngState, keep, manualSeed, saveSafetensors, setNumThreads, setRngState, type Tensor, tensor, tidy } from "../tensor/index.ts";
+import {
+  capabilities,
+  getRngState,
+  keep,
+  manualSeed,
+  saveSafetensors,
+  setNumThreads,
+  setRngState,
+  type Tensor,
+  tensor,
+  tidy,
+} from "../tensor/index.ts";
 import { disposeAll, loadCheckpoint, type Progress, type Snapshot } from "./checkpoint.ts";
 import { environment } from "./environment.ts";
 import type { TrainEvent } from "./events.ts";
@@ -50,9 +71,16 @@ export async function openSession(run: OpenRun, emit: (event: TrainEvent) => voi
   const model = buildModel(config, data.dataset);
   const camLayer = config.camLayer ?? model.camLayer;
   const imageSize = data.train.images.sizes.slice(-2) as [number, number];
-  const size = checkMapSize(mapSize(model, data.train.images.sizes.slice(1) as [number, number, number], camLayer), camLayer, emit);
+  const size = checkMapSize(
+    mapSize(model, data.train.images.sizes.slice(1) as [number, number, number], camLayer),
+    camLayer,
+    emit,
+  );
   const references = keep(await classPrototypes(data.train, prototypeOptions(config, emit)));
-  const camEma = config.statistic === "cam-ema" && !config.plain ? new CamEma(data.train.numClasses, imageSize, { decay: config.emaDecay }) : null;
+  const camEma =
+    config.statistic === "cam-ema" && !config.plain
+      ? new CamEma(data.train.numClasses, imageSize, { decay: config.emaDecay })
+      : null;
   const stepsPerEpoch = batchCount(data.train.labels.numel, config);
   const session: Session = {
     run,
@@ -69,7 +97,16 @@ export async function openSession(run: OpenRun, emit: (event: TrainEvent) => voi
     mapSize: size,
     amp,
     log: new MetricsLog(directory),
-    progress: { step: 0, epoch: 1, batch: 0, means: { images: 0, sums: {} }, history: [], bestEpoch: 0, seconds: 0, epochSeconds: 0 },
+    progress: {
+      step: 0,
+      epoch: 1,
+      batch: 0,
+      means: { images: 0, sums: {} },
+      history: [],
+      bestEpoch: 0,
+      seconds: 0,
+      epochSeconds: 0,
+    },
     savedStep: null,
     emit,
     close: () => closeSession(session, data.dataset),
@@ -82,7 +119,12 @@ export async function openSession(run: OpenRun, emit: (event: TrainEvent) => voi
 async function openData(config: TrainConfig): Promise<{ dataset: Dataset; train: Split; val: Split; test: Split }> {
   const dataset = await loadDataset(config.dataset, config.dataDir === undefined ? {} : { dataDir: config.dataDir });
   const { train, val } = splitValidation(dataset.train, { images: config.valImages, seed: config.seed });
-  return { dataset, train: limit(train, config.limitTrain, config.seed), val, test: limit(dataset.test, config.limitTest, 0) };
+  return {
+    dataset,
+    train: limit(train, config.limitTrain, config.seed),
+    val,
+    test: limit(dataset.test, config.limitTest, 0),
+  };
 }
 
 /** A seeded choice of `count` images; the order of epoch 0, which no training epoch has, makes it. */
@@ -102,13 +144,23 @@ function buildModel(config: TrainConfig, dataset: Dataset): Model {
 }
 
 /** A map of one cell says nothing of where the model looks; under 4x4 it says little. */
-function checkMapSize(size: readonly [number, number], camLayer: string, emit: (event: TrainEvent) => void): readonly [number, number] {
+function checkMapSize(
+  size: readonly [number, number],
+  camLayer: string,
+  emit: (event: TrainEvent) => void,
+): readonly [number, number] {
   const [height, width] = size;
   if (height * width === 1) {
-    throw new BatchCamError("E_CONFIG", `camLayer: the maps of ${camLayer} are 1x1 at this image size; choose an earlier layer`);
+    throw new BatchCamError(
+      "E_CONFIG",
+      `camLayer: the maps of ${camLayer} are 1x1 at this image size; choose an earlier layer`,
+    );
   }
   if (Math.min(height, width) < 4) {
-    emit({ type: "warning", message: `the maps of ${camLayer} are only ${height}x${width}; an earlier layer guides better` });
+    emit({
+      type: "warning",
+      message: `the maps of ${camLayer} are only ${height}x${width}; an earlier layer guides better`,
+    });
   }
   return size;
 }
@@ -119,7 +171,10 @@ function prototypeOptions(config: TrainConfig, emit: (event: TrainEvent) => void
 }
 
 async function describeRun({ run, config, references, amp }: Session): Promise<void> {
-  await writeJson(join(run.directory, "environment.json"), environment({ seed: config.seed, precision: amp ? "bfloat16" : "float32" }));
+  await writeJson(
+    join(run.directory, "environment.json"),
+    environment({ seed: config.seed, precision: amp ? "bfloat16" : "float32" }),
+  );
   await saveSafetensors(join(run.directory, "prototypes.safetensors"), new Map([["prototypes", references]]));
   // Last: a run exists once its config does.
   await writeJson(join(run.directory, "config.json"), { ...config, resume: false, overwrite: false });
@@ -141,7 +196,9 @@ async function resume(session: Session): Promise<void> {
 }
 
 function without(prefix: string, state: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
-  return new Map([...state].filter(([name]) => name.startsWith(prefix)).map(([name, tensor]) => [name.slice(prefix.length), tensor]));
+  return new Map(
+    [...state].filter(([name]) => name.startsWith(prefix)).map(([name, tensor]) => [name.slice(prefix.length), tensor]),
+  );
 }
 
 /** What a checkpoint of this moment holds. */

@@ -13,7 +13,11 @@ export function takeStep(session: Session, indices: Int32Array): StepMetrics & {
   return tidy(() => {
     const { images, labels } = gatherBatch(session.train, indices);
     const terms = objective(model, images, labels, { step: progress.step, guidance, amp });
-    refuseNonFinite(session, { crossEntropy: terms.crossEntropy, prototypeLoss: terms.prototypeLoss, batchCamLoss: terms.batchCamLoss });
+    refuseNonFinite(session, {
+      crossEntropy: terms.crossEntropy,
+      prototypeLoss: terms.prototypeLoss,
+      batchCamLoss: terms.batchCamLoss,
+    });
     optimizer.zeroGrad();
     backward(terms.loss);
     const gradNorm = clipGradNorm(model.parameters(), config.clipGrad ?? Number.POSITIVE_INFINITY);
@@ -38,7 +42,8 @@ function readTerms(terms: Terms, { config, progress }: Session): Omit<StepMetric
   };
 }
 
-const shareCorrect = (logits: Tensor, labels: Tensor): number => noGrad(() => logits.argmax(1).eq(labels).to("float32").mean().item());
+const shareCorrect = (logits: Tensor, labels: Tensor): number =>
+  noGrad(() => logits.argmax(1).eq(labels).to("float32").mean().item());
 
 function refuseNonFinite(session: Session, terms: Record<string, Tensor | null>): void {
   for (const [name, term] of Object.entries(terms)) {
@@ -48,6 +53,12 @@ function refuseNonFinite(session: Session, terms: Record<string, Tensor | null>)
 }
 
 function notFinite({ progress, run, savedStep }: Session, term: string, value: number): BatchCamError {
-  const good = savedStep === null ? "there is no checkpoint yet" : `the last good checkpoint is ${lastCheckpoint(run.directory)} (step ${savedStep})`;
-  return new BatchCamError("E_NUMERIC", `step ${progress.step + 1}: ${term} is ${value}; ${good}. Try a smaller --lr, --clip-grad or a longer --lambda-warmup`);
+  const good =
+    savedStep === null
+      ? "there is no checkpoint yet"
+      : `the last good checkpoint is ${lastCheckpoint(run.directory)} (step ${savedStep})`;
+  return new BatchCamError(
+    "E_NUMERIC",
+    `step ${progress.step + 1}: ${term} is ${value}; ${good}. Try a smaller --lr, --clip-grad or a longer --lambda-warmup`,
+  );
 }

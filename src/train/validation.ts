@@ -39,7 +39,12 @@ function evaluating<T>(model: Model, fn: () => T): T {
   }
 }
 
-function explainBatch(model: Model, split: Split, indices: Int32Array, { camLayer, amp = false }: SplitEvaluationOptions): Explained {
+function explainBatch(
+  model: Model,
+  split: Split,
+  indices: Int32Array,
+  { camLayer, amp = false }: SplitEvaluationOptions,
+): Explained {
   const pixels = gatherPixels(split, indices);
   const labels = split.labels.indexSelect(0, tensor(indices));
   const images = normalize(pixels, split.normalization);
@@ -48,7 +53,13 @@ function explainBatch(model: Model, split: Split, indices: Int32Array, { camLaye
   const scores = logits.to("float32");
   const raw = batchCam(scores, taps[camLayer] as Tensor, labels, { createGraph: false });
   const size = pixels.sizes.slice(-2) as [number, number];
-  return { logits: scores.detach(), labels, pixels, maps: normalizeMaps(interpolate(raw, { size }), { eps: EPS }), dead: deadMaps(raw) };
+  return {
+    logits: scores.detach(),
+    labels,
+    pixels,
+    maps: normalizeMaps(interpolate(raw, { size }), { eps: EPS }),
+    dead: deadMaps(raw),
+  };
 }
 
 /**
@@ -95,7 +106,9 @@ export function evaluateSplit(model: Model, split: Split, options: SplitEvaluati
 export function sampleMaps(model: Model, split: Split, options: SplitEvaluationOptions): MapSamples {
   const [height, width] = split.images.sizes.slice(-2) as [number, number];
   const labels = Array.from(split.labels.data() as BigInt64Array, Number);
-  const chosen = Array.from({ length: split.numClasses }, (_, label) => labels.indexOf(label)).filter((index) => index >= 0);
+  const chosen = Array.from({ length: split.numClasses }, (_, label) => labels.indexOf(label)).filter(
+    (index) => index >= 0,
+  );
   const arrays = (stacked: Tensor) => stacked.unbind(0).map((image) => image.data() as Float32Array);
   return evaluating(model, () =>
     tidy(() => {

@@ -35,10 +35,19 @@ export class SmallCNN extends Model {
   readonly fc2?: Linear;
   readonly #layers: readonly Module[];
 
-  constructor({ inChannels = 1, channels, strides = [1, 2, 2], head, hidden = 20, mapSize = 7, numClasses = 10 }: SmallCnnOptions) {
+  constructor({
+    inChannels = 1,
+    channels,
+    strides = [1, 2, 2],
+    head,
+    hidden = 20,
+    mapSize = 7,
+    numClasses = 10,
+  }: SmallCnnOptions) {
     super();
     const [first, second, third] = channels;
-    const conv = (from: number, to: number, stride: number) => new Conv2d(from, to, 3, { stride, padding: 1, bias: false });
+    const conv = (from: number, to: number, stride: number) =>
+      new Conv2d(from, to, 3, { stride, padding: 1, bias: false });
     this.numClasses = numClasses;
     this.conv1 = conv(inChannels, first, strides[0]);
     this.bn1 = new BatchNorm2d(first);
@@ -67,8 +76,15 @@ export class SmallCNN extends Model {
 }
 
 /** The network of a fixture, with its weights, sizes read from them. */
-export function smallCnnOf(reference: Fixture, { strides = [1, 2, 2] }: Pick<SmallCnnOptions, "strides"> = {}): SmallCNN {
-  const state = new Map(["param/", "buffer/"].flatMap((prefix) => reference.names(prefix).map((path) => [path.slice(prefix.length), reference.tensor(path)] as const)));
+export function smallCnnOf(
+  reference: Fixture,
+  { strides = [1, 2, 2] }: Pick<SmallCnnOptions, "strides"> = {},
+): SmallCNN {
+  const state = new Map(
+    ["param/", "buffer/"].flatMap((prefix) =>
+      reference.names(prefix).map((path) => [path.slice(prefix.length), reference.tensor(path)] as const),
+    ),
+  );
   const shape = (name: string) => state.get(`${name}.weight`)?.sizes ?? [];
   const [first = 0, inChannels = 0] = shape("conv1");
   const [second = 0] = shape("conv2");
@@ -77,7 +93,15 @@ export function smallCnnOf(reference: Fixture, { strides = [1, 2, 2] }: Pick<Sma
   const [numClasses = 0] = state.has("fc.weight") ? shape("fc") : shape("fc2");
   const head = state.has("fc.weight") ? "gap" : "mlp";
   const mapSize = Math.round(Math.sqrt(features / third));
-  const model = new SmallCNN({ inChannels, channels: [first, second, third], strides, head, hidden, mapSize, numClasses });
+  const model = new SmallCNN({
+    inChannels,
+    channels: [first, second, third],
+    strides,
+    head,
+    hidden,
+    mapSize,
+    numClasses,
+  });
   model.loadStateDict(state);
   for (const tensor of state.values()) tensor.dispose();
   return model;

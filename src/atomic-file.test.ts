@@ -1,0 +1,94 @@
+import { mkdtemp, open, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { isTemporary, replaceFile, writeFileAtomically } from "./atomic-file.ts";
+import { BatchCamError } from "./errors.ts";
+
+let folder: string;
+let path: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "atomic-"));
+  path = join(folder, "file.txt");
+  await writeFile(path, "old");
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+const names = async () => (await readdir(folder)).toSorted();
+const expectUntouched = async () => {
+  expect(await readFile(path, "utf8")).toBe("old");
+  expect(await names()).toEqual(["file.txt"]);
+};
+
+describe("replaceFile", () => {
+  it("shows the old content until the new one is complete", async () => {
+    await replaceFile(path, async (file) => {
+      await file.writeFile("half of ");
+      expect(await readFile(path, "utf8")).toBe("old");
+      const others = (await names()).filter((name) => name !== "file.txt");
+      expect(others.map(isTemporary)).toEqual([true]);
+      await file.writeFile("the new");
+    });
+    expect(await readFile(path, "utf8")).toBe("half of the new");
+    expect(await names()).toEqual(["file.txt"]);
+  });
+
+  it.runIf(process.platform === "linux")(
+    "reports a full disk as E_IO with the remedy, the old file intact",
+    async () => {
+      const saving = replaceFile(path, async (file) => {
+        await file.writeFile("half of ");
+        const full = await open("/dev/full", "w");
+        await full.writeFile("the new").finally(() => full.close());
+      });
+      await expect(saving).rejects.toMatchObject({
+        code: "E_IO",
+        message: expect.stringMatching(/cannot write .*file\.txt: ENOSPC.*; free disk space/),
+      });
+      await expectUntouched();
+    },
+  );
+
+  it.each([new BatchCamError("E_DISPOSED", "gone"), new TypeError("a mistake of the caller's")])(
+    "passes on what the writer throws as it is (%s)",
+    async (error) => {
+      await expect(replaceFile(path, () => Promise.reject(error))).rejects.toBe(error);
+      await expectUntouched();
+    },
+  );
+
+  it("reports a target that is a folder, or lies below a file, as E_IO", async () => {
+    for (const target of [folder, join(path, "below", "a file")]) {
+      await expect(writeFileAtomically(target, "new")).rejects.toMatchObject({ code: "E_IO" });
+    }
+    await expectUntouched();
+  });
+
+  it("reports a folder that may not be written as E_IO", async () => {
+    // /proc refuses new files even to root, whom permission bits do not stop.
+    const target = process.platform === "linux" ? "/proc/batch-cam" : join(path, "x");
+    await expect(writeFileAtomically(target, "new")).rejects.toMatchObject({ code: "E_IO" });
+  });
+
+  it("takes a name of the greatest length that the file system allows", async () => {
+    const long = join(folder, "n".repeat(255));
+    await writeFileAtomically(long, "new");
+    expect(await readFile(long, "utf8")).toBe("new");
+  });
+
+  it("leaves one whole file when several writers overlap", async () => {
+    const contents = ["a", "b", "c"].map((letter) => letter.repeat(300_000));
+    await Promise.all(contents.map((content) => writeFileAtomically(path, content)));
+    expect(contents).toContain(await readFile(path, "utf8"));
+    expect(await names()).toEqual(["file.txt"]);
+  });
+});
+
+describe("isTemporary", () => {
+  it("knows leftovers of a killed process from the files of a user", () => {
+    expect(isTemporary(".last.safetensors-0123456789ab.tmp")).toBe(true);
+    for (const name of ["last.safetensors", ".last.tmp", "x-0123456789ab.tmp", ".hidden"]) {
+      expect(isTemporary(name)).toBe(false);
+    }
+  });
+});

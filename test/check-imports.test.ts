@@ -1,0 +1,46 @@
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+// @ts-expect-error a script without types
+import { faultsOf, readTable } from "../scripts/check-imports.mjs";
+
+const table = readTable(readFileSync("ARCHITECTURE.md", "utf8"));
+
+describe("the import table", () => {
+  it("is obeyed by every source file", () => {
+    expect(execFileSync("node", ["scripts/check-imports.mjs"], { encoding: "utf8" })).toMatch(/^imports: \d{2,} files/);
+  });
+
+  it.each([
+    ["src/nn/a.ts", 'import { x } from "../tensor/index.ts";'],
+    ["src/cam/a.ts", 'import { BatchCamError } from "../errors.ts";'],
+    ["src/cam/a.ts", 'import { b } from "./b.ts";'],
+    ["src/report/a.ts", 'import type { TrainResult } from "../train/events.ts";'],
+    ["src/cli/a.ts", 'const x = await import("../train/index.ts");'],
+    ["src/losses/a.ts", 'import { join } from "node:path";'],
+  ])("lets %s say %s", (file, source) => {
+    expect(faultsOf(file, source, table)).toEqual([]);
+  });
+
+  it.each([
+    [
+      "src/nn/a.ts",
+      '\nimport { native } from "../native/addon.ts";',
+      /^src\/nn\/a\.ts:2: src\/nn may not import src\/native/,
+    ],
+    ["src/losses/a.ts", 'import { batchCam } from "../cam/index.ts";', /src\/losses may not import src\/cam/],
+    ["src/losses/a.ts", 'export * from "../cam/index.ts";', /src\/losses may not import src\/cam/],
+    ["src/report/a.ts", 'import { train } from "../train/loop.ts";', /may not import more than types/],
+    ["src/cli/a.ts", 'import { native } from "../native/addon.ts";', /src\/cli may not import src\/native/],
+    ["src/train/a.ts", 'import { camFigure } from "../report/index.ts";', /src\/train may not import src\/report/],
+    ["src/tensor/a.ts", 'const x = await import("../cam/index.ts");', /src\/tensor may not import src\/cam/],
+    ["src/tensor/a.ts", 'import x from "../../native/build/batch_cam.node";', /only src\/native may load the addon/],
+    ["src/new/a.ts", "", /has no row in the import table/],
+  ])("refuses %s saying %s", (file, source, expected) => {
+    expect(faultsOf(file, source, table).join("\n")).toMatch(expected);
+  });
+
+  it("must be there", () => {
+    expect(() => readTable("# no table")).toThrow(/no import table/);
+  });
+});
