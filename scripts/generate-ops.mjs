@@ -39,7 +39,7 @@ function typeOf(text) {
   return plain.replace(/^[A-Za-z]+/, (word) => ALIASES[word] ?? word);
 }
 
-const camel = (name) => name.replace(/_+([a-z0-9])/gi, (_, letter) => letter.toUpperCase());
+const camel = (name) => name.replace(/_+([a-z0-9])/gi, (_match, letter) => letter.toUpperCase());
 
 /** `add_.Tensor` becomes addInPlaceTensor, `_fused_adam_` fusedAdamInPlace, `sum.dim_IntList` sumDimIntList. */
 function functionName(operator) {
@@ -129,7 +129,7 @@ function emit(schemaText) {
   const name = functionName(schema.name);
   const [operator, overload = ""] = schema.name.split(".");
   const given = schema.args.filter((argument) => !OMITTED.has(argument.type) && argument.name !== "pinMemory");
-  const required = given.map((argument, index) => given.slice(index).some((later) => later.fallback === undefined));
+  const required = given.map((_argument, index) => given.slice(index).some((later) => later.fallback === undefined));
   const parameters = given.map(({ type, name: parameter, fallback }, index) => {
     const { ts } = TYPES[type] ?? fail(`${schema.name}: no TypeScript for ${type}`);
     if (required[index]) return `${parameter}: ${ts}`;

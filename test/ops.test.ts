@@ -106,7 +106,7 @@ function evaluate(of: Fixture, dtype: DType): Map<string, Tensor> {
     differentiable.map((name) => operands[name] as Tensor),
     { createGraph: twice },
   );
-  differentiable.forEach((name, i) => results.set(`grad/${name}`, gradients[i] as Tensor));
+  for (const [i, name] of differentiable.entries()) results.set(`grad/${name}`, gradients[i] as Tensor);
   if (!twice) return results;
 
   const s = differentiable
@@ -118,7 +118,7 @@ function evaluate(of: Fixture, dtype: DType): Map<string, Tensor> {
     wanted.map((name) => inputs[name] as Tensor),
     { allowUnused: true },
   );
-  wanted.forEach((name, i) => results.set(`dbl/${name}`, second[i] as Tensor));
+  for (const [i, name] of wanted.entries()) results.set(`dbl/${name}`, second[i] as Tensor);
   return results;
 }
 

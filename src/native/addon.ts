@@ -58,6 +58,9 @@ export interface NativeCapabilities {
 
 function load(): NativeAddon {
   const path = addonPath();
+  // Threads of libtorch's OpenMP spin for about a millisecond at each barrier, which starves them all as soon as another
+  // process wants a core; a shorter spin costs an idle machine next to nothing. Read when the library loads.
+  process.env.GOMP_SPINCOUNT ??= "10000";
   try {
     return createRequire(import.meta.url)(path) as NativeAddon;
   } catch (error) {

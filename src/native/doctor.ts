@@ -127,5 +127,5 @@ export function formatDoctor(report: DoctorReport): string {
     ],
   ];
   const width = Math.max(...rows.map(([, name]) => name.length));
-  return `${rows.map(([ok, name, text]) => `${ok === null ? "-" : ok ? "ok" : "!!"}`.padEnd(4) + `${name.padEnd(width)}  ${text}`).join("\n")}\n`;
+  return `${rows.map(([ok, name, text]) => `${(ok === null ? "-" : ok ? "ok" : "!!").padEnd(4)}${name.padEnd(width)}  ${text}`).join("\n")}\n`;
 }

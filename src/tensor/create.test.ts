@@ -64,7 +64,7 @@ describe("tensor", () => {
   ])("reads nested arrays (%o)", (data, dtype, shape) => {
     const made = tensor(data);
     expect([made.dtype, made.shape]).toEqual([dtype, shape]);
-    expect(values(made)).toEqual([data].flat(Number.POSITIVE_INFINITY).map(Number));
+    expect(values(made)).toEqual(([data] as unknown[]).flat(9).map(Number));
   });
 
   it("keeps what a float64 holds where it is asked for", () => {
@@ -96,7 +96,7 @@ describe("tensor", () => {
     ["a short row", () => tensor([[1, 2], [3]]), "E_SHAPE", /ragged .* expected 2 elements at depth 1, got 1/],
     ["a number among rows", () => tensor([[1, 2], 3 as never]), "E_SHAPE", /expected 2 elements at depth 1, got 3/],
     ["a row among numbers", () => tensor([1, [2] as never]), "E_SHAPE", /expected a number at depth 1 .* got \[2\]/],
-    ["a hole", () => tensor([1, , 3] as never), "E_SHAPE", /got undefined/],
+    ["a hole", () => tensor(new Array(3) as never), "E_SHAPE", /got undefined/],
     ["a string", () => tensor(["1"] as never), "E_SHAPE", /got "1"/],
     ["null", () => tensor(null as never), "E_SHAPE", /got null/],
     ["nothing", () => tensor(undefined as never), "E_SHAPE", /got undefined/],
@@ -182,7 +182,7 @@ describe("filled tensors", () => {
     ["zeros of NaN", () => zeros([Number.NaN]), "E_SHAPE", /got \[NaN\]/],
     ["zeros of a bigint", () => zeros([2n] as never), "E_SHAPE", /integers >= 0/],
     ["zeros of infinity", () => zeros([Number.POSITIVE_INFINITY]), "E_SHAPE", /got \[Infinity\]/],
-    ["zeros of a hole", () => zeros([, 2] as never), "E_ARGUMENT", /full: size: expected an integer, got undefined/],
+    ["zeros of a hole", () => zeros(new Array(2) as never), "E_ARGUMENT", /full: size: expected an integer, got undefined/],
     ["more memory than there is", () => zeros([2 ** 45]), "E_NATIVE", /can't allocate memory|not enough memory/],
     ["more elements than there can be", () => zeros([2 ** 40, 2 ** 40]), "E_SHAPE", /overflow/i],
     [

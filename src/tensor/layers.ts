@@ -81,8 +81,8 @@ export const softmax = (x: Tensor, dim: number): Tensor => new Tensor(aten.softm
 export const logSoftmax = (x: Tensor, dim: number): Tensor => new Tensor(aten.logSoftmaxInt(x, dim));
 
 export interface BatchNormOptions {
-  weight?: Tensor | null;
-  bias?: Tensor | null;
+  weight?: Tensor | null | undefined;
+  bias?: Tensor | null | undefined;
   runningMean?: Tensor | null;
   runningVar?: Tensor | null;
   /** Use and update with the batch's statistics (true), or use the running ones (false). */
@@ -106,7 +106,7 @@ export function batchNorm(x: Tensor, options: BatchNormOptions = {}): Tensor {
 export function layerNorm(
   x: Tensor,
   shape: readonly number[],
-  { weight, bias, eps = 1e-5 }: { weight?: Tensor | null; bias?: Tensor | null; eps?: number } = {},
+  { weight, bias, eps = 1e-5 }: { weight?: Tensor | null | undefined; bias?: Tensor | null | undefined; eps?: number } = {},
 ): Tensor {
   return new Tensor(aten.layerNorm(x, shape, weight, bias, eps));
 }
@@ -115,7 +115,7 @@ const REDUCTIONS = { none: 0, mean: 1, sum: 2 } as const;
 
 export interface CrossEntropyOptions {
   /** Weight of each class (C). */
-  weight?: Tensor | null;
+  weight?: Tensor | null | undefined;
   /** Share of the target that is spread over all classes, 0 to 1. */
   labelSmoothing?: number;
   reduction?: keyof typeof REDUCTIONS;

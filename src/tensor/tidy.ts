@@ -53,7 +53,10 @@ export function callSync<T>(operation: string, fn: () => T): T {
 
 function forEachTensor(value: unknown, visit: (tensor: TensorCore) => void, seen = new Set<object>()): void {
   if (typeof value !== "object" || value === null || seen.has(value)) return;
-  if (value instanceof TensorCore) return visit(value);
+  if (value instanceof TensorCore) {
+    visit(value);
+    return;
+  }
   seen.add(value);
   for (const item of itemsOf(value)) forEachTensor(item, visit, seen);
 }

@@ -1,0 +1,24 @@
+#!/usr/bin/env node
+// Draws docs/images/mnist-maps.png from the two runs of the demo: `npm start && node scripts/readme-figure.mjs`.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { camFigure } from "../dist/report/index.js";
+import { evaluate } from "../dist/train.js";
+
+const runs = { plain: await evaluate("runs/demo/plain"), guided: await evaluate("runs/demo/guided") };
+const { height, width, images, labels, prototypes, classNames } = runs.plain.samples;
+const cell = (kind) => (pixels) => ({ kind, pixels, height, width });
+const { png } = camFigure({
+  title: "Grad-CAM of the true class on MNIST test images",
+  subtitle: Object.entries(runs)
+    .map(([name, { test }]) => `${name}: accuracy ${(100 * test.accuracy).toFixed(2)} %, SSIM of map and prototype ${test.mapSsim.toFixed(3)}`)
+    .join("   ·   "),
+  columns: labels.map((label) => classNames[label]),
+  rows: [
+    { label: "image", cells: images.map(cell("image")) },
+    { label: "prototype", cells: labels.map((label) => cell("image")(prototypes[label])) },
+    { label: "plain", cells: runs.plain.samples.maps.map(cell("map")) },
+    { label: "guided", cells: runs.guided.samples.maps.map(cell("map")) },
+  ],
+});
+mkdirSync("docs/images", { recursive: true });
+writeFileSync("docs/images/mnist-maps.png", png);
