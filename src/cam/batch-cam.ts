@@ -1,8 +1,9 @@
 import { BatchCamError } from "../errors.ts";
 import { expectShapes } from "../tensor/expect.ts";
-import { autocast, grad, interpolate, type Tensor } from "../tensor/index.ts";
+import { autocast, enableGrad, grad, interpolate, type Tensor } from "../tensor/index.ts";
 import { readLabels } from "../tensor/labels.ts";
 import { type NormalizeOptions, normalizeMaps } from "./normalize.ts";
+import { single } from "./single.ts";
 
 export interface BatchCamOptions {
   /** "second" lets the gradient of the maps flow through α too; "first" treats α as a constant. */
@@ -37,7 +38,7 @@ export interface BatchCamOptions {
  *
  * Selvaraju et al., Grad-CAM, 2017; Ignesti, Moroni, Martinelli, Batch-CAM, arXiv 2510.00664.
  *
- * @throws E_SHAPE, E_ARGUMENT for a target out of range, E_NATIVE where the logits have no graph to the activations.
+ * @throws E_SHAPE; E_ARGUMENT for a target out of range, an unknown option, or logits without a graph to the activations.
  */
 export function batchCam(
   logits: Tensor,
@@ -45,60 +46,116 @@ export function batchCam(
   targets: Tensor | readonly number[],
   options: BatchCamOptions = {},
 ): Tensor {
-  const { order = "second", createGraph = true, relu = true, upsample, normalize = false, head } = options;
-  const { B, C } = expectShapes("batchCam", { logits: [logits, "B C"], activations: [activations, "B K h w"] }) as {
-    B: number;
-    C: number;
-  };
-  if (B === 0) throw new BatchCamError("E_SHAPE", "batchCam: the batch is empty");
+  const {
+    order = "second",
+    createGraph = true,
+    relu = true,
+    upsample,
+    normalize = false,
+    head,
+  } = checkedOptions(options);
+  const { B = 0, C = 0 } = expectShapes("batchCam", { logits: [logits, "B C"], activations: [activations, "B K h w"] });
+  if (activations.numel === 0) {
+    throw new BatchCamError("E_SHAPE", `batchCam: activations hold no value, got [${activations.shape.join(", ")}]`);
+  }
   const { tensor: classes } = readLabels("batchCam", targets, { count: B, numClasses: C });
-  const alpha =
-    head === undefined
-      ? gradientWeights(logits, activations, classes, createGraph && order === "second")
-      : headWeights(activations, classes, head.weight);
   // Maps stay float32 under autocast: rounded to bfloat16 before normalising they lose a third of their quality.
-  const maps = autocast({ enabled: false }, () => {
-    const kept = createGraph ? activations : activations.detach();
-    const summed = weightedSum(kept, order === "second" && createGraph ? alpha : alpha.detach());
+  return autocast({ enabled: false }, () => {
+    const second = createGraph && order === "second";
+    const alpha =
+      head === undefined
+        ? gradientWeights(logits, activations, { classes, createGraph: second })
+        : headWeights(logits, activations, { classes, weight: head.weight });
+    const summed = weightedSum(createGraph ? activations : activations.detach(), second ? alpha : alpha.detach());
     const raw = relu ? summed.relu() : summed;
     const sized = upsample === undefined ? raw : interpolate(raw, { size: upsample });
     if (normalize === false) return sized;
     return normalizeMaps(sized, normalize === true ? {} : normalize);
   });
-  return maps;
+}
+
+function checkedOptions(options: BatchCamOptions): BatchCamOptions {
+  const refuse = (option: string, expected: string, got: unknown): never => {
+    throw new BatchCamError("E_ARGUMENT", `batchCam: ${option} must be ${expected}, got ${String(got)}`);
+  };
+  if (typeof options !== "object" || options === null) return refuse("options", "an object", options);
+  const { order, upsample, normalize, head } = options;
+  if (order !== undefined && order !== "first" && order !== "second") refuse("order", '"first" or "second"', order);
+  if (
+    normalize !== undefined &&
+    typeof normalize !== "boolean" &&
+    (typeof normalize !== "object" || normalize === null)
+  ) {
+    refuse("normalize", "a boolean or { eps }", normalize);
+  }
+  if (upsample !== undefined) {
+    const valid =
+      Array.isArray(upsample) &&
+      upsample.length === 2 &&
+      upsample.every((side) => Number.isSafeInteger(side) && side > 0);
+    if (!valid) refuse("upsample", "[height, width], integers > 0,", upsample);
+  }
+  if (head !== undefined && (typeof head !== "object" || head === null)) refuse("head", "{ weight }", head);
+  return options;
+}
+
+interface GradientWeightsOptions {
+  classes: Tensor;
+  createGraph: boolean;
 }
 
 /** α (B, K) by autograd. */
-function gradientWeights(logits: Tensor, activations: Tensor, classes: Tensor, createGraph: boolean): Tensor {
-  if (!logits.requiresGrad || !activations.requiresGrad) {
-    const missing = logits.requiresGrad ? "activations" : "logits";
-    throw new BatchCamError(
-      "E_ARGUMENT",
-      `batchCam: ${missing} carry no graph; compute both in one forward pass outside noGrad and don't detach them`,
-    );
+function gradientWeights(
+  logits: Tensor,
+  activations: Tensor,
+  { classes, createGraph }: GradientWeightsOptions,
+): Tensor {
+  for (const [argument, value] of Object.entries({ logits, activations })) {
+    if (!value.requiresGrad) throw withoutGraph(`${argument} carry no graph`);
   }
-  const target = logits.gather(1, classes.unsqueeze(1)).sum();
-  const [gradient] = grad(target, activations, { createGraph, retainGraph: true }) as [Tensor]; // (B, K, h, w)
+  const target = enableGrad(() => logits.gather(1, classes.unsqueeze(1)).sum());
+  const [gradient] = gradientOf(target, activations, createGraph) as [Tensor]; // (B, K, h, w)
   return single(gradient).mean([2, 3]);
 }
 
+function gradientOf(target: Tensor, activations: Tensor, createGraph: boolean): Tensor[] {
+  try {
+    return grad(target, activations, { createGraph, retainGraph: true });
+  } catch (cause) {
+    if (!/not have been used in the graph/.test(String(cause))) throw cause;
+    throw withoutGraph("the logits were not computed from these activations", cause);
+  }
+}
+
+function withoutGraph(problem: string, cause?: unknown): BatchCamError {
+  const advice = "compute both in one forward pass outside noGrad, and pass the very tensor that the next layer reads";
+  return new BatchCamError("E_ARGUMENT", `batchCam: ${problem}: ${advice}`, { cause });
+}
+
+interface HeadWeightsOptions {
+  classes: Tensor;
+  weight: Tensor;
+}
+
 /** α (B, K) in closed form, for global average pooling and a linear head. */
-function headWeights(activations: Tensor, classes: Tensor, weight: Tensor): Tensor {
-  const { h, w } = expectShapes("batchCam", {
+function headWeights(logits: Tensor, activations: Tensor, { classes, weight }: HeadWeightsOptions): Tensor {
+  const { h = 0, w = 0 } = expectShapes("batchCam", {
+    logits: [logits, "B C"],
     activations: [activations, "B K h w"],
     "head.weight": [weight, "C K"],
-  }) as { h: number; w: number };
+  });
   return single(weight)
     .indexSelect(0, classes)
     .div(h * w);
 }
 
-/** Σ_k α[b,k] · A[b,k] as one batched product. */
+/** Σ_k α[b,k] · A[b,k] as batched products. */
 function weightedSum(activations: Tensor, alpha: Tensor): Tensor {
   const [batch, , height, width] = activations.sizes as [number, number, number, number];
-  return alpha.unsqueeze(1).bmm(single(activations).flatten(2)).view([batch, height, width]);
-}
-
-function single(x: Tensor): Tensor {
-  return x.dtype === "bfloat16" || x.dtype === "float16" ? x.to("float32") : x;
+  const flat = single(activations).flatten(2); // (B, K, h·w)
+  // Apart from its first pixel, a constant map is a sum of exact zeros; kernels round the columns of a product differently,
+  // and normalising would blow that noise up.
+  const first = flat.detach().narrow(2, 0, 1);
+  const weights = alpha.unsqueeze(1); // (B, 1, K)
+  return weights.bmm(flat.sub(first)).add(weights.bmm(first)).view([batch, height, width]);
 }

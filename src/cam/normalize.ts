@@ -1,6 +1,7 @@
 import { BatchCamError } from "../errors.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import type { Tensor } from "../tensor/index.ts";
+import { single } from "./single.ts";
 
 export interface NormalizeOptions {
   /** Added to each map's range; a large one fades weak maps out. */
@@ -9,20 +10,35 @@ export interface NormalizeOptions {
 
 /**
  * Scales each map of (N, H, W) to [0, 1]: `(M − min) / (max − min + eps)`. The graph is kept through min and max; among
- * ties their gradient is shared equally. A constant map gives zeros with a zero gradient, never NaN.
+ * ties their gradient is shared equally. A constant map gives zeros with a zero gradient, never NaN. 16-bit maps come out
+ * in float32.
  */
 export function normalizeMaps(maps: Tensor, { eps = 1e-8 }: NormalizeOptions = {}): Tensor {
-  expectShapes("normalizeMaps", { maps: [maps, "N H W"] });
-  if (!(eps > 0)) throw new BatchCamError("E_ARGUMENT", `normalizeMaps: eps must be > 0, got ${eps}`);
-  const lowest = maps.amin([1, 2], { keepDims: true }); // (N, 1, 1)
-  const range = maps.amax([1, 2], { keepDims: true }).sub(lowest);
+  expectMaps("normalizeMaps", maps);
+  if (!(Number.isFinite(eps) && eps > 0)) {
+    throw new BatchCamError("E_ARGUMENT", `normalizeMaps: eps must be a number > 0, got ${String(eps)}`);
+  }
+  if (!maps.dtype.includes("float")) {
+    throw new BatchCamError("E_DTYPE", `normalizeMaps: maps must be of floating point, got ${maps.dtype}`);
+  }
+  const wide = single(maps);
+  const lowest = wide.amin([1, 2], { keepDims: true }); // (N, 1, 1)
+  const range = wide.amax([1, 2], { keepDims: true }).sub(lowest);
   // Exact arithmetic gives a constant map no gradient at all; 1 / eps times rounding noise would give it a huge one.
-  const varies = range.detach().gt(0).to(maps.dtype);
+  const varies = range.detach().gt(0).to(wide.dtype);
   const gain = range.add(eps).reciprocal().mul(varies);
-  return maps.sub(lowest).mul(gain);
+  return wide.sub(lowest).mul(gain);
 }
 
 /** Which maps of (N, H, W) the ReLU killed entirely: (N), bool. */
 export function deadMaps(maps: Tensor): Tensor {
+  expectMaps("deadMaps", maps);
   return maps.detach().abs().amax([1, 2]).eq(0);
+}
+
+function expectMaps(operation: string, maps: Tensor): void {
+  const { H, W } = expectShapes(operation, { maps: [maps, "N H W"] });
+  if (H === 0 || W === 0) {
+    throw new BatchCamError("E_SHAPE", `${operation}: maps have no pixel, got [${maps.shape.join(", ")}]`);
+  }
 }

@@ -1,8 +1,9 @@
 import { BatchCamError } from "../errors.ts";
 import { expectShapes } from "../tensor/expect.ts";
-import { type Tensor, tensor } from "../tensor/index.ts";
+import { autocast, type Tensor, tensor } from "../tensor/index.ts";
 import { readLabels } from "../tensor/labels.ts";
-import { type Distance, type DistanceName, distanceOf } from "./distance.ts";
+import { type Distance, type DistanceName, distanceOf, meanDistance } from "./distance.ts";
+import { expectFloating, expectMaps, single } from "./images.ts";
 
 export interface BatchCamLossOptions {
   distance?: DistanceName | Distance;
@@ -23,6 +24,9 @@ export interface BatchCamLossOptions {
  *
  * @param maps M (B, H, W), normalised to [0, 1]
  * @param labels y (B)
+ * @returns a scalar, float32 also under autocast
+ * @throws E_SHAPE, also for an empty batch; E_DTYPE; E_ARGUMENT for a label out of range, an unknown distance or target,
+ *   or missing prototypes
  */
 export function batchCamLoss(
   maps: Tensor,
@@ -30,29 +34,44 @@ export function batchCamLoss(
   options: BatchCamLossOptions = {},
 ): Tensor {
   const { distance = "ssim", target = "prototype", prototypes, detach = true } = options;
-  const { B } = expectShapes("batchCamLoss", { maps: [maps, "B H W"] }) as { B: number };
-  const of = distanceOf(distance);
-  if (target === "batch-mean") {
-    const { values } = readLabels("batchCamLoss", labels, { count: B });
-    const { means, rows } = classMeans(maps, values);
-    const own = means.indexSelect(0, rows);
-    return of(maps, detach ? own.detach() : own).mean();
-  }
-  if (target !== "prototype") {
+  const of = distanceOf(distance, "batchCamLoss");
+  if (target !== "prototype" && target !== "batch-mean") {
     throw new BatchCamError(
       "E_ARGUMENT",
-      `batchCamLoss: target must be "prototype" or "batch-mean", got ${JSON.stringify(target)}`,
+      `batchCamLoss: target must be "prototype" or "batch-mean", got ${String(target)}`,
     );
   }
+  const { B = 0 } = expectShapes("batchCamLoss", { maps: [maps, "B H W"] });
+  expectMaps("batchCamLoss", maps);
+  if (target === "prototype") return againstPrototypes(maps, labels, { of, prototypes });
+  const { values } = readLabels("batchCamLoss", labels, { count: B });
+  const { means, rows } = classMeans(maps, values);
+  const own = means.indexSelect(0, rows);
+  return meanDistance("batchCamLoss", of, [single(maps), detach ? own.detach() : own]);
+}
+
+interface PrototypeTarget {
+  of: Distance;
+  prototypes: Tensor | undefined;
+}
+
+function againstPrototypes(
+  maps: Tensor,
+  labels: Tensor | readonly number[],
+  { of, prototypes }: PrototypeTarget,
+): Tensor {
   if (prototypes === undefined) {
-    throw new BatchCamError("E_ARGUMENT", 'batchCamLoss: target "prototype" needs prototypes (C, H, W)');
+    throw new BatchCamError(
+      "E_ARGUMENT",
+      'batchCamLoss: prototypes (C, H, W) are missing, and target "prototype" needs them',
+    );
   }
-  const { C } = expectShapes("batchCamLoss", { maps: [maps, "B H W"], prototypes: [prototypes, "C H W"] }) as {
-    C: number;
-  };
+  const { B = 0, C = 0 } = expectShapes("batchCamLoss", { maps: [maps, "B H W"], prototypes: [prototypes, "C H W"] });
+  expectFloating("batchCamLoss", "prototypes", prototypes);
   const { values } = readLabels("batchCamLoss", labels, { count: B, numClasses: C });
   const { means, classes } = classMeans(maps, values);
-  return of(means, prototypes.detach().indexSelect(0, tensor(BigInt64Array.from(classes, BigInt)))).mean();
+  const own = single(prototypes.detach()).indexSelect(0, tensor(BigInt64Array.from(classes, BigInt)));
+  return meanDistance("batchCamLoss", of, [means, own]);
 }
 
 interface ClassMeans {
@@ -73,7 +92,8 @@ export function classMeans(maps: Tensor, labels: readonly number[]): ClassMeans 
   for (const row of rows) counts[row] = (counts[row] as number) + 1;
   const membership = new Float64Array(classes.length * batch);
   for (const [sample, row] of rows.entries()) membership[row * batch + sample] = 1 / (counts[row] as number);
-  const means = tensor(membership, { shape: [classes.length, batch], dtype: maps.dtype }).matmul(maps.flatten(1));
+  const weights = tensor(membership, { shape: [classes.length, batch], dtype: single(maps).dtype });
+  const means = autocast({ enabled: false }, () => weights.matmul(single(maps).flatten(1)));
   return {
     means: means.view([classes.length, height, width]),
     classes,

@@ -3,6 +3,7 @@ import { expectShapes } from "../tensor/expect.ts";
 import { keep, noGrad, ones, Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
 import { readLabels } from "../tensor/labels.ts";
 import { classMeans } from "./batch-cam-loss.ts";
+import { expectMaps } from "./images.ts";
 
 /**
  * Prototypes made of the maps themselves: for each class an exponential running average over training,
@@ -16,18 +17,26 @@ export class CamEma {
   readonly decay: number;
 
   constructor(numClasses: number, size: readonly [number, number], { decay = 0.99 }: { decay?: number } = {}) {
+    const natural = (value: number) => Number.isSafeInteger(value) && value > 0;
+    if (!natural(numClasses)) {
+      throw new BatchCamError("E_ARGUMENT", `CamEma: numClasses must be an integer > 0, got ${String(numClasses)}`);
+    }
+    if (!Array.isArray(size) || size.length !== 2 || !size.every(natural)) {
+      throw new BatchCamError("E_ARGUMENT", `CamEma: size must be [height, width], integers > 0, got ${String(size)}`);
+    }
     if (!(decay >= 0 && decay < 1))
-      throw new BatchCamError("E_ARGUMENT", `CamEma: decay must lie in [0, 1), got ${decay}`);
+      throw new BatchCamError("E_ARGUMENT", `CamEma: decay must lie in [0, 1), got ${String(decay)}`);
     this.prototypes = keep(zeros([numClasses, ...size]));
     this.seen = keep(zeros([numClasses]));
     this.decay = decay;
   }
 
   update(maps: Tensor, labels: Tensor | readonly number[]): void {
-    const { B, C } = expectShapes("CamEma.update", {
+    const { B = 0, C = 0 } = expectShapes("CamEma.update", {
       prototypes: [this.prototypes, "C H W"],
       maps: [maps, "B H W"],
-    }) as { B: number; C: number };
+    });
+    expectMaps("CamEma.update", maps);
     const { values } = readLabels("CamEma.update", labels, { count: B, numClasses: C });
     tidy(() =>
       noGrad(() => {
@@ -49,11 +58,18 @@ export class CamEma {
     ]);
   }
 
+  /** Copies a `state` in. Everything is checked first, so that a failure leaves this one as it was. */
   loadState(state: ReadonlyMap<string, Tensor>): void {
-    for (const [name, target] of this.state()) {
+    const pairs = Array.from(this.state(), ([name, target]) => {
       const saved = state.get(name);
-      if (!(saved instanceof Tensor)) throw new BatchCamError("E_CHECKPOINT", `CamEma: the state has no ${name}`);
-      target.copy_(saved);
-    }
+      if (!(saved instanceof Tensor))
+        throw new BatchCamError("E_CHECKPOINT", `CamEma.loadState: the state has no ${name}`);
+      if (saved.shape.join() !== target.shape.join()) {
+        const shapes = `[${target.shape.join(", ")}], got [${saved.shape.join(", ")}]`;
+        throw new BatchCamError("E_CHECKPOINT", `CamEma.loadState: ${name} must be ${shapes}`);
+      }
+      return [target, saved] as const;
+    });
+    for (const [target, saved] of pairs) target.copy_(saved);
   }
 }

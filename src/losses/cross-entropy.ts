@@ -3,18 +3,21 @@ import { expectShapes } from "../tensor/expect.ts";
 import type { Tensor } from "../tensor/index.ts";
 import { readLabels } from "../tensor/labels.ts";
 import { type CrossEntropyOptions, crossEntropyLoss } from "../tensor/layers.ts";
+import { expectFloating, single } from "./images.ts";
 
 /**
  * Cross-entropy of logits (N, C) against class indices (N): `mean_b −Σ_c q_c log softmax_c`, q the one-hot label smoothed
- * to `(1 − ε)·onehot + ε / C`, as in torch.
+ * to `(1 − ε)·onehot + ε / C`, as in torch. Logits of 16 bits are taken in float32.
  */
 export function crossEntropy(
   logits: Tensor,
   labels: Tensor | readonly number[],
   options: CrossEntropyOptions = {},
 ): Tensor {
-  const { N, C } = expectShapes("crossEntropy", { logits: [logits, "N C"] }) as { N: number; C: number };
-  if (N === 0) throw new BatchCamError("E_SHAPE", "crossEntropy: the batch is empty");
+  const { N = 0, C = 0 } = expectShapes("crossEntropy", { logits: [logits, "N C"] });
+  expectFloating("crossEntropy", "logits", logits);
+  if (N === 0) throw new BatchCamError("E_SHAPE", "crossEntropy: logits hold no sample: an empty batch has no loss");
+  if (options.weight) expectShapes("crossEntropy", { logits: [logits, "N C"], weight: [options.weight, "C"] });
   const { tensor: classes } = readLabels("crossEntropy", labels, { count: N, numClasses: C });
-  return crossEntropyLoss(logits, classes, options);
+  return crossEntropyLoss(single(logits), classes, options);
 }

@@ -1,5 +1,6 @@
 import { BatchCamError } from "../errors.ts";
-import type { Tensor } from "../tensor/index.ts";
+import { autocast, Tensor } from "../tensor/index.ts";
+import { imagePair } from "./images.ts";
 import { ssimDistance } from "./ssim.ts";
 
 /** A distance of two stacks of N images: one value for each of N. */
@@ -8,25 +9,39 @@ export type DistanceName = "l1" | "l2" | "ssim";
 
 /** Mean absolute difference `mean |x − y|` over the pixels of each image (N, …): (N). */
 export function l1(x: Tensor, y: Tensor): Tensor {
-  return x.sub(y).abs().flatten(1).mean(1);
+  const [a, b] = imagePair("l1", x, y);
+  return a.sub(b).abs().flatten(1).mean(1);
 }
 
 /** Mean squared difference `mean (x − y)²` over the pixels of each image (N, …): (N). */
 export function l2(x: Tensor, y: Tensor): Tensor {
-  return x.sub(y).square().flatten(1).mean(1);
+  const [a, b] = imagePair("l2", x, y);
+  return a.sub(b).square().flatten(1).mean(1);
 }
 
 const DISTANCES: Readonly<Record<DistanceName, Distance>> = { l1, l2, ssim: (x, y) => ssimDistance(x, y) };
 
-/** A distance by name, or a function of the caller's own. */
-export function distanceOf(distance: DistanceName | Distance): Distance {
+/** A distance by name, or a function of the caller's own. `operation` is what an error names. */
+export function distanceOf(distance: DistanceName | Distance, operation = "distanceOf"): Distance {
   if (typeof distance === "function") return distance;
   const found = Object.hasOwn(DISTANCES, distance) ? DISTANCES[distance] : undefined;
   if (found === undefined) {
+    const got = typeof distance === "string" ? JSON.stringify(distance) : String(distance);
     throw new BatchCamError(
       "E_ARGUMENT",
-      `distance must be l1, l2, ssim or a function, got ${JSON.stringify(distance)}`,
+      `${operation}: distance must be "l1", "l2", "ssim" or a function, got ${got}`,
     );
   }
   return found;
+}
+
+/** The mean of a distance over N pairs of images, in float32 also under autocast. */
+export function meanDistance(operation: string, distance: Distance, [x, y]: readonly [Tensor, Tensor]): Tensor {
+  const values = autocast({ enabled: false }, () => distance(x, y));
+  if (values instanceof Tensor && values.ndim === 1 && values.sizes[0] === x.sizes[0]) return values.mean();
+  const got = values instanceof Tensor ? `[${values.shape.join(", ")}]` : typeof values;
+  throw new BatchCamError(
+    "E_SHAPE",
+    `${operation}: distance must return a tensor [${x.sizes[0]}], one value for each image, got ${got}`,
+  );
 }

@@ -1,5 +1,6 @@
 import { BatchCamError } from "../errors.ts";
-import { type DType, keep, type Tensor, tensor } from "../tensor/index.ts";
+import { autocast, type DType, keep, type Tensor, tensor } from "../tensor/index.ts";
+import { imagePair } from "./images.ts";
 
 export interface SsimOptions {
   /** Side of the Gaussian window, odd; 11, or the largest odd size that the image holds. */
@@ -27,14 +28,22 @@ export function ssimWindow(height: number, width: number): number {
  * a Gaussian window. Agrees with pytorch-msssim and with scikit-image's gaussian_weights; torchmetrics pads instead.
  *
  * Wang et al., Image quality assessment, 2004.
+ *
+ * @throws E_SHAPE, E_DTYPE for integers, E_ARGUMENT for an even window or one larger than the image
  */
 export function ssim(x: Tensor, y: Tensor, options: SsimOptions = {}): Tensor {
-  const { dataRange = 1, k1 = 0.01, k2 = 0.03, sigma = 1.5 } = options;
-  const [height, width] = checkedSize(x, y);
-  const side = options.window ?? ssimWindow(height, width);
-  if (side % 2 !== 1 || side < 1 || side > Math.min(height, width)) {
-    throw new BatchCamError("E_ARGUMENT", `ssim: window must be odd and fit ${height}x${width}, got ${side}`);
+  const [a, b] = imagePair("ssim", x, y);
+  if (a.ndim !== 3 && a.ndim !== 4) {
+    throw new BatchCamError("E_SHAPE", `ssim: x and y must be (N, H, W) or (N, C, H, W), got [${a.shape.join(", ")}]`);
   }
+  const [height, width] = a.sizes.slice(-2) as [number, number];
+  const checked = checkedOptions(height, width, options);
+  // Under autocast the windows' products would be rounded to 16 bits, and variances are differences of close numbers.
+  return autocast({ enabled: false }, () => similarity(a, b, checked));
+}
+
+function similarity(x: Tensor, y: Tensor, { window: side, sigma, dataRange, k1, k2 }: Required<SsimOptions>): Tensor {
+  const [height, width] = x.sizes.slice(-2) as [number, number];
   const smooth = (image: Tensor) => {
     const rows = filter(height, side, sigma, image.dtype);
     const columns = filter(width, side, sigma, image.dtype);
@@ -51,15 +60,20 @@ export function ssim(x: Tensor, y: Tensor, options: SsimOptions = {}): Tensor {
   return luminance.mul(structure).flatten(1).mean(1);
 }
 
-function checkedSize(x: Tensor, y: Tensor): [number, number] {
-  const same = x.ndim === y.ndim && x.sizes.every((size, i) => size === y.sizes[i]);
-  if (!same || x.ndim < 3 || x.ndim > 4 || x.numel === 0) {
+function checkedOptions(height: number, width: number, options: SsimOptions): Required<SsimOptions> {
+  const { window = ssimWindow(height, width), sigma = 1.5, dataRange = 1, k1 = 0.01, k2 = 0.03 } = options;
+  if (!Number.isInteger(window) || window % 2 !== 1 || window < 1 || window > Math.min(height, width)) {
     throw new BatchCamError(
-      "E_SHAPE",
-      `ssim: needs two tensors of one shape (N, H, W) or (N, C, H, W), got [${x.shape}] and [${y.shape}]`,
+      "E_ARGUMENT",
+      `ssim: window must be odd, >= 1 and fit ${height}x${width}, got ${String(window)}`,
     );
   }
-  return x.sizes.slice(-2) as [number, number];
+  for (const [option, value] of Object.entries({ sigma, dataRange, k1, k2 })) {
+    if (!(Number.isFinite(value) && value > 0)) {
+      throw new BatchCamError("E_ARGUMENT", `ssim: ${option} must be a number > 0, got ${String(value)}`);
+    }
+  }
+  return { window, sigma, dataRange, k1, k2 };
 }
 
 const cache = new Map<string, Tensor>();
@@ -78,11 +92,10 @@ function filter(size: number, side: number, sigma: number, dtype: DType): Tensor
   return made;
 }
 
-/** Built in float32, as pytorch-msssim builds it, so that results agree to the last digits. */
+/** Built in float32 at every step, as pytorch-msssim builds it, so that results agree to the last digits. */
 function gaussian(side: number, sigma: number): Float64Array {
-  const taps = Float64Array.from({ length: side }, (_, i) =>
-    Math.fround(Math.exp(-((i - (side - 1) / 2) ** 2) / (2 * sigma ** 2))),
-  );
+  const exponent = (i: number) => Math.fround(-((i - (side - 1) / 2) ** 2) / (2 * sigma ** 2));
+  const taps = Float64Array.from({ length: side }, (_, i) => Math.fround(Math.exp(exponent(i))));
   const total = Math.fround(taps.reduce((sum, tap) => sum + tap, 0));
   return taps.map((tap) => Math.fround(tap / total));
 }

@@ -1,0 +1,100 @@
+#!/usr/bin/env node
+// Kills a training run with SIGKILL at random moments and resumes it, until it ends; then its weights must equal those of the
+// unbroken run, bit for bit.
+//   node scripts/kill-study.mjs [--kills 50] [--seed 1]
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+const { values } = parseArgs({
+  options: { kills: { type: "string", default: "50" }, seed: { type: "string", default: "1" } },
+});
+const wanted = Number(values.kills);
+const program = join(dirname(fileURLToPath(import.meta.url)), "../bin/batch-cam.mjs");
+const output = mkdtempSync(join(tmpdir(), "batch-cam-kill-"));
+const CONFIG = [
+  ["--limit-train", "640"],
+  ["--val-images", "60"],
+  ["--limit-test", "60"],
+  ["--batch-size", "32"],
+  ["--epochs", "3"],
+  ["--norm", "batch"],
+  ["--statistic", "cam-ema"],
+  ["--sched", "onecycle"],
+  ["--checkpoint-every", "3"],
+  ["--log-every", "1"],
+  ["--no-figures"],
+].flat();
+
+let state = Number(values.seed);
+/** Uniform in [0, 1), the same for a seed. */
+function random() {
+  state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+  return state / 2 ** 32;
+}
+
+/** Runs `batch-cam train`; killed after `milliseconds` of training where that is given. Resolves to whether it ended by itself. */
+function run(args, milliseconds) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [program, "train", "--output", output, ...args], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let said = "";
+    let timer;
+    const listen = (chunk) => {
+      said += chunk;
+      // From the first line on: before it, there is nothing but the loading of the engine.
+      if (milliseconds !== undefined) timer ??= setTimeout(() => child.kill("SIGKILL"), milliseconds);
+    };
+    child.stdout.on("data", listen);
+    child.stderr.on("data", listen);
+    child.on("close", (code, signal) => {
+      clearTimeout(timer);
+      if (code === 0) resolve(true);
+      else if (signal === "SIGKILL") resolve(false);
+      else reject(new Error(`batch-cam train ${args.join(" ")} ended with ${code ?? signal}:\n${said}`));
+    });
+  });
+}
+
+const digest = (name) =>
+  createHash("sha256")
+    .update(readFileSync(join(output, name, "checkpoints/last.safetensors")))
+    .digest("hex");
+const steps = (name) =>
+  readFileSync(join(output, name, "metrics.jsonl"), "utf8")
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line).step);
+
+async function main() {
+  const began = performance.now();
+  await run(["--experiment", "whole", ...CONFIG]);
+  const span = performance.now() - began;
+  const expected = { weights: digest("whole"), steps: steps("whole").join() };
+  let kills = 0;
+  for (let round = 1; kills < wanted; round++) {
+    const name = `round-${round}`;
+    let first = true;
+    for (let ended = false; !ended; first = false) {
+      const resume = !first && existsSync(join(output, name, "config.json"));
+      const args = ["--experiment", name, ...(resume ? ["--resume"] : ["--overwrite", ...CONFIG])];
+      ended = await run(args, kills < wanted ? random() * span * 0.6 : undefined);
+      if (!ended) kills += 1;
+    }
+    const same = digest(name) === expected.weights && steps(name).join() === expected.steps;
+    console.log(
+      `round ${round}: ${kills} kills so far, weights and log ${same ? "equal" : "DIFFER FROM"} the unbroken run's`,
+    );
+    if (!same) return 1;
+    rmSync(join(output, name), { recursive: true });
+  }
+  console.log(`${kills} kills: every run resumed and ended with the unbroken run's weights, bit for bit`);
+  return 0;
+}
+
+process.exitCode = await main().finally(() => rmSync(output, { recursive: true, force: true }));

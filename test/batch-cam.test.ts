@@ -1,0 +1,149 @@
+import { describe, expect, it } from "vitest";
+import { SGD } from "../src/optim/index.ts";
+import { backward, type DType, type Tensor, tidy } from "../src/tensor/index.ts";
+import { BatchCamCase, type Forward, type Way } from "./support/batch-cam-case.ts";
+import { fixture, fixtureNames } from "./support/fixtures.ts";
+
+const CONSTANT = ["batchcam_edge_constant_cam", "batchcam_edge_1x1"];
+const DTYPES = ["float32", "float64"] as const;
+
+/** Tolerances: the manifest's for float32; in float64 nothing but rounding may differ. */
+function tolerances(name: string, dtype: DType) {
+  if (dtype === "float64") return { values: { rtol: 1e-9, atol: 1e-10 }, gradients: { relL2: 1e-8, absL2: 1e-10 } };
+  const { rtol, atol, relL2, absL2 } = fixture(name).tolerance;
+  return { values: { rtol, atol }, gradients: { relL2, absL2 } };
+}
+
+const waysOf = (name: string): Way[] => (fixture(name).has("param/fc.weight") ? ["autograd", "closed form"] : ["autograd"]);
+
+const cases = [...fixtureNames("batchcam_cnn_"), ...fixtureNames("batchcam_edge_")].flatMap((name) =>
+  DTYPES.flatMap((dtype) => waysOf(name).map((way) => ({ name, dtype, way }))),
+);
+
+const usual = cases.filter(({ name }) => !CONSTANT.includes(name));
+const constant = cases.filter(({ name }) => CONSTANT.includes(name));
+
+/** Runs in a tidy with the case and its maps. */
+function withCase({ name, dtype, way }: (typeof cases)[number], check: (subject: BatchCamCase, forward: Forward) => void) {
+  tidy(() => {
+    using network = disposable(new BatchCamCase(name, dtype));
+    check(network.value, network.value.forward(way));
+  });
+}
+
+const disposable = (value: BatchCamCase) => ({ value, [Symbol.dispose]: () => value.model.dispose() });
+
+describe.each(usual)("$name in $dtype by $way", (subject) => {
+  const { values, gradients } = tolerances(subject.name, subject.dtype);
+
+  it("has torch's logits, activations, weights and maps", () =>
+    withCase(subject, ({ reference }, forward) => {
+      expect(forward.logits).toBeAllclose(reference.reference("out/logits"), values);
+      expect(forward.activations).toBeAllclose(reference.tensor("out/A"), tolerances(subject.name, "float32").values);
+      expect(forward.alpha).toBeAllclose(reference.reference("out/alpha"), values);
+      expect(forward.signed).toBeAllclose(reference.reference("out/cam_signed"), values);
+      expect(forward.cam).toBeAllclose(reference.reference("out/cam"), values);
+      expect(forward.up).toBeAllclose(reference.reference("out/up"), values);
+      expect(forward.norm).toBeAllclose(reference.reference("out/norm"), values);
+      expect(forward.ce.reshape([1])).toBeAllclose(reference.reference("out/ce"), values);
+    }));
+
+  it("has torch's regularisers, objectives and gradients", () =>
+    withCase(subject, (network, { norm, labels, ce }) => {
+      const { reference } = network;
+      expectGradients(network, ce, { of: "ce", ...gradients });
+      for (const combo of reference.params.combos as string[]) {
+        const regulariser = network.regulariser(combo, norm, labels);
+        const total = ce.add(regulariser.mul(reference.params.lam));
+        expect(regulariser.reshape([1])).toBeAllclose(reference.reference(`out/reg/${combo}`), values);
+        expect(total.reshape([1])).toBeAllclose(reference.reference(`out/total/${combo}`), values);
+        expectGradients(network, total, { of: combo, ...gradients });
+      }
+    }));
+
+  it("leaves running statistics as one forward pass does", () =>
+    withCase(subject, ({ reference, model }) => {
+      const buffers = model.namedBuffers();
+      for (const path of reference.names("out/after/")) {
+        expect(buffers.get(path.slice("out/after/".length)) as Tensor).toBeAllclose(reference.reference(path), values);
+      }
+    }));
+});
+
+describe.each(constant)("$name in $dtype by $way", (subject) => {
+  const { values } = tolerances("batchcam_cnn_gap", subject.dtype);
+
+  it("has torch's raw maps, and zeros for what varies nowhere", () =>
+    withCase(subject, ({ reference }, forward) => {
+      expect(forward.cam).toBeAllclose(reference.reference("out/cam"), values);
+      expect(forward.norm.abs().max().item()).toBe(0);
+    }));
+
+  it("has the exact regularisers, and for gradient that of the cross-entropy alone", () =>
+    withCase(subject, (network, { norm, labels, ce }) => {
+      const { reference } = network;
+      for (const combo of reference.params.combos as string[]) {
+        const regulariser = network.regulariser(combo, norm, labels);
+        expect(regulariser.reshape([1])).toBeAllclose(reference.reference(`out/reg/${combo}`), { rtol: 0, atol: 1e-6 });
+        expectGradients(network, ce.add(regulariser.mul(reference.params.lam)), { of: "ce", relL2: 1e-3 });
+      }
+    }));
+});
+
+interface GradientCheck {
+  of: string;
+  relL2: number;
+  absL2?: number;
+}
+
+function expectGradients(network: BatchCamCase, total: Tensor, { of, ...tolerance }: GradientCheck): void {
+  const gradients = network.gradients(total);
+  expect([...gradients.keys()]).toEqual(network.reference.params.parameter_order);
+  for (const [parameter, gradient] of gradients) {
+    expect(gradient, `${of}: ${parameter}`).toHaveRelL2(network.reference.reference(`grad/${of}/${parameter}`), tolerance);
+  }
+}
+
+describe("batchcam_training_trajectory", () => {
+  const reference = fixture("batchcam_training_trajectory");
+  const combos = ["proto_L2", "batch_SSIM", "within_sg_L1"];
+  const runs = combos.flatMap((combo) =>
+    DTYPES.flatMap((dtype) => (["autograd", "closed form"] as const).map((way) => ({ combo, dtype, way }))),
+  );
+
+  it.each(runs)("is torch's over eight steps with $combo in $dtype by $way", ({ combo, dtype, way }) => {
+    const { values, gradients } = tolerances(reference.case.name, dtype);
+    tidy(() => {
+      using network = disposable(new BatchCamCase(reference.case.name, dtype));
+      expect(train(network.value, combo, way)).toBeAllclose(rows(reference.reference(`out/${combo}/ce_reg`)), values);
+      const state = network.value.model.stateDict();
+      for (const path of reference.names(`out64/${combo}/after/`)) {
+        const name = path.slice(`out64/${combo}/after/`.length);
+        expect(state.get(name) as Tensor, name).toHaveRelL2(reference.tensor(path), gradients);
+      }
+    });
+  });
+
+  /** Cross-entropy and regulariser before each update. */
+  function train(network: BatchCamCase, combo: string, way: Way): number[][] {
+    const { model } = network;
+    const optimizer = new SGD(model.parameters(), { lr: 0.05, momentum: 0.9, nesterov: true, weightDecay: 1e-4 });
+    return Array.from({ length: reference.params.steps }, (_, step) =>
+      tidy(() => {
+        const batch = { x: reference.tensor("input/x").select(0, step), y: reference.tensor("input/y").select(0, step) };
+        const { norm, labels, ce } = network.forward(way, batch);
+        const regulariser = network.regulariser(combo, norm, labels);
+        model.zeroGrad();
+        backward(ce.add(regulariser.mul(reference.params.lam)));
+        optimizer.step();
+        return [ce.item(), regulariser.item()];
+      }),
+    );
+  }
+});
+
+function rows(matrix: Tensor): number[][] {
+  const values = Array.from(matrix.data() as ArrayLike<number>);
+  const width = matrix.shape[1] as number;
+  return Array.from({ length: values.length / width }, (_, row) => values.slice(row * width, (row + 1) * width));
+}

@@ -1,0 +1,45 @@
+import { describe, expect, it } from "vitest";
+import { runProgram } from "./support/program.ts";
+
+async function measure(scenario: string, execArgv: readonly string[] = []) {
+  const { code, stderr, result } = await runProgram("memory.mjs", [scenario], execArgv);
+  expect(stderr).toBe("");
+  expect(code).toBe(0);
+  return result;
+}
+
+describe("memory of a program that disposes nothing", () => {
+  it("stays bounded when the event loop turns: V8 knows what tensors weigh", async () => {
+    const { made, growth, live } = await measure("forgotten");
+    expect(made).toBe(3200); // MiB
+    expect(growth).toBeLessThan(400);
+    expect(live).toBeLessThan(1000);
+  });
+
+  it("does not fill up with small tensors", async () => {
+    const { made, live } = await measure("forgottenSmall");
+    expect(live).toBeLessThan(made / 2);
+  });
+
+  it("is given back by the collector, tensor by tensor", async () => {
+    expect(await measure("collected", ["--expose-gc"])).toEqual({ made: 1000, left: 0, bytes: 0 });
+  });
+});
+
+describe("memory of training steps within tidy", () => {
+  it("is flat: live tensors, bytes and the process", async () => {
+    const marks: { liveTensors: number; bytes: number; rss: number }[] = await measure("steps");
+    const [, ...warm] = marks;
+    const [first, last] = [warm[1], warm.at(-1)];
+    if (!first || !last) throw new Error("no marks");
+    expect(new Set(warm.map(({ liveTensors }) => liveTensors)).size).toBe(1);
+    expect(new Set(warm.map(({ bytes }) => bytes)).size).toBe(1);
+    expect(last.rss / first.rss).toBeLessThan(1.1);
+  });
+});
+
+describe("a process that ends with tensors alive", () => {
+  it.each(["exit", "exitWithinTidy"])("exits with code 0 (%s)", async (scenario) => {
+    expect((await measure(scenario)).live).toBeGreaterThan(0);
+  });
+});

@@ -1,0 +1,76 @@
+import { batchCam, normalizeMaps } from "../../src/cam/index.ts";
+import { batchCamLoss, crossEntropy, type DistanceName, prototypeLoss } from "../../src/losses/index.ts";
+import { type DType, grad, interpolate, type Tensor } from "../../src/tensor/index.ts";
+import { type Fixture, fixture } from "./fixtures.ts";
+import { type SmallCNN, smallCnnOf } from "./small-cnn.ts";
+
+/** How α is found: by autograd, or by the closed form of a head that allows it. */
+export type Way = "autograd" | "closed form";
+
+export interface Forward {
+  logits: Tensor;
+  labels: Tensor;
+  activations: Tensor;
+  /** α (B, K), as the maps show it: what each activation counts in the signed map */
+  alpha: Tensor;
+  signed: Tensor;
+  cam: Tensor;
+  up: Tensor;
+  norm: Tensor;
+  ce: Tensor;
+}
+
+/** One of the fixtures `batchcam_*`, computed by the public functions. */
+export class BatchCamCase {
+  readonly reference: Fixture;
+  readonly dtype: DType;
+  readonly model: SmallCNN;
+  readonly prototypes: Tensor;
+
+  constructor(name: string, dtype: DType) {
+    this.reference = fixture(name);
+    this.dtype = dtype;
+    const strides = name === "batchcam_edge_1x1" ? ([4, 4, 2] as const) : ([1, 2, 2] as const);
+    this.model = smallCnnOf(this.reference, { strides }).to(dtype);
+    this.model.train(this.reference.params.train_mode ?? true);
+    this.prototypes = this.reference.tensor("input/P").to(dtype);
+  }
+
+  forward(way: Way, { x = this.reference.tensor("input/x"), y = this.reference.tensor("input/y") } = {}): Forward {
+    const labels = y.to("int64");
+    const { logits, taps } = this.model.forwardWith(x.to(this.dtype), { taps: ["act3"] });
+    const activations = taps.act3 as Tensor;
+    const head = way === "closed form" ? this.model.closedFormHead() : null;
+    const options = head === null ? {} : { head };
+    const size = x.sizes.slice(-2) as [number, number];
+    const signed = batchCam(logits, activations, labels, { ...options, relu: false });
+    const constant = batchCam(logits, activations, labels, { ...options, relu: false, order: "first" });
+    const [counts] = grad(constant.sum(), activations, { retainGraph: true }) as [Tensor];
+    const cam = batchCam(logits, activations, labels, options);
+    const up = batchCam(logits, activations, labels, { ...options, upsample: size });
+    const norm = batchCam(logits, activations, labels, { ...options, upsample: size, normalize: true });
+    const alpha = counts.select(3, 0).select(2, 0);
+    return { logits, labels, activations, alpha, signed, cam, up, norm, ce: crossEntropy(logits, labels) };
+  }
+
+  /** The regulariser that the fixtures call `combo`, such as "within_sg_L1". */
+  regulariser(combo: string, norm: Tensor, labels: Tensor): Tensor {
+    const [, kind, name] = combo.match(/^(proto|batch|within|within_sg)_(L1|L2|SSIM)$/) as string[];
+    const distance = (name as string).toLowerCase() as DistanceName;
+    if (kind === "proto") return prototypeLoss(norm, labels, this.prototypes, { distance });
+    if (kind === "batch") return batchCamLoss(norm, labels, { distance, prototypes: this.prototypes });
+    return batchCamLoss(norm, labels, { distance, target: "batch-mean", detach: kind === "within_sg" });
+  }
+
+  /** Gradients of `total` by parameter name; the graph stays for the next. */
+  gradients(total: Tensor): Map<string, Tensor> {
+    const parameters = this.model.namedParameters();
+    const gradients = grad(total, [...parameters.values()], { retainGraph: true, allowUnused: true });
+    return new Map([...parameters.keys()].map((name, i) => [name, gradients[i] as Tensor]));
+  }
+}
+
+/** `upsample` and `normalize` apart from the map: for maps made elsewhere. */
+export function normalized(maps: Tensor, size: readonly [number, number], eps = 1e-8): Tensor {
+  return normalizeMaps(interpolate(maps, { size }), { eps });
+}

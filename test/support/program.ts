@@ -1,0 +1,39 @@
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { BatchCamError } from "../../src/errors.ts";
+
+export interface Ending {
+  code: number | null;
+  signal: string | null;
+  stdout: string;
+  stderr: string;
+  /** What the program printed as its last line, as JSON. */
+  // biome-ignore lint/suspicious/noExplicitAny: each program has results of its own.
+  result: any;
+}
+
+const BUILT = new URL("../../dist/tensor/index.js", import.meta.url);
+
+/**
+ * Runs test/programs/`name` in a process of its own, on the built package as a user's program does, and gives its end
+ * whatever it is: a crash is a result.
+ */
+export function runProgram(name: string, args: readonly string[] = [], execArgv: readonly string[] = []): Promise<Ending> {
+  if (!existsSync(BUILT)) throw new BatchCamError("E_IO", "the package is not built: run `npm run setup`");
+  const path = fileURLToPath(new URL(`../programs/${name}`, import.meta.url));
+  const options = { timeout: 110_000, maxBuffer: 2 ** 26 };
+  return new Promise((resolve) => {
+    const child = execFile(process.execPath, [...execArgv, path, ...args], options, (_, stdout, stderr) => {
+      resolve({ code: child.exitCode, signal: child.signalCode, stdout, stderr, result: lastLine(stdout) });
+    });
+  });
+}
+
+function lastLine(stdout: string): unknown {
+  try {
+    return JSON.parse(stdout.trim().split("\n").at(-1) ?? "");
+  } catch {
+    return undefined;
+  }
+}
