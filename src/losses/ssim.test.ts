@@ -1,0 +1,156 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { fixture } from "../../test/support/fixtures.ts";
+import { autocast, full, grad, memory, rand, type Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
+import { type SsimOptions, ssim, ssimDistance, ssimWindow } from "./ssim.ts";
+
+const PAIRS = ["random", "identical", "inverted", "noisy", "constant_vs_image", "constant_vs_constant", "zeros_vs_zeros", "zeros_vs_image"];
+/** Elsewhere the gradient is rounding noise over C₂ (see the manifest). */
+const COMPARABLE = ["random", "inverted", "noisy"];
+
+const sizes = ["ssim_28x28", "ssim_32x32"].flatMap((name) => PAIRS.map((pair) => ({ name, pair })));
+
+describe.each(["float32", "float64"] as const)("ssim in %s", (dtype) => {
+  it.each(sizes)("equals pytorch-msssim on $name, $pair", ({ name, pair }) =>
+    tidy(() => {
+      const reference = fixture(name);
+      const exact = dtype === "float64";
+      const read = (image: string) => reference.tensor(`input/${pair}/${image}`).to(dtype).requiresGrad_();
+      const [x, y] = [read("X"), read("Y")];
+      const values = ssim(x, y);
+      const atol = exact ? 1e-9 : reference.case.tolerance.atol_per_pair[pair];
+      expect(values).toBeAllclose(reference.reference(`out/${pair}/msssim`), { rtol: 0, atol });
+      const gradients = grad(ssimDistance(x, y).mean(), [x, y]);
+      for (const [i, image] of ["X", "Y"].entries()) {
+        const gradient = gradients[i] as Tensor;
+        expect(gradient.isfinite().all().item()).toBe(1);
+        if (!COMPARABLE.includes(pair)) continue;
+        const tolerance = exact ? { relL2: 1e-8 } : reference.tolerance;
+        expect(gradient).toHaveRelL2(reference.reference(`grad/${pair}/msssim_${image}`), tolerance);
+      }
+    }),
+  );
+
+  it.each(sizes)("agrees with scikit-image's Gaussian weights on $name, $pair", ({ name, pair }) =>
+    tidy(() => {
+      const reference = fixture(name);
+      const value = ssim(reference.tensor(`input/${pair}/X`).to("float64"), reference.tensor(`input/${pair}/Y`).to("float64"));
+      // The float32 window of pytorch-msssim does not sum to exactly one, which shows on constants.
+      expect(value).toBeAllclose(reference.tensor(`out64/${pair}/skimage_gaussian`), { rtol: 0, atol: 2e-5 });
+    }),
+  );
+});
+
+describe("ssim", () => {
+  it("takes the mean over channels", () =>
+    tidy(() => {
+      const reference = fixture("ssim_multichannel");
+      const [x, y] = [reference.tensor("input/X"), reference.tensor("input/Y")];
+      expect(ssim(x, y)).toBeAllclose(reference.reference("out/msssim"), reference.tolerance);
+      expect(ssim(x.to("float64"), y.to("float64"))).toBeAllclose(reference.reference("out/msssim"), { rtol: 1e-10 });
+    }));
+
+  it("has the window of pytorch-msssim, bit for bit", () =>
+    tidy(() => {
+      const point = zeros([1, 11, 11], { dtype: "float64" });
+      point.narrow(1, 5, 1).fill_(1);
+      // Of a bright row against nothing only the luminance C₁ / (μ² + C₁) is left as C₂ grows: μ is the middle tap.
+      const value = ssim(point, zeros([1, 11, 11], { dtype: "float64" }), { k2: 1e9 }).item();
+      const taps = fixture("ssim_multichannel").tensor("out64/window").data() as Float64Array;
+      const rows = taps.reduce((sum, tap) => sum + tap, 0);
+      expect(1e-4 / value - 1e-4).toBeAllclose(((taps[5] as number) * rows) ** 2, { rtol: 1e-9 });
+    }));
+
+  it("is 1 for equal images, symmetric, and within [−1, 1]", () =>
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 24 }), fc.integer({ min: 1, max: 24 }), (height, width) =>
+        tidy(() => {
+          const [x, y] = [rand([3, height, width], { dtype: "float64" }), rand([3, height, width], { dtype: "float64" })];
+          expect(ssim(x, x)).toBeAllclose([1, 1, 1], { rtol: 1e-9 });
+          expect(ssimDistance(x, x)).toBeAllclose([0, 0, 0], { atol: 1e-9 });
+          expect(ssim(x, y)).toBeAllclose(ssim(y, x), { rtol: 1e-12, atol: 1e-14 });
+          expect(ssim(x, y).abs().max().item()).toBeLessThanOrEqual(1);
+        }),
+      ),
+      { numRuns: 30 },
+    ));
+
+  it("takes the largest odd window that fits images smaller than 11 pixels", () => {
+    expect([ssimWindow(28, 28), ssimWindow(11, 40), ssimWindow(10, 28), ssimWindow(8, 7), ssimWindow(2, 9), ssimWindow(1, 1)]).toEqual([11, 11, 9, 7, 1, 1]);
+    tidy(() => {
+      const [x, y] = [rand([2, 8, 20]), rand([2, 8, 20])];
+      expect(ssim(x, y)).toBeAllclose(ssim(x, y, { window: 7 }), { rtol: 0, atol: 0 });
+      expect(ssim(x, y, { window: 5 })).not.toBeAllclose(ssim(x, y, { window: 7 }), { rtol: 1e-3 });
+    });
+  });
+
+  it("scales with the data range, and changes with k1, k2 and sigma", () =>
+    tidy(() => {
+      const [x, y] = [rand([2, 16, 16], { dtype: "float64" }), rand([2, 16, 16], { dtype: "float64" })];
+      const plain = ssim(x, y);
+      expect(ssim(x.mul(255), y.mul(255), { dataRange: 255 })).toBeAllclose(plain, { rtol: 1e-9 });
+      for (const options of [{ k1: 0.5 }, { k2: 0.5 }, { sigma: 3 }, { dataRange: 2 }]) {
+        expect(ssim(x, y, options)).not.toBeAllclose(plain, { rtol: 1e-3 });
+      }
+    }));
+
+  it("is float32 under autocast and from 16-bit images", () =>
+    tidy(() => {
+      const [x, y] = [rand([2, 28, 28]), rand([2, 28, 28])];
+      expect(autocast({ dtype: "bfloat16" }, () => ssim(x, y)).equal(ssim(x, y))).toBe(true);
+      const [halfX, halfY] = [x.to("bfloat16"), y.to("bfloat16")];
+      expect(ssim(halfX, halfY).equal(ssim(halfX.to("float32"), halfY.to("float32")))).toBe(true);
+    }));
+
+  it("passes NaN on, in its own image alone", () =>
+    tidy(() => {
+      const x = rand([2, 12, 12]);
+      x.narrow(0, 1, 1).narrow(1, 4, 1).fill_(Number.NaN);
+      expect(Array.from(ssim(x, rand([2, 12, 12])).isnan().data())).toEqual([0, 1]);
+    }));
+
+  it("keeps one filter for each size, whatever the number of calls", () => {
+    const run = () => tidy(() => void ssim(rand([1, 19, 17]), rand([1, 19, 17])));
+    run();
+    const { liveTensors } = memory();
+    for (let i = 0; i < 5; i++) run();
+    expect(memory().liveTensors).toBe(liveTensors);
+  });
+});
+
+describe("ssim refuses", () => {
+  const image = (...shape: number[]) => full(shape, 0.5);
+
+  it.each<[string, () => [Tensor, Tensor], string, RegExp]>([
+    ["shapes that disagree", () => [image(2, 16, 16), image(2, 16, 15)], "E_SHAPE", /one shape .* x \[2, 16, 16\] and y \[2, 16, 15\]/],
+    ["batches that would broadcast", () => [image(2, 16, 16), image(1, 16, 16)], "E_SHAPE", /one shape/],
+    ["a rank it does not know", () => [image(16, 16), image(16, 16)], "E_SHAPE", /must be \(N, H, W\) or \(N, C, H, W\), got \[16, 16\]/],
+    ["an empty batch", () => [image(0, 16, 16), image(0, 16, 16)], "E_SHAPE", /with values, got x \[0, 16, 16\]/],
+    ["integers", () => [image(1, 16, 16), zeros([1, 16, 16], { dtype: "uint8" })], "E_DTYPE", /y must be of floating point, got uint8: convert it/],
+    ["what is no tensor", () => [image(1, 2, 2), 3 as unknown as Tensor], "E_ARGUMENT", /y: expected a Tensor, got 3/],
+  ])("%s", (_, images, code, message) => {
+    expect(() => tidy(() => ssim(...images()))).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) }));
+    expect(() => tidy(() => ssim(...images()))).toThrow(/^ssim: /);
+  });
+
+  it.each<[SsimOptions, RegExp]>([
+    [{ window: 8 }, /window must be odd, >= 1 and fit 9x12, got 8/],
+    [{ window: 11 }, /window must be odd, >= 1 and fit 9x12, got 11/],
+    [{ window: -1 }, /window must be odd/],
+    [{ window: 2.5 }, /window must be odd/],
+    [{ window: Number.NaN }, /window must be odd/],
+    [{ sigma: 0 }, /sigma must be a number > 0, got 0/],
+    [{ dataRange: -1 }, /dataRange must be a number > 0, got -1/],
+    [{ k1: 0 }, /k1 must be a number > 0/],
+    [{ k2: "3" as unknown as number }, /k2 must be a number > 0, got 3/],
+  ])("the options %o", (options, message) => {
+    const expected = expect.objectContaining({ code: "E_ARGUMENT", message: expect.stringMatching(message) });
+    expect(() => tidy(() => ssim(image(1, 9, 12), image(1, 9, 12), options))).toThrow(expected);
+  });
+
+  it("disposed images, by name", () => {
+    const gone = tensor([[[1]]]);
+    gone.dispose();
+    expect(() => ssim(gone, gone)).toThrow(expect.objectContaining({ code: "E_DISPOSED", message: expect.stringMatching(/^ssim: x: /) }));
+  });
+});
