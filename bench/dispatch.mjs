@@ -82,12 +82,17 @@ peer?.stop();
 if (values.json) {
   console.log(JSON.stringify({ rounds, calls, torch: peer?.version, results }, null, 2));
 } else {
-  console.log(`medians of ${rounds} rounds of ${calls} calls on 8 floats, one thread${peer ? `; torch ${peer.version}` : ""}`);
+  console.log(
+    `medians of ${rounds} rounds of ${calls} calls on 8 floats, one thread${peer ? `; torch ${peer.version}` : ""}`,
+  );
   console.table(
     Object.fromEntries(
       results.map(({ operator, nanoseconds, torch, ratio }) => [
         operator,
-        { "batch-cam ns": Math.round(nanoseconds), ...(torch && { "torch ns": Math.round(torch), ratio: Number(ratio.toFixed(2)) }) },
+        {
+          "batch-cam ns": Math.round(nanoseconds),
+          ...(torch && { "torch ns": Math.round(torch), ratio: Number(ratio.toFixed(2)) }),
+        },
       ]),
     ),
   );

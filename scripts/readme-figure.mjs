@@ -10,7 +10,10 @@ const cell = (kind) => (pixels) => ({ kind, pixels, height, width });
 const { png } = camFigure({
   title: "Grad-CAM of the true class on MNIST test images",
   subtitle: Object.entries(runs)
-    .map(([name, { test }]) => `${name}: accuracy ${(100 * test.accuracy).toFixed(2)} %, SSIM of map and prototype ${test.mapSsim.toFixed(3)}`)
+    .map(
+      ([name, { test }]) =>
+        `${name}: accuracy ${(100 * test.accuracy).toFixed(2)} %, SSIM of map and prototype ${test.mapSsim.toFixed(3)}`,
+    )
     .join("   ·   "),
   columns: labels.map((label) => classNames[label]),
   rows: [

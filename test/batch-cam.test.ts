@@ -14,7 +14,8 @@ function tolerances(name: string, dtype: DType) {
   return { values: { rtol, atol }, gradients: { relL2, absL2 } };
 }
 
-const waysOf = (name: string): Way[] => (fixture(name).has("param/fc.weight") ? ["autograd", "closed form"] : ["autograd"]);
+const waysOf = (name: string): Way[] =>
+  fixture(name).has("param/fc.weight") ? ["autograd", "closed form"] : ["autograd"];
 
 const cases = [...fixtureNames("batchcam_cnn_"), ...fixtureNames("batchcam_edge_")].flatMap((name) =>
   DTYPES.flatMap((dtype) => waysOf(name).map((way) => ({ name, dtype, way }))),
@@ -24,7 +25,10 @@ const usual = cases.filter(({ name }) => !CONSTANT.includes(name));
 const constant = cases.filter(({ name }) => CONSTANT.includes(name));
 
 /** Runs in a tidy with the case and its maps. */
-function withCase({ name, dtype, way }: (typeof cases)[number], check: (subject: BatchCamCase, forward: Forward) => void) {
+function withCase(
+  { name, dtype, way }: (typeof cases)[number],
+  check: (subject: BatchCamCase, forward: Forward) => void,
+) {
   tidy(() => {
     using network = disposable(new BatchCamCase(name, dtype));
     check(network.value, network.value.forward(way));
@@ -100,7 +104,10 @@ function expectGradients(network: BatchCamCase, total: Tensor, { of, ...toleranc
   const gradients = network.gradients(total);
   expect([...gradients.keys()]).toEqual(network.reference.params.parameter_order);
   for (const [parameter, gradient] of gradients) {
-    expect(gradient, `${of}: ${parameter}`).toHaveRelL2(network.reference.reference(`grad/${of}/${parameter}`), tolerance);
+    expect(gradient, `${of}: ${parameter}`).toHaveRelL2(
+      network.reference.reference(`grad/${of}/${parameter}`),
+      tolerance,
+    );
   }
 }
 
@@ -130,7 +137,10 @@ describe("batchcam_training_trajectory", () => {
     const optimizer = new SGD(model.parameters(), { lr: 0.05, momentum: 0.9, nesterov: true, weightDecay: 1e-4 });
     return Array.from({ length: reference.params.steps }, (_, step) =>
       tidy(() => {
-        const batch = { x: reference.tensor("input/x").select(0, step), y: reference.tensor("input/y").select(0, step) };
+        const batch = {
+          x: reference.tensor("input/x").select(0, step),
+          y: reference.tensor("input/y").select(0, step),
+        };
         const { norm, labels, ce } = network.forward(way, batch);
         const regulariser = network.regulariser(combo, norm, labels);
         model.zeroGrad();

@@ -17,7 +17,10 @@ describe("the engine in worker threads", () => {
   });
 
   it("keeps grad mode and autocast apart", async () => {
-    expect(await outcome("modesApart")).toEqual({ here: ["float32 true true"], there: ["bfloat16 false", "bfloat16 false"] });
+    expect(await outcome("modesApart")).toEqual({
+      here: ["float32 true true"],
+      there: ["bfloat16 false", "bfloat16 false"],
+    });
   });
 
   it("frees a worker's tensors when it ends, and counts each thread's own", async () => {
@@ -47,13 +50,17 @@ describe("the engine in worker threads", () => {
   });
 
   it("refuses a tensor that was sent from another thread", async () => {
-    expect(await outcome("sentTensor")).toMatch(/^BatchCamError E_ARGUMENT add: other: expected a Tensor, got Object: .*does not travel between threads/);
+    expect(await outcome("sentTensor")).toMatch(
+      /^BatchCamError E_ARGUMENT add: other: expected a Tensor, got Object: .*does not travel between threads/,
+    );
   });
 });
 
 describe("two processes at once", () => {
   it("compute the same and both end well", async () => {
-    const endings = await Promise.all(["sameBits", "workersOnly"].map((scenario) => runProgram("worker.mjs", [scenario])));
+    const endings = await Promise.all(
+      ["sameBits", "workersOnly"].map((scenario) => runProgram("worker.mjs", [scenario])),
+    );
     expect(endings.map(({ code }) => code)).toEqual([0, 0]);
     expect(endings[0]?.result.equal).toBe(true);
   });

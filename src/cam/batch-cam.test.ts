@@ -224,7 +224,7 @@ describe("batchCam", () => {
         upsample: [28, 28],
         normalize: true,
       });
-      expect(Array.from(deadMaps(dead).data())).toEqual([1, 1, 1, 1, 1]);
+      expect([...deadMaps(dead).data()]).toEqual([1, 1, 1, 1, 1]);
       expect(dead.abs().max().item()).toBe(0);
       const [gradient] = grad(dead.square().sum(), [kernel]) as [Tensor];
       expect(gradient.abs().max().item()).toBe(0);
@@ -240,7 +240,7 @@ describe("batchCam", () => {
       const maps = batchCam(logits, poisoned, [0, 1, 0], { upsample: [9, 9], normalize: true });
       const bad = Array.from({ length: 3 }, (_, b) => maps.select(0, b).isnan().any().item());
       expect(bad).toEqual([0, 1, 0]);
-      expect(Array.from(deadMaps(maps).data())[1]).toBe(0);
+      expect([...deadMaps(maps).data()][1]).toBe(0);
     }));
 
   it("gives float32 maps under autocast and from 16-bit activations", () =>

@@ -137,7 +137,7 @@ describe("deadMaps", () => {
       const maps = tensor([[[0, 0]], [[0, 1e-30]], [[-1, 0]], [[Number.NaN, 0]], [[-0, 0]]], { requiresGrad: true });
       const dead = deadMaps(maps);
       expect(dead.dtype).toBe("bool");
-      expect(Array.from(dead.data())).toEqual([1, 0, 0, 0, 1]);
+      expect([...dead.data()]).toEqual([1, 0, 0, 0, 1]);
       expect(deadMaps(zeros([0, 3, 3])).shape).toEqual([0]);
     }));
 

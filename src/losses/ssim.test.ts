@@ -4,7 +4,16 @@ import { fixture } from "../../test/support/fixtures.ts";
 import { autocast, full, grad, memory, rand, type Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
 import { type SsimOptions, ssim, ssimDistance, ssimWindow } from "./ssim.ts";
 
-const PAIRS = ["random", "identical", "inverted", "noisy", "constant_vs_image", "constant_vs_constant", "zeros_vs_zeros", "zeros_vs_image"];
+const PAIRS = [
+  "random",
+  "identical",
+  "inverted",
+  "noisy",
+  "constant_vs_image",
+  "constant_vs_constant",
+  "zeros_vs_zeros",
+  "zeros_vs_image",
+];
 /** Elsewhere the gradient is rounding noise over C₂ (see the manifest). */
 const COMPARABLE = ["random", "inverted", "noisy"];
 
@@ -34,7 +43,10 @@ describe.each(["float32", "float64"] as const)("ssim in %s", (dtype) => {
   it.each(sizes)("agrees with scikit-image's Gaussian weights on $name, $pair", ({ name, pair }) =>
     tidy(() => {
       const reference = fixture(name);
-      const value = ssim(reference.tensor(`input/${pair}/X`).to("float64"), reference.tensor(`input/${pair}/Y`).to("float64"));
+      const value = ssim(
+        reference.tensor(`input/${pair}/X`).to("float64"),
+        reference.tensor(`input/${pair}/Y`).to("float64"),
+      );
       // The float32 window of pytorch-msssim does not sum to exactly one, which shows on constants.
       expect(value).toBeAllclose(reference.tensor(`out64/${pair}/skimage_gaussian`), { rtol: 0, atol: 2e-5 });
     }),
@@ -50,22 +62,39 @@ describe("ssim", () => {
       expect(ssim(x.to("float64"), y.to("float64"))).toBeAllclose(reference.reference("out/msssim"), { rtol: 1e-10 });
     }));
 
-  it("has the window of pytorch-msssim, bit for bit", () =>
+  it("has the window of pytorch-msssim, to float32's last digit", () =>
     tidy(() => {
-      const point = zeros([1, 11, 11], { dtype: "float64" });
-      point.narrow(1, 5, 1).fill_(1);
-      // Of a bright row against nothing only the luminance C₁ / (μ² + C₁) is left as C₂ grows: μ is the middle tap.
-      const value = ssim(point, zeros([1, 11, 11], { dtype: "float64" }), { k2: 1e9 }).item();
-      const taps = fixture("ssim_multichannel").tensor("out64/window").data() as Float64Array;
-      const rows = taps.reduce((sum, tap) => sum + tap, 0);
-      expect(1e-4 / value - 1e-4).toBeAllclose(((taps[5] as number) * rows) ** 2, { rtol: 1e-9 });
+      const dark = zeros([1, 11, 11], { dtype: "float64" });
+      const taps = Array.from({ length: 11 }, (_, i) => {
+        const point = dark.clone();
+        point.narrow(1, i, 1).narrow(2, i, 1).fill_(1);
+        // Against nothing, and with C₂ beyond all, SSIM is C₁ / (μ² + C₁); μ is the window at the bright pixel.
+        const mean = Math.sqrt(1e-12 / ssim(point, dark, { k1: 1e-6, k2: 1e9 }).item() - 1e-12);
+        return Math.sqrt(mean);
+      });
+      expect(taps).toBeAllclose(fixture("ssim_multichannel").tensor("out64/window"), { rtol: 2e-8 });
     }));
+
+  it.each([
+    { height: 8, width: 8, window: 7 },
+    { height: 6, width: 9, window: 3 },
+    { height: 1, width: 5, window: 1 },
+  ])("is its formula, window by window, for $height x $width and a window of $window", ({ height, width, window }) =>
+    tidy(() => {
+      const [x, y] = [rand([1, height, width], { dtype: "float64" }), rand([1, height, width], { dtype: "float64" })];
+      const expected = byHand(x.data(), y.data(), { height, width, window });
+      expect(ssim(x, y, { window }).item()).toBeAllclose(expected, { rtol: 1e-6 });
+    }),
+  );
 
   it("is 1 for equal images, symmetric, and within [−1, 1]", () =>
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 24 }), fc.integer({ min: 1, max: 24 }), (height, width) =>
         tidy(() => {
-          const [x, y] = [rand([3, height, width], { dtype: "float64" }), rand([3, height, width], { dtype: "float64" })];
+          const [x, y] = [
+            rand([3, height, width], { dtype: "float64" }),
+            rand([3, height, width], { dtype: "float64" }),
+          ];
           expect(ssim(x, x)).toBeAllclose([1, 1, 1], { rtol: 1e-9 });
           expect(ssimDistance(x, x)).toBeAllclose([0, 0, 0], { atol: 1e-9 });
           expect(ssim(x, y)).toBeAllclose(ssim(y, x), { rtol: 1e-12, atol: 1e-14 });
@@ -76,7 +105,14 @@ describe("ssim", () => {
     ));
 
   it("takes the largest odd window that fits images smaller than 11 pixels", () => {
-    expect([ssimWindow(28, 28), ssimWindow(11, 40), ssimWindow(10, 28), ssimWindow(8, 7), ssimWindow(2, 9), ssimWindow(1, 1)]).toEqual([11, 11, 9, 7, 1, 1]);
+    expect([
+      ssimWindow(28, 28),
+      ssimWindow(11, 40),
+      ssimWindow(10, 28),
+      ssimWindow(8, 7),
+      ssimWindow(2, 9),
+      ssimWindow(1, 1),
+    ]).toEqual([11, 11, 9, 7, 1, 1]);
     tidy(() => {
       const [x, y] = [rand([2, 8, 20]), rand([2, 8, 20])];
       expect(ssim(x, y)).toBeAllclose(ssim(x, y, { window: 7 }), { rtol: 0, atol: 0 });
@@ -106,7 +142,11 @@ describe("ssim", () => {
     tidy(() => {
       const x = rand([2, 12, 12]);
       x.narrow(0, 1, 1).narrow(1, 4, 1).fill_(Number.NaN);
-      expect(Array.from(ssim(x, rand([2, 12, 12])).isnan().data())).toEqual([0, 1]);
+      expect([
+        ...ssim(x, rand([2, 12, 12]))
+          .isnan()
+          .data(),
+      ]).toEqual([0, 1]);
     }));
 
   it("keeps one filter for each size, whatever the number of calls", () => {
@@ -118,18 +158,68 @@ describe("ssim", () => {
   });
 });
 
+interface Layout {
+  height: number;
+  width: number;
+  window: number;
+}
+
+/** SSIM by loops, in JavaScript's numbers. */
+function byHand(
+  x: ArrayLike<number | bigint>,
+  y: ArrayLike<number | bigint>,
+  { height, width, window }: Layout,
+): number {
+  const tap = (i: number) => Math.exp(-((i - (window - 1) / 2) ** 2) / 4.5);
+  const places: number[] = [];
+  for (let top = 0; top + window <= height; top++) {
+    for (let left = 0; left + window <= width; left++) {
+      const sums = { weight: 0, x: 0, y: 0, xx: 0, yy: 0, xy: 0 };
+      for (let i = 0; i < window * window; i++) {
+        const [row, column] = [Math.floor(i / window), i % window];
+        const at = (top + row) * width + left + column;
+        const [w, a, b] = [tap(row) * tap(column), Number(x[at]), Number(y[at])];
+        const terms = { weight: 1, x: a, y: b, xx: a * a, yy: b * b, xy: a * b };
+        for (const [name, term] of Object.entries(terms)) sums[name as keyof typeof sums] += w * term;
+      }
+      const [mx, my] = [sums.x / sums.weight, sums.y / sums.weight];
+      const variances = (sums.xx + sums.yy) / sums.weight - mx * mx - my * my;
+      const covariance = sums.xy / sums.weight - mx * my;
+      places.push(((2 * mx * my + 1e-4) * (2 * covariance + 9e-4)) / ((mx * mx + my * my + 1e-4) * (variances + 9e-4)));
+    }
+  }
+  return places.reduce((sum, value) => sum + value, 0) / places.length;
+}
+
 describe("ssim refuses", () => {
   const image = (...shape: number[]) => full(shape, 0.5);
 
   it.each<[string, () => [Tensor, Tensor], string, RegExp]>([
-    ["shapes that disagree", () => [image(2, 16, 16), image(2, 16, 15)], "E_SHAPE", /one shape .* x \[2, 16, 16\] and y \[2, 16, 15\]/],
+    [
+      "shapes that disagree",
+      () => [image(2, 16, 16), image(2, 16, 15)],
+      "E_SHAPE",
+      /one shape .* x \[2, 16, 16\] and y \[2, 16, 15\]/,
+    ],
     ["batches that would broadcast", () => [image(2, 16, 16), image(1, 16, 16)], "E_SHAPE", /one shape/],
-    ["a rank it does not know", () => [image(16, 16), image(16, 16)], "E_SHAPE", /must be \(N, H, W\) or \(N, C, H, W\), got \[16, 16\]/],
+    [
+      "a rank it does not know",
+      () => [image(16, 16), image(16, 16)],
+      "E_SHAPE",
+      /must be \(N, H, W\) or \(N, C, H, W\), got \[16, 16\]/,
+    ],
     ["an empty batch", () => [image(0, 16, 16), image(0, 16, 16)], "E_SHAPE", /with values, got x \[0, 16, 16\]/],
-    ["integers", () => [image(1, 16, 16), zeros([1, 16, 16], { dtype: "uint8" })], "E_DTYPE", /y must be of floating point, got uint8: convert it/],
+    [
+      "integers",
+      () => [image(1, 16, 16), zeros([1, 16, 16], { dtype: "uint8" })],
+      "E_DTYPE",
+      /y must be of floating point, got uint8: convert it/,
+    ],
     ["what is no tensor", () => [image(1, 2, 2), 3 as unknown as Tensor], "E_ARGUMENT", /y: expected a Tensor, got 3/],
   ])("%s", (_, images, code, message) => {
-    expect(() => tidy(() => ssim(...images()))).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) }));
+    expect(() => tidy(() => ssim(...images()))).toThrow(
+      expect.objectContaining({ code, message: expect.stringMatching(message) }),
+    );
     expect(() => tidy(() => ssim(...images()))).toThrow(/^ssim: /);
   });
 
@@ -151,6 +241,8 @@ describe("ssim refuses", () => {
   it("disposed images, by name", () => {
     const gone = tensor([[[1]]]);
     gone.dispose();
-    expect(() => ssim(gone, gone)).toThrow(expect.objectContaining({ code: "E_DISPOSED", message: expect.stringMatching(/^ssim: x: /) }));
+    expect(() => ssim(gone, gone)).toThrow(
+      expect.objectContaining({ code: "E_DISPOSED", message: expect.stringMatching(/^ssim: x: /) }),
+    );
   });
 });

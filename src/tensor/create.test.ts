@@ -182,7 +182,12 @@ describe("filled tensors", () => {
     ["zeros of NaN", () => zeros([Number.NaN]), "E_SHAPE", /got \[NaN\]/],
     ["zeros of a bigint", () => zeros([2n] as never), "E_SHAPE", /integers >= 0/],
     ["zeros of infinity", () => zeros([Number.POSITIVE_INFINITY]), "E_SHAPE", /got \[Infinity\]/],
-    ["zeros of a hole", () => zeros(new Array(2) as never), "E_ARGUMENT", /full: size: expected an integer, got undefined/],
+    [
+      "zeros of a hole",
+      () => zeros(new Array(2) as never),
+      "E_ARGUMENT",
+      /full: size: expected an integer, got undefined/,
+    ],
     ["more memory than there is", () => zeros([2 ** 45]), "E_NATIVE", /can't allocate memory|not enough memory/],
     ["more elements than there can be", () => zeros([2 ** 40, 2 ** 40]), "E_SHAPE", /overflow/i],
     [

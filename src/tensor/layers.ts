@@ -106,7 +106,11 @@ export function batchNorm(x: Tensor, options: BatchNormOptions = {}): Tensor {
 export function layerNorm(
   x: Tensor,
   shape: readonly number[],
-  { weight, bias, eps = 1e-5 }: { weight?: Tensor | null | undefined; bias?: Tensor | null | undefined; eps?: number } = {},
+  {
+    weight,
+    bias,
+    eps = 1e-5,
+  }: { weight?: Tensor | null | undefined; bias?: Tensor | null | undefined; eps?: number } = {},
 ): Tensor {
   return new Tensor(aten.layerNorm(x, shape, weight, bias, eps));
 }

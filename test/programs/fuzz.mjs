@@ -2,7 +2,7 @@
 // a result or a BatchCamError; prints how many of each as one line of JSON. --trace names each call before it is made.
 import * as engine from "batch-cam/tensor";
 
-const { autocast, backward, grad, isGradEnabled, keep, memory, noGrad, setNumThreads, Tensor, tensor, tidy } = engine;
+const { autocast, isGradEnabled, keep, memory, noGrad, setNumThreads, Tensor, tensor, tidy } = engine;
 const [seed, calls] = process.argv.slice(2, 4).map(Number);
 const trace = process.argv.includes("--trace");
 setNumThreads(1);
@@ -23,11 +23,15 @@ const pool = [];
 const size = () => pick([0, 1, 1, 2, 3, 4, 5, 8]);
 const sizes = (rank = below(5)) => Array.from({ length: rank }, size);
 const integer = () => pick([-5, -2, -1, 0, 0, 1, 1, 2, 3, 4, 7, 100]);
-const number = () => pick([integer, () => random() * 4 - 2, () => pick([Number.NaN, Infinity, -Infinity, -0, 1e30, 0.5])])();
+const number = () =>
+  pick([integer, () => random() * 4 - 2, () => pick([Number.NaN, Infinity, -Infinity, -0, 1e30, 0.5])])();
 
 function fresh() {
   const shape = sizes();
-  const made = engine.rand(shape).mul(pick([1, 6, 200])).sub(pick([0, 3]));
+  const made = engine
+    .rand(shape)
+    .mul(pick([1, 6, 200]))
+    .sub(pick([0, 3]));
   const typed = made.to(random() < 0.6 ? "float32" : pick(DTYPES));
   if (random() < 0.3 && /float/.test(typed.dtype)) return typed.detach().requiresGrad_();
   if (random() < 0.1 && typed.ndim === 4) return typed.contiguous("channelsLast");
@@ -37,44 +41,187 @@ function fresh() {
 const indices = () => {
   const shape = sizes(below(3));
   const length = shape.reduce((a, b) => a * b, 1);
-  return tensor(BigInt64Array.from({ length }, () => BigInt(random() < 0.95 ? below(3) : integer())), { shape });
+  return tensor(
+    BigInt64Array.from({ length }, () => BigInt(random() < 0.95 ? below(3) : integer())),
+    { shape },
+  );
 };
 const mask = () => engine.rand(sizes()).gt(0.5);
 const existing = () => (pool.length > 0 && random() < 0.9 ? pick(pool) : fresh());
 const list = () => Array.from({ length: below(4) }, integer);
-const image = () => (random() < 0.3 ? existing() : engine.randn([size(), pick([1, 2, 4]), pick([3, 5, 8]), pick([3, 5, 8])]));
-const kernel = () => (random() < 0.3 ? existing() : engine.randn([pick([1, 2, 4]), pick([1, 2, 4]), pick([1, 3]), pick([1, 3])]));
-const junk = () => pick([undefined, null, "1", "float32", {}, [], [[]], 3n, () => 1, true, Symbol.iterator, new Date(0), Object.create(Tensor.prototype)]);
+const image = () =>
+  random() < 0.3 ? existing() : engine.randn([size(), pick([1, 2, 4]), pick([3, 5, 8]), pick([3, 5, 8])]);
+const kernel = () =>
+  random() < 0.3 ? existing() : engine.randn([pick([1, 2, 4]), pick([1, 2, 4]), pick([1, 3]), pick([1, 3])]);
+const junk = () =>
+  pick([
+    undefined,
+    null,
+    "1",
+    "float32",
+    {},
+    [],
+    [[]],
+    3n,
+    () => 1,
+    true,
+    Symbol.iterator,
+    new Date(0),
+    Object.create(Tensor.prototype),
+  ]);
 const flag = () => random() < 0.5;
 const dims = () => pick([integer, list, () => undefined])();
 const pair = () => pick([integer, () => [integer(), integer()]])();
 
 /** Kinds of arguments, one letter each; a lower-case `?` after it makes it optional. */
-const KINDS = { T: existing, I: indices, M: mask, X: image, K: kernel, i: integer, n: number, l: list, s: sizes, d: dims, b: flag, o: () => (flag() ? existing() : number()) };
+const KINDS = {
+  T: existing,
+  I: indices,
+  M: mask,
+  X: image,
+  K: kernel,
+  i: integer,
+  n: number,
+  l: list,
+  s: sizes,
+  d: dims,
+  b: flag,
+  o: () => (flag() ? existing() : number()),
+};
 
 const METHODS = {
-  add: "o", sub: "o", mul: "o", div: "o", remainder: "o", pow: "o", maximum: "T", minimum: "T", lerp: "Tn", clamp: "nn", neg: "", abs: "", sign: "",
-  exp: "", log: "", sqrt: "", rsqrt: "", square: "", reciprocal: "", sin: "", cos: "", floor: "", ceil: "", round: "", erf: "", relu: "", sigmoid: "",
-  tanh: "", softmax: "i", logSoftmax: "i", matmul: "T", mm: "T", bmm: "T", dot: "T", sum: "d", mean: "d", var: "d", std: "d", amax: "d", amin: "d",
-  max: "", min: "", argmax: "i", argmin: "i", norm: "d", all: "", any: "", cumsum: "i", sort: "i", topk: "ii", median: "i", eq: "o", ne: "o", gt: "o",
-  ge: "o", lt: "o", le: "o", logicalAnd: "T", logicalOr: "T", logicalNot: "", isnan: "", isfinite: "", equal: "T", reshape: "l", view: "l", flatten: "ii",
-  permute: "l", transpose: "ii", t: "", unsqueeze: "i", squeeze: "i", expand: "l", repeat: "l", narrow: "iii", select: "ii", slice: "iiii", flip: "l",
-  indexSelect: "iI", gather: "iI", indexAdd: "iIT", scatter: "iIn", maskedFill: "Mn", maskedSelect: "M", nonzero: "", unbind: "i", split: "ii", clone: "",
-  detach: "", contiguous: "", add_: "o", sub_: "o", mul_: "o", div_: "o", lerp_: "Tn", clamp_: "nn", zero_: "", fill_: "n", copy_: "T", indexAdd_: "iIT",
-  normal_: "nn", uniform_: "nn", bernoulli_: "n", data: "", item: "", toString: "",
+  add: "o",
+  sub: "o",
+  mul: "o",
+  div: "o",
+  remainder: "o",
+  pow: "o",
+  maximum: "T",
+  minimum: "T",
+  lerp: "Tn",
+  clamp: "nn",
+  neg: "",
+  abs: "",
+  sign: "",
+  exp: "",
+  log: "",
+  sqrt: "",
+  rsqrt: "",
+  square: "",
+  reciprocal: "",
+  sin: "",
+  cos: "",
+  floor: "",
+  ceil: "",
+  round: "",
+  erf: "",
+  relu: "",
+  sigmoid: "",
+  tanh: "",
+  softmax: "i",
+  logSoftmax: "i",
+  matmul: "T",
+  mm: "T",
+  bmm: "T",
+  dot: "T",
+  sum: "d",
+  mean: "d",
+  var: "d",
+  std: "d",
+  amax: "d",
+  amin: "d",
+  max: "",
+  min: "",
+  argmax: "i",
+  argmin: "i",
+  norm: "d",
+  all: "",
+  any: "",
+  cumsum: "i",
+  sort: "i",
+  topk: "ii",
+  median: "i",
+  eq: "o",
+  ne: "o",
+  gt: "o",
+  ge: "o",
+  lt: "o",
+  le: "o",
+  logicalAnd: "T",
+  logicalOr: "T",
+  logicalNot: "",
+  isnan: "",
+  isfinite: "",
+  equal: "T",
+  reshape: "l",
+  view: "l",
+  flatten: "ii",
+  permute: "l",
+  transpose: "ii",
+  t: "",
+  unsqueeze: "i",
+  squeeze: "i",
+  expand: "l",
+  repeat: "l",
+  narrow: "iii",
+  select: "ii",
+  slice: "iiii",
+  flip: "l",
+  indexSelect: "iI",
+  gather: "iI",
+  indexAdd: "iIT",
+  scatter: "iIn",
+  maskedFill: "Mn",
+  maskedSelect: "M",
+  nonzero: "",
+  unbind: "i",
+  split: "ii",
+  clone: "",
+  detach: "",
+  contiguous: "",
+  add_: "o",
+  sub_: "o",
+  mul_: "o",
+  div_: "o",
+  lerp_: "Tn",
+  clamp_: "nn",
+  zero_: "",
+  fill_: "n",
+  copy_: "T",
+  indexAdd_: "iIT",
+  normal_: "nn",
+  uniform_: "nn",
+  bernoulli_: "n",
+  data: "",
+  item: "",
+  toString: "",
 };
 const FUNCTIONS = {
   cat: () => [[existing(), existing(), existing()], integer()],
   stack: () => [[existing(), existing()], integer()],
   where: () => [mask(), flag() ? existing() : number(), flag() ? existing() : number()],
   oneHot: () => [indices(), integer()],
-  conv2d: () => [image(), kernel(), flag() ? undefined : existing(), { stride: pair(), padding: pair(), dilation: pair(), groups: pick([1, 1, 2, 4, integer()]) }],
+  conv2d: () => [
+    image(),
+    kernel(),
+    flag() ? undefined : existing(),
+    { stride: pair(), padding: pair(), dilation: pair(), groups: pick([1, 1, 2, 4, integer()]) },
+  ],
   linear: () => [existing(), existing(), flag() ? undefined : existing()],
   gelu: () => [existing(), { approximate: pick(["none", "tanh", "x"]) }],
   maxPool2d: () => [image(), pair(), { stride: pair(), padding: pair(), ceilMode: flag() }],
   avgPool2d: () => [image(), pair(), { stride: pair(), padding: pair(), ceilMode: flag() }],
   adaptiveAvgPool2d: () => [image(), pair()],
-  batchNorm: () => [image(), { weight: flag() ? null : existing(), bias: flag() ? null : existing(), runningMean: flag() ? null : existing(), runningVar: flag() ? null : existing(), training: flag() }],
+  batchNorm: () => [
+    image(),
+    {
+      weight: flag() ? null : existing(),
+      bias: flag() ? null : existing(),
+      runningMean: flag() ? null : existing(),
+      runningVar: flag() ? null : existing(),
+      training: flag(),
+    },
+  ],
   layerNorm: () => [existing(), list(), { weight: flag() ? null : existing() }],
   interpolate: () => [image(), { size: [integer(), integer()], mode: pick(["bilinear", "nearest"]) }],
   softmax: () => [existing(), integer()],
@@ -84,7 +231,11 @@ const FUNCTIONS = {
   eye: () => [integer(), {}],
   randperm: () => [integer()],
   setRngState: () => [flag() ? engine.getRngState() : existing()],
-  grad: () => [existing().sum(), [existing(), existing()], { createGraph: flag(), allowUnused: flag(), retainGraph: flag() }],
+  grad: () => [
+    existing().sum(),
+    [existing(), existing()],
+    { createGraph: flag(), allowUnused: flag(), retainGraph: flag() },
+  ],
   backward: () => [flag() ? existing() : existing().sum(), flag() ? {} : { gradient: existing() }],
   keep: () => [existing()],
 };
@@ -96,7 +247,11 @@ function randomCall() {
   if (random() < 0.3) {
     const name = pick(Object.keys(FUNCTIONS));
     const args = spoil(FUNCTIONS[name]());
-    if (name === "arange" && !(args.slice(0, 2).every((x) => typeof x === "number" && Math.abs(x) <= 100) && Math.abs(args[2]?.step) > 0.01)) return randomCall();
+    if (
+      name === "arange" &&
+      !(args.slice(0, 2).every((x) => typeof x === "number" && Math.abs(x) <= 100) && Math.abs(args[2]?.step) > 0.01)
+    )
+      return randomCall();
     return { name, args, call: () => engine[name](...args) };
   }
   const name = pick(Object.keys(METHODS));
@@ -114,7 +269,9 @@ const show = (value) => {
     }
   }
   if (Array.isArray(value)) return `[${value.map(show)}]`;
-  return typeof value === "object" && value !== null ? `{${Object.entries(value).map(([k, v]) => `${k}: ${show(v)}`)}}` : String(value);
+  return typeof value === "object" && value !== null
+    ? `{${Object.entries(value).map(([k, v]) => `${k}: ${show(v)}`)}}`
+    : String(value);
 };
 
 const modes = [(f) => f(), (f) => f(), (f) => f(), noGrad, (f) => autocast({}, f), tidy];
@@ -136,8 +293,10 @@ function step() {
     gather(pick(modes)(call));
     count.results++;
   } catch (error) {
-    const missingOptions = error instanceof TypeError && /Cannot (destructure|read properties of (null|undefined))/.test(error.message);
-    if (error?.name !== "BatchCamError" && !missingOptions) throw Object.assign(error, { message: `${name}(${args.map(show)}): ${error.message}` });
+    const missingOptions =
+      error instanceof TypeError && /Cannot (destructure|read properties of (null|undefined))/.test(error.message);
+    if (error?.name !== "BatchCamError" && !missingOptions)
+      throw Object.assign(error, { message: `${name}(${args.map(show)}): ${error.message}` });
     count.refused++;
   }
 }
@@ -156,5 +315,13 @@ for (let i = 0; i < calls; i++) {
   while (pool.length > 40) pool.splice(below(pool.length), 1)[0].dispose();
 }
 for (const t of pool) t.dispose();
-if (!isGradEnabled() || engine.ones([2, 2]).matmul(engine.ones([2, 2])).sum().item() !== 8) throw new Error("the engine is out of order");
+if (
+  !isGradEnabled() ||
+  engine
+    .ones([2, 2])
+    .matmul(engine.ones([2, 2]))
+    .sum()
+    .item() !== 8
+)
+  throw new Error("the engine is out of order");
 console.log(JSON.stringify({ ...count, bytes: memory().bytes }));

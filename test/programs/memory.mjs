@@ -77,7 +77,9 @@ const scenarios = {
 
   /** Ends with tensors, a graph and a tidy alive. */
   async exit() {
-    globalThis.kept = ones([100, 100], { requiresGrad: true }).matmul(ones([100, 100])).sum();
+    globalThis.kept = ones([100, 100], { requiresGrad: true })
+      .matmul(ones([100, 100]))
+      .sum();
     return { live: memory().liveTensors };
   },
 

@@ -1,6 +1,19 @@
 // What the worker threads of worker.mjs do. workerData: { task, ... }; posts one message, but for the tasks that never end.
 import { parentPort, workerData } from "node:worker_threads";
-import { autocast, backward, conv2d, grad, manualSeed, memory, noGrad, randn, setNumThreads, tensor, tidy, zeros } from "batch-cam/tensor";
+import {
+  autocast,
+  backward,
+  conv2d,
+  grad,
+  manualSeed,
+  memory,
+  noGrad,
+  randn,
+  setNumThreads,
+  tensor,
+  tidy,
+  zeros,
+} from "batch-cam/tensor";
 
 /** A short training of a small network; the same seed must give the same bits in every thread. */
 export function train(seed, steps = 20) {
@@ -32,7 +45,8 @@ const tasks = {
       autocast({}, () => {
         const x = randn([64, 64], { requiresGrad: true });
         const dtypes = new Set();
-        for (let i = 0; i < rounds; i++) tidy(() => void dtypes.add(`${x.matmul(x).dtype} ${x.matmul(x).requiresGrad}`));
+        for (let i = 0; i < rounds; i++)
+          tidy(() => void dtypes.add(`${x.matmul(x).dtype} ${x.matmul(x).requiresGrad}`));
         return [...dtypes].join();
       }),
     ),

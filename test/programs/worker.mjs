@@ -51,7 +51,13 @@ const scenarios = {
     const { memory } = await engine();
     const before = memory();
     const { message, code } = await run("hold", { elements: 2 ** 22 });
-    return { live: message, code, peak: memory().peakBytes - before.peakBytes, left: memory().bytes - before.bytes, mine: memory().liveTensors };
+    return {
+      live: message,
+      code,
+      peak: memory().peakBytes - before.peakBytes,
+      left: memory().bytes - before.bytes,
+      mine: memory().liveTensors,
+    };
   },
 
   async terminated() {
@@ -62,7 +68,12 @@ const scenarios = {
       await setTimeout(150 + 17 * i);
       await Promise.all(workers.map((worker) => worker.terminate()));
     }
-    return { sum: ones([100, 100]).matmul(ones([100, 100])).sum().item() };
+    return {
+      sum: ones([100, 100])
+        .matmul(ones([100, 100]))
+        .sum()
+        .item(),
+    };
   },
 
   /** The main thread ends while a worker computes. */

@@ -19,7 +19,11 @@ const BUILT = new URL("../../dist/tensor/index.js", import.meta.url);
  * Runs test/programs/`name` in a process of its own, on the built package as a user's program does, and gives its end
  * whatever it is: a crash is a result.
  */
-export function runProgram(name: string, args: readonly string[] = [], execArgv: readonly string[] = []): Promise<Ending> {
+export function runProgram(
+  name: string,
+  args: readonly string[] = [],
+  execArgv: readonly string[] = [],
+): Promise<Ending> {
   if (!existsSync(BUILT)) throw new BatchCamError("E_IO", "the package is not built: run `npm run setup`");
   const path = fileURLToPath(new URL(`../programs/${name}`, import.meta.url));
   const options = { timeout: 110_000, maxBuffer: 2 ** 26 };
