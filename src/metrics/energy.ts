@@ -1,6 +1,6 @@
 import { BatchCamError } from "../errors.ts";
 import { expectShapes } from "../tensor/expect.ts";
-import { type Tensor, tidy, where } from "../tensor/index.ts";
+import { Tensor, tidy, where } from "../tensor/index.ts";
 
 /** Threshold above which a pixel of an image in [0, 1] counts as foreground. */
 const FOREGROUND = 0.1;
@@ -15,9 +15,9 @@ export function foregroundMask(images: Tensor, { threshold = FOREGROUND }: { thr
   if (!Number.isFinite(threshold)) {
     throw new BatchCamError("E_ARGUMENT", `foregroundMask: threshold must be a number, got ${threshold}`);
   }
-  const pattern = images.ndim === 4 ? "N C H W" : "N H W";
-  expectShapes("foregroundMask", { images: [images, pattern] });
-  return tidy(() => (images.ndim === 4 ? images.detach().amax([1]) : images.detach()).gt(threshold));
+  const channels = images instanceof Tensor && !images.isDisposed && images.ndim === 4;
+  expectShapes("foregroundMask", { images: [images, channels ? "N C H W" : "N H W"] });
+  return tidy(() => (channels ? images.detach().amax([1]) : images.detach()).gt(threshold));
 }
 
 /**
