@@ -9,7 +9,7 @@ const DTYPES = ["float32", "float64"] as const;
 
 /** Tolerances: the manifest's for float32; in float64 nothing but rounding may differ. */
 function tolerances(name: string, dtype: DType) {
-  if (dtype === "float64") return { values: { rtol: 1e-9, atol: 1e-10 }, gradients: { relL2: 1e-8, absL2: 1e-10 } };
+  if (dtype === "float64") return { values: { rtol: 1e-11, atol: 1e-12 }, gradients: { relL2: 1e-11, absL2: 1e-12 } };
   const { rtol, atol, relL2, absL2 } = fixture(name).tolerance;
   return { values: { rtol, atol }, gradients: { relL2, absL2 } };
 }

@@ -240,6 +240,7 @@ const FUNCTIONS = {
   keep: () => [existing()],
 };
 
+const functions = { ...engine };
 const spoil = (args) => args.map((value) => (random() < 0.03 ? junk() : value));
 
 /** One random call as a name and a thunk. Sizes are kept small where numbers are sizes: 100 is the largest. */
@@ -252,7 +253,7 @@ function randomCall() {
       !(args.slice(0, 2).every((x) => typeof x === "number" && Math.abs(x) <= 100) && Math.abs(args[2]?.step) > 0.01)
     )
       return randomCall();
-    return { name, args, call: () => engine[name](...args) };
+    return { name, args, call: () => functions[name](...args) };
   }
   const name = pick(Object.keys(METHODS));
   const self = existing();

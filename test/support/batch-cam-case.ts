@@ -1,6 +1,6 @@
-import { batchCam, normalizeMaps } from "../../src/cam/index.ts";
+import { batchCam } from "../../src/cam/index.ts";
 import { batchCamLoss, crossEntropy, type DistanceName, prototypeLoss } from "../../src/losses/index.ts";
-import { type DType, grad, interpolate, type Tensor } from "../../src/tensor/index.ts";
+import { type DType, grad, type Tensor } from "../../src/tensor/index.ts";
 import { type Fixture, fixture } from "./fixtures.ts";
 import { type SmallCNN, smallCnnOf } from "./small-cnn.ts";
 
@@ -68,9 +68,4 @@ export class BatchCamCase {
     const gradients = grad(total, [...parameters.values()], { retainGraph: true, allowUnused: true });
     return new Map([...parameters.keys()].map((name, i) => [name, gradients[i] as Tensor]));
   }
-}
-
-/** `upsample` and `normalize` apart from the map: for maps made elsewhere. */
-export function normalized(maps: Tensor, size: readonly [number, number], eps = 1e-8): Tensor {
-  return normalizeMaps(interpolate(maps, { size }), { eps });
 }
