@@ -1,4 +1,5 @@
 import { BatchCamError } from "../errors.ts";
+import { describeValue } from "../native/arguments.ts";
 import { handleOf } from "./core.ts";
 import { tensor } from "./create.ts";
 import { Tensor } from "./tensor.ts";
@@ -20,7 +21,7 @@ export function readLabels(
   labels: Tensor | readonly number[],
   { count, numClasses }: { count: number; numClasses?: number },
 ): Labels {
-  const values = labels instanceof Tensor ? valuesOf(operation, labels) : [...labels];
+  const values = labels instanceof Tensor ? valuesOf(operation, labels) : listOf(operation, labels);
   if (values.length !== count) {
     throw new BatchCamError(
       "E_SHAPE",
@@ -38,6 +39,15 @@ export function readLabels(
   }
   if (labels instanceof Tensor && labels.dtype === "int64") return { tensor: labels, values };
   return { tensor: tensor(BigInt64Array.from(values, BigInt)), values };
+}
+
+function listOf(operation: string, labels: readonly number[]): readonly number[] {
+  if (Array.isArray(labels) || (ArrayBuffer.isView(labels) && !(labels instanceof DataView)))
+    return Array.from(labels, Number);
+  throw new BatchCamError(
+    "E_ARGUMENT",
+    `${operation}: labels must be a tensor or an array of class indices, got ${describeValue(labels)}`,
+  );
 }
 
 function valuesOf(operation: string, labels: Tensor): number[] {
