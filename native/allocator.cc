@@ -1,5 +1,7 @@
 #include "allocator.h"
 
+#include "block_cache.h"
+
 #include <c10/core/Allocator.h>
 #include <c10/core/CPUAllocator.h>
 #include <c10/core/impl/alloc_cpu.h>
@@ -25,12 +27,15 @@ void count(int64_t change) {
   }
 }
 
+bool isLarge(int64_t bytes) { return bytes >= static_cast<int64_t>(kLargeBlock); }
+
 void release(void* data) {
   if (data == nullptr) return;
   char* block = static_cast<char*>(data) - kHeader;
   int64_t bytes;
   std::memcpy(&bytes, block, sizeof bytes);
   count(-bytes);
+  if (isLarge(bytes)) return releaseBlock(block);
   c10::free_cpu(block);
 }
 
@@ -38,8 +43,9 @@ class CountingAllocator final : public c10::Allocator {
  public:
   c10::DataPtr allocate(size_t bytes) override {
     if (bytes == 0) return {nullptr, nullptr, &release, c10::Device(c10::DeviceType::CPU)};
-    char* block = static_cast<char*>(c10::alloc_cpu(bytes + kHeader));
     const int64_t size = static_cast<int64_t>(bytes);
+    void* memory = isLarge(size) ? acquireBlock(bytes + kHeader) : c10::alloc_cpu(bytes + kHeader);
+    char* block = static_cast<char*>(memory);
     std::memcpy(block, &size, sizeof size);
     count(size);
     char* data = block + kHeader;

@@ -2,6 +2,8 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <sstream>
 
 #include "allocator.h"
@@ -58,6 +60,12 @@ Engine& engineOf(napi_env env) {
   return *static_cast<Engine*>(data);
 }
 
+static void report(Engine& engine, int64_t change) {
+  int64_t total = 0;
+  napi_adjust_external_memory(engine.env, change, &total);
+  engine.reportedBytes += change;
+}
+
 std::string firstLine(const std::exception& error) {
   const auto* native = dynamic_cast<const c10::Error*>(&error);
   std::string text = native ? native->what_without_backtrace() : error.what();
@@ -71,14 +79,27 @@ std::string describe(const at::Tensor& tensor) {
   return out.str();
 }
 
+// Growth is reported at once, so that tensors left to the garbage collector are collected in time. What the program
+// frees itself shows only in the most of the last seconds: a training step takes and frees hundreds of megabytes, and
+// V8 would answer each swing with a full collection, which costs milliseconds and a core.
 void reportExternalMemory(Engine& engine) {
   constexpr int64_t kStep = 4 << 20;
+  constexpr auto kWindow = std::chrono::seconds(5);
   const int64_t bytes = threadBytes();
-  const int64_t change = bytes - engine.reportedBytes;
-  if (change < kStep && change > -kStep) return;
-  int64_t total = 0;
-  napi_adjust_external_memory(engine.env, change, &total);
-  engine.reportedBytes = bytes;
+  engine.mostBytes = std::max(engine.mostBytes, bytes);
+  if (std::abs(bytes - engine.reportedBytes) < kStep) return;
+  if (bytes < engine.reportedBytes) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - engine.mostSince < kWindow) return;
+    engine.mostSince = now;
+  }
+  report(engine, engine.mostBytes - engine.reportedBytes);
+  engine.mostBytes = bytes;
+}
+
+void reportCollected(Engine& engine, int64_t bytes) {
+  engine.mostBytes = std::max(engine.mostBytes - bytes, threadBytes());
+  report(engine, -bytes);
 }
 
 }  // namespace batch_cam

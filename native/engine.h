@@ -6,6 +6,7 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <node_api.h>
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -51,7 +52,9 @@ struct Engine {
   size_t arenaLength = 0;
   napi_ref arenaReference = nullptr;
   std::string error;
-  int64_t reportedBytes = 0;
+  int64_t reportedBytes = 0;  // to V8, and what that is found from
+  int64_t mostBytes = 0;
+  std::chrono::steady_clock::time_point mostSince = std::chrono::steady_clock::now();
 };
 
 Engine& engineOf(napi_env env);
@@ -63,8 +66,9 @@ Result guarded(Engine& engine, Result fallback, Body body);
 std::string firstLine(const std::exception& error);
 std::string describe(const at::Tensor& tensor);
 
-// Tells V8 what the tensors of this thread weigh, so that its collector knows when to run.
+// Tells V8 what the tensors of this thread weigh, so that its collector knows when to run, and what its run freed.
 void reportExternalMemory(Engine& engine);
+void reportCollected(Engine& engine, int64_t bytes);
 
 using Callback = napi_value (*)(napi_env, napi_callback_info);
 struct Binding {

@@ -7,6 +7,7 @@
 #include <torch/version.h>
 
 #include "allocator.h"
+#include "block_cache.h"
 #include "engine.h"
 #include "values.h"
 
@@ -43,17 +44,23 @@ napi_value setThreads(napi_env env, napi_callback_info info) {
 
 napi_value getThreads(napi_env env, napi_callback_info) { return integer(env, at::get_num_threads()); }
 
-// memory(): live tensors, bytes, peak bytes in the arena.
+// memory(): live tensors, bytes, peak bytes, cached bytes in the arena.
 napi_value memory(napi_env env, napi_callback_info) {
   Engine& engine = engineOf(env);
   engine.arena[0] = static_cast<double>(engine.tensors.live());
   engine.arena[1] = static_cast<double>(liveBytes());
   engine.arena[2] = static_cast<double>(peakBytes());
+  engine.arena[3] = static_cast<double>(cachedBytes());
   return undefined(env);
 }
 
 napi_value resetPeak(napi_env env, napi_callback_info) {
   resetPeakBytes();
+  return undefined(env);
+}
+
+napi_value emptyCache(napi_env env, napi_callback_info) {
+  emptyBlockCache();
   return undefined(env);
 }
 
@@ -77,9 +84,10 @@ napi_value capabilities(napi_env env, napi_callback_info) {
 }  // namespace
 
 std::vector<Binding> runtimeBindings() {
-  return {{"lastError", lastError},     {"manualSeed", manualSeed}, {"rngState", rngState},
-          {"setRngState", setRngState}, {"setThreads", setThreads}, {"getThreads", getThreads},
-          {"memory", memory},           {"resetPeak", resetPeak},   {"capabilities", capabilities}};
+  return {
+      {"lastError", lastError},   {"manualSeed", manualSeed},    {"rngState", rngState}, {"setRngState", setRngState},
+      {"setThreads", setThreads}, {"getThreads", getThreads},    {"memory", memory},     {"resetPeak", resetPeak},
+      {"emptyCache", emptyCache}, {"capabilities", capabilities}};
 }
 
 }  // namespace batch_cam

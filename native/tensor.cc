@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "allocator.h"
 #include "engine.h"
 #include "values.h"
 
@@ -102,16 +103,17 @@ napi_value describeTensor(napi_env env, napi_callback_info info) {
                  }));
 }
 
-// release(count): frees the handles that the arena holds.
+// release(count, collected): frees the handles that the arena holds; `collected` where V8's collector asks for it.
 napi_value release(napi_env env, napi_callback_info info) {
-  Arguments<1> arguments(env, info);
+  Arguments<2> arguments(env, info);
   Engine& engine = engineOf(env);
+  const int64_t before = threadBytes();
   const int32_t result = guarded(engine, -1, [&] {
     const int32_t count = arguments.integer(0);
     for (int32_t i = 0; i < count; ++i) engine.tensors.release(static_cast<int32_t>(engine.arena[i]));
     return 0;
   });
-  reportExternalMemory(engine);
+  if (arguments.boolean(1)) reportCollected(engine, before - threadBytes());
   return integer(env, result);
 }
 

@@ -1,8 +1,11 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { runProgram } from "./support/program.ts";
 
-async function measure(scenario: string, execArgv: readonly string[] = []) {
-  const { code, stderr, result } = await runProgram("memory.mjs", [scenario], execArgv);
+async function measure(scenario: string, { args = [], execArgv = [] }: { args?: string[]; execArgv?: string[] } = {}) {
+  const { code, stderr, result } = await runProgram("memory.mjs", [scenario, ...args], execArgv);
   expect(stderr).toBe("");
   expect(code).toBe(0);
   return result;
@@ -22,7 +25,7 @@ describe("memory of a program that disposes nothing", () => {
   });
 
   it("is given back by the collector, tensor by tensor", async () => {
-    expect(await measure("collected", ["--expose-gc"])).toEqual({ made: 1000, left: 0, bytes: 0 });
+    expect(await measure("collected", { execArgv: ["--expose-gc"] })).toEqual({ made: 1000, left: 0, bytes: 0 });
   });
 });
 
@@ -35,6 +38,24 @@ describe("memory of training steps within tidy", () => {
     expect(new Set(warm.map(({ liveTensors }) => liveTensors)).size).toBe(1);
     expect(new Set(warm.map(({ bytes }) => bytes)).size).toBe(1);
     expect(last.rss / first.rss).toBeLessThan(1.1);
+  });
+});
+
+describe("the trainer, over 2,000 guided steps", () => {
+  it("holds the same at every epoch's end: tensors, their bytes and, warm, the process's memory within 2 %", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "batch-cam-memory-"));
+    try {
+      const marks: { step: number; liveTensors: number; bytes: number; rss: number }[] = await measure("training", {
+        args: [folder],
+      });
+      const warm = marks.slice(2).map(({ rss }) => rss);
+      expect(marks.map(({ step }) => step)).toEqual(Array.from({ length: 20 }, (_, i) => (i + 1) * 100));
+      expect(new Set(marks.map(({ liveTensors }) => liveTensors)).size).toBe(1);
+      expect(new Set(marks.map(({ bytes }) => bytes)).size).toBe(1);
+      expect(Math.max(...warm) / Math.min(...warm)).toBeLessThan(1.02);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 });
 

@@ -154,10 +154,11 @@ describe("SimpleCNN", () => {
     }),
   );
 
-  it("gives the weight of a gap head, and null for an mlp", () => {
-    const gap = use(createModel("simple-cnn", { head: "gap" }));
-    expect(gap.closedFormHead()?.weight).toBe((gap as SimpleCNN).fc?.weight);
-    expect(use(createModel("simple-cnn")).closedFormHead()).toBeNull();
+  it("names the linear layer that reads the maps, and gives its weight", () => {
+    const gap = use(createModel("simple-cnn", { head: "gap" })) as SimpleCNN;
+    expect(gap.closedFormHead()).toEqual({ layer: "fc", weight: gap.fc?.weight });
+    const mlp = use(createModel("simple-cnn")) as SimpleCNN;
+    expect(mlp.closedFormHead()).toEqual({ layer: "fc1", weight: mlp.fc1?.weight });
   });
 
   it("says which images it takes", () =>

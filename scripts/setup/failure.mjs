@@ -54,7 +54,15 @@ export function networkFailure(tool, output) {
     return new SetupFailure(
       `${tool} could not reach the network`,
       "connect (or set HTTPS_PROXY) and run `npm run setup` again; what is already there is kept",
-      { details: tail(output, 6) },
+      {
+        details: tail(
+          output
+            .split("\n")
+            .filter((line) => OFFLINE.test(line))
+            .join("\n"),
+          3,
+        ),
+      },
     );
   }
   return null;

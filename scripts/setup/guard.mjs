@@ -6,13 +6,26 @@ import { spawn } from "node:child_process";
 const [command, ...args] = process.argv.slice(2);
 const child = spawn(command, args, { detached: true, stdio: ["ignore", "inherit", "inherit"] });
 
+const GRACE_MS = 2_000;
+let ending = false;
+
+/** SIGTERM first: ninja gives each compiler a group of its own and ends them itself when it is asked to. */
 function endGroup() {
+  if (ending) return;
+  ending = true;
+  signalGroup("SIGTERM");
+  setTimeout(() => {
+    signalGroup("SIGKILL");
+    process.exit(130);
+  }, GRACE_MS);
+}
+
+function signalGroup(signal) {
   try {
-    process.kill(-child.pid, "SIGKILL");
+    process.kill(-child.pid, signal);
   } catch {
     // It has ended already.
   }
-  process.exit(130);
 }
 
 child.on("error", (error) => {
@@ -20,7 +33,8 @@ child.on("error", (error) => {
   process.exit(127);
 });
 child.on("exit", (code, signal) => {
-  if (signal) process.stderr.write(`${command}: ended by ${signal}\n`);
+  if (ending) signalGroup("SIGKILL");
+  if (signal && !ending) process.stderr.write(`${command}: ended by ${signal}\n`);
   process.exit(code ?? 128);
 });
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, endGroup);

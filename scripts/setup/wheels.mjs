@@ -164,7 +164,7 @@ function explain(output, where) {
   if (/No matching distribution|Could not find a version/.test(output)) {
     return new SetupFailure(
       `pip finds no wheel of ${WHEELS.join(", ")} for ${process.platform} ${process.arch}`,
-      `check the index that pip uses (pip config list), ${OTHER_WAY}`,
+      `check the network and the index that pip uses (pip config list), ${OTHER_WAY}`,
       { details: tail(output, 4) },
     );
   }

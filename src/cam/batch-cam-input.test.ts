@@ -97,39 +97,51 @@ const BAD: [string, (input: Input) => Input, ErrorCode, RegExp][] = [
     /normalize must be a boolean or \{ eps \}/,
   ],
   ["an eps of zero", options({ normalize: { eps: 0 } }), "E_ARGUMENT", /eps must be a number > 0, got 0/],
-  ["a head that is no object", options({ head: 3 }), "E_ARGUMENT", /head must be \{ weight \}, got 3/],
+  ["a head that is no object", options({ head: 3 }), "E_ARGUMENT", /head must be \{ weight, output \}, got 3/],
   ["a head without weight", options({ head: {} }), "E_ARGUMENT", /head.weight: expected a Tensor/],
   [
     "a head of other channels",
     options({ head: { weight: zeros([2, 5]) } }),
     "E_SHAPE",
-    /head.weight must be \[C, K=4\], got \[2, 5\]/,
+    /head.weight must be \[J, K=4\], got \[2, 5\]/,
   ],
   [
     "a head of other classes",
     options({ head: { weight: zeros([3, 4]) } }),
     "E_SHAPE",
-    /head.weight must be \[C=2, K\], got \[3, 4\]/,
+    /head.weight must be \[J=2, columns\], got \[3, 4\]/,
+  ],
+  [
+    "a head's output of another batch",
+    options({ head: { weight: zeros([5, 4]), output: zeros([2, 5]) } }),
+    "E_SHAPE",
+    /head.output must be \[B=3, J\], got \[2, 5\]/,
+  ],
+  [
+    "a head's output without a graph",
+    options({ head: { weight: zeros([5, 4]), output: zeros([3, 5]) } }),
+    "E_ARGUMENT",
+    /no graph behind head.output/,
   ],
   [
     "logits without a graph",
     change(({ logits }) => ({ logits: logits.detach() })),
     "E_ARGUMENT",
-    /logits carry no graph: compute both in one forward pass outside noGrad/,
+    /no graph behind logits: compute both in one forward pass outside noGrad/,
   ],
   [
     "activations without a graph",
     change(({ activations }) => ({ activations: activations.detach() })),
     "E_ARGUMENT",
-    /activations carry no graph/,
+    /no graph behind activations/,
   ],
   [
     "activations of another pass",
     change(({ activations }) => ({ activations: activations.detach().requiresGrad_() })),
     "E_ARGUMENT",
-    /the logits were not computed from these activations/,
+    /the logits were not computed from activations/,
   ],
-  ["a forward pass under noGrad", (input) => ({ ...input, ...noGrad(valid) }), "E_ARGUMENT", /carry no graph/],
+  ["a forward pass under noGrad", (input) => ({ ...input, ...noGrad(valid) }), "E_ARGUMENT", /no graph behind logits/],
 ];
 
 describe("batchCam refuses", () => {

@@ -17,7 +17,7 @@ import {
   tensor,
   tidy,
 } from "../tensor/index.ts";
-import { type BatchCamOptions, batchCam } from "./batch-cam.ts";
+import { type BatchCamOptions, batchCam, type CamHead } from "./batch-cam.ts";
 import { deadMaps, normalizeMaps } from "./normalize.ts";
 
 const TARGETS = [2, 0, 3, 2, 1];
@@ -27,6 +27,8 @@ interface Network {
   weights: Tensor[];
   activations: Tensor;
   logits: Tensor;
+  /** The linear layer that reads the activations. */
+  head: CamHead;
 }
 
 /** conv - ReLU (the activations) and one of two heads: pooled and linear, or two layers with a tanh between them. */
@@ -37,11 +39,13 @@ function network(head: "gap" | "mlp", dtype: DType = "float64"): Network {
   const activations = conv2d(randn([5, 2, 7, 6], { dtype }), kernel).relu(); // (5, 6, 5, 4)
   if (head === "gap") {
     const weights = [parameter([4, 6], 1), parameter([4], 1)];
-    return { kernel, weights, activations, logits: linear(activations.mean([2, 3]), weights[0] as Tensor, weights[1]) };
+    const [weight, bias] = weights as [Tensor, Tensor];
+    return { kernel, weights, activations, logits: linear(activations.mean([2, 3]), weight, bias), head: { weight } };
   }
   const weights = [parameter([8, 120], 0.2), parameter([4, 8], 1)];
   const [first, second] = weights as [Tensor, Tensor];
-  return { kernel, weights, activations, logits: linear(linear(activations.flatten(1), first).tanh(), second) };
+  const output = linear(activations.flatten(1), first);
+  return { kernel, weights, activations, logits: linear(output.tanh(), second), head: { weight: first, output } };
 }
 
 const cam = ({ logits, activations }: Network, options?: BatchCamOptions) =>
@@ -128,14 +132,15 @@ describe("order", () => {
 });
 
 describe.each([
-  { dtype: "float32", relL2: 1e-6 },
-  { dtype: "float64", relL2: 1e-14 },
-] as const)("the closed form in $dtype", ({ dtype, relL2 }) => {
+  { layer: "gap", dtype: "float32", relL2: 1e-6 },
+  { layer: "gap", dtype: "float64", relL2: 1e-14 },
+  { layer: "mlp", dtype: "float32", relL2: 1e-6 },
+  { layer: "mlp", dtype: "float64", relL2: 1e-14 },
+] as const)("the closed form of the $layer head in $dtype", ({ layer, dtype, relL2 }) => {
   it.each(["second", "first"] as const)("equals autograd, value and gradient, in %s order", (order) =>
     tidy(() => {
-      const subject = network("gap", dtype);
-      const weight = subject.weights[0] as Tensor;
-      const closed = cam(subject, { order, head: { weight }, upsample: [28, 28] });
+      const subject = network(layer, dtype);
+      const closed = cam(subject, { order, head: subject.head, upsample: [28, 28] });
       const general = cam(subject, { order, upsample: [28, 28] });
       expect(closed.dtype).toBe(dtype);
       expectSame([closed], [general], relL2);

@@ -5,6 +5,11 @@ import { readLabels } from "../tensor/labels.ts";
 import { type NormalizeOptions, normalizeMaps } from "./normalize.ts";
 import { single } from "./single.ts";
 
+export interface CamHead {
+  readonly weight: Tensor;
+  readonly output?: Tensor;
+}
+
 export interface BatchCamOptions {
   /** "second" lets the gradient of the maps flow through α too; "first" treats α as a constant. */
   order?: "first" | "second";
@@ -17,10 +22,13 @@ export interface BatchCamOptions {
   /** Scales each map to [0, 1], after upsampling; `true` for eps 1e-8. */
   normalize?: boolean | NormalizeOptions;
   /**
-   * The weight (C, K) of a linear head on globally average-pooled activations. There α = weight[t] / (h·w) exactly, and
-   * no vector-Jacobian product is needed. Only for logits that are `linear(mean(A), weight, bias)`.
+   * The linear layer that reads the activations, for α in closed form, without differentiating down to them: its `weight`,
+   * (J, K) where it reads their global average or (J, K·h·w) where it reads them flattened, and its `output` (B, J), the
+   * very tensor that the next layer reads; left out where the layer gives the logits themselves. With E = ∂(Σ_b S[b, t_b]) /
+   * ∂output, α = E · weight / (h·w), weight summed over the pixels where it has them. Only for
+   * `output = linear(mean(A) or flatten(A), weight, bias)`.
    */
-  head?: { readonly weight: Tensor };
+  head?: CamHead;
 }
 
 /**
@@ -64,8 +72,8 @@ export function batchCam(
     const second = createGraph && order === "second";
     const alpha =
       head === undefined
-        ? gradientWeights(logits, activations, { classes, createGraph: second })
-        : headWeights(logits, activations, { classes, weight: head.weight });
+        ? targetGradient(logits, ["activations", activations], { classes, createGraph: second }).mean([2, 3])
+        : headWeights(logits, activations, { classes, head, createGraph: second });
     const summed = weightedSum(createGraph ? activations : activations.detach(), second ? alpha : alpha.detach());
     const raw = relu ? summed.relu() : summed;
     const sized = upsample === undefined ? raw : interpolate(raw, { size: upsample });
@@ -95,35 +103,34 @@ function checkedOptions(options: BatchCamOptions): BatchCamOptions {
       upsample.every((side) => Number.isSafeInteger(side) && side > 0);
     if (!valid) refuse("upsample", "[height, width], integers > 0,", upsample);
   }
-  if (head !== undefined && (typeof head !== "object" || head === null)) refuse("head", "{ weight }", head);
+  if (head !== undefined && (typeof head !== "object" || head === null)) refuse("head", "{ weight, output }", head);
   return options;
 }
 
-interface GradientWeightsOptions {
+interface TargetGradientOptions {
   classes: Tensor;
   createGraph: boolean;
 }
 
-/** α (B, K) by autograd. */
-function gradientWeights(
+/** ∂(Σ_b S[b, t_b]) / ∂tensor, of the tensor's shape. */
+function targetGradient(
   logits: Tensor,
-  activations: Tensor,
-  { classes, createGraph }: GradientWeightsOptions,
+  [name, tensor]: readonly [string, Tensor],
+  { classes, createGraph }: TargetGradientOptions,
 ): Tensor {
-  for (const [argument, value] of Object.entries({ logits, activations })) {
-    if (!value.requiresGrad) throw withoutGraph(`${argument} carry no graph`);
+  for (const [argument, value] of [
+    ["logits", logits],
+    [name, tensor],
+  ] as const) {
+    if (!value.requiresGrad) throw withoutGraph(`no graph behind ${argument}`);
   }
   const target = enableGrad(() => logits.gather(1, classes.unsqueeze(1)).sum());
-  const [gradient] = gradientOf(target, activations, createGraph) as [Tensor]; // (B, K, h, w)
-  return single(gradient).mean([2, 3]);
-}
-
-function gradientOf(target: Tensor, activations: Tensor, createGraph: boolean): Tensor[] {
   try {
-    return grad(target, activations, { createGraph, retainGraph: true });
+    const [gradient] = grad(target, tensor, { createGraph, retainGraph: true }) as [Tensor];
+    return single(gradient);
   } catch (cause) {
     if (!/not have been used in the graph/.test(String(cause))) throw cause;
-    throw withoutGraph("the logits were not computed from these activations", cause);
+    throw withoutGraph(`the logits were not computed from ${name}`, cause);
   }
 }
 
@@ -132,21 +139,36 @@ function withoutGraph(problem: string, cause?: unknown): BatchCamError {
   return new BatchCamError("E_ARGUMENT", `batchCam: ${problem}: ${advice}`, { cause });
 }
 
-interface HeadWeightsOptions {
-  classes: Tensor;
-  weight: Tensor;
+interface HeadWeightsOptions extends TargetGradientOptions {
+  head: CamHead;
 }
 
-/** α (B, K) in closed form, for global average pooling and a linear head. */
-function headWeights(logits: Tensor, activations: Tensor, { classes, weight }: HeadWeightsOptions): Tensor {
-  const { h = 0, w = 0 } = expectShapes("batchCam", {
+/** α (B, K) in closed form, for a linear head on the pooled or the flattened activations. */
+function headWeights(
+  logits: Tensor,
+  activations: Tensor,
+  { classes, head: { weight, output = logits }, createGraph }: HeadWeightsOptions,
+): Tensor {
+  const {
+    K = 0,
+    h = 0,
+    w = 0,
+    columns,
+  } = expectShapes("batchCam", {
     logits: [logits, "B C"],
     activations: [activations, "B K h w"],
-    "head.weight": [weight, "C K"],
+    "head.output": [output, "B J"],
+    "head.weight": [weight, "J columns"],
   });
-  return single(weight)
-    .indexSelect(0, classes)
-    .div(h * w);
+  const flattened = columns === K * h * w;
+  if (!flattened) expectShapes("batchCam", { activations: [activations, "B K h w"], "head.weight": [weight, "J K"] });
+  const pooled = flattened
+    ? single(weight)
+        .view([-1, K, h * w])
+        .mean(2)
+    : single(weight).div(h * w); // (J, K)
+  if (output === logits) return pooled.indexSelect(0, classes);
+  return single(targetGradient(logits, ["head.output", output], { classes, createGraph })).mm(pooled);
 }
 
 /** Σ_k α[b,k] · A[b,k] as batched products. */

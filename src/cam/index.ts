@@ -1,2 +1,2 @@
-export { type BatchCamOptions, batchCam } from "./batch-cam.ts";
+export { type BatchCamOptions, batchCam, type CamHead } from "./batch-cam.ts";
 export { deadMaps, type NormalizeOptions, normalizeMaps } from "./normalize.ts";

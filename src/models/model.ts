@@ -24,10 +24,10 @@ export abstract class Model extends Module {
   abstract readonly numClasses: number;
 
   /**
-   * The weight of a linear head on the globally average-pooled output of `camLayer`, for Grad-CAM weights in closed form;
-   * null where the head is any other.
+   * The linear layer that reads the output of `camLayer`, globally averaged or flattened, for Grad-CAM weights in closed
+   * form: its path and weight; null where what follows is anything else.
    */
-  closedFormHead(): { readonly weight: Tensor } | null {
+  closedFormHead(): { readonly layer: string; readonly weight: Tensor } | null {
     return null;
   }
 

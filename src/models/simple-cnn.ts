@@ -110,7 +110,8 @@ export class SimpleCNN extends Model {
     }
   }
 
-  override closedFormHead(): { readonly weight: Tensor } | null {
-    return this.fc === null ? null : { weight: this.fc.weight };
+  override closedFormHead(): { readonly layer: string; readonly weight: Tensor } | null {
+    if (this.fc1 !== null) return { layer: "fc1", weight: this.fc1.weight };
+    return this.fc === null ? null : { layer: "fc", weight: this.fc.weight };
   }
 }

@@ -21,7 +21,8 @@ export interface NativeAddon {
   /** dtype, device type, device index, requires grad, is leaf, is contiguous, rank, sizes... in the arena. */
   describeTensor(handle: number): number;
   /** Frees the first `count` handles of the arena. */
-  release(count: number): number;
+  /** Frees the handles in the arena; `collected` where the garbage collector asks for it. */
+  release(count: number, collected: boolean): number;
 
   /** Outputs, inputs and seeds as three lists in the arena; gradients come back in it, -1 for an unused input. */
   grad(retainGraph: boolean, createGraph: boolean, allowUnused: boolean): number;
@@ -40,9 +41,10 @@ export interface NativeAddon {
   setRngState(handle: number): number;
   setThreads(count: number): void;
   getThreads(): number;
-  /** Live tensors, bytes, peak bytes in the arena. */
+  /** Live tensors, bytes, peak bytes, cached bytes in the arena. */
   memory(): void;
   resetPeak(): void;
+  emptyCache(): void;
   capabilities(): NativeCapabilities;
 }
 

@@ -1,7 +1,7 @@
 import { type Tensor, tensor } from "../tensor/index.ts";
 import { type AdamOperands, type FusedAdamOptions, fusedAdam, fusedAdamW } from "../tensor/optimizer-ops.ts";
 import { Optimizer, type Update } from "./optimizer.ts";
-import { bufferOf } from "./optimizer-state.ts";
+import { bufferOf, setStep } from "./optimizer-state.ts";
 import { expectSetting, expectShare, type ParameterGroup, type Parameters, type Slot } from "./parameters.ts";
 
 export interface AdamOptions {
@@ -51,7 +51,7 @@ export class Adam extends Optimizer {
       steps: nextSteps(slots),
     };
     this.fusedStep(operands, { lr, beta1, beta2, eps: this.eps, weightDecay });
-    for (const slot of slots) slot.step++;
+    for (const slot of slots) setStep(slot, slot.step + 1);
   }
 
   protected fusedStep(operands: AdamOperands, options: FusedAdamOptions): void {

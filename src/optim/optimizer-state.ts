@@ -30,9 +30,13 @@ export function stateOf(slots: readonly Slot[], names: readonly string[]): Map<s
 }
 
 function countOf(slot: Slot): Tensor | undefined {
-  if (slot.step === 0) return undefined;
+  return slot.buffers[STEP]?.fill_(slot.step);
+}
+
+/** Counts the parameter's steps; the tensor that a checkpoint holds is made with the first. */
+export function setStep(slot: Slot, step: number): void {
+  slot.step = step;
   slot.buffers[STEP] ??= keep(zeros([]));
-  return slot.buffers[STEP].fill_(slot.step);
 }
 
 interface LoadRequest {
@@ -47,7 +51,7 @@ export function loadSlots(operation: string, slots: readonly Slot[], { names, st
   noGrad(() => {
     for (const slot of slots) if (!full.includes(slot)) forget(slot);
     for (const [index, slot] of full.entries()) {
-      slot.step = steps[index] as number;
+      setStep(slot, steps[index] as number);
       for (const name of names)
         if (name !== STEP) bufferOf(slot, name).copy_(state.get(`${slot.name}.${name}`) as Tensor);
     }

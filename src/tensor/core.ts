@@ -32,13 +32,13 @@ export function setCurrentScope(scope: Scope | null): void {
 }
 
 // A tensor that no scope owns is freed when JavaScript forgets it; one in a scope needs no such registration.
-const forgotten = new FinalizationRegistry<Handle>((handle) => releaseHandles([handle]));
+const forgotten = new FinalizationRegistry<Handle>((handle) => releaseHandles([handle], { collected: true }));
 
-function releaseHandles(handles: readonly number[]): void {
+function releaseHandles(handles: readonly number[], { collected = false } = {}): void {
   for (let start = 0; start < handles.length; start += arena.length) {
     const count = Math.min(arena.length, handles.length - start);
     for (let i = 0; i < count; i++) arena[i] = handles[start + i] as number;
-    check("dispose", native.release(count));
+    check("dispose", native.release(count, collected));
   }
 }
 

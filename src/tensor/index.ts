@@ -48,9 +48,10 @@ export {
   softmax,
   tanh,
 } from "./layers.ts";
+export { emptyCache, type MemoryStatistics, memory, resetPeakMemory } from "./memory.ts";
 export type { NestedArray } from "./nested.ts";
 export { getRngState, manualSeed, setRngState } from "./random.ts";
 export { loadSafetensors, readSafetensorsMetadata, saveSafetensors } from "./safetensors.ts";
 export { type Dims, type Operand, Tensor } from "./tensor.ts";
 export { getNumThreads, setNumThreads } from "./threads.ts";
-export { keep, type MemoryStatistics, memory, resetPeakMemory, tidy } from "./tidy.ts";
+export { keep, tidy } from "./tidy.ts";

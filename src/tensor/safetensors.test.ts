@@ -8,9 +8,10 @@ import { BatchCamError } from "../errors.ts";
 import { readBytes } from "./bytes.ts";
 import { arange, empty, rand, tensor, zeros } from "./create.ts";
 import { DTYPES, type DType } from "./dtype.ts";
+import { memory } from "./memory.ts";
 import { loadSafetensors, readSafetensorsMetadata, saveSafetensors } from "./safetensors.ts";
 import type { Tensor } from "./tensor.ts";
-import { memory, tidy } from "./tidy.ts";
+import { tidy } from "./tidy.ts";
 
 let folder: string;
 let path: string;

@@ -1,7 +1,5 @@
 import { BatchCamError } from "../errors.ts";
-import { native } from "../native/addon.ts";
 import { wrongArgument } from "../native/arguments.ts";
-import { arena } from "../native/dispatch.ts";
 import {
   closeScope,
   currentScope,
@@ -66,23 +64,4 @@ function itemsOf(value: object): Iterable<unknown> {
   if (value instanceof Map) return value.values();
   const prototype = Object.getPrototypeOf(value);
   return prototype === Object.prototype || prototype === null ? Object.values(value) : [];
-}
-
-export interface MemoryStatistics {
-  /** Tensors of this thread that are not yet disposed. */
-  liveTensors: number;
-  /** Bytes of tensor memory in the process, whatever holds it: tensors, graphs, caches. */
-  bytes: number;
-  /** The most that `bytes` has been, since the start or the last `resetPeakMemory`. */
-  peakBytes: number;
-}
-
-export function memory(): MemoryStatistics {
-  native.memory();
-  const [liveTensors = 0, bytes = 0, peakBytes = 0] = arena;
-  return { liveTensors, bytes, peakBytes };
-}
-
-export function resetPeakMemory(): void {
-  native.resetPeak();
 }

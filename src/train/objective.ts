@@ -1,7 +1,7 @@
 import { batchCam, deadMaps, normalizeMaps } from "../cam/index.ts";
 import type { TrainConfig } from "../config/index.ts";
 import { batchCamLoss, type CamEma, crossEntropy, prototypeLoss } from "../losses/index.ts";
-import type { Model } from "../models/index.ts";
+import type { Model, TappedForward } from "../models/index.ts";
 import { autocast, interpolate, type Tensor } from "../tensor/index.ts";
 
 /** What the objective needs to know of the run. */
@@ -43,9 +43,11 @@ export function objective(
   { step, guidance, amp }: { step: number; guidance: Guidance; amp: boolean },
 ): Terms {
   const { config, camLayer } = guidance;
+  const head = camLayer === model.camLayer ? model.closedFormHead() : null;
+  const wanted = head === null ? [camLayer] : [camLayer, head.layer];
   const forward = () =>
-    config.plain ? { logits: model.forward(images), taps: {} } : model.forwardWith(images, { taps: [camLayer] });
-  const { logits, taps } = amp ? autocast({ dtype: "bfloat16" }, forward) : forward();
+    config.plain ? { logits: model.forward(images), taps: {} } : model.forwardWith(images, { taps: wanted });
+  const { logits, taps }: TappedForward = amp ? autocast({ dtype: "bfloat16" }, forward) : forward();
   const scores = logits.to("float32");
   const crossEntropyTerm = crossEntropy(scores, labels, { labelSmoothing: config.labelSmoothing });
   const activations = taps[camLayer];
@@ -60,7 +62,8 @@ export function objective(
       rawMaps: null,
     };
   }
-  const rawMaps = guidedMaps(model, scores, activations, labels, guidance);
+  const closedForm = head === null ? {} : { head: { weight: head.weight, output: taps[head.layer] as Tensor } };
+  const rawMaps = batchCam(scores, activations, labels, { order: config.order, ...closedForm });
   const size = images.sizes.slice(-2) as [number, number];
   const maps = normalizeMaps(interpolate(rawMaps, { size }), { eps: config.camEps });
   guidance.camEma?.update(maps, labels);
@@ -71,17 +74,6 @@ export function objective(
   ].flatMap(([term, lambda]) => (term === null ? [] : [term.mul(warmedUp(lambda, step, config.lambdaWarmup))]));
   const loss = weighted.reduce((sum, term) => sum.add(term), crossEntropyTerm);
   return { loss, logits, crossEntropy: crossEntropyTerm, ...terms, dead: deadMaps(rawMaps), rawMaps };
-}
-
-function guidedMaps(
-  model: Model,
-  logits: Tensor,
-  activations: Tensor,
-  labels: Tensor,
-  { config, camLayer }: Guidance,
-): Tensor {
-  const head = camLayer === model.camLayer ? model.closedFormHead() : null;
-  return batchCam(logits, activations, labels, { order: config.order, ...(head === null ? {} : { head }) });
 }
 
 function mapTerms(

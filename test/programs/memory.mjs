@@ -1,6 +1,7 @@
 // How memory behaves where nothing calls dispose: `node memory.mjs <scenario>` prints one line of JSON.
 import { setImmediate } from "node:timers/promises";
 import { backward, conv2d, grad, memory, noGrad, ones, randn, setNumThreads, tidy, zeros } from "batch-cam/tensor";
+import { train } from "batch-cam/train";
 
 const MiB = 2 ** 20;
 const rss = () => process.memoryUsage().rss / MiB;
@@ -75,6 +76,26 @@ const scenarios = {
     return marks;
   },
 
+  /** The real trainer, 2,000 guided steps: what is held at the end of every epoch. */
+  async training(output) {
+    const marks = [];
+    const config = {
+      dataset: "mnist",
+      output,
+      limitTrain: 1600,
+      valImages: 100,
+      limitTest: 100,
+      batchSize: 16,
+      epochs: 20,
+    };
+    await train(config, {
+      onEvent: ({ type, record }) => {
+        if (type === "epoch") marks.push({ step: record.step, ...memory(), rss: rss() });
+      },
+    });
+    return marks;
+  },
+
   /** Ends with tensors, a graph and a tidy alive. */
   async exit() {
     globalThis.kept = ones([100, 100], { requiresGrad: true })
@@ -92,4 +113,5 @@ const scenarios = {
   },
 };
 
-console.log(JSON.stringify(await scenarios[process.argv[2]]()));
+const [scenario, ...rest] = process.argv.slice(2);
+console.log(JSON.stringify(await scenarios[scenario](...rest)));

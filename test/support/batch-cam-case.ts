@@ -38,10 +38,12 @@ export class BatchCamCase {
 
   forward(way: Way, { x = this.reference.tensor("input/x"), y = this.reference.tensor("input/y") } = {}): Forward {
     const labels = y.to("int64");
-    const { logits, taps } = this.model.forwardWith(x.to(this.dtype), { taps: ["act3"] });
-    const activations = taps.act3 as Tensor;
     const head = way === "closed form" ? this.model.closedFormHead() : null;
-    const options = head === null ? {} : { head };
+    const { logits, taps } = this.model.forwardWith(x.to(this.dtype), {
+      taps: ["act3", ...(head === null ? [] : [head.layer])],
+    });
+    const activations = taps.act3 as Tensor;
+    const options = head === null ? {} : { head: { weight: head.weight, output: taps[head.layer] as Tensor } };
     const size = x.sizes.slice(-2) as [number, number];
     const signed = batchCam(logits, activations, labels, { ...options, relu: false });
     const constant = batchCam(logits, activations, labels, { ...options, relu: false, order: "first" });

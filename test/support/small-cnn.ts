@@ -70,8 +70,9 @@ export class SmallCNN extends Model {
     return this.#layers.reduce((y, layer) => layer.run(y), x);
   }
 
-  override closedFormHead(): { readonly weight: Tensor } | null {
-    return this.fc === undefined ? null : { weight: this.fc.weight };
+  override closedFormHead(): { readonly layer: string; readonly weight: Tensor } | null {
+    if (this.fc1 !== undefined) return { layer: "fc1", weight: this.fc1.weight };
+    return this.fc === undefined ? null : { layer: "fc", weight: this.fc.weight };
   }
 }
 
