@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BatchCamError } from "../errors.ts";
-import { evaluate } from "../evaluate/index.ts";
+import { evaluateSamples } from "../evaluate/index.ts";
 import { type DemoRun, renderDemoReport } from "../report/index.ts";
 import type { TrainResult } from "../train/events.ts";
 import { readLog } from "../train/metrics-log.ts";
@@ -31,7 +31,7 @@ export async function renderReport(results: readonly TrainResult[]): Promise<str
 
 async function describeRun(result: TrainResult) {
   const { runDirectory } = result;
-  const { samples, config } = await evaluate(runDirectory);
+  const { samples, config } = await evaluateSamples(runDirectory);
   const log = await readLog(join(runDirectory, "metrics.jsonl"));
   const steps = log.flatMap((row) => (row.kind === "step" ? [{ step: row.step, metrics: row }] : []));
   const { maps, dead, predictions } = samples;

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { memory } from "../tensor/index.ts";
-import { DATASET_NAMES, type Dataset, disposeDataset, loadDataset } from "./dataset.ts";
+import { type Dataset, disposeDataset, loadDataset } from "./dataset.ts";
 
 describe("loadDataset", () => {
   let live: number;
@@ -41,8 +41,8 @@ describe("loadDataset", () => {
   });
 
   it.each([
-    ["minst", /name must be one of "mnist", got "minst"; did you mean "mnist"\?/],
-    ["MNIST", /name must be one of "mnist", got "MNIST"$/],
+    ["minst", /name must be one of "mnist", got "minst" \(did you mean "mnist"\?\)/],
+    ["MNIST", /name must be one of "mnist", got "MNIST" \(did you mean "mnist"\?\)/],
     ["imagenet", /got "imagenet"$/],
     ["toString", /got "toString"$/],
   ])("answers the unknown name %s with the known ones", async (name, message) => {
@@ -58,9 +58,5 @@ describe("loadDataset", () => {
     await expect(loadDataset("mnist", { dataDir: folder })).rejects.toMatchObject({ code: "E_DATA" });
     expect(memory().liveTensors).toBe(before);
     await rm(folder, { recursive: true });
-  });
-
-  it("lists the names that it knows", () => {
-    expect(DATASET_NAMES).toEqual(["mnist"]);
   });
 });

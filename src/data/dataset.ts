@@ -1,4 +1,4 @@
-import { closest, distance } from "fastest-levenshtein";
+import { DATASET_NAMES, type DatasetName, hint } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { type Tensor, tensor } from "../tensor/index.ts";
 import { type ByteSplit, MNIST_NORMALIZATION, readMnist } from "./mnist.ts";
@@ -36,11 +36,7 @@ export interface DatasetOptions {
   dataDir?: string;
 }
 
-const LOADERS = { mnist: loadMnist } as const;
-
-export type DatasetName = keyof typeof LOADERS;
-
-export const DATASET_NAMES = Object.keys(LOADERS) as DatasetName[];
+const LOADERS = { mnist: loadMnist } satisfies Record<DatasetName, (options: DatasetOptions) => Promise<Dataset>>;
 
 /**
  * Loads a data set into one uint8 image tensor and one label tensor per split. An unknown name is E_CONFIG and is
@@ -48,10 +44,9 @@ export const DATASET_NAMES = Object.keys(LOADERS) as DatasetName[];
  */
 export async function loadDataset(name: string, options: DatasetOptions = {}): Promise<Dataset> {
   if (!Object.hasOwn(LOADERS, name)) {
-    const nearest = closest(name, DATASET_NAMES);
-    const hint = distance(name, nearest) <= nearest.length / 2 ? `; did you mean "${nearest}"?` : "";
     const known = DATASET_NAMES.map((known) => `"${known}"`).join(", ");
-    throw new BatchCamError("E_CONFIG", `loadDataset: name must be one of ${known}, got "${name}"${hint}`);
+    const got = typeof name === "string" ? `"${name}"${hint(name, DATASET_NAMES)}` : String(name);
+    throw new BatchCamError("E_CONFIG", `loadDataset: name must be one of ${known}, got ${got}`);
   }
   return LOADERS[name as DatasetName](options);
 }

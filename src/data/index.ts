@@ -1,7 +1,5 @@
 export {
-  DATASET_NAMES,
   type Dataset,
-  type DatasetName,
   type DatasetOptions,
   disposeDataset,
   disposeSplit,

@@ -2,20 +2,21 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { parseTrainConfig, type TrainConfig } from "../config/index.ts";
-import { type Dataset, disposeDataset, loadDataset } from "../data/index.ts";
+import type { Split } from "../data/index.ts";
 import { BatchCamError } from "../errors.ts";
-import { createModel } from "../models/index.ts";
+import type { Model } from "../models/index.ts";
 import { loadSafetensors, type Tensor } from "../tensor/index.ts";
 import { disposeAll } from "../train/checkpoint.ts";
 import type { MapSamples, SplitRecord } from "../train/events.ts";
-import { evaluateSplit, sampleMaps } from "../train/validation.ts";
+import { loadData, modelFor, usesBfloat16 } from "../train/from-config.ts";
+import { evaluateSplit, type SplitEvaluationOptions, sampleMaps } from "../train/validation.ts";
 
 export interface EvaluateOptions {
   /** Images at a time. */
   batchSize?: number;
 }
 
-/** What a checkpoint is worth on the test split. */
+/** What a checkpoint is worth on its run's test split. */
 export interface Evaluation {
   checkpoint: string;
   config: TrainConfig;
@@ -24,46 +25,65 @@ export interface Evaluation {
 }
 
 /**
- * Evaluates a run's best epoch, or one checkpoint of it, on the test split.
+ * Evaluates a run's best epoch, or one checkpoint of it, on the test split and in the precision that its config names: on
+ * the machine that trained it, the run's own test figures come out again.
  *
  * @param runOrCheckpoint a run directory, or a file in its `checkpoints/`
  * @throws E_CHECKPOINT where there is none, or it does not fit its run's model
  */
-export async function evaluate(
+export async function evaluate(runOrCheckpoint: string, options: EvaluateOptions = {}): Promise<Evaluation> {
+  return withCheckpoint(runOrCheckpoint, options, async ({ model, split, ...rest }) => ({
+    checkpoint: rest.checkpoint,
+    config: rest.config,
+    test: await evaluateSplit(model, split, rest.options),
+    samples: await sampleMaps(model, split, rest.options),
+  }));
+}
+
+/** As `evaluate`, but only the maps of one test image of each class: a moment's work. */
+export async function evaluateSamples(
   runOrCheckpoint: string,
-  { batchSize = 250 }: EvaluateOptions = {},
-): Promise<Evaluation> {
+  options: EvaluateOptions = {},
+): Promise<Omit<Evaluation, "test">> {
+  return withCheckpoint(runOrCheckpoint, options, async ({ model, split, ...rest }) => ({
+    checkpoint: rest.checkpoint,
+    config: rest.config,
+    samples: await sampleMaps(model, split, rest.options),
+  }));
+}
+
+interface Loaded {
+  checkpoint: string;
+  config: TrainConfig;
+  model: Model;
+  split: Split;
+  options: SplitEvaluationOptions;
+}
+
+async function withCheckpoint<T>(
+  runOrCheckpoint: string,
+  { batchSize = 250 }: EvaluateOptions,
+  fn: (loaded: Loaded) => Promise<T>,
+): Promise<T> {
   const isFile = runOrCheckpoint.endsWith(".safetensors");
   const run = isFile ? dirname(dirname(runOrCheckpoint)) : runOrCheckpoint;
   const checkpoint = isFile ? runOrCheckpoint : join(run, "checkpoints", "best.safetensors");
   const config = await configOf(run, checkpoint);
-  const dataset = await loadDataset(config.dataset, config.dataDir === undefined ? {} : { dataDir: config.dataDir });
   const saved = await loadSafetensors(join(run, "prototypes.safetensors"));
   const weights = await loadSafetensors(checkpoint);
-  const model = modelOf(config, dataset);
+  const data = await loadData(config);
+  const model = modelFor(config, data.test);
   try {
     model.loadStateDict(weights);
-    const options = {
-      camLayer: config.camLayer ?? model.camLayer,
-      prototypes: saved.get("prototypes") as Tensor,
-      batchSize,
-    };
-    return {
-      checkpoint,
-      config,
-      test: evaluateSplit(model, dataset.test, options),
-      samples: sampleMaps(model, dataset.test, options),
-    };
+    const camLayer = config.camLayer ?? model.camLayer;
+    const prototypes = saved.get("prototypes") as Tensor;
+    const options = { camLayer, prototypes, batchSize, amp: usesBfloat16(config) };
+    return await fn({ checkpoint, config, model, split: data.test, options });
   } finally {
     model.dispose();
     disposeAll(saved, weights);
-    disposeDataset(dataset);
+    data.dispose();
   }
-}
-
-function modelOf({ model, head, norm }: TrainConfig, dataset: Dataset) {
-  const [, inChannels = 1, imageSize = 28] = dataset.test.images.sizes;
-  return createModel(model, { numClasses: dataset.numClasses, inChannels, imageSize, head, norm });
 }
 
 async function configOf(run: string, checkpoint: string): Promise<TrainConfig> {

@@ -3,7 +3,7 @@ import type { TrainConfigInput } from "../config/index.ts";
 import { batchIndices } from "../data/index.ts";
 import { getNumThreads, loadSafetensors } from "../tensor/index.ts";
 import { bestCheckpoint, disposeAll, lastCheckpoint, saveBest, saveCheckpoint } from "./checkpoint.ts";
-import type { EpochRecord, StepMetrics, TrainEvent, TrainResult } from "./events.ts";
+import type { EpochRecord, SplitRecord, StepMetrics, TrainEvent, TrainResult } from "./events.ts";
 import { EpochMeans } from "./means.ts";
 import { openRun } from "./run-directory.ts";
 import { openSession, type Session, snapshot } from "./session.ts";
@@ -44,17 +44,36 @@ async function runEpochs(session: Session, signal: AbortSignal | undefined): Pro
   const { config, progress } = session;
   const lastStep = Math.min(config.maxSteps ?? Number.POSITIVE_INFINITY, config.epochs * session.stepsPerEpoch);
   let interrupted = false;
-  while (progress.epoch <= config.epochs && progress.step < lastStep && !interrupted) {
-    interrupted = await runEpoch(session, lastStep, signal);
-    // Cut short by maxSteps, an epoch is judged as it is, but the checkpoint stays within it: a later resume goes on there.
-    const whole = progress.batch === session.stepsPerEpoch;
-    if (!interrupted && !whole) await checkpoint(session);
-    if (!interrupted) await endEpoch(session);
-    if (!interrupted && whole) await checkpoint(session);
+  // A checkpoint may stand between an epoch's last step and its judgement.
+  while (progress.epoch <= config.epochs && (progress.step < lastStep || progress.batch > 0) && !interrupted) {
+    interrupted = (await runEpoch(session, lastStep, signal)) || !(await judgeEpoch(session, signal));
   }
-  const result = await finish(session, interrupted);
+  const result = await finish(session, interrupted, signal);
   session.emit({ type: "end", result });
   return result;
+}
+
+/** Validates after the last step of an epoch, and moves on; false where the signal cut that short. */
+async function judgeEpoch(session: Session, signal: AbortSignal | undefined): Promise<boolean> {
+  // Cut short by maxSteps, an epoch is judged as it is, but the checkpoint stays within it: a later resume goes on there.
+  const whole = session.progress.batch === session.stepsPerEpoch;
+  if (!whole) await checkpoint(session);
+  const val = await unlessAborted(signal, () =>
+    evaluateSplit(session.model, session.val, validationOptions(session, signal)),
+  );
+  if (val !== null) await endEpoch(session, val);
+  if (whole) await checkpoint(session);
+  return val !== null;
+}
+
+/** What fn resolves to, or null where the signal cut it short. */
+async function unlessAborted<T>(signal: AbortSignal | undefined, fn: () => Promise<T>): Promise<T | null> {
+  try {
+    return await fn();
+  } catch (error) {
+    if (signal?.aborted && error === signal.reason) return null;
+    throw error;
+  }
 }
 
 /** The batches of the epoch in progress that are still to come; true where the signal cut it short. */
@@ -103,21 +122,22 @@ async function logStep(
   emit({ type: "step", epoch, step, stepInEpoch: batch, stepsPerEpoch, metrics, imagesPerSecond });
 }
 
-const validationOptions = ({ guidance, references, amp }: Session): SplitEvaluationOptions => ({
+const validationOptions = ({ guidance, references, amp }: Session, signal?: AbortSignal): SplitEvaluationOptions => ({
   camLayer: guidance.camLayer,
   prototypes: references,
   amp,
+  signal,
 });
 
-/** Judges the epoch on the validation split, keeps its weights where they are the best so far, and moves on to the next. */
-async function endEpoch(session: Session): Promise<void> {
+/** Logs the epoch, keeps its weights where they are the best so far, and moves on to the next. */
+async function endEpoch(session: Session, judged: SplitRecord): Promise<void> {
   const { config, progress, model, val, log, emit } = session;
   const { epoch, step, history } = progress;
   const record: EpochRecord = {
     epoch,
     step,
     train: EpochMeans.from(progress.means).means(),
-    val: evaluateSplit(model, val, validationOptions(session)),
+    val: judged,
     secondsPerEpoch: progress.epochSeconds,
     bestSoFar: false,
   };
@@ -131,7 +151,7 @@ async function endEpoch(session: Session): Promise<void> {
   await log.append({ kind: "epoch", ...record });
   await log.writeSummary(history);
   emit({ type: "epoch", epoch, epochs: config.epochs, record });
-  if (config.figures) emit({ type: "maps", epoch, samples: sampleMaps(model, val, validationOptions(session)) });
+  if (config.figures) emit({ type: "maps", epoch, samples: await sampleMaps(model, val, validationOptions(session)) });
   Object.assign(progress, { epoch: epoch + 1, batch: 0, means: new EpochMeans().state(), epochSeconds: 0 });
 }
 
@@ -142,25 +162,31 @@ async function checkpoint(session: Session): Promise<void> {
   session.emit({ type: "checkpoint", step: session.progress.step, path });
 }
 
-async function finish(session: Session, interrupted: boolean): Promise<TrainResult> {
-  const { progress, run, model, test } = session;
+async function finish(session: Session, cut: boolean, signal: AbortSignal | undefined): Promise<TrainResult> {
+  const { progress, run } = session;
   const best = progress.bestEpoch === 0 ? null : bestCheckpoint(run.directory);
-  if (!interrupted && best !== null) {
-    const weights = await loadSafetensors(best);
-    model.loadStateDict(weights);
-    disposeAll(weights);
-  }
+  const test = cut ? null : await unlessAborted(signal, () => testBest(session, best, signal));
   return {
     runDirectory: run.directory,
-    interrupted,
+    interrupted: test === null,
     step: progress.step,
     history: progress.history,
-    test: interrupted ? null : evaluateSplit(model, test, validationOptions(session)),
+    test,
     bestEpoch: progress.bestEpoch,
     checkpoint: lastCheckpoint(run.directory),
     best,
     seconds: progress.seconds,
   };
+}
+
+async function testBest(session: Session, best: string | null, signal: AbortSignal | undefined): Promise<SplitRecord> {
+  const { model, test } = session;
+  if (best !== null) {
+    const weights = await loadSafetensors(best);
+    model.loadStateDict(weights);
+    disposeAll(weights);
+  }
+  return evaluateSplit(model, test, validationOptions(session, signal));
 }
 
 function announce({

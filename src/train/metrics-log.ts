@@ -29,9 +29,10 @@ export class MetricsLog {
     }
   }
 
-  /** Keeps the rows up to `step`. */
-  async rewindTo(step: number): Promise<void> {
-    const rows = (await readLog(this.path)).filter((row) => row.step <= step);
+  /** Keeps the rows up to `step`, and of epochs only those before `epoch`, which is still to be judged. */
+  async rewindTo({ step, epoch }: { step: number; epoch: number }): Promise<void> {
+    const kept = (row: LogRow) => row.step <= step && (row.kind === "step" || row.epoch < epoch);
+    const rows = (await readLog(this.path)).filter(kept);
     await writeFileAtomically(this.path, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
   }
 

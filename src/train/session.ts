@@ -1,19 +1,9 @@
 import { join } from "node:path";
 import { configWarnings, type TrainConfig } from "../config/index.ts";
-import {
-  batchCount,
-  batchIndices,
-  prototypes as classPrototypes,
-  type Dataset,
-  disposeDataset,
-  disposeSplit,
-  loadDataset,
-  type Split,
-  splitValidation,
-} from "../data/index.ts";
+import { batchCount, prototypes as classPrototypes, type Split } from "../data/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { CamEma } from "../losses/index.ts";
-import { createModel, type Model, mapSize } from "../models/index.ts";
+import { type Model, mapSize } from "../models/index.ts";
 import type { Optimizer } from "../optim/index.ts";
 import {
   capabilities,
@@ -24,12 +14,11 @@ import {
   setNumThreads,
   setRngState,
   type Tensor,
-  tensor,
-  tidy,
 } from "../tensor/index.ts";
 import { disposeAll, loadCheckpoint, type Progress, type Snapshot } from "./checkpoint.ts";
 import { environment } from "./environment.ts";
 import type { TrainEvent } from "./events.ts";
+import { type ConfiguredData, loadData, modelFor, usesBfloat16 } from "./from-config.ts";
 import { MetricsLog } from "./metrics-log.ts";
 import type { Guidance } from "./objective.ts";
 import { createOptimizer, learningRate } from "./optimisation.ts";
@@ -65,10 +54,9 @@ export async function openSession(run: OpenRun, emit: (event: TrainEvent) => voi
   const { config, directory } = run;
   for (const message of configWarnings(config)) emit({ type: "warning", message });
   setNumThreads(config.threads ?? capabilities().cores);
-  const amp = config.amp === "on" || (config.amp === "auto" && capabilities().fastBfloat16);
-  const data = await openData(config);
+  const data = await loadData(config);
   manualSeed(config.seed);
-  const model = buildModel(config, data.dataset);
+  const model = modelFor(config, data.train);
   const camLayer = config.camLayer ?? model.camLayer;
   const imageSize = data.train.images.sizes.slice(-2) as [number, number];
   const size = checkMapSize(
@@ -95,7 +83,7 @@ export async function openSession(run: OpenRun, emit: (event: TrainEvent) => voi
     rate: learningRate(config, stepsPerEpoch * config.epochs),
     stepsPerEpoch,
     mapSize: size,
-    amp,
+    amp: usesBfloat16(config),
     log: new MetricsLog(directory),
     progress: {
       step: 0,
@@ -109,38 +97,11 @@ export async function openSession(run: OpenRun, emit: (event: TrainEvent) => voi
     },
     savedStep: null,
     emit,
-    close: () => closeSession(session, data.dataset),
+    close: () => closeSession(session, data),
   };
   if (run.resuming) await resume(session);
   else await describeRun(session);
   return session;
-}
-
-async function openData(config: TrainConfig): Promise<{ dataset: Dataset; train: Split; val: Split; test: Split }> {
-  const dataset = await loadDataset(config.dataset, config.dataDir === undefined ? {} : { dataDir: config.dataDir });
-  const { train, val } = splitValidation(dataset.train, { images: config.valImages, seed: config.seed });
-  return {
-    dataset,
-    train: limit(train, config.limitTrain, config.seed),
-    val,
-    test: limit(dataset.test, config.limitTest, 0),
-  };
-}
-
-/** A seeded choice of `count` images; the order of epoch 0, which no training epoch has, makes it. */
-function limit(split: Split, count: number | undefined, seed: number): Split {
-  if (count === undefined || count >= split.labels.numel) return split;
-  const [indices = new Int32Array()] = batchIndices(split.labels.numel, { batchSize: count, seed, epoch: 0 });
-  return tidy(() => {
-    const chosen = tensor(indices);
-    return { ...split, images: split.images.indexSelect(0, chosen), labels: split.labels.indexSelect(0, chosen) };
-  });
-}
-
-function buildModel(config: TrainConfig, dataset: Dataset): Model {
-  const [, inChannels = 1, imageSize = 28] = dataset.train.images.sizes;
-  const { head, norm } = config;
-  return createModel(config.model, { numClasses: dataset.numClasses, inChannels, imageSize, head, norm });
 }
 
 /** A map of one cell says nothing of where the model looks; under 4x4 it says little. */
@@ -189,7 +150,7 @@ async function resume(session: Session): Promise<void> {
     setRngState(state.get("rng") as Tensor);
     session.progress = progress;
     session.savedStep = progress.step;
-    await session.log.rewindTo(progress.step);
+    await session.log.rewindTo(progress);
   } finally {
     disposeAll(model, state);
   }
@@ -209,10 +170,9 @@ export function snapshot({ model, optimizer, guidance, progress }: Session): Sna
   return { model: model.stateDict(), state, progress };
 }
 
-function closeSession({ train, val, test, model, optimizer, references, guidance }: Session, dataset: Dataset): void {
+function closeSession({ model, optimizer, references, guidance }: Session, data: ConfiguredData): void {
   model.dispose();
   disposeAll(optimizer.stateTensors(), guidance.camEma?.state() ?? new Map());
   references.dispose();
-  for (const split of [train, val, test]) disposeSplit(split);
-  disposeDataset(dataset);
+  data.dispose();
 }

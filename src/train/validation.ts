@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { batchCam, deadMaps, normalizeMaps } from "../cam/index.ts";
 import { batchIndices, gatherPixels, normalize, type Split } from "../data/index.ts";
 import { crossEntropy, l1, l2, ssim } from "../losses/index.ts";
@@ -12,6 +13,8 @@ export interface SplitEvaluationOptions {
   prototypes: Tensor;
   amp?: boolean;
   batchSize?: number;
+  /** Aborting it rejects with its reason, between two batches. */
+  signal?: AbortSignal | undefined;
 }
 
 /** Small enough to leave every map's contrast as it is; training uses a larger one. */
@@ -29,11 +32,11 @@ interface Explained {
 }
 
 /** Runs the model in evaluation mode and gives it back in the mode it was in. */
-function evaluating<T>(model: Model, fn: () => T): T {
+async function evaluating<T>(model: Model, fn: () => T | Promise<T>): Promise<T> {
   const training = model.training;
   model.eval();
   try {
-    return fn();
+    return await fn();
   } finally {
     model.train(training);
   }
@@ -66,12 +69,12 @@ function explainBatch(
  * Accuracy of a model over a split, and its maps of the true classes against the prototypes. Leaves parameters, gradients,
  * mode and batch-norm statistics as they are.
  */
-export function evaluateSplit(model: Model, split: Split, options: SplitEvaluationOptions): SplitRecord {
+export async function evaluateSplit(model: Model, split: Split, options: SplitEvaluationOptions): Promise<SplitRecord> {
   const sums = { correct: 0, crossEntropy: 0, l1: 0, l2: 0, ssim: 0 };
   using coherence = new Coherence(split.numClasses);
   const energy = new EnergyInMask();
   const images = split.labels.numel;
-  evaluating(model, () => {
+  await evaluating(model, async () => {
     for (const indices of batchIndices(images, { batchSize: options.batchSize ?? 250, shuffle: false })) {
       tidy(() => {
         const { logits, labels, pixels, maps } = explainBatch(model, split, indices, options);
@@ -84,6 +87,8 @@ export function evaluateSplit(model: Model, split: Split, options: SplitEvaluati
         energy.update(maps, foregroundMask(pixels));
         coherence.update(maps, labels);
       });
+      await setImmediate(); // lets signals have their turn
+      options.signal?.throwIfAborted();
     }
   });
   const mean = (sum: number) => sum / images;
@@ -103,7 +108,7 @@ export function evaluateSplit(model: Model, split: Split, options: SplitEvaluati
 }
 
 /** The first image of each class of a split with its map, for figures: the same images at every epoch. */
-export function sampleMaps(model: Model, split: Split, options: SplitEvaluationOptions): MapSamples {
+export async function sampleMaps(model: Model, split: Split, options: SplitEvaluationOptions): Promise<MapSamples> {
   const [height, width] = split.images.sizes.slice(-2) as [number, number];
   const labels = Array.from(split.labels.data() as BigInt64Array, Number);
   const chosen = Array.from({ length: split.numClasses }, (_, label) => labels.indexOf(label)).filter(
