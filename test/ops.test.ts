@@ -137,8 +137,7 @@ describe.each(cases)("%s", (name) => {
   });
 
   it("agrees with torch in float64 to the last digits", () => {
-    // The reference's SSIM window is rounded to float32 in an order of its own.
-    const rtol = name === "op_ssim_mean" ? 1e-7 : 1e-9;
+    const rtol = 1e-9;
     tidy(() => {
       for (const [path, value] of evaluate(of, "float64")) {
         const expected = of.tensor(path.replace("/", "64/"));
