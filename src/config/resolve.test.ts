@@ -123,12 +123,13 @@ function anyValue({
   enum: choices,
   minimum = 0,
   exclusiveMaximum = 8,
+  maximum = 8,
   default: value,
 }: FieldSchema): fc.Arbitrary<unknown> {
   if (choices) return fc.constantFrom(...choices);
   if (type === "boolean") return fc.boolean();
   if (type === "integer") return fc.integer({ min: 1, max: 1000 });
   if (type === "number")
-    return fc.double({ min: Math.max(minimum, 0.01), max: Math.min(exclusiveMaximum, 8) - 0.01, noNaN: true });
+    return fc.double({ min: Math.max(minimum, 0.01), max: Math.min(exclusiveMaximum, maximum) - 0.01, noNaN: true });
   return fc.constant(value ?? "somewhere");
 }

@@ -58,6 +58,25 @@ const optimisation = group("Optimisation", {
     .describe("learning-rate schedule over the whole run"),
   warmupSteps: steps().default(0).describe("steps over which the learning rate rises linearly to lr"),
   minLr: weight().default(0).describe("learning rate at the end of the cosine schedule"),
+  layerDecay: z
+    .number()
+    .positive()
+    .max(1)
+    .default(1)
+    .describe("factor of the learning rate from each layer to the one before it, for fine-tuning"),
+  decayNormAndBias: z.boolean().default(false).describe("let the weight decay act on norms and biases too"),
+  gradAccumSteps: count().default(1).describe("batches whose gradients are added up for one step"),
+  freeze: path()
+    .optional()
+    .describe("module paths, separated by commas, whose weights and running statistics stay as they are"),
+  modelEma: z.boolean().default(false).describe("judge and keep a running average of the weights"),
+  modelEmaDecay: z
+    .number()
+    .min(0)
+    .lt(1)
+    .default(0.9998)
+    .describe("share that the average of the weights keeps at each step"),
+  modelEmaWarmup: z.boolean().default(true).describe("let that share rise to its value over the first steps"),
   labelSmoothing: z.number().min(0).lt(1).default(0).describe("share of the target spread evenly over all classes"),
   clipGrad: z
     .number()

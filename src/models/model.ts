@@ -31,6 +31,12 @@ export abstract class Model extends Module {
     return null;
   }
 
+  /**
+   * The layers from the input to the head as patterns of parameter names, for layer-wise learning rates: see
+   * `parameterGroups`. What no pattern matches is the head.
+   */
+  readonly layerPatterns: readonly RegExp[] = [];
+
   /** How many numbers the model has to train. */
   numParameters(): number {
     return this.parameters().reduce((sum, parameter) => sum + parameter.numel, 0);
@@ -44,7 +50,7 @@ export abstract class Model extends Module {
    * @throws E_CONFIG for a path that the model lacks, with the nearest ones, or for a module that did not run
    */
   forwardWith(x: Tensor, { taps }: { taps: readonly string[] }): TappedForward {
-    const modules = new Map(taps.map((path) => [path, this.#moduleAt(path)]));
+    const modules = new Map(taps.map((path) => [path, this.moduleAt(path, "forwardWith")]));
     const { result: logits, outputs } = recordOutputs(new Set(modules.values()), () => this.forward(x));
     const found: Record<string, Tensor> = {};
     for (const [path, module] of modules) {
@@ -59,7 +65,13 @@ export abstract class Model extends Module {
     return { logits, taps: found };
   }
 
-  #moduleAt(path: string): Module {
+  /**
+   * The module at a state-dict path.
+   *
+   * @param operation what an error names
+   * @throws E_CONFIG where there is none, with the nearest paths
+   */
+  moduleAt(path: string, operation = "moduleAt"): Module {
     const modules = this.namedModules();
     const module = path === "" ? undefined : modules.get(path);
     if (module !== undefined) return module;
@@ -67,7 +79,7 @@ export abstract class Model extends Module {
     const nearest = names.sort((a, b) => distance(path, a) - distance(path, b)).slice(0, 3);
     throw new BatchCamError(
       "E_CONFIG",
-      `forwardWith: the model has no layer ${JSON.stringify(path)}; the nearest are ${nearest.join(", ")}`,
+      `${operation}: the model has no layer ${JSON.stringify(path)}; the nearest are ${nearest.join(", ")}`,
     );
   }
 }

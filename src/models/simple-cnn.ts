@@ -30,6 +30,7 @@ export const SIMPLE_CNN_OPTIONS = [
  */
 export class SimpleCNN extends Model {
   readonly camLayer = "pool2";
+  override readonly layerPatterns = [/^(?:conv|bn)(\d)/, /^fc1/];
   readonly numClasses: number;
   readonly #mapSide: number | undefined; // the "mlp" head takes maps of one size
   readonly conv1: Conv2d;

@@ -1,6 +1,7 @@
 export { Adam, type AdamOptions, AdamW } from "./adam.ts";
 export { clipGradNorm, gradNorm } from "./clip.ts";
 export { Optimizer } from "./optimizer.ts";
+export { layersOf, type ParameterGroupsOptions, parameterGroups } from "./parameter-groups.ts";
 export type { ParameterGroup, Parameters } from "./parameters.ts";
 export {
   constant,
@@ -16,3 +17,4 @@ export {
   timmCosine,
 } from "./schedules.ts";
 export { SGD, type SGDOptions } from "./sgd.ts";
+export { WeightEma, type WeightEmaOptions } from "./weight-ema.ts";

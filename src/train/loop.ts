@@ -2,11 +2,12 @@ import { setImmediate } from "node:timers/promises";
 import type { TrainConfigInput } from "../config/index.ts";
 import { batchIndices } from "../data/index.ts";
 import { getNumThreads, loadSafetensors } from "../tensor/index.ts";
+import { withAverage } from "./averaging.ts";
 import { bestCheckpoint, disposeAll, lastCheckpoint, saveBest, saveCheckpoint } from "./checkpoint.ts";
 import type { EpochRecord, SplitRecord, StepMetrics, TrainEvent, TrainResult } from "./events.ts";
 import { EpochMeans } from "./means.ts";
 import { openRun } from "./run-directory.ts";
-import { openSession, type Session, snapshot } from "./session.ts";
+import { imagesPerStep, openSession, type Session, snapshot } from "./session.ts";
 import { takeStep } from "./step.ts";
 import { evaluateSplit, type SplitEvaluationOptions, sampleMaps } from "./validation.ts";
 
@@ -58,12 +59,14 @@ async function judgeEpoch(session: Session, signal: AbortSignal | undefined): Pr
   // Cut short by maxSteps, an epoch is judged as it is, but the checkpoint stays within it: a later resume goes on there.
   const whole = session.progress.batch === session.stepsPerEpoch;
   if (!whole) await checkpoint(session);
-  const val = await unlessAborted(signal, () =>
-    evaluateSplit(session.model, session.val, validationOptions(session, signal)),
-  );
-  if (val !== null) await endEpoch(session, val);
+  const judged = await withAverage(session.model, session.weightEma, async () => {
+    const { model, val } = session;
+    const record = await unlessAborted(signal, () => evaluateSplit(model, val, validationOptions(session, signal)));
+    if (record !== null) await endEpoch(session, record);
+    return record !== null;
+  });
   if (whole) await checkpoint(session);
-  return val !== null;
+  return judged;
 }
 
 /** What fn resolves to, or null where the signal cut it short. */
@@ -81,13 +84,14 @@ async function runEpoch(session: Session, lastStep: number, signal: AbortSignal 
   const { config, progress, train } = session;
   const means = EpochMeans.from(progress.means);
   const order = batchIndices(train.labels.numel, {
-    batchSize: config.batchSize,
+    batchSize: imagesPerStep(config),
     seed: config.seed,
     epoch: progress.epoch,
     startBatch: progress.batch,
   });
   let savedAt = performance.now();
   session.model.train();
+  for (const module of session.frozen) module.eval();
   for (const indices of order) {
     if (progress.step >= lastStep) break;
     const began = performance.now();

@@ -1,4 +1,5 @@
 import type { TrainConfig } from "../config/index.ts";
+import type { Model } from "../models/index.ts";
 import {
   Adam,
   AdamW,
@@ -7,15 +8,23 @@ import {
   linearWarmup,
   type Optimizer,
   oneCycle,
-  type Parameters,
+  parameterGroups,
   type Schedule,
   SGD,
   sequential,
 } from "../optim/index.ts";
 
-/** The optimizer that a config names. */
-export function createOptimizer(config: TrainConfig, params: Parameters): Optimizer {
-  const { lr, weightDecay, momentum, nesterov } = config;
+/** The optimizer that a config names, for what the model has to train. */
+export function createOptimizer(config: TrainConfig, model: Model): Optimizer {
+  const { lr, weightDecay, momentum, nesterov, layerDecay, decayNormAndBias } = config;
+  const trained = [...model.namedParameters()].filter(([, parameter]) => parameter.requiresGrad);
+  const params = parameterGroups(new Map(trained), {
+    lr,
+    weightDecay,
+    layerDecay,
+    layers: model.layerPatterns,
+    filterBiasAndBn: !decayNormAndBias,
+  });
   if (config.opt === "sgd") return new SGD(params, { lr, weightDecay, momentum, nesterov });
   return config.opt === "adamw" ? new AdamW(params, { lr, weightDecay }) : new Adam(params, { lr, weightDecay });
 }

@@ -4,7 +4,8 @@ import { batchCount, prototypes as classPrototypes, type Split } from "../data/i
 import { BatchCamError } from "../errors.ts";
 import { CamEma } from "../losses/index.ts";
 import { type Model, mapSize } from "../models/index.ts";
-import type { Optimizer } from "../optim/index.ts";
+import type { Module } from "../nn/index.ts";
+import { type Optimizer, WeightEma } from "../optim/index.ts";
 import {
   capabilities,
   getRngState,
@@ -14,10 +15,12 @@ import {
   setNumThreads,
   setRngState,
   type Tensor,
+  tidy,
 } from "../tensor/index.ts";
 import { disposeAll, loadCheckpoint, type Progress, type Snapshot } from "./checkpoint.ts";
 import { environment } from "./environment.ts";
 import type { TrainEvent } from "./events.ts";
+import { freeze } from "./freeze.ts";
 import { type ConfiguredData, loadData, modelFor, usesBfloat16 } from "./from-config.ts";
 import { MetricsLog } from "./metrics-log.ts";
 import type { Guidance } from "./objective.ts";
@@ -32,7 +35,10 @@ export interface Session {
   val: Split;
   test: Split;
   model: Model;
+  /** In evaluation mode and without gradients throughout. */
+  frozen: readonly Module[];
   optimizer: Optimizer;
+  weightEma: WeightEma | null;
   guidance: Guidance;
   /** What evaluation holds the maps against: the images' prototypes, also where training uses running maps. */
   references: Tensor;
@@ -69,7 +75,8 @@ export async function openSession(run: OpenRun, emit: (event: TrainEvent) => voi
     config.statistic === "cam-ema" && !config.plain
       ? new CamEma(data.train.numClasses, imageSize, { decay: config.emaDecay })
       : null;
-  const stepsPerEpoch = batchCount(data.train.labels.numel, config);
+  const frozen = config.freeze === undefined ? [] : freeze(model, config.freeze);
+  const stepsPerEpoch = batchCount(data.train.labels.numel, { batchSize: imagesPerStep(config) });
   const session: Session = {
     run,
     config,
@@ -77,7 +84,9 @@ export async function openSession(run: OpenRun, emit: (event: TrainEvent) => voi
     val: data.val,
     test: data.test,
     model,
-    optimizer: createOptimizer(config, model.namedParameters()),
+    frozen,
+    optimizer: createOptimizer(config, model),
+    weightEma: config.modelEma ? averageOf(model, config) : null,
     guidance: { config, camLayer, prototypes: camEma?.prototypes ?? references, camEma },
     references,
     rate: learningRate(config, stepsPerEpoch * config.epochs),
@@ -141,11 +150,19 @@ async function describeRun({ run, config, references, amp }: Session): Promise<v
   await writeJson(join(run.directory, "config.json"), { ...config, resume: false, overwrite: false });
 }
 
+/** What one step of the optimizer sees. */
+export const imagesPerStep = ({ batchSize, gradAccumSteps }: TrainConfig): number => batchSize * gradAccumSteps;
+
+function averageOf(model: Model, { modelEmaDecay: decay, modelEmaWarmup: warmup }: TrainConfig): WeightEma {
+  return tidy(() => new WeightEma(model.stateDict(), { decay, warmup }));
+}
+
 async function resume(session: Session): Promise<void> {
   const { model, state, progress } = await loadCheckpoint(session.run.directory);
   try {
     session.model.loadStateDict(model);
     session.optimizer.loadState(without("optimizer.", state));
+    session.weightEma?.loadState(without("ema.", state));
     session.guidance.camEma?.loadState(state);
     setRngState(state.get("rng") as Tensor);
     session.progress = progress;
@@ -163,16 +180,18 @@ function without(prefix: string, state: ReadonlyMap<string, Tensor>): Map<string
 }
 
 /** What a checkpoint of this moment holds. */
-export function snapshot({ model, optimizer, guidance, progress }: Session): Snapshot {
+export function snapshot({ model, optimizer, weightEma, guidance, progress }: Session): Snapshot {
   const state = new Map<string, Tensor>([["rng", getRngState()]]);
   for (const [name, tensor] of optimizer.stateTensors()) state.set(`optimizer.${name}`, tensor.detach());
+  for (const [name, tensor] of weightEma?.state() ?? []) state.set(`ema.${name}`, tensor.detach());
   for (const [name, tensor] of guidance.camEma?.state() ?? []) state.set(name, tensor.detach());
   return { model: model.stateDict(), state, progress };
 }
 
-function closeSession({ model, optimizer, references, guidance }: Session, data: ConfiguredData): void {
+function closeSession({ model, optimizer, weightEma, references, guidance }: Session, data: ConfiguredData): void {
   model.dispose();
   disposeAll(optimizer.stateTensors(), guidance.camEma?.state() ?? new Map());
+  weightEma?.dispose();
   references.dispose();
   data.dispose();
 }

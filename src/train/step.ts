@@ -4,12 +4,44 @@ import { clipGradNorm } from "../optim/index.ts";
 import { backward, noGrad, type Tensor, tidy } from "../tensor/index.ts";
 import { lastCheckpoint } from "./checkpoint.ts";
 import type { StepMetrics } from "./events.ts";
+import { EpochMeans } from "./means.ts";
 import { objective, type Terms, warmedUp } from "./objective.ts";
 import type { Session } from "./session.ts";
 
-/** One step of gradient descent. Everything that it makes is freed when it returns. */
-export function takeStep(session: Session, indices: Int32Array): StepMetrics & { accuracy: number } {
-  const { config, progress, model, optimizer, guidance, amp } = session;
+type Metrics = StepMetrics & { accuracy: number };
+
+/**
+ * One step of gradient descent, on gradients added up over batches where the config asks for more than one. Everything that
+ * it makes is freed when it returns.
+ */
+export function takeStep(session: Session, indices: Int32Array): Metrics {
+  const { config, progress, model, optimizer, weightEma } = session;
+  optimizer.zeroGrad();
+  const numbers = accumulate(session, indices);
+  return tidy(() => {
+    const gradNorm = clipGradNorm(model.parameters(), config.clipGrad ?? Number.POSITIVE_INFINITY);
+    if (!Number.isFinite(gradNorm)) throw notFinite(session, "gradient", gradNorm);
+    optimizer.lr = session.rate(progress.step);
+    optimizer.step();
+    weightEma?.update(model.stateDict(), progress.step);
+    return { ...numbers, gradNorm, lr: optimizer.lr };
+  });
+}
+
+/** Leaves in `.grad` the gradient of the mean loss over all images, batch by batch. */
+function accumulate(session: Session, indices: Int32Array): Omit<Metrics, "gradNorm" | "lr"> {
+  const { batchSize } = session.config;
+  if (indices.length <= batchSize) return accumulateBatch(session, indices, 1);
+  const means = new EpochMeans();
+  for (let start = 0; start < indices.length; start += batchSize) {
+    const part = indices.subarray(start, start + batchSize);
+    means.add({ ...accumulateBatch(session, part, part.length / indices.length), gradNorm: 0, lr: 0 }, part.length);
+  }
+  return means.means();
+}
+
+function accumulateBatch(session: Session, indices: Int32Array, share: number): Omit<Metrics, "gradNorm" | "lr"> {
+  const { progress, model, guidance, amp } = session;
   return tidy(() => {
     const { images, labels } = gatherBatch(session.train, indices);
     const terms = objective(model, images, labels, { step: progress.step, guidance, amp });
@@ -18,13 +50,8 @@ export function takeStep(session: Session, indices: Int32Array): StepMetrics & {
       prototypeLoss: terms.prototypeLoss,
       batchCamLoss: terms.batchCamLoss,
     });
-    optimizer.zeroGrad();
-    backward(terms.loss);
-    const gradNorm = clipGradNorm(model.parameters(), config.clipGrad ?? Number.POSITIVE_INFINITY);
-    if (!Number.isFinite(gradNorm)) throw notFinite(session, "gradient", gradNorm);
-    optimizer.lr = session.rate(progress.step);
-    optimizer.step();
-    return { ...readTerms(terms, session), gradNorm, lr: optimizer.lr, accuracy: shareCorrect(terms.logits, labels) };
+    backward(share === 1 ? terms.loss : terms.loss.mul(share));
+    return { ...readTerms(terms, session), accuracy: shareCorrect(terms.logits, labels) };
   });
 }
 

@@ -31,14 +31,14 @@ interface Explained {
   dead: Tensor;
 }
 
-/** Runs the model in evaluation mode and gives it back in the mode it was in. */
+/** Runs the model in evaluation mode and gives every module back in the mode it was in. */
 async function evaluating<T>(model: Model, fn: () => T | Promise<T>): Promise<T> {
-  const training = model.training;
+  const modes = Array.from(model.namedModules().values(), (module) => [module, module.training] as const);
   model.eval();
   try {
     return await fn();
   } finally {
-    model.train(training);
+    for (const [module, training] of modes) module.training = training;
   }
 }
 

@@ -1,0 +1,71 @@
+import { BatchCamError } from "../errors.ts";
+import { keep, noGrad, type Tensor } from "../tensor/index.ts";
+import { expectShare } from "./parameters.ts";
+
+export interface WeightEmaOptions {
+  /** The share of itself that the average keeps at a step; 0.9998. */
+  decay?: number;
+  /** Whether the decay rises to that value, so that short runs and first steps are not all initialisation. */
+  warmup?: boolean;
+}
+
+/**
+ * A running average of a model's weights: `ema ← d·ema + (1 − d)·weight` after each step, for parameters and floating
+ * buffers alike; counts (integers) are copied. d is `decay`, with warm-up `min(decay, 1 − (1 + step)^(−2/3))`. As timm's
+ * `ModelEmaV3`.
+ *
+ * Polyak and Juditsky, Acceleration of stochastic approximation by averaging, 1992.
+ */
+export class WeightEma {
+  readonly decay: number;
+  readonly warmup: boolean;
+  readonly #average: Map<string, Tensor>;
+
+  /** @param state a module's `stateDict()`; the average begins as a copy of it */
+  constructor(state: ReadonlyMap<string, Tensor>, { decay = 0.9998, warmup = false }: WeightEmaOptions = {}) {
+    expectShare("WeightEma", { decay });
+    this.decay = decay;
+    this.warmup = warmup;
+    this.#average = noGrad(() => new Map(Array.from(state, ([name, tensor]) => [name, keep(tensor.detach().clone())])));
+  }
+
+  /** The share that the average keeps at a step, counted from 0. */
+  decayAt(step: number): number {
+    return this.warmup ? Math.min(this.decay, 1 - (1 + step) ** (-2 / 3)) : this.decay;
+  }
+
+  /** Takes in the weights after a step, counted from 0. */
+  update(state: ReadonlyMap<string, Tensor>, step: number): void {
+    const share = 1 - this.decayAt(step);
+    noGrad(() => {
+      for (const [name, average] of this.#average) {
+        const weight = found(state, name, "update");
+        if (average.dtype.includes("float")) average.lerp_(weight, share);
+        else average.copy_(weight);
+      }
+    });
+  }
+
+  /** The averages under the state's names: the tensors themselves, which the next update changes. */
+  state(): ReadonlyMap<string, Tensor> {
+    return this.#average;
+  }
+
+  /** Takes over averages that `state` gave. */
+  loadState(state: ReadonlyMap<string, Tensor>): void {
+    const saved = new Map(Array.from(this.#average.keys(), (name) => [name, found(state, name, "loadState")]));
+    noGrad(() => {
+      for (const [name, average] of this.#average) average.copy_(saved.get(name) as Tensor);
+    });
+  }
+
+  dispose(): void {
+    for (const tensor of this.#average.values()) tensor.dispose();
+  }
+}
+
+function found(state: ReadonlyMap<string, Tensor>, name: string, operation: string): Tensor {
+  const tensor = state.get(name);
+  if (tensor === undefined) throw new BatchCamError("E_CHECKPOINT", `WeightEma.${operation}: the state lacks ${name}`);
+  return tensor;
+}
