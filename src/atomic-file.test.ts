@@ -2,7 +2,7 @@ import { mkdtemp, open, readdir, readFile, rm, writeFile } from "node:fs/promise
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { isTemporary, replaceFile, writeFileAtomically } from "./atomic-file.ts";
+import { isTemporary, makeFolder, replaceFile, writeFileAtomically } from "./atomic-file.ts";
 import { BatchCamError } from "./errors.ts";
 
 let folder: string;
@@ -81,6 +81,34 @@ describe("replaceFile", () => {
     await Promise.all(contents.map((content) => writeFileAtomically(path, content)));
     expect(contents).toContain(await readFile(path, "utf8"));
     expect(await names()).toEqual(["file.txt"]);
+  });
+});
+
+describe("makeFolder", () => {
+  it("makes the parents that are missing, also when several make them at once, and leaves a folder that is there", async () => {
+    const deep = join(folder, "a", "b", "c");
+    await Promise.all([1, 2, 3].map(() => makeFolder(deep)));
+    await writeFileAtomically(join(deep, "file"), "kept");
+    await makeFolder(deep);
+    expect(await readFile(join(deep, "file"), "utf8")).toBe("kept");
+  });
+
+  it.runIf(process.platform === "linux")("is refused, not waited for, below /proc", async () => {
+    for (const making of [makeFolder("/proc/batch-cam/run"), writeFileAtomically("/proc/batch-cam/run/file", "new")]) {
+      await expect(making).rejects.toMatchObject({
+        code: "E_IO",
+        message: expect.stringMatching(/cannot (make|write) .*ENOENT.*; the folder .*choose another/),
+      });
+    }
+  });
+
+  it("says what to do where a file has the name of the folder or of a parent", async () => {
+    for (const target of [path, join(path, "below")]) {
+      await expect(makeFolder(target)).rejects.toMatchObject({
+        code: "E_IO",
+        message: expect.stringMatching(/cannot make the folder .*; choose a path whose parent is a folder/),
+      });
+    }
   });
 });
 

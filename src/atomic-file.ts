@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { BatchCamError } from "./errors.ts";
 
@@ -12,12 +12,12 @@ import { BatchCamError } from "./errors.ts";
 export async function replaceFile(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
   const temporary = temporaryName(path);
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolders(dirname(path));
     await fill(temporary, write);
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => {}); // the first failure is the one to report
-    throw explain(path, error);
+    throw explain(`cannot write ${path}`, error);
   }
   await flushFolder(dirname(path));
 }
@@ -27,16 +27,44 @@ export async function writeFileAtomically(path: string, contents: string | Uint8
   await replaceFile(path, (file) => file.writeFile(contents));
 }
 
+/** Makes a folder and the parents that it lacks; what the file system refuses is E_IO. */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await makeFolders(path);
+  } catch (error) {
+    throw explain(`cannot make the folder ${path}`, error);
+  }
+}
+
+/** One folder at a time: Node's own recursive mkdir never returns where a parent that is there refuses with ENOENT, as /proc does. */
+async function makeFolders(path: string): Promise<void> {
+  if (await isFolder(path)) return;
+  if (dirname(path) !== path) await makeFolders(dirname(path));
+  try {
+    await mkdir(path);
+  } catch (error) {
+    if (!(await isFolder(path))) throw error; // else another process made it meanwhile
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch {
+    return false; // missing or hidden: mkdir says which
+  }
+}
+
 /** Whether a file's name is that of a temporary file, which a killed process may have left. */
 export function isTemporary(name: string): boolean {
   return /^\..*-[0-9a-f]{12}\.tmp$/.test(name);
 }
 
 /** E_IO for an error of the operating system, with what to do about it; any other error as it is. */
-function explain(path: string, error: unknown): unknown {
+function explain(failure: string, error: unknown): unknown {
   if (!isSystemError(error)) return error;
   const remedy = REMEDIES[error.code] ?? "check the disk and the folder";
-  return new BatchCamError("E_IO", `cannot write ${path}: ${error.message}; ${remedy}`, { cause: error });
+  return new BatchCamError("E_IO", `${failure}: ${error.message}; ${remedy}`, { cause: error });
 }
 
 const REMEDIES: Readonly<Record<string, string>> = {
@@ -46,6 +74,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
   EACCES: "allow writing to the folder, or choose another",
   EPERM: "allow writing to the folder, or choose another",
   EROFS: "choose a folder that is not read-only",
+  ENOENT: "the folder was removed meanwhile or takes nothing new: choose another",
   ENOTDIR: "choose a path whose parent is a folder",
   EEXIST: "choose a path whose parent is a folder",
   EISDIR: "choose a path that is not a folder",

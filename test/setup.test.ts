@@ -1,8 +1,22 @@
-import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import {
+  appendFileSync,
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeEach, describe, expect, it } from "vitest";
+import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 const scratch = mkdtempSync(join(tmpdir(), "batch-cam-setup-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
@@ -12,44 +26,379 @@ beforeEach(() => {
   place = mkdtempSync(join(scratch, "case-"));
 });
 
-function setup(env: Record<string, string>) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ["scripts/setup.mjs"], {
+type Env = Record<string, string>;
+interface Outcome {
+  status: number | null;
+  said: string;
+}
+
+function setup(env: Env, root = "."): Outcome {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, "scripts/setup.mjs")], {
     encoding: "utf8",
     env: { ...process.env, ...env },
+    timeout: 100_000,
   });
   return { status, said: `${stdout}${stderr}` };
 }
 
+/** What every refusal owes the user: the cause, the remedy, and no stack trace for what is no fault of set-up's. */
+function expectRefusal({ status, said }: Outcome, cause: RegExp, remedy: RegExp) {
+  expect(said).toMatch(cause);
+  expect(said.split("remedy: ")[1]).toMatch(remedy);
+  expect(said).not.toMatch(/at .*\.mjs:\d+|unexpected:/);
+  expect(status).toBe(1);
+}
+
+/** A checkout with nothing built: the scripts and the npm packages are this one's, and the addon has no source. */
+function bareCheckout(root = join(place, "checkout"), { packages = true } = {}): string {
+  mkdirSync(join(root, "native"), { recursive: true });
+  for (const name of ["setup", "setup.mjs"]) {
+    cpSync(join("scripts", name), join(root, "scripts", name), { recursive: true });
+  }
+  for (const name of ["package.json", "package-lock.json", "native/CMakeLists.txt"]) cpSync(name, join(root, name));
+  if (packages) symlinkSync(resolve("node_modules"), join(root, "node_modules"));
+  return root;
+}
+
+const IDLE = "exit 0";
+/** A python3 that says this of itself, and that runs `pip` for `-m pip`. */
+const python = (about: object, pip = IDLE) => `case "$1" in
+-c) echo 'probe ${JSON.stringify({ version: [3, 12], torch: null, pip: true, ...about })}' ;;
+*) ${pip} ;;
+esac`;
+const ALL = { "c++": IDLE, cmake: IDLE, make: IDLE, python3: python({}) };
+
+/** A PATH with these programs alone, as shell scripts; the environment of a machine that has nothing else. */
+function machine(programs: Env, env: Env = {}): Env {
+  const bin = mkdtempSync(join(place, "bin-"));
+  for (const [name, script] of Object.entries(programs)) {
+    writeFileSync(join(bin, name), `#!/bin/sh\nPATH=/usr/bin:/bin\n${script}\n`);
+    chmodSync(join(bin, name), 0o755);
+  }
+  return { PATH: bin, CXX: "", LIBTORCH: "", npm_execpath: "", BATCH_CAM_CACHE: join(place, "cache"), ...env };
+}
+
+const without = (name: keyof typeof ALL): Env =>
+  Object.fromEntries(Object.entries(ALL).filter(([key]) => key !== name));
+
+/** The libtorch that this checkout's addon was built against. */
+const builtAgainst = (): string => JSON.parse(readFileSync("native/build/stamp.json", "utf8")).libtorch;
+
+/** A folder that looks like libtorch from outside; its libraries are empty. */
+function fakeLibtorch(folder: string, version = "2.11.0"): string {
+  for (const name of ["lib", "include/ATen"]) mkdirSync(join(folder, name), { recursive: true });
+  for (const name of ["libtorch_cpu", "libc10"]) {
+    for (const extension of ["so", "dylib"]) writeFileSync(join(folder, `lib/${name}.${extension}`), "");
+  }
+  writeFileSync(join(folder, "include/ATen/ATen.h"), "");
+  writeFileSync(join(folder, "version.py"), `__version__ = '${version}'\n`);
+  return folder;
+}
+
 describe("set-up", () => {
-  it("says nothing and ends well where there is nothing to do", () => {
+  it("says nothing, within two seconds, and ends well where there is nothing to do", () => {
     expect(setup({}).status).toBe(0);
-    expect(setup({})).toEqual({ status: 0, said: "" });
+    const times = [1, 2, 3].map(() => {
+      const start = performance.now();
+      expect(setup({})).toEqual({ status: 0, said: "" });
+      return performance.now() - start;
+    });
+    expect(Math.min(...times)).toBeLessThan(2_000); // the least: other tests may keep the machine busy
   });
 
   it.each([
-    ["is no folder", "nowhere", /LIBTORCH=.*nowhere: no such folder/],
-    ["holds no libtorch", "empty", /LIBTORCH=.*empty: .*(lib|include)/],
-  ])("refuses a LIBTORCH that %s, with the remedy", (_, name, expected) => {
-    mkdirSync(join(place, "empty"));
-    const { status, said } = setup({ LIBTORCH: join(place, name) });
-    expect(status).toBe(1);
-    expect(said).toMatch(expected);
-    expect(said).toMatch(/remedy: unset LIBTORCH/);
-    expect(said).not.toMatch(/at .*\.mjs:\d+/); // no stack trace for a mistake of the user's
+    ["C++ compiler", without("c++"), /no C\+\+ compiler on PATH/, /^install one .*apt install g\+\+.*CXX/],
+    ["cmake", without("cmake"), /cmake is not on PATH/, /^install it .*apt install cmake.*pip install cmake/],
+    ["make", without("make"), /neither ninja nor make is on PATH/, /^install one .*ninja-build/],
+    ["python3", without("python3"), /no working python3 to fetch/, /^install Python 3 with pip .*LIBTORCH/],
+    ["working python3", { ...ALL, python3: "exit 1" }, /no working python3 to fetch/, /^install Python 3 with pip/],
+    ["pip", { ...ALL, python3: python({ pip: false }) }, /python3 has no pip/, /^install pip .*ensurepip.*LIBTORCH/],
+  ])("names cause and remedy where there is no %s", (_, programs, cause, remedy) => {
+    expectRefusal(setup(machine(programs), bareCheckout()), cause, remedy);
   });
 
-  it("refuses a libtorch that is too old", () => {
-    const old = join(place, "old");
-    for (const folder of ["lib", "include/torch/csrc/api/include/torch"])
-      mkdirSync(join(old, folder), { recursive: true });
-    writeFileSync(join(old, "lib/libtorch_cpu.so"), "");
-    writeFileSync(join(old, "lib/libc10.so"), "");
-    const header =
-      '#define TORCH_VERSION_MAJOR 2\n#define TORCH_VERSION_MINOR 6\n#define TORCH_VERSION_PATCH 0\n#define TORCH_VERSION "2.6.0"\n';
-    writeFileSync(join(old, "include/torch/version.h"), header);
-    writeFileSync(join(old, "include/torch/csrc/api/include/torch/version.h"), header);
-    const { status, said } = setup({ LIBTORCH: old });
-    expect(status).toBe(1);
-    expect(said).toMatch(/2\.6|2\.7 or newer/);
+  it("names a CXX that is no program", () => {
+    const env = machine(ALL, { CXX: "no-such-compiler" });
+    expectRefusal(setup(env, bareCheckout()), /CXX=no-such-compiler is not a program/, /name it in CXX/);
   });
+
+  it("names cause and remedy where there is no npm", () => {
+    const root = bareCheckout(undefined, { packages: false });
+    expectRefusal(setup(machine(ALL), root), /npm is not on PATH/, /^install Node with npm/);
+  });
+});
+
+describe("a tool that fails", () => {
+  const says = (text: string) => `echo '${text}'; exit 1`;
+  const npm = (text: string) => says(text.replace(/^/gm, "npm error "));
+
+  it.each([
+    ["may not write", "code EACCES\npath /x/node_modules", /npm may not write to \/x\/node_modules/, /^give yourself/],
+    ["finds a stale lock file", "code EUSAGE\nnot in sync", /package-lock\.json do not agree/, /^run `npm install`/],
+    ["finds the disk full", "code ENOSPC\nno space", /no space left on the disk while npm/, /^free some space/],
+    ["is shown a strange certificate", "code SELF_SIGNED_CERT_IN_CHAIN", /does not trust/, /NODE_EXTRA_CA_CERTS/],
+    ["fails in a way of its own", "code EWHATEVER", /npm ci failed\n.*EWHATEVER/, /^mend what npm names above/],
+  ])("is told with cause and remedy where npm %s", (_, text, cause, remedy) => {
+    const root = bareCheckout(undefined, { packages: false });
+    expectRefusal(setup(machine({ ...ALL, npm: npm(text) }), root), cause, remedy);
+  });
+
+  it.each([
+    ["fills the disk", "OSError: [Errno 28] No space left on device", /no space left .* while pip/, /BATCH_CAM_CACHE/],
+    ["finds no wheel", "ERROR: No matching distribution found for torch", /pip finds no wheel of torch==/, /LIBTORCH/],
+    ["fails in a way of its own", "ERROR: whatever", /wheels\n.*ERROR: whatever/, /^mend what pip names .*LIBTORCH/],
+  ])("is told with cause and remedy where pip %s", (_, text, cause, remedy) => {
+    const env = machine({ ...ALL, python3: python({}, says(text)) });
+    expectRefusal(setup(env, bareCheckout()), cause, remedy);
+  });
+
+  it.each([
+    [
+      "finds cmake too old",
+      "CMake 3.18 or higher is required.  You are running version 3.10.2",
+      /cmake 3\.10\.2 is too old/,
+      /pip/,
+    ],
+    ["runs out of memory", "c++: fatal error: Killed signal terminated program cc1plus", /out of memory/, /LEVEL=1/],
+    [
+      "fills the disk",
+      "fatal error: error writing to x.s: No space left on device",
+      /no space left/,
+      /^free some space/,
+    ],
+    [
+      "finds an error",
+      "tensor.cc:1:1: error: what is this",
+      /does not compile\n.*tensor\.cc:1:1/,
+      /whole output: .*build\.log/,
+    ],
+  ])("is told with cause and remedy where the build %s", (_, text, cause, remedy) => {
+    const env = machine({ ...ALL, cmake: says(text) }, { LIBTORCH: builtAgainst() });
+    expectRefusal(setup(env, bareCheckout()), cause, remedy);
+  });
+});
+
+describe("a LIBTORCH that will not do", () => {
+  const OWN_COPY = /^unset LIBTORCH .*2\.7 or newer/;
+
+  it.each([
+    ["is no folder", () => join(place, "nowhere"), /LIBTORCH=.*nowhere: no such folder/],
+    ["holds no library", () => place, /LIBTORCH=.*: lib\/libtorch_cpu\.\w+ is not in it/],
+    ["is the folder above", () => resolve(fakeLibtorch(join(place, "torch")), ".."), /did you mean .*torch\?/],
+    [
+      "holds no headers",
+      () => {
+        const folder = fakeLibtorch(join(place, "torch"));
+        rmSync(join(folder, "include"), { recursive: true });
+        return folder;
+      },
+      /the headers are not in it/,
+    ],
+    [
+      "is too old",
+      () => fakeLibtorch(join(place, "torch"), "2.6.0+cpu"),
+      /libtorch 2\.6\.0\+cpu.* needs 2\.7 or newer/,
+    ],
+    [
+      "is a damaged copy",
+      () => fakeLibtorch(join(place, "torch")),
+      /libtorch 2\.11\.0 in .* does not load: .*torch_cpu/,
+    ],
+  ])("is refused with the remedy where it %s", (_, make, cause) => {
+    expectRefusal(setup(machine(ALL, { LIBTORCH: make() }), bareCheckout()), cause, OWN_COPY);
+  });
+
+  it("is refused by its headers' version where it has no version.py", () => {
+    const folder = fakeLibtorch(join(place, "torch"));
+    rmSync(join(folder, "version.py"));
+    const headers = join(folder, "include/torch/csrc/api/include/torch");
+    mkdirSync(headers, { recursive: true });
+    const parts = Object.entries({ MAJOR: 1, MINOR: 13, PATCH: 1 });
+    const lines = parts.map(([part, value]) => `#define TORCH_VERSION_${part} ${value}\n`);
+    writeFileSync(join(headers, "version.h"), lines.join(""));
+    expectRefusal(setup(machine(ALL, { LIBTORCH: folder }), bareCheckout()), /libtorch 1\.13\.1, .*2\.7/, OWN_COPY);
+  });
+});
+
+describe("without a network", () => {
+  const NOWHERE = "http://127.0.0.1:9";
+  const CONNECT = /^connect \(or set HTTPS_PROXY\) and run `npm run setup` again/;
+
+  it("says that pip cannot reach it, after passing over a torch of python3 that is too old", () => {
+    const real = spawnSync("python3", ["-c", "import sys; print(sys.executable)"], { encoding: "utf8" }).stdout.trim();
+    const torch = fakeLibtorch(join(place, "torch"), "2.4.1");
+    const programs = { ...ALL, python3: python({ torch }, `exec '${real}' "$@"`) };
+    const settings = { PIP_INDEX_URL: NOWHERE, PIP_RETRIES: "1", PIP_CONFIG_FILE: "/dev/null", PIP_FIND_LINKS: "" };
+    const outcome = setup(machine(programs, { ...settings, PIP_EXTRA_INDEX_URL: "" }), bareCheckout());
+    expect(outcome.said).toMatch(/python3's torch is passed over: .*2\.4\.1/);
+    expectRefusal(outcome, /pip could not reach the network/, CONNECT);
+    expect(readdirSync(join(place, "cache/batch-cam")).filter((name) => !/\.lock\.\d+$/.test(name))).toEqual([]);
+  });
+
+  it("says that npm cannot reach it", () => {
+    const settings = {
+      npm_config_registry: NOWHERE,
+      npm_config_cache: join(place, "npm"),
+      npm_config_fetch_retries: "0",
+    };
+    const outcome = setup(settings, bareCheckout(undefined, { packages: false }));
+    expectRefusal(outcome, /npm could not reach the network/, CONNECT);
+  });
+});
+
+describe("a place that cannot be written", () => {
+  const OTHER_CACHE = /set BATCH_CAM_CACHE to a folder .*LIBTORCH/;
+
+  it.runIf(process.platform === "linux")("is refused, not waited for, where it lies below /proc", () => {
+    const env = machine(ALL, { BATCH_CAM_CACHE: "/proc/batch-cam/cache" });
+    expectRefusal(setup(env, bareCheckout()), /cannot make the folder \/proc\/batch-cam: .*ENOENT/, OTHER_CACHE);
+  });
+
+  it("is refused where a file has the cache's name", () => {
+    writeFileSync(join(place, "file"), "");
+    const env = machine(ALL, { BATCH_CAM_CACHE: join(place, "file") });
+    expectRefusal(setup(env, bareCheckout()), /cannot make the folder .*file: .*EEXIST/, OTHER_CACHE);
+  });
+
+  it("is refused where a file has the build folder's name", () => {
+    const root = bareCheckout();
+    writeFileSync(join(root, "native/build"), "");
+    expectRefusal(setup(machine(ALL), root), /cannot make the folder .*native\/build: .*EEXIST/, /^move it away/);
+  });
+});
+
+/** Whether this process may mount a file system of a size of its own. */
+const canMount = (() => {
+  const folder = join(scratch, "mount");
+  mkdirSync(folder);
+  if (spawnSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", folder]).status !== 0) return false;
+  return spawnSync("umount", [folder]).status === 0;
+})();
+
+describe.runIf(canMount)("on a disk of its own", () => {
+  let disk: string;
+  const mount = (...options: string[]) =>
+    expect(spawnSync("mount", ["-t", "tmpfs", "-o", options.join(","), "tmpfs", disk]).status).toBe(0);
+  beforeEach(() => {
+    disk = join(place, "disk");
+    mkdirSync(disk);
+  });
+  afterEach(() => spawnSync("umount", [disk]));
+
+  it("says before it fetches that the cache's disk is too small", () => {
+    mount("size=1m");
+    expectRefusal(
+      setup(machine(ALL, { BATCH_CAM_CACHE: disk }), bareCheckout()),
+      /no disk space for libtorch: [\d.]+ GB are needed in .*disk.*, 0\.0 GB are free/,
+      /^free some space, set BATCH_CAM_CACHE/,
+    );
+  });
+
+  it.each([
+    ["has no space left for", "nr_inodes=1", /cannot make the folder .*: no space left on the disk \(ENOSPC\)/],
+    ["is read-only under", "ro", /cannot make the folder .*: the file system is read-only \(EROFS\)/],
+  ])("says that the disk %s the cache", (_, option, cause) => {
+    mount("size=1m", option);
+    expectRefusal(setup(machine(ALL, { BATCH_CAM_CACHE: disk }), bareCheckout()), cause, /set BATCH_CAM_CACHE to/);
+  });
+
+  it.each([
+    ["cmake's files", 8_192],
+    ["the compiler's files", 65_536],
+  ])("says that the disk is full of %s", (_, room) => {
+    mount("size=1m");
+    const root = bareCheckout(join(disk, "checkout"));
+    writeFileSync(join(root, "native/addon.cc"), "");
+    const { bavail, bsize } = statfsSync(disk);
+    writeFileSync(join(disk, "ballast"), Buffer.alloc((bavail - room / 4_096) * bsize));
+    const outcome = setup({ LIBTORCH: builtAgainst() }, root);
+    expectRefusal(outcome, /no space left on the disk/, /^free some space, or move the checkout/);
+  });
+});
+
+describe("the shared cache", () => {
+  // A pip that unpacks an empty libtorch and counts its calls: set-up then fails, for it does not load, but knows the cache.
+  let wheels: string;
+  let calls: string;
+  beforeAll(() => {
+    wheels = join(scratch, "wheels");
+    fakeLibtorch(join(wheels, "torch"));
+    mkdirSync(join(wheels, "torch-2.11.0.dist-info"));
+    const record =
+      "torch/include/ATen/ATen.h,sha256=0,0\ntorch/lib/libtorch_cpu.so,sha256=0,0\ntorch-2.11.0.dist-info/RECORD,,\n";
+    writeFileSync(join(wheels, "torch-2.11.0.dist-info/RECORD"), record);
+  });
+  beforeEach(() => {
+    calls = join(place, "calls");
+  });
+  const pip = (more = "") => `for last in "$@"; do case "$before" in --target) target=$last ;; esac; before=$last; done
+echo "$target" >> '${join(place, "calls")}'
+mkdir -p "$target"
+cp -r '${wheels}/torch' "$target"
+${more}
+cp -r '${wheels}/torch-2.11.0.dist-info' "$target"`;
+  const withPip = (more?: string) => machine({ ...ALL, python3: python({}, pip(more)) });
+  const fetches = () => readFileSync(calls, "utf8").trimEnd().split("\n").length;
+  const LOADS_NOT = /libtorch 2\.11\.0 in .*cache.* does not load/;
+
+  function start(env: Env, root: string) {
+    const child = spawn(process.execPath, [join(root, "scripts/setup.mjs")], {
+      env: { ...process.env, ...env },
+      detached: true,
+    });
+    let said = "";
+    child.stderr.on("data", (chunk) => {
+      said += chunk;
+    });
+    const ended = new Promise<Outcome>((done) => child.on("close", (status) => done({ status, said })));
+    return { child, ended };
+  }
+
+  it("is filled once by two checkouts that are set up at once", async () => {
+    const env = withPip("sleep 1");
+    const running = ["one", "two"].map((name) => start(env, bareCheckout(join(place, name))).ended);
+    const outcomes = await Promise.all(running);
+    for (const outcome of outcomes) expectRefusal(outcome, LOADS_NOT, /LIBTORCH/);
+    expect(fetches()).toBe(1);
+    expect(outcomes.filter(({ said }) => /waiting for another set-up \(process \d+\)/.test(said))).toHaveLength(1);
+  });
+
+  it.each([
+    ["a header is missing", (torch: string) => rmSync(join(torch, "include/ATen/ATen.h")), /ATen\.h/],
+    [
+      "a library is cut short",
+      (torch: string) => appendFileSync(join(torch, "lib/libtorch_cpu.so"), "?"),
+      /libtorch_cpu/,
+    ],
+  ])("is fetched anew where %s", (_, damage, note) => {
+    const root = bareCheckout();
+    setup(withPip(), root);
+    setup(withPip(), root);
+    expect(fetches()).toBe(1);
+    const [name = ""] = readdirSync(join(place, "cache/batch-cam")).filter((each) =>
+      /^libtorch-[^.]*\.[^.]*\.[^.]*$/.test(each),
+    );
+    damage(join(place, "cache/batch-cam", name, "torch"));
+    const { said } = setup(withPip(), root);
+    expect(said).toMatch(/the cached libtorch is passed over/);
+    expect(said).toMatch(note);
+    expect(fetches()).toBe(2);
+  });
+
+  it.each(["SIGKILL", "SIGINT"] as const)(
+    "is filled by the next set-up once %s has ended one and its pip, which takes a moment to die",
+    async (signal) => {
+      const root = bareCheckout();
+      const [pid, overlap] = [join(place, "pid"), join(place, "overlap")];
+      const { child, ended } = start(withPip(`trap '' TERM; echo $$ > '${pid}'; sleep 60; sleep 60`), root);
+      while (!existsSync(pid)) await sleep(20);
+      process.kill(-(child.pid ?? Number.NaN), signal); // its whole process group, as a terminal or a job runner does
+      await ended;
+      const outcome = setup(withPip(`kill -0 $(cat '${pid}') && touch '${overlap}'`), root);
+      expectRefusal(outcome, LOADS_NOT, /LIBTORCH/);
+      expect(fetches()).toBe(2);
+      expect(existsSync(overlap)).toBe(false);
+      expect(readdirSync(join(place, "cache/batch-cam")).filter((name) => name.includes("partial"))).toEqual([]);
+    },
+  );
 });

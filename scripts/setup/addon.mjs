@@ -1,8 +1,9 @@
-import { copyFileSync, existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { diskFailure, SetupFailure, tail } from "./failure.mjs";
 import { hashFiles, listFiles, readJson, remove, writeJson } from "./files.mjs";
+import { makeFolder } from "./folder.mjs";
 import { findLibtorch, libraryMark } from "./libtorch.mjs";
 import { findCompiler, loadProblem, run, which } from "./tools.mjs";
 
@@ -79,7 +80,7 @@ async function build({ root, env, progress }, { compiler, cmake, libtorch }) {
   const settings = [compiler.identity, libtorch.path, libtorch.version, libraryMark(libtorch.library)].join(" ");
   // What a killed build leaves may be cut short, and what another compiler or libtorch made does not fit.
   if (existsSync(running) || readJson(join(work, "settings.json")) !== settings) remove(work);
-  mkdirSync(work, { recursive: true });
+  makeFolder(work);
   writeFileSync(running, "");
   writeJson(join(work, "settings.json"), settings);
   try {

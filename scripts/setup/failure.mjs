@@ -8,20 +8,49 @@ export class SetupFailure extends Error {
   }
 }
 
+const ROOMIER = "or move the checkout, or by BATCH_CAM_CACHE the cache, to a roomier disk";
+const YOURS = "or run from a folder that is yours";
+/** What a refusal of the system means, what to do about it, and the usual way round it. */
 const SYSTEM_CAUSES = {
-  ENOSPC: ["no space left on the disk", "free some space, or point BATCH_CAM_CACHE at a roomier disk"],
-  EDQUOT: ["the disk quota is used up", "free some space, or point BATCH_CAM_CACHE at another disk"],
-  EACCES: ["not allowed to write there", "give yourself write access, or run from a folder that is yours"],
-  EPERM: ["not allowed to write there", "give yourself write access, or run from a folder that is yours"],
-  EROFS: ["the file system is read-only", "run from a folder that can be written"],
-  EMFILE: ["too many open files", "raise the limit with `ulimit -n 4096`"],
+  ENOSPC: ["no space left on the disk", "free some space", ROOMIER],
+  EDQUOT: ["the disk quota is used up", "free some space", ROOMIER],
+  EACCES: ["not allowed to write there", "give yourself write access", YOURS],
+  EPERM: ["not allowed to write there", "give yourself write access", YOURS],
+  EROFS: ["the file system is read-only", "mount it for writing", YOURS],
+  EMFILE: ["too many open files", "raise the limit with `ulimit -n 4096`", ""],
 };
+/** What these mean where a folder was to be made; elsewhere a missing file is a fault of ours. */
+const FOLDER_CAUSES = {
+  ...SYSTEM_CAUSES,
+  ENOENT: ["the file system there takes no new folders", "choose a folder on a disk", YOURS],
+  ENOTDIR: ["a part of that path is a file", "move that file away", YOURS],
+  EEXIST: ["something that is no folder has that name", "move it away", YOURS],
+  ENAMETOOLONG: ["the name is too long", "choose a shorter one", ""],
+  ELOOP: ["its symbolic links lead in a circle", "mend the links", YOURS],
+};
+
+const join = (remedy, elsewhere) => (elsewhere ? `${remedy}, ${elsewhere}` : remedy);
 
 /** Any thrown value as a SetupFailure: system errors by their code, the rest as a fault of ours. */
 export function asFailure(error) {
   if (error instanceof SetupFailure) return error;
   const known = SYSTEM_CAUSES[error?.code];
-  if (known) return new SetupFailure(`${known[0]} (${error.code}${error.path ? `: ${error.path}` : ""})`, known[1]);
+  if (known) {
+    const [cause, remedy, elsewhere] = known;
+    return new SetupFailure(`${cause} (${error.code}${error.path ? `: ${error.path}` : ""})`, join(remedy, elsewhere));
+  }
+  return unexpected(error);
+}
+
+/** Why a folder could not be made, as a SetupFailure; `elsewhere` ("or …") is the way round it that fits that folder. */
+export function folderFailure(path, error, elsewhere) {
+  const known = FOLDER_CAUSES[error?.code];
+  if (!known) return unexpected(error);
+  const [cause, remedy, usual] = known;
+  return new SetupFailure(`cannot make the folder ${path}: ${cause} (${error.code})`, join(remedy, elsewhere ?? usual));
+}
+
+function unexpected(error) {
   return new SetupFailure(
     `unexpected: ${error?.message ?? error}`,
     "run it again with BATCH_CAM_DEBUG=1 and report the stack trace: this is a fault of set-up",
@@ -34,10 +63,10 @@ const OFFLINE =
 const CERTIFICATE = /CERTIFICATE_VERIFY_FAILED|SELF_SIGNED_CERT|UNABLE_TO_GET_ISSUER_CERT|UNABLE_TO_VERIFY_LEAF/;
 const FULL = /ENOSPC|No space left on device|Errno 28|EDQUOT|Disk quota exceeded/i;
 
-/** A full disk as a tool's output tells it; null where it tells of none. */
-export function diskFailure(tool, output, where) {
+/** A full disk as a tool's output tells it, null where it tells of none; `elsewhere` ("or …") is the way round it. */
+export function diskFailure(tool, output, where, elsewhere = "or move the checkout to a roomier disk") {
   return FULL.test(output)
-    ? new SetupFailure(`no space left on the disk while ${tool} wrote to ${where}`, SYSTEM_CAUSES.ENOSPC[1])
+    ? new SetupFailure(`no space left on the disk while ${tool} wrote to ${where}`, join("free some space", elsewhere))
     : null;
 }
 

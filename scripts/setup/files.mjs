@@ -25,14 +25,19 @@ export function readJson(path) {
 /** Writes a JSON file so that a kill at any moment leaves the old one or the new one. */
 export function writeJson(path, value) {
   const temporary = `${path}.${process.pid}.tmp`;
-  const file = openSync(temporary, "w");
   try {
-    writeFileSync(file, `${JSON.stringify(value, null, 2)}\n`);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
+    const file = openSync(temporary, "w");
+    try {
+      writeFileSync(file, `${JSON.stringify(value, null, 2)}\n`);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
   }
-  renameSync(temporary, path);
 }
 
 /** Paths of the files below a folder, sorted, relative to it; `skip` names folders that are not entered. */

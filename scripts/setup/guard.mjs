@@ -14,10 +14,8 @@ function endGroup() {
   if (ending) return;
   ending = true;
   signalGroup("SIGTERM");
-  setTimeout(() => {
-    signalGroup("SIGKILL");
-    process.exit(130);
-  }, GRACE_MS);
+  // The guard ends when the command has: set-up's locks stay taken until then.
+  setTimeout(() => signalGroup("SIGKILL"), GRACE_MS);
 }
 
 function signalGroup(signal) {

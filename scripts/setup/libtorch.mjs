@@ -2,7 +2,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { SetupFailure } from "./failure.mjs";
 import { ask, loadProblem, which } from "./tools.mjs";
-import { cachedFolder, fetchLibtorch } from "./wheels.mjs";
+import { cachedFolder, expectWholeCache, fetchLibtorch } from "./wheels.mjs";
 
 const MINIMUM = [2, 7];
 const EXTENSION = process.platform === "darwin" ? "dylib" : "so";
@@ -29,7 +29,9 @@ export async function findLibtorch(context, requested) {
   ]) {
     if (!folder || (source === "cache" && !existsSync(folder))) continue;
     try {
-      return await checkLoads(inspect(folder, source), context);
+      const libtorch = inspect(folder, source);
+      if (source === "cache") expectWholeCache(env);
+      return await checkLoads(libtorch, context);
     } catch (error) {
       if (!(error instanceof SetupFailure)) throw error;
       progress.note(`${PASSED_OVER[source]} is passed over: ${error.message}`);

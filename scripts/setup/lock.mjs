@@ -1,7 +1,6 @@
 import { execFileSync } from "node:child_process";
 import {
   linkSync,
-  mkdirSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -14,6 +13,7 @@ import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { readJson, writeJson } from "./files.mjs";
+import { makeFolder } from "./folder.mjs";
 
 // A lock is the highest-numbered of the files `<name>.1`, `<name>.2` …, one for each time that it was taken. Taking it
 // means making the next number, which link() lets one process alone do, and only the holder of a higher number deletes
@@ -22,27 +22,42 @@ import { readJson, writeJson } from "./files.mjs";
 const HEARTBEAT_MS = 5_000;
 const FOREIGN_STALE_MS = 60_000;
 
+const held = new Set();
+
 /** Runs `action` while no other process that uses the same path does; `onWait` hears the holder once if it must wait. */
 export async function withLock(path, action, { onWait = () => {}, pollMs = 150 } = {}) {
-  mkdirSync(dirname(path), { recursive: true });
+  makeFolder(dirname(path));
   const own = await take(path, onWait, pollMs);
+  held.add(own);
   const heartbeat = setInterval(() => touch(own), HEARTBEAT_MS).unref();
   try {
     return await action();
   } finally {
     clearInterval(heartbeat);
-    writeJson(own, { released: true });
+    held.delete(own);
+    // On a full disk this fails too, and must not hide the first failure: the lock is free when this process has ended.
+    tryTo(() => writeJson(own, { released: true }));
   }
 }
 
+/**
+ * Has the locks of this process stay taken, if it is killed, until a process that it started has ended too: an npm or a
+ * compiler takes a moment to die, and must not write under the feet of the next set-up.
+ */
+export function lendLocks(pid) {
+  const helper = { pid, start: startOf(pid) };
+  for (const own of held) tryTo(() => writeJson(own, { ...holder(), helper }));
+}
+
 async function take(path, onWait, pollMs) {
-  for (let waited = false; ; waited = true) {
-    const holder = current(path);
-    if (isFree(holder)) {
-      const own = claim(path, holder.number + 1);
+  for (let told = false; ; ) {
+    const latest = current(path);
+    if (isFree(latest)) {
+      const own = claim(path, latest.number + 1);
       if (own) return own;
     } else {
-      if (!waited) onWait(holder.content);
+      if (latest.content && !told) onWait(latest.content); // it has none where its holder gave it up this moment
+      told ||= latest.content !== null;
       await sleep(pollMs);
     }
   }
@@ -62,17 +77,19 @@ function numbers(path) {
     .map((name) => Number(name.slice(prefix.length)));
 }
 
+const holder = () => ({ pid: process.pid, machine: machine(), start: startOf(process.pid) });
+
 function claim(path, number) {
   const own = `${path}.${number}`;
   const draft = `${path}.draft-${process.pid}-${Math.random().toString(36).slice(2)}`;
-  writeFileSync(draft, JSON.stringify({ pid: process.pid, machine: machine(), start: startOf(process.pid) }));
   try {
+    writeFileSync(draft, JSON.stringify(holder()));
     linkSync(draft, own);
   } catch (error) {
     if (error.code === "EEXIST") return null;
     throw error;
   } finally {
-    unlinkSync(draft);
+    tryTo(() => unlinkSync(draft));
   }
   // A slow process may have made a number that was used and deleted already: only the highest holds the lock.
   const lower = numbers(path).sort((a, b) => a - b);
@@ -89,7 +106,7 @@ function isFree({ number, file, content }) {
   if (number === 0 || content?.released) return true;
   if (!content) return isSilent(file);
   if (content.machine !== machine()) return isSilent(file);
-  return startOf(content.pid) !== content.start;
+  return [content, content.helper].every((process) => !process || startOf(process.pid) !== process.start);
 }
 
 /** A holder on another machine, or in another container, cannot be asked for: it lives while it touches its file. */

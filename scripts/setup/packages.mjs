@@ -48,6 +48,14 @@ function npmCommand(env) {
 function explain(output) {
   const known = diskFailure("npm", output, "node_modules") ?? networkFailure("npm", output);
   if (known) return known;
+  const refused = /^npm (?:error|ERR!) code (EACCES|EPERM|EROFS)$/m.exec(output)?.[1];
+  if (refused) {
+    const path = /^npm (?:error|ERR!) path (.*)$/m.exec(output)?.[1] ?? "node_modules";
+    return new SetupFailure(
+      `npm may not write to ${path} (${refused})`,
+      "give yourself write access to it, or run from a folder that is yours (npm's cache: set npm_config_cache to one)",
+    );
+  }
   const lines = output.split("\n").filter((line) => /^npm (error|ERR!) \S/.test(line));
   const details = lines.slice(0, 12).join("\n") || tail(output);
   if (/EUSAGE/.test(output)) {

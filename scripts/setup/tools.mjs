@@ -3,6 +3,7 @@ import { accessSync, constants, realpathSync, statSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { tail } from "./failure.mjs";
+import { lendLocks } from "./lock.mjs";
 
 const GUARD = fileURLToPath(new URL("guard.mjs", import.meta.url));
 const KEPT_OUTPUT = 4 * 1024 * 1024;
@@ -27,7 +28,10 @@ function isExecutable(path) {
 /** Runs a command to its end under the guard; `onLine` sees each line of its output as it comes. */
 export function run(command, args, { cwd, env, onLine = () => {} }) {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [GUARD, command, ...args], { cwd, env, stdio: ["pipe", "pipe", "pipe"] });
+    // Detached: what kills this whole process group must leave the guard alive to end the command.
+    const options = { cwd, env, stdio: ["pipe", "pipe", "pipe"], detached: true };
+    const child = spawn(process.execPath, [GUARD, command, ...args], options);
+    if (child.pid) lendLocks(child.pid);
     let output = "";
     let line = "";
     const take = (chunk) => {

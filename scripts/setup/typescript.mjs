@@ -10,12 +10,15 @@ export const typescript = {
   /** Whether dist/ was built from these sources by this compiler. */
   isFresh({ root }) {
     if (!existsSync(join(root, "src"))) return true; // an installed package: dist/ came with it
-    return readJson(stampPath(root))?.hash === sourceHash(root);
+    // `rm -rf dist/*` leaves the stamp, whose name begins with a dot.
+    return existsSync(join(root, "dist/index.js")) && readJson(stampPath(root))?.hash === sourceHash(root);
   },
 
   async run({ root, env, progress }) {
     const hash = sourceHash(root);
     const args = [COMPILER, "-p", "tsconfig.build.json", "--noEmitOnError", "--listEmittedFiles", "--pretty", "false"];
+    // A kill in mid-build mixes old and new in dist/, which the old stamp would call fresh once the sources are put back.
+    remove(stampPath(root));
     await progress.step("TypeScript", async () => {
       const { code, output } = await run(process.execPath, args, { cwd: root, env });
       if (code !== 0) throw explain(output);

@@ -1,10 +1,12 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, statfsSync } from "node:fs";
+import { existsSync, readdirSync, renameSync, statfsSync } from "node:fs";
 import { homedir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { diskFailure, networkFailure, SetupFailure, tail } from "./failure.mjs";
 import { folderSize, nearestExisting, remove } from "./files.mjs";
+import { makeFolder } from "./folder.mjs";
 import { withLock } from "./lock.mjs";
 import { run } from "./tools.mjs";
+import { damagedFile, surplus } from "./whole.mjs";
 
 const VERSION = "2.11.0";
 const GB = 1e9;
@@ -19,6 +21,7 @@ const NEEDED_BYTES = process.platform === "linux" ? 2.5 * GB : 1 * GB;
 /** CPython versions that torch has wheels for. Any other asks pip for those of 3.12: only the C++ part is used. */
 const WHEEL_PYTHONS = { oldest: 10, newest: 14 };
 const OTHER_WAY = "or set LIBTORCH to a folder of libtorch 2.7 or newer (with include/ and lib/)";
+const OTHER_PLACE = `or set BATCH_CAM_CACHE to a folder on a disk that you may write to, ${OTHER_WAY}`;
 
 /** Where the fetched libtorch of this platform lies, shared by all checkouts. */
 export function cachedFolder(env) {
@@ -29,7 +32,7 @@ export function cacheRoot(env) {
   const mac = join(homedir(), "Library/Caches");
   const base =
     env.BATCH_CAM_CACHE || (process.platform === "darwin" ? mac : env.XDG_CACHE_HOME || join(homedir(), ".cache"));
-  return join(base, "batch-cam");
+  return resolve(base, "batch-cam"); // pip runs in the checkout, wherever set-up was called from
 }
 
 /** Puts the pinned wheels into the cache: a folder beside the target is filled, checked and renamed. `check` throws if the copy is bad. */
@@ -37,6 +40,7 @@ export async function fetchLibtorch(context, python, check) {
   const { env, progress } = context;
   const target = dirname(cachedFolder(env));
   expectPython(python);
+  makeFolder(dirname(target), OTHER_PLACE);
   await orUnwritable(target, () =>
     withLock(`${target}.lock`, () => fetchInto(target, context, python, check), {
       onWait: ({ pid }) => progress.note(`waiting for another set-up (process ${pid}) that is fetching libtorch`),
@@ -56,7 +60,8 @@ async function fetchInto(target, { env, root, progress }, python, check) {
   try {
     await progress.step(title, (say) => install(partial, { env, root, python, say }));
     check(join(partial, "torch"));
-    prune(partial);
+    for (const name of surplus(partial)) remove(join(partial, name));
+    expectWhole(partial);
     remove(target);
     renameSync(partial, target);
   } finally {
@@ -67,16 +72,32 @@ async function fetchInto(target, { env, root, progress }, python, check) {
 function isGood(target, check) {
   try {
     check(join(target, "torch"));
+    expectWhole(target);
     return true;
   } catch {
     return false;
   }
 }
 
+function expectWhole(target) {
+  const path = damagedFile(target);
+  if (path) {
+    throw new SetupFailure(
+      `${join(target, path)} is missing or cut short`,
+      "run `npm run setup` again: it is fetched anew",
+    );
+  }
+}
+
+/** Refuses a cached copy that a crash or a full disk has left incomplete. */
+export function expectWholeCache(env) {
+  expectWhole(dirname(cachedFolder(env)));
+}
+
 async function install(partial, { env, root, python, say }) {
   // pip unpacks in its temporary folder first: kept here, it is on the disk that was measured, and is swept with the rest.
   const temporary = join(partial, "tmp");
-  mkdirSync(temporary, { recursive: true });
+  makeFolder(temporary, OTHER_PLACE);
   const timer = setInterval(() => say(`${Math.round(folderSize(partial) / 1e6)} MB`), 1_000);
   const args = ["-m", "pip", "install", "--no-deps", "--only-binary=:all:", "--no-compile", "--no-cache-dir"];
   args.push(
@@ -105,19 +126,6 @@ function wheelTags({ version: [major, minor] }) {
       ? [`macosx_14_0_${machine}`, `macosx_11_0_${machine}`]
       : ["manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014"].map((name) => `${name}_${machine}`);
   return ["--implementation=cp", "--python-version=3.12", ...platforms.map((name) => `--platform=${name}`)];
-}
-
-/** Removes what only Python needs; the CUDA libraries stay, for machines with a GPU. */
-function prune(folder) {
-  const keep = { "": ["torch", "nvidia", "torchgen"], torch: ["include", "lib", "share", "version.py"] };
-  for (const [parent, names] of Object.entries(keep)) {
-    for (const name of readdirSync(join(folder, parent))) {
-      if (!names.includes(name) && !name.endsWith(".dist-info")) remove(join(folder, parent, name));
-    }
-  }
-  for (const name of readdirSync(join(folder, "torch/lib"))) {
-    if (/^lib(torch_python|shm)/.test(name)) remove(join(folder, "torch/lib", name));
-  }
 }
 
 /** Refuses to start a download that the disk has no room for. */
@@ -159,7 +167,7 @@ async function orUnwritable(target, action) {
 }
 
 function explain(output, where) {
-  const environment = diskFailure("pip", output, where) ?? networkFailure("pip", output);
+  const environment = diskFailure("pip", output, where, OTHER_PLACE) ?? networkFailure("pip", output);
   if (environment) return environment;
   if (/No matching distribution|Could not find a version/.test(output)) {
     return new SetupFailure(

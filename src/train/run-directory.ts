@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { isTemporary, writeFileAtomically } from "../atomic-file.ts";
+import { isTemporary, makeFolder, writeFileAtomically } from "../atomic-file.ts";
 import {
   parseTrainConfig,
   resumeTrainConfig,
@@ -52,13 +52,7 @@ export async function openRun(input: TrainConfigInput): Promise<OpenRun> {
 }
 
 async function claimNew(directory: string): Promise<() => void> {
-  try {
-    await mkdir(directory, { recursive: true });
-  } catch (cause) {
-    throw new BatchCamError("E_IO", `cannot make the run directory ${directory}: ${(cause as Error).message}`, {
-      cause,
-    });
-  }
+  await makeFolder(directory);
   const close = lockRun(directory);
   for (const name of [
     "metrics.jsonl",

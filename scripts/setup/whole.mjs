@@ -1,0 +1,51 @@
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+
+// What is kept of the wheels: the C++ part, and the CUDA libraries for machines with a GPU. The rest only Python needs.
+const KEPT = { "": ["torch", "nvidia", "torchgen"], torch: ["include", "lib", "share", "version.py"] };
+const ONLY_PYTHON = /^lib(torch_python|shm)/;
+
+/** The files and folders of unpacked wheels that a C++ program has no use for, relative to their folder. */
+export function surplus(folder) {
+  const found = Object.entries(KEPT).flatMap(([parent, names]) =>
+    readdirSync(join(folder, parent))
+      .filter((name) => !names.includes(name) && !name.endsWith(".dist-info"))
+      .map((name) => join(parent, name)),
+  );
+  const libraries = readdirSync(join(folder, "torch/lib")).filter((name) => ONLY_PYTHON.test(name));
+  return [...found, ...libraries.map((name) => join("torch/lib", name))];
+}
+
+/** A header or library that the wheels' own lists (RECORD) name and that is missing or cut short; null where all are whole. */
+export function damagedFile(folder) {
+  const lists = readdirSync(folder).filter((name) => name.endsWith(".dist-info"));
+  if (lists.length === 0) return "torch.dist-info";
+  for (const list of lists.map((name) => join(name, "RECORD"))) {
+    if (!sizeOf(join(folder, list))) return list;
+    for (const { path, size } of recorded(join(folder, list))) {
+      if (isNeeded(path) && sizeOf(join(folder, path)) !== size) return path;
+    }
+  }
+  return null;
+}
+
+/** A RECORD's lines are path,hash,size; its own line has no size. */
+function recorded(list) {
+  return [...readFileSync(list, "utf8").matchAll(/^([^",\n]+),[^,\n]*,(\d+)\r?$/gm)].map(([, path, size]) => ({
+    path,
+    size: Number(size),
+  }));
+}
+
+function isNeeded(path) {
+  if (path.startsWith("torch/lib/")) return !ONLY_PYTHON.test(path.slice("torch/lib/".length));
+  return path.startsWith("torch/include/") || path.startsWith("nvidia/");
+}
+
+function sizeOf(path) {
+  try {
+    return statSync(path).size;
+  } catch {
+    return null;
+  }
+}
