@@ -7,6 +7,6 @@ export default defineConfig({
     // Worker processes rather than threads: each test file gets an engine of its own, as a user's program does.
     pool: "forks",
     maxWorkers: 2,
-    testTimeout: 120_000,
+    testTimeout: 600_000,
   },
 });

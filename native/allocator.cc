@@ -29,6 +29,16 @@ void count(int64_t change) {
 
 bool isLarge(int64_t bytes) { return bytes >= static_cast<int64_t>(kLargeBlock); }
 
+void* acquire(size_t bytes) {
+  if (isLarge(static_cast<int64_t>(bytes))) return acquireBlock(bytes + kHeader);
+  try {
+    return c10::alloc_cpu(bytes + kHeader);
+  } catch (const c10::Error&) {
+    emptyBlockCache();
+    return c10::alloc_cpu(bytes + kHeader);
+  }
+}
+
 void release(void* data) {
   if (data == nullptr) return;
   char* block = static_cast<char*>(data) - kHeader;
@@ -44,8 +54,7 @@ class CountingAllocator final : public c10::Allocator {
   c10::DataPtr allocate(size_t bytes) override {
     if (bytes == 0) return {nullptr, nullptr, &release, c10::Device(c10::DeviceType::CPU)};
     const int64_t size = static_cast<int64_t>(bytes);
-    void* memory = isLarge(size) ? acquireBlock(bytes + kHeader) : c10::alloc_cpu(bytes + kHeader);
-    char* block = static_cast<char*>(memory);
+    char* block = static_cast<char*>(acquire(bytes));
     std::memcpy(block, &size, sizeof size);
     count(size);
     char* data = block + kHeader;

@@ -66,7 +66,7 @@ class BlockCache {
     const std::lock_guard lock(mutex_);
     used_ -= block->capacity;
     keep(block);
-    shrinkTo(ceiling());
+    shrinkTo(ceiling(most_));
   }
 
   void empty() {
@@ -85,7 +85,8 @@ class BlockCache {
     Block* block = heads_[sizeClass];
     if (block == nullptr) return nullptr;
     unlink(block);
-    use(block->capacity);
+    used_ += block->capacity;
+    most_ = std::max(most_, used_);
     return block;
   }
 
@@ -93,28 +94,24 @@ class BlockCache {
     const size_t capacity = capacityOf(sizeClass);
     {
       const std::lock_guard lock(mutex_);
-      use(capacity);
-      shrinkTo(ceiling());
+      used_ += capacity;
+      shrinkTo(ceiling(std::max(most_, used_)));
     }
     void* memory = fromSystem(capacity);
     if (memory == nullptr) {
       empty();
       memory = fromSystem(capacity);
     }
+    const std::lock_guard lock(mutex_);
     if (memory == nullptr) {
-      const std::lock_guard lock(mutex_);
       used_ -= capacity;
       TORCH_CHECK(false, "not enough memory: you tried to allocate ", capacity, " bytes");
     }
+    most_ = std::max(most_, used_);
     return new (memory) Block{capacity, sizeClass, nullptr, nullptr, nullptr, nullptr};
   }
 
-  void use(size_t capacity) {
-    used_ += capacity;
-    most_ = std::max(most_, used_);
-  }
-
-  size_t ceiling() const { return most_ + most_ / 2 + kSlack; }
+  static size_t ceiling(size_t most) { return most + most / 2 + kSlack; }
 
   void keep(Block* block) {
     cached_ += block->capacity;

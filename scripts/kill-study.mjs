@@ -87,10 +87,13 @@ async function main() {
       if (!ended) kills += 1;
     }
     const same = digest(name) === expected.weights && steps(name).join() === expected.steps;
-    console.log(
-      `round ${round}: ${kills} kills so far, weights and log ${same ? "equal" : "DIFFER FROM"} the unbroken run's`,
-    );
-    if (!same) return 1;
+    if (!same) {
+      console.error(`round ${round}, ${kills} kills: weights or log differ from the unbroken run's`);
+      console.error(`weights ${digest(name)}, expected ${expected.weights}`);
+      console.error(`steps logged ${steps(name).join()}, expected ${expected.steps}`);
+      return 1;
+    }
+    console.log(`round ${round}: ${kills} kills so far, weights and log equal the unbroken run's`);
     rmSync(join(output, name), { recursive: true });
   }
   console.log(`${kills} kills: every run resumed and ended with the unbroken run's weights, bit for bit`);

@@ -7,6 +7,17 @@ import { evaluate } from "../dist/train.js";
 const runs = { plain: await evaluate("runs/demo/plain"), guided: await evaluate("runs/demo/guided") };
 const { height, width, images, labels, prototypes, classNames } = runs.plain.samples;
 const cell = (kind) => (pixels) => ({ kind, pixels, height, width });
+/** The maps of a run, with the marks of the report: dead, and what a misread digit was taken for. */
+function mapRow(label) {
+  const { maps, dead, predictions } = runs[label].samples;
+  const wrong = predictions.map((predicted, i) => predicted !== labels[i]);
+  return {
+    label,
+    cells: maps.map((pixels, i) => ({ ...cell("map")(pixels), dead: dead[i], wrong: wrong[i] })),
+    captions: predictions.map((predicted, i) => (wrong[i] ? `read as ${classNames[predicted]}` : "")),
+  };
+}
+
 const { png } = camFigure({
   title: "Grad-CAM of the true class on MNIST test images",
   subtitle: Object.entries(runs)
@@ -19,8 +30,8 @@ const { png } = camFigure({
   rows: [
     { label: "image", cells: images.map(cell("image")) },
     { label: "prototype", cells: labels.map((label) => cell("image")(prototypes[label])) },
-    { label: "plain", cells: runs.plain.samples.maps.map(cell("map")) },
-    { label: "guided", cells: runs.guided.samples.maps.map(cell("map")) },
+    mapRow("plain"),
+    mapRow("guided"),
   ],
 });
 mkdirSync("docs/images", { recursive: true });

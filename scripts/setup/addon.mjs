@@ -77,8 +77,9 @@ async function build({ root, env, progress }, { compiler, cmake, libtorch }) {
   const folder = join(root, "native/build");
   const work = join(folder, "work");
   const running = join(folder, "interrupted");
-  const settings = [compiler.identity, libtorch.path, libtorch.version, libraryMark(libtorch.library)].join(" ");
-  // What a killed build leaves may be cut short, and what another compiler or libtorch made does not fit.
+  const settings = [root, compiler.identity, libtorch.path, libtorch.version, libraryMark(libtorch.library)].join(" ");
+  // What a killed build leaves may be cut short; what another compiler or libtorch made, or a checkout before it was moved,
+  // does not fit.
   if (existsSync(running) || readJson(join(work, "settings.json")) !== settings) remove(work);
   makeFolder(work);
   writeFileSync(running, "");

@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { extname } from "node:path";
 import { BatchCamError } from "../errors.ts";
 
@@ -32,6 +32,9 @@ const READ_FAILURES: Record<string, string> = {
 
 async function readText(path: string): Promise<string> {
   try {
+    const found = await stat(path);
+    if (found.isDirectory()) throw new Error(READ_FAILURES.EISDIR);
+    if (!found.isFile()) throw new Error("it is no regular file"); // a FIFO would be waited for
     return await readFile(path, "utf8");
   } catch (cause) {
     const { code = "", message } = cause as NodeJS.ErrnoException;
@@ -41,7 +44,7 @@ async function readText(path: string): Promise<string> {
 
 async function parseYaml(text: string, path: string): Promise<unknown> {
   const { parseDocument } = await import("yaml");
-  const document = parseDocument(text, { prettyErrors: false });
+  const document = parseDocument(text, { prettyErrors: false, logLevel: "silent" });
   const [error] = document.errors;
   if (error) throw malformed(path, "YAML", { text, offset: error.pos[0], reason: error.message, cause: error });
   try {

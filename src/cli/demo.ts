@@ -1,14 +1,15 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomically } from "../atomic-file.ts";
-import type { DemoConfig, TrainConfigInput } from "../config/index.ts";
+import { DemoConfig, type TrainConfigInput } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
 import type { TrainEvent, TrainResult } from "../train/events.ts";
 import type { CommandCall, Outcome } from "./command.ts";
 import { type DemoRun, type DemoState, readDemoState, writeDemoState } from "./demo-state.ts";
+import { kebabCase } from "./flags.ts";
 import { percent, short } from "./progress-lines.ts";
 import { formatTable } from "./table.ts";
-import { type Train, type TrainingParts, trainInView } from "./training.ts";
+import { quoted, type Train, type TrainingParts, trainInView } from "./training.ts";
 
 export type DemoResults = Record<DemoRun, TrainResult>;
 
@@ -35,10 +36,22 @@ export async function runDemo(parts: TrainingParts, call: DemoCall): Promise<Out
   const results = state.results as DemoResults;
   call.stdout.write(`\n${formatDemoTable(results)}`);
   const report = join(output, "report.html");
-  await writeFileAtomically(report, await parts.renderReport([results.plain, results.guided]));
+  await writeFileAtomically(
+    report,
+    await parts.renderReport([results.plain, results.guided], [demoCommand(call.config)]),
+  );
   await writeDemoState(output, { ...state, finished: true });
   call.stdout.write(`\nmaps side by side: ${report}\n`);
   return "done";
+}
+
+/** `npm start` where nothing else was asked for. */
+function demoCommand(config: DemoConfig): string {
+  const defaults: Record<string, unknown> = DemoConfig.parse({});
+  const flags = Object.entries(config)
+    .filter(([key, value]) => value !== undefined && value !== defaults[key])
+    .map(([key, value]) => ` --${kebabCase(key)} ${quoted(String(value))}`);
+  return flags.length === 0 ? "npm start" : `npx batch-cam demo${flags.join("")}`;
 }
 
 /** The state to go on from: the earlier demo's when that was interrupted with the same options, else a new one. */

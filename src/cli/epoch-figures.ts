@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import { writeFileAtomically } from "../atomic-file.ts";
 import type { FigureInput } from "../report/index.ts";
-import type { MapSamples, StartEvent, TrainEvent } from "../train/events.ts";
+import type { MapSamples, SplitRecord, StartEvent, TrainEvent } from "../train/events.ts";
+import { percent, short } from "./progress-lines.ts";
 
 export interface Figures {
   onEvent(event: TrainEvent): void;
@@ -12,18 +13,24 @@ export interface Figures {
 /** Draws `figures/epoch-N.png` of a run for each `maps` event. A figure that cannot be written is a warning: the run goes on. */
 export function createFigures(warn: (message: string) => void): Figures {
   let start: StartEvent | undefined;
+  let judged = "";
   let writing = Promise.resolve();
   const onEvent = (event: TrainEvent): void => {
     if (event.type === "start") start = event;
+    if (event.type === "epoch") judged = `: ${judgement(event.record.val)}`;
     if (event.type !== "maps" || !start) return;
     const { runDirectory, epochs } = start;
     const name = `epoch-${String(event.epoch).padStart(String(epochs).length, "0")}.png`;
-    const input = figureOf(event.samples, `Epoch ${event.epoch} of ${epochs}`, runDirectory);
+    const input = figureOf(event.samples, `Epoch ${event.epoch} of ${epochs}`, `${runDirectory}${judged}`);
     writing = writing
       .then(() => draw(join(runDirectory, "figures", name), input))
       .catch((error: Error) => warn(`no figure of epoch ${event.epoch}: ${error.message}`));
   };
   return { onEvent, written: () => writing };
+}
+
+function judgement({ images, accuracy, mapSsim, deadMaps }: SplitRecord): string {
+  return `${images} validation images, accuracy ${percent(accuracy, 2)}, map SSIM ${short(mapSsim)}, dead maps ${percent(deadMaps)}`;
 }
 
 async function draw(path: string, input: FigureInput): Promise<void> {

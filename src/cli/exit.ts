@@ -8,6 +8,7 @@ const USER_MISTAKES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "E_CHECKPOINT",
   "E_IO",
   "E_ARGUMENT",
+  "E_NUMERIC",
 ]);
 
 /** Prints a failure and returns the exit code: 2 for the user's mistakes, 1 for ours. */

@@ -30,9 +30,15 @@ export function processIo(): CliIo {
   return { stdout, stderr, env, signals: process, exit: (code) => process.exit(code) };
 }
 
+let complained = false;
+
 // Node turns SIGPIPE into an error of the write; turned back, `train | head` checkpoints as on any other signal.
+// An output that takes nothing more, on a full disk, ends the run the same way.
 function onBrokenPipe(error: NodeJS.ErrnoException): void {
-  if (error.code !== "EPIPE") throw error;
+  if (error.code !== "EPIPE" && !complained) {
+    complained = true;
+    process.stderr.write(`batch-cam: cannot write the output: ${error.message}\n`);
+  }
   if (!process.emit("SIGPIPE")) process.exit(SIGNAL_EXIT_CODES.SIGPIPE);
 }
 

@@ -34,7 +34,8 @@ export async function runCommand(command: Command, argv: readonly string[], io: 
   if (argv.includes("--help") || argv.includes("-h")) return printCommandHelp(command, io);
   const { config: path, ...given } = parseFlags(argv, allFlags(command), command.name);
   const file = typeof path === "string" ? await readConfigFile(path) : {};
-  const origin = (key: string) => (key in given || !(key in file) ? `--${kebabCase(key)}` : `${key} in ${path}`);
+  const origin = (key: string) =>
+    Object.hasOwn(given, key) || !Object.hasOwn(file, key) ? `--${kebabCase(key)}` : `${key} in ${path}`;
   const input = command.merge ? command.merge(file, given) : given;
   const config = parseConfig(command.config, input, { what: command.name, label: origin });
   const interrupt = command.interruptible ? watchInterrupts(io) : undefined;

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { parseTrainConfig } from "../config/index.ts";
 import type {
   EpochRecord,
   SplitRecord,
@@ -24,6 +25,7 @@ const START: StartEvent = {
   testImages: 1000,
   threads: 2,
   precision: "float32",
+  config: parseTrainConfig({}),
 };
 const METRICS: StepMetrics = {
   loss: 0.521,

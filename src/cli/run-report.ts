@@ -1,16 +1,17 @@
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { BatchCamError } from "../errors.ts";
 import { evaluateSamples } from "../evaluate/index.ts";
 import { type DemoRun, renderDemoReport } from "../report/index.ts";
 import type { TrainResult } from "../train/events.ts";
 import { readLog } from "../train/metrics-log.ts";
+import { quoted } from "./training.ts";
 
 /**
  * One HTML page about finished runs, at most one plain and one guided: results, maps of the same test images, curves and configs.
  * @throws BatchCamError E_CHECKPOINT where a run directory lacks one of its files
  */
-export async function renderReport(results: readonly TrainResult[]): Promise<string> {
+export async function renderReport(results: readonly TrainResult[], commands?: readonly string[]): Promise<string> {
   const reported = [];
   for (const result of results) reported.push(await describeRun(result));
   const [first] = reported;
@@ -23,10 +24,13 @@ export async function renderReport(results: readonly TrainResult[]): Promise<str
     prototypes,
     classNames,
     environment: first.environment,
-    ...(reported.length === 1
-      ? { commands: [`npx batch-cam train --config ${join(first.run.result.runDirectory, "config.json")} --overwrite`] }
-      : {}),
+    commands: commands ?? [againCommand(first.run.result.runDirectory)],
   });
+}
+
+/** The run anew, under a name of its own: the one that the report is about stays. */
+function againCommand(runDirectory: string): string {
+  return `npx batch-cam train --config ${quoted(join(runDirectory, "config.json"))} --experiment ${quoted(`${basename(runDirectory)}-again`)}`;
 }
 
 async function describeRun(result: TrainResult) {

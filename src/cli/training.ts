@@ -14,7 +14,7 @@ export type Train = (
 export interface TrainingParts {
   train: Train;
   /** The page about finished runs. */
-  renderReport: (results: readonly TrainResult[]) => Promise<string>;
+  renderReport: (results: readonly TrainResult[], commands?: readonly string[]) => Promise<string>;
 }
 
 /** The real trainer and report; they load the engine, so nothing else imports them. */
@@ -47,6 +47,12 @@ export async function trainInView(train: Train, config: TrainConfigInput, call: 
 
 /** The command that goes on with an interrupted run, fit to paste into a shell. */
 export function resumeCommand(runDirectory: string): string {
-  const safe = /^[\w./+=@:-]+$/.test(runDirectory) && !runDirectory.startsWith("-");
-  return `npx batch-cam train --resume${safe ? ` ${runDirectory}` : `='${runDirectory.replaceAll("'", `'\\''`)}'`}`;
+  const word = quoted(runDirectory);
+  if (word === runDirectory && !word.startsWith("-")) return `npx batch-cam train --resume ${word}`;
+  return `npx batch-cam train --resume=${word.startsWith("'") ? word : `'${word}'`}`;
+}
+
+/** A word as a shell reads it back. */
+export function quoted(word: string): string {
+  return /^[\w./+=@:-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }

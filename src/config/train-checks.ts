@@ -42,9 +42,13 @@ export function splitRunDirectory(directory: string): { output: string; experime
   return { output: trimmed.slice(0, slash) || "/", experiment: trimmed.slice(slash + 1) };
 }
 
-/** Settings that are allowed but seldom meant, one sentence each; the trainer emits them as warnings before the first step. */
-export function configWarnings(config: TrainConfig): string[] {
-  return [...guidanceWarnings(config), ...scheduleWarnings(config)];
+/**
+ * Settings that are allowed but seldom meant, one sentence each; the trainer emits them as warnings before the first step.
+ *
+ * @param steps that the run will take
+ */
+export function configWarnings(config: TrainConfig, steps: number): string[] {
+  return [...guidanceWarnings(config), ...scheduleWarnings(config, steps)];
 }
 
 function guidanceWarnings({ lambdaPrototype, lambdaBatch, batchTarget, statistic }: TrainConfig): string[] {
@@ -67,14 +71,15 @@ function guidanceWarnings({ lambdaPrototype, lambdaBatch, batchTarget, statistic
   return warnings;
 }
 
-function scheduleWarnings({ sched, warmupSteps, minLr, plain, lambdaWarmup, maxSteps }: TrainConfig): string[] {
+function scheduleWarnings({ sched, warmupSteps, minLr, plain, lambdaWarmup }: TrainConfig, steps: number): string[] {
   const warnings: string[] = [];
   if (sched === "onecycle" && warmupSteps > 0)
     warnings.push("warmupSteps is not used with sched onecycle, which has a warm-up of its own");
   if (sched !== "cosine" && minLr > 0) warnings.push(`minLr is not used with sched ${sched}`);
-  if (!plain && maxSteps !== undefined && lambdaWarmup >= maxSteps) {
+  if (!plain && lambdaWarmup > steps) {
+    const share = Math.round((100 * steps) / lambdaWarmup);
     warnings.push(
-      `lambdaWarmup ${lambdaWarmup} is not over when the run ends at step ${maxSteps}: the maps are never fully guided`,
+      `lambdaWarmup ${lambdaWarmup} is not over when the run ends at step ${steps}: the maps are guided by at most ${share} % of the weight`,
     );
   }
   return warnings;

@@ -122,7 +122,7 @@ describe("the train config", () => {
 });
 
 describe("the warnings of a config", () => {
-  const warnings = (input: object) => configWarnings(parseTrainConfig(input));
+  const warnings = (input: object, steps = 1000) => configWarnings(parseTrainConfig(input), steps);
 
   it("are none for the defaults, for plain training and for the recommended sums", () => {
     for (const input of [{}, { plain: true }, { distance: "l1" }, { lambdaBatch: 0.5 }])
@@ -148,12 +148,18 @@ describe("the warnings of a config", () => {
     [{ statistic: "cam-ema" }, /running mean/],
     [{ sched: "onecycle", warmupSteps: 10 }, /warmupSteps is not used/],
     [{ sched: "constant", minLr: 1e-5 }, /minLr is not used/],
-    [{ maxSteps: 100 }, /lambdaWarmup 150 is not over when the run ends at step 100/],
   ])("tell of %j", (input, message) => {
     expect(warnings(input)).toEqual([expect.stringMatching(message)]);
   });
 
+  it("tell of a run that ends before the guidance has its weight, and of how much it has", () => {
+    expect(warnings({}, 15)).toEqual([
+      expect.stringMatching(/lambdaWarmup 150 is not over when the run ends at step 15: .* at most 10 %/),
+    ]);
+    expect(warnings({}, 150)).toEqual([]);
+  });
+
   it("leave out the guidance's when there is none", () => {
-    expect(warnings({ plain: true, statistic: "cam-ema", maxSteps: 10 })).toEqual([]);
+    expect(warnings({ plain: true, statistic: "cam-ema" }, 10)).toEqual([]);
   });
 });

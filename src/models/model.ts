@@ -4,11 +4,11 @@ import { Module, recordOutputs } from "../nn/index.ts";
 import { noGrad, type Tensor, tidy, zeros } from "../tensor/index.ts";
 
 /** The logits of a forward pass and the outputs that were asked for. */
-export interface TappedForward {
+export interface TappedForward<Path extends string = string> {
   /** (B, numClasses), before softmax */
   logits: Tensor;
   /** By module path; part of the graph of `logits`, so that gradients with respect to them exist. */
-  taps: Record<string, Tensor>;
+  taps: Record<Path, Tensor>;
 }
 
 /**
@@ -49,10 +49,10 @@ export abstract class Model extends Module {
    *
    * @throws E_CONFIG for a path that the model lacks, with the nearest ones, or for a module that did not run
    */
-  forwardWith(x: Tensor, { taps }: { taps: readonly string[] }): TappedForward {
+  forwardWith<const Path extends string>(x: Tensor, { taps }: { taps: readonly Path[] }): TappedForward<Path> {
     const modules = new Map(taps.map((path) => [path, this.moduleAt(path, "forwardWith")]));
     const { result: logits, outputs } = recordOutputs(new Set(modules.values()), () => this.forward(x));
-    const found: Record<string, Tensor> = {};
+    const found = {} as Record<Path, Tensor>;
     for (const [path, module] of modules) {
       const output = outputs.get(module);
       if (output === undefined)
@@ -106,7 +106,7 @@ export function mapSize(
 
 function sizeOfTap(model: Model, image: readonly [number, number, number], layer: string): readonly [number, number] {
   const dtype = model.parameters()[0]?.dtype ?? "float32";
-  const { taps } = model.forwardWith(zeros([1, ...image], { dtype }), { taps: [layer] });
+  const { taps }: TappedForward = model.forwardWith(zeros([1, ...image], { dtype }), { taps: [layer] });
   const shape = taps[layer]?.sizes ?? [];
   const [, , height, width] = shape;
   if (shape.length === 4 && height !== undefined && width !== undefined) return [height, width];

@@ -16,7 +16,7 @@ const DEFINITIONS: readonly Definition[] = [
   {
     id: "map",
     term: "Map",
-    text: "Grad-CAM of the true class t, computed for the whole batch in one pass: A are the channels of the last convolution layer, S the scores before softmax. It is enlarged to the size of the image (bilinear) and then stretched to [0, 1]; ε keeps the division finite.",
+    text: "Grad-CAM of the true class t, computed for the whole batch in one pass: A are the channels of the guided layer (camLayer, or the last map of the network), S the scores before softmax. It is enlarged to the size of the image (bilinear) and then stretched to [0, 1]; ε keeps the division finite: 10⁻⁶ on this page, and camEps in the training objective.",
     formulas: [
       formula(
         "R = ReLU(sum over k of alpha_k A_k), alpha_k = mean over h, w of dS_t / dA_k",
@@ -51,7 +51,7 @@ const DEFINITIONS: readonly Definition[] = [
   {
     id: "accuracy",
     term: "Test accuracy",
-    text: "Share of the test images whose highest score is that of the true class. The test split is used once, after the validation split has chosen the epoch.",
+    text: "Share of the test images whose highest score is that of the true class. The test split is used after the validation split has chosen the epoch, and for nothing else.",
     formulas: [],
   },
   {
@@ -130,7 +130,7 @@ const DEFINITIONS: readonly Definition[] = [
   {
     id: "seconds",
     term: "Seconds per epoch",
-    text: "Mean wall time of an epoch’s training steps on this machine; validation is not included.",
+    text: "Mean wall time of an epoch’s training steps on this machine, without validation. What else ran on the machine moves it: the cost of guidance is what the project’s benchmark of single steps measures, plain and guided in turn.",
     formulas: [],
   },
   {

@@ -5,6 +5,8 @@ import { formatNumber, formatPercent, formatSigned, isNumber, mean } from "./num
 export interface Measure {
   label: string;
   better: "higher" | "lower";
+  /** Set where the machine's other work moves the number more than the runs differ: it is shown, and never judged. */
+  noisy?: true;
   /** The run's number; null where there is none. */
   of(result: TrainResult): number | null;
   format(value: number | null): string;
@@ -23,6 +25,7 @@ export const MEASURES = {
   seconds: {
     label: "Seconds per epoch",
     better: "lower",
+    noisy: true,
     of: ({ history }) => mean(history.map(({ secondsPerEpoch }) => secondsPerEpoch)),
     format: (value) => formatNumber(value, 1),
     formatDifference: (value) => formatSigned(value, 1),
@@ -57,7 +60,13 @@ function points(value: number | null): string {
 }
 
 /** How a difference between the two runs is to be read. */
-export type Verdict = "better" | "worse" | "equal" | "within sampling error" | "unknown";
+export type Verdict =
+  | "better"
+  | "worse"
+  | "equal"
+  | "within sampling error"
+  | "varies with the machine’s load"
+  | "unknown";
 
 /** The difference guided − plain of a measure, and what it says. */
 export function compare(measure: Measure, plain: TrainResult, guided: TrainResult): [number | null, Verdict] {
@@ -65,6 +74,7 @@ export function compare(measure: Measure, plain: TrainResult, guided: TrainResul
   if (before === null || after === null) return [null, "unknown"];
   const difference = after - before;
   if (!/[1-9]/.test(measure.formatDifference(difference))) return [difference, "equal"];
+  if (measure.noisy) return [difference, "varies with the machine’s load"];
   if (measure === MEASURES.accuracy) {
     const error = accuracyError(plain, guided);
     if (error !== null && Math.abs(difference) <= error) return [difference, "within sampling error"];

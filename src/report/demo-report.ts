@@ -24,7 +24,7 @@ export function renderDemoReport(input: DemoReportInput): string {
   checkDemoInput(input);
   const sections: Section[] = [
     { id: "results", heading: "Results", body: resultsTable(input) },
-    { id: "maps", heading: "The maps, side by side", body: maps(input) },
+    { id: "maps", heading: input.runs.length > 1 ? "The maps, side by side" : "The maps", body: maps(input) },
     { id: "curves", heading: "Training curves", body: curveGrids(input) },
     { id: "definitions", heading: "What the numbers mean", body: definitionList() },
     { id: "configuration", heading: "Configuration", body: configurationTable(input) },
@@ -35,7 +35,8 @@ export function renderDemoReport(input: DemoReportInput): string {
 }
 
 function maps(input: DemoReportInput): Markup {
-  return markup`<p>The same test images through each network. A map shows which parts of the image speak for the true class: the brighter, the more. Each map is stretched to [0, 1] for itself, so compare shapes and not brightness between maps.</p>
+  const who = input.runs.length > 1 ? "The same test images through each network. " : "";
+  return markup`<p>${who}A map shows which parts of the image speak for the true class: the brighter, the more. Each map is stretched to [0, 1] for itself, so compare shapes and not brightness between maps.</p>
 ${mapGallery(input)}${galleryLegend(input)}
 <h3>The same maps laid over the images</h3>
 ${overlayGallery(input)}`;

@@ -91,7 +91,7 @@ tbody th { font-weight: 400; }
 dt { font-weight: 600; }
 dd { margin: .125rem 0 0; }
 dd p { margin-bottom: .25rem; }
-.formula { overflow-x: auto; padding: .35rem 0; font-size: 1.0625rem; }
+.formula { overflow-x: auto; overflow-y: hidden; padding: .35rem 0; font-size: 1.0625rem; }
 #about-map, #about-ssim, #about-loss { grid-column: 1 / -1; }
 
 .settings { table-layout: fixed; font-size: .9375rem; }

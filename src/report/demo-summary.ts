@@ -21,7 +21,6 @@ function compareInWords(plain: DemoRun, guided: DemoRun): string[] {
     seeds(plain.config.seed, guided.config.seed),
     ...accuracyInWords(plain.result, guided.result),
     ...mapsInWords({ plain: plain.result, guided: guided.result }),
-    ...costInWords(plain.result, guided.result),
   ];
 }
 
@@ -76,17 +75,6 @@ function moved(subject: string, row: Measure, { plain, guided }: Pair): string |
   if (before === null || after === null) return null;
   if (compare(row, plain, guided)[1] === "equal") return `${subject} stays at ${row.format(after)}`;
   return `${subject} ${after > before ? "rises" : "falls"} from ${row.format(before)} to ${row.format(after)}`;
-}
-
-function costInWords(plain: TrainResult, guided: TrainResult): string[] {
-  const row = MEASURES.seconds;
-  const [before, after] = [row.of(plain), row.of(guided)];
-  if (before === null || after === null || before <= 0) return [];
-  const change = Math.round((after / before - 1) * 100);
-  const relative = change === 0 ? "about the same" : `${Math.abs(change)}\u00a0% ${change > 0 ? "more" : "less"}`;
-  return [
-    `A plain epoch takes ${row.format(before)}\u00a0s and a guided one ${row.format(after)}\u00a0s, ${relative}.`,
-  ];
 }
 
 function opening({ name }: DemoRun): string[] {

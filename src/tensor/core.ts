@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import { BatchCamError } from "../errors.ts";
 import { native } from "../native/addon.ts";
 import { describeValue, putLength, wrongArgument } from "../native/arguments.ts";

@@ -48,13 +48,21 @@ export function bestCheckpoint(runDirectory: string): string {
 export async function saveCheckpoint(runDirectory: string, { model, state, progress }: Snapshot): Promise<string> {
   const path = lastCheckpoint(runDirectory);
   const stateName = `last-${progress.step}.state.safetensors`;
-  await saveSafetensors(join(folderOf(runDirectory), stateName), state, { progress: JSON.stringify(progress) });
-  await saveSafetensors(path, model, {
-    format: "pt",
-    "batch-cam": FORMAT,
-    step: String(progress.step),
-    state: stateName,
-  });
+  const statePath = join(folderOf(runDirectory), stateName);
+  const { state: committed } = await readSafetensorsMetadata(path).catch(() => ({ state: undefined }));
+  try {
+    await saveSafetensors(statePath, state, { progress: JSON.stringify(progress) });
+    await saveSafetensors(path, model, {
+      format: "pt",
+      "batch-cam": FORMAT,
+      step: String(progress.step),
+      state: stateName,
+    });
+  } catch (error) {
+    // On a full disk, a state that no weights name would take the room that the next attempt needs.
+    if (stateName !== committed) await rm(statePath, { force: true });
+    throw error;
+  }
   for (const name of await readdir(folderOf(runDirectory))) {
     if (name.endsWith(".state.safetensors") && name !== stateName)
       await rm(join(folderOf(runDirectory), name), { force: true });
@@ -93,7 +101,7 @@ export async function loadCheckpoint(runDirectory: string): Promise<Snapshot> {
     return {
       model: await loadSafetensors(path),
       state: await loadSafetensors(statePath),
-      progress: JSON.parse(progress as string) as Progress,
+      progress: readProgress(progress),
     };
   } catch (cause) {
     const reason = (cause as Error).message;
@@ -101,6 +109,20 @@ export async function loadCheckpoint(runDirectory: string): Promise<Snapshot> {
       cause,
     });
   }
+}
+
+function readProgress(text: string | undefined): Progress {
+  const progress = JSON.parse(text ?? "null") as Progress | null;
+  const counts = [progress?.step, progress?.epoch, progress?.batch, progress?.bestEpoch];
+  const seconds = [progress?.seconds, progress?.epochSeconds, progress?.means?.images];
+  const whole =
+    counts.every((value) => Number.isSafeInteger(value) && Number(value) >= 0) &&
+    seconds.every((value) => Number.isFinite(value) && Number(value) >= 0) &&
+    Array.isArray(progress?.history) &&
+    typeof progress.means.sums === "object" &&
+    progress.means.sums !== null;
+  if (whole) return progress;
+  throw new BatchCamError("E_CHECKPOINT", "its state does not say how far the run had come");
 }
 
 /** Frees the handles of a state; what they share memory with lives on. */

@@ -1,3 +1,5 @@
+import type { TrainConfig } from "../config/index.ts";
+
 /** What a training run tells its caller, in order: `start`, then `step`, `epoch`, `maps`, `checkpoint` and `warning`, then `end`. */
 export type TrainEvent =
   | StartEvent
@@ -28,6 +30,8 @@ export interface StartEvent {
   threads: number;
   /** What the network computes in; maps and losses are float32 in any case. */
   precision: "float32" | "bfloat16";
+  /** The effective one: on resuming the run's own, with what may change. */
+  config: TrainConfig;
 }
 
 /** Sent every `logEvery` steps. Epochs and steps count from 1. */

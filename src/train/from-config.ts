@@ -16,6 +16,8 @@ export interface ConfiguredData {
   train: Split;
   val: Split;
   test: Split;
+  /** Where the data set has less than was asked for. */
+  warnings: string[];
   dispose: () => void;
 }
 
@@ -27,8 +29,17 @@ export async function loadData(config: TrainConfig): Promise<ConfiguredData> {
     val: whole.val,
     test: limit(dataset.test, config.limitTest, 0),
   };
+  const warnings = [
+    ...tooFew("limitTrain", config.limitTrain, whole.train),
+    ...tooFew("limitTest", config.limitTest, dataset.test),
+  ];
   if (splits.train !== whole.train) disposeSplit(whole.train);
-  return { ...splits, dispose: () => disposeSplits(dataset, Object.values(splits)) };
+  return { ...splits, warnings, dispose: () => disposeSplits(dataset, Object.values(splits)) };
+}
+
+function tooFew(key: string, asked: number | undefined, { labels }: Split): string[] {
+  if (asked === undefined || asked <= labels.numel) return [];
+  return [`${key} is ${asked}, but there are ${labels.numel} images to take from: all of them are used`];
 }
 
 /** A seeded choice of `count` images; the order of epoch 0, which no training epoch has, makes it. */

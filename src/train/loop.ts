@@ -8,7 +8,7 @@ import type { EpochRecord, SplitRecord, StepMetrics, TrainEvent, TrainResult } f
 import { EpochMeans } from "./means.ts";
 import { openRun } from "./run-directory.ts";
 import { imagesPerStep, openSession, type Session, snapshot } from "./session.ts";
-import { takeStep } from "./step.ts";
+import { refuseNonFiniteWeights, takeStep } from "./step.ts";
 import { evaluateSplit, type SplitEvaluationOptions, sampleMaps } from "./validation.ts";
 
 export interface TrainOptions {
@@ -42,12 +42,11 @@ export async function train(
 }
 
 async function runEpochs(session: Session, signal: AbortSignal | undefined): Promise<TrainResult> {
-  const { config, progress } = session;
-  const lastStep = Math.min(config.maxSteps ?? Number.POSITIVE_INFINITY, config.epochs * session.stepsPerEpoch);
+  const { config, progress, lastStep } = session;
   let interrupted = false;
   // A checkpoint may stand between an epoch's last step and its judgement.
   while (progress.epoch <= config.epochs && (progress.step < lastStep || progress.batch > 0) && !interrupted) {
-    interrupted = (await runEpoch(session, lastStep, signal)) || !(await judgeEpoch(session, signal));
+    interrupted = (await runEpoch(session, signal)) || !(await judgeEpoch(session, signal));
   }
   const result = await finish(session, interrupted, signal);
   session.emit({ type: "end", result });
@@ -56,6 +55,7 @@ async function runEpochs(session: Session, signal: AbortSignal | undefined): Pro
 
 /** Validates after the last step of an epoch, and moves on; false where the signal cut that short. */
 async function judgeEpoch(session: Session, signal: AbortSignal | undefined): Promise<boolean> {
+  refuseNonFiniteWeights(session);
   // Cut short by maxSteps, an epoch is judged as it is, but the checkpoint stays within it: a later resume goes on there.
   const whole = session.progress.batch === session.stepsPerEpoch;
   if (!whole) await checkpoint(session);
@@ -80,8 +80,8 @@ async function unlessAborted<T>(signal: AbortSignal | undefined, fn: () => Promi
 }
 
 /** The batches of the epoch in progress that are still to come; true where the signal cut it short. */
-async function runEpoch(session: Session, lastStep: number, signal: AbortSignal | undefined): Promise<boolean> {
-  const { config, progress, train } = session;
+async function runEpoch(session: Session, signal: AbortSignal | undefined): Promise<boolean> {
+  const { config, progress, train, lastStep } = session;
   const means = EpochMeans.from(progress.means);
   const order = batchIndices(train.labels.numel, {
     batchSize: imagesPerStep(config),
@@ -160,6 +160,7 @@ async function endEpoch(session: Session, judged: SplitRecord): Promise<void> {
 }
 
 async function checkpoint(session: Session): Promise<void> {
+  refuseNonFiniteWeights(session);
   const taken = snapshot(session);
   const path = await saveCheckpoint(session.run.directory, taken).finally(() => disposeAll(taken.model, taken.state));
   session.savedStep = session.progress.step;
@@ -221,5 +222,6 @@ function announce({
     testImages: test.labels.numel,
     threads: getNumThreads(),
     precision: amp ? "bfloat16" : "float32",
+    config,
   });
 }

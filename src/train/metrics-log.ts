@@ -50,7 +50,8 @@ export async function readLog(path: string): Promise<LogRow[]> {
   const text = await readFile(path, "utf8").catch(() => "");
   return text.split("\n").flatMap((line) => {
     try {
-      return line === "" ? [] : [JSON.parse(line) as LogRow];
+      const row = JSON.parse(line) as LogRow | null;
+      return typeof row?.step === "number" ? [row] : [];
     } catch {
       return [];
     }

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, rmdirSync } from "node:fs";
 import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { isTemporary, makeFolder, writeFileAtomically } from "../atomic-file.ts";
@@ -10,7 +10,8 @@ import {
   type TrainConfigInput,
 } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
-import { lockRun } from "./run-lock.ts";
+import { lastCheckpoint } from "./checkpoint.ts";
+import { lockRun, RUN_LOCK } from "./run-lock.ts";
 
 /** A run's folder, claimed for this process, and the config that the run goes by. */
 export interface OpenRun {
@@ -18,57 +19,92 @@ export interface OpenRun {
   config: TrainConfig;
   /** Whether there is a checkpoint to go on from. */
   resuming: boolean;
+  /** Deletes what an earlier run left, `config.json` first. Only once the new run is sure to begin. */
+  clear: () => Promise<void>;
   close: () => void;
 }
 
+/** What a run writes into its folder. */
+const CONFIG = "config.json";
+const RESULTS = ["metrics.jsonl", "summary.csv", "checkpoints", "figures", "report.html"];
+/** Before anything is trained: worth nothing alone. */
+const BEGINNINGS = ["environment.json", "prototypes.safetensors"];
+
 /**
  * Opens the run directory that the config names: a new one, or with `resume` the one that is there, whose saved config
- * then holds.
+ * then holds. Deletes nothing.
  *
- * @throws E_CONFIG where a run exists and neither `resume` nor `overwrite` is given, or there is none to resume
+ * @throws E_CONFIG where a run exists and neither `resume` nor `overwrite` is given, where the folder holds files of somebody
+ * else, or where there is none to resume
  */
 export async function openRun(input: TrainConfigInput): Promise<OpenRun> {
   const asked = parseTrainConfig(input);
   const directory = runDirectoryOf(asked);
-  const exists = existsSync(join(directory, "config.json"));
-  if (asked.resume !== false) {
-    if (!exists) throw new BatchCamError("E_CONFIG", `resume: there is no run in ${directory} (it has no config.json)`);
-    const close = lockRun(directory);
-    const config = {
-      ...resumeTrainConfig(await savedConfig(directory), input),
-      output: asked.output,
-      experiment: asked.experiment,
-    };
-    await removeLeftovers(directory);
-    return { directory, config, resuming: existsSync(join(directory, "checkpoints", "last.safetensors")), close };
+  const resume = asked.resume !== false;
+  if (resume) {
+    if (!existsSync(join(directory, CONFIG)))
+      throw new BatchCamError("E_CONFIG", `resume: there is no run in ${directory} (it has no ${CONFIG})`);
+  } else {
+    await expectRoom(directory, asked.overwrite);
+    await makeFolder(directory);
   }
-  if (exists && !asked.overwrite) {
-    throw new BatchCamError(
-      "E_CONFIG",
-      `${directory} holds a run already: --resume goes on with it, --overwrite begins anew, --experiment gives this run another name`,
-    );
+  const release = lockRun(directory);
+  const close = () => {
+    release();
+    removeIfEmpty(directory);
+  };
+  try {
+    const config = resume ? await resumedConfig(directory, { asked, input }) : asked;
+    if (resume) await removeLeftovers(directory);
+    const resuming = resume && existsSync(lastCheckpoint(directory));
+    return { directory, config, resuming, clear: () => clear(directory), close };
+  } catch (error) {
+    close();
+    throw error;
   }
-  return { directory, config: asked, resuming: false, close: await claimNew(directory) };
 }
 
-async function claimNew(directory: string): Promise<() => void> {
-  await makeFolder(directory);
-  const close = lockRun(directory);
-  for (const name of [
-    "metrics.jsonl",
-    "summary.csv",
-    "checkpoints",
-    "figures",
-    "prototypes.safetensors",
-    "report.html",
-  ]) {
-    await rm(join(directory, name), { recursive: true, force: true });
+async function resumedConfig(
+  directory: string,
+  { asked, input }: { asked: TrainConfig; input: TrainConfigInput },
+): Promise<TrainConfig> {
+  const config = resumeTrainConfig(await savedConfig(directory), input);
+  return { ...config, output: asked.output, experiment: asked.experiment };
+}
+
+/** Refuses a folder that a new run must not write to: nothing that it did not make itself is ever deleted. */
+async function expectRoom(directory: string, overwrite: boolean): Promise<void> {
+  const names = await readdir(directory).catch(() => []);
+  const held = names.filter((name) => ![...BEGINNINGS, RUN_LOCK].includes(name) && !isTemporary(name));
+  if (held.length === 0) return;
+  if (!held.includes(CONFIG)) {
+    throw new BatchCamError(
+      "E_CONFIG",
+      `${directory} holds ${held.slice(0, 3).join(", ")} and no run (it has no ${CONFIG}): move that away, or give this run another name with --experiment`,
+    );
   }
-  return close;
+  if (overwrite) return;
+  throw new BatchCamError(
+    "E_CONFIG",
+    `${directory} holds a run already: --resume goes on with it, --overwrite begins anew, --experiment gives this run another name`,
+  );
+}
+
+async function clear(directory: string): Promise<void> {
+  for (const name of [CONFIG, ...RESULTS, ...BEGINNINGS])
+    await rm(join(directory, name), { recursive: true, force: true });
+}
+
+function removeIfEmpty(directory: string): void {
+  try {
+    rmdirSync(directory);
+  } catch {
+    // It holds a run.
+  }
 }
 
 async function savedConfig(directory: string): Promise<unknown> {
-  const path = join(directory, "config.json");
+  const path = join(directory, CONFIG);
   try {
     return JSON.parse(await readFile(path, "utf8"));
   } catch (cause) {

@@ -45,6 +45,8 @@ export interface Session {
   /** Learning rate of a step, from 0. */
   rate: (step: number) => number;
   stepsPerEpoch: number;
+  /** The step at which the run ends. */
+  lastStep: number;
   mapSize: readonly [number, number];
   amp: boolean;
   log: MetricsLog;
@@ -58,7 +60,6 @@ export interface Session {
 /** Loads the data, builds the model and, on resuming, puts everything where the checkpoint left it. */
 export async function openSession(run: OpenRun, emit: (event: TrainEvent) => void): Promise<Session> {
   const { config, directory } = run;
-  for (const message of configWarnings(config)) emit({ type: "warning", message });
   setNumThreads(config.threads ?? capabilities().cores);
   const data = await loadData(config);
   manualSeed(config.seed);
@@ -77,6 +78,8 @@ export async function openSession(run: OpenRun, emit: (event: TrainEvent) => voi
       : null;
   const frozen = config.freeze === undefined ? [] : freeze(model, config.freeze);
   const stepsPerEpoch = batchCount(data.train.labels.numel, { batchSize: imagesPerStep(config) });
+  const lastStep = Math.min(config.maxSteps ?? Number.POSITIVE_INFINITY, config.epochs * stepsPerEpoch);
+  for (const message of [...configWarnings(config, lastStep), ...data.warnings]) emit({ type: "warning", message });
   const session: Session = {
     run,
     config,
@@ -91,6 +94,7 @@ export async function openSession(run: OpenRun, emit: (event: TrainEvent) => voi
     references,
     rate: learningRate(config, stepsPerEpoch * config.epochs),
     stepsPerEpoch,
+    lastStep,
     mapSize: size,
     amp: usesBfloat16(config),
     log: new MetricsLog(directory),
@@ -109,7 +113,7 @@ export async function openSession(run: OpenRun, emit: (event: TrainEvent) => voi
     close: () => closeSession(session, data),
   };
   if (run.resuming) await resume(session);
-  else await describeRun(session);
+  else await begin(session);
   return session;
 }
 
@@ -140,7 +144,11 @@ function prototypeOptions(config: TrainConfig, emit: (event: TrainEvent) => void
   return { statistic, trim: config.trim, onWarning: (message: string) => emit({ type: "warning", message }) } as const;
 }
 
-async function describeRun({ run, config, references, amp }: Session): Promise<void> {
+async function begin({ run, config, references, amp, emit }: Session): Promise<void> {
+  if (config.resume !== false) {
+    emit({ type: "warning", message: `${run.directory} has no checkpoint: the run begins anew` });
+  }
+  await run.clear();
   await writeJson(
     join(run.directory, "environment.json"),
     environment({ seed: config.seed, precision: amp ? "bfloat16" : "float32" }),

@@ -2,6 +2,7 @@ import { gatherBatch } from "../data/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { clipGradNorm } from "../optim/index.ts";
 import { backward, noGrad, type Tensor, tidy } from "../tensor/index.ts";
+import { normOfEach } from "../tensor/optimizer-ops.ts";
 import { lastCheckpoint } from "./checkpoint.ts";
 import type { StepMetrics } from "./events.ts";
 import { EpochMeans } from "./means.ts";
@@ -79,13 +80,27 @@ function refuseNonFinite(session: Session, terms: Record<string, Tensor | null>)
   }
 }
 
-function notFinite({ progress, run, savedStep }: Session, term: string, value: number): BatchCamError {
+/** Fails where a weight is not finite: what is saved, judged or called good never holds such a one. */
+export function refuseNonFiniteWeights(session: Session): void {
+  const named = [...session.model.namedParameters()];
+  const norms = noGrad(() => tidy(() => normOfEach(named.map(([, parameter]) => parameter.detach()))));
+  const bad = norms.findIndex((norm) => !Number.isFinite(norm));
+  const [name] = named[bad] ?? [];
+  if (name !== undefined) throw notFinite(session, `the norm of ${name}`, norms[bad] as number, session.progress.step);
+}
+
+function notFinite(
+  { progress, run, savedStep }: Session,
+  term: string,
+  value: number,
+  step = progress.step + 1,
+): BatchCamError {
   const good =
     savedStep === null
       ? "there is no checkpoint yet"
       : `the last good checkpoint is ${lastCheckpoint(run.directory)} (step ${savedStep})`;
   return new BatchCamError(
     "E_NUMERIC",
-    `step ${progress.step + 1}: ${term} is ${value}; ${good}. Try a smaller --lr, --clip-grad or a longer --lambda-warmup`,
+    `step ${step}: ${term} is ${value}; ${good}. Try a smaller --lr, --clip-grad or a longer --lambda-warmup`,
   );
 }

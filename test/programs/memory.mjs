@@ -82,10 +82,10 @@ const scenarios = {
     const config = {
       dataset: "mnist",
       output,
-      limitTrain: 1600,
+      limitTrain: 800,
       valImages: 100,
       limitTest: 100,
-      batchSize: 16,
+      batchSize: 8,
       epochs: 20,
     };
     await train(config, {

@@ -13,6 +13,8 @@ export interface Ending {
   result: any;
 }
 
+/** A hang, not a busy machine. */
+const TIMEOUT = 580_000;
 const BUILT = new URL("../../dist/tensor/index.js", import.meta.url);
 
 /**
@@ -26,10 +28,11 @@ export function runProgram(
 ): Promise<Ending> {
   if (!existsSync(BUILT)) throw new BatchCamError("E_IO", "the package is not built: run `npm run setup`");
   const path = fileURLToPath(new URL(`../programs/${name}`, import.meta.url));
-  const options = { timeout: 110_000, maxBuffer: 2 ** 26 };
-  return new Promise((resolve) => {
-    const child = execFile(process.execPath, [...execArgv, path, ...args], options, (_, stdout, stderr) => {
-      resolve({ code: child.exitCode, signal: child.signalCode, stdout, stderr, result: lastLine(stdout) });
+  const options = { timeout: TIMEOUT, killSignal: "SIGKILL", maxBuffer: 2 ** 26 } as const;
+  return new Promise((resolve, reject) => {
+    const child = execFile(process.execPath, [...execArgv, path, ...args], options, (error, stdout, stderr) => {
+      if (error?.killed) reject(new Error(`${name} ${args.join(" ")} did not end within ${TIMEOUT / 1000} s`));
+      else resolve({ code: child.exitCode, signal: child.signalCode, stdout, stderr, result: lastLine(stdout) });
     });
   });
 }

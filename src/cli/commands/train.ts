@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { writeFileAtomically } from "../../atomic-file.ts";
 import { overrideTrainConfig, TrainConfig } from "../../config/index.ts";
+import type { TrainEvent } from "../../train/events.ts";
 import { type Command, defineCommand } from "../command.ts";
 import { loadTrainingParts, resumeCommand, type TrainingParts, trainInView } from "../training.ts";
 
@@ -14,12 +15,16 @@ export function createTrainCommand(load: () => Promise<TrainingParts>): Command 
     interruptible: true,
     async run({ input, ...call }) {
       const { train, renderReport } = await load();
-      const result = await trainInView(train, input, call);
+      let figures = false;
+      const onEvent = (event: TrainEvent): void => {
+        if (event.type === "start") figures = event.config.figures;
+      };
+      const result = await trainInView(train, input, { ...call, onEvent });
       if (result.interrupted) {
         call.stderr.write(`to go on: ${resumeCommand(result.runDirectory)}\n`);
         return "interrupted";
       }
-      if (!call.config.figures) return "done";
+      if (!figures) return "done";
       const report = join(result.runDirectory, "report.html");
       await writeFileAtomically(report, await renderReport([result]));
       call.stdout.write(`report: ${report}\n`);
