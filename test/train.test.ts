@@ -1,9 +1,9 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import type { TrainConfigInput } from "../src/config/index.ts";
-import { loadSafetensors, memory, type Tensor } from "../src/tensor/index.ts";
+import { loadSafetensors, memory, saveSafetensors, type Tensor } from "../src/tensor/index.ts";
 import { evaluate, evaluateSamples, type TrainEvent, train } from "../src/train.ts";
 
 const output = mkdtempSync(join(tmpdir(), "batch-cam-train-"));
@@ -256,5 +256,95 @@ describe("a run directory that cannot be used", () => {
     await expect(train({ ...SMALL, experiment: "other", resume: true, lr: 0.5, distance: "l1" })).rejects.toMatchObject(
       { code: "E_CONFIG", message: expect.stringMatching(/lr.*distance|distance.*lr/) },
     );
+  });
+});
+
+describe("a run directory with files in it", () => {
+  const filesOf = (folder: string) =>
+    readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => entry.name)
+      .sort();
+
+  it("of somebody else is refused, also with overwrite, and nothing in it is touched", async () => {
+    const folder = join(output, "project");
+    mkdirSync(join(folder, "checkpoints"), { recursive: true });
+    writeFileSync(join(folder, "checkpoints", "mymodel.pt"), "precious");
+    writeFileSync(join(folder, "summary.csv"), "x");
+    for (const overwrite of [false, true]) {
+      await expect(train({ ...SMALL, experiment: "project", overwrite })).rejects.toMatchObject({
+        code: "E_CONFIG",
+        message: expect.stringMatching(/holds checkpoints, summary.csv and no run/),
+      });
+    }
+    expect(filesOf(folder)).toEqual(["mymodel.pt", "summary.csv"]);
+  });
+
+  it.each([
+    ["a folder without the data", { dataDir: "/nonexistent" }, "E_DATA"],
+    ["an unknown layer", { camLayer: "conv9" }, "E_CONFIG"],
+    ["nothing left to train", { freeze: "conv1,bn1,conv2,bn2,conv3,bn3,fc1,fc2" }, "E_CONFIG"],
+  ])("keeps the old run where --overwrite meets %s", async (what, mistake, code) => {
+    const experiment = `kept-${code}-${what.length}`;
+    await train({ ...SMALL, experiment, epochs: 1 });
+    const before = filesOf(join(output, experiment));
+    await expect(train({ ...SMALL, ...mistake, experiment, overwrite: true })).rejects.toMatchObject({ code });
+    expect(filesOf(join(output, experiment))).toEqual(before);
+    expect((await evaluateSamples(join(output, experiment))).samples.maps).toHaveLength(10);
+  });
+
+  it("leaves no folder behind where the new run cannot begin", async () => {
+    await expect(train({ ...SMALL, experiment: "never", camLayer: "conv9" })).rejects.toMatchObject({
+      code: "E_CONFIG",
+    });
+    expect(existsSync(join(output, "never"))).toBe(false);
+  });
+
+  it("is free again after a resume that was refused", async () => {
+    await train({ ...SMALL, experiment: "refused", epochs: 1, sched: "constant" });
+    const resume = join(output, "refused");
+    await expect(train({ resume, lr: 0.5 })).rejects.toMatchObject({ code: "E_CONFIG" });
+    expect((await train({ resume })).interrupted).toBe(false);
+  });
+
+  it("without a checkpoint begins anew on resume, says so, and starts its log again", async () => {
+    await train({ ...SMALL, experiment: "lost", epochs: 1, sched: "constant" });
+    rmSync(join(output, "lost", "checkpoints", "last.safetensors"));
+    const warnings: string[] = [];
+    const result = await train(
+      { resume: join(output, "lost") },
+      { onEvent: (event) => event.type === "warning" && warnings.push(event.message) },
+    );
+    expect(warnings).toContainEqual(expect.stringMatching(/lost has no checkpoint: the run begins anew/));
+    expect(rows("lost").filter(({ kind }) => kind === "epoch")).toHaveLength(1);
+    expect(result.step).toBe(6);
+  });
+
+  it.each(["{}", "null", '{"step":"x"}', "[1]", "not json"])(
+    "whose state says %s of its progress is refused on resume",
+    async (progress) => {
+      const experiment = `progress-${progress.length}`;
+      await train({ ...SMALL, experiment, epochs: 1 });
+      const folder = join(output, experiment, "checkpoints");
+      const [name = ""] = readdirSync(folder).filter((file) => file.endsWith(".state.safetensors"));
+      const state = await loadSafetensors(join(folder, name));
+      await saveSafetensors(join(folder, name), state, { progress });
+      for (const tensor of state.values()) tensor.dispose();
+      await expect(train({ resume: join(output, experiment) })).rejects.toMatchObject({ code: "E_CHECKPOINT" });
+    },
+  );
+});
+
+describe("weights that are not finite", () => {
+  it("are never saved, judged or called good", async () => {
+    const bad = { ...SMALL, norm: "none", lr: 1e300, checkpointEvery: 1, sched: "constant" } as const;
+    await expect(train({ ...bad, experiment: "poisoned" })).rejects.toMatchObject({
+      code: "E_NUMERIC",
+      message: expect.stringMatching(/^step 1: the norm of conv1.weight is (NaN|Infinity); there is no checkpoint yet/),
+    });
+    await expect(train({ ...bad, experiment: "poisoned-last", maxSteps: 1 })).rejects.toMatchObject({
+      code: "E_NUMERIC",
+    });
+    for (const run of ["poisoned", "poisoned-last"]) expect(existsSync(join(output, run, "checkpoints"))).toBe(false);
   });
 });

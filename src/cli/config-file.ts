@@ -44,7 +44,7 @@ async function readText(path: string): Promise<string> {
 
 async function parseYaml(text: string, path: string): Promise<unknown> {
   const { parseDocument } = await import("yaml");
-  const document = parseDocument(text, { prettyErrors: false, logLevel: "silent" });
+  const document = parseDocument(text, { prettyErrors: false, logLevel: "error" });
   const [error] = document.errors;
   if (error) throw malformed(path, "YAML", { text, offset: error.pos[0], reason: error.message, cause: error });
   try {

@@ -16,7 +16,7 @@ describe("a failure", () => {
     ["E_IO", 2],
     ["E_ARGUMENT", 2],
     ["E_SHAPE", 1],
-    ["E_NUMERIC", 1],
+    ["E_NUMERIC", 2],
     ["E_NATIVE", 1],
   ])("of code %s exits with %d and prints its message", (code, expected) => {
     expect(report(new BatchCamError(code, "train: x must be y"))).toEqual({

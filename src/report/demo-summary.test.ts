@@ -85,10 +85,9 @@ describe("summarize", () => {
     expect(both()).toContain("not by itself that the network’s reasons are better");
   });
 
-  it("compares the seconds", () => {
+  it("says nothing of the seconds, which the machine's other work moves", () => {
     const slow = [{ secondsPerEpoch: 23.1 }] as EpochRecord[];
-    expect(both({}, { history: slow })).toContain("A plain epoch takes 21.0 s and a guided one 23.1 s, 10 % more.");
-    expect(both()).toContain("21.0 s and a guided one 21.0 s, about the same.");
+    expect(both({}, { history: slow })).not.toMatch(/epoch takes|23\.1/);
   });
 
   it("warns where many maps are dead", () => {

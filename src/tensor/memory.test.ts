@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
-import { emptyCache, full, memory, randn, resetPeakMemory, type Tensor, tidy, zeros } from "./index.ts";
+import { empty, emptyCache, full, memory, randn, resetPeakMemory, type Tensor, tidy, zeros } from "./index.ts";
 
 const MiB = 2 ** 20;
 /** A float32 tensor of so many MiB. */
@@ -82,6 +82,14 @@ describe("the cache of freed blocks", () => {
       t.dispose();
       expect(memory().cachedBytes).toBeLessThanOrEqual(1.5 * 1.126 * Math.max(most, memory().peakBytes) + 64 * MiB);
     }
+  });
+
+  it("keeps that bound after an allocation that failed", () => {
+    emptyCache();
+    expect(() => empty([2 ** 40])).toThrow(/allocate/);
+    const { peakBytes } = memory();
+    for (let i = 0; i < 12; i++) sized(20 + 6 * i).dispose();
+    expect(memory().cachedBytes).toBeLessThanOrEqual(1.5 * 1.126 * Math.max(peakBytes, 96 * MiB) + 64 * MiB);
   });
 
   it("says that memory is short, and goes on", () => {

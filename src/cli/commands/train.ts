@@ -15,7 +15,7 @@ export function createTrainCommand(load: () => Promise<TrainingParts>): Command 
     interruptible: true,
     async run({ input, ...call }) {
       const { train, renderReport } = await load();
-      let figures = false;
+      let { figures } = call.config; // as the flags say; a resumed run may know better
       const onEvent = (event: TrainEvent): void => {
         if (event.type === "start") figures = event.config.figures;
       };

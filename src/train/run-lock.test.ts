@@ -1,0 +1,92 @@
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { hostname, tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { lockRun } from "./run-lock.ts";
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "batch-cam-lock-"));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+/** The number of a process that has ended. */
+function gone(): number {
+  return Number(execFileSync(process.execPath, ["-p", "process.pid"], { encoding: "utf8" }));
+}
+
+const left = { host: hostname(), began: "1" };
+
+describe("lockRun", () => {
+  it("refuses a second claim while the first is held, and leaves nothing behind", () => {
+    const release = lockRun(folder);
+    expect(() => lockRun(folder)).toThrow(
+      expect.objectContaining({
+        code: "E_CHECKPOINT",
+        message: expect.stringContaining(`in use by process ${process.pid}`),
+      }),
+    );
+    release();
+    lockRun(folder)();
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  it.each([
+    ["of a process that is gone", () => JSON.stringify({ ...left, pid: gone() })],
+    ["of an earlier process with this one's number", () => JSON.stringify({ ...left, pid: process.pid })],
+    ["that a kill has torn", () => '{"host":'],
+    ["that is empty", () => ""],
+  ])("takes over a claim %s", (_, text) => {
+    writeFileSync(join(folder, "run.lock"), text());
+    lockRun(folder)();
+    expect(existsSync(join(folder, "run.lock"))).toBe(false);
+  });
+
+  it("leaves a claim of another machine alone", () => {
+    writeFileSync(join(folder, "run.lock"), JSON.stringify({ ...left, host: "elsewhere", pid: 1 }));
+    expect(() => lockRun(folder)).toThrow(/in use by process 1 on elsewhere/);
+  });
+
+  it("gives back only its own claim", () => {
+    const release = lockRun(folder);
+    writeFileSync(join(folder, "run.lock"), JSON.stringify({ ...left, host: "elsewhere", pid: 1 }));
+    release();
+    expect(existsSync(join(folder, "run.lock"))).toBe(true);
+  });
+
+  it("says what is wrong where the claim cannot be written", () => {
+    mkdirSync(join(folder, "run.lock"));
+    expect(() => lockRun(folder)).toThrow(expect.objectContaining({ code: "E_IO" }));
+    expect(() => lockRun(join(folder, "missing"))).toThrow(expect.objectContaining({ code: "E_IO" }));
+  });
+
+  it("lets one of several processes win that come at the same moment, over a dead one's claim too", async () => {
+    const program = `
+      const { lockRun } = await import(${JSON.stringify(new URL("../../dist/train/run-lock.js", import.meta.url).href)});
+      while (Date.now() < Number(process.argv[1])) {}
+      try { lockRun(${JSON.stringify(folder)}); console.log("won"); } catch (error) { console.log(error.code); }
+      await new Promise((resolve) => setTimeout(resolve, 1500));
+    `;
+    for (const stale of [false, true]) {
+      if (stale) writeFileSync(join(folder, "run.lock"), JSON.stringify({ ...left, pid: gone() }));
+      const at = String(Date.now() + 1500);
+      const outcomes = await Promise.all(
+        Array.from({ length: 4 }, async () => {
+          const child = spawn(process.execPath, ["--input-type=module", "-e", program, at], {
+            stdio: ["ignore", "pipe", "inherit"],
+          });
+          let said = "";
+          child.stdout.on("data", (chunk) => {
+            said += chunk;
+          });
+          await once(child, "close");
+          return said.trim();
+        }),
+      );
+      expect(outcomes.sort()).toEqual(["E_CHECKPOINT", "E_CHECKPOINT", "E_CHECKPOINT", "won"]);
+      rmSync(join(folder, "run.lock"), { force: true });
+    }
+  });
+});
