@@ -8,7 +8,7 @@ import { pathToFileURL } from "node:url";
 const EVERYWHERE = ["src/errors.ts", "src/atomic-file.ts"];
 const IMPORT = /^\s*(?:import|export)\s+(type\s)?(?:[^"';]*?\sfrom\s+)?"([^"]+)"|import\(\s*"([^"]+)"\s*\)/gm;
 
-/** The table's rows: place -> { allowed places, places for types alone, packages }. */
+/** The table's rows: place -> { allowed places, places for types alone, npm packages }. */
 export function readTable(markdown) {
   const block = markdown.split("<!-- import-table -->")[1]?.match(/```\n([\s\S]*?)```/)?.[1];
   if (block === undefined) throw new Error("ARCHITECTURE.md has no import table");
@@ -17,7 +17,12 @@ export function readTable(markdown) {
     return match ? [{ place: match[1].replace(/\/$/, ""), rule: match[2].trim() }] : [];
   });
   const places = rows.map(({ place }) => place);
-  return new Map(rows.map(({ place, rule }, index) => [place, ruleOf(rule, places, index)]));
+  return new Map(
+    rows.map(({ place, rule }, index) => {
+      const [own, packages = ""] = rule.split("; npm: ");
+      return [place, { ...ruleOf(own, places, index), packages: packages.split(", ").filter(Boolean) }];
+    }),
+  );
 }
 
 function ruleOf(rule, places, index) {
@@ -44,7 +49,12 @@ export function faultsOf(file, source, table) {
     const line = source.slice(0, match.index).split("\n").length + (match[0].match(/^\n*/)?.[0].length ?? 0);
     if (target.endsWith(".node") && place !== "src/native")
       faults.push(`${file}:${line}: only src/native may load the addon`);
-    if (!target.startsWith(".")) continue;
+    if (!target.startsWith(".")) {
+      const name = target.match(/^(?:@[^/]+\/)?[^/]+/)?.[0];
+      if (!target.startsWith("node:") && !rule.packages.includes(name))
+        faults.push(`${file}:${line}: ${place} may not import the package ${name}`);
+      continue;
+    }
     const path = relative(".", resolve(dirname(file), target))
       .split(sep)
       .join("/");

@@ -18,6 +18,8 @@ describe("the import table", () => {
     ["src/report/a.ts", 'import type { TrainResult } from "../train/events.ts";'],
     ["src/cli/a.ts", 'const x = await import("../train/index.ts");'],
     ["src/losses/a.ts", 'import { join } from "node:path";'],
+    ["src/report/a.ts", 'const { Resvg } = await import("@resvg/resvg-js");'],
+    ["src/config/a.ts", 'import { z } from "zod";'],
   ])("lets %s say %s", (file, source) => {
     expect(faultsOf(file, source, table)).toEqual([]);
   });
@@ -35,6 +37,8 @@ describe("the import table", () => {
     ["src/train/a.ts", 'import { camFigure } from "../report/index.ts";', /src\/train may not import src\/report/],
     ["src/tensor/a.ts", 'const x = await import("../cam/index.ts");', /src\/tensor may not import src\/cam/],
     ["src/tensor/a.ts", 'import x from "../../native/build/batch_cam.node";', /only src\/native may load the addon/],
+    ["src/nn/a.ts", 'import { z } from "zod";', /src\/nn may not import the package zod/],
+    ["src/data/a.ts", 'const y = await import("@scope/name/deep.js");', /may not import the package @scope\/name/],
     ["src/new/a.ts", "", /has no row in the import table/],
   ])("refuses %s saying %s", (file, source, expected) => {
     expect(faultsOf(file, source, table).join("\n")).toMatch(expected);

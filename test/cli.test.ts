@@ -111,7 +111,7 @@ describe("batch-cam", () => {
     [["train", "--lr", "-1"], "--lr must be a number, above 0, got -1"],
     [
       ["train", "--epochs", "0.5", "--model", "resnet"],
-      '--model must be "simple-cnn", got "resnet"; --epochs must be a whole number, above 0, got 0.5',
+      '"convnextv2_base", got "resnet" (did you mean "resnet18"?); --epochs must be a whole number, above 0, got 0.5',
     ],
     [["train", "--opt", "adamm"], '--opt must be one of "adam", "adamw", "sgd", got "adamm" (did you mean "adam"?)'],
     [["train", "--plain", "--lambda-batch", "1"], "--lambda-batch must be 0 or left out with plain, got 1"],
@@ -158,7 +158,7 @@ describe("batch-cam train", () => {
     ],
     ["lr: fast\n", /lr in .*typo.yaml must be a number, above 0, got "fast"/],
     ["config: other.yaml\n", /unknown option config in .*typo.yaml/],
-    ["model:\n  name: simple-cnn\n", /model in .*typo.yaml must be "simple-cnn", got an object/],
+    ["model:\n  name: simple-cnn\n", /model in .*typo.yaml must be one of "simple-cnn", .*, got an object/],
   ])("names the file of a wrong key (%j)", async (text, message) => {
     const { failure } = await trainCli(["--config", file("typo.yaml", text)], async () => RESULT);
     expect(failure).toMatchObject({ code: "E_CONFIG", message: expect.stringMatching(message) });

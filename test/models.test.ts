@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { createModel, type Model, mapSize, SimpleCNN } from "../src/models/index.ts";
+import { createModel, defaultCamLayer, type Model, mapSize, SimpleCNN } from "../src/models/index.ts";
 import type { Linear } from "../src/nn/index.ts";
 import {
   backward,
@@ -306,6 +306,42 @@ describe("mapSize", () => {
     const model = use(createModel("simple-cnn"));
     expect(() => mapSize(model, [1, 28, 28], "fc1")).toThrow(/fc1 gives \[1, 128\], which is no map/);
     expect(() => mapSize(model, [3, 28, 28])).toThrow(/x must be \[N, 1, H, W\]/);
+  });
+});
+
+describe("defaultCamLayer", () => {
+  it("is the last stage whose map has 7 cells on its smaller side", () => {
+    const model = use(createModel("simple-cnn", { head: "gap" }));
+    expect(model.camLayers).toEqual(["act1", "pool1", "pool2"]);
+    expect(model.camLayers.map((layer) => mapSize(model, [1, 28, 28], layer)[0])).toEqual([28, 14, 7]);
+    expect(defaultCamLayer(model, [1, 28, 28])).toBe("pool2");
+    expect(defaultCamLayer(model, [1, 27, 28])).toBe("pool1");
+    expect(defaultCamLayer(model, [1, 224, 13])).toBe("act1");
+  });
+
+  it("is the last of those with the largest map where none has 7", () => {
+    const model = use(createModel("simple-cnn", { head: "gap" }));
+    expect(defaultCamLayer(model, [1, 6, 6])).toBe("act1");
+    const resnet = use(createModel("resnet18", { width: 2 }));
+    expect(defaultCamLayer(resnet, [3, 16, 16])).toBe("layer1"); // 4, 2, 1, 1
+    expect(defaultCamLayer(resnet, [3, 8, 8])).toBe("layer1"); // 2, 1, 1, 1
+    expect(defaultCamLayer(resnet, [3, 4, 4])).toBe("layer4"); // 1, 1, 1, 1
+  });
+
+  it("is the only layer that a model of one stage names", () => {
+    const model = use(smallCnnOf(fixture("model_small_cnn_gap")));
+    expect(model.camLayers).toEqual(["act3"]);
+    expect(defaultCamLayer(model, [1, 28, 28])).toBe("act3");
+  });
+
+  it("refuses images that the model cannot take, and changes nothing of the model", () => {
+    const model = use(createModel("resnet18", { width: 2 })).train();
+    const before = memory().liveTensors;
+    expect(() => defaultCamLayer(model, [1, 28, 28])).toThrow(/ResNet: x must be \[N, 3, H, W\]/);
+    expect(defaultCamLayer(model, [3, 28, 28])).toBe("layer1");
+    expect(memory().liveTensors).toBe(before);
+    expect(model.training).toBe(true);
+    expect([...model.namedBuffers().values()].every((value) => value.ndim > 0 || value.item() === 0)).toBe(true);
   });
 });
 

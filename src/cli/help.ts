@@ -30,7 +30,7 @@ export function formatHelp(commands: readonly { name: string; summary: string }[
 }
 
 function formatFlag(flag: Flag, columns: number): string {
-  const left = `  ${signature(flag)}`;
+  const left = foldChoices(`  ${signature(flag)}`, columns);
   const { description = "", default: value } = flag.field;
   // "default: false" of a switch says nothing, and a default of the model's or the machine's stands in the description.
   const text =
@@ -47,6 +47,14 @@ function signature({ name, kind, field }: Flag): string {
   if (kind === "optional") return `${short}--${name} [path]`;
   const value = field.enum ? field.enum.join("|") : kind === "number" ? "n" : "text";
   return `${short}--${name} <${value}>`;
+}
+
+/** Choices too long for a line go on below the first of them. */
+function foldChoices(line: string, columns: number): string {
+  if (line.length <= columns) return line;
+  const start = line.indexOf("<") + 1;
+  const rows = wrap(line.slice(start).replaceAll("|", "| "), Math.max(24, columns - start));
+  return line.slice(0, start) + rows.join(`\n${" ".repeat(start)}`).replaceAll("| ", "|");
 }
 
 function wrap(text: string, width: number): string[] {

@@ -100,7 +100,7 @@ describe("the train config", () => {
     [{ lambdaPrototype: -1 }, "lambdaPrototype must be a number, at least 0, got -1"],
     [{ seed: 2 ** 60 }, "seed must be a whole number, at least 0"],
     [{ trim: 0.5 }, "trim must be a number, at least 0 and below 0.5, got 0.5"],
-    [{ model: ["simple-cnn"] }, 'model must be "simple-cnn", got a list'],
+    [{ model: ["simple-cnn"] }, 'model must be one of "simple-cnn", "resnet18", "resnet34", '],
     [{ figures: "yes" }, 'figures must be true or false, got "yes"'],
     [{ camEps: 0 }, "camEps must be a number, above 0, got 0"],
   ])("refuses %j", (input, message) => {

@@ -2,7 +2,17 @@ import { z } from "zod";
 import { checkTogether } from "./train-checks.ts";
 
 /** The names that the registries must cover. */
-export const MODEL_NAMES = ["simple-cnn"] as const;
+export const MODEL_NAMES = [
+  "simple-cnn",
+  "resnet18",
+  "resnet34",
+  "convnextv2_atto",
+  "convnextv2_femto",
+  "convnextv2_pico",
+  "convnextv2_nano",
+  "convnextv2_tiny",
+  "convnextv2_base",
+] as const;
 export const DATASET_NAMES = ["mnist"] as const;
 export type ModelName = (typeof MODEL_NAMES)[number];
 export type DatasetName = (typeof DATASET_NAMES)[number];

@@ -1,19 +1,34 @@
 import { hint } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
+import { expectImages } from "../nn/checks.ts";
+import type { Tensor } from "../tensor/index.ts";
 
 /** Fails with E_CONFIG unless every value is an integer of at least 1. */
 export function expectSizes(model: string, sizes: Record<string, number>): void {
   for (const [option, value] of Object.entries(sizes)) {
-    if (Number.isSafeInteger(value) && value >= 1) continue;
+    if (isSize(value)) continue;
     throw new BatchCamError("E_CONFIG", `${model}: ${option} must be an integer >= 1, got ${JSON.stringify(value)}`);
   }
 }
 
+/** Fails with E_CONFIG unless every value is a list of `length` integers of at least 1. */
+export function expectSizeLists(model: string, length: number, lists: Record<string, readonly number[]>): void {
+  for (const [option, list] of Object.entries(lists)) {
+    if (Array.isArray(list) && list.length === length && list.every(isSize)) continue;
+    throw new BatchCamError(
+      "E_CONFIG",
+      `${model}: ${option} must be a list of ${length} integers >= 1, got ${JSON.stringify(list)}`,
+    );
+  }
+}
+
+const isSize = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 1;
+
 /** Fails with E_CONFIG unless the value is one of the choices. */
-export function expectOneOf(
+export function expectOneOf<T extends string | number | boolean>(
   model: string,
   option: string,
-  [value, choices]: readonly [string, readonly string[]],
+  [value, choices]: readonly [T, readonly T[]],
 ): void {
   if (choices.includes(value)) return;
   const known = choices.map((choice) => JSON.stringify(choice)).join(" or ");
@@ -29,4 +44,19 @@ export function expectKnownOptions(model: string, options: object, known: readon
       `${model}: unknown option ${JSON.stringify(wrong[0])}${hint(wrong[0], known)}; known: ${known.join(", ")}`,
     );
   }
+}
+
+/** Fails with E_SHAPE unless x is (N, channels, H, W) with sides that leave a map of at least one cell. */
+export function expectInput(
+  model: string,
+  x: Tensor,
+  { channels, leastSide }: { channels?: number; leastSide: number },
+): void {
+  expectImages(model, x, channels);
+  const [height = 0, width = 0] = x.sizes.slice(2);
+  if (Math.min(height, width) >= leastSide) return;
+  throw new BatchCamError(
+    "E_SHAPE",
+    `${model}: images of ${height}x${width} collapse to nothing; it needs at least ${leastSide}x${leastSide}`,
+  );
 }

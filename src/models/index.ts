@@ -1,22 +1,44 @@
 import { hint, MODEL_NAMES, type ModelName } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { expectKnownOptions } from "./checks.ts";
+import { CONVNEXT_V2_OPTIONS, ConvNextV2, type ConvNextV2Name, type ConvNextV2Options } from "./convnext-v2.ts";
 import type { Model } from "./model.ts";
+import { RESNET_OPTIONS, ResNet, type ResNetName, type ResNetOptions } from "./resnet.ts";
 import { SIMPLE_CNN_OPTIONS, SimpleCNN, type SimpleCnnOptions } from "./simple-cnn.ts";
 
+export { defaultCamLayer } from "./cam-layer.ts";
+export { ConvNextV2, type ConvNextV2Options } from "./convnext-v2.ts";
 export { Model, mapSize, type TappedForward } from "./model.ts";
+export { ResNet, type ResNetOptions } from "./resnet.ts";
 export { SimpleCNN, type SimpleCnnOptions } from "./simple-cnn.ts";
 
 /** What a model may be told; one that the architecture does not have is refused. */
-export type ModelOptions = SimpleCnnOptions;
+export type ModelOptions = SimpleCnnOptions & ResNetOptions & ConvNextV2Options;
 
 interface Entry {
   readonly options: readonly string[];
   readonly create: (options: ModelOptions) => Model;
 }
 
+const resnet = (name: ResNetName): Entry => ({
+  options: RESNET_OPTIONS,
+  create: (options) => new ResNet(name, options),
+});
+const convnextV2 = (name: ConvNextV2Name): Entry => ({
+  options: CONVNEXT_V2_OPTIONS,
+  create: (options) => new ConvNextV2(name, options),
+});
+
 const MODELS = {
   "simple-cnn": { options: SIMPLE_CNN_OPTIONS, create: (options) => new SimpleCNN(options) },
+  resnet18: resnet("resnet18"),
+  resnet34: resnet("resnet34"),
+  convnextv2_atto: convnextV2("convnextv2_atto"),
+  convnextv2_femto: convnextV2("convnextv2_femto"),
+  convnextv2_pico: convnextV2("convnextv2_pico"),
+  convnextv2_nano: convnextV2("convnextv2_nano"),
+  convnextv2_tiny: convnextV2("convnextv2_tiny"),
+  convnextv2_base: convnextV2("convnextv2_base"),
 } satisfies Record<ModelName, Entry>;
 
 /**

@@ -23,6 +23,11 @@ export abstract class Model extends Module {
   abstract readonly camLayer: string;
   abstract readonly numClasses: number;
 
+  /** Paths of the stages, first to last: layers whose maps shrink towards the head, any of which can be the target. */
+  get camLayers(): readonly string[] {
+    return [this.camLayer];
+  }
+
   /**
    * The linear layer that reads the output of `camLayer`, globally averaged or flattened, for Grad-CAM weights in closed
    * form: its path and weight; null where what follows is anything else.
@@ -95,23 +100,39 @@ export function mapSize(
   image: readonly [number, number, number],
   layer = model.camLayer,
 ): readonly [number, number] {
+  const [size] = mapSizes(model, image, [layer]) as [readonly [number, number]];
+  return size;
+}
+
+/** `mapSize` of several layers, by one forward pass. */
+export function mapSizes(
+  model: Model,
+  image: readonly [number, number, number],
+  layers: readonly string[],
+): (readonly [number, number])[] {
   const modes = Array.from(model.namedModules().values(), (module) => [module, module.training] as const);
   model.eval();
   try {
-    return tidy(() => noGrad(() => sizeOfTap(model, image, layer)));
+    return tidy(() => noGrad(() => sizesOfTaps(model, image, layers)));
   } finally {
     for (const [module, training] of modes) module.training = training;
   }
 }
 
-function sizeOfTap(model: Model, image: readonly [number, number, number], layer: string): readonly [number, number] {
+function sizesOfTaps(
+  model: Model,
+  image: readonly [number, number, number],
+  layers: readonly string[],
+): (readonly [number, number])[] {
   const dtype = model.parameters()[0]?.dtype ?? "float32";
-  const { taps }: TappedForward = model.forwardWith(zeros([1, ...image], { dtype }), { taps: [layer] });
-  const shape = taps[layer]?.sizes ?? [];
-  const [, , height, width] = shape;
-  if (shape.length === 4 && height !== undefined && width !== undefined) return [height, width];
-  throw new BatchCamError(
-    "E_CONFIG",
-    `${layer} gives [${shape.join(", ")}], which is no map (N, C, H, W): choose a layer before the head`,
-  );
+  const { taps }: TappedForward = model.forwardWith(zeros([1, ...image], { dtype }), { taps: layers });
+  return layers.map((layer) => {
+    const shape = taps[layer]?.sizes ?? [];
+    const [, , height, width] = shape;
+    if (shape.length === 4 && height !== undefined && width !== undefined) return [height, width];
+    throw new BatchCamError(
+      "E_CONFIG",
+      `${layer} gives [${shape.join(", ")}], which is no map (N, C, H, W): choose a layer before the head`,
+    );
+  });
 }

@@ -1,8 +1,7 @@
 import { BatchCamError } from "../errors.ts";
-import { expectImages } from "../nn/checks.ts";
 import { BatchNorm2d, Conv2d, Flatten, GlobalAvgPool2d, Linear, MaxPool2d, Module, ReLU } from "../nn/index.ts";
 import type { Tensor } from "../tensor/index.ts";
-import { expectOneOf, expectSizes } from "./checks.ts";
+import { expectInput, expectOneOf, expectSizes } from "./checks.ts";
 import { Model } from "./model.ts";
 
 export interface SimpleCnnOptions {
@@ -93,15 +92,9 @@ export class SimpleCNN extends Model {
   }
 
   #expectSize(x: Tensor): void {
-    expectImages("SimpleCNN", x);
+    expectInput("SimpleCNN", x, { leastSide: this.#mapSide === undefined ? 4 : 0 });
     const [, , height = 0, width = 0] = x.sizes;
     const sides = [Math.floor(height / 4), Math.floor(width / 4)];
-    if (this.#mapSide === undefined && Math.min(...sides) < 1) {
-      throw new BatchCamError(
-        "E_SHAPE",
-        `SimpleCNN: images of ${height}x${width} collapse to nothing; it needs at least 4x4`,
-      );
-    }
     if (this.#mapSide !== undefined && sides.some((side) => side !== this.#mapSide)) {
       const made = `${this.#mapSide * 4}x${this.#mapSide * 4}`;
       throw new BatchCamError(
@@ -109,6 +102,10 @@ export class SimpleCNN extends Model {
         `SimpleCNN: the model was made for images of ${made}, got ${height}x${width}; set imageSize, or head "gap", which takes any size`,
       );
     }
+  }
+
+  override get camLayers(): readonly string[] {
+    return ["act1", "pool1", "pool2"];
   }
 
   override closedFormHead(): { readonly layer: string; readonly weight: Tensor } | null {

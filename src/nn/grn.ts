@@ -37,8 +37,20 @@ export class GRN extends Module {
       const expected = this.channelsLast ? `[N, H, W, ${this.channels}]` : `[N, ${this.channels}, H, W]`;
       throw new BatchCamError("E_SHAPE", `GRN: x must be ${expected}, got [${x.sizes.join(", ")}]`);
     }
-    const energy = x.norm(space, { keepDims: true }); // (N, 1, 1, C)
+    const energy = norms(x, space); // (N, 1, 1, C)
     const response = energy.div(energy.mean([channel], { keepDims: true }).add(this.eps)); // (N, 1, 1, C)
-    return x.add(x.mul(response).mul(this.weight.view(shape))).add(this.bias.view(shape));
+    // The same sum as x·(1 + weight·R) + bias, which reads and writes the large tensor once instead of four times.
+    const scale = response.mul(this.weight.view(shape)).add(1);
+    return this.bias.view(shape).addcmul(x, scale);
   }
+}
+
+/**
+ * ‖x‖₂ over `dims`, with gradient zero where it is zero. libtorch's own norm is slow over strided data, and its second-order
+ * gradient is NaN where a channel is dead.
+ */
+function norms(x: Tensor, dims: readonly number[]): Tensor {
+  const squared = x.square().sum(dims, { keepDims: true });
+  const dead = squared.eq(0);
+  return squared.maskedFill(dead, 1).sqrt().maskedFill(dead, 0);
 }

@@ -1,6 +1,7 @@
 export { GELU, ReLU } from "./activation.ts";
 export { BatchNorm2d, type BatchNormModuleOptions } from "./batch-norm.ts";
 export { Conv2d, type Conv2dOptions } from "./conv2d.ts";
+export { DropPath } from "./drop-path.ts";
 export { GRN, type GRNOptions } from "./grn.ts";
 export {
   biasUniform_,

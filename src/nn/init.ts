@@ -46,6 +46,9 @@ export interface TruncatedNormalOptions {
   max?: number;
 }
 
+/** The largest float32 below 1: `uniform_` may give −1, whose erf⁻¹ would be an outlier as far out as `min` allows. */
+const BELOW_ONE = 1 - 2 ** -24;
+
 /** Normal values confined to [min, max], by the inverse of the cumulative distribution: torch's `trunc_normal_`. */
 export function truncatedNormal_(
   weight: Tensor,
@@ -58,34 +61,15 @@ export function truncatedNormal_(
     );
   }
   const [low, high] = [erf((min - mean) / std / Math.SQRT2), erf((max - mean) / std / Math.SQRT2)];
-  noGrad(() =>
-    tidy(() => {
-      const normal = inverseErf(weight.uniform_(low, high).to("float64"))
-        .mul(std * Math.SQRT2)
-        .add(mean);
-      weight.copy_(normal.clamp(min, max));
-    }),
+  return noGrad(() =>
+    weight
+      .uniform_(low, high)
+      .clamp_(-BELOW_ONE, BELOW_ONE)
+      .erfinv_()
+      .mul_(std * Math.SQRT2)
+      .add_(mean)
+      .clamp_(min, max),
   );
-  return weight;
 }
 
 const erf = (x: number): number => tidy(() => tensor([x], { dtype: "float64" }).erf().item());
-
-/** Winitzki's approximation of erf⁻¹(y), |y| < 1, and Newton steps: x ← x − (erf x − y)·(√π/2)·exp(x²). */
-function inverseErf(y: Tensor): Tensor {
-  const a = 0.147;
-  const bounded = y.clamp(-1 + 1e-15, 1 - 1e-15);
-  const log = bounded.square().neg().add(1).log();
-  const half = log.mul(0.5).add(2 / (Math.PI * a));
-  let x = half.square().sub(log.div(a)).sqrt().sub(half).sqrt().mul(bounded.sign());
-  for (let step = 0; step < 3; step++) {
-    x = x.sub(
-      x
-        .erf()
-        .sub(bounded)
-        .mul(Math.sqrt(Math.PI) / 2)
-        .mul(x.square().exp()),
-    );
-  }
-  return x;
-}

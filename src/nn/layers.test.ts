@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type Fixture, fixture } from "../../test/support/fixtures.ts";
-import { grad, manualSeed, memory, ones, randn, type Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
+import { grad, manualSeed, memory, noGrad, ones, randn, type Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
 import {
   AdaptiveAvgPool2d,
   AvgPool2d,
@@ -175,6 +175,39 @@ describe("GRN", () => {
       const dead = zeros([2, 3, 3, 4], { requiresGrad: true });
       const [gradient] = grad(layer.run(dead).sum(), [dead]) as [Tensor];
       expect(values(gradient).every(Number.isFinite)).toBe(true);
+      layer.dispose();
+    }));
+
+  /** Gradients of the first order and, of their squares, of the second. */
+  const gradientsOf = (forward: (x: Tensor) => Tensor, x: Tensor, weight: Tensor) => {
+    const input = x.detach().requiresGrad_();
+    const [first] = grad(forward(input).square().sum(), [input], { createGraph: true }) as [Tensor];
+    return [first, ...grad(first.square().sum(), [input, weight])] as [Tensor, Tensor, Tensor];
+  };
+
+  it("has the gradients of libtorch's norm; where a channel is dead, of both orders finite ones", () =>
+    tidy(() => {
+      manualSeed(0);
+      const layer = new GRN(4).to("float64");
+      const [weight, bias] = layer.parameters().map((parameter) => noGrad(() => parameter.normal_())) as [
+        Tensor,
+        Tensor,
+      ];
+      const byNorm = (x: Tensor) => {
+        const energy = x.norm([1, 2], { keepDims: true });
+        const response = energy.div(energy.mean([3], { keepDims: true }).add(1e-6));
+        return x.add(x.mul(response).mul(weight)).add(bias);
+      };
+      const x = randn([2, 3, 3, 4], { dtype: "float64" });
+      const living = gradientsOf(byNorm, x, weight);
+      for (const [i, gradient] of gradientsOf((input) => layer.run(input), x, weight).entries()) {
+        expect(gradient).toHaveRelL2(living[i] as Tensor, { relL2: 1e-12 });
+      }
+      x.select(3, 1).narrow(0, 0, 1).zero_();
+      const [dead] = gradientsOf(byNorm, x, weight); // the norm's second order is NaN here
+      const [first, ...second] = gradientsOf((input) => layer.run(input), x, weight);
+      expect(first).toHaveRelL2(dead, { relL2: 1e-12 });
+      for (const gradient of second) expect(gradient.isfinite().all().item()).toBe(1);
       layer.dispose();
     }));
 });

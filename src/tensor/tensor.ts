@@ -220,6 +220,10 @@ export class Tensor extends TensorCore {
   lerp(end: Tensor, weight: Tensor | number): Tensor {
     return wrap(typeof weight === "number" ? aten.lerpScalar(this, end, weight) : aten.lerpTensor(this, end, weight));
   }
+  /** `this + a·b` in one pass, each broadcast to the others. */
+  addcmul(a: Tensor, b: Tensor): Tensor {
+    return wrap(aten.addcmul(this, a, b));
+  }
   clamp(min?: number, max?: number): Tensor {
     return wrap(aten.clamp(this, min, max));
   }
@@ -427,6 +431,10 @@ export class Tensor extends TensorCore {
   }
   indexAdd_(dim: number, index: Tensor, source: Tensor): this {
     aten.indexAddInPlace(this, dim, index, source);
+    return this;
+  }
+  erfinv_(): this {
+    aten.erfinvInPlace(this);
     return this;
   }
   normal_(mean = 0, std = 1): this {

@@ -1,8 +1,10 @@
 import { batchCam } from "../../src/cam/index.ts";
 import { batchCamLoss, crossEntropy, type DistanceName, prototypeLoss } from "../../src/losses/index.ts";
+import type { Model } from "../../src/models/index.ts";
 import { type DType, grad, type Tensor } from "../../src/tensor/index.ts";
 import { type Fixture, fixture } from "./fixtures.ts";
-import { type SmallCNN, smallCnnOf } from "./small-cnn.ts";
+import { networkOf } from "./reference-networks.ts";
+import { smallCnnOf } from "./small-cnn.ts";
 
 /** How α is found: by autograd, or by the closed form of a head that allows it. */
 export type Way = "autograd" | "closed form";
@@ -11,6 +13,8 @@ export interface Forward {
   logits: Tensor;
   labels: Tensor;
   activations: Tensor;
+  /** G (B, K, h, w) */
+  gradient: Tensor;
   /** α (B, K), as the maps show it: what each activation counts in the signed map */
   alpha: Tensor;
   signed: Tensor;
@@ -24,14 +28,16 @@ export interface Forward {
 export class BatchCamCase {
   readonly reference: Fixture;
   readonly dtype: DType;
-  readonly model: SmallCNN;
+  readonly model: Model;
+  /** Path of the layer that the maps are taken from. */
+  readonly layer: string;
   readonly prototypes: Tensor;
 
   constructor(name: string, dtype: DType) {
     this.reference = fixture(name);
     this.dtype = dtype;
-    const strides = name === "batchcam_edge_1x1" ? ([4, 4, 2] as const) : ([1, 2, 2] as const);
-    this.model = smallCnnOf(this.reference, { strides }).to(dtype);
+    this.layer = this.reference.params.target_layer;
+    this.model = modelOf(name, this.reference).to(dtype);
     this.model.train(this.reference.params.train_mode ?? true);
     this.prototypes = this.reference.tensor("input/P").to(dtype);
   }
@@ -40,9 +46,11 @@ export class BatchCamCase {
     const labels = y.to("int64");
     const head = way === "closed form" ? this.model.closedFormHead() : null;
     const { logits, taps } = this.model.forwardWith(x.to(this.dtype), {
-      taps: ["act3", ...(head === null ? [] : [head.layer])],
+      taps: [this.layer, ...(head === null ? [] : [head.layer])],
     });
-    const activations = taps.act3 as Tensor;
+    const activations = taps[this.layer] as Tensor;
+    const target = logits.gather(1, labels.unsqueeze(1)).sum();
+    const [gradient] = grad(target, activations, { retainGraph: true }) as [Tensor];
     const options = head === null ? {} : { head: { weight: head.weight, output: taps[head.layer] as Tensor } };
     const size = x.sizes.slice(-2) as [number, number];
     const signed = batchCam(logits, activations, labels, { ...options, relu: false });
@@ -52,7 +60,7 @@ export class BatchCamCase {
     const up = batchCam(logits, activations, labels, { ...options, upsample: size });
     const norm = batchCam(logits, activations, labels, { ...options, upsample: size, normalize: true });
     const alpha = counts.select(3, 0).select(2, 0);
-    return { logits, labels, activations, alpha, signed, cam, up, norm, ce: crossEntropy(logits, labels) };
+    return { logits, labels, activations, gradient, alpha, signed, cam, up, norm, ce: crossEntropy(logits, labels) };
   }
 
   /** The regulariser that the fixtures call `combo`, such as "within_sg_L1". */
@@ -70,4 +78,10 @@ export class BatchCamCase {
     const gradients = grad(total, [...parameters.values()], { retainGraph: true, allowUnused: true });
     return new Map([...parameters.keys()].map((name, i) => [name, gradients[i] as Tensor]));
   }
+}
+
+function modelOf(name: string, reference: Fixture): Model {
+  if (/^batchcam_(resnet|convnext)/.test(name)) return networkOf(reference);
+  const strides = name === "batchcam_edge_1x1" ? ([4, 4, 2] as const) : ([1, 2, 2] as const);
+  return smallCnnOf(reference, { strides });
 }

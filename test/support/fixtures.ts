@@ -36,7 +36,26 @@ export interface Fixture {
   names(prefix?: string): string[];
 }
 
-const manifest = JSON.parse(readFileSync(new URL("manifest.json", FOLDER), "utf8")) as { cases: FixtureCase[] };
+const manifest = JSON.parse(readFileSync(new URL("manifest.json", FOLDER), "utf8")) as {
+  cases: FixtureCase[];
+  seed: number;
+  hash_test_vectors: Record<string, number[]>;
+};
+
+/** What `hashedState` makes weights from, and its first values for some names. */
+export const { seed: hashSeed, hash_test_vectors: hashVectors } = manifest;
+
+/** One network of model_shapes.json: the library's state-dict names and shapes, in its order. */
+export interface NetworkShapes {
+  parameter_count: number;
+  parameters: [string, number[]][];
+  buffers: [string, number[]][];
+}
+
+/** model_shapes.json: networks for ten classes, by description. */
+export function networkShapes(): Record<string, NetworkShapes> {
+  return JSON.parse(readFileSync(new URL("model_shapes.json", FOLDER), "utf8")).models;
+}
 
 /** Names of the cases that start with a prefix. */
 export function fixtureNames(prefix = ""): string[] {

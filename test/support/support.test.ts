@@ -1,10 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { tensor } from "../../src/tensor/index.ts";
-import { fixture, fixtureNames } from "./fixtures.ts";
+import { fixture, fixtureNames, hashVectors } from "./fixtures.ts";
+import { hashedValues } from "./hashed-weights.ts";
 
 describe("fixture", () => {
   it("has every case of the manifest, with the tensors that it lists", () => {
-    expect(fixtureNames().length).toBe(59);
+    expect(fixtureNames().length).toBe(70);
     for (const name of fixtureNames()) {
       const { case: entry, tensor, names } = fixture(name);
       expect(names().length).toBeGreaterThan(0);
@@ -27,6 +28,12 @@ describe("fixture", () => {
   it("names a case or a tensor that does not exist", () => {
     expect(() => fixture("op_none")).toThrow(/no case "op_none"/);
     expect(() => fixture("op_relu").tensor("out/none")).toThrow(/op_relu\.safetensors: no tensor "out\/none"/);
+  });
+});
+
+describe("hashedValues", () => {
+  it.each(Object.entries(hashVectors))("begin as the manifest says for %s", (name, expected) => {
+    expect([...hashedValues(name, expected.length)]).toEqual(expected);
   });
 });
 

@@ -1736,6 +1736,14 @@ export function sqrtInPlace(self: TensorCore): void {
   runInPlace(sqrtInPlaceOp);
 }
 
+const erfinvInPlaceOp = operator("aten::erfinv_", "");
+/** `aten::erfinv_(Tensor(a!) self) -> Tensor(a!)` */
+export function erfinvInPlace(self: TensorCore): void {
+  let next = 0;
+  arena[next++] = handleOf(self, "erfinv_: self");
+  runInPlace(erfinvInPlaceOp);
+}
+
 const normalInPlaceOp = operator("aten::normal_", "");
 /** `aten::normal_(Tensor(a!) self, float mean=0., float std=1., *, Generator? generator=None) -> Tensor(a!)` */
 export function normalInPlace(self: TensorCore, mean: number = 0., std: number = 1.): void {

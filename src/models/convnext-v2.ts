@@ -1,0 +1,263 @@
+import { BatchCamError } from "../errors.ts";
+import { expectLast } from "../nn/checks.ts";
+import {
+  AdaptiveAvgPool2d,
+  Conv2d,
+  DropPath,
+  Flatten,
+  GELU,
+  GRN,
+  Identity,
+  LayerNorm,
+  LayerNorm2d,
+  Linear,
+  Module,
+  Sequential,
+  truncatedNormal_,
+} from "../nn/index.ts";
+import { linear, noGrad, type Tensor } from "../tensor/index.ts";
+import { expectInput, expectOneOf, expectSizeLists, expectSizes } from "./checks.ts";
+import { Model } from "./model.ts";
+
+export interface ConvNextV2Options {
+  /** 1000, as in timm. */
+  numClasses?: number;
+  /** 3, as in timm. */
+  inChannels?: number;
+  /** timm's `patch_size`: side and stride of the stem's convolution, 4 (default), 2 or 1. With 2, stage 0 halves the map too. */
+  patchSize?: 1 | 2 | 4;
+  /** 2: a 2x2 stem of stride 2 and nothing more, in place of `patchSize`: maps of 14, 7, 3, 1 for images of 28x28. */
+  stemStride?: 2;
+  /** Channels of the four stages. */
+  dims?: readonly number[];
+  /** Blocks of the four stages. */
+  depths?: readonly number[];
+  /** Stochastic depth of the last block, from 0 for the first in equal steps over all blocks: timm's `drop_path_rate`. */
+  dropPath?: number;
+}
+
+export const CONVNEXT_V2_OPTIONS = [
+  "numClasses",
+  "inChannels",
+  "patchSize",
+  "stemStride",
+  "dims",
+  "depths",
+  "dropPath",
+] as const satisfies (keyof ConvNextV2Options)[];
+
+interface Variant {
+  readonly depths: readonly number[];
+  readonly dims: readonly number[];
+  /** Which of two layers that compute the same holds the weights: timm's small variants have 1x1 convolutions. */
+  readonly mlp: "conv" | "linear";
+}
+
+const VARIANTS = {
+  convnextv2_atto: { depths: [2, 2, 6, 2], dims: [40, 80, 160, 320], mlp: "conv" },
+  convnextv2_femto: { depths: [2, 2, 6, 2], dims: [48, 96, 192, 384], mlp: "conv" },
+  convnextv2_pico: { depths: [2, 2, 6, 2], dims: [64, 128, 256, 512], mlp: "conv" },
+  convnextv2_nano: { depths: [2, 2, 8, 2], dims: [80, 160, 320, 640], mlp: "conv" },
+  convnextv2_tiny: { depths: [3, 3, 9, 3], dims: [96, 192, 384, 768], mlp: "linear" },
+  convnextv2_base: { depths: [3, 3, 27, 3], dims: [128, 256, 512, 1024], mlp: "linear" },
+} as const satisfies Record<string, Variant>;
+
+export type ConvNextV2Name = keyof typeof VARIANTS;
+
+const STAGES = 4;
+const EPS = 1e-6; // of every layer norm
+
+/** A linear layer over the channels of (N, H, W, C) whose weight has the shape of a 1x1 convolution, (K, C, 1, 1). */
+class Pointwise extends Conv2d {
+  constructor(from: number, to: number) {
+    super(from, to, 1);
+  }
+
+  override forward(x: Tensor): Tensor {
+    expectLast("Pointwise", x, this.inChannels);
+    return linear(x, this.weight.flatten(1), this.bias);
+  }
+}
+
+/** y = fc2(grn(gelu(fc1(x)))) over the channels, four times as many in between, (N, H, W, C) → (N, H, W, C). */
+class GrnMlp extends Module {
+  readonly fc1: Pointwise | Linear;
+  readonly act = new GELU();
+  readonly grn: GRN;
+  readonly fc2: Pointwise | Linear;
+
+  constructor(channels: number, kind: Variant["mlp"]) {
+    super();
+    const Layer = kind === "conv" ? Pointwise : Linear;
+    this.fc1 = new Layer(channels, 4 * channels);
+    this.grn = new GRN(4 * channels);
+    this.fc2 = new Layer(4 * channels, channels);
+  }
+
+  override forward(x: Tensor): Tensor {
+    return this.fc2.run(this.grn.run(this.act.run(this.fc1.run(x))));
+  }
+}
+
+/** y = x + dropPath(mlp(norm(depthwise7x7(x)))), (N, C, H, W) → (N, C, H, W). */
+class Block extends Module {
+  readonly conv_dw: Conv2d;
+  readonly norm: LayerNorm;
+  readonly mlp: GrnMlp;
+  readonly drop_path: Module;
+
+  constructor(channels: number, { mlp, dropPath }: { mlp: Variant["mlp"]; dropPath: number }) {
+    super();
+    this.conv_dw = new Conv2d(channels, channels, 7, { padding: 3, groups: channels });
+    this.norm = new LayerNorm(channels, { eps: EPS });
+    this.mlp = new GrnMlp(channels, mlp);
+    this.drop_path = dropPath > 0 ? new DropPath(dropPath) : new Identity();
+  }
+
+  override forward(x: Tensor): Tensor {
+    // From the first layer norm on, maps lie in memory with their channels last: to permute is to copy nothing.
+    const maps = this.conv_dw.run(x).permute([0, 2, 3, 1]); // (N, H, W, C)
+    const branch = this.drop_path.run(this.mlp.run(this.norm.run(maps)));
+    return x.add(branch.permute([0, 3, 1, 2]));
+  }
+}
+
+interface StageOptions {
+  /** 2 halves the map before the blocks. */
+  stride: 1 | 2;
+  mlp: Variant["mlp"];
+  /** Stochastic depth of each block. */
+  rates: readonly number[];
+}
+
+/** blocks(downsample(x)), downsample = conv2x2(norm(x)) of stride 2: (N, C, H, W) → (N, C', ⌊H/2⌋, ⌊W/2⌋). */
+class Stage extends Module {
+  readonly downsample: Sequential | null;
+  readonly blocks: Sequential;
+
+  constructor(from: number, to: number, { stride, mlp, rates }: StageOptions) {
+    super();
+    const changes = stride > 1 || from !== to;
+    this.downsample = changes
+      ? new Sequential(new LayerNorm2d(from, { eps: EPS }), new Conv2d(from, to, stride, { stride }))
+      : null;
+    this.blocks = new Sequential(...rates.map((dropPath) => new Block(to, { mlp, dropPath })));
+  }
+
+  override forward(x: Tensor): Tensor {
+    return this.blocks.run(this.downsample?.run(x) ?? x);
+  }
+}
+
+/** logits = fc(norm(mean over the map)), (N, C, H, W) → (N, classes). */
+class Head extends Module {
+  readonly global_pool = new AdaptiveAvgPool2d(1);
+  readonly norm: LayerNorm2d;
+  readonly flatten = new Flatten();
+  readonly fc: Linear;
+
+  constructor(channels: number, numClasses: number) {
+    super();
+    this.norm = new LayerNorm2d(channels, { eps: EPS });
+    this.fc = new Linear(channels, numClasses);
+  }
+
+  override forward(x: Tensor): Tensor {
+    return this.fc.run(this.flatten.run(this.norm.run(this.global_pool.run(x))));
+  }
+}
+
+/**
+ * ConvNeXt V2 (Woo et al., arXiv 2301.00808): a stem of patches, four stages of depthwise 7x7 convolutions and MLPs with
+ * global response normalisation, the last three of which halve the map, then mean, layer norm and a linear layer. State-dict
+ * names and shapes are timm's, so that weights move both ways. Inside a block maps are (N, H, W, C), outside (N, C, H, W).
+ *
+ * Maps of the stages: a 4th, 8th, 16th and 32nd of the image's side with `patchSize` 4 and 2; a 2nd to a 16th with
+ * `stemStride` 2; all of it to an 8th with `patchSize` 1 (28, 14, 7, 3 for 28x28).
+ */
+export class ConvNextV2 extends Model {
+  readonly camLayer = `stages.${STAGES - 1}`;
+  // A stage's downsampling learns with its first block, as in timm.
+  override readonly layerPatterns = [/^stem\./, /^stages\.(\d+)\.(?:downsample|blocks\.(\d+))\./];
+  readonly numClasses: number;
+  readonly inChannels: number;
+  readonly #leastSide: number; // which leaves one cell of the last map
+  readonly stem: Sequential;
+  readonly stages: Sequential;
+  readonly head: Head;
+
+  constructor(name: ConvNextV2Name, options: ConvNextV2Options = {}) {
+    super();
+    const { mlp, ...variant } = VARIANTS[name];
+    const { numClasses = 1000, inChannels = 3, dims = variant.dims, depths = variant.depths, dropPath = 0 } = options;
+    expectSizes(name, { numClasses, inChannels });
+    expectSizeLists(name, STAGES, { dims, depths });
+    expectRate(name, dropPath);
+    const { patch, strides } = downsampling(name, options);
+    const [first, last] = [dims[0] as number, dims[STAGES - 1] as number];
+    const rates = dropPathRates(dropPath, depths);
+    this.numClasses = numClasses;
+    this.inChannels = inChannels;
+    this.#leastSide = strides.reduce((product, stride) => product * stride, patch);
+    this.stem = new Sequential(
+      new Conv2d(inChannels, first, patch, { stride: patch }),
+      new LayerNorm2d(first, { eps: EPS }),
+    );
+    const stages = dims.map((to, i) => {
+      const [from, stride] = [dims[i - 1] ?? first, strides[i] as 1 | 2];
+      return new Stage(from, to, { stride, mlp, rates: rates[i] as number[] });
+    });
+    this.stages = new Sequential(...stages);
+    this.head = new Head(last, numClasses);
+    initialise(this);
+  }
+
+  override forward(x: Tensor): Tensor {
+    expectInput("ConvNextV2", x, { channels: this.inChannels, leastSide: this.#leastSide });
+    return this.head.run(this.stages.run(this.stem.run(x)));
+  }
+
+  override get camLayers(): readonly string[] {
+    return Array.from({ length: STAGES }, (_, i) => `stages.${i}`);
+  }
+}
+
+function expectRate(name: string, dropPath: number): void {
+  if (typeof dropPath === "number" && dropPath >= 0 && dropPath < 1) return;
+  throw new BatchCamError("E_CONFIG", `${name}: dropPath must lie in [0, 1), got ${JSON.stringify(dropPath)}`);
+}
+
+/** Side of the stem's patches, and by how much each stage shrinks its input. */
+function downsampling(
+  name: string,
+  { patchSize, stemStride }: ConvNextV2Options,
+): { patch: number; strides: readonly (1 | 2)[] } {
+  if (stemStride !== undefined) {
+    expectOneOf(name, "stemStride", [stemStride, [2]]);
+    if (patchSize === undefined) return { patch: stemStride, strides: [1, 2, 2, 2] };
+    throw new BatchCamError("E_CONFIG", `${name}: patchSize and stemStride both set the stem; leave one of them out`);
+  }
+  const patch = patchSize ?? 4;
+  expectOneOf(name, "patchSize", [patch, [1, 2, 4]]);
+  return { patch, strides: [patch === 2 ? 2 : 1, 2, 2, 2] };
+}
+
+/** For each block of each stage: rate·i / (blocks − 1) for the i-th of all. */
+function dropPathRates(rate: number, depths: readonly number[]): number[][] {
+  const blocks = depths.reduce((sum, depth) => sum + depth, 0);
+  let before = 0;
+  return depths.map((depth) => {
+    const rates = Array.from({ length: depth }, (_, i) => (rate * (before + i)) / Math.max(1, blocks - 1));
+    before += depth;
+    return rates;
+  });
+}
+
+/** timm's: weights of convolutions and linear layers truncated normal with deviation 0.02, their biases zero. */
+function initialise(model: ConvNextV2): void {
+  for (const module of model.namedModules().values()) {
+    if (!(module instanceof Conv2d || module instanceof Linear)) continue;
+    truncatedNormal_(module.weight, { std: 0.02 });
+    noGrad(() => module.bias?.zero_());
+  }
+}

@@ -1,0 +1,29 @@
+import { BatchCamError } from "../errors.ts";
+import { empty, type Tensor } from "../tensor/index.ts";
+import { Module } from "./module.ts";
+
+/**
+ * Stochastic depth (Huang et al., arXiv 1603.09382), on the branch of a residual block: in training y[n] = x[n]·m[n] / (1 − rate)
+ * with m[n] one Bernoulli(1 − rate) for each sample, so that the mean stays; in evaluation y = x. (N, ...) → (N, ...).
+ *
+ * @throws E_ARGUMENT unless 0 <= rate < 1
+ */
+export class DropPath extends Module {
+  readonly rate: number;
+
+  constructor(rate: number) {
+    super();
+    if (typeof rate !== "number" || !(rate >= 0 && rate < 1)) {
+      throw new BatchCamError("E_ARGUMENT", `DropPath: rate must lie in [0, 1), got ${JSON.stringify(rate)}`);
+    }
+    this.rate = rate;
+  }
+
+  override forward(x: Tensor): Tensor {
+    if (!this.training || this.rate === 0) return x;
+    const [samples = 1, ...rest] = x.sizes;
+    const keep = 1 - this.rate;
+    const mask = empty([samples, ...rest.map(() => 1)], { dtype: x.dtype }).bernoulli_(keep);
+    return x.mul(mask.div_(keep));
+  }
+}
