@@ -1,5 +1,5 @@
 // What guidance adds to a training step: SimpleCNN, the trainer's own objective, plain and guided steps in turn on one batch.
-//   node bench/train-step.mjs [--batch 128] [--rounds 60] [--head mlp|gap] [--amp] [--json]
+//   node bench/train-step.mjs [--batch 128] [--rounds 60] [--head mlp|gap] [--amp] [--channels-last] [--json]
 import { parseArgs } from "node:util";
 import { parseTrainConfig } from "batch-cam/config";
 import { createModel } from "batch-cam/models";
@@ -23,6 +23,7 @@ const { values } = parseArgs({
     rounds: { type: "string", default: "60" },
     head: { type: "string", default: "mlp" },
     amp: { type: "boolean", default: false },
+    "channels-last": { type: "boolean", default: false },
     json: { type: "boolean", default: false },
   },
 });
@@ -38,7 +39,8 @@ const VARIANTS = {
   "prototype ssim, first order": { order: "first" },
 };
 
-const images = randn([batch, 1, 28, 28]);
+// Of one channel both layouts are the same memory; the strides say which one it is.
+const images = values["channels-last"] ? randn([batch, 28, 28, 1]).permute([0, 3, 1, 2]) : randn([batch, 1, 28, 28]);
 const labels = tensor(
   Int32Array.from({ length: batch }, (_, i) => i % 10),
   { dtype: "int64" },

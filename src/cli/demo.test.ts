@@ -52,7 +52,9 @@ function trainer(behaviour: Partial<Record<number, "interrupt" | "die" | BatchCa
     const act = behaviour[calls.length];
     if (act instanceof BatchCamError) throw act;
     const result = resultOf(config);
-    onEvent?.({ type: "start", runDirectory: result.runDirectory, mapSize: [7, 7] } as unknown as TrainEvent);
+    const { runDirectory } = result;
+    const start = { type: "start", runDirectory, mapSize: [7, 7], modelOptions: {}, config: {} };
+    onEvent?.(start as unknown as TrainEvent);
     mkdirSync(join(result.runDirectory, "checkpoints"), { recursive: true });
     if (act === "die") throw new BatchCamError("E_NUMERIC", "NaN");
     writeFileSync(result.checkpoint, "weights");

@@ -19,7 +19,10 @@ export function startLines(start: StartEvent): string[] {
   const engine = `${start.threads} ${start.threads === 1 ? "thread" : "threads"}, ${start.precision}`;
   const maps = `maps of ${start.mapSize.join("x")} from ${start.camLayer}`;
   const resumed = start.resumedFromStep > 0 ? `, going on from step ${start.resumedFromStep}` : "";
-  return [`${start.runDirectory}${resumed}: ${start.parameters} parameters, ${maps}; ${images}; ${engine}`];
+  const { imageSize: _, ...told } = start.modelOptions;
+  const options = Object.entries(told).map(([key, value]) => `, ${key} ${value}`);
+  const model = `${start.config.model}${options.join("")} of ${start.parameters} parameters`;
+  return [`${start.runDirectory}${resumed}: ${model}; ${maps}; ${images}; ${engine}`];
 }
 
 /** Every term of the loss apart, before its weight: `ce 0.412  proto 0.218`. */

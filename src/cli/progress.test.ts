@@ -14,6 +14,7 @@ import { createProgress } from "./progress.ts";
 const START: StartEvent = {
   type: "start",
   runDirectory: "runs/a",
+  modelOptions: { imageSize: 28, head: "gap" },
   resumedFromStep: 0,
   parameters: 900_000,
   mapSize: [7, 7],
@@ -246,7 +247,7 @@ describe("progress in a file or a pipe", () => {
     const { send, out } = plain();
     send({ ...START, resumedFromStep: 40 });
     expect(out()).toBe(
-      "runs/a, going on from step 40: 900000 parameters, maps of 7x7 from features.7; 12800 training, 500 validation and 1000 test images; 2 threads, float32\n",
+      "runs/a, going on from step 40: simple-cnn, head gap of 900000 parameters; maps of 7x7 from features.7; 12800 training, 500 validation and 1000 test images; 2 threads, float32\n",
     );
   });
 

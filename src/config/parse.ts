@@ -6,6 +6,7 @@ import { hint } from "./nearest-name.ts";
 export interface FieldSchema {
   type?: string | string[];
   anyOf?: FieldSchema[];
+  const?: unknown;
   enum?: unknown[];
   default?: unknown;
   description?: string;
@@ -79,6 +80,7 @@ export function typesOf({ type, anyOf = [] }: FieldSchema): string[] {
 
 /** What a field accepts, in words: `a number, at least 0 and below 1`. */
 export function expectation(field: FieldSchema): string {
+  if (field.const !== undefined) return JSON.stringify(field.const);
   if (field.enum) {
     const choices = field.enum.map((choice) => JSON.stringify(choice));
     return choices.length === 1 ? `${choices[0]}` : `one of ${choices.join(", ")}`;

@@ -120,12 +120,14 @@ function anyInput() {
 
 function anyValue({
   type,
+  const: only,
   enum: choices,
   minimum = 0,
   exclusiveMaximum = 8,
   maximum = 8,
   default: value,
 }: FieldSchema): fc.Arbitrary<unknown> {
+  if (only !== undefined) return fc.constant(only);
   if (choices) return fc.constantFrom(...choices);
   if (type === "boolean") return fc.boolean();
   if (type === "integer") return fc.integer({ min: 1, max: 1000 });

@@ -36,12 +36,27 @@ const model = group("Model", {
   model: z.enum(MODEL_NAMES).default("simple-cnn").describe("architecture to train"),
   head: z
     .enum(["mlp", "gap"])
-    .default("mlp")
-    .describe("classifier after the last map: two linear layers, or global average pooling and one"),
-  norm: z.enum(["none", "batch"]).default("none").describe("normalisation after each convolution"),
+    .optional()
+    .describe("simple-cnn: two linear layers after the last map (mlp, the default), or global average pooling and one"),
+  norm: z
+    .enum(["none", "batch"])
+    .optional()
+    .describe("simple-cnn: normalisation after each convolution (default: none)"),
+  stem: z
+    .enum(["imagenet", "small"])
+    .optional()
+    .describe("resnet: 7x7 of stride 2 and a pool, or 3x3 of stride 1 (default: small below 64 pixels)"),
+  width: count().optional().describe("resnet: channels of the first stage (default: 64)"),
+  zeroInitLast: z.boolean().optional().describe("resnet: zero weights in the last norm of each block at the start"),
+  patchSize: z
+    .literal([1, 2, 4])
+    .optional()
+    .describe("convnextv2: side and stride of the stem (default: 4, and below 64 pixels a stem of stride 2)"),
+  stemStride: z.literal(2).optional().describe("convnextv2: a plain 2x2 stem of stride 2, in place of patchSize"),
+  dropPath: z.number().min(0).lt(1).optional().describe("convnextv2: stochastic depth of the last block"),
   camLayer: path()
     .optional()
-    .describe("module path of the layer whose maps are guided (default: the model's last map)"),
+    .describe("module path of the layer whose maps are guided (default: the last stage whose map has 7x7 cells)"),
 });
 
 const data = group("Data", {
@@ -127,6 +142,10 @@ const run = group("Run", {
     .enum(["auto", "on", "off"])
     .default("auto")
     .describe("bfloat16 autocast of the network; auto where the processor computes in bfloat16"),
+  channelsLast: z
+    .enum(["auto", "on", "off"])
+    .default("auto")
+    .describe("lay activations out channels last; auto where the processor computes in bfloat16"),
   threads: count().optional().describe("threads of the engine (default: the physical cores this process may use)"),
   output: path().default("runs").describe("folder that holds the run directories"),
   experiment: runName()

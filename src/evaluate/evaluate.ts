@@ -8,7 +8,7 @@ import type { Model } from "../models/index.ts";
 import { loadSafetensors, type Tensor } from "../tensor/index.ts";
 import { disposeAll } from "../train/checkpoint.ts";
 import type { MapSamples, SplitRecord } from "../train/events.ts";
-import { loadData, modelFor, usesBfloat16 } from "../train/from-config.ts";
+import { camLayerOf, loadData, modelFor, usesBfloat16, usesChannelsLast } from "../train/from-config.ts";
 import { evaluateSplit, type SplitEvaluationOptions, sampleMaps } from "../train/validation.ts";
 
 export interface EvaluateOptions {
@@ -75,9 +75,12 @@ async function withCheckpoint<T>(
   const model = modelFor(config, data.test);
   try {
     model.loadStateDict(weights);
-    const camLayer = config.camLayer ?? model.camLayer;
+    const camLayer = camLayerOf(config, model, data.test);
     const prototypes = saved.get("prototypes") as Tensor;
-    const options = { camLayer, prototypes, batchSize, amp: usesBfloat16(config) };
+    const options = {
+      ...{ camLayer, prototypes, batchSize },
+      ...{ amp: usesBfloat16(config), channelsLast: usesChannelsLast(config) },
+    };
     return await fn({ checkpoint, config, model, split: data.test, options });
   } finally {
     model.dispose();

@@ -1,5 +1,5 @@
 import { BatchCamError } from "../errors.ts";
-import { autocast, type DType, keep, type Tensor, tensor } from "../tensor/index.ts";
+import { autocast, type DType, keep, stack, type Tensor, tensor } from "../tensor/index.ts";
 import { imagePair } from "./images.ts";
 
 export interface SsimOptions {
@@ -42,20 +42,22 @@ export function ssim(x: Tensor, y: Tensor, options: SsimOptions = {}): Tensor {
   return autocast({ enabled: false }, () => similarity(a, b, checked));
 }
 
+type Planes = [Tensor, Tensor, Tensor, Tensor];
+
 function similarity(x: Tensor, y: Tensor, { window: side, sigma, dataRange, k1, k2 }: Required<SsimOptions>): Tensor {
   const [height, width] = x.sizes.slice(-2) as [number, number];
-  const smooth = (image: Tensor) => {
-    const rows = filter(height, side, sigma, image.dtype);
-    const columns = filter(width, side, sigma, image.dtype);
-    return rows.matmul(image.matmul(columns.t()));
-  };
+  const rows = filter(height, side, sigma, x.dtype);
+  const columns = filter(width, side, sigma, x.dtype);
+  // All that is smoothed in one pair of products: of the variances only the sum is needed.
+  const planes = stack([x, y, x.square().add(y.square()), x.mul(y)]); // (4, N, …, H, W)
+  const [meanX, meanY, meanSquares, meanProduct] = rows.matmul(planes.matmul(columns.t())).unbind(0) as Planes;
   const c1 = (k1 * dataRange) ** 2;
   const c2 = (k2 * dataRange) ** 2;
-  const [meanX, meanY] = [smooth(x), smooth(y)];
-  const [squareX, squareY, product] = [meanX.square(), meanY.square(), meanX.mul(meanY)];
-  const variances = smooth(x.square()).sub(squareX).add(smooth(y.square()).sub(squareY));
-  const covariance = smooth(x.mul(y)).sub(product);
-  const luminance = product.mul(2).add(c1).div(squareX.add(squareY).add(c1));
+  const product = meanX.mul(meanY);
+  const squares = meanX.square().add(meanY.square());
+  const variances = meanSquares.sub(squares);
+  const covariance = meanProduct.sub(product);
+  const luminance = product.mul(2).add(c1).div(squares.add(c1));
   const structure = covariance.mul(2).add(c2).div(variances.add(c2));
   return luminance.mul(structure).flatten(1).mean(1);
 }

@@ -1,4 +1,5 @@
 import type { TrainConfig } from "../config/index.ts";
+import type { ModelOptions } from "../models/index.ts";
 
 /** What a training run tells its caller, in order: `start`, then `step`, `epoch`, `maps`, `checkpoint` and `warning`, then `end`. */
 export type TrainEvent =
@@ -16,6 +17,8 @@ export interface StartEvent {
   runDirectory: string;
   /** Steps already taken by the run that goes on; 0 for a new one. */
   resumedFromStep: number;
+  /** What the model was told, by the config or for the size of the images. */
+  modelOptions: ModelOptions;
   /** Trainable numbers of the model. */
   parameters: number;
   /** Height and width of the guided maps, before they are upsampled. */

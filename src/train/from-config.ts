@@ -8,8 +8,8 @@ import {
   type Split,
   splitValidation,
 } from "../data/index.ts";
-import { createModel, type Model } from "../models/index.ts";
-import { capabilities, tensor, tidy } from "../tensor/index.ts";
+import { createModel, defaultCamLayer, type Model, type ModelOptions } from "../models/index.ts";
+import { capabilities, type Tensor, tensor, tidy } from "../tensor/index.ts";
 
 /** The images that a config names, in its splits. */
 export interface ConfiguredData {
@@ -58,12 +58,51 @@ function disposeSplits(dataset: Dataset, splits: readonly Split[]): void {
 }
 
 /** The model that a config names, for images and classes like a split's; initialised by the engine's generator. */
-export function modelFor({ model, head, norm }: TrainConfig, { images, numClasses }: Split): Model {
-  const [, inChannels = 1, imageSize = 28] = images.sizes;
-  return createModel(model, { numClasses, inChannels, imageSize, head, norm });
+export function modelFor(config: TrainConfig, split: Split): Model {
+  const [, inChannels = 1] = split.images.sizes;
+  return createModel(config.model, { numClasses: split.numClasses, inChannels, ...modelOptions(config, split) });
+}
+
+/** Below this many pixels, the stems made for 224x224 leave no usable map. */
+const SMALL_SIDE = 64;
+
+/** What the config says of the architecture, and for small images a stem that keeps their detail. */
+export function modelOptions(config: TrainConfig, { images }: Split): ModelOptions {
+  const side = Math.min(...images.sizes.slice(-2));
+  const { model, head, norm, stem, width, zeroInitLast, patchSize, stemStride, dropPath } = config;
+  const given: ModelOptions = Object.fromEntries(
+    Object.entries({ head, norm, stem, width, zeroInitLast, patchSize, stemStride, dropPath }).filter(
+      ([, value]) => value !== undefined,
+    ),
+  );
+  if (model === "simple-cnn") return { imageSize: side, ...given };
+  if (side >= SMALL_SIDE) return given;
+  if (model.startsWith("resnet")) return { stem: "small", ...given };
+  // Half the cells of patchSize 1 on a side, at a quarter of the cost.
+  return patchSize === undefined ? { stemStride: 2, ...given } : given;
+}
+
+/** The layer whose maps a run guides or judges. */
+export function camLayerOf({ camLayer }: TrainConfig, model: Model, { images }: Split): string {
+  return camLayer ?? defaultCamLayer(model, images.sizes.slice(1) as [number, number, number]);
 }
 
 /** Whether the network computes in bfloat16 on this machine. */
 export function usesBfloat16({ amp }: TrainConfig): boolean {
   return amp === "on" || (amp === "auto" && capabilities().fastBfloat16);
+}
+
+/** Whether activations lie channels last on this machine. */
+export function usesChannelsLast({ channelsLast }: TrainConfig): boolean {
+  return channelsLast === "on" || (channelsLast === "auto" && capabilities().fastBfloat16);
+}
+
+/**
+ * Images (N, C, H, W) laid out channels last, which convolutions, norms and pools then pass on. Of one channel both layouts
+ * are the same memory; the strides decide which one libtorch takes it for.
+ */
+export function channelsLast(images: Tensor): Tensor {
+  const [count, channels, height, width] = images.sizes as [number, number, number, number];
+  const pixels = channels === 1 ? images.reshape([count, height, width, 1]) : images.permute([0, 2, 3, 1]).contiguous();
+  return pixels.permute([0, 3, 1, 2]);
 }

@@ -5,6 +5,7 @@ import { getNumThreads, loadSafetensors } from "../tensor/index.ts";
 import { withAverage } from "./averaging.ts";
 import { bestCheckpoint, disposeAll, lastCheckpoint, saveBest, saveCheckpoint } from "./checkpoint.ts";
 import type { EpochRecord, SplitRecord, StepMetrics, TrainEvent, TrainResult } from "./events.ts";
+import { modelOptions } from "./from-config.ts";
 import { EpochMeans } from "./means.ts";
 import { openRun } from "./run-directory.ts";
 import { imagesPerStep, openSession, type Session, snapshot } from "./session.ts";
@@ -126,10 +127,14 @@ async function logStep(
   emit({ type: "step", epoch, step, stepInEpoch: batch, stepsPerEpoch, metrics, imagesPerSecond });
 }
 
-const validationOptions = ({ guidance, references, amp }: Session, signal?: AbortSignal): SplitEvaluationOptions => ({
+const validationOptions = (
+  { guidance, references, amp, channelsLast }: Session,
+  signal?: AbortSignal,
+): SplitEvaluationOptions => ({
   camLayer: guidance.camLayer,
   prototypes: references,
   amp,
+  channelsLast,
   signal,
 });
 
@@ -211,6 +216,7 @@ function announce({
   emit({
     type: "start",
     runDirectory: run.directory,
+    modelOptions: modelOptions(config, train),
     resumedFromStep: progress.step,
     parameters: model.parameters().reduce((sum, parameter) => sum + parameter.numel, 0),
     mapSize,

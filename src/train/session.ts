@@ -21,7 +21,7 @@ import { disposeAll, loadCheckpoint, type Progress, type Snapshot } from "./chec
 import { environment } from "./environment.ts";
 import type { TrainEvent } from "./events.ts";
 import { freeze } from "./freeze.ts";
-import { type ConfiguredData, loadData, modelFor, usesBfloat16 } from "./from-config.ts";
+import { type ConfiguredData, camLayerOf, loadData, modelFor, usesBfloat16, usesChannelsLast } from "./from-config.ts";
 import { MetricsLog } from "./metrics-log.ts";
 import type { Guidance } from "./objective.ts";
 import { createOptimizer, learningRate } from "./optimisation.ts";
@@ -49,6 +49,7 @@ export interface Session {
   lastStep: number;
   mapSize: readonly [number, number];
   amp: boolean;
+  channelsLast: boolean;
   log: MetricsLog;
   progress: Progress;
   /** Step of the last checkpoint; null before the first. */
@@ -64,7 +65,7 @@ export async function openSession(run: OpenRun, emit: (event: TrainEvent) => voi
   const data = await loadData(config);
   manualSeed(config.seed);
   const model = modelFor(config, data.train);
-  const camLayer = config.camLayer ?? model.camLayer;
+  const camLayer = camLayerOf(config, model, data.train);
   const imageSize = data.train.images.sizes.slice(-2) as [number, number];
   const size = checkMapSize(
     mapSize(model, data.train.images.sizes.slice(1) as [number, number, number], camLayer),
@@ -97,6 +98,7 @@ export async function openSession(run: OpenRun, emit: (event: TrainEvent) => voi
     lastStep,
     mapSize: size,
     amp: usesBfloat16(config),
+    channelsLast: usesChannelsLast(config),
     log: new MetricsLog(directory),
     progress: {
       step: 0,

@@ -5,6 +5,7 @@ import { backward, noGrad, type Tensor, tidy } from "../tensor/index.ts";
 import { normOfEach } from "../tensor/optimizer-ops.ts";
 import { lastCheckpoint } from "./checkpoint.ts";
 import type { StepMetrics } from "./events.ts";
+import { channelsLast } from "./from-config.ts";
 import { EpochMeans } from "./means.ts";
 import { objective, type Terms, warmedUp } from "./objective.ts";
 import type { Session } from "./session.ts";
@@ -44,7 +45,8 @@ function accumulate(session: Session, indices: Int32Array): Omit<Metrics, "gradN
 function accumulateBatch(session: Session, indices: Int32Array, share: number): Omit<Metrics, "gradNorm" | "lr"> {
   const { progress, model, guidance, amp } = session;
   return tidy(() => {
-    const { images, labels } = gatherBatch(session.train, indices);
+    const { images: gathered, labels } = gatherBatch(session.train, indices);
+    const images = session.channelsLast ? channelsLast(gathered) : gathered;
     const terms = objective(model, images, labels, { step: progress.step, guidance, amp });
     refuseNonFinite(session, {
       crossEntropy: terms.crossEntropy,

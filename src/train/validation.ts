@@ -6,12 +6,14 @@ import { Coherence, EnergyInMask, foregroundMask } from "../metrics/index.ts";
 import type { Model } from "../models/index.ts";
 import { autocast, interpolate, type Tensor, tensor, tidy } from "../tensor/index.ts";
 import type { MapSamples, SplitRecord } from "./events.ts";
+import { channelsLast } from "./from-config.ts";
 
 export interface SplitEvaluationOptions {
   camLayer: string;
   /** (C, H, W), what the maps are held against. */
   prototypes: Tensor;
   amp?: boolean;
+  channelsLast?: boolean;
   batchSize?: number;
   /** Aborting it rejects with its reason, between two batches. */
   signal?: AbortSignal | undefined;
@@ -46,11 +48,12 @@ function explainBatch(
   model: Model,
   split: Split,
   indices: Int32Array,
-  { camLayer, amp = false }: SplitEvaluationOptions,
+  { camLayer, amp = false, channelsLast: last = false }: SplitEvaluationOptions,
 ): Explained {
   const pixels = gatherPixels(split, indices);
   const labels = split.labels.indexSelect(0, tensor(indices));
-  const images = normalize(pixels, split.normalization);
+  const normalized = normalize(pixels, split.normalization);
+  const images = last ? channelsLast(normalized) : normalized;
   const forward = () => model.forwardWith(images, { taps: [camLayer] });
   const { logits, taps } = amp ? autocast({ dtype: "bfloat16" }, forward) : forward();
   const scores = logits.to("float32");

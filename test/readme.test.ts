@@ -1,0 +1,70 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+const root = join(import.meta.dirname, "..");
+const readme = readFileSync(join(root, "README.md"), "utf8");
+const [, example = ""] = readme.match(/```ts\n([\s\S]*?)```/) ?? [];
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(root, "test", "readme-")); // inside the package, where "batch-cam" is the package itself
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function run(program: string, ...args: string[]) {
+  return spawnSync(program, args, { cwd: folder, encoding: "utf8" });
+}
+
+describe("the README's library example", () => {
+  it("passes the compiler at its strictest", () => {
+    writeFileSync(join(folder, "example.ts"), example);
+    const compilerOptions = {
+      ...{ strict: true, noUncheckedIndexedAccess: true, exactOptionalPropertyTypes: true, noUnusedLocals: true },
+      ...{ module: "nodenext", target: "es2022", lib: ["es2022"], noEmit: true, types: ["node"] },
+    };
+    writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["example.ts"] }));
+    const { status, stdout } = run(join(root, "node_modules/.bin/tsc"), "-p", "tsconfig.json");
+    expect({ status, stdout }).toEqual({ status: 0, stdout: "" });
+  });
+
+  it("trains", () => {
+    const last = example.replace("seed: 0 }", "seed: 0, startBatch: 464 }"); // five steps of the epoch
+    expect(last).not.toBe(example);
+    writeFileSync(
+      join(folder, "example.mjs"),
+      `${last}\nconsole.log((await import("batch-cam")).memory().liveTensors);\n`,
+    );
+    const { status, stderr, stdout } = run(process.execPath, "example.mjs");
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    expect(Number(stdout)).toBeLessThan(60);
+  });
+});
+
+describe("the README's table of entries", () => {
+  const rows = [...readme.matchAll(/^\| (`batch-cam.*?) \| (.*) \|$/gm)].map(([, entries = "", holds = ""]) => ({
+    entries: [...entries.matchAll(/`(.*?)`/g)].map(([, name]) => name as string),
+    names: [...holds.matchAll(/`(.*?)`/g)].map(([, name]) => name as string),
+  }));
+
+  it.each(rows)("$entries hold $names", ({ entries, names }) => {
+    const imports = entries.map((entry) => `...Object.keys(await import("${entry}"))`).join(", ");
+    const { stdout, stderr } = run(
+      process.execPath,
+      "--input-type=module",
+      "-e",
+      `console.log(JSON.stringify([${imports}]))`,
+    );
+    expect(stderr).toBe("");
+    expect(JSON.parse(stdout)).toEqual(expect.arrayContaining(names));
+  });
+
+  it("names every entry of the package", () => {
+    const { exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+    const entries = Object.keys(exports).flatMap((path) =>
+      /^\.\/[a-z]+$/.test(path) ? [`batch-cam${path.slice(1)}`] : [],
+    );
+    expect(rows.flatMap((row) => row.entries).sort()).toEqual(entries.sort());
+  });
+});
