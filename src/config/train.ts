@@ -54,6 +54,9 @@ const model = group("Model", {
     .describe("convnextv2: side and stride of the stem (default: 4, and below 64 pixels a stem of stride 2)"),
   stemStride: z.literal(2).optional().describe("convnextv2: a plain 2x2 stem of stride 2, in place of patchSize"),
   dropPath: z.number().min(0).lt(1).optional().describe("convnextv2: stochastic depth of the last block"),
+  weights: path()
+    .optional()
+    .describe("weights to start from: a .safetensors of torchvision, timm or a run of this project"),
   camLayer: path()
     .optional()
     .describe("module path of the layer whose maps are guided (default: the last stage whose map has 7x7 cells)"),

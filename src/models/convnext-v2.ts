@@ -177,6 +177,8 @@ class Head extends Module {
  */
 export class ConvNextV2 extends Model {
   readonly camLayer = `stages.${STAGES - 1}`;
+  readonly classifier = "head.fc";
+  readonly firstConv = "stem.0";
   // A stage's downsampling learns with its first block, as in timm.
   override readonly layerPatterns = [/^stem\./, /^stages\.(\d+)\.(?:downsample|blocks\.(\d+))\./];
   readonly numClasses: number;

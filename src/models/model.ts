@@ -22,6 +22,10 @@ export abstract class Model extends Module {
   /** Path of the layer whose output the maps are taken from by default. */
   abstract readonly camLayer: string;
   abstract readonly numClasses: number;
+  /** Path of the layer that gives the logits, as timm's `classifier`. */
+  abstract readonly classifier: string;
+  /** Path of the layer that takes the images, as timm's `first_conv`. */
+  abstract readonly firstConv: string;
 
   /** Paths of the stages, first to last: layers whose maps shrink towards the head, any of which can be the target. */
   get camLayers(): readonly string[] {

@@ -83,6 +83,8 @@ function stage(from: number, to: number, { depth, stride }: { depth: number; str
  */
 export class ResNet extends Model {
   readonly camLayer = "layer4";
+  readonly classifier = "fc";
+  readonly firstConv = "conv1";
   override readonly layerPatterns = [/^(?:conv1|bn1)\./, /^layer(\d+)\.(\d+)\./];
   readonly numClasses: number;
   readonly inChannels: number;

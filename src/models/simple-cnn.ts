@@ -29,6 +29,8 @@ export const SIMPLE_CNN_OPTIONS = [
  */
 export class SimpleCNN extends Model {
   readonly camLayer = "pool2";
+  readonly classifier: string;
+  readonly firstConv = "conv1";
   override readonly layerPatterns = [/^(?:conv|bn)(\d)/, /^fc1/];
   readonly numClasses: number;
   readonly #mapSide: number | undefined; // the "mlp" head takes maps of one size
@@ -71,6 +73,7 @@ export class SimpleCNN extends Model {
     this.conv3 = conv(64, 128);
     this.bn3 = batchNorm(128);
     const mlp = head === "mlp";
+    this.classifier = mlp ? "fc2" : "fc";
     this.#mapSide = mlp ? side : undefined;
     this.flatten = mlp ? new Flatten() : null;
     this.fc1 = mlp ? new Linear(128 * side * side, 128) : null;

@@ -8,8 +8,8 @@ import {
   type Split,
   splitValidation,
 } from "../data/index.ts";
-import { createModel, defaultCamLayer, type Model, type ModelOptions } from "../models/index.ts";
-import { capabilities, type Tensor, tensor, tidy } from "../tensor/index.ts";
+import { createModel, defaultCamLayer, loadPretrained, type Model, type ModelOptions } from "../models/index.ts";
+import { capabilities, loadSafetensors, type Tensor, tensor, tidy } from "../tensor/index.ts";
 
 /** The images that a config names, in its splits. */
 export interface ConfiguredData {
@@ -61,6 +61,20 @@ function disposeSplits(dataset: Dataset, splits: readonly Split[]): void {
 export function modelFor(config: TrainConfig, split: Split): Model {
   const [, inChannels = 1] = split.images.sizes;
   return createModel(config.model, { numClasses: split.numClasses, inChannels, ...modelOptions(config, split) });
+}
+
+/**
+ * Starts a model from the weights that a config names. Returns what was adapted to its classes and channels.
+ *
+ * @throws E_IO, E_DATA for a file that cannot be read; E_CHECKPOINT, E_SHAPE for weights that do not fit
+ */
+export async function startFrom(model: Model, path: string): Promise<string[]> {
+  const weights = await loadSafetensors(path);
+  try {
+    return loadPretrained(model, weights).notes.map((note) => `weights: ${note}`);
+  } finally {
+    for (const tensor of weights.values()) tensor.dispose();
+  }
 }
 
 /** Below this many pixels, the stems made for 224x224 leave no usable map. */

@@ -21,7 +21,15 @@ import { disposeAll, loadCheckpoint, type Progress, type Snapshot } from "./chec
 import { environment } from "./environment.ts";
 import type { TrainEvent } from "./events.ts";
 import { freeze } from "./freeze.ts";
-import { type ConfiguredData, camLayerOf, loadData, modelFor, usesBfloat16, usesChannelsLast } from "./from-config.ts";
+import {
+  type ConfiguredData,
+  camLayerOf,
+  loadData,
+  modelFor,
+  startFrom,
+  usesBfloat16,
+  usesChannelsLast,
+} from "./from-config.ts";
 import { MetricsLog } from "./metrics-log.ts";
 import type { Guidance } from "./objective.ts";
 import { createOptimizer, learningRate } from "./optimisation.ts";
@@ -65,6 +73,7 @@ export async function openSession(run: OpenRun, emit: (event: TrainEvent) => voi
   const data = await loadData(config);
   manualSeed(config.seed);
   const model = modelFor(config, data.train);
+  const adapted = config.weights === undefined || run.resuming ? [] : await startFrom(model, config.weights);
   const camLayer = camLayerOf(config, model, data.train);
   const imageSize = data.train.images.sizes.slice(-2) as [number, number];
   const size = checkMapSize(
@@ -80,7 +89,8 @@ export async function openSession(run: OpenRun, emit: (event: TrainEvent) => voi
   const frozen = config.freeze === undefined ? [] : freeze(model, config.freeze);
   const stepsPerEpoch = batchCount(data.train.labels.numel, { batchSize: imagesPerStep(config) });
   const lastStep = Math.min(config.maxSteps ?? Number.POSITIVE_INFINITY, config.epochs * stepsPerEpoch);
-  for (const message of [...configWarnings(config, lastStep), ...data.warnings]) emit({ type: "warning", message });
+  for (const message of [...configWarnings(config, lastStep), ...data.warnings, ...adapted])
+    emit({ type: "warning", message });
   const session: Session = {
     run,
     config,

@@ -17,6 +17,8 @@ export interface SmallCnnOptions {
 /** The network behind the fixtures `model_small_cnn_*` and `batchcam_*`: three times conv3x3 - batch norm - ReLU, and a head. */
 export class SmallCNN extends Model {
   readonly camLayer = "act3";
+  readonly classifier = "fc";
+  readonly firstConv = "conv1";
   readonly numClasses: number;
   readonly conv1: Conv2d;
   readonly bn1: BatchNorm2d;

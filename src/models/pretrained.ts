@@ -1,0 +1,83 @@
+import { BatchCamError } from "../errors.ts";
+import { noGrad, type Tensor, tidy } from "../tensor/index.ts";
+import { likeliestArchitecture } from "./architecture.ts";
+import type { Model } from "./model.ts";
+
+/** What was changed in weights made for other classes or channels. */
+export interface Adaptation {
+  /** One sentence for each change, for people. */
+  notes: string[];
+}
+
+/**
+ * Loads weights of torchvision, timm or this project into a model of any number of classes and input channels. A classifier
+ * of another number of classes keeps its fresh initialisation; the first convolution is adapted to the channels as timm
+ * does it: for one channel its weights are summed, for others repeated in turn and scaled by 3 / channels. Everything else
+ * must fit exactly; a failure leaves the model as it was.
+ *
+ * @throws E_CHECKPOINT with the first ten missing and unexpected names, and what architecture the weights look like; E_SHAPE
+ * with both shapes where one differs
+ */
+export function loadPretrained(model: Model, weights: ReadonlyMap<string, Tensor>): Adaptation {
+  return tidy(() =>
+    noGrad(() => {
+      const notes: string[] = [];
+      const state = new Map(weights);
+      keepClassifier(model, state, notes);
+      adaptFirstConvolution(model, state, notes);
+      try {
+        model.loadStateDict(state);
+      } catch (error) {
+        throw withArchitecture(error, weights);
+      }
+      return { notes };
+    }),
+  );
+}
+
+/** Puts the model's own classifier in the place of one for other classes. */
+function keepClassifier(model: Model, state: Map<string, Tensor>, notes: string[]): void {
+  const { classifier, numClasses } = model;
+  const weight = state.get(`${classifier}.weight`);
+  if (weight === undefined || weight.sizes[0] === numClasses) return;
+  const own = model.namedParameters();
+  for (const part of ["weight", "bias"]) {
+    const fresh = own.get(`${classifier}.${part}`);
+    if (fresh !== undefined && state.has(`${classifier}.${part}`)) state.set(`${classifier}.${part}`, fresh);
+  }
+  notes.push(`${classifier} starts anew: the weights are for ${weight.sizes[0]} classes, the model has ${numClasses}`);
+}
+
+function adaptFirstConvolution(model: Model, state: Map<string, Tensor>, notes: string[]): void {
+  const name = `${model.firstConv}.weight`;
+  const weight = state.get(name);
+  const wanted = model.namedParameters().get(name)?.sizes[1];
+  const found = weight?.sizes[1];
+  if (weight?.ndim !== 4 || wanted === undefined || found === undefined || wanted === found) return;
+  if (found !== 3) {
+    throw new BatchCamError(
+      "E_SHAPE",
+      `loadPretrained: ${name} takes ${found} channels, the model has ${wanted}; only weights for 3 channels can be adapted`,
+    );
+  }
+  state.set(name, wanted === 1 ? weight.sum([1], { keepDims: true }) : repeated(weight, wanted));
+  const how = wanted === 1 ? "summed over its channels" : `repeated to ${wanted} channels and scaled`;
+  notes.push(`${name} is ${how}: the weights are for ${found}-channel images`);
+}
+
+/** timm's `adapt_input_conv`. */
+function repeated(weight: Tensor, channels: number): Tensor {
+  const found = weight.sizes[1] as number;
+  const copies = Math.ceil(channels / found);
+  return weight
+    .repeat([1, copies, 1, 1])
+    .narrow(1, 0, channels)
+    .mul(found / channels);
+}
+
+function withArchitecture(error: unknown, weights: ReadonlyMap<string, Tensor>): unknown {
+  if (!(error instanceof BatchCamError)) return error;
+  const likely = likeliestArchitecture(weights);
+  const advice = likely === null ? "they look like none of this project's models" : `they look like ${likely}`;
+  return new BatchCamError(error.code, `${error.message} (${advice})`, { cause: error });
+}
