@@ -63,7 +63,7 @@ describe("batch-cam", () => {
     const { code, out, err } = await cli(...argv);
     expect(code).toBe(0);
     expect(err).toBe("");
-    for (const name of ["train", "demo", "doctor"]) expect(out).toMatch(new RegExp(`^  ${name} +\\w`, "m"));
+    for (const name of ["train", "demo", "models", "doctor"]) expect(out).toMatch(new RegExp(`^  ${name} +\\w`, "m"));
   });
 
   it("prints its version", async () => {
@@ -77,7 +77,7 @@ describe("batch-cam", () => {
     const { code, out, err } = await cli(name);
     expect({ code, out }).toEqual({ code: 2, out: "" });
     expect(err).toBe(
-      `batch-cam: unknown command "${name}" (did you mean "${nearest}"?); the commands are train, demo, doctor\n`,
+      `batch-cam: unknown command "${name}" (did you mean "${nearest}"?); the commands are train, demo, models, doctor\n`,
     );
   });
 

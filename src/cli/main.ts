@@ -13,6 +13,7 @@ import { type CliIo, processIo } from "./io.ts";
 const COMMANDS: Record<string, () => Promise<Command>> = {
   train: async () => (await import("./commands/train.ts")).trainCommand,
   demo: async () => (await import("./commands/demo.ts")).demoCommand,
+  models: async () => (await import("./commands/models.ts")).modelsCommand,
   doctor: async () => (await import("./commands/doctor.ts")).doctorCommand,
 };
 

@@ -8,7 +8,8 @@ import { SIMPLE_CNN_OPTIONS, SimpleCNN, type SimpleCnnOptions } from "./simple-c
 
 export { defaultCamLayer } from "./cam-layer.ts";
 export { ConvNextV2, type ConvNextV2Options } from "./convnext-v2.ts";
-export { Model, mapSize, type TappedForward } from "./model.ts";
+export { multiplyAdds } from "./cost.ts";
+export { Model, mapSize, mapSizes, type TappedForward } from "./model.ts";
 export { type Adaptation, loadPretrained } from "./pretrained.ts";
 export { ResNet, type ResNetOptions } from "./resnet.ts";
 export { SimpleCNN, type SimpleCnnOptions } from "./simple-cnn.ts";

@@ -114,10 +114,15 @@ export function mapSizes(
   image: readonly [number, number, number],
   layers: readonly string[],
 ): (readonly [number, number])[] {
+  return inEvaluation(model, () => tidy(() => noGrad(() => sizesOfTaps(model, image, layers))));
+}
+
+/** Runs fn with the model in evaluation mode, and gives every module back in the mode that it was in. */
+export function inEvaluation<T>(model: Model, fn: () => T): T {
   const modes = Array.from(model.namedModules().values(), (module) => [module, module.training] as const);
   model.eval();
   try {
-    return tidy(() => noGrad(() => sizesOfTaps(model, image, layers)));
+    return fn();
   } finally {
     for (const [module, training] of modes) module.training = training;
   }

@@ -90,10 +90,16 @@ export function modelOptions(config: TrainConfig, { images }: Split): ModelOptio
     ),
   );
   if (model === "simple-cnn") return { imageSize: side, ...given };
-  if (side >= SMALL_SIDE) return given;
-  if (model.startsWith("resnet")) return { stem: "small", ...given };
+  const chosen = given.patchSize === undefined ? smallStem(model, side) : {};
+  return { ...chosen, ...given };
+}
+
+/** The stem for images too small for that of 224x224; nothing for larger ones. */
+export function smallStem(model: string, side: number): ModelOptions {
+  if (side >= SMALL_SIDE) return {};
+  if (model.startsWith("resnet")) return { stem: "small" };
   // Half the cells of patchSize 1 on a side, at a quarter of the cost.
-  return patchSize === undefined ? { stemStride: 2, ...given } : given;
+  return model.startsWith("convnext") ? { stemStride: 2 } : {};
 }
 
 /** The layer whose maps a run guides or judges. */

@@ -1,0 +1,28 @@
+import { recordOutputs } from "../nn/index.ts";
+import { noGrad, Tensor, tidy, zeros } from "../tensor/index.ts";
+import { inEvaluation, type Model } from "./model.ts";
+
+/**
+ * Multiply-adds of one forward pass for one image (channels, height, width): of every layer with a weight of two or more
+ * dimensions (convolutions and linear layers) its numbers times the places at which it is applied. Norms, activations and
+ * sums count for nothing, as in the figures of papers and of torchvision.
+ *
+ * @throws E_SHAPE for images that the model cannot take
+ */
+export function multiplyAdds(model: Model, image: readonly [number, number, number]): number {
+  const layers = [...model.namedModules().values()].flatMap((module) => {
+    const { weight } = module as { weight?: unknown };
+    return weight instanceof Tensor && weight.ndim >= 2 ? [{ module, weight }] : [];
+  });
+  return inEvaluation(model, () =>
+    tidy(() =>
+      noGrad(() => {
+        const wanted = new Set(layers.map(({ module }) => module));
+        const { outputs } = recordOutputs(wanted, () => model.forward(zeros([1, ...image])));
+        const places = ({ module, weight }: (typeof layers)[number]) =>
+          (outputs.get(module)?.numel ?? 0) / (weight.sizes[0] as number);
+        return layers.reduce((sum, layer) => sum + layer.weight.numel * places(layer), 0);
+      }),
+    ),
+  );
+}

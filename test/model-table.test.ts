@@ -1,0 +1,66 @@
+import { afterEach, describe, expect, it } from "vitest";
+import { main } from "../src/cli/main.ts";
+import { createModel, type Model, multiplyAdds } from "../src/models/index.ts";
+import { memory, tidy } from "../src/tensor/index.ts";
+import { fakeIo } from "./support/fake-terminal.ts";
+
+const made: Model[] = [];
+afterEach(() => {
+  for (const model of made.splice(0)) model.dispose();
+});
+
+describe("multiplyAdds", () => {
+  // Published: torchvision's 1.81 G and 3.66 G, timm's 0.55 G.
+  it.each([
+    ["resnet18", 1.814e9],
+    ["resnet34", 3.664e9],
+    ["convnextv2_atto", 0.547e9],
+  ])("of %s at 224x224 is what its library says", (name, published) => {
+    const model = createModel(name);
+    made.push(model);
+    expect(multiplyAdds(model, [3, 224, 224]) / published).toBeCloseTo(1, 2);
+  });
+
+  it("counts by hand: places times weights", () => {
+    const model = createModel("simple-cnn", { head: "gap" });
+    made.push(model);
+    const [first, second, third] = [28 * 28 * 32 * 9, 28 * 28 * 64 * 32 * 9, 14 * 14 * 128 * 64 * 9];
+    expect(multiplyAdds(model, [1, 28, 28])).toBe(first + second + third + 128 * 10);
+  });
+
+  it("leaves mode, statistics and memory as they were", () => {
+    const model = createModel("resnet18", { width: 4, stem: "small" });
+    made.push(model);
+    const { liveTensors } = memory();
+    multiplyAdds(model, [3, 32, 32]);
+    expect([...model.namedModules().values()].every(({ training }) => training)).toBe(true);
+    expect(tidy(() => model.namedBuffers().get("bn1.running_mean")?.abs().max().item())).toBe(0);
+    expect(memory().liveTensors).toBe(liveTensors);
+  });
+});
+
+describe("batch-cam models", () => {
+  async function table(...argv: string[]) {
+    const { io, text } = fakeIo();
+    return { code: await main(["models", ...argv], io), out: text.out, err: text.err };
+  }
+
+  it("names the stem and the target layer that train takes at a size, and the maps of the stages", async () => {
+    const { code, out } = await table("--model", "resnet18");
+    expect(code).toBe(0);
+    expect(out).toMatch(/^images of 28x28, channels 1, classes 10\n/);
+    expect(out).toMatch(/^resnet18 +11\.17 M +455\.80 M +28x28 14x14 7x7 4x4 +layer3 +stem small$/m);
+  });
+
+  it("says where images are too small", async () => {
+    expect((await table("--image-size", "8", "--model", "convnextv2_atto")).out).toMatch(
+      /^convnextv2_atto +images too small$/m,
+    );
+  });
+
+  it("refuses a model that it lacks, with the nearest", async () => {
+    const { code, err } = await table("--model", "resnet81");
+    expect(code).toBe(2);
+    expect(err).toMatch(/did you mean "resnet18"\?/);
+  });
+});
