@@ -55,3 +55,4 @@ export { loadSafetensors, readSafetensorsMetadata, saveSafetensors } from "./saf
 export { type Dims, type Operand, Tensor } from "./tensor.ts";
 export { getNumThreads, setNumThreads } from "./threads.ts";
 export { keep, tidy } from "./tidy.ts";
+export { type LoadTorchOptions, loadTorchFile } from "./torch-file.ts";

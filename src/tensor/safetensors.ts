@@ -1,13 +1,14 @@
-import { type FileHandle, open, stat } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { replaceFile } from "../atomic-file.ts";
 import { BatchCamError } from "../errors.ts";
-import { readBytes, writeBytes } from "./bytes.ts";
+import { readBytes } from "./bytes.ts";
 import { empty } from "./create.ts";
 import { buildHeader, MAX_HEADER_BYTES, parseHeader, type TensorEntry } from "./safetensors-header.ts";
 import { quote } from "./safetensors-json.ts";
 import { Tensor } from "./tensor.ts";
+import { readFully, reading, type TensorFile, TensorFiller } from "./tensor-file.ts";
 
-/** Data passes through one buffer of this size, so that a file needs its tensors' memory and no more. */
+/** Data is written in pieces of this size, so that a file needs its tensors' memory and no more. */
 const CHUNK_BYTES = 4 * 2 ** 20;
 
 /**
@@ -17,14 +18,14 @@ const CHUNK_BYTES = 4 * 2 ** 20;
  * operating system refuses.
  */
 export function loadSafetensors(path: string): Promise<Map<string, Tensor>> {
-  return reading("loadSafetensors", path, async (file, { entries, dataStart, fail }) => {
+  return readingSafetensors("loadSafetensors", path, async (file, { entries, dataStart }) => {
     const tensors = new Map<string, Tensor>();
-    const buffer = new Uint8Array(entries.reduce((most, { bytes }) => Math.max(most, Math.min(bytes, CHUNK_BYTES)), 0));
+    const filler = new TensorFiller(file);
     try {
-      for (const entry of entries) {
-        const tensor = empty(entry.shape, { dtype: entry.dtype });
-        tensors.set(entry.name, tensor);
-        await fillTensor(tensor, entry, { file, dataStart, buffer, fail });
+      for (const { name, dtype, shape, begin } of entries) {
+        const tensor = empty(shape, { dtype });
+        tensors.set(name, tensor);
+        await filler.fill(tensor, { name, position: dataStart + begin });
       }
       return tensors;
     } catch (error) {
@@ -36,7 +37,7 @@ export function loadSafetensors(path: string): Promise<Map<string, Tensor>> {
 
 /** The `__metadata__` of a safetensors file, empty where it has none; the tensors are checked but not read. */
 export function readSafetensorsMetadata(path: string): Promise<Record<string, string>> {
-  return reading("readSafetensorsMetadata", path, async (_, { metadata }) => Object.fromEntries(metadata));
+  return readingSafetensors("readSafetensorsMetadata", path, async (_, { metadata }) => Object.fromEntries(metadata));
 }
 
 /**
@@ -65,88 +66,33 @@ export async function saveSafetensors(
   });
 }
 
-interface OpenFile {
+interface Content {
   metadata: Map<string, string>;
   entries: TensorEntry[];
   /** Position of the first byte after the header. */
   dataStart: number;
-  fail: (problem: string) => never;
 }
 
-async function reading<T>(
+function readingSafetensors<T>(
   operation: string,
   path: string,
-  use: (file: FileHandle, content: OpenFile) => Promise<T>,
+  use: (file: TensorFile, content: Content) => Promise<T>,
 ): Promise<T> {
-  const fail = (problem: string): never => {
-    const remedy = "the file is damaged or no safetensors file: write or fetch it again";
-    throw new BatchCamError("E_DATA", `${operation}: ${path}: ${problem}; ${remedy}`);
-  };
-  try {
-    // Looked at before it is opened: opening a named pipe waits for a writer.
-    const { size, isFile } = await describeFile(path);
-    if (!isFile) fail("expected a regular file, got a folder or a device");
-    const file = await open(path, "r");
-    try {
-      return await use(file, await readHeader(file, size, fail));
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    if (!(error instanceof Error && "syscall" in error)) throw error;
-    throw new BatchCamError("E_IO", `${operation}: cannot read ${path}: ${error.message}`, { cause: error });
-  }
+  const remedy = "the file is damaged or no safetensors file: write or fetch it again";
+  return reading({ operation, path, remedy }, async (file) => use(file, await readHeader(file)));
 }
 
-async function describeFile(path: string): Promise<{ size: number; isFile: boolean }> {
-  const found = await stat(path);
-  return { size: found.size, isFile: found.isFile() };
-}
-
-async function readHeader(file: FileHandle, size: number, fail: (problem: string) => never): Promise<OpenFile> {
+async function readHeader(file: TensorFile): Promise<Content> {
+  const { size, fail } = file;
   if (size < 8) fail(`expected at least 8 bytes, got ${size}`);
   const prefix = new Uint8Array(8);
-  await readFully(file, { target: prefix, position: 0, fail });
+  await readFully(file, prefix, 0);
   const length = Number(new DataView(prefix.buffer).getBigUint64(0, true));
   if (length > MAX_HEADER_BYTES) fail(`expected a header of at most ${MAX_HEADER_BYTES} bytes, got ${length}`);
   if (length > size - 8) fail(`expected a header of ${length} bytes, got a file of ${size}`);
   const header = new Uint8Array(length);
-  await readFully(file, { target: header, position: 8, fail });
-  return { ...parseHeader(header, size - 8 - length, fail), dataStart: 8 + length, fail };
-}
-
-interface Filling {
-  file: FileHandle;
-  dataStart: number;
-  buffer: Uint8Array;
-  fail: (problem: string) => never;
-}
-
-async function fillTensor(
-  tensor: Tensor,
-  entry: TensorEntry,
-  { file, dataStart, buffer, fail }: Filling,
-): Promise<void> {
-  for (let offset = 0; offset < entry.bytes; offset += buffer.length) {
-    const target = buffer.subarray(0, Math.min(buffer.length, entry.bytes - offset));
-    await readFully(file, { target, position: dataStart + entry.begin + offset, fail });
-    if (entry.dtype === "bool" && !target.every((byte) => byte <= 1)) {
-      fail(`tensor ${quote(entry.name)}: expected BOOL bytes of 0 or 1, got others`);
-    }
-    writeBytes(tensor, offset, target);
-  }
-}
-
-async function readFully(
-  file: FileHandle,
-  { target, position, fail }: { target: Uint8Array; position: number; fail: (problem: string) => never },
-): Promise<void> {
-  let filled = 0;
-  while (filled < target.length) {
-    const { bytesRead } = await file.read(target, filled, target.length - filled, position + filled);
-    if (bytesRead === 0) fail(`the file ended at ${position + filled} while it was read`);
-    filled += bytesRead;
-  }
+  await readFully(file, header, 8);
+  return { ...parseHeader(header, size - 8 - length, fail), dataStart: 8 + length };
 }
 
 async function writeTensor(file: FileHandle, tensor: Tensor, bytes: number): Promise<void> {

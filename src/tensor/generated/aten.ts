@@ -1344,6 +1344,17 @@ export function unfold(self: TensorCore, dimension: number, size: number, step: 
   return run(unfoldOp);
 }
 
+const asStridedOp = operator("aten::as_strided", "");
+/** `aten::as_strided(Tensor(a) self, SymInt[] size, SymInt[] stride, SymInt? storage_offset=None) -> Tensor(a)` */
+export function asStrided(self: TensorCore, size: readonly number[], stride: readonly number[], storageOffset?: number | undefined): Handle {
+  let next = 0;
+  arena[next++] = handleOf(self, "asStrided: self");
+  next = putList(next, size, "asStrided: size");
+  next = putList(next, stride, "asStrided: stride");
+  arena[next++] = optionalInteger(storageOffset, "asStrided: storageOffset");
+  return run(asStridedOp);
+}
+
 const rollOp = operator("aten::roll", "");
 /** `aten::roll(Tensor self, SymInt[1] shifts, int[1] dims=[]) -> Tensor` */
 export function roll(self: TensorCore, shifts: readonly number[], dims: readonly number[] = []): Handle {

@@ -1,0 +1,79 @@
+import { type FileHandle, open, stat } from "node:fs/promises";
+import { BatchCamError } from "../errors.ts";
+import { writeBytes } from "./bytes.ts";
+import { quote } from "./safetensors-json.ts";
+import type { Tensor } from "./tensor.ts";
+
+/** Ends the reading with an E_DATA; without a remedy of its own the message says that the file is damaged. */
+export type Fail = (problem: string, remedy?: string) => never;
+
+/** A file of tensors, open for reading. */
+export interface TensorFile {
+  readonly handle: FileHandle;
+  readonly size: number;
+  readonly fail: Fail;
+}
+
+/** Data passes through one buffer of this size, so that a file needs its tensors' memory and no more. */
+const CHUNK_BYTES = 4 * 2 ** 20;
+
+/**
+ * Opens a regular file for `use`, and closes it. Messages begin with the operation and the path.
+ *
+ * @throws E_DATA by `fail`; E_IO where the operating system refuses.
+ */
+export async function reading<T>(
+  { operation, path, remedy }: { operation: string; path: string; remedy: string },
+  use: (file: TensorFile) => Promise<T>,
+): Promise<T> {
+  const fail: Fail = (problem, otherRemedy = remedy) => {
+    throw new BatchCamError("E_DATA", `${operation}: ${path}: ${problem}; ${otherRemedy}`);
+  };
+  try {
+    // Looked at before it is opened: opening a named pipe waits for a writer.
+    const found = await stat(path);
+    if (!found.isFile()) fail("expected a regular file, got a folder or a device");
+    const handle = await open(path, "r");
+    try {
+      return await use({ handle, size: found.size, fail });
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    if (!(error instanceof Error && "syscall" in error)) throw error;
+    throw new BatchCamError("E_IO", `${operation}: cannot read ${path}: ${error.message}`, { cause: error });
+  }
+}
+
+export async function readFully({ handle, fail }: TensorFile, target: Uint8Array, position: number): Promise<void> {
+  let filled = 0;
+  while (filled < target.length) {
+    const { bytesRead } = await handle.read(target, filled, target.length - filled, position + filled);
+    if (bytesRead === 0) fail(`the file ended at ${position + filled} while it was read`);
+    filled += bytesRead;
+  }
+}
+
+/** Fills contiguous tensors from a file, all through the same buffer, which grows as far as they need it. */
+export class TensorFiller {
+  readonly file: TensorFile;
+  private buffer = new Uint8Array(0);
+
+  constructor(file: TensorFile) {
+    this.file = file;
+  }
+
+  async fill(tensor: Tensor, { name, position }: { name: string; position: number }): Promise<void> {
+    const bytes = tensor.nbytes;
+    const wanted = Math.min(bytes, CHUNK_BYTES);
+    if (this.buffer.length < wanted) this.buffer = new Uint8Array(wanted);
+    for (let offset = 0; offset < bytes; offset += this.buffer.length) {
+      const target = this.buffer.subarray(0, Math.min(this.buffer.length, bytes - offset));
+      await readFully(this.file, target, position + offset);
+      if (tensor.dtype === "bool" && !target.every((byte) => byte <= 1)) {
+        this.file.fail(`tensor ${quote(name)}: expected BOOL bytes of 0 or 1, got others`);
+      }
+      writeBytes(tensor, offset, target);
+    }
+  }
+}

@@ -1,0 +1,9 @@
+const toSafetensors = (dict: string) =>
+  'python -c "import torch, safetensors.torch as s; ' +
+  `s.save_file({k: v.contiguous() for k, v in ${dict}.items()}, 'out.safetensors')"`;
+
+/** What to do with a file that is sound, but that only Python may read. */
+export const CONVERT = `if you trust the file, convert it: ${toSafetensors("torch.load('in.pth', weights_only=True)")}`;
+
+/** The same for a TorchScript archive, which torch.load does not take. */
+export const CONVERT_SCRIPT = `if you trust the file, convert its state dict: ${toSafetensors("torch.jit.load('in.pt').state_dict()")}`;
