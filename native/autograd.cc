@@ -13,10 +13,12 @@ using torch::autograd::variable_list;
 
 // Reads `count, handles...` at `position`; a NaN handle is an undefined tensor.
 variable_list readTensors(const Engine& engine, size_t& position) {
-  const size_t count = static_cast<size_t>(engine.arena[position++]);
+  TORCH_CHECK(position < engine.arenaLength, "the argument buffer is too short for this call");
+  const double count = engine.arena[position++];
+  TORCH_CHECK(count >= 0 && count <= static_cast<double>(engine.arenaLength - position), "a list is cut short");
   variable_list tensors;
-  tensors.reserve(count);
-  for (size_t i = 0; i < count; ++i) {
+  tensors.reserve(static_cast<size_t>(count));
+  for (size_t end = position + static_cast<size_t>(count); position < end;) {
     const double handle = engine.arena[position++];
     tensors.push_back(handle != handle ? at::Tensor() : engine.tensors.at(static_cast<int32_t>(handle)));
   }
@@ -35,6 +37,8 @@ napi_value grad(napi_env env, napi_callback_info info) {
                    const variable_list seeds = readTensors(engine, position);
                    const variable_list gradients = torch::autograd::grad(outputs, inputs, seeds, arguments.boolean(0),
                                                                          arguments.boolean(1), arguments.boolean(2));
+                   TORCH_CHECK(gradients.size() <= engine.arenaLength,
+                               "more gradients result than one call can return");
                    for (size_t i = 0; i < gradients.size(); ++i)
                      engine.arena[i] = gradients[i].defined() ? engine.tensors.add(gradients[i]) : kNoTensor;
                    return 0;

@@ -110,6 +110,7 @@ napi_value release(napi_env env, napi_callback_info info) {
   const int64_t before = threadBytes();
   const int32_t result = guarded(engine, -1, [&] {
     const int32_t count = arguments.integer(0);
+    TORCH_CHECK(count >= 0 && static_cast<size_t>(count) <= engine.arenaLength, "a list is cut short");
     for (int32_t i = 0; i < count; ++i) engine.tensors.release(static_cast<int32_t>(engine.arena[i]));
     return 0;
   });

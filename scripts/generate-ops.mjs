@@ -9,21 +9,33 @@ import { fileURLToPath } from "node:url";
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const target = join(root, "src/tensor/generated/aten.ts");
 
-/** How an argument of a schema type is declared in TypeScript, and how it is checked and written to the arena. */
+/**
+ * How an argument of a schema type is declared in TypeScript, and how it is checked and written to the arena. Lists are taken,
+ * copied and checked, before anything is written: reading one may run a getter or a Proxy, and that may run operators.
+ */
 const TYPES = {
   Tensor: { ts: "TensorCore", put: (name, place) => `arena[next++] = handleOf(${name}, ${place});` },
   "Tensor?": {
     ts: "TensorCore | null | undefined",
     put: (name, place) => `arena[next++] = optionalHandle(${name}, ${place});`,
   },
-  "Tensor[]": { ts: "readonly TensorCore[]", put: (name, place) => `next = putTensors(next, ${name}, ${place});` },
+  "Tensor[]": {
+    ts: "readonly TensorCore[]",
+    take: (name, place) => `${name} = listOf(${name}, ${place});`,
+    put: (name, place) => `next = putTensors(next, ${name}, ${place});`,
+  },
   Scalar: { ts: "Scalar", put: (name, place) => `next = putScalar(next, ${name}, ${place});` },
   "Scalar?": { ts: "Scalar | undefined", put: (name, place) => `next = putOptionalScalar(next, ${name}, ${place});` },
   int: { ts: "number", put: (name, place) => `arena[next++] = integer(${name}, ${place});` },
   "int?": { ts: "number | undefined", put: (name, place) => `arena[next++] = optionalInteger(${name}, ${place});` },
-  "int[]": { ts: "readonly number[]", put: (name, place) => `next = putList(next, ${name}, ${place});` },
+  "int[]": {
+    ts: "readonly number[]",
+    take: (name, place) => `${name} = integers(${name}, ${place});`,
+    put: (name, place) => `next = putList(next, ${name}, ${place});`,
+  },
   "int[]?": {
     ts: "readonly number[] | undefined",
+    take: (name, place) => `${name} = optionalIntegers(${name}, ${place});`,
     put: (name, place) => `next = putOptionalList(next, ${name}, ${place});`,
   },
   float: { ts: "number", put: (name, place) => `arena[next++] = float(${name}, ${place});` },
@@ -118,11 +130,14 @@ function returnOf({ writes, returns }, op) {
   return ["number", `return runNumber(${op});`];
 }
 
-/** The line that writes an argument; messages name it "maxPool2d: kernelSize". */
-function putOf({ type, name }, operator) {
-  const place = `${camel(operator.replace(/^_/, ""))}: ${name}`;
-  return TYPES[type].put(name, JSON.stringify(place));
-}
+/** How messages name an argument: "maxPool2d: kernelSize". */
+const placeOf = (name, operator) => JSON.stringify(`${camel(operator.replace(/^_/, ""))}: ${name}`);
+
+/** The line that writes an argument. */
+const putOf = ({ type, name }, operator) => TYPES[type].put(name, placeOf(name, operator));
+
+/** The line that reads a list, if the argument is one. */
+const takeOf = ({ type, name }, operator) => TYPES[type].take?.(name, placeOf(name, operator)) ?? [];
 
 function emit(schemaText) {
   const schema = parseSchema(schemaText);
@@ -138,11 +153,13 @@ function emit(schemaText) {
   const puts = schema.args
     .filter(({ type }) => type !== "Generator?")
     .map((argument) => (given.includes(argument) ? putOf(argument, operator) : "arena[next++] = Number.NaN;"));
+  const takes = given.flatMap((argument) => takeOf(argument, operator));
   const [result, finish] = returnOf(schema, `${name}Op`);
   return [
     `const ${name}Op = operator("aten::${operator}", "${overload}");`,
     `/** \`${schemaText}\` */`,
     `export function ${name}(${parameters.join(", ")}): ${result} {`,
+    ...takes.map((line) => `  ${line}`),
     `  let next = 0;`,
     ...puts.map((line) => `  ${line}`),
     `  ${finish}`,
@@ -162,8 +179,11 @@ const HELPERS = {
     "boolean",
     "float",
     "integer",
+    "integers",
+    "listOf",
     "optionalFloat",
     "optionalInteger",
+    "optionalIntegers",
     "putList",
     "putOptionalList",
     "putOptionalScalar",

@@ -81,7 +81,7 @@ const BAD: [string, (input: Input) => Input, ErrorCode, RegExp][] = [
     /must be \[N\], got \[1,3\]/,
   ],
   ["options that are no object", options(null), "E_ARGUMENT", /options must be an object, got null/],
-  ["an unknown order", options({ order: "third" }), "E_ARGUMENT", /order must be "first" or "second", got third/],
+  ["an unknown order", options({ order: "third" }), "E_ARGUMENT", /order must be "first" or "second", got "third"/],
   [
     "an upsampling to one number",
     options({ upsample: 28 }),

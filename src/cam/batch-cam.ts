@@ -1,3 +1,4 @@
+import { describeValue, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import { autocast, enableGrad, grad, interpolate, type Tensor } from "../tensor/index.ts";
@@ -84,9 +85,9 @@ export function batchCam(
 
 function checkedOptions(options: BatchCamOptions): BatchCamOptions {
   const refuse = (option: string, expected: string, got: unknown): never => {
-    throw new BatchCamError("E_ARGUMENT", `batchCam: ${option} must be ${expected}, got ${String(got)}`);
+    throw new BatchCamError("E_ARGUMENT", `batchCam: ${option} must be ${expected}, got ${describeValue(got)}`);
   };
-  if (typeof options !== "object" || options === null) return refuse("options", "an object", options);
+  optionsOf("batchCam", options);
   const { order, upsample, normalize, head } = options;
   if (order !== undefined && order !== "first" && order !== "second") refuse("order", '"first" or "second"', order);
   if (

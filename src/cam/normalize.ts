@@ -1,3 +1,4 @@
+import { describeValue, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import type { Tensor } from "../tensor/index.ts";
@@ -13,10 +14,11 @@ export interface NormalizeOptions {
  * ties their gradient is shared equally. A constant map gives zeros with a zero gradient, never NaN. 16-bit maps come out
  * in float32.
  */
-export function normalizeMaps(maps: Tensor, { eps = 1e-8 }: NormalizeOptions = {}): Tensor {
+export function normalizeMaps(maps: Tensor, options: NormalizeOptions = {}): Tensor {
+  const { eps = 1e-8 } = optionsOf("normalizeMaps", options);
   expectMaps("normalizeMaps", maps);
   if (!(Number.isFinite(eps) && eps > 0)) {
-    throw new BatchCamError("E_ARGUMENT", `normalizeMaps: eps must be a number > 0, got ${String(eps)}`);
+    throw new BatchCamError("E_ARGUMENT", `normalizeMaps: eps must be a number > 0, got ${describeValue(eps)}`);
   }
   if (!maps.dtype.includes("float")) {
     throw new BatchCamError("E_DTYPE", `normalizeMaps: maps must be of floating point, got ${maps.dtype}`);

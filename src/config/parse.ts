@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { describeValue, expectFunction, expectString, objectOf, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { hint } from "./nearest-name.ts";
 
@@ -27,6 +28,7 @@ export interface ParseOptions {
 
 /** The fields of a schema by name, in the order in which they are declared. */
 export function fieldsOf(schema: z.ZodObject): Record<string, FieldSchema> {
+  expectSchema("fieldsOf", schema);
   return (z.toJSONSchema(schema, { io: "input" }).properties ?? {}) as Record<string, FieldSchema>;
 }
 
@@ -35,11 +37,19 @@ export function fieldsOf(schema: z.ZodObject): Record<string, FieldSchema> {
  * @throws BatchCamError E_CONFIG naming every wrong key with what was expected and what came, and for an unknown key the nearest known one
  */
 export function parseConfig<S extends z.ZodObject>(schema: S, input: unknown, options: ParseOptions): z.output<S> {
+  expectSchema("parseConfig", schema);
+  const { what, label = String } = optionsOf("parseConfig", options);
+  expectString("parseConfig: what", what);
+  expectFunction("parseConfig: label", label);
   const result = schema.safeParse(input);
   if (result.success) return result.data;
-  const context = { fields: fieldsOf(schema), input, label: options.label ?? String };
+  const context = { fields: fieldsOf(schema), input, label };
   const faults = result.error.issues.flatMap((issue) => describeIssue(issue, context));
-  throw new BatchCamError("E_CONFIG", `${options.what}: ${faults.join("; ")}`);
+  throw new BatchCamError("E_CONFIG", `${what}: ${faults.join("; ")}`);
+}
+
+function expectSchema(operation: string, schema: unknown): void {
+  if (!(schema instanceof z.ZodObject)) throw wrongArgument(`${operation}: schema`, "a zod object schema", schema);
 }
 
 interface IssueContext {
@@ -74,15 +84,19 @@ const KINDS: Record<string, string> = {
 };
 
 /** The JSON types that a field accepts. */
-export function typesOf({ type, anyOf = [] }: FieldSchema): string[] {
+export function typesOf(field: FieldSchema): string[] {
+  const { type, anyOf = [] } = objectOf("typesOf: field", field);
+  if (!Array.isArray(anyOf)) throw wrongArgument("typesOf: anyOf", "an array of fields", anyOf);
   return [...[type ?? []].flat(), ...anyOf.flatMap(typesOf)];
 }
 
 /** What a field accepts, in words: `a number, at least 0 and below 1`. */
 export function expectation(field: FieldSchema): string {
-  if (field.const !== undefined) return JSON.stringify(field.const);
-  if (field.enum) {
-    const choices = field.enum.map((choice) => JSON.stringify(choice));
+  objectOf("expectation: field", field);
+  if (field.const !== undefined) return describeValue(field.const);
+  if (field.enum !== undefined) {
+    if (!Array.isArray(field.enum)) throw wrongArgument("expectation: enum", "an array of choices", field.enum);
+    const choices = field.enum.map(describeValue);
     return choices.length === 1 ? `${choices[0]}` : `one of ${choices.join(", ")}`;
   }
   const kind = typesOf(field).map((type) => KINDS[type] ?? type);

@@ -1,3 +1,4 @@
+import { expectNumber, expectString, objectOf, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { type ParseOptions, parseConfig } from "./parse.ts";
 import { type ParsedTrainConfig, TrainConfig, type TrainConfigInput } from "./train.ts";
@@ -11,11 +12,14 @@ const DEFAULT_LAMBDA = { ssim: 0.5, l1: 2, l2: 2 } as const;
  * @throws BatchCamError E_CONFIG naming every wrong key with what was expected and what came
  */
 export function parseTrainConfig(input: unknown, options: Partial<ParseOptions> = {}): TrainConfig {
-  return resolveTrainConfig(parseConfig(TrainConfig, input, { what: "train config", ...options }));
+  return resolveTrainConfig(
+    parseConfig(TrainConfig, input, { what: "train config", ...optionsOf("parseTrainConfig", options) }),
+  );
 }
 
 /** Fills in the defaults that depend on other keys. Resolving a resolved config changes nothing. */
 export function resolveTrainConfig(parsed: ParsedTrainConfig): TrainConfig {
+  objectOf("resolveTrainConfig: parsed", parsed);
   const lambdaPrototype = parsed.plain ? 0 : (parsed.lambdaPrototype ?? DEFAULT_LAMBDA[parsed.distance]);
   const plain = lambdaPrototype === 0 && parsed.lambdaBatch === 0;
   const place = typeof parsed.resume === "string" ? splitRunDirectory(parsed.resume) : { output: parsed.output };
@@ -24,13 +28,19 @@ export function resolveTrainConfig(parsed: ParsedTrainConfig): TrainConfig {
 }
 
 /** The run directory of a config: `<output>/<experiment>`. */
-export function runDirectoryOf({ output, experiment }: Pick<TrainConfig, "output" | "experiment">): string {
+export function runDirectoryOf(config: Pick<TrainConfig, "output" | "experiment">): string {
+  const { output, experiment } = objectOf("runDirectoryOf: config", config);
+  expectString("runDirectoryOf: output", output);
+  expectString("runDirectoryOf: experiment", experiment);
   const folder = output.replace(/\/+$/, "");
   if (folder === ".") return experiment;
   return `${folder}/${experiment}`;
 }
 
 function defaultExperiment(config: Omit<TrainConfig, "experiment">): string {
+  expectString("resolveTrainConfig: model", config.model);
+  expectString("resolveTrainConfig: dataset", config.dataset);
+  expectNumber("resolveTrainConfig: seed", config.seed);
   return [config.model, config.dataset, objectiveName(config), `seed${config.seed}`].join("-");
 }
 
@@ -38,8 +48,10 @@ function defaultExperiment(config: Omit<TrainConfig, "experiment">): string {
 export function objectiveName(
   config: Pick<TrainConfig, "plain" | "distance" | "lambdaPrototype" | "lambdaBatch">,
 ): string {
-  if (config.plain) return "plain";
+  if (objectOf("objectiveName: config", config).plain) return "plain";
   const weights = { p: config.lambdaPrototype, b: config.lambdaBatch };
+  expectString("objectiveName: distance", config.distance);
+  for (const weight of Object.values(weights)) expectNumber("objectiveName: a weight", weight);
   const named = Object.entries(weights).filter(([, weight]) => weight > 0);
   return [config.distance, ...named.map(([term, weight]) => `${term}${weight}`)].join("-");
 }
@@ -49,7 +61,8 @@ export function objectiveName(
  * `over` replaces the other in `base` instead of contradicting it.
  */
 export function overrideTrainConfig(base: TrainConfigInput, over: TrainConfigInput): TrainConfigInput {
-  const { lambdaPrototype, lambdaBatch, ...rest } = base;
+  const { lambdaPrototype, lambdaBatch, ...rest } = objectOf("overrideTrainConfig: base", base);
+  objectOf("overrideTrainConfig: over", over);
   const given = Object.fromEntries(Object.entries(over).filter(([, value]) => value !== undefined)) as TrainConfigInput;
   if (given.plain === true) return { ...rest, ...given };
   const weighed = (given.lambdaPrototype ?? 0) > 0 || (given.lambdaBatch ?? 0) > 0;

@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import { expectNumber, objectOf } from "../arguments.ts";
 import type { ParsedTrainConfig, TrainConfig } from "./train.ts";
 
 type Report = (key: keyof ParsedTrainConfig, message: string) => void;
@@ -48,6 +49,8 @@ export function splitRunDirectory(directory: string): { output: string; experime
  * @param steps that the run will take
  */
 export function configWarnings(config: TrainConfig, steps: number): string[] {
+  objectOf("configWarnings: config", config);
+  expectNumber("configWarnings: steps", steps);
   return [...guidanceWarnings(config), ...scheduleWarnings(config, steps)];
 }
 

@@ -1,6 +1,10 @@
+import { describeValue, expectPath, objectOf, optionsOf, wrongArgument } from "../arguments.ts";
 import { DATASET_NAMES, type DatasetName, hint } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
+import { isTensor } from "../tensor/core.ts";
+import { expectShapes } from "../tensor/expect.ts";
 import { type Tensor, tensor } from "../tensor/index.ts";
+import { expectClassCount } from "../tensor/labels.ts";
 import { type ByteSplit, MNIST_NORMALIZATION, readMnist } from "./mnist.ts";
 
 /** Mean and standard deviation of the training pixels in [0,1], one figure per channel. */
@@ -43,24 +47,38 @@ const LOADERS = { mnist: loadMnist } satisfies Record<DatasetName, (options: Dat
  * answered with the nearest one; missing or damaged files are E_DATA. The caller frees it with `disposeDataset`.
  */
 export async function loadDataset(name: string, options: DatasetOptions = {}): Promise<Dataset> {
-  if (!Object.hasOwn(LOADERS, name)) {
+  optionsOf("loadDataset", options);
+  if (typeof name !== "string" || !Object.hasOwn(LOADERS, name)) {
     const known = DATASET_NAMES.map((known) => `"${known}"`).join(", ");
-    const got = typeof name === "string" ? `"${name}"${hint(name, DATASET_NAMES)}` : String(name);
+    const got = typeof name === "string" ? `"${name}"${hint(name, DATASET_NAMES)}` : describeValue(name);
     throw new BatchCamError("E_CONFIG", `loadDataset: name must be one of ${known}, got ${got}`);
   }
+  if (options.dataDir !== undefined) expectPath("loadDataset: dataDir", options.dataDir);
   return LOADERS[name as DatasetName](options);
+}
+
+/** Fails for what is no split: two live tensors, (N,C,H,W) and (N), and what belongs to them. */
+export function expectSplit(operation: string, split: Split): void {
+  const { images, labels, numClasses } = objectOf(`${operation}: split`, split);
+  expectShapes(operation, { "split.images": [images, "N C H W"], "split.labels": [labels, "N"] });
+  expectClassCount(operation, numClasses);
 }
 
 /** Frees the tensors of a data set. */
 export function disposeDataset(dataset: Dataset): void {
-  disposeSplit(dataset.train);
-  disposeSplit(dataset.test);
+  const { train, test } = objectOf("disposeDataset: dataset", dataset);
+  for (const split of [train, test]) objectOf("disposeDataset: a split", split);
+  disposeSplit(train);
+  disposeSplit(test);
 }
 
 /** Frees the tensors of a split. */
 export function disposeSplit(split: Split): void {
-  split.images.dispose();
-  split.labels.dispose();
+  const { images, labels } = objectOf("disposeSplit: split", split);
+  for (const [name, tensor] of Object.entries({ images, labels }))
+    if (!isTensor(tensor)) throw wrongArgument(`disposeSplit: ${name}`, "a Tensor", tensor);
+  images.dispose();
+  labels.dispose();
 }
 
 async function loadMnist({ dataDir }: DatasetOptions): Promise<Dataset> {

@@ -1,3 +1,5 @@
+import { types } from "node:util";
+import { expectPath, expectString, wrongArgument } from "../arguments.ts";
 import type { BatchCamError } from "../errors.ts";
 import { dataError, readFileBytes } from "./file-bytes.ts";
 
@@ -30,6 +32,7 @@ const REMEDY = "get the file again, unpacked, from where it came";
 
 /** Reads an IDX file (the format of MNIST). Anything but a complete, exact IDX file is E_DATA. */
 export async function readIdx(path: string): Promise<IdxArray> {
+  expectPath("readIdx: path", path);
   return parseIdx(await readFileBytes(path, { operation: "readIdx", remedy: REMEDY }), path);
 }
 
@@ -38,6 +41,8 @@ export async function readIdx(path: string): Promise<IdxArray> {
  * elements, big-endian, row-major. `path` names the file in errors. A uint8 result is a view of `bytes`.
  */
 export function parseIdx(bytes: Uint8Array, path: string): IdxArray {
+  if (!types.isUint8Array(bytes)) throw wrongArgument("parseIdx: bytes", "a Uint8Array", bytes);
+  expectString("parseIdx: path", path);
   const type = parseMagic(bytes, path);
   const rank = bytes[3] as number;
   const start = 4 + 4 * rank;

@@ -1,6 +1,8 @@
-import { BatchCamError } from "../errors.ts";
+import { types } from "node:util";
+import { expectInteger, expectNumber, objectOf, optionsOf, wrongArgument } from "../arguments.ts";
+import { handleOf } from "../tensor/core.ts";
 import { type Tensor, tensor, tidy } from "../tensor/index.ts";
-import type { Normalization, Split } from "./dataset.ts";
+import { expectSplit, type Normalization, type Split } from "./dataset.ts";
 import { randomSource, shuffle } from "./random.ts";
 
 export interface BatchPlan {
@@ -24,21 +26,21 @@ export interface Batch {
 }
 
 /** Batches that one epoch over `count` images has. */
-export function batchCount(
-  count: number,
-  { batchSize, dropLast = false }: Pick<BatchPlan, "batchSize" | "dropLast">,
-): number {
-  expectInteger("batchSize", batchSize, 1);
+export function batchCount(count: number, plan: Pick<BatchPlan, "batchSize" | "dropLast">): number {
+  const { batchSize, dropLast = false } = optionsOf("batches", plan);
+  // Indices are int32.
+  expectInteger("batches: count", count, 0, 2 ** 31 - 1);
+  expectInteger("batches: batchSize", batchSize, 1);
   return dropLast ? Math.floor(count / batchSize) : Math.ceil(count / batchSize);
 }
 
 /** The image indices of each batch of one epoch over `count` images. No tensors: cheap to make, to skip and to repeat. */
 export function batchIndices(count: number, plan: BatchPlan): Int32Array[] {
-  const { batchSize, seed = 0, epoch = 0, shuffle: shuffled = true, startBatch = 0 } = plan;
+  const { batchSize, seed = 0, epoch = 0, shuffle: shuffled = true, startBatch = 0 } = optionsOf("batchIndices", plan);
   const batches = batchCount(count, plan);
-  expectInteger("startBatch", startBatch, 0);
-  if (startBatch > batches)
-    throw argumentError("startBatch", `at most ${batches}, the batches of an epoch`, startBatch);
+  expectInteger("batches: startBatch", startBatch, 0);
+  const rule = `be at most ${batches}, the batches of an epoch`;
+  expectNumber("batches: startBatch", startBatch, rule, (n) => n <= batches);
   const order = Int32Array.from({ length: count }, (_, i) => i);
   if (shuffled) shuffle(order, randomSource("batchIndices", { seed, epoch }));
   return Array.from({ length: batches - startBatch }, (_, i) => {
@@ -49,11 +51,13 @@ export function batchIndices(count: number, plan: BatchPlan): Int32Array[] {
 
 /** The images at `indices` as float32 (B,C,H,W) in [0,1], without normalisation: what prototypes and pictures are in. */
 export function gatherPixels(split: Split, indices: Int32Array): Tensor {
+  expectSplit("gatherPixels", split);
   return tidy(() => select(split.images, indices).to("float32").div(255));
 }
 
 /** One batch, gathered and normalised by the engine. Call it inside `tidy`, or dispose of both tensors. */
 export function gatherBatch(split: Split, indices: Int32Array): Batch {
+  expectSplit("gatherBatch", split);
   return tidy(() => ({
     images: normalize(gatherPixels(split, indices), split.normalization),
     labels: select(split.labels, indices),
@@ -61,8 +65,10 @@ export function gatherBatch(split: Split, indices: Int32Array): Batch {
 }
 
 /** (x − mean) / std per channel, for images (B,C,H,W) in [0,1]. */
-export function normalize(pixels: Tensor, { mean, std }: Normalization): Tensor {
-  return tidy(() => pixels.sub(perChannel(mean)).div(perChannel(std)));
+export function normalize(pixels: Tensor, normalization: Normalization): Tensor {
+  const { mean, std } = objectOf("normalize: normalization", normalization);
+  handleOf(pixels, "normalize: pixels");
+  return tidy(() => pixels.sub(perChannel("mean", mean)).div(perChannel("std", std)));
 }
 
 /**
@@ -70,6 +76,7 @@ export function normalize(pixels: Tensor, { mean, std }: Normalization): Tensor 
  * `for` loop holds one batch; clone what has to live longer.
  */
 export function* batches(split: Split, plan: BatchPlan): Generator<Batch, void, undefined> {
+  expectSplit("batches", split);
   for (const indices of batchIndices(split.labels.numel, plan)) {
     const batch = gatherBatch(split, indices);
     try {
@@ -82,19 +89,15 @@ export function* batches(split: Split, plan: BatchPlan): Generator<Batch, void, 
 }
 
 function select(source: Tensor, indices: Int32Array): Tensor {
+  if (!types.isInt32Array(indices) && !Array.isArray(indices))
+    throw wrongArgument("batches: indices", "an Int32Array", indices);
   return source.indexSelect(0, tensor(indices, { dtype: "int32" }));
 }
 
 /** A number where there is one channel, which the engine applies without broadcasting; else (C,1,1). */
-function perChannel(figures: readonly number[]): Tensor | number {
+function perChannel(name: string, figures: readonly number[]): Tensor | number {
+  if (!Array.isArray(figures)) throw wrongArgument(`normalize: ${name}`, "an array of numbers", figures);
+  for (const figure of figures) expectNumber(`normalize: ${name}`, figure);
   if (figures.length === 1) return figures[0] as number;
   return tensor([...figures], { dtype: "float32", shape: [figures.length, 1, 1] });
-}
-
-function expectInteger(argument: string, value: number, least: number): void {
-  if (!Number.isSafeInteger(value) || value < least) throw argumentError(argument, `an integer >= ${least}`, value);
-}
-
-function argumentError(argument: string, expected: string, got: number): BatchCamError {
-  return new BatchCamError("E_ARGUMENT", `batches: ${argument} must be ${expected}, got ${got}`);
 }

@@ -1,8 +1,10 @@
+import { describeValue, expectFunction, expectNumber, objectOf, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
+import { handleOf } from "../tensor/core.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import { arange, cat, stack, type Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
-import { readLabels } from "../tensor/labels.ts";
-import type { Dataset, Split } from "./dataset.ts";
+import { expectClassCount, readLabels } from "../tensor/labels.ts";
+import { type Dataset, expectSplit, type Split } from "./dataset.ts";
 
 export type PrototypeStatistic = "mean" | "median" | "trimmed";
 
@@ -22,8 +24,15 @@ const BLOCK_ELEMENTS = 2 ** 22;
  * class, pixel by pixel, averaged over channels where there are several. Of a data set, its training split is used.
  */
 export async function prototypes(source: Dataset | Split, options: PrototypeOptions = {}): Promise<Tensor> {
+  objectOf("prototypes: source", source);
   const split = "train" in source ? source.train : source;
-  const { statistic = "mean", trim = 0.1, onWarning = (message: string) => process.emitWarning(message) } = options;
+  const {
+    statistic = "mean",
+    trim = 0.1,
+    onWarning = (message: string) => process.emitWarning(message),
+  } = optionsOf("prototypes", options);
+  expectSplit("prototypes", split);
+  expectFunction("prototypes: onWarning", onWarning);
   expectStatistic(statistic, trim);
   const absent = classCounts(split.labels, split.numClasses).flatMap((count, label) => (count === 0 ? [label] : []));
   if (absent.length > 0) {
@@ -70,9 +79,8 @@ export function classMeanImages(images: Tensor, labels: Tensor, numClasses: numb
 
 /** Number of images of each class. Labels that are no class indices, 0 to numClasses − 1, are refused. */
 export function classCounts(labels: Tensor, numClasses: number): number[] {
-  if (!Number.isSafeInteger(numClasses) || numClasses < 1) {
-    throw new BatchCamError("E_ARGUMENT", `classCounts: numClasses must be an integer >= 1, got ${numClasses}`);
-  }
+  expectClassCount("classCounts", numClasses);
+  handleOf(labels, "classCounts: labels");
   const counts = new Array<number>(numClasses).fill(0);
   const values = tidy(() => readLabels("classCounts", labels, { count: labels.numel, numClasses }).values);
   for (const label of values) (counts[label] as number)++;
@@ -122,11 +130,9 @@ function unit(images: Tensor): number {
 function expectStatistic(statistic: string, trim: number): void {
   if (!["mean", "median", "trimmed"].includes(statistic)) {
     const names = '"mean", "median" or "trimmed"';
-    throw new BatchCamError("E_ARGUMENT", `prototypes: statistic must be ${names}, got "${statistic}"`);
+    throw new BatchCamError("E_ARGUMENT", `prototypes: statistic must be ${names}, got ${describeValue(statistic)}`);
   }
-  if (!(trim >= 0 && trim < 0.5)) {
-    throw new BatchCamError("E_ARGUMENT", `prototypes: trim must be a share in [0, 0.5), got ${trim}`);
-  }
+  expectNumber("prototypes: trim", trim, "be a share in [0, 0.5)", (n) => n >= 0 && n < 0.5);
 }
 
 /** Before the statistics, because a median or a trimmed mean would hide a few bad values. */

@@ -1,3 +1,4 @@
+import { describeValue } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 
 /** A source of uniform 32-bit integers. */
@@ -12,7 +13,10 @@ export function randomSource(purpose: string, keys: Readonly<Record<string, numb
   const words = [...Buffer.from(purpose, "utf8")];
   for (const [name, key] of Object.entries(keys)) {
     if (!Number.isSafeInteger(key) || key < 0) {
-      throw new BatchCamError("E_ARGUMENT", `${purpose}: ${name} must be an integer from 0 to 2^53 - 1, got ${key}`);
+      throw new BatchCamError(
+        "E_ARGUMENT",
+        `${purpose}: ${name} must be an integer from 0 to 2^53 - 1, got ${describeValue(key)}`,
+      );
     }
     words.push(key >>> 0, Math.floor(key / 2 ** 32));
   }

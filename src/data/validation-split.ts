@@ -1,6 +1,8 @@
+import { types } from "node:util";
+import { describeValue, objectOf, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { tensor, tidy } from "../tensor/index.ts";
-import type { Split } from "./dataset.ts";
+import { expectSplit, type Split } from "./dataset.ts";
 import { type RandomSource, randomSource, shuffle } from "./random.ts";
 
 export interface ValidationOptions {
@@ -15,14 +17,16 @@ export interface ValidationOptions {
  * parts are copies in the original order; `split` stays as it is, for the caller to free. The test split is refused,
  * because what was selected on it can no longer be judged on it.
  */
-export function splitValidation(split: Split, { images, seed }: ValidationOptions): { train: Split; val: Split } {
+export function splitValidation(split: Split, options: ValidationOptions): { train: Split; val: Split } {
+  const { images, seed } = optionsOf("splitValidation", options);
+  expectSplit("splitValidation", split);
   const count = split.labels.numel;
   if (split.name === "test") {
     throw new BatchCamError("E_ARGUMENT", "splitValidation: split must not be the test split; pass the training split");
   }
   if (!Number.isInteger(images) || images < 1 || images >= count) {
     const range = `an integer from 1 to ${count - 1} (the split has ${count} images)`;
-    throw new BatchCamError("E_ARGUMENT", `splitValidation: images must be ${range}, got ${images}`);
+    throw new BatchCamError("E_ARGUMENT", `splitValidation: images must be ${range}, got ${describeValue(images)}`);
   }
   const labels = Array.from(split.labels.data() as BigInt64Array, Number);
   const heldOut = stratifiedChoice(labels, images, randomSource("splitValidation", { seed }));
@@ -34,7 +38,10 @@ export function splitValidation(split: Split, { images, seed }: ValidationOption
 }
 
 /** A copy of the images at `indices`, in that order, as a split of its own. */
-export function selectImages(split: Split, { indices, name }: { indices: Int32Array; name: Split["name"] }): Split {
+export function selectImages(split: Split, selection: { indices: Int32Array; name: Split["name"] }): Split {
+  const { indices, name } = objectOf("selectImages: selection", selection);
+  expectSplit("selectImages", split);
+  if (!types.isInt32Array(indices)) throw wrongArgument("selectImages: indices", "an Int32Array", indices);
   const chosen = tidy(() => {
     const index = tensor(indices, { dtype: "int32" });
     return { images: split.images.indexSelect(0, index), labels: split.labels.indexSelect(0, index) };

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { expectInteger, expectPath, optionsOf } from "../arguments.ts";
 import { parseTrainConfig, type TrainConfig } from "../config/index.ts";
 import type { Split } from "../data/index.ts";
 import { BatchCamError } from "../errors.ts";
@@ -62,9 +63,12 @@ interface Loaded {
 
 async function withCheckpoint<T>(
   runOrCheckpoint: string,
-  { batchSize = 250 }: EvaluateOptions,
+  given: EvaluateOptions,
   fn: (loaded: Loaded) => Promise<T>,
 ): Promise<T> {
+  expectPath("evaluate: runOrCheckpoint", runOrCheckpoint);
+  const { batchSize = 250 } = optionsOf("evaluate", given);
+  expectInteger("evaluate: batchSize", batchSize, 1);
   const isFile = runOrCheckpoint.endsWith(".safetensors");
   const run = isFile ? dirname(dirname(runOrCheckpoint)) : runOrCheckpoint;
   const checkpoint = isFile ? runOrCheckpoint : join(run, "checkpoints", "best.safetensors");

@@ -164,7 +164,7 @@ describe("batchCamLoss refuses", () => {
       "E_ARGUMENT",
       /prototypes \(C, H, W\) are missing, and target "prototype" needs them/,
     ],
-    ["an unknown target", { target: "mean" }, "E_ARGUMENT", /target must be "prototype" or "batch-mean", got mean/],
+    ["an unknown target", { target: "mean" }, "E_ARGUMENT", /target must be "prototype" or "batch-mean", got "mean"/],
     ["an unknown distance", { distance: "toString" }, "E_ARGUMENT", /distance must be .* got "toString"/],
     [
       "maps of another rank",

@@ -1,3 +1,4 @@
+import { describeValue, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import { autocast, type Tensor, tensor } from "../tensor/index.ts";
@@ -33,12 +34,12 @@ export function batchCamLoss(
   labels: Tensor | readonly number[],
   options: BatchCamLossOptions = {},
 ): Tensor {
-  const { distance = "ssim", target = "prototype", prototypes, detach = true } = options;
+  const { distance = "ssim", target = "prototype", prototypes, detach = true } = optionsOf("batchCamLoss", options);
   const of = distanceOf(distance, "batchCamLoss");
   if (target !== "prototype" && target !== "batch-mean") {
     throw new BatchCamError(
       "E_ARGUMENT",
-      `batchCamLoss: target must be "prototype" or "batch-mean", got ${String(target)}`,
+      `batchCamLoss: target must be "prototype" or "batch-mean", got ${describeValue(target)}`,
     );
   }
   const { B = 0 } = expectShapes("batchCamLoss", { maps: [maps, "B H W"] });

@@ -91,8 +91,8 @@ describe("CamEma", () => {
 
   // biome-ignore lint/suspicious/noExplicitAny: what a JavaScript caller might pass.
   it.each<[any, any, any, RegExp]>([
-    [0, [2, 2], {}, /numClasses must be an integer > 0, got 0/],
-    [2.5, [2, 2], {}, /numClasses must be an integer > 0, got 2.5/],
+    [0, [2, 2], {}, /numClasses must be an integer from 1 to 16777216, got 0/],
+    [2.5, [2, 2], {}, /numClasses must be an integer from 1 to 16777216, got 2.5/],
     [2, 3, {}, /size must be \[height, width\], integers > 0, got 3/],
     [2, [2, 0], {}, /size must be/],
     [2, [2, 2, 2], {}, /size must be/],

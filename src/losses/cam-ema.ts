@@ -1,7 +1,9 @@
+import { describeValue, expectMap, expectNumber, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
+import { isTensor } from "../tensor/core.ts";
 import { expectShapes } from "../tensor/expect.ts";
-import { keep, noGrad, ones, Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
-import { readLabels } from "../tensor/labels.ts";
+import { keep, noGrad, ones, type Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
+import { expectClassCount, readLabels } from "../tensor/labels.ts";
 import { classMeans } from "./batch-cam-loss.ts";
 import { expectMaps } from "./images.ts";
 
@@ -16,16 +18,17 @@ export class CamEma {
   readonly seen: Tensor;
   readonly decay: number;
 
-  constructor(numClasses: number, size: readonly [number, number], { decay = 0.99 }: { decay?: number } = {}) {
+  constructor(numClasses: number, size: readonly [number, number], options: { decay?: number } = {}) {
+    const { decay = 0.99 } = optionsOf("CamEma", options);
     const natural = (value: number) => Number.isSafeInteger(value) && value > 0;
-    if (!natural(numClasses)) {
-      throw new BatchCamError("E_ARGUMENT", `CamEma: numClasses must be an integer > 0, got ${String(numClasses)}`);
-    }
+    expectClassCount("CamEma", numClasses);
     if (!Array.isArray(size) || size.length !== 2 || !size.every(natural)) {
-      throw new BatchCamError("E_ARGUMENT", `CamEma: size must be [height, width], integers > 0, got ${String(size)}`);
+      throw new BatchCamError(
+        "E_ARGUMENT",
+        `CamEma: size must be [height, width], integers > 0, got ${describeValue(size)}`,
+      );
     }
-    if (!(decay >= 0 && decay < 1))
-      throw new BatchCamError("E_ARGUMENT", `CamEma: decay must lie in [0, 1), got ${String(decay)}`);
+    expectNumber("CamEma: decay", decay, "lie in [0, 1)", (n) => n >= 0 && n < 1);
     this.prototypes = keep(zeros([numClasses, ...size]));
     this.seen = keep(zeros([numClasses]));
     this.decay = decay;
@@ -60,10 +63,10 @@ export class CamEma {
 
   /** Copies a `state` in. Everything is checked first, so that a failure leaves this one as it was. */
   loadState(state: ReadonlyMap<string, Tensor>): void {
+    expectMap("CamEma.loadState: state", state);
     const pairs = Array.from(this.state(), ([name, target]) => {
       const saved = state.get(name);
-      if (!(saved instanceof Tensor))
-        throw new BatchCamError("E_CHECKPOINT", `CamEma.loadState: the state has no ${name}`);
+      if (!isTensor(saved)) throw new BatchCamError("E_CHECKPOINT", `CamEma.loadState: the state has no ${name}`);
       if (saved.shape.join() !== target.shape.join()) {
         const shapes = `[${target.shape.join(", ")}], got [${saved.shape.join(", ")}]`;
         throw new BatchCamError("E_CHECKPOINT", `CamEma.loadState: ${name} must be ${shapes}`);

@@ -1,3 +1,4 @@
+import { optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import type { Tensor } from "../tensor/index.ts";
@@ -17,7 +18,8 @@ export function crossEntropy(
   const { N = 0, C = 0 } = expectShapes("crossEntropy", { logits: [logits, "N C"] });
   expectFloating("crossEntropy", "logits", logits);
   if (N === 0) throw new BatchCamError("E_SHAPE", "crossEntropy: logits hold no sample: an empty batch has no loss");
-  if (options.weight) expectShapes("crossEntropy", { logits: [logits, "N C"], weight: [options.weight, "C"] });
+  if (optionsOf("crossEntropy", options).weight)
+    expectShapes("crossEntropy", { logits: [logits, "N C"], weight: [options.weight as Tensor, "C"] });
   const { tensor: classes } = readLabels("crossEntropy", labels, { count: N, numClasses: C });
   return crossEntropyLoss(single(logits), classes, options);
 }

@@ -1,5 +1,7 @@
+import { describeValue, expectString } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { autocast, Tensor } from "../tensor/index.ts";
+import { isTensor } from "../tensor/core.ts";
+import { autocast, type Tensor } from "../tensor/index.ts";
 import { imagePair } from "./images.ts";
 import { ssimDistance } from "./ssim.ts";
 
@@ -23,13 +25,14 @@ const DISTANCES: Readonly<Record<DistanceName, Distance>> = { l1, l2, ssim: (x, 
 
 /** A distance by name, or a function of the caller's own. `operation` is what an error names. */
 export function distanceOf(distance: DistanceName | Distance, operation = "distanceOf"): Distance {
+  expectString("distanceOf: operation", operation);
   if (typeof distance === "function") return distance;
-  const found = Object.hasOwn(DISTANCES, distance) ? DISTANCES[distance] : undefined;
+  const known = typeof distance === "string" && Object.hasOwn(DISTANCES, distance);
+  const found = known ? DISTANCES[distance] : undefined;
   if (found === undefined) {
-    const got = typeof distance === "string" ? JSON.stringify(distance) : String(distance);
     throw new BatchCamError(
       "E_ARGUMENT",
-      `${operation}: distance must be "l1", "l2", "ssim" or a function, got ${got}`,
+      `${operation}: distance must be "l1", "l2", "ssim" or a function, got ${describeValue(distance)}`,
     );
   }
   return found;
@@ -38,8 +41,8 @@ export function distanceOf(distance: DistanceName | Distance, operation = "dista
 /** The mean of a distance over N pairs of images, in float32 also under autocast. */
 export function meanDistance(operation: string, distance: Distance, [x, y]: readonly [Tensor, Tensor]): Tensor {
   const values = autocast({ enabled: false }, () => distance(x, y));
-  if (values instanceof Tensor && values.ndim === 1 && values.sizes[0] === x.sizes[0]) return values.mean();
-  const got = values instanceof Tensor ? `[${values.shape.join(", ")}]` : typeof values;
+  if (isTensor(values) && values.ndim === 1 && values.sizes[0] === x.sizes[0]) return (values as Tensor).mean();
+  const got = isTensor(values) ? `[${values.shape.join(", ")}]` : describeValue(values);
   throw new BatchCamError(
     "E_SHAPE",
     `${operation}: distance must return a tensor [${x.sizes[0]}], one value for each image, got ${got}`,

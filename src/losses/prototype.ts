@@ -1,3 +1,4 @@
+import { optionsOf } from "../arguments.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import type { Tensor } from "../tensor/index.ts";
 import { readLabels } from "../tensor/labels.ts";
@@ -17,8 +18,9 @@ export function prototypeLoss(
   maps: Tensor,
   labels: Tensor | readonly number[],
   prototypes: Tensor,
-  { distance = "ssim" }: { distance?: DistanceName | Distance } = {},
+  options: { distance?: DistanceName | Distance } = {},
 ): Tensor {
+  const { distance = "ssim" } = optionsOf("prototypeLoss", options);
   const of = distanceOf(distance, "prototypeLoss");
   const { B = 0, C = 0 } = expectShapes("prototypeLoss", { maps: [maps, "B H W"], prototypes: [prototypes, "C H W"] });
   expectMaps("prototypeLoss", maps);

@@ -1,3 +1,4 @@
+import { describeValue, expectNumber, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { autocast, type DType, keep, stack, type Tensor, tensor } from "../tensor/index.ts";
 import { imagePair } from "./images.ts";
@@ -15,6 +16,8 @@ export interface SsimOptions {
 
 /** The window's side that `ssim` takes for an image of this size: 11, or the largest odd side that fits. */
 export function ssimWindow(height: number, width: number): number {
+  expectNumber("ssimWindow: height", height);
+  expectNumber("ssimWindow: width", width);
   const fitting = Math.min(11, height, width);
   return fitting % 2 === 1 ? fitting : fitting - 1;
 }
@@ -63,16 +66,22 @@ function similarity(x: Tensor, y: Tensor, { window: side, sigma, dataRange, k1, 
 }
 
 function checkedOptions(height: number, width: number, options: SsimOptions): Required<SsimOptions> {
-  const { window = ssimWindow(height, width), sigma = 1.5, dataRange = 1, k1 = 0.01, k2 = 0.03 } = options;
+  const {
+    window = ssimWindow(height, width),
+    sigma = 1.5,
+    dataRange = 1,
+    k1 = 0.01,
+    k2 = 0.03,
+  } = optionsOf("ssim", options);
   if (!Number.isInteger(window) || window % 2 !== 1 || window < 1 || window > Math.min(height, width)) {
     throw new BatchCamError(
       "E_ARGUMENT",
-      `ssim: window must be odd, >= 1 and fit ${height}x${width}, got ${String(window)}`,
+      `ssim: window must be odd, >= 1 and fit ${height}x${width}, got ${describeValue(window)}`,
     );
   }
   for (const [option, value] of Object.entries({ sigma, dataRange, k1, k2 })) {
     if (!(Number.isFinite(value) && value > 0)) {
-      throw new BatchCamError("E_ARGUMENT", `ssim: ${option} must be a number > 0, got ${String(value)}`);
+      throw new BatchCamError("E_ARGUMENT", `ssim: ${option} must be a number > 0, got ${describeValue(value)}`);
     }
   }
   return { window, sigma, dataRange, k1, k2 };

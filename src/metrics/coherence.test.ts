@@ -193,7 +193,7 @@ describe("Coherence", () => {
       /^Coherence.update: maps have no pixel, got 0x3/,
     );
     for (const count of [0, -1, 2.5, Number.NaN, "3" as unknown as number]) {
-      expect(() => new Coherence(count)).toThrow(/^Coherence: numClasses must be an integer >= 1, got/);
+      expect(() => new Coherence(count)).toThrow(/^Coherence: numClasses must be an integer from 1 to 16777216, got/);
     }
   });
 });

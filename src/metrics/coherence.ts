@@ -1,7 +1,7 @@
 import { BatchCamError } from "../errors.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import { keep, type Tensor, tidy, zeros } from "../tensor/index.ts";
-import { readLabels } from "../tensor/labels.ts";
+import { expectClassCount, readLabels } from "../tensor/labels.ts";
 
 export interface CoherenceSummary {
   /** Mean of `perClass` over the classes with at least two maps; NaN where there is none. */
@@ -29,9 +29,7 @@ export class Coherence {
   #size: readonly number[] = [];
 
   constructor(numClasses: number) {
-    if (!Number.isSafeInteger(numClasses) || numClasses < 1) {
-      throw new BatchCamError("E_ARGUMENT", `Coherence: numClasses must be an integer >= 1, got ${numClasses}`);
-    }
+    expectClassCount("Coherence", numClasses);
     this.numClasses = numClasses;
     this.#squares = new Float64Array(numClasses);
     this.#counts = new Array(numClasses).fill(0);

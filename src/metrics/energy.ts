@@ -1,6 +1,8 @@
+import { describeValue, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
+import { isTensor } from "../tensor/core.ts";
 import { expectShapes } from "../tensor/expect.ts";
-import { Tensor, tidy, where } from "../tensor/index.ts";
+import { type Tensor, tidy, where } from "../tensor/index.ts";
 
 /** Threshold above which a pixel of an image in [0, 1] counts as foreground. */
 const FOREGROUND = 0.1;
@@ -11,11 +13,15 @@ const FOREGROUND = 0.1;
  * @param images (N, H, W) or (N, C, H, W)
  * @returns (N, H, W), bool
  */
-export function foregroundMask(images: Tensor, { threshold = FOREGROUND }: { threshold?: number } = {}): Tensor {
+export function foregroundMask(images: Tensor, options: { threshold?: number } = {}): Tensor {
+  const { threshold = FOREGROUND } = optionsOf("foregroundMask", options);
   if (!Number.isFinite(threshold)) {
-    throw new BatchCamError("E_ARGUMENT", `foregroundMask: threshold must be a number, got ${threshold}`);
+    throw new BatchCamError(
+      "E_ARGUMENT",
+      `foregroundMask: threshold must be a number, got ${describeValue(threshold)}`,
+    );
   }
-  const channels = images instanceof Tensor && !images.isDisposed && images.ndim === 4;
+  const channels = isTensor(images) && !images.isDisposed && images.ndim === 4;
   expectShapes("foregroundMask", { images: [images, channels ? "N C H W" : "N H W"] });
   return tidy(() => (channels ? images.detach().amax([1]) : images.detach()).gt(threshold));
 }

@@ -1,4 +1,4 @@
-import { type Model, mapSizes } from "./model.ts";
+import { expectModel, type Model, mapSizes } from "./model.ts";
 
 /** Cells on the smaller side of a map that is fine enough to be guided. */
 const FINE = 7;
@@ -19,6 +19,7 @@ const FINE = 7;
  * @throws E_SHAPE for images that the model cannot take
  */
 export function defaultCamLayer(model: Model, image: readonly [number, number, number]): string {
+  expectModel("defaultCamLayer", model);
   const layers = model.camLayers;
   const sides = mapSizes(model, image, layers).map((size) => Math.min(...size));
   const wanted = Math.min(FINE, Math.max(...sides));

@@ -1,3 +1,4 @@
+import { describeValue } from "../arguments.ts";
 import { hint } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { expectImages } from "../nn/checks.ts";
@@ -7,7 +8,7 @@ import type { Tensor } from "../tensor/index.ts";
 export function expectSizes(model: string, sizes: Record<string, number>): void {
   for (const [option, value] of Object.entries(sizes)) {
     if (isSize(value)) continue;
-    throw new BatchCamError("E_CONFIG", `${model}: ${option} must be an integer >= 1, got ${JSON.stringify(value)}`);
+    throw new BatchCamError("E_CONFIG", `${model}: ${option} must be an integer >= 1, got ${describeValue(value)}`);
   }
 }
 
@@ -17,7 +18,7 @@ export function expectSizeLists(model: string, length: number, lists: Record<str
     if (Array.isArray(list) && list.length === length && list.every(isSize)) continue;
     throw new BatchCamError(
       "E_CONFIG",
-      `${model}: ${option} must be a list of ${length} integers >= 1, got ${JSON.stringify(list)}`,
+      `${model}: ${option} must be a list of ${length} integers >= 1, got ${describeValue(list)}`,
     );
   }
 }
@@ -32,7 +33,7 @@ export function expectOneOf<T extends string | number | boolean>(
 ): void {
   if (choices.includes(value)) return;
   const known = choices.map((choice) => JSON.stringify(choice)).join(" or ");
-  throw new BatchCamError("E_CONFIG", `${model}: ${option} must be ${known}, got ${JSON.stringify(value)}`);
+  throw new BatchCamError("E_CONFIG", `${model}: ${option} must be ${known}, got ${describeValue(value)}`);
 }
 
 /** Fails with E_CONFIG for an option that the model does not have. */
@@ -41,7 +42,7 @@ export function expectKnownOptions(model: string, options: object, known: readon
   if (wrong !== undefined) {
     throw new BatchCamError(
       "E_CONFIG",
-      `${model}: unknown option ${JSON.stringify(wrong[0])}${hint(wrong[0], known)}; known: ${known.join(", ")}`,
+      `${model}: unknown option ${describeValue(wrong[0])}${hint(wrong[0], known)}; known: ${known.join(", ")}`,
     );
   }
 }

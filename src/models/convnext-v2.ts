@@ -1,3 +1,4 @@
+import { describeValue, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { expectLast } from "../nn/checks.ts";
 import {
@@ -190,6 +191,8 @@ export class ConvNextV2 extends Model {
 
   constructor(name: ConvNextV2Name, options: ConvNextV2Options = {}) {
     super();
+    expectOneOf("ConvNextV2", "name", [name, Object.keys(VARIANTS) as ConvNextV2Name[]]);
+    optionsOf(name, options);
     const { mlp, ...variant } = VARIANTS[name];
     const { numClasses = 1000, inChannels = 3, dims = variant.dims, depths = variant.depths, dropPath = 0 } = options;
     expectSizes(name, { numClasses, inChannels });
@@ -226,7 +229,7 @@ export class ConvNextV2 extends Model {
 
 function expectRate(name: string, dropPath: number): void {
   if (typeof dropPath === "number" && dropPath >= 0 && dropPath < 1) return;
-  throw new BatchCamError("E_CONFIG", `${name}: dropPath must lie in [0, 1), got ${JSON.stringify(dropPath)}`);
+  throw new BatchCamError("E_CONFIG", `${name}: dropPath must lie in [0, 1), got ${describeValue(dropPath)}`);
 }
 
 /** Side of the stem's patches, and by how much each stage shrinks its input. */

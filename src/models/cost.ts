@@ -1,6 +1,7 @@
+import { wrongArgument } from "../arguments.ts";
 import { recordOutputs } from "../nn/index.ts";
 import { noGrad, Tensor, tidy, zeros } from "../tensor/index.ts";
-import { inEvaluation, type Model } from "./model.ts";
+import { expectModel, inEvaluation, type Model } from "./model.ts";
 
 /**
  * Multiply-adds of one forward pass for one image (channels, height, width): of every layer with a weight of two or more
@@ -10,6 +11,9 @@ import { inEvaluation, type Model } from "./model.ts";
  * @throws E_SHAPE for images that the model cannot take
  */
 export function multiplyAdds(model: Model, image: readonly [number, number, number]): number {
+  expectModel("multiplyAdds", model);
+  if (!Array.isArray(image) || image.length !== 3)
+    throw wrongArgument("multiplyAdds: image", "[channels, height, width]", image);
   const layers = [...model.namedModules().values()].flatMap((module) => {
     const { weight } = module as { weight?: unknown };
     return weight instanceof Tensor && weight.ndim >= 2 ? [{ module, weight }] : [];

@@ -1,3 +1,4 @@
+import { describeValue, optionsOf } from "../arguments.ts";
 import { hint, MODEL_NAMES, type ModelName } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { expectKnownOptions } from "./checks.ts";
@@ -49,13 +50,13 @@ const MODELS = {
  * @throws E_CONFIG for an unknown name or option, with the nearest, or for values that leave no map
  */
 export function createModel(name: ModelName | (string & {}), options: ModelOptions = {}): Model {
-  if (!Object.hasOwn(MODELS, name)) {
+  if (typeof name !== "string" || !Object.hasOwn(MODELS, name)) {
     throw new BatchCamError(
       "E_CONFIG",
-      `createModel: unknown model ${JSON.stringify(name)}${hint(name, MODEL_NAMES)}; known: ${MODEL_NAMES.join(", ")}`,
+      `createModel: unknown model ${describeValue(name)}${typeof name === "string" ? hint(name, MODEL_NAMES) : ""}; known: ${MODEL_NAMES.join(", ")}`,
     );
   }
   const { options: known, create }: Entry = MODELS[name as ModelName];
-  expectKnownOptions(name, options, known);
+  expectKnownOptions(name, optionsOf("createModel", options), known);
   return create(options);
 }

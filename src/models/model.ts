@@ -1,4 +1,5 @@
 import { distance } from "fastest-levenshtein";
+import { expectString, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { Module, recordOutputs } from "../nn/index.ts";
 import { noGrad, type Tensor, tidy, zeros } from "../tensor/index.ts";
@@ -58,8 +59,10 @@ export abstract class Model extends Module {
    *
    * @throws E_CONFIG for a path that the model lacks, with the nearest ones, or for a module that did not run
    */
-  forwardWith<const Path extends string>(x: Tensor, { taps }: { taps: readonly Path[] }): TappedForward<Path> {
-    const modules = new Map(taps.map((path) => [path, this.moduleAt(path, "forwardWith")]));
+  forwardWith<const Path extends string>(x: Tensor, options: { taps: readonly Path[] }): TappedForward<Path> {
+    const { taps } = optionsOf("forwardWith", options);
+    if (!Array.isArray(taps)) throw wrongArgument("forwardWith: taps", "an array of module paths", taps);
+    const modules = new Map((taps as readonly Path[]).map((path) => [path, this.moduleAt(path, "forwardWith")]));
     const { result: logits, outputs } = recordOutputs(new Set(modules.values()), () => this.forward(x));
     const found = {} as Record<Path, Tensor>;
     for (const [path, module] of modules) {
@@ -81,6 +84,8 @@ export abstract class Model extends Module {
    * @throws E_CONFIG where there is none, with the nearest paths
    */
   moduleAt(path: string, operation = "moduleAt"): Module {
+    expectString("moduleAt: operation", operation);
+    expectString(`${operation}: path`, path);
     const modules = this.namedModules();
     const module = path === "" ? undefined : modules.get(path);
     if (module !== undefined) return module;
@@ -102,9 +107,10 @@ export abstract class Model extends Module {
 export function mapSize(
   model: Model,
   image: readonly [number, number, number],
-  layer = model.camLayer,
+  layer?: string,
 ): readonly [number, number] {
-  const [size] = mapSizes(model, image, [layer]) as [readonly [number, number]];
+  expectModel("mapSize", model);
+  const [size] = mapSizes(model, image, [layer === undefined ? model.camLayer : layer]) as [readonly [number, number]];
   return size;
 }
 
@@ -114,6 +120,9 @@ export function mapSizes(
   image: readonly [number, number, number],
   layers: readonly string[],
 ): (readonly [number, number])[] {
+  expectModel("mapSize", model);
+  if (!Array.isArray(image) || image.length !== 3)
+    throw wrongArgument("mapSize: image", "[channels, height, width]", image);
   return inEvaluation(model, () => tidy(() => noGrad(() => sizesOfTaps(model, image, layers))));
 }
 
@@ -126,6 +135,11 @@ export function inEvaluation<T>(model: Model, fn: () => T): T {
   } finally {
     for (const [module, training] of modes) module.training = training;
   }
+}
+
+/** Fails with E_ARGUMENT for what is no model. */
+export function expectModel(operation: string, model: unknown): void {
+  if (!(model instanceof Model)) throw wrongArgument(`${operation}: model`, "a Model", model);
 }
 
 function sizesOfTaps(

@@ -1,7 +1,9 @@
+import { expectMap, expectString } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
+import { handleOf } from "../tensor/core.ts";
 import { noGrad, type Tensor, tidy } from "../tensor/index.ts";
 import { likeliestArchitecture } from "./architecture.ts";
-import type { Model } from "./model.ts";
+import { expectModel, type Model } from "./model.ts";
 
 /** What was changed in weights made for other classes or channels. */
 export interface Adaptation {
@@ -19,6 +21,12 @@ export interface Adaptation {
  * with both shapes where one differs
  */
 export function loadPretrained(model: Model, weights: ReadonlyMap<string, Tensor>): Adaptation {
+  expectModel("loadPretrained", model);
+  expectMap("loadPretrained: weights", weights);
+  for (const [name, tensor] of weights) {
+    expectString("loadPretrained: a tensor's name", name);
+    handleOf(tensor, `loadPretrained: ${name}`);
+  }
   return tidy(() =>
     noGrad(() => {
       const notes: string[] = [];

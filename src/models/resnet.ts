@@ -1,3 +1,4 @@
+import { optionsOf } from "../arguments.ts";
 import {
   AdaptiveAvgPool2d,
   BatchNorm2d,
@@ -99,11 +100,16 @@ export class ResNet extends Model {
   readonly avgpool = new AdaptiveAvgPool2d(1);
   readonly fc: Linear;
 
-  constructor(
-    name: ResNetName,
-    { numClasses = 1000, inChannels = 3, stem = "imagenet", width = 64, zeroInitLast = false }: ResNetOptions = {},
-  ) {
+  constructor(name: ResNetName, options: ResNetOptions = {}) {
     super();
+    expectOneOf("ResNet", "name", [name, Object.keys(DEPTHS) as ResNetName[]]);
+    const {
+      numClasses = 1000,
+      inChannels = 3,
+      stem = "imagenet",
+      width = 64,
+      zeroInitLast = false,
+    } = optionsOf(name, options);
     expectSizes(name, { numClasses, inChannels, width });
     expectOneOf(name, "stem", [stem, ["imagenet", "small"]]);
     expectOneOf(name, "zeroInitLast", [zeroInitLast, [true, false]]);

@@ -1,3 +1,4 @@
+import { optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { BatchNorm2d, Conv2d, Flatten, GlobalAvgPool2d, Linear, MaxPool2d, Module, ReLU } from "../nn/index.ts";
 import type { Tensor } from "../tensor/index.ts";
@@ -52,8 +53,15 @@ export class SimpleCNN extends Model {
   readonly gap: GlobalAvgPool2d | null;
   readonly fc: Linear | null;
 
-  constructor({ numClasses = 10, inChannels = 1, imageSize = 28, head = "mlp", norm = "none" }: SimpleCnnOptions = {}) {
+  constructor(options: SimpleCnnOptions = {}) {
     super();
+    const {
+      numClasses = 10,
+      inChannels = 1,
+      imageSize = 28,
+      head = "mlp",
+      norm = "none",
+    } = optionsOf("simple-cnn", options);
     expectSizes("simple-cnn", { numClasses, inChannels, imageSize });
     expectOneOf("simple-cnn", "head", [head, ["mlp", "gap"]]);
     expectOneOf("simple-cnn", "norm", [norm, ["none", "batch"]]);

@@ -1,24 +1,9 @@
+import { wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { arena, type Scalar } from "./dispatch.ts";
 
 // Checks and writes the arguments of operators. `place` names the argument in messages, "narrow: start": callers from
 // JavaScript have no compiler that would refuse a string, and libtorch would take it for whatever number it turns into.
-
-export function wrongArgument(place: string, expected: string, value: unknown): BatchCamError {
-  return new BatchCamError("E_ARGUMENT", `${place}: expected ${expected}, got ${describeValue(value)}`);
-}
-
-/** A value in a message: itself where it is short, else its kind. */
-export function describeValue(value: unknown): string {
-  if (value === null || value === undefined || typeof value === "boolean") return String(value);
-  if (typeof value === "number") return Object.is(value, -0) ? "-0" : String(value);
-  if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}...` : value);
-  if (Array.isArray(value)) {
-    const plain = value.length <= 8 && value.every((item) => !Array.isArray(item));
-    return plain ? `[${value.map(describeValue).join(", ")}]` : `an array of ${value.length}`;
-  }
-  return typeof value === "object" ? value.constructor?.name || "an object" : `a ${typeof value}`;
-}
 
 export function integer(value: number, place: string): number {
   if (!Number.isSafeInteger(value)) throw wrongArgument(place, "an integer", value);
@@ -50,17 +35,42 @@ export function string(value: string, place: string): string {
   return value;
 }
 
+/**
+ * A list's items in an array of our own, read before anything is written to the arena: reading a getter or a Proxy may run
+ * operators, which write there too.
+ */
+export function listOf<T>(values: readonly T[], place: string, expected = "an array"): readonly T[] {
+  if (!Array.isArray(values)) throw wrongArgument(place, expected, values);
+  const count = lengthOf(values.length, place);
+  const items = new Array<T>(count);
+  for (let i = 0; i < count; i++) items[i] = values[i];
+  return items;
+}
+
+export function integers(values: readonly number[], place: string): readonly number[] {
+  const items = listOf(values, place, "an array of integers");
+  for (let i = 0; i < items.length; i++) integer(items[i] as number, place);
+  return items;
+}
+
+export function optionalIntegers(values: readonly number[] | undefined, place: string): readonly number[] | undefined {
+  return values === undefined || values === null ? undefined : integers(values, place);
+}
+
+function lengthOf(length: number, place: string): number {
+  if (length < arena.length) return length;
+  throw new BatchCamError("E_ARGUMENT", `${place}: a list of ${length} is too long for one operator call`);
+}
+
+/** Writes what `integers` gave. */
 export function putList(start: number, values: readonly number[], place: string): number {
-  if (!Array.isArray(values)) throw wrongArgument(place, "an array of integers", values);
   let p = putLength(start, values.length, place);
-  for (let i = 0; i < values.length; i++) arena[p++] = integer(values[i], place);
+  for (let i = 0; i < values.length; i++) arena[p++] = values[i] as number;
   return p;
 }
 
 export function putLength(start: number, length: number, place: string): number {
-  if (start + length >= arena.length) {
-    throw new BatchCamError("E_ARGUMENT", `${place}: a list of ${length} is too long for one operator call`);
-  }
+  lengthOf(start + length, place);
   arena[start] = length;
   return start + 1;
 }

@@ -1,10 +1,11 @@
-import { gelu, type Tensor } from "../tensor/index.ts";
+import { optionsOf, wrongArgument } from "../arguments.ts";
+import { gelu, relu, type Tensor } from "../tensor/index.ts";
 import { Module } from "./module.ts";
 
 /** max(x, 0). */
 export class ReLU extends Module {
   override forward(x: Tensor): Tensor {
-    return x.relu();
+    return relu(x);
   }
 }
 
@@ -12,8 +13,11 @@ export class ReLU extends Module {
 export class GELU extends Module {
   readonly approximate: "none" | "tanh";
 
-  constructor({ approximate = "none" }: { approximate?: "none" | "tanh" } = {}) {
+  constructor(options: { approximate?: "none" | "tanh" } = {}) {
     super();
+    const { approximate = "none" } = optionsOf("GELU", options);
+    if (approximate !== "none" && approximate !== "tanh")
+      throw wrongArgument("GELU: approximate", '"none" or "tanh"', approximate);
     this.approximate = approximate;
   }
 

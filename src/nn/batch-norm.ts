@@ -1,3 +1,4 @@
+import { expectNumber, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { batchNorm, ones, type Tensor, zeros } from "../tensor/index.ts";
 import { expectCounts, expectImages } from "./checks.ts";
@@ -27,8 +28,11 @@ export class BatchNorm2d extends Module {
   readonly eps: number;
   readonly momentum: number | null;
 
-  constructor(numFeatures: number, { eps = 1e-5, momentum = 0.1 }: BatchNormModuleOptions = {}) {
+  constructor(numFeatures: number, options: BatchNormModuleOptions = {}) {
     super();
+    const { eps = 1e-5, momentum = 0.1 } = optionsOf("BatchNorm2d", options);
+    expectNumber("BatchNorm2d: eps", eps);
+    if (momentum !== null) expectNumber("BatchNorm2d: momentum", momentum);
     expectCounts("BatchNorm2d", { numFeatures });
     this.numFeatures = numFeatures;
     this.eps = eps;

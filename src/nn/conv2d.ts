@@ -1,3 +1,4 @@
+import { optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { type ConvOptions, conv2d, empty, type Pair, type Tensor } from "../tensor/index.ts";
 import { expectCounts, expectImages } from "./checks.ts";
@@ -21,13 +22,9 @@ export class Conv2d extends Module {
   readonly inChannels: number;
   readonly options: ConvOptions;
 
-  constructor(
-    inChannels: number,
-    outChannels: number,
-    kernelSize: Pair,
-    { bias = true, ...options }: Conv2dOptions = {},
-  ) {
+  constructor(inChannels: number, outChannels: number, kernelSize: Pair, given: Conv2dOptions = {}) {
     super();
+    const { bias = true, ...options } = optionsOf("Conv2d", given);
     const { stride = 1, padding = 0, dilation = 1, groups = 1 } = options;
     expectCounts("Conv2d", { inChannels, outChannels, kernelSize, stride, dilation, groups });
     if (inChannels % groups !== 0 || outChannels % groups !== 0) {

@@ -1,3 +1,4 @@
+import { expectString } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { type DType, noGrad, type Tensor } from "../tensor/index.ts";
 import { mark, type Role } from "./parameter.ts";
@@ -15,6 +16,7 @@ const OTHER: readonly string[] = ["int64", "int32", "int16", "int8", "uint8", "b
 
 /** Converts the tensors of a module tree and puts the results in their places; on a failure nothing has changed. */
 export function replaceTensors(slots: readonly TensorSlot[], targets: readonly string[]): void {
+  for (const target of targets) expectString("Module.to: target", target);
   const wrong = targets.find((target) => OTHER.includes(target));
   if (wrong !== undefined) {
     throw new BatchCamError(

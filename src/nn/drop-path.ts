@@ -1,4 +1,5 @@
-import { BatchCamError } from "../errors.ts";
+import { expectNumber } from "../arguments.ts";
+import { handleOf } from "../tensor/core.ts";
 import { empty, type Tensor } from "../tensor/index.ts";
 import { Module } from "./module.ts";
 
@@ -13,13 +14,12 @@ export class DropPath extends Module {
 
   constructor(rate: number) {
     super();
-    if (typeof rate !== "number" || !(rate >= 0 && rate < 1)) {
-      throw new BatchCamError("E_ARGUMENT", `DropPath: rate must lie in [0, 1), got ${JSON.stringify(rate)}`);
-    }
+    expectNumber("DropPath: rate", rate, "lie in [0, 1)", (n) => n >= 0 && n < 1);
     this.rate = rate;
   }
 
   override forward(x: Tensor): Tensor {
+    handleOf(x, "DropPath: x");
     if (!this.training || this.rate === 0) return x;
     const [samples = 1, ...rest] = x.sizes;
     const keep = 1 - this.rate;

@@ -1,4 +1,6 @@
+import { expectNumber, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
+import { handleOf } from "../tensor/core.ts";
 import { type Tensor, zeros } from "../tensor/index.ts";
 import { expectCounts } from "./checks.ts";
 import { Module } from "./module.ts";
@@ -21,8 +23,10 @@ export class GRN extends Module {
   readonly channelsLast: boolean;
   readonly channels: number;
 
-  constructor(channels: number, { eps = 1e-6, channelsLast = true }: GRNOptions = {}) {
+  constructor(channels: number, options: GRNOptions = {}) {
     super();
+    const { eps = 1e-6, channelsLast = true } = optionsOf("GRN", options);
+    expectNumber("GRN: eps", eps);
     expectCounts("GRN", { channels });
     this.channels = channels;
     this.eps = eps;
@@ -32,6 +36,7 @@ export class GRN extends Module {
   }
 
   override forward(x: Tensor): Tensor {
+    handleOf(x, "GRN: x");
     const [space, channel, shape] = this.channelsLast ? [[1, 2], 3, [-1]] : [[2, 3], 1, [-1, 1, 1]];
     if (x.ndim !== 4 || x.sizes[channel] !== this.channels) {
       const expected = this.channelsLast ? `[N, H, W, ${this.channels}]` : `[N, ${this.channels}, H, W]`;

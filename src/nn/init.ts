@@ -1,10 +1,13 @@
+import { expectNumber, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
+import { handleOf } from "../tensor/core.ts";
 import { noGrad, type Tensor, tensor, tidy } from "../tensor/index.ts";
 
 type FanMode = "fanIn" | "fanOut";
 
 /** Inputs and outputs of one unit of a weight (out, in, ...kernel), as torch counts them. */
 export function fansOf(weight: Tensor): { fanIn: number; fanOut: number } {
+  handleOf(weight, "init: weight");
   const [outputs, inputs, ...kernel] = weight.sizes;
   if (outputs === undefined || inputs === undefined) {
     throw new BatchCamError(
@@ -16,25 +19,31 @@ export function fansOf(weight: Tensor): { fanIn: number; fanOut: number } {
   return { fanIn: inputs * field, fanOut: outputs * field };
 }
 
+function fanOf(operation: string, weight: Tensor, mode: FanMode): number {
+  if (mode !== "fanIn" && mode !== "fanOut") throw wrongArgument(`${operation}: mode`, '"fanIn" or "fanOut"', mode);
+  return fansOf(weight)[mode];
+}
+
 /** Uniform in ±√3·gain/√fan, gain = √(2 / (1 + a²)): He et al. 2015, with torch's default slope for layers, a = √5. */
-export function kaimingUniform_(
-  weight: Tensor,
-  { a = Math.sqrt(5), mode = "fanIn" }: { a?: number; mode?: FanMode } = {},
-): Tensor {
-  const deviation = Math.sqrt(2 / (1 + a ** 2)) / Math.sqrt(fansOf(weight)[mode]);
+export function kaimingUniform_(weight: Tensor, options: { a?: number; mode?: FanMode } = {}): Tensor {
+  const { a = Math.sqrt(5), mode = "fanIn" } = optionsOf("kaimingUniform_", options);
+  expectNumber("kaimingUniform_: a", a);
+  const deviation = Math.sqrt(2 / (1 + a ** 2)) / Math.sqrt(fanOf("kaimingUniform_", weight, mode));
   const bound = Math.sqrt(3) * deviation;
   return noGrad(() => weight.uniform_(-bound, bound));
 }
 
 /** Normal with standard deviation √2/√fan, for a ReLU behind the layer: He et al. 2015. */
-export function kaimingNormal_(weight: Tensor, { mode = "fanOut" }: { mode?: FanMode } = {}): Tensor {
-  const deviation = Math.SQRT2 / Math.sqrt(fansOf(weight)[mode]);
+export function kaimingNormal_(weight: Tensor, options: { mode?: FanMode } = {}): Tensor {
+  const { mode = "fanOut" } = optionsOf("kaimingNormal_", options);
+  const deviation = Math.SQRT2 / Math.sqrt(fanOf("kaimingNormal_", weight, mode));
   return noGrad(() => weight.normal_(0, deviation));
 }
 
 /** Uniform in ±1/√fanIn of the weight that the bias belongs to. */
 export function biasUniform_(bias: Tensor, weight: Tensor): Tensor {
   const bound = 1 / Math.sqrt(fansOf(weight).fanIn);
+  handleOf(bias, "biasUniform_: bias");
   return noGrad(() => bias.uniform_(-bound, bound));
 }
 
@@ -50,10 +59,10 @@ export interface TruncatedNormalOptions {
 const BELOW_ONE = 1 - 2 ** -24;
 
 /** Normal values confined to [min, max], by the inverse of the cumulative distribution: torch's `trunc_normal_`. */
-export function truncatedNormal_(
-  weight: Tensor,
-  { mean = 0, std = 1, min = -2, max = 2 }: TruncatedNormalOptions = {},
-): Tensor {
+export function truncatedNormal_(weight: Tensor, options: TruncatedNormalOptions = {}): Tensor {
+  const { mean = 0, std = 1, min = -2, max = 2 } = optionsOf("truncatedNormal_", options);
+  handleOf(weight, "truncatedNormal_: weight");
+  for (const [name, value] of Object.entries({ mean, std, min, max })) expectNumber(`truncatedNormal_: ${name}`, value);
   if (!(std > 0 && min < max)) {
     throw new BatchCamError(
       "E_ARGUMENT",

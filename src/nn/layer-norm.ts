@@ -1,3 +1,4 @@
+import { expectNumber, optionsOf } from "../arguments.ts";
 import { layerNorm, ones, type Tensor, zeros } from "../tensor/index.ts";
 import { expectCounts, expectImages, expectLast } from "./checks.ts";
 import { Module } from "./module.ts";
@@ -10,8 +11,10 @@ export class LayerNorm extends Module {
   readonly eps: number;
   readonly size: number;
 
-  constructor(size: number, { eps = 1e-5 }: { eps?: number } = {}) {
+  constructor(size: number, options: { eps?: number } = {}) {
     super();
+    const { eps = 1e-5 } = optionsOf("LayerNorm", options);
+    expectNumber("LayerNorm: eps", eps);
     expectCounts("LayerNorm", { size });
     this.size = size;
     this.eps = eps;

@@ -249,7 +249,7 @@ describe("Sequential", () => {
 describe("bad input", () => {
   it.each<[string, () => unknown, RegExp]>([
     ["Conv2d sizes", () => new Conv2d(0, 4, 3), /Conv2d: inChannels must be an integer >= 1, got 0/],
-    ["Conv2d kernel", () => new Conv2d(1, 4, [3, 0]), /kernelSize must be an integer >= 1, got \[3,0\]/],
+    ["Conv2d kernel", () => new Conv2d(1, 4, [3, 0]), /kernelSize must be an integer >= 1, got \[3, 0\]/],
     ["Conv2d stride", () => new Conv2d(1, 4, 3, { stride: 0 }), /stride must be an integer >= 1, got 0/],
     [
       "Conv2d groups",

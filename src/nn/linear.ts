@@ -1,3 +1,4 @@
+import { optionsOf } from "../arguments.ts";
 import { empty, linear, type Tensor } from "../tensor/index.ts";
 import { expectCounts, expectLast } from "./checks.ts";
 import { biasUniform_, kaimingUniform_ } from "./init.ts";
@@ -10,8 +11,9 @@ export class Linear extends Module {
   readonly bias: Tensor | null; // (outFeatures)
   readonly inFeatures: number;
 
-  constructor(inFeatures: number, outFeatures: number, { bias = true }: { bias?: boolean } = {}) {
+  constructor(inFeatures: number, outFeatures: number, options: { bias?: boolean } = {}) {
     super();
+    const { bias = true } = optionsOf("Linear", options);
     expectCounts("Linear", { inFeatures, outFeatures });
     this.inFeatures = inFeatures;
     this.weight = parameter(kaimingUniform_(empty([outFeatures, inFeatures])));

@@ -1,3 +1,5 @@
+import { expectBoolean, optionsOf } from "../arguments.ts";
+import { BatchCamError } from "../errors.ts";
 import { type DType, Tensor } from "../tensor/index.ts";
 import { replaceTensors, type TensorSlot } from "./conversion.ts";
 import { type Role, roleOf } from "./parameter.ts";
@@ -29,6 +31,15 @@ interface Visit {
 export abstract class Module {
   /** Whether layers that behave differently in training (batch norm) do so. Set by `train` and `eval`. */
   training = true;
+
+  constructor() {
+    if (typeof this.forward !== "function") {
+      throw new BatchCamError(
+        "E_ARGUMENT",
+        `${new.target.name}: a module needs a forward method; write a class that has one`,
+      );
+    }
+  }
 
   /** What the module computes. Synchronous, and free of effects but for running statistics. */
   abstract forward(x: Tensor, ...others: Tensor[]): Tensor;
@@ -68,6 +79,7 @@ export abstract class Module {
   // ---- mode
   /** Sets training mode on the whole tree, or with `false` evaluation mode. */
   train(training = true): this {
+    expectBoolean("train: training", training);
     for (const module of this.namedModules().values()) module.training = training;
     return this;
   }
@@ -102,7 +114,8 @@ export abstract class Module {
    * @returns the names that were missing or unexpected, which `strict: false` lets pass.
    * @throws E_CHECKPOINT with the first ten missing and unexpected names; E_SHAPE with both shapes where one differs.
    */
-  loadStateDict(state: ReadonlyMap<string, Tensor>, { strict = true }: { strict?: boolean } = {}): LoadReport {
+  loadStateDict(state: ReadonlyMap<string, Tensor>, options: { strict?: boolean } = {}): LoadReport {
+    const { strict = true } = optionsOf("loadStateDict", options);
     return loadTensors(liveState(this), state, { strict, owner: this.constructor.name });
   }
 

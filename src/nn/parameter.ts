@@ -1,4 +1,6 @@
+import { optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
+import { handleOf } from "../tensor/core.ts";
 import { keep, type Tensor } from "../tensor/index.ts";
 
 /** What a tensor is to the module that owns it. */
@@ -12,7 +14,9 @@ const roles = new WeakMap<object, Role>();
  *
  * @throws E_DTYPE unless it is floating, E_ARGUMENT where autograd made it from other tensors.
  */
-export function parameter(tensor: Tensor, { requiresGrad = true } = {}): Tensor {
+export function parameter(tensor: Tensor, options: { requiresGrad?: boolean } = {}): Tensor {
+  const { requiresGrad = true } = optionsOf("parameter", options);
+  handleOf(tensor, "parameter: tensor");
   if (!tensor.dtype.includes("float")) {
     throw new BatchCamError(
       "E_DTYPE",
@@ -31,6 +35,7 @@ export function parameter(tensor: Tensor, { requiresGrad = true } = {}): Tensor 
 
 /** Marks a tensor as state that a module saves but does not train (running statistics); it outlives every `tidy`. */
 export function buffer(tensor: Tensor): Tensor {
+  handleOf(tensor, "buffer: tensor");
   return mark(tensor, "buffer");
 }
 

@@ -1,3 +1,4 @@
+import { optionsOf } from "../arguments.ts";
 import { adaptiveAvgPool2d, avgPool2d, maxPool2d, type Pair, type PoolOptions, type Tensor } from "../tensor/index.ts";
 import { expectCounts, expectImages } from "./checks.ts";
 import { Module } from "./module.ts";
@@ -9,7 +10,7 @@ abstract class Pool2d extends Module {
 
   constructor(kernelSize: Pair, options: PoolOptions = {}) {
     super();
-    expectCounts(new.target.name, { kernelSize, stride: options.stride ?? kernelSize });
+    expectCounts(new.target.name, { kernelSize, stride: optionsOf(new.target.name, options).stride ?? kernelSize });
     this.kernelSize = kernelSize;
     this.options = options;
   }

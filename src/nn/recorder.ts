@@ -1,3 +1,5 @@
+import { types } from "node:util";
+import { expectFunction, wrongArgument } from "../arguments.ts";
 import { isGradEnabled, type Tensor } from "../tensor/index.ts";
 
 interface Recording {
@@ -13,6 +15,8 @@ export function recordOutputs<T>(
   wanted: ReadonlySet<object>,
   fn: () => T,
 ): { result: T; outputs: Map<object, Tensor> } {
+  if (!types.isSet(wanted)) throw wrongArgument("recordOutputs: wanted", "a Set of modules", wanted);
+  expectFunction("recordOutputs: fn", fn);
   const recording: Recording = { wanted, outputs: new Map(), outer: active };
   active = recording;
   try {

@@ -1,3 +1,5 @@
+import { expectNumber, wrongArgument } from "../arguments.ts";
+import { handleOf } from "../tensor/core.ts";
 import type { Tensor } from "../tensor/index.ts";
 import { Module } from "./module.ts";
 
@@ -20,6 +22,7 @@ export class Flatten extends Module {
   }
 
   override forward(x: Tensor): Tensor {
+    handleOf(x, "Flatten: x");
     return x.flatten(this.start, this.end);
   }
 }
@@ -28,7 +31,10 @@ export class Flatten extends Module {
 export class Sequential extends Module {
   constructor(...modules: Module[]) {
     super();
-    for (const [index, module] of modules.entries()) (this as unknown as Record<string, Module>)[index] = module;
+    for (const [index, module] of modules.entries()) {
+      if (!(module instanceof Module)) throw wrongArgument(`Sequential: module ${index}`, "a Module", module);
+      (this as unknown as Record<string, Module>)[index] = module;
+    }
   }
 
   override forward(x: Tensor): Tensor {
@@ -43,6 +49,7 @@ export class Sequential extends Module {
 
   /** The module of an index; negative ones count from the end. */
   at(index: number): Module | undefined {
+    expectNumber("Sequential.at: index", index);
     return [...this].at(index);
   }
 

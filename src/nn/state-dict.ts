@@ -1,4 +1,6 @@
+import { expectMap, expectString } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
+import { handleOf } from "../tensor/core.ts";
 import { noGrad, type Tensor } from "../tensor/index.ts";
 
 export interface LoadReport {
@@ -14,6 +16,8 @@ export function loadTensors(
   state: ReadonlyMap<string, Tensor>,
   { strict, owner }: { strict: boolean; owner: string },
 ): LoadReport {
+  expectMap("loadStateDict: state", state);
+  for (const name of state.keys()) expectString("loadStateDict: a tensor's name", name);
   const missing = [...target.keys()].filter((name) => !state.has(name) && !name.endsWith("num_batches_tracked"));
   const unexpected = [...state.keys()].filter((name) => !target.has(name));
   if (strict && missing.length + unexpected.length > 0) {
@@ -25,7 +29,9 @@ export function loadTensors(
   }
   const pairs = [...target].flatMap(([name, tensor]) => {
     const value = state.get(name);
-    return value === undefined ? [] : [{ name, tensor, value }];
+    if (value === undefined) return [];
+    handleOf(value, `loadStateDict: ${name}`);
+    return [{ name, tensor, value }];
   });
   expectSameShapes(pairs, owner);
   noGrad(() => {

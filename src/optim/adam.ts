@@ -1,3 +1,4 @@
+import { optionsOf, wrongArgument } from "../arguments.ts";
 import { type Tensor, tensor } from "../tensor/index.ts";
 import { type AdamOperands, type FusedAdamOptions, fusedAdam, fusedAdamW } from "../tensor/optimizer-ops.ts";
 import { Optimizer, type Update } from "./optimizer.ts";
@@ -20,7 +21,7 @@ export class Adam extends Optimizer {
   #betas: readonly [number, number];
 
   constructor(params: Parameters | Iterable<ParameterGroup>, options: AdamOptions = {}) {
-    const { lr = 1e-3, betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0 } = options;
+    const { lr = 1e-3, betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0 } = optionsOf(new.target.name, options);
     super(params, { lr, weightDecay });
     expectSetting(new.target.name, { eps });
     this.eps = eps;
@@ -32,7 +33,9 @@ export class Adam extends Optimizer {
     return this.#betas;
   }
   /** For schedules that cycle β₁. */
-  set betas([beta1, beta2]: readonly [number, number]) {
+  set betas(betas: readonly [number, number]) {
+    if (!Array.isArray(betas)) throw wrongArgument(`${this.constructor.name}: betas`, "[beta1, beta2]", betas);
+    const [beta1, beta2] = betas as readonly [number, number];
     expectShare(this.constructor.name, { "betas[0]": beta1, "betas[1]": beta2 });
     this.#betas = [beta1, beta2];
   }
@@ -64,8 +67,9 @@ export class Adam extends Optimizer {
  * `weightDecay` is 0.01 by default.
  */
 export class AdamW extends Adam {
-  constructor(params: Parameters | Iterable<ParameterGroup>, { weightDecay = 0.01, ...options }: AdamOptions = {}) {
-    super(params, { weightDecay, ...options });
+  constructor(params: Parameters | Iterable<ParameterGroup>, options: AdamOptions = {}) {
+    const { weightDecay = 0.01, ...others } = optionsOf("AdamW", options);
+    super(params, { weightDecay, ...others });
   }
 
   protected override fusedStep(operands: AdamOperands, options: FusedAdamOptions): void {

@@ -1,15 +1,25 @@
-import { BatchCamError } from "../errors.ts";
-import { noGrad, Tensor, tidy } from "../tensor/index.ts";
+import { expectNumber, itemsOf } from "../arguments.ts";
+import { handleOf } from "../tensor/core.ts";
+import { noGrad, type Tensor, tidy } from "../tensor/index.ts";
 import { normOfEach, scaleEach } from "../tensor/optimizer-ops.ts";
 import type { Parameters } from "./parameters.ts";
 
-function gradientsOf(params: Parameters): Tensor[] {
-  return Array.from(params, (item) => (item instanceof Tensor ? item : item[1]).grad).filter((grad) => grad !== null);
+function gradientsOf(operation: string, params: Parameters): Tensor[] {
+  const items = itemsOf<Tensor | readonly [string, Tensor]>(
+    `${operation}: params`,
+    params,
+    "tensors or [name, tensor] pairs",
+  );
+  return items.flatMap((item) => {
+    const tensor = Array.isArray(item) ? item[1] : item;
+    handleOf(tensor, `${operation}: params`);
+    return tensor.grad ?? [];
+  });
 }
 
 /** The L2 norm of all gradients together; 0 where there are none, not finite where one is not. */
 export function gradNorm(params: Parameters): number {
-  return noGrad(() => tidy(() => Math.hypot(...normOfEach(gradientsOf(params)))));
+  return noGrad(() => tidy(() => Math.hypot(...normOfEach(gradientsOf("gradNorm", params)))));
 }
 
 /**
@@ -19,10 +29,10 @@ export function gradNorm(params: Parameters): number {
  * @returns the norm before; where it is not finite the gradients are of no use, and the caller must not step.
  */
 export function clipGradNorm(params: Parameters, maxNorm: number): number {
-  if (!(maxNorm > 0)) throw new BatchCamError("E_ARGUMENT", `clipGradNorm: maxNorm must be > 0, got ${maxNorm}`);
+  expectNumber("clipGradNorm: maxNorm", maxNorm, "be > 0", (n) => n > 0);
   return noGrad(() =>
     tidy(() => {
-      const gradients = gradientsOf(params);
+      const gradients = gradientsOf("clipGradNorm", params);
       const norm = Math.hypot(...normOfEach(gradients));
       const factor = maxNorm / (norm + 1e-6);
       if (factor < 1) scaleEach(gradients, factor);

@@ -1,4 +1,6 @@
+import { describeValue, expectMap } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
+import { handleOf } from "../tensor/core.ts";
 import { keep, noGrad, type Tensor, zeros } from "../tensor/index.ts";
 import type { Slot } from "./parameters.ts";
 
@@ -45,6 +47,8 @@ interface LoadRequest {
 }
 
 export function loadSlots(operation: string, slots: readonly Slot[], { names, state }: LoadRequest): void {
+  expectMap(`${operation}.loadState: state`, state);
+  for (const [name, tensor] of state) handleOf(tensor, `${operation}.loadState: ${describeValue(name)}`);
   expectKnown(operation, slots, { names, state });
   const full = slots.filter((slot) => hasState(operation, slot, { names, state }));
   const steps = full.map((slot) => readStep(operation, slot, state));
@@ -63,7 +67,8 @@ function expectKnown(operation: string, slots: readonly Slot[], { names, state }
   const unexpected = [...state.keys()].filter((key) => !known.has(key));
   if (unexpected.length === 0) return;
   const listed =
-    unexpected.slice(0, 10).join(", ") + (unexpected.length > 10 ? ` and ${unexpected.length - 10} more` : "");
+    unexpected.slice(0, 10).map(String).join(", ") +
+    (unexpected.length > 10 ? ` and ${unexpected.length - 10} more` : "");
   throw new BatchCamError(
     "E_CHECKPOINT",
     `${operation}.loadState: ${unexpected.length} names fit no parameter of this optimizer (${listed}); was the state saved by another optimizer or model?`,

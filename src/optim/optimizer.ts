@@ -1,3 +1,4 @@
+import { optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { noGrad, type Tensor, tidy } from "../tensor/index.ts";
 import { forget, loadSlots, stateOf } from "./optimizer-state.ts";
@@ -23,7 +24,14 @@ export abstract class Optimizer {
   readonly #groups: readonly Group[];
   #lr: number;
 
-  constructor(params: Parameters | Iterable<ParameterGroup>, { lr, weightDecay }: { lr: number; weightDecay: number }) {
+  constructor(params: Parameters | Iterable<ParameterGroup>, options: { lr: number; weightDecay: number }) {
+    const { lr, weightDecay } = optionsOf(new.target.name, options);
+    if (typeof this.update !== "function") {
+      throw new BatchCamError(
+        "E_ARGUMENT",
+        `${new.target.name}: an optimizer needs an update method; use SGD, Adam or AdamW`,
+      );
+    }
     expectSetting(new.target.name, { lr, weightDecay });
     this.#groups = readGroups(new.target.name, params, { lr, weightDecay });
     this.#lr = lr;

@@ -1,4 +1,6 @@
-import { BatchCamError } from "../errors.ts";
+import { types } from "node:util";
+import { describeValue, expectMap, expectNumber, expectString, optionsOf, wrongArgument } from "../arguments.ts";
+import { handleOf } from "../tensor/core.ts";
 import type { Tensor } from "../tensor/index.ts";
 import { expectSetting, type ParameterGroup } from "./parameters.ts";
 
@@ -19,14 +21,18 @@ export interface ParameterGroupsOptions {
  *
  * @throws E_ARGUMENT for a layerDecay outside (0, 1]
  */
-export function parameterGroups(
-  named: ReadonlyMap<string, Tensor>,
-  { lr, weightDecay, layerDecay = 1, layers = [], filterBiasAndBn = true }: ParameterGroupsOptions,
-): ParameterGroup[] {
+export function parameterGroups(named: ReadonlyMap<string, Tensor>, options: ParameterGroupsOptions): ParameterGroup[] {
+  const {
+    lr,
+    weightDecay,
+    layerDecay = 1,
+    layers = [],
+    filterBiasAndBn = true,
+  } = optionsOf("parameterGroups", options);
+  expectMap("parameterGroups: named", named);
   expectSetting("parameterGroups", { lr, weightDecay });
-  if (!(layerDecay > 0 && layerDecay <= 1)) {
-    throw new BatchCamError("E_ARGUMENT", `parameterGroups: layerDecay must lie in (0, 1], got ${layerDecay}`);
-  }
+  expectNumber("parameterGroups: layerDecay", layerDecay, "lie in (0, 1]", (n) => n > 0 && n <= 1);
+  for (const [name, param] of named) handleOf(param, `parameterGroups: ${describeValue(name)}`);
   const depths = layersOf([...named.keys()], layers);
   const last = Math.max(0, ...depths.values());
   const groups = new Map<string, ParameterGroup & { params: [string, Tensor][] }>();
@@ -46,6 +52,10 @@ export function parameterGroups(
  * that it captures; one that matches none belongs to the head, the last layer.
  */
 export function layersOf(names: readonly string[], patterns: readonly RegExp[]): Map<string, number> {
+  if (!Array.isArray(names)) throw wrongArgument("layersOf: names", "an array of parameter names", names);
+  for (const name of names) expectString("layersOf: a name", name);
+  if (!Array.isArray(patterns) || !patterns.every(types.isRegExp))
+    throw wrongArgument("layersOf: patterns", "an array of regular expressions", patterns);
   const places = new Map(names.map((name) => [name, placeOf(name, patterns)]));
   const order = [...new Map(Array.from(places.values(), (place) => [place.join(), place])).values()].sort(inOrder);
   const depths = new Map(order.map((place, depth) => [place.join(), depth]));

@@ -1,5 +1,7 @@
+import { describeValue, itemsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { Tensor } from "../tensor/index.ts";
+import { handleOf, isTensor } from "../tensor/core.ts";
+import type { Tensor } from "../tensor/index.ts";
 
 /** Tensors, or named ones as `namedParameters()` gives them; names make the optimizer's state independent of the order. */
 export type Parameters = Iterable<Tensor | readonly [string, Tensor]>;
@@ -41,7 +43,8 @@ export function readGroups(
   params: Parameters | Iterable<ParameterGroup>,
   defaults: Defaults,
 ): readonly Group[] {
-  const items: readonly unknown[] = [...(params as Iterable<unknown>)];
+  const expected = "tensors, [name, tensor] pairs or { params } groups";
+  const items: readonly unknown[] = itemsOf<unknown>(`${operation}: params`, params, expected);
   const groups = items.some(isGroup) ? items : [{ params: items }];
   const seen = new Map<Tensor, string>();
   const read = groups.map((group) => {
@@ -72,22 +75,28 @@ function readGroup(
       `${operation}: a group with its own lr needs an optimizer lr > 0, to which it keeps its ratio`,
     );
   }
-  const slots = Array.from(group.params, (item) => readSlot(operation, item, seen));
+  const params = itemsOf<Tensor | readonly [string, Tensor]>(
+    `${operation}: params`,
+    group.params,
+    "tensors or [name, tensor] pairs",
+  );
+  const slots = params.map((item) => readSlot(operation, item, seen));
   return { slots, weightDecay, scale: lr === undefined ? 1 : lr / defaults.lr };
 }
 
 function readSlot(operation: string, item: Tensor | readonly [string, Tensor], seen: Map<Tensor, string>): Slot {
   const [name, param]: readonly unknown[] = Array.isArray(item) ? item : [String(seen.size), item];
-  if (typeof name !== "string" || !(param instanceof Tensor)) {
+  if (typeof name !== "string" || !isTensor(param)) {
     throw new BatchCamError(
       "E_ARGUMENT",
-      `${operation}: params must hold tensors, [name, tensor] pairs or { params } groups, got ${typeof param}`,
+      `${operation}: params must hold tensors, [name, tensor] pairs or { params } groups, got ${describeValue(param)}`,
     );
   }
-  const problem = problemWith(name, param, seen);
+  handleOf(param, `${operation}: parameter "${name}"`);
+  const problem = problemWith(name, param as Tensor, seen);
   if (problem !== undefined) throw new BatchCamError("E_ARGUMENT", `${operation}: parameter "${name}" ${problem}`);
-  seen.set(param, name);
-  return { name, param, step: 0, buffers: {} };
+  seen.set(param as Tensor, name);
+  return { name, param: param as Tensor, step: 0, buffers: {} };
 }
 
 function problemWith(name: string, param: Tensor, seen: ReadonlyMap<Tensor, string>): string | undefined {
@@ -102,14 +111,14 @@ function problemWith(name: string, param: Tensor, seen: ReadonlyMap<Tensor, stri
 export function expectSetting(operation: string, settings: Record<string, number>): void {
   for (const [name, value] of Object.entries(settings)) {
     if (Number.isFinite(value) && value >= 0) continue;
-    throw new BatchCamError("E_ARGUMENT", `${operation}: ${name} must be a number >= 0, got ${value}`);
+    throw new BatchCamError("E_ARGUMENT", `${operation}: ${name} must be a number >= 0, got ${describeValue(value)}`);
   }
 }
 
 /** Fails with E_ARGUMENT unless every setting lies in [0, 1). */
 export function expectShare(operation: string, settings: Record<string, number>): void {
   for (const [name, value] of Object.entries(settings)) {
-    if (value >= 0 && value < 1) continue;
-    throw new BatchCamError("E_ARGUMENT", `${operation}: ${name} must lie in [0, 1), got ${value}`);
+    if (typeof value === "number" && value >= 0 && value < 1) continue;
+    throw new BatchCamError("E_ARGUMENT", `${operation}: ${name} must lie in [0, 1), got ${describeValue(value)}`);
   }
 }

@@ -1,3 +1,4 @@
+import { describeValue, expectFunction, expectNumber, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 
 /** The value (a learning rate, a momentum) that update number `step`, counted from 0, uses. Pure: resuming needs no state. */
@@ -6,35 +7,33 @@ export type Schedule = (step: number) => number;
 /** `value` at every step. */
 export function constant(value: number): Schedule {
   expectFinite("constant", { value });
-  return () => value;
+  return scheduled("constant", () => value);
 }
 
 /** `lr·(startFactor + (1 − startFactor)·t / steps)`, from step `steps` on `lr`: torch's LinearLR. */
-export function linearWarmup({
-  lr,
-  steps,
-  startFactor = 0,
-}: {
-  lr: number;
-  steps: number;
-  startFactor?: number;
-}): Schedule {
+export function linearWarmup(options: { lr: number; steps: number; startFactor?: number }): Schedule {
+  const { lr, steps, startFactor = 0 } = optionsOf("linearWarmup", options);
   expectFinite("linearWarmup", { lr, startFactor });
   expectSteps("linearWarmup", { steps });
-  return (step) => (step >= steps ? lr : lr * (startFactor + ((1 - startFactor) * step) / steps));
+  return scheduled("linearWarmup", (step) =>
+    step >= steps ? lr : lr * (startFactor + ((1 - startFactor) * step) / steps),
+  );
 }
 
 /** Half a cosine from `lr` at step 0 to `minLr` at step `steps`, rising again after: torch's CosineAnnealingLR, T_max = `steps`. */
-export function cosine({ lr, steps, minLr = 0 }: { lr: number; steps: number; minLr?: number }): Schedule {
+export function cosine(options: { lr: number; steps: number; minLr?: number }): Schedule {
+  const { lr, steps, minLr = 0 } = optionsOf("cosine", options);
   expectFinite("cosine", { lr, minLr });
   expectSteps("cosine", { steps });
-  return (step) => halfCosine(lr, minLr, step / steps);
+  return scheduled("cosine", (step) => halfCosine(lr, minLr, step / steps));
 }
 
 /** `first` below step `milestone`, then `second`, which counts from 0 again: torch's SequentialLR. */
 export function sequential(first: Schedule, milestone: number, second: Schedule): Schedule {
+  expectFunction("sequential: first", first);
   expectSteps("sequential", { milestone });
-  return (step) => (step < milestone ? first(step) : second(step - milestone));
+  expectFunction("sequential: second", second);
+  return scheduled("sequential", (step) => (step < milestone ? first(step) : second(step - milestone)));
 }
 
 export interface TimmCosineOptions {
@@ -51,16 +50,23 @@ export interface TimmCosineOptions {
 
 /** A linear warm-up from `warmupLr`, half a cosine, then `minLr` for good: timm's CosineLRScheduler with one cycle. */
 export function timmCosine(options: TimmCosineOptions): Schedule {
-  const { lr, steps, minLr = 0, warmupSteps = 0, warmupLr = 0, warmupPrefix = false } = options;
+  const {
+    lr,
+    steps,
+    minLr = 0,
+    warmupSteps = 0,
+    warmupLr = 0,
+    warmupPrefix = false,
+  } = optionsOf("timmCosine", options);
   expectFinite("timmCosine", { lr, minLr, warmupLr });
   expectSteps("timmCosine", { steps });
   expectSteps("timmCosine", { warmupSteps }, 0);
   const start = warmupPrefix ? warmupSteps : 0;
-  return (step) => {
+  return scheduled("timmCosine", (step) => {
     if (step < warmupSteps) return warmupLr + (step * (lr - warmupLr)) / warmupSteps;
     const t = step - start;
     return t < steps ? halfCosine(lr, minLr, t / steps) : minLr;
-  };
+  });
 }
 
 export interface OneCycleOptions {
@@ -80,7 +86,8 @@ export interface OneCycleLrOptions extends OneCycleOptions {
 }
 
 /** maxLr / divFactor up to maxLr, then down to the first rate / finalDivFactor: torch's OneCycleLR. */
-export function oneCycle({ maxLr, divFactor = 25, finalDivFactor = 1e4, ...shape }: OneCycleLrOptions): Schedule {
+export function oneCycle(options: OneCycleLrOptions): Schedule {
+  const { maxLr, divFactor = 25, finalDivFactor = 1e4, ...shape } = optionsOf("oneCycle", options);
   expectFinite("oneCycle", { maxLr, divFactor, finalDivFactor });
   const initial = maxLr / divFactor;
   return cycle("oneCycle", { start: initial, peak: maxLr, end: initial / finalDivFactor }, shape);
@@ -92,11 +99,8 @@ export interface OneCycleMomentumOptions extends OneCycleOptions {
 }
 
 /** The momentum (SGD) or β₁ (Adam) that torch's OneCycleLR cycles against the rate: max, base at the peak, max. */
-export function oneCycleMomentum({
-  baseMomentum = 0.85,
-  maxMomentum = 0.95,
-  ...shape
-}: OneCycleMomentumOptions): Schedule {
+export function oneCycleMomentum(options: OneCycleMomentumOptions): Schedule {
+  const { baseMomentum = 0.85, maxMomentum = 0.95, ...shape } = optionsOf("oneCycleMomentum", options);
   expectFinite("oneCycleMomentum", { baseMomentum, maxMomentum });
   return cycle("oneCycleMomentum", { start: maxMomentum, peak: baseMomentum, end: maxMomentum }, shape);
 }
@@ -108,17 +112,22 @@ function cycle(
 ): Schedule {
   const { steps, pctStart = 0.3, anneal = "cos" } = shape;
   expectSteps(operation, { steps });
-  if (!(pctStart >= 0 && pctStart <= 1)) {
-    throw new BatchCamError("E_ARGUMENT", `${operation}: pctStart must lie in [0, 1], got ${pctStart}`);
-  }
+  expectNumber(`${operation}: pctStart`, pctStart, "lie in [0, 1]", (n) => n >= 0 && n <= 1);
   const between = anneal === "cos" ? halfCosine : straight;
   const { start, peak, end } = values;
   const [top, last] = [pctStart * steps - 1, steps - 1];
-  return (step) => {
+  return scheduled(operation, (step) => {
     const at = Math.min(step, last);
     if (at <= top) return top > 0 ? between(start, peak, at / top) : peak;
     // Where the cycle is too short to rise, `top` is negative, and the first step is already under way down, as in torch.
     return between(peak, end, (at - top) / (last - top));
+  });
+}
+
+function scheduled(operation: string, schedule: Schedule): Schedule {
+  return (step) => {
+    expectNumber(`${operation}: step`, step);
+    return schedule(step);
   };
 }
 
@@ -134,13 +143,16 @@ function straight(from: number, to: number, share: number): number {
 function expectFinite(operation: string, values: Record<string, number>): void {
   for (const [name, value] of Object.entries(values)) {
     if (Number.isFinite(value) && value >= 0) continue;
-    throw new BatchCamError("E_ARGUMENT", `${operation}: ${name} must be a number >= 0, got ${value}`);
+    throw new BatchCamError("E_ARGUMENT", `${operation}: ${name} must be a number >= 0, got ${describeValue(value)}`);
   }
 }
 
 function expectSteps(operation: string, counts: Record<string, number>, least = 1): void {
   for (const [name, value] of Object.entries(counts)) {
     if (Number.isSafeInteger(value) && value >= least) continue;
-    throw new BatchCamError("E_ARGUMENT", `${operation}: ${name} must be an integer >= ${least}, got ${value}`);
+    throw new BatchCamError(
+      "E_ARGUMENT",
+      `${operation}: ${name} must be an integer >= ${least}, got ${describeValue(value)}`,
+    );
   }
 }

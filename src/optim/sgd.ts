@@ -1,3 +1,4 @@
+import { optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import type { Tensor } from "../tensor/index.ts";
 import { fusedSgd } from "../tensor/optimizer-ops.ts";
@@ -24,7 +25,7 @@ export class SGD extends Optimizer {
   #momentum: number;
 
   constructor(params: Parameters | Iterable<ParameterGroup>, options: SGDOptions) {
-    const { lr, momentum = 0, nesterov = false, weightDecay = 0, dampening = 0 } = options;
+    const { lr, momentum = 0, nesterov = false, weightDecay = 0, dampening = 0 } = optionsOf("SGD", options);
     super(params, { lr, weightDecay });
     expectSetting("SGD", { dampening });
     expectShare("SGD", { momentum });

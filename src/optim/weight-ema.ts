@@ -1,4 +1,6 @@
+import { describeValue, expectMap, expectNumber, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
+import { handleOf } from "../tensor/core.ts";
 import { keep, noGrad, type Tensor } from "../tensor/index.ts";
 import { expectShare } from "./parameters.ts";
 
@@ -22,7 +24,10 @@ export class WeightEma {
   readonly #average: Map<string, Tensor>;
 
   /** @param state a module's `stateDict()`; the average begins as a copy of it */
-  constructor(state: ReadonlyMap<string, Tensor>, { decay = 0.9998, warmup = false }: WeightEmaOptions = {}) {
+  constructor(state: ReadonlyMap<string, Tensor>, options: WeightEmaOptions = {}) {
+    const { decay = 0.9998, warmup = false } = optionsOf("WeightEma", options);
+    expectMap("WeightEma: state", state);
+    for (const [name, tensor] of state) handleOf(tensor, `WeightEma: ${describeValue(name)}`);
     expectShare("WeightEma", { decay });
     this.decay = decay;
     this.warmup = warmup;
@@ -31,6 +36,7 @@ export class WeightEma {
 
   /** The share that the average keeps at a step, counted from 0. */
   decayAt(step: number): number {
+    expectNumber("WeightEma: step", step);
     return this.warmup ? Math.min(this.decay, 1 - (1 + step) ** (-2 / 3)) : this.decay;
   }
 
@@ -65,7 +71,9 @@ export class WeightEma {
 }
 
 function found(state: ReadonlyMap<string, Tensor>, name: string, operation: string): Tensor {
+  expectMap(`WeightEma.${operation}: state`, state);
   const tensor = state.get(name);
   if (tensor === undefined) throw new BatchCamError("E_CHECKPOINT", `WeightEma.${operation}: the state lacks ${name}`);
+  handleOf(tensor, `WeightEma.${operation}: ${name}`);
   return tensor;
 }

@@ -279,7 +279,7 @@ describe("autocast", () => {
       () => autocast({ enabled: 1 as never }, () => 1),
       /autocast: enabled: expected true or false, got 1/,
     ],
-    ["no function", () => autocast({}, undefined as never), /autocast: expected a function, got undefined/],
+    ["no function", () => autocast({}, undefined as never), /autocast: fn must be a function, got undefined/],
   ])("refuses %s", (_, call, message) => {
     expect(call).toThrow(code("E_ARGUMENT", message));
     expect(x.matmul(x).dtype).toBe("float32");

@@ -1,6 +1,7 @@
+import { expectFunction, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { native } from "../native/addon.ts";
-import { boolean, wrongArgument } from "../native/arguments.ts";
+import { boolean, listOf } from "../native/arguments.ts";
 import { arena, check, type Handle } from "../native/dispatch.ts";
 import { putTensors } from "./core.ts";
 import { codeOf } from "./dtype.ts";
@@ -19,8 +20,8 @@ export interface GradOptions {
   allowUnused?: boolean;
 }
 
-const asList = (value: Tensor | readonly Tensor[]): readonly Tensor[] =>
-  Array.isArray(value) ? value : [value as Tensor];
+const asList = (value: Tensor | readonly Tensor[], place: string): readonly Tensor[] =>
+  Array.isArray(value) ? listOf(value, place) : [value as Tensor];
 
 /**
  * Gradients of the sum of `outputs` (weighted by `gradOutputs`) with respect to each of `inputs`: one vector-Jacobian
@@ -31,16 +32,23 @@ const asList = (value: Tensor | readonly Tensor[]): readonly Tensor[] =>
 export function grad(
   outputs: Tensor | readonly Tensor[],
   inputs: Tensor | readonly Tensor[],
-  { createGraph = false, retainGraph = createGraph, gradOutputs = [], allowUnused = false }: GradOptions = {},
+  options: GradOptions = {},
 ): Tensor[] {
-  const from = asList(outputs);
-  const to = asList(inputs);
+  const {
+    createGraph = false,
+    retainGraph = createGraph,
+    gradOutputs = [],
+    allowUnused = false,
+  } = optionsOf("grad", options);
+  const from = asList(outputs, "grad: outputs");
+  const to = asList(inputs, "grad: inputs");
+  const seeds = asList(gradOutputs, "grad: gradOutputs");
   if (from.length === 0 || to.length === 0) {
     throw new BatchCamError("E_ARGUMENT", `grad: needs outputs and inputs, got ${from.length} and ${to.length}`);
   }
   let next = putTensors(0, from, "grad: outputs");
   next = putTensors(next, to, "grad: inputs");
-  putTensors(next, asList(gradOutputs), "grad: gradOutputs");
+  putTensors(next, seeds, "grad: gradOutputs");
   const status = native.grad(
     boolean(retainGraph, "grad: retainGraph"),
     boolean(createGraph, "grad: createGraph"),
@@ -56,12 +64,9 @@ export function grad(
 /** Adds the gradient of `loss` (a scalar, or with `gradient` any shape) to the `.grad` of every leaf that it depends on. */
 export function backward(
   loss: Tensor,
-  {
-    gradient,
-    createGraph = false,
-    retainGraph = createGraph,
-  }: { gradient?: Tensor; createGraph?: boolean; retainGraph?: boolean } = {},
+  options: { gradient?: Tensor; createGraph?: boolean; retainGraph?: boolean } = {},
 ): void {
+  const { gradient, createGraph = false, retainGraph = createGraph } = optionsOf("backward", options);
   const next = putTensors(0, [loss], "backward: loss");
   putTensors(next, gradient === undefined ? [] : [gradient], "backward: gradient");
   check(
@@ -103,7 +108,9 @@ export interface AutocastOptions {
 }
 
 /** Runs `fn` with torch's automatic mixed precision on the CPU: products in `dtype`, sensitive operators in float32. Synchronous. */
-export function autocast<T>({ dtype = "bfloat16", enabled = true }: AutocastOptions, fn: () => T): T {
+export function autocast<T>(options: AutocastOptions, fn: () => T): T {
+  const { dtype = "bfloat16", enabled = true } = optionsOf("autocast", options);
+  expectFunction("autocast: fn", fn);
   if (dtype !== "bfloat16" && dtype !== "float16") {
     throw wrongArgument("autocast: dtype", '"bfloat16" or "float16"', dtype);
   }

@@ -1,5 +1,5 @@
+import { wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { wrongArgument } from "../native/arguments.ts";
 import * as aten from "./generated/aten.ts";
 import { isScalar, type Operand, Tensor } from "./tensor.ts";
 

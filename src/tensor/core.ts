@@ -1,7 +1,9 @@
 /// <reference lib="esnext.disposable" preserve="true" />
+
+import { describeValue } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { native } from "../native/addon.ts";
-import { describeValue, putLength, wrongArgument } from "../native/arguments.ts";
+import { putLength } from "../native/arguments.ts";
 import { arena, check, type Handle } from "../native/dispatch.ts";
 import { DTYPES, type DType, dtypeOf } from "./dtype.ts";
 
@@ -51,6 +53,8 @@ export let handleOf: (value: TensorCore, place: string) => Handle;
 export let scopeOf: (tensor: TensorCore) => Scope | null;
 export let moveToScope: (tensor: TensorCore, scope: Scope | null) => void;
 export let closeScope: (scope: Scope) => void;
+/** Whether a value is a tensor itself: a Proxy of one, or an object that only inherits from Tensor, is none. */
+export let isTensor: (value: unknown) => value is TensorCore;
 let descriptionOf: (tensor: TensorCore, place: string) => Description;
 
 /** What every tensor has before any operator: a native tensor, its lifetime and its description. */
@@ -60,6 +64,7 @@ export class TensorCore {
   #description: Description | undefined;
 
   constructor(handle: Handle) {
+    if ((handle | 0) !== handle) throw notATensor(handle, "new Tensor: handle");
     this.#handle = handle;
     this.#scope = current;
     if (current !== null) current.members.push(this);
@@ -72,6 +77,7 @@ export class TensorCore {
       if (value.#handle === DISPOSED) throw disposed(place);
       return value.#handle as Handle;
     };
+    isTensor = (value): value is TensorCore => typeof value === "object" && value !== null && #handle in value;
     scopeOf = (tensor) => tensor.#scope;
     moveToScope = (tensor, scope) => {
       if (tensor.#handle === DISPOSED || tensor.#scope === scope) return;
@@ -128,11 +134,13 @@ export class TensorCore {
   }
 
   get isDisposed(): boolean {
+    expectTensor(this, "isDisposed");
     return this.#handle === DISPOSED;
   }
 
   /** Frees the native tensor now; the second time does nothing. */
   dispose(): void {
+    expectTensor(this, "dispose");
     if (this.#handle === DISPOSED) return;
     if (this.#scope === null) forgotten.unregister(this);
     const handle = this.#handle;
@@ -160,12 +168,15 @@ export function optionalHandle(value: TensorCore | null | undefined, place: stri
   return value === undefined || value === null ? Number.NaN : handleOf(value, place);
 }
 
-/** Writes a list of tensors to the arena from `start` on; the position after it. */
+/** Writes a list of tensors, one that `listOf` gave, to the arena from `start` on; the position after it. */
 export function putTensors(start: number, tensors: readonly TensorCore[], place: string): number {
-  if (!Array.isArray(tensors)) throw wrongArgument(place, "an array of tensors", tensors);
   let p = putLength(start, tensors.length, place);
   for (let i = 0; i < tensors.length; i++) arena[p++] = handleOf(tensors[i] as TensorCore, place);
   return p;
+}
+
+function expectTensor(value: unknown, place: string): void {
+  if (!isTensor(value)) throw notATensor(value, place);
 }
 
 function disposed(place: string): BatchCamError {

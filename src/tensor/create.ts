@@ -1,6 +1,7 @@
+import { describeValue, expectNumber, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { native } from "../native/addon.ts";
-import { boolean, describeValue, putList, wrongArgument } from "../native/arguments.ts";
+import { boolean, listOf, putList } from "../native/arguments.ts";
 import { check, type Handle, type Scalar } from "../native/dispatch.ts";
 import { codeOf, DTYPES, type DType, dtypeOfArray, type TypedArray } from "./dtype.ts";
 import * as aten from "./generated/aten.ts";
@@ -24,13 +25,13 @@ function checkedDType({ dtype = "float32", device = "cpu" }: TensorOptions): num
 }
 
 function checkedShape(operation: string, shape: readonly number[]): readonly number[] {
-  if (!Array.isArray(shape) || !shape.every((size) => Number.isSafeInteger(size) && size >= 0)) {
-    throw new BatchCamError(
-      "E_SHAPE",
-      `${operation}: shape must be an array of integers >= 0, got ${describeValue(shape)}`,
-    );
-  }
-  return shape;
+  // Checked in a copy: a getter may give another value the next time.
+  const sizes = Array.isArray(shape) ? listOf(shape, `${operation}: shape`) : undefined;
+  if (sizes?.every((size) => Number.isSafeInteger(size) && size >= 0)) return sizes;
+  throw new BatchCamError(
+    "E_SHAPE",
+    `${operation}: shape must be an array of integers >= 0, got ${describeValue(shape)}`,
+  );
 }
 
 /**
@@ -43,6 +44,7 @@ export function tensor(
   data: ArrayBufferView | NestedArray,
   options: TensorOptions & { shape?: readonly number[] } = {},
 ): Tensor {
+  optionsOf("tensor", options);
   checkedDType(options);
   const { values, shape: natural, dtype } = ArrayBuffer.isView(data) ? readView(data) : readNested(data, options.dtype);
   const shape = checkedShape("tensor", options.shape ?? natural);
@@ -65,17 +67,19 @@ function readView(values: ArrayBufferView): { values: TypedArray; shape: number[
   if (dtype === undefined) {
     throw new BatchCamError(
       "E_DTYPE",
-      `tensor: ${values.constructor.name} has no tensor dtype; use Float32Array, BigInt64Array, Uint8Array ...`,
+      `tensor: ${describeValue(values)} has no tensor dtype; use Float32Array, BigInt64Array, Uint8Array ...`,
     );
   }
   return { values: values as TypedArray, shape: [(values as TypedArray).length], dtype };
 }
 
 export function empty(shape: readonly number[], options: TensorOptions = {}): Tensor {
+  optionsOf("empty", options);
   return finish(new Tensor(aten.emptyMemoryFormat(checkedShape("empty", shape), checkedDType(options))), options);
 }
 
 export function full(shape: readonly number[], value: Scalar, options: TensorOptions = {}): Tensor {
+  optionsOf("full", options);
   return finish(new Tensor(aten.full(checkedShape("full", shape), value, checkedDType(options))), options);
 }
 
@@ -96,23 +100,29 @@ export function onesLike(other: Tensor): Tensor {
 }
 
 export function eye(n: number, options: TensorOptions = {}): Tensor {
+  optionsOf("eye", options);
   return finish(new Tensor(aten.eye(n, checkedDType(options))), options);
 }
 
 /** `arange(n)`, or from `start` by `step` to below `end`; int64 unless a bound is fractional or a dtype is given. */
 export function arange(start: number, end?: number, options: TensorOptions & { step?: number } = {}): Tensor {
+  optionsOf("arange", options);
   const [from, to, step] = end === undefined ? [0, start, options.step ?? 1] : [start, end, options.step ?? 1];
+  for (const [argument, value] of Object.entries({ start: from, end: to, step }))
+    expectNumber(`arange: ${argument}`, value);
   const dtype = options.dtype ?? ([from, to, step].every(Number.isInteger) ? "int64" : "float32");
   return finish(new Tensor(aten.arangeStartStep(from, to, step, checkedDType({ ...options, dtype }))), options);
 }
 
 /** Standard normal values, the ones torch draws for the same seed. */
 export function randn(shape: readonly number[], options: TensorOptions = {}): Tensor {
+  optionsOf("randn", options);
   return finish(empty(shape, { ...options, requiresGrad: false }).normal_(), options);
 }
 
 /** Uniform values in [0, 1), the ones torch draws for the same seed. */
 export function rand(shape: readonly number[], options: TensorOptions = {}): Tensor {
+  optionsOf("rand", options);
   return finish(empty(shape, { ...options, requiresGrad: false }).uniform_(), options);
 }
 

@@ -1,5 +1,5 @@
+import { describeValue } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { describeValue } from "../native/arguments.ts";
 
 export type DType =
   | "float32"

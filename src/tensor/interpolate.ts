@@ -1,5 +1,6 @@
+import { describeValue, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { describeValue, wrongArgument } from "../native/arguments.ts";
+import { listOf } from "../native/arguments.ts";
 import { autocast } from "./autograd.ts";
 import { handleOf } from "./core.ts";
 import { tensor } from "./create.ts";
@@ -18,7 +19,9 @@ export interface InterpolateOptions {
  * Resizes the last two dimensions of x (…, h, w). Bilinear is torch's `align_corners = false` without antialiasing,
  * `a + t(b − a)` between the half-pixel neighbours of each target pixel, so that a constant map stays exactly constant.
  */
-export function interpolate(x: Tensor, { size, mode = "bilinear" }: InterpolateOptions): Tensor {
+export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
+  const { size: asked, mode = "bilinear" } = optionsOf("interpolate", options);
+  const size = (Array.isArray(asked) ? listOf(asked, "interpolate: size") : asked) as [number, number];
   checkArguments(x, size, mode);
   if (mode === "nearest") return nearest(x, size);
   // Maps stay in float32 where autocast would multiply matrices in 16 bits.

@@ -1,8 +1,8 @@
+import { describeValue, expectInteger } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { describeValue } from "../native/arguments.ts";
-import { handleOf } from "./core.ts";
+import { handleOf, isTensor } from "./core.ts";
 import { tensor } from "./create.ts";
-import { Tensor } from "./tensor.ts";
+import type { Tensor } from "./tensor.ts";
 
 /** Class indices both as the engine and as JavaScript want them. */
 export interface Labels {
@@ -21,7 +21,7 @@ export function readLabels(
   labels: Tensor | readonly number[],
   { count, numClasses }: { count: number; numClasses?: number },
 ): Labels {
-  const values = labels instanceof Tensor ? valuesOf(operation, labels) : listOf(operation, labels);
+  const values = isTensor(labels) ? valuesOf(operation, labels) : listOf(operation, labels);
   if (values.length !== count) {
     throw new BatchCamError(
       "E_SHAPE",
@@ -30,20 +30,26 @@ export function readLabels(
   }
   for (const [index, value] of values.entries()) {
     if (!Number.isInteger(value)) {
-      throw new BatchCamError("E_DTYPE", `${operation}: label ${index} must be a class index, got ${value}`);
+      throw new BatchCamError(
+        "E_DTYPE",
+        `${operation}: label ${index} must be a class index, got ${describeValue(value)}`,
+      );
     }
     if (value < 0 || (numClasses !== undefined && value >= numClasses)) {
       const range = numClasses === undefined ? ">= 0" : `0 to ${numClasses - 1}`;
-      throw new BatchCamError("E_ARGUMENT", `${operation}: label ${index} must be ${range}, got ${value}`);
+      throw new BatchCamError(
+        "E_ARGUMENT",
+        `${operation}: label ${index} must be ${range}, got ${describeValue(value)}`,
+      );
     }
   }
-  if (labels instanceof Tensor && labels.dtype === "int64") return { tensor: labels, values };
+  if (isTensor(labels) && labels.dtype === "int64") return { tensor: labels, values };
   return { tensor: tensor(BigInt64Array.from(values, BigInt)), values };
 }
 
 function listOf(operation: string, labels: readonly number[]): readonly number[] {
   if (Array.isArray(labels) || (ArrayBuffer.isView(labels) && !(labels instanceof DataView)))
-    return Array.from(labels, Number);
+    return Array.from(labels, (label) => (typeof label === "bigint" ? Number(label) : label));
   throw new BatchCamError(
     "E_ARGUMENT",
     `${operation}: labels must be a tensor or an array of class indices, got ${describeValue(labels)}`,
@@ -57,4 +63,9 @@ function valuesOf(operation: string, labels: Tensor): number[] {
     throw new BatchCamError("E_DTYPE", `${operation}: labels must be integers (int64), got ${labels.dtype}`);
   }
   return Array.from(labels.data() as ArrayLike<number | bigint>, Number);
+}
+
+/** Fails for a number of classes that cannot be one, or that no memory would hold tables for. */
+export function expectClassCount(operation: string, numClasses: unknown): void {
+  expectInteger(`${operation}: numClasses`, numClasses, 1, 2 ** 24);
 }

@@ -1,5 +1,5 @@
+import { expectNumber, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { wrongArgument } from "../native/arguments.ts";
 import { handleOf } from "./core.ts";
 import * as aten from "./generated/aten.ts";
 import { Tensor } from "./tensor.ts";
@@ -19,12 +19,8 @@ export interface ConvOptions {
 }
 
 /** Cross-correlation of x (N, C, H, W) with w (K, C / groups, kh, kw). */
-export function conv2d(
-  x: Tensor,
-  w: Tensor,
-  bias?: Tensor | null,
-  { stride = 1, padding = 0, dilation = 1, groups = 1 }: ConvOptions = {},
-): Tensor {
+export function conv2d(x: Tensor, w: Tensor, bias?: Tensor | null, options: ConvOptions = {}): Tensor {
+  const { stride = 1, padding = 0, dilation = 1, groups = 1 } = optionsOf("conv2d", options);
   return new Tensor(aten.conv2d(x, w, bias, pairOf(stride), pairOf(padding), pairOf(dilation), groups));
 }
 
@@ -38,7 +34,8 @@ export const sigmoid = (x: Tensor): Tensor => new Tensor(aten.sigmoid(x));
 export const tanh = (x: Tensor): Tensor => new Tensor(aten.tanh(x));
 
 /** x·Φ(x), exact by default; "tanh" is the usual approximation. */
-export function gelu(x: Tensor, { approximate = "none" }: { approximate?: "none" | "tanh" } = {}): Tensor {
+export function gelu(x: Tensor, options: { approximate?: "none" | "tanh" } = {}): Tensor {
+  const { approximate = "none" } = optionsOf("gelu", options);
   return new Tensor(aten.gelu(x, approximate));
 }
 
@@ -57,19 +54,13 @@ export interface PoolOptions {
   ceilMode?: boolean;
 }
 
-export function maxPool2d(
-  x: Tensor,
-  kernel: Pair,
-  { stride = kernel, padding = 0, ceilMode = false }: PoolOptions = {},
-): Tensor {
+export function maxPool2d(x: Tensor, kernel: Pair, options: PoolOptions = {}): Tensor {
+  const { stride = kernel, padding = 0, ceilMode = false } = optionsOf("maxPool2d", options);
   return new Tensor(aten.maxPool2d(x, pairOf(kernel), pairOf(stride), pairOf(padding), [1, 1], ceilMode));
 }
 
-export function avgPool2d(
-  x: Tensor,
-  kernel: Pair,
-  { stride = kernel, padding = 0, ceilMode = false }: PoolOptions = {},
-): Tensor {
+export function avgPool2d(x: Tensor, kernel: Pair, options: PoolOptions = {}): Tensor {
+  const { stride = kernel, padding = 0, ceilMode = false } = optionsOf("avgPool2d", options);
   return new Tensor(aten.avgPool2d(x, pairOf(kernel), pairOf(stride), pairOf(padding), ceilMode));
 }
 
@@ -93,7 +84,15 @@ export interface BatchNormOptions {
 
 /** `(x − mean) / √(var + eps) · weight + bias` per channel; running statistics are updated in place in training. */
 export function batchNorm(x: Tensor, options: BatchNormOptions = {}): Tensor {
-  const { weight, bias, runningMean, runningVar, training = false, momentum = 0.1, eps = 1e-5 } = options;
+  const {
+    weight,
+    bias,
+    runningMean,
+    runningVar,
+    training = false,
+    momentum = 0.1,
+    eps = 1e-5,
+  } = optionsOf("batchNorm", options);
   handleOf(x, "batchNorm: x");
   // The unbiased variance of one value is NaN, which would stay in the running statistics.
   if (training === true && x.numel > 0 && x.numel === x.sizes[1]) {
@@ -106,12 +105,9 @@ export function batchNorm(x: Tensor, options: BatchNormOptions = {}): Tensor {
 export function layerNorm(
   x: Tensor,
   shape: readonly number[],
-  {
-    weight,
-    bias,
-    eps = 1e-5,
-  }: { weight?: Tensor | null | undefined; bias?: Tensor | null | undefined; eps?: number } = {},
+  options: { weight?: Tensor | null | undefined; bias?: Tensor | null | undefined; eps?: number } = {},
 ): Tensor {
+  const { weight, bias, eps = 1e-5 } = optionsOf("layerNorm", options);
   return new Tensor(aten.layerNorm(x, shape, weight, bias, eps));
 }
 
@@ -127,11 +123,9 @@ export interface CrossEntropyOptions {
 
 /** `−Σ_c q_c log softmax_c(logits)`, logits (N, C), targets (N) class indices or (N, C) probabilities. */
 export function crossEntropyLoss(logits: Tensor, targets: Tensor, options: CrossEntropyOptions = {}): Tensor {
-  const { weight, labelSmoothing = 0, reduction = "mean" } = options;
-  if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) {
-    throw new BatchCamError("E_ARGUMENT", `crossEntropy: labelSmoothing must lie in [0, 1], got ${labelSmoothing}`);
-  }
-  if (!Object.hasOwn(REDUCTIONS, reduction)) {
+  const { weight, labelSmoothing = 0, reduction = "mean" } = optionsOf("crossEntropy", options);
+  expectNumber("crossEntropy: labelSmoothing", labelSmoothing, "lie in [0, 1]", (n) => n >= 0 && n <= 1);
+  if (typeof reduction !== "string" || !Object.hasOwn(REDUCTIONS, reduction)) {
     throw wrongArgument("crossEntropy: reduction", '"mean", "sum" or "none"', reduction);
   }
   return new Tensor(aten.crossEntropyLoss(logits, targets, weight, REDUCTIONS[reduction], -100, labelSmoothing));

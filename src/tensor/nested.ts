@@ -1,5 +1,5 @@
+import { describeValue } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { describeValue } from "../native/arguments.ts";
 import { DTYPES, type DType } from "./dtype.ts";
 
 type Leaf = number | bigint | boolean;
@@ -46,7 +46,10 @@ function checkIntegers(flat: readonly Leaf[], dtype: DType): void {
   for (const leaf of flat) {
     const exact = typeof leaf !== "number" || Number.isSafeInteger(leaf);
     if (!exact || BigInt(leaf) < low || BigInt(leaf) > high) {
-      throw new BatchCamError("E_DTYPE", `tensor: expected integers from ${low} to ${high} for ${dtype}, got ${leaf}`);
+      throw new BatchCamError(
+        "E_DTYPE",
+        `tensor: expected integers from ${low} to ${high} for ${dtype}, got ${describeValue(leaf)}`,
+      );
     }
   }
 }

@@ -269,7 +269,7 @@ describe("saveSafetensors", () => {
   it("refuses what is no tensor, and metadata that is no text", async () => {
     await expect(saveSafetensors(path, new Map([["x", 3 as unknown as Tensor]]))).rejects.toMatchObject({
       code: "E_ARGUMENT",
-      message: expect.stringContaining('tensor "x" must be a Tensor, got number'),
+      message: expect.stringContaining('tensor "x" must be a Tensor, got 3'),
     });
     await expect(saveSafetensors(path, new Map(), { n: null as unknown as string })).rejects.toThrow(
       /must be a string/,

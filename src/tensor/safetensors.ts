@@ -1,11 +1,13 @@
 import type { FileHandle } from "node:fs/promises";
+import { describeValue, expectMap, expectPath, expectString, objectOf } from "../arguments.ts";
 import { replaceFile } from "../atomic-file.ts";
 import { BatchCamError } from "../errors.ts";
 import { readBytes } from "./bytes.ts";
+import { isTensor } from "./core.ts";
 import { empty } from "./create.ts";
 import { buildHeader, MAX_HEADER_BYTES, parseHeader, type TensorEntry } from "./safetensors-header.ts";
 import { quote } from "./safetensors-json.ts";
-import { Tensor } from "./tensor.ts";
+import type { Tensor } from "./tensor.ts";
 import { readFully, reading, type TensorFile, TensorFiller } from "./tensor-file.ts";
 
 /** Data is written in pieces of this size, so that a file needs its tensors' memory and no more. */
@@ -51,11 +53,14 @@ export async function saveSafetensors(
   tensors: ReadonlyMap<string, Tensor>,
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {
+  expectPath("saveSafetensors: path", path);
+  expectMap("saveSafetensors: tensors", tensors);
   const described = Array.from(tensors, ([name, tensor]) => {
+    expectString("saveSafetensors: a tensor's name", name);
     expectLive(name, tensor);
     return { name, dtype: tensor.dtype, shape: tensor.shape };
   });
-  const { header, entries } = buildHeader(described, metadata);
+  const { header, entries } = buildHeader(described, objectOf("saveSafetensors: metadata", metadata));
   await replaceFile(path, async (file) => {
     await file.writeFile(header);
     for (const { name, bytes } of entries) {
@@ -112,7 +117,7 @@ async function writeTensor(file: FileHandle, tensor: Tensor, bytes: number): Pro
 
 function expectLive(name: string, tensor: Tensor): void {
   const what = `saveSafetensors: tensor ${quote(name)}`;
-  if (!(tensor instanceof Tensor))
-    throw new BatchCamError("E_ARGUMENT", `${what} must be a Tensor, got ${typeof tensor}`);
+  if (!isTensor(tensor))
+    throw new BatchCamError("E_ARGUMENT", `${what} must be a Tensor, got ${describeValue(tensor)}`);
   if (tensor.isDisposed) throw new BatchCamError("E_DISPOSED", `${what} is disposed; keep it until it is saved`);
 }

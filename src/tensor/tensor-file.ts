@@ -1,4 +1,5 @@
 import { type FileHandle, open, stat } from "node:fs/promises";
+import { expectPath } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { writeBytes } from "./bytes.ts";
 import { quote } from "./safetensors-json.ts";
@@ -29,6 +30,7 @@ export async function reading<T>(
   const fail: Fail = (problem, otherRemedy = remedy) => {
     throw new BatchCamError("E_DATA", `${operation}: ${path}: ${problem}; ${otherRemedy}`);
   };
+  expectPath(`${operation}: path`, path);
   try {
     // Looked at before it is opened: opening a named pipe waits for a writer.
     const found = await stat(path);

@@ -1,6 +1,7 @@
+import { optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { native } from "../native/addon.ts";
-import { boolean, wrongArgument } from "../native/arguments.ts";
+import { boolean } from "../native/arguments.ts";
 import { arena, check, type Handle, type Scalar } from "../native/dispatch.ts";
 import { handleOf, TensorCore } from "./core.ts";
 import { codeOf, DTYPES, type DType, isDType, type TypedArray } from "./dtype.ts";
@@ -15,7 +16,13 @@ export interface ReduceOptions {
 }
 
 const wrap = (handle: Handle) => new Tensor(handle);
-const listOf = (dims: Dims | undefined) => (dims === undefined ? undefined : typeof dims === "number" ? [dims] : dims);
+const dimsOf = (dims: Dims | undefined) => (dims === undefined ? undefined : typeof dims === "number" ? [dims] : dims);
+
+function keepDimsOf(operation: string, options: ReduceOptions | undefined): boolean {
+  if (options === undefined) return false;
+  const { keepDims = false } = optionsOf(operation, options);
+  return keepDims;
+}
 
 type TensorOperator<Result> = (self: Tensor, other: Tensor) => Result;
 type ScalarOperator<Result> = (self: Tensor, other: Scalar) => Result;
@@ -301,25 +308,27 @@ export class Tensor extends TensorCore {
   }
 
   // ---- reductions
-  sum(dims?: Dims, { keepDims = false }: ReduceOptions = {}): Tensor {
-    return wrap(aten.sumDimIntList(this, listOf(dims), keepDims));
+  sum(dims?: Dims, options?: ReduceOptions): Tensor {
+    return wrap(aten.sumDimIntList(this, dimsOf(dims), keepDimsOf("sum", options)));
   }
-  mean(dims?: Dims, { keepDims = false }: ReduceOptions = {}): Tensor {
-    return wrap(aten.meanDim(this, listOf(dims), keepDims));
+  mean(dims?: Dims, options?: ReduceOptions): Tensor {
+    return wrap(aten.meanDim(this, dimsOf(dims), keepDimsOf("mean", options)));
   }
   /** Variance; `correction` 1 (unbiased) by default, as in torch. */
-  var(dims?: Dims, { keepDims = false, correction = 1 }: ReduceOptions & { correction?: number } = {}): Tensor {
-    return wrap(aten.varCorrection(this, listOf(dims), correction, keepDims));
+  var(dims?: Dims, options: ReduceOptions & { correction?: number } = {}): Tensor {
+    const { keepDims = false, correction = 1 } = optionsOf("var", options);
+    return wrap(aten.varCorrection(this, dimsOf(dims), correction, keepDims));
   }
-  std(dims?: Dims, { keepDims = false, correction = 1 }: ReduceOptions & { correction?: number } = {}): Tensor {
-    return wrap(aten.stdCorrection(this, listOf(dims), correction, keepDims));
+  std(dims?: Dims, options: ReduceOptions & { correction?: number } = {}): Tensor {
+    const { keepDims = false, correction = 1 } = optionsOf("std", options);
+    return wrap(aten.stdCorrection(this, dimsOf(dims), correction, keepDims));
   }
   /** Largest values; the gradient is shared equally among ties. */
-  amax(dims: Dims = [], { keepDims = false }: ReduceOptions = {}): Tensor {
-    return wrap(aten.amax(this, listOf(dims), keepDims));
+  amax(dims: Dims = [], options?: ReduceOptions): Tensor {
+    return wrap(aten.amax(this, dimsOf(dims), keepDimsOf("amax", options)));
   }
-  amin(dims: Dims = [], { keepDims = false }: ReduceOptions = {}): Tensor {
-    return wrap(aten.amin(this, listOf(dims), keepDims));
+  amin(dims: Dims = [], options?: ReduceOptions): Tensor {
+    return wrap(aten.amin(this, dimsOf(dims), keepDimsOf("amin", options)));
   }
   max(): Tensor {
     return wrap(aten.max(this));
@@ -327,15 +336,15 @@ export class Tensor extends TensorCore {
   min(): Tensor {
     return wrap(aten.min(this));
   }
-  argmax(dim?: number, { keepDims = false }: ReduceOptions = {}): Tensor {
-    return wrap(aten.argmax(this, dim, keepDims));
+  argmax(dim?: number, options?: ReduceOptions): Tensor {
+    return wrap(aten.argmax(this, dim, keepDimsOf("argmax", options)));
   }
-  argmin(dim?: number, { keepDims = false }: ReduceOptions = {}): Tensor {
-    return wrap(aten.argmin(this, dim, keepDims));
+  argmin(dim?: number, options?: ReduceOptions): Tensor {
+    return wrap(aten.argmin(this, dim, keepDimsOf("argmin", options)));
   }
   /** L2 norm over `dims`. */
-  norm(dims?: Dims, { keepDims = false }: ReduceOptions = {}): Tensor {
-    return wrap(aten.linalgVectorNorm(this, 2, listOf(dims), keepDims));
+  norm(dims?: Dims, options?: ReduceOptions): Tensor {
+    return wrap(aten.linalgVectorNorm(this, 2, dimsOf(dims), keepDimsOf("norm", options)));
   }
   all(): Tensor {
     return wrap(aten.all(this));
@@ -346,7 +355,8 @@ export class Tensor extends TensorCore {
   cumsum(dim: number): Tensor {
     return wrap(aten.cumsum(this, dim));
   }
-  sort(dim = -1, { descending = false } = {}): { values: Tensor; indices: Tensor } {
+  sort(dim = -1, options: { descending?: boolean } = {}): { values: Tensor; indices: Tensor } {
+    const { descending = false } = optionsOf("sort", options);
     return pair(aten.sort(this, dim, descending));
   }
   topk(k: number, dim = -1): { values: Tensor; indices: Tensor } {
@@ -398,16 +408,16 @@ export class Tensor extends TensorCore {
 
   // ---- in place
   add_(other: Operand): this {
-    return this.#inPlace(other, aten.addInPlaceTensor, aten.addInPlaceScalar);
+    return inPlace(this, other, aten.addInPlaceTensor, aten.addInPlaceScalar);
   }
   sub_(other: Operand): this {
-    return this.#inPlace(other, aten.subInPlaceTensor, aten.subInPlaceScalar);
+    return inPlace(this, other, aten.subInPlaceTensor, aten.subInPlaceScalar);
   }
   mul_(other: Operand): this {
-    return this.#inPlace(other, aten.mulInPlaceTensor, aten.mulInPlaceScalar);
+    return inPlace(this, other, aten.mulInPlaceTensor, aten.mulInPlaceScalar);
   }
   div_(other: Operand): this {
-    return this.#inPlace(other, aten.divInPlaceTensor, aten.divInPlaceScalar);
+    return inPlace(this, other, aten.divInPlaceTensor, aten.divInPlaceScalar);
   }
   lerp_(end: Tensor, weight: number): this {
     aten.lerpInPlaceScalar(this, end, weight);
@@ -449,12 +459,17 @@ export class Tensor extends TensorCore {
     aten.bernoulliInPlaceFloat(this, p);
     return this;
   }
+}
 
-  #inPlace(other: Operand, withTensor: TensorOperator<void>, withScalar: ScalarOperator<void>): this {
-    if (isScalar(other)) withScalar(this, other);
-    else withTensor(this, other);
-    return this;
-  }
+function inPlace<T extends Tensor>(
+  self: T,
+  other: Operand,
+  withTensor: TensorOperator<void>,
+  withScalar: ScalarOperator<void>,
+): T {
+  if (isScalar(other)) withScalar(self, other);
+  else withTensor(self, other);
+  return self;
 }
 
 function pair([values, indices]: [Handle, Handle]): { values: Tensor; indices: Tensor } {

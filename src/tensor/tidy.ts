@@ -1,14 +1,16 @@
+import { types } from "node:util";
+import { wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { wrongArgument } from "../native/arguments.ts";
 import {
   closeScope,
   currentScope,
   handleOf,
+  isTensor,
   moveToScope,
   Scope,
   scopeOf,
   setCurrentScope,
-  TensorCore,
+  type TensorCore,
 } from "./core.ts";
 
 /**
@@ -49,19 +51,25 @@ export function callSync<T>(operation: string, fn: () => T): T {
   return result;
 }
 
-function forEachTensor(value: unknown, visit: (tensor: TensorCore) => void, seen = new Set<object>()): void {
-  if (typeof value !== "object" || value === null || seen.has(value)) return;
-  if (value instanceof TensorCore) {
-    visit(value);
-    return;
+/** Visits every tensor of a result, however deep: with a list of what is still to be looked at, and no recursion. */
+function forEachTensor(result: unknown, visit: (tensor: TensorCore) => void): void {
+  if (typeof result !== "object" || result === null) return;
+  const seen = new Set<object>();
+  const open: unknown[] = [result];
+  while (open.length > 0) {
+    const value = open.pop();
+    if (typeof value !== "object" || value === null) continue;
+    if (isTensor(value)) visit(value);
+    else if (!seen.has(value)) {
+      seen.add(value);
+      for (const item of partsOf(value)) open.push(item);
+    }
   }
-  seen.add(value);
-  for (const item of itemsOf(value)) forEachTensor(item, visit, seen);
 }
 
-function itemsOf(value: object): Iterable<unknown> {
-  if (Array.isArray(value)) return value;
-  if (value instanceof Map) return value.values();
+function partsOf(value: object): Iterable<unknown> {
+  if (Array.isArray(value)) return Object.values(value);
+  if (types.isMap(value)) return Map.prototype.values.call(value);
   const prototype = Object.getPrototypeOf(value);
   return prototype === Object.prototype || prototype === null ? Object.values(value) : [];
 }

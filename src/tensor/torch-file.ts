@@ -1,4 +1,4 @@
-import { wrongArgument } from "../native/arguments.ts";
+import { wrongArgument } from "../arguments.ts";
 import { empty } from "./create.ts";
 import { DTYPES } from "./dtype.ts";
 import * as aten from "./generated/aten.ts";

@@ -1,4 +1,5 @@
 import { setImmediate } from "node:timers/promises";
+import { expectFunction, expectSignal, optionsOf } from "../arguments.ts";
 import type { TrainConfigInput } from "../config/index.ts";
 import { batchIndices } from "../data/index.ts";
 import { getNumThreads, loadSafetensors } from "../tensor/index.ts";
@@ -24,10 +25,10 @@ export interface TrainOptions {
  * @throws E_CONFIG, E_DATA, E_IO before anything is trained; E_NUMERIC where a term of the loss or the gradient stops being
  * finite, with the step, the term and the last good checkpoint named
  */
-export async function train(
-  input: TrainConfigInput = {},
-  { onEvent = () => {}, signal }: TrainOptions = {},
-): Promise<TrainResult> {
+export async function train(input: TrainConfigInput = {}, options: TrainOptions = {}): Promise<TrainResult> {
+  const { onEvent = () => {}, signal } = optionsOf("train", options);
+  expectFunction("train: onEvent", onEvent);
+  expectSignal("train: signal", signal);
   const run = await openRun(input);
   try {
     const session = await openSession(run, onEvent);

@@ -1,7 +1,10 @@
+import { expectNumber, objectOf, optionsOf } from "../arguments.ts";
 import { batchCam, deadMaps, normalizeMaps } from "../cam/index.ts";
 import type { TrainConfig } from "../config/index.ts";
 import { batchCamLoss, type CamEma, crossEntropy, prototypeLoss } from "../losses/index.ts";
 import type { Model, TappedForward } from "../models/index.ts";
+import { expectModel } from "../models/model.ts";
+import { handleOf } from "../tensor/core.ts";
 import { autocast, interpolate, type Tensor } from "../tensor/index.ts";
 
 /** What the objective needs to know of the run. */
@@ -29,6 +32,7 @@ export interface Terms {
 
 /** λ at a step (from 0): a linear rise over `warmup` steps to its full value. */
 export function warmedUp(lambda: number, step: number, warmup: number): number {
+  for (const [name, value] of Object.entries({ lambda, step, warmup })) expectNumber(`warmedUp: ${name}`, value);
   return warmup === 0 ? lambda : lambda * Math.min(1, (step + 1) / warmup);
 }
 
@@ -40,9 +44,14 @@ export function objective(
   model: Model,
   images: Tensor,
   labels: Tensor,
-  { step, guidance, amp }: { step: number; guidance: Guidance; amp: boolean },
+  options: { step: number; guidance: Guidance; amp: boolean },
 ): Terms {
-  const { config, camLayer } = guidance;
+  const { step, guidance, amp } = optionsOf("objective", options);
+  const { config, camLayer } = objectOf("objective: guidance", guidance);
+  objectOf("objective: guidance.config", config);
+  expectNumber("objective: step", step);
+  expectModel("objective", model);
+  handleOf(images, "objective: images");
   const head = camLayer === model.camLayer ? model.closedFormHead() : null;
   const wanted = head === null ? [camLayer] : [camLayer, head.layer];
   const forward = () =>

@@ -1,9 +1,13 @@
 import { setImmediate } from "node:timers/promises";
+import { expectSignal, expectString, optionsOf } from "../arguments.ts";
 import { batchCam, deadMaps, normalizeMaps } from "../cam/index.ts";
+import { expectSplit } from "../data/dataset.ts";
 import { batchIndices, gatherPixels, normalize, type Split } from "../data/index.ts";
 import { crossEntropy, l1, l2, ssim } from "../losses/index.ts";
 import { Coherence, EnergyInMask, foregroundMask } from "../metrics/index.ts";
 import type { Model } from "../models/index.ts";
+import { expectModel } from "../models/model.ts";
+import { handleOf } from "../tensor/core.ts";
 import { autocast, interpolate, type Tensor, tensor, tidy } from "../tensor/index.ts";
 import type { MapSamples, SplitRecord } from "./events.ts";
 import { channelsLast } from "./from-config.ts";
@@ -31,6 +35,19 @@ interface Explained {
   maps: Tensor;
   /** (B), bool */
   dead: Tensor;
+}
+
+function expectEvaluation(
+  operation: string,
+  model: Model,
+  { split, options }: { split: Split; options: SplitEvaluationOptions },
+): void {
+  expectModel(operation, model);
+  expectSplit(operation, split);
+  const { camLayer, prototypes, signal } = optionsOf(operation, options);
+  expectString(`${operation}: camLayer`, camLayer);
+  handleOf(prototypes, `${operation}: prototypes`);
+  expectSignal(`${operation}: signal`, signal);
 }
 
 /** Runs the model in evaluation mode and gives every module back in the mode it was in. */
@@ -73,6 +90,7 @@ function explainBatch(
  * mode and batch-norm statistics as they are.
  */
 export async function evaluateSplit(model: Model, split: Split, options: SplitEvaluationOptions): Promise<SplitRecord> {
+  expectEvaluation("evaluateSplit", model, { split, options });
   const sums = { correct: 0, crossEntropy: 0, l1: 0, l2: 0, ssim: 0 };
   using coherence = new Coherence(split.numClasses);
   const energy = new EnergyInMask();
@@ -112,6 +130,7 @@ export async function evaluateSplit(model: Model, split: Split, options: SplitEv
 
 /** The first image of each class of a split with its map, for figures: the same images at every epoch. */
 export async function sampleMaps(model: Model, split: Split, options: SplitEvaluationOptions): Promise<MapSamples> {
+  expectEvaluation("sampleMaps", model, { split, options });
   const [height, width] = split.images.sizes.slice(-2) as [number, number];
   const labels = Array.from(split.labels.data() as BigInt64Array, Number);
   const chosen = Array.from({ length: split.numClasses }, (_, label) => labels.indexOf(label)).filter(

@@ -1,0 +1,111 @@
+import { types } from "node:util";
+import { BatchCamError, type ErrorCode } from "./errors.ts";
+
+// What public functions say of arguments that TypeScript would have refused: callers from JavaScript have no compiler.
+// `place` names the operation and the argument, "narrow: start".
+
+export function wrongArgument(
+  place: string,
+  expected: string,
+  value: unknown,
+  code: ErrorCode = "E_ARGUMENT",
+): BatchCamError {
+  return new BatchCamError(code, `${place}: expected ${expected}, got ${describeValue(value)}`);
+}
+
+/** A value in a message: itself where it is short, else its kind. The one way to put a value into a message: it never throws. */
+export function describeValue(value: unknown): string {
+  try {
+    return described(value);
+  } catch {
+    return `a hostile ${typeof value}`; // a Proxy or a getter that throws when it is looked at
+  }
+}
+
+function described(value: unknown): string {
+  if (typeof value === "number") return Object.is(value, -0) ? "-0" : String(value);
+  if (typeof value === "bigint") return `${value}n`;
+  if (typeof value === "string") return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}...` : value);
+  if (typeof value === "function") return "a function";
+  if (typeof value !== "object" || value === null) return String(value);
+  if (Array.isArray(value)) {
+    const plain = value.length <= 8 && value.every((item) => !Array.isArray(item));
+    return plain ? `[${Array.from(value, describeValue).join(", ")}]` : `an array of ${value.length}`;
+  }
+  const name: unknown = value.constructor?.name;
+  return typeof name === "string" && name !== "" ? name : "an object";
+}
+
+/** The same for a rule, "be an integer >= 1": "Conv2d: groups must be an integer >= 1, got 0". */
+function refusal(place: string, rule: string, value: unknown): BatchCamError {
+  return new BatchCamError("E_ARGUMENT", `${place} must ${rule}, got ${describeValue(value)}`);
+}
+
+/**
+ * Options as they are, where they are an object: how a public function takes them, `const { a = 1 } = optionsOf("f", options)`.
+ * Destructuring in the signature would meet null with a TypeError.
+ */
+export function optionsOf<T extends object>(operation: string, options: T): T {
+  return objectOf(`${operation}: options`, options);
+}
+
+export function objectOf<T extends object>(place: string, value: T): T {
+  if (typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Map)) return value;
+  throw refusal(place, "be an object", value);
+}
+
+/** Fails unless the value is a number for which `holds`; `rule` says that in words, "lie in [0, 1)". */
+export function expectNumber(
+  place: string,
+  value: unknown,
+  rule = "be a number",
+  holds: (value: number) => boolean = () => true,
+): void {
+  if (typeof value !== "number" || !holds(value)) throw refusal(place, rule, value);
+}
+
+/** Fails unless the value is an integer from `least` to `most`. */
+export function expectInteger(place: string, value: unknown, least: number, most = Number.MAX_SAFE_INTEGER): void {
+  if (Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most) return;
+  const range = most === Number.MAX_SAFE_INTEGER ? `>= ${least}` : `from ${least} to ${most}`;
+  throw refusal(place, `be an integer ${range}`, value);
+}
+
+export function expectBoolean(place: string, value: unknown): void {
+  if (typeof value !== "boolean") throw refusal(place, "be true or false", value);
+}
+
+export function expectString(place: string, value: unknown): void {
+  if (typeof value !== "string") throw refusal(place, "be a string", value);
+}
+
+export function expectFunction(place: string, value: unknown): void {
+  if (typeof value !== "function") throw refusal(place, "be a function", value);
+}
+
+/** Fails for what the operating system takes for no path: another type, nothing, a zero byte. */
+export function expectPath(place: string, value: unknown): void {
+  if (typeof value === "string" && value !== "" && !value.includes("\0")) return;
+  throw refusal(place, "be a path, a string that is not empty and has no zero byte", value);
+}
+
+/** The items of an iterable; a string, whose letters nobody means, is none. */
+export function itemsOf<T>(place: string, value: Iterable<T>, expected: string): T[] {
+  const iterable = typeof value === "object" && value !== null && typeof value[Symbol.iterator] === "function";
+  if (!iterable || isShell(value)) throw refusal(place, `be ${expected}`, value);
+  return [...value];
+}
+
+/** Fails unless the value is a Map. */
+export function expectMap(place: string, value: unknown, expected = "a Map of names and tensors"): void {
+  if (!types.isMap(value)) throw refusal(place, `be ${expected}`, value);
+}
+
+/** A Proxy of a collection, or an object that only inherits from one: it has no entries, and its methods throw. */
+function isShell(value: object): boolean {
+  return (value instanceof Map && !types.isMap(value)) || (value instanceof Set && !types.isSet(value));
+}
+
+export function expectSignal(place: string, value: unknown): void {
+  if (value !== undefined && !(value instanceof AbortSignal)) throw refusal(place, "be an AbortSignal", value);
+}
