@@ -1365,6 +1365,8 @@ export function unfold(self: TensorCore, dimension: number, size: number, step: 
 const asStridedOp = operator("aten::as_strided", "");
 /** `aten::as_strided(Tensor(a) self, SymInt[] size, SymInt[] stride, SymInt? storage_offset=None) -> Tensor(a)` */
 export function asStrided(self: TensorCore, size: readonly number[], stride: readonly number[], storageOffset?: number | undefined): Handle {
+  size = integers(size, "asStrided: size");
+  stride = integers(stride, "asStrided: stride");
   let next = 0;
   arena[next++] = handleOf(self, "asStrided: self");
   next = putList(next, size, "asStrided: size");

@@ -1,0 +1,68 @@
+// Checks that weights move both ways between this project and torchvision and timm: the same weights give the same logits.
+// Usage: npm run setup && node scripts/weights-interop.mjs [--python <interpreter with the requirements>]
+// Without --python the requirements go to a virtual environment in a temporary folder (torch and what it needs: some GB to fetch).
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { createModel, loadPretrained } from "batch-cam/models";
+import { loadSafetensors, manualSeed, noGrad, randn, saveSafetensors, tidy } from "batch-cam/tensor";
+
+// As torchvision and timm make them, so that both sides build the same network by name.
+const MODELS = [
+  { name: "resnet18", library: "torchvision" },
+  { name: "resnet34", library: "torchvision" },
+  { name: "convnextv2_atto", library: "timm" },
+  { name: "convnextv2_tiny", library: "timm" },
+];
+const TOLERANCE = 1e-4; // of the largest logit: float32 sums of two libraries' kernels
+
+const { values } = parseArgs({ options: { python: { type: "string" } } });
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+
+function installPython(folder) {
+  const run = (command, ...args) => execFileSync(command, args, { stdio: ["ignore", "ignore", "inherit"] });
+  const python = join(folder, "venv", "bin", "python");
+  run("python3", "-m", "venv", join(folder, "venv"));
+  const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+  run(python, ...pip, "-r", here("requirements/weights.txt"));
+  return python;
+}
+
+const farthest = (a, b) => tidy(() => a.sub(b).abs().max().item() / b.abs().max().item());
+
+/** Ours to theirs, then theirs to ours; each as the largest difference of a logit. */
+async function exchange(name, { folder, python }) {
+  const library = MODELS.find((model) => model.name === name).library;
+  manualSeed(1);
+  const model = createModel(name).eval();
+  const images = randn([2, 3, 64, 64]);
+  const logits = () => tidy(() => noGrad(() => model.forward(images)));
+  const path = (file) => join(folder, file);
+  await saveSafetensors(path("images.safetensors"), new Map([["images", images]]));
+  await saveSafetensors(path("ours.safetensors"), model.stateDict(), { format: "pt" });
+  execFileSync(python, [here("weights-interop.py"), library, name, folder], { stdio: "inherit" });
+  const read = await loadSafetensors(path("logits.safetensors"));
+  const out = farthest(logits(), read.get("ours"));
+  const { notes } = loadPretrained(model, await loadSafetensors(path("theirs.safetensors")));
+  if (notes.length > 0) throw new Error(`${name}: nothing was to be adapted, but: ${notes.join("; ")}`);
+  return { name, library, out, in: farthest(logits(), read.get("theirs")) };
+}
+
+const folder = mkdtempSync(join(tmpdir(), "batch-cam-weights-"));
+try {
+  const python = values.python ?? installPython(folder);
+  for (const { name } of MODELS) {
+    const result = await exchange(name, { folder, python });
+    const shown = [result.out, result.in].map((value) => value.toExponential(1));
+    console.log(`${name}: to ${result.library} ${shown[0]}, from it ${shown[1]} of the largest logit`);
+    if (!(Math.max(result.out, result.in) < TOLERANCE)) process.exitCode = 1;
+  }
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+console.log(
+  process.exitCode === 1 ? `more than ${TOLERANCE} apart` : "the same weights give the same logits, both ways",
+);
