@@ -142,6 +142,19 @@ describe("train --weights", () => {
     ]);
   });
 
+  it("reads what torch.save wrote, and says what it looks like where it does not fit; code in it is never run", async () => {
+    const torchFile = (name: string) => join(import.meta.dirname, "fixtures", "torch-files", name);
+    await expect(train({ ...config, experiment: "pth", weights: torchFile("model.pth") })).rejects.toMatchObject({
+      code: "E_CHECKPOINT",
+      message: expect.stringMatching(/does not fit ResNet/),
+    });
+    await expect(
+      train({ ...config, experiment: "evil", weights: torchFile("hostile-os-system.pth") }),
+    ).rejects.toMatchObject({
+      code: "E_DATA",
+    });
+  });
+
   it("refuses a file that is missing or half downloaded, and makes no run", async () => {
     const path = join(folder, "half.safetensors");
     await saveSafetensors(path, make("resnet18", { width: 4, stem: "small" }).stateDict());

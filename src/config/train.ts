@@ -56,7 +56,7 @@ const model = group("Model", {
   dropPath: z.number().min(0).lt(1).optional().describe("convnextv2: stochastic depth of the last block"),
   weights: path()
     .optional()
-    .describe("weights to start from: a .safetensors of torchvision, timm or a run of this project"),
+    .describe("weights to start from: a .safetensors, .pth or .bin of torchvision or timm, or a run's checkpoint"),
   camLayer: path()
     .optional()
     .describe("module path of the layer whose maps are guided (default: the last stage whose map has 7x7 cells)"),

@@ -9,7 +9,7 @@ import {
   splitValidation,
 } from "../data/index.ts";
 import { createModel, defaultCamLayer, loadPretrained, type Model, type ModelOptions } from "../models/index.ts";
-import { capabilities, loadSafetensors, type Tensor, tensor, tidy } from "../tensor/index.ts";
+import { capabilities, loadSafetensors, loadTorchFile, type Tensor, tensor, tidy } from "../tensor/index.ts";
 
 /** The images that a config names, in its splits. */
 export interface ConfiguredData {
@@ -69,7 +69,7 @@ export function modelFor(config: TrainConfig, split: Split): Model {
  * @throws E_IO, E_DATA for a file that cannot be read; E_CHECKPOINT, E_SHAPE for weights that do not fit
  */
 export async function startFrom(model: Model, path: string): Promise<string[]> {
-  const weights = await loadSafetensors(path);
+  const weights = await (/\.(?:pth|pt|bin)$/.test(path) ? loadTorchFile : loadSafetensors)(path);
   try {
     return loadPretrained(model, weights).notes.map((note) => `weights: ${note}`);
   } finally {
