@@ -2,6 +2,7 @@
 #include <ATen/ATen.h>
 #include <ATen/autocast_mode.h>
 #include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include "engine.h"
 #include "values.h"
@@ -137,6 +138,28 @@ napi_value leaveAutocast(napi_env env, napi_callback_info info) {
   return undefined(env);
 }
 
+// max(x, 0) whose gradient passes only where both the input and the gradient itself are positive (Springenberg et al.,
+// arXiv 1412.6806). No composition of operators has such a gradient, which is not linear in what comes from above.
+struct GuidedRelu : torch::autograd::Function<GuidedRelu> {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& input) {
+    context->save_for_backward({input});
+    return input.clamp_min(0);
+  }
+  static variable_list backward(torch::autograd::AutogradContext* context, const variable_list& gradients) {
+    const at::Tensor input = context->get_saved_variables()[0];
+    return {gradients[0].clamp_min(0) * (input > 0)};
+  }
+};
+
+// guidedRelu(handle): the handle of the result.
+napi_value guidedRelu(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  Engine& engine = engineOf(env);
+  const int32_t result = guarded(
+      engine, -1, [&] { return engine.tensors.add(GuidedRelu::apply(engine.tensors.at(arguments.integer(0)))); });
+  return integer(env, result);
+}
+
 }  // namespace
 
 std::vector<Binding> autogradBindings() {
@@ -147,7 +170,8 @@ std::vector<Binding> autogradBindings() {
           {"setGradient", setGradient},
           {"setGradMode", setGradMode},
           {"enterAutocast", enterAutocast},
-          {"leaveAutocast", leaveAutocast}};
+          {"leaveAutocast", leaveAutocast},
+          {"guidedRelu", guidedRelu}};
 }
 
 }  // namespace batch_cam

@@ -1,7 +1,7 @@
 import { wrongArgument } from "../arguments.ts";
-import { recordOutputs } from "../nn/index.ts";
+import { inEvaluation, recordOutputs } from "../nn/index.ts";
 import { noGrad, Tensor, tidy, zeros } from "../tensor/index.ts";
-import { expectModel, inEvaluation, type Model } from "./model.ts";
+import { expectModel, type Model } from "./model.ts";
 
 /**
  * Multiply-adds of one forward pass for one image (channels, height, width): of every layer with a weight of two or more

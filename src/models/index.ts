@@ -7,10 +7,11 @@ import type { Model } from "./model.ts";
 import { RESNET_OPTIONS, ResNet, type ResNetName, type ResNetOptions } from "./resnet.ts";
 import { SIMPLE_CNN_OPTIONS, SimpleCNN, type SimpleCnnOptions } from "./simple-cnn.ts";
 
+export type { TappedForward } from "../nn/index.ts";
 export { defaultCamLayer } from "./cam-layer.ts";
 export { ConvNextV2, type ConvNextV2Options } from "./convnext-v2.ts";
 export { multiplyAdds } from "./cost.ts";
-export { Model, mapSize, mapSizes, type TappedForward } from "./model.ts";
+export { Model, mapSize, mapSizes } from "./model.ts";
 export { type Adaptation, loadPretrained } from "./pretrained.ts";
 export { ResNet, type ResNetOptions } from "./resnet.ts";
 export { SimpleCNN, type SimpleCnnOptions } from "./simple-cnn.ts";

@@ -34,6 +34,8 @@ export interface NativeAddon {
   /** The state before comes back in the arena: enabled, dtype. */
   enterAutocast(enabled: boolean, dtype: number): void;
   leaveAutocast(enabled: boolean, dtype: number): void;
+  /** max(x, 0) with the gradient of guided backpropagation. */
+  guidedRelu(handle: number): number;
 
   lastError(): string;
   manualSeed(seed: number): void;

@@ -1,10 +1,19 @@
-import { expectBoolean, optionsOf } from "../arguments.ts";
+import { distance } from "fastest-levenshtein";
+import { expectBoolean, expectString, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { type DType, Tensor } from "../tensor/index.ts";
 import { replaceTensors, type TensorSlot } from "./conversion.ts";
 import { type Role, roleOf } from "./parameter.ts";
-import { report } from "./recorder.ts";
+import { recordOutputs, report } from "./recorder.ts";
 import { type LoadReport, loadTensors } from "./state-dict.ts";
+
+/** The logits of a forward pass and the outputs that were asked for. */
+export interface TappedForward<Path extends string = string> {
+  /** (B, numClasses), before softmax */
+  logits: Tensor;
+  /** By module path; part of the graph of `logits`, so that gradients with respect to them exist. */
+  taps: Record<Path, Tensor>;
+}
 
 interface Visit {
   readonly path: string;
@@ -17,7 +26,7 @@ interface Visit {
  * buffers, then children, each in the order in which the class declares them.
  *
  * A subclass writes `forward`; a parent calls its children by `run`, which is `forward` plus the report that
- * `Model.forwardWith` takes a module's output from.
+ * `forwardWith` takes a module's output from.
  *
  * @example
  * class Block extends Module {
@@ -47,6 +56,51 @@ export abstract class Module {
   /** `forward`, seen by `forwardWith`: how a module calls its children. */
   run(...inputs: Parameters<this["forward"]>): Tensor {
     return report(this, this.forward(...(inputs as unknown as [Tensor, ...Tensor[]])));
+  }
+
+  /**
+   * A forward pass that also returns the outputs of modules by their state-dict paths: the very tensors that the next layer
+   * reads. Where frozen layers give one without a graph, it becomes a leaf that requires gradients (unless recording is
+   * off). A module that runs twice gives its last output. Leaves nothing behind.
+   *
+   * @throws E_CONFIG for a path that the model lacks, with the nearest ones, or for a module that did not run
+   */
+  forwardWith<const Path extends string>(x: Tensor, options: { taps: readonly Path[] }): TappedForward<Path> {
+    const { taps } = optionsOf("forwardWith", options);
+    if (!Array.isArray(taps)) throw wrongArgument("forwardWith: taps", "an array of module paths", taps);
+    const modules = new Map((taps as readonly Path[]).map((path) => [path, this.moduleAt(path, "forwardWith")]));
+    const { result: logits, outputs } = recordOutputs(new Set(modules.values()), () => this.forward(x));
+    const found = {} as Record<Path, Tensor>;
+    for (const [path, module] of modules) {
+      const output = outputs.get(module);
+      if (output === undefined)
+        throw new BatchCamError(
+          "E_CONFIG",
+          `forwardWith: the model did not run ${path} on its way to the logits; modules call their children by run(x), not forward(x)`,
+        );
+      found[path] = output;
+    }
+    return { logits, taps: found };
+  }
+
+  /**
+   * The module at a state-dict path.
+   *
+   * @param operation what an error names
+   * @throws E_CONFIG where there is none, with the nearest paths
+   */
+  moduleAt(path: string, operation = "moduleAt"): Module {
+    expectString("moduleAt: operation", operation);
+    expectString(`${operation}: path`, path);
+    const modules = this.namedModules();
+    const module = path === "" ? undefined : modules.get(path);
+    if (module !== undefined) return module;
+    const names = [...modules.keys()].filter((name) => name !== "");
+    const nearest = names.sort((a, b) => distance(path, a) - distance(path, b)).slice(0, 3);
+    throw new BatchCamError(
+      "E_CONFIG",
+      `${operation}: the model has no layer ${JSON.stringify(path)}; the nearest are ${nearest.join(", ")}`,
+    );
   }
 
   // ---- the tree

@@ -2,13 +2,25 @@ import { types } from "node:util";
 import { expectFunction, wrongArgument } from "../arguments.ts";
 import { isGradEnabled, type Tensor } from "../tensor/index.ts";
 
-interface Recording {
-  readonly wanted: ReadonlySet<object>;
-  readonly outputs: Map<object, Tensor>;
-  readonly outer: Recording | null;
+/** Sees a module's output on its way to the next layer, and says what that layer gets. */
+export type Interceptor = (output: Tensor) => Tensor;
+
+interface Interception {
+  readonly interceptors: ReadonlyMap<object, Interceptor>;
+  readonly outer: Interception | null;
 }
 
-let active: Recording | null = null;
+let active: Interception | null = null;
+
+/** Runs `fn` with the outputs of some modules passed through functions. Interceptions nest, the inner first; nothing stays. */
+export function interceptOutputs<T>(interceptors: ReadonlyMap<object, Interceptor>, fn: () => T): T {
+  active = { interceptors, outer: active };
+  try {
+    return fn();
+  } finally {
+    active = active.outer;
+  }
+}
 
 /** Runs `fn` and gathers the outputs of the modules in `wanted`; a module that runs twice gives its last output. */
 export function recordOutputs<T>(
@@ -17,22 +29,21 @@ export function recordOutputs<T>(
 ): { result: T; outputs: Map<object, Tensor> } {
   if (!types.isSet(wanted)) throw wrongArgument("recordOutputs: wanted", "a Set of modules", wanted);
   expectFunction("recordOutputs: fn", fn);
-  const recording: Recording = { wanted, outputs: new Map(), outer: active };
-  active = recording;
-  try {
-    return { result: fn(), outputs: recording.outputs };
-  } finally {
-    active = recording.outer;
-  }
+  const outputs = new Map<object, Tensor>();
+  const record = (module: object) => (output: Tensor) => {
+    const reported = differentiable(output);
+    outputs.set(module, reported);
+    return reported;
+  };
+  const interceptors = new Map(Array.from(wanted, (module) => [module, record(module)]));
+  return { result: interceptOutputs(interceptors, fn), outputs };
 }
 
 /** What `Module.run` passes its output through. */
 export function report(module: object, output: Tensor): Tensor {
   let reported = output;
-  for (let recording = active; recording !== null; recording = recording.outer) {
-    if (!recording.wanted.has(module)) continue;
-    reported = differentiable(reported);
-    recording.outputs.set(module, reported);
+  for (let interception = active; interception !== null; interception = interception.outer) {
+    reported = interception.interceptors.get(module)?.(reported) ?? reported;
   }
   return reported;
 }

@@ -94,6 +94,11 @@ export function enableGrad<T>(fn: () => T): T {
   return withGradMode("enableGrad", true, fn);
 }
 
+/** Turns recording on or off from here to the end of the enclosing `noGrad` or `enableGrad`, which puts it back. */
+export function setGradEnabled(enabled: boolean): void {
+  native.setGradMode(boolean(enabled, "setGradEnabled: enabled"));
+}
+
 export function isGradEnabled(): boolean {
   const enabled = native.setGradMode(true);
   native.setGradMode(enabled);

@@ -1,4 +1,4 @@
-import { describeValue, optionsOf, wrongArgument } from "../arguments.ts";
+import { describeValue, expectBoolean, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { listOf } from "../native/arguments.ts";
 import { autocast } from "./autograd.ts";
@@ -13,19 +13,22 @@ export interface InterpolateOptions {
   /** [height, width] of the result. */
   size: readonly [number, number];
   mode?: "bilinear" | "nearest";
+  /** Bilinear: whether the corner pixels of both sizes coincide, as torch's UpsamplingBilinear2d has it; half pixels otherwise. */
+  alignCorners?: boolean;
 }
 
 /**
- * Resizes the last two dimensions of x (…, h, w). Bilinear is torch's `align_corners = false` without antialiasing,
- * `a + t(b − a)` between the half-pixel neighbours of each target pixel, so that a constant map stays exactly constant.
+ * Resizes the last two dimensions of x (…, h, w). Bilinear is torch's `align_corners = false` (by
+ * default) without antialiasing, `a + t(b − a)` between the neighbours of each target pixel, so that a constant map stays exactly constant.
  */
 export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
-  const { size: asked, mode = "bilinear" } = optionsOf("interpolate", options);
+  const { size: asked, mode = "bilinear", alignCorners = false } = optionsOf("interpolate", options);
   const size = (Array.isArray(asked) ? listOf(asked, "interpolate: size") : asked) as [number, number];
   checkArguments(x, size, mode);
+  expectBoolean("interpolate: alignCorners", alignCorners);
   if (mode === "nearest") return nearest(x, size);
   // Maps stay in float32 where autocast would multiply matrices in 16 bits.
-  return autocast({ enabled: false }, () => bilinear(x, size));
+  return autocast({ enabled: false }, () => bilinear(x, size, alignCorners));
 }
 
 function checkArguments(x: Tensor, size: readonly number[], mode: string): void {
@@ -44,9 +47,10 @@ function checkArguments(x: Tensor, size: readonly number[], mode: string): void 
   }
 }
 
-function bilinear(x: Tensor, [height, width]: readonly [number, number]): Tensor {
-  const rows = weights(x.sizes.at(-2) as number, height, x.dtype);
-  const columns = weights(x.sizes.at(-1) as number, width, x.dtype);
+function bilinear(x: Tensor, [height, width]: readonly [number, number], alignCorners: boolean): Tensor {
+  const grid = alignCorners ? cornerToCorner : halfPixel;
+  const rows = weights(x.sizes.at(-2) as number, height, { dtype: x.dtype, grid });
+  const columns = weights(x.sizes.at(-1) as number, width, { dtype: x.dtype, grid });
   // Each row of weights sums to one, so the map minus any constant, resized, plus that constant is the map resized; with
   // one of the map's own values for the constant, a constant map is resized as zeros: exactly.
   const offset = x.detach().narrow(-2, 0, 1).narrow(-1, 0, 1);
@@ -59,16 +63,21 @@ function nearest(x: Tensor, size: readonly [number, number]): Tensor {
   return resized.reshape([...x.sizes.slice(0, -2), ...size]);
 }
 
+/** Where a target pixel lies among the `from` source pixels of one dimension. */
+type Grid = (target: number, from: number, to: number) => number;
+const halfPixel: Grid = (target, from, to) => Math.max(0, ((target + 0.5) * from) / to - 0.5);
+const cornerToCorner: Grid = (target, from, to) => (to > 1 ? (target * (from - 1)) / (to - 1) : 0);
+
 const cache = new Map<string, Tensor>();
 
 /** (to, from) interpolation weights along one dimension: at most two in a row. */
-function weights(from: number, to: number, dtype: DType): Tensor {
-  const key = `${from} ${to} ${dtype}`;
+function weights(from: number, to: number, { dtype, grid }: { dtype: DType; grid: Grid }): Tensor {
+  const key = `${from} ${to} ${dtype} ${grid.name}`;
   const cached = cache.get(key);
   if (cached !== undefined) return cached;
   const values = new Float64Array(to * from);
   for (let target = 0; target < to; target++) {
-    const source = Math.max(0, ((target + 0.5) * from) / to - 0.5);
+    const source = grid(target, from, to);
     const low = Math.min(Math.floor(source), from - 1);
     const high = Math.min(low + 1, from - 1);
     const share = source - low;

@@ -2,6 +2,7 @@ import { expectNumber, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { handleOf } from "./core.ts";
 import * as aten from "./generated/aten.ts";
+import { rectify } from "./rectifier.ts";
 import { Tensor } from "./tensor.ts";
 
 /** One number for both dimensions, or [height, width]. */
@@ -29,7 +30,7 @@ export function linear(x: Tensor, w: Tensor, bias?: Tensor | null): Tensor {
   return new Tensor(aten.linear(x, w, bias));
 }
 
-export const relu = (x: Tensor): Tensor => new Tensor(aten.relu(x));
+export const relu = (x: Tensor): Tensor => new Tensor(rectify(x));
 export const sigmoid = (x: Tensor): Tensor => new Tensor(aten.sigmoid(x));
 export const tanh = (x: Tensor): Tensor => new Tensor(aten.tanh(x));
 

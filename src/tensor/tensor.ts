@@ -6,6 +6,7 @@ import { arena, check, type Handle, type Scalar } from "../native/dispatch.ts";
 import { handleOf, TensorCore } from "./core.ts";
 import { codeOf, DTYPES, type DType, isDType, type TypedArray } from "./dtype.ts";
 import * as aten from "./generated/aten.ts";
+import { rectify } from "./rectifier.ts";
 
 /** A tensor or a number on the right of an operator. */
 export type Operand = Tensor | Scalar;
@@ -280,7 +281,7 @@ export class Tensor extends TensorCore {
     return wrap(aten.erf(this));
   }
   relu(): Tensor {
-    return wrap(aten.relu(this));
+    return wrap(rectify(this));
   }
   sigmoid(): Tensor {
     return wrap(aten.sigmoid(this));
@@ -358,6 +359,11 @@ export class Tensor extends TensorCore {
   sort(dim = -1, options: { descending?: boolean } = {}): { values: Tensor; indices: Tensor } {
     const { descending = false } = optionsOf("sort", options);
     return pair(aten.sort(this, dim, descending));
+  }
+  /** Indices that sort `dim`; with `stable`, equal values stay in their order. NaN counts as the largest. */
+  argsort(dim = -1, options: { descending?: boolean; stable?: boolean } = {}): Tensor {
+    const { descending = false, stable = false } = optionsOf("argsort", options);
+    return wrap(aten.argsortStable(this, stable, dim, descending));
   }
   topk(k: number, dim = -1): { values: Tensor; indices: Tensor } {
     return pair(aten.topk(this, k, dim));

@@ -7,6 +7,7 @@ import { crossEntropy, l1, l2, ssim } from "../losses/index.ts";
 import { Coherence, EnergyInMask, foregroundMask } from "../metrics/index.ts";
 import type { Model } from "../models/index.ts";
 import { expectModel } from "../models/model.ts";
+import { inEvaluation } from "../nn/index.ts";
 import { handleOf } from "../tensor/core.ts";
 import { autocast, interpolate, type Tensor, tensor, tidy } from "../tensor/index.ts";
 import type { MapSamples, SplitRecord } from "./events.ts";
@@ -50,17 +51,6 @@ function expectEvaluation(
   expectSignal(`${operation}: signal`, signal);
 }
 
-/** Runs the model in evaluation mode and gives every module back in the mode it was in. */
-async function evaluating<T>(model: Model, fn: () => T | Promise<T>): Promise<T> {
-  const modes = Array.from(model.namedModules().values(), (module) => [module, module.training] as const);
-  model.eval();
-  try {
-    return await fn();
-  } finally {
-    for (const [module, training] of modes) module.training = training;
-  }
-}
-
 function explainBatch(
   model: Model,
   split: Split,
@@ -95,7 +85,7 @@ export async function evaluateSplit(model: Model, split: Split, options: SplitEv
   using coherence = new Coherence(split.numClasses);
   const energy = new EnergyInMask();
   const images = split.labels.numel;
-  await evaluating(model, async () => {
+  await inEvaluation(model, async () => {
     for (const indices of batchIndices(images, { batchSize: options.batchSize ?? 250, shuffle: false })) {
       tidy(() => {
         const { logits, labels, pixels, maps } = explainBatch(model, split, indices, options);
@@ -137,7 +127,7 @@ export async function sampleMaps(model: Model, split: Split, options: SplitEvalu
     (index) => index >= 0,
   );
   const arrays = (stacked: Tensor) => stacked.unbind(0).map((image) => image.data() as Float32Array);
-  return evaluating(model, () =>
+  return inEvaluation(model, () =>
     tidy(() => {
       const { logits, pixels, maps, dead } = explainBatch(model, split, Int32Array.from(chosen), options);
       return {

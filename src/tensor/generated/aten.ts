@@ -770,6 +770,25 @@ export function linalgVectorNorm(self: TensorCore, ord: Scalar = 2, dim?: readon
   return run(linalgVectorNormOp);
 }
 
+const linalgEighOp = operator("aten::linalg_eigh", "");
+/** `aten::linalg_eigh(Tensor self, str UPLO="L") -> (Tensor eigenvalues, Tensor eigenvectors)` */
+export function linalgEigh(self: TensorCore, UPLO: string = "L"): [Handle, Handle] {
+  let next = 0;
+  arena[next++] = handleOf(self, "linalgEigh: self");
+  arena[next++] = intern(string(UPLO, "linalgEigh: UPLO"));
+  return runTuple(linalgEighOp, 2) as [Handle, Handle];
+}
+
+const linalgSolveOp = operator("aten::linalg_solve", "");
+/** `aten::linalg_solve(Tensor A, Tensor B, *, bool left=True) -> Tensor` */
+export function linalgSolve(A: TensorCore, B: TensorCore, left: boolean = true): Handle {
+  let next = 0;
+  arena[next++] = handleOf(A, "linalgSolve: A");
+  arena[next++] = handleOf(B, "linalgSolve: B");
+  arena[next++] = boolean(left, "linalgSolve: left") ? 1 : 0;
+  return run(linalgSolveOp);
+}
+
 const allOp = operator("aten::all", "");
 /** `aten::all(Tensor self) -> Tensor` */
 export function all(self: TensorCore): Handle {
@@ -843,6 +862,17 @@ export function sort(self: TensorCore, dim: number = -1, descending: boolean = f
   arena[next++] = integer(dim, "sort: dim");
   arena[next++] = boolean(descending, "sort: descending") ? 1 : 0;
   return runTuple(sortOp, 2) as [Handle, Handle];
+}
+
+const argsortStableOp = operator("aten::argsort", "stable");
+/** `aten::argsort.stable(Tensor self, *, bool stable, int dim=-1, bool descending=False) -> Tensor` */
+export function argsortStable(self: TensorCore, stable: boolean, dim: number = -1, descending: boolean = false): Handle {
+  let next = 0;
+  arena[next++] = handleOf(self, "argsort: self");
+  arena[next++] = boolean(stable, "argsort: stable") ? 1 : 0;
+  arena[next++] = integer(dim, "argsort: dim");
+  arena[next++] = boolean(descending, "argsort: descending") ? 1 : 0;
+  return run(argsortStableOp);
 }
 
 const topkOp = operator("aten::topk", "");

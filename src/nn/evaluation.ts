@@ -1,0 +1,23 @@
+import { types } from "node:util";
+import type { Module } from "./module.ts";
+
+/**
+ * Runs `fn`, which may be asynchronous, with a module in evaluation mode, and gives every module of its tree back in the mode
+ * that it was in, also where `fn` throws.
+ */
+export function inEvaluation<T>(root: Module, fn: () => T): T {
+  const modes = Array.from(root.namedModules().values(), (module) => [module, module.training] as const);
+  const restore = () => {
+    for (const [module, training] of modes) module.training = training;
+  };
+  root.eval();
+  let pending = false;
+  try {
+    const result = fn();
+    if (!types.isPromise(result)) return result;
+    pending = true;
+    return result.finally(restore) as T;
+  } finally {
+    if (!pending) restore();
+  }
+}
