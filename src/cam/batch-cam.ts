@@ -5,6 +5,7 @@ import { autocast, enableGrad, grad, interpolate, type Tensor } from "../tensor/
 import { readLabels } from "../tensor/labels.ts";
 import { type NormalizeOptions, normalizeMaps } from "./normalize.ts";
 import { single } from "./single.ts";
+import { weightedSum } from "./weighted-sum.ts";
 
 export interface CamHead {
   readonly weight: Tensor;
@@ -170,16 +171,4 @@ function headWeights(
     : single(weight).div(h * w); // (J, K)
   if (output === logits) return pooled.indexSelect(0, classes);
   return single(targetGradient(logits, ["head.output", output], { classes, createGraph })).mm(pooled);
-}
-
-/** Σ_k α[b,k] · A[b,k] as batched products. */
-function weightedSum(activations: Tensor, alpha: Tensor): Tensor {
-  const [batch, , height, width] = activations.sizes as [number, number, number, number];
-  const flat = activations.flatten(2); // (B, K, h·w)
-  // Apart from its first pixel, a constant map is a sum of exact zeros; kernels round the columns of a product differently,
-  // and normalising would blow that noise up.
-  const first = single(flat.detach().narrow(2, 0, 1));
-  const rest = flat.sub(first); // float32 where the activations have 16 bits: widened in the same pass
-  const weights = alpha.unsqueeze(1); // (B, 1, K)
-  return weights.bmm(rest).add(weights.bmm(first)).view([batch, height, width]);
 }

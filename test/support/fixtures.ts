@@ -7,7 +7,7 @@ import type { AllcloseOptions, RelL2Options } from "./matchers.ts";
 
 const FOLDER = new URL("../fixtures/", import.meta.url);
 
-/** One entry of manifest.json; see fixtures/README.md. */
+/** One entry of manifest.json or extra-manifest.json; see fixtures/README.md. */
 export interface FixtureCase {
   name: string;
   file: string;
@@ -36,11 +36,14 @@ export interface Fixture {
   names(prefix?: string): string[];
 }
 
-const manifest = JSON.parse(readFileSync(new URL("manifest.json", FOLDER), "utf8")) as {
+interface Manifest {
   cases: FixtureCase[];
   seed: number;
   hash_test_vectors: Record<string, number[]>;
-};
+}
+const manifestOf = (file: string) => JSON.parse(readFileSync(new URL(file, FOLDER), "utf8")) as Manifest;
+const manifest = manifestOf("manifest.json");
+const cases = [...manifest.cases, ...manifestOf("extra-manifest.json").cases];
 
 /** What `hashedState` makes weights from, and its first values for some names. */
 export const { seed: hashSeed, hash_test_vectors: hashVectors } = manifest;
@@ -59,14 +62,14 @@ export function networkShapes(): Record<string, NetworkShapes> {
 
 /** Names of the cases that start with a prefix. */
 export function fixtureNames(prefix = ""): string[] {
-  return manifest.cases.map(({ name }) => name).filter((name) => name.startsWith(prefix));
+  return cases.map(({ name }) => name).filter((name) => name.startsWith(prefix));
 }
 
 /** The reference values of one case of test/fixtures. */
 export function fixture(name: string): Fixture {
-  const found = manifest.cases.find((candidate) => candidate.name === name);
+  const found = cases.find((candidate) => candidate.name === name);
   if (found === undefined)
-    throw new BatchCamError("E_ARGUMENT", `fixture: no case "${name}" in test/fixtures/manifest.json`);
+    throw new BatchCamError("E_ARGUMENT", `fixture: no case "${name}" in the manifests of test/fixtures`);
   const build = tensorsOf(found.file);
   const paths = Object.keys(found.tensors);
   const has = (path: string) => path in found.tensors;

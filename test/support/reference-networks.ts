@@ -20,6 +20,9 @@ const NETWORKS: Record<string, [string, ModelOptions]> = {
   model_convnextv2_atto_stem2: ["convnextv2_atto", { ...GREY, stemStride: 2 }],
   model_convnextv2_atto_timm_patch2: ["convnextv2_atto", { ...GREY, patchSize: 2 }],
   model_tiny_convnextv2: TINY_CONVNEXT,
+  cam_narrow_resnet18_layer4: NARROW_RESNET,
+  cam_narrow_resnet18_two_layers: NARROW_RESNET,
+  cam_tiny_convnextv2: TINY_CONVNEXT,
   batchcam_convnextv2_stages2: TINY_CONVNEXT,
   batchcam_convnextv2_stages3: TINY_CONVNEXT,
 };

@@ -1,0 +1,66 @@
+import { expectBoolean, optionsOf } from "../arguments.ts";
+import { BatchCamError } from "../errors.ts";
+import { expectShapes } from "../tensor/expect.ts";
+import { autocast, enableGrad, noGrad, type Tensor } from "../tensor/index.ts";
+import { METHOD_TABLE, METHODS, type MethodName, methodOf } from "./methods.ts";
+import type { NormalizeOptions } from "./normalize.ts";
+import { scoreGradient } from "./pass.ts";
+import { reduceTerms } from "./reduce-terms.ts";
+import { scaleMaps } from "./scale.ts";
+import { single } from "./single.ts";
+import { readTargets, type Targets } from "./targets.ts";
+
+export interface ActivationMapsOptions {
+  /** One of those that need activations and gradients alone: GradCAM to EigenGradCAM. */
+  method?: MethodName | (string & {});
+  /** Whether the maps carry a graph to the parameters (true). */
+  createGraph?: boolean;
+  relu?: boolean;
+  eigenSmooth?: boolean;
+  /** [H, W]: resizes the maps, to the image's size as a rule. */
+  upsample?: readonly [number, number];
+  /** Scales each map to [0, 1]; `true` for eps 1e-8. */
+  normalize?: boolean | NormalizeOptions;
+}
+
+/**
+ * Maps by any method that needs a layer's activations and gradients alone, from a forward pass of the caller's: what `batchCam` is
+ * for Grad-CAM, for use in a training loss. Nothing of the model is touched, its mode included.
+ *
+ * @param logits S (B, C), computed from `activations` with their graph
+ * @param activations A (B, K, h, w), the target layer's output, not detached
+ * @param targets as in `explain`, "all" excepted
+ * @returns maps (B, h, w), or (B, H, W) where upsampled
+ * @throws E_SHAPE; E_CONFIG for an unknown method; E_ARGUMENT for one that needs more than this, or logits without a graph
+ */
+export function activationMaps(
+  logits: Tensor,
+  activations: Tensor,
+  targets: Exclude<Targets, "all">,
+  options: ActivationMapsOptions = {},
+): Tensor {
+  const given = optionsOf("activationMaps", options);
+  const { method: asked = "GradCAM", createGraph = true, relu = true, eigenSmooth = false, normalize = false } = given;
+  for (const [name, value] of Object.entries({ createGraph, relu, eigenSmooth }))
+    expectBoolean(`activationMaps: ${name}`, value);
+  expectShapes("activationMaps", { logits: [logits, "B C"], activations: [activations, "B K h w"] });
+  const name = methodOf(asked);
+  const method = METHOD_TABLE[name];
+  if (method.kind !== "layer") {
+    const able = METHODS.filter((each) => METHOD_TABLE[each].kind === "layer").join(", ");
+    throw new BatchCamError("E_ARGUMENT", `activationMaps: ${name} needs the model: use explain; possible are ${able}`);
+  }
+  const [target] = readTargets("activationMaps", targets, logits);
+  return autocast({ enabled: false }, () =>
+    (createGraph ? enableGrad : noGrad)(() => {
+      const score = enableGrad(() => (target as NonNullable<typeof target>).score(single(logits)).sum());
+      const a = single(createGraph ? activations : activations.detach());
+      const g = method.needsGradients ? single(scoreGradient(score, [activations], createGraph)[0] as Tensor) : a;
+      const terms = method.terms({ activations: a, gradients: g }, "batch-cam");
+      const signed = reduceTerms(a, terms, eigenSmooth || method.projects === true);
+      const raw = relu ? signed.relu() : signed;
+      const size = activations.sizes.slice(2) as [number, number];
+      return scaleMaps([raw], { convention: "batch-cam", size, upsample: given.upsample ?? false, normalize });
+    }),
+  );
+}

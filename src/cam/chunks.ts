@@ -1,0 +1,52 @@
+import { type Interceptor, interceptOutputs, type Module } from "../nn/index.ts";
+import { arange, noGrad, type Tensor, tidy } from "../tensor/index.ts";
+import type { MethodSettings } from "./settings.ts";
+
+const MEMORY = 2 ** 30;
+/** Beyond this many images a forward pass on the CPU only leaves its caches. */
+const MOST = 128;
+/** Tensors of the size of the largest output that a forward pass without a graph holds at once, roughly. */
+const HELD = 4;
+
+/** Images of one forward pass that a memory limit allows, by the largest output of any module for one image. */
+export function chunkSize(
+  model: Module,
+  x: Tensor,
+  { chunkSize: given, memoryLimit = MEMORY }: MethodSettings,
+): number {
+  if (given !== undefined) return given;
+  const bytes = 4 * HELD * largestOutput(model, x);
+  return Math.max(1, Math.min(MOST, Math.floor(memoryLimit / bytes)));
+}
+
+function largestOutput(model: Module, x: Tensor): number {
+  let largest = x.numel / (x.sizes[0] as number);
+  const measure: Interceptor = (output) => {
+    largest = Math.max(largest, output.numel);
+    return output;
+  };
+  const everywhere = new Map(Array.from(model.namedModules().values(), (module) => [module, measure]));
+  tidy(() => noGrad(() => interceptOutputs(everywhere, () => model.forward(x.narrow(0, 0, 1)))));
+  return largest;
+}
+
+/** A run of (sample, channel) pairs, sample-major. */
+export interface Pairs {
+  /** (n), int64: sample of each pair */
+  readonly samples: Tensor;
+  /** (n), int64: channel of each pair */
+  readonly channels: Tensor;
+  readonly start: number;
+  readonly count: number;
+}
+
+/** All pairs of B samples and K channels, in runs of at most `size`. */
+export function* pairsOf(batch: number, channels: number, size: number): Generator<Pairs> {
+  const all = batch * channels;
+  for (let start = 0; start < all; start += size) {
+    const count = Math.min(size, all - start);
+    const index = arange(start, start + count);
+    const channel = index.remainder(channels);
+    yield { samples: index.sub(channel).div(channels).to("int64"), channels: channel, start, count };
+  }
+}

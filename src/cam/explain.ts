@@ -1,0 +1,236 @@
+import { expectBoolean, expectFunction, optionsOf, wrongArgument } from "../arguments.ts";
+import { BatchCamError } from "../errors.ts";
+import { inEvaluation, Module } from "../nn/index.ts";
+import { expectShapes } from "../tensor/expect.ts";
+import { autocast, enableGrad, noGrad, stack, type Tensor, tidy } from "../tensor/index.ts";
+import { CONVENTIONS, type Convention } from "./convention.ts";
+import { layersOf } from "./layers.ts";
+import { METHOD_TABLE, type Method, type MethodName, methodOf } from "./methods.ts";
+import type { NormalizeOptions } from "./normalize.ts";
+import { forwardPass, layerGradients, type Pass, type ReshapeTransform, type TargetLayer } from "./pass.ts";
+import { reduceTerms } from "./reduce-terms.ts";
+import { scaleMaps } from "./scale.ts";
+import { checkSettings, type MethodSettings } from "./settings.ts";
+import { single } from "./single.ts";
+import { readTargets, type Target, type Targets } from "./targets.ts";
+
+export interface ExplainOptions extends MethodSettings {
+  /** What the maps explain: the predicted class by default. */
+  targets?: Targets;
+  /** The layer whose maps are taken: its state-dict path, or the module; by default the model's `camLayer`, else its last layer that gives maps. */
+  layer?: string | Module;
+  /** Several layers, whose maps are fused: resized to the image, scaled, averaged. */
+  layers?: readonly (string | Module)[];
+  /** Takes the layer's output, and its gradient, to (B, K, h, w): for tokens or channels last. */
+  reshapeTransform?: ReshapeTransform;
+  /** Whether negative evidence is cut off (true); false gives signed maps. */
+  relu?: boolean;
+  /** True: maps of the image's size; false: as the layer gives them; or [height, width]. */
+  upsample?: boolean | readonly [number, number];
+  /** Scales each map to [0, 1] (true, eps 1e-8). */
+  normalize?: boolean | NormalizeOptions;
+  /** The mean of six maps: of the image and its mirror image, each times 0.9, 1 and 1.1: pytorch-grad-cam's `aug_smooth`. */
+  augSmooth?: boolean;
+  /** The first principal component of the summands in place of their sum: pytorch-grad-cam's `eigen_smooth`. */
+  eigenSmooth?: boolean;
+  /** Whose conventions hold where libraries differ. */
+  convention?: Convention;
+  /** Whether the maps carry a graph to the parameters, for a loss. AblationCAM and ScoreCAM have none. */
+  createGraph?: boolean;
+}
+
+export interface Explanation<Maps = Tensor> {
+  /** (B, H, W) in [0, 1]; (B, C, H, W) for targets "all"; for several methods one such tensor by name. */
+  maps: Maps;
+  /** (B, C), before softmax */
+  logits: Tensor;
+  /** (B), int64: the explained class of each sample; null for "all" and for a function. */
+  targets: Tensor | null;
+  /** Paths of the layers that the maps were taken from; none for methods that belong to no layer. */
+  layers: string[];
+}
+
+interface Request {
+  model: Module;
+  methods: readonly (readonly [MethodName, Method])[];
+  layers: readonly (readonly [string, Module])[];
+  options: ExplainOptions;
+  createGraph: boolean;
+  convention: Convention;
+}
+
+/**
+ * Maps that explain what a model says of images (B, C, H, W), normalised as it takes them, by one or several methods in one
+ * forward pass. Each method's formula stands with its function; `METHODS` lists them.
+ *
+ * Raw maps are resized bilinearly to the image and scaled to [0, 1] one by one; a map that the ReLU kills is zero. The model
+ * runs in evaluation mode. Parameters, `.grad`, modes, batch-norm statistics and the random generator stay as they are, also
+ * where it throws. Under `autocast` the network computes in 16 bits and the maps in 32.
+ *
+ * @example
+ * const { maps } = explain(model, images, { method: "LayerCAM", targets: labels });
+ * const { maps: each } = explain(model, images, { method: ["GradCAM", "ScoreCAM"] });  // each.GradCAM, each.ScoreCAM
+ *
+ * @throws E_CONFIG for an unknown method or layer, with the nearest; E_SHAPE for targets of another number, a layer that gives no
+ *   maps, or images that the model cannot take; E_ARGUMENT for a target out of range or an option that does not fit the method
+ */
+export function explain(
+  model: Module,
+  x: Tensor,
+  options?: ExplainOptions & { method?: MethodName | (string & {}) },
+): Explanation;
+export function explain(
+  model: Module,
+  x: Tensor,
+  options: ExplainOptions & { method: readonly (MethodName | (string & {}))[] },
+): Explanation<Record<MethodName, Tensor>>;
+export function explain(
+  model: Module,
+  x: Tensor,
+  options: ExplainOptions & { method?: string | readonly string[] } = {},
+): Explanation<Tensor | Record<MethodName, Tensor>> {
+  if (!(model instanceof Module)) throw wrongArgument("explain: model", "a Module", model);
+  const { method = "GradCAM", ...rest } = optionsOf("explain", options);
+  expectImages(x);
+  const methods = checkedMethods(method);
+  checkOptions(rest, methods);
+  const createGraph = rest.createGraph ?? false;
+  return inEvaluation(model, () =>
+    tidy(() => {
+      const layers = methods.every(([, { kind }]) => kind === "image") ? [] : layersOf(model, x, rest);
+      const request = {
+        model,
+        methods,
+        layers,
+        options: rest,
+        createGraph,
+        convention: rest.convention ?? "batch-cam",
+      };
+      const record = createGraph ? enableGrad : noGrad;
+      const { maps, ...others } = record(() => smoothed(request, x));
+      return { ...others, maps: typeof method === "string" ? (maps[methods[0]?.[0] as MethodName] as Tensor) : maps };
+    }),
+  );
+}
+
+type MapsByMethod = Record<MethodName, Tensor>;
+
+/** With `augSmooth` the mean over the six variants of the images, else their maps. */
+function smoothed(request: Request, x: Tensor): Explanation<MapsByMethod> {
+  const { targets = "prediction", augSmooth = false } = request.options;
+  const plain = explainOnce(request, x, targets);
+  if (!augSmooth) return plain;
+  // The variants explain the class of the image itself.
+  const fixed = plain.targets ?? targets;
+  const sums = { ...plain.maps };
+  for (const { mirrored, factor } of VARIANTS) {
+    const variant = (mirrored ? x.flip([3]) : x).mul(factor);
+    const { maps } = tidy(() => explainOnce(request, variant, fixed));
+    for (const [name, map] of Object.entries(maps) as [MethodName, Tensor][])
+      sums[name] = sums[name].add(mirrored ? map.flip([-1]) : map);
+  }
+  const count = VARIANTS.length + 1;
+  const means = Object.entries(sums).map(([name, sum]) => [name, sum.div(count)]);
+  return { ...plain, maps: Object.fromEntries(means) as MapsByMethod };
+}
+
+/** All but the image itself. */
+const VARIANTS = [0.9, 1, 1.1]
+  .flatMap((factor) => [false, true].map((mirrored) => ({ mirrored, factor })))
+  .filter(({ mirrored, factor }) => mirrored || factor !== 1);
+
+function explainOnce(request: Request, x: Tensor, wanted: Targets): Explanation<MapsByMethod> {
+  const { model, methods, layers, createGraph, options } = request;
+  const gradients = methods.some(([, method]) => method.kind === "layer" && method.needsGradients);
+  const record = createGraph ? "everything" : gradients ? "behind the layers" : "nothing";
+  const pass = forwardPass(model, x, { layers, record, reshapeTransform: options.reshapeTransform });
+  const targets = readTargets("explain", wanted, pass.logits);
+  const byTarget = targets.map((target) => tidy(() => mapsOfTarget(request, pass, target)));
+  const join = (name: MethodName) => {
+    const maps = byTarget.map((found) => found[name]);
+    return wanted === "all" ? stack(maps, 1) : (maps[0] as Tensor);
+  };
+  return {
+    maps: Object.fromEntries(methods.map(([name]) => [name, join(name)])) as MapsByMethod,
+    logits: createGraph ? pass.logits : pass.logits.detach(),
+    targets: wanted === "all" ? null : ((targets[0] as Target).classes?.clone() ?? null),
+    layers: layers.map(([path]) => path),
+  };
+}
+
+function mapsOfTarget(request: Request, pass: Pass, target: Target): MapsByMethod {
+  let gradients: Tensor[] | undefined;
+  const gradientOf = (layer: TargetLayer): Tensor => {
+    gradients ??= layerGradients(pass, target, request.createGraph);
+    return gradients[pass.layers.indexOf(layer)] as Tensor;
+  };
+  const maps = request.methods.map(([name, method]) => [name, mapOf(request, method, { pass, target, gradientOf })]);
+  return Object.fromEntries(maps) as MapsByMethod;
+}
+
+interface Scene {
+  pass: Pass;
+  target: Target;
+  gradientOf(layer: TargetLayer): Tensor;
+}
+
+function mapOf({ options, createGraph, convention }: Request, method: Method, scene: Scene): Tensor {
+  const { pass, target } = scene;
+  const { relu = true, eigenSmooth = false, upsample, normalize = true } = options;
+  const size = pass.x.sizes.slice(2) as [number, number];
+  const common = { target, settings: options, createGraph };
+  // The network may compute in 16 bits, the maps do not: rounded before normalising they lose a third of their quality.
+  const exactly = <T>(fn: () => T) => autocast({ enabled: false }, fn);
+  const scaled = (raw: readonly Tensor[]) => exactly(() => scaleMaps(raw, { convention, size, upsample, normalize }));
+  if (method.kind === "image") {
+    const map = method.map(pass, common);
+    return scaled([relu && method.signed ? map.abs() : map]);
+  }
+  const raw = pass.layers.map((layer) => {
+    const activations = single(createGraph ? layer.activations : layer.activations.detach());
+    const gradients = method.kind === "layer" && method.needsGradients ? scene.gradientOf(layer) : activations;
+    const terms =
+      method.kind === "layer"
+        ? method.terms({ activations, gradients }, convention)
+        : method.terms(pass, layer, { ...common, convention });
+    const project = eigenSmooth || (method.kind === "layer" && method.projects === true);
+    const signed = exactly(() => reduceTerms(activations, terms, project));
+    return relu ? signed.relu() : signed;
+  });
+  return scaled(raw);
+}
+
+function expectImages(x: Tensor): void {
+  expectShapes("explain", { x: [x, "B C H W"] });
+  if (x.numel === 0) throw new BatchCamError("E_SHAPE", `explain: x holds no image, got [${x.shape.join(", ")}]`);
+  if (!x.dtype.includes("float"))
+    throw new BatchCamError("E_DTYPE", `explain: x must be of floating point, as the model takes it, got ${x.dtype}`);
+}
+
+function checkedMethods(method: string | readonly string[]): (readonly [MethodName, Method])[] {
+  const names = Array.isArray(method) ? (method as readonly string[]) : [method as string];
+  if (names.length === 0) throw wrongArgument("explain: method", "at least one method", method);
+  return [...new Set(names.map(methodOf))].map((name) => [name, METHOD_TABLE[name]] as const);
+}
+
+function checkOptions(options: ExplainOptions, methods: readonly (readonly [MethodName, Method])[]): void {
+  checkSettings("explain", options);
+  const { relu, augSmooth, eigenSmooth, createGraph, convention, reshapeTransform } = options;
+  for (const [name, value] of Object.entries({ relu, augSmooth, eigenSmooth, createGraph }))
+    if (value !== undefined) expectBoolean(`explain: ${name}`, value);
+  if (reshapeTransform !== undefined) expectFunction("explain: reshapeTransform", reshapeTransform);
+  if (convention !== undefined && !CONVENTIONS.includes(convention))
+    throw wrongArgument("explain: convention", CONVENTIONS.map((name) => `"${name}"`).join(", "), convention);
+  for (const [name, method] of methods) {
+    if (createGraph === true && method.kind === "probing" && !method.differentiable)
+      throw misfit(name, "createGraph", "its weights come from forward passes alone and have no gradient");
+    if (eigenSmooth === true && method.kind === "image")
+      throw misfit(name, "eigenSmooth", "it sums over no channels of a layer");
+    if (reshapeTransform !== undefined && name === "AblationCAM")
+      throw misfit(name, "reshapeTransform", "it removes channels from the layer's own output (B, K, h, w)");
+  }
+}
+
+function misfit(method: MethodName, option: string, reason: string): BatchCamError {
+  return new BatchCamError("E_ARGUMENT", `explain: ${method} takes no ${option}: ${reason}`);
+}

@@ -1,0 +1,124 @@
+import { closest } from "fastest-levenshtein";
+import { describeValue } from "../arguments.ts";
+import { BatchCamError } from "../errors.ts";
+import type { Tensor } from "../tensor/index.ts";
+import { ablationCam } from "./ablation-cam.ts";
+import type { Convention } from "./convention.ts";
+import { fullGrad } from "./full-grad.ts";
+import {
+  gradCam,
+  gradCamElementWise,
+  gradCamPlusPlus,
+  hiResCam,
+  type LayerView,
+  layerCam,
+  type Terms,
+  xGradCam,
+} from "./gradient-methods.ts";
+import { guidedBackprop, integratedGradients, saliency, smoothGrad } from "./input-gradients.ts";
+import type { Pass, TargetLayer } from "./pass.ts";
+import { scoreCam } from "./score-cam.ts";
+import type { ImageOptions, ProbingOptions } from "./settings.ts";
+import { smoothGradCamPlusPlus } from "./smooth-grad-cam.ts";
+
+export const METHODS = [
+  "GradCAM",
+  "HiResCAM",
+  "GradCAMElementWise",
+  "GradCAM++",
+  "XGradCAM",
+  "LayerCAM",
+  "EigenCAM",
+  "EigenGradCAM",
+  "AblationCAM",
+  "ScoreCAM",
+  "SmoothGradCAM++",
+  "FullGrad",
+  "Saliency",
+  "IntegratedGradients",
+  "SmoothGrad",
+  "GuidedBackprop",
+] as const;
+export type MethodName = (typeof METHODS)[number];
+
+/** Maps of one layer from its activations and gradients, without another forward pass. */
+export interface LayerMethod {
+  readonly kind: "layer";
+  readonly needsGradients: boolean;
+  /** Whether the summands are projected on their first principal component instead of being added up. */
+  readonly projects?: boolean;
+  terms(view: LayerView, convention: Convention): Terms;
+}
+
+/** Maps of one layer that need forward passes of their own. */
+export interface ProbingMethod {
+  readonly kind: "probing";
+  readonly differentiable: boolean;
+  terms(pass: Pass, layer: TargetLayer, options: ProbingOptions): Terms;
+}
+
+/** Maps at the image's size that belong to no layer. */
+export interface ImageMethod {
+  readonly kind: "image";
+  /** Whether the map has a sign, which `relu` then takes the magnitude of. */
+  readonly signed?: boolean;
+  map(pass: Pass, options: ImageOptions): Tensor;
+}
+
+export type Method = LayerMethod | ProbingMethod | ImageMethod;
+
+const byGradients = (terms: LayerMethod["terms"]): LayerMethod => ({ kind: "layer", needsGradients: true, terms });
+const image = (map: ImageMethod["map"]): ImageMethod => ({ kind: "image", map });
+
+export const METHOD_TABLE: Record<MethodName, Method> = {
+  GradCAM: byGradients(gradCam),
+  HiResCAM: byGradients(hiResCam),
+  GradCAMElementWise: byGradients(gradCamElementWise),
+  "GradCAM++": byGradients(gradCamPlusPlus),
+  XGradCAM: byGradients(xGradCam),
+  LayerCAM: byGradients(layerCam),
+  EigenCAM: {
+    kind: "layer",
+    needsGradients: false,
+    projects: true,
+    terms: ({ activations }) => ({ summands: activations }),
+  },
+  EigenGradCAM: { ...byGradients(hiResCam), projects: true },
+  AblationCAM: { kind: "probing", differentiable: false, terms: ablationCam },
+  ScoreCAM: {
+    kind: "probing",
+    differentiable: false,
+    terms: scoreCam,
+  },
+  "SmoothGradCAM++": { kind: "probing", differentiable: true, terms: smoothGradCamPlusPlus },
+  FullGrad: image(fullGrad),
+  Saliency: image(saliency),
+  IntegratedGradients: { kind: "image", signed: true, map: integratedGradients },
+  SmoothGrad: image(smoothGrad),
+  GuidedBackprop: image(guidedBackprop),
+};
+
+const plain = (name: string) =>
+  name
+    .toLowerCase()
+    .replaceAll("++", "plusplus")
+    .replace(/pp$/, "plusplus")
+    .replace(/[-_\s]/g, "");
+const BY_PLAIN_NAME = new Map(METHODS.map((name) => [plain(name), name]));
+
+/**
+ * A method's canonical name, however it is spelt: "gradcam", "grad-cam++", "GradCAMPlusPlus".
+ *
+ * @throws E_CONFIG for an unknown one, with the nearest
+ */
+export function methodOf(name: string): MethodName {
+  const known = typeof name === "string" ? BY_PLAIN_NAME.get(plain(name)) : undefined;
+  if (known !== undefined) return known;
+  const near =
+    typeof name === "string" ? BY_PLAIN_NAME.get(closest(plain(name), [...BY_PLAIN_NAME.keys()])) : undefined;
+  const hint = near === undefined ? "." : `; did you mean ${near}?`;
+  throw new BatchCamError(
+    "E_CONFIG",
+    `unknown explanation method ${describeValue(name)}${hint} The methods are ${METHODS.join(", ")}`,
+  );
+}

@@ -1,0 +1,135 @@
+import { describeValue, expectFunction } from "../arguments.ts";
+import { BatchCamError } from "../errors.ts";
+import { type Interceptor, interceptOutputs, type Module } from "../nn/index.ts";
+import { setGradEnabled } from "../tensor/autograd.ts";
+import { enableGrad, grad, noGrad, type Tensor } from "../tensor/index.ts";
+import { single } from "./single.ts";
+import type { Target } from "./targets.ts";
+
+/** Takes a layer's output to maps (B, K, h, w): tokens without the class token, channels last. */
+export type ReshapeTransform = (output: Tensor) => Tensor;
+
+/** A layer whose maps are explained, in one forward pass. */
+export interface TargetLayer {
+  readonly path: string;
+  readonly module: Module;
+  /** The layer's output as the next layer reads it. */
+  readonly tap: Tensor;
+  /** A (B, K, h, w): the output, reshaped where a transform is given. */
+  readonly activations: Tensor;
+}
+
+/** A batch's forward pass, seen at its target layers. */
+export interface Pass {
+  readonly model: Module;
+  /** (B, C, H, W) */
+  readonly x: Tensor;
+  /** (B, classes), before softmax; float32 or wider */
+  readonly logits: Tensor;
+  readonly layers: readonly TargetLayer[];
+  readonly reshapeTransform: ReshapeTransform | undefined;
+}
+
+export interface PassOptions {
+  layers: readonly (readonly [path: string, module: Module])[];
+  /**
+   * What is recorded for gradients: nothing; what follows the target layers, which become leaves (the layers before the first
+   * of them then cost no more than at inference); or the whole pass, so that gradients reach the parameters.
+   */
+  record: "nothing" | "behind the layers" | "everything";
+  reshapeTransform?: ReshapeTransform | undefined;
+}
+
+/**
+ * @throws E_CONFIG for a layer that did not run; E_SHAPE for one whose output is no map, or logits that are not (B, classes)
+ */
+export function forwardPass(model: Module, x: Tensor, { layers, record, reshapeTransform }: PassOptions): Pass {
+  const taps = new Map<Module, Tensor>();
+  const intercept = (module: Module): Interceptor => {
+    return (output) => {
+      const tap = record === "nothing" ? output : differentiable(output, record === "behind the layers");
+      taps.set(module, tap);
+      return tap;
+    };
+  };
+  const interceptors = new Map(layers.map(([, module]) => [module, intercept(module)]));
+  const forward = () => single(interceptOutputs(interceptors, () => model.forward(x)));
+  const logits = record === "everything" ? enableGrad(forward) : noGrad(forward);
+  expectLogits(logits, x);
+  const found = layers.map(([path, module]) => {
+    const tap = taps.get(module);
+    if (tap === undefined)
+      throw new BatchCamError(
+        "E_CONFIG",
+        `explain: the model did not run ${path} on its way to the logits; modules call their children by run(x), not forward(x)`,
+      );
+    return { path, module, tap, activations: mapsOf(path, tap, reshapeTransform) };
+  });
+  return { model, x, logits, layers: found, reshapeTransform };
+}
+
+/** The output as a node of the graph: of the one recorded so far, or of one that begins here. */
+function differentiable(output: Tensor, begin: boolean): Tensor {
+  if (output.requiresGrad) return output;
+  if (begin) setGradEnabled(true); // until the noGrad around the pass ends
+  return output.detach().requiresGrad_();
+}
+
+function expectLogits(logits: Tensor, x: Tensor): void {
+  const [count] = x.sizes;
+  if (logits.ndim === 2 && logits.sizes[0] === count) return;
+  throw new BatchCamError(
+    "E_SHAPE",
+    `explain: the model must give logits [B=${count}, classes], got [${logits.shape.join(", ")}]`,
+  );
+}
+
+function mapsOf(path: string, tap: Tensor, reshapeTransform: ReshapeTransform | undefined): Tensor {
+  const maps = reshaped(tap, reshapeTransform);
+  if (maps.ndim === 4 && !maps.sizes.includes(0)) return maps;
+  const advice = "choose a layer before the head, or give reshapeTransform, which takes its output to that layout";
+  throw new BatchCamError(
+    "E_SHAPE",
+    `explain: layer ${path} gives [${maps.shape.join(", ")}], which is no map [B, K, h, w]: ${advice}`,
+  );
+}
+
+function reshaped(output: Tensor, reshapeTransform: ReshapeTransform | undefined): Tensor {
+  if (reshapeTransform === undefined) return output;
+  expectFunction("explain: reshapeTransform", reshapeTransform);
+  return reshapeTransform(output);
+}
+
+/**
+ * G = ∂(Σ_b score_b) / ∂A (B, K, h, w) of each target layer, by one vector-Jacobian product for the batch.
+ *
+ * @throws E_ARGUMENT where the score does not depend on a layer
+ */
+export function layerGradients(pass: Pass, target: Target, createGraph: boolean): Tensor[] {
+  const taps = pass.layers.map(({ tap }) => tap);
+  const gradients = scoreGradient(
+    enableGrad(() => target.score(pass.logits).sum()),
+    taps,
+    createGraph,
+  );
+  return gradients.map((gradient) => single(reshaped(gradient, pass.reshapeTransform)));
+}
+
+/** Gradients of a score that stays usable for the next ones. */
+export function scoreGradient(score: Tensor, inputs: readonly Tensor[], createGraph: boolean): Tensor[] {
+  try {
+    return grad(score, inputs, { createGraph, retainGraph: true });
+  } catch (cause) {
+    if (!isUnused(cause)) throw cause;
+    throw new BatchCamError(
+      "E_ARGUMENT",
+      `explain: the target's score does not depend on every layer that is explained: choose layers on the way to the logits (${describeValue(inputs.length)} given)`,
+      { cause },
+    );
+  }
+}
+
+/** Whether an error of `grad` says that the graph does not lead from output to input. */
+export function isUnused(error: unknown): boolean {
+  return /not have been used in the graph|does not require grad/.test(String(error));
+}

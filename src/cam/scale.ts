@@ -1,0 +1,53 @@
+import { describeValue } from "../arguments.ts";
+import { BatchCamError } from "../errors.ts";
+import { interpolate, type Tensor } from "../tensor/index.ts";
+import type { Convention } from "./convention.ts";
+import { type NormalizeOptions, normalizeMaps } from "./normalize.ts";
+
+export interface ScaleOptions {
+  convention: Convention;
+  /** Of the image. */
+  size: readonly [number, number];
+  /** True: to the image's size; false: as the layer gives them; or a size. */
+  upsample: boolean | readonly [number, number] | undefined;
+  normalize: boolean | NormalizeOptions;
+}
+
+/** Raw maps (B, h, w) of one or several layers as one map (B, H, W) for each image. */
+export function scaleMaps(raw: readonly Tensor[], options: ScaleOptions): Tensor {
+  const { convention, normalize } = options;
+  const size = sizeOf(options);
+  const resized = (maps: Tensor) => (size === null ? maps : interpolate(maps, { size }));
+  expectOneSize(raw, size);
+  if (normalize === false) return fuse(raw.map(resized), convention);
+  const scaled = (maps: Tensor) => normalizeMaps(maps, normalize === true ? { eps: epsOf(convention) } : normalize);
+  if (raw.length === 1 && convention === "batch-cam") return scaled(resized(raw[0] as Tensor));
+  const each = raw.map((maps) => resized(scaled(maps)));
+  return convention === "torch-cam" ? fuse(each, convention) : scaled(fuse(each, convention));
+}
+
+const epsOf = (convention: Convention) => (convention === "pytorch-grad-cam" ? 1e-7 : 1e-8);
+
+function fuse(maps: readonly Tensor[], convention: Convention): Tensor {
+  const join = (a: Tensor, b: Tensor) => (convention === "torch-cam" ? a.maximum(b) : a.add(b));
+  const joined = maps.reduce(join);
+  return convention === "torch-cam" || maps.length === 1 ? joined : joined.div(maps.length);
+}
+
+function sizeOf({
+  convention,
+  size,
+  upsample = convention !== "torch-cam",
+}: ScaleOptions): readonly [number, number] | null {
+  if (typeof upsample === "boolean") return upsample ? size : null;
+  return upsample;
+}
+
+function expectOneSize(raw: readonly Tensor[], size: readonly [number, number] | null): void {
+  const sizes = raw.map((maps) => maps.sizes.slice(1).join("x"));
+  if (size !== null || new Set(sizes).size <= 1) return;
+  throw new BatchCamError(
+    "E_SHAPE",
+    `explain: maps of ${sizes.join(" and ")} cannot be fused at their own sizes: leave upsample on, or explain one layer at a time (upsample ${describeValue(false)})`,
+  );
+}
