@@ -132,6 +132,31 @@ describe("interpolate, nearest", () => {
 
 describe("interpolate", () => {
   const x = ones([1, 2, 2]);
+
+  it("with alignCorners keeps the corners, and spaces the pixels between them evenly", () =>
+    tidy(() => {
+      fc.assert(
+        fc.property(map, target, (rows, [height, width]) =>
+          tidy(() => {
+            const x = tensor(rows, { dtype: "float64" });
+            const y = interpolate(x, { size: [height, width], alignCorners: true });
+            const [h, w] = [rows.length, (rows[0] as number[]).length];
+            const at = (t: Tensor, i: number, j: number) => t.select(0, i).select(0, j).item();
+            expect(at(y, 0, 0)).toBeCloseTo(at(x, 0, 0), 6);
+            const last = [height > 1 ? h - 1 : 0, width > 1 ? w - 1 : 0] as const;
+            expect(at(y, height - 1, width - 1)).toBeCloseTo(at(x, ...last), 6);
+          }),
+        ),
+        { numRuns: 50 },
+      );
+      const ramp = interpolate(tensor([[0, 3]]), { size: [2, 4], alignCorners: true });
+      expect(ramp).toBeAllclose([
+        [0, 1, 2, 3],
+        [0, 1, 2, 3],
+      ]);
+      expect(() => interpolate(ramp, { size: [2, 2], alignCorners: 1 as never })).toThrow(/alignCorners must be true/);
+    }));
+
   it.each<[string, () => unknown, string, RegExp]>([
     ["a vector", () => interpolate(ones([3]), { size: [2, 2] }), "E_SHAPE", /x \[3\], size \[2, 2\]/],
     ["a map without pixels", () => interpolate(ones([1, 0, 2]), { size: [2, 2] }), "E_SHAPE", /x \[1,0,2\]/],
