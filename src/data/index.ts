@@ -8,6 +8,8 @@ export {
   type Split,
 } from "./dataset.ts";
 export { type IdxArray, type IdxData, parseIdx, readIdx } from "./idx.ts";
+export { type ImageFile, type ImageFit, type ReadImageOptions, readImage } from "./image-file.ts";
+export { listImages, type ReadImagesOptions, readImages } from "./image-folder.ts";
 export {
   type Batch,
   type BatchPlan,

@@ -1,6 +1,6 @@
-import { overlay } from "./colormap.ts";
 import type { DemoReportInput, DemoRun } from "./demo-input.ts";
 import { type Markup, markup } from "./markup.ts";
+import { overlay } from "./overlay.ts";
 import { pngAddress, scaleAddress } from "./png.ts";
 
 /** More samples than this continue in another band below. */
@@ -70,7 +70,7 @@ function mapStrip(input: DemoReportInput, run: DemoRun): Strip {
       const said = input.classNames[predicted] ?? "";
       const alt = `${run.name} map of the test image of class ${className(input, sample)}, predicted as ${said}${dead ? "; dead: zero everywhere" : ""}`;
       const pixels = { pixels: run.maps[sample] ?? NOTHING, height, width };
-      return picture(pngAddress(pixels, "map"), alt, { dead, caption: wrong ? `read as ${said}` : "" });
+      return picture(pngAddress(pixels, "inferno"), alt, { dead, caption: wrong ? `read as ${said}` : "" });
     },
   };
 }
@@ -110,7 +110,7 @@ function picture(source: string, alt: string, { dead = false, caption = "" }: Pi
 }
 
 function address(pixels: Float32Array | undefined, size: { height: number; width: number }): string {
-  return pngAddress({ pixels: pixels ?? NOTHING, ...size }, "image");
+  return pngAddress({ pixels: pixels ?? NOTHING, ...size });
 }
 
 function className({ samples, classNames }: DemoReportInput, sample: number): string {

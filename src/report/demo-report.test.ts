@@ -352,8 +352,14 @@ describe("renderDemoReport refuses", () => {
 describe("the entry of report", () => {
   it("exports these names and no others", () => {
     expect(Object.keys(publicNames).sort()).toEqual([
+      "COLORMAPS",
       "INFERNO",
       "camFigure",
+      "classicOverlay",
+      "colormapTable",
+      "encodeNpy",
+      "explanationFigure",
+      "explanationPicture",
       "lineChart",
       "overlay",
       "renderDemoReport",

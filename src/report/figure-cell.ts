@@ -1,14 +1,18 @@
+import type { Colormap } from "./colormap.ts";
 import { type Markup, markup } from "./markup.ts";
 import { isDead, type Picture } from "./picture.ts";
 import { pngAddress } from "./png.ts";
+import { shrink } from "./shrink.ts";
 import { type Block, INK } from "./svg-block.ts";
 
-/** One picture of a figure: an image as it is, or a map drawn in colours. */
+/** One picture of a figure: an image as it is, a map drawn in colours, or a map already laid over its image. */
 export interface FigureCell extends Picture {
-  kind: "image" | "map";
+  kind: "image" | "map" | "overlay";
+  /** Colours of a map, and of the scale below the figure; "inferno" without it. */
+  colormap?: Colormap;
   /** Draws a cross and "dead" over the map; without it, a map that is zero everywhere counts as dead. */
   dead?: boolean;
-  /** Marks a map of a sample that the network got wrong. */
+  /** Marks a map (or image) of a sample that the network got wrong. */
   wrong?: boolean;
 }
 
@@ -27,9 +31,12 @@ export function isDeadCell(cell: FigureCell): boolean {
 export function cellBlock(cell: FigureCell | null, box: CellBox): Block {
   const { width, height } = box;
   if (!cell) return { ...box, body: markup`${frame(box, INK.line, "#f6f8fa")}${centred(box, "–", INK.soft)}` };
-  // Enlarged pixels stay squares, so that nobody takes interpolation for data; reduced ones must be averaged.
-  const rendering = cell.width <= width * 2 && cell.height <= height * 2 ? "pixelated" : "optimizeQuality";
-  const picture = markup`<image width="${width}" height="${height}" href="${pngAddress(cell, cell.kind)}" style="image-rendering:${rendering}"/>`;
+  // Twice the box is what the PNG of a figure shows. Enlarged pixels stay squares, so that nobody takes interpolation for data.
+  const shown = shrink(cell, { width: 2 * width, height: 2 * height });
+  const exact = cell.width <= width || (2 * width) % cell.width === 0;
+  const rendering = exact ? "pixelated" : "optimizeQuality";
+  const address = pngAddress(shown, cell.kind === "map" ? (cell.colormap ?? "inferno") : undefined);
+  const picture = markup`<image width="${width}" height="${height}" href="${address}" style="image-rendering:${rendering}"/>`;
   const marks = [
     frame(box, cell.wrong ? INK.warning : INK.line, "none", cell.wrong ? 2 : 1),
     isDeadCell(cell) ? cross(box) : null,

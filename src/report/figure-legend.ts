@@ -1,3 +1,4 @@
+import type { Colormap } from "./colormap.ts";
 import { cross, type FigureCell, isDeadCell, wrongBadge } from "./figure-cell.ts";
 import { textWidth } from "./font.ts";
 import type { Markup } from "./markup.ts";
@@ -11,16 +12,17 @@ const BAR = { width: 150, height: 10 };
 /** The colour scale of the maps and the meaning of the marks, each only where the figure uses it. */
 export function legendBlock(cells: FigureCell[], width: number): Block {
   const items: Block[] = [];
-  if (cells.some(({ kind }) => kind === "map")) items.push(scale());
+  const coloured = cells.find(({ kind }) => kind !== "image");
+  if (coloured) items.push(scale(coloured.colormap));
   if (cells.some(isDeadCell)) items.push(entry(deadSwatch(), "dead map: zero everywhere"));
   if (cells.some(({ wrong }) => wrong)) items.push(entry(wrongBadge(0, 0), "wrong prediction"));
   return flow(items, { width, gap: 28 });
 }
 
-function scale(): Block {
+function scale(colormap?: Colormap): Block {
   const label = "map value";
   const left = textWidth(label, { size: SIZE }) + 10;
-  const bar = markup`<image width="${BAR.width}" height="${BAR.height}" preserveAspectRatio="none" href="${scaleAddress()}"/>`;
+  const bar = markup`<image width="${BAR.width}" height="${BAR.height}" preserveAspectRatio="none" href="${scaleAddress(colormap)}"/>`;
   const frame = markup`<rect x="0.5" y="0.5" width="${BAR.width - 1}" height="${BAR.height - 1}" fill="none" stroke="${INK.line}"/>`;
   const ticks = [0, 0.5, 1].map((value) => {
     const anchor = value === 0 ? "start" : value === 1 ? "end" : "middle";

@@ -88,6 +88,18 @@ describe("camFigure", () => {
     expect(plain).not.toContain("dead map");
   });
 
+  it("shows the scale of the colours that its maps have, overlays too", () => {
+    const bar = (svg: string) => /preserveAspectRatio="none" href="([^"]+)"/.exec(svg)?.[1];
+    const drawn = (cell: Partial<FigureCell>) => {
+      const [first] = cells(1, "map") as [FigureCell];
+      return bar(camFigure(input(1, { rows: [{ label: "map", cells: [{ ...first, ...cell }] }] })).svg);
+    };
+    const scales = [drawn({}), drawn({ colormap: "viridis" }), drawn({ kind: "overlay", colormap: "jet" })];
+    expect(new Set(scales).size).toBe(3);
+    expect(drawn({ kind: "overlay" })).toBe(scales[0]);
+    expect(drawn({ kind: "image" })).toBeUndefined();
+  });
+
   it("crosses out dead maps, found or stated", () => {
     const zeros: FigureCell = { pixels: new Float32Array(784), ...size, kind: "map" };
     const row = (cell: FigureCell) => camFigure(input(1, { rows: [{ label: "map", cells: [cell] }] })).svg;

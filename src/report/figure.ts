@@ -1,9 +1,8 @@
 import { BatchCamError } from "../errors.ts";
 import { type CellBox, cellBlock, type FigureCell } from "./figure-cell.ts";
-import { legendBlock } from "./figure-legend.ts";
+import { type Figure, figurePage, MIN_WIDTH, type PageText } from "./figure-page.ts";
 import { type Markup, markup } from "./markup.ts";
 import { channelsOf, expectMap } from "./picture.ts";
-import { rasterize } from "./raster.ts";
 import { type Block, INK, place, stack, textBlock } from "./svg-block.ts";
 import { fittedWidth } from "./text-fit.ts";
 
@@ -16,26 +15,15 @@ export interface FigureRow {
 }
 
 /** What `camFigure` draws. */
-export interface FigureInput {
-  title: string;
-  subtitle?: string;
+export interface FigureInput extends PageText {
   /** Names over the columns: the classes. */
   columns: string[];
   rows: FigureRow[];
-  footer?: string;
 }
 
-/** A figure as text and as picture, the picture at twice the size of the SVG. */
-export interface Figure {
-  svg: string;
-  png: Uint8Array;
-}
-
-const MARGIN = 24;
 const GAP = 6;
 const LABEL_GAP = 12;
 const LABEL_ROOM = { width: 124, size: 11.5, minSize: 8, lines: 4 };
-const MIN_WIDTH = 420;
 /** More columns than this continue in another band below. */
 const MAX_COLUMNS = 12;
 
@@ -49,18 +37,7 @@ const MAX_COLUMNS = 12;
 export function camFigure(input: FigureInput): Figure {
   checkFigure(input);
   const layout = layoutOf(input);
-  const { width } = layout;
-  const content = stack(
-    [
-      stack([heading(input.title, width), subheading(input.subtitle, width)], 4),
-      ...bands(input, layout),
-      stack([legendBlock(cellsOf(input), width), note(input.footer, width)], 12),
-    ],
-    16,
-  );
-  const page = { width: Math.ceil(width + 2 * MARGIN), height: Math.ceil(content.height + 2 * MARGIN) };
-  const svg = document(input, page, content).text;
-  return { svg, png: rasterize(svg, page) };
+  return figurePage(input, bands(input, layout), { width: layout.width, cells: cellsOf(input) });
 }
 
 interface Layout {
@@ -127,27 +104,6 @@ function beside(blocks: Block[], layout: Layout, align: "top" | "bottom" = "top"
     return place(block, left + index * (box.width + GAP), align === "bottom" ? height - block.height : 0);
   });
   return { body: markup`${placed}`, width, height };
-}
-
-function heading(text: string, width: number): Block {
-  return textBlock(text, { width, size: 17, minSize: 12, lines: 3, bold: true });
-}
-
-function subheading(text = "", width: number): Block {
-  return textBlock(text, { width, size: 11.5, minSize: 9, lines: 4, colour: INK.soft });
-}
-
-function note(text = "", width: number): Block {
-  return textBlock(text, { width, size: 10, minSize: 8, lines: 8, colour: INK.soft });
-}
-
-function document({ title, subtitle = "" }: FigureInput, page: CellBox, content: Block): Markup {
-  const { width, height } = page;
-  return markup`<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img" font-family="DejaVu Sans, Verdana, sans-serif">
-<title>${title}</title><desc>${subtitle}</desc>
-<rect width="${width}" height="${height}" fill="${INK.paper}"/>
-${place(content, MARGIN, MARGIN)}</svg>
-`;
 }
 
 function cellsOf({ rows }: Pick<FigureInput, "rows">): FigureCell[] {

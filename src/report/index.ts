@@ -1,7 +1,13 @@
-export { INFERNO, type OverlayOptions, overlay } from "./colormap.ts";
+export { COLORMAPS, type Colormap, colormapTable, INFERNO } from "./colormap.ts";
 export { type CurveSeries, type LineChartInput, lineChart } from "./curves.ts";
 export type { DemoReportInput, DemoRun } from "./demo-input.ts";
 export { renderDemoReport } from "./demo-report.ts";
-export { camFigure, type Figure, type FigureInput, type FigureRow } from "./figure.ts";
+export type { MapStyle, Verdict } from "./explained-image.ts";
+export { type ExplainedImage, type ExplanationInput, explanationFigure } from "./explanation-figure.ts";
+export { type ExplanationPictureInput, explanationPicture } from "./explanation-picture.ts";
+export { camFigure, type FigureInput, type FigureRow } from "./figure.ts";
 export type { FigureCell } from "./figure-cell.ts";
+export type { Figure } from "./figure-page.ts";
+export { encodeNpy, type NpyData } from "./npy.ts";
+export { type ClassicOverlayOptions, classicOverlay, type OverlayOptions, overlay } from "./overlay.ts";
 export type { Picture } from "./picture.ts";

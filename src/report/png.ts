@@ -1,22 +1,23 @@
 import { PNG } from "pngjs";
-import { INFERNO, level } from "./colormap.ts";
+import { type Colormap, colormapTable, level } from "./colormap.ts";
 import type { Picture } from "./picture.ts";
 
 /**
- * A picture as a PNG data address: `"image"` as it is, `"map"` through the inferno colours.
+ * A picture as a PNG data address: as it is, or, where a colour map is named, through its colours.
  * Values outside [0, 1] are clamped; pixels that are not finite become transparent, so that they show.
  */
-export function pngAddress(picture: Picture, kind: "image" | "map"): string {
+export function pngAddress(picture: Picture, colormap?: Colormap): string {
   const { pixels, height, width } = picture;
   const size = height * width;
   const step = pixels.length === 3 * size ? size : 0;
+  const table = colormap && colormapTable(colormap);
   const png = new PNG({ width, height });
   for (let pixel = 0; pixel < size; pixel++) {
     let opaque = true;
     for (let channel = 0; channel < 3; channel++) {
       const value = pixels[channel * step + pixel] ?? 0;
       opaque &&= Number.isFinite(value);
-      png.data[pixel * 4 + channel] = kind === "map" ? (INFERNO[level(value) * 3 + channel] ?? 0) : level(value);
+      png.data[pixel * 4 + channel] = table ? (table[level(value) * 3 + channel] ?? 0) : level(value);
     }
     png.data[pixel * 4 + 3] = opaque ? 255 : 0;
   }
@@ -24,7 +25,17 @@ export function pngAddress(picture: Picture, kind: "image" | "map"): string {
 }
 
 /** The colour scale from 0 to 1 as a PNG data address, 256 pixels wide and one high. */
-export function scaleAddress(): string {
+export function scaleAddress(colormap: Colormap = "inferno"): string {
   const pixels = Float32Array.from({ length: 256 }, (_, index) => index / 255);
-  return pngAddress({ pixels, height: 1, width: 256 }, "map");
+  return pngAddress({ pixels, height: 1, width: 256 }, colormap);
+}
+
+/** Opaque colours, red, green and blue side by side, as a PNG file. */
+export function encodePng(rgb: Uint8Array, { width, height }: { width: number; height: number }): Uint8Array {
+  const png = new PNG({ width, height });
+  png.data = Buffer.from(rgb.buffer, rgb.byteOffset, rgb.length);
+  // One filter for all lines: trying all five, which is pngjs's default, takes four times as long and saves little.
+  return new Uint8Array(
+    PNG.sync.write(png, { colorType: 2, inputColorType: 2, inputHasAlpha: false, filterType: 4, deflateLevel: 6 }),
+  );
 }

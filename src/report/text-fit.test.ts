@@ -26,6 +26,11 @@ describe("textWidth", () => {
 });
 
 describe("fitText", () => {
+  it("breaks at spaces but not at no-break spaces", () => {
+    const room = { width: textWidth("98.3\u00a0%", { size: 10 }) + 1, size: 10, minSize: 10, lines: 3 };
+    expect(fitText("7 98.3\u00a0% 5", room).lines).toEqual(["7", "98.3\u00a0%", "5"]);
+  });
+
   const room = { width: 84, size: 11.5, minSize: 8, lines: 2 };
 
   it("leaves a short text alone", () => {

@@ -15,9 +15,12 @@ export interface FittedText {
   cut: boolean;
 }
 
+// White space without the no-break spaces.
+const BREAKS = /[^\S\u00a0\u202f]+/;
+
 /** Fits a text into its room: wraps at spaces, then shrinks, then breaks long words, and only then cuts with an ellipsis. */
 export function fitText(text: string, room: TextRoom): FittedText {
-  const words = text.split(/\s+/).filter((word) => word !== "");
+  const words = text.split(BREAKS).filter((word) => word !== "");
   for (let size = room.size; size >= room.minSize; size -= 0.5) {
     const lines = wrap(words, { ...room, size });
     const fits = lines.every((line) => textWidth(line, { ...room, size }) <= room.width);

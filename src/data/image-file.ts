@@ -1,0 +1,190 @@
+import type { Metadata, Sharp } from "sharp";
+import { describeValue, expectInteger, expectPath, optionsOf, wrongArgument } from "../arguments.ts";
+import { BatchCamError } from "../errors.ts";
+import { dataError, type ReadContext, readFileBytes } from "./file-bytes.ts";
+import { foreignKind, IMAGE_FORMATS, READABLE } from "./image-format.ts";
+import { type Background, pad, toPlanar } from "./image-pixels.ts";
+
+/** How an image comes to a given size. */
+export type ImageFit = "cover" | "contain" | "fill";
+
+export interface ReadImageOptions {
+  /** 1 for grey, 3 for RGB; the file is converted where it holds the other. */
+  channels: 1 | 3;
+  /** Height and width wanted; without it, the file's own. */
+  size?: readonly [number, number] | undefined;
+  /** "cover" (default) fills the size and cuts what stands over, evenly; "contain" shows all, with margins; "fill" distorts. */
+  fit?: ImageFit;
+  /** What transparent pixels and margins show; white without it. */
+  background?: Background;
+  /** An image of more pixels than this is refused before it is decoded: a file of a megabyte can hold a gigabyte of them. */
+  maxPixels?: number;
+}
+
+/** A decoded image. */
+export interface ImageFile {
+  path: string;
+  /** `(C, H, W)`, row by row, 0 to 255. */
+  pixels: Uint8Array;
+  channels: 1 | 3;
+  height: number;
+  width: number;
+  /** The file's own size, upright, before `size`; format is png, jpeg, webp, tiff, gif or avif. */
+  original: { width: number; height: number; format: string };
+  /** What reading changed or left out, in words: "first of 12 frames". */
+  notes: string[];
+}
+
+const DEFAULT_MAX_PIXELS = 100_000_000;
+const FITS: readonly ImageFit[] = ["cover", "contain", "fill"];
+const CONTEXT: ReadContext = { operation: "readImage", remedy: "name an image file that you may read" };
+const DAMAGED: ReadContext = { operation: "readImage", remedy: "get the file again from where it came" };
+
+/**
+ * Reads a PNG, JPEG, WebP, TIFF, GIF or AVIF file, told by its content and not by its name, as uint8 `(C, H, W)` in sRGB:
+ * upright by its EXIF orientation, embedded colour profiles and CMYK converted, 16 bits scaled to 8, transparent
+ * pixels laid on `background`, the first frame of an animation or page of a TIFF. Resizing averages (triangle filter, as
+ * torchvision's antialiased bilinear). What was done stands in `notes`.
+ *
+ * @throws E_ARGUMENT for options that make no sense; E_DATA, with the path and what to do, for a file that is missing, not
+ *   readable, empty, damaged, cut short, no image, of float samples, or larger than `maxPixels`
+ */
+export async function readImage(path: string, options: ReadImageOptions): Promise<ImageFile> {
+  expectPath("readImage: path", path);
+  checkReadOptions("readImage", options);
+  const bytes = await readFileBytes(path, CONTEXT);
+  if (bytes.length === 0) throw dataError(path, "is empty (0 bytes)", DAMAGED);
+  const sharp = await loadSharp();
+  const { maxPixels = DEFAULT_MAX_PIXELS } = options;
+  const about = await inspect(sharp(bytes, { limitInputPixels: false }), bytes, path);
+  expectDecodable(about, maxPixels, path);
+  // "error" and not "warning": libjpeg also warns of harmless oddities that every viewer passes over.
+  const file = sharp(bytes, { autoOrient: true, failOn: "error", limitInputPixels: maxPixels });
+  return decode(file, { path, about, options });
+}
+
+/** Fails for options that `readImage` cannot follow. */
+export function checkReadOptions(operation: string, options: ReadImageOptions): void {
+  const { channels, size, fit = "cover", background = WHITE, maxPixels } = optionsOf(operation, options);
+  if (channels !== 1 && channels !== 3) throw wrongArgument(`${operation}: channels`, "1 or 3", channels);
+  if (size !== undefined) {
+    if (!Array.isArray(size) || size.length !== 2)
+      throw wrongArgument(`${operation}: size`, "[height, width]", size as unknown);
+    for (const side of size) expectInteger(`${operation}: size`, side, 1, 16384);
+  }
+  if (!FITS.includes(fit)) throw wrongArgument(`${operation}: fit`, FITS.join(", "), fit);
+  if (!Array.isArray(background) || background.length !== 3)
+    throw wrongArgument(`${operation}: background`, "[red, green, blue]", background as unknown);
+  for (const value of background) expectInteger(`${operation}: background`, value, 0, 255);
+  if (maxPixels !== undefined) expectInteger(`${operation}: maxPixels`, maxPixels, 1);
+}
+
+const WHITE: Background = [255, 255, 255];
+
+/** sharp is loaded when the first image is read, not when the library is: it takes longer than the rest together. */
+async function loadSharp(): Promise<typeof import("sharp")["default"]> {
+  try {
+    const { default: sharp } = await import("sharp");
+    sharp.concurrency(1); // threads of one image; several images are decoded at once instead
+    sharp.cache(false); // an image is read once
+    return sharp;
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message.split("\n")[0] : describeValue(cause);
+    const remedy = "run `npm install` again, with optional packages";
+    throw new BatchCamError("E_NATIVE", `readImage: the image library sharp cannot be loaded (${reason}); ${remedy}`, {
+      cause,
+    });
+  }
+}
+
+async function inspect(file: Sharp, bytes: Uint8Array, path: string): Promise<Metadata> {
+  try {
+    return await file.metadata();
+  } catch (cause) {
+    const reason = reasonOf(cause);
+    if (!reason.includes("unsupported image format"))
+      throw dataError(path, `is damaged or cut short (${reason})`, DAMAGED, cause);
+    const kind = foreignKind(bytes);
+    const problem = `is no image that can be read${kind ? ` but ${kind}` : ", or its beginning is damaged"}`;
+    throw dataError(path, problem, { ...CONTEXT, remedy: `${READABLE}: convert it, or name another file` }, cause);
+  }
+}
+
+function expectDecodable({ format, width, height, depth, space }: Metadata, maxPixels: number, path: string): void {
+  if (!IMAGE_FORMATS.has(format)) {
+    throw dataError(path, `is ${format}`, { ...CONTEXT, remedy: `${READABLE}: convert it, or name another file` });
+  }
+  if (width * height > maxPixels) {
+    const remedy = "make it smaller, or allow more with maxPixels";
+    const count = (value: number) => value.toLocaleString("en");
+    const problem = `is ${width}x${height}, ${count(width * height)} pixels, more than maxPixels ${count(maxPixels)}`;
+    throw dataError(path, problem, { ...CONTEXT, remedy });
+  }
+  if (depth !== "uchar" && depth !== "ushort") {
+    const problem = `holds ${depth} samples (${space}), and which value is white is not known`;
+    throw dataError(path, problem, { ...CONTEXT, remedy: "save it with 8 or 16 bits" });
+  }
+}
+
+interface Job {
+  path: string;
+  about: Metadata;
+  options: ReadImageOptions;
+}
+
+async function decode(file: Sharp, { path, about, options }: Job): Promise<ImageFile> {
+  const { channels, size, fit = "cover", background = WHITE } = options;
+  const original = { ...about.autoOrient, format: IMAGE_FORMATS.get(about.format) ?? about.format };
+  const inner = size && fit === "contain" ? innerSize(original, size) : size;
+  const resized = inner ? file.resize({ height: inner[0], width: inner[1], fit: cut(fit), ...FILTER }) : file;
+  const { data, info } = await rawPixels(resized, about, path);
+  const { height, width } = info;
+  const samples = about.depth === "ushort" ? new Uint16Array(data.buffer, data.byteOffset, data.length / 2) : data;
+  const bands = info.channels as 1 | 3 | 4;
+  const { pixels, transparent } = toPlanar({ samples, bands, size: height * width }, channels, background);
+  const notes = notesOf(about, transparent ? background : undefined);
+  if (!size || (size[0] === height && size[1] === width)) {
+    return { path, pixels, channels, height, width, original, notes };
+  }
+  const padded = pad({ pixels, height, width }, size, background);
+  return { path, pixels: padded, channels, height: size[0], width: size[1], original, notes };
+}
+
+const FILTER = { kernel: "linear", fastShrinkOnLoad: false } as const;
+const cut = (fit: ImageFit) => (fit === "cover" ? "cover" : "fill");
+
+async function rawPixels(file: Sharp, { space, depth, hasAlpha }: Metadata, path: string) {
+  const grey = (space === "b-w" || space === "grey16") && !hasAlpha;
+  const wide = depth === "ushort";
+  const target = wide ? (grey ? "grey16" : "rgb16") : grey ? "b-w" : "srgb";
+  try {
+    return await file
+      .toColourspace(target)
+      .raw({ depth: wide ? "ushort" : "uchar" })
+      .toBuffer({ resolveWithObject: true });
+  } catch (cause) {
+    throw dataError(path, `is damaged or cut short (${reasonOf(cause)})`, DAMAGED, cause);
+  }
+}
+
+/** The largest size of the image's own proportions that fits. */
+function innerSize(own: { width: number; height: number }, [height, width]: readonly [number, number]) {
+  const scale = Math.min(height / own.height, width / own.width);
+  const side = (length: number, most: number) => Math.min(most, Math.max(1, Math.round(length * scale)));
+  return [side(own.height, height), side(own.width, width)] as const;
+}
+
+function notesOf({ pages = 1, format, orientation = 1, depth, space }: Metadata, background?: Background): string[] {
+  const notes: string[] = [];
+  if (pages > 1) notes.push(`first of ${pages} ${format === "tiff" ? "pages" : "frames"}`);
+  if (orientation > 1) notes.push(`turned upright (EXIF orientation ${orientation})`);
+  if (space === "cmyk") notes.push("CMYK converted to sRGB");
+  if (depth === "ushort") notes.push("16 bits scaled to 8");
+  if (background) notes.push(`transparent pixels laid on rgb(${background.join(", ")})`);
+  return notes;
+}
+
+function reasonOf(cause: unknown): string {
+  const [first = ""] = (cause instanceof Error ? cause.message : describeValue(cause)).split("\n");
+  return first.replace(/^Input (buffer|file) /, "").trim();
+}
