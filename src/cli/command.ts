@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import type { Operand } from "./flags.ts";
 import type { OutputStream } from "./io.ts";
 
 export type Outcome = "done" | "interrupted";
@@ -22,10 +23,12 @@ export interface Command<S extends z.ZodObject = z.ZodObject> {
   summary: string;
   /** Flags, their help, the keys of a config file and the checks all come from it. */
   config: S;
+  /** What words without a flag are for. */
+  operand?: Operand;
   /** How flags win over a config file; a command that has it takes `--config`. */
   merge?: (file: z.input<S>, flags: z.input<S>) => z.input<S>;
-  /** Whether Ctrl-C reaches `run` as an aborted signal; otherwise it ends the process. */
-  interruptible?: boolean;
+  /** Where Ctrl-C reaches `run` as an aborted signal: when it then stops, in words. Without it Ctrl-C ends the process. */
+  interruptible?: string;
   /** Imports what is slow to load (the engine) itself, so that help stays fast. */
   run(call: CommandCall<S>): Promise<Outcome>;
 }

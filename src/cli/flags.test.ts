@@ -13,7 +13,7 @@ const Example = z.strictObject({
   output: z.string().default("runs").describe("folder"),
   resume: z.union([z.boolean(), z.string()]).default(false).describe("go on"),
 });
-const parse = (...argv: string[]) => parseFlags(argv, flagsOf(Example), "example");
+const parse = (...argv: string[]) => parseFlags(argv, { flags: flagsOf(Example) }, "example");
 
 describe("flags", () => {
   it("are the schema's fields in kebab case, with its types, defaults and descriptions", () => {

@@ -16,14 +16,25 @@ export interface Flag {
 
 export const kebabCase = (key: string): string => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
-/** The flags of a schema, in its order. */
+/** What a command line may hold. */
+export interface Grammar {
+  flags: readonly Flag[];
+  operand?: Operand | undefined;
+}
+
+/** The words of a command line that belong to no flag: the key that takes them, and what the help calls them. */
+export interface Operand {
+  key: string;
+  name: string;
+  /** Whether the key takes a list of them. */
+  many?: boolean;
+}
+
+/** The flags of a schema, in its order; a list can only be given by operands. */
 export function flagsOf(schema: z.ZodObject): Flag[] {
-  return Object.entries(fieldsOf(schema)).map(([key, field]) => ({
-    name: kebabCase(key),
-    key,
-    kind: kindOf(field),
-    field,
-  }));
+  return Object.entries(fieldsOf(schema))
+    .filter(([, field]) => !typesOf(field).includes("array"))
+    .map(([key, field]) => ({ name: kebabCase(key), key, kind: kindOf(field), field }));
 }
 
 function kindOf(field: FieldSchema): Flag["kind"] {
@@ -37,15 +48,17 @@ type OptionToken = Extract<Token, { kind: "option" }>;
 
 /**
  * The values given on a command line, by config key. Ranges and choices are the schema's matter.
+ * @param grammar the flags, and the operand where the command has one
  * @param what the command, for the head of messages
  * @throws BatchCamError E_CONFIG for an unknown or repeated flag, a missing or malformed value, or a word that belongs to no flag
  */
-export function parseFlags(argv: readonly string[], flags: readonly Flag[], what: string): Record<string, unknown> {
+export function parseFlags(argv: readonly string[], grammar: Grammar, what: string): Record<string, unknown> {
+  const { flags, operand } = grammar;
   const tokens = tokenize(argv, flags);
   const values: Record<string, unknown> = {};
   for (let i = 0; i < tokens.length; i++) {
     const token = tokens[i] as Token;
-    if (token.kind === "positional") throw fault(what, `"${token.value}" belongs to no flag`);
+    if (token.kind === "positional") takeOperand(values, token.value, { operand, what });
     if (token.kind !== "option") continue;
     const { flag, negated } = findFlag(token, flags, what);
     if (flag.key in values) throw fault(what, `${token.rawName} is given twice`);
@@ -58,6 +71,18 @@ export function parseFlags(argv: readonly string[], flags: readonly Flag[], what
     }
   }
   return values;
+}
+
+function takeOperand(
+  values: Record<string, unknown>,
+  word: string,
+  { operand, what }: { operand: Operand | undefined; what: string },
+): void {
+  if (operand === undefined) throw fault(what, `"${word}" belongs to no flag`);
+  const { key, name, many } = operand;
+  if (many) values[key] = [...((values[key] as string[] | undefined) ?? []), word];
+  else if (key in values) throw fault(what, `${name} is given twice, the second time as "${word}"`);
+  else values[key] = word;
 }
 
 function tokenize(argv: readonly string[], flags: readonly Flag[]): Token[] {

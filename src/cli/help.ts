@@ -5,7 +5,7 @@ const LEFT = 30;
 
 /** The `--help` of one command: its flags under their headings, wrapped to `columns`. */
 export function formatCommandHelp(
-  name: string,
+  usage: string,
   summary: string,
   { flags, columns }: { flags: readonly Flag[]; columns: number },
 ): string {
@@ -14,7 +14,7 @@ export function formatCommandHelp(
     const own = flags.filter(({ field }) => (field.group ?? "Flags") === heading);
     return [`\n${heading}`, ...own.map((flag) => formatFlag(flag, columns))].join("\n");
   });
-  return [`${summary}\n\nUsage: batch-cam ${name} [flags]`, ...sections].join("\n").concat("\n");
+  return [`${summary}\n\nUsage: batch-cam ${usage} [flags]`, ...sections].join("\n").concat("\n");
 }
 
 /** The help of the whole program. */

@@ -11,8 +11,8 @@ export interface Interrupt {
   stop(): void;
 }
 
-/** The first SIGINT or SIGTERM aborts, so that the run checkpoints and ends; the second ends the process at once. */
-export function watchInterrupts({ signals, stderr, exit }: CliIo): Interrupt {
+/** The first SIGINT or SIGTERM aborts, so that the command ends in order, `when` it says; the second ends the process at once. */
+export function watchInterrupts({ signals, stderr, exit }: CliIo, when: string): Interrupt {
   const controller = new AbortController();
   let code = 0;
   const listener = (name: NodeJS.Signals) => {
@@ -22,7 +22,7 @@ export function watchInterrupts({ signals, stderr, exit }: CliIo): Interrupt {
     code = SIGNAL_EXIT_CODES[name as WatchedSignal];
     // A terminal shows ^C in the progress line.
     const lead = stderr.isTTY ? "\n" : "";
-    if (!pipe) stderr.write(`${lead}stopping after this step with a checkpoint (once more to stop at once)\n`);
+    if (!pipe) stderr.write(`${lead}stopping ${when} (once more to stop at once)\n`);
     controller.abort();
   };
   const names = Object.keys(SIGNAL_EXIT_CODES) as WatchedSignal[];

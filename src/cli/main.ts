@@ -12,6 +12,8 @@ import { type CliIo, processIo } from "./io.ts";
 // Loaded when asked for, in the order of the help.
 const COMMANDS: Record<string, () => Promise<Command>> = {
   train: async () => (await import("./commands/train.ts")).trainCommand,
+  explain: async () => (await import("./commands/explain.ts")).explainCommand,
+  evaluate: async () => (await import("./commands/evaluate.ts")).evaluateCommand,
   demo: async () => (await import("./commands/demo.ts")).demoCommand,
   models: async () => (await import("./commands/models.ts")).modelsCommand,
   doctor: async () => (await import("./commands/doctor.ts")).doctorCommand,
@@ -33,13 +35,17 @@ export async function main(argv: readonly string[], io: CliIo = processIo()): Pr
 /** Parses a command's flags and config file, runs it, and returns the exit code. */
 export async function runCommand(command: Command, argv: readonly string[], io: CliIo): Promise<number> {
   if (argv.includes("--help") || argv.includes("-h")) return printCommandHelp(command, io);
-  const { config: path, ...given } = parseFlags(argv, allFlags(command), command.name);
+  const { config: path, ...given } = parseFlags(
+    argv,
+    { flags: allFlags(command), operand: command.operand },
+    command.name,
+  );
   const file = typeof path === "string" ? await readConfigFile(path) : {};
   const origin = (key: string) =>
     Object.hasOwn(given, key) || !Object.hasOwn(file, key) ? `--${kebabCase(key)}` : `${key} in ${path}`;
   const input = command.merge ? command.merge(file, given) : given;
   const config = parseConfig(command.config, input, { what: command.name, label: origin });
-  const interrupt = command.interruptible ? watchInterrupts(io) : undefined;
+  const interrupt = command.interruptible ? watchInterrupts(io, command.interruptible) : undefined;
   try {
     const signal = interrupt?.signal ?? new AbortController().signal;
     const outcome = await command.run({ input, config, signal, stdout: io.stdout, stderr: io.stderr, env: io.env });
@@ -66,7 +72,7 @@ async function help([name]: readonly string[], io: CliIo): Promise<void> {
 
 function printCommandHelp(command: Command, { stdout }: CliIo): number {
   const columns = Math.min(stdout.columns ?? 80, 120);
-  stdout.write(formatCommandHelp(command.name, command.summary, { flags: allFlags(command), columns }));
+  stdout.write(formatCommandHelp(usageOf(command), command.summary, { flags: allFlags(command), columns }));
   return 0;
 }
 
@@ -81,6 +87,11 @@ const CONFIG_FLAG: Flag = {
     description: "YAML or JSON file with any of these options; flags win over it",
   },
 };
+
+/** "evaluate RUN", "explain IMAGE ..." */
+function usageOf({ name, operand }: Command): string {
+  return operand === undefined ? name : `${name} ${operand.name}${operand.many ? " ..." : ""}`;
+}
 
 function allFlags(command: Command): Flag[] {
   return [...flagsOf(command.config), ...(command.merge ? [CONFIG_FLAG] : [])];

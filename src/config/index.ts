@@ -1,4 +1,6 @@
 export { DemoConfig, type DemoConfigInput } from "./demo.ts";
+export { EvaluateConfig } from "./evaluate.ts";
+export { ExplainConfig } from "./explain.ts";
 export { hint, nearestName } from "./nearest-name.ts";
 export { expectation, type FieldSchema, fieldsOf, type ParseOptions, parseConfig, typesOf } from "./parse.ts";
 export {

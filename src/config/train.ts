@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { count, group, path } from "./fields.ts";
 import { checkTogether } from "./train-checks.ts";
 
 /** The names that the registries must cover. */
@@ -17,18 +18,8 @@ export const DATASET_NAMES = ["mnist"] as const;
 export type ModelName = (typeof MODEL_NAMES)[number];
 export type DatasetName = (typeof DATASET_NAMES)[number];
 
-/** Puts fields under one heading of the help. */
-function group<S extends z.ZodRawShape>(heading: string, shape: S): S {
-  for (const field of Object.values(shape) as z.ZodType[]) {
-    z.globalRegistry.add(field, { ...z.globalRegistry.get(field), group: heading });
-  }
-  return shape;
-}
-
-const count = () => z.int().positive();
 const steps = () => z.int().nonnegative();
 const weight = () => z.number().nonnegative();
-const path = () => z.string().min(1, { error: "a path that is not empty", abort: true });
 // A folder name: what the shell, a URL and a table cell all take as one word.
 const runName = () => z.string().regex(/^\w[\w.+=@-]*$/, 'a folder name of letters, digits and ". _ + = @ -"');
 

@@ -1,16 +1,8 @@
-import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { expectInteger, expectPath, optionsOf } from "../arguments.ts";
-import { parseTrainConfig, type TrainConfig } from "../config/index.ts";
-import type { Split } from "../data/index.ts";
-import { BatchCamError } from "../errors.ts";
-import type { Model } from "../models/index.ts";
-import { loadSafetensors, type Tensor } from "../tensor/index.ts";
-import { disposeAll } from "../train/checkpoint.ts";
+import { expectInteger, optionsOf } from "../arguments.ts";
+import type { TrainConfig } from "../config/index.ts";
 import type { MapSamples, SplitRecord } from "../train/events.ts";
-import { camLayerOf, loadData, modelFor, usesBfloat16, usesChannelsLast } from "../train/from-config.ts";
 import { evaluateSplit, type SplitEvaluationOptions, sampleMaps } from "../train/validation.ts";
+import { openRun, type RunSubject } from "./subject.ts";
 
 export interface EvaluateOptions {
   /** Images at a time. */
@@ -33,11 +25,10 @@ export interface Evaluation {
  * @throws E_CHECKPOINT where there is none, or it does not fit its run's model
  */
 export async function evaluate(runOrCheckpoint: string, options: EvaluateOptions = {}): Promise<Evaluation> {
-  return withCheckpoint(runOrCheckpoint, options, async ({ model, split, ...rest }) => ({
-    checkpoint: rest.checkpoint,
-    config: rest.config,
-    test: await evaluateSplit(model, split, rest.options),
-    samples: await sampleMaps(model, split, rest.options),
+  return withRun(runOrCheckpoint, options, async ({ checkpoint, config, model, data: { test } }, judged) => ({
+    ...{ checkpoint, config },
+    test: await evaluateSplit(model, test, judged),
+    samples: await sampleMaps(model, test, judged),
   }));
 }
 
@@ -46,58 +37,24 @@ export async function evaluateSamples(
   runOrCheckpoint: string,
   options: EvaluateOptions = {},
 ): Promise<Omit<Evaluation, "test">> {
-  return withCheckpoint(runOrCheckpoint, options, async ({ model, split, ...rest }) => ({
-    checkpoint: rest.checkpoint,
-    config: rest.config,
-    samples: await sampleMaps(model, split, rest.options),
+  return withRun(runOrCheckpoint, options, async ({ checkpoint, config, model, data: { test } }, judged) => ({
+    ...{ checkpoint, config },
+    samples: await sampleMaps(model, test, judged),
   }));
 }
 
-interface Loaded {
-  checkpoint: string;
-  config: TrainConfig;
-  model: Model;
-  split: Split;
-  options: SplitEvaluationOptions;
-}
-
-async function withCheckpoint<T>(
+async function withRun<T>(
   runOrCheckpoint: string,
   given: EvaluateOptions,
-  fn: (loaded: Loaded) => Promise<T>,
+  fn: (subject: RunSubject, options: SplitEvaluationOptions) => Promise<T>,
 ): Promise<T> {
-  expectPath("evaluate: runOrCheckpoint", runOrCheckpoint);
   const { batchSize = 250 } = optionsOf("evaluate", given);
   expectInteger("evaluate: batchSize", batchSize, 1);
-  const isFile = runOrCheckpoint.endsWith(".safetensors");
-  const run = isFile ? dirname(dirname(runOrCheckpoint)) : runOrCheckpoint;
-  const checkpoint = isFile ? runOrCheckpoint : join(run, "checkpoints", "best.safetensors");
-  const config = await configOf(run, checkpoint);
-  const saved = await loadSafetensors(join(run, "prototypes.safetensors"));
-  const weights = await loadSafetensors(checkpoint);
-  const data = await loadData(config);
-  const model = modelFor(config, data.test);
+  const subject = await openRun(runOrCheckpoint, "evaluate");
+  const { camLayer, prototypes, amp, channelsLast } = subject;
   try {
-    model.loadStateDict(weights);
-    const camLayer = camLayerOf(config, model, data.test);
-    const prototypes = saved.get("prototypes") as Tensor;
-    const options = {
-      ...{ camLayer, prototypes, batchSize },
-      ...{ amp: usesBfloat16(config), channelsLast: usesChannelsLast(config) },
-    };
-    return await fn({ checkpoint, config, model, split: data.test, options });
+    return await fn(subject, { camLayer, prototypes, batchSize, amp, channelsLast });
   } finally {
-    model.dispose();
-    disposeAll(saved, weights);
-    data.dispose();
+    subject.dispose();
   }
-}
-
-async function configOf(run: string, checkpoint: string): Promise<TrainConfig> {
-  const path = join(run, "config.json");
-  for (const file of [path, checkpoint]) {
-    if (!existsSync(file))
-      throw new BatchCamError("E_CHECKPOINT", `evaluate: ${run} is no finished run: it has no ${file}`);
-  }
-  return parseTrainConfig(JSON.parse(await readFile(path, "utf8")), { what: path });
 }

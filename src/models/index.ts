@@ -11,6 +11,7 @@ export type { TappedForward } from "../nn/index.ts";
 export { defaultCamLayer } from "./cam-layer.ts";
 export { ConvNextV2, type ConvNextV2Options } from "./convnext-v2.ts";
 export { multiplyAdds } from "./cost.ts";
+export { describeWeights } from "./from-weights.ts";
 export { Model, mapSize, mapSizes } from "./model.ts";
 export { type Adaptation, loadPretrained } from "./pretrained.ts";
 export { ResNet, type ResNetOptions } from "./resnet.ts";

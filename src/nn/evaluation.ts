@@ -1,11 +1,14 @@
 import { types } from "node:util";
-import type { Module } from "./module.ts";
+import { expectFunction, wrongArgument } from "../arguments.ts";
+import { Module } from "./module.ts";
 
 /**
  * Runs `fn`, which may be asynchronous, with a module in evaluation mode, and gives every module of its tree back in the mode
  * that it was in, also where `fn` throws.
  */
 export function inEvaluation<T>(root: Module, fn: () => T): T {
+  if (!(root instanceof Module)) throw wrongArgument("inEvaluation: root", "a Module", root);
+  expectFunction("inEvaluation: fn", fn);
   const modes = Array.from(root.namedModules().values(), (module) => [module, module.training] as const);
   const restore = () => {
     for (const [module, training] of modes) module.training = training;

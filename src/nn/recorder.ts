@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { expectFunction, wrongArgument } from "../arguments.ts";
+import { expectFunction, expectMap, wrongArgument } from "../arguments.ts";
 import { isGradEnabled, type Tensor } from "../tensor/index.ts";
 
 /** Sees a module's output on its way to the next layer, and says what that layer gets. */
@@ -14,6 +14,9 @@ let active: Interception | null = null;
 
 /** Runs `fn` with the outputs of some modules passed through functions. Interceptions nest, the inner first; nothing stays. */
 export function interceptOutputs<T>(interceptors: ReadonlyMap<object, Interceptor>, fn: () => T): T {
+  expectMap("interceptOutputs: interceptors", interceptors, "a Map of modules and functions");
+  for (const intercept of interceptors.values()) expectFunction("interceptOutputs: an interceptor", intercept);
+  expectFunction("interceptOutputs: fn", fn);
   active = { interceptors, outer: active };
   try {
     return fn();

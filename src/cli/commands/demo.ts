@@ -9,7 +9,7 @@ export function createDemoCommand(load: () => Promise<TrainingParts>): Command {
     name: "demo",
     summary: "Train on MNIST twice, plain and guided, and compare the two.",
     config: DemoConfig,
-    interruptible: true,
+    interruptible: "after this step with a checkpoint",
     run: async (call) => await runDemo(await load(), call),
   });
 }

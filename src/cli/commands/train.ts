@@ -12,7 +12,7 @@ export function createTrainCommand(load: () => Promise<TrainingParts>): Command 
     summary: "Train one classifier and write its run directory.",
     config: TrainConfig,
     merge: overrideTrainConfig,
-    interruptible: true,
+    interruptible: "after this step with a checkpoint",
     async run({ input, ...call }) {
       const { train, renderReport } = await load();
       let { figures } = call.config; // as the flags say; a resumed run may know better

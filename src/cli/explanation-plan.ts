@@ -1,0 +1,152 @@
+import { readFile } from "node:fs/promises";
+import type { ExplainOptions, MethodName } from "../cam/index.ts";
+import { methodOf } from "../cam/index.ts";
+import { type ExplainConfig, hint } from "../config/index.ts";
+import { listImages } from "../data/index.ts";
+import { BatchCamError } from "../errors.ts";
+import type { TargetChoice } from "../evaluate/explain-images.ts";
+import { fileBatches, type SourceBatch, splitBatches } from "../evaluate/image-source.ts";
+import { openRun, openWeights, type RunSubject, type Subject } from "../evaluate/subject.ts";
+
+/** Images of a split that are explained where no number is given. */
+const FEW = 16;
+
+/** What an explanation is made of. */
+export interface ExplanationPlan {
+  subject: Subject;
+  methods: MethodName[];
+  layers: string[];
+  target: TargetChoice;
+  options: ExplainOptions;
+  amp: boolean;
+  /** How many images there are. */
+  count: number;
+  batches: AsyncIterable<SourceBatch>;
+}
+
+/** A file that could not be read, and why. */
+export interface SkippedFile {
+  file: string;
+  error: string;
+}
+
+/** "a, b" as a list without blanks. */
+export const listOf = (text: string): string[] =>
+  text
+    .split(",")
+    .map((item) => item.trim())
+    .filter((item) => item !== "");
+
+/**
+ * Opens the model and the images that a config names; `plan.subject` is to be disposed of. `skipped` gathers the files that
+ * cannot be read, where the config lets them pass.
+ */
+export async function planExplanation(config: ExplainConfig, skipped: SkippedFile[]): Promise<ExplanationPlan> {
+  checkSources(config);
+  const methods = listOf(config.method).map(methodOf);
+  if (methods.length === 0) throw new BatchCamError("E_CONFIG", "explain: --method names no method");
+  const files = config.images === undefined ? [] : await filesOf(config.images);
+  const subject = await openSubject(config);
+  try {
+    const layers = config.layer === undefined ? [subject.camLayer] : listOf(config.layer);
+    const { augSmooth, eigenSmooth, convention, seed, samples, noise, steps } = config;
+    const numbers = Object.entries({ samples, noise, steps }).filter(([, value]) => value !== undefined);
+    const upsample = true;
+    const options = { augSmooth, eigenSmooth, convention, seed, upsample, ...Object.fromEntries(numbers) };
+    const target = targetOf(config.target, subject.classNames);
+    const source = sourceOf(config, { subject, files, skipped });
+    return { subject, methods: [...new Set(methods)], layers, target, options, amp: await usesAmp(config), ...source };
+  } catch (error) {
+    subject.dispose();
+    throw error;
+  }
+}
+
+function checkSources({ run, weights, images, split, model, target }: ExplainConfig): void {
+  const fail = (message: string): never => {
+    throw new BatchCamError("E_CONFIG", `explain: ${message}`);
+  };
+  if ((run === undefined) === (weights === undefined))
+    fail("name the model: --run with a run directory, or --weights with a file of weights, one of the two");
+  if ((images === undefined) === (split === undefined))
+    fail("name the images: files or folders, or --split test with --run, one of the two");
+  if (split !== undefined && run === undefined) fail("--split needs --run, whose data set it is a part of");
+  if (model !== undefined && weights === undefined) fail("--model goes with --weights; a run knows its own");
+  if (target === "label" && split === undefined)
+    fail("--target label needs --split: the classes of files are not known");
+}
+
+async function filesOf(paths: readonly string[]): Promise<string[]> {
+  const found: string[] = [];
+  for (const path of paths) found.push(...(await listImages(path)));
+  return [...new Set(found)];
+}
+
+async function openSubject(config: ExplainConfig): Promise<Subject> {
+  const names = config.classNames === undefined ? undefined : await readNames(config.classNames);
+  if (config.weights !== undefined) {
+    const { model, imageSize, normalization } = config;
+    return openWeights(config.weights, { model, imageSize, normalization, classNames: names });
+  }
+  const subject = await openRun(config.run as string, "explain");
+  if (names === undefined) return subject;
+  if (names.length === subject.classNames.length) return { ...subject, classNames: names };
+  const counts = `${names.length} names for ${subject.classNames.length} classes`;
+  subject.dispose();
+  throw new BatchCamError("E_CONFIG", `explain: ${config.classNames} holds ${counts}`);
+}
+
+async function readNames(path: string): Promise<string[]> {
+  try {
+    const lines = (await readFile(path, "utf8")).replace(/^\uFEFF/, "").split(/\r?\n/);
+    return lines.map((line) => line.trim()).filter((line) => line !== "");
+  } catch (cause) {
+    throw new BatchCamError("E_IO", `explain: --class-names ${path} cannot be read: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+}
+
+interface Material {
+  subject: Subject;
+  files: string[];
+  skipped: SkippedFile[];
+}
+
+function sourceOf(config: ExplainConfig, { subject, files, skipped }: Material) {
+  const { split, limit, batchSize, fit, invert, maxPixels } = config;
+  if (split !== undefined) {
+    const images = (subject as RunSubject).data[split];
+    const count = Math.min(limit ?? FEW, images.labels.numel);
+    return { count, batches: splitBatches(images, { limit: count, batchSize }) };
+  }
+  const chosen = files.slice(0, limit);
+  const skip = (error: BatchCamError, file: string) => void skipped.push({ file, error: error.message });
+  const onError = config.skipUnreadable ? skip : undefined;
+  const { channels, imageSize: size } = subject;
+  return {
+    count: chosen.length,
+    batches: fileBatches(chosen, { channels, size, fit, batchSize, maxPixels, invert, onError }),
+  };
+}
+
+/** "prediction", "label", "all", "kth:3", a class name or a class number. */
+export function targetOf(text: string, classNames: readonly string[]): TargetChoice {
+  if (text === "prediction" || text === "label" || text === "all") return text;
+  const kth = /^kth:(\d+)$/.exec(text);
+  if (kth !== null) return { kth: Number(kth[1]) };
+  const named = classNames.indexOf(text);
+  if (named >= 0) return named;
+  if (/^\d+$/.test(text)) return Number(text);
+  const known = ["prediction", "label", "all", "kth:2", ...classNames];
+  throw new BatchCamError(
+    "E_CONFIG",
+    `explain: --target must be prediction, label, all, kth:K, a class name or its number, got "${text}"${hint(text, known)}`,
+  );
+}
+
+async function usesAmp({ amp }: ExplainConfig): Promise<boolean> {
+  if (amp !== "auto") return amp === "on";
+  const { capabilities } = await import("../tensor/index.ts");
+  return capabilities().fastBfloat16;
+}

@@ -1,0 +1,104 @@
+import { z } from "zod";
+import { count, group, path } from "./fields.ts";
+import { MODEL_NAMES } from "./train.ts";
+
+const subject = group("Model", {
+  run: path().optional().describe("run directory, or a checkpoint in it, whose model is explained"),
+  weights: path()
+    .optional()
+    .describe("weights to explain in place of a run: a .safetensors, .pth or .bin of torchvision, timm or batch-cam"),
+  model: z
+    .enum(MODEL_NAMES)
+    .optional()
+    .describe("with --weights: their architecture (default: told by their names and shapes)"),
+  imageSize: count()
+    .optional()
+    .describe("with --weights: side of the images that the model takes (default: 224, and 28 for small stems)"),
+  normalization: z
+    .enum(["imagenet", "none"])
+    .optional()
+    .describe("with --weights: of the pixels; none leaves them in [0, 1] (default: imagenet for 3 channels)"),
+  classNames: path().optional().describe("text file with a class name on each line"),
+});
+
+const images = group("Images", {
+  images: z.array(path()).optional(),
+  split: z.enum(["test", "val", "train"]).optional().describe("with --run: images of its data set in place of files"),
+  limit: count().optional().describe("explain only the first N images (default: 16 of a split, all files)"),
+  fit: z
+    .enum(["cover", "contain", "fill"])
+    .default("cover")
+    .describe("how a picture comes to the model's size: cut, with margins, or distorted"),
+  invert: z
+    .boolean()
+    .default(false)
+    .describe("invert the pixels: dark strokes on light paper, for a model of light on dark"),
+  maxPixels: count().optional().describe("largest picture that is decoded (default: 100,000,000 pixels)"),
+  skipUnreadable: z
+    .boolean()
+    .default(false)
+    .describe("leave out files that cannot be read, and report them, instead of stopping"),
+});
+
+const maps = group("Maps", {
+  method: z
+    .string()
+    .default("GradCAM")
+    .describe(
+      "one or several methods, separated by commas: GradCAM, HiResCAM, GradCAMElementWise, GradCAM++, XGradCAM, LayerCAM, EigenCAM, EigenGradCAM, AblationCAM, ScoreCAM, SmoothGradCAM++, FullGrad, Saliency, IntegratedGradients, SmoothGrad, GuidedBackprop",
+    ),
+  layer: path()
+    .optional()
+    .describe(
+      "module path of the layer, or several to fuse, separated by commas (default: the run's, else the model's last stage)",
+    ),
+  target: z
+    .string()
+    .default("prediction")
+    .describe("class that is explained: prediction, label (of a split), all, kth:K, a class name or its number"),
+  augSmooth: z.boolean().default(false).describe("mean of six maps, of the mirrored image and of other contrasts too"),
+  eigenSmooth: z
+    .boolean()
+    .default(false)
+    .describe("first principal component of the layer's terms in place of their sum"),
+  convention: z
+    .enum(["batch-cam", "pytorch-grad-cam", "torch-cam"])
+    .default("batch-cam")
+    .describe("whose scaling and formulas hold where libraries differ"),
+  samples: count().optional().describe("noisy copies of SmoothGrad (25) and SmoothGradCAM++ (4)"),
+  noise: z.number().nonnegative().optional().describe("deviation of their noise, in units of the normalised image"),
+  steps: count().optional().describe("points of IntegratedGradients (50)"),
+  seed: z.int().nonnegative().default(0).describe("seed of the noise"),
+});
+
+const output = group("Output", {
+  output: path().default("explanations").describe("folder for pictures, maps and manifest.json"),
+  overwrite: z.boolean().default(false).describe("replace an explanation that is there"),
+  style: z
+    .enum(["overlay", "classic", "map"])
+    .default("overlay")
+    .describe("map over the image, as opaque as it is high; pytorch-grad-cam's half and half; or the map alone"),
+  colormap: z
+    .enum(["inferno", "viridis", "jet"])
+    .optional()
+    .describe("colours of the maps (default: inferno, jet for classic)"),
+  overlays: z.boolean().default(true).describe("write a picture for each image and method"),
+  grid: z.boolean().default(true).describe("write all images and methods side by side"),
+  raw: z
+    .enum(["safetensors", "npy", "none"])
+    .default("safetensors")
+    .describe("file of the maps in [0, 1], float32, at the model's image size"),
+});
+
+const run = group("Run", {
+  batchSize: count().default(32).describe("images at a time").meta({ short: "b" }),
+  amp: z
+    .enum(["auto", "on", "off"])
+    .default("off")
+    .describe("bfloat16 autocast of the network; auto where the processor is fast at it"),
+  threads: count().optional().describe("threads of the engine (default: the physical cores this process may use)"),
+});
+
+/** What `batch-cam explain` takes. */
+export const ExplainConfig = z.strictObject({ ...subject, ...images, ...maps, ...output, ...run });
+export type ExplainConfig = z.output<typeof ExplainConfig>;

@@ -1,0 +1,12 @@
+import { z } from "zod";
+
+/** Puts fields under one heading of the help. */
+export function group<S extends z.ZodRawShape>(heading: string, shape: S): S {
+  for (const field of Object.values(shape) as z.ZodType[]) {
+    z.globalRegistry.add(field, { ...z.globalRegistry.get(field), group: heading });
+  }
+  return shape;
+}
+
+export const count = () => z.int().positive();
+export const path = () => z.string().min(1, { error: "a path that is not empty", abort: true });

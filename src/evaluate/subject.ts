@@ -1,0 +1,167 @@
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { expectInteger, expectPath, optionsOf } from "../arguments.ts";
+import { parseTrainConfig, type TrainConfig } from "../config/index.ts";
+import type { Normalization } from "../data/index.ts";
+import { BatchCamError } from "../errors.ts";
+import { createModel, describeWeights, type Model, type ModelOptions } from "../models/index.ts";
+import { loadSafetensors, loadTorchFile, type Tensor } from "../tensor/index.ts";
+import { disposeAll } from "../train/checkpoint.ts";
+import {
+  type ConfiguredData,
+  camLayerOf,
+  loadData,
+  modelFor,
+  usesBfloat16,
+  usesChannelsLast,
+} from "../train/from-config.ts";
+
+/** A trained model, and how images come to it. */
+export interface Subject {
+  /** Where the weights were read from. */
+  readonly checkpoint: string;
+  readonly model: Model;
+  readonly modelName: string;
+  readonly channels: 1 | 3;
+  /** [height, width] of the images that it takes. */
+  readonly imageSize: readonly [number, number];
+  readonly normalization: Normalization;
+  /** Names of the classes; their numbers where none are known. */
+  readonly classNames: readonly string[];
+  /** The layer whose maps the model was guided by, or the architecture's own. */
+  readonly camLayer: string;
+  dispose(): void;
+}
+
+/** A run's model with the run's own data, settings and prototypes. */
+export interface RunSubject extends Subject {
+  readonly config: TrainConfig;
+  readonly data: ConfiguredData;
+  /** (C, H, W) */
+  readonly prototypes: Tensor;
+  /** The precision and the layout that the run's config names on this machine. */
+  readonly amp: boolean;
+  readonly channelsLast: boolean;
+}
+
+/**
+ * Opens a run's best epoch, or one checkpoint of it, with its data set. Dispose of it.
+ *
+ * @param runOrCheckpoint a run directory, or a file in its `checkpoints/`
+ * @param operation what an error names
+ * @throws E_CHECKPOINT where there is none, or it does not fit its run's model
+ */
+export async function openRun(runOrCheckpoint: string, operation: string): Promise<RunSubject> {
+  expectPath(`${operation}: run`, runOrCheckpoint);
+  const isFile = runOrCheckpoint.endsWith(".safetensors");
+  const run = isFile ? dirname(dirname(runOrCheckpoint)) : runOrCheckpoint;
+  const checkpoint = isFile ? runOrCheckpoint : join(run, "checkpoints", "best.safetensors");
+  const config = await configOf(operation, { run, checkpoint });
+  const saved = await loadSafetensors(join(run, "prototypes.safetensors"));
+  const weights = await loadSafetensors(checkpoint);
+  const data = await loadData(config);
+  const model = modelFor(config, data.test);
+  const dispose = () => {
+    model.dispose();
+    disposeAll(saved, weights);
+    data.dispose();
+  };
+  try {
+    model.loadStateDict(weights);
+    const [, channels, ...imageSize] = data.test.images.sizes as [number, 1 | 3, number, number];
+    const { normalization, classNames } = data.test;
+    return {
+      ...{
+        checkpoint,
+        model,
+        modelName: config.model,
+        channels,
+        imageSize,
+        normalization,
+        classNames,
+        config,
+        data,
+        dispose,
+      },
+      camLayer: camLayerOf(config, model, data.test),
+      prototypes: saved.get("prototypes") as Tensor,
+      amp: usesBfloat16(config),
+      channelsLast: usesChannelsLast(config),
+    };
+  } catch (error) {
+    dispose();
+    throw error;
+  }
+}
+
+async function configOf(
+  operation: string,
+  { run, checkpoint }: { run: string; checkpoint: string },
+): Promise<TrainConfig> {
+  const path = join(run, "config.json");
+  for (const file of [path, checkpoint]) {
+    if (!existsSync(file))
+      throw new BatchCamError("E_CHECKPOINT", `${operation}: ${run} is no finished run: it has no ${file}`);
+  }
+  return parseTrainConfig(JSON.parse(await readFile(path, "utf8")), { what: path });
+}
+
+export interface WeightsOptions {
+  /** The architecture; by default told by the weights. */
+  model?: string | undefined;
+  imageSize?: number | undefined;
+  normalization?: "imagenet" | "none" | undefined;
+  classNames?: readonly string[] | undefined;
+}
+
+/** Of the RGB pixels of ImageNet in [0, 1]: what the weights of torchvision and timm are for. */
+const IMAGENET: Normalization = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
+
+/**
+ * Opens weights that belong to no run: a .safetensors, .pth or .bin of torchvision, timm or this project. Dispose of it.
+ *
+ * @throws E_CHECKPOINT for weights of no known architecture, or of another than was named
+ */
+export async function openWeights(path: string, options: WeightsOptions = {}): Promise<Subject> {
+  expectPath("openWeights: path", path);
+  const { model: name, imageSize, normalization, classNames } = optionsOf("openWeights", options);
+  const weights = await (/\.(?:pth|pt|bin)$/.test(path) ? loadTorchFile : loadSafetensors)(path);
+  try {
+    const found = describeWeights(weights);
+    const model = createModel(name ?? found.name, found.options);
+    model.loadStateDict(weights);
+    const { inChannels = 3, numClasses = 0 } = found.options;
+    if (inChannels !== 1 && inChannels !== 3)
+      throw new BatchCamError(
+        "E_CHECKPOINT",
+        `openWeights: pictures have 1 or 3 channels, the weights are for ${inChannels}`,
+      );
+    const side = imageSize ?? usualSide(found.options);
+    expectInteger("openWeights: imageSize", side, 1);
+    expectNames(classNames, numClasses);
+    const imagenet = (normalization ?? (inChannels === 3 ? "imagenet" : "none")) === "imagenet" && inChannels === 3;
+    return {
+      ...{ checkpoint: path, model, modelName: name ?? found.name, channels: inChannels, imageSize: [side, side] },
+      normalization: imagenet ? IMAGENET : { mean: [0], std: [1] },
+      classNames: classNames ?? Array.from({ length: numClasses }, (_, label) => String(label)),
+      camLayer: model.camLayer,
+      dispose: () => model.dispose(),
+    };
+  } finally {
+    disposeAll(weights);
+  }
+}
+
+function usualSide({ imageSize, stem, stemStride, patchSize }: ModelOptions): number {
+  const small = stem === "small" || stemStride === 2 || patchSize === 1;
+  return imageSize ?? (small ? 28 : 224);
+}
+
+function expectNames(classNames: readonly string[] | undefined, numClasses: number): void {
+  if (classNames === undefined || classNames.length === numClasses) return;
+  throw new BatchCamError(
+    "E_CONFIG",
+    `openWeights: the model has ${numClasses} classes, and ${classNames.length} class names were given`,
+  );
+}
