@@ -1,0 +1,78 @@
+import { BatchCamError } from "../errors.ts";
+import { expectShapes } from "../tensor/expect.ts";
+import { arange, type Tensor, tensor, zeros } from "../tensor/index.ts";
+
+export function expectPixels(operation: string, argument: string, value: Tensor): void {
+  if (value.sizes.slice(1).includes(0))
+    throw new BatchCamError("E_SHAPE", `${operation}: ${argument} have no pixel, got [${value.shape.join(", ")}]`);
+}
+
+/** Maps (N, H, W) as rows of float64, (N, H·W), outside any graph. */
+export function mapRows(operation: string, maps: Tensor): Tensor {
+  expectShapes(operation, { maps: [maps, "N H W"] });
+  expectPixels(operation, "maps", maps);
+  return maps.detach().flatten(1).to("float64");
+}
+
+/** Maps (N, H, W) and masks of their size, as rows: float64 and bool, both (N, H·W). */
+export function mapAndMaskRows(operation: string, maps: Tensor, masks: Tensor): { rows: Tensor; inside: Tensor } {
+  expectShapes(operation, { maps: [maps, "N H W"], masks: [masks, "N H W"] });
+  return { rows: mapRows(operation, maps), inside: masks.detach().flatten(1).ne(0) };
+}
+
+/** Which rows hold NaN: (N), bool. */
+export function holdsNaN(rows: Tensor): Tensor {
+  return rows.amax([1]).isnan();
+}
+
+/** Which rows are zero everywhere: (N), bool. */
+export function isDead(rows: Tensor): Tensor {
+  return rows.abs().amax([1]).eq(0);
+}
+
+/** Place of each value of (N, P) in its row, largest first, from 0; equal values in the order of their index. int64. */
+export function descendingRanks(rows: Tensor): Tensor {
+  return inverse(rows.argsort(1, { descending: true, stable: true }));
+}
+
+/** (N, P): rank of each value in its row, smallest first, from 0; equal values share the mean of their ranks. float64. */
+export function averageRanks(rows: Tensor): Tensor {
+  const [count, size] = rows.sizes as [number, number];
+  if (count === 0) return rows;
+  const order = rows.argsort(1);
+  const sorted = rows.gather(1, order);
+  const starts = sorted.narrow(1, 1, size - 1).ne(sorted.narrow(1, 0, size - 1)); // (N, P − 1): a new value begins
+  const rowStart = arange(count).mul(size).unsqueeze(1); // (N, 1)
+  const group = zeros([count, size], { dtype: "int64" });
+  group.narrow(1, 1, size - 1).copy_(starts.to("int64").cumsum(1));
+  const groups = group.add(rowStart).flatten(); // (N·P): one number for each distinct value of each row
+  const ranks = arange(size, undefined, { dtype: "float64" }).expand([count, size]).flatten();
+  const total = zeros([count * size], { dtype: "float64" });
+  const sums = total.indexAdd(0, groups, ranks);
+  const members = total.indexAdd(0, groups, ranks.mul(0).add(1));
+  const shared = sums.div(members).indexSelect(0, groups).reshape([count, size]);
+  return shared.gather(1, inverse(order));
+}
+
+/** The inverse of each row's permutation. */
+function inverse(order: Tensor): Tensor {
+  return order.argsort(1);
+}
+
+/**
+ * Percentiles of each row by linear interpolation, as numpy's: the value at place q/100·(P − 1) of the sorted row.
+ *
+ * @param rows (N, P)
+ * @returns (N, percentiles), NaN for a row with NaN
+ */
+export function percentilesOf(rows: Tensor, percentiles: readonly number[]): Tensor {
+  const last = (rows.sizes[1] as number) - 1;
+  const places = percentiles.map((q) => (q * last) / 100);
+  const { values: sorted } = rows.sort(1);
+  const at = (round: (place: number) => number) =>
+    sorted.indexSelect(1, tensor(BigInt64Array.from(places, (place) => BigInt(Math.min(last, round(place))))));
+  const [below, above] = [at(Math.floor), at(Math.ceil)];
+  const fraction = tensor(Float64Array.from(places, (place) => place - Math.floor(place)));
+  const between = above.sub(below).mul(fraction).add(below);
+  return between.add(sorted.narrow(1, last, 1).mul(0)); // NaN sorts last
+}

@@ -1,0 +1,108 @@
+import { expectInteger, optionsOf, wrongArgument } from "../arguments.ts";
+import { BatchCamError } from "../errors.ts";
+import { handleOf } from "../tensor/core.ts";
+import { type Tensor, tensor, tidy, where, zerosLike } from "../tensor/index.ts";
+import { callSync } from "../tensor/tidy.ts";
+import { descendingRanks, holdsNaN, mapRows } from "./maps.ts";
+import { classScores, type Predict, type PredictOptions, readExplained } from "./predict.ts";
+
+/** What stands where an image does not: zero, images, or a function that makes them, such as a blur. */
+export type Baseline = "zero" | Tensor | ((images: Tensor) => Tensor);
+
+export interface CurveOptions extends PredictOptions {
+  /** Number of steps T from the one image to the other. */
+  steps?: number;
+  /** "zero", the mean colour of normalised images; or (N, C, H, W), or what broadcasts to it. */
+  baseline?: Baseline;
+}
+
+export interface PerturbationCurve {
+  /** (N, T + 1), float64: probability of the class after each step. */
+  curve: Tensor;
+  /** (N), float64, 0 to 1: the area under the curve by the trapezoid rule, Σ (p_s + p_{s+1}) / 2T. */
+  auc: Tensor;
+}
+
+/**
+ * Deletion: the probability of a class while the pixels of an image are replaced by a baseline's, the most salient first. A
+ * lower area is better. After step s of T the first ⌊H·W·s/T⌋ pixels are replaced, in every channel; among equal values the
+ * pixel of the lower flat index goes first. A dead map is a scan from the upper left. A map with NaN gives NaN.
+ *
+ * Petsiuk et al., RISE, 2018.
+ *
+ * @param images (N, C, H, W), normalised
+ * @param maps (N, H, W), of the images' size
+ * @param labels (N), the class that each map explains
+ */
+export function deletionCurve(
+  predict: Predict,
+  images: Tensor,
+  maps: Tensor,
+  labels: Tensor | readonly number[],
+  options: CurveOptions = {},
+): PerturbationCurve {
+  return curveOf("deletionCurve", [predict, images, maps, labels], options);
+}
+
+/**
+ * Insertion: the same from the baseline to the image, so that the last point is the probability for the image itself. A higher
+ * area is better. See `deletionCurve`.
+ */
+export function insertionCurve(
+  predict: Predict,
+  images: Tensor,
+  maps: Tensor,
+  labels: Tensor | readonly number[],
+  options: CurveOptions = {},
+): PerturbationCurve {
+  return curveOf("insertionCurve", [predict, images, maps, labels], options);
+}
+
+function curveOf(
+  operation: "deletionCurve" | "insertionCurve",
+  given: readonly [Predict, Tensor, Tensor, Tensor | readonly number[]],
+  options: CurveOptions,
+): PerturbationCurve {
+  const { steps = 20, baseline = "zero" } = optionsOf(operation, options);
+  expectInteger(`${operation}: steps`, steps, 1, 65_536);
+  return tidy(() => {
+    const explained = readExplained(operation, given, options);
+    const { images } = explained;
+    const [, , height, width] = images.sizes as [number, number, number, number];
+    const other = baselineOf(operation, baseline, images);
+    const [from, to] = operation === "deletionCurve" ? [images, other] : [other, images];
+    const rows = mapRows(operation, given[2]);
+    const ranks = descendingRanks(rows).reshape([-1, 1, height, width]);
+    const replaced = (step: number) => BigInt(Math.floor((height * width * step) / steps));
+    const counts = tensor(BigInt64Array.from({ length: steps + 1 }, (_, step) => replaced(step)));
+    const scores = classScores(operation, explained, {
+      variants: steps + 1,
+      versionsOf(samples, variants) {
+        const count = counts.indexSelect(0, variants).reshape([-1, 1, 1, 1]);
+        const gone = ranks.indexSelect(0, samples).lt(count);
+        return where(gone, to.indexSelect(0, samples), from.indexSelect(0, samples));
+      },
+    });
+    const curve = scores.maskedFill(holdsNaN(rows).unsqueeze(1), Number.NaN);
+    const ends = curve.select(1, 0).add(curve.select(1, steps)).div(2);
+    return { curve, auc: curve.sum([1]).sub(ends).div(steps) };
+  });
+}
+
+function baselineOf(operation: string, baseline: Baseline, images: Tensor): Tensor {
+  if (baseline === "zero") return zerosLike(images);
+  const made = typeof baseline === "function" ? callSync(operation, () => baseline(images)) : baseline;
+  if (typeof made === "string")
+    throw wrongArgument(`${operation}: baseline`, '"zero", a Tensor or a function that makes one', made);
+  handleOf(made, `${operation}: baseline`);
+  const wanted = images.sizes;
+  const extra = wanted.length - made.ndim;
+  const fits = extra >= 0 && made.sizes.every((size, i) => size === 1 || size === wanted[extra + i]);
+  if (!fits) {
+    throw new BatchCamError(
+      "E_SHAPE",
+      `${operation}: baseline must broadcast to the images' [${wanted.join(", ")}], got [${made.shape.join(", ")}]`,
+    );
+  }
+  return made.detach().to(images.dtype).expand(wanted);
+}

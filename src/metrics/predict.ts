@@ -1,0 +1,94 @@
+import { expectFunction, expectInteger, optionsOf, wrongArgument } from "../arguments.ts";
+import { BatchCamError } from "../errors.ts";
+import { expectShapes } from "../tensor/expect.ts";
+import { arange, cat, noGrad, type Tensor, tidy } from "../tensor/index.ts";
+import { type Labels, readLabels } from "../tensor/labels.ts";
+import { callSync } from "../tensor/tidy.ts";
+import { expectPixels } from "./maps.ts";
+
+/**
+ * Logits (N, C) of images (N, channels, H, W): a model in evaluation mode, so that a row depends on its image alone. Called
+ * without recording a graph, with at most `batchSize` images.
+ */
+export type Predict = (images: Tensor) => Tensor;
+
+export interface PredictOptions {
+  /** Most images that `predict` is given at once: what bounds the memory. */
+  batchSize?: number;
+}
+
+/** What an explanation is judged on: the model, images, one map and one class for each. */
+export interface Explained {
+  readonly predict: Predict;
+  /** (N, channels, H, W) */
+  readonly images: Tensor;
+  readonly labels: Labels;
+  readonly batchSize: number;
+}
+
+/** @throws E_ARGUMENT, E_SHAPE (also for no image), E_DTYPE */
+export function readExplained(
+  operation: string,
+  [predict, images, maps, labels]: readonly [Predict, Tensor, Tensor, Tensor | readonly number[]],
+  options: PredictOptions,
+): Explained {
+  const { batchSize = 256 } = optionsOf(operation, options);
+  expectFunction(`${operation}: predict`, predict);
+  expectInteger(`${operation}: batchSize`, batchSize, 1);
+  const { N } = expectShapes(operation, { images: [images, "N C H W"], maps: [maps, "N H W"] }) as { N: number };
+  expectImages(operation, images);
+  return { predict, images: images.detach(), labels: readLabels(operation, labels, { count: N }), batchSize };
+}
+
+/** Fails for images that are not of floating point, or have no sample or no pixel. */
+export function expectImages(operation: string, images: Tensor): void {
+  if (!images.dtype.includes("float"))
+    throw wrongArgument(`${operation}: images`, "normalised images of floating point", images.dtype, "E_DTYPE");
+  if (images.sizes[0] === 0) throw new BatchCamError("E_SHAPE", `${operation}: images hold no sample`);
+  expectPixels(operation, "images", images);
+}
+
+/**
+ * The class's probability (or logit) for `variants` versions of each image: (N, variants), float64. `versionsOf` makes row i of
+ * what `predict` gets from image `samples[i]` and version `variants[i]`; it is asked for `batchSize` rows at a time.
+ */
+export function classScores(
+  operation: string,
+  { predict, images, labels, batchSize }: Explained,
+  {
+    variants,
+    score = "probability",
+    versionsOf,
+  }: { variants: number; score?: "probability" | "logit"; versionsOf: (samples: Tensor, variants: Tensor) => Tensor },
+): Tensor {
+  const samples = images.sizes[0] as number;
+  return tidy(() =>
+    noGrad(() => {
+      const sampleOf = arange(samples).unsqueeze(1).expand([samples, variants]).reshape([-1]);
+      const variantOf = arange(variants).unsqueeze(0).expand([samples, variants]).reshape([-1]);
+      const parts: Tensor[] = [];
+      for (let start = 0; start < samples * variants; start += batchSize) {
+        const length = Math.min(batchSize, samples * variants - start);
+        const part = tidy(() => {
+          const rows = sampleOf.narrow(0, start, length);
+          const logits = logitsOf(operation, predict, versionsOf(rows, variantOf.narrow(0, start, length)), labels);
+          const values = score === "probability" ? logits.softmax(1) : logits;
+          return values.gather(1, labels.tensor.indexSelect(0, rows).unsqueeze(1)).squeeze(1);
+        });
+        parts.push(part);
+      }
+      return cat(parts).reshape([samples, variants]);
+    }),
+  );
+}
+
+function logitsOf(operation: string, predict: Predict, images: Tensor, labels: Labels): Tensor {
+  const logits = callSync(operation, () => predict(images));
+  const place = "the logits that predict returned";
+  const { C } = expectShapes(operation, { images: [images, "N D H W"], [place]: [logits, "N C"] }) as { C: number };
+  if (!logits.dtype.includes("float"))
+    throw wrongArgument(`${operation}: ${place}`, "floating point", logits.dtype, "E_DTYPE");
+  if (labels.values.some((label) => label >= C))
+    readLabels(operation, labels.values, { count: labels.values.length, numClasses: C });
+  return logits.detach().to("float64");
+}

@@ -1,0 +1,86 @@
+import { expectFunction, expectInteger, expectNumber, optionsOf } from "../arguments.ts";
+import { BatchCamError } from "../errors.ts";
+import { expectShapes } from "../tensor/expect.ts";
+import { arange, cat, rand, type Tensor, tidy } from "../tensor/index.ts";
+import { callSync } from "../tensor/tidy.ts";
+import { OwnGenerator } from "./generator.ts";
+import { mapRows } from "./maps.ts";
+import { expectImages } from "./predict.ts";
+
+/**
+ * Maps (n, h, w) of n images. `positions` (n), int64, says which image of the batch each row is, so that
+ * `labels.indexSelect(0, positions)` are their classes: a target that follows the prediction may change with the perturbation.
+ */
+export type Explain = (images: Tensor, positions: Tensor) => Tensor;
+
+export interface SensitivityOptions {
+  /** Number of perturbations of each image. */
+  samples?: number;
+  /** Largest change of a value of the images, in their units: those of normalised images. */
+  radius?: number;
+  /** Most images that `explain` is given at once. */
+  batchSize?: number;
+  /** Seed of the perturbations; the thread's generator is left as it was. */
+  seed?: number;
+}
+
+/**
+ * Max-sensitivity: how much an explanation E changes where its image hardly does, at worst over `samples` perturbations,
+ *
+ *     max_k ‖E(x + δ_k) − E(x)‖₂ / ‖E(x)‖₂,   δ_k uniform in [−radius, radius]
+ *
+ * in each value; lower is better, 0 for an explanation that ignores the image. For a dead (all-zero) E(x) the norm is not
+ * divided by, as in captum's `sensitivity_max`. A map with NaN gives NaN. Perturbations do not depend on `batchSize`.
+ *
+ * Yeh et al., On the (in)fidelity and sensitivity of explanations, 2019.
+ *
+ * @param images (N, C, H, W)
+ * @returns (N), float64
+ */
+export function maxSensitivity(explain: Explain, images: Tensor, options: SensitivityOptions = {}): Tensor {
+  const { samples = 10, radius = 0.02, batchSize = 256, seed = 0 } = optionsOf("maxSensitivity", options);
+  expectFunction("maxSensitivity: explain", explain);
+  expectInteger("maxSensitivity: samples", samples, 1, 10_000);
+  expectNumber("maxSensitivity: radius", radius, "be a finite number > 0", (n) => Number.isFinite(n) && n > 0);
+  expectInteger("maxSensitivity: batchSize", batchSize, 1);
+  const { N } = expectShapes("maxSensitivity", { images: [images, "N C H W"] }) as { N: number };
+  expectImages("maxSensitivity", images);
+  using generator = new OwnGenerator("maxSensitivity", seed);
+  return tidy(() => {
+    const clean = images.detach();
+    const original = inChunks(arange(N), batchSize, (rows) => explained(explain, clean.indexSelect(0, rows), rows));
+    const norms = original.norm([1]); // (N)
+    const positions = arange(N).unsqueeze(1).expand([N, samples]).reshape([-1]);
+    const distances = inChunks(positions, batchSize, (rows) => {
+      const noise = generator.draw(() => rand([rows.numel, ...images.sizes.slice(1)]));
+      const noisy = clean.indexSelect(0, rows).add(noise.mul(2).sub(1).mul(radius).to(images.dtype));
+      const maps = explained(explain, noisy, rows);
+      expectSameSize(maps, original);
+      return maps.sub(original.indexSelect(0, rows)).norm([1]);
+    });
+    return distances
+      .reshape([N, samples])
+      .amax([1])
+      .div(norms.add(norms.eq(0)));
+  });
+}
+
+function inChunks(positions: Tensor, batchSize: number, rowsOf: (positions: Tensor) => Tensor): Tensor {
+  return cat(positions.split(batchSize).map((chunk) => tidy(() => rowsOf(chunk))));
+}
+
+/** What `explain` gives, as rows. */
+function explained(explain: Explain, images: Tensor, positions: Tensor): Tensor {
+  const maps = callSync("maxSensitivity", () => explain(images, positions));
+  expectShapes("maxSensitivity", { positions: [positions, "N"], "the maps that explain returned": [maps, "N H W"] });
+  return mapRows("maxSensitivity", maps);
+}
+
+function expectSameSize(maps: Tensor, original: Tensor): void {
+  const [now, before] = [maps.sizes[1], original.sizes[1]];
+  if (now === before) return;
+  throw new BatchCamError(
+    "E_SHAPE",
+    `maxSensitivity: explain must return maps of one size, got ${now} pixels after ${before}`,
+  );
+}
