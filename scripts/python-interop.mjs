@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { installPython } from "./python-environment.mjs";
 
 const { loadSafetensors, readSafetensorsMetadata, saveSafetensors, tensor, tidy } = await import(
   "../dist/tensor/index.js"
@@ -28,15 +29,6 @@ function makeTensors() {
   return tensors;
 }
 
-function installPython(folder) {
-  const run = (command, ...args) => execFileSync(command, args, { stdio: ["ignore", "ignore", "inherit"] });
-  const python = join(folder, "venv", "bin", "python");
-  run("python3", "-m", "venv", join(folder, "venv"));
-  const requirements = fileURLToPath(new URL("requirements/interop.txt", import.meta.url));
-  run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements);
-  return python;
-}
-
 async function compareWithTheirs(ours, folder) {
   const path = join(folder, "theirs.safetensors");
   const read = await loadSafetensors(path);
@@ -58,7 +50,7 @@ function fail(problem) {
 
 const folder = mkdtempSync(join(tmpdir(), "batch-cam-interop-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
-const python = installPython(folder);
+const python = installPython("interop", join(folder, "venv"));
 const ours = makeTensors();
 await saveSafetensors(join(folder, "ours.safetensors"), ours, METADATA);
 execFileSync(python, [fileURLToPath(new URL("python-interop.py", import.meta.url)), folder], { stdio: "inherit" });

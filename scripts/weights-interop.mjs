@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { createModel, loadPretrained } from "batch-cam/models";
 import { loadSafetensors, manualSeed, noGrad, randn, saveSafetensors, tidy } from "batch-cam/tensor";
+import { installPython } from "./python-environment.mjs";
 
 // As torchvision and timm make them, so that both sides build the same network by name.
 const MODELS = [
@@ -21,15 +22,6 @@ const TOLERANCE = 1e-4; // of the largest logit: float32 sums of two libraries' 
 
 const { values } = parseArgs({ options: { python: { type: "string" } } });
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-
-function installPython(folder) {
-  const run = (command, ...args) => execFileSync(command, args, { stdio: ["ignore", "ignore", "inherit"] });
-  const python = join(folder, "venv", "bin", "python");
-  run("python3", "-m", "venv", join(folder, "venv"));
-  const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-  run(python, ...pip, "-r", here("requirements/weights.txt"));
-  return python;
-}
 
 const farthest = (a, b) => tidy(() => a.sub(b).abs().max().item() / b.abs().max().item());
 
@@ -53,7 +45,7 @@ async function exchange(name, { folder, python }) {
 
 const folder = mkdtempSync(join(tmpdir(), "batch-cam-weights-"));
 try {
-  const python = values.python ?? installPython(folder);
+  const python = values.python ?? installPython("weights", join(folder, "venv"));
   for (const { name } of MODELS) {
     const result = await exchange(name, { folder, python });
     const shown = [result.out, result.in].map((value) => value.toExponential(1));

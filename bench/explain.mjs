@@ -1,0 +1,217 @@
+// Explanations a second, against pytorch-grad-cam and torch-cam: ResNet-18 with the small stem, untrained but with running
+// statistics of MNIST, on MNIST's test images. One round here, one there, on the same weights and as many threads.
+//   node bench/explain.mjs --python <interpreter> | --venv <folder> [--images 1000] [--probed 4] [--rounds 5] [--threads 2]
+//     [--layer layer4.1] [--batches 1,8,32,64,128,256] [--chunks 16,32,64,128] [--methods gradcam,scorecam,ablationcam] [--json]
+// Each side runs at the batch size and then the layout (channels last or first) that were best for it in a first sweep. ScoreCAM
+// and AblationCAM, a forward pass for each channel, run on `probed` images, and their sweep (of the passes' batch size) on one.
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { cpus, loadavg, tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { explain } from "batch-cam/cam";
+import { gatherBatch, loadDataset } from "batch-cam/data";
+import { createModel } from "batch-cam/models";
+import {
+  autocast,
+  capabilities,
+  loadSafetensors,
+  manualSeed,
+  noGrad,
+  saveSafetensors,
+  setNumThreads,
+  tidy,
+} from "batch-cam/tensor";
+import { installPython } from "../scripts/python-environment.mjs";
+
+const { values } = parseArgs({
+  options: {
+    python: { type: "string" },
+    venv: { type: "string" },
+    images: { type: "string", default: "1000" },
+    probed: { type: "string", default: "4" },
+    rounds: { type: "string", default: "5" },
+    threads: { type: "string", default: "2" },
+    layer: { type: "string", default: "layer4.1" },
+    batches: { type: "string", default: "1,8,32,64,128,256" },
+    chunks: { type: "string", default: "16,32,64,128" },
+    methods: { type: "string", default: "gradcam,scorecam,ablationcam" },
+    json: { type: "boolean", default: false },
+  },
+});
+const { layer } = values;
+const [images, probed, rounds, threads] = ["images", "probed", "rounds", "threads"].map((name) => Number(values[name]));
+const list = (text) => text.split(",").map(Number);
+
+const AGREEING = 16; // images on which the maps are compared
+const METHODS = {
+  gradcam: { name: "GradCAM", sizes: list(values.batches), count: images, swept: (batch) => Math.max(64, batch) },
+  scorecam: { name: "ScoreCAM", sizes: list(values.chunks), count: probed, swept: () => 1 },
+  ablationcam: { name: "AblationCAM", sizes: list(values.chunks), count: probed, swept: () => 1 },
+};
+
+/** The network, with running statistics of MNIST images, and the images to explain. */
+async function makeNetwork(folder) {
+  manualSeed(0);
+  const { train, test } = await loadDataset("mnist");
+  const model = createModel("resnet18", { stem: "small", numClasses: 10, inChannels: 1 });
+  const indices = (from, to) => Int32Array.from({ length: to - from }, (_, i) => from + i);
+  for (let i = 0; i < 10; i++) {
+    tidy(() => noGrad(() => void model.forward(gatherBatch(train, indices(64 * i, 64 * (i + 1))).images)));
+  }
+  model.eval();
+  const data = gatherBatch(test, indices(0, Math.max(images, probed, AGREEING, ...list(values.batches))));
+  const paths = { weights: join(folder, "weights.safetensors"), images: join(folder, "images.safetensors") };
+  await saveSafetensors(paths.weights, model.stateDict(), { format: "pt" });
+  await saveSafetensors(paths.images, new Map(Object.entries(data)));
+  return { model, data, paths };
+}
+
+/** This project: maps of `count` images, in batches, or in passes of `batch` for the methods that probe the network. */
+function explainer({ model, data }) {
+  // Of one channel both layouts are the same memory; the strides say which one it is.
+  const channelsLast = (x) => x.reshape([x.shape[0], ...x.shape.slice(2), 1]).permute([0, 3, 1, 2]);
+  return ({ what, count, batch, fast = false, last = false }, onMaps = () => {}) => {
+    const method = METHODS[what].name;
+    const step = what === "gradcam" ? batch : count;
+    const options = { method, layer, ...(what === "gradcam" ? {} : { chunkSize: batch }) };
+    const began = performance.now();
+    for (let from = 0; from < count; from += step) {
+      tidy(() => {
+        const [x, targets] = [data.images, data.labels].map((t) => t.narrow(0, from, Math.min(step, count - from)));
+        const pixels = last ? channelsLast(x) : x;
+        const run = () => explain(model, pixels, { ...options, targets }).maps;
+        onMaps(fast ? autocast({ dtype: "bfloat16" }, run) : run());
+      });
+    }
+    return (performance.now() - began) / 1000;
+  };
+}
+
+/** The Python side: it answers each request when it has finished. */
+async function startPeer(python, paths) {
+  const script = fileURLToPath(new URL("peers/explain.py", import.meta.url));
+  const args = ["-B", "-W", "ignore", script, paths.weights, paths.images, "--threads", String(threads)];
+  const child = spawn(python, args, { stdio: ["pipe", "pipe", "inherit"] });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const answer = async () => {
+    const { value, done } = await lines.next();
+    if (done) throw new Error(`${python} ended: does it have scripts/requirements/explain.txt?`);
+    return JSON.parse(value);
+  };
+  const { torch } = await answer();
+  return {
+    torch,
+    ask: async ({ what, count, batch, fast = false, last = false, maps }) => {
+      const request = { what, images: count, batch, layer, amp: fast, channelsLast: last, maps };
+      child.stdin.write(`${JSON.stringify(request)}\n`);
+      return (await answer()).seconds;
+    },
+    stop: () => child.kill(),
+  };
+}
+
+/** Who explains by a method, each as a function of { count, batch } that gives seconds. */
+function sidesOf(what, { ours, peer }) {
+  const fast = capabilities().fastBfloat16;
+  const side = (run, asked) => (request) => run({ ...asked, ...request });
+  return {
+    "batch-cam float32": side(ours, { what }),
+    ...(fast && { "batch-cam bfloat16": side(ours, { what, fast }) }),
+    "pytorch-grad-cam": side(peer.ask, { what }),
+    ...(what !== "ablationcam" && { "torch-cam": side(peer.ask, { what: `torchcam-${what}` }) }),
+    ...(what !== "ablationcam" && fast && { "torch-cam bfloat16": side(peer.ask, { what: `torchcam-${what}`, fast }) }),
+  };
+}
+
+const median = (numbers) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
+const rounded = (number) => Number(number.toPrecision(3));
+
+/** Images a second of one side at each size, channels last, and the size and layout that were best. */
+async function sweep(run, { sizes, swept }) {
+  const speedAt = async (batch, last) => swept(batch) / (await run({ count: swept(batch), batch, last }));
+  await speedAt(sizes[0], true); // warm-up
+  const speeds = {};
+  for (const batch of sizes) speeds[batch] = await speedAt(batch, true);
+  const batch = sizes.reduce((best, size) => (speeds[size] > speeds[best] ? size : best));
+  const layouts = [];
+  for (const last of [true, false, true, false]) layouts.push({ last, speed: await speedAt(batch, last) });
+  const { last } = layouts.reduce((best, layout) => (layout.speed > best.speed ? layout : best));
+  return { speeds, best: { batch, last } };
+}
+
+async function measure(what, parties) {
+  const { name, count, ...plan } = METHODS[what];
+  const sides = sidesOf(what, parties);
+  const sweeps = {};
+  for (const [side, run] of Object.entries(sides)) sweeps[side] = await sweep(run, plan);
+  const times = Object.fromEntries(Object.keys(sides).map((side) => [side, []]));
+  for (let round = 0; round < rounds; round++) {
+    for (const [side, run] of Object.entries(sides)) times[side].push(await run({ count, ...sweeps[side].best }));
+  }
+  const [first] = Object.values(times);
+  return Object.entries(times).map(([side, own]) => ({
+    method: name,
+    side,
+    batch: sweeps[side].best.batch,
+    channels: sweeps[side].best.last ? "last" : "first",
+    "images/s": rounded(count / median(own)),
+    // Of neighbours, so that a slow moment of the machine falls on both.
+    "times the time of ours": rounded(median(own.map((time, i) => time / first[i]))),
+    sweep: Object.fromEntries(Object.entries(sweeps[side].speeds).map(([batch, speed]) => [batch, rounded(speed)])),
+  }));
+}
+
+/** The largest difference of our maps and pytorch-grad-cam's, both in [0, 1] and float32. */
+async function farthest(what, { ours, peer }, folder) {
+  const count = what === "gradcam" ? AGREEING : Math.min(probed, AGREEING);
+  const maps = join(folder, "maps.safetensors");
+  const request = { what, count, batch: what === "gradcam" ? count : 32 };
+  await peer.ask({ ...request, maps });
+  const theirs = (await loadSafetensors(maps)).get("maps");
+  let difference = 0;
+  ours(request, (found) => {
+    difference = found.sub(theirs).abs().max().item();
+  });
+  return { method: METHODS[what].name, images: count, "largest difference": difference.toExponential(1) };
+}
+
+setNumThreads(threads);
+const load = loadavg()[0];
+const folder = mkdtempSync(join(tmpdir(), "batch-cam-explain-bench-"));
+let peer;
+try {
+  const python = values.python ?? installPython("explain", values.venv ?? join(folder, "venv"), { complete: true });
+  const network = await makeNetwork(folder);
+  peer = await startPeer(python, network.paths);
+  const parties = { ours: explainer(network), peer };
+  const chosen = values.methods.split(",");
+  const agreement = [];
+  for (const what of chosen) agreement.push(await farthest(what, parties, folder));
+  const results = [];
+  for (const what of chosen) results.push(...(await measure(what, parties)));
+  const machine = { cpu: cpus()[0].model, threads, load: [load, loadavg()[0]], torch: peer.torch };
+  if (values.json) console.log(JSON.stringify({ machine, layer, rounds, agreement, results }, null, 2));
+  else report({ machine, agreement, results });
+} finally {
+  peer?.stop();
+  rmSync(folder, { recursive: true, force: true });
+}
+
+function report({ machine, agreement, results }) {
+  console.log(
+    `${machine.cpu}, ${threads} threads, libtorch ${capabilities().version}, Python's torch ${machine.torch}`,
+  );
+  console.log(`load average ${machine.load[0].toFixed(2)} before, ${machine.load[1].toFixed(2)} after`);
+  if (load > 0.5) console.log("WARNING: the machine was busy with something else: only a quiet one gives fair ratios");
+  console.log(`ResNet-18, ${layer}, medians of ${rounds} rounds; GradCAM on ${images} images, the others on ${probed}`);
+  console.table(results.map(({ sweep: _, ...row }) => row));
+  for (const { method, side, sweep: speeds } of results) {
+    const shown = Object.entries(speeds).map(([batch, speed]) => `${batch}: ${speed}`);
+    console.log(`${method}, ${side}, images/s by batch size: ${shown.join(", ")}`);
+  }
+  console.log("maps in [0, 1] against pytorch-grad-cam's, float32:");
+  console.table(agreement);
+}
