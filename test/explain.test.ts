@@ -529,7 +529,7 @@ const BAD: [string, Anything, ErrorCode, RegExp][] = [
   [
     "a layer that is not spatial",
     { layer: "fc" },
-    "E_SHAPE",
+    "E_CONFIG",
     /layer fc gives \[3, 4\], which is no map \[B, K, h, w\]/,
   ],
   ["layer and layers", { layers: ["act1"] }, "E_ARGUMENT", /leave one of them out/],

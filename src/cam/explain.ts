@@ -71,8 +71,8 @@ interface Request {
  * const { maps } = explain(model, images, { method: "LayerCAM", targets: labels });
  * const { maps: each } = explain(model, images, { method: ["GradCAM", "ScoreCAM"] });  // each.GradCAM, each.ScoreCAM
  *
- * @throws E_CONFIG for an unknown method or layer, with the nearest; E_SHAPE for targets of another number, a layer that gives no
- *   maps, or images that the model cannot take; E_ARGUMENT for a target out of range or an option that does not fit the method
+ * @throws E_CONFIG for an unknown method or layer, with the nearest, or a layer that gives no maps; E_SHAPE for targets of another
+ *   number, or images that the model cannot take; E_ARGUMENT for a target out of range or an option that does not fit the method
  */
 export function explain(
   model: Module,

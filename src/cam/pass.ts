@@ -41,7 +41,7 @@ export interface PassOptions {
 }
 
 /**
- * @throws E_CONFIG for a layer that did not run; E_SHAPE for one whose output is no map, or logits that are not (B, classes)
+ * @throws E_CONFIG for a layer that did not run, or whose output is no map; E_SHAPE for logits that are not (B, classes)
  */
 export function forwardPass(model: Module, x: Tensor, { layers, record, reshapeTransform }: PassOptions): Pass {
   const taps = new Map<Module, Tensor>();
@@ -89,7 +89,7 @@ function mapsOf(path: string, tap: Tensor, reshapeTransform: ReshapeTransform | 
   if (maps.ndim === 4 && !maps.sizes.includes(0)) return maps;
   const advice = "choose a layer before the head, or give reshapeTransform, which takes its output to that layout";
   throw new BatchCamError(
-    "E_SHAPE",
+    "E_CONFIG",
     `explain: layer ${path} gives [${maps.shape.join(", ")}], which is no map [B, K, h, w]: ${advice}`,
   );
 }

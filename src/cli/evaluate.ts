@@ -1,1 +1,111 @@
-export async function runEvaluate(_: unknown): Promise<"done"> { return "done"; }
+import { dirname, join } from "node:path";
+import { writeFileAtomically } from "../atomic-file.ts";
+import { methodOf } from "../cam/index.ts";
+import type { EvaluateConfig } from "../config/index.ts";
+import { BatchCamError } from "../errors.ts";
+import {
+  type ExplanationMetrics,
+  explanationMetrics,
+  METRIC_DEFINITIONS,
+  type MetricName,
+} from "../evaluate/explanation-metrics.ts";
+import { openRun, type RunSubject } from "../evaluate/subject.ts";
+import { setNumThreads } from "../tensor/index.ts";
+import type { SplitRecord } from "../train/events.ts";
+import { evaluateSplit } from "../train/validation.ts";
+import type { CommandCall, Outcome } from "./command.ts";
+import { createCounter } from "./counter.ts";
+import { listOf } from "./explanation-plan.ts";
+import { percent, short } from "./progress-lines.ts";
+import { formatTable } from "./table.ts";
+
+type EvaluateCall = Pick<CommandCall, "stdout" | "stderr" | "signal"> & { config: EvaluateConfig };
+
+/** What `evaluation.json` holds. */
+export interface EvaluationRecord {
+  schemaVersion: 1;
+  checkpoint: string;
+  split: "test" | "val";
+  /** Over the whole split, with the maps of the true class. */
+  classification: SplitRecord;
+  explanations: ExplanationMetrics[];
+  definitions: Record<MetricName, string>;
+}
+
+/** Judges a run and keeps the record in it; one that is there is replaced. */
+export async function runEvaluate({ config, stdout, stderr, signal }: EvaluateCall): Promise<Outcome> {
+  if (config.threads !== undefined) setNumThreads(config.threads);
+  const methods = [...new Set(listOf(config.method).map(methodOf))];
+  if (methods.length === 0) throw new BatchCamError("E_CONFIG", "evaluate: --method names no method");
+  const subject = await openRun(config.run, "evaluate");
+  const split = subject.data[config.split];
+  const total = methods.length * Math.min(config.limit, split.labels.numel);
+  const counter = createCounter(stderr, "judged", total);
+  const onImages = (count: number) => {
+    for (let image = 0; image < count; image++) counter.step();
+  };
+  try {
+    const { checkpoint, camLayer, prototypes, amp, channelsLast } = subject;
+    const { batchSize } = config;
+    const options = { camLayer, prototypes, amp, channelsLast, batchSize, signal };
+    const classification = await evaluateSplit(subject.model, split, options);
+    const explanations: ExplanationMetrics[] = [];
+    for (const method of methods)
+      explanations.push(await explanationMetrics(subject, split, { ...config, method, onImages, signal }));
+    counter.stop();
+    const definitions = METRIC_DEFINITIONS;
+    const record = {
+      schemaVersion: 1,
+      checkpoint,
+      split: config.split,
+      classification,
+      explanations,
+      definitions,
+    } as const;
+    const file = join(dirname(dirname(checkpoint)), "evaluation.json");
+    await writeFileAtomically(file, `${JSON.stringify(record, null, 2)}\n`);
+    stdout.write(config.json ? `${JSON.stringify(record, null, 2)}\n` : formatEvaluation(record, subject));
+    if (!config.json) stdout.write(`\n${file}\n`);
+    return "done";
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    return "interrupted";
+  } finally {
+    counter.stop();
+    subject.dispose();
+  }
+}
+
+/** The record as text: accuracy, a row for each metric, a column for each method, and the randomisation check. */
+export function formatEvaluation(
+  { checkpoint, classification, explanations }: EvaluationRecord,
+  { camLayer, amp }: Pick<RunSubject, "camLayer" | "amp">,
+): string {
+  const { split, images, accuracy, crossEntropy } = classification;
+  const precision = amp ? "bfloat16" : "float32";
+  const head = `${checkpoint}\n${split}, ${images} images: accuracy ${percent(accuracy)}, cross-entropy ${short(crossEntropy)} (${precision})`;
+  const [first] = explanations as [ExplanationMetrics];
+  const about = `maps of the ${first.target === "label" ? "true" : "predicted"} class at ${camLayer}, first ${first.images} images`;
+  const rows = (Object.keys(METRIC_DEFINITIONS) as MetricName[]).map((name) => [
+    name,
+    ...explanations.map(({ values }) => cell(values[name])),
+  ]);
+  const table = formatTable(["metric", ...explanations.map(({ method }) => method)], rows);
+  const missing = explanations.some(({ values }) => Object.values(values).some((value) => value.undefined > 0));
+  const note = missing ? ["(-n): not defined for n of the images, such as those with a dead map", ""] : [];
+  return [head, "", about, table, ...note, ...explanations.flatMap(randomisationText)].join("\n");
+}
+
+/** A mean, and in brackets for how many images there is none. */
+function cell({ mean, undefined: missing }: { mean: number; undefined: number }): string {
+  return `${mean.toFixed(3)}${missing > 0 ? ` (-${missing})` : ""}`;
+}
+
+function randomisationText({ method, randomisation }: ExplanationMetrics): string[] {
+  if (randomisation === null) return [];
+  const steps = randomisation.map(({ layer, spearman }) => `${layer} ${spearman.mean.toFixed(2)}`);
+  return [
+    `${method}, rank correlation of the maps with those of random weights, from the top down: ${steps.join(", ")}`,
+    "",
+  ];
+}

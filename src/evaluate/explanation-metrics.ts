@@ -1,0 +1,209 @@
+import { setImmediate } from "node:timers/promises";
+import { deadMaps, explain, type MethodName } from "../cam/index.ts";
+import { batchIndices, gatherPixels, normalize, type Split } from "../data/index.ts";
+import { l1, l2, ssim } from "../losses/index.ts";
+import {
+  Coherence,
+  confidence,
+  deletionCurve,
+  energyInMask,
+  foregroundMask,
+  insertionCurve,
+  maxSensitivity,
+  parameterRandomisation,
+  pointingGame,
+  relevanceRankAccuracy,
+  road,
+  sparseness,
+} from "../metrics/index.ts";
+import type { Model } from "../models/index.ts";
+import { inEvaluation } from "../nn/index.ts";
+import { autocast, type Tensor, tensor, tidy } from "../tensor/index.ts";
+import { channelsLast } from "../train/from-config.ts";
+import type { RunSubject } from "./subject.ts";
+
+export interface ExplanationMetricsOptions {
+  method: MethodName;
+  /** Class that the maps explain: the true one, or the predicted one. */
+  target: "label" | "prediction";
+  /** Images, the first of the split. */
+  limit: number;
+  batchSize: number;
+  /** Of insertion and deletion. */
+  steps: number;
+  /** Whether the parameter-randomisation check is run. */
+  randomise: boolean;
+  seed: number;
+  /** Hears of every image that is done. */
+  onImages?: (count: number) => void;
+  signal?: AbortSignal | undefined;
+}
+
+/** A mean over the images for which a metric is defined, and for how many it is not (a dead map points nowhere). */
+export interface MetricValue {
+  mean: number;
+  undefined: number;
+}
+
+/** What the maps of one method are worth on a split. `METRIC_DEFINITIONS` says what each is. */
+export interface ExplanationMetrics {
+  method: MethodName;
+  layer: string;
+  target: "label" | "prediction";
+  images: number;
+  values: Record<MetricName, MetricValue>;
+  /** Mean Spearman correlation of the maps with themselves after layers were made random, from the top down; null where not asked for. */
+  randomisation: { layer: string; spearman: MetricValue }[] | null;
+}
+
+/** Name, source and direction of each metric, in the order of the table. */
+export const METRIC_DEFINITIONS = {
+  averageDrop:
+    "mean of max(0, Y − O) / Y, Y and O the class's probability for x and x·M (Grad-CAM++, torch-cam); lower is better",
+  absoluteDrop: "mean of max(0, Y − O) (pytorch-grad-cam's DropInConfidence); lower is better",
+  increaseInConfidence: "share of images with O > Y (Grad-CAM++); higher is better",
+  averageGain: "mean of max(0, O − Y) / (1 − Y) (Opti-CAM); higher is better",
+  deletionAuc:
+    "area under the class's probability while pixels are set to 0, the most salient first (RISE); lower is better",
+  insertionAuc: "the same from zeros to the image (RISE); higher is better",
+  roadMorf: "mean change of the logit when the most relevant 90 to 10 % are imputed (ROAD); lower is better",
+  roadLerf: "the same for the least relevant; higher is better",
+  roadCombined: "(roadLerf − roadMorf) / 2 (pytorch-grad-cam's ROADCombined); higher is better",
+  pointingGame: "share of maps whose maximum lies on the foreground (pixels above 0.1); higher is better",
+  energyInForeground: "share of the map's sum on the foreground (relevance mass accuracy, Quantus); higher is better",
+  relevanceRankAccuracy: "share of the foreground among as many highest pixels (Quantus); higher is better",
+  sparseness: "Gini index of the map (Quantus); 0 even, 1 a single pixel",
+  prototypeL1: "mean |M − P| against the class's prototype; an all-zero map does well",
+  prototypeL2: "mean (M − P)² against the class's prototype; an all-zero map does well",
+  prototypeSsim: "SSIM of map and prototype, window 11, σ 1.5; higher is closer",
+  maxSensitivity: "largest ‖E(x + δ) − E(x)‖ / ‖E(x)‖ of 10 δ uniform in ±0.02 (Yeh et al., captum); lower is better",
+  coherence: "mean pairwise cosine of a class's maps; higher is more alike",
+  deadMaps: "share of maps that are zero everywhere",
+} as const;
+export type MetricName = keyof typeof METRIC_DEFINITIONS;
+
+/** Images of the randomisation check, which explains them once for each layer. */
+const RANDOMISED = 100;
+
+/** Judges the maps of one method on the first images of a split, batch by batch, in the run's own precision. */
+export async function explanationMetrics(
+  subject: RunSubject,
+  split: Split,
+  options: ExplanationMetricsOptions,
+): Promise<ExplanationMetrics> {
+  const { method, target, limit, batchSize } = options;
+  const count = Math.min(limit, split.labels.numel);
+  const gathered = new Map<MetricName, number[]>();
+  using coherence = new Coherence(split.numClasses);
+  const judge = new Judge(subject, split, options);
+  return await inEvaluation(subject.model, async () => {
+    for (const indices of batchIndices(count, { batchSize, shuffle: false })) {
+      tidy(() => {
+        const { values, maps, labels } = judge.batch(indices);
+        for (const [name, value] of Object.entries(values) as [MetricName, Tensor][])
+          gathered.set(name, [
+            ...(gathered.get(name) ?? []),
+            ...Array.from(value.to("float64").data() as Float64Array),
+          ]);
+        coherence.update(maps, labels);
+      });
+      options.onImages?.(indices.length);
+      await setImmediate(); // lets signals have their turn
+      options.signal?.throwIfAborted();
+    }
+    const means = Array.from(gathered, ([name, values]) => [name, meanOf(values)] as const);
+    const values = { ...Object.fromEntries(means), coherence: { mean: coherence.summary().mean, undefined: 0 } };
+    const ordered = (Object.keys(METRIC_DEFINITIONS) as MetricName[]).map((name) => [name, (values as never)[name]]);
+    const randomisation = options.randomise ? judge.randomisation(Math.min(RANDOMISED, count)) : null;
+    const images = count;
+    return { method, layer: subject.camLayer, target, images, values: Object.fromEntries(ordered), randomisation };
+  });
+}
+
+function meanOf(values: readonly number[]): MetricValue {
+  const defined = values.filter((value) => !Number.isNaN(value));
+  return {
+    mean: defined.reduce((sum, value) => sum + value, 0) / defined.length,
+    undefined: values.length - defined.length,
+  };
+}
+
+/** The parts of a model that are made random one after the other, from the top down: its stages, and what stands before and behind them. */
+function partsOf(model: Model): string[] {
+  const part = (name: string) =>
+    model.camLayers.find((layer) => name.startsWith(`${layer}.`)) ?? (name.split(".")[0] as string);
+  return [...new Set(Array.from(model.namedParameters().keys(), part))].reverse();
+}
+
+/** One method's maps and their metrics, for batches of a split. */
+class Judge {
+  readonly #subject: RunSubject;
+  readonly #split: Split;
+  readonly #options: ExplanationMetricsOptions;
+
+  constructor(subject: RunSubject, split: Split, options: ExplanationMetricsOptions) {
+    this.#subject = subject;
+    this.#split = split;
+    this.#options = options;
+  }
+
+  batch(indices: Int32Array): { values: Record<string, Tensor>; maps: Tensor; labels: Tensor } {
+    const { steps, seed, batchSize } = this.#options;
+    const pixels = gatherPixels(this.#split, indices);
+    const x = normalize(pixels, this.#split.normalization);
+    const labels = this.#split.labels.indexSelect(0, tensor(indices));
+    const { maps, targets } = this.#explain(x, this.#options.target === "label" ? labels : "prediction");
+    const predict = (images: Tensor) =>
+      this.#inPrecision(images, (laid) => this.#subject.model.forward(laid)).to("float32");
+    const judged = [predict, x, maps, targets] as const;
+    const curves = { steps, batchSize };
+    const drop = confidence(...judged, { batchSize });
+    const { morf, lerf, combined } = road(...judged, { seed, batchSize });
+    const foreground = foregroundMask(pixels);
+    const own = this.#subject.prototypes.indexSelect(0, targets);
+    const again = (images: Tensor, positions: Tensor) => this.#explain(images, targets.indexSelect(0, positions)).maps;
+    const values = {
+      ...{ averageDrop: drop.drop, absoluteDrop: drop.absoluteDrop, increaseInConfidence: drop.increase },
+      averageGain: drop.gain,
+      deletionAuc: deletionCurve(...judged, curves).auc,
+      insertionAuc: insertionCurve(...judged, curves).auc,
+      ...{ roadMorf: morf.mean([1]), roadLerf: lerf.mean([1]), roadCombined: combined },
+      pointingGame: pointingGame(maps, foreground),
+      energyInForeground: energyInMask(maps, foreground),
+      relevanceRankAccuracy: relevanceRankAccuracy(maps, foreground),
+      sparseness: sparseness(maps),
+      ...{ prototypeL1: l1(maps, own), prototypeL2: l2(maps, own), prototypeSsim: ssim(maps, own) },
+      maxSensitivity: maxSensitivity(again, x, { seed, batchSize }),
+      deadMaps: deadMaps(maps),
+    };
+    return { values, maps, labels };
+  }
+
+  /** On the first images of the split; the model's weights are as before when it ends. */
+  randomisation(count: number): { layer: string; spearman: MetricValue }[] {
+    return tidy(() => {
+      const indices = Int32Array.from({ length: count }, (_, i) => i);
+      const x = normalize(gatherPixels(this.#split, indices), this.#split.normalization);
+      const labels = this.#split.labels.indexSelect(0, tensor(indices));
+      const { targets } = this.#explain(x, this.#options.target === "label" ? labels : "prediction");
+      const rows = parameterRandomisation(this.#subject.model, () => this.#explain(x, targets).maps, {
+        seed: this.#options.seed,
+        layers: partsOf(this.#subject.model),
+      });
+      const list = (values: Tensor) => Array.from(values.to("float64").data() as Float64Array);
+      return rows.map(({ layer, spearman }) => ({ layer, spearman: meanOf(list(spearman)) }));
+    });
+  }
+
+  #explain(x: Tensor, targets: Tensor | "prediction"): { maps: Tensor; targets: Tensor } {
+    const { method, seed } = this.#options;
+    const options = { method, targets, layer: this.#subject.camLayer, seed, normalize: { eps: 1e-6 } };
+    const found = this.#inPrecision(x, (laid) => explain(this.#subject.model, laid, options));
+    return { maps: found.maps, targets: found.targets as Tensor };
+  }
+
+  #inPrecision<T>(x: Tensor, fn: (laid: Tensor) => T): T {
+    const laid = this.#subject.channelsLast ? channelsLast(x) : x;
+    return this.#subject.amp ? autocast({ dtype: "bfloat16" }, () => fn(laid)) : fn(laid);
+  }
+}

@@ -1,0 +1,131 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { explain } from "../src/cam/index.ts";
+import { main } from "../src/cli/main.ts";
+import { gatherBatch } from "../src/data/index.ts";
+import { METRIC_DEFINITIONS } from "../src/evaluate/explanation-metrics.ts";
+import { openRun } from "../src/evaluate/subject.ts";
+import { confidence, deletionCurve, sparseness } from "../src/metrics/index.ts";
+import { noGrad, type Tensor, tidy } from "../src/tensor/index.ts";
+import { train } from "../src/train.ts";
+import { fakeIo } from "./support/fake-terminal.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "batch-cam-evaluate-"));
+const run = join(folder, "run");
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+async function cli(...argv: string[]) {
+  const { io, text } = fakeIo();
+  const code = await main(["evaluate", ...argv], io);
+  return { code, ...text };
+}
+
+beforeAll(async () => {
+  await train({
+    ...{ limitTrain: 1024, limitTest: 80, valImages: 60, epochs: 1, figures: false, threads: 1, amp: "off" },
+    ...{ channelsLast: "off", output: folder, experiment: "run" },
+  });
+}, 120_000);
+
+describe("batch-cam evaluate", () => {
+  it("prints and keeps every metric of several methods, each with its definition", async () => {
+    const { code, out, err } = await cli(run, "--method", "GradCAM,layer-cam", "--limit", "40", "--steps", "5");
+    expect([code, err]).toEqual([0, ""]);
+    const record = JSON.parse(readFileSync(join(run, "evaluation.json"), "utf8"));
+    expect(record.classification).toMatchObject({ split: "test", images: 80 });
+    expect(
+      record.explanations.map(({ method, images }: { method: string; images: number }) => [method, images]),
+    ).toEqual([
+      ["GradCAM", 40],
+      ["LayerCAM", 40],
+    ]);
+    expect(Object.keys(record.definitions)).toEqual(Object.keys(METRIC_DEFINITIONS));
+    for (const { values, randomisation } of record.explanations) {
+      expect(Object.keys(values)).toEqual(Object.keys(METRIC_DEFINITIONS));
+      for (const [name, { mean }] of Object.entries(values) as [string, { mean: number }][])
+        expect(mean, name).toEqual(expect.any(Number));
+      expect(randomisation.map(({ layer }: { layer: string }) => layer)).toEqual([
+        "fc2",
+        "fc1",
+        "conv3",
+        "conv2",
+        "conv1",
+      ]);
+    }
+    for (const name of Object.keys(METRIC_DEFINITIONS)) expect(out).toMatch(new RegExp(`^${name} +-?\\d`, "m"));
+    expect(out).toMatch(/test, 80 images: accuracy \d+/);
+  });
+
+  it("gives the means of the metrics' own functions over the split, whatever the batch size", async () => {
+    await cli(run, "--limit", "30", "--steps", "4", "--no-randomise", "--batch-size", "7");
+    const record = JSON.parse(readFileSync(join(run, "evaluation.json"), "utf8"));
+    expect(record.explanations[0].randomisation).toBeNull();
+    const { values } = record.explanations[0];
+    const subject = await openRun(run, "test");
+    tidy(() => {
+      const { model, data, camLayer } = subject;
+      model.eval();
+      const { images, labels } = gatherBatch(
+        data.test,
+        Int32Array.from({ length: 30 }, (_, i) => i),
+      );
+      const { maps } = explain(model, images, { targets: labels, layer: camLayer, normalize: { eps: 1e-6 } });
+      const predict = (x: Tensor) => noGrad(() => model.forward(x));
+      const drop = confidence(predict, images, maps, labels);
+      expect(values.averageDrop.mean).toBeCloseTo(drop.averageDrop, 4);
+      expect(values.increaseInConfidence.mean).toBeCloseTo(drop.increaseInConfidence, 6);
+      const deletion = deletionCurve(predict, images, maps, labels, { steps: 4 });
+      expect(values.deletionAuc.mean).toBeCloseTo(deletion.auc.mean().item(), 4);
+      const even = sparseness(maps).data() as Float64Array;
+      const defined = even.filter((value) => !Number.isNaN(value));
+      expect(values.sparseness.mean).toBeCloseTo(defined.reduce((a, b) => a + b, 0) / defined.length, 4);
+      expect(values.sparseness.undefined).toBe(30 - defined.length);
+    });
+    subject.dispose();
+  });
+
+  it("leaves the run's weights as they are, and prints JSON alone on demand", async () => {
+    const weights = () => readFileSync(join(run, "checkpoints", "best.safetensors")).toString("base64");
+    const before = weights();
+    const { code, out } = await cli(
+      run,
+      "--limit",
+      "10",
+      "--steps",
+      "2",
+      "--split",
+      "val",
+      "--target",
+      "prediction",
+      "--json",
+    );
+    expect(code).toBe(0);
+    expect(JSON.parse(out).classification.split).toBe("val");
+    expect(weights()).toBe(before);
+  });
+
+  it.each([
+    ["no run", [], /run must be text, got nothing|RUN|run/],
+    ["two runs", ["a", "b"], /RUN is given twice, the second time as "b"/],
+    ["a missing run", [join(folder, "nowhere")], /is no finished run: it has no/],
+    ["an unknown method", [run, "--method", "gradcm"], /did you mean GradCAM\?/],
+    ["no method", [run, "--method", ","], /names no method/],
+    ["a split that runs do not have", [run, "--split", "train"], /--split must be one of "test", "val", got "train"/],
+    ["no image", [run, "--limit", "0"], /--limit must be a whole number, above 0/],
+  ])("refuses %s", async (_, argv, message) => {
+    const { code, err } = await cli(...argv);
+    expect(err).toMatch(message);
+    expect([code, err.trim().split("\n").length]).toEqual([2, 1]);
+  });
+
+  it("refuses a run whose config is damaged, and says what is wrong", async () => {
+    const path = join(run, "config.json");
+    const config = readFileSync(path, "utf8");
+    writeFileSync(path, config.slice(0, 40));
+    const { code, err } = await cli(run);
+    writeFileSync(path, config);
+    expect([code, err]).toEqual([2, expect.stringMatching(/config\.json/)]);
+  });
+});

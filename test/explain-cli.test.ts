@@ -1,0 +1,225 @@
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { PNG } from "pngjs";
+import sharp from "sharp";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { explain } from "../src/cam/index.ts";
+import { main } from "../src/cli/main.ts";
+import { createModel } from "../src/models/index.ts";
+import { loadSafetensors, manualSeed, saveSafetensors, tensor, tidy } from "../src/tensor/index.ts";
+import { train } from "../src/train.ts";
+import { fakeIo } from "./support/fake-terminal.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "batch-cam-explain-"));
+const at = (...parts: string[]) => join(folder, ...parts);
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+async function cli(...argv: string[]) {
+  const { io, text } = fakeIo();
+  const code = await main(argv, io);
+  return { code, ...text };
+}
+const manifestOf = (output: string) => JSON.parse(readFileSync(join(output, "manifest.json"), "utf8"));
+
+beforeAll(async () => {
+  await train({
+    ...{ limitTrain: 512, limitTest: 60, valImages: 60, epochs: 1, figures: false, threads: 1 },
+    ...{ output: folder, experiment: "run" },
+  });
+  manualSeed(1);
+  await tidyAsync(async () => {
+    using resnet = createModel("resnet18", { numClasses: 3, width: 8 });
+    await saveSafetensors(at("resnet.safetensors"), resnet.stateDict());
+  });
+  mkdirSync(at("photos", "more"), { recursive: true });
+  const photo = (width: number, height: number) =>
+    sharp({ create: { width, height, channels: 3, background: { r: 200, g: 80, b: 20 } } });
+  await photo(300, 200).jpeg().withMetadata({ orientation: 6 }).toFile(at("photos", "turned.jpg"));
+  await photo(40, 90)
+    .png()
+    .toFile(at("photos", "more", "tall picture.png"));
+  writeFileSync(at("photos", "notes.txt"), "no image");
+  writeFileSync(at("broken.png"), "no image either");
+}, 120_000);
+
+async function tidyAsync(fn: () => Promise<void>): Promise<void> {
+  await fn();
+}
+
+describe("batch-cam explain", () => {
+  it("explains images of a run's split, with pictures, a grid, raw maps and a manifest", async () => {
+    const output = at("split");
+    const { code, out, err } = await cli(
+      ...["explain", "--run", at("run"), "--split", "test", "--limit", "5", "--batch-size", "2"],
+      ...["--method", "GradCAM,hires-cam", "--target", "label", "--output", output],
+    );
+    expect([code, err]).toEqual([0, ""]);
+    expect(out).toMatch(/simple-cnn from .*best\.safetensors, layer pool2: GradCAM, HiResCAM/);
+    expect(readdirSync(output).sort()).toEqual(["grid.png", "manifest.json", "maps.safetensors", "overlays"]);
+    const { images, methods, layers, model, schemaVersion } = manifestOf(output);
+    expect([schemaVersion, methods, layers, model.name]).toEqual([1, ["GradCAM", "HiResCAM"], ["pool2"], "simple-cnn"]);
+    expect(images).toHaveLength(5);
+    expect(images[0]).toMatchObject({ name: "test 0", file: null, index: 0 });
+    expect(images[0].maps.map((map: { target: string }) => map.target)).toEqual([images[0].label, images[0].label]);
+    for (const { maps } of images)
+      for (const { picture } of maps) expect(PNG.sync.read(readFileSync(join(output, picture))).width).toBe(224);
+    const raw = await loadSafetensors(join(output, "maps.safetensors"));
+    expect(raw.get("GradCAM")?.shape).toEqual([5, 28, 28]);
+    expect(raw.get("HiResCAM")?.max().item()).toBeLessThanOrEqual(1);
+  });
+
+  it("explains files and folders with weights of torchvision, upright and at their own resolution", async () => {
+    const output = at("photos-explained");
+    writeFileSync(at("names.txt"), "cat\ndog\nowl\n");
+    const { code, err } = await cli(
+      ...[
+        "explain",
+        at("photos"),
+        "--weights",
+        at("resnet.safetensors"),
+        "--image-size",
+        "64",
+        "--class-names",
+        at("names.txt"),
+      ],
+      ...["--method", "LayerCAM", "--raw", "npy", "--target", "owl", "--output", output],
+    );
+    expect([code, err]).toEqual([0, ""]);
+    const { images, model } = manifestOf(output);
+    expect(model).toMatchObject({
+      name: "resnet18",
+      channels: 3,
+      imageSize: [64, 64],
+      classNames: ["cat", "dog", "owl"],
+    });
+    expect(images.map(({ name }: { name: string }) => name)).toEqual(["tall picture.png", "turned.jpg"]);
+    expect(images[1].notes).toEqual(["turned upright (EXIF orientation 6)"]);
+    expect(images[0].maps[0]).toMatchObject({ method: "LayerCAM", target: "owl" });
+    const sizes = images.map(({ maps }: { maps: { picture: string }[] }) => {
+      const { width } = PNG.sync.read(readFileSync(join(output, maps[0]?.picture as string)));
+      return width;
+    });
+    expect(sizes).toEqual([200, 200]); // 40x90 cut to 40x40 and enlarged five times; 300x200 turned, cut to 200x200
+    expect(readFileSync(join(output, "LayerCAM.npy")).subarray(1, 6).toString()).toBe("NUMPY");
+  });
+
+  it("gives the maps that explain gives for the same pixels", async () => {
+    const output = at("same");
+    await cli(
+      "explain",
+      at("photos", "more"),
+      "--weights",
+      at("resnet.safetensors"),
+      "--image-size",
+      "32",
+      "--output",
+      output,
+    );
+    const raw = await loadSafetensors(join(output, "maps.safetensors"));
+    const weights = await loadSafetensors(at("resnet.safetensors"));
+    tidy(() => {
+      using model = createModel("resnet18", { numClasses: 3, width: 8 });
+      model.loadStateDict(weights);
+      const mean = [0.485, 0.456, 0.406];
+      const std = [0.229, 0.224, 0.225];
+      const pixels = [200, 80, 20].map((value, c) => (value / 255 - (mean[c] as number)) / (std[c] as number));
+      const x = tensor(pixels, { shape: [1, 3, 1, 1] })
+        .expand([1, 3, 32, 32])
+        .contiguous();
+      expect(raw.get("GradCAM") as never).toBeAllclose(explain(model, x).maps, { rtol: 0, atol: 1e-4 });
+    });
+  });
+
+  it("shows every class, ranks and numbers, and writes no more than asked for", async () => {
+    const output = at("all");
+    const base = ["explain", "--run", at("run"), "--split", "val", "--limit", "2", "--no-overlays", "--output", output];
+    expect((await cli(...base, "--target", "all")).code).toBe(0);
+    expect(readdirSync(output).sort()).toEqual(["grid.png", "manifest.json", "maps.safetensors"]);
+    const raw = await loadSafetensors(join(output, "maps.safetensors"));
+    expect([...raw.keys()].sort()).toEqual(Array.from({ length: 10 }, (_, c) => `GradCAM.${c}`));
+    for (const target of ["kth:2", "7"]) {
+      expect((await cli(...base, "--overwrite", "--no-grid", "--raw", "none", "--target", target)).code).toBe(0);
+      expect(readdirSync(output)).toEqual(["manifest.json"]);
+    }
+    expect(manifestOf(output).images[0].maps[0].target).toBe("7");
+  });
+
+  it("leaves out unreadable files only on demand, and says which", async () => {
+    const base = [
+      "explain",
+      at("broken.png"),
+      at("photos"),
+      "--weights",
+      at("resnet.safetensors"),
+      "--image-size",
+      "32",
+    ];
+    const stopped = await cli(...base, "--output", at("stopped"));
+    expect(stopped.code).toBe(2);
+    expect(stopped.err).toMatch(/broken\.png: is no image that can be read/);
+    const { code, err } = await cli(...base, "--skip-unreadable", "--output", at("skipped"));
+    expect(code).toBe(0);
+    expect(err).toMatch(/^warning: left out: .*broken\.png/);
+    const { images, skipped } = manifestOf(at("skipped"));
+    expect([images.length, skipped.length]).toEqual([2, 1]);
+  });
+
+  it("keeps what is there: an explanation unless told, other things always", async () => {
+    const base = ["explain", at("photos"), "--weights", at("resnet.safetensors"), "--image-size", "32"];
+    expect((await cli(...base, "--output", at("kept"))).code).toBe(0);
+    const again = await cli(...base, "--output", at("kept"));
+    expect([again.code, again.err]).toEqual([
+      2,
+      expect.stringMatching(/holds an explanation: choose another --output, or --overwrite/),
+    ]);
+    expect((await cli(...base, "--output", at("kept"), "--overwrite")).code).toBe(0);
+    const other = await cli(...base, "--output", at("photos"), "--overwrite");
+    expect([other.code, other.err]).toEqual([2, expect.stringMatching(/photos holds something else \(more\)/)]);
+  });
+
+  it.each([
+    ["no model", ["x.png"], /name the model: --run/],
+    ["two models", ["x.png", "--run", "a", "--weights", "b"], /one of the two/],
+    ["no images", ["--run", "a"], /name the images/],
+    ["files and a split", ["x.png", "--run", "a", "--split", "test"], /one of the two/],
+    ["a split without a run", ["--weights", "a", "--split", "test"], /--split needs --run/],
+    ["an unknown method", ["x.png", "--run", "a", "--method", "gradcan"], /did you mean GradCAM\?/],
+    ["the label of files", ["x.png", "--run", "a", "--target", "label"], /--target label needs --split/],
+    ["a missing file", [at("nowhere.png"), "--run", at("run")], /nowhere\.png: cannot be read/],
+    ["a folder without images", [at("run", "checkpoints"), "--run", at("run")], /holds no image: looked for/],
+    ["a missing run", [at("broken.png"), "--run", at("nowhere")], /is no finished run/],
+    [
+      "an unknown layer",
+      ["--run", at("run"), "--split", "test", "--layer", "pool3", "--output", at("x1")],
+      /no layer "pool3"; the nearest/,
+    ],
+    [
+      "a layer that is not spatial",
+      ["--run", at("run"), "--split", "test", "--layer", "fc1", "--output", at("x2")],
+      /which is no map/,
+    ],
+    ["an unknown target", ["--run", at("run"), "--split", "test", "--target", "lable"], /did you mean "?label/],
+    [
+      "a class that the model lacks",
+      ["--run", at("run"), "--split", "test", "--target", "10", "--output", at("x3")],
+      /from 0 to 9, got 10/,
+    ],
+    [
+      "a rank that it lacks",
+      ["--run", at("run"), "--split", "test", "--target", "kth:11", "--output", at("x4")],
+      /from 1 to 10/,
+    ],
+  ])("refuses %s", async (_, argv, message) => {
+    const { code, err } = await cli("explain", ...argv);
+    expect(err).toMatch(message);
+    expect([code, err.trim().split("\n").length]).toEqual([2, 1]);
+  });
+
+  it("does not follow links out of a folder", async () => {
+    mkdirSync(at("linked"));
+    symlinkSync(at("photos", "turned.jpg"), at("linked", "out.jpg"));
+    const { code, err } = await cli("explain", at("linked"), "--weights", at("resnet.safetensors"));
+    expect([code, err]).toEqual([2, expect.stringMatching(/holds no image/)]);
+  });
+});
