@@ -104,6 +104,10 @@ class Reader {
         return IValue(std::move(values));
       }
       case TypeKind::OptionalType: {
+        if (element.castRaw<c10::OptionalType>()->getElementType()->kind() == TypeKind::NumberType) {
+          TORCH_CHECK(count == 0, "a list of scalars must be empty");
+          return IValue(c10::List<std::optional<c10::Scalar>>());
+        }
         c10::List<std::optional<at::Tensor>> values;
         for (int64_t i = 0; i < count; ++i) {
           const double handle = next();

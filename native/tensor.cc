@@ -75,6 +75,7 @@ napi_value copyBytes(napi_env env, napi_callback_info info) {
         auto* data = static_cast<uint8_t*>(tensor.data_ptr()) + static_cast<size_t>(offset);
         if (Write) {
           std::memcpy(data, bytes.data, bytes.length);
+          tensor.unsafeGetTensorImpl()->bump_version();
         } else {
           std::memcpy(bytes.data, data, bytes.length);
         }
@@ -103,6 +104,15 @@ napi_value describeTensor(napi_env env, napi_callback_info info) {
                  }));
 }
 
+// versionOf(handle): how often the tensor was changed in place.
+napi_value versionOf(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  Engine& engine = engineOf(env);
+  return integer(env, guarded(engine, -1, [&] {
+                   return static_cast<int32_t>(engine.tensors.at(arguments.integer(0))._version() & 0x7fffffff);
+                 }));
+}
+
 // release(count, collected): frees the handles that the arena holds; `collected` where V8's collector asks for it.
 napi_value release(napi_env env, napi_callback_info info) {
   Arguments<2> arguments(env, info);
@@ -122,7 +132,8 @@ napi_value release(napi_env env, napi_callback_info info) {
 
 std::vector<Binding> tensorBindings() {
   return {{"bindArena", bindArena},        {"fromBytes", fromBytes},           {"readBytes", copyBytes<false>},
-          {"writeBytes", copyBytes<true>}, {"describeTensor", describeTensor}, {"release", release}};
+          {"writeBytes", copyBytes<true>}, {"describeTensor", describeTensor}, {"release", release},
+          {"versionOf", versionOf}};
 }
 
 }  // namespace batch_cam

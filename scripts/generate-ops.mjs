@@ -41,6 +41,16 @@ const TYPES = {
   float: { ts: "number", put: (name, place) => `arena[next++] = float(${name}, ${place});` },
   "float?": { ts: "number | undefined", put: (name, place) => `arena[next++] = optionalFloat(${name}, ${place});` },
   bool: { ts: "boolean", put: (name, place) => `arena[next++] = boolean(${name}, ${place}) ? 1 : 0;` },
+  // Only empty ones are of use here: parameters of activations that have none.
+  "Scalar?[]": {
+    ts: "readonly []",
+    take: (name, place) => `${name} = listOf(${name}, ${place}) as [];`,
+    put: () => "arena[next++] = 0;",
+  },
+  "str?": {
+    ts: "string | undefined",
+    put: (name, place) => `arena[next++] = ${name} === undefined ? Number.NaN : intern(string(${name}, ${place}));`,
+  },
   str: { ts: "string", put: (name, place) => `arena[next++] = intern(string(${name}, ${place}));` },
 };
 const ALIASES = { SymInt: "int", ScalarType: "int", Device: "int", MemoryFormat: "int" };
@@ -53,9 +63,12 @@ function typeOf(text) {
 
 const camel = (name) => name.replace(/_+([a-z0-9])/gi, (_match, letter) => letter.toUpperCase());
 
-/** `add_.Tensor` becomes addInPlaceTensor, `_fused_adam_` fusedAdamInPlace, `sum.dim_IntList` sumDimIntList. */
+/** An operator's name with its namespace; ops.txt leaves out that of ATen. */
+const qualified = (name) => (name.includes("::") ? name : `aten::${name}`);
+
+/** `mkldnn::_convolution_pointwise` becomes mkldnnConvolutionPointwise, `add_.Tensor` addInPlaceTensor, `_fused_adam_` fusedAdamInPlace, `sum.dim_IntList` sumDimIntList. */
 function functionName(operator) {
-  const [name, overload = ""] = operator.split(".");
+  const [name, overload = ""] = operator.replace(/::_*/, "_").split(".");
   const inPlace = name.endsWith("_") ? "_in_place" : "";
   const base = camel(`${name.replace(/^_+|_+$/g, "")}${inPlace}`);
   const raw = name.startsWith("_") ? `raw${base[0].toUpperCase()}${base.slice(1)}` : base;
@@ -109,7 +122,7 @@ function parseSchema(annotated) {
   const returns = schema.slice(arrow + 4).replace(/^\((.*)\)$/, "$1");
   const writes = returns === "" || annotated.slice(annotated.lastIndexOf(" -> ")).includes("!");
   return {
-    name: schema.slice("aten::".length, open),
+    name: schema.slice(0, open).replace(/^aten::/, ""),
     args: splitTopLevel(schema.slice(open + 1, arrow - 1))
       .filter((text) => text !== "*")
       .map(parseArgument),
@@ -131,7 +144,8 @@ function returnOf({ writes, returns }, op) {
 }
 
 /** How messages name an argument: "maxPool2d: kernelSize". */
-const placeOf = (name, operator) => JSON.stringify(`${camel(operator.replace(/^_/, ""))}: ${name}`);
+const placeOf = (name, operator) =>
+  JSON.stringify(`${camel(operator.replace(/::/, "_").replace(/^_/, ""))}: ${name}`);
 
 /** The line that writes an argument. */
 const putOf = ({ type, name }, operator) => TYPES[type].put(name, placeOf(name, operator));
@@ -156,7 +170,7 @@ function emit(schemaText) {
   const takes = given.flatMap((argument) => takeOf(argument, operator));
   const [result, finish] = returnOf(schema, `${name}Op`);
   return [
-    `const ${name}Op = operator("aten::${operator}", "${overload}");`,
+    `const ${name}Op = operator("${qualified(operator)}", "${overload}");`,
     `/** \`${schemaText}\` */`,
     `export function ${name}(${parameters.join(", ")}): ${result} {`,
     ...takes.map((line) => `  ${line}`),
@@ -214,7 +228,9 @@ function main() {
   const addon = createRequire(import.meta.url)(
     process.env.BATCH_CAM_ADDON ?? join(root, "native/build/batch_cam.node"),
   );
-  const known = new Map(addon.schemas().map((schema) => [schema.slice("aten::".length, schema.indexOf("(")), schema]));
+  const known = new Map(
+    addon.schemas().map((schema) => [schema.slice(0, schema.indexOf("(")).replace(/^aten::/, ""), schema]),
+  );
   const wanted = readFileSync(join(root, "scripts/ops.txt"), "utf8")
     .split("\n")
     .map((line) => line.trim())

@@ -2,8 +2,8 @@ import { setImmediate } from "node:timers/promises";
 import { type ExplainOptions, explain, type MethodName, type Targets } from "../cam/index.ts";
 import { normalize } from "../data/index.ts";
 import { BatchCamError } from "../errors.ts";
+import { channelsLast } from "../tensor/channels-last.ts";
 import { autocast, interpolate, type Tensor, tensor, tidy } from "../tensor/index.ts";
-import { channelsLast } from "../train/from-config.ts";
 import type { ShownPicture, SourceBatch, SourceImage } from "./image-source.ts";
 import type { Subject } from "./subject.ts";
 

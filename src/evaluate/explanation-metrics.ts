@@ -18,8 +18,8 @@ import {
 } from "../metrics/index.ts";
 import type { Model } from "../models/index.ts";
 import { inEvaluation } from "../nn/index.ts";
+import { channelsLast } from "../tensor/channels-last.ts";
 import { autocast, type Tensor, tensor, tidy } from "../tensor/index.ts";
-import { channelsLast } from "../train/from-config.ts";
 import type { RunSubject } from "./subject.ts";
 
 export interface ExplanationMetricsOptions {

@@ -104,7 +104,14 @@ async function configOf(
     if (!existsSync(file))
       throw new BatchCamError("E_CHECKPOINT", `${operation}: ${run} is no finished run: it has no ${file}`);
   }
-  return parseTrainConfig(JSON.parse(await readFile(path, "utf8")), { what: path });
+  const text = await readFile(path, "utf8");
+  try {
+    return parseTrainConfig(JSON.parse(text), { what: path });
+  } catch (cause) {
+    if (!(cause instanceof SyntaxError)) throw cause;
+    const problem = `${path} is damaged (${cause.message}): evaluate another run`;
+    throw new BatchCamError("E_CHECKPOINT", `${operation}: ${problem}`, { cause });
+  }
 }
 
 export interface WeightsOptions {

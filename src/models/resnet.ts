@@ -3,6 +3,7 @@ import {
   AdaptiveAvgPool2d,
   BatchNorm2d,
   Conv2d,
+  convNorm,
   Identity,
   kaimingNormal_,
   Linear,
@@ -66,9 +67,9 @@ class BasicBlock extends Module {
   }
 
   override forward(x: Tensor): Tensor {
-    const inner = this.bn1.run(this.conv1.run(x)).relu();
+    const inner = convNorm(this.conv1, this.bn1, x, { relu: true });
     const shortcut = this.downsample?.run(x) ?? x;
-    return this.bn2.run(this.conv2.run(inner)).add(shortcut).relu();
+    return convNorm(this.conv2, this.bn2, inner, { add: shortcut, relu: true });
   }
 }
 
@@ -130,9 +131,9 @@ export class ResNet extends Model {
 
   override forward(x: Tensor): Tensor {
     expectInput("ResNet", x, { channels: this.inChannels, leastSide: 1 });
-    const stem = [this.conv1, this.bn1, this.relu, this.maxpool];
+    const stem = this.maxpool.run(this.relu.run(convNorm(this.conv1, this.bn1, x)));
     const stages = [this.layer1, this.layer2, this.layer3, this.layer4];
-    const pooled = [...stem, ...stages, this.avgpool].reduce((y: Tensor, layer) => layer.run(y), x); // (N, 8·width, 1, 1)
+    const pooled = [...stages, this.avgpool].reduce((y: Tensor, layer) => layer.run(y), stem); // (N, 8·width, 1, 1)
     return this.fc.run(pooled.flatten(1));
   }
 

@@ -20,7 +20,8 @@ export interface NativeAddon {
   writeBytes(handle: number, offset: number, source: Uint8Array): number;
   /** dtype, device type, device index, requires grad, is leaf, is contiguous, rank, sizes... in the arena. */
   describeTensor(handle: number): number;
-  /** Frees the first `count` handles of the arena. */
+  /** How often a tensor was changed in place. */
+  versionOf(handle: number): number;
   /** Frees the handles in the arena; `collected` where the garbage collector asks for it. */
   release(count: number, collected: boolean): number;
 

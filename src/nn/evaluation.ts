@@ -1,5 +1,6 @@
 import { types } from "node:util";
 import { expectFunction, wrongArgument } from "../arguments.ts";
+import { forgetFolded } from "./folded-weights.ts";
 import { Module } from "./module.ts";
 
 /**
@@ -11,7 +12,10 @@ export function inEvaluation<T>(root: Module, fn: () => T): T {
   expectFunction("inEvaluation: fn", fn);
   const modes = Array.from(root.namedModules().values(), (module) => [module, module.training] as const);
   const restore = () => {
-    for (const [module, training] of modes) module.training = training;
+    for (const [module, training] of modes) {
+      module.training = training;
+      if (training) forgetFolded(module); // its weights are about to change
+    }
   };
   root.eval();
   let pending = false;

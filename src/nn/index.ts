@@ -1,5 +1,6 @@
 export { GELU, ReLU } from "./activation.ts";
 export { BatchNorm2d, type BatchNormModuleOptions } from "./batch-norm.ts";
+export { type ConvNormOptions, convNorm, setFusedInference } from "./conv-norm.ts";
 export { Conv2d, type Conv2dOptions } from "./conv2d.ts";
 export { DropPath } from "./drop-path.ts";
 export { inEvaluation } from "./evaluation.ts";

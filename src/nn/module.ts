@@ -3,6 +3,7 @@ import { expectBoolean, expectString, optionsOf, wrongArgument } from "../argume
 import { BatchCamError } from "../errors.ts";
 import { type DType, Tensor } from "../tensor/index.ts";
 import { replaceTensors, type TensorSlot } from "./conversion.ts";
+import { forgetFolded } from "./folded-weights.ts";
 import { type Role, roleOf } from "./parameter.ts";
 import { recordOutputs, report } from "./recorder.ts";
 import { type LoadReport, loadTensors } from "./state-dict.ts";
@@ -183,8 +184,9 @@ export abstract class Module {
     return this;
   }
 
-  /** Frees every parameter and buffer now. */
+  /** Frees every parameter and buffer now, and what was derived from them for inference. */
   dispose(): void {
+    for (const module of this.namedModules().values()) forgetFolded(module);
     for (const tensor of liveState(this).values()) tensor.dispose();
   }
 

@@ -42,6 +42,13 @@ export function recordOutputs<T>(
   return { result: interceptOutputs(interceptors, fn), outputs };
 }
 
+/** Whether somebody looks at a module's output, or changes it, so that it has to exist. */
+export function isWatched(module: object): boolean {
+  for (let interception = active; interception !== null; interception = interception.outer)
+    if (interception.interceptors.has(module)) return true;
+  return false;
+}
+
 /** What `Module.run` passes its output through. */
 export function report(module: object, output: Tensor): Tensor {
   let reported = output;

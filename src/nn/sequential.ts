@@ -1,6 +1,9 @@
 import { expectNumber, wrongArgument } from "../arguments.ts";
 import { handleOf } from "../tensor/core.ts";
 import type { Tensor } from "../tensor/index.ts";
+import { BatchNorm2d } from "./batch-norm.ts";
+import { convNorm } from "./conv-norm.ts";
+import { Conv2d } from "./conv2d.ts";
 import { Module } from "./module.ts";
 
 /** y = x. */
@@ -38,8 +41,14 @@ export class Sequential extends Module {
   }
 
   override forward(x: Tensor): Tensor {
+    const modules = [...this];
     let y = x;
-    for (const module of this) y = module.run(y);
+    for (let i = 0; i < modules.length; i++) {
+      const [module, next] = [modules[i] as Module, modules[i + 1]];
+      const pair = module instanceof Conv2d && next instanceof BatchNorm2d;
+      y = pair ? convNorm(module, next, y) : module.run(y);
+      if (pair) i++;
+    }
     return y;
   }
 

@@ -4,7 +4,7 @@ import { native } from "../native/addon.ts";
 import { boolean, listOf } from "../native/arguments.ts";
 import { arena, check, type Handle } from "../native/dispatch.ts";
 import { putTensors } from "./core.ts";
-import { codeOf } from "./dtype.ts";
+import { codeOf, type DType, dtypeOf } from "./dtype.ts";
 import * as aten from "./generated/aten.ts";
 import { Tensor } from "./tensor.ts";
 import { callSync } from "./tidy.ts";
@@ -103,6 +103,14 @@ export function isGradEnabled(): boolean {
   const enabled = native.setGradMode(true);
   native.setGradMode(enabled);
   return enabled;
+}
+
+/** The dtype of the autocast that is on here; null where none is. */
+export function autocastDtype(): DType | null {
+  native.enterAutocast(false, codeOf("float32"));
+  const [enabled = 0, dtype = 0] = arena;
+  native.leaveAutocast(enabled === 1, dtype);
+  return enabled === 1 ? dtypeOf(dtype) : null;
 }
 
 export interface AutocastOptions {

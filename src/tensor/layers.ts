@@ -8,7 +8,7 @@ import { Tensor } from "./tensor.ts";
 /** One number for both dimensions, or [height, width]. */
 export type Pair = number | readonly [number, number];
 
-function pairOf(value: Pair): readonly number[] {
+export function pairOf(value: Pair): readonly number[] {
   return typeof value === "number" ? [value, value] : value;
 }
 

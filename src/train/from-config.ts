@@ -9,7 +9,7 @@ import {
   splitValidation,
 } from "../data/index.ts";
 import { createModel, defaultCamLayer, loadPretrained, type Model, type ModelOptions } from "../models/index.ts";
-import { capabilities, loadSafetensors, loadTorchFile, type Tensor, tensor, tidy } from "../tensor/index.ts";
+import { capabilities, loadSafetensors, loadTorchFile, tensor, tidy } from "../tensor/index.ts";
 
 /** The images that a config names, in its splits. */
 export interface ConfiguredData {
@@ -115,14 +115,4 @@ export function usesBfloat16({ amp }: TrainConfig): boolean {
 /** Whether activations lie channels last on this machine. */
 export function usesChannelsLast({ channelsLast }: TrainConfig): boolean {
   return channelsLast === "on" || (channelsLast === "auto" && capabilities().fastBfloat16);
-}
-
-/**
- * Images (N, C, H, W) laid out channels last, which convolutions, norms and pools then pass on. Of one channel both layouts
- * are the same memory; the strides decide which one libtorch takes it for.
- */
-export function channelsLast(images: Tensor): Tensor {
-  const [count, channels, height, width] = images.sizes as [number, number, number, number];
-  const pixels = channels === 1 ? images.reshape([count, height, width, 1]) : images.permute([0, 2, 3, 1]).contiguous();
-  return pixels.permute([0, 3, 1, 2]);
 }

@@ -1,11 +1,11 @@
 import { gatherBatch } from "../data/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { clipGradNorm } from "../optim/index.ts";
+import { channelsLast } from "../tensor/channels-last.ts";
 import { backward, noGrad, type Tensor, tidy } from "../tensor/index.ts";
 import { normOfEach } from "../tensor/optimizer-ops.ts";
 import { lastCheckpoint } from "./checkpoint.ts";
 import type { StepMetrics } from "./events.ts";
-import { channelsLast } from "./from-config.ts";
 import { EpochMeans } from "./means.ts";
 import { objective, type Terms, warmedUp } from "./objective.ts";
 import type { Session } from "./session.ts";

@@ -1,6 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 import { expectSignal, expectString, optionsOf } from "../arguments.ts";
-import { batchCam, deadMaps, normalizeMaps } from "../cam/index.ts";
+import { deadMaps, explain, normalizeMaps } from "../cam/index.ts";
 import { expectSplit } from "../data/dataset.ts";
 import { batchIndices, gatherPixels, normalize, type Split } from "../data/index.ts";
 import { crossEntropy, l1, l2, ssim } from "../losses/index.ts";
@@ -8,10 +8,10 @@ import { Coherence, EnergyInMask, foregroundMask } from "../metrics/index.ts";
 import type { Model } from "../models/index.ts";
 import { expectModel } from "../models/model.ts";
 import { inEvaluation } from "../nn/index.ts";
+import { channelsLast } from "../tensor/channels-last.ts";
 import { handleOf } from "../tensor/core.ts";
 import { autocast, interpolate, type Tensor, tensor, tidy } from "../tensor/index.ts";
 import type { MapSamples, SplitRecord } from "./events.ts";
-import { channelsLast } from "./from-config.ts";
 
 export interface SplitEvaluationOptions {
   camLayer: string;
@@ -61,17 +61,16 @@ function explainBatch(
   const labels = split.labels.indexSelect(0, tensor(indices));
   const normalized = normalize(pixels, split.normalization);
   const images = last ? channelsLast(normalized) : normalized;
-  const forward = () => model.forwardWith(images, { taps: [camLayer] });
-  const { logits, taps } = amp ? autocast({ dtype: "bfloat16" }, forward) : forward();
-  const scores = logits.to("float32");
-  const raw = batchCam(scores, taps[camLayer] as Tensor, labels, { createGraph: false });
+  const raw = { targets: labels, layer: camLayer, upsample: false, normalize: false };
+  const run = () => explain(model, images, raw);
+  const { maps, logits } = amp ? autocast({ dtype: "bfloat16" }, run) : run();
   const size = pixels.sizes.slice(-2) as [number, number];
   return {
-    logits: scores.detach(),
+    logits,
     labels,
     pixels,
-    maps: normalizeMaps(interpolate(raw, { size }), { eps: EPS }),
-    dead: deadMaps(raw),
+    maps: normalizeMaps(interpolate(maps, { size }), { eps: EPS }),
+    dead: deadMaps(maps),
   };
 }
 

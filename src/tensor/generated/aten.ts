@@ -2039,3 +2039,65 @@ export function isNonzero(self: TensorCore): number {
   arena[next++] = handleOf(self, "isNonzero: self");
   return runNumber(isNonzeroOp);
 }
+
+const mkldnnReorderConvolutionWeightOp = operator("mkldnn::_reorder_convolution_weight", "");
+/** `mkldnn::_reorder_convolution_weight(Tensor self, int[2] padding=0, int[2] stride=1, int[2] dilation=1, int groups=1, int[]? input_size=None) -> Tensor Y` */
+export function mkldnnReorderConvolutionWeight(self: TensorCore, padding: readonly number[] = [0, 0], stride: readonly number[] = [1, 1], dilation: readonly number[] = [1, 1], groups: number = 1, inputSize?: readonly number[] | undefined): Handle {
+  padding = integers(padding, "mkldnnReorderConvolutionWeight: padding");
+  stride = integers(stride, "mkldnnReorderConvolutionWeight: stride");
+  dilation = integers(dilation, "mkldnnReorderConvolutionWeight: dilation");
+  inputSize = optionalIntegers(inputSize, "mkldnnReorderConvolutionWeight: inputSize");
+  let next = 0;
+  arena[next++] = handleOf(self, "mkldnnReorderConvolutionWeight: self");
+  next = putList(next, padding, "mkldnnReorderConvolutionWeight: padding");
+  next = putList(next, stride, "mkldnnReorderConvolutionWeight: stride");
+  next = putList(next, dilation, "mkldnnReorderConvolutionWeight: dilation");
+  arena[next++] = integer(groups, "mkldnnReorderConvolutionWeight: groups");
+  next = putOptionalList(next, inputSize, "mkldnnReorderConvolutionWeight: inputSize");
+  return run(mkldnnReorderConvolutionWeightOp);
+}
+
+const mkldnnConvolutionPointwiseOp = operator("mkldnn::_convolution_pointwise", "");
+/** `mkldnn::_convolution_pointwise(Tensor X, Tensor W, Tensor? B, int[] padding, int[] stride, int[] dilation, int groups, str attr, Scalar?[] scalars, str? algorithm) -> Tensor Y` */
+export function mkldnnConvolutionPointwise(X: TensorCore, W: TensorCore, B: TensorCore | null | undefined, padding: readonly number[], stride: readonly number[], dilation: readonly number[], groups: number, attr: string, scalars: readonly [], algorithm: string | undefined): Handle {
+  padding = integers(padding, "mkldnnConvolutionPointwise: padding");
+  stride = integers(stride, "mkldnnConvolutionPointwise: stride");
+  dilation = integers(dilation, "mkldnnConvolutionPointwise: dilation");
+  scalars = listOf(scalars, "mkldnnConvolutionPointwise: scalars") as [];
+  let next = 0;
+  arena[next++] = handleOf(X, "mkldnnConvolutionPointwise: X");
+  arena[next++] = handleOf(W, "mkldnnConvolutionPointwise: W");
+  arena[next++] = optionalHandle(B, "mkldnnConvolutionPointwise: B");
+  next = putList(next, padding, "mkldnnConvolutionPointwise: padding");
+  next = putList(next, stride, "mkldnnConvolutionPointwise: stride");
+  next = putList(next, dilation, "mkldnnConvolutionPointwise: dilation");
+  arena[next++] = integer(groups, "mkldnnConvolutionPointwise: groups");
+  arena[next++] = intern(string(attr, "mkldnnConvolutionPointwise: attr"));
+  arena[next++] = 0;
+  arena[next++] = algorithm === undefined ? Number.NaN : intern(string(algorithm, "mkldnnConvolutionPointwise: algorithm"));
+  return run(mkldnnConvolutionPointwiseOp);
+}
+
+const mkldnnConvolutionPointwiseBinaryOp = operator("mkldnn::_convolution_pointwise", "binary");
+/** `mkldnn::_convolution_pointwise.binary(Tensor X, Tensor other, Tensor W, Tensor? B, int[] padding, int[] stride, int[] dilation, int groups, str binary_attr, Scalar? alpha, str? unary_attr, Scalar?[] unary_scalars, str? unary_algorithm) -> Tensor Y` */
+export function mkldnnConvolutionPointwiseBinary(X: TensorCore, other: TensorCore, W: TensorCore, B: TensorCore | null | undefined, padding: readonly number[], stride: readonly number[], dilation: readonly number[], groups: number, binaryAttr: string, alpha: Scalar | undefined, unaryAttr: string | undefined, unaryScalars: readonly [], unaryAlgorithm: string | undefined): Handle {
+  padding = integers(padding, "mkldnnConvolutionPointwise: padding");
+  stride = integers(stride, "mkldnnConvolutionPointwise: stride");
+  dilation = integers(dilation, "mkldnnConvolutionPointwise: dilation");
+  unaryScalars = listOf(unaryScalars, "mkldnnConvolutionPointwise: unaryScalars") as [];
+  let next = 0;
+  arena[next++] = handleOf(X, "mkldnnConvolutionPointwise: X");
+  arena[next++] = handleOf(other, "mkldnnConvolutionPointwise: other");
+  arena[next++] = handleOf(W, "mkldnnConvolutionPointwise: W");
+  arena[next++] = optionalHandle(B, "mkldnnConvolutionPointwise: B");
+  next = putList(next, padding, "mkldnnConvolutionPointwise: padding");
+  next = putList(next, stride, "mkldnnConvolutionPointwise: stride");
+  next = putList(next, dilation, "mkldnnConvolutionPointwise: dilation");
+  arena[next++] = integer(groups, "mkldnnConvolutionPointwise: groups");
+  arena[next++] = intern(string(binaryAttr, "mkldnnConvolutionPointwise: binaryAttr"));
+  next = putOptionalScalar(next, alpha, "mkldnnConvolutionPointwise: alpha");
+  arena[next++] = unaryAttr === undefined ? Number.NaN : intern(string(unaryAttr, "mkldnnConvolutionPointwise: unaryAttr"));
+  arena[next++] = 0;
+  arena[next++] = unaryAlgorithm === undefined ? Number.NaN : intern(string(unaryAlgorithm, "mkldnnConvolutionPointwise: unaryAlgorithm"));
+  return run(mkldnnConvolutionPointwiseBinaryOp);
+}

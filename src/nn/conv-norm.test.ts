@@ -1,0 +1,180 @@
+import fc from "fast-check";
+import { afterEach, describe, expect, it } from "vitest";
+import { createModel } from "../models/index.ts";
+import {
+  autocast,
+  enableGrad,
+  grad,
+  manualSeed,
+  memory,
+  noGrad,
+  ones,
+  randn,
+  type Tensor,
+  tidy,
+} from "../tensor/index.ts";
+import { hasPointwiseConv } from "../tensor/pointwise-conv.ts";
+import { BatchNorm2d, Conv2d, convNorm, recordOutputs, Sequential, setFusedInference } from "./index.ts";
+
+afterEach(() => {
+  setFusedInference(true);
+});
+
+/** A norm with statistics and weights of its own, in evaluation. */
+function settled(channels: number): BatchNorm2d {
+  const norm = new BatchNorm2d(channels);
+  noGrad(() => {
+    norm.running_mean.add_(randn([channels]).mul(0.5));
+    norm.running_var.mul_(randn([channels]).square().add(0.3));
+    norm.weight.add_(randn([channels]).mul(0.3));
+    norm.bias.add_(randn([channels]).mul(0.3));
+  });
+  norm.eval();
+  return norm;
+}
+
+/** The layers one after the other. */
+function plain(conv: Conv2d, norm: BatchNorm2d, x: Tensor, { add, relu }: { add?: Tensor; relu: boolean }): Tensor {
+  const normed = norm.forward(conv.forward(x));
+  const sum = add === undefined ? normed : normed.add(add);
+  return relu ? sum.relu() : sum;
+}
+
+const shapes = fc.record({
+  batch: fc.integer({ min: 1, max: 3 }),
+  from: fc.constantFrom(1, 2, 3, 16),
+  to: fc.constantFrom(1, 2, 5, 16, 32),
+  kernel: fc.constantFrom(1, 2, 3, 5, 7),
+  stride: fc.integer({ min: 1, max: 3 }),
+  padding: fc.integer({ min: 0, max: 3 }),
+  height: fc.integer({ min: 7, max: 14 }),
+  width: fc.integer({ min: 7, max: 15 }),
+  bias: fc.boolean(),
+  relu: fc.boolean(),
+  add: fc.boolean(),
+  last: fc.boolean(),
+  bfloat16: fc.boolean(),
+});
+
+describe("convNorm", () => {
+  it("equals the layers one after the other, in evaluation without a graph, for any shape and layout", () => {
+    manualSeed(3);
+    fc.assert(
+      fc.property(shapes, ({ batch, from, to, kernel, stride, padding, height, width, ...given }) =>
+        tidy(() =>
+          noGrad(() => {
+            using conv = new Conv2d(from, to, kernel, { stride, padding, bias: given.bias });
+            using norm = settled(to);
+            const made = randn([batch, from, height, width]);
+            const x = given.last ? made.contiguous("channelsLast") : made;
+            const expected = plain(conv, norm, x, { relu: false });
+            const options = { relu: given.relu, ...(given.add ? { add: randn(expected.shape) } : {}) };
+            const run = () => convNorm(conv, norm, x, options);
+            const got = given.bfloat16 ? autocast({}, run) : run();
+            const tolerance = given.bfloat16 ? { rtol: 0.05, atol: 0.1 } : { rtol: 1e-4, atol: 1e-5 };
+            expect(got.to("float32")).toBeAllclose(plain(conv, norm, x, options), tolerance);
+          }),
+        ),
+      ),
+      { numRuns: 150 },
+    );
+  });
+
+  it("takes grouped and dilated convolutions", () =>
+    tidy(() =>
+      noGrad(() => {
+        const conv = new Conv2d(6, 12, 3, { groups: 3, dilation: 2, padding: 2 });
+        const norm = settled(12);
+        const x = randn([2, 6, 9, 8]);
+        expect(convNorm(conv, norm, x)).toBeAllclose(plain(conv, norm, x, { relu: false }), { rtol: 1e-4, atol: 1e-5 });
+      }),
+    ));
+
+  it("follows weights and statistics that change in place, are loaded or converted", () =>
+    tidy(() => {
+      const pair = new Sequential(new Conv2d(2, 3, 3), settled(3)).eval();
+      const [conv, norm] = [...pair] as [Conv2d, BatchNorm2d];
+      const x = randn([2, 2, 6, 6]);
+      const expectFollows = () =>
+        noGrad(() => {
+          const expected = plain(conv, norm, x, { relu: false });
+          expect(convNorm(conv, norm, x)).toBeAllclose(expected, { rtol: 1e-4, atol: 1e-5 });
+        });
+      const changes: (() => void)[] = [
+        () => {},
+        () => noGrad(() => conv.weight.mul_(1.5)),
+        () => noGrad(() => conv.bias?.add_(1)),
+        () => noGrad(() => norm.weight.add_(0.5)),
+        () => noGrad(() => norm.bias.fill_(2)),
+        () => norm.running_mean.add_(0.3),
+        () => norm.running_var.mul_(2),
+        () => void norm.train().forward(conv.forward(x)),
+        () => void pair.loadStateDict(new Sequential(new Conv2d(2, 3, 3), settled(3)).stateDict()),
+        () => void pair.to("float64").to("float32"),
+      ];
+      for (const change of changes) {
+        change();
+        pair.eval();
+        expectFollows();
+        expectFollows(); // from the cache
+      }
+    }));
+
+  it("runs the layers themselves where a graph is recorded, in training, under float64 and where somebody looks", () =>
+    tidy(() => {
+      const [conv, norm] = [new Conv2d(2, 3, 3), settled(3)];
+      const x = randn([2, 2, 6, 6]);
+      const recorded = enableGrad(() => convNorm(conv, norm, x, { relu: true }));
+      expect(grad(recorded.sum(), conv.weight)).toHaveLength(1);
+      const wide = randn([2, 2, 6, 6], { dtype: "float64" });
+      expect(noGrad(() => convNorm(new Conv2d(2, 3, 3).to("float64"), settled(3).to("float64"), wide)).dtype).toBe(
+        "float64",
+      );
+      const before = norm.running_mean.clone();
+      norm.train();
+      noGrad(() => convNorm(conv, norm, x));
+      expect(norm.running_mean.equal(before)).toBe(false);
+      norm.eval();
+      for (const watched of [conv, norm]) {
+        const { outputs } = recordOutputs(new Set([watched]), () => noGrad(() => convNorm(conv, norm, x)));
+        expect(outputs.get(watched)?.shape).toEqual([2, 3, 4, 4]);
+      }
+    }));
+
+  it("keeps one set of folded weights for each layer, which goes with the model", () => {
+    const { liveTensors } = memory();
+    const model = tidy(() => createModel("resnet18", { width: 4, stem: "small", inChannels: 1, numClasses: 3 }).eval());
+    const run = () => tidy(() => void noGrad(() => model.forward(ones([2, 1, 8, 8]))));
+    run();
+    const held = memory().liveTensors;
+    for (let i = 0; i < 3; i++) run();
+    expect(memory().liveTensors).toBe(held);
+    model.dispose();
+    expect(memory().liveTensors).toBe(liveTensors);
+  });
+
+  it.runIf(hasPointwiseConv)("can be switched off", () =>
+    tidy(() =>
+      noGrad(() => {
+        const [conv, norm] = [new Conv2d(1, 2, 3), settled(2)];
+        const x = randn([1, 1, 5, 5]);
+        expect(setFusedInference(false)).toBe(true);
+        expect(convNorm(conv, norm, x).equal(plain(conv, norm, x, { relu: false }))).toBe(true);
+        expect(setFusedInference(true)).toBe(false);
+        expect(() => setFusedInference(1 as never)).toThrow(/enabled must be true or false/);
+      }),
+    ),
+  );
+
+  it("refuses images that the convolution cannot take, as the layers do", () =>
+    tidy(() =>
+      noGrad(() => {
+        const [conv, norm] = [new Conv2d(2, 3, 3), settled(3)];
+        expect(() => convNorm(conv, norm, randn([1, 3, 6, 6]))).toThrow(/Conv2d: x must be \[N, 2, H, W\]/);
+        expect(() => convNorm(conv, norm, randn([1, 2, 2, 2]))).toThrow(
+          /Kernel size can't be greater|output size is too small/i,
+        );
+        expect(() => convNorm(conv, norm, randn([1, 2, 6, 6]), { add: randn([1, 3, 5, 5]) })).toThrow();
+      }),
+    ));
+});

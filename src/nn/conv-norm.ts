@@ -1,0 +1,111 @@
+import { expectBoolean, optionsOf, wrongArgument } from "../arguments.ts";
+import { autocastDtype } from "../tensor/autograd.ts";
+import { channelsLast } from "../tensor/channels-last.ts";
+import { handleOf } from "../tensor/core.ts";
+import { type ConvOptions, isGradEnabled, type Pair, type Tensor } from "../tensor/index.ts";
+import { hasPointwiseConv, packConvWeight, pointwiseConv } from "../tensor/pointwise-conv.ts";
+import { BatchNorm2d } from "./batch-norm.ts";
+import { Conv2d } from "./conv2d.ts";
+import { type Folded, foldedWeights } from "./folded-weights.ts";
+import { isWatched } from "./recorder.ts";
+
+export interface ConvNormOptions {
+  /** Added behind the norm: a block's shortcut. */
+  add?: Tensor | undefined;
+  /** Whether max(·, 0) ends it. */
+  relu?: boolean;
+}
+
+let fused = true;
+
+/** Switches the fused kernels of inference on (as they are) or off; returns how they were. */
+export function setFusedInference(enabled: boolean): boolean {
+  expectBoolean("setFusedInference: enabled", enabled);
+  const before = fused;
+  fused = enabled;
+  return before;
+}
+
+/**
+ * y = relu(norm(conv(x)) + add), the pair that residual networks are made of. In evaluation, where no graph is recorded and nobody
+ * asks for the output of either layer, the norm is folded into the weights, W · γ / √(σ² + eps), and one kernel computes it all;
+ * else the layers run one after the other. Both agree to rounding.
+ */
+export function convNorm(conv: Conv2d, norm: BatchNorm2d, x: Tensor, options: ConvNormOptions = {}): Tensor {
+  const { add, relu = false } = optionsOf("convNorm", options);
+  if (!(conv instanceof Conv2d)) throw wrongArgument("convNorm: conv", "a Conv2d", conv);
+  if (!(norm instanceof BatchNorm2d)) throw wrongArgument("convNorm: norm", "a BatchNorm2d", norm);
+  handleOf(x, "convNorm: x");
+  if (add !== undefined) handleOf(add, "convNorm: add");
+  const dtype = fusedDtype(conv, norm, x);
+  if (dtype === null) {
+    const normed = norm.run(conv.run(x));
+    const sum = add === undefined ? normed : normed.add(add);
+    return relu ? sum.relu() : sum;
+  }
+  // The kernel is fastest on channels that lie last, and passes that layout on.
+  const cast = (t: Tensor) => channelsLast(t.dtype === dtype ? t : t.to(dtype));
+  const { weight, bias } = folded(conv, norm, { dtype, size: x.sizes });
+  if (add === undefined) return pointwiseConv(cast(x), weight, bias, { ...conv.options, relu });
+  if (isPlainSum(add, x, conv)) return pointwiseConv(cast(x), weight, bias, { ...conv.options, add: cast(add), relu });
+  const sum = pointwiseConv(cast(x), weight, bias, conv.options).add(add);
+  return relu ? sum.relu() : sum;
+}
+
+/**
+ * Whether the kernel can add a tensor itself: one of its result's own shape, which must have more than one channel and place, for
+ * else oneDNN cannot tell the layout.
+ */
+function isPlainSum(add: Tensor, x: Tensor, { weight, options }: Conv2d): boolean {
+  const [batch, channels = 0, height = 0, width = 0] = add.sizes;
+  const result = outputSize(x.sizes.slice(2), weight.sizes.slice(2), options);
+  const own = add.ndim === 4 && batch === x.sizes[0] && channels === weight.sizes[0];
+  return own && height === result[0] && width === result[1] && channels > 1 && height * width > 1;
+}
+
+/** ⌊(side + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1 of both sides. */
+function outputSize(sides: readonly number[], kernel: readonly number[], options: ConvOptions): number[] {
+  const { stride = 1, padding = 0, dilation = 1 } = options;
+  return sides.map((side, axis) => {
+    const of = (pair: Pair) => (typeof pair === "number" ? pair : (pair[axis] as number));
+    const reach = of(dilation) * ((kernel[axis] as number) - 1) + 1;
+    return Math.floor((side + 2 * of(padding) - reach) / of(stride)) + 1;
+  });
+}
+
+/** What the fused kernel computes in here; null where the layers have to run one after the other. */
+function fusedDtype(conv: Conv2d, norm: BatchNorm2d, x: Tensor): "float32" | "bfloat16" | null {
+  const plain = conv.constructor === Conv2d && norm.constructor === BatchNorm2d && !norm.training;
+  if (!fused || !hasPointwiseConv || !plain || isGradEnabled() || isWatched(conv) || isWatched(norm)) return null;
+  const fits = x.ndim === 4 && x.sizes[1] === conv.inChannels && !x.sizes.includes(0);
+  if (!fits || conv.weight.dtype !== "float32" || norm.weight.dtype !== "float32") return null;
+  const cast = autocastDtype();
+  if (cast === "bfloat16") return x.dtype === "float32" || x.dtype === "bfloat16" ? cast : null;
+  return cast === null && x.dtype === "float32" ? "float32" : null;
+}
+
+function folded(
+  conv: Conv2d,
+  norm: BatchNorm2d,
+  { dtype, size }: { dtype: "float32" | "bfloat16"; size: readonly number[] },
+): Folded {
+  const { weight, bias } = conv;
+  const { weight: gain, bias: shift, running_mean: mean, running_var: variance } = norm;
+  // libtorch's batch norm changes its statistics without counting it as a change; the number of batches tells.
+  const sources = [weight, gain, shift, mean, variance, norm.num_batches_tracked, ...(bias === null ? [] : [bias])];
+  // The layout follows the size; any number of images may come then.
+  const purpose = `${dtype} ${size.slice(2)}`;
+  const make = (): Folded => {
+    const scale = gain.detach().div(variance.add(norm.eps).sqrt());
+    const centre = bias === null ? mean : mean.sub(bias.detach());
+    const scaled = weight
+      .detach()
+      .mul(scale.view([-1, 1, 1, 1]))
+      .to(dtype);
+    return {
+      weight: packConvWeight(scaled, size, conv.options),
+      bias: shift.detach().sub(centre.mul(scale)).to(dtype),
+    };
+  };
+  return foldedWeights(conv, { sources, purpose, make });
+}

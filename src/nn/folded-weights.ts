@@ -1,0 +1,45 @@
+import { keep, type Tensor, tidy } from "../tensor/index.ts";
+import { versionOf } from "../tensor/pointwise-conv.ts";
+
+/** What inference computes with in place of a convolution's weights and the norm behind it. */
+export interface Folded {
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+}
+
+interface Entry extends Folded {
+  readonly sources: readonly Tensor[];
+  readonly versions: readonly number[];
+  readonly purpose: string;
+}
+
+const entries = new WeakMap<object, Entry>();
+
+/**
+ * The folded weights of a layer, made anew where one of their sources was changed in place or replaced, or where they are needed
+ * for another purpose (a dtype, a size). One set lives for each layer, outside every tidy, until `forgetFolded`.
+ */
+export function foldedWeights(
+  layer: object,
+  { sources, purpose, make }: { sources: readonly Tensor[]; purpose: string; make: () => Folded },
+): Folded {
+  const found = entries.get(layer);
+  const versions = sources.map(versionOf);
+  const same = (source: Tensor, index: number) =>
+    found?.sources[index] === source && found.versions[index] === versions[index];
+  if (found?.purpose === purpose && found.sources.length === sources.length && sources.every(same)) return found;
+  forgetFolded(layer);
+  const { weight, bias } = tidy(make);
+  const entry = { weight: keep(weight), bias: keep(bias), sources, versions, purpose };
+  entries.set(layer, entry);
+  return entry;
+}
+
+/** Frees what `foldedWeights` made for a layer. */
+export function forgetFolded(layer: object): void {
+  const entry = entries.get(layer);
+  if (entry === undefined) return;
+  entry.weight.dispose();
+  entry.bias.dispose();
+  entries.delete(layer);
+}
