@@ -144,8 +144,7 @@ function returnOf({ writes, returns }, op) {
 }
 
 /** How messages name an argument: "maxPool2d: kernelSize". */
-const placeOf = (name, operator) =>
-  JSON.stringify(`${camel(operator.replace(/::/, "_").replace(/^_/, ""))}: ${name}`);
+const placeOf = (name, operator) => JSON.stringify(`${camel(operator.replace(/::/, "_").replace(/^_/, ""))}: ${name}`);
 
 /** The line that writes an argument. */
 const putOf = ({ type, name }, operator) => TYPES[type].put(name, placeOf(name, operator));

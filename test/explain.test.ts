@@ -524,7 +524,12 @@ const BAD: [string, Anything, ErrorCode, RegExp][] = [
     /scores \[N=3\], got \[\]/,
   ],
   ["a function that gives no tensor", { targets: () => 3 }, "E_SHAPE", /scores \[N=3\], got 3/],
-  ["an unknown layer", { layer: "act3" }, "E_CONFIG", /explain: the model has no layer "act3"; the nearest are act1, act2/],
+  [
+    "an unknown layer",
+    { layer: "act3" },
+    "E_CONFIG",
+    /explain: the model has no layer "act3"; the nearest are act1, act2/,
+  ],
   ["a module of another model", { layer: new ReLU() }, "E_CONFIG", /a ReLU, is no part of the model/],
   [
     "a layer that is not spatial",

@@ -94,8 +94,10 @@ const run = group("Run", {
   batchSize: count().default(32).describe("images at a time").meta({ short: "b" }),
   amp: z
     .enum(["auto", "on", "off"])
-    .default("off")
-    .describe("bfloat16 autocast of the network; auto where the processor is fast at it"),
+    .default("auto")
+    .describe(
+      "bfloat16 autocast of the network; auto where the processor computes in bfloat16; off for the last digits",
+    ),
   threads: count().optional().describe("threads of the engine (default: the physical cores this process may use)"),
 });
 
