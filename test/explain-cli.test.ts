@@ -1,4 +1,13 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PNG } from "pngjs";
@@ -214,6 +223,35 @@ describe("batch-cam explain", () => {
     const { code, err } = await cli("explain", ...argv);
     expect(err).toMatch(message);
     expect([code, err.trim().split("\n").length]).toEqual([2, 1]);
+  });
+
+  it("ends at Ctrl-C without a manifest, and can then be given again", async () => {
+    const output = at("interrupted");
+    const argv = [
+      "explain",
+      "--run",
+      at("run"),
+      "--split",
+      "test",
+      "--limit",
+      "40",
+      "--batch-size",
+      "1",
+      "--output",
+      output,
+    ];
+    const { io, text, signals } = fakeIo();
+    const running = main(argv, io);
+    while (!existsSync(join(output, "overlays")) || readdirSync(join(output, "overlays")).length === 0)
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    signals.emit("SIGINT", "SIGINT");
+    expect(await running).toBe(130);
+    expect(text.err).toBe("stopping after this image (once more to stop at once)\n");
+    expect(existsSync(join(output, "manifest.json"))).toBe(false);
+    const again = argv.map((word) => (word === "40" ? "2" : word));
+    expect((await cli(...again)).err).toMatch(/holds an explanation: choose another --output, or --overwrite it/);
+    expect((await cli(...again, "--overwrite")).code).toBe(0);
+    expect(manifestOf(output).images).toHaveLength(2);
   });
 
   it("does not follow links out of a folder", async () => {

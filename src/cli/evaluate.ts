@@ -67,9 +67,6 @@ export async function runEvaluate({ config, stdout, stderr, signal }: EvaluateCa
     stdout.write(config.json ? `${JSON.stringify(record, null, 2)}\n` : formatEvaluation(record, subject));
     if (!config.json) stdout.write(`\n${file}\n`);
     return "done";
-  } catch (error) {
-    if (!signal.aborted) throw error;
-    return "interrupted";
   } finally {
     counter.stop();
     subject.dispose();

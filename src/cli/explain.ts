@@ -29,9 +29,6 @@ export async function runExplain({ config, stdout, stderr, signal }: ExplainCall
     for (const { error } of skipped) stderr.write(`warning: left out: ${error}\n`);
     for (const path of written) stdout.write(`${path}\n`);
     return "done";
-  } catch (error) {
-    if (!signal.aborted) throw error;
-    return "interrupted";
   } finally {
     counter.stop();
     plan.subject.dispose();

@@ -50,6 +50,10 @@ export async function runCommand(command: Command, argv: readonly string[], io: 
     const signal = interrupt?.signal ?? new AbortController().signal;
     const outcome = await command.run({ input, config, signal, stdout: io.stdout, stderr: io.stderr, env: io.env });
     return outcome === "interrupted" ? (interrupt?.exitCode() ?? 0) : 0;
+  } catch (error) {
+    const { signal } = interrupt ?? {};
+    if (signal?.aborted !== true || error !== signal.reason) throw error;
+    return interrupt?.exitCode() ?? 0; // throwIfAborted is how a command stops
   } finally {
     interrupt?.stop();
   }

@@ -2,7 +2,7 @@ import { describeValue, expectMap } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import type { Tensor } from "../tensor/index.ts";
 import { likeliestArchitecture } from "./architecture.ts";
-import type { ModelOptions } from "./index.ts";
+import type { ModelOptions } from "./options.ts";
 
 /**
  * The model that weights were made for, by their names and shapes: what `createModel` needs to take them as they are.

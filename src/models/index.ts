@@ -2,10 +2,11 @@ import { describeValue, optionsOf } from "../arguments.ts";
 import { hint, MODEL_NAMES, type ModelName } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { expectKnownOptions } from "./checks.ts";
-import { CONVNEXT_V2_OPTIONS, ConvNextV2, type ConvNextV2Name, type ConvNextV2Options } from "./convnext-v2.ts";
+import { CONVNEXT_V2_OPTIONS, ConvNextV2, type ConvNextV2Name } from "./convnext-v2.ts";
 import type { Model } from "./model.ts";
-import { RESNET_OPTIONS, ResNet, type ResNetName, type ResNetOptions } from "./resnet.ts";
-import { SIMPLE_CNN_OPTIONS, SimpleCNN, type SimpleCnnOptions } from "./simple-cnn.ts";
+import type { ModelOptions } from "./options.ts";
+import { RESNET_OPTIONS, ResNet, type ResNetName } from "./resnet.ts";
+import { SIMPLE_CNN_OPTIONS, SimpleCNN } from "./simple-cnn.ts";
 
 export type { TappedForward } from "../nn/index.ts";
 export { defaultCamLayer } from "./cam-layer.ts";
@@ -13,12 +14,10 @@ export { ConvNextV2, type ConvNextV2Options } from "./convnext-v2.ts";
 export { multiplyAdds } from "./cost.ts";
 export { describeWeights } from "./from-weights.ts";
 export { Model, mapSize, mapSizes } from "./model.ts";
+export type { ModelOptions } from "./options.ts";
 export { type Adaptation, loadPretrained } from "./pretrained.ts";
 export { ResNet, type ResNetOptions } from "./resnet.ts";
 export { SimpleCNN, type SimpleCnnOptions } from "./simple-cnn.ts";
-
-/** What a model may be told; one that the architecture does not have is refused. */
-export type ModelOptions = SimpleCnnOptions & ResNetOptions & ConvNextV2Options;
 
 interface Entry {
   readonly options: readonly string[];
