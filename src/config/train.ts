@@ -14,7 +14,7 @@ export const MODEL_NAMES = [
   "convnextv2_tiny",
   "convnextv2_base",
 ] as const;
-export const DATASET_NAMES = ["mnist"] as const;
+export const DATASET_NAMES = ["mnist", "fashion-mnist"] as const;
 export type ModelName = (typeof MODEL_NAMES)[number];
 export type DatasetName = (typeof DATASET_NAMES)[number];
 
@@ -55,7 +55,7 @@ const model = group("Model", {
 
 const data = group("Data", {
   dataset: z.enum(DATASET_NAMES).default("mnist").describe("images to train on"),
-  dataDir: path().optional().describe("folder with the data set's files (default: the installed copy)"),
+  dataDir: path().optional().describe("folder with the data set's files (default: the installed or cached copy)"),
   valImages: count()
     .default(5000)
     .describe("training images held out, by seed, to choose the best epoch; the test split is never used for that"),

@@ -41,8 +41,8 @@ describe("loadDataset", () => {
   });
 
   it.each([
-    ["minst", /name must be one of "mnist", got "minst" \(did you mean "mnist"\?\)/],
-    ["MNIST", /name must be one of "mnist", got "MNIST" \(did you mean "mnist"\?\)/],
+    ["minst", /name must be one of "mnist", "fashion-mnist", got "minst" \(did you mean "mnist"\?\)/],
+    ["MNIST", /name must be one of "mnist", "fashion-mnist", got "MNIST" \(did you mean "mnist"\?\)/],
     ["imagenet", /got "imagenet"$/],
     ["toString", /got "toString"$/],
   ])("answers the unknown name %s with the known ones", async (name, message) => {

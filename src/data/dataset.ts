@@ -5,7 +5,9 @@ import { isTensor } from "../tensor/core.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import { type Tensor, tensor } from "../tensor/index.ts";
 import { expectClassCount } from "../tensor/labels.ts";
-import { type ByteSplit, MNIST_NORMALIZATION, readMnist } from "./mnist.ts";
+import { FASHION_CLASSES, FASHION_NORMALIZATION, readFashionMnist } from "./fashion-mnist.ts";
+import type { ByteSplit } from "./idx-splits.ts";
+import { MNIST_NORMALIZATION, readMnist } from "./mnist.ts";
 
 /** Mean and standard deviation of the training pixels in [0,1], one figure per channel. */
 export interface Normalization {
@@ -40,7 +42,10 @@ export interface DatasetOptions {
   dataDir?: string;
 }
 
-const LOADERS = { mnist: loadMnist } satisfies Record<DatasetName, (options: DatasetOptions) => Promise<Dataset>>;
+const LOADERS = { mnist: loadMnist, "fashion-mnist": loadFashionMnist } satisfies Record<
+  DatasetName,
+  (options: DatasetOptions) => Promise<Dataset>
+>;
 
 /**
  * Loads a data set into one uint8 image tensor and one label tensor per split. An unknown name is E_CONFIG and is
@@ -82,11 +87,23 @@ export function disposeSplit(split: Split): void {
 }
 
 async function loadMnist({ dataDir }: DatasetOptions): Promise<Dataset> {
-  const bytes = await readMnist(dataDir);
   const classNames = Array.from({ length: 10 }, (_, digit) => String(digit));
-  const common = { numClasses: 10, classNames, normalization: MNIST_NORMALIZATION };
+  return datasetOf("mnist", await readMnist(dataDir), { classNames, normalization: MNIST_NORMALIZATION });
+}
+
+async function loadFashionMnist({ dataDir }: DatasetOptions): Promise<Dataset> {
+  const about = { classNames: FASHION_CLASSES, normalization: FASHION_NORMALIZATION };
+  return datasetOf("fashion-mnist", await readFashionMnist(dataDir), about);
+}
+
+function datasetOf(
+  name: DatasetName,
+  bytes: { train: ByteSplit; test: ByteSplit },
+  about: Pick<Dataset, "classNames" | "normalization">,
+): Dataset {
+  const common = { numClasses: about.classNames.length, ...about };
   return {
-    name: "mnist",
+    name,
     ...common,
     train: { name: "train", ...tensors(bytes.train), ...common },
     test: { name: "test", ...tensors(bytes.test), ...common },

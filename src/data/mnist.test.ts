@@ -1,7 +1,8 @@
-import { cp, mkdtemp, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { readMnist } from "./mnist.ts";
 
@@ -26,6 +27,20 @@ describe("readMnist", () => {
   it("reads a folder of the user's", async () => {
     await cp(packaged, folder, { recursive: true });
     expect((await readMnist(folder)).test.labels.length).toBe(10_000);
+  });
+
+  it("reads archives where the files are packed, and no other kind of them", async () => {
+    await cp(packaged, folder, { recursive: true });
+    for (const name of await readdir(folder)) {
+      await writeFile(join(folder, `${name}.gz`), gzipSync(await readFile(join(folder, name))));
+      await rm(join(folder, name));
+    }
+    expect((await readMnist(folder)).test.labels.length).toBe(10_000);
+    await writeFile(join(folder, "t10k-labels-idx1-ubyte.gz"), gzipSync(Buffer.alloc(80 * 2 ** 20)));
+    await expect(readMnist(folder)).rejects.toMatchObject({
+      code: "E_DATA",
+      message: expect.stringMatching(/t10k-labels-idx1-ubyte\.gz: is no gzip archive of this data set/),
+    });
   });
 
   it("names a damaged file, both sums and the remedy", async () => {
