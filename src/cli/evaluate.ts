@@ -8,6 +8,7 @@ import {
   explanationMetrics,
   METRIC_DEFINITIONS,
   type MetricName,
+  type MetricValue,
 } from "../evaluate/explanation-metrics.ts";
 import { openRun, type RunSubject } from "../evaluate/subject.ts";
 import { setNumThreads } from "../tensor/index.ts";
@@ -83,9 +84,9 @@ export function formatEvaluation(
   const head = `${checkpoint}\n${split}, ${images} images: accuracy ${percent(accuracy)}, cross-entropy ${short(crossEntropy)} (${precision})`;
   const [first] = explanations as [ExplanationMetrics];
   const about = `maps of the ${first.target === "label" ? "true" : "predicted"} class at ${camLayer}, first ${first.images} images`;
-  const rows = (Object.keys(METRIC_DEFINITIONS) as MetricName[]).map((name) => [
+  const rows = (Object.keys(first.values) as MetricName[]).map((name) => [
     name,
-    ...explanations.map(({ values }) => cell(values[name])),
+    ...explanations.map(({ values }) => cell(values[name] as MetricValue)),
   ]);
   const table = formatTable(["metric", ...explanations.map(({ method }) => method)], rows);
   const missing = explanations.some(({ values }) => Object.values(values).some((value) => value.undefined > 0));
@@ -94,7 +95,7 @@ export function formatEvaluation(
 }
 
 /** A mean, and in brackets for how many images there is none. */
-function cell({ mean, undefined: missing }: { mean: number; undefined: number }): string {
+function cell({ mean, undefined: missing }: MetricValue): string {
   return `${mean.toFixed(3)}${missing > 0 ? ` (-${missing})` : ""}`;
 }
 

@@ -41,7 +41,8 @@ function defaultExperiment(config: Omit<TrainConfig, "experiment">): string {
   expectString("resolveTrainConfig: model", config.model);
   expectString("resolveTrainConfig: dataset", config.dataset);
   expectNumber("resolveTrainConfig: seed", config.seed);
-  return [config.model, config.dataset, objectiveName(config), `seed${config.seed}`].join("-");
+  const variant = config.dataset.startsWith("decoy") && config.decoyVariant !== "rrr" ? `-${config.decoyVariant}` : "";
+  return [config.model, `${config.dataset}${variant}`, objectiveName(config), `seed${config.seed}`].join("-");
 }
 
 /** Names the objective and its weights: `plain`, `ssim-p0.5`, `l1-p2-b0.5`. */

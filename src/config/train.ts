@@ -14,7 +14,7 @@ export const MODEL_NAMES = [
   "convnextv2_tiny",
   "convnextv2_base",
 ] as const;
-export const DATASET_NAMES = ["mnist", "fashion-mnist"] as const;
+export const DATASET_NAMES = ["mnist", "fashion-mnist", "decoy-mnist", "decoy-fashion-mnist"] as const;
 export type ModelName = (typeof MODEL_NAMES)[number];
 export type DatasetName = (typeof DATASET_NAMES)[number];
 
@@ -56,6 +56,11 @@ const model = group("Model", {
 const data = group("Data", {
   dataset: z.enum(DATASET_NAMES).default("mnist").describe("images to train on"),
   dataDir: path().optional().describe("folder with the data set's files (default: the installed or cached copy)"),
+  decoyVariant: z
+    .enum(["rrr", "cdep"])
+    .default("rrr")
+    .describe("decoy sets: 4x4 patches that are random in the test, or 5x5 ones that mislead there"),
+  dataSeed: z.int().nonnegative().default(0).describe("decoy sets: seed of the patches"),
   valImages: count()
     .default(5000)
     .describe("training images held out, by seed, to choose the best epoch; the test split is never used for that"),

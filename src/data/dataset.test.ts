@@ -41,8 +41,14 @@ describe("loadDataset", () => {
   });
 
   it.each([
-    ["minst", /name must be one of "mnist", "fashion-mnist", got "minst" \(did you mean "mnist"\?\)/],
-    ["MNIST", /name must be one of "mnist", "fashion-mnist", got "MNIST" \(did you mean "mnist"\?\)/],
+    [
+      "minst",
+      /name must be one of "mnist", "fashion-mnist", "decoy-mnist", "decoy-fashion-mnist", got "minst" \(did you mean "mnist"\?\)/,
+    ],
+    [
+      "MNIST",
+      /name must be one of "mnist", "fashion-mnist", "decoy-mnist", "decoy-fashion-mnist", got "MNIST" \(did you mean "mnist"\?\)/,
+    ],
     ["imagenet", /got "imagenet"$/],
     ["toString", /got "toString"$/],
   ])("answers the unknown name %s with the known ones", async (name, message) => {

@@ -7,6 +7,7 @@ export {
   type Normalization,
   type Split,
 } from "./dataset.ts";
+export type { DecoyCue, DecoyVariant } from "./decoy.ts";
 export { type IdxArray, type IdxData, parseIdx, readIdx } from "./idx.ts";
 export { type ImageFile, type ImageFit, type ReadImageOptions, readImage } from "./image-file.ts";
 export { listImages, type ReadImagesOptions, readImages } from "./image-folder.ts";

@@ -44,7 +44,8 @@ export function selectImages(split: Split, selection: { indices: Int32Array; nam
   if (!types.isInt32Array(indices)) throw wrongArgument("selectImages: indices", "an Int32Array", indices);
   const chosen = tidy(() => {
     const index = tensor(indices, { dtype: "int32" });
-    return { images: split.images.indexSelect(0, index), labels: split.labels.indexSelect(0, index) };
+    const masks = split.masks === undefined ? {} : { masks: split.masks.indexSelect(0, index) };
+    return { images: split.images.indexSelect(0, index), labels: split.labels.indexSelect(0, index), ...masks };
   });
   return { ...split, ...chosen, name };
 }

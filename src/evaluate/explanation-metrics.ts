@@ -51,7 +51,8 @@ export interface ExplanationMetrics {
   layer: string;
   target: "label" | "prediction";
   images: number;
-  values: Record<MetricName, MetricValue>;
+  /** A metric that the split allows not (masks) is left out. */
+  values: Partial<Record<MetricName, MetricValue>>;
   /** Mean Spearman correlation of the maps with themselves after layers were made random, from the top down; null where not asked for. */
   randomisation: { layer: string; spearman: MetricValue }[] | null;
 }
@@ -71,6 +72,8 @@ export const METRIC_DEFINITIONS = {
   roadCombined: "(roadLerf − roadMorf) / 2 (pytorch-grad-cam's ROADCombined); higher is better",
   pointingGame: "share of maps whose maximum lies on the foreground (pixels above 0.1); higher is better",
   energyInForeground: "share of the map's sum on the foreground (relevance mass accuracy, Quantus); higher is better",
+  energyInMask:
+    "share of the map's sum on what should not matter, where the data set marks it (a decoy's patch); lower is better",
   relevanceRankAccuracy: "share of the foreground among as many highest pixels (Quantus); higher is better",
   sparseness: "Gini index of the map (Quantus); 0 even, 1 a single pixel",
   prototypeL1: "mean |M − P| against the class's prototype; an all-zero map does well",
@@ -112,11 +115,12 @@ export async function explanationMetrics(
       options.signal?.throwIfAborted();
     }
     const means = Array.from(gathered, ([name, values]) => [name, meanOf(values)] as const);
-    const values = { ...Object.fromEntries(means), coherence: { mean: coherence.summary().mean, undefined: 0 } };
-    const ordered = (Object.keys(METRIC_DEFINITIONS) as MetricName[]).map((name) => [name, (values as never)[name]]);
+    const found = new Map([...means, ["coherence", { mean: coherence.summary().mean, undefined: 0 }] as const]);
+    const names = (Object.keys(METRIC_DEFINITIONS) as MetricName[]).filter((name) => found.has(name));
+    const values = Object.fromEntries(names.map((name) => [name, found.get(name)])) as ExplanationMetrics["values"];
     const randomisation = options.randomise ? judge.randomisation(Math.min(RANDOMISED, count)) : null;
     const images = count;
-    return { method, layer: subject.camLayer, target, images, values: Object.fromEntries(ordered), randomisation };
+    return { method, layer: subject.camLayer, target, images, values, randomisation };
   });
 }
 
@@ -170,6 +174,7 @@ class Judge {
       ...{ roadMorf: morf.mean([1]), roadLerf: lerf.mean([1]), roadCombined: combined },
       pointingGame: pointingGame(maps, foreground),
       energyInForeground: energyInMask(maps, foreground),
+      ...this.#energyInMask(maps, indices),
       relevanceRankAccuracy: relevanceRankAccuracy(maps, foreground),
       sparseness: sparseness(maps),
       ...{ prototypeL1: l1(maps, own), prototypeL2: l2(maps, own), prototypeSsim: ssim(maps, own) },
@@ -177,6 +182,11 @@ class Judge {
       deadMaps: deadMaps(maps),
     };
     return { values, maps, labels };
+  }
+
+  #energyInMask(maps: Tensor, indices: Int32Array): Record<string, Tensor> {
+    const { masks } = this.#split;
+    return masks === undefined ? {} : { energyInMask: energyInMask(maps, masks.indexSelect(0, tensor(indices))) };
   }
 
   /** On the first images of the split; the model's weights are as before when it ends. */

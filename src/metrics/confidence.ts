@@ -29,7 +29,7 @@ export interface Confidence {
  * The images are the normalised ones, so that masked pixels go to the mean colour and not to black.
  *
  * Where Y = 0 there is nothing to drop, where Y = 1 nothing to gain: 0. A dead map leaves an image of zeros. A map or an image
- * with NaN makes its own values NaN, and the means NaN.
+ * with NaN makes its own values NaN, and the means NaN. torch-cam divides the drop by Y + 1e-7 and leaves a map with NaN out.
  *
  * Chattopadhyay et al., Grad-CAM++, 2018; Zhang et al., Opti-CAM, 2024.
  *

@@ -27,9 +27,10 @@ export function foregroundMask(images: Tensor, options: { threshold?: number } =
 }
 
 /**
- * Energy in mask: the share of each map's sum that lies inside a mask, `Σ_mask M / Σ M`, 0 to 1. This is "relevance mass
- * accuracy", and with negative values, which count as zero, the "attribution localisation" of Quantus. Chance level is the
- * mask's share of the area. An empty mask gives 0; a map with no positive value (dead) gives NaN, as does one with NaN.
+ * Energy in mask: the share of each map's sum that lies inside a mask, `Σ_mask M / Σ M`, 0 to 1, negative values counting as
+ * zero. For maps that have none this is Quantus' "relevance mass accuracy", where they would be subtracted, and its "attribution
+ * localisation", which takes magnitudes unless it is told `abs=False, positive_attributions=True`. Chance level is the mask's
+ * share of the area. An empty mask gives 0 (NaN in Quantus); a map with no positive value (dead) gives NaN, as does one with NaN.
  *
  * @param maps (N, H, W)
  * @param masks (N, H, W), true (or not zero) inside

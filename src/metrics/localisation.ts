@@ -12,7 +12,7 @@ export interface PointingOptions {
 /**
  * Pointing game: 1 where the map's maximum lies inside the mask, or within `radius` pixels of it (Euclidean), else 0. NaN for
  * an empty mask, for a map with NaN, and for a dead (all-zero) map, which points nowhere; `definedMean` takes the mean over the
- * rest.
+ * rest. Quantus counts an empty mask, and a dead map with any mask, as a hit.
  *
  * Zhang et al., Top-down neural attention by excitation backprop, 2016.
  *
@@ -48,7 +48,7 @@ function widened(masks: Tensor, radius: number): Tensor {
  * Relevance rank accuracy: of the |mask| pixels with the largest values, the share that lies inside the mask, 0 to 1. Among
  * equal values the pixel of the lower flat index ranks first. NaN as in `pointingGame`.
  *
- * Arras et al., CLEVR-XAI, 2022; Quantus takes the values' magnitude first.
+ * Arras et al., CLEVR-XAI, 2022. Quantus, whose `abs` is for maps with negative values, leaves equal values in any order.
  *
  * @param maps (N, H, W)
  * @param masks (N, H, W), true (or not zero) inside

@@ -45,7 +45,8 @@ export interface RandomisedLayer {
  * or throws, whatever `explain` did to them. Buffers, such as running statistics, are not touched: keep the model in evaluation
  * mode. A parameter whose values are all equal (a bias of zeros) stays as it is with both "normal" and "permute".
  *
- * Adebayo et al., Sanity checks for saliency maps, 2018; MPRT in Quantus. Similarity by SSIM: see losses.
+ * Given the same new weights this is MPRT of Quantus, but that its `reset_parameters` of a batch norm resets the running
+ * statistics too. Adebayo et al., Sanity checks for saliency maps, 2018. Similarity by SSIM: see losses.
  *
  * @param explain gives the maps (N, H, W) of the same images by the model as it then is, for classes that do not change
  * @example

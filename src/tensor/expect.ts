@@ -18,9 +18,9 @@ export function expectShapes(
     const fits =
       shape.length === letters.length &&
       letters.every((letter, i) => {
-        const wanted = /^\d+$/.test(letter) ? Number(letter) : (sizes[letter] ?? shape[i]);
-        sizes[letter] = wanted as number;
-        return wanted === shape[i];
+        if (/^\d+$/.test(letter)) return Number(letter) === shape[i];
+        sizes[letter] ??= shape[i] as number;
+        return sizes[letter] === shape[i];
       });
     if (!fits) {
       const wanted = letters.map((letter, i) =>

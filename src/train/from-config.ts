@@ -6,10 +6,11 @@ import {
   disposeSplit,
   loadDataset,
   type Split,
+  selectImages,
   splitValidation,
 } from "../data/index.ts";
 import { createModel, defaultCamLayer, loadPretrained, type Model, type ModelOptions } from "../models/index.ts";
-import { capabilities, loadSafetensors, loadTorchFile, tensor, tidy } from "../tensor/index.ts";
+import { capabilities, loadSafetensors, loadTorchFile } from "../tensor/index.ts";
 
 /** The images that a config names, in its splits. */
 export interface ConfiguredData {
@@ -22,7 +23,9 @@ export interface ConfiguredData {
 }
 
 export async function loadData(config: TrainConfig): Promise<ConfiguredData> {
-  const dataset = await loadDataset(config.dataset, config.dataDir === undefined ? {} : { dataDir: config.dataDir });
+  const { dataDir, decoyVariant, dataSeed } = config;
+  const files = dataDir === undefined ? {} : { dataDir };
+  const dataset = await loadDataset(config.dataset, { ...files, decoyVariant, seed: dataSeed });
   const whole = splitValidation(dataset.train, { images: config.valImages, seed: config.seed });
   const splits = {
     train: limit(whole.train, config.limitTrain, config.seed),
@@ -46,10 +49,7 @@ function tooFew(key: string, asked: number | undefined, { labels }: Split): stri
 function limit(split: Split, count: number | undefined, seed: number): Split {
   if (count === undefined || count >= split.labels.numel) return split;
   const [indices = new Int32Array()] = batchIndices(split.labels.numel, { batchSize: count, seed, epoch: 0 });
-  return tidy(() => {
-    const chosen = tensor(indices);
-    return { ...split, images: split.images.indexSelect(0, chosen), labels: split.labels.indexSelect(0, chosen) };
-  });
+  return selectImages(split, { indices, name: split.name });
 }
 
 function disposeSplits(dataset: Dataset, splits: readonly Split[]): void {
