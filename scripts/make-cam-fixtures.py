@@ -8,7 +8,6 @@ library is made to use it. out64/ is the library run in float64; where it rounds
 import contextlib
 import copy
 import functools
-import json
 import sys
 from importlib.metadata import version
 from unittest import mock
@@ -21,22 +20,11 @@ import torch
 import torch.nn.functional as F
 import torchcam.methods
 from cam_networks import Subject
+from fixture_cases import both, numbers, write_case, write_manifest
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
-from safetensors.torch import save
 
 STD, SAMPLES, STEPS = 0.3, 4, 20
 PGC, TORCHCAM, CAPTUM = ("grad-cam", "torchcam", "captum")
-
-
-def numbers(value):
-    return torch.from_numpy(np.asarray(value)) if not isinstance(value, torch.Tensor) else value.detach().clone()
-
-
-def both(subject, compute):
-    """out/ from a computation in float32 and out64/ from the same in float64."""
-    narrow, wide = compute(subject), compute(subject.wide())
-    tensors = {f"out/{key}": numbers(value).float() for key, value in narrow.items()}
-    return tensors | {f"out64/{key}": numbers(value).double() for key, value in wide.items()}
 
 
 def grad_cam(method, subject, targets=None, step="get_cam_image", layers=True, **options):
@@ -237,48 +225,25 @@ SUBJECTS = {
 }
 
 
-def measured(tensors):
-    """max|out - out64| / max|out64|: what float32 costs."""
-    wide = {key: value for key, value in tensors.items() if key.startswith("out64/")}
-    pairs = {key: (tensors.get(key.replace("out64/", "out/")), value) for key, value in wide.items()}
-    return {key: float((a - b).abs().max() / b.abs().max()) for key, (a, b) in pairs.items() if a is not None}
-
-
-def write_case(subject, kind, folder):
+def case_of(subject, kind, folder):
     compute, library, checks, paragraphs, params, tolerance = KINDS[kind]
-    tensors = {key: numbers(value).contiguous() for key, value in sorted(compute(subject).items())}
-    assert all(value.isfinite().all() for value in tensors.values()), kind
-    name = f"{subject.base.replace('cam_', 'cam_extra_', 1)}_{kind}"
-    with open(f"{folder}/{name}.safetensors", "wb") as file:
-        file.write(save(tensors))
-    return {
-        "name": name,
-        "file": f"{name}.safetensors",
+    entry = {
         "checks": checks,
         "source": f"{library} {version(library)}",
         "definition": " ".join(" ".join(getattr(defined, key).split()) for key in paragraphs.split()),
         "params": {"base": subject.base, "target_layers": [subject.layer]} | params,
         "tolerance": tolerance,
-        "measured": {"max|out - out64| / max|out64|": measured(tensors)},
-        "nonfinite_tensors": [],
-        "tensors": {key: f"{str(value.dtype)[6:]}{list(value.shape)}" for key, value in tensors.items()},
     }
+    return write_case(folder, f"{subject.base.replace('cam_', 'cam_extra_', 1)}_{kind}", compute(subject), entry)
 
 
 def main(folder):
     torch.manual_seed(0)
     subjects = {base: Subject(base, folder) for base in SUBJECTS}
     with contextlib.redirect_stdout(None), mock.patch("tqdm.tqdm", lambda steps, **_: steps):
-        cases = [write_case(subjects[base], kind, folder) for base, kinds in SUBJECTS.items() for kind in kinds]
+        cases = [case_of(subjects[base], kind, folder) for base, kinds in SUBJECTS.items() for kind in kinds]
     libraries = ("torch", "torchvision", PGC, TORCHCAM, CAPTUM, "numpy", "opencv-python-headless", "safetensors")
-    manifest = {
-        "conventions": "As manifest.json. params.base: the case there whose input/x, input/y, param/ and buffer/ are used.",
-        "made_by": "scripts/make-cam-fixtures.py",
-        "versions": {name: version(name) for name in libraries},
-        "cases": cases,
-    }
-    with open(f"{folder}/extra-manifest.json", "w") as file:
-        file.write(json.dumps(manifest, indent=1) + "\n")
+    write_manifest(folder, "scripts/make-cam-fixtures.py", libraries, cases)
 
 
 main(*sys.argv[1:])

@@ -26,8 +26,8 @@ export interface PerturbationCurve {
 /**
  * Deletion: the probability of a class while the pixels of an image are replaced by a baseline's, the most salient first. A
  * lower area is better. After step s of T the first ⌊H·W·s/T⌋ pixels are replaced, in every channel; among equal values the
- * pixel of the lower flat index goes first. A dead map is a scan from the upper left. A map with NaN gives NaN. torch-cam's metric
- * has the same area where T divides H·W; otherwise its steps are of ⌈H·W/T⌉ pixels, the last of fewer.
+ * pixel of the lower flat index goes first. A dead map is a scan from the upper left. A map with NaN gives NaN. torch-cam's
+ * metric has the same area where T divides H·W; otherwise its steps are of ⌈H·W/T⌉ pixels, the last of fewer.
  *
  * Petsiuk et al., RISE, 2018.
  *

@@ -29,9 +29,9 @@ const DECILES = [10, 20, 30, 40, 50, 60, 70, 80, 90] as const;
  * removed by `imputeLinearly`. MoRF removes the pixels at or above the q-th percentile of the map, LeRF those at or above the
  * q-th percentile of 1 − map: the removed share is about 100 − q per cent. Percentiles interpolate linearly, as numpy's.
  *
- * Agrees with ROADCombined of pytorch-grad-cam. A constant map, as a dead one is, has all its pixels removed in both orders, which
- * leaves an image of zeros and noise; in that library too, unless its solver finds the system singular and gives NaN. A map or an
- * image with NaN gives NaN.
+ * Agrees with ROADCombined of pytorch-grad-cam. A constant map, as a dead one is, has all its pixels removed in both orders,
+ * which leaves an image of zeros and noise; in that library too, unless its solver finds the system singular and gives NaN. A
+ * map or an image with NaN gives NaN.
  *
  * Rong et al., A consistent and efficient evaluation strategy for attribution methods, 2022.
  *

@@ -9,9 +9,9 @@ const EPS = 1e-7;
  *
  *     Σ_i (2i − P − 1) a_i / (P Σ a),   i = 1 … P = H·W,
  *
- * 0 for a constant map, towards 1 for a single bright pixel; it does not see the map's scale. Agrees with Quantus given one
- * map a call: by default that divides by the maximum over all the maps of a call, so that the 1e-7 weighs more on the fainter ones.
- * NaN for a dead (all-zero) map, 0 in Quantus, and for one with NaN.
+ * 0 for a constant map, towards 1 for a single bright pixel; it does not see the map's scale. NaN for a dead (all-zero) map, 0 in
+ * Quantus, and for one with NaN. Agrees with Quantus given one map a call: it divides by the maximum over all the maps of a call,
+ * so that the 1e-7 weighs more on the fainter ones.
  *
  * Chalasani et al., Concise explanations of neural networks using adversarial training, 2020.
  *
