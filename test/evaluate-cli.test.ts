@@ -55,7 +55,7 @@ describe("batch-cam evaluate", () => {
         "conv1",
       ]);
     }
-    for (const name of names) expect(out).toMatch(new RegExp(`^${name} +-?\\d`, "m"));
+    for (const name of names) expect(out).toMatch(new RegExp(`^${name}(?: [↑↓])? +-?\\d`, "m"));
     expect(out).toMatch(/test, 80 images: accuracy \d+/);
   });
 
@@ -87,6 +87,29 @@ describe("batch-cam evaluate", () => {
     subject.dispose();
   });
 
+  it("keeps what earlier calls found by other methods, and replaces what it finds anew", async () => {
+    const found = async (...argv: string[]) => {
+      await cli(run, "--no-randomise", "--steps", "2", ...argv);
+      const { explanations } = JSON.parse(readFileSync(join(run, "evaluation.json"), "utf8"));
+      return explanations.map(({ method, images }: { method: string; images: number }) => `${method} ${images}`);
+    };
+    writeFileSync(join(run, "evaluation.json"), "damaged");
+    expect(await found("--limit", "10")).toEqual(["GradCAM 10"]);
+    expect(await found("--limit", "10", "--method", "LayerCAM")).toEqual(["GradCAM 10", "LayerCAM 10"]);
+    expect(await found("--limit", "10")).toEqual(["LayerCAM 10", "GradCAM 10"]);
+    expect(await found("--limit", "10", "--split", "val")).toEqual(["GradCAM 10"]);
+  });
+
+  it("judges a split in which classes are missing", async () => {
+    const { code, out } = await cli(run, "--limit", "3", "--steps", "2", "--no-randomise");
+    expect([code, out]).toEqual([0, expect.stringMatching(/^deadMaps +0\./m)]);
+  });
+
+  it("names the runs of a folder that is none itself", async () => {
+    const { code, err } = await cli(folder);
+    expect([code, err]).toEqual([2, expect.stringMatching(/is no finished run: .*it holds runs: .*run$/m)]);
+  });
+
   it("leaves the run's weights as they are, and prints JSON alone on demand", async () => {
     const weights = () => readFileSync(join(run, "checkpoints", "best.safetensors")).toString("base64");
     const before = weights();
@@ -108,7 +131,7 @@ describe("batch-cam evaluate", () => {
   });
 
   it.each([
-    ["no run", [], /run must be text, got nothing|RUN|run/],
+    ["no run", [], /RUN must be text, got nothing/],
     ["two runs", ["a", "b"], /RUN is given twice, the second time as "b"/],
     ["a missing run", [join(folder, "nowhere")], /is no finished run: it has no/],
     ["an unknown method", [run, "--method", "gradcm"], /did you mean GradCAM\?/],

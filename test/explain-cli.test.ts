@@ -174,6 +174,53 @@ describe("batch-cam explain", () => {
     expect([images.length, skipped.length]).toEqual([2, 1]);
   });
 
+  it("leaves nothing behind where it fails, and fails where no file can be read", async () => {
+    const base = ["explain", "--run", at("run"), "--split", "test", "--limit", "1", "--output", at("failed")];
+    expect((await cli(...base, "--target", "10")).code).toBe(2);
+    expect(existsSync(at("failed"))).toBe(false);
+    const weights = ["--weights", at("resnet.safetensors"), "--image-size", "32", "--output", at("unread")];
+    const { code, err } = await cli("explain", at("broken.png"), "--skip-unreadable", ...weights);
+    expect([code, err]).toEqual([2, expect.stringMatching(/none of the files can be read: .*broken\.png/)]);
+    expect(existsSync(at("unread"))).toBe(false);
+  });
+
+  it("prints the predictions, and draws pictures with or without a caption, of single pixels as maps of their own", async () => {
+    const output = at("pixels");
+    const base = ["explain", "--run", at("run"), "--split", "test", "--limit", "1", "--output", output, "--overwrite"];
+    const { out } = await cli(...base, "--method", "Saliency,GradCAM");
+    expect(out).toMatch(/^test 0: \d \d+\.\d%/m);
+    const heightOf = () => {
+      const [{ maps }] = manifestOf(output).images;
+      return PNG.sync.read(readFileSync(join(output, maps[0].picture))).height;
+    };
+    const captioned = heightOf();
+    await cli(...base, "--no-caption");
+    expect([captioned > 224, heightOf()]).toEqual([true, 224]);
+  });
+
+  it("draws no picture of each of very many classes", async () => {
+    manualSeed(2);
+    using wide = createModel("resnet18", { numClasses: 60, width: 4 });
+    await saveSafetensors(at("wide.safetensors"), wide.stateDict());
+    const base = [
+      "explain",
+      at("photos", "more"),
+      "--weights",
+      at("wide.safetensors"),
+      "--image-size",
+      "32",
+      "--target",
+      "all",
+    ];
+    const { code, err } = await cli(...base, "--output", at("wide"));
+    expect([code, err]).toEqual([
+      2,
+      expect.stringMatching(/would draw 60 pictures of each image: name a class, or add --no-overlays/),
+    ]);
+    expect((await cli(...base, "--output", at("wide"), "--no-overlays", "--no-grid")).code).toBe(0);
+    expect((await loadSafetensors(at("wide", "maps.safetensors"))).size).toBe(60);
+  });
+
   it("keeps what is there: an explanation unless told, other things always", async () => {
     const base = ["explain", at("photos"), "--weights", at("resnet.safetensors"), "--image-size", "32"];
     expect((await cli(...base, "--output", at("kept"))).code).toBe(0);
@@ -249,8 +296,7 @@ describe("batch-cam explain", () => {
     expect(text.err).toBe("stopping after this image (once more to stop at once)\n");
     expect(existsSync(join(output, "manifest.json"))).toBe(false);
     const again = argv.map((word) => (word === "40" ? "2" : word));
-    expect((await cli(...again)).err).toMatch(/holds an explanation: choose another --output, or --overwrite it/);
-    expect((await cli(...again, "--overwrite")).code).toBe(0);
+    expect((await cli(...again)).code).toBe(0);
     expect(manifestOf(output).images).toHaveLength(2);
   });
 

@@ -477,6 +477,10 @@ describe("conventions", () => {
       expect(theirs).toBeAllclose(ours, { rtol: 0, atol: 1e-4 });
       expect(shown("GradCAM", { convention: "torch-cam" }).maps.shape).toEqual([3, 4, 5]);
       expect(shown("GradCAM", { convention: "torch-cam", upsample: true }).maps.shape).toEqual([3, 8, 10]);
+      const layers = ["act1", "norm"];
+      const { maps } = explain(model, images, { layers, convention: "torch-cam" });
+      const each = layers.map((layer) => shown("GradCAM", { layer, convention: "torch-cam" }).maps);
+      expect(maps.equal((each[0] as Tensor).maximum(each[1] as Tensor))).toBe(true);
     }));
 });
 
@@ -567,6 +571,7 @@ const BAD: [string, Anything, ErrorCode, RegExp][] = [
     "E_ARGUMENT",
     /reshapeTransform must be a function/,
   ],
+  ["an option that it does not know", { target: 3 }, "E_ARGUMENT", /unknown option target; did you mean targets\?/],
   ["options that are no object", null, "E_ARGUMENT", /options must be an object/],
 ];
 

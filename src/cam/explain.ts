@@ -1,3 +1,4 @@
+import { closest } from "fastest-levenshtein";
 import { expectBoolean, expectFunction, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { inEvaluation, Module } from "../nn/index.ts";
@@ -200,6 +201,11 @@ function mapOf({ options, createGraph, convention }: Request, method: Method, sc
   return scaled(raw);
 }
 
+const OPTIONS = [
+  ...["targets", "layer", "layers", "reshapeTransform", "relu", "upsample", "normalize", "augSmooth", "eigenSmooth"],
+  ...["convention", "createGraph", "samples", "noise", "steps", "baseline", "seed", "chunkSize", "memoryLimit"],
+];
+
 function expectImages(x: Tensor): void {
   expectShapes("explain", { x: [x, "B C H W"] });
   if (x.numel === 0) throw new BatchCamError("E_SHAPE", `explain: x holds no image, got [${x.shape.join(", ")}]`);
@@ -215,6 +221,9 @@ function checkedMethods(method: string | readonly string[]): (readonly [MethodNa
 
 function checkOptions(options: ExplainOptions, methods: readonly (readonly [MethodName, Method])[]): void {
   checkSettings("explain", options);
+  for (const key of Object.keys(options))
+    if (!OPTIONS.some((known) => known === key))
+      throw new BatchCamError("E_ARGUMENT", `explain: unknown option ${key}; did you mean ${closest(key, OPTIONS)}?`);
   const { relu, augSmooth, eigenSmooth, createGraph, convention, reshapeTransform } = options;
   for (const [name, value] of Object.entries({ relu, augSmooth, eigenSmooth, createGraph }))
     if (value !== undefined) expectBoolean(`explain: ${name}`, value);

@@ -16,7 +16,7 @@ export interface ScaleOptions {
 /** Raw maps (B, h, w) of one or several layers as one map (B, H, W) for each image. */
 export function scaleMaps(raw: readonly Tensor[], options: ScaleOptions): Tensor {
   const { convention, normalize } = options;
-  const size = sizeOf(options);
+  const size = sizeOf(raw, options);
   const resized = (maps: Tensor) => (size === null ? maps : interpolate(maps, { size }));
   expectOneSize(raw, size);
   if (normalize === false) return fuse(raw.map(resized), convention);
@@ -34,13 +34,15 @@ function fuse(maps: readonly Tensor[], convention: Convention): Tensor {
   return convention === "torch-cam" || maps.length === 1 ? joined : joined.div(maps.length);
 }
 
-function sizeOf({
-  convention,
-  size,
-  upsample = convention !== "torch-cam",
-}: ScaleOptions): readonly [number, number] | null {
-  if (typeof upsample === "boolean") return upsample ? size : null;
-  return upsample;
+function sizeOf(
+  raw: readonly Tensor[],
+  { convention, size, upsample }: ScaleOptions,
+): readonly [number, number] | null {
+  if (Array.isArray(upsample)) return upsample as readonly [number, number];
+  if (upsample ?? convention !== "torch-cam") return size;
+  // torch-cam fuses layers at the size of the largest map.
+  const sides = (dim: number) => Math.max(...raw.map((maps) => maps.sizes[dim] as number));
+  return upsample === undefined && raw.length > 1 ? [sides(1), sides(2)] : null;
 }
 
 function expectOneSize(raw: readonly Tensor[], size: readonly [number, number] | null): void {

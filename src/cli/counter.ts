@@ -3,40 +3,63 @@ import type { OutputStream } from "./io.ts";
 export interface Counter {
   /** One more is done. */
   step(): void;
+  /** Writes lines that stay, above the count. */
+  above(write: () => void): void;
   /** Takes the line off the terminal. */
   stop(): void;
 }
 
+/** A terminal redraws no faster than this. */
 const REDRAW_MS = 100;
+/** Elsewhere a line is written no more often than this. */
+const LINE_MS = 10_000;
 const BAR = 24;
 
-/** A line on a terminal that counts what is done; nothing where output is no terminal. */
+/** Counts what is done: a live line on a terminal, a plain one every ten seconds elsewhere. */
 export function createCounter(
   stream: OutputStream,
   what: string,
   total: number,
   now = () => performance.now(),
 ): Counter {
-  if (stream.isTTY !== true) return { step: () => {}, stop: () => {} };
   const start = now();
   let done = 0;
-  let drawn = Number.NEGATIVE_INFINITY;
+  let written = start;
+  const rate = () => done / Math.max(1e-3, (now() - start) / 1000);
+  const left = () => Math.round(Math.max(0, total - done) / Math.max(1e-3, rate()));
+  const text = () => `${done} of ${total}  ${rate().toFixed(1)}/s  ${left()} s left`;
+  if (stream.isTTY !== true)
+    return {
+      step() {
+        done++;
+        if (now() - written < LINE_MS || done === total) return;
+        written = now();
+        stream.write(`${what} ${text()}\n`);
+      },
+      above: (write) => write(),
+      stop() {},
+    };
+  let drawn = false;
   const draw = () => {
-    drawn = now();
     const filled = Math.round((BAR * done) / Math.max(1, total));
-    const rate = done / Math.max(1e-3, (drawn - start) / 1000);
-    const left = Math.round(Math.max(0, total - done) / Math.max(1e-3, rate));
-    const text = `${what} [${"=".repeat(filled).padEnd(BAR)}] ${done} of ${total}  ${rate.toFixed(1)}/s  ${left} s left`;
-    stream.write(`\r\u001b[2K${text.slice(0, (stream.columns ?? 80) - 1)}`);
+    const line = `${what} [${"=".repeat(filled).padEnd(BAR)}] ${text()}`;
+    stream.write(`\r\u001b[2K${line.slice(0, (stream.columns ?? 80) - 1)}`);
+    written = now();
+    drawn = true;
+  };
+  const stop = () => {
+    if (drawn) stream.write("\r\u001b[2K");
+    drawn = false;
   };
   return {
     step() {
       done++;
-      if (now() - drawn >= REDRAW_MS || done === total) draw();
+      if (now() - written >= REDRAW_MS || done === total) draw();
     },
-    stop() {
-      if (drawn > Number.NEGATIVE_INFINITY) stream.write("\r\u001b[2K");
-      drawn = Number.NEGATIVE_INFINITY;
+    above(write) {
+      stop();
+      write();
     },
+    stop,
   };
 }

@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { writeFileAtomically } from "../atomic-file.ts";
 import { methodOf } from "../cam/index.ts";
@@ -55,22 +56,37 @@ export async function runEvaluate({ config, stdout, stderr, signal }: EvaluateCa
       explanations.push(await explanationMetrics(subject, split, { ...config, method, onImages, signal }));
     counter.stop();
     const definitions = METRIC_DEFINITIONS;
-    const record = {
-      schemaVersion: 1,
-      checkpoint,
-      split: config.split,
-      classification,
-      explanations,
-      definitions,
-    } as const;
     const file = join(dirname(dirname(checkpoint)), "evaluation.json");
-    await writeFileAtomically(file, `${JSON.stringify(record, null, 2)}\n`);
+    const record: EvaluationRecord = {
+      schemaVersion: 1,
+      ...{ checkpoint, split: config.split, classification, explanations, definitions },
+    };
+    const kept = await earlier(file, record);
+    const all = { ...record, explanations: [...kept, ...explanations] };
+    await writeFileAtomically(file, `${JSON.stringify(all, null, 2)}\n`);
     stdout.write(config.json ? `${JSON.stringify(record, null, 2)}\n` : formatEvaluation(record, subject));
-    if (!config.json) stdout.write(`\n${file}\n`);
+    if (!config.json)
+      stdout.write(`definitions and all values${kept.length > 0 ? ", and those of earlier calls" : ""}: ${file}\n`);
     return "done";
   } finally {
     counter.stop();
     subject.dispose();
+  }
+}
+
+/** What an earlier call found of the same checkpoint and split by other methods, or on other images. */
+async function earlier(file: string, record: EvaluationRecord): Promise<ExplanationMetrics[]> {
+  const about = ({ method, target, images, layer }: ExplanationMetrics) => [method, target, images, layer].join();
+  const replaced = new Set(record.explanations.map(about));
+  try {
+    const before = JSON.parse(await readFile(file, "utf8")) as EvaluationRecord;
+    const same =
+      before.split === record.split &&
+      before.checkpoint === record.checkpoint &&
+      JSON.stringify(before.classification) === JSON.stringify(record.classification);
+    return same ? before.explanations.filter((one) => !replaced.has(about(one))) : [];
+  } catch {
+    return []; // there is none, or it is damaged
   }
 }
 
@@ -85,7 +101,7 @@ export function formatEvaluation(
   const [first] = explanations as [ExplanationMetrics];
   const about = `maps of the ${first.target === "label" ? "true" : "predicted"} class at ${camLayer}, first ${first.images} images`;
   const rows = (Object.keys(first.values) as MetricName[]).map((name) => [
-    name,
+    `${name} ${DIRECTIONS[name] ?? ""}`.trim(),
     ...explanations.map(({ values }) => cell(values[name] as MetricValue)),
   ]);
   const table = formatTable(["metric", ...explanations.map(({ method }) => method)], rows);
@@ -93,6 +109,14 @@ export function formatEvaluation(
   const note = missing ? ["(-n): not defined for n of the images, such as those with a dead map", ""] : [];
   return [head, "", about, table, ...note, ...explanations.flatMap(randomisationText)].join("\n");
 }
+
+/** Which way a metric is better, as its definition says. */
+const DIRECTIONS: Partial<Record<MetricName, string>> = Object.fromEntries(
+  Object.entries(METRIC_DEFINITIONS).flatMap(([name, text]) => {
+    if (text.includes("lower is better")) return [[name, "↓"]];
+    return text.includes("higher is better") ? [[name, "↑"]] : [];
+  }),
+);
 
 /** A mean, and in brackets for how many images there is none. */
 function cell({ mean, undefined: missing }: MetricValue): string {

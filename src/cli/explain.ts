@@ -1,12 +1,23 @@
 import type { ExplainConfig } from "../config/index.ts";
-import { explainImages } from "../evaluate/explain-images.ts";
+import { BatchCamError } from "../errors.ts";
+import { type ExplainedImageRecord, explainImages } from "../evaluate/explain-images.ts";
 import { setNumThreads } from "../tensor/index.ts";
 import type { CommandCall, Outcome } from "./command.ts";
 import { createCounter } from "./counter.ts";
 import { ExplanationFiles } from "./explanation-files.ts";
 import { planExplanation, type SkippedFile } from "./explanation-plan.ts";
+import { percent } from "./progress-lines.ts";
 
 type ExplainCall = Pick<CommandCall, "stdout" | "stderr" | "signal"> & { config: ExplainConfig };
+
+/** Images whose prediction is printed. */
+const SAID = 20;
+
+/** "cat.jpg: tabby 93.1 %" */
+function verdictLine({ image, prediction, confidence }: ExplainedImageRecord, names: readonly string[]): string {
+  const wrong = image.label !== null && image.label !== prediction ? `, is ${names[image.label]}` : "";
+  return `${image.name}: ${names[prediction]} ${percent(confidence)}${wrong}`;
+}
 
 /** Explains images, writes pictures, maps and a manifest, and says where they are. */
 export async function runExplain({ config, stdout, stderr, signal }: ExplainCall): Promise<Outcome> {
@@ -20,10 +31,15 @@ export async function runExplain({ config, stdout, stderr, signal }: ExplainCall
       `${subject.modelName} from ${subject.checkpoint}, layer ${layers.join(", ")}: ${methods.join(", ")}\n`,
     );
     const files = await ExplanationFiles.open(config, plan);
+    let explained = 0;
     for await (const record of explainImages(subject, batches, { ...plan, signal })) {
       await files.add(record);
+      if (explained++ < SAID) counter.above(() => stdout.write(`${verdictLine(record, subject.classNames)}\n`));
       counter.step();
     }
+    if (explained === 0)
+      throw new BatchCamError("E_DATA", `explain: none of the files can be read: ${skipped[0]?.error}`);
+    if (explained > SAID) stdout.write(`... and ${explained - SAID} more, in the manifest\n`);
     const written = await files.finish(skipped);
     counter.stop();
     for (const { error } of skipped) stderr.write(`warning: left out: ${error}\n`);

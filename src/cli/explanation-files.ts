@@ -1,7 +1,8 @@
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { basename, extname, join } from "node:path";
-import { makeFolder, writeFileAtomically } from "../atomic-file.ts";
+import { isTemporary, makeFolder, writeFileAtomically } from "../atomic-file.ts";
+import type { MethodName } from "../cam/index.ts";
 import type { ExplainConfig } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
 import type { ExplainedImageRecord, ExplainedMap } from "../evaluate/explain-images.ts";
@@ -46,14 +47,14 @@ export class ExplanationFiles {
     this.#plan = plan;
   }
 
-  /** @throws E_CONFIG where something is there already that must not be replaced */
+  /** Touches nothing yet. @throws E_CONFIG where something is there already that must not be replaced */
   static async open(config: ExplainConfig, plan: ExplanationPlan): Promise<ExplanationFiles> {
-    await clear(config);
-    await makeFolder(config.overlays ? join(config.output, "overlays") : config.output);
+    await expectFree(config);
     return new ExplanationFiles(config, plan);
   }
 
   async add(record: ExplainedImageRecord): Promise<void> {
+    if (this.#images.length === 0) await clear(this.#config);
     const { image, prediction, confidence, maps, probabilities } = record;
     const names = this.#plan.subject.classNames;
     const verdict = verdictOf(record, names);
@@ -66,7 +67,12 @@ export class ExplanationFiles {
       if (this.#config.raw !== "none") this.#keep(this.#columnOf(map), map.map);
     }
     if (this.#config.grid && this.#grid.length < GRID)
-      this.#grid.push({ ...record.picture, ...verdict, maps: maps.map(({ shown }) => shown) });
+      this.#grid.push({
+        ...record.picture,
+        ...verdict,
+        ...this.#targetOf(record),
+        maps: maps.map(({ shown }) => shown),
+      });
     this.#images.push({
       ...{ name: image.name, file: image.file, index: image.index, notes: image.notes, maps: entries },
       label: image.label === null ? null : (names[image.label] as string),
@@ -82,6 +88,13 @@ export class ExplanationFiles {
     const manifest = join(this.#folder, "manifest.json");
     await writeFileAtomically(manifest, `${JSON.stringify(this.#manifest(raw, skipped), null, 2)}\n`);
     return [...this.#written, manifest];
+  }
+
+  /** The class that a row's maps explain, where they all explain one. */
+  #targetOf({ maps }: ExplainedImageRecord): { target?: string } {
+    const [first] = maps;
+    if (this.#plan.target === "all" || first === undefined) return {};
+    return { target: this.#plan.subject.classNames[first.target] as string };
   }
 
   #columnOf({ method, target }: ExplainedMap): string {
@@ -100,11 +113,11 @@ export class ExplanationFiles {
     const stem = basename(image.name, extname(image.name)).replace(/[^\w.+@-]+/g, "-");
     const file = join("overlays", `${number}-${stem}.${this.#columnOf(map)}.png`);
     const names = this.#plan.subject.classNames;
-    const target = this.#plan.target === "prediction" ? {} : { target: names[map.target] as string };
-    const picture = { ...record.picture, ...verdictOf(record, names), ...target, ...styleOf(this.#config) };
+    const target = { target: names[map.target] as string };
+    const picture = { ...record.picture, ...verdictOf(record, names), ...target, ...styleOf(this.#config, map.method) };
     await writeFileAtomically(
       join(this.#folder, file),
-      explanationPicture({ ...picture, map: map.shown, caption: true }),
+      explanationPicture({ ...picture, map: map.shown, caption: this.#config.caption }),
     );
     return file;
   }
@@ -113,9 +126,9 @@ export class ExplanationFiles {
     if (this.#grid.length === 0) return;
     const { subject, layers, methods, target } = this.#plan;
     const names = subject.classNames;
-    const columns = methods.flatMap((method) =>
-      target === "all" ? names.map((name) => (methods.length > 1 ? `${method} ${name}` : name)) : [method],
-    );
+    const columnsOf = (method: MethodName) =>
+      target === "all" ? names.map((name) => (methods.length > 1 ? `${method} ${name}` : name)) : [method];
+    const columns = methods.flatMap(columnsOf);
     const shown =
       this.#grid.length < this.#images.length
         ? `, the first ${this.#grid.length} of ${this.#images.length} images`
@@ -123,8 +136,11 @@ export class ExplanationFiles {
     const pages = explanationFigure({
       title: `What ${subject.modelName} looks at`,
       subtitle: `${targetText(target, names)}; layer ${layers.join(", ")}${shown}`,
-      footer: `${subject.checkpoint}. Maps are scaled one by one: colours compare places within an image, not images.`,
+      footer: `${subject.checkpoint}. ${this.#config.augSmooth ? "Maps are means of six scaled maps" : "Maps are scaled one by one"}: colours compare places within an image, not images.`,
       ...{ methods: columns, images: this.#grid, ...styleOf(this.#config) },
+      styles: methods.flatMap((method) =>
+        columnsOf(method).map(() => styleOf(this.#config, method).style ?? "overlay"),
+      ),
     });
     for (const [index, page] of pages.entries()) {
       const path = join(this.#folder, pages.length === 1 ? "grid.png" : `grid-${index + 1}.png`);
@@ -165,7 +181,12 @@ export class ExplanationFiles {
       layers,
       target,
       options,
-      maps: { files: raw, dtype: "float32", shape: "(images, height, width) in [0, 1]", imageSize },
+      maps: {
+        files: raw,
+        dtype: "float32",
+        shape: `(images, height, width) in [0, 1]${target === "all" ? ", a tensor METHOD.CLASS for each class" : ""}`,
+        imageSize,
+      },
       images: this.#images,
       skipped,
     };
@@ -184,9 +205,19 @@ function verdictOf({ image, prediction, confidence }: ExplainedImageRecord, name
   return { name: image.name, prediction: names[prediction] as string, confidence, ...label };
 }
 
-function styleOf({ style, colormap }: ExplainConfig): MapStyle {
-  return colormap === undefined ? { style } : { style, colormap };
+/** Methods of single pixels are drawn as maps of their own: over an image their points would not be seen. */
+function styleOf({ style, colormap }: ExplainConfig, method?: MethodName): MapStyle {
+  const own = style ?? (method !== undefined && PIXELS.has(method) ? "map" : "overlay");
+  return colormap === undefined ? { style: own } : { style: own, colormap };
 }
+
+const PIXELS: ReadonlySet<MethodName> = new Set([
+  "FullGrad",
+  "Saliency",
+  "IntegratedGradients",
+  "SmoothGrad",
+  "GuidedBackprop",
+]);
 
 function targetText(target: ExplanationPlan["target"], names: readonly string[]): string {
   if (target === "prediction") return "maps of the predicted class";
@@ -197,21 +228,28 @@ function targetText(target: ExplanationPlan["target"], names: readonly string[])
 
 const OWN = /^(?:grid(?:-\d+)?\.png|maps\.safetensors|manifest\.json|overlays|[\w+.]+\.npy)$/;
 
-/** Makes room for a new explanation, and never touches a folder that holds something else. */
-async function clear({ output, overwrite }: ExplainConfig): Promise<void> {
+/** A finished explanation stays unless told, and anything else always. */
+async function expectFree({ output, overwrite }: ExplainConfig): Promise<void> {
   if (!existsSync(output)) return;
+  if (!statSync(output).isDirectory()) throw new BatchCamError("E_CONFIG", `explain: --output ${output} is no folder`);
   const entries = await readdir(output);
-  if (entries.length === 0) return;
-  const foreign = entries.find((entry) => !OWN.test(entry));
+  const foreign = entries.find((entry) => !OWN.test(entry) && !isTemporary(entry));
   if (foreign !== undefined)
     throw new BatchCamError(
       "E_CONFIG",
       `explain: ${output} holds something else (${foreign}): choose another --output`,
     );
-  if (!overwrite)
+  if (entries.includes("manifest.json") && !overwrite)
     throw new BatchCamError(
       "E_CONFIG",
       `explain: ${output} holds an explanation: choose another --output, or --overwrite it`,
     );
-  for (const entry of entries) await rm(join(output, entry), { recursive: true });
+}
+
+/** Makes room, once the first image is explained; the manifest, which says that all is there, goes first. */
+async function clear({ output, overlays }: ExplainConfig): Promise<void> {
+  const entries = existsSync(output) ? await readdir(output) : [];
+  const order = [...entries].sort((a, b) => Number(b === "manifest.json") - Number(a === "manifest.json"));
+  for (const entry of order) await rm(join(output, entry), { recursive: true, force: true });
+  await makeFolder(overlays ? join(output, "overlays") : output);
 }

@@ -54,6 +54,7 @@ export async function planExplanation(config: ExplainConfig, skipped: SkippedFil
     const upsample = true;
     const options = { augSmooth, eigenSmooth, convention, seed, upsample, ...Object.fromEntries(numbers) };
     const target = targetOf(config.target, subject.classNames);
+    expectPictures(config, subject.classNames.length);
     const source = sourceOf(config, { subject, files, skipped });
     return { subject, methods: [...new Set(methods)], layers, target, options, amp: await usesAmp(config), ...source };
   } catch (error) {
@@ -74,6 +75,17 @@ function checkSources({ run, weights, images, split, model, target }: ExplainCon
   if (model !== undefined && weights === undefined) fail("--model goes with --weights; a run knows its own");
   if (target === "label" && split === undefined)
     fail("--target label needs --split: the classes of files are not known");
+}
+
+/** Classes of which pictures can still be looked at. */
+const MOST_CLASSES = 50;
+
+function expectPictures({ target, overlays, grid }: ExplainConfig, classes: number): void {
+  if (target !== "all" || classes <= MOST_CLASSES || (!overlays && !grid)) return;
+  throw new BatchCamError(
+    "E_CONFIG",
+    `explain: --target all would draw ${classes} pictures of each image: name a class, or add --no-overlays --no-grid for the raw maps alone`,
+  );
 }
 
 async function filesOf(paths: readonly string[]): Promise<string[]> {

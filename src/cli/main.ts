@@ -41,8 +41,10 @@ export async function runCommand(command: Command, argv: readonly string[], io: 
     command.name,
   );
   const file = typeof path === "string" ? await readConfigFile(path) : {};
-  const origin = (key: string) =>
-    Object.hasOwn(given, key) || !Object.hasOwn(file, key) ? `--${kebabCase(key)}` : `${key} in ${path}`;
+  const origin = (key: string) => {
+    if (key === command.operand?.key) return command.operand.name;
+    return Object.hasOwn(given, key) || !Object.hasOwn(file, key) ? `--${kebabCase(key)}` : `${key} in ${path}`;
+  };
   const input = command.merge ? command.merge(file, given) : given;
   const config = parseConfig(command.config, input, { what: command.name, label: origin });
   const interrupt = command.interruptible ? watchInterrupts(io, command.interruptible) : undefined;

@@ -76,13 +76,16 @@ const output = group("Output", {
   overwrite: z.boolean().default(false).describe("replace an explanation that is there"),
   style: z
     .enum(["overlay", "classic", "map"])
-    .default("overlay")
-    .describe("map over the image, as opaque as it is high; pytorch-grad-cam's half and half; or the map alone"),
+    .optional()
+    .describe(
+      "map over the image, as opaque as it is high; pytorch-grad-cam's half and half; or the map alone (default: overlay, map for methods of single pixels)",
+    ),
   colormap: z
     .enum(["inferno", "viridis", "jet"])
     .optional()
     .describe("colours of the maps (default: inferno, jet for classic)"),
   overlays: z.boolean().default(true).describe("write a picture for each image and method"),
+  caption: z.boolean().default(true).describe("name, prediction and confidence in a strip below each of them"),
   grid: z.boolean().default(true).describe("write all images and methods side by side"),
   raw: z
     .enum(["safetensors", "npy", "none"])

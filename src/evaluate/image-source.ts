@@ -22,7 +22,7 @@ export interface SourceImage {
   readonly label: number | null;
   /** What reading changed: "first of 12 frames". */
   readonly notes: readonly string[];
-  /** As people see it, at the file's own resolution, cut or padded as the model's input is. */
+  /** As people see it, at the file's own resolution, grey for a grey model, cut or padded as the model's input is. */
   shown(): Promise<ShownPicture>;
 }
 
@@ -65,11 +65,11 @@ export async function* fileBatches(paths: readonly string[], options: FileSource
   }
 }
 
-function sourceOf(file: ImageFile, { size, fit, maxPixels }: FileSourceOptions): SourceImage {
+function sourceOf(file: ImageFile, { channels, size, fit, maxPixels }: FileSourceOptions): SourceImage {
   const shown = async (): Promise<ShownPicture> => {
     const wanted = shownSize(file.original, { size, fit });
     const limit = maxPixels === undefined ? {} : { maxPixels };
-    const { pixels, height, width } = await readImage(file.path, { channels: 3, size: wanted, fit, ...limit });
+    const { pixels, height, width } = await readImage(file.path, { channels, size: wanted, fit, ...limit });
     return { pixels: Float32Array.from(pixels, (value) => value / 255), height, width };
   };
   return { name: basename(file.path), file: file.path, index: null, label: null, notes: file.notes, shown };

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { expectInteger, expectPath, optionsOf } from "../arguments.ts";
@@ -6,7 +6,7 @@ import { parseTrainConfig, type TrainConfig } from "../config/index.ts";
 import type { Normalization } from "../data/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { createModel, describeWeights, type Model, type ModelOptions } from "../models/index.ts";
-import { loadSafetensors, loadTorchFile, type Tensor } from "../tensor/index.ts";
+import { loadSafetensors, type Tensor } from "../tensor/index.ts";
 import { disposeAll } from "../train/checkpoint.ts";
 import {
   type ConfiguredData,
@@ -16,6 +16,7 @@ import {
   usesBfloat16,
   usesChannelsLast,
 } from "../train/from-config.ts";
+import { readWeights } from "../train/weights-file.ts";
 
 /** A trained model, and how images come to it. */
 export interface Subject {
@@ -101,8 +102,10 @@ async function configOf(
 ): Promise<TrainConfig> {
   const path = join(run, "config.json");
   for (const file of [path, checkpoint]) {
-    if (!existsSync(file))
-      throw new BatchCamError("E_CHECKPOINT", `${operation}: ${run} is no finished run: it has no ${file}`);
+    if (existsSync(file)) continue;
+    const runs = runsIn(run);
+    const instead = runs.length > 0 ? `; it holds runs: ${runs.join(", ")}` : "";
+    throw new BatchCamError("E_CHECKPOINT", `${operation}: ${run} is no finished run: it has no ${file}${instead}`);
   }
   const text = await readFile(path, "utf8");
   try {
@@ -112,6 +115,13 @@ async function configOf(
     const problem = `${path} is damaged (${cause.message}): evaluate another run`;
     throw new BatchCamError("E_CHECKPOINT", `${operation}: ${problem}`, { cause });
   }
+}
+
+/** The first few runs that a folder holds. */
+function runsIn(folder: string): string[] {
+  if (!existsSync(folder) || !statSync(folder).isDirectory()) return [];
+  const paths = readdirSync(folder).map((name) => join(folder, name));
+  return paths.filter((path) => existsSync(join(path, "config.json"))).slice(0, 5);
 }
 
 export interface WeightsOptions {
@@ -133,7 +143,7 @@ const IMAGENET: Normalization = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.22
 export async function openWeights(path: string, options: WeightsOptions = {}): Promise<Subject> {
   expectPath("openWeights: path", path);
   const { model: name, imageSize, normalization, classNames } = optionsOf("openWeights", options);
-  const weights = await (/\.(?:pth|pt|bin)$/.test(path) ? loadTorchFile : loadSafetensors)(path);
+  const weights = await readWeights(path);
   try {
     const found = describeWeights(weights);
     const model = createModel(name ?? found.name, found.options);

@@ -16,12 +16,10 @@ export function describeWeights(weights: ReadonlyMap<string, Tensor>): { name: s
   if (name === "simple-cnn") return { name, options: simpleCnn(weights, sizes) };
   if (name !== null && /^resnet\d+$/.test(name)) return { name, options: resnet(sizes) };
   if (name !== null && /^convnextv2_\w+$/.test(name)) return { name, options: convNext(weights, sizes) };
-  const looks = name === null ? "their names belong to no architecture of this project" : `they look like ${name}`;
   const first = [...weights.keys()].slice(0, 3).map(describeValue).join(", ");
-  throw new BatchCamError(
-    "E_CHECKPOINT",
-    `describeWeights: no model for these weights: ${looks} (the first of ${weights.size}: ${first || "none"}); name the model if you know it`,
-  );
+  const unknown = `their names belong to no architecture of this project (the first of ${weights.size}: ${first || "none"})`;
+  const looks = name === null ? unknown : `they look like ${name}`;
+  throw new BatchCamError("E_CHECKPOINT", `describeWeights: no model for these weights: ${looks}`);
 }
 
 type Sizes = (parameter: string) => readonly number[];

@@ -18,6 +18,8 @@ export interface ExplainedImage extends Picture, Verdict {
 export interface ExplanationInput extends PageText, MapStyle {
   /** Names over the columns. */
   methods: string[];
+  /** How each column is drawn, where they differ. */
+  styles?: NonNullable<MapStyle["style"]>[];
   images: ExplainedImage[];
 }
 
@@ -84,7 +86,9 @@ function panel(image: ExplainedImage, input: ExplanationInput, side: number): Pa
   const box = boxFor(image, side);
   const most = { width: 2 * box.width, height: 2 * box.height };
   const first: FigureCell = { ...shrink(image, most), kind: "image", wrong: isWrong(image) };
-  const maps = image.maps.map((map) => map && mapCell(image, map, { ...input, most }));
+  const styleOf = (column: number): MapStyle =>
+    ({ ...input, ...(input.styles ? { style: input.styles[column] } : {}) }) as MapStyle;
+  const maps = image.maps.map((map, column) => map && mapCell(image, map, { ...styleOf(column), most }));
   return { box, cells: [first, ...maps], caption: (width) => captionBlock(image, width) };
 }
 

@@ -1,4 +1,5 @@
 import type { TrainConfig } from "../config/index.ts";
+
 import {
   batchIndices,
   type Dataset,
@@ -9,8 +10,10 @@ import {
   selectImages,
   splitValidation,
 } from "../data/index.ts";
+import { BatchCamError } from "../errors.ts";
 import { createModel, defaultCamLayer, loadPretrained, type Model, type ModelOptions } from "../models/index.ts";
-import { capabilities, loadSafetensors, loadTorchFile } from "../tensor/index.ts";
+import { capabilities, type Tensor } from "../tensor/index.ts";
+import { readWeights } from "./weights-file.ts";
 
 /** The images that a config names, in its splits. */
 export interface ConfiguredData {
@@ -66,16 +69,36 @@ export function modelFor(config: TrainConfig, split: Split): Model {
 /**
  * Starts a model from the weights that a config names. Returns what was adapted to its classes and channels.
  *
- * @throws E_IO, E_DATA for a file that cannot be read; E_CHECKPOINT, E_SHAPE for weights that do not fit
+ * @throws E_IO, E_DATA for a file that cannot be read; E_CHECKPOINT for weights that do not fit
  */
 export async function startFrom(model: Model, path: string): Promise<string[]> {
-  const weights = await (/\.(?:pth|pt|bin)$/.test(path) ? loadTorchFile : loadSafetensors)(path);
+  const weights = await readWeights(path);
   try {
     return loadPretrained(model, weights).notes.map((note) => `weights: ${note}`);
+  } catch (error) {
+    throw withStemHint(error, weights);
   } finally {
     for (const tensor of weights.values()) tensor.dispose();
   }
 }
+
+/** Weights that do not fit are the user's mistake here; where the stem is the reason, the error names the flag. */
+function withStemHint(error: unknown, weights: ReadonlyMap<string, Tensor>): unknown {
+  if (!(error instanceof BatchCamError) || error.code !== "E_SHAPE") return error;
+  const kernel = (weights.get("conv1.weight") ?? weights.get("stem.0.weight"))?.sizes[2] ?? 0;
+  const flag = /conv1\.weight|stem\.0\.weight/.test(error.message) ? STEM_FLAGS[kernel] : undefined;
+  const hint = flag === undefined ? "" : `; the weights have another stem: add ${flag}`;
+  return new BatchCamError("E_CHECKPOINT", `${error.message}${hint}`, { cause: error });
+}
+
+/** By the side of the first convolution's kernel. */
+const STEM_FLAGS: Readonly<Record<number, string>> = {
+  7: "--stem imagenet",
+  4: "--patch-size 4",
+  3: "--stem small",
+  2: "--stem-stride 2",
+  1: "--patch-size 1",
+};
 
 /** Below this many pixels, the stems made for 224x224 leave no usable map. */
 const SMALL_SIDE = 64;
