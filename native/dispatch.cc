@@ -2,6 +2,7 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 
 #include <sstream>
+#include <vector>
 
 #include "engine.h"
 #include "marshal.h"
@@ -26,12 +27,27 @@ napi_value resolve(napi_env env, napi_callback_info info) {
                  }));
 }
 
+// The tensors of the lists that an operator writes to. Autograd counts what is written to a tensor, and not what is written to
+// one in a list, as the fused optimizers do.
+std::vector<at::Tensor> writtenLists(const Engine& engine, const c10::FunctionSchema& schema) {
+  std::vector<at::Tensor> written;
+  for (size_t i = 0; i < schema.arguments().size(); ++i) {
+    const c10::AliasInfo* alias = schema.arguments()[i].alias_info();
+    if (alias == nullptr || !alias->isWrite() || !engine.stack[i].isTensorList()) continue;
+    for (const at::Tensor& tensor : engine.stack[i].toTensorList()) written.push_back(tensor);
+  }
+  return written;
+}
+
 int32_t call(Engine& engine, int32_t index, bool discard) {
   const Operator& op = engine.operators.at(static_cast<size_t>(index));
   engine.stack.clear();
   try {
     readArguments(engine, op.handle.schema());
+    const std::vector<at::Tensor> written =
+        discard ? writtenLists(engine, op.handle.schema()) : std::vector<at::Tensor>();
     op.handle.callBoxed(&engine.stack);
+    for (const at::Tensor& tensor : written) tensor.unsafeGetTensorImpl()->bump_version();
     int32_t result = 0;
     if (!discard) {
       if (op.singleTensor) {

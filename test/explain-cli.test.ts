@@ -1,4 +1,5 @@
 import {
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -16,7 +17,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { explain } from "../src/cam/index.ts";
 import { main } from "../src/cli/main.ts";
 import { createModel } from "../src/models/index.ts";
-import { loadSafetensors, manualSeed, saveSafetensors, tensor, tidy } from "../src/tensor/index.ts";
+import { loadSafetensors, manualSeed, noGrad, saveSafetensors, tensor, tidy } from "../src/tensor/index.ts";
 import { train } from "../src/train.ts";
 import { fakeIo } from "./support/fake-terminal.ts";
 
@@ -230,8 +231,10 @@ describe("batch-cam explain", () => {
       expect.stringMatching(/holds an explanation: choose another --output, or --overwrite/),
     ]);
     expect((await cli(...base, "--output", at("kept"), "--overwrite")).code).toBe(0);
-    const other = await cli(...base, "--output", at("photos"), "--overwrite");
-    expect([other.code, other.err]).toEqual([2, expect.stringMatching(/photos holds something else \(more\)/)]);
+    const inside = await cli(...base, "--output", at("photos"), "--overwrite");
+    expect([inside.code, inside.err]).toEqual([2, expect.stringMatching(/holds an image that is to be explained/)]);
+    const other = await cli(...base, "--output", at("run"), "--overwrite");
+    expect([other.code, other.err]).toEqual([2, expect.stringMatching(/run holds something else \(\w/)]);
   });
 
   it.each([
@@ -270,6 +273,69 @@ describe("batch-cam explain", () => {
     const { code, err } = await cli("explain", ...argv);
     expect(err).toMatch(message);
     expect([code, err.trim().split("\n").length]).toEqual([2, 1]);
+  });
+
+  it("deletes nothing that no explanation wrote, whatever its name", async () => {
+    const output = at("precious");
+    const base = ["explain", at("photos"), "--weights", at("resnet.safetensors"), "--image-size", "32", "--overwrite"];
+    mkdirSync(join(output, "overlays"), { recursive: true });
+    for (const file of ["labels.npy", join("overlays", "photo.png")]) {
+      writeFileSync(join(output, file), "precious");
+      const { code, err } = await cli(...base, "--output", output);
+      expect([code, err]).toEqual([2, expect.stringMatching(/precious holds something else/)]);
+      expect(readFileSync(join(output, file), "utf8")).toBe("precious");
+      rmSync(join(output, file));
+    }
+    writeFileSync(join(output, ".manifest.json-0123456789ab.tmp"), "left by a kill");
+    expect((await cli(...base, "--output", output, "--raw", "npy")).code).toBe(0);
+    expect((await cli(...base, "--output", output)).code).toBe(0);
+    expect(readdirSync(output).sort()).toEqual(["grid.png", "manifest.json", "maps.safetensors", "overlays"]);
+    const bad = await cli(...base, "--output", output, "--layer", "nope");
+    expect([bad.code, existsSync(join(output, "manifest.json"))]).toEqual([2, true]);
+    writeFileSync(at("a-file"), "");
+    const file = await cli(...base, "--output", at("a-file"));
+    expect([file.code, file.err]).toEqual([2, expect.stringMatching(/a-file is no folder/)]);
+  });
+
+  it("lets one process at a time into a folder", async () => {
+    const output = at("shared");
+    const argv = [
+      "explain",
+      "--run",
+      at("run"),
+      "--split",
+      "test",
+      "--limit",
+      "8",
+      "--batch-size",
+      "1",
+      "--output",
+      output,
+    ];
+    const ends = await Promise.all([cli(...argv), cli(...argv)]);
+    expect(ends.map(({ code }) => code).sort()).toEqual([0, 2]);
+    expect(ends.map(({ err }) => err).join("")).toMatch(/is in use by process|holds an explanation/);
+    for (const { maps } of manifestOf(output).images) expect(existsSync(join(output, maps[0].picture))).toBe(true);
+  });
+
+  it("refuses weights that are not finite, names that are no file, and shortens long ones", async () => {
+    using model = createModel("resnet18", { numClasses: 3, width: 4 });
+    noGrad(() => model.namedParameters().get("layer2.0.conv1.weight")?.fill_(Number.NaN));
+    await saveSafetensors(at("nan.safetensors"), model.stateDict());
+    const base = ["explain", at("photos", "more"), "--image-size", "32"];
+    const nan = await cli(...base, "--weights", at("nan.safetensors"), "--output", at("nan"));
+    expect([nan.code, nan.err]).toEqual([2, expect.stringMatching(/answer to tall picture\.png is not finite/)]);
+    expect(existsSync(at("nan"))).toBe(false);
+    const weights = ["--weights", at("resnet.safetensors")];
+    for (const names of ["/dev/zero", at("nowhere.txt")]) {
+      const { code, err } = await cli(...base, ...weights, "--class-names", names);
+      expect([code, err]).toEqual([2, expect.stringMatching(/--class-names.*name a text file/)]);
+    }
+    mkdirSync(at("long"));
+    copyFileSync(at("photos", "more", "tall picture.png"), at("long", `${"x".repeat(240)}.png`));
+    expect((await cli("explain", at("long"), ...weights, "--image-size", "32", "--output", at("longest"))).code).toBe(
+      0,
+    );
   });
 
   it("ends at Ctrl-C without a manifest, and can then be given again", async () => {

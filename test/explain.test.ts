@@ -267,6 +267,136 @@ describe("gradient-free methods", () => {
       }),
   );
 
+  it.each([
+    [
+      "a way that has no gradient",
+      (first: Tensor, x: Tensor) => first.mean([2, 3]).mul(x.gt(0.5).to("float32").mean([1, 2, 3]).view([-1, 1])),
+    ],
+    [
+      "code that reckons with the batch",
+      (first: Tensor, x: Tensor) => first.mean([2, 3]).view([x.sizes[0] as number, 5]),
+    ],
+    [
+      "a noGrad of the model's own",
+      (first: Tensor, x: Tensor) => noGrad(() => first.mean([2, 3]).add(x.mean([1, 2, 3]).view([-1, 1]))),
+    ],
+  ])("AblationCAM is its definition beside %s", (_, head) =>
+    tidy(() => {
+      const odd = new (class extends Module {
+        readonly conv = new Conv2d(2, 5, 3, { stride: 2 });
+        readonly fc = new Linear(5, 4);
+        override forward(x: Tensor): Tensor {
+          return this.fc.run(head(this.conv.run(x), x));
+        }
+      })();
+      const raw = explain(odd, images, { method: "AblationCAM", layer: "conv", targets: 1, ...RAW, relu: false });
+      const activations = noGrad(() => odd.conv.forward(images));
+      const score = (maps: Tensor) => noGrad(() => odd.fc.forward(head(maps, images)).select(1, 1));
+      let expected = zeros(raw.maps.shape);
+      for (let k = 0; k < 5; k++) {
+        const kept = ones([1, 5, 1, 1]);
+        kept.narrow(1, k, 1).zero_();
+        const weight = score(activations)
+          .sub(score(activations.mul(kept)))
+          .div(score(activations));
+        expected = expected.add(activations.select(1, k).mul(weight.view([-1, 1, 1])));
+      }
+      expect(raw.maps).toBeAllclose(expected, { rtol: 1e-3, atol: 1e-5 });
+    }),
+  );
+
+  it("AblationCAM replaces a layer's last run where it runs at several sizes", () =>
+    tidy(() => {
+      const shared = new (class extends Module {
+        readonly conv1 = new Conv2d(2, 4, 3);
+        readonly conv2 = new Conv2d(4, 6, 3);
+        readonly act = new ReLU();
+        readonly fc = new Linear(6, 4);
+        override forward(x: Tensor): Tensor {
+          return this.fc.run(this.act.run(this.conv2.run(this.act.run(this.conv1.run(x)))).mean([2, 3]));
+        }
+      })();
+      const { maps } = explain(shared, images, {
+        method: "AblationCAM",
+        layer: "act",
+        targets: 1,
+        ...RAW,
+        relu: false,
+      });
+      const { logits, outputs } = noGrad(() => forwardWith(shared, images, "act"));
+      // Behind the layer all is linear: without a channel the score lacks what the channel brought.
+      const share = outputs.mean([2, 3]).mul(shared.fc.weight.detach().select(0, 1));
+      const weights = share.div(logits.select(1, 1).unsqueeze(1)).view([3, 6, 1, 1]);
+      expect(maps).toBeAllclose(outputs.mul(weights).sum([1]), { rtol: 1e-3, atol: 1e-5 });
+    }));
+
+  it("FullGrad knows where the channels of ConvNeXt's layers are, though a map is as high as they are many", () =>
+    tidy(() => {
+      const convnext = createModel("convnextv2_atto", {
+        inChannels: 1,
+        dims: [8, 8, 8, 8],
+        depths: [1, 1, 1, 1],
+        stemStride: 2,
+        numClasses: 3,
+      });
+      for (const parameter of convnext.parameters()) noGrad(() => parameter.add_(randn(parameter.shape).mul(0.1)));
+      convnext.eval();
+      const x = randn([2, 1, 16, 16]);
+      const biased = [...convnext.namedModules()].filter(([, module]) => (module as { bias?: Tensor }).bias);
+      const leaf = x.clone().requiresGrad_();
+      const { result, outputs } = recordOutputs(new Set(biased.map(([, module]) => module)), () =>
+        convnext.forward(leaf),
+      );
+      const scaled = (terms: Tensor) => {
+        const shifted = terms.abs().sub(terms.abs().amin([2, 3], { keepDims: true }));
+        const sum = shifted.div(shifted.amax([2, 3], { keepDims: true }).add(1e-7)).sum([1]);
+        return interpolate(sum, { size: [16, 16] });
+      };
+      const score = result.select(1, 0).sum();
+      let expected = scaled((grad(score, leaf, { retainGraph: true })[0] as Tensor).mul(x));
+      for (const [path, module] of biased) {
+        const output = outputs.get(module) as Tensor;
+        if (output.ndim !== 4) continue;
+        const [gradient] = grad(score, output, { retainGraph: true }) as [Tensor];
+        const last = /\.(?:norm|fc1|fc2|grn)$/.test(path) && !path.startsWith("head");
+        const maps = last ? gradient.permute([0, 3, 1, 2]) : gradient;
+        expected = expected.add(
+          scaled(maps.mul((module as unknown as { bias: Tensor }).bias.detach().view([1, -1, 1, 1]))),
+        );
+      }
+      const { maps } = explain(convnext, x, { method: "FullGrad", targets: 0, normalize: false });
+      expect(maps).toBeAllclose(expected, { rtol: 1e-3, atol: 1e-3 });
+    }));
+
+  it("explains a layer of a backbone that the model itself runs under noGrad", () =>
+    tidy(() => {
+      const frozen = new (class extends Module {
+        readonly backbone = new Sequential(new Conv2d(2, 5, 3), new ReLU());
+        readonly fc = new Linear(5, 4);
+        override forward(x: Tensor): Tensor {
+          return this.fc.run(noGrad(() => this.backbone.run(x)).mean([2, 3]));
+        }
+      })();
+      const { maps } = explain(frozen, images, { layer: "backbone.1", targets: 1, ...RAW, relu: false });
+      const activations = noGrad(() => frozen.backbone.forward(images));
+      const alpha = frozen.fc.weight
+        .select(0, 1)
+        .view([1, 5, 1, 1])
+        .div(6 * 8);
+      expect(maps).toBeAllclose(activations.mul(alpha).sum([1]), { rtol: 1e-4, atol: 1e-6 });
+    }));
+
+  it("gives NaN maps to the image that holds NaN alone, by projections too", () =>
+    tidy(() => {
+      const poisoned = images.clone();
+      poisoned.select(0, 1).fill_(Number.NaN);
+      const { maps } = explain(model, poisoned, { method: ["EigenCAM", "EigenGradCAM"], layer: "act2", targets: 1 });
+      for (const map of Object.values(maps)) {
+        const finite = map.isfinite().to("float32").mean([1, 2]).data();
+        expect([finite[0], finite[2]]).toEqual([1, 1]);
+      }
+    }));
+
   /** The network's own formula from a layer on. */
   function ablatedLogits(layer: string, output: Tensor): Tensor {
     return noGrad(() => {
@@ -539,15 +669,15 @@ const BAD: [string, Anything, ErrorCode, RegExp][] = [
     "a layer that is not spatial",
     { layer: "fc" },
     "E_CONFIG",
-    /layer fc gives \[3, 4\], which is no map \[B, K, h, w\]/,
+    /layer fc gives \[3, 4\], which is no map \[B=3, K, h, w\]/,
   ],
   ["layer and layers", { layers: ["act1"] }, "E_ARGUMENT", /leave one of them out/],
   ["no layers", { layer: undefined, layers: [] }, "E_ARGUMENT", /at least one path or module/],
   [
-    "fusing without a common size",
+    "an upsampling to nothing",
     { layer: undefined, layers: ["act2", "conv1"], upsample: [0, 1] },
-    "E_SHAPE",
-    /interpolate/,
+    "E_ARGUMENT",
+    /upsample: expected true, false or \[height, width\]/,
   ],
   [
     "an unknown convention",
@@ -570,6 +700,24 @@ const BAD: [string, Anything, ErrorCode, RegExp][] = [
     { reshapeTransform: 3 },
     "E_ARGUMENT",
     /reshapeTransform must be a function/,
+  ],
+  [
+    "a reshapeTransform that gives nothing",
+    { reshapeTransform: () => undefined },
+    "E_ARGUMENT",
+    /what reshapeTransform gives: expected a Tensor/,
+  ],
+  [
+    "a reshapeTransform that changes the batch",
+    { reshapeTransform: (t: Tensor) => t.narrow(0, 0, 1) },
+    "E_CONFIG",
+    /no map \[B=3/,
+  ],
+  [
+    "scores that are integers",
+    { targets: (l: Tensor) => l.argmax(1) },
+    "E_DTYPE",
+    /scores of floating point, got int64/,
   ],
   ["an option that it does not know", { target: 3 }, "E_ARGUMENT", /unknown option target; did you mean targets\?/],
   ["options that are no object", null, "E_ARGUMENT", /options must be an object/],

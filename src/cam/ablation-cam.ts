@@ -1,8 +1,10 @@
+import { BatchCamError } from "../errors.ts";
 import { type Interceptor, interceptOutputs } from "../nn/index.ts";
-import { cat, enableGrad, grad, noGrad, oneHot, type Tensor, tidy } from "../tensor/index.ts";
+import { autocastDtype } from "../tensor/autograd.ts";
+import { cat, noGrad, oneHot, type Tensor, tidy } from "../tensor/index.ts";
 import { chunkSize, pairsOf } from "./chunks.ts";
 import type { Terms } from "./gradient-methods.ts";
-import { isUnused, type Pass, type TargetLayer } from "./pass.ts";
+import type { Pass, TargetLayer } from "./pass.ts";
 import type { ProbingOptions } from "./settings.ts";
 import { single } from "./single.ts";
 
@@ -36,31 +38,41 @@ export function ablationCam(pass: Pass, layer: TargetLayer, { target, settings }
   return { weights: drop.div(before.unsqueeze(1).maskedFill(none, 1)).maskedFill(none, 0) };
 }
 
-/** The logits of images whose output at a layer is replaced. */
+/** The logits of images whose output at a layer, in its last run, is replaced. */
 function logitsFrom(
   { model }: Pass,
-  { module }: TargetLayer,
+  { module, runs }: TargetLayer,
   { images, output }: { images: Tensor; output: Tensor },
 ): Tensor {
-  const interceptors = new Map<object, Interceptor>([[module, () => output]]);
+  let run = 0;
+  const interceptors = new Map<object, Interceptor>([[module, (own) => (++run === runs ? output : own)]]);
   return noGrad(() => single(interceptOutputs(interceptors, () => model.forward(images))));
 }
 
-/** Whether the logits depend on the image through this layer's output and by no other way: what autograd says of one image. */
-function isOnlyWay(pass: Pass, { module, tap }: TargetLayer): boolean {
-  return tidy(() =>
-    enableGrad(() => {
-      const image = pass.x.detach().narrow(0, 0, 1).clone().requiresGrad_();
-      const output = tap.detach().narrow(0, 0, 1).clone().requiresGrad_();
-      const interceptors = new Map<object, Interceptor>([[module, () => output]]);
-      const logits = interceptOutputs(interceptors, () => pass.model.forward(image));
-      try {
-        grad(logits.sum(), image);
-        return false;
-      } catch (error) {
-        if (!isUnused(error)) throw error;
-        return true;
-      }
-    }),
-  );
+/**
+ * Whether the logits depend on the image through this layer's output and by no other way: whether another image, one for all
+ * samples, gives the same logits, but for rounding, with the samples' outputs put in.
+ */
+function isOnlyWay(pass: Pass, layer: TargetLayer): boolean {
+  return tidy(() => {
+    const [count = 0] = pass.x.sizes;
+    const first = pass.x.detach().narrow(0, 0, 1);
+    const other = first
+      .flip([2, 3])
+      .neg()
+      .add(first.abs().amax([1, 2, 3], { keepDims: true }))
+      .add(0.5);
+    const output = layer.tap.detach();
+    // One sample more than there are, so that code which reckons with the batch's size is found out.
+    const one = output.narrow(0, 0, 1);
+    try {
+      const logits = logitsFrom(pass, layer, { images: other, output: cat([output, one]) }).narrow(0, 0, count);
+      const wanted = pass.logits.detach();
+      const scale = wanted.abs().max().item() + 1e-6;
+      return logits.sub(wanted).abs().max().item() <= (autocastDtype() === null ? 1e-4 : 1e-2) * scale;
+    } catch (error) {
+      if (error instanceof BatchCamError) return false;
+      throw error;
+    }
+  });
 }

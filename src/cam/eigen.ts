@@ -8,13 +8,15 @@ import { single } from "./single.ts";
  *
  * Singular vectors have no sign of their own. Here the projection takes the one in which it correlates with Σ_k T_k, so that
  * the map is bright where the summands are large; pytorch-grad-cam keeps whatever LAPACK gives. Where a map has no variance it
- * is zero. Differentiable where the first singular value is a simple one.
+ * is zero, where it holds NaN or infinity it is NaN. Differentiable where the first singular value is a simple one.
  */
 export function principalComponent(summands: Tensor): Tensor {
   const [batch, , height, width] = summands.sizes as [number, number, number, number];
-  const flat = single(summands).flatten(2).transpose(1, 2); // (B, h·w, K)
+  const given = single(summands).flatten(2).transpose(1, 2); // (B, h·w, K)
+  const broken = given.detach().abs().amax([1, 2], { keepDims: true }).lt(LARGE).logicalNot(); // (B, 1, 1)
+  const flat = given.maskedFill(broken, 0);
   const centred = flat.sub(flat.mean([1], { keepDims: true }));
-  const projection = project(centred); // (B, h·w)
+  const projection = project(centred).maskedFill(broken.squeeze(2), Number.NaN); // (B, h·w)
   const likeness = projection
     .detach()
     .mul(centred.detach().sum([2]))
@@ -22,6 +24,9 @@ export function principalComponent(summands: Tensor): Tensor {
   const sign = where(likeness.lt(0), -1, 1);
   return projection.mul(sign).view([batch, height, width]);
 }
+
+/** Beyond it squares overflow. */
+const LARGE = 1e18;
 
 /** X v, by whichever of XᵀX and XXᵀ is smaller, in float64: squaring halves the digits. */
 function project(centred: Tensor): Tensor {

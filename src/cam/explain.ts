@@ -227,6 +227,7 @@ function checkOptions(options: ExplainOptions, methods: readonly (readonly [Meth
   const { relu, augSmooth, eigenSmooth, createGraph, convention, reshapeTransform } = options;
   for (const [name, value] of Object.entries({ relu, augSmooth, eigenSmooth, createGraph }))
     if (value !== undefined) expectBoolean(`explain: ${name}`, value);
+  expectUpsample(options.upsample);
   if (reshapeTransform !== undefined) expectFunction("explain: reshapeTransform", reshapeTransform);
   if (convention !== undefined && !CONVENTIONS.includes(convention))
     throw wrongArgument("explain: convention", CONVENTIONS.map((name) => `"${name}"`).join(", "), convention);
@@ -238,6 +239,16 @@ function checkOptions(options: ExplainOptions, methods: readonly (readonly [Meth
     if (reshapeTransform !== undefined && name === "AblationCAM")
       throw misfit(name, "reshapeTransform", "it removes channels from the layer's own output (B, K, h, w)");
   }
+}
+
+/** Sides beyond any picture's would only run out of memory. */
+const MOST_PIXELS = 16384;
+
+function expectUpsample(upsample: unknown): void {
+  if (upsample === undefined || typeof upsample === "boolean") return;
+  const isSide = (side: unknown) => Number.isInteger(side) && (side as number) > 0 && (side as number) <= MOST_PIXELS;
+  if (Array.isArray(upsample) && upsample.length === 2 && upsample.every(isSide)) return;
+  throw wrongArgument("explain: upsample", `true, false or [height, width], 1 to ${MOST_PIXELS}`, upsample);
 }
 
 function misfit(method: MethodName, option: string, reason: string): BatchCamError {

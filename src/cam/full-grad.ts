@@ -54,8 +54,10 @@ function biasTerm(module: Module, gradient: Tensor): Tensor {
   return single(maps).mul(single(bias).view([1, -1, 1, 1]));
 }
 
-/** Whether a layer's output is (B, h, w, K): by its kind, or where its channels can stand nowhere else. */
+/** Whether a layer's output is (B, h, w, K): as it says, by its kind, or where its channels can stand nowhere else. */
 function hasChannelsLast(module: Module, output: Tensor): boolean {
+  const { channelDim } = module as { channelDim?: unknown };
+  if (channelDim === 1 || channelDim === 3) return channelDim === 3;
   if (module instanceof LayerNorm2d || module instanceof BatchNorm2d) return false;
   if (module instanceof LayerNorm || module instanceof Linear) return true;
   const channels = biasOf(module)?.numel;

@@ -1,7 +1,8 @@
-import { describeValue, expectFunction } from "../arguments.ts";
+import { describeValue, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { type Interceptor, interceptOutputs, type Module } from "../nn/index.ts";
 import { setGradEnabled } from "../tensor/autograd.ts";
+import { isTensor } from "../tensor/core.ts";
 import { enableGrad, grad, noGrad, type Tensor } from "../tensor/index.ts";
 import { single } from "./single.ts";
 import type { Target } from "./targets.ts";
@@ -13,8 +14,10 @@ export type ReshapeTransform = (output: Tensor) => Tensor;
 export interface TargetLayer {
   readonly path: string;
   readonly module: Module;
-  /** The layer's output as the next layer reads it. */
+  /** The layer's output as the next layer reads it: that of its last run, where it runs several times. */
   readonly tap: Tensor;
+  /** How often the layer ran. */
+  readonly runs: number;
   /** A (B, K, h, w): the output, reshaped where a transform is given. */
   readonly activations: Tensor;
 }
@@ -45,16 +48,23 @@ export interface PassOptions {
  */
 export function forwardPass(model: Module, x: Tensor, { layers, record, reshapeTransform }: PassOptions): Pass {
   const taps = new Map<Module, Tensor>();
+  const runs = new Map<Module, number>();
   const intercept = (module: Module): Interceptor => {
     return (output) => {
       const tap = record === "nothing" ? output : differentiable(output, record === "behind the layers");
       taps.set(module, tap);
+      runs.set(module, (runs.get(module) ?? 0) + 1);
       return tap;
     };
   };
   const interceptors = new Map(layers.map(([, module]) => [module, intercept(module)]));
-  const forward = () => single(interceptOutputs(interceptors, () => model.forward(x)));
-  const logits = record === "everything" ? enableGrad(forward) : noGrad(forward);
+  const forward = () => {
+    runs.clear();
+    return single(interceptOutputs(interceptors, () => model.forward(x)));
+  };
+  let logits = record === "everything" ? enableGrad(forward) : noGrad(forward);
+  // A layer within a noGrad of the model's own, as a frozen backbone's, cannot turn recording on for what follows it.
+  if (record === "behind the layers" && !logits.requiresGrad) logits = enableGrad(forward);
   expectLogits(logits, x);
   const found = layers.map(([path, module]) => {
     const tap = taps.get(module);
@@ -63,7 +73,13 @@ export function forwardPass(model: Module, x: Tensor, { layers, record, reshapeT
         "E_CONFIG",
         `explain: the model did not run ${path} on its way to the logits; modules call their children by run(x), not forward(x)`,
       );
-    return { path, module, tap, activations: mapsOf(path, tap, reshapeTransform) };
+    return {
+      path,
+      module,
+      tap,
+      runs: runs.get(module) as number,
+      activations: mapsOf(path, tap, { x, reshapeTransform }),
+    };
   });
   return { model, x, logits, layers: found, reshapeTransform };
 }
@@ -84,20 +100,25 @@ function expectLogits(logits: Tensor, x: Tensor): void {
   );
 }
 
-function mapsOf(path: string, tap: Tensor, reshapeTransform: ReshapeTransform | undefined): Tensor {
+function mapsOf(
+  path: string,
+  tap: Tensor,
+  { x, reshapeTransform }: { x: Tensor; reshapeTransform: ReshapeTransform | undefined },
+): Tensor {
   const maps = reshaped(tap, reshapeTransform);
-  if (maps.ndim === 4 && !maps.sizes.includes(0)) return maps;
+  if (maps.ndim === 4 && !maps.sizes.includes(0) && maps.sizes[0] === x.sizes[0]) return maps;
   const advice = "choose a layer before the head, or give reshapeTransform, which takes its output to that layout";
   throw new BatchCamError(
     "E_CONFIG",
-    `explain: layer ${path} gives [${maps.shape.join(", ")}], which is no map [B, K, h, w]: ${advice}`,
+    `explain: layer ${path} gives [${maps.shape.join(", ")}], which is no map [B=${x.sizes[0]}, K, h, w]: ${advice}`,
   );
 }
 
 function reshaped(output: Tensor, reshapeTransform: ReshapeTransform | undefined): Tensor {
   if (reshapeTransform === undefined) return output;
-  expectFunction("explain: reshapeTransform", reshapeTransform);
-  return reshapeTransform(output);
+  const maps = reshapeTransform(output);
+  if (!isTensor(maps)) throw wrongArgument("explain: what reshapeTransform gives", "a Tensor", maps);
+  return maps;
 }
 
 /**

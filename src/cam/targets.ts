@@ -80,7 +80,11 @@ function scoreFunction(operation: string, fn: ScoreFunction): Target["score"] {
   return (logits) => {
     const scores = fn(logits);
     const count = logits.sizes[0] as number;
-    if (scores instanceof Tensor && scores.ndim === 1 && scores.sizes[0] === count) return scores;
+    if (scores instanceof Tensor && scores.ndim === 1 && scores.sizes[0] === count) {
+      if (scores.dtype.includes("float")) return scores;
+      const problem = `scores of floating point, got ${scores.dtype}`;
+      throw new BatchCamError("E_DTYPE", `${operation}: the targets' function must give ${problem}`);
+    }
     const got = scores instanceof Tensor ? `[${scores.shape.join(", ")}]` : describeValue(scores);
     throw new BatchCamError("E_SHAPE", `${operation}: the targets' function must give scores [N=${count}], got ${got}`);
   };

@@ -51,6 +51,8 @@ export async function runEvaluate({ config, stdout, stderr, signal }: EvaluateCa
     const { batchSize } = config;
     const options = { camLayer, prototypes, amp, channelsLast, batchSize, signal };
     const classification = await evaluateSplit(subject.model, split, options);
+    if (!Number.isFinite(classification.crossEntropy))
+      throw new BatchCamError("E_NUMERIC", `evaluate: the model of ${checkpoint} gives logits that are not finite`);
     const explanations: ExplanationMetrics[] = [];
     for (const method of methods)
       explanations.push(await explanationMetrics(subject, split, { ...config, method, onImages, signal }));

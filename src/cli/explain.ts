@@ -24,13 +24,14 @@ export async function runExplain({ config, stdout, stderr, signal }: ExplainCall
   if (config.threads !== undefined) setNumThreads(config.threads);
   const skipped: SkippedFile[] = [];
   const plan = await planExplanation(config, skipped);
+  let files: ExplanationFiles | undefined;
   const counter = createCounter(stderr, "explained", plan.count);
   try {
     const { subject, methods, layers, batches } = plan;
     stdout.write(
       `${subject.modelName} from ${subject.checkpoint}, layer ${layers.join(", ")}: ${methods.join(", ")}\n`,
     );
-    const files = await ExplanationFiles.open(config, plan);
+    files = await ExplanationFiles.open(config, plan);
     let explained = 0;
     for await (const record of explainImages(subject, batches, { ...plan, signal })) {
       await files.add(record);
@@ -45,8 +46,17 @@ export async function runExplain({ config, stdout, stderr, signal }: ExplainCall
     for (const { error } of skipped) stderr.write(`warning: left out: ${error}\n`);
     for (const path of written) stdout.write(`${path}\n`);
     return "done";
+  } catch (error) {
+    throw asMistake(error);
   } finally {
+    files?.close();
     counter.stop();
     plan.subject.dispose();
   }
+}
+
+/** Images of a size that the model cannot take were asked for by the user. */
+function asMistake(error: unknown): unknown {
+  if (!(error instanceof BatchCamError) || error.code !== "E_SHAPE") return error;
+  return new BatchCamError("E_CONFIG", error.message, { cause: error });
 }

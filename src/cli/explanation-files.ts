@@ -1,10 +1,7 @@
-import { existsSync, statSync } from "node:fs";
-import { readdir, rm } from "node:fs/promises";
 import { basename, extname, join } from "node:path";
-import { isTemporary, makeFolder, writeFileAtomically } from "../atomic-file.ts";
+import { writeFileAtomically } from "../atomic-file.ts";
 import type { MethodName } from "../cam/index.ts";
 import type { ExplainConfig } from "../config/index.ts";
-import { BatchCamError } from "../errors.ts";
 import type { ExplainedImageRecord, ExplainedMap } from "../evaluate/explain-images.ts";
 import {
   type ExplainedImage,
@@ -14,6 +11,7 @@ import {
   type MapStyle,
 } from "../report/index.ts";
 import { saveSafetensors, tensor, tidy } from "../tensor/index.ts";
+import { claimFolder, expectFree, type FolderUse } from "./explanation-folder.ts";
 import type { ExplanationPlan, SkippedFile } from "./explanation-plan.ts";
 
 /** Images that the grid shows; more would be a book. */
@@ -40,6 +38,7 @@ export class ExplanationFiles {
   readonly #grid: ExplainedImage[] = [];
   readonly #columns = new Map<string, Float32Array[]>();
   #written: string[] = [];
+  #release: (() => void) | undefined;
 
   private constructor(config: ExplainConfig, plan: ExplanationPlan) {
     this.#folder = config.output;
@@ -49,12 +48,23 @@ export class ExplanationFiles {
 
   /** Touches nothing yet. @throws E_CONFIG where something is there already that must not be replaced */
   static async open(config: ExplainConfig, plan: ExplanationPlan): Promise<ExplanationFiles> {
-    await expectFree(config);
-    return new ExplanationFiles(config, plan);
+    const files = new ExplanationFiles(config, plan);
+    await expectFree(files.#use());
+    return files;
+  }
+
+  #use(): FolderUse {
+    const { output, overwrite } = this.#config;
+    return { output, overwrite, inputs: this.#plan.files };
+  }
+
+  /** Gives the folder back. */
+  close(): void {
+    this.#release?.();
   }
 
   async add(record: ExplainedImageRecord): Promise<void> {
-    if (this.#images.length === 0) await clear(this.#config);
+    this.#release ??= await claimFolder(this.#use(), this.#config.overlays);
     const { image, prediction, confidence, maps, probabilities } = record;
     const names = this.#plan.subject.classNames;
     const verdict = verdictOf(record, names);
@@ -110,7 +120,9 @@ export class ExplanationFiles {
   async #writeOverlay(record: ExplainedImageRecord, map: ExplainedMap): Promise<string> {
     const { image } = record;
     const number = String(this.#images.length).padStart(4, "0");
-    const stem = basename(image.name, extname(image.name)).replace(/[^\w.+@-]+/g, "-");
+    const stem = basename(image.name, extname(image.name))
+      .replace(/[^\w.+@-]+/g, "-")
+      .slice(0, 80);
     const file = join("overlays", `${number}-${stem}.${this.#columnOf(map)}.png`);
     const names = this.#plan.subject.classNames;
     const target = { target: names[map.target] as string };
@@ -224,32 +236,4 @@ function targetText(target: ExplanationPlan["target"], names: readonly string[])
   if (target === "label") return "maps of the true class";
   if (target === "all") return "maps of every class";
   return typeof target === "number" ? `maps of class ${names[target]}` : `maps of the class ranked ${target.kth}`;
-}
-
-const OWN = /^(?:grid(?:-\d+)?\.png|maps\.safetensors|manifest\.json|overlays|[\w+.]+\.npy)$/;
-
-/** A finished explanation stays unless told, and anything else always. */
-async function expectFree({ output, overwrite }: ExplainConfig): Promise<void> {
-  if (!existsSync(output)) return;
-  if (!statSync(output).isDirectory()) throw new BatchCamError("E_CONFIG", `explain: --output ${output} is no folder`);
-  const entries = await readdir(output);
-  const foreign = entries.find((entry) => !OWN.test(entry) && !isTemporary(entry));
-  if (foreign !== undefined)
-    throw new BatchCamError(
-      "E_CONFIG",
-      `explain: ${output} holds something else (${foreign}): choose another --output`,
-    );
-  if (entries.includes("manifest.json") && !overwrite)
-    throw new BatchCamError(
-      "E_CONFIG",
-      `explain: ${output} holds an explanation: choose another --output, or --overwrite it`,
-    );
-}
-
-/** Makes room, once the first image is explained; the manifest, which says that all is there, goes first. */
-async function clear({ output, overlays }: ExplainConfig): Promise<void> {
-  const entries = existsSync(output) ? await readdir(output) : [];
-  const order = [...entries].sort((a, b) => Number(b === "manifest.json") - Number(a === "manifest.json"));
-  for (const entry of order) await rm(join(output, entry), { recursive: true, force: true });
-  await makeFolder(overlays ? join(output, "overlays") : output);
 }

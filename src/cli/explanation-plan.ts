@@ -1,7 +1,7 @@
-import { readFile } from "node:fs/promises";
 import type { ExplainOptions, MethodName } from "../cam/index.ts";
 import { methodOf } from "../cam/index.ts";
 import { type ExplainConfig, hint } from "../config/index.ts";
+import { readFileBytes } from "../data/file-bytes.ts";
 import { listImages } from "../data/index.ts";
 import { BatchCamError } from "../errors.ts";
 import type { TargetChoice } from "../evaluate/explain-images.ts";
@@ -19,6 +19,8 @@ export interface ExplanationPlan {
   target: TargetChoice;
   options: ExplainOptions;
   amp: boolean;
+  /** The image files, none for a split. */
+  files: string[];
   /** How many images there are. */
   count: number;
   batches: AsyncIterable<SourceBatch>;
@@ -109,14 +111,12 @@ async function openSubject(config: ExplainConfig): Promise<Subject> {
 }
 
 async function readNames(path: string): Promise<string[]> {
-  try {
-    const lines = (await readFile(path, "utf8")).replace(/^\uFEFF/, "").split(/\r?\n/);
-    return lines.map((line) => line.trim()).filter((line) => line !== "");
-  } catch (cause) {
-    throw new BatchCamError("E_IO", `explain: --class-names ${path} cannot be read: ${(cause as Error).message}`, {
-      cause,
-    });
-  }
+  const context = { operation: "explain: --class-names", remedy: "name a text file with a class on each line" };
+  const lines = Buffer.from(await readFileBytes(path, context))
+    .toString("utf8")
+    .replace(/^\uFEFF/, "")
+    .split(/\r?\n/);
+  return lines.map((line) => line.trim()).filter((line) => line !== "");
 }
 
 interface Material {
@@ -130,13 +130,14 @@ function sourceOf(config: ExplainConfig, { subject, files, skipped }: Material) 
   if (split !== undefined) {
     const images = (subject as RunSubject).data[split];
     const count = Math.min(limit ?? FEW, images.labels.numel);
-    return { count, batches: splitBatches(images, { limit: count, batchSize }) };
+    return { files: [], count, batches: splitBatches(images, { limit: count, batchSize }) };
   }
   const chosen = files.slice(0, limit);
   const skip = (error: BatchCamError, file: string) => void skipped.push({ file, error: error.message });
   const onError = config.skipUnreadable ? skip : undefined;
   const { channels, imageSize: size } = subject;
   return {
+    files: chosen,
     count: chosen.length,
     batches: fileBatches(chosen, { channels, size, fit, batchSize, maxPixels, invert, onError }),
   };

@@ -130,6 +130,11 @@ async function recordOf(
   const picture = await image.shown();
   const own = probabilities.slice(row * numClasses, (row + 1) * numClasses);
   const prediction = own.indexOf(Math.max(...own));
+  if (prediction < 0)
+    throw new BatchCamError(
+      "E_NUMERIC",
+      `explain: the model's answer to ${image.name} is not finite: its weights, or the image's values, hold NaN or infinity`,
+    );
   const maps = columns.map(({ method, maps, targets }) => {
     const map = maps[row] as Float32Array;
     return { method, map, shown: resized(map, size, picture), target: targets[row] as number };

@@ -74,6 +74,10 @@ class Pointwise extends Conv2d {
     super(from, to, 1);
   }
 
+  override get channelDim(): 1 | 3 {
+    return 3;
+  }
+
   override forward(x: Tensor): Tensor {
     expectLast("Pointwise", x, this.inChannels);
     return linear(x, this.weight.flatten(1), this.bias);

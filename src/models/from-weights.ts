@@ -11,6 +11,12 @@ import type { ModelOptions } from "./options.ts";
  */
 export function describeWeights(weights: ReadonlyMap<string, Tensor>): { name: string; options: ModelOptions } {
   expectMap("describeWeights: weights", weights);
+  for (const [parameter, { shape }] of weights)
+    if (shape.includes(0))
+      throw new BatchCamError(
+        "E_CHECKPOINT",
+        `describeWeights: ${parameter} holds no value, got [${shape.join(", ")}]`,
+      );
   const name = likeliestArchitecture(weights);
   const sizes = (parameter: string) => weights.get(`${parameter}.weight`)?.sizes ?? [];
   if (name === "simple-cnn") return { name, options: simpleCnn(weights, sizes) };

@@ -1,8 +1,11 @@
 import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
 import { createModel } from "../models/index.ts";
+import { Adam, AdamW, SGD } from "../optim/index.ts";
 import {
   autocast,
+  backward,
+  batchNorm,
   enableGrad,
   grad,
   manualSeed,
@@ -119,6 +122,56 @@ describe("convNorm", () => {
         expectFollows(); // from the cache
       }
     }));
+
+  it.each([
+    ["SGD", (params: Tensor[]) => new SGD(params, { lr: 0.5, momentum: 0.9 })],
+    ["Adam", (params: Tensor[]) => new Adam(params, { lr: 0.5 })],
+    ["AdamW", (params: Tensor[]) => new AdamW(params, { lr: 0.5 })],
+  ] as const)("follows a step of %s with a frozen norm, and averaged weights", (_, optimizerOf) =>
+    tidy(() => {
+      const pair = new Sequential(new Conv2d(2, 3, 3), settled(3)).eval();
+      const [conv, norm] = [...pair] as [Conv2d, BatchNorm2d];
+      const x = randn([2, 2, 6, 6]);
+      const expectFollows = () =>
+        noGrad(() => {
+          const expected = plain(conv, norm, x, { relu: false });
+          expect(convNorm(conv, norm, x)).toBeAllclose(expected, { rtol: 1e-4, atol: 1e-4 });
+        });
+      const optimizer = optimizerOf(pair.parameters());
+      for (let step = 0; step < 3; step++) {
+        expectFollows();
+        optimizer.zeroGrad();
+        backward(plain(conv, norm, x, { relu: true }).square().sum());
+        optimizer.step();
+      }
+      expectFollows();
+      batchNorm(randn([4, 3, 5, 5]), { runningMean: norm.running_mean, runningVar: norm.running_var, training: true });
+      expectFollows();
+      (norm as { eps: number }).eps = 3;
+      expectFollows();
+    }),
+  );
+
+  it.each([
+    ["an image", (_: Conv2d, __: BatchNorm2d, x: Tensor) => x],
+    ["a weight", (conv: Conv2d) => conv.weight],
+    ["a running variance", (_: Conv2d, norm: BatchNorm2d) => norm.running_var],
+    ["a shortcut", (_: Conv2d, __: BatchNorm2d, ___: Tensor, add: Tensor) => add],
+  ])("hides no NaN or infinity of %s", (_, place) => {
+    for (const bad of [Number.NaN, Number.POSITIVE_INFINITY])
+      for (const bfloat16 of [false, true])
+        tidy(() =>
+          noGrad(() => {
+            const [conv, norm] = [new Conv2d(2, 3, 3), settled(3)];
+            const [x, add] = [randn([2, 2, 6, 6]), randn([2, 3, 4, 4])];
+            place(conv, norm, x, add).view([-1]).narrow(0, 0, 1).fill_(bad);
+            const run = () => convNorm(conv, norm, x, { add, relu: true });
+            const got = bfloat16 ? autocast({}, run) : run();
+            const expected = plain(conv, norm, x, { add, relu: true });
+            expect(got.to("float32").isfinite().equal(expected.isfinite())).toBe(true);
+          }),
+        );
+  });
 
   it("runs the layers themselves where a graph is recorded, in training, under float64 and where somebody looks", () =>
     tidy(() => {

@@ -2,7 +2,7 @@ import { expectBoolean, optionsOf, wrongArgument } from "../arguments.ts";
 import { autocastDtype } from "../tensor/autograd.ts";
 import { channelsLast } from "../tensor/channels-last.ts";
 import { handleOf } from "../tensor/core.ts";
-import { type ConvOptions, isGradEnabled, type Pair, type Tensor } from "../tensor/index.ts";
+import { type ConvOptions, isGradEnabled, type Pair, type Tensor, tidy } from "../tensor/index.ts";
 import { hasPointwiseConv, packConvWeight, pointwiseConv } from "../tensor/pointwise-conv.ts";
 import { BatchNorm2d } from "./batch-norm.ts";
 import { Conv2d } from "./conv2d.ts";
@@ -29,7 +29,7 @@ export function setFusedInference(enabled: boolean): boolean {
 /**
  * y = relu(norm(conv(x)) + add), the pair that residual networks are made of. In evaluation, where no graph is recorded and nobody
  * asks for the output of either layer, the norm is folded into the weights, W · γ / √(σ² + eps), and one kernel computes it all;
- * else the layers run one after the other. Both agree to rounding.
+ * else the layers run one after the other, as they do for weights or images that are not finite. Both agree to rounding.
  */
 export function convNorm(conv: Conv2d, norm: BatchNorm2d, x: Tensor, options: ConvNormOptions = {}): Tensor {
   const { add, relu = false } = optionsOf("convNorm", options);
@@ -38,18 +38,41 @@ export function convNorm(conv: Conv2d, norm: BatchNorm2d, x: Tensor, options: Co
   handleOf(x, "convNorm: x");
   if (add !== undefined) handleOf(add, "convNorm: add");
   const dtype = fusedDtype(conv, norm, x);
-  if (dtype === null) {
+  const weights = dtype === null ? null : folded(conv, norm, { dtype, size: x.sizes });
+  if (weights === null || !weights.sound || !isSound(x) || (add !== undefined && !isSound(add))) {
     const normed = norm.run(conv.run(x));
     const sum = add === undefined ? normed : normed.add(add);
     return relu ? sum.relu() : sum;
   }
-  // The kernel is fastest on channels that lie last, and passes that layout on.
+  const result = inOneKernel(x, weights, { conv, add, relu });
+  checked.add(result);
+  return result;
+}
+
+/** In the weights' dtype. The kernel is fastest on channels that lie last, and passes that layout on. */
+function inOneKernel(
+  x: Tensor,
+  { weight, bias, dtype }: Folded,
+  { conv, add, relu }: { conv: Conv2d; add: Tensor | undefined; relu: boolean },
+): Tensor {
   const cast = (t: Tensor) => channelsLast(t.dtype === dtype ? t : t.to(dtype));
-  const { weight, bias } = folded(conv, norm, { dtype, size: x.sizes });
   if (add === undefined) return pointwiseConv(cast(x), weight, bias, { ...conv.options, relu });
   if (isPlainSum(add, x, conv)) return pointwiseConv(cast(x), weight, bias, { ...conv.options, add: cast(add), relu });
   const sum = pointwiseConv(cast(x), weight, bias, conv.options).add(add);
   return relu ? sum.relu() : sum;
+}
+
+/** What came out of the kernel for sound weights and images: looked at once, where it came in. */
+const checked = new WeakSet<Tensor>();
+/** Far from what a sum of products of float32 can hold. */
+const LARGE = 1e18;
+
+/** Whether all values are numbers of ordinary size: the kernel's ReLU gives 0 for NaN, and would hide one. */
+function isSound(x: Tensor): boolean {
+  if (checked.has(x)) return true;
+  const sound = tidy(() => x.min().item() > -LARGE && x.max().item() < LARGE);
+  if (sound) checked.add(x);
+  return sound;
 }
 
 /**
@@ -91,10 +114,9 @@ function folded(
 ): Folded {
   const { weight, bias } = conv;
   const { weight: gain, bias: shift, running_mean: mean, running_var: variance } = norm;
-  // libtorch's batch norm changes its statistics without counting it as a change; the number of batches tells.
-  const sources = [weight, gain, shift, mean, variance, norm.num_batches_tracked, ...(bias === null ? [] : [bias])];
+  const sources = [weight, gain, shift, mean, variance, ...(bias === null ? [] : [bias])];
   // The layout follows the size; any number of images may come then.
-  const purpose = `${dtype} ${size.slice(2)}`;
+  const purpose = `${dtype} ${size.slice(2)} ${norm.eps}`;
   const make = (): Folded => {
     const scale = gain.detach().div(variance.add(norm.eps).sqrt());
     const centre = bias === null ? mean : mean.sub(bias.detach());
@@ -102,10 +124,9 @@ function folded(
       .detach()
       .mul(scale.view([-1, 1, 1, 1]))
       .to(dtype);
-    return {
-      weight: packConvWeight(scaled, size, conv.options),
-      bias: shift.detach().sub(centre.mul(scale)).to(dtype),
-    };
+    const moved = shift.detach().sub(centre.mul(scale)).to(dtype);
+    const sound = isSound(scaled) && isSound(moved);
+    return { weight: packConvWeight(scaled, size, conv.options), bias: moved, sound, dtype };
   };
   return foldedWeights(conv, { sources, purpose, make });
 }

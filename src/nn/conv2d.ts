@@ -38,6 +38,11 @@ export class Conv2d extends Module {
     this.bias = bias ? parameter(biasUniform_(empty([outChannels]), this.weight)) : null;
   }
 
+  /** Dimension of the output that holds the channels. */
+  get channelDim(): 1 | 3 {
+    return 1;
+  }
+
   override forward(x: Tensor): Tensor {
     expectImages("Conv2d", x, this.inChannels);
     return conv2d(x, this.weight, this.bias, this.options);

@@ -1,10 +1,13 @@
 import { keep, type Tensor, tidy } from "../tensor/index.ts";
-import { versionOf } from "../tensor/pointwise-conv.ts";
+import { versionOf } from "../tensor/version.ts";
 
 /** What inference computes with in place of a convolution's weights and the norm behind it. */
 export interface Folded {
   readonly weight: Tensor;
   readonly bias: Tensor;
+  readonly dtype: "float32" | "bfloat16";
+  /** Whether every value is finite. */
+  readonly sound: boolean;
 }
 
 interface Entry extends Folded {
@@ -29,8 +32,10 @@ export function foldedWeights(
     found?.sources[index] === source && found.versions[index] === versions[index];
   if (found?.purpose === purpose && found.sources.length === sources.length && sources.every(same)) return found;
   forgetFolded(layer);
-  const { weight, bias } = tidy(make);
-  const entry = { weight: keep(weight), bias: keep(bias), sources, versions, purpose };
+  const made = tidy(make);
+  keep(made.weight);
+  keep(made.bias);
+  const entry = { ...made, sources, versions, purpose };
   entries.set(layer, entry);
   return entry;
 }

@@ -35,6 +35,11 @@ export class GRN extends Module {
     this.bias = parameter(zeros([channels]));
   }
 
+  /** Dimension of the output that holds the channels. */
+  get channelDim(): 1 | 3 {
+    return this.channelsLast ? 3 : 1;
+  }
+
   override forward(x: Tensor): Tensor {
     handleOf(x, "GRN: x");
     const [space, channel, shape] = this.channelsLast ? [[1, 2], 3, [-1]] : [[2, 3], 1, [-1, 1, 1]];

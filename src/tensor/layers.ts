@@ -4,6 +4,7 @@ import { handleOf } from "./core.ts";
 import * as aten from "./generated/aten.ts";
 import { rectify } from "./rectifier.ts";
 import { Tensor } from "./tensor.ts";
+import { countChange } from "./version.ts";
 
 /** One number for both dimensions, or [height, width]. */
 export type Pair = number | readonly [number, number];
@@ -99,7 +100,9 @@ export function batchNorm(x: Tensor, options: BatchNormOptions = {}): Tensor {
   if (training === true && x.numel > 0 && x.numel === x.sizes[1]) {
     throw new BatchCamError("E_SHAPE", `batchNorm: training needs more than one value per channel, got x [${x.shape}]`);
   }
-  return new Tensor(aten.batchNorm(x, weight, bias, runningMean, runningVar, training, momentum, eps, true));
+  const result = new Tensor(aten.batchNorm(x, weight, bias, runningMean, runningVar, training, momentum, eps, true));
+  if (training) for (const changed of [runningMean, runningVar]) if (changed) countChange(changed);
+  return result;
 }
 
 /** Normalises the last dimensions, whose sizes `shape` gives. */

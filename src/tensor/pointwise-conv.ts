@@ -1,6 +1,4 @@
 import { native } from "../native/addon.ts";
-import { check } from "../native/dispatch.ts";
-import { handleOf } from "./core.ts";
 import * as aten from "./generated/aten.ts";
 import type { ConvOptions } from "./layers.ts";
 import { pairOf } from "./layers.ts";
@@ -36,9 +34,4 @@ export function pointwiseConv(x: Tensor, weight: Tensor, bias: Tensor, options: 
   return new Tensor(
     aten.mkldnnConvolutionPointwiseBinary(x, add, weight, bias, p, s, d, groups, "add", 1, end, [], undefined),
   );
-}
-
-/** How often a tensor was changed in place: what is derived from it holds as long as this does not change. */
-export function versionOf(tensor: Tensor): number {
-  return check("versionOf", native.versionOf(handleOf(tensor, "versionOf")));
 }
