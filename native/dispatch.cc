@@ -27,8 +27,8 @@ napi_value resolve(napi_env env, napi_callback_info info) {
                  }));
 }
 
-// The tensors of the lists that an operator writes to. Autograd counts what is written to a tensor, and not what is written to
-// one in a list, as the fused optimizers do.
+// The tensors of the lists that an operator writes to. Autograd counts what is written to a tensor, and not what is
+// written to one in a list, as the fused optimizers do.
 std::vector<at::Tensor> writtenLists(const Engine& engine, const c10::FunctionSchema& schema) {
   std::vector<at::Tensor> written;
   for (size_t i = 0; i < schema.arguments().size(); ++i) {
