@@ -155,6 +155,47 @@ describe("train --weights", () => {
     });
   });
 
+  it("names the flag where the weights have another stem", async () => {
+    const path = join(folder, "stem.safetensors");
+    await saveSafetensors(path, make("resnet18", { width: 4, stem: "imagenet" }).stateDict());
+    await expect(train({ ...config, experiment: "stem", weights: path })).rejects.toMatchObject({
+      code: "E_CHECKPOINT",
+      message: expect.stringMatching(/conv1\.weight.*; the weights have another stem: add --stem imagenet$/),
+    });
+    const { test } = await train({ ...config, experiment: "stem", weights: path, stem: "imagenet", overwrite: true });
+    expect(test?.images).toBe(20);
+  });
+
+  it("takes a run for its best epoch, and DataParallel's prefix off", async () => {
+    await train({ ...config, experiment: "first" });
+    const warnings: string[] = [];
+    const onEvent = (event: { type: string; message?: string }) =>
+      event.type === "warning" && warnings.push(event.message as string);
+    await train({ ...config, experiment: "second", weights: join(folder, "first") }, { onEvent });
+    const path = join(folder, "parallel.safetensors");
+    const state = make("resnet18", { width: 4, stem: "small", inChannels: 1, numClasses: 10 }).stateDict();
+    await saveSafetensors(path, new Map(Array.from(state, ([name, tensor]) => [`module.${name}`, tensor])));
+    await train({ ...config, experiment: "third", weights: path }, { onEvent });
+    expect(warnings).toEqual([]);
+  });
+
+  it("refuses images that the model's stem shrinks to nothing, before a run is made", async () => {
+    const small = {
+      ...config,
+      width: undefined,
+      model: "convnextv2_atto",
+      patchSize: 4,
+      experiment: "nothing",
+    } as const;
+    const { width: _, ...asked } = small;
+    await expect(train(asked)).rejects.toMatchObject({
+      code: "E_CONFIG",
+      message: expect.stringMatching(
+        /28x28 collapse to nothing; it needs at least 32x32: choose a stem that shrinks less/,
+      ),
+    });
+  });
+
   it("refuses a file that is missing or half downloaded, and makes no run", async () => {
     const path = join(folder, "half.safetensors");
     await saveSafetensors(path, make("resnet18", { width: 4, stem: "small" }).stateDict());

@@ -74,13 +74,9 @@ export async function openSession(run: OpenRun, emit: (event: TrainEvent) => voi
   manualSeed(config.seed);
   const model = modelFor(config, data.train);
   const adapted = config.weights === undefined || run.resuming ? [] : await startFrom(model, config.weights);
-  const camLayer = camLayerOf(config, model, data.train);
+  const { camLayer, size } = mapsOf(config, model, data.train);
+  checkMapSize(size, camLayer, emit);
   const imageSize = data.train.images.sizes.slice(-2) as [number, number];
-  const size = checkMapSize(
-    mapSize(model, data.train.images.sizes.slice(1) as [number, number, number], camLayer),
-    camLayer,
-    emit,
-  );
   const references = keep(await classPrototypes(data.train, prototypeOptions(config, emit)));
   const camEma =
     config.statistic === "cam-ema" && !config.plain
@@ -129,12 +125,24 @@ export async function openSession(run: OpenRun, emit: (event: TrainEvent) => voi
   return session;
 }
 
+/** The layer whose maps are guided, and their size. A model that cannot take the data set's images is the config's fault. */
+function mapsOf(
+  config: TrainConfig,
+  model: Model,
+  split: Split,
+): { camLayer: string; size: readonly [number, number] } {
+  try {
+    const camLayer = camLayerOf(config, model, split);
+    return { camLayer, size: mapSize(model, split.images.sizes.slice(1) as [number, number, number], camLayer) };
+  } catch (cause) {
+    if (!(cause instanceof BatchCamError) || cause.code !== "E_SHAPE") throw cause;
+    const advice = "choose a stem that shrinks less (stem, patchSize, stemStride)";
+    throw new BatchCamError("E_CONFIG", `${cause.message}: ${advice}`, { cause });
+  }
+}
+
 /** A map of one cell says nothing of where the model looks; under 4x4 it says little. */
-function checkMapSize(
-  size: readonly [number, number],
-  camLayer: string,
-  emit: (event: TrainEvent) => void,
-): readonly [number, number] {
+function checkMapSize(size: readonly [number, number], camLayer: string, emit: (event: TrainEvent) => void): void {
   const [height, width] = size;
   if (height * width === 1) {
     throw new BatchCamError(
@@ -148,7 +156,6 @@ function checkMapSize(
       message: `the maps of ${camLayer} are only ${height}x${width}; an earlier layer guides better`,
     });
   }
-  return size;
 }
 
 function prototypeOptions(config: TrainConfig, emit: (event: TrainEvent) => void) {
