@@ -47,6 +47,7 @@ export function* pairsOf(batch: number, channels: number, size: number): Generat
     const count = Math.min(size, all - start);
     const index = arange(start, start + count);
     const channel = index.remainder(channels);
-    yield { samples: index.sub(channel).div(channels).to("int64"), channels: channel, start, count };
+    const samples = index.sub(channel).to("float64").div(channels).to("int64"); // exact, as float32 is not beyond 2^24
+    yield { samples, channels: channel, start, count };
   }
 }

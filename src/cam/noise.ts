@@ -1,6 +1,7 @@
 import { BatchCamError } from "../errors.ts";
 import { isTensor } from "../tensor/core.ts";
-import { getRngState, manualSeed, randn, setRngState, type Tensor } from "../tensor/index.ts";
+import { randn, type Tensor } from "../tensor/index.ts";
+import { OwnGenerator } from "../tensor/own-generator.ts";
 
 export interface NoiseOptions {
   /** Copies, where the noise is not given. */
@@ -20,7 +21,8 @@ export interface NoiseOptions {
 export function noiseLike(x: Tensor, { samples, deviation, noise, seed = 0 }: NoiseOptions): Tensor[] {
   if (isTensor(noise)) return givenNoise(x, noise as Tensor);
   const draw = () => randn(x.sizes, { dtype: x.dtype }).mul(noise ?? deviation);
-  return withSeed(seed, () => Array.from({ length: samples }, draw));
+  using generator = new OwnGenerator("explain", seed);
+  return generator.draw(() => Array.from({ length: samples }, draw));
 }
 
 function givenNoise(x: Tensor, noise: Tensor): Tensor[] {
@@ -28,15 +30,4 @@ function givenNoise(x: Tensor, noise: Tensor): Tensor[] {
     return noise.to(x.dtype).unbind(0);
   const expected = `[copies, ${x.shape.join(", ")}]`;
   throw new BatchCamError("E_SHAPE", `explain: noise must be ${expected}, got [${noise.shape.join(", ")}]`);
-}
-
-function withSeed<T>(seed: number, fn: () => T): T {
-  const before = getRngState();
-  manualSeed(seed);
-  try {
-    return fn();
-  } finally {
-    setRngState(before);
-    before.dispose();
-  }
 }

@@ -1,7 +1,7 @@
 import { expectNumber, optionsOf } from "../arguments.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import { autocast, cat, noGrad, type Tensor, tidy, where } from "../tensor/index.ts";
-import { OwnGenerator } from "./generator.ts";
+import { OwnGenerator } from "../tensor/own-generator.ts";
 import { fillIn } from "./multigrid.ts";
 import { expectImages } from "./predict.ts";
 

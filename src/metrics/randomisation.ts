@@ -3,9 +3,9 @@ import { BatchCamError } from "../errors.ts";
 import { handleOf } from "../tensor/core.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import { noGrad, randn, randperm, type Tensor, tidy } from "../tensor/index.ts";
+import { OwnGenerator } from "../tensor/own-generator.ts";
 import { callSync } from "../tensor/tidy.ts";
 import { pearson, spearman } from "./correlation.ts";
-import { OwnGenerator } from "./generator.ts";
 import { expectPixels } from "./maps.ts";
 
 /** A model as far as this check knows it: weights under their names, which it overwrites in place and puts back. */

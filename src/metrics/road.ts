@@ -1,7 +1,7 @@
 import { expectNumber, itemsOf, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { cat, full, stack, type Tensor, tensor, tidy } from "../tensor/index.ts";
-import { OwnGenerator } from "./generator.ts";
+import { OwnGenerator } from "../tensor/own-generator.ts";
 import { expectNoise, type ImputationOptions, imputed } from "./imputation.ts";
 import { holdsNaN, mapRows, percentilesOf } from "./maps.ts";
 import { classScores, type Predict, type PredictOptions, readExplained } from "./predict.ts";

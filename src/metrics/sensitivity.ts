@@ -2,8 +2,8 @@ import { expectFunction, expectInteger, expectNumber, optionsOf } from "../argum
 import { BatchCamError } from "../errors.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import { arange, cat, rand, type Tensor, tidy } from "../tensor/index.ts";
+import { OwnGenerator } from "../tensor/own-generator.ts";
 import { callSync } from "../tensor/tidy.ts";
-import { OwnGenerator } from "./generator.ts";
 import { mapRows } from "./maps.ts";
 import { expectImages } from "./predict.ts";
 

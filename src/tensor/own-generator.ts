@@ -1,5 +1,5 @@
 import { expectInteger } from "../arguments.ts";
-import { getRngState, keep, manualSeed, rand, setRngState, type Tensor } from "../tensor/index.ts";
+import { getRngState, keep, manualSeed, rand, setRngState, type Tensor } from "./index.ts";
 
 /** Random numbers of a seed of their own: what is drawn here leaves the thread's generator as it was. */
 export class OwnGenerator {
