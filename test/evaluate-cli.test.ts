@@ -95,9 +95,12 @@ describe("batch-cam evaluate", () => {
     };
     writeFileSync(join(run, "evaluation.json"), "damaged");
     expect(await found("--limit", "10")).toEqual(["GradCAM 10"]);
-    expect(await found("--limit", "10", "--method", "LayerCAM")).toEqual(["GradCAM 10", "LayerCAM 10"]);
-    expect(await found("--limit", "10")).toEqual(["LayerCAM 10", "GradCAM 10"]);
-    expect(await found("--limit", "10", "--split", "val")).toEqual(["GradCAM 10"]);
+    expect(await found("--limit", "10", "--method", "LayerCAM")).toEqual(["LayerCAM 10", "GradCAM 10"]);
+    expect(await found("--limit", "10")).toEqual(["GradCAM 10", "LayerCAM 10"]);
+    expect(await found("--limit", "10", "--batch-size", "7", "--method", "XGradCAM")).toHaveLength(3);
+    const val = await cli(run, "--limit", "10", "--steps", "2", "--no-randomise", "--split", "val");
+    expect(val.out).toMatch(/evaluation-val\.json/);
+    expect(await found("--limit", "10", "--seed", "3")).toHaveLength(4);
   });
 
   it("judges a split in which classes are missing", async () => {

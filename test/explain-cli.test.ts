@@ -66,7 +66,13 @@ describe("batch-cam explain", () => {
     );
     expect([code, err]).toEqual([0, ""]);
     expect(out).toMatch(/simple-cnn from .*best\.safetensors, layer pool2: GradCAM, HiResCAM/);
-    expect(readdirSync(output).sort()).toEqual(["grid.png", "manifest.json", "maps.safetensors", "overlays"]);
+    expect(readdirSync(output).sort()).toEqual([
+      ".batch-cam-explanation",
+      "grid.png",
+      "manifest.json",
+      "maps.safetensors",
+      "overlays",
+    ]);
     const { images, methods, layers, model, schemaVersion } = manifestOf(output);
     expect([schemaVersion, methods, layers, model.name]).toEqual([1, ["GradCAM", "HiResCAM"], ["pool2"], "simple-cnn"]);
     expect(images).toHaveLength(5);
@@ -145,12 +151,17 @@ describe("batch-cam explain", () => {
     const output = at("all");
     const base = ["explain", "--run", at("run"), "--split", "val", "--limit", "2", "--no-overlays", "--output", output];
     expect((await cli(...base, "--target", "all")).code).toBe(0);
-    expect(readdirSync(output).sort()).toEqual(["grid.png", "manifest.json", "maps.safetensors"]);
+    expect(readdirSync(output).sort()).toEqual([
+      ".batch-cam-explanation",
+      "grid.png",
+      "manifest.json",
+      "maps.safetensors",
+    ]);
     const raw = await loadSafetensors(join(output, "maps.safetensors"));
     expect([...raw.keys()].sort()).toEqual(Array.from({ length: 10 }, (_, c) => `GradCAM.${c}`));
     for (const target of ["kth:2", "7"]) {
       expect((await cli(...base, "--overwrite", "--no-grid", "--raw", "none", "--target", target)).code).toBe(0);
-      expect(readdirSync(output)).toEqual(["manifest.json"]);
+      expect(readdirSync(output).sort()).toEqual([".batch-cam-explanation", "manifest.json"]);
     }
     expect(manifestOf(output).images[0].maps[0].target).toBe("7");
   });
@@ -232,7 +243,7 @@ describe("batch-cam explain", () => {
     ]);
     expect((await cli(...base, "--output", at("kept"), "--overwrite")).code).toBe(0);
     const inside = await cli(...base, "--output", at("photos"), "--overwrite");
-    expect([inside.code, inside.err]).toEqual([2, expect.stringMatching(/holds an image that is to be explained/)]);
+    expect([inside.code, inside.err]).toEqual([2, expect.stringMatching(/holds what is read for the explanation/)]);
     const other = await cli(...base, "--output", at("run"), "--overwrite");
     expect([other.code, other.err]).toEqual([2, expect.stringMatching(/run holds something else \(\w/)]);
   });
@@ -279,17 +290,38 @@ describe("batch-cam explain", () => {
     const output = at("precious");
     const base = ["explain", at("photos"), "--weights", at("resnet.safetensors"), "--image-size", "32", "--overwrite"];
     mkdirSync(join(output, "overlays"), { recursive: true });
-    for (const file of ["labels.npy", join("overlays", "photo.png")]) {
+    const names = ["labels.npy", "grid.png", "maps.safetensors", "manifest.json", join("overlays", "0001-photo.png")];
+    for (const file of names) {
       writeFileSync(join(output, file), "precious");
       const { code, err } = await cli(...base, "--output", output);
       expect([code, err]).toEqual([2, expect.stringMatching(/precious holds something else/)]);
       expect(readFileSync(join(output, file), "utf8")).toBe("precious");
       rmSync(join(output, file));
     }
+    rmSync(join(output, "overlays"), { recursive: true });
     writeFileSync(join(output, ".manifest.json-0123456789ab.tmp"), "left by a kill");
     expect((await cli(...base, "--output", output, "--raw", "npy")).code).toBe(0);
     expect((await cli(...base, "--output", output)).code).toBe(0);
-    expect(readdirSync(output).sort()).toEqual(["grid.png", "manifest.json", "maps.safetensors", "overlays"]);
+    expect(readdirSync(output).sort()).toEqual([
+      ".batch-cam-explanation",
+      "grid.png",
+      "manifest.json",
+      "maps.safetensors",
+      "overlays",
+    ]);
+    // A kill between the raw maps and the manifest leaves what a next call may replace.
+    rmSync(join(output, "manifest.json"));
+    writeFileSync(join(output, "GradCAM++.3.npy"), "half an explanation");
+    expect((await cli(...base, "--output", output)).code).toBe(0);
+    writeFileSync(join(output, "labels.npy"), "precious");
+    expect((await cli(...base, "--output", output)).err).toMatch(/holds something else \(labels\.npy\)/);
+    rmSync(join(output, "labels.npy"));
+    copyFileSync(at("resnet.safetensors"), join(output, "weights.safetensors"));
+    symlinkSync(output, at("link-to-precious"));
+    const own = ["explain", at("photos"), "--image-size", "32", "--output", output, "--overwrite"];
+    const weights = await cli(...own, "--weights", join(at("link-to-precious"), "weights.safetensors"));
+    expect([weights.code, weights.err]).toEqual([2, expect.stringMatching(/holds what is read for the explanation/)]);
+    rmSync(join(output, "weights.safetensors"));
     const bad = await cli(...base, "--output", output, "--layer", "nope");
     expect([bad.code, existsSync(join(output, "manifest.json"))]).toEqual([2, true]);
     writeFileSync(at("a-file"), "");

@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { writeFileAtomically } from "../atomic-file.ts";
 import { methodOf } from "../cam/index.ts";
 import type { EvaluateConfig } from "../config/index.ts";
@@ -58,13 +58,14 @@ export async function runEvaluate({ config, stdout, stderr, signal }: EvaluateCa
       explanations.push(await explanationMetrics(subject, split, { ...config, method, onImages, signal }));
     counter.stop();
     const definitions = METRIC_DEFINITIONS;
-    const file = join(dirname(dirname(checkpoint)), "evaluation.json");
+    const name = config.split === "test" ? "evaluation.json" : `evaluation-${config.split}.json`;
+    const file = join(dirname(dirname(checkpoint)), name);
     const record: EvaluationRecord = {
       schemaVersion: 1,
       ...{ checkpoint, split: config.split, classification, explanations, definitions },
     };
     const kept = await earlier(file, record);
-    const all = { ...record, explanations: [...kept, ...explanations] };
+    const all = { ...record, explanations: [...explanations, ...kept] };
     await writeFileAtomically(file, `${JSON.stringify(all, null, 2)}\n`);
     stdout.write(config.json ? `${JSON.stringify(record, null, 2)}\n` : formatEvaluation(record, subject));
     if (!config.json)
@@ -78,15 +79,16 @@ export async function runEvaluate({ config, stdout, stderr, signal }: EvaluateCa
 
 /** What an earlier call found of the same checkpoint and split by other methods, or on other images. */
 async function earlier(file: string, record: EvaluationRecord): Promise<ExplanationMetrics[]> {
-  const about = ({ method, target, images, layer }: ExplanationMetrics) => [method, target, images, layer].join();
+  const about = (one: ExplanationMetrics) =>
+    [one.method, one.target, one.images, one.layer, one.steps, one.seed].join();
   const replaced = new Set(record.explanations.map(about));
   try {
     const before = JSON.parse(await readFile(file, "utf8")) as EvaluationRecord;
+    // The same weights, as far as two calls agree: their batches may round differently.
     const same =
-      before.split === record.split &&
-      before.checkpoint === record.checkpoint &&
-      JSON.stringify(before.classification) === JSON.stringify(record.classification);
-    return same ? before.explanations.filter((one) => !replaced.has(about(one))) : [];
+      basename(before.checkpoint) === basename(record.checkpoint) &&
+      Math.abs(before.classification.accuracy - record.classification.accuracy) < 0.002;
+    return same ? before.explanations.filter((one) => one.values !== undefined && !replaced.has(about(one))) : [];
   } catch {
     return []; // there is none, or it is damaged
   }

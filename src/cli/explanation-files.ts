@@ -54,8 +54,9 @@ export class ExplanationFiles {
   }
 
   #use(): FolderUse {
-    const { output, overwrite } = this.#config;
-    return { output, overwrite, inputs: this.#plan.files };
+    const { output, overwrite, weights, classNames } = this.#config;
+    const others = [this.#plan.subject.checkpoint, weights, classNames].filter((path) => path !== undefined);
+    return { output, overwrite, inputs: [...this.#plan.files, ...others] };
   }
 
   /** Gives the folder back. */

@@ -1,18 +1,23 @@
-import { existsSync, statSync } from "node:fs";
-import { readdir, readFile, rm } from "node:fs/promises";
-import { join, relative, resolve, sep } from "node:path";
-import { isTemporary, makeFolder } from "../atomic-file.ts";
+import { type Dirent, existsSync, realpathSync, statSync } from "node:fs";
+import { readdir, rm } from "node:fs/promises";
+import { join, relative, sep } from "node:path";
+import { isTemporary, makeFolder, writeFileAtomically } from "../atomic-file.ts";
+import { METHODS } from "../cam/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { lockRun, RUN_LOCK } from "../train/run-lock.ts";
 
-/** What an explanation writes under names of its own; .npy files are those that its manifest lists. */
-const OWN = /^(?:grid(?:-\d+)?\.png|maps\.safetensors|manifest\.json|overlays)$/;
+/** Says that a folder is an explanation's, finished or not: written first, removed last. */
+const MARK = ".batch-cam-explanation";
+/** What an explanation writes under names of its own, all files but `overlays`. */
+const OWN = new RegExp(
+  `^(?:grid(?:-\\d+)?\\.png|maps\\.safetensors|manifest\\.json|(?:${METHODS.join("|").replaceAll("+", "\\+")})(?:\\.\\d+)?\\.npy)$`,
+);
 const PICTURE = /^\d{4,}-.*\.png$/;
 
 export interface FolderUse {
   output: string;
   overwrite: boolean;
-  /** Files that are still to be read, which must not lie in the folder. */
+  /** Files that are read: images, weights. They must not lie in the folder. */
   inputs: readonly string[];
 }
 
@@ -26,9 +31,9 @@ export async function expectFree({ output, overwrite, inputs }: FolderUse): Prom
   };
   if (!existsSync(output)) return;
   if (!statSync(output).isDirectory()) fail(`--output ${output} is no folder`);
-  const inside = inputs.find((input) => isWithin(resolve(output), resolve(input)));
+  const inside = inputs.find((input) => existsSync(input) && isWithin(realpathSync(output), realpathSync(input)));
   if (inside !== undefined)
-    fail(`--output ${output} holds an image that is to be explained (${inside}): choose another`);
+    fail(`--output ${output} holds what is read for the explanation (${inside}): choose another`);
   const foreign = await foreignEntry(output);
   if (foreign !== undefined) fail(`${output} holds something else (${foreign}): choose another --output`);
   if (existsSync(join(output, "manifest.json")) && !overwrite)
@@ -47,8 +52,9 @@ export async function claimFolder(use: FolderUse, overlays: boolean): Promise<()
   const release = lockRun(output);
   try {
     await expectFree(use); // another process may have been there meanwhile
+    await writeFileAtomically(join(output, MARK), "");
     for (const entry of ["manifest.json", ...(await readdir(output))])
-      if (!entry.startsWith(RUN_LOCK)) await rm(join(output, entry), { recursive: true, force: true });
+      if (!isKeeper(entry)) await rm(join(output, entry), { recursive: true, force: true });
     if (overlays) await makeFolder(join(output, "overlays"));
     return release;
   } catch (error) {
@@ -57,28 +63,23 @@ export async function claimFolder(use: FolderUse, overlays: boolean): Promise<()
   }
 }
 
+const isKeeper = (entry: string) => entry === MARK || entry.startsWith(RUN_LOCK);
+
+/** Something in a folder that no explanation wrote: anything but a lock, where the folder does not bear the mark. */
 async function foreignEntry(output: string): Promise<string | undefined> {
-  const listed = await listedFiles(output);
-  const isOwn = (entry: string) =>
-    OWN.test(entry) || entry.startsWith(RUN_LOCK) || isTemporary(entry) || listed.has(entry);
-  const foreign = (await readdir(output)).find((entry) => !isOwn(entry));
-  if (foreign !== undefined) return foreign;
+  const entries = await readdir(output, { withFileTypes: true });
+  const marked = entries.some(({ name }) => name === MARK);
+  const isOwn = (entry: Dirent) =>
+    isKeeper(entry.name) ||
+    isTemporary(entry.name) ||
+    (marked && (entry.isFile() ? OWN.test(entry.name) : entry.isDirectory() && entry.name === "overlays"));
+  const foreign = entries.find((entry) => !isOwn(entry));
+  if (foreign !== undefined) return foreign.name;
   const overlays = join(output, "overlays");
   if (!existsSync(overlays)) return undefined;
-  if (!statSync(overlays).isDirectory()) return "overlays";
-  const stray = (await readdir(overlays)).find((entry) => !PICTURE.test(entry) && !isTemporary(entry));
-  return stray === undefined ? undefined : join("overlays", stray);
-}
-
-/** Raw maps that the manifest names. */
-async function listedFiles(output: string): Promise<Set<string>> {
-  try {
-    const manifest = JSON.parse(await readFile(join(output, "manifest.json"), "utf8"));
-    const files: unknown[] = manifest.schemaVersion === 1 ? manifest.maps.files : [];
-    return new Set(files.filter((file): file is string => typeof file === "string" && /^[\w+.]+\.npy$/.test(file)));
-  } catch {
-    return new Set(); // there is none, or it is no explanation's
-  }
+  const pictures = await readdir(overlays, { withFileTypes: true });
+  const stray = pictures.find((entry) => !entry.isFile() || !(PICTURE.test(entry.name) || isTemporary(entry.name)));
+  return stray === undefined ? undefined : join("overlays", stray.name);
 }
 
 function isWithin(folder: string, path: string): boolean {

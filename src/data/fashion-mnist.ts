@@ -80,19 +80,18 @@ async function ownFolder(): Promise<string> {
   );
 }
 
-/** Fills the cache's folder at once or not at all: other processes see no half of it. */
+/** Puts the files into the cache's folder one by one, each whole; what else lies there stays. */
 async function gather(cached: string, fetchInto: (folder: string) => Promise<string>): Promise<void> {
   await makeFolder(cacheFolder());
   const work = await mkdtemp(join(cacheFolder(), "fashion-mnist-"));
   try {
     const found = await fetchInto(work);
-    const whole = join(work, "whole");
-    await makeFolder(whole);
-    for (const name of IDX_FILES) await copyFile(join(found, `${name}.gz`), join(whole, `${name}.gz`));
-    await rm(cached, { recursive: true, force: true });
-    await rename(whole, cached).catch((error: unknown) => {
-      if (!isComplete(cached)) throw error; // another process was faster
-    });
+    await makeFolder(cached);
+    for (const name of IDX_FILES) {
+      const whole = join(work, `${name}.whole`);
+      await copyFile(join(found, `${name}.gz`), whole);
+      await rename(whole, join(cached, `${name}.gz`));
+    }
   } finally {
     await rm(work, { recursive: true, force: true });
   }

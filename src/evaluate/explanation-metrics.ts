@@ -51,6 +51,9 @@ export interface ExplanationMetrics {
   layer: string;
   target: "label" | "prediction";
   images: number;
+  /** Of insertion and deletion, and of all noise. */
+  steps: number;
+  seed: number;
   /** A metric that the split allows not (masks) is left out. */
   values: Partial<Record<MetricName, MetricValue>>;
   /** Mean Spearman correlation of the maps with themselves after layers were made random, from the top down; null where not asked for. */
@@ -120,7 +123,16 @@ export async function explanationMetrics(
     const values = Object.fromEntries(names.map((name) => [name, found.get(name)])) as ExplanationMetrics["values"];
     const randomisation = options.randomise ? judge.randomisation(Math.min(RANDOMISED, count)) : null;
     const images = count;
-    return { method, layer: subject.camLayer, target, images, values, randomisation };
+    return {
+      method,
+      layer: subject.camLayer,
+      target,
+      images,
+      steps: options.steps,
+      seed: options.seed,
+      values,
+      randomisation,
+    };
   });
 }
 

@@ -173,6 +173,39 @@ describe("convNorm", () => {
         );
   });
 
+  it("hides no NaN that an overflow leaves in the middle, nor one that is written into its result", () =>
+    tidy(() =>
+      noGrad(() => {
+        for (const factor of [1e3, 1e6, 1e12]) {
+          manualSeed(2);
+          using model = createModel("resnet18", { numClasses: 3, inChannels: 1, width: 8, stem: "small" });
+          for (const parameter of model.parameters()) if (parameter.ndim === 4) parameter.mul_(factor);
+          model.eval();
+          const x = randn([2, 1, 28, 28]);
+          const run = () => model.forward(x).isfinite();
+          const got = run();
+          setFusedInference(false);
+          expect(got.equal(run())).toBe(true);
+          setFusedInference(true);
+        }
+        const [conv, norm] = [new Conv2d(3, 3, 3, { padding: 1 }), settled(3)];
+        const y = convNorm(conv, norm, randn([2, 3, 6, 6]), { relu: true });
+        expect(convNorm(conv, norm, y, { relu: true }).isfinite().all().item()).toBe(1);
+        y.select(1, 0).fill_(Number.NaN);
+        expect(convNorm(conv, norm, y, { relu: true }).isfinite().all().item()).toBe(0);
+      }),
+    ));
+
+  it("leaves to the layers what the kernel cannot take: a wider shortcut, images smaller than the kernel", () =>
+    tidy(() =>
+      noGrad(() => {
+        const [conv, norm] = [new Conv2d(2, 3, 3), settled(3)];
+        const add = randn([1, 3, 4, 4], { dtype: "float64" });
+        expect(convNorm(conv, norm, randn([1, 2, 6, 6]), { add }).dtype).toBe("float64");
+        expect(() => convNorm(conv, norm, randn([1, 2, 2, 2]))).toThrow(/Kernel size can't be greater/);
+      }),
+    ));
+
   it("runs the layers themselves where a graph is recorded, in training, under float64 and where somebody looks", () =>
     tidy(() => {
       const [conv, norm] = [new Conv2d(2, 3, 3), settled(3)];

@@ -4,6 +4,7 @@ import { channelsLast } from "../tensor/channels-last.ts";
 import { handleOf } from "../tensor/core.ts";
 import { type ConvOptions, isGradEnabled, type Pair, type Tensor, tidy } from "../tensor/index.ts";
 import { hasPointwiseConv, packConvWeight, pointwiseConv } from "../tensor/pointwise-conv.ts";
+import { versionOf } from "../tensor/version.ts";
 import { BatchNorm2d } from "./batch-norm.ts";
 import { Conv2d } from "./conv2d.ts";
 import { type Folded, foldedWeights } from "./folded-weights.ts";
@@ -37,15 +38,16 @@ export function convNorm(conv: Conv2d, norm: BatchNorm2d, x: Tensor, options: Co
   if (!(norm instanceof BatchNorm2d)) throw wrongArgument("convNorm: norm", "a BatchNorm2d", norm);
   handleOf(x, "convNorm: x");
   if (add !== undefined) handleOf(add, "convNorm: add");
-  const dtype = fusedDtype(conv, norm, x);
+  const dtype = fusedDtype(conv, norm, { x, add });
   const weights = dtype === null ? null : folded(conv, norm, { dtype, size: x.sizes });
-  if (weights === null || !weights.sound || !isSound(x) || (add !== undefined && !isSound(add))) {
+  const most = weights === null ? Number.POSITIVE_INFINITY : largestResult(x, add, weights);
+  if (weights === null || !(most < LARGE)) {
     const normed = norm.run(conv.run(x));
     const sum = add === undefined ? normed : normed.add(add);
     return relu ? sum.relu() : sum;
   }
   const result = inOneKernel(x, weights, { conv, add, relu });
-  checked.add(result);
+  bounds.set(result, { version: versionOf(result), most });
   return result;
 }
 
@@ -62,17 +64,39 @@ function inOneKernel(
   return relu ? sum.relu() : sum;
 }
 
-/** What came out of the kernel for sound weights and images: looked at once, where it came in. */
-const checked = new WeakSet<Tensor>();
-/** Far from what a sum of products of float32 can hold. */
-const LARGE = 1e18;
+interface Bound {
+  version: number;
+  most: number;
+}
 
-/** Whether all values are numbers of ordinary size: the kernel's ReLU gives 0 for NaN, and would hide one. */
-function isSound(x: Tensor): boolean {
-  if (checked.has(x)) return true;
-  const sound = tidy(() => x.min().item() > -LARGE && x.max().item() < LARGE);
-  if (sound) checked.add(x);
-  return sound;
+/** No value of these is larger: found by looking, or by what a kernel can make of what it was given. */
+const bounds = new WeakMap<Tensor, Bound>();
+/** Far from what a sum of products of float32 can hold. */
+const LARGE = 1e30;
+/** From here on a bound is looked after: sums of positive bounds grow much faster than values do. */
+const VAGUE = 1e15;
+
+/**
+ * What no value of the result exceeds; infinite where the operands hold NaN or infinity. The kernel's ReLU gives 0 for NaN, and would
+ * hide that there was one.
+ */
+function largestResult(x: Tensor, add: Tensor | undefined, { gain, shift }: Folded): number {
+  return gain * largest(x) + shift + (add === undefined ? 0 : largest(add));
+}
+
+function largest(x: Tensor): number {
+  const known = bounds.get(x);
+  const version = versionOf(x);
+  if (known?.version === version && known.most < VAGUE) return known.most;
+  const most = magnitude(x);
+  bounds.set(x, { version, most });
+  return most;
+}
+
+/** The largest magnitude; infinite where there is NaN. */
+function magnitude(x: Tensor): number {
+  const [low, high] = tidy(() => [x.min().item(), x.max().item()]) as [number, number];
+  return Number.isNaN(low + high) ? Number.POSITIVE_INFINITY : Math.max(Math.abs(low), Math.abs(high));
 }
 
 /**
@@ -97,10 +121,19 @@ function outputSize(sides: readonly number[], kernel: readonly number[], options
 }
 
 /** What the fused kernel computes in here; null where the layers have to run one after the other. */
-function fusedDtype(conv: Conv2d, norm: BatchNorm2d, x: Tensor): "float32" | "bfloat16" | null {
+function fusedDtype(
+  conv: Conv2d,
+  norm: BatchNorm2d,
+  { x, add }: { x: Tensor; add: Tensor | undefined },
+): "float32" | "bfloat16" | null {
   const plain = conv.constructor === Conv2d && norm.constructor === BatchNorm2d && !norm.training;
   if (!fused || !hasPointwiseConv || !plain || isGradEnabled() || isWatched(conv) || isWatched(norm)) return null;
-  const fits = x.ndim === 4 && x.sizes[1] === conv.inChannels && !x.sizes.includes(0);
+  const fits =
+    x.ndim === 4 &&
+    x.sizes[1] === conv.inChannels &&
+    !x.sizes.includes(0) &&
+    outputSize(x.sizes.slice(2), conv.weight.sizes.slice(2), conv.options).every((side) => side > 0) &&
+    (add === undefined || (add.numel > 0 && (add.dtype === "float32" || add.dtype === "bfloat16")));
   if (!fits || conv.weight.dtype !== "float32" || norm.weight.dtype !== "float32") return null;
   const cast = autocastDtype();
   if (cast === "bfloat16") return x.dtype === "float32" || x.dtype === "bfloat16" ? cast : null;
@@ -125,8 +158,10 @@ function folded(
       .mul(scale.view([-1, 1, 1, 1]))
       .to(dtype);
     const moved = shift.detach().sub(centre.mul(scale)).to(dtype);
-    const sound = isSound(scaled) && isSound(moved);
-    return { weight: packConvWeight(scaled, size, conv.options), bias: moved, sound, dtype };
+    return {
+      ...{ weight: packConvWeight(scaled, size, conv.options), bias: moved, dtype },
+      ...{ gain: magnitude(scaled.to("float32").abs().sum([1, 2, 3])), shift: magnitude(moved) },
+    };
   };
   return foldedWeights(conv, { sources, purpose, make });
 }

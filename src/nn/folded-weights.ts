@@ -6,8 +6,10 @@ export interface Folded {
   readonly weight: Tensor;
   readonly bias: Tensor;
   readonly dtype: "float32" | "bfloat16";
-  /** Whether every value is finite. */
-  readonly sound: boolean;
+  /** Largest sum of the magnitudes of one output channel's weights: by how much the largest value can grow. */
+  readonly gain: number;
+  /** Largest magnitude of the bias. */
+  readonly shift: number;
 }
 
 interface Entry extends Folded {
