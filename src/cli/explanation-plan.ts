@@ -7,6 +7,7 @@ import { BatchCamError } from "../errors.ts";
 import type { TargetChoice } from "../evaluate/explain-images.ts";
 import { fileBatches, type SourceBatch, splitBatches } from "../evaluate/image-source.ts";
 import { openRun, openWeights, type RunSubject, type Subject } from "../evaluate/subject.ts";
+import { usesBfloat16 } from "../train/precision.ts";
 
 /** Images of a split that are explained where no number is given. */
 const FEW = 16;
@@ -58,7 +59,7 @@ export async function planExplanation(config: ExplainConfig, skipped: SkippedFil
     const target = targetOf(config.target, subject.classNames);
     expectPictures(config, subject.classNames.length);
     const source = sourceOf(config, { subject, files, skipped });
-    return { subject, methods: [...new Set(methods)], layers, target, options, amp: await usesAmp(config), ...source };
+    return { subject, methods: [...new Set(methods)], layers, target, options, amp: usesBfloat16(config), ...source };
   } catch (error) {
     subject.dispose();
     throw error;
@@ -156,10 +157,4 @@ export function targetOf(text: string, classNames: readonly string[]): TargetCho
     "E_CONFIG",
     `explain: --target must be prediction, label, all, kth:K, a class name or its number, got "${text}"${hint(text, known)}`,
   );
-}
-
-async function usesAmp({ amp }: ExplainConfig): Promise<boolean> {
-  if (amp !== "auto") return amp === "on";
-  const { capabilities } = await import("../tensor/index.ts");
-  return capabilities().fastBfloat16;
 }

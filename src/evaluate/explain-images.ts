@@ -2,8 +2,8 @@ import { setImmediate } from "node:timers/promises";
 import { type ExplainOptions, explain, type MethodName, type Targets } from "../cam/index.ts";
 import { normalize } from "../data/index.ts";
 import { BatchCamError } from "../errors.ts";
-import { channelsLast } from "../tensor/channels-last.ts";
-import { autocast, interpolate, type Tensor, tensor, tidy } from "../tensor/index.ts";
+import { interpolate, type Tensor, tensor, tidy } from "../tensor/index.ts";
+import { inPrecision } from "../train/precision.ts";
 import type { ShownPicture, SourceBatch, SourceImage } from "./image-source.ts";
 import type { Subject } from "./subject.ts";
 
@@ -88,10 +88,14 @@ function explainBatch(subject: Subject, batch: SourceBatch, wanted: ExplainImage
   const { methods, layers, target, options = {}, amp = false } = wanted;
   return tidy(() => {
     const normalized = normalize(batch.pixels, subject.normalization);
-    const x = amp ? channelsLast(normalized) : normalized;
     const targets = targetsOf(target, batch, subject.classNames.length);
-    const run = () => explain(subject.model, x, { ...options, method: methods, layers, targets });
-    const { maps, logits, targets: classes } = amp ? autocast({ dtype: "bfloat16" }, run) : run();
+    const {
+      maps,
+      logits,
+      targets: classes,
+    } = inPrecision(normalized, { amp, channelsLast: amp }, (x) =>
+      explain(subject.model, x, { ...options, method: methods, layers, targets }),
+    );
     const [count, numClasses] = logits.sizes as [number, number];
     const size = maps[methods[0] as MethodName].sizes.slice(-2) as [number, number];
     const rows = (stacked: Tensor) => stacked.unbind(0).map((map) => map.contiguous().data() as Float32Array);

@@ -18,8 +18,8 @@ import {
 } from "../metrics/index.ts";
 import type { Model } from "../models/index.ts";
 import { inEvaluation } from "../nn/index.ts";
-import { channelsLast } from "../tensor/channels-last.ts";
-import { autocast, type Tensor, tensor, tidy } from "../tensor/index.ts";
+import { type Tensor, tensor, tidy } from "../tensor/index.ts";
+import { inPrecision } from "../train/precision.ts";
 import type { RunSubject } from "./subject.ts";
 
 export interface ExplanationMetricsOptions {
@@ -170,7 +170,7 @@ class Judge {
     const labels = this.#split.labels.indexSelect(0, tensor(indices));
     const { maps, targets } = this.#explain(x, this.#options.target === "label" ? labels : "prediction");
     const predict = (images: Tensor) =>
-      this.#inPrecision(images, (laid) => this.#subject.model.forward(laid)).to("float32");
+      inPrecision(images, this.#subject, (laid) => this.#subject.model.forward(laid)).to("float32");
     const judged = [predict, x, maps, targets] as const;
     const curves = { steps, batchSize };
     const drop = confidence(...judged, { batchSize });
@@ -220,12 +220,7 @@ class Judge {
   #explain(x: Tensor, targets: Tensor | "prediction"): { maps: Tensor; targets: Tensor } {
     const { method, seed } = this.#options;
     const options = { method, targets, layer: this.#subject.camLayer, seed, normalize: { eps: 1e-6 } };
-    const found = this.#inPrecision(x, (laid) => explain(this.#subject.model, laid, options));
+    const found = inPrecision(x, this.#subject, (laid) => explain(this.#subject.model, laid, options));
     return { maps: found.maps, targets: found.targets as Tensor };
-  }
-
-  #inPrecision<T>(x: Tensor, fn: (laid: Tensor) => T): T {
-    const laid = this.#subject.channelsLast ? channelsLast(x) : x;
-    return this.#subject.amp ? autocast({ dtype: "bfloat16" }, () => fn(laid)) : fn(laid);
   }
 }

@@ -8,14 +8,8 @@ import { BatchCamError } from "../errors.ts";
 import { createModel, describeWeights, type Model, type ModelOptions } from "../models/index.ts";
 import { loadSafetensors, type Tensor } from "../tensor/index.ts";
 import { disposeAll } from "../train/checkpoint.ts";
-import {
-  type ConfiguredData,
-  camLayerOf,
-  loadData,
-  modelFor,
-  usesBfloat16,
-  usesChannelsLast,
-} from "../train/from-config.ts";
+import { type ConfiguredData, camLayerOf, loadData, modelFor } from "../train/from-config.ts";
+import { usesBfloat16, usesChannelsLast } from "../train/precision.ts";
 import { readWeights } from "../train/weights-file.ts";
 
 /** A trained model, and how images come to it. */

@@ -12,7 +12,7 @@ import {
 } from "../data/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { createModel, defaultCamLayer, loadPretrained, type Model, type ModelOptions } from "../models/index.ts";
-import { capabilities, type Tensor } from "../tensor/index.ts";
+import type { Tensor } from "../tensor/index.ts";
 import { readWeights } from "./weights-file.ts";
 
 /** The images that a config names, in its splits. */
@@ -128,14 +128,4 @@ export function smallStem(model: string, side: number): ModelOptions {
 /** The layer whose maps a run guides or judges. */
 export function camLayerOf({ camLayer }: TrainConfig, model: Model, { images }: Split): string {
   return camLayer ?? defaultCamLayer(model, images.sizes.slice(1) as [number, number, number]);
-}
-
-/** Whether the network computes in bfloat16 on this machine. */
-export function usesBfloat16({ amp }: TrainConfig): boolean {
-  return amp === "on" || (amp === "auto" && capabilities().fastBfloat16);
-}
-
-/** Whether activations lie channels last on this machine. */
-export function usesChannelsLast({ channelsLast }: TrainConfig): boolean {
-  return channelsLast === "on" || (channelsLast === "auto" && capabilities().fastBfloat16);
 }

@@ -21,18 +21,11 @@ import { disposeAll, loadCheckpoint, type Progress, type Snapshot } from "./chec
 import { environment } from "./environment.ts";
 import type { TrainEvent } from "./events.ts";
 import { freeze } from "./freeze.ts";
-import {
-  type ConfiguredData,
-  camLayerOf,
-  loadData,
-  modelFor,
-  startFrom,
-  usesBfloat16,
-  usesChannelsLast,
-} from "./from-config.ts";
+import { type ConfiguredData, camLayerOf, loadData, modelFor, startFrom } from "./from-config.ts";
 import { MetricsLog } from "./metrics-log.ts";
 import type { Guidance } from "./objective.ts";
 import { createOptimizer, learningRate } from "./optimisation.ts";
+import { usesBfloat16, usesChannelsLast } from "./precision.ts";
 import { type OpenRun, writeJson } from "./run-directory.ts";
 
 /** Everything that a run holds while it trains. */

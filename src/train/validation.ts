@@ -8,10 +8,10 @@ import { Coherence, EnergyInMask, foregroundMask } from "../metrics/index.ts";
 import type { Model } from "../models/index.ts";
 import { expectModel } from "../models/model.ts";
 import { inEvaluation } from "../nn/index.ts";
-import { channelsLast } from "../tensor/channels-last.ts";
 import { handleOf } from "../tensor/core.ts";
-import { autocast, interpolate, type Tensor, tensor, tidy } from "../tensor/index.ts";
+import { interpolate, type Tensor, tensor, tidy } from "../tensor/index.ts";
 import type { MapSamples, SplitRecord } from "./events.ts";
+import { inPrecision } from "./precision.ts";
 
 export interface SplitEvaluationOptions {
   camLayer: string;
@@ -55,15 +55,13 @@ function explainBatch(
   model: Model,
   split: Split,
   indices: Int32Array,
-  { camLayer, amp = false, channelsLast: last = false }: SplitEvaluationOptions,
+  { camLayer, ...precision }: SplitEvaluationOptions,
 ): Explained {
   const pixels = gatherPixels(split, indices);
   const labels = split.labels.indexSelect(0, tensor(indices));
   const normalized = normalize(pixels, split.normalization);
-  const images = last ? channelsLast(normalized) : normalized;
   const raw = { targets: labels, layer: camLayer, upsample: false, normalize: false };
-  const run = () => explain(model, images, raw);
-  const { maps, logits } = amp ? autocast({ dtype: "bfloat16" }, run) : run();
+  const { maps, logits } = inPrecision(normalized, precision, (images) => explain(model, images, raw));
   const size = pixels.sizes.slice(-2) as [number, number];
   return {
     logits,
