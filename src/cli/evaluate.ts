@@ -1,7 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { writeFileAtomically } from "../atomic-file.ts";
-import { methodOf } from "../cam/index.ts";
 import type { EvaluateConfig } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
 import {
@@ -17,7 +16,7 @@ import type { SplitRecord } from "../train/events.ts";
 import { evaluateSplit } from "../train/validation.ts";
 import type { CommandCall, Outcome } from "./command.ts";
 import { createCounter } from "./counter.ts";
-import { listOf } from "./explanation-plan.ts";
+import { methodsOf } from "./explanation-plan.ts";
 import { percent, short } from "./progress-lines.ts";
 import { formatTable } from "./table.ts";
 
@@ -37,8 +36,7 @@ export interface EvaluationRecord {
 /** Judges a run and keeps the record in it; one that is there is replaced. */
 export async function runEvaluate({ config, stdout, stderr, signal }: EvaluateCall): Promise<Outcome> {
   if (config.threads !== undefined) setNumThreads(config.threads);
-  const methods = [...new Set(listOf(config.method).map(methodOf))];
-  if (methods.length === 0) throw new BatchCamError("E_CONFIG", "evaluate: --method names no method");
+  const methods = methodsOf("evaluate", config.method);
   const subject = await openRun(config.run, "evaluate");
   const split = subject.data[config.split];
   const total = methods.length * Math.min(config.limit, split.labels.numel);

@@ -3,13 +3,7 @@ import { writeFileAtomically } from "../atomic-file.ts";
 import type { MethodName } from "../cam/index.ts";
 import type { ExplainConfig } from "../config/index.ts";
 import type { ExplainedImageRecord, ExplainedMap } from "../evaluate/explain-images.ts";
-import {
-  type ExplainedImage,
-  encodeNpy,
-  explanationFigure,
-  explanationPicture,
-  type MapStyle,
-} from "../report/index.ts";
+import { type ExplainedImage, encodeNpy, explanationFigure, explanationPicture } from "../report/index.ts";
 import { saveSafetensors, tensor, tidy } from "../tensor/index.ts";
 import { claimFolder, expectFree, type FolderUse } from "./explanation-folder.ts";
 import type { ExplanationPlan, SkippedFile } from "./explanation-plan.ts";
@@ -151,9 +145,7 @@ export class ExplanationFiles {
       subtitle: `${targetText(target, names)}; layer ${layers.join(", ")}${shown}`,
       footer: `${subject.checkpoint}. ${this.#config.augSmooth ? "Maps are means of six scaled maps" : "Maps are scaled one by one"}: colours compare places within an image, not images.`,
       ...{ methods: columns, images: this.#grid, ...styleOf(this.#config) },
-      styles: methods.flatMap((method) =>
-        columnsOf(method).map(() => styleOf(this.#config, method).style ?? "overlay"),
-      ),
+      styles: methods.flatMap((method) => columnsOf(method).map(() => styleOf(this.#config, method).style)),
     });
     for (const [index, page] of pages.entries()) {
       const path = join(this.#folder, pages.length === 1 ? "grid.png" : `grid-${index + 1}.png`);
@@ -219,7 +211,7 @@ function verdictOf({ image, prediction, confidence }: ExplainedImageRecord, name
 }
 
 /** Methods of single pixels are drawn as maps of their own: over an image their points would not be seen. */
-function styleOf({ style, colormap }: ExplainConfig, method?: MethodName): MapStyle {
+function styleOf({ style, colormap }: ExplainConfig, method?: MethodName) {
   const own = style ?? (method !== undefined && PIXELS.has(method) ? "map" : "overlay");
   return colormap === undefined ? { style: own } : { style: own, colormap };
 }

@@ -1,5 +1,4 @@
-import type { ExplainOptions, MethodName } from "../cam/index.ts";
-import { methodOf } from "../cam/index.ts";
+import { type ExplainOptions, type MethodName, methodOf } from "../cam/index.ts";
 import { type ExplainConfig, hint } from "../config/index.ts";
 import { readFileBytes } from "../data/file-bytes.ts";
 import { listImages } from "../data/index.ts";
@@ -34,11 +33,18 @@ export interface SkippedFile {
 }
 
 /** "a, b" as a list without blanks. */
-export const listOf = (text: string): string[] =>
+const listOf = (text: string): string[] =>
   text
     .split(",")
     .map((item) => item.trim())
     .filter((item) => item !== "");
+
+/** The methods that "a, b" names, each once. @throws E_CONFIG where it names none, or one that there is not */
+export function methodsOf(command: string, text: string): MethodName[] {
+  const methods = new Set(listOf(text).map(methodOf));
+  if (methods.size === 0) throw new BatchCamError("E_CONFIG", `${command}: --method names no method`);
+  return [...methods];
+}
 
 /**
  * Opens the model and the images that a config names; `plan.subject` is to be disposed of. `skipped` gathers the files that
@@ -46,8 +52,7 @@ export const listOf = (text: string): string[] =>
  */
 export async function planExplanation(config: ExplainConfig, skipped: SkippedFile[]): Promise<ExplanationPlan> {
   checkSources(config);
-  const methods = listOf(config.method).map(methodOf);
-  if (methods.length === 0) throw new BatchCamError("E_CONFIG", "explain: --method names no method");
+  const methods = methodsOf("explain", config.method);
   const files = config.images === undefined ? [] : await filesOf(config.images);
   const subject = await openSubject(config);
   try {
@@ -59,7 +64,7 @@ export async function planExplanation(config: ExplainConfig, skipped: SkippedFil
     const target = targetOf(config.target, subject.classNames);
     expectPictures(config, subject.classNames.length);
     const source = sourceOf(config, { subject, files, skipped });
-    return { subject, methods: [...new Set(methods)], layers, target, options, amp: usesBfloat16(config), ...source };
+    return { subject, methods, layers, target, options, amp: usesBfloat16(config), ...source };
   } catch (error) {
     subject.dispose();
     throw error;
