@@ -119,7 +119,6 @@ async function fromSite(work: string): Promise<string> {
   for (const name of IDX_FILES) {
     const response = await fetch(`${SITE}/${name}.gz`, { signal: AbortSignal.timeout(120_000) });
     if (!response.ok) throw new Error(`${name}.gz: HTTP ${response.status}`);
-
     await writeFile(join(work, `${name}.gz`), new Uint8Array(await response.arrayBuffer()));
   }
   return work;

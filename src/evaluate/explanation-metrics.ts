@@ -5,6 +5,7 @@ import { l1, l2, ssim } from "../losses/index.ts";
 import {
   Coherence,
   confidence,
+  definedMean,
   deletionCurve,
   energyInMask,
   foregroundMask,
@@ -97,7 +98,7 @@ export async function explanationMetrics(
   split: Split,
   options: ExplanationMetricsOptions,
 ): Promise<ExplanationMetrics> {
-  const { method, target, limit, batchSize } = options;
+  const { method, target, limit, batchSize, steps, seed } = options;
   const count = Math.min(limit, split.labels.numel);
   const gathered = new Map<MetricName, number[]>();
   using coherence = new Coherence(split.numClasses);
@@ -106,42 +107,30 @@ export async function explanationMetrics(
     for (const indices of batchIndices(count, { batchSize, shuffle: false })) {
       tidy(() => {
         const { values, maps, labels } = judge.batch(indices);
-        for (const [name, value] of Object.entries(values) as [MetricName, Tensor][])
-          gathered.set(name, [
-            ...(gathered.get(name) ?? []),
-            ...Array.from(value.to("float64").data() as Float64Array),
-          ]);
+        for (const [name, value] of Object.entries(values) as [MetricName, Tensor][]) {
+          const sofar = gathered.get(name) ?? [];
+          sofar.push(...(value.to("float64").data() as Float64Array));
+          gathered.set(name, sofar);
+        }
         coherence.update(maps, labels);
       });
       options.onImages?.(indices.length);
       await setImmediate(); // lets signals have their turn
       options.signal?.throwIfAborted();
     }
-    const means = Array.from(gathered, ([name, values]) => [name, meanOf(values)] as const);
+    const meanOfAll = (values: readonly number[]) => tidy(() => meanOf(tensor(values, { dtype: "float64" })));
+    const means = Array.from(gathered, ([name, values]) => [name, meanOfAll(values)] as const);
     const found = new Map([...means, ["coherence", { mean: coherence.summary().mean, undefined: 0 }] as const]);
     const names = (Object.keys(METRIC_DEFINITIONS) as MetricName[]).filter((name) => found.has(name));
     const values = Object.fromEntries(names.map((name) => [name, found.get(name)])) as ExplanationMetrics["values"];
     const randomisation = options.randomise ? judge.randomisation(Math.min(RANDOMISED, count)) : null;
-    const images = count;
-    return {
-      method,
-      layer: subject.camLayer,
-      target,
-      images,
-      steps: options.steps,
-      seed: options.seed,
-      values,
-      randomisation,
-    };
+    return { method, layer: subject.camLayer, target, images: count, steps, seed, values, randomisation };
   });
 }
 
-function meanOf(values: readonly number[]): MetricValue {
-  const defined = values.filter((value) => !Number.isNaN(value));
-  return {
-    mean: defined.reduce((sum, value) => sum + value, 0) / defined.length,
-    undefined: values.length - defined.length,
-  };
+function meanOf(values: Tensor): MetricValue {
+  const { mean, undefined: missing } = definedMean(values);
+  return { mean, undefined: missing };
 }
 
 /** The parts of a model that are made random one after the other, from the top down: its stages, and what stands before and behind them. */
@@ -212,8 +201,7 @@ class Judge {
         seed: this.#options.seed,
         layers: partsOf(this.#subject.model),
       });
-      const list = (values: Tensor) => Array.from(values.to("float64").data() as Float64Array);
-      return rows.map(({ layer, spearman }) => ({ layer, spearman: meanOf(list(spearman)) }));
+      return rows.map(({ layer, spearman }) => ({ layer, spearman: meanOf(spearman) }));
     });
   }
 

@@ -1,5 +1,13 @@
 import { basename } from "node:path";
-import { gatherPixels, type ImageFile, type ImageFit, readImage, readImages, type Split } from "../data/index.ts";
+import {
+  batchIndices,
+  gatherPixels,
+  type ImageFile,
+  type ImageFit,
+  readImage,
+  readImages,
+  type Split,
+} from "../data/index.ts";
 import type { BatchCamError } from "../errors.ts";
 import { type Tensor, tensor, tidy } from "../tensor/index.ts";
 
@@ -99,8 +107,7 @@ export async function* splitBatches(
 ): AsyncGenerator<SourceBatch> {
   const labels = split.labels.data() as BigInt64Array;
   const count = Math.min(limit, labels.length);
-  for (let start = 0; start < count; start += batchSize) {
-    const indices = Int32Array.from({ length: Math.min(batchSize, count - start) }, (_, i) => start + i);
+  for (const indices of batchIndices(count, { batchSize, shuffle: false })) {
     const pixels = gatherPixels(split, indices);
     const [, , height, width] = pixels.sizes as [number, number, number, number];
     const shown = (row: number) => async () => ({
