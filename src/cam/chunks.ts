@@ -1,6 +1,7 @@
-import { type Interceptor, interceptOutputs, type Module } from "../nn/index.ts";
-import { arange, noGrad, type Tensor, tidy } from "../tensor/index.ts";
+import type { Module } from "../nn/index.ts";
+import { arange, type Tensor } from "../tensor/index.ts";
 import type { MethodSettings } from "./settings.ts";
+import { watchOutputs } from "./watch-outputs.ts";
 
 const MEMORY = 2 ** 30;
 /** Beyond this many images a forward pass on the CPU only leaves its caches. */
@@ -21,12 +22,9 @@ export function chunkSize(
 
 function largestOutput(model: Module, x: Tensor): number {
   let largest = x.numel / (x.sizes[0] as number);
-  const measure: Interceptor = (output) => {
-    largest = Math.max(largest, output.numel);
-    return output;
-  };
-  const everywhere = new Map(Array.from(model.namedModules().values(), (module) => [module, measure]));
-  tidy(() => noGrad(() => interceptOutputs(everywhere, () => model.forward(x.narrow(0, 0, 1)))));
+  watchOutputs(model, x, ({ numel }) => {
+    largest = Math.max(largest, numel);
+  });
   return largest;
 }
 

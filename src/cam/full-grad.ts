@@ -1,12 +1,4 @@
-import {
-  BatchNorm2d,
-  type Interceptor,
-  interceptOutputs,
-  LayerNorm,
-  LayerNorm2d,
-  Linear,
-  type Module,
-} from "../nn/index.ts";
+import { BatchNorm2d, LayerNorm, LayerNorm2d, Linear, type Module, recordOutputs } from "../nn/index.ts";
 import { enableGrad, interpolate, Tensor } from "../tensor/index.ts";
 import { type Pass, scoreGradient } from "./pass.ts";
 import type { ImageOptions } from "./settings.ts";
@@ -22,18 +14,10 @@ import { single } from "./single.ts";
 export function fullGrad({ model, x }: Pass, { target, createGraph }: ImageOptions): Tensor {
   return enableGrad(() => {
     const images = x.detach().requiresGrad_();
-    const outputs = new Map<Module, Tensor>();
-    const record = (module: Module): Interceptor => {
-      return (output) => {
-        const reported = output.requiresGrad ? output : output.detach().requiresGrad_();
-        if (output.ndim === 4) outputs.set(module, reported);
-        return reported;
-      };
-    };
     const biased = [...model.namedModules().values()].filter((module) => biasOf(module) !== null);
-    const interceptors = new Map(biased.map((module) => [module, record(module)]));
-    const logits = single(interceptOutputs(interceptors, () => model.forward(images)));
-    const layers = [...outputs];
+    const { result, outputs } = recordOutputs(new Set(biased), () => model.forward(images));
+    const logits = single(result);
+    const layers = [...outputs].filter(([, output]) => output.ndim === 4);
     const inputs = [images, ...layers.map(([, output]) => output)];
     const [first, ...gradients] = scoreGradient(target.score(logits).sum(), inputs, createGraph) as [
       Tensor,

@@ -1,7 +1,8 @@
 import { expectString, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { type Interceptor, interceptOutputs, Module } from "../nn/index.ts";
-import { noGrad, type Tensor, tidy } from "../tensor/index.ts";
+import { Module } from "../nn/index.ts";
+import type { Tensor } from "../tensor/index.ts";
+import { watchOutputs } from "./watch-outputs.ts";
 
 type NamedLayer = readonly [path: string, module: Module];
 
@@ -41,15 +42,10 @@ function defaultLayer(model: Module, x: Tensor): string {
   const { camLayer } = model as { camLayer?: unknown };
   if (typeof camLayer === "string") return camLayer;
   let last: string | undefined;
-  const watch = (path: string): Interceptor => {
-    return (output) => {
-      const [, , height = 0, width = 0] = output.ndim === 4 ? output.sizes : [];
-      if (height * width > 1) last = path;
-      return output;
-    };
-  };
-  const named = Array.from(model.namedModules(), ([path, module]) => [module, watch(path)] as const);
-  tidy(() => noGrad(() => interceptOutputs(new Map(named), () => model.forward(x.narrow(0, 0, 1)))));
+  watchOutputs(model, x, ({ ndim, sizes }, path) => {
+    const [, , height = 0, width = 0] = ndim === 4 ? sizes : [];
+    if (height * width > 1) last = path;
+  });
   if (last !== undefined) return last;
   throw new BatchCamError("E_CONFIG", "explain: no layer of the model gives maps of more than one cell: name a layer");
 }

@@ -26,14 +26,14 @@ export function interceptOutputs<T>(interceptors: ReadonlyMap<object, Intercepto
 }
 
 /** Runs `fn` and gathers the outputs of the modules in `wanted`; a module that runs twice gives its last output. */
-export function recordOutputs<T>(
-  wanted: ReadonlySet<object>,
+export function recordOutputs<T, M extends object = object>(
+  wanted: ReadonlySet<M>,
   fn: () => T,
-): { result: T; outputs: Map<object, Tensor> } {
+): { result: T; outputs: Map<M, Tensor> } {
   if (!types.isSet(wanted)) throw wrongArgument("recordOutputs: wanted", "a Set of modules", wanted);
   expectFunction("recordOutputs: fn", fn);
-  const outputs = new Map<object, Tensor>();
-  const record = (module: object) => (output: Tensor) => {
+  const outputs = new Map<M, Tensor>();
+  const record = (module: M) => (output: Tensor) => {
     const reported = differentiable(output);
     outputs.set(module, reported);
     return reported;
