@@ -81,6 +81,7 @@ std::vector<Binding> dispatchBindings();
 std::vector<Binding> tensorBindings();
 std::vector<Binding> autogradBindings();
 std::vector<Binding> runtimeBindings();
+std::vector<Binding> profilerBindings();
 
 template <typename Result, typename Body>
 Result guarded(Engine& engine, Result fallback, Body body) {

@@ -1,3 +1,16 @@
 // What `batch-cam/train` offers: names, nothing else.
 export { type EvaluateOptions, type Evaluation, evaluate, evaluateSamples } from "./evaluate/index.ts";
+export {
+  type ModuleRecord,
+  type OperatorRecord,
+  type PhaseRecord,
+  type Profile,
+  type ProfileOptions,
+  type ProfileReport,
+  phase,
+  profile,
+  type RecordedEvent,
+  type ShapeRecord,
+  writeTrace,
+} from "./profile/index.ts";
 export * from "./train/index.ts";

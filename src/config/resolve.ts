@@ -74,6 +74,7 @@ export function overrideTrainConfig(base: TrainConfigInput, over: TrainConfigInp
 const FREE_ON_RESUME: ReadonlySet<string> = new Set<keyof TrainConfig>([
   ...(["dataDir", "limitTest", "threads", "output", "experiment", "resume", "overwrite"] as const),
   ...(["checkpointEvery", "checkpointSeconds", "logEvery", "figures", "maxSteps"] as const),
+  ...(["profile", "profileSteps"] as const),
 ]);
 
 /**

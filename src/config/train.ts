@@ -165,6 +165,11 @@ const run = group("Run", {
     .optional()
     .describe("also write a checkpoint when this many seconds have passed since the last"),
   logEvery: count().default(20).describe("steps between logged rows of the metrics"),
+  profile: z
+    .boolean()
+    .default(false)
+    .describe("print where the time of a step goes, and write profile.json and profile-trace.json"),
+  profileSteps: count().default(10).describe("steps that a profile records, after five of warm-up"),
   figures: z.boolean().default(true).describe("draw a figure of the maps after each epoch, and a report at the end"),
   maxSteps: count().optional().describe("stop after this many steps"),
 });

@@ -49,6 +49,21 @@ export interface NativeAddon {
   resetPeak(): void;
   emptyCache(): void;
   capabilities(): NativeCapabilities;
+
+  /** Records operators, backward nodes and spans from here on, of each at most `limit`; -1 where that is done already. */
+  startRecording(limit: number): number;
+  /** A row of its own around what happens until `endSpan`; operators are recorded only within spans. */
+  beginSpan(kind: number, name: string): void;
+  endSpan(): void;
+  stopRecording(): NativeRecording | undefined;
+}
+
+/** Rows in the layout of native/profiler.cc; names and shapes are numbers of strings. */
+export interface NativeRecording {
+  rows: Float64Array;
+  strings: string[];
+  /** Rows that the limit left out. */
+  dropped: number;
 }
 
 /** What the loaded libtorch says of itself. */
@@ -59,6 +74,9 @@ export interface NativeCapabilities {
   mkldnn: boolean;
   mkl: boolean;
   gloo: boolean;
+  /** Whether it multiplies small matrices inside one thread, which the fused kernels are made of. */
+  productsFloat32: boolean;
+  productsBfloat16: boolean;
 }
 
 function load(): NativeAddon {

@@ -5,7 +5,7 @@ import { type DType, Tensor } from "../tensor/index.ts";
 import { replaceTensors, type TensorSlot } from "./conversion.ts";
 import { forgetFolded } from "./folded-weights.ts";
 import { type Role, roleOf } from "./parameter.ts";
-import { recordOutputs, report } from "./recorder.ts";
+import { observed, recordOutputs, report } from "./recorder.ts";
 import { type LoadReport, loadTensors } from "./state-dict.ts";
 
 /** The logits of a forward pass and the outputs that were asked for. */
@@ -56,7 +56,8 @@ export abstract class Module {
 
   /** `forward`, seen by `forwardWith`: how a module calls its children. */
   run(...inputs: Parameters<this["forward"]>): Tensor {
-    return report(this, this.forward(...(inputs as unknown as [Tensor, ...Tensor[]])));
+    const forward = () => this.forward(...(inputs as unknown as [Tensor, ...Tensor[]]));
+    return report(this, observed(this, forward));
   }
 
   /**

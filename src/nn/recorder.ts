@@ -49,6 +49,26 @@ export function isWatched(module: object): boolean {
   return false;
 }
 
+/** Runs a module's forward in its stead; what a profile takes its times by. */
+export type RunObserver = (module: object, forward: () => Tensor) => Tensor;
+
+let runObserver: RunObserver | null = null;
+
+/** Runs `fn` with a function around every module's forward. */
+export function observeRuns<T>(observer: RunObserver, fn: () => T): T {
+  const outer = runObserver;
+  runObserver = observer;
+  try {
+    return fn();
+  } finally {
+    runObserver = outer;
+  }
+}
+
+/** Runs a module's forward, or what stands for it in a fused kernel, in sight of the observer. */
+export const observed = (module: object, forward: () => Tensor): Tensor =>
+  runObserver === null ? forward() : runObserver(module, forward);
+
 /** What `Module.run` passes its output through. */
 export function report(module: object, output: Tensor): Tensor {
   let reported = output;

@@ -1,13 +1,15 @@
 import type { TrainConfig } from "../config/index.ts";
 import type { ModelOptions } from "../models/index.ts";
+import type { ProfileReport } from "../profile/index.ts";
 
-/** What a training run tells its caller, in order: `start`, then `step`, `epoch`, `maps`, `checkpoint` and `warning`, then `end`. */
+/** What a training run tells its caller, in order: `start`, then `step`, `epoch`, `maps`, `checkpoint`, `profile` and `warning`, then `end`. */
 export type TrainEvent =
   | StartEvent
   | StepEvent
   | { type: "epoch"; epoch: number; epochs: number; record: EpochRecord }
   | { type: "checkpoint"; step: number; path: string }
   | { type: "maps"; epoch: number; samples: MapSamples }
+  | ProfileEvent
   | { type: "warning"; message: string }
   | { type: "end"; result: TrainResult };
 
@@ -47,6 +49,16 @@ export interface StepEvent {
   stepsPerEpoch: number;
   metrics: StepMetrics;
   imagesPerSecond: number;
+}
+
+/** Sent once where the config asks for a profile, after its window or the run's end. */
+export interface ProfileEvent {
+  type: "profile";
+  report: ProfileReport;
+  /** The report as JSON. */
+  path: string;
+  /** For chrome://tracing and ui.perfetto.dev. */
+  tracePath: string;
 }
 
 /** One step's numbers, every term of `loss = crossEntropy + lambdaPrototype * prototypeLoss + lambdaBatch * batchCamLoss` apart. */

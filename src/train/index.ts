@@ -1,6 +1,7 @@
 export type {
   EpochRecord,
   MapSamples,
+  ProfileEvent,
   SplitRecord,
   StepEvent,
   StepMetrics,

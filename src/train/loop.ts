@@ -8,6 +8,7 @@ import { bestCheckpoint, disposeAll, lastCheckpoint, saveBest, saveCheckpoint } 
 import type { EpochRecord, SplitRecord, StepMetrics, TrainEvent, TrainResult } from "./events.ts";
 import { modelOptions } from "./from-config.ts";
 import { EpochMeans } from "./means.ts";
+import { finishProfile } from "./profiling.ts";
 import { openRun } from "./run-directory.ts";
 import { imagesPerStep, openSession, type Session, snapshot } from "./session.ts";
 import { refuseNonFiniteWeights, takeStep } from "./step.ts";
@@ -50,6 +51,7 @@ async function runEpochs(session: Session, signal: AbortSignal | undefined): Pro
   while (progress.epoch <= config.epochs && (progress.step < lastStep || progress.batch > 0) && !interrupted) {
     interrupted = (await runEpoch(session, signal)) || !(await judgeEpoch(session, signal));
   }
+  await finishProfile(session);
   const result = await finish(session, interrupted, signal);
   session.emit({ type: "end", result });
   return result;
@@ -83,7 +85,7 @@ async function unlessAborted<T>(signal: AbortSignal | undefined, fn: () => Promi
 
 /** The batches of the epoch in progress that are still to come; true where the signal cut it short. */
 async function runEpoch(session: Session, signal: AbortSignal | undefined): Promise<boolean> {
-  const { config, progress, train, lastStep } = session;
+  const { config, progress, train, lastStep, profiler } = session;
   const means = EpochMeans.from(progress.means);
   const order = batchIndices(train.labels.numel, {
     batchSize: imagesPerStep(config),
@@ -97,7 +99,8 @@ async function runEpoch(session: Session, signal: AbortSignal | undefined): Prom
   for (const indices of order) {
     if (progress.step >= lastStep) break;
     const began = performance.now();
-    const metrics = takeStep(session, indices);
+    const step = () => takeStep(session, indices);
+    const metrics = profiler === null ? step() : profiler.step(step);
     means.add(metrics, indices.length);
     progress.step += 1;
     progress.batch += 1;
@@ -105,6 +108,7 @@ async function runEpoch(session: Session, signal: AbortSignal | undefined): Prom
     progress.seconds += seconds;
     progress.epochSeconds += seconds;
     progress.means = means.state();
+    if (profiler?.complete) await finishProfile(session);
     if (progress.step % config.logEvery === 0) await logStep(session, metrics, indices.length / seconds);
     const due = config.checkpointSeconds !== undefined && performance.now() - savedAt > config.checkpointSeconds * 1000;
     const stopping = signal?.aborted === true;

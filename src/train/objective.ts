@@ -4,6 +4,7 @@ import type { TrainConfig } from "../config/index.ts";
 import { batchCamLoss, type CamEma, crossEntropy, prototypeLoss } from "../losses/index.ts";
 import type { Model, TappedForward } from "../models/index.ts";
 import { expectModel } from "../models/model.ts";
+import { phase } from "../profile/index.ts";
 import { handleOf } from "../tensor/core.ts";
 import { autocast, interpolate, type Tensor } from "../tensor/index.ts";
 
@@ -54,11 +55,15 @@ export function objective(
   handleOf(images, "objective: images");
   const head = camLayer === model.camLayer ? model.closedFormHead() : null;
   const wanted = head === null ? [camLayer] : [camLayer, head.layer];
-  const forward = () =>
+  const run = () =>
     config.plain ? { logits: model.forward(images), taps: {} } : model.forwardWith(images, { taps: wanted });
-  const { logits, taps }: TappedForward = amp ? autocast({ dtype: "bfloat16" }, forward) : forward();
-  const scores = logits.to("float32");
-  const crossEntropyTerm = crossEntropy(scores, labels, { labelSmoothing: config.labelSmoothing });
+  const forward = () => {
+    const { logits, taps }: TappedForward = amp ? autocast({ dtype: "bfloat16" }, run) : run();
+    return { logits, taps, scores: logits.to("float32") };
+  };
+  const { logits, taps, scores } = phase("forward", forward);
+  const smoothing = { labelSmoothing: config.labelSmoothing };
+  const crossEntropyTerm = phase("loss", () => crossEntropy(scores, labels, smoothing));
   const activations = taps[camLayer];
   if (config.plain || activations === undefined) {
     return {
@@ -72,17 +77,27 @@ export function objective(
     };
   }
   const closedForm = head === null ? {} : { head: { weight: head.weight, output: taps[head.layer] as Tensor } };
-  const rawMaps = batchCam(scores, activations, labels, { order: config.order, ...closedForm });
-  const size = images.sizes.slice(-2) as [number, number];
-  const maps = normalizeMaps(interpolate(rawMaps, { size }), { eps: config.camEps });
-  guidance.camEma?.update(maps, labels);
-  const terms = mapTerms(maps, labels, guidance);
+  const { maps, ...found } = phase("maps", () => {
+    const rawMaps = batchCam(scores, activations, labels, { order: config.order, ...closedForm });
+    const size = images.sizes.slice(-2) as [number, number];
+    const maps = normalizeMaps(interpolate(rawMaps, { size }), { eps: config.camEps });
+    guidance.camEma?.update(maps, labels);
+    return { maps, rawMaps, dead: deadMaps(rawMaps) };
+  });
+  const guided = phase("loss", () => addMapTerms(crossEntropyTerm, mapTerms(maps, labels, guidance), { config, step }));
+  return { logits, crossEntropy: crossEntropyTerm, ...guided, ...found };
+}
+
+function addMapTerms(
+  crossEntropyTerm: Tensor,
+  terms: Pick<Terms, "prototypeLoss" | "batchCamLoss">,
+  { config, step }: { config: TrainConfig; step: number },
+): Pick<Terms, "loss" | "prototypeLoss" | "batchCamLoss"> {
   const weighted = [
     [terms.prototypeLoss, config.lambdaPrototype] as const,
     [terms.batchCamLoss, config.lambdaBatch] as const,
   ].flatMap(([term, lambda]) => (term === null ? [] : [term.mul(warmedUp(lambda, step, config.lambdaWarmup))]));
-  const loss = weighted.reduce((sum, term) => sum.add(term), crossEntropyTerm);
-  return { loss, logits, crossEntropy: crossEntropyTerm, ...terms, dead: deadMaps(rawMaps), rawMaps };
+  return { ...terms, loss: weighted.reduce((sum, term) => sum.add(term), crossEntropyTerm) };
 }
 
 function mapTerms(

@@ -26,7 +26,15 @@ export interface OpenRun {
 
 /** What a run writes into its folder. */
 const CONFIG = "config.json";
-const RESULTS = ["metrics.jsonl", "summary.csv", "checkpoints", "figures", "report.html"];
+const RESULTS = [
+  "metrics.jsonl",
+  "summary.csv",
+  "checkpoints",
+  "figures",
+  "report.html",
+  "profile.json",
+  "profile-trace.json",
+];
 /** Before anything is trained: worth nothing alone. */
 const BEGINNINGS = ["environment.json", "prototypes.safetensors"];
 

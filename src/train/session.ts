@@ -6,6 +6,7 @@ import { CamEma } from "../losses/index.ts";
 import { type Model, mapSize } from "../models/index.ts";
 import type { Module } from "../nn/index.ts";
 import { type Optimizer, WeightEma } from "../optim/index.ts";
+import type { StepProfiler } from "../profile/index.ts";
 import {
   capabilities,
   getRngState,
@@ -26,6 +27,7 @@ import { MetricsLog } from "./metrics-log.ts";
 import type { Guidance } from "./objective.ts";
 import { createOptimizer, learningRate } from "./optimisation.ts";
 import { usesBfloat16, usesChannelsLast } from "./precision.ts";
+import { profilerOf } from "./profiling.ts";
 import { type OpenRun, writeJson } from "./run-directory.ts";
 
 /** Everything that a run holds while it trains. */
@@ -52,6 +54,8 @@ export interface Session {
   amp: boolean;
   channelsLast: boolean;
   log: MetricsLog;
+  /** Null where nothing is to be profiled. */
+  profiler: StepProfiler | null;
   progress: Progress;
   /** Step of the last checkpoint; null before the first. */
   savedStep: number | null;
@@ -99,6 +103,7 @@ export async function openSession(run: OpenRun, emit: (event: TrainEvent) => voi
     amp: usesBfloat16(config),
     channelsLast: usesChannelsLast(config),
     log: new MetricsLog(directory),
+    profiler: profilerOf(config, model),
     progress: {
       step: 0,
       epoch: 1,
@@ -167,7 +172,7 @@ async function begin({ run, config, references, amp, emit }: Session): Promise<v
   );
   await saveSafetensors(join(run.directory, "prototypes.safetensors"), new Map([["prototypes", references]]));
   // Last: a run exists once its config does.
-  await writeJson(join(run.directory, "config.json"), { ...config, resume: false, overwrite: false });
+  await writeJson(join(run.directory, "config.json"), { ...config, resume: false, overwrite: false, profile: false });
 }
 
 /** What one step of the optimizer sees. */
@@ -208,7 +213,9 @@ export function snapshot({ model, optimizer, weightEma, guidance, progress }: Se
   return { model: model.stateDict(), state, progress };
 }
 
-function closeSession({ model, optimizer, weightEma, references, guidance }: Session, data: ConfiguredData): void {
+function closeSession(session: Session, data: ConfiguredData): void {
+  const { model, optimizer, weightEma, references, guidance, profiler } = session;
+  profiler?.finish();
   model.dispose();
   disposeAll(optimizer.stateTensors(), guidance.camEma?.state() ?? new Map());
   weightEma?.dispose();

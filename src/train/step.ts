@@ -1,6 +1,7 @@
 import { gatherBatch } from "../data/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { clipGradNorm } from "../optim/index.ts";
+import { phase } from "../profile/index.ts";
 import { channelsLast } from "../tensor/channels-last.ts";
 import { backward, noGrad, type Tensor, tidy } from "../tensor/index.ts";
 import { normOfEach } from "../tensor/optimizer-ops.ts";
@@ -18,16 +19,17 @@ type Metrics = StepMetrics & { accuracy: number };
  */
 export function takeStep(session: Session, indices: Int32Array): Metrics {
   const { config, progress, model, optimizer, weightEma } = session;
-  optimizer.zeroGrad();
+  phase("optimizer", () => optimizer.zeroGrad());
   const numbers = accumulate(session, indices);
-  return tidy(() => {
+  const update = () => {
     const gradNorm = clipGradNorm(model.parameters(), config.clipGrad ?? Number.POSITIVE_INFINITY);
     if (!Number.isFinite(gradNorm)) throw notFinite(session, "gradient", gradNorm);
     optimizer.lr = session.rate(progress.step);
     optimizer.step();
     weightEma?.update(model.stateDict(), progress.step);
     return { ...numbers, gradNorm, lr: optimizer.lr };
-  });
+  };
+  return phase("optimizer", () => tidy(update));
 }
 
 /** Leaves in `.grad` the gradient of the mean loss over all images, batch by batch. */
@@ -45,17 +47,21 @@ function accumulate(session: Session, indices: Int32Array): Omit<Metrics, "gradN
 function accumulateBatch(session: Session, indices: Int32Array, share: number): Omit<Metrics, "gradNorm" | "lr"> {
   const { progress, model, guidance, amp } = session;
   return tidy(() => {
-    const { images: gathered, labels } = gatherBatch(session.train, indices);
-    const images = session.channelsLast ? channelsLast(gathered) : gathered;
+    const { images, labels } = phase("data", () => takeBatch(session, indices));
     const terms = objective(model, images, labels, { step: progress.step, guidance, amp });
     refuseNonFinite(session, {
       crossEntropy: terms.crossEntropy,
       prototypeLoss: terms.prototypeLoss,
       batchCamLoss: terms.batchCamLoss,
     });
-    backward(share === 1 ? terms.loss : terms.loss.mul(share));
+    phase("backward", () => backward(share === 1 ? terms.loss : terms.loss.mul(share)));
     return { ...readTerms(terms, session), accuracy: shareCorrect(terms.logits, labels) };
   });
+}
+
+function takeBatch(session: Session, indices: Int32Array): ReturnType<typeof gatherBatch> {
+  const { images, labels } = gatherBatch(session.train, indices);
+  return { images: session.channelsLast ? channelsLast(images) : images, labels };
 }
 
 function readTerms(terms: Terms, { config, progress }: Session): Omit<StepMetrics, "gradNorm" | "lr"> {

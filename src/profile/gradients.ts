@@ -1,0 +1,59 @@
+import type { RecordedEvent } from "../tensor/recording.ts";
+import { enclosing } from "./nesting.ts";
+
+/** What the engine's own work for a node is reported as: running it, checking and adding up its gradients. */
+const ENGINE = "autograd::engine::evaluate_function";
+
+export const isEngine = ({ name }: RecordedEvent): boolean => name.startsWith(ENGINE);
+
+/**
+ * The module event that each autograd node belongs to, by the node's number: the innermost one in which it was made, and for a
+ * node of a gradient's own graph the one that the gradient belongs to.
+ *
+ * Numbers are given in order, so what is made between two events has the numbers between theirs. This also holds for nodes that
+ * no operator reports.
+ */
+export function nodeOwners(events: readonly RecordedEvent[]): Map<number, number> {
+  const owners = new Map<number, number>();
+  const around = enclosing(events, "module", "backward");
+  const open: { index: number; owner: number | undefined }[] = [];
+  let next = events[0]?.before ?? 0;
+  const claim = (until: number): void => {
+    const owner = open.at(-1)?.owner;
+    if (owner !== undefined) for (let node = next; node < until; node++) owners.set(node, owner);
+    next = Math.max(next, until);
+  };
+  const closeTo = (outer: number): void => {
+    for (let top = open.at(-1); top !== undefined && top.index !== outer; top = open.at(-1)) {
+      claim((events[top.index] as RecordedEvent).after);
+      open.pop();
+    }
+  };
+  for (const [index, event] of events.entries()) {
+    if (event.kind !== "module" && event.kind !== "backward") continue;
+    closeTo(around[index] as number);
+    claim(event.before);
+    const owner = event.kind === "module" ? index : (owners.get(event.sequence) ?? open.at(-1)?.owner);
+    open.push({ index, owner });
+  }
+  closeTo(-1);
+  return owners;
+}
+
+/** A node's turn in a backward pass. */
+export interface NodeRun {
+  /** Index of its event: the engine's around the node's own, where there is one. */
+  event: number;
+  /** Index of the module event that it belongs to; undefined for losses, maps and the sums into `.grad`. */
+  owner: number | undefined;
+}
+
+export function nodeRuns(events: readonly RecordedEvent[]): NodeRun[] {
+  const owners = nodeOwners(events);
+  return [...events.entries()]
+    .filter(([, { kind }]) => kind === "backward")
+    .map(([index, { parent, sequence }]) => {
+      const outer = events[parent];
+      return { event: outer !== undefined && isEngine(outer) ? parent : index, owner: owners.get(sequence) };
+    });
+}

@@ -1,0 +1,28 @@
+import type { RecordedEvent } from "../tensor/recording.ts";
+import { selfTimes } from "./nesting.ts";
+import type { Scale } from "./report.ts";
+
+/** One phase of a step, without the phases in it. */
+export interface PhaseRecord {
+  name: string;
+  milliseconds: number;
+  share: number;
+}
+
+export function phaseRecords(events: readonly RecordedEvent[], total: number, scale: Scale): PhaseRecord[] {
+  const self = selfTimes(events, "phase");
+  const sums = new Map<string, number>();
+  for (const [index, { kind, name }] of events.entries()) {
+    if (kind !== "phase") continue;
+    const sum = (sums.get(name) ?? 0) + (self[index] as number);
+    sums.delete(name); // it stands where a step comes to it last: the optimizer's first act is to clear gradients
+    sums.set(name, sum);
+  }
+  const rest = total - [...sums.values()].reduce((sum, time) => sum + time, 0);
+  sums.set("other", (sums.get("other") ?? 0) + rest);
+  return Array.from(sums, ([name, time]) => ({
+    name,
+    milliseconds: scale.milliseconds(time),
+    share: scale.share(time),
+  }));
+}

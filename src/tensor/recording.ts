@@ -1,0 +1,86 @@
+import { BatchCamError } from "../errors.ts";
+import { native } from "../native/addon.ts";
+
+/** What an event is, by the number that native/profiler.cc has for it. */
+const KINDS = ["operator", "backward", "step", "phase", "module"] as const;
+export type EventKind = (typeof KINDS)[number];
+type SpanKind = Exclude<EventKind, "operator" | "backward">;
+
+/** Something that took time: an operator of libtorch, a node of its backward pass, or a span that was opened around them. */
+export interface RecordedEvent {
+  kind: EventKind;
+  name: string;
+  /** Of an operator's tensors: "[128, 3, 28, 28] [16, 3, 3, 3]". */
+  shapes: string;
+  /** Index of the event in which this one happened, -1 for none. */
+  parent: number;
+  /** Nanoseconds since the recording began. */
+  start: number;
+  end: number;
+  /** Number of the autograd node that an operator makes, or that a backward event runs; -1 for none. */
+  sequence: number;
+  /** The number that the next autograd node would have had at the start and at the end. */
+  before: number;
+  after: number;
+}
+
+/** Events in the order of their start. */
+export interface Recording {
+  events: RecordedEvent[];
+  /** Events that found no room. */
+  dropped: number;
+}
+
+const COLUMNS = 9;
+let recording = false;
+
+/** @throws E_ARGUMENT where a profile is being recorded already */
+export function startRecording(maxEvents: number): void {
+  if (native.startRecording(maxEvents) < 0) throw new BatchCamError("E_ARGUMENT", `profile: ${native.lastError()}`);
+}
+
+export function stopRecording(): Recording {
+  const { rows, strings, dropped } = native.stopRecording() ?? { rows: new Float64Array(), strings: [], dropped: 0 };
+  const names = strings.map(plainName);
+  const events = Array.from({ length: rows.length / COLUMNS }, (_, row) =>
+    eventOf(rows.subarray(row * COLUMNS, (row + 1) * COLUMNS), names),
+  );
+  return { events, dropped };
+}
+
+/** The addon's own autograd nodes are named by their C++ type: "torch::autograd::CppNode<batch_cam::(anonymous namespace)::X>". */
+const plainName = (name: string): string =>
+  name.replace(/torch::autograd::CppNode<(?:\w+::)?(?:\(anonymous namespace\)::)?(\w+)>$/, "batch_cam::$1Backward");
+
+function eventOf(row: Float64Array, strings: readonly string[]): RecordedEvent {
+  const [kind, name, shapes, parent, start, end, sequence, before, after] = row as unknown as number[];
+  return {
+    kind: KINDS[kind as number] as EventKind,
+    name: strings[name as number] as string,
+    shapes: strings[shapes as number] as string,
+    ...({ parent, start, end, sequence, before, after } as Pick<RecordedEvent, NumericColumn>),
+  };
+}
+
+type NumericColumn = "parent" | "start" | "end" | "sequence" | "before" | "after";
+
+/** Runs `fn` as a step of the profile: what happens in it, and nothing else, is recorded. */
+export function recordStep<T>(name: string, fn: () => T): T {
+  recording = true;
+  try {
+    return span("step", name, fn);
+  } finally {
+    recording = false;
+  }
+}
+
+/** Runs `fn`, as an event of its own while a step is recorded. */
+export function span<T>(kind: SpanKind, name: string, fn: () => T): T {
+  if (!recording) return fn();
+  native.beginSpan(KINDS.indexOf(kind), name);
+  try {
+    return fn();
+  } finally {
+    native.endSpan();
+  }
+}

@@ -1,0 +1,35 @@
+import { join } from "node:path";
+import type { TrainConfig } from "../config/index.ts";
+import { BatchCamError } from "../errors.ts";
+import type { Model } from "../models/index.ts";
+import { MAX_EVENTS, StepProfiler, writeTrace } from "../profile/index.ts";
+import { writeJson } from "./run-directory.ts";
+import type { Session } from "./session.ts";
+
+/** Steps at the start of a run, or of what is left of it, that no profile records. */
+const WARM_UP = 5;
+
+export function profilerOf({ profile, profileSteps }: TrainConfig, model: Model): StepProfiler | null {
+  return profile ? new StepProfiler({ skip: WARM_UP, steps: profileSteps, maxEvents: MAX_EVENTS }, model) : null;
+}
+
+/** Ends the profile of a run, also before its window is over, and writes its files. A run goes on without where that fails. */
+export async function finishProfile({ profiler, run, emit }: Session): Promise<void> {
+  if (profiler === null || profiler.finished) return;
+  const profile = profiler.finish();
+  if (profile === null) {
+    const message = `profile: nothing was recorded, for the first ${WARM_UP} steps are warm-up and no other followed`;
+    emit({ type: "warning", message });
+    return;
+  }
+  const path = join(run.directory, "profile.json");
+  const tracePath = join(run.directory, "profile-trace.json");
+  try {
+    await writeJson(path, profile.report);
+    await writeTrace(tracePath, profile);
+  } catch (error) {
+    if (!(error instanceof BatchCamError)) throw error;
+    emit({ type: "warning", message: `profile: ${error.message}` });
+  }
+  emit({ type: "profile", report: profile.report, path, tracePath });
+}
