@@ -1,0 +1,73 @@
+// The machine that is measured on, and how busy it is with other things.
+import { readFileSync } from "node:fs";
+import { cpus, loadavg, totalmem } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
+
+const FLAGS = ["avx2", "avx512f", "avx512_bf16", "amx_bf16"];
+const TICKS = 100; // a second, in /proc/stat
+/** Share of the machine that others may use before a measurement counts as disturbed. */
+export const LIMIT = 0.1;
+
+function read(path) {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+export function describeMachine() {
+  const flags = new Set(
+    read("/proc/cpuinfo")
+      .match(/^flags\s*:(.*)$/m)?.[1]
+      .trim()
+      .split(/\s+/),
+  );
+  return {
+    cpu: cpus()[0].model.trim(),
+    cores: cpus().length,
+    flags: FLAGS.filter((flag) => flags.has(flag)),
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    platform: `${process.platform} ${process.arch}`,
+    node: process.version,
+  };
+}
+
+export const load = () => loadavg()[0];
+
+/** Seconds that all cores have worked, or that a hypervisor took from them, until now. */
+export function clock() {
+  const worked = cpus().reduce((sum, { times }) => sum + times.user + times.nice + times.sys + times.irq, 0) / 1000;
+  const stolen = Number(read("/proc/stat").match(/^cpu\s+(?:\d+\s+){7}(\d+)/)?.[1] ?? 0) / TICKS;
+  return { busy: worked + stolen, at: performance.now() / 1000 };
+}
+
+/** The share of the machine that others used since `before`, where our side used `own` seconds. */
+export function othersSince(before, own = 0) {
+  const now = clock();
+  return Math.max(0, (now.busy - before.busy - own) / ((now.at - before.at) * cpus().length));
+}
+
+/** Waits for a quiet machine, and lets disturbed measurements be taken again, for `seconds` in all. */
+export class Patience {
+  constructor(seconds) {
+    this.left = seconds;
+  }
+
+  async quiet() {
+    for (;;) {
+      const before = clock();
+      await sleep(300);
+      if (othersSince(before) <= LIMIT || this.left <= 0) return;
+      await sleep(1000);
+      this.spend(1.3);
+    }
+  }
+
+  /** Whether there is time to do again what took so long. */
+  spend(seconds) {
+    const enough = this.left > 0;
+    this.left -= seconds;
+    return enough;
+  }
+}

@@ -1,0 +1,47 @@
+// What bench/index.mjs measures, and the ratios that are aimed at: ours over the other's, smaller is better.
+
+/** `steps` in a block of one side before the next side has its turn. */
+export const MODELS = {
+  "simple-cnn": { title: "SimpleCNN", batch: 128, steps: 16, goals: { eager: 0.7, compile: 0.7, guided: 1.05 } },
+  resnet18: {
+    title: "ResNet-18, small stem",
+    batch: 64,
+    steps: 4,
+    goals: { eager: 0.6, compile: 0.65, guided: 1.03 },
+  },
+  convnextv2_atto: {
+    title: "ConvNeXt-V2 atto, patch 1",
+    batch: 64,
+    steps: 4,
+    goals: { eager: 0.35, compile: 0.5, guided: 1.05 },
+  },
+};
+
+export const MEMORY_GOAL = 0.8;
+
+/** By default glibc gives freed blocks back to the kernel and faults them in again; these make it keep them. */
+const KEEPING = { MALLOC_MMAP_MAX_: "0", MALLOC_TRIM_THRESHOLD_: String(2 ** 40), MALLOC_TOP_PAD_: String(2 ** 26) };
+
+/** PyTorch as it may be used; of each kind the configuration that is the fastest here is measured. */
+export function peerKinds({ bfloat16, linux }) {
+  const precisions = bfloat16 ? ["fp32", "bf16"] : ["fp32"];
+  const eager = { goal: "eager", title: "PyTorch eager", configs: ["eager", ...precisions.map((p) => `eager-${p}`)] };
+  const compile = { goal: "compile", title: "torch.compile", configs: precisions.map((p) => `compile-${p}`) };
+  const tuned = ({ title, configs, goal }) => ({ goal, title: `${title}, tuned malloc`, configs, env: KEEPING });
+  if (!linux) return { eager, compile };
+  return { eager, "eager-malloc": tuned(eager), compile, "compile-malloc": tuned(compile) };
+}
+
+export const PLAIN = { objective: "plain", distance: "ssim" };
+
+export const GUIDED = ["prototype", "batch-cam"].flatMap((objective) =>
+  ["l1", "l2", "ssim"].map((distance) => ({ objective, distance })),
+);
+
+/** Other ways to maps inside a training step. */
+export const LOOPS = {
+  "per-image": "guided, a pass and a gradient for each image",
+  captum: "guided, captum's LayerGradCam with its graph",
+  "torch-cam": "maps to look at, torch-cam",
+  "pytorch-grad-cam": "maps to look at, pytorch-grad-cam",
+};

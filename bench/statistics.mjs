@@ -1,0 +1,16 @@
+// Medians with their spread.
+
+const quantile = (sorted, share) => sorted[Math.round(share * (sorted.length - 1))];
+
+export const median = (numbers) =>
+  quantile(
+    numbers.toSorted((a, b) => a - b),
+    0.5,
+  );
+
+/** Median, and the 10th and 90th percentile; of less than ten numbers the smallest and the largest. */
+export function spread(numbers) {
+  const sorted = numbers.toSorted((a, b) => a - b);
+  const share = sorted.length < 10 ? 0 : 0.1;
+  return { median: quantile(sorted, 0.5), low: quantile(sorted, share), high: quantile(sorted, 1 - share) };
+}

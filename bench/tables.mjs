@@ -1,0 +1,146 @@
+// The results in words and numbers.
+
+import { barFigure } from "./figure.mjs";
+import { LOOPS, MEMORY_GOAL, MODELS } from "./plan.mjs";
+
+const ms = ({ median }) => Number(median.toPrecision(3));
+const range = ({ low, high }, digits) => `${low.toFixed(digits)} to ${high.toFixed(digits)}`;
+const ratio = (spread) => Number(spread.median.toFixed(spread.median < 0.1 ? 3 : 2));
+const times = (spread) => Number(spread.median.toFixed(3));
+const goal = (value, most) =>
+  most === undefined ? "" : `<= ${most.toFixed(2)} ${value.median <= most ? "met" : "missed"}`;
+const rounds = ({ quiet, of, busy }) => (busy ? `BUSY: 0 of ${of}` : `${quiet} of ${of}`);
+
+const titleOf = (result, side) => result.peers.find(({ kind }) => kind === side)?.title ?? "batch-cam";
+
+export function stepTable(results) {
+  return results.flatMap((result) =>
+    result.plain.rows.map((row) => ({
+      model: result.model,
+      side: titleOf(result, row.side),
+      "used as": row.config,
+      "ms a step": ms(row.ms),
+      spread: range(row.ms, 1),
+      "ours / it": row.side === "ours" ? "" : ratio(row.ratio),
+      "ratio's spread": row.side === "ours" ? "" : range(row.ratio, 2),
+      goal: row.side in MODELS[result.model].goals ? goal(row.ratio, MODELS[result.model].goals[row.side]) : "",
+      "quiet rounds": rounds(result.plain),
+    })),
+  );
+}
+
+export function guidedTable(results) {
+  return results.flatMap(({ model, guided }) =>
+    guided.flatMap((at) =>
+      at.rows.map(({ objective, distance, ours, eager, ratio: between }) => {
+        const plain = objective === "plain";
+        return {
+          model,
+          maps: at.layer,
+          objective: plain ? "plain" : `${objective} ${distance}`,
+          "ours ms": ms(ours.ms),
+          "over plain": times(ours.overPlain),
+          spread: range(ours.overPlain, 2),
+          goal: plain ? "" : goal(ours.overPlain, MODELS[model].goals.guided),
+          "PyTorch ms": ms(eager.ms),
+          "over its plain": times(eager.overPlain),
+          "ours / PyTorch": ratio(between),
+          "quiet rounds": rounds(at),
+        };
+      }),
+    ),
+  );
+}
+
+export function loopTable(results) {
+  return results.flatMap(({ model, loops }) =>
+    loops.rows.map((row) => ({
+      model,
+      "in PyTorch": LOOPS[row.objective],
+      "ms a step": ms(row.ms),
+      "over its plain": Number(row.overPlain.median.toFixed(2)),
+      "quiet rounds": rounds(loops),
+    })),
+  );
+}
+
+/** The whole process, and what training added to it once its libraries were loaded. */
+export function memoryTable(results) {
+  return results.flatMap((result) => {
+    const [own, ...others] = memoryOf(result);
+    const added = ({ peakMiB, loadedMiB }) => peakMiB - loadedMiB;
+    return [own, ...others].map((side) => {
+      const whole = own.peakMiB / side.peakMiB;
+      return {
+        model: result.model,
+        side: side.title,
+        "used as": side.config,
+        "peak MiB": Math.round(side.peakMiB),
+        "ours / it": side === own ? "" : Number(whole.toFixed(2)),
+        goal: side.title.includes("eager") ? goal({ median: whole }, MEMORY_GOAL) : "",
+        "added MiB": Math.round(added(side)),
+        "ours / it, added": side === own ? "" : Number((added(own) / added(side)).toFixed(2)),
+      };
+    });
+  });
+}
+
+/** Ours, both peers as glibc comes, and the eager configuration with the smallest peak, where it is not the fastest. */
+function memoryOf(result) {
+  const fastest = result.plain.rows
+    .filter(({ side }) => ["ours", "eager", "compile"].includes(side))
+    .map(({ side, config, memory }) => ({ title: titleOf(result, side), config, ...memory }));
+  const { config: chosen, tried } = result.peers.find(({ kind }) => kind === "eager");
+  const [config, leanest] = Object.entries(tried).toSorted(([, a], [, b]) => a.peakMiB - b.peakMiB)[0];
+  return config === chosen ? fastest : [...fastest, { title: "PyTorch eager, leanest", config, ...leanest }];
+}
+
+/** How far apart the first losses of the sides are, which start from the same weights and images. */
+export function disagreement(results) {
+  const pairs = results.flatMap(({ plain, guided }) => [
+    ...plain.rows.map(({ firstLoss }) => [plain.rows[0].firstLoss, firstLoss]),
+    ...guided.flatMap(({ rows }) => rows.map(({ ours, eager }) => [ours.firstLoss, eager.firstLoss])),
+  ]);
+  return Math.max(...pairs.map(([a, b]) => Math.abs(a - b) / Math.abs(b)));
+}
+
+/** What of a run is not to be quoted. */
+export function warnings(results) {
+  const swept = results.flatMap(({ peers }) => peers.flatMap(({ tried }) => Object.values(tried)));
+  const parts = results.flatMap(({ plain, guided, loops }) => [plain, ...guided, loops]);
+  const found = [];
+  if (parts.some(({ busy }) => busy))
+    found.push("BUSY: others used the machine in every round of what is marked so. Do not quote its numbers.");
+  if (swept.some(({ busy }) => busy))
+    found.push("BUSY: others used the machine while configurations were chosen: a peer may have a faster one.");
+  return found;
+}
+
+export function machineLines({ machine, versions, options, load, disagreement: apart }) {
+  const { cpu, cores, flags, memoryGiB, platform, node } = machine;
+  return [
+    `${cpu}, ${cores} cores (${flags.join(" ")}), ${memoryGiB} GiB, ${platform}; ${options.threads} threads`,
+    `libtorch ${versions.libtorch}, Python's torch ${versions.torch}, node ${node}`,
+    `load average ${load.before.toFixed(2)} before, ${load.after.toFixed(2)} after; ${options.rounds} rounds`,
+    `first losses of all sides agree to ${apart.toExponential(1)}`,
+  ];
+}
+
+export function stepFigure({ machine, versions, options, results }) {
+  const groups = results.map((result) => ({
+    title: `${MODELS[result.model].title}, batch ${result.batch}`,
+    bars: result.plain.rows.map((row) => ({
+      label: titleOf(result, row.side),
+      kind: row.side.split("-")[0],
+      ms: row.ms,
+      note: row.side === "ours" ? "" : `ours / it ${ratio(row.ratio).toFixed(2)}`,
+    })),
+  }));
+  const busy = results.some(({ plain }) => plain.busy);
+  return barFigure({
+    title: "A training step, shorter is better",
+    subtitle: `1x28x28 images, Adam; ${machine.cpu}, ${options.threads} threads (${machine.flags.join(" ")})`,
+    footer: `Medians, with their spread; each model has its own scale. libtorch ${versions.libtorch}, torch ${versions.torch}.${busy ? " THE MACHINE WAS BUSY." : ""}`,
+    groups,
+  });
+}
