@@ -9,6 +9,7 @@
 #include "allocator.h"
 #include "block_cache.h"
 #include "engine.h"
+#include "product.h"
 #include "values.h"
 
 namespace batch_cam {
@@ -78,6 +79,8 @@ napi_value capabilities(napi_env env, napi_callback_info) {
   set("mkldnn", boolean(env, at::globalContext().hasMKLDNN()));
   set("mkl", boolean(env, at::globalContext().hasMKL()));
   set("gloo", boolean(env, hasGloo()));
+  set("productsFloat32", boolean(env, hasProducts(at::kFloat)));
+  set("productsBfloat16", boolean(env, hasProducts(at::kBFloat16)));
   return result;
 }
 

@@ -1,23 +1,18 @@
 import { describeValue, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { expectLast } from "../nn/checks.ts";
 import {
   AdaptiveAvgPool2d,
   Conv2d,
-  DropPath,
   Flatten,
-  GELU,
-  GRN,
-  Identity,
-  LayerNorm,
   LayerNorm2d,
   Linear,
   Module,
   Sequential,
   truncatedNormal_,
 } from "../nn/index.ts";
-import { linear, noGrad, type Tensor } from "../tensor/index.ts";
+import { noGrad, type Tensor } from "../tensor/index.ts";
 import { expectInput, expectOneOf, expectSizeLists, expectSizes } from "./checks.ts";
+import { ConvNextBlock, type MlpKind } from "./convnext-block.ts";
 import { Model } from "./model.ts";
 
 export interface ConvNextV2Options {
@@ -50,8 +45,7 @@ export const CONVNEXT_V2_OPTIONS = [
 interface Variant {
   readonly depths: readonly number[];
   readonly dims: readonly number[];
-  /** Which of two layers that compute the same holds the weights: timm's small variants have 1x1 convolutions. */
-  readonly mlp: "conv" | "linear";
+  readonly mlp: MlpKind;
 }
 
 const VARIANTS = {
@@ -68,69 +62,10 @@ export type ConvNextV2Name = keyof typeof VARIANTS;
 const STAGES = 4;
 const EPS = 1e-6; // of every layer norm
 
-/** A linear layer over the channels of (N, H, W, C) whose weight has the shape of a 1x1 convolution, (K, C, 1, 1). */
-class Pointwise extends Conv2d {
-  constructor(from: number, to: number) {
-    super(from, to, 1);
-  }
-
-  override get channelDim(): 1 | 3 {
-    return 3;
-  }
-
-  override forward(x: Tensor): Tensor {
-    expectLast("Pointwise", x, this.inChannels);
-    return linear(x, this.weight.flatten(1), this.bias);
-  }
-}
-
-/** y = fc2(grn(gelu(fc1(x)))) over the channels, four times as many in between, (N, H, W, C) → (N, H, W, C). */
-class GrnMlp extends Module {
-  readonly fc1: Pointwise | Linear;
-  readonly act = new GELU();
-  readonly grn: GRN;
-  readonly fc2: Pointwise | Linear;
-
-  constructor(channels: number, kind: Variant["mlp"]) {
-    super();
-    const Layer = kind === "conv" ? Pointwise : Linear;
-    this.fc1 = new Layer(channels, 4 * channels);
-    this.grn = new GRN(4 * channels);
-    this.fc2 = new Layer(4 * channels, channels);
-  }
-
-  override forward(x: Tensor): Tensor {
-    return this.fc2.run(this.grn.run(this.act.run(this.fc1.run(x))));
-  }
-}
-
-/** y = x + dropPath(mlp(norm(depthwise7x7(x)))), (N, C, H, W) → (N, C, H, W). */
-class Block extends Module {
-  readonly conv_dw: Conv2d;
-  readonly norm: LayerNorm;
-  readonly mlp: GrnMlp;
-  readonly drop_path: Module;
-
-  constructor(channels: number, { mlp, dropPath }: { mlp: Variant["mlp"]; dropPath: number }) {
-    super();
-    this.conv_dw = new Conv2d(channels, channels, 7, { padding: 3, groups: channels });
-    this.norm = new LayerNorm(channels, { eps: EPS });
-    this.mlp = new GrnMlp(channels, mlp);
-    this.drop_path = dropPath > 0 ? new DropPath(dropPath) : new Identity();
-  }
-
-  override forward(x: Tensor): Tensor {
-    // From the first layer norm on, maps lie in memory with their channels last: to permute is to copy nothing.
-    const maps = this.conv_dw.run(x).permute([0, 2, 3, 1]); // (N, H, W, C)
-    const branch = this.drop_path.run(this.mlp.run(this.norm.run(maps)));
-    return x.add(branch.permute([0, 3, 1, 2]));
-  }
-}
-
 interface StageOptions {
   /** 2 halves the map before the blocks. */
   stride: 1 | 2;
-  mlp: Variant["mlp"];
+  mlp: MlpKind;
   /** Stochastic depth of each block. */
   rates: readonly number[];
 }
@@ -146,7 +81,7 @@ class Stage extends Module {
     this.downsample = changes
       ? new Sequential(new LayerNorm2d(from, { eps: EPS }), new Conv2d(from, to, stride, { stride }))
       : null;
-    this.blocks = new Sequential(...rates.map((dropPath) => new Block(to, { mlp, dropPath })));
+    this.blocks = new Sequential(...rates.map((dropPath) => new ConvNextBlock(to, { mlp, dropPath })));
   }
 
   override forward(x: Tensor): Tensor {

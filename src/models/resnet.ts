@@ -5,6 +5,7 @@ import {
   Conv2d,
   convNorm,
   Identity,
+  isPlain,
   kaimingNormal_,
   Linear,
   MaxPool2d,
@@ -131,7 +132,10 @@ export class ResNet extends Model {
 
   override forward(x: Tensor): Tensor {
     expectInput("ResNet", x, { channels: this.inChannels, leastSide: 1 });
-    const stem = this.maxpool.run(this.relu.run(convNorm(this.conv1, this.bn1, x)));
+    const rectified = isPlain(this.relu, ReLU)
+      ? convNorm(this.conv1, this.bn1, x, { relu: true })
+      : this.relu.run(convNorm(this.conv1, this.bn1, x));
+    const stem = this.maxpool.run(rectified);
     const stages = [this.layer1, this.layer2, this.layer3, this.layer4];
     const pooled = [...stages, this.avgpool].reduce((y: Tensor, layer) => layer.run(y), stem); // (N, 8·width, 1, 1)
     return this.fc.run(pooled.flatten(1));

@@ -46,19 +46,19 @@ export class BatchNorm2d extends Module {
 
   override forward(x: Tensor): Tensor {
     expectImages("BatchNorm2d", x, this.numFeatures);
-    if (this.training) this.#beginBatch(x);
     return batchNorm(x, {
       weight: this.weight,
       bias: this.bias,
       runningMean: this.running_mean,
       runningVar: this.running_var,
       training: this.training,
-      momentum: this.momentum ?? 1 / this.num_batches_tracked.item(),
+      momentum: this.training ? this.beginBatch(x) : 0,
       eps: this.eps,
     });
   }
 
-  #beginBatch(x: Tensor): void {
+  /** Counts a batch of training; its share in the running statistics. */
+  beginBatch(x: Tensor): number {
     if (x.numel === this.numFeatures) {
       throw new BatchCamError(
         "E_SHAPE",
@@ -66,5 +66,6 @@ export class BatchNorm2d extends Module {
       );
     }
     this.num_batches_tracked.add_(1);
+    return this.momentum ?? 1 / this.num_batches_tracked.item();
   }
 }

@@ -1,30 +1,22 @@
-import { expectBoolean, optionsOf, wrongArgument } from "../arguments.ts";
+import { optionsOf, wrongArgument } from "../arguments.ts";
 import { autocastDtype } from "../tensor/autograd.ts";
 import { channelsLast } from "../tensor/channels-last.ts";
 import { handleOf } from "../tensor/core.ts";
+import { batchNormAct, convolution, fusedDtype } from "../tensor/fused-ops.ts";
 import { type ConvOptions, isGradEnabled, type Pair, type Tensor, tidy } from "../tensor/index.ts";
+import { pairOf } from "../tensor/layers.ts";
 import { hasPointwiseConv, packConvWeight, pointwiseConv } from "../tensor/pointwise-conv.ts";
 import { versionOf } from "../tensor/version.ts";
 import { BatchNorm2d } from "./batch-norm.ts";
 import { Conv2d } from "./conv2d.ts";
 import { type Folded, foldedWeights } from "./folded-weights.ts";
-import { isWatched } from "./recorder.ts";
+import { isPlain, wantsFused } from "./fused.ts";
 
 export interface ConvNormOptions {
   /** Added behind the norm: a block's shortcut. */
   add?: Tensor | undefined;
   /** Whether max(·, 0) ends it. */
   relu?: boolean;
-}
-
-let fused = true;
-
-/** Switches the fused kernels of inference on (as they are) or off; returns how they were. */
-export function setFusedInference(enabled: boolean): boolean {
-  expectBoolean("setFusedInference: enabled", enabled);
-  const before = fused;
-  fused = enabled;
-  return before;
 }
 
 /**
@@ -38,7 +30,11 @@ export function convNorm(conv: Conv2d, norm: BatchNorm2d, x: Tensor, options: Co
   if (!(norm instanceof BatchNorm2d)) throw wrongArgument("convNorm: norm", "a BatchNorm2d", norm);
   handleOf(x, "convNorm: x");
   if (add !== undefined) handleOf(add, "convNorm: add");
-  const dtype = fusedDtype(conv, norm, { x, add });
+  if (norm.training) {
+    const trained = inTraining(conv, norm, x, { add, relu });
+    if (trained !== null) return trained;
+  }
+  const dtype = foldedDtype(conv, norm, { x, add });
   const weights = dtype === null ? null : folded(conv, norm, { dtype, size: x.sizes });
   const most = weights === null ? Number.POSITIVE_INFINITY : largestResult(x, add, weights);
   if (weights === null || !(most < LARGE)) {
@@ -120,14 +116,44 @@ function outputSize(sides: readonly number[], kernel: readonly number[], options
   });
 }
 
-/** What the fused kernel computes in here; null where the layers have to run one after the other. */
-function fusedDtype(
+/** Norm, sum and ReLU in one kernel behind the convolution; null where the layers have to run one after the other. */
+function inTraining(
+  conv: Conv2d,
+  norm: BatchNorm2d,
+  x: Tensor,
+  { add, relu }: { add: Tensor | undefined; relu: boolean },
+): Tensor | null {
+  const dtype = fusedDtype(x);
+  const window = squareWindow(conv);
+  if (dtype === null || window === null || !wantsFused() || !isPlain(conv, Conv2d) || !isPlain(norm, BatchNorm2d))
+    return null;
+  const fits = x.ndim === 4 && x.sizes[1] === conv.inChannels && !x.sizes.includes(0);
+  const { weight, bias, running_mean: runningMean, running_var: runningVar, eps } = norm;
+  if (!fits || conv.weight.dtype !== "float32" || weight.dtype !== "float32") return null;
+  const maps = convolution(x.to(dtype), conv.weight, window);
+  if (maps.sizes[1] !== norm.numFeatures || (add !== undefined && !sameShape(add, maps))) return null;
+  return batchNormAct(maps, { weight, bias, runningMean, runningVar, eps, momentum: norm.beginBatch(maps), add, relu });
+}
+
+const sameShape = (a: Tensor, b: Tensor): boolean => a.sizes.join() === b.sizes.join();
+
+/** Stride and padding of a convolution that the fused path knows: square, dense, without bias. */
+function squareWindow({ weight, bias, options }: Conv2d): { stride: number; padding: number } | null {
+  const { stride = 1, padding = 0, dilation = 1, groups = 1 } = options;
+  const side = ([height, width]: readonly number[]) => (height === width ? (height ?? null) : null);
+  const [kernel, s, p] = [side(weight.sizes.slice(2)), side(pairOf(stride)), side(pairOf(padding))];
+  const dense = groups === 1 && side(pairOf(dilation)) === 1 && bias === null;
+  return dense && kernel !== null && s !== null && p !== null && p < kernel ? { stride: s, padding: p } : null;
+}
+
+/** What the fused kernel of inference computes in here; null where the layers have to run one after the other. */
+function foldedDtype(
   conv: Conv2d,
   norm: BatchNorm2d,
   { x, add }: { x: Tensor; add: Tensor | undefined },
 ): "float32" | "bfloat16" | null {
-  const plain = conv.constructor === Conv2d && norm.constructor === BatchNorm2d && !norm.training;
-  if (!fused || !hasPointwiseConv || !plain || isGradEnabled() || isWatched(conv) || isWatched(norm)) return null;
+  const plain = isPlain(conv, Conv2d) && isPlain(norm, BatchNorm2d) && !norm.training;
+  if (!hasPointwiseConv || !plain || isGradEnabled() || !wantsFused()) return null;
   const fits =
     x.ndim === 4 &&
     x.sizes[1] === conv.inChannels &&

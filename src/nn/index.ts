@@ -1,9 +1,10 @@
 export { GELU, ReLU } from "./activation.ts";
 export { BatchNorm2d, type BatchNormModuleOptions } from "./batch-norm.ts";
-export { type ConvNormOptions, convNorm, setFusedInference } from "./conv-norm.ts";
+export { type ConvNormOptions, convNorm } from "./conv-norm.ts";
 export { Conv2d, type Conv2dOptions } from "./conv2d.ts";
 export { DropPath } from "./drop-path.ts";
 export { inEvaluation } from "./evaluation.ts";
+export { isPlain, setFusedInference, setFusedTraining, wantsFused } from "./fused.ts";
 export { GRN, type GRNOptions } from "./grn.ts";
 export {
   biasUniform_,

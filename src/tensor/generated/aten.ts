@@ -2101,3 +2101,59 @@ export function mkldnnConvolutionPointwiseBinary(X: TensorCore, other: TensorCor
   arena[next++] = unaryAlgorithm === undefined ? Number.NaN : intern(string(unaryAlgorithm, "mkldnnConvolutionPointwise: unaryAlgorithm"));
   return run(mkldnnConvolutionPointwiseBinaryOp);
 }
+
+const batchCamConvnextMlpOp = operator("batch_cam::convnext_mlp", "");
+/** `batch_cam::convnext_mlp(Tensor x, Tensor residual, Tensor norm_weight, Tensor norm_bias, Tensor fc1_weight, Tensor fc1_bias, Tensor grn_weight, Tensor grn_bias, Tensor fc2_weight, Tensor fc2_bias, float norm_eps, float grn_eps) -> Tensor` */
+export function batchCamConvnextMlp(x: TensorCore, residual: TensorCore, normWeight: TensorCore, normBias: TensorCore, fc1Weight: TensorCore, fc1Bias: TensorCore, grnWeight: TensorCore, grnBias: TensorCore, fc2Weight: TensorCore, fc2Bias: TensorCore, normEps: number, grnEps: number): Handle {
+  let next = 0;
+  arena[next++] = handleOf(x, "batchCamConvnextMlp: x");
+  arena[next++] = handleOf(residual, "batchCamConvnextMlp: residual");
+  arena[next++] = handleOf(normWeight, "batchCamConvnextMlp: normWeight");
+  arena[next++] = handleOf(normBias, "batchCamConvnextMlp: normBias");
+  arena[next++] = handleOf(fc1Weight, "batchCamConvnextMlp: fc1Weight");
+  arena[next++] = handleOf(fc1Bias, "batchCamConvnextMlp: fc1Bias");
+  arena[next++] = handleOf(grnWeight, "batchCamConvnextMlp: grnWeight");
+  arena[next++] = handleOf(grnBias, "batchCamConvnextMlp: grnBias");
+  arena[next++] = handleOf(fc2Weight, "batchCamConvnextMlp: fc2Weight");
+  arena[next++] = handleOf(fc2Bias, "batchCamConvnextMlp: fc2Bias");
+  arena[next++] = float(normEps, "batchCamConvnextMlp: normEps");
+  arena[next++] = float(grnEps, "batchCamConvnextMlp: grnEps");
+  return run(batchCamConvnextMlpOp);
+}
+
+const batchCamDepthwiseConvOp = operator("batch_cam::depthwise_conv", "");
+/** `batch_cam::depthwise_conv(Tensor x, Tensor weight, Tensor? bias=None) -> Tensor` */
+export function batchCamDepthwiseConv(x: TensorCore, weight: TensorCore, bias?: TensorCore | null | undefined): Handle {
+  let next = 0;
+  arena[next++] = handleOf(x, "batchCamDepthwiseConv: x");
+  arena[next++] = handleOf(weight, "batchCamDepthwiseConv: weight");
+  arena[next++] = optionalHandle(bias, "batchCamDepthwiseConv: bias");
+  return run(batchCamDepthwiseConvOp);
+}
+
+const batchCamBatchNormActOp = operator("batch_cam::batch_norm_act", "");
+/** `batch_cam::batch_norm_act(Tensor x, Tensor weight, Tensor bias, Tensor running_mean, Tensor running_var, Tensor? add, bool relu, float momentum, float eps) -> Tensor` */
+export function batchCamBatchNormAct(x: TensorCore, weight: TensorCore, bias: TensorCore, runningMean: TensorCore, runningVar: TensorCore, add: TensorCore | null | undefined, relu: boolean, momentum: number, eps: number): Handle {
+  let next = 0;
+  arena[next++] = handleOf(x, "batchCamBatchNormAct: x");
+  arena[next++] = handleOf(weight, "batchCamBatchNormAct: weight");
+  arena[next++] = handleOf(bias, "batchCamBatchNormAct: bias");
+  arena[next++] = handleOf(runningMean, "batchCamBatchNormAct: runningMean");
+  arena[next++] = handleOf(runningVar, "batchCamBatchNormAct: runningVar");
+  arena[next++] = optionalHandle(add, "batchCamBatchNormAct: add");
+  arena[next++] = boolean(relu, "batchCamBatchNormAct: relu") ? 1 : 0;
+  arena[next++] = float(momentum, "batchCamBatchNormAct: momentum");
+  arena[next++] = float(eps, "batchCamBatchNormAct: eps");
+  return run(batchCamBatchNormActOp);
+}
+
+const batchCamConvolutionOp = operator("batch_cam::convolution", "");
+/** `batch_cam::convolution(Tensor x, Tensor weight, int stride, int padding) -> Tensor` */
+export function batchCamConvolution(x: TensorCore, weight: TensorCore, stride: number, padding: number): Handle {
+  let next = 0;
+  arena[next++] = handleOf(x, "batchCamConvolution: x");
+  arena[next++] = handleOf(weight, "batchCamConvolution: weight");
+  arena[next++] = integer(stride, "batchCamConvolution: stride");
+  arena[next++] = integer(padding, "batchCamConvolution: padding");
+  return run(batchCamConvolutionOp);
+}

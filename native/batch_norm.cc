@@ -1,0 +1,236 @@
+// Batch norm in training with what follows it in a residual network: y = relu(norm(x) + add), two passes over memory,
+// and two for its gradient.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/library.h>
+
+#include <memory>
+#include <vector>
+
+#include "kernels/table.h"
+#include "twice.h"
+
+namespace batch_cam {
+namespace {
+
+using at::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+// Rows whose sums are taken in float32; those of many such chunks are added in float64.
+constexpr int64_t kChunk = 512;
+
+template <typename T>
+T* dataOf(const Tensor& tensor) {
+  return tensor.defined() ? static_cast<T*>(tensor.data_ptr()) : nullptr;
+}
+
+// Pixels by channels of (N, C, H, W) whose channels lie last.
+Extent extentOf(const Tensor& x) { return {x.numel() / x.size(1), x.size(1)}; }
+
+struct Sums {
+  explicit Sums(int64_t channels) : first(channels), second(channels) {}
+  std::vector<double> first, second;
+};
+
+// body(rows, first row, float sums, float sums) over chunks, in parallel; the sums of all.
+template <typename Body>
+Sums summed(Extent extent, Body body) {
+  const int64_t chunks = (extent.rows + kChunk - 1) / kChunk;
+  std::vector<std::unique_ptr<Sums>> perThread(at::get_num_threads());
+  at::parallel_for(0, chunks, 1, [&](int64_t begin, int64_t end) {
+    auto sums = std::make_unique<Sums>(extent.channels);
+    std::vector<float> first(extent.channels), second(extent.channels);
+    for (int64_t chunk = begin; chunk < end; ++chunk) {
+      std::fill(first.begin(), first.end(), 0.0f);
+      std::fill(second.begin(), second.end(), 0.0f);
+      const int64_t row = chunk * kChunk;
+      body(Extent{std::min(kChunk, extent.rows - row), extent.channels}, row * extent.channels, first.data(),
+           second.data());
+      for (int64_t c = 0; c < extent.channels; ++c) {
+        sums->first[c] += first[c];
+        sums->second[c] += second[c];
+      }
+    }
+    perThread[at::get_thread_num()] = std::move(sums);
+  });
+  Sums total(extent.channels);
+  for (const auto& sums : perThread) {
+    if (!sums) continue;
+    for (int64_t c = 0; c < extent.channels; ++c) {
+      total.first[c] += sums->first[c];
+      total.second[c] += sums->second[c];
+    }
+  }
+  return total;
+}
+
+template <typename Body>
+void eachChunk(Extent extent, Body body) {
+  at::parallel_for(0, (extent.rows + kChunk - 1) / kChunk, 1, [&](int64_t begin, int64_t end) {
+    const int64_t row = begin * kChunk;
+    body(Extent{std::min(end * kChunk, extent.rows) - row, extent.channels}, row * extent.channels);
+  });
+}
+
+struct Statistics {
+  Tensor mean, rstd;
+};
+
+struct Running {
+  Tensor mean, variance;  // or undefined
+  double momentum;
+};
+
+template <typename T>
+Statistics statisticsOf(const Tensor& x, const Running& running, double eps) {
+  const Extent extent = extentOf(x);
+  std::vector<float> origin(extent.channels);
+  const T* values = dataOf<T>(x);
+  // Sums of distances from a value of the channel: no digits are lost where a mean is large against the deviation.
+  const Tensor first = x.select(0, 0).select(1, 0).select(1, 0).to(at::kFloat).contiguous();
+  std::copy_n(first.const_data_ptr<float>(), extent.channels, origin.begin());
+  const Sums sums = summed(extent, [&](Extent part, int64_t at, float* sum, float* squares) {
+    kernelsOf<T>().moments(part, values + at, origin.data(), sum, squares);
+  });
+  const Tensor mean = at::empty({extent.channels}, at::kFloat), rstd = at::empty({extent.channels}, at::kFloat);
+  const double count = static_cast<double>(extent.rows);
+  for (int64_t c = 0; c < extent.channels; ++c) {
+    const double distance = sums.first[c] / count;
+    // Not max(0, ...), which would hide NaN.
+    double variance = sums.second[c] / count - distance * distance;
+    if (variance < 0) variance = 0;
+    dataOf<float>(mean)[c] = static_cast<float>(origin[c] + distance);
+    dataOf<float>(rstd)[c] = static_cast<float>(1 / std::sqrt(variance + eps));
+    if (!running.mean.defined()) continue;
+    float& movingMean = dataOf<float>(running.mean)[c];
+    float& movingVariance = dataOf<float>(running.variance)[c];
+    movingMean = static_cast<float>((1 - running.momentum) * movingMean + running.momentum * (origin[c] + distance));
+    movingVariance =
+        static_cast<float>((1 - running.momentum) * movingVariance + running.momentum * variance * count / (count - 1));
+  }
+  return {mean, rstd};
+}
+
+template <typename T>
+Tensor normalised(const Tensor& x, const Statistics& statistics, const Tensor& weight, const Tensor& bias,
+                  const Tensor& add, bool relu) {
+  const Tensor scale = statistics.rstd * weight;
+  const Tensor shift = bias - statistics.mean * scale;
+  const Tensor y = at::empty_like(x);
+  eachChunk(extentOf(x), [&](Extent part, int64_t at) {
+    const Following<T> following{add.defined() ? dataOf<T>(add) + at : nullptr, relu};
+    kernelsOf<T>().scaleShiftAct(part, dataOf<T>(x) + at, dataOf<float>(scale), dataOf<float>(shift), following,
+                                 dataOf<T>(y) + at);
+  });
+  return y;
+}
+
+struct Gradients {
+  Tensor x, weight, bias, add;
+};
+
+// dz = dy where y > 0; dx = weight rstd (dz - mean(dz) - xhat mean(dz xhat)).
+template <typename T>
+Gradients gradientsOf(const Tensor& dy, const Tensor& y, const Tensor& x, const Statistics& statistics,
+                      const Tensor& weight, bool ofAdd) {
+  const Extent extent = extentOf(x);
+  const auto at_ = [](const Tensor& t, int64_t at) { return t.defined() ? dataOf<T>(t) + at : nullptr; };
+  // Without a ReLU dz is dy itself.
+  const Tensor dz = ofAdd && y.defined() ? at::empty_like(dy) : Tensor();
+  const Sums sums = summed(extent, [&](Extent part, int64_t at, float* sum, float* dot) {
+    kernelsOf<T>().actMoments(part, dataOf<T>(dy) + at, at_(y, at), dataOf<T>(x) + at, dataOf<float>(statistics.mean),
+                              at_(dz, at), sum, dot);
+  });
+  const Tensor dweight = at::empty({extent.channels}, at::kFloat), dbias = at::empty({extent.channels}, at::kFloat);
+  std::vector<float> gain(extent.channels), slope(extent.channels), offset(extent.channels);
+  const double count = static_cast<double>(extent.rows);
+  for (int64_t c = 0; c < extent.channels; ++c) {
+    const double rstd = dataOf<float>(statistics.rstd)[c], mean = dataOf<float>(statistics.mean)[c];
+    const double factor = dataOf<float>(weight)[c] * rstd, perSquare = factor * rstd * rstd * sums.second[c] / count;
+    dataOf<float>(dweight)[c] = static_cast<float>(sums.second[c] * rstd);
+    dataOf<float>(dbias)[c] = static_cast<float>(sums.first[c]);
+    gain[c] = static_cast<float>(factor);
+    slope[c] = static_cast<float>(perSquare);
+    offset[c] = static_cast<float>(factor * sums.first[c] / count - perSquare * mean);
+  }
+  const Tensor dx = at::empty_like(x);
+  const Tensor& masked = dz.defined() ? dz : dy;
+  const Tensor mask = dz.defined() ? Tensor() : y;
+  eachChunk(extent, [&](Extent part, int64_t at) {
+    kernelsOf<T>().normBackward(part, dataOf<T>(masked) + at, at_(mask, at), dataOf<T>(x) + at,
+                                {gain.data(), slope.data(), offset.data()}, dataOf<T>(dx) + at);
+  });
+  return {dx, dweight, dbias, ofAdd ? masked : Tensor()};
+}
+
+// The same in libtorch's operators, for what is differentiated twice.
+Tensor composed(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& add, bool relu, double eps) {
+  const Tensor normed = at::batch_norm(x, weight, bias, {}, {}, /*training=*/true, 0, eps, /*cudnn_enabled=*/false);
+  const Tensor sum = add.defined() ? normed + add : normed;
+  return relu ? at::relu(sum) : sum;
+}
+
+struct BatchNormAct : torch::autograd::Function<BatchNormAct> {
+  static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                        const std::optional<Tensor>& added, const Running& running, bool relu, double eps) {
+    const Tensor add = added.value_or(Tensor());
+    const bool halves = x.scalar_type() == at::kBFloat16;
+    const Statistics statistics =
+        halves ? statisticsOf<BFloat16>(x, running, eps) : statisticsOf<float>(x, running, eps);
+    const Tensor y = halves ? normalised<BFloat16>(x, statistics, weight, bias, add, relu)
+                            : normalised<float>(x, statistics, weight, bias, add, relu);
+    context->save_for_backward({x, weight, bias, add, statistics.mean, statistics.rstd, relu ? y : Tensor()});
+    context->saved_data["eps"] = eps;
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const Tensor &x = saved[0], &weight = saved[1], &bias = saved[2], &add = saved[3], &y = saved[6];
+    if (at::GradMode::is_enabled()) {
+      const double eps = context->saved_data["eps"].toDouble();
+      const Tensor output = composed(x, weight, bias, add, y.defined(), eps);
+      variable_list result = gradientsWithGraph(context, {x, weight, bias, add}, output, gradients[0]);
+      result.resize(7);
+      return result;
+    }
+    const Tensor dy = gradients[0].to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
+    const Statistics statistics{saved[4], saved[5]};
+    const bool ofAdd = add.defined() && context->needs_input_grad(3);
+    const Gradients of = x.scalar_type() == at::kBFloat16 ? gradientsOf<BFloat16>(dy, y, x, statistics, weight, ofAdd)
+                                                          : gradientsOf<float>(dy, y, x, statistics, weight, ofAdd);
+    return {of.x, of.weight, of.bias, of.add, Tensor(), Tensor(), Tensor()};
+  }
+};
+
+Tensor batchNormAct(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& runningMean,
+                    const Tensor& runningVariance, const std::optional<Tensor>& add, bool relu, double momentum,
+                    double eps) {
+  TORCH_CHECK(x.dim() == 4 && x.numel() > x.size(1),
+              "x must be (N, C, H, W) with more than one value per channel, got shape ", x.sizes());
+  TORCH_CHECK(x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16, "dtype ", x.scalar_type(),
+              " has no kernel of batch norm");
+  for (const Tensor& of : {weight, bias, runningMean, runningVariance})
+    TORCH_CHECK(of.sizes() == x.sizes().slice(1, 1) && of.scalar_type() == at::kFloat && of.is_contiguous(),
+                "weights and running statistics must be float32 of shape [", x.size(1), "], got ", of.sizes());
+  std::optional<Tensor> shortcut;
+  if (add.has_value()) {
+    TORCH_CHECK(add->sizes() == x.sizes(), "what is added must have x's shape ", x.sizes(), ", got ", add->sizes());
+    shortcut = add->to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
+  }
+  const Running running{runningMean, runningVariance, momentum};
+  return BatchNormAct::apply(x.contiguous(at::MemoryFormat::ChannelsLast), weight, bias, shortcut, running, relu, eps);
+}
+
+}  // namespace
+
+TORCH_LIBRARY_FRAGMENT(batch_cam, library) {
+  library.def(
+      "batch_norm_act(Tensor x, Tensor weight, Tensor bias, Tensor running_mean, Tensor running_var, Tensor? add, bool "
+      "relu, "
+      "float momentum, float eps) -> Tensor",
+      torch::dispatch(c10::DispatchKey::CompositeImplicitAutograd, TORCH_FN(batchNormAct)));
+}
+
+}  // namespace batch_cam

@@ -1,0 +1,103 @@
+// Batch norm over rows of channels, with what follows it: a shortcut that is added, a ReLU.
+#pragma once
+
+#include "table.h"
+#include "vector.h"
+
+namespace batch_cam {
+namespace KERNEL_VARIANT {
+namespace {
+
+template <int Value>
+struct Width {
+  static constexpr int value = Value;
+};
+
+// body(Width<n>, channel, lanes) for each block of n vectors, whose sums stay in registers while the rows go by.
+template <typename Body>
+inline void eachBlock(int64_t channels, Body body) {
+  int64_t c = 0;
+  for (; c + 4 * kLanes <= channels; c += 4 * kLanes) body(Width<4>{}, c, kLanes);
+  for (; c + kLanes <= channels; c += kLanes) body(Width<1>{}, c, kLanes);
+  if (c < channels) body(Width<1>{}, c, channels - c);
+}
+
+template <typename T>
+void moments(Extent extent, const T* x, const float* origin, float* sum, float* squares) {
+  eachBlock(extent.channels, [&](auto width, int64_t c, int64_t lanes) {
+    constexpr int kWidth = decltype(width)::value;
+    Vector centre[kWidth], first[kWidth] = {}, second[kWidth] = {};
+    for (int i = 0; i < kWidth; ++i) centre[i] = take(origin + c + i * kLanes, lanes);
+    const T* at = x + c;
+    for (int64_t row = 0; row < extent.rows; ++row, at += extent.channels)
+      for (int i = 0; i < kWidth; ++i) {
+        const Vector distance = take(at + i * kLanes, lanes) - centre[i];
+        first[i] += distance;
+        second[i] += distance * distance;
+      }
+    for (int i = 0; i < kWidth; ++i) {
+      put(sum + c + i * kLanes, take(sum + c + i * kLanes, lanes) + first[i], lanes);
+      put(squares + c + i * kLanes, take(squares + c + i * kLanes, lanes) + second[i], lanes);
+    }
+  });
+}
+
+// NaN stays NaN.
+inline Vector rectified(Vector x) { return choose((Words)(x < splat(0)), splat(0), x); }
+
+template <typename T>
+void scaleShiftAct(Extent extent, const T* x, const float* scale, const float* shift, const Following<T>& following,
+                   T* y) {
+  const int64_t channels = extent.channels;
+  const T* add = following.add;
+  for (int64_t row = 0; row < extent.rows; ++row) {
+    eachVector(channels, [&](int64_t c, int64_t lanes) {
+      const int64_t at = row * channels + c;
+      Vector value = take(x + at, lanes) * take(scale + c, lanes) + take(shift + c, lanes);
+      if (add != nullptr) value += take(add + at, lanes);
+      put(y + at, following.relu ? rectified(value) : value, lanes);
+    });
+  }
+}
+
+template <typename T>
+void actMoments(Extent extent, const T* dy, const T* y, const T* x, const float* mean, T* dz, float* sum, float* dot) {
+  const int64_t channels = extent.channels;
+  eachBlock(channels, [&](auto width, int64_t c, int64_t lanes) {
+    constexpr int kWidth = decltype(width)::value;
+    Vector centre[kWidth], first[kWidth] = {}, second[kWidth] = {};
+    for (int i = 0; i < kWidth; ++i) centre[i] = take(mean + c + i * kLanes, lanes);
+    for (int64_t row = 0; row < extent.rows; ++row)
+      for (int i = 0; i < kWidth; ++i) {
+        const int64_t at = row * channels + c + i * kLanes;
+        Vector gradient = take(dy + at, lanes);
+        if (y != nullptr) gradient = choose((Words)(take(y + at, lanes) <= splat(0)), splat(0), gradient);
+        if (dz != nullptr) put(dz + at, gradient, lanes);
+        first[i] += gradient;
+        second[i] += gradient * (take(x + at, lanes) - centre[i]);
+      }
+    for (int i = 0; i < kWidth; ++i) {
+      put(sum + c + i * kLanes, take(sum + c + i * kLanes, lanes) + first[i], lanes);
+      put(dot + c + i * kLanes, take(dot + c + i * kLanes, lanes) + second[i], lanes);
+    }
+  });
+}
+
+template <typename T>
+void normBackward(Extent extent, const T* dy, const T* y, const T* x, const NormGradient& norm, T* dx) {
+  const int64_t channels = extent.channels;
+  for (int64_t row = 0; row < extent.rows; ++row) {
+    eachVector(channels, [&](int64_t c, int64_t lanes) {
+      const int64_t at = row * channels + c;
+      Vector gradient = take(dy + at, lanes);
+      if (y != nullptr) gradient = choose((Words)(take(y + at, lanes) <= splat(0)), splat(0), gradient);
+      const Vector value = take(norm.gain + c, lanes) * gradient - take(norm.slope + c, lanes) * take(x + at, lanes) -
+                           take(norm.offset + c, lanes);
+      put(dx + at, value, lanes);
+    });
+  }
+}
+
+}  // namespace
+}  // namespace KERNEL_VARIANT
+}  // namespace batch_cam

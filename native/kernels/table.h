@@ -1,0 +1,119 @@
+// Inner loops over memory that are compiled for each instruction set, and picked for the processor at run time.
+// Matrices are row-major, `rows` pixels by channels; T is float or BFloat16. Sums are added to what the target holds.
+#pragma once
+
+#include "bfloat16.h"
+
+namespace batch_cam {
+
+struct LayerNormWeights {
+  const float* weight;
+  const float* bias;
+  float eps;
+};
+
+// Channels of one layer, and pixels of one sample.
+struct Extent {
+  int64_t rows;
+  int64_t channels;
+};
+
+struct PaddedImage {
+  int64_t height;
+  int64_t width;
+  int64_t channels;  // of the tensor
+  int64_t padded;    // channels rounded up to whole vectors
+  int64_t kernel;    // side, odd; the frame is kernel / 2 wide
+};
+
+// What comes after a norm.
+template <typename T>
+struct Following {
+  const T* add;  // or null
+  bool relu;
+};
+
+// dx = gain * dz - slope * x - offset for each channel.
+struct NormGradient {
+  const float* gain;
+  const float* slope;
+  const float* offset;
+};
+
+template <typename T>
+struct Kernels {
+  // out = (x - mean) * rstd * weight + bias for each row; mean and rstd are kept.
+  void (*layerNorm)(Extent extent, const T* x, const LayerNormWeights& norm, T* out, float* mean, float* rstd);
+  // dx from dy, and the sums over rows of dy * xhat and dy.
+  void (*layerNormBackward)(Extent extent, const T* x, const float* dy, const float* mean, const float* rstd,
+                            const float* weight, T* dx, float* dweight, float* dbias);
+
+  // h = gelu(h + bias) in place; squares[c] += h².
+  void (*geluSquares)(Extent extent, float* h, const float* bias, float* squares);
+  // out = g * scale + shift.
+  void (*scaleShift)(Extent extent, const float* g, const float* scale, const float* shift, T* out);
+  // g = gelu(h + bias), slope = gelu'(h + bias); y = g * scale + shift, two rows interleaved where T has 16 bits.
+  void (*geluSlope)(Extent extent, const float* h, const float* bias, const float* scale, const float* shift, T* g,
+                    T* slope, T* y);
+  // sum[c] += dy, dot[c] += dy * g.
+  void (*sumAndDot)(Extent extent, const float* dy, const T* g, float* sum, float* dot);
+  // dh = (dy * scale + g * coefficient) * slope, over slope and, interleaved, into dhPairs; sum[c] += dh.
+  void (*geluBackward)(Extent extent, const float* dy, const T* g, const float* scale, const float* coefficient,
+                       T* slope, T* dhPairs, float* sum);
+
+  // out = residual + y + bias.
+  void (*addBias)(Extent extent, const float* y, const float* bias, const T* residual, T* out);
+  // sum[c] += x - origin, squares[c] += (x - origin)².
+  void (*moments)(Extent extent, const T* x, const float* origin, float* sum, float* squares);
+  // y = relu(x * scale + shift + add).
+  void (*scaleShiftAct)(Extent extent, const T* x, const float* scale, const float* shift,
+                        const Following<T>& following, T* y);
+  // dz = dy where y > 0 (everywhere if y is null), written unless dz is null; sum[c] += dz, dot[c] += dz * (x - mean).
+  void (*actMoments)(Extent extent, const T* dy, const T* y, const T* x, const float* mean, T* dz, float* sum,
+                     float* dot);
+  void (*normBackward)(Extent extent, const T* dy, const T* y, const T* x, const NormGradient& norm, T* dx);
+  void (*columnSums)(Extent extent, const T* x, float* sum);
+  // out (channels, stride) = x (rows, channels) transposed.
+  void (*transpose)(Extent extent, const T* x, int64_t stride, T* out);
+  // The layout that products want of their right operand: two rows interleaved where T has 16 bits, else a copy.
+  void (*interleave)(Extent extent, const T* x, T* out);
+
+  // (outer, inner, places) of floats as (outer, places, inner) of T; and back.
+  void (*placesFirst)(int64_t outer, Extent innerByPlaces, const float* from, T* to);
+  void (*placesLast)(int64_t outer, Extent innerByPlaces, const T* from, float* to);
+
+  // out[c] = sum of `count` rows.
+  void (*sumOfRows)(int64_t channels, const T* const* rows, int64_t count, T* out);
+
+  // An image as floats in a frame of zeros, channels padded with zeros.
+  void (*frame)(const PaddedImage& image, const T* x, float* out);
+  // y[h, w, c] = bias[c] + sum of x[h + r, w + s, c] * weight[r, s, c] over the kernel.
+  void (*depthwise)(const PaddedImage& image, const float* framed, const float* weight, const float* bias, T* y);
+};
+
+struct KernelTable {
+  const char* name;
+  int64_t lanes;
+  Kernels<float> float32;
+  Kernels<BFloat16> bfloat16;
+  // Two rows each of `channels`, interleaved: a right operand of products made of rows that lie anywhere.
+  void (*interleaveRows)(int64_t channels, int64_t pairs, const BFloat16* const* rows, int64_t stride, BFloat16* out);
+  // weight[r, s, c] += sum of dy[h, w, c] * x[h + r, w + s, c]; dy and x framed alike.
+  void (*depthwiseWeight)(const PaddedImage& image, const float* framed, const float* dy, float* weight);
+};
+
+// The table for this processor.
+const KernelTable& kernels();
+
+template <typename T>
+const Kernels<T>& kernelsOf();
+template <>
+inline const Kernels<float>& kernelsOf<float>() {
+  return kernels().float32;
+}
+template <>
+inline const Kernels<BFloat16>& kernelsOf<BFloat16>() {
+  return kernels().bfloat16;
+}
+
+}  // namespace batch_cam

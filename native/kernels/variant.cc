@@ -1,0 +1,30 @@
+// Compiled once for each instruction set, with KERNEL_VARIANT for its namespace.
+#include "batch_norm.h"
+#include "depthwise.h"
+#include "layer_norm.h"
+#include "layout.h"
+#include "mlp.h"
+#include "table.h"
+
+namespace batch_cam {
+namespace KERNEL_VARIANT {
+namespace {
+
+template <typename T>
+constexpr Kernels<T> made() {
+  return {layerNorm<T>,   layerNormBackward<T>, geluSquares,   scaleShift<T>, geluSlope<T>,
+          sumAndDot<T>,   geluBackward<T>,      addBias<T>,    moments<T>,    scaleShiftAct<T>,
+          actMoments<T>,  normBackward<T>,      columnSums<T>, transpose<T>,  interleave<T>,
+          placesFirst<T>, placesLast<T>,        sumOfRows<T>,  frame<T>,      depthwise<T>};
+}
+
+}  // namespace
+
+extern const KernelTable table;
+#define NAME_OF(variant) #variant
+#define NAME(variant) NAME_OF(variant)
+const KernelTable table = {NAME(KERNEL_VARIANT), kLanes,         made<float>(),
+                           made<BFloat16>(),     interleaveRows, depthwiseWeight};
+
+}  // namespace KERNEL_VARIANT
+}  // namespace batch_cam

@@ -1,0 +1,162 @@
+// Vectors of floats as wide as the instruction set that this file is compiled for, for the kernels of one variant (see
+// variant.cc). Nothing of libtorch or of the standard library's templates may be included here: an inline function that
+// was compiled for AVX-512 could be the copy that the linker keeps for everybody.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__)
+#include <immintrin.h>
+#define KERNEL_BYTES 64
+#elif defined(__AVX2__)
+#define KERNEL_BYTES 32
+#else
+#define KERNEL_BYTES 16
+#endif
+
+#include "bfloat16.h"
+
+namespace batch_cam {
+namespace KERNEL_VARIANT {
+
+typedef float Vector __attribute__((vector_size(KERNEL_BYTES)));
+typedef uint32_t Words __attribute__((vector_size(KERNEL_BYTES)));
+typedef uint16_t Halves __attribute__((vector_size(KERNEL_BYTES / 2)));
+constexpr int64_t kLanes = KERNEL_BYTES / 4;
+
+inline Vector splat(float value) { return Vector{} + value; }
+
+inline Vector load(const float* from) {
+  Vector value;
+  memcpy(&value, from, sizeof value);
+  return value;
+}
+
+inline Vector load(const BFloat16* from) {
+  Halves halves;
+  memcpy(&halves, from, sizeof halves);
+  return (Vector)(__builtin_convertvector(halves, Words) << 16);
+}
+
+inline void store(float* to, Vector value) { memcpy(to, &value, sizeof value); }
+
+// To the nearest, ties to even; NaN stays NaN.
+inline Halves rounded(Vector value) {
+  const Words bits = (Words)value;
+  const Words nearest = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+  const Words isNaN = (Words)(value != value);
+  return __builtin_convertvector((nearest & ~isNaN) | (isNaN & 0x7fc0), Halves);
+}
+
+inline void store(BFloat16* to, Vector value) {
+  const Halves halves = rounded(value);
+  memcpy(to, &halves, sizeof halves);
+}
+
+// The first `count` lanes; the others are zero.
+template <typename T>
+inline Vector loadFirst(const T* from, int64_t count) {
+  T buffer[kLanes];
+  memset(buffer, 0, sizeof buffer);
+  memcpy(buffer, from, static_cast<size_t>(count) * sizeof(T));
+  return load(buffer);
+}
+
+template <typename T>
+inline void storeFirst(T* to, Vector value, int64_t count) {
+  T buffer[kLanes];
+  store(buffer, value);
+  memcpy(to, buffer, static_cast<size_t>(count) * sizeof(T));
+}
+
+#if KERNEL_BYTES == 64
+inline __mmask16 firstLanes(int64_t count) { return static_cast<__mmask16>((1u << count) - 1); }
+inline Vector loadFirst(const float* from, int64_t count) {
+  return (Vector)_mm512_maskz_loadu_ps(firstLanes(count), from);
+}
+inline Vector loadFirst(const BFloat16* from, int64_t count) {
+  const Halves halves = (Halves)_mm256_maskz_loadu_epi16(firstLanes(count), from);
+  return (Vector)(__builtin_convertvector(halves, Words) << 16);
+}
+inline void storeFirst(float* to, Vector value, int64_t count) {
+  _mm512_mask_storeu_ps(to, firstLanes(count), (__m512)value);
+}
+inline void storeFirst(BFloat16* to, Vector value, int64_t count) {
+  const Halves halves = rounded(value);
+  _mm256_mask_storeu_epi16(to, firstLanes(count), (__m256i)halves);
+}
+#endif
+
+// body(channel, load, store): whole vectors first, then the lanes that are left.
+template <typename Body>
+inline void eachVector(int64_t count, Body body) {
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) body(i, kLanes);
+  if (i < count) body(i, count - i);
+}
+
+template <typename T>
+inline Vector take(const T* from, int64_t lanes) {
+  return lanes == kLanes ? load(from) : loadFirst(from, lanes);
+}
+
+template <typename T>
+inline void put(T* to, Vector value, int64_t lanes) {
+  if (lanes == kLanes) {
+    store(to, value);
+  } else {
+    storeFirst(to, value, lanes);
+  }
+}
+
+inline float sumOf(Vector value) {
+  float sum = 0;
+  for (int64_t i = 0; i < kLanes; ++i) sum += value[i];
+  return sum;
+}
+
+inline Vector choose(Words mask, Vector yes, Vector no) { return (Vector)(((Words)yes & mask) | ((Words)no & ~mask)); }
+
+// e^x for x <= 0, to 1 ulp or so: x = n ln 2 + r, e^r by its series (Cephes' coefficients), 2^n through the exponent's
+// bits.
+inline Vector exponential(Vector x) {
+  const Vector clamped = choose((Words)(x > splat(-87.0f)), x, splat(-87.0f));
+  const Vector magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
+  const Vector shifted = clamped * 1.44269504088896341f + magic;
+  const Vector n = shifted - magic;
+  const Vector r = clamped - n * 0.693359375f + n * 2.12194440e-4f;
+  Vector p = splat(1.9875691500e-4f);
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  return (Vector)((Words)p + ((Words)shifted << 23));
+}
+
+struct Gelu {
+  Vector value;
+  Vector slope;
+};
+
+// x Φ(x) and its derivative Φ(x) + x φ(x). Φ(-|x|) = φ-like tail: ½ P(t) e^(-x²/2), t = 1 / (1 + p |x| / √2)
+// (Abramowitz and Stegun 7.1.26, 1.5e-7 of Φ).
+inline Gelu gelu(Vector x) {
+  const Vector magnitude = (Vector)((Words)x & 0x7fffffff);
+  const Vector density = exponential(x * x * -0.5f);
+  const Vector t = 1.0f / (magnitude * (0.3275911f * 0.70710678118f) + 1.0f);
+  Vector p = splat(1.061405429f);
+  p = p * t - 1.453152027f;
+  p = p * t + 1.421413741f;
+  p = p * t - 0.284496736f;
+  p = p * t + 0.254829592f;
+  const Vector tail = p * t * density * 0.5f;
+  const Vector cumulative = choose((Words)(x < splat(0)), tail, 1.0f - tail);
+  return {x * cumulative, cumulative + x * density * 0.398942280401f};
+}
+
+}  // namespace KERNEL_VARIANT
+}  // namespace batch_cam

@@ -1,0 +1,30 @@
+// Gradients that can be differentiated again, for kernels that have only a first derivative of their own.
+#pragma once
+
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <vector>
+
+namespace batch_cam {
+
+// The gradient of `output`, which was computed from `inputs` by libtorch's operators, with a graph: undefined where the
+// context needs none. As many results as inputs.
+inline torch::autograd::variable_list gradientsWithGraph(torch::autograd::AutogradContext* context,
+                                                         const torch::autograd::variable_list& inputs,
+                                                         const at::Tensor& output, const at::Tensor& gradient) {
+  torch::autograd::variable_list wanted;
+  std::vector<size_t> places;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (!inputs[i].defined() || !context->needs_input_grad(i)) continue;
+    wanted.push_back(inputs[i]);
+    places.push_back(i);
+  }
+  const auto found = torch::autograd::grad({output}, wanted, {gradient}, /*retain_graph=*/true, /*create_graph=*/true,
+                                           /*allow_unused=*/true);
+  torch::autograd::variable_list result(inputs.size());
+  for (size_t i = 0; i < found.size(); ++i) result[places[i]] = found[i];
+  return result;
+}
+
+}  // namespace batch_cam

@@ -1,0 +1,66 @@
+import { native } from "../native/addon.ts";
+import { autocastDtype } from "./autograd.ts";
+import * as aten from "./generated/aten.ts";
+import { Tensor } from "./tensor.ts";
+import { countChange } from "./version.ts";
+
+/** Weights of a ConvNeXt-V2 block behind its depthwise convolution; `fc1` (4C, C), `fc2` (C, 4C). */
+export interface ConvNextMlpWeights {
+  norm: { weight: Tensor; bias: Tensor; eps: number };
+  fc1: { weight: Tensor; bias: Tensor };
+  grn: { weight: Tensor; bias: Tensor; eps: number };
+  fc2: { weight: Tensor; bias: Tensor };
+}
+
+/** Whether products of small matrices, which the fused MLP is made of, exist here. */
+const { productsFloat32, productsBfloat16 } = native.capabilities();
+
+/** What a fused kernel computes x in here: autocast's dtype or its own; null where there is none for it. */
+export function fusedDtype(x: Tensor): "float32" | "bfloat16" | null {
+  const dtype = x.dtype === "float32" || x.dtype === "bfloat16" ? (autocastDtype() ?? x.dtype) : null;
+  return dtype === "float32" || dtype === "bfloat16" ? dtype : null;
+}
+
+/** Whether `convNextMlp` runs in a dtype here. */
+export const hasConvNextMlp = (dtype: "float32" | "bfloat16"): boolean =>
+  dtype === "float32" ? productsFloat32 : productsBfloat16;
+
+/**
+ * residual + fc2(grn(gelu(fc1(norm(x))))) over the channels of x (N, H, W, C), float32 or bfloat16; weights float32. The wide
+ * layer stays in the processor's cache, of the backward pass too, which computes it again.
+ */
+export function convNextMlp(x: Tensor, residual: Tensor, { norm, fc1, grn, fc2 }: ConvNextMlpWeights): Tensor {
+  const products = [fc1.weight, fc1.bias, grn.weight, grn.bias, fc2.weight, fc2.bias] as const;
+  return new Tensor(aten.batchCamConvnextMlp(x, residual, norm.weight, norm.bias, ...products, norm.eps, grn.eps));
+}
+
+/** Depthwise convolution of x (N, H, W, C) with w (C, 1, k, k), k of 3, 5 or 7, stride 1 and padding ⌊k / 2⌋. */
+export function depthwiseConv(x: Tensor, w: Tensor, bias: Tensor): Tensor {
+  return new Tensor(aten.batchCamDepthwiseConv(x, w, bias));
+}
+
+/** Convolution of x (N, C, H, W) with w (K, C, k, k), laid out channels last, each pass by what is fastest for its shape. */
+export function convolution(x: Tensor, w: Tensor, { stride, padding }: { stride: number; padding: number }): Tensor {
+  return new Tensor(aten.batchCamConvolution(x, w, stride, padding));
+}
+
+export interface BatchNormActOptions {
+  weight: Tensor;
+  bias: Tensor;
+  runningMean: Tensor;
+  runningVar: Tensor;
+  momentum: number;
+  eps: number;
+  /** Added behind the norm. */
+  add?: Tensor | undefined;
+  /** Whether max(·, 0) ends it. */
+  relu: boolean;
+}
+
+/** relu(batchNorm(x) + add) of x (N, C, H, W) by the batch's statistics, which the running ones learn of; channels last. */
+export function batchNormAct(x: Tensor, options: BatchNormActOptions): Tensor {
+  const { weight, bias, runningMean, runningVar, momentum, eps, add, relu } = options;
+  const result = aten.batchCamBatchNormAct(x, weight, bias, runningMean, runningVar, add, relu, momentum, eps);
+  for (const changed of [runningMean, runningVar]) countChange(changed);
+  return new Tensor(result);
+}
