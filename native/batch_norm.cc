@@ -17,8 +17,10 @@ using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// Rows whose sums are taken in float32; those of many such chunks are added in float64.
-constexpr int64_t kChunk = 512;
+// Rows whose sums are taken in float32; those of many such chunks are added in float64. Short ones for float32, whose
+// digits libtorch keeps by summing in float64 throughout.
+template <typename T>
+constexpr int64_t kChunk = sizeof(T) == 2 ? 512 : 32;
 
 template <typename T>
 T* dataOf(const Tensor& tensor) {
@@ -34,9 +36,9 @@ struct Sums {
 };
 
 // body(rows, first row, float sums, float sums) over chunks, in parallel; the sums of all.
-template <typename Body>
+template <typename T, typename Body>
 Sums summed(Extent extent, Body body) {
-  const int64_t chunks = (extent.rows + kChunk - 1) / kChunk;
+  const int64_t chunks = (extent.rows + kChunk<T> - 1) / kChunk<T>;
   std::vector<std::unique_ptr<Sums>> perThread(at::get_num_threads());
   at::parallel_for(0, chunks, 1, [&](int64_t begin, int64_t end) {
     auto sums = std::make_unique<Sums>(extent.channels);
@@ -44,8 +46,8 @@ Sums summed(Extent extent, Body body) {
     for (int64_t chunk = begin; chunk < end; ++chunk) {
       std::fill(first.begin(), first.end(), 0.0f);
       std::fill(second.begin(), second.end(), 0.0f);
-      const int64_t row = chunk * kChunk;
-      body(Extent{std::min(kChunk, extent.rows - row), extent.channels}, row * extent.channels, first.data(),
+      const int64_t row = chunk * kChunk<T>;
+      body(Extent{std::min(kChunk<T>, extent.rows - row), extent.channels}, row * extent.channels, first.data(),
            second.data());
       for (int64_t c = 0; c < extent.channels; ++c) {
         sums->first[c] += first[c];
@@ -65,11 +67,11 @@ Sums summed(Extent extent, Body body) {
   return total;
 }
 
-template <typename Body>
+template <typename T, typename Body>
 void eachChunk(Extent extent, Body body) {
-  at::parallel_for(0, (extent.rows + kChunk - 1) / kChunk, 1, [&](int64_t begin, int64_t end) {
-    const int64_t row = begin * kChunk;
-    body(Extent{std::min(end * kChunk, extent.rows) - row, extent.channels}, row * extent.channels);
+  at::parallel_for(0, (extent.rows + kChunk<T> - 1) / kChunk<T>, 1, [&](int64_t begin, int64_t end) {
+    const int64_t row = begin * kChunk<T>;
+    body(Extent{std::min(end * kChunk<T>, extent.rows) - row, extent.channels}, row * extent.channels);
   });
 }
 
@@ -82,15 +84,24 @@ struct Running {
   double momentum;
 };
 
+// The means of the first chunk, which takes no time to read.
+template <typename T>
+std::vector<float> originOf(const Tensor& x) {
+  const Extent extent = extentOf(x);
+  const Extent first{std::min<int64_t>(extent.rows, 512), extent.channels};
+  std::vector<float> origin(extent.channels), sum(extent.channels), squares(extent.channels);
+  kernelsOf<T>().moments(first, dataOf<T>(x), origin.data(), sum.data(), squares.data());
+  for (int64_t c = 0; c < extent.channels; ++c) origin[c] = sum[c] / static_cast<float>(first.rows);
+  return origin;
+}
+
 template <typename T>
 Statistics statisticsOf(const Tensor& x, const Running& running, double eps) {
   const Extent extent = extentOf(x);
-  std::vector<float> origin(extent.channels);
+  // Squares of distances from about the mean: no digits are lost where a mean is large against the deviation.
+  const std::vector<float> origin = originOf<T>(x);
   const T* values = dataOf<T>(x);
-  // Sums of distances from a value of the channel: no digits are lost where a mean is large against the deviation.
-  const Tensor first = x.select(0, 0).select(1, 0).select(1, 0).to(at::kFloat).contiguous();
-  std::copy_n(first.const_data_ptr<float>(), extent.channels, origin.begin());
-  const Sums sums = summed(extent, [&](Extent part, int64_t at, float* sum, float* squares) {
+  const Sums sums = summed<T>(extent, [&](Extent part, int64_t at, float* sum, float* squares) {
     kernelsOf<T>().moments(part, values + at, origin.data(), sum, squares);
   });
   const Tensor mean = at::empty({extent.channels}, at::kFloat), rstd = at::empty({extent.channels}, at::kFloat);
@@ -118,7 +129,7 @@ Tensor normalised(const Tensor& x, const Statistics& statistics, const Tensor& w
   const Tensor scale = statistics.rstd * weight;
   const Tensor shift = bias - statistics.mean * scale;
   const Tensor y = at::empty_like(x);
-  eachChunk(extentOf(x), [&](Extent part, int64_t at) {
+  eachChunk<T>(extentOf(x), [&](Extent part, int64_t at) {
     const Following<T> following{add.defined() ? dataOf<T>(add) + at : nullptr, relu};
     kernelsOf<T>().scaleShiftAct(part, dataOf<T>(x) + at, dataOf<float>(scale), dataOf<float>(shift), following,
                                  dataOf<T>(y) + at);
@@ -138,7 +149,7 @@ Gradients gradientsOf(const Tensor& dy, const Tensor& y, const Tensor& x, const 
   const auto at_ = [](const Tensor& t, int64_t at) { return t.defined() ? dataOf<T>(t) + at : nullptr; };
   // Without a ReLU dz is dy itself.
   const Tensor dz = ofAdd && y.defined() ? at::empty_like(dy) : Tensor();
-  const Sums sums = summed(extent, [&](Extent part, int64_t at, float* sum, float* dot) {
+  const Sums sums = summed<T>(extent, [&](Extent part, int64_t at, float* sum, float* dot) {
     kernelsOf<T>().actMoments(part, dataOf<T>(dy) + at, at_(y, at), dataOf<T>(x) + at, dataOf<float>(statistics.mean),
                               at_(dz, at), sum, dot);
   });
@@ -157,7 +168,7 @@ Gradients gradientsOf(const Tensor& dy, const Tensor& y, const Tensor& x, const 
   const Tensor dx = at::empty_like(x);
   const Tensor& masked = dz.defined() ? dz : dy;
   const Tensor mask = dz.defined() ? Tensor() : y;
-  eachChunk(extent, [&](Extent part, int64_t at) {
+  eachChunk<T>(extent, [&](Extent part, int64_t at) {
     kernelsOf<T>().normBackward(part, dataOf<T>(masked) + at, at_(mask, at), dataOf<T>(x) + at,
                                 {gain.data(), slope.data(), offset.data()}, dataOf<T>(dx) + at);
   });
@@ -190,8 +201,10 @@ struct BatchNormAct : torch::autograd::Function<BatchNormAct> {
     const Tensor &x = saved[0], &weight = saved[1], &bias = saved[2], &add = saved[3], &y = saved[6];
     if (at::GradMode::is_enabled()) {
       const double eps = context->saved_data["eps"].toDouble();
-      const Tensor output = composed(x, weight, bias, add, y.defined(), eps);
-      variable_list result = gradientsWithGraph(context, {x, weight, bias, add}, output, gradients[0]);
+      const bool relu = y.defined();
+      variable_list result =
+          gradientsWithGraph(context, {x, weight, bias, add}, gradients[0],
+                             [&](const variable_list& of) { return composed(of[0], of[1], of[2], of[3], relu, eps); });
       result.resize(7);
       return result;
     }

@@ -359,7 +359,11 @@ struct ConvNextMlp : torch::autograd::Function<ConvNextMlp> {
     if (at::GradMode::is_enabled()) {
       variable_list inputs{x, residual};
       inputs.insert(inputs.end(), p.begin(), p.end());
-      variable_list result = gradientsWithGraph(context, inputs, composed(x, residual, p, eps), gradients[0]);
+      variable_list result = gradientsWithGraph(context, inputs, gradients[0], [&](const variable_list& of) {
+        Parameters aliases;
+        std::copy_n(of.begin() + 2, kParameters, aliases.begin());
+        return composed(of[0], of[1], aliases, eps);
+      });
       result.resize(result.size() + 2);  // of the two numbers
       return result;
     }

@@ -1,5 +1,6 @@
 import { expectLast } from "../nn/checks.ts";
-import { Conv2d, DropPath, GELU, GRN, Identity, isPlain, LayerNorm, Linear, Module, wantsFused } from "../nn/index.ts";
+import { isPlain, wantsFused } from "../nn/fused.ts";
+import { Conv2d, DropPath, GELU, GRN, Identity, LayerNorm, Linear, Module } from "../nn/index.ts";
 import {
   type ConvNextMlpWeights,
   convNextMlp,

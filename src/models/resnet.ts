@@ -1,11 +1,11 @@
 import { optionsOf } from "../arguments.ts";
+import { isPlain } from "../nn/fused.ts";
 import {
   AdaptiveAvgPool2d,
   BatchNorm2d,
   Conv2d,
   convNorm,
   Identity,
-  isPlain,
   kaimingNormal_,
   Linear,
   MaxPool2d,

@@ -52,20 +52,20 @@ export class BatchNorm2d extends Module {
       runningMean: this.running_mean,
       runningVar: this.running_var,
       training: this.training,
-      momentum: this.training ? this.beginBatch(x) : 0,
+      momentum: this.training ? beginBatch(this, x) : 0,
       eps: this.eps,
     });
   }
+}
 
-  /** Counts a batch of training; its share in the running statistics. */
-  beginBatch(x: Tensor): number {
-    if (x.numel === this.numFeatures) {
-      throw new BatchCamError(
-        "E_SHAPE",
-        `BatchNorm2d: training needs more than one value per channel, got x of [${x.sizes.join(", ")}]; use a larger batch or eval()`,
-      );
-    }
-    this.num_batches_tracked.add_(1);
-    return this.momentum ?? 1 / this.num_batches_tracked.item();
+/** Counts a batch of training; its share in the running statistics. */
+export function beginBatch(norm: BatchNorm2d, x: Tensor): number {
+  if (x.numel === norm.numFeatures) {
+    throw new BatchCamError(
+      "E_SHAPE",
+      `BatchNorm2d: training needs more than one value per channel, got x of [${x.sizes.join(", ")}]; use a larger batch or eval()`,
+    );
   }
+  norm.num_batches_tracked.add_(1);
+  return norm.momentum ?? 1 / norm.num_batches_tracked.item();
 }

@@ -7,10 +7,11 @@ import { type ConvOptions, isGradEnabled, type Pair, type Tensor, tidy } from ".
 import { pairOf } from "../tensor/layers.ts";
 import { hasPointwiseConv, packConvWeight, pointwiseConv } from "../tensor/pointwise-conv.ts";
 import { versionOf } from "../tensor/version.ts";
-import { BatchNorm2d } from "./batch-norm.ts";
+import { BatchNorm2d, beginBatch } from "./batch-norm.ts";
 import { Conv2d } from "./conv2d.ts";
 import { type Folded, foldedWeights } from "./folded-weights.ts";
 import { isPlain, wantsFused } from "./fused.ts";
+import { observed } from "./recorder.ts";
 
 export interface ConvNormOptions {
   /** Added behind the norm: a block's shortcut. */
@@ -116,23 +117,27 @@ function outputSize(sides: readonly number[], kernel: readonly number[], options
   });
 }
 
-/** Norm, sum and ReLU in one kernel behind the convolution; null where the layers have to run one after the other. */
+/**
+ * Norm, sum and ReLU in one kernel behind the convolution; null where the layers have to run one after the other, as they do in
+ * float32: there the time is the convolutions', whose kernels come close to what the processor can do.
+ */
 function inTraining(
   conv: Conv2d,
   norm: BatchNorm2d,
   x: Tensor,
   { add, relu }: { add: Tensor | undefined; relu: boolean },
 ): Tensor | null {
-  const dtype = fusedDtype(x);
   const window = squareWindow(conv);
-  if (dtype === null || window === null || !wantsFused() || !isPlain(conv, Conv2d) || !isPlain(norm, BatchNorm2d))
-    return null;
+  if (fusedDtype(x) !== "bfloat16" || window === null || !wantsFused()) return null;
+  if (!isPlain(conv, Conv2d) || !isPlain(norm, BatchNorm2d)) return null;
   const fits = x.ndim === 4 && x.sizes[1] === conv.inChannels && !x.sizes.includes(0);
   const { weight, bias, running_mean: runningMean, running_var: runningVar, eps } = norm;
   if (!fits || conv.weight.dtype !== "float32" || weight.dtype !== "float32") return null;
-  const maps = convolution(x.to(dtype), conv.weight, window);
+  const maps = observed(conv, () => convolution(x.to("bfloat16"), conv.weight, window));
   if (maps.sizes[1] !== norm.numFeatures || (add !== undefined && !sameShape(add, maps))) return null;
-  return batchNormAct(maps, { weight, bias, runningMean, runningVar, eps, momentum: norm.beginBatch(maps), add, relu });
+  const momentum = beginBatch(norm, maps);
+  const options = { weight, bias, runningMean, runningVar, eps, momentum, add, relu };
+  return observed(norm, () => batchNormAct(maps, options));
 }
 
 const sameShape = (a: Tensor, b: Tensor): boolean => a.sizes.join() === b.sizes.join();

@@ -4,7 +4,7 @@ export { type ConvNormOptions, convNorm } from "./conv-norm.ts";
 export { Conv2d, type Conv2dOptions } from "./conv2d.ts";
 export { DropPath } from "./drop-path.ts";
 export { inEvaluation } from "./evaluation.ts";
-export { isPlain, setFusedInference, setFusedTraining, wantsFused } from "./fused.ts";
+export { setFusedInference, setFusedTraining } from "./fused.ts";
 export { GRN, type GRNOptions } from "./grn.ts";
 export {
   biasUniform_,
