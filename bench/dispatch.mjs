@@ -6,6 +6,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { ones, setNumThreads, tidy } from "batch-cam/tensor";
+import { median } from "./statistics.mjs";
 
 const { values } = parseArgs({
   options: {
@@ -62,7 +63,6 @@ async function startPeer(python) {
 }
 
 /** @param {number[]} times */
-const median = (times) => times.toSorted((x, y) => x - y)[Math.floor(times.length / 2)];
 
 const peer = values.python ? await startPeer(values.python) : undefined;
 const results = [];

@@ -25,6 +25,7 @@ import {
   tidy,
 } from "batch-cam/tensor";
 import { installPython } from "../scripts/python-environment.mjs";
+import { median } from "./statistics.mjs";
 
 const { values } = parseArgs({
   options: {
@@ -126,7 +127,6 @@ function sidesOf(what, { ours, peer }) {
   };
 }
 
-const median = (numbers) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
 const rounded = (number) => Number(number.toPrecision(3));
 
 /** Images a second of one side at each size, channels last, and the size and layout that were best. */

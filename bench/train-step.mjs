@@ -16,6 +16,7 @@ import {
   tidy,
 } from "batch-cam/tensor";
 import { objective } from "batch-cam/train";
+import { median } from "./statistics.mjs";
 
 const { values } = parseArgs({
   options: {
@@ -63,7 +64,6 @@ function variant(options) {
     });
 }
 
-const median = (times) => times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)];
 const steps = Object.fromEntries(Object.entries(VARIANTS).map(([name, options]) => [name, variant(options)]));
 const times = Object.fromEntries(Object.keys(steps).map((name) => [name, []]));
 const peaks = {};

@@ -9,6 +9,7 @@
 
 #include "kernels/table.h"
 #include "twice.h"
+#include "typed.h"
 
 namespace batch_cam {
 namespace {
@@ -21,11 +22,6 @@ using torch::autograd::variable_list;
 // digits libtorch keeps by summing in float64 throughout.
 template <typename T>
 constexpr int64_t kChunk = sizeof(T) == 2 ? 512 : 32;
-
-template <typename T>
-T* dataOf(const Tensor& tensor) {
-  return tensor.defined() ? static_cast<T*>(tensor.data_ptr()) : nullptr;
-}
 
 // Pixels by channels of (N, C, H, W) whose channels lie last.
 Extent extentOf(const Tensor& x) { return {x.numel() / x.size(1), x.size(1)}; }
@@ -80,7 +76,7 @@ struct Statistics {
 };
 
 struct Running {
-  Tensor mean, variance;  // or undefined
+  Tensor mean, variance;
   double momentum;
 };
 
@@ -113,7 +109,6 @@ Statistics statisticsOf(const Tensor& x, const Running& running, double eps) {
     if (variance < 0) variance = 0;
     dataOf<float>(mean)[c] = static_cast<float>(origin[c] + distance);
     dataOf<float>(rstd)[c] = static_cast<float>(1 / std::sqrt(variance + eps));
-    if (!running.mean.defined()) continue;
     float& movingMean = dataOf<float>(running.mean)[c];
     float& movingVariance = dataOf<float>(running.variance)[c];
     movingMean = static_cast<float>((1 - running.momentum) * movingMean + running.momentum * (origin[c] + distance));
@@ -186,11 +181,10 @@ struct BatchNormAct : torch::autograd::Function<BatchNormAct> {
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& weight, const Tensor& bias,
                         const std::optional<Tensor>& added, const Running& running, bool relu, double eps) {
     const Tensor add = added.value_or(Tensor());
-    const bool halves = x.scalar_type() == at::kBFloat16;
     const Statistics statistics =
-        halves ? statisticsOf<BFloat16>(x, running, eps) : statisticsOf<float>(x, running, eps);
-    const Tensor y = halves ? normalised<BFloat16>(x, statistics, weight, bias, add, relu)
-                            : normalised<float>(x, statistics, weight, bias, add, relu);
+        inDtype(x, [&](auto value) { return statisticsOf<decltype(value)>(x, running, eps); });
+    const Tensor y =
+        inDtype(x, [&](auto value) { return normalised<decltype(value)>(x, statistics, weight, bias, add, relu); });
     context->save_for_backward({x, weight, bias, add, statistics.mean, statistics.rstd, relu ? y : Tensor()});
     context->saved_data["eps"] = eps;
     return y;
@@ -211,8 +205,8 @@ struct BatchNormAct : torch::autograd::Function<BatchNormAct> {
     const Tensor dy = gradients[0].to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
     const Statistics statistics{saved[4], saved[5]};
     const bool ofAdd = add.defined() && context->needs_input_grad(3);
-    const Gradients of = x.scalar_type() == at::kBFloat16 ? gradientsOf<BFloat16>(dy, y, x, statistics, weight, ofAdd)
-                                                          : gradientsOf<float>(dy, y, x, statistics, weight, ofAdd);
+    const Gradients of =
+        inDtype(x, [&](auto value) { return gradientsOf<decltype(value)>(dy, y, x, statistics, weight, ofAdd); });
     return {of.x, of.weight, of.bias, of.add, Tensor(), Tensor(), Tensor()};
   }
 };

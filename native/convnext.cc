@@ -11,6 +11,7 @@
 #include "kernels/table.h"
 #include "product.h"
 #include "twice.h"
+#include "typed.h"
 
 namespace batch_cam {
 namespace {
@@ -65,11 +66,6 @@ struct Sizes {
     return std::max<int64_t>(1, std::min(fitting, each));
   }
 };
-
-template <typename T>
-T* dataOf(const Tensor& tensor) {
-  return static_cast<T*>(tensor.data_ptr());
-}
 
 const float* floats(const Tensor& tensor) { return tensor.const_data_ptr<float>(); }
 
@@ -206,10 +202,9 @@ struct Backward {
           statistics(2 * rows),
           scale(sizes.hidden),
           coefficient(sizes.hidden),
-          sum(sizes.hidden),
           dot(sizes.hidden) {}
     std::vector<T> normed, turned, g, slope, pairs;
-    std::vector<float> hidden, statistics, scale, coefficient, sum, dot;
+    std::vector<float> hidden, statistics, scale, coefficient, dot;
   };
 
   void groupOf(int64_t first, int64_t count, int64_t rowsOfBuffers, Buffers& b, Gradients& sums) const {
@@ -226,7 +221,7 @@ struct Backward {
     product({narrow.rows, sizes.hidden, sizes.channels}, b.normed.data(), sizes.channels, dataOf<T>(fc1),
             b.hidden.data(), false);
     slopes(first, count, b);
-    turn(narrow, gradient, even, b.turned);
+    transposed(narrow, gradient, even, b.turned.data());
     product({sizes.channels, sizes.hidden, narrow.rows}, b.turned.data(), even, b.pairs.data(), sums.fc2Weight.data(),
             true);
     kernel.columnSums(narrow, gradient, sums.fc2Bias.data());
@@ -234,7 +229,7 @@ struct Backward {
     product({narrow.rows, sizes.hidden, sizes.channels}, gradient, sizes.channels, dataOf<T>(fc2Back), b.hidden.data(),
             false);
     responses(first, count, b, sums);
-    turn(narrow, b.normed.data(), even, b.turned);
+    transposed<T>(narrow, b.normed.data(), even, b.turned.data());
     product({sizes.channels, sizes.hidden, narrow.rows}, b.turned.data(), even, b.pairs.data(), sums.fc1Weight.data(),
             true);
 
@@ -244,27 +239,15 @@ struct Backward {
                              dataOf<T>(dx) + offset, sums.normWeight.data(), sums.normBias.data());
   }
 
-  // Transposed, with a zero where a sum over pairs of rows runs past the last one.
-  void turn(const Extent& narrow, const T* from, int64_t even, std::vector<T>& to) const {
-    if (even != narrow.rows)
-      for (int64_t c = 0; c < narrow.channels; ++c) to[c * even + narrow.rows] = T{};
-    kernelsOf<T>().transpose(narrow, from, even, to.data());
-  }
-
   // The hidden layer again: gelu, its slope, and the normalised values in pairs.
   void slopes(int64_t first, int64_t count, Buffers& b) const {
-    for (const auto& [sample, part] : parts(count)) {
+    const Extent part{sizes.pixels, sizes.hidden};
+    for (int64_t sample = 0; sample < count; ++sample) {
       scaleOf(first + sample, b);
       const int64_t at = sample * sizes.pixels * sizes.hidden;
       kernelsOf<T>().geluSlope(part, b.hidden.data() + at, floats(p[kFc1Bias]), b.scale.data(), floats(p[kGrnBias]),
                                b.g.data() + at, b.slope.data() + at, b.pairs.data() + at);
     }
-  }
-
-  std::vector<std::pair<int64_t, Extent>> parts(int64_t count) const {
-    std::vector<std::pair<int64_t, Extent>> made;
-    for (int64_t sample = 0; sample < count; ++sample) made.push_back({sample, {sizes.pixels, sizes.hidden}});
-    return made;
   }
 
   float scaleOf(int64_t sample, Buffers& b) const {
@@ -276,7 +259,8 @@ struct Backward {
   void responses(int64_t first, int64_t count, Buffers& b, Gradients& sums) const {
     const auto& kernel = kernelsOf<T>();
     const float* weight = floats(p[kGrnWeight]);
-    for (const auto& [sample, part] : parts(count)) {
+    const Extent part{sizes.pixels, sizes.hidden};
+    for (int64_t sample = 0; sample < count; ++sample) {
       const int64_t at = sample * sizes.pixels * sizes.hidden;
       const float* energy = floats(norms) + (first + sample) * sizes.hidden;
       std::fill(b.dot.begin(), b.dot.end(), 0.0f);
@@ -339,8 +323,8 @@ struct ConvNextMlp : torch::autograd::Function<ConvNextMlp> {
     const Parameters p{normWeight, normBias, fc1Weight, fc1Bias, grnWeight, grnBias, fc2Weight, fc2Bias};
     const Eps eps{normEps, grnEps};
     const Tensor norms = at::empty({x.size(0), fc1Weight.size(0)}, at::kFloat);
-    const Tensor out = x.scalar_type() == at::kBFloat16 ? Forward<BFloat16>(x, p, eps).run(x, residual, norms)
-                                                        : Forward<float>(x, p, eps).run(x, residual, norms);
+    const Tensor out =
+        inDtype(x, [&](auto value) { return Forward<decltype(value)>(x, p, eps).run(x, residual, norms); });
     variable_list saved{x, residual, norms};
     saved.insert(saved.end(), p.begin(), p.end());
     context->save_for_backward(saved);
@@ -368,19 +352,13 @@ struct ConvNextMlp : torch::autograd::Function<ConvNextMlp> {
       return result;
     }
     const Tensor dout = gradients[0].contiguous();
-    variable_list of;
-    Tensor dx;
-    if (x.scalar_type() == at::kBFloat16) {
-      const Backward<BFloat16> pass(x, saved[2], dout, p, eps);
-      of = pass.run();
-      dx = pass.dx;
-    } else {
-      const Backward<float> pass(x, saved[2], dout, p, eps);
-      of = pass.run();
-      dx = pass.dx;
-    }
-    variable_list result{dx, dout};
-    result.insert(result.end(), of.begin(), of.end());
+    variable_list result = inDtype(x, [&](auto value) {
+      const Backward<decltype(value)> pass(x, saved[2], dout, p, eps);
+      const variable_list of = pass.run();
+      variable_list all{pass.dx, dout};
+      all.insert(all.end(), of.begin(), of.end());
+      return all;
+    });
     result.resize(result.size() + 2);  // of the two numbers
     return result;
   }

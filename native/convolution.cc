@@ -13,6 +13,7 @@
 #include "kernels/table.h"
 #include "product.h"
 #include "twice.h"
+#include "typed.h"
 
 namespace batch_cam {
 namespace {
@@ -41,11 +42,6 @@ bool weightByProduct(const Geometry& g, at::ScalarType dtype) {
 }
 
 bool valuesByProduct(const Geometry& g) { return g.inner >= 256 && g.outer >= 256 && g.outHeight * g.outWidth <= 25; }
-
-template <typename T>
-T* dataOf(const Tensor& tensor) {
-  return static_cast<T*>(tensor.data_ptr());
-}
 
 Tensor pixelsOf(const Tensor& x) { return x.contiguous(at::MemoryFormat::ChannelsLast).permute({0, 2, 3, 1}); }
 
@@ -151,11 +147,6 @@ Tensor inputGradientByProduct(const Tensor& dy, const Tensor& matrix, const Geom
       }
   });
   return dx.permute({0, 3, 1, 2});
-}
-
-template <typename Function>
-auto inDtype(const Tensor& x, Function function) {
-  return x.scalar_type() == at::kBFloat16 ? function(BFloat16{}) : function(0.0f);
 }
 
 // The gradient of a weight as oneDNN gives it, as float32 in the weight's own order.

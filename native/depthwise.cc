@@ -8,6 +8,7 @@
 
 #include "kernels/table.h"
 #include "twice.h"
+#include "typed.h"
 
 namespace batch_cam {
 namespace {
@@ -31,11 +32,6 @@ struct Layout {
   }
 };
 
-template <typename T>
-T* dataOf(const Tensor& tensor) {
-  return static_cast<T*>(tensor.data_ptr());
-}
-
 // (C, 1, k, k) as (k, k, padded channels), turned by half a turn where the gradient asks for it.
 std::vector<float> kernelOf(const Tensor& weight, const PaddedImage& image, bool turned) {
   const Tensor source = weight.to(at::kFloat).contiguous();
@@ -48,9 +44,9 @@ std::vector<float> kernelOf(const Tensor& weight, const PaddedImage& image, bool
 }
 
 template <typename T>
-Tensor convolved(const Tensor& x, const Tensor& weight, const float* bias, bool turned) {
+Tensor convolved(const Tensor& x, const Tensor& weight, const float* bias) {
   const Layout layout(x, weight.size(2));
-  const std::vector<float> kernel = kernelOf(weight, layout.image, turned);
+  const std::vector<float> kernel = kernelOf(weight, layout.image, /*turned=*/false);
   const Tensor out = at::empty_like(x);
   at::parallel_for(0, x.size(0), 1, [&](int64_t begin, int64_t end) {
     std::vector<float> framed(layout.framed());
@@ -60,11 +56,6 @@ Tensor convolved(const Tensor& x, const Tensor& weight, const float* bias, bool 
     }
   });
   return out;
-}
-
-template <typename Function>
-auto inDtype(const Tensor& x, Function function) {
-  return x.scalar_type() == at::kBFloat16 ? function(BFloat16{}) : function(0.0f);
 }
 
 struct Gradients {
@@ -140,7 +131,7 @@ struct DepthwiseConv : torch::autograd::Function<DepthwiseConv> {
     context->save_for_backward({x, weight});
     context->saved_data["hasBias"] = bias.has_value();
     const float* offsets = bias.has_value() ? bias->const_data_ptr<float>() : nullptr;
-    return inDtype(x, [&](auto value) { return convolved<decltype(value)>(x, weight, offsets, false); });
+    return inDtype(x, [&](auto value) { return convolved<decltype(value)>(x, weight, offsets); });
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {

@@ -7,6 +7,7 @@
 #include "convolution.h"
 #include "kernels/table.h"
 #include "product.h"
+#include "typed.h"
 
 namespace batch_cam {
 namespace {
@@ -17,7 +18,7 @@ constexpr int64_t kSums = 640 << 10;     // bytes of float32 sums that a thread 
 constexpr int64_t kPatches = 900 << 10;  // bytes of patches at a time
 constexpr int64_t kChunk = 1024;         // pixels at a time where the columns are divided
 
-const BFloat16* halves(const Tensor& tensor) { return static_cast<const BFloat16*>(tensor.const_data_ptr()); }
+const BFloat16* halves(const Tensor& tensor) { return dataOf<BFloat16>(tensor); }
 
 int64_t even(int64_t count) { return count + count % 2; }
 
@@ -55,13 +56,6 @@ class Rows {
   std::vector<const BFloat16*> rows_;
 };
 
-// (rows, K) as (K, stride), with a zero where pairs run past an odd end.
-void turned(const BFloat16* dy, Extent extent, int64_t stride, BFloat16* out) {
-  kernels().bfloat16.transpose(extent, dy, stride, out);
-  if (extent.rows % 2 == 1)
-    for (int64_t k = 0; k < extent.channels; ++k) out[k * stride + extent.rows] = {0};
-}
-
 // Each thread takes images, a few at a time, and sums a gradient of its own: for large maps and few weights.
 Tensor byImages(const Tensor& x, const Tensor& dy, const Geometry& g) {
   const int64_t pixels = g.outHeight * g.outWidth, columns = g.patch();
@@ -79,7 +73,7 @@ Tensor byImages(const Tensor& x, const Tensor& dy, const Geometry& g) {
       const int64_t count = std::min(group, g.images - i * group) * pixels;
       for (int64_t place = 0; place < g.kernel * g.kernel; ++place)
         rows.layOut(place, 0, g.inner, first, count, columns, patches.data() + 2 * place * g.inner);
-      turned(halves(dy) + first * g.outer, {count, g.outer}, stride, gradient.data());
+      transposed({count, g.outer}, halves(dy) + first * g.outer, stride, gradient.data());
       product({g.outer, columns, count}, gradient.data(), stride, patches.data(), sums->data(), true);
     }
     perThread[at::get_thread_num()] = std::move(sums);
@@ -101,7 +95,7 @@ Tensor byColumns(const Tensor& x, const Tensor& dy, const Geometry& g) {
   const int64_t block = 32, blocks = (g.outPixels() + block - 1) / block;
   at::parallel_for(0, blocks, 1, [&](int64_t begin, int64_t end) {
     const int64_t first = begin * block, last = std::min(end * block, g.outPixels());
-    turned(halves(dy) + first * g.outer, {last - first, g.outer}, stride, turnedRows + first);
+    transposed({last - first, g.outer}, halves(dy) + first * g.outer, stride, turnedRows + first);
   });
   const int64_t width = std::min<int64_t>(g.inner, 128), parts = (g.inner + width - 1) / width;
   const Tensor total = at::empty({g.outer, g.patch()}, at::kFloat);

@@ -8,18 +8,13 @@ namespace batch_cam {
 namespace KERNEL_VARIANT {
 namespace {
 
-template <int Value>
-struct Width {
-  static constexpr int value = Value;
-};
-
-// body(Width<n>, channel, lanes) for each block of n vectors, whose sums stay in registers while the rows go by.
+// body(Constant<n>, channel, lanes) for each block of n vectors, whose sums stay in registers while the rows go by.
 template <typename Body>
 inline void eachBlock(int64_t channels, Body body) {
   int64_t c = 0;
-  for (; c + 4 * kLanes <= channels; c += 4 * kLanes) body(Width<4>{}, c, kLanes);
-  for (; c + kLanes <= channels; c += kLanes) body(Width<1>{}, c, kLanes);
-  if (c < channels) body(Width<1>{}, c, channels - c);
+  for (; c + 4 * kLanes <= channels; c += 4 * kLanes) body(Constant<4>{}, c, kLanes);
+  for (; c + kLanes <= channels; c += kLanes) body(Constant<1>{}, c, kLanes);
+  if (c < channels) body(Constant<1>{}, c, channels - c);
 }
 
 template <typename T>
@@ -60,6 +55,13 @@ void scaleShiftAct(Extent extent, const T* x, const float* scale, const float* s
   }
 }
 
+// What a ReLU lets through of dy; all of it where y is null.
+template <typename T>
+inline Vector passed(const T* dy, const T* y, int64_t at, int64_t lanes) {
+  const Vector gradient = take(dy + at, lanes);
+  return y == nullptr ? gradient : choose((Words)(take(y + at, lanes) <= splat(0)), splat(0), gradient);
+}
+
 template <typename T>
 void actMoments(Extent extent, const T* dy, const T* y, const T* x, const float* mean, T* dz, float* sum, float* dot) {
   const int64_t channels = extent.channels;
@@ -70,8 +72,7 @@ void actMoments(Extent extent, const T* dy, const T* y, const T* x, const float*
     for (int64_t row = 0; row < extent.rows; ++row)
       for (int i = 0; i < kWidth; ++i) {
         const int64_t at = row * channels + c + i * kLanes;
-        Vector gradient = take(dy + at, lanes);
-        if (y != nullptr) gradient = choose((Words)(take(y + at, lanes) <= splat(0)), splat(0), gradient);
+        const Vector gradient = passed(dy, y, at, lanes);
         if (dz != nullptr) put(dz + at, gradient, lanes);
         first[i] += gradient;
         second[i] += gradient * (take(x + at, lanes) - centre[i]);
@@ -89,8 +90,7 @@ void normBackward(Extent extent, const T* dy, const T* y, const T* x, const Norm
   for (int64_t row = 0; row < extent.rows; ++row) {
     eachVector(channels, [&](int64_t c, int64_t lanes) {
       const int64_t at = row * channels + c;
-      Vector gradient = take(dy + at, lanes);
-      if (y != nullptr) gradient = choose((Words)(take(y + at, lanes) <= splat(0)), splat(0), gradient);
+      const Vector gradient = passed(dy, y, at, lanes);
       const Vector value = take(norm.gain + c, lanes) * gradient - take(norm.slope + c, lanes) * take(x + at, lanes) -
                            take(norm.offset + c, lanes);
       put(dx + at, value, lanes);

@@ -8,11 +8,6 @@ namespace batch_cam {
 namespace KERNEL_VARIANT {
 namespace {
 
-template <int Value>
-struct Count {
-  static constexpr int value = Value;
-};
-
 template <typename T>
 void frame(const PaddedImage& image, const T* x, float* out) {
   const int64_t border = image.kernel / 2;
@@ -57,10 +52,10 @@ void depthwise(const PaddedImage& image, const float* framed, const float* weigh
         for (; w + kColumns <= image.width; w += kColumns)
           depthwiseColumns<kColumns>(image, from + w * image.padded, weight + c, start, lanes, to + w * image.channels);
       };
-      columns(Count<14>{});
-      columns(Count<7>{});
-      columns(Count<4>{});
-      columns(Count<1>{});
+      columns(Constant<14>{});
+      columns(Constant<7>{});
+      columns(Constant<4>{});
+      columns(Constant<1>{});
     }
   });
 }

@@ -89,7 +89,13 @@ inline void storeFirst(BFloat16* to, Vector value, int64_t count) {
 }
 #endif
 
-// body(channel, load, store): whole vectors first, then the lanes that are left.
+// A number that a generic lambda takes as a type.
+template <int Value>
+struct Constant {
+  static constexpr int value = Value;
+};
+
+// body(channel, lanes): whole vectors first, then the lanes that are left.
 template <typename Body>
 inline void eachVector(int64_t count, Body body) {
   int64_t i = 0;
