@@ -66,6 +66,9 @@ Result guarded(Engine& engine, Result fallback, Body body);
 std::string firstLine(const std::exception& error);
 std::string describe(const at::Tensor& tensor);
 
+// Bytes that the tensors of this thread take: their values and what each needs beside them.
+int64_t weight(const Engine& engine);
+
 // Tells V8 what the tensors of this thread weigh, so that its collector knows when to run, and what its run freed.
 void reportExternalMemory(Engine& engine);
 void reportCollected(Engine& engine, int64_t bytes);

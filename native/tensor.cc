@@ -117,14 +117,14 @@ napi_value versionOf(napi_env env, napi_callback_info info) {
 napi_value release(napi_env env, napi_callback_info info) {
   Arguments<2> arguments(env, info);
   Engine& engine = engineOf(env);
-  const int64_t before = threadBytes();
+  const int64_t before = weight(engine);
   const int32_t result = guarded(engine, -1, [&] {
     const int32_t count = arguments.integer(0);
     TORCH_CHECK(count >= 0 && static_cast<size_t>(count) <= engine.arenaLength, "a list is cut short");
     for (int32_t i = 0; i < count; ++i) engine.tensors.release(static_cast<int32_t>(engine.arena[i]));
     return 0;
   });
-  if (arguments.boolean(1)) reportCollected(engine, before - threadBytes());
+  if (arguments.boolean(1)) reportCollected(engine, before - weight(engine));
   return integer(env, result);
 }
 
