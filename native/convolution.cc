@@ -11,7 +11,6 @@
 
 #include "convolution.h"
 #include "kernels/table.h"
-#include "product.h"
 #include "twice.h"
 #include "typed.h"
 
@@ -22,13 +21,6 @@ using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-Geometry geometryOf(const Tensor& x, const Tensor& weight, int64_t stride, int64_t padding) {
-  const int64_t kernel = weight.size(2);
-  const auto side = [&](int64_t length) { return (length + 2 * padding - kernel) / stride + 1; };
-  return {x.size(0),       x.size(2),      x.size(3), x.size(1), side(x.size(2)),
-          side(x.size(3)), weight.size(0), kernel,    stride,    padding};
-}
-
 // Measured on two AMX cores, for ResNet-18's shapes at 28x28 (milliseconds of oneDNN against a product with its
 // patches): weight gradients of 512x512 at 4x4 16.4 against 2.8, of 256x256 at 7x7 4.8 against 2.9, of 128 to 256 with
 // stride 2 3.5 against 1.7, but of 64x64 at 28x28 2.4 against 19; forward 512x512 at 4x4 5.3 against 2.8, 256x256 at
@@ -37,7 +29,7 @@ bool weightByProduct(const Geometry& g, at::ScalarType dtype) {
   // oneDNN's kernel for this one, in float32 and with few channels, has been seen to read outside of its memory.
   if (g.isPointwise()) return true;
   if (g.inner < 16 || g.outer < 16) return false;
-  if (dtype == at::kBFloat16 && hasProducts(dtype)) return true;
+  if (dtype == at::kBFloat16 && hasWeightGradientMatrix(g)) return true;
   return g.outHeight * g.outWidth <= 64;
 }
 
@@ -100,14 +92,15 @@ Tensor weightOf(const Tensor& matrix, at::IntArrayRef shape) {
 }
 
 template <typename T>
-Tensor forwardByProduct(const Tensor& x, const Tensor& matrix, const Geometry& g) {
-  const Tensor y = at::mm(patchesOf<T>(x, g), matrix.t());
+Tensor forwardByProduct(const Tensor& x, const Tensor& matrix, const Tensor& bias, const Geometry& g) {
+  const Tensor patches = patchesOf<T>(x, g);
+  const Tensor y = bias.defined() ? at::addmm(bias, patches, matrix.t()) : at::mm(patches, matrix.t());
   return y.view({g.images, g.outHeight, g.outWidth, g.outer}).permute({0, 3, 1, 2});
 }
 
 template <typename T>
 Tensor weightGradientByProduct(const Tensor& x, const Tensor& dy, const Tensor& weight, const Geometry& g) {
-  if (x.scalar_type() == at::kBFloat16 && hasProducts(at::kBFloat16))
+  if (x.scalar_type() == at::kBFloat16 && hasWeightGradientMatrix(g))
     return weightOf<float>(weightGradientMatrix(pixelsOf(x), pixelsOf(dy), g), weight.sizes());
   const Tensor rows = pixelsOf(dy).view({g.outPixels(), g.outer});
   return weightOf<T>(at::mm(rows.t(), patchesOf<T>(x, g)), weight.sizes());
@@ -156,22 +149,41 @@ Tensor inOwnOrder(const Tensor& gradient) {
   return weightOf<T>(gradient.permute({0, 2, 3, 1}).flatten(1), gradient.sizes());
 }
 
-// The weight as the passes over values take it: a matrix, or cast.
-Tensor operandOf(const Tensor& weight, const Tensor& x, const Geometry& g) {
-  if (!valuesByProduct(g)) return weight.to(x.scalar_type());
-  return inDtype(x, [&](auto value) { return matrixOf<decltype(value)>(weight, x); });
-}
-
-Tensor forwardPass(const Tensor& x, const Tensor& operand, const Geometry& g) {
-  if (!valuesByProduct(g)) return at::conv2d(x, operand, {}, g.stride, g.padding);
-  return inDtype(x, [&](auto value) { return forwardByProduct<decltype(value)>(x, operand, g); });
-}
-
 Tensor backwardPass(const Tensor& x, const Tensor& operand, const Tensor& dy, const Geometry& g, int64_t which) {
   const auto gradients =
       at::convolution_backward(dy, x, operand, at::OptionalIntArrayRef(), {g.stride, g.stride}, {g.padding, g.padding},
                                {1, 1}, false, {0, 0}, 1, {which == 0, which == 1, false});
   return which == 0 ? std::get<0>(gradients) : std::get<1>(gradients);
+}
+
+}  // namespace
+
+Geometry geometryOf(const Tensor& x, const Tensor& weight, int64_t stride, int64_t padding) {
+  const int64_t kernel = weight.size(2);
+  const auto side = [&](int64_t length) { return (length + 2 * padding - kernel) / stride + 1; };
+  return {x.size(0),       x.size(2),      x.size(3), x.size(1), side(x.size(2)),
+          side(x.size(3)), weight.size(0), kernel,    stride,    padding};
+}
+
+void checkConvolution(const Tensor& x, const Tensor& weight, int64_t stride, int64_t padding) {
+  TORCH_CHECK(x.dim() == 4 && weight.dim() == 4 && weight.size(1) == x.size(1) && weight.size(2) == weight.size(3),
+              "weight must have the shape (K, C, k, k) for x of shape (N, C, H, W), got ", weight.sizes(), " for ",
+              x.sizes());
+  TORCH_CHECK(weight.scalar_type() == at::kFloat, "weight must be of dtype float32, got ", weight.scalar_type());
+  TORCH_CHECK(x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16, "dtype ", x.scalar_type(),
+              " has no convolution here");
+  TORCH_CHECK(stride >= 1 && padding >= 0 && padding < weight.size(2),
+              "padding must be of a size below the kernel's, got ", padding);
+}
+
+Tensor operandOf(const Tensor& weight, const Tensor& x, const Geometry& g) {
+  if (!valuesByProduct(g)) return weight.to(x.scalar_type());
+  return inDtype(x, [&](auto value) { return matrixOf<decltype(value)>(weight, x); });
+}
+
+Tensor forwardPass(const Tensor& x, const Tensor& operand, const Tensor& bias, const Geometry& g) {
+  if (!valuesByProduct(g)) return at::conv2d(x, operand, bias, g.stride, g.padding);
+  return inDtype(x, [&](auto value) { return forwardByProduct<decltype(value)>(x, operand, bias, g); });
 }
 
 Tensor inputPass(const Tensor& x, const Tensor& operand, const Tensor& dy, const Geometry& g) {
@@ -186,6 +198,8 @@ Tensor weightPass(const Tensor& x, const Tensor& weight, const Tensor& dy, const
     return inOwnOrder<T>(backwardPass(x, weight.to(x.scalar_type()), dy, g, 1));
   });
 }
+
+namespace {
 
 Tensor channelsLast(const Tensor& gradient, const Tensor& like) {
   return gradient.to(like.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
@@ -224,7 +238,7 @@ Tensor Convolution::forward(AutogradContext* context, const Tensor& x, const Ten
                             const Geometry& g) {
   context->save_for_backward({x, weight, operand});
   keepGeometry(context, g);
-  return forwardPass(x, operand, g);
+  return forwardPass(x, operand, Tensor(), g);
 }
 
 variable_list Convolution::backward(AutogradContext* context, const variable_list& gradients) {
@@ -275,14 +289,7 @@ variable_list WeightGradient::backward(AutogradContext* context, const variable_
 }
 
 Tensor convolution(const Tensor& x, const Tensor& weight, int64_t stride, int64_t padding) {
-  TORCH_CHECK(x.dim() == 4 && weight.dim() == 4 && weight.size(1) == x.size(1) && weight.size(2) == weight.size(3),
-              "weight must have the shape (K, C, k, k) for x of shape (N, C, H, W), got ", weight.sizes(), " for ",
-              x.sizes());
-  TORCH_CHECK(weight.scalar_type() == at::kFloat, "weight must be of dtype float32, got ", weight.scalar_type());
-  TORCH_CHECK(x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16, "dtype ", x.scalar_type(),
-              " has no convolution here");
-  TORCH_CHECK(stride >= 1 && padding >= 0 && padding < weight.size(2),
-              "padding must be of a size below the kernel's, got ", padding);
+  checkConvolution(x, weight, stride, padding);
   const Tensor laid = x.contiguous(at::MemoryFormat::ChannelsLast);
   const Geometry g = geometryOf(laid, weight, stride, padding);
   return Convolution::apply(laid, weight, operandOf(weight.detach(), laid, g), g);

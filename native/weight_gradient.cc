@@ -1,3 +1,5 @@
+// Weight gradients of bfloat16 convolutions in tile registers: products of dy, transposed, with the patches of x, which
+// are laid out in the cache as the tiles want them.
 #include <ATen/Parallel.h>
 
 #include <algorithm>
@@ -6,7 +8,8 @@
 
 #include "convolution.h"
 #include "kernels/table.h"
-#include "product.h"
+#include "kernels/tiles.h"
+#include "scratch.h"
 #include "typed.h"
 
 namespace batch_cam {
@@ -14,113 +17,155 @@ namespace {
 
 using at::Tensor;
 
-constexpr int64_t kSums = 640 << 10;     // bytes of float32 sums that a thread keeps beside what it multiplies
-constexpr int64_t kPatches = 900 << 10;  // bytes of patches at a time
-constexpr int64_t kChunk = 1024;         // pixels at a time where the columns are divided
+constexpr int64_t kA = kTileSide * kTileInner, kC = kTileSide * kTileSide;  // numbers of a tile
+// Steps along the pixels at a time: two rows of tiles of dy for so many stay in the first cache.
+constexpr int64_t kSteps = 14;
 
 const BFloat16* halves(const Tensor& tensor) { return dataOf<BFloat16>(tensor); }
 
-int64_t even(int64_t count) { return count + count % 2; }
+int64_t stepsFor(int64_t pixels) { return (pixels + kTileInner - 1) / kTileInner; }
 
-// What one place of the kernel sees from a range of output pixels: rows of x, or of zeros outside of the image.
-class Rows {
+// The rows of an image's pixels in a frame of zeros, so that moving by a row of the kernel is moving by its `width`.
+class FramedRows {
  public:
-  Rows(const Tensor& x, const Geometry& geometry) : g_(geometry), pixels_(halves(x)), zeros_(geometry.inner) {}
+  FramedRows(Extent image, int64_t channels, int64_t width, int64_t before, int64_t count)
+      : image_(image),
+        channels_(channels),
+        width_(width),
+        before_(before),
+        zeros_(channels),
+        rows_(count, zeros_.data()) {}
 
-  // Interleaved channels from `channel` on, for `count` pixels from `first` on, into columns of a matrix `width` wide.
-  void layOut(int64_t place, int64_t channel, int64_t channels, int64_t first, int64_t count, int64_t width,
-              BFloat16* out) {
-    rows_.clear();
-    const int64_t r = place / g_.kernel, s = place % g_.kernel;
-    int64_t image = first / (g_.outHeight * g_.outWidth);
-    int64_t row = first / g_.outWidth % g_.outHeight, column = first % g_.outWidth;
-    for (int64_t i = 0; i < count; ++i) {
-      const int64_t h = row * g_.stride - g_.padding + r, w = column * g_.stride - g_.padding + s;
-      const bool inside = h >= 0 && h < g_.height && w >= 0 && w < g_.width;
-      const int64_t pixel = (image * g_.height + h) * g_.width + w;
-      rows_.push_back(inside ? pixels_ + pixel * g_.inner + channel : zeros_.data());
-      if (++column < g_.outWidth) continue;
-      column = 0;
-      if (++row < g_.outHeight) continue;
-      row = 0;
-      ++image;
+  const BFloat16* const* of(const BFloat16* pixels) {
+    for (int64_t h = 0; h < image_.rows; ++h) {
+      const BFloat16** line = rows_.data() + (h + before_) * width_ + before_;
+      for (int64_t w = 0; w < image_.channels; ++w, pixels += channels_) line[w] = pixels;
     }
-    if (count % 2 == 1) rows_.push_back(zeros_.data());
-    kernels().interleaveRows(channels, even(count) / 2, rows_.data(), 2 * width, out);
+    return rows_.data();
   }
 
  private:
-  const Geometry& g_;
-  const BFloat16* pixels_;
+  Extent image_;  // lines of pixels
+  int64_t channels_, width_, before_;
   std::vector<BFloat16> zeros_;
   std::vector<const BFloat16*> rows_;
 };
 
-// Each thread takes images, a few at a time, and sums a gradient of its own: for large maps and few weights.
+// What one place of the kernel sees from all output pixels: rows of x, or of zeros outside of the image.
+std::vector<const BFloat16*> rowsOf(const Tensor& x, const Geometry& g, int64_t place, const BFloat16* zeros) {
+  std::vector<const BFloat16*> rows;
+  rows.reserve(stepsFor(g.outPixels()) * kTileInner);
+  const int64_t r = place / g.kernel - g.padding, s = place % g.kernel - g.padding;
+  const auto row = [&](int64_t image, int64_t h, int64_t w) {
+    const bool inside = h >= 0 && h < g.height && w >= 0 && w < g.width;
+    return inside ? halves(x) + ((image * g.height + h) * g.width + w) * g.inner : zeros;
+  };
+  for (int64_t image = 0; image < g.images; ++image)
+    for (int64_t h = 0; h < g.outHeight; ++h)
+      for (int64_t w = 0; w < g.outWidth; ++w) rows.push_back(row(image, h * g.stride + r, w * g.stride + s));
+  rows.resize(rows.capacity(), zeros);
+  return rows;
+}
+
+// Each thread takes images, and sums a gradient of its own. Where the stride is 1 every place of the kernel sees the
+// same framed image, moved: one product each. Pixels lie in pairs there, so that a move by an odd number of pixels
+// needs a second layout. The result: (places, K / 16, C / 16, 16, 16).
 Tensor byImages(const Tensor& x, const Tensor& dy, const Geometry& g) {
-  const int64_t pixels = g.outHeight * g.outWidth, columns = g.patch();
-  const int64_t group = std::max<int64_t>(1, kPatches / (pixels * columns * 2));
-  const int64_t groups = (g.images + group - 1) / group;
-  std::vector<std::unique_ptr<std::vector<float>>> perThread(at::get_num_threads());
-  at::parallel_for(0, groups, 1, [&](int64_t begin, int64_t end) {
-    const ProductScope scope;
-    auto sums = std::make_unique<std::vector<float>>(g.outer * columns);
-    Rows rows(x, g);
-    const int64_t stride = even(group * pixels);
-    std::vector<BFloat16> patches(stride * columns), gradient(stride * g.outer);
+  const int64_t width = g.width + 2 * g.padding, places = g.kernel * g.kernel;
+  const int64_t steps = stepsFor(g.outHeight * width), count = steps * kTileInner;
+  const int64_t pairs = (count + (g.kernel - 1) * (width + 1)) / 2 + 1;
+  const int64_t down = g.outer / kTileSide, across = g.inner / kTileSide;
+  const Tensor total = at::zeros({places, down, across, kTileSide, kTileSide}, at::kFloat);
+  std::vector<std::unique_ptr<Scratch<float>>> perThread(at::get_num_threads());
+  at::parallel_for(0, g.images, 1, [&](int64_t begin, int64_t end) {
+    Tiles tiles;
+    auto sums = std::make_unique<Scratch<float>>(total.numel());
+    FramedRows images({g.height, g.width}, g.inner, width, g.padding, 2 * pairs + 1);
+    FramedRows gradients({g.outHeight, g.outWidth}, g.outer, width, 0, count);
+    const Scratch<BFloat16> turned(count * g.outer), even(2 * pairs * g.inner), odd(2 * pairs * g.inner);
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t first = i * group * pixels;
-      const int64_t count = std::min(group, g.images - i * group) * pixels;
-      for (int64_t place = 0; place < g.kernel * g.kernel; ++place)
-        rows.layOut(place, 0, g.inner, first, count, columns, patches.data() + 2 * place * g.inner);
-      transposed({count, g.outer}, halves(dy) + first * g.outer, stride, gradient.data());
-      product({g.outer, columns, count}, gradient.data(), stride, patches.data(), sums->data(), true);
+      const auto* slopes = gradients.of(halves(dy) + i * g.outHeight * g.outWidth * g.outer);
+      for (int64_t step = 0; step < steps; ++step)
+        kernels().transposeTiles(g.outer, slopes + step * kTileInner, steps * kA, turned.data() + step * kA);
+      const auto* rows = images.of(halves(x) + i * g.height * g.width * g.inner);
+      kernels().interleaveRows({pairs, g.inner}, 0, rows, even.data());
+      kernels().interleaveRows({pairs, g.inner}, 0, rows + 1, odd.data());
+      for (int64_t step = 0; step < steps; step += kSteps)
+        for (int64_t m = 0; m < down; m += 2)
+          for (int64_t place = 0; place < places; ++place) {
+            const int64_t move = place / g.kernel * width + place % g.kernel + step * kTileInner;
+            const BFloat16* seen = (move % 2 == 0 ? even : odd).data() + move / 2 * 2 * g.inner;
+            tiles.multiply({std::min<int64_t>(2, down - m), across, std::min(kSteps, steps - step)},
+                           {turned.data() + (m * steps + step) * kA, steps, seen, 2 * g.inner,
+                            sums->data() + (place * down + m) * across * kC},
+                           true);
+          }
     }
     perThread[at::get_thread_num()] = std::move(sums);
   });
-  const Tensor total = at::zeros({g.outer, columns}, at::kFloat);
-  float* to = total.data_ptr<float>();
-  for (const auto& sums : perThread)
-    if (sums)
-      for (size_t k = 0; k < sums->size(); ++k) to[k] += (*sums)[k];
-  return total;
+  float* const to = dataOf<float>(total);
+  for (const auto& sums : perThread) {
+    if (!sums) continue;
+    const float* from = sums->data();
+    for (int64_t i = 0, count = total.numel(); i < count; ++i) to[i] += from[i];
+  }
+  return total.permute({1, 3, 0, 2, 4});
 }
 
-// Each thread takes columns of the gradient, over all images: for small maps and many weights.
+// Channels of x at a time, that fill whole tiles.
+int64_t partOf(int64_t channels) {
+  for (int64_t part = 128; part > kTileSide; part -= kTileSide)
+    if (channels % part == 0) return part;
+  return kTileSide;
+}
+
+// Each thread takes columns of the gradient, over all images: for small maps and many weights. The result: (places x
+// parts, K / 16, part / 16, 16, 16).
 Tensor byColumns(const Tensor& x, const Tensor& dy, const Geometry& g) {
-  const int64_t stride = even(g.outPixels());
-  const Tensor gradient = at::empty({g.outer, stride}, dy.options());
-  auto* turnedRows = static_cast<BFloat16*>(gradient.data_ptr());
-  // Blocks of whole vectors, so that no thread writes next to another.
-  const int64_t block = 32, blocks = (g.outPixels() + block - 1) / block;
-  at::parallel_for(0, blocks, 1, [&](int64_t begin, int64_t end) {
-    const int64_t first = begin * block, last = std::min(end * block, g.outPixels());
-    transposed({last - first, g.outer}, halves(dy) + first * g.outer, stride, turnedRows + first);
+  const int64_t steps = stepsFor(g.outPixels()), part = partOf(g.inner), parts = g.inner / part;
+  const int64_t down = g.outer / kTileSide, across = part / kTileSide, places = g.kernel * g.kernel;
+  const std::vector<BFloat16> zeros(std::max(g.inner, g.outer));
+  const Tensor turned = at::empty({down, steps, kTileSide, kTileInner}, dy.options());
+  at::parallel_for(0, steps, 1, [&](int64_t begin, int64_t end) {
+    const BFloat16* rows[kTileInner];
+    for (int64_t step = begin; step < end; ++step) {
+      for (int64_t i = 0; i < kTileInner; ++i) {
+        const int64_t pixel = step * kTileInner + i;
+        rows[i] = pixel < g.outPixels() ? halves(dy) + pixel * g.outer : zeros.data();
+      }
+      kernels().transposeTiles(g.outer, rows, steps * kA, dataOf<BFloat16>(turned) + step * kA);
+    }
   });
-  const int64_t width = std::min<int64_t>(g.inner, 128), parts = (g.inner + width - 1) / width;
-  const Tensor total = at::empty({g.outer, g.patch()}, at::kFloat);
-  at::parallel_for(0, g.kernel * g.kernel * parts, 1, [&](int64_t begin, int64_t end) {
-    const ProductScope scope;
-    Rows rows(x, g);
-    std::vector<BFloat16> patches(kChunk * width);
+  const Tensor total = at::empty({places * parts, down, across, kTileSide, kTileSide}, at::kFloat);
+  at::parallel_for(0, places * parts, 1, [&](int64_t begin, int64_t end) {
+    Tiles tiles;
+    const Scratch<BFloat16> patches(kSteps * kTileInner * part);
+    std::vector<const BFloat16*> rows;
     for (int64_t task = begin; task < end; ++task) {
-      const int64_t place = task / parts, channel = task % parts * width;
-      const int64_t columns = std::min(width, g.inner - channel);
-      for (int64_t first = 0; first < g.outPixels(); first += kChunk) {
-        const int64_t count = std::min(kChunk, g.outPixels() - first);
-        rows.layOut(place, channel, columns, first, count, columns, patches.data());
-        product({g.outer, columns, count}, turnedRows + first, stride, patches.data(),
-                total.data_ptr<float>() + place * g.inner + channel, first > 0, g.patch());
+      const int64_t channel = task % parts * part;
+      rows = rowsOf(x, g, task / parts, zeros.data());
+      for (int64_t step = 0; step < steps; step += kSteps) {
+        const int64_t count = std::min(kSteps, steps - step);
+        kernels().interleaveRows({count * kTileSide, part}, channel, rows.data() + step * kTileInner, patches.data());
+        tiles.multiply({down, across, count},
+                       {dataOf<BFloat16>(turned) + step * kA, steps, patches.data(), 2 * part,
+                        dataOf<float>(total) + task * down * across * kC},
+                       step > 0);
       }
     }
   });
-  return total;
+  return total.permute({1, 3, 0, 2, 4});
 }
 
 }  // namespace
 
+bool hasWeightGradientMatrix(const Geometry& g) {
+  return hasTiles() && g.outer % kTileSide == 0 && g.inner % kTileSide == 0;
+}
+
 Tensor weightGradientMatrix(const Tensor& x, const Tensor& dy, const Geometry& g) {
-  return g.outer * g.patch() * 4 <= kSums ? byImages(x, dy, g) : byColumns(x, dy, g);
+  const bool large = g.stride == 1 && g.kernel > 1 && g.outHeight * g.outWidth >= 100;
+  return (large ? byImages(x, dy, g) : byColumns(x, dy, g)).reshape({g.outer, g.patch()});
 }
 
 }  // namespace batch_cam

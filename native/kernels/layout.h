@@ -35,7 +35,7 @@ inline void putPair(Extent extent, int64_t row, int64_t c, const Pair& pair, int
 
 // In tiles that fit the first cache.
 template <typename T>
-void transposeTiles(Extent extent, const T* x, int64_t stride, T* out) {
+void transposeBlocks(Extent extent, const T* x, int64_t stride, T* out) {
   constexpr int64_t kTile = 32;
   for (int64_t row = 0; row < extent.rows; row += kTile) {
     const int64_t rowEnd = row + kTile < extent.rows ? row + kTile : extent.rows;
@@ -76,11 +76,12 @@ inline void transposeSquare(__m512i rows[16]) {
   }
 }
 
-// 32 rows of 16 channels: two rows make words, and words are turned.
-inline void transposeBlock(const BFloat16* x, int64_t channels, int64_t stride, BFloat16* out) {
+// 32 rows of 16 channels, row(i) the start of one: two rows make words, and words are turned.
+template <typename Row>
+inline void transposeBlock(Row row, int64_t stride, BFloat16* out) {
   __m512i words[16];
   for (int i = 0; i < 16; ++i) {
-    const Words low = wordsOf(x + 2 * i * channels, 16), high = wordsOf(x + (2 * i + 1) * channels, 16);
+    const Words low = wordsOf(row(2 * i), 16), high = wordsOf(row(2 * i + 1), 16);
     words[i] = (__m512i)(low | (high << 16));
   }
   transposeSquare(words);
@@ -91,15 +92,24 @@ inline void transpose16(Extent extent, const BFloat16* x, int64_t stride, BFloat
   const int64_t rows = extent.rows / 32 * 32, channels = extent.channels / 16 * 16;
   for (int64_t row = 0; row < rows; row += 32)
     for (int64_t c = 0; c < channels; c += 16)
-      transposeBlock(x + row * extent.channels + c, extent.channels, stride, out + c * stride + row);
+      transposeBlock([&](int i) { return x + (row + i) * extent.channels + c; }, stride, out + c * stride + row);
   for (int64_t row = 0; row < rows; ++row)
     for (int64_t c = channels; c < extent.channels; ++c) out[c * stride + row] = x[row * extent.channels + c];
   const Extent left{extent.rows - rows, extent.channels};
-  transposeTiles(left, x + rows * extent.channels, stride, out + rows);
+  transposeBlocks(left, x + rows * extent.channels, stride, out + rows);
+}
+
+inline void transposeTile(const BFloat16* const* rows, int64_t channel, BFloat16* out) {
+  transposeBlock([&](int i) { return rows[i] + channel; }, 32, out);
 }
 #else
+inline void transposeTile(const BFloat16* const* rows, int64_t channel, BFloat16* out) {
+  for (int64_t c = 0; c < 16; ++c)
+    for (int64_t row = 0; row < 32; ++row) out[c * 32 + row] = rows[row][channel + c];
+}
+
 inline void transpose16(Extent extent, const BFloat16* x, int64_t stride, BFloat16* out) {
-  transposeTiles(extent, x, stride, out);
+  transposeBlocks(extent, x, stride, out);
 }
 #endif
 
@@ -108,7 +118,7 @@ void transpose(Extent extent, const T* x, int64_t stride, T* out) {
   if constexpr (sizeof(T) == 2) {
     transpose16(extent, x, stride, out);
   } else {
-    transposeTiles(extent, x, stride, out);
+    transposeBlocks(extent, x, stride, out);
   }
 }
 
@@ -116,9 +126,16 @@ inline void putTwo(const BFloat16* first, const BFloat16* second, int64_t lanes,
   put((float*)to, (Vector)(wordsOf(first, lanes) | (wordsOf(second, lanes) << 16)), lanes);
 }
 
-void interleaveRows(int64_t channels, int64_t pairs, const BFloat16* const* rows, int64_t stride, BFloat16* out) {
-  for (int64_t pair = 0; pair < pairs; ++pair, rows += 2, out += stride)
-    eachVector(channels, [&](int64_t c, int64_t lanes) { putTwo(rows[0] + c, rows[1] + c, lanes, out + 2 * c); });
+void interleaveRows(Extent pairsByChannels, int64_t channel, const BFloat16* const* rows, BFloat16* out) {
+  const int64_t channels = pairsByChannels.channels;
+  for (int64_t pair = 0; pair < pairsByChannels.rows; ++pair, rows += 2, out += 2 * channels)
+    eachVector(channels, [&](int64_t c, int64_t lanes) {
+      putTwo(rows[0] + channel + c, rows[1] + channel + c, lanes, out + 2 * c);
+    });
+}
+
+void transposeTiles(int64_t channels, const BFloat16* const* rows, int64_t stride, BFloat16* out) {
+  for (int64_t c = 0; c < channels; c += 16, out += stride) transposeTile(rows, c, out);
 }
 
 template <typename T>

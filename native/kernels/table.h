@@ -40,6 +40,9 @@ struct NormGradient {
   const float* offset;
 };
 
+// Pixels of a square that a maximum is taken of; a code of this value stands for none of them.
+constexpr int kCorners = 4;
+
 template <typename T>
 struct Kernels {
   // out = (x - mean) * rstd * weight + bias for each row; mean and rstd are kept.
@@ -85,6 +88,17 @@ struct Kernels {
   // out[c] = sum of `count` rows.
   void (*sumOfRows)(int64_t channels, const T* const* rows, int64_t count, T* out);
 
+  // x = relu(x).
+  void (*rectify)(int64_t count, T* x);
+  // A row of y = the maximum of relu over squares of 2x2 pixels, from two rows of pixels twice as many; and which of
+  // the four it was, unless codes is null.
+  void (*rectifyPool)(Extent pooled, const T* upper, const T* lower, T* y, uint8_t* codes);
+  // Its gradient: dy where the code says, else zero; and the sums over rows of all that is passed on.
+  void (*unpool)(Extent pooled, const T* dy, const uint8_t* codes, T* upper, T* lower);
+  void (*codedSums)(Extent pooled, const T* dy, const uint8_t* codes, float* sum);
+  // dz = dy where y > 0; sum[c] += dz.
+  void (*rectifyBackward)(Extent extent, const T* dy, const T* y, T* dz, float* sum);
+
   // An image as floats in a frame of zeros, channels padded with zeros.
   void (*frame)(const PaddedImage& image, const T* x, float* out);
   // y[h, w, c] = bias[c] + sum of x[h + r, w + s, c] * weight[r, s, c] over the kernel.
@@ -96,8 +110,10 @@ struct KernelTable {
   int64_t lanes;
   Kernels<float> float32;
   Kernels<BFloat16> bfloat16;
-  // Two rows each of `channels`, interleaved: a right operand of products made of rows that lie anywhere.
-  void (*interleaveRows)(int64_t channels, int64_t pairs, const BFloat16* const* rows, int64_t stride, BFloat16* out);
+  // Two rows each, from `channel` on, interleaved: a right operand of products made of rows that lie anywhere.
+  void (*interleaveRows)(Extent pairsByChannels, int64_t channel, const BFloat16* const* rows, BFloat16* out);
+  // 32 rows that lie anywhere, of 16 n channels, as n tiles (16, 32) with `stride` numbers from one to the next.
+  void (*transposeTiles)(int64_t channels, const BFloat16* const* rows, int64_t stride, BFloat16* out);
   // weight[r, s, c] += sum of dy[h, w, c] * x[h + r, w + s, c]; dy and x framed alike.
   void (*depthwiseWeight)(const PaddedImage& image, const float* framed, const float* dy, float* weight);
 };

@@ -4,6 +4,7 @@
 #include "layer_norm.h"
 #include "layout.h"
 #include "mlp.h"
+#include "rectify.h"
 #include "table.h"
 
 namespace batch_cam {
@@ -12,10 +13,11 @@ namespace {
 
 template <typename T>
 constexpr Kernels<T> made() {
-  return {layerNorm<T>,   layerNormBackward<T>, geluSquares,   scaleShift<T>, geluSlope<T>,
-          sumAndDot<T>,   geluBackward<T>,      addBias<T>,    moments<T>,    scaleShiftAct<T>,
-          actMoments<T>,  normBackward<T>,      columnSums<T>, transpose<T>,  interleave<T>,
-          placesFirst<T>, placesLast<T>,        sumOfRows<T>,  frame<T>,      depthwise<T>};
+  return {layerNorm<T>,   layerNormBackward<T>, geluSquares,        scaleShift<T>, geluSlope<T>,
+          sumAndDot<T>,   geluBackward<T>,      addBias<T>,         moments<T>,    scaleShiftAct<T>,
+          actMoments<T>,  normBackward<T>,      columnSums<T>,      transpose<T>,  interleave<T>,
+          placesFirst<T>, placesLast<T>,        sumOfRows<T>,       rectify<T>,    rectifyPool<T>,
+          unpool<T>,      codedSums<T>,         rectifyBackward<T>, frame<T>,      depthwise<T>};
 }
 
 }  // namespace
@@ -23,8 +25,8 @@ constexpr Kernels<T> made() {
 extern const KernelTable table;
 #define NAME_OF(variant) #variant
 #define NAME(variant) NAME_OF(variant)
-const KernelTable table = {NAME(KERNEL_VARIANT), kLanes,         made<float>(),
-                           made<BFloat16>(),     interleaveRows, depthwiseWeight};
+const KernelTable table = {NAME(KERNEL_VARIANT), kLanes,         made<float>(),  made<BFloat16>(),
+                           interleaveRows,       transposeTiles, depthwiseWeight};
 
 }  // namespace KERNEL_VARIANT
 }  // namespace batch_cam

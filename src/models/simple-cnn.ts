@@ -1,6 +1,7 @@
 import { optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { BatchNorm2d, Conv2d, Flatten, GlobalAvgPool2d, Linear, MaxPool2d, Module, ReLU } from "../nn/index.ts";
+import { convRelu } from "../nn/conv-relu.ts";
+import { BatchNorm2d, Conv2d, Flatten, GlobalAvgPool2d, Linear, MaxPool2d, type Module, ReLU } from "../nn/index.ts";
 import type { Tensor } from "../tensor/index.ts";
 import { expectInput, expectOneOf, expectSizes } from "./checks.ts";
 import { Model } from "./model.ts";
@@ -93,13 +94,10 @@ export class SimpleCNN extends Model {
 
   override forward(x: Tensor): Tensor {
     this.#expectSize(x);
-    const stages = [
-      [this.conv1, this.bn1, this.act1], // (N, 32, 28, 28)
-      [this.conv2, this.bn2, this.act2, this.pool1], // (N, 64, 14, 14)
-      [this.conv3, this.bn3, this.act3, this.pool2], // (N, 128, 7, 7)
-      [this.flatten, this.fc1, this.act4, this.fc2, this.gap, this.fc], // (N, numClasses)
-    ];
-    return stages.flat().reduce((y, layer) => (layer instanceof Module ? layer.run(y) : y), x);
+    const y = stage(this.conv1, this.bn1, this.act1, null, x); // (N, 32, 28, 28)
+    const z = stage(this.conv2, this.bn2, this.act2, this.pool1, y); // (N, 64, 14, 14)
+    const maps = stage(this.conv3, this.bn3, this.act3, this.pool2, z); // (N, 128, 7, 7)
+    return inTurn([this.flatten, this.fc1, this.act4, this.fc2, this.gap, this.fc], maps); // (N, numClasses)
   }
 
   #expectSize(x: Tensor): void {
@@ -124,3 +122,10 @@ export class SimpleCNN extends Model {
     return this.fc === null ? null : { layer: "fc", weight: this.fc.weight };
   }
 }
+
+function stage(conv: Conv2d, norm: BatchNorm2d | null, act: ReLU, pool: MaxPool2d | null, x: Tensor): Tensor {
+  return norm === null ? convRelu(conv, act, pool, x) : inTurn([conv, norm, act, pool], x);
+}
+
+const inTurn = (layers: readonly (Module | null)[], x: Tensor): Tensor =>
+  layers.reduce((y, layer) => layer?.run(y) ?? y, x);

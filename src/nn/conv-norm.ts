@@ -3,11 +3,11 @@ import { autocastDtype } from "../tensor/autograd.ts";
 import { channelsLast } from "../tensor/channels-last.ts";
 import { handleOf } from "../tensor/core.ts";
 import { batchNormAct, convolution, fusedDtype } from "../tensor/fused-ops.ts";
-import { type ConvOptions, isGradEnabled, type Pair, type Tensor, tidy } from "../tensor/index.ts";
-import { pairOf } from "../tensor/layers.ts";
+import { isGradEnabled, type Tensor, tidy } from "../tensor/index.ts";
 import { hasPointwiseConv, packConvWeight, pointwiseConv } from "../tensor/pointwise-conv.ts";
 import { versionOf } from "../tensor/version.ts";
 import { BatchNorm2d, beginBatch } from "./batch-norm.ts";
+import { outputSize, squareWindow } from "./conv-shape.ts";
 import { Conv2d } from "./conv2d.ts";
 import { type Folded, foldedWeights } from "./folded-weights.ts";
 import { isPlain, wantsFused } from "./fused.ts";
@@ -107,16 +107,6 @@ function isPlainSum(add: Tensor, x: Tensor, { weight, options }: Conv2d): boolea
   return own && height === result[0] && width === result[1] && channels > 1 && height * width > 1;
 }
 
-/** ⌊(side + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1 of both sides. */
-function outputSize(sides: readonly number[], kernel: readonly number[], options: ConvOptions): number[] {
-  const { stride = 1, padding = 0, dilation = 1 } = options;
-  return sides.map((side, axis) => {
-    const of = (pair: Pair) => (typeof pair === "number" ? pair : (pair[axis] as number));
-    const reach = of(dilation) * ((kernel[axis] as number) - 1) + 1;
-    return Math.floor((side + 2 * of(padding) - reach) / of(stride)) + 1;
-  });
-}
-
 /**
  * Norm, sum and ReLU in one kernel behind the convolution; null where the layers have to run one after the other, as they do in
  * float32: there the time is the convolutions', whose kernels come close to what the processor can do.
@@ -128,7 +118,7 @@ function inTraining(
   { add, relu }: { add: Tensor | undefined; relu: boolean },
 ): Tensor | null {
   const window = squareWindow(conv);
-  if (fusedDtype(x) !== "bfloat16" || window === null || !wantsFused()) return null;
+  if (fusedDtype(x) !== "bfloat16" || window === null || conv.bias !== null || !wantsFused()) return null;
   if (!isPlain(conv, Conv2d) || !isPlain(norm, BatchNorm2d)) return null;
   const fits = x.ndim === 4 && x.sizes[1] === conv.inChannels && !x.sizes.includes(0);
   const { weight, bias, running_mean: runningMean, running_var: runningVar, eps } = norm;
@@ -141,15 +131,6 @@ function inTraining(
 }
 
 const sameShape = (a: Tensor, b: Tensor): boolean => a.sizes.join() === b.sizes.join();
-
-/** Stride and padding of a convolution that the fused path knows: square, dense, without bias. */
-function squareWindow({ weight, bias, options }: Conv2d): { stride: number; padding: number } | null {
-  const { stride = 1, padding = 0, dilation = 1, groups = 1 } = options;
-  const side = ([height, width]: readonly number[]) => (height === width ? (height ?? null) : null);
-  const [kernel, s, p] = [side(weight.sizes.slice(2)), side(pairOf(stride)), side(pairOf(padding))];
-  const dense = groups === 1 && side(pairOf(dilation)) === 1 && bias === null;
-  return dense && kernel !== null && s !== null && p !== null && p < kernel ? { stride: s, padding: p } : null;
-}
 
 /** What the fused kernel of inference computes in here; null where the layers have to run one after the other. */
 function foldedDtype(

@@ -26,6 +26,11 @@ function change(purpose: keyof typeof enabled, value: boolean, place: string): b
 /** Whether fused kernels are wanted now: those of training where a graph is recorded. */
 export const wantsFused = (): boolean => enabled[isGradEnabled() ? "training" : "inference"];
 
+type Kind = abstract new (...args: never[]) => Module;
+
+/** Whether a layer is of just this class, with the forward of the class. */
+export const isOf = (layer: Module, kind: Kind): boolean =>
+  layer.constructor === kind && !Object.hasOwn(layer, "forward");
+
 /** Whether a fused kernel may stand for a layer: one of just this class that nobody looks at. */
-export const isPlain = (layer: Module, kind: abstract new (...args: never[]) => Module): boolean =>
-  layer.constructor === kind && !Object.hasOwn(layer, "forward") && !isWatched(layer);
+export const isPlain = (layer: Module, kind: Kind): boolean => isOf(layer, kind) && !isWatched(layer);

@@ -44,6 +44,18 @@ export function convolution(x: Tensor, w: Tensor, { stride, padding }: { stride:
   return new Tensor(aten.batchCamConvolution(x, w, stride, padding));
 }
 
+export interface ConvReluOptions {
+  stride: number;
+  padding: number;
+  /** Whether the maximum over squares of 2x2 pixels ends it. */
+  pool: boolean;
+}
+
+/** relu(convolution(x, w) + bias), pooled if asked for, laid out channels last; dtypes as of `convolution`. */
+export function convRelu(x: Tensor, w: Tensor, bias: Tensor, { stride, padding, pool }: ConvReluOptions): Tensor {
+  return new Tensor(aten.batchCamConvRelu(x, w, bias, stride, padding, pool));
+}
+
 export interface BatchNormActOptions {
   weight: Tensor;
   bias: Tensor;

@@ -2157,3 +2157,16 @@ export function batchCamConvolution(x: TensorCore, weight: TensorCore, stride: n
   arena[next++] = integer(padding, "batchCamConvolution: padding");
   return run(batchCamConvolutionOp);
 }
+
+const batchCamConvReluOp = operator("batch_cam::conv_relu", "");
+/** `batch_cam::conv_relu(Tensor x, Tensor weight, Tensor bias, int stride, int padding, bool pool) -> Tensor` */
+export function batchCamConvRelu(x: TensorCore, weight: TensorCore, bias: TensorCore, stride: number, padding: number, pool: boolean): Handle {
+  let next = 0;
+  arena[next++] = handleOf(x, "batchCamConvRelu: x");
+  arena[next++] = handleOf(weight, "batchCamConvRelu: weight");
+  arena[next++] = handleOf(bias, "batchCamConvRelu: bias");
+  arena[next++] = integer(stride, "batchCamConvRelu: stride");
+  arena[next++] = integer(padding, "batchCamConvRelu: padding");
+  arena[next++] = boolean(pool, "batchCamConvRelu: pool") ? 1 : 0;
+  return run(batchCamConvReluOp);
+}

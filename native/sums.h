@@ -1,0 +1,33 @@
+// Sums over many rows, each thread's apart, in float64 beyond a chunk.
+#pragma once
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+namespace batch_cam {
+
+// body(task, sums): adds to `length` floats that begin at zero for each task; the sums of all tasks.
+template <typename Body>
+std::vector<double> sumOfTasks(int64_t tasks, int64_t length, Body body) {
+  std::vector<std::unique_ptr<std::vector<double>>> perThread(at::get_num_threads());
+  at::parallel_for(0, tasks, 1, [&](int64_t begin, int64_t end) {
+    auto sums = std::make_unique<std::vector<double>>(length);
+    std::vector<float> part(length);
+    for (int64_t task = begin; task < end; ++task) {
+      std::fill(part.begin(), part.end(), 0.0f);
+      body(task, part.data());
+      for (int64_t i = 0; i < length; ++i) (*sums)[i] += part[i];
+    }
+    perThread[at::get_thread_num()] = std::move(sums);
+  });
+  std::vector<double> total(length);
+  for (const auto& sums : perThread)
+    if (sums)
+      for (int64_t i = 0; i < length; ++i) total[i] += (*sums)[i];
+  return total;
+}
+
+}  // namespace batch_cam

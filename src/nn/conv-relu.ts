@@ -1,0 +1,45 @@
+import { convRelu as convReluOp, fusedDtype } from "../tensor/fused-ops.ts";
+import type { Tensor } from "../tensor/index.ts";
+import { ReLU } from "./activation.ts";
+import { outputSize, squareWindow } from "./conv-shape.ts";
+import { Conv2d } from "./conv2d.ts";
+import { isOf, isPlain, wantsFused } from "./fused.ts";
+import { MaxPool2d } from "./pooling.ts";
+import { observed, report } from "./recorder.ts";
+
+/**
+ * pool(relu(conv(x))), what plain convolutional networks are made of: one kernel where nobody asks for the output of the
+ * convolution or of the ReLU, else the layers one after the other. The values and what ties give are the layers' own.
+ */
+export function convRelu(conv: Conv2d, relu: ReLU, pool: MaxPool2d | null, x: Tensor): Tensor {
+  return fused(conv, relu, pool, x) ?? [conv, relu, pool].reduce((y, layer) => layer?.run(y) ?? y, x);
+}
+
+function fused(conv: Conv2d, relu: ReLU, pool: MaxPool2d | null, x: Tensor): Tensor | null {
+  const window = squareWindow(conv);
+  const dtype = fusedDtype(x);
+  const { weight, bias } = conv;
+  if (!wantsFused() || dtype === null || window === null || bias === null) return null;
+  const known = pool === null ? isOf(relu, ReLU) : isPlain(relu, ReLU) && halves(pool);
+  if (!known || !isPlain(conv, Conv2d) || !fits(conv, x, pool === null ? 1 : 2)) return null;
+  const y = observed(conv, () => convReluOp(x.to(dtype), weight, bias, { ...window, pool: pool !== null }));
+  return report(pool ?? relu, y);
+}
+
+/** Whether a pool takes the maximum of squares of 2x2 pixels that lie side by side. */
+function halves(pool: MaxPool2d): boolean {
+  const { kernelSize, options } = pool;
+  const { stride = kernelSize, padding = 0 } = options;
+  return (
+    isOf(pool, MaxPool2d) &&
+    [kernelSize, stride].flat().every((side) => side === 2) &&
+    [padding].flat().every((side) => side === 0)
+  );
+}
+
+/** Whether the kernel takes images of this shape, and leaves `least` pixels of each side. */
+function fits({ weight, bias, inChannels, options }: Conv2d, x: Tensor, least: number): boolean {
+  if (x.ndim !== 4 || x.sizes[0] === 0 || x.sizes[1] !== inChannels) return false;
+  const sides = outputSize(x.sizes.slice(2), weight.sizes.slice(2), options);
+  return weight.dtype === "float32" && bias?.dtype === "float32" && sides.every((side) => side >= least);
+}

@@ -1,0 +1,207 @@
+import { afterEach, describe, expect, it } from "vitest";
+import { convolution } from "../tensor/fused-ops.ts";
+import { autocast, conv2d, grad, manualSeed, noGrad, ones, randn, type Tensor, tensor } from "../tensor/index.ts";
+import { convRelu } from "./conv-relu.ts";
+import { Conv2d, MaxPool2d, ReLU, setFusedInference, setFusedTraining } from "./index.ts";
+import { recordOutputs } from "./recorder.ts";
+
+afterEach(() => {
+  setFusedTraining(true);
+  setFusedInference(true);
+});
+
+const double = (t: Tensor): Tensor => t.to("float64");
+const length = (t: Tensor): number => double(t).square().sum().sqrt().item();
+const apart = (a: Tensor, b: Tensor): number => length(double(a).sub(double(b))) / Math.max(length(b), 1e-12);
+const fresh = (t: Tensor): Tensor => t.detach().requiresGrad_();
+const channelsLast = (...[n, c, h, w]: [number, number, number, number]): Tensor =>
+  randn([n, h, w, c]).permute([0, 3, 1, 2]);
+
+interface Shape {
+  images: number;
+  inner: number;
+  outer: number;
+  height: number;
+  width: number;
+  kernel: number;
+  stride: number;
+  padding: number;
+}
+
+const shape = (
+  [images, inner, height, width]: [number, number, number, number],
+  [outer, kernel, stride, padding]: [number, number, number, number],
+): Shape => ({ images, inner, height, width, outer, kernel, stride, padding });
+
+/** Whole tiles and not; maps that threads share by images and by columns; strides, frames, places that see nothing. */
+const SHAPES = [
+  shape([3, 16, 12, 13], [32, 3, 1, 1]),
+  shape([1, 48, 28, 28], [16, 3, 1, 1]),
+  shape([2, 32, 15, 11], [48, 5, 1, 2]),
+  shape([2, 32, 14, 12], [16, 3, 1, 0]),
+  shape([5, 64, 7, 7], [32, 3, 1, 1]),
+  shape([2, 16, 28, 27], [32, 3, 2, 1]),
+  shape([3, 144, 5, 6], [16, 3, 2, 1]),
+  shape([2, 32, 9, 8], [16, 1, 1, 0]),
+  shape([2, 32, 9, 8], [64, 1, 2, 0]),
+  shape([2, 10, 12, 12], [20, 3, 1, 1]),
+  shape([2, 1, 12, 11], [32, 3, 1, 1]),
+  shape([3, 256, 4, 5], [272, 3, 1, 1]),
+  shape([1, 16, 1, 1], [16, 3, 1, 1]),
+];
+
+const named = SHAPES.map((of) => ({ ...of, name: JSON.stringify(of) }));
+
+describe.each([
+  { dtype: "float32", within: 2e-6 },
+  { dtype: "bfloat16", within: 4e-3 },
+] as const)("convolution in $dtype", ({ dtype, within }) => {
+  it.each(named)("has float64's values, gradients and second derivatives: $name", (of) => {
+    manualSeed(1);
+    const { stride, padding } = of;
+    const x = fresh(channelsLast(of.images, of.inner, of.height, of.width).to(dtype));
+    const w = fresh(randn([of.outer, of.inner, of.kernel, of.kernel]).to(dtype).to("float32"));
+    const y = convolution(x, w, { stride, padding });
+    const dy = fresh(randn(y.sizes).to(dtype));
+    const [x64, w64, dy64] = [x, w, dy].map((t) => fresh(double(t))) as [Tensor, Tensor, Tensor];
+    const y64 = conv2d(x64, w64, null, { stride, padding });
+    expect(apart(y, y64)).toBeLessThan(within);
+
+    const [dx, dw] = grad(y, [x, w], { gradOutputs: [dy], createGraph: true }) as [Tensor, Tensor];
+    const [dx64, dw64] = grad(y64, [x64, w64], { gradOutputs: [dy64], createGraph: true }) as [Tensor, Tensor];
+    expect(apart(dx, dx64)).toBeLessThan(within);
+    expect(apart(dw, dw64)).toBeLessThan(within);
+
+    const [u, v] = [randn(x.sizes).to(dtype), randn(w.sizes).to(dtype).to("float32")] as const;
+    const along = { retainGraph: true };
+    const ofInput = grad(dx, [w, dy], { gradOutputs: [u], ...along }) as Tensor[];
+    const ofInput64 = grad(dx64, [w64, dy64], { gradOutputs: [double(u)], ...along }) as Tensor[];
+    const ofWeight = grad(dw, [x, dy], { gradOutputs: [v] }) as Tensor[];
+    const ofWeight64 = grad(dw64, [x64, dy64], { gradOutputs: [double(v)] }) as Tensor[];
+    for (const [i, t] of [...ofInput, ...ofWeight].entries())
+      expect(apart(t, [...ofInput64, ...ofWeight64][i] as Tensor)).toBeLessThan(within);
+  });
+});
+
+/** A convolution with its ReLU, a pool or none, and images for them. */
+function stage(of: Shape, pooled: boolean) {
+  manualSeed(2);
+  const conv = new Conv2d(of.inner, of.outer, of.kernel, { stride: of.stride, padding: of.padding });
+  const relu = new ReLU();
+  const pool = pooled ? new MaxPool2d(2) : null;
+  return { conv, relu, pool, x: channelsLast(of.images, of.inner, of.height, of.width) };
+}
+
+/** Output, gradients and the gradients of a gradient's square. */
+function measured(
+  { conv, relu, pool, x: given }: ReturnType<typeof stage>,
+  fused: boolean,
+  dtype: "float32" | "bfloat16",
+) {
+  setFusedTraining(fused);
+  const x = fresh(given);
+  const wanted = [x, ...conv.parameters()];
+  const run = () => convRelu(conv, relu, pool, x);
+  const y = dtype === "float32" ? run() : autocast({ dtype }, run);
+  manualSeed(3);
+  const dy = randn(y.sizes).to(y.dtype);
+  const gradients = grad(y, wanted, { gradOutputs: [dy], retainGraph: true }) as Tensor[];
+  const [slope] = grad(y.square(), [x], { gradOutputs: [dy], createGraph: true }) as [Tensor];
+  return { y, gradients, second: grad(slope.to("float32").square().sum(), wanted) as Tensor[] };
+}
+
+describe.each([
+  { dtype: "float32", within: 1e-5 },
+  { dtype: "bfloat16", within: 2e-2 },
+] as const)("convRelu in $dtype", ({ dtype, within }) => {
+  it.each(named.flatMap((of) => [{ ...of, pooled: false }, ...(of.width > 1 ? [{ ...of, pooled: true }] : [])]))(
+    "is what its layers are, with all derivatives (pooled: $pooled): $name",
+    (of) => {
+      const layers = stage(of, of.pooled);
+      const [plain, fused] = [measured(layers, false, dtype), measured(layers, true, dtype)];
+      expect(fused.y.dtype).toBe(plain.y.dtype);
+      expect(fused.y.sizes).toEqual(plain.y.sizes);
+      expect(apart(fused.y, plain.y)).toBeLessThan(within);
+      for (const order of ["gradients", "second"] as const)
+        for (const [i, gradient] of plain[order].entries())
+          expect(apart(fused[order][i] as Tensor, gradient)).toBeLessThan(within);
+    },
+  );
+});
+
+describe("convRelu", () => {
+  const one = () => ({ ...stage(shape([1, 1, 4, 4], [1, 1, 1, 0]), true) });
+
+  it("gives the first of equal pixels the gradient, as libtorch does", () => {
+    const { conv, relu, pool } = one();
+    noGrad(() => conv.parameters().forEach((p) => void p.fill_(1)));
+    const slopes = [true, false].map((fused) => {
+      setFusedTraining(fused);
+      const x = ones([1, 1, 4, 4]).requiresGrad_();
+      return Array.from((grad(convRelu(conv, relu, pool, x).sum(), [x])[0] as Tensor).flatten().data(), Number);
+    });
+    expect(slopes[0]).toEqual(slopes[1]);
+    expect(slopes[0]).toEqual([1, 0, 1, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0]);
+  });
+
+  it.each(["float32", "bfloat16"] as const)("lets NaN and infinity through in %s", (dtype) => {
+    const { conv, relu, pool } = one();
+    noGrad(() => conv.parameters().forEach((p) => void p.fill_(1)));
+    const bad = [Number.NaN, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY, 0];
+    const x = tensor(Float32Array.from(bad.flatMap((v) => [v, 0, 0, 0])))
+      .view([1, 4, 2, 2])
+      .permute([0, 2, 3, 1]);
+    const images = x.reshape([1, 1, 4, 4]);
+    const values = (y: Tensor) => Array.from(y.to("float32").flatten().data(), Number);
+    const negative = noGrad(() => images.mul(-1));
+    for (const given of [images, negative]) {
+      const run = () => convRelu(conv, relu, pool, given.to(dtype));
+      const [fused, plain] = [true, false].map((on) => {
+        setFusedTraining(on);
+        return values(autocast({ dtype: "bfloat16", enabled: dtype === "bfloat16" }, run));
+      });
+      expect(fused).toEqual(plain);
+      expect(fused?.some(Number.isNaN)).toBe(true);
+    }
+  });
+
+  it("runs its layers one by one where somebody looks at what the kernel does not keep", () => {
+    const { conv, relu, pool, x } = stage(shape([2, 3, 6, 6], [4, 3, 1, 1]), true);
+    const watched = new Set<object>([conv, relu, pool as MaxPool2d]);
+    const { outputs } = recordOutputs(watched, () => convRelu(conv, relu, pool, x));
+    expect(outputs.size).toBe(3);
+    expect((outputs.get(conv) as Tensor).min().item()).toBeLessThan(0);
+    expect(recordOutputs(new Set<object>([pool as MaxPool2d]), () => convRelu(conv, relu, pool, x)).outputs.size).toBe(
+      1,
+    );
+    expect(recordOutputs(new Set<object>([relu]), () => convRelu(conv, relu, null, x)).outputs.size).toBe(1);
+  });
+
+  it.each([
+    ["a layer that has a forward of its own", new (class extends ReLU {})(), new MaxPool2d(2)],
+    ["a pool of another window", new ReLU(), new MaxPool2d(3)],
+    ["a pool whose windows overlap", new ReLU(), new MaxPool2d(2, { stride: 1 })],
+    ["a pool with a frame", new ReLU(), new MaxPool2d(2, { padding: 1 })],
+  ])("leaves %s to its own forward", (_, relu, pool) => {
+    const conv = new Conv2d(2, 3, 3, { padding: 1 });
+    const x = randn([1, 2, 7, 8]);
+    const expected = pool.run(relu.run(conv.run(x)));
+    expect(apart(convRelu(conv, relu, pool, x), expected)).toBeLessThan(1e-6);
+    expect(convRelu(conv, relu, pool, x).sizes).toEqual(expected.sizes);
+  });
+
+  it("refuses images of another shape as its layers do", () => {
+    const { conv, relu, pool } = stage(shape([2, 3, 6, 6], [4, 3, 1, 1]), true);
+    expect(() => convRelu(conv, relu, pool, randn([2, 4, 6, 6]))).toThrow(/Conv2d/);
+    expect(() => convRelu(conv, relu, pool, randn([3, 6]))).toThrow(/Conv2d/);
+  });
+
+  it("is the same in inference, with the kernel and without", () => {
+    const { conv, relu, pool, x } = stage(shape([2, 3, 7, 6], [5, 3, 1, 1]), true);
+    noGrad(() => {
+      const fused = convRelu(conv, relu, pool, x);
+      setFusedInference(false);
+      expect(apart(convRelu(conv, relu, pool, x), fused)).toBeLessThan(1e-6);
+    });
+  });
+});
