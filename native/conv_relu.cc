@@ -1,6 +1,5 @@
-// relu(conv(x) + bias), and its maximum over squares of 2x2 pixels: what a plain convolutional network is made of. The
-// convolution goes a few images at a time, so that what follows finds its values in the cache, and only what is left of
-// them is kept: a quarter, and for each a byte that says which it was.
+// relu(conv(x) + bias), and its maximum over squares of 2x2 pixels: what a plain convolutional network is made of. Only
+// what is left of the convolution's result is kept: a quarter, and for each a byte that says which it was.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <torch/library.h>
@@ -19,8 +18,6 @@ namespace {
 using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-constexpr int64_t kCached = 2 << 20;  // bytes of a convolution's result at a time
 
 Tensor empty(const Geometry& g, int64_t height, int64_t width, at::ScalarType dtype) {
   return at::empty({g.images, height, width, g.outer}, dtype).permute({0, 3, 1, 2});
@@ -45,12 +42,12 @@ struct Lines {
 };
 
 template <typename T>
-void poolImages(const Tensor& z, int64_t first, const Lines& lines, const Tensor& y, const Tensor& codes) {
+void poolImages(const Tensor& z, const Lines& lines, const Tensor& y, const Tensor& codes) {
   auto* picked = codes.defined() ? static_cast<uint8_t*>(codes.data_ptr()) : nullptr;
   at::parallel_for(0, z.size(0) * lines.height, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t image = i / lines.height, line = i % lines.height;
-      const int64_t to = lines.pooledAt(first + image, line);
+      const int64_t to = lines.pooledAt(image, line);
       kernelsOf<T>().rectifyPool(lines.pooled(), dataOf<T>(z) + lines.upper(image, line),
                                  dataOf<T>(z) + lines.lower(image, line), dataOf<T>(y) + to,
                                  picked == nullptr ? nullptr : picked + to);
@@ -69,15 +66,8 @@ Tensor pooledForward(const Tensor& x, const Tensor& operand, const Tensor& bias,
                      const Tensor& codes) {
   const Lines lines(g);
   const Tensor y = empty(g, lines.height, lines.width, x.scalar_type());
-  const int64_t bytes = g.outHeight * g.outWidth * g.outer * static_cast<int64_t>(sizeof(T));
-  const int64_t group = std::max<int64_t>(1, kCached / bytes);
-  for (int64_t first = 0; first < g.images; first += group) {
-    const int64_t count = std::min(group, g.images - first);
-    Geometry part = g;
-    part.images = count;
-    const Tensor z = forwardPass(x.narrow(0, first, count), operand, bias, part);
-    poolImages<T>(z.contiguous(at::MemoryFormat::ChannelsLast), first, lines, y, codes);
-  }
+  const Tensor z = forwardPass(x, operand, bias, g);
+  poolImages<T>(z.contiguous(at::MemoryFormat::ChannelsLast), lines, y, codes);
   return y;
 }
 

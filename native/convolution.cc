@@ -11,6 +11,7 @@
 
 #include "convolution.h"
 #include "kernels/table.h"
+#include "places.h"
 #include "twice.h"
 #include "typed.h"
 
@@ -65,32 +66,6 @@ Tensor patchesOf(const Tensor& x, const Geometry& g) {
   return patches;
 }
 
-// (K, C, k, k) of float32 as a matrix (K, places x C) in x's dtype.
-template <typename T>
-Tensor matrixOf(const Tensor& weight, const Tensor& x) {
-  const Tensor source = weight.contiguous();
-  const int64_t outer = source.size(0), inner = source.size(1), places = source.size(2) * source.size(3);
-  const Tensor matrix = at::empty({outer, places * inner}, x.options());
-  at::parallel_for(0, outer, 8, [&](int64_t begin, int64_t end) {
-    const int64_t at = begin * inner * places;
-    kernelsOf<T>().placesFirst(end - begin, {inner, places}, source.const_data_ptr<float>() + at,
-                               dataOf<T>(matrix) + at);
-  });
-  return matrix;
-}
-
-template <typename T>
-Tensor weightOf(const Tensor& matrix, at::IntArrayRef shape) {
-  const Tensor source = matrix.contiguous();
-  const Tensor weight = at::empty(shape, at::kFloat);
-  const int64_t inner = shape[1], places = shape[2] * shape[3];
-  at::parallel_for(0, shape[0], 8, [&](int64_t begin, int64_t end) {
-    const int64_t at = begin * inner * places;
-    kernelsOf<T>().placesLast(end - begin, {inner, places}, dataOf<T>(source) + at, dataOf<float>(weight) + at);
-  });
-  return weight;
-}
-
 template <typename T>
 Tensor forwardByProduct(const Tensor& x, const Tensor& matrix, const Tensor& bias, const Geometry& g) {
   const Tensor patches = patchesOf<T>(x, g);
@@ -101,9 +76,9 @@ Tensor forwardByProduct(const Tensor& x, const Tensor& matrix, const Tensor& bia
 template <typename T>
 Tensor weightGradientByProduct(const Tensor& x, const Tensor& dy, const Tensor& weight, const Geometry& g) {
   if (x.scalar_type() == at::kBFloat16 && hasWeightGradientMatrix(g))
-    return weightOf<float>(weightGradientMatrix(pixelsOf(x), pixelsOf(dy), g), weight.sizes());
+    return placesLast<float>(weightGradientMatrix(pixelsOf(x), pixelsOf(dy), g), weight.sizes());
   const Tensor rows = pixelsOf(dy).view({g.outPixels(), g.outer});
-  return weightOf<T>(at::mm(rows.t(), patchesOf<T>(x, g)), weight.sizes());
+  return placesLast<T>(at::mm(rows.t(), patchesOf<T>(x, g)), weight.sizes());
 }
 
 // Where the patches hold an input pixel.
@@ -146,7 +121,7 @@ Tensor inputGradientByProduct(const Tensor& dy, const Tensor& matrix, const Geom
 template <typename T>
 Tensor inOwnOrder(const Tensor& gradient) {
   if (!gradient.is_contiguous(at::MemoryFormat::ChannelsLast)) return gradient.to(at::kFloat).contiguous();
-  return weightOf<T>(gradient.permute({0, 2, 3, 1}).flatten(1), gradient.sizes());
+  return placesLast<T>(gradient.permute({0, 2, 3, 1}).flatten(1), gradient.sizes());
 }
 
 Tensor backwardPass(const Tensor& x, const Tensor& operand, const Tensor& dy, const Geometry& g, int64_t which) {
@@ -177,8 +152,9 @@ void checkConvolution(const Tensor& x, const Tensor& weight, int64_t stride, int
 }
 
 Tensor operandOf(const Tensor& weight, const Tensor& x, const Geometry& g) {
-  if (!valuesByProduct(g)) return weight.to(x.scalar_type());
-  return inDtype(x, [&](auto value) { return matrixOf<decltype(value)>(weight, x); });
+  const Tensor matrix = inDtype(x, [&](auto value) { return placesFirst<decltype(value)>(weight, x.options()); });
+  if (valuesByProduct(g)) return matrix;
+  return matrix.view({g.outer, g.kernel, g.kernel, g.inner}).permute({0, 3, 1, 2});
 }
 
 Tensor forwardPass(const Tensor& x, const Tensor& operand, const Tensor& bias, const Geometry& g) {

@@ -21,7 +21,7 @@ struct Geometry {
 void checkConvolution(const at::Tensor& x, const at::Tensor& weight, int64_t stride, int64_t padding);
 Geometry geometryOf(const at::Tensor& x, const at::Tensor& weight, int64_t stride, int64_t padding);
 
-// The weight as the passes over values take it: a matrix, or cast to x's dtype.
+// The weight as the passes over values take it, in x's dtype: a matrix, or with its channels last.
 at::Tensor operandOf(const at::Tensor& weight, const at::Tensor& x, const Geometry& geometry);
 // The three passes, without a graph; x and dy have their channels last, bias (x's dtype) may be undefined.
 at::Tensor forwardPass(const at::Tensor& x, const at::Tensor& operand, const at::Tensor& bias,

@@ -154,11 +154,11 @@ describe("SimpleCNN", () => {
     }),
   );
 
-  it("names the linear layer that reads the maps, and gives its weight", () => {
+  it("names the linear layer that reads the maps, and gives the weights between them and the logits", () => {
     const gap = use(createModel("simple-cnn", { head: "gap" })) as SimpleCNN;
     expect(gap.closedFormHead()).toEqual({ layer: "fc", weight: gap.fc?.weight });
     const mlp = use(createModel("simple-cnn")) as SimpleCNN;
-    expect(mlp.closedFormHead()).toEqual({ layer: "fc1", weight: mlp.fc1?.weight });
+    expect(mlp.closedFormHead()).toEqual({ layer: "fc1", weight: mlp.fc1?.weight, readout: mlp.fc2?.weight });
   });
 
   it("says which images it takes", () =>

@@ -192,11 +192,14 @@ void placesFirst(int64_t outer, Extent innerByPlaces, const float* from, T* to) 
 }
 
 template <typename T>
-void placesLast(int64_t outer, Extent innerByPlaces, const T* from, float* to) {
+void placesLast(int64_t outer, Extent innerByPlaces, const T* from, const float* offset, float* to) {
   const int64_t inner = innerByPlaces.rows, places = innerByPlaces.channels;
   for (int64_t k = 0; k < outer; ++k, from += inner * places, to += inner * places)
-    for (int64_t c = 0; c < inner; ++c)
-      for (int64_t place = 0; place < places; ++place) to[c * places + place] = asFloat(from[place * inner + c]);
+    for (int64_t c = 0; c < inner; ++c) {
+      const float added = offset == nullptr ? 0 : offset[k * inner + c];
+      for (int64_t place = 0; place < places; ++place)
+        to[c * places + place] = asFloat(from[place * inner + c]) + added;
+    }
 }
 
 }  // namespace

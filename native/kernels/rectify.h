@@ -142,13 +142,16 @@ void unpool(Extent pooled, const T* dy, const uint8_t* codes, T* upper, T* lower
 template <typename T>
 void codedSums(Extent pooled, const T* dy, const uint8_t* codes, float* sum) {
   typedef uint8_t Bytes __attribute__((vector_size(kLanes)));
-  eachVector(pooled.channels, [&](int64_t c, int64_t lanes) {
-    Vector total{};
-    for (int64_t at = c; at < pooled.rows * pooled.channels; at += pooled.channels) {
-      const Words code = __builtin_convertvector(takeBits<Bytes>(codes + at, lanes, kLanes), Words);
-      total += choose((Words)(code < kCorners), take(dy + at, lanes), splat(0));
-    }
-    put(sum + c, take(sum + c, lanes) + total, lanes);
+  eachBlock(pooled.channels, [&](auto width, int64_t c, int64_t lanes) {
+    constexpr int kWidth = decltype(width)::value;
+    Vector total[kWidth] = {};
+    for (int64_t row = 0; row < pooled.rows; ++row)
+      for (int i = 0; i < kWidth; ++i) {
+        const int64_t at = row * pooled.channels + c + i * kLanes;
+        const Words code = __builtin_convertvector(takeBits<Bytes>(codes + at, lanes, kLanes), Words);
+        total[i] += choose((Words)(code < kCorners), take(dy + at, lanes), splat(0));
+      }
+    for (int i = 0; i < kWidth; ++i) put(sum + c + i * kLanes, take(sum + c + i * kLanes, lanes) + total[i], lanes);
   });
 }
 

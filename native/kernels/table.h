@@ -40,6 +40,31 @@ struct NormGradient {
   const float* offset;
 };
 
+// Where a place of a longer axis lies between two of a shorter one.
+struct Step {
+  int64_t low;
+  int64_t high;
+  float part;
+};
+
+// From maps of height x width to high x wide.
+struct Resize {
+  int64_t height;
+  int64_t width;
+  int64_t high;
+  int64_t wide;
+  const Step* rows;
+  const Step* columns;
+};
+
+struct SsimShape {
+  int64_t height;
+  int64_t width;
+  int64_t side;  // of the window
+  float c1;
+  float c2;
+};
+
 // Pixels of a square that a maximum is taken of; a code of this value stands for none of them.
 constexpr int kCorners = 4;
 
@@ -81,9 +106,10 @@ struct Kernels {
   // The layout that products want of their right operand: two rows interleaved where T has 16 bits, else a copy.
   void (*interleave)(Extent extent, const T* x, T* out);
 
-  // (outer, inner, places) of floats as (outer, places, inner) of T; and back.
+  // (outer, inner, places) of floats as (outer, places, inner) of T; and back, plus an offset (outer, inner) unless it
+  // is null.
   void (*placesFirst)(int64_t outer, Extent innerByPlaces, const float* from, T* to);
-  void (*placesLast)(int64_t outer, Extent innerByPlaces, const T* from, float* to);
+  void (*placesLast)(int64_t outer, Extent innerByPlaces, const T* from, const float* offset, float* to);
 
   // out[c] = sum of `count` rows.
   void (*sumOfRows)(int64_t channels, const T* const* rows, int64_t count, T* out);
@@ -98,6 +124,10 @@ struct Kernels {
   void (*codedSums)(Extent pooled, const T* dy, const uint8_t* codes, float* sum);
   // dz = dy where y > 0; sum[c] += dz.
   void (*rectifyBackward)(Extent extent, const T* dy, const T* y, T* dz, float* sum);
+
+  // map = sum over channels of alpha * a for each pixel; da and dalpha (added to) from dmap, each unless it is null.
+  void (*weightedSum)(Extent extent, const T* a, const float* alpha, float* map);
+  void (*weightedSumBackward)(Extent extent, const T* a, const float* alpha, const float* dmap, T* da, float* dalpha);
 
   // An image as floats in a frame of zeros, channels padded with zeros.
   void (*frame)(const PaddedImage& image, const T* x, float* out);
@@ -114,6 +144,15 @@ struct KernelTable {
   void (*interleaveRows)(Extent pairsByChannels, int64_t channel, const BFloat16* const* rows, BFloat16* out);
   // 32 rows that lie anywhere, of 16 n channels, as n tiles (16, 32) with `stride` numbers from one to the next.
   void (*transposeTiles)(int64_t channels, const BFloat16* const* rows, int64_t stride, BFloat16* out);
+  // Bilinear, and what dout gives the map, added to dmap; `across` takes height x wide floats.
+  void (*resize)(const Resize& resize, const float* map, float* across, float* out);
+  void (*resizeBackward)(const Resize& resize, const float* dout, float* across, float* dmap);
+  // (map - min) / (max - min + eps), zeros where all is equal, in place; and its gradient, in place.
+  void (*normalise)(int64_t count, float eps, float* map);
+  void (*normaliseBackward)(int64_t count, float eps, const float* map, float* gradient);
+  // SSIM of two images and, unless it is null, its gradient by x; `scratch` floats that begin at zero.
+  int64_t (*ssimScratch)(const SsimShape& shape);
+  float (*ssim)(const SsimShape& shape, const float* x, const float* y, const float* taps, float* scratch, float* dx);
   // weight[r, s, c] += sum of dy[h, w, c] * x[h + r, w + s, c]; dy and x framed alike.
   void (*depthwiseWeight)(const PaddedImage& image, const float* framed, const float* dy, float* weight);
 };

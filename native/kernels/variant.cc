@@ -1,10 +1,12 @@
 // Compiled once for each instruction set, with KERNEL_VARIANT for its namespace.
 #include "batch_norm.h"
+#include "cam.h"
 #include "depthwise.h"
 #include "layer_norm.h"
 #include "layout.h"
 #include "mlp.h"
 #include "rectify.h"
+#include "ssim.h"
 #include "table.h"
 
 namespace batch_cam {
@@ -13,11 +15,12 @@ namespace {
 
 template <typename T>
 constexpr Kernels<T> made() {
-  return {layerNorm<T>,   layerNormBackward<T>, geluSquares,        scaleShift<T>, geluSlope<T>,
-          sumAndDot<T>,   geluBackward<T>,      addBias<T>,         moments<T>,    scaleShiftAct<T>,
-          actMoments<T>,  normBackward<T>,      columnSums<T>,      transpose<T>,  interleave<T>,
-          placesFirst<T>, placesLast<T>,        sumOfRows<T>,       rectify<T>,    rectifyPool<T>,
-          unpool<T>,      codedSums<T>,         rectifyBackward<T>, frame<T>,      depthwise<T>};
+  return {layerNorm<T>,   layerNormBackward<T>, geluSquares,        scaleShift<T>,  geluSlope<T>,
+          sumAndDot<T>,   geluBackward<T>,      addBias<T>,         moments<T>,     scaleShiftAct<T>,
+          actMoments<T>,  normBackward<T>,      columnSums<T>,      transpose<T>,   interleave<T>,
+          placesFirst<T>, placesLast<T>,        sumOfRows<T>,       rectify<T>,     rectifyPool<T>,
+          unpool<T>,      codedSums<T>,         rectifyBackward<T>, weightedSum<T>, weightedSumBackward<T>,
+          frame<T>,       depthwise<T>};
 }
 
 }  // namespace
@@ -25,8 +28,9 @@ constexpr Kernels<T> made() {
 extern const KernelTable table;
 #define NAME_OF(variant) #variant
 #define NAME(variant) NAME_OF(variant)
-const KernelTable table = {NAME(KERNEL_VARIANT), kLanes,         made<float>(),  made<BFloat16>(),
-                           interleaveRows,       transposeTiles, depthwiseWeight};
+const KernelTable table = {NAME(KERNEL_VARIANT), kLanes, made<float>(),  made<BFloat16>(), interleaveRows,
+                           transposeTiles,       resize, resizeBackward, normalise,        normaliseBackward,
+                           ssimScratch,          ssim,   depthwiseWeight};
 
 }  // namespace KERNEL_VARIANT
 }  // namespace batch_cam

@@ -3,6 +3,7 @@ import { BatchCamError } from "../errors.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import { autocast, enableGrad, grad, interpolate, type Tensor } from "../tensor/index.ts";
 import { readLabels } from "../tensor/labels.ts";
+import { camMaps, type SizedMaps } from "./cam-maps.ts";
 import { type NormalizeOptions, normalizeMaps } from "./normalize.ts";
 import { single } from "./single.ts";
 import { weightedSum } from "./weighted-sum.ts";
@@ -10,6 +11,10 @@ import { weightedSum } from "./weighted-sum.ts";
 export interface CamHead {
   readonly weight: Tensor;
   readonly output?: Tensor;
+  /** (C, J): where the logits are `linear(relu(output), readout, bias)`, so that no gradient has to be taken. */
+  readonly readout?: Tensor;
+  /** (J, K): the mean over pixels of a weight that has them, where it is known already. */
+  readonly pooled?: Tensor | undefined;
 }
 
 export interface BatchCamOptions {
@@ -56,32 +61,51 @@ export function batchCam(
   targets: Tensor | readonly number[],
   options: BatchCamOptions = {},
 ): Tensor {
-  const {
-    order = "second",
-    createGraph = true,
-    relu = true,
-    upsample,
-    normalize = false,
-    head,
-  } = checkedOptions(options);
+  const { createGraph = true, relu = true, upsample, normalize = false, ...rest } = checkedOptions(options);
+  const [A, alpha] = weighted(logits, activations, targets, { createGraph, ...rest });
+  const normalizing = normalize === true ? {} : normalize;
+  // Maps stay float32 under autocast: rounded to bfloat16 before normalising they lose a third of their quality.
+  return autocast({ enabled: false }, () => {
+    const summed = weightedSum(A, alpha);
+    const raw = relu ? summed.relu() : summed;
+    const sized = upsample === undefined ? raw : interpolate(raw, { size: upsample });
+    return normalizing === false ? sized : normalizeMaps(sized, normalizing);
+  });
+}
+
+/**
+ * What a guided step wants of `batchCam`: the maps at the images' size, normalised, and what they were before. One kernel
+ * makes both.
+ */
+export function guidanceMaps(
+  logits: Tensor,
+  activations: Tensor,
+  targets: Tensor | readonly number[],
+  { size, eps, ...options }: Pick<BatchCamOptions, "order" | "head"> & { size: readonly [number, number]; eps: number },
+): SizedMaps {
+  const [A, alpha] = weighted(logits, activations, targets, checkedOptions(options));
+  return autocast({ enabled: false }, () => camMaps(A, alpha, { size, eps }));
+}
+
+/** The activations and their weights α (B, K), each with the graph that the maps are to have. */
+function weighted(
+  logits: Tensor,
+  activations: Tensor,
+  targets: Tensor | readonly number[],
+  { order = "second", createGraph = true, head }: BatchCamOptions,
+): [Tensor, Tensor] {
   const { B = 0, C = 0 } = expectShapes("batchCam", { logits: [logits, "B C"], activations: [activations, "B K h w"] });
   if (activations.numel === 0) {
     throw new BatchCamError("E_SHAPE", `batchCam: activations hold no value, got [${activations.shape.join(", ")}]`);
   }
   const { tensor: classes } = readLabels("batchCam", targets, { count: B, numClasses: C });
-  // Maps stay float32 under autocast: rounded to bfloat16 before normalising they lose a third of their quality.
-  return autocast({ enabled: false }, () => {
-    const second = createGraph && order === "second";
-    const alpha =
-      head === undefined
-        ? targetGradient(logits, ["activations", activations], { classes, createGraph: second }).mean([2, 3])
-        : headWeights(logits, activations, { classes, head, createGraph: second });
-    const summed = weightedSum(createGraph ? activations : activations.detach(), second ? alpha : alpha.detach());
-    const raw = relu ? summed.relu() : summed;
-    const sized = upsample === undefined ? raw : interpolate(raw, { size: upsample });
-    if (normalize === false) return sized;
-    return normalizeMaps(sized, normalize === true ? {} : normalize);
-  });
+  const second = createGraph && order === "second";
+  const alpha = autocast({ enabled: false }, () =>
+    head === undefined
+      ? targetGradient(logits, ["activations", activations], { classes, createGraph: second }).mean([2, 3])
+      : headWeights(logits, activations, { classes, head, createGraph: second }),
+  );
+  return [createGraph ? activations : activations.detach(), second ? alpha : alpha.detach()];
 }
 
 function checkedOptions(options: BatchCamOptions): BatchCamOptions {
@@ -149,7 +173,7 @@ interface HeadWeightsOptions extends TargetGradientOptions {
 function headWeights(
   logits: Tensor,
   activations: Tensor,
-  { classes, head: { weight, output = logits }, createGraph }: HeadWeightsOptions,
+  { classes, head: { weight, output = logits, readout, pooled: known }, createGraph }: HeadWeightsOptions,
 ): Tensor {
   const {
     K = 0,
@@ -164,11 +188,19 @@ function headWeights(
   });
   const flattened = columns === K * h * w;
   if (!flattened) expectShapes("batchCam", { activations: [activations, "B K h w"], "head.weight": [weight, "J K"] });
-  const pooled = flattened
-    ? single(weight)
-        .view([-1, K, h * w])
-        .mean(2)
-    : single(weight).div(h * w); // (J, K)
+  const mean = () =>
+    single(weight)
+      .view([-1, K, h * w])
+      .mean(2); // (J, K)
+  const pooled = flattened ? (known ?? mean()) : single(weight).div(h * w);
   if (output === logits) return pooled.indexSelect(0, classes);
-  return single(targetGradient(logits, ["head.output", output], { classes, createGraph })).mm(pooled);
+  if (readout === undefined)
+    return single(targetGradient(logits, ["head.output", output], { classes, createGraph })).mm(pooled);
+  expectShapes("batchCam", {
+    logits: [logits, "B C"],
+    "head.output": [output, "B J"],
+    "head.readout": [readout, "C J"],
+  });
+  const passed = output.detach().gt(0).to(pooled.dtype);
+  return single(readout).indexSelect(0, classes).mul(passed).mm(pooled);
 }

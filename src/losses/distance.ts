@@ -1,9 +1,11 @@
 import { describeValue, expectString } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { isTensor } from "../tensor/core.ts";
+import { mapDistance } from "../tensor/fused-ops.ts";
+import { wantsFused } from "../tensor/fused-switch.ts";
 import { autocast, type Tensor } from "../tensor/index.ts";
 import { imagePair } from "./images.ts";
-import { ssimDistance } from "./ssim.ts";
+import { ssimDistance, ssimWindowOf } from "./ssim.ts";
 
 /** A distance of two stacks of N images: one value for each of N. */
 export type Distance = (x: Tensor, y: Tensor) => Tensor;
@@ -40,11 +42,21 @@ export function distanceOf(distance: DistanceName | Distance, operation = "dista
 
 /** The mean of a distance over N pairs of images, in float32 also under autocast. */
 export function meanDistance(operation: string, distance: Distance, [x, y]: readonly [Tensor, Tensor]): Tensor {
-  const values = autocast({ enabled: false }, () => distance(x, y));
+  const values = autocast({ enabled: false }, () => fused(distance, [x, y]) ?? distance(x, y));
   if (isTensor(values) && values.ndim === 1 && values.sizes[0] === x.sizes[0]) return (values as Tensor).mean();
   const got = isTensor(values) ? `[${values.shape.join(", ")}]` : describeValue(values);
   throw new BatchCamError(
     "E_SHAPE",
     `${operation}: distance must return a tensor [${x.sizes[0]}], one value for each image, got ${got}`,
   );
+}
+
+/** The same by one kernel, which differentiates by x alone; null where there is none. */
+function fused(distance: Distance, [x, y]: readonly [Tensor, Tensor]): Tensor | null {
+  const kind = (Object.keys(DISTANCES) as DistanceName[]).find((name) => DISTANCES[name] === distance);
+  const [, height = 0, width = 0] = x.sizes;
+  const same = x.ndim === 3 && y.ndim === 3 && y.sizes.every((size, i) => size === x.sizes[i]) && x.numel > 0;
+  if (kind === undefined || !same || !wantsFused() || y.requiresGrad) return null;
+  if (x.dtype !== "float32" || y.dtype !== "float32") return null;
+  return mapDistance(kind, [x, y], ssimWindowOf(height, width));
 }

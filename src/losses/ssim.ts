@@ -87,6 +87,16 @@ function checkedOptions(height: number, width: number, options: SsimOptions): Re
   return { window, sigma, dataRange, k1, k2 };
 }
 
+const windows = new Map<number, Tensor>();
+
+/** Window and constants of `ssimDistance` for images of this size, as a kernel takes them. */
+export function ssimWindowOf(height: number, width: number): { taps: Tensor; c1: number; c2: number } {
+  const { window: side, sigma, dataRange, k1, k2 } = checkedOptions(height, width, {});
+  const taps = windows.get(side) ?? keep(tensor(gaussian(side, sigma), { dtype: "float32" }));
+  windows.set(side, taps);
+  return { taps, c1: (k1 * dataRange) ** 2, c2: (k2 * dataRange) ** 2 };
+}
+
 const cache = new Map<string, Tensor>();
 
 /** (size − side + 1, size): each row is the Gaussian window at one of its places, so that smoothing is a matrix product. */

@@ -3,6 +3,15 @@ import { BatchCamError } from "../errors.ts";
 import { inEvaluation, Module, type TappedForward } from "../nn/index.ts";
 import { noGrad, type Tensor, tidy, zeros } from "../tensor/index.ts";
 
+/** How a network's logits follow from the maps of its `camLayer`; see `CamHead` of batch-cam/cam. */
+export interface ClosedFormHead {
+  /** Path of the linear layer that reads the maps, globally averaged or flattened. */
+  readonly layer: string;
+  readonly weight: Tensor;
+  /** Weight of the linear layer that reads that one's output behind a ReLU; left out where the first one gives the logits. */
+  readonly readout?: Tensor;
+}
+
 /**
  * A classifier whose inner maps can be asked for by path. A subclass calls its layers by `run`, as every module does: that
  * is where `forwardWith` sees their outputs.
@@ -26,9 +35,9 @@ export abstract class Model extends Module {
 
   /**
    * The linear layer that reads the output of `camLayer`, globally averaged or flattened, for Grad-CAM weights in closed
-   * form: its path and weight; null where what follows is anything else.
+   * form; null where what follows is anything else.
    */
-  closedFormHead(): { readonly layer: string; readonly weight: Tensor } | null {
+  closedFormHead(): ClosedFormHead | null {
     return null;
   }
 

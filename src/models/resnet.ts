@@ -15,7 +15,7 @@ import {
 } from "../nn/index.ts";
 import { noGrad, type Tensor } from "../tensor/index.ts";
 import { expectInput, expectOneOf, expectSizes } from "./checks.ts";
-import { Model } from "./model.ts";
+import { type ClosedFormHead, Model } from "./model.ts";
 
 export interface ResNetOptions {
   /** 1000, as in torchvision. */
@@ -145,7 +145,7 @@ export class ResNet extends Model {
     return ["layer1", "layer2", "layer3", "layer4"];
   }
 
-  override closedFormHead(): { readonly layer: string; readonly weight: Tensor } {
+  override closedFormHead(): ClosedFormHead {
     return { layer: "fc", weight: this.fc.weight };
   }
 }

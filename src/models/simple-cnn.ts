@@ -1,10 +1,11 @@
 import { optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { convRelu } from "../nn/conv-relu.ts";
+import { flatLinear } from "../nn/flat-linear.ts";
 import { BatchNorm2d, Conv2d, Flatten, GlobalAvgPool2d, Linear, MaxPool2d, type Module, ReLU } from "../nn/index.ts";
 import type { Tensor } from "../tensor/index.ts";
 import { expectInput, expectOneOf, expectSizes } from "./checks.ts";
-import { Model } from "./model.ts";
+import { type ClosedFormHead, Model } from "./model.ts";
 
 export interface SimpleCnnOptions {
   numClasses?: number;
@@ -97,7 +98,9 @@ export class SimpleCNN extends Model {
     const y = stage(this.conv1, this.bn1, this.act1, null, x); // (N, 32, 28, 28)
     const z = stage(this.conv2, this.bn2, this.act2, this.pool1, y); // (N, 64, 14, 14)
     const maps = stage(this.conv3, this.bn3, this.act3, this.pool2, z); // (N, 128, 7, 7)
-    return inTurn([this.flatten, this.fc1, this.act4, this.fc2, this.gap, this.fc], maps); // (N, numClasses)
+    const { flatten, fc1 } = this;
+    if (flatten === null || fc1 === null) return inTurn([this.gap, this.fc], maps); // (N, numClasses)
+    return inTurn([this.act4, this.fc2], flatLinear(flatten, fc1, maps));
   }
 
   #expectSize(x: Tensor): void {
@@ -117,8 +120,9 @@ export class SimpleCNN extends Model {
     return ["act1", "pool1", "pool2"];
   }
 
-  override closedFormHead(): { readonly layer: string; readonly weight: Tensor } | null {
-    if (this.fc1 !== null) return { layer: "fc1", weight: this.fc1.weight };
+  override closedFormHead(): ClosedFormHead | null {
+    if (this.fc1 !== null && this.fc2 !== null)
+      return { layer: "fc1", weight: this.fc1.weight, readout: this.fc2.weight };
     return this.fc === null ? null : { layer: "fc", weight: this.fc.weight };
   }
 }

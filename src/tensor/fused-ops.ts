@@ -76,3 +76,40 @@ export function batchNormAct(x: Tensor, options: BatchNormActOptions): Tensor {
   for (const changed of [runningMean, runningVar]) countChange(changed);
   return new Tensor(result);
 }
+
+/**
+ * Maps of A (B, K, h, w) with α (B, K), float32: M = relu(Σ_k α_k · A_k), resized bilinearly to (B, height, width), and
+ * (M − min) / (max − min + eps); and M itself, (B, h, w). A constant map stays one, and gives zeros.
+ */
+export function camMaps(
+  activations: Tensor,
+  alpha: Tensor,
+  { size: [height, width], eps }: { size: readonly [number, number]; eps: number },
+): { maps: Tensor; raw: Tensor } {
+  const [maps, raw] = aten.batchCamCamMaps(activations, alpha, height, width, eps);
+  return { maps: new Tensor(maps), raw: new Tensor(raw) };
+}
+
+/** x·wᵀ + bias of flattened maps x (N, K, h, w) with w (J, K·h·w), (N, J); and the mean of w over its pixels, (J, K). */
+export function flatLinear(x: Tensor, w: Tensor, bias: Tensor): { output: Tensor; pooled: Tensor } {
+  const [output, pooled] = aten.batchCamFlatLinear(x, w, bias);
+  return { output: new Tensor(output), pooled: new Tensor(pooled) };
+}
+
+const KINDS = { l1: 0, l2: 1, ssim: 2 } as const;
+
+/** Window and constants of SSIM. */
+export interface SsimWindow {
+  taps: Tensor;
+  c1: number;
+  c2: number;
+}
+
+/** Distances of x to y, both float32 (N, H, W): (N). y must not require gradients. */
+export function mapDistance(
+  kind: keyof typeof KINDS,
+  [x, y]: readonly [Tensor, Tensor],
+  { taps, c1, c2 }: SsimWindow,
+): Tensor {
+  return new Tensor(aten.batchCamMapDistance(x, y, KINDS[kind], taps, c1, c2));
+}

@@ -1,12 +1,14 @@
 import { expectNumber, objectOf, optionsOf } from "../arguments.ts";
-import { batchCam, deadMaps, normalizeMaps } from "../cam/index.ts";
+import { type CamHead, guidanceMaps } from "../cam/batch-cam.ts";
+import { deadMaps } from "../cam/index.ts";
 import type { TrainConfig } from "../config/index.ts";
 import { batchCamLoss, type CamEma, crossEntropy, prototypeLoss } from "../losses/index.ts";
 import type { Model, TappedForward } from "../models/index.ts";
-import { expectModel } from "../models/model.ts";
+import { type ClosedFormHead, expectModel } from "../models/model.ts";
+import { pooledWeightOf } from "../nn/flat-linear.ts";
 import { phase } from "../profile/index.ts";
 import { handleOf } from "../tensor/core.ts";
-import { autocast, interpolate, type Tensor } from "../tensor/index.ts";
+import { autocast, type Tensor } from "../tensor/index.ts";
 
 /** What the objective needs to know of the run. */
 export interface Guidance {
@@ -76,17 +78,23 @@ export function objective(
       rawMaps: null,
     };
   }
-  const closedForm = head === null ? {} : { head: { weight: head.weight, output: taps[head.layer] as Tensor } };
+  const closedForm = head === null ? {} : { head: closedFormOf(head, taps[head.layer] as Tensor) };
   const { maps, ...found } = phase("maps", () => {
-    const rawMaps = batchCam(scores, activations, labels, { order: config.order, ...closedForm });
     const size = images.sizes.slice(-2) as [number, number];
-    const maps = normalizeMaps(interpolate(rawMaps, { size }), { eps: config.camEps });
+    const options = { order: config.order, size, eps: config.camEps, ...closedForm };
+    const { maps, raw: rawMaps } = guidanceMaps(scores, activations, labels, options);
     guidance.camEma?.update(maps, labels);
     return { maps, rawMaps, dead: deadMaps(rawMaps) };
   });
   const guided = phase("loss", () => addMapTerms(crossEntropyTerm, mapTerms(maps, labels, guidance), { config, step }));
   return { logits, crossEntropy: crossEntropyTerm, ...guided, ...found };
 }
+
+const closedFormOf = (head: ClosedFormHead, output: Tensor): CamHead => ({
+  ...head,
+  output,
+  pooled: pooledWeightOf(output),
+});
 
 function addMapTerms(
   crossEntropyTerm: Tensor,

@@ -2170,3 +2170,38 @@ export function batchCamConvRelu(x: TensorCore, weight: TensorCore, bias: Tensor
   arena[next++] = boolean(pool, "batchCamConvRelu: pool") ? 1 : 0;
   return run(batchCamConvReluOp);
 }
+
+const batchCamCamMapsOp = operator("batch_cam::cam_maps", "");
+/** `batch_cam::cam_maps(Tensor activations, Tensor alpha, int height, int width, float eps) -> (Tensor, Tensor)` */
+export function batchCamCamMaps(activations: TensorCore, alpha: TensorCore, height: number, width: number, eps: number): [Handle, Handle] {
+  let next = 0;
+  arena[next++] = handleOf(activations, "batchCamCamMaps: activations");
+  arena[next++] = handleOf(alpha, "batchCamCamMaps: alpha");
+  arena[next++] = integer(height, "batchCamCamMaps: height");
+  arena[next++] = integer(width, "batchCamCamMaps: width");
+  arena[next++] = float(eps, "batchCamCamMaps: eps");
+  return runTuple(batchCamCamMapsOp, 2) as [Handle, Handle];
+}
+
+const batchCamMapDistanceOp = operator("batch_cam::map_distance", "");
+/** `batch_cam::map_distance(Tensor x, Tensor y, int kind, Tensor taps, float c1, float c2) -> Tensor` */
+export function batchCamMapDistance(x: TensorCore, y: TensorCore, kind: number, taps: TensorCore, c1: number, c2: number): Handle {
+  let next = 0;
+  arena[next++] = handleOf(x, "batchCamMapDistance: x");
+  arena[next++] = handleOf(y, "batchCamMapDistance: y");
+  arena[next++] = integer(kind, "batchCamMapDistance: kind");
+  arena[next++] = handleOf(taps, "batchCamMapDistance: taps");
+  arena[next++] = float(c1, "batchCamMapDistance: c1");
+  arena[next++] = float(c2, "batchCamMapDistance: c2");
+  return run(batchCamMapDistanceOp);
+}
+
+const batchCamFlatLinearOp = operator("batch_cam::flat_linear", "");
+/** `batch_cam::flat_linear(Tensor maps, Tensor weight, Tensor bias) -> (Tensor, Tensor)` */
+export function batchCamFlatLinear(maps: TensorCore, weight: TensorCore, bias: TensorCore): [Handle, Handle] {
+  let next = 0;
+  arena[next++] = handleOf(maps, "batchCamFlatLinear: maps");
+  arena[next++] = handleOf(weight, "batchCamFlatLinear: weight");
+  arena[next++] = handleOf(bias, "batchCamFlatLinear: bias");
+  return runTuple(batchCamFlatLinearOp, 2) as [Handle, Handle];
+}

@@ -1,0 +1,133 @@
+// Distances of two stacks of images, one number for each pair, with their gradient by the first taken in the same pass.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/library.h>
+
+#include <cmath>
+#include <string>
+
+#include "kernels/table.h"
+#include "scratch.h"
+#include "twice.h"
+#include "typed.h"
+
+namespace batch_cam {
+namespace {
+
+using at::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+enum Kind : int64_t { kL1, kL2, kSsim };
+
+struct Measure {
+  int64_t kind;
+  Tensor taps;  // of SSIM's window
+  double c1, c2;
+
+  SsimShape shapeFor(const Tensor& x) const {
+    return {x.size(1), x.size(2), taps.size(0), static_cast<float>(c1), static_cast<float>(c2)};
+  }
+};
+
+float elementwise(int64_t kind, int64_t count, const float* x, const float* y, float* dx) {
+  const float scale = 1.0f / static_cast<float>(count);
+  double total = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const float difference = x[i] - y[i];
+    total += kind == kL1 ? std::abs(difference) : difference * difference;
+    if (dx == nullptr) continue;
+    const float sign = static_cast<float>((difference > 0) - (difference < 0));
+    dx[i] = kind == kL1 ? sign * scale : 2 * difference * scale;
+  }
+  return static_cast<float>(total * scale);
+}
+
+void distances(const Tensor& x, const Tensor& y, const Measure& measure, const Tensor& out, const Tensor& dx) {
+  const int64_t count = x.size(1) * x.size(2);
+  const bool similarity = measure.kind == kSsim;
+  at::parallel_for(0, x.size(0), 1, [&](int64_t begin, int64_t end) {
+    const SsimShape shape = similarity ? measure.shapeFor(x) : SsimShape{};
+    const Scratch<float> scratch(similarity ? kernels().ssimScratch(shape) : 1);
+    for (int64_t i = begin; i < end; ++i) {
+      const float *a = dataOf<float>(x) + i * count, *b = dataOf<float>(y) + i * count;
+      float* slope = dx.defined() ? dataOf<float>(dx) + i * count : nullptr;
+      dataOf<float>(out)[i] = similarity
+                                  ? 1 - kernels().ssim(shape, a, b, dataOf<float>(measure.taps), scratch.data(), slope)
+                                  : elementwise(measure.kind, count, a, b, slope);
+      if (similarity && slope != nullptr)
+        for (int64_t p = 0; p < count; ++p) slope[p] = -slope[p];
+    }
+  });
+}
+
+// Each row holds the window at one of its places.
+Tensor placesOf(const Tensor& taps, int64_t size) {
+  const int64_t side = taps.size(0), places = size - side + 1;
+  const Tensor matrix = at::zeros({places, size}, at::kFloat);
+  for (int64_t place = 0; place < places; ++place) matrix[place].narrow(0, place, side).copy_(taps);
+  return matrix;
+}
+
+// The same in libtorch's operators, for what is differentiated twice.
+Tensor composed(const Tensor& x, const Tensor& y, const Measure& measure) {
+  if (measure.kind == kL1) return (x - y).abs().flatten(1).mean(1);
+  if (measure.kind == kL2) return (x - y).square().flatten(1).mean(1);
+  const Tensor rows = placesOf(measure.taps, x.size(1)), columns = placesOf(measure.taps, x.size(2)).t();
+  const auto smoothed = [&](const Tensor& plane) { return rows.matmul(plane.matmul(columns)); };
+  const Tensor meanX = smoothed(x), meanY = smoothed(y);
+  const Tensor product = meanX * meanY, squares = meanX.square() + meanY.square();
+  const Tensor variances = smoothed(x.square() + y.square()) - squares, covariance = smoothed(x * y) - product;
+  const Tensor luminance = (2 * product + measure.c1) / (squares + measure.c1);
+  const Tensor structure = (2 * covariance + measure.c2) / (variances + measure.c2);
+  return 1 - (luminance * structure).flatten(1).mean(1);
+}
+
+struct MapDistance : torch::autograd::Function<MapDistance> {
+  static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& y, const Measure& measure,
+                        bool differentiated) {
+    const Tensor out = at::empty({x.size(0)}, at::kFloat);
+    const Tensor dx = differentiated ? at::empty_like(x) : Tensor();
+    distances(x, y, measure, out, dx);
+    context->save_for_backward({x, y, dx, measure.taps});
+    context->saved_data["kind"] = measure.kind;
+    context->saved_data["c1"] = measure.c1;
+    context->saved_data["c2"] = measure.c2;
+    return out;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const Tensor &x = saved[0], &y = saved[1], &dx = saved[2];
+    if (at::GradMode::is_enabled()) {
+      const Measure measure{context->saved_data["kind"].toInt(), saved[3], context->saved_data["c1"].toDouble(),
+                            context->saved_data["c2"].toDouble()};
+      const variable_list result = gradientsWithGraph(
+          context, {x}, gradients[0], [&](const variable_list& of) { return composed(of[0], y, measure); });
+      return {result[0], Tensor(), Tensor(), Tensor()};
+    }
+    return {dx * gradients[0].view({-1, 1, 1}), Tensor(), Tensor(), Tensor()};
+  }
+};
+
+Tensor mapDistance(const Tensor& x, const Tensor& y, int64_t kind, const Tensor& taps, double c1, double c2) {
+  TORCH_CHECK(x.dim() == 3 && x.sizes() == y.sizes() && x.numel() > 0 && x.scalar_type() == at::kFloat &&
+                  y.scalar_type() == at::kFloat,
+              "x and y must be float32 of one shape (N, H, W) with values, got ", x.sizes(), " and ", y.sizes());
+  TORCH_CHECK(!y.requires_grad(), "y must not require gradients");
+  TORCH_CHECK(kind >= kL1 && kind <= kSsim, "unknown distance ", kind);
+  TORCH_CHECK(taps.dim() == 1 && taps.scalar_type() == at::kFloat && taps.is_contiguous() && taps.size(0) > 0 &&
+                  taps.size(0) <= std::min(x.size(1), x.size(2)),
+              "the window must be float32 and fit the images, got ", taps.sizes());
+  const bool differentiated = at::GradMode::is_enabled() && x.requires_grad();
+  return MapDistance::apply(x.contiguous(), y.contiguous(), Measure{kind, taps, c1, c2}, differentiated);
+}
+
+}  // namespace
+
+TORCH_LIBRARY_FRAGMENT(batch_cam, library) {
+  library.def("map_distance(Tensor x, Tensor y, int kind, Tensor taps, float c1, float c2) -> Tensor",
+              torch::dispatch(c10::DispatchKey::CompositeImplicitAutograd, TORCH_FN(mapDistance)));
+}
+
+}  // namespace batch_cam

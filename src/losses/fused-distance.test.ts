@@ -1,0 +1,68 @@
+import fc from "fast-check";
+import { afterEach, describe, expect, it } from "vitest";
+import { setFusedTraining } from "../nn/index.ts";
+import { grad, manualSeed, ones, rand, type Tensor, tidy, zeros } from "../tensor/index.ts";
+import { distanceOf, meanDistance } from "./distance.ts";
+
+afterEach(() => {
+  setFusedTraining(true);
+});
+
+const NAMES = ["l1", "l2", "ssim"] as const;
+const length = (t: Tensor): number => t.to("float64").square().sum().sqrt().item();
+const apart = (a: Tensor, b: Tensor): number =>
+  length(a.to("float64").sub(b.to("float64"))) / Math.max(length(b), 1e-9);
+
+function measured(name: (typeof NAMES)[number], [x, y]: [Tensor, Tensor], fused: boolean) {
+  setFusedTraining(fused);
+  const value = meanDistance("test", distanceOf(name), [x, y]);
+  const [first] = grad(value, [x], { createGraph: true }) as [Tensor];
+  const [alone] = grad(value, [x], { retainGraph: true }) as [Tensor];
+  const [second] = grad(first.square().sum(), [x], { allowUnused: true });
+  return { value, first, alone, second: second ?? zeros(x.sizes) };
+}
+
+describe.each(NAMES)("the %s distance by one kernel", (name) => {
+  it("has the value and both derivatives of the plain one, for images of any size", () => {
+    const side = fc.integer({ min: 1, max: 40 });
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 5 }), side, side, fc.integer(), (count, height, width, seed) =>
+        tidy(() => {
+          manualSeed(Math.abs(seed));
+          const x = rand([count, height, width]).requiresGrad_();
+          const y = rand([count, height, width]);
+          const [fused, plain] = [true, false].map((on) => measured(name, [x, y], on)) as [
+            ReturnType<typeof measured>,
+            ReturnType<typeof measured>,
+          ];
+          expect(Math.abs(fused.value.item() - plain.value.item())).toBeLessThan(5e-6);
+          // Windows of one pixel have a variance of rounding noise alone.
+          if (name === "ssim" && Math.min(height, width) < 3) return;
+          for (const order of ["first", "alone", "second"] as const)
+            expect(apart(fused[order], plain[order]), order).toBeLessThan(2e-4);
+        }),
+      ),
+      { numRuns: 25 },
+    );
+  });
+
+  it("is zero for equal images, without a gradient", () => {
+    const x = rand([2, 13, 12]).requiresGrad_();
+    const value = meanDistance("test", distanceOf(name), [x, x.detach()]);
+    expect(Math.abs(value.item())).toBeLessThan(1e-6);
+    expect((grad(value, [x])[0] as Tensor).abs().max().item()).toBeLessThan(1e-6);
+  });
+
+  it("leaves a gradient for the second image to the plain one", () => {
+    const [x, y] = [rand([2, 9, 9]), rand([2, 9, 9]).requiresGrad_()];
+    const slope = grad(meanDistance("test", distanceOf(name), [x, y]), [y])[0] as Tensor;
+    expect(slope.abs().max().item()).toBeGreaterThan(0);
+  });
+
+  it("shows NaN", () => {
+    const x = ones([2, 12, 12])
+      .div(zeros([1]))
+      .sub(ones([1]).div(zeros([1])));
+    expect(meanDistance("test", distanceOf(name), [x, ones([2, 12, 12])]).item()).toBeNaN();
+  });
+});
