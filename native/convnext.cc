@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "buffer.h"
 #include "kernels/table.h"
 #include "product.h"
 #include "twice.h"
@@ -114,9 +115,8 @@ struct Forward {
     at::parallel_for(0, groups, 1, [&](int64_t begin, int64_t end) {
       const ProductScope scope;
       const int64_t rows = group * sizes.pixels;
-      std::vector<T> normed(rows * sizes.channels), g(rows * sizes.hidden);
-      std::vector<float> hidden(rows * sizes.hidden), y(rows * sizes.channels), statistics(2 * rows),
-          scale(sizes.hidden);
+      Buffer<T> normed(rows * sizes.channels), g(rows * sizes.hidden);
+      Buffer<float> hidden(rows * sizes.hidden), y(rows * sizes.channels), statistics(2 * rows), scale(sizes.hidden);
       for (int64_t i = begin; i < end; ++i) {
         const int64_t first = i * group;
         const int64_t count = std::min(group, sizes.samples - first);
@@ -159,9 +159,9 @@ struct Gradients {
         fc2Weight(sizes.channels * sizes.hidden),
         fc2Bias(sizes.channels) {}
   // fc1Weight is (channels, hidden), the transpose of the weight
-  std::vector<float> normWeight, normBias, fc1Weight, fc1Bias, grnWeight, grnBias, fc2Weight, fc2Bias;
+  Buffer<float> normWeight, normBias, fc1Weight, fc1Bias, grnWeight, grnBias, fc2Weight, fc2Bias;
 
-  std::array<std::vector<float>*, kParameters> all() {
+  std::array<Buffer<float>*, kParameters> all() {
     return {&normWeight, &normBias, &fc1Weight, &fc1Bias, &grnWeight, &grnBias, &fc2Weight, &fc2Bias};
   }
 };
@@ -203,8 +203,8 @@ struct Backward {
           scale(sizes.hidden),
           coefficient(sizes.hidden),
           dot(sizes.hidden) {}
-    std::vector<T> normed, turned, g, slope, pairs;
-    std::vector<float> hidden, statistics, scale, coefficient, dot;
+    Buffer<T> normed, turned, g, slope, pairs;
+    Buffer<float> hidden, statistics, scale, coefficient, dot;
   };
 
   void groupOf(int64_t first, int64_t count, int64_t rowsOfBuffers, Buffers& b, Gradients& sums) const {
@@ -305,7 +305,7 @@ struct Backward {
           at::zeros(turned ? at::IntArrayRef({sizes.channels, sizes.hidden}) : p[i].sizes(), at::kFloat);
       for (const auto& sums : perThread) {
         if (!sums) continue;
-        const std::vector<float>& own = *sums->all()[i];
+        const Buffer<float>& own = *sums->all()[i];
         float* to = dataOf<float>(total);
         for (size_t k = 0; k < own.size(); ++k) to[k] += own[k];
       }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "buffer.h"
 #include "kernels/table.h"
 #include "twice.h"
 #include "typed.h"
@@ -33,11 +34,11 @@ struct Layout {
 };
 
 // (C, 1, k, k) as (k, k, padded channels), turned by half a turn where the gradient asks for it.
-std::vector<float> kernelOf(const Tensor& weight, const PaddedImage& image, bool turned) {
+Buffer<float> kernelOf(const Tensor& weight, const PaddedImage& image, bool turned) {
   const Tensor source = weight.to(at::kFloat).contiguous();
   const float* from = source.const_data_ptr<float>();
   const int64_t places = image.kernel * image.kernel;
-  std::vector<float> made(places * image.padded);
+  Buffer<float> made(places * image.padded);
   for (int64_t c = 0; c < image.channels; ++c)
     for (int64_t i = 0; i < places; ++i) made[(turned ? places - 1 - i : i) * image.padded + c] = from[c * places + i];
   return made;
@@ -46,10 +47,10 @@ std::vector<float> kernelOf(const Tensor& weight, const PaddedImage& image, bool
 template <typename T>
 Tensor convolved(const Tensor& x, const Tensor& weight, const float* bias) {
   const Layout layout(x, weight.size(2));
-  const std::vector<float> kernel = kernelOf(weight, layout.image, /*turned=*/false);
+  const Buffer<float> kernel = kernelOf(weight, layout.image, /*turned=*/false);
   const Tensor out = at::empty_like(x);
   at::parallel_for(0, x.size(0), 1, [&](int64_t begin, int64_t end) {
-    std::vector<float> framed(layout.framed());
+    Buffer<float> framed(layout.framed());
     for (int64_t n = begin; n < end; ++n) {
       kernelsOf<T>().frame(layout.image, dataOf<T>(x) + n * layout.pixels(), framed.data());
       kernelsOf<T>().depthwise(layout.image, framed.data(), kernel.data(), bias, dataOf<T>(out) + n * layout.pixels());
@@ -64,20 +65,20 @@ struct Gradients {
 
 struct Sums {
   explicit Sums(const PaddedImage& image) : weight(image.kernel * image.kernel * image.padded), bias(image.channels) {}
-  std::vector<float> weight, bias;
+  Buffer<float> weight, bias;
 };
 
 template <typename T>
 Gradients gradientsOf(const Tensor& x, const Tensor& weight, const Tensor& dy, bool ofInput) {
   const Layout layout(x, weight.size(2));
-  const std::vector<float> kernel = kernelOf(weight, layout.image, /*turned=*/true);
+  const Buffer<float> kernel = kernelOf(weight, layout.image, /*turned=*/true);
   const Tensor dx = ofInput ? at::empty_like(x) : Tensor();
   std::vector<std::unique_ptr<Sums>> perThread(at::get_num_threads());
   const auto& kernelOfT = kernelsOf<T>();
   at::parallel_for(0, x.size(0), 1, [&](int64_t begin, int64_t end) {
     auto& sums = perThread[at::get_thread_num()];
     if (!sums) sums = std::make_unique<Sums>(layout.image);
-    std::vector<float> framed(layout.framed()), gradient(layout.framed());
+    Buffer<float> framed(layout.framed()), gradient(layout.framed());
     for (int64_t n = begin; n < end; ++n) {
       const T* dyOfImage = dataOf<T>(dy) + n * layout.pixels();
       kernelOfT.frame(layout.image, dataOf<T>(x) + n * layout.pixels(), framed.data());

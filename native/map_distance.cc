@@ -6,8 +6,8 @@
 #include <cmath>
 #include <string>
 
+#include "buffer.h"
 #include "kernels/table.h"
-#include "scratch.h"
 #include "twice.h"
 #include "typed.h"
 
@@ -48,7 +48,7 @@ void distances(const Tensor& x, const Tensor& y, const Measure& measure, const T
   const bool similarity = measure.kind == kSsim;
   at::parallel_for(0, x.size(0), 1, [&](int64_t begin, int64_t end) {
     const SsimShape shape = similarity ? measure.shapeFor(x) : SsimShape{};
-    const Scratch<float> scratch(similarity ? kernels().ssimScratch(shape) : 1);
+    Buffer<float> scratch(similarity ? kernels().ssimScratch(shape) : 1);
     for (int64_t i = begin; i < end; ++i) {
       const float *a = dataOf<float>(x) + i * count, *b = dataOf<float>(y) + i * count;
       float* slope = dx.defined() ? dataOf<float>(dx) + i * count : nullptr;

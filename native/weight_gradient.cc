@@ -6,10 +6,10 @@
 #include <memory>
 #include <vector>
 
+#include "buffer.h"
 #include "convolution.h"
 #include "kernels/table.h"
 #include "kernels/tiles.h"
-#include "scratch.h"
 #include "typed.h"
 
 namespace batch_cam {
@@ -47,7 +47,7 @@ class FramedRows {
  private:
   Extent image_;  // lines of pixels
   int64_t channels_, width_, before_;
-  std::vector<BFloat16> zeros_;
+  Buffer<BFloat16> zeros_;
   std::vector<const BFloat16*> rows_;
 };
 
@@ -76,13 +76,13 @@ Tensor byImages(const Tensor& x, const Tensor& dy, const Geometry& g) {
   const int64_t pairs = (count + (g.kernel - 1) * (width + 1)) / 2 + 1;
   const int64_t down = g.outer / kTileSide, across = g.inner / kTileSide;
   const Tensor total = at::zeros({places, down, across, kTileSide, kTileSide}, at::kFloat);
-  std::vector<std::unique_ptr<Scratch<float>>> perThread(at::get_num_threads());
+  std::vector<std::unique_ptr<Buffer<float>>> perThread(at::get_num_threads());
   at::parallel_for(0, g.images, 1, [&](int64_t begin, int64_t end) {
     Tiles tiles;
-    auto sums = std::make_unique<Scratch<float>>(total.numel());
+    auto sums = std::make_unique<Buffer<float>>(total.numel());
     FramedRows images({g.height, g.width}, g.inner, width, g.padding, 2 * pairs + 1);
     FramedRows gradients({g.outHeight, g.outWidth}, g.outer, width, 0, count);
-    const Scratch<BFloat16> turned(count * g.outer), even(2 * pairs * g.inner), odd(2 * pairs * g.inner);
+    Buffer<BFloat16> turned(count * g.outer), even(2 * pairs * g.inner), odd(2 * pairs * g.inner);
     for (int64_t i = begin; i < end; ++i) {
       const auto* slopes = gradients.of(halves(dy) + i * g.outHeight * g.outWidth * g.outer);
       for (int64_t step = 0; step < steps; ++step)
@@ -124,7 +124,7 @@ int64_t partOf(int64_t channels) {
 Tensor byColumns(const Tensor& x, const Tensor& dy, const Geometry& g) {
   const int64_t steps = stepsFor(g.outPixels()), part = partOf(g.inner), parts = g.inner / part;
   const int64_t down = g.outer / kTileSide, across = part / kTileSide, places = g.kernel * g.kernel;
-  const std::vector<BFloat16> zeros(std::max(g.inner, g.outer));
+  const Buffer<BFloat16> zeros(std::max(g.inner, g.outer));
   const Tensor turned = at::empty({down, steps, kTileSide, kTileInner}, dy.options());
   at::parallel_for(0, steps, 1, [&](int64_t begin, int64_t end) {
     const BFloat16* rows[kTileInner];
@@ -139,7 +139,7 @@ Tensor byColumns(const Tensor& x, const Tensor& dy, const Geometry& g) {
   const Tensor total = at::empty({places * parts, down, across, kTileSide, kTileSide}, at::kFloat);
   at::parallel_for(0, places * parts, 1, [&](int64_t begin, int64_t end) {
     Tiles tiles;
-    const Scratch<BFloat16> patches(kSteps * kTileInner * part);
+    Buffer<BFloat16> patches(kSteps * kTileInner * part);
     std::vector<const BFloat16*> rows;
     for (int64_t task = begin; task < end; ++task) {
       const int64_t channel = task % parts * part;
