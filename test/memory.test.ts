@@ -47,7 +47,7 @@ describe("the trainer, over 2,000 guided steps", () => {
     try {
       const marks: { step: number; liveTensors: number; bytes: number; rss: number }[] = await measure("training", {
         args: [folder],
-        execArgv: ["--max-semi-space-size=1"], // else V8's young generation grows by steps of its own, in MB
+        execArgv: ["--expose-gc", "--max-semi-space-size=1"], // else V8's young generation grows by steps of its own, in MB
       });
       const warm = marks.slice(2).map(({ rss }) => rss);
       expect(marks.map(({ step }) => step)).toEqual(Array.from({ length: 20 }, (_, i) => (i + 1) * 100));

@@ -124,7 +124,7 @@ describe("convNorm", () => {
     }));
 
   it.each([
-    ["SGD", (params: Tensor[]) => new SGD(params, { lr: 0.5, momentum: 0.9 })],
+    ["SGD", (params: Tensor[]) => new SGD(params, { lr: 0.002, momentum: 0.9 })],
     ["Adam", (params: Tensor[]) => new Adam(params, { lr: 0.5 })],
     ["AdamW", (params: Tensor[]) => new AdamW(params, { lr: 0.5 })],
   ] as const)("follows a step of %s with a frozen norm, and averaged weights", (_, optimizerOf) =>
