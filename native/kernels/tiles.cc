@@ -1,5 +1,7 @@
 #include "tiles.h"
 
+#include "select.h"
+
 #ifdef BATCH_CAM_TILES
 
 #include <cpuid.h>
@@ -73,7 +75,7 @@ void block(int64_t inner, const TileOperands& of, float* below, bool add) {
 }  // namespace
 
 bool hasTiles() {
-  static const bool has = processorHasTiles() && systemGivesTiles();
+  static const bool has = kernelsMayBe("tiles") && processorHasTiles() && systemGivesTiles();
   return has;
 }
 
