@@ -1,3 +1,4 @@
+export { DataConfig } from "./data.ts";
 export { DemoConfig, type DemoConfigInput } from "./demo.ts";
 export { EvaluateConfig } from "./evaluate.ts";
 export { ExplainConfig } from "./explain.ts";
@@ -12,6 +13,7 @@ export {
   runDirectoryOf,
 } from "./resolve.ts";
 export {
+  BASELINE_NAMES,
   DATASET_NAMES,
   type DatasetName,
   MODEL_NAMES,

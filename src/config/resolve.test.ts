@@ -130,7 +130,7 @@ function anyValue({
   if (only !== undefined) return fc.constant(only);
   if (choices) return fc.constantFrom(...choices);
   if (type === "boolean") return fc.boolean();
-  if (type === "integer") return fc.integer({ min: 1, max: 1000 });
+  if (type === "integer") return fc.integer({ min: Math.max(1, minimum), max: 1000 });
   if (type === "number")
     return fc.double({ min: Math.max(minimum, 0.01), max: Math.min(exclusiveMaximum, maximum) - 0.01, noNaN: true });
   return fc.constant(value ?? "somewhere");

@@ -20,7 +20,8 @@ export function parseTrainConfig(input: unknown, options: Partial<ParseOptions> 
 /** Fills in the defaults that depend on other keys. Resolving a resolved config changes nothing. */
 export function resolveTrainConfig(parsed: ParsedTrainConfig): TrainConfig {
   objectOf("resolveTrainConfig: parsed", parsed);
-  const lambdaPrototype = parsed.plain ? 0 : (parsed.lambdaPrototype ?? DEFAULT_LAMBDA[parsed.distance]);
+  const alone = parsed.plain || parsed.baseline !== undefined; // a baseline comes by itself unless more is asked for
+  const lambdaPrototype = parsed.lambdaPrototype ?? (alone ? 0 : DEFAULT_LAMBDA[parsed.distance]);
   const plain = lambdaPrototype === 0 && parsed.lambdaBatch === 0;
   const place = typeof parsed.resume === "string" ? splitRunDirectory(parsed.resume) : { output: parsed.output };
   const weighed = { ...parsed, plain, lambdaPrototype };
@@ -45,11 +46,17 @@ function defaultExperiment(config: Omit<TrainConfig, "experiment">): string {
   return [config.model, `${config.dataset}${variant}`, objectiveName(config), `seed${config.seed}`].join("-");
 }
 
-/** Names the objective and its weights: `plain`, `ssim-p0.5`, `l1-p2-b0.5`. */
+/** Names the objective and its weights: `plain`, `ssim-p0.5`, `l1-p2-b0.5`, `rrr10`. */
 export function objectiveName(
-  config: Pick<TrainConfig, "plain" | "distance" | "lambdaPrototype" | "lambdaBatch">,
+  config: Pick<TrainConfig, "plain" | "distance" | "lambdaPrototype" | "lambdaBatch"> &
+    Partial<Pick<TrainConfig, "baseline" | "lambdaBaseline">>,
 ): string {
-  if (objectOf("objectiveName: config", config).plain) return "plain";
+  const { plain, baseline, lambdaBaseline = 1 } = objectOf("objectiveName: config", config);
+  const named = [...(plain ? [] : [guidanceName(config)]), ...(baseline ? [`${baseline}${lambdaBaseline}`] : [])];
+  return named.join("-") || "plain";
+}
+
+function guidanceName(config: Pick<TrainConfig, "distance" | "lambdaPrototype" | "lambdaBatch">): string {
   const weights = { p: config.lambdaPrototype, b: config.lambdaBatch };
   expectString("objectiveName: distance", config.distance);
   for (const weight of Object.values(weights)) expectNumber("objectiveName: a weight", weight);
@@ -73,8 +80,8 @@ export function overrideTrainConfig(base: TrainConfigInput, over: TrainConfigInp
 /** What may differ when a run goes on: nothing that the numbers of the steps already taken depend on. */
 const FREE_ON_RESUME: ReadonlySet<string> = new Set<keyof TrainConfig>([
   ...(["dataDir", "limitTest", "threads", "output", "experiment", "resume", "overwrite"] as const),
-  ...(["checkpointEvery", "checkpointSeconds", "logEvery", "figures", "maxSteps"] as const),
-  ...(["profile", "profileSteps"] as const),
+  ...(["checkpointEvery", "checkpointSeconds", "logEvery", "figures", "maxSteps", "maxSeconds"] as const),
+  ...(["profile", "profileSteps", "patience", "keepEpochs"] as const),
 ]);
 
 /**

@@ -14,7 +14,15 @@ export const MODEL_NAMES = [
   "convnextv2_tiny",
   "convnextv2_base",
 ] as const;
-export const DATASET_NAMES = ["mnist", "fashion-mnist", "decoy-mnist", "decoy-fashion-mnist"] as const;
+export const DATASET_NAMES = [
+  "mnist",
+  "fashion-mnist",
+  "decoy-mnist",
+  "decoy-fashion-mnist",
+  "color-mnist",
+  "folder",
+] as const;
+export const BASELINE_NAMES = ["rrr", "rrr-g", "hint", "saliency-guided"] as const;
 export type ModelName = (typeof MODEL_NAMES)[number];
 export type DatasetName = (typeof DATASET_NAMES)[number];
 
@@ -53,19 +61,59 @@ const model = group("Model", {
     .describe("module path of the layer whose maps are guided (default: the last stage whose map has 7x7 cells)"),
 });
 
-const data = group("Data", {
-  dataset: z.enum(DATASET_NAMES).default("mnist").describe("images to train on"),
+/** What names a data set and says how it is read. */
+export const dataFields = group("Data", {
+  dataset: z.enum(DATASET_NAMES).default("mnist").describe("images to train on; folder: your own, in dataDir"),
   dataDir: path().optional().describe("folder with the data set's files (default: the installed or cached copy)"),
+  imageSize: z.int().min(4).max(1024).default(64).describe("folder: height and width that images are brought to"),
+  imageChannels: z.literal([1, 3]).default(3).describe("folder: 1 for grey images, 3 for colour"),
+  imageFit: z
+    .enum(["cover", "contain", "fill"])
+    .default("cover")
+    .describe("folder: cut, add margins or distort to that size"),
+  testFraction: z
+    .number()
+    .gt(0)
+    .lt(1)
+    .default(0.2)
+    .describe("folder: share of each class that is held out as the test split where there is no test/"),
+  badImages: z
+    .enum(["fail", "skip"])
+    .default("fail")
+    .describe("folder: stop at a file that cannot be read, or leave it out"),
   decoyVariant: z
     .enum(["rrr", "cdep"])
     .default("rrr")
     .describe("decoy sets: 4x4 patches that are random in the test, or 5x5 ones that mislead there"),
-  dataSeed: z.int().nonnegative().default(0).describe("decoy sets: seed of the patches"),
+  dataSeed: z.int().nonnegative().default(0).describe("seed of a decoy set's patches, of a folder's test split"),
+});
+
+const selection = group("Data", {
   valImages: count()
-    .default(5000)
-    .describe("training images held out, by seed, to choose the best epoch; the test split is never used for that"),
+    .optional()
+    .describe(
+      "training images held out, by seed, to choose the best epoch; the test split is never used for that (default: 5000, at most a tenth)",
+    ),
+  sampler: z
+    .enum(["shuffle", "balanced"])
+    .default("shuffle")
+    .describe("each training image once an epoch, or drawn so that all classes come equally often"),
+  overfitBatches: count()
+    .optional()
+    .describe("to see that a model can learn at all: train on this many batches, and validate on the same images"),
   limitTrain: count().optional().describe("use only the first N of the shuffled training images"),
   limitTest: count().optional().describe("use only the first N test images"),
+});
+
+const share = (most: number) => z.number().min(0).max(most).default(0);
+
+const augmentation = group("Augmentation", {
+  augShift: share(1).describe("largest shift of a training image along either axis, as a share of its side"),
+  augRotate: share(180).describe("largest turn of a training image, in degrees"),
+  augScale: share(0.9).describe("largest change of a training image's size, as a share: 0.2 for 0.8 to 1.25 times"),
+  augFlip: z.boolean().default(false).describe("mirror half the training images, left to right"),
+  augErase: share(1).describe("share of the training images of which a rectangle is made grey"),
+  augBrightness: share(1).describe("largest change of a training image's brightness, as a share"),
 });
 
 const optimisation = group("Optimisation", {
@@ -101,6 +149,10 @@ const optimisation = group("Optimisation", {
     .default(0.9998)
     .describe("share that the average of the weights keeps at each step"),
   modelEmaWarmup: z.boolean().default(true).describe("let that share rise to its value over the first steps"),
+  classWeights: z
+    .enum(["none", "balanced"])
+    .default("none")
+    .describe("balanced: the loss of an image weighs the less, the more images its class has"),
   labelSmoothing: z.number().min(0).lt(1).default(0).describe("share of the target spread evenly over all classes"),
   clipGrad: z
     .number()
@@ -116,7 +168,14 @@ const guidance = group("Guidance", {
     .optional()
     .describe("weight of the Prototype Loss (default: 0.5 for ssim, 2 for l1 and l2)"),
   lambdaBatch: weight().default(0).describe("weight of the Batch-CAM Loss"),
-  lambdaWarmup: steps().default(150).describe("steps over which both weights rise linearly from 0"),
+  lambdaWarmup: steps().default(150).describe("steps over which the weights of the guidance rise linearly from 0"),
+  baseline: z
+    .enum(BASELINE_NAMES)
+    .optional()
+    .describe(
+      "a published way to guide, to compare with, by itself unless lambdaPrototype is given: input gradients off the masks (rrr), maps off them (rrr-g), maps on the object (hint), saliency-guided training",
+    ),
+  lambdaBaseline: weight().default(1).describe("weight of the baseline's term"),
   batchTarget: z
     .enum(["prototype", "batch-mean"])
     .default("prototype")
@@ -172,6 +231,15 @@ const run = group("Run", {
   profileSteps: count().default(10).describe("steps that a profile records, after five of warm-up"),
   figures: z.boolean().default(true).describe("draw a figure of the maps after each epoch, and a report at the end"),
   maxSteps: count().optional().describe("stop after this many steps"),
+  maxSeconds: z.number().positive().optional().describe("stop after this much time in training steps"),
+  patience: count()
+    .optional()
+    .describe("stop early: after this many epochs whose validation accuracy was no better than the best before"),
+  keepEpochs: z
+    .int()
+    .nonnegative()
+    .default(0)
+    .describe("keep the weights of this many last epochs, beside best and last"),
 });
 
 /**
@@ -179,7 +247,7 @@ const run = group("Run", {
  * names are camelCase here and in files, `--kebab-case` on the command line, spelt as in timm where timm has the option.
  */
 export const TrainConfig = z
-  .strictObject({ ...model, ...data, ...optimisation, ...guidance, ...run })
+  .strictObject({ ...model, ...dataFields, ...selection, ...augmentation, ...optimisation, ...guidance, ...run })
   .superRefine(checkTogether);
 
 /** What a caller writes: every key optional. */

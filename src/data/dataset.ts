@@ -1,13 +1,25 @@
-import { describeValue, expectInteger, expectPath, objectOf, optionsOf, wrongArgument } from "../arguments.ts";
+import {
+  describeValue,
+  expectInteger,
+  expectNumber,
+  expectPath,
+  objectOf,
+  optionsOf,
+  wrongArgument,
+} from "../arguments.ts";
 import { DATASET_NAMES, type DatasetName, hint } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { isTensor } from "../tensor/core.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import { type Tensor, tensor } from "../tensor/index.ts";
 import { expectClassCount } from "../tensor/labels.ts";
+import { listClassFolder } from "./class-folder.ts";
+import { colorClasses } from "./color-mnist.ts";
 import { addDecoys, DECOY_VARIANTS, type DecoyVariant } from "./decoy.ts";
 import { FASHION_CLASSES, FASHION_NORMALIZATION, readFashionMnist } from "./fashion-mnist.ts";
 import type { ByteSplit } from "./idx-splits.ts";
+import type { ImageFit } from "./image-file.ts";
+import { channelStatistics, loadLabelled } from "./labelled-dataset.ts";
 import { MNIST_NORMALIZATION, readMnist } from "./mnist.ts";
 
 /** Mean and standard deviation of the training pixels in [0,1], one figure per channel. */
@@ -30,14 +42,18 @@ export interface Split {
   readonly normalization: Normalization;
 }
 
-/** A named data set with its two original splits. */
+/** A named data set with the splits that it comes with. */
 export interface Dataset {
   readonly name: DatasetName;
   readonly numClasses: number;
   readonly classNames: readonly string[];
   readonly normalization: Normalization;
   readonly train: Split;
+  /** Where the files name one. */
+  readonly val?: Split;
   readonly test: Split;
+  /** Files that were left out, and why. */
+  readonly warnings?: readonly string[];
 }
 
 const DIGITS = Array.from({ length: 10 }, (_, digit) => String(digit));
@@ -47,8 +63,18 @@ export interface DatasetOptions {
   dataDir?: string;
   /** Recipe of a decoy set: "rrr" (default) or "cdep". */
   decoyVariant?: DecoyVariant;
-  /** Seed of a decoy set's patches (0). */
+  /** Seed of a decoy set's patches, and of the choice of test images where a folder names none (0). */
   seed?: number;
+  /** Images of one's own: height and width that they are brought to (64). */
+  imageSize?: number;
+  /** Images of one's own: 1 for grey, 3 for RGB (3). */
+  imageChannels?: 1 | 3;
+  /** Images of one's own: how they come to that size ("cover"). */
+  imageFit?: ImageFit;
+  /** Images of one's own: share of each class that becomes the test split where the folder names none (0.2). */
+  testFraction?: number;
+  /** Images of one's own: whether a file that cannot be read ends the loading ("fail") or is left out and reported. */
+  badImages?: "fail" | "skip";
 }
 
 const LOADERS = {
@@ -61,6 +87,8 @@ const LOADERS = {
       classNames: FASHION_CLASSES,
       ...options,
     }),
+  "color-mnist": async ({ dataDir }) => colored(await readMnist(dataDir)),
+  folder: loadFolder,
 } satisfies Record<DatasetName, (options: DatasetOptions) => Promise<Dataset>>;
 
 /**
@@ -74,11 +102,14 @@ export async function loadDataset(name: string, options: DatasetOptions = {}): P
     const got = typeof name === "string" ? `"${name}"${hint(name, DATASET_NAMES)}` : describeValue(name);
     throw new BatchCamError("E_CONFIG", `loadDataset: name must be one of ${known}, got ${got}`);
   }
-  const { dataDir, decoyVariant, seed } = options;
+  const { dataDir, decoyVariant, seed, imageSize, testFraction } = options;
   if (dataDir !== undefined) expectPath("loadDataset: dataDir", dataDir);
   if (seed !== undefined) expectInteger("loadDataset: seed", seed, 0);
   if (decoyVariant !== undefined && !DECOY_VARIANTS.includes(decoyVariant))
     throw wrongArgument("loadDataset: decoyVariant", '"rrr" or "cdep"', decoyVariant);
+  if (imageSize !== undefined) expectInteger("loadDataset: imageSize", imageSize, 4, 1024);
+  if (testFraction !== undefined)
+    expectNumber("loadDataset: testFraction", testFraction, "be between 0 and 1", (n) => n > 0 && n < 1);
   return LOADERS[name as DatasetName](options);
 }
 
@@ -91,10 +122,10 @@ export function expectSplit(operation: string, split: Split): void {
 
 /** Frees the tensors of a data set. */
 export function disposeDataset(dataset: Dataset): void {
-  const { train, test } = objectOf("disposeDataset: dataset", dataset);
-  for (const split of [train, test]) objectOf("disposeDataset: a split", split);
-  disposeSplit(train);
-  disposeSplit(test);
+  const { train, val, test } = objectOf("disposeDataset: dataset", dataset);
+  const splits = val === undefined ? [train, test] : [train, val, test];
+  for (const split of splits) objectOf("disposeDataset: a split", split);
+  for (const split of splits) disposeSplit(split);
 }
 
 /** Frees the tensors of a split. */
@@ -125,18 +156,38 @@ function decoyed(
   const { decoyVariant: variant = "rrr", seed = 0, classNames } = options;
   const train = addDecoys(clean.train, { variant, cue: "train", seed, name: "train" });
   const test = addDecoys(clean.test, { variant, cue: "test", seed, name: "test" });
-  return datasetOf(name, { train, test }, { classNames, normalization: statistics(train.images) });
+  return datasetOf(name, { train, test }, { classNames, normalization: greyStatistics(train) });
 }
 
-/** Mean and deviation of grey pixels in [0, 1]. */
-function statistics(pixels: Uint8Array): Normalization {
-  const counts = new Float64Array(256);
-  for (const value of pixels) counts[value] = (counts[value] as number) + 1;
-  const moment = (power: number) =>
-    counts.reduce((sum, n, value) => sum + n * (value / 255) ** power, 0) / pixels.length;
-  const mean = moment(1);
-  return { mean: [mean], std: [Math.sqrt(moment(2) - mean ** 2)] };
+/** The class's colour in the training images, that of class 9 − y in the test images. */
+function colored(grey: { train: ByteSplit; test: ByteSplit }): Dataset {
+  const train = colorClasses(grey.train, "train");
+  const [, channels, height, width] = train.shape;
+  const normalization = channelStatistics(train.images, { channels, size: [height, width] });
+  return datasetOf(
+    "color-mnist",
+    { train, test: colorClasses(grey.test, "test") },
+    { classNames: DIGITS, normalization },
+  );
 }
+
+async function loadFolder(options: DatasetOptions): Promise<Dataset> {
+  const { dataDir, imageSize = 64, imageChannels = 3, imageFit = "cover", badImages = "fail" } = options;
+  if (dataDir === undefined)
+    throw new BatchCamError(
+      "E_CONFIG",
+      "loadDataset: folder: dataDir is missing: the folder that holds the images, one subfolder a class",
+    );
+  const splits = await loadLabelled(await listClassFolder(dataDir), {
+    ...{ source: dataDir, channels: imageChannels, size: [imageSize, imageSize], fit: imageFit, badImages },
+    ...{ testFraction: options.testFraction ?? 0.2, seed: options.seed ?? 0 },
+  });
+  const { numClasses, classNames, normalization } = splits.train;
+  return { name: "folder", numClasses, classNames, normalization, ...splits };
+}
+
+const greyStatistics = ({ images, shape: [, , height, width] }: ByteSplit): Normalization =>
+  channelStatistics(images, { channels: 1, size: [height, width] });
 
 interface BytesOfSplits {
   train: ByteSplit & { masks?: Uint8Array };

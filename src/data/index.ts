@@ -1,4 +1,12 @@
 export {
+  type Augmented,
+  type AugmentKey,
+  type AugmentOptions,
+  augment,
+  inverseGeometry,
+  warp,
+} from "./augment.ts";
+export {
   type Dataset,
   type DatasetOptions,
   disposeDataset,
@@ -14,10 +22,12 @@ export { listImages, type ReadImagesOptions, readImages } from "./image-folder.t
 export {
   type Batch,
   type BatchPlan,
+  balancedIndices,
   batchCount,
   batches,
   batchIndices,
   gatherBatch,
+  gatherLabelled,
   gatherPixels,
   normalize,
 } from "./loader.ts";

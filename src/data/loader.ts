@@ -3,7 +3,7 @@ import { expectInteger, expectNumber, objectOf, optionsOf, wrongArgument } from 
 import { handleOf } from "../tensor/core.ts";
 import { type Tensor, tensor, tidy } from "../tensor/index.ts";
 import { expectSplit, type Normalization, type Split } from "./dataset.ts";
-import { randomSource, shuffle } from "./random.ts";
+import { randomBelow, randomSource, shuffle } from "./random.ts";
 
 export interface BatchPlan {
   batchSize: number;
@@ -49,19 +49,43 @@ export function batchIndices(count: number, plan: BatchPlan): Int32Array[] {
   });
 }
 
+/**
+ * As many image indices as an epoch has, drawn with replacement so that every class that has images is equally likely: a
+ * function of the labels, seed and epoch alone.
+ */
+export function balancedIndices(split: Split, plan: BatchPlan): Int32Array[] {
+  expectSplit("balancedIndices", split);
+  const members = new Map<number, number[]>();
+  for (const [i, label] of Array.from(split.labels.data() as BigInt64Array, Number).entries())
+    (members.get(label) ?? members.set(label, []).get(label))?.push(i);
+  const classes = [...members.keys()].sort((a, b) => a - b).map((label) => members.get(label) as number[]);
+  const { seed = 0, epoch = 0 } = plan;
+  const next = randomSource("balancedIndices", { seed, epoch });
+  const drawn = Int32Array.from({ length: split.labels.numel }, () => {
+    const own = classes[randomBelow(next, classes.length)] as number[];
+    return own[randomBelow(next, own.length)] as number;
+  });
+  return batchIndices(drawn.length, { ...plan, shuffle: false }).map((places) => places.map((i) => drawn[i] as number));
+}
+
 /** The images at `indices` as float32 (B,C,H,W) in [0,1], without normalisation: what prototypes and pictures are in. */
 export function gatherPixels(split: Split, indices: Int32Array): Tensor {
   expectSplit("gatherPixels", split);
   return tidy(() => select(split.images, indices).to("float32").div(255));
 }
 
+/** Images as `gatherPixels` gives them, with their labels. Call it inside `tidy`, or dispose of both tensors. */
+export function gatherLabelled(split: Split, indices: Int32Array): { pixels: Tensor; labels: Tensor } {
+  expectSplit("gatherLabelled", split);
+  return tidy(() => ({ pixels: gatherPixels(split, indices), labels: select(split.labels, indices) }));
+}
+
 /** One batch, gathered and normalised by the engine. Call it inside `tidy`, or dispose of both tensors. */
 export function gatherBatch(split: Split, indices: Int32Array): Batch {
-  expectSplit("gatherBatch", split);
-  return tidy(() => ({
-    images: normalize(gatherPixels(split, indices), split.normalization),
-    labels: select(split.labels, indices),
-  }));
+  return tidy(() => {
+    const { pixels, labels } = gatherLabelled(split, indices);
+    return { images: normalize(pixels, split.normalization), labels };
+  });
 }
 
 /** (x − mean) / std per channel, for images (B,C,H,W) in [0,1]. */

@@ -50,7 +50,8 @@ export function selectImages(split: Split, selection: { indices: Int32Array; nam
   return { ...split, ...chosen, name };
 }
 
-function stratifiedChoice(labels: readonly number[], total: number, next: RandomSource): Set<number> {
+/** Places of `total` images, of each class in its share, chosen by the stream. */
+export function stratifiedChoice(labels: readonly number[], total: number, next: RandomSource): Set<number> {
   const members = new Map<number, number[]>();
   for (const [i, label] of labels.entries()) {
     const own = members.get(label);

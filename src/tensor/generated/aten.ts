@@ -1625,6 +1625,29 @@ export function upsampleNearest2d(self: TensorCore, outputSize: readonly number[
   return run(upsampleNearest2dOp);
 }
 
+const affineGridGeneratorOp = operator("aten::affine_grid_generator", "");
+/** `aten::affine_grid_generator(Tensor theta, SymInt[] size, bool align_corners) -> Tensor` */
+export function affineGridGenerator(theta: TensorCore, size: readonly number[], alignCorners: boolean): Handle {
+  size = integers(size, "affineGridGenerator: size");
+  let next = 0;
+  arena[next++] = handleOf(theta, "affineGridGenerator: theta");
+  next = putList(next, size, "affineGridGenerator: size");
+  arena[next++] = boolean(alignCorners, "affineGridGenerator: alignCorners") ? 1 : 0;
+  return run(affineGridGeneratorOp);
+}
+
+const gridSampler2dOp = operator("aten::grid_sampler_2d", "");
+/** `aten::grid_sampler_2d(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners) -> Tensor` */
+export function gridSampler2d(input: TensorCore, grid: TensorCore, interpolationMode: number, paddingMode: number, alignCorners: boolean): Handle {
+  let next = 0;
+  arena[next++] = handleOf(input, "gridSampler2d: input");
+  arena[next++] = handleOf(grid, "gridSampler2d: grid");
+  arena[next++] = integer(interpolationMode, "gridSampler2d: interpolationMode");
+  arena[next++] = integer(paddingMode, "gridSampler2d: paddingMode");
+  arena[next++] = boolean(alignCorners, "gridSampler2d: alignCorners") ? 1 : 0;
+  return run(gridSampler2dOp);
+}
+
 const crossEntropyLossOp = operator("aten::cross_entropy_loss", "");
 /** `aten::cross_entropy_loss(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, SymInt ignore_index=-100, float label_smoothing=0.) -> Tensor` */
 export function crossEntropyLoss(self: TensorCore, target: TensorCore, weight?: TensorCore | null | undefined, reduction: number = 1, ignoreIndex: number = -100, labelSmoothing: number = 0.): Handle {

@@ -1,0 +1,260 @@
+import { appendFile, mkdir, mkdtemp, readdir, rename, rm, symlink, utimes, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import sharp from "sharp";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { memory } from "../tensor/index.ts";
+import { type DatasetOptions, disposeDataset, loadDataset } from "./index.ts";
+
+let outer: string;
+let folder: string;
+const cacheBefore = process.env.BATCH_CAM_CACHE;
+
+beforeEach(async () => {
+  outer = await mkdtemp(join(tmpdir(), "folder-set-"));
+  folder = join(outer, "set");
+  process.env.BATCH_CAM_CACHE = join(outer, "cache");
+  await mkdir(folder);
+});
+afterEach(async () => {
+  if (cacheBefore === undefined) delete process.env.BATCH_CAM_CACHE;
+  else process.env.BATCH_CAM_CACHE = cacheBefore;
+  await rm(outer, { recursive: true });
+});
+
+/** An image of one colour, of the kind that its name says. */
+async function draw(
+  name: string,
+  [r, g, b]: readonly [number, number, number] = [200, 100, 50],
+  side = 12,
+): Promise<void> {
+  const path = join(folder, name);
+  await mkdir(dirname(path), { recursive: true });
+  await sharp({ create: { width: side, height: side + 4, channels: 3, background: { r, g, b } } }).toFile(path);
+}
+
+async function drawMany(prefix: string, count: number, color?: readonly [number, number, number]): Promise<void> {
+  for (let i = 0; i < count; i++) await draw(`${prefix}/${i}.png`, color);
+}
+
+const load = (options: DatasetOptions = {}) => loadDataset("folder", { dataDir: folder, imageSize: 8, ...options });
+const values = (t: { data(): unknown }): number[] => Array.from(t.data() as Uint8Array, Number);
+const failing = (options?: DatasetOptions) => expect(load(options)).rejects;
+
+describe("a folder of one's own images", () => {
+  it("has its subfolders for classes, sorted, and brings every kind of file to one size", async () => {
+    await draw("dog/a.jpeg", [255, 0, 0]);
+    await draw("dog/deeper/b.webp", [255, 0, 0], 30);
+    await draw("cat/a.png", [0, 0, 255]);
+    await draw("cat/b.tiff", [0, 0, 255]);
+    const set = await load({ testFraction: 0.5 });
+    expect(set.classNames).toEqual(["cat", "dog"]);
+    expect(set.train.images.shape).toEqual([2, 3, 8, 8]);
+    expect(set.test.images.shape).toEqual([2, 3, 8, 8]);
+    for (const split of [set.train, set.test]) {
+      expect(values(split.labels)).toEqual([0, 1]);
+      const [cat, dog] = [0, 1].map((i) => values(split.images.narrow(0, i, 1))) as [number[], number[]];
+      expect(cat.slice(0, 3)).toEqual([0, 0, 0]);
+      expect(Math.min(...dog.slice(0, 64))).toBeGreaterThan(240);
+      expect(dog.slice(64).every((value) => value < 15)).toBe(true);
+    }
+    disposeDataset(set);
+  });
+
+  it("holds out a share of each class for the test, by seed alone", async () => {
+    await drawMany("a", 10);
+    await drawMany("b", 20);
+    const [first, again, other] = await Promise.all([load({ seed: 1 }), load({ seed: 1 }), load({ seed: 2 })]);
+    expect(first.test.labels.numel).toBe(6);
+    expect(values(first.test.labels).filter((label) => label === 0)).toHaveLength(2);
+    expect(first.train.labels.numel).toBe(24);
+    expect(values(again.test.images)).toEqual(values(first.test.images));
+    expect(other.test.labels.numel).toBe(6);
+  });
+
+  it("takes the splits that folders name, with train's classes", async () => {
+    await drawMany("Train/a", 3);
+    await drawMany("Train/b", 2);
+    await drawMany("Train/c", 1);
+    await drawMany("valid/a", 2);
+    await drawMany("valid/c", 1);
+    await drawMany("test/c", 1);
+    await drawMany("test/b", 1);
+    const { train, val, test, classNames } = await load();
+    expect(classNames).toEqual(["a", "b", "c"]);
+    expect(values(train.labels)).toEqual([0, 0, 0, 1, 1, 2]);
+    expect(val && values(val.labels)).toEqual([0, 0, 2]);
+    expect(values(test.labels)).toEqual([1, 2]);
+  });
+
+  it("normalises by the training pixels of each channel", async () => {
+    await drawMany("train/a", 2, [0, 51, 255]);
+    await drawMany("train/b", 2, [255, 51, 255]);
+    await drawMany("test/a", 1, [9, 9, 9]);
+    await drawMany("test/b", 1, [9, 9, 9]);
+    const { normalization } = await load();
+    expect(normalization.mean[0]).toBeCloseTo(0.5, 6);
+    expect(normalization.mean[1]).toBeCloseTo(0.2, 6);
+    expect(normalization.std[0]).toBeCloseTo(0.5, 6);
+    expect(normalization.std[1]).toBe(1); // of one value: nothing to divide by
+  });
+
+  it("makes grey images of any, where grey is asked for", async () => {
+    await drawMany("a", 2, [10, 10, 10]);
+    await drawMany("b", 2, [250, 250, 250]);
+    const { train } = await load({ imageChannels: 1, testFraction: 0.5 });
+    expect(train.images.shape).toEqual([2, 1, 8, 8]);
+    expect(values(train.images)[0]).toBe(10);
+  });
+
+  it("frees all that it made", async () => {
+    await drawMany("a", 2);
+    await drawMany("b", 2);
+    const before = memory().liveTensors;
+    disposeDataset(await load());
+    expect(memory().liveTensors).toBe(before);
+  });
+});
+
+describe("the cache of decoded images", () => {
+  const cached = () => readdir(join(outer, "cache", "batch-cam", "decoded"));
+
+  beforeEach(async () => {
+    await drawMany("train/a", 2, [10, 20, 30]);
+    await drawMany("train/b", 2, [40, 50, 60]);
+    await drawMany("test/a", 1, [70, 80, 90]);
+    await drawMany("test/b", 1, [70, 80, 90]);
+  });
+
+  it("gives the same images without reading the files again", async () => {
+    const first = await load();
+    expect(await cached()).toHaveLength(2);
+    // Same size and time, other content: what a cache may not notice shows that it was used.
+    const path = join(folder, "train/a/0.png");
+    const when = new Date(1_700_000_000_000);
+    await utimes(path, when, when);
+    const second = await load();
+    await rename(path, `${path}.away`);
+    const { size } = await import("node:fs/promises").then(({ stat }) => stat(`${path}.away`));
+    await writeFile(path, new Uint8Array(size));
+    await utimes(path, when, when);
+    const third = await load();
+    expect(values(second.train.images)).toEqual(values(first.train.images));
+    expect(values(third.train.images)).toEqual(values(first.train.images));
+  });
+
+  it("reads what has changed, what is new, and leaves out what is gone", async () => {
+    await load();
+    await draw("train/a/0.png", [99, 99, 99]);
+    await utimes(join(folder, "train/a/0.png"), new Date(), new Date(Date.now() + 5000));
+    await draw("train/a/9.png", [1, 2, 3]);
+    await rm(join(folder, "train/b/1.png"));
+    const { train } = await load();
+    expect(values(train.labels)).toEqual([0, 0, 0, 1]);
+    const reds = [0, 1, 2, 3].map((i) => values(train.images.narrow(0, i, 1))[0]);
+    expect(reds).toEqual([99, 10, 1, 40]);
+  });
+
+  it("has a part for every size and number of channels", async () => {
+    const small = await load();
+    const large = await load({ imageSize: 16 });
+    const grey = await load({ imageChannels: 1 });
+    expect([small, large, grey].map(({ train }) => train.images.shape[2])).toEqual([8, 16, 8]);
+    expect(await cached()).toHaveLength(6);
+  });
+
+  it.each(["bin", "json"])("is made again where its .%s is damaged", async (kind) => {
+    const first = await load();
+    const file = (await cached()).find((name) => name.endsWith(kind)) as string;
+    await appendFile(join(outer, "cache", "batch-cam", "decoded", file), "x");
+    expect(values((await load()).train.images)).toEqual(values(first.train.images));
+    await writeFile(join(outer, "cache", "batch-cam", "decoded", file), "");
+    expect(values((await load()).train.images)).toEqual(values(first.train.images));
+  });
+
+  it("is done without where it cannot be written", async () => {
+    process.env.BATCH_CAM_CACHE = join(folder, "train/a/0.png"); // a file where a folder would have to be
+    expect((await load()).train.labels.numel).toBe(4);
+  });
+});
+
+describe("a folder that cannot be trained on", () => {
+  it("names what is missing", async () => {
+    await failing().toMatchObject({
+      code: "E_DATA",
+      message: expect.stringMatching(/two classes or more, got no subfolder/),
+    });
+    await expect(loadDataset("folder", { dataDir: join(folder, "none") })).rejects.toMatchObject({
+      code: "E_DATA",
+      message: expect.stringMatching(/none: cannot be read/),
+    });
+    await expect(loadDataset("folder")).rejects.toMatchObject({
+      code: "E_CONFIG",
+      message: expect.stringMatching(/dataDir is missing/),
+    });
+  });
+
+  it("refuses one class, an empty class, and one image", async () => {
+    await drawMany("only", 3);
+    await failing().toMatchObject({ message: expect.stringMatching(/got one, only\//) });
+    await mkdir(join(folder, "empty"));
+    await failing().toMatchObject({ code: "E_DATA", message: expect.stringMatching(/empty: holds no image/) });
+  });
+
+  it("refuses a class that has no image left to train on", async () => {
+    await drawMany("a", 1);
+    await drawMany("b", 1);
+    await failing({ testFraction: 0.5 }).toMatchObject({
+      code: "E_DATA",
+      message: expect.stringMatching(/class "[ab]" has no image left to train on/),
+    });
+  });
+
+  it("refuses classes that differ by case alone, two folders for one split, and a class that train lacks", async () => {
+    await drawMany("Cat", 1);
+    await drawMany("cat", 1);
+    await failing().toMatchObject({ message: expect.stringMatching(/"Cat" and "cat" differ by case alone/) });
+    await rm(join(folder, "Cat"), { recursive: true });
+    await drawMany("train/a", 1);
+    await drawMany("train/b", 1);
+    await drawMany("test/a", 1);
+    await drawMany("test/x", 1);
+    await failing().toMatchObject({ message: expect.stringMatching(/class "x" of test is not in train/) });
+    await mkdir(join(folder, "training"));
+    await failing().toMatchObject({ message: expect.stringMatching(/both of them its train split/) });
+  });
+
+  it("stops at a file that cannot be read, or leaves it out and says so", async () => {
+    await drawMany("train/a", 2);
+    await drawMany("train/b", 2);
+    await drawMany("test/a", 1);
+    await drawMany("test/b", 1);
+    await writeFile(join(folder, "train/a/1.png"), "no image");
+    await failing().toMatchObject({ code: "E_DATA", message: expect.stringMatching(/a\/1\.png: is no image/) });
+    for (const round of ["decoded", "from the cache"]) {
+      const { train, warnings } = await load({ badImages: "skip" });
+      expect(values(train.labels), round).toEqual([0, 1, 1]);
+      expect(warnings, round).toEqual([expect.stringMatching(/left out: .*a\/1\.png: is no image/)]);
+    }
+  });
+
+  it("does not follow links out of the folder", async () => {
+    await drawMany("a", 2);
+    await drawMany("b", 2);
+    await rename(join(folder, "a/1.png"), join(outer, "secret.png"));
+    await symlink(join(outer, "secret.png"), join(folder, "a/1.png"));
+    const { train, test } = await load();
+    expect(train.labels.numel + test.labels.numel).toBe(3);
+  });
+
+  it.each([
+    [{ imageSize: 3 }, /imageSize/],
+    [{ imageChannels: 2 as never }, /channels/],
+    [{ imageFit: "stretch" as never }, /fit/],
+    [{ testFraction: 1 }, /testFraction/],
+  ] as const)("refuses %o", async (options, message) => {
+    await drawMany("a", 2);
+    await drawMany("b", 2);
+    await failing(options).toMatchObject({ code: "E_ARGUMENT", message: expect.stringMatching(message) });
+  });
+});
