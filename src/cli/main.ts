@@ -13,6 +13,7 @@ import { type CliIo, processIo } from "./io.ts";
 const COMMANDS: Record<string, () => Promise<Command>> = {
   train: async () => (await import("./commands/train.ts")).trainCommand,
   explain: async () => (await import("./commands/explain.ts")).explainCommand,
+  data: async () => (await import("./commands/data.ts")).dataCommand,
   evaluate: async () => (await import("./commands/evaluate.ts")).evaluateCommand,
   demo: async () => (await import("./commands/demo.ts")).demoCommand,
   models: async () => (await import("./commands/models.ts")).modelsCommand,

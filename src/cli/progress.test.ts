@@ -33,6 +33,7 @@ const METRICS: StepMetrics = {
   crossEntropy: 0.412,
   prototypeLoss: 0.218,
   batchCamLoss: null,
+  baselineLoss: null,
   lambdaPrototype: 0.5,
   lambdaBatch: 0,
   deadMaps: 0.031,

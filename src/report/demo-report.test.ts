@@ -23,6 +23,7 @@ const METRICS: StepMetrics = {
   crossEntropy: 1.2,
   prototypeLoss: null,
   batchCamLoss: null,
+  baselineLoss: null,
   lambdaPrototype: 0,
   lambdaBatch: 0,
   deadMaps: 0.1,

@@ -81,6 +81,21 @@ export async function saveBest(
   return path;
 }
 
+/** Writes the weights of an epoch, and removes those of epochs before the last `keep`. */
+export async function saveEpoch(
+  runDirectory: string,
+  model: ReadonlyMap<string, Tensor>,
+  { epoch, keep }: { epoch: number; keep: number },
+): Promise<void> {
+  const folder = folderOf(runDirectory);
+  const path = join(folder, `epoch-${epoch}.safetensors`);
+  await saveSafetensors(path, model, { format: "pt", "batch-cam": FORMAT, epoch: String(epoch) });
+  for (const name of await readdir(folder)) {
+    const [, old] = name.match(/^epoch-(\d+)\.safetensors$/) ?? [];
+    if (old !== undefined && Number(old) <= epoch - keep) await rm(join(folder, name), { force: true });
+  }
+}
+
 /**
  * Reads the last checkpoint of a run. The caller frees the tensors.
  *

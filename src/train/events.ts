@@ -69,6 +69,8 @@ export interface StepMetrics {
   prototypeLoss: number | null;
   /** Before its weight; null where the objective has no such term. */
   batchCamLoss: number | null;
+  /** Term of the baseline, before its weight; null where the config names none. */
+  baselineLoss: number | null;
   /** Weight at this step, warm-up included. */
   lambdaPrototype: number;
   /** Weight at this step, warm-up included. */

@@ -3,6 +3,7 @@ import type { TrainConfig } from "../config/index.ts";
 import {
   batchIndices,
   type Dataset,
+  type DatasetOptions,
   disposeDataset,
   disposeSplit,
   loadDataset,
@@ -26,21 +27,48 @@ export interface ConfiguredData {
 }
 
 export async function loadData(config: TrainConfig): Promise<ConfiguredData> {
-  const { dataDir, decoyVariant, dataSeed } = config;
-  const files = dataDir === undefined ? {} : { dataDir };
-  const dataset = await loadDataset(config.dataset, { ...files, decoyVariant, seed: dataSeed });
-  const whole = splitValidation(dataset.train, { images: config.valImages, seed: config.seed });
+  const { dataDir, dataSeed } = config;
+  const dataset = await loadDataset(config.dataset, {
+    ...{ ...datasetOptions(config), seed: dataSeed },
+    ...(dataDir === undefined ? {} : { dataDir }),
+  });
+  const whole = config.overfitBatches === undefined ? withValidation(dataset, config) : overfitted(dataset, config);
   const splits = {
     train: limit(whole.train, config.limitTrain, config.seed),
     val: whole.val,
     test: limit(dataset.test, config.limitTest, 0),
   };
   const warnings = [
+    ...(dataset.warnings ?? []),
     ...tooFew("limitTrain", config.limitTrain, whole.train),
     ...tooFew("limitTest", config.limitTest, dataset.test),
   ];
-  if (splits.train !== whole.train) disposeSplit(whole.train);
+  if (splits.train !== whole.train && whole.train !== dataset.train) disposeSplit(whole.train);
   return { ...splits, warnings, dispose: () => disposeSplits(dataset, Object.values(splits)) };
+}
+
+const datasetOptions = ({
+  decoyVariant,
+  imageSize,
+  imageChannels,
+  imageFit,
+  testFraction,
+  badImages,
+}: TrainConfig): DatasetOptions => ({ decoyVariant, imageSize, imageChannels, imageFit, testFraction, badImages });
+
+/** The same few images for training and validation. */
+function overfitted({ train }: Dataset, config: TrainConfig): { train: Split; val: Split } {
+  const { overfitBatches = 1, batchSize, seed } = config;
+  const count = Math.min(overfitBatches * batchSize, train.labels.numel);
+  const [indices = new Int32Array()] = batchIndices(train.labels.numel, { batchSize: count, seed, epoch: 0 });
+  return { train: selectImages(train, { indices, name: "train" }), val: selectImages(train, { indices, name: "val" }) };
+}
+
+/** The data set's own validation split; else one held out of the training images. */
+function withValidation({ train, val }: Dataset, { valImages, seed }: TrainConfig): { train: Split; val: Split } {
+  if (val !== undefined) return { train, val };
+  const images = valImages ?? Math.min(5000, Math.max(1, Math.round(train.labels.numel / 10)));
+  return splitValidation(train, { images, seed });
 }
 
 function tooFew(key: string, asked: number | undefined, { labels }: Split): string[] {
@@ -56,7 +84,8 @@ function limit(split: Split, count: number | undefined, seed: number): Split {
 }
 
 function disposeSplits(dataset: Dataset, splits: readonly Split[]): void {
-  for (const split of splits) disposeSplit(split);
+  const own: (Split | undefined)[] = [dataset.train, dataset.val, dataset.test];
+  for (const split of splits) if (!own.includes(split)) disposeSplit(split);
   disposeDataset(dataset);
 }
 

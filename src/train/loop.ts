@@ -1,10 +1,10 @@
 import { setImmediate } from "node:timers/promises";
 import { expectFunction, expectSignal, optionsOf } from "../arguments.ts";
 import type { TrainConfigInput } from "../config/index.ts";
-import { batchIndices } from "../data/index.ts";
+import { balancedIndices, batchIndices } from "../data/index.ts";
 import { getNumThreads, loadSafetensors } from "../tensor/index.ts";
 import { withAverage } from "./averaging.ts";
-import { bestCheckpoint, disposeAll, lastCheckpoint, saveBest, saveCheckpoint } from "./checkpoint.ts";
+import { bestCheckpoint, disposeAll, lastCheckpoint, saveBest, saveCheckpoint, saveEpoch } from "./checkpoint.ts";
 import type { EpochRecord, SplitRecord, StepMetrics, TrainEvent, TrainResult } from "./events.ts";
 import { modelOptions } from "./from-config.ts";
 import { EpochMeans } from "./means.ts";
@@ -45,16 +45,23 @@ export async function train(input: TrainConfigInput = {}, options: TrainOptions 
 }
 
 async function runEpochs(session: Session, signal: AbortSignal | undefined): Promise<TrainResult> {
-  const { config, progress, lastStep } = session;
+  const { config, progress } = session;
   let interrupted = false;
   // A checkpoint may stand between an epoch's last step and its judgement.
-  while (progress.epoch <= config.epochs && (progress.step < lastStep || progress.batch > 0) && !interrupted) {
+  while (progress.epoch <= config.epochs && (!isOver(session) || progress.batch > 0) && !interrupted) {
     interrupted = (await runEpoch(session, signal)) || !(await judgeEpoch(session, signal));
   }
   await finishProfile(session);
   const result = await finish(session, interrupted, signal);
   session.emit({ type: "end", result });
   return result;
+}
+
+/** Whether no further step is to be taken: by their number, by their time, or as validation has not improved for long. */
+function isOver({ config, progress, lastStep }: Session): boolean {
+  const { maxSeconds = Number.POSITIVE_INFINITY, patience = Number.POSITIVE_INFINITY } = config;
+  const { step, seconds, history, bestEpoch } = progress;
+  return step >= lastStep || seconds >= maxSeconds || history.length - bestEpoch >= patience;
 }
 
 /** Validates after the last step of an epoch, and moves on; false where the signal cut that short. */
@@ -85,19 +92,20 @@ async function unlessAborted<T>(signal: AbortSignal | undefined, fn: () => Promi
 
 /** The batches of the epoch in progress that are still to come; true where the signal cut it short. */
 async function runEpoch(session: Session, signal: AbortSignal | undefined): Promise<boolean> {
-  const { config, progress, train, lastStep, profiler } = session;
+  const { config, progress, train, profiler } = session;
   const means = EpochMeans.from(progress.means);
-  const order = batchIndices(train.labels.numel, {
+  const plan = {
     batchSize: imagesPerStep(config),
     seed: config.seed,
     epoch: progress.epoch,
     startBatch: progress.batch,
-  });
+  };
+  const order = config.sampler === "balanced" ? balancedIndices(train, plan) : batchIndices(train.labels.numel, plan);
   let savedAt = performance.now();
   session.model.train();
   for (const module of session.frozen) module.eval();
   for (const indices of order) {
-    if (progress.step >= lastStep) break;
+    if (isOver(session)) break;
     const began = performance.now();
     const step = () => takeStep(session, indices);
     const metrics = profiler === null ? step() : profiler.step(step);
@@ -162,11 +170,17 @@ async function endEpoch(session: Session, judged: SplitRecord): Promise<void> {
     await saveBest(session.run.directory, weights, epoch).finally(() => disposeAll(weights));
     progress.bestEpoch = epoch;
   }
+  if (config.keepEpochs > 0) await keepEpoch(session, config.keepEpochs);
   await log.append({ kind: "epoch", ...record });
   await log.writeSummary(history);
   emit({ type: "epoch", epoch, epochs: config.epochs, record });
   if (config.figures) emit({ type: "maps", epoch, samples: await sampleMaps(model, val, validationOptions(session)) });
   Object.assign(progress, { epoch: epoch + 1, batch: 0, means: new EpochMeans().state(), epochSeconds: 0 });
+}
+
+async function keepEpoch({ model, run, progress }: Session, count: number): Promise<void> {
+  const weights = model.stateDict();
+  await saveEpoch(run.directory, weights, { epoch: progress.epoch, keep: count }).finally(() => disposeAll(weights));
 }
 
 async function checkpoint(session: Session): Promise<void> {

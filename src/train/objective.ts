@@ -2,6 +2,7 @@ import { expectNumber, objectOf, optionsOf } from "../arguments.ts";
 import { type CamHead, guidanceMaps } from "../cam/batch-cam.ts";
 import { deadMaps } from "../cam/index.ts";
 import type { TrainConfig } from "../config/index.ts";
+import { inverseGeometry, warp } from "../data/index.ts";
 import { batchCamLoss, type CamEma, crossEntropy, prototypeLoss } from "../losses/index.ts";
 import type { Model, TappedForward } from "../models/index.ts";
 import { type ClosedFormHead, expectModel } from "../models/model.ts";
@@ -9,6 +10,7 @@ import { pooledWeightOf } from "../nn/flat-linear.ts";
 import { phase } from "../profile/index.ts";
 import { handleOf } from "../tensor/core.ts";
 import { autocast, type Tensor } from "../tensor/index.ts";
+import { type BaselineInput, baselineLoss, NEEDS } from "./baselines.ts";
 
 /** What the objective needs to know of the run. */
 export interface Guidance {
@@ -16,6 +18,8 @@ export interface Guidance {
   camLayer: string;
   /** (C, H, W) */
   prototypes: Tensor;
+  /** (C): how much the cross-entropy of a class's images weighs; equally without it. */
+  classWeights?: Tensor | null;
   /** Present where the prototypes are running averages of the maps. */
   camEma: CamEma | null;
 }
@@ -27,6 +31,8 @@ export interface Terms {
   crossEntropy: Tensor;
   prototypeLoss: Tensor | null;
   batchCamLoss: Tensor | null;
+  /** The term of a published baseline. */
+  baselineLoss: Tensor | null;
   /** (B), bool */
   dead: Tensor | null;
   /** (B, h, w), before normalisation */
@@ -39,56 +45,108 @@ export function warmedUp(lambda: number, step: number, warmup: number): number {
   return warmup === 0 ? lambda : lambda * Math.min(1, (step + 1) / warmup);
 }
 
+/** What a step has beside its images and labels. */
+export interface ObjectiveOptions {
+  /** From 0: where the warm-up of the weights is. */
+  step: number;
+  guidance: Guidance;
+  /** Whether the network runs under autocast. */
+  amp: boolean;
+  /** How `augment` moved the images; null where it did not. */
+  geometry?: Tensor | null;
+  /** (B, H, W), 1 where an image holds what should not matter: for baselines alone. */
+  masks?: Tensor | null;
+  /** (B, H, W), 1 where an image shows its object: for baselines alone. */
+  foreground?: Tensor | null;
+}
+
 /**
- * `CE + λ_p·PrototypeLoss + λ_b·BatchCamLoss`, each λ warmed up. Without weights it is cross-entropy and no map is made.
- * The network runs under autocast where `amp` asks for it; maps and losses are float32 in any case.
+ * `CE + λ_p·PrototypeLoss + λ_b·BatchCamLoss + λ·baseline`, each λ warmed up. Without weights it is cross-entropy and no map is
+ * made. Maps of images that were moved are compared where the images lay before. The network runs under autocast where `amp`
+ * asks for it; maps and losses are float32 in any case.
  */
-export function objective(
-  model: Model,
-  images: Tensor,
-  labels: Tensor,
-  options: { step: number; guidance: Guidance; amp: boolean },
-): Terms {
+export function objective(model: Model, images: Tensor, labels: Tensor, options: ObjectiveOptions): Terms {
   const { step, guidance, amp } = optionsOf("objective", options);
-  const { config, camLayer } = objectOf("objective: guidance", guidance);
+  const { config } = objectOf("objective: guidance", guidance);
   objectOf("objective: guidance.config", config);
   expectNumber("objective: step", step);
   expectModel("objective", model);
   handleOf(images, "objective: images");
-  const head = camLayer === model.camLayer ? model.closedFormHead() : null;
-  const wanted = head === null ? [camLayer] : [camLayer, head.layer];
-  const run = () =>
-    config.plain ? { logits: model.forward(images), taps: {} } : model.forwardWith(images, { taps: wanted });
-  const forward = () => {
+  const needs = config.baseline === undefined ? NOTHING : NEEDS[config.baseline];
+  const input = needs.inputGradient ? images.detach().requiresGrad_() : images;
+  const mapped = !config.plain || needs.maps;
+  const forward = (x: Tensor, layers: readonly string[]) => {
+    const run = () =>
+      layers.length > 0 ? model.forwardWith(x, { taps: layers }) : { logits: model.forward(x), taps: {} };
     const { logits, taps }: TappedForward = amp ? autocast({ dtype: "bfloat16" }, run) : run();
     return { logits, taps, scores: logits.to("float32") };
   };
-  const { logits, taps, scores } = phase("forward", forward);
-  const smoothing = { labelSmoothing: config.labelSmoothing };
-  const crossEntropyTerm = phase("loss", () => crossEntropy(scores, labels, smoothing));
-  const activations = taps[camLayer];
-  if (config.plain || activations === undefined) {
-    return {
-      loss: crossEntropyTerm,
-      logits,
-      crossEntropy: crossEntropyTerm,
-      prototypeLoss: null,
-      batchCamLoss: null,
-      dead: null,
-      rawMaps: null,
-    };
-  }
-  const closedForm = head === null ? {} : { head: closedFormOf(head, taps[head.layer] as Tensor) };
-  const { maps, ...found } = phase("maps", () => {
-    const size = images.sizes.slice(-2) as [number, number];
-    const options = { order: config.order, size, eps: config.camEps, ...closedForm };
-    const { maps, raw: rawMaps } = guidanceMaps(scores, activations, labels, options);
-    guidance.camEma?.update(maps, labels);
-    return { maps, rawMaps, dead: deadMaps(rawMaps) };
+  const source = mapped ? mapSource(model, guidance) : null;
+  const { logits, taps, scores } = phase("forward", () => forward(input, source?.layers ?? []));
+  const { classWeights: weight } = guidance;
+  const weighting = { labelSmoothing: config.labelSmoothing, ...(weight ? { weight } : {}) };
+  const crossEntropyTerm = phase("loss", () => crossEntropy(scores, labels, weighting));
+  const size = images.sizes.slice(-2) as [number, number];
+  const made = source === null ? NO_MAPS : phase("maps", () => mapsOf({ source, taps, scores, labels, size }, options));
+  const terms = phase("loss", () => {
+    const compared = made.maps === null || config.plain ? NO_TERMS : mapTerms(made.maps, labels, guidance);
+    const again = (x: Tensor) => forward(x, []).scores;
+    const baselineTerm = baselineOf({ images: input, scores, labels, maps: made.seen, forward: again }, options);
+    return weighted(crossEntropyTerm, { ...compared, baselineLoss: baselineTerm }, { config, step });
   });
-  const guided = phase("loss", () => addMapTerms(crossEntropyTerm, mapTerms(maps, labels, guidance), { config, step }));
-  return { logits, crossEntropy: crossEntropyTerm, ...guided, ...found };
+  const { dead, rawMaps } = made;
+  return { logits, crossEntropy: crossEntropyTerm, ...terms, dead, rawMaps };
 }
+
+const NOTHING = { masks: false, maps: false, inputGradient: false };
+const NO_MAPS = { maps: null, seen: null, rawMaps: null, dead: null };
+const NO_TERMS = { prototypeLoss: null, batchCamLoss: null };
+
+/** The layer whose output the maps are made of, and where their weights come from. */
+interface MapSource {
+  camLayer: string;
+  head: ClosedFormHead | null;
+  layers: readonly string[];
+}
+
+function mapSource(model: Model, { camLayer }: Guidance): MapSource {
+  const head = camLayer === model.camLayer ? model.closedFormHead() : null;
+  return { camLayer, head, layers: head === null ? [camLayer] : [camLayer, head.layer] };
+}
+
+interface Mapped {
+  source: MapSource;
+  taps: TappedForward["taps"];
+  scores: Tensor;
+  labels: Tensor;
+  size: readonly [number, number];
+}
+
+/** Maps as they lie on the images (`seen`) and on what the images were before they were moved (`maps`). */
+function mapsOf(
+  { source: { camLayer, head }, taps, scores, labels, size }: Mapped,
+  { guidance, geometry = null }: ObjectiveOptions,
+) {
+  const { order, camEps: eps } = guidance.config;
+  const closedForm = head === null ? {} : { head: closedFormOf(head, taps[head.layer] as Tensor) };
+  const options = { order, size, eps, ...closedForm };
+  const { maps: seen, raw: rawMaps } = guidanceMaps(scores, taps[camLayer] as Tensor, labels, options);
+  const maps = geometry === null ? seen : broughtBack(seen, geometry);
+  guidance.camEma?.update(maps, labels);
+  return { maps, seen, rawMaps, dead: deadMaps(rawMaps) };
+}
+
+function baselineOf(
+  input: Omit<BaselineInput, "masks" | "foreground">,
+  { guidance: { config }, masks = null, foreground = null }: ObjectiveOptions,
+): Tensor | null {
+  if (config.baseline === undefined) return null;
+  return baselineLoss(config.baseline, { ...input, masks, foreground });
+}
+
+/** Maps of images that were moved, as they lie on the images before: where the prototypes are. */
+const broughtBack = (maps: Tensor, geometry: Tensor): Tensor =>
+  warp(maps.unsqueeze(1), inverseGeometry(geometry), "zeros").squeeze(1);
 
 const closedFormOf = (head: ClosedFormHead, output: Tensor): CamHead => ({
   ...head,
@@ -96,16 +154,19 @@ const closedFormOf = (head: ClosedFormHead, output: Tensor): CamHead => ({
   pooled: pooledWeightOf(output),
 });
 
-function addMapTerms(
+type WeightedTerms = Pick<Terms, "prototypeLoss" | "batchCamLoss" | "baselineLoss">;
+
+function weighted(
   crossEntropyTerm: Tensor,
-  terms: Pick<Terms, "prototypeLoss" | "batchCamLoss">,
+  terms: WeightedTerms,
   { config, step }: { config: TrainConfig; step: number },
-): Pick<Terms, "loss" | "prototypeLoss" | "batchCamLoss"> {
-  const weighted = [
+): WeightedTerms & Pick<Terms, "loss"> {
+  const parts = [
     [terms.prototypeLoss, config.lambdaPrototype] as const,
     [terms.batchCamLoss, config.lambdaBatch] as const,
+    [terms.baselineLoss, config.lambdaBaseline] as const,
   ].flatMap(([term, lambda]) => (term === null ? [] : [term.mul(warmedUp(lambda, step, config.lambdaWarmup))]));
-  return { ...terms, loss: weighted.reduce((sum, term) => sum.add(term), crossEntropyTerm) };
+  return { ...terms, loss: parts.reduce((sum, term) => sum.add(term), crossEntropyTerm) };
 }
 
 function mapTerms(

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { configWarnings, type TrainConfig } from "../config/index.ts";
-import { batchCount, prototypes as classPrototypes, type Split } from "../data/index.ts";
+import { batchCount, classCounts, prototypes as classPrototypes, type Split } from "../data/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { CamEma } from "../losses/index.ts";
 import { type Model, mapSize } from "../models/index.ts";
@@ -16,8 +16,10 @@ import {
   setNumThreads,
   setRngState,
   type Tensor,
+  tensor,
   tidy,
 } from "../tensor/index.ts";
+import { NEEDS } from "./baselines.ts";
 import { disposeAll, loadCheckpoint, type Progress, type Snapshot } from "./checkpoint.ts";
 import { environment } from "./environment.ts";
 import type { TrainEvent } from "./events.ts";
@@ -68,6 +70,7 @@ export async function openSession(run: OpenRun, emit: (event: TrainEvent) => voi
   const { config, directory } = run;
   setNumThreads(config.threads ?? capabilities().cores);
   const data = await loadData(config);
+  expectAnnotations(config, data);
   manualSeed(config.seed);
   const model = modelFor(config, data.train);
   const adapted = config.weights === undefined || run.resuming ? [] : await startFrom(model, config.weights);
@@ -79,6 +82,7 @@ export async function openSession(run: OpenRun, emit: (event: TrainEvent) => voi
     config.statistic === "cam-ema" && !config.plain
       ? new CamEma(data.train.numClasses, imageSize, { decay: config.emaDecay })
       : null;
+  const classWeights = config.classWeights === "balanced" ? keep(balancedWeights(data.train)) : null;
   const frozen = config.freeze === undefined ? [] : freeze(model, config.freeze);
   const stepsPerEpoch = batchCount(data.train.labels.numel, { batchSize: imagesPerStep(config) });
   const lastStep = Math.min(config.maxSteps ?? Number.POSITIVE_INFINITY, config.epochs * stepsPerEpoch);
@@ -94,7 +98,7 @@ export async function openSession(run: OpenRun, emit: (event: TrainEvent) => voi
     frozen,
     optimizer: createOptimizer(config, model),
     weightEma: config.modelEma ? averageOf(model, config) : null,
-    guidance: { config, camLayer, prototypes: camEma?.prototypes ?? references, camEma },
+    guidance: { config, camLayer, prototypes: camEma?.prototypes ?? references, camEma, classWeights },
     references,
     rate: learningRate(config, stepsPerEpoch * config.epochs),
     stepsPerEpoch,
@@ -121,6 +125,13 @@ export async function openSession(run: OpenRun, emit: (event: TrainEvent) => voi
   if (run.resuming) await resume(session);
   else await begin(session);
   return session;
+}
+
+function expectAnnotations({ baseline, dataset }: TrainConfig, data: ConfiguredData): void {
+  if (baseline === undefined || !NEEDS[baseline].masks || data.train.masks !== undefined) return;
+  data.dispose();
+  const advice = 'take a decoy set, or "saliency-guided", which needs none';
+  throw new BatchCamError("E_CONFIG", `baseline: ${baseline} needs masks, and ${dataset} has none: ${advice}`);
 }
 
 /** The layer whose maps are guided, and their size. A model that cannot take the data set's images is the config's fault. */
@@ -154,6 +165,16 @@ function checkMapSize(size: readonly [number, number], camLayer: string, emit: (
       message: `the maps of ${camLayer} are only ${height}x${width}; an earlier layer guides better`,
     });
   }
+}
+
+/** N / (C · n_c): weights by which every class counts alike, of mean 1 over the images. Classes without images weigh nothing. */
+function balancedWeights(split: Split): Tensor {
+  const counts = classCounts(split.labels, split.numClasses);
+  const present = counts.filter((count) => count > 0).length;
+  return tensor(
+    counts.map((count) => (count > 0 ? split.labels.numel / (present * count) : 0)),
+    { dtype: "float32" },
+  );
 }
 
 function prototypeOptions(config: TrainConfig, emit: (event: TrainEvent) => void) {
@@ -220,5 +241,6 @@ function closeSession(session: Session, data: ConfiguredData): void {
   disposeAll(optimizer.stateTensors(), guidance.camEma?.state() ?? new Map());
   weightEma?.dispose();
   references.dispose();
+  guidance.classWeights?.dispose();
   data.dispose();
 }

@@ -1,9 +1,10 @@
-import { gatherBatch } from "../data/index.ts";
+import { type AugmentOptions, augment, gatherLabelled, normalize, warp } from "../data/index.ts";
 import { BatchCamError } from "../errors.ts";
+import { foregroundMask } from "../metrics/index.ts";
 import { clipGradNorm } from "../optim/index.ts";
 import { phase } from "../profile/index.ts";
 import { channelsLast } from "../tensor/channels-last.ts";
-import { backward, noGrad, type Tensor, tidy } from "../tensor/index.ts";
+import { backward, noGrad, type Tensor, tensor, tidy } from "../tensor/index.ts";
 import { normOfEach } from "../tensor/optimizer-ops.ts";
 import { lastCheckpoint } from "./checkpoint.ts";
 import type { StepMetrics } from "./events.ts";
@@ -47,22 +48,65 @@ function accumulate(session: Session, indices: Int32Array): Omit<Metrics, "gradN
 function accumulateBatch(session: Session, indices: Int32Array, share: number): Omit<Metrics, "gradNorm" | "lr"> {
   const { progress, model, guidance, amp } = session;
   return tidy(() => {
-    const { images, labels } = phase("data", () => takeBatch(session, indices));
-    const terms = objective(model, images, labels, { step: progress.step, guidance, amp });
+    const { images, labels, ...rest } = phase("data", () => takeBatch(session, indices));
+    const terms = objective(model, images, labels, { step: progress.step, guidance, amp, ...rest });
     refuseNonFinite(session, {
       crossEntropy: terms.crossEntropy,
       prototypeLoss: terms.prototypeLoss,
       batchCamLoss: terms.batchCamLoss,
+      baselineLoss: terms.baselineLoss,
     });
     phase("backward", () => backward(share === 1 ? terms.loss : terms.loss.mul(share)));
     return { ...readTerms(terms, session), accuracy: shareCorrect(terms.logits, labels) };
   });
 }
 
-function takeBatch(session: Session, indices: Int32Array): ReturnType<typeof gatherBatch> {
-  const { images, labels } = gatherBatch(session.train, indices);
-  return { images: session.channelsLast ? channelsLast(images) : images, labels };
+interface TrainingBatch {
+  images: Tensor;
+  labels: Tensor;
+  /** How the images were moved; null where they were not. */
+  geometry: Tensor | null;
+  /** What a baseline wants to know; null where there is none. */
+  masks: Tensor | null;
+  foreground: Tensor | null;
 }
+
+function takeBatch({ train, config, progress, channelsLast: last }: Session, indices: Int32Array): TrainingBatch {
+  const { pixels, labels } = gatherLabelled(train, indices);
+  const changes = { ...augmentOptions(config), seed: config.seed, epoch: progress.epoch };
+  const { images, geometry } = augment(pixels, indices, changes);
+  const normalized = normalize(images, train.normalization);
+  const annotated = config.baseline === undefined ? NO_ANNOTATIONS : annotations({ train, images, indices, geometry });
+  return { images: last ? channelsLast(normalized) : normalized, labels, geometry, ...annotated };
+}
+
+const NO_ANNOTATIONS = { masks: null, foreground: null };
+
+interface Annotated {
+  train: Session["train"];
+  /** (B, C, H, W) in [0, 1] */
+  images: Tensor;
+  indices: Int32Array;
+  geometry: Tensor | null;
+}
+
+/** Masks, moved as their images were, and what of the images is no background. */
+function annotations({ train, images, indices, geometry }: Annotated): Pick<TrainingBatch, "masks" | "foreground"> {
+  const foreground = foregroundMask(images).to("float32");
+  if (train.masks === undefined) return { masks: null, foreground };
+  const masks = train.masks.indexSelect(0, tensor(indices)).to("float32");
+  const moved = geometry === null ? masks : warp(masks.unsqueeze(1), geometry, "zeros").squeeze(1).round();
+  return { masks: moved, foreground };
+}
+
+const augmentOptions = (config: Session["config"]): AugmentOptions => ({
+  shift: config.augShift,
+  rotate: config.augRotate,
+  scale: config.augScale,
+  flip: config.augFlip,
+  erase: config.augErase,
+  brightness: config.augBrightness,
+});
 
 function readTerms(terms: Terms, { config, progress }: Session): Omit<StepMetrics, "gradNorm" | "lr"> {
   const value = (term: Tensor | null) => (term === null ? null : term.item());
@@ -71,6 +115,7 @@ function readTerms(terms: Terms, { config, progress }: Session): Omit<StepMetric
     crossEntropy: terms.crossEntropy.item(),
     prototypeLoss: value(terms.prototypeLoss),
     batchCamLoss: value(terms.batchCamLoss),
+    baselineLoss: value(terms.baselineLoss),
     lambdaPrototype: warmedUp(config.lambdaPrototype, progress.step, config.lambdaWarmup),
     lambdaBatch: warmedUp(config.lambdaBatch, progress.step, config.lambdaWarmup),
     deadMaps: terms.dead === null ? null : terms.dead.to("float32").mean().item(),

@@ -1,0 +1,119 @@
+import { join } from "node:path";
+import { writeFileAtomically } from "../atomic-file.ts";
+import type { DataConfig } from "../config/index.ts";
+import { classCounts, type Dataset, disposeDataset, loadDataset, prototypes, type Split } from "../data/index.ts";
+import { camFigure, type FigureInput } from "../report/index.ts";
+import { type Tensor, tidy } from "../tensor/index.ts";
+import type { CommandCall, Outcome } from "./command.ts";
+import { percent } from "./progress-lines.ts";
+import { formatTable } from "./table.ts";
+
+/** `batch-cam data`: loads a data set, which checks it, and shows what is in it. */
+export async function runData({
+  config,
+  stdout,
+  stderr,
+}: Pick<CommandCall, "stdout" | "stderr"> & { config: unknown }): Promise<Outcome> {
+  const {
+    dataset: name,
+    picture = join("runs", "data", `${name}.png`),
+    json,
+    dataSeed: seed,
+    dataDir,
+    ...rest
+  } = config as DataConfig;
+  const dataset = await loadDataset(name, { ...rest, seed, ...(dataDir === undefined ? {} : { dataDir }) });
+  try {
+    for (const warning of dataset.warnings ?? []) stderr.write(`warning: ${warning}\n`);
+    stdout.write(json ? `${JSON.stringify(recordOf(dataset))}\n` : tableOf(dataset));
+    const figure = await figureOf(dataset);
+    await writeFileAtomically(picture, camFigure(figure).png);
+    if (!json) stdout.write(`picture: ${picture}\n`);
+    return "done";
+  } finally {
+    disposeDataset(dataset);
+  }
+}
+
+const splitsOf = ({ train, val, test }: Dataset): Split[] => (val === undefined ? [train, test] : [train, val, test]);
+const countsOf = ({ labels, numClasses }: Split): number[] => classCounts(labels, numClasses);
+
+function recordOf(dataset: Dataset) {
+  const { name, classNames, normalization, train } = dataset;
+  const splits = splitsOf(dataset).map((split) => {
+    const counts = countsOf(split);
+    return [split.name, Object.fromEntries(classNames.map((name, i) => [name, counts[i]]))] as const;
+  });
+  const [, channels, height, width] = train.images.sizes;
+  return {
+    name,
+    channels,
+    height,
+    width,
+    normalization,
+    splits: Object.fromEntries(splits),
+    masks: train.masks !== undefined,
+  };
+}
+
+function tableOf(dataset: Dataset): string {
+  const { name, classNames, normalization, train } = dataset;
+  const splits = splitsOf(dataset);
+  const counts = splits.map(countsOf);
+  const total = (of: readonly number[]) => of.reduce((sum, n) => sum + n, 0);
+  const [first = []] = counts;
+  const rows = classNames.map((name, i) => [
+    name,
+    ...counts.map((of) => (of[i] ?? 0).toLocaleString("en")),
+    percent((first[i] ?? 0) / total(first)),
+  ]);
+  const sums = ["all", ...counts.map((of) => total(of).toLocaleString("en")), "100 %"];
+  const [, channels, height, width] = train.images.sizes;
+  const figures = (list: readonly number[]) => list.map((value) => value.toFixed(4)).join(", ");
+  return [
+    `${name}: ${classNames.length} classes, images of ${channels}x${height}x${width}${train.masks ? ", with masks" : ""}`,
+    `training pixels in [0, 1]: mean ${figures(normalization.mean)}, deviation ${figures(normalization.std)}`,
+    "",
+    formatTable(["class", ...splits.map((split) => split.name), "share of train"], [...rows, sums]),
+    balance(first),
+    "",
+  ].join("\n");
+}
+
+/** What unequal classes want of training. */
+function balance(counts: readonly number[]): string {
+  const present = counts.filter((count) => count > 0);
+  const ratio = Math.max(...present) / Math.min(...present);
+  if (ratio < 1.5) return "The classes are about equally large.";
+  return `The largest class has ${ratio.toFixed(1)} times the images of the smallest: see --sampler balanced and --class-weights balanced.`;
+}
+
+/** One column a class: its first training image, and its prototype. */
+async function figureOf(dataset: Dataset): Promise<FigureInput> {
+  const { name, classNames, train } = dataset;
+  const labels = Array.from(train.labels.data() as BigInt64Array, Number);
+  const [, , height = 0, width = 0] = train.images.sizes;
+  const means = await prototypes(train);
+  const pixelsOf = (image: Tensor) => image.data() as Float32Array;
+  const first = tidy(() =>
+    classNames.map((_, label) => {
+      const at = labels.indexOf(label);
+      if (at < 0) return null;
+      const pixels = train.images.narrow(0, at, 1).to("float32").div(255).contiguous();
+      return { kind: "image", pixels: pixelsOf(pixels).slice(), height, width } as const;
+    }),
+  );
+  const averages = tidy(() =>
+    means.unbind(0).map((image) => ({ kind: "image", pixels: pixelsOf(image).slice(), height, width }) as const),
+  );
+  means.dispose();
+  return {
+    title: name,
+    subtitle: `${labels.length.toLocaleString("en")} training images in ${classNames.length} classes`,
+    columns: [...classNames],
+    rows: [
+      { label: "first image", cells: first },
+      { label: "prototype", cells: averages },
+    ],
+  };
+}

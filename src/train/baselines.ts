@@ -1,0 +1,102 @@
+import type { BASELINE_NAMES } from "../config/index.ts";
+import { BatchCamError } from "../errors.ts";
+import { grad, logSoftmax, noGrad, rand, type Tensor, zeros } from "../tensor/index.ts";
+
+/** Ways of guided training that others have published, to compare with in the same trainer. */
+export type Baseline = (typeof BASELINE_NAMES)[number];
+
+/** What a baseline sees of a step. */
+export interface BaselineInput {
+  /** (B, C, H, W), normalised; where the baseline differentiates by them, a leaf that requires gradients. */
+  images: Tensor;
+  /** (B, C), float32, computed from `images` with their graph */
+  scores: Tensor;
+  /** (B), int64 */
+  labels: Tensor;
+  /** (B, H, W), 1 where an image holds what should not matter */
+  masks: Tensor | null;
+  /** (B, H, W) in [0, 1]: Grad-CAM maps of the true classes, with their graph */
+  maps: Tensor | null;
+  /** (B, H, W), 1 where an image shows its object */
+  foreground: Tensor | null;
+  /** Scores of other images by the same model. */
+  forward: (images: Tensor) => Tensor;
+}
+
+/** Which of a step's parts a baseline needs. */
+export const NEEDS: Readonly<Record<Baseline, { masks: boolean; maps: boolean; inputGradient: boolean }>> = {
+  rrr: { masks: true, maps: false, inputGradient: true },
+  "rrr-g": { masks: true, maps: true, inputGradient: false },
+  hint: { masks: true, maps: true, inputGradient: false },
+  "saliency-guided": { masks: false, maps: false, inputGradient: true },
+};
+
+/**
+ * The term that a baseline adds to the cross-entropy, before its weight: a scalar.
+ *
+ * - `rrr`: right for the right reasons, `mean_b Σ (A_b ⊙ ∂/∂x_b Σ_c log p_c)²`, A the mask of what should not matter and x the
+ *   normalised image (Ross, Hughes and Doshi-Velez, arXiv 1703.03717)
+ * - `rrr-g`: the same of Grad-CAM maps, `mean_b Σ (A_b ⊙ M_b)² / Σ A_b` (Schramowski et al., arXiv 2001.05371)
+ * - `hint`: a reward for maps on the object, `mean_b Σ (R_b ⊙ (1 − M_b))² / Σ R_b`, R the object's pixels outside of A
+ *   (after Selvaraju et al., arXiv 1902.03751, as the XIL typology, Friedrich et al. 2023, writes it)
+ * - `saliency-guided`: `KL(p(x) ‖ p(x̃))`, x̃ the image whose less salient half of the pixels is drawn anew between its least and its
+ *   largest value; saliency is |∂s_y/∂x| without a graph (Ismail et al., arXiv 2111.14338)
+ *
+ * All but the last see annotations, which the losses of Batch-CAM do without.
+ *
+ * @throws E_ARGUMENT where the step lacks what the baseline needs
+ */
+export function baselineLoss(baseline: Baseline, input: BaselineInput): Tensor {
+  const needs = NEEDS[baseline];
+  for (const part of ["masks", "maps"] as const)
+    if (needs[part] && input[part] === null)
+      throw new BatchCamError("E_ARGUMENT", `baselineLoss: ${baseline} needs ${part}`);
+  return TERMS[baseline](input);
+}
+
+const TERMS: Readonly<Record<Baseline, (input: BaselineInput) => Tensor>> = {
+  rrr({ images, scores, masks }) {
+    const [slope] = grad(logSoftmax(scores, 1).sum(), images, { createGraph: true }) as [Tensor];
+    return slope
+      .mul((masks as Tensor).unsqueeze(1))
+      .square()
+      .flatten(1)
+      .sum(1)
+      .mean();
+  },
+  "rrr-g": ({ masks, maps }) => onRegion((maps as Tensor).square(), masks as Tensor),
+  hint({ masks, maps, foreground }) {
+    const region = (foreground as Tensor).mul((masks as Tensor).neg().add(1));
+    return onRegion((maps as Tensor).neg().add(1).square(), region);
+  },
+  "saliency-guided"({ images, scores, labels, forward }) {
+    const salient = saliency(images, scores, labels);
+    const masked = noGrad(() => withoutLessSalient(images, salient));
+    const [own, other] = [logSoftmax(scores, 1), logSoftmax(forward(masked), 1)];
+    return own.exp().mul(own.sub(other)).sum(1).mean();
+  },
+};
+
+/** Mean over images of the mean over a region's pixels; an image without a region counts 0. */
+const onRegion = (values: Tensor, region: Tensor): Tensor =>
+  values.mul(region).flatten(1).sum(1).div(region.flatten(1).sum(1).clamp(1, Number.POSITIVE_INFINITY)).mean();
+
+/** (B, H, W): |∂s_y/∂x|, summed over channels. */
+function saliency(images: Tensor, scores: Tensor, labels: Tensor): Tensor {
+  const own = scores.gather(1, labels.unsqueeze(1)).sum();
+  return (grad(own, images, { retainGraph: true })[0] as Tensor).detach().abs().sum([1]);
+}
+
+/** Images whose less salient half of the pixels is drawn between each image's least and largest value. */
+function withoutLessSalient(images: Tensor, salient: Tensor): Tensor {
+  const [batch = 0, channels = 0, height = 0, width = 0] = images.sizes;
+  const pixels = height * width;
+  const { indices: least } = salient
+    .flatten(1)
+    .neg()
+    .topk(Math.floor(pixels / 2), 1);
+  const hidden = zeros([batch, pixels]).scatter(1, least, 1).view([batch, 1, height, width]);
+  const [low, high] = [images.amin([1, 2, 3], { keepDims: true }), images.amax([1, 2, 3], { keepDims: true })];
+  const noise = rand([batch, channels, height, width]).mul(high.sub(low)).add(low);
+  return images.detach().mul(hidden.neg().add(1)).add(noise.mul(hidden));
+}
