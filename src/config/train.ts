@@ -21,6 +21,8 @@ export const DATASET_NAMES = [
   "decoy-fashion-mnist",
   "color-mnist",
   "folder",
+  "csv",
+  "npz",
 ] as const;
 export const BASELINE_NAMES = ["rrr", "rrr-g", "hint", "saliency-guided"] as const;
 export type ModelName = (typeof MODEL_NAMES)[number];
@@ -63,29 +65,38 @@ const model = group("Model", {
 
 /** What names a data set and says how it is read. */
 export const dataFields = group("Data", {
-  dataset: z.enum(DATASET_NAMES).default("mnist").describe("images to train on; folder: your own, in dataDir"),
-  dataDir: path().optional().describe("folder with the data set's files (default: the installed or cached copy)"),
-  imageSize: z.int().min(4).max(1024).default(64).describe("folder: height and width that images are brought to"),
-  imageChannels: z.literal([1, 3]).default(3).describe("folder: 1 for grey images, 3 for colour"),
+  dataset: z
+    .enum(DATASET_NAMES)
+    .default("mnist")
+    .describe("images to train on; folder, csv, npz: your own, in dataDir"),
+  dataDir: path()
+    .optional()
+    .describe("folder with the data set's files, or a CSV or .npz file (default: the installed or cached copy)"),
+  imageSize: z.int().min(4).max(1024).default(64).describe("your own: height and width that images are brought to"),
+  imageChannels: z.literal([1, 3]).default(3).describe("your own: 1 for grey images, 3 for colour"),
   imageFit: z
     .enum(["cover", "contain", "fill"])
     .default("cover")
-    .describe("folder: cut, add margins or distort to that size"),
+    .describe("your own: cut, add margins or distort to that size"),
   testFraction: z
     .number()
     .gt(0)
     .lt(1)
     .default(0.2)
-    .describe("folder: share of each class that is held out as the test split where there is no test/"),
+    .describe("your own: share of each class that is held out as the test split where there is no test/"),
   badImages: z
     .enum(["fail", "skip"])
     .default("fail")
-    .describe("folder: stop at a file that cannot be read, or leave it out"),
+    .describe("your own: stop at a file that cannot be read, or leave it out"),
   decoyVariant: z
     .enum(["rrr", "cdep"])
     .default("rrr")
     .describe("decoy sets: 4x4 patches that are random in the test, or 5x5 ones that mislead there"),
-  dataSeed: z.int().nonnegative().default(0).describe("seed of a decoy set's patches, of a folder's test split"),
+  dataSeed: z
+    .int()
+    .nonnegative()
+    .default(0)
+    .describe("seed of a decoy set's patches, of the choice of test images of your own"),
 });
 
 const selection = group("Data", {

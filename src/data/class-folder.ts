@@ -8,6 +8,8 @@ export interface LabelledImage {
   readonly path: string;
   /** Index among the class names. */
   readonly label: number;
+  /** An image that is bright where this one holds what should not matter. */
+  readonly mask?: string;
 }
 
 export type SplitName = "train" | "val" | "test";

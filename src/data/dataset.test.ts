@@ -43,11 +43,11 @@ describe("loadDataset", () => {
   it.each([
     [
       "minst",
-      /name must be one of "mnist", "fashion-mnist", "decoy-mnist", "decoy-fashion-mnist", "color-mnist", "folder", got "minst" \(did you mean "mnist"\?\)/,
+      /name must be one of "mnist", "fashion-mnist", "decoy-mnist", "decoy-fashion-mnist", "color-mnist", "folder", "csv", "npz", got "minst" \(did you mean "mnist"\?\)/,
     ],
     [
       "MNIST",
-      /name must be one of "mnist", "fashion-mnist", "decoy-mnist", "decoy-fashion-mnist", "color-mnist", "folder", got "MNIST" \(did you mean "mnist"\?\)/,
+      /name must be one of "mnist", "fashion-mnist", "decoy-mnist", "decoy-fashion-mnist", "color-mnist", "folder", "csv", "npz", got "MNIST" \(did you mean "mnist"\?\)/,
     ],
     ["imagenet", /got "imagenet"$/],
     ["toString", /got "toString"$/],

@@ -13,13 +13,15 @@ import { isTensor } from "../tensor/core.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import { type Tensor, tensor } from "../tensor/index.ts";
 import { expectClassCount } from "../tensor/labels.ts";
-import { listClassFolder } from "./class-folder.ts";
+import { type LabelledImages, listClassFolder } from "./class-folder.ts";
 import { colorClasses } from "./color-mnist.ts";
 import { addDecoys, DECOY_VARIANTS, type DecoyVariant } from "./decoy.ts";
 import { FASHION_CLASSES, FASHION_NORMALIZATION, readFashionMnist } from "./fashion-mnist.ts";
 import type { ByteSplit } from "./idx-splits.ts";
 import type { ImageFit } from "./image-file.ts";
 import { channelStatistics, loadLabelled } from "./labelled-dataset.ts";
+import { readManifest } from "./manifest.ts";
+import { readMedMnist } from "./medmnist.ts";
 import { MNIST_NORMALIZATION, readMnist } from "./mnist.ts";
 
 /** Mean and standard deviation of the training pixels in [0,1], one figure per channel. */
@@ -59,7 +61,10 @@ export interface Dataset {
 const DIGITS = Array.from({ length: 10 }, (_, digit) => String(digit));
 
 export interface DatasetOptions {
-  /** Folder of the data set's files, of the images that are decoyed for a decoy set; without it, the installed or cached copy. */
+  /**
+   * Folder of the data set's files, of the images that are decoyed for a decoy set; without it, the installed or cached copy. For
+   * "csv" the file itself.
+   */
   dataDir?: string;
   /** Recipe of a decoy set: "rrr" (default) or "cdep". */
   decoyVariant?: DecoyVariant;
@@ -89,6 +94,8 @@ const LOADERS = {
     }),
   "color-mnist": async ({ dataDir }) => colored(await readMnist(dataDir)),
   folder: loadFolder,
+  csv: loadCsv,
+  npz: loadNpz,
 } satisfies Record<DatasetName, (options: DatasetOptions) => Promise<Dataset>>;
 
 /**
@@ -172,18 +179,34 @@ function colored(grey: { train: ByteSplit; test: ByteSplit }): Dataset {
 }
 
 async function loadFolder(options: DatasetOptions): Promise<Dataset> {
-  const { dataDir, imageSize = 64, imageChannels = 3, imageFit = "cover", badImages = "fail" } = options;
-  if (dataDir === undefined)
-    throw new BatchCamError(
-      "E_CONFIG",
-      "loadDataset: folder: dataDir is missing: the folder that holds the images, one subfolder a class",
-    );
-  const splits = await loadLabelled(await listClassFolder(dataDir), {
-    ...{ source: dataDir, channels: imageChannels, size: [imageSize, imageSize], fit: imageFit, badImages },
+  const folder = expectDataDir("folder", "the folder that holds the images, one subfolder a class", options);
+  return labelled("folder", await listClassFolder(folder), options);
+}
+
+async function loadCsv(options: DatasetOptions): Promise<Dataset> {
+  const file = expectDataDir("csv", "the CSV file that names the images", options);
+  return labelled("csv", await readManifest(file), options);
+}
+
+async function loadNpz(options: DatasetOptions): Promise<Dataset> {
+  const splits = await readMedMnist(expectDataDir("npz", "the .npz file", options));
+  const { numClasses, classNames, normalization } = splits.train;
+  return { name: "npz", numClasses, classNames, normalization, ...splits };
+}
+
+function expectDataDir(name: DatasetName, what: string, { dataDir }: DatasetOptions): string {
+  if (dataDir !== undefined) return dataDir;
+  throw new BatchCamError("E_CONFIG", `loadDataset: ${name}: dataDir is missing: ${what}`);
+}
+
+async function labelled(name: DatasetName, images: LabelledImages, options: DatasetOptions): Promise<Dataset> {
+  const { dataDir: source = "", imageSize = 64, imageChannels = 3, imageFit = "cover", badImages = "fail" } = options;
+  const splits = await loadLabelled(images, {
+    ...{ source, channels: imageChannels, size: [imageSize, imageSize], fit: imageFit, badImages },
     ...{ testFraction: options.testFraction ?? 0.2, seed: options.seed ?? 0 },
   });
   const { numClasses, classNames, normalization } = splits.train;
-  return { name: "folder", numClasses, classNames, normalization, ...splits };
+  return { name, numClasses, classNames, normalization, ...splits };
 }
 
 const greyStatistics = ({ images, shape: [, , height, width] }: ByteSplit): Normalization =>

@@ -47,22 +47,45 @@ export async function loadLabelled(images: LabelledImages, options: LabelledData
     const own = [...kept.entries()].filter(([, i]) => listed[i]?.name === name);
     const bytes = new Uint8Array(own.length * length);
     for (const [to, [row]] of own.entries()) bytes.set(pixels.subarray(row * length, (row + 1) * length), to * length);
-    return { bytes, labels: own.map(([, i]) => (listed[i] as LabelledImage).label) };
+    const images = own.map(([, i]) => listed[i] as LabelledImage);
+    return { bytes, images, labels: images.map(({ label }) => label) };
   };
   const train = rowsOf("train");
   expectEveryClass(classNames, train.labels, options.source);
   const normalization = channelStatistics(train.bytes, options);
-  const splitOf = (name: SplitName, { bytes, labels }: ReturnType<typeof rowsOf>): Split => ({
-    ...{ name, numClasses: classNames.length, classNames, normalization },
-    images: imageTensor(bytes, labels.length, options),
-    labels: tensor(BigInt64Array.from(labels, BigInt), { shape: [labels.length], dtype: "int64" }),
-  });
+  const splitOf = async (name: SplitName, { bytes, images, labels }: ReturnType<typeof rowsOf>): Promise<Split> => {
+    const masks = await masksOf(name, images, options);
+    return {
+      ...{ name, numClasses: classNames.length, classNames, normalization },
+      images: imageTensor(bytes, labels.length, options),
+      labels: tensor(BigInt64Array.from(labels, BigInt), { shape: [labels.length], dtype: "int64" }),
+      ...(masks === null ? {} : { masks: tensor(masks, { shape: [labels.length, ...options.size], dtype: "uint8" }) }),
+    };
+  };
+  const [val, test] = [splits.val === undefined ? null : rowsOf("val"), rowsOf("test")];
+  for (const [name, part] of Object.entries({ val, test }))
+    if (part?.labels.length === 0) throw noImage(name, options.source);
   return {
-    train: splitOf("train", train),
-    ...(splits.val === undefined ? {} : { val: splitOf("val", rowsOf("val")) }),
-    test: splitOf("test", rowsOf("test")),
+    train: await splitOf("train", train),
+    ...(val === null ? {} : { val: await splitOf("val", val) }),
+    test: await splitOf("test", test),
     warnings,
   };
+}
+
+const noImage = (name: string, source: string): BatchCamError =>
+  new BatchCamError("E_DATA", `loadDataset: ${source}: ${name} has no image that can be read`);
+
+/** 1 where a mask is brighter than half, (N, H, W); null where the images have none. */
+async function masksOf(
+  name: SplitName,
+  images: readonly LabelledImage[],
+  { size, fit, source }: LabelledDatasetOptions,
+): Promise<Uint8Array | null> {
+  const paths = images.flatMap(({ mask }) => (mask === undefined ? [] : [mask]));
+  if (paths.length < images.length || paths.length === 0) return null;
+  const { pixels } = await decodeImages(paths, { channels: 1, size, fit, source: `${source}#masks-${name}` });
+  return pixels.map((value) => (value > 127 ? 1 : 0));
 }
 
 /** The splits as named; else a share of train, of each class alike and by seed, becomes the test split. */
