@@ -74,6 +74,18 @@ export function augment(images: Tensor, indices: Int32Array, options: AugmentOpt
   return { images: result, geometry };
 }
 
+/** Whether these options change anything. */
+export function augments({
+  shift = 0,
+  rotate = 0,
+  scale = 0,
+  flip = false,
+  erase: share = 0,
+  brightness = 0,
+}: AugmentOptions): boolean {
+  return flip || [shift, rotate, scale, share, brightness].some((most) => most > 0);
+}
+
 /** Options of `augment`, each in its range. */
 export function checkedAugment<T extends AugmentOptions>(options: T): T {
   const { shift = 0, rotate = 0, scale = 0, erase: share = 0, brightness = 0 } = optionsOf("augment", options);

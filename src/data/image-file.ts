@@ -4,6 +4,7 @@ import { BatchCamError } from "../errors.ts";
 import { dataError, type ReadContext, readFileBytes } from "./file-bytes.ts";
 import { foreignKind, IMAGE_FORMATS, READABLE } from "./image-format.ts";
 import { type Background, pad, toPlanar } from "./image-pixels.ts";
+import { plainJpeg } from "./jpeg-header.ts";
 
 /** How an image comes to a given size. */
 export type ImageFit = "cover" | "contain" | "fill";
@@ -35,6 +36,12 @@ export interface ImageFile {
   notes: string[];
 }
 
+/** What is known of a file before it is decoded. */
+type About = Pick<
+  Metadata,
+  "format" | "width" | "height" | "depth" | "space" | "hasAlpha" | "autoOrient" | "pages" | "orientation"
+>;
+
 const DEFAULT_MAX_PIXELS = 100_000_000;
 const FITS: readonly ImageFit[] = ["cover", "contain", "fill"];
 const CONTEXT: ReadContext = { operation: "readImage", remedy: "name an image file that you may read" };
@@ -56,7 +63,7 @@ export async function readImage(path: string, options: ReadImageOptions): Promis
   if (bytes.length === 0) throw dataError(path, "is empty (0 bytes)", DAMAGED);
   const sharp = await loadSharp();
   const { maxPixels = DEFAULT_MAX_PIXELS } = options;
-  const about = await inspect(sharp(bytes, { limitInputPixels: false }), bytes, path);
+  const about = plainJpeg(bytes) ?? (await inspect(sharp(bytes, { limitInputPixels: false }), bytes, path));
   expectDecodable(about, maxPixels, path);
   // "error" and not "warning": libjpeg also warns of harmless oddities that every viewer passes over.
   const file = sharp(bytes, { autoOrient: true, failOn: "error", limitInputPixels: maxPixels });
@@ -110,7 +117,7 @@ async function inspect(file: Sharp, bytes: Uint8Array, path: string): Promise<Me
   }
 }
 
-function expectDecodable({ format, width, height, depth, space }: Metadata, maxPixels: number, path: string): void {
+function expectDecodable({ format, width, height, depth, space }: About, maxPixels: number, path: string): void {
   if (!IMAGE_FORMATS.has(format)) {
     throw dataError(path, `is ${format}`, { ...CONTEXT, remedy: `${READABLE}: convert it, or name another file` });
   }
@@ -128,7 +135,7 @@ function expectDecodable({ format, width, height, depth, space }: Metadata, maxP
 
 interface Job {
   path: string;
-  about: Metadata;
+  about: About;
   options: ReadImageOptions;
 }
 
@@ -153,7 +160,7 @@ async function decode(file: Sharp, { path, about, options }: Job): Promise<Image
 const FILTER = { kernel: "linear", fastShrinkOnLoad: false } as const;
 const cut = (fit: ImageFit) => (fit === "cover" ? "cover" : "fill");
 
-async function rawPixels(file: Sharp, { space, depth, hasAlpha }: Metadata, path: string) {
+async function rawPixels(file: Sharp, { space, depth, hasAlpha }: About, path: string) {
   const grey = (space === "b-w" || space === "grey16") && !hasAlpha;
   const wide = depth === "ushort";
   const target = wide ? (grey ? "grey16" : "rgb16") : grey ? "b-w" : "srgb";
@@ -174,7 +181,7 @@ function innerSize(own: { width: number; height: number }, [height, width]: read
   return [side(own.height, height), side(own.width, width)] as const;
 }
 
-function notesOf({ pages = 1, format, orientation = 1, depth, space }: Metadata, background?: Background): string[] {
+function notesOf({ pages = 1, format, orientation = 1, depth, space }: About, background?: Background): string[] {
   const notes: string[] = [];
   if (pages > 1) notes.push(`first of ${pages} ${format === "tiff" ? "pages" : "frames"}`);
   if (orientation > 1) notes.push(`turned upright (EXIF orientation ${orientation})`);

@@ -22,6 +22,8 @@ export function toPlanar(
   channels: 1 | 3,
   background: Background,
 ): { pixels: Uint8Array; transparent: boolean } {
+  if (samples instanceof Uint8Array && bands !== 4)
+    return { pixels: opaque({ samples, bands, size }, channels), transparent: false };
   const most = samples instanceof Uint16Array ? 65535 : 255;
   const scale = 255 / most;
   const pixels = new Uint8Array(channels * size);
@@ -39,6 +41,25 @@ export function toPlanar(
     else for (let channel = 0; channel < 3; channel++) pixels[channel * size + pixel] = colour[channel] as number;
   }
   return { pixels, transparent };
+}
+
+/** Bytes without alpha, as most files hold them. */
+function opaque({ samples, bands, size }: InterleavedPixels, channels: 1 | 3): Uint8Array {
+  const pixels = new Uint8Array(channels * size);
+  const [green, blue] = bands === 3 ? [1, 2] : [0, 0];
+  for (let pixel = 0, at = 0; pixel < size; pixel++, at += bands) {
+    const r = samples[at] as number;
+    const g = samples[at + green] as number;
+    const b = samples[at + blue] as number;
+    if (channels === 1) {
+      pixels[pixel] = luma([r, g, b]);
+    } else {
+      pixels[pixel] = r;
+      pixels[size + pixel] = g;
+      pixels[2 * size + pixel] = b;
+    }
+  }
+  return pixels;
 }
 
 function luma([red, green, blue]: Background): number {

@@ -3,6 +3,7 @@ export {
   type AugmentKey,
   type AugmentOptions,
   augment,
+  augments,
   inverseGeometry,
   warp,
 } from "./augment.ts";

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { manualSeed, memory, tensor, tidy } from "../tensor/index.ts";
+import { manualSeed, memory, type Tensor, tensor, tidy } from "../tensor/index.ts";
 import { disposeSplit, type Split } from "./dataset.ts";
-import { batchCount, batches, batchIndices, gatherBatch, gatherPixels } from "./loader.ts";
+import { batchCount, batches, batchIndices, gatherBatch, gatherPixels, normalize } from "./loader.ts";
 
 const flat = (parts: Int32Array[]) => parts.flatMap((part) => [...part]);
 const ascending = (numbers: number[]) => numbers.toSorted((a, b) => a - b);
@@ -164,5 +164,45 @@ describe("batches of a split", () => {
 
   it("refuse indices beyond the split", () => {
     expect(() => gatherBatch(split, Int32Array.of(5))).toThrow(/index/);
+  });
+});
+
+describe("gathering in one pass", () => {
+  const split = (channels: number): Split => {
+    const images = tensor(
+      Uint8Array.from({ length: 6 * channels * 20 }, (_, i) => (i * 37) % 256),
+      { shape: [6, channels, 4, 5], dtype: "uint8" },
+    );
+    const normalization = {
+      mean: [0.1306604, 0.4, 0.7].slice(0, channels),
+      std: [0.30811, 0.2, 0.9].slice(0, channels),
+    };
+    const labels = tensor([0, 1, 0, 1, 0, 1], { dtype: "int64" });
+    return { name: "train", images, labels, numClasses: 2, classNames: ["a", "b"], normalization };
+  };
+
+  it.each([1, 3])("gives the bits of the operations one by one, for %i channels, in both layouts", (channels) => {
+    const of = split(channels);
+    const indices = Int32Array.from([5, 0, 3, 3]);
+    const pixels = of.images
+      .indexSelect(0, tensor(indices, { dtype: "int32" }))
+      .to("float32")
+      .div(255);
+    const bits = (t: Tensor) => Array.from(t.contiguous().flatten().data() as Float32Array);
+    expect(bits(gatherPixels(of, indices))).toEqual(bits(pixels));
+    for (const channelsLast of [false, true]) {
+      const { images, labels } = gatherBatch(of, indices, { channelsLast });
+      expect(images.sizes).toEqual([4, channels, 4, 5]);
+      expect(bits(images)).toEqual(bits(normalize(pixels, of.normalization)));
+      expect(images.isContiguous).toBe(!channelsLast || channels === 1);
+      expect(Array.from(labels.data() as BigInt64Array, Number)).toEqual([1, 0, 1, 1]);
+    }
+  });
+
+  it("refuses a place that is none", () => {
+    expect(() => gatherBatch(split(1), Int32Array.from([6]))).toThrow(
+      /index 6 is not one of 6 images|index out of range/,
+    );
+    expect(() => gatherBatch(split(1), Int32Array.from([-1]))).toThrow();
   });
 });

@@ -1,6 +1,8 @@
 import { types } from "node:util";
 import { expectInteger, expectNumber, objectOf, optionsOf, wrongArgument } from "../arguments.ts";
+import { channelsLast } from "../tensor/channels-last.ts";
 import { handleOf } from "../tensor/core.ts";
+import { gatherImages } from "../tensor/fused-ops.ts";
 import { type Tensor, tensor, tidy } from "../tensor/index.ts";
 import { expectSplit, type Normalization, type Split } from "./dataset.ts";
 import { randomBelow, randomSource, shuffle } from "./random.ts";
@@ -71,7 +73,7 @@ export function balancedIndices(split: Split, plan: BatchPlan): Int32Array[] {
 /** The images at `indices` as float32 (B,C,H,W) in [0,1], without normalisation: what prototypes and pictures are in. */
 export function gatherPixels(split: Split, indices: Int32Array): Tensor {
   expectSplit("gatherPixels", split);
-  return tidy(() => select(split.images, indices).to("float32").div(255));
+  return tidy(() => gather(split, indices, {}) ?? select(split.images, indices).to("float32").div(255));
 }
 
 /** Images as `gatherPixels` gives them, with their labels. Call it inside `tidy`, or dispose of both tensors. */
@@ -80,12 +82,36 @@ export function gatherLabelled(split: Split, indices: Int32Array): { pixels: Ten
   return tidy(() => ({ pixels: gatherPixels(split, indices), labels: select(split.labels, indices) }));
 }
 
-/** One batch, gathered and normalised by the engine. Call it inside `tidy`, or dispose of both tensors. */
-export function gatherBatch(split: Split, indices: Int32Array): Batch {
+/**
+ * One batch, gathered and normalised by the engine, with its channels last in memory if wanted. Call it inside `tidy`, or dispose of
+ * both tensors.
+ */
+export function gatherBatch(split: Split, indices: Int32Array, options: { channelsLast?: boolean } = {}): Batch {
+  expectSplit("gatherBatch", split);
+  const { channelsLast: last = false } = optionsOf("gatherBatch", options);
   return tidy(() => {
-    const { pixels, labels } = gatherLabelled(split, indices);
-    return { images: normalize(pixels, split.normalization), labels };
+    const labels = select(split.labels, indices);
+    const gathered = gather(split, indices, { normalization: split.normalization, last });
+    if (gathered !== null) return { images: gathered, labels };
+    const images = normalize(gatherPixels(split, indices), split.normalization);
+    return { images: last ? channelsLast(images) : images, labels };
   });
+}
+
+/** In one pass where the images are bytes in a row; null where they are not. */
+function gather(
+  { images }: Split,
+  indices: Int32Array,
+  { normalization, last = false }: { normalization?: Normalization; last?: boolean },
+): Tensor | null {
+  const [, channels = 0] = images.sizes;
+  const { mean, std } = normalization ?? { mean: new Array(channels).fill(0), std: new Array(channels).fill(1) };
+  if (images.dtype !== "uint8" || !images.isContiguous || !types.isInt32Array(indices) || indices.length === 0)
+    return null;
+  if (mean.length !== channels || std.length !== channels) return null;
+  const figures = (list: readonly number[]) => tensor([...list], { dtype: "float32" });
+  const options = { mean: figures(mean), std: figures(std), channelsLast: last };
+  return gatherImages(images, tensor(indices, { dtype: "int32" }), options);
 }
 
 /** (x − mean) / std per channel, for images (B,C,H,W) in [0,1]. */

@@ -113,3 +113,12 @@ export function mapDistance(
 ): Tensor {
   return new Tensor(aten.batchCamMapDistance(x, y, KINDS[kind], taps, c1, c2));
 }
+
+/** (x / 255 − mean) / std of the images x, uint8 (N, C, H, W), at `indices`: float32, in one pass, bit for bit as operation by operation. */
+export function gatherImages(
+  images: Tensor,
+  indices: Tensor,
+  { mean, std, channelsLast }: { mean: Tensor; std: Tensor; channelsLast: boolean },
+): Tensor {
+  return new Tensor(aten.batchCamGatherImages(images, indices, mean, std, channelsLast));
+}

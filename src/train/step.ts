@@ -1,4 +1,4 @@
-import { type AugmentOptions, augment, gatherLabelled, normalize, warp } from "../data/index.ts";
+import { type AugmentOptions, augment, augments, gatherBatch, gatherLabelled, normalize, warp } from "../data/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { foregroundMask } from "../metrics/index.ts";
 import { clipGradNorm } from "../optim/index.ts";
@@ -72,8 +72,10 @@ interface TrainingBatch {
 }
 
 function takeBatch({ train, config, progress, channelsLast: last }: Session, indices: Int32Array): TrainingBatch {
-  const { pixels, labels } = gatherLabelled(train, indices);
   const changes = { ...augmentOptions(config), seed: config.seed, epoch: progress.epoch };
+  if (!augments(changes) && config.baseline === undefined)
+    return { ...gatherBatch(train, indices, { channelsLast: last }), geometry: null, ...NO_ANNOTATIONS };
+  const { pixels, labels } = gatherLabelled(train, indices);
   const { images, geometry } = augment(pixels, indices, changes);
   const normalized = normalize(images, train.normalization);
   const annotated = config.baseline === undefined ? NO_ANNOTATIONS : annotations({ train, images, indices, geometry });

@@ -2228,3 +2228,15 @@ export function batchCamFlatLinear(maps: TensorCore, weight: TensorCore, bias: T
   arena[next++] = handleOf(bias, "batchCamFlatLinear: bias");
   return runTuple(batchCamFlatLinearOp, 2) as [Handle, Handle];
 }
+
+const batchCamGatherImagesOp = operator("batch_cam::gather_images", "");
+/** `batch_cam::gather_images(Tensor images, Tensor indices, Tensor mean, Tensor std, bool channels_last) -> Tensor` */
+export function batchCamGatherImages(images: TensorCore, indices: TensorCore, mean: TensorCore, std: TensorCore, channelsLast: boolean): Handle {
+  let next = 0;
+  arena[next++] = handleOf(images, "batchCamGatherImages: images");
+  arena[next++] = handleOf(indices, "batchCamGatherImages: indices");
+  arena[next++] = handleOf(mean, "batchCamGatherImages: mean");
+  arena[next++] = handleOf(std, "batchCamGatherImages: std");
+  arena[next++] = boolean(channelsLast, "batchCamGatherImages: channelsLast") ? 1 : 0;
+  return run(batchCamGatherImagesOp);
+}
