@@ -65,7 +65,6 @@ try {
     disposeDataset(await loadDataset("folder", { dataDir: join(folder, "set"), imageSize: size }));
   const first = await timed(load);
   const second = await timed(load);
-  let phases = [];
   const config = {
     dataset: "folder",
     dataDir: join(folder, "set"),
@@ -77,7 +76,9 @@ try {
   const shares = {};
   for (const [name, extra] of Object.entries({ plain: {}, augmented })) {
     const run = { ...config, ...extra, experiment: name, profile: true, maxSteps: 20, valImages: 200, limitTest: 200 };
-    await train(run, { onEvent: (event) => void (event.type === "profile" && (phases = event.report.phases)) });
+    const reports = [];
+    await train(run, { onEvent: (event) => event.type === "profile" && reports.push(event.report) });
+    const [{ phases }] = reports;
     const total = phases.reduce((sum, phase) => sum + phase.milliseconds, 0);
     shares[name] = phases.find((phase) => phase.name === "data").milliseconds / total;
   }
