@@ -100,9 +100,14 @@ void gradientsOf(const Tensor& activations, const Tensor& alpha, const Tensor& r
 
 // The same in libtorch's operators, for what is differentiated twice: maps, then raw maps, flat.
 Tensor composed(const Tensor& activations, const Tensor& alpha, at::IntArrayRef size, double eps) {
-  const Tensor flat = activations.flatten(2).to(at::kFloat);
-  const Tensor raw = at::relu(at::bmm(alpha.unsqueeze(1), flat)).view({-1, activations.size(2), activations.size(3)});
-  const Tensor sized = at::upsample_bilinear2d(raw.unsqueeze(1), size, /*align_corners=*/false).squeeze(1);
+  const Tensor flat = activations.flatten(2).to(at::kFloat), weights = alpha.unsqueeze(1);
+  // Apart from a value of its own each map is summed and resized, so that a constant one stays constant.
+  const Tensor first = flat.detach().narrow(2, 0, 1);
+  const Tensor sum = at::bmm(weights, flat - first) + at::bmm(weights, first);
+  const Tensor raw = at::relu(sum).view({-1, activations.size(2), activations.size(3)});
+  const Tensor base = raw.detach().narrow(1, 0, 1).narrow(2, 0, 1);
+  const Tensor sized =
+      at::upsample_bilinear2d((raw - base).unsqueeze(1), size, /*align_corners=*/false).squeeze(1) + base;
   const Tensor low = sized.amin({1, 2}, true), range = sized.amax({1, 2}, true) - low;
   const Tensor maps = (sized - low) * ((range + eps).reciprocal() * range.detach().gt(0));
   return at::cat({maps.flatten(), raw.flatten()});

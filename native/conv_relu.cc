@@ -20,7 +20,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 Tensor empty(const Geometry& g, int64_t height, int64_t width, at::ScalarType dtype) {
-  return at::empty({g.images, height, width, g.outer}, dtype).permute({0, 3, 1, 2});
+  return at::empty({g.images, g.outer, height, width}, at::TensorOptions(dtype), at::MemoryFormat::ChannelsLast);
 }
 
 // Lines of what a convolution gives, in pairs; what an odd side leaves over belongs to none.

@@ -71,7 +71,8 @@ struct FlatLinear : torch::autograd::Function<FlatLinear> {
 };
 
 std::tuple<Tensor, Tensor> flatLinear(const Tensor& maps, const Tensor& weight, const Tensor& bias) {
-  TORCH_CHECK(maps.dim() == 4 && maps.numel() > 0 && weight.dim() == 2 && weight.size(1) == maps.numel() / maps.size(0),
+  TORCH_CHECK(maps.dim() == 4 && maps.numel() > 0 && weight.dim() == 2 && weight.numel() > 0 &&
+                  weight.size(1) == maps.numel() / maps.size(0),
               "weight must have the shape (J, K h w) for maps of shape (N, K, h, w) with values, got ", weight.sizes(),
               " for ", maps.sizes());
   TORCH_CHECK(maps.scalar_type() == at::kFloat || maps.scalar_type() == at::kBFloat16, "dtype ", maps.scalar_type(),

@@ -90,6 +90,8 @@ describe("camMaps by one kernel", () => {
     [3, 28],
     [5, 28],
     [7, 23],
+    [1, 33],
+    [7, 30],
   ])("gives zeros with a zero gradient for a constant map, of side %i at side %i", (from, to) => {
     const A = ones([2, 3, from, from]).mul(0.1).requiresGrad_();
     const alpha = fresh(tensor([0.7, -0.1, 0.3, -1, -2, -3], { shape: [2, 3] }));
@@ -103,9 +105,12 @@ describe("camMaps by one kernel", () => {
         .max()
         .item(),
     ).toBe(0);
-    const [dA, dAlpha] = grad(maps.sum(), [A, alpha]) as [Tensor, Tensor];
-    expect(dA.abs().max().item()).toBe(0);
-    expect(dAlpha.abs().max().item()).toBe(0);
+    for (const createGraph of [true, false]) {
+      const options = { createGraph, retainGraph: true };
+      const [dA, dAlpha] = grad(maps.sum(), [A, alpha], options) as [Tensor, Tensor];
+      expect(dA.abs().max().item()).toBe(0);
+      expect(dAlpha.abs().max().item()).toBe(0);
+    }
   });
 
   it("shares the gradient of the extremes among their ties", () => {
@@ -132,6 +137,11 @@ describe("camMaps by one kernel", () => {
       expect(Number.isNaN(maps.narrow(0, 0, 1).sum().item())).toBe(true);
       expect(maps.narrow(0, 1, 1).sum().item()).toBe(0);
     }
+  });
+
+  it("leaves an empty batch, and an eps that is none, to the layers", () => {
+    expect(camMaps(zeros([0, 2, 3, 3]), zeros([0, 2]), { size: [4, 4], eps: EPS }).maps.sizes).toEqual([0, 4, 4]);
+    expect(() => camMaps(ones([1, 2, 3, 3]), ones([1, 2]), { size: [4, 4], eps: 0 })).toThrow(/eps must be/);
   });
 
   it("leaves float64 to the layers", () => {

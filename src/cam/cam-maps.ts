@@ -16,8 +16,9 @@ export function camMaps(
   alpha: Tensor,
   { size, eps }: { size: readonly [number, number]; eps: number },
 ): SizedMaps {
-  const known = activations.dtype === "float32" || activations.dtype === "bfloat16";
-  if (known && alpha.dtype === "float32" && wantsFused()) return fusedMaps(activations, alpha, { size, eps });
+  const known = (activations.dtype === "float32" || activations.dtype === "bfloat16") && activations.numel > 0;
+  if (known && alpha.dtype === "float32" && eps > 0 && wantsFused())
+    return fusedMaps(activations, alpha, { size, eps });
   const raw = weightedSum(activations, alpha).relu();
   return { maps: normalizeMaps(interpolate(raw, { size }), { eps }), raw };
 }

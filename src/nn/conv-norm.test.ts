@@ -83,6 +83,17 @@ describe("convNorm", () => {
     );
   });
 
+  it("refuses in training what its layers refuse, and adds in the dtype of what is added", () =>
+    tidy(() => {
+      const [conv, norm] = [new Conv2d(16, 16, 3, { stride: 2, bias: false }), new BatchNorm2d(16)];
+      const trained = (x: Tensor, add?: Tensor) =>
+        autocast({ dtype: "bfloat16" }, () => convNorm(conv, norm, x, { add }));
+      expect(() => trained(randn([2, 16, 2, 2]))).toThrow(/[Kk]ernel size/);
+      const x = randn([2, 16, 7, 7]);
+      for (const dtype of ["bfloat16", "float32", "float64"] as const)
+        expect(trained(x, randn([2, 16, 3, 3]).to(dtype)).dtype).toBe(dtype);
+    }));
+
   it("takes grouped and dilated convolutions", () =>
     tidy(() =>
       noGrad(() => {

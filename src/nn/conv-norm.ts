@@ -120,7 +120,12 @@ function inTraining(
   const window = squareWindow(conv);
   if (fusedDtype(x) !== "bfloat16" || window === null || conv.bias !== null || !wantsFused()) return null;
   if (!isPlain(conv, Conv2d) || !isPlain(norm, BatchNorm2d)) return null;
-  const fits = x.ndim === 4 && x.sizes[1] === conv.inChannels && !x.sizes.includes(0);
+  if (add !== undefined && add.dtype !== "bfloat16") return null;
+  const fits =
+    x.ndim === 4 &&
+    x.sizes[1] === conv.inChannels &&
+    !x.sizes.includes(0) &&
+    outputSize(x.sizes.slice(2), conv.weight.sizes.slice(2), conv.options).every((side) => side > 0);
   const { weight, bias, running_mean: runningMean, running_var: runningVar, eps } = norm;
   if (!fits || conv.weight.dtype !== "float32" || weight.dtype !== "float32") return null;
   const maps = observed(conv, () => convolution(x.to("bfloat16"), conv.weight, window));

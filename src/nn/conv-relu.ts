@@ -1,5 +1,5 @@
 import { convRelu as convReluOp, fusedDtype } from "../tensor/fused-ops.ts";
-import type { Tensor } from "../tensor/index.ts";
+import type { Pair, Tensor } from "../tensor/index.ts";
 import { ReLU } from "./activation.ts";
 import { outputSize, squareWindow } from "./conv-shape.ts";
 import { Conv2d } from "./conv2d.ts";
@@ -29,12 +29,10 @@ function fused(conv: Conv2d, relu: ReLU, pool: MaxPool2d | null, x: Tensor): Ten
 /** Whether a pool takes the maximum of squares of 2x2 pixels that lie side by side. */
 function halves(pool: MaxPool2d): boolean {
   const { kernelSize, options } = pool;
-  const { stride = kernelSize, padding = 0 } = options;
-  return (
-    isOf(pool, MaxPool2d) &&
-    [kernelSize, stride].flat().every((side) => side === 2) &&
-    [padding].flat().every((side) => side === 0)
-  );
+  const { stride = kernelSize, padding = 0, ceilMode = false } = options;
+  const all = (pair: Pair, side: number) => [pair].flat().every((own) => own === side);
+  const window = all(kernelSize, 2) && all(stride, 2) && all(padding, 0);
+  return isOf(pool, MaxPool2d) && window && !ceilMode;
 }
 
 /** Whether the kernel takes images of this shape, and leaves `least` pixels of each side. */

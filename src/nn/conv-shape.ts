@@ -18,5 +18,7 @@ export function squareWindow({ weight, options }: Conv2d): { stride: number; pad
   const side = ([height, width]: readonly number[]) => (height === width ? (height ?? null) : null);
   const [kernel, s, p] = [side(weight.sizes.slice(2)), side(pairOf(stride)), side(pairOf(padding))];
   const dense = groups === 1 && side(pairOf(dilation)) === 1;
-  return dense && kernel !== null && s !== null && p !== null && p < kernel ? { stride: s, padding: p } : null;
+  return dense && weight.numel > 0 && kernel !== null && s !== null && p !== null && p < kernel
+    ? { stride: s, padding: p }
+    : null;
 }

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { autocast, grad, manualSeed, randn, type Tensor } from "../tensor/index.ts";
+import { autocast, grad, manualSeed, randn, type Tensor, tidy } from "../tensor/index.ts";
 import { flatLinear, pooledWeightOf } from "./flat-linear.ts";
 import { Flatten, Linear, setFusedTraining } from "./index.ts";
 import { recordOutputs } from "./recorder.ts";
@@ -27,9 +27,10 @@ function layers({ images, channels, height, width, features }: (typeof CASES)[nu
 /** With a loss of the output and of the weight's means, as a guided step has. */
 function measured({ flatten, linear, maps }: ReturnType<typeof layers>, fused: boolean, amp: boolean) {
   setFusedTraining(fused);
-  const run = () => flatLinear(flatten, linear, maps);
+  const run = () => recordOutputs(new Set<object>([linear]), () => flatLinear(flatten, linear, maps)).result;
   const output = amp ? autocast({ dtype: "bfloat16" }, run) : run();
   const [, channels = 0, height = 0, width = 0] = maps.sizes;
+  expect(pooledWeightOf(output) === undefined).toBe(!fused);
   const pooled = pooledWeightOf(output) ?? linear.weight.view([-1, channels, height * width]).mean(2);
   manualSeed(7);
   const [dy, dp] = [randn(output.sizes), randn(pooled.sizes)];
@@ -70,6 +71,14 @@ describe("flatLinear", () => {
     expect(pooledWeightOf(outputs.get(linear) as Tensor)).toBeUndefined();
     expect(() => flatLinear(new Flatten(2), linear, maps)).toThrow(/Linear/);
     expect(() => flatLinear(flatten, new Linear(5, 2), maps)).toThrow(/Linear/);
+  });
+
+  it("keeps no means where nobody looks at the output, and none that are freed", () => {
+    const { flatten, linear, maps } = layers(CASES[0] as (typeof CASES)[number]);
+    expect(pooledWeightOf(flatLinear(flatten, linear, maps))).toBeUndefined();
+    const watched = new Set<object>([linear]);
+    const output = tidy(() => recordOutputs(watched, () => flatLinear(flatten, linear, maps)).result);
+    expect(pooledWeightOf(output)).toBeUndefined();
   });
 
   it("keeps the weight's means for the output that the next layer reads", () => {

@@ -2,18 +2,21 @@ import { flatLinear as flatLinearOp, fusedDtype } from "../tensor/fused-ops.ts";
 import type { Tensor } from "../tensor/index.ts";
 import { isOf, isPlain, wantsFused } from "./fused.ts";
 import { Linear } from "./linear.ts";
-import { observed, report } from "./recorder.ts";
+import { isWatched, observed, report } from "./recorder.ts";
 import { Flatten } from "./sequential.ts";
 
 /** Means of a weight over the pixels that it reads, (J, K), by the output (B, J) of the layer. */
 const means = new WeakMap<Tensor, Tensor>();
 
-/** What `flatLinear` found beside this output of its linear layer; undefined for any other tensor. */
-export const pooledWeightOf = (output: Tensor): Tensor | undefined => means.get(output);
+/** What `flatLinear` found beside this output of its linear layer; undefined for any other tensor, and where it is freed. */
+export function pooledWeightOf(output: Tensor): Tensor | undefined {
+  const pooled = means.get(output);
+  return pooled?.isDisposed ? undefined : pooled;
+}
 
 /**
  * linear(flatten(maps)) of maps (B, K, h, w): one kernel that reads maps whose channels lie last as they are, where nobody
- * asks for the flattened ones; else the layers one after the other.
+ * asks for the flattened ones; else the layers one after the other. Where the output is watched, the weight's means are kept.
  */
 export function flatLinear(flatten: Flatten, linear: Linear, maps: Tensor): Tensor {
   const dtype = fusedDtype(maps);
@@ -27,7 +30,9 @@ export function flatLinear(flatten: Flatten, linear: Linear, maps: Tensor): Tens
   let pooled: Tensor | undefined;
   const run = () => {
     const made = flatLinearOp(maps.to(dtype), weight, bias);
-    pooled = made.pooled;
+    // Nobody else asks for the means, and they would hold the graph.
+    if (isWatched(linear)) pooled = made.pooled;
+    else made.pooled.dispose();
     return made.output;
   };
   const output = report(linear, observed(linear, run));

