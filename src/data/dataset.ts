@@ -9,10 +9,7 @@ import {
 } from "../arguments.ts";
 import { DATASET_NAMES, type DatasetName, hint } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
-import { isTensor } from "../tensor/core.ts";
-import { expectShapes } from "../tensor/expect.ts";
-import { type Tensor, tensor } from "../tensor/index.ts";
-import { expectClassCount } from "../tensor/labels.ts";
+import { tensor } from "../tensor/index.ts";
 import { type LabelledImages, listClassFolder } from "./class-folder.ts";
 import { colorClasses } from "./color-mnist.ts";
 import { addDecoys, DECOY_VARIANTS, type DecoyVariant } from "./decoy.ts";
@@ -23,26 +20,7 @@ import { channelStatistics, loadLabelled } from "./labelled-dataset.ts";
 import { readManifest } from "./manifest.ts";
 import { readMedMnist } from "./medmnist.ts";
 import { MNIST_NORMALIZATION, readMnist } from "./mnist.ts";
-
-/** Mean and standard deviation of the training pixels in [0,1], one figure per channel. */
-export interface Normalization {
-  readonly mean: readonly number[];
-  readonly std: readonly number[];
-}
-
-/** One part of a data set, whole in memory. */
-export interface Split {
-  readonly name: "train" | "val" | "test";
-  /** uint8 (N,C,H,W), 0 to 255. */
-  readonly images: Tensor;
-  /** int64 (N), 0 to numClasses − 1. */
-  readonly labels: Tensor;
-  /** uint8 (N,H,W), 1 where an image holds what should not matter (a decoy's patch); absent where that is not known. */
-  readonly masks?: Tensor;
-  readonly numClasses: number;
-  readonly classNames: readonly string[];
-  readonly normalization: Normalization;
-}
+import { disposeSplit, type Normalization, type Split } from "./split.ts";
 
 /** A named data set with the splits that it comes with. */
 export interface Dataset {
@@ -120,29 +98,12 @@ export async function loadDataset(name: string, options: DatasetOptions = {}): P
   return LOADERS[name as DatasetName](options);
 }
 
-/** Fails for what is no split: two live tensors, (N,C,H,W) and (N), and what belongs to them. */
-export function expectSplit(operation: string, split: Split): void {
-  const { images, labels, numClasses } = objectOf(`${operation}: split`, split);
-  expectShapes(operation, { "split.images": [images, "N C H W"], "split.labels": [labels, "N"] });
-  expectClassCount(operation, numClasses);
-}
-
 /** Frees the tensors of a data set. */
 export function disposeDataset(dataset: Dataset): void {
   const { train, val, test } = objectOf("disposeDataset: dataset", dataset);
   const splits = val === undefined ? [train, test] : [train, val, test];
   for (const split of splits) objectOf("disposeDataset: a split", split);
   for (const split of splits) disposeSplit(split);
-}
-
-/** Frees the tensors of a split. */
-export function disposeSplit(split: Split): void {
-  const { images, labels } = objectOf("disposeSplit: split", split);
-  for (const [name, tensor] of Object.entries({ images, labels }))
-    if (!isTensor(tensor)) throw wrongArgument(`disposeSplit: ${name}`, "a Tensor", tensor);
-  images.dispose();
-  labels.dispose();
-  split.masks?.dispose();
 }
 
 async function loadMnist({ dataDir }: DatasetOptions): Promise<Dataset> {

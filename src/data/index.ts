@@ -7,15 +7,7 @@ export {
   inverseGeometry,
   warp,
 } from "./augment.ts";
-export {
-  type Dataset,
-  type DatasetOptions,
-  disposeDataset,
-  disposeSplit,
-  loadDataset,
-  type Normalization,
-  type Split,
-} from "./dataset.ts";
+export { type Dataset, type DatasetOptions, disposeDataset, loadDataset } from "./dataset.ts";
 export type { DecoyCue, DecoyVariant } from "./decoy.ts";
 export { type IdxArray, type IdxData, parseIdx, readIdx } from "./idx.ts";
 export { type ImageFile, type ImageFit, type ReadImageOptions, readImage } from "./image-file.ts";
@@ -39,4 +31,5 @@ export {
   type PrototypeStatistic,
   prototypes,
 } from "./prototypes.ts";
+export { disposeSplit, type Normalization, type Split } from "./split.ts";
 export { selectImages, splitValidation, type ValidationOptions } from "./validation-split.ts";

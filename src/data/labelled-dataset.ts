@@ -1,9 +1,9 @@
 import { BatchCamError } from "../errors.ts";
 import { type Tensor, tensor } from "../tensor/index.ts";
 import type { LabelledImage, LabelledImages, SplitName } from "./class-folder.ts";
-import type { Normalization, Split } from "./dataset.ts";
 import { type DecodeOptions, decodeImages } from "./decoded-cache.ts";
 import { randomSource } from "./random.ts";
+import type { Normalization, Split } from "./split.ts";
 import { stratifiedChoice } from "./validation-split.ts";
 
 export interface LabelledDatasetOptions extends Omit<DecodeOptions, "onError"> {

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { manualSeed, memory, type Tensor, tensor, tidy } from "../tensor/index.ts";
-import { disposeSplit, type Split } from "./dataset.ts";
 import { batchCount, batches, batchIndices, gatherBatch, gatherPixels, normalize } from "./loader.ts";
+import { disposeSplit, type Split } from "./split.ts";
 
 const flat = (parts: Int32Array[]) => parts.flatMap((part) => [...part]);
 const ascending = (numbers: number[]) => numbers.toSorted((a, b) => a - b);

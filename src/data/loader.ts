@@ -4,8 +4,8 @@ import { channelsLast } from "../tensor/channels-last.ts";
 import { handleOf } from "../tensor/core.ts";
 import { gatherImages } from "../tensor/fused-ops.ts";
 import { type Tensor, tensor, tidy } from "../tensor/index.ts";
-import { expectSplit, type Normalization, type Split } from "./dataset.ts";
 import { randomBelow, randomSource, shuffle } from "./random.ts";
+import { expectSplit, type Normalization, type Split } from "./split.ts";
 
 export interface BatchPlan {
   batchSize: number;

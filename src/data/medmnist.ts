@@ -1,9 +1,9 @@
 import { type Tensor, tensor } from "../tensor/index.ts";
 import type { SplitName } from "./class-folder.ts";
-import type { Split } from "./dataset.ts";
 import { dataError, type ReadContext } from "./file-bytes.ts";
 import { channelStatistics } from "./labelled-dataset.ts";
 import { type NpyArray, readNpz } from "./npz.ts";
+import type { Split } from "./split.ts";
 
 const CONTEXT: ReadContext = {
   operation: "loadDataset: npz",

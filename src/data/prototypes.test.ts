@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { fixture } from "../../test/support/fixtures.ts";
 import { memory, rand, type Tensor, tensor, tidy } from "../tensor/index.ts";
-import type { Dataset, Split } from "./dataset.ts";
+import type { Dataset } from "./dataset.ts";
 import { classCounts, classMeanImages, prototypes } from "./prototypes.ts";
+import type { Split } from "./split.ts";
 
 function splitOf(images: Tensor, labels: number[], numClasses: number): Split {
   return {

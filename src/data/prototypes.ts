@@ -4,7 +4,8 @@ import { handleOf } from "../tensor/core.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import { arange, cat, stack, type Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
 import { expectClassCount, readLabels } from "../tensor/labels.ts";
-import { type Dataset, expectSplit, type Split } from "./dataset.ts";
+import type { Dataset } from "./dataset.ts";
+import { expectSplit, type Split } from "./split.ts";
 
 export type PrototypeStatistic = "mean" | "median" | "trimmed";
 

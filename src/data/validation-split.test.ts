@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { manualSeed, memory, tensor } from "../tensor/index.ts";
-import { disposeSplit, type Split } from "./dataset.ts";
+import { disposeSplit, type Split } from "./split.ts";
 import { selectImages, splitValidation } from "./validation-split.ts";
 
 /** Pixel 0 of image i is i, so that images can be told apart. */

@@ -2,8 +2,8 @@ import { types } from "node:util";
 import { describeValue, objectOf, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { tensor, tidy } from "../tensor/index.ts";
-import { expectSplit, type Split } from "./dataset.ts";
 import { type RandomSource, randomSource, shuffle } from "./random.ts";
+import { expectSplit, type Split } from "./split.ts";
 
 export interface ValidationOptions {
   /** Images to hold out, from 1 to N − 1. */

@@ -1,8 +1,8 @@
 import { setImmediate } from "node:timers/promises";
 import { expectSignal, expectString, optionsOf } from "../arguments.ts";
 import { deadMaps, explain, normalizeMaps } from "../cam/index.ts";
-import { expectSplit } from "../data/dataset.ts";
 import { batchIndices, gatherPixels, normalize, type Split } from "../data/index.ts";
+import { expectSplit } from "../data/split.ts";
 import { crossEntropy, l1, l2, ssim } from "../losses/index.ts";
 import { Coherence, EnergyInMask, foregroundMask } from "../metrics/index.ts";
 import type { Model } from "../models/index.ts";
