@@ -1,7 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { grad, manualSeed, rand, type Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
-import { type AugmentOptions, augment, inverseGeometry, warp } from "./augment.ts";
+import { augment, gatherAugmented, inverseGeometry, warp } from "./augment.ts";
+import type { AugmentOptions } from "./augment-draws.ts";
+import { gatherPixels, normalize } from "./loader.ts";
+import type { Split } from "./split.ts";
 
 const KEY = { seed: 3, epoch: 2 };
 const ALL: AugmentOptions = { shift: 0.2, rotate: 20, scale: 0.2, flip: true, erase: 0.5, brightness: 0.3 };
@@ -180,5 +183,40 @@ describe("inverseGeometry", () => {
       [maps],
     ) as [Tensor];
     expect(largest(slope)).toBeGreaterThan(0.1);
+  });
+});
+
+describe("gatherAugmented", () => {
+  const split = (channels: number, [height, width]: [number, number]): Split => {
+    const values = Uint8Array.from({ length: 9 * channels * height * width }, (_, i) => (i * 97) % 251);
+    const images = tensor(values, { shape: [9, channels, height, width], dtype: "uint8" });
+    const labels = tensor([0, 1, 0, 1, 0, 1, 0, 1, 1], { dtype: "int64" });
+    const normalization = { mean: [0.2, 0.4, 0.5].slice(0, channels), std: [0.3, 0.2, 0.9].slice(0, channels) };
+    return { name: "train", images, labels, numClasses: 2, classNames: ["a", "b"], normalization };
+  };
+
+  it.each<[number, [number, number], AugmentOptions]>([
+    [1, [28, 28], ALL],
+    [3, [17, 9], ALL],
+    [3, [6, 11], { flip: true }],
+    [1, [5, 4], { erase: 1 }],
+    [3, [8, 8], { brightness: 1 }],
+    [1, [1, 7], ALL],
+  ])("is augment and normalize in one pass: %i channels of %j, %o", (channels, size, options) => {
+    const of = split(channels, size);
+    const places = indices(8, 0, 3, 3, 5);
+    const { images, geometry } = augment(gatherPixels(of, places), places, { ...options, ...KEY });
+    const expected = normalize(images, of.normalization);
+    for (const channelsLast of [false, true]) {
+      const found = gatherAugmented(of, places, { ...options, ...KEY, channelsLast });
+      expect(found.images.sizes).toEqual(expected.sizes);
+      expect(largest(found.images.sub(expected))).toBeLessThan(2e-4);
+      expect(found.geometry === null).toBe(geometry === null);
+      expect(Array.from(found.labels.data() as BigInt64Array, Number)).toEqual([1, 0, 1, 1, 1]);
+    }
+  });
+
+  it("refuses a place that is none", () => {
+    expect(() => gatherAugmented(split(1, [4, 4]), indices(9), { ...ALL, ...KEY })).toThrow(/index 9 is not one of 9/);
   });
 });

@@ -1,12 +1,5 @@
-export {
-  type Augmented,
-  type AugmentKey,
-  type AugmentOptions,
-  augment,
-  augments,
-  inverseGeometry,
-  warp,
-} from "./augment.ts";
+export { type Augmented, augment, inverseGeometry, warp } from "./augment.ts";
+export type { AugmentKey, AugmentOptions } from "./augment-draws.ts";
 export { type Dataset, type DatasetOptions, disposeDataset, loadDataset } from "./dataset.ts";
 export type { DecoyCue, DecoyVariant } from "./decoy.ts";
 export { type IdxArray, type IdxData, parseIdx, readIdx } from "./idx.ts";
@@ -20,7 +13,6 @@ export {
   batches,
   batchIndices,
   gatherBatch,
-  gatherLabelled,
   gatherPixels,
   normalize,
 } from "./loader.ts";

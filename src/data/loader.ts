@@ -61,7 +61,7 @@ export function balancedIndices(split: Split, plan: BatchPlan): Int32Array[] {
   for (const [i, label] of Array.from(split.labels.data() as BigInt64Array, Number).entries())
     (members.get(label) ?? members.set(label, []).get(label))?.push(i);
   const classes = [...members.keys()].sort((a, b) => a - b).map((label) => members.get(label) as number[]);
-  const { seed = 0, epoch = 0 } = plan;
+  const { seed = 0, epoch = 0 } = optionsOf("balancedIndices", plan);
   const next = randomSource("balancedIndices", { seed, epoch });
   const drawn = Int32Array.from({ length: split.labels.numel }, () => {
     const own = classes[randomBelow(next, classes.length)] as number[];

@@ -122,3 +122,23 @@ export function gatherImages(
 ): Tensor {
   return new Tensor(aten.batchCamGatherImages(images, indices, mean, std, channelsLast));
 }
+
+export interface ImageChanges {
+  /** (B, 2, 3), float32: where a place of the new image comes from, in coordinates from −1 to 1. */
+  geometry: Tensor;
+  /** (B), float32 factors */
+  brightness: Tensor;
+  /** (B, 4), int32: top, left, bottom and right pixel of what becomes grey; empty where top is bottom. */
+  rectangles: Tensor;
+  mean: Tensor;
+  std: Tensor;
+  channelsLast: boolean;
+}
+
+/** The images x, uint8 (N, C, H, W), at `indices`, moved (bilinear, the border going on), brightened, erased and normalised: float32. */
+export function augmentImages(images: Tensor, indices: Tensor, by: ImageChanges): Tensor {
+  const { geometry, brightness, rectangles, mean, std, channelsLast } = by;
+  return new Tensor(
+    aten.batchCamAugmentImages(images, indices, geometry, brightness, rectangles, mean, std, channelsLast),
+  );
+}

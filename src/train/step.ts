@@ -1,4 +1,6 @@
-import { type AugmentOptions, augment, augments, gatherBatch, gatherLabelled, normalize, warp } from "../data/index.ts";
+import { augment, gatherAugmented, warp } from "../data/augment.ts";
+import { type AugmentOptions, augments } from "../data/augment-draws.ts";
+import { gatherBatch, gatherLabelled, normalize } from "../data/loader.ts";
 import { BatchCamError } from "../errors.ts";
 import { foregroundMask } from "../metrics/index.ts";
 import { clipGradNorm } from "../optim/index.ts";
@@ -73,12 +75,16 @@ interface TrainingBatch {
 
 function takeBatch({ train, config, progress, channelsLast: last }: Session, indices: Int32Array): TrainingBatch {
   const changes = { ...augmentOptions(config), seed: config.seed, epoch: progress.epoch };
-  if (!augments(changes) && config.baseline === undefined)
-    return { ...gatherBatch(train, indices, { channelsLast: last }), geometry: null, ...NO_ANNOTATIONS };
+  if (config.baseline === undefined) {
+    const batch = augments(changes)
+      ? gatherAugmented(train, indices, { ...changes, channelsLast: last })
+      : { ...gatherBatch(train, indices, { channelsLast: last }), geometry: null };
+    return { ...batch, ...NO_ANNOTATIONS };
+  }
   const { pixels, labels } = gatherLabelled(train, indices);
   const { images, geometry } = augment(pixels, indices, changes);
   const normalized = normalize(images, train.normalization);
-  const annotated = config.baseline === undefined ? NO_ANNOTATIONS : annotations({ train, images, indices, geometry });
+  const annotated = annotations({ train, images, indices, geometry });
   return { images: last ? channelsLast(normalized) : normalized, labels, geometry, ...annotated };
 }
 
