@@ -110,6 +110,19 @@ describe("resuming with a saved config", () => {
   );
 });
 
+describe("the name of a run on images of one's own", () => {
+  it.each([
+    ["folder", "data/my shapes/", "my-shapes"],
+    ["folder", "..", "folder"],
+    ["folder", "/", "folder"],
+    ["csv", "sets/birds.v2.csv", "birds.v2"],
+    ["npz", "bloodmnist.npz", "bloodmnist"],
+    ["mnist", "somewhere", "mnist"],
+  ] as const)("is that of the folder or file: %s in %s", (dataset, dataDir, name) => {
+    expect(parseTrainConfig({ dataset, dataDir }).experiment).toBe(`simple-cnn-${name}-ssim-p0.5-seed0`);
+  });
+});
+
 /** Right values for some of the keys that no other key restricts. */
 function anyInput() {
   const free = Object.entries(fieldsOf(TrainConfig)).filter(

@@ -42,9 +42,30 @@ function defaultExperiment(config: Omit<TrainConfig, "experiment">): string {
   expectString("resolveTrainConfig: model", config.model);
   expectString("resolveTrainConfig: dataset", config.dataset);
   expectNumber("resolveTrainConfig: seed", config.seed);
-  const variant = config.dataset.startsWith("decoy") && config.decoyVariant !== "rrr" ? `-${config.decoyVariant}` : "";
-  return [config.model, `${config.dataset}${variant}`, objectiveName(config), `seed${config.seed}`].join("-");
+  return [config.model, dataName(config), objectiveName(config), `seed${config.seed}`].join("-");
 }
+
+/** Names the images: a set, its variant, or the folder or file of one's own. */
+function dataName({
+  dataset,
+  decoyVariant,
+  dataDir,
+}: Pick<TrainConfig, "dataset" | "decoyVariant" | "dataDir">): string {
+  if (dataset.startsWith("decoy")) return decoyVariant === "rrr" ? dataset : `${dataset}-${decoyVariant}`;
+  if (!OWN_DATA.includes(dataset) || dataDir === undefined) return dataset;
+  const last =
+    dataDir
+      .split("/")
+      .filter((part) => part !== "")
+      .at(-1) ?? "";
+  const word = last
+    .replace(/\.(csv|npz)$/, "")
+    .replace(/[^\w.+=@-]+/g, "-")
+    .replace(/^[^\w]+/, "");
+  return word || dataset;
+}
+
+const OWN_DATA: readonly string[] = ["folder", "csv", "npz"];
 
 /** Names the objective and its weights: `plain`, `ssim-p0.5`, `l1-p2-b0.5`, `rrr10`. */
 export function objectiveName(
