@@ -4,10 +4,10 @@
 #include <ATen/Parallel.h>
 #include <torch/library.h>
 
-#include <memory>
 #include <vector>
 
 #include "kernels/table.h"
+#include "sums.h"
 #include "twice.h"
 #include "typed.h"
 
@@ -27,40 +27,18 @@ constexpr int64_t kChunk = sizeof(T) == 2 ? 512 : 32;
 Extent extentOf(const Tensor& x) { return {x.numel() / x.size(1), x.size(1)}; }
 
 struct Sums {
-  explicit Sums(int64_t channels) : first(channels), second(channels) {}
   std::vector<double> first, second;
 };
 
 // body(rows, first row, float sums, float sums) over chunks, in parallel; the sums of all.
 template <typename T, typename Body>
 Sums summed(Extent extent, Body body) {
-  const int64_t chunks = (extent.rows + kChunk<T> - 1) / kChunk<T>;
-  std::vector<std::unique_ptr<Sums>> perThread(at::get_num_threads());
-  at::parallel_for(0, chunks, 1, [&](int64_t begin, int64_t end) {
-    auto sums = std::make_unique<Sums>(extent.channels);
-    std::vector<float> first(extent.channels), second(extent.channels);
-    for (int64_t chunk = begin; chunk < end; ++chunk) {
-      std::fill(first.begin(), first.end(), 0.0f);
-      std::fill(second.begin(), second.end(), 0.0f);
-      const int64_t row = chunk * kChunk<T>;
-      body(Extent{std::min(kChunk<T>, extent.rows - row), extent.channels}, row * extent.channels, first.data(),
-           second.data());
-      for (int64_t c = 0; c < extent.channels; ++c) {
-        sums->first[c] += first[c];
-        sums->second[c] += second[c];
-      }
-    }
-    perThread[at::get_thread_num()] = std::move(sums);
+  const int64_t channels = extent.channels, chunks = (extent.rows + kChunk<T> - 1) / kChunk<T>;
+  const auto both = sumOfTasks(chunks, 2 * channels, [&](int64_t chunk, float* sums) {
+    const int64_t row = chunk * kChunk<T>;
+    body(Extent{std::min(kChunk<T>, extent.rows - row), channels}, row * channels, sums, sums + channels);
   });
-  Sums total(extent.channels);
-  for (const auto& sums : perThread) {
-    if (!sums) continue;
-    for (int64_t c = 0; c < extent.channels; ++c) {
-      total.first[c] += sums->first[c];
-      total.second[c] += sums->second[c];
-    }
-  }
-  return total;
+  return {{both.begin(), both.begin() + channels}, {both.begin() + channels, both.end()}};
 }
 
 template <typename T, typename Body>

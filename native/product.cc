@@ -28,16 +28,14 @@ bool hasProducts(at::ScalarType dtype) {
   return (dtype == at::kFloat && floats) || (dtype == at::kBFloat16 && halves);
 }
 
-void product(const ProductShape& shape, const float* a, int64_t stride, const float* b, float* c, bool add,
-             int64_t width) {
+void product(const ProductShape& shape, const float* a, int64_t stride, const float* b, float* c, bool add) {
   const auto [rows, columns, inner] = shape;
-  at::native::cpublas::brgemm(rows, columns, inner, stride, columns, width == 0 ? columns : width, add, a, b, c, false);
+  at::native::cpublas::brgemm(rows, columns, inner, stride, columns, columns, add, a, b, c, false);
 }
 
-void product(const ProductShape& shape, const BFloat16* a, int64_t stride, const BFloat16* b, float* c, bool add,
-             int64_t width) {
+void product(const ProductShape& shape, const BFloat16* a, int64_t stride, const BFloat16* b, float* c, bool add) {
   const auto [rows, columns, inner] = shape;
-  at::native::cpublas::brgemm(rows, columns, inner + inner % 2, stride, columns, width == 0 ? columns : width, add,
+  at::native::cpublas::brgemm(rows, columns, inner + inner % 2, stride, columns, columns, add,
                               reinterpret_cast<const c10::BFloat16*>(a), reinterpret_cast<const c10::BFloat16*>(b), c,
                               true);
 }
@@ -47,8 +45,8 @@ ProductScope::~ProductScope() { at::native::cpublas::brgemm_release(); }
 #else
 
 bool hasProducts(at::ScalarType) { return false; }
-void product(const ProductShape&, const float*, int64_t, const float*, float*, bool, int64_t) {}
-void product(const ProductShape&, const BFloat16*, int64_t, const BFloat16*, float*, bool, int64_t) {}
+void product(const ProductShape&, const float*, int64_t, const float*, float*, bool) {}
+void product(const ProductShape&, const BFloat16*, int64_t, const BFloat16*, float*, bool) {}
 ProductScope::~ProductScope() {}
 
 #endif

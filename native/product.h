@@ -21,11 +21,9 @@ struct ProductShape {
 };
 
 // c = a b, or c += a b: a (rows, inner) with `stride` elements from row to row, b (inner, columns) interleaved as
-// Kernels<T>::interleave lays it out, c (rows, columns) with `width` elements from row to row, `columns` if left out.
-void product(const ProductShape& shape, const float* a, int64_t stride, const float* b, float* c, bool add,
-             int64_t width = 0);
-void product(const ProductShape& shape, const BFloat16* a, int64_t stride, const BFloat16* b, float* c, bool add,
-             int64_t width = 0);
+// Kernels<T>::interleave lays it out, c (rows, columns).
+void product(const ProductShape& shape, const float* a, int64_t stride, const float* b, float* c, bool add);
+void product(const ProductShape& shape, const BFloat16* a, int64_t stride, const BFloat16* b, float* c, bool add);
 
 // To be called by each thread when it has multiplied: tile registers belong to one user at a time.
 struct ProductScope {

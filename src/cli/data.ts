@@ -1,7 +1,15 @@
 import { join } from "node:path";
 import { writeFileAtomically } from "../atomic-file.ts";
 import type { DataConfig } from "../config/index.ts";
-import { classCounts, type Dataset, disposeDataset, loadDataset, prototypes, type Split } from "../data/index.ts";
+import {
+  classCounts,
+  type Dataset,
+  disposeDataset,
+  gatherPixels,
+  loadDataset,
+  prototypes,
+  type Split,
+} from "../data/index.ts";
 import { camFigure, type FigureInput } from "../report/index.ts";
 import { type Tensor, tidy } from "../tensor/index.ts";
 import type { CommandCall, Outcome } from "./command.ts";
@@ -99,7 +107,7 @@ async function figureOf(dataset: Dataset): Promise<FigureInput> {
     classNames.map((_, label) => {
       const at = labels.indexOf(label);
       if (at < 0) return null;
-      const pixels = train.images.narrow(0, at, 1).to("float32").div(255).contiguous();
+      const pixels = gatherPixels(train, Int32Array.of(at));
       return { kind: "image", pixels: pixelsOf(pixels).slice(), height, width } as const;
     }),
   );

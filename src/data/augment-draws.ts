@@ -35,16 +35,8 @@ export interface Draw {
 }
 
 /** Whether these options change anything. */
-export function augments({
-  shift = 0,
-  rotate = 0,
-  scale = 0,
-  flip = false,
-  erase: share = 0,
-  brightness = 0,
-}: AugmentOptions): boolean {
-  return flip || [shift, rotate, scale, share, brightness].some((most) => most > 0);
-}
+export const augments = (options: AugmentOptions): boolean =>
+  moves(options) || (options.erase ?? 0) > 0 || (options.brightness ?? 0) > 0;
 
 /** Options of `augment`, each in its range. */
 export function checkedAugment<T extends AugmentOptions>(options: T): T {

@@ -1,4 +1,5 @@
 import { expectInteger, wrongArgument } from "../arguments.ts";
+import { channelsLast } from "../tensor/channels-last.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import { augmentImages } from "../tensor/fused-ops.ts";
 import { affineGrid, gridSample } from "../tensor/grid-sample.ts";
@@ -12,7 +13,7 @@ import {
   matrixOf,
   moves,
 } from "./augment-draws.ts";
-import { gatherLabelled, normalize } from "./loader.ts";
+import { gatherLabelled, imageSource, normalize } from "./loader.ts";
 import type { Split } from "./split.ts";
 
 export interface Augmented {
@@ -50,30 +51,32 @@ export function gatherAugmented(
   indices: Int32Array,
   options: AugmentOptions & AugmentKey & { channelsLast?: boolean },
 ): Augmented & { labels: Tensor } {
-  const { channelsLast = false, ...changes } = options;
-  const { images, labels, normalization } = split;
-  const [, channels = 0, height = 0, width = 0] = images.sizes;
-  const whole = images.dtype === "uint8" && images.isContiguous && images.numel > 0 && indices.length > 0;
-  if (!whole || normalization.mean.length !== channels || normalization.std.length !== channels) {
-    const { pixels, labels } = gatherLabelled(split, indices);
-    const changed = augment(pixels, indices, changes);
-    return { ...changed, images: normalize(changed.images, normalization), labels };
-  }
-  const draws = drawsOf(indices, changes);
-  const geometry = geometryOf(draws, width / height);
-  const gathered = tidy(() => {
-    const index = tensor(indices, { dtype: "int32" });
-    const figures = (list: readonly number[]) => tensor([...list], { dtype: "float32" });
-    const rectangles = draws.flatMap((draw) => erasedPixels(draw, height, width));
-    const by = {
-      geometry,
-      brightness: figures(draws.map((draw) => draw.brightness)),
-      rectangles: tensor(rectangles, { dtype: "int32" }),
-      ...{ mean: figures(normalization.mean), std: figures(normalization.std), channelsLast },
+  const { channelsLast: last = false, ...changes } = options;
+  const [, , height = 0, width = 0] = split.images.sizes;
+  return tidy(() => {
+    const source = imageSource(split.images, indices, split.normalization);
+    if (source === null) {
+      const { pixels, labels } = gatherLabelled(split, indices);
+      const { images, geometry } = augment(pixels, indices, changes);
+      const normalized = normalize(images, split.normalization);
+      return { images: last ? channelsLast(normalized) : normalized, geometry, labels };
+    }
+    const draws = drawsOf(indices, changes);
+    const geometry = geometryOf(draws, width / height);
+    const brightness = tensor(
+      draws.map((draw) => draw.brightness),
+      { dtype: "float32" },
+    );
+    const rectangles = tensor(
+      draws.flatMap((draw) => erasedPixels(draw, height, width)),
+      { dtype: "int32" },
+    );
+    return {
+      images: augmentImages(source, { geometry, brightness, rectangles }, last),
+      geometry: moves(changes) ? geometry : null,
+      labels: split.labels.indexSelect(0, source.indices),
     };
-    return { images: augmentImages(images, index, by), labels: labels.indexSelect(0, index) };
   });
-  return { ...gathered, geometry: moves(changes) ? geometry : null };
 }
 
 const geometryOf = (draws: readonly Draw[], aspect: number): Tensor =>

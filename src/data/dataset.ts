@@ -17,8 +17,6 @@ import { FASHION_CLASSES, FASHION_NORMALIZATION, readFashionMnist } from "./fash
 import type { ByteSplit } from "./idx-splits.ts";
 import type { ImageFit } from "./image-file.ts";
 import { channelStatistics, loadLabelled } from "./labelled-dataset.ts";
-import { readManifest } from "./manifest.ts";
-import { readMedMnist } from "./medmnist.ts";
 import { MNIST_NORMALIZATION, readMnist } from "./mnist.ts";
 import { disposeSplit, type Normalization, type Split } from "./split.ts";
 
@@ -146,10 +144,12 @@ async function loadFolder(options: DatasetOptions): Promise<Dataset> {
 
 async function loadCsv(options: DatasetOptions): Promise<Dataset> {
   const file = expectDataDir("csv", "the CSV file that names the images", options);
+  const { readManifest } = await import("./manifest.ts"); // its parser takes longer to load than most commands need
   return labelled("csv", await readManifest(file), options);
 }
 
 async function loadNpz(options: DatasetOptions): Promise<Dataset> {
+  const { readMedMnist } = await import("./medmnist.ts"); // as above, of zip files
   const splits = await readMedMnist(expectDataDir("npz", "the .npz file", options));
   const { numClasses, classNames, normalization } = splits.train;
   return { name: "npz", numClasses, classNames, normalization, ...splits };

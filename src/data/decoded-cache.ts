@@ -36,6 +36,8 @@ interface Row {
 
 interface Index {
   version: 1;
+  /** Of the pixels beside it. */
+  sum: string;
   rows: Row[];
 }
 
@@ -89,7 +91,7 @@ interface Cached {
 
 async function readCache(cache: string, length: number): Promise<Cached | null> {
   try {
-    const index = JSON.parse(await readFile(`${cache}.json`, "utf8")) as Index & { sum: string };
+    const index = JSON.parse(await readFile(`${cache}.json`, "utf8")) as Index;
     const pixels = await readFile(`${cache}.bin`);
     if (index.version !== 1 || pixels.length !== index.rows.length * length || sumOf(pixels) !== index.sum) return null;
     return { pixels, places: new Map(index.rows.map((row, i) => [keyOf(row), i])) };
@@ -141,8 +143,10 @@ async function decodeInto(pixels: Uint8Array, { paths, stale, length, options }:
   return bad;
 }
 
-function pack(pixels: Uint8Array, kept: Int32Array, length: number): Uint8Array {
-  const packed = new Uint8Array(kept.length * length);
-  for (const [to, from] of kept.entries()) packed.set(pixels.subarray(from * length, (from + 1) * length), to * length);
+/** Copies of some rows, `length` bytes each, one after the other. */
+export function pack(pixels: Uint8Array, rows: ArrayLike<number>, length: number): Uint8Array {
+  const packed = new Uint8Array(rows.length * length);
+  for (const [to, from] of Array.from(rows).entries())
+    packed.set(pixels.subarray(from * length, (from + 1) * length), to * length);
   return packed;
 }

@@ -1,7 +1,7 @@
 import { BatchCamError } from "../errors.ts";
 import { type Tensor, tensor } from "../tensor/index.ts";
 import type { LabelledImage, LabelledImages, SplitName } from "./class-folder.ts";
-import { type DecodeOptions, decodeImages } from "./decoded-cache.ts";
+import { type DecodeOptions, decodeImages, pack } from "./decoded-cache.ts";
 import { randomSource } from "./random.ts";
 import type { Normalization, Split } from "./split.ts";
 import { stratifiedChoice } from "./validation-split.ts";
@@ -45,8 +45,11 @@ export async function loadLabelled(images: LabelledImages, options: LabelledData
   const length = options.channels * options.size[0] * options.size[1];
   const rowsOf = (name: SplitName) => {
     const own = [...kept.entries()].filter(([, i]) => listed[i]?.name === name);
-    const bytes = new Uint8Array(own.length * length);
-    for (const [to, [row]] of own.entries()) bytes.set(pixels.subarray(row * length, (row + 1) * length), to * length);
+    const bytes = pack(
+      pixels,
+      own.map(([row]) => row),
+      length,
+    );
     const images = own.map(([, i]) => listed[i] as LabelledImage);
     return { bytes, images, labels: images.map(({ label }) => label) };
   };

@@ -2,8 +2,9 @@ import { types } from "node:util";
 import { expectInteger, expectNumber, objectOf, optionsOf, wrongArgument } from "../arguments.ts";
 import { channelsLast } from "../tensor/channels-last.ts";
 import { handleOf } from "../tensor/core.ts";
-import { gatherImages } from "../tensor/fused-ops.ts";
+import { gatherImages, type ImageSource } from "../tensor/fused-ops.ts";
 import { type Tensor, tensor, tidy } from "../tensor/index.ts";
+import { membersOf } from "./class-members.ts";
 import { randomBelow, randomSource, shuffle } from "./random.ts";
 import { expectSplit, type Normalization, type Split } from "./split.ts";
 
@@ -57,10 +58,7 @@ export function batchIndices(count: number, plan: BatchPlan): Int32Array[] {
  */
 export function balancedIndices(split: Split, plan: BatchPlan): Int32Array[] {
   expectSplit("balancedIndices", split);
-  const members = new Map<number, number[]>();
-  for (const [i, label] of Array.from(split.labels.data() as BigInt64Array, Number).entries())
-    (members.get(label) ?? members.set(label, []).get(label))?.push(i);
-  const classes = [...members.keys()].sort((a, b) => a - b).map((label) => members.get(label) as number[]);
+  const classes = membersOf(Array.from(split.labels.data() as BigInt64Array, Number));
   const { seed = 0, epoch = 0 } = optionsOf("balancedIndices", plan);
   const next = randomSource("balancedIndices", { seed, epoch });
   const drawn = Int32Array.from({ length: split.labels.numel }, () => {
@@ -105,13 +103,19 @@ function gather(
   { normalization, last = false }: { normalization?: Normalization; last?: boolean },
 ): Tensor | null {
   const [, channels = 0] = images.sizes;
-  const { mean, std } = normalization ?? { mean: new Array(channels).fill(0), std: new Array(channels).fill(1) };
-  if (images.dtype !== "uint8" || !images.isContiguous || !types.isInt32Array(indices) || indices.length === 0)
-    return null;
+  const scale = normalization ?? { mean: new Array(channels).fill(0), std: new Array(channels).fill(1) };
+  const source = imageSource(images, indices, scale);
+  return source && gatherImages(source, last);
+}
+
+/** What the kernels that make batches take; null for images that are no bytes in a row. Call it inside `tidy`. */
+export function imageSource(images: Tensor, indices: Int32Array, { mean, std }: Normalization): ImageSource | null {
+  const [, channels = 0] = images.sizes;
+  const whole = images.dtype === "uint8" && images.isContiguous && images.numel > 0;
+  if (!whole || !types.isInt32Array(indices) || indices.length === 0) return null;
   if (mean.length !== channels || std.length !== channels) return null;
   const figures = (list: readonly number[]) => tensor([...list], { dtype: "float32" });
-  const options = { mean: figures(mean), std: figures(std), channelsLast: last };
-  return gatherImages(images, tensor(indices, { dtype: "int32" }), options);
+  return { images, indices: tensor(indices, { dtype: "int32" }), mean: figures(mean), std: figures(std) };
 }
 
 /** (x − mean) / std per channel, for images (B,C,H,W) in [0,1]. */

@@ -2,6 +2,7 @@ import { types } from "node:util";
 import { describeValue, objectOf, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { tensor, tidy } from "../tensor/index.ts";
+import { membersOf } from "./class-members.ts";
 import { type RandomSource, randomSource, shuffle } from "./random.ts";
 import { expectSplit, type Split } from "./split.ts";
 
@@ -52,13 +53,7 @@ export function selectImages(split: Split, selection: { indices: Int32Array; nam
 
 /** Places of `total` images, of each class in its share, chosen by the stream. */
 export function stratifiedChoice(labels: readonly number[], total: number, next: RandomSource): Set<number> {
-  const members = new Map<number, number[]>();
-  for (const [i, label] of labels.entries()) {
-    const own = members.get(label);
-    if (own) own.push(i);
-    else members.set(label, [i]);
-  }
-  const classes = [...members.keys()].sort((a, b) => a - b).map((label) => members.get(label) as number[]);
+  const classes = membersOf(labels);
   const quotas = largestRemainder(
     classes.map((own) => own.length),
     total,

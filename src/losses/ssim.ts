@@ -47,15 +47,15 @@ export function ssim(x: Tensor, y: Tensor, options: SsimOptions = {}): Tensor {
 
 type Planes = [Tensor, Tensor, Tensor, Tensor];
 
-function similarity(x: Tensor, y: Tensor, { window: side, sigma, dataRange, k1, k2 }: Required<SsimOptions>): Tensor {
+function similarity(x: Tensor, y: Tensor, options: Required<SsimOptions>): Tensor {
+  const { window: side, sigma } = options;
   const [height, width] = x.sizes.slice(-2) as [number, number];
   const rows = filter(height, side, sigma, x.dtype);
   const columns = filter(width, side, sigma, x.dtype);
   // All that is smoothed in one pair of products: of the variances only the sum is needed.
   const planes = stack([x, y, x.square().add(y.square()), x.mul(y)]); // (4, N, …, H, W)
   const [meanX, meanY, meanSquares, meanProduct] = rows.matmul(planes.matmul(columns.t())).unbind(0) as Planes;
-  const c1 = (k1 * dataRange) ** 2;
-  const c2 = (k2 * dataRange) ** 2;
+  const { c1, c2 } = constants(options);
   const product = meanX.mul(meanY);
   const squares = meanX.square().add(meanY.square());
   const variances = meanSquares.sub(squares);
@@ -64,6 +64,11 @@ function similarity(x: Tensor, y: Tensor, { window: side, sigma, dataRange, k1, 
   const structure = covariance.mul(2).add(c2).div(variances.add(c2));
   return luminance.mul(structure).flatten(1).mean(1);
 }
+
+const constants = ({ dataRange, k1, k2 }: Required<SsimOptions>) => ({
+  c1: (k1 * dataRange) ** 2,
+  c2: (k2 * dataRange) ** 2,
+});
 
 function checkedOptions(height: number, width: number, options: SsimOptions): Required<SsimOptions> {
   const {
@@ -91,10 +96,11 @@ const windows = new Map<number, Tensor>();
 
 /** Window and constants of `ssimDistance` for images of this size, as a kernel takes them. */
 export function ssimWindowOf(height: number, width: number): { taps: Tensor; c1: number; c2: number } {
-  const { window: side, sigma, dataRange, k1, k2 } = checkedOptions(height, width, {});
+  const options = checkedOptions(height, width, {});
+  const { window: side, sigma } = options;
   const taps = windows.get(side) ?? keep(tensor(gaussian(side, sigma), { dtype: "float32" }));
   windows.set(side, taps);
-  return { taps, c1: (k1 * dataRange) ** 2, c2: (k2 * dataRange) ** 2 };
+  return { taps, ...constants(options) };
 }
 
 const cache = new Map<string, Tensor>();

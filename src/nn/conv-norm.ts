@@ -7,7 +7,7 @@ import { isGradEnabled, type Tensor, tidy } from "../tensor/index.ts";
 import { hasPointwiseConv, packConvWeight, pointwiseConv } from "../tensor/pointwise-conv.ts";
 import { versionOf } from "../tensor/version.ts";
 import { BatchNorm2d, beginBatch } from "./batch-norm.ts";
-import { outputSize, squareWindow } from "./conv-shape.ts";
+import { outputSize, squareWindow, takes } from "./conv-shape.ts";
 import { Conv2d } from "./conv2d.ts";
 import { type Folded, foldedWeights } from "./folded-weights.ts";
 import { isPlain, wantsFused } from "./fused.ts";
@@ -121,13 +121,8 @@ function inTraining(
   if (fusedDtype(x) !== "bfloat16" || window === null || conv.bias !== null || !wantsFused()) return null;
   if (!isPlain(conv, Conv2d) || !isPlain(norm, BatchNorm2d)) return null;
   if (add !== undefined && add.dtype !== "bfloat16") return null;
-  const fits =
-    x.ndim === 4 &&
-    x.sizes[1] === conv.inChannels &&
-    !x.sizes.includes(0) &&
-    outputSize(x.sizes.slice(2), conv.weight.sizes.slice(2), conv.options).every((side) => side > 0);
   const { weight, bias, running_mean: runningMean, running_var: runningVar, eps } = norm;
-  if (!fits || conv.weight.dtype !== "float32" || weight.dtype !== "float32") return null;
+  if (!takes(conv, x) || conv.weight.dtype !== "float32" || weight.dtype !== "float32") return null;
   const maps = observed(conv, () => convolution(x.to("bfloat16"), conv.weight, window));
   if (maps.sizes[1] !== norm.numFeatures || (add !== undefined && !sameShape(add, maps))) return null;
   const momentum = beginBatch(norm, maps);
@@ -146,11 +141,7 @@ function foldedDtype(
   const plain = isPlain(conv, Conv2d) && isPlain(norm, BatchNorm2d) && !norm.training;
   if (!hasPointwiseConv || !plain || isGradEnabled() || !wantsFused()) return null;
   const fits =
-    x.ndim === 4 &&
-    x.sizes[1] === conv.inChannels &&
-    !x.sizes.includes(0) &&
-    outputSize(x.sizes.slice(2), conv.weight.sizes.slice(2), conv.options).every((side) => side > 0) &&
-    (add === undefined || (add.numel > 0 && (add.dtype === "float32" || add.dtype === "bfloat16")));
+    takes(conv, x) && (add === undefined || (add.numel > 0 && (add.dtype === "float32" || add.dtype === "bfloat16")));
   if (!fits || conv.weight.dtype !== "float32" || norm.weight.dtype !== "float32") return null;
   const cast = autocastDtype();
   if (cast === "bfloat16") return x.dtype === "float32" || x.dtype === "bfloat16" ? cast : null;

@@ -1,7 +1,7 @@
 import { convRelu as convReluOp, fusedDtype } from "../tensor/fused-ops.ts";
 import type { Pair, Tensor } from "../tensor/index.ts";
 import { ReLU } from "./activation.ts";
-import { outputSize, squareWindow } from "./conv-shape.ts";
+import { squareWindow, takes } from "./conv-shape.ts";
 import { Conv2d } from "./conv2d.ts";
 import { isOf, isPlain, wantsFused } from "./fused.ts";
 import { MaxPool2d } from "./pooling.ts";
@@ -21,7 +21,8 @@ function fused(conv: Conv2d, relu: ReLU, pool: MaxPool2d | null, x: Tensor): Ten
   const { weight, bias } = conv;
   if (!wantsFused() || dtype === null || window === null || bias === null) return null;
   const known = pool === null ? isOf(relu, ReLU) : isPlain(relu, ReLU) && halves(pool);
-  if (!known || !isPlain(conv, Conv2d) || !fits(conv, x, pool === null ? 1 : 2)) return null;
+  if (!known || !isPlain(conv, Conv2d) || !takes(conv, x, pool === null ? 1 : 2)) return null;
+  if (weight.dtype !== "float32" || bias.dtype !== "float32") return null;
   const y = observed(conv, () => convReluOp(x.to(dtype), weight, bias, { ...window, pool: pool !== null }));
   return report(pool ?? relu, y);
 }
@@ -33,11 +34,4 @@ function halves(pool: MaxPool2d): boolean {
   const all = (pair: Pair, side: number) => [pair].flat().every((own) => own === side);
   const window = all(kernelSize, 2) && all(stride, 2) && all(padding, 0);
   return isOf(pool, MaxPool2d) && window && !ceilMode;
-}
-
-/** Whether the kernel takes images of this shape, and leaves `least` pixels of each side. */
-function fits({ weight, bias, inChannels, options }: Conv2d, x: Tensor, least: number): boolean {
-  if (x.ndim !== 4 || x.sizes[0] === 0 || x.sizes[1] !== inChannels) return false;
-  const sides = outputSize(x.sizes.slice(2), weight.sizes.slice(2), options);
-  return weight.dtype === "float32" && bias?.dtype === "float32" && sides.every((side) => side >= least);
 }

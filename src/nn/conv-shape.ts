@@ -1,4 +1,4 @@
-import type { ConvOptions, Pair } from "../tensor/index.ts";
+import type { ConvOptions, Pair, Tensor } from "../tensor/index.ts";
 import { pairOf } from "../tensor/layers.ts";
 import type { Conv2d } from "./conv2d.ts";
 
@@ -21,4 +21,10 @@ export function squareWindow({ weight, options }: Conv2d): { stride: number; pad
   return dense && weight.numel > 0 && kernel !== null && s !== null && p !== null && p < kernel
     ? { stride: s, padding: p }
     : null;
+}
+
+/** Whether x is images (N, C, H, W) with values that a convolution takes, and of whose result `least` pixels a side are left. */
+export function takes({ weight, inChannels, options }: Conv2d, x: Tensor, least = 1): boolean {
+  if (x.ndim !== 4 || x.sizes[1] !== inChannels || x.sizes.includes(0)) return false;
+  return outputSize(x.sizes.slice(2), weight.sizes.slice(2), options).every((side) => side >= least);
 }

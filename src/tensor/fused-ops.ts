@@ -114,12 +114,16 @@ export function mapDistance(
   return new Tensor(aten.batchCamMapDistance(x, y, KINDS[kind], taps, c1, c2));
 }
 
-/** (x / 255 − mean) / std of the images x, uint8 (N, C, H, W), at `indices`: float32, in one pass, bit for bit as operation by operation. */
-export function gatherImages(
-  images: Tensor,
-  indices: Tensor,
-  { mean, std, channelsLast }: { mean: Tensor; std: Tensor; channelsLast: boolean },
-): Tensor {
+/** Images of a data set, uint8 (N, C, H, W), the places (int32) of those that are wanted, and what normalises their channels. */
+export interface ImageSource {
+  images: Tensor;
+  indices: Tensor;
+  mean: Tensor;
+  std: Tensor;
+}
+
+/** (x / 255 − mean) / std: float32 (B, C, H, W), in one pass, bit for bit as operation by operation. */
+export function gatherImages({ images, indices, mean, std }: ImageSource, channelsLast: boolean): Tensor {
   return new Tensor(aten.batchCamGatherImages(images, indices, mean, std, channelsLast));
 }
 
@@ -130,14 +134,14 @@ export interface ImageChanges {
   brightness: Tensor;
   /** (B, 4), int32: top, left, bottom and right pixel of what becomes grey; empty where top is bottom. */
   rectangles: Tensor;
-  mean: Tensor;
-  std: Tensor;
-  channelsLast: boolean;
 }
 
-/** The images x, uint8 (N, C, H, W), at `indices`, moved (bilinear, the border going on), brightened, erased and normalised: float32. */
-export function augmentImages(images: Tensor, indices: Tensor, by: ImageChanges): Tensor {
-  const { geometry, brightness, rectangles, mean, std, channelsLast } = by;
+/** The same of images that are moved (bilinear, the border going on), brightened and erased on the way. */
+export function augmentImages(
+  { images, indices, mean, std }: ImageSource,
+  { geometry, brightness, rectangles }: ImageChanges,
+  channelsLast: boolean,
+): Tensor {
   return new Tensor(
     aten.batchCamAugmentImages(images, indices, geometry, brightness, rectangles, mean, std, channelsLast),
   );

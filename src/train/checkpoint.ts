@@ -76,7 +76,10 @@ export async function saveBest(
   model: ReadonlyMap<string, Tensor>,
   epoch: number,
 ): Promise<string> {
-  const path = bestCheckpoint(runDirectory);
+  return saveWeights(bestCheckpoint(runDirectory), model, epoch);
+}
+
+async function saveWeights(path: string, model: ReadonlyMap<string, Tensor>, epoch: number): Promise<string> {
   await saveSafetensors(path, model, { format: "pt", "batch-cam": FORMAT, epoch: String(epoch) });
   return path;
 }
@@ -88,8 +91,7 @@ export async function saveEpoch(
   { epoch, keep }: { epoch: number; keep: number },
 ): Promise<void> {
   const folder = folderOf(runDirectory);
-  const path = join(folder, `epoch-${epoch}.safetensors`);
-  await saveSafetensors(path, model, { format: "pt", "batch-cam": FORMAT, epoch: String(epoch) });
+  await saveWeights(join(folder, `epoch-${epoch}.safetensors`), model, epoch);
   for (const name of await readdir(folder)) {
     const [, old] = name.match(/^epoch-(\d+)\.safetensors$/) ?? [];
     if (old !== undefined && Number(old) <= epoch - keep) await rm(join(folder, name), { force: true });

@@ -59,8 +59,7 @@ const datasetOptions = ({
 /** The same few images for training and validation. */
 function overfitted({ train }: Dataset, config: TrainConfig): { train: Split; val: Split } {
   const { overfitBatches = 1, batchSize, seed } = config;
-  const count = Math.min(overfitBatches * batchSize, train.labels.numel);
-  const [indices = new Int32Array()] = batchIndices(train.labels.numel, { batchSize: count, seed, epoch: 0 });
+  const indices = choice(train, Math.min(overfitBatches * batchSize, train.labels.numel), seed);
   return { train: selectImages(train, { indices, name: "train" }), val: selectImages(train, { indices, name: "val" }) };
 }
 
@@ -76,11 +75,15 @@ function tooFew(key: string, asked: number | undefined, { labels }: Split): stri
   return [`${key} is ${asked}, but there are ${labels.numel} images to take from: all of them are used`];
 }
 
-/** A seeded choice of `count` images; the order of epoch 0, which no training epoch has, makes it. */
 function limit(split: Split, count: number | undefined, seed: number): Split {
   if (count === undefined || count >= split.labels.numel) return split;
-  const [indices = new Int32Array()] = batchIndices(split.labels.numel, { batchSize: count, seed, epoch: 0 });
-  return selectImages(split, { indices, name: split.name });
+  return selectImages(split, { indices: choice(split, count, seed), name: split.name });
+}
+
+/** A seeded choice of `count` images; the order of epoch 0, which no training epoch has, makes it. */
+function choice({ labels }: Split, count: number, seed: number): Int32Array {
+  const [indices = new Int32Array()] = batchIndices(labels.numel, { batchSize: count, seed, epoch: 0 });
+  return indices;
 }
 
 function disposeSplits(dataset: Dataset, splits: readonly Split[]): void {

@@ -165,12 +165,7 @@ async function endEpoch(session: Session, judged: SplitRecord): Promise<void> {
   };
   record.bestSoFar = history.every(({ val: earlier }) => record.val.accuracy > earlier.accuracy);
   history.push(record);
-  if (record.bestSoFar) {
-    const weights = model.stateDict();
-    await saveBest(session.run.directory, weights, epoch).finally(() => disposeAll(weights));
-    progress.bestEpoch = epoch;
-  }
-  if (config.keepEpochs > 0) await keepEpoch(session, config.keepEpochs);
+  await keepWeights(session, record);
   await log.append({ kind: "epoch", ...record });
   await log.writeSummary(history);
   emit({ type: "epoch", epoch, epochs: config.epochs, record });
@@ -178,9 +173,19 @@ async function endEpoch(session: Session, judged: SplitRecord): Promise<void> {
   Object.assign(progress, { epoch: epoch + 1, batch: 0, means: new EpochMeans().state(), epochSeconds: 0 });
 }
 
-async function keepEpoch({ model, run, progress }: Session, count: number): Promise<void> {
+/** The weights of an epoch that is the best so far, and those of the last few epochs where they are wanted. */
+async function keepWeights({ config, model, run, progress }: Session, { bestSoFar }: EpochRecord): Promise<void> {
+  const { epoch } = progress;
   const weights = model.stateDict();
-  await saveEpoch(run.directory, weights, { epoch: progress.epoch, keep: count }).finally(() => disposeAll(weights));
+  try {
+    if (bestSoFar) {
+      await saveBest(run.directory, weights, epoch);
+      progress.bestEpoch = epoch;
+    }
+    if (config.keepEpochs > 0) await saveEpoch(run.directory, weights, { epoch, keep: config.keepEpochs });
+  } finally {
+    disposeAll(weights);
+  }
 }
 
 async function checkpoint(session: Session): Promise<void> {
