@@ -1,4 +1,5 @@
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createHash, randomUUID } from "node:crypto";
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { BatchCamError } from "../errors.ts";
@@ -22,40 +23,69 @@ export const RUN_LOCK = "run.lock";
 export function lockRun(runDirectory: string): () => void {
   const path = join(runDirectory, RUN_LOCK);
   try {
-    if (!create(path)) takeOver(path, runDirectory);
+    return acquire(path, runDirectory);
   } catch (cause) {
     if (cause instanceof BatchCamError) throw cause;
     throw new BatchCamError("E_IO", `cannot claim ${runDirectory}: ${(cause as Error).message}`, { cause });
   }
+}
+
+/**
+ * A dead claim is replaced, never removed, and only by who holds the lock named after what it says: of those who saw it one
+ * gets that lock at a time, and whoever gets it later finds another claim in its place. A holder that died is dealt with alike.
+ */
+function acquire(path: string, runDirectory: string): () => void {
+  const mine = claim();
+  const draft = `${path}.${randomUUID()}`;
+  writeFileSync(draft, mine);
+  try {
+    if (!publish(draft, path, mine)) {
+      const dead = readDead(path, runDirectory);
+      const release = acquire(
+        `${path}.after-${createHash("sha256").update(dead).digest("hex").slice(0, 16)}`,
+        runDirectory,
+      );
+      try {
+        if (readFileOr(path, null) !== dead) throw inUse(runDirectory, path);
+        renameSync(draft, path);
+      } finally {
+        release();
+      }
+    }
+  } finally {
+    rmSync(draft, { force: true });
+  }
   return () => {
-    if (readFileOr(path, "") === claim()) rmSync(path, { force: true });
+    if (readFileOr(path, "") === mine) rmSync(path, { force: true });
   };
 }
 
-/** Takes the place of a process that is gone. Only who holds the second lock may remove the first, so that one succeeds. */
-function takeOver(path: string, runDirectory: string): void {
-  const guard = `${path}.takeover`;
-  refuseLive(path, runDirectory);
-  if (!create(guard)) {
-    refuseLive(guard, runDirectory);
-    rmSync(guard, { force: true });
-    if (!create(guard)) throw inUse(runDirectory, guard);
-  }
-  try {
-    refuseLive(path, runDirectory);
-    rmSync(path, { force: true });
-    if (!create(path)) throw inUse(runDirectory, path);
-  } finally {
-    rmSync(guard, { force: true });
-  }
-}
-
-function refuseLive(path: string, runDirectory: string): void {
-  const owner = readOwner(path);
+/** The text of a claim whose owner is gone. */
+function readDead(path: string, runDirectory: string): string {
+  const text = readFileOr(path, null);
+  if (text === null) throw inUse(runDirectory, path); // given back just now
+  const owner = parseOwner(text);
   if (owner !== null && isAlive(owner)) throw inUse(runDirectory, path, owner);
+  return text;
 }
 
-function inUse(runDirectory: string, path: string, owner: Owner | null = readOwner(path)): BatchCamError {
+/** Puts the whole claim in place at once, so that nobody reads half of it. False where there is one already. */
+function publish(draft: string, path: string, text: string): boolean {
+  try {
+    try {
+      linkSync(draft, path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "EEXIST") throw error;
+      writeFileSync(path, text, { flag: "wx" }); // a file system without hard links
+    }
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  }
+}
+
+function inUse(runDirectory: string, path: string, owner = parseOwner(readFileOr(path, ""))): BatchCamError {
   const who = owner === null ? "another process" : `process ${owner.pid} on ${owner.host}`;
   return new BatchCamError(
     "E_CHECKPOINT",
@@ -68,30 +98,20 @@ function claim(): string {
   return JSON.stringify(self);
 }
 
-/** False where the file is there already. */
-function create(path: string): boolean {
+function readFileOr<T>(path: string, otherwise: T): string | T {
   try {
-    writeFileSync(path, claim(), { flag: "wx" });
-    return true;
+    return readFileSync(path, "utf8");
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return otherwise;
     throw error;
   }
 }
 
-function readFileOr(path: string, otherwise: string): string {
+function parseOwner(text: string): Owner | null {
   try {
-    return readFileSync(path, "utf8");
+    return JSON.parse(text) as Owner | null;
   } catch {
-    return otherwise;
-  }
-}
-
-function readOwner(path: string): Owner | null {
-  try {
-    return JSON.parse(readFileOr(path, "null")) as Owner | null;
-  } catch {
-    return null; // torn by a kill
+    return null; // torn by a power cut
   }
 }
 
