@@ -195,9 +195,11 @@ async function firstFailure(make: (args: unknown[]) => () => unknown, seed: numb
   return "";
 }
 
-/** A config that is right but for its folder: junk that reads as an empty object would train for an hour. */
+/** A config that is right but for its folders: junk that reads as an empty object would train for an hour. */
 const untrainable = (first: unknown) =>
-  typeof first === "object" || first === undefined ? { output: "/dev/null/nowhere" } : first;
+  typeof first === "object" || first === undefined
+    ? { output: "/dev/null/nowhere", dataDir: "/dev/null/nowhere" }
+    : first;
 
 // More of them, or others, to look for what is left: JUNK_CALLS=5000 JUNK_SEED=1 npx vitest run test/junk.test.ts
 const CALLS = Number(process.env.JUNK_CALLS ?? 250);
@@ -205,6 +207,7 @@ const SEED = Number(process.env.JUNK_SEED ?? 7);
 
 const SPECIAL: Record<string, Callable> = {
   train: (first, ...rest) => train.train(untrainable(first) as never, ...(rest as never[])),
+  findLearningRate: (first, ...rest) => train.findLearningRate(untrainable(first) as never, ...(rest as never[])),
 };
 
 const entries = { engine, nn, optim, cam, losses, metrics, data, models, config, train };

@@ -1,4 +1,5 @@
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -37,6 +38,19 @@ async function inTwoParts(config: TrainConfigInput, step: number) {
   const first = await train({ ...SMALL, ...config }, { signal: stop.signal, onEvent });
   expect(first.interrupted).toBe(true);
   return train({ ...SMALL, ...config, resume: true });
+}
+
+function freeBytes(folder: string): number {
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize;
+}
+
+function canMount(): boolean {
+  const folder = mkdtempSync(join(tmpdir(), "batch-cam-mount-"));
+  const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", folder]).status === 0;
+  if (mounted) spawnSync("umount", [folder]);
+  rmSync(folder, { recursive: true });
+  return mounted;
 }
 
 describe("augmentation in training", () => {
@@ -92,6 +106,179 @@ describe("overfitBatches", () => {
     expect(result.history.at(-1)?.val.images).toBe(32);
     expect(result.history.at(-1)?.val.accuracy).toBeGreaterThan(0.95);
   });
+});
+
+describe("valInterval", () => {
+  it("validates every so many epochs and the last, with the means of the training between", async () => {
+    const { result, steps } = await stepsOf({ experiment: "sparse", epochs: 5, valInterval: 2 });
+    expect(result.history.map(({ epoch }) => epoch)).toEqual([2, 4, 5]);
+    const mean = steps.slice(0, 6).reduce((sum, { crossEntropy }) => sum + crossEntropy, 0) / 6;
+    expect(result.history[0]?.train.crossEntropy).toBeCloseTo(mean, 10);
+  });
+
+  it("counts patience in epochs, and is resumed bit for bit", async () => {
+    const config = { valInterval: 2, epochs: 9, lr: 1e-9, patience: 3 };
+    const { result } = await stepsOf({ ...config, experiment: "sparse-patient" });
+    expect(result.history.map(({ epoch }) => epoch)).toEqual([2, 4, 6]);
+    const parts = await inTwoParts({ ...config, experiment: "sparse-parts" }, 4);
+    expect(await bitsOf(parts.checkpoint)).toEqual(await bitsOf(result.checkpoint));
+    expect(parts.history.map(({ epoch }) => epoch)).toEqual([2, 4, 6]);
+  });
+});
+
+describe("limited epochs", () => {
+  it("end after limitTrainBatches, draw other images each time, and are resumed bit for bit", async () => {
+    const config = { limitTrainBatches: 2, epochs: 3, limitVal: 20, lambdaWarmup: 0 };
+    const { result, steps } = await stepsOf({ ...config, experiment: "limited" });
+    expect(steps).toHaveLength(6);
+    expect(result.history[0]?.val.images).toBe(20);
+    const parts = await inTwoParts({ ...config, experiment: "limited-parts" }, 3);
+    expect(await bitsOf(parts.checkpoint)).toEqual(await bitsOf(result.checkpoint));
+  });
+
+  it("warn where there are fewer validation images than limitVal", async () => {
+    const warnings: string[] = [];
+    const onEvent = (event: TrainEvent) => void (event.type === "warning" && warnings.push(event.message));
+    await train({ ...SMALL, experiment: "few", limitVal: 99, maxSteps: 1 }, { onEvent });
+    expect(warnings.join()).toMatch(/limitVal is 99, but there are 40 images/);
+  });
+});
+
+describe("fastDevRun", () => {
+  it("takes two steps and a batch of each split, in a folder that it replaces and no other run has", async () => {
+    const config = { ...SMALL, experiment: "quick", fastDevRun: true, epochs: 50 };
+    for (let round = 0; round < 2; round++) {
+      const result = await train(config);
+      expect(result.step).toBe(2);
+      expect(result.runDirectory).toBe(join(output, "quick-fast-dev-run"));
+      expect([result.history[0]?.val.images, result.test?.images]).toEqual([32, 32]);
+    }
+    expect(existsSync(join(output, "quick"))).toBe(false);
+  });
+
+  it("is refused on resuming", () => {
+    expect(() => parseTrainConfig({ resume: true, fastDevRun: true })).toThrow(/fastDevRun.*false with resume/);
+  });
+});
+
+describe("deterministic", () => {
+  it("refuses to go on with other threads, and names them; without it the run goes on", async () => {
+    const config = { ...SMALL, experiment: "exact", deterministic: true, threads: 1, epochs: 1 } as const;
+    await train({ ...config, maxSteps: 1 });
+    const more = { ...config, resume: true, threads: 2, maxSteps: 6 };
+    await expect(train(more)).rejects.toMatchObject({
+      code: "E_CHECKPOINT",
+      message: expect.stringMatching(/deterministic: .*threads was 1 and is 2\. Go on where the run began/),
+    });
+    expect((await train({ ...more, threads: 1 })).step).toBe(3);
+    expect((await train({ ...more, deterministic: false, epochs: 2 })).step).toBe(6);
+  });
+});
+
+describe("mixup", () => {
+  it("trains a plain model, is resumed bit for bit, and changes nothing where it is 0", async () => {
+    const config = { plain: true, mixup: 0.4 };
+    const { result } = await stepsOf({ ...config, experiment: "mixed" });
+    const parts = await inTwoParts({ ...config, experiment: "mixed-parts" }, 4);
+    expect(await bitsOf(parts.checkpoint)).toEqual(await bitsOf(result.checkpoint));
+    const { result: plain } = await stepsOf({ plain: true, experiment: "unmixed" });
+    expect(await bitsOf(plain.checkpoint)).not.toEqual(await bitsOf(result.checkpoint));
+  });
+
+  it.each([
+    ["guidance", {}, /mixup.*0 with guidance/],
+    ["the Batch-CAM Loss alone", { lambdaPrototype: 0, lambdaBatch: 1 }, /mixup.*0 with guidance/],
+    ["a baseline", { baseline: "rrr", dataset: "decoy-mnist" }, /mixup.*0 with a baseline/],
+  ] as const)("is refused with %s, whose maps would have two classes", (_, config, message) => {
+    expect(() => parseTrainConfig({ mixup: 0.2, ...config })).toThrow(message);
+  });
+});
+
+describe("prototypes as controls", () => {
+  it.each(["shuffled", "global", "constant", "clean"] as const)(
+    "%s guide, and are judged by the class's own",
+    async (prototypes) => {
+      const before = memory().liveTensors;
+      const config = { dataset: "decoy-mnist", prototypes, plain: false, lambdaWarmup: 0 } as const;
+      const [own, control] = [
+        await stepsOf({ ...config, prototypes: "class", experiment: `own-${prototypes}` }),
+        await stepsOf({ ...config, experiment: `control-${prototypes}` }),
+      ];
+      expect(control.steps[0]?.crossEntropy).toBe(own.steps[0]?.crossEntropy);
+      expect(control.steps[0]?.prototypeLoss).not.toBe(own.steps[0]?.prototypeLoss);
+      const saved = [own, control].map(({ result }) => join(result.runDirectory, "prototypes.safetensors"));
+      expect(readFileSync(saved[1] as string)).toEqual(readFileSync(saved[0] as string));
+      expect(memory().liveTensors).toBe(before);
+    },
+  );
+
+  it.each([
+    [{ prototypes: "clean" }, /prototypes.*clean ones are known of decoy sets only/],
+    [{ prototypes: "global", statistic: "cam-ema" }, /prototypes.*"class" with statistic "cam-ema"/],
+  ] as const)("are refused where they make no sense: %o", (config, message) => {
+    expect(() => parseTrainConfig(config)).toThrow(message);
+  });
+
+  it("name the run", () => {
+    expect(parseTrainConfig({ prototypes: "shuffled" }).experiment).toBe("simple-cnn-mnist-ssim-p0.5-shuffled-seed0");
+  });
+});
+
+describe("lossBalanceEvery", () => {
+  it("reports each term with its gradient, logs it, and leaves the training as it is, bit for bit", async () => {
+    const events: Extract<TrainEvent, { type: "balance" }>[] = [];
+    const onEvent = (event: TrainEvent) => void (event.type === "balance" && events.push(event));
+    const config = { ...SMALL, lambdaBatch: 0.5 };
+    const result = await train({ ...config, experiment: "balanced", lossBalanceEvery: 2 }, { onEvent });
+    expect(events.map(({ step }) => step)).toEqual([2, 4, 6]);
+    expect(events[1]?.terms.map(({ term, weight }) => [term, weight])).toEqual([
+      ["crossEntropy", 1],
+      ["prototypeLoss", 0.5],
+      ["batchCamLoss", 0.5],
+    ]);
+    for (const { cosine, gradNorm } of events.flatMap(({ terms }) => terms)) {
+      expect(gradNorm).toBeGreaterThan(0);
+      expect(Math.abs(cosine as number)).toBeLessThanOrEqual(1.00001);
+    }
+    const without = await train({ ...config, experiment: "unbalanced" });
+    expect(await bitsOf(result.checkpoint)).toEqual(await bitsOf(without.checkpoint));
+    const log = readFileSync(join(result.runDirectory, "metrics.jsonl"), "utf8");
+    expect(log.match(/"kind":"balance"/g)).toHaveLength(3);
+  });
+});
+
+describe("a full disk", () => {
+  it.skipIf(process.getuid?.() !== 0 || !canMount())(
+    "while a checkpoint is written loses nothing: with room again, the run ends with the unbroken weights, bit for bit",
+    async () => {
+      const disk = mkdtempSync(join(tmpdir(), "batch-cam-disk-"));
+      execFileSync("mount", ["-t", "tmpfs", "-o", "size=40m", "tmpfs", disk]);
+      const config = {
+        ...SMALL,
+        ...{ augShift: 0.1, augErase: 0.3, modelEma: true, sched: "cosine" as const, patience: 3, checkpointEvery: 1 },
+      };
+      try {
+        const whole = await train({ ...config, experiment: "roomy" });
+        const fill = join(disk, "filler");
+        const onEvent = (event: TrainEvent) => {
+          // All but a little of the room, so that the next checkpoint breaks off midway.
+          if (event.type === "checkpoint" && event.step === 3)
+            writeFileSync(fill, Buffer.alloc(freeBytes(disk) - 400_000));
+        };
+        await expect(train({ ...config, output: disk, experiment: "full" }, { onEvent })).rejects.toMatchObject({
+          code: "E_IO",
+          message: expect.stringMatching(/ENOSPC/),
+        });
+        rmSync(fill);
+        const rest = await train({ ...config, output: disk, experiment: "full", resume: true });
+        expect(await bitsOf(rest.checkpoint)).toEqual(await bitsOf(whole.checkpoint));
+        expect(rest.test).toEqual(whole.test);
+      } finally {
+        execFileSync("umount", [disk]);
+        rmSync(disk, { recursive: true });
+      }
+    },
+  );
 });
 
 describe("class imbalance", () => {

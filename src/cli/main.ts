@@ -12,6 +12,7 @@ import { type CliIo, processIo } from "./io.ts";
 // Loaded when asked for, in the order of the help.
 const COMMANDS: Record<string, () => Promise<Command>> = {
   train: async () => (await import("./commands/train.ts")).trainCommand,
+  "find-lr": async () => (await import("./commands/find-lr.ts")).findLrCommand,
   explain: async () => (await import("./commands/explain.ts")).explainCommand,
   data: async () => (await import("./commands/data.ts")).dataCommand,
   evaluate: async () => (await import("./commands/evaluate.ts")).evaluateCommand,

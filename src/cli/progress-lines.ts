@@ -1,4 +1,12 @@
-import type { EpochRecord, SplitRecord, StartEvent, StepEvent, StepMetrics, TrainResult } from "../train/events.ts";
+import type {
+  BalanceEvent,
+  EpochRecord,
+  SplitRecord,
+  StartEvent,
+  StepEvent,
+  StepMetrics,
+  TrainResult,
+} from "../train/events.ts";
 
 export const percent = (share: number, digits = 1): string => `${(share * 100).toFixed(digits)}%`;
 
@@ -26,11 +34,26 @@ export function startLines(start: StartEvent): string[] {
 }
 
 /** Every term of the loss apart, before its weight: `ce 0.412  proto 0.218`. */
-export function lossTerms({ crossEntropy, prototypeLoss, batchCamLoss }: StepMetrics): string {
-  const terms = { ce: crossEntropy, proto: prototypeLoss, batch: batchCamLoss };
-  return Object.entries(terms)
-    .flatMap(([name, value]) => (value === null ? [] : [`${name} ${short(value)}`]))
+export function lossTerms(metrics: StepMetrics): string {
+  return Object.entries(TERM_NAMES)
+    .flatMap(([term, name]) => {
+      const value = metrics[term as keyof typeof TERM_NAMES] ?? null;
+      return value === null ? [] : [`${name} ${short(value)}`];
+    })
     .join("  ");
+}
+
+const TERM_NAMES = { crossEntropy: "ce", prototypeLoss: "proto", batchCamLoss: "batch", baselineLoss: "base" } as const;
+
+/** `loss balance: ce 0.412 (gradient 1.2)  proto 0.218 x 0.5 (gradient 0.31, cosine -0.05)`. */
+export function balanceLine({ step, terms }: BalanceEvent): string {
+  const names: Readonly<Record<string, string>> = TERM_NAMES;
+  const parts = terms.map(({ term, weight, value, gradNorm, cosine }) => {
+    const against = term === "crossEntropy" || cosine === null ? "" : `, cosine ${cosine.toFixed(2)}`;
+    const times = term === "crossEntropy" ? "" : ` x ${short(weight)}`;
+    return `${names[term] ?? term} ${short(value)}${times} (gradient ${short(gradNorm)}${against})`;
+  });
+  return `loss balance at step ${step}: ${parts.join("  ")}`;
 }
 
 /** Nothing where the objective needs no maps. */
@@ -39,9 +62,11 @@ function deadShare({ deadMaps }: StepMetrics, name: string): string {
 }
 
 /** Seconds of training left in the whole run at the present rate; evaluation is not counted. */
-export function secondsLeft(step: StepEvent, start: Pick<StartEvent, "epochs" | "trainImages">): number {
+export function secondsLeft(step: StepEvent, start: Pick<StartEvent, "epochs" | "trainImages" | "config">): number {
   const steps = (start.epochs - step.epoch + 1) * step.stepsPerEpoch - step.stepInEpoch;
-  return (steps * start.trainImages) / step.stepsPerEpoch / step.imagesPerSecond;
+  const { batchSize, gradAccumSteps } = start.config;
+  const imagesPerStep = Math.min(batchSize * gradAccumSteps, start.trainImages / step.stepsPerEpoch);
+  return (steps * imagesPerStep) / step.imagesPerSecond;
 }
 
 export function plainStepLine(step: StepEvent, start: StartEvent): string {

@@ -1,7 +1,7 @@
 import type { StartEvent, StepEvent, TrainEvent } from "../train/events.ts";
 import type { OutputStream } from "./io.ts";
 import { profileLines } from "./profile-lines.ts";
-import { endLines, epochLine, liveStepLine, plainStepLine, startLines } from "./progress-lines.ts";
+import { balanceLine, endLines, epochLine, liveStepLine, plainStepLine, startLines } from "./progress-lines.ts";
 
 export interface ProgressOptions {
   stdout: OutputStream;
@@ -36,6 +36,7 @@ export function createProgress(options: ProgressOptions): Progress {
     } else if (event.type === "step" && start) {
       steps.step({ ...event, imagesPerSecond: rate.add(event.imagesPerSecond) }, start);
     } else if (event.type === "epoch") line(epochLine(event.record, event.epochs));
+    else if (event.type === "balance") line(balanceLine(event));
     else if (event.type === "profile") for (const text of profileLines(event)) line(text);
     else if (event.type === "warning")
       steps.permanent(() => options.stderr.write(`${warningHead(options)} ${event.message}\n`));

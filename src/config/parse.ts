@@ -70,7 +70,8 @@ function describeIssue(issue: z.core.$ZodIssue, { fields, input, label }: IssueC
     issue.code === "custom" ||
     issue.code === "invalid_format" ||
     (issue.code === "too_small" && issue.origin === "string");
-  const misspelt = typeof value === "string" && field.enum ? hint(value, field.enum.map(String)) : "";
+  const choices = field.enum?.map(String) ?? [];
+  const misspelt = typeof value === "string" && !choices.includes(value) ? hint(value, choices) : "";
   return [
     `${label(String(key))} must be ${written ? issue.message : expectation(field)}, got ${shown(value)}${misspelt}`,
   ];

@@ -25,7 +25,22 @@ export function resolveTrainConfig(parsed: ParsedTrainConfig): TrainConfig {
   const plain = lambdaPrototype === 0 && parsed.lambdaBatch === 0;
   const place = typeof parsed.resume === "string" ? splitRunDirectory(parsed.resume) : { output: parsed.output };
   const weighed = { ...parsed, plain, lambdaPrototype };
-  return { ...weighed, experiment: parsed.experiment ?? defaultExperiment(weighed), ...place };
+  const resolved = { ...weighed, experiment: parsed.experiment ?? defaultExperiment(weighed), ...place };
+  return resolved.fastDevRun ? shortened(resolved) : resolved;
+}
+
+const DEV_RUN = "fast-dev-run";
+
+/** Two steps and a batch of each split, in a folder that no other run has: it is replaced each time. */
+function shortened(config: TrainConfig): TrainConfig {
+  const { experiment, batchSize } = config;
+  const own = experiment.endsWith(DEV_RUN) ? experiment : `${experiment}-${DEV_RUN}`;
+  return {
+    ...config,
+    ...{ experiment: own, overwrite: true, epochs: 1, maxSteps: Math.min(config.maxSteps ?? 2, 2), logEvery: 1 },
+    ...{ limitVal: batchSize, limitTest: batchSize, limitTrainBatches: Math.min(config.limitTrainBatches ?? 2, 2) },
+    lambdaWarmup: 0, // or the maps would hardly count
+  };
 }
 
 /** The run directory of a config: `<output>/<experiment>`. */
@@ -70,19 +85,22 @@ const OWN_DATA: readonly string[] = ["folder", "csv", "npz"];
 /** Names the objective and its weights: `plain`, `ssim-p0.5`, `l1-p2-b0.5`, `rrr10`. */
 export function objectiveName(
   config: Pick<TrainConfig, "plain" | "distance" | "lambdaPrototype" | "lambdaBatch"> &
-    Partial<Pick<TrainConfig, "baseline" | "lambdaBaseline">>,
+    Partial<Pick<TrainConfig, "baseline" | "lambdaBaseline" | "prototypes">>,
 ): string {
   const { plain, baseline, lambdaBaseline = 1 } = objectOf("objectiveName: config", config);
   const named = [...(plain ? [] : [guidanceName(config)]), ...(baseline ? [`${baseline}${lambdaBaseline}`] : [])];
   return named.join("-") || "plain";
 }
 
-function guidanceName(config: Pick<TrainConfig, "distance" | "lambdaPrototype" | "lambdaBatch">): string {
+function guidanceName(
+  config: Pick<TrainConfig, "distance" | "lambdaPrototype" | "lambdaBatch"> & Partial<Pick<TrainConfig, "prototypes">>,
+): string {
   const weights = { p: config.lambdaPrototype, b: config.lambdaBatch };
   expectString("objectiveName: distance", config.distance);
   for (const weight of Object.values(weights)) expectNumber("objectiveName: a weight", weight);
   const named = Object.entries(weights).filter(([, weight]) => weight > 0);
-  return [config.distance, ...named.map(([term, weight]) => `${term}${weight}`)].join("-");
+  const source = config.prototypes === undefined || config.prototypes === "class" ? [] : [config.prototypes];
+  return [config.distance, ...named.map(([term, weight]) => `${term}${weight}`), ...source].join("-");
 }
 
 /**
@@ -102,7 +120,7 @@ export function overrideTrainConfig(base: TrainConfigInput, over: TrainConfigInp
 const FREE_ON_RESUME: ReadonlySet<string> = new Set<keyof TrainConfig>([
   ...(["dataDir", "limitTest", "threads", "output", "experiment", "resume", "overwrite"] as const),
   ...(["checkpointEvery", "checkpointSeconds", "logEvery", "figures", "maxSteps", "maxSeconds"] as const),
-  ...(["profile", "profileSteps", "patience", "keepEpochs"] as const),
+  ...(["profile", "profileSteps", "patience", "keepEpochs", "lossBalanceEvery", "deterministic"] as const),
 ]);
 
 /**

@@ -21,12 +21,22 @@ function checkOptimiser({ opt, nesterov, momentum, minLr, lr }: ParsedTrainConfi
   if (minLr > lr) report("minLr", `at most lr (${lr})`);
 }
 
-function checkGuidance({ plain, lambdaPrototype = 0, lambdaBatch }: ParsedTrainConfig, report: Report): void {
+function checkGuidance(config: ParsedTrainConfig, report: Report): void {
+  const { plain, lambdaPrototype = 0, lambdaBatch, prototypes, statistic, dataset } = config;
   if (plain && lambdaPrototype > 0) report("lambdaPrototype", "0 or left out with plain");
   if (plain && lambdaBatch > 0) report("lambdaBatch", "0 or left out with plain");
+  if (prototypes !== "class" && statistic === "cam-ema")
+    report("prototypes", '"class" with statistic "cam-ema", whose prototypes are running maps');
+  if (prototypes === "clean" && !dataset.startsWith("decoy"))
+    report("prototypes", `another with dataset "${dataset}" (clean ones are known of decoy sets only)`);
+  const guided = !plain && (config.lambdaPrototype ?? 1) + lambdaBatch > 0;
+  if (config.mixup > 0 && guided) report("mixup", "0 with guidance: the map of a mixed image has no class (add plain)");
+  if (config.mixup > 0 && config.baseline !== undefined)
+    report("mixup", "0 with a baseline, whose masks are of one image");
 }
 
-function checkRun({ resume, overwrite, experiment }: ParsedTrainConfig, report: Report): void {
+function checkRun({ resume, overwrite, experiment, fastDevRun }: ParsedTrainConfig, report: Report): void {
+  if (resume !== false && fastDevRun) report("fastDevRun", "false with resume (it begins anew each time)");
   if (resume !== false && overwrite) report("overwrite", "false with resume (one keeps the run, the other deletes it)");
   if (typeof resume !== "string") return;
   const name = splitRunDirectory(resume).experiment;

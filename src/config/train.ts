@@ -25,6 +25,7 @@ export const DATASET_NAMES = [
   "npz",
 ] as const;
 export const BASELINE_NAMES = ["rrr", "rrr-g", "hint", "saliency-guided"] as const;
+export const PROTOTYPE_SOURCES = ["class", "shuffled", "global", "constant", "clean"] as const;
 export type ModelName = (typeof MODEL_NAMES)[number];
 export type DatasetName = (typeof DATASET_NAMES)[number];
 
@@ -114,6 +115,10 @@ const selection = group("Data", {
     .describe("to see that a model can learn at all: train on this many batches, and validate on the same images"),
   limitTrain: count().optional().describe("use only the first N of the shuffled training images"),
   limitTest: count().optional().describe("use only the first N test images"),
+  limitVal: count().optional().describe("use only N validation images"),
+  limitTrainBatches: count()
+    .optional()
+    .describe("end each epoch after this many steps; the next one draws other images"),
 });
 
 const share = (most: number) => z.number().min(0).max(most).default(0);
@@ -164,6 +169,9 @@ const optimisation = group("Optimisation", {
     .enum(["none", "balanced"])
     .default("none")
     .describe("balanced: the loss of an image weighs the less, the more images its class has"),
+  mixup: share(1).describe(
+    "mix each image with another of its batch, by a share drawn from Beta(mixup, mixup); only without maps, which would have two classes",
+  ),
   labelSmoothing: z.number().min(0).lt(1).default(0).describe("share of the target spread evenly over all classes"),
   clipGrad: z
     .number()
@@ -201,6 +209,12 @@ const guidance = group("Guidance", {
     .enum(["mean", "median", "trimmed", "cam-ema"])
     .default("mean")
     .describe("what a class's prototype is: a statistic of its images, or a running mean of its maps"),
+  prototypes: z
+    .enum(PROTOTYPE_SOURCES)
+    .default("class")
+    .describe(
+      "whose image a map is pulled to: its class's; or, as controls, that of another class (shuffled), the mean of all (global), an even grey (constant), or that of images without the decoy (clean, decoy sets)",
+    ),
   trim: z.number().min(0).lt(0.5).default(0.1).describe("share cut from each end by the trimmed mean"),
   emaDecay: z.number().min(0).lt(1).default(0.99).describe("share that a cam-ema prototype keeps at each step"),
 });
@@ -235,6 +249,22 @@ const run = group("Run", {
     .optional()
     .describe("also write a checkpoint when this many seconds have passed since the last"),
   logEvery: count().default(20).describe("steps between logged rows of the metrics"),
+  valInterval: count().default(1).describe("epochs between validations; the last epoch is validated in any case"),
+  lossBalanceEvery: count()
+    .optional()
+    .describe(
+      "steps between reports of how large each term's gradient is; such a step costs a backward pass a term more",
+    ),
+  fastDevRun: z
+    .boolean()
+    .default(false)
+    .describe("two steps and one batch of each split, into a folder of its own, to see that everything works"),
+  deterministic: z
+    .boolean()
+    .default(false)
+    .describe(
+      "refuse to go on with a run where its numbers would come out otherwise: other threads, kernels, precision or libtorch",
+    ),
   profile: z
     .boolean()
     .default(false)

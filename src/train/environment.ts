@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { createRequire } from "node:module";
 import { arch, cpus, hostname, platform, release, totalmem } from "node:os";
+import { BatchCamError } from "../errors.ts";
 import { capabilities, getNumThreads } from "../tensor/index.ts";
 
 /** What a run ran on; kept as `environment.json`. */
@@ -12,6 +13,8 @@ export interface Environment {
   host: string;
   cpu: string;
   cpuCapability: string;
+  /** Highest level of the package's own kernels that was allowed (`BATCH_CAM_KERNELS`); null for the processor's. */
+  kernels: string | null;
   threads: number;
   memoryGiB: number;
   precision: "float32" | "bfloat16";
@@ -32,6 +35,7 @@ export function environment({ seed, precision }: Pick<Environment, "seed" | "pre
     host: hostname(),
     cpu: cpus()[0]?.model.trim() ?? "unknown",
     cpuCapability,
+    kernels: process.env.BATCH_CAM_KERNELS ?? null,
     threads: getNumThreads(),
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     precision,
@@ -39,6 +43,24 @@ export function environment({ seed, precision }: Pick<Environment, "seed" | "pre
     git: commit(),
     startedAt: new Date().toISOString(),
   };
+}
+
+/** What a run's numbers depend on beside its config, to the last bit. */
+const DECISIVE = ["batchCam", "libtorch", "cpu", "cpuCapability", "kernels", "threads", "precision"] as const;
+
+/**
+ * Fails where a run that must be deterministic would go on in other surroundings than it began in.
+ *
+ * @throws E_CHECKPOINT naming each difference
+ */
+export function expectSameEnvironment(before: Partial<Environment>, now: Environment): void {
+  const changed = DECISIVE.filter((key) => (before[key] ?? null) !== now[key]);
+  if (changed.length === 0) return;
+  const faults = changed.map((key) => `${key} was ${before[key] ?? "unknown"} and is ${now[key]}`);
+  throw new BatchCamError(
+    "E_CHECKPOINT",
+    `deterministic: the numbers would come out otherwise here: ${faults.join("; ")}. Go on where the run began, or without deterministic`,
+  );
 }
 
 function commit(): string | null {

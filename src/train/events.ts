@@ -2,10 +2,11 @@ import type { TrainConfig } from "../config/index.ts";
 import type { ModelOptions } from "../models/index.ts";
 import type { ProfileReport } from "../profile/index.ts";
 
-/** What a training run tells its caller, in order: `start`, then `step`, `epoch`, `maps`, `checkpoint`, `profile` and `warning`, then `end`. */
+/** What a training run tells its caller, in order: `start`, then `step`, `balance`, `epoch`, `maps`, `checkpoint`, `profile` and `warning`, then `end`. */
 export type TrainEvent =
   | StartEvent
   | StepEvent
+  | BalanceEvent
   | { type: "epoch"; epoch: number; epochs: number; record: EpochRecord }
   | { type: "checkpoint"; step: number; path: string }
   | { type: "maps"; epoch: number; samples: MapSamples }
@@ -51,6 +52,28 @@ export interface StepEvent {
   imagesPerSecond: number;
 }
 
+/** Sent every `lossBalanceEvery` steps. */
+export interface BalanceEvent {
+  type: "balance";
+  epoch: number;
+  step: number;
+  terms: TermBalance[];
+}
+
+/** One term of a step's loss, over the step's first batch. */
+export interface TermBalance {
+  /** As in `StepMetrics`. */
+  term: string;
+  /** At this step, warm-up included; 1 for the cross-entropy. */
+  weight: number;
+  /** Before its weight. */
+  value: number;
+  /** L2 norm of the gradient of weight · value with respect to all parameters. */
+  gradNorm: number;
+  /** Cosine of that gradient with the cross-entropy's, −1 to 1; null where one of them is zero. */
+  cosine: number | null;
+}
+
 /** Sent once where the config asks for a profile, after its window or the run's end. */
 export interface ProfileEvent {
   type: "profile";
@@ -84,12 +107,12 @@ export interface StepMetrics {
   lr: number;
 }
 
-/** One epoch's numbers; a row of `summary.csv`. */
+/** One validated epoch's numbers; a row of `summary.csv`. */
 export interface EpochRecord {
   epoch: number;
   /** Steps since the run began. */
   step: number;
-  /** Means over the epoch's steps. */
+  /** Means over the steps since the last validation: the epoch's, unless `valInterval` leaves some out. */
   train: StepMetrics & { accuracy: number };
   val: SplitRecord;
   secondsPerEpoch: number;

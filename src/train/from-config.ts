@@ -35,15 +35,17 @@ export async function loadData(config: TrainConfig): Promise<ConfiguredData> {
   const whole = config.overfitBatches === undefined ? withValidation(dataset, config) : overfitted(dataset, config);
   const splits = {
     train: limit(whole.train, config.limitTrain, config.seed),
-    val: whole.val,
+    val: limit(whole.val, config.limitVal, config.seed),
     test: limit(dataset.test, config.limitTest, 0),
   };
   const warnings = [
     ...(dataset.warnings ?? []),
     ...tooFew("limitTrain", config.limitTrain, whole.train),
+    ...tooFew("limitVal", config.limitVal, whole.val),
     ...tooFew("limitTest", config.limitTest, dataset.test),
   ];
-  if (splits.train !== whole.train && whole.train !== dataset.train) disposeSplit(whole.train);
+  for (const name of ["train", "val"] as const)
+    if (splits[name] !== whole[name] && whole[name] !== dataset[name]) disposeSplit(whole[name]);
   return { ...splits, warnings, dispose: () => disposeSplits(dataset, Object.values(splits)) };
 }
 

@@ -5,7 +5,7 @@ import { balancedIndices, batchIndices } from "../data/index.ts";
 import { getNumThreads, loadSafetensors } from "../tensor/index.ts";
 import { withAverage } from "./averaging.ts";
 import { bestCheckpoint, disposeAll, lastCheckpoint, saveBest, saveCheckpoint, saveEpoch } from "./checkpoint.ts";
-import type { EpochRecord, SplitRecord, StepMetrics, TrainEvent, TrainResult } from "./events.ts";
+import type { EpochRecord, SplitRecord, StepMetrics, TermBalance, TrainEvent, TrainResult } from "./events.ts";
 import { modelOptions } from "./from-config.ts";
 import { EpochMeans } from "./means.ts";
 import { finishProfile } from "./profiling.ts";
@@ -61,12 +61,25 @@ async function runEpochs(session: Session, signal: AbortSignal | undefined): Pro
 function isOver({ config, progress, lastStep }: Session): boolean {
   const { maxSeconds = Number.POSITIVE_INFINITY, patience = Number.POSITIVE_INFINITY } = config;
   const { step, seconds, history, bestEpoch } = progress;
-  return step >= lastStep || seconds >= maxSeconds || history.length - bestEpoch >= patience;
+  return step >= lastStep || seconds >= maxSeconds || lastValidated(history) - bestEpoch >= patience;
 }
+
+const lastValidated = (history: readonly EpochRecord[]): number => history.at(-1)?.epoch ?? 0;
+
+/** Whether an epoch is to be validated: every `valInterval` of them, and the run's last. */
+const isJudged = (session: Session): boolean =>
+  session.progress.epoch % session.config.valInterval === 0 ||
+  session.progress.epoch === session.config.epochs ||
+  isOver(session);
 
 /** Validates after the last step of an epoch, and moves on; false where the signal cut that short. */
 async function judgeEpoch(session: Session, signal: AbortSignal | undefined): Promise<boolean> {
   refuseNonFiniteWeights(session);
+  if (!isJudged(session)) {
+    Object.assign(session.progress, { epoch: session.progress.epoch + 1, batch: 0 });
+    await checkpoint(session);
+    return true;
+  }
   // Cut short by maxSteps, an epoch is judged as it is, but the checkpoint stays within it: a later resume goes on there.
   const whole = session.progress.batch === session.stepsPerEpoch;
   if (!whole) await checkpoint(session);
@@ -105,7 +118,7 @@ async function runEpoch(session: Session, signal: AbortSignal | undefined): Prom
   session.model.train();
   for (const module of session.frozen) module.eval();
   for (const indices of order) {
-    if (isOver(session)) break;
+    if (isOver(session) || progress.batch >= session.stepsPerEpoch) break;
     const began = performance.now();
     const step = () => takeStep(session, indices);
     const metrics = profiler === null ? step() : profiler.step(step);
@@ -117,6 +130,7 @@ async function runEpoch(session: Session, signal: AbortSignal | undefined): Prom
     progress.epochSeconds += seconds;
     progress.means = means.state();
     if (profiler?.complete) await finishProfile(session);
+    if (session.balance !== null) await logBalance(session, session.balance);
     if (progress.step % config.logEvery === 0) await logStep(session, metrics, indices.length / seconds);
     const due = config.checkpointSeconds !== undefined && performance.now() - savedAt > config.checkpointSeconds * 1000;
     const stopping = signal?.aborted === true;
@@ -140,6 +154,13 @@ async function logStep(
   emit({ type: "step", epoch, step, stepInEpoch: batch, stepsPerEpoch, metrics, imagesPerSecond });
 }
 
+async function logBalance(session: Session, terms: TermBalance[]): Promise<void> {
+  const { epoch, step } = session.progress;
+  session.balance = null;
+  await session.log.append({ kind: "balance", epoch, step, terms });
+  session.emit({ type: "balance", epoch, step, terms });
+}
+
 const validationOptions = (
   { guidance, references, amp, channelsLast }: Session,
   signal?: AbortSignal,
@@ -160,7 +181,7 @@ async function endEpoch(session: Session, judged: SplitRecord): Promise<void> {
     step,
     train: EpochMeans.from(progress.means).means(),
     val: judged,
-    secondsPerEpoch: progress.epochSeconds,
+    secondsPerEpoch: progress.epochSeconds / (epoch - lastValidated(history)),
     bestSoFar: false,
   };
   record.bestSoFar = history.every(({ val: earlier }) => record.val.accuracy > earlier.accuracy);

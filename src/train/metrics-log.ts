@@ -2,10 +2,11 @@ import { appendFile, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { writeFileAtomically } from "../atomic-file.ts";
 import { BatchCamError } from "../errors.ts";
-import type { EpochRecord, StepMetrics } from "./events.ts";
+import type { BalanceEvent, EpochRecord, StepMetrics } from "./events.ts";
 
 export type LogRow =
   | ({ kind: "step"; epoch: number; step: number; imagesPerSecond: number } & StepMetrics)
+  | ({ kind: "balance" } & Omit<BalanceEvent, "type">)
   | ({ kind: "epoch" } & EpochRecord);
 
 /**
@@ -31,7 +32,7 @@ export class MetricsLog {
 
   /** Keeps the rows up to `step`, and of epochs only those before `epoch`, which is still to be judged. */
   async rewindTo({ step, epoch }: { step: number; epoch: number }): Promise<void> {
-    const kept = (row: LogRow) => row.step <= step && (row.kind === "step" || row.epoch < epoch);
+    const kept = (row: LogRow) => row.step <= step && (row.kind !== "epoch" || row.epoch < epoch);
     const rows = (await readLog(this.path)).filter(kept);
     await writeFileAtomically(this.path, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
   }

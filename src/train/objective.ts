@@ -10,7 +10,9 @@ import { pooledWeightOf } from "../nn/flat-linear.ts";
 import { phase } from "../profile/index.ts";
 import { handleOf } from "../tensor/core.ts";
 import { autocast, type Tensor } from "../tensor/index.ts";
+import type { CrossEntropyOptions } from "../tensor/layers.ts";
 import { type BaselineInput, baselineLoss, NEEDS } from "./baselines.ts";
+import type { Mixed } from "./mixup.ts";
 
 /** What the objective needs to know of the run. */
 export interface Guidance {
@@ -54,6 +56,8 @@ export interface ObjectiveOptions {
   amp: boolean;
   /** How `augment` moved the images; null where it did not. */
   geometry?: Tensor | null;
+  /** Labels of what mixup blended in, and how much of each image is its own; null without. */
+  mixed?: Pick<Mixed, "partners" | "share"> | null;
   /** (B, H, W), 1 where an image holds what should not matter: for baselines alone. */
   masks?: Tensor | null;
   /** (B, H, W), 1 where an image shows its object: for baselines alone. */
@@ -66,7 +70,7 @@ export interface ObjectiveOptions {
  * asks for it; maps and losses are float32 in any case.
  */
 export function objective(model: Model, images: Tensor, labels: Tensor, options: ObjectiveOptions): Terms {
-  const { step, guidance, amp } = optionsOf("objective", options);
+  const { step, guidance, amp, mixed = null } = optionsOf("objective", options);
   const { config } = objectOf("objective: guidance", guidance);
   objectOf("objective: guidance.config", config);
   expectNumber("objective: step", step);
@@ -85,7 +89,7 @@ export function objective(model: Model, images: Tensor, labels: Tensor, options:
   const { logits, taps, scores } = phase("forward", () => forward(input, source?.layers ?? []));
   const { classWeights: weight } = guidance;
   const weighting = { labelSmoothing: config.labelSmoothing, ...(weight ? { weight } : {}) };
-  const crossEntropyTerm = phase("loss", () => crossEntropy(scores, labels, weighting));
+  const crossEntropyTerm = phase("loss", () => blendedCrossEntropy(scores, labels, { ...weighting, mixed }));
   const size = images.sizes.slice(-2) as [number, number];
   const made = source === null ? NO_MAPS : phase("maps", () => mapsOf({ source, taps, scores, labels, size }, options));
   const terms = phase("loss", () => {
@@ -96,6 +100,17 @@ export function objective(model: Model, images: Tensor, labels: Tensor, options:
   });
   const { dead, rawMaps } = made;
   return { logits, crossEntropy: crossEntropyTerm, ...terms, dead, rawMaps };
+}
+
+/** Cross-entropy against both labels of a mixed image, by their shares. */
+function blendedCrossEntropy(
+  scores: Tensor,
+  labels: Tensor,
+  { mixed, ...weighting }: CrossEntropyOptions & Pick<ObjectiveOptions, "mixed">,
+): Tensor {
+  const own = crossEntropy(scores, labels, weighting);
+  if (!mixed) return own;
+  return own.mul(mixed.share).add(crossEntropy(scores, mixed.partners, weighting).mul(1 - mixed.share));
 }
 
 const NOTHING = { masks: false, maps: false, inputGradient: false };

@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { configWarnings, type TrainConfig } from "../config/index.ts";
 import { batchCount, classCounts, prototypes as classPrototypes, type Split } from "../data/index.ts";
@@ -21,10 +22,11 @@ import {
 } from "../tensor/index.ts";
 import { NEEDS } from "./baselines.ts";
 import { disposeAll, loadCheckpoint, type Progress, type Snapshot } from "./checkpoint.ts";
-import { environment } from "./environment.ts";
-import type { TrainEvent } from "./events.ts";
+import { type Environment, environment, expectSameEnvironment } from "./environment.ts";
+import type { TermBalance, TrainEvent } from "./events.ts";
 import { freeze } from "./freeze.ts";
 import { type ConfiguredData, camLayerOf, loadData, modelFor, startFrom } from "./from-config.ts";
+import { guidedPrototypes } from "./guided-prototypes.ts";
 import { MetricsLog } from "./metrics-log.ts";
 import type { Guidance } from "./objective.ts";
 import { createOptimizer, learningRate } from "./optimisation.ts";
@@ -59,6 +61,8 @@ export interface Session {
   /** Null where nothing is to be profiled. */
   profiler: StepProfiler | null;
   progress: Progress;
+  /** Of the step in progress, where one is due; its reader sets it back to null. */
+  balance: TermBalance[] | null;
   /** Step of the last checkpoint; null before the first. */
   savedStep: number | null;
   emit: (event: TrainEvent) => void;
@@ -82,9 +86,13 @@ export async function openSession(run: OpenRun, emit: (event: TrainEvent) => voi
     config.statistic === "cam-ema" && !config.plain
       ? new CamEma(data.train.numClasses, imageSize, { decay: config.emaDecay })
       : null;
+  const guided = await guidedPrototypes(references, config);
   const classWeights = config.classWeights === "balanced" ? keep(balancedWeights(data.train)) : null;
   const frozen = config.freeze === undefined ? [] : freeze(model, config.freeze);
-  const stepsPerEpoch = batchCount(data.train.labels.numel, { batchSize: imagesPerStep(config) });
+  const stepsPerEpoch = Math.min(
+    batchCount(data.train.labels.numel, { batchSize: imagesPerStep(config) }),
+    config.limitTrainBatches ?? Number.POSITIVE_INFINITY,
+  );
   const lastStep = Math.min(config.maxSteps ?? Number.POSITIVE_INFINITY, config.epochs * stepsPerEpoch);
   for (const message of [...configWarnings(config, lastStep), ...data.warnings, ...adapted])
     emit({ type: "warning", message });
@@ -98,7 +106,7 @@ export async function openSession(run: OpenRun, emit: (event: TrainEvent) => voi
     frozen,
     optimizer: createOptimizer(config, model),
     weightEma: config.modelEma ? averageOf(model, config) : null,
-    guidance: { config, camLayer, prototypes: camEma?.prototypes ?? references, camEma, classWeights },
+    guidance: { config, camLayer, prototypes: camEma?.prototypes ?? guided, camEma, classWeights },
     references,
     rate: learningRate(config, stepsPerEpoch * config.epochs),
     stepsPerEpoch,
@@ -118,9 +126,13 @@ export async function openSession(run: OpenRun, emit: (event: TrainEvent) => voi
       seconds: 0,
       epochSeconds: 0,
     },
+    balance: null,
     savedStep: null,
     emit,
-    close: () => closeSession(session, data),
+    close: () => {
+      guided.dispose();
+      closeSession(session, data);
+    },
   };
   if (run.resuming) await resume(session);
   else await begin(session);
@@ -182,15 +194,16 @@ function prototypeOptions(config: TrainConfig, emit: (event: TrainEvent) => void
   return { statistic, trim: config.trim, onWarning: (message: string) => emit({ type: "warning", message }) } as const;
 }
 
-async function begin({ run, config, references, amp, emit }: Session): Promise<void> {
+const environmentOf = ({ config, amp }: Session): Environment =>
+  environment({ seed: config.seed, precision: amp ? "bfloat16" : "float32" });
+
+async function begin(session: Session): Promise<void> {
+  const { run, config, references, emit } = session;
   if (config.resume !== false) {
     emit({ type: "warning", message: `${run.directory} has no checkpoint: the run begins anew` });
   }
   await run.clear();
-  await writeJson(
-    join(run.directory, "environment.json"),
-    environment({ seed: config.seed, precision: amp ? "bfloat16" : "float32" }),
-  );
+  await writeJson(join(run.directory, "environment.json"), environmentOf(session));
   await saveSafetensors(join(run.directory, "prototypes.safetensors"), new Map([["prototypes", references]]));
   // Last: a run exists once its config does.
   await writeJson(join(run.directory, "config.json"), { ...config, resume: false, overwrite: false, profile: false });
@@ -204,6 +217,11 @@ function averageOf(model: Model, { modelEmaDecay: decay, modelEmaWarmup: warmup 
 }
 
 async function resume(session: Session): Promise<void> {
+  if (session.config.deterministic) {
+    const path = join(session.run.directory, "environment.json");
+    const text = await readFile(path, "utf8").catch(() => "{}");
+    expectSameEnvironment(JSON.parse(text) as Partial<Environment>, environmentOf(session));
+  }
   const { model, state, progress } = await loadCheckpoint(session.run.directory);
   try {
     session.model.loadStateDict(model);

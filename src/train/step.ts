@@ -10,7 +10,9 @@ import { backward, noGrad, type Tensor, tensor, tidy } from "../tensor/index.ts"
 import { normOfEach } from "../tensor/optimizer-ops.ts";
 import { lastCheckpoint } from "./checkpoint.ts";
 import type { StepMetrics } from "./events.ts";
+import { lossBalance } from "./loss-balance.ts";
 import { EpochMeans } from "./means.ts";
+import { type Mixed, mixUp } from "./mixup.ts";
 import { objective, type Terms, warmedUp } from "./objective.ts";
 import type { Session } from "./session.ts";
 
@@ -50,7 +52,7 @@ function accumulate(session: Session, indices: Int32Array): Omit<Metrics, "gradN
 function accumulateBatch(session: Session, indices: Int32Array, share: number): Omit<Metrics, "gradNorm" | "lr"> {
   const { progress, model, guidance, amp } = session;
   return tidy(() => {
-    const { images, labels, ...rest } = phase("data", () => takeBatch(session, indices));
+    const { images, labels, ...rest } = phase("data", () => mixedBatch(session, indices));
     const terms = objective(model, images, labels, { step: progress.step, guidance, amp, ...rest });
     refuseNonFinite(session, {
       crossEntropy: terms.crossEntropy,
@@ -58,6 +60,7 @@ function accumulateBatch(session: Session, indices: Int32Array, share: number): 
       batchCamLoss: terms.batchCamLoss,
       baselineLoss: terms.baselineLoss,
     });
+    if (balanceIsDue(session)) session.balance = lossBalance(model, terms, weightsAt(session));
     phase("backward", () => backward(share === 1 ? terms.loss : terms.loss.mul(share)));
     return { ...readTerms(terms, session), accuracy: shareCorrect(terms.logits, labels) };
   });
@@ -116,7 +119,27 @@ const augmentOptions = (config: Session["config"]): AugmentOptions => ({
   brightness: config.augBrightness,
 });
 
-function readTerms(terms: Terms, { config, progress }: Session): Omit<StepMetrics, "gradNorm" | "lr"> {
+function mixedBatch(session: Session, indices: Int32Array): TrainingBatch & { mixed: Mixed | null } {
+  const batch = takeBatch(session, indices);
+  const { mixup, seed } = session.config;
+  if (mixup === 0) return { ...batch, mixed: null };
+  const keys = { seed, step: session.progress.step, image: indices[0] as number };
+  const mixed = mixUp(batch.images, batch.labels, mixup, keys);
+  return { ...batch, images: mixed.images, mixed };
+}
+
+/** Once a step: over its first batch. */
+const balanceIsDue = ({ balance, config, progress }: Session): boolean =>
+  balance === null && config.lossBalanceEvery !== undefined && (progress.step + 1) % config.lossBalanceEvery === 0;
+
+function weightsAt({ config, progress }: Session) {
+  const at = (lambda: number) => warmedUp(lambda, progress.step, config.lambdaWarmup);
+  const { lambdaPrototype, lambdaBatch, lambdaBaseline } = config;
+  return { prototypeLoss: at(lambdaPrototype), batchCamLoss: at(lambdaBatch), baselineLoss: at(lambdaBaseline) };
+}
+
+function readTerms(terms: Terms, session: Session): Omit<StepMetrics, "gradNorm" | "lr"> {
+  const weights = weightsAt(session);
   const value = (term: Tensor | null) => (term === null ? null : term.item());
   return {
     loss: terms.loss.item(),
@@ -124,8 +147,8 @@ function readTerms(terms: Terms, { config, progress }: Session): Omit<StepMetric
     prototypeLoss: value(terms.prototypeLoss),
     batchCamLoss: value(terms.batchCamLoss),
     baselineLoss: value(terms.baselineLoss),
-    lambdaPrototype: warmedUp(config.lambdaPrototype, progress.step, config.lambdaWarmup),
-    lambdaBatch: warmedUp(config.lambdaBatch, progress.step, config.lambdaWarmup),
+    lambdaPrototype: weights.prototypeLoss,
+    lambdaBatch: weights.batchCamLoss,
     deadMaps: terms.dead === null ? null : terms.dead.to("float32").mean().item(),
     rawMapMax: terms.rawMaps === null ? null : terms.rawMaps.detach().max().item(),
   };

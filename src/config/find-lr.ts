@@ -1,0 +1,21 @@
+import { z } from "zod";
+import { count, group } from "./fields.ts";
+import { TrainConfig } from "./train.ts";
+
+const sweep = group("Sweep", {
+  lrFrom: z.number().positive().default(1e-6).describe("learning rate of the first step"),
+  lrTo: z.number().positive().default(1).describe("learning rate of the last step"),
+  lrSteps: count().min(20).default(100).describe("steps, at rates that rise by a constant factor"),
+  json: z.boolean().default(false).describe("print the result as JSON"),
+});
+
+/** Of a training, what a sweep decides itself. */
+const { lr, sched, warmupSteps, minLr, resume, overwrite, output, experiment, profile, fastDevRun, ...trained } =
+  TrainConfig.shape;
+
+/** What `batch-cam find-lr` takes: what the training would, and the sweep's own. */
+export const FindLrConfig = z.strictObject({ ...sweep, ...trained });
+export type FindLrConfigInput = z.input<typeof FindLrConfig>;
+/** Keys of a training's config file that a sweep has no use for. */
+export const UNUSED_KEYS: readonly string[] = Object.keys(TrainConfig.shape).filter((key) => !(key in trained));
+export const SWEEP_KEYS = Object.keys(sweep) as (keyof typeof sweep)[];

@@ -1,0 +1,56 @@
+import type { TrainConfig } from "../config/index.ts";
+import { disposeDataset, loadDataset, prototypes } from "../data/index.ts";
+import { randomBelow, randomSource } from "../data/random.ts";
+import { keep, type Tensor, tensor, tidy } from "../tensor/index.ts";
+
+/**
+ * What the maps of each class are pulled to, (C, H, W). All but "class" and "clean" are controls: where they do as well as
+ * the right prototypes, what was gained is not due to where the prototypes point.
+ * - "class": the class's own;
+ * - "shuffled": another class's, by a seeded permutation of one cycle, which leaves none in its place;
+ * - "global": the mean of all prototypes, for every class;
+ * - "constant": the mean of their values, in every pixel;
+ * - "clean": the class's own, of the images as they are without the decoy: what nobody has who needs it.
+ *
+ * @param own (C, H, W): the class's own; it is not freed
+ */
+export async function guidedPrototypes(
+  own: Tensor,
+  config: Pick<TrainConfig, "prototypes" | "statistic" | "trim" | "dataset" | "dataDir" | "seed">,
+): Promise<Tensor> {
+  const { prototypes: source, seed } = config;
+  const [classes = 0] = own.sizes;
+  if (source === "clean") return cleanPrototypes(config);
+  const made = tidy(() => {
+    if (source === "shuffled") return own.indexSelect(0, tensor(oneCycle(classes, seed)));
+    if (source === "global") return own.mean([0], { keepDims: true }).expand(own.shape).contiguous();
+    return source === "constant" ? own.mean().expand(own.shape).contiguous() : own.clone();
+  });
+  return keep(made);
+}
+
+/** Sattolo's algorithm: every permutation of one cycle is equally likely. */
+export function oneCycle(count: number, seed: number): Int32Array {
+  const next = randomSource("shuffled prototypes", { seed });
+  const order = Int32Array.from({ length: count }, (_, i) => i);
+  for (let i = count - 1; i > 0; i--) {
+    const j = randomBelow(next, i);
+    [order[i], order[j]] = [order[j] as number, order[i] as number];
+  }
+  return order;
+}
+
+async function cleanPrototypes({
+  dataset: decoyed,
+  dataDir,
+  statistic,
+  trim,
+}: Pick<TrainConfig, "statistic" | "trim" | "dataset" | "dataDir">): Promise<Tensor> {
+  const name = decoyed === "decoy-fashion-mnist" ? "fashion-mnist" : "mnist";
+  const dataset = await loadDataset(name, dataDir === undefined ? {} : { dataDir });
+  try {
+    return keep(await prototypes(dataset.train, { statistic: statistic === "cam-ema" ? "mean" : statistic, trim }));
+  } finally {
+    disposeDataset(dataset);
+  }
+}

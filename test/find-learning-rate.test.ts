@@ -1,0 +1,72 @@
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { main } from "../src/cli/main.ts";
+import { memory } from "../src/tensor/index.ts";
+import { findLearningRate, type RatePoint } from "../src/train.ts";
+import { fakeIo } from "./support/fake-terminal.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "batch-cam-rates-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const SMALL = { limitTrain: 320, valImages: 20, limitTest: 20, batchSize: 32 };
+
+describe("findLearningRate", () => {
+  it("finds a rate at which training works, between bounds that do nothing and that destroy", async () => {
+    const seen: RatePoint[] = [];
+    const found = await findLearningRate(SMALL, { from: 1e-6, to: 10, steps: 60, onStep: (point) => seen.push(point) });
+    expect(found.suggestion).toBeGreaterThan(5e-5);
+    expect(found.suggestion).toBeLessThan(5e-2);
+    expect(found.suggestion).toBeLessThanOrEqual(found.lowest);
+    expect(found.diverged).toBe(true);
+    expect(found.points).toEqual(seen);
+    const ratios = found.points.slice(1).map(({ lr }, i) => lr / (found.points[i] as RatePoint).lr);
+    for (const ratio of ratios) expect(ratio).toBeCloseTo(1e7 ** (1 / 59), 6);
+  });
+
+  it("repeats itself, leaves no tensor behind, and smooths without bias: the first mean is the first loss", async () => {
+    const one = await findLearningRate(SMALL, { steps: 20 });
+    const before = memory().liveTensors;
+    const two = await findLearningRate(SMALL, { steps: 20 });
+    expect(memory().liveTensors).toBe(before);
+    expect(one).toEqual(two);
+    expect(one.points[0]?.smoothed).toBeCloseTo(one.points[0]?.loss as number, 10);
+  });
+
+  it("suggests nothing where no rate changes anything", async () => {
+    const found = await findLearningRate({ ...SMALL, overfitBatches: 1 }, { from: 1e-30, to: 1e-29, steps: 20 });
+    expect(found).toMatchObject({ diverged: false });
+    expect(found.suggestion === null || found.suggestion <= 1e-29).toBe(true);
+  });
+
+  it.each([
+    ["bounds that do not rise", { from: 1, to: 1 }, /to must be above from \(1\)/],
+    ["a rate of zero", { from: 0 }, /from must be above 0/],
+    ["too few steps", { steps: 3 }, /steps must be an integer >= 20/],
+    ["options that are none", null, /options must be an object/],
+  ])("refuses %s", async (_, options, message) => {
+    await expect(findLearningRate(SMALL, options as never)).rejects.toThrow(message);
+  });
+
+  it("stops at a signal, and leaves no folder behind", async () => {
+    const stop = new AbortController();
+    const folders = () => readdirSync(tmpdir()).filter((name) => name.startsWith("batch-cam-find-lr-"));
+    const before = folders();
+    const sweep = findLearningRate(SMALL, { signal: stop.signal, onStep: () => stop.abort(new Error("enough")) });
+    await expect(sweep).rejects.toThrow("enough");
+    expect(folders()).toEqual(before);
+  });
+});
+
+describe("batch-cam find-lr", () => {
+  it("takes a training's own config file, and prints a rate to try", async () => {
+    const file = join(folder, "train.yaml");
+    writeFileSync(file, "limitTrain: 320\nlr: 0.5\nexperiment: mine\nvalImages: 20\nlimitTest: 20\nbatchSize: 32\n");
+    const { io, text } = fakeIo();
+    const code = await main(["find-lr", "-c", file, "--lr-steps", "40", "--lr-to", "10"], io);
+    expect([code, text.err]).toEqual([0, ""]);
+    expect(text.out).toMatch(/It falls fastest at \S+, and is lowest at \S+: try --lr \S+\.\n$/);
+    expect(existsSync("runs/mine")).toBe(false);
+  });
+});
