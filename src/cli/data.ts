@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { writeFileAtomically } from "../atomic-file.ts";
 import type { DataConfig } from "../config/index.ts";
+import { dataName } from "../config/resolve.ts";
 import {
   classCounts,
   type Dataset,
@@ -22,9 +23,10 @@ export async function runData({
   stdout,
   stderr,
 }: Pick<CommandCall, "stdout" | "stderr"> & { config: unknown }): Promise<Outcome> {
+  const label = dataName(config as DataConfig);
   const {
     dataset: name,
-    picture = join("runs", "data", `${name}.png`),
+    picture = join("runs", "data", `${label}.png`),
     json,
     dataSeed: seed,
     dataDir,
@@ -33,8 +35,8 @@ export async function runData({
   const dataset = await loadDataset(name, { ...rest, seed, ...(dataDir === undefined ? {} : { dataDir }) });
   try {
     for (const warning of dataset.warnings ?? []) stderr.write(`warning: ${warning}\n`);
-    stdout.write(json ? `${JSON.stringify(recordOf(dataset))}\n` : tableOf(dataset));
-    const figure = await figureOf(dataset);
+    stdout.write(json ? `${JSON.stringify(recordOf(dataset))}\n` : tableOf(dataset, label));
+    const figure = await figureOf(dataset, label);
     await writeFileAtomically(picture, camFigure(figure).png);
     if (!json) stdout.write(`picture: ${picture}\n`);
     return "done";
@@ -64,8 +66,8 @@ function recordOf(dataset: Dataset) {
   };
 }
 
-function tableOf(dataset: Dataset): string {
-  const { name, classNames, normalization, train } = dataset;
+function tableOf(dataset: Dataset, label: string): string {
+  const { classNames, normalization, train } = dataset;
   const splits = splitsOf(dataset);
   const counts = splits.map(countsOf);
   const total = (of: readonly number[]) => of.reduce((sum, n) => sum + n, 0);
@@ -79,7 +81,7 @@ function tableOf(dataset: Dataset): string {
   const [, channels, height, width] = train.images.sizes;
   const figures = (list: readonly number[]) => list.map((value) => value.toFixed(4)).join(", ");
   return [
-    `${name}: ${classNames.length} classes, images of ${channels}x${height}x${width}${train.masks ? ", with masks" : ""}`,
+    `${label}: ${classNames.length} classes, images of ${channels}x${height}x${width}${train.masks ? ", with masks" : ""}`,
     `training pixels in [0, 1]: mean ${figures(normalization.mean)}, deviation ${figures(normalization.std)}`,
     "",
     formatTable(["class", ...splits.map((split) => split.name), "share of train"], [...rows, sums]),
@@ -97,8 +99,8 @@ function balance(counts: readonly number[]): string {
 }
 
 /** One column a class: its first training image, and its prototype. */
-async function figureOf(dataset: Dataset): Promise<FigureInput> {
-  const { name, classNames, train } = dataset;
+async function figureOf(dataset: Dataset, label: string): Promise<FigureInput> {
+  const { classNames, train } = dataset;
   const labels = Array.from(train.labels.data() as BigInt64Array, Number);
   const [, , height = 0, width = 0] = train.images.sizes;
   const means = await prototypes(train);
@@ -116,7 +118,7 @@ async function figureOf(dataset: Dataset): Promise<FigureInput> {
   );
   means.dispose();
   return {
-    title: name,
+    title: label,
     subtitle: `${labels.length.toLocaleString("en")} training images in ${classNames.length} classes`,
     columns: [...classNames],
     rows: [

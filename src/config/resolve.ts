@@ -61,7 +61,7 @@ function defaultExperiment(config: Omit<TrainConfig, "experiment">): string {
 }
 
 /** Names the images: a set, its variant, or the folder or file of one's own. */
-function dataName({
+export function dataName({
   dataset,
   decoyVariant,
   dataDir,
