@@ -91,7 +91,8 @@ Tensor gatherImages(const Tensor& images, const Tensor& indices, const Tensor& m
 
 struct Change {
   const float* geometry;     // (2, 3): from places of the new image to those of the old one, from -1 to 1
-  float brightness;          // factor
+  const float* shades;       // what each of 256 shades becomes, in [0, 1]
+  int64_t shadeStep;         // from one channel's to the next's
   const int32_t* rectangle;  // top, left, bottom, right; empty where nothing is erased
 };
 
@@ -128,7 +129,6 @@ void locate(const Source& of, const float* geometry, int64_t row, Line& line) {
 }
 
 void changeOne(const Source& of, const uint8_t* from, const Change& change, const Scale& scale, Line& line, float* to) {
-  const float factor = change.brightness / 255;
   const int64_t pixelStep = of.pixelStep(), channelStep = of.channelStep();
   const int32_t* const grey = change.rectangle;
   for (int64_t row = 0; row < of.height; ++row, to += of.width * pixelStep) {
@@ -136,14 +136,14 @@ void changeOne(const Source& of, const uint8_t* from, const Change& change, cons
     const bool erasing = row >= grey[0] && row < grey[2];
     for (int64_t c = 0; c < of.channels; ++c) {
       const uint8_t* const plane = from + c * of.pixels();
+      const float* const shades = change.shades + c * change.shadeStep;
       const int32_t* corners = line.corners.data();
       const float *shares = line.shares.data(), gain = scale.gain[c], offset = scale.offset[c];
       float* out = to + c * channelStep;
       for (int64_t column = 0; column < of.width; ++column, corners += 4, shares += 4, out += pixelStep) {
-        const float value =
-            shares[0] * static_cast<float>(plane[corners[0]]) + shares[1] * static_cast<float>(plane[corners[1]]) +
-            shares[2] * static_cast<float>(plane[corners[2]]) + shares[3] * static_cast<float>(plane[corners[3]]);
-        *out = std::min(value * factor, 1.0f) * gain - offset;
+        const float value = shares[0] * shades[plane[corners[0]]] + shares[1] * shades[plane[corners[1]]] +
+                            shares[2] * shades[plane[corners[2]]] + shares[3] * shades[plane[corners[3]]];
+        *out = value * gain - offset;
       }
       if (!erasing) continue;
       for (int64_t column = std::max(grey[1], 0); column < std::min<int64_t>(grey[3], of.width); ++column)
@@ -152,14 +152,15 @@ void changeOne(const Source& of, const uint8_t* from, const Change& change, cons
   }
 }
 
-Tensor augmentImages(const Tensor& images, const Tensor& indices, const Tensor& geometry, const Tensor& brightness,
+Tensor augmentImages(const Tensor& images, const Tensor& indices, const Tensor& geometry, const Tensor& shades,
                      const Tensor& rectangles, const Tensor& mean, const Tensor& std, bool channelsLast) {
   const Source source(images, indices, mean, std, channelsLast);
   TORCH_CHECK(geometry.scalar_type() == at::kFloat && geometry.is_contiguous() && geometry.numel() == 6 * source.count,
               "geometry must be float32 (B, 2, 3), got ", geometry.sizes());
-  TORCH_CHECK(
-      brightness.scalar_type() == at::kFloat && brightness.is_contiguous() && brightness.numel() == source.count,
-      "brightness must be float32 (B), got ", brightness.sizes());
+  const bool shared = shades.dim() == 2 && shades.size(0) == 1;
+  TORCH_CHECK(shades.scalar_type() == at::kFloat && shades.is_contiguous() && shades.dim() == 2 &&
+                  shades.size(1) == 256 && (shared || shades.size(0) == source.count * source.channels),
+              "shades must be float32 (B C, 256) or (1, 256), got ", shades.sizes());
   TORCH_CHECK(
       rectangles.scalar_type() == at::kInt && rectangles.is_contiguous() && rectangles.numel() == 4 * source.count,
       "rectangles must be int32 (B, 4), got ", rectangles.sizes());
@@ -167,7 +168,9 @@ Tensor augmentImages(const Tensor& images, const Tensor& indices, const Tensor& 
   const Scale scale{gain.const_data_ptr<float>(), offset.const_data_ptr<float>()};
   return source.batch([&] {
     return [&, line = Line(source.width)](int64_t i, const uint8_t* from, float* to) mutable {
-      const Change change{geometry.const_data_ptr<float>() + 6 * i, brightness.const_data_ptr<float>()[i],
+      const int64_t shadeStep = shared ? 0 : 256;
+      const Change change{geometry.const_data_ptr<float>() + 6 * i,
+                          shades.const_data_ptr<float>() + i * source.channels * shadeStep, shadeStep,
                           rectangles.const_data_ptr<int32_t>() + 4 * i};
       changeOne(source, from, change, scale, line, to);
     };
@@ -180,7 +183,7 @@ TORCH_LIBRARY_FRAGMENT(batch_cam, library) {
   library.def("gather_images(Tensor images, Tensor indices, Tensor mean, Tensor std, bool channels_last) -> Tensor",
               torch::dispatch(c10::DispatchKey::CompositeImplicitAutograd, TORCH_FN(gatherImages)));
   library.def(
-      "augment_images(Tensor images, Tensor indices, Tensor geometry, Tensor brightness, Tensor rectangles, Tensor "
+      "augment_images(Tensor images, Tensor indices, Tensor geometry, Tensor shades, Tensor rectangles, Tensor "
       "mean, "
       "Tensor std, bool channels_last) -> Tensor",
       torch::dispatch(c10::DispatchKey::CompositeImplicitAutograd, TORCH_FN(augmentImages)));

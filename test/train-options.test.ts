@@ -56,6 +56,7 @@ function canMount(): boolean {
 describe("augmentation in training", () => {
   const CHANGED = {
     ...{ augShift: 0.1, augRotate: 15, augScale: 0.1, augFlip: true, augErase: 0.3, augBrightness: 0.2 },
+    ...{ augCrop: 0.2, randAugment: 5 },
     ...{ modelEma: true, sched: "cosine", sampler: "balanced", patience: 3 },
   } as const satisfies TrainConfigInput;
 

@@ -129,6 +129,13 @@ const augmentation = group("Augmentation", {
   augScale: share(0.9).describe("largest change of a training image's size, as a share: 0.2 for 0.8 to 1.25 times"),
   augFlip: z.boolean().default(false).describe("mirror half the training images, left to right"),
   augErase: share(1).describe("share of the training images of which a rectangle is made grey"),
+  augCrop: share(0.99).describe(
+    "largest share of a training image's area that is cut away; the rest, of 3:4 to 4:3, is brought to the full size",
+  ),
+  randAugment: share(10).describe(
+    "magnitude of RandAugment: operations drawn for each image, moving it or changing its shades",
+  ),
+  randAugmentOps: count().max(16).default(2).describe("operations of RandAugment for each image"),
   augBrightness: share(1).describe("largest change of a training image's brightness, as a share"),
 });
 

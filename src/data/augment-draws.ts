@@ -1,4 +1,6 @@
-import { expectNumber, optionsOf } from "../arguments.ts";
+import { expectInteger, expectNumber, optionsOf } from "../arguments.ts";
+import { compose, cutting, type Matrix } from "./affine.ts";
+import { drawOperations, matrixOfOperations, type Operation, recolours } from "./rand-augment.ts";
 
 /** How much images may change; all that is left out is off. */
 export interface AugmentOptions {
@@ -14,6 +16,15 @@ export interface AugmentOptions {
   erase?: number;
   /** Largest change of brightness, as a share: pixels are multiplied by 1 ± this. */
   brightness?: number;
+  /**
+   * Largest share of the area that is cut away: a rectangle of what is left, from 3:4 to 4:3, is brought to the full size (as
+   * torchvision's RandomResizedCrop).
+   */
+  crop?: number;
+  /** Magnitude of RandAugment, 0 to 10. */
+  randAugment?: number;
+  /** Operations of RandAugment for each image (2). */
+  randAugmentOps?: number;
 }
 
 /** Which draws an image gets: a function of these integers alone, whatever batch or worker it comes in. */
@@ -30,23 +41,37 @@ export interface Draw {
   zoom: number;
   mirrored: boolean;
   brightness: number;
-  /** top, left, bottom, right, as shares; null for most. */
-  erased: readonly [number, number, number, number] | null;
+  /** Null for most. */
+  erased: Rectangle | null;
+  /** Null where nothing is cut. */
+  kept: Rectangle | null;
+  operations: readonly Operation[];
 }
+
+/** top, left, bottom, right, as shares. */
+type Rectangle = readonly [number, number, number, number];
 
 /** Whether these options change anything. */
 export const augments = (options: AugmentOptions): boolean =>
   moves(options) || (options.erase ?? 0) > 0 || (options.brightness ?? 0) > 0;
 
+/** Whether an image's shades change. */
+export const isRecoloured = ({ brightness, operations }: Draw): boolean =>
+  brightness !== 1 || operations.some(recolours);
+
 /** Options of `augment`, each in its range. */
 export function checkedAugment<T extends AugmentOptions>(options: T): T {
   const { shift = 0, rotate = 0, scale = 0, erase: share = 0, brightness = 0 } = optionsOf("augment", options);
+  const { crop = 0, randAugment = 0, randAugmentOps = 2 } = options;
+  expectInteger("augment: randAugmentOps", randAugmentOps, 1, 16);
   for (const [name, value, most] of [
     ["shift", shift, 1],
     ["rotate", rotate, 180],
     ["scale", scale, 0.9],
     ["erase", share, 1],
     ["brightness", brightness, 1],
+    ["crop", crop, 0.99],
+    ["randAugment", randAugment, 10],
   ] as const)
     expectNumber(`augment: ${name}`, value, `be from 0 to ${most}`, (n) => n >= 0 && n <= most);
   return options;
@@ -59,8 +84,10 @@ export function drawsOf(indices: Int32Array, options: AugmentOptions & AugmentKe
 }
 
 /** Whether these options move anything. */
-export const moves = ({ shift = 0, rotate = 0, scale = 0, flip = false }: AugmentOptions): boolean =>
-  flip || shift > 0 || rotate > 0 || scale > 0;
+export const moves = (options: AugmentOptions): boolean => {
+  const { shift = 0, rotate = 0, scale = 0, flip = false, crop = 0, randAugment = 0 } = options;
+  return flip || shift > 0 || rotate > 0 || scale > 0 || crop > 0 || randAugment > 0;
+};
 
 /** Top, left, bottom and right pixel of what is erased, at least one pixel; all zero where nothing is. */
 export function erasedPixels({ erased }: Draw, height: number, width: number): [number, number, number, number] {
@@ -96,6 +123,8 @@ function drawOf(amounts: AugmentOptions, next: () => number): Draw {
   const mirrored = next() < 0.5 && flip;
   const bright = 1 + either(brightness);
   const [chance, area, ratio, top, left] = [next(), next(), next(), next(), next()];
+  const { crop = 0, randAugment = 0, randAugmentOps = 2 } = amounts;
+  const cut = [next(), next(), next(), next()] as const;
   return {
     dx,
     dy,
@@ -103,21 +132,29 @@ function drawOf(amounts: AugmentOptions, next: () => number): Draw {
     zoom,
     mirrored,
     brightness: bright,
-    erased: chance < share ? rectangle(area, ratio, top, left) : null,
+    erased: chance < share ? rectangle(0.02 + 0.18 * area, 3 ** (2 * ratio - 1), top, left) : null,
+    kept: crop > 0 ? rectangle(1 - crop * cut[0], (4 / 3) ** (2 * cut[1] - 1), cut[2], cut[3]) : null,
+    operations: randAugment > 0 ? drawOperations(randAugmentOps, randAugment, next) : [],
   };
 }
 
-/** 2 % to 20 % of the area, from 1:3 to 3:1. */
-function rectangle(area: number, ratio: number, top: number, left: number): [number, number, number, number] {
-  const size = 0.02 + 0.18 * area;
-  const aspect = 3 ** (2 * ratio - 1);
-  const [height, width] = [Math.min(1, Math.sqrt(size * aspect)), Math.min(1, Math.sqrt(size / aspect))];
+/** A rectangle of that share of the area and, where it fits so, that height to width, placed by two shares of the room left. */
+function rectangle(area: number, aspect: number, top: number, left: number): Rectangle {
+  const height = Math.min(1, Math.max(area, Math.sqrt(area * aspect)));
+  const width = area / height;
   const [y, x] = [top * (1 - height), left * (1 - width)];
   return [y, x, y + height, x + width];
 }
 
-/** Where a place of the new image comes from: mirrored, turned back, shrunk back and shifted back; `aspect` is W / H. */
-export function matrixOf({ dx, dy, radians, zoom, mirrored }: Draw, aspect: number): number[] {
+/** Where a place of the new image comes from, the image being cut, then moved, then changed by RandAugment; `aspect` is W / H. */
+export function matrixOf(draw: Draw, aspect: number): Matrix {
+  const inner = matrixOfOperations(draw.operations, aspect);
+  const whole = [moved(draw, aspect), ...inner].reduce(compose);
+  return draw.kept === null ? whole : compose(cutting(draw.kept), whole);
+}
+
+/** Mirrored, turned back, shrunk back and shifted back. */
+function moved({ dx, dy, radians, zoom, mirrored }: Draw, aspect: number): Matrix {
   const [cos, sin] = [Math.cos(radians) / zoom, Math.sin(radians) / zoom];
   const side = mirrored ? -1 : 1;
   const [x, y] = [-2 * dx, -2 * dy];

@@ -75,6 +75,9 @@ describe("augment", () => {
     const alone = augment(x, count(4), { ...KEY, shift: 0.3 });
     const both = augment(x, count(4), { ...KEY, shift: 0.3, brightness: 0.4, erase: 0.2 });
     expect(values(both.geometry as Tensor)).toEqual(values(alone.geometry as Tensor));
+    const cut = augment(x, count(4), { ...KEY, crop: 0.4 });
+    const [few, many] = [2, 5].map((randAugmentOps) => augment(x, count(4), { ...KEY, crop: 0.4, randAugmentOps }));
+    for (const other of [few, many]) expect(values(other?.geometry as Tensor)).toEqual(values(cut.geometry as Tensor));
   });
 
   it("shifts, turns and zooms within its bounds, about the middle, without distorting", () => {
@@ -141,6 +144,44 @@ describe("augment", () => {
     expect(images.max().item()).toBe(0.5);
   });
 
+  it("cuts a rectangle inside the image, of at least the share of its area that is left", () => {
+    fc.assert(
+      fc.property(fc.nat(), fc.double({ min: 0.01, max: 0.99, noNaN: true }), (seed, crop) =>
+        tidy(() => {
+          const { geometry } = augment(zeros([6, 1, 4, 4]), count(6), { seed, epoch: 1, crop });
+          const rows = values(geometry as Tensor);
+          for (let i = 0; i < 6; i++) {
+            const [a = 0, b = 0, x = 0, c = 0, d = 0, y = 0] = rows.slice(6 * i, 6 * i + 6);
+            expect([b, c]).toEqual([0, 0]);
+            expect(a * d).toBeGreaterThan(1 - crop - 1e-6);
+            for (const [scale, middle] of [
+              [a, x],
+              [d, y],
+            ] as const)
+              expect(Math.abs(middle) + scale).toBeLessThan(1 + 1e-6);
+          }
+        }),
+      ),
+      { numRuns: 50 },
+    );
+  });
+
+  it("changes shades before it moves them: a map by the same geometry is not recoloured", () => {
+    const x = blobs(40, 16, 16);
+    const { images, geometry } = augment(x, count(40), { ...KEY, randAugment: 9, randAugmentOps: 3 });
+    const moved = warp(x, geometry as Tensor, "border");
+    expect(largest(images.sub(moved))).toBeGreaterThan(0.2);
+    const unmoved = augment(x, count(40), { ...KEY, brightness: 0.5 });
+    expect(unmoved.geometry).toBeNull();
+  });
+
+  it("interpolates shades that are no whole bytes", () => {
+    const x = tensor([0.1, 0.1001, 0.1002, 0.1003], { shape: [4, 1, 1, 1] });
+    const { images } = augment(x, indices(7, 7, 7, 7), { ...KEY, brightness: 0.5 });
+    const [first = 0, ...rest] = values(images);
+    for (const [i, value] of rest.entries()) expect(value / first).toBeCloseTo(1 + (i + 1) * 0.001, 4);
+  });
+
   it("keeps brightness between 0 and 1", () => {
     const { images } = augment(rand([20, 1, 5, 5]), count(20), { ...KEY, brightness: 1 });
     expect(images.min().item()).toBeGreaterThanOrEqual(0);
@@ -154,6 +195,9 @@ describe("augment", () => {
     [{ scale: 1 }, /scale/],
     [{ erase: 2 }, /erase/],
     [{ brightness: "x" as never }, /brightness/],
+    [{ crop: 1 }, /crop/],
+    [{ randAugment: 11 }, /randAugment/],
+    [{ randAugment: 1, randAugmentOps: 0 }, /randAugmentOps/],
   ] as const)("refuses %o", (options, message) => {
     expect(() => augment(zeros([1, 1, 2, 2]), count(1), { ...KEY, ...options })).toThrow(message);
   });
@@ -202,6 +246,9 @@ describe("gatherAugmented", () => {
     [1, [5, 4], { erase: 1 }],
     [3, [8, 8], { brightness: 1 }],
     [1, [1, 7], ALL],
+    [3, [12, 16], { crop: 0.5 }],
+    [3, [12, 16], { randAugment: 7, randAugmentOps: 4 }],
+    [1, [9, 9], { ...ALL, crop: 0.3, randAugment: 10 }],
   ])("is augment and normalize in one pass: %i channels of %j, %o", (channels, size, options) => {
     const of = split(channels, size);
     const places = indices(8, 0, 3, 3, 5);

@@ -10,10 +10,12 @@ import {
   type Draw,
   drawsOf,
   erasedPixels,
+  isRecoloured,
   matrixOf,
   moves,
 } from "./augment-draws.ts";
 import { gatherLabelled, imageSource, normalize } from "./loader.ts";
+import { type Pixels, shadeTables } from "./shade-tables.ts";
 import type { Split } from "./split.ts";
 
 export interface Augmented {
@@ -27,8 +29,8 @@ export interface Augmented {
 }
 
 /**
- * Changes each image of a batch by chance: geometry in one bilinear sampling, what comes from beyond the border being the border's own
- * pixels, then brightness, then an erased rectangle.
+ * Changes each image of a batch by chance: its shades, then its geometry in one bilinear sampling, what comes from beyond the
+ * border being the border's own pixels, then an erased rectangle.
  *
  * @param images (B, C, H, W) in [0, 1]
  * @param indices (B): the images' places in their split, of which each has draws of its own
@@ -39,8 +41,8 @@ export function augment(images: Tensor, indices: Int32Array, options: AugmentOpt
   if (draws.length !== B) expectInteger("augment: the number of indices", draws.length, B, B);
   const geometry = moves(options) ? geometryOf(draws, W / H) : null;
   const result = tidy(() => {
-    const sampled = geometry === null ? images : warp(images, geometry, "border");
-    return erase(brighten(sampled, draws, options), draws);
+    const recoloured = recolour(images, draws);
+    return erase(geometry === null ? recoloured : warp(recoloured, geometry, "border"), draws);
   });
   return { images: result, geometry };
 }
@@ -63,16 +65,13 @@ export function gatherAugmented(
     }
     const draws = drawsOf(indices, changes);
     const geometry = geometryOf(draws, width / height);
-    const brightness = tensor(
-      draws.map((draw) => draw.brightness),
-      { dtype: "float32" },
-    );
+    const shades = shadeTables(draws, pixelsOf(split.images, source.indices));
     const rectangles = tensor(
       draws.flatMap((draw) => erasedPixels(draw, height, width)),
       { dtype: "int32" },
     );
     return {
-      images: augmentImages(source, { geometry, brightness, rectangles }, last),
+      images: augmentImages(source, { geometry, shades, rectangles }, last),
       geometry: moves(changes) ? geometry : null,
       labels: split.labels.indexSelect(0, source.indices),
     };
@@ -112,10 +111,25 @@ export function inverseGeometry(geometry: Tensor): Tensor {
   return tensor(inverse, { shape: [...geometry.sizes], dtype: "float32" });
 }
 
-function brighten(images: Tensor, draws: readonly Draw[], { brightness = 0 }: AugmentOptions): Tensor {
-  if (brightness === 0) return images;
-  const factors = draws.map((draw) => draw.brightness);
-  return images.mul(tensor(factors, { shape: [draws.length, 1, 1, 1], dtype: "float32" })).clamp(0, 1);
+/** Bytes of the images of a batch, (B, C, H, W), channel by channel. */
+function pixelsOf(images: Tensor, indices: Tensor): Pixels {
+  const [, channels = 0, height = 0, width = 0] = images.sizes;
+  return { channels, pixels: height * width, bytes: () => images.indexSelect(0, indices).data() as Uint8Array };
+}
+
+/** What each shade of each image becomes where its brightness or RandAugment changes any: float images by the line between. */
+function recolour(images: Tensor, draws: readonly Draw[]): Tensor {
+  const [batch = 0, channels = 0, height = 0, width = 0] = images.sizes;
+  const pixels = height * width;
+  const places = images.mul(255).clamp(0, 255);
+  const bytes = () => places.round().to("uint8").contiguous().data() as Uint8Array;
+  if (!draws.some(isRecoloured)) return images;
+  const tables = shadeTables(draws, { channels, pixels, bytes });
+  const flat = places.reshape([batch * channels, pixels]);
+  const lower = flat.floor();
+  const at = (shade: Tensor) => tables.gather(1, shade.to("int64"));
+  const [low, high] = [at(lower), at(lower.add(1).clamp(0, 255))];
+  return low.add(high.sub(low).mul(flat.sub(lower))).reshape([batch, channels, height, width]);
 }
 
 function erase(images: Tensor, draws: readonly Draw[]): Tensor {

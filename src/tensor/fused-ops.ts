@@ -130,19 +130,17 @@ export function gatherImages({ images, indices, mean, std }: ImageSource, channe
 export interface ImageChanges {
   /** (B, 2, 3), float32: where a place of the new image comes from, in coordinates from −1 to 1. */
   geometry: Tensor;
-  /** (B), float32 factors */
-  brightness: Tensor;
+  /** (B·C, 256), float32: what each shade becomes, in [0, 1]; or (1, 256) for all. */
+  shades: Tensor;
   /** (B, 4), int32: top, left, bottom and right pixel of what becomes grey; empty where top is bottom. */
   rectangles: Tensor;
 }
 
-/** The same of images that are moved (bilinear, the border going on), brightened and erased on the way. */
+/** The same of images that are recoloured, moved (bilinear, the border going on) and erased on the way. */
 export function augmentImages(
   { images, indices, mean, std }: ImageSource,
-  { geometry, brightness, rectangles }: ImageChanges,
+  { geometry, shades, rectangles }: ImageChanges,
   channelsLast: boolean,
 ): Tensor {
-  return new Tensor(
-    aten.batchCamAugmentImages(images, indices, geometry, brightness, rectangles, mean, std, channelsLast),
-  );
+  return new Tensor(aten.batchCamAugmentImages(images, indices, geometry, shades, rectangles, mean, std, channelsLast));
 }

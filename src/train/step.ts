@@ -117,6 +117,9 @@ const augmentOptions = (config: Session["config"]): AugmentOptions => ({
   flip: config.augFlip,
   erase: config.augErase,
   brightness: config.augBrightness,
+  crop: config.augCrop,
+  randAugment: config.randAugment,
+  randAugmentOps: config.randAugmentOps,
 });
 
 function mixedBatch(session: Session, indices: Int32Array): TrainingBatch & { mixed: Mixed | null } {

@@ -2242,13 +2242,13 @@ export function batchCamGatherImages(images: TensorCore, indices: TensorCore, me
 }
 
 const batchCamAugmentImagesOp = operator("batch_cam::augment_images", "");
-/** `batch_cam::augment_images(Tensor images, Tensor indices, Tensor geometry, Tensor brightness, Tensor rectangles, Tensor mean, Tensor std, bool channels_last) -> Tensor` */
-export function batchCamAugmentImages(images: TensorCore, indices: TensorCore, geometry: TensorCore, brightness: TensorCore, rectangles: TensorCore, mean: TensorCore, std: TensorCore, channelsLast: boolean): Handle {
+/** `batch_cam::augment_images(Tensor images, Tensor indices, Tensor geometry, Tensor shades, Tensor rectangles, Tensor mean, Tensor std, bool channels_last) -> Tensor` */
+export function batchCamAugmentImages(images: TensorCore, indices: TensorCore, geometry: TensorCore, shades: TensorCore, rectangles: TensorCore, mean: TensorCore, std: TensorCore, channelsLast: boolean): Handle {
   let next = 0;
   arena[next++] = handleOf(images, "batchCamAugmentImages: images");
   arena[next++] = handleOf(indices, "batchCamAugmentImages: indices");
   arena[next++] = handleOf(geometry, "batchCamAugmentImages: geometry");
-  arena[next++] = handleOf(brightness, "batchCamAugmentImages: brightness");
+  arena[next++] = handleOf(shades, "batchCamAugmentImages: shades");
   arena[next++] = handleOf(rectangles, "batchCamAugmentImages: rectangles");
   arena[next++] = handleOf(mean, "batchCamAugmentImages: mean");
   arena[next++] = handleOf(std, "batchCamAugmentImages: std");
