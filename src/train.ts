@@ -1,4 +1,5 @@
 // What `batch-cam/train` offers: names, nothing else.
+export { createTensorBoardLog, type TensorBoardLog } from "./cli/tensorboard.ts";
 export { type EvaluateOptions, type Evaluation, evaluate, evaluateSamples } from "./evaluate/index.ts";
 export {
   type ModuleRecord,

@@ -3,6 +3,7 @@ import type { TrainEvent, TrainResult } from "../train/events.ts";
 import type { CommandCall } from "./command.ts";
 import { createFigures } from "./epoch-figures.ts";
 import { createProgress } from "./progress.ts";
+import { createTensorBoardLog } from "./tensorboard.ts";
 
 /** The trainer, as the commands call it. */
 export type Train = (
@@ -31,16 +32,21 @@ type TrainingCall = Pick<CommandCall, "stdout" | "stderr" | "env" | "signal"> & 
 /** Trains, showing progress and drawing a figure of each epoch's maps. */
 export async function trainInView(train: Train, config: TrainConfigInput, call: TrainingCall): Promise<TrainResult> {
   const progress = createProgress(call);
-  const figures = createFigures((message) => progress.onEvent({ type: "warning", message }));
+  const warn = (message: string) => progress.onEvent({ type: "warning", message });
+  const [figures, tensorBoard] = [createFigures(warn), createTensorBoardLog(warn)];
+  let logged = false;
   const onEvent = (event: TrainEvent): void => {
     call.onEvent?.(event);
     figures.onEvent(event);
+    if (event.type === "start") logged = event.config.tensorboard; // a resumed run may know better than the flags
+    if (logged) tensorBoard.onEvent(event);
     progress.onEvent(event);
   };
   try {
     return await train(config, { signal: call.signal, onEvent });
   } finally {
     await figures.written();
+    await tensorBoard.written();
     progress.stop();
   }
 }

@@ -120,7 +120,15 @@ export function overrideTrainConfig(base: TrainConfigInput, over: TrainConfigInp
 const FREE_ON_RESUME: ReadonlySet<string> = new Set<keyof TrainConfig>([
   ...(["dataDir", "limitTest", "threads", "output", "experiment", "resume", "overwrite"] as const),
   ...(["checkpointEvery", "checkpointSeconds", "logEvery", "figures", "maxSteps", "maxSeconds"] as const),
-  ...(["profile", "profileSteps", "patience", "keepEpochs", "lossBalanceEvery", "deterministic"] as const),
+  ...([
+    "profile",
+    "profileSteps",
+    "patience",
+    "keepEpochs",
+    "lossBalanceEvery",
+    "deterministic",
+    "tensorboard",
+  ] as const),
 ]);
 
 /**

@@ -278,6 +278,10 @@ const run = group("Run", {
     .describe("print where the time of a step goes, and write profile.json and profile-trace.json"),
   profileSteps: count().default(10).describe("steps that a profile records, after five of warm-up"),
   figures: z.boolean().default(true).describe("draw a figure of the maps after each epoch, and a report at the end"),
+  tensorboard: z
+    .boolean()
+    .default(false)
+    .describe("write the run for TensorBoard too: every term, the maps of each epoch"),
   maxSteps: count().optional().describe("stop after this many steps"),
   maxSeconds: z.number().positive().optional().describe("stop after this much time in training steps"),
   patience: count()

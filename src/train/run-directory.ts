@@ -31,6 +31,7 @@ const RESULTS = [
   "summary.csv",
   "checkpoints",
   "figures",
+  "tensorboard",
   "report.html",
   "profile.json",
   "profile-trace.json",
