@@ -1,8 +1,9 @@
 import { join } from "node:path";
 import { writeFileAtomically } from "../../atomic-file.ts";
 import { overrideTrainConfig, TrainConfig } from "../../config/index.ts";
-import type { TrainEvent } from "../../train/events.ts";
+import type { StartEvent, TrainEvent } from "../../train/events.ts";
 import { type Command, defineCommand } from "../command.ts";
+import { removeModelCard, writeModelCard } from "../model-card.ts";
 import { loadTrainingParts, resumeCommand, type TrainingParts, trainInView } from "../training.ts";
 
 /** `batch-cam train`, with the trainer that `load` gives. */
@@ -15,16 +16,23 @@ export function createTrainCommand(load: () => Promise<TrainingParts>): Command 
     interruptible: "after this step with a checkpoint",
     async run({ input, ...call }) {
       const { train, renderReport } = await load();
-      let { figures } = call.config; // as the flags say; a resumed run may know better
+      let start: StartEvent | undefined;
+      let cleared = Promise.resolve();
       const onEvent = (event: TrainEvent): void => {
-        if (event.type === "start") figures = event.config.figures;
+        if (event.type !== "start") return;
+        start = event;
+        if (event.resumedFromStep === 0) cleared = removeModelCard(event.runDirectory);
       };
       const result = await trainInView(train, input, { ...call, onEvent });
+      const warn = (message: string) => call.stderr.write(`warning: ${message}\n`);
+      await cleared;
+      if (start !== undefined) await writeModelCard(result, start, warn);
       if (result.interrupted) {
         call.stderr.write(`to go on: ${resumeCommand(result.runDirectory)}\n`);
         return "interrupted";
       }
-      if (!figures) return "done";
+      // As the run has it: a resumed one may know better than the flags.
+      if (!(start?.config ?? call.config).figures) return "done";
       const report = join(result.runDirectory, "report.html");
       await writeFileAtomically(report, await renderReport([result]));
       call.stdout.write(`report: ${report}\n`);

@@ -1,0 +1,46 @@
+import { existsSync } from "node:fs";
+import { readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { writeFileAtomically } from "../atomic-file.ts";
+import { parseTrainConfig, type TrainConfig } from "../config/index.ts";
+import { CARD_MARK, modelCard } from "../report/model-card.ts";
+import type { StartEvent, TrainResult } from "../train/events.ts";
+
+/** Writes a run's `README.md`, unless there is one that somebody else wrote. */
+export async function writeModelCard(
+  result: TrainResult,
+  start: StartEvent,
+  warn: (message: string) => void,
+): Promise<void> {
+  const path = join(result.runDirectory, "README.md");
+  if (existsSync(path) && !(await isOurs(path))) {
+    warn(`${path} is not batch-cam's own and stays as it is: the run has no model card`);
+    return;
+  }
+  const text = await readFile(join(result.runDirectory, "environment.json"), "utf8").catch(() => "{}");
+  const environment = JSON.parse(text) as Record<string, unknown>;
+  await writeFileAtomically(path, modelCard({ result, start, options: chosen(start.config), environment }));
+}
+
+/** Of the folder that a run lies in, not of the run. */
+const PLACES: readonly string[] = ["output", "experiment", "resume", "overwrite"];
+
+/** Options that differ from the defaults. */
+function chosen(config: TrainConfig): Record<string, unknown> {
+  const { distance, plain } = config;
+  const { lambdaPrototype } = parseTrainConfig({ distance, plain });
+  const usual: Record<string, unknown> = { ...parseTrainConfig({}), lambdaPrototype };
+  const entries = Object.entries(config).filter(([key, value]) => !PLACES.includes(key) && value !== usual[key]);
+  return Object.fromEntries(entries);
+}
+
+/** Before a new run: the card of the one whose place it takes says nothing of it. */
+export async function removeModelCard(runDirectory: string): Promise<void> {
+  const path = join(runDirectory, "README.md");
+  if (await isOurs(path)) await rm(path, { force: true });
+}
+
+/** False where there is none. */
+async function isOurs(path: string): Promise<boolean> {
+  return (await readFile(path, "utf8").catch(() => "")).includes(CARD_MARK);
+}

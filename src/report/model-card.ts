@@ -1,0 +1,188 @@
+import { stringify } from "yaml";
+import type { EpochRecord, SplitRecord, StartEvent, TrainResult } from "../train/events.ts";
+
+/** What a card tells of: a run that has ended, or was stopped. */
+export interface CardInput {
+  result: TrainResult;
+  start: StartEvent;
+  /** Options that are not the default. */
+  options: Readonly<Record<string, unknown>>;
+  /** Of `environment.json`. */
+  environment: Readonly<Record<string, unknown>>;
+}
+
+/** By which a card is known to be one of ours, and may be replaced. */
+export const CARD_MARK = "<!-- Written by batch-cam, and written anew when the run goes on. -->";
+
+/** A run's model card, in Markdown with the front matter that the Hugging Face hub reads. */
+export function modelCard(input: CardInput): string {
+  const { config } = input.start;
+  return [
+    `---\n${stringify(frontMatter(input))}---`,
+    CARD_MARK,
+    `# ${inline(config.experiment)}`,
+    introduction(input),
+    ...results(input),
+    usage(input),
+    limits(input),
+    making(input),
+    "",
+  ].join("\n\n");
+}
+
+function frontMatter({ result: { test }, start: { config } }: CardInput): object {
+  const metrics = test === null ? [] : HUB_METRICS.map(([key, name]) => ({ type: name, name, value: test[key] }));
+  const task = { type: "image-classification" };
+  const dataset = { name: config.dataset, type: config.dataset, split: "test" };
+  const index = { name: config.experiment, results: [{ task, dataset, metrics }] };
+  return {
+    library_name: "batch-cam",
+    pipeline_tag: "image-classification",
+    tags: ["batch-cam", "grad-cam", "explainability"],
+    datasets: [config.dataset],
+    ...(test === null ? {} : { "model-index": [index] }),
+  };
+}
+
+const HUB_METRICS = [
+  ["accuracy", "accuracy"],
+  ["mapSsim", "map_ssim_to_prototype"],
+  ["coherence", "map_coherence"],
+  ["deadMaps", "dead_maps"],
+] as const satisfies (readonly [keyof SplitRecord, string])[];
+
+function introduction({ result, start }: CardInput): string {
+  const { config, parameters, camLayer, mapSize, trainImages, valImages, testImages } = start;
+  const source = config.dataDir === undefined ? config.dataset : `${config.dataset} in ${inline(config.dataDir)}`;
+  const state = result.interrupted ? ` **It was stopped at step ${result.step}, and has not been tested.**` : "";
+  return [
+    `A ${inline(config.model)} of ${whole(parameters)} parameters, trained on ${source} (${whole(trainImages)} images; ${whole(valImages)} for validation, ${whole(testImages)} for the test).${state}`,
+    "",
+    `${objective(config)} Maps are Grad-CAM's of the true class, ${mapSize.join("x")}, from the layer ${inline(camLayer)}.`,
+  ].join("\n");
+}
+
+/** The objective in words. */
+function objective(config: StartEvent["config"]): string {
+  const { lambdaPrototype, lambdaBatch, lambdaBaseline, baseline, distance, prototypes } = config;
+  const terms = [
+    ...(lambdaPrototype > 0 ? [`${lambdaPrototype} times the Prototype Loss`] : []),
+    ...(lambdaBatch > 0 ? [`${lambdaBatch} times the Batch-CAM Loss`] : []),
+    ...(baseline === undefined ? [] : [`${lambdaBaseline} times the term of the baseline ${baseline}`]),
+  ];
+  if (terms.length === 0) return "It was trained by cross-entropy alone: nothing told it where to look.";
+  const guided = lambdaPrototype + lambdaBatch > 0;
+  const by = guided ? `, by the distance ${distance.toUpperCase()}` : "";
+  const control =
+    guided && prototypes !== "class"
+      ? ` **This is a control: its maps were pulled to ${prototypes} prototypes, not to those of their own classes.**`
+      : "";
+  return `It was trained by cross-entropy and ${terms.join(" and ")}${by} (Batch-CAM, arXiv 2510.00664).${control}`;
+}
+
+/** Each measure with its direction and what it means. */
+const MEASURES: readonly (readonly [keyof SplitRecord, string, string])[] = [
+  ["accuracy", "accuracy ↑", "share of images that are classified rightly"],
+  ["crossEntropy", "cross-entropy ↓", "in nats"],
+  ["mapSsim", "map SSIM ↑", "likeness of a map and its class's prototype, −1 to 1"],
+  ["mapL1", "map L1 ↓", "mean distance of the two, 0 to 1; a map of zeros does well by it"],
+  ["mapL2", "map L2 ↓", "mean squared distance, likewise"],
+  ["coherence", "coherence ↑", "mean cosine of a class's maps with each other, 0 to 1"],
+  ["energyInForeground", "energy on foreground ↑", "share of a map that lies on pixels brighter than 0.1"],
+  ["deadMaps", "dead maps ↓", "share of maps that are zero everywhere"],
+];
+
+function results({ result: { test, history, bestEpoch } }: CardInput): string[] {
+  const parts: string[] = [];
+  if (test !== null) {
+    const rows = MEASURES.map(([key, name, meaning]) => [name, figure(test[key]), meaning]);
+    parts.push(
+      `## Results\nOn the ${whole(test.images)} test images, by epoch ${bestEpoch}, which the validation images chose:`,
+    );
+    parts.push(table(["measure", "value", "what it is"], rows));
+  }
+  if (history.length > 0)
+    parts.push(
+      `## Epochs\n${table(
+        EPOCH_COLUMNS,
+        history.map((record) => epochRow(record, bestEpoch)),
+      )}`,
+    );
+  return parts;
+}
+
+const EPOCH_COLUMNS = ["epoch", "training loss", "training accuracy", "validation accuracy", "map SSIM", "dead maps"];
+
+const epochRow = ({ epoch, train, val }: EpochRecord, bestEpoch: number): string[] => [
+  epoch === bestEpoch ? `${epoch} (best)` : String(epoch),
+  ...[train.loss, train.accuracy, val.accuracy, val.mapSsim, val.deadMaps].map(figure),
+];
+
+function usage({ result, start }: CardInput): string {
+  const { model } = start.config;
+  const twin = model.startsWith("resnet") ? "torchvision's" : model.startsWith("convnext") ? "timm's" : null;
+  const names = twin === null ? "" : ` Names and shapes are ${twin}, for that architecture's \`load_state_dict\`.`;
+  return [
+    "## Use",
+    "```",
+    `npx batch-cam explain --run ${shell(result.runDirectory)} image.png`,
+    `npx batch-cam evaluate ${shell(result.runDirectory)}`,
+    "```",
+    `In Python, \`safetensors.torch.load_file("checkpoints/${result.best === null ? "last" : "best"}.safetensors")\` gives the weights.${names}`,
+  ].join("\n");
+}
+
+function limits({ start: { config } }: CardInput): string {
+  const guided = config.lambdaPrototype + config.lambdaBatch > 0;
+  const points = [
+    `One run with seed ${config.seed}: other seeds give other numbers, by some tenths of a point of accuracy or more.`,
+    ...(guided
+      ? [
+          "Maps that are close to prototypes are what training asked for. They are no proof that the model decides by the object: hold it against a run with `--prototypes shuffled`.",
+        ]
+      : []),
+    "A prototype holds whatever a class's images share, a mark in a corner too.",
+    CUES[config.dataset] ??
+      "The test images come from the same source as the training images; nothing is known of others.",
+  ];
+  return `## Limits\n${points.map((point) => `- ${point}`).join("\n")}`;
+}
+
+const DECOY =
+  "The training and validation images carry a patch whose grey tells the class, the test images one that misleads: validation accuracy flatters whoever reads the patch.";
+const CUES: Readonly<Record<string, string>> = {
+  "decoy-mnist": DECOY,
+  "decoy-fashion-mnist": DECOY,
+  "color-mnist":
+    "The training and validation images have their class's colour, the test images that of another: validation accuracy flatters whoever reads the colour.",
+};
+
+function making({ options, environment, result }: CardInput): string {
+  const rows = Object.entries(options).map(([key, value]) => [inline(key), inline(String(value))]);
+  const about = ["batchCam", "libtorch", "node", "cpu", "threads", "precision"].map(
+    (key) => `${key} ${String(environment[key] ?? "unknown")}`,
+  );
+  const set = rows.length === 0 ? "All options were the default ones." : table(["option", "value"], rows);
+  const again = "`npx batch-cam train --config config.json --experiment again` trains it anew.";
+  return `## How it was made\n${set}\n\n${Math.round(result.seconds)} s of training steps; ${about.join(", ")}. ${again}`;
+}
+
+const whole = (value: number): string => value.toLocaleString("en");
+const figure = (value: number | string | null): string =>
+  typeof value === "number" && Number.isFinite(value) ? value.toFixed(4) : "–";
+
+function table(columns: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
+  return [line(columns), line(columns.map(() => "---")), ...rows.map(line)].join("\n");
+}
+
+/** Any text as code within a line or a cell: a fence longer than any within, no line's end, no bar. */
+function inline(text: string): string {
+  const flat = text.replace(/\s+/g, " ").replaceAll("|", "\\|");
+  const fence = "`".repeat(1 + Math.max(0, ...(flat.match(/`+/g) ?? []).map((run) => run.length)));
+  const room = /^`|`$|^$/.test(flat) ? " " : "";
+  return `${fence}${room}${flat}${room}${fence}`;
+}
+
+const shell = (word: string): string =>
+  /^[\w./+=@:-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''").replace(/\s*\n\s*/g, " ")}'`;

@@ -1,0 +1,42 @@
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, it } from "vitest";
+import { main } from "../src/cli/main.ts";
+import { readEvents } from "./support/event-reader.ts";
+import { fakeIo } from "./support/fake-terminal.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "batch-cam-card-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const run = join(folder, "run");
+const card = join(run, "README.md");
+
+async function train(...argv: string[]) {
+  const { io, text } = fakeIo();
+  const code = await main(["train", "--output", folder, "--experiment", "run", "--no-figures", ...argv], io);
+  return { code, ...text };
+}
+const SMALL = "--limit-train 64 --val-images 30 --limit-test 30 --batch-size 32 --epochs 1".split(" ");
+
+it("a run leaves a card, which a run in its place replaces, and files for TensorBoard where they are wanted", async () => {
+  expect(await train(...SMALL, "--tensorboard")).toMatchObject({ code: 0 });
+  const first = readFileSync(card, "utf8");
+  expect(first).toContain("| `limitTrain` | `64` |");
+  expect(first).not.toContain("`lambdaPrototype`");
+  const [name = ""] = readdirSync(join(run, "tensorboard"));
+  const tags = readEvents(readFileSync(join(run, "tensorboard", name))).flatMap(({ values }) =>
+    values.map(({ tag }) => tag),
+  );
+  expect(tags).toEqual(expect.arrayContaining(["config", "train/loss", "val/accuracy", "test/mapSsim"]));
+  await train(...SMALL, "--plain", "--overwrite");
+  expect(readFileSync(card, "utf8")).toContain("by cross-entropy alone");
+  expect(existsSync(join(run, "tensorboard"))).toBe(false);
+});
+
+it("leaves a README.md alone that somebody else wrote, and says so", async () => {
+  writeFileSync(card, "my own notes\n");
+  const { code, err } = await train(...SMALL, "--overwrite");
+  expect(code).toBe(0);
+  expect(err).toMatch(/README\.md is not batch-cam's own and stays as it is/);
+  expect(readFileSync(card, "utf8")).toBe("my own notes\n");
+});
