@@ -1,6 +1,15 @@
 // What `batch-cam/train` offers: names, nothing else.
 export { createTensorBoardLog, type TensorBoardLog } from "./cli/tensorboard.ts";
-export { type EvaluateOptions, type Evaluation, evaluate, evaluateSamples } from "./evaluate/index.ts";
+export {
+  type CueSet,
+  type EvaluateOptions,
+  type Evaluation,
+  evaluate,
+  evaluateSamples,
+  evaluateSpurious,
+  type SpuriousOptions,
+  type SpuriousRecord,
+} from "./evaluate/index.ts";
 export {
   type ModuleRecord,
   type OperatorRecord,

@@ -55,7 +55,7 @@ describe("batch-cam evaluate", () => {
         "conv1",
       ]);
     }
-    for (const name of names) expect(out).toMatch(new RegExp(`^${name}(?: [↑↓])? +-?\\d`, "m"));
+    for (const name of names) expect(out).toMatch(new RegExp(`^${name}(?: [↑↓])?(?: \\([a-z ]+\\))? +-?\\d`, "m"));
     expect(out).toMatch(/test, 80 images: accuracy \d+/);
   });
 

@@ -1,8 +1,20 @@
 import { BatchCamError } from "../errors.ts";
 import type { ByteSplit } from "./idx-splits.ts";
+import { type RandomSource, randomBelow, randomSource } from "./random.ts";
 
-/** Which colour an image has: that of its class, or that of class 9 − y, with which the recipe tests. */
-export type ColorCue = "train" | "test";
+/**
+ * Which colour an image has: that of its class ("train"); that of class 9 − y, with which the recipe tests ("test"); that of a class
+ * drawn evenly from all ten ("random"); or none, the grey in all three channels, as bright as no class's colour is.
+ */
+export type ColorCue = "train" | "test" | "random" | "none";
+
+/** What "random" draws by: its colours are a function of both and of the image's place in the split, on every machine. */
+export interface ColorOptions {
+  /** 0 */
+  seed?: number;
+  /** Which split it is: "test". */
+  name?: string;
+}
 
 const CLASSES = 10;
 
@@ -10,6 +22,7 @@ const CLASSES = 10;
 type Hsl = readonly [number, number, number];
 const RED: Hsl = [0, 1, 0.5];
 const PURPLE: Hsl = [5 / 6, 1, 64 / 255];
+const WHITE = [1, 1, 1] as const;
 
 /** Ten colours, (R, G, B) in [0, 1]: equal steps of hue, saturation and lightness from red to purple, as CSS names them. */
 export const CLASS_COLORS: readonly (readonly [number, number, number])[] = Array.from({ length: CLASSES }, (_, i) => {
@@ -21,17 +34,18 @@ export const CLASS_COLORS: readonly (readonly [number, number, number])[] = Arra
  * ColorMNIST (Rieger et al., arXiv 1909.13584): grey images painted in their class's colour in training, and in that of
  * class 9 − y in the test, so that who learned colours is wrong there. grey · colour, rounded to whole bytes.
  */
-export function colorClasses(split: ByteSplit, cue: ColorCue): ByteSplit {
+export function colorClasses(split: ByteSplit, cue: ColorCue, options: ColorOptions = {}): ByteSplit {
+  const { seed = 0, name = "test" } = options;
   const [count, channels, height, width] = split.shape;
   if (channels !== 1) throw new BatchCamError("E_DATA", `colorClasses: expected grey images, got [${split.shape}]`);
   const pixels = height * width;
   const images = new Uint8Array(count * 3 * pixels);
-  const table = CLASS_COLORS.map((color) =>
+  const table = [...CLASS_COLORS, WHITE].map((color) =>
     color.map((share) => Uint8Array.from({ length: 256 }, (_, grey) => Math.round(grey * share))),
   );
+  const next = randomSource(`color-${name}`, { seed });
   for (let image = 0; image < count; image++) {
-    const label = split.labels[image] as number;
-    const color = table[cue === "train" ? label : CLASSES - 1 - label] as Uint8Array[];
+    const color = table[colorOf(cue, split.labels[image] as number, next)] as Uint8Array[];
     const grey = split.images.subarray(image * pixels, (image + 1) * pixels);
     for (const [channel, shades] of color.entries()) {
       const to = (image * 3 + channel) * pixels;
@@ -39,6 +53,13 @@ export function colorClasses(split: ByteSplit, cue: ColorCue): ByteSplit {
     }
   }
   return { ...split, shape: [count, 3, height, width], images };
+}
+
+/** Place in the table of colours, of which the one behind the classes' is white. */
+function colorOf(cue: ColorCue, label: number, next: RandomSource): number {
+  if (cue === "none") return CLASSES;
+  if (cue === "random") return randomBelow(next, CLASSES);
+  return cue === "train" ? label : CLASSES - 1 - label;
 }
 
 function rgb([hue, saturation, lightness]: Hsl): readonly [number, number, number] {

@@ -187,12 +187,18 @@ function datasetOf(
   return {
     name,
     ...common,
-    train: { name: "train", ...tensors(bytes.train), ...common },
-    test: { name: "test", ...tensors(bytes.test), ...common },
+    train: { name: "train", ...splitTensors(bytes.train), ...common },
+    test: { name: "test", ...splitTensors(bytes.test), ...common },
   };
 }
 
-function tensors({ shape, images, labels, masks }: BytesOfSplits["train"]): Pick<Split, "images" | "labels" | "masks"> {
+/** The bytes of a split as tensors. */
+export function splitTensors({
+  shape,
+  images,
+  labels,
+  masks,
+}: BytesOfSplits["train"]): Pick<Split, "images" | "labels" | "masks"> {
   const [count, , height, width] = shape;
   return {
     images: tensor(images, { shape: [...shape], dtype: "uint8" }),

@@ -25,3 +25,4 @@ export {
 export { type Road, type RoadOptions, road } from "./road.ts";
 export { type Explain, maxSensitivity, type SensitivityOptions } from "./sensitivity.ts";
 export { sparseness } from "./sparseness.ts";
+export { WrongReason, type WrongReasonSummary, wrongReason } from "./wrong-reason.ts";

@@ -27,16 +27,12 @@ export interface ConfiguredData {
 }
 
 export async function loadData(config: TrainConfig): Promise<ConfiguredData> {
-  const { dataDir, dataSeed } = config;
-  const dataset = await loadDataset(config.dataset, {
-    ...{ ...datasetOptions(config), seed: dataSeed },
-    ...(dataDir === undefined ? {} : { dataDir }),
-  });
+  const dataset = await loadDataset(config.dataset, datasetOptions(config));
   const whole = config.overfitBatches === undefined ? withValidation(dataset, config) : overfitted(dataset, config);
   const splits = {
     train: limit(whole.train, config.limitTrain, config.seed),
     val: limit(whole.val, config.limitVal, config.seed),
-    test: limit(dataset.test, config.limitTest, 0),
+    test: limitTest(dataset.test, config),
   };
   const warnings = [
     ...(dataset.warnings ?? []),
@@ -49,14 +45,16 @@ export async function loadData(config: TrainConfig): Promise<ConfiguredData> {
   return { ...splits, warnings, dispose: () => disposeSplits(dataset, Object.values(splits)) };
 }
 
-const datasetOptions = ({
-  decoyVariant,
-  imageSize,
-  imageChannels,
-  imageFit,
-  testFraction,
-  badImages,
-}: TrainConfig): DatasetOptions => ({ decoyVariant, imageSize, imageChannels, imageFit, testFraction, badImages });
+/** What a config says of its data set's images. */
+export function datasetOptions({ dataDir, dataSeed: seed, ...config }: TrainConfig): DatasetOptions {
+  const { decoyVariant, imageSize, imageChannels, imageFit, testFraction, badImages } = config;
+  const options = { decoyVariant, imageSize, imageChannels, imageFit, testFraction, badImages, seed };
+  return dataDir === undefined ? options : { ...options, dataDir };
+}
+
+/** The test images that a config judges by: those it is given, or a choice of them, which depends on their number alone. */
+export const limitTest = (test: Split, config: Pick<TrainConfig, "limitTest">): Split =>
+  limit(test, config.limitTest, 0);
 
 /** The same few images for training and validation. */
 function overfitted({ train }: Dataset, config: TrainConfig): { train: Split; val: Split } {

@@ -11,7 +11,7 @@ import { inEvaluation } from "../nn/index.ts";
 import { handleOf } from "../tensor/core.ts";
 import { interpolate, type Tensor, tensor, tidy } from "../tensor/index.ts";
 import type { MapSamples, SplitRecord } from "./events.ts";
-import { inPrecision } from "./precision.ts";
+import { inPrecision, type Precision } from "./precision.ts";
 
 export interface SplitEvaluationOptions {
   camLayer: string;
@@ -51,11 +51,12 @@ function expectEvaluation(
   expectSignal(`${operation}: signal`, signal);
 }
 
-function explainBatch(
+/** Logits and maps of some images of a split, in evaluation mode, as every figure of the trainer has them. Call it inside `tidy`. */
+export function explainBatch(
   model: Model,
   split: Split,
   indices: Int32Array,
-  { camLayer, ...precision }: SplitEvaluationOptions,
+  { camLayer, ...precision }: Precision & { camLayer: string },
 ): Explained {
   const pixels = gatherPixels(split, indices);
   const labels = split.labels.indexSelect(0, tensor(indices));

@@ -1,0 +1,61 @@
+import {
+  type ExplanationMetrics,
+  METRIC_DEFINITIONS,
+  type MetricName,
+  type MetricValue,
+} from "../evaluate/explanation-metrics.ts";
+import type { RunSubject } from "../evaluate/subject.ts";
+import type { EvaluationRecord } from "./evaluate.ts";
+import { percent, short } from "./progress-lines.ts";
+import { spuriousLines } from "./spurious-lines.ts";
+import { formatTable } from "./table.ts";
+
+/** The record as text: accuracy, a row for each metric, a column for each method, and the randomisation check. */
+export function formatEvaluation(
+  { checkpoint, classification, explanations, spurious }: EvaluationRecord,
+  subject: RunSubject,
+): string {
+  const { camLayer, amp } = subject;
+  const { split, images, accuracy, crossEntropy } = classification;
+  const precision = amp ? "bfloat16" : "float32";
+  const head = `${checkpoint}\n${split}, ${images} images: accuracy ${percent(accuracy)}, cross-entropy ${short(crossEntropy)} (${precision})`;
+  const [first] = explanations as [ExplanationMetrics];
+  const about = `maps of the ${first.target === "label" ? "true" : "predicted"} class at ${camLayer}, first ${first.images} images`;
+  const rows = (Object.keys(first.values) as MetricName[]).map((name) => [
+    [name, DIRECTIONS[name], SCALES[name]].filter((part) => part !== undefined).join(" "),
+    ...explanations.map(({ values }) => cell(values[name] as MetricValue)),
+  ]);
+  const table = formatTable(["metric (0 to 1 unless it says)", ...explanations.map(({ method }) => method)], rows);
+  const missing = explanations.some(({ values }) => Object.values(values).some((value) => value.undefined > 0));
+  const note = missing ? ["(-n): not defined for n of the images, such as those with a dead map", ""] : [];
+  const cues = spurious === null ? [] : spuriousLines(spurious, subject);
+  return [head, "", ...cues, about, table, ...note, ...explanations.flatMap(randomisationText)].join("\n");
+}
+
+/** Which way a metric is better, as its definition says. */
+const DIRECTIONS: Partial<Record<MetricName, string>> = Object.fromEntries(
+  Object.entries(METRIC_DEFINITIONS).flatMap(([name, text]) => {
+    if (text.includes("lower is better")) return [[name, "↓"]];
+    return text.includes("higher is better") ? [[name, "↑"]] : [];
+  }),
+);
+
+/** What a metric is in, where its values are not between 0 and 1. */
+const SCALES: Partial<Record<MetricName, string>> = {
+  ...{ roadMorf: "(change of the logit)", roadLerf: "(change of the logit)", roadCombined: "(change of the logit)" },
+  maxSensitivity: "(relative change)",
+};
+
+/** A mean, and in brackets for how many images there is none. */
+function cell({ mean, undefined: missing }: MetricValue): string {
+  return `${mean.toFixed(3)}${missing > 0 ? ` (-${missing})` : ""}`;
+}
+
+function randomisationText({ method, randomisation }: ExplanationMetrics): string[] {
+  if (randomisation === null) return [];
+  const steps = randomisation.map(({ layer, spearman }) => `${layer} ${spearman.mean.toFixed(2)}`);
+  return [
+    `${method}, rank correlation of the maps with those of random weights, from the top down: ${steps.join(", ")}`,
+    "",
+  ];
+}

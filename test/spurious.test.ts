@@ -1,0 +1,132 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { main } from "../src/cli/main.ts";
+import { spuriousRecord } from "../src/evaluate/spurious.ts";
+import { openRun } from "../src/evaluate/subject.ts";
+import { memory, noGrad, type Tensor, tensor } from "../src/tensor/index.ts";
+import { evaluateSpurious, train } from "../src/train.ts";
+import { fakeIo } from "./support/fake-terminal.ts";
+
+const output = mkdtempSync(join(tmpdir(), "batch-cam-spurious-"));
+afterAll(() => rmSync(output, { recursive: true, force: true }));
+
+const SMALL = {
+  output,
+  limitTrain: 640,
+  valImages: 60,
+  limitTest: 300,
+  epochs: 1,
+  figures: false,
+  plain: true,
+} as const;
+const at = (name: string) => join(output, name);
+
+beforeAll(async () => {
+  await train({ ...SMALL, dataset: "decoy-mnist", experiment: "decoy", threads: 1 });
+  await train({ ...SMALL, dataset: "color-mnist", experiment: "color", threads: 1 });
+  await train({ ...SMALL, experiment: "clean", maxSteps: 1 });
+}, 120_000);
+
+describe("evaluateSpurious", () => {
+  it("judges a run on decoys on four sets; the random one is the recipe's own test", async () => {
+    const before = memory().liveTensors;
+    const record = await evaluateSpurious(at("decoy"));
+    expect(memory().liveTensors).toBe(before);
+    if (record === null) throw new Error("no record");
+    const { io, text } = fakeIo();
+    await main(["evaluate", at("decoy"), "--json", "--limit", "10", "--steps", "2", "--no-randomise"], io);
+    const evaluation = JSON.parse(text.out);
+    expect(record.accuracy.random).toBeCloseTo(evaluation.classification.accuracy, 9);
+    expect(evaluation.spurious).toEqual(record);
+    expect(record.images).toBe(300);
+    for (const set of ["aligned", "random", "clean", "adversarial"] as const)
+      expect(record.worstClass[set]).toBeLessThanOrEqual(record.accuracy[set]);
+    expect(record.accuracy.aligned).toBeGreaterThan(record.accuracy.adversarial);
+    expect(record.energyInPatch).toBeGreaterThan(0);
+    expect(record.wrongReason?.score).toBeLessThanOrEqual(1);
+  });
+
+  it("of colours has no place to look at, and its adversarial set is the recipe's own test", async () => {
+    const record = await evaluateSpurious(at("color"));
+    expect(record).toMatchObject({ energyInPatch: null, wrongReason: null });
+    const subject = await openRun(at("color"), "test");
+    const { labels, images } = subject.data.test;
+    expect(images.sizes[0]).toBe(300);
+    expect(labels.numel).toBe(300);
+    subject.dispose();
+  });
+
+  it("is null for a data set without a cue", async () => {
+    expect(await evaluateSpurious(at("clean"))).toBeNull();
+  });
+
+  it.each([
+    [at("nowhere"), {}, /nowhere/],
+    [at("decoy"), { batchSize: 0 }, /batchSize must be an integer >= 1/],
+    [at("decoy"), null, /options must be an object/],
+  ] as const)("refuses %s with %o", async (run, options, message) => {
+    await expect(evaluateSpurious(run, options as never)).rejects.toThrow(message);
+  });
+
+  it("stops at a signal", async () => {
+    const stop = AbortSignal.abort(new Error("enough"));
+    await expect(evaluateSpurious(at("decoy"), { signal: stop })).rejects.toThrow("enough");
+  });
+});
+
+describe("a model that reads the corners alone", () => {
+  /** Scores by how near the brightest corner pixel is to each class's grey. */
+  function readCorners(x: Tensor, { mean, std }: { mean: readonly number[]; std: readonly number[] }): Tensor {
+    const grey = x
+      .mul(std[0] as number)
+      .add(mean[0] as number)
+      .mul(255);
+    const corners = [0, 27].flatMap((top) =>
+      [0, 27].map((left) => grey.narrow(2, top, 1).narrow(3, left, 1).flatten()),
+    );
+    const brightest = corners.reduce((a, b) => a.maximum(b)).unsqueeze(1); // (B, 1)
+    const classes = tensor([Array.from({ length: 10 }, (_, c) => 255 - 25 * c)]);
+    return brightest.sub(classes).abs().neg();
+  }
+
+  it("is right on all aligned images, on one in ten random ones, and on no adversarial one", async () => {
+    const subject = await openRun(at("decoy"), "test");
+    const { normalization } = subject.data.test;
+    const model = subject.model as unknown as { forward: (x: Tensor) => Tensor };
+    const own = model.forward.bind(subject.model);
+    // The network runs, as its maps want it to, and has no say.
+    model.forward = (x) =>
+      own(x)
+        .mul(0)
+        .add(noGrad(() => readCorners(x.to("float32"), normalization)));
+    const record = await spuriousRecord({ ...subject, amp: false } as never);
+    model.forward = own;
+    expect(record?.accuracy.aligned).toBe(1);
+    expect(record?.worstClass.aligned).toBe(1);
+    expect(record?.accuracy.adversarial).toBe(0);
+    expect(record?.accuracy.clean).toBeLessThan(0.3);
+    expect(record).toMatchObject({ energyInPatch: null, wrongReason: null }); // every map is dead
+    subject.dispose();
+  });
+});
+
+describe("batch-cam evaluate", () => {
+  it("prints how far a run leans on its cue, and keeps it in evaluation.json", async () => {
+    const { io, text } = fakeIo();
+    const code = await main(["evaluate", at("decoy"), "--limit", "10", "--steps", "2", "--no-randomise"], io);
+    expect([code, text.err]).toEqual([0, ""]);
+    expect(text.out).toContain("how far the model leans on the patch (rrr), 300 test images");
+    expect(text.out).toMatch(/^adversarial +\d+\.\d +\d+\.\d$/m);
+    expect(text.out).toMatch(/of their sum on the patch, which is 2\.0% of the image; wrong-reason score \d/);
+    const kept = JSON.parse(readFileSync(join(at("decoy"), "evaluation.json"), "utf8"));
+    expect(kept.definitions.adversarial).toMatch(/class 9 − y/);
+  });
+
+  it("says nothing of cues for a run without", async () => {
+    const { io, text } = fakeIo();
+    await main(["evaluate", at("clean"), "--limit", "10", "--steps", "2", "--no-randomise"], io);
+    expect(text.out).not.toContain("leans");
+  });
+});
