@@ -1,11 +1,12 @@
 import { expectNumber, expectString, objectOf, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
+import { OUTCOME_FREE, OWN_DATA } from "./outcome.ts";
 import { type ParseOptions, parseConfig } from "./parse.ts";
 import { type ParsedTrainConfig, TrainConfig, type TrainConfigInput } from "./train.ts";
 import { splitRunDirectory } from "./train-checks.ts";
 
 /** Weight of the Prototype Loss where none is given: what each distance needs for maps of about the same quality. */
-const DEFAULT_LAMBDA = { ssim: 0.5, l1: 2, l2: 2 } as const;
+export const DEFAULT_LAMBDA = { ssim: 0.5, l1: 2, l2: 2 } as const;
 
 /**
  * Checks a config and fills in every default.
@@ -67,7 +68,7 @@ export function dataName({
   dataDir,
 }: Pick<TrainConfig, "dataset" | "decoyVariant" | "dataDir">): string {
   if (dataset.startsWith("decoy")) return decoyVariant === "rrr" ? dataset : `${dataset}-${decoyVariant}`;
-  if (!OWN_DATA.includes(dataset) || dataDir === undefined) return dataset;
+  if (!OWN_DATA.has(dataset) || dataDir === undefined) return dataset;
   const last =
     dataDir
       .split("/")
@@ -79,8 +80,6 @@ export function dataName({
     .replace(/^[^\w]+/, "");
   return word || dataset;
 }
-
-const OWN_DATA: readonly string[] = ["folder", "csv", "npz"];
 
 /** Names the objective and its weights: `plain`, `ssim-p0.5`, `l1-p2-b0.5`, `rrr10`. */
 export function objectiveName(
@@ -118,17 +117,8 @@ export function overrideTrainConfig(base: TrainConfigInput, over: TrainConfigInp
 
 /** What may differ when a run goes on: nothing that the numbers of the steps already taken depend on. */
 const FREE_ON_RESUME: ReadonlySet<string> = new Set<keyof TrainConfig>([
-  ...(["dataDir", "limitTest", "threads", "output", "experiment", "resume", "overwrite"] as const),
-  ...(["checkpointEvery", "checkpointSeconds", "logEvery", "figures", "maxSteps", "maxSeconds"] as const),
-  ...([
-    "profile",
-    "profileSteps",
-    "patience",
-    "keepEpochs",
-    "lossBalanceEvery",
-    "deterministic",
-    "tensorboard",
-  ] as const),
+  ...OUTCOME_FREE,
+  ...(["dataDir", "limitTest", "maxSteps", "maxSeconds", "patience"] as const),
 ]);
 
 /**

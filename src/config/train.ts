@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { count, group, path } from "./fields.ts";
+import { count, group, path, runName } from "./fields.ts";
 import { checkTogether } from "./train-checks.ts";
 
 /** The names that the registries must cover. */
@@ -31,8 +31,6 @@ export type DatasetName = (typeof DATASET_NAMES)[number];
 
 const steps = () => z.int().nonnegative();
 const weight = () => z.number().nonnegative();
-// A folder name: what the shell, a URL and a table cell all take as one word.
-const runName = () => z.string().regex(/^\w[\w.+=@-]*$/, 'a folder name of letters, digits and ". _ + = @ -"');
 
 const model = group("Model", {
   model: z.enum(MODEL_NAMES).default("simple-cnn").describe("architecture to train"),

@@ -1,0 +1,26 @@
+import type { TrainConfig } from "./train.ts";
+
+/** Data sets that `dataDir` names; of the others it only says where they lie. */
+export const OWN_DATA: ReadonlySet<string> = new Set(["folder", "csv", "npz"]);
+
+/** Options on which no number of a finished run depends but its times. */
+export const OUTCOME_FREE: readonly (keyof TrainConfig)[] = [
+  ...(["threads", "output", "experiment", "resume", "overwrite", "deterministic"] as const),
+  ...([
+    "checkpointEvery",
+    "checkpointSeconds",
+    "keepEpochs",
+    "lossBalanceEvery",
+    "deterministic",
+    "tensorboard",
+    "logEvery",
+    "lossBalanceEvery",
+  ] as const),
+  ...(["figures", "profile", "profileSteps"] as const),
+];
+
+/** The part of a config that a finished run's numbers depend on: runs that agree in it are one experiment. */
+export function outcomeOf(config: TrainConfig): Record<string, unknown> {
+  const free: ReadonlySet<string> = new Set([...OUTCOME_FREE, ...(OWN_DATA.has(config.dataset) ? [] : ["dataDir"])]);
+  return Object.fromEntries(Object.entries(config).filter(([key, value]) => value !== undefined && !free.has(key)));
+}
