@@ -94,7 +94,7 @@ async function judgeEpoch(session: Session, signal: AbortSignal | undefined): Pr
 }
 
 /** What fn resolves to, or null where the signal cut it short. */
-async function unlessAborted<T>(signal: AbortSignal | undefined, fn: () => Promise<T>): Promise<T | null> {
+export async function unlessAborted<T>(signal: AbortSignal | undefined, fn: () => Promise<T>): Promise<T | null> {
   try {
     return await fn();
   } catch (error) {

@@ -21,14 +21,34 @@ export const RUN_LOCK = "run.lock";
  * @throws E_CHECKPOINT where a live process holds it
  */
 export function lockRun(runDirectory: string): () => void {
-  const path = join(runDirectory, RUN_LOCK);
+  return claimFile(join(runDirectory, RUN_LOCK), runDirectory);
+}
+
+/** The same for anything, by a file in a folder that is there; `what` names the thing in errors. */
+export function claimFile(path: string, what: string): () => void {
   try {
-    return acquire(path, runDirectory);
+    return acquire(path, what);
   } catch (cause) {
-    if (cause instanceof BatchCamError) throw cause;
-    throw new BatchCamError("E_IO", `cannot claim ${runDirectory}: ${(cause as Error).message}`, { cause });
+    throw cannotClaim(what, cause);
   }
 }
+
+/** The live process that holds a claim, in words; null where none does. */
+export function holderOf(path: string, what: string): string | null {
+  try {
+    const owner = parseOwner(readFileOr(path, ""));
+    return owner !== null && isAlive(owner) ? nameOf(owner) : null;
+  } catch (cause) {
+    throw cannotClaim(what, cause);
+  }
+}
+
+function cannotClaim(what: string, cause: unknown): BatchCamError {
+  if (cause instanceof BatchCamError) return cause;
+  return new BatchCamError("E_IO", `cannot claim ${what}: ${(cause as Error).message}`, { cause });
+}
+
+const nameOf = ({ pid, host }: Owner): string => `process ${pid} on ${host}`;
 
 /**
  * A dead claim is replaced, never removed, and only by who holds the lock named after what it says: of those who saw it one
@@ -86,7 +106,7 @@ function publish(draft: string, path: string, text: string): boolean {
 }
 
 function inUse(runDirectory: string, path: string, owner = parseOwner(readFileOr(path, ""))): BatchCamError {
-  const who = owner === null ? "another process" : `process ${owner.pid} on ${owner.host}`;
+  const who = owner === null ? "another process" : nameOf(owner);
   return new BatchCamError(
     "E_CHECKPOINT",
     `${runDirectory} is in use by ${who}: wait for it, or stop it (remove ${path} if that process is gone)`,

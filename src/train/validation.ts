@@ -116,24 +116,28 @@ export async function evaluateSplit(model: Model, split: Split, options: SplitEv
   };
 }
 
+/** Where the first image of each class stands in a split; a class without images has none. */
+export function firstOfEachClass({ labels, numClasses }: Split): Int32Array {
+  const all = Array.from(labels.data() as BigInt64Array, Number);
+  const first = Array.from({ length: numClasses }, (_, label) => all.indexOf(label));
+  return Int32Array.from(first.filter((index) => index >= 0));
+}
+
 /** The first image of each class of a split with its map, for figures: the same images at every epoch. */
 export async function sampleMaps(model: Model, split: Split, options: SplitEvaluationOptions): Promise<MapSamples> {
   expectEvaluation("sampleMaps", model, { split, options });
   const [height, width] = split.images.sizes.slice(-2) as [number, number];
-  const labels = Array.from(split.labels.data() as BigInt64Array, Number);
-  const chosen = Array.from({ length: split.numClasses }, (_, label) => labels.indexOf(label)).filter(
-    (index) => index >= 0,
-  );
+  const chosen = firstOfEachClass(split);
   const arrays = (stacked: Tensor) => stacked.unbind(0).map((image) => image.data() as Float32Array);
   return inEvaluation(model, () =>
     tidy(() => {
-      const { logits, pixels, maps, dead } = explainBatch(model, split, Int32Array.from(chosen), options);
+      const { logits, labels, pixels, maps, dead } = explainBatch(model, split, chosen, options);
       return {
         classNames: split.classNames,
         height,
         width,
         images: arrays(pixels.mean([1])),
-        labels: chosen.map((index) => labels[index] as number),
+        labels: Array.from(labels.data() as BigInt64Array, Number),
         predictions: Array.from(logits.argmax(1).data() as BigInt64Array, Number),
         maps: arrays(maps),
         dead: Array.from(dead.data() as Uint8Array, Boolean),
