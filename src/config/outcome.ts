@@ -6,17 +6,8 @@ export const OWN_DATA: ReadonlySet<string> = new Set(["folder", "csv", "npz"]);
 /** Options on which no number of a finished run depends but its times. */
 export const OUTCOME_FREE: readonly (keyof TrainConfig)[] = [
   ...(["threads", "output", "experiment", "resume", "overwrite", "deterministic"] as const),
-  ...([
-    "checkpointEvery",
-    "checkpointSeconds",
-    "keepEpochs",
-    "lossBalanceEvery",
-    "deterministic",
-    "tensorboard",
-    "logEvery",
-    "lossBalanceEvery",
-  ] as const),
-  ...(["figures", "profile", "profileSteps"] as const),
+  ...(["checkpointEvery", "checkpointSeconds", "keepEpochs", "logEvery", "lossBalanceEvery"] as const),
+  ...(["figures", "profile", "profileSteps", "tensorboard"] as const),
 ];
 
 /** The part of a config that a finished run's numbers depend on: runs that agree in it are one experiment. */
