@@ -2,7 +2,8 @@ import type { z } from "zod";
 import type { Operand } from "./flags.ts";
 import type { OutputStream } from "./io.ts";
 
-export type Outcome = "done" | "interrupted";
+/** `failed`: it has said what went wrong, and the exit code is 1. */
+export type Outcome = "done" | "interrupted" | "failed";
 
 /** What a command's `run` receives. */
 export interface CommandCall<S extends z.ZodObject = z.ZodObject> {
@@ -25,8 +26,10 @@ export interface Command<S extends z.ZodObject = z.ZodObject> {
   config: S;
   /** What words without a flag are for. */
   operand?: Operand;
-  /** How flags win over a config file; a command that has it takes `--config`. */
+  /** How flags win over a config file; a command that has it takes `--config`, or names the file by `fileOf`. */
   merge?: (file: z.input<S>, flags: z.input<S>) => z.input<S>;
+  /** The config file that other flags or words name. */
+  fileOf?: (flags: z.input<S>) => string | undefined;
   /** Where Ctrl-C reaches `run` as an aborted signal: when it then stops, in words. Without it Ctrl-C ends the process. */
   interruptible?: string;
   /** Imports what is slow to load (the engine) itself, so that help stays fast. */

@@ -4,12 +4,13 @@ import { BatchCamError } from "../errors.ts";
 
 /**
  * The options written in a YAML or JSON file. Keys and values are the schema's matter.
+ * @param asked what named the file, for the head of messages
  * @throws BatchCamError E_IO when the file cannot be read; E_CONFIG when it is malformed (with the line) or is not a set of options
  */
-export async function readConfigFile(path: string): Promise<Record<string, unknown>> {
+export async function readConfigFile(path: string, asked = "--config"): Promise<Record<string, unknown>> {
   const parse = PARSERS[extname(path).toLowerCase()];
-  if (!parse) throw new BatchCamError("E_CONFIG", `--config: "${path}" must end in .yaml, .yml or .json`);
-  const options = await parse((await readText(path)).replace(/^\uFEFF/, ""), path);
+  if (!parse) throw new BatchCamError("E_CONFIG", `${asked}: "${path}" must end in .yaml, .yml or .json`);
+  const options = await parse((await readText(path, asked)).replace(/^\uFEFF/, ""), path);
   if (options === null || options === undefined) return {};
   if (typeof options !== "object" || Array.isArray(options)) {
     const got = Array.isArray(options) ? "a list" : JSON.stringify(options);
@@ -30,7 +31,7 @@ const READ_FAILURES: Record<string, string> = {
   EACCES: "permission denied",
 };
 
-async function readText(path: string): Promise<string> {
+async function readText(path: string, asked: string): Promise<string> {
   try {
     const found = await stat(path);
     if (found.isDirectory()) throw new Error(READ_FAILURES.EISDIR);
@@ -38,7 +39,7 @@ async function readText(path: string): Promise<string> {
     return await readFile(path, "utf8");
   } catch (cause) {
     const { code = "", message } = cause as NodeJS.ErrnoException;
-    throw new BatchCamError("E_IO", `--config: cannot read "${path}": ${READ_FAILURES[code] ?? message}`, { cause });
+    throw new BatchCamError("E_IO", `${asked}: cannot read "${path}": ${READ_FAILURES[code] ?? message}`, { cause });
   }
 }
 

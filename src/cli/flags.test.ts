@@ -46,6 +46,25 @@ describe("flags", () => {
     expect(parse()).toEqual({});
   });
 
+  it("take a list as one text, and gather what may be given many times", () => {
+    const Lists = z.strictObject({
+      names: z.union([z.string(), z.array(z.unknown())]).optional(),
+      counts: z.union([z.number(), z.string(), z.array(z.number())]).optional(),
+      set: z.array(z.string()).default([]).meta({ repeat: true }),
+      words: z.array(z.string()).optional(),
+      base: z.record(z.string(), z.unknown()).optional(),
+    });
+    const flags = flagsOf(Lists);
+    expect(flags.map(({ name, kind }) => [name, kind])).toEqual([
+      ["names", "string"],
+      ["counts", "string"],
+      ["set", "repeat"],
+    ]);
+    const argv = ["--set", "a=1", "--names=x,y", "--set=b=2", "--counts", "0,1"];
+    expect(parseFlags(argv, { flags }, "example")).toEqual({ set: ["a=1", "b=2"], names: "x,y", counts: "0,1" });
+    expect(() => parseFlags(["--set"], { flags }, "example")).toThrow(/--set needs a value/);
+  });
+
   it("switch on, off and by value", () => {
     expect(parse("--plain", "--no-figures")).toEqual({ plain: true, figures: false });
     expect(parse("--plain=false", "--figures=true")).toEqual({ plain: false, figures: true });

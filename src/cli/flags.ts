@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 import type { z } from "zod";
 import { expectation, type FieldSchema, fieldsOf, hint, typesOf } from "../config/index.ts";
+import { numberIn } from "../config/number-text.ts";
 import { BatchCamError } from "../errors.ts";
 
 /** A command-line flag, derived from one field of a schema. */
@@ -9,8 +10,8 @@ export interface Flag {
   name: string;
   /** The key in the config: `batchSize`. */
   key: string;
-  /** `optional`: takes a value or stands alone, as `--resume` does. */
-  kind: "boolean" | "number" | "string" | "optional";
+  /** `optional`: takes a value or stands alone, as `--resume` does. `repeat`: may be given many times. */
+  kind: "boolean" | "number" | "string" | "optional" | "repeat";
   field: FieldSchema;
 }
 
@@ -30,15 +31,21 @@ export interface Operand {
   many?: boolean;
 }
 
-/** The flags of a schema, in its order; a list can only be given by operands. */
+/** The flags of a schema, in its order; a list has one where it may be a text with commas too, or the flag be repeated. */
 export function flagsOf(schema: z.ZodObject): Flag[] {
   return Object.entries(fieldsOf(schema))
-    .filter(([, field]) => !typesOf(field).includes("array"))
+    .filter(([, field]) => !isNested(typesOf(field)) || field.repeat)
     .map(([key, field]) => ({ name: kebabCase(key), key, kind: kindOf(field), field }));
+}
+
+function isNested(types: readonly string[]): boolean {
+  return types.includes("object") || (types.includes("array") && !types.includes("string"));
 }
 
 function kindOf(field: FieldSchema): Flag["kind"] {
   const types = typesOf(field);
+  if (field.repeat) return "repeat";
+  if (types.includes("array")) return "string";
   if (types.includes("boolean")) return types.length > 1 ? "optional" : "boolean";
   return types.includes("number") || types.includes("integer") ? "number" : "string";
 }
@@ -61,11 +68,13 @@ export function parseFlags(argv: readonly string[], grammar: Grammar, what: stri
     if (token.kind === "positional") takeOperand(values, token.value, { operand, what });
     if (token.kind !== "option") continue;
     const { flag, negated } = findFlag(token, flags, what);
-    if (flag.key in values) throw fault(what, `${token.rawName} is given twice`);
+    if (flag.key in values && flag.kind !== "repeat") throw fault(what, `${token.rawName} is given twice`);
     const next = tokens[i + 1];
     if (flag.kind === "optional" && !negated && token.value === undefined && next?.kind === "positional") {
       values[flag.key] = next.value;
       i++;
+    } else if (flag.kind === "repeat") {
+      values[flag.key] = [...((values[flag.key] as unknown[]) ?? []), flagValue(token, flag, what)];
     } else {
       values[flag.key] = negated ? false : flagValue(token, flag, what);
     }
@@ -117,8 +126,11 @@ function flagValue({ rawName, value, inlineValue }: OptionToken, flag: Flag, wha
     throw fault(what, `${rawName} must be ${expected}, got "${value}"`);
   }
   if (value === undefined) throw fault(what, `${rawName} needs a value: ${expected}`);
-  if (flag.kind === "number")
-    return numberOf(value, () => fault(what, `${rawName} must be ${expected}, got "${value}"`));
+  if (flag.kind === "number") {
+    const number = numberIn(value);
+    if (number === undefined) throw fault(what, `${rawName} must be ${expected}, got "${value}"`);
+    return number;
+  }
   if (!inlineValue && value.startsWith("-")) {
     throw fault(
       what,
@@ -126,12 +138,6 @@ function flagValue({ rawName, value, inlineValue }: OptionToken, flag: Flag, wha
     );
   }
   return value;
-}
-
-/** Decimal notation only: no empty text, hexadecimal, unit or thousands separator. */
-function numberOf(text: string, failure: () => BatchCamError): number {
-  if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text)) throw failure();
-  return Number(text);
 }
 
 function fault(what: string, message: string): BatchCamError {

@@ -1,3 +1,4 @@
+import { typesOf } from "../config/index.ts";
 import type { Flag } from "./flags.ts";
 
 /** Widest left column; a longer flag has its description on the next line. */
@@ -34,7 +35,9 @@ function formatFlag(flag: Flag, columns: number): string {
   const { description = "", default: value } = flag.field;
   // "default: false" of a switch says nothing, and a default of the model's or the machine's stands in the description.
   const text =
-    value === undefined || value === false ? description : `${description} (default: ${value === true ? "on" : value})`;
+    value === undefined || value === false || Array.isArray(value)
+      ? description
+      : `${description} (default: ${value === true ? "on" : value})`;
   const lines = wrap(text, Math.max(24, columns - LEFT - 1));
   const indent = `\n${" ".repeat(LEFT)}`;
   if (left.length > LEFT - 2) return `${left}${indent}${lines.join(indent)}`;
@@ -45,8 +48,14 @@ function signature({ name, kind, field }: Flag): string {
   const short = field.short ? `-${field.short}, ` : "";
   if (kind === "boolean") return `${short}--${field.default === true ? "[no-]" : ""}${name}`;
   if (kind === "optional") return `${short}--${name} [path]`;
-  const value = field.enum ? field.enum.join("|") : kind === "number" ? "n" : "text";
-  return `${short}--${name} <${value}>`;
+  return `${short}--${name} <${placeholder(kind, field)}>`;
+}
+
+function placeholder(kind: Flag["kind"], field: Flag["field"]): string {
+  if (field.enum) return field.enum.join("|");
+  if (kind === "number") return "n";
+  if (kind === "repeat") return "option=value";
+  return typesOf(field).includes("array") ? "list" : "text";
 }
 
 /** Choices too long for a line go on below the first of them. */

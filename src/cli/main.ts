@@ -21,7 +21,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   doctor: async () => (await import("./commands/doctor.ts")).doctorCommand,
 };
 
-/** Runs the command line and returns the exit code: 0, 2 for the user's mistakes, 1 for ours, 130 after Ctrl-C. Never throws. */
+/** Runs the command line and returns the exit code: 0, 2 for the user's mistakes, 1 for ours or for failed runs, 130 after Ctrl-C. Never throws. */
 export async function main(argv: readonly string[], io: CliIo = processIo()): Promise<number> {
   try {
     const [name, ...rest] = argv;
@@ -37,12 +37,13 @@ export async function main(argv: readonly string[], io: CliIo = processIo()): Pr
 /** Parses a command's flags and config file, runs it, and returns the exit code. */
 export async function runCommand(command: Command, argv: readonly string[], io: CliIo): Promise<number> {
   if (argv.includes("--help") || argv.includes("-h")) return printCommandHelp(command, io);
-  const { config: path, ...given } = parseFlags(
+  const { config: named, ...given } = parseFlags(
     argv,
     { flags: allFlags(command), operand: command.operand },
     command.name,
   );
-  const file = typeof path === "string" ? await readConfigFile(path) : {};
+  const path = command.fileOf ? command.fileOf(given) : (named as string | undefined);
+  const file = path === undefined ? {} : await readConfigFile(path, command.fileOf ? command.name : "--config");
   const origin = (key: string) => {
     if (key === command.operand?.key) return command.operand.name;
     return Object.hasOwn(given, key) || !Object.hasOwn(file, key) ? `--${kebabCase(key)}` : `${key} in ${path}`;
@@ -53,6 +54,7 @@ export async function runCommand(command: Command, argv: readonly string[], io: 
   try {
     const signal = interrupt?.signal ?? new AbortController().signal;
     const outcome = await command.run({ input, config, signal, stdout: io.stdout, stderr: io.stderr, env: io.env });
+    if (outcome === "failed") return 1;
     return outcome === "interrupted" ? (interrupt?.exitCode() ?? 0) : 0;
   } catch (error) {
     const { signal } = interrupt ?? {};
@@ -102,7 +104,7 @@ function usageOf({ name, operand }: Command): string {
 }
 
 function allFlags(command: Command): Flag[] {
-  return [...flagsOf(command.config), ...(command.merge ? [CONFIG_FLAG] : [])];
+  return [...flagsOf(command.config), ...(command.merge && !command.fileOf ? [CONFIG_FLAG] : [])];
 }
 
 function version(): string {

@@ -1,12 +1,12 @@
-/** An aligned text table: the first column to the left, the others, which hold numbers, to the right. */
-export function formatTable(headers: readonly string[], rows: readonly (readonly string[])[]): string {
+/** An aligned text table: the first `left` columns to the left, the others, which hold numbers, to the right. */
+export function formatTable(headers: readonly string[], rows: readonly (readonly string[])[], left = 1): string {
   const widths = headers.map((header, column) =>
     Math.max(header.length, ...rows.map((row) => row[column]?.length ?? 0)),
   );
   const line = (cells: readonly string[]) =>
     widths
       .map((width, column) =>
-        column === 0 ? (cells[column] ?? "").padEnd(width) : (cells[column] ?? "").padStart(width),
+        column < left ? (cells[column] ?? "").padEnd(width) : (cells[column] ?? "").padStart(width),
       )
       .join("  ")
       .trimEnd();

@@ -16,6 +16,8 @@ export interface FieldSchema {
   exclusiveMinimum?: number;
   exclusiveMaximum?: number;
   short?: string;
+  /** A flag that may be given many times. */
+  repeat?: boolean;
   group?: string;
 }
 
@@ -82,6 +84,8 @@ const KINDS: Record<string, string> = {
   number: "a number",
   boolean: "true or false",
   string: "text",
+  array: "a list",
+  object: "options",
 };
 
 /** The JSON types that a field accepts. */
