@@ -1,3 +1,4 @@
+export { CompareConfig, type CompareConfigInput } from "./compare.ts";
 export { DataConfig } from "./data.ts";
 export { DemoConfig, type DemoConfigInput } from "./demo.ts";
 export { EvaluateConfig } from "./evaluate.ts";

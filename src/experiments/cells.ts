@@ -1,0 +1,124 @@
+import { createHash } from "node:crypto";
+import { overrideTrainConfig, parseTrainConfig, type TrainConfig, type TrainConfigInput } from "../config/index.ts";
+import { outcomeOf } from "../config/outcome.ts";
+import { NEEDS } from "../train/baselines.ts";
+import type { Grid, GridRow, MethodRow } from "./grid.ts";
+import { gridFault } from "./grid-lists.ts";
+import type { Cell, MethodKind } from "./records.ts";
+
+/** More than anybody waits for: a typing mistake. */
+const MOST_CELLS = 10_000;
+
+/**
+ * The runs of a grid, all of the first seed first. Options of a row win over `base`: the model's, then the data set's, then the
+ * method's.
+ * @throws E_CONFIG naming the rows whose options contradict each other, or that are the same run
+ */
+export function cellsOf(grid: Grid): Cell[] {
+  const { models, datasets, methods, seeds } = grid;
+  const count = models.length * datasets.length * methods.length * seeds.length;
+  if (count > MOST_CELLS) throw gridFault(`the grid has ${count} runs; at most ${MOST_CELLS} are allowed`);
+  const cells = seeds.flatMap((seed) =>
+    datasets.flatMap((dataset) =>
+      models.flatMap((model) =>
+        methods
+          .filter((method) => method.datasets?.includes(dataset.name) ?? true)
+          .map((method) => cellOf(grid, { seed, dataset, model, method })),
+      ),
+    ),
+  );
+  refuseTwins(cells);
+  return cells;
+}
+
+interface Place {
+  seed: number;
+  dataset: GridRow;
+  model: GridRow;
+  method: MethodRow;
+}
+
+function cellOf({ base, explanations }: Grid, { seed, dataset, model, method }: Place): Cell {
+  const rows = { model: model.name, dataset: dataset.name, method: method.name };
+  const given = [base, model.options, dataset.options, method.options].reduce(overrideTrainConfig) as TrainConfigInput;
+  const config = parseTrainConfig({ ...given, seed }, { what: `compare: ${placeOf(rows)}` });
+  expectMasks(config, rows);
+  const kind = kindOf(config, method);
+  return { id: cellId(config, explanations), ...rows, kind, seed, config };
+}
+
+/** What training would say too, but only when the run's turn has come. Files of one's own may have masks. */
+function expectMasks({ baseline, dataset }: TrainConfig, rows: Pick<Cell, "model" | "dataset" | "method">): void {
+  if (baseline === undefined || !NEEDS[baseline].masks || dataset.startsWith("decoy") || dataset === "csv") return;
+  throw gridFault(
+    `${placeOf(rows)}: baseline ${baseline} needs masks, and ${dataset} has none: name the data sets of that method in its row, as datasets: [decoy-mnist]`,
+  );
+}
+
+/** Where a run stands in its grid, in words. */
+export function placeOf({ model, dataset, method }: Pick<Cell, "model" | "dataset" | "method">): string {
+  return `model "${model}", data set "${dataset}", method "${method}"`;
+}
+
+/** Format of the records and definition of what they measure: records of another one are other cells. */
+const MEASURED = 1;
+const DEFAULTS = parseTrainConfig({});
+
+/**
+ * Hash of all that a cell's numbers depend on: the options that are not the default, and what is measured. Neither names nor
+ * places, nor the order of anything.
+ */
+export function cellId(config: TrainConfig, explanations: number): string {
+  const text = JSON.stringify([MEASURED, explanations, ...unusual(config)]);
+  return createHash("sha256").update(text).digest("hex").slice(0, 16);
+}
+
+/** Options that matter and are not the default, by name: one that a later version adds changes no id. */
+function unusual(config: TrainConfig): [string, unknown][] {
+  const usual = outcomeOf(DEFAULTS);
+  return Object.entries(outcomeOf(config))
+    .filter(([key, value]) => value !== usual[key])
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
+/** Whether a kept config, of this version or an earlier one, means the same run: a default may have changed since. */
+export function isSameRun(kept: Partial<TrainConfig>, config: TrainConfig): boolean {
+  const whole = { ...DEFAULTS, ...kept } as TrainConfig;
+  return JSON.stringify(unusual(whole)) === JSON.stringify(unusual(config));
+}
+
+/** What a method is, told by its options where its row does not say it. */
+function kindOf(config: TrainConfig, { name, kind }: MethodRow): MethodKind {
+  const { told, because } = toldKind(config);
+  const allowed: MethodKind[] = told === "control" ? ["control", "reference"] : [told, "control"];
+  if (kind === undefined || allowed.includes(kind)) return kind ?? told;
+  throw gridFault(`method "${name}": kind must be "${allowed.join('" or "')}", got "${kind}": ${because}`);
+}
+
+function toldKind({ plain, baseline, prototypes }: TrainConfig): { told: MethodKind; because: string } {
+  if (baseline !== undefined && NEEDS[baseline].masks)
+    return { told: "reference", because: `it trains by ${baseline}, which sees masks` };
+  if (baseline !== undefined) return { told: "baseline", because: `it trains by ${baseline}` };
+  if (plain) return { told: "plain", because: "it trains without guidance" };
+  if (prototypes !== "class") return { told: "control", because: `its prototypes are ${prototypes}` };
+  return { told: "guided", because: "its maps are guided" };
+}
+
+function refuseTwins(cells: readonly Cell[]): void {
+  const seen = new Map<string, Cell>();
+  for (const cell of cells) {
+    const twin = seen.get(cell.id);
+    if (twin !== undefined)
+      throw gridFault(`${placeOf(twin)} and ${placeOf(cell)} are the same run: leave one of the rows out`);
+    seen.set(cell.id, cell);
+  }
+}
+
+/** The i-th of n shares, as "2/3" says: every n-th cell by id, so that each process finds the same shares. */
+export function shareOf(cells: readonly Cell[], shard: string | undefined): Cell[] {
+  if (shard === undefined) return [...cells];
+  const [part, of] = shard.split("/").map(Number) as [number, number];
+  const ids = cells.map(({ id }) => id).sort();
+  const own = new Set(ids.filter((_, index) => index % of === part - 1));
+  return cells.filter(({ id }) => own.has(id));
+}

@@ -1,0 +1,137 @@
+import type { CellProgress } from "./cell-protocol.ts";
+import type { Cell, CellRecord } from "./records.ts";
+import type { GridEvent } from "./run-grid.ts";
+
+interface Measured {
+  cell: Cell;
+  steps: number;
+  seconds: number;
+}
+
+interface Running {
+  cell: Cell;
+  began: number;
+  /** Its first word, and when that came: before, there is nothing but loading. */
+  first: { step: number; at: number } | null;
+  progress: CellProgress | null;
+}
+
+/**
+ * How long a grid will still take: what a step took in the finished cells of a cell's model and data set, or else of its
+ * model, or else of all, times the steps that it has to take.
+ */
+export class TimeLeft {
+  readonly #jobs: number;
+  readonly #now: () => number;
+  readonly #measured: Measured[] = [];
+  /** Training images of a data set's row, and of its limit. */
+  readonly #images = new Map<string, number>();
+  readonly #running = new Map<string, Running>();
+  #left = new Map<string, Cell>();
+
+  /** @param now milliseconds, from any origin */
+  constructor(jobs: number, now = () => performance.now()) {
+    this.#jobs = jobs;
+    this.#now = now;
+  }
+
+  onEvent(event: GridEvent): void {
+    if (event.type === "begin") {
+      this.#left = new Map(event.cells.map((cell) => [cell.id, cell]));
+      for (const record of event.records) this.#learn(record, null);
+    } else if (event.type === "start") {
+      this.#running.set(event.cell.id, { cell: event.cell, began: this.#now(), first: null, progress: null });
+    } else if (event.type === "progress") {
+      this.#note(event.cell, event.progress);
+    } else if (event.type === "end") this.#learn(event.record, event.seconds);
+    else if (event.type === "stopped") this.#forget(event.cell.id);
+  }
+
+  /** Seconds; null while nothing tells. */
+  seconds(): number | null {
+    let sum = 0;
+    let longest = 0;
+    for (const cell of this.#left.values()) {
+      const own = this.#secondsOf(cell);
+      if (own === null) return null;
+      sum += own;
+      longest = Math.max(longest, own);
+    }
+    return Math.max(sum / this.#jobs, longest);
+  }
+
+  #note(cell: Cell, progress: CellProgress): void {
+    this.#images.set(sizeKey(cell), progress.trainImages);
+    const running = this.#running.get(cell.id);
+    if (running === undefined) return;
+    running.first ??= { step: progress.step, at: this.#now() };
+    running.progress = progress;
+  }
+
+  #forget(id: string): void {
+    this.#left.delete(id);
+    this.#running.delete(id);
+  }
+
+  /** What a finished cell teaches: its process's time, or its training's alone where that is all that is known. */
+  #learn(record: CellRecord, seconds: number | null): void {
+    this.#forget(record.id);
+    if (record.status !== "done") return;
+    const { steps, history, config } = record;
+    this.#measured.push({ cell: record, steps, seconds: Math.max(seconds ?? 0, record.seconds) });
+    const epochs = history.at(-1)?.epoch ?? 1;
+    const images = Math.round((steps / epochs) * config.batchSize * config.gradAccumSteps);
+    if (!this.#images.has(sizeKey(record))) this.#images.set(sizeKey(record), images);
+  }
+
+  #secondsOf(cell: Cell): number | null {
+    const rate = this.#secondsPerStep(cell);
+    if (rate === null) return null;
+    const running = this.#running.get(cell.id);
+    const elapsed = running === undefined ? 0 : (this.#now() - running.began) / 1000;
+    return Math.max(0, rate * (running?.progress?.steps ?? this.#stepsOf(cell)) - elapsed);
+  }
+
+  #secondsPerStep({ model, dataset }: Cell): number | null {
+    const likes: ((other: Cell) => boolean)[] = [
+      (other) => other.model === model && other.dataset === dataset,
+      (other) => other.model === model,
+      () => true,
+    ];
+    const known = this.#measured.length > 0 ? this.#measured : this.#underWay();
+    for (const like of likes) {
+      const found = known.filter(({ cell }) => like(cell));
+      if (found.length > 0) return sum(found.map(({ seconds }) => seconds)) / sum(found.map(({ steps }) => steps));
+    }
+    return null;
+  }
+
+  /** The cells at work, for as long as none is finished. */
+  #underWay(): Measured[] {
+    return [...this.#running.values()].flatMap(({ cell, first, progress }) => {
+      if (first === null || progress === null || progress.step === first.step) return [];
+      return [{ cell, steps: progress.step - first.step, seconds: (this.#now() - first.at) / 1000 }];
+    });
+  }
+
+  #stepsOf(cell: Cell): number {
+    const { epochs, batchSize, gradAccumSteps, maxSteps = Number.POSITIVE_INFINITY } = cell.config;
+    const images = this.#images.get(sizeKey(cell)) ?? cell.config.limitTrain;
+    if (images === undefined) return this.#usualSteps();
+    return Math.min(maxSteps, epochs * Math.ceil(images / (batchSize * gradAccumSteps)));
+  }
+
+  #usualSteps(): number {
+    const known = [
+      ...this.#measured.map(({ steps }) => steps),
+      ...[...this.#running.values()].flatMap(({ progress }) => progress?.steps ?? []),
+    ];
+    return sum(known) / Math.max(1, known.length);
+  }
+}
+
+const sizeKey = ({ dataset, config }: Cell): string => `${dataset}\n${config.limitTrain ?? ""}`;
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

@@ -1,0 +1,163 @@
+import { existsSync } from "node:fs";
+import { readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { stringify } from "yaml";
+import { isTemporary, makeFolder, writeFileAtomically } from "../atomic-file.ts";
+import { BatchCamError } from "../errors.ts";
+import { lastCheckpoint } from "../train/checkpoint.ts";
+import { claimFile, holderOf } from "../train/run-lock.ts";
+import { isSameRun } from "./cells.ts";
+import { type Grid, gridFile } from "./grid.ts";
+import { gridFault } from "./grid-lists.ts";
+import type { Cell, CellRecord } from "./records.ts";
+
+/** How far a cell is. `damaged`: its record cannot be read, or is of another run; it is moved aside where the cell is run. */
+export type CellState = "to do" | "begun" | "running" | "done" | "failed" | "damaged";
+
+/**
+ * A grid's results folder: `cells/<id>.json`, a record each, which are all that counts; folders are merged by copying them
+ * together. Beside them `grid.yaml` as last run, `runs/<id>`, the run directories of cells in progress, `claims/<id>.lock`,
+ * which name the process at work, and `damaged/`, what could not be read.
+ */
+export class Store {
+  readonly folder: string;
+
+  /** @param folder `<output>/<name>`; nothing is written before `prepare` */
+  constructor(folder: string) {
+    this.folder = folder;
+  }
+
+  /**
+   * Makes the folders.
+   * @throws E_CONFIG where the folder holds other things and no store
+   */
+  async prepare(): Promise<void> {
+    const names: string[] = await readdir(this.folder).catch(() => []);
+    const others = names.filter((name) => name !== "grid.yaml" && !isTemporary(name));
+    if (others.length > 0 && !names.includes("cells")) {
+      const held = others.slice(0, 3).join(", ");
+      throw gridFault(
+        `${this.folder} holds ${held} and no results of a grid (it has no cells/): give another --name or --output`,
+      );
+    }
+    for (const name of ["cells", "runs", "claims"]) await makeFolder(join(this.folder, name));
+  }
+
+  /** What the folder's grid was when it was last run. */
+  async writeGrid(grid: Grid, threads: number): Promise<void> {
+    const head = "# The grid as last run: batch-cam compare <this file> goes on with it.\n";
+    await writeFileAtomically(join(this.folder, "grid.yaml"), head + stringify({ ...gridFile(grid), threads }));
+  }
+
+  /** Threads of the runs so far, as `grid.yaml` has them; null where it says nothing. */
+  async threads(): Promise<number | null> {
+    const text = await readFile(join(this.folder, "grid.yaml"), "utf8").catch(() => "");
+    const [, threads] = text.match(/^threads: (\d{1,4})$/m) ?? [];
+    return threads === undefined ? null : Number(threads);
+  }
+
+  runDirectory(id: string): string {
+    return join(this.folder, "runs", id);
+  }
+
+  /** A cell's record, with the names that the cell has in its grid of today; null where there is none that can be trusted. */
+  async read(cell: Cell): Promise<CellRecord | null> {
+    const text = await this.#text(cell.id);
+    const record = text === null ? null : recordIn(text, cell);
+    if (record === null) return null;
+    const { model, dataset, method, kind } = cell;
+    return { ...record, model, dataset, method, kind };
+  }
+
+  async state(cell: Cell): Promise<CellState> {
+    const record = await this.read(cell);
+    if (record?.status === "done") return "done";
+    if (this.holder(cell.id) !== null) return "running";
+    if (record !== null) return "failed";
+    if (existsSync(this.#file(cell.id))) return "damaged";
+    return existsSync(lastCheckpoint(this.runDirectory(cell.id))) ? "begun" : "to do";
+  }
+
+  /** Whether a record was written at a time (milliseconds) or later. */
+  async isSince(id: string, time: number): Promise<boolean> {
+    const found = await stat(this.#file(id)).catch(() => null);
+    return found !== null && found.mtimeMs >= time;
+  }
+
+  /** Only for who holds the cell's claim. */
+  async write(record: CellRecord): Promise<void> {
+    await this.#moveDamaged(record);
+    await writeFileAtomically(this.#file(record.id), `${JSON.stringify(record, null, 2)}\n`);
+  }
+
+  /** The live process at work on a cell, in words; null where there is none. */
+  holder(id: string): string | null {
+    return holderOf(this.claimPath(id), runNamed(id));
+  }
+
+  claimPath(id: string): string {
+    return join(this.folder, "claims", `${id}.lock`);
+  }
+
+  /**
+   * Claims a cell for this process.
+   * @returns what gives it back; null where a live process holds it
+   */
+  claim(id: string): (() => void) | null {
+    try {
+      return claimFile(this.claimPath(id), runNamed(id));
+    } catch (error) {
+      if (error instanceof BatchCamError && error.code === "E_CHECKPOINT") return null;
+      throw error;
+    }
+  }
+
+  /** Temporary files that a killed process left of a cell's record. Only for who holds the cell's claim. */
+  async sweep(id: string): Promise<void> {
+    const folder = join(this.folder, "cells");
+    for (const name of await readdir(folder).catch(() => []))
+      if (isTemporary(name) && name.startsWith(`.${id}.json-`)) await rm(join(folder, name), { force: true });
+  }
+
+  /** Keeps what stands in a record's place and is none, out of the way. */
+  async #moveDamaged(cell: Cell): Promise<void> {
+    const text = await this.#text(cell.id);
+    if (text === null || recordIn(text, cell) !== null) return;
+    await makeFolder(join(this.folder, "damaged"));
+    await rename(this.#file(cell.id), join(this.folder, "damaged", `${cell.id}-${Date.now()}.json`));
+  }
+
+  async #text(id: string): Promise<string | null> {
+    try {
+      return await readFile(this.#file(id), "utf8");
+    } catch (cause) {
+      const { code, message } = cause as NodeJS.ErrnoException;
+      if (code === "ENOENT") return null;
+      throw new BatchCamError("E_IO", `compare: cannot read ${this.#file(id)}: ${message}`, { cause });
+    }
+  }
+
+  #file(id: string): string {
+    return join(this.folder, "cells", `${id}.json`);
+  }
+}
+
+const runNamed = (id: string): string => `the run ${id} of a grid`;
+
+/** A cell's record in a text; null where it is torn, lacks what every record has, or is of another run. */
+function recordIn(text: string, cell: Cell): CellRecord | null {
+  try {
+    const record = JSON.parse(text) as Partial<CellRecord> | null;
+    if (record?.schemaVersion !== 1 || record.id !== cell.id || !isObject(record.config)) return null;
+    if (!isSameRun(record.config, cell.config)) return null;
+    if (record.status === "failed") return isObject(record.error) ? (record as CellRecord) : null;
+    const parts = record.status === "done" && [record.test, record.history, record.samples, record.environment];
+    return parts !== false && parts.every(isObject) ? (record as CellRecord) : null;
+  } catch {
+    return null;
+  }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
+}

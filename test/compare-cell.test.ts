@@ -1,0 +1,188 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { explain } from "../src/cam/index.ts";
+import type { TrainConfigInput } from "../src/config/index.ts";
+import { gatherPixels, normalize } from "../src/data/index.ts";
+import { openRun, type RunSubject } from "../src/evaluate/subject.ts";
+import type { Cell, DoneCell } from "../src/experiments/records.ts";
+import { type RunCellOptions, runCell } from "../src/experiments/run-cell.ts";
+import { inEvaluation } from "../src/nn/index.ts";
+import { memory, type Tensor, tensor, tidy } from "../src/tensor/index.ts";
+import { evaluate, type TrainEvent } from "../src/train.ts";
+import { gridCells } from "./support/grid-cells.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "batch-cam-cell-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const SMALL = {
+  ...{ limitTrain: 96, valImages: 40, limitTest: 40, batchSize: 32, epochs: 2, lambdaWarmup: 3, amp: "off" },
+  checkpointEvery: 2,
+} as const satisfies TrainConfigInput;
+
+function cellOf(options: TrainConfigInput = {}, dataset = "mnist"): Cell {
+  const [cell] = gridCells({ base: { ...SMALL, ...options }, datasets: dataset, objectives: "prototype", seeds: [3] });
+  return cell as Cell;
+}
+
+const directoryOf = (name: string) => join(folder, name);
+const run = (cell: Cell, name: string, options: Partial<RunCellOptions> = {}) =>
+  runCell(cell, { directory: directoryOf(name), threads: 1, explanations: 10, ...options });
+
+/** A record without what a clock says. */
+function numbersOf(record: DoneCell | null) {
+  const { seconds: _, secondsPerStep: _step, environment: _environment, history = [], ...rest } = record as DoneCell;
+  return { ...rest, history: history.map(({ secondsPerEpoch: _epoch, ...epoch }) => epoch) };
+}
+
+const bytesOf = (text: string) => Uint8Array.from(Buffer.from(text, "base64"));
+const asBytes = (picture: Tensor) => Array.from(picture.data() as Float32Array, (value) => Math.round(255 * value));
+
+describe("a cell", () => {
+  const cell = cellOf();
+  let record: DoneCell;
+  let subject: RunSubject;
+  beforeAll(async () => {
+    record = (await run(cell, "whole")) as DoneCell;
+    subject = await openRun(directoryOf("whole"), "test");
+  });
+  afterAll(() => subject.dispose());
+
+  it("is kept with its names, the config of its run, and where it ran", () => {
+    expect(record).toMatchObject({ ...cell, schemaVersion: 1, status: "done", steps: 6, spurious: null });
+    expect(record.history.map(({ epoch }) => epoch)).toEqual([1, 2]);
+    expect(record.environment).toMatchObject({ threads: 1, seed: 3, precision: "float32" });
+    expect(record.parameters).toBe(subject.model.parameters().reduce((sum, { numel }) => sum + numel, 0));
+    expect(record.secondsPerStep).toBeGreaterThan(0);
+    expect(record.seconds).toBeGreaterThan(record.secondsPerStep);
+    expect(JSON.parse(JSON.stringify(record))).toEqual(record);
+  });
+
+  it("is judged by its best epoch on the test split, as `evaluate` judges the run", async () => {
+    const { test } = await evaluate(directoryOf("whole"));
+    expect(record.test).toEqual(test);
+    expect(record.bestEpoch).toBe(record.history.findLast(({ bestSoFar }) => bestSoFar)?.epoch);
+    expect(record.explanations).toMatchObject({ method: "GradCAM", images: 10, target: "label", randomisation: null });
+  });
+
+  it("shows the first test image of each class as it is, with its map", () => {
+    const { samples } = record;
+    const { test } = subject.data;
+    const labels = Array.from(test.labels.data() as BigInt64Array, Number);
+    expect(samples).toMatchObject({ height: 28, width: 28, channels: 1, classNames: test.classNames });
+    for (const [i, label] of samples.labels.entries()) {
+      const index = labels.indexOf(label);
+      tidy(() => {
+        expect(bytesOf(samples.images[i] as string)).toEqual(
+          test.images.indexSelect(0, tensor(Int32Array.of(index))).data(),
+        );
+        const x = normalize(gatherPixels(test, Int32Array.of(index)), test.normalization);
+        const { maps, logits } = inEvaluation(subject.model, () =>
+          explain(subject.model, x, { targets: [label], layer: subject.camLayer, normalize: { eps: 1e-6 } }),
+        );
+        const shown = Array.from(bytesOf(samples.maps[i] as string));
+        const expected = asBytes(maps);
+        expect(Math.max(...expected.map((value, at) => Math.abs(value - (shown[at] as number))))).toBeLessThanOrEqual(
+          1,
+        );
+        expect(samples.predictions[i]).toBe(logits.argmax(1).item());
+      });
+    }
+    expect(samples.labels).toEqual([...new Set(labels)].sort((a, b) => a - b));
+  });
+
+  it("shows the mean map of each class over the test split, and the prototypes", () => {
+    const { test } = subject.data;
+    const labels = Array.from(test.labels.data() as BigInt64Array, Number);
+    const shown = record.samples.meanMaps.map(bytesOf);
+    expect(shown).toHaveLength(10);
+    for (const [label, mean] of shown.entries()) {
+      const own = Int32Array.from(labels.flatMap((other, index) => (other === label ? [index] : [])));
+      if (own.length === 0) {
+        expect(Math.max(...mean)).toBe(0);
+        continue;
+      }
+      tidy(() => {
+        const x = normalize(gatherPixels(test, own), test.normalization);
+        const targets = Array.from(own, () => label);
+        const { maps } = inEvaluation(subject.model, () =>
+          explain(subject.model, x, { targets, layer: subject.camLayer, normalize: { eps: 1e-6 } }),
+        );
+        const expected = asBytes(maps.mean([0]));
+        expect(Math.max(...expected.map((value, at) => Math.abs(value - (mean[at] as number))))).toBeLessThanOrEqual(1);
+      });
+    }
+    tidy(() => {
+      const prototypes = subject.prototypes.unbind(0).map(asBytes);
+      expect(record.samples.prototypes.map((text) => Array.from(bytesOf(text)))).toEqual(prototypes);
+    });
+  });
+
+  it("comes out the same again, bit for bit, in another folder", async () => {
+    expect(numbersOf(await run(cell, "again"))).toEqual(numbersOf(record));
+  });
+
+  it("comes out the same where it was stopped in training and in judgement, and went on each time", async () => {
+    for (const at of [3, 6]) {
+      const stop = new AbortController();
+      const onEvent = (event: TrainEvent) => void (event.type === "step" && event.step === at && stop.abort());
+      expect(await run(cell, "parts", { signal: stop.signal, onEvent })).toBeNull();
+    }
+    const stop = new AbortController();
+    const onEvent = (event: TrainEvent) => void (event.type === "end" && setImmediate(() => stop.abort()));
+    expect(await run(cell, "parts", { signal: stop.signal, onEvent })).toBeNull();
+    const begun: number[] = [];
+    const last = await run(cell, "parts", {
+      onEvent: (e) => void (e.type === "start" && begun.push(e.resumedFromStep)),
+    });
+    expect(begun).toEqual([6]);
+    expect(numbersOf(last)).toEqual(numbersOf(record));
+  });
+
+  it.each([
+    ["of another number of threads", () => run(cell, "left", { threads: 2, signal: AbortSignal.abort() })],
+    ["of another run", () => run(cellOf({ lr: 0.5 }), "left", { signal: AbortSignal.abort() })],
+    ["with a torn config", () => writeFileSync(join(directoryOf("left"), "config.json"), "{")],
+    ["without a config", () => rmSync(join(directoryOf("left"), "config.json"))],
+    [
+      "with a torn checkpoint",
+      async () => {
+        await run(cell, "left", { signal: AbortSignal.abort() });
+        writeFileSync(join(directoryOf("left"), "checkpoints", "last.safetensors"), "torn");
+      },
+    ],
+  ])("begins anew in a directory that holds a run %s", async (_, leave) => {
+    await leave();
+    expect(existsSync(directoryOf("left"))).toBe(true);
+    const begun: number[] = [];
+    const onEvent = (event: TrainEvent) => void (event.type === "start" && begun.push(event.resumedFromStep));
+    expect(numbersOf(await run(cell, "left", { onEvent }))).toEqual(numbersOf(record));
+    expect(begun).toEqual([0]);
+  });
+
+  it("keeps colours, and counts a class without test images as zeros", async () => {
+    const few = await run(cellOf({ limitTest: 6 }, "color-mnist"), "colours", { explanations: 0 });
+    const { samples, explanations } = few as DoneCell;
+    expect(explanations).toBeNull();
+    expect(samples.channels).toBe(3);
+    for (const image of samples.images) expect(bytesOf(image)).toHaveLength(3 * 28 * 28);
+    const missing = samples.meanMaps.flatMap((map, label) => (samples.labels.includes(label) ? [] : [map]));
+    expect(missing.length).toBe(10 - samples.labels.length);
+    for (const map of missing) expect(bytesOf(map)).toEqual(new Uint8Array(28 * 28));
+  });
+
+  it("fails as its training does, and leaves no tensor behind", async () => {
+    const before = memory().liveTensors;
+    await expect(run(cellOf({ lr: 1e30 }), "wild")).rejects.toMatchObject({ code: "E_NUMERIC" });
+    await run(cell, "tidy");
+    expect(memory().liveTensors).toBe(before);
+    await expect(run(cellOf({ camLayer: "nowhere" }), "lost")).rejects.toThrow(/nowhere/);
+  });
+
+  it("logs every step in its run, and draws nothing", () => {
+    const log = readFileSync(join(directoryOf("again"), "metrics.jsonl"), "utf8");
+    expect(log.match(/"kind":"step"/g)).toHaveLength(6);
+    expect(existsSync(join(directoryOf("again"), "figures"))).toBe(false);
+  });
+});

@@ -1,0 +1,39 @@
+// Stands in for the process of a grid's cell: what it does is its method's name. It notes its beginning and end in the store's log.
+import { appendFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+const DOES = {
+  works: async (job) => {
+    process.send({ step: 5, steps: 10, trainImages: 100 });
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    return record(job);
+  },
+  dies: () => process.kill(process.pid, "SIGKILL"),
+  stumbles: () => {
+    process.stderr.write("a leg is missing\n");
+    return 3;
+  },
+  lies: () => 0, // without a record
+  "is told to end": () => process.kill(process.pid, "SIGTERM"),
+  "waits to be stopped": () => new Promise((resolve) => process.once("message", () => resolve(130))),
+  "takes the store away": async ({ folder }) => {
+    renameSync(folder, `${folder}-gone`);
+    writeFileSync(folder, "");
+    return 0;
+  },
+};
+
+function record({ cell, folder, threads }) {
+  const numbers = { test: { accuracy: 1 }, history: [], samples: {}, environment: { threads } };
+  const text = JSON.stringify({ ...cell, schemaVersion: 1, status: "done", ...numbers });
+  writeFileSync(join(folder, "cells", `${cell.id}.json`), text);
+  return 0;
+}
+
+process.once("message", async (job) => {
+  const note = (what) => appendFileSync(join(job.folder, "log"), `${what} ${job.cell.id}\n`);
+  note("begins");
+  const code = await DOES[job.cell.method](job);
+  if (job.cell.method === "works") note("ends");
+  process.exit(code);
+});

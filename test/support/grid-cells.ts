@@ -1,0 +1,35 @@
+import { CompareConfig, type CompareConfigInput, parseConfig } from "../../src/config/index.ts";
+import { cellsOf } from "../../src/experiments/cells.ts";
+import { readGrid } from "../../src/experiments/grid.ts";
+import type { Cell, DoneCell, FailedCell } from "../../src/experiments/records.ts";
+import type { EpochRecord } from "../../src/train/events.ts";
+
+export const gridOf = (input: unknown) => readGrid(parseConfig(CompareConfig, input, { what: "compare" }));
+
+export const gridCells = (input: CompareConfigInput): Cell[] => cellsOf(gridOf(input));
+
+/** A record as a cell's process leaves it, with the numbers that a test is about. */
+export function doneCell(
+  cell: Cell,
+  { test = {}, ...over }: { test?: object } & Partial<Omit<DoneCell, "test">> = {},
+): DoneCell {
+  const record = {
+    ...cell,
+    ...{ schemaVersion: 1, status: "done", bestEpoch: 1, steps: 10, seconds: 1, secondsPerStep: 0.1 },
+    ...{ parameters: 5, explanations: null, spurious: null, environment: { threads: 1 } },
+    history: Array.from({ length: cell.config.epochs }, (_, i) => ({ epoch: i + 1 }) as EpochRecord),
+    samples: {
+      ...{ classNames: ["0"], height: 1, width: 1, channels: 1, labels: [0], predictions: [0] },
+      ...{ images: ["AA=="], maps: ["AA=="], meanMaps: ["AA=="], prototypes: ["AA=="] },
+    },
+    test: {
+      ...{ split: "test", images: 100, accuracy: 0.9, crossEntropy: 0.1, mapL1: 0.1, mapL2: 0.1, mapSsim: 0.5 },
+      ...{ coherence: 0.8, deadMaps: 0, energyInForeground: 0.5, ...test },
+    },
+  } as const satisfies DoneCell;
+  return { ...record, ...over };
+}
+
+export function failedCell(cell: Cell, message = "broke"): FailedCell {
+  return { ...cell, schemaVersion: 1, status: "failed", error: { code: "E_NUMERIC", message } };
+}
