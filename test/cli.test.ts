@@ -77,7 +77,7 @@ describe("batch-cam", () => {
     const { code, out, err } = await cli(name);
     expect({ code, out }).toEqual({ code: 2, out: "" });
     expect(err).toBe(
-      `batch-cam: unknown command "${name}" (did you mean "${nearest}"?); the commands are train, find-lr, explain, data, evaluate, demo, models, doctor\n`,
+      `batch-cam: unknown command "${name}" (did you mean "${nearest}"?); the commands are train, find-lr, explain, data, compare, evaluate, demo, models, doctor\n`,
     );
   });
 
@@ -120,12 +120,53 @@ describe("batch-cam", () => {
     [["train", "--config", "none.yaml"], 'cannot read "none.yaml": no such file'],
     [["demo", "--config", "a.yaml"], "unknown flag --config"],
     [["demo", "--epochs", "two"], '--epochs must be a whole number, above 0, got "two"'],
+    [["compare", "no.yaml"], 'compare: cannot read "no.yaml": no such file'],
+    [["compare", "grid.txt"], 'compare: "grid.txt" must end in .yaml, .yml or .json'],
+    [["compare", "--config", "a.yaml"], "unknown flag --config"],
+    [["compare", "--preset", "dem"], '(did you mean "demo"?)'],
+    [["compare", "--jobs", "0"], "--jobs must be a whole number, above 0, got 0"],
+    [["compare", "--shard", "4/3"], '--shard must be a share i/n with i from 1 to n, such as "2/3", got "4/3"'],
+    [["compare", "--models", "resnet81"], '(did you mean "resnet18"?)'],
+    [["compare", "--set", "epoch=2"], 'base: unknown option epoch (did you mean "epochs"?)'],
+    [["compare", "--set", "nesterov=true"], 'method "plain": nesterov must be false with opt "adam"'],
     [["doctor", "--jsn"], "unknown flag --jsn (did you mean --json?)"],
   ])("answers %j with one line and 2", async (argv, message) => {
     const { code, out, err } = await cli(...argv);
     expect({ code, out }).toEqual({ code: 2, out: "" });
     expect(err).toContain(`${message}`);
     expect(err).toMatch(/^batch-cam: [^\n]+\n$/);
+  });
+});
+
+describe("batch-cam compare", () => {
+  it.each([
+    ["models:\n  - simple-cnn\n - x\n", /malformed YAML at line 3/],
+    ["- a\n- b\n", /expected options as "key: value", got a list/],
+    ["modles: simple-cnn\n", /unknown option modles in .*bad.yaml \(did you mean "models"\?\)/],
+    ["jobs: many\n", /jobs in .*bad.yaml must be a whole number, above 0, got "many"/],
+    ["set: [epochs=2]\n", /set has no place in a grid's file/],
+    [
+      "datasets: [mnist, { name: a, dataset: mnits }]\n",
+      /datasets, row 2 \("a"\): dataset must be one of .*did you mean "mnist"/,
+    ],
+  ])("refuses the file %j, and writes nothing", async (text, message) => {
+    const output = join(folder, "nothing");
+    const { code, out, err } = await cli("compare", file("bad.yaml", text), "--output", output);
+    expect({ code, out }).toEqual({ code: 2, out: "" });
+    expect(err).toMatch(message);
+    expect(existsSync(output)).toBe(false);
+  });
+
+  it("lists the runs of a share, with the command line's options over the file's, and writes nothing", async () => {
+    const path = file("few.yaml", "base: { epochs: 1 }\nmethods: [{ name: none, plain: true }]\nseeds: 5\n");
+    const output = join(folder, "nothing");
+    const argv = ["compare", path, "--list", "--output", output, "--seeds", "0,7", "--models", "resnet18"];
+    const { code, out } = await cli(...argv);
+    expect(code).toBe(0);
+    expect(out).toMatch(/resnet18 +mnist +none +plain +0 +to do\n/);
+    expect(out).toMatch(/resnet18 +mnist +none +plain +7 +to do\n\n2 runs: 2 to do\n$/);
+    expect((await cli(...argv, "--shard", "2/2")).out).toMatch(/\n1 runs: 1 to do\n$/);
+    expect(existsSync(output)).toBe(false);
   });
 });
 

@@ -44,6 +44,23 @@ describe("the README's library example", () => {
   });
 });
 
+describe("the README's grid", () => {
+  it("is one that `compare` takes", () => {
+    const [, grid = ""] = readme.match(/```yaml\n([\s\S]*?)```/) ?? [];
+    writeFileSync(join(folder, "study.yaml"), grid);
+    const { status, stdout, stderr } = run(
+      process.execPath,
+      join(root, "bin/batch-cam.mjs"),
+      "compare",
+      "study.yaml",
+      "--list",
+    );
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    expect(stdout).toMatch(/\n42 runs: 42 to do\n$/);
+    for (const kind of ["plain", "guided", "control", "reference"]) expect(stdout).toContain(` ${kind} `);
+  });
+});
+
 describe("the README's table of entries", () => {
   const rows = [...readme.matchAll(/^\| (`batch-cam.*?) \| (.*) \|$/gm)].map(([, entries = "", holds = ""]) => ({
     entries: [...entries.matchAll(/`(.*?)`/g)].map(([, name]) => name as string),

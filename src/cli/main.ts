@@ -15,6 +15,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   "find-lr": async () => (await import("./commands/find-lr.ts")).findLrCommand,
   explain: async () => (await import("./commands/explain.ts")).explainCommand,
   data: async () => (await import("./commands/data.ts")).dataCommand,
+  compare: async () => (await import("./commands/compare.ts")).compareCommand,
   evaluate: async () => (await import("./commands/evaluate.ts")).evaluateCommand,
   demo: async () => (await import("./commands/demo.ts")).demoCommand,
   models: async () => (await import("./commands/models.ts")).modelsCommand,

@@ -1,0 +1,24 @@
+import { CompareConfig } from "../../config/index.ts";
+import { type Command, defineCommand } from "../command.ts";
+import type { CompareParts } from "../compare.ts";
+import { gridFileOf, mergeGrid } from "../compare-input.ts";
+
+/** `batch-cam compare`, with what `load` gives for a finished grid. */
+export function createCompareCommand(load: () => Promise<CompareParts>): Command {
+  return defineCommand({
+    name: "compare",
+    summary: "Train a grid of models, data sets, methods and seeds, and compare what they come to.",
+    config: CompareConfig,
+    operand: { key: "grid", name: "GRID" },
+    fileOf: gridFileOf,
+    merge: mergeGrid,
+    interruptible: "each run after its step with a checkpoint",
+    async run(call) {
+      const { runCompare } = await import("../compare.ts");
+      return runCompare(await load(), call);
+    },
+  });
+}
+
+// The HTML report hooks in here.
+export const compareCommand = createCompareCommand(async () => ({ onFinished: async () => "" }));

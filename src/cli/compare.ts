@@ -1,0 +1,77 @@
+import { join } from "node:path";
+import type { CompareConfig } from "../config/index.ts";
+import { cellsOf, shareOf } from "../experiments/cells.ts";
+import { type Grid, readGrid } from "../experiments/grid.ts";
+import type { Cell, CellRecord } from "../experiments/records.ts";
+import { runGrid } from "../experiments/run-grid.ts";
+import { Store } from "../experiments/store.ts";
+import { summarise } from "../experiments/summary.ts";
+import { capabilities } from "../tensor/index.ts";
+import type { CommandCall, Outcome } from "./command.ts";
+import { failureLines, listTable, summaryTable } from "./compare-lines.ts";
+import { CompareProgress } from "./compare-progress.ts";
+
+/** A grid whose runs have all ended, done or failed. */
+export interface Comparison {
+  grid: Grid;
+  /** The results folder. */
+  folder: string;
+  /** With the names of the grid of today, in its order. */
+  records: readonly CellRecord[];
+}
+
+export interface CompareParts {
+  /** What is made of a comparison where the grid asks for a report; what it says is printed below the table. */
+  onFinished: (comparison: Comparison) => Promise<string>;
+}
+
+type CompareCall = Pick<CommandCall, "stdout" | "stderr" | "env" | "signal"> & { config: CompareConfig };
+
+/** `batch-cam compare`: runs what is missing of a grid, and prints what its methods come to. */
+export async function runCompare({ onFinished }: CompareParts, call: CompareCall): Promise<Outcome> {
+  const { config, stdout, stderr, signal } = call;
+  const grid = readGrid(config);
+  const cells = shareOf(cellsOf(grid), config.shard);
+  const store = new Store(join(config.output, grid.name));
+  if (config.list) {
+    stdout.write(listTable(await Promise.all(cells.map(async (cell) => ({ cell, state: await store.state(cell) })))));
+    return "done";
+  }
+  const records = await runCells(cells, { grid, store, call });
+  if (signal.aborted && records.length < cells.length) {
+    stderr.write("to go on: give the same command again\n");
+    return "interrupted";
+  }
+  if (records.length > 0) stdout.write(`\n${summaryTable(summarise(records))}`);
+  const failures = failureLines(records);
+  for (const line of failures) stderr.write(`failed: ${line}\n`);
+  if (grid.report) stdout.write(await onFinished({ grid, folder: store.folder, records }));
+  stdout.write(`results: ${store.folder}\n`);
+  return failures.length > 0 || records.length < cells.length ? "failed" : "done";
+}
+
+async function runCells(
+  cells: readonly Cell[],
+  { grid, store, call }: { grid: Grid; store: Store; call: CompareCall },
+): Promise<CellRecord[]> {
+  const { jobs, keepFailed, keepRuns } = call.config;
+  await store.prepare();
+  const { cores } = capabilities();
+  const threads = call.config.threads ?? (await store.threads()) ?? Math.max(1, Math.floor(cores / jobs));
+  if (jobs * threads > Math.max(cores, jobs))
+    call.stderr.write(
+      `warning: ${jobs} jobs of ${threads} threads each, and ${cores} cores: they wait for each other\n`,
+    );
+  await store.writeGrid(grid, threads);
+  const progress = new CompareProgress({ ...call, jobs, threads });
+  const onEvent = progress.onEvent.bind(progress);
+  const { explanations } = grid;
+  try {
+    return await runGrid(cells, {
+      ...{ store, jobs, threads, explanations, keepFailed, keepRuns },
+      ...{ signal: call.signal, onEvent },
+    });
+  } finally {
+    progress.stop();
+  }
+}

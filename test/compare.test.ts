@@ -1,0 +1,206 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+import { afterAll, describe, expect, it } from "vitest";
+import type { DoneCell } from "../src/experiments/records.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "batch-cam-compare-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const bin = join(import.meta.dirname, "..", "bin", "batch-cam.mjs");
+
+function start(...argv: string[]) {
+  const child = spawn(process.execPath, [bin, "compare", ...argv], { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
+  const text = { out: "", err: "" };
+  for (const [stream, name] of [
+    [child.stdout, "out"],
+    [child.stderr, "err"],
+  ] as const)
+    stream.setEncoding("utf8").on("data", (part: string) => {
+      text[name] += part;
+    });
+  return { child, text, ended: once(child, "close").then(([code, signal]) => (code ?? signal) as number | string) };
+}
+
+async function compare(...argv: string[]) {
+  const { text, ended } = start(...argv);
+  return { code: await ended, ...text };
+}
+
+function grid(name: string, text: string): string {
+  writeFileSync(join(folder, `${name}.yaml`), text);
+  return `${name}.yaml`;
+}
+
+const storeOf = (name: string) => join(folder, "runs", "compare", name);
+const recordsIn = (name: string) =>
+  readdirSync(join(storeOf(name), "cells")).map(
+    (file) => JSON.parse(readFileSync(join(storeOf(name), "cells", file), "utf8")) as DoneCell,
+  );
+
+const SMALL = "limitTrain: 256, valImages: 50, limitTest: 100, batchSize: 32, lambdaWarmup: 2, amp: off";
+
+describe("a grid", () => {
+  const rows = `
+base: { ${SMALL}, epochs: 1 }
+models: [{ name: small, model: simple-cnn }]
+methods:
+  - { name: plain, plain: true }
+  - { name: wild, lr: 1.0e+30 }
+  - { name: guided, distance: l1 }
+explanations: 20
+`;
+  const path = grid("study", `${rows}seeds: [4]\n`);
+
+  it("runs its cells in processes of their own, keeps the failure of one, and prints what the others come to", async () => {
+    const { code, out, err } = await compare(path, "--jobs", "2", "--threads", "1");
+    expect(code, out + err).toBe(1);
+    expect(out).toMatch(/^3 runs, 2 at a time, 1 thread each; 0 of 3 done before\n/);
+    for (const k of [1, 2, 3]) expect(out).toMatch(new RegExp(`^\\[${k}/3\\] small  mnist  `, "m"));
+    expect(out).toMatch(/^small +mnist +guided +1 +\d+\.\d\d% /m);
+    expect(out).toMatch(/^small +mnist +wild +0 of 1 +- /m);
+    expect(out).toMatch(/\nresults: runs\/compare\/study\n$/);
+    expect(err).toMatch(/failed: small {2}mnist {2}wild {2}seed 4: .*crossEntropy is .*\(E_NUMERIC\)\n/);
+    const records = recordsIn("study");
+    expect(records.map(({ method, status }) => `${method} ${status}`).sort()).toEqual([
+      "guided done",
+      "plain done",
+      "wild failed",
+    ]);
+    for (const { status, test, environment, explanations, samples } of records) {
+      if (status !== "done") continue;
+      expect(test.images).toBe(100);
+      expect(environment.threads).toBe(1);
+      expect(explanations?.images).toBe(20);
+      expect(samples.meanMaps).toHaveLength(10);
+    }
+    expect(readdirSync(join(storeOf("study"), "runs"))).toEqual([]);
+    expect(readdirSync(join(storeOf("study"), "claims"))).toEqual([]);
+  });
+
+  it("runs nothing twice: not what is done, and with --keep-failed not what failed", async () => {
+    const times = () =>
+      readdirSync(join(storeOf("study"), "cells")).map(
+        (name) => statSync(join(storeOf("study"), "cells", name)).mtimeMs,
+      );
+    const before = times();
+    const { code, out } = await compare(path, "--keep-failed");
+    expect(code).toBe(1);
+    expect(out).toMatch(/^3 runs, 1 at a time, 1 thread each; 2 of 3 done, 1 failed before\n/);
+    expect(times()).toEqual(before);
+  });
+
+  it("runs only what an extended grid adds, into the same folder, with its own names for what is there", async () => {
+    const more = grid(
+      "more",
+      `${rows.replace("name: guided", "name: by L1").replace("  - { name: wild, lr: 1.0e+30 }\n", "")}seeds: [4, 5]\n`,
+    );
+    const { code, out, err } = await compare(more, "--name", "study", "--shard", "1/1");
+    expect(code, out + err).toBe(0);
+    expect(out).toMatch(/^4 runs, 1 at a time, 1 thread each; 2 of 4 done before\n/);
+    expect(out).toMatch(/^small +mnist +by L1 +2 +\d+\.\d\d ± \d+\.\d\d% /m);
+    expect(recordsIn("study")).toHaveLength(5);
+    const list = await compare(join("runs", "compare", "study", "grid.yaml"), "--list", "--name", "study");
+    expect(list.out).toMatch(/\n4 runs: 4 done\n$/);
+  });
+
+  it("is split into shares, and merged by copying records", async () => {
+    const ids = async (...argv: string[]) => {
+      const { out } = await compare(path, "--list", ...argv);
+      return [...out.matchAll(/^([0-9a-f]{16}) /gm)].map(([, id]) => id);
+    };
+    const shares = [...(await ids("--shard", "1/2")), ...(await ids("--shard", "2/2"))];
+    expect(shares.sort()).toEqual((await ids()).sort());
+    cpSync(join(storeOf("study"), "cells"), join(storeOf("merged"), "cells"), { recursive: true });
+    const { code, out } = await compare(path, "--name", "merged", "--keep-failed");
+    expect(code).toBe(1);
+    expect(out).toMatch(/; 2 of 3 done, 1 failed before\n/);
+  });
+});
+
+describe("a grid that is cut short", () => {
+  const text = `
+base: { ${SMALL}, epochs: 12, checkpointEvery: 3 }
+methods: [{ name: plain, plain: true }, { name: guided, distance: ssim }]
+seeds: 1
+threads: 1
+explanations: 10
+`;
+
+  /** Waits until the run of a cell has a checkpoint, and gives the number of its process. */
+  async function midway(name: string, child: ChildProcess): Promise<number> {
+    for (; child.exitCode === null && child.signalCode === null; await wait(10)) {
+      const [claim] = existsSync(join(storeOf(name), "claims")) ? readdirSync(join(storeOf(name), "claims")) : [];
+      const id = claim?.match(/^([0-9a-f]{16})\.lock$/)?.[1];
+      if (id === undefined || !existsSync(join(storeOf(name), "runs", id, "checkpoints", "last.safetensors"))) continue;
+      try {
+        return JSON.parse(readFileSync(join(storeOf(name), "claims", claim as string), "utf8")).pid;
+      } catch {} // the next cell's turn
+    }
+    throw new Error("the grid was over before its end could be cut off");
+  }
+
+  async function gone(pid: number): Promise<void> {
+    for (const deadline = Date.now() + 60_000; Date.now() < deadline; await wait(20)) {
+      try {
+        process.kill(pid, 0);
+      } catch {
+        return;
+      }
+    }
+    throw new Error(`process ${pid} lives on`);
+  }
+
+  /** A record without what a clock says. */
+  function numbersOf({ seconds: _, secondsPerStep: _step, environment: _environment, history, ...rest }: DoneCell) {
+    return { ...rest, history: history.map(({ secondsPerEpoch: _epoch, ...epoch }) => epoch) };
+  }
+
+  it("by kills of the grid and of a cell, and by Ctrl-C, goes on to the numbers of the unbroken one, bit for bit", async () => {
+    expect((await compare(grid("whole", text))).code).toBe(0);
+    const path = grid("broken", text);
+
+    const killed = start(path);
+    const orphan = await midway("broken", killed.child);
+    killed.child.kill("SIGKILL");
+    expect(await killed.ended).toBe("SIGKILL");
+    await gone(orphan); // by itself, with a checkpoint
+    expect((await compare(path, "--list")).out).toMatch(/ begun\n/);
+
+    const interrupted = start(path);
+    await midway("broken", interrupted.child);
+    interrupted.child.kill("SIGINT");
+    expect(await interrupted.ended, interrupted.text.err).toBe(130);
+    expect(interrupted.text.err).toMatch(
+      /stopping each run after its step with a checkpoint .*\nto go on: give the same command again\n$/,
+    );
+
+    const crashed = start(path);
+    process.kill(await midway("broken", crashed.child), "SIGKILL");
+    expect(await crashed.ended, crashed.text.err).toBe(1);
+    expect(crashed.text.err).toMatch(/failed: .*killed by SIGKILL.*\(E_CRASH\)/);
+
+    const last = await compare(path);
+    expect(last.code, last.out + last.err).toBe(0);
+    const [whole, broken] = [recordsIn("whole"), recordsIn("broken")];
+    expect(broken.map(numbersOf)).toEqual(whole.map(numbersOf));
+    expect(whole.map(({ status }) => status)).toEqual(["done", "done"]);
+    expect(readdirSync(join(storeOf("broken"), "runs"))).toEqual([]);
+  });
+
+  it("is run by two processes at once without a cell run twice", async () => {
+    const path = grid("shared", text.replace("seeds: 1", "seeds: 2").replace("epochs: 12", "epochs: 1"));
+    const both = await Promise.all([compare(path, "--keep-runs"), compare(path, "--keep-runs")]);
+    expect(
+      both.map(({ code }) => code),
+      both.map(({ err }) => err).join(),
+    ).toEqual([0, 0]);
+    const ran = both.flatMap(({ out }) => out.match(/^\[\d\/4\] .* \d+:\d\d$/gm) ?? []);
+    expect(ran).toHaveLength(4);
+    for (const { id } of recordsIn("shared"))
+      expect(existsSync(join(storeOf("shared"), "runs", id, "checkpoints", "best.safetensors"))).toBe(true);
+    for (const { out } of both) expect(out.match(/^\[\d\/4\] /gm)).toHaveLength(4);
+  });
+});
