@@ -69,4 +69,10 @@ describe("batch-cam find-lr", () => {
     expect(text.out).toMatch(/It falls fastest at \S+, and is lowest at \S+: try --lr \S+\.\n$/);
     expect(existsSync("runs/mine")).toBe(false);
   });
+
+  it("refuses rates that do not rise, by the flag's name", async () => {
+    const { io, text } = fakeIo();
+    expect(await main(["find-lr", "--lr-from", "1", "--lr-to", "0.1"], io)).toBe(2);
+    expect(text.err).toContain("--lr-to must be above lrFrom (1), got 0.1");
+  });
 });

@@ -39,7 +39,7 @@ function onBrokenPipe(error: NodeJS.ErrnoException): void {
     complained = true;
     process.stderr.write(`batch-cam: cannot write the output: ${error.message}\n`);
   }
-  if (!process.emit("SIGPIPE")) process.exit(SIGNAL_EXIT_CODES.SIGPIPE);
+  if (!process.emit("SIGPIPE", "SIGPIPE")) process.exit(SIGNAL_EXIT_CODES.SIGPIPE);
 }
 
 /** 128 + the signal's number, as shells report it. */

@@ -14,7 +14,9 @@ const { lr, sched, warmupSteps, minLr, resume, overwrite, output, experiment, pr
   TrainConfig.shape;
 
 /** What `batch-cam find-lr` takes: what the training would, and the sweep's own. */
-export const FindLrConfig = z.strictObject({ ...sweep, ...trained });
+export const FindLrConfig = z.strictObject({ ...sweep, ...trained }).superRefine(({ lrFrom, lrTo }, context) => {
+  if (lrTo <= lrFrom) context.addIssue({ code: "custom", path: ["lrTo"], message: `above lrFrom (${lrFrom})` });
+});
 export type FindLrConfigInput = z.input<typeof FindLrConfig>;
 /** Keys of a training's config file that a sweep has no use for. */
 export const UNUSED_KEYS: readonly string[] = Object.keys(TrainConfig.shape).filter((key) => !(key in trained));

@@ -137,13 +137,13 @@ function anyValue({
   enum: choices,
   minimum = 0,
   exclusiveMaximum = 8,
-  maximum = 8,
+  maximum = type === "integer" ? 1000 : 8,
   default: value,
 }: FieldSchema): fc.Arbitrary<unknown> {
   if (only !== undefined) return fc.constant(only);
   if (choices) return fc.constantFrom(...choices);
   if (type === "boolean") return fc.boolean();
-  if (type === "integer") return fc.integer({ min: Math.max(1, minimum), max: 1000 });
+  if (type === "integer") return fc.integer({ min: Math.max(1, minimum), max: Math.min(maximum, 1000) });
   if (type === "number")
     return fc.double({ min: Math.max(minimum, 0.01), max: Math.min(exclusiveMaximum, maximum) - 0.01, noNaN: true });
   return fc.constant(value ?? "somewhere");

@@ -104,6 +104,8 @@ describe("a model card", () => {
 
   it("keeps every table whole whatever a path holds, and quotes it for the shell", () => {
     const card = cardOf({ dataset: "folder", dataDir: "a|b `c`\n# no heading" });
+    expect(front(card).datasets).toBeUndefined();
+    expect(front(card)["model-index"][0].results[0].dataset.name).toBe("a|b `c`\n# no heading");
     expect(card).not.toMatch(/^# no heading/m);
     expect(card).toContain("``a\\|b `c` # no heading``");
     expect(card).toContain("--run 'runs/a b' image.png");

@@ -33,16 +33,20 @@ export function modelCard(input: CardInput): string {
 function frontMatter({ result: { test }, start: { config } }: CardInput): object {
   const metrics = test === null ? [] : HUB_METRICS.map(([key, name]) => ({ type: name, name, value: test[key] }));
   const task = { type: "image-classification" };
-  const dataset = { name: config.dataset, type: config.dataset, split: "test" };
+  const own = config.dataDir !== undefined && OWN.includes(config.dataset);
+  const dataset = { name: own ? String(config.dataDir) : config.dataset, type: config.dataset, split: "test" };
   const index = { name: config.experiment, results: [{ task, dataset, metrics }] };
   return {
     library_name: "batch-cam",
     pipeline_tag: "image-classification",
     tags: ["batch-cam", "grad-cam", "explainability"],
-    datasets: [config.dataset],
+    ...(own ? {} : { datasets: [config.dataset] }),
     ...(test === null ? {} : { "model-index": [index] }),
   };
 }
+
+/** Data sets that say how one's own images are read, and name none. */
+const OWN: readonly string[] = ["folder", "csv", "npz"];
 
 const HUB_METRICS = [
   ["accuracy", "accuracy"],

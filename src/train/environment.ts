@@ -56,7 +56,7 @@ const DECISIVE = ["batchCam", "libtorch", "cpu", "cpuCapability", "kernels", "th
 export function expectSameEnvironment(before: Partial<Environment>, now: Environment): void {
   const changed = DECISIVE.filter((key) => (before[key] ?? null) !== now[key]);
   if (changed.length === 0) return;
-  const faults = changed.map((key) => `${key} was ${before[key] ?? "unknown"} and is ${now[key]}`);
+  const faults = changed.map((key) => `${key} was ${before[key] ?? "not set"} and is ${now[key] ?? "not set"}`);
   throw new BatchCamError(
     "E_CHECKPOINT",
     `deterministic: the numbers would come out otherwise here: ${faults.join("; ")}. Go on where the run began, or without deterministic`,
