@@ -51,8 +51,8 @@ describe("a grid on the command line", () => {
     expect(() => gridFileOf({ grid: "a.yaml", preset: "demo" })).toThrow(
       /--preset must be left out with a grid's file/,
     );
-    expect(() => gridFileOf({ preset: "deom" })).toThrow(
-      /--preset must be of .*demo.*, got "deom" \(did you mean "demo"\?\)/,
+    expect(() => gridFileOf({ preset: "demos" })).toThrow(
+      /--preset must be of .*demo.*, got "demos" \(did you mean "demo"\?\)/,
     );
     expect(() => gridFileOf({ preset: "../package" })).toThrow(/--preset must be of /);
   });

@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { doneCell, failedCell, gridCells } from "../../test/support/grid-cells.ts";
 import type { Cell } from "../experiments/records.ts";
+import { summariseSpurious } from "../experiments/spurious-summary.ts";
 import { summarise } from "../experiments/summary.ts";
 import { cellLine, countLine, duration, failureLines, listTable, summaryTable, waitingLine } from "./compare-lines.ts";
+import { spuriousTable } from "./compare-spurious-lines.ts";
 
 const cells = gridCells({ objectives: "plain,prototype", seeds: 2 }) as [Cell, Cell, Cell, Cell];
 const count = { total: 4, done: 2, failed: 1, left: null };
@@ -86,5 +88,26 @@ describe("the table of a grid", () => {
     const text = listTable(cells.map((cell, i) => ({ cell, state: i === 0 ? "done" : "to do" })));
     expect(text).toContain(`${cells[0].id}  simple-cnn  mnist     plain           plain   0     done\n`);
     expect(text).toMatch(/\n\n4 runs: 1 done, 3 to do\n$/);
+  });
+
+  it("show how far methods lean on a cue, with their kind and the share of the gap that they close", () => {
+    const leaning = (random: number) => ({
+      ...{ images: 10, energyInPatch: 0.02, wrongReason: { score: 0.3, dropped: 1 } },
+      accuracy: { aligned: 1, random, clean: 0.5, adversarial: 0.25 },
+      worstClass: { aligned: 1, random: random / 2, clean: 0, adversarial: 0 },
+    });
+    const grid = gridCells({
+      ...{ datasets: "decoy-mnist", seeds: 1 },
+      methods: [
+        { name: "plain", plain: true },
+        { name: "guided", lambdaPrototype: 5 },
+        { name: "RRR", baseline: "rrr" },
+      ],
+    });
+    const records = grid.map((cell, i) => doneCell(cell, { spurious: leaning([0.6, 0.9, 1][i] as number) }));
+    const text = spuriousTable(summariseSpurious(records));
+    expect(text).toMatch(/^decoy-mnist +guided +guided +90\.0 +45\.0 +50\.0 +25\.0 +100\.0 +2\.0 +30\.0 +75%$/m);
+    expect(text).toMatch(/^decoy-mnist +RRR +reference .* 100%$/m);
+    expect(text).toContain("Judge a method beside the controls.");
   });
 });

@@ -64,7 +64,8 @@ export function summaryTable(rows: readonly SummaryRow[]): string {
   return formatTable(HEADERS, cells, 3);
 }
 
-function spread({ mean, deviation }: Spread, text: (value: number) => string, unit = ""): string {
+/** `98.1 ± 0.2%`; a dash where there is no mean. */
+export function spread({ mean, deviation }: Spread, text: (value: number) => string, unit = ""): string {
   if (!Number.isFinite(mean)) return "-";
   return Number.isFinite(deviation) ? `${text(mean)} ± ${text(deviation)}${unit}` : `${text(mean)}${unit}`;
 }

@@ -4,12 +4,14 @@ import { cellsOf, shareOf } from "../experiments/cells.ts";
 import { type Grid, readGrid } from "../experiments/grid.ts";
 import type { Cell, CellRecord } from "../experiments/records.ts";
 import { runGrid } from "../experiments/run-grid.ts";
+import { summariseSpurious } from "../experiments/spurious-summary.ts";
 import { Store } from "../experiments/store.ts";
 import { summarise } from "../experiments/summary.ts";
 import { capabilities } from "../tensor/index.ts";
 import type { CommandCall, Outcome } from "./command.ts";
 import { failureLines, listTable, summaryTable } from "./compare-lines.ts";
 import { CompareProgress } from "./compare-progress.ts";
+import { spuriousTable } from "./compare-spurious-lines.ts";
 
 /** A grid whose runs have all ended, done or failed. */
 export interface Comparison {
@@ -43,6 +45,8 @@ export async function runCompare({ onFinished }: CompareParts, call: CompareCall
     return "interrupted";
   }
   if (records.length > 0) stdout.write(`\n${summaryTable(summarise(records))}`);
+  const leaning = summariseSpurious(records);
+  if (leaning.length > 0) stdout.write(`\n${spuriousTable(leaning)}`);
   const failures = failureLines(records);
   for (const line of failures) stderr.write(`failed: ${line}\n`);
   if (grid.report) stdout.write(await onFinished({ grid, folder: store.folder, records }));

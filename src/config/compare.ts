@@ -38,7 +38,7 @@ const rows = group("Grid", {
     .nonnegative()
     .default(200)
     .describe("test images for the faithfulness metrics of each run; 0 for none"),
-  report: z.boolean().default(true).describe("write a report where all runs have ended"),
+  report: z.boolean().default(true).describe("write every number of every run to runs.csv where all have ended"),
 });
 
 const run = group("Run", {

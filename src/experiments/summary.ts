@@ -22,12 +22,7 @@ export interface SummaryRow {
 
 /** One row a model, data set and method, in the order of the records. */
 export function summarise(records: readonly CellRecord[]): SummaryRow[] {
-  const groups = new Map<string, CellRecord[]>();
-  for (const record of records) {
-    const row = JSON.stringify([record.model, record.dataset, record.method]);
-    groups.set(row, [...(groups.get(row) ?? []), record]);
-  }
-  return [...groups.values()].map((group) => {
+  return rowsOf(records).map((group) => {
     const { model, dataset, method } = group[0] as CellRecord;
     const done = group.filter((record): record is DoneCell => record.status === "done");
     const over = (value: (record: DoneCell) => number | null) => spread(done.map(value));
@@ -42,8 +37,18 @@ export function summarise(records: readonly CellRecord[]): SummaryRow[] {
   });
 }
 
+/** The records of each model, data set and method, in the order in which they first come. */
+export function rowsOf<T extends CellRecord>(records: readonly T[]): T[][] {
+  const groups = new Map<string, T[]>();
+  for (const record of records) {
+    const row = JSON.stringify([record.model, record.dataset, record.method]);
+    groups.set(row, [...(groups.get(row) ?? []), record]);
+  }
+  return [...groups.values()];
+}
+
 /** Of the values that are numbers: JSON keeps none that is not finite. */
-function spread(values: readonly (number | null)[]): Spread {
+export function spread(values: readonly (number | null)[]): Spread {
   const known = values.filter((value) => value !== null && Number.isFinite(value)) as number[];
   const mean = known.reduce((sum, value) => sum + value, 0) / known.length;
   const squares = known.reduce((sum, value) => sum + (value - mean) ** 2, 0);

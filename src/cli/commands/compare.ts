@@ -1,6 +1,8 @@
+import { join } from "node:path";
+import { writeFileAtomically } from "../../atomic-file.ts";
 import { CompareConfig } from "../../config/index.ts";
 import { type Command, defineCommand } from "../command.ts";
-import type { CompareParts } from "../compare.ts";
+import type { CompareParts, Comparison } from "../compare.ts";
 import { gridFileOf, mergeGrid } from "../compare-input.ts";
 
 /** `batch-cam compare`, with what `load` gives for a finished grid. */
@@ -20,5 +22,12 @@ export function createCompareCommand(load: () => Promise<CompareParts>): Command
   });
 }
 
-// The HTML report hooks in here.
-export const compareCommand = createCompareCommand(async () => ({ onFinished: async () => "" }));
+/** Writes `runs.csv` into the results folder. */
+async function writeTables({ folder, records }: Comparison): Promise<string> {
+  const { runsTable } = await import("../../experiments/runs-table.ts");
+  const path = join(folder, "runs.csv");
+  await writeFileAtomically(path, runsTable(records));
+  return `every number of every run: ${path}\n`;
+}
+
+export const compareCommand = createCompareCommand(async () => ({ onFinished: writeTables }));
