@@ -1,5 +1,4 @@
 // What `batch-cam/train` offers: names, nothing else.
-export { createTensorBoardLog, type TensorBoardLog } from "./cli/tensorboard.ts";
 export {
   type CueSet,
   type EvaluateOptions,
@@ -23,4 +22,5 @@ export {
   type ShapeRecord,
   writeTrace,
 } from "./profile/index.ts";
+export { createTensorBoardLog, type TensorBoardLog } from "./report/tensorboard-log.ts";
 export * from "./train/index.ts";

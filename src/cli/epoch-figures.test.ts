@@ -2,8 +2,9 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { mapsFigure } from "../report/maps-figure.ts";
 import type { MapSamples, StartEvent } from "../train/events.ts";
-import { createFigures, figureOf } from "./epoch-figures.ts";
+import { createFigures } from "./epoch-figures.ts";
 
 let folder = "";
 beforeEach(() => {
@@ -27,14 +28,14 @@ const start = (epochs = 12) => ({ type: "start", runDirectory: folder, epochs })
 
 describe("the figure of an epoch", () => {
   it("has a column for each class that has a sample, with its own prototype", () => {
-    const { columns, rows } = figureOf(SAMPLES, "title", "subtitle");
+    const { columns, rows } = mapsFigure(SAMPLES, "title", "subtitle");
     expect(columns).toEqual(["zero", "two"]);
     const prototypes = rows.find(({ label }) => label === "prototype")?.cells.map((cell) => cell?.pixels);
     expect(prototypes).toEqual([pixels(0.6), pixels(0.8)]);
   });
 
   it("marks dead maps and wrong predictions, with the class that was read", () => {
-    const maps = figureOf(SAMPLES, "title", "subtitle").rows.find(({ label }) => label === "map");
+    const maps = mapsFigure(SAMPLES, "title", "subtitle").rows.find(({ label }) => label === "map");
     expect(maps?.cells).toMatchObject([
       { dead: true, wrong: false },
       { dead: false, wrong: true },

@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import { writeFileAtomically } from "../atomic-file.ts";
 import type { FigureInput } from "../report/index.ts";
-import type { MapSamples, SplitRecord, StartEvent, TrainEvent } from "../train/events.ts";
+import { mapsFigure } from "../report/maps-figure.ts";
+import type { SplitRecord, StartEvent, TrainEvent } from "../train/events.ts";
 import { percent, short } from "./progress-lines.ts";
 
 export interface Figures {
@@ -21,7 +22,7 @@ export function createFigures(warn: (message: string) => void): Figures {
     if (event.type !== "maps" || !start) return;
     const { runDirectory, epochs } = start;
     const name = `epoch-${String(event.epoch).padStart(String(epochs).length, "0")}.png`;
-    const input = figureOf(event.samples, `Epoch ${event.epoch} of ${epochs}`, `${runDirectory}${judged}`);
+    const input = mapsFigure(event.samples, `Epoch ${event.epoch} of ${epochs}`, `${runDirectory}${judged}`);
     writing = writing
       .then(() => draw(join(runDirectory, "figures", name), input))
       .catch((error: Error) => warn(`no figure of epoch ${event.epoch}: ${error.message}`));
@@ -36,29 +37,4 @@ function judgement({ images, accuracy, mapSsim, deadMaps }: SplitRecord): string
 async function draw(path: string, input: FigureInput): Promise<void> {
   const { camFigure } = await import("../report/index.ts");
   await writeFileAtomically(path, camFigure(input).png);
-}
-
-/** One column a class: the image, the prototype it is held against, and the map of its true class. */
-export function figureOf(samples: MapSamples, title: string, subtitle: string): FigureInput {
-  const { height, width, labels, predictions, classNames } = samples;
-  const image = (pixels: Float32Array) => ({ kind: "image", pixels, height, width }) as const;
-  const wrong = (index: number) => predictions[index] !== labels[index];
-  const maps = samples.maps.map((pixels, index) => {
-    return { kind: "map", pixels, height, width, dead: samples.dead[index] ?? false, wrong: wrong(index) } as const;
-  });
-  const prototypes = labels.map((label) => samples.prototypes[label]);
-  return {
-    title,
-    subtitle,
-    columns: labels.map((label) => classNames[label] ?? String(label)),
-    rows: [
-      { label: "image", cells: samples.images.map(image) },
-      { label: "prototype", cells: prototypes.map((pixels) => (pixels === undefined ? null : image(pixels))) },
-      {
-        label: "map",
-        cells: maps,
-        captions: predictions.map((predicted, index) => (wrong(index) ? `read as ${classNames[predicted]}` : "")),
-      },
-    ],
-  };
 }

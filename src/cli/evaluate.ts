@@ -4,30 +4,16 @@ import { writeFileAtomically } from "../atomic-file.ts";
 import type { EvaluateConfig } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { type ExplanationMetrics, explanationMetrics, METRIC_DEFINITIONS } from "../evaluate/explanation-metrics.ts";
-import { SPURIOUS_DEFINITIONS, type SpuriousRecord, spuriousRecord } from "../evaluate/spurious.ts";
+import { SPURIOUS_DEFINITIONS, spuriousRecord } from "../evaluate/spurious.ts";
 import { openRun } from "../evaluate/subject.ts";
 import { setNumThreads } from "../tensor/index.ts";
-import type { SplitRecord } from "../train/events.ts";
 import { evaluateSplit } from "../train/validation.ts";
 import type { CommandCall, Outcome } from "./command.ts";
 import { createCounter } from "./counter.ts";
-import { formatEvaluation } from "./evaluation-lines.ts";
+import { type EvaluationRecord, formatEvaluation } from "./evaluation-lines.ts";
 import { methodsOf } from "./explanation-plan.ts";
 
 type EvaluateCall = Pick<CommandCall, "stdout" | "stderr" | "signal"> & { config: EvaluateConfig };
-
-/** What `evaluation.json` holds. */
-export interface EvaluationRecord {
-  schemaVersion: 1;
-  checkpoint: string;
-  split: "test" | "val";
-  /** Over the whole split, with the maps of the true class. */
-  classification: SplitRecord;
-  explanations: ExplanationMetrics[];
-  /** Null where the data set has no spurious cue, and for the validation split, whose images all carry it as in training. */
-  spurious: SpuriousRecord | null;
-  definitions: Readonly<Record<string, string>>;
-}
 
 /** Judges a run and keeps the record in it; one that is there is replaced. */
 export async function runEvaluate({ config, stdout, stderr, signal }: EvaluateCall): Promise<Outcome> {

@@ -4,11 +4,25 @@ import {
   type MetricName,
   type MetricValue,
 } from "../evaluate/explanation-metrics.ts";
+import type { SpuriousRecord } from "../evaluate/spurious.ts";
 import type { RunSubject } from "../evaluate/subject.ts";
-import type { EvaluationRecord } from "./evaluate.ts";
+import type { SplitRecord } from "../train/events.ts";
 import { percent, short } from "./progress-lines.ts";
 import { spuriousLines } from "./spurious-lines.ts";
 import { formatTable } from "./table.ts";
+
+/** What `evaluation.json` holds. */
+export interface EvaluationRecord {
+  schemaVersion: 1;
+  checkpoint: string;
+  split: "test" | "val";
+  /** Over the whole split, with the maps of the true class. */
+  classification: SplitRecord;
+  explanations: ExplanationMetrics[];
+  /** Null where the data set has no spurious cue, and for the validation split, whose images all carry it as in training. */
+  spurious: SpuriousRecord | null;
+  definitions: Readonly<Record<string, string>>;
+}
 
 /** The record as text: accuracy, a row for each metric, a column for each method, and the randomisation check. */
 export function formatEvaluation(

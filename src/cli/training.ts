@@ -1,9 +1,9 @@
 import type { TrainConfigInput } from "../config/index.ts";
+import { createTensorBoardLog } from "../report/tensorboard-log.ts";
 import type { TrainEvent, TrainResult } from "../train/events.ts";
 import type { CommandCall } from "./command.ts";
 import { createFigures } from "./epoch-figures.ts";
 import { createProgress } from "./progress.ts";
-import { createTensorBoardLog } from "./tensorboard.ts";
 
 /** The trainer, as the commands call it. */
 export type Train = (

@@ -3,11 +3,10 @@ import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { expectFunction } from "../arguments.ts";
 import { makeFolder } from "../atomic-file.ts";
-import type { TrainConfig } from "../config/index.ts";
-import { eventRecord } from "../report/event-file.ts";
-import { type EventContent, encodeEvent, type SummaryValue } from "../report/event-message.ts";
 import type { StartEvent, TrainEvent } from "../train/events.ts";
-import { figureOf } from "./epoch-figures.ts";
+import { eventRecord } from "./event-file.ts";
+import { type EventContent, encodeEvent, type SummaryValue } from "./event-message.ts";
+import { mapsFigure } from "./maps-figure.ts";
 
 export interface TensorBoardLog {
   onEvent(event: TrainEvent): void;
@@ -101,8 +100,8 @@ async function mapsImage(
   { epoch, samples }: Extract<TrainEvent, { type: "maps" }>,
   { epochs, runDirectory }: StartEvent,
 ): Promise<SummaryValue> {
-  const { camFigure } = await import("../report/index.ts");
-  const { png } = camFigure(figureOf(samples, `Epoch ${epoch} of ${epochs}`, runDirectory));
+  const { camFigure } = await import("./index.ts");
+  const { png } = camFigure(mapsFigure(samples, `Epoch ${epoch} of ${epochs}`, runDirectory));
   const { width, height } = sizeOfPng(png);
   return { tag: "maps", image: { png, width, height } };
 }
@@ -114,7 +113,7 @@ function sizeOfPng(png: Uint8Array): { width: number; height: number } {
 }
 
 /** The config as a table in Markdown. */
-function configTable(config: TrainConfig): string {
+function configTable(config: StartEvent["config"]): string {
   const rows = Object.entries(config).map(([key, value]) => `| ${key} | ${String(value).replaceAll("|", "\\|")} |`);
   return ["| option | value |", "| --- | --- |", ...rows].join("\n");
 }

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Decoded, readEvents } from "../../test/support/event-reader.ts";
 import { parseTrainConfig } from "../config/index.ts";
 import type { MapSamples, TrainEvent } from "../train/events.ts";
-import { createTensorBoardLog } from "./tensorboard.ts";
+import { createTensorBoardLog } from "./tensorboard-log.ts";
 
 let folder = "";
 beforeEach(() => {
