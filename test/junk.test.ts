@@ -246,6 +246,7 @@ const instances: Record<string, () => object> = {
   CamEma: () => new losses.CamEma(2, [8, 8]),
   Coherence: () => new metrics.Coherence(2),
   EnergyInMask: () => new metrics.EnergyInMask(),
+  WrongReason: () => new metrics.WrongReason(),
   SimpleCNN: () => new models.SimpleCNN({ imageSize: 8 }),
   ResNet: () => new models.ResNet("resnet18", { width: 1 }),
   ConvNextV2: () => new models.ConvNextV2("convnextv2_atto", { dims: [1, 1, 1, 1], depths: [1, 1, 1, 1] }),
