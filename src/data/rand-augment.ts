@@ -24,7 +24,11 @@ interface Seen {
   mean: number;
 }
 
-const map = (shades: Float32Array, of: (value: number) => number): Float32Array => shades.map((v) => clamp(of(v)));
+/** In place: each operation has a table of its own to change. */
+function map(shades: Float32Array, of: (value: number) => number): Float32Array {
+  for (let i = 0; i < shades.length; i++) shades[i] = clamp(of(shades[i] as number));
+  return shades;
+}
 const clamp = (value: number): number => Math.min(1, Math.max(0, value));
 const byteOf = (value: number): number => Math.floor(value * 255 + 1e-3);
 
@@ -77,15 +81,23 @@ const LUMA: Readonly<Record<number, readonly number[]>> = { 1: [1], 3: [0.2989, 
  * @param histograms of each channel, 256 counts
  */
 export function shadesOf(operations: readonly Operation[], histograms: readonly ArrayLike<number>[]): Float32Array[] {
-  let tables: Float32Array[] = histograms.map(() => Float32Array.from({ length: 256 }, (_, value) => value / 255));
-  for (const { name, strength } of operations) {
-    const { shades } = KINDS[name] as Kind;
+  let tables: Float32Array[] = histograms.map(() => UNCHANGED.slice());
+  for (const operation of operations) {
+    const { shades } = KINDS[operation.name] as Kind;
     if (shades === undefined) continue;
-    const seen = tables.map((table, c) => through(table, histograms[c] as ArrayLike<number>));
-    const mean = meanLuma(seen);
-    tables = tables.map((table, c) => shades(table, strength, { histogram: seen[c] as Uint32Array, mean }));
+    const seen = needsHistogram(operation) ? seenThrough(tables, histograms) : tables.map(() => UNSEEN);
+    tables = tables.map((table, c) => shades(table, operation.strength, seen[c] as Seen));
   }
   return tables;
+}
+
+const UNCHANGED = Float32Array.from({ length: 256 }, (_, value) => value / 255);
+const UNSEEN: Seen = { histogram: [], mean: 0 };
+
+function seenThrough(tables: readonly Float32Array[], histograms: readonly ArrayLike<number>[]): Seen[] {
+  const after = tables.map((table, c) => through(table, histograms[c] as ArrayLike<number>));
+  const mean = meanLuma(after);
+  return after.map((histogram) => ({ histogram, mean }));
 }
 
 /** The histogram of shades that have gone through a table. */

@@ -25,12 +25,15 @@ export function shadeTables(draws: readonly Draw[], { channels, pixels, bytes }:
       return operations.some(needsHistogram) ? histogram((source as Uint8Array).subarray(start, start + pixels)) : NONE;
     });
     for (const [c, shades] of shadesOf(operations, counts).entries())
-      tables.set(
-        brightness === 1 ? shades : shades.map((v) => Math.min(1, v * brightness)),
-        (i * channels + c) * SHADES,
-      );
+      tables.set(brightened(shades, brightness), (i * channels + c) * SHADES);
   }
   return tensor(tables, { shape: [draws.length * channels, SHADES], dtype: "float32" });
+}
+
+/** In place. */
+function brightened(shades: Float32Array, factor: number): Float32Array {
+  if (factor !== 1) for (let i = 0; i < SHADES; i++) shades[i] = Math.min(1, (shades[i] as number) * factor);
+  return shades;
 }
 
 const NONE = new Uint32Array(SHADES);
