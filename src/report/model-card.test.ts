@@ -103,11 +103,12 @@ describe("a model card", () => {
   });
 
   it("keeps every table whole whatever a path holds, and quotes it for the shell", () => {
-    const card = cardOf({ dataset: "folder", dataDir: "a|b `c`\n# no heading" });
+    const card = cardOf({ dataset: "folder", dataDir: "some/a|b `c`\n# no heading" });
     expect(front(card).datasets).toBeUndefined();
     expect(front(card)["model-index"][0].results[0].dataset.name).toBe("a|b `c`\n# no heading");
     expect(card).not.toMatch(/^# no heading/m);
-    expect(card).toContain("``a\\|b `c` # no heading``");
+    expect(card).toContain("| ``some/a\\|b `c` # no heading`` |");
+    expect(card).toContain("in ``some/a|b `c` # no heading`` (");
     expect(card).toContain("--run 'runs/a b' image.png");
   });
 
@@ -123,6 +124,8 @@ describe("a model card", () => {
   });
 
   it("shows what is not defined as a dash", () => {
-    expect(cardOf({}, { test: { ...JUDGED, coherence: Number.NaN } })).toMatch(/coherence ↑ \| – \|/);
+    const card = cardOf({}, { test: { ...JUDGED, coherence: Number.NaN } });
+    expect(card).toMatch(/coherence ↑ \| – \|/);
+    expect(card).not.toContain(".nan");
   });
 });

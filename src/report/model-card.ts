@@ -31,10 +31,21 @@ export function modelCard(input: CardInput): string {
 }
 
 function frontMatter({ result: { test }, start: { config } }: CardInput): object {
-  const metrics = test === null ? [] : HUB_METRICS.map(([key, name]) => ({ type: name, name, value: test[key] }));
+  const metrics =
+    test === null
+      ? []
+      : HUB_METRICS.filter(([key]) => Number.isFinite(test[key])).map(([key, name]) => ({
+          type: name,
+          name,
+          value: test[key],
+        }));
   const task = { type: "image-classification" };
   const own = config.dataDir !== undefined && OWN.includes(config.dataset);
-  const dataset = { name: own ? String(config.dataDir) : config.dataset, type: config.dataset, split: "test" };
+  const dataset = {
+    name: own ? folderName(String(config.dataDir)) : config.dataset,
+    type: config.dataset,
+    split: "test",
+  };
   const index = { name: config.experiment, results: [{ task, dataset, metrics }] };
   return {
     library_name: "batch-cam",
@@ -44,6 +55,9 @@ function frontMatter({ result: { test }, start: { config } }: CardInput): object
     ...(test === null ? {} : { "model-index": [index] }),
   };
 }
+
+/** Without the path, which is nobody's business. */
+const folderName = (path: string): string => path.split("/").filter(Boolean).at(-1) ?? path;
 
 /** Data sets that say how one's own images are read, and name none. */
 const OWN: readonly string[] = ["folder", "csv", "npz"];
@@ -125,7 +139,10 @@ const epochRow = ({ epoch, train, val }: EpochRecord, bestEpoch: number): string
 function usage({ result, start }: CardInput): string {
   const { model } = start.config;
   const twin = model.startsWith("resnet") ? "torchvision's" : model.startsWith("convnext") ? "timm's" : null;
-  const names = twin === null ? "" : ` Names and shapes are ${twin}, for that architecture's \`load_state_dict\`.`;
+  const names =
+    twin === null
+      ? ""
+      : ` Names are ${twin}; so are shapes, but where the stem, the channels or the classes are this run's own.`;
   return [
     "## Use",
     "```",
@@ -162,7 +179,8 @@ const CUES: Readonly<Record<string, string>> = {
 };
 
 function making({ options, environment, result }: CardInput): string {
-  const rows = Object.entries(options).map(([key, value]) => [inline(key), inline(String(value))]);
+  const cell = (value: unknown) => inline(String(value)).replaceAll("|", "\\|");
+  const rows = Object.entries(options).map(([key, value]) => [cell(key), cell(value)]);
   const about = ["batchCam", "libtorch", "node", "cpu", "threads", "precision"].map(
     (key) => `${key} ${String(environment[key] ?? "unknown")}`,
   );
@@ -180,9 +198,9 @@ function table(columns: readonly string[], rows: readonly (readonly string[])[])
   return [line(columns), line(columns.map(() => "---")), ...rows.map(line)].join("\n");
 }
 
-/** Any text as code within a line or a cell: a fence longer than any within, no line's end, no bar. */
+/** Any text as code within a line: a fence longer than any within, no line's end. */
 function inline(text: string): string {
-  const flat = text.replace(/\s+/g, " ").replaceAll("|", "\\|");
+  const flat = text.replace(/\s+/g, " ");
   const fence = "`".repeat(1 + Math.max(0, ...(flat.match(/`+/g) ?? []).map((run) => run.length)));
   const room = /^`|`$|^$/.test(flat) ? " " : "";
   return `${fence}${room}${flat}${room}${fence}`;

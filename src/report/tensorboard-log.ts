@@ -114,6 +114,8 @@ function sizeOfPng(png: Uint8Array): { width: number; height: number } {
 
 /** The config as a table in Markdown. */
 function configTable(config: StartEvent["config"]): string {
-  const rows = Object.entries(config).map(([key, value]) => `| ${key} | ${String(value).replaceAll("|", "\\|")} |`);
+  const rows = Object.entries(config).map(
+    ([key, value]) => `| ${key} | ${String(value).replace(/\s+/g, " ").replaceAll("|", "\\|")} |`,
+  );
   return ["| option | value |", "| --- | --- |", ...rows].join("\n");
 }
