@@ -4,11 +4,9 @@ import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { expectFunction, expectInteger, expectNumber, expectSignal, objectOf, optionsOf } from "../arguments.ts";
 import type { TrainConfigInput } from "../config/index.ts";
-import { batchIndices } from "../data/index.ts";
 import { BatchCamError } from "../errors.ts";
-import { openRun } from "./run-directory.ts";
-import { imagesPerStep, openSession, type Session } from "./session.ts";
-import { takeStep } from "./step.ts";
+import { type Session, withSession } from "./session.ts";
+import { beginEpoch, takeStep } from "./step.ts";
 
 export interface FindLearningRateOptions {
   /** Learning rate of the first step (1e-6). */
@@ -63,18 +61,15 @@ export async function findLearningRate(
   const output = await mkdtemp(join(tmpdir(), "batch-cam-find-lr-"));
   try {
     const own = { output, experiment: "sweep", resume: false, overwrite: false, fastDevRun: false, lambdaWarmup: 0 };
-    const run = await openRun({ ...objectOf("findLearningRate: input", input), ...own });
-    try {
-      const session = await openSession(run, () => {});
-      try {
+    const config = { ...objectOf("findLearningRate: input", input), ...own };
+    return await withSession(
+      config,
+      () => {},
+      async (session) => {
         session.rate = (step) => from * (to / from) ** (step / (steps - 1));
         return judged(await sweep(session, { steps, onStep, signal }), steps);
-      } finally {
-        session.close();
-      }
-    } finally {
-      run.close();
-    }
+      },
+    );
   } finally {
     await rm(output, { recursive: true, force: true });
   }
@@ -84,14 +79,9 @@ async function sweep(
   session: Session,
   { steps, onStep, signal }: { steps: number; onStep: (point: RatePoint) => void; signal: AbortSignal | undefined },
 ): Promise<RatePoint[]> {
-  const { config, progress, train, model } = session;
   const points: RatePoint[] = [];
-  model.train();
-  for (const module of session.frozen) module.eval();
-  for (let epoch = 1; points.length < steps; epoch++) {
-    progress.epoch = epoch;
-    const order = batchIndices(train.labels.numel, { batchSize: imagesPerStep(config), seed: config.seed, epoch });
-    for (const indices of order) {
+  for (; points.length < steps; session.progress.epoch += 1) {
+    for (const indices of beginEpoch(session)) {
       if (points.length === steps) break;
       const point = pointOf(session, indices, points);
       if (point === null) return points;

@@ -1,5 +1,5 @@
 import type { TrainConfig } from "../config/index.ts";
-import { disposeDataset, loadDataset, prototypes } from "../data/index.ts";
+import { disposeDataset, loadDataset, type PrototypeOptions, prototypes } from "../data/index.ts";
 import { randomBelow, randomSource } from "../data/random.ts";
 import { keep, type Tensor, tensor, tidy } from "../tensor/index.ts";
 
@@ -13,14 +13,16 @@ import { keep, type Tensor, tensor, tidy } from "../tensor/index.ts";
  * - "clean": the class's own, of the images as they are without the decoy: what nobody has who needs it.
  *
  * @param own (C, H, W): the class's own; it is not freed
+ * @param options what clean prototypes are, as `prototypes` takes them
  */
 export async function guidedPrototypes(
   own: Tensor,
-  config: Pick<TrainConfig, "prototypes" | "statistic" | "trim" | "dataset" | "dataDir" | "seed">,
+  config: Pick<TrainConfig, "prototypes" | "dataset" | "dataDir" | "seed">,
+  options: PrototypeOptions = {},
 ): Promise<Tensor> {
   const { prototypes: source, seed } = config;
   const [classes = 0] = own.sizes;
-  if (source === "clean") return cleanPrototypes(config);
+  if (source === "clean") return cleanPrototypes(config, options);
   const made = tidy(() => {
     if (source === "shuffled") return own.indexSelect(0, tensor(oneCycle(classes, seed)));
     if (source === "global") return own.mean([0], { keepDims: true }).expand(own.shape).contiguous();
@@ -40,16 +42,14 @@ export function oneCycle(count: number, seed: number): Int32Array {
   return order;
 }
 
-async function cleanPrototypes({
-  dataset: decoyed,
-  dataDir,
-  statistic,
-  trim,
-}: Pick<TrainConfig, "statistic" | "trim" | "dataset" | "dataDir">): Promise<Tensor> {
+async function cleanPrototypes(
+  { dataset: decoyed, dataDir }: Pick<TrainConfig, "dataset" | "dataDir">,
+  options: PrototypeOptions,
+): Promise<Tensor> {
   const name = decoyed === "decoy-fashion-mnist" ? "fashion-mnist" : "mnist";
   const dataset = await loadDataset(name, dataDir === undefined ? {} : { dataDir });
   try {
-    return keep(await prototypes(dataset.train, { statistic: statistic === "cam-ema" ? "mean" : statistic, trim }));
+    return keep(await prototypes(dataset.train, options));
   } finally {
     disposeDataset(dataset);
   }

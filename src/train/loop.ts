@@ -1,7 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 import { expectFunction, expectSignal, optionsOf } from "../arguments.ts";
 import type { TrainConfigInput } from "../config/index.ts";
-import { balancedIndices, batchIndices } from "../data/index.ts";
 import { getNumThreads, loadSafetensors } from "../tensor/index.ts";
 import { withAverage } from "./averaging.ts";
 import { bestCheckpoint, disposeAll, lastCheckpoint, saveBest, saveCheckpoint, saveEpoch } from "./checkpoint.ts";
@@ -9,9 +8,8 @@ import type { EpochRecord, SplitRecord, StepMetrics, TermBalance, TrainEvent, Tr
 import { modelOptions } from "./from-config.ts";
 import { EpochMeans } from "./means.ts";
 import { finishProfile } from "./profiling.ts";
-import { openRun } from "./run-directory.ts";
-import { imagesPerStep, openSession, type Session, snapshot } from "./session.ts";
-import { refuseNonFiniteWeights, takeStep } from "./step.ts";
+import { type Session, snapshot, withSession } from "./session.ts";
+import { beginEpoch, refuseNonFiniteWeights, takeStep } from "./step.ts";
 import { evaluateSplit, type SplitEvaluationOptions, sampleMaps } from "./validation.ts";
 
 export interface TrainOptions {
@@ -30,18 +28,10 @@ export async function train(input: TrainConfigInput = {}, options: TrainOptions 
   const { onEvent = () => {}, signal } = optionsOf("train", options);
   expectFunction("train: onEvent", onEvent);
   expectSignal("train: signal", signal);
-  const run = await openRun(input);
-  try {
-    const session = await openSession(run, onEvent);
-    try {
-      announce(session);
-      return await runEpochs(session, signal);
-    } finally {
-      session.close();
-    }
-  } finally {
-    run.close();
-  }
+  return withSession(input, onEvent, async (session) => {
+    announce(session);
+    return runEpochs(session, signal);
+  });
 }
 
 async function runEpochs(session: Session, signal: AbortSignal | undefined): Promise<TrainResult> {
@@ -105,20 +95,11 @@ export async function unlessAborted<T>(signal: AbortSignal | undefined, fn: () =
 
 /** The batches of the epoch in progress that are still to come; true where the signal cut it short. */
 async function runEpoch(session: Session, signal: AbortSignal | undefined): Promise<boolean> {
-  const { config, progress, train, profiler } = session;
+  const { config, progress, profiler } = session;
   const means = EpochMeans.from(progress.means);
-  const plan = {
-    batchSize: imagesPerStep(config),
-    seed: config.seed,
-    epoch: progress.epoch,
-    startBatch: progress.batch,
-  };
-  const order = config.sampler === "balanced" ? balancedIndices(train, plan) : batchIndices(train.labels.numel, plan);
   let savedAt = performance.now();
-  session.model.train();
-  for (const module of session.frozen) module.eval();
-  for (const indices of order) {
-    if (isOver(session) || progress.batch >= session.stepsPerEpoch) break;
+  for (const indices of beginEpoch(session)) {
+    if (isOver(session)) break;
     const began = performance.now();
     const step = () => takeStep(session, indices);
     const metrics = profiler === null ? step() : profiler.step(step);

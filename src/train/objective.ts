@@ -47,6 +47,13 @@ export function warmedUp(lambda: number, step: number, warmup: number): number {
   return warmup === 0 ? lambda : lambda * Math.min(1, (step + 1) / warmup);
 }
 
+/** The weight of each term at a step (from 0). */
+export function weightsAt(config: TrainConfig, step: number): Record<keyof WeightedTerms, number> {
+  const at = (lambda: number) => warmedUp(lambda, step, config.lambdaWarmup);
+  const { lambdaPrototype, lambdaBatch, lambdaBaseline } = config;
+  return { prototypeLoss: at(lambdaPrototype), batchCamLoss: at(lambdaBatch), baselineLoss: at(lambdaBaseline) };
+}
+
 /** What a step has beside its images and labels. */
 export interface ObjectiveOptions {
   /** From 0: where the warm-up of the weights is. */
@@ -176,11 +183,9 @@ function weighted(
   terms: WeightedTerms,
   { config, step }: { config: TrainConfig; step: number },
 ): WeightedTerms & Pick<Terms, "loss"> {
-  const parts = [
-    [terms.prototypeLoss, config.lambdaPrototype] as const,
-    [terms.batchCamLoss, config.lambdaBatch] as const,
-    [terms.baselineLoss, config.lambdaBaseline] as const,
-  ].flatMap(([term, lambda]) => (term === null ? [] : [term.mul(warmedUp(lambda, step, config.lambdaWarmup))]));
+  const weights = weightsAt(config, step);
+  const names = ["prototypeLoss", "batchCamLoss", "baselineLoss"] as const;
+  const parts = names.flatMap((name) => terms[name]?.mul(weights[name]) ?? []);
   return { ...terms, loss: parts.reduce((sum, term) => sum.add(term), crossEntropyTerm) };
 }
 

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { configWarnings, type TrainConfig } from "../config/index.ts";
+import { configWarnings, type TrainConfig, type TrainConfigInput } from "../config/index.ts";
 import { batchCount, classCounts, prototypes as classPrototypes, type Split } from "../data/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { CamEma } from "../losses/index.ts";
@@ -32,7 +32,7 @@ import type { Guidance } from "./objective.ts";
 import { createOptimizer, learningRate } from "./optimisation.ts";
 import { usesBfloat16, usesChannelsLast } from "./precision.ts";
 import { profilerOf } from "./profiling.ts";
-import { type OpenRun, writeJson } from "./run-directory.ts";
+import { type OpenRun, openRun, writeJson } from "./run-directory.ts";
 
 /** Everything that a run holds while it trains. */
 export interface Session {
@@ -69,8 +69,27 @@ export interface Session {
   close: () => void;
 }
 
+/** Opens the run that a config names, and closes it whatever becomes of fn. */
+export async function withSession<T>(
+  input: TrainConfigInput,
+  emit: (event: TrainEvent) => void,
+  fn: (session: Session) => Promise<T>,
+): Promise<T> {
+  const run = await openRun(input);
+  try {
+    const session = await openSession(run, emit);
+    try {
+      return await fn(session);
+    } finally {
+      session.close();
+    }
+  } finally {
+    run.close();
+  }
+}
+
 /** Loads the data, builds the model and, on resuming, puts everything where the checkpoint left it. */
-export async function openSession(run: OpenRun, emit: (event: TrainEvent) => void): Promise<Session> {
+async function openSession(run: OpenRun, emit: (event: TrainEvent) => void): Promise<Session> {
   const { config, directory } = run;
   setNumThreads(config.threads ?? capabilities().cores);
   const data = await loadData(config);
@@ -81,12 +100,13 @@ export async function openSession(run: OpenRun, emit: (event: TrainEvent) => voi
   const { camLayer, size } = mapsOf(config, model, data.train);
   checkMapSize(size, camLayer, emit);
   const imageSize = data.train.images.sizes.slice(-2) as [number, number];
-  const references = keep(await classPrototypes(data.train, prototypeOptions(config, emit)));
+  const statistics = prototypeOptions(config, emit);
+  const references = keep(await classPrototypes(data.train, statistics));
   const camEma =
     config.statistic === "cam-ema" && !config.plain
       ? new CamEma(data.train.numClasses, imageSize, { decay: config.emaDecay })
       : null;
-  const guided = await guidedPrototypes(references, config);
+  const prototypes = camEma?.prototypes ?? (await guidedPrototypes(references, config, statistics));
   const classWeights = config.classWeights === "balanced" ? keep(balancedWeights(data.train)) : null;
   const frozen = config.freeze === undefined ? [] : freeze(model, config.freeze);
   const stepsPerEpoch = Math.min(
@@ -106,7 +126,7 @@ export async function openSession(run: OpenRun, emit: (event: TrainEvent) => voi
     frozen,
     optimizer: createOptimizer(config, model),
     weightEma: config.modelEma ? averageOf(model, config) : null,
-    guidance: { config, camLayer, prototypes: camEma?.prototypes ?? guided, camEma, classWeights },
+    guidance: { config, camLayer, prototypes, camEma, classWeights },
     references,
     rate: learningRate(config, stepsPerEpoch * config.epochs),
     stepsPerEpoch,
@@ -129,10 +149,7 @@ export async function openSession(run: OpenRun, emit: (event: TrainEvent) => voi
     balance: null,
     savedStep: null,
     emit,
-    close: () => {
-      guided.dispose();
-      closeSession(session, data);
-    },
+    close: () => closeSession(session, data),
   };
   if (run.resuming) await resume(session);
   else await begin(session);
@@ -256,7 +273,9 @@ function closeSession(session: Session, data: ConfiguredData): void {
   const { model, optimizer, weightEma, references, guidance, profiler } = session;
   profiler?.finish();
   model.dispose();
-  disposeAll(optimizer.stateTensors(), guidance.camEma?.state() ?? new Map());
+  disposeAll(optimizer.stateTensors());
+  if (guidance.camEma === null) guidance.prototypes.dispose();
+  else disposeAll(guidance.camEma.state());
   weightEma?.dispose();
   references.dispose();
   guidance.classWeights?.dispose();

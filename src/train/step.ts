@@ -1,6 +1,6 @@
 import { augment, gatherAugmented, warp } from "../data/augment.ts";
 import { type AugmentOptions, augments } from "../data/augment-draws.ts";
-import { gatherBatch, gatherLabelled, normalize } from "../data/loader.ts";
+import { balancedIndices, batchIndices, gatherBatch, gatherLabelled, normalize } from "../data/loader.ts";
 import { BatchCamError } from "../errors.ts";
 import { foregroundMask } from "../metrics/index.ts";
 import { clipGradNorm } from "../optim/index.ts";
@@ -13,10 +13,20 @@ import type { StepMetrics } from "./events.ts";
 import { lossBalance } from "./loss-balance.ts";
 import { EpochMeans } from "./means.ts";
 import { type Mixed, mixUp } from "./mixup.ts";
-import { objective, type Terms, warmedUp } from "./objective.ts";
-import type { Session } from "./session.ts";
+import { objective, type Terms, weightsAt } from "./objective.ts";
+import { imagesPerStep, type Session } from "./session.ts";
 
 type Metrics = StepMetrics & { accuracy: number };
+
+/** Puts the model into training, and gives the images of each step of the epoch in progress that is still to come. */
+export function beginEpoch({ config, model, frozen, progress, stepsPerEpoch, train }: Session): Int32Array[] {
+  const { epoch, batch: startBatch } = progress;
+  const plan = { batchSize: imagesPerStep(config), seed: config.seed, epoch, startBatch };
+  model.train();
+  for (const module of frozen) module.eval();
+  const order = config.sampler === "balanced" ? balancedIndices(train, plan) : batchIndices(train.labels.numel, plan);
+  return order.slice(0, stepsPerEpoch - startBatch);
+}
 
 /**
  * One step of gradient descent, on gradients added up over batches where the config asks for more than one. Everything that
@@ -60,7 +70,7 @@ function accumulateBatch(session: Session, indices: Int32Array, share: number): 
       batchCamLoss: terms.batchCamLoss,
       baselineLoss: terms.baselineLoss,
     });
-    if (balanceIsDue(session)) session.balance = lossBalance(model, terms, weightsAt(session));
+    if (balanceIsDue(session)) session.balance = lossBalance(model, terms, weightsAt(session.config, progress.step));
     phase("backward", () => backward(share === 1 ? terms.loss : terms.loss.mul(share)));
     return { ...readTerms(terms, session), accuracy: shareCorrect(terms.logits, labels) };
   });
@@ -135,14 +145,8 @@ function mixedBatch(session: Session, indices: Int32Array): TrainingBatch & { mi
 const balanceIsDue = ({ balance, config, progress }: Session): boolean =>
   balance === null && config.lossBalanceEvery !== undefined && (progress.step + 1) % config.lossBalanceEvery === 0;
 
-function weightsAt({ config, progress }: Session) {
-  const at = (lambda: number) => warmedUp(lambda, progress.step, config.lambdaWarmup);
-  const { lambdaPrototype, lambdaBatch, lambdaBaseline } = config;
-  return { prototypeLoss: at(lambdaPrototype), batchCamLoss: at(lambdaBatch), baselineLoss: at(lambdaBaseline) };
-}
-
-function readTerms(terms: Terms, session: Session): Omit<StepMetrics, "gradNorm" | "lr"> {
-  const weights = weightsAt(session);
+function readTerms(terms: Terms, { config, progress }: Session): Omit<StepMetrics, "gradNorm" | "lr"> {
+  const weights = weightsAt(config, progress.step);
   const value = (term: Tensor | null) => (term === null ? null : term.item());
   return {
     loss: terms.loss.item(),
