@@ -1,13 +1,13 @@
 import { basename, extname } from "node:path";
 import type { CompareConfigInput } from "../config/index.ts";
 import { numberIn } from "../config/number-text.ts";
-import { BatchCamError } from "../errors.ts";
+import { gridFault } from "../experiments/grid-lists.ts";
 import { presetFile } from "./presets.ts";
 
 /** The file that the command line names: that of a grid, or of a preset. */
 export function gridFileOf({ grid, preset }: CompareConfigInput): string | undefined {
   if (grid !== undefined && preset !== undefined)
-    throw fault(`--preset must be left out with a grid's file, got "${preset}" and ${grid}`);
+    throw gridFault(`--preset must be left out with a grid's file, got "${preset}" and ${grid}`);
   return preset === undefined ? grid : presetFile(preset);
 }
 
@@ -15,7 +15,7 @@ export function gridFileOf({ grid, preset }: CompareConfigInput): string | undef
 export function mergeGrid(file: CompareConfigInput, flags: CompareConfigInput): CompareConfigInput {
   for (const key of ["grid", "preset", "set"] as const)
     if (Object.hasOwn(file, key))
-      throw fault(`${key} has no place in a grid's file${key === "set" ? ": write base" : ""}`);
+      throw gridFault(`${key} has no place in a grid's file${key === "set" ? ": write base" : ""}`);
   const { methods, ...others } = file;
   const kept = flags.objectives === undefined && methods !== undefined ? { methods } : {};
   const path = gridFileOf(flags);
@@ -30,9 +30,9 @@ function settings(texts: readonly string[]): Record<string, unknown> {
   for (const text of texts) {
     const [, name, value] = text.match(/^([\w-]+)=(.+)$/s) ?? [];
     if (name === undefined || value === undefined)
-      throw fault(`--set must be option=value, got ${JSON.stringify(text)}`);
+      throw gridFault(`--set must be option=value, got ${JSON.stringify(text)}`);
     const key = name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
-    if (Object.hasOwn(options, key)) throw fault(`--set gives ${key} twice`);
+    if (Object.hasOwn(options, key)) throw gridFault(`--set gives ${key} twice`);
     options[key] = typed(value);
   }
   return options;
@@ -41,8 +41,4 @@ function settings(texts: readonly string[]): Record<string, unknown> {
 function typed(value: string): unknown {
   if (value === "true" || value === "false") return value === "true";
   return numberIn(value) ?? value;
-}
-
-function fault(message: string): BatchCamError {
-  return new BatchCamError("E_CONFIG", `compare: ${message}`);
 }

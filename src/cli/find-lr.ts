@@ -1,4 +1,4 @@
-import { type FindLrConfigInput, SWEEP_KEYS } from "../config/find-lr.ts";
+import { type FindLrConfig, type FindLrConfigInput, SWEEP_KEYS } from "../config/find-lr.ts";
 import type { TrainConfigInput } from "../config/index.ts";
 import { type FoundRate, findLearningRate } from "../train/find-learning-rate.ts";
 import type { CommandCall, Outcome } from "./command.ts";
@@ -8,7 +8,7 @@ import { formatTable } from "./table.ts";
 
 type FindLrCall = Pick<CommandCall, "stdout" | "stderr" | "signal"> & {
   input: FindLrConfigInput;
-  config: { lrFrom: number; lrTo: number; lrSteps: number; json: boolean };
+  config: FindLrConfig;
 };
 
 /** `batch-cam find-lr`: a learning-rate range test of a training as its options have it. */

@@ -3,8 +3,10 @@ import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { writeFileAtomically } from "../atomic-file.ts";
 import { parseTrainConfig, type TrainConfig } from "../config/index.ts";
+import { OWN_DATA } from "../config/outcome.ts";
 import { CARD_MARK, modelCard } from "../report/model-card.ts";
 import type { StartEvent, TrainResult } from "../train/events.ts";
+import { quoted } from "./training.ts";
 
 /** Writes a run's `README.md`, unless there is one that somebody else wrote. */
 export async function writeModelCard(
@@ -19,7 +21,9 @@ export async function writeModelCard(
   }
   const text = await readFile(join(result.runDirectory, "environment.json"), "utf8").catch(() => "{}");
   const environment = JSON.parse(text) as Record<string, unknown>;
-  await writeFileAtomically(path, modelCard({ result, start, options: chosen(start.config), environment }));
+  const { config } = start;
+  const about = { ownData: OWN_DATA.has(config.dataset), runWord: quoted(result.runDirectory) };
+  await writeFileAtomically(path, modelCard({ result, start, options: chosen(config), environment, ...about }));
 }
 
 /** Of the folder that a run lies in, not of the run. */

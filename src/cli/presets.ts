@@ -1,7 +1,7 @@
 import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { hint } from "../config/index.ts";
-import { BatchCamError } from "../errors.ts";
+import { gridFault } from "../experiments/grid-lists.ts";
 
 const FOLDER = new URL("../../presets/", import.meta.url);
 
@@ -12,8 +12,5 @@ const FOLDER = new URL("../../presets/", import.meta.url);
 export function presetFile(name: string): string {
   const known = readdirSync(FOLDER).flatMap((file) => file.match(/^(.+)\.yaml$/)?.[1] ?? []);
   if (known.includes(name)) return fileURLToPath(new URL(`${name}.yaml`, FOLDER));
-  throw new BatchCamError(
-    "E_CONFIG",
-    `compare: --preset must be of ${known.sort().join(", ")}, got ${JSON.stringify(name)}${hint(name, known)}`,
-  );
+  throw gridFault(`--preset must be of ${known.sort().join(", ")}, got ${JSON.stringify(name)}${hint(name, known)}`);
 }

@@ -18,6 +18,7 @@ export const FindLrConfig = z.strictObject({ ...sweep, ...trained }).superRefine
   if (lrTo <= lrFrom) context.addIssue({ code: "custom", path: ["lrTo"], message: `above lrFrom (${lrFrom})` });
 });
 export type FindLrConfigInput = z.input<typeof FindLrConfig>;
+export type FindLrConfig = z.output<typeof FindLrConfig>;
 /** Keys of a training's config file that a sweep has no use for. */
 export const UNUSED_KEYS: readonly string[] = Object.keys(TrainConfig.shape).filter((key) => !(key in trained));
 export const SWEEP_KEYS = Object.keys(sweep) as (keyof typeof sweep)[];

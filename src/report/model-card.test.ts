@@ -40,6 +40,8 @@ function cardOf(config: TrainConfigInput, result: Partial<TrainResult> = {}): st
     result: ended,
     start,
     options: config,
+    ownData: full.dataset === "folder",
+    runWord: "'runs/a b'",
     environment: { batchCam: "0.1.0", cpu: "A CPU", threads: 2 },
   });
 }

@@ -1,5 +1,7 @@
 import { stringify } from "yaml";
 import type { EpochRecord, SplitRecord, StartEvent, TrainResult } from "../train/events.ts";
+import { inCell, markdownTable } from "./markdown.ts";
+import { DASH, formatCount, isNumber } from "./numbers.ts";
 
 /** What a card tells of: a run that has ended, or was stopped. */
 export interface CardInput {
@@ -7,6 +9,10 @@ export interface CardInput {
   start: StartEvent;
   /** Options that are not the default. */
   options: Readonly<Record<string, unknown>>;
+  /** Whether the data set names no images, but says how one's own are read. */
+  ownData: boolean;
+  /** The run's directory as a word for a shell. */
+  runWord: string;
   /** Of `environment.json`. */
   environment: Readonly<Record<string, unknown>>;
 }
@@ -30,7 +36,7 @@ export function modelCard(input: CardInput): string {
   ].join("\n\n");
 }
 
-function frontMatter({ result: { test }, start: { config } }: CardInput): object {
+function frontMatter({ result: { test }, start: { config }, ownData }: CardInput): object {
   const metrics =
     test === null
       ? []
@@ -40,7 +46,7 @@ function frontMatter({ result: { test }, start: { config } }: CardInput): object
           value: test[key],
         }));
   const task = { type: "image-classification" };
-  const own = config.dataDir !== undefined && OWN.includes(config.dataset);
+  const own = config.dataDir !== undefined && ownData;
   const dataset = {
     name: own ? folderName(String(config.dataDir)) : config.dataset,
     type: config.dataset,
@@ -59,9 +65,6 @@ function frontMatter({ result: { test }, start: { config } }: CardInput): object
 /** Without the path, which is nobody's business. */
 const folderName = (path: string): string => path.split("/").filter(Boolean).at(-1) ?? path;
 
-/** Data sets that say how one's own images are read, and name none. */
-const OWN: readonly string[] = ["folder", "csv", "npz"];
-
 const HUB_METRICS = [
   ["accuracy", "accuracy"],
   ["mapSsim", "map_ssim_to_prototype"],
@@ -74,7 +77,7 @@ function introduction({ result, start }: CardInput): string {
   const source = config.dataDir === undefined ? config.dataset : `${config.dataset} in ${inline(config.dataDir)}`;
   const state = result.interrupted ? ` **It was stopped at step ${result.step}, and has not been tested.**` : "";
   return [
-    `A ${inline(config.model)} of ${whole(parameters)} parameters, trained on ${source} (${whole(trainImages)} images; ${whole(valImages)} for validation, ${whole(testImages)} for the test).${state}`,
+    `A ${inline(config.model)} of ${formatCount(parameters)} parameters, trained on ${source} (${formatCount(trainImages)} images; ${formatCount(valImages)} for validation, ${formatCount(testImages)} for the test).${state}`,
     "",
     `${objective(config)} Maps are Grad-CAM's of the true class, ${mapSize.join("x")}, from the layer ${inline(camLayer)}.`,
   ].join("\n");
@@ -115,13 +118,13 @@ function results({ result: { test, history, bestEpoch } }: CardInput): string[] 
   if (test !== null) {
     const rows = MEASURES.map(([key, name, meaning]) => [name, figure(test[key]), meaning]);
     parts.push(
-      `## Results\nOn the ${whole(test.images)} test images, by epoch ${bestEpoch}, which the validation images chose:`,
+      `## Results\nOn the ${formatCount(test.images)} test images, by epoch ${bestEpoch}, which the validation images chose:`,
     );
-    parts.push(table(["measure", "value", "what it is"], rows));
+    parts.push(markdownTable(["measure", "value", "what it is"], rows));
   }
   if (history.length > 0)
     parts.push(
-      `## Epochs\n${table(
+      `## Epochs\n${markdownTable(
         EPOCH_COLUMNS,
         history.map((record) => epochRow(record, bestEpoch)),
       )}`,
@@ -136,7 +139,7 @@ const epochRow = ({ epoch, train, val }: EpochRecord, bestEpoch: number): string
   ...[train.loss, train.accuracy, val.accuracy, val.mapSsim, val.deadMaps].map(figure),
 ];
 
-function usage({ result, start }: CardInput): string {
+function usage({ result, start, runWord }: CardInput): string {
   const { model } = start.config;
   const twin = model.startsWith("resnet") ? "torchvision's" : model.startsWith("convnext") ? "timm's" : null;
   const names =
@@ -146,8 +149,8 @@ function usage({ result, start }: CardInput): string {
   return [
     "## Use",
     "```",
-    `npx batch-cam explain --run ${shell(result.runDirectory)} image.png`,
-    `npx batch-cam evaluate ${shell(result.runDirectory)}`,
+    `npx batch-cam explain --run ${runWord} image.png`,
+    `npx batch-cam evaluate ${runWord}`,
     "```",
     `In Python, \`safetensors.torch.load_file("checkpoints/${result.best === null ? "last" : "best"}.safetensors")\` gives the weights.${names}`,
   ].join("\n");
@@ -179,24 +182,18 @@ const CUES: Readonly<Record<string, string>> = {
 };
 
 function making({ options, environment, result }: CardInput): string {
-  const cell = (value: unknown) => inline(String(value)).replaceAll("|", "\\|");
+  const cell = (value: unknown) => inCell(inline(String(value)));
   const rows = Object.entries(options).map(([key, value]) => [cell(key), cell(value)]);
   const about = ["batchCam", "libtorch", "node", "cpu", "threads", "precision"].map(
     (key) => `${key} ${String(environment[key] ?? "unknown")}`,
   );
-  const set = rows.length === 0 ? "All options were the default ones." : table(["option", "value"], rows);
+  const set = rows.length === 0 ? "All options were the default ones." : markdownTable(["option", "value"], rows);
   const again = "`npx batch-cam train --config config.json --experiment again` trains it anew.";
   return `## How it was made\n${set}\n\n${Math.round(result.seconds)} s of training steps; ${about.join(", ")}. ${again}`;
 }
 
-const whole = (value: number): string => value.toLocaleString("en");
 const figure = (value: number | string | null): string =>
-  typeof value === "number" && Number.isFinite(value) ? value.toFixed(4) : "–";
-
-function table(columns: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
-  return [line(columns), line(columns.map(() => "---")), ...rows.map(line)].join("\n");
-}
+  typeof value === "number" && isNumber(value) ? value.toFixed(4) : DASH;
 
 /** Any text as code within a line: a fence longer than any within, no line's end. */
 function inline(text: string): string {
@@ -205,6 +202,3 @@ function inline(text: string): string {
   const room = /^`|`$|^$/.test(flat) ? " " : "";
   return `${fence}${room}${flat}${room}${fence}`;
 }
-
-const shell = (word: string): string =>
-  /^[\w./+=@:-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''").replace(/\s*\n\s*/g, " ")}'`;

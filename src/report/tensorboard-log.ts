@@ -7,6 +7,7 @@ import type { StartEvent, TrainEvent } from "../train/events.ts";
 import { eventRecord } from "./event-file.ts";
 import { type EventContent, encodeEvent, type SummaryValue } from "./event-message.ts";
 import { mapsFigure } from "./maps-figure.ts";
+import { inCell, markdownTable } from "./markdown.ts";
 
 export interface TensorBoardLog {
   onEvent(event: TrainEvent): void;
@@ -114,8 +115,6 @@ function sizeOfPng(png: Uint8Array): { width: number; height: number } {
 
 /** The config as a table in Markdown. */
 function configTable(config: StartEvent["config"]): string {
-  const rows = Object.entries(config).map(
-    ([key, value]) => `| ${key} | ${String(value).replace(/\s+/g, " ").replaceAll("|", "\\|")} |`,
-  );
-  return ["| option | value |", "| --- | --- |", ...rows].join("\n");
+  const rows = Object.entries(config).map(([key, value]) => [key, inCell(String(value))]);
+  return markdownTable(["option", "value"], rows);
 }

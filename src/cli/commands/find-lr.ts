@@ -13,6 +13,6 @@ export const findLrCommand = defineCommand({
   interruptible: "after this step",
   async run(call) {
     const { runFindLr } = await import("../find-lr.ts");
-    return runFindLr(call as never);
+    return runFindLr(call);
   },
 });

@@ -3,7 +3,6 @@ import { writeFileAtomically } from "../../atomic-file.ts";
 import { overrideTrainConfig, TrainConfig } from "../../config/index.ts";
 import type { StartEvent, TrainEvent } from "../../train/events.ts";
 import { type Command, defineCommand } from "../command.ts";
-import { removeModelCard, writeModelCard } from "../model-card.ts";
 import { loadTrainingParts, resumeCommand, type TrainingParts, trainInView } from "../training.ts";
 
 /** `batch-cam train`, with the trainer that `load` gives. */
@@ -16,6 +15,7 @@ export function createTrainCommand(load: () => Promise<TrainingParts>): Command 
     interruptible: "after this step with a checkpoint",
     async run({ input, ...call }) {
       const { train, renderReport } = await load();
+      const { removeModelCard, writeModelCard } = await import("../model-card.ts");
       let start: StartEvent | undefined;
       let cleared = Promise.resolve();
       const onEvent = (event: TrainEvent): void => {
