@@ -14,6 +14,7 @@ import { fakeIo } from "./support/fake-terminal.ts";
 const RESULT: TrainResult = {
   runDirectory: "runs/a",
   interrupted: false,
+  endedBy: "epochs",
   step: 3,
   history: [],
   test: null,

@@ -23,6 +23,7 @@ async function cli(...argv: string[]) {
 const RESULT: TrainResult = {
   runDirectory: join(folder, "runs", "a"),
   interrupted: false,
+  endedBy: "epochs",
   step: 3,
   history: [],
   test: null,

@@ -81,6 +81,7 @@ describe("the end of a run", () => {
   it("comes early where validation no longer improves, and the best epoch is tested", async () => {
     const { result } = await stepsOf({ experiment: "patient", lr: 1e-9, epochs: 9, patience: 2 });
     expect(result.history).toHaveLength(3);
+    expect(result.endedBy).toBe("patience");
     expect(result.bestEpoch).toBe(1);
     expect(result.interrupted).toBe(false);
     expect(result.test).not.toBeNull();
@@ -89,7 +90,52 @@ describe("the end of a run", () => {
   it("comes after maxSeconds of training, behind a validated epoch", async () => {
     const { result, steps } = await stepsOf({ experiment: "timed", epochs: 50, maxSeconds: 1e-6 });
     expect(steps).toHaveLength(1);
+    expect(result.endedBy).toBe("maxSeconds");
     expect(result.history).toHaveLength(1);
+  });
+});
+
+describe("a run that is cut and goes on", () => {
+  // The accuracy rises and falls from step to step, so that a part of an epoch is often better than the whole.
+  const WILD = { epochs: 4, lr: 0.02, plain: true, keepEpochs: 2, valInterval: 2 } satisfies TrainConfigInput;
+  const files = (run: string) =>
+    readdirSync(join(output, run, "checkpoints")).filter((name) => /^(best|epoch)/.test(name));
+  const linesOf = (run: string) => readFileSync(join(output, run, "summary.csv"), "utf8").split("\n").length;
+
+  it("keeps nothing of what was judged out of turn: neither best weights nor epochs nor rows", async () => {
+    const whole = await train({ ...SMALL, ...WILD, experiment: "uncut" });
+    const wholeBest = await bitsOf(whole.best as string);
+    let better = 0;
+    for (const cut of [2, 3, 7, 8, 9, 11]) {
+      const experiment = `cut-${cut}`;
+      const part = await train({ ...SMALL, ...WILD, experiment, maxSteps: cut });
+      expect(part.endedBy).toBe("maxSteps");
+      expect(part.history.at(-1)?.step).toBe(cut);
+      const partBest = await bitsOf(part.best as string);
+      const rest = await train({ ...SMALL, ...WILD, experiment, resume: true, maxSteps: 1000 });
+      const accuracies = ({ history }: typeof whole) => history.map(({ epoch, val }) => [epoch, val.accuracy]);
+      expect(accuracies(rest)).toEqual(accuracies(whole));
+      expect(rest.bestEpoch).toBe(whole.bestEpoch);
+      expect(await bitsOf(rest.best as string)).toEqual(wholeBest);
+      expect(files(experiment)).toEqual(files("uncut"));
+      if (part.bestEpoch > whole.bestEpoch || JSON.stringify(partBest) !== JSON.stringify(wholeBest)) better += 1;
+    }
+    expect(better).toBeGreaterThan(0);
+    expect(linesOf("cut-3")).toBe(linesOf("uncut"));
+  });
+
+  it("says of which step on the log is void: of its last, where that was judged out of turn", async () => {
+    const from = async (config: TrainConfigInput) => {
+      const starts: number[] = [];
+      await train(
+        { ...SMALL, ...config },
+        { onEvent: (e) => void (e.type === "start" && starts.push(e.voidFromStep)) },
+      );
+      return starts[0];
+    };
+    expect(await from({ experiment: "void", maxSteps: 2 })).toBe(0);
+    expect(await from({ experiment: "void", resume: true, maxSteps: 3 })).toBe(2);
+    expect(await from({ experiment: "void", resume: true })).toBe(4); // step 3 ended an epoch
   });
 });
 
@@ -157,6 +203,25 @@ describe("fastDevRun", () => {
     expect(existsSync(join(output, "quick"))).toBe(false);
   });
 
+  it("does not replace a run that was none, whatever its name", async () => {
+    const experiment = "real-fast-dev-run";
+    await train({ ...SMALL, experiment, epochs: 1, maxSteps: 1 });
+    await expect(train({ ...SMALL, experiment, fastDevRun: true })).rejects.toMatchObject({
+      code: "E_CONFIG",
+      message: expect.stringContaining("real-fast-dev-run holds a run already"),
+    });
+    expect(JSON.parse(readFileSync(join(output, experiment, "config.json"), "utf8"))).toMatchObject({
+      fastDevRun: false,
+    });
+  });
+
+  it("warns of no limit that nobody set", async () => {
+    const warnings: string[] = [];
+    const onEvent = (event: TrainEvent) => void (event.type === "warning" && warnings.push(event.message));
+    await train({ ...SMALL, experiment: "silent", batchSize: 64, fastDevRun: true }, { onEvent });
+    expect(warnings).toEqual([]);
+  });
+
   it("is refused on resuming", () => {
     expect(() => parseTrainConfig({ resume: true, fastDevRun: true })).toThrow(/fastDevRun.*false with resume/);
   });
@@ -171,6 +236,16 @@ describe("deterministic", () => {
       code: "E_CHECKPOINT",
       message: expect.stringMatching(/deterministic: .*threads was 1 and is 2\. Go on where the run began/),
     });
+    const path = join(output, "exact", "environment.json");
+    const environment = readFileSync(path, "utf8");
+    for (const damaged of ['{"cpu"', "null"]) {
+      writeFileSync(path, damaged);
+      await expect(train({ ...more, threads: 1 })).rejects.toMatchObject({
+        code: "E_CHECKPOINT",
+        message: expect.stringContaining("environment.json"),
+      });
+    }
+    writeFileSync(path, environment);
     expect((await train({ ...more, threads: 1 })).step).toBe(3);
     expect((await train({ ...more, deterministic: false, epochs: 2 })).step).toBe(6);
   });
@@ -186,12 +261,33 @@ describe("mixup", () => {
     expect(await bitsOf(plain.checkpoint)).not.toEqual(await bitsOf(result.checkpoint));
   });
 
+  it("takes no share so small that nothing is mixed", () => {
+    expect(() => parseTrainConfig({ plain: true, mixup: 1e-320 })).toThrow(/mixup must be 0, or from 0\.001 to 1/);
+    expect(parseTrainConfig({ plain: true, mixup: 0.001 }).mixup).toBe(0.001);
+  });
+
   it.each([
     ["guidance", {}, /mixup.*0 with guidance/],
     ["the Batch-CAM Loss alone", { lambdaPrototype: 0, lambdaBatch: 1 }, /mixup.*0 with guidance/],
     ["a baseline", { baseline: "rrr", dataset: "decoy-mnist" }, /mixup.*0 with a baseline/],
   ] as const)("is refused with %s, whose maps would have two classes", (_, config, message) => {
     expect(() => parseTrainConfig({ mixup: 0.2, ...config })).toThrow(message);
+  });
+});
+
+describe("sizes that are seldom meant", () => {
+  it("are warned of: a step above the training images, and too few validation images to choose by", async () => {
+    const warnings: string[] = [];
+    const onEvent = (event: TrainEvent) => void (event.type === "warning" && warnings.push(event.message));
+    await train(
+      { ...SMALL, experiment: "tiny", batchSize: 128, prototypes: "shuffled", plain: true, epochs: 1 },
+      { onEvent },
+    );
+    expect(warnings).toEqual([
+      "prototypes shuffled is not used with plain: no map is guided",
+      "a step takes 128 images and there are 96: each epoch is one step (see batchSize)",
+      "there are only 40 validation images: the accuracy that chooses the best epoch moves by 2.5 % an image (see valImages)",
+    ]);
   });
 });
 

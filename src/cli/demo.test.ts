@@ -34,6 +34,7 @@ function resultOf({ output, experiment }: TrainConfigInput): TrainResult {
   return {
     runDirectory,
     interrupted: false,
+    endedBy: "epochs",
     step: 5,
     history,
     test: TEST,

@@ -26,10 +26,13 @@ export function startLines(start: StartEvent): string[] {
   const images = `${start.trainImages} training, ${start.valImages} validation and ${start.testImages} test images`;
   const engine = `${start.threads} ${start.threads === 1 ? "thread" : "threads"}, ${start.precision}`;
   const maps = `maps of ${start.mapSize.join("x")} from ${start.camLayer}`;
-  const resumed = start.resumedFromStep > 0 ? `, going on from step ${start.resumedFromStep}` : "";
+  const { resumedFromStep: from, stepsPerEpoch, epochs, config } = start;
+  const last = Math.min(stepsPerEpoch * epochs, config.maxSteps ?? Number.POSITIVE_INFINITY);
+  const onward = from < last ? `going on from step ${from}` : `complete at step ${from}, and judged once more`;
+  const resumed = from > 0 ? `, ${onward}` : "";
   const { imageSize: _, ...told } = start.modelOptions;
   const options = Object.entries(told).map(([key, value]) => `, ${key} ${value}`);
-  const model = `${start.config.model}${options.join("")} of ${start.parameters} parameters`;
+  const model = `${config.model}${options.join("")} of ${start.parameters} parameters`;
   return [`${start.runDirectory}${resumed}: ${model}; ${maps}; ${images}; ${engine}`];
 }
 
@@ -131,7 +134,21 @@ export function endLines(result: TrainResult): string[] {
   const time = clock(result.seconds);
   if (result.interrupted) return [`stopped at step ${result.step} after ${time}; checkpoint ${result.checkpoint}`];
   const test = result.test === null ? [] : [splitLine(result.test)];
-  return [...test, `done in ${time}: best epoch ${result.bestEpoch}, ${result.best ?? result.checkpoint}`];
+  return [
+    ...test,
+    ...endReason(result),
+    `done in ${time}: best epoch ${result.bestEpoch}, ${result.best ?? result.checkpoint}`,
+  ];
+}
+
+/** Nothing where it took all its epochs. */
+function endReason({ endedBy, step, bestEpoch, history }: TrainResult): string[] {
+  if (endedBy === "patience")
+    return [
+      `stopped early: no better validation accuracy from epoch ${bestEpoch} to ${history.at(-1)?.epoch} (--patience)`,
+    ];
+  if (endedBy === "maxSeconds") return [`stopped at step ${step}, its time being over (--max-seconds)`];
+  return endedBy === "maxSteps" ? [`stopped at step ${step} (--max-steps)`] : [];
 }
 
 function splitLine(record: SplitRecord): string {

@@ -16,6 +16,7 @@ const START: StartEvent = {
   runDirectory: "runs/a",
   modelOptions: { imageSize: 28, head: "gap" },
   resumedFromStep: 0,
+  voidFromStep: 0,
   parameters: 900_000,
   mapSize: [7, 7],
   camLayer: "features.7",
@@ -64,6 +65,7 @@ const RECORD: EpochRecord = {
 const RESULT: TrainResult = {
   runDirectory: "runs/a",
   interrupted: false,
+  endedBy: "epochs",
   step: 200,
   history: [RECORD],
   test: { ...SPLIT, split: "test", accuracy: 0.9871 },

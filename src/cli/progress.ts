@@ -1,4 +1,5 @@
 import type { StartEvent, StepEvent, TrainEvent } from "../train/events.ts";
+import { inFlags } from "./flags.ts";
 import type { OutputStream } from "./io.ts";
 import { profileLines } from "./profile-lines.ts";
 import { balanceLine, endLines, epochLine, liveStepLine, plainStepLine, startLines } from "./progress-lines.ts";
@@ -39,7 +40,7 @@ export function createProgress(options: ProgressOptions): Progress {
     else if (event.type === "balance") line(balanceLine(event));
     else if (event.type === "profile") for (const text of profileLines(event)) line(text);
     else if (event.type === "warning")
-      steps.permanent(() => options.stderr.write(`${warningHead(options)} ${event.message}\n`));
+      steps.permanent(() => options.stderr.write(`${warningHead(options)} ${inFlags(event.message)}\n`));
     else if (event.type === "end") {
       steps.stop();
       for (const text of endLines(event.result)) line(text);

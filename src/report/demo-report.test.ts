@@ -54,7 +54,7 @@ function run(name: DemoRun["name"], changes: Partial<DemoRun> = {}): DemoRun {
     bestSoFar: true,
   };
   const paths = { runDirectory: "runs/demo/plain", checkpoint: "last", best: "best" };
-  const progress = { interrupted: false, step: 100, bestEpoch: 2, seconds: 25 };
+  const progress = { interrupted: false, endedBy: "epochs" as const, step: 100, bestEpoch: 2, seconds: 25 };
   return {
     name,
     config: { seed: 0, optimizer: { name: "adamw", betas: [0.9, 0.999] }, lambdaPrototype: name === "plain" ? 0 : 0.5 },

@@ -30,7 +30,17 @@ const GUIDED: SplitRecord = {
 function resultOf(test: SplitRecord | null, changes: Partial<TrainResult> = {}): TrainResult {
   const history = [{ secondsPerEpoch: 20 }, { secondsPerEpoch: 22 }] as EpochRecord[];
   const paths = { runDirectory: "runs/demo", checkpoint: "last", best: null };
-  return { ...paths, interrupted: false, step: 400, history, test, bestEpoch: 2, seconds: 42, ...changes };
+  return {
+    ...paths,
+    interrupted: false,
+    endedBy: "epochs",
+    step: 400,
+    history,
+    test,
+    bestEpoch: 2,
+    seconds: 42,
+    ...changes,
+  };
 }
 
 function run(name: DemoRun["name"], result: TrainResult, seed: unknown = 0): DemoRun {

@@ -28,7 +28,15 @@ function cardOf(config: TrainConfigInput, result: Partial<TrainResult> = {}): st
     ...{ trainImages: 55_000, valImages: 5000, testImages: 10_000 },
   } as unknown as StartEvent;
   const ended: TrainResult = {
-    ...{ runDirectory: "runs/a b", interrupted: false, step: 430, history: [EPOCH], test: JUDGED, bestEpoch: 1 },
+    ...{
+      runDirectory: "runs/a b",
+      interrupted: false,
+      endedBy: "epochs",
+      step: 430,
+      history: [EPOCH],
+      test: JUDGED,
+      bestEpoch: 1,
+    },
     ...{
       checkpoint: "runs/a b/checkpoints/last.safetensors",
       best: "runs/a b/checkpoints/best.safetensors",

@@ -20,7 +20,14 @@ const SAMPLES: MapSamples = {
 };
 const METRICS = { loss: 1.5, crossEntropy: 1.25, prototypeLoss: null, gradNorm: 3 };
 const start = (resumedFromStep = 0) =>
-  ({ type: "start", runDirectory: folder, epochs: 2, resumedFromStep, config: parseTrainConfig({}) }) as TrainEvent;
+  ({
+    type: "start",
+    runDirectory: folder,
+    epochs: 2,
+    resumedFromStep,
+    voidFromStep: resumedFromStep + 1,
+    config: parseTrainConfig({}),
+  }) as TrainEvent;
 const step = (at: number) =>
   ({
     type: "step",

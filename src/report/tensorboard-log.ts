@@ -53,8 +53,8 @@ export function createTensorBoardLog(
       await makeFolder(dirname(file));
       return recordOf({ fileVersion: "brain.Event:2" }, 0);
     });
-    const from = event.resumedFromStep;
-    if (from > 0) append({ sessionStart: true }, from + 1);
+    step = event.resumedFromStep;
+    if (step > 0) append({ sessionStart: true }, event.voidFromStep);
     else append({ summary: [{ tag: "config", text: configTable(event.config) }] }, 0);
   };
   const onEvent = (event: TrainEvent): void => {
@@ -66,7 +66,14 @@ export function createTensorBoardLog(
     if (summary.length > 0) append({ summary }, step);
     if (event.type !== "maps") return;
     const [at, about] = [step, start];
-    queue(async () => recordOf({ summary: [await mapsImage(event, about)] }, at));
+    queue(async () => {
+      try {
+        return recordOf({ summary: [await mapsImage(event, about)] }, at);
+      } catch (error) {
+        warn(`no picture of epoch ${event.epoch} for TensorBoard: ${(error as Error).message}`);
+        return Buffer.alloc(0);
+      }
+    });
   };
   return { onEvent, written: () => writing };
 }

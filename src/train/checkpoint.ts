@@ -1,5 +1,7 @@
-import { readdir, rm } from "node:fs/promises";
+import { createReadStream, existsSync } from "node:fs";
+import { readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { replaceFile } from "../atomic-file.ts";
 import { BatchCamError } from "../errors.ts";
 import { loadSafetensors, readSafetensorsMetadata, saveSafetensors, type Tensor } from "../tensor/index.ts";
 import type { EpochRecord } from "./events.ts";
@@ -78,6 +80,24 @@ export async function saveBest(
 ): Promise<string> {
   return saveWeights(bestCheckpoint(runDirectory), model, epoch);
 }
+
+/** Keeps a copy of the best weights so far, where there are any: what is judged best out of turn is so only until the run goes on. */
+export async function setBestAside(runDirectory: string): Promise<void> {
+  const best = bestCheckpoint(runDirectory);
+  if (!existsSync(best)) return;
+  await replaceFile(asideOf(runDirectory), async (file) => {
+    for await (const chunk of createReadStream(best)) await file.write(chunk as Buffer);
+  });
+}
+
+/** Before a run goes on: the best weights are again those of `bestEpoch`, 0 for none. */
+export async function restoreBest(runDirectory: string, bestEpoch: number): Promise<void> {
+  const [best, aside] = [bestCheckpoint(runDirectory), asideOf(runDirectory)];
+  if (existsSync(aside)) await rename(aside, best);
+  else if (bestEpoch === 0) await rm(best, { force: true });
+}
+
+const asideOf = (runDirectory: string) => join(folderOf(runDirectory), "best-before.safetensors");
 
 async function saveWeights(path: string, model: ReadonlyMap<string, Tensor>, epoch: number): Promise<string> {
   await saveSafetensors(path, model, { format: "pt", "batch-cam": FORMAT, epoch: String(epoch) });

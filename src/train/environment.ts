@@ -1,6 +1,8 @@
 import { execFileSync } from "node:child_process";
+import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { arch, cpus, hostname, platform, release, totalmem } from "node:os";
+import { join } from "node:path";
 import { BatchCamError } from "../errors.ts";
 import { capabilities, getNumThreads } from "../tensor/index.ts";
 
@@ -43,6 +45,23 @@ export function environment({ seed, precision }: Pick<Environment, "seed" | "pre
     git: commit(),
     startedAt: new Date().toISOString(),
   };
+}
+
+/**
+ * What a run says of where it began; nothing where it has no `environment.json`.
+ * @throws E_CHECKPOINT where that is damaged
+ */
+export async function readEnvironment(runDirectory: string): Promise<Partial<Environment>> {
+  const path = join(runDirectory, "environment.json");
+  try {
+    const found: unknown = JSON.parse(await readFile(path, "utf8"));
+    if (typeof found === "object" && found !== null) return found;
+    throw new Error("it holds no object");
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    if (code === "ENOENT") return {};
+    throw new BatchCamError("E_CHECKPOINT", `cannot read ${path}: ${message}`, { cause });
+  }
 }
 
 /** What a run's numbers depend on beside its config, to the last bit. */

@@ -20,6 +20,8 @@ export interface StartEvent {
   runDirectory: string;
   /** Steps already taken by the run that goes on; 0 for a new one. */
   resumedFromStep: number;
+  /** What an earlier part of the run logged of this step and later ones is void; 0 for a new run. */
+  voidFromStep: number;
   /** What the model was told, by the config or for the size of the images. */
   modelOptions: ModelOptions;
   /** Trainable numbers of the model. */
@@ -146,6 +148,7 @@ export interface MapSamples {
   classNames: readonly string[];
   height: number;
   width: number;
+  /** (C, H, W) in [0, 1] each. */
   images: Float32Array[];
   labels: number[];
   predictions: number[];
@@ -161,6 +164,8 @@ export interface TrainResult {
   runDirectory: string;
   /** True when the signal stopped the run before its end; it can be resumed. */
   interrupted: boolean;
+  /** What ended it: all its epochs, `maxSteps`, `maxSeconds`, `patience`, or the signal. */
+  endedBy: "epochs" | "maxSteps" | "maxSeconds" | "patience" | "signal";
   /** Steps since the run began. */
   step: number;
   history: EpochRecord[];

@@ -36,9 +36,13 @@ export async function loadData(config: TrainConfig): Promise<ConfiguredData> {
   };
   const warnings = [
     ...(dataset.warnings ?? []),
-    ...tooFew("limitTrain", config.limitTrain, whole.train),
-    ...tooFew("limitVal", config.limitVal, whole.val),
-    ...tooFew("limitTest", config.limitTest, dataset.test),
+    ...(config.fastDevRun
+      ? []
+      : [
+          ...tooFew("limitTrain", config.limitTrain, whole.train),
+          ...tooFew("limitVal", config.limitVal, whole.val),
+          ...tooFew("limitTest", config.limitTest, dataset.test),
+        ]),
   ];
   for (const name of ["train", "val"] as const)
     if (splits[name] !== whole[name] && whole[name] !== dataset[name]) disposeSplit(whole[name]);
@@ -66,9 +70,12 @@ function overfitted({ train }: Dataset, config: TrainConfig): { train: Split; va
 /** The data set's own validation split; else one held out of the training images. */
 function withValidation({ train, val }: Dataset, { valImages, seed }: TrainConfig): { train: Split; val: Split } {
   if (val !== undefined) return { train, val };
-  const images = valImages ?? Math.min(5000, Math.max(1, Math.round(train.labels.numel / 10)));
-  return splitValidation(train, { images, seed });
+  return splitValidation(train, { images: valImages ?? usualValidation(train), seed });
 }
+
+/** How many training images judge the epochs, where the data set has no split for that. */
+export const usualValidation = ({ labels }: Split): number =>
+  Math.min(5000, Math.max(1, Math.round(labels.numel / 10)));
 
 function tooFew(key: string, asked: number | undefined, { labels }: Split): string[] {
   if (asked === undefined || asked <= labels.numel) return [];

@@ -3,7 +3,15 @@ import { expectFunction, expectSignal, optionsOf } from "../arguments.ts";
 import type { TrainConfigInput } from "../config/index.ts";
 import { getNumThreads, loadSafetensors } from "../tensor/index.ts";
 import { withAverage } from "./averaging.ts";
-import { bestCheckpoint, disposeAll, lastCheckpoint, saveBest, saveCheckpoint, saveEpoch } from "./checkpoint.ts";
+import {
+  bestCheckpoint,
+  disposeAll,
+  lastCheckpoint,
+  saveBest,
+  saveCheckpoint,
+  saveEpoch,
+  setBestAside,
+} from "./checkpoint.ts";
 import type { EpochRecord, SplitRecord, StepMetrics, TermBalance, TrainEvent, TrainResult } from "./events.ts";
 import { modelOptions } from "./from-config.ts";
 import { EpochMeans } from "./means.ts";
@@ -47,39 +55,44 @@ async function runEpochs(session: Session, signal: AbortSignal | undefined): Pro
   return result;
 }
 
-/** Whether no further step is to be taken: by their number, by their time, or as validation has not improved for long. */
-function isOver({ config, progress, lastStep }: Session): boolean {
+const isOver = (session: Session): boolean => endOf(session) !== null;
+
+/** Why no further step is to be taken: their number, their time, or a validation that has not improved for long. */
+function endOf({
+  config,
+  progress,
+  lastStep,
+  stepsPerEpoch,
+}: Session): Exclude<TrainResult["endedBy"], "signal"> | null {
   const { maxSeconds = Number.POSITIVE_INFINITY, patience = Number.POSITIVE_INFINITY } = config;
   const { step, seconds, history, bestEpoch } = progress;
-  return step >= lastStep || seconds >= maxSeconds || lastValidated(history) - bestEpoch >= patience;
+  if (step >= lastStep) return step < config.epochs * stepsPerEpoch ? "maxSteps" : "epochs";
+  if (lastValidated(history) - bestEpoch >= patience) return "patience";
+  return seconds >= maxSeconds ? "maxSeconds" : null;
 }
 
 const lastValidated = (history: readonly EpochRecord[]): number => history.at(-1)?.epoch ?? 0;
 
-/** Whether an epoch is to be validated: every `valInterval` of them, and the run's last. */
-const isJudged = (session: Session): boolean =>
-  session.progress.epoch % session.config.valInterval === 0 ||
-  session.progress.epoch === session.config.epochs ||
-  isOver(session);
-
 /** Validates after the last step of an epoch, and moves on; false where the signal cut that short. */
 async function judgeEpoch(session: Session, signal: AbortSignal | undefined): Promise<boolean> {
   refuseNonFiniteWeights(session);
-  if (!isJudged(session)) {
-    Object.assign(session.progress, { epoch: session.progress.epoch + 1, batch: 0 });
+  const { progress, config, stepsPerEpoch } = session;
+  const whole = progress.batch === stepsPerEpoch;
+  const due = whole && progress.epoch % config.valInterval === 0;
+  if (whole && !due && progress.epoch < config.epochs && !isOver(session)) {
+    Object.assign(progress, { epoch: progress.epoch + 1, batch: 0 });
     await checkpoint(session);
     return true;
   }
-  // Cut short by maxSteps, an epoch is judged as it is, but the checkpoint stays within it: a later resume goes on there.
-  const whole = session.progress.batch === session.stepsPerEpoch;
-  if (!whole) await checkpoint(session);
+  // Where a run ends, it is judged as it is. Out of turn, that leaves no trace in the run once it goes on.
+  if (!due) await checkpoint(session);
   const judged = await withAverage(session.model, session.weightEma, async () => {
     const { model, val } = session;
-    const record = await unlessAborted(signal, () => evaluateSplit(model, val, validationOptions(session, signal)));
-    if (record !== null) await endEpoch(session, record);
-    return record !== null;
+    const judgement = await unlessAborted(signal, () => evaluateSplit(model, val, validationOptions(session, signal)));
+    if (judgement !== null) await endEpoch(session, judgement, due);
+    return judgement !== null;
   });
-  if (whole) await checkpoint(session);
+  if (due) await checkpoint(session);
   return judged;
 }
 
@@ -154,7 +167,7 @@ const validationOptions = (
 });
 
 /** Logs the epoch, keeps its weights where they are the best so far, and moves on to the next. */
-async function endEpoch(session: Session, judged: SplitRecord): Promise<void> {
+async function endEpoch(session: Session, judged: SplitRecord, due: boolean): Promise<void> {
   const { config, progress, model, val, log, emit } = session;
   const { epoch, step, history } = progress;
   const record: EpochRecord = {
@@ -167,7 +180,7 @@ async function endEpoch(session: Session, judged: SplitRecord): Promise<void> {
   };
   record.bestSoFar = history.every(({ val: earlier }) => record.val.accuracy > earlier.accuracy);
   history.push(record);
-  await keepWeights(session, record);
+  await keepWeights(session, record, due);
   await log.append({ kind: "epoch", ...record });
   await log.writeSummary(history);
   emit({ type: "epoch", epoch, epochs: config.epochs, record });
@@ -175,16 +188,24 @@ async function endEpoch(session: Session, judged: SplitRecord): Promise<void> {
   Object.assign(progress, { epoch: epoch + 1, batch: 0, means: new EpochMeans().state(), epochSeconds: 0 });
 }
 
-/** The weights of an epoch that is the best so far, and those of the last few epochs where they are wanted. */
-async function keepWeights({ config, model, run, progress }: Session, { bestSoFar }: EpochRecord): Promise<void> {
+/**
+ * The weights of an epoch that is the best so far, and those of the last few epochs where they are wanted.
+ * @param due false out of turn: then the best before is kept too, and no epoch's place is taken
+ */
+async function keepWeights(
+  { config, model, run, progress }: Session,
+  { bestSoFar }: EpochRecord,
+  due: boolean,
+): Promise<void> {
   const { epoch } = progress;
   const weights = model.stateDict();
   try {
     if (bestSoFar) {
+      if (!due) await setBestAside(run.directory);
       await saveBest(run.directory, weights, epoch);
       progress.bestEpoch = epoch;
     }
-    if (config.keepEpochs > 0) await saveEpoch(run.directory, weights, { epoch, keep: config.keepEpochs });
+    if (due && config.keepEpochs > 0) await saveEpoch(run.directory, weights, { epoch, keep: config.keepEpochs });
   } finally {
     disposeAll(weights);
   }
@@ -205,6 +226,7 @@ async function finish(session: Session, cut: boolean, signal: AbortSignal | unde
   return {
     runDirectory: run.directory,
     interrupted: test === null,
+    endedBy: (test === null ? null : endOf(session)) ?? "signal",
     step: progress.step,
     history: progress.history,
     test,
@@ -237,6 +259,7 @@ function announce({
   test,
   amp,
   progress,
+  voidFromStep,
   emit,
 }: Session): void {
   emit({
@@ -244,6 +267,7 @@ function announce({
     runDirectory: run.directory,
     modelOptions: modelOptions(config, train),
     resumedFromStep: progress.step,
+    voidFromStep,
     parameters: model.parameters().reduce((sum, parameter) => sum + parameter.numel, 0),
     mapSize,
     camLayer: guidance.camLayer,

@@ -2,6 +2,7 @@ import { appendFile, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { writeFileAtomically } from "../atomic-file.ts";
 import { BatchCamError } from "../errors.ts";
+import type { Progress } from "./checkpoint.ts";
 import type { BalanceEvent, EpochRecord, StepMetrics } from "./events.ts";
 
 export type LogRow =
@@ -30,11 +31,17 @@ export class MetricsLog {
     }
   }
 
-  /** Keeps the rows up to `step`, and of epochs only those before `epoch`, which is still to be judged. */
-  async rewindTo({ step, epoch }: { step: number; epoch: number }): Promise<void> {
-    const kept = (row: LogRow) => row.step <= step && (row.kind !== "epoch" || row.epoch < epoch);
-    const rows = (await readLog(this.path)).filter(kept);
-    await writeFileAtomically(this.path, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
+  /**
+   * Keeps the rows up to `step`, and of epochs only those before `epoch`, which is still to be judged.
+   * @returns the first step of which something was dropped, or might have been
+   */
+  async rewindTo({ step, epoch, history }: Pick<Progress, "step" | "epoch" | "history">): Promise<number> {
+    const isStale = (row: LogRow) => row.kind === "epoch" && row.epoch >= epoch;
+    const rows = (await readLog(this.path)).filter((row) => row.step <= step);
+    const kept = rows.filter((row) => !isStale(row));
+    await writeFileAtomically(this.path, kept.map((row) => `${JSON.stringify(row)}\n`).join(""));
+    await this.writeSummary(history);
+    return Math.min(step + 1, ...rows.filter(isStale).map((row) => row.step));
   }
 
   /** One row for each epoch: what the schedule and model selection saw. */

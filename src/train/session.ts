@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { configWarnings, type TrainConfig, type TrainConfigInput } from "../config/index.ts";
 import { batchCount, classCounts, prototypes as classPrototypes, type Split } from "../data/index.ts";
@@ -21,8 +20,8 @@ import {
   tidy,
 } from "../tensor/index.ts";
 import { NEEDS } from "./baselines.ts";
-import { disposeAll, loadCheckpoint, type Progress, type Snapshot } from "./checkpoint.ts";
-import { type Environment, environment, expectSameEnvironment } from "./environment.ts";
+import { disposeAll, loadCheckpoint, type Progress, restoreBest, type Snapshot } from "./checkpoint.ts";
+import { type Environment, environment, expectSameEnvironment, readEnvironment } from "./environment.ts";
 import type { TermBalance, TrainEvent } from "./events.ts";
 import { freeze } from "./freeze.ts";
 import { type ConfiguredData, camLayerOf, loadData, modelFor, startFrom } from "./from-config.ts";
@@ -61,6 +60,8 @@ export interface Session {
   /** Null where nothing is to be profiled. */
   profiler: StepProfiler | null;
   progress: Progress;
+  /** What was logged of this step and later ones is void. */
+  voidFromStep: number;
   /** Of the step in progress, where one is due; its reader sets it back to null. */
   balance: TermBalance[] | null;
   /** Step of the last checkpoint; null before the first. */
@@ -114,7 +115,12 @@ async function openSession(run: OpenRun, emit: (event: TrainEvent) => void): Pro
     config.limitTrainBatches ?? Number.POSITIVE_INFINITY,
   );
   const lastStep = Math.min(config.maxSteps ?? Number.POSITIVE_INFINITY, config.epochs * stepsPerEpoch);
-  for (const message of [...configWarnings(config, lastStep), ...data.warnings, ...adapted])
+  for (const message of [
+    ...configWarnings(config, lastStep),
+    ...data.warnings,
+    ...sizeWarnings(config, data),
+    ...adapted,
+  ])
     emit({ type: "warning", message });
   const session: Session = {
     run,
@@ -146,6 +152,7 @@ async function openSession(run: OpenRun, emit: (event: TrainEvent) => void): Pro
       seconds: 0,
       epochSeconds: 0,
     },
+    voidFromStep: 0,
     balance: null,
     savedStep: null,
     emit,
@@ -154,6 +161,22 @@ async function openSession(run: OpenRun, emit: (event: TrainEvent) => void): Pro
   if (run.resuming) await resume(session);
   else await begin(session);
   return session;
+}
+
+/** Fewer validation images than this say little of which epoch is best. */
+const FEW_IMAGES = 50;
+
+function sizeWarnings(config: TrainConfig, { train, val }: ConfiguredData): string[] {
+  if (config.fastDevRun || config.overfitBatches !== undefined) return [];
+  const [images, judges, perStep] = [train.labels.numel, val.labels.numel, imagesPerStep(config)];
+  const warnings: string[] = [];
+  if (perStep > images)
+    warnings.push(`a step takes ${perStep} images and there are ${images}: each epoch is one step (see batchSize)`);
+  if (judges < FEW_IMAGES && config.limitVal === undefined)
+    warnings.push(
+      `there are only ${judges} validation images: the accuracy that chooses the best epoch moves by ${(100 / judges).toFixed(1)} % an image (see valImages)`,
+    );
+  return warnings;
 }
 
 function expectAnnotations({ baseline, dataset }: TrainConfig, data: ConfiguredData): void {
@@ -234,11 +257,8 @@ function averageOf(model: Model, { modelEmaDecay: decay, modelEmaWarmup: warmup 
 }
 
 async function resume(session: Session): Promise<void> {
-  if (session.config.deterministic) {
-    const path = join(session.run.directory, "environment.json");
-    const text = await readFile(path, "utf8").catch(() => "{}");
-    expectSameEnvironment(JSON.parse(text) as Partial<Environment>, environmentOf(session));
-  }
+  if (session.config.deterministic)
+    expectSameEnvironment(await readEnvironment(session.run.directory), environmentOf(session));
   const { model, state, progress } = await loadCheckpoint(session.run.directory);
   try {
     session.model.loadStateDict(model);
@@ -248,7 +268,8 @@ async function resume(session: Session): Promise<void> {
     setRngState(state.get("rng") as Tensor);
     session.progress = progress;
     session.savedStep = progress.step;
-    await session.log.rewindTo(progress);
+    await restoreBest(session.run.directory, progress.bestEpoch);
+    session.voidFromStep = await session.log.rewindTo(progress);
   } finally {
     disposeAll(model, state);
   }

@@ -136,7 +136,7 @@ export async function sampleMaps(model: Model, split: Split, options: SplitEvalu
         classNames: split.classNames,
         height,
         width,
-        images: arrays(pixels.mean([1])),
+        images: arrays(pixels),
         labels: Array.from(labels.data() as BigInt64Array, Number),
         predictions: Array.from(logits.argmax(1).data() as BigInt64Array, Number),
         maps: arrays(maps),
