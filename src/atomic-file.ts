@@ -92,7 +92,7 @@ async function fill(temporary: string, write: (file: FileHandle) => Promise<void
 }
 
 /** The name is cut so that the random part does not push a name that is allowed past the limit of 255 bytes. */
-function temporaryName(path: string): string {
+export function temporaryName(path: string): string {
   return join(dirname(path), `.${basename(path).slice(0, 40)}-${randomBytes(6).toString("hex")}.tmp`);
 }
 

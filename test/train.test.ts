@@ -280,6 +280,33 @@ describe("a run directory with files in it", () => {
     expect(filesOf(folder)).toEqual(["mymodel.pt", "summary.csv"]);
   });
 
+  it("that a run is to replace loses only what a run writes", async () => {
+    const folder = join(output, "shared-folder");
+    await train({ ...SMALL, experiment: "shared-folder", epochs: 1 });
+    for (const name of ["notes.txt", "checkpoints/mymodel.pt", "tensorboard/plan.md"]) {
+      mkdirSync(join(folder, "tensorboard"), { recursive: true });
+      writeFileSync(join(folder, name), "precious");
+    }
+    writeFileSync(join(folder, "tensorboard", "events.out.tfevents.1.host.1.0"), "stale");
+    await train({ ...SMALL, experiment: "shared-folder", epochs: 1, overwrite: true });
+    expect(filesOf(folder)).toEqual(expect.arrayContaining(["mymodel.pt", "notes.txt", "plan.md", "best.safetensors"]));
+    expect(filesOf(folder)).not.toContain("events.out.tfevents.1.host.1.0");
+  });
+
+  it.each(['{"compilerOptions": {}}', "[]", "not JSON"])(
+    "is refused where its config.json is no run's: %s",
+    async (text) => {
+      const folder = join(output, "foreign");
+      mkdirSync(folder, { recursive: true });
+      writeFileSync(join(folder, "config.json"), text);
+      await expect(train({ ...SMALL, experiment: "foreign", overwrite: true })).rejects.toMatchObject({
+        code: "E_CONFIG",
+        message: expect.stringContaining("config.json that is no run's"),
+      });
+      expect(readFileSync(join(folder, "config.json"), "utf8")).toBe(text);
+    },
+  );
+
   it.each([
     ["a folder without the data", { dataDir: "/nonexistent" }, "E_DATA"],
     ["an unknown layer", { camLayer: "conv9" }, "E_CONFIG"],

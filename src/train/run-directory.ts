@@ -26,16 +26,13 @@ export interface OpenRun {
 
 /** What a run writes into its folder. */
 const CONFIG = "config.json";
-const RESULTS = [
-  "metrics.jsonl",
-  "summary.csv",
-  "checkpoints",
-  "figures",
-  "tensorboard",
-  "report.html",
-  "profile.json",
-  "profile-trace.json",
-];
+const RESULTS = ["metrics.jsonl", "summary.csv", "report.html", "profile.json", "profile-trace.json"];
+/** Folders, and the names that a run gives within: what else lies there is somebody else's. */
+const FOLDERS: Readonly<Record<string, RegExp>> = {
+  checkpoints: /^((last|best|best-before|epoch-\d+)|last-\d+\.state)\.safetensors$/,
+  figures: /^epoch-\d+\.png$/,
+  tensorboard: /^events\.out\.tfevents\./,
+};
 /** Before anything is trained: worth nothing alone. */
 const BEGINNINGS = ["environment.json", "prototypes.safetensors"];
 
@@ -54,7 +51,7 @@ export async function openRun(input: TrainConfigInput): Promise<OpenRun> {
     if (!existsSync(join(directory, CONFIG)))
       throw new BatchCamError("E_CONFIG", `resume: there is no run in ${directory} (it has no ${CONFIG})`);
   } else {
-    await expectRoom(directory, asked.overwrite);
+    await expectRoom(directory, asked);
     await makeFolder(directory);
   }
   const release = lockRun(directory);
@@ -82,7 +79,7 @@ async function resumedConfig(
 }
 
 /** Refuses a folder that a new run must not write to: nothing that it did not make itself is ever deleted. */
-async function expectRoom(directory: string, overwrite: boolean): Promise<void> {
+async function expectRoom(directory: string, { overwrite, fastDevRun }: TrainConfig): Promise<void> {
   const names = await readdir(directory).catch(() => []);
   const held = names.filter((name) => ![...BEGINNINGS, RUN_LOCK].includes(name) && !isTemporary(name));
   if (held.length === 0) return;
@@ -92,23 +89,44 @@ async function expectRoom(directory: string, overwrite: boolean): Promise<void> 
       `${directory} holds ${held.slice(0, 3).join(", ")} and no run (it has no ${CONFIG}): move that away, or give this run another name with --experiment`,
     );
   }
-  if (overwrite) return;
+  const saved = await savedConfig(directory).catch(() => null);
+  const before = saved === null ? null : asRun(saved);
+  if (before === null) {
+    throw new BatchCamError(
+      "E_CONFIG",
+      `${directory} has a ${CONFIG} that is no run's: move that away, or give this run another name with --experiment`,
+    );
+  }
+  if (overwrite && (!fastDevRun || before.fastDevRun)) return;
   throw new BatchCamError(
     "E_CONFIG",
     `${directory} holds a run already: --resume goes on with it, --overwrite begins anew, --experiment gives this run another name`,
   );
 }
 
+/** The config that a run wrote, of this version or another; null where it is none. */
+function asRun(saved: unknown): { fastDevRun: boolean } | null {
+  if (typeof saved !== "object" || saved === null) return null;
+  const { model, dataset, experiment, fastDevRun } = saved as Record<string, unknown>;
+  const ours = [model, dataset, experiment].every((value) => typeof value === "string");
+  return ours ? { fastDevRun: fastDevRun === true } : null;
+}
+
 async function clear(directory: string): Promise<void> {
-  for (const name of [CONFIG, ...RESULTS, ...BEGINNINGS])
-    await rm(join(directory, name), { recursive: true, force: true });
+  for (const name of [CONFIG, ...RESULTS, ...BEGINNINGS]) await rm(join(directory, name), { force: true });
+  for (const [folder, ours] of Object.entries(FOLDERS)) {
+    const path = join(directory, folder);
+    const names: string[] = await readdir(path).catch(() => []);
+    for (const name of names) if (ours.test(name) || isTemporary(name)) await rm(join(path, name), { force: true });
+    removeIfEmpty(path);
+  }
 }
 
 function removeIfEmpty(directory: string): void {
   try {
     rmdirSync(directory);
   } catch {
-    // It holds a run.
+    // It holds something, or was never there.
   }
 }
 

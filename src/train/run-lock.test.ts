@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -38,10 +38,17 @@ describe("lockRun", () => {
     ["of an earlier process with this one's number", () => JSON.stringify({ ...left, pid: process.pid })],
     ["that a kill has torn", () => '{"host":'],
     ["that is empty", () => ""],
+    ["that names nobody", () => "{}"],
   ])("takes over a claim %s", (_, text) => {
     writeFileSync(join(folder, "run.lock"), text());
+    utimesSync(join(folder, "run.lock"), 1, 1);
     lockRun(folder)();
     expect(existsSync(join(folder, "run.lock"))).toBe(false);
+  });
+
+  it("waits for a claim that is just being written, where there are no hard links", () => {
+    writeFileSync(join(folder, "run.lock"), "");
+    expect(() => lockRun(folder)).toThrow(expect.objectContaining({ code: "E_CHECKPOINT" }));
   });
 
   it("leaves a claim of another machine alone", () => {

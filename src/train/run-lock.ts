@@ -1,7 +1,8 @@
-import { createHash, randomUUID } from "node:crypto";
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { linkSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { temporaryName } from "../atomic-file.ts";
 import { BatchCamError } from "../errors.ts";
 
 interface Owner {
@@ -56,7 +57,7 @@ const nameOf = ({ pid, host }: Owner): string => `process ${pid} on ${host}`;
  */
 function acquire(path: string, runDirectory: string): () => void {
   const mine = claim();
-  const draft = `${path}.${randomUUID()}`;
+  const draft = temporaryName(path);
   writeFileSync(draft, mine);
   try {
     if (!publish(draft, path, mine)) {
@@ -85,8 +86,14 @@ function readDead(path: string, runDirectory: string): string {
   const text = readFileOr(path, null);
   if (text === null) throw inUse(runDirectory, path); // given back just now
   const owner = parseOwner(text);
-  if (owner !== null && isAlive(owner)) throw inUse(runDirectory, path, owner);
+  if (owner === null ? isBeingWritten(path) : isAlive(owner)) throw inUse(runDirectory, path, owner);
   return text;
+}
+
+/** Where a file system has no hard links, a claim is empty for a moment. */
+function isBeingWritten(path: string): boolean {
+  const found = statSync(path, { throwIfNoEntry: false });
+  return found !== undefined && Date.now() - found.mtimeMs < 10_000;
 }
 
 /** Puts the whole claim in place at once, so that nobody reads half of it. False where there is one already. */
@@ -129,7 +136,9 @@ function readFileOr<T>(path: string, otherwise: T): string | T {
 
 function parseOwner(text: string): Owner | null {
   try {
-    return JSON.parse(text) as Owner | null;
+    const { host, pid, began } = JSON.parse(text) as Owner;
+    const whole = typeof host === "string" && Number.isSafeInteger(pid) && pid > 0 && typeof began === "string";
+    return whole ? { host, pid, began } : null;
   } catch {
     return null; // torn by a power cut
   }
