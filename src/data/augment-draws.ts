@@ -1,6 +1,7 @@
 import { expectInteger, expectNumber, optionsOf } from "../arguments.ts";
 import { compose, cutting, type Matrix } from "./affine.ts";
 import { drawOperations, matrixOfOperations, type Operation, recolours } from "./rand-augment.ts";
+import { randomSource } from "./random.ts";
 
 /** How much images may change; all that is left out is off. */
 export interface AugmentOptions {
@@ -31,6 +32,8 @@ export interface AugmentOptions {
 export interface AugmentKey {
   seed: number;
   epoch: number;
+  /** Where an epoch may have an image more than once: the place in the epoch of the first of these images. */
+  place?: number | undefined;
 }
 
 /** The draws of one image. */
@@ -79,8 +82,12 @@ export function checkedAugment<T extends AugmentOptions>(options: T): T {
 
 /** The draws of the images at these places of their split. */
 export function drawsOf(indices: Int32Array, options: AugmentOptions & AugmentKey): Draw[] {
-  const { seed, epoch, ...amounts } = checkedAugment(options);
-  return Array.from(indices, (index) => drawOf(amounts, uniforms(seed, epoch, index)));
+  const { seed, epoch, place, ...amounts } = checkedAugment(options);
+  return Array.from(indices, (image, i) => {
+    const keys = place === undefined ? { seed, epoch, image } : { seed, epoch, image, place: place + i };
+    const next = randomSource("augment", keys);
+    return drawOf(amounts, () => next() / 2 ** 32);
+  });
 }
 
 /** Whether these options move anything. */
@@ -95,22 +102,6 @@ export function erasedPixels({ erased }: Draw, height: number, width: number): [
   const [top, left, bottom, right] = erased;
   const [y, x] = [Math.min(Math.round(top * height), height - 1), Math.min(Math.round(left * width), width - 1)];
   return [y, x, Math.max(Math.round(bottom * height), y + 1), Math.max(Math.round(right * width), x + 1)];
-}
-
-/** A stream of numbers in [0, 1) for an image: a counter through a mixer (SplitMix32), the same on every machine. */
-function uniforms(seed: number, epoch: number, index: number): () => number {
-  let state = mix(mix(mix(seed >>> 0) ^ Math.floor(seed / 2 ** 32) ^ (epoch + 0x3c6ef372)) ^ index);
-  return () => {
-    state = (state + 0x9e3779b9) | 0;
-    return (mix(state) >>> 0) / 2 ** 32;
-  };
-}
-
-function mix(value: number): number {
-  let x = value | 0;
-  x = Math.imul(x ^ (x >>> 16), 0x21f0aaad);
-  x = Math.imul(x ^ (x >>> 15), 0x735a2d97);
-  return x ^ (x >>> 15);
 }
 
 /** Always as many draws, so that switching one on leaves the others as they were. */

@@ -50,6 +50,25 @@ describe("augment", () => {
       expect(largest(of([0, 1, 2, 3], key).images.sub(whole.images))).toBeGreaterThan(0.01);
   });
 
+  it("changes the repeats of an image in an epoch each in its own way, by their places", () => {
+    const x = rand([1, 1, 10, 12]);
+    const of = (place?: number) =>
+      augment(x.expand([3, 1, 10, 12]), indices(5, 5, 5), { ...ALL, ...KEY, place }).images;
+    const [whole, repeated] = [of(), of(8)];
+    expect(values(whole.narrow(0, 0, 1))).toEqual(values(whole.narrow(0, 1, 1)));
+    expect(values(repeated.narrow(0, 0, 1))).not.toEqual(values(repeated.narrow(0, 1, 1)));
+    expect(values(of(7).narrow(0, 2, 1))).toEqual(values(repeated.narrow(0, 1, 1)));
+  });
+
+  it("has no stream twice, whatever the seed and the epoch", () => {
+    const first = (seed: number, epoch: number) =>
+      values(
+        augment(zeros([1, 1, 4, 4]), indices(0), { seed, epoch, shift: 0.5, rotate: 90 }).geometry as Tensor,
+      ).join();
+    const seen = [3, 2 ** 32 + 3, 2 ** 33 + 3].flatMap((seed) => [1, 2, 3, 4].map((epoch) => first(seed, epoch)));
+    expect(new Set(seen).size).toBe(seen.length);
+  });
+
   it("draws the same numbers on every machine", () => {
     const { geometry } = augment(zeros([2, 1, 4, 4]), indices(0, 41), { ...KEY, shift: 0.5, rotate: 90 });
     expect(values(geometry as Tensor).map((value) => Math.round(value * 1e4) / 1e4)).toMatchInlineSnapshot(`

@@ -50,19 +50,27 @@ export function takeStep(session: Session, indices: Int32Array): Metrics {
 /** Leaves in `.grad` the gradient of the mean loss over all images, batch by batch. */
 function accumulate(session: Session, indices: Int32Array): Omit<Metrics, "gradNorm" | "lr"> {
   const { batchSize } = session.config;
-  if (indices.length <= batchSize) return accumulateBatch(session, indices, 1);
+  const place = session.progress.batch * imagesPerStep(session.config);
+  if (indices.length <= batchSize) return accumulateBatch(session, { indices, place }, 1);
   const means = new EpochMeans();
   for (let start = 0; start < indices.length; start += batchSize) {
     const part = indices.subarray(start, start + batchSize);
-    means.add({ ...accumulateBatch(session, part, part.length / indices.length), gradNorm: 0, lr: 0 }, part.length);
+    const numbers = accumulateBatch(session, { indices: part, place: place + start }, part.length / indices.length);
+    means.add({ ...numbers, gradNorm: 0, lr: 0 }, part.length);
   }
   return means.means();
 }
 
-function accumulateBatch(session: Session, indices: Int32Array, share: number): Omit<Metrics, "gradNorm" | "lr"> {
+interface Drawn {
+  indices: Int32Array;
+  /** Where the first of them stands in its epoch. */
+  place: number;
+}
+
+function accumulateBatch(session: Session, drawn: Drawn, share: number): Omit<Metrics, "gradNorm" | "lr"> {
   const { progress, model, guidance, amp } = session;
   return tidy(() => {
-    const { images, labels, ...rest } = phase("data", () => mixedBatch(session, indices));
+    const { images, labels, ...rest } = phase("data", () => mixedBatch(session, drawn));
     const terms = objective(model, images, labels, { step: progress.step, guidance, amp, ...rest });
     refuseNonFinite(session, {
       crossEntropy: terms.crossEntropy,
@@ -86,8 +94,11 @@ interface TrainingBatch {
   foreground: Tensor | null;
 }
 
-function takeBatch({ train, config, progress, channelsLast: last }: Session, indices: Int32Array): TrainingBatch {
-  const changes = { ...augmentOptions(config), seed: config.seed, epoch: progress.epoch };
+function takeBatch(session: Session, { indices, place }: Drawn): TrainingBatch {
+  const { train, config, progress, channelsLast: last } = session;
+  const repeats = config.sampler === "balanced";
+  const key = { seed: config.seed, epoch: progress.epoch, place: repeats ? place : undefined };
+  const changes = { ...augmentOptions(config), ...key };
   if (config.baseline === undefined) {
     const batch = augments(changes)
       ? gatherAugmented(train, indices, { ...changes, channelsLast: last })
@@ -132,11 +143,11 @@ const augmentOptions = (config: Session["config"]): AugmentOptions => ({
   randAugmentOps: config.randAugmentOps,
 });
 
-function mixedBatch(session: Session, indices: Int32Array): TrainingBatch & { mixed: Mixed | null } {
-  const batch = takeBatch(session, indices);
+function mixedBatch(session: Session, drawn: Drawn): TrainingBatch & { mixed: Mixed | null } {
+  const batch = takeBatch(session, drawn);
   const { mixup, seed } = session.config;
   if (mixup === 0) return { ...batch, mixed: null };
-  const keys = { seed, step: session.progress.step, image: indices[0] as number };
+  const keys = { seed, step: session.progress.step, image: drawn.indices[0] as number };
   const mixed = mixUp(batch.images, batch.labels, mixup, keys);
   return { ...batch, images: mixed.images, mixed };
 }
