@@ -1,9 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { parseTrainConfig } from "../config/index.ts";
 import { memory, tensor, tidy } from "../tensor/index.ts";
 import { guidedPrototypes, oneCycle } from "./guided-prototypes.ts";
 
-const CONFIG = { dataset: "mnist", seed: 3 } as const;
+const CONFIG = parseTrainConfig({ dataset: "mnist", seed: 3 });
 const OWN = [0, 0.5, 1].map((value) => [
   [value, value / 2],
   [0.25, 0],

@@ -1,7 +1,8 @@
 import type { TrainConfig } from "../config/index.ts";
-import { disposeDataset, loadDataset, type PrototypeOptions, prototypes } from "../data/index.ts";
+import { type PrototypeOptions, prototypes } from "../data/index.ts";
 import { randomBelow, randomSource } from "../data/random.ts";
 import { keep, type Tensor, tensor, tidy } from "../tensor/index.ts";
+import { loadData } from "./from-config.ts";
 
 /**
  * What the maps of each class are pulled to, (C, H, W). All but "class" and "clean" are controls: where they do as well as
@@ -17,7 +18,7 @@ import { keep, type Tensor, tensor, tidy } from "../tensor/index.ts";
  */
 export async function guidedPrototypes(
   own: Tensor,
-  config: Pick<TrainConfig, "prototypes" | "dataset" | "dataDir" | "seed">,
+  config: TrainConfig,
   options: PrototypeOptions = {},
 ): Promise<Tensor> {
   const { prototypes: source, seed } = config;
@@ -42,15 +43,13 @@ export function oneCycle(count: number, seed: number): Int32Array {
   return order;
 }
 
-async function cleanPrototypes(
-  { dataset: decoyed, dataDir }: Pick<TrainConfig, "dataset" | "dataDir">,
-  options: PrototypeOptions,
-): Promise<Tensor> {
-  const name = decoyed === "decoy-fashion-mnist" ? "fashion-mnist" : "mnist";
-  const dataset = await loadDataset(name, dataDir === undefined ? {} : { dataDir });
+/** Of the same images as the run's own: validation images are left out here too. */
+async function cleanPrototypes(config: TrainConfig, options: PrototypeOptions): Promise<Tensor> {
+  const dataset = config.dataset === "decoy-fashion-mnist" ? "fashion-mnist" : "mnist";
+  const data = await loadData({ ...config, dataset });
   try {
-    return keep(await prototypes(dataset.train, options));
+    return keep(await prototypes(data.train, options));
   } finally {
-    disposeDataset(dataset);
+    data.dispose();
   }
 }

@@ -58,6 +58,18 @@ describe("lossBalance", () => {
     });
   });
 
+  it("leaves frozen parameters out, which have no gradient", () => {
+    tidy(() => {
+      const { model, images } = subject();
+      const [first] = model.parameters();
+      (first as Tensor).requiresGrad = false;
+      const crossEntropy = model.forward(images).pow(2).mean();
+      const [own] = lossBalance(model, only({ crossEntropy }), {});
+      expect(own?.gradNorm).toBeCloseTo(normOf(model, crossEntropy), 5);
+      model.dispose();
+    });
+  });
+
   it("has no cosine for a term without gradient, and leaves .grad and the graph alone", () => {
     tidy(() => {
       const { model, images } = subject();

@@ -11,7 +11,7 @@ import type { Terms } from "./objective.ts";
  * @param weights of the terms at this step, warm-up included
  */
 export function lossBalance(model: Model, terms: Terms, weights: Readonly<Record<string, number>>): TermBalance[] {
-  const parameters = model.parameters();
+  const parameters = model.parameters().filter(({ requiresGrad }) => requiresGrad);
   return tidy(() => {
     const flat = (term: Tensor): Tensor =>
       cat(grad(term, parameters, { retainGraph: true, allowUnused: true }).map((g) => g.to("float64").flatten()));
