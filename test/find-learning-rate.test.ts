@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, vi } from "vitest";
 import { main } from "../src/cli/main.ts";
 import { memory } from "../src/tensor/index.ts";
 import { findLearningRate, type RatePoint } from "../src/train.ts";
@@ -49,6 +49,25 @@ describe("findLearningRate", () => {
     await expect(findLearningRate(SMALL, options as never)).rejects.toThrow(message);
   });
 
+  it("sweeps rates of any size, also where their ratio is no number", async () => {
+    const found = await findLearningRate(SMALL, { from: 1e-300, to: 1e300, steps: 20 });
+    expect(found.points[0]?.lr).toBeCloseTo(0, 12);
+    expect(found.points.every(({ lr, loss }) => Number.isFinite(lr) && Number.isFinite(loss))).toBe(true);
+    expect(found.diverged).toBe(true);
+  });
+
+  it("says where no temporary folder can be made", async () => {
+    vi.stubEnv("TMPDIR", join(folder, "missing"));
+    try {
+      await expect(findLearningRate(SMALL)).rejects.toMatchObject({
+        code: "E_IO",
+        message: expect.stringContaining("TMPDIR"),
+      });
+    } finally {
+      vi.unstubAllEnvs();
+    }
+  });
+
   it("stops at a signal, and leaves no folder behind", async () => {
     const stop = new AbortController();
     const folders = () => readdirSync(tmpdir()).filter((name) => name.startsWith("batch-cam-find-lr-"));
@@ -69,6 +88,15 @@ describe("batch-cam find-lr", () => {
     expect(text.out).toMatch(/It falls fastest at \S+, and is lowest at \S+: try --lr \S+\.\n$/);
     expect(existsSync("runs/mine")).toBe(false);
   });
+
+  it.each(["--tensorboard", "--patience=3", "--max-steps=9", "--loss-balance-every=1"])(
+    "has no flag %s, which would do nothing",
+    async (flag) => {
+      const { io, text } = fakeIo();
+      expect(await main(["find-lr", flag], io)).toBe(2);
+      expect(text.err).toContain("unknown flag");
+    },
+  );
 
   it("refuses rates that do not rise, by the flag's name", async () => {
     const { io, text } = fakeIo();

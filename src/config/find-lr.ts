@@ -9,14 +9,25 @@ const sweep = group("Sweep", {
   json: z.boolean().default(false).describe("print the result as JSON"),
 });
 
-/** Of a training, what a sweep decides itself. */
-const { lr, sched, warmupSteps, minLr, resume, overwrite, output, experiment, profile, fastDevRun, ...trained } =
-  TrainConfig.shape;
+/** Of a training, what a sweep decides itself or has no use for: it keeps no run, and judges nothing. */
+const NOT_SWEPT = [
+  ...(["lr", "sched", "warmupSteps", "minLr", "lambdaWarmup", "epochs", "maxSteps", "maxSeconds", "patience"] as const),
+  ...(["resume", "overwrite", "output", "experiment", "fastDevRun", "deterministic"] as const),
+  ...(["checkpointEvery", "checkpointSeconds", "keepEpochs", "logEvery", "valInterval", "lossBalanceEvery"] as const),
+  ...(["profile", "profileSteps", "figures", "tensorboard", "limitVal", "limitTest"] as const),
+  ...(["modelEma", "modelEmaDecay", "modelEmaWarmup"] as const),
+] satisfies (keyof typeof TrainConfig.shape)[];
+const trained = without(TrainConfig.shape, NOT_SWEPT);
 
 /** What `batch-cam find-lr` takes: what the training would, and the sweep's own. */
 export const FindLrConfig = z.strictObject({ ...sweep, ...trained }).superRefine(({ lrFrom, lrTo }, context) => {
   if (lrTo <= lrFrom) context.addIssue({ code: "custom", path: ["lrTo"], message: `above lrFrom (${lrFrom})` });
 });
+function without<S extends object, K extends keyof S>(shape: S, keys: readonly K[]): Omit<S, K> {
+  const left = Object.entries(shape).filter(([key]) => !(keys as readonly PropertyKey[]).includes(key));
+  return Object.fromEntries(left) as Omit<S, K>;
+}
+
 export type FindLrConfigInput = z.input<typeof FindLrConfig>;
 export type FindLrConfig = z.output<typeof FindLrConfig>;
 /** Keys of a training's config file that a sweep has no use for. */

@@ -21,6 +21,9 @@ function checkOptimiser({ opt, nesterov, momentum, minLr, lr }: ParsedTrainConfi
   if (minLr > lr) report("minLr", `at most lr (${lr})`);
 }
 
+/** Below it a share is 0 or 1 to the last bit. */
+const LEAST_MIXUP = 0.001;
+
 function checkGuidance(config: ParsedTrainConfig, report: Report): void {
   const { plain, lambdaPrototype = 0, lambdaBatch, prototypes, statistic, dataset } = config;
   if (plain && lambdaPrototype > 0) report("lambdaPrototype", "0 or left out with plain");
@@ -30,6 +33,7 @@ function checkGuidance(config: ParsedTrainConfig, report: Report): void {
   if (prototypes === "clean" && !dataset.startsWith("decoy"))
     report("prototypes", `another with dataset "${dataset}" (clean ones are known of decoy sets only)`);
   const guided = !plain && (config.lambdaPrototype ?? 1) + lambdaBatch > 0;
+  if (config.mixup > 0 && config.mixup < LEAST_MIXUP) report("mixup", `0, or from ${LEAST_MIXUP} to 1`);
   if (config.mixup > 0 && guided) report("mixup", "0 with guidance: the map of a mixed image has no class (add plain)");
   if (config.mixup > 0 && config.baseline !== undefined)
     report("mixup", "0 with a baseline, whose masks are of one image");
@@ -64,8 +68,11 @@ export function configWarnings(config: TrainConfig, steps: number): string[] {
   return [...guidanceWarnings(config), ...scheduleWarnings(config, steps)];
 }
 
-function guidanceWarnings({ lambdaPrototype, lambdaBatch, batchTarget, statistic }: TrainConfig): string[] {
+function guidanceWarnings(config: TrainConfig): string[] {
+  const { lambdaPrototype, lambdaBatch, batchTarget, statistic, plain, prototypes } = config;
   const warnings: string[] = [];
+  if (plain && prototypes !== "class")
+    warnings.push(`prototypes ${prototypes} is not used with plain: no map is guided`);
   const batchMean = lambdaBatch > 0 && batchTarget === "batch-mean";
   if (batchMean && lambdaPrototype === 0) {
     warnings.push(
@@ -92,7 +99,7 @@ function scheduleWarnings({ sched, warmupSteps, minLr, plain, lambdaWarmup }: Tr
   if (!plain && lambdaWarmup > steps) {
     const share = Math.round((100 * steps) / lambdaWarmup);
     warnings.push(
-      `lambdaWarmup ${lambdaWarmup} is not over when the run ends at step ${steps}: the maps are guided by at most ${share} % of the weight`,
+      `lambdaWarmup ${lambdaWarmup} is not over when the run ends at step ${steps}: the maps are guided by at most ${share} % of the weight; a third of the steps, or fewer, is usual`,
     );
   }
   return warnings;

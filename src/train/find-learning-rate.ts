@@ -58,7 +58,7 @@ export async function findLearningRate(
   expectInteger("findLearningRate: steps", steps, 20);
   expectFunction("findLearningRate: onStep", onStep);
   expectSignal("findLearningRate: signal", signal);
-  const output = await mkdtemp(join(tmpdir(), "batch-cam-find-lr-"));
+  const output = await temporaryFolder();
   try {
     const own = { output, experiment: "sweep", resume: false, overwrite: false, fastDevRun: false, lambdaWarmup: 0 };
     const config = { ...objectOf("findLearningRate: input", input), ...own };
@@ -66,12 +66,22 @@ export async function findLearningRate(
       config,
       () => {},
       async (session) => {
-        session.rate = (step) => from * (to / from) ** (step / (steps - 1));
+        // In logarithms: the ratio of the two may be no finite number.
+        session.rate = (step) => Math.exp(Math.log(from) + (Math.log(to) - Math.log(from)) * (step / (steps - 1)));
         return judged(await sweep(session, { steps, onStep, signal }), steps);
       },
     );
   } finally {
     await rm(output, { recursive: true, force: true });
+  }
+}
+
+async function temporaryFolder(): Promise<string> {
+  try {
+    return await mkdtemp(join(tmpdir(), "batch-cam-find-lr-"));
+  } catch (cause) {
+    const { message } = cause as Error;
+    throw new BatchCamError("E_IO", `find-lr: no temporary folder can be made: ${message}; see TMPDIR`, { cause });
   }
 }
 
