@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
@@ -31,6 +31,34 @@ it("a run leaves a card, which a run in its place replaces, and files for Tensor
   await train(...SMALL, "--plain", "--overwrite");
   expect(readFileSync(card, "utf8")).toContain("by cross-entropy alone");
   expect(existsSync(join(run, "tensorboard"))).toBe(false);
+});
+
+it("says how much of the weights the warm-up let act, and that two steps say nothing", async () => {
+  await train(...SMALL, "--overwrite", "--lambda-warmup", "40");
+  expect(readFileSync(card, "utf8")).toMatch(/first 40 steps, and the run took 2: \*\*they reached 5 % at most\*\*/);
+  await train(...SMALL, "--overwrite", "--lambda-warmup", "1");
+  expect(readFileSync(card, "utf8")).toContain("rose from 0 over the first 1 steps of 2.");
+  const { err } = await train(...SMALL, "--fast-dev-run");
+  expect(err).toBe("");
+  expect(readFileSync(join(folder, "run-fast-dev-run", "README.md"), "utf8")).toContain("This was a fast dev run");
+});
+
+it("is written also where the run's surroundings can no longer be read, with a warning", async () => {
+  writeFileSync(join(run, "environment.json"), "{");
+  const { code, err } = await train("--resume");
+  expect([code, err]).toEqual([
+    0,
+    expect.stringMatching(/card says nothing of the surroundings: cannot read .*environment\.json/),
+  ]);
+  expect(readFileSync(card, "utf8")).toContain("libtorch unknown");
+});
+
+it("leaves a link to nowhere alone", async () => {
+  rmSync(card);
+  symlinkSync(join(folder, "elsewhere.md"), card);
+  expect((await train(...SMALL, "--overwrite")).err).toMatch(/is not batch-cam's own/);
+  expect(existsSync(join(folder, "elsewhere.md"))).toBe(false);
+  rmSync(card);
 });
 
 it("leaves a README.md alone that somebody else wrote, and says so", async () => {

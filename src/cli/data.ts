@@ -13,6 +13,7 @@ import {
 } from "../data/index.ts";
 import { camFigure, type FigureInput } from "../report/index.ts";
 import { type Tensor, tidy } from "../tensor/index.ts";
+import { usualValidation } from "../train/from-config.ts";
 import type { CommandCall, Outcome } from "./command.ts";
 import { percent } from "./progress-lines.ts";
 import { formatTable } from "./table.ts";
@@ -86,6 +87,9 @@ function tableOf(dataset: Dataset, label: string): string {
     "",
     formatTable(["class", ...splits.map((split) => split.name), "share of train"], [...rows, sums]),
     balance(first),
+    dataset.val === undefined
+      ? `Training holds ${usualValidation(train).toLocaleString("en")} of the train images out for validation (--val-images).`
+      : "",
     "",
   ].join("\n");
 }

@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 import type { z } from "zod";
-import { expectation, type FieldSchema, fieldsOf, hint, typesOf } from "../config/index.ts";
+import { expectation, type FieldSchema, fieldsOf, hint, TrainConfig, typesOf } from "../config/index.ts";
 import { numberIn } from "../config/number-text.ts";
 import { BatchCamError } from "../errors.ts";
 
@@ -16,6 +16,17 @@ export interface Flag {
 }
 
 export const kebabCase = (key: string): string => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+
+/** Names of training options that no other text has. */
+const KEYS = new RegExp(
+  `\\b(${Object.keys(TrainConfig.shape)
+    .filter((key) => /[A-Z]/.test(key))
+    .join("|")})\\b`,
+  "g",
+);
+
+/** A text of the library as the command line says it: options by their flags. */
+export const inFlags = (text: string): string => text.replace(KEYS, (key) => `--${kebabCase(key)}`);
 
 /** What a command line may hold. */
 export interface Grammar {

@@ -1,5 +1,5 @@
 import { typesOf } from "../config/index.ts";
-import type { Flag } from "./flags.ts";
+import { type Flag, inFlags } from "./flags.ts";
 
 /** Widest left column; a longer flag has its description on the next line. */
 const LEFT = 30;
@@ -34,14 +34,21 @@ function formatFlag(flag: Flag, columns: number): string {
   const left = foldChoices(`  ${signature(flag)}`, columns);
   const { description = "", default: value } = flag.field;
   // "default: false" of a switch says nothing, and a default of the model's or the machine's stands in the description.
-  const text =
-    value === undefined || value === false || Array.isArray(value)
-      ? description
-      : `${description} (default: ${value === true ? "on" : value})`;
+  const hasDefault = value !== undefined && value !== false && !Array.isArray(value);
+  const facts = [...rangeOf(flag.field), ...(hasDefault ? [`default: ${value === true ? "on" : value}`] : [])];
+  const text = inFlags(facts.length === 0 ? description : `${description} (${facts.join("; ")})`);
   const lines = wrap(text, Math.max(24, columns - LEFT - 1));
   const indent = `\n${" ".repeat(LEFT)}`;
   if (left.length > LEFT - 2) return `${left}${indent}${lines.join(indent)}`;
   return `${left.padEnd(LEFT)}${lines.join(indent)}`;
+}
+
+/** Nothing where there is no upper limit: that a count is at least 1 goes without saying. */
+function rangeOf({ minimum, exclusiveMinimum, maximum, exclusiveMaximum }: Flag["field"]): string[] {
+  const to = exclusiveMaximum === undefined ? maximum : `below ${exclusiveMaximum}`;
+  if (to === undefined || to === Number.MAX_SAFE_INTEGER) return [];
+  const from = exclusiveMinimum === undefined ? (minimum ?? "") : `above ${exclusiveMinimum}`;
+  return [`${from} to ${to}`.trim()];
 }
 
 function signature({ name, kind, field }: Flag): string {

@@ -1,10 +1,10 @@
-import { existsSync } from "node:fs";
-import { readFile, rm } from "node:fs/promises";
+import { lstat, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { writeFileAtomically } from "../atomic-file.ts";
 import { parseTrainConfig, type TrainConfig } from "../config/index.ts";
 import { OWN_DATA } from "../config/outcome.ts";
 import { CARD_MARK, modelCard } from "../report/model-card.ts";
+import { readEnvironment } from "../train/environment.ts";
 import type { StartEvent, TrainResult } from "../train/events.ts";
 import { quoted } from "./training.ts";
 
@@ -15,12 +15,16 @@ export async function writeModelCard(
   warn: (message: string) => void,
 ): Promise<void> {
   const path = join(result.runDirectory, "README.md");
-  if (existsSync(path) && !(await isOurs(path))) {
+  // A link to nowhere is somebody's too.
+  const taken = await lstat(path).catch(() => null);
+  if (taken !== null && !(await isOurs(path))) {
     warn(`${path} is not batch-cam's own and stays as it is: the run has no model card`);
     return;
   }
-  const text = await readFile(join(result.runDirectory, "environment.json"), "utf8").catch(() => "{}");
-  const environment = JSON.parse(text) as Record<string, unknown>;
+  const environment = await readEnvironment(result.runDirectory).catch((error: Error) => {
+    warn(`the model card says nothing of the surroundings: ${error.message}`);
+    return {};
+  });
   const { config } = start;
   const about = { ownData: OWN_DATA.has(config.dataset), runWord: quoted(result.runDirectory) };
   await writeFileAtomically(path, modelCard({ result, start, options: chosen(config), environment, ...about }));

@@ -75,16 +75,19 @@ const HUB_METRICS = [
 function introduction({ result, start }: CardInput): string {
   const { config, parameters, camLayer, mapSize, trainImages, valImages, testImages } = start;
   const source = config.dataDir === undefined ? config.dataset : `${config.dataset} in ${inline(config.dataDir)}`;
+  const trial = config.fastDevRun
+    ? " **This was a fast dev run, of two steps, to see that everything works: its numbers say nothing.**"
+    : "";
   const state = result.interrupted ? ` **It was stopped at step ${result.step}, and has not been tested.**` : "";
   return [
-    `A ${inline(config.model)} of ${formatCount(parameters)} parameters, trained on ${source} (${formatCount(trainImages)} images; ${formatCount(valImages)} for validation, ${formatCount(testImages)} for the test).${state}`,
+    `A ${inline(config.model)} of ${formatCount(parameters)} parameters, trained on ${source} (${formatCount(trainImages)} images; ${formatCount(valImages)} for validation, ${formatCount(testImages)} for the test).${state}${trial}`,
     "",
-    `${objective(config)} Maps are Grad-CAM's of the true class, ${mapSize.join("x")}, from the layer ${inline(camLayer)}.`,
+    `${objective(config, result.step)} Maps are Grad-CAM's of the true class, ${mapSize.join("x")}, from the layer ${inline(camLayer)}.`,
   ].join("\n");
 }
 
 /** The objective in words. */
-function objective(config: StartEvent["config"]): string {
+function objective(config: StartEvent["config"], steps: number): string {
   const { lambdaPrototype, lambdaBatch, lambdaBaseline, baseline, distance, prototypes } = config;
   const terms = [
     ...(lambdaPrototype > 0 ? [`${lambdaPrototype} times the Prototype Loss`] : []),
@@ -98,7 +101,15 @@ function objective(config: StartEvent["config"]): string {
     guided && prototypes !== "class"
       ? ` **This is a control: its maps were pulled to ${prototypes} prototypes, not to those of their own classes.**`
       : "";
-  return `It was trained by cross-entropy and ${terms.join(" and ")}${by} (Batch-CAM, arXiv 2510.00664).${control}`;
+  return `It was trained by cross-entropy and ${terms.join(" and ")}${by} (Batch-CAM, arXiv 2510.00664).${warmUp(config, steps)}${control}`;
+}
+
+/** How much of the weights acted. */
+function warmUp({ lambdaWarmup }: StartEvent["config"], steps: number): string {
+  if (lambdaWarmup === 0) return "";
+  const rise = ` These weights rose from 0 over the first ${lambdaWarmup} steps`;
+  if (steps >= lambdaWarmup) return `${rise} of ${formatCount(steps)}.`;
+  return `${rise}, and the run took ${steps}: **they reached ${Math.round((100 * steps) / lambdaWarmup)} % at most** (see \`--lambda-warmup\`).`;
 }
 
 /** Each measure with its direction and what it means. */
@@ -113,10 +124,12 @@ const MEASURES: readonly (readonly [keyof SplitRecord, string, string])[] = [
   ["deadMaps", "dead maps ↓", "share of maps that are zero everywhere"],
 ];
 
-function results({ result: { test, history, bestEpoch } }: CardInput): string[] {
+function results({ result: { test, history, bestEpoch }, ownData }: CardInput): string[] {
   const parts: string[] = [];
   if (test !== null) {
-    const rows = MEASURES.map(([key, name, meaning]) => [name, figure(test[key]), meaning]);
+    // A photograph's background is no darker than its object.
+    const measures = MEASURES.filter(([key]) => key !== "energyInForeground" || !ownData);
+    const rows = measures.map(([key, name, meaning]) => [name, figure(test[key]), meaning]);
     parts.push(
       `## Results\nOn the ${formatCount(test.images)} test images, by epoch ${bestEpoch}, which the validation images chose:`,
     );
