@@ -124,7 +124,7 @@ function gone(): Tensor {
 }
 
 const OPTIONS =
-  "shape size dtype device requiresGrad step keepDims correction descending stride padding dilation groups bias weight mode eps momentum training approximate reduction labelSmoothing lr betas weightDecay nesterov steps minLr warmupSteps pctStart anneal maxLr layerDecay layers decay warmup order createGraph gradOutputs gradient upsample normalize head distance target prototypes window sigma threshold batchSize seed epoch startBatch statistic trim onWarning images indices name numClasses inChannels imageSize norm width stem dims depths dropPath taps strict camLayer signal onEvent labels mean std train test runningMean guidance amp enabled what label enum type anyOf output experiment".split(
+  "shape size dtype device requiresGrad step keepDims correction descending stride padding dilation groups bias weight mode eps momentum training approximate reduction labelSmoothing lr betas weightDecay nesterov steps minLr warmupSteps pctStart anneal maxLr layerDecay layers decay warmup order createGraph gradOutputs gradient upsample normalize head distance target prototypes window sigma threshold batchSize seed epoch startBatch statistic trim onWarning images indices name numClasses inChannels imageSize norm dropout width stem dims depths dropPath taps strict camLayer signal onEvent labels mean std train test runningMean guidance amp enabled what label enum type anyOf output experiment".split(
     " ",
   );
 
@@ -228,6 +228,7 @@ const instances: Record<string, () => object> = {
   BatchNorm2d: () => new nn.BatchNorm2d(1),
   Conv2d: () => new nn.Conv2d(1, 1, 1),
   DropPath: () => new nn.DropPath(0.5),
+  Dropout: () => new nn.Dropout(0.5),
   GRN: () => new nn.GRN(1),
   LayerNorm: () => new nn.LayerNorm(4),
   LayerNorm2d: () => new nn.LayerNorm2d(1),

@@ -174,6 +174,24 @@ describe("SimpleCNN", () => {
       );
       expect(use(createModel("simple-cnn", { imageSize: 32 })).forward(zeros([0, 1, 32, 32])).shape).toEqual([0, 10]);
     }));
+
+  it.each(["mlp", "gap"] as const)(
+    "drops features before the last layer of %s in training alone, and has no closed form then",
+    (head) => {
+      tidy(() => {
+        manualSeed(5);
+        const plain = use(createModel("simple-cnn", { head }));
+        manualSeed(5);
+        const dropping = use(createModel("simple-cnn", { head, dropout: 0.5 }));
+        expect([...dropping.stateDict().keys()]).toEqual([...plain.stateDict().keys()]);
+        const x = randn([4, 1, 28, 28]);
+        expect(dropping.eval().forward(x)).toBeAllclose(plain.eval().forward(x), { rtol: 0, atol: 0 });
+        const [one, two] = [dropping.train().forward(x), dropping.forward(x)];
+        expect(one.sub(two).abs().max().item()).toBeGreaterThan(1e-4);
+        expect([plain.closedFormHead(), dropping.closedFormHead()]).toEqual([expect.anything(), null]);
+      });
+    },
+  );
 });
 
 const norm = (name: string, channels: number): string[] => [

@@ -42,6 +42,7 @@ const model = group("Model", {
     .enum(["none", "batch"])
     .optional()
     .describe("simple-cnn: normalisation after each convolution (default: none)"),
+  dropout: z.number().min(0).lt(1).optional().describe("simple-cnn: share that is dropped before the last layer"),
   stem: z
     .enum(["imagenet", "small"])
     .optional()

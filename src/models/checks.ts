@@ -61,3 +61,9 @@ export function expectInput(
     `${model}: images of ${height}x${width} collapse to nothing; it needs at least ${leastSide}x${leastSide}`,
   );
 }
+
+/** A share of what is dropped. */
+export function expectRate(model: string, option: string, rate: number): void {
+  if (typeof rate === "number" && rate >= 0 && rate < 1) return;
+  throw new BatchCamError("E_CONFIG", `${model}: ${option} must lie in [0, 1), got ${describeValue(rate)}`);
+}

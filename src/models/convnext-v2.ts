@@ -1,4 +1,4 @@
-import { describeValue, optionsOf } from "../arguments.ts";
+import { optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import {
   AdaptiveAvgPool2d,
@@ -11,7 +11,7 @@ import {
   truncatedNormal_,
 } from "../nn/index.ts";
 import { noGrad, type Tensor } from "../tensor/index.ts";
-import { expectInput, expectOneOf, expectSizeLists, expectSizes } from "./checks.ts";
+import { expectInput, expectOneOf, expectRate, expectSizeLists, expectSizes } from "./checks.ts";
 import { ConvNextBlock, type MlpKind } from "./convnext-block.ts";
 import { Model } from "./model.ts";
 
@@ -136,7 +136,7 @@ export class ConvNextV2 extends Model {
     const { numClasses = 1000, inChannels = 3, dims = variant.dims, depths = variant.depths, dropPath = 0 } = options;
     expectSizes(name, { numClasses, inChannels });
     expectSizeLists(name, STAGES, { dims, depths });
-    expectRate(name, dropPath);
+    expectRate(name, "dropPath", dropPath);
     const { patch, strides } = downsampling(name, options);
     const [first, last] = [dims[0] as number, dims[STAGES - 1] as number];
     const rates = dropPathRates(dropPath, depths);
@@ -164,11 +164,6 @@ export class ConvNextV2 extends Model {
   override get camLayers(): readonly string[] {
     return Array.from({ length: STAGES }, (_, i) => `stages.${i}`);
   }
-}
-
-function expectRate(name: string, dropPath: number): void {
-  if (typeof dropPath === "number" && dropPath >= 0 && dropPath < 1) return;
-  throw new BatchCamError("E_CONFIG", `${name}: dropPath must lie in [0, 1), got ${describeValue(dropPath)}`);
 }
 
 /** Side of the stem's patches, and by how much each stage shrinks its input. */

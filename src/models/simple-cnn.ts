@@ -2,9 +2,19 @@ import { optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { convRelu } from "../nn/conv-relu.ts";
 import { flatLinear } from "../nn/flat-linear.ts";
-import { BatchNorm2d, Conv2d, Flatten, GlobalAvgPool2d, Linear, MaxPool2d, type Module, ReLU } from "../nn/index.ts";
+import {
+  BatchNorm2d,
+  Conv2d,
+  Dropout,
+  Flatten,
+  GlobalAvgPool2d,
+  Linear,
+  MaxPool2d,
+  type Module,
+  ReLU,
+} from "../nn/index.ts";
 import type { Tensor } from "../tensor/index.ts";
-import { expectInput, expectOneOf, expectSizes } from "./checks.ts";
+import { expectInput, expectOneOf, expectRate, expectSizes } from "./checks.ts";
 import { type ClosedFormHead, Model } from "./model.ts";
 
 export interface SimpleCnnOptions {
@@ -16,6 +26,8 @@ export interface SimpleCnnOptions {
   head?: "mlp" | "gap";
   /** "batch": batch norm after each convolution, which then has no bias. */
   norm?: "none" | "batch";
+  /** Share of the numbers before the last layer that training drops; 0. */
+  dropout?: number;
 }
 
 export const SIMPLE_CNN_OPTIONS = [
@@ -24,6 +36,7 @@ export const SIMPLE_CNN_OPTIONS = [
   "imageSize",
   "head",
   "norm",
+  "dropout",
 ] as const satisfies (keyof SimpleCnnOptions)[];
 
 /**
@@ -51,6 +64,7 @@ export class SimpleCNN extends Model {
   readonly flatten: Flatten | null;
   readonly fc1: Linear | null;
   readonly act4: ReLU | null;
+  readonly drop: Dropout | null;
   readonly fc2: Linear | null;
   readonly gap: GlobalAvgPool2d | null;
   readonly fc: Linear | null;
@@ -63,10 +77,12 @@ export class SimpleCNN extends Model {
       imageSize = 28,
       head = "mlp",
       norm = "none",
+      dropout = 0,
     } = optionsOf("simple-cnn", options);
     expectSizes("simple-cnn", { numClasses, inChannels, imageSize });
     expectOneOf("simple-cnn", "head", [head, ["mlp", "gap"]]);
     expectOneOf("simple-cnn", "norm", [norm, ["none", "batch"]]);
+    expectRate("simple-cnn", "dropout", dropout);
     const side = Math.floor(imageSize / 4); // of the maps
     if (side < 1)
       throw new BatchCamError(
@@ -88,6 +104,7 @@ export class SimpleCNN extends Model {
     this.flatten = mlp ? new Flatten() : null;
     this.fc1 = mlp ? new Linear(128 * side * side, 128) : null;
     this.act4 = mlp ? new ReLU() : null;
+    this.drop = dropout > 0 ? new Dropout(dropout) : null;
     this.fc2 = mlp ? new Linear(128, numClasses) : null;
     this.gap = mlp ? null : new GlobalAvgPool2d();
     this.fc = mlp ? null : new Linear(128, numClasses);
@@ -99,8 +116,8 @@ export class SimpleCNN extends Model {
     const z = stage(this.conv2, this.bn2, this.act2, this.pool1, y); // (N, 64, 14, 14)
     const maps = stage(this.conv3, this.bn3, this.act3, this.pool2, z); // (N, 128, 7, 7)
     const { flatten, fc1 } = this;
-    if (flatten === null || fc1 === null) return inTurn([this.gap, this.fc], maps); // (N, numClasses)
-    return inTurn([this.act4, this.fc2], flatLinear(flatten, fc1, maps));
+    if (flatten === null || fc1 === null) return inTurn([this.gap, this.drop, this.fc], maps); // (N, numClasses)
+    return inTurn([this.act4, this.drop, this.fc2], flatLinear(flatten, fc1, maps));
   }
 
   #expectSize(x: Tensor): void {
@@ -121,6 +138,7 @@ export class SimpleCNN extends Model {
   }
 
   override closedFormHead(): ClosedFormHead | null {
+    if (this.drop !== null) return null; // what it drops has a say in the gradient
     if (this.fc1 !== null && this.fc2 !== null)
       return { layer: "fc1", weight: this.fc1.weight, readout: this.fc2.weight };
     return this.fc === null ? null : { layer: "fc", weight: this.fc.weight };

@@ -3,6 +3,7 @@ export { BatchNorm2d, type BatchNormModuleOptions } from "./batch-norm.ts";
 export { type ConvNormOptions, convNorm } from "./conv-norm.ts";
 export { Conv2d, type Conv2dOptions } from "./conv2d.ts";
 export { DropPath } from "./drop-path.ts";
+export { Dropout } from "./dropout.ts";
 export { inEvaluation } from "./evaluation.ts";
 export { setFusedInference, setFusedTraining } from "./fused.ts";
 export { GRN, type GRNOptions } from "./grn.ts";

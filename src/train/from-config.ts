@@ -145,9 +145,9 @@ const SMALL_SIDE = 64;
 /** What the config says of the architecture, and for small images a stem that keeps their detail. */
 export function modelOptions(config: TrainConfig, { images }: Split): ModelOptions {
   const side = Math.min(...images.sizes.slice(-2));
-  const { model, head, norm, stem, width, zeroInitLast, patchSize, stemStride, dropPath } = config;
+  const { model, head, norm, dropout, stem, width, zeroInitLast, patchSize, stemStride, dropPath } = config;
   const given: ModelOptions = Object.fromEntries(
-    Object.entries({ head, norm, stem, width, zeroInitLast, patchSize, stemStride, dropPath }).filter(
+    Object.entries({ head, norm, dropout, stem, width, zeroInitLast, patchSize, stemStride, dropPath }).filter(
       ([, value]) => value !== undefined,
     ),
   );

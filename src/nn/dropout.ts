@@ -1,0 +1,27 @@
+import { expectNumber } from "../arguments.ts";
+import { handleOf } from "../tensor/core.ts";
+import { empty, type Tensor } from "../tensor/index.ts";
+import { Module } from "./module.ts";
+
+/**
+ * Dropout (Srivastava et al., JMLR 2014): in training y = x·m / (1 − p) with m one Bernoulli(1 − p) for each number, so that the
+ * mean stays; in evaluation y = x. As torch's `nn.Dropout`.
+ *
+ * @throws E_ARGUMENT unless 0 <= p < 1
+ */
+export class Dropout extends Module {
+  readonly p: number;
+
+  constructor(p = 0.5) {
+    super();
+    expectNumber("Dropout: p", p, "lie in [0, 1)", (n) => n >= 0 && n < 1);
+    this.p = p;
+  }
+
+  override forward(x: Tensor): Tensor {
+    handleOf(x, "Dropout: x");
+    if (!this.training || this.p === 0) return x;
+    const keep = 1 - this.p;
+    return x.mul(empty(x.sizes, { dtype: x.dtype }).bernoulli_(keep).div_(keep));
+  }
+}
