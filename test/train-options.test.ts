@@ -96,8 +96,10 @@ describe("the end of a run", () => {
 });
 
 describe("a run that is cut and goes on", () => {
-  // The accuracy rises and falls from step to step, so that a part of an epoch is often better than the whole.
-  const WILD = { epochs: 4, lr: 0.02, plain: true, keepEpochs: 2, valInterval: 2 } satisfies TrainConfigInput;
+  // The accuracy rises until step 6 and falls again, so that what is cut there is better than all that counts.
+  const WILD = {
+    ...{ epochs: 6, limitTrainBatches: 2, opt: "sgd", lr: 0.005, plain: true, keepEpochs: 2, valInterval: 2 },
+  } satisfies TrainConfigInput;
   const files = (run: string) =>
     readdirSync(join(output, run, "checkpoints")).filter((name) => /^(best|epoch)/.test(name));
   const linesOf = (run: string) => readFileSync(join(output, run, "summary.csv"), "utf8").split("\n").length;
@@ -106,22 +108,22 @@ describe("a run that is cut and goes on", () => {
     const whole = await train({ ...SMALL, ...WILD, experiment: "uncut" });
     const wholeBest = await bitsOf(whole.best as string);
     let better = 0;
-    for (const cut of [2, 3, 7, 8, 9, 11]) {
+    for (const cut of [1, 5, 6, 7]) {
       const experiment = `cut-${cut}`;
       const part = await train({ ...SMALL, ...WILD, experiment, maxSteps: cut });
       expect(part.endedBy).toBe("maxSteps");
       expect(part.history.at(-1)?.step).toBe(cut);
-      const partBest = await bitsOf(part.best as string);
       const rest = await train({ ...SMALL, ...WILD, experiment, resume: true, maxSteps: 1000 });
       const accuracies = ({ history }: typeof whole) => history.map(({ epoch, val }) => [epoch, val.accuracy]);
       expect(accuracies(rest)).toEqual(accuracies(whole));
       expect(rest.bestEpoch).toBe(whole.bestEpoch);
       expect(await bitsOf(rest.best as string)).toEqual(wholeBest);
       expect(files(experiment)).toEqual(files("uncut"));
-      if (part.bestEpoch > whole.bestEpoch || JSON.stringify(partBest) !== JSON.stringify(wholeBest)) better += 1;
+      const [top, own] = [whole, part].map(({ history }) => Math.max(...history.map(({ val }) => val.accuracy)));
+      if ((own as number) > (top as number)) better += 1;
     }
     expect(better).toBeGreaterThan(0);
-    expect(linesOf("cut-3")).toBe(linesOf("uncut"));
+    expect(linesOf("cut-5")).toBe(linesOf("uncut"));
   });
 
   it("says of which step on the log is void: of its last, where that was judged out of turn", async () => {
