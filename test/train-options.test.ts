@@ -1,10 +1,19 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { parseTrainConfig, type TrainConfigInput } from "../src/config/index.ts";
-import { loadSafetensors, memory, type Tensor } from "../src/tensor/index.ts";
+import { loadSafetensors, memory, readSafetensorsMetadata, type Tensor } from "../src/tensor/index.ts";
 import { type TrainEvent, train } from "../src/train.ts";
 
 const output = mkdtempSync(join(tmpdir(), "batch-cam-options-"));
@@ -124,6 +133,39 @@ describe("a run that is cut and goes on", () => {
     }
     expect(better).toBeGreaterThan(0);
     expect(linesOf("cut-5")).toBe(linesOf("uncut"));
+  });
+
+  it("tests the weights that its history calls the best, after a kill between their saving and the checkpoint", async () => {
+    const config = { ...SMALL, ...WILD, valInterval: 1, experiment: "killed", checkpointEvery: 1000 };
+    const killed = new Error("killed");
+    let at = 0;
+    const onEvent = (event: TrainEvent) => {
+      if (event.type !== "epoch" || !event.record.bestSoFar || event.epoch < 2) return;
+      at = event.epoch;
+      throw killed;
+    };
+    await expect(train(config, { onEvent })).rejects.toBe(killed);
+    const best = join(output, "killed", "checkpoints", "best.safetensors");
+    const epochOf = async () => Number((await readSafetensorsMetadata(best)).epoch);
+    expect(await epochOf()).toBe(at);
+    for (const maxSteps of [2 * at - 1, 1000]) {
+      const { bestEpoch } = await train({ ...config, resume: true, maxSteps });
+      expect(await epochOf()).toBe(bestEpoch);
+    }
+    expect(files("killed").filter((name) => name.startsWith("best"))).toEqual(["best.safetensors"]);
+  });
+
+  it("is refused where its folder is damaged, with a code", async () => {
+    const config = { ...SMALL, experiment: "damaged", epochs: 1 };
+    await train(config);
+    const folder = join(output, "damaged");
+    const saved = readFileSync(join(folder, "config.json"), "utf8");
+    const again = () => expect(train({ ...config, epochs: 2, resume: true })).rejects;
+    writeFileSync(join(folder, "config.json"), "{}");
+    await again().toMatchObject({ code: "E_CHECKPOINT", message: expect.stringContaining("is no run's") });
+    writeFileSync(join(folder, "config.json"), saved);
+    mkdirSync(join(folder, "checkpoints", "last-99.state.safetensors"));
+    await again().toMatchObject({ code: "E_IO", message: expect.stringContaining("remove what is in the way") });
   });
 
   it("says of which step on the log is void: of its last, where that was judged out of turn", async () => {

@@ -47,7 +47,22 @@ export function bestCheckpoint(runDirectory: string): string {
  * Writes `checkpoints/last.safetensors` (weights alone, as torch names them) and beside it the state to resume from. The
  * state's name holds its step and is written first; renaming the weights, which name their state, is what commits both.
  */
-export async function saveCheckpoint(runDirectory: string, { model, state, progress }: Snapshot): Promise<string> {
+export async function saveCheckpoint(runDirectory: string, snapshot: Snapshot): Promise<string> {
+  return asFileFault(runDirectory, () => writeCheckpoint(runDirectory, snapshot));
+}
+
+/** What the file system refuses within fn is E_IO. */
+async function asFileFault<T>(runDirectory: string, fn: () => Promise<T>): Promise<T> {
+  try {
+    return await fn();
+  } catch (cause) {
+    if (cause instanceof BatchCamError || !(cause instanceof Error && "syscall" in cause)) throw cause;
+    const message = `${folderOf(runDirectory)} cannot be used: ${cause.message}; remove what is in the way`;
+    throw new BatchCamError("E_IO", message, { cause });
+  }
+}
+
+async function writeCheckpoint(runDirectory: string, { model, state, progress }: Snapshot): Promise<string> {
   const path = lastCheckpoint(runDirectory);
   const stateName = `last-${progress.step}.state.safetensors`;
   const statePath = join(folderOf(runDirectory), stateName);
@@ -78,11 +93,14 @@ export async function saveBest(
   model: ReadonlyMap<string, Tensor>,
   epoch: number,
 ): Promise<string> {
-  return saveWeights(bestCheckpoint(runDirectory), model, epoch);
+  return asFileFault(runDirectory, async () => {
+    await setBestAside(runDirectory);
+    return saveWeights(bestCheckpoint(runDirectory), model, epoch);
+  });
 }
 
-/** Keeps a copy of the best weights so far, where there are any: what is judged best out of turn is so only until the run goes on. */
-export async function setBestAside(runDirectory: string): Promise<void> {
+/** Keeps a copy of the best weights so far, where there are any, until a checkpoint knows of better ones. */
+async function setBestAside(runDirectory: string): Promise<void> {
   const best = bestCheckpoint(runDirectory);
   if (!existsSync(best)) return;
   await replaceFile(asideOf(runDirectory), async (file) => {
@@ -90,11 +108,25 @@ export async function setBestAside(runDirectory: string): Promise<void> {
   });
 }
 
-/** Before a run goes on: the best weights are again those of `bestEpoch`, 0 for none. */
+/** Before a run goes on: the best weights are again those of `bestEpoch`, 0 for none, whatever was judged after the checkpoint. */
 export async function restoreBest(runDirectory: string, bestEpoch: number): Promise<void> {
   const [best, aside] = [bestCheckpoint(runDirectory), asideOf(runDirectory)];
-  if (existsSync(aside)) await rename(aside, best);
-  else if (bestEpoch === 0) await rm(best, { force: true });
+  await asFileFault(runDirectory, async () => {
+    if (bestEpoch === 0) await rm(best, { force: true });
+    else if ((await epochOf(best)) !== bestEpoch && (await epochOf(aside)) === bestEpoch) await rename(aside, best);
+    await dropAside(runDirectory);
+  });
+}
+
+/** Once a checkpoint knows the best weights. */
+export async function dropAside(runDirectory: string): Promise<void> {
+  await rm(asideOf(runDirectory), { force: true });
+}
+
+/** Which epoch's weights a file holds; null where that cannot be read. */
+async function epochOf(path: string): Promise<number | null> {
+  const { epoch } = await readSafetensorsMetadata(path).catch(() => ({ epoch: undefined }));
+  return epoch === undefined ? null : Number(epoch);
 }
 
 const asideOf = (runDirectory: string) => join(folderOf(runDirectory), "best-before.safetensors");
@@ -156,10 +188,16 @@ function readProgress(text: string | undefined): Progress {
     counts.every((value) => Number.isSafeInteger(value) && Number(value) >= 0) &&
     seconds.every((value) => Number.isFinite(value) && Number(value) >= 0) &&
     Array.isArray(progress?.history) &&
+    progress.history.every(isRecord) &&
     typeof progress.means.sums === "object" &&
     progress.means.sums !== null;
   if (whole) return progress;
   throw new BatchCamError("E_CHECKPOINT", "its state does not say how far the run had come");
+}
+
+/** Whether a row of the history has what going on reads of it. */
+function isRecord(row: Partial<EpochRecord> | null): boolean {
+  return Number.isSafeInteger(row?.epoch) && typeof row?.val?.accuracy === "number" && typeof row.train === "object";
 }
 
 /** Frees the handles of a state; what they share memory with lives on. */

@@ -6,11 +6,11 @@ import { withAverage } from "./averaging.ts";
 import {
   bestCheckpoint,
   disposeAll,
+  dropAside,
   lastCheckpoint,
   saveBest,
   saveCheckpoint,
   saveEpoch,
-  setBestAside,
 } from "./checkpoint.ts";
 import type { EpochRecord, SplitRecord, StepMetrics, TermBalance, TrainEvent, TrainResult } from "./events.ts";
 import { modelOptions } from "./from-config.ts";
@@ -92,7 +92,10 @@ async function judgeEpoch(session: Session, signal: AbortSignal | undefined): Pr
     if (judgement !== null) await endEpoch(session, judgement, due);
     return judgement !== null;
   });
-  if (due) await checkpoint(session);
+  if (due) {
+    await checkpoint(session);
+    await dropAside(session.run.directory);
+  }
   return judged;
 }
 
@@ -190,7 +193,7 @@ async function endEpoch(session: Session, judged: SplitRecord, due: boolean): Pr
 
 /**
  * The weights of an epoch that is the best so far, and those of the last few epochs where they are wanted.
- * @param due false out of turn: then the best before is kept too, and no epoch's place is taken
+ * @param due false out of turn: then no epoch's place is taken
  */
 async function keepWeights(
   { config, model, run, progress }: Session,
@@ -201,7 +204,6 @@ async function keepWeights(
   const weights = model.stateDict();
   try {
     if (bestSoFar) {
-      if (!due) await setBestAside(run.directory);
       await saveBest(run.directory, weights, epoch);
       progress.bestEpoch = epoch;
     }

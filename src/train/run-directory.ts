@@ -74,7 +74,13 @@ async function resumedConfig(
   directory: string,
   { asked, input }: { asked: TrainConfig; input: TrainConfigInput },
 ): Promise<TrainConfig> {
-  const config = resumeTrainConfig(await savedConfig(directory), input);
+  const saved = await savedConfig(directory);
+  if (asRun(saved) === null)
+    throw new BatchCamError(
+      "E_CHECKPOINT",
+      `resume: ${join(directory, CONFIG)} is no run's: it is damaged, or another's`,
+    );
+  const config = resumeTrainConfig(saved, input);
   return { ...config, output: asked.output, experiment: asked.experiment };
 }
 
