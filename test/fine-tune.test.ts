@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import type { TrainConfigInput } from "../src/config/index.ts";
 import { loadSafetensors } from "../src/tensor/index.ts";
-import { evaluate, train } from "../src/train.ts";
+import { evaluate, type StepMetrics, type TrainEvent, train } from "../src/train.ts";
 
 const output = mkdtempSync(join(tmpdir(), "batch-cam-fine-tune-"));
 afterAll(() => rmSync(output, { recursive: true, force: true }));
@@ -41,6 +41,19 @@ function largestDifference(a: Map<string, number[]>, b: Map<string, number[]>): 
 }
 
 describe("gradAccumSteps", () => {
+  it("is the gradient of one large batch also where classes weigh differently", async () => {
+    const rows = async (config: TrainConfigInput) => {
+      const metrics: StepMetrics[] = [];
+      const onEvent = (event: TrainEvent) => void (event.type === "step" && metrics.push(event.metrics));
+      await train({ ...SMALL, ...config, classWeights: "balanced", plain: true, logEvery: 1, amp: "off" }, { onEvent });
+      return metrics[0] as StepMetrics;
+    };
+    const whole = await rows({ experiment: "whole-weighted", batchSize: 64, maxSteps: 1 });
+    const parts = await rows({ experiment: "parts-weighted", batchSize: 16, gradAccumSteps: 4, maxSteps: 1 });
+    expect(parts.crossEntropy).toBeCloseTo(whole.crossEntropy, 5);
+    expect(parts.gradNorm / whole.gradNorm).toBeCloseTo(1, 4);
+  });
+
   it("takes the step of one large batch", async () => {
     const one = await train({ ...SMALL, experiment: "large", batchSize: 64, plain: true });
     const two = await train({ ...SMALL, experiment: "added", batchSize: 32, gradAccumSteps: 2, plain: true });

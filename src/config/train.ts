@@ -29,6 +29,9 @@ export const PROTOTYPE_SOURCES = ["class", "shuffled", "global", "constant", "cl
 export type ModelName = (typeof MODEL_NAMES)[number];
 export type DatasetName = (typeof DATASET_NAMES)[number];
 
+/** The engine's generator takes no more bits: a larger seed would share its weights with a smaller one. */
+const MOST_SEED = 2 ** 32 - 1;
+
 const steps = () => z.int().nonnegative();
 const weight = () => z.number().nonnegative();
 
@@ -47,7 +50,7 @@ const model = group("Model", {
     .enum(["imagenet", "small"])
     .optional()
     .describe("resnet: 7x7 of stride 2 and a pool, or 3x3 of stride 1 (default: small below 64 pixels)"),
-  width: count().optional().describe("resnet: channels of the first stage (default: 64)"),
+  width: count().max(4096).optional().describe("resnet: channels of the first stage (default: 64)"),
   zeroInitLast: z.boolean().optional().describe("resnet: zero weights in the last norm of each block at the start"),
   patchSize: z
     .literal([1, 2, 4])
@@ -140,7 +143,7 @@ const augmentation = group("Augmentation", {
 
 const optimisation = group("Optimisation", {
   epochs: count().default(3).describe("passes over the training images"),
-  batchSize: count().default(128).describe("images per step").meta({ short: "b" }),
+  batchSize: count().max(1_000_000).default(128).describe("images per step").meta({ short: "b" }),
   opt: z.enum(["adam", "adamw", "sgd"]).default("adam").describe("optimiser"),
   lr: z.number().positive().default(1e-3).describe("learning rate"),
   momentum: z.number().min(0).lt(1).default(0.9).describe("momentum of sgd"),
@@ -159,7 +162,7 @@ const optimisation = group("Optimisation", {
     .default(1)
     .describe("factor of the learning rate from each layer to the one before it, for fine-tuning"),
   decayNormAndBias: z.boolean().default(false).describe("let the weight decay act on norms and biases too"),
-  gradAccumSteps: count().default(1).describe("batches whose gradients are added up for one step"),
+  gradAccumSteps: count().max(65_536).default(1).describe("batches whose gradients are added up for one step"),
   freeze: path()
     .optional()
     .describe("module paths, separated by commas, whose weights and running statistics stay as they are"),
@@ -226,7 +229,12 @@ const guidance = group("Guidance", {
 });
 
 const run = group("Run", {
-  seed: z.int().nonnegative().default(0).describe("seed of the weights, the shuffling and the validation split"),
+  seed: z
+    .int()
+    .nonnegative()
+    .max(MOST_SEED)
+    .default(0)
+    .describe("seed of the weights, the shuffling and the validation split"),
   amp: z
     .enum(["auto", "on", "off"])
     .default("auto")
@@ -235,7 +243,10 @@ const run = group("Run", {
     .enum(["auto", "on", "off"])
     .default("auto")
     .describe("lay activations out channels last; auto where the processor computes in bfloat16"),
-  threads: count().optional().describe("threads of the engine (default: the physical cores this process may use)"),
+  threads: count()
+    .max(1024)
+    .optional()
+    .describe("threads of the engine (default: the physical cores this process may use)"),
   output: path().default("runs").describe("folder that holds the run directories"),
   experiment: runName()
     .optional()

@@ -63,6 +63,8 @@ export interface ObjectiveOptions {
   amp: boolean;
   /** How `augment` moved the images; null where it did not. */
   geometry?: Tensor | null;
+  /** What the cross-entropy is multiplied with (1), where a part of a step counts for more or less than its images. */
+  crossEntropyScale?: number;
   /** Labels of what mixup blended in, and how much of each image is its own; null without. */
   mixed?: Pick<Mixed, "partners" | "share"> | null;
   /** (B, H, W), 1 where an image holds what should not matter: for baselines alone. */
@@ -77,10 +79,11 @@ export interface ObjectiveOptions {
  * asks for it; maps and losses are float32 in any case.
  */
 export function objective(model: Model, images: Tensor, labels: Tensor, options: ObjectiveOptions): Terms {
-  const { step, guidance, amp, mixed = null } = optionsOf("objective", options);
+  const { step, guidance, amp, mixed = null, crossEntropyScale: scale = 1 } = optionsOf("objective", options);
   const { config } = objectOf("objective: guidance", guidance);
   objectOf("objective: guidance.config", config);
   expectNumber("objective: step", step);
+  expectNumber("objective: crossEntropyScale", scale);
   expectModel("objective", model);
   handleOf(images, "objective: images");
   const needs = config.baseline === undefined ? NOTHING : NEEDS[config.baseline];
@@ -96,7 +99,8 @@ export function objective(model: Model, images: Tensor, labels: Tensor, options:
   const { logits, taps, scores } = phase("forward", () => forward(input, source?.layers ?? []));
   const { classWeights: weight } = guidance;
   const weighting = { labelSmoothing: config.labelSmoothing, ...(weight ? { weight } : {}) };
-  const crossEntropyTerm = phase("loss", () => blendedCrossEntropy(scores, labels, { ...weighting, mixed }));
+  const unscaled = phase("loss", () => blendedCrossEntropy(scores, labels, { ...weighting, mixed }));
+  const crossEntropyTerm = scale === 1 ? unscaled : unscaled.mul(scale);
   const size = images.sizes.slice(-2) as [number, number];
   const made = source === null ? NO_MAPS : phase("maps", () => mapsOf({ source, taps, scores, labels, size }, options));
   const terms = phase("loss", () => {

@@ -197,7 +197,10 @@ function mapsOf(
     return { camLayer, size: mapSize(model, split.images.sizes.slice(1) as [number, number, number], camLayer) };
   } catch (cause) {
     if (!(cause instanceof BatchCamError) || cause.code !== "E_SHAPE") throw cause;
-    const advice = "choose a stem that shrinks less (stem, patchSize, stemStride)";
+    const advice =
+      config.model === "simple-cnn"
+        ? 'images that are not square need head "gap"'
+        : "choose a stem that shrinks less (stem, patchSize, stemStride)";
     throw new BatchCamError("E_CONFIG", `${cause.message}: ${advice}`, { cause });
   }
 }

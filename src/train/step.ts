@@ -51,11 +51,14 @@ export function takeStep(session: Session, indices: Int32Array): Metrics {
 function accumulate(session: Session, indices: Int32Array): Omit<Metrics, "gradNorm" | "lr"> {
   const { batchSize } = session.config;
   const place = session.progress.batch * imagesPerStep(session.config);
-  if (indices.length <= batchSize) return accumulateBatch(session, { indices, place }, 1);
+  if (indices.length <= batchSize) return accumulateBatch(session, { indices, place, crossEntropyScale: 1 }, 1);
+  const whole = weightOf(session, indices);
   const means = new EpochMeans();
   for (let start = 0; start < indices.length; start += batchSize) {
     const part = indices.subarray(start, start + batchSize);
-    const numbers = accumulateBatch(session, { indices: part, place: place + start }, part.length / indices.length);
+    const share = part.length / indices.length;
+    const drawn = { indices: part, place: place + start, crossEntropyScale: weightOf(session, part) / whole / share };
+    const numbers = accumulateBatch(session, drawn, share);
     means.add({ ...numbers, gradNorm: 0, lr: 0 }, part.length);
   }
   return means.means();
@@ -65,13 +68,26 @@ interface Drawn {
   indices: Int32Array;
   /** Where the first of them stands in its epoch. */
   place: number;
+  crossEntropyScale: number;
+}
+
+/** What images count for in the cross-entropy, which is a mean by class weights. */
+function weightOf({ train, guidance: { classWeights } }: Session, indices: Int32Array): number {
+  if (!classWeights) return indices.length;
+  return tidy(() =>
+    classWeights
+      .indexSelect(0, train.labels.indexSelect(0, tensor(indices)))
+      .sum()
+      .item(),
+  );
 }
 
 function accumulateBatch(session: Session, drawn: Drawn, share: number): Omit<Metrics, "gradNorm" | "lr"> {
   const { progress, model, guidance, amp } = session;
+  const { crossEntropyScale } = drawn;
   return tidy(() => {
     const { images, labels, ...rest } = phase("data", () => mixedBatch(session, drawn));
-    const terms = objective(model, images, labels, { step: progress.step, guidance, amp, ...rest });
+    const terms = objective(model, images, labels, { step: progress.step, guidance, amp, crossEntropyScale, ...rest });
     refuseNonFinite(session, {
       crossEntropy: terms.crossEntropy,
       prototypeLoss: terms.prototypeLoss,
