@@ -73,18 +73,18 @@ describe("augment", () => {
     const { geometry } = augment(zeros([2, 1, 4, 4]), indices(0, 41), { ...KEY, shift: 0.5, rotate: 90 });
     expect(values(geometry as Tensor).map((value) => Math.round(value * 1e4) / 1e4)).toMatchInlineSnapshot(`
       [
-        0.5917,
-        0.8062,
-        -0.5731,
-        -0.8062,
-        0.5917,
-        0.3166,
-        0.0749,
-        -0.9972,
-        -0.9073,
-        0.9972,
-        0.0749,
-        -0.8639,
+        0.3062,
+        -0.952,
+        1.0236,
+        0.952,
+        0.3062,
+        0.4424,
+        0.0819,
+        -0.9966,
+        -0.679,
+        0.9966,
+        0.0819,
+        0.2964,
       ]
     `);
   });

@@ -20,6 +20,8 @@ export interface LabelledImages {
   readonly classNames: readonly string[];
   /** "train" always; the others where the files name them. */
   readonly splits: Readonly<Partial<Record<SplitName, readonly LabelledImage[]>>>;
+  /** What was left out, and why. */
+  readonly warnings?: readonly string[];
 }
 
 const CONTEXT: ReadContext = {
@@ -47,9 +49,11 @@ const SPLIT_FOLDERS: Readonly<Record<string, SplitName>> = {
 export async function listClassFolder(folder: string): Promise<LabelledImages> {
   const names = await subfolders(folder);
   const found = names.flatMap((name) => {
-    const split = SPLIT_FOLDERS[name.toLowerCase()];
-    return split === undefined ? [] : [[split, name] as const];
+    const key = name.toLowerCase();
+    return Object.hasOwn(SPLIT_FOLDERS, key) ? [[SPLIT_FOLDERS[key] as SplitName, name] as const] : [];
   });
+  if (found.length > 0 && found.length === names.length && !found.some(([split]) => split === "train"))
+    throw dataError(folder, `holds ${found.map(([, name]) => `${name}/`).join(" and ")} and no train/`, CONTEXT);
   if (!found.some(([split]) => split === "train")) {
     const { classNames, images } = await classesOf(folder, names);
     return { classNames, splits: { train: images } };
@@ -60,7 +64,10 @@ export async function listClassFolder(folder: string): Promise<LabelledImages> {
     const part = join(folder, name);
     parts.set(split, await classesOf(part, await subfolders(part)));
   }
-  return joined(folder, parts);
+  const others = names.filter((name) => !found.some(([, own]) => own === name));
+  const list = others.map((name) => `${name}/`).join(", ");
+  const warnings = others.length === 0 ? [] : [`${folder}: ${list} beside train/ is no split and is left out`];
+  return { ...joined(folder, parts), warnings };
 }
 
 function expectOneEach(folder: string, found: readonly (readonly [SplitName, string])[]): void {

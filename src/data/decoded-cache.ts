@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readFile, stat } from "node:fs/promises";
+import { open, readFile, stat } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { replaceFile, writeFileAtomically } from "../atomic-file.ts";
@@ -7,6 +7,7 @@ import { BatchCamError } from "../errors.ts";
 import { cacheFolder } from "./cache.ts";
 import type { ImageFit } from "./image-file.ts";
 import { readImages } from "./image-folder.ts";
+import type { Background } from "./image-pixels.ts";
 
 export interface DecodeOptions {
   /** Folder or file that names the images: each has a cache of its own for every way to decode. */
@@ -15,6 +16,8 @@ export interface DecodeOptions {
   /** Height and width. */
   size: readonly [number, number];
   fit: ImageFit;
+  /** What transparent pixels and margins show; white without it. */
+  background?: Background;
   /** Takes the error of a file that cannot be read, which is then left out; without it the first one ends the reading. */
   onError?: (error: BatchCamError, path: string) => void;
 }
@@ -92,12 +95,35 @@ interface Cached {
 async function readCache(cache: string, length: number): Promise<Cached | null> {
   try {
     const index = JSON.parse(await readFile(`${cache}.json`, "utf8")) as Index;
-    const pixels = await readFile(`${cache}.bin`);
-    if (index.version !== 1 || pixels.length !== index.rows.length * length || sumOf(pixels) !== index.sum) return null;
+    if (index.version !== 1) return null;
+    const pixels = await readPixels(`${cache}.bin`, index.rows.length * length);
+    if (pixels === null || sumOf(pixels) !== index.sum) return null;
     return { pixels, places: new Map(index.rows.map((row, i) => [keyOf(row), i])) };
   } catch {
     return null; // there is none, or it was cut off
   }
+}
+
+/** Piece by piece: Node reads and hashes less than 2 GiB at once. Null where the file is of another size. */
+async function readPixels(path: string, length: number): Promise<Uint8Array | null> {
+  const file = await open(path);
+  try {
+    if ((await file.stat()).size !== length) return null;
+    const pixels = new Uint8Array(length);
+    for (const piece of piecesOf(pixels)) {
+      const { bytesRead } = await file.read(piece, 0, piece.length, piece.byteOffset);
+      if (bytesRead !== piece.length) return null;
+    }
+    return pixels;
+  } finally {
+    await file.close();
+  }
+}
+
+const PIECE = 2 ** 28;
+
+function* piecesOf(bytes: Uint8Array): Generator<Uint8Array> {
+  for (let start = 0; start < bytes.length; start += PIECE) yield bytes.subarray(start, start + PIECE);
 }
 
 /** Of the two files, the index is written last and names the other's content: a kill between them leaves no wrong pair. */
@@ -106,15 +132,20 @@ async function writeCache(
   { pixels, rows }: { pixels: Uint8Array; rows: (Row | null)[] },
 ): Promise<void> {
   if (rows.includes(null)) return;
+  const sum = sumOf(pixels);
   try {
     await replaceFile(`${cache}.bin`, async (file) => void (await file.writeFile(pixels)));
-    await writeFileAtomically(`${cache}.json`, JSON.stringify({ version: 1, sum: sumOf(pixels), rows }));
+    await writeFileAtomically(`${cache}.json`, JSON.stringify({ version: 1, sum, rows }));
   } catch (error) {
     if (!(error instanceof BatchCamError)) throw error; // a full disk is no reason to stop
   }
 }
 
-const sumOf = (bytes: Uint8Array): string => createHash("sha1").update(bytes).digest("hex");
+function sumOf(bytes: Uint8Array): string {
+  const hash = createHash("sha1");
+  for (const piece of piecesOf(bytes)) hash.update(piece);
+  return hash.digest("hex");
+}
 
 interface Job {
   paths: readonly string[];
@@ -125,7 +156,7 @@ interface Job {
 
 /** Fills the rows at `stale`; the places of files that could not be read. */
 async function decodeInto(pixels: Uint8Array, { paths, stale, length, options }: Job): Promise<Set<number>> {
-  const { channels, size, fit, onError } = options;
+  const { channels, size, fit, background, onError } = options;
   const wanted = stale.map((i) => paths[i] as string);
   const bad = new Set<number>();
   let next = 0;
@@ -136,7 +167,11 @@ async function decodeInto(pixels: Uint8Array, { paths, stale, length, options }:
       onError(error, path);
     });
   const concurrency = Math.min(64, availableParallelism() + 2);
-  const reading = { channels, size, fit, concurrency, batchSize: 1, ...(skip ? { onError: skip } : {}) };
+  const reading = {
+    ...{ channels, size, fit, concurrency, batchSize: 1 },
+    ...(background ? { background } : {}),
+    ...(skip ? { onError: skip } : {}),
+  };
   for await (const [image] of readImages(wanted, reading)) {
     pixels.set((image as { pixels: Uint8Array }).pixels, (stale[next++] as number) * length);
   }

@@ -224,6 +224,15 @@ describe("a folder that cannot be trained on", () => {
     await failing().toMatchObject({ message: expect.stringMatching(/both of them its train split/) });
   });
 
+  it("refuses val/ and test/ without train/, and says what lies beside the splits", async () => {
+    for (const name of ["val/a", "val/b", "test/a", "test/b"]) await drawMany(name, 1);
+    await failing().toMatchObject({ message: expect.stringMatching(/holds test\/ and val\/ and no train\//) });
+    for (const name of ["train/a", "train/b", "constructor/a"]) await drawMany(name, 2);
+    const { warnings, train } = await load();
+    expect(train.labels.numel).toBe(4);
+    expect(warnings).toEqual([expect.stringMatching(/constructor\/ beside train\/ is no split and is left out/)]);
+  });
+
   it("stops at a file that cannot be read, or leaves it out and says so", async () => {
     await drawMany("train/a", 2);
     await drawMany("train/b", 2);

@@ -35,7 +35,7 @@ export async function loadLabelled(images: LabelledImages, options: LabelledData
   const listed = (Object.keys(splits) as SplitName[]).flatMap((name) =>
     (splits[name] ?? []).map((image) => ({ ...image, name })),
   );
-  const warnings: string[] = [];
+  const warnings = [...(images.warnings ?? [])];
   const onError = (error: BatchCamError) => void warnings.push(`left out: ${error.message}`);
   const { badImages, ...decoding } = options;
   const { pixels, kept } = await decodeImages(
@@ -43,35 +43,33 @@ export async function loadLabelled(images: LabelledImages, options: LabelledData
     { ...decoding, ...(badImages === "skip" ? { onError } : {}) },
   );
   const length = options.channels * options.size[0] * options.size[1];
+  const masks = await masksOf(listed, kept, { ...decoding, ...(badImages === "skip" ? { onError } : {}) });
   const rowsOf = (name: SplitName) => {
-    const own = [...kept.entries()].filter(([, i]) => listed[i]?.name === name);
+    const own = [...kept.entries()].filter(([, i]) => listed[i]?.name === name && masks.at.get(i) !== null);
     const bytes = pack(
       pixels,
       own.map(([row]) => row),
       length,
     );
-    const images = own.map(([, i]) => listed[i] as LabelledImage);
-    return { bytes, images, labels: images.map(({ label }) => label) };
+    const labels = own.map(([, i]) => (listed[i] as LabelledImage).label);
+    return { bytes, labels, masks: masks.rows(own.map(([, i]) => i)) };
   };
   const train = rowsOf("train");
   expectEveryClass(classNames, train.labels, options.source);
   const normalization = channelStatistics(train.bytes, options);
-  const splitOf = async (name: SplitName, { bytes, images, labels }: ReturnType<typeof rowsOf>): Promise<Split> => {
-    const masks = await masksOf(name, images, options);
-    return {
-      ...{ name, numClasses: classNames.length, classNames, normalization },
-      images: imageTensor(bytes, labels.length, options),
-      labels: tensor(BigInt64Array.from(labels, BigInt), { shape: [labels.length], dtype: "int64" }),
-      ...(masks === null ? {} : { masks: tensor(masks, { shape: [labels.length, ...options.size], dtype: "uint8" }) }),
-    };
-  };
+  const splitOf = (name: SplitName, { bytes, labels, masks: own }: ReturnType<typeof rowsOf>): Split => ({
+    ...{ name, numClasses: classNames.length, classNames, normalization },
+    images: imageTensor(bytes, labels.length, options),
+    labels: tensor(BigInt64Array.from(labels, BigInt), { shape: [labels.length], dtype: "int64" }),
+    ...(own === null ? {} : { masks: tensor(own, { shape: [labels.length, ...options.size], dtype: "uint8" }) }),
+  });
   const [val, test] = [splits.val === undefined ? null : rowsOf("val"), rowsOf("test")];
   for (const [name, part] of Object.entries({ val, test }))
     if (part?.labels.length === 0) throw noImage(name, options.source);
   return {
-    train: await splitOf("train", train),
-    ...(val === null ? {} : { val: await splitOf("val", val) }),
-    test: await splitOf("test", test),
+    train: splitOf("train", train),
+    ...(val === null ? {} : { val: splitOf("val", val) }),
+    test: splitOf("test", test),
     warnings,
   };
 }
@@ -79,16 +77,43 @@ export async function loadLabelled(images: LabelledImages, options: LabelledData
 const noImage = (name: string, source: string): BatchCamError =>
   new BatchCamError("E_DATA", `loadDataset: ${source}: ${name} has no image that can be read`);
 
-/** 1 where a mask is brighter than half, (N, H, W); null where the images have none. */
+interface Masks {
+  /** By the place of its image in the list: its row; null where it could not be read. */
+  at: ReadonlyMap<number, number | null>;
+  /** 1 where the masks of these images are brighter than half, (N, H, W); null where not all of them have one. */
+  rows: (places: readonly number[]) => Uint8Array | null;
+}
+
+/** The masks of the images that could be read. */
 async function masksOf(
-  name: SplitName,
-  images: readonly LabelledImage[],
-  { size, fit, source }: LabelledDatasetOptions,
-): Promise<Uint8Array | null> {
-  const paths = images.flatMap(({ mask }) => (mask === undefined ? [] : [mask]));
-  if (paths.length < images.length || paths.length === 0) return null;
-  const { pixels } = await decodeImages(paths, { channels: 1, size, fit, source: `${source}#masks-${name}` });
-  return pixels.map((value) => (value > 127 ? 1 : 0));
+  listed: readonly LabelledImage[],
+  kept: Int32Array,
+  { size, fit, source, onError }: Omit<DecodeOptions, "channels">,
+): Promise<Masks> {
+  const masked = Array.from(kept).filter((i) => listed[i]?.mask !== undefined);
+  if (masked.length === 0) return { at: new Map(), rows: () => null };
+  // Margins and what is transparent are no part of a mask.
+  const background = [0, 0, 0] as const;
+  const decoding = {
+    channels: 1,
+    size,
+    fit,
+    background,
+    source: `${source}#masks`,
+    ...(onError ? { onError } : {}),
+  } as const;
+  const decoded = await decodeImages(
+    masked.map((i) => listed[i]?.mask as string),
+    decoding,
+  );
+  const at = new Map<number, number | null>(masked.map((i) => [i, null]));
+  for (const [row, place] of decoded.kept.entries()) at.set(masked[place] as number, row);
+  const rows = (places: readonly number[]) => {
+    const own = places.flatMap((i) => at.get(i) ?? []);
+    if (own.length < places.length || own.length === 0) return null;
+    return pack(decoded.pixels, own, size[0] * size[1]).map((value) => (value > 127 ? 1 : 0));
+  };
+  return { at, rows };
 }
 
 /** The splits as named; else a share of train, of each class alike and by seed, becomes the test split. */

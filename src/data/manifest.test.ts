@@ -1,9 +1,10 @@
+import { execFileSync } from "node:child_process";
 import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import sharp from "sharp";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { disposeDataset, loadDataset } from "./index.ts";
+import { type DatasetOptions, disposeDataset, loadDataset } from "./index.ts";
 
 let outer: string;
 let folder: string;
@@ -29,10 +30,10 @@ afterEach(async () => {
   await rm(outer, { recursive: true });
 });
 
-async function load(lines: readonly string[]) {
+async function load(lines: readonly string[], options: DatasetOptions = {}) {
   const file = join(folder, "set.csv");
   await writeFile(file, lines.join("\n"));
-  return loadDataset("csv", { dataDir: file, imageSize: 8, imageChannels: 1, testFraction: 0.5 });
+  return loadDataset("csv", { dataDir: file, imageSize: 8, imageChannels: 1, testFraction: 0.5, ...options });
 }
 
 const labels = (t: { data(): unknown }): number[] => Array.from(t.data() as BigInt64Array, Number);
@@ -101,6 +102,45 @@ describe("a CSV file of images", () => {
     ["nothing", [""], /lacks the column path and label/],
   ])("is refused with %s", async (_, lines, message) => {
     await failing(lines).toMatchObject({ code: "E_DATA", message: expect.stringMatching(message) });
+  });
+
+  it("names the line of the file also after blank lines and quoted line breaks", async () => {
+    await failing(["path,label,split", "", ...WHOLE, "", '"images/a.png","gr', 'ey",test']).toMatchObject({
+      message: expect.stringMatching(/line 9: label "gr\ney" is not in train/),
+    });
+  });
+
+  it("leaves out an image whose mask cannot be read, where files that cannot be read are left out", async () => {
+    await writeFile(join(folder, "broken.png"), "no image");
+    const rows = WHOLE.map((row, i) =>
+      row.includes("train") ? `${row},${i === 0 ? "broken" : "mask"}.png` : `${row},`,
+    );
+    const lines = [
+      "path,label,split,mask",
+      ...rows,
+      "images/a.png,light,train,mask.png",
+      "images/b.png,dark,train,mask.png",
+    ];
+    await failing(lines).toMatchObject({ code: "E_DATA", message: expect.stringMatching(/broken\.png/) });
+    const set = await load(lines, { badImages: "skip" });
+    expect([set.train.images.shape[0], set.train.masks?.shape[0], set.train.labels.numel]).toEqual([3, 3, 3]);
+    expect(set.warnings).toEqual([expect.stringMatching(/left out: .*broken\.png/)]);
+    disposeDataset(set);
+  });
+
+  it("has no mask on the margins that bring an image to its size", async () => {
+    await sharp({ create: { width: 16, height: 8, channels: 3, background: "black" } }).toFile(
+      join(folder, "dark.png"),
+    );
+    const rows = WHOLE.map((row) => (row.includes("train") ? `${row},dark.png` : `${row},`));
+    const set = await load(["path,label,split,mask", ...rows], { imageFit: "contain" });
+    expect(Array.from(set.train.masks?.data() as Uint8Array).some(Boolean)).toBe(false);
+    disposeDataset(set);
+  });
+
+  it("is refused where it is no regular file, without waiting for one", async () => {
+    execFileSync("mkfifo", [join(folder, "pipe.csv")]);
+    await expect(loadDataset("csv", { dataDir: join(folder, "pipe.csv") })).rejects.toMatchObject({ code: "E_DATA" });
   });
 
   it("is refused with a label that train lacks, by its line", async () => {

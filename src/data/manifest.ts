@@ -1,8 +1,8 @@
-import { readFile, realpath } from "node:fs/promises";
+import { realpath } from "node:fs/promises";
 import { dirname, isAbsolute, join, relative, sep } from "node:path";
 import { parse } from "csv-parse/sync";
 import type { LabelledImage, LabelledImages, SplitName } from "./class-folder.ts";
-import { dataError, type ReadContext } from "./file-bytes.ts";
+import { dataError, type ReadContext, readFileBytes } from "./file-bytes.ts";
 
 const CONTEXT: ReadContext = {
   operation: "loadDataset: csv",
@@ -23,14 +23,13 @@ const MAX_ROWS = 10_000_000;
 export async function readManifest(path: string): Promise<LabelledImages> {
   const rows = await rowsOf(path);
   const folder = dirname(path);
-  const named = rows.map((row, i) => ({ ...row, line: i + 2 }));
-  const trained = named.filter(({ split }) => (split || "train") === "train");
+  const trained = rows.filter(({ split }) => (split || "train") === "train");
   const classNames = [...new Set(trained.map(({ label }) => label))].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
   if (classNames.length < 2)
     throw dataError(path, `needs images of two classes or more in train, got ${classNames.length}`, CONTEXT);
   const root = await realpath(folder);
   const splits: Partial<Record<SplitName, LabelledImage[]>> = {};
-  for (const { path: own, label, split, mask, line } of named) {
+  for (const { path: own, label, split, mask, line } of rows) {
     const name = (split || "train") as SplitName;
     const place = (problem: string) => dataError(path, `line ${line}: ${problem}`, CONTEXT);
     if (!SPLITS.includes(name)) throw place(`split must be train, val or test, got "${split}"`);
@@ -58,30 +57,30 @@ interface Row {
   label: string;
   split: string;
   mask: string;
+  /** Of the file, where the row ends. */
+  line: number;
 }
 
 async function rowsOf(path: string): Promise<Row[]> {
-  let text: string;
+  const text = new TextDecoder().decode(await readFileBytes(path, CONTEXT));
+  let records: { record: string[]; info: { lines: number } }[];
   try {
-    text = await readFile(path, "utf8");
-  } catch (cause) {
-    throw dataError(path, `cannot be read (${(cause as Error).message})`, CONTEXT, cause);
-  }
-  let records: string[][];
-  try {
-    records = parse(text, { bom: true, trim: true, skip_empty_lines: true, to_line: MAX_ROWS });
+    const options = { bom: true, trim: true, skip_empty_lines: true, to_line: MAX_ROWS, info: true } as const;
+    records = parse(text, options) as unknown as typeof records;
   } catch (cause) {
     throw dataError(path, `is no CSV (${(cause as Error).message})`, CONTEXT, cause);
   }
-  const [header = [], ...rows] = records;
+  const [first, ...rows] = records;
+  const header = first?.record ?? [];
   const missing = ["path", "label"].filter((column) => !header.includes(column));
   if (missing.length > 0)
     throw dataError(path, `lacks the column ${missing.join(" and ")}; its header is "${header.join(",")}"`, CONTEXT);
   const unknown = header.find((column) => !COLUMNS.includes(column));
   if (unknown !== undefined) throw dataError(path, `has an unknown column "${unknown}"`, CONTEXT);
   const cell = (row: string[], column: string) => row[header.indexOf(column)] ?? "";
-  return rows.map((row) => ({
+  return rows.map(({ record: row, info }) => ({
     ...{ path: cell(row, "path"), label: cell(row, "label"), split: cell(row, "split"), mask: cell(row, "mask") },
+    line: info.lines,
   }));
 }
 

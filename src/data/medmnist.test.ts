@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { deflateRawSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { crc32 } from "../checksum.ts";
 import { memory } from "../tensor/index.ts";
 import { disposeDataset, loadDataset } from "./index.ts";
 
@@ -23,6 +24,8 @@ const npy = (descr: string, shape: readonly number[], body: Uint8Array, order = 
 interface Lie {
   /** What the zip says an entry unpacks to, in place of the truth. */
   size?: number;
+  /** Checksum of what it unpacks to. */
+  sum?: number;
 }
 
 /** A zip, written by hand so that it can lie. */
@@ -34,6 +37,7 @@ function zip(entries: Readonly<Record<string, Buffer>>, lie: Lie = {}): Buffer {
     const common = Buffer.alloc(26);
     common.writeUInt16LE(20, 0);
     common.writeUInt16LE(8, 4);
+    common.writeUInt32LE(lie.sum ?? crc32(content), 10);
     common.writeUInt32LE(packed.length, 14);
     common.writeUInt32LE(lie.size ?? content.length, 18);
     common.writeUInt16LE(name.length, 22);
@@ -165,7 +169,18 @@ describe("a MedMNIST file", () => {
     await expect(load(GREY, { size: 4_000_000_000 })).rejects.toMatchObject({
       message: expect.stringMatching(/more than is believed/),
     });
+    await expect(load(GREY, { sum: 7 })).rejects.toMatchObject({
+      message: expect.stringMatching(/train_images is damaged/),
+    });
     await expect(load(GREY, { size: 20 })).rejects.toMatchObject({ code: "E_DATA" });
+  });
+
+  it("with more classes than images is refused", async () => {
+    const labels = npy("<i4", [3], new Uint8Array(Int32Array.of(0, 65_535, 1).buffer));
+    await expect(load({ ...GREY, "train_labels.npy": labels })).rejects.toMatchObject({
+      code: "E_DATA",
+      message: expect.stringMatching(/train_labels hold 65535, but there are 3 images/),
+    });
   });
 
   it("that is no zip, is cut short or is missing is named", async () => {

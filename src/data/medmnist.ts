@@ -26,6 +26,8 @@ export async function readMedMnist(path: string): Promise<Record<SplitName, Spli
   const [train] = parts as [Part];
   const numClasses = train.labels.reduce((most, label) => Math.max(most, label + 1), 0);
   if (numClasses < 2) throw dataError(path, `train_labels name one class alone`, CONTEXT);
+  if (numClasses > train.labels.length)
+    throw dataError(path, `train_labels hold ${numClasses - 1}, but there are ${train.labels.length} images`, CONTEXT);
   for (const { name, shape, labels } of parts) {
     if (shape.slice(1).join() !== train.shape.slice(1).join())
       throw dataError(path, `${name}_images are [${shape}], and train_images [${train.shape}]`, CONTEXT);

@@ -1,5 +1,6 @@
 import { stat } from "node:fs/promises";
 import yauzl, { type Entry, type ZipFile } from "yauzl";
+import { crc32 } from "../checksum.ts";
 import { dataError, type ReadContext } from "./file-bytes.ts";
 
 /** An array of a .npz file: unsigned bytes, or whole numbers read as such. */
@@ -68,6 +69,7 @@ async function unpack(zip: ZipFile, entry: Entry, { path, name, size }: Where): 
     filled += (chunk as Uint8Array).length;
   }
   if (filled < length) throw dataError(path, `${name} is cut short`, CONTEXT);
+  if (crc32(bytes) !== entry.crc32) throw dataError(path, `${name} is damaged (its checksum is another)`, CONTEXT);
   return bytes;
 }
 
