@@ -88,7 +88,7 @@ function withEffects(methods: readonly AnalysedMethod[], plain: AnalysedMethod):
   );
   return methods.map((one) => {
     const overhead = spread(pairsOf(one, plain, "secondsPerStep").map(([value, base]) => value / base));
-    if (one === plain) return { ...one, overhead };
+    if (one === plain) return { ...one, overhead: { ...overhead, deviation: Number.NaN } };
     const effects = MEASURE_IDS.map((id) => [id, tests.get(id)?.get(one)]);
     return { ...one, overhead, effects: Object.fromEntries(effects) as Record<MeasureId, Effect> };
   });

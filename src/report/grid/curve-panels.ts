@@ -88,7 +88,11 @@ function curvePanel({ title, unit }: Curve, points: readonly CurvePoint[], names
     encoding: {
       x: {
         ...{ field: "epoch", type: "quantitative", title: "epoch", scale: { zero: false, nice: false, padding: 6 } },
-        axis: { grid: false, format: "d", ...(epochs.length <= 6 ? { values: epochs } : { tickMinStep: 1 }) },
+        axis: {
+          grid: false,
+          format: "d",
+          ...(epochs.length <= 6 ? { values: epochs, labelOverlap: false } : { tickMinStep: 1 }),
+        },
       },
       y: {
         ...{ field: "value", type: "quantitative", title: null, scale: { zero: false } },

@@ -1,11 +1,12 @@
 import type { AnalysedMethod, AnalysisGroup } from "../../experiments/analysis.ts";
 import type { MeasureId } from "../../experiments/measures.ts";
 import type { FigurePlan, Panel } from "./chart.ts";
+import { extent } from "./extent.ts";
 import { groupName } from "./input.ts";
 import { LABELS } from "./labels.ts";
 import { colour, KINDS } from "./palette.ts";
 
-const ROW = 19;
+export const ROW = 19;
 const WIDTH = 190;
 
 /** A point of a panel with a row for each method. */
@@ -82,11 +83,13 @@ function dotPanel(dots: readonly Dot[], { title, axis, at }: DotText): Panel {
   const y = {
     field: "method",
     type: "nominal",
-    sort: null,
+    sort: dots.map(({ method }) => method),
     title: null,
     axis: { grid: true, gridOpacity: 0.5, domain: false, ticks: false, labelPadding: 6, labelColor: colour("ink") },
   };
-  const x = { type: "quantitative", title: axis, scale: { zero: false, nice: true }, axis: { tickCount: 4 } };
+  const shown = dots.flatMap(({ value, low, high }) => [value, low ?? value, high ?? value]).concat(at ?? []);
+  const scale = { domain: extent(shown, 0.04), nice: false, zero: false };
+  const x = { type: "quantitative", title: axis, scale, axis: { tickCount: 4 } };
   const rule = { mark: { type: "rule", color: colour("soft"), strokeDash: [4, 3] }, encoding: { x: { datum: at } } };
   return {
     title,
@@ -121,76 +124,6 @@ export const kindShape = () => ({
   legend: null,
   scale: { domain: kindNames, range: Object.values(KINDS).map(({ shape }) => shape) },
 });
-
-/** Accuracy against coherence: a numbered point a method, bars of one deviation both ways. */
-export function scatterFigure(group: AnalysisGroup, slug: string): FigurePlan | null {
-  const points = group.methods.flatMap(({ method, kind, values: { accuracy, coherence } }, index) => {
-    if (!Number.isFinite(accuracy.mean) || !Number.isFinite(coherence.mean)) return [];
-    const reach = (value: number) => (Number.isFinite(value) ? value : 0);
-    const [across, up] = [reach(accuracy.deviation), reach(coherence.deviation)];
-    return [
-      {
-        ...{ method, kind, label: String(index + 1), x: 100 * accuracy.mean, y: coherence.mean },
-        ...{ left: 100 * (accuracy.mean - across), right: 100 * (accuracy.mean + across) },
-        ...{ below: coherence.mean - up, above: coherence.mean + up },
-      },
-    ];
-  });
-  if (points.length === 0) return null;
-  const axis = { zero: false, nice: true, padding: 12 };
-  const x = { type: "quantitative", title: "test accuracy, %", scale: axis, axis: { tickCount: 5 } };
-  const y = { type: "quantitative", title: "coherence of the maps of a class", scale: axis, axis: { tickCount: 5 } };
-  const bar = { type: "rule", strokeWidth: 1.2, opacity: 0.65 };
-  const panel: Panel = {
-    title: groupName(group),
-    ...{ width: 300, height: 230, data: { values: points } },
-    layer: [
-      {
-        mark: bar,
-        encoding: { x: { ...x, field: "left" }, x2: { field: "right" }, y: { ...y, field: "y" }, color: kindColour() },
-      },
-      {
-        mark: bar,
-        encoding: { x: { ...x, field: "x" }, y: { ...y, field: "below" }, y2: { field: "above" }, color: kindColour() },
-      },
-      {
-        mark: { type: "point", filled: true, size: 75, opacity: 1 },
-        encoding: { x: { ...x, field: "x" }, y: { ...y, field: "y" }, color: kindColour(), shape: kindShape() },
-      },
-      {
-        mark: { type: "text", align: "left", baseline: "bottom", dx: 6, dy: -4, fontSize: 11 },
-        encoding: { x: { ...x, field: "x" }, y: { ...y, field: "y" }, text: { field: "label" } },
-      },
-    ],
-  };
-  return {
-    ...{ name: `accuracy-coherence-${slug}`, title: `Accuracy against coherence: ${groupName(group)}` },
-    ...{ panels: [panel], columns: 2, key: keyPanel(points) },
-    caption:
-      "Means over seeds, with bars of one standard deviation. Coherence alone is no merit: maps that are all the same have it.",
-  };
-}
-
-/** Numbers, marks and names of a scatter's points, for its file. */
-function keyPanel(points: readonly { label: string; kind: string; method: string }[]): Panel {
-  const y = { field: "label", type: "ordinal", sort: null, axis: null };
-  const text = (field: string, at: number, align: string) => ({
-    mark: { type: "text", align, limit: 230 },
-    encoding: { y, x: { value: at }, text: { field } },
-  });
-  return {
-    title: "Methods",
-    ...{ width: 260, height: { step: ROW }, data: { values: points } },
-    layer: [
-      text("label", 14, "right"),
-      {
-        mark: { type: "point", filled: true, size: 62, opacity: 1 },
-        encoding: { y, x: { value: 26 }, color: kindColour(), shape: kindShape() },
-      },
-      text("method", 38, "left"),
-    ],
-  };
-}
 
 /** What the marks are, for the file. */
 function kindPanel({ methods }: AnalysisGroup): Panel {

@@ -9,10 +9,11 @@ import { gridDefinitions } from "./definitions.ts";
 import { hardwareTable } from "./hardware.ts";
 import { type GridReportInput, groupName, slugs } from "./input.ts";
 import { lineStyle } from "./palette.ts";
-import { cueFigure, effectFigure, scatterFigure } from "./panels.ts";
+import { cueFigure, effectFigure } from "./panels.ts";
 import { drawPictures, mapGrid, type PictureGrid, pictureTable, reconstructionGrid } from "./pictures.ts";
+import { scatterFigure } from "./scatter.ts";
 import { GRID_STYLE } from "./style.ts";
-import { groupSummaries, leadSentences } from "./summary.ts";
+import { groupSummaries, leadSentences, ranInWords } from "./summary.ts";
 import { tableCsv, tableLatex } from "./table-files.ts";
 import { kindLegend, kindMark, tableMarkup } from "./table-markup.ts";
 import { reportTables } from "./tables.ts";
@@ -51,7 +52,8 @@ export async function gridReport(input: GridReportInput): Promise<GridReport> {
     { id: "environment", heading: "Environment", body: hardwareTable(input.groups) },
     { id: "reproduce", heading: "Do it again", body: again(input) },
   ];
-  const lead = markup`<p class="summary lead">${leadSentences(input).join(" ")}</p>`;
+  const lead = markup`<p class="note">${ranInWords(input)}</p>
+<p class="summary lead">${leadSentences(input).join(" ")}</p>`;
   const html = renderPage({ title: `Comparison: ${input.name}`, lead, sections, style: GRID_STYLE });
   return { html, files: drawing.files, warnings: drawing.warnings };
 }

@@ -17,6 +17,8 @@ body { max-width: 76rem; }
 .kinds { margin: 1rem 0 0; }
 .findings { max-width: 60rem; padding-left: 0; list-style: none; font-size: .9375rem; }
 .findings li { margin: 0 0 .4rem; padding-left: 1.3rem; text-indent: -1.3rem; }
+.numbers { color: var(--muted); }
+h4 { margin: 1.5rem 0 .25rem; font-size: .9375rem; }
 .cue { max-width: 60rem; padding: .6rem .9rem; border-left: 3px solid var(--muted); background: var(--panel); }
 .lead { max-width: 60rem; }
 .figure { margin: 1.75rem 0 2.25rem; }
@@ -54,7 +56,6 @@ body { max-width: 76rem; }
   .scroll { overflow: visible; }
   .compare { font-size: 7.5pt; }
   .compare th, .compare td { padding-right: .5rem; white-space: normal; }
-  .compare td.number { white-space: nowrap; }
   .compare tbody th[scope=row], .pictures tbody th, .pictures thead th:first-child { position: static; }
   .figure, .compare tbody { break-inside: auto; }
   .panel, .pictures tr { break-inside: avoid; }

@@ -4,11 +4,33 @@ import { type Markup, markup } from "../markup.ts";
 import { formatCount, formatNumber } from "../numbers.ts";
 import { cueInWords } from "./cue-summary.ts";
 import { type GridReportInput, groupName } from "./input.ts";
-import { differenceText, LABELS, pText, spreadText } from "./labels.ts";
+import { differenceText, LABELS, pText, signedText, spreadText } from "./labels.ts";
 import { kindMark } from "./table-markup.ts";
 
 /** Below this, a difference is told from chance. */
 const LEVEL = 0.05;
+
+/** What was run, on what. */
+export function ranInWords({ groups }: GridReportInput): string {
+  const runs = groups.flatMap(({ methods }) => methods.flatMap(({ done }) => done));
+  const distinct = (of: (environment: Record<string, unknown>) => unknown) =>
+    [...new Set(runs.flatMap(({ environment }) => of(environment) ?? []))].map(String).join(" and ");
+  const names = (list: readonly string[]) => [...new Set(list)].join(", ");
+  const methods = new Set(groups.flatMap((group) => group.methods.map(({ method }) => method))).size;
+  const machine = [distinct(({ cpu }) => cpu), distinct(({ precision }) => precision)].filter(Boolean);
+  const threads = distinct((environment) => environment.threads);
+  const versions = [
+    ["batch-cam", distinct(({ batchCam }) => batchCam)],
+    ["libtorch", distinct(({ libtorch }) => libtorch)],
+  ];
+  return [
+    `Models: ${names(groups.map(({ model }) => model))}.`,
+    `Data sets: ${names(groups.map(({ dataset }) => dataset))}.`,
+    `${plural(methods, "method")}.`,
+    ...(machine.length > 0 ? [`On ${machine.join(", ")}${threads && `, threads of a run: ${threads}`}.`] : []),
+    ...versions.flatMap(([name, version]) => (version ? [`${name} ${version}.`] : [])),
+  ].join(" ");
+}
 
 /** A few sentences about the whole grid. */
 export function leadSentences(input: GridReportInput): string[] {
@@ -27,9 +49,11 @@ export function leadSentences(input: GridReportInput): string[] {
   ];
   const counted = (["guided", "control"] as const).flatMap((kind) => kindInWords(groups, kind));
   if (counted.length === 0) return sentences;
+  const tests = groups.some(({ methods }) => methods.some(({ effects }) => effects?.accuracy.adjusted != null));
   return [
     ...sentences,
     ...counted,
+    ...(tests ? [`Told apart means p < ${LEVEL} in a paired t-test, after Holm’s correction within each group.`] : []),
     "Closeness to the prototype is what guided training asks for: it shows that training did what it was told.",
   ];
 }
@@ -66,7 +90,7 @@ function countInWords(methods: readonly AnalysedMethod[], id: MeasureId): string
   const sure = tested.filter(({ adjusted }) => (adjusted ?? 1) < LEVEL);
   const above = sure.filter(({ mean }) => (mean ?? 0) > 0).length;
   return [
-    `${name} is higher in ${above}, lower in ${sure.length - above}, and not told apart in ${tested.length - sure.length} (paired t, p < ${LEVEL} after Holm’s correction within each group)`,
+    `${name} is higher in ${above}, lower in ${sure.length - above}, not told apart in ${tested.length - sure.length}`,
   ];
 }
 
@@ -106,40 +130,51 @@ function plainInWords({ methods }: AnalysisGroup, plain: AnalysedMethod | undefi
 const spreadWords = ({ done }: AnalysedMethod): string =>
   done.length > 1 ? ", mean ± standard deviation" : ", so there is no spread";
 
-function methodItem(method: AnalysedMethod): Markup {
-  const { kind, done, values, effects } = method;
-  const name = markup`<b>${method.method}</b>`;
-  const head = markup`${kindMark(kind)} ${name} (${kind}, ${plural(done.length, "seed")}): `;
-  if (effects === null) {
-    const numbers = (["accuracy", "mapSsim", "coherence"] as const).map(
-      (id) => `${LABELS[id].name} ${spreadText(LABELS[id], values[id])}`,
-    );
-    return markup`<li>${head}${numbers.join("; ")}.</li>\n`;
-  }
-  const changes = (["accuracy", "mapSsim", "coherence"] as const).map((id) => changeInWords(method, effects[id], id));
-  const { mean, deviation } = method.overhead;
-  const spread = Number.isFinite(deviation) ? ` ± ${formatNumber(deviation, 2)}` : "";
-  const time = Number.isFinite(mean) ? [`a step takes ${formatNumber(mean, 2)}${spread} times plain’s`] : [];
-  return markup`<li>${head}${[...changes, ...time].join("; ")}.</li>\n`;
+function methodItem({ method, kind, done, values, effects, overhead }: AnalysedMethod): Markup {
+  const ids = SPOKEN.filter((id) => Number.isFinite(values[id].mean));
+  const numbers = ids.map((id) => {
+    const { name } = LABELS[id];
+    return `${name} ${spreadText(LABELS[id], values[id])}${effects === null ? "" : effectInWords(effects[id], id)}`;
+  });
+  const deviation = Number.isFinite(overhead.deviation) ? ` ± ${formatNumber(overhead.deviation, 2)}` : "";
+  const time = Number.isFinite(overhead.mean)
+    ? [`a step takes ${formatNumber(overhead.mean, 2)}${deviation} times plain’s`]
+    : [];
+  const verdict = effects === null ? "" : `${verdictInWords(ids, effects)}. `;
+  return markup`<li>${kindMark(kind)} <b>${method}</b> (${kind}, ${plural(done.length, "seed")}): ${verdict}<span class="numbers">${capital([...numbers, ...time].join("; "))}.</span></li>\n`;
 }
 
-function changeInWords({ values }: AnalysedMethod, effect: Effect, id: MeasureId): string {
-  const label = LABELS[id];
-  if (!Number.isFinite(values[id].mean)) return `${label.name} has no value`;
-  return `${label.name} ${spreadText(label, values[id])}${effectInWords(effect, id)}`;
+const SPOKEN = ["accuracy", "mapSsim", "coherence"] as const satisfies MeasureId[];
+
+/** What is told apart from plain training, before the numbers. */
+function verdictInWords(ids: readonly MeasureId[], effects: NonNullable<AnalysedMethod["effects"]>): string {
+  const tested = ids.filter((id) => effects[id].adjusted !== null);
+  if (tested.length === 0) return "no test";
+  const told = tested.filter((id) => (effects[id].adjusted ?? 1) < LEVEL);
+  const names = (found: readonly MeasureId[]) => found.map((id) => LABELS[id].short).join(" and ");
+  const [higher, lower] = [1, -1].map((sign) => told.filter((id) => sign * (effects[id].mean ?? 0) > 0)) as [
+    MeasureId[],
+    MeasureId[],
+  ];
+  const parts = [
+    ...(higher.length > 0 ? [`${names(higher)} higher than plain’s`] : []),
+    ...(lower.length > 0 ? [`${names(lower)} lower than plain’s`] : []),
+    ...(told.length === tested.length
+      ? []
+      : [told.length === 0 ? "nothing told apart from plain" : "the rest not told apart"]),
+  ];
+  return parts.join(", ");
 }
 
-/** ", +1.2 points (…): higher", or why that cannot be said. */
-export function effectInWords(effect: Effect, id: MeasureId): string {
-  const { pairs, mean, low, high, p, adjusted } = effect;
+/** " (+1.2 points, 95 % 0.3 to 2.1, p = 0.02)", or why there is no test. */
+function effectInWords({ pairs, mean, low, high, adjusted }: Effect, id: MeasureId): string {
   const label = LABELS[id];
   if (mean === null) return " (no seed in common with plain training)";
   const difference = differenceText(label, mean);
-  if (pairs < 3) return `, ${difference} (${plural(pairs, "seed")}: no test)`;
-  if (low === null || high === null || p === null) return `, ${difference} for every seed alike (no test)`;
-  const ends = `95 % from ${differenceText(label, low)} to ${differenceText(label, high)}`;
-  const told = adjusted === null || adjusted >= LEVEL ? "not told apart from plain" : mean > 0 ? "higher" : "lower";
-  return `, ${difference} (${ends}; ${pText(p)}, ${pText(adjusted ?? p, "Holm’s p")}): ${told}`;
+  if (pairs < 3) return ` (${difference} on ${plural(pairs, "seed")})`;
+  if (low === null || high === null || adjusted === null) return ` (${difference} for every seed alike)`;
+  return ` (${difference}, 95 % ${signedText(label, low)} to ${signedText(label, high)}, ${pText(adjusted)})`;
 }
 
+const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 export const plural = (count: number, noun: string): string => `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;
