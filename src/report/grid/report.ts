@@ -13,7 +13,7 @@ import { cueFigure, effectFigure } from "./panels.ts";
 import { drawPictures, mapGrid, type PictureGrid, pictureTable, reconstructionGrid } from "./pictures.ts";
 import { scatterFigure } from "./scatter.ts";
 import { GRID_STYLE } from "./style.ts";
-import { groupSummaries, leadSentences, ranInWords } from "./summary.ts";
+import { groupSummaries, leadSentences, ranInWords, testNote } from "./summary.ts";
 import { tableCsv, tableLatex } from "./table-files.ts";
 import { kindLegend, kindMark, tableMarkup } from "./table-markup.ts";
 import { reportTables } from "./tables.ts";
@@ -44,7 +44,7 @@ export async function gridReport(input: GridReportInput): Promise<GridReport> {
   for (const group of input.groups) figures.push(await groupFigures(group, names.get(group) ?? "", drawing));
   const kinds = new Set(input.groups.flatMap(({ methods }) => methods.map(({ kind }) => kind)));
   const sections: Section[] = [
-    { id: "summary", heading: "What the methods do", body: markup`${groupSummaries(input.groups)}` },
+    { id: "summary", heading: "What the methods do", body: markup`${testNote(input)}${groupSummaries(input.groups)}` },
     { id: "tables", heading: "Tables", body: markup`${kindLegend(kinds)}${tables.map(tableMarkup)}` },
     { id: "figures", heading: "Figures", body: figureSection(figures, kinds) },
     ...unfinished(input),

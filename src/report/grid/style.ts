@@ -21,6 +21,8 @@ body { max-width: 76rem; }
 h4 { margin: 1.5rem 0 .25rem; font-size: .9375rem; }
 .cue { max-width: 60rem; padding: .6rem .9rem; border-left: 3px solid var(--muted); background: var(--panel); }
 .lead { max-width: 60rem; }
+header .note { margin-bottom: 1rem; }
+#summary > p { max-width: 60rem; }
 .figure { margin: 1.75rem 0 2.25rem; }
 .figure > figcaption, .pictures > figcaption { max-width: 60rem; color: var(--muted); font-size: .875rem; line-height: 1.45; }
 .figure > figcaption strong { color: var(--text); font-size: 1rem; }

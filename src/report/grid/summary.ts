@@ -1,7 +1,7 @@
 import type { AnalysedMethod, AnalysisGroup, Effect } from "../../experiments/analysis.ts";
 import type { MeasureId } from "../../experiments/measures.ts";
 import { type Markup, markup } from "../markup.ts";
-import { formatCount, formatNumber } from "../numbers.ts";
+import { formatCount, formatNumber, isNumber } from "../numbers.ts";
 import { cueInWords } from "./cue-summary.ts";
 import { type GridReportInput, groupName } from "./input.ts";
 import { differenceText, LABELS, pText, signedText, spreadText } from "./labels.ts";
@@ -49,7 +49,7 @@ export function leadSentences(input: GridReportInput): string[] {
   ];
   const counted = (["guided", "control"] as const).flatMap((kind) => kindInWords(groups, kind));
   if (counted.length === 0) return sentences;
-  const tests = groups.some(({ methods }) => methods.some(({ effects }) => effects?.accuracy.adjusted != null));
+  const tests = groups.some(({ methods }) => methods.some(wasTested));
   return [
     ...sentences,
     ...counted,
@@ -93,6 +93,15 @@ function countInWords(methods: readonly AnalysedMethod[], id: MeasureId): string
     `${name} is higher in ${above}, lower in ${sure.length - above}, not told apart in ${tested.length - sure.length}`,
   ];
 }
+
+/** How the numbers in brackets are to be read; nothing where no test was made. */
+export function testNote({ groups }: GridReportInput): Markup | null {
+  if (!groups.some(({ methods }) => methods.some(wasTested))) return null;
+  return markup`<p class="note">In brackets: the mean difference from plain training of the same seeds, its 95 % interval, which is of that comparison alone, and p after Holm’s correction for all methods of the group.</p>`;
+}
+
+/** Whether any of a method's spoken numbers was tested. */
+const wasTested = ({ effects }: AnalysedMethod): boolean => SPOKEN.some((id) => isNumber(effects?.[id].adjusted));
 
 /** What each method does, group by group. */
 export function groupSummaries(groups: readonly AnalysisGroup[]): Markup[] {
