@@ -91,7 +91,8 @@ function curvePanel({ title, unit }: Curve, points: readonly CurvePoint[], names
         axis: {
           grid: false,
           format: "d",
-          ...(epochs.length <= 6 ? { values: epochs, labelOverlap: false } : { tickMinStep: 1 }),
+          // A step below 1 keeps Vega from thinning out the epochs that are named.
+          ...(epochs.length <= 6 ? { values: epochs, labelOverlap: false, tickMinStep: 0.1 } : { tickMinStep: 1 }),
         },
       },
       y: {

@@ -37,7 +37,7 @@ export function effectFigure(group: AnalysisGroup, slug: string): FigurePlan | n
   if (panels.length === 0) return null;
   return {
     ...{ name: `effects-${slug}`, title: `Differences from plain training: ${groupName(group)}`, panels, columns: 2 },
-    key: kindPanel(group),
+    key: kindPanel(group.methods.filter(({ effects }) => effects !== null)),
     caption:
       "Mean difference from plain training of the same seeds. Bars are 95 % intervals of Student’s t, where there are three seeds or more; the line is no difference.",
   };
@@ -55,7 +55,7 @@ export function cueFigure(group: AnalysisGroup, slug: string): FigurePlan | null
   if (panels.length === 0) return null;
   return {
     ...{ name: `cue-${slug}`, title: `Reliance on the cue: ${groupName(group)}`, panels, columns: 2 },
-    key: kindPanel(group),
+    key: kindPanel(group.methods),
     caption:
       "Means over seeds; bars are one standard deviation; the line is plain training. Judge a method by the controls beside it: where a control does as well, what was gained is not due to where the maps point.",
   };
@@ -126,7 +126,7 @@ export const kindShape = () => ({
 });
 
 /** What the marks are, for the file. */
-function kindPanel({ methods }: AnalysisGroup): Panel {
+function kindPanel(methods: readonly AnalysedMethod[]): Panel {
   const values = [...new Set(methods.map(({ kind }) => kind))].map((kind) => ({ kind }));
   const y = { field: "kind", type: "nominal", sort: null, axis: null };
   return {

@@ -53,7 +53,9 @@ export function leadSentences(input: GridReportInput): string[] {
   return [
     ...sentences,
     ...counted,
-    ...(tests ? [`Told apart means p < ${LEVEL} in a paired t-test, after Holm’s correction within each group.`] : []),
+    ...(tests
+      ? [`Told apart means p < ${LEVEL} in a paired t-test, after Holm’s correction within each group.`]
+      : ["No test is made of fewer than three seeds, nor of differences that are all the same."]),
     "Closeness to the prototype is what guided training asks for: it shows that training did what it was told.",
   ];
 }
@@ -85,7 +87,7 @@ function countInWords(methods: readonly AnalysedMethod[], id: MeasureId): string
   if (known.length === 0) return [];
   if (tested.length === 0) {
     const above = known.filter((value) => value > 0).length;
-    return [`${name} is higher in ${above} of ${known.length} (no test is made)`];
+    return [`${name} is higher in ${above} of ${known.length}`];
   }
   const sure = tested.filter(({ adjusted }) => (adjusted ?? 1) < LEVEL);
   const above = sure.filter(({ mean }) => (mean ?? 0) > 0).length;
