@@ -61,7 +61,10 @@ explanations: 20
     for (const k of [1, 2, 3]) expect(out).toMatch(new RegExp(`^\\[${k}/3\\] small  mnist  `, "m"));
     expect(out).toMatch(/^small +mnist +guided +1 +\d+\.\d\d% /m);
     expect(out).toMatch(/^small +mnist +wild +0 of 1 +- /m);
-    expect(out).toMatch(/\nresults: runs\/compare\/study\n$/);
+    expect(out).toMatch(/\nreport: runs\/compare\/study\/report\.html\nresults: runs\/compare\/study\n$/);
+    const page = readFileSync(join(storeOf("study"), "report.html"), "utf8");
+    expect(page).toContain("<h3>Failed: 1</h3>");
+    expect(page).toContain(">Faithfulness and localisation of Grad-CAM’s maps</h3>");
     expect(err).toMatch(/failed: small {2}mnist {2}wild {2}seed 4: .*crossEntropy is .*\(E_NUMERIC\)\n/);
     const records = recordsIn("study");
     expect(records.map(({ method, status }) => `${method} ${status}`).sort()).toEqual([

@@ -24,7 +24,7 @@ export interface Comparison {
 
 export interface CompareParts {
   /** What is made of a comparison where the grid asks for a report; what it says is printed below the table. */
-  onFinished: (comparison: Comparison) => Promise<string>;
+  onFinished: (comparison: Comparison, warn: (message: string) => void) => Promise<string>;
 }
 
 type CompareCall = Pick<CommandCall, "stdout" | "stderr" | "env" | "signal"> & { config: CompareConfig };
@@ -49,7 +49,10 @@ export async function runCompare({ onFinished }: CompareParts, call: CompareCall
   if (leaning.length > 0) stdout.write(`\n${spuriousTable(leaning)}`);
   const failures = failureLines(records);
   for (const line of failures) stderr.write(`failed: ${line}\n`);
-  if (grid.report) stdout.write(await onFinished({ grid, folder: store.folder, records }));
+  if (grid.report) {
+    const warn = (message: string) => stderr.write(`warning: ${message}\n`);
+    stdout.write(await onFinished({ grid, folder: store.folder, records }, warn));
+  }
   stdout.write(`results: ${store.folder}\n`);
   return failures.length > 0 || records.length < cells.length ? "failed" : "done";
 }

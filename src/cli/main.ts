@@ -16,6 +16,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   explain: async () => (await import("./commands/explain.ts")).explainCommand,
   data: async () => (await import("./commands/data.ts")).dataCommand,
   compare: async () => (await import("./commands/compare.ts")).compareCommand,
+  report: async () => (await import("./commands/report.ts")).reportCommand,
   evaluate: async () => (await import("./commands/evaluate.ts")).evaluateCommand,
   demo: async () => (await import("./commands/demo.ts")).demoCommand,
   models: async () => (await import("./commands/models.ts")).modelsCommand,

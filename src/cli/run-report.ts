@@ -1,9 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { writeFileAtomically } from "../atomic-file.ts";
+import type { TrainConfig } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
-import { evaluateSamples } from "../evaluate/index.ts";
+import { evaluate, evaluateSamples } from "../evaluate/index.ts";
 import { type DemoRun, renderDemoReport } from "../report/index.ts";
-import type { TrainResult } from "../train/events.ts";
+import type { EpochRecord, TrainResult } from "../train/events.ts";
 import { readLog } from "../train/metrics-log.ts";
 import { quoted } from "./training.ts";
 
@@ -28,6 +30,35 @@ export async function renderReport(results: readonly TrainResult[], commands?: r
   });
 }
 
+/**
+ * Writes the page of a run directory anew, of its best epoch so far, which is tested again.
+ * @returns the path of the page
+ * @throws BatchCamError E_CHECKPOINT where the run has no checkpoint of an epoch, or one of its files cannot be read
+ */
+export async function reportRun(runDirectory: string): Promise<string> {
+  const log = await readLog(join(runDirectory, "metrics.jsonl"));
+  const history = log.flatMap((row) => (row.kind === "epoch" ? [row] : []));
+  const { config, checkpoint, test } = await evaluate(runDirectory);
+  const step = log.reduce((last, row) => Math.max(last, row.step), 0);
+  const result: TrainResult = {
+    ...{ runDirectory, interrupted: isUnfinished(history, config), step, history, test, checkpoint, best: checkpoint },
+    bestEpoch: history.findLast(({ bestSoFar }) => bestSoFar)?.epoch ?? 0,
+    seconds: history.reduce((sum, { secondsPerEpoch }) => sum + secondsPerEpoch, 0),
+  };
+  const page = join(runDirectory, "report.html");
+  await writeFileAtomically(page, await renderReport([result]));
+  return page;
+}
+
+/** Whether epochs are missing that nothing but an interruption explains. */
+function isUnfinished(
+  history: readonly EpochRecord[],
+  { epochs, maxSteps, maxSeconds, patience }: TrainConfig,
+): boolean {
+  const mayEndEarly = [maxSteps, maxSeconds, patience].some((limit) => limit !== undefined);
+  return !mayEndEarly && (history.at(-1)?.epoch ?? 0) < epochs;
+}
+
 /** The run anew, under a name of its own: the one that the report is about stays. */
 function againCommand(runDirectory: string): string {
   return `npx batch-cam train --config ${quoted(join(runDirectory, "config.json"))} --experiment ${quoted(`${basename(runDirectory)}-again`)}`;
@@ -38,8 +69,10 @@ async function describeRun(result: TrainResult) {
   const { samples, config } = await evaluateSamples(runDirectory);
   const log = await readLog(join(runDirectory, "metrics.jsonl"));
   const steps = log.flatMap((row) => (row.kind === "step" ? [{ step: row.step, metrics: row }] : []));
+  const balance = log.flatMap((row) => (row.kind === "balance" ? [row] : []));
   const { maps, dead, predictions } = samples;
-  const run: DemoRun = { name: config.plain ? "plain" : "guided", config, result, steps, maps, dead, predictions };
+  const name = config.plain ? "plain" : "guided";
+  const run: DemoRun = { name, config, result, steps, balance, maps, dead, predictions };
   return {
     run,
     samples,

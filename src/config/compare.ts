@@ -38,7 +38,10 @@ const rows = group("Grid", {
     .nonnegative()
     .default(200)
     .describe("test images for the faithfulness metrics of each run; 0 for none"),
-  report: z.boolean().default(true).describe("write every number of every run to runs.csv where all have ended"),
+  report: z
+    .boolean()
+    .default(true)
+    .describe("write report.html with its figures and tables, and runs.csv, where all runs have ended"),
 });
 
 const run = group("Run", {

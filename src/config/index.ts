@@ -5,6 +5,7 @@ export { EvaluateConfig } from "./evaluate.ts";
 export { ExplainConfig } from "./explain.ts";
 export { hint, nearestName } from "./nearest-name.ts";
 export { expectation, type FieldSchema, fieldsOf, type ParseOptions, parseConfig, typesOf } from "./parse.ts";
+export { ReportConfig } from "./report.ts";
 export {
   objectiveName,
   overrideTrainConfig,

@@ -161,11 +161,24 @@ const DEFINITIONS: readonly Definition[] = [
   },
 ];
 
-/** What every number and picture of the page means, with its formula. */
-export function definitionList(): Markup {
-  const entries = DEFINITIONS.map(({ id, term, text, formulas }) => {
+/** A quantity of which there is no formula to show. */
+export interface PlainDefinition {
+  id: string;
+  term: string;
+  text: string;
+}
+
+/** What every number and picture of the page means, with its formula; `without` names those that a page has not, `more` others. */
+export function definitionList({ without = [], more = [] }: DefinitionChoice = {}): Markup {
+  const own = DEFINITIONS.filter(({ id }) => !without.includes(id));
+  const entries = [...own, ...more.map((one) => ({ ...one, formulas: [] }))].map(({ id, term, text, formulas }) => {
     return markup`<div id="about-${id}"><dt>${term}</dt><dd><p>${text}</p>${formulas}</dd></div>\n`;
   });
   return markup`<dl class="definitions">
 ${entries}</dl>`;
+}
+
+interface DefinitionChoice {
+  without?: readonly Definition["id"][];
+  more?: readonly PlainDefinition[];
 }

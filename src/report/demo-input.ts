@@ -1,5 +1,5 @@
 import { BatchCamError } from "../errors.ts";
-import type { StepMetrics, TrainResult } from "../train/events.ts";
+import type { BalanceEvent, StepMetrics, TrainResult } from "../train/events.ts";
 import { channelsOf, expectMap } from "./picture.ts";
 
 /** One of the two runs that the report compares. */
@@ -10,6 +10,8 @@ export interface DemoRun {
   result: TrainResult;
   /** The logged steps; one every few is enough. */
   steps: readonly { step: number; metrics: StepMetrics }[];
+  /** What the run has logged of the balance of its losses. */
+  balance?: readonly Omit<BalanceEvent, "type">[];
   /** One map `(H, W)` per sample, normalised to [0, 1]. */
   maps: readonly Float32Array[];
   /** Whether the map of each sample is zero everywhere. */

@@ -201,8 +201,8 @@ describe("renderDemoReport", () => {
   });
 
   it("says how to make it again", () => {
-    expect(html).toContain("<pre><code>npm start</code></pre>");
-    expect(renderDemoReport(input({ commands: ["a", "b"] }))).toContain("<pre><code>a\nb</code></pre>");
+    expect(html).toContain("<code>npm start</code></pre>");
+    expect(renderDemoReport(input({ commands: ["a", "b"] }))).toContain("<code>a\nb</code></pre>");
   });
 
   it("shows one run alone without a difference column", () => {

@@ -31,7 +31,7 @@ export function environmentTable({ environment }: DemoReportInput): Markup {
 
 /** How to make the report again. */
 export function reproduction({ commands = ["npm start"] }: DemoReportInput): Markup {
-  return markup`<pre><code>${commands.join("\n")}</code></pre>
+  return markup`<pre tabindex="0"><code>${commands.join("\n")}</code></pre>
 <p>The seed is part of the configuration above: the same versions on the same kind of processor with the same number of threads should give the same numbers; only the seconds will differ.</p>`;
 }
 

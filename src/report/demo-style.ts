@@ -85,6 +85,9 @@ tbody th { font-weight: 400; }
 .chart { display: block; width: 100%; height: auto; font-family: inherit; }
 .line-sample { flex: none; }
 
+.wide { overflow-x: auto; margin-bottom: 1rem; }
+.epochs th, .epochs td { white-space: nowrap; padding-right: 1rem; }
+
 .definitions { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); gap: 1.5rem 2.5rem; margin: 0; }
 .definitions > div { scroll-margin-top: 1rem; border-radius: 4px; }
 .definitions > div:target { box-shadow: 0 0 0 .5rem var(--mark); background: var(--mark); }

@@ -5,7 +5,7 @@ export type Term = Markup | string | number;
 
 /** A formula on a line of its own; `alt` says it in plain text where MathML is not shown. */
 export function formula(alt: string, ...terms: Term[]): Markup {
-  return markup`<div class="formula"><math displaystyle="true" alttext="${alt}">${row(...terms)}</math></div>`;
+  return markup`<div class="formula" tabindex="0"><math displaystyle="true" alttext="${alt}">${row(...terms)}</math></div>`;
 }
 
 /** Terms beside each other. */

@@ -22,12 +22,16 @@ export function createCompareCommand(load: () => Promise<CompareParts>): Command
   });
 }
 
-/** Writes `runs.csv` into the results folder. */
-async function writeTables({ folder, records }: Comparison): Promise<string> {
-  const { runsTable } = await import("../../experiments/runs-table.ts");
+/** Writes `runs.csv` and the report into the results folder. */
+async function writeReport({ grid, folder, records }: Comparison, warn: (message: string) => void): Promise<string> {
+  const [{ runsTable }, { writeGridReport }] = await Promise.all([
+    import("../../experiments/runs-table.ts"),
+    import("../grid-report.ts"),
+  ]);
   const path = join(folder, "runs.csv");
   await writeFileAtomically(path, runsTable(records));
-  return `every number of every run: ${path}\n`;
+  const report = await writeGridReport({ grid, folder }, warn);
+  return `every number of every run: ${path}\nreport: ${report}\n`;
 }
 
-export const compareCommand = createCompareCommand(async () => ({ onFinished: writeTables }));
+export const compareCommand = createCompareCommand(async () => ({ onFinished: writeReport }));

@@ -1,0 +1,76 @@
+// Opens a report.html in headless Chromium at desktop and phone width, light and dark, and on paper: screenshots, and what is wrong.
+// Fails on console errors, requests, overflow of the page to the right, and axe-core's serious or critical faults.
+// Usage: node scripts/look-at-report.mjs report.html [--out <folder>]; needs chromium or google-chrome on the PATH.
+import { existsSync, mkdirSync } from "node:fs";
+import { createRequire } from "node:module";
+import { delimiter, join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
+
+const BROWSERS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+
+/** The first browser on the PATH; undefined where there is none. */
+export function findBrowser(path = process.env.PATH ?? "") {
+  const folders = path.split(delimiter).filter(Boolean);
+  return BROWSERS.flatMap((name) => folders.map((folder) => join(folder, name))).find((file) => existsSync(file));
+}
+
+const VIEWS = [1280, 390].flatMap((width) => ["light", "dark"].map((theme) => ({ width, theme })));
+
+/** Faults of a page, as lines; screenshots and a PDF go to `out` where it is given. */
+export async function lookAt(report, { browser: executablePath, out }) {
+  const { chromium } = await import("playwright-core");
+  const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+  const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+  const faults = [];
+  if (out !== undefined) mkdirSync(out, { recursive: true });
+  try {
+    for (const { width, theme } of VIEWS) {
+      const view = `${width} px, ${theme}`;
+      // The page's own policy forbids scripts: axe comes in past it.
+      const context = await browser.newContext({
+        viewport: { width, height: 900 },
+        colorScheme: theme,
+        bypassCSP: true,
+      });
+      const page = await context.newPage();
+      page.on("console", (message) => message.type() === "error" && faults.push(`${view}: console: ${message.text()}`));
+      page.on("pageerror", (error) => faults.push(`${view}: ${error.message}`));
+      const address = pathToFileURL(resolve(report)).href;
+      page.on("request", (request) => {
+        const url = request.url();
+        if (url !== address && !url.startsWith("data:")) faults.push(`${view}: it asks for ${url}`);
+      });
+      await page.goto(address, { waitUntil: "load" });
+      const wide = await page.evaluate(
+        () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+      );
+      if (wide > 0) faults.push(`${view}: the page is ${wide} px wider than the window`);
+      if (out !== undefined) await page.screenshot({ path: join(out, `${width}-${theme}.png`), fullPage: true });
+      await page.addScriptTag({ path: axe });
+      const { violations } = await page.evaluate(() => globalThis.axe.run());
+      for (const { id, impact, help, nodes } of violations)
+        if (impact === "serious" || impact === "critical")
+          faults.push(
+            `${view}: ${id} (${impact}): ${help}: ${nodes.length} times, as ${nodes[0].target.join(" ")}: ${nodes[0].failureSummary}`,
+          );
+      if (out !== undefined && width === 1280 && theme === "light")
+        await page.pdf({ path: join(out, "print.pdf"), format: "A4", printBackground: false });
+      await context.close();
+    }
+  } finally {
+    await browser.close();
+  }
+  return faults;
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
+  const { values, positionals } = parseArgs({ allowPositionals: true, options: { out: { type: "string" } } });
+  const browser = findBrowser();
+  if (positionals.length !== 1) throw new Error("usage: node scripts/look-at-report.mjs report.html [--out <folder>]");
+  if (browser === undefined) throw new Error(`none of ${BROWSERS.join(", ")} is on the PATH`);
+  const faults = await lookAt(positionals[0], { browser, out: values.out });
+  for (const fault of faults) console.error(fault);
+  console.log(`${positionals[0]}: ${VIEWS.length} views, ${faults.length} faults`);
+  if (faults.length > 0) process.exit(1);
+}

@@ -1,0 +1,36 @@
+import { existsSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { ReportConfig } from "../config/index.ts";
+import { BatchCamError } from "../errors.ts";
+import type { CommandCall, Outcome } from "./command.ts";
+
+type ReportCall = Pick<CommandCall, "stdout" | "stderr"> & { config: ReportConfig };
+
+/** `batch-cam report`: of a grid's results folder or of a run directory, whichever it is. */
+export async function runReport({ config, stdout, stderr }: ReportCall): Promise<Outcome> {
+  const folder = config.path.replace(/(?<=.)\/+$/, "");
+  const warn = (message: string) => stderr.write(`warning: ${message}\n`);
+  const report =
+    kindOf(folder) === "grid"
+      ? await (await import("./grid-report.ts")).reportStore(folder, warn)
+      : await (await import("./run-report.ts")).reportRun(folder);
+  stdout.write(`report: ${report}\n`);
+  return "done";
+}
+
+function kindOf(folder: string): "grid" | "run" {
+  const found = statSync(folder, { throwIfNoEntry: false });
+  if (found === undefined) throw fault(`there is no ${folder}`);
+  if (!found.isDirectory()) throw fault(`${folder} is a file: name the results folder of a grid, or a run directory`);
+  const has = (name: string) => existsSync(join(folder, name));
+  if (has("cells")) {
+    if (has("grid.yaml")) return "grid";
+    throw fault(`${folder} has records of a grid (cells/) and no grid.yaml, which names its rows: copy it there`);
+  }
+  if (has("config.json")) return "run";
+  throw fault(
+    `${folder} is neither a grid's results folder (it has no cells/) nor a run directory (it has no config.json)`,
+  );
+}
+
+const fault = (message: string): BatchCamError => new BatchCamError("E_CONFIG", `report: ${message}`);

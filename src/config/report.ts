@@ -1,0 +1,8 @@
+import { z } from "zod";
+import { path } from "./fields.ts";
+
+/** What `batch-cam report` takes. */
+export const ReportConfig = z.strictObject({
+  path: path().describe("results folder of a grid, or a run directory"),
+});
+export type ReportConfig = z.output<typeof ReportConfig>;

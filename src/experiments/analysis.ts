@@ -1,0 +1,118 @@
+import { MEASURE_IDS, type MeasureId, measured } from "./measures.ts";
+import { holm, type PairedTest, pairedTest } from "./paired-test.ts";
+import type { CellRecord, DoneCell, MethodKind } from "./records.ts";
+import { summariseSpurious } from "./spurious-summary.ts";
+import { rowsOf, type Spread, spread } from "./summary.ts";
+
+/** The methods of one model on one data set. */
+export interface AnalysisGroup {
+  model: string;
+  dataset: string;
+  /** The first plain method, which the others are held against; null where the grid has none. */
+  plain: string | null;
+  methods: AnalysedMethod[];
+  /** The best method against the best control, on random cues; null without both. */
+  duel: Duel | null;
+}
+
+export interface AnalysedMethod {
+  method: string;
+  kind: MethodKind;
+  done: DoneCell[];
+  failed: number;
+  values: Record<MeasureId, Spread>;
+  /** Against plain training from the same seeds; null for plain itself, and where there is none. */
+  effects: Record<MeasureId, Effect> | null;
+  /** Time of a step over plain training's of the same seed; no number where there is none. */
+  overhead: Spread;
+  /** As `summariseSpurious`. */
+  gapClosed: number | null;
+}
+
+export interface Effect extends PairedTest {
+  /** p after Holm's correction for all methods that were held against the same plain training. */
+  adjusted: number | null;
+}
+
+/** Method − control on the random set, from the same seeds; both chosen by their means there. */
+export interface Duel {
+  method: string;
+  control: string;
+  test: PairedTest;
+}
+
+/** What a grid comes to: one group a model and data set, in the order of the records. */
+export function analyse(records: readonly CellRecord[]): AnalysisGroup[] {
+  const gaps = new Map(summariseSpurious(records).map((row) => [keyOf(row), row.gapClosed]));
+  const groups = new Map<string, AnalysedMethod[]>();
+  const places = new Map<string, { model: string; dataset: string }>();
+  for (const rows of rowsOf(records)) {
+    const { model, dataset } = rows[0] as CellRecord;
+    const place = JSON.stringify([model, dataset]);
+    places.set(place, { model, dataset });
+    groups.set(place, [...(groups.get(place) ?? []), methodOf(rows, gaps)]);
+  }
+  return Array.from(groups, ([place, methods]) => {
+    const plain = methods.find(({ kind }) => kind === "plain");
+    const held = plain === undefined ? methods : withEffects(methods, plain);
+    return {
+      ...(places.get(place) as { model: string; dataset: string }),
+      ...{ plain: plain?.method ?? null, methods: held, duel: duelOf(held) },
+    };
+  });
+}
+
+const keyOf = ({ model, dataset, method }: { model: string; dataset: string; method: string }): string =>
+  JSON.stringify([model, dataset, method]);
+
+function methodOf(rows: readonly CellRecord[], gaps: ReadonlyMap<string, number | null>): AnalysedMethod {
+  const first = rows[0] as CellRecord;
+  const done = rows.filter((record): record is DoneCell => record.status === "done");
+  const values = Object.fromEntries(
+    MEASURE_IDS.map((id) => [id, spread(done.map((record) => measured(record, id)))]),
+  ) as Record<MeasureId, Spread>;
+  return {
+    ...{ method: first.method, kind: first.kind, done, failed: rows.length - done.length, values },
+    ...{ effects: null, overhead: spread([]), gapClosed: gaps.get(keyOf(first)) ?? null },
+  };
+}
+
+function withEffects(methods: readonly AnalysedMethod[], plain: AnalysedMethod): AnalysedMethod[] {
+  const others = methods.filter((one) => one !== plain);
+  const tests = new Map(
+    MEASURE_IDS.map((id) => {
+      const found = others.map((one) => pairedTest(differences(one, plain, id)));
+      const adjusted = holm(found.map(({ p }) => p));
+      return [id, new Map(others.map((one, i) => [one, { ...found[i], adjusted: adjusted[i] } as Effect]))];
+    }),
+  );
+  return methods.map((one) => {
+    const overhead = spread(pairsOf(one, plain, "secondsPerStep").map(([value, base]) => value / base));
+    if (one === plain) return { ...one, overhead: { ...overhead, deviation: Number.NaN } };
+    const effects = MEASURE_IDS.map((id) => [id, tests.get(id)?.get(one)]);
+    return { ...one, overhead, effects: Object.fromEntries(effects) as Record<MeasureId, Effect> };
+  });
+}
+
+const differences = (one: AnalysedMethod, other: AnalysedMethod, id: MeasureId): number[] =>
+  pairsOf(one, other, id).map(([value, base]) => value - base);
+
+/** The values of both for each seed that both have finished. */
+function pairsOf(one: AnalysedMethod, other: AnalysedMethod, id: MeasureId): [number, number][] {
+  const before = new Map(other.done.map((record) => [record.seed, measured(record, id)]));
+  return one.done.flatMap((record) => {
+    const [value, base] = [measured(record, id), before.get(record.seed) ?? null];
+    return value === null || base === null ? [] : [[value, base]];
+  });
+}
+
+function duelOf(methods: readonly AnalysedMethod[]): Duel | null {
+  const best = (...kinds: MethodKind[]) =>
+    methods
+      .filter(({ kind, values }) => kinds.includes(kind) && Number.isFinite(values.randomAccuracy.mean))
+      .sort((a, b) => b.values.randomAccuracy.mean - a.values.randomAccuracy.mean)[0];
+  const [method, control] = [best("guided", "baseline"), best("control")];
+  if (method === undefined || control === undefined) return null;
+  const test = pairedTest(differences(method, control, "randomAccuracy"));
+  return { method: method.method, control: control.method, test };
+}

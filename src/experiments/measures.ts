@@ -1,0 +1,41 @@
+import type { DoneCell } from "./records.ts";
+
+/** What a run is judged by, each a number of its record; null where the run has none. */
+export const MEASURES = {
+  accuracy: ({ test }) => test.accuracy,
+  crossEntropy: ({ test }) => test.crossEntropy,
+  mapL1: ({ test }) => test.mapL1,
+  mapL2: ({ test }) => test.mapL2,
+  mapSsim: ({ test }) => test.mapSsim,
+  coherence: ({ test }) => test.coherence,
+  deadMaps: ({ test }) => test.deadMaps,
+  energyInForeground: ({ test }) => test.energyInForeground,
+  secondsPerStep: ({ secondsPerStep }) => secondsPerStep,
+  seconds: ({ seconds }) => seconds,
+  ...explained("averageDrop", "increaseInConfidence", "averageGain", "deletionAuc", "insertionAuc"),
+  ...explained("roadCombined", "pointingGame", "relevanceRankAccuracy", "sparseness", "maxSensitivity"),
+  ...explained("energyInMask"),
+  alignedAccuracy: ({ spurious }) => spurious?.accuracy.aligned,
+  randomAccuracy: ({ spurious }) => spurious?.accuracy.random,
+  cleanAccuracy: ({ spurious }) => spurious?.accuracy.clean,
+  adversarialAccuracy: ({ spurious }) => spurious?.accuracy.adversarial,
+  worstClass: ({ spurious }) => spurious?.worstClass.random,
+  energyInPatch: ({ spurious }) => spurious?.energyInPatch,
+  wrongReason: ({ spurious }) => spurious?.wrongReason?.score,
+} as const satisfies Record<string, (record: DoneCell) => number | null | undefined>;
+
+export type MeasureId = keyof typeof MEASURES;
+export const MEASURE_IDS = Object.keys(MEASURES) as MeasureId[];
+
+/** Null for what is missing, and for what JSON could not keep. */
+export function measured(record: DoneCell, id: MeasureId): number | null {
+  const value = MEASURES[id](record);
+  return typeof value === "number" && Number.isFinite(value) ? value : null;
+}
+
+type MetricName = keyof NonNullable<DoneCell["explanations"]>["values"];
+
+function explained<T extends MetricName>(...names: T[]): Record<T, (record: DoneCell) => number | undefined> {
+  const entries = names.map((name) => [name, ({ explanations }: DoneCell) => explanations?.values?.[name]?.mean]);
+  return Object.fromEntries(entries);
+}

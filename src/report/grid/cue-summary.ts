@@ -1,0 +1,66 @@
+import type { AnalysedMethod, AnalysisGroup, Duel } from "../../experiments/analysis.ts";
+import type { MethodKind } from "../../experiments/records.ts";
+import { formatNumber, isNumber } from "../numbers.ts";
+import { differenceText, LABELS, pText, spreadText } from "./labels.ts";
+
+const LEVEL = 0.05;
+
+/** How far the methods of a group lean on its cue, always with the best control beside the best method. Nothing without a cue. */
+export function cueInWords(group: AnalysisGroup): string[] {
+  const judged = group.methods.filter(({ values }) => Number.isFinite(values.randomAccuracy.mean));
+  if (judged.length === 0) return [];
+  const [plain] = judged.filter(({ method }) => method === group.plain);
+  const best = (...kinds: MethodKind[]) => bestOf(judged, kinds);
+  const [method, control, reference] = [best("guided", "baseline"), best("control"), best("reference")];
+  return [
+    "The training images carry a cue of their class. In what follows the test images carry that of a random class: what a model still gets right, it does not owe to the cue.",
+    ...(plain ? [`Plain training: ${randomWords(plain)}.`] : []),
+    ...(method
+      ? [`Best method without annotations: ${method.method}, ${randomWords(method)}${gapWords(method)}.`]
+      : []),
+    ...(control
+      ? [`Best control: ${control.method}, ${randomWords(control)}${gapWords(control)}.`]
+      : method
+        ? [
+            "No control was run on it, so nothing here says what a gain is due to: no credit goes to where the maps point.",
+          ]
+        : []),
+    ...(group.duel === null ? [] : [duelInWords(group.duel)]),
+    ...(reference
+      ? [`Upper bound, which sees masks or clean images: ${reference.method}, ${randomWords(reference)}.`]
+      : []),
+    ...(judged.length > 1 ? ["The best were chosen by these same test images, which flatters them."] : []),
+  ];
+}
+
+function bestOf(methods: readonly AnalysedMethod[], kinds: readonly MethodKind[]): AnalysedMethod | undefined {
+  return methods
+    .filter(({ kind }) => kinds.includes(kind))
+    .sort((a, b) => b.values.randomAccuracy.mean - a.values.randomAccuracy.mean)[0];
+}
+
+function randomWords({ values, done }: AnalysedMethod): string {
+  const accuracy = spreadText(LABELS.randomAccuracy, values.randomAccuracy);
+  const reason = values.wrongReason;
+  const score = Number.isFinite(reason.mean) ? `, wrong-reason score ${spreadText(LABELS.wrongReason, reason)}` : "";
+  return `accuracy ${accuracy}${score} (${done.length} ${done.length === 1 ? "seed, no spread" : "seeds"})`;
+}
+
+function gapWords({ gapClosed }: AnalysedMethod): string {
+  return isNumber(gapClosed) ? `, ${formatNumber(100 * gapClosed, 0)} % of the gap to the best reference closed` : "";
+}
+
+function duelInWords({ method, control, test }: Duel): string {
+  const { mean, pairs, p, low, high } = test;
+  if (mean === null)
+    return `${method} and ${control} share no seed, so nothing tells them apart: no credit goes to where the maps point.`;
+  if (mean <= 0)
+    return `The control does as well or better on the same seeds: what ${method} gains is not due to where its maps point.`;
+  const difference = differenceText(LABELS.randomAccuracy, mean);
+  if (p === null || low === null || high === null)
+    return `${method} is ${difference} beyond that control on ${pairs === 1 ? "one seed" : `${pairs} seeds`}, of which no test can be made: no credit goes to where the maps point.`;
+  const ends = `95 % from ${differenceText(LABELS.randomAccuracy, low)} to ${differenceText(LABELS.randomAccuracy, high)}, ${pText(p)}`;
+  return p < LEVEL
+    ? `${method} is ${difference} beyond that control on ${pairs} seeds (${ends}): that much is not what the control has too.`
+    : `${method} is ${difference} beyond that control on ${pairs} seeds (${ends}), not told from chance: no credit goes to where the maps point.`;
+}

@@ -1,0 +1,145 @@
+import type { AnalysedMethod, AnalysisGroup } from "../../experiments/analysis.ts";
+import type { MeasureId } from "../../experiments/measures.ts";
+import type { FigurePlan, Panel } from "./chart.ts";
+import { extent } from "./extent.ts";
+import { groupName } from "./input.ts";
+import { LABELS } from "./labels.ts";
+import { colour, KINDS } from "./palette.ts";
+
+export const ROW = 19;
+const WIDTH = 190;
+
+/** A point of a panel with a row for each method. */
+interface Dot {
+  method: string;
+  kind: string;
+  value: number;
+  low: number | null;
+  high: number | null;
+}
+
+/** Differences from plain training with their 95 % intervals: a panel a measure. Null where there is nothing to hold against. */
+export function effectFigure(group: AnalysisGroup, slug: string): FigurePlan | null {
+  const panels = (["accuracy", "mapSsim", "coherence", "secondsPerStep"] as const).flatMap((id) => {
+    const { scale, unit, name } = LABELS[id];
+    const dots = group.methods.flatMap(({ method, kind, effects }): Dot[] => {
+      const effect = effects?.[id];
+      if (effect?.mean === null || effect?.mean === undefined) return [];
+      const [low, high] = [effect.low, effect.high].map((end) => (end === null ? null : end * scale)) as Ends;
+      return [{ method, kind, value: effect.mean * scale, low, high }];
+    });
+    if (dots.length === 0) return [];
+    const unitText = unit === "%" ? "points" : unit;
+    return [
+      dotPanel(dots, { title: capital(name), axis: `difference from plain${unitText && `, ${unitText}`}`, at: 0 }),
+    ];
+  });
+  if (panels.length === 0) return null;
+  return {
+    ...{ name: `effects-${slug}`, title: `Differences from plain training: ${groupName(group)}`, panels, columns: 2 },
+    key: kindPanel(group.methods.filter(({ effects }) => effects !== null)),
+    caption:
+      "Mean difference from plain training of the same seeds. Bars are 95 % intervals of Student’s t, where there are three seeds or more; the line is no difference.",
+  };
+}
+
+/** Reliance on the cue: a panel a measure, the line at plain training. Null where the data set has no cue. */
+export function cueFigure(group: AnalysisGroup, slug: string): FigurePlan | null {
+  const panels = (["randomAccuracy", "energyInPatch", "wrongReason"] as const).flatMap((id) => {
+    const dots = group.methods.flatMap((method) => dotOf(method, id));
+    if (dots.length === 0) return [];
+    const at = dots.find(({ method }) => method === group.plain)?.value;
+    const { name, unit } = LABELS[id];
+    return [dotPanel(dots, { title: capital(name), axis: unit, ...(at === undefined ? {} : { at }) })];
+  });
+  if (panels.length === 0) return null;
+  return {
+    ...{ name: `cue-${slug}`, title: `Reliance on the cue: ${groupName(group)}`, panels, columns: 2 },
+    key: kindPanel(group.methods),
+    caption:
+      "Means over seeds; bars are one standard deviation; the line is plain training. Judge a method by the controls beside it: where a control does as well, what was gained is not due to where the maps point.",
+  };
+}
+
+function dotOf({ method, kind, values }: AnalysedMethod, id: MeasureId): Dot[] {
+  const { mean, deviation } = values[id];
+  if (!Number.isFinite(mean)) return [];
+  const { scale } = LABELS[id];
+  const reach = Number.isFinite(deviation) ? deviation : null;
+  const end = (sign: number) => (reach === null ? null : (mean + sign * reach) * scale);
+  return [{ method, kind, value: mean * scale, low: end(-1), high: end(1) }];
+}
+
+type Ends = [number | null, number | null];
+
+interface DotText {
+  title: string;
+  axis: string;
+  /** Where the line stands. */
+  at?: number;
+}
+
+function dotPanel(dots: readonly Dot[], { title, axis, at }: DotText): Panel {
+  const y = {
+    field: "method",
+    type: "nominal",
+    sort: dots.map(({ method }) => method),
+    title: null,
+    axis: { grid: true, gridOpacity: 0.5, domain: false, ticks: false, labelPadding: 6, labelColor: colour("ink") },
+  };
+  const shown = dots.flatMap(({ value, low, high }) => [value, low ?? value, high ?? value]).concat(at ?? []);
+  const scale = { domain: extent(shown, 0.04), nice: false, zero: false };
+  const x = { type: "quantitative", title: axis, scale, axis: { tickCount: 4 } };
+  const rule = { mark: { type: "rule", color: colour("soft"), strokeDash: [4, 3] }, encoding: { x: { datum: at } } };
+  return {
+    title,
+    width: WIDTH,
+    height: { step: ROW },
+    data: { values: dots },
+    layer: [
+      ...(at === undefined ? [] : [rule]),
+      {
+        transform: [{ filter: "isValid(datum.low)" }],
+        mark: { type: "rule", strokeWidth: 1.6 },
+        encoding: { y, x: { ...x, field: "low" }, x2: { field: "high" }, color: kindColour() },
+      },
+      {
+        mark: { type: "point", filled: true, size: 62, opacity: 1 },
+        encoding: { y, x: { ...x, field: "value" }, color: kindColour(), shape: kindShape() },
+      },
+    ],
+  };
+}
+
+const kindNames = Object.keys(KINDS);
+export const kindColour = () => ({
+  field: "kind",
+  type: "nominal",
+  legend: null,
+  scale: { domain: kindNames, range: Object.values(KINDS).map((kind) => kind.colour) },
+});
+export const kindShape = () => ({
+  field: "kind",
+  type: "nominal",
+  legend: null,
+  scale: { domain: kindNames, range: Object.values(KINDS).map(({ shape }) => shape) },
+});
+
+/** What the marks are, for the file. */
+function kindPanel(methods: readonly AnalysedMethod[]): Panel {
+  const values = [...new Set(methods.map(({ kind }) => kind))].map((kind) => ({ kind }));
+  const y = { field: "kind", type: "nominal", sort: null, axis: null };
+  return {
+    title: "Kinds of methods",
+    ...{ width: WIDTH, height: { step: ROW }, data: { values } },
+    layer: [
+      {
+        mark: { type: "point", filled: true, size: 62, opacity: 1 },
+        encoding: { y, x: { value: 8 }, color: kindColour(), shape: kindShape() },
+      },
+      { mark: { type: "text", align: "left" }, encoding: { y, x: { value: 22 }, text: { field: "kind" } } },
+    ],
+  };
+}
+
+const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

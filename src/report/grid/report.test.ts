@@ -1,0 +1,238 @@
+import { SaxesParser } from "saxes";
+import { describe, expect, it } from "vitest";
+import { failedCell, gridCells } from "../../../test/support/grid-cells.ts";
+import { gridRecords, pictureSamples, reportInput, spuriousOf, textOf } from "../../../test/support/report-case.ts";
+import { gridReport, type ReportFile } from "./report.ts";
+
+const METHODS = [{ name: "plain", plain: true }, { name: "guided" }, { name: "shuffled", prototypes: "shuffled" }];
+const three = await gridReport(reportInput(gridRecords({ methods: METHODS, models: "simple-cnn,resnet18", seeds: 3 })));
+
+/** Throws where a text is no well-formed XML. */
+function readXml(text: string): void {
+  const parser = new SaxesParser();
+  parser.on("error", (error) => {
+    throw error;
+  });
+  parser.write(text).close();
+}
+
+const textFile = (files: readonly ReportFile[], path: string) =>
+  String(files.find((file) => file.path === path)?.contents);
+const svgsOf = (html: string) => html.match(/<svg[ >].*?<\/svg>/gs) ?? [];
+
+describe("the report of a comparison", () => {
+  it("is one page that asks the network for nothing", () => {
+    expect(three.warnings).toEqual([]);
+    const addresses = [...three.html.matchAll(/(?:src|href)="([^"]*)"/g)].map(([, address]) => address ?? "");
+    for (const address of addresses) expect(address).toMatch(/^(#|data:image\/png;base64,)/);
+    expect(
+      three.html.replaceAll('xmlns="http://www.w3.org/2000/svg"', "").replaceAll("http://www.w3.org/1999/xlink", ""),
+    ).not.toMatch(/https?:/);
+    expect(three.html).not.toMatch(/<script|@import|url\((?!#)/);
+  });
+
+  it("has every figure as SVG and PNG, every table as CSV and LaTeX", () => {
+    const paths = three.files.map(({ path }) => path);
+    const figures = ["maps", "reconstruction", "effects", "accuracy-coherence"];
+    const slugs = ["simple-cnn-mnist", "resnet18-mnist"];
+    const expected = slugs.flatMap((slug) =>
+      figures.flatMap((name) => [`figures/${name}-${slug}.svg`, `figures/${name}-${slug}.png`]),
+    );
+    expect(paths.filter((path) => path.startsWith("figures/")).sort()).toEqual(expected.sort());
+    for (const name of ["accuracy", "reconstruction", "time", "tests"])
+      for (const end of ["csv", "tex"]) expect(paths).toContain(`tables/${name}.${end}`);
+    for (const { path, contents } of three.files)
+      if (path.endsWith(".png")) expect(Buffer.from(contents as Uint8Array).toString("latin1", 1, 4)).toBe("PNG");
+  });
+
+  it("has well-formed SVG, in the theme's colours on the page and in plain ones in files", () => {
+    const inPage = svgsOf(three.html);
+    expect(inPage.length).toBeGreaterThan(10);
+    for (const svg of inPage) readXml(svg);
+    expect(three.html).toMatch(/fill="var\(--kind-guided\)"/);
+    for (const { path, contents } of three.files.filter((file) => file.path.endsWith(".svg"))) {
+      readXml(String(contents));
+      expect(String(contents), path).not.toContain("var(");
+    }
+  });
+
+  it("has no id twice", () => {
+    const ids = [...three.html.matchAll(/ id="([^"]+)"/g)].map(([, id]) => id);
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+
+  it("is the same for the same records", async () => {
+    const again = await gridReport(
+      reportInput(gridRecords({ methods: METHODS, models: "simple-cnn,resnet18", seeds: 3 })),
+    );
+    expect(again.html).toBe(three.html);
+    expect(again.files.map(({ contents }) => Buffer.from(contents as string).toString("base64"))).toEqual(
+      three.files.map(({ contents }) => Buffer.from(contents as string).toString("base64")),
+    );
+  });
+
+  it("says in words what pictures show", () => {
+    expect(three.html).toContain('alt="Map by guided, class dog, dead, read as cat"');
+    expect(three.html).toContain('alt="Test image, class cat"');
+  });
+});
+
+describe("the report of a store", () => {
+  const report = async (...[records, over]: Parameters<typeof reportInput>) => {
+    const made = await gridReport(reportInput(records, over));
+    return { ...made, text: textOf(made.html) };
+  };
+
+  it("with one seed says that there is no spread, and makes no test", async () => {
+    const { text } = await report(gridRecords({ methods: METHODS, seeds: 1 }));
+    expect(text).toContain("one seed (0): there is no spread, and nothing can be told from the luck of the seed");
+    expect(text).toContain("no test");
+    expect(text).not.toMatch(/p [=<] \d|95 % −?\d|told apart from plain/);
+    expect(text).not.toMatch(/\d ± /);
+  });
+
+  it("with two seeds gives deviations and no test", async () => {
+    const { text } = await report(gridRecords({ methods: METHODS, seeds: 2 }));
+    expect(text).toContain("2 seeds (0, 1), too few for a test");
+    expect(text).toMatch(/\d ± \d/);
+    expect(text).not.toMatch(/p [=<] \d/);
+  });
+
+  it("names failed and missing runs, with what they said", async () => {
+    const [first, ...others] = gridRecords({ methods: METHODS, seeds: 3 });
+    const [cell] = gridCells({ methods: METHODS, seeds: 3 });
+    const failed = failedCell(cell as NonNullable<typeof cell>, "loss <b>is</b> NaN");
+    const missing = [{ ...(first as NonNullable<typeof first>), seed: 7, state: "damaged" }];
+    const { html, text } = await report([failed, ...others], { missing });
+    expect(text).toContain("1 run failed and counts for nothing");
+    expect(text).toContain("1 run of the grid is missing");
+    expect(html).toContain("loss &lt;b&gt;is&lt;/b&gt; NaN");
+    expect(text).toMatch(/seed 7: damaged/);
+  });
+
+  it("without plain training compares with nothing, and says so", async () => {
+    const { text, files } = await report(gridRecords({ methods: METHODS.slice(1), seeds: 3 }));
+    expect(text).toContain("no plain training of this model and data set");
+    expect(files.map(({ path }) => path).join()).not.toContain("effects-");
+    expect(text).not.toMatch(/p [=<] \d/);
+  });
+
+  it("without a finished run is a page all the same", async () => {
+    const cells = gridCells({ methods: METHODS, seeds: 1 });
+    const { text, warnings } = await report(cells.map((cell) => failedCell(cell)));
+    expect(warnings).toEqual([]);
+    expect(text).toContain("0 finished runs");
+    expect(await gridReport(reportInput([]))).toMatchObject({ warnings: [], files: [] });
+  });
+
+  it("without a cue speaks of none", async () => {
+    const { text } = await report(gridRecords({ methods: METHODS, seeds: 3 }));
+    expect(text).not.toMatch(/Plain training: accuracy|Best control|wrong-reason/i);
+  });
+
+  it("with numbers that are null or not finite shows a dash in their place", async () => {
+    const records = gridRecords({ methods: METHODS, seeds: 3 }, (method) =>
+      method === "guided"
+        ? { test: { mapSsim: null, coherence: Number.NaN }, secondsPerStep: null as unknown as number }
+        : {},
+    );
+    const { html, text, files } = await report(records);
+    expect(text).not.toMatch(/NaN|null|undefined|Infinity|\d\.\d{6}/);
+    expect(html).toContain('<td class="number">–</td>');
+    expect(textFile(files, "tables/reconstruction.csv")).not.toMatch(/NaN|null/);
+  });
+
+  it("with names full of markup escapes them everywhere", async () => {
+    const name = `<script>"x"</script> & $50%_{y}\\ 'z'`;
+    const records = gridRecords({ methods: [METHODS[0], { name }], seeds: 3 });
+    const { html, files, warnings } = await report(records, { name: "<i>" });
+    expect(warnings).toEqual([]);
+    expect(html).not.toMatch(/<script|<i>/);
+    for (const svg of svgsOf(html)) readXml(svg);
+    for (const { path, contents } of files) if (path.endsWith(".svg")) readXml(String(contents));
+    expect(textOf(html)).toContain(name);
+  });
+
+  it("with a picture that is damaged shows the others", async () => {
+    const samples = pictureSamples({ maps: ["", "AA=="] });
+    const { html, warnings, files } = await report(
+      gridRecords({ methods: METHODS, seeds: 1 }, (method) => (method === "guided" ? { samples } : {})),
+    );
+    expect(warnings).toEqual([]);
+    expect(html).toContain('<span class="no-picture">–</span>');
+    expect(files.map(({ path }) => path)).toContain("figures/maps-simple-cnn-mnist.png");
+  });
+
+  it("with a figure that cannot be drawn keeps the rest, and says which", async () => {
+    const samples = pictureSamples({
+      classNames: [],
+      labels: [],
+      predictions: [],
+      images: [],
+      maps: [],
+      prototypes: [],
+      meanMaps: [],
+    });
+    const { text, warnings, files } = await report(gridRecords({ methods: METHODS, seeds: 1 }, () => ({ samples })));
+    expect(warnings.join()).toMatch(/no figure maps-simple-cnn-mnist: /);
+    expect(text).toMatch(/The figure maps-simple-cnn-mnist could not be drawn/);
+    expect(files.map(({ path }) => path)).toContain("figures/effects-simple-cnn-mnist.svg");
+  });
+
+  it("shows only methods whose samples are the same images", async () => {
+    const samples = pictureSamples({ labels: [1, 0] });
+    const { html } = await report(
+      gridRecords({ methods: METHODS, seeds: 1 }, (method) => (method === "guided" ? { samples } : {})),
+    );
+    expect(html).toContain('alt="Map by shuffled, class cat"');
+    expect(html).not.toContain('alt="Map by guided');
+  });
+});
+
+describe("on a cue", () => {
+  const grid = {
+    datasets: "decoy-mnist",
+    methods: [...METHODS, { name: "masks", baseline: "rrr" }],
+    seeds: 3,
+  };
+  const sentences = async (of: (method: string, seed: number) => number, methods: unknown[] = grid.methods) => {
+    const records = gridRecords({ ...grid, methods }, (method, seed) => ({ spurious: spuriousOf(of(method, seed)) }));
+    return textOf((await gridReport(reportInput(records))).html);
+  };
+  const fixed: Record<string, number> = { plain: 0.5, guided: 0.8, shuffled: 0.7, masks: 0.95 };
+  const noise = (seed: number) => [0, 0.004, -0.003][seed] ?? 0;
+
+  it("the best control and the upper bound stand beside the best method", async () => {
+    const text = await sentences(
+      (method, seed) => (fixed[method] ?? 0) + noise(seed) * (method === "guided" ? 1 : 0.2),
+    );
+    expect(text).toMatch(
+      /Best method without annotations: guided, accuracy 80\.0 ± 0\.4 %, wrong-reason score 30\.0 ± 0\.0 % \(3 seeds\), 67 % of the gap/,
+    );
+    expect(text).toMatch(/Best control: shuffled, accuracy 70\.0/);
+    expect(text).toMatch(/Upper bound, which sees masks or clean images: masks/);
+    expect(text).toMatch(
+      /guided is \+10\.0 points beyond that control on 3 seeds \(.*?p < 0\.001\): that much is not what the control has too/,
+    );
+    expect(text).not.toContain("no credit");
+  });
+
+  it("nothing is credited where a control does as well", async () => {
+    const text = await sentences((method) => (method === "shuffled" ? 0.85 : (fixed[method] ?? 0)));
+    expect(text).toContain(
+      "The control does as well or better on the same seeds: what guided gains is not due to where its maps point.",
+    );
+  });
+
+  it("nothing is credited where the difference is not told from chance", async () => {
+    const text = await sentences((method, seed) =>
+      method === "guided" ? 0.71 + 10 * noise(seed) : (fixed[method] ?? 0),
+    );
+    expect(text).toMatch(/not told from chance: no credit goes to where the maps point/);
+  });
+
+  it("nothing is credited without a control", async () => {
+    const text = await sentences((method) => fixed[method] ?? 0, METHODS.slice(0, 2));
+    expect(text).toContain("No control was run on it, so nothing here says what a gain is due to");
+  });
+});

@@ -1,0 +1,93 @@
+import type { AnalysedMethod, AnalysisGroup } from "../../experiments/analysis.ts";
+import type { MethodKind } from "../../experiments/records.ts";
+
+/** A table of the report, which its page, its CSV and its LaTeX are made of. */
+export interface ReportTable {
+  /** Of its files. */
+  name: string;
+  caption: string;
+  note: string;
+  columns: TableColumn[];
+  sections: TableSection[];
+}
+
+export interface TableColumn {
+  head: string;
+  better: "higher" | "lower" | null;
+  /** Columns of the CSV. */
+  csv: string[];
+}
+
+/** The methods of a model on a data set. */
+export interface TableSection {
+  model: string;
+  dataset: string;
+  rows: TableRow[];
+}
+
+export interface TableRow {
+  method: string;
+  kind: MethodKind;
+  /** Finished runs, and how many there are. */
+  done: number;
+  runs: number;
+  cells: TableCell[];
+}
+
+export interface TableCell {
+  /** What is shown; with " ± " between mean and deviation. */
+  text: string;
+  /** One a column of the CSV, in full precision; null where there is none. */
+  csv: (number | null)[];
+  /** The best of its section, among the methods that see no masks. */
+  best: boolean;
+}
+
+/** A column before it is filled: how to get and write its value. */
+export interface ColumnPlan extends TableColumn {
+  cell(method: AnalysedMethod, group: AnalysisGroup): Omit<TableCell, "best">;
+  /** By which the best is found; null where there is none. */
+  rank(method: AnalysedMethod): number | null;
+}
+
+interface TablePlan extends Pick<ReportTable, "name" | "caption" | "note"> {
+  columns: readonly ColumnPlan[];
+}
+
+/** Fills a table; columns without a single value, and groups without a row, are left out. Null where nothing is left. */
+export function fillTable({ columns, ...texts }: TablePlan, groups: readonly AnalysisGroup[]): ReportTable | null {
+  const isThere = (column: ColumnPlan) =>
+    groups.some((group) =>
+      group.methods.some((method) => column.cell(method, group).csv.some((value) => value !== null)),
+    );
+  const kept = columns.filter(isThere);
+  if (kept.length === 0) return null;
+  const sections = groups.map((group) => ({
+    ...{ model: group.model, dataset: group.dataset },
+    rows: rowsOf(group, kept).filter(({ cells }) => cells.some(({ csv }) => csv.some((value) => value !== null))),
+  }));
+  return {
+    ...texts,
+    columns: kept.map(({ head, better, csv }) => ({ head, better, csv })),
+    sections: sections.filter(({ rows }) => rows.length > 0),
+  };
+}
+
+function rowsOf(group: AnalysisGroup, columns: readonly ColumnPlan[]): TableRow[] {
+  const best = columns.map((column) => bestOf(group, column));
+  return group.methods.map((method) => ({
+    ...{ method: method.method, kind: method.kind, done: method.done.length, runs: method.done.length + method.failed },
+    cells: columns.map((column, index) => {
+      const rank = column.rank(method);
+      const isBest = method.kind !== "reference" && rank !== null && rank === best[index];
+      return { ...column.cell(method, group), best: isBest };
+    }),
+  }));
+}
+
+/** The best value among the methods that see no masks; null where they all are the same, or there is but one. */
+function bestOf({ methods }: AnalysisGroup, { better, rank }: ColumnPlan): number | null {
+  const values = methods.filter(({ kind }) => kind !== "reference").flatMap((method) => rank(method) ?? []);
+  if (better === null || new Set(values).size < 2) return null;
+  return better === "higher" ? Math.max(...values) : Math.min(...values);
+}

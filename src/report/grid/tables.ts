@@ -1,0 +1,174 @@
+import type { AnalysedMethod, AnalysisGroup } from "../../experiments/analysis.ts";
+import type { MeasureId } from "../../experiments/measures.ts";
+import { DASH, formatNumber } from "../numbers.ts";
+import { headOf, LABELS, pText, shownValue, signedText, spreadText } from "./labels.ts";
+import { type ColumnPlan, fillTable, type ReportTable } from "./table.ts";
+
+const BOLD = "Bold: the best of its group among the methods that see no masks; no test is implied.";
+
+/** The tables of a comparison that have something to show. */
+export function reportTables(groups: readonly AnalysisGroup[]): ReportTable[] {
+  const tables = [
+    fillTable(
+      {
+        name: "accuracy",
+        caption: "Accuracy on the test split: mean ± standard deviation over seeds",
+        note: `${BOLD} Intervals (95 %) and p are of the differences from plain training of the same seeds, by Student’s paired t; Holm’s p is corrected for all methods of the group.`,
+        columns: [spreadColumn("accuracy"), spreadColumn("crossEntropy"), ...effectColumns("accuracy")],
+      },
+      groups,
+    ),
+    fillTable(
+      {
+        name: "reconstruction",
+        caption: "Maps against the prototypes of their classes",
+        note: `${BOLD} A map that is zero everywhere scores well in L1 and L2: read them together with SSIM and the dead maps.`,
+        columns: (["mapL1", "mapL2", "mapSsim", "coherence", "energyInForeground", "deadMaps"] as const).map(
+          spreadColumn,
+        ),
+      },
+      groups,
+    ),
+    fillTable(
+      {
+        name: "faithfulness",
+        caption: "Faithfulness and localisation of Grad-CAM’s maps",
+        note: BOLD,
+        columns: FAITHFULNESS.map(spreadColumn),
+      },
+      groups,
+    ),
+    fillTable(
+      {
+        name: "cue",
+        caption: "Reliance on the cue",
+        note: `${BOLD} Gap closed: of what plain training loses to the best reference on random cues. Judge a method by the controls beside it.`,
+        columns: [...CUE.map(spreadColumn), gapColumn()],
+      },
+      groups,
+    ),
+    fillTable(
+      {
+        name: "time",
+        caption: "Time",
+        note: "Medians of a run’s steps. What else ran on the machine moves them: runs that shared it with others are no benchmark.",
+        columns: [spreadColumn("secondsPerStep"), overheadColumn(), spreadColumn("seconds")],
+      },
+      groups,
+    ),
+    fillTable(
+      {
+        name: "tests",
+        caption: "Differences from plain training",
+        note: "Mean of m − plain over seeds, and its 95 % interval where there are three seeds or more; p after Holm’s correction.",
+        columns: TESTED.map(testColumn),
+      },
+      groups,
+    ),
+  ];
+  return tables.filter((table) => table !== null);
+}
+
+const FAITHFULNESS = [
+  ...(["averageDrop", "increaseInConfidence", "averageGain", "deletionAuc", "insertionAuc", "roadCombined"] as const),
+  ...(["pointingGame", "relevanceRankAccuracy", "energyInMask", "sparseness", "maxSensitivity"] as const),
+];
+const CUE = [
+  ...(["alignedAccuracy", "randomAccuracy", "worstClass", "cleanAccuracy", "adversarialAccuracy"] as const),
+  ...(["energyInPatch", "wrongReason"] as const),
+];
+const TESTED = [
+  ...(["mapL1", "mapL2", "mapSsim", "coherence", "deadMaps", "energyInForeground"] as const),
+  ...(["randomAccuracy", "energyInPatch", "wrongReason"] as const),
+];
+
+function spreadColumn(id: MeasureId): ColumnPlan {
+  const label = LABELS[id];
+  return {
+    head: headOf(label),
+    better: label.better,
+    csv: [`${id}.mean`, `${id}.deviation`],
+    // As shown: what looks the same is equally good.
+    rank: ({ values }) => (Number.isFinite(values[id].mean) ? shownValue(label, values[id].mean) : null),
+    cell: ({ values }) => {
+      const { mean, deviation } = values[id];
+      const text = Number.isFinite(mean) ? spreadText({ ...label, unit: "" }, values[id]) : DASH;
+      return { text, csv: [finite(mean), finite(deviation)] };
+    },
+  };
+}
+
+/** Difference with its interval, p, and Holm's p. */
+function effectColumns(id: MeasureId): ColumnPlan[] {
+  const label = LABELS[id];
+  const column = (
+    head: string,
+    csv: string[],
+    cell: (effect: Effect) => ReturnType<ColumnPlan["cell"]>,
+  ): ColumnPlan => ({
+    ...{ head, better: null, csv, rank: () => null },
+    cell: ({ effects }) => (effects === null ? { text: DASH, csv: csv.map(() => null) } : cell(effects[id])),
+  });
+  const p = (value: number | null) => ({
+    text: value === null ? DASH : pText(value, "").replace(/^ = ?/, "").trim(),
+    csv: [value],
+  });
+  return [
+    column(
+      `− plain, ${label.unit === "%" ? "points" : label.unit}`,
+      ["difference.mean", "difference.low", "difference.high"],
+      (effect) => ({
+        text: intervalText(id, effect),
+        csv: [effect.mean, effect.low, effect.high],
+      }),
+    ),
+    column("p", ["difference.p"], (effect) => p(effect.p)),
+    column("Holm’s p", ["difference.holm"], (effect) => p(effect.adjusted)),
+  ];
+}
+
+type Effect = NonNullable<AnalysedMethod["effects"]>[MeasureId];
+
+function intervalText(id: MeasureId, { mean, low, high }: Effect): string {
+  if (mean === null) return DASH;
+  const label = LABELS[id];
+  const reach = low === null || high === null ? "" : ` [${signedText(label, low)}, ${signedText(label, high)}]`;
+  return `${signedText(label, mean)}${reach}`;
+}
+
+function testColumn(id: MeasureId): ColumnPlan {
+  const { short, unit } = LABELS[id];
+  const csv = [`${id}.mean`, `${id}.deviation`, `${id}.low`, `${id}.high`, `${id}.p`, `${id}.holm`, `${id}.pairs`];
+  return {
+    ...{ head: unit === "%" ? `${short}, points` : short, better: null, csv, rank: () => null },
+    cell: ({ effects }) => {
+      const effect = effects?.[id];
+      if (effect === undefined || effect.mean === null) return { text: DASH, csv: csv.map(() => null) };
+      const { mean, deviation, low, high, p, adjusted, pairs } = effect;
+      const tested = adjusted === null ? "" : `, ${pText(adjusted)}`;
+      return { text: `${intervalText(id, effect)}${tested}`, csv: [mean, deviation, low, high, p, adjusted, pairs] };
+    },
+  };
+}
+
+function gapColumn(): ColumnPlan {
+  return {
+    ...{ head: "gap closed %", better: null, csv: ["gapClosed"], rank: () => null },
+    cell: ({ gapClosed }) => ({ text: gapClosed === null ? DASH : formatNumber(100 * gapClosed, 0), csv: [gapClosed] }),
+  };
+}
+
+/** Time of a step as a multiple of plain training's of the same seed. */
+function overheadColumn(): ColumnPlan {
+  return {
+    ...{ head: "× plain", better: null, csv: ["overhead.mean", "overhead.deviation"], rank: () => null },
+    cell: ({ overhead }) => {
+      const { mean, deviation } = overhead;
+      const spread = Number.isFinite(deviation) ? ` ± ${formatNumber(deviation, 2)}` : "";
+      const text = Number.isFinite(mean) ? `${formatNumber(mean, 2)}${spread}` : DASH;
+      return { text, csv: [finite(mean), finite(deviation)] };
+    },
+  };
+}
+
+const finite = (value: number): number | null => (Number.isFinite(value) ? value : null);

@@ -1,0 +1,50 @@
+import { Markup, markup } from "./markup.ts";
+
+/** A part of a page, named in its contents. */
+export interface Section {
+  id: string;
+  heading: string;
+  body: Markup;
+}
+
+/** What `renderPage` puts together. */
+export interface PageInput {
+  title: string;
+  /** What stands between the title and the contents. */
+  lead: Markup;
+  sections: readonly Section[];
+  /** The style sheet. */
+  style: string;
+}
+
+/** An HTML page in one file, which may load nothing: neither scripts nor anything from elsewhere. */
+export function renderPage({ title, lead, sections, style }: PageInput): string {
+  const links = sections.map(({ id, heading }) => markup`<li><a href="#${id}">${heading}</a></li>`);
+  const bodies = sections.map(({ id, heading, body }) => {
+    return markup`<section id="${id}" aria-labelledby="${id}-heading">
+<h2 id="${id}-heading">${heading}</h2>
+${body}
+</section>
+`;
+  });
+  return markup`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>${title}</title>
+<style>${new Markup(style)}</style>
+</head>
+<body>
+<header>
+<h1>${title}</h1>
+${lead}
+<nav aria-label="Contents"><ul>${links}</ul></nav>
+</header>
+<main>
+${bodies}</main>
+</body>
+</html>
+`.text;
+}

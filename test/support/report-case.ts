@@ -1,0 +1,58 @@
+import type { CompareConfigInput } from "../../src/config/index.ts";
+import type { SpuriousRecord } from "../../src/evaluate/spurious.ts";
+import { analyse } from "../../src/experiments/analysis.ts";
+import type { CellRecord, CellSamples, DoneCell } from "../../src/experiments/records.ts";
+import type { GridReportInput } from "../../src/report/grid/input.ts";
+import { doneCell, gridCells } from "./grid-cells.ts";
+
+const SIDE = 4;
+
+/** Two classes of 4x4 pictures. */
+export function pictureSamples(over: Partial<CellSamples> = {}): CellSamples {
+  const picture = (value: number) => Buffer.from(new Uint8Array(SIDE * SIDE).fill(value)).toString("base64");
+  return {
+    ...{ classNames: ["cat", "dog"], height: SIDE, width: SIDE, channels: 1, labels: [0, 1], predictions: [0, 0] },
+    ...{ images: [picture(9), picture(99)], maps: [picture(200), picture(0)] },
+    ...{ meanMaps: [picture(50), picture(60)], prototypes: [picture(70), picture(80)] },
+    ...over,
+  };
+}
+
+/** Reliance on a cue where only accuracy with random cues and the wrong-reason score matter. */
+export function spuriousOf(random: number, score: number | null = 0.3): SpuriousRecord {
+  const accuracy = { aligned: 0.99, random, clean: random, adversarial: random };
+  const wrongReason = score === null ? null : { score, dropped: 0 };
+  return { images: 100, accuracy, worstClass: accuracy, energyInPatch: 0.1, wrongReason };
+}
+
+/** Finished runs of every cell of a grid, with numbers that differ by method and seed; `of` gives what a test is about. */
+export function gridRecords(
+  grid: CompareConfigInput,
+  of: (method: string, seed: number) => Parameters<typeof doneCell>[1] = () => ({}),
+): DoneCell[] {
+  return gridCells(grid).map((cell) => {
+    const { test, ...over } = of(cell.method, cell.seed) ?? {};
+    const usual = { accuracy: 0.8 + 0.01 * cell.seed + 0.001 * cell.method.length, mapSsim: 0.3 + 0.02 * cell.seed };
+    return doneCell(cell, { samples: pictureSamples(), ...over, test: { ...usual, ...test } });
+  });
+}
+
+export function reportInput(records: readonly CellRecord[], over: Partial<GridReportInput> = {}): GridReportInput {
+  return {
+    ...{ name: "study", command: "npx batch-cam report runs/compare/study", groups: analyse(records) },
+    seeds: [...new Set(records.map(({ seed }) => seed))],
+    failed: records.filter((record) => record.status === "failed"),
+    ...{ missing: [], metricDefinitions: {}, cueDefinitions: {}, ...over },
+  };
+}
+
+/** What a reader sees of a page: no style, no markup. */
+export function textOf(html: string): string {
+  return html
+    .replace(/<style>.*?<\/style>/s, "")
+    .replace(/<[^>]*>/g, " ")
+    .replace(/\s+/g, " ")
+    .replace(/&(lt|gt|quot|#39|amp);/g, (_, name: string) => ENTITIES[name] ?? "");
+}
+
+const ENTITIES: Record<string, string> = { lt: "<", gt: ">", quot: '"', "#39": "'", amp: "&" };
