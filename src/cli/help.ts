@@ -44,10 +44,15 @@ function formatFlag(flag: Flag, columns: number): string {
 }
 
 /** Nothing where there is no upper limit: that a count is at least 1 goes without saying. */
-function rangeOf({ minimum, exclusiveMinimum, maximum, exclusiveMaximum }: Flag["field"]): string[] {
+function rangeOf({ type, minimum, exclusiveMinimum, maximum, exclusiveMaximum }: Flag["field"]): string[] {
   const to = exclusiveMaximum === undefined ? maximum : `below ${exclusiveMaximum}`;
   if (to === undefined || to === Number.MAX_SAFE_INTEGER) return [];
-  const from = exclusiveMinimum === undefined ? (minimum ?? "") : `above ${exclusiveMinimum}`;
+  const from =
+    exclusiveMinimum === undefined
+      ? (minimum ?? "")
+      : type === "integer"
+        ? exclusiveMinimum + 1
+        : `above ${exclusiveMinimum}`;
   return [`${from} to ${to}`.trim()];
 }
 

@@ -1,11 +1,11 @@
-import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { writeFileAtomically } from "../atomic-file.ts";
 import type { TrainConfig } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { evaluate, evaluateSamples } from "../evaluate/index.ts";
 import { type DemoRun, renderDemoReport } from "../report/index.ts";
-import type { EpochRecord, TrainResult } from "../train/events.ts";
+import { type Environment, readEnvironment } from "../train/environment.ts";
+import type { EpochRecord, JudgedRun } from "../train/events.ts";
 import { readLog } from "../train/metrics-log.ts";
 import { quoted } from "./training.ts";
 
@@ -13,7 +13,7 @@ import { quoted } from "./training.ts";
  * One HTML page about finished runs, at most one plain and one guided: results, maps of the same test images, curves and configs.
  * @throws BatchCamError E_CHECKPOINT where a run directory lacks one of its files
  */
-export async function renderReport(results: readonly TrainResult[], commands?: readonly string[]): Promise<string> {
+export async function renderReport(results: readonly JudgedRun[], commands?: readonly string[]): Promise<string> {
   const reported = [];
   for (const result of results) reported.push(await describeRun(result));
   const [first] = reported;
@@ -40,7 +40,7 @@ export async function reportRun(runDirectory: string): Promise<string> {
   const history = log.flatMap((row) => (row.kind === "epoch" ? [row] : []));
   const { config, checkpoint, test } = await evaluate(runDirectory);
   const step = log.reduce((last, row) => Math.max(last, row.step), 0);
-  const result: TrainResult = {
+  const result: JudgedRun = {
     ...{ runDirectory, interrupted: isUnfinished(history, config), step, history, test, checkpoint, best: checkpoint },
     bestEpoch: history.findLast(({ bestSoFar }) => bestSoFar)?.epoch ?? 0,
     seconds: history.reduce((sum, { secondsPerEpoch }) => sum + secondsPerEpoch, 0),
@@ -64,7 +64,7 @@ function againCommand(runDirectory: string): string {
   return `npx batch-cam train --config ${quoted(join(runDirectory, "config.json"))} --experiment ${quoted(`${basename(runDirectory)}-again`)}`;
 }
 
-async function describeRun(result: TrainResult) {
+async function describeRun(result: JudgedRun) {
   const { runDirectory } = result;
   const { samples, config } = await evaluateSamples(runDirectory);
   const log = await readLog(join(runDirectory, "metrics.jsonl"));
@@ -76,20 +76,14 @@ async function describeRun(result: TrainResult) {
   return {
     run,
     samples,
-    environment: await readEnvironment(runDirectory),
+    environment: known(await readEnvironment(runDirectory)),
     model: config.model,
     dataset: config.dataset,
   };
 }
 
-async function readEnvironment(runDirectory: string): Promise<Record<string, string | number>> {
-  const path = join(runDirectory, "environment.json");
-  try {
-    const environment = JSON.parse(await readFile(path, "utf8")) as Record<string, string | number | null>;
-    return Object.fromEntries(
-      Object.entries(environment).flatMap(([key, value]) => (value === null ? [] : [[key, value]])),
-    );
-  } catch (cause) {
-    throw new BatchCamError("E_CHECKPOINT", `cannot read ${path}: ${(cause as Error).message}`, { cause });
-  }
+/** What has a value. */
+function known(environment: Partial<Environment>): Record<string, string | number> {
+  const entries = Object.entries(environment).filter((entry): entry is [string, string | number] => entry[1] !== null);
+  return Object.fromEntries(entries);
 }

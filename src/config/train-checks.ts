@@ -15,9 +15,14 @@ export function checkTogether(config: ParsedTrainConfig, context: z.core.$Refine
   checkRun(config, report);
 }
 
-function checkOptimiser({ opt, nesterov, momentum, minLr, lr }: ParsedTrainConfig, report: Report): void {
+/** More images than any step has. */
+const MOST_IMAGES = 2 ** 31 - 1;
+
+function checkOptimiser(config: ParsedTrainConfig, report: Report): void {
+  const { opt, nesterov, momentum, minLr, lr, batchSize, gradAccumSteps } = config;
   if (nesterov && opt !== "sgd") report("nesterov", `false with opt "${opt}" (it belongs to sgd)`);
   if (nesterov && opt === "sgd" && momentum === 0) report("momentum", "above 0 with nesterov");
+  if (batchSize * gradAccumSteps > MOST_IMAGES) report("gradAccumSteps", `at most ${MOST_IMAGES} over batchSize`);
   if (minLr > lr) report("minLr", `at most lr (${lr})`);
 }
 

@@ -143,7 +143,7 @@ const augmentation = group("Augmentation", {
 
 const optimisation = group("Optimisation", {
   epochs: count().default(3).describe("passes over the training images"),
-  batchSize: count().max(1_000_000).default(128).describe("images per step").meta({ short: "b" }),
+  batchSize: count().default(128).describe("images per step").meta({ short: "b" }),
   opt: z.enum(["adam", "adamw", "sgd"]).default("adam").describe("optimiser"),
   lr: z.number().positive().default(1e-3).describe("learning rate"),
   momentum: z.number().min(0).lt(1).default(0.9).describe("momentum of sgd"),
@@ -162,7 +162,7 @@ const optimisation = group("Optimisation", {
     .default(1)
     .describe("factor of the learning rate from each layer to the one before it, for fine-tuning"),
   decayNormAndBias: z.boolean().default(false).describe("let the weight decay act on norms and biases too"),
-  gradAccumSteps: count().max(65_536).default(1).describe("batches whose gradients are added up for one step"),
+  gradAccumSteps: count().default(1).describe("batches whose gradients are added up for one step"),
   freeze: path()
     .optional()
     .describe("module paths, separated by commas, whose weights and running statistics stay as they are"),

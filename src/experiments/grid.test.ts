@@ -266,7 +266,7 @@ describe("a grid that says something wrong", () => {
     ],
     [
       { models: [{ name: "resnet18", width: -1 }] },
-      'models, row 1 ("resnet18"): width must be a whole number, above 0, got -1',
+      'models, row 1 ("resnet18"): width must be a whole number, above 0 and at most 4096, got -1',
     ],
     [{ models: [{ name: "resnet18", kind: "plain" }] }, 'models, row 1 ("resnet18"): unknown option kind'],
     [{ models: [{ name: "a\nb", model: "resnet18" }] }, "name must be a name of at most 80 characters on one line"],

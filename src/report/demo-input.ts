@@ -1,5 +1,5 @@
 import { BatchCamError } from "../errors.ts";
-import type { BalanceEvent, StepMetrics, TrainResult } from "../train/events.ts";
+import type { BalanceEvent, JudgedRun, StepMetrics } from "../train/events.ts";
 import { channelsOf, expectMap } from "./picture.ts";
 
 /** One of the two runs that the report compares. */
@@ -7,7 +7,7 @@ export interface DemoRun {
   name: "plain" | "guided";
   /** The effective configuration, as in the run directory's config.json. */
   config: Record<string, unknown>;
-  result: TrainResult;
+  result: JudgedRun;
   /** The logged steps; one every few is enough. */
   steps: readonly { step: number; metrics: StepMetrics }[];
   /** What the run has logged of the balance of its losses. */

@@ -1,4 +1,4 @@
-import type { SplitRecord, TrainResult } from "../train/events.ts";
+import type { JudgedRun, SplitRecord } from "../train/events.ts";
 import { formatNumber, formatPercent, formatSigned, isNumber, mean } from "./numbers.ts";
 
 /** One row of the table of results. */
@@ -8,7 +8,7 @@ export interface Measure {
   /** Set where the machine's other work moves the number more than the runs differ: it is shown, and never judged. */
   noisy?: true;
   /** The run's number; null where there is none. */
-  of(result: TrainResult): number | null;
+  of(result: JudgedRun): number | null;
   format(value: number | null): string;
   formatDifference(value: number | null): string;
 }
@@ -69,7 +69,7 @@ export type Verdict =
   | "unknown";
 
 /** The difference guided − plain of a measure, and what it says. */
-export function compare(measure: Measure, plain: TrainResult, guided: TrainResult): [number | null, Verdict] {
+export function compare(measure: Measure, plain: JudgedRun, guided: JudgedRun): [number | null, Verdict] {
   const [before, after] = [measure.of(plain), measure.of(guided)];
   if (before === null || after === null) return [null, "unknown"];
   const difference = after - before;
@@ -86,7 +86,7 @@ export function compare(measure: Measure, plain: TrainResult, guided: TrainResul
  * Twice the standard error of the difference of two accuracies, `2·√(p₁(1 − p₁)/n₁ + p₂(1 − p₂)/n₂)`: what test
  * splits of this size allow to tell apart. Both runs see the same images, so the true error is rather smaller.
  */
-export function accuracyError(plain: TrainResult, guided: TrainResult): number | null {
+export function accuracyError(plain: JudgedRun, guided: JudgedRun): number | null {
   let variance = 0;
   for (const { test } of [plain, guided]) {
     if (!test || !isNumber(test.accuracy) || !(test.images > 0)) return null;

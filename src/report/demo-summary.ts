@@ -1,4 +1,4 @@
-import type { TrainResult } from "../train/events.ts";
+import type { JudgedRun } from "../train/events.ts";
 import type { DemoReportInput, DemoRun } from "./demo-input.ts";
 import { accuracyError, compare, MEASURES, type Measure } from "./demo-measures.ts";
 import { formatCount, formatNumber, formatPercent, isNumber } from "./numbers.ts";
@@ -30,7 +30,7 @@ function seeds(plain: unknown, guided: unknown): string {
   return `Each was trained once, from different seeds (${plain} and ${guided}), so a part of every difference is chance.`;
 }
 
-function accuracyInWords(plain: TrainResult, guided: TrainResult): string[] {
+function accuracyInWords(plain: JudgedRun, guided: JudgedRun): string[] {
   const [before, after] = [MEASURES.accuracy.of(plain), MEASURES.accuracy.of(guided)];
   const images = guided.test?.images;
   if (before === null || after === null || !isNumber(images)) {
@@ -50,8 +50,8 @@ function accuracyInWords(plain: TrainResult, guided: TrainResult): string[] {
 }
 
 interface Pair {
-  plain: TrainResult;
-  guided: TrainResult;
+  plain: JudgedRun;
+  guided: JudgedRun;
 }
 
 function mapsInWords(pair: Pair): string[] {

@@ -160,12 +160,16 @@ export interface MapSamples {
 }
 
 /** What `train` resolves to. */
-export interface TrainResult {
+export interface TrainResult extends JudgedRun {
+  /** What ended it: all its epochs, `maxSteps`, `maxSeconds`, `patience`, or the signal. */
+  endedBy: "epochs" | "maxSteps" | "maxSeconds" | "patience" | "signal";
+}
+
+/** What a run has come to. */
+export interface JudgedRun {
   runDirectory: string;
   /** True when the signal stopped the run before its end; it can be resumed. */
   interrupted: boolean;
-  /** What ended it: all its epochs, `maxSteps`, `maxSeconds`, `patience`, or the signal. */
-  endedBy: "epochs" | "maxSteps" | "maxSeconds" | "patience" | "signal";
   /** Steps since the run began. */
   step: number;
   history: EpochRecord[];
