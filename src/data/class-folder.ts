@@ -1,4 +1,4 @@
-import { readdir } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { dataError, type ReadContext } from "./file-bytes.ts";
 import { listImages } from "./image-folder.ts";
@@ -47,7 +47,10 @@ const SPLIT_FOLDERS: Readonly<Record<string, SplitName>> = {
  *   that train lacks, or a folder that cannot be read
  */
 export async function listClassFolder(folder: string): Promise<LabelledImages> {
-  const names = await subfolders(folder);
+  const links: string[] = [];
+  const names = await subfolders(folder, (name) =>
+    links.push(`${join(folder, name)} is a link to a folder and is left out`),
+  );
   const found = names.flatMap((name) => {
     const key = name.toLowerCase();
     return Object.hasOwn(SPLIT_FOLDERS, key) ? [[SPLIT_FOLDERS[key] as SplitName, name] as const] : [];
@@ -56,18 +59,19 @@ export async function listClassFolder(folder: string): Promise<LabelledImages> {
     throw dataError(folder, `holds ${found.map(([, name]) => `${name}/`).join(" and ")} and no train/`, CONTEXT);
   if (!found.some(([split]) => split === "train")) {
     const { classNames, images } = await classesOf(folder, names);
-    return { classNames, splits: { train: images } };
+    return { classNames, splits: { train: images }, warnings: links };
   }
   expectOneEach(folder, found);
   const parts = new Map<SplitName, Awaited<ReturnType<typeof classesOf>>>();
   for (const [split, name] of found) {
     const part = join(folder, name);
-    parts.set(split, await classesOf(part, await subfolders(part)));
+    const note = (own: string) => links.push(`${join(part, own)} is a link to a folder and is left out`);
+    parts.set(split, await classesOf(part, await subfolders(part, note)));
   }
   const others = names.filter((name) => !found.some(([, own]) => own === name));
   const list = others.map((name) => `${name}/`).join(", ");
   const warnings = others.length === 0 ? [] : [`${folder}: ${list} beside train/ is no split and is left out`];
-  return { ...joined(folder, parts), warnings };
+  return { ...joined(folder, parts), warnings: [...links, ...warnings] };
 }
 
 function expectOneEach(folder: string, found: readonly (readonly [SplitName, string])[]): void {
@@ -117,10 +121,12 @@ async function classesOf(
   return { classNames: names, images };
 }
 
-/** Folders that are not hidden, sorted by name, character code by character code. Links to folders are none. */
-async function subfolders(folder: string): Promise<string[]> {
+/** Folders that are not hidden, sorted by name, character code by character code. Links to folders are none; `onLink` is told of them. */
+async function subfolders(folder: string, onLink: (name: string) => void): Promise<string[]> {
   try {
     const entries = await readdir(folder, { withFileTypes: true });
+    for (const { name } of entries.filter((entry) => entry.isSymbolicLink() && !entry.name.startsWith(".")))
+      if ((await stat(join(folder, name)).catch(() => null))?.isDirectory()) onLink(name);
     const names = entries.filter((entry) => entry.isDirectory() && !entry.name.startsWith(".")).map(({ name }) => name);
     return names.sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
   } catch (error) {

@@ -3,6 +3,7 @@ import {
   expectInteger,
   expectNumber,
   expectPath,
+  expectSignal,
   objectOf,
   optionsOf,
   wrongArgument,
@@ -56,6 +57,8 @@ export interface DatasetOptions {
   testFraction?: number;
   /** Images of one's own: whether a file that cannot be read ends the loading ("fail") or is left out and reported. */
   badImages?: "fail" | "skip";
+  /** Aborting it while images of one's own are decoded rejects with its reason. */
+  signal?: AbortSignal;
 }
 
 const LOADERS = {
@@ -90,6 +93,7 @@ export async function loadDataset(name: string, options: DatasetOptions = {}): P
   if (seed !== undefined) expectInteger("loadDataset: seed", seed, 0);
   if (decoyVariant !== undefined && !DECOY_VARIANTS.includes(decoyVariant))
     throw wrongArgument("loadDataset: decoyVariant", '"rrr" or "cdep"', decoyVariant);
+  expectSignal("loadDataset: signal", options.signal);
   if (imageSize !== undefined) expectInteger("loadDataset: imageSize", imageSize, 4, 1024);
   if (testFraction !== undefined)
     expectNumber("loadDataset: testFraction", testFraction, "be between 0 and 1", (n) => n > 0 && n < 1);
@@ -165,6 +169,7 @@ async function labelled(name: DatasetName, images: LabelledImages, options: Data
   const splits = await loadLabelled(images, {
     ...{ source, channels: imageChannels, size: [imageSize, imageSize], fit: imageFit, badImages },
     ...{ testFraction: options.testFraction ?? 0.2, seed: options.seed ?? 0 },
+    ...(options.signal ? { signal: options.signal } : {}),
   });
   const { numClasses, classNames, normalization } = splits.train;
   return { name, numClasses, classNames, normalization, ...splits };

@@ -18,6 +18,8 @@ export interface DecodeOptions {
   fit: ImageFit;
   /** What transparent pixels and margins show; white without it. */
   background?: Background;
+  /** Aborting it rejects with its reason, between two files. */
+  signal?: AbortSignal;
   /** Takes the error of a file that cannot be read, which is then left out; without it the first one ends the reading. */
   onError?: (error: BatchCamError, path: string) => void;
 }
@@ -173,6 +175,7 @@ async function decodeInto(pixels: Uint8Array, { paths, stale, length, options }:
     ...(skip ? { onError: skip } : {}),
   };
   for await (const [image] of readImages(wanted, reading)) {
+    options.signal?.throwIfAborted();
     pixels.set((image as { pixels: Uint8Array }).pixels, (stale[next++] as number) * length);
   }
   return bad;

@@ -233,6 +233,18 @@ describe("a folder that cannot be trained on", () => {
     expect(warnings).toEqual([expect.stringMatching(/constructor\/ beside train\/ is no split and is left out/)]);
   });
 
+  it("says that a class which is a link is left out, and stops decoding at a signal", async () => {
+    await drawMany("a", 3);
+    await drawMany("b", 3);
+    await mkdir(join(outer, "elsewhere"));
+    await symlink(join(outer, "elsewhere"), join(folder, "c"));
+    await failing({ signal: AbortSignal.abort(new Error("enough")) }).toThrow("enough");
+    const set = await load();
+    expect(set.classNames).toEqual(["a", "b"]);
+    expect(set.warnings).toEqual([expect.stringMatching(/\/c is a link to a folder and is left out/)]);
+    disposeDataset(set);
+  });
+
   it("stops at a file that cannot be read, or leaves it out and says so", async () => {
     await drawMany("train/a", 2);
     await drawMany("train/b", 2);

@@ -88,7 +88,7 @@ interface Masks {
 async function masksOf(
   listed: readonly LabelledImage[],
   kept: Int32Array,
-  { size, fit, source, onError }: Omit<DecodeOptions, "channels">,
+  { size, fit, source, onError, signal }: Omit<DecodeOptions, "channels">,
 ): Promise<Masks> {
   const masked = Array.from(kept).filter((i) => listed[i]?.mask !== undefined);
   if (masked.length === 0) return { at: new Map(), rows: () => null };
@@ -101,6 +101,7 @@ async function masksOf(
     background,
     source: `${source}#masks`,
     ...(onError ? { onError } : {}),
+    ...(signal ? { signal } : {}),
   } as const;
   const decoded = await decodeImages(
     masked.map((i) => listed[i]?.mask as string),

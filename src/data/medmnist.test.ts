@@ -175,6 +175,14 @@ describe("a MedMNIST file", () => {
     await expect(load(GREY, { size: 20 })).rejects.toMatchObject({ code: "E_DATA" });
   });
 
+  it("of images larger than a data set's in memory is refused", async () => {
+    const wide = npy("|u1", [3, 1, 1025], new Uint8Array(3 * 1025));
+    await expect(load({ ...GREY, "train_images.npy": wide })).rejects.toMatchObject({
+      code: "E_DATA",
+      message: expect.stringMatching(/train_images are 1x1025; at most 1024 pixels a side/),
+    });
+  });
+
   it("with more classes than images is refused", async () => {
     const labels = npy("<i4", [3], new Uint8Array(Int32Array.of(0, 65_535, 1).buffer));
     await expect(load({ ...GREY, "train_labels.npy": labels })).rejects.toMatchObject({

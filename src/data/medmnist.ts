@@ -11,6 +11,9 @@ const CONTEXT: ReadContext = {
 };
 const SPLITS: readonly SplitName[] = ["train", "val", "test"];
 
+/** As of other images of one's own. */
+const MOST_SIDE = 1024;
+
 /**
  * A data set in the form of MedMNIST v2 (Yang et al. 2023): `train_images`, `val_images`, `test_images`, uint8 (N, H, W) or (N, H, W, 3), and
  * `*_labels`, whole numbers (N) or (N, 1) from 0 on. Classes are named by their number.
@@ -68,6 +71,8 @@ function partOf(path: string, name: SplitName, arrays: ReadonlyMap<string, NpyAr
   const flat = images.shape.length === 3 || (images.shape.length === 4 && (channels === 1 || channels === 3));
   if (!flat || count * height * width === 0 || !(images.values instanceof Uint8Array))
     throw fault(`${name}_images must be uint8 (N, H, W) or (N, H, W, 3) with values, got [${images.shape.join(", ")}]`);
+  if (Math.max(height, width) > MOST_SIDE)
+    throw fault(`${name}_images are ${height}x${width}; at most ${MOST_SIDE} pixels a side are read`);
   const [rows, columns = 1] = labels.shape;
   if (labels.shape.length > 2 || columns !== 1 || rows !== count)
     throw fault(`${name}_labels must be one for each of ${count} images, got [${labels.shape.join(", ")}]`);
