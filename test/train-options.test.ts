@@ -189,6 +189,35 @@ describe("kept epochs", () => {
     const names = readdirSync(join(result.runDirectory, "checkpoints")).filter((name) => name.startsWith("epoch-"));
     expect(names.sort()).toEqual(["epoch-3.safetensors", "epoch-4.safetensors"]);
   });
+
+  it("are the last few that were validated", async () => {
+    const config = { experiment: "kept-sparse", epochs: 6, valInterval: 2, keepEpochs: 2, limitTrain: 32 };
+    const { result } = await stepsOf(config);
+    const names = readdirSync(join(result.runDirectory, "checkpoints")).filter((name) => name.startsWith("epoch-"));
+    expect(names.sort()).toEqual(["epoch-4.safetensors", "epoch-6.safetensors"]);
+  });
+});
+
+describe("a signal that comes early", () => {
+  it("stops before the first step, with a checkpoint that the run goes on from", async () => {
+    const whole = await train({ ...SMALL, experiment: "undisturbed" });
+    const config = { ...SMALL, experiment: "early" };
+    const stopped = await train(config, { signal: AbortSignal.abort(new Error("stop")) });
+    expect([stopped.interrupted, stopped.endedBy, stopped.step]).toEqual([true, "signal", 0]);
+    const rest = await train({ ...config, resume: true });
+    expect(await bitsOf(rest.checkpoint)).toEqual(await bitsOf(whole.checkpoint));
+  });
+});
+
+describe("fewer epochs than a run has begun", () => {
+  it("are refused on resuming: nothing would be judged", async () => {
+    const config = { ...SMALL, experiment: "shorter", valInterval: 3 };
+    await train({ ...config, epochs: 4, maxSteps: 4 });
+    await expect(train({ ...config, epochs: 1, resume: true })).rejects.toMatchObject({
+      code: "E_CONFIG",
+      message: expect.stringContaining("the run is in its epoch 2 already"),
+    });
+  });
 });
 
 describe("overfitBatches", () => {
@@ -217,6 +246,19 @@ describe("valInterval", () => {
   });
 });
 
+describe("a number that is none", () => {
+  it("is one after a resume too: coherence where a class has one image", async () => {
+    const config = { valImages: 8, experiment: "lonely" };
+    const { result } = await stepsOf({ ...config, experiment: "lonely-whole" });
+    expect(result.history[0]?.val.coherence).toBeNaN();
+    const parts = await inTwoParts(config, 4);
+    expect(parts.history[0]?.val.coherence).toBeNaN();
+    const table = (run: string) =>
+      readFileSync(join(output, run, "summary.csv"), "utf8").replaceAll(/\d+\.\d+,(true|false)/g, "");
+    expect(table("lonely").match(/NaN/g)?.length).toBe(table("lonely-whole").match(/NaN/g)?.length);
+  });
+});
+
 describe("limited epochs", () => {
   it("end after limitTrainBatches, draw other images each time, and are resumed bit for bit", async () => {
     const config = { limitTrainBatches: 2, epochs: 3, limitVal: 20, lambdaWarmup: 0 };
@@ -225,6 +267,13 @@ describe("limited epochs", () => {
     expect(result.history[0]?.val.images).toBe(20);
     const parts = await inTwoParts({ ...config, experiment: "limited-parts" }, 3);
     expect(await bitsOf(parts.checkpoint)).toEqual(await bitsOf(result.checkpoint));
+  });
+
+  it("cannot validate on all of the images", async () => {
+    await expect(train({ ...SMALL, experiment: "all", valImages: 60_000 })).rejects.toMatchObject({
+      code: "E_CONFIG",
+      message: expect.stringContaining("valImages is 60000, and there are 60000 images"),
+    });
   });
 
   it("warn where there are fewer validation images than limitVal", async () => {
@@ -250,6 +299,11 @@ describe("fastDevRun", () => {
   it("does not replace a run that was none, whatever its name", async () => {
     const experiment = "real-fast-dev-run";
     await train({ ...SMALL, experiment, epochs: 1, maxSteps: 1 });
+    await train({ ...SMALL, experiment: "begun", fastDevRun: true });
+    await expect(train({ output, resume: join(output, "begun-fast-dev-run") })).rejects.toMatchObject({
+      code: "E_CONFIG",
+      message: expect.stringContaining("is a fast dev run, which begins anew each time"),
+    });
     await expect(train({ ...SMALL, experiment, fastDevRun: true })).rejects.toMatchObject({
       code: "E_CONFIG",
       message: expect.stringContaining("real-fast-dev-run holds a run already"),

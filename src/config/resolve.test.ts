@@ -123,7 +123,17 @@ describe("the name of a run on images of one's own", () => {
   });
 });
 
-const RESTRICTED = ["resume", "overwrite", "nesterov", "minLr", "plain", "experiment", "mixup", "prototypes", "gradAccumSteps"];
+const RESTRICTED = [
+  "resume",
+  "overwrite",
+  "nesterov",
+  "minLr",
+  "plain",
+  "experiment",
+  "mixup",
+  "prototypes",
+  "gradAccumSteps",
+];
 
 /** Right values for some of the keys that no other key restricts. */
 function anyInput() {

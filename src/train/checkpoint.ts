@@ -68,7 +68,7 @@ async function writeCheckpoint(runDirectory: string, { model, state, progress }:
   const statePath = join(folderOf(runDirectory), stateName);
   const { state: committed } = await readSafetensorsMetadata(path).catch(() => ({ state: undefined }));
   try {
-    await saveSafetensors(statePath, state, { progress: JSON.stringify(progress) });
+    await saveSafetensors(statePath, state, { progress: JSON.stringify(progress, keepNumbers) });
     await saveSafetensors(path, model, {
       format: "pt",
       "batch-cam": FORMAT,
@@ -136,7 +136,7 @@ async function saveWeights(path: string, model: ReadonlyMap<string, Tensor>, epo
   return path;
 }
 
-/** Writes the weights of an epoch, and removes those of epochs before the last `keep`. */
+/** Writes the weights of an epoch, and removes those of epochs before the last `keep` that were kept. */
 export async function saveEpoch(
   runDirectory: string,
   model: ReadonlyMap<string, Tensor>,
@@ -144,10 +144,9 @@ export async function saveEpoch(
 ): Promise<void> {
   const folder = folderOf(runDirectory);
   await saveWeights(join(folder, `epoch-${epoch}.safetensors`), model, epoch);
-  for (const name of await readdir(folder)) {
-    const [, old] = name.match(/^epoch-(\d+)\.safetensors$/) ?? [];
-    if (old !== undefined && Number(old) <= epoch - keep) await rm(join(folder, name), { force: true });
-  }
+  const kept = (await readdir(folder)).flatMap((name) => Number(name.match(/^epoch-(\d+)\.safetensors$/)?.[1] ?? []));
+  for (const old of kept.sort((a, b) => b - a).slice(keep))
+    await rm(join(folder, `epoch-${old}.safetensors`), { force: true });
 }
 
 /**
@@ -180,8 +179,14 @@ export async function loadCheckpoint(runDirectory: string): Promise<Snapshot> {
   }
 }
 
+/** JSON has no NaN and no Infinity: here they are texts. */
+const keepNumbers = (_: string, value: unknown): unknown =>
+  typeof value === "number" && !Number.isFinite(value) ? String(value) : value;
+const NO_JSON: readonly unknown[] = ["NaN", "Infinity", "-Infinity"];
+const numbersAgain = (_: string, value: unknown): unknown => (NO_JSON.includes(value) ? Number(value) : value);
+
 function readProgress(text: string | undefined): Progress {
-  const progress = JSON.parse(text ?? "null") as Progress | null;
+  const progress = JSON.parse(text ?? "null", numbersAgain) as Progress | null;
   const counts = [progress?.step, progress?.epoch, progress?.batch, progress?.bestEpoch];
   const seconds = [progress?.seconds, progress?.epochSeconds, progress?.means?.images];
   const whole =

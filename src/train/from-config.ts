@@ -26,8 +26,8 @@ export interface ConfiguredData {
   dispose: () => void;
 }
 
-export async function loadData(config: TrainConfig): Promise<ConfiguredData> {
-  const dataset = await loadDataset(config.dataset, datasetOptions(config));
+export async function loadData(config: TrainConfig, signal?: AbortSignal): Promise<ConfiguredData> {
+  const dataset = await loadDataset(config.dataset, { ...datasetOptions(config), ...(signal ? { signal } : {}) });
   const whole = config.overfitBatches === undefined ? withValidation(dataset, config) : overfitted(dataset, config);
   const splits = {
     train: limit(whole.train, config.limitTrain, config.seed),
@@ -36,6 +36,9 @@ export async function loadData(config: TrainConfig): Promise<ConfiguredData> {
   };
   const warnings = [
     ...(dataset.warnings ?? []),
+    ...(dataset.val !== undefined && config.valImages !== undefined
+      ? ["valImages is not used: the data set has a validation split of its own"]
+      : []),
     ...(config.fastDevRun
       ? []
       : [
@@ -70,7 +73,12 @@ function overfitted({ train }: Dataset, config: TrainConfig): { train: Split; va
 /** The data set's own validation split; else one held out of the training images. */
 function withValidation({ train, val }: Dataset, { valImages, seed }: TrainConfig): { train: Split; val: Split } {
   if (val !== undefined) return { train, val };
-  return splitValidation(train, { images: valImages ?? usualValidation(train), seed });
+  const images = valImages ?? usualValidation(train);
+  if (images >= train.labels.numel) {
+    const left = `valImages is ${images}, and there are ${train.labels.numel} images to train on: leave some of them`;
+    throw new BatchCamError("E_CONFIG", left);
+  }
+  return splitValidation(train, { images, seed });
 }
 
 /** How many training images judge the epochs, where the data set has no split for that. */

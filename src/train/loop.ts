@@ -36,10 +36,15 @@ export async function train(input: TrainConfigInput = {}, options: TrainOptions 
   const { onEvent = () => {}, signal } = optionsOf("train", options);
   expectFunction("train: onEvent", onEvent);
   expectSignal("train: signal", signal);
-  return withSession(input, onEvent, async (session) => {
-    announce(session);
-    return runEpochs(session, signal);
-  });
+  return withSession(
+    input,
+    onEvent,
+    async (session) => {
+      announce(session);
+      return runEpochs(session, signal);
+    },
+    signal,
+  );
 }
 
 async function runEpochs(session: Session, signal: AbortSignal | undefined): Promise<TrainResult> {
@@ -113,9 +118,14 @@ export async function unlessAborted<T>(signal: AbortSignal | undefined, fn: () =
 async function runEpoch(session: Session, signal: AbortSignal | undefined): Promise<boolean> {
   const { config, progress, profiler } = session;
   const means = EpochMeans.from(progress.means);
+  const stopping = () => signal?.aborted === true;
   let savedAt = performance.now();
   for (const indices of beginEpoch(session)) {
     if (isOver(session)) break;
+    if (stopping()) {
+      await checkpoint(session);
+      return true;
+    }
     const began = performance.now();
     const step = () => takeStep(session, indices);
     const metrics = profiler === null ? step() : profiler.step(step);
@@ -130,12 +140,11 @@ async function runEpoch(session: Session, signal: AbortSignal | undefined): Prom
     if (session.balance !== null) await logBalance(session, session.balance);
     if (progress.step % config.logEvery === 0) await logStep(session, metrics, indices.length / seconds);
     const due = config.checkpointSeconds !== undefined && performance.now() - savedAt > config.checkpointSeconds * 1000;
-    const stopping = signal?.aborted === true;
-    if (stopping || due || progress.step % config.checkpointEvery === 0) {
+    if (stopping() || due || progress.step % config.checkpointEvery === 0) {
       await checkpoint(session);
       savedAt = performance.now();
     }
-    if (stopping) return true;
+    if (stopping()) return true;
     await setImmediate(); // lets signals, progress and the garbage collector have their turn
   }
   return false;

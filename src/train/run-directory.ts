@@ -26,7 +26,14 @@ export interface OpenRun {
 
 /** What a run writes into its folder. */
 const CONFIG = "config.json";
-const RESULTS = ["metrics.jsonl", "summary.csv", "report.html", "profile.json", "profile-trace.json"];
+const RESULTS = [
+  "metrics.jsonl",
+  "summary.csv",
+  "report.html",
+  "profile.json",
+  "profile-trace.json",
+  "evaluation.json",
+];
 /** Folders, and the names that a run gives within: what else lies there is somebody else's. */
 const FOLDERS: Readonly<Record<string, RegExp>> = {
   checkpoints: /^((last|best|best-before|epoch-\d+)|last-\d+\.state)\.safetensors$/,
@@ -75,6 +82,8 @@ async function resumedConfig(
   { asked, input }: { asked: TrainConfig; input: TrainConfigInput },
 ): Promise<TrainConfig> {
   const saved = await savedConfig(directory);
+  if (asRun(saved)?.fastDevRun)
+    throw new BatchCamError("E_CONFIG", `resume: ${directory} is a fast dev run, which begins anew each time`);
   if (asRun(saved) === null)
     throw new BatchCamError(
       "E_CHECKPOINT",

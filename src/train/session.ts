@@ -70,15 +70,19 @@ export interface Session {
   close: () => void;
 }
 
-/** Opens the run that a config names, and closes it whatever becomes of fn. */
+/**
+ * Opens the run that a config names, and closes it whatever becomes of fn.
+ * @param signal rejects with its reason where it is aborted while data are loaded
+ */
 export async function withSession<T>(
   input: TrainConfigInput,
   emit: (event: TrainEvent) => void,
   fn: (session: Session) => Promise<T>,
+  signal?: AbortSignal,
 ): Promise<T> {
   const run = await openRun(input);
   try {
-    const session = await openSession(run, emit);
+    const session = await openSession(run, emit, signal);
     try {
       return await fn(session);
     } finally {
@@ -90,10 +94,14 @@ export async function withSession<T>(
 }
 
 /** Loads the data, builds the model and, on resuming, puts everything where the checkpoint left it. */
-async function openSession(run: OpenRun, emit: (event: TrainEvent) => void): Promise<Session> {
+async function openSession(
+  run: OpenRun,
+  emit: (event: TrainEvent) => void,
+  signal: AbortSignal | undefined,
+): Promise<Session> {
   const { config, directory } = run;
   setNumThreads(config.threads ?? capabilities().cores);
-  const data = await loadData(config);
+  const data = await loadData(config, signal);
   expectAnnotations(config, data);
   manualSeed(config.seed);
   const model = modelFor(config, data.train);
@@ -269,6 +277,7 @@ async function resume(session: Session): Promise<void> {
     session.weightEma?.loadState(without("ema.", state));
     session.guidance.camEma?.loadState(state);
     setRngState(state.get("rng") as Tensor);
+    expectReachable(session.config, progress);
     session.progress = progress;
     session.savedStep = progress.step;
     await restoreBest(session.run.directory, progress.bestEpoch);
@@ -276,6 +285,16 @@ async function resume(session: Session): Promise<void> {
   } finally {
     disposeAll(model, state);
   }
+}
+
+/** A run cannot end before the epoch that it has begun. */
+function expectReachable({ epochs }: TrainConfig, { epoch, batch }: Progress): void {
+  const begun = batch > 0 ? epoch : epoch - 1;
+  if (begun > epochs)
+    throw new BatchCamError(
+      "E_CONFIG",
+      `epochs: the run is in its epoch ${begun} already, and cannot end with ${epochs}`,
+    );
 }
 
 function without(prefix: string, state: ReadonlyMap<string, Tensor>): Map<string, Tensor> {

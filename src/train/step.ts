@@ -124,7 +124,7 @@ function takeBatch(session: Session, { indices, place }: Drawn): TrainingBatch {
   const { pixels, labels } = gatherLabelled(train, indices);
   const { images, geometry } = augment(pixels, indices, changes);
   const normalized = normalize(images, train.normalization);
-  const annotated = annotations({ train, images, indices, geometry });
+  const annotated = annotations({ train, pixels, indices, geometry });
   return { images: last ? channelsLast(normalized) : normalized, labels, geometry, ...annotated };
 }
 
@@ -132,19 +132,20 @@ const NO_ANNOTATIONS = { masks: null, foreground: null };
 
 interface Annotated {
   train: Session["train"];
-  /** (B, C, H, W) in [0, 1] */
-  images: Tensor;
+  /** (B, C, H, W) in [0, 1], before they were changed: what is erased is no object */
+  pixels: Tensor;
   indices: Int32Array;
   geometry: Tensor | null;
 }
 
-/** Masks, moved as their images were, and what of the images is no background. */
-function annotations({ train, images, indices, geometry }: Annotated): Pick<TrainingBatch, "masks" | "foreground"> {
-  const foreground = foregroundMask(images).to("float32");
+/** Masks and what of the images is no background, moved as the images were. */
+function annotations({ train, pixels, indices, geometry }: Annotated): Pick<TrainingBatch, "masks" | "foreground"> {
+  const moved = (masks: Tensor) =>
+    geometry === null ? masks : warp(masks.unsqueeze(1), geometry, "zeros").squeeze(1).round();
+  const foreground = moved(foregroundMask(pixels).to("float32"));
   if (train.masks === undefined) return { masks: null, foreground };
   const masks = train.masks.indexSelect(0, tensor(indices)).to("float32");
-  const moved = geometry === null ? masks : warp(masks.unsqueeze(1), geometry, "zeros").squeeze(1).round();
-  return { masks: moved, foreground };
+  return { masks: moved(masks), foreground };
 }
 
 const augmentOptions = (config: Session["config"]): AugmentOptions => ({
