@@ -6,7 +6,7 @@ import { OWN_DATA } from "../config/outcome.ts";
 import { CARD_MARK, modelCard } from "../report/model-card.ts";
 import { readEnvironment } from "../train/environment.ts";
 import type { StartEvent, TrainResult } from "../train/events.ts";
-import { quoted } from "./training.ts";
+import { againCommand, quoted } from "./training.ts";
 
 /** Writes a run's `README.md`, unless there is one that somebody else wrote. */
 export async function writeModelCard(
@@ -26,7 +26,11 @@ export async function writeModelCard(
     return {};
   });
   const { config } = start;
-  const about = { ownData: OWN_DATA.has(config.dataset), runWord: quoted(result.runDirectory) };
+  const about = {
+    ownData: OWN_DATA.has(config.dataset),
+    runWord: quoted(result.runDirectory),
+    again: againCommand(result.runDirectory),
+  };
   await writeFileAtomically(path, modelCard({ result, start, options: chosen(config), environment, ...about }));
 }
 

@@ -1,4 +1,4 @@
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { writeFileAtomically } from "../atomic-file.ts";
 import type { TrainConfig } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
@@ -7,7 +7,7 @@ import { type DemoRun, renderDemoReport } from "../report/index.ts";
 import { type Environment, readEnvironment } from "../train/environment.ts";
 import type { EpochRecord, JudgedRun } from "../train/events.ts";
 import { readLog } from "../train/metrics-log.ts";
-import { quoted } from "./training.ts";
+import { againCommand } from "./training.ts";
 
 /**
  * One HTML page about finished runs, at most one plain and one guided: results, maps of the same test images, curves and configs.
@@ -57,11 +57,6 @@ function isUnfinished(
 ): boolean {
   const mayEndEarly = [maxSteps, maxSeconds, patience].some((limit) => limit !== undefined);
   return !mayEndEarly && (history.at(-1)?.epoch ?? 0) < epochs;
-}
-
-/** The run anew, under a name of its own: the one that the report is about stays. */
-function againCommand(runDirectory: string): string {
-  return `npx batch-cam train --config ${quoted(join(runDirectory, "config.json"))} --experiment ${quoted(`${basename(runDirectory)}-again`)}`;
 }
 
 async function describeRun(result: JudgedRun) {

@@ -50,6 +50,7 @@ function cardOf(config: TrainConfigInput, result: Partial<TrainResult> = {}): st
     options: config,
     ownData: full.dataset === "folder",
     runWord: "'runs/a b'",
+    again: "npx batch-cam train --config 'runs/a b/config.json' --experiment 'a b-again'",
     environment: { batchCam: "0.1.0", cpu: "A CPU", threads: 2 },
   });
 }
@@ -57,6 +58,20 @@ function cardOf(config: TrainConfigInput, result: Partial<TrainResult> = {}): st
 const front = (card: string) => parse(card.split(/^---$/m)[1] as string);
 
 describe("a model card", () => {
+  it("has commands for the folder that the run was made in", () => {
+    const card = cardOf({});
+    expect(card).toContain(
+      "`npx batch-cam train --config 'runs/a b/config.json' --experiment 'a b-again'` trains it anew.",
+    );
+    expect(card).toContain("npx batch-cam evaluate 'runs/a b'");
+    expect(card).toContain("Commands are for the folder that the run was made in.");
+  });
+
+  it("judges photographs by no brightness", () => {
+    expect(cardOf({})).toContain("energy on foreground");
+    expect(cardOf({ dataset: "folder", dataDir: "cats" })).not.toContain("energy on foreground");
+  });
+
   it("has front matter with the test's figures, as the hub reads them", () => {
     const { tags, datasets, library_name, ...rest } = front(cardOf({}));
     expect([library_name, datasets, tags.includes("grad-cam")]).toEqual(["batch-cam", ["mnist"], true]);

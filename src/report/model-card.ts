@@ -13,6 +13,8 @@ export interface CardInput {
   ownData: boolean;
   /** The run's directory as a word for a shell. */
   runWord: string;
+  /** The command that trains it anew. */
+  again: string;
   /** Of `environment.json`. */
   environment: Readonly<Record<string, unknown>>;
 }
@@ -165,6 +167,7 @@ function usage({ result, start, runWord }: CardInput): string {
     `npx batch-cam explain --run ${runWord} image.png`,
     `npx batch-cam evaluate ${runWord}`,
     "```",
+    "Commands are for the folder that the run was made in.",
     `In Python, \`safetensors.torch.load_file("checkpoints/${result.best === null ? "last" : "best"}.safetensors")\` gives the weights.${names}`,
   ].join("\n");
 }
@@ -194,14 +197,14 @@ const CUES: Readonly<Record<string, string>> = {
     "The training and validation images have their class's colour, the test images that of another: validation accuracy flatters whoever reads the colour.",
 };
 
-function making({ options, environment, result }: CardInput): string {
+function making({ options, environment, result, again: command }: CardInput): string {
   const cell = (value: unknown) => inCell(inline(String(value)));
   const rows = Object.entries(options).map(([key, value]) => [cell(key), cell(value)]);
   const about = ["batchCam", "libtorch", "node", "cpu", "threads", "precision"].map(
     (key) => `${key} ${String(environment[key] ?? "unknown")}`,
   );
   const set = rows.length === 0 ? "All options were the default ones." : markdownTable(["option", "value"], rows);
-  const again = "`npx batch-cam train --config config.json --experiment again` trains it anew.";
+  const again = `${inline(command)} trains it anew.`;
   return `## How it was made\n${set}\n\n${Math.round(result.seconds)} s of training steps; ${about.join(", ")}. ${again}`;
 }
 

@@ -127,12 +127,14 @@ function judged(points: readonly RatePoint[], steps: number): FoundRate {
   const lowest = losses.indexOf(Math.min(...losses));
   // The first steps' mean is of few losses, so that its slope says little.
   const skipped = Math.min(10, Math.floor(lowest / 2));
-  const slopes = losses.slice(skipped + 1, lowest + 1).map((loss, i) => loss - (losses[skipped + i] as number));
+  // From one step to the next the loss falls by chance as well: over a tenth of the sweep less so.
+  const span = Math.max(1, Math.min(Math.round(steps / 10), lowest - skipped));
+  const slopes = losses.slice(skipped + span, lowest + 1).map((loss, i) => loss - (losses[skipped + i] as number));
   const steepest = slopes.indexOf(Math.min(...slopes));
   const falls = steepest >= 0 && (slopes[steepest] as number) < 0;
   return {
     points: [...points],
-    suggestion: falls ? (points[skipped + 1 + steepest] as RatePoint).lr : null,
+    suggestion: falls ? (points[skipped + steepest + Math.ceil(span / 2)] as RatePoint).lr : null,
     lowest: (points[lowest] as RatePoint).lr,
     diverged: points.length < steps,
   };

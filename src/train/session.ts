@@ -126,7 +126,7 @@ async function openSession(
   for (const message of [
     ...configWarnings(config, lastStep),
     ...data.warnings,
-    ...sizeWarnings(config, data),
+    ...sizeWarnings(config, lastStep, data),
     ...adapted,
   ])
     emit({ type: "warning", message });
@@ -174,10 +174,15 @@ async function openSession(
 /** Fewer validation images than this say little of which epoch is best. */
 const FEW_IMAGES = 50;
 
-function sizeWarnings(config: TrainConfig, { train, val }: ConfiguredData): string[] {
+/** In fewer steps than this hardly anything is learned. */
+const FEW_STEPS = 10;
+
+function sizeWarnings(config: TrainConfig, steps: number, { train, val }: ConfiguredData): string[] {
   if (config.fastDevRun || config.overfitBatches !== undefined) return [];
   const [images, judges, perStep] = [train.labels.numel, val.labels.numel, imagesPerStep(config)];
   const warnings: string[] = [];
+  if (steps < FEW_STEPS && config.maxSteps === undefined)
+    warnings.push(`the run has only ${steps} ${steps === 1 ? "step" : "steps"}: see epochs and batchSize`);
   if (perStep > images)
     warnings.push(`a step takes ${perStep} images and there are ${images}: each epoch is one step (see batchSize)`);
   if (judges < FEW_IMAGES && config.limitVal === undefined)
