@@ -76,6 +76,10 @@ export function configWarnings(config: TrainConfig, steps: number): string[] {
 function guidanceWarnings(config: TrainConfig): string[] {
   const { lambdaPrototype, lambdaBatch, batchTarget, statistic, plain, prototypes } = config;
   const warnings: string[] = [];
+  if (config.sampler === "balanced" && config.classWeights === "balanced")
+    warnings.push(
+      "sampler balanced and classWeights balanced both make up for unequal classes: together they do it twice",
+    );
   if (plain && prototypes !== "class")
     warnings.push(`prototypes ${prototypes} is not used with plain: no map is guided`);
   const batchMean = lambdaBatch > 0 && batchTarget === "batch-mean";

@@ -94,7 +94,11 @@ describe("a CSV file of images", () => {
   it.each([
     ["no column for labels", ["path,split", "images/a.png,train"], /lacks the column label/],
     ["an unknown column", ["path,label,weight", "images/a.png,x,1"], /unknown column "weight"/],
-    ["an unknown split", ["path,label,split", "images/a.png,x,dev"], /split must be train, val or test|two classes/],
+    [
+      "an unknown split",
+      ["path,label,split", "images/a.png,x,dev"],
+      /line 2: split must be train, val or test, got "dev"/,
+    ],
     ["rows of other lengths", ["path,label", "images/a.png,x,y"], /is no CSV .*line 2/],
     ["one class", ["path,label", "images/a.png,x", "images/b.png,x"], /two classes or more in train, got 1/],
     ["an empty label", ["path,label", "images/a.png,x", "images/b.png,", "images/c.png,y"], /line 3: label is empty/],

@@ -23,6 +23,9 @@ const MAX_ROWS = 10_000_000;
 export async function readManifest(path: string): Promise<LabelledImages> {
   const rows = await rowsOf(path);
   const folder = dirname(path);
+  for (const { split, line } of rows)
+    if (split !== "" && !SPLITS.includes(split as SplitName))
+      throw dataError(path, `line ${line}: split must be train, val or test, got "${split}"`, CONTEXT);
   const trained = rows.filter(({ split }) => (split || "train") === "train");
   const classNames = [...new Set(trained.map(({ label }) => label))].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
   if (classNames.length < 2)
@@ -32,7 +35,6 @@ export async function readManifest(path: string): Promise<LabelledImages> {
   for (const { path: own, label, split, mask, line } of rows) {
     const name = (split || "train") as SplitName;
     const place = (problem: string) => dataError(path, `line ${line}: ${problem}`, CONTEXT);
-    if (!SPLITS.includes(name)) throw place(`split must be train, val or test, got "${split}"`);
     const at = classNames.indexOf(label);
     if (label === "" || at < 0) throw place(label === "" ? "label is empty" : `label "${label}" is not in train`);
     const inside = (file: string) => insideOf(root, folder, file, place);
