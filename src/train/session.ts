@@ -1,9 +1,8 @@
 import { join } from "node:path";
 import { configWarnings, type TrainConfig, type TrainConfigInput } from "../config/index.ts";
 import { batchCount, classCounts, prototypes as classPrototypes, type Split } from "../data/index.ts";
-import { BatchCamError } from "../errors.ts";
 import { CamEma } from "../losses/index.ts";
-import { type Model, mapSize } from "../models/index.ts";
+import type { Model } from "../models/index.ts";
 import type { Module } from "../nn/index.ts";
 import { type Optimizer, WeightEma } from "../optim/index.ts";
 import type { StepProfiler } from "../profile/index.ts";
@@ -19,12 +18,11 @@ import {
   tensor,
   tidy,
 } from "../tensor/index.ts";
-import { NEEDS } from "./baselines.ts";
 import { disposeAll, loadCheckpoint, type Progress, restoreBest, type Snapshot } from "./checkpoint.ts";
 import { type Environment, environment, expectSameEnvironment, readEnvironment } from "./environment.ts";
 import type { TermBalance, TrainEvent } from "./events.ts";
 import { freeze } from "./freeze.ts";
-import { type ConfiguredData, camLayerOf, loadData, modelFor, startFrom } from "./from-config.ts";
+import { type ConfiguredData, loadData, modelFor, startFrom } from "./from-config.ts";
 import { guidedPrototypes } from "./guided-prototypes.ts";
 import { MetricsLog } from "./metrics-log.ts";
 import type { Guidance } from "./objective.ts";
@@ -32,6 +30,14 @@ import { createOptimizer, learningRate } from "./optimisation.ts";
 import { usesBfloat16, usesChannelsLast } from "./precision.ts";
 import { profilerOf } from "./profiling.ts";
 import { type OpenRun, openRun, writeJson } from "./run-directory.ts";
+import {
+  checkMapSize,
+  expectAnnotations,
+  expectReachable,
+  imagesPerStep,
+  mapsOf,
+  sizeWarnings,
+} from "./session-checks.ts";
 
 /** Everything that a run holds while it trains. */
 export interface Session {
@@ -171,70 +177,6 @@ async function openSession(
   return session;
 }
 
-/** Fewer validation images than this say little of which epoch is best. */
-const FEW_IMAGES = 50;
-
-/** In fewer steps than this hardly anything is learned. */
-const FEW_STEPS = 10;
-
-function sizeWarnings(config: TrainConfig, steps: number, { train, val }: ConfiguredData): string[] {
-  if (config.fastDevRun || config.overfitBatches !== undefined) return [];
-  const [images, judges, perStep] = [train.labels.numel, val.labels.numel, imagesPerStep(config)];
-  const warnings: string[] = [];
-  if (steps < FEW_STEPS && config.maxSteps === undefined)
-    warnings.push(`the run has only ${steps} ${steps === 1 ? "step" : "steps"}: see epochs and batchSize`);
-  if (perStep > images)
-    warnings.push(`a step takes ${perStep} images and there are ${images}: each epoch is one step (see batchSize)`);
-  if (judges < FEW_IMAGES && config.limitVal === undefined)
-    warnings.push(
-      `there are only ${judges} validation images: the accuracy that chooses the best epoch moves by ${(100 / judges).toFixed(1)} % an image (see valImages)`,
-    );
-  return warnings;
-}
-
-function expectAnnotations({ baseline, dataset }: TrainConfig, data: ConfiguredData): void {
-  if (baseline === undefined || !NEEDS[baseline].masks || data.train.masks !== undefined) return;
-  data.dispose();
-  const advice = 'take a decoy set, or "saliency-guided", which needs none';
-  throw new BatchCamError("E_CONFIG", `baseline: ${baseline} needs masks, and ${dataset} has none: ${advice}`);
-}
-
-/** The layer whose maps are guided, and their size. A model that cannot take the data set's images is the config's fault. */
-function mapsOf(
-  config: TrainConfig,
-  model: Model,
-  split: Split,
-): { camLayer: string; size: readonly [number, number] } {
-  try {
-    const camLayer = camLayerOf(config, model, split);
-    return { camLayer, size: mapSize(model, split.images.sizes.slice(1) as [number, number, number], camLayer) };
-  } catch (cause) {
-    if (!(cause instanceof BatchCamError) || cause.code !== "E_SHAPE") throw cause;
-    const advice =
-      config.model === "simple-cnn"
-        ? 'images that are not square need head "gap"'
-        : "choose a stem that shrinks less (stem, patchSize, stemStride)";
-    throw new BatchCamError("E_CONFIG", `${cause.message}: ${advice}`, { cause });
-  }
-}
-
-/** A map of one cell says nothing of where the model looks; under 4x4 it says little. */
-function checkMapSize(size: readonly [number, number], camLayer: string, emit: (event: TrainEvent) => void): void {
-  const [height, width] = size;
-  if (height * width === 1) {
-    throw new BatchCamError(
-      "E_CONFIG",
-      `camLayer: the maps of ${camLayer} are 1x1 at this image size; choose an earlier layer`,
-    );
-  }
-  if (Math.min(height, width) < 4) {
-    emit({
-      type: "warning",
-      message: `the maps of ${camLayer} are only ${height}x${width}; an earlier layer guides better`,
-    });
-  }
-}
-
 /** N / (C · n_c): weights by which every class counts alike, of mean 1 over the images. Classes without images weigh nothing. */
 function balancedWeights(split: Split): Tensor {
   const counts = classCounts(split.labels, split.numClasses);
@@ -265,9 +207,6 @@ async function begin(session: Session): Promise<void> {
   await writeJson(join(run.directory, "config.json"), { ...config, resume: false, overwrite: false, profile: false });
 }
 
-/** What one step of the optimizer sees. */
-export const imagesPerStep = ({ batchSize, gradAccumSteps }: TrainConfig): number => batchSize * gradAccumSteps;
-
 function averageOf(model: Model, { modelEmaDecay: decay, modelEmaWarmup: warmup }: TrainConfig): WeightEma {
   return tidy(() => new WeightEma(model.stateDict(), { decay, warmup }));
 }
@@ -290,16 +229,6 @@ async function resume(session: Session): Promise<void> {
   } finally {
     disposeAll(model, state);
   }
-}
-
-/** A run cannot end before the epoch that it has begun. */
-function expectReachable({ epochs }: TrainConfig, { epoch, batch }: Progress): void {
-  const begun = batch > 0 ? epoch : epoch - 1;
-  if (begun > epochs)
-    throw new BatchCamError(
-      "E_CONFIG",
-      `epochs: the run is in its epoch ${begun} already, and cannot end with ${epochs}`,
-    );
 }
 
 function without(prefix: string, state: ReadonlyMap<string, Tensor>): Map<string, Tensor> {

@@ -14,7 +14,8 @@ import { lossBalance } from "./loss-balance.ts";
 import { EpochMeans } from "./means.ts";
 import { type Mixed, mixUp } from "./mixup.ts";
 import { objective, type Terms, weightsAt } from "./objective.ts";
-import { imagesPerStep, type Session } from "./session.ts";
+import type { Session } from "./session.ts";
+import { imagesPerStep } from "./session-checks.ts";
 
 type Metrics = StepMetrics & { accuracy: number };
 

@@ -1,0 +1,89 @@
+import type { TrainConfig } from "../config/index.ts";
+import type { Split } from "../data/index.ts";
+import { BatchCamError } from "../errors.ts";
+import { type Model, mapSize } from "../models/index.ts";
+import { NEEDS } from "./baselines.ts";
+import type { Progress } from "./checkpoint.ts";
+import type { TrainEvent } from "./events.ts";
+import { type ConfiguredData, camLayerOf } from "./from-config.ts";
+
+/** What one step of the optimizer sees. */
+export const imagesPerStep = ({ batchSize, gradAccumSteps }: TrainConfig): number => batchSize * gradAccumSteps;
+
+/** Fewer validation images than this say little of which epoch is best. */
+const FEW_IMAGES = 50;
+
+/** In fewer steps than this hardly anything is learned. */
+const FEW_STEPS = 10;
+
+export function sizeWarnings(config: TrainConfig, steps: number, { train, val }: ConfiguredData): string[] {
+  if (config.fastDevRun || config.overfitBatches !== undefined) return [];
+  const [images, judges, perStep] = [train.labels.numel, val.labels.numel, imagesPerStep(config)];
+  const warnings: string[] = [];
+  if (steps < FEW_STEPS && config.maxSteps === undefined)
+    warnings.push(`the run has only ${steps} ${steps === 1 ? "step" : "steps"}: see epochs and batchSize`);
+  if (perStep > images)
+    warnings.push(`a step takes ${perStep} images and there are ${images}: each epoch is one step (see batchSize)`);
+  if (judges < FEW_IMAGES && config.limitVal === undefined)
+    warnings.push(
+      `there are only ${judges} validation images: the accuracy that chooses the best epoch moves by ${(100 / judges).toFixed(1)} % an image (see valImages)`,
+    );
+  return warnings;
+}
+
+export function expectAnnotations({ baseline, dataset }: TrainConfig, data: ConfiguredData): void {
+  if (baseline === undefined || !NEEDS[baseline].masks || data.train.masks !== undefined) return;
+  data.dispose();
+  const advice = 'take a decoy set, or "saliency-guided", which needs none';
+  throw new BatchCamError("E_CONFIG", `baseline: ${baseline} needs masks, and ${dataset} has none: ${advice}`);
+}
+
+/** The layer whose maps are guided, and their size. A model that cannot take the data set's images is the config's fault. */
+export function mapsOf(
+  config: TrainConfig,
+  model: Model,
+  split: Split,
+): { camLayer: string; size: readonly [number, number] } {
+  try {
+    const camLayer = camLayerOf(config, model, split);
+    return { camLayer, size: mapSize(model, split.images.sizes.slice(1) as [number, number, number], camLayer) };
+  } catch (cause) {
+    if (!(cause instanceof BatchCamError) || cause.code !== "E_SHAPE") throw cause;
+    const advice =
+      config.model === "simple-cnn"
+        ? 'images that are not square need head "gap"'
+        : "choose a stem that shrinks less (stem, patchSize, stemStride)";
+    throw new BatchCamError("E_CONFIG", `${cause.message}: ${advice}`, { cause });
+  }
+}
+
+/** A map of one cell says nothing of where the model looks; under 4x4 it says little. */
+export function checkMapSize(
+  size: readonly [number, number],
+  camLayer: string,
+  emit: (event: TrainEvent) => void,
+): void {
+  const [height, width] = size;
+  if (height * width === 1) {
+    throw new BatchCamError(
+      "E_CONFIG",
+      `camLayer: the maps of ${camLayer} are 1x1 at this image size; choose an earlier layer`,
+    );
+  }
+  if (Math.min(height, width) < 4) {
+    emit({
+      type: "warning",
+      message: `the maps of ${camLayer} are only ${height}x${width}; an earlier layer guides better`,
+    });
+  }
+}
+
+/** A run cannot end before the epoch that it has begun. */
+export function expectReachable({ epochs }: TrainConfig, { epoch, batch }: Progress): void {
+  const begun = batch > 0 ? epoch : epoch - 1;
+  if (begun > epochs)
+    throw new BatchCamError(
+      "E_CONFIG",
+      `epochs: the run is in its epoch ${begun} already, and cannot end with ${epochs}`,
+    );
+}
