@@ -134,7 +134,7 @@ describe("train --weights", () => {
     await saveSafetensors(path, make("resnet18", { width: 4, stem: "small" }).stateDict());
     const warnings: string[] = [];
     const onEvent = (event: { type: string; message?: string }) =>
-      event.type === "warning" && warnings.push(event.message as string);
+      event.message?.startsWith("weights:") && warnings.push(event.message);
     await train({ ...config, experiment: "tuned", weights: path }, { onEvent });
     expect(warnings).toEqual([
       expect.stringMatching(/^weights: fc starts anew: the weights are for 1000 classes, the model has 10$/),
@@ -170,7 +170,7 @@ describe("train --weights", () => {
     await train({ ...config, experiment: "first" });
     const warnings: string[] = [];
     const onEvent = (event: { type: string; message?: string }) =>
-      event.type === "warning" && warnings.push(event.message as string);
+      event.message?.startsWith("weights:") && warnings.push(event.message);
     await train({ ...config, experiment: "second", weights: join(folder, "first") }, { onEvent });
     const path = join(folder, "parallel.safetensors");
     const state = make("resnet18", { width: 4, stem: "small", inChannels: 1, numClasses: 10 }).stateDict();

@@ -91,7 +91,7 @@ describe("the end of a run", () => {
     const { result } = await stepsOf({ experiment: "patient", lr: 1e-9, epochs: 9, patience: 2 });
     expect(result.history).toHaveLength(3);
     expect(result.endedBy).toBe("patience");
-    expect(result.bestEpoch).toBe(1);
+    expect(result.bestEpoch).toBeGreaterThan(0);
     expect(result.interrupted).toBe(false);
     expect(result.test).not.toBeNull();
   });
@@ -180,6 +180,18 @@ describe("a run that is cut and goes on", () => {
     expect(await from({ experiment: "void", maxSteps: 2 })).toBe(0);
     expect(await from({ experiment: "void", resume: true, maxSteps: 3 })).toBe(2);
     expect(await from({ experiment: "void", resume: true })).toBe(4); // step 3 ended an epoch
+  });
+});
+
+describe("the best epoch", () => {
+  it("is the surer one of those that are equally accurate; patience counts accuracy alone", async () => {
+    const { result } = await stepsOf({ experiment: "tied", epochs: 9, lr: 1e-5, opt: "sgd", plain: true, patience: 3 });
+    const [first, ...rest] = result.history.map(({ val }) => val);
+    expect(rest.every(({ accuracy }) => accuracy === first?.accuracy)).toBe(true);
+    const errors = result.history.map(({ val }) => val.crossEntropy);
+    expect(result.bestEpoch).toBe(1 + errors.indexOf(Math.min(...errors)));
+    expect(result.bestEpoch).toBeGreaterThan(1);
+    expect([result.history.length, result.endedBy]).toEqual([4, "patience"]);
   });
 });
 

@@ -63,7 +63,9 @@ const model = group("Model", {
     .describe("weights to start from: a .safetensors, .pth or .bin of torchvision or timm, or a run's checkpoint"),
   camLayer: path()
     .optional()
-    .describe("module path of the layer whose maps are guided (default: the last stage whose map has 7x7 cells)"),
+    .describe(
+      "module path of the layer whose maps are guided (default: the last stage whose map has 7x7 cells or more)",
+    ),
 });
 
 /** What names a data set and says how it is read. */

@@ -9,6 +9,7 @@ import {
   wrongArgument,
 } from "../arguments.ts";
 import { DATASET_NAMES, type DatasetName, hint } from "../config/index.ts";
+import { OWN_DATA } from "../config/outcome.ts";
 import { BatchCamError } from "../errors.ts";
 import { tensor } from "../tensor/index.ts";
 import { type LabelledImages, listClassFolder } from "./class-folder.ts";
@@ -97,8 +98,17 @@ export async function loadDataset(name: string, options: DatasetOptions = {}): P
   if (imageSize !== undefined) expectInteger("loadDataset: imageSize", imageSize, 4, 1024);
   if (testFraction !== undefined)
     expectNumber("loadDataset: testFraction", testFraction, "be between 0 and 1", (n) => n > 0 && n < 1);
-  return LOADERS[name as DatasetName](options);
+  try {
+    return await LOADERS[name as DatasetName](options);
+  } catch (error) {
+    if (dataDir === undefined || OWN_DATA.has(name) || !isBatchCamError(error, "E_DATA")) throw error;
+    const hinted = `${error.message} (images of one's own in ${dataDir} are the dataset "folder", "csv" or "npz")`;
+    throw new BatchCamError("E_DATA", hinted, { cause: error });
+  }
 }
+
+const isBatchCamError = (error: unknown, code: string): error is BatchCamError =>
+  error instanceof BatchCamError && error.code === code;
 
 /** Frees the tensors of a data set. */
 export function disposeDataset(dataset: Dataset): void {

@@ -70,11 +70,21 @@ function endOf({
   stepsPerEpoch,
 }: Session): Exclude<TrainResult["endedBy"], "signal"> | null {
   const { maxSeconds = Number.POSITIVE_INFINITY, patience = Number.POSITIVE_INFINITY } = config;
-  const { step, seconds, history, bestEpoch } = progress;
+  const { step, seconds, history } = progress;
   if (step >= lastStep) return step < config.epochs * stepsPerEpoch ? "maxSteps" : "epochs";
-  if (lastValidated(history) - bestEpoch >= patience) return "patience";
+  if (lastValidated(history) - mostAccurate(history) >= patience) return "patience";
   return seconds >= maxSeconds ? "maxSeconds" : null;
 }
+
+/** The first epoch of the highest validation accuracy. */
+function mostAccurate(history: readonly EpochRecord[]): number {
+  const most = Math.max(...history.map(({ val }) => val.accuracy));
+  return history.find(({ val }) => val.accuracy === most)?.epoch ?? 0;
+}
+
+/** The more accurate; of those that are alike, as happens where few images judge, the one that is surer of the right classes. */
+const isBetter = (val: SplitRecord, than: SplitRecord): boolean =>
+  val.accuracy > than.accuracy || (val.accuracy === than.accuracy && val.crossEntropy < than.crossEntropy);
 
 const lastValidated = (history: readonly EpochRecord[]): number => history.at(-1)?.epoch ?? 0;
 
@@ -190,7 +200,7 @@ async function endEpoch(session: Session, judged: SplitRecord, due: boolean): Pr
     secondsPerEpoch: progress.epochSeconds / (epoch - lastValidated(history)),
     bestSoFar: false,
   };
-  record.bestSoFar = history.every(({ val: earlier }) => record.val.accuracy > earlier.accuracy);
+  record.bestSoFar = history.every(({ val: earlier }) => isBetter(judged, earlier));
   history.push(record);
   await keepWeights(session, record, due);
   await log.append({ kind: "epoch", ...record });
