@@ -64,6 +64,7 @@ describe("a model card", () => {
       "`npx batch-cam train --config 'runs/a b/config.json' --experiment 'a b-again'` trains it anew.",
     );
     expect(card).toContain("npx batch-cam evaluate 'runs/a b'");
+    expect(card).toContain("One test image is 0.01 points.");
     expect(card).toContain("Commands are for the folder that the run was made in.");
   });
 

@@ -172,10 +172,10 @@ function usage({ result, start, runWord }: CardInput): string {
   ].join("\n");
 }
 
-function limits({ start: { config } }: CardInput): string {
+function limits({ start: { config, testImages } }: CardInput): string {
   const guided = config.lambdaPrototype + config.lambdaBatch > 0;
   const points = [
-    `One run with seed ${config.seed}: other seeds give other numbers, by some tenths of a point of accuracy or more.`,
+    `One run with seed ${config.seed}: other seeds give other numbers, by some tenths of a point of accuracy or more. One test image is ${Number((100 / testImages).toPrecision(2))} points.`,
     ...(guided
       ? [
           "Maps that are close to prototypes are what training asked for. They are no proof that the model decides by the object: hold it against a run with `--prototypes shuffled`.",
