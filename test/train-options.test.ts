@@ -11,10 +11,13 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import sharp from "sharp";
 import { afterAll, describe, expect, it } from "vitest";
+import { main } from "../src/cli/main.ts";
 import { parseTrainConfig, type TrainConfigInput } from "../src/config/index.ts";
 import { loadSafetensors, memory, readSafetensorsMetadata, type Tensor } from "../src/tensor/index.ts";
 import { type TrainEvent, train } from "../src/train.ts";
+import { fakeIo } from "./support/fake-terminal.ts";
 
 const output = mkdtempSync(join(tmpdir(), "batch-cam-options-"));
 afterAll(() => rmSync(output, { recursive: true, force: true }));
@@ -180,6 +183,29 @@ describe("a run that is cut and goes on", () => {
     expect(await from({ experiment: "void", maxSteps: 2 })).toBe(0);
     expect(await from({ experiment: "void", resume: true, maxSteps: 3 })).toBe(2);
     expect(await from({ experiment: "void", resume: true })).toBe(4); // step 3 ended an epoch
+  });
+});
+
+describe("photographs", () => {
+  it("have no foreground that brightness could tell: no energy on it is claimed", async () => {
+    const folder = join(output, "photos");
+    for (const [i, name] of ["cats", "dogs"].entries()) {
+      mkdirSync(join(folder, name), { recursive: true });
+      const background = { r: 90 + 100 * i, g: 120, b: 60 };
+      for (let n = 0; n < 12; n++)
+        await sharp({ create: { width: 16, height: 16, channels: 3, background } }).toFile(
+          join(folder, name, `${n}.png`),
+        );
+    }
+    const config = { dataset: "folder", dataDir: folder, imageSize: 16, valImages: 4, limitTrain: 16 } as const;
+    const { result } = await stepsOf({ ...config, experiment: "of-photos", epochs: 1 });
+    expect(result.test?.energyInForeground).toBeNaN();
+    const { result: digits } = await stepsOf({ experiment: "of-digits", epochs: 1, limitTrain: 32 });
+    expect(digits.test?.energyInForeground).toBeGreaterThan(0);
+    const { io, text } = fakeIo();
+    expect(await main(["evaluate", result.runDirectory, "--json", "--limit", "4"], io)).toBe(0);
+    const [{ values }] = JSON.parse(text.out).explanations;
+    expect([values.relevanceRankAccuracy.mean, values.relevanceRankAccuracy.undefined]).toEqual([null, 4]);
   });
 });
 

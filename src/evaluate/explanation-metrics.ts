@@ -2,6 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import { deadMaps, explain, type MethodName } from "../cam/index.ts";
 import { batchIndices, gatherPixels, normalize, type Split } from "../data/index.ts";
 import { l1, l2, ssim } from "../losses/index.ts";
+import { MOST_FOREGROUND } from "../metrics/energy.ts";
 import {
   Coherence,
   confidence,
@@ -74,7 +75,8 @@ export const METRIC_DEFINITIONS = {
   roadMorf: "mean change of the logit when the most relevant 90 to 10 % are imputed (ROAD); lower is better",
   roadLerf: "the same for the least relevant; higher is better",
   roadCombined: "(roadLerf − roadMorf) / 2 (pytorch-grad-cam's ROADCombined); higher is better",
-  pointingGame: "share of maps whose maximum lies on the foreground (pixels above 0.1); higher is better",
+  pointingGame:
+    "share of maps whose maximum lies on the foreground (pixels above 0.1; images that have more than 80 % of it are left out, here and below); higher is better",
   energyInForeground: "share of the map's sum on the foreground (relevance mass accuracy, Quantus); higher is better",
   energyInMask:
     "share of the map's sum on what should not matter, where the data set marks it (a decoy's patch); lower is better",
@@ -165,6 +167,8 @@ class Judge {
     const drop = confidence(...judged, { batchSize });
     const { morf, lerf, combined } = road(...judged, { seed, batchSize });
     const foreground = foregroundMask(pixels);
+    const vague = foreground.to("float32").mean([1, 2]).gt(MOST_FOREGROUND);
+    const telling = (values: Tensor) => values.to("float64").maskedFill(vague, Number.NaN);
     const own = this.#subject.prototypes.indexSelect(0, targets);
     const again = (images: Tensor, positions: Tensor) => this.#explain(images, targets.indexSelect(0, positions)).maps;
     const values = {
@@ -173,10 +177,10 @@ class Judge {
       deletionAuc: deletionCurve(...judged, curves).auc,
       insertionAuc: insertionCurve(...judged, curves).auc,
       ...{ roadMorf: morf.mean([1]), roadLerf: lerf.mean([1]), roadCombined: combined },
-      pointingGame: pointingGame(maps, foreground),
-      energyInForeground: energyInMask(maps, foreground),
+      pointingGame: telling(pointingGame(maps, foreground)),
+      energyInForeground: telling(energyInMask(maps, foreground)),
       ...this.#energyInMask(maps, indices),
-      relevanceRankAccuracy: relevanceRankAccuracy(maps, foreground),
+      relevanceRankAccuracy: telling(relevanceRankAccuracy(maps, foreground)),
       sparseness: sparseness(maps),
       ...{ prototypeL1: l1(maps, own), prototypeL2: l2(maps, own), prototypeSsim: ssim(maps, own) },
       maxSensitivity: maxSensitivity(again, x, { seed, batchSize }),

@@ -7,6 +7,9 @@ import { type Tensor, tidy, where } from "../tensor/index.ts";
 /** Threshold above which a pixel of an image in [0, 1] counts as foreground. */
 const FOREGROUND = 0.1;
 
+/** A foreground of more than this share of an image says nothing of where its object is: photographs have no dark background. */
+export const MOST_FOREGROUND = 0.8;
+
 /**
  * Which pixels of images in [0, 1], before normalisation, belong to the foreground: `image > threshold`, in any channel.
  *

@@ -139,7 +139,7 @@ export interface SplitRecord {
   coherence: number;
   /** Share of the maps that are zero everywhere, 0 to 1. */
   deadMaps: number;
-  /** Share of the maps' sum that lies on the digit's pixels, 0 to 1. */
+  /** Share of the maps' energy on pixels brighter than 0.1, 0 to 1; NaN where those are more than 80 % of the images: photographs. */
   energyInForeground: number;
 }
 

@@ -4,6 +4,7 @@ import { deadMaps, explain, normalizeMaps } from "../cam/index.ts";
 import { batchIndices, gatherPixels, normalize, type Split } from "../data/index.ts";
 import { expectSplit } from "../data/split.ts";
 import { crossEntropy, l1, l2, ssim } from "../losses/index.ts";
+import { MOST_FOREGROUND } from "../metrics/energy.ts";
 import { Coherence, EnergyInMask, foregroundMask } from "../metrics/index.ts";
 import type { Model } from "../models/index.ts";
 import { expectModel } from "../models/model.ts";
@@ -79,7 +80,7 @@ export function explainBatch(
  */
 export async function evaluateSplit(model: Model, split: Split, options: SplitEvaluationOptions): Promise<SplitRecord> {
   expectEvaluation("evaluateSplit", model, { split, options });
-  const sums = { correct: 0, crossEntropy: 0, l1: 0, l2: 0, ssim: 0 };
+  const sums = { correct: 0, crossEntropy: 0, l1: 0, l2: 0, ssim: 0, foreground: 0 };
   using coherence = new Coherence(split.numClasses);
   const energy = new EnergyInMask();
   const images = split.labels.numel;
@@ -93,7 +94,9 @@ export async function evaluateSplit(model: Model, split: Split, options: SplitEv
         sums.l1 += l1(maps, own).sum().item();
         sums.l2 += l2(maps, own).sum().item();
         sums.ssim += ssim(maps, own).sum().item();
-        energy.update(maps, foregroundMask(pixels));
+        const foreground = foregroundMask(pixels);
+        sums.foreground += foreground.to("float32").mean([1, 2]).sum().item();
+        energy.update(maps, foreground);
         coherence.update(maps, labels);
       });
       await setImmediate(); // lets signals have their turn
@@ -112,7 +115,7 @@ export async function evaluateSplit(model: Model, split: Split, options: SplitEv
     mapSsim: mean(sums.ssim),
     coherence: coherence.summary().mean,
     deadMaps: mean(dead),
-    energyInForeground,
+    energyInForeground: mean(sums.foreground) > MOST_FOREGROUND ? Number.NaN : energyInForeground,
   };
 }
 
