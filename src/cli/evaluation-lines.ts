@@ -29,7 +29,7 @@ export function formatEvaluation(
   { checkpoint, classification, explanations, spurious }: EvaluationRecord,
   subject: RunSubject,
 ): string {
-  const { camLayer, amp } = subject;
+  const { camLayer, amp, data } = subject;
   const { split, images, accuracy, crossEntropy } = classification;
   const precision = amp ? "bfloat16" : "float32";
   const head = `${checkpoint}\n${split}, ${images} images: accuracy ${percent(accuracy)}, cross-entropy ${short(crossEntropy)} (${precision})`;
@@ -43,7 +43,22 @@ export function formatEvaluation(
   const missing = explanations.some(({ values }) => Object.values(values).some((value) => value.undefined > 0));
   const note = missing ? ["(-n): not defined for n of the images, such as those with a dead map", ""] : [];
   const cues = spurious === null ? [] : spuriousLines(spurious, subject);
-  return [head, "", ...cues, about, table, ...note, ...explanations.flatMap(randomisationText)].join("\n");
+  const classes = classLines(classification, data.test.classNames);
+  return [head, ...classes, "", ...cues, about, table, ...note, ...explanations.flatMap(randomisationText)].join("\n");
+}
+
+/** Classes on a line, the worst first. */
+const MOST_CLASSES = 10;
+
+function classLines({ classAccuracy = [] }: SplitRecord, names: readonly string[]): string[] {
+  const known = names.flatMap((name, i) => {
+    const accuracy = classAccuracy[i] ?? Number.NaN;
+    return Number.isFinite(accuracy) ? [{ name, accuracy }] : [];
+  });
+  const worst = known.sort((a, b) => a.accuracy - b.accuracy).slice(0, MOST_CLASSES);
+  if (worst.length === 0) return [];
+  const more = known.length > worst.length ? " ..." : "";
+  return [`by class: ${worst.map(({ name, accuracy }) => `${name} ${percent(accuracy)}`).join(", ")}${more}`];
 }
 
 /** Which way a metric is better, as its definition says. */
@@ -62,12 +77,15 @@ const SCALES: Partial<Record<MetricName, string>> = {
 
 /** A mean, and in brackets for how many images there is none. */
 function cell({ mean, undefined: missing }: MetricValue): string {
-  return `${mean.toFixed(3)}${missing > 0 ? ` (-${missing})` : ""}`;
+  return `${defined(mean, 3)}${missing > 0 ? ` (-${missing})` : ""}`;
 }
+
+/** A dash where there is no number, as of maps that are all dead. */
+const defined = (value: number, digits: number): string => (Number.isFinite(value) ? value.toFixed(digits) : "-");
 
 function randomisationText({ method, randomisation }: ExplanationMetrics): string[] {
   if (randomisation === null) return [];
-  const steps = randomisation.map(({ layer, spearman }) => `${layer} ${spearman.mean.toFixed(2)}`);
+  const steps = randomisation.map(({ layer, spearman }) => `${layer} ${defined(spearman.mean, 2)}`);
   return [
     `${method}, rank correlation of the maps with those of random weights, from the top down: ${steps.join(", ")}`,
     "",

@@ -17,6 +17,7 @@ const START: StartEvent = {
   modelOptions: { imageSize: 28, head: "gap" },
   resumedFromStep: 0,
   voidFromStep: 0,
+  classNames: ["a", "b"],
   parameters: 900_000,
   mapSize: [7, 7],
   camLayer: "features.7",

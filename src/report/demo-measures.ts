@@ -35,7 +35,7 @@ export const MEASURES = {
 /** Names of the measures; the definitions on the page have them as anchors. */
 export type MeasureName = keyof typeof MEASURES;
 
-type TestNumber = Exclude<keyof SplitRecord, "split" | "images">;
+type TestNumber = Exclude<keyof SplitRecord, "split" | "images" | "classAccuracy">;
 
 interface OnTest {
   label: string;

@@ -25,6 +25,7 @@ function cardOf(config: TrainConfigInput, result: Partial<TrainResult> = {}): st
       mapSize: [7, 7],
       runDirectory: "runs/a b",
     },
+    classNames: ["cats", "do|gs"],
     ...{ trainImages: 55_000, valImages: 5000, testImages: 10_000 },
   } as unknown as StartEvent;
   const ended: TrainResult = {
@@ -66,6 +67,12 @@ describe("a model card", () => {
     expect(card).toContain("npx batch-cam evaluate 'runs/a b'");
     expect(card).toContain("One test image is 0.01 points.");
     expect(card).toContain("Commands are for the folder that the run was made in.");
+  });
+
+  it("has the accuracy of each class, where the record has it", () => {
+    const test = { ...JUDGED, classAccuracy: [0.75, null] };
+    expect(cardOf({}, { test })).toMatch(/\| class \| accuracy \|\n.*\n\| `cats` \| 0\.7500 \|\n\| `do\\\|gs` \| – \|/);
+    expect(cardOf({})).not.toContain("| class |");
   });
 
   it("judges photographs by no brightness", () => {

@@ -115,7 +115,7 @@ function warmUp({ lambdaWarmup }: StartEvent["config"], steps: number): string {
 }
 
 /** Each measure with its direction and what it means. */
-const MEASURES: readonly (readonly [keyof SplitRecord, string, string])[] = [
+const MEASURES: readonly (readonly [Exclude<keyof SplitRecord, "classAccuracy">, string, string])[] = [
   ["accuracy", "accuracy ↑", "share of images that are classified rightly"],
   ["crossEntropy", "cross-entropy ↓", "in nats"],
   ["mapSsim", "map SSIM ↑", "likeness of a map and its class's prototype, −1 to 1"],
@@ -126,7 +126,7 @@ const MEASURES: readonly (readonly [keyof SplitRecord, string, string])[] = [
   ["deadMaps", "dead maps ↓", "share of maps that are zero everywhere"],
 ];
 
-function results({ result: { test, history, bestEpoch }, ownData }: CardInput): string[] {
+function results({ result: { test, history, bestEpoch }, start, ownData }: CardInput): string[] {
   const parts: string[] = [];
   if (test !== null) {
     // A photograph's background is no darker than its object.
@@ -136,6 +136,7 @@ function results({ result: { test, history, bestEpoch }, ownData }: CardInput): 
       `## Results\nOn the ${formatCount(test.images)} test images, by epoch ${bestEpoch}, which the validation images chose:`,
     );
     parts.push(markdownTable(["measure", "value", "what it is"], rows));
+    parts.push(...classTable(start.classNames, test.classAccuracy));
   }
   if (history.length > 0)
     parts.push(
@@ -145,6 +146,19 @@ function results({ result: { test, history, bestEpoch }, ownData }: CardInput): 
       )}`,
     );
   return parts;
+}
+
+/** More classes than this are not told one by one. */
+const MOST_CLASSES = 30;
+
+function classTable(names: readonly string[], accuracy: SplitRecord["classAccuracy"]): string[] {
+  if (accuracy === undefined || names.length > MOST_CLASSES) return [];
+  return [
+    markdownTable(
+      ["class", "accuracy"],
+      names.map((name, i) => [inCell(inline(name)), figure(accuracy[i] ?? null)]),
+    ),
+  ];
 }
 
 const EPOCH_COLUMNS = ["epoch", "training loss", "training accuracy", "validation accuracy", "map SSIM", "dead maps"];

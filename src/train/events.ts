@@ -36,6 +36,7 @@ export interface StartEvent {
   valImages: number;
   testImages: number;
   threads: number;
+  classNames: readonly string[];
   /** What the network computes in; maps and losses are float32 in any case. */
   precision: "float32" | "bfloat16";
   /** The effective one: on resuming the run's own, with what may change. */
@@ -128,6 +129,8 @@ export interface SplitRecord {
   images: number;
   /** 0 to 1. */
   accuracy: number;
+  /** The same for the images of each class; NaN (null in files) for a class without images. Absent in records of earlier versions. */
+  classAccuracy?: readonly (number | null)[];
   crossEntropy: number;
   /** Mean of |map - prototype| over pixels and images. */
   mapL1: number;

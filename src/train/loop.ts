@@ -298,6 +298,7 @@ function announce({
     valImages: val.labels.numel,
     testImages: test.labels.numel,
     threads: getNumThreads(),
+    classNames: train.classNames,
     precision: amp ? "bfloat16" : "float32",
     config,
   });

@@ -67,7 +67,7 @@ export async function readLog(path: string): Promise<LogRow[]> {
 }
 
 function flatten({ train, val, ...rest }: EpochRecord): Record<string, string | number | boolean | null> {
-  const { split: _, ...validation } = val;
+  const { split: _, classAccuracy: __, ...validation } = val;
   const prefixed = (prefix: string, record: object) =>
     Object.fromEntries(Object.entries(record).map(([key, value]) => [`${prefix}.${key}`, value]));
   return { ...rest, ...prefixed("train", train), ...prefixed("val", validation) };

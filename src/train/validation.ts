@@ -80,7 +80,8 @@ export function explainBatch(
  */
 export async function evaluateSplit(model: Model, split: Split, options: SplitEvaluationOptions): Promise<SplitRecord> {
   expectEvaluation("evaluateSplit", model, { split, options });
-  const sums = { correct: 0, crossEntropy: 0, l1: 0, l2: 0, ssim: 0, foreground: 0 };
+  const sums = { crossEntropy: 0, l1: 0, l2: 0, ssim: 0, foreground: 0 };
+  const [seen, right] = [new Array<number>(split.numClasses).fill(0), new Array<number>(split.numClasses).fill(0)];
   using coherence = new Coherence(split.numClasses);
   const energy = new EnergyInMask();
   const images = split.labels.numel;
@@ -89,7 +90,11 @@ export async function evaluateSplit(model: Model, split: Split, options: SplitEv
       tidy(() => {
         const { logits, labels, pixels, maps } = explainBatch(model, split, indices, options);
         const own = options.prototypes.indexSelect(0, labels);
-        sums.correct += logits.argmax(1).eq(labels).sum().item();
+        const hits = logits.argmax(1).eq(labels).data() as Uint8Array;
+        for (const [i, label] of (labels.data() as BigInt64Array).entries()) {
+          seen[Number(label)] = (seen[Number(label)] as number) + 1;
+          right[Number(label)] = (right[Number(label)] as number) + (hits[i] as number);
+        }
         sums.crossEntropy += crossEntropy(logits, labels, { reduction: "sum" }).item();
         sums.l1 += l1(maps, own).sum().item();
         sums.l2 += l2(maps, own).sum().item();
@@ -108,7 +113,8 @@ export async function evaluateSplit(model: Model, split: Split, options: SplitEv
   return {
     split: split.name === "test" ? "test" : "val",
     images,
-    accuracy: mean(sums.correct),
+    accuracy: mean(right.reduce((sum, n) => sum + n, 0)),
+    classAccuracy: right.map((hits, label) => hits / (seen[label] as number)),
     crossEntropy: mean(sums.crossEntropy),
     mapL1: mean(sums.l1),
     mapL2: mean(sums.l2),

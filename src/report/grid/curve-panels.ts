@@ -15,7 +15,11 @@ const train = (title: string, key: keyof EpochRecord["train"], { unit = "", scal
   ...{ title, unit },
   of: (record) => scaled(record.train?.[key], scale),
 });
-const val = (title: string, key: Exclude<keyof EpochRecord["val"], "split">, { unit = "", scale = 1 } = {}): Curve => ({
+const val = (
+  title: string,
+  key: Exclude<keyof EpochRecord["val"], "split" | "classAccuracy">,
+  { unit = "", scale = 1 } = {},
+): Curve => ({
   ...{ title: `${title}, validation`, unit },
   of: (record) => scaled(record.val?.[key], scale),
 });
