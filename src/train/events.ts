@@ -20,7 +20,7 @@ export interface StartEvent {
   runDirectory: string;
   /** Steps already taken by the run that goes on; 0 for a new one. */
   resumedFromStep: number;
-  /** What an earlier part of the run logged of this step and later ones is void; 0 for a new run. */
+  /** What an earlier part of the run logged of this step and later ones is void; what holds of it comes once more. 0 for a new run. */
   voidFromStep: number;
   /** What the model was told, by the config or for the size of the images. */
   modelOptions: ModelOptions;

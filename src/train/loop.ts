@@ -41,6 +41,7 @@ export async function train(input: TrainConfigInput = {}, options: TrainOptions 
     onEvent,
     async (session) => {
       announce(session);
+      repeatSteps(session);
       return runEpochs(session, signal);
     },
     signal,
@@ -268,6 +269,12 @@ async function testBest(session: Session, best: string | null, signal: AbortSign
   return evaluateSplit(model, test, validationOptions(session, signal));
 }
 
+/** What is void to who keeps a log by steps, though it holds: it comes once more. */
+function repeatSteps({ rewound, emit, progress, stepsPerEpoch }: Session): void {
+  for (const { kind: _, epoch, step, imagesPerSecond, ...metrics } of rewound.left)
+    emit({ type: "step", epoch, step, stepInEpoch: progress.batch, stepsPerEpoch, metrics, imagesPerSecond });
+}
+
 function announce({
   run,
   config,
@@ -280,7 +287,7 @@ function announce({
   test,
   amp,
   progress,
-  voidFromStep,
+  rewound,
   emit,
 }: Session): void {
   emit({
@@ -288,7 +295,7 @@ function announce({
     runDirectory: run.directory,
     modelOptions: modelOptions(config, train),
     resumedFromStep: progress.step,
-    voidFromStep,
+    voidFromStep: rewound.fromStep,
     parameters: model.parameters().reduce((sum, parameter) => sum + parameter.numel, 0),
     mapSize,
     camLayer: guidance.camLayer,

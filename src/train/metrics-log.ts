@@ -5,10 +5,15 @@ import { BatchCamError } from "../errors.ts";
 import type { Progress } from "./checkpoint.ts";
 import type { BalanceEvent, EpochRecord, StepMetrics } from "./events.ts";
 
-export type LogRow =
-  | ({ kind: "step"; epoch: number; step: number; imagesPerSecond: number } & StepMetrics)
-  | ({ kind: "balance" } & Omit<BalanceEvent, "type">)
-  | ({ kind: "epoch" } & EpochRecord);
+type StepRow = { kind: "step"; epoch: number; step: number; imagesPerSecond: number } & StepMetrics;
+
+export type LogRow = StepRow | ({ kind: "balance" } & Omit<BalanceEvent, "type">) | ({ kind: "epoch" } & EpochRecord);
+
+/** Where a log was cut back to. */
+export interface Rewound {
+  fromStep: number;
+  left: readonly StepRow[];
+}
 
 /**
  * `metrics.jsonl` and `summary.csv` of a run. Rows of the log are appended, each with one write; a kill can tear only the
@@ -33,15 +38,16 @@ export class MetricsLog {
 
   /**
    * Keeps the rows up to `step`, and of epochs only those before `epoch`, which is still to be judged.
-   * @returns the first step of which something was dropped, or might have been
+   * @returns the first step of which something was dropped, or might have been, and what is left of it and later ones
    */
-  async rewindTo({ step, epoch, history }: Pick<Progress, "step" | "epoch" | "history">): Promise<number> {
+  async rewindTo({ step, epoch, history }: Pick<Progress, "step" | "epoch" | "history">): Promise<Rewound> {
     const isStale = (row: LogRow) => row.kind === "epoch" && row.epoch >= epoch;
     const rows = (await readLog(this.path)).filter((row) => row.step <= step);
     const kept = rows.filter((row) => !isStale(row));
     await writeFileAtomically(this.path, kept.map((row) => `${JSON.stringify(row)}\n`).join(""));
     await this.writeSummary(history);
-    return Math.min(step + 1, ...rows.filter(isStale).map((row) => row.step));
+    const fromStep = Math.min(step + 1, ...rows.filter(isStale).map((row) => row.step));
+    return { fromStep, left: kept.filter((row) => row.kind === "step" && row.step >= fromStep) as StepRow[] };
   }
 
   /** One row for each epoch: what the schedule and model selection saw. */

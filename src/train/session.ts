@@ -24,7 +24,7 @@ import type { TermBalance, TrainEvent } from "./events.ts";
 import { freeze } from "./freeze.ts";
 import { type ConfiguredData, loadData, modelFor, startFrom } from "./from-config.ts";
 import { guidedPrototypes } from "./guided-prototypes.ts";
-import { MetricsLog } from "./metrics-log.ts";
+import { MetricsLog, type Rewound } from "./metrics-log.ts";
 import type { Guidance } from "./objective.ts";
 import { createOptimizer, learningRate } from "./optimisation.ts";
 import { usesBfloat16, usesChannelsLast } from "./precision.ts";
@@ -66,8 +66,8 @@ export interface Session {
   /** Null where nothing is to be profiled. */
   profiler: StepProfiler | null;
   progress: Progress;
-  /** What was logged of this step and later ones is void. */
-  voidFromStep: number;
+  /** Where an earlier part of the run is void. */
+  rewound: Rewound;
   /** Of the step in progress, where one is due; its reader sets it back to null. */
   balance: TermBalance[] | null;
   /** Step of the last checkpoint; null before the first. */
@@ -166,7 +166,7 @@ async function openSession(
       seconds: 0,
       epochSeconds: 0,
     },
-    voidFromStep: 0,
+    rewound: { fromStep: 0, left: [] },
     balance: null,
     savedStep: null,
     emit,
@@ -225,7 +225,7 @@ async function resume(session: Session): Promise<void> {
     session.progress = progress;
     session.savedStep = progress.step;
     await restoreBest(session.run.directory, progress.bestEpoch);
-    session.voidFromStep = await session.log.rewindTo(progress);
+    session.rewound = await session.log.rewindTo(progress);
   } finally {
     disposeAll(model, state);
   }
