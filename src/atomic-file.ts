@@ -17,7 +17,7 @@ export async function replaceFile(path: string, write: (file: FileHandle) => Pro
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => {}); // the first failure is the one to report
-    throw explain(`cannot write ${path}`, error);
+    throw fileFault(`cannot write ${path}`, error);
   }
   await flushFolder(dirname(path));
 }
@@ -32,7 +32,7 @@ export async function makeFolder(path: string): Promise<void> {
   try {
     await makeFolders(path);
   } catch (error) {
-    throw explain(`cannot make the folder ${path}`, error);
+    throw fileFault(`cannot make the folder ${path}`, error);
   }
 }
 
@@ -61,7 +61,7 @@ export function isTemporary(name: string): boolean {
 }
 
 /** E_IO for an error of the operating system, with what to do about it; any other error as it is. */
-function explain(failure: string, error: unknown): unknown {
+export function fileFault(failure: string, error: unknown): unknown {
   if (!isSystemError(error)) return error;
   const remedy = REMEDIES[error.code] ?? "check the disk and the folder";
   return new BatchCamError("E_IO", `${failure}: ${error.message}; ${remedy}`, { cause: error });
@@ -78,6 +78,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
   ENOTDIR: "choose a path whose parent is a folder",
   EEXIST: "choose a path whose parent is a folder",
   EISDIR: "choose a path that is not a folder",
+  ERR_FS_EISDIR: "remove what is in the way", // Node's own, where a file was to be removed
   ENAMETOOLONG: "choose a shorter name",
 };
 

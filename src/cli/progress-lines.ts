@@ -7,6 +7,7 @@ import type {
   StepMetrics,
   TrainResult,
 } from "../train/events.ts";
+import { lastValidated, mostAccurate } from "../train/history.ts";
 
 export const percent = (share: number, digits = 1): string => `${(share * 100).toFixed(digits)}%`;
 
@@ -142,11 +143,11 @@ export function endLines(result: TrainResult): string[] {
 }
 
 /** Nothing where it took all its epochs. */
-function endReason({ endedBy, step, bestEpoch, history }: TrainResult): string[] {
-  if (endedBy === "patience")
-    return [
-      `stopped early: no better validation accuracy from epoch ${bestEpoch} to ${history.at(-1)?.epoch} (--patience)`,
-    ];
+function endReason({ endedBy, step, history }: TrainResult): string[] {
+  if (endedBy === "patience") {
+    const [from, to] = [mostAccurate(history), lastValidated(history)];
+    return [`stopped early: no better validation accuracy from epoch ${from} to ${to} (--patience)`];
+  }
   if (endedBy === "maxSeconds") return [`stopped at step ${step}, its time being over (--max-seconds)`];
   return endedBy === "maxSteps" ? [`stopped at step ${step} (--max-steps)`] : [];
 }

@@ -10,6 +10,7 @@ import type {
   TrainResult,
 } from "../train/events.ts";
 import { createProgress } from "./progress.ts";
+import { endLines } from "./progress-lines.ts";
 
 const START: StartEvent = {
   type: "start",
@@ -274,5 +275,24 @@ describe("progress in a file or a pipe", () => {
     const { send, out } = plain();
     send(START, { type: "end", result: { ...RESULT, interrupted: true, step: 123, test: null } });
     expect(out()).toContain("stopped at step 123 after 1:24; checkpoint runs/a/checkpoints/last.safetensors\n");
+  });
+});
+
+describe("the end of a run", () => {
+  const end = (result: Partial<TrainResult>) => endLines({ ...RESULT, ...result }).join("\n");
+
+  it("says what ended it, where that was not its number of epochs", () => {
+    const judged = [0.7, 0.9, 0.9, 0.8].map((accuracy, i) => ({
+      ...RECORD,
+      epoch: i + 1,
+      val: { ...SPLIT, accuracy },
+    }));
+    // Patience counts accuracy alone, though the surer third epoch is the best.
+    expect(end({ endedBy: "patience", history: judged, bestEpoch: 3 })).toContain(
+      "stopped early: no better validation accuracy from epoch 2 to 4 (--patience)",
+    );
+    expect(end({ endedBy: "maxSteps" })).toContain("stopped at step 200 (--max-steps)");
+    expect(end({ endedBy: "maxSeconds" })).toContain("stopped at step 200, its time being over (--max-seconds)");
+    expect(end({})).not.toContain("stopped");
   });
 });

@@ -1,7 +1,7 @@
-import { createReadStream, existsSync } from "node:fs";
-import { readdir, rename, rm } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { copyFile, link, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { replaceFile } from "../atomic-file.ts";
+import { fileFault } from "../atomic-file.ts";
 import { BatchCamError } from "../errors.ts";
 import { loadSafetensors, readSafetensorsMetadata, saveSafetensors, type Tensor } from "../tensor/index.ts";
 import type { EpochRecord } from "./events.ts";
@@ -55,10 +55,8 @@ export async function saveCheckpoint(runDirectory: string, snapshot: Snapshot): 
 async function asFileFault<T>(runDirectory: string, fn: () => Promise<T>): Promise<T> {
   try {
     return await fn();
-  } catch (cause) {
-    if (cause instanceof BatchCamError || !(cause instanceof Error && "syscall" in cause)) throw cause;
-    const message = `${folderOf(runDirectory)} cannot be used: ${cause.message}; remove what is in the way`;
-    throw new BatchCamError("E_IO", message, { cause });
+  } catch (error) {
+    throw fileFault(`cannot keep checkpoints in ${folderOf(runDirectory)}`, error);
   }
 }
 
@@ -99,13 +97,12 @@ export async function saveBest(
   });
 }
 
-/** Keeps a copy of the best weights so far, where there are any, until a checkpoint knows of better ones. */
+/** Keeps the best weights so far, where there are any, under a second name until a checkpoint knows of better ones. */
 async function setBestAside(runDirectory: string): Promise<void> {
-  const best = bestCheckpoint(runDirectory);
+  const [best, aside] = [bestCheckpoint(runDirectory), asideOf(runDirectory)];
   if (!existsSync(best)) return;
-  await replaceFile(asideOf(runDirectory), async (file) => {
-    for await (const chunk of createReadStream(best)) await file.write(chunk as Buffer);
-  });
+  await rm(aside, { force: true });
+  await link(best, aside).catch(() => copyFile(best, aside)); // a file system without hard links
 }
 
 /** Before a run goes on: the best weights are again those of `bestEpoch`, 0 for none, whatever was judged after the checkpoint. */

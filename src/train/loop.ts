@@ -14,6 +14,7 @@ import {
 } from "./checkpoint.ts";
 import type { EpochRecord, SplitRecord, StepMetrics, TermBalance, TrainEvent, TrainResult } from "./events.ts";
 import { modelOptions } from "./from-config.ts";
+import { isBetter, lastValidated, mostAccurate } from "./history.ts";
 import { EpochMeans } from "./means.ts";
 import { finishProfile } from "./profiling.ts";
 import { type Session, snapshot, withSession } from "./session.ts";
@@ -76,18 +77,6 @@ function endOf({
   if (lastValidated(history) - mostAccurate(history) >= patience) return "patience";
   return seconds >= maxSeconds ? "maxSeconds" : null;
 }
-
-/** The first epoch of the highest validation accuracy. */
-function mostAccurate(history: readonly EpochRecord[]): number {
-  const most = Math.max(...history.map(({ val }) => val.accuracy));
-  return history.find(({ val }) => val.accuracy === most)?.epoch ?? 0;
-}
-
-/** The more accurate; of those that are alike, as happens where few images judge, the one that is surer of the right classes. */
-const isBetter = (val: SplitRecord, than: SplitRecord): boolean =>
-  val.accuracy > than.accuracy || (val.accuracy === than.accuracy && val.crossEntropy < than.crossEntropy);
-
-const lastValidated = (history: readonly EpochRecord[]): number => history.at(-1)?.epoch ?? 0;
 
 /** Validates after the last step of an epoch, and moves on; false where the signal cut that short. */
 async function judgeEpoch(session: Session, signal: AbortSignal | undefined): Promise<boolean> {

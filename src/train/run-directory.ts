@@ -82,9 +82,10 @@ async function resumedConfig(
   { asked, input }: { asked: TrainConfig; input: TrainConfigInput },
 ): Promise<TrainConfig> {
   const saved = await savedConfig(directory);
-  if (asRun(saved)?.fastDevRun)
+  const before = asRun(saved);
+  if (before?.fastDevRun)
     throw new BatchCamError("E_CONFIG", `resume: ${directory} is a fast dev run, which begins anew each time`);
-  if (asRun(saved) === null)
+  if (before === null)
     throw new BatchCamError(
       "E_CHECKPOINT",
       `resume: ${join(directory, CONFIG)} is no run's: it is damaged, or another's`,
@@ -105,7 +106,7 @@ async function expectRoom(directory: string, { overwrite, fastDevRun }: TrainCon
     );
   }
   const saved = await savedConfig(directory).catch(() => null);
-  const before = saved === null ? null : asRun(saved);
+  const before = asRun(saved);
   if (before === null) {
     throw new BatchCamError(
       "E_CONFIG",
