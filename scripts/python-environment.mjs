@@ -1,7 +1,10 @@
 // A Python with the packages that a comparison needs, in a virtual environment of its own.
 import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 
 /**
  * The interpreter of a virtual environment in `folder` with the packages of `requirements/<name>.txt`. An environment that is
@@ -15,4 +18,21 @@ export function installPython(name, folder, { complete = false } = {}) {
   const options = ["--quiet", "--disable-pip-version-check", ...(complete ? ["--no-deps"] : [])];
   run(python, "-m", "pip", "install", ...options, "-r", requirements);
   return python;
+}
+
+/**
+ * Runs Python programs that write fixtures into the folder that they are given, with the packages of `requirements/<name>.txt`.
+ * Of the command line: `--venv`, an environment to keep, and `--out`, another folder than the tests' own.
+ */
+export function writeFixtures(name, programs, options = {}) {
+  const fixtures = fileURLToPath(new URL("../test/fixtures", import.meta.url));
+  const { values } = parseArgs({ options: { venv: { type: "string" }, out: { type: "string", default: fixtures } } });
+  const folder = values.venv === undefined ? mkdtempSync(join(tmpdir(), "batch-cam-fixtures-")) : undefined;
+  try {
+    const python = installPython(name, values.venv ?? join(folder, "venv"), options);
+    for (const program of programs)
+      execFileSync(python, ["-B", "-W", "ignore", fileURLToPath(program), values.out], { stdio: "inherit" });
+  } finally {
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+  }
 }
