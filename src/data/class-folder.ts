@@ -47,31 +47,28 @@ const SPLIT_FOLDERS: Readonly<Record<string, SplitName>> = {
  *   that train lacks, or a folder that cannot be read
  */
 export async function listClassFolder(folder: string): Promise<LabelledImages> {
-  const links: string[] = [];
-  const names = await subfolders(folder, (name) =>
-    links.push(`${join(folder, name)} is a link to a folder and is left out`),
-  );
+  const warnings: string[] = [];
+  const names = await subfolders(folder, warnings);
   const found = names.flatMap((name) => {
     const key = name.toLowerCase();
     return Object.hasOwn(SPLIT_FOLDERS, key) ? [[SPLIT_FOLDERS[key] as SplitName, name] as const] : [];
   });
-  if (found.length > 0 && found.length === names.length && !found.some(([split]) => split === "train"))
-    throw dataError(folder, `holds ${found.map(([, name]) => `${name}/`).join(" and ")} and no train/`, CONTEXT);
   if (!found.some(([split]) => split === "train")) {
+    if (found.length > 0 && found.length === names.length)
+      throw dataError(folder, `holds ${found.map(([, name]) => `${name}/`).join(" and ")} and no train/`, CONTEXT);
     const { classNames, images } = await classesOf(folder, names);
-    return { classNames, splits: { train: images }, warnings: links };
+    return { classNames, splits: { train: images }, warnings };
   }
   expectOneEach(folder, found);
   const parts = new Map<SplitName, Awaited<ReturnType<typeof classesOf>>>();
   for (const [split, name] of found) {
     const part = join(folder, name);
-    const note = (own: string) => links.push(`${join(part, own)} is a link to a folder and is left out`);
-    parts.set(split, await classesOf(part, await subfolders(part, note)));
+    parts.set(split, await classesOf(part, await subfolders(part, warnings)));
   }
   const others = names.filter((name) => !found.some(([, own]) => own === name));
   const list = others.map((name) => `${name}/`).join(", ");
-  const warnings = others.length === 0 ? [] : [`${folder}: ${list} beside train/ is no split and is left out`];
-  return { ...joined(folder, parts), warnings: [...links, ...warnings] };
+  if (others.length > 0) warnings.push(`${folder}: ${list} beside train/ is no split and is left out`);
+  return { ...joined(folder, parts), warnings };
 }
 
 function expectOneEach(folder: string, found: readonly (readonly [SplitName, string])[]): void {
@@ -121,12 +118,13 @@ async function classesOf(
   return { classNames: names, images };
 }
 
-/** Folders that are not hidden, sorted by name, character code by character code. Links to folders are none; `onLink` is told of them. */
-async function subfolders(folder: string, onLink: (name: string) => void): Promise<string[]> {
+/** Folders that are not hidden, sorted by name, character code by character code. Links to folders are none, which is a warning. */
+async function subfolders(folder: string, warnings: string[]): Promise<string[]> {
   try {
     const entries = await readdir(folder, { withFileTypes: true });
     for (const { name } of entries.filter((entry) => entry.isSymbolicLink() && !entry.name.startsWith(".")))
-      if ((await stat(join(folder, name)).catch(() => null))?.isDirectory()) onLink(name);
+      if ((await stat(join(folder, name)).catch(() => null))?.isDirectory())
+        warnings.push(`${join(folder, name)} is a link to a folder and is left out`);
     const names = entries.filter((entry) => entry.isDirectory() && !entry.name.startsWith(".")).map(({ name }) => name);
     return names.sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
   } catch (error) {

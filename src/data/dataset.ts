@@ -101,14 +101,12 @@ export async function loadDataset(name: string, options: DatasetOptions = {}): P
   try {
     return await LOADERS[name as DatasetName](options);
   } catch (error) {
-    if (dataDir === undefined || OWN_DATA.has(name) || !isBatchCamError(error, "E_DATA")) throw error;
+    const unread = error instanceof BatchCamError && error.code === "E_DATA";
+    if (!unread || dataDir === undefined || OWN_DATA.has(name)) throw error;
     const hinted = `${error.message} (images of one's own in ${dataDir} are the dataset "folder", "csv" or "npz")`;
     throw new BatchCamError("E_DATA", hinted, { cause: error });
   }
 }
-
-const isBatchCamError = (error: unknown, code: string): error is BatchCamError =>
-  error instanceof BatchCamError && error.code === code;
 
 /** Frees the tensors of a data set. */
 export function disposeDataset(dataset: Dataset): void {

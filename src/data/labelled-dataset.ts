@@ -37,13 +37,14 @@ export async function loadLabelled(images: LabelledImages, options: LabelledData
   );
   const warnings = [...(images.warnings ?? [])];
   const onError = (error: BatchCamError) => void warnings.push(`left out: ${error.message}`);
-  const { badImages, ...decoding } = options;
+  const { badImages, ...given } = options;
+  const decoding = { ...given, ...(badImages === "skip" ? { onError } : {}) };
   const { pixels, kept } = await decodeImages(
     listed.map(({ path }) => path),
-    { ...decoding, ...(badImages === "skip" ? { onError } : {}) },
+    decoding,
   );
   const length = options.channels * options.size[0] * options.size[1];
-  const masks = await masksOf(listed, kept, { ...decoding, ...(badImages === "skip" ? { onError } : {}) });
+  const masks = await masksOf(listed, kept, decoding);
   const rowsOf = (name: SplitName) => {
     const own = [...kept.entries()].filter(([, i]) => listed[i]?.name === name && masks.at.get(i) !== null);
     const bytes = pack(
@@ -85,34 +86,22 @@ interface Masks {
 }
 
 /** The masks of the images that could be read. */
-async function masksOf(
-  listed: readonly LabelledImage[],
-  kept: Int32Array,
-  { size, fit, source, onError, signal }: Omit<DecodeOptions, "channels">,
-): Promise<Masks> {
+async function masksOf(listed: readonly LabelledImage[], kept: Int32Array, decoding: DecodeOptions): Promise<Masks> {
   const masked = Array.from(kept).filter((i) => listed[i]?.mask !== undefined);
   if (masked.length === 0) return { at: new Map(), rows: () => null };
   // Margins and what is transparent are no part of a mask.
   const background = [0, 0, 0] as const;
-  const decoding = {
-    channels: 1,
-    size,
-    fit,
-    background,
-    source: `${source}#masks`,
-    ...(onError ? { onError } : {}),
-    ...(signal ? { signal } : {}),
-  } as const;
   const decoded = await decodeImages(
     masked.map((i) => listed[i]?.mask as string),
-    decoding,
+    { ...decoding, channels: 1, background, source: `${decoding.source}#masks` },
   );
   const at = new Map<number, number | null>(masked.map((i) => [i, null]));
   for (const [row, place] of decoded.kept.entries()) at.set(masked[place] as number, row);
   const rows = (places: readonly number[]) => {
     const own = places.flatMap((i) => at.get(i) ?? []);
     if (own.length < places.length || own.length === 0) return null;
-    return pack(decoded.pixels, own, size[0] * size[1]).map((value) => (value > 127 ? 1 : 0));
+    const [height, width] = decoding.size;
+    return pack(decoded.pixels, own, height * width).map((value) => (value > 127 ? 1 : 0));
   };
   return { at, rows };
 }

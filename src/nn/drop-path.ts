@@ -1,6 +1,7 @@
 import { expectNumber } from "../arguments.ts";
 import { handleOf } from "../tensor/core.ts";
-import { empty, type Tensor } from "../tensor/index.ts";
+import type { Tensor } from "../tensor/index.ts";
+import { dropped } from "./dropout.ts";
 import { Module } from "./module.ts";
 
 /**
@@ -22,8 +23,6 @@ export class DropPath extends Module {
     handleOf(x, "DropPath: x");
     if (!this.training || this.rate === 0) return x;
     const [samples = 1, ...rest] = x.sizes;
-    const keep = 1 - this.rate;
-    const mask = empty([samples, ...rest.map(() => 1)], { dtype: x.dtype }).bernoulli_(keep);
-    return x.mul(mask.div_(keep));
+    return dropped(x, [samples, ...rest.map(() => 1)], this.rate);
   }
 }

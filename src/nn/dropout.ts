@@ -20,8 +20,15 @@ export class Dropout extends Module {
 
   override forward(x: Tensor): Tensor {
     handleOf(x, "Dropout: x");
-    if (!this.training || this.p === 0) return x;
-    const keep = 1 - this.p;
-    return x.mul(empty(x.sizes, { dtype: x.dtype }).bernoulli_(keep).div_(keep));
+    return this.training && this.p > 0 ? dropped(x, x.sizes, this.p) : x;
   }
+}
+
+/** x·m / (1 − p) with m Bernoulli(1 − p) of a shape that x's broadcasts over. */
+export function dropped(x: Tensor, shape: readonly number[], p: number): Tensor {
+  return x.mul(
+    empty(shape, { dtype: x.dtype })
+      .bernoulli_(1 - p)
+      .div_(1 - p),
+  );
 }
