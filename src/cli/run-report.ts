@@ -2,11 +2,11 @@ import { join } from "node:path";
 import { writeFileAtomically } from "../atomic-file.ts";
 import type { TrainConfig } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
-import { evaluate, evaluateSamples } from "../evaluate/index.ts";
+import { type Evaluation, evaluate, evaluateSamples } from "../evaluate/index.ts";
 import { type DemoRun, renderDemoReport } from "../report/index.ts";
 import { type Environment, readEnvironment } from "../train/environment.ts";
 import type { EpochRecord, JudgedRun } from "../train/events.ts";
-import { readLog } from "../train/metrics-log.ts";
+import { type LogRow, readLog } from "../train/metrics-log.ts";
 import { againCommand } from "./training.ts";
 
 /**
@@ -15,7 +15,15 @@ import { againCommand } from "./training.ts";
  */
 export async function renderReport(results: readonly JudgedRun[], commands?: readonly string[]): Promise<string> {
   const reported = [];
-  for (const result of results) reported.push(await describeRun(result));
+  for (const result of results) {
+    const { runDirectory } = result;
+    const log = await readLog(join(runDirectory, "metrics.jsonl"));
+    reported.push(await describeRun(result, await evaluateSamples(runDirectory), log));
+  }
+  return pageOf(reported, commands);
+}
+
+function pageOf(reported: readonly Described[], commands?: readonly string[]): string {
   const [first] = reported;
   if (!first) throw new BatchCamError("E_ARGUMENT", "renderReport: results must hold at least one run, got none");
   const { images, labels, height, width, prototypes, classNames } = first.samples;
@@ -38,7 +46,8 @@ export async function renderReport(results: readonly JudgedRun[], commands?: rea
 export async function reportRun(runDirectory: string): Promise<string> {
   const log = await readLog(join(runDirectory, "metrics.jsonl"));
   const history = log.flatMap((row) => (row.kind === "epoch" ? [row] : []));
-  const { config, checkpoint, test } = await evaluate(runDirectory);
+  const evaluation = await evaluate(runDirectory);
+  const { config, checkpoint, test } = evaluation;
   const step = log.reduce((last, row) => Math.max(last, row.step), 0);
   const result: JudgedRun = {
     ...{ runDirectory, interrupted: isUnfinished(history, config), step, history, test, checkpoint, best: checkpoint },
@@ -46,7 +55,7 @@ export async function reportRun(runDirectory: string): Promise<string> {
     seconds: history.reduce((sum, { secondsPerEpoch }) => sum + secondsPerEpoch, 0),
   };
   const page = join(runDirectory, "report.html");
-  await writeFileAtomically(page, await renderReport([result]));
+  await writeFileAtomically(page, pageOf([await describeRun(result, evaluation, log)]));
   return page;
 }
 
@@ -59,10 +68,13 @@ function isUnfinished(
   return !mayEndEarly && (history.at(-1)?.epoch ?? 0) < epochs;
 }
 
-async function describeRun(result: JudgedRun) {
-  const { runDirectory } = result;
-  const { samples, config } = await evaluateSamples(runDirectory);
-  const log = await readLog(join(runDirectory, "metrics.jsonl"));
+type Described = Awaited<ReturnType<typeof describeRun>>;
+
+async function describeRun(
+  result: JudgedRun,
+  { samples, config }: Pick<Evaluation, "samples" | "config">,
+  log: readonly LogRow[],
+) {
   const steps = log.flatMap((row) => (row.kind === "step" ? [{ step: row.step, metrics: row }] : []));
   const balance = log.flatMap((row) => (row.kind === "balance" ? [row] : []));
   const { maps, dead, predictions } = samples;
@@ -71,7 +83,7 @@ async function describeRun(result: JudgedRun) {
   return {
     run,
     samples,
-    environment: known(await readEnvironment(runDirectory)),
+    environment: known(await readEnvironment(result.runDirectory)),
     model: config.model,
     dataset: config.dataset,
   };

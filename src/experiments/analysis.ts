@@ -11,6 +11,8 @@ export interface AnalysisGroup {
   /** The first plain method, which the others are held against; null where the grid has none. */
   plain: string | null;
   methods: AnalysedMethod[];
+  /** By accuracy on random cues; null where there is none. */
+  best: Record<"method" | "control" | "reference", AnalysedMethod | null>;
   /** The best method against the best control, on random cues; null without both. */
   duel: Duel | null;
 }
@@ -55,9 +57,14 @@ export function analyse(records: readonly CellRecord[]): AnalysisGroup[] {
   return Array.from(groups, ([place, methods]) => {
     const plain = methods.find(({ kind }) => kind === "plain");
     const held = plain === undefined ? methods : withEffects(methods, plain);
+    const best = {
+      method: bestOnRandom(held, ["guided", "baseline"]),
+      control: bestOnRandom(held, ["control"]),
+      reference: bestOnRandom(held, ["reference"]),
+    };
     return {
       ...(places.get(place) as { model: string; dataset: string }),
-      ...{ plain: plain?.method ?? null, methods: held, duel: duelOf(held) },
+      ...{ plain: plain?.method ?? null, methods: held, best, duel: duelOf(best) },
     };
   });
 }
@@ -106,13 +113,15 @@ function pairsOf(one: AnalysedMethod, other: AnalysedMethod, id: MeasureId): [nu
   });
 }
 
-function duelOf(methods: readonly AnalysedMethod[]): Duel | null {
-  const best = (...kinds: MethodKind[]) =>
-    methods
-      .filter(({ kind, values }) => kinds.includes(kind) && Number.isFinite(values.randomAccuracy.mean))
-      .sort((a, b) => b.values.randomAccuracy.mean - a.values.randomAccuracy.mean)[0];
-  const [method, control] = [best("guided", "baseline"), best("control")];
-  if (method === undefined || control === undefined) return null;
+function bestOnRandom(methods: readonly AnalysedMethod[], kinds: readonly MethodKind[]): AnalysedMethod | null {
+  const judged = methods.filter(
+    ({ kind, values }) => kinds.includes(kind) && Number.isFinite(values.randomAccuracy.mean),
+  );
+  return judged.sort((a, b) => b.values.randomAccuracy.mean - a.values.randomAccuracy.mean)[0] ?? null;
+}
+
+function duelOf({ method, control }: AnalysisGroup["best"]): Duel | null {
+  if (method === null || control === null) return null;
   const test = pairedTest(differences(method, control, "randomAccuracy"));
   return { method: method.method, control: control.method, test };
 }

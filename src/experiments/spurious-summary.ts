@@ -1,4 +1,5 @@
 import type { CueSet } from "../evaluate/spurious.ts";
+import { type MeasureId, measured } from "./measures.ts";
 import type { CellRecord, DoneCell, MethodKind } from "./records.ts";
 import { rowsOf, type Spread, spread } from "./summary.ts";
 
@@ -32,15 +33,14 @@ export function summariseSpurious(records: readonly CellRecord[]): SpuriousRow[]
 
 function rowOf(group: CuedCell[]): Omit<SpuriousRow, "gapClosed"> {
   const { model, dataset, method, kind } = group[0] as CuedCell;
-  const over = (value: (record: CuedCell["spurious"]) => number | null) =>
-    spread(group.map(({ spurious }) => value(spurious)));
-  const on = (set: CueSet) => over(({ accuracy }) => accuracy[set]);
+  const over = (id: MeasureId) => spread(group.map((record) => measured(record, id)));
+  const on = (set: CueSet) => over(`${set}Accuracy`);
   return {
     ...{ model, dataset, method, kind, done: group.length },
     accuracy: { aligned: on("aligned"), random: on("random"), clean: on("clean"), adversarial: on("adversarial") },
-    worstClass: over(({ worstClass }) => worstClass.random),
-    energyInPatch: over(({ energyInPatch }) => energyInPatch),
-    wrongReason: over(({ wrongReason }) => wrongReason?.score ?? null),
+    worstClass: over("worstClass"),
+    energyInPatch: over("energyInPatch"),
+    wrongReason: over("wrongReason"),
   };
 }
 

@@ -1,3 +1,4 @@
+import { type MeasureId, measured } from "./measures.ts";
 import type { CellRecord, DoneCell } from "./records.ts";
 
 /** Mean over seeds and sample standard deviation (n − 1); NaN where there is none. */
@@ -25,14 +26,14 @@ export function summarise(records: readonly CellRecord[]): SummaryRow[] {
   return rowsOf(records).map((group) => {
     const { model, dataset, method } = group[0] as CellRecord;
     const done = group.filter((record): record is DoneCell => record.status === "done");
-    const over = (value: (record: DoneCell) => number | null) => spread(done.map(value));
+    const over = (id: MeasureId) => spread(done.map((record) => measured(record, id)));
     return {
       ...{ model, dataset, method, done: done.length, failed: group.length - done.length },
-      accuracy: over(({ test }) => test.accuracy),
-      mapSsim: over(({ test }) => test.mapSsim),
-      coherence: over(({ test }) => test.coherence),
-      deadMaps: over(({ test }) => test.deadMaps),
-      secondsPerStep: over(({ secondsPerStep }) => secondsPerStep),
+      accuracy: over("accuracy"),
+      mapSsim: over("mapSsim"),
+      coherence: over("coherence"),
+      deadMaps: over("deadMaps"),
+      secondsPerStep: over("secondsPerStep"),
     };
   });
 }

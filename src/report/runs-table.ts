@@ -1,4 +1,5 @@
-import type { CellRecord } from "./records.ts";
+import type { CellRecord } from "../experiments/records.ts";
+import { csvRow } from "./csv.ts";
 
 /** All numbers of a grid's finished runs as CSV (RFC 4180), one row a run; a number that is not there is empty. */
 export function runsTable(records: readonly CellRecord[]): string {
@@ -17,8 +18,7 @@ export function runsTable(records: readonly CellRecord[]): string {
     ];
   });
   const columns = [...new Set(rows.flatMap(Object.keys))];
-  const lines = rows.map((row) => columns.map((column) => cell(row[column])).join(","));
-  return `${[columns.map(cell).join(","), ...lines].join("\n")}\n`;
+  return [columns, ...rows.map((row) => columns.map((column) => row[column]))].map(csvRow).join("");
 }
 
 /** `{ accuracy: { random: 1 } }` as `{ "spurious.accuracy.random": 1 }`. */
@@ -30,9 +30,4 @@ function flat(prefix: string, record: object): Record<string, unknown> {
         : [[`${prefix}.${key}`, value] as [string, unknown]],
     ),
   );
-}
-
-function cell(value: unknown): string {
-  const text = value === null || value === undefined ? "" : String(value);
-  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

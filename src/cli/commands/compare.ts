@@ -25,7 +25,7 @@ export function createCompareCommand(load: () => Promise<CompareParts>): Command
 /** Writes `runs.csv` and the report into the results folder. */
 async function writeReport({ grid, folder, records }: Comparison, warn: (message: string) => void): Promise<string> {
   const [{ runsTable }, { writeGridReport }] = await Promise.all([
-    import("../../experiments/runs-table.ts"),
+    import("../../report/runs-table.ts"),
     import("../grid-report.ts"),
   ]);
   const path = join(folder, "runs.csv");

@@ -1,17 +1,13 @@
 import type { AnalysedMethod, AnalysisGroup, Duel } from "../../experiments/analysis.ts";
-import type { MethodKind } from "../../experiments/records.ts";
 import { formatNumber, isNumber } from "../numbers.ts";
-import { differenceText, LABELS, pText, spreadText } from "./labels.ts";
-
-const LEVEL = 0.05;
+import { differenceText, LABELS, LEVEL, pText, spreadText } from "./labels.ts";
 
 /** How far the methods of a group lean on its cue, always with the best control beside the best method. Nothing without a cue. */
 export function cueInWords(group: AnalysisGroup): string[] {
   const judged = group.methods.filter(({ values }) => Number.isFinite(values.randomAccuracy.mean));
   if (judged.length === 0) return [];
   const [plain] = judged.filter(({ method }) => method === group.plain);
-  const best = (...kinds: MethodKind[]) => bestOf(judged, kinds);
-  const [method, control, reference] = [best("guided", "baseline"), best("control"), best("reference")];
+  const { method, control, reference } = group.best;
   return [
     "The training images carry a cue of their class. In what follows the test images carry that of a random class: what a model still gets right, it does not owe to the cue.",
     ...(plain ? [`Plain training: ${randomWords(plain)}.`] : []),
@@ -31,12 +27,6 @@ export function cueInWords(group: AnalysisGroup): string[] {
       : []),
     ...(judged.length > 1 ? ["The best were chosen by these same test images, which flatters them."] : []),
   ];
-}
-
-function bestOf(methods: readonly AnalysedMethod[], kinds: readonly MethodKind[]): AnalysedMethod | undefined {
-  return methods
-    .filter(({ kind }) => kinds.includes(kind))
-    .sort((a, b) => b.values.randomAccuracy.mean - a.values.randomAccuracy.mean)[0];
 }
 
 function randomWords({ values, done }: AnalysedMethod): string {

@@ -1,7 +1,7 @@
 import { definitionList, type PlainDefinition } from "../demo-definitions.ts";
 import type { Markup } from "../markup.ts";
 import type { GridReportInput } from "./input.ts";
-import { LABELS } from "./labels.ts";
+import { capital, LABELS } from "./labels.ts";
 
 const OWN: readonly PlainDefinition[] = [
   {
@@ -62,4 +62,3 @@ const defined = (id: string, term: string, text: string): PlainDefinition => {
 
 /** Measured on the whole test split too, and defined there. */
 const SHARED: ReadonlySet<string> = new Set(["coherence", "deadMaps", "energyInForeground"]);
-const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

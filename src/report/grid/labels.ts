@@ -82,3 +82,9 @@ export function signedText({ scale, digits }: Label, value: number): string {
 export function pText(p: number, name = "p"): string {
   return p < 0.001 ? `${name} < 0.001` : `${name} = ${p.toFixed(p < 0.1 ? 3 : 2)}`;
 }
+
+/** Below this, a difference is told from chance. */
+export const LEVEL = 0.05;
+
+/** With a capital letter, to begin a sentence. */
+export const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

@@ -3,7 +3,7 @@ import type { MeasureId } from "../../experiments/measures.ts";
 import type { FigurePlan, Panel } from "./chart.ts";
 import { extent } from "./extent.ts";
 import { groupName } from "./input.ts";
-import { LABELS } from "./labels.ts";
+import { capital, LABELS } from "./labels.ts";
 import { colour, KINDS } from "./palette.ts";
 
 export const ROW = 19;
@@ -141,5 +141,3 @@ function kindPanel(methods: readonly AnalysedMethod[]): Panel {
     ],
   };
 }
-
-const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

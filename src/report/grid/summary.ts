@@ -4,11 +4,8 @@ import { type Markup, markup } from "../markup.ts";
 import { formatCount, formatNumber, isNumber } from "../numbers.ts";
 import { cueInWords } from "./cue-summary.ts";
 import { type GridReportInput, groupName } from "./input.ts";
-import { differenceText, LABELS, pText, signedText, spreadText } from "./labels.ts";
+import { capital, differenceText, LABELS, LEVEL, pText, signedText, spreadText } from "./labels.ts";
 import { kindMark } from "./table-markup.ts";
-
-/** Below this, a difference is told from chance. */
-const LEVEL = 0.05;
 
 /** What was run, on what. */
 export function ranInWords({ groups }: GridReportInput): string {
@@ -187,5 +184,4 @@ function effectInWords({ pairs, mean, low, high, adjusted }: Effect, id: Measure
   return ` (${difference}, 95 % ${signedText(label, low)} to ${signedText(label, high)}, ${pText(adjusted)})`;
 }
 
-const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
 export const plural = (count: number, noun: string): string => `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;

@@ -1,3 +1,4 @@
+import { csvRow } from "../csv.ts";
 import type { ReportTable, TableCell } from "./table.ts";
 
 /** A table as CSV (RFC 4180) in full precision; a number that is not there is empty. */
@@ -9,12 +10,7 @@ export function tableCsv({ columns, sections }: ReportTable): string {
       ...cells.flatMap(({ csv }) => csv),
     ]),
   );
-  return [heads, ...rows].map((row) => `${row.map(csvCell).join(",")}\n`).join("");
-}
-
-function csvCell(value: string | number | null): string {
-  const text = value === null ? "" : String(value);
-  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  return [heads, ...rows].map(csvRow).join("");
 }
 
 /** A table in LaTeX with booktabs' rules; bold as on the page. Needs `\usepackage{booktabs}`. */
