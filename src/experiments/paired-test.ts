@@ -31,11 +31,13 @@ export function pairedTest(differences: readonly number[]): PairedTest {
   if (pairs === 0) return { pairs, mean: null, deviation: null, p: null, low: null, high: null };
   const mean = known.reduce((sum, value) => sum + value, 0) / pairs;
   if (pairs === 1) return { pairs, mean, deviation: null, p: null, low: null, high: null };
-  const squares = known.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-  const deviation = Math.sqrt(squares / (pairs - 1));
+  const largest = Math.max(...known.map(Math.abs));
+  // A power of two near the largest, so that no square vanishes or overflows and no digit changes.
+  const unit = largest === 0 ? 1 : 2 ** Math.floor(Math.log2(largest));
+  const squares = known.reduce((sum, value) => sum + ((value - mean) / unit) ** 2, 0);
+  const deviation = unit * Math.sqrt(squares / (pairs - 1));
   const error = deviation / Math.sqrt(pairs);
   // Differences of equal size differ by their rounding alone.
-  const largest = Math.max(...known.map(Math.abs));
   if (pairs < LEAST_PAIRS || deviation <= 1e-12 * largest)
     return { pairs, mean, deviation, p: null, low: null, high: null };
   const freedom = pairs - 1;
