@@ -1,4 +1,5 @@
 import type { AnalysisGroup } from "../../experiments/analysis.ts";
+import type { MethodKind } from "../../experiments/records.ts";
 import type { EpochRecord } from "../../train/events.ts";
 import { isNumber } from "../numbers.ts";
 import type { FigurePlan, Panel } from "./chart.ts";
@@ -45,8 +46,28 @@ const CURVES: readonly Curve[] = [
   val("Dead maps", "deadMaps", PERCENT),
 ];
 
+/** More lines than this in a chart cannot be told apart. */
+const MOST_LINES = 10;
+
+const LINE_SHEETS: readonly { name: string; kinds: readonly MethodKind[] }[] = [
+  { name: "guided", kinds: ["guided"] },
+  { name: "controls", kinds: ["control"] },
+  { name: "references", kinds: ["baseline", "reference"] },
+];
+
+/** The methods of a group by charts of curves: all in one where they are few, else each kind in its own, beside plain. */
+export function curveSheets(group: AnalysisGroup): { name: string; group: AnalysisGroup }[] {
+  const methods = group.methods.filter(({ done }) => done.length > 0);
+  if (methods.length <= MOST_LINES) return [{ name: "", group: { ...group, methods } }];
+  return LINE_SHEETS.flatMap(({ name, kinds }) => {
+    if (!methods.some(({ kind }) => kinds.includes(kind))) return [];
+    const shown = methods.filter(({ kind }) => kind === "plain" || kinds.includes(kind));
+    return [{ name, group: { ...group, methods: shown } }];
+  });
+}
+
 /** Every term of the objective and of validation by epoch: means over the seeds of each method. Null without an epoch. */
-export function curveFigure(group: AnalysisGroup, slug: string): FigurePlan | null {
+export function curveFigure(group: AnalysisGroup, slug: string, sheet = ""): FigurePlan | null {
   const names = group.methods.filter(({ done }) => done.length > 0).map(({ method }) => method);
   const panels = CURVES.flatMap((curve) => {
     const points = group.methods.flatMap(({ method, done }) =>
@@ -60,7 +81,9 @@ export function curveFigure(group: AnalysisGroup, slug: string): FigurePlan | nu
   });
   if (panels.length === 0) return null;
   return {
-    ...{ name: `curves-${slug}`, title: `Curves of every term: ${groupName(group)}`, panels, columns: 3 },
+    name: sheet === "" ? `curves-${slug}` : `curves-${slug}-${sheet}`,
+    title: `Curves of every term: ${groupName(group)}${sheet === "" ? "" : `, ${sheet}`}`,
+    ...{ panels, columns: 3 },
     ...{ caption: "Means over seeds by epoch; terms that no method has, or that are zero throughout, are left out." },
     key: legendPanel(names),
   };

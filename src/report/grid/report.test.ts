@@ -2,6 +2,7 @@ import { SaxesParser } from "saxes";
 import { describe, expect, it } from "vitest";
 import { failedCell, gridCells } from "../../../test/support/grid-cells.ts";
 import { gridRecords, pictureSamples, reportInput, spuriousOf, textOf } from "../../../test/support/report-case.ts";
+import type { EpochRecord } from "../../train/events.ts";
 import { gridReport, type ReportFile } from "./report.ts";
 
 const METHODS = [{ name: "plain", plain: true }, { name: "guided" }, { name: "shuffled", prototypes: "shuffled" }];
@@ -177,6 +178,37 @@ describe("the report of a store", () => {
     expect(warnings.join()).toMatch(/no figure maps-simple-cnn-mnist: /);
     expect(text).toMatch(/The figure maps-simple-cnn-mnist could not be drawn/);
     expect(files.map(({ path }) => path)).toContain("figures/effects-simple-cnn-mnist.svg");
+  });
+
+  it("draws the curves of few methods in one chart, and of many by their kind, each beside plain", async () => {
+    const ofCurves = { datasets: "decoy-mnist", seeds: 1, methods: [...METHODS, { name: "masks", baseline: "rrr" }] };
+    const curves = async (guided: number) => {
+      const names = Array.from({ length: guided }, (_, index) => ({
+        name: `guided ${index}`,
+        lambdaPrototype: index + 1,
+      }));
+      const made = await report(
+        gridRecords({ ...ofCurves, methods: [...ofCurves.methods, ...names] }, () => ({
+          history: [
+            { epoch: 1, train: { loss: 2 } },
+            { epoch: 2, train: { loss: 1 } },
+          ] as EpochRecord[],
+        })),
+      );
+      const lines = made.html.match(/id="figure-curves-.*?<\/ul>/gs) ?? [];
+      return lines.map((figure) => [
+        figure.match(/curves-[\w-]+/)?.[0],
+        textOf(figure.slice(figure.indexOf('<ul class="key">'))).trim(),
+      ]);
+    };
+    const name = "curves-simple-cnn-decoy-mnist";
+    expect(await curves(1)).toEqual([[name, "plain guided shuffled masks guided 0"]]);
+    const seven = Array.from({ length: 7 }, (_, index) => `guided ${index}`).join(" ");
+    expect(await curves(7)).toEqual([
+      [`${name}-guided`, `plain guided ${seven}`],
+      [`${name}-controls`, "plain shuffled"],
+      [`${name}-references`, "plain masks"],
+    ]);
   });
 
   it("shows only methods whose samples are the same images", async () => {

@@ -4,7 +4,7 @@ import { Markup, markup } from "../markup.ts";
 import { renderPage, type Section } from "../page.ts";
 import { scaleAddress } from "../png.ts";
 import { type DrawnFigure, drawFigure, type FigurePlan } from "./chart.ts";
-import { curveFigure } from "./curve-panels.ts";
+import { curveFigure, curveSheets } from "./curve-panels.ts";
 import { gridDefinitions } from "./definitions.ts";
 import { hardwareTable } from "./hardware.ts";
 import { type GridReportInput, groupName, slugs } from "./input.ts";
@@ -101,8 +101,9 @@ async function groupFigures(group: AnalysisGroup, slug: string, drawing: Drawing
     await chart(`effects-${slug}`, () => effectFigure(group, slug)),
     await chart(`accuracy-coherence-${slug}`, () => scatterFigure(group, slug), numberedKey(group)),
     await chart(`cue-${slug}`, () => cueFigure(group, slug)),
-    await chart(`curves-${slug}`, () => curveFigure(group, slug), lineKey(group)),
   ];
+  for (const { name, group: shown } of curveSheets(group))
+    parts.push(await chart(`curves-${slug}`, () => curveFigure(shown, slug, name), lineKey(shown)));
   return markup`<h3>${groupName(group)}</h3>\n${parts}`;
 }
 
