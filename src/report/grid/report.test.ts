@@ -180,6 +180,30 @@ describe("the report of a store", () => {
     expect(files.map(({ path }) => path)).toContain("figures/effects-simple-cnn-mnist.svg");
   });
 
+  it("speaks of many methods by what was found of them, and of few one by one", async () => {
+    const guided = Array.from({ length: 5 }, (_, index) => ({ name: `guided ${index}`, lambdaPrototype: index + 1 }));
+    const findings = async (count: number) => {
+      const methods = [{ name: "plain", plain: true }, ...guided.slice(0, count)];
+      const records = gridRecords({ methods, seeds: 3 }, (method, seed) => {
+        const gain = method === "plain" ? 0 : 0.1 * Number(method.at(-1)) + 0.2;
+        return { test: { accuracy: 0.8 + 0.01 * seed, mapSsim: 0.1 + gain * (1 + 0.01 * seed) } };
+      });
+      const { html } = await report(records);
+      return [...html.matchAll(/<li>(?=[^\n]*class="numbers").*?<\/li>/g)].map(([item]) => textOf(item).trim());
+    };
+    const one = await findings(4);
+    expect(one.map((item) => item.slice(0, 8))).toEqual(["guided 0", "guided 1", "guided 2", "guided 3"]);
+    const [shared, ...rest] = await findings(5);
+    expect(rest).toEqual([]);
+    expect(shared).toMatch(
+      /^guided 0 , guided 1 , guided 2 , guided 3 and guided 4 \(guided\): SSIM higher than plain’s/,
+    );
+    expect(shared).toContain("SSIM of map and prototype +0.202 to +0.606");
+    expect(shared).toMatch(
+      /Of these, guided 4 is nearest to the prototypes: .*SSIM of map and prototype 0\.706 ± 0\.006 \(\+0\.606, 95 %/,
+    );
+  });
+
   it("draws the curves of few methods in one chart, and of many by their kind, each beside plain", async () => {
     const ofCurves = { datasets: "decoy-mnist", seeds: 1, methods: [...METHODS, { name: "masks", baseline: "rrr" }] };
     const curves = async (guided: number) => {

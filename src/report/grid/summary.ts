@@ -1,11 +1,11 @@
-import type { AnalysedMethod, AnalysisGroup, Effect } from "../../experiments/analysis.ts";
+import type { AnalysedMethod, AnalysisGroup } from "../../experiments/analysis.ts";
 import type { MeasureId } from "../../experiments/measures.ts";
 import { type Markup, markup } from "../markup.ts";
-import { formatCount, formatNumber, isNumber } from "../numbers.ts";
+import { formatCount, isNumber } from "../numbers.ts";
 import { cueInWords } from "./cue-summary.ts";
+import { findings, SPOKEN } from "./findings.ts";
 import { type GridReportInput, groupName } from "./input.ts";
-import { capital, differenceText, LABELS, LEVEL, pText, signedText, spreadText } from "./labels.ts";
-import { kindMark } from "./table-markup.ts";
+import { LABELS, LEVEL, plural, spreadText } from "./labels.ts";
 
 /** What was run, on what. */
 export function ranInWords({ groups }: GridReportInput): string {
@@ -107,12 +107,11 @@ export function groupSummaries(groups: readonly AnalysisGroup[]): Markup[] {
   return groups.map((group) => {
     const plain = group.methods.find(({ method }) => method === group.plain);
     const others = group.methods.filter((method) => method !== plain && method.done.length > 0);
-    const items = others.map((method) => methodItem(method));
     const cue = cueInWords(group);
     const cueText = cue.length === 0 ? null : markup`<p class="cue">${cue.join(" ")}</p>`;
     return markup`<h3>${groupName(group)}</h3>
 <p>${plainInWords(group, plain)}</p>
-${cueText}${items.length === 0 ? null : markup`<ul class="findings">${items}</ul>`}
+${cueText}${findings(others)}
 `;
   });
 }
@@ -137,51 +136,3 @@ function plainInWords({ methods }: AnalysisGroup, plain: AnalysedMethod | undefi
 
 const spreadWords = ({ done }: AnalysedMethod): string =>
   done.length > 1 ? ", mean ± standard deviation" : ", so there is no spread";
-
-function methodItem({ method, kind, done, values, effects, overhead }: AnalysedMethod): Markup {
-  const ids = SPOKEN.filter((id) => Number.isFinite(values[id].mean));
-  const numbers = ids.map((id) => {
-    const { name } = LABELS[id];
-    return `${name} ${spreadText(LABELS[id], values[id])}${effects === null ? "" : effectInWords(effects[id], id)}`;
-  });
-  const deviation = Number.isFinite(overhead.deviation) ? ` ± ${formatNumber(overhead.deviation, 2)}` : "";
-  const time = Number.isFinite(overhead.mean)
-    ? [`a step takes ${formatNumber(overhead.mean, 2)}${deviation} times plain’s`]
-    : [];
-  const verdict = effects === null ? "" : `${verdictInWords(ids, effects)}. `;
-  return markup`<li>${kindMark(kind)} <b>${method}</b> (${kind}, ${plural(done.length, "seed")}): ${verdict}<span class="numbers">${capital([...numbers, ...time].join("; "))}.</span></li>\n`;
-}
-
-const SPOKEN = ["accuracy", "mapSsim", "coherence"] as const satisfies MeasureId[];
-
-/** What is told apart from plain training, before the numbers. */
-function verdictInWords(ids: readonly MeasureId[], effects: NonNullable<AnalysedMethod["effects"]>): string {
-  const tested = ids.filter((id) => effects[id].adjusted !== null);
-  if (tested.length === 0) return "no test";
-  const told = tested.filter((id) => (effects[id].adjusted ?? 1) < LEVEL);
-  const names = (found: readonly MeasureId[]) => found.map((id) => LABELS[id].short).join(" and ");
-  const [higher, lower] = [1, -1].map((sign) => told.filter((id) => sign * (effects[id].mean ?? 0) > 0)) as [
-    MeasureId[],
-    MeasureId[],
-  ];
-  const parts = [
-    ...(higher.length > 0 ? [`${names(higher)} higher than plain’s`] : []),
-    ...(lower.length > 0 ? [`${names(lower)} lower than plain’s`] : []),
-    ...(told.length === tested.length
-      ? []
-      : [told.length === 0 ? "nothing told apart from plain" : "the rest not told apart"]),
-  ];
-  return parts.join(", ");
-}
-
-/** " (+1.2 points, 95 % 0.3 to 2.1, p = 0.02)", or why there is no test. */
-function effectInWords({ pairs, mean, low, high, adjusted }: Effect, id: MeasureId): string {
-  const label = LABELS[id];
-  if (mean === null) return " (no seed in common with plain training)";
-  const difference = differenceText(label, mean);
-  if (pairs < 3) return ` (${difference} on ${plural(pairs, "seed")})`;
-  if (low === null || high === null || adjusted === null) return ` (${difference} for every seed alike)`;
-  return ` (${difference}, 95 % ${signedText(label, low)} to ${signedText(label, high)}, ${pText(adjusted)})`;
-}
-
-export const plural = (count: number, noun: string): string => `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;

@@ -1,0 +1,93 @@
+import type { AnalysedMethod, Effect } from "../../experiments/analysis.ts";
+import type { MeasureId } from "../../experiments/measures.ts";
+import { type Markup, markup } from "../markup.ts";
+import { formatNumber } from "../numbers.ts";
+import { capital, differenceText, LABELS, LEVEL, plural, pText, signedText, spreadText } from "./labels.ts";
+import { kindMark } from "./table-markup.ts";
+
+/** With more methods than this, those of one verdict share an item: their numbers stand in the tables. */
+const MOST_ITEMS = 4;
+
+/** What each method of a group does against plain training. */
+export function findings(methods: readonly AnalysedMethod[]): Markup | null {
+  if (methods.length === 0) return null;
+  const alike = new Map<string, AnalysedMethod[]>();
+  for (const method of methods) {
+    const alone = methods.length <= MOST_ITEMS || method.effects === null;
+    const key = alone ? `of ${method.method}` : `${method.kind}, ${verdictInWords(method.effects)}`;
+    alike.set(key, [...(alike.get(key) ?? []), method]);
+  }
+  const items = [...alike.values()].map((list) => (list.length === 1 ? list.map(methodItem) : sharedItem(list)));
+  return markup`<ul class="findings">${items}</ul>`;
+}
+
+/** Methods of one kind and verdict: the range of their mean differences, and all numbers of the one nearest to the prototypes. */
+function sharedItem(methods: readonly AnalysedMethod[]): Markup {
+  const nearest = methods.reduce((best, one) => (one.values.mapSsim.mean > best.values.mapSsim.mean ? one : best));
+  const names = methods.map(({ method }, index) => {
+    const before = index === 0 ? "" : index < methods.length - 1 ? ", " : " and ";
+    return markup`${before}<b>${method}</b>`;
+  });
+  const ranges = SPOKEN.flatMap((id) => {
+    const means = methods.flatMap(({ effects }) => effects?.[id].mean ?? []);
+    if (means.length === 0) return [];
+    const [least, most] = [Math.min(...means), Math.max(...means)];
+    return [`${LABELS[id].name} ${signedText(LABELS[id], least)} to ${differenceText(LABELS[id], most)}`];
+  });
+  const steps = methods.map(({ overhead }) => overhead.mean).filter(Number.isFinite);
+  const [fastest, slowest] = [Math.min(...steps), Math.max(...steps)];
+  const time =
+    steps.length === 0 ? [] : [`a step takes ${formatNumber(fastest, 2)} to ${formatNumber(slowest, 2)} times plain’s`];
+  return markup`<li>${kindMark(nearest.kind)} ${names} (${nearest.kind}): ${verdictInWords(nearest.effects)}. <span class="numbers">Differences from plain: ${[...ranges, ...time].join("; ")}. Of these, ${nearest.method} is nearest to the prototypes: ${numbersInWords(nearest)}.</span></li>\n`;
+}
+
+function methodItem(method: AnalysedMethod): Markup {
+  const { kind, done, effects } = method;
+  const verdict = effects === null ? "" : `${verdictInWords(effects)}. `;
+  return markup`<li>${kindMark(kind)} <b>${method.method}</b> (${kind}, ${plural(done.length, "seed")}): ${verdict}<span class="numbers">${capital(numbersInWords(method))}.</span></li>\n`;
+}
+
+function numbersInWords({ values, effects, overhead }: AnalysedMethod): string {
+  const numbers = SPOKEN.filter((id) => Number.isFinite(values[id].mean)).map((id) => {
+    const { name } = LABELS[id];
+    return `${name} ${spreadText(LABELS[id], values[id])}${effects === null ? "" : effectInWords(effects[id], id)}`;
+  });
+  const deviation = Number.isFinite(overhead.deviation) ? ` ± ${formatNumber(overhead.deviation, 2)}` : "";
+  const time = Number.isFinite(overhead.mean)
+    ? [`a step takes ${formatNumber(overhead.mean, 2)}${deviation} times plain’s`]
+    : [];
+  return [...numbers, ...time].join("; ");
+}
+
+export const SPOKEN = ["accuracy", "mapSsim", "coherence"] as const satisfies MeasureId[];
+
+/** What is told apart from plain training, before the numbers. */
+function verdictInWords(effects: AnalysedMethod["effects"]): string {
+  if (effects === null) return "no plain training to compare with";
+  const tested = SPOKEN.filter((id) => effects[id].adjusted !== null);
+  if (tested.length === 0) return "no test";
+  const told = tested.filter((id) => (effects[id].adjusted ?? 1) < LEVEL);
+  const names = (found: readonly MeasureId[]) => found.map((id) => LABELS[id].short).join(" and ");
+  const [higher, lower] = [1, -1].map((sign) => told.filter((id) => sign * (effects[id].mean ?? 0) > 0)) as [
+    MeasureId[],
+    MeasureId[],
+  ];
+  const parts = [
+    ...(higher.length > 0 ? [`${names(higher)} higher than plain’s`] : []),
+    ...(lower.length > 0 ? [`${names(lower)} lower than plain’s`] : []),
+    ...(told.length === tested.length
+      ? []
+      : [told.length === 0 ? "nothing told apart from plain" : "the rest not told apart"]),
+  ];
+  return parts.join(", ");
+}
+
+/** " (+1.2 points, 95 % 0.3 to 2.1, p = 0.02)", or why there is no test. */
+function effectInWords({ pairs, mean, low, high, adjusted }: Effect, id: MeasureId): string {
+  const label = LABELS[id];
+  if (mean === null) return " (no seed in common with plain training)";
+  const difference = differenceText(label, mean);
+  if (pairs < 3) return ` (${difference} on ${plural(pairs, "seed")})`;
+  if (low === null || high === null || adjusted === null) return ` (${difference} for every seed alike)`;
+  return ` (${difference}, 95 % ${signedText(label, low)} to ${signedText(label, high)}, ${pText(adjusted)})`;
+}
