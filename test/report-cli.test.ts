@@ -45,7 +45,7 @@ describe("batch-cam report of a grid", () => {
     const path = await storeNamed("study");
     const { code, out, err } = await report(`${path}/`);
     expect({ code, err }).toEqual({ code: 0, err: "" });
-    expect(out).toBe(`report: ${join(path, "report.html")}\n`);
+    expect(out).toBe(`every number of every run: ${join(path, "runs.csv")}\nreport: ${join(path, "report.html")}\n`);
     expect(textOf(readFileSync(join(path, "report.html"), "utf8"))).toContain("18 finished runs of 2 combinations");
     expect(readdirSync(join(path, "report", "figures"))).toContain("cue-simple-cnn-decoy-mnist.png");
     expect(readdirSync(join(path, "report", "tables"))).toContain("cue.tex");
@@ -58,13 +58,27 @@ describe("batch-cam report of a grid", () => {
     rmSync(file(first));
     writeFileSync(file(second), '{"torn": ');
     writeFileSync(file(third), JSON.stringify({ ...JSON.parse(readFileSync(file(third), "utf8")), samples: null }));
+    writeFileSync(join(path, "runs.csv"), "of other records");
     const { code, err } = await report(path);
-    expect({ code, err }).toEqual({ code: 0, err: "" });
+    const warning = "warning: 3 of the grid’s 18 runs have no record, 2 of them damaged\n";
+    expect({ code, err }).toEqual({ code: 0, err: warning });
+    expect(readFileSync(join(path, "runs.csv"), "utf8").trimEnd().split("\n")).toHaveLength(1 + 15);
     const text = textOf(readFileSync(join(path, "report.html"), "utf8"));
     expect(text).toContain("15 finished runs");
     expect(text).toContain("3 runs of the grid are missing");
     expect(text).toMatch(/mnist, plain, seed 0: to do/);
     expect(text).toMatch(/mnist, guided, seed 0: damaged/);
+  });
+
+  it("warns where the images of a data set have changed between its runs", async () => {
+    const path = await storeNamed("changed");
+    const [record] = gridRecords(GRID) as [ReturnType<typeof gridRecords>[number]];
+    await new Store(path).write({ ...record, test: { ...record.test, images: 7 } });
+    const { code, err } = await report(path);
+    expect(code).toBe(0);
+    expect(err).toMatch(/^warning: simple-cnn on mnist: its runs were tested on different images.*another --name\n$/);
+    const text = textOf(readFileSync(join(path, "report.html"), "utf8"));
+    expect(text).toContain("The runs of simple-cnn on mnist were tested on different images: do not compare them.");
   });
 
   it("replaces an earlier report, and leaves the records as they were", async () => {

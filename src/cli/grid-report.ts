@@ -3,31 +3,42 @@ import { writeFileAtomically } from "../atomic-file.ts";
 import { CompareConfig, parseConfig } from "../config/index.ts";
 import { METRIC_DEFINITIONS } from "../evaluate/explanation-metrics.ts";
 import { SPURIOUS_DEFINITIONS } from "../evaluate/spurious.ts";
-import { analyse } from "../experiments/analysis.ts";
+import { analyse, hasMixedData } from "../experiments/analysis.ts";
 import { cellsOf } from "../experiments/cells.ts";
 import { type Grid, readGrid } from "../experiments/grid.ts";
 import type { CellRecord } from "../experiments/records.ts";
+import { settingsOf } from "../experiments/settings.ts";
 import { Store } from "../experiments/store.ts";
-import type { GridReportInput } from "../report/grid/input.ts";
+import { type GridReportInput, groupName } from "../report/grid/input.ts";
 import { gridReport } from "../report/grid/report.ts";
+import { runsTable } from "../report/runs-table.ts";
 import { readConfigFile } from "./config-file.ts";
 import { quoted } from "./training.ts";
 
 type Warn = (message: string) => void;
 
 /** Writes the report of a results folder by its own `grid.yaml`. */
-export async function reportStore(folder: string, warn: Warn): Promise<string> {
+export async function reportStore(folder: string, warn: Warn): Promise<{ runs: string; page: string }> {
   const path = join(folder, "grid.yaml");
   const file = await readConfigFile(path, "report");
   return writeGridReport({ grid: readGrid(parseConfig(CompareConfig, file, { what: path })), folder }, warn);
 }
 
 /**
- * Writes `report.html` and `report/` with its figures and tables into a results folder, of all the grid's records that are there.
- * @returns the path of the page
+ * Writes `runs.csv`, `report.html` and `report/` with its figures and tables into a results folder, of all the grid's records
+ * that are there.
+ * @returns the paths of the runs' numbers and of the page
  */
-export async function writeGridReport({ grid, folder }: { grid: Grid; folder: string }, warn: Warn): Promise<string> {
-  const { html, files, warnings } = await gridReport(await readInput(grid, folder));
+export async function writeGridReport(
+  { grid, folder }: { grid: Grid; folder: string },
+  warn: Warn,
+): Promise<{ runs: string; page: string }> {
+  const { records, missing } = await readRecords(grid, folder);
+  const runs = join(folder, "runs.csv");
+  await writeFileAtomically(runs, runsTable(records));
+  const input = inputOf({ grid, folder, records, missing });
+  for (const message of faultsOf(input)) warn(message);
+  const { html, files, warnings } = await gridReport(input);
   for (const message of warnings) warn(message);
   for (const { path, contents } of files) {
     const target = join(folder, "report", path);
@@ -35,10 +46,31 @@ export async function writeGridReport({ grid, folder }: { grid: Grid; folder: st
   }
   const page = join(folder, "report.html");
   await writeFileAtomically(page, html);
-  return page;
+  return { runs, page };
 }
 
-async function readInput(grid: Grid, folder: string): Promise<GridReportInput> {
+/** What a reader of the report should know before. */
+function faultsOf({ missing, failed, mixed, groups }: GridReportInput): string[] {
+  const done = groups.flatMap(({ methods }) => methods.flatMap((method) => method.done)).length;
+  const all = done + failed.length + missing.length;
+  const damaged = missing.filter(({ state }) => state === "damaged").length;
+  const [isDamaged, hasFailed] = [damaged === 0 ? "" : `, ${damaged} of them damaged`, failed.length];
+  return [
+    ...(missing.length > 0 ? [`${missing.length} of the grid’s ${all} runs have no record${isDamaged}`] : []),
+    ...(hasFailed > 0 ? [`${hasFailed} of the grid’s ${all} runs failed`] : []),
+    ...mixed.map(
+      (group) =>
+        `${groupName(group)}: its runs were tested on different images: where they have changed, begin anew with another --name`,
+    ),
+  ];
+}
+
+interface Records {
+  records: CellRecord[];
+  missing: GridReportInput["missing"];
+}
+
+async function readRecords(grid: Grid, folder: string): Promise<Records> {
   const store = new Store(folder);
   const records: CellRecord[] = [];
   const missing = [];
@@ -47,8 +79,14 @@ async function readInput(grid: Grid, folder: string): Promise<GridReportInput> {
     if (record === null) missing.push({ ...cell, state: await store.state(cell) });
     else records.push(record);
   }
+  return { records, missing };
+}
+
+function inputOf({ grid, folder, records, missing }: Records & { grid: Grid; folder: string }): GridReportInput {
+  const groups = analyse(records);
   return {
-    ...{ name: grid.name, command: commands(grid, folder), groups: analyse(records) },
+    ...{ name: grid.name, command: commands(grid, folder), groups, mixed: groups.filter(hasMixedData) },
+    settings: settingsOf(records.filter(({ status }) => status === "done")),
     seeds: grid.seeds.filter((seed) => records.some((record) => record.status === "done" && record.seed === seed)),
     failed: records.filter((record) => record.status === "failed"),
     ...{ missing, metricDefinitions: METRIC_DEFINITIONS, cueDefinitions: SPURIOUS_DEFINITIONS },

@@ -69,6 +69,17 @@ export function analyse(records: readonly CellRecord[]): AnalysisGroup[] {
   });
 }
 
+/**
+ * Whether the runs of a group were tested on other classes or on another number of images: a folder's images have changed since
+ * some of them, and their numbers do not belong together.
+ */
+export function hasMixedData({ methods }: AnalysisGroup): boolean {
+  const seen = methods.flatMap(({ done }) =>
+    done.map(({ test, samples, config }) => JSON.stringify([test.images, samples.classNames, config.limitTest])),
+  );
+  return new Set(seen).size > 1;
+}
+
 const keyOf = ({ model, dataset, method }: { model: string; dataset: string; method: string }): string =>
   JSON.stringify([model, dataset, method]);
 

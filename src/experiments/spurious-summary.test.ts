@@ -4,16 +4,13 @@ import type { SpuriousRecord } from "../evaluate/spurious.ts";
 import { runsTable } from "../report/runs-table.ts";
 import { summariseSpurious } from "./spurious-summary.ts";
 
-const cells = gridCells({
-  datasets: "decoy-mnist",
-  seeds: 2,
-  methods: [
-    { name: "plain", plain: true },
-    { name: "guided", lambdaPrototype: 5 },
-    { name: "shuffled, really", lambdaPrototype: 5, prototypes: "shuffled" },
-    { name: "RRR", baseline: "rrr" },
-  ],
-});
+const METHODS = [
+  { name: "plain", plain: true },
+  { name: "guided", lambdaPrototype: 5 },
+  { name: "shuffled, really", lambdaPrototype: 5, prototypes: "shuffled" },
+  { name: "RRR", baseline: "rrr" },
+] as const;
+const cells = gridCells({ datasets: "decoy-mnist", seeds: 2, methods: [...METHODS] });
 
 function leaning(random: number, patch: number | null = 0.1): SpuriousRecord {
   const each = { aligned: 0.99, random, clean: 0.5, adversarial: 0.25 };
@@ -57,6 +54,22 @@ describe("summariseSpurious", () => {
       expect(rows.every(({ gapClosed }) => gapClosed === null)).toBe(true);
     const equal = records.map((record) => ({ ...record, spurious: leaning(0.9) }));
     expect(summariseSpurious(equal).every(({ gapClosed }) => gapClosed === null)).toBe(true);
+  });
+
+  it("has no share of a gap that is below two points or not told from chance", () => {
+    const three = gridCells({ datasets: "decoy-mnist", seeds: 3, methods: [METHODS[0], METHODS[1], METHODS[3]] });
+    const shares = (plain: number[], reference: number[]) =>
+      summariseSpurious(
+        three.map((cell) => {
+          const values: Record<string, number[]> = { plain, guided: [0.6, 0.6, 0.6], RRR: reference };
+          return doneCell(cell, { spurious: leaning(values[cell.method]?.[cell.seed] ?? 0) });
+        }),
+      ).map(({ gapClosed }) => gapClosed);
+    expect(shares([0.5, 0.51, 0.49], [0.8, 0.79, 0.81])).toEqual(
+      [0, 1 / 3, 1].map((share) => expect.closeTo(share, 12)),
+    );
+    expect(shares([0.5, 0.51, 0.49], [0.515, 0.525, 0.505])).toEqual([null, null, null]);
+    expect(shares([0.5, 0.6, 0.4], [0.9, 0.5, 0.6])).toEqual([null, null, null]);
   });
 
   it("leaves out runs without a cue and failed ones, and figures that a cue without a place does not have", () => {

@@ -1,5 +1,6 @@
 import type { CueSet } from "../evaluate/spurious.ts";
 import { type MeasureId, measured } from "./measures.ts";
+import { pairedTest } from "./paired-test.ts";
 import type { CellRecord, DoneCell, MethodKind } from "./records.ts";
 import { rowsOf, type Spread, spread } from "./summary.ts";
 
@@ -17,7 +18,8 @@ export interface SpuriousRow {
   wrongReason: Spread;
   /**
    * Share of what plain training loses to the best reference on the random set that the method wins back:
-   * (m − plain) / (reference − plain), of means. Null without both, and where plain loses nothing.
+   * (m − plain) / (reference − plain), of means. Null without both, and where plain loses less than two points or what cannot
+   * be told from chance: a share of nothing says nothing.
    */
   gapClosed: number | null;
 }
@@ -27,8 +29,9 @@ type CuedCell = DoneCell & { spurious: NonNullable<DoneCell["spurious"]> };
 /** One row a model, data set and method that has a cue and a finished run, in the order of the records. */
 export function summariseSpurious(records: readonly CellRecord[]): SpuriousRow[] {
   const cued = records.filter((record): record is CuedCell => record.status === "done" && record.spurious !== null);
-  const rows = rowsOf(cued).map(rowOf);
-  return rows.map((row) => ({ ...row, gapClosed: gapClosed(row, rows) }));
+  const groups = rowsOf(cued);
+  const rows = groups.map(rowOf);
+  return rows.map((row) => ({ ...row, gapClosed: gapClosed(row, groups) }));
 }
 
 function rowOf(group: CuedCell[]): Omit<SpuriousRow, "gapClosed"> {
@@ -44,13 +47,28 @@ function rowOf(group: CuedCell[]): Omit<SpuriousRow, "gapClosed"> {
   };
 }
 
-type Leaning = Pick<SpuriousRow, "model" | "dataset" | "kind" | "accuracy">;
+/** Less than this between plain training and the best reference is no gap. */
+const LEAST_GAP = 0.02;
 
-function gapClosed(row: Leaning, rows: readonly Leaning[]): number | null {
-  const beside = rows.filter(({ model, dataset }) => model === row.model && dataset === row.dataset);
-  const means = (kind: MethodKind) =>
-    beside.filter((one) => one.kind === kind).map(({ accuracy }) => accuracy.random.mean);
-  const [plain = Number.NaN] = means("plain");
-  const gap = Math.max(...means("reference")) - plain;
-  return gap > 0 && Number.isFinite(gap) ? (row.accuracy.random.mean - plain) / gap : null;
+type Leaning = Pick<SpuriousRow, "model" | "dataset" | "accuracy">;
+
+function gapClosed({ model, dataset, accuracy }: Leaning, groups: readonly CuedCell[][]): number | null {
+  const beside = groups.filter(([one]) => one?.model === model && one.dataset === dataset);
+  const plain = beside.find(([one]) => one?.kind === "plain");
+  const references = beside.filter(([one]) => one?.kind === "reference");
+  if (plain === undefined || references.length === 0) return null;
+  const best = references.reduce((a, b) => (meanOnRandom(b) > meanOnRandom(a) ? b : a));
+  const gap = meanOnRandom(best) - meanOnRandom(plain);
+  const { p } = pairedTest(best.flatMap((one) => differenceFrom(plain, one)));
+  if (!(gap >= LEAST_GAP) || (p !== null && p >= 0.05)) return null;
+  return (accuracy.random.mean - meanOnRandom(plain)) / gap;
+}
+
+const onRandom = (record: CuedCell): number | null => measured(record, "randomAccuracy");
+const meanOnRandom = (records: readonly CuedCell[]): number => spread(records.map(onRandom)).mean;
+
+function differenceFrom(plain: readonly CuedCell[], record: CuedCell): number[] {
+  const base = plain.find(({ seed }) => seed === record.seed);
+  const [value, before] = [onRandom(record), base === undefined ? null : onRandom(base)];
+  return value === null || before === null ? [] : [value - before];
 }

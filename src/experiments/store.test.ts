@@ -123,6 +123,9 @@ describe("a store", () => {
     utimesSync(place(cell.id), 100, 100);
     expect(await store.isSince(cell.id, 100_000)).toBe(true);
     expect(await store.isSince(cell.id, 100_001)).toBe(false);
+    const ahead = Date.now() / 1000 + 3600;
+    utimesSync(join(store.folder, "cells", `${cell.id}.json`), ahead, ahead);
+    expect(await store.isSince(cell.id, 100_000)).toBe(false);
   });
 
   it("sweeps what a killed process left of one cell's record, and nothing else", async () => {

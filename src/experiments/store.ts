@@ -9,7 +9,7 @@ import { claimFile, holderOf } from "../train/run-lock.ts";
 import { isSameRun } from "./cells.ts";
 import { type Grid, gridFile } from "./grid.ts";
 import { gridFault } from "./grid-lists.ts";
-import type { Cell, CellRecord } from "./records.ts";
+import type { Cell, CellRecord, DoneCell } from "./records.ts";
 
 /** How far a cell is. `damaged`: its record cannot be read, or is of another run; it is moved aside where the cell is run. */
 export type CellState = "to do" | "begun" | "running" | "done" | "failed" | "damaged";
@@ -78,10 +78,10 @@ export class Store {
     return existsSync(lastCheckpoint(this.runDirectory(cell.id))) ? "begun" : "to do";
   }
 
-  /** Whether a record was written at a time (milliseconds) or later. */
+  /** Whether a record was written at a time (milliseconds) or later; not where a clock that runs ahead dated it. */
   async isSince(id: string, time: number): Promise<boolean> {
     const found = await stat(this.#file(id)).catch(() => null);
-    return found !== null && found.mtimeMs >= time;
+    return found !== null && found.mtimeMs >= time && found.mtimeMs <= Date.now() + CLOCK_SLACK;
   }
 
   /** Only for who holds the cell's claim. */
@@ -142,6 +142,9 @@ export class Store {
   }
 }
 
+/** In milliseconds: how far file times may be ahead of this process. */
+const CLOCK_SLACK = 2000;
+
 const runNamed = (id: string): string => `the run ${id} of a grid`;
 
 /** A cell's record in a text; null where it is torn, lacks what every record has, or is of another run. */
@@ -151,12 +154,22 @@ function recordIn(text: string, cell: Cell): CellRecord | null {
     if (record?.schemaVersion !== 1 || record.id !== cell.id || !isObject(record.config)) return null;
     if (!isSameRun(record.config, cell.config)) return null;
     if (record.status === "failed") return isObject(record.error) ? (record as CellRecord) : null;
-    const parts = record.status === "done" && [record.test, record.history, record.samples, record.environment];
-    return parts !== false && parts.every(isObject) ? (record as CellRecord) : null;
+    return record.status === "done" && isWhole(record) ? (record as CellRecord) : null;
   } catch {
     return null;
   }
 }
+
+/** Whether a finished run's record has the parts that every comparison reads. */
+function isWhole({ test, history, samples, environment }: Partial<DoneCell>): boolean {
+  const numbers: unknown[] = [test?.accuracy, test?.crossEntropy, test?.images];
+  const lists: unknown[] = [history, samples?.labels, samples?.classNames, samples?.images, samples?.maps];
+  const epochs = Array.isArray(history) && history.every((epoch) => isObject(epoch) && typeof epoch.epoch === "number");
+  return isObject(environment) && epochs && numbers.every(isNumberOrNull) && lists.every(Array.isArray);
+}
+
+/** JSON has null for what is not finite. */
+const isNumberOrNull = (value: unknown): boolean => value === null || typeof value === "number";
 
 function isObject(value: unknown): value is object {
   return typeof value === "object" && value !== null;

@@ -16,7 +16,7 @@ const DEFINITIONS: readonly Definition[] = [
   {
     id: "map",
     term: "Map",
-    text: "Grad-CAM of the true class t, computed for the whole batch in one pass: A are the channels of the guided layer (camLayer, or the last map of the network), S the scores before softmax. It is enlarged to the size of the image (bilinear) and then stretched to [0, 1]; ε keeps the division finite: 10⁻⁶ on this page, and camEps in the training objective.",
+    text: "Grad-CAM of the true class t, computed for the whole batch in one pass: A are the channels of the guided layer (camLayer, or the last whose map has 7 cells or more a side), S the scores before softmax. It is enlarged to the size of the image (bilinear) and then stretched to [0, 1]; ε keeps the division finite: 10⁻⁶ on this page, and camEps in the training objective.",
     formulas: [
       formula(
         "R = ReLU(sum over k of alpha_k A_k), alpha_k = mean over h, w of dS_t / dA_k",
@@ -136,7 +136,7 @@ const DEFINITIONS: readonly Definition[] = [
   {
     id: "loss",
     term: "Loss",
-    text: "What guided training minimises: cross-entropy, plus the distance d (L1, L2 or 1 − SSIM) of each map from its prototype, plus the distance of the mean map of each class in the batch. Each weight λ grows linearly during the warm-up. Plain training minimises the cross-entropy alone. The formula of the last term is that of the target “prototype”.",
+    text: "What guided training minimises: cross-entropy, plus the distance d (L1, L2 or 1 − SSIM) of each map from its prototype, plus the distance of the mean map of each class in the batch. Each weight λ grows linearly during the warm-up. Plain training minimises the cross-entropy alone, a baseline its own term beside it. The formula of the last term is that of the target “prototype”.",
     formulas: [
       formula(
         "loss = CE + lambda_p PrototypeLoss + lambda_b BatchCamLoss",

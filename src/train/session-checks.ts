@@ -21,7 +21,7 @@ export function sizeWarnings(config: TrainConfig, steps: number, { train, val }:
   const [images, judges, perStep] = [train.labels.numel, val.labels.numel, imagesPerStep(config)];
   const warnings: string[] = [];
   if (steps < FEW_STEPS && config.maxSteps === undefined)
-    warnings.push(`the run has only ${steps} ${steps === 1 ? "step" : "steps"}: see epochs and batchSize`);
+    warnings.push(`the run has only ${steps} ${steps === 1 ? "step" : "steps"}: see --epochs and --batch-size`);
   if (perStep > images)
     warnings.push(`a step takes ${perStep} images and there are ${images}: each epoch is one step (see batchSize)`);
   if (judges < FEW_IMAGES && config.limitVal === undefined)

@@ -24,7 +24,9 @@ const DOES = {
 };
 
 function record({ cell, folder, threads }) {
-  const numbers = { test: { accuracy: 1 }, history: [], samples: {}, environment: { threads } };
+  const test = { accuracy: 1, crossEntropy: 0, images: 1 };
+  const samples = { classNames: [], labels: [], images: [], maps: [] };
+  const numbers = { test, history: [], samples, environment: { threads } };
   const text = JSON.stringify({ ...cell, schemaVersion: 1, status: "done", ...numbers });
   writeFileSync(join(folder, "cells", `${cell.id}.json`), text);
   return 0;

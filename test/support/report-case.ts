@@ -2,6 +2,7 @@ import type { CompareConfigInput } from "../../src/config/index.ts";
 import type { SpuriousRecord } from "../../src/evaluate/spurious.ts";
 import { analyse } from "../../src/experiments/analysis.ts";
 import type { CellRecord, CellSamples, DoneCell } from "../../src/experiments/records.ts";
+import { settingsOf } from "../../src/experiments/settings.ts";
 import type { GridReportInput } from "../../src/report/grid/input.ts";
 import { doneCell, gridCells } from "./grid-cells.ts";
 
@@ -39,7 +40,8 @@ export function gridRecords(
 
 export function reportInput(records: readonly CellRecord[], over: Partial<GridReportInput> = {}): GridReportInput {
   return {
-    ...{ name: "study", command: "npx batch-cam report runs/compare/study", groups: analyse(records) },
+    ...{ name: "study", command: "npx batch-cam report runs/compare/study", groups: analyse(records), mixed: [] },
+    settings: settingsOf(records),
     seeds: [...new Set(records.map(({ seed }) => seed))],
     failed: records.filter((record) => record.status === "failed"),
     ...{ missing: [], metricDefinitions: {}, cueDefinitions: {}, ...over },

@@ -1,5 +1,3 @@
-import { join } from "node:path";
-import { writeFileAtomically } from "../../atomic-file.ts";
 import { CompareConfig } from "../../config/index.ts";
 import { type Command, defineCommand } from "../command.ts";
 import type { CompareParts, Comparison } from "../compare.ts";
@@ -23,15 +21,10 @@ export function createCompareCommand(load: () => Promise<CompareParts>): Command
 }
 
 /** Writes `runs.csv` and the report into the results folder. */
-async function writeReport({ grid, folder, records }: Comparison, warn: (message: string) => void): Promise<string> {
-  const [{ runsTable }, { writeGridReport }] = await Promise.all([
-    import("../../report/runs-table.ts"),
-    import("../grid-report.ts"),
-  ]);
-  const path = join(folder, "runs.csv");
-  await writeFileAtomically(path, runsTable(records));
-  const report = await writeGridReport({ grid, folder }, warn);
-  return `every number of every run: ${path}\nreport: ${report}\n`;
+async function writeReport(comparison: Comparison, warn: (message: string) => void): Promise<string> {
+  const { writeGridReport } = await import("../grid-report.ts");
+  const { runs, page } = await writeGridReport(comparison, warn);
+  return `every number of every run: ${runs}\nreport: ${page}\n`;
 }
 
 export const compareCommand = createCompareCommand(async () => ({ onFinished: writeReport }));

@@ -8,20 +8,23 @@ export function cueInWords(group: AnalysisGroup): string[] {
   if (judged.length === 0) return [];
   const [plain] = judged.filter(({ method }) => method === group.plain);
   const { method, control, reference } = group.best;
+  const gains = !plain || !method || method.values.randomAccuracy.mean > plain.values.randomAccuracy.mean;
   return [
-    "The training images carry a cue of their class. In what follows the test images carry that of a random class: what a model still gets right, it does not owe to the cue.",
+    "The training images carry a cue of their class. In what follows the test images carry that of a class drawn evenly from all: a model that reads the cue alone is right by chance only.",
     ...(plain ? [`Plain training: ${randomWords(plain)}.`] : []),
     ...(method
-      ? [`Best method without annotations: ${method.method}, ${randomWords(method)}${gapWords(method)}.`]
+      ? [
+          `${gains ? "Best method without annotations" : "No method without annotations is above plain training. The best of them"}: ${method.method}, ${randomWords(method)}${gapWords(method)}.`,
+        ]
       : []),
     ...(control
       ? [`Best control: ${control.method}, ${randomWords(control)}${gapWords(control)}.`]
-      : method
+      : method && gains
         ? [
             "No control was run on it, so nothing here says what a gain is due to: no credit goes to where the maps point.",
           ]
         : []),
-    ...(group.duel === null ? [] : [duelInWords(group.duel)]),
+    ...(group.duel === null || !gains ? [] : [duelInWords(group.duel)]),
     ...(reference
       ? [`Upper bound, which sees masks or clean images: ${reference.method}, ${randomWords(reference)}.`]
       : []),

@@ -84,7 +84,10 @@ export function curveFigure(group: AnalysisGroup, slug: string, sheet = ""): Fig
     name: sheet === "" ? `curves-${slug}` : `curves-${slug}-${sheet}`,
     title: `Curves of every term: ${groupName(group)}${sheet === "" ? "" : `, ${sheet}`}`,
     ...{ panels, columns: 3 },
-    ...{ caption: "Means over seeds by epoch; terms that no method has, or that are zero throughout, are left out." },
+    ...{
+      caption:
+        "Means over seeds by epoch. Colours and dashes tell methods apart, not their kinds. Terms that no method has, or that are zero throughout, are left out.",
+    },
     key: legendPanel(names),
   };
 }

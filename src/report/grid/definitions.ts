@@ -22,7 +22,7 @@ const OWN: readonly PlainDefinition[] = [
   {
     id: "step",
     term: "Time of a step",
-    text: "Median over a run’s steps after the first five, data to optimizer; × plain is its ratio to that of plain training of the same seed.",
+    text: "Median over a run’s steps after the first five (over all where there are no more), data to optimizer; × plain is its ratio to that of plain training of the same seed.",
   },
 ];
 

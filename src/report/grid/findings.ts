@@ -47,10 +47,10 @@ function methodItem(method: AnalysedMethod): Markup {
   return markup`<li>${kindMark(kind)} <b>${method.method}</b> (${kind}, ${plural(done.length, "seed")}): ${verdict}<span class="numbers">${capital(numbersInWords(method))}.</span></li>\n`;
 }
 
-function numbersInWords({ values, effects, overhead }: AnalysedMethod): string {
+function numbersInWords({ done, values, effects, overhead }: AnalysedMethod): string {
   const numbers = SPOKEN.filter((id) => Number.isFinite(values[id].mean)).map((id) => {
     const { name } = LABELS[id];
-    return `${name} ${spreadText(LABELS[id], values[id])}${effects === null ? "" : effectInWords(effects[id], id)}`;
+    return `${name} ${spreadText(LABELS[id], values[id])}${effects === null ? "" : effectInWords(effects[id], { id, seeds: done.length })}`;
   });
   const deviation = Number.isFinite(overhead.deviation) ? ` ± ${formatNumber(overhead.deviation, 2)}` : "";
   const time = Number.isFinite(overhead.mean)
@@ -72,22 +72,35 @@ function verdictInWords(effects: AnalysedMethod["effects"]): string {
     MeasureId[],
     MeasureId[],
   ];
+  const alike = SPOKEN.filter((id) => isAlike(effects[id])).map((id) => {
+    const { mean } = effects[id];
+    return `${LABELS[id].short} ${(mean ?? 0) > 0 ? "higher" : "lower"}`;
+  });
   const parts = [
     ...(higher.length > 0 ? [`${names(higher)} higher than plain’s`] : []),
     ...(lower.length > 0 ? [`${names(lower)} lower than plain’s`] : []),
     ...(told.length === tested.length
       ? []
-      : [told.length === 0 ? "nothing told apart from plain" : "the rest not told apart"]),
+      : [
+          told.length === 0
+            ? `nothing ${alike.length > 0 ? "else " : ""}told apart from plain`
+            : "the rest not told apart",
+        ]),
+    ...(alike.length === 0 ? [] : [`${alike.join(" and ")} by the same for every seed, so not tested`]),
   ];
   return parts.join(", ");
 }
 
+/** Whether it differs from plain's by as much for each of several seeds: no test can be made of that. */
+const isAlike = ({ pairs, mean, adjusted }: Effect): boolean => pairs >= 3 && adjusted === null && (mean ?? 0) !== 0;
+
 /** " (+1.2 points, 95 % 0.3 to 2.1, p = 0.02)", or why there is no test. */
-function effectInWords({ pairs, mean, low, high, adjusted }: Effect, id: MeasureId): string {
+function effectInWords({ pairs, mean, low, high, adjusted }: Effect, { id, seeds }: { id: MeasureId; seeds: number }) {
   const label = LABELS[id];
   if (mean === null) return " (no seed in common with plain training)";
   const difference = differenceText(label, mean);
   if (pairs < 3) return ` (${difference} on ${plural(pairs, "seed")})`;
-  if (low === null || high === null || adjusted === null) return ` (${difference} for every seed alike)`;
-  return ` (${difference}, 95 % ${signedText(label, low)} to ${signedText(label, high)}, ${pText(adjusted)})`;
+  const shared = pairs < seeds ? ` on the ${plural(pairs, "seed")} that plain training has too` : "";
+  if (low === null || high === null || adjusted === null) return ` (${difference} for every seed alike${shared})`;
+  return ` (${difference}${shared}, 95 % ${signedText(label, low)} to ${signedText(label, high)}, ${pText(adjusted)})`;
 }

@@ -1,5 +1,6 @@
 import type { AnalysisGroup } from "../../experiments/analysis.ts";
 import type { Cell, FailedCell } from "../../experiments/records.ts";
+import type { GridSettings } from "../../experiments/settings.ts";
 
 /** What the report of a grid tells of. */
 export interface GridReportInput {
@@ -8,6 +9,10 @@ export interface GridReportInput {
   /** The command that makes the report again. */
   command: string;
   groups: readonly AnalysisGroup[];
+  /** Groups whose runs were tested on different images. */
+  mixed: readonly AnalysisGroup[];
+  /** What the runs were trained with. */
+  settings: GridSettings;
   seeds: readonly number[];
   failed: readonly FailedCell[];
   /** Runs of the grid without a record that can be read: those to do, those at work, those whose record is damaged. */

@@ -111,9 +111,29 @@ describe("the report of a store", () => {
     expect(text).toMatch(/seed 7: damaged/);
   });
 
+  it("counts the comparisons that could not be tested, and says on which seeds a test rests", async () => {
+    const all = gridRecords({ methods: METHODS, seeds: 4 }, (method, seed) => ({
+      test: {
+        accuracy:
+          method === "shuffled" ? 0.5 + 0.01 * seed : method === "plain" ? 0.8 + 0.01 * seed : 0.7 + 0.02 * seed,
+      },
+    }));
+    const { text } = await report(all.filter(({ method, seed }) => method !== "plain" || seed < 3));
+    expect(text).toMatch(/Controls .*?1 comparison: test accuracy is higher in 0 of 1, none of them tested/);
+    expect(text).toContain("on the 3 seeds that plain training has too, 95 %");
+    expect(text).toMatch(/accuracy lower by the same for every seed, so not tested/);
+  });
+
+  it("says what was trained, each option where it is decided", async () => {
+    const { text } = await report(gridRecords({ base: { epochs: 2 }, methods: METHODS, seeds: 1 }));
+    expect(text).toMatch(
+      /What was trained .*all runs epochs 2 , batchSize 128 , .*method shuffled .*prototypes shuffled/,
+    );
+  });
+
   it("without plain training compares with nothing, and says so", async () => {
     const { text, files } = await report(gridRecords({ methods: METHODS.slice(1), seeds: 3 }));
-    expect(text).toContain("no plain training of this model and data set");
+    expect(text).toContain("no record of plain training of this model and data set");
     expect(files.map(({ path }) => path).join()).not.toContain("effects-");
     expect(text).not.toMatch(/p [=<] \d/);
   });
@@ -285,6 +305,12 @@ describe("on a cue", () => {
       method === "guided" ? 0.71 + 10 * noise(seed) : (fixed[method] ?? 0),
     );
     expect(text).toMatch(/not told from chance: no credit goes to where the maps point/);
+  });
+
+  it("nothing is called a gain where no method is above plain", async () => {
+    const text = await sentences((method) => (method === "guided" ? 0.3 : (fixed[method] ?? 0)));
+    expect(text).toContain("No method without annotations is above plain training. The best of them: guided");
+    expect(text).not.toMatch(/what guided gains|no credit/);
   });
 
   it("nothing is credited without a control", async () => {

@@ -12,6 +12,7 @@ import { lineStyle } from "./palette.ts";
 import { cueFigure, effectFigure } from "./panels.ts";
 import { drawPictures, mapGrid, type PictureGrid, pictureTable, reconstructionGrid } from "./pictures.ts";
 import { scatterFigure } from "./scatter.ts";
+import { settingsTable } from "./settings-table.ts";
 import { GRID_STYLE } from "./style.ts";
 import { groupSummaries, leadSentences, ranInWords, testNote } from "./summary.ts";
 import { tableCsv, tableLatex } from "./table-files.ts";
@@ -49,6 +50,7 @@ export async function gridReport(input: GridReportInput): Promise<GridReport> {
     { id: "figures", heading: "Figures", body: figureSection(figures, kinds) },
     ...unfinished(input),
     { id: "definitions", heading: "What the numbers mean", body: gridDefinitions(input) },
+    { id: "settings", heading: "What was trained", body: settingsTable(input.settings) },
     { id: "environment", heading: "Environment", body: hardwareTable(input.groups) },
     { id: "reproduce", heading: "Do it again", body: again(input) },
   ];

@@ -4,7 +4,8 @@ import { COLOUR_STYLE } from "./palette.ts";
 /** The demo report's style sheet, and what a comparison has beside it. */
 export const GRID_STYLE = `${STYLE}${COLOUR_STYLE}
 body { max-width: 76rem; }
-.scroll { position: relative; overflow-x: auto; margin: .5rem 0 .25rem; overscroll-behavior-x: contain; }
+.scroll { position: relative; overflow-x: auto; margin: .5rem 0 .25rem; overscroll-behavior-x: contain; scrollbar-width: thin; scrollbar-color: var(--muted) transparent;
+  background: linear-gradient(to left, var(--paper), var(--paper)) right / 3rem 100% local no-repeat, linear-gradient(to left, var(--line), transparent) right / 1.5rem 100% scroll no-repeat; }
 .scroll:focus-visible { outline: 2px solid var(--link); outline-offset: 3px; border-radius: 2px; }
 .compare { width: auto; min-width: 100%; font-size: .9375rem; }
 .compare th, .compare td { padding: .35rem .9rem .35rem 0; white-space: nowrap; }

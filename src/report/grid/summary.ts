@@ -31,7 +31,7 @@ export function ranInWords({ groups }: GridReportInput): string {
 
 /** A few sentences about the whole grid. */
 export function leadSentences(input: GridReportInput): string[] {
-  const { groups, seeds, failed, missing } = input;
+  const { groups, seeds, failed, missing, mixed } = input;
   const runs = groups.flatMap(({ methods }) => methods.flatMap(({ done }) => done)).length;
   const sentences = [
     `${plural(runs, "finished run")} of ${plural(groups.length, "combination")} of model and data set, with ${seedsInWords(seeds)}.`,
@@ -44,6 +44,8 @@ export function leadSentences(input: GridReportInput): string[] {
         ]
       : []),
   ];
+  for (const group of mixed)
+    sentences.push(`The runs of ${groupName(group)} were tested on different images: do not compare them.`);
   const counted = (["guided", "control"] as const).flatMap((kind) => kindInWords(groups, kind));
   if (counted.length === 0) return sentences;
   const tests = groups.some(({ methods }) => methods.some(wasTested));
@@ -84,12 +86,13 @@ function countInWords(methods: readonly AnalysedMethod[], id: MeasureId): string
   if (known.length === 0) return [];
   if (tested.length === 0) {
     const above = known.filter((value) => value > 0).length;
-    return [`${name} is higher in ${above} of ${known.length}`];
+    return [`${name} is higher in ${above} of ${known.length}, none of them tested`];
   }
   const sure = tested.filter(({ adjusted }) => (adjusted ?? 1) < LEVEL);
   const above = sure.filter(({ mean }) => (mean ?? 0) > 0).length;
+  const untested = known.length - tested.length;
   return [
-    `${name} is higher in ${above}, lower in ${sure.length - above}, not told apart in ${tested.length - sure.length}`,
+    `${name} is higher in ${above}, lower in ${sure.length - above}, not told apart in ${tested.length - sure.length}${untested === 0 ? "" : `, not tested in ${untested}`}`,
   ];
 }
 
@@ -118,7 +121,7 @@ ${cueText}${findings(others)}
 
 function plainInWords({ methods }: AnalysisGroup, plain: AnalysedMethod | undefined): string {
   if (plain === undefined)
-    return "The grid has no plain training of this model and data set: the methods stand without what they would be held against.";
+    return "There is no record of plain training of this model and data set: the methods stand without what they would be held against.";
   if (plain.done.length === 0)
     return "No run of plain training has finished: the methods stand without what they would be held against.";
   const images = [...new Set(methods.flatMap(({ done }) => done.map(({ test }) => formatCount(test.images))))].join(

@@ -49,6 +49,27 @@ describe("a table in LaTeX", () => {
     for (const row of rows) expect(row.split(/(?<!\\)&/)).toHaveLength(columns.length);
   });
 
+  it("goes on in further tables where columns or groups have no room on a page, each whole", () => {
+    const parts = (tableOf: (typeof tables)[number]) => tableLatex(tableOf).split("\\begin{table}").slice(1);
+    const wide = structuredClone(table("tests"));
+    for (const cell of wide.sections.flatMap(({ rows }) => rows).flatMap(({ cells }) => cells))
+      cell.text = "0".repeat(37);
+    const [first, ...others] = parts(wide);
+    expect(others.length).toBeGreaterThan(0);
+    expect(first).toContain("\\label{tab:tests}");
+    for (const [index, part] of others.entries()) {
+      expect(part).toContain(`\\label{tab:tests-${index + 2}}`);
+      expect(part).toContain("\\caption{Differences from plain training, continued.}");
+    }
+    const heads = [first, ...others].flatMap((part) => /seeds & (.*) \\\\/.exec(part ?? "")?.[1]?.split(" & ") ?? []);
+    expect(heads).toEqual(table("tests").columns.map(({ head }) => head));
+
+    const [section] = table("time").sections as [(typeof tables)[number]["sections"][number]];
+    const many = Array.from({ length: 20 }, (_, index) => ({ ...section, model: `model ${index}` }));
+    const long = parts({ ...table("time"), sections: many });
+    expect(long.map((part) => part.match(/multicolumn/g)?.length)).toEqual([9, 9, 2]);
+  });
+
   it("escapes names", () => {
     expect(text).toContain(
       "a \\textquotedbl{}b\\textquotedbl{}, 50\\%\\_\\{c\\} \\& \\textless{}d\\textgreater{} \\$e\\$",

@@ -1,5 +1,5 @@
 import { csvRow } from "../csv.ts";
-import type { ReportTable, TableCell } from "./table.ts";
+import type { ReportTable, TableCell, TableColumn, TableSection } from "./table.ts";
 
 /** A table as CSV (RFC 4180) in full precision; a number that is not there is empty. */
 export function tableCsv({ columns, sections }: ReportTable): string {
@@ -13,34 +13,88 @@ export function tableCsv({ columns, sections }: ReportTable): string {
   return [heads, ...rows].map(csvRow).join("");
 }
 
-/** A table in LaTeX with booktabs' rules; bold as on the page. Needs `\usepackage{booktabs}`. */
+/** Characters that a line of a LaTeX table holds, and lines that a page does: what is more goes on in a further table. */
+const [LINE, PAGE] = [110, 38];
+
+/**
+ * A table in LaTeX with booktabs' rules; bold as on the page, and shrunk to the text's width where it is wider. Columns
+ * and groups that a page has no room for go on in tables of their own. Needs `\usepackage{booktabs,graphicx}`.
+ */
 export function tableLatex(table: ReportTable): string {
-  const { name, caption, note, columns, sections } = table;
-  const width = columns.length + 2;
-  const heads = ["method", "kind", ...columns.map(({ head }) => head)].map(latexText);
-  const arrows = columns.map(({ better }) =>
-    better === null ? "" : ` $\\${better === "higher" ? "uparrow" : "downarrow"}$`,
-  );
-  const titles = heads.map((head, index) => `${head}${arrows[index - 2] ?? ""}`);
+  const pages = pagesOf(table.sections);
+  const parts = partsOf(table).flatMap((shown) => pages.map((sections) => ({ sections, shown })));
+  const tables = parts.map((part, index) => latexPart(table, part, index));
+  return `% \\usepackage{booktabs,graphicx}\n${tables.join("\n")}`;
+}
+
+/** Indices of columns, by the tables that they fit into. */
+function partsOf({ columns, sections }: ReportTable): number[][] {
+  const rows = sections.flatMap((section) => section.rows);
+  const names = Math.max(6, ...rows.map(({ method, kind }) => method.length + kind.length)) + 10;
+  const widthOf = (index: number) =>
+    3 + Math.max(columns[index]?.head.length ?? 0, ...rows.map(({ cells }) => cells[index]?.text.length ?? 0));
+  const parts: number[][] = [];
+  let room = 0;
+  for (const index of columns.keys()) {
+    room -= widthOf(index);
+    if (room < 0 || parts.length === 0) {
+      parts.push([]);
+      room = LINE - names - widthOf(index);
+    }
+    parts.at(-1)?.push(index);
+  }
+  return parts;
+}
+
+/** Groups, by the tables that they fit into. */
+function pagesOf(sections: readonly TableSection[]): TableSection[][] {
+  const pages: TableSection[][] = [];
+  let room = 0;
+  for (const section of sections) {
+    room -= section.rows.length + 1;
+    if (room < 0 || pages.length === 0) {
+      pages.push([]);
+      room = PAGE - section.rows.length - 1;
+    }
+    pages.at(-1)?.push(section);
+  }
+  return pages;
+}
+
+interface LatexPart {
+  sections: readonly TableSection[];
+  /** Indices of columns. */
+  shown: readonly number[];
+}
+
+function latexPart({ name, caption, note, columns }: ReportTable, { sections, shown }: LatexPart, part: number) {
+  const heads = shown.map((index) => {
+    const { head, better } = columns[index] as TableColumn;
+    return latexText(head) + (better === null ? "" : ` $\\${better === "higher" ? "uparrow" : "downarrow"}$`);
+  });
   const groups = sections.map(({ model, dataset, rows }) => {
-    const title = `\\multicolumn{${width}}{@{}l}{${latexText(`${model} on ${dataset}`)}} \\\\`;
-    const lines = rows.map(({ method, kind, cells }) =>
-      [latexText(method), kind, ...cells.map(latexCell)].join(" & ").concat(" \\\\"),
-    );
+    const title = `\\multicolumn{${shown.length + 3}}{@{}l}{${latexText(`${model} on ${dataset}`)}} \\\\`;
+    const lines = rows.map(({ method, kind, done, runs, cells }) => {
+      const seeds = done === runs ? String(done) : `${done} of ${runs}`;
+      const values = shown.map((index) => latexCell(cells[index] as TableCell));
+      return [latexText(method), kind, seeds, ...values].join(" & ").concat(" \\\\");
+    });
     return [title, ...lines].join("\n");
   });
-  return `% \\usepackage{booktabs}
-\\begin{table}
-\\centering
-\\caption{${latexText(`${caption}. ${note}`)}}
-\\label{tab:${name}}
-\\begin{tabular}{@{}ll${"r".repeat(columns.length)}@{}}
+  const said = part === 0 ? `${caption}. ${note}` : `${caption}, continued.`;
+  return `\\begin{table}
+\\centering\\small
+\\setlength{\\tabcolsep}{4pt}
+\\caption{${latexText(said)}}
+\\label{tab:${name}${part === 0 ? "" : `-${part + 1}`}}
+\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%
+\\begin{tabular}{@{}llr${"r".repeat(shown.length)}@{}}
 \\toprule
-${titles.join(" & ")} \\\\
+${["method", "kind", "seeds", ...heads].join(" & ")} \\\\
 \\midrule
 ${groups.join("\n\\midrule\n")}
 \\bottomrule
-\\end{tabular}
+\\end{tabular}}
 \\end{table}
 `;
 }
