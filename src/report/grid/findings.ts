@@ -65,30 +65,22 @@ export const SPOKEN = ["accuracy", "mapSsim", "coherence"] as const satisfies Me
 function verdictInWords(effects: AnalysedMethod["effects"]): string {
   if (effects === null) return "no plain training to compare with";
   const tested = SPOKEN.filter((id) => effects[id].adjusted !== null);
-  if (tested.length === 0) return "no test";
   const told = tested.filter((id) => (effects[id].adjusted ?? 1) < LEVEL);
-  const names = (found: readonly MeasureId[]) => found.map((id) => LABELS[id].short).join(" and ");
-  const [higher, lower] = [1, -1].map((sign) => told.filter((id) => sign * (effects[id].mean ?? 0) > 0)) as [
-    MeasureId[],
-    MeasureId[],
-  ];
-  const alike = SPOKEN.filter((id) => isAlike(effects[id])).map((id) => {
-    const { mean } = effects[id];
-    return `${LABELS[id].short} ${(mean ?? 0) > 0 ? "higher" : "lower"}`;
-  });
-  const parts = [
-    ...(higher.length > 0 ? [`${names(higher)} higher than plain’s`] : []),
-    ...(lower.length > 0 ? [`${names(lower)} lower than plain’s`] : []),
-    ...(told.length === tested.length
-      ? []
-      : [
-          told.length === 0
-            ? `nothing ${alike.length > 0 ? "else " : ""}told apart from plain`
-            : "the rest not told apart",
-        ]),
-    ...(alike.length === 0 ? [] : [`${alike.join(" and ")} by the same for every seed, so not tested`]),
-  ];
-  return parts.join(", ");
+  const named = (ids: readonly MeasureId[], sign: 1 | -1) =>
+    ids.filter((id) => sign * (effects[id].mean ?? 0) > 0).map((id) => LABELS[id].short);
+  const compared = (ids: readonly MeasureId[], rest: string) =>
+    ([1, -1] as const).flatMap((sign) => {
+      const names = named(ids, sign).join(" and ");
+      return names === "" ? [] : [`${names} ${sign > 0 ? "higher" : "lower"} ${rest}`];
+    });
+  const alike = compared(
+    SPOKEN.filter((id) => isAlike(effects[id])),
+    "by the same for every seed, of which no test is made",
+  );
+  if (tested.length === 0) return alike.length > 0 ? alike.join(", ") : "no test";
+  const none = alike.length > 0 ? "nothing else told apart from plain" : "nothing told apart from plain";
+  const rest = told.length === tested.length ? [] : [told.length === 0 ? none : "the rest not told apart"];
+  return [...compared(told, "than plain’s"), ...alike, ...rest].join(", ");
 }
 
 /** Whether it differs from plain's by as much for each of several seeds: no test can be made of that. */
