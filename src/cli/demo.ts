@@ -8,8 +8,9 @@ import type { CommandCall, Outcome } from "./command.ts";
 import { type DemoRun, type DemoState, readDemoState, writeDemoState } from "./demo-state.ts";
 import { kebabCase } from "./flags.ts";
 import { percent, short } from "./progress-lines.ts";
+import { quoted } from "./shell-commands.ts";
 import { formatTable } from "./table.ts";
-import { quoted, type Train, type TrainingParts, trainInView } from "./training.ts";
+import { type Train, type TrainingParts, trainInView } from "./training.ts";
 
 export type DemoResults = Record<DemoRun, TrainResult>;
 

@@ -13,7 +13,7 @@ import { type GridReportInput, groupName } from "../report/grid/input.ts";
 import { gridReport } from "../report/grid/report.ts";
 import { runsTable } from "../report/runs-table.ts";
 import { readConfigFile } from "./config-file.ts";
-import { quoted } from "./training.ts";
+import { quoted } from "./shell-commands.ts";
 
 type Warn = (message: string) => void;
 

@@ -6,7 +6,7 @@ import { OWN_DATA } from "../config/outcome.ts";
 import { CARD_MARK, modelCard } from "../report/model-card.ts";
 import { readEnvironment } from "../train/environment.ts";
 import type { StartEvent, TrainResult } from "../train/events.ts";
-import { againCommand, quoted } from "./training.ts";
+import { againCommand, quoted } from "./shell-commands.ts";
 
 /** Writes a run's `README.md`, unless there is one that somebody else wrote. */
 export async function writeModelCard(

@@ -7,7 +7,7 @@ import { type DemoRun, renderDemoReport } from "../report/index.ts";
 import { type Environment, readEnvironment } from "../train/environment.ts";
 import type { EpochRecord, JudgedRun } from "../train/events.ts";
 import { type LogRow, readLog } from "../train/metrics-log.ts";
-import { againCommand } from "./training.ts";
+import { againCommand } from "./shell-commands.ts";
 
 /**
  * One HTML page about finished runs, at most one plain and one guided: results, maps of the same test images, curves and configs.

@@ -3,7 +3,8 @@ import { writeFileAtomically } from "../../atomic-file.ts";
 import { overrideTrainConfig, TrainConfig } from "../../config/index.ts";
 import type { StartEvent, TrainEvent } from "../../train/events.ts";
 import { type Command, defineCommand } from "../command.ts";
-import { loadTrainingParts, resumeCommand, type TrainingParts, trainInView } from "../training.ts";
+import { resumeCommand } from "../shell-commands.ts";
+import { loadTrainingParts, type TrainingParts, trainInView } from "../training.ts";
 
 /** `batch-cam train`, with the trainer that `load` gives. */
 export function createTrainCommand(load: () => Promise<TrainingParts>): Command {
