@@ -93,10 +93,17 @@ describe("addDecoys", () => {
     expect(places({ name: "test" })).not.toEqual(places({}));
   });
 
-  it("copies: the clean images stay as they are, and too small ones are refused", () => {
-    const clean = blank(2);
-    addDecoys(clean, { variant: "rrr", cue: "train", seed: 0, name: "train" });
+  it.each([
+    ["an array", (bytes: Uint8Array) => bytes],
+    ["a Buffer", (bytes: Uint8Array) => Buffer.from(bytes)],
+  ])("copies %s: the clean images stay as they are", (_, as) => {
+    const clean = { ...blank(2), images: as(blank(2).images) };
+    const { images } = addDecoys(clean, { variant: "rrr", cue: "train", seed: 0, name: "train" });
+    expect(images.every((value) => value === 7)).toBe(false);
     expect(clean.images.every((value) => value === 7)).toBe(true);
+  });
+
+  it("refuses images that are too small", () => {
     const small: ByteSplit = { shape: [1, 1, 7, 9], images: new Uint8Array(63), labels: new Uint8Array(1) };
     expect(() => addDecoys(small, { variant: "rrr", cue: "train", seed: 0, name: "train" })).toThrow(/at least 8x8/);
   });

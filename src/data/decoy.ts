@@ -45,7 +45,7 @@ const CLASSES = 10;
 export function addDecoys(split: ByteSplit, { variant, cue, seed, name }: DecoyOptions): DecoyedSplit {
   const [count, , height, width] = split.shape;
   const side = DECOY_SIDE[variant];
-  const images = split.images.slice();
+  const images = new Uint8Array(split.images); // a Buffer's slice() would be no copy
   const masks = new Uint8Array(count * height * width);
   for (const { image, corner, drawn } of draws("addDecoys", split, { variant, seed, name })) {
     const grey = greyOf({ variant, cue }, split.labels[image] as number, drawn);

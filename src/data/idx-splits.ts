@@ -64,7 +64,8 @@ const MOST = 64 * 2 ** 20;
 
 function unpack(bytes: Uint8Array, path: string, context: ReadContext): Uint8Array {
   try {
-    return gunzipSync(bytes, { maxOutputLength: MOST });
+    const { buffer, byteOffset, length } = gunzipSync(bytes, { maxOutputLength: MOST });
+    return new Uint8Array(buffer, byteOffset, length); // no Buffer, whose slice() is no copy
   } catch (cause) {
     throw dataError(path, `is no gzip archive of this data set (${(cause as Error).message})`, context, cause);
   }
