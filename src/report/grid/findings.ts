@@ -70,7 +70,9 @@ function verdictInWords(effects: AnalysedMethod["effects"]): string {
     ids.filter((id) => sign * (effects[id].mean ?? 0) > 0).map((id) => LABELS[id].short);
   const compared = (ids: readonly MeasureId[], rest: string) =>
     ([1, -1] as const).flatMap((sign) => {
-      const names = named(ids, sign).join(", ").replace(/, ([^,]*)$/, " and $1");
+      const names = named(ids, sign)
+        .join(", ")
+        .replace(/, ([^,]*)$/, " and $1");
       return names === "" ? [] : [`${names} ${sign > 0 ? "higher" : "lower"} ${rest}`];
     });
   const alike = compared(
