@@ -17,7 +17,7 @@ describe("the settings of a grid", () => {
     expect(common.map(([option]) => option)).not.toEqual(
       expect.arrayContaining(["seed", "model", "dataset", "camEps"]),
     );
-    expect(rows.map(({ of, name }) => `${of} ${name}`)).toEqual(["method plain"]);
+    expect(rows.map(({ of, name }) => `${of} ${name}`)).toEqual(["method plain", "method prototype ssim"]);
   });
 
   it("stand with the row that decides them", () => {

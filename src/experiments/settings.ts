@@ -19,7 +19,10 @@ export interface SettingsRow {
   settings: Setting[];
 }
 
-const ALWAYS = ["epochs", "batchSize", "opt", "lr", "weightDecay", "sched", "limitTrain", "limitTest", "distance"];
+const ALWAYS = [
+  ...["epochs", "batchSize", "opt", "lr", "weightDecay", "sched", "limitTrain", "limitTest"],
+  ...["distance", "lambdaPrototype", "lambdaBatch"],
+];
 /** What the names of the rows say, or what differs in every run. */
 const SAID: ReadonlySet<string> = new Set(["model", "dataset", "seed", "dataDir"]);
 const DIMENSIONS = ["method", "model", "dataset"] as const;
