@@ -18,7 +18,7 @@ import { quoted } from "./shell-commands.ts";
 type Warn = (message: string) => void;
 
 /** Writes the report of a results folder by its own `grid.yaml`. */
-export async function reportStore(folder: string, warn: Warn): Promise<{ runs: string; page: string }> {
+export async function reportStore(folder: string, warn: Warn): Promise<string> {
   const path = join(folder, "grid.yaml");
   const file = await readConfigFile(path, "report");
   return writeGridReport({ grid: readGrid(parseConfig(CompareConfig, file, { what: path })), folder }, warn);
@@ -27,12 +27,9 @@ export async function reportStore(folder: string, warn: Warn): Promise<{ runs: s
 /**
  * Writes `runs.csv`, `report.html` and `report/` with its figures and tables into a results folder, of all the grid's records
  * that are there.
- * @returns the paths of the runs' numbers and of the page
+ * @returns where the runs' numbers and the page are, in words
  */
-export async function writeGridReport(
-  { grid, folder }: { grid: Grid; folder: string },
-  warn: Warn,
-): Promise<{ runs: string; page: string }> {
+export async function writeGridReport({ grid, folder }: { grid: Grid; folder: string }, warn: Warn): Promise<string> {
   const { records, missing } = await readRecords(grid, folder);
   const runs = join(folder, "runs.csv");
   await writeFileAtomically(runs, runsTable(records));
@@ -46,7 +43,7 @@ export async function writeGridReport(
   }
   const page = join(folder, "report.html");
   await writeFileAtomically(page, html);
-  return { runs, page };
+  return `every number of every run: ${runs}\nreport: ${page}\n`;
 }
 
 /** What a reader of the report should know before. */

@@ -10,13 +10,11 @@ type ReportCall = Pick<CommandCall, "stdout" | "stderr"> & { config: ReportConfi
 export async function runReport({ config, stdout, stderr }: ReportCall): Promise<Outcome> {
   const folder = config.path.replace(/(?<=.)\/+$/, "");
   const warn = (message: string) => stderr.write(`warning: ${message}\n`);
-  if (kindOf(folder) === "grid") {
-    const { runs, page } = await (await import("./grid-report.ts")).reportStore(folder, warn);
-    stdout.write(`every number of every run: ${runs}\nreport: ${page}\n`);
-  } else {
-    const page = await (await import("./run-report.ts")).reportRun(folder);
-    stdout.write(`report: ${page}\n`);
-  }
+  const written =
+    kindOf(folder) === "grid"
+      ? await (await import("./grid-report.ts")).reportStore(folder, warn)
+      : `report: ${await (await import("./run-report.ts")).reportRun(folder)}\n`;
+  stdout.write(written);
   return "done";
 }
 

@@ -23,8 +23,7 @@ export function createCompareCommand(load: () => Promise<CompareParts>): Command
 /** Writes `runs.csv` and the report into the results folder. */
 async function writeReport(comparison: Comparison, warn: (message: string) => void): Promise<string> {
   const { writeGridReport } = await import("../grid-report.ts");
-  const { runs, page } = await writeGridReport(comparison, warn);
-  return `every number of every run: ${runs}\nreport: ${page}\n`;
+  return writeGridReport(comparison, warn);
 }
 
 export const compareCommand = createCompareCommand(async () => ({ onFinished: writeReport }));

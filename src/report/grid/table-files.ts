@@ -1,5 +1,5 @@
 import { csvRow } from "../csv.ts";
-import type { ReportTable, TableCell, TableColumn, TableSection } from "./table.ts";
+import { type ReportTable, seedsOf, type TableCell, type TableColumn, type TableSection } from "./table.ts";
 
 /** A table as CSV (RFC 4180) in full precision; a number that is not there is empty. */
 export function tableCsv({ columns, sections }: ReportTable): string {
@@ -21,7 +21,7 @@ const [LINE, PAGE] = [110, 38];
  * and groups that a page has no room for go on in tables of their own. Needs `\usepackage{booktabs,graphicx}`.
  */
 export function tableLatex(table: ReportTable): string {
-  const pages = pagesOf(table.sections);
+  const pages = packed(table.sections, { size: ({ rows }) => rows.length + 1, room: PAGE });
   const parts = partsOf(table).flatMap((shown) => pages.map((sections) => ({ sections, shown })));
   const tables = parts.map((part, index) => latexPart(table, part, index));
   return `% \\usepackage{booktabs,graphicx}\n${tables.join("\n")}`;
@@ -33,32 +33,22 @@ function partsOf({ columns, sections }: ReportTable): number[][] {
   const names = Math.max(6, ...rows.map(({ method, kind }) => method.length + kind.length)) + 10;
   const widthOf = (index: number) =>
     3 + Math.max(columns[index]?.head.length ?? 0, ...rows.map(({ cells }) => cells[index]?.text.length ?? 0));
-  const parts: number[][] = [];
-  let room = 0;
-  for (const index of columns.keys()) {
-    room -= widthOf(index);
-    if (room < 0 || parts.length === 0) {
-      parts.push([]);
-      room = LINE - names - widthOf(index);
-    }
-    parts.at(-1)?.push(index);
-  }
-  return parts;
+  return packed([...columns.keys()], { size: widthOf, room: LINE - names });
 }
 
-/** Groups, by the tables that they fit into. */
-function pagesOf(sections: readonly TableSection[]): TableSection[][] {
-  const pages: TableSection[][] = [];
-  let room = 0;
-  for (const section of sections) {
-    room -= section.rows.length + 1;
-    if (room < 0 || pages.length === 0) {
-      pages.push([]);
-      room = PAGE - section.rows.length - 1;
+/** Items in their order, in as few lots as have room for them; one that is too large has a lot of its own. */
+function packed<T>(items: readonly T[], { size, room }: { size: (item: T) => number; room: number }): T[][] {
+  const lots: T[][] = [];
+  let left = 0;
+  for (const item of items) {
+    left -= size(item);
+    if (left < 0 || lots.length === 0) {
+      lots.push([]);
+      left = room - size(item);
     }
-    pages.at(-1)?.push(section);
+    lots.at(-1)?.push(item);
   }
-  return pages;
+  return lots;
 }
 
 interface LatexPart {
@@ -74,10 +64,9 @@ function latexPart({ name, caption, note, columns }: ReportTable, { sections, sh
   });
   const groups = sections.map(({ model, dataset, rows }) => {
     const title = `\\multicolumn{${shown.length + 3}}{@{}l}{${latexText(`${model} on ${dataset}`)}} \\\\`;
-    const lines = rows.map(({ method, kind, done, runs, cells }) => {
-      const seeds = done === runs ? String(done) : `${done} of ${runs}`;
-      const values = shown.map((index) => latexCell(cells[index] as TableCell));
-      return [latexText(method), kind, seeds, ...values].join(" & ").concat(" \\\\");
+    const lines = rows.map((row) => {
+      const values = shown.map((index) => latexCell(row.cells[index] as TableCell));
+      return [latexText(row.method), row.kind, seedsOf(row), ...values].join(" & ").concat(" \\\\");
     });
     return [title, ...lines].join("\n");
   });

@@ -1,6 +1,6 @@
 import { type Markup, markup } from "../markup.ts";
 import { KINDS } from "./palette.ts";
-import type { ReportTable, TableRow } from "./table.ts";
+import { type ReportTable, seedsOf, type TableRow } from "./table.ts";
 
 /** A table on the page, which scrolls in its own box where it is wide. */
 export function tableMarkup({ name, caption, note, columns, sections }: ReportTable): Markup {
@@ -24,7 +24,7 @@ ${bodies}</table></div>
 }
 
 function tableRow({ method, kind, done, runs, cells }: TableRow): Markup {
-  const seeds = done === runs ? String(done) : `${done} of ${runs}`;
+  const seeds = seedsOf({ done, runs });
   const body = cells.map(({ text, best }) => {
     const shown = best ? markup`<strong>${text}</strong>` : text;
     return markup`<td class="number">${shown}</td>`;

@@ -34,6 +34,10 @@ export interface TableRow {
   cells: TableCell[];
 }
 
+/** How many of a row's runs have finished. */
+export const seedsOf = ({ done, runs }: Pick<TableRow, "done" | "runs">): string =>
+  done === runs ? String(done) : `${done} of ${runs}`;
+
 export interface TableCell {
   /** What is shown; with " ± " between mean and deviation. */
   text: string;
