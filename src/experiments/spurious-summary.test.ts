@@ -103,4 +103,11 @@ describe("runsTable", () => {
     const text = runsTable([doneCell(cells[0] as never, { test: { coherence: null } })]);
     expect(text).toMatch(/,0\.5,,0,0\.5\n$/);
   });
+
+  it("has no column for a part that only some runs have", () => {
+    const [first] = records as [(typeof records)[0]];
+    const [header = ""] = runsTable([first, { ...first, spurious: leaning(0.5, null) }]).split("\n");
+    expect(header.split(",")).toContain("spurious.wrongReason.score");
+    expect(header.split(",")).not.toContain("spurious.wrongReason");
+  });
 });

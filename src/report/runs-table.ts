@@ -17,7 +17,9 @@ export function runsTable(records: readonly CellRecord[]): string {
       } as Record<string, unknown>,
     ];
   });
-  const columns = [...new Set(rows.flatMap(Object.keys))];
+  const named = [...new Set(rows.flatMap(Object.keys))];
+  // Of a part that one run has and another lacks, its numbers have columns, the part itself none.
+  const columns = named.filter((name) => !named.some((other) => other.startsWith(`${name}.`)));
   return [columns, ...rows.map((row) => columns.map((column) => row[column]))].map(csvRow).join("");
 }
 
