@@ -148,12 +148,121 @@ Gradients gradientsOf(const Tensor& dy, const Tensor& y, const Tensor& x, const 
   return {dx, dweight, dbias, ofAdd ? masked : Tensor()};
 }
 
-// The same in libtorch's operators, for what is differentiated twice.
+// The same in libtorch's operators, for what is differentiated twice by all that it is made of.
 Tensor composed(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& add, bool relu, double eps) {
   const Tensor normed = at::batch_norm(x, weight, bias, {}, {}, /*training=*/true, 0, eps, /*cudnn_enabled=*/false);
   const Tensor sum = add.defined() ? normed + add : normed;
   return relu ? at::relu(sum) : sum;
 }
+
+struct Twice {
+  Tensor dy, x, weight;
+};
+
+// With n values to a channel, S = sum(u), Z = sum(dz), A = sum(u xhat), B = sum(dz xhat), P = sum(u dz):
+// sum(u dx) = F = weight rstd (P - S Z / n - A B / n), whose derivatives are
+//   by dz: weight rstd (u - S / n - xhat A / n), the gradient's own form, for the norm's Jacobian is symmetric;
+//   by weight: F / weight;
+//   by x: -F rstd xhat / n - weight rstd² / n (B u + A dz - (S B + Z A) / n - 2 A B xhat / n).
+template <typename T>
+Twice twice(const Tensor& u, const Tensor& v, const Tensor& dy, const Tensor& y, const Tensor& x,
+            const Statistics& statistics, const Tensor& weight) {
+  const Extent extent = extentOf(x);
+  const int64_t channels = extent.channels, chunks = (extent.rows + kChunk<T> - 1) / kChunk<T>;
+  const auto from = [&](int64_t at) {
+    const auto start = [&](const Tensor& t) { return t.defined() ? dataOf<T>(t) + at : nullptr; };
+    return NormTwice<T>{start(u), start(v), start(dy), start(y), start(x)};
+  };
+  const auto sums = sumOfTasks(chunks, 5 * channels, [&](int64_t chunk, float* to) {
+    const int64_t row = chunk * kChunk<T>;
+    kernelsOf<T>().normTwiceMoments({std::min(kChunk<T>, extent.rows - row), channels}, from(row * channels),
+                                    dataOf<float>(statistics.mean), to);
+  });
+  std::array<std::vector<float>, 7> factors;
+  for (auto& of : factors) of.resize(channels);
+  auto& [gain, slope, offset, ofU, ofGradient, ofX, constant] = factors;
+  const Tensor dweight = at::empty({channels}, at::kFloat);
+  const double n = static_cast<double>(extent.rows);
+  for (int64_t c = 0; c < channels; ++c) {
+    const double mean = dataOf<float>(statistics.mean)[c], rstd = dataOf<float>(statistics.rstd)[c];
+    const double w = dataOf<float>(weight)[c], factor = w * rstd;
+    const double S = sums[c], Z = sums[channels + c], P = sums[4 * channels + c];
+    const double A = sums[2 * channels + c] * rstd, B = sums[3 * channels + c] * rstd;
+    const double perWeight = rstd * (P - S * Z / n - A * B / n), F = w * perWeight;
+    dataOf<float>(dweight)[c] = static_cast<float>(perWeight);
+    gain[c] = static_cast<float>(factor);
+    slope[c] = static_cast<float>(factor * rstd * A / n);
+    offset[c] = static_cast<float>(factor * S / n - factor * rstd * A / n * mean);
+    const double ofHat = -F * rstd / n + 2 * factor * rstd * A * B / (n * n);
+    ofU[c] = static_cast<float>(-factor * rstd * B / n);
+    ofGradient[c] = static_cast<float>(-factor * rstd * A / n);
+    ofX[c] = static_cast<float>(ofHat * rstd);
+    constant[c] = static_cast<float>(factor * rstd * (S * B + Z * A) / (n * n) - ofHat * rstd * mean);
+  }
+  const NormTwiceGradient norm{
+      {gain.data(), slope.data(), offset.data()}, ofU.data(), ofGradient.data(), ofX.data(), constant.data()};
+  const Tensor ddy = at::empty_like(dy), dx = at::empty_like(x);
+  eachChunk<T>(extent, [&](Extent part, int64_t at) {
+    kernelsOf<T>().normTwice(part, from(at), norm, dataOf<T>(ddy) + at, dataOf<T>(dx) + at);
+  });
+  return {ddy, dx, dweight};
+}
+
+Tensor laidOut(const Tensor& gradient, const Tensor& like) {
+  return gradient.to(like.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
+}
+
+// The gradients of BatchNormAct's input and of what it adds, from dy, with a derivative of their own.
+struct BatchNormActGradient : torch::autograd::Function<BatchNormActGradient> {
+  static variable_list forward(AutogradContext* context, const Tensor& dy, const Tensor& x, const Tensor& weight,
+                               const std::optional<Tensor>& kept, const Statistics& statistics, bool ofAdd,
+                               double eps) {
+    const Tensor y = kept.value_or(Tensor());
+    context->save_for_backward({dy, x, weight, y, statistics.mean, statistics.rstd});
+    context->saved_data["eps"] = eps;
+    const Gradients of =
+        inDtype(x, [&](auto value) { return gradientsOf<decltype(value)>(dy, y, x, statistics, weight, ofAdd); });
+    if (!ofAdd) return {of.x};
+    // What is given out again as it came would be taken for the argument itself.
+    return {of.x, of.add.is_same(dy) ? of.add.clone() : of.add};
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const Tensor &dy = saved[0], &x = saved[1], &weight = saved[2], &y = saved[3];
+    const bool ofAdd = gradients.size() > 1 && gradients[1].defined();
+    variable_list result(7);
+    if (at::GradMode::is_enabled()) {
+      const double eps = context->saved_data["eps"].toDouble();
+      const variable_list of =
+          gradientsWithGraph(context, {dy, x, weight}, at::ones({}, at::kFloat),
+                             [&](const variable_list& from) { return pulled(from, y, gradients, eps); });
+      std::copy(of.begin(), of.end(), result.begin());
+      return result;
+    }
+    const Tensor u = gradients[0].defined() ? laidOut(gradients[0], x) : at::zeros_like(x);
+    const Tensor v = ofAdd ? laidOut(gradients[1], x) : Tensor();
+    const Twice of = inDtype(x, [&](auto value) {
+      return twice<decltype(value)>(u, v, dy, y, x, {saved[4], saved[5]}, weight);
+    });
+    result[0] = of.dy;
+    result[1] = of.x;
+    result[2] = of.weight;
+    return result;
+  }
+
+  // sum(u dx) + sum(v dz) in libtorch's operators.
+  static Tensor pulled(const variable_list& from, const Tensor& y, const variable_list& gradients, double eps) {
+    const Tensor dy = from[0].to(at::kFloat), x = from[1].to(at::kFloat);
+    const Tensor dz = y.defined() ? dy * y.gt(0) : dy;
+    const auto mean = [](const Tensor& t) { return t.mean({0, 2, 3}, /*keepdim=*/true); };
+    const Tensor distance = x - mean(x), rstd = (mean(distance.square()) + eps).rsqrt(), hat = distance * rstd;
+    const Tensor dx = from[2].view({-1, 1, 1}) * rstd * (dz - mean(dz) - hat * mean(dz * hat));
+    Tensor sum = gradients[0].defined() ? (gradients[0] * dx).sum() : at::zeros({}, at::kFloat);
+    if (gradients.size() > 1 && gradients[1].defined()) sum = sum + (gradients[1] * dz).sum();
+    return sum;
+  }
+};
 
 struct BatchNormAct : torch::autograd::Function<BatchNormAct> {
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& weight, const Tensor& bias,
@@ -171,6 +280,16 @@ struct BatchNormAct : torch::autograd::Function<BatchNormAct> {
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const variable_list saved = context->get_saved_variables();
     const Tensor &x = saved[0], &weight = saved[1], &bias = saved[2], &add = saved[3], &y = saved[6];
+    const Tensor dy = laidOut(gradients[0], x);
+    const Statistics statistics{saved[4], saved[5]};
+    const bool ofAdd = add.defined() && context->needs_input_grad(3);
+    const bool ofWeights = context->needs_input_grad(1) || context->needs_input_grad(2);
+    if (at::GradMode::is_enabled() && !ofWeights) {
+      const variable_list of =
+          BatchNormActGradient::apply(dy, x, weight, y.defined() ? std::optional(y.detach()) : std::nullopt, statistics,
+                                      ofAdd, context->saved_data["eps"].toDouble());
+      return {of[0], Tensor(), Tensor(), ofAdd ? of[1] : Tensor(), Tensor(), Tensor(), Tensor()};
+    }
     if (at::GradMode::is_enabled()) {
       const double eps = context->saved_data["eps"].toDouble();
       const bool relu = y.defined();
@@ -180,9 +299,6 @@ struct BatchNormAct : torch::autograd::Function<BatchNormAct> {
       result.resize(7);
       return result;
     }
-    const Tensor dy = gradients[0].to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
-    const Statistics statistics{saved[4], saved[5]};
-    const bool ofAdd = add.defined() && context->needs_input_grad(3);
     const Gradients of =
         inDtype(x, [&](auto value) { return gradientsOf<decltype(value)>(dy, y, x, statistics, weight, ofAdd); });
     return {of.x, of.weight, of.bias, of.add, Tensor(), Tensor(), Tensor()};

@@ -15,6 +15,7 @@
 #include "places.h"
 #include "twice.h"
 #include "typed.h"
+#include "winograd.h"
 
 namespace batch_cam {
 namespace {
@@ -40,6 +41,8 @@ bool valuesByProduct(const Geometry& g) {
   if (g.outWidth == 1 && g.kernel > 1) return true;
   return g.inner >= 256 && g.outer >= 256 && g.outHeight * g.outWidth <= 25;
 }
+
+bool byPoints(const Geometry& g, const Tensor& x) { return x.scalar_type() == at::kFloat && hasWinograd(g); }
 
 Tensor pixelsOf(const Tensor& x) { return x.contiguous(at::MemoryFormat::ChannelsLast).permute({0, 2, 3, 1}); }
 
@@ -167,17 +170,20 @@ void checkConvolution(const Tensor& x, const Tensor& weight, int64_t stride, int
 }
 
 Tensor operandOf(const Tensor& weight, const Tensor& x, const Geometry& g) {
+  if (byPoints(g, x)) return weight.contiguous();
   const Tensor matrix = inDtype(x, [&](auto value) { return placesFirst<decltype(value)>(weight, x.options()); });
   if (valuesByProduct(g)) return matrix;
   return matrix.view({g.outer, g.kernel, g.kernel, g.inner}).permute({0, 3, 1, 2});
 }
 
 Tensor forwardPass(const Tensor& x, const Tensor& operand, const Tensor& bias, const Geometry& g) {
+  if (byPoints(g, x)) return winogradForward(x, operand, g, {bias, Tensor(), false});
   if (!valuesByProduct(g)) return at::conv2d(x, operand, bias, g.stride, g.padding);
   return inDtype(x, [&](auto value) { return forwardByProduct<decltype(value)>(x, operand, bias, g); });
 }
 
 Tensor inputPass(const Tensor& x, const Tensor& operand, const Tensor& dy, const Geometry& g) {
+  if (byPoints(g, x)) return winogradInputGradient(dy, operand, g);
   if (!valuesByProduct(g)) return backwardPass(x, operand, dy, g, 0);
   return inDtype(dy, [&](auto value) { return inputGradientByProduct<decltype(value)>(dy, operand, g); });
 }
@@ -185,6 +191,7 @@ Tensor inputPass(const Tensor& x, const Tensor& operand, const Tensor& dy, const
 Tensor weightPass(const Tensor& x, const Tensor& weight, const Tensor& dy, const Geometry& g) {
   return inDtype(x, [&](auto value) {
     using T = decltype(value);
+    if (byPoints(g, x)) return winogradWeightGradient(x, dy, g);
     if (weightByProduct(g, x.scalar_type())) return weightGradientByProduct<T>(x, dy, weight, g);
     return inOwnOrder<T>(backwardPass(x, weight.to(x.scalar_type()), dy, g, 1));
   });

@@ -98,6 +98,51 @@ void normBackward(Extent extent, const T* dy, const T* y, const T* x, const Norm
   }
 }
 
+constexpr int kTwiceSums = 5;
+
+template <typename T>
+void normTwiceMoments(Extent extent, const NormTwice<T>& of, const float* mean, float* sums) {
+  const int64_t channels = extent.channels;
+  eachVector(channels, [&](int64_t c, int64_t lanes) {
+    const Vector centre = take(mean + c, lanes);
+    Vector made[kTwiceSums] = {};
+    for (int64_t row = 0; row < extent.rows; ++row) {
+      const int64_t at = row * channels + c;
+      const Vector u = take(of.u + at, lanes), gradient = passed(of.dy, of.y, at, lanes);
+      const Vector distance = take(of.x + at, lanes) - centre;
+      made[0] += u;
+      made[1] += gradient;
+      made[2] += u * distance;
+      made[3] += gradient * distance;
+      made[4] += u * gradient;
+    }
+    for (int i = 0; i < kTwiceSums; ++i) {
+      float* to = sums + i * channels + c;
+      put(to, take(to, lanes) + made[i], lanes);
+    }
+  });
+}
+
+template <typename T>
+void normTwice(Extent extent, const NormTwice<T>& of, const NormTwiceGradient& norm, T* ddy, T* dx) {
+  const int64_t channels = extent.channels;
+  for (int64_t row = 0; row < extent.rows; ++row) {
+    eachVector(channels, [&](int64_t c, int64_t lanes) {
+      const int64_t at = row * channels + c;
+      const Vector u = take(of.u + at, lanes), x = take(of.x + at, lanes);
+      const Vector gradient = passed(of.dy, of.y, at, lanes);
+      const auto [gain, slope, offset] = norm.ofDz;
+      Vector ddz = take(gain + c, lanes) * u - take(slope + c, lanes) * x - take(offset + c, lanes);
+      if (of.v != nullptr) ddz += take(of.v + at, lanes);
+      const bool all = of.y == nullptr;
+      put(ddy + at, all ? ddz : choose((Words)(take(of.y + at, lanes) <= splat(0)), splat(0), ddz), lanes);
+      const Vector value = take(norm.ofU + c, lanes) * u + take(norm.ofGradient + c, lanes) * gradient +
+                           take(norm.ofX + c, lanes) * x + take(norm.constant + c, lanes);
+      put(dx + at, value, lanes);
+    });
+  }
+}
+
 }  // namespace
 }  // namespace KERNEL_VARIANT
 }  // namespace batch_cam

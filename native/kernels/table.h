@@ -40,6 +40,27 @@ struct NormGradient {
   const float* offset;
 };
 
+// What the gradient of a norm is differentiated from: dx = J dz for dz = dy where y > 0 (everywhere if y is null),
+// whose own gradients are u, for dx, and v (or null), for dz.
+template <typename T>
+struct NormTwice {
+  const T* u;
+  const T* v;
+  const T* dy;
+  const T* y;
+  const T* x;
+};
+
+// ddz = gain * u - slope * x - offset for each channel, as of NormGradient, and dx = ofU * u + ofDz * dz + ofX * x +
+// constant.
+struct NormTwiceGradient {
+  NormGradient ofDz;
+  const float* ofU;
+  const float* ofGradient;
+  const float* ofX;
+  const float* constant;
+};
+
 // Where a place of a longer axis lies between two of a shorter one.
 struct Step {
   int64_t low;
@@ -63,6 +84,68 @@ struct SsimShape {
   int64_t side;  // of the window
   float c1;
   float c2;
+};
+
+// c = a b, or c += a b: a (rows, inner) of any strides; b (inner, columns) and c (rows, columns) without gaps, columns
+// whole vectors.
+struct PanelProduct {
+  int64_t rows;
+  int64_t inner;
+  int64_t columns;
+  int64_t rowStride;
+  int64_t innerStride;
+  bool add;
+};
+
+// The most columns of a panel: the right operand of products lies in pieces of so many channels.
+constexpr int64_t kPanel = 64;
+
+struct WinogradMap {
+  int64_t height;
+  int64_t width;
+  int64_t channels;    // whole vectors
+  const float* zeros;  // as many
+};
+
+// A square of one image of a map, which may reach over its edges.
+struct SquareOfMap {
+  const WinogradMap* map;
+  const float* pixels;  // of the image
+  int64_t top;
+  int64_t left;
+};
+
+// Where the values at the 36 points lie: numbers from one point to the next, and from one panel of channels to the
+// next.
+struct PointsLayout {
+  int64_t point;
+  int64_t panel;
+  int64_t columns;  // channels of a panel, whole vectors
+};
+
+// The part of a square of results that lies within the map, and what comes after the convolution.
+struct WinogradResult {
+  float* y;
+  int64_t height;
+  int64_t width;
+  int64_t line;       // numbers from one row to the next
+  int64_t pixel;      // and from one pixel to the next
+  const float* bias;  // or null
+  const float* add;   // or null; lies as y does
+  bool relu;
+};
+
+// Outer channels of a weight that are read together: each is a stream of its own, and more would not fit a cache.
+constexpr int64_t kOuterAtOnce = 16;
+
+// Where the kernels of `inner` channels of a weight lie, and their values at the points.
+struct KernelPlaces {
+  int64_t inner;
+  int64_t toInner;  // numbers from one inner channel of the weight to the next
+  int64_t toOuter;  // and from one outer channel
+  bool turned;      // whether each kernel is read from its end
+  int64_t point;    // numbers from one point to the next
+  int64_t row;      // and, of one point, from one inner channel to the next
 };
 
 // Pixels of a square that a maximum is taken of; a code of this value stands for none of them.
@@ -100,6 +183,9 @@ struct Kernels {
   void (*actMoments)(Extent extent, const T* dy, const T* y, const T* x, const float* mean, T* dz, float* sum,
                      float* dot);
   void (*normBackward)(Extent extent, const T* dy, const T* y, const T* x, const NormGradient& norm, T* dx);
+  // Sums over rows of u, dz, u * (x - mean), dz * (x - mean) and u * dz, each of all channels, one after the other.
+  void (*normTwiceMoments)(Extent extent, const NormTwice<T>& of, const float* mean, float* sums);
+  void (*normTwice)(Extent extent, const NormTwice<T>& of, const NormTwiceGradient& norm, T* ddy, T* dx);
   void (*columnSums)(Extent extent, const T* x, float* sum);
   // out (channels, stride) = x (rows, channels) transposed.
   void (*transpose)(Extent extent, const T* x, int64_t stride, T* out);
@@ -155,6 +241,15 @@ struct KernelTable {
   float (*ssim)(const SsimShape& shape, const float* x, const float* y, const float* taps, float* scratch, float* dx);
   // weight[r, s, c] += sum of dy[h, w, c] * x[h + r, w + s, c]; dy and x framed alike.
   void (*depthwiseWeight)(const PaddedImage& image, const float* framed, const float* dy, float* weight);
+
+  void (*panelProduct)(const PanelProduct& shape, const float* a, const float* b, float* c);
+  // Values at the points: of squares of 6x6 pixels, of 4x4 gradients, of kernels.
+  void (*winogradInput)(const SquareOfMap& square, const PointsLayout& layout, float* out);
+  void (*winogradGradient)(const SquareOfMap& square, const PointsLayout& layout, float* out);
+  void (*winogradKernel)(const KernelPlaces& places, const float* weight, float* out);
+  // And from there, `stride` numbers from point to point: 4x4 results; the gradient of kernels.
+  void (*winogradResult)(const float* points, int64_t stride, int64_t channels, const WinogradResult& result);
+  void (*winogradKernelGradient)(const KernelPlaces& places, const float* points, float* weight);
 };
 
 // The table for this processor.

@@ -5,9 +5,11 @@
 #include "layer_norm.h"
 #include "layout.h"
 #include "mlp.h"
+#include "product.h"
 #include "rectify.h"
 #include "ssim.h"
 #include "table.h"
+#include "winograd.h"
 
 namespace batch_cam {
 namespace KERNEL_VARIANT {
@@ -15,12 +17,35 @@ namespace {
 
 template <typename T>
 constexpr Kernels<T> made() {
-  return {layerNorm<T>,   layerNormBackward<T>, geluSquares,        scaleShift<T>,  geluSlope<T>,
-          sumAndDot<T>,   geluBackward<T>,      addBias<T>,         moments<T>,     scaleShiftAct<T>,
-          actMoments<T>,  normBackward<T>,      columnSums<T>,      transpose<T>,   interleave<T>,
-          placesFirst<T>, placesLast<T>,        sumOfRows<T>,       rectify<T>,     rectifyPool<T>,
-          unpool<T>,      codedSums<T>,         rectifyBackward<T>, weightedSum<T>, weightedSumBackward<T>,
-          frame<T>,       depthwise<T>};
+  return {layerNorm<T>,
+          layerNormBackward<T>,
+          geluSquares,
+          scaleShift<T>,
+          geluSlope<T>,
+          sumAndDot<T>,
+          geluBackward<T>,
+          addBias<T>,
+          moments<T>,
+          scaleShiftAct<T>,
+          actMoments<T>,
+          normBackward<T>,
+          normTwiceMoments<T>,
+          normTwice<T>,
+          columnSums<T>,
+          transpose<T>,
+          interleave<T>,
+          placesFirst<T>,
+          placesLast<T>,
+          sumOfRows<T>,
+          rectify<T>,
+          rectifyPool<T>,
+          unpool<T>,
+          codedSums<T>,
+          rectifyBackward<T>,
+          weightedSum<T>,
+          weightedSumBackward<T>,
+          frame<T>,
+          depthwise<T>};
 }
 
 }  // namespace
@@ -28,9 +53,25 @@ constexpr Kernels<T> made() {
 extern const KernelTable table;
 #define NAME_OF(variant) #variant
 #define NAME(variant) NAME_OF(variant)
-const KernelTable table = {NAME(KERNEL_VARIANT), kLanes, made<float>(),  made<BFloat16>(), interleaveRows,
-                           transposeTiles,       resize, resizeBackward, normalise,        normaliseBackward,
-                           ssimScratch,          ssim,   depthwiseWeight};
+const KernelTable table = {NAME(KERNEL_VARIANT),
+                           kLanes,
+                           made<float>(),
+                           made<BFloat16>(),
+                           interleaveRows,
+                           transposeTiles,
+                           resize,
+                           resizeBackward,
+                           normalise,
+                           normaliseBackward,
+                           ssimScratch,
+                           ssim,
+                           depthwiseWeight,
+                           panelProduct,
+                           winogradInput,
+                           winogradGradient,
+                           winogradKernel,
+                           winogradResult,
+                           winogradKernelGradient};
 
 }  // namespace KERNEL_VARIANT
 }  // namespace batch_cam

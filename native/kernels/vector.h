@@ -26,7 +26,8 @@ typedef uint32_t Words __attribute__((vector_size(KERNEL_BYTES)));
 typedef uint16_t Halves __attribute__((vector_size(KERNEL_BYTES / 2)));
 constexpr int64_t kLanes = KERNEL_BYTES / 4;
 
-inline Vector splat(float value) { return Vector{} + value; }
+// A difference from zero is the value itself, which the compiler knows; a sum is not, for -0.
+inline Vector splat(float value) { return value - Vector{}; }
 
 inline Vector load(const float* from) {
   Vector value;

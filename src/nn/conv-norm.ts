@@ -107,10 +107,7 @@ function isPlainSum(add: Tensor, x: Tensor, { weight, options }: Conv2d): boolea
   return own && height === result[0] && width === result[1] && channels > 1 && height * width > 1;
 }
 
-/**
- * Norm, sum and ReLU in one kernel behind the convolution; null where the layers have to run one after the other, as they do in
- * float32: there the time is the convolutions', whose kernels come close to what the processor can do.
- */
+/** Norm, sum and ReLU in one kernel behind the convolution; null where the layers have to run one after the other. */
 function inTraining(
   conv: Conv2d,
   norm: BatchNorm2d,
@@ -118,12 +115,13 @@ function inTraining(
   { add, relu }: { add: Tensor | undefined; relu: boolean },
 ): Tensor | null {
   const window = squareWindow(conv);
-  if (fusedDtype(x) !== "bfloat16" || window === null || conv.bias !== null || !wantsFused()) return null;
+  const dtype = fusedDtype(x);
+  if (dtype === null || window === null || conv.bias !== null || !wantsFused()) return null;
   if (!isPlain(conv, Conv2d) || !isPlain(norm, BatchNorm2d)) return null;
-  if (add !== undefined && add.dtype !== "bfloat16") return null;
+  if (add !== undefined && add.dtype !== dtype) return null;
   const { weight, bias, running_mean: runningMean, running_var: runningVar, eps } = norm;
   if (!takes(conv, x) || conv.weight.dtype !== "float32" || weight.dtype !== "float32") return null;
-  const maps = observed(conv, () => convolution(x.to("bfloat16"), conv.weight, window));
+  const maps = observed(conv, () => convolution(x.to(dtype), conv.weight, window));
   if (maps.sizes[1] !== norm.numFeatures || (add !== undefined && !sameShape(add, maps))) return null;
   const momentum = beginBatch(norm, maps);
   const options = { weight, bias, runningMean, runningVar, eps, momentum, add, relu };
