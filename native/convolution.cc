@@ -295,7 +295,29 @@ Tensor convolution(const Tensor& x, const Tensor& weight, int64_t stride, int64_
 
 }  // namespace
 
+// relu(convolution(x, weight) + bias + add) at points, without a graph.
+Tensor convAct(const Tensor& x, const Tensor& weight, const Tensor& bias, const std::optional<Tensor>& add,
+               int64_t padding, bool relu) {
+  checkConvolution(x, weight, /*stride=*/1, padding);
+  const Tensor laid = x.contiguous(at::MemoryFormat::ChannelsLast);
+  const Geometry g = geometryOf(laid, weight, 1, padding);
+  TORCH_CHECK(byPoints(g, laid), "weight of shape ", weight.sizes(), " is not convolved at points with x of shape ",
+              x.sizes());
+  TORCH_CHECK(bias.scalar_type() == at::kFloat && bias.is_contiguous() && bias.numel() == g.outer,
+              "bias must be float32 of shape [", g.outer, "], got ", bias.sizes());
+  Epilogue epilogue{bias, Tensor(), relu};
+  if (add.has_value()) {
+    TORCH_CHECK(add->scalar_type() == at::kFloat &&
+                    add->sizes() == at::IntArrayRef({g.images, g.outer, g.outHeight, g.outWidth}),
+                "what is added must be float32 of the result's shape, got ", add->sizes());
+    epilogue.add = add->contiguous(at::MemoryFormat::ChannelsLast);
+  }
+  return winogradForward(laid, weight.contiguous(), g, epilogue);
+}
+
 TORCH_LIBRARY_FRAGMENT(batch_cam, library) {
+  library.def("conv_act(Tensor x, Tensor weight, Tensor bias, Tensor? add, int padding, bool relu) -> Tensor",
+              torch::dispatch(c10::DispatchKey::CompositeImplicitAutograd, TORCH_FN(convAct)));
   library.def("convolution(Tensor x, Tensor weight, int stride, int padding) -> Tensor",
               torch::dispatch(c10::DispatchKey::CompositeImplicitAutograd, TORCH_FN(convolution)));
 }

@@ -11,6 +11,7 @@
 #include "engine.h"
 #include "product.h"
 #include "values.h"
+#include "winograd.h"
 
 namespace batch_cam {
 namespace {
@@ -70,6 +71,14 @@ bool hasGloo() {
   return dlsym(RTLD_DEFAULT, "_ZTVN4c10d16ProcessGroupGlooE") != nullptr;
 }
 
+// convolvesAtPoints(images, inner, outer, height, width, padding): whether conv_act takes a kernel of 3x3 for these.
+napi_value convolvesAtPoints(napi_env env, napi_callback_info info) {
+  Arguments<6> arguments(env, info);
+  const auto of = [&](int i) -> int64_t { return arguments.integer(i); };
+  const int64_t grown = 2 * of(5) - 2;
+  return boolean(env, hasWinograd({of(0), of(3), of(4), of(1), of(3) + grown, of(4) + grown, of(2), 3, 1, of(5)}));
+}
+
 napi_value capabilities(napi_env env, napi_callback_info) {
   napi_value result;
   napi_create_object(env, &result);
@@ -87,10 +96,17 @@ napi_value capabilities(napi_env env, napi_callback_info) {
 }  // namespace
 
 std::vector<Binding> runtimeBindings() {
-  return {
-      {"lastError", lastError},   {"manualSeed", manualSeed},    {"rngState", rngState}, {"setRngState", setRngState},
-      {"setThreads", setThreads}, {"getThreads", getThreads},    {"memory", memory},     {"resetPeak", resetPeak},
-      {"emptyCache", emptyCache}, {"capabilities", capabilities}};
+  return {{"lastError", lastError},
+          {"manualSeed", manualSeed},
+          {"rngState", rngState},
+          {"setRngState", setRngState},
+          {"setThreads", setThreads},
+          {"getThreads", getThreads},
+          {"memory", memory},
+          {"resetPeak", resetPeak},
+          {"emptyCache", emptyCache},
+          {"capabilities", capabilities},
+          {"convolvesAtPoints", convolvesAtPoints}};
 }
 
 }  // namespace batch_cam

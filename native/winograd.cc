@@ -273,7 +273,9 @@ struct WeightGradient {
 
 bool hasWinograd(const Geometry& g) {
   const bool fits = g.kernel == 3 && g.stride == 1 && g.inner % 16 == 0 && g.outer % 16 == 0;
-  return fits && panelOf(g.inner) >= 32 && panelOf(g.outer) >= 32;
+  // Of fewer squares the weight's way to the points takes longer than they do.
+  const int64_t squares = g.images * dividedUp(g.outHeight, kSide) * dividedUp(g.outWidth, kSide);
+  return fits && panelOf(g.inner) >= 32 && panelOf(g.outer) >= 32 && squares >= 8;
 }
 
 Tensor winogradForward(const Tensor& x, const Tensor& weight, const Geometry& g, const Epilogue& epilogue) {

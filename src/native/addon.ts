@@ -49,6 +49,14 @@ export interface NativeAddon {
   resetPeak(): void;
   emptyCache(): void;
   capabilities(): NativeCapabilities;
+  convolvesAtPoints(
+    images: number,
+    inner: number,
+    outer: number,
+    height: number,
+    width: number,
+    padding: number,
+  ): boolean;
 
   /** Records operators, backward nodes and spans from here on, of each at most `limit`; -1 where that is done already. */
   startRecording(limit: number): number;

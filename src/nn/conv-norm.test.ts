@@ -45,7 +45,7 @@ function plain(conv: Conv2d, norm: BatchNorm2d, x: Tensor, { add, relu }: { add?
 
 const shapes = fc.record({
   batch: fc.integer({ min: 1, max: 3 }),
-  from: fc.constantFrom(1, 2, 3, 16),
+  from: fc.constantFrom(1, 2, 3, 16, 32),
   to: fc.constantFrom(1, 2, 5, 16, 32),
   kernel: fc.constantFrom(1, 2, 3, 5, 7),
   stride: fc.integer({ min: 1, max: 3 }),
@@ -82,6 +82,28 @@ describe("convNorm", () => {
       { numRuns: 150 },
     );
   });
+
+  it("equals them where many channels are convolved by 3x3, and hides no NaN", () =>
+    tidy(() =>
+      noGrad(() => {
+        manualSeed(4);
+        const [conv, norm] = [new Conv2d(64, 96, 3, { padding: 1 }), settled(96)];
+        const x = randn([3, 64, 9, 7]);
+        const expected = plain(conv, norm, x, { relu: false });
+        for (const add of [undefined, randn(expected.sizes), randn([96, 1, 1])])
+          for (const relu of [false, true]) {
+            const options = { relu, ...(add === undefined ? {} : { add }) };
+            expect(convNorm(conv, norm, x, options)).toBeAllclose(plain(conv, norm, x, options), {
+              rtol: 1e-4,
+              atol: 1e-5,
+            });
+          }
+        x.narrow(0, 1, 1).fill_(Number.NaN);
+        const found = convNorm(conv, norm, x, { relu: true });
+        expect(found.narrow(0, 1, 1).isfinite().any().item()).toBeFalsy();
+        expect(found.narrow(0, 2, 1).isfinite().all().item()).toBeTruthy();
+      }),
+    ));
 
   it("refuses in training what its layers refuse, and adds in the dtype of what is added", () =>
     tidy(() => {

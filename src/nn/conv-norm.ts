@@ -2,7 +2,7 @@ import { optionsOf, wrongArgument } from "../arguments.ts";
 import { autocastDtype } from "../tensor/autograd.ts";
 import { channelsLast } from "../tensor/channels-last.ts";
 import { handleOf } from "../tensor/core.ts";
-import { batchNormAct, convolution, fusedDtype } from "../tensor/fused-ops.ts";
+import { batchNormAct, convAct, convolution, fusedDtype, hasConvAct } from "../tensor/fused-ops.ts";
 import { isGradEnabled, type Tensor, tidy } from "../tensor/index.ts";
 import { hasPointwiseConv, packConvWeight, pointwiseConv } from "../tensor/pointwise-conv.ts";
 import { versionOf } from "../tensor/version.ts";
@@ -51,13 +51,18 @@ export function convNorm(conv: Conv2d, norm: BatchNorm2d, x: Tensor, options: Co
 /** In the weights' dtype. The kernel is fastest on channels that lie last, and passes that layout on. */
 function inOneKernel(
   x: Tensor,
-  { weight, bias, dtype }: Folded,
+  { weight, bias, dtype, packed }: Folded,
   { conv, add, relu }: { conv: Conv2d; add: Tensor | undefined; relu: boolean },
 ): Tensor {
   const cast = (t: Tensor) => channelsLast(t.dtype === dtype ? t : t.to(dtype));
-  if (add === undefined) return pointwiseConv(cast(x), weight, bias, { ...conv.options, relu });
-  if (isPlainSum(add, x, conv)) return pointwiseConv(cast(x), weight, bias, { ...conv.options, add: cast(add), relu });
-  const sum = pointwiseConv(cast(x), weight, bias, conv.options).add(add);
+  const { padding } = squareWindow(conv) ?? { padding: 0 };
+  const run = (end: { add?: Tensor; relu: boolean }) =>
+    packed
+      ? pointwiseConv(cast(x), weight, bias, { ...conv.options, ...end })
+      : convAct(cast(x), [weight, bias], { padding, ...end });
+  if (add === undefined) return run({ relu });
+  if (isPlainSum(add, x, conv)) return run({ add: cast(add), relu });
+  const sum = run({ relu: false }).add(add);
   return relu ? sum.relu() : sum;
 }
 
@@ -154,8 +159,10 @@ function folded(
   const { weight, bias } = conv;
   const { weight: gain, bias: shift, running_mean: mean, running_var: variance } = norm;
   const sources = [weight, gain, shift, mean, variance, ...(bias === null ? [] : [bias])];
+  const window = squareWindow(conv);
+  const packed = dtype === "bfloat16" || window === null || !hasConvAct(size, weight.sizes, window);
   // The layout follows the size; any number of images may come then.
-  const purpose = `${dtype} ${size.slice(2)} ${norm.eps}`;
+  const purpose = `${dtype} ${packed ? size.slice(2) : "as it is"} ${norm.eps}`;
   const make = (): Folded => {
     const scale = gain.detach().div(variance.add(norm.eps).sqrt());
     const centre = bias === null ? mean : mean.sub(bias.detach());
@@ -165,7 +172,7 @@ function folded(
       .to(dtype);
     const moved = shift.detach().sub(centre.mul(scale)).to(dtype);
     return {
-      ...{ weight: packConvWeight(scaled, size, conv.options), bias: moved, dtype },
+      ...{ weight: packed ? packConvWeight(scaled, size, conv.options) : scaled, bias: moved, dtype, packed },
       ...{ gain: magnitude(scaled.to("float32").abs().sum([1, 2, 3])), shift: magnitude(moved) },
     };
   };

@@ -2170,6 +2170,19 @@ export function batchCamBatchNormAct(x: TensorCore, weight: TensorCore, bias: Te
   return run(batchCamBatchNormActOp);
 }
 
+const batchCamConvActOp = operator("batch_cam::conv_act", "");
+/** `batch_cam::conv_act(Tensor x, Tensor weight, Tensor bias, Tensor? add, int padding, bool relu) -> Tensor` */
+export function batchCamConvAct(x: TensorCore, weight: TensorCore, bias: TensorCore, add: TensorCore | null | undefined, padding: number, relu: boolean): Handle {
+  let next = 0;
+  arena[next++] = handleOf(x, "batchCamConvAct: x");
+  arena[next++] = handleOf(weight, "batchCamConvAct: weight");
+  arena[next++] = handleOf(bias, "batchCamConvAct: bias");
+  arena[next++] = optionalHandle(add, "batchCamConvAct: add");
+  arena[next++] = integer(padding, "batchCamConvAct: padding");
+  arena[next++] = boolean(relu, "batchCamConvAct: relu") ? 1 : 0;
+  return run(batchCamConvActOp);
+}
+
 const batchCamConvolutionOp = operator("batch_cam::convolution", "");
 /** `batch_cam::convolution(Tensor x, Tensor weight, int stride, int padding) -> Tensor` */
 export function batchCamConvolution(x: TensorCore, weight: TensorCore, stride: number, padding: number): Handle {
