@@ -58,6 +58,10 @@ void panelProduct(const PanelProduct& shape, const float* a, const float* b, flo
       productColumns<kWidth>(shape, a, b + column, c + column);
   };
   columns(Constant<kPanelVectors>{});
+  if (kPanelVectors > 2) {
+    columns(Constant<3>{});
+    columns(Constant<2>{});
+  }
   columns(Constant<1>{});
 }
 
