@@ -164,6 +164,38 @@ struct Twice {
 //   by dz: weight rstd (u - S / n - xhat A / n), the gradient's own form, for the norm's Jacobian is symmetric;
 //   by weight: F / weight;
 //   by x: -F rstd xhat / n - weight rstd² / n (B u + A dz - (S B + Z A) / n - 2 A B xhat / n).
+struct TwiceFactors {
+  std::vector<float> gain, slope, offset, ofU, ofGradient, ofX, constant;
+  Tensor weight;
+
+  // `sums` are those of normTwiceMoments over n rows.
+  TwiceFactors(const std::vector<double>& sums, double n, const Statistics& statistics, const Tensor& weight_)
+      : weight(at::empty_like(weight_)) {
+    const int64_t channels = weight.numel();
+    for (auto* of : {&gain, &slope, &offset, &ofU, &ofGradient, &ofX, &constant}) of->resize(channels);
+    for (int64_t c = 0; c < channels; ++c) {
+      const double mean = dataOf<float>(statistics.mean)[c], rstd = dataOf<float>(statistics.rstd)[c];
+      const double factor = dataOf<float>(weight_)[c] * rstd;
+      const double S = sums[c], Z = sums[channels + c], P = sums[4 * channels + c];
+      const double A = sums[2 * channels + c] * rstd, B = sums[3 * channels + c] * rstd;
+      const double rest = P - S * Z / n - A * B / n;
+      dataOf<float>(weight)[c] = static_cast<float>(rstd * rest);
+      gain[c] = static_cast<float>(factor);
+      slope[c] = static_cast<float>(factor * rstd * A / n);
+      offset[c] = static_cast<float>(factor * (S - rstd * A * mean) / n);
+      const double perX = factor * rstd * rstd * (2 * A * B / n - rest) / n;
+      ofU[c] = static_cast<float>(-factor * rstd * B / n);
+      ofGradient[c] = static_cast<float>(-factor * rstd * A / n);
+      ofX[c] = static_cast<float>(perX);
+      constant[c] = static_cast<float>(factor * rstd * (S * B + Z * A) / (n * n) - perX * mean);
+    }
+  }
+
+  NormTwiceGradient pointers() const {
+    return {{gain.data(), slope.data(), offset.data()}, ofU.data(), ofGradient.data(), ofX.data(), constant.data()};
+  }
+};
+
 template <typename T>
 Twice twice(const Tensor& u, const Tensor& v, const Tensor& dy, const Tensor& y, const Tensor& x,
             const Statistics& statistics, const Tensor& weight) {
@@ -173,39 +205,17 @@ Twice twice(const Tensor& u, const Tensor& v, const Tensor& dy, const Tensor& y,
     const auto start = [&](const Tensor& t) { return t.defined() ? dataOf<T>(t) + at : nullptr; };
     return NormTwice<T>{start(u), start(v), start(dy), start(y), start(x)};
   };
-  const auto sums = sumOfTasks(chunks, 5 * channels, [&](int64_t chunk, float* to) {
+  const auto sums = sumOfTasks(chunks, kTwiceSums * channels, [&](int64_t chunk, float* to) {
     const int64_t row = chunk * kChunk<T>;
     kernelsOf<T>().normTwiceMoments({std::min(kChunk<T>, extent.rows - row), channels}, from(row * channels),
                                     dataOf<float>(statistics.mean), to);
   });
-  std::array<std::vector<float>, 7> factors;
-  for (auto& of : factors) of.resize(channels);
-  auto& [gain, slope, offset, ofU, ofGradient, ofX, constant] = factors;
-  const Tensor dweight = at::empty({channels}, at::kFloat);
-  const double n = static_cast<double>(extent.rows);
-  for (int64_t c = 0; c < channels; ++c) {
-    const double mean = dataOf<float>(statistics.mean)[c], rstd = dataOf<float>(statistics.rstd)[c];
-    const double w = dataOf<float>(weight)[c], factor = w * rstd;
-    const double S = sums[c], Z = sums[channels + c], P = sums[4 * channels + c];
-    const double A = sums[2 * channels + c] * rstd, B = sums[3 * channels + c] * rstd;
-    const double perWeight = rstd * (P - S * Z / n - A * B / n), F = w * perWeight;
-    dataOf<float>(dweight)[c] = static_cast<float>(perWeight);
-    gain[c] = static_cast<float>(factor);
-    slope[c] = static_cast<float>(factor * rstd * A / n);
-    offset[c] = static_cast<float>(factor * S / n - factor * rstd * A / n * mean);
-    const double ofHat = -F * rstd / n + 2 * factor * rstd * A * B / (n * n);
-    ofU[c] = static_cast<float>(-factor * rstd * B / n);
-    ofGradient[c] = static_cast<float>(-factor * rstd * A / n);
-    ofX[c] = static_cast<float>(ofHat * rstd);
-    constant[c] = static_cast<float>(factor * rstd * (S * B + Z * A) / (n * n) - ofHat * rstd * mean);
-  }
-  const NormTwiceGradient norm{
-      {gain.data(), slope.data(), offset.data()}, ofU.data(), ofGradient.data(), ofX.data(), constant.data()};
+  const TwiceFactors factors(sums, static_cast<double>(extent.rows), statistics, weight);
   const Tensor ddy = at::empty_like(dy), dx = at::empty_like(x);
   eachChunk<T>(extent, [&](Extent part, int64_t at) {
-    kernelsOf<T>().normTwice(part, from(at), norm, dataOf<T>(ddy) + at, dataOf<T>(dx) + at);
+    kernelsOf<T>().normTwice(part, from(at), factors.pointers(), dataOf<T>(ddy) + at, dataOf<T>(dx) + at);
   });
-  return {ddy, dx, dweight};
+  return {ddy, dx, factors.weight};
 }
 
 Tensor laidOut(const Tensor& gradient, const Tensor& like) {

@@ -98,8 +98,6 @@ void normBackward(Extent extent, const T* dy, const T* y, const T* x, const Norm
   }
 }
 
-constexpr int kTwiceSums = 5;
-
 template <typename T>
 void normTwiceMoments(Extent extent, const NormTwice<T>& of, const float* mean, float* sums) {
   const int64_t channels = extent.channels;

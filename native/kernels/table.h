@@ -51,6 +51,8 @@ struct NormTwice {
   const T* x;
 };
 
+constexpr int kTwiceSums = 5;
+
 // ddz = gain * u - slope * x - offset for each channel, as of NormGradient, and dx = ofU * u + ofDz * dz + ofX * x +
 // constant.
 struct NormTwiceGradient {

@@ -1,8 +1,8 @@
 // Convolution by 3x3 as products of values at points (Winograd, 1980; Lavin and Gray, arXiv 1509.09308): a square of
 // 4x4 results is made of 6x6 values, by 36 products for each pair of channels where 144 are usual. In one dimension a
 // kernel and a piece of the input are polynomials, known by their values at 0, ±p, ±q and infinity. The points are
-// chosen for float32: with ±3/4 and ±3/2 rounding errors are those of a plain sum and half as much again, with the
-// usual ±1 and ±2 two to three times that.
+// chosen for float32: with ±3/4 and ±3/2 rounding errors are two to four times those of a plain sum, with the usual ±1
+// and ±2 twice that. What is not finite reaches its whole square.
 #pragma once
 
 #include "table.h"

@@ -1,12 +1,9 @@
 import { describe, expect, it } from "vitest";
+import { apart, double, fresh } from "../../test/support/apart.ts";
 import { batchNormAct } from "../tensor/fused-ops.ts";
 import { grad, manualSeed, ones, randn, type Tensor, zeros } from "../tensor/index.ts";
 
 const EPS = 1e-3;
-const double = (t: Tensor): Tensor => t.to("float64");
-const length = (t: Tensor): number => double(t).square().sum().sqrt().item();
-const apart = (a: Tensor, b: Tensor): number => length(double(a).sub(double(b))) / Math.max(length(b), 1e-12);
-const fresh = (t: Tensor): Tensor => t.detach().requiresGrad_();
 
 interface Inputs {
   x: Tensor;

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
+import { apart, channelsLast, double, fresh } from "../../test/support/apart.ts";
 import { convolution } from "../tensor/fused-ops.ts";
 import { autocast, conv2d, grad, manualSeed, noGrad, ones, randn, type Tensor, tensor } from "../tensor/index.ts";
 import { convRelu } from "./conv-relu.ts";
@@ -9,13 +10,6 @@ afterEach(() => {
   setFusedTraining(true);
   setFusedInference(true);
 });
-
-const double = (t: Tensor): Tensor => t.to("float64");
-const length = (t: Tensor): number => double(t).square().sum().sqrt().item();
-const apart = (a: Tensor, b: Tensor): number => length(double(a).sub(double(b))) / Math.max(length(b), 1e-12);
-const fresh = (t: Tensor): Tensor => t.detach().requiresGrad_();
-const channelsLast = (...[n, c, h, w]: [number, number, number, number]): Tensor =>
-  randn([n, h, w, c]).permute([0, 3, 1, 2]);
 
 interface Shape {
   images: number;

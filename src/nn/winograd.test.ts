@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
+import { apart, channelsLast, double, fresh } from "../../test/support/apart.ts";
 import { convolution, convRelu } from "../tensor/fused-ops.ts";
 import { conv2d, getNumThreads, grad, manualSeed, noGrad, randn, setNumThreads, type Tensor } from "../tensor/index.ts";
 
@@ -7,13 +8,6 @@ const threads = getNumThreads();
 afterEach(() => {
   setNumThreads(threads);
 });
-
-const double = (t: Tensor): Tensor => t.to("float64");
-const length = (t: Tensor): number => double(t).square().sum().sqrt().item();
-const apart = (a: Tensor, b: Tensor): number => length(double(a).sub(double(b))) / Math.max(length(b), 1e-12);
-const fresh = (t: Tensor): Tensor => t.detach().requiresGrad_();
-const channelsLast = (...[n, c, h, w]: [number, number, number, number]): Tensor =>
-  randn([n, h, w, c]).permute([0, 3, 1, 2]);
 
 interface Shape {
   images: number;
