@@ -86,7 +86,8 @@ Statistics statisticsOf(const Tensor& x, const Running& running, double eps) {
     double variance = sums.second[c] / count - distance * distance;
     if (variance < 0) variance = 0;
     dataOf<float>(mean)[c] = static_cast<float>(origin[c] + distance);
-    dataOf<float>(rstd)[c] = static_cast<float>(1 / std::sqrt(variance + eps));
+    // Zero where there is nothing to divide by, as libtorch has it.
+    dataOf<float>(rstd)[c] = variance + eps == 0 ? 0 : static_cast<float>(1 / std::sqrt(variance + eps));
     float& movingMean = dataOf<float>(running.mean)[c];
     float& movingVariance = dataOf<float>(running.variance)[c];
     movingMean = static_cast<float>((1 - running.momentum) * movingMean + running.momentum * (origin[c] + distance));
@@ -148,9 +149,24 @@ Gradients gradientsOf(const Tensor& dy, const Tensor& y, const Tensor& x, const 
   return {dx, dweight, dbias, ofAdd ? masked : Tensor()};
 }
 
+Tensor meanOf(const Tensor& x) { return x.mean({0, 2, 3}, /*keepdim=*/true); }
+
+// (x - mean) rstd and rstd, operation by operation: the second derivative of libtorch's batch norm takes mean and rstd
+// for constants, so that a third one is wrong.
+struct Hat {
+  Tensor rstd, value;
+
+  Hat(const Tensor& x, double eps) {
+    const Tensor distance = x - meanOf(x);
+    rstd = (meanOf(distance.square()) + eps).rsqrt();
+    value = distance * rstd;
+  }
+};
+
 // The same in libtorch's operators, for what is differentiated twice by all that it is made of.
 Tensor composed(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& add, bool relu, double eps) {
-  const Tensor normed = at::batch_norm(x, weight, bias, {}, {}, /*training=*/true, 0, eps, /*cudnn_enabled=*/false);
+  const Hat hat(x.to(at::kFloat), eps);
+  const Tensor normed = (hat.value * weight.view({-1, 1, 1}) + bias.view({-1, 1, 1})).to(x.scalar_type());
   const Tensor sum = add.defined() ? normed + add : normed;
   return relu ? at::relu(sum) : sum;
 }
@@ -265,9 +281,8 @@ struct BatchNormActGradient : torch::autograd::Function<BatchNormActGradient> {
   static Tensor pulled(const variable_list& from, const Tensor& y, const variable_list& gradients, double eps) {
     const Tensor dy = from[0].to(at::kFloat), x = from[1].to(at::kFloat);
     const Tensor dz = y.defined() ? dy * y.gt(0) : dy;
-    const auto mean = [](const Tensor& t) { return t.mean({0, 2, 3}, /*keepdim=*/true); };
-    const Tensor distance = x - mean(x), rstd = (mean(distance.square()) + eps).rsqrt(), hat = distance * rstd;
-    const Tensor dx = from[2].view({-1, 1, 1}) * rstd * (dz - mean(dz) - hat * mean(dz * hat));
+    const Hat hat(x, eps);
+    const Tensor dx = from[2].view({-1, 1, 1}) * hat.rstd * (dz - meanOf(dz) - hat.value * meanOf(dz * hat.value));
     Tensor sum = gradients[0].defined() ? (gradients[0] * dx).sum() : at::zeros({}, at::kFloat);
     if (gradients.size() > 1 && gradients[1].defined()) sum = sum + (gradients[1] * dz).sum();
     return sum;
@@ -324,7 +339,8 @@ Tensor batchNormAct(const Tensor& x, const Tensor& weight, const Tensor& bias, c
               " has no kernel of batch norm");
   for (const Tensor& of : {weight, bias, runningMean, runningVariance})
     TORCH_CHECK(of.sizes() == x.sizes().slice(1, 1) && of.scalar_type() == at::kFloat && of.is_contiguous(),
-                "weights and running statistics must be float32 of shape [", x.size(1), "], got ", of.sizes());
+                "weights and running statistics must be contiguous float32 of shape [", x.size(1), "], got ",
+                of.sizes());
   std::optional<Tensor> shortcut;
   if (add.has_value()) {
     TORCH_CHECK(add->sizes() == x.sizes(), "what is added must have x's shape ", x.sizes(), ", got ", add->sizes());

@@ -303,7 +303,7 @@ Tensor convAct(const Tensor& x, const Tensor& weight, const Tensor& bias, const 
   const Geometry g = geometryOf(laid, weight, 1, padding);
   TORCH_CHECK(byPoints(g, laid), "weight of shape ", weight.sizes(), " is not convolved at points with x of shape ",
               x.sizes());
-  TORCH_CHECK(bias.scalar_type() == at::kFloat && bias.is_contiguous() && bias.numel() == g.outer,
+  TORCH_CHECK(bias.scalar_type() == at::kFloat && bias.is_contiguous() && bias.sizes() == at::IntArrayRef({g.outer}),
               "bias must be float32 of shape [", g.outer, "], got ", bias.sizes());
   Epilogue epilogue{bias, Tensor(), relu};
   if (add.has_value()) {

@@ -2,7 +2,8 @@
 // 4x4 results is made of 6x6 values, by 36 products for each pair of channels where 144 are usual. In one dimension a
 // kernel and a piece of the input are polynomials, known by their values at 0, ±p, ±q and infinity. The points are
 // chosen for float32: with ±3/4 and ±3/2 rounding errors are two to four times those of a plain sum, with the usual ±1
-// and ±2 twice that. What is not finite reaches its whole square.
+// and ±2 twice that. Errors are relative to the largest value of a square, which can drown the others; what is not
+// finite reaches all of it.
 #pragma once
 
 #include "table.h"

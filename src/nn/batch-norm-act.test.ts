@@ -96,7 +96,13 @@ describe.each([
 });
 
 describe("batchNormAct", () => {
-  it("has third derivatives", () => {
+  it("gives zeros where a channel is constant and eps is zero", () => {
+    const of = { weight: ones([32]), bias: zeros([32]), runningMean: zeros([32]), runningVar: ones([32]) };
+    const y = batchNormAct(ones([2, 32, 3, 3]), { ...of, eps: 0, momentum: 0.1, relu: false });
+    expect(y.abs().max().item()).toBe(0);
+  });
+
+  it.each([false, true])("has third derivatives, also with the weights' gradients in the graph: %s", (weights) => {
     manualSeed(6);
     const x = fresh(randn([4, 3, 3, 16]).permute([0, 3, 1, 2]));
     const weight = fresh(randn([16]).add(1));
@@ -105,7 +111,8 @@ describe("batchNormAct", () => {
     const of64: Inputs = { x: fresh(double(x)), weight: fresh(double(weight)), bias: double(of.bias), add: undefined };
     const y64 = reference(of64, double(y.gt(0)).detach());
     const third = (output: Tensor, inputs: Inputs) => {
-      const [slope] = grad(output.square().sum(), [inputs.x], { createGraph: true }) as [Tensor];
+      const first = weights ? [inputs.x, inputs.weight] : [inputs.x];
+      const [slope] = grad(output.square().sum(), first, { createGraph: true }) as [Tensor];
       const [bend] = grad(slope.square().sum(), [inputs.x], { createGraph: true }) as [Tensor];
       return grad(bend.square().sum(), [inputs.x, inputs.weight]) as Tensor[];
     };
