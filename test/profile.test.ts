@@ -158,8 +158,8 @@ describe("batch-cam train --profile", () => {
     expect(out).toMatch(/^profile of 4 steps after 5 of warm-up: [\d.]+ ms a step$/m);
     expect(out).toMatch(/^phase +ms\/step +share$/m);
     for (const name of PHASES) expect(out).toMatch(new RegExp(`^${name} +[\\d.]+ +[\\d.]+%$`, "m"));
-    // One call a convolution, or one for each of its two gradients: the way depends on the processor.
-    expect(out).toMatch(/^aten::convolution_backward +[\d.]+ +[\d.]+ +[\d.]+% +[3-6]$/m);
+    // Of the first convolution at least, one call or one for each of its two gradients: the way depends on the processor.
+    expect(out).toMatch(/^aten::convolution_backward +[\d.]+ +[\d.]+ +[\d.]+% +[1-6]$/m);
     expect(out).toMatch(/^\(in no operator\) +[\d.]+ +[\d.]+%$/m);
     expect(out).toMatch(/^conv2 Conv2d +([\d.]+ +){4}[\d.]+% +1$/m);
     expect(out).toContain(`profile: ${pathOf("printed", "profile.json")}; trace, for ui.perfetto.dev`);

@@ -122,6 +122,8 @@ function inTraining(
   const window = squareWindow(conv);
   const dtype = fusedDtype(x);
   if (dtype === null || window === null || conv.bias !== null || !wantsFused()) return null;
+  // Of few channels little time is to be saved, and the layers one by one give libtorch's own digits.
+  if (dtype === "float32" && norm.numFeatures < 64) return null;
   if (!isPlain(conv, Conv2d) || !isPlain(norm, BatchNorm2d)) return null;
   if (add !== undefined && add.dtype !== dtype) return null;
   const { weight, bias, running_mean: runningMean, running_var: runningVar, eps } = norm;
