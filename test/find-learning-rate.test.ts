@@ -15,7 +15,12 @@ const SMALL = { limitTrain: 320, valImages: 20, limitTest: 20, batchSize: 32 };
 describe("findLearningRate", () => {
   it("finds a rate at which training works, between bounds that do nothing and that destroy", async () => {
     const seen: RatePoint[] = [];
-    const found = await findLearningRate(SMALL, { from: 1e-6, to: 1e3, steps: 60, onStep: (point) => seen.push(point) });
+    const found = await findLearningRate(SMALL, {
+      from: 1e-6,
+      to: 1e3,
+      steps: 60,
+      onStep: (point) => seen.push(point),
+    });
     expect(found.suggestion).toBeGreaterThan(5e-5);
     expect(found.suggestion).toBeLessThan(5e-2);
     expect(found.suggestion).toBeLessThanOrEqual(found.lowest);
