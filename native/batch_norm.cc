@@ -26,18 +26,26 @@ constexpr int64_t kChunk = sizeof(T) == 2 ? 512 : 32;
 // Pixels by channels of (N, C, H, W) whose channels lie last.
 Extent extentOf(const Tensor& x) { return {x.numel() / x.size(1), x.size(1)}; }
 
+// body(rows, first row, float sums) over chunks, in parallel: `count` sums of each channel, one after the other.
+template <typename T, typename Body>
+std::vector<double> sumsOfChunks(Extent extent, int64_t count, Body body) {
+  const int64_t channels = extent.channels, chunks = (extent.rows + kChunk<T> - 1) / kChunk<T>;
+  return sumOfTasks(chunks, count * channels, [&](int64_t chunk, float* sums) {
+    const int64_t row = chunk * kChunk<T>;
+    body(Extent{std::min(kChunk<T>, extent.rows - row), channels}, row * channels, sums);
+  });
+}
+
 struct Sums {
   std::vector<double> first, second;
 };
 
-// body(rows, first row, float sums, float sums) over chunks, in parallel; the sums of all.
+// The same with body(rows, first row, float sums, float sums), of two.
 template <typename T, typename Body>
 Sums summed(Extent extent, Body body) {
-  const int64_t channels = extent.channels, chunks = (extent.rows + kChunk<T> - 1) / kChunk<T>;
-  const auto both = sumOfTasks(chunks, 2 * channels, [&](int64_t chunk, float* sums) {
-    const int64_t row = chunk * kChunk<T>;
-    body(Extent{std::min(kChunk<T>, extent.rows - row), channels}, row * channels, sums, sums + channels);
-  });
+  const int64_t channels = extent.channels;
+  const auto both =
+      sumsOfChunks<T>(extent, 2, [&](Extent part, int64_t at, float* sums) { body(part, at, sums, sums + channels); });
   return {{both.begin(), both.begin() + channels}, {both.begin() + channels, both.end()}};
 }
 
@@ -216,15 +224,12 @@ template <typename T>
 Twice twice(const Tensor& u, const Tensor& v, const Tensor& dy, const Tensor& y, const Tensor& x,
             const Statistics& statistics, const Tensor& weight) {
   const Extent extent = extentOf(x);
-  const int64_t channels = extent.channels, chunks = (extent.rows + kChunk<T> - 1) / kChunk<T>;
   const auto from = [&](int64_t at) {
     const auto start = [&](const Tensor& t) { return t.defined() ? dataOf<T>(t) + at : nullptr; };
     return NormTwice<T>{start(u), start(v), start(dy), start(y), start(x)};
   };
-  const auto sums = sumOfTasks(chunks, kTwiceSums * channels, [&](int64_t chunk, float* to) {
-    const int64_t row = chunk * kChunk<T>;
-    kernelsOf<T>().normTwiceMoments({std::min(kChunk<T>, extent.rows - row), channels}, from(row * channels),
-                                    dataOf<float>(statistics.mean), to);
+  const auto sums = sumsOfChunks<T>(extent, kTwiceSums, [&](Extent part, int64_t at, float* to) {
+    kernelsOf<T>().normTwiceMoments(part, from(at), dataOf<float>(statistics.mean), to);
   });
   const TwiceFactors factors(sums, static_cast<double>(extent.rows), statistics, weight);
   const Tensor ddy = at::empty_like(dy), dx = at::empty_like(x);

@@ -51,13 +51,12 @@ export function convNorm(conv: Conv2d, norm: BatchNorm2d, x: Tensor, options: Co
 /** In the weights' dtype. The kernel is fastest on channels that lie last, and passes that layout on. */
 function inOneKernel(
   x: Tensor,
-  { weight, bias, dtype, packed }: Folded,
+  { weight, bias, dtype, pointsPadding: padding }: Folded,
   { conv, add, relu }: { conv: Conv2d; add: Tensor | undefined; relu: boolean },
 ): Tensor {
   const cast = (t: Tensor) => channelsLast(t.dtype === dtype ? t : t.to(dtype));
-  const { padding } = squareWindow(conv) ?? { padding: 0 };
   const run = (end: { add?: Tensor; relu: boolean }) =>
-    packed
+    padding === null
       ? pointwiseConv(cast(x), weight, bias, { ...conv.options, ...end })
       : convAct(cast(x), [weight, bias], { padding, ...end });
   if (add === undefined) return run({ relu });
@@ -162,9 +161,10 @@ function folded(
   const { weight: gain, bias: shift, running_mean: mean, running_var: variance } = norm;
   const sources = [weight, gain, shift, mean, variance, ...(bias === null ? [] : [bias])];
   const window = squareWindow(conv);
-  const packed = dtype === "bfloat16" || window === null || !hasConvAct(size, weight.sizes, window);
+  const atPoints = dtype === "float32" && window !== null && hasConvAct(size, weight.sizes, window);
+  const pointsPadding = atPoints ? window.padding : null;
   // The layout follows the size; any number of images may come then.
-  const purpose = `${dtype} ${packed ? size.slice(2) : "as it is"} ${norm.eps}`;
+  const purpose = `${dtype} ${atPoints ? "at points" : size.slice(2)} ${norm.eps}`;
   const make = (): Folded => {
     const scale = gain.detach().div(variance.add(norm.eps).sqrt());
     const centre = bias === null ? mean : mean.sub(bias.detach());
@@ -174,7 +174,8 @@ function folded(
       .to(dtype);
     const moved = shift.detach().sub(centre.mul(scale)).to(dtype);
     return {
-      ...{ weight: packed ? packConvWeight(scaled, size, conv.options) : scaled, bias: moved, dtype, packed },
+      ...{ weight: atPoints ? scaled : packConvWeight(scaled, size, conv.options), bias: moved },
+      ...{ dtype, pointsPadding },
       ...{ gain: magnitude(scaled.to("float32").abs().sum([1, 2, 3])), shift: magnitude(moved) },
     };
   };
