@@ -5,7 +5,13 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { pathToFileURL } from "node:url";
 
-const EVERYWHERE = ["src/errors.ts", "src/arguments.ts", "src/checksum.ts", "src/atomic-file.ts"];
+const EVERYWHERE = [
+  "src/errors.ts",
+  "src/nearest-name.ts",
+  "src/arguments.ts",
+  "src/checksum.ts",
+  "src/atomic-file.ts",
+];
 const IMPORT = /^\s*(?:import|export)\s+(type\s)?(?:[^"';]*?\sfrom\s+)?"([^"]+)"|import\(\s*"([^"]+)"\s*\)/gm;
 
 /** The table's rows: place -> { allowed places, places for types alone, npm packages }. */

@@ -1,5 +1,6 @@
 import { types } from "node:util";
 import { BatchCamError, type ErrorCode } from "./errors.ts";
+import { nearestName } from "./nearest-name.ts";
 
 // What public functions say of arguments that TypeScript would have refused: callers from JavaScript have no compiler.
 // `place` names the operation and the argument, "narrow: start".
@@ -41,12 +42,41 @@ function refusal(place: string, rule: string, value: unknown): BatchCamError {
   return new BatchCamError("E_ARGUMENT", `${place} must ${rule}, got ${describeValue(value)}`);
 }
 
+/** The names of an object type's keys; of a union, those of each member. */
+type KeysOf<T> = T extends unknown ? keyof T & string : never;
+
+/** Does not compile where a list lacks a key of T, and then names it. */
+type Complete<T, K extends string> = [KeysOf<T>] extends [K] ? unknown : { "the list lacks": Exclude<KeysOf<T>, K> };
+
 /**
- * Options as they are, where they are an object: how a public function takes them, `const { a = 1 } = optionsOf("f", options)`.
- * Destructuring in the signature would meet null with a TypeError.
+ * Checks that options are an object that holds no name besides those in `known`, and returns them. This is how a public function
+ * reads its options: `const { a = 1 } = optionsOf("f", options, ["a"])`. Destructuring in the signature would meet null with a
+ * TypeError, and would ignore a misspelt name. The compiler refuses a list that lacks a key of the options' type. Without
+ * `known`, which is for options that another function checks, every name passes.
+ *
+ * @throws E_ARGUMENT for another kind of value, and for an unknown name, with the nearest known one
  */
-export function optionsOf<T extends object>(operation: string, options: T): T {
-  return objectOf(`${operation}: options`, options);
+export function optionsOf<T extends object, const K extends KeysOf<T> = KeysOf<T>>(
+  operation: string,
+  options: T,
+  known?: readonly K[] & Complete<T, K>,
+): T {
+  objectOf(`${operation}: options`, options);
+  if (known !== undefined) expectKnownKeys(operation, options, known);
+  return options;
+}
+
+/** Fails for a key that is not among the known names: "road: unknown option sede; did you mean seed?". */
+export function expectKnownKeys(operation: string, options: object, known: readonly string[]): void {
+  const unknown = Object.keys(options).find((key) => !known.includes(key));
+  if (unknown === undefined) return;
+  const near = nearestName(unknown, known);
+  const hint = near === undefined ? "." : `; did you mean ${near}?`;
+  const shown = unknown.length > 40 ? `${unknown.slice(0, 40)}...` : unknown;
+  throw new BatchCamError(
+    "E_ARGUMENT",
+    `${operation}: unknown option ${shown}${hint} The options are ${known.join(", ")}`,
+  );
 }
 
 export function objectOf<T extends object>(place: string, value: T): T {

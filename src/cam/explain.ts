@@ -1,4 +1,3 @@
-import { closest } from "fastest-levenshtein";
 import { expectBoolean, expectFunction, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { inEvaluation, Module } from "../nn/index.ts";
@@ -91,7 +90,7 @@ export function explain(
   options: ExplainOptions & { method?: string | readonly string[] } = {},
 ): Explanation<Tensor | Record<MethodName, Tensor>> {
   if (!(model instanceof Module)) throw wrongArgument("explain: model", "a Module", model);
-  const { method = "GradCAM", ...rest } = optionsOf("explain", options);
+  const { method = "GradCAM", ...rest } = optionsOf("explain", options, OPTIONS);
   expectImages(x);
   const methods = checkedMethods(method);
   checkOptions(rest, methods);
@@ -202,9 +201,11 @@ function mapOf({ options, createGraph, convention }: Request, method: Method, sc
 }
 
 const OPTIONS = [
-  ...["targets", "layer", "layers", "reshapeTransform", "relu", "upsample", "normalize", "augSmooth", "eigenSmooth"],
-  ...["convention", "createGraph", "samples", "noise", "steps", "baseline", "seed", "chunkSize", "memoryLimit"],
-];
+  "method",
+  ...(["targets", "layer", "layers", "reshapeTransform", "relu", "upsample", "normalize", "augSmooth"] as const),
+  ...(["eigenSmooth", "convention", "createGraph", "samples", "noise", "steps", "baseline", "seed"] as const),
+  ...(["chunkSize", "memoryLimit"] as const),
+] as const;
 
 function expectImages(x: Tensor): void {
   expectShapes("explain", { x: [x, "B C H W"] });
@@ -221,9 +222,6 @@ function checkedMethods(method: string | readonly string[]): (readonly [MethodNa
 
 function checkOptions(options: ExplainOptions, methods: readonly (readonly [MethodName, Method])[]): void {
   checkSettings("explain", options);
-  for (const key of Object.keys(options))
-    if (!OPTIONS.some((known) => known === key))
-      throw new BatchCamError("E_ARGUMENT", `explain: unknown option ${key}; did you mean ${closest(key, OPTIONS)}?`);
   const { relu, augSmooth, eigenSmooth, createGraph, convention, reshapeTransform } = options;
   for (const [name, value] of Object.entries({ relu, augSmooth, eigenSmooth, createGraph }))
     if (value !== undefined) expectBoolean(`explain: ${name}`, value);
