@@ -57,6 +57,25 @@ describe("batchIndices", () => {
     expect(flat(batchIndices(5, { batchSize: 2, shuffle: false }))).toEqual([0, 1, 2, 3, 4]);
   });
 
+  it("joins a last batch that is too small to the one before, and visits every image all the same", () => {
+    const sizes = (count: number, smallestBatch: number) =>
+      batchIndices(count, { batchSize: 4, smallestBatch }).map((part) => part.length);
+    expect(sizes(9, 1)).toEqual([4, 4, 1]);
+    expect(sizes(9, 2)).toEqual([4, 5]);
+    expect(sizes(10, 2)).toEqual([4, 4, 2]);
+    expect(sizes(8, 2)).toEqual([4, 4]);
+    expect(sizes(1, 2)).toEqual([1]);
+    fc.assert(
+      fc.property(plans, fc.integer({ min: 1, max: 50 }), ({ count, ...plan }, smallestBatch) => {
+        const parts = batchIndices(count, { ...plan, smallestBatch });
+        expect(parts.length).toBe(batchCount(count, { ...plan, smallestBatch }));
+        expect(flat(parts)).toEqual(flat(batchIndices(count, plan)));
+        if (parts.length > 1)
+          expect(parts.at(-1)?.length).toBeGreaterThanOrEqual(Math.min(smallestBatch, plan.batchSize));
+      }),
+    );
+  });
+
   it("leaves out a smaller last batch where told to", () => {
     const sizes = (dropLast: boolean) => batchIndices(5, { batchSize: 2, dropLast }).map((part) => part.length);
     expect(sizes(false)).toEqual([2, 2, 1]);
@@ -67,6 +86,7 @@ describe("batchIndices", () => {
   it.each([
     [{ batchSize: 0 }, /batchSize must be an integer >= 1, got 0/],
     [{ batchSize: 1.5 }, /batchSize must be an integer >= 1, got 1\.5/],
+    [{ batchSize: 2, smallestBatch: 0 }, /smallestBatch must be an integer >= 1, got 0/],
     [{ batchSize: 2, startBatch: -1 }, /startBatch must be an integer >= 0, got -1/],
     [{ batchSize: 2, startBatch: 4 }, /startBatch must be at most 3, the batches of an epoch, got 4/],
     [{ batchSize: 2, seed: -1 }, /seed must be an integer/],

@@ -16,6 +16,8 @@ export interface BatchPlan {
   shuffle?: boolean;
   /** Leaves out a last batch that is smaller than the others. */
   dropLast?: boolean;
+  /** A last batch of fewer images than this is joined to the batch before it, if there is one (1: none is). */
+  smallestBatch?: number;
   /** Batches to skip: what follows equals the same batches of an epoch from its start. */
   startBatch?: number;
 }
@@ -28,28 +30,44 @@ export interface Batch {
   labels: Tensor;
 }
 
+/** How a number of images is divided into batches. */
+export type BatchSizes = Pick<BatchPlan, "batchSize" | "dropLast" | "smallestBatch">;
+
 /** Batches that one epoch over `count` images has. */
-export function batchCount(count: number, plan: Pick<BatchPlan, "batchSize" | "dropLast">): number {
-  const { batchSize, dropLast = false } = optionsOf("batches", plan);
+export function batchCount(count: number, plan: BatchSizes): number {
+  const { batchSize, dropLast = false, smallestBatch = 1 } = optionsOf("batches", plan);
   // Indices are int32.
   expectInteger("batches: count", count, 0, 2 ** 31 - 1);
   expectInteger("batches: batchSize", batchSize, 1);
-  return dropLast ? Math.floor(count / batchSize) : Math.ceil(count / batchSize);
+  expectInteger("batches: smallestBatch", smallestBatch, 1);
+  const whole = Math.floor(count / batchSize);
+  const rest = count % batchSize;
+  const joined = whole > 0 && rest < smallestBatch;
+  return rest === 0 || dropLast || joined ? whole : whole + 1;
+}
+
+/** The first place of each batch of `count` images, and the place after its last. */
+export function batchBounds(count: number, plan: BatchSizes): [number, number][] {
+  const batches = batchCount(count, plan);
+  const { batchSize, dropLast = false } = plan;
+  return Array.from({ length: batches }, (_, i) => {
+    const start = i * batchSize;
+    return [start, i === batches - 1 && !dropLast ? count : start + batchSize];
+  });
 }
 
 /** The image indices of each batch of one epoch over `count` images. No tensors: cheap to make, to skip and to repeat. */
 export function batchIndices(count: number, plan: BatchPlan): Int32Array[] {
-  const { batchSize, seed = 0, epoch = 0, shuffle: shuffled = true, startBatch = 0 } = optionsOf("batchIndices", plan);
+  const { seed = 0, epoch = 0, shuffle: shuffled = true, startBatch = 0 } = optionsOf("batchIndices", plan);
   const batches = batchCount(count, plan);
   expectInteger("batches: startBatch", startBatch, 0);
   const rule = `be at most ${batches}, the batches of an epoch`;
   expectNumber("batches: startBatch", startBatch, rule, (n) => n <= batches);
   const order = Int32Array.from({ length: count }, (_, i) => i);
   if (shuffled) shuffle(order, randomSource("batchIndices", { seed, epoch }));
-  return Array.from({ length: batches - startBatch }, (_, i) => {
-    const start = (startBatch + i) * batchSize;
-    return order.subarray(start, start + batchSize);
-  });
+  return batchBounds(count, plan)
+    .slice(startBatch)
+    .map(([start, end]) => order.subarray(start, end));
 }
 
 /**

@@ -38,6 +38,7 @@ import {
   mapsOf,
   sizeWarnings,
 } from "./session-checks.ts";
+import { smallestBatch } from "./smallest-batch.ts";
 
 /** Everything that a run holds while it trains. */
 export interface Session {
@@ -56,6 +57,8 @@ export interface Session {
   references: Tensor;
   /** Learning rate of a step, from 0. */
   rate: (step: number) => number;
+  /** The fewest images of one pass: a last batch that is smaller is joined to the one before it. */
+  smallestBatch: 1 | 2;
   stepsPerEpoch: number;
   /** The step at which the run ends. */
   lastStep: number;
@@ -124,8 +127,10 @@ async function openSession(
   const prototypes = camEma?.prototypes ?? (await guidedPrototypes(references, config, statistics));
   const classWeights = config.classWeights === "balanced" ? keep(balancedWeights(data.train)) : null;
   const frozen = config.freeze === undefined ? [] : freeze(model, config.freeze);
+  const image = data.train.images.sizes.slice(1) as [number, number, number];
+  const fewest = smallestBatch(config, model, { frozen, image, images: data.train.labels.numel });
   const stepsPerEpoch = Math.min(
-    batchCount(data.train.labels.numel, { batchSize: imagesPerStep(config) }),
+    batchCount(data.train.labels.numel, { batchSize: imagesPerStep(config), smallestBatch: fewest }),
     config.limitTrainBatches ?? Number.POSITIVE_INFINITY,
   );
   const lastStep = Math.min(config.maxSteps ?? Number.POSITIVE_INFINITY, config.epochs * stepsPerEpoch);
@@ -149,6 +154,7 @@ async function openSession(
     guidance: { config, camLayer, prototypes, camEma, classWeights },
     references,
     rate: learningRate(config, stepsPerEpoch * config.epochs),
+    smallestBatch: fewest,
     stepsPerEpoch,
     lastStep,
     mapSize: size,

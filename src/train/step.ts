@@ -1,6 +1,6 @@
 import { augment, gatherAugmented, warp } from "../data/augment.ts";
 import { type AugmentOptions, augments } from "../data/augment-draws.ts";
-import { balancedIndices, batchIndices, gatherBatch, gatherLabelled, normalize } from "../data/loader.ts";
+import { balancedIndices, batchBounds, batchIndices, gatherBatch, gatherLabelled, normalize } from "../data/loader.ts";
 import { BatchCamError } from "../errors.ts";
 import { foregroundMask } from "../metrics/index.ts";
 import { clipGradNorm } from "../optim/index.ts";
@@ -20,9 +20,10 @@ import { imagesPerStep } from "./session-checks.ts";
 type Metrics = StepMetrics & { accuracy: number };
 
 /** Puts the model into training, and gives the images of each step of the epoch in progress that is still to come. */
-export function beginEpoch({ config, model, frozen, progress, stepsPerEpoch, train }: Session): Int32Array[] {
+export function beginEpoch({ config, model, frozen, progress, stepsPerEpoch, ...session }: Session): Int32Array[] {
+  const { train, smallestBatch } = session;
   const { epoch, batch: startBatch } = progress;
-  const plan = { batchSize: imagesPerStep(config), seed: config.seed, epoch, startBatch };
+  const plan = { batchSize: imagesPerStep(config), smallestBatch, seed: config.seed, epoch, startBatch };
   model.train();
   for (const module of frozen) module.eval();
   const order = config.sampler === "balanced" ? balancedIndices(train, plan) : batchIndices(train.labels.numel, plan);
@@ -50,13 +51,14 @@ export function takeStep(session: Session, indices: Int32Array): Metrics {
 
 /** Leaves in `.grad` the gradient of the mean loss over all images, batch by batch. */
 function accumulate(session: Session, indices: Int32Array): Omit<Metrics, "gradNorm" | "lr"> {
-  const { batchSize } = session.config;
-  const place = session.progress.batch * imagesPerStep(session.config);
-  if (indices.length <= batchSize) return accumulateBatch(session, { indices, place, crossEntropyScale: 1 }, 1);
+  const { config, smallestBatch } = session;
+  const place = session.progress.batch * imagesPerStep(config);
+  const parts = batchBounds(indices.length, { batchSize: config.batchSize, smallestBatch });
+  if (parts.length === 1) return accumulateBatch(session, { indices, place, crossEntropyScale: 1 }, 1);
   const whole = weightOf(session, indices);
   const means = new EpochMeans();
-  for (let start = 0; start < indices.length; start += batchSize) {
-    const part = indices.subarray(start, start + batchSize);
+  for (const [start, end] of parts) {
+    const part = indices.subarray(start, end);
     const share = part.length / indices.length;
     const drawn = { indices: part, place: place + start, crossEntropyScale: weightOf(session, part) / whole / share };
     const numbers = accumulateBatch(session, drawn, share);
