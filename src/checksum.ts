@@ -2,14 +2,15 @@
 export const crc32 = checksum(0xedb88320);
 export const crc32c = checksum(0x82f63b78);
 
-function checksum(polynomial: number): (data: Uint8Array) => number {
+/** A checksum of data that may come in pieces: `previous` is the sum of the pieces before. */
+function checksum(polynomial: number): (data: Uint8Array, previous?: number) => number {
   const table = Uint32Array.from({ length: 256 }, (_, byte) => {
     let value = byte;
     for (let bit = 0; bit < 8; bit++) value = value & 1 ? (value >>> 1) ^ polynomial : value >>> 1;
     return value >>> 0;
   });
-  return (data) => {
-    let crc = 0xffffffff;
+  return (data, previous = 0) => {
+    let crc = previous ^ 0xffffffff;
     for (let i = 0; i < data.length; i++) crc = (crc >>> 8) ^ (table[(crc ^ (data[i] as number)) & 0xff] as number);
     return (crc ^ 0xffffffff) >>> 0;
   };

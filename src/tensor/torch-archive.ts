@@ -54,7 +54,7 @@ async function expectZip(file: TensorFile): Promise<void> {
 
 /** torch compresses nothing but the code of TorchScript; a compressed storage would be larger than its file. */
 function expectStored(entries: readonly ZipEntry[], { fail }: TensorFile): void {
-  const other = entries.find(({ stored }) => !stored);
+  const other = entries.find(({ method }) => method !== "stored");
   if (other === undefined) return;
   fail(`entry ${quote(other.name)} is compressed or encrypted, expected it stored as torch.save does`, CONVERT);
 }

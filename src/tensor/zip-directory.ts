@@ -3,21 +3,26 @@ import { readFully, type TensorFile } from "./tensor-file.ts";
 
 export interface ZipEntry {
   readonly name: string;
-  /** Where the entry begins, its own header included. */
+  /** Position of the entry's local header in the file. */
   readonly start: number;
-  /** Where its bytes begin. */
+  /** Position of the entry's data in the file. */
   readonly position: number;
-  /** How many bytes it has in the file. */
+  /** Size of that data in the file, compressed or not. */
   readonly bytes: number;
-  /** Whether these are the entry's own bytes, neither compressed nor encrypted. */
-  readonly stored: boolean;
+  /** Size of the data after decompression, as the directory says. */
+  readonly unpackedBytes: number;
+  /** CRC-32 of the data after decompression, as the directory says. */
+  readonly crc: number;
+  /** How the data is kept; "other" covers encryption and the methods that are not read here. */
+  readonly method: "stored" | "deflated" | "other";
 }
 
-/** What the directory says of an entry, nothing checked yet. */
+/** What the directory says about an entry, before anything is checked. */
 interface DirectoryEntry {
   name: string;
   flags: number;
   method: number;
+  crc: number;
   compressed: number;
   bytes: number;
   start: number;
@@ -28,17 +33,19 @@ const LONGEST_COMMENT = 0xffff;
 const ENTRY_BYTES = 46;
 const LOCAL_BYTES = 30;
 const ENCRYPTED = 1;
+const STORED = 0;
+const DEFLATED = 8;
 const ZIP64_EXTRA = 1;
 
-/** A model of 100,000 storages has a directory of about this size; it bounds the memory that a hostile one can claim. */
+/** A model of 100,000 storages has a directory of about this size; the limit bounds the memory that a hostile file can claim. */
 const MAX_DIRECTORY_BYTES = 16 * 2 ** 20;
 
 /**
- * The entries of a zip archive, Zip64 included, in the order of their bytes. They lie apart from each other, so that
- * together they hold no more bytes than the file. Only the directory and the entries' headers are read.
+ * Lists the entries of a zip archive, Zip64 included, in the order of their data. Entries that overlap are refused, so that
+ * together they hold no more bytes than the file. Only the directory and the local headers are read; `unpackEntry` reads the data.
  *
- * No library is used: yauzl 3.4.0 was tried, and a damaged Zip64 position above 2^53 made it throw out of a callback of
- * its own, which ends the process.
+ * No library is used: a damaged Zip64 position above 2^53 makes yauzl 3.4.0 throw inside a callback of its own, which ends
+ * the process.
  *
  * Source: PKWARE's APPNOTE.TXT 6.3.10, 4.3.7 (local header), 4.3.12 to 4.3.16 (directory and its end), 4.5.3 (Zip64).
  */
@@ -90,6 +97,7 @@ function parseDirectory(directory: Buffer, file: TensorFile): DirectoryEntry[] {
       name: directory.toString("utf8", at + ENTRY_BYTES, extraAt),
       flags: directory.readUInt16LE(at + 8),
       method: directory.readUInt16LE(at + 10),
+      crc: directory.readUInt32LE(at + 16),
       compressed: directory.readUInt32LE(at + 20),
       bytes: directory.readUInt32LE(at + 24),
       start: directory.readUInt32LE(at + 42),
@@ -121,9 +129,9 @@ function zip64Field(extra: Buffer): Buffer {
   return Buffer.alloc(0);
 }
 
-/** Where an entry's bytes are, between the entry before it and the directory: shared bytes make a small file a large one. */
+/** Locates an entry's data, which must lie between the entry before it and the directory: shared bytes make a small file a large one. */
 async function locate(
-  { name, flags, method, compressed, bytes, start }: DirectoryEntry,
+  { name, flags, method, crc, compressed, bytes, start }: DirectoryEntry,
   { file, earliest, latest }: { file: TensorFile; earliest: number; latest: number },
 ): Promise<ZipEntry> {
   const what = `entry ${quote(name)}`;
@@ -135,8 +143,10 @@ async function locate(
   if (position + compressed > latest) {
     file.fail(`${what}: expected ${compressed} bytes at ${position}, got the directory at ${latest}`);
   }
-  const stored = method === 0 && (flags & ENCRYPTED) === 0 && compressed === bytes;
-  return { name, start, position, bytes: compressed, stored };
+  const stored = method === STORED && compressed === bytes;
+  const known = stored ? "stored" : method === DEFLATED ? "deflated" : "other";
+  const kept = (flags & ENCRYPTED) === 0 ? known : "other";
+  return { name, start, position, bytes: compressed, unpackedBytes: bytes, crc, method: kept };
 }
 
 function endOf(entry: ZipEntry | undefined): number {

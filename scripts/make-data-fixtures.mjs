@@ -1,0 +1,5 @@
+// Writes test/fixtures/inputs/npy-dtypes.npz with NumPy and torchvision-resize.json with torchvision: make-data-fixtures.py says what.
+// Usage: node scripts/make-data-fixtures.mjs [--venv <folder>] [--out <folder>]
+import { writeFixtures } from "./python-environment.mjs";
+
+writeFixtures("weights", [new URL("make-data-fixtures.py", import.meta.url)]);

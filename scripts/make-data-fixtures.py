@@ -1,0 +1,52 @@
+"""Writes reference values of what the readers of data sets are compared with, into the folder inputs/ of the fixtures.
+
+npy-dtypes.npz: the numbers 0 to 23, (2, 3, 4), in every dtype of NumPy that holds numbers, in both byte orders and in C and Fortran
+order; an array's name says which. torchvision-resize.json: images of bytes and what torchvision's antialiased bilinear resize
+makes of them, with and without a crop.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy
+import torch
+from torchvision.transforms.v2 import functional
+
+folder = Path(sys.argv[1]) / "inputs"
+folder.mkdir(exist_ok=True)
+
+arrays = {}
+for kind in ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"):
+    for order in "<>":
+        for layout in "CF":
+            values = numpy.arange(24).reshape(2, 3, 4)
+            if kind == "?":
+                values = values % 3 == 0
+            scaled = values / 24 - 0.5 if kind[0] == "f" else values
+            name = f"{order}{'b1' if kind == '?' else kind}{layout}"
+            arrays[name] = scaled.astype(order + kind, order=layout)
+arrays["complex"] = numpy.zeros(3, "c8")
+arrays["text"] = numpy.array(["a", "b"])
+arrays["structured"] = numpy.zeros(3, [("a", "i4")])
+arrays["scalar"] = numpy.float32(7)
+arrays["empty"] = numpy.zeros((0, 3), "u1")
+numpy.savez_compressed(folder / "npy-dtypes.npz", **arrays)
+
+
+
+def image_of(channels, height, width):
+    """Byte i, in the order (H, W, C), is the top byte of the 32-bit product of i and Knuth's 2654435761: the test computes it too."""
+    product = (numpy.arange(height * width * channels, dtype=numpy.uint64) * 2654435761) % 2**32
+    return torch.from_numpy((product >> 24).astype("uint8").reshape(height, width, channels)).permute(2, 0, 1)
+
+
+sizes = [((2, 2), (4, 4)), ((2, 2), (7, 5)), ((1, 6), (8, 9)), ((6, 1), (12, 3)), ((5, 7), (11, 23)), ((12, 10), (30, 29))]
+sizes += [((3, 3), (3, 3)), ((64, 48), (32, 24)), ((50, 70), (17, 19)), ((100, 30), (7, 64)), ((200, 160), (9, 11))]
+cases = []
+for (height, width), size in sizes:
+    for channels in (1, 3):
+        resized = functional.resize(image_of(channels, height, width).float(), list(size), antialias=True)
+        pixels = resized.round().clamp(0, 255).to(torch.uint8).flatten().tolist()
+        cases.append({"channels": channels, "from": [height, width], "to": list(size), "resized": pixels})
+(folder / "torchvision-resize.json").write_text(json.dumps(cases, separators=(",", ":")) + "\n")
