@@ -11,6 +11,7 @@ const EVERYWHERE = [
   "src/arguments.ts",
   "src/checksum.ts",
   "src/atomic-file.ts",
+  "src/regular-file.ts",
 ];
 const IMPORT = /^\s*(?:import|export)\s+(type\s)?(?:[^"';]*?\sfrom\s+)?"([^"]+)"|import\(\s*"([^"]+)"\s*\)/gm;
 

@@ -51,6 +51,7 @@ describe("Ctrl-C", () => {
   it.each([
     ["SIGINT", 130],
     ["SIGTERM", 143],
+    ["SIGHUP", 129],
   ] as const)("(%s) ends the run with a checkpoint, tells how to go on and exits with %d", async (name, expected) => {
     const { code, text, exits, signals } = await trainUnder([name]);
     expect(code).toBe(expected);

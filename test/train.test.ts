@@ -1,9 +1,19 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import type { TrainConfigInput } from "../src/config/index.ts";
-import { loadSafetensors, memory, saveSafetensors, type Tensor } from "../src/tensor/index.ts";
+import { loadSafetensors, memory, readSafetensorsMetadata, saveSafetensors, type Tensor } from "../src/tensor/index.ts";
 import { evaluate, evaluateSamples, type TrainEvent, train } from "../src/train.ts";
 
 const output = mkdtempSync(join(tmpdir(), "batch-cam-train-"));
@@ -245,6 +255,21 @@ describe("a run directory that cannot be used", () => {
     expect(existsSync(path)).toBe(true);
   });
 
+  it("is refused where the weights name a state outside the run's folder, which is not read", async () => {
+    await trainUntil({ ...SMALL, experiment: "led-out" }, 4);
+    const folder = join(output, "led-out", "checkpoints");
+    const path = join(folder, "last.safetensors");
+    renameSync(join(folder, "last-4.state.safetensors"), join(output, "led-out", "last-4.state.safetensors"));
+    const weights = await loadSafetensors(path);
+    const metadata = await readSafetensorsMetadata(path);
+    await saveSafetensors(path, weights, { ...metadata, state: "../last-4.state.safetensors" });
+    for (const weight of weights.values()) weight.dispose();
+    await expect(train({ ...SMALL, experiment: "led-out", resume: true })).rejects.toMatchObject({
+      code: "E_CHECKPOINT",
+      message: expect.stringContaining("which no run writes"),
+    });
+  });
+
   it("is refused where the folder cannot be made", async () => {
     await expect(
       train({ ...SMALL, output: join(output, "files", "config.json"), experiment: "x" }),
@@ -265,6 +290,19 @@ describe("a run directory with files in it", () => {
       .filter((entry) => entry.isFile())
       .map((entry) => entry.name)
       .sort();
+
+  it("of a run is not overwritten through a link to another folder", async () => {
+    await trainUntil({ ...SMALL, experiment: "linked" }, 2);
+    const [inside, outside] = [join(output, "linked", "checkpoints"), join(output, "moved-away")];
+    renameSync(inside, outside);
+    symlinkSync(outside, inside);
+    const before = readdirSync(outside);
+    await expect(train({ ...SMALL, experiment: "linked", overwrite: true })).rejects.toMatchObject({
+      code: "E_CONFIG",
+      message: expect.stringContaining("checkpoints is a link"),
+    });
+    expect(readdirSync(outside)).toEqual(before);
+  });
 
   it("of somebody else is refused, also with overwrite, and nothing in it is touched", async () => {
     const folder = join(output, "project");

@@ -1,6 +1,6 @@
-import { readFile, stat } from "node:fs/promises";
 import { extname } from "node:path";
 import { BatchCamError } from "../errors.ts";
+import { readRegularText } from "../regular-file.ts";
 
 /**
  * The options written in a YAML or JSON file. Keys and values are the schema's matter.
@@ -33,10 +33,7 @@ const READ_FAILURES: Record<string, string> = {
 
 async function readText(path: string, asked: string): Promise<string> {
   try {
-    const found = await stat(path);
-    if (found.isDirectory()) throw new Error(READ_FAILURES.EISDIR);
-    if (!found.isFile()) throw new Error("it is no regular file"); // a FIFO would be waited for
-    return await readFile(path, "utf8");
+    return await readRegularText(path);
   } catch (cause) {
     const { code = "", message } = cause as NodeJS.ErrnoException;
     throw new BatchCamError("E_IO", `${asked}: cannot read "${path}": ${READ_FAILURES[code] ?? message}`, { cause });

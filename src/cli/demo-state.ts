@@ -1,8 +1,8 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { writeFileAtomically } from "../atomic-file.ts";
 import type { DemoConfig } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
+import { readRegularText } from "../regular-file.ts";
 import type { TrainResult } from "../train/events.ts";
 
 /** The demo's two runs, by name of their directory. */
@@ -22,7 +22,7 @@ const stateFile = (output: string) => join(output, "demo.json");
 /** The state left by an earlier demo; null when there is none, or none that can be read. */
 export async function readDemoState(output: string): Promise<DemoState | null> {
   try {
-    const state = JSON.parse(await readFile(stateFile(output), "utf8")) as Partial<DemoState> | null;
+    const state = JSON.parse(await readRegularText(stateFile(output))) as Partial<DemoState> | null;
     if (!state?.config || !state.results) return null;
     return {
       config: state.config,

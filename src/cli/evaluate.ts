@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { writeFileAtomically } from "../atomic-file.ts";
 import type { EvaluateConfig } from "../config/index.ts";
@@ -6,6 +5,7 @@ import { BatchCamError } from "../errors.ts";
 import { type ExplanationMetrics, explanationMetrics, METRIC_DEFINITIONS } from "../evaluate/explanation-metrics.ts";
 import { SPURIOUS_DEFINITIONS, spuriousRecord } from "../evaluate/spurious.ts";
 import { openRun } from "../evaluate/subject.ts";
+import { readRegularText } from "../regular-file.ts";
 import { setNumThreads } from "../tensor/index.ts";
 import { evaluateSplit } from "../train/validation.ts";
 import type { CommandCall, Outcome } from "./command.ts";
@@ -64,7 +64,7 @@ async function earlier(file: string, record: EvaluationRecord): Promise<Explanat
     [one.method, one.target, one.images, one.layer, one.steps, one.seed].join();
   const replaced = new Set(record.explanations.map(about));
   try {
-    const before = JSON.parse(await readFile(file, "utf8")) as EvaluationRecord;
+    const before = JSON.parse(await readRegularText(file)) as EvaluationRecord;
     // The same weights, as far as two calls agree: their batches may round differently.
     const same =
       basename(before.checkpoint) === basename(record.checkpoint) &&

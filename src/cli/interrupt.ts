@@ -11,7 +11,10 @@ export interface Interrupt {
   stop(): void;
 }
 
-/** The first SIGINT or SIGTERM aborts, so that the command ends in order, `when` it says; the second ends the process at once. */
+/**
+ * The first SIGINT, SIGTERM or SIGHUP (a terminal that was closed) aborts, so that the command ends in order, `when` it says; the
+ * second ends the process at once.
+ */
 export function watchInterrupts({ signals, stderr, exit }: CliIo, when: string): Interrupt {
   const controller = new AbortController();
   let code = 0;

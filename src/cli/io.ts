@@ -43,4 +43,4 @@ function onBrokenPipe(error: NodeJS.ErrnoException): void {
 }
 
 /** 128 + the signal's number, as shells report it. */
-export const SIGNAL_EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGPIPE: 141 } as const;
+export const SIGNAL_EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143, SIGPIPE: 141 } as const;

@@ -8,6 +8,7 @@ import { type Flag, flagsOf, kebabCase, parseFlags } from "./flags.ts";
 import { formatCommandHelp, formatHelp } from "./help.ts";
 import { watchInterrupts } from "./interrupt.ts";
 import { type CliIo, processIo } from "./io.ts";
+import { withSafeOutput } from "./safe-output.ts";
 
 // Loaded when asked for, in the order of the help.
 const COMMANDS: Record<string, () => Promise<Command>> = {
@@ -24,7 +25,8 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
 };
 
 /** Runs the command line and returns the exit code: 0, 2 for the user's mistakes, 1 for ours or for failed runs, 130 after Ctrl-C. Never throws. */
-export async function main(argv: readonly string[], io: CliIo = processIo()): Promise<number> {
+export async function main(argv: readonly string[], given: CliIo = processIo()): Promise<number> {
+  const io = withSafeOutput(given);
   try {
     const [name, ...rest] = argv;
     if (name === "--version" || name === "-v") io.stdout.write(`${version()}\n`);

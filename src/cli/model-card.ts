@@ -1,8 +1,9 @@
-import { lstat, readFile, rm } from "node:fs/promises";
+import { lstat, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { writeFileAtomically } from "../atomic-file.ts";
 import { parseTrainConfig, type TrainConfig } from "../config/index.ts";
 import { OWN_DATA } from "../config/outcome.ts";
+import { readRegularText } from "../regular-file.ts";
 import { CARD_MARK, modelCard } from "../report/model-card.ts";
 import { readEnvironment } from "../train/environment.ts";
 import type { StartEvent, TrainResult } from "../train/events.ts";
@@ -54,5 +55,5 @@ export async function removeModelCard(runDirectory: string): Promise<void> {
 
 /** False where there is none. */
 async function isOurs(path: string): Promise<boolean> {
-  return (await readFile(path, "utf8").catch(() => "")).includes(CARD_MARK);
+  return (await readRegularText(path).catch(() => "")).includes(CARD_MARK);
 }

@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
-import { open, readFile, stat } from "node:fs/promises";
+import { open, stat } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { replaceFile, writeFileAtomically } from "../atomic-file.ts";
 import { BatchCamError } from "../errors.ts";
+import { readRegularText } from "../regular-file.ts";
 import { cacheFolder } from "./cache.ts";
 import type { ImageFit } from "./image-file.ts";
 import { readImages } from "./image-folder.ts";
@@ -96,7 +97,7 @@ interface Cached {
 
 async function readCache(cache: string, length: number): Promise<Cached | null> {
   try {
-    const index = JSON.parse(await readFile(`${cache}.json`, "utf8")) as Index;
+    const index = JSON.parse(await readRegularText(`${cache}.json`)) as Index;
     if (index.version !== 1) return null;
     const pixels = await readPixels(`${cache}.bin`, index.rows.length * length);
     if (pixels === null || sumOf(pixels) !== index.sum) return null;

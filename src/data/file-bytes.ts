@@ -1,5 +1,6 @@
-import { open, stat } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { BatchCamError } from "../errors.ts";
+import { NotRegularFile, statRegularFile } from "../regular-file.ts";
 
 /** Largest data file that is read whole; the arrays of a data set live in memory. */
 const MAX_BYTES = 2 ** 32;
@@ -18,6 +19,7 @@ export async function readFileBytes(path: string, context: ReadContext): Promise
     return await readAll(path, context);
   } catch (error) {
     if (error instanceof BatchCamError) throw error;
+    if (error instanceof NotRegularFile) throw dataError(path, error.message, context, error);
     const reason = error instanceof Error ? error.message : String(error);
     throw dataError(path, `cannot be read (${reason})`, context, error);
   }
@@ -30,10 +32,7 @@ export function dataError(path: string, problem: string, context: ReadContext, c
 }
 
 async function readAll(path: string, context: ReadContext): Promise<Uint8Array> {
-  // Looked at before it is opened: opening a named pipe waits for a writer.
-  const found = await stat(path);
-  const size = found.size;
-  if (!found.isFile()) throw dataError(path, "expected a regular file, got a folder or a device", context);
+  const { size } = await statRegularFile(path);
   if (size > MAX_BYTES) throw dataError(path, `expected at most ${MAX_BYTES} bytes, got ${size}`, context);
   const file = await open(path, "r");
   try {

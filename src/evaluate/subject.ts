@@ -1,11 +1,11 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { expectInteger, expectPath, optionsOf } from "../arguments.ts";
 import { parseTrainConfig, type TrainConfig } from "../config/index.ts";
 import type { Normalization } from "../data/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { createModel, describeWeights, type Model, type ModelOptions } from "../models/index.ts";
+import { readRegularText } from "../regular-file.ts";
 import { loadSafetensors, type Tensor } from "../tensor/index.ts";
 import { disposeAll } from "../train/checkpoint.ts";
 import { type ConfiguredData, camLayerOf, loadData, modelFor } from "../train/from-config.ts";
@@ -101,12 +101,11 @@ async function configOf(
     const instead = runs.length > 0 ? `; it holds runs: ${runs.join(", ")}` : "";
     throw new BatchCamError("E_CHECKPOINT", `${operation}: ${run} is no finished run: it has no ${file}${instead}`);
   }
-  const text = await readFile(path, "utf8");
   try {
-    return parseTrainConfig(JSON.parse(text), { what: path });
+    return parseTrainConfig(JSON.parse(await readRegularText(path)), { what: path });
   } catch (cause) {
-    if (!(cause instanceof SyntaxError)) throw cause;
-    const problem = `${path} is damaged (${cause.message}): evaluate another run`;
+    if (cause instanceof BatchCamError) throw cause;
+    const problem = `${path} cannot be read (${(cause as Error).message}): restore it, or name another run`;
     throw new BatchCamError("E_CHECKPOINT", `${operation}: ${problem}`, { cause });
   }
 }

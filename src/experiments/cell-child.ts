@@ -52,7 +52,7 @@ function say(child: ChildProcess, message: CellJob | typeof STOP): void {
 
 function endingOf(code: number | null, killedBy: NodeJS.Signals | null, words: string): ChildEnding {
   // Ctrl-C may come before the process listens for it.
-  if (killedBy === "SIGINT" || killedBy === "SIGTERM") return { how: "stopped" };
+  if (killedBy === "SIGINT" || killedBy === "SIGTERM" || killedBy === "SIGHUP") return { how: "stopped" };
   for (const [how, exit] of Object.entries(CELL_EXIT)) if (code === exit) return { how: how as keyof typeof CELL_EXIT };
   const end = killedBy === null ? `ended with code ${code}` : `was killed by ${killedBy}`;
   const memory = killedBy === "SIGKILL" ? " (the system does that where memory runs out: try fewer --jobs)" : "";

@@ -85,8 +85,8 @@ function end(code: number): void {
   if (process.connected) process.disconnect();
 }
 
-// Ctrl-C reaches every process of a terminal; what is told twice means the same.
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => stop.abort());
+// Ctrl-C, and the closing of a terminal, reach every process of it; hearing it twice means the same.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop.abort());
 process.stderr.on("error", () => {}); // its reader may be gone
 process.on("message", onMessage);
 process.on("disconnect", () => {

@@ -1,11 +1,12 @@
 import { existsSync } from "node:fs";
-import { readFile, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { TrainConfig, TrainConfigInput } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { explanationMetrics } from "../evaluate/explanation-metrics.ts";
 import { spuriousRecord } from "../evaluate/spurious.ts";
 import { openRun } from "../evaluate/subject.ts";
+import { readRegularText } from "../regular-file.ts";
 import type { StartEvent, TrainEvent, TrainResult } from "../train/events.ts";
 import { train, unlessAborted } from "../train/loop.ts";
 import { readLog } from "../train/metrics-log.ts";
@@ -55,7 +56,7 @@ export async function runCell(cell: Cell, options: RunCellOptions): Promise<Done
     secondsPerStep: medianStepSeconds(log, cell.config),
     parameters: start.parameters,
     ...measured,
-    environment: JSON.parse(await readFile(join(directory, "environment.json"), "utf8")),
+    environment: JSON.parse(await readRegularText(join(directory, "environment.json"))),
   };
 }
 

@@ -1,9 +1,10 @@
 import { existsSync } from "node:fs";
-import { readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { stringify } from "yaml";
 import { isTemporary, makeFolder, writeFileAtomically } from "../atomic-file.ts";
 import { BatchCamError } from "../errors.ts";
+import { readRegularText } from "../regular-file.ts";
 import { lastCheckpoint } from "../train/checkpoint.ts";
 import { claimFile, holderOf } from "../train/run-lock.ts";
 import { isSameRun } from "./cells.ts";
@@ -51,7 +52,7 @@ export class Store {
 
   /** Threads of the runs so far, as `grid.yaml` has them; null where it says nothing. */
   async threads(): Promise<number | null> {
-    const text = await readFile(join(this.folder, "grid.yaml"), "utf8").catch(() => "");
+    const text = await readRegularText(join(this.folder, "grid.yaml")).catch(() => "");
     const [, threads] = text.match(/^threads: (\d{1,4})$/m) ?? [];
     return threads === undefined ? null : Number(threads);
   }
@@ -129,7 +130,7 @@ export class Store {
 
   async #text(id: string): Promise<string | null> {
     try {
-      return await readFile(this.#file(id), "utf8");
+      return await readRegularText(this.#file(id));
     } catch (cause) {
       const { code, message } = cause as NodeJS.ErrnoException;
       if (code === "ENOENT") return null;

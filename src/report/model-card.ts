@@ -1,6 +1,6 @@
 import { stringify } from "yaml";
 import type { EpochRecord, SplitRecord, StartEvent, TrainResult } from "../train/events.ts";
-import { inCell, markdownTable } from "./markdown.ts";
+import { inCell, markdownTable, withoutControls } from "./markdown.ts";
 import { DASH, formatCount, isNumber } from "./numbers.ts";
 
 /** What a card tells of: a run that has ended, or was stopped. */
@@ -227,7 +227,7 @@ const figure = (value: number | string | null): string =>
 
 /** Any text as code within a line: a fence longer than any within, no line's end. */
 function inline(text: string): string {
-  const flat = text.replace(/\s+/g, " ");
+  const flat = withoutControls(text).replace(/\s+/g, " ");
   const fence = "`".repeat(1 + Math.max(0, ...(flat.match(/`+/g) ?? []).map((run) => run.length)));
   const room = /^`|`$|^$/.test(flat) ? " " : "";
   return `${fence}${room}${flat}${room}${fence}`;

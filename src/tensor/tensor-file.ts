@@ -1,6 +1,7 @@
-import { type FileHandle, open, stat } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import { expectPath } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
+import { NotRegularFile, statRegularFile } from "../regular-file.ts";
 import { writeBytes } from "./bytes.ts";
 import { quote } from "./safetensors-json.ts";
 import type { Tensor } from "./tensor.ts";
@@ -32,9 +33,7 @@ export async function reading<T>(
   };
   expectPath(`${operation}: path`, path);
   try {
-    // Looked at before it is opened: opening a named pipe waits for a writer.
-    const found = await stat(path);
-    if (!found.isFile()) fail("expected a regular file, got a folder or a device");
+    const found = await statRegularFile(path);
     const handle = await open(path, "r");
     try {
       return await use({ handle, size: found.size, fail });
@@ -42,6 +41,7 @@ export async function reading<T>(
       await handle.close();
     }
   } catch (error) {
+    if (error instanceof NotRegularFile) fail(error.message);
     if (!(error instanceof Error && "syscall" in error)) throw error;
     throw new BatchCamError("E_IO", `${operation}: cannot read ${path}: ${error.message}`, { cause: error });
   }

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { copyFile, link, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { describeValue } from "../arguments.ts";
 import { fileFault } from "../atomic-file.ts";
 import { BatchCamError } from "../errors.ts";
 import { loadSafetensors, readSafetensorsMetadata, saveSafetensors, type Tensor } from "../tensor/index.ts";
@@ -33,6 +34,8 @@ export interface Snapshot {
 }
 
 const FORMAT = "batch-cam 1";
+/** The only names that a state has; a file that names another one could lead out of the run's folder. */
+const STATE_NAME = /^last-\d+\.state\.safetensors$/;
 const folderOf = (runDirectory: string) => join(runDirectory, "checkpoints");
 
 export function lastCheckpoint(runDirectory: string): string {
@@ -79,8 +82,7 @@ async function writeCheckpoint(runDirectory: string, { model, state, progress }:
     throw error;
   }
   for (const name of await readdir(folderOf(runDirectory))) {
-    if (name.endsWith(".state.safetensors") && name !== stateName)
-      await rm(join(folderOf(runDirectory), name), { force: true });
+    if (STATE_NAME.test(name) && name !== stateName) await rm(join(folderOf(runDirectory), name), { force: true });
   }
   return path;
 }
@@ -161,6 +163,11 @@ export async function loadCheckpoint(runDirectory: string): Promise<Snapshot> {
         `its format is ${metadata["batch-cam"] ?? "unknown"}, this version reads ${FORMAT}`,
       );
     }
+    if (!STATE_NAME.test(metadata.state))
+      throw new BatchCamError(
+        "E_CHECKPOINT",
+        `it names ${describeValue(metadata.state)} as its state, which no run writes`,
+      );
     const statePath = join(folderOf(runDirectory), metadata.state);
     const { progress } = await readSafetensorsMetadata(statePath);
     return {

@@ -1,9 +1,9 @@
 import { execFileSync } from "node:child_process";
-import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { arch, cpus, hostname, platform, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { BatchCamError } from "../errors.ts";
+import { readRegularText } from "../regular-file.ts";
 import { capabilities, getNumThreads } from "../tensor/index.ts";
 
 /** What a run ran on; kept as `environment.json`. */
@@ -54,7 +54,7 @@ export function environment({ seed, precision }: Pick<Environment, "seed" | "pre
 export async function readEnvironment(runDirectory: string): Promise<Partial<Environment>> {
   const path = join(runDirectory, "environment.json");
   try {
-    const found: unknown = JSON.parse(await readFile(path, "utf8"));
+    const found: unknown = JSON.parse(await readRegularText(path));
     if (typeof found === "object" && found !== null) return found;
     throw new Error("it holds no object");
   } catch (cause) {

@@ -1,7 +1,7 @@
-import { appendFile, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { writeFileAtomically } from "../atomic-file.ts";
 import { BatchCamError } from "../errors.ts";
+import { appendRegularText, readRegularText } from "../regular-file.ts";
 import type { Progress } from "./checkpoint.ts";
 import type { BalanceEvent, EpochRecord, StepMetrics } from "./events.ts";
 
@@ -30,7 +30,7 @@ export class MetricsLog {
 
   async append(row: LogRow): Promise<void> {
     try {
-      await appendFile(this.path, `${JSON.stringify(row)}\n`);
+      await appendRegularText(this.path, `${JSON.stringify(row)}\n`);
     } catch (cause) {
       throw new BatchCamError("E_IO", `cannot write ${this.path}: ${(cause as Error).message}`, { cause });
     }
@@ -61,7 +61,7 @@ export class MetricsLog {
 
 /** The rows of a log that can be read; a torn last one is left out. */
 export async function readLog(path: string): Promise<LogRow[]> {
-  const text = await readFile(path, "utf8").catch(() => "");
+  const text = await readRegularText(path).catch(() => "");
   return text.split("\n").flatMap((line) => {
     try {
       const row = JSON.parse(line) as LogRow | null;

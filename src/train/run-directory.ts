@@ -1,5 +1,5 @@
 import { existsSync, rmdirSync } from "node:fs";
-import { readdir, readFile, rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { isTemporary, makeFolder, writeFileAtomically } from "../atomic-file.ts";
 import {
@@ -10,6 +10,7 @@ import {
   type TrainConfigInput,
 } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
+import { isLink, readRegularText } from "../regular-file.ts";
 import { lastCheckpoint } from "./checkpoint.ts";
 import { lockRun, RUN_LOCK } from "./run-lock.ts";
 
@@ -113,10 +114,20 @@ async function expectRoom(directory: string, { overwrite, fastDevRun }: TrainCon
       `${directory} has a ${CONFIG} that is no run's: move that away, or give this run another name with --experiment`,
     );
   }
-  if (overwrite && (!fastDevRun || before.fastDevRun)) return;
+  if (overwrite && (!fastDevRun || before.fastDevRun)) return expectOwnFolders(directory);
   throw new BatchCamError(
     "E_CONFIG",
     `${directory} holds a run already: --resume goes on with it, --overwrite begins anew, --experiment gives this run another name`,
+  );
+}
+
+/** Refuses to delete through a link: what it leads to is outside the run's folder. */
+function expectOwnFolders(directory: string): void {
+  const linked = Object.keys(FOLDERS).find((folder) => isLink(join(directory, folder)));
+  if (linked === undefined) return;
+  throw new BatchCamError(
+    "E_CONFIG",
+    `overwrite: ${join(directory, linked)} is a link, and nothing outside the run's folder is deleted: remove the link, or give this run another name with --experiment`,
   );
 }
 
@@ -149,7 +160,7 @@ function removeIfEmpty(directory: string): void {
 async function savedConfig(directory: string): Promise<unknown> {
   const path = join(directory, CONFIG);
   try {
-    return JSON.parse(await readFile(path, "utf8"));
+    return JSON.parse(await readRegularText(path));
   } catch (cause) {
     throw new BatchCamError("E_CHECKPOINT", `resume: cannot read ${path}: ${(cause as Error).message}`, { cause });
   }
@@ -157,11 +168,14 @@ async function savedConfig(directory: string): Promise<unknown> {
 
 /** Temporary files of a process that was killed while it wrote. */
 async function removeLeftovers(directory: string): Promise<void> {
-  for (const folder of [directory, join(directory, "checkpoints"), join(directory, "figures")]) {
+  for (const folder of [directory, join(directory, "checkpoints"), join(directory, "figures")].filter(isOwn)) {
     const names = await readdir(folder).catch(() => []);
     for (const name of names) if (isTemporary(name)) await rm(join(folder, name), { force: true });
   }
 }
+
+/** The run's folder itself may be reached by a link; what is in it may not lead elsewhere. */
+const isOwn = (path: string, index: number): boolean => index === 0 || !isLink(path);
 
 export async function writeJson(path: string, value: unknown): Promise<void> {
   await writeFileAtomically(path, `${JSON.stringify(value, null, 2)}\n`);

@@ -1,6 +1,16 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -44,6 +54,34 @@ describe("lockRun", () => {
     utimesSync(join(folder, "run.lock"), 1, 1);
     lockRun(folder)();
     expect(existsSync(join(folder, "run.lock"))).toBe(false);
+  });
+
+  it("takes over a torn claim that another clock dated in the future", () => {
+    writeFileSync(join(folder, "run.lock"), "");
+    const nextYear = Date.now() / 1000 + 3e7;
+    utimesSync(join(folder, "run.lock"), nextYear, nextYear);
+    lockRun(folder)();
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  it("replaces a link that leads nowhere, and writes nothing where it led", () => {
+    const elsewhere = join(folder, "elsewhere");
+    symlinkSync(elsewhere, join(folder, "run.lock"));
+    const release = lockRun(folder);
+    expect(lstatSync(join(folder, "run.lock")).isFile()).toBe(true);
+    expect(existsSync(elsewhere)).toBe(false);
+    release();
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  it.each([
+    ["a folder", (path: string) => mkdirSync(path)],
+    ["a named pipe", (path: string) => void execFileSync("mkfifo", [path])],
+  ])("refuses %s in a claim's place at once", (kind, make) => {
+    make(join(folder, "run.lock"));
+    expect(() => lockRun(folder)).toThrow(
+      expect.objectContaining({ code: "E_IO", message: expect.stringContaining(`regular file, got ${kind}`) }),
+    );
   });
 
   it("waits for a claim that is just being written, where there are no hard links", () => {

@@ -4,6 +4,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { temporaryName } from "../atomic-file.ts";
 import { BatchCamError } from "../errors.ts";
+import { isLink, readRegularTextSync } from "../regular-file.ts";
 
 interface Owner {
   host: string;
@@ -67,7 +68,8 @@ function acquire(path: string, runDirectory: string): () => void {
         runDirectory,
       );
       try {
-        if (readFileOr(path, null) !== dead) throw inUse(runDirectory, path);
+        const now = readFileOr(path, null) ?? (isLink(path) ? DANGLING : null);
+        if (now !== dead) throw inUse(runDirectory, path);
         renameSync(draft, path);
       } finally {
         release();
@@ -84,16 +86,24 @@ function acquire(path: string, runDirectory: string): () => void {
 /** The text of a claim whose owner is gone. */
 function readDead(path: string, runDirectory: string): string {
   const text = readFileOr(path, null);
+  // A link that leads nowhere is not a claim: nobody can have written one there.
+  if (text === null && isLink(path)) return DANGLING;
   if (text === null) throw inUse(runDirectory, path); // given back just now
   const owner = parseOwner(text);
   if (owner === null ? isBeingWritten(path) : isAlive(owner)) throw inUse(runDirectory, path, owner);
   return text;
 }
 
-/** Where a file system has no hard links, a claim is empty for a moment. */
+/** Stands for the text of a claim whose path is a link that leads nowhere. */
+const DANGLING = "a link that leads nowhere";
+
+/**
+ * Whether an unreadable claim was written a moment ago: on a file system without hard links a claim is empty at first. A time
+ * far in the future comes from another clock and says nothing.
+ */
 function isBeingWritten(path: string): boolean {
   const found = statSync(path, { throwIfNoEntry: false });
-  return found !== undefined && Date.now() - found.mtimeMs < 10_000;
+  return found !== undefined && Math.abs(Date.now() - found.mtimeMs) < 10_000;
 }
 
 /** Puts the whole claim in place at once, so that nobody reads half of it. False where there is one already. */
@@ -127,7 +137,7 @@ function claim(): string {
 
 function readFileOr<T>(path: string, otherwise: T): string | T {
   try {
-    return readFileSync(path, "utf8");
+    return readRegularTextSync(path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return otherwise;
     throw error;

@@ -1,0 +1,58 @@
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { appendRegularText, readRegularFile, readRegularText, readRegularTextSync } from "./regular-file.ts";
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "regular-file-"));
+  writeFileSync(join(folder, "text"), "hé");
+  mkdirSync(join(folder, "folder"));
+  execFileSync("mkfifo", [join(folder, "pipe")]);
+  symlinkSync("text", join(folder, "link"));
+  symlinkSync("pipe", join(folder, "link-to-pipe"));
+  symlinkSync("nothing", join(folder, "dangling"));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const READERS = {
+  readRegularFile,
+  readRegularText,
+  readRegularTextSync: async (path: string) => readRegularTextSync(path),
+  appendRegularText: (path: string) => appendRegularText(path, "x"),
+};
+
+describe.each(Object.entries(READERS))("%s", (_, read) => {
+  it.each([
+    ["folder", "EISDIR", "a folder"],
+    ["pipe", "ENOTREG", "a named pipe"],
+    ["link-to-pipe", "ENOTREG", "a named pipe"],
+  ])("refuses a %s at once instead of waiting for it", async (name, code, kind) => {
+    await expect(read(join(folder, name))).rejects.toMatchObject({
+      code,
+      syscall: "stat",
+      message: `expected a regular file, got ${kind}`,
+    });
+  });
+});
+
+describe("reading", () => {
+  it("follows a link to a regular file", async () => {
+    expect(await readRegularText(join(folder, "link"))).toBe("hé");
+    expect((await readRegularFile(join(folder, "text"))).length).toBe(3);
+    expect(readRegularTextSync(join(folder, "link"))).toBe("hé");
+  });
+
+  it("keeps the operating system's error for what is not there", async () => {
+    await expect(readRegularText(join(folder, "none"))).rejects.toMatchObject({ code: "ENOENT" });
+    await expect(readRegularText(join(folder, "dangling"))).rejects.toMatchObject({ code: "ENOENT" });
+  });
+
+  it("makes a file that is appended to", async () => {
+    await appendRegularText(join(folder, "new"), "a");
+    await appendRegularText(join(folder, "new"), "b");
+    expect(readFileSync(join(folder, "new"), "utf8")).toBe("ab");
+  });
+});
