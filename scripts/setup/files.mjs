@@ -22,17 +22,22 @@ export function readJson(path) {
   }
 }
 
+/** Writes a file and has it reach the disk before it returns, so that a rename after it never names an empty file. */
+export function writeWhole(path, content) {
+  const file = openSync(path, "w");
+  try {
+    writeFileSync(file, content);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
 /** Writes a JSON file so that a kill at any moment leaves the old one or the new one. */
 export function writeJson(path, value) {
   const temporary = `${path}.${process.pid}.tmp`;
   try {
-    const file = openSync(temporary, "w");
-    try {
-      writeFileSync(file, `${JSON.stringify(value, null, 2)}\n`);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
+    writeWhole(temporary, `${JSON.stringify(value, null, 2)}\n`);
     renameSync(temporary, path);
   } catch (error) {
     rmSync(temporary, { force: true });

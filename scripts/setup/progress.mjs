@@ -1,5 +1,7 @@
 const FRAMES = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 
+const LOG_INTERVAL_MS = 15_000;
+
 const seconds = (since) => `${((performance.now() - since) / 1000).toFixed(1)} s`;
 
 /** What set-up tells the user: one line a step with its time; on a terminal the running step shows a spinner and its last word. */
@@ -28,9 +30,16 @@ export class Progress {
     }
   }
 
+  /** In a log: a line now and then, so that what takes minutes is seen to go on. */
   #plain(title) {
     this.#stream.write(`setup: ${title} ...\n`);
-    return { say: () => {}, end: (line) => this.#stream.write(line) };
+    let last = performance.now();
+    const say = (text) => {
+      if (performance.now() - last < LOG_INTERVAL_MS) return;
+      last = performance.now();
+      this.#stream.write(`setup: ${title}: ${text}\n`);
+    };
+    return { say, end: (line) => this.#stream.write(line) };
   }
 
   #spin(title, start) {

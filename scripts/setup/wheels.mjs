@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, renameSync, statfsSync } from "node:fs";
-import { homedir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join } from "node:path";
+import { cacheRoot } from "./cache-root.mjs";
 import { diskFailure, networkFailure, SetupFailure, tail } from "./failure.mjs";
 import { folderSize, nearestExisting, remove } from "./files.mjs";
 import { makeFolder } from "./folder.mjs";
@@ -26,13 +26,6 @@ const OTHER_PLACE = `or set BATCH_CAM_CACHE to a folder on a disk that you may w
 /** Where the fetched libtorch of this platform lies, shared by all checkouts. */
 export function cachedFolder(env) {
   return join(cacheRoot(env), `libtorch-${VERSION}-${process.platform}-${process.arch}`, "torch");
-}
-
-export function cacheRoot(env) {
-  const mac = join(homedir(), "Library/Caches");
-  const base =
-    env.BATCH_CAM_CACHE || (process.platform === "darwin" ? mac : env.XDG_CACHE_HOME || join(homedir(), ".cache"));
-  return resolve(base, "batch-cam"); // pip runs in the checkout, wherever set-up was called from
 }
 
 /** Puts the pinned wheels into the cache: a folder beside the target is filled, checked and renamed. `check` throws if the copy is bad. */

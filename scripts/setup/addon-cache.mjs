@@ -1,0 +1,136 @@
+// Built addons, shared by all checkouts and installations. An entry is one file, `<key>-<sha256 of the file>.node`: the key
+// says what it was built from, the sum shows damage, and one rename puts it there whole.
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync, renameSync, statSync, utimesSync } from "node:fs";
+import { join } from "node:path";
+import { cacheRoot } from "./cache-root.mjs";
+import { remove, writeWhole } from "./files.mjs";
+import { makeFolder } from "./folder.mjs";
+import { libraryMark } from "./libtorch.mjs";
+import { withLock } from "./lock.mjs";
+import { loadProblem } from "./tools.mjs";
+
+/** An addon takes under 2 MB. Checkouts of several branches, and of several compilers, take turns. */
+const KEPT_ENTRIES = 16;
+const ENTRY = /^([0-9a-f]{32})-([0-9a-f]{64})\.node$/;
+/** Locks and temporary files of processes that were killed. */
+const LEFT_OVER = /\.(lock\.\d+|tmp)$/;
+const LEFT_OVER_MS = 24 * 3_600_000;
+
+/** Variables that change what cmake and the compilers make of the same sources. */
+const BUILD_VARIABLES = [
+  ...["CXXFLAGS", "LDFLAGS", "CPATH", "CPLUS_INCLUDE_PATH", "LIBRARY_PATH", "SDKROOT"],
+  ...["CMAKE_BUILD_TYPE", "CMAKE_TOOLCHAIN_FILE", "CMAKE_PREFIX_PATH", "MACOSX_DEPLOYMENT_TARGET"],
+];
+
+const folderOf = (env) => join(cacheRoot(env), "addons");
+
+/**
+ * What compiles and links the addon, as one text. libtorch's path belongs to it: the addon finds its libraries by that path.
+ */
+export function toolchainOf({ libtorch, compiler, env }) {
+  const variables = BUILD_VARIABLES.map((name) => `${name}=${env[name] ?? ""}`);
+  const parts = [libtorch.path, libtorch.lib, libtorch.version, libraryMark(libtorch.library), compiler.identity];
+  return JSON.stringify([...parts, process.platform, process.arch, ...variables]);
+}
+
+/** Names an addon by all that it is built from: the hash of its sources and the toolchain. */
+export const addonKey = (sources, toolchain) =>
+  createHash("sha256")
+    .update(JSON.stringify([sources, toolchain]))
+    .digest("hex")
+    .slice(0, 32);
+
+/** Whether any addon is kept, of whatever sources. */
+export const holdsAddons = (env) => entries(folderOf(env)).length > 0;
+
+/**
+ * Copies the kept addon of a key to `target`; false if there is none. Each is checked by its sum and by loading it, and one
+ * that fails is removed.
+ */
+export async function takeAddon(key, target, { env, root }) {
+  const folder = folderOf(env);
+  for (const entry of entries(folder).filter((each) => each.key === key)) {
+    const path = join(folder, entry.name);
+    const bytes = readOrNull(path);
+    if (bytes === null) continue;
+    const temporary = `${target}.new`;
+    if (sha256(bytes) === entry.sum) {
+      writeWhole(temporary, bytes);
+      if ((await loadProblem(temporary, { env, root })) === null) {
+        renameSync(temporary, target); // a process that runs the old addon keeps its file
+        tryTo(() => utimesSync(path, new Date(), new Date())); // the least recently used are removed first
+        return true;
+      }
+      remove(temporary);
+    }
+    tryTo(() => remove(path));
+  }
+  return false;
+}
+
+/** Keeps a built addon for other checkouts. The cache is a convenience: null, or why it could not be written. */
+export function keepAddon(key, built, { env }) {
+  try {
+    const folder = folderOf(env);
+    makeFolder(folder);
+    const bytes = readFileSync(built);
+    const path = join(folder, `${key}-${sha256(bytes)}.node`);
+    const temporary = `${path}.${process.pid}.tmp`;
+    writeWhole(temporary, bytes);
+    renameSync(temporary, path);
+    sweep(folder);
+    return null;
+  } catch (error) {
+    return error.message;
+  }
+}
+
+/**
+ * Runs `build` while no other set-up builds the same addon: the one that waited then finds it kept. Where the cache cannot
+ * be written, each builds for itself.
+ */
+export async function buildAlone(key, build, { env, progress }) {
+  const folder = folderOf(env);
+  try {
+    makeFolder(folder);
+    const probe = join(folder, `${key}.${process.pid}.tmp`);
+    writeWhole(probe, "");
+    remove(probe);
+  } catch {
+    return build();
+  }
+  return withLock(join(folder, `${key}.lock`), build, {
+    onWait: ({ pid }) => progress.note(`waiting for another set-up (process ${pid}) that builds the same addon`),
+  });
+}
+
+/** Removes all but the newest entries, and what killed processes left. */
+function sweep(folder) {
+  const newestFirst = entries(folder).sort((a, b) => b.used - a.used);
+  for (const { name } of newestFirst.slice(KEPT_ENTRIES)) tryTo(() => remove(join(folder, name)));
+  for (const name of readdirSync(folder)) {
+    const path = join(folder, name);
+    if (LEFT_OVER.test(name) && modified(path) < Date.now() - LEFT_OVER_MS) tryTo(() => remove(path));
+  }
+}
+
+function entries(folder) {
+  return (tryTo(() => readdirSync(folder)) ?? []).flatMap((name) => {
+    const [, key, sum] = ENTRY.exec(name) ?? [];
+    return key ? [{ name, key, sum, used: modified(join(folder, name)) }] : [];
+  });
+}
+
+/** When a file was last written, or an entry last used; 0 where it has gone meanwhile. */
+const modified = (path) => tryTo(() => statSync(path).mtimeMs) ?? 0;
+const readOrNull = (path) => tryTo(() => readFileSync(path)) ?? null;
+const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
+
+function tryTo(action) {
+  try {
+    return action();
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,10 @@
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+
+/** The folder that all checkouts and installations of a user share: fetched libtorch, built addons. */
+export function cacheRoot(env) {
+  const mac = join(homedir(), "Library/Caches");
+  const base =
+    env.BATCH_CAM_CACHE || (process.platform === "darwin" ? mac : env.XDG_CACHE_HOME || join(homedir(), ".cache"));
+  return resolve(base, "batch-cam"); // pip runs in the checkout, wherever set-up was called from
+}

@@ -1,0 +1,203 @@
+import { spawn } from "node:child_process";
+import {
+  appendFileSync,
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterAll, beforeEach, describe, expect, it } from "vitest";
+// @ts-expect-error a script without types
+import { addonKey, keepAddon, takeAddon, toolchainOf } from "../scripts/setup/addon-cache.mjs";
+// @ts-expect-error a script without types
+import { buildProgress, compilerJobs } from "../scripts/setup/jobs.mjs";
+
+const scratch = mkdtempSync(join(tmpdir(), "batch-cam-addons-"));
+afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+
+let place: string;
+let env: Record<string, string>;
+beforeEach(() => {
+  place = mkdtempSync(join(scratch, "case-"));
+  env = { BATCH_CAM_CACHE: join(place, "cache") };
+});
+const kept = () => readdirSync(join(place, "cache/batch-cam/addons")).filter((name) => name.endsWith(".node"));
+
+/** An addon that loads in a moment: another package's. */
+const loadable = (() => {
+  const folder = "node_modules/@resvg";
+  const name = readdirSync(folder).find((each) => each.startsWith("resvg-js-")) ?? "";
+  const file = readdirSync(join(folder, name)).find((each) => each.endsWith(".node")) ?? "";
+  return resolve(folder, name, file);
+})();
+const KEY = "0123456789abcdef".repeat(2);
+
+describe("the cache of built addons", () => {
+  const take = (key = KEY) => takeAddon(key, join(place, "taken.node"), { env, root: "." });
+
+  it("gives back the same bytes, and under that key alone", async () => {
+    expect(await take()).toBe(false);
+    expect(keepAddon(KEY, loadable, { env })).toBeNull();
+    expect(await take(KEY.replace("0", "f"))).toBe(false);
+    expect(await take()).toBe(true);
+    expect(readFileSync(join(place, "taken.node")).equals(readFileSync(loadable))).toBe(true);
+  });
+
+  it.each([
+    ["is damaged", () => appendFileSync(join(place, "cache/batch-cam/addons", kept()[0] ?? ""), "?")],
+    [
+      "does not load",
+      () => {
+        for (const name of kept()) rmSync(join(place, "cache/batch-cam/addons", name));
+        writeFileSync(join(place, "text"), "no addon");
+        keepAddon(KEY, join(place, "text"), { env });
+      },
+    ],
+  ])("removes and does not use an addon that %s", async (_, damage) => {
+    keepAddon(KEY, loadable, { env });
+    damage();
+    expect(await take()).toBe(false);
+    expect(readdirSync(place)).toEqual(["cache", ...(existsSync(join(place, "text")) ? ["text"] : [])]);
+    expect(kept()).toEqual([]);
+  });
+
+  it("keeps the sixteen that were used last, and removes what killed processes left a day ago", async () => {
+    const folder = join(place, "cache/batch-cam/addons");
+    const small = join(place, "small");
+    const old = new Date(Date.now() - 2 * 86_400_000);
+    for (let index = 0; index < 18; index++) {
+      writeFileSync(small, String(index));
+      keepAddon(index.toString(16).padStart(32, "0"), small, { env });
+      const newest = kept().find((name) => name.startsWith(index.toString(16).padStart(32, "0"))) ?? "";
+      utimesSync(join(folder, newest), old, new Date(old.getTime() + index * 1_000));
+    }
+    for (const name of [`${KEY}.lock.3`, `${KEY}.77.tmp`, "not-ours"]) {
+      writeFileSync(join(folder, name), "");
+      utimesSync(join(folder, name), old, old);
+    }
+    keepAddon(KEY, loadable, { env });
+    expect(kept()).toHaveLength(16);
+    expect(kept().map((name) => Number.parseInt(name.slice(0, 32), 16))).not.toContain(2);
+    expect(readdirSync(folder).filter((name) => !name.endsWith(".node"))).toEqual(["not-ours"]);
+  });
+
+  it("names an addon by its sources, libtorch, compiler and the variables that change a build", () => {
+    const file = join(place, "library");
+    writeFileSync(file, "");
+    const libtorch = { path: "/a", lib: "/a/lib", version: "2.11.0", library: file };
+    const compiler = { identity: "g++ 12" };
+    const key = (sources = "hash", changes: object = {}) =>
+      addonKey(sources, toolchainOf({ libtorch, compiler, env, ...changes }));
+    const keys = [
+      key(),
+      key("other"),
+      key("hash", { libtorch: { ...libtorch, path: "/b", lib: "/b/lib" } }),
+      key("hash", { libtorch: { ...libtorch, version: "2.12.0" } }),
+      key("hash", { compiler: { identity: "clang 19" } }),
+      key("hash", { env: { CXXFLAGS: "-g" } }),
+    ];
+    expect(new Set(keys).size).toBe(keys.length);
+    expect(key()).toBe(keys[0]);
+    expect(keys.every((each) => /^[0-9a-f]{32}$/.test(each))).toBe(true);
+  });
+});
+
+/** The libtorch that this checkout's addon was built against. */
+const builtAgainst: string = JSON.parse(readFileSync("native/build/stamp.json", "utf8")).libtorch;
+
+/** A cmake that "builds" by a copy, takes its time for it, and counts its builds. */
+const CMAKE = (calls: string) => `#!/bin/sh
+PATH=/usr/bin:/bin
+if [ "$1" = --build ]; then
+  echo x >> '${calls}'
+  sleep 1
+  cp '${resolve("native/build/batch_cam.node")}' "$2/batch_cam.node"
+fi
+`;
+
+function checkout(name: string): string {
+  const root = join(place, name);
+  mkdirSync(join(root, "native"), { recursive: true });
+  for (const part of ["setup", "setup.mjs"])
+    cpSync(join("scripts", part), join(root, "scripts", part), { recursive: true });
+  for (const part of ["package.json", "native/CMakeLists.txt"]) cpSync(part, join(root, part));
+  symlinkSync(resolve("node_modules"), join(root, "node_modules"));
+  return root;
+}
+
+function setUp(root: string, changes: Record<string, string> = {}): Promise<{ status: number | null; said: string }> {
+  const child = spawn(process.execPath, [join(root, "scripts/setup.mjs")], {
+    env: {
+      ...process.env,
+      ...env,
+      LIBTORCH: builtAgainst,
+      PATH: `${join(place, "bin")}:${process.env.PATH}`,
+      ...changes,
+    },
+  });
+  let said = "";
+  child.stderr.on("data", (chunk) => {
+    said += chunk;
+  });
+  return new Promise((done) => child.on("close", (status) => done({ status, said })));
+}
+
+describe("set-up of several checkouts", () => {
+  const builds = () => readFileSync(join(place, "calls"), "utf8").trim().split("\n").length;
+  beforeEach(() => {
+    mkdirSync(join(place, "bin"));
+    writeFileSync(join(place, "bin/cmake"), CMAKE(join(place, "calls")));
+    chmodSync(join(place, "bin/cmake"), 0o755);
+  });
+
+  it("compiles once where two run at once, and never for a third or where there is no cmake", async () => {
+    const both = await Promise.all([setUp(checkout("one")), setUp(checkout("two"))]);
+    expect(both.map(({ status }) => status)).toEqual([0, 0]);
+    expect(both.filter(({ said }) => /waiting for another set-up .* same addon/.test(said))).toHaveLength(1);
+    rmSync(join(place, "bin/cmake"));
+    const third = await setUp(checkout("three"), { PATH: "/nowhere", CXX: "/usr/bin/c++" });
+    expect(third.said).toMatch(/addon: taken from the cache/);
+    for (const name of ["one", "two", "three"]) {
+      expect(existsSync(join(place, name, "native/build/batch_cam.node"))).toBe(true);
+    }
+    expect(builds()).toBe(1);
+  });
+
+  it("says that the cache cannot be written, and goes on without it", async () => {
+    writeFileSync(join(place, "file"), "");
+    const { status, said } = await setUp(checkout("one"), { BATCH_CAM_CACHE: join(place, "file") });
+    expect(said).toMatch(/not kept for other checkouts/);
+    expect(status).toBe(0);
+  });
+});
+
+describe("a build", () => {
+  const GiB = 1024 ** 3;
+
+  it.each([
+    [{}, 8, 32, 8],
+    [{}, 8, 5, 2],
+    [{}, 8, 1, 1],
+    [{ CMAKE_BUILD_PARALLEL_LEVEL: "3" }, 8, 5, 3],
+    [{ CMAKE_BUILD_PARALLEL_LEVEL: "many" }, 2, 32, 2],
+  ])("with %o on %i cores and %i GiB of free memory compiles %i files at once", (variables, cores, memory, jobs) => {
+    expect(compilerJobs(variables, { cores, memory: memory * GiB })).toBe(jobs);
+  });
+
+  it.each([
+    ["[12/40] Building CXX object addon.cc.o", "12 of 40"],
+    ["[ 50%] Building CXX object addon.cc.o", "20 of 40"],
+    ["a warning", null],
+  ])("tells from %s how far it is", (line, expected) => {
+    expect(buildProgress(line, 40)).toBe(expected);
+  });
+});
