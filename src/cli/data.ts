@@ -1,11 +1,13 @@
 import { join } from "node:path";
 import { writeFileAtomically } from "../atomic-file.ts";
 import type { DataConfig } from "../config/index.ts";
+import { parseTrainConfig } from "../config/index.ts";
 import { dataName } from "../config/resolve.ts";
 import {
   classCounts,
   type Dataset,
   disposeDataset,
+  disposeSplit,
   gatherPixels,
   loadDataset,
   prototypes,
@@ -13,7 +15,7 @@ import {
 } from "../data/index.ts";
 import { camFigure, type FigureInput } from "../report/index.ts";
 import { type Tensor, tidy } from "../tensor/index.ts";
-import { usualValidation } from "../train/from-config.ts";
+import { heldOutValidation } from "../train/from-config.ts";
 import type { CommandCall, Outcome } from "./command.ts";
 import { percent } from "./progress-lines.ts";
 import { formatTable } from "./table.ts";
@@ -88,10 +90,18 @@ function tableOf(dataset: Dataset, label: string): string {
     formatTable(["class", ...splits.map((split) => split.name), "share of train"], [...rows, sums]),
     balance(first),
     dataset.val === undefined
-      ? `Training holds ${usualValidation(train).toLocaleString("en")} of the train images out for validation (--val-images).`
+      ? `Training holds ${validationCount(train).toLocaleString("en")} of the train images out for validation (--val-images).`
       : "",
     "",
   ].join("\n");
+}
+
+/** How many images a training with the default options holds out. */
+function validationCount(split: Split): number {
+  const { train, val } = heldOutValidation(split, parseTrainConfig({}));
+  const images = val.labels.numel;
+  for (const part of [train, val]) disposeSplit(part);
+  return images;
 }
 
 /** What unequal classes want of training. */

@@ -34,7 +34,7 @@ export function formatEvaluation(
   const precision = amp ? "bfloat16" : "float32";
   const head = `${checkpoint}\n${split}, ${images} images: accuracy ${percent(accuracy)}, cross-entropy ${short(crossEntropy)} (${precision})`;
   const [first] = explanations as [ExplanationMetrics];
-  const about = `maps of the ${first.target === "label" ? "true" : "predicted"} class at ${camLayer}, first ${first.images} images`;
+  const about = `maps of the ${first.target === "label" ? "true" : "predicted"} class at ${camLayer}, ${first.images} images`;
   const rows = (Object.keys(first.values) as MetricName[]).map((name) => [
     [name, DIRECTIONS[name], SCALES[name]].filter((part) => part !== undefined).join(" "),
     ...explanations.map(({ values }) => cell(values[name] as MetricValue)),

@@ -9,7 +9,7 @@ export const EvaluateConfig = z.strictObject({
   target: z.enum(["label", "prediction"]).default("label").describe("class that the maps explain"),
   limit: count()
     .default(1000)
-    .describe("images for the metrics of explanations, the first N; accuracy takes the whole split"),
+    .describe("images for the metrics of explanations, of all classes; accuracy takes the whole split"),
   steps: count().default(20).describe("steps of insertion and deletion"),
   randomise: z.boolean().default(true).describe("run the parameter-randomisation sanity check"),
   seed: z.int().nonnegative().default(0).describe("seed of noise, perturbations and random weights"),

@@ -24,7 +24,11 @@ const subject = group("Model", {
 const images = group("Images", {
   images: z.array(path()).optional(),
   split: z.enum(["test", "val", "train"]).optional().describe("with --run: images of its data set in place of files"),
-  limit: count().optional().describe("explain only the first N images (default: 16 of a split, all files)"),
+  limit: count()
+    .optional()
+    .describe(
+      "explain only N images: the first files, or of all classes of a split (default: 16 of a split, all files)",
+    ),
   fit: z
     .enum(["cover", "contain", "fill"])
     .default("cover")

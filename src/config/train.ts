@@ -88,7 +88,9 @@ export const dataFields = group("Data", {
     .gt(0)
     .lt(1)
     .default(0.2)
-    .describe("your own: share of each class that is held out as the test split where there is no test/"),
+    .describe(
+      "your own: share held out as the test split where there is no test/; each image is drawn by its path, so that adding one moves no other",
+    ),
   badImages: z
     .enum(["fail", "skip"])
     .default("fail")
@@ -108,7 +110,7 @@ const selection = group("Data", {
   valImages: count()
     .optional()
     .describe(
-      "training images held out, by seed, to choose the best epoch; the test split is never used for that (default: 5000, at most a tenth)",
+      "training images held out, by seed, to choose the best epoch, of your own about so many; the test split is never used for that (default: 5000, at most a tenth)",
     ),
   sampler: z
     .enum(["shuffle", "balanced"])

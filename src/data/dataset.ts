@@ -1,3 +1,4 @@
+import { dirname } from "node:path";
 import {
   describeValue,
   expectInteger,
@@ -18,7 +19,7 @@ import { addDecoys, DECOY_VARIANTS, type DecoyVariant } from "./decoy.ts";
 import { FASHION_CLASSES, FASHION_NORMALIZATION, readFashionMnist } from "./fashion-mnist.ts";
 import type { ByteSplit } from "./idx-splits.ts";
 import type { ImageFit } from "./image-file.ts";
-import { channelStatistics, loadLabelled } from "./labelled-dataset.ts";
+import { channelStatistics, type EarlierSplit, loadLabelled } from "./labelled-dataset.ts";
 import { MNIST_NORMALIZATION, readMnist } from "./mnist.ts";
 import { disposeSplit, type Normalization, type Split } from "./split.ts";
 
@@ -54,10 +55,17 @@ export interface DatasetOptions {
   imageChannels?: 1 | 3;
   /** Images of one's own: how they come to that size ("cover"). */
   imageFit?: ImageFit;
-  /** Images of one's own: share of each class that becomes the test split where the folder names none (0.2). */
+  /**
+   * Images of one's own: share that becomes the test split where the files name none (0.2). Each image is drawn by its path and the
+   * seed, so that adding one moves no other; every class of two images or more has one in both splits.
+   */
   testFraction?: number;
   /** Images of one's own: whether a file that cannot be read ends the loading ("fail") or is left out and reported. */
   badImages?: "fail" | "skip";
+  /** Images of one's own: the split that some of them are known to be in where the files name none; the others are drawn. */
+  earlier?: EarlierSplit | undefined;
+  /** Images of one's own: "order" draws the test split as versions did whose runs keep no record of their data. */
+  draw?: "path" | "order" | undefined;
   /** Aborting it while images of one's own are decoded rejects with its reason. */
   signal?: AbortSignal;
 }
@@ -177,6 +185,7 @@ async function labelled(name: DatasetName, images: LabelledImages, options: Data
   const splits = await loadLabelled(images, {
     ...{ source, channels: imageChannels, size: [imageSize, imageSize], fit: imageFit, badImages },
     ...{ testFraction: options.testFraction ?? 0.2, seed: options.seed ?? 0 },
+    ...{ root: name === "csv" ? dirname(source) : source, earlier: options.earlier, draw: options.draw },
     ...(options.signal ? { signal: options.signal } : {}),
   });
   const { numClasses, classNames, normalization } = splits.train;

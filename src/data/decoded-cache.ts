@@ -1,11 +1,12 @@
 import { createHash } from "node:crypto";
-import { open, stat } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { replaceFile, writeFileAtomically } from "../atomic-file.ts";
 import { BatchCamError } from "../errors.ts";
 import { readRegularText } from "../regular-file.ts";
 import { cacheFolder } from "./cache.ts";
+import { type HashedFile, hashFiles, isUnchanged } from "./file-hashes.ts";
 import type { ImageFit } from "./image-file.ts";
 import { readImages } from "./image-folder.ts";
 import type { Background } from "./image-pixels.ts";
@@ -31,55 +32,63 @@ export interface Decoded {
   pixels: Uint8Array;
   /** Places among the paths of the images that are there. */
   kept: Int32Array;
-}
-
-/** What a file was when it was decoded: a change of either makes its row stale. */
-interface Row {
-  path: string;
-  bytes: number;
-  changed: number;
+  /** Hash of the file's bytes, for each path; null where the file cannot be read. */
+  hashes: readonly (string | null)[];
 }
 
 interface Index {
-  version: 1;
+  version: 2;
   /** Of the pixels beside it. */
   sum: string;
-  rows: Row[];
+  /** Of the file that each row of pixels was decoded from. */
+  hashes: string[];
 }
 
 /**
- * Decodes files to bytes of one size. They are kept in the cache folder beside what each file was, so that the next time only
- * files that are new or have changed (in size or time of change) are read. A cache that is damaged, or that cannot be
- * written, costs time and nothing else.
+ * Decodes files to bytes of one size. The pixels are kept in the cache folder under the hash of the bytes that they were decoded from,
+ * so that the next time only contents that are new are decoded; `hashFiles` tells which files have to be read for that. A cache that
+ * is damaged, or that cannot be written, costs time and nothing else.
+ *
+ * @throws E_DATA for a file that cannot be read, unless `onError` takes it, and for one that changes while it is being read
  */
 export async function decodeImages(paths: readonly string[], options: DecodeOptions): Promise<Decoded> {
-  const rows = await Promise.all(paths.map(describe));
+  const files = await hashFiles(paths, options);
+  const hashes = files.map((file) => file?.hash ?? null);
   const cache = cacheOf(options);
   const length = options.channels * options.size[0] * options.size[1];
   const known = await readCache(cache, length);
-  const pixels = new Uint8Array(rows.length * length);
+  const pixels = new Uint8Array(files.length * length);
   const stale: number[] = [];
-  for (const [i, row] of rows.entries()) {
-    const at = row === null ? undefined : known?.places.get(keyOf(row));
+  for (const [i, hash] of hashes.entries()) {
+    const at = hash === null ? undefined : known?.places.get(hash);
     if (at === undefined) stale.push(i);
     else pixels.set((known as Cached).pixels.subarray(at * length, (at + 1) * length), i * length);
   }
-  if (stale.length === 0) return { pixels, kept: Int32Array.from(rows.keys()) };
+  if (stale.length === 0) return { pixels, kept: Int32Array.from(files.keys()), hashes };
   const bad = await decodeInto(pixels, { paths, stale, length, options });
-  const kept = Int32Array.from(rows.keys()).filter((i) => !bad.has(i));
+  const kept = Int32Array.from(files.keys()).filter((i) => !bad.has(i));
+  await expectUnchanged({ paths, files, stale, bad });
   const packed = bad.size === 0 ? pixels : pack(pixels, kept, length);
-  await writeCache(cache, { pixels: packed, rows: Array.from(kept, (i) => rows[i] ?? null) });
-  return { pixels: packed, kept };
+  await writeCache(cache, { pixels: packed, hashes: Array.from(kept, (i) => hashes[i] ?? null) });
+  return { pixels: packed, kept, hashes };
 }
 
-const keyOf = ({ path, bytes, changed }: Row): string => `${path}\0${bytes}\0${changed}`;
+interface Read {
+  paths: readonly string[];
+  files: readonly (HashedFile | null)[];
+  stale: readonly number[];
+  bad: ReadonlySet<number>;
+}
 
-async function describe(path: string): Promise<Row | null> {
-  try {
-    const { size, mtimeMs } = await stat(path);
-    return { path: resolve(path), bytes: size, changed: mtimeMs };
-  } catch {
-    return null; // reading it says why
+/** Fails where a file was not the same when it was hashed and when it was decoded. */
+async function expectUnchanged({ paths, files, stale, bad }: Read): Promise<void> {
+  for (const i of stale) {
+    const [path, file] = [paths[i] as string, files[i] ?? null];
+    if (bad.has(i) || (file !== null && (await isUnchanged(path, file)))) continue;
+    throw new BatchCamError(
+      "E_DATA",
+      `loadDataset: ${path}: the file changed while it was being read; give the command again once nothing writes to it`,
+    );
   }
 }
 
@@ -92,16 +101,17 @@ function cacheOf({ source, channels, size, fit }: DecodeOptions): string {
 
 interface Cached {
   pixels: Uint8Array;
+  /** Row of pixels by the hash of the file. */
   places: Map<string, number>;
 }
 
 async function readCache(cache: string, length: number): Promise<Cached | null> {
   try {
     const index = JSON.parse(await readRegularText(`${cache}.json`)) as Index;
-    if (index.version !== 1) return null;
-    const pixels = await readPixels(`${cache}.bin`, index.rows.length * length);
+    if (index.version !== 2) return null;
+    const pixels = await readPixels(`${cache}.bin`, index.hashes.length * length);
     if (pixels === null || sumOf(pixels) !== index.sum) return null;
-    return { pixels, places: new Map(index.rows.map((row, i) => [keyOf(row), i])) };
+    return { pixels, places: new Map(index.hashes.map((hash, row) => [hash, row])) };
   } catch {
     return null; // there is none, or it was cut off
   }
@@ -132,13 +142,13 @@ function* piecesOf(bytes: Uint8Array): Generator<Uint8Array> {
 /** Of the two files, the index is written last and names the other's content: a kill between them leaves no wrong pair. */
 async function writeCache(
   cache: string,
-  { pixels, rows }: { pixels: Uint8Array; rows: (Row | null)[] },
+  { pixels, hashes }: { pixels: Uint8Array; hashes: (string | null)[] },
 ): Promise<void> {
-  if (rows.includes(null)) return;
+  if (hashes.includes(null)) return;
   const sum = sumOf(pixels);
   try {
     await replaceFile(`${cache}.bin`, async (file) => void (await file.writeFile(pixels)));
-    await writeFileAtomically(`${cache}.json`, JSON.stringify({ version: 1, sum, rows }));
+    await writeFileAtomically(`${cache}.json`, JSON.stringify({ version: 2, sum, hashes }));
   } catch (error) {
     if (!(error instanceof BatchCamError)) throw error; // a full disk is no reason to stop
   }

@@ -1,9 +1,23 @@
-import { appendFile, mkdir, mkdtemp, readdir, rename, rm, symlink, utimes, writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import {
+  appendFile,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import sharp from "sharp";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { memory } from "../tensor/index.ts";
+import { hashFiles } from "./file-hashes.ts";
 import { type DatasetOptions, disposeDataset, loadDataset } from "./index.ts";
 
 let outer: string;
@@ -65,11 +79,46 @@ describe("a folder of one's own images", () => {
     await drawMany("a", 10);
     await drawMany("b", 20);
     const [first, again, other] = await Promise.all([load({ seed: 1 }), load({ seed: 1 }), load({ seed: 2 })]);
-    expect(first.test.labels.numel).toBe(6);
-    expect(values(first.test.labels).filter((label) => label === 0)).toHaveLength(2);
-    expect(first.train.labels.numel).toBe(24);
-    expect(values(again.test.images)).toEqual(values(first.test.images));
-    expect(other.test.labels.numel).toBe(6);
+    for (const { train, test } of [first, other]) {
+      expect(test.labels.numel).toBeGreaterThan(1);
+      expect(new Set(values(test.labels))).toEqual(new Set([0, 1]));
+      expect([...(train.paths ?? []), ...(test.paths ?? [])].sort()).toEqual(
+        [...Array(10).keys()]
+          .map((i) => `a/${i}.png`)
+          .concat([...Array(20).keys()].map((i) => `b/${i}.png`))
+          .sort(),
+      );
+    }
+    expect(again.test.paths).toEqual(first.test.paths);
+    expect(other.test.paths).not.toEqual(first.test.paths);
+  });
+
+  it("leaves every other image in its split where images are added, changed and removed, and the folder is another", async () => {
+    await drawMany("a", 12);
+    await drawMany("b", 12);
+    const before = await load();
+    await drawMany("a/more", 5);
+    await rm(join(folder, "b/3.png"));
+    await draw("b/4.png", [1, 2, 3]);
+    await rename(folder, join(outer, "moved"));
+    const after = await load({ dataDir: join(outer, "moved") });
+    const kept = (paths: readonly string[] = []) =>
+      paths.filter((path) => !path.startsWith("a/more") && path !== "b/3.png");
+    expect(kept(after.test.paths)).toEqual(kept(before.test.paths));
+    expect(kept(after.train.paths)).toEqual(kept(before.train.paths));
+  });
+
+  it("keeps path and hash with each image", async () => {
+    await drawMany("a", 6, [10, 10, 10]);
+    await drawMany("b", 6, [90, 90, 90]);
+    const { train, test } = await load({ imageChannels: 1 });
+    for (const { paths = [], hashes = [], images, labels } of [train, test])
+      for (const [i, path] of paths.entries()) {
+        const dark = path.startsWith("a/");
+        expect([values(labels)[i], values(images.narrow(0, i, 1))[0]]).toEqual(dark ? [0, 10] : [1, 90]);
+        expect(hashes[i]).toMatch(/^[0-9a-f]{32}$/);
+      }
+    expect(new Set([...(train.hashes ?? []), ...(test.hashes ?? [])]).size).toBe(2); // each class is one picture, many times
   });
 
   it("takes the splits that folders name, with train's classes", async () => {
@@ -126,21 +175,61 @@ describe("the cache of decoded images", () => {
     await drawMany("test/b", 1, [70, 80, 90]);
   });
 
-  it("gives the same images without reading the files again", async () => {
-    const first = await load();
-    expect(await cached()).toHaveLength(2);
-    // Same size and time, other content: what a cache may not notice shows that it was used.
+  /** Changes one cached pixel and makes the index agree: what the next load shows tells whether it was used. */
+  async function paintCache(value: number): Promise<void> {
+    const folder = join(outer, "cache", "batch-cam", "decoded");
+    const name = (await cached()).find((file) => file.endsWith(".bin")) as string;
+    const pixels = await readFile(join(folder, name));
+    pixels.fill(value);
+    await writeFile(join(folder, name), pixels);
+    const index = join(folder, name.replace(".bin", ".json"));
+    const sum = createHash("sha1").update(pixels).digest("hex");
+    await writeFile(index, JSON.stringify({ ...JSON.parse(await readFile(index, "utf8")), sum }));
+  }
+
+  it("gives the same images without decoding the files again, also where they only were touched or moved", async () => {
+    await load();
+    await paintCache(7);
+    expect(new Set(values((await load()).train.images))).toEqual(new Set([7]));
     const path = join(folder, "train/a/0.png");
-    const when = new Date(1_700_000_000_000);
-    await utimes(path, when, when);
-    const second = await load();
-    await rename(path, `${path}.away`);
-    const { size } = await import("node:fs/promises").then(({ stat }) => stat(`${path}.away`));
-    await writeFile(path, new Uint8Array(size));
-    await utimes(path, when, when);
-    const third = await load();
-    expect(values(second.train.images)).toEqual(values(first.train.images));
-    expect(values(third.train.images)).toEqual(values(first.train.images));
+    await utimes(path, new Date(1_700_000_000_000), new Date(1_700_000_000_000));
+    await rename(join(folder, "train/a/1.png"), join(folder, "train/a/renamed.png"));
+    expect(new Set(values((await load()).train.images))).toEqual(new Set([7]));
+  });
+
+  it("notices a file that was exchanged under the same size and time, in place or by another", async () => {
+    await load();
+    const path = join(folder, "train/a/0.png");
+    const { size, atime, mtime } = await stat(path);
+    await draw("other.png", [20, 30, 40]);
+    const other = await readFile(join(folder, "other.png"));
+    await rm(join(folder, "other.png"));
+    expect(other.length).toBe(size); // of one colour each
+    await writeFile(path, other);
+    await utimes(path, atime, mtime);
+    expect(values((await load()).train.images)[0]).toBe(20);
+    await draw("third.png", [30, 30, 40]);
+    await rename(join(folder, "third.png"), path);
+    await utimes(path, atime, mtime);
+    expect((await stat(path)).size).toBe(size);
+    expect(values((await load()).train.images)[0]).toBe(30);
+  });
+
+  it("hashes no file again that has been at rest since it was read", async () => {
+    const path = join(folder, "train/a/0.png");
+    await new Promise((resolve) => setTimeout(resolve, 2200)); // longer than clocks may differ
+    const options = { source: folder };
+    const [first] = await hashFiles([path], options);
+    const name = join(outer, "cache/batch-cam/hashes");
+    const index = join(name, (await readdir(name))[0] as string);
+    const text = await readFile(index, "utf8");
+    await writeFile(index, text.replace(first?.hash ?? "", "0".repeat(32)));
+    expect((await hashFiles([path], options))[0]?.hash).toBe("0".repeat(32));
+    await utimes(path, new Date(), new Date());
+    expect((await hashFiles([path, join(folder, "none.png")], options)).map((file) => file?.hash)).toEqual([
+      first?.hash,
+      undefined,
+    ]);
   });
 
   it("reads what has changed, what is new, and leaves out what is gone", async () => {
@@ -201,13 +290,17 @@ describe("a folder that cannot be trained on", () => {
     await failing().toMatchObject({ code: "E_DATA", message: expect.stringMatching(/empty: holds no image/) });
   });
 
-  it("refuses a class that has no image left to train on", async () => {
+  it("leaves a class's only image in training, and refuses to be left without a test image", async () => {
     await drawMany("a", 1);
     await drawMany("b", 1);
     await failing({ testFraction: 0.5 }).toMatchObject({
       code: "E_DATA",
-      message: expect.stringMatching(/class "[ab]" has no image left to train on/),
+      message: expect.stringMatching(/each class has a single image/),
     });
+    await drawMany("b", 2);
+    const { train, test } = await load({ testFraction: 0.99 });
+    expect(train.paths).toHaveLength(2);
+    expect(test.paths).toEqual([expect.stringMatching(/^b\/[01]\.png$/)]);
   });
 
   it("refuses classes that differ by case alone, two folders for one split, and a class that train lacks", async () => {

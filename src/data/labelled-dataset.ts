@@ -1,19 +1,31 @@
+import { relative, resolve, sep } from "node:path";
 import { BatchCamError } from "../errors.ts";
 import { type Tensor, tensor } from "../tensor/index.ts";
 import type { LabelledImage, LabelledImages, SplitName } from "./class-folder.ts";
 import { type DecodeOptions, decodeImages, pack } from "./decoded-cache.ts";
+import { contentHash } from "./file-hashes.ts";
+import { heldOut } from "./held-out.ts";
 import { randomSource } from "./random.ts";
 import type { Normalization, Split } from "./split.ts";
 import { stratifiedChoice } from "./validation-split.ts";
 
 export interface LabelledDatasetOptions extends Omit<DecodeOptions, "onError"> {
+  /** Folder that the images' paths are relative to. */
+  root: string;
   /** Share of the images that becomes the test split where the files name none. */
   testFraction: number;
   /** Seed of that choice. */
   seed: number;
   /** What becomes of files that cannot be read: the first one ends the loading, or each is left out and reported. */
   badImages: "fail" | "skip";
+  /** The split that a run has an image in; undefined for one that it does not know. Only images that are drawn are asked for. */
+  earlier?: EarlierSplit | undefined;
+  /** "path" (default), or "order" for runs of versions that drew so. */
+  draw?: "path" | "order" | undefined;
 }
+
+/** Says in which split an image was, by its path within the data set and the hash of its content. */
+export type EarlierSplit = (image: { relative: string; hash: string }) => SplitName | undefined;
 
 /** A user's own images in their splits; `val` where the files name one. */
 export interface LabelledSplits {
@@ -31,40 +43,33 @@ export interface LabelledSplits {
  */
 export async function loadLabelled(images: LabelledImages, options: LabelledDatasetOptions): Promise<LabelledSplits> {
   const { classNames } = images;
-  const splits = withTest(images, options);
-  const listed = (Object.keys(splits) as SplitName[]).flatMap((name) =>
-    (splits[name] ?? []).map((image) => ({ ...image, name })),
+  const named = (Object.keys(images.splits) as SplitName[]).flatMap((name) =>
+    (images.splits[name] ?? []).map((image) => ({ ...image, name })),
   );
   const warnings = [...(images.warnings ?? [])];
-  const onError = (error: BatchCamError) => void warnings.push(`left out: ${error.message}`);
-  const { badImages, ...given } = options;
-  const decoding = { ...given, ...(badImages === "skip" ? { onError } : {}) };
-  const { pixels, kept } = await decodeImages(
-    listed.map(({ path }) => path),
-    decoding,
-  );
+  const decoded = await decodeListed(named, options, warnings);
+  const listed = withTest(decoded.listed, images, options);
   const length = options.channels * options.size[0] * options.size[1];
-  const masks = await masksOf(listed, kept, decoding);
   const rowsOf = (name: SplitName) => {
-    const own = [...kept.entries()].filter(([, i]) => listed[i]?.name === name && masks.at.get(i) !== null);
+    const own = listed.filter((image) => image.name === name);
     const bytes = pack(
-      pixels,
-      own.map(([row]) => row),
+      decoded.pixels,
+      own.map(({ row }) => row),
       length,
     );
-    const labels = own.map(([, i]) => (listed[i] as LabelledImage).label);
-    return { bytes, labels, masks: masks.rows(own.map(([, i]) => i)) };
+    return { bytes, own, labels: own.map(({ label }) => label), masks: decoded.masks(own) };
   };
   const train = rowsOf("train");
   expectEveryClass(classNames, train.labels, options.source);
   const normalization = channelStatistics(train.bytes, options);
-  const splitOf = (name: SplitName, { bytes, labels, masks: own }: ReturnType<typeof rowsOf>): Split => ({
+  const splitOf = (name: SplitName, { bytes, own, labels, masks }: ReturnType<typeof rowsOf>): Split => ({
     ...{ name, numClasses: classNames.length, classNames, normalization },
     images: imageTensor(bytes, labels.length, options),
     labels: tensor(BigInt64Array.from(labels, BigInt), { shape: [labels.length], dtype: "int64" }),
-    ...(own === null ? {} : { masks: tensor(own, { shape: [labels.length, ...options.size], dtype: "uint8" }) }),
+    ...{ paths: own.map((image) => image.relative), hashes: own.map(({ hash }) => hash) },
+    ...(masks === null ? {} : { masks: tensor(masks, { shape: [labels.length, ...options.size], dtype: "uint8" }) }),
   });
-  const [val, test] = [splits.val === undefined ? null : rowsOf("val"), rowsOf("test")];
+  const [val, test] = [images.splits.val === undefined ? null : rowsOf("val"), rowsOf("test")];
   for (const [name, part] of Object.entries({ val, test }))
     if (part?.labels.length === 0) throw noImage(name, options.source);
   return {
@@ -75,12 +80,59 @@ export async function loadLabelled(images: LabelledImages, options: LabelledData
   };
 }
 
+type NamedImage = LabelledImage & { name: SplitName };
+
+/** An image that was read, its mask too where it has one. */
+interface DecodedImage extends NamedImage {
+  /** Of the decoded pixels. */
+  row: number;
+  /** Path within the data set. */
+  relative: string;
+  /** Of the file, and of the mask's. */
+  hash: string;
+}
+
+interface DecodedImages {
+  pixels: Uint8Array;
+  listed: DecodedImage[];
+  /** 1 where the masks of these images are brighter than half, (N, H, W); null where not all of them have one. */
+  masks: (images: readonly DecodedImage[]) => Uint8Array | null;
+}
+
+/** The images that can be read; why others cannot is a warning, or ends the reading. */
+async function decodeListed(
+  named: readonly NamedImage[],
+  options: LabelledDatasetOptions,
+  warnings: string[],
+): Promise<DecodedImages> {
+  const onError = (error: BatchCamError) => void warnings.push(`left out: ${error.message}`);
+  const { badImages, ...given } = options;
+  const decoding = { ...given, ...(badImages === "skip" ? { onError } : {}) };
+  const { pixels, kept, hashes } = await decodeImages(
+    named.map(({ path }) => path),
+    decoding,
+  );
+  const masks = await masksOf(named, kept, decoding);
+  const listed = Array.from(kept, (place, row): DecodedImage[] => {
+    const [image, mask] = [named[place] as NamedImage, masks.at.get(place)];
+    if (mask === null) return [];
+    const own = hashes[place] as string;
+    const hash = mask === undefined ? own : contentHash(`${own} ${mask.hash}`);
+    return [{ ...image, row, relative: pathWithin(options.root, image.path), hash }];
+  }).flat();
+  const placeOf = new Map(Array.from(kept, (place, row) => [row, place]));
+  return { pixels, listed, masks: (own) => masks.rows(own.map(({ row }) => placeOf.get(row) as number)) };
+}
+
+/** A file's path within a folder, with "/" between folders on every system. */
+const pathWithin = (root: string, path: string): string => relative(resolve(root), resolve(path)).split(sep).join("/");
+
 const noImage = (name: string, source: string): BatchCamError =>
   new BatchCamError("E_DATA", `loadDataset: ${source}: ${name} has no image that can be read`);
 
 interface Masks {
-  /** By the place of its image in the list: its row; null where it could not be read. */
-  at: ReadonlyMap<number, number | null>;
+  /** By the place of its image in the list: its row and the hash of its file; null where it could not be read. */
+  at: ReadonlyMap<number, { row: number; hash: string } | null>;
   /** 1 where the masks of these images are brighter than half, (N, H, W); null where not all of them have one. */
   rows: (places: readonly number[]) => Uint8Array | null;
 }
@@ -95,10 +147,11 @@ async function masksOf(listed: readonly LabelledImage[], kept: Int32Array, decod
     masked.map((i) => listed[i]?.mask as string),
     { ...decoding, channels: 1, background, source: `${decoding.source}#masks` },
   );
-  const at = new Map<number, number | null>(masked.map((i) => [i, null]));
-  for (const [row, place] of decoded.kept.entries()) at.set(masked[place] as number, row);
+  const at = new Map<number, { row: number; hash: string } | null>(masked.map((i) => [i, null]));
+  for (const [row, place] of decoded.kept.entries())
+    at.set(masked[place] as number, { row, hash: decoded.hashes[place] as string });
   const rows = (places: readonly number[]) => {
-    const own = places.flatMap((i) => at.get(i) ?? []);
+    const own = places.flatMap((i) => at.get(i)?.row ?? []);
     if (own.length < places.length || own.length === 0) return null;
     const [height, width] = decoding.size;
     return pack(decoded.pixels, own, height * width).map((value) => (value > 127 ? 1 : 0));
@@ -106,22 +159,45 @@ async function masksOf(listed: readonly LabelledImage[], kept: Int32Array, decod
   return { at, rows };
 }
 
-/** The splits as named; else a share of train, of each class alike and by seed, becomes the test split. */
+/** The images in the splits that the files name; where these name no test split, some of train become it. */
 function withTest(
+  listed: DecodedImage[],
   { splits }: LabelledImages,
-  { testFraction, seed, source }: LabelledDatasetOptions,
-): LabelledImages["splits"] {
-  const { train = [], test } = splits;
-  if (test !== undefined) return splits;
-  const count = Math.max(1, Math.round(train.length * testFraction));
+  { testFraction, seed, source, earlier, draw = "path" }: LabelledDatasetOptions,
+): DecodedImage[] {
+  if (splits.test !== undefined) return listed;
+  const train = listed.filter(({ name }) => name === "train");
   if (train.length < 2)
     throw new BatchCamError(
       "E_DATA",
       `loadDataset: ${source}: ${train.length} image is too few for a training and a test split; add images, or a test/ folder`,
     );
   const labels = train.map(({ label }) => label);
-  const held = stratifiedChoice(labels, Math.min(count, train.length - 1), randomSource("testSplit", { seed }));
-  return { ...splits, train: train.filter((_, i) => !held.has(i)), test: train.filter((_, i) => held.has(i)) };
+  const decided = (place: number) => {
+    const before = earlier?.(train[place] as DecodedImage);
+    return before === undefined ? undefined : before === "test";
+  };
+  const held =
+    draw === "order"
+      ? heldOutByOrder(labels, testFraction, seed)
+      : heldOut(
+          train.map((image) => image.relative),
+          labels,
+          { purpose: "test", fraction: testFraction, seed, decided },
+        );
+  if (held.size === 0)
+    throw new BatchCamError(
+      "E_DATA",
+      `loadDataset: ${source}: each class has a single image, which is needed to train on, and none is left for the test split; add images, or a test/ folder`,
+    );
+  const moved = new Set(train.filter((_, place) => held.has(place)));
+  return listed.map((image) => (moved.has(image) ? { ...image, name: "test" } : image));
+}
+
+/** How versions without a record of the data drew: an exact share, which depends on the order and number of all images. */
+function heldOutByOrder(labels: readonly number[], fraction: number, seed: number): Set<number> {
+  const count = Math.min(Math.max(1, Math.round(labels.length * fraction)), labels.length - 1);
+  return stratifiedChoice(labels, count, randomSource("testSplit", { seed }));
 }
 
 function expectEveryClass(classNames: readonly string[], labels: readonly number[], source: string): void {

@@ -2,6 +2,7 @@ import type { BatchCamError } from "../errors.ts";
 import { type Tensor, tensor } from "../tensor/index.ts";
 import type { SplitName } from "./class-folder.ts";
 import { dataError, type ReadContext } from "./file-bytes.ts";
+import { contentHash } from "./file-hashes.ts";
 import { channelStatistics } from "./labelled-dataset.ts";
 import type { NpyValues } from "./npy-values.ts";
 import { type NpzArray, readNpz } from "./npz.ts";
@@ -49,7 +50,13 @@ export async function readMedMnist(path: string): Promise<Record<SplitName, Spli
     };
     const splits = parts.map(({ name, layout: own }, i): Split => {
       const shape = [own.count, own.channels, own.height, own.width];
-      return { name, ...tensorsOf(pixels[i] as Uint8Array, shape, labels[i] as Uint16Array), ...common };
+      const bytes = pixels[i] as Uint8Array;
+      return {
+        name,
+        ...tensorsOf(bytes, shape, labels[i] as Uint16Array),
+        ...namesOf(name, bytes, own.count),
+        ...common,
+      };
     });
     const [train, val, test] = splits as [Split, Split, Split];
     return { train, val, test, warnings: note === undefined ? [] : [`${path}: ${note}`] };
@@ -122,6 +129,16 @@ async function pixelsOf(
   if (typeof meaning === "string") throw fault(`images ${meaning}`);
   const pixels = parts.map(({ layout }, i) => planarBytes(values[i] as NpyValues, layout, meaning.scale));
   return { pixels, note: meaning.note };
+}
+
+/** Images of an array have no files: they are named by their place, and their content is their pixels. */
+function namesOf(name: SplitName, pixels: Uint8Array, count: number): Pick<Split, "paths" | "hashes"> {
+  const size = pixels.length / count;
+  const places = Array.from({ length: count }, (_, i) => i);
+  return {
+    paths: places.map((i) => `${name}_images[${i}]`),
+    hashes: places.map((i) => contentHash(pixels.subarray(i * size, (i + 1) * size))),
+  };
 }
 
 function tensorsOf(

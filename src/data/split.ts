@@ -19,6 +19,10 @@ export interface Split {
   readonly labels: Tensor;
   /** uint8 (N,H,W), 1 where an image holds what should not matter (a decoy's patch); absent where that is not known. */
   readonly masks?: Tensor;
+  /** Name of each image: its file's path within the data set, with "/" between folders. Absent where images have no names. */
+  readonly paths?: readonly string[];
+  /** Digest of each image's content, of its file where it has one: equal contents have equal digests. Absent without `paths`. */
+  readonly hashes?: readonly string[];
   readonly numClasses: number;
   readonly classNames: readonly string[];
   readonly normalization: Normalization;
@@ -26,9 +30,12 @@ export interface Split {
 
 /** Fails for what is no split: two live tensors, (N,C,H,W) and (N), and what belongs to them. */
 export function expectSplit(operation: string, split: Split): void {
-  const { images, labels, numClasses } = objectOf(`${operation}: split`, split);
+  const { images, labels, numClasses, paths, hashes } = objectOf(`${operation}: split`, split);
   expectShapes(operation, { "split.images": [images, "N C H W"], "split.labels": [labels, "N"] });
   expectClassCount(operation, numClasses);
+  for (const [name, list] of Object.entries({ paths, hashes }))
+    if (list !== undefined && (!Array.isArray(list) || list.length !== labels.numel))
+      throw wrongArgument(`${operation}: split.${name}`, `one for each of ${labels.numel} images`, list);
 }
 
 /** Frees the tensors of a split. */

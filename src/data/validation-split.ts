@@ -3,19 +3,29 @@ import { describeValue, objectOf, optionsOf, wrongArgument } from "../arguments.
 import { BatchCamError } from "../errors.ts";
 import { tensor, tidy } from "../tensor/index.ts";
 import { membersOf } from "./class-members.ts";
+import { heldOut, steadyFraction } from "./held-out.ts";
 import { type RandomSource, randomSource, shuffle } from "./random.ts";
 import { expectSplit, type Split } from "./split.ts";
 
 export interface ValidationOptions {
-  /** Images to hold out, from 1 to N − 1. */
+  /** Images to hold out, from 1 to N − 1; about so many where the images have paths. */
   images: number;
-  /** The choice is a function of the labels, `images` and this integer alone, on every machine. */
+  /** The choice is a function of the labels (or paths), `images` and this integer alone, on every machine. */
   seed: number;
 }
 
+/** How images that have paths are held out. */
+export interface ValidationDraw {
+  /** Share that is held out. */
+  fraction: number;
+  /** Where an image belongs that an earlier draw has placed, by its place in the split. */
+  decided?: (place: number) => boolean | undefined;
+}
+
 /**
- * Holds out a validation split for model selection: as near as whole images allow, each class keeps its share. Both
- * parts are copies in the original order; `split` stays as it is, for the caller to free. The test split is refused,
+ * Holds out a validation split for model selection: as near as whole images allow, each class keeps its share. Where images have
+ * paths, each is drawn by its own path (`heldOut`), so that adding one moves no other, and the number of images is about the one asked
+ * for. Both parts are copies in the original order; `split` stays as it is, for the caller to free. The test split is refused,
  * because what was selected on it can no longer be judged on it.
  */
 export function splitValidation(split: Split, options: ValidationOptions): { train: Split; val: Split } {
@@ -29,12 +39,24 @@ export function splitValidation(split: Split, options: ValidationOptions): { tra
     const range = `an integer from 1 to ${count - 1} (the split has ${count} images)`;
     throw new BatchCamError("E_ARGUMENT", `splitValidation: images must be ${range}, got ${describeValue(images)}`);
   }
+  if (split.paths !== undefined) return drawValidation(split, seed, { fraction: steadyFraction(images, count) });
   const labels = Array.from(split.labels.data() as BigInt64Array, Number);
-  const heldOut = stratifiedChoice(labels, images, randomSource("splitValidation", { seed }));
-  const indices = Int32Array.from(labels.keys());
+  return parted(split, stratifiedChoice(labels, images, randomSource("splitValidation", { seed })));
+}
+
+/** As `splitValidation`, of images that have paths, by the share that is held out. */
+export function drawValidation(split: Split, seed: number, draw: ValidationDraw): { train: Split; val: Split } {
+  const labels = Array.from(split.labels.data() as BigInt64Array, Number);
+  const classes = new Set(labels).size;
+  const everyClass = draw.fraction * labels.length >= classes;
+  return parted(split, heldOut(split.paths ?? [], labels, { ...draw, purpose: "val", seed, everyClass }));
+}
+
+function parted(split: Split, held: ReadonlySet<number>): { train: Split; val: Split } {
+  const indices = Int32Array.from({ length: split.labels.numel }, (_, i) => i);
   return {
-    train: selectImages(split, { indices: indices.filter((i) => !heldOut.has(i)), name: "train" }),
-    val: selectImages(split, { indices: indices.filter((i) => heldOut.has(i)), name: "val" }),
+    train: selectImages(split, { indices: indices.filter((i) => !held.has(i)), name: "train" }),
+    val: selectImages(split, { indices: indices.filter((i) => held.has(i)), name: "val" }),
   };
 }
 
@@ -48,7 +70,10 @@ export function selectImages(split: Split, selection: { indices: Int32Array; nam
     const masks = split.masks === undefined ? {} : { masks: split.masks.indexSelect(0, index) };
     return { images: split.images.indexSelect(0, index), labels: split.labels.indexSelect(0, index), ...masks };
   });
-  return { ...split, ...chosen, name };
+  const of = (list: readonly string[]) => Array.from(indices, (i) => list[i] as string);
+  const { paths, hashes } = split;
+  const named = { ...(paths && { paths: of(paths) }), ...(hashes && { hashes: of(hashes) }) };
+  return { ...split, ...chosen, ...named, name };
 }
 
 /** Places of `total` images, of each class in its share, chosen by the stream. */

@@ -1,5 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 import { deadMaps, explain, type MethodName } from "../cam/index.ts";
+import { placesOfAllClasses } from "../data/class-members.ts";
 import { batchIndices, gatherPixels, normalize, type Split } from "../data/index.ts";
 import { l1, l2, ssim } from "../losses/index.ts";
 import { MOST_FOREGROUND } from "../metrics/energy.ts";
@@ -28,7 +29,7 @@ export interface ExplanationMetricsOptions {
   method: MethodName;
   /** Class that the maps explain: the true one, or the predicted one. */
   target: "label" | "prediction";
-  /** Images, the first of the split. */
+  /** Images, of all classes of the split. */
   limit: number;
   batchSize: number;
   /** Of insertion and deletion. */
@@ -94,19 +95,22 @@ export type MetricName = keyof typeof METRIC_DEFINITIONS;
 /** Images of the randomisation check, which explains them once for each layer. */
 const RANDOMISED = 100;
 
-/** Judges the maps of one method on the first images of a split, batch by batch, in the run's own precision. */
+/** Judges the maps of one method on some images of a split, batch by batch, in the run's own precision. */
 export async function explanationMetrics(
   subject: RunSubject,
   split: Split,
   options: ExplanationMetricsOptions,
 ): Promise<ExplanationMetrics> {
   const { method, target, limit, batchSize, steps, seed } = options;
-  const count = Math.min(limit, split.labels.numel);
+  const labelsOfSplit = Array.from(split.labels.data() as BigInt64Array, Number);
+  const chosen = placesOfAllClasses(labelsOfSplit, Math.min(limit, split.labels.numel));
+  const count = chosen.length;
   const gathered = new Map<MetricName, number[]>();
   using coherence = new Coherence(split.numClasses);
   const judge = new Judge(subject, split, options);
   return await inEvaluation(subject.model, async () => {
-    for (const indices of batchIndices(count, { batchSize, shuffle: false })) {
+    for (const places of batchIndices(count, { batchSize, shuffle: false })) {
+      const indices = places.map((place) => chosen[place] as number);
       tidy(() => {
         const { values, maps, labels } = judge.batch(indices);
         for (const [name, value] of Object.entries(values) as [MetricName, Tensor][]) {
@@ -125,7 +129,9 @@ export async function explanationMetrics(
     const found = new Map([...means, ["coherence", { mean: coherence.summary().mean, undefined: 0 }] as const]);
     const names = (Object.keys(METRIC_DEFINITIONS) as MetricName[]).filter((name) => found.has(name));
     const values = Object.fromEntries(names.map((name) => [name, found.get(name)])) as ExplanationMetrics["values"];
-    const randomisation = options.randomise ? judge.randomisation(Math.min(RANDOMISED, count)) : null;
+    const randomisation = options.randomise
+      ? judge.randomisation(placesOfAllClasses(labelsOfSplit, Math.min(RANDOMISED, count)))
+      : null;
     return { method, layer: subject.camLayer, target, images: count, steps, seed, values, randomisation };
   });
 }
@@ -194,10 +200,9 @@ class Judge {
     return masks === undefined ? {} : { energyInMask: energyInMask(maps, masks.indexSelect(0, tensor(indices))) };
   }
 
-  /** On the first images of the split; the model's weights are as before when it ends. */
-  randomisation(count: number): { layer: string; spearman: MetricValue }[] {
+  /** On some images of the split; the model's weights are as before when it ends. */
+  randomisation(indices: Int32Array): { layer: string; spearman: MetricValue }[] {
     return tidy(() => {
-      const indices = Int32Array.from({ length: count }, (_, i) => i);
       const x = normalize(gatherPixels(this.#split, indices), this.#split.normalization);
       const labels = this.#split.labels.indexSelect(0, tensor(indices));
       const { targets } = this.#explain(x, this.#options.target === "label" ? labels : "prediction");

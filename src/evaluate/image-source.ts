@@ -1,4 +1,5 @@
-import { basename } from "node:path";
+import { basename, join } from "node:path";
+import { placesOfAllClasses } from "../data/class-members.ts";
 import {
   batchIndices,
   gatherPixels,
@@ -20,9 +21,9 @@ export interface ShownPicture {
 
 /** An image on its way to a model. */
 export interface SourceImage {
-  /** The file's name, or the split's and the image's number in it. */
+  /** The file's name, within its data set where it is of a split; of an image without a file its split and number. */
   readonly name: string;
-  /** Path of the file; null for an image of a split. */
+  /** Path of the file; null where there is none. */
   readonly file: string | null;
   /** Number in the split; null for a file. */
   readonly index: number | null;
@@ -100,14 +101,15 @@ function shownSize(
   return [Math.max(1, Math.round(h * reduce)), Math.max(1, Math.round(w * reduce))];
 }
 
-/** The first `limit` images of a split, batch by batch; the caller disposes of each batch's pixels. */
+/** Images of all classes of a split, `limit` of them, batch by batch; the caller disposes of each batch's pixels. */
 export async function* splitBatches(
   split: Split,
-  { limit, batchSize }: { limit: number; batchSize: number },
+  { limit, batchSize, root = null }: { limit: number; batchSize: number; root?: string | null },
 ): AsyncGenerator<SourceBatch> {
-  const labels = split.labels.data() as BigInt64Array;
-  const count = Math.min(limit, labels.length);
-  for (const indices of batchIndices(count, { batchSize, shuffle: false })) {
+  const labels = Array.from(split.labels.data() as BigInt64Array, Number);
+  const chosen = placesOfAllClasses(labels, limit);
+  for (const places of batchIndices(chosen.length, { batchSize, shuffle: false })) {
+    const indices = places.map((place) => chosen[place] as number);
     const pixels = gatherPixels(split, indices);
     const [, , height, width] = pixels.sizes as [number, number, number, number];
     const shown = (row: number) => async () => ({
@@ -115,10 +117,12 @@ export async function* splitBatches(
       height,
       width,
     });
-    const images = Array.from(indices, (index, row) => ({
-      ...{ name: `${split.name} ${index}`, file: null, index, notes: [], shown: shown(row) },
-      label: Number(labels[index]),
-    }));
+    const images = Array.from(indices, (index, row) => {
+      const path = split.paths?.[index];
+      const file = path === undefined || root === null ? null : join(root, path);
+      const name = path ?? `${split.name} ${index}`;
+      return { name, file, index, label: labels[index] as number, notes: [], shown: shown(row) };
+    });
     yield { images, pixels };
   }
 }

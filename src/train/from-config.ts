@@ -1,5 +1,5 @@
 import type { TrainConfig } from "../config/index.ts";
-
+import { lowestDraws, steadyFraction } from "../data/held-out.ts";
 import {
   batchIndices,
   type Dataset,
@@ -11,6 +11,7 @@ import {
   selectImages,
   splitValidation,
 } from "../data/index.ts";
+import { drawValidation } from "../data/validation-split.ts";
 import { BatchCamError } from "../errors.ts";
 import { createModel, defaultCamLayer, loadPretrained, type Model, type ModelOptions } from "../models/index.ts";
 import type { Tensor } from "../tensor/index.ts";
@@ -73,17 +74,35 @@ function overfitted({ train }: Dataset, config: TrainConfig): { train: Split; va
 /** The data set's own validation split; else one held out of the training images. */
 function withValidation({ train, val }: Dataset, { valImages, seed }: TrainConfig): { train: Split; val: Split } {
   if (val !== undefined) return { train, val };
-  const images = valImages ?? usualValidation(train);
-  if (images >= train.labels.numel) {
-    const left = `valImages is ${images}, and there are ${train.labels.numel} images to train on: leave some of them`;
+  const count = train.labels.numel;
+  if ((valImages ?? 1) >= count) {
+    const left = `valImages is ${valImages ?? 1}, and there are ${count} images to train on: leave some of them`;
     throw new BatchCamError("E_CONFIG", left);
   }
+  return heldOutValidation(train, { valImages, seed });
+}
+
+/**
+ * Parts training images where the data set has no validation split: `valImages` of them, else a tenth and at most 5000. Images that have
+ * paths are drawn by them, each apart, so that their number is about that.
+ */
+export function heldOutValidation(
+  train: Split,
+  { valImages, seed }: Pick<TrainConfig, "valImages" | "seed">,
+): { train: Split; val: Split } {
+  const count = train.labels.numel;
+  if (train.paths !== undefined) return drawValidation(train, seed, { fraction: validationFraction(train, valImages) });
+  const images = valImages ?? Math.min(MOST_VALIDATION, Math.max(1, Math.round(count / 10)));
   return splitValidation(train, { images, seed });
 }
 
-/** How many training images judge the epochs, where the data set has no split for that. */
-export const usualValidation = ({ labels }: Split): number =>
-  Math.min(5000, Math.max(1, Math.round(labels.numel / 10)));
+const MOST_VALIDATION = 5000;
+
+/** The share of images that have paths which is held out for validation. */
+export function validationFraction({ labels: { numel } }: Split, valImages: number | undefined): number {
+  if (valImages === undefined && numel <= 10 * MOST_VALIDATION) return 0.1;
+  return steadyFraction(valImages ?? MOST_VALIDATION, numel);
+}
 
 function tooFew(key: string, asked: number | undefined, { labels }: Split): string[] {
   if (asked === undefined || asked <= labels.numel) return [];
@@ -95,8 +114,9 @@ function limit(split: Split, count: number | undefined, seed: number): Split {
   return selectImages(split, { indices: choice(split, count, seed), name: split.name });
 }
 
-/** A seeded choice of `count` images; the order of epoch 0, which no training epoch has, makes it. */
-function choice({ labels }: Split, count: number, seed: number): Int32Array {
+/** A seeded choice of `count` images: by their paths, or by the order of epoch 0, which no training epoch has. */
+function choice({ labels, paths }: Split, count: number, seed: number): Int32Array {
+  if (paths !== undefined) return lowestDraws(paths, count, { purpose: "limit", seed });
   const [indices = new Int32Array()] = batchIndices(labels.numel, { batchSize: count, seed, epoch: 0 });
   return indices;
 }
