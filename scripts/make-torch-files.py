@@ -5,14 +5,23 @@ python scripts/make-torch-files.py test/fixtures/torch-files. Nothing in the hos
 """
 
 import argparse
+import collections
 import copyreg
+import datetime
+import decimal
+import enum
+import fractions
+import functools
 import io
 import os
+import pathlib
 import pickle
 import sys
+import uuid
 import zipfile
 from collections import OrderedDict
 
+import numpy as np
 import torch
 
 DTYPES = "float32 float64 float16 bfloat16 int64 int32 int16 int8 uint8 bool".split()
@@ -75,6 +84,53 @@ def nested() -> dict[str, object]:
         "state_dict": trained.state_dict(),
         "state_dict_ema": OrderedDict((name, value + 1) for name, value in trained.state_dict().items()),
     }
+
+
+class AttributeDict(dict):
+    """A dict with a class of its own, as Lightning keeps hyperparameters in."""
+
+
+def beside() -> dict[str, object]:
+    """A checkpoint as training scripts write it, with objects of many classes beside the weights."""
+    hyper = AttributeDict(lr=0.1, milestones=[1, 2])
+    hyper.frozen = True
+    counts = collections.defaultdict(list, {"a": [1, 2]})
+    return {
+        "pytorch-lightning_version": "2.5.0",
+        "args": argparse.Namespace(lr=1e-3, out=pathlib.Path("runs/a"), device=torch.device("cpu"), dtype=torch.float16),
+        "hyper_parameters": hyper,
+        "counts": counts,
+        "started": datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc),
+        "took": datetime.timedelta(seconds=3),
+        "loss": functools.partial(torch.nn.functional.cross_entropy, label_smoothing=0.1),
+        "accuracy": np.float64(0.5),
+        "confusion": np.arange(6, dtype=np.int64).reshape(2, 3),
+        "names": np.array(["cat", "dog"], dtype=object),
+        "mode": Mode.on,
+        "fraction": fractions.Fraction(1, 3),
+        "decimal": decimal.Decimal("0.1"),
+        "id": uuid.UUID(int=7),
+        "deque": collections.deque([1, 2], maxlen=3),
+        "size": torch.Size([1, 2]),
+        "counter": collections.Counter("aab"),
+        "huge": 2**2100,
+        "state_dict": module().state_dict() | {"_extra_state": {"version": 2}},
+    }
+
+
+class Mode(enum.Enum):
+    on = 1
+    off = 2
+
+
+class Tagged(torch.Tensor):
+    """A tensor of a class of its own, which torch pickles by _rebuild_from_type_v2."""
+
+
+def keyed() -> dict[str, object]:
+    """Weights and their average, each within a dict of its own."""
+    average = {name: value + 1 for name, value in module().state_dict().items()}
+    return {"net": {"module": module().state_dict()}, "ema": {"module": average, "decay": 0.9}, "epoch": 1}
 
 
 class Reduced:
@@ -160,9 +216,21 @@ def main(folder: str) -> None:
     wanted["conjugate"] = {"w": torch.zeros(2, dtype=torch.complex64).conj().imag}
     for name, value in wanted.items():
         torch.save(value, f"{folder}/{name}.pth")
+    for protocol in (2, 4):
+        torch.save(beside(), f"{folder}/beside-protocol{protocol}.pth.tar", pickle_protocol=protocol)
+    torch.save(keyed(), f"{folder}/keyed.ckpt")
+    tagged = torch.ones(2).as_subclass(Tagged)
+    tagged.origin = "here"
+    torch.save({"tagged": tagged, "plain": torch.zeros(1)}, f"{folder}/tagged.PT")
+    torch.save({"model": module(), "epoch": 1}, f"{folder}/whole-model.pth")
+    torch.save(module(), f"{folder}/whole.pth")
     for protocol in (3, 5):
         torch.save(nested(), f"{folder}/nested-protocol{protocol}.pth", pickle_protocol=protocol)
-    torch.save(module().state_dict(), f"{folder}/legacy.pth", _use_new_zipfile_serialization=False)
+    # The source of a pickled network's class, and the path of that source, are left out.
+    torch.serialization.get_source_lines_and_file = None
+    legacy = {"legacy": module().state_dict(), "legacy-views": views(), "legacy-whole": module(), "legacy-beside": beside()}
+    for name, value in legacy.items():
+        torch.save(value, f"{folder}/{name}.pth", _use_new_zipfile_serialization=False)
     write_torchscript(f"{folder}/torchscript.pt")
     for name, data in hostile().items():
         write_archive(f"{folder}/hostile-{name}.pth", data)

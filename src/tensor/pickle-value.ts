@@ -34,6 +34,21 @@ export class Callable extends Opaque {
   }
 }
 
+/** A class or function that is not known here. It is never looked up; "calling" it makes a `ForeignObject`. */
+export class ForeignName extends Opaque {}
+
+/** What a class or function that is not known here would have made in Python: data beside the weights, never looked into. */
+export class ForeignObject extends Opaque {
+  /** The dotted name of the class or function. */
+  readonly madeBy: string;
+  /** Whether it is a network of torch.nn, pickled whole. */
+  isModule = false;
+  constructor(madeBy: string) {
+    super(`an object of ${madeBy}`);
+    this.madeBy = madeBy;
+  }
+}
+
 export function describePickled(value: PickleValue | undefined): string {
   if (value === null || value === undefined) return "None";
   if (Array.isArray(value)) return "a list";

@@ -6,8 +6,11 @@ import { writeBytes } from "./bytes.ts";
 import { quote } from "./safetensors-json.ts";
 import type { Tensor } from "./tensor.ts";
 
+/** What to do about a problem, for some also with the file's path in it. */
+export type Remedy = string | ((path: string) => string);
+
 /** Ends the reading with an E_DATA; without a remedy of its own the message says that the file is damaged. */
-export type Fail = (problem: string, remedy?: string) => never;
+export type Fail = (problem: string, remedy?: Remedy) => never;
 
 /** A file of tensors, open for reading. */
 export interface TensorFile {
@@ -29,7 +32,8 @@ export async function reading<T>(
   use: (file: TensorFile) => Promise<T>,
 ): Promise<T> {
   const fail: Fail = (problem, otherRemedy = remedy) => {
-    throw new BatchCamError("E_DATA", `${operation}: ${path}: ${problem}; ${otherRemedy}`);
+    const advice = typeof otherRemedy === "function" ? otherRemedy(path) : otherRemedy;
+    throw new BatchCamError("E_DATA", `${operation}: ${path}: ${problem}; ${advice}`);
   };
   expectPath(`${operation}: path`, path);
   try {

@@ -1,3 +1,4 @@
+import { foreignFormatOf } from "./foreign-formats.ts";
 import { quote } from "./safetensors-json.ts";
 import { readFully, type TensorFile } from "./tensor-file.ts";
 import { CONVERT, CONVERT_SCRIPT } from "./torch-remedies.ts";
@@ -39,17 +40,12 @@ export async function openTorchArchive(file: TensorFile): Promise<TorchArchive> 
 }
 
 async function expectZip(file: TensorFile): Promise<void> {
-  const head = new Uint8Array(Math.min(4, file.size));
+  const head = Buffer.alloc(Math.min(4096, file.size));
   await readFully(file, head, 0);
-  const text = String.fromCharCode(...head);
-  if (text === "PK\x03\x04") return;
-  if (text.startsWith("\x80")) {
-    file.fail(
-      "expected a zip archive, got a pickle as torch.save wrote it before torch 1.6 (the legacy format)",
-      CONVERT,
-    );
-  }
-  file.fail("expected the zip archive of torch.save (torch 1.6 or newer), got something else");
+  if (head.toString("latin1", 0, 4) === "PK\x03\x04") return;
+  const found = foreignFormatOf(head);
+  const got = found === null ? "something else" : `something else: ${found.what}`;
+  file.fail(`expected the zip archive of torch.save (torch 1.6 or newer), got ${got}`, found?.remedy);
 }
 
 /** torch compresses nothing but the code of TorchScript; a compressed storage would be larger than its file. */

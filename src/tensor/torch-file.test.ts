@@ -180,6 +180,45 @@ describe("loadTorchFile, on files of torch.save", () => {
     },
   );
 
+  it.each(["legacy.pth", "beside-protocol2.pth.tar", "beside-protocol4.pth.tar", "legacy-beside.pth"])(
+    "reads %s: the format before torch 1.6, and weights among objects of many classes, which are passed over",
+    (name) =>
+      load(name, (tensors) => {
+        expect([...tensors.keys()]).toEqual(MODULE);
+        expect(numbers(tensors, "1.running_var")).toEqual([[2], [1, 1]]);
+      }),
+  );
+
+  it("reads from the format before torch 1.6 what it reads from the archive", async () => {
+    const now = await loadTorchFile(join(FIXTURES, "views.pth"));
+    const before = await loadTorchFile(join(FIXTURES, "legacy-views.pth"));
+    expect([...before.keys()]).toEqual([...now.keys()]);
+    for (const name of now.keys()) expect(numbers(before, name)).toEqual(numbers(now, name));
+    free(now);
+    free(before);
+  });
+
+  it("reads tensors of classes of their own, without their attributes", () =>
+    load("tagged.PT", (tensors) => expect(numbers(tensors, "tagged")).toEqual([[2], [1, 1]])));
+
+  it.each([
+    [undefined, 0],
+    ["net", 0],
+    ["net.module", 0],
+    ["ema", 1],
+    ["ema.module", 1],
+  ])("reads a state dict within a dict, for the key %s", (key, batches) =>
+    load("keyed.ckpt", (tensors) => expect(numbers(tensors, "1.num_batches_tracked")).toEqual([[], [batches]]), {
+      ...(key === undefined ? {} : { key }),
+    }),
+  );
+
+  it("takes a key for the beginning of names where it is none of its own, and cuts it off", async () => {
+    await load("module.pth", (tensors) => expect([...tensors.keys()]).toEqual(["weight", "bias"]), { key: "0" });
+    await load("nested.pth", (tensors) => expect([...tensors.keys()]).toHaveLength(5), { key: "state_dict.1" });
+    await load("nested.pth", (tensors) => expect([...tensors.keys()]).toHaveLength(5), { key: "1" });
+  });
+
   it.each<[string, LoadTorchOptions, RegExp]>([
     [
       "nested.pth",
@@ -203,7 +242,19 @@ describe("loadTorchFile, on files of torch.save", () => {
     ],
     ["uint16.pth", {}, /tensor "w" has a dtype that this engine does not hold \(torch.uint16\); convert it/],
     ["conjugate.pth", {}, /tensor "w" has a conjugate or negative view/],
-    ["legacy.pth", {}, /got a pickle as torch.save wrote it before torch 1.6 .*python -c "import torch, safetensors/],
+    ["tagged.PT", { key: "epoch" }, /at the key "epoch", got the keys "tagged" \(a tensor\), "plain" \(a tensor\)/],
+    [
+      "whole.pth",
+      {},
+      /a whole network pickled by torch.save\(model\) \(torch.nn.modules.container.Sequential\).*torch.load\('\S+', map_location='cpu', weights_only=False\).state_dict\(\), '/,
+    ],
+    ["whole-model.pth", {}, /a whole network .*weights_only=False\)\['model'\].state_dict\(\), '/],
+    ["whole-model.pth", { key: "model" }, /a whole network /],
+    [
+      "legacy-whole.pth",
+      {},
+      /a whole network pickled by torch.save\(model\) \(torch.nn.modules.container.Sequential\)/,
+    ],
     ["torchscript.pt", {}, /got a TorchScript archive, which holds a program; .*torch.jit.load/],
   ])("says what %s holds instead of what %j asks for", async (name, options, message) => {
     const text = await refusal(await fixtureBytes(name), options);
@@ -300,11 +351,79 @@ describe("loadTorchFile, on hostile files", () => {
   it.each<[string, Uint8Array, RegExp]>([
     ["a tensor of no storage", pickle("ctorch._utils\n_rebuild_tensor_v2\n)R"), /expected a storage, got None/],
     ["a parameter of no tensor", pickle("ctorch._utils\n_rebuild_parameter\n)R"), /a parameter: expected a tensor/],
+    [
+      "a state dict that an unknown class holds",
+      pickle("cmine\nState\n)R"),
+      /expected a dict, got an object of mine.State/,
+    ],
+    [
+      "a tensor that an unknown function makes",
+      pickle("}", text("w"), "cmine\nload\n)Rs"),
+      /"w" \(an object of mine.load\)/,
+    ],
     ["a dict of arguments", pickle("ccollections\nOrderedDict\n]", 0x85, "R"), /OrderedDict of arguments/],
     ["names that are numbers", pickle("}K", 1, pickledTensor(), "s"), /expected names that are strings, got a number/],
     ["no keys", pickle("}", text("w"), "Ns"), /got the keys "w" \(None\)/],
   ])("refuses %s", async (_, bytes, message) => {
     expect(await refusal(torchArchive(bytes, { 0: new Uint8Array(8) }))).toMatch(message);
+  });
+});
+
+describe("loadTorchFile, on choosing a state dict", () => {
+  const storage = { 0: new Uint8Array(new Float32Array([3, 4]).buffer) };
+  const dictOf = (entries: Record<string, Uint8Array>) =>
+    bytesOf("}", ...Object.entries(entries).map(([name, value]) => bytesOf(text(name), value, "s")));
+  const weights = dictOf({ w: pickledTensor() });
+  const names = async (entries: Record<string, Uint8Array>, options?: LoadTorchOptions) => {
+    await writeFile(path, torchArchive(pickle(dictOf(entries)), storage));
+    const tensors = await loadTorchFile(path, options);
+    free(tensors);
+    return [...tensors.keys()];
+  };
+
+  it.each("state_dict model_state_dict model net network weights params state_dict_ema model_ema ema".split(" "))(
+    "finds the weights at %s",
+    async (key) => {
+      expect(await names({ epoch: bytesOf("K", 3), [key]: weights })).toEqual(["w"]);
+    },
+  );
+
+  it("takes what was trained before its average, whatever their order", async () => {
+    const average = dictOf({ average: pickledTensor() });
+    expect(await names({ ema: average, model: weights })).toEqual(["w"]);
+    expect(await names({ model_ema: average, state_dict: weights })).toEqual(["w"]);
+  });
+
+  it("takes the one dict of tensors under another name, and asks where there are two", async () => {
+    const other = bytesOf("K", 3);
+    expect(await names({ epoch: other, generator: weights })).toEqual(["w"]);
+    await expect(names({ generator: weights, critic: weights })).rejects.toThrow(
+      /"generator" \(a dict\), "critic" \(a dict\); name the right entry by the option key/,
+    );
+    expect(await names({ generator: weights, critic: dictOf({ c: pickledTensor() }) }, { key: "critic" })).toEqual([
+      "c",
+    ]);
+  });
+
+  it("passes over what is no tensor within a state dict", async () => {
+    const dict = dictOf({ w: pickledTensor(), v: pickledTensor(), version: bytesOf("K", 3) });
+    expect(await names({ state_dict: dict })).toEqual(["w", "v"]);
+  });
+
+  it("reads a dict that holds itself", async () => {
+    const loop = bytesOf("}q", 7, text("state_dict"), "h", 7, "s", text("epoch"), "K", 1, "s");
+    expect(await refusal(torchArchive(pickle(loop), storage))).toMatch(/got the keys "state_dict" \(a dict\)/);
+  });
+});
+
+describe("loadTorchFile, on damaged files before torch 1.6", () => {
+  it("refuses one that is cut at any byte, or whose numbers are changed", async () => {
+    const valid = await fixtureBytes("legacy.pth");
+    for (let length = 15; length < valid.length; length += 7) await refusal(valid.subarray(0, length));
+    const order = Buffer.from(valid);
+    const at = order.indexOf("little_endian") + "little_endian".length;
+    order[order.indexOf(0x88, at)] = 0x89;
+    expect(await refusal(order)).toMatch(/little-endian order/);
   });
 });
 

@@ -4,21 +4,20 @@ import { DTYPES } from "./dtype.ts";
 import * as aten from "./generated/aten.ts";
 import { describePickled, type PickleValue } from "./pickle-value.ts";
 import { quote } from "./safetensors-json.ts";
+import { type ChosenDict, chooseStateDict, isTensor } from "./state-dict-choice.ts";
 import { Tensor } from "./tensor.ts";
 import { type Fail, readFully, reading, type TensorFile, TensorFiller } from "./tensor-file.ts";
 import { tidy } from "./tidy.ts";
-import { openTorchArchive, type TorchArchive } from "./torch-archive.ts";
+import { openTorchArchive } from "./torch-archive.ts";
 import { ForeignTensor, type TorchLayout, TorchTensor, torchGlobals } from "./torch-globals.ts";
-import { CONVERT } from "./torch-remedies.ts";
+import { isLegacyTorch, readLegacyPickle } from "./torch-legacy.ts";
+import { CONVERT, SAVE_STATE_DICT } from "./torch-remedies.ts";
 import { unpickle } from "./unpickler.ts";
 
 export interface LoadTorchOptions {
-  /** Which entry of a checkpoint holds the tensors: "state_dict_ema", "model_state_dict" ... */
+  /** Which entry of a checkpoint holds the tensors, by keys joined by dots: "state_dict_ema", "ema.module" ... */
   key?: string;
 }
-
-/** Where a checkpoint's weights are, unless `key` says otherwise. */
-const USUAL_KEYS = ["state_dict", "model"];
 
 /** A state dict of 100,000 tensors has a pickle of about this size; it bounds the memory that a hostile one can claim. */
 const MAX_PICKLE_BYTES = 32 * 2 ** 20;
@@ -26,32 +25,62 @@ const MAX_PICKLE_BYTES = 32 * 2 ** 20;
 /** Views that repeat elements may make more of a file than it holds, within this bound. */
 const MOST_BYTES = (fileBytes: number) => 64 * 2 ** 20 + 16 * fileBytes;
 
-const MOST_KEYS_SHOWN = 20;
-
 /**
- * Reads the tensors of a state dict that torch.save wrote (`pytorch_model.bin`, `.pth`, `.pt`; torch 1.6 or newer), in the
- * dict's order. Each is contiguous, on the CPU, without gradient, and has memory of its own, even where the file's tensors
- * share a storage. Without `key` they are the file's own entries where all of those are tensors, else those of
- * "state_dict", else of "model". The caller frees them.
+ * Reads the tensors of a state dict that torch.save wrote (`pytorch_model.bin`, `.pth`, `.pt`, `.ckpt`), in the dict's order.
+ * Each is contiguous, on the CPU, without gradient, and has memory of its own, even where the file's tensors share a storage.
+ * Without `key` they are the file's own entries where all of those are tensors, else those of the first usual key that
+ * holds tensors: "state_dict", "model_state_dict", "model", ..., and averages such as "state_dict_ema" last. The caller frees them.
  *
  * The file's pickle is a program in Python's eyes. Here it is interpreted by a machine that can only build plain data:
- * see `unpickle`; nothing in the file is run, and memory is bounded by 16 times the file's size and some MiB.
+ * see `unpickle`; nothing in the file is run, and memory is bounded by 16 times the file's size and some MiB. Objects beside
+ * the tensors (an argparse.Namespace, NumPy values, a Lightning module's hyperparameters) are passed over.
  *
- * @throws E_DATA for a file that is damaged, that names what is not on the allow-list, that is a TorchScript archive or
- * older than torch 1.6, or without a dict of tensors at the key; E_IO where the operating system refuses.
+ * @throws E_DATA for a file that is damaged, that names what may run a program, that is a TorchScript archive, or without a
+ * dict of tensors at the key; E_IO where the operating system refuses.
  */
 export async function loadTorchFile(path: string, { key }: LoadTorchOptions = {}): Promise<Map<string, Tensor>> {
-  if (key !== undefined && typeof key !== "string") throw wrongArgument("loadTorchFile: key", "a string", key);
+  const { tensors } = await readTorchFile(path, { key, operation: "loadTorchFile", keyOption: "the option key" });
+  return tensors;
+}
+
+export interface ReadTorchOptions {
+  key: string | undefined;
+  /** What an error names. */
+  operation: string;
+  /** How an error tells the caller to name the key. */
+  keyOption: string;
+}
+
+export interface TorchFileContent {
+  tensors: Map<string, Tensor>;
+  /** Where in the file they are: keys joined by dots, "" for its own entries. */
+  key: string;
+  /** Other keys at which there are weights too. */
+  others: readonly string[];
+  /** Names of entries beside them that are no tensors. */
+  leftOut: readonly string[];
+}
+
+/** `loadTorchFile`, with what was chosen of the file. */
+export async function readTorchFile(
+  path: string,
+  { key, operation, keyOption }: ReadTorchOptions,
+): Promise<TorchFileContent> {
+  if (key !== undefined && typeof key !== "string") throw wrongArgument(`${operation}: key`, "a string", key);
   const remedy = "the file is damaged or no file of torch.save: write or fetch it again";
-  return reading({ operation: "loadTorchFile", path, remedy }, async (file) => {
-    const archive = await openTorchArchive(file);
-    const root = await readPickle(file, archive);
-    const dict = selectDict(root, { key, fail: file.fail });
-    return readTensors(tensorsOf(dict, file.fail), file);
+  return reading({ operation, path, remedy }, async (file) => {
+    const root = await readPickle(file);
+    const chosen = chooseStateDict(root, { key, keyOption, fail: file.fail });
+    const { tensors, leftOut } = tensorsOf(chosen, file.fail);
+    return { tensors: await readTensors(tensors, file), key: chosen.key, others: chosen.others, leftOut };
   });
 }
 
-async function readPickle(file: TensorFile, archive: TorchArchive): Promise<PickleValue> {
+async function readPickle(file: TensorFile): Promise<PickleValue> {
+  const head = new Uint8Array(Math.min(16, file.size));
+  await readFully(file, head, 0);
+  if (isLegacyTorch(head)) return readLegacyPickle(file, MAX_PICKLE_BYTES);
+  const archive = await openTorchArchive(file);
   const record = archive.get("data.pkl") ?? file.fail("expected an entry data.pkl, got none");
   if (record.bytes > MAX_PICKLE_BYTES) {
     file.fail(`expected a data.pkl of at most ${MAX_PICKLE_BYTES} bytes, got ${record.bytes}`, CONVERT);
@@ -61,49 +90,26 @@ async function readPickle(file: TensorFile, archive: TorchArchive): Promise<Pick
   return unpickle(bytes, { ...torchGlobals(archive, file.fail), fail: file.fail });
 }
 
-type Dict = ReadonlyMap<PickleValue, PickleValue>;
-
-function selectDict(root: PickleValue, { key, fail }: { key: string | undefined; fail: Fail }): Dict {
-  if (!(root instanceof Map)) return fail(`expected a dict, got ${describePickled(root)}`, SAVE_DICT);
-  if (key === undefined && [...root.values()].every(isTensor)) return root;
-  const found = key ?? USUAL_KEYS.find((usual) => root.get(usual) instanceof Map);
-  const dict = found === undefined ? undefined : root.get(found);
-  if (dict instanceof Map) return dict;
-  const where = key === undefined ? 'in the file, at "state_dict" or at "model"' : `at the key ${quote(key)}`;
-  return fail(
-    `expected a dict of tensors ${where}, got ${describeKeys(root)}`,
-    "name the right entry by the option key",
-  );
+interface DescribedTensors {
+  tensors: Map<string, TorchTensor>;
+  /** Names of the entries that are no tensors. */
+  leftOut: string[];
 }
 
-const SAVE_DICT = "save a state dict: torch.save(model.state_dict(), path)";
-
-function describeKeys(dict: Dict): string {
-  const shown = Array.from(dict)
-    .slice(0, MOST_KEYS_SHOWN)
-    .map(
-      ([key, value]) => `${typeof key === "string" ? quote(key) : describePickled(key)} (${describePickled(value)})`,
-    );
-  const rest = dict.size > shown.length ? ` and ${dict.size - shown.length} more` : "";
-  return dict.size === 0 ? "no keys" : `the keys ${shown.join(", ")}${rest}`;
-}
-
-function isTensor(value: PickleValue): value is TorchTensor | ForeignTensor {
-  return value instanceof TorchTensor || value instanceof ForeignTensor;
-}
-
-function tensorsOf(dict: Dict, fail: Fail): Map<string, TorchTensor> {
+function tensorsOf({ dict, prefix }: ChosenDict, fail: Fail): DescribedTensors {
   const tensors = new Map<string, TorchTensor>();
+  const leftOut: string[] = [];
+  const anyTensor = [...dict.values()].some(isTensor);
   for (const [name, value] of dict) {
     if (typeof name !== "string")
-      return fail(`expected names that are strings, got ${describePickled(name)}`, SAVE_DICT);
+      return fail(`expected names that are strings, got ${describePickled(name)}`, SAVE_STATE_DICT);
+    if (!name.startsWith(prefix)) continue;
     if (value instanceof ForeignTensor) fail(`tensor ${quote(name)} has ${value.problem}`, OTHER_DTYPE);
-    if (!(value instanceof TorchTensor)) {
-      return fail(`expected tensors, got ${describePickled(value)} at ${quote(name)}`, SAVE_DICT);
-    }
-    tensors.set(name, value);
+    if (value instanceof TorchTensor) tensors.set(name.slice(prefix.length), value);
+    else if (anyTensor) leftOut.push(name);
+    else return fail(`expected tensors, got ${describePickled(value)} at ${quote(name)}`, SAVE_STATE_DICT);
   }
-  return tensors;
+  return { tensors, leftOut };
 }
 
 const OTHER_DTYPE = `convert it in Python, for example by tensor.float(); this engine holds ${Object.keys(DTYPES).join(", ")}`;

@@ -1,5 +1,6 @@
 import { DTYPES, type DType } from "./dtype.ts";
-import { Callable, describePickled, Opaque, type PickleValue, Tuple } from "./pickle-value.ts";
+import { mayNameData } from "./pickle-names.ts";
+import { Callable, describePickled, ForeignName, Opaque, type PickleValue, Tuple } from "./pickle-value.ts";
 import { quote } from "./safetensors-json.ts";
 import type { Fail } from "./tensor-file.ts";
 import type { ArchiveRecord, TorchArchive } from "./torch-archive.ts";
@@ -35,13 +36,23 @@ export class ForeignTensor extends Opaque {
   }
 }
 
-class StorageType extends Opaque {
+export class StorageType extends Opaque {
   readonly dtype: DType | undefined;
+  /** Bytes of an element; undefined where that is not known. */
+  readonly bytes: number | undefined;
   constructor(name: string, dtype?: DType) {
     super(name);
     this.dtype = dtype;
+    this.bytes = dtype === undefined ? FOREIGN_BYTES[name] : DTYPES[dtype].bytes;
   }
 }
+
+/** Of the storages whose numbers this engine does not hold. */
+const FOREIGN_BYTES: Readonly<Record<string, number>> = {
+  "torch.ComplexFloatStorage": 8,
+  "torch.ComplexDoubleStorage": 16,
+  "torch.storage.UntypedStorage": 1,
+};
 
 class Storage extends Opaque {
   readonly type: StorageType;
@@ -87,10 +98,16 @@ export function torchGlobals(archive: TorchArchive, fail: Fail): Omit<UnpicklerO
   const named: Opaque[] = [
     ...Array.from(STORAGES, ([name, dtype]) => new StorageType(name, dtype)),
     ...dtypes.map((name) => new Opaque(name)),
+    new Callable("torch._utils._rebuild_tensor", (args) => rebuildTensor(args, fail)),
     new Callable("torch._utils._rebuild_tensor_v2", (args) => rebuildTensor(args, fail)),
     new Callable("torch._utils._rebuild_tensor_v3", (args) => foreignDType(args[6])),
     new Callable("torch._utils._rebuild_parameter", ([data]) => unwrapParameter(data, fail)),
     new Callable("torch._utils._rebuild_parameter_with_state", ([data]) => unwrapParameter(data, fail)),
+    new Callable("torch._tensor._rebuild_from_type_v2", (args) => rebuildFromType(args, fail)),
+    ...Object.entries(FOREIGN_TENSORS).map(
+      ([name, kind]) => new Callable(`torch._utils.${name}`, () => new ForeignTensor(kind)),
+    ),
+    new Callable("collections.defaultdict", () => new Map()),
     new Callable("collections.OrderedDict", (args) => emptyDict(args, fail)),
     plain("collections.Counter", "a Counter"),
     plain("torch.Size", "a torch.Size"),
@@ -105,13 +122,36 @@ export function torchGlobals(archive: TorchArchive, fail: Fail): Omit<UnpicklerO
   ];
   return {
     globals: new Map(named.map((value) => [value.kind, value])),
+    isData: mayNameData,
     persistentLoad: (id) => findStorage(id, archive, fail),
   };
 }
 
-/** ("storage", type, key, device, number of elements); the device does not matter, tensors come to the CPU. */
-function findStorage(id: PickleValue, archive: TorchArchive, fail: Fail): Storage {
-  const [tag, type, key, , numel] = id instanceof Tuple ? id.items : [];
+/** Tensors that are laid out otherwise than by strides over one storage. */
+const FOREIGN_TENSORS = {
+  _rebuild_sparse_tensor: "a sparse layout",
+  _rebuild_sparse_csr_tensor: "a sparse layout",
+  _rebuild_nested_tensor: "a nested layout",
+  _rebuild_qtensor: "quantized values",
+  _rebuild_meta_tensor_no_storage: "no values (it lies on torch's meta device)",
+  _rebuild_device_tensor_from_numpy: "a device's own layout",
+  _rebuild_wrapper_subclass: "a layout of its own class",
+};
+
+/** (function, class, arguments, attributes): a tensor with attributes or of a class of its own, which are passed over. */
+function rebuildFromType([build, , args]: readonly PickleValue[], fail: Fail): PickleValue {
+  if (build instanceof Callable && args instanceof Tuple) return build.call(args.items);
+  return fail(`a tensor: expected a function that builds it, got ${describePickled(build)}`);
+}
+
+/**
+ * ("storage", type, key, device, number of elements); the device does not matter, tensors come to the CPU. The legacy format
+ * adds (key, offset, number of elements) for a storage that is a part of another, and has ("module", class, file, source)
+ * for classes of networks.
+ */
+function findStorage(id: PickleValue, archive: TorchArchive, fail: Fail): Opaque {
+  const [tag, type, key, , numel, view] = id instanceof Tuple ? id.items : [];
+  if (tag === "module" && type instanceof ForeignName) return type;
   if (tag !== "storage" || !(type instanceof StorageType) || typeof key !== "string" || !isCount(numel)) {
     return fail('data.pkl has a persistent id that is not ("storage", type, key, device, number of elements)');
   }
@@ -121,7 +161,18 @@ function findStorage(id: PickleValue, archive: TorchArchive, fail: Fail): Storag
   if (expected !== record.bytes) {
     fail(`storage ${quote(key)}: expected ${expected} bytes (${type.kind} of ${numel}), got ${record.bytes}`);
   }
-  return new Storage(type, record);
+  return new Storage(type, view instanceof Tuple ? partOf(record, { type, view, fail }) : record);
+}
+
+function partOf(
+  record: ArchiveRecord,
+  { type, view, fail }: { type: StorageType; view: Tuple; fail: Fail },
+): ArchiveRecord {
+  const [, offset, numel] = view.items;
+  const { bytes: width = 1 } = type;
+  if (!isCount(offset) || !isCount(numel) || (offset + numel) * width > record.bytes)
+    return fail("a storage is said to be a part of another that does not hold it");
+  return { position: record.position + offset * width, bytes: numel * width };
 }
 
 function rebuildTensor(args: readonly PickleValue[], fail: Fail): Opaque {

@@ -61,6 +61,32 @@ describe("unpickle", () => {
     expect(items.map((item) => (item as Opaque).kind)).toEqual([...Array(4).fill("bytes"), "a set", "a set"]);
   });
 
+  it("makes objects without contents of the names that stand for data, and passes over what they are given", () => {
+    const isData = (module: string) => module === "d";
+    const made = (...parts: (string | number | Uint8Array)[]) =>
+      unpickle(pickle(...parts), { globals, isData, persistentLoad: (id) => id, fail });
+    const objects = [
+      made("cd\nC\n)R"),
+      made("cd\nC\n)", 0x81),
+      made("cd\nC\n)}", 0x92),
+      made("cd\nC\n)R}", text("x"), "K", 1, "sb"),
+      made("cd\nC\n)R(K", 1, "K", 2, "e"),
+      made("cd\nC\n)R(K", 1, "K", 2, "u"),
+      made("cd\nC\n)R(K", 1, 0x90),
+    ];
+    for (const object of objects) expect(object).toMatchObject({ madeBy: "d.C", isModule: false });
+    const state = bytesOf("}", text("_parameters"), "Ns", text("_modules"), "Ns");
+    expect(made("cd\nC\n)", 0x81, state, "b")).toMatchObject({ isModule: true });
+    expect(() => made("ce\nC\n")).toThrow(/asks for "e.C".*nothing was run/);
+    expect(() => made("cd\nC\n]R")).toThrow(/calls d.C with a list/);
+  });
+
+  it("reads strings of Python 2 and numbers of hundreds of bytes, and no longer ones", () => {
+    expect(read(pickle("U", 2, "ab", "T", 1, 0, 0, 0, "c", 0x86))).toEqual(tupleOf("ab", "c"));
+    expect(read(pickle(0x8b, 9, 0, 0, 0, Buffer.alloc(8), 1))).toBe(2n ** 64n);
+    expect(() => read(pickle(0x8b, 1, 4, 0, 0, Buffer.alloc(1025)))).toThrow(/a number of 1025 bytes/);
+  });
+
   it("keeps names that objects treat specially", () => {
     const dict = read(pickle("}", text("__proto__"), "K", 1, "s", text("constructor"), "K", 2, "s"));
     expect(dict).toEqual(
@@ -112,9 +138,9 @@ describe("unpickle", () => {
     expect(() => read(bytes)).toThrow(message);
   });
 
-  const known = new Set(`.(01NKMJGXCBt]ae}suqrhjcQRb)`.split("").map((character) => character.charCodeAt(0)));
+  const known = new Set(`.(01NKMJGXCBUTt]ae}suqrhjcQRb)`.split("").map((character) => character.charCodeAt(0)));
   for (const opcode of [0x80, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8a, 0x8c, 0x8d, 0x8e, 0x8f]) known.add(opcode);
-  for (const opcode of [0x90, 0x91, 0x93, 0x94, 0x95, 0x96]) known.add(opcode);
+  for (const opcode of [0x81, 0x8b, 0x92, 0x90, 0x91, 0x93, 0x94, 0x95, 0x96]) known.add(opcode);
 
   it("refuses every other opcode by its number: those of classes, extensions and old protocols too", () => {
     for (let opcode = 0; opcode < 256; opcode++) {

@@ -1,12 +1,22 @@
 import { PickleReader } from "./pickle-reader.ts";
-import { Callable, describePickled, Opaque, type PickleValue, Tuple } from "./pickle-value.ts";
+import {
+  Callable,
+  describePickled,
+  ForeignName,
+  ForeignObject,
+  Opaque,
+  type PickleValue,
+  Tuple,
+} from "./pickle-value.ts";
 import { quote } from "./safetensors-json.ts";
 import type { Fail } from "./tensor-file.ts";
 import { CONVERT } from "./torch-remedies.ts";
 
 export interface UnpicklerOptions {
-  /** By "module.name": all that a pickle may name. Values are handed out as they are; only a Callable can be called. */
+  /** By "module.name": what a pickle may name. Values are handed out as they are; only a Callable can be called. */
   readonly globals: ReadonlyMap<string, Opaque>;
+  /** Whether another name may stand for data that is not looked into; false for all by default. */
+  readonly isData?: (module: string, name: string) => boolean;
   /** Resolves a persistent id, by which torch.save refers to storages. */
   readonly persistentLoad: (id: PickleValue) => PickleValue;
   readonly fail: Fail;
@@ -17,13 +27,18 @@ const MAX_OBJECTS = 2 ** 20;
 
 /**
  * The value of a pickle, protocol 2 to 5, on a machine that can do nothing but build plain data: it knows the opcodes that
- * Python's pickler writes for such data, names come from an allow-list, and none is looked up anywhere else. Time and
- * memory are in proportion to the length of `bytes`.
+ * Python's pickler writes for such data, and no name is looked up anywhere but in the options. What `isData` allows becomes
+ * an object without contents. Time and memory are in proportion to the length of `bytes`.
  *
  * Source: Lib/pickletools.py of Python 3.11; torch/_weights_only_unpickler.py of PyTorch 2.11 for what torch allows.
  */
 export function unpickle(bytes: Uint8Array, options: UnpicklerOptions): PickleValue {
-  return new Machine(new PickleReader(bytes, options.fail), options).run();
+  return unpickleNext(new PickleReader(bytes, options.fail), options);
+}
+
+/** The value of the pickle that begins where the reader stands, which is left behind the pickle's end. */
+export function unpickleNext(reader: PickleReader, options: UnpicklerOptions): PickleValue {
+  return new Machine(reader, options).run();
 }
 
 class Machine {
@@ -145,9 +160,12 @@ const STEPS: ReadonlyMap<number, Step> = new Map<number, Step>([
   [code("J"), (m) => m.push(m.reader.i32())],
   [code("G"), (m) => m.push(m.reader.f64())],
   [0x8a, (m) => m.push(m.reader.long(m.reader.u8()))],
+  [0x8b, pushLongLong],
   [0x8c, (m) => m.push(m.reader.text(m.reader.u8()))],
   [code("X"), (m) => m.push(m.reader.text(m.reader.u32()))],
   [0x8d, (m) => m.push(m.reader.text(m.reader.u64()))],
+  [code("U"), (m) => m.push(m.reader.text(m.reader.u8()))], // strings of Python 2
+  [code("T"), (m) => m.push(m.reader.text(m.reader.u32()))],
   [code("C"), (m) => pushBytes(m, m.reader.u8())],
   [code("B"), (m) => pushBytes(m, m.reader.u32())],
   [0x8e, (m) => pushBytes(m, m.reader.u64())],
@@ -178,6 +196,8 @@ const STEPS: ReadonlyMap<number, Step> = new Map<number, Step>([
   [0x93, (m) => pushGlobal(m, ...(m.popItems(2) as [PickleValue, PickleValue]))],
   [code("Q"), (m) => m.pushContainer(m.options.persistentLoad(m.pop()))],
   [code("R"), reduce],
+  [0x81, newObject],
+  [0x92, newObjectWithKeywords],
   [code("b"), build],
 ]);
 
@@ -190,14 +210,26 @@ function pushBytes(machine: Machine, length: number): void {
   machine.push(BYTES);
 }
 
+/** Longer than any number that a checkpoint needs; making a number of n bytes takes n² steps. */
+const MAX_LONG_BYTES = 1024;
+
+function pushLongLong(machine: Machine): void {
+  const length = machine.reader.u32();
+  if (length > MAX_LONG_BYTES) machine.fail(`has a number of ${length} bytes`);
+  machine.push(machine.reader.long(length));
+}
+
+/** What is added to an object that is not known here is passed over. */
 function append(machine: Machine, items: readonly PickleValue[]): void {
   const list = machine.top();
+  if (list instanceof ForeignObject) return;
   if (!Array.isArray(list)) machine.fail(`appends to ${describePickled(list)}, which is no list`);
   for (const item of items) list.push(item);
 }
 
 function setItems(machine: Machine, items: readonly PickleValue[]): void {
   const dict = machine.top();
+  if (dict instanceof ForeignObject) return;
   if (!(dict instanceof Map)) machine.fail(`sets items of ${describePickled(dict)}, which is no dict`);
   if (items.length % 2 === 1) machine.fail("sets a key without a value");
   for (let i = 0; i < items.length; i += 2) {
@@ -214,29 +246,49 @@ function pushFrozenSet(machine: Machine): void {
 
 function addItems(machine: Machine): void {
   machine.popToMark();
-  if (machine.top() !== SET) machine.fail(`adds items to ${describePickled(machine.top())}, which is no set`);
+  const set = machine.top();
+  if (set !== SET && !(set instanceof ForeignObject))
+    machine.fail(`adds items to ${describePickled(set)}, which is no set`);
 }
 
 function pushGlobal(machine: Machine, module: PickleValue, name: PickleValue): void {
   if (typeof module !== "string" || typeof name !== "string") machine.fail("names a global by other than strings");
-  const found = machine.options.globals.get(`${module}.${name}`);
+  const { globals, isData, fail } = machine.options;
+  const full = `${module}.${name}`;
+  const found = globals.get(full) ?? (isData?.(module, name) ? new ForeignName(full) : undefined);
   if (found !== undefined) machine.push(found);
   else {
-    const problem = `data.pkl asks for ${quote(`${module}.${name}`)}, which tensors do not need and which may run a program`;
-    machine.options.fail(`${problem}: nothing was run`, CONVERT);
+    const problem = `data.pkl asks for ${quote(full)}, which tensors do not need and which may run a program`;
+    fail(`${problem}: nothing was run`, CONVERT);
   }
 }
 
 function reduce(machine: Machine): void {
   const [callable, args] = machine.popItems(2);
-  if (!(callable instanceof Callable)) machine.fail(`calls ${describePickled(callable)}`);
+  const isForeign = callable instanceof ForeignName;
+  if (!isForeign && !(callable instanceof Callable)) machine.fail(`calls ${describePickled(callable)}`);
   if (!(args instanceof Tuple)) machine.fail(`calls ${callable.kind} with ${describePickled(args)}`);
-  machine.pushContainer(callable.call(args.items));
+  machine.pushContainer(isForeign ? new ForeignObject(callable.kind) : callable.call(args.items));
+}
+
+/** `cls.__new__(cls, *args)`: the same as a call for the names that are known. */
+function newObject(machine: Machine): void {
+  reduce(machine);
+}
+
+function newObjectWithKeywords(machine: Machine): void {
+  machine.pop();
+  reduce(machine);
 }
 
 /** Attributes of a dict, such as the `_metadata` that torch.nn gives to a state dict, are passed over. */
 function build(machine: Machine): void {
-  machine.pop();
+  const state = machine.pop();
   const target = machine.top();
-  if (!(target instanceof Map)) machine.fail(`sets attributes of ${describePickled(target)}`);
+  if (target instanceof ForeignObject) target.isModule ||= isModuleState(state);
+  else if (!(target instanceof Map)) machine.fail(`sets attributes of ${describePickled(target)}`);
+}
+
+function isModuleState(state: PickleValue): boolean {
+  return state instanceof Map && state.has("_parameters") && state.has("_modules");
 }

@@ -1,0 +1,46 @@
+/**
+ * Modules of Python that run programs, open files or connections, or build functions. Nothing here ever calls them, but a
+ * file that asks for one was made to do harm, so it is refused as a whole.
+ *
+ * Source: the list of unsafe globals of picklescan 0.0.30, and torch.hub, torch.utils and the like.
+ */
+const UNSAFE_MODULES = new Set(
+  [
+    "os posix nt posixpath ntpath sys subprocess commands popen2 pty shutil tempfile io _io codecs fileinput",
+    "runpy importlib imp pkgutil zipimport code codeop types ctypes _ctypes cffi gc inspect ast dis",
+    "pickle _pickle cPickle dill cloudpickle joblib marshal shelve copyreg copy_reg",
+    "operator _operator socket ssl http httplib urllib urllib2 requests ftplib smtplib telnetlib webbrowser aiohttp",
+    "asyncio threading _thread multiprocessing concurrent signal pdb bdb timeit cProfile profile trace doctest idlelib",
+    "pip ensurepip venv distutils setuptools pydoc platform builtins __builtin__ __builtins__ lib2to3 test",
+  ].flatMap((line) => line.split(" ")),
+);
+
+/** Classes of plain data among Python's builtins. */
+const PLAIN_BUILTINS = new Set(
+  "object type int long float complex bool str unicode bytes bytearray list tuple dict set frozenset slice range xrange".split(
+    " ",
+  ),
+);
+
+/** Parts of libraries that checkpoints name, which load or run what they are given. */
+const UNSAFE_PREFIXES = [
+  ..."torch.hub torch.utils torch.jit torch.serialization torch.package torch.ops torch.distributed torch.load".split(
+    " ",
+  ),
+  ..."torch.storage._load_from_bytes numpy.testing numpy.f2py numpy.load numpy.lib numpy.ctypeslib numpy.distutils".split(
+    " ",
+  ),
+];
+
+/**
+ * Whether a pickle may have an object of this class, or a value of this function, beside its weights. It becomes an object
+ * without contents, and the name is not looked up.
+ */
+export function mayNameData(module: string, name: string): boolean {
+  const [package_ = ""] = module.split(".");
+  if (!/^[\w.<>]+$/.test(module) || !/^[\w.<>]+$/.test(name) || /^(?:__)?proto__$|^constructor$/.test(module))
+    return false;
+  if (package_ === "builtins" || package_ === "__builtin__") return module === package_ && PLAIN_BUILTINS.has(name);
+  const full = `${module}.${name}`;
+  return !UNSAFE_MODULES.has(package_) && !UNSAFE_PREFIXES.some((prefix) => `${full}.`.startsWith(`${prefix}.`));
+}
