@@ -44,9 +44,20 @@ def image_of(channels, height, width):
 sizes = [((2, 2), (4, 4)), ((2, 2), (7, 5)), ((1, 6), (8, 9)), ((6, 1), (12, 3)), ((5, 7), (11, 23)), ((12, 10), (30, 29))]
 sizes += [((3, 3), (3, 3)), ((64, 48), (32, 24)), ((50, 70), (17, 19)), ((100, 30), (7, 64)), ((200, 160), (9, 11))]
 cases = []
+
+
+def add(image, size, fit, resized):
+    channels, height, width = image.shape
+    pixels = [round(value, 3) for value in resized.double().flatten().tolist()]
+    cases.append({"fit": fit, "channels": channels, "from": [height, width], "to": size, "resized": pixels})
+
+
 for (height, width), size in sizes:
     for channels in (1, 3):
-        resized = functional.resize(image_of(channels, height, width).float(), list(size), antialias=True)
-        pixels = resized.round().clamp(0, 255).to(torch.uint8).flatten().tolist()
-        cases.append({"channels": channels, "from": [height, width], "to": list(size), "resized": pixels})
+        image = image_of(channels, height, width)
+        add(image, list(size), "fill", functional.resize(image.float(), list(size), antialias=True))
+for (height, width), side in [((9, 14), 6), ((14, 9), 7), ((5, 8), 16), ((8, 5), 11), ((30, 31), 8), ((1, 5), 4)]:
+    image = image_of(3, height, width)
+    shorter = functional.resize(image.float(), [side], antialias=True)
+    add(image, [side, side], "cover", functional.center_crop(shorter, [side, side]))
 (folder / "torchvision-resize.json").write_text(json.dumps(cases, separators=(",", ":")) + "\n")

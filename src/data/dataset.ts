@@ -18,7 +18,7 @@ import { colorClasses } from "./color-mnist.ts";
 import { addDecoys, DECOY_VARIANTS, type DecoyVariant } from "./decoy.ts";
 import { FASHION_CLASSES, FASHION_NORMALIZATION, readFashionMnist } from "./fashion-mnist.ts";
 import type { ByteSplit } from "./idx-splits.ts";
-import type { ImageFit } from "./image-file.ts";
+import type { ImageFit } from "./image-fit.ts";
 import { channelStatistics, type EarlierSplit, loadLabelled } from "./labelled-dataset.ts";
 import { MNIST_NORMALIZATION, readMnist } from "./mnist.ts";
 import { disposeSplit, type Normalization, type Split } from "./split.ts";

@@ -7,7 +7,8 @@ import { BatchCamError } from "../errors.ts";
 import { readRegularText } from "../regular-file.ts";
 import { cacheFolder } from "./cache.ts";
 import { type HashedFile, hashFiles, isUnchanged } from "./file-hashes.ts";
-import type { ImageFit } from "./image-file.ts";
+import { DECODER_VERSION } from "./image-file.ts";
+import type { ImageFit } from "./image-fit.ts";
 import { readImages } from "./image-folder.ts";
 import type { Background } from "./image-pixels.ts";
 
@@ -94,7 +95,7 @@ async function expectUnchanged({ paths, files, stale, bad }: Read): Promise<void
 
 function cacheOf({ source, channels, size, fit }: DecodeOptions): string {
   const key = createHash("sha256")
-    .update(JSON.stringify([resolve(source), channels, size, fit]))
+    .update(JSON.stringify([DECODER_VERSION, resolve(source), channels, size, fit]))
     .digest("hex");
   return join(cacheFolder(), "decoded", key.slice(0, 24));
 }

@@ -1,6 +1,7 @@
 import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { deflateSync } from "node:zlib";
 import sharp, { type Sharp } from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -11,6 +12,8 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "images-"));
 });
 afterAll(() => rm(folder, { recursive: true }));
+
+const input = (name: string) => fileURLToPath(new URL(`../../test/fixtures/inputs/${name}`, import.meta.url));
 
 let files = 0;
 async function save(content: Sharp | Uint8Array | string, name = `image-${files++}`): Promise<string> {
@@ -111,6 +114,33 @@ describe("readImage", () => {
     expect(notes).toEqual([`first of 3 ${format === "tiff" ? "pages" : "frames"}`]);
   });
 
+  it("takes the first three bands of an RGB TIFF whose fourth is near infrared, and says so", async () => {
+    const { pixels, notes } = await readImage(input("rgb-nir.tif"), RGB);
+    const mean = pixels.reduce((sum, value) => sum + value, 0) / pixels.length;
+    expect(mean).toBeGreaterThan(46);
+    expect(mean).toBeLessThan(48);
+    expect(notes).toEqual(["first 3 bands, without 1 more that is not alpha"]);
+    const small = await readImage(input("rgb-nir.tif"), { ...RGB, size: [14, 14] });
+    expect(small.pixels.reduce((sum, value) => sum + value, 0) / small.pixels.length).toBeCloseTo(mean, 0);
+  });
+
+  it("says that a 16-bit file uses 12 bits, and reads it in full where the file itself says so", async () => {
+    const { pixels, notes } = await readImage(input("twelve-bit.png"), GREY);
+    expect(Math.max(...pixels)).toBe(16);
+    expect(notes).toEqual(["16 bits scaled to 8, of which 12 are used: multiply the samples by 16 if 4095 is white"]);
+    const bytes = await raw16([0, 17, 2048, 4095], 4, 1).toColourspace("grey16").png().toBuffer();
+    const named = Buffer.concat([bytes.subarray(0, 33), chunk("sBIT", Buffer.of(12)), bytes.subarray(33)]);
+    const full = await readImage(await save(named), GREY);
+    expect([...full.pixels]).toEqual([0, 1, 128, 255]);
+    expect(full.notes).toEqual(["12 bits scaled to 8"]);
+  });
+
+  it("does not take sBIT for the range of samples that were scaled to 16 bits, as the standard wants", async () => {
+    const bytes = await raw16([0, 16, 1600, 4080], 4, 1).toColourspace("grey16").png().toBuffer();
+    const named = Buffer.concat([bytes.subarray(0, 33), chunk("sBIT", Buffer.of(12)), bytes.subarray(33)]);
+    expect([...(await readImage(await save(named), GREY)).pixels]).toEqual([0, 0, 6, 16]);
+  });
+
   it("is told by content, not by name", async () => {
     const path = await save(raw(COLOURS, 3, 3).png(), "really-a-png.jpg");
     expect((await readImage(path, RGB)).original.format).toBe("png");
@@ -174,6 +204,30 @@ describe("readImage and EXIF orientation", () => {
 });
 
 describe("readImage at a size", () => {
+  it("enlarges about the centres of pixels, as torchvision does", async () => {
+    const { pixels } = await readImage(input("two-by-two.png"), { ...GREY, size: [4, 4] });
+    const row = [0, 64, 191, 255];
+    expect([...pixels]).toEqual([...row, ...row, ...row, ...row]);
+  });
+
+  it("makes a photo smaller as it makes a smaller image smaller, to a few levels", async () => {
+    const waves = (side: number) =>
+      Array.from({ length: side * side }, (_, i) =>
+        Math.round(128 + 100 * Math.sin((6 * ((i % side) + 0.5)) / side) * Math.cos((5 * Math.floor(i / side)) / side)),
+      );
+    const [large, small] = [1100, 550]; // above and below a megapixel
+    for (const fit of ["cover", "contain", "fill"] as const) {
+      const options = { ...GREY, size: [40, 60], fit } as const;
+      const [first, second] = await Promise.all(
+        [large, small].map(async (side) =>
+          readImage(await save(raw(waves(side), side, 1).toColourspace("b-w").png()), options),
+        ),
+      );
+      for (const [i, value] of (first?.pixels ?? []).entries())
+        expect(Math.abs(value - (second?.pixels[i] as number))).toBeLessThan(5);
+    }
+  });
+
   const wide = () =>
     save(
       raw(
@@ -305,6 +359,15 @@ describe("readImage refuses", () => {
     expect((await readImage(path, { ...RGB, maxPixels: 100 })).width).toBe(10);
   });
 
+  it("a TIFF of several grey bands, of which none is alpha", async () => {
+    const bytes = await raw([1, 2, 3, 4, 5, 6, 7, 8], 2, 4).tiff({ compression: "none" }).toBuffer();
+    const path = await save(withTags(bytes, { 262: 1, 338: 0 }));
+    expect(await refusal(path)).toMatchObject({
+      code: "E_DATA",
+      message: expect.stringMatching(/has 4 bands, grey and 3 whose meaning the file does not say; save the one band/),
+    });
+  });
+
   it("samples whose range is not known", async () => {
     expect(await refusal(await save(floatTiff([0, 0.5, 1, 300])))).toMatchObject({
       code: "E_DATA",
@@ -353,6 +416,18 @@ function chunk(type: string, data: Buffer): Buffer {
   ends[0].writeUInt32BE(data.length);
   ends[1].writeUInt32BE(~crc >>> 0);
   return Buffer.concat([ends[0], body, ends[1]]);
+}
+
+/** A TIFF file of sharp's with the values of some tags of type SHORT changed. */
+function withTags(bytes: Buffer, values: Readonly<Record<number, number>>): Buffer {
+  const changed = Buffer.from(bytes);
+  const directory = bytes.readUInt32LE(4);
+  for (let i = 0; i < bytes.readUInt16LE(directory); i++) {
+    const entry = directory + 2 + 12 * i;
+    const value = values[bytes.readUInt16LE(entry)];
+    if (value !== undefined) changed.writeUInt16LE(value, entry + 8);
+  }
+  return changed;
 }
 
 /** A TIFF of one row of 32-bit floats, which sharp cannot write. */

@@ -2,12 +2,12 @@ import type { Metadata, Sharp } from "sharp";
 import { describeValue, expectInteger, expectPath, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { dataError, type ReadContext, readFileBytes } from "./file-bytes.ts";
+import { type About, decodeImage, reasonOf } from "./image-decode.ts";
+import { IMAGE_FITS, type ImageFit } from "./image-fit.ts";
 import { foreignKind, IMAGE_FORMATS, READABLE } from "./image-format.ts";
-import { type Background, pad, toPlanar } from "./image-pixels.ts";
+import type { Background } from "./image-pixels.ts";
 import { plainJpeg } from "./jpeg-header.ts";
-
-/** How an image comes to a given size. */
-export type ImageFit = "cover" | "contain" | "fill";
+import { tiffBands } from "./tiff-header.ts";
 
 export interface ReadImageOptions {
   /** 1 for grey, 3 for RGB; the file is converted where it holds the other. */
@@ -36,22 +36,17 @@ export interface ImageFile {
   notes: string[];
 }
 
-/** What is known of a file before it is decoded. */
-type About = Pick<
-  Metadata,
-  "format" | "width" | "height" | "depth" | "space" | "hasAlpha" | "autoOrient" | "pages" | "orientation"
->;
-
 const DEFAULT_MAX_PIXELS = 100_000_000;
-const FITS: readonly ImageFit[] = ["cover", "contain", "fill"];
 const CONTEXT: ReadContext = { operation: "readImage", remedy: "name an image file that you may read" };
 const DAMAGED: ReadContext = { operation: "readImage", remedy: "get the file again from where it came" };
+/** Changes whenever the same file is decoded to other pixels than before, so that decoded images that were kept are not used. */
+export const DECODER_VERSION = 2;
 
 /**
  * Reads a PNG, JPEG, WebP, TIFF, GIF or AVIF file, told by its content and not by its name, as uint8 `(C, H, W)` in sRGB:
  * upright by its EXIF orientation, embedded colour profiles and CMYK converted, 16 bits scaled to 8, transparent
- * pixels laid on `background`, the first frame of an animation or page of a TIFF. Resizing averages (triangle filter, as
- * torchvision's antialiased bilinear). What was done stands in `notes`.
+ * pixels laid on `background`, the first frame of an animation or page of a TIFF, the first three bands of an RGB TIFF whose others
+ * are not alpha. Resizing is bilinear with antialiasing; see `resizeBilinear`. `notes` say what was done.
  *
  * @throws E_ARGUMENT for options that make no sense; E_DATA, with the path and what to do, for a file that is missing, not
  *   readable, empty, damaged, cut short, no image, of float samples, or larger than `maxPixels`
@@ -65,9 +60,10 @@ export async function readImage(path: string, options: ReadImageOptions): Promis
   const { maxPixels = DEFAULT_MAX_PIXELS } = options;
   const about = plainJpeg(bytes) ?? (await inspect(sharp(bytes, { limitInputPixels: false }), bytes, path));
   expectDecodable(about, maxPixels, path);
+  expectKnownBands(bytes, about, path);
   // "error" and not "warning": libjpeg also warns of harmless oddities that every viewer passes over.
   const file = sharp(bytes, { autoOrient: true, failOn: "error", limitInputPixels: maxPixels });
-  return decode(file, { path, about, options });
+  return decodeImage(file, { bytes, about, ...options, path });
 }
 
 /** Fails for options that `readImage` cannot follow. */
@@ -79,7 +75,7 @@ export function checkReadOptions(operation: string, options: ReadImageOptions): 
       throw wrongArgument(`${operation}: size`, "[height, width]", size as unknown);
     for (const side of size) expectInteger(`${operation}: size`, side, 1, 16384);
   }
-  if (!FITS.includes(fit)) throw wrongArgument(`${operation}: fit`, FITS.join(", "), fit);
+  if (!IMAGE_FITS.includes(fit)) throw wrongArgument(`${operation}: fit`, IMAGE_FITS.join(", "), fit);
   if (!Array.isArray(background) || background.length !== 3)
     throw wrongArgument(`${operation}: background`, "[red, green, blue]", background as unknown);
   for (const value of background) expectInteger(`${operation}: background`, value, 0, 255);
@@ -133,65 +129,12 @@ function expectDecodable({ format, width, height, depth, space }: About, maxPixe
   }
 }
 
-interface Job {
-  path: string;
-  about: About;
-  options: ReadImageOptions;
-}
-
-async function decode(file: Sharp, { path, about, options }: Job): Promise<ImageFile> {
-  const { channels, size, fit = "cover", background = WHITE } = options;
-  const original = { ...about.autoOrient, format: IMAGE_FORMATS.get(about.format) ?? about.format };
-  const inner = size && fit === "contain" ? innerSize(original, size) : size;
-  const resized = inner ? file.resize({ height: inner[0], width: inner[1], fit: cut(fit), ...FILTER }) : file;
-  const { data, info } = await rawPixels(resized, about, path);
-  const { height, width } = info;
-  const samples = about.depth === "ushort" ? new Uint16Array(data.buffer, data.byteOffset, data.length / 2) : data;
-  const bands = info.channels as 1 | 3 | 4;
-  const { pixels, transparent } = toPlanar({ samples, bands, size: height * width }, channels, background);
-  const notes = notesOf(about, transparent ? background : undefined);
-  if (!size || (size[0] === height && size[1] === width)) {
-    return { path, pixels, channels, height, width, original, notes };
-  }
-  const padded = pad({ pixels, height, width }, size, background);
-  return { path, pixels: padded, channels, height: size[0], width: size[1], original, notes };
-}
-
-const FILTER = { kernel: "linear", fastShrinkOnLoad: false } as const;
-const cut = (fit: ImageFit) => (fit === "cover" ? "cover" : "fill");
-
-async function rawPixels(file: Sharp, { space, depth, hasAlpha }: About, path: string) {
-  const grey = (space === "b-w" || space === "grey16") && !hasAlpha;
-  const wide = depth === "ushort";
-  const target = wide ? (grey ? "grey16" : "rgb16") : grey ? "b-w" : "srgb";
-  try {
-    return await file
-      .toColourspace(target)
-      .raw({ depth: wide ? "ushort" : "uchar" })
-      .toBuffer({ resolveWithObject: true });
-  } catch (cause) {
-    throw dataError(path, `is damaged or cut short (${reasonOf(cause)})`, DAMAGED, cause);
-  }
-}
-
-/** The largest size of the image's own proportions that fits. */
-function innerSize(own: { width: number; height: number }, [height, width]: readonly [number, number]) {
-  const scale = Math.min(height / own.height, width / own.width);
-  const side = (length: number, most: number) => Math.min(most, Math.max(1, Math.round(length * scale)));
-  return [side(own.height, height), side(own.width, width)] as const;
-}
-
-function notesOf({ pages = 1, format, orientation = 1, depth, space }: About, background?: Background): string[] {
-  const notes: string[] = [];
-  if (pages > 1) notes.push(`first of ${pages} ${format === "tiff" ? "pages" : "frames"}`);
-  if (orientation > 1) notes.push(`turned upright (EXIF orientation ${orientation})`);
-  if (space === "cmyk") notes.push("CMYK converted to sRGB");
-  if (depth === "ushort") notes.push("16 bits scaled to 8");
-  if (background) notes.push(`transparent pixels laid on rgb(${background.join(", ")})`);
-  return notes;
-}
-
-function reasonOf(cause: unknown): string {
-  const [first = ""] = (cause instanceof Error ? cause.message : describeValue(cause)).split("\n");
-  return first.replace(/^Input (buffer|file) /, "").trim();
+/** sharp takes every band after the colour for alpha; a TIFF file's own header says which are. */
+function expectKnownBands(bytes: Uint8Array, { format }: About, path: string): void {
+  const bands = format === "tiff" ? tiffBands(bytes) : null;
+  if (bands === null || bands.others === 0 || bands.colour === 3) return;
+  const kind = bands.colour === 1 ? "grey" : "CMYK";
+  const count = bands.colour + bands.others + (bands.alpha ? 1 : 0);
+  const problem = `has ${count} bands, ${kind} and ${bands.others} whose meaning the file does not say`;
+  throw dataError(path, problem, { ...CONTEXT, remedy: "save the one band, or the three, that are to be read" });
 }

@@ -3,7 +3,8 @@ export type { AugmentKey, AugmentOptions } from "./augment-draws.ts";
 export { type Dataset, type DatasetOptions, disposeDataset, loadDataset } from "./dataset.ts";
 export type { DecoyCue, DecoyVariant } from "./decoy.ts";
 export { type IdxArray, type IdxData, parseIdx, readIdx } from "./idx.ts";
-export { type ImageFile, type ImageFit, type ReadImageOptions, readImage } from "./image-file.ts";
+export { type ImageFile, type ReadImageOptions, readImage } from "./image-file.ts";
+export type { ImageFit } from "./image-fit.ts";
 export { listImages, type ReadImagesOptions, readImages } from "./image-folder.ts";
 export {
   type Batch,
