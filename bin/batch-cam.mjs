@@ -15,6 +15,8 @@ async function run() {
     const { main } = await import(entry.href);
     return await main(process.argv.slice(2));
   } catch (error) {
+    if (error.code === "EMFILE" || error.code === "ENFILE")
+      return fail("the system lets this process open too few files: raise the limit with `ulimit -n 1024`");
     if (error.code !== "ERR_MODULE_NOT_FOUND") throw error;
     return fail(`a part of it is missing: run \`npm run setup\` (${error.message.split("\n")[0]})`);
   }

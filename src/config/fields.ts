@@ -9,6 +9,10 @@ export function group<S extends z.ZodRawShape>(heading: string, shape: S): S {
 }
 
 export const count = () => z.int().positive();
-export const path = () => z.string().min(1, { error: "a path that is not empty", abort: true });
+export const path = () =>
+  z
+    .string()
+    .min(1, { error: "a path that is not empty", abort: true })
+    .refine((text) => !text.includes("\0"), { error: "a path without a zero byte" });
 // A folder name: what the shell, a URL and a table cell all take as one word.
 export const runName = () => z.string().regex(/^\w[\w.+=@-]*$/, 'a folder name of letters, digits and ". _ + = @ -"');

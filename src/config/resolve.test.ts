@@ -10,6 +10,14 @@ import {
   TrainConfig,
 } from "./index.ts";
 
+describe("a path", () => {
+  it.each(["output", "dataDir", "weights", "resume"])("with a zero byte is refused as %s, which is named", (key) => {
+    expect(() => parseTrainConfig({ [key]: "a\0b" })).toThrow(
+      expect.objectContaining({ code: "E_CONFIG", message: expect.stringMatching(new RegExp(`${key}.*zero byte`)) }),
+    );
+  });
+});
+
 describe("a resolved train config", () => {
   it.each([
     ["ssim", 0.5],

@@ -236,6 +236,19 @@ describe("inverseGeometry", () => {
     expect(largest(back.sub(x))).toBeLessThan(0.06);
   });
 
+  it("takes every dtype of floating point, and refuses others and what cannot be undone", () => {
+    const half = tensor([0.5, 0, 0.25, 0, 2, 0], { shape: [1, 2, 3], dtype: "float64" });
+    expect(inverseGeometry(half)).toBeAllclose([
+      [
+        [2, 0, -0.5],
+        [0, 0.5, 0],
+      ],
+    ]);
+    const refused = expect.objectContaining({ code: "E_ARGUMENT", message: expect.stringContaining("geometry") });
+    expect(() => inverseGeometry(zeros([1, 2, 3], { dtype: "int64" }))).toThrow(refused);
+    expect(() => inverseGeometry(zeros([1, 2, 3]))).toThrow(refused);
+  });
+
   it("lets gradients through to the maps", () => {
     const maps = blobs(2, 16, 16).requiresGrad_();
     const { geometry } = augment(zeros([2, 1, 16, 16]), count(2), { ...KEY, rotate: 10 });

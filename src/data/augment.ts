@@ -98,11 +98,15 @@ export function warp(x: Tensor, geometry: Tensor, beyond: "border" | "zeros"): T
  */
 export function inverseGeometry(geometry: Tensor): Tensor {
   expectShapes("inverseGeometry", { geometry: [geometry, "B 2 3"] });
-  const values = geometry.data() as Float32Array;
+  if (!geometry.dtype.includes("float"))
+    throw wrongArgument("inverseGeometry: geometry", "a tensor of floating point", `a tensor of ${geometry.dtype}`);
+  const values = geometry.to("float32").data() as Float32Array;
   const inverse = new Float32Array(values.length);
   for (let at = 0; at < values.length; at += 6) {
     const [a = 0, b = 0, x = 0, c = 0, d = 0, y = 0] = values.subarray(at, at + 6);
     const determinant = a * d - b * c;
+    if (determinant === 0)
+      throw wrongArgument("inverseGeometry: geometry", "transformations that can be undone", "one of determinant 0");
     inverse.set(
       [d, -b, b * y - d * x, -c, a, c * x - a * y].map((value) => value / determinant),
       at,

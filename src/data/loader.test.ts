@@ -147,6 +147,20 @@ describe("batches of a split", () => {
     });
   });
 
+  it.each([
+    ["null", null],
+    ["empty", {}],
+    ["of one figure too many", { mean: [0, 0, 0], std: [1, 1] }],
+    ["of text", { mean: "ab", std: [1, 1] }],
+    ["with NaN", { mean: [0, Number.NaN], std: [1, 1] }],
+    ["with a deviation of zero", { mean: [0, 0], std: [1, 0] }],
+  ])("are refused with a normalisation that is %s", (_, normalization) => {
+    const wrong = { ...split, normalization } as unknown as Split;
+    const refused = expect.objectContaining({ code: "E_ARGUMENT", message: expect.stringContaining("normalization") });
+    expect(() => gatherBatch(wrong, Int32Array.of(0))).toThrow(refused);
+    expect(() => [...batches(wrong, { batchSize: 2, seed: 0 })]).toThrow(refused);
+  });
+
   it("are also there as pixels in [0,1]", () => {
     tidy(() => {
       const pixels = gatherPixels(split, Int32Array.of(4));

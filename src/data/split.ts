@@ -30,9 +30,10 @@ export interface Split {
 
 /** Fails for what is no split: two live tensors, (N,C,H,W) and (N), and what belongs to them. */
 export function expectSplit(operation: string, split: Split): void {
-  const { images, labels, numClasses, paths, hashes } = objectOf(`${operation}: split`, split);
-  expectShapes(operation, { "split.images": [images, "N C H W"], "split.labels": [labels, "N"] });
+  const { images, labels, numClasses, normalization, paths, hashes } = objectOf(`${operation}: split`, split);
+  const { C = 0 } = expectShapes(operation, { "split.images": [images, "N C H W"], "split.labels": [labels, "N"] });
   expectClassCount(operation, numClasses);
+  expectNormalization(operation, normalization, C);
   for (const [name, list] of Object.entries({ paths, hashes }))
     if (list !== undefined && (!Array.isArray(list) || list.length !== labels.numel))
       throw wrongArgument(`${operation}: split.${name}`, `one for each of ${labels.numel} images`, list);
@@ -46,4 +47,15 @@ export function disposeSplit(split: Split): void {
   images.dispose();
   labels.dispose();
   split.masks?.dispose();
+}
+
+/** Fails unless each figure is a list of finite numbers, one for all channels or one for each, and no deviation is zero. */
+function expectNormalization(operation: string, normalization: Normalization, channels: number): void {
+  const { mean, std } = objectOf(`${operation}: split.normalization`, normalization);
+  for (const [name, figures] of Object.entries({ mean, std })) {
+    const fits = Array.isArray(figures) && [1, channels].includes(figures.length) && figures.every(Number.isFinite);
+    if (fits && (name === "mean" || figures.every((figure) => figure !== 0))) continue;
+    const rule = name === "std" ? "finite numbers other than 0" : "finite numbers";
+    throw wrongArgument(`${operation}: split.normalization.${name}`, `a list of 1 or ${channels} ${rule}`, figures);
+  }
 }
