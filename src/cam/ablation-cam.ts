@@ -1,7 +1,7 @@
 import { type Interceptor, interceptOutputs } from "../nn/index.ts";
 import { autocastDtype } from "../tensor/autograd.ts";
 import { arange, cat, noGrad, oneHot, type Tensor, tidy } from "../tensor/index.ts";
-import { chunkSize, pairsOf } from "./chunks.ts";
+import { channelScores, chunkSize } from "./chunks.ts";
 import type { Terms } from "./gradient-methods.ts";
 import type { Pass, TargetLayer } from "./pass.ts";
 import type { ProbingOptions } from "./settings.ts";
@@ -9,33 +9,32 @@ import { single } from "./single.ts";
 import type { Target } from "./targets.ts";
 
 /**
- * Ablation-CAM: M = ReLU(Σ_k α_k A_k), α_k = (s − s_k) / s, s the score and s_k the score with channel k of A set to zero; zero
- * where s is. Desai, Ramaswamy 2020. pytorch-grad-cam sets the channel to zero only where the smallest activation of the image
- * is exactly 0 (behind a ReLU as a rule), else to that minimum less 1e7; maps of layers with negative values differ.
+ * Ablation-CAM: M = ReLU(Σ_k α_k A_k), α_k = (s − s_k) / |s|, s the score and s_k the score with channel k of A set to zero; zero
+ * where s is. Desai, Ramaswamy 2020, who divide by s, and so does convention "pytorch-grad-cam": of a negative score the sign of
+ * every weight is then turned over, and the map shows what speaks against the class. pytorch-grad-cam sets the channel to zero
+ * only where the smallest activation of the image is exactly 0 (behind a ReLU as a rule), else to that minimum less 1e7; maps of
+ * layers with negative values differ.
  *
  * The B·K ablations run in chunks. Where the logits depend on the image through the layer alone, only what follows the layer
  * is computed for each of them.
  */
-export function ablationCam(pass: Pass, layer: TargetLayer, { target, settings }: ProbingOptions): Terms {
+export function ablationCam(pass: Pass, layer: TargetLayer, { target, settings, convention }: ProbingOptions): Terms {
   const { tap } = layer;
   const [batch = 0, channels = 0] = tap.sizes;
-  const before = single(target.score(pass.logits.detach()));
+  const before = single(target.score(pass.logits.detach())).unsqueeze(1); // (B, 1)
   const size = chunkSize(pass.model, pass.x, settings);
   const alone = isOnlyWay(pass, layer, target);
-  const scores: Tensor[] = [];
-  for (const { samples, channels: removed } of pairsOf(batch, channels, size)) {
-    const score = tidy(() => {
-      const kept = oneHot(removed, channels).eq(0).to(tap.dtype).unsqueeze(2).unsqueeze(3); // (n, K, 1, 1)
-      const ablated = tap.detach().indexSelect(0, samples).mul(kept);
-      const images = alone ? pass.x.narrow(0, 0, 1) : pass.x.indexSelect(0, samples);
-      return target.score(logitsFrom(pass, layer, { images, output: ablated }), samples);
-    });
-    scores.push(score);
-  }
-  const after = cat(scores).view([batch, channels]);
-  const none = before.eq(0).unsqueeze(1);
-  const drop = before.unsqueeze(1).sub(after);
-  return { weights: drop.div(before.unsqueeze(1).maskedFill(none, 1)).maskedFill(none, 0) };
+  const after = channelScores({ batch, channels, size, target }, (pairs) => {
+    const kept = oneHot(pairs.channels, channels).eq(0).to(tap.dtype).unsqueeze(2).unsqueeze(3); // (n, K, 1, 1)
+    const ablated = tap.detach().indexSelect(0, pairs.samples).mul(kept);
+    const images = alone ? pass.x.narrow(0, 0, 1) : pass.x.indexSelect(0, pairs.samples);
+    return logitsFrom(pass, layer, { images, output: ablated });
+  });
+  const none = before.eq(0);
+  // In float64 a drop over a tiny score does not overflow.
+  const drop = before.to("float64").sub(after.to("float64"));
+  const divisor = convention === "pytorch-grad-cam" ? before : before.abs();
+  return { weights: drop.div(divisor.to("float64").maskedFill(none, 1)).maskedFill(none, 0) };
 }
 
 /** The logits of images whose output at a layer, in its last run, is replaced. */
@@ -75,7 +74,11 @@ function isOnlyWay(pass: Pass, layer: TargetLayer, target: Target): boolean {
         const logits = logitsFrom(pass, layer, { images: other, output: longer }).narrow(0, 0, count);
         const wanted = target.score(logitsFrom(pass, layer, { images: pass.x.detach(), output: probe }));
         const error = target.score(logits).sub(wanted).abs();
-        return error.sub(wanted.abs().mul(tolerance)).max().item() <= tolerance * 1e-2;
+        const rounding = wanted
+          .abs()
+          .max()
+          .mul(tolerance * 1e-2); // a share of the scores, so that their unit does not matter
+        return error.sub(wanted.abs().mul(tolerance)).sub(rounding).max().item() <= 0;
       } catch {
         return false; // whatever the model says to a batch of one, it is asked for its own images instead
       }

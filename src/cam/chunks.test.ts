@@ -1,38 +1,43 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Conv2d, Linear, Module, Sequential } from "../nn/index.ts";
-import { randn, type Tensor, tidy } from "../tensor/index.ts";
-import { chunkSize, pairsOf } from "./chunks.ts";
+import { randn, type Tensor, tensor, tidy } from "../tensor/index.ts";
+import { channelScores, chunkSize, type Pairs } from "./chunks.ts";
+import type { Target } from "./targets.ts";
 
 const numbers = (t: Tensor) => Array.from(t.data() as BigInt64Array, Number);
 
-describe("pairsOf", () => {
-  it("gives every pair of sample and channel once, in order, in runs of at most the size", () => {
-    const counts = { batch: fc.integer({ min: 1, max: 6 }), channels: fc.integer({ min: 1, max: 9 }) };
+describe("channelScores", () => {
+  const counts = { batch: fc.integer({ min: 1, max: 6 }), channels: fc.integer({ min: 1, max: 9 }) };
+  const cases = fc.record({ ...counts, size: fc.integer({ min: 1, max: 70 }) });
+
+  it("computes every pair of sample and channel once, and scores whole batches in their order", () => {
     fc.assert(
-      fc.property(fc.record({ ...counts, size: fc.integer({ min: 1, max: 20 }) }), ({ batch, channels, size }) =>
+      fc.property(cases, ({ batch, channels, size }) =>
         tidy(() => {
-          const pairs: number[][] = [];
-          for (const run of pairsOf(batch, channels, size)) {
-            expect([run.start, run.count <= size]).toEqual([pairs.length, true]);
-            const own = numbers(run.channels);
-            for (const [i, sample] of numbers(run.samples).entries()) pairs.push([sample, own[i] as number]);
-          }
-          const all = Array.from({ length: batch * channels }, (_, i) => [Math.floor(i / channels), i % channels]);
-          expect(pairs).toEqual(all);
+          const labels = Array.from({ length: batch }, (_, sample) => sample % 3);
+          const seen: string[] = [];
+          /** Logit c of sample b without channel k is 100 b + 10 k + c. */
+          const logitsOf = ({ samples, channels: removed, count }: Pairs) => {
+            expect(count).toBeLessThanOrEqual(size);
+            const [own, gone] = [numbers(samples), numbers(removed)];
+            seen.push(...own.map((sample, i) => `${sample} ${gone[i]}`));
+            return tensor(own.map((sample, i) => [0, 1, 2].map((c) => 100 * sample + 10 * (gone[i] as number) + c)));
+          };
+          const target: Target = {
+            classes: null,
+            score: (logits) => logits.gather(1, tensor(labels, { dtype: "int64" }).unsqueeze(1)).squeeze(1),
+          };
+          const scores = channelScores({ batch, channels, size, target }, logitsOf);
+          const expected = labels.map((label, b) =>
+            Array.from({ length: channels }, (_, k) => 100 * b + 10 * k + label),
+          );
+          expect(scores).toBeAllclose(expected, { rtol: 0, atol: 0 });
+          expect([seen.length, new Set(seen).size]).toEqual([batch * channels, batch * channels]);
         }),
       ),
     );
   });
-
-  it("is exact where there are more pairs than float32 can count", () =>
-    tidy(() => {
-      const [batch, channels] = [20_000, 1021];
-      for (const { samples, start, count } of pairsOf(batch, channels, 2_000_003)) {
-        const [first, last] = [numbers(samples.narrow(0, 0, 1))[0], numbers(samples.narrow(0, count - 1, 1))[0]];
-        expect([first, last]).toEqual([Math.floor(start / channels), Math.floor((start + count - 1) / channels)]);
-      }
-    }));
 });
 
 describe("chunkSize", () => {

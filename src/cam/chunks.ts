@@ -1,6 +1,7 @@
 import type { Module } from "../nn/index.ts";
-import { arange, type Tensor } from "../tensor/index.ts";
+import { cat, stack, type Tensor, tensor, tidy } from "../tensor/index.ts";
 import type { MethodSettings } from "./settings.ts";
+import type { Target } from "./targets.ts";
 import { watchOutputs } from "./watch-outputs.ts";
 
 const MEMORY = 2 ** 30;
@@ -28,24 +29,66 @@ function largestOutput(model: Module, x: Tensor): number {
   return largest;
 }
 
-/** A run of (sample, channel) pairs, sample-major. */
+/** Rows of one forward pass, each for a pair of a sample and a channel. */
 export interface Pairs {
-  /** (n), int64: sample of each pair */
+  /** (n), int64: sample of each row */
   readonly samples: Tensor;
-  /** (n), int64: channel of each pair */
+  /** (n), int64: channel of each row */
   readonly channels: Tensor;
+  readonly count: number;
+}
+
+export interface ChannelScoresOptions {
+  /** B */
+  batch: number;
+  /** K */
+  channels: number;
+  /** Most rows of one forward pass. */
+  size: number;
+  target: Target;
+}
+
+/**
+ * Scores (B, K) of the logits that a method computes for every pair of a sample and a channel. The forward passes take at most
+ * `size` rows each. The target, which may be a function of the caller's, gets the logits (B, C) of the whole batch in its order,
+ * once for each channel, so that what it reads for a row by its place, such as a label, belongs to that row whatever `size` is.
+ *
+ * @param logitsOf the logits (n, C) of n pairs
+ */
+export function channelScores(
+  { batch, channels, size, target }: ChannelScoresOptions,
+  logitsOf: (pairs: Pairs) => Tensor,
+): Tensor {
+  const together = Math.max(1, Math.floor(size / batch));
+  const scores: Tensor[] = [];
+  for (let first = 0; first < channels; first += together) {
+    const count = Math.min(together, channels - first);
+    const group = tidy(() => {
+      const runs = runsOf({ start: first * batch, count: count * batch }, size);
+      const logits = cat(runs.map((run) => tidy(() => logitsOf(pairsOf(run, batch)))));
+      const byChannel = logits.view([count, batch, -1]).unbind(0);
+      return stack(byChannel.map((own) => target.score(own.contiguous())));
+    });
+    scores.push(group); // (channels of the group, B)
+  }
+  return cat(scores).t().contiguous();
+}
+
+interface Run {
   readonly start: number;
   readonly count: number;
 }
 
-/** All pairs of B samples and K channels, in runs of at most `size`. */
-export function* pairsOf(batch: number, channels: number, size: number): Generator<Pairs> {
-  const all = batch * channels;
-  for (let start = 0; start < all; start += size) {
-    const count = Math.min(size, all - start);
-    const index = arange(start, start + count);
-    const channel = index.remainder(channels);
-    const samples = index.sub(channel).to("float64").div(channels).to("int64"); // exact, as float32 is not beyond 2^24
-    yield { samples, channels: channel, start, count };
-  }
+/** A run in as few parts of at most `size` as possible, which are nearly equally long. */
+function runsOf({ start, count }: Run, size: number): Run[] {
+  const parts = Math.ceil(count / size);
+  const bounds = Array.from({ length: parts + 1 }, (_, part) => start + Math.floor((part * count) / parts));
+  return bounds.slice(1).map((end, part) => ({ start: bounds[part] as number, count: end - (bounds[part] as number) }));
+}
+
+/** The pairs of a run, counted channel by channel: pair i is sample i mod B and channel ⌊i / B⌋. */
+function pairsOf({ start, count }: Run, batch: number): Pairs {
+  const indices = (of: (pair: number) => number) =>
+    tensor(BigInt64Array.from({ length: count }, (_, i) => BigInt(of(start + i))));
+  return { samples: indices((i) => i % batch), channels: indices((i) => Math.floor(i / batch)), count };
 }

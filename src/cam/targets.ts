@@ -8,7 +8,9 @@ import { readLabels } from "../tensor/labels.ts";
  * What maps explain, sample by sample:
  * - `"prediction"`: the class with the largest logit; `{ kth: k }`: the k-th most probable class, 1 being the prediction;
  * - a class for every sample: an integer tensor (B) or an array of B numbers, or one number for all of them;
- * - a function of logits (N, C) that gives scores (N), each of its own row: `(logits) => logits.logSoftmax(1).select(1, 3)`;
+ * - a function of logits (B, C) that gives scores (B), each of its own row: `(logits) => logits.logSoftmax(1).select(1, 3)`. It
+ *   always gets the rows of the whole batch in their order, once for every copy, path point or removed channel that a method
+ *   scores, whatever the chunks of the forward passes are;
  * - `"all"`: every class in turn; maps are (B, C, H, W).
  */
 export type Targets =
@@ -25,15 +27,13 @@ export type ScoreFunction = (logits: Tensor) => Tensor;
 export interface Target {
   /** (B), int64: the class of each sample; null where a function scores them. */
   readonly classes: Tensor | null;
-  /** Scores (N) of logits (N, C). `rows` (N), int64, tells which sample of the batch each row belongs to; by default all in order. */
-  score(logits: Tensor, rows?: Tensor): Tensor;
+  /** Scores (B) of logits (B, C), the rows of the whole batch in their order. */
+  score(logits: Tensor): Tensor;
 }
 
 /** The target of classes (B), int64. */
 export function classTarget(classes: Tensor): Target {
-  const score = (logits: Tensor, rows?: Tensor) =>
-    logits.gather(1, (rows === undefined ? classes : classes.indexSelect(0, rows)).unsqueeze(1)).squeeze(1);
-  return { classes, score };
+  return { classes, score: (logits) => logits.gather(1, classes.unsqueeze(1)).squeeze(1) };
 }
 
 /**
@@ -80,8 +80,8 @@ function scoreFunction(operation: string, fn: ScoreFunction): Target["score"] {
   return (logits) => {
     const scores = fn(logits);
     const count = logits.sizes[0] as number;
-    if (scores instanceof Tensor && scores.ndim === 1 && scores.sizes[0] === count) {
-      if (scores.dtype.includes("float")) return scores;
+    if (scores instanceof Tensor && ["", "1"].includes(scores.sizes.slice(1).join()) && scores.sizes[0] === count) {
+      if (scores.dtype.includes("float")) return scores.reshape([count]); // also of a column [B, 1], as `gather` gives it
       const problem = `scores of floating point, got ${scores.dtype}`;
       throw new BatchCamError("E_DTYPE", `${operation}: the targets' function must give ${problem}`);
     }
