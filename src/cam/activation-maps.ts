@@ -6,7 +6,7 @@ import { METHOD_TABLE, METHODS, type MethodName, methodOf } from "./methods.ts";
 import type { NormalizeOptions } from "./normalize.ts";
 import { scoreGradient } from "./pass.ts";
 import { reduceTerms } from "./reduce-terms.ts";
-import { scaleMaps } from "./scale.ts";
+import { SCALING, scaleMaps } from "./scale.ts";
 import { single } from "./single.ts";
 import { readTargets, type Targets } from "./targets.ts";
 
@@ -19,7 +19,7 @@ export interface ActivationMapsOptions {
   eigenSmooth?: boolean;
   /** [H, W]: resizes the maps, to the image's size as a rule. */
   upsample?: readonly [number, number];
-  /** Scales each map to [0, 1]; `true` for eps 1e-8. */
+  /** Scales each map to [0, 1]; `true` as in `explain`. */
   normalize?: boolean | NormalizeOptions;
 }
 
@@ -60,7 +60,13 @@ export function activationMaps(
       const signed = reduceTerms(a, terms, eigenSmooth || method.projects === true);
       const raw = relu ? signed.relu() : signed;
       const size = activations.sizes.slice(2) as [number, number];
-      return scaleMaps([raw], { convention: "batch-cam", size, upsample: given.upsample ?? false, normalize });
+      return scaleMaps([raw], {
+        convention: "batch-cam",
+        size,
+        upsample: given.upsample ?? false,
+        normalize: normalize === true ? SCALING["batch-cam"] : normalize,
+        dtype: a.dtype,
+      });
     }),
   );
 }

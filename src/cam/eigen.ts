@@ -12,7 +12,7 @@ import { single } from "./single.ts";
  */
 export function principalComponent(summands: Tensor): Tensor {
   const [batch, , height, width] = summands.sizes as [number, number, number, number];
-  const given = single(summands).flatten(2).transpose(1, 2); // (B, h·w, K)
+  const given = summands.flatten(2).transpose(1, 2).to("float64"); // (B, h·w, K); squaring halves the digits
   const broken = given.detach().abs().amax([1, 2], { keepDims: true }).lt(LARGE).logicalNot(); // (B, 1, 1)
   const flat = given.maskedFill(broken, 0);
   const centred = flat.sub(flat.mean([1], { keepDims: true }));
@@ -22,25 +22,24 @@ export function principalComponent(summands: Tensor): Tensor {
     .mul(centred.detach().sum([2]))
     .sum([1], { keepDims: true });
   const sign = where(likeness.lt(0), -1, 1);
-  return projection.mul(sign).view([batch, height, width]);
+  return projection.mul(sign).view([batch, height, width]).to(single(summands).dtype);
 }
 
-/** Beyond it squares overflow. */
-const LARGE = 1e18;
+/** Beyond it the squares of squares overflow. */
+const LARGE = 1e70;
 
-/** X v, by whichever of XᵀX and XXᵀ is smaller, in float64: squaring halves the digits. */
-function project(centred: Tensor): Tensor {
-  const [, places = 0, channels = 0] = centred.sizes;
-  const x = centred.to("float64");
+/** X v, by whichever of XᵀX and XXᵀ is smaller. */
+function project(x: Tensor): Tensor {
+  const [, places = 0, channels = 0] = x.sizes;
   if (channels <= places) {
     const direction = leading(x.transpose(1, 2).bmm(x)); // (B, K, 1): v
-    return x.bmm(direction).squeeze(2).to(centred.dtype);
+    return x.bmm(direction).squeeze(2);
   }
   const direction = leading(x.bmm(x.transpose(1, 2))); // (B, h·w, 1): u, with X v = u ‖Xᵀu‖
   const squared = x.transpose(1, 2).bmm(direction).square().sum([1], { keepDims: true });
   const none = squared.eq(0);
   const length = squared.maskedFill(none, 1).sqrt().maskedFill(none, 0);
-  return direction.mul(length).squeeze(2).to(centred.dtype);
+  return direction.mul(length).squeeze(2);
 }
 
 /**

@@ -2,14 +2,14 @@ import { expectBoolean, expectFunction, optionsOf, wrongArgument } from "../argu
 import { BatchCamError } from "../errors.ts";
 import { inEvaluation, Module } from "../nn/index.ts";
 import { expectShapes } from "../tensor/expect.ts";
-import { autocast, enableGrad, noGrad, stack, type Tensor, tidy } from "../tensor/index.ts";
+import { autocast, type DType, enableGrad, noGrad, stack, type Tensor, tidy } from "../tensor/index.ts";
 import { CONVENTIONS, type Convention } from "./convention.ts";
 import { layersOf } from "./layers.ts";
 import { METHOD_TABLE, type Method, type MethodName, methodOf } from "./methods.ts";
 import type { NormalizeOptions } from "./normalize.ts";
 import { forwardPass, layerGradients, type Pass, type ReshapeTransform, type TargetLayer } from "./pass.ts";
 import { reduceTerms } from "./reduce-terms.ts";
-import { scaleMaps } from "./scale.ts";
+import { SCALING, scaleMaps } from "./scale.ts";
 import { checkSettings, type MethodSettings } from "./settings.ts";
 import { single } from "./single.ts";
 import { readTargets, type Target, type Targets } from "./targets.ts";
@@ -27,7 +27,7 @@ export interface ExplainOptions extends MethodSettings {
   relu?: boolean;
   /** True: maps of the image's size; false: as the layer gives them; or [height, width]. */
   upsample?: boolean | readonly [number, number];
-  /** Scales each map to [0, 1] (true, eps 1e-8). */
+  /** Scales each map to [0, 1] (true: by its own range, eps a share of 1e-8 of it, so that the unit of the logits does not matter). */
   normalize?: boolean | NormalizeOptions;
   /** The mean of six maps: of the image and its mirror image, each times 0.9, 1 and 1.1: pytorch-grad-cam's `aug_smooth`. */
   augSmooth?: boolean;
@@ -181,10 +181,12 @@ function mapOf({ options, createGraph, convention }: Request, method: Method, sc
   const common = { target, settings: options, createGraph };
   // The network may compute in 16 bits, the maps do not: rounded before normalising they lose a third of their quality.
   const exactly = <T>(fn: () => T) => autocast({ enabled: false }, fn);
-  const scaled = (raw: readonly Tensor[]) => exactly(() => scaleMaps(raw, { convention, size, upsample, normalize }));
+  const scaling = normalize === true ? SCALING[convention] : normalize;
+  const scaled = (raw: readonly Tensor[], dtype: DType) =>
+    exactly(() => scaleMaps(raw, { convention, size, upsample, normalize: scaling, dtype }));
   if (method.kind === "image") {
     const map = method.map(pass, common);
-    return scaled([relu && method.signed ? map.abs() : map]);
+    return scaled([relu && method.signed ? map.abs() : map], map.dtype);
   }
   const raw = pass.layers.map((layer) => {
     const activations = single(createGraph ? layer.activations : layer.activations.detach());
@@ -197,7 +199,7 @@ function mapOf({ options, createGraph, convention }: Request, method: Method, sc
     const signed = exactly(() => reduceTerms(activations, terms, project));
     return relu ? signed.relu() : signed;
   });
-  return scaled(raw);
+  return scaled(raw, single(pass.layers[0]?.activations ?? pass.x).dtype);
 }
 
 const OPTIONS = [

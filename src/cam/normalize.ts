@@ -1,4 +1,4 @@
-import { describeValue, optionsOf } from "../arguments.ts";
+import { describeValue, expectBoolean, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import type { Tensor } from "../tensor/index.ts";
@@ -7,6 +7,11 @@ import { single } from "./single.ts";
 export interface NormalizeOptions {
   /** Added to each map's range; a large one fades weak maps out. */
   eps?: number;
+  /**
+   * Whether eps is a share of the map's own range (false): `(M − min) / ((max − min) (1 + eps))`, so that a map and any multiple of
+   * it, however small, give the same.
+   */
+  relative?: boolean;
 }
 
 /**
@@ -15,11 +20,12 @@ export interface NormalizeOptions {
  * in float32.
  */
 export function normalizeMaps(maps: Tensor, options: NormalizeOptions = {}): Tensor {
-  const { eps = 1e-8 } = optionsOf("normalizeMaps", options);
+  const { eps = 1e-8, relative = false } = optionsOf("normalizeMaps", options, ["eps", "relative"]);
   expectMaps("normalizeMaps", maps);
   if (!(Number.isFinite(eps) && eps > 0)) {
     throw new BatchCamError("E_ARGUMENT", `normalizeMaps: eps must be a number > 0, got ${describeValue(eps)}`);
   }
+  expectBoolean("normalizeMaps: relative", relative);
   if (!maps.dtype.includes("float")) {
     throw new BatchCamError("E_DTYPE", `normalizeMaps: maps must be of floating point, got ${maps.dtype}`);
   }
@@ -27,9 +33,9 @@ export function normalizeMaps(maps: Tensor, options: NormalizeOptions = {}): Ten
   const lowest = wide.amin([1, 2], { keepDims: true }); // (N, 1, 1)
   const range = wide.amax([1, 2], { keepDims: true }).sub(lowest);
   // Exact arithmetic gives a constant map no gradient at all; 1 / eps times rounding noise would give it a huge one.
-  const varies = range.detach().gt(0).to(wide.dtype);
-  const gain = range.add(eps).reciprocal().mul(varies);
-  return wide.sub(lowest).mul(gain);
+  const constant = range.detach().eq(0);
+  const divisor = (relative ? range.mul(1 + eps) : range.add(eps)).maskedFill(constant, 1);
+  return wide.sub(lowest).div(divisor).mul(constant.logicalNot().to(wide.dtype));
 }
 
 /** Which maps of (N, H, W) the ReLU killed entirely: (N), bool. */

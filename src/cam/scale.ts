@@ -1,6 +1,6 @@
 import { describeValue } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { interpolate, type Tensor } from "../tensor/index.ts";
+import { type DType, interpolate, type Tensor } from "../tensor/index.ts";
 import type { Convention } from "./convention.ts";
 import { type NormalizeOptions, normalizeMaps } from "./normalize.ts";
 
@@ -10,23 +10,35 @@ export interface ScaleOptions {
   size: readonly [number, number];
   /** True: to the image's size; false: as the layer gives them; or a size. */
   upsample: boolean | readonly [number, number] | undefined;
-  normalize: boolean | NormalizeOptions;
+  /** What is given to `normalizeMaps`; false leaves the maps as they are. */
+  normalize: false | NormalizeOptions;
+  /** Of the result. */
+  dtype: DType;
 }
 
 /** Raw maps (B, h, w) of one or several layers as one map (B, H, W) for each image. */
 export function scaleMaps(raw: readonly Tensor[], options: ScaleOptions): Tensor {
+  return scaledMaps(raw, options).to(options.dtype);
+}
+
+function scaledMaps(raw: readonly Tensor[], options: ScaleOptions): Tensor {
   const { convention, normalize } = options;
   const size = sizeOf(raw, options);
   const resized = (maps: Tensor) => (size === null ? maps : interpolate(maps, { size }));
   expectOneSize(raw, size);
   if (normalize === false) return fuse(raw.map(resized), convention);
-  const scaled = (maps: Tensor) => normalizeMaps(maps, normalize === true ? { eps: epsOf(convention) } : normalize);
+  const scaled = (maps: Tensor) => normalizeMaps(maps, normalize);
   if (raw.length === 1 && convention === "batch-cam") return scaled(resized(raw[0] as Tensor));
   const each = raw.map((maps) => resized(scaled(maps)));
   return convention === "torch-cam" ? fuse(each, convention) : scaled(fuse(each, convention));
 }
 
-const epsOf = (convention: Convention) => (convention === "pytorch-grad-cam" ? 1e-7 : 1e-8);
+/** How each convention scales maps to [0, 1]. In that of batch-cam the maps do not depend on the logits' unit. */
+export const SCALING = {
+  "batch-cam": { eps: 1e-8, relative: true },
+  "pytorch-grad-cam": { eps: 1e-7 },
+  "torch-cam": { eps: 1e-8 },
+} as const satisfies Record<Convention, NormalizeOptions>;
 
 function fuse(maps: readonly Tensor[], convention: Convention): Tensor {
   const join = (a: Tensor, b: Tensor) => (convention === "torch-cam" ? a.maximum(b) : a.add(b));

@@ -3,7 +3,6 @@ import { plusPlusWeights, type Terms } from "./gradient-methods.ts";
 import { noiseLike } from "./noise.ts";
 import { forwardPass, layerGradients, type Pass, type TargetLayer } from "./pass.ts";
 import type { ProbingOptions } from "./settings.ts";
-import { single } from "./single.ts";
 
 /**
  * Smooth Grad-CAM++: M = ReLU(Σ_k α_k A_k), α_k = Σ_{h,w} ReLU(D₁) ⊙ D₂ / (2 D₂ + Σ_{h,w} D₃ ⊙ A_k + 1e-8), D_n the mean of G_kⁿ over
@@ -23,12 +22,12 @@ export function smoothGradCamPlusPlus(pass: Pass, layer: TargetLayer, options: P
       record,
       reshapeTransform: pass.reshapeTransform,
     });
-    const gradient = layerGradients(noisy, target, createGraph)[index] as Tensor;
+    const gradient = (layerGradients(noisy, target, createGraph)[index] as Tensor).to("float64"); // for its powers
     for (const [power, value] of [gradient, gradient.square(), gradient.pow(3)].entries())
       sums[power] = sums[power]?.add(value) ?? value;
     copies++;
   }
   const [gradients, squares, thirds] = sums.map((sum) => sum.div(copies)) as [Tensor, Tensor, Tensor];
-  const cubes = thirds.mul(single(layer.activations)).sum([2, 3], { keepDims: true });
+  const cubes = thirds.mul(layer.activations).sum([2, 3], { keepDims: true });
   return { weights: plusPlusWeights(gradients, { squares, cubes, eps: 1e-8 }) };
 }
