@@ -2,6 +2,7 @@ import { readdir, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { dataError, type ReadContext } from "./file-bytes.ts";
 import { listImages } from "./image-folder.ts";
+import { type SplitName, splitNamed } from "./split-names.ts";
 
 /** An image of a class, and the split that it belongs to where the files say so. */
 export interface LabelledImage {
@@ -11,8 +12,6 @@ export interface LabelledImage {
   /** An image that is bright where this one holds what should not matter. */
   readonly mask?: string;
 }
-
-export type SplitName = "train" | "val" | "test";
 
 /** The images of a user's own data set, before any is read. */
 export interface LabelledImages {
@@ -29,16 +28,6 @@ const CONTEXT: ReadContext = {
   remedy: "give a folder with one subfolder of images for each class, or with train/, val/ and test/ that hold such",
 };
 
-/** Names of split folders, lower case. */
-const SPLIT_FOLDERS: Readonly<Record<string, SplitName>> = {
-  train: "train",
-  training: "train",
-  val: "val",
-  valid: "val",
-  validation: "val",
-  test: "test",
-};
-
 /**
  * The images of a folder, told by where they lie: `<class>/*.png`, or `train/<class>/*.png` with `val/` and `test/` beside it if there are
  * such. Subfolders of a class belong to it.
@@ -50,8 +39,8 @@ export async function listClassFolder(folder: string): Promise<LabelledImages> {
   const warnings: string[] = [];
   const names = await subfolders(folder, warnings);
   const found = names.flatMap((name) => {
-    const key = name.toLowerCase();
-    return Object.hasOwn(SPLIT_FOLDERS, key) ? [[SPLIT_FOLDERS[key] as SplitName, name] as const] : [];
+    const split = splitNamed(name);
+    return split === undefined ? [] : [[split, name] as const];
   });
   if (!found.some(([split]) => split === "train")) {
     if (found.length > 0 && found.length === names.length)

@@ -62,6 +62,8 @@ export interface DatasetOptions {
   testFraction?: number;
   /** Images of one's own: whether a file that cannot be read ends the loading ("fail") or is left out and reported. */
   badImages?: "fail" | "skip";
+  /** Images of one's own: whether links are followed out of the folder, and to folders; without it they are left out. */
+  followLinks?: boolean;
   /** Images of one's own: the split that some of them are known to be in where the files name none; the others are drawn. */
   earlier?: EarlierSplit | undefined;
   /** Images of one's own: "order" draws the test split as versions did whose runs keep no record of their data. */
@@ -165,7 +167,7 @@ async function loadFolder(options: DatasetOptions): Promise<Dataset> {
 async function loadCsv(options: DatasetOptions): Promise<Dataset> {
   const file = expectDataDir("csv", "the CSV file that names the images", options);
   const { readManifest } = await import("./manifest.ts"); // its parser takes longer to load than most commands need
-  return labelled("csv", await readManifest(file), options);
+  return labelled("csv", await readManifest(file, { followLinks: options.followLinks ?? false }), options);
 }
 
 async function loadNpz(options: DatasetOptions): Promise<Dataset> {

@@ -1,12 +1,13 @@
 import { relative, resolve, sep } from "node:path";
 import { BatchCamError } from "../errors.ts";
 import { type Tensor, tensor } from "../tensor/index.ts";
-import type { LabelledImage, LabelledImages, SplitName } from "./class-folder.ts";
+import type { LabelledImage, LabelledImages } from "./class-folder.ts";
 import { type DecodeOptions, decodeImages, pack } from "./decoded-cache.ts";
 import { contentHash } from "./file-hashes.ts";
 import { heldOut } from "./held-out.ts";
 import { randomSource } from "./random.ts";
 import type { Normalization, Split } from "./split.ts";
+import type { SplitName } from "./split-names.ts";
 import { stratifiedChoice } from "./validation-split.ts";
 
 export interface LabelledDatasetOptions extends Omit<DecodeOptions, "onError"> {

@@ -1,10 +1,13 @@
 import { execFileSync } from "node:child_process";
-import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { copyFile, cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import sharp from "sharp";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type DatasetOptions, disposeDataset, loadDataset } from "./index.ts";
+
+const input = (name: string) => fileURLToPath(new URL(`../../test/fixtures/inputs/${name}`, import.meta.url));
 
 let outer: string;
 let folder: string;
@@ -101,9 +104,45 @@ describe("a CSV file of images", () => {
     ],
     ["rows of other lengths", ["path,label", "images/a.png,x,y"], /is no CSV .*line 2/],
     ["one class", ["path,label", "images/a.png,x", "images/b.png,x"], /two classes or more in train, got 1/],
+    [
+      "the same column twice",
+      ["path,label,label", "images/a.png,x,y", "images/b.png,y,x"],
+      /names the column "label" twice in its header "path,label,label"/,
+    ],
+    [
+      "the same column twice in other letters",
+      ["path,label,Path", "images/a.png,x,y"],
+      /names the column "path" twice/,
+    ],
+    [
+      "a column without a name that is not the first",
+      ["path,label,", "images/a.png,x,1", "images/b.png,y,2"],
+      /unknown column ""; known are path, label, split, mask/,
+    ],
+    [
+      "an image in two splits",
+      ["path,label,split", ...WHOLE, "./images/a.png,dark,test"],
+      /line 6: path "\.\/images\/a\.png", which line 2 names too, is in train there and in test here/,
+    ],
+    [
+      "an image of two classes",
+      ["path,label", "images/a.png,x", "images/b.png,y", "images/a.png,y"],
+      /line 4: path "images\/a\.png", which line 2 names too, has the label "x" there and "y" here/,
+    ],
+    [
+      "labels that differ by case alone",
+      ["path,label", "images/a.png,Cat", "images/b.png,cat", "images/c.png,dog"],
+      /classes "Cat" and "cat" differ by case alone; give them one name, or two/,
+    ],
+    [
+      "a label of test that differs from train's by case alone",
+      ["path,label,split", ...WHOLE, "mask.png,Dark,test"],
+      /classes "dark" and "Dark" differ by case alone/,
+    ],
+    ["quotes that are not closed", ["path,label", '"images/a.png,x', "images/b.png,y"], /is no CSV \(Quote Not Closed/],
     ["an empty label", ["path,label", "images/a.png,x", "images/b.png,", "images/c.png,y"], /line 3: label is empty/],
     ["an empty path", ["path,label", "images/a.png,x", ",y"], /line 3: path is empty/],
-    ["nothing", [""], /lacks the column path and label/],
+    ["nothing", [""], /lacks the column path and label; it is empty/],
   ])("is refused with %s", async (_, lines, message) => {
     await failing(lines).toMatchObject({ code: "E_DATA", message: expect.stringMatching(message) });
   });
@@ -122,9 +161,11 @@ describe("a CSV file of images", () => {
     const lines = [
       "path,label,split,mask",
       ...rows,
-      "images/a.png,light,train,mask.png",
-      "images/b.png,dark,train,mask.png",
+      "images/e.png,light,train,mask.png",
+      "images/f.png,dark,train,mask.png",
     ];
+    await copyFile(join(folder, "images/b.png"), join(folder, "images/e.png"));
+    await copyFile(join(folder, "images/a.png"), join(folder, "images/f.png"));
     await failing(lines).toMatchObject({ code: "E_DATA", message: expect.stringMatching(/broken\.png/) });
     const set = await load(lines, { badImages: "skip" });
     expect([set.train.images.shape[0], set.train.masks?.shape[0], set.train.labels.numel]).toEqual([3, 3, 3]);
@@ -167,6 +208,121 @@ describe("a CSV file of images", () => {
         message: expect.stringMatching(message),
       });
   });
+
+  it("may have absolute paths inside its folder, and names its folder by a link", async () => {
+    const rows = ["a", "b"].map((name) => `${join(folder, "images", name)}.png,${name}`);
+    const set = await load(["path,label", ...rows, "images/c.png,a", "images/d.png,b"]);
+    expect([...(set.train.paths ?? []), ...(set.test.paths ?? [])].sort()).toEqual(
+      ["a", "b", "c", "d"].map((name) => `images/${name}.png`),
+    );
+    disposeDataset(set);
+    await symlink(folder, join(outer, "link"));
+    const linked = await loadDataset("csv", { dataDir: join(outer, "link/set.csv"), imageSize: 8, testFraction: 0.5 });
+    expect(linked.train.labels.numel + linked.test.labels.numel).toBe(4);
+    disposeDataset(linked);
+    await failing(["path,label", "images/a.png,x", "C:\\pictures\\b.png,y"]).toMatchObject({
+      message: expect.stringMatching(/line 3: path "C:\\pictures\\b\.png" is an absolute one of Windows/),
+    });
+  });
+
+  it("follows links out of its folder if it is told to", async () => {
+    await copyFile(join(folder, "images/a.png"), join(outer, "store.png"));
+    await symlink(join(outer, "store.png"), join(folder, "link.png"));
+    const rows = ["path,label", "link.png,x", "images/b.png,y", "images/c.png,x", "images/d.png,y"];
+    await failing(rows).toMatchObject({ message: expect.stringMatching(/--follow-links follows it/) });
+    const set = await load(rows, { followLinks: true });
+    expect(set.train.labels.numel + set.test.labels.numel).toBe(4);
+    disposeDataset(set);
+  });
+
+  it("counts an image that is named twice, and says so", async () => {
+    const set = await load(["path,label,split", ...WHOLE, "images/a.png,dark,train"]);
+    expect(set.train.labels.numel).toBe(3);
+    expect(set.warnings).toEqual([expect.stringMatching(/1 rows name an image that an earlier row names too/)]);
+    disposeDataset(set);
+  });
+
+  it.each([
+    ["é", "e\u0301"],
+    ["e\u0301", "é"],
+  ])("finds %j by a name in the other Unicode form, and has one class for both", async (own, other) => {
+    await mkdir(join(folder, `caf${own}`));
+    await copyFile(join(folder, "images/a.png"), join(folder, `caf${own}/${own}.png`));
+    await copyFile(join(folder, "images/c.png"), join(folder, `caf${own}/c.png`));
+    const set = await load([
+      ...["path,label", "images/b.png,x", "images/d.png,x"],
+      ...[`caf${other}/${other}.png,caf${own}`, `caf${other}/c.png,caf${other}`],
+    ]);
+    expect(set.classNames).toEqual(["café", "x"]);
+    expect(set.train.labels.numel + set.test.labels.numel).toBe(4);
+    disposeDataset(set);
+  });
+
+  it.each([
+    ["semicolons", (text: string) => text.replaceAll(",", ";")],
+    ["tabs", (text: string) => text.replaceAll(",", "\t")],
+    ["line ends of Windows", (text: string) => text.replaceAll("\n", "\r\n")],
+    ["line ends of old Macs", (text: string) => text.replaceAll("\n", "\r")],
+    ["capitals in the header", (text: string) => text.replace("path,label,split", "Path,LABEL,Split")],
+    ["quotes", (text: string) => text.replaceAll(/[^,\n]+/g, '"$&"')],
+    ["spaces around its cells", (text: string) => text.replaceAll(",", " , ")],
+    ["UTF-16, low byte first", (text: string) => Buffer.from(`\ufeff${text}`, "utf16le")],
+    ["UTF-16, high byte first", (text: string) => Buffer.from(`\ufeff${text}`, "utf16le").swap16()],
+  ])("with %s is read", async (_, change) => {
+    const file = join(folder, "set.csv");
+    await writeFile(file, change(["path,label,split", ...WHOLE].join("\n")));
+    const set = await loadDataset("csv", { dataDir: file, imageSize: 8, imageChannels: 1 });
+    expect(set.classNames).toEqual(["dark", "light"]);
+    expect([set.train, set.val, set.test].map((split) => split?.labels.numel)).toEqual([2, 1, 1]);
+    disposeDataset(set);
+  });
+
+  it("that is not UTF-8 is refused with the line, and never makes one class of two", async () => {
+    for (const [content, line] of [
+      [await readFile(input("latin1-labels.csv")), 2],
+      [Buffer.from("path,label\n\nimages/a.png,x\nimages/b.png,\xff", "latin1"), 4],
+      [Buffer.from("path,label\nimages/a.png,x", "utf16le"), 1],
+    ] as const) {
+      await writeFile(join(folder, "set.csv"), content);
+      await expect(loadDataset("csv", { dataDir: join(folder, "set.csv") })).rejects.toMatchObject({
+        code: "E_DATA",
+        message: expect.stringMatching(new RegExp(`set\\.csv: line ${line}: is not UTF-8.*; save it as UTF-8`)),
+      });
+    }
+  });
+
+  it.each([
+    ["c2_backslash.csv", [30, 0]],
+    ["c4_pandas.csv", [30, 0]],
+    ["c13b_split.csv", [20, 10]],
+  ])("of another program's making, %s, is read", async (name, [drawn, val]) => {
+    await cp(input(name), join(folder, "set.csv"));
+    for (const kind of ["cat", "dog"]) {
+      await mkdir(join(folder, "img", kind), { recursive: true });
+      for (let i = 0; i < 15; i++)
+        await copyFile(
+          join(folder, `images/${kind === "cat" ? "a" : "b"}.png`),
+          join(folder, "img", kind, `${String(i).padStart(4, "0")}.png`),
+        );
+    }
+    const set = await loadDataset("csv", { dataDir: join(folder, "set.csv"), imageSize: 8 });
+    expect(set.classNames).toEqual(["cat", "dog"]);
+    expect([set.train.labels.numel + set.test.labels.numel, set.val?.labels.numel ?? 0]).toEqual([drawn, val]);
+    disposeDataset(set);
+  });
+
+  it.each(["Train", "TRAINING", "valid", "Validation", "VAL", "testing", "Test"])(
+    "knows the split name %s",
+    async (split) => {
+      const rows = WHOLE.filter((row) => row.endsWith("train"));
+      const all = ["path,label,split", ...rows, "images/c.png,dark,test", `images/d.png,light,${split}`];
+      const set = await load(all);
+      const numbers = [set.train, set.val, set.test].map((part) => part?.labels.numel ?? 0);
+      const place = ["t", "v", "e"].indexOf(/^tr/i.test(split) ? "t" : /^v/i.test(split) ? "v" : "e");
+      expect(numbers).toEqual([2, 0, 1].map((count, i) => count + (i === place ? 1 : 0)));
+      disposeDataset(set);
+    },
+  );
 
   it("names a file that is not there", async () => {
     await failing(["path,label,split", ...WHOLE, "images/none.png,dark,train"]).toMatchObject({

@@ -1,106 +1,107 @@
-import { realpath } from "node:fs/promises";
-import { dirname, isAbsolute, join, relative, sep } from "node:path";
-import { parse } from "csv-parse/sync";
-import type { LabelledImage, LabelledImages, SplitName } from "./class-folder.ts";
-import { dataError, type ReadContext, readFileBytes } from "./file-bytes.ts";
+import { dirname } from "node:path";
+import type { BatchCamError } from "../errors.ts";
+import type { LabelledImage, LabelledImages } from "./class-folder.ts";
+import { byCode, confusable } from "./class-names.ts";
+import { type CsvColumns, readCsv } from "./csv-text.ts";
+import { dataError, type ReadContext } from "./file-bytes.ts";
+import { type InnerFile, innerFiles } from "./inner-file.ts";
+import { type SplitName, splitNamed } from "./split-names.ts";
 
 const CONTEXT: ReadContext = {
   operation: "loadDataset: csv",
   remedy: "give a CSV file with the columns path and label, and split and mask if there are such",
 };
-const SPLITS: readonly SplitName[] = ["train", "val", "test"];
-const COLUMNS: readonly string[] = ["path", "label", "split", "mask"];
-const MAX_ROWS = 10_000_000;
+const COLUMNS: CsvColumns = { required: ["path", "label"], optional: ["split", "mask"] };
 
 /**
- * The images that a CSV file names, with a header line: `path` (beside the file or below it), `label` (any text), and if wanted
- * `split` (train, val or test) and `mask` (an image that is bright where the other one holds what should not matter; all rows or
- * none of a split need one). Classes are the labels of train, sorted.
+ * Lists the images that a CSV file names: `path` (beside the file or below it; `innerFiles` says in which forms), `label` (any text), and if
+ * wanted `split` (train, val, test or another usual name of one; train where it is empty) and `mask` (an image that is bright where the
+ * other one holds what should not matter; all rows of a split or none need one). Classes are the labels of train, in Unicode form NFC, sorted.
  *
- * @throws E_DATA, with the line, for a column or a value that is missing or unknown, for a label that train lacks, and for a path that
- *   leaves the file's folder
+ * @throws E_DATA, with the line, for what `readCsv` refuses, for a value that is missing or unknown, for a label that train lacks, for
+ *   labels that differ by case alone, for a path that leaves the file's folder, and for an image in two splits or of two classes
  */
-export async function readManifest(path: string): Promise<LabelledImages> {
+export async function readManifest(
+  path: string,
+  { followLinks = false }: { followLinks?: boolean } = {},
+): Promise<LabelledImages> {
   const rows = await rowsOf(path);
-  const folder = dirname(path);
-  for (const { split, line } of rows)
-    if (split !== "" && !SPLITS.includes(split as SplitName))
-      throw dataError(path, `line ${line}: split must be train, val or test, got "${split}"`, CONTEXT);
-  const trained = rows.filter(({ split }) => (split || "train") === "train");
-  const classNames = [...new Set(trained.map(({ label }) => label))].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
-  if (classNames.length < 2)
-    throw dataError(path, `needs images of two classes or more in train, got ${classNames.length}`, CONTEXT);
-  const root = await realpath(folder);
+  const classNames = classesOf(path, rows);
+  const find = await innerFiles(dirname(path), { followLinks });
   const splits: Partial<Record<SplitName, LabelledImage[]>> = {};
-  for (const { path: own, label, split, mask, line } of rows) {
-    const name = (split || "train") as SplitName;
-    const place = (problem: string) => dataError(path, `line ${line}: ${problem}`, CONTEXT);
-    const at = classNames.indexOf(label);
-    if (label === "" || at < 0) throw place(label === "" ? "label is empty" : `label "${label}" is not in train`);
-    const inside = (file: string) => insideOf(root, folder, file, place);
-    const image = { path: await inside(own), label: at, ...(mask ? { mask: await inside(mask) } : {}) };
-    splits[name] = splits[name] ?? [];
-    splits[name].push(image);
+  const seen = new Map<string, Row>();
+  let repeated = 0;
+  for (const row of rows) {
+    const { split, label, line } = row;
+    const place = (problem: string) => fault(path, line, problem);
+    const inside = async (name: string): Promise<InnerFile> => {
+      const found = await find(name);
+      if (typeof found === "string") throw place(found);
+      return found;
+    };
+    const image = await inside(row.path);
+    const earlier = seen.get(image.target ?? image.path);
+    if (earlier !== undefined) expectSame(earlier, row, place);
+    repeated += earlier === undefined ? 0 : 1;
+    seen.set(image.target ?? image.path, earlier ?? row);
+    const mask = row.mask === "" ? {} : { mask: (await inside(row.mask)).path };
+    splits[split] = splits[split] ?? [];
+    splits[split].push({ path: image.path, label: classNames.indexOf(label), ...mask });
   }
-  for (const [name, images] of Object.entries(splits)) {
-    const masked = images.filter(({ mask }) => mask !== undefined).length;
-    if (masked > 0 && masked < images.length)
-      throw dataError(
-        path,
-        `${masked} of ${images.length} images of ${name} have a mask: all or none need one`,
-        CONTEXT,
-      );
-  }
-  return { classNames, splits };
+  expectMasks(path, splits);
+  const warnings = repeated === 0 ? [] : [`${path}: ${repeated} rows name an image that an earlier row names too`];
+  return { classNames, splits, warnings };
 }
+
+const fault = (path: string, line: number, problem: string): BatchCamError =>
+  dataError(path, `line ${line}: ${problem}`, CONTEXT);
 
 interface Row {
   path: string;
   label: string;
-  split: string;
+  split: SplitName;
   mask: string;
-  /** Of the file, where the row ends. */
   line: number;
 }
 
 async function rowsOf(path: string): Promise<Row[]> {
-  const text = new TextDecoder().decode(await readFileBytes(path, CONTEXT));
-  let records: { record: string[]; info: { lines: number } }[];
-  try {
-    const options = { bom: true, trim: true, skip_empty_lines: true, to_line: MAX_ROWS, info: true } as const;
-    records = parse(text, options) as unknown as typeof records;
-  } catch (cause) {
-    throw dataError(path, `is no CSV (${(cause as Error).message})`, CONTEXT, cause);
-  }
-  const [first, ...rows] = records;
-  const header = first?.record ?? [];
-  const missing = ["path", "label"].filter((column) => !header.includes(column));
-  if (missing.length > 0)
-    throw dataError(path, `lacks the column ${missing.join(" and ")}; its header is "${header.join(",")}"`, CONTEXT);
-  const unknown = header.find((column) => !COLUMNS.includes(column));
-  if (unknown !== undefined) throw dataError(path, `has an unknown column "${unknown}"`, CONTEXT);
-  const cell = (row: string[], column: string) => row[header.indexOf(column)] ?? "";
-  return rows.map(({ record: row, info }) => ({
-    ...{ path: cell(row, "path"), label: cell(row, "label"), split: cell(row, "split"), mask: cell(row, "mask") },
-    line: info.lines,
-  }));
+  const rows = await readCsv(path, COLUMNS, CONTEXT);
+  return rows.map(({ cells: { path: own = "", label = "", split = "", mask = "" }, line }) => {
+    const name = split === "" ? "train" : splitNamed(split);
+    if (name === undefined) throw fault(path, line, `split must be train, val or test, got "${split}"`);
+    if (own === "") throw fault(path, line, "path is empty");
+    if (label === "") throw fault(path, line, "label is empty");
+    return { path: own, label: label.normalize("NFC"), split: name, mask, line };
+  });
 }
 
-/** The path of a file below the folder; links may not lead out of it either. One that is missing is left for its reader to name. */
-async function insideOf(
-  root: string,
-  folder: string,
-  file: string,
-  place: (problem: string) => Error,
-): Promise<string> {
-  if (file === "") throw place("path is empty");
-  const leaves = (from: string, to: string) => {
-    const way = relative(from, to);
-    return way === ".." || way.startsWith(`..${sep}`) || isAbsolute(way);
-  };
-  const path = join(folder, file);
-  if (isAbsolute(file) || leaves(folder, path)) throw place(`path "${file}" leaves the folder`);
-  const target = await realpath(path).catch(() => null);
-  if (target !== null && leaves(root, target)) throw place(`path "${file}" is a link that leaves the folder`);
-  return path;
+/** The labels of train; others must be among them. */
+function classesOf(path: string, rows: readonly Row[]): string[] {
+  const trained = rows.filter(({ split }) => split === "train").map(({ label }) => label);
+  const classNames = [...new Set(trained)].sort(byCode);
+  const pair = confusable(new Set(rows.map(({ label }) => label)));
+  if (pair !== null) throw dataError(path, pair, { ...CONTEXT, remedy: "give them one name, or two" });
+  if (classNames.length < 2)
+    throw dataError(path, `needs images of two classes or more in train, got ${classNames.length}`, CONTEXT);
+  const known = new Set(classNames);
+  const unknown = rows.find(({ label }) => !known.has(label));
+  if (unknown !== undefined) throw fault(path, unknown.line, `label "${unknown.label}" is not in train`);
+  return classNames;
+}
+
+/** An image of two splits would be judged by what it taught, and one of two classes teaches nothing. */
+function expectSame(earlier: Row, row: Row, place: (problem: string) => BatchCamError): void {
+  const which = `path "${row.path}", which line ${earlier.line} names too,`;
+  if (earlier.split !== row.split) throw place(`${which} is in ${earlier.split} there and in ${row.split} here`);
+  if (earlier.label !== row.label)
+    throw place(`${which} has the label "${earlier.label}" there and "${row.label}" here`);
+}
+
+function expectMasks(path: string, splits: LabelledImages["splits"]): void {
+  for (const [name, images] of Object.entries(splits)) {
+    const masked = images.filter(({ mask }) => mask !== undefined).length;
+    if (masked === 0 || masked === images.length) continue;
+    const problem = `${masked} of ${images.length} images of ${name} have a mask: all or none need one`;
+    throw dataError(path, problem, CONTEXT);
+  }
 }

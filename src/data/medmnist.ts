@@ -1,6 +1,5 @@
 import type { BatchCamError } from "../errors.ts";
 import { type Tensor, tensor } from "../tensor/index.ts";
-import type { SplitName } from "./class-folder.ts";
 import { dataError, type ReadContext } from "./file-bytes.ts";
 import { contentHash } from "./file-hashes.ts";
 import { channelStatistics } from "./labelled-dataset.ts";
@@ -8,6 +7,7 @@ import type { NpyValues } from "./npy-values.ts";
 import { type NpzArray, readNpz } from "./npz.ts";
 import { type PixelLayout, pixelScale, planarBytes } from "./npz-pixels.ts";
 import type { Split } from "./split.ts";
+import type { SplitName } from "./split-names.ts";
 
 const CONTEXT: ReadContext = {
   operation: "loadDataset: npz",
