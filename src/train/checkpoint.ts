@@ -142,10 +142,12 @@ export async function saveEpoch(
   { epoch, keep }: { epoch: number; keep: number },
 ): Promise<void> {
   const folder = folderOf(runDirectory);
-  await saveWeights(join(folder, `epoch-${epoch}.safetensors`), model, epoch);
-  const kept = (await readdir(folder)).flatMap((name) => Number(name.match(/^epoch-(\d+)\.safetensors$/)?.[1] ?? []));
-  for (const old of kept.sort((a, b) => b - a).slice(keep))
-    await rm(join(folder, `epoch-${old}.safetensors`), { force: true });
+  await asFileFault(runDirectory, async () => {
+    await saveWeights(join(folder, `epoch-${epoch}.safetensors`), model, epoch);
+    const kept = (await readdir(folder)).flatMap((name) => Number(name.match(/^epoch-(\d+)\.safetensors$/)?.[1] ?? []));
+    for (const old of kept.sort((a, b) => b - a).slice(keep))
+      await rm(join(folder, `epoch-${old}.safetensors`), { force: true });
+  });
 }
 
 /**

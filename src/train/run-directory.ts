@@ -1,7 +1,7 @@
 import { existsSync, rmdirSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { isTemporary, makeFolder, writeFileAtomically } from "../atomic-file.ts";
+import { fileFault, isTemporary, makeFolder, writeFileAtomically } from "../atomic-file.ts";
 import {
   parseTrainConfig,
   resumeTrainConfig,
@@ -140,6 +140,14 @@ function asRun(saved: unknown): { fastDevRun: boolean } | null {
 }
 
 async function clear(directory: string): Promise<void> {
+  try {
+    await removeResults(directory);
+  } catch (error) {
+    throw fileFault(`cannot remove what the earlier run left in ${directory}`, error);
+  }
+}
+
+async function removeResults(directory: string): Promise<void> {
   for (const name of [CONFIG, ...RESULTS, ...BEGINNINGS]) await rm(join(directory, name), { force: true });
   for (const [folder, ours] of Object.entries(FOLDERS)) {
     const path = join(directory, folder);

@@ -1,0 +1,109 @@
+#!/usr/bin/env node
+// Hands damaged files to every reader of the package: `node scripts/fuzz-readers.mjs [--cases 100000] [--seed 0]`. A reader must
+// give a result or a BatchCamError: a crash, a hang (30 s), any other error, or memory that grows by 2 GiB is a fault. A case is a
+// function of (seed, case), so `--only CASE` repeats one. Needs `npm run build`.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { mutate } from "./fuzz/mutate.mjs";
+import { randomSource } from "./fuzz/random.mjs";
+import { readerSeeds } from "./fuzz/reader-seeds.mjs";
+import { outcomeOf, runCases, watch } from "./fuzz/watched.mjs";
+
+const MOST_BYTES = 2 * 2 ** 30;
+const built = (path) => import(new URL(`../dist/${path}`, import.meta.url).href);
+
+if (process.argv[2] === "--child") await child(process.argv.slice(3).map(Number));
+else await main();
+
+async function main() {
+  const { values } = parseArgs({
+    options: {
+      cases: { type: "string", default: "100000" },
+      seed: { type: "string", default: "0" },
+      only: { type: "string" },
+    },
+  });
+  const [first, last] = values.only ? [Number(values.only), Number(values.only)] : [0, Number(values.cases) - 1];
+  const start = Date.now();
+  const found = await watch(fileURLToPath(import.meta.url), {
+    ...{ first, last, args: [values.seed] },
+    onProgress: (at, faults) => {
+      if (at % 5000 === 0)
+        process.stderr.write(`case ${at} of ${last}, ${faults} faults, ${Math.round((Date.now() - start) / 1000)} s\n`);
+    },
+  });
+  for (const { case: at, fault } of found.faults.slice(0, 40)) console.log(`case ${at}: ${fault}\n`);
+  const total = last - first + 1;
+  console.log(`${total} damaged files: ${found.fine} read, ${found.refused} refused, ${found.faults.length} faults`);
+  process.exitCode = found.faults.length === 0 ? 0 : 1;
+}
+
+async function child([seed, first, last]) {
+  const folder = mkdtempSync(join(tmpdir(), "batch-cam-fuzz-"));
+  process.env.BATCH_CAM_CACHE = join(folder, "cache");
+  const engine = await built("tensor/index.js");
+  const seeds = await readerSeeds({ ...engine, file: join(folder, "seed.safetensors") });
+  const readers = await readersOf(engine);
+  const names = Object.keys(readers);
+  engine.setNumThreads(1);
+  try {
+    await runCases(
+      async (at) => {
+        const random = randomSource(Math.imul(seed + 1, 0x9e3779b1) ^ at);
+        const name = names[at % names.length];
+        const place = join(folder, `case-${at % 64}`);
+        mkdirSync(place, { recursive: true });
+        const path = join(place, name);
+        const source = random.below(20) === 0 ? random.pick(Object.values(seeds)) : seeds[name];
+        writeFileSync(path, mutate(random.pick(source), random));
+        const before = process.memoryUsage.rss();
+        const outcome = await outcomeOf(() => readers[name](path, place));
+        rmSync(place, { recursive: true, force: true });
+        const grown = process.memoryUsage.rss() - before;
+        const detail = outcome.startsWith("raw") || grown > MOST_BYTES ? `${name}: ` : "";
+        return grown > MOST_BYTES ? `${detail}memory grew by ${Math.round(grown / 2 ** 20)} MiB` : detail + outcome;
+      },
+      { first, last },
+    );
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** What reads a file of each kind; the tensors that it gives are freed. */
+async function readersOf(engine) {
+  const data = await built("data/index.js");
+  const { readWeights } = await built("train/weights-file.js");
+  const { readConfigFile } = await built("cli/config-file.js");
+  const { parseTrainConfig } = await built("config/index.js");
+  const image = async (path) => (await data.readImage(path, { channels: 3, size: [8, 8] })).dispose?.();
+  const set = (kind) => async (path) => {
+    const dataset = await data.loadDataset(kind, { dataDir: path, imageSize: 8 });
+    data.disposeDataset(dataset);
+  };
+  const config = async (path) => void parseTrainConfig(await readConfigFile(path));
+  const free = (tensors) => {
+    for (const tensor of tensors.values()) tensor?.dispose?.();
+  };
+  return {
+    "image.png": image,
+    "image.jpg": image,
+    "image.webp": image,
+    "image.gif": image,
+    "image.tif": image,
+    "weights.safetensors": async (path) => {
+      await engine.readSafetensorsMetadata?.(path);
+      free(await engine.loadSafetensors(path));
+    },
+    "weights.pth": async (path) => free(await readWeights(path)),
+    "set.npz": set("npz"),
+    "set.csv": set("csv"),
+    "train-images-idx3-ubyte": async (path) => void (await data.readIdx(path)),
+    "train-images-idx3-ubyte.gz": async (_, folder) => set("mnist")(folder),
+    "options.yaml": config,
+    "config.json": config,
+  };
+}

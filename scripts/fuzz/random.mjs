@@ -1,0 +1,12 @@
+/** mulberry32: a stream of numbers in [0, 1) that depends on its seed alone. */
+export function randomSource(seed) {
+  let state = seed | 0;
+  const next = () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+  const below = (n) => Math.floor(next() * n);
+  return { next, below, pick: (list) => list[below(list.length)] };
+}

@@ -1,0 +1,67 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import sharp from "sharp";
+
+const FIXTURES = fileURLToPath(new URL("../../test/fixtures", import.meta.url));
+
+/** The smaller files of a folder of fixtures whose names match. */
+function fixtures(folder, pattern) {
+  const found = readdirSync(join(FIXTURES, folder), { recursive: true, encoding: "utf8" }).filter((name) =>
+    pattern.test(name),
+  );
+  return found.map((name) => readFileSync(join(FIXTURES, folder, name))).filter(({ length }) => length < 60_000);
+}
+
+/** Valid files of every kind that the library reads, by the name that a file of that kind has. */
+export async function readerSeeds(engine) {
+  return {
+    "image.png": [await picture("png"), ...fixtures("inputs", /\.png$/)],
+    "image.jpg": [await picture("jpeg")],
+    "image.webp": [await picture("webp")],
+    "image.gif": [await picture("gif")],
+    "image.tif": [await picture("tiff"), ...fixtures("inputs", /\.tif$/)],
+    "weights.safetensors": [await safetensors(engine)],
+    "weights.pth": fixtures("torch-files", /\.(pth|pt)$/),
+    "set.npz": fixtures("inputs", /\.npz$/),
+    "set.csv": [
+      Buffer.from("path,label,split\na.png,cat,train\nb.png,dog,train\nc.png,cat,test\nd.png,dog,test\n"),
+      ...fixtures("inputs", /\.csv$/),
+    ],
+    "train-images-idx3-ubyte": [idx([3, 4, 4]), idx([5])],
+    "train-images-idx3-ubyte.gz": [gzipSync(idx([3, 4, 4]))],
+    "options.yaml": [Buffer.from("epochs: 3\nlr: 1.0e-3\nmodel: simple-cnn\nbase: &a { seed: 1 }\nmore: *a\n")],
+    "config.json": [
+      Buffer.from(JSON.stringify({ model: "simple-cnn", dataset: "mnist", epochs: 3, lr: 0.001, augFlip: true })),
+    ],
+  };
+}
+
+const picture = (format) =>
+  sharp(Buffer.from(Array.from({ length: 12 * 10 * 3 }, (_, i) => (i * 37) % 256)), {
+    raw: { width: 12, height: 10, channels: 3 },
+  })
+    .toFormat(format)
+    .toBuffer();
+
+async function safetensors({ saveSafetensors, tensor, file }) {
+  await saveSafetensors(
+    file,
+    new Map([
+      ["conv.weight", tensor([1, 2, 3, 4], { shape: [2, 2] })],
+      ["n", tensor([1n])],
+    ]),
+    { format: "pt" },
+  );
+  return readFileSync(file);
+}
+
+/** An IDX file of bytes, as MNIST's. */
+function idx(sizes) {
+  const head = Buffer.from([0, 0, 8, sizes.length]);
+  const sides = Buffer.alloc(4 * sizes.length);
+  for (const [i, size] of sizes.entries()) sides.writeUInt32BE(size, 4 * i);
+  const count = sizes.reduce((a, b) => a * b, 1);
+  return Buffer.concat([head, sides, Buffer.from(Array.from({ length: count }, (_, i) => i % 10))]);
+}

@@ -1,0 +1,84 @@
+import { fork } from "node:child_process";
+
+/** A case that takes longer counts as a hang. */
+const PATIENCE_MS = 30_000;
+
+/**
+ * Runs cases `first` to `last` of a program in child processes, each of which sends `{ begin: case }` before a case and
+ * `{ end: case, found }` after it; `found` is "fine", "refused", or the description of a fault. A child that crashes or hangs is
+ * replaced and the next case goes on, so that every case is counted.
+ *
+ * @returns counts of what was fine and refused, and every fault with its case
+ */
+export async function watch(program, { first, last, args = [], onProgress = () => {} }) {
+  const counts = { fine: 0, refused: 0 };
+  const faults = [];
+  let next = first;
+  while (next <= last) {
+    const { reached, fault } = await watchChild(program, [...args, String(next), String(last)], (at, found) => {
+      if (found === "fine" || found === "refused") counts[found]++;
+      else faults.push({ case: at, fault: found });
+      onProgress(at, faults.length);
+    });
+    if (fault !== null) faults.push({ case: reached, fault });
+    next = reached + 1;
+  }
+  return { ...counts, faults };
+}
+
+function watchChild(program, args, onEnd) {
+  return new Promise((resolve) => {
+    const child = fork(program, ["--child", ...args], { stdio: ["ignore", "ignore", "pipe", "ipc"] });
+    let current = Number(args.at(-2));
+    let finished = false;
+    let words = "";
+    let timer;
+    const wait = () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        words = "HANG";
+        child.kill("SIGKILL");
+      }, PATIENCE_MS);
+    };
+    wait();
+    child.stderr.on("data", (text) => {
+      words = (words + text).slice(-400);
+    });
+    child.on("message", ({ begin, end, found, done }) => {
+      wait();
+      if (begin !== undefined) [current, finished] = [begin, false];
+      if (end !== undefined) {
+        finished = true;
+        onEnd(end, found);
+      }
+      if (done) [current, finished] = [Number(args.at(-1)), true];
+    });
+    child.on("close", (code, signal) => {
+      clearTimeout(timer);
+      const fault = finished && code === 0 ? null : `${signal ?? `exit code ${code}`}: ${words.trim()}`;
+      resolve({ reached: current, fault: finished ? null : fault });
+    });
+  });
+}
+
+/** The child's side: runs one case after the other and reports each. */
+export async function runCases(runCase, { first, last }) {
+  const send = (message) => new Promise((resolve) => process.send(message, resolve));
+  for (let at = first; at <= last; at++) {
+    await send({ begin: at });
+    await send({ end: at, found: await runCase(at) });
+  }
+  await send({ done: true });
+  process.disconnect();
+}
+
+/** What a call came to: "fine", "refused" by a BatchCamError, or the error that nobody expected. */
+export async function outcomeOf(fn) {
+  try {
+    await fn();
+    return "fine";
+  } catch (error) {
+    if (error?.name === "BatchCamError" && error.message !== "") return "refused";
+    return `raw error: ${String(error?.stack ?? error).slice(0, 500)}`;
+  }
+}

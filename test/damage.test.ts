@@ -1,0 +1,21 @@
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { describe, expect, it } from "vitest";
+
+const script = async (name: string, ...args: string[]): Promise<string> => {
+  const program = join(import.meta.dirname, "..", "scripts", name);
+  const { stdout } = await promisify(execFile)(process.execPath, [program, ...args]);
+  return stdout;
+};
+
+// The scripts run far more cases: CONTRIBUTING.md has their commands.
+describe("damaged files", () => {
+  it("are read or refused by every reader, and never end the process", async () => {
+    expect(await script("fuzz-readers.mjs", "--cases", "390")).toMatch(/^390 damaged files: .*, 0 faults\n$/);
+  });
+
+  it("in a run's folder are used or refused by every command, and nothing outside the folder changes", async () => {
+    expect(await script("damage-runs.mjs", "--cases", "40")).toMatch(/^40 damaged runs: .*, 0 faults\n$/);
+  });
+});
