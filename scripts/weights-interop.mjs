@@ -1,4 +1,5 @@
-// Checks that weights move both ways between this project and torchvision and timm: the same weights give the same logits.
+// Checks that weights move both ways between this project and torchvision and timm, and come in from transformers (whole, in
+// parts, and as a file of torch.save): the same weights give the same logits.
 // Usage: npm run setup && node scripts/weights-interop.mjs [--python <interpreter with the requirements>]
 // Without --python the requirements go to a virtual environment in a temporary folder (torch and what it needs: some GB to fetch).
 import { execFileSync } from "node:child_process";
@@ -7,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { createModel, loadPretrained } from "batch-cam/models";
+import { createModel, describeWeights, loadPretrained, loadWeights } from "batch-cam/models";
 import { loadSafetensors, manualSeed, noGrad, randn, saveSafetensors, tidy } from "batch-cam/tensor";
 import { installPython } from "./python-environment.mjs";
 
@@ -43,6 +44,24 @@ async function exchange(name, { folder, python }) {
   return { name, library, out, in: farthest(logits(), read.get("theirs")) };
 }
 
+/** The largest difference of a logit to transformers' own, for each way in which its weights are kept. */
+async function fromTransformers({ folder, python }) {
+  execFileSync(python, ["-B", here("transformers-interop.py"), folder], { stdio: ["ignore", "inherit", "ignore"] });
+  const { images, ...expected } = Object.fromEntries(await loadSafetensors(join(folder, "transformers.safetensors")));
+  const results = [];
+  for (const [name, logits] of Object.entries(expected))
+    for (const kept of [name, `${name}-parts`, `${name}-pytorch_model.bin`]) {
+      const { weights } = await loadWeights(join(folder, kept));
+      const described = describeWeights(weights);
+      if (described.name !== name) throw new Error(`${kept} was taken for ${described.name}`);
+      const model = createModel(name, described.options).eval();
+      loadPretrained(model, weights);
+      const own = tidy(() => noGrad(() => model.forward(images)));
+      results.push({ kept, apart: farthest(own, logits) });
+    }
+  return results;
+}
+
 const folder = mkdtempSync(join(tmpdir(), "batch-cam-weights-"));
 try {
   const python = values.python ?? installPython("weights", join(folder, "venv"));
@@ -52,9 +71,11 @@ try {
     console.log(`${name}: to ${result.library} ${shown[0]}, from it ${shown[1]} of the largest logit`);
     if (!(Math.max(result.out, result.in) < TOLERANCE)) process.exitCode = 1;
   }
+  for (const { kept, apart } of await fromTransformers({ folder, python })) {
+    console.log(`${kept}: from transformers ${apart.toExponential(1)} of the largest logit`);
+    if (!(apart < TOLERANCE)) process.exitCode = 1;
+  }
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
-console.log(
-  process.exitCode === 1 ? `more than ${TOLERANCE} apart` : "the same weights give the same logits, both ways",
-);
+console.log(process.exitCode === 1 ? `more than ${TOLERANCE} apart` : "the same weights give the same logits");

@@ -6,6 +6,7 @@ import type { CommandCall, Outcome } from "./command.ts";
 import { createCounter } from "./counter.ts";
 import { ExplanationFiles } from "./explanation-files.ts";
 import { planExplanation, type SkippedFile } from "./explanation-plan.ts";
+import { inFlags } from "./flags.ts";
 import { percent } from "./progress-lines.ts";
 
 type ExplainCall = Pick<CommandCall, "stdout" | "stderr" | "signal"> & { config: ExplainConfig };
@@ -31,6 +32,7 @@ export async function runExplain({ config, stdout, stderr, signal }: ExplainCall
     stdout.write(
       `${subject.modelName} from ${subject.checkpoint}, layer ${layers.join(", ")}: ${methods.join(", ")}\n`,
     );
+    for (const note of subject.notes) stderr.write(`note: weights: ${inFlags(note)}\n`);
     files = await ExplanationFiles.open(config, plan);
     let explained = 0;
     for await (const record of explainImages(subject, batches, { ...plan, signal })) {

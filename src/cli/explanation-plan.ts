@@ -71,7 +71,7 @@ export async function planExplanation(config: ExplainConfig, skipped: SkippedFil
   }
 }
 
-function checkSources({ run, weights, images, split, model, target }: ExplainConfig): void {
+function checkSources({ run, weights, weightsKey, images, split, model, target }: ExplainConfig): void {
   const fail = (message: string): never => {
     throw new BatchCamError("E_CONFIG", `explain: ${message}`);
   };
@@ -79,6 +79,7 @@ function checkSources({ run, weights, images, split, model, target }: ExplainCon
     fail("name the model: --run with a run directory, or --weights with a file of weights, one of the two");
   if ((images === undefined) === (split === undefined))
     fail("name the images: files or folders, or --split test with --run, one of the two");
+  if (weightsKey !== undefined && weights === undefined) fail("--weights-key goes with --weights");
   if (split !== undefined && run === undefined) fail("--split needs --run, whose data set it is a part of");
   if (model !== undefined && weights === undefined) fail("--model goes with --weights; a run knows its own");
   if (target === "label" && split === undefined)
@@ -105,8 +106,8 @@ async function filesOf(paths: readonly string[]): Promise<string[]> {
 async function openSubject(config: ExplainConfig): Promise<Subject> {
   const names = config.classNames === undefined ? undefined : await readNames(config.classNames);
   if (config.weights !== undefined) {
-    const { model, imageSize, normalization } = config;
-    return openWeights(config.weights, { model, imageSize, normalization, classNames: names });
+    const { weightsKey: key, model, imageSize, normalization } = config;
+    return openWeights(config.weights, { key, model, imageSize, normalization, classNames: names });
   }
   const subject = await openRun(config.run as string, "explain");
   if (names === undefined) return subject;

@@ -6,7 +6,14 @@ const subject = group("Model", {
   run: path().optional().describe("run directory, or a checkpoint in it, whose model is explained"),
   weights: path()
     .optional()
-    .describe("weights to explain in place of a run: a .safetensors, .pth or .bin of torchvision, timm or batch-cam"),
+    .describe(
+      "weights to explain in place of a run: safetensors or a file of torch.save of torchvision, timm, transformers or batch-cam, or a folder of transformers",
+    ),
+  weightsKey: path()
+    .optional()
+    .describe(
+      "with --weights: key of the state dict in a checkpoint, keys joined by dots, or what the names begin with",
+    ),
   model: z
     .enum(MODEL_NAMES)
     .optional()

@@ -13,6 +13,7 @@ export function checkTogether(config: ParsedTrainConfig, context: z.core.$Refine
   checkOptimiser(config, report);
   checkGuidance(config, report);
   checkRun(config, report);
+  if (config.weightsKey !== undefined && config.weights === undefined) report("weightsKey", "left out without weights");
 }
 
 /** More images than any step has. */

@@ -60,7 +60,14 @@ const model = group("Model", {
   dropPath: z.number().min(0).lt(1).optional().describe("convnextv2: stochastic depth of the last block"),
   weights: path()
     .optional()
-    .describe("weights to start from: a .safetensors, .pth or .bin of torchvision or timm, or a run's checkpoint"),
+    .describe(
+      "weights to start from: safetensors or a file of torch.save of torchvision, timm or transformers, a folder of transformers, a run or its checkpoint",
+    ),
+  weightsKey: path()
+    .optional()
+    .describe(
+      "with weights: key of the state dict in a checkpoint, keys joined by dots, or what the names begin with (default: the first of state_dict, model_state_dict, model, net ... that holds tensors)",
+    ),
   camLayer: path()
     .optional()
     .describe(

@@ -4,13 +4,19 @@ import { expectInteger, expectPath, optionsOf } from "../arguments.ts";
 import { parseTrainConfig, type TrainConfig } from "../config/index.ts";
 import type { Normalization } from "../data/index.ts";
 import { BatchCamError } from "../errors.ts";
-import { createModel, describeWeights, type Model, type ModelOptions } from "../models/index.ts";
+import {
+  createModel,
+  describeWeights,
+  loadPretrained,
+  loadWeights,
+  type Model,
+  type ModelOptions,
+} from "../models/index.ts";
 import { readRegularText } from "../regular-file.ts";
 import { loadSafetensors, type Tensor } from "../tensor/index.ts";
 import { disposeAll } from "../train/checkpoint.ts";
 import { type ConfiguredData, camLayerOf, loadData, modelFor } from "../train/from-config.ts";
 import { usesBfloat16, usesChannelsLast } from "../train/precision.ts";
-import { readWeights } from "../train/weights-file.ts";
 
 /** A trained model, and how images come to it. */
 export interface Subject {
@@ -24,6 +30,8 @@ export interface Subject {
   readonly normalization: Normalization;
   /** Names of the classes; their numbers where none are known. */
   readonly classNames: readonly string[];
+  /** What was chosen and changed where the weights were read, for people. */
+  readonly notes: readonly string[];
   /** The layer whose maps the model was guided by, or the architecture's own. */
   readonly camLayer: string;
   dispose(): void;
@@ -79,6 +87,7 @@ export async function openRun(runOrCheckpoint: string, operation: string): Promi
         data,
         dispose,
       },
+      notes: [],
       camLayer: camLayerOf(config, model, data.test),
       prototypes: saved.get("prototypes") as Tensor,
       amp: usesBfloat16(config),
@@ -118,6 +127,8 @@ function runsIn(folder: string): string[] {
 }
 
 export interface WeightsOptions {
+  /** Which of a checkpoint's entries holds them; see `loadWeights`. */
+  key?: string | undefined;
   /** The architecture; by default told by the weights. */
   model?: string | undefined;
   imageSize?: number | undefined;
@@ -129,37 +140,65 @@ export interface WeightsOptions {
 const IMAGENET: Normalization = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
 
 /**
- * Opens weights that belong to no run: a .safetensors, .pth or .bin of torchvision, timm or this project. Dispose of it.
+ * Opens weights that belong to no run: whatever `loadWeights` reads, with a head. Dispose of it.
  *
  * @throws E_CHECKPOINT for weights of no known architecture, or of another than was named
  */
 export async function openWeights(path: string, options: WeightsOptions = {}): Promise<Subject> {
   expectPath("openWeights: path", path);
-  const { model: name, imageSize, normalization, classNames } = optionsOf("openWeights", options);
-  const weights = await readWeights(path);
+  const { key, model: name, imageSize, normalization, classNames } = optionsOf("openWeights", options);
+  const { weights, notes } = await loadWeights(path, { key });
   try {
     const found = describeWeights(weights);
-    const model = createModel(name ?? found.name, found.options);
-    model.loadStateDict(weights);
-    const { inChannels = 3, numClasses = 0 } = found.options;
-    if (inChannels !== 1 && inChannels !== 3)
-      throw new BatchCamError(
-        "E_CHECKPOINT",
-        `openWeights: pictures have 1 or 3 channels, the weights are for ${inChannels}`,
-      );
-    const side = imageSize ?? usualSide(found.options);
-    expectInteger("openWeights: imageSize", side, 1);
-    expectNames(classNames, numClasses);
-    const imagenet = (normalization ?? (inChannels === 3 ? "imagenet" : "none")) === "imagenet" && inChannels === 3;
-    return {
-      ...{ checkpoint: path, model, modelName: name ?? found.name, channels: inChannels, imageSize: [side, side] },
-      normalization: imagenet ? IMAGENET : { mean: [0], std: [1] },
-      classNames: classNames ?? Array.from({ length: numClasses }, (_, label) => String(label)),
-      camLayer: model.camLayer,
-      dispose: () => model.dispose(),
-    };
+    expectNamed(name, found.name);
+    const model = modelOf(found, weights);
+    try {
+      const { inChannels = 3, numClasses = 0 } = found.options;
+      if (inChannels !== 1 && inChannels !== 3)
+        throw new BatchCamError(
+          "E_CHECKPOINT",
+          `openWeights: pictures have 1 or 3 channels, the weights are for ${inChannels}`,
+        );
+      const side = imageSize ?? usualSide(found.options);
+      expectInteger("openWeights: imageSize", side, 1);
+      expectNames(classNames, numClasses);
+      const imagenet = (normalization ?? (inChannels === 3 ? "imagenet" : "none")) === "imagenet" && inChannels === 3;
+      return {
+        ...{ checkpoint: path, model, modelName: found.name, channels: inChannels, imageSize: [side, side] },
+        normalization: imagenet ? IMAGENET : { mean: [0], std: [1] },
+        classNames: classNames ?? Array.from({ length: numClasses }, (_, label) => String(label)),
+        notes,
+        camLayer: model.camLayer,
+        dispose: () => model.dispose(),
+      };
+    } catch (error) {
+      model.dispose();
+      throw error;
+    }
   } finally {
     disposeAll(weights);
+  }
+}
+
+function expectNamed(named: string | undefined, found: string): void {
+  if (named === undefined || named === found) return;
+  const problem = `openWeights: the weights are those of ${found}, not of ${named}`;
+  throw new BatchCamError("E_CHECKPOINT", `${problem}: leave the model out, or name that one`);
+}
+
+/** A model with these weights, which fit it entirely. */
+function modelOf(
+  { name, options }: { name: string; options: ModelOptions },
+  weights: ReadonlyMap<string, Tensor>,
+): Model {
+  const model = createModel(name, options);
+  try {
+    loadPretrained(model, weights);
+    return model;
+  } catch (error) {
+    model.dispose();
+    if (!(error instanceof BatchCamError) || error.code !== "E_SHAPE") throw error;
+    throw new BatchCamError("E_CHECKPOINT", error.message, { cause: error });
   }
 }
 

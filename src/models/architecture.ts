@@ -30,7 +30,7 @@ export function likeliestArchitecture(weights: ReadonlyMap<string, Tensor>): str
     return CONVNEXT_V2.get(`${depths.join()} ${width}`) ?? "a ConvNeXt V2 of another size";
   }
   if (has(/^downsample_layers\./)) return "a ConvNeXt with the names of its authors' repository; timm's are needed";
-  if (has(/^conv3\.weight$/) && has(/^fc(1)?\.weight$/)) return "simple-cnn";
+  if (has(/^conv3\.weight$/) && has(/^conv2\.weight$/) && !has(/^layer\d/)) return "simple-cnn";
   if (has(/^(?:model\.|module\.|encoder\.)/)) return "weights with a prefix before every name; take it off";
   return null;
 }

@@ -13,6 +13,7 @@ export { defaultCamLayer } from "./cam-layer.ts";
 export { ConvNextV2, type ConvNextV2Options } from "./convnext-v2.ts";
 export { multiplyAdds } from "./cost.ts";
 export { describeWeights } from "./from-weights.ts";
+export { type LoadedWeights, type LoadWeightsOptions, loadWeights } from "./load-weights.ts";
 export { Model, mapSize, mapSizes } from "./model.ts";
 export type { ModelOptions } from "./options.ts";
 export { type Adaptation, loadPretrained } from "./pretrained.ts";

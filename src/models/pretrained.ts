@@ -4,6 +4,7 @@ import { handleOf } from "../tensor/core.ts";
 import { noGrad, type Tensor, tidy } from "../tensor/index.ts";
 import { likeliestArchitecture } from "./architecture.ts";
 import { expectModel, type Model } from "./model.ts";
+import { nearestArchitecture } from "./nearest-architecture.ts";
 
 /** What was changed in weights made for other classes or channels. */
 export interface Adaptation {
@@ -12,8 +13,8 @@ export interface Adaptation {
 }
 
 /**
- * Loads weights of torchvision, timm or this project into a model of any number of classes and input channels. A classifier
- * of another number of classes keeps its fresh initialisation; the first convolution is adapted to the channels as timm
+ * Loads weights of torchvision, timm or this project into a model of any number of classes and input channels. The model's
+ * classifier keeps its fresh initialisation if the weights have none, or one for another number of classes; the first convolution is adapted to the channels as timm
  * does it: for one channel its weights are summed, for others repeated in turn and scaled by 3 / channels. Everything else
  * must fit exactly; a failure leaves the model as it was.
  *
@@ -31,6 +32,7 @@ export function loadPretrained(model: Model, weights: ReadonlyMap<string, Tensor
     noGrad(() => {
       const notes: string[] = [];
       const state = new Map(weights);
+      fitShapes(model, state);
       keepClassifier(model, state, notes);
       adaptFirstConvolution(model, state, notes);
       try {
@@ -43,10 +45,24 @@ export function loadPretrained(model: Model, weights: ReadonlyMap<string, Tensor
   );
 }
 
-/** Puts the model's own classifier in the place of one for other classes. */
+/**
+ * Gives tensors the model's shapes where those differ in dimensions of 1 alone: the weights of a 1x1 convolution and of a
+ * linear layer, and what transformers keeps as (1, 1, 1, C).
+ */
+export function fitShapes(model: Model, state: Map<string, Tensor>): void {
+  const squeezed = (sizes: readonly number[]) => sizes.filter((size) => size !== 1).join();
+  for (const [name, own] of model.stateDict()) {
+    const given = state.get(name);
+    if (given === undefined || given.sizes.join() === own.sizes.join()) continue;
+    if (squeezed(given.sizes) === squeezed(own.sizes)) state.set(name, given.reshape(own.sizes));
+  }
+}
+
+/** Puts the model's own classifier in the place of one for other classes, or of none. */
 function keepClassifier(model: Model, state: Map<string, Tensor>, notes: string[]): void {
   const { classifier, numClasses } = model;
   const weight = state.get(`${classifier}.weight`);
+  if (weight === undefined) addHead(model, state, notes);
   if (weight === undefined || weight.sizes[0] === numClasses) return;
   const own = model.namedParameters();
   for (const part of ["weight", "bias"]) {
@@ -54,6 +70,23 @@ function keepClassifier(model: Model, state: Map<string, Tensor>, notes: string[
     if (fresh !== undefined && state.has(`${classifier}.${part}`)) state.set(`${classifier}.${part}`, fresh);
   }
   notes.push(`${classifier} starts anew: the weights are for ${weight.sizes[0]} classes, the model has ${numClasses}`);
+}
+
+/** How other code names what follows a backbone: heads of classification, and projections of self-supervised training. */
+const OTHER_HEAD =
+  /^(?:heads?|classifier|last_linear|linear|fc|logits|projector|projection_head|contrastive_head|predictor)\./;
+
+/** For a backbone: the model's own head, in the place of heads that are not known here. */
+function addHead(model: Model, state: Map<string, Tensor>, notes: string[]): void {
+  const [head = ""] = model.classifier.split(".");
+  const own = model.stateDict();
+  const isBackbone = [...own.keys()].filter((name) => !name.startsWith(`${head}.`)).every((name) => state.has(name));
+  if (!isBackbone) return;
+  const others = [...state.keys()].filter((name) => !own.has(name) && OTHER_HEAD.test(name));
+  for (const name of others) state.delete(name);
+  for (const [name, fresh] of own) if (name.startsWith(`${head}.`) && !state.has(name)) state.set(name, fresh);
+  const instead = others.length === 0 ? "" : ` of its kind (${others.slice(0, 2).join(", ")} are left out)`;
+  notes.push(`${model.classifier} starts anew: the weights have no head${instead}`);
 }
 
 function adaptFirstConvolution(model: Model, state: Map<string, Tensor>, notes: string[]): void {
@@ -68,7 +101,9 @@ function adaptFirstConvolution(model: Model, state: Map<string, Tensor>, notes: 
       `loadPretrained: ${name} takes ${found} channels, the model has ${wanted}; only weights for 3 channels can be adapted`,
     );
   }
-  state.set(name, wanted === 1 ? weight.sum([1], { keepDims: true }) : repeated(weight, wanted));
+  // Sums in half precision would lose digits that the model has.
+  const wide = weight.dtype === "float64" ? weight : weight.to("float32");
+  state.set(name, wanted === 1 ? wide.sum([1], { keepDims: true }) : repeated(wide, wanted));
   const how = wanted === 1 ? "summed over its channels" : `repeated to ${wanted} channels and scaled`;
   notes.push(`${name} is ${how}: the weights are for ${found}-channel images`);
 }
@@ -86,6 +121,9 @@ function repeated(weight: Tensor, channels: number): Tensor {
 function withArchitecture(error: unknown, weights: ReadonlyMap<string, Tensor>): unknown {
   if (!(error instanceof BatchCamError)) return error;
   const likely = likeliestArchitecture(weights);
-  const advice = likely === null ? "they look like none of this project's models" : `they look like ${likely}`;
-  return new BatchCamError(error.code, `${error.message} (${advice})`, { cause: error });
+  const looks = likely === null ? "they look like none of this project's models" : `they look like ${likely}`;
+  const nearest = error.code === "E_CHECKPOINT" ? `; ${nearestArchitecture(weights)}` : "";
+  // Advice for `loadStateDict`, which a caller of this function cannot follow.
+  const message = error.message.replace(/; pass \{ strict: false \} .*$/, "");
+  return new BatchCamError(error.code, `${message} (${looks}${nearest})`, { cause: error });
 }

@@ -15,7 +15,6 @@ import { drawValidation } from "../data/validation-split.ts";
 import { BatchCamError } from "../errors.ts";
 import { createModel, defaultCamLayer, loadPretrained, type Model, type ModelOptions } from "../models/index.ts";
 import type { Tensor } from "../tensor/index.ts";
-import { readWeights } from "./weights-file.ts";
 
 /** The images that a config names, in its splits. */
 export interface ConfiguredData {
@@ -134,18 +133,15 @@ export function modelFor(config: TrainConfig, split: Split): Model {
 }
 
 /**
- * Starts a model from the weights that a config names. Returns what was adapted to its classes and channels.
+ * Starts a model from weights that `loadWeights` gave, which stay the caller's. Returns what was adapted to its classes and channels.
  *
- * @throws E_IO, E_DATA for a file that cannot be read; E_CHECKPOINT for weights that do not fit
+ * @throws E_CHECKPOINT for weights that do not fit
  */
-export async function startFrom(model: Model, path: string): Promise<string[]> {
-  const weights = await readWeights(path);
+export function startFrom(model: Model, weights: ReadonlyMap<string, Tensor>): string[] {
   try {
-    return loadPretrained(model, weights).notes.map((note) => `weights: ${note}`);
+    return loadPretrained(model, weights).notes;
   } catch (error) {
     throw withStemHint(error, weights);
-  } finally {
-    for (const tensor of weights.values()) tensor.dispose();
   }
 }
 

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { configWarnings, type TrainConfig, type TrainConfigInput } from "../config/index.ts";
 import { batchCount, classCounts, prototypes as classPrototypes, type Split } from "../data/index.ts";
 import { CamEma } from "../losses/index.ts";
-import type { Model } from "../models/index.ts";
+import { loadWeights, type Model } from "../models/index.ts";
 import type { Module } from "../nn/index.ts";
 import { type Optimizer, WeightEma } from "../optim/index.ts";
 import type { StepProfiler } from "../profile/index.ts";
@@ -114,7 +114,7 @@ async function openSession(
   expectAnnotations(config, data);
   manualSeed(config.seed);
   const model = modelFor(config, data.train);
-  const adapted = config.weights === undefined || run.resuming ? [] : await startFrom(model, config.weights);
+  const adapted = run.resuming ? [] : await loadStart(config, model);
   const { camLayer, size } = mapsOf(config, model, data.train);
   checkMapSize(size, camLayer, emit);
   const imageSize = data.train.images.sizes.slice(-2) as [number, number];
@@ -181,6 +181,17 @@ async function openSession(
   if (run.resuming) await resume(session);
   else await begin(session);
   return session;
+}
+
+/** Puts the weights that a config names into its model; sentences on what was chosen and adapted. */
+async function loadStart({ weights: path, weightsKey: key }: TrainConfig, model: Model): Promise<string[]> {
+  if (path === undefined) return [];
+  const { weights, notes } = await loadWeights(path, { key });
+  try {
+    return [...notes, ...startFrom(model, weights)].map((note) => `weights: ${note}`);
+  } finally {
+    disposeAll(weights);
+  }
 }
 
 /** N / (C · n_c): weights by which every class counts alike, of mean 1 over the images. Classes without images weigh nothing. */

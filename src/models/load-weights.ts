@@ -1,0 +1,102 @@
+import { expectPath, optionsOf, wrongArgument } from "../arguments.ts";
+import { BatchCamError } from "../errors.ts";
+import { loadSafetensors, type Tensor } from "../tensor/index.ts";
+import { readTorchFile } from "../tensor/torch-file.ts";
+import { weightsKindOf } from "../tensor/weights-kind.ts";
+import { partsOf, type WeightsFiles, weightsFileAt } from "./weights-folder.ts";
+import { namesOfModels } from "./weights-names.ts";
+
+export interface LoadWeightsOptions {
+  /**
+   * Which of a checkpoint's entries holds the weights, by keys joined by dots ("state_dict_ema", "ema.module"), or what the
+   * names begin with that are to be read ("backbone").
+   */
+  key?: string | undefined;
+}
+
+/** Weights under the names of this project's models. The caller frees them. */
+export interface LoadedWeights {
+  weights: Map<string, Tensor>;
+  /** What was chosen and changed, one sentence each, for people. */
+  notes: string[];
+}
+
+/**
+ * Reads weights from a file, told by its bytes: safetensors, or what torch.save wrote (a state dict, or a checkpoint that
+ * holds one); from a run directory, its best epoch; or from a folder or an index of transformers. Without a key, the
+ * weights of a checkpoint are those at the first of `state_dict`, `model_state_dict`, `model`, `net` ... that holds tensors,
+ * running averages last. Prefixes of all names are taken off, and names of transformers translated to torchvision's and timm's.
+ *
+ * @throws E_DATA for a file that is damaged or of another format, with what it is; E_CHECKPOINT for a folder without weights;
+ * E_IO where the operating system refuses
+ */
+export async function loadWeights(path: string, options: LoadWeightsOptions = {}): Promise<LoadedWeights> {
+  expectPath("loadWeights: path", path);
+  const { key } = optionsOf("loadWeights", options);
+  if (key !== undefined && typeof key !== "string") throw wrongArgument("loadWeights: key", "a string", key);
+  const file = weightsFileAt(path);
+  const kind = await weightsKindOf(file, "weights");
+  const read = kind === "index" ? await readParts(await partsOf(file), key) : await readOne(file, key);
+  const { weights, notes } = namesOfModels(read.weights);
+  return { weights, notes: [...read.notes, ...notes] };
+}
+
+async function readOne(file: string, key: string | undefined): Promise<LoadedWeights> {
+  const kind = await weightsKindOf(file, "weights");
+  if (kind === "safetensors") return { weights: underKey(await loadSafetensors(file), key, file), notes: [] };
+  const content = await readTorchFile(file, { key, operation: "weights", keyOption: "weightsKey" });
+  const notes: string[] = [];
+  if (content.key !== "" && key === undefined) notes.push(choiceNote(content.key, content.others));
+  if (content.leftOut.length > 0) {
+    const names = content.leftOut.slice(0, 3).map((name) => JSON.stringify(name));
+    notes.push(`${content.leftOut.length} entries beside the tensors were passed over: ${names.join(", ")}`);
+  }
+  return { weights: content.tensors, notes };
+}
+
+function choiceNote(key: string, others: readonly string[]): string {
+  const found = `read from ${JSON.stringify(key)}, the first usual key of the file that holds tensors`;
+  if (others.length === 0) return found;
+  const list = others.map((other) => JSON.stringify(other)).join(", ");
+  return `${found}; it has weights at ${list} too, which weightsKey chooses`;
+}
+
+/** Those whose names begin with the key, without it. */
+function underKey(weights: Map<string, Tensor>, key: string | undefined, file: string): Map<string, Tensor> {
+  if (key === undefined) return weights;
+  const prefix = `${key}.`;
+  const chosen = new Map(
+    [...weights].flatMap(([name, tensor]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), tensor]] : [])),
+  );
+  for (const [name, tensor] of weights) if (!name.startsWith(prefix)) tensor.dispose();
+  if (chosen.size > 0) return chosen as Map<string, Tensor>;
+  const starts = [...new Set(Array.from(weights.keys(), (name) => name.split(".")[0] as string))].slice(0, 8);
+  throw new BatchCamError(
+    "E_DATA",
+    `weights: ${file}: expected names that begin with ${JSON.stringify(prefix)}, got ${starts.join(", ") || "none"}; a safetensors file has no keys but the beginnings of its names (weightsKey)`,
+  );
+}
+
+/** Weights in parts; a part may hold more than the index asks it for. */
+async function readParts(parts: readonly WeightsFiles[], key: string | undefined): Promise<LoadedWeights> {
+  const weights = new Map<string, Tensor>();
+  try {
+    for (const { file, names } of parts) {
+      const read = await readOne(file, undefined);
+      for (const [name, tensor] of read.weights) {
+        if (names?.has(name)) weights.set(name, tensor);
+        else tensor.dispose();
+      }
+      const absent = [...(names ?? [])].find((name) => !weights.has(name));
+      if (absent === undefined) continue;
+      const problem = `expected ${JSON.stringify(absent)} in it, as the index says, got none`;
+      throw new BatchCamError("E_DATA", `weights: ${file}: ${problem}; fetch the parts and their index again`);
+    }
+    const file = parts.map((part) => part.file).join(", ");
+    const notes = [`read from ${parts.length} ${parts.length === 1 ? "part" : "parts"} by their index`];
+    return { weights: underKey(weights, key, file), notes };
+  } catch (error) {
+    for (const tensor of weights.values()) tensor.dispose();
+    throw error;
+  }
+}
