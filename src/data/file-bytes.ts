@@ -13,7 +13,15 @@ export interface ReadContext {
   remedy: string;
 }
 
-/** The whole content of a regular file. A missing, unreadable or too large file, or a folder, is E_DATA. */
+/** Failures of the machine, not of a file: reading the same file a moment later may succeed. */
+const OF_THE_MACHINE: ReadonlySet<unknown> = new Set(["EMFILE", "ENFILE", "ENOMEM", "EIO"]);
+
+/**
+ * The whole content of a regular file.
+ *
+ * @throws E_DATA for a missing, unreadable or too large file, or a folder; E_IO if the machine fails, so that a data set which
+ *   leaves out bad images does not leave out good ones
+ */
 export async function readFileBytes(path: string, context: ReadContext): Promise<Uint8Array> {
   try {
     return await readAll(path, context);
@@ -21,8 +29,14 @@ export async function readFileBytes(path: string, context: ReadContext): Promise
     if (error instanceof BatchCamError) throw error;
     if (error instanceof NotRegularFile) throw dataError(path, error.message, context, error);
     const reason = error instanceof Error ? error.message : String(error);
+    if (OF_THE_MACHINE.has((error as NodeJS.ErrnoException).code)) throw machineError(path, reason, context, error);
     throw dataError(path, `cannot be read (${reason})`, context, error);
   }
+}
+
+function machineError(path: string, reason: string, { operation }: ReadContext, cause: unknown): BatchCamError {
+  const remedy = "raise the limit on open files with `ulimit -n`, or free memory, and read again";
+  return new BatchCamError("E_IO", `${operation}: cannot read ${path}: ${reason}; ${remedy}`, { cause });
 }
 
 /** E_DATA in the one sentence form of this folder: operation, file, what is wrong, what to do. */

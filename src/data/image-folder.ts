@@ -86,7 +86,10 @@ export interface ReadImagesOptions extends ReadImageOptions {
   batchSize?: number;
   /** Images that are decoded at the same time; the number of cores, at most 4, without it. */
   concurrency?: number;
-  /** Takes the error of a file that cannot be read, which is then left out; without it, the first such error ends the reading. */
+  /**
+   * Takes the error of a file that cannot be read, which is then left out; without it, the first such error ends the reading. A
+   * failure of the machine (E_IO, such as too many open files) ends it in any case.
+   */
   onError?: (error: BatchCamError, path: string) => void;
 }
 
@@ -134,7 +137,7 @@ async function* inBatches(
   let batch: ImageFile[] = [];
   for await (const outcome of outcomes) {
     if ("error" in outcome) {
-      if (!onError || !(outcome.error instanceof BatchCamError)) throw outcome.error;
+      if (!onError || !(outcome.error instanceof BatchCamError) || outcome.error.code === "E_IO") throw outcome.error;
       onError(outcome.error, outcome.path);
       continue;
     }
