@@ -23,6 +23,8 @@ export interface ActivationMapsOptions {
   normalize?: boolean | NormalizeOptions;
 }
 
+const OPTIONS = ["method", "createGraph", "relu", "eigenSmooth", "upsample", "normalize"] as const;
+
 /**
  * Maps by any method that needs a layer's activations and gradients alone, from a forward pass of the caller's: what `batchCam` is
  * for Grad-CAM, for use in a training loss. Nothing of the model is touched, its mode included.
@@ -39,7 +41,7 @@ export function activationMaps(
   targets: Exclude<Targets, "all">,
   options: ActivationMapsOptions = {},
 ): Tensor {
-  const given = optionsOf("activationMaps", options);
+  const given = optionsOf("activationMaps", options, OPTIONS);
   const { method: asked = "GradCAM", createGraph = true, relu = true, eigenSmooth = false, normalize = false } = given;
   for (const [name, value] of Object.entries({ createGraph, relu, eigenSmooth }))
     expectBoolean(`activationMaps: ${name}`, value);

@@ -1,4 +1,4 @@
-import { describeValue, optionsOf } from "../arguments.ts";
+import { describeValue, expectKnownKeys, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import { autocast, enableGrad, grad, interpolate, type Tensor } from "../tensor/index.ts";
@@ -112,7 +112,7 @@ function checkedOptions(options: BatchCamOptions): BatchCamOptions {
   const refuse = (option: string, expected: string, got: unknown): never => {
     throw new BatchCamError("E_ARGUMENT", `batchCam: ${option} must be ${expected}, got ${describeValue(got)}`);
   };
-  optionsOf("batchCam", options);
+  optionsOf("batchCam", options, ["order", "createGraph", "relu", "upsample", "normalize", "head"]);
   const { order, upsample, normalize, head } = options;
   if (order !== undefined && order !== "first" && order !== "second") refuse("order", '"first" or "second"', order);
   if (
@@ -129,7 +129,9 @@ function checkedOptions(options: BatchCamOptions): BatchCamOptions {
       upsample.every((side) => Number.isSafeInteger(side) && side > 0);
     if (!valid) refuse("upsample", "[height, width], integers > 0,", upsample);
   }
-  if (head !== undefined && (typeof head !== "object" || head === null)) refuse("head", "{ weight, output }", head);
+  if (head === undefined) return options;
+  if (typeof head !== "object" || head === null) refuse("head", "{ weight, output }", head);
+  expectKnownKeys("batchCam: head", head, ["weight", "output", "readout", "pooled"]);
   return options;
 }
 

@@ -26,7 +26,7 @@ export function saliency({ model, x }: Pass, options: ImageOptions): Tensor {
 
 /**
  * SmoothGrad: max over channels of |mean over noisy copies of ∂score / ∂x|, with normal noise of deviation 0.15 (max x − min x) of
- * the image, or as given. Smilkov et al. 2017, arXiv 1706.03825.
+ * the image, or as given; the draws are the same for every image (`noiseLike`). Smilkov et al. 2017, arXiv 1706.03825.
  */
 export function smoothGrad({ model, x }: Pass, options: ImageOptions): Tensor {
   const range = x.amax([1, 2, 3], { keepDims: true }).sub(x.amin([1, 2, 3], { keepDims: true }));

@@ -14,15 +14,20 @@ export interface NoiseOptions {
 }
 
 /**
- * The offsets of noisy copies of x, one by one. They are functions of the seed alone; the engine's generator is left as it was.
+ * The offsets of noisy copies of x, one by one; each is broadcast over the batch unless the deviation has a value for each image.
+ *
+ * The draws are functions of the seed and of the size of one image alone: every image gets the same ones. So the map of an image is
+ * the same by itself and in any batch, at any place, and it changes smoothly with the image. Draws that depended on the image's
+ * values would be others for its neighbours, however near. The engine's generator is left as it was.
  *
  * @throws E_SHAPE where the noise given does not fit x
  */
 export function noiseLike(x: Tensor, { samples, deviation, noise, seed = 0 }: NoiseOptions): Tensor[] {
   if (isTensor(noise)) return givenNoise(x, noise as Tensor);
-  const draw = () => randn(x.sizes, { dtype: x.dtype }).mul(noise ?? deviation);
+  const size = x.sizes.slice(1);
   using generator = new OwnGenerator("explain", seed);
-  return generator.draw(() => Array.from({ length: samples }, draw));
+  const copies = generator.draw(() => Array.from({ length: samples }, () => randn([1, ...size])));
+  return copies.map((copy) => copy.to(x.dtype).mul(noise ?? deviation));
 }
 
 function givenNoise(x: Tensor, noise: Tensor): Tensor[] {

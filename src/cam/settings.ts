@@ -17,7 +17,7 @@ export interface MethodSettings {
   steps?: number;
   /** IntegratedGradients: where the path begins, broadcast to x; zeros by default. */
   baseline?: Tensor;
-  /** Seed of the noise (0). The engine's generator is left as it was. */
+  /** Seed of the noise (0), which is the same for every image of a call. The engine's generator is left as it was. */
   seed?: number;
   /** AblationCAM, ScoreCAM: most images of one forward pass; by default what `memoryLimit` allows, up to 128. */
   chunkSize?: number;

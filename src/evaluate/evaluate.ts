@@ -48,7 +48,7 @@ async function withRun<T>(
   given: EvaluateOptions,
   fn: (subject: RunSubject, options: SplitEvaluationOptions) => Promise<T>,
 ): Promise<T> {
-  const { batchSize = 250 } = optionsOf("evaluate", given);
+  const { batchSize = 250 } = optionsOf("evaluate", given, ["batchSize"]);
   expectInteger("evaluate: batchSize", batchSize, 1);
   const subject = await openRun(runOrCheckpoint, "evaluate");
   const { camLayer, prototypes, amp, channelsLast } = subject;

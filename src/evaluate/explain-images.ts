@@ -2,6 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import { type ExplainOptions, explain, type MethodName, type Targets } from "../cam/index.ts";
 import { normalize } from "../data/index.ts";
 import { BatchCamError } from "../errors.ts";
+import { probabilitiesOf } from "../metrics/probabilities.ts";
 import { interpolate, type Tensor, tensor, tidy } from "../tensor/index.ts";
 import { inPrecision } from "../train/precision.ts";
 import type { ShownPicture, SourceBatch, SourceImage } from "./image-source.ts";
@@ -37,7 +38,7 @@ export interface ExplainedImageRecord {
   readonly image: SourceImage;
   readonly picture: ShownPicture;
   readonly prediction: number;
-  /** Probability of the prediction, 0 to 1. */
+  /** Probability of the prediction, 0 to 1: the softmax of the logits, or the sigmoid of a single one. */
   readonly confidence: number;
   /** Probability of each class. */
   readonly probabilities: Float32Array;
@@ -109,7 +110,7 @@ function explainBatch(subject: Subject, batch: SourceBatch, wanted: ExplainImage
         { method, maps: rows(maps[method]), targets: Array.from((classes as Tensor).data() as BigInt64Array, Number) },
       ];
     });
-    return { probabilities: logits.softmax(1).data() as Float32Array, numClasses, columns, size };
+    return { probabilities: probabilitiesOf(logits).data() as Float32Array, numClasses, columns, size };
   });
 }
 

@@ -64,7 +64,7 @@ export async function evaluateSpurious(
   runOrCheckpoint: string,
   options: SpuriousOptions = {},
 ): Promise<SpuriousRecord | null> {
-  const { batchSize, signal } = optionsOf("evaluateSpurious", options);
+  const { batchSize, signal } = optionsOf("evaluateSpurious", options, ["batchSize", "signal"]);
   if (batchSize !== undefined) expectInteger("evaluateSpurious: batchSize", batchSize, 1);
   expectSignal("evaluateSpurious: signal", signal);
   const subject = await openRun(runOrCheckpoint, "evaluateSpurious");

@@ -146,7 +146,8 @@ const IMAGENET: Normalization = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.22
  */
 export async function openWeights(path: string, options: WeightsOptions = {}): Promise<Subject> {
   expectPath("openWeights: path", path);
-  const { key, model: name, imageSize, normalization, classNames } = optionsOf("openWeights", options);
+  const known = ["key", "model", "imageSize", "normalization", "classNames"] as const;
+  const { key, model: name, imageSize, normalization, classNames } = optionsOf("openWeights", options, known);
   const { weights, notes } = await loadWeights(path, { key });
   try {
     const found = describeWeights(weights);

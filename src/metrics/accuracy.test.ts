@@ -31,6 +31,13 @@ describe("accuracy", () => {
       expect(accuracy(tensor([[2, Number.POSITIVE_INFINITY]]), [1])).toBe(1);
     }));
 
+  it("reads a single logit by its sigmoid, which tells two classes apart", () =>
+    tidy(() => {
+      const logits = tensor([[2], [-1], [0.5], [-3], [Number.NaN], [0]]);
+      expect(accuracy(logits, [1, 0, 0, 1, 1, 0])).toBe(0.5);
+      expect(() => accuracy(logits, [1, 0, 0, 2, 1, 0])).toThrow(/label 3 must be 0 to 1, got 2/);
+    }));
+
   const gone = rand([2, 3]);
   gone.dispose();
 

@@ -5,7 +5,8 @@ import { readLabels } from "../tensor/labels.ts";
 
 /**
  * Top-1 accuracy: the share, 0 to 1, of samples whose largest logit is the label's. Among tied logits the first class
- * counts as the prediction; a sample with a NaN logit counts as wrong.
+ * counts as the prediction; a sample with a NaN logit counts as wrong. A single logit (C = 1) tells two classes apart: the
+ * prediction is 1 where its sigmoid exceeds a half, else 0, and labels are 0 or 1.
  *
  * @param logits (N, C)
  * @param labels (N), class indices
@@ -15,10 +16,11 @@ export function accuracy(logits: Tensor, labels: Tensor | readonly number[]): nu
   const { N, C } = expectShapes("accuracy", { logits: [logits, "N C"] }) as { N: number; C: number };
   if (N === 0) throw new BatchCamError("E_SHAPE", "accuracy: logits hold no sample");
   return tidy(() => {
-    const { tensor: classes } = readLabels("accuracy", labels, { count: N, numClasses: C });
+    const { tensor: classes } = readLabels("accuracy", labels, { count: N, numClasses: Math.max(C, 2) });
     const scores = logits.detach();
     const largest = scores.amax([1]); // NaN where any logit is
-    const right = scores.argmax(1).eq(classes).logicalAnd(largest.eq(largest));
+    const predicted = C === 1 ? scores.squeeze(1).gt(0).to("int64") : scores.argmax(1);
+    const right = predicted.eq(classes).logicalAnd(largest.eq(largest));
     return right.to("float64").mean().item();
   });
 }

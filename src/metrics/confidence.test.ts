@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { explainedCase, linearModel } from "../../test/support/explained-case.ts";
-import { memory, rand, tensor, tidy, zeros } from "../tensor/index.ts";
+import { memory, rand, type Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
 import { confidence } from "./confidence.ts";
+import { deletionCurve } from "./perturbation-curve.ts";
+import { road } from "./road.ts";
 
 describe("confidence", () => {
   it("agrees with the reference: average drop, relative and absolute, increase, gain", () =>
@@ -20,6 +22,29 @@ describe("confidence", () => {
       }))
         expect([value * 100]).toBeAllclose(reference.reference(`out/${name}`), near);
     }));
+
+  it("takes the sigmoid of a single logit, whose softmax is always 1", () =>
+    tidy(() => {
+      const weights = rand([1, 1, 4, 4]).sub(0.3);
+      const [predict, images, maps] = [linearModel(weights), rand([5, 1, 4, 4]), rand([5, 4, 4])];
+      const labels = [0, 0, 0, 0, 0];
+      const found = confidence(predict, images, maps, labels);
+      const sigmoid = (x: Tensor) => predict(x).squeeze(1).sigmoid();
+      const [full, masked] = [sigmoid(images), sigmoid(images.mul(maps.unsqueeze(1)))];
+      expect(found.full).toBeAllclose(full, { rtol: 1e-5 });
+      expect(found.drop).toBeAllclose(full.sub(masked).clamp(0).div(full), { rtol: 1e-4, atol: 1e-6 });
+      const { curve } = deletionCurve(predict, images, maps, labels, { steps: 2 });
+      expect(curve.select(1, 0)).toBeAllclose(full, { rtol: 1e-5 });
+      expect(curve.select(1, 2)).toBeAllclose([0.5, 0.5, 0.5, 0.5, 0.5]);
+      const { morf } = road(predict, images, maps, labels, { score: "probability", percentiles: [0], noise: 0 });
+      expect(morf.squeeze(1)).toBeAllclose(full.neg().add(0.5), { rtol: 1e-4, atol: 1e-6 });
+    }));
+
+  it("refuses an option that it does not know", () => {
+    const run = () =>
+      confidence((x) => x.flatten(1), zeros([1, 1, 2, 2]), zeros([1, 2, 2]), [0], { batch: 1 } as never);
+    expect(run).toThrow(/^confidence: unknown option batch/);
+  });
 
   it("does not depend on the size of the batches, none of which is larger than asked", () =>
     tidy(() => {

@@ -1,8 +1,9 @@
+import { optionsOf } from "../arguments.ts";
 import { type Tensor, tidy, where } from "../tensor/index.ts";
 import { classScores, type Predict, type PredictOptions, readExplained } from "./predict.ts";
 
 export interface Confidence {
-  /** (N), float64: softmax probability Y of the class for the image. */
+  /** (N), float64: probability Y of the class for the image, the softmax of the logits, or the sigmoid of a single one. */
   full: Tensor;
   /** (N): probability O for the image times its map. */
   masked: Tensor;
@@ -44,6 +45,7 @@ export function confidence(
   labels: Tensor | readonly number[],
   options: PredictOptions = {},
 ): Confidence {
+  optionsOf("confidence", options, ["batchSize"]);
   return tidy(() => {
     const explained = readExplained("confidence", [predict, images, maps, labels], options);
     const masks = maps.detach().to(explained.images.dtype).unsqueeze(1); // (N, 1, H, W)

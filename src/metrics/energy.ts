@@ -17,7 +17,7 @@ export const MOST_FOREGROUND = 0.8;
  * @returns (N, H, W), bool
  */
 export function foregroundMask(images: Tensor, options: { threshold?: number } = {}): Tensor {
-  const { threshold = FOREGROUND } = optionsOf("foregroundMask", options);
+  const { threshold = FOREGROUND } = optionsOf("foregroundMask", options, ["threshold"]);
   if (!Number.isFinite(threshold)) {
     throw new BatchCamError(
       "E_ARGUMENT",

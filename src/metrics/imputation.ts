@@ -1,14 +1,14 @@
 import { expectNumber, optionsOf } from "../arguments.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import { autocast, cat, noGrad, type Tensor, tidy, where } from "../tensor/index.ts";
-import { OwnGenerator } from "../tensor/own-generator.ts";
+import { ImageDraws } from "./image-draws.ts";
 import { fillIn } from "./multigrid.ts";
 import { expectImages } from "./predict.ts";
 
 export interface ImputationOptions {
   /** Standard deviation of the noise that is added to what was imputed. */
   noise?: number;
-  /** Seed of the noise; the thread's generator is left as it was. */
+  /** Seed of the noise, which belongs to the image: it does not depend on the batch. The thread's generator is left as it was. */
   seed?: number;
 }
 
@@ -31,23 +31,24 @@ const CHUNK = 2 ** 18;
  * @returns (N, C, H, W), the images with their removed pixels imputed, in the images' dtype
  */
 export function imputeLinearly(images: Tensor, removed: Tensor, options: ImputationOptions = {}): Tensor {
-  const { noise = 0.01, seed = 0 } = optionsOf("imputeLinearly", options);
+  const { noise = 0.01, seed = 0 } = optionsOf("imputeLinearly", options, ["noise", "seed"]);
   expectShapes("imputeLinearly", { images: [images, "N C H W"], removed: [removed, "N H W"] });
   expectImages("imputeLinearly", images);
   expectNoise("imputeLinearly", noise);
-  using generator = new OwnGenerator("imputeLinearly", seed);
-  return tidy(() => noGrad(() => imputed(images.detach(), removed.detach().ne(0), { noise, generator })));
+  using draws = new ImageDraws("imputeLinearly", "imputation", { seed, images });
+  const rows = Array.from({ length: images.sizes[0] as number }, (_, row) => row);
+  return tidy(() => noGrad(() => imputed(images.detach(), removed.detach().ne(0), { noise, draws, rows })));
 }
 
 export function expectNoise(operation: string, noise: unknown): void {
   expectNumber(`${operation}: noise`, noise, "be a finite number >= 0", (n) => Number.isFinite(n) && n >= 0);
 }
 
-/** `imputeLinearly` once everything is checked. */
+/** `imputeLinearly` once everything is checked. `rows` tells which image of `draws` each row is. */
 export function imputed(
   images: Tensor,
   removed: Tensor,
-  { noise, generator }: { noise: number; generator: OwnGenerator },
+  { noise, draws, rows }: { noise: number; draws: ImageDraws; rows: readonly number[] },
 ): Tensor {
   const [count, ...shape] = images.sizes as [number, ...number[]];
   const chunk = Math.max(1, Math.floor(CHUNK / (images.numel / count)));
@@ -58,7 +59,8 @@ export function imputed(
       const known = images.narrow(0, start, length);
       const unknown = removed.narrow(0, start, length).unsqueeze(1); // (n, 1, H, W)
       const solved = solve(known.to("float64"), unknown);
-      const values = noise === 0 ? solved : solved.add(generator.normalRows(length, shape).mul(noise));
+      const own = rows.slice(start, start + length);
+      const values = noise === 0 ? solved : solved.add(draws.normal(own, shape).mul(noise));
       return where(unknown, values.to(images.dtype), known);
     });
     parts.push(part);

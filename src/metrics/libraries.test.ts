@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { type ExplainedCase, explainedCase } from "../../test/support/explained-case.ts";
 import { fixture } from "../../test/support/fixtures.ts";
 import { explain } from "../cam/index.ts";
-import { cat, stack, type Tensor, tidy, zerosLike } from "../tensor/index.ts";
+import { cat, manualSeed, rand, stack, type Tensor, tidy, zerosLike } from "../tensor/index.ts";
 import { confidence } from "./confidence.ts";
 import { spearman } from "./correlation.ts";
 import { energyInMask } from "./energy.ts";
@@ -93,19 +93,29 @@ describe("Quantus' metrics of maps", () => {
 
 describe("captum's sensitivity_max", () => {
   const { params, ...reference } = fixture("metrics_extra_sensitivity");
+  /** Its perturbations: one stream for the whole batch, the samples of an image together. */
+  const perturbations = () => {
+    manualSeed(params.seed);
+    const [count, samples] = [4, params.samples as number];
+    const uniform = rand([count * samples, 1, 28, 28])
+      .mul(2)
+      .sub(1);
+    return uniform.mul(params.radius).view([count, samples, 1, 28, 28]).transpose(0, 1);
+  };
 
-  it("is maxSensitivity, with the perturbations of one seed", () =>
+  it("is maxSensitivity, with the same perturbations", () =>
     tidy(() => {
       const given = explainedCase();
       const labels = given.labels.to("int64");
       const explained = (images: Tensor, rows: Tensor) => gradCam(given, images, labels.indexSelect(0, rows));
-      const ours = maxSensitivity(explained, given.images, params);
+      const ours = maxSensitivity(explained, given.images, { perturbations: perturbations() });
       expect(ours).toBeAllclose(reference.tensor("out/GradCAM"), { rtol: 1e-4, atol: 0 });
     }));
 
   it("does not divide by the norm of a dead map either", () =>
     tidy(() => {
-      const ours = maxSensitivity((images) => images.select(1, 0).sub(1).relu(), explainedCase().images, params);
+      const options = { perturbations: perturbations(), batchSize: 3 };
+      const ours = maxSensitivity((images) => images.select(1, 0).sub(1).relu(), explainedCase().images, options);
       expect(ours).toBeAllclose(reference.tensor("out/dead"), { rtol: 1e-6, atol: 0 });
     }));
 });

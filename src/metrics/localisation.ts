@@ -21,7 +21,7 @@ export interface PointingOptions {
  * @returns (N), float64
  */
 export function pointingGame(maps: Tensor, masks: Tensor, options: PointingOptions = {}): Tensor {
-  const { ties = "first", radius = 0 } = optionsOf("pointingGame", options);
+  const { ties = "first", radius = 0 } = optionsOf("pointingGame", options, ["ties", "radius"]);
   if (ties !== "first" && ties !== "any") throw wrongArgument("pointingGame: ties", '"first" or "any"', ties);
   expectInteger("pointingGame: radius", radius, 0, 255);
   return tidy(() => {
@@ -72,7 +72,7 @@ export function relevanceRankAccuracy(maps: Tensor, masks: Tensor): Tensor {
  * @returns (N), float64
  */
 export function maskIou(maps: Tensor, masks: Tensor, options: { threshold?: number } = {}): Tensor {
-  const { threshold = 0.5 } = optionsOf("maskIou", options);
+  const { threshold = 0.5 } = optionsOf("maskIou", options, ["threshold"]);
   expectNumber("maskIou: threshold", threshold, "be a finite number", Number.isFinite);
   return tidy(() => {
     const { rows, inside } = mapAndMaskRows("maskIou", maps, masks);

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { tensor, tidy } from "../tensor/index.ts";
-import { averageRanks, descendingRanks, percentilesOf } from "./maps.ts";
+import { manualSeed, rand, tensor, tidy } from "../tensor/index.ts";
+import { averageRanks, descendingRanks, shuffledRanks } from "./maps.ts";
 
 const rows = fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 40 })).chain(([count, size]) =>
   fc.array(fc.array(fc.integer({ min: -3, max: 3 }), { minLength: size, maxLength: size }), {
@@ -50,32 +50,27 @@ describe("averageRanks", () => {
     ));
 });
 
-describe("percentilesOf", () => {
-  it("interpolates linearly, as numpy's", () =>
-    tidy(() => {
-      const values = tensor([[3, 1, 2, 10]], { dtype: "float64" });
-      expect(percentilesOf(values, [0, 10, 50, 80, 100])).toBeAllclose([[1, 1.3, 2.5, 5.8, 10]], { rtol: 1e-14 });
-      expect(percentilesOf(tensor([[7]], { dtype: "float64" }), [0, 30, 100])).toBeAllclose([[7, 7, 7]]);
-    }));
-
-  it("gives a value itself where the place is whole", () =>
-    tidy(() => {
-      const values = Float64Array.from({ length: 101 }, (_, i) => Math.sin(i) * 1e-3);
-      const sorted = values.toSorted();
-      const quantiles = Array.from({ length: 101 }, (_, q) => q);
-      expect(percentilesOf(tensor(values, { shape: [1, 101] }), quantiles).data()).toEqual(sorted);
-    }));
-
-  it("is NaN for a row with NaN alone", () =>
-    tidy(() => {
-      const values = tensor([
-        [1, Number.NaN, 2],
-        [1, 3, 2],
-      ]);
-      const expected = [
-        [Number.NaN, Number.NaN],
-        [1, 2],
-      ];
-      expect(percentilesOf(values.to("float64"), [0, 50])).toBeAllclose(expected, { equalNan: true });
-    }));
+describe("shuffledRanks", () => {
+  it("orders by value, and equal values by the keys, in the same order both ways", () =>
+    fc.assert(
+      fc.property(rows, fc.nat(1000), (values, seed) =>
+        tidy(() => {
+          manualSeed(seed);
+          const keys = rand([values.length, values[0]?.length as number]);
+          const key = (row: number, i: number) => keys.select(0, row).select(0, i).item();
+          for (const descending of [true, false]) {
+            const sign = descending ? 1 : -1;
+            const expected = values.map((row, r) =>
+              row.map((own, i) => {
+                const before = (other: number, j: number) =>
+                  sign * other > sign * own || (other === own && key(r, j) < key(r, i));
+                return row.filter(before).length;
+              }),
+            );
+            expect(shuffledRanks(tensor(values), keys, { descending })).toBeAllclose(expected);
+          }
+        }),
+      ),
+      { numRuns: 20 },
+    ));
 });

@@ -1,6 +1,6 @@
 import { BatchCamError } from "../errors.ts";
 import { expectShapes } from "../tensor/expect.ts";
-import { arange, type Tensor, tensor, zeros } from "../tensor/index.ts";
+import { arange, type Tensor, zeros } from "../tensor/index.ts";
 
 export function expectPixels(operation: string, argument: string, value: Tensor): void {
   if (value.sizes.slice(1).includes(0))
@@ -35,6 +35,18 @@ export function descendingRanks(rows: Tensor): Tensor {
   return inverse(rows.argsort(1, { descending: true, stable: true }));
 }
 
+/**
+ * As `descendingRanks`, or smallest first, but equal values in the order of a random permutation of the pixels, which is the same for
+ * both directions.
+ *
+ * @param keys (N, P), random values that make the permutation
+ */
+export function shuffledRanks(rows: Tensor, keys: Tensor, { descending }: { descending: boolean }): Tensor {
+  const permutation = keys.argsort(1);
+  const order = rows.gather(1, permutation).argsort(1, { descending, stable: true });
+  return inverse(permutation.gather(1, order));
+}
+
 /** (N, P): rank of each value in its row, smallest first, from 0; equal values share the mean of their ranks. float64. */
 export function averageRanks(rows: Tensor): Tensor {
   const [count, size] = rows.sizes as [number, number];
@@ -57,22 +69,4 @@ export function averageRanks(rows: Tensor): Tensor {
 /** The inverse of each row's permutation. */
 function inverse(order: Tensor): Tensor {
   return order.argsort(1);
-}
-
-/**
- * Percentiles of each row by linear interpolation, as numpy's: the value at place q/100·(P − 1) of the sorted row.
- *
- * @param rows (N, P)
- * @returns (N, percentiles), NaN for a row with NaN
- */
-export function percentilesOf(rows: Tensor, percentiles: readonly number[]): Tensor {
-  const last = (rows.sizes[1] as number) - 1;
-  const places = percentiles.map((q) => (q * last) / 100);
-  const { values: sorted } = rows.sort(1);
-  const at = (round: (place: number) => number) =>
-    sorted.indexSelect(1, tensor(BigInt64Array.from(places, (place) => BigInt(Math.min(last, round(place))))));
-  const [below, above] = [at(Math.floor), at(Math.ceil)];
-  const fraction = tensor(Float64Array.from(places, (place) => place - Math.floor(place)));
-  const between = above.sub(below).mul(fraction).add(below);
-  return between.add(sorted.narrow(1, last, 1).mul(0)); // NaN sorts last
 }

@@ -50,6 +50,30 @@ describe("deletionCurve and insertionCurve", () => {
       ]);
     }));
 
+  it("take equal values in a random order of the image's own if asked, and know no scale of the map", () =>
+    tidy(() => {
+      manualSeed(9);
+      const [weights, images] = [rand([2, 1, 6, 6]), rand([4, 1, 6, 6])];
+      const [predict, maps] = [linearModel(weights), rand([4, 6, 6]).sub(0.6).relu()];
+      const labels = [0, 1, 0, 1];
+      const options = { ties: "random", seed: 3 } as const;
+      const auc = (rows: number[], more = {}) => {
+        const of = tensor(rows, { dtype: "int64" });
+        const given = [
+          images.indexSelect(0, of),
+          maps.indexSelect(0, of),
+          rows.map((row) => labels[row] as number),
+        ] as const;
+        return deletionCurve(predict, ...given, { ...options, ...more }).auc;
+      };
+      const whole = auc([0, 1, 2, 3]);
+      expect(auc([2, 0])).toBeAllclose([whole.select(0, 2).item(), whole.select(0, 0).item()], { rtol: 1e-6 });
+      expect(auc([0, 1, 2, 3], { seed: 4 }).equal(whole)).toBe(false);
+      expect(auc([0, 1, 2, 3], { ties: "first" }).equal(whole)).toBe(false);
+      const scaled = deletionCurve(predict, images, maps.mul(1e-6), labels, options).auc;
+      expect(scaled).toBeAllclose(whole, { rtol: 1e-9 });
+    }));
+
   it("start and end at the image and the baseline", () =>
     fc.assert(
       fc.property(

@@ -3,7 +3,8 @@ import { BatchCamError } from "../errors.ts";
 import { handleOf } from "../tensor/core.ts";
 import { type Tensor, tensor, tidy, where, zerosLike } from "../tensor/index.ts";
 import { callSync } from "../tensor/tidy.ts";
-import { descendingRanks, holdsNaN, mapRows } from "./maps.ts";
+import { tieKeys } from "./image-draws.ts";
+import { descendingRanks, holdsNaN, mapRows, shuffledRanks } from "./maps.ts";
 import { classScores, type Predict, type PredictOptions, readExplained } from "./predict.ts";
 
 /** What stands where an image does not: zero, images, or a function that makes them, such as a blur. */
@@ -14,6 +15,13 @@ export interface CurveOptions extends PredictOptions {
   steps?: number;
   /** "zero", the mean colour of normalised images; or (N, C, H, W), or what broadcasts to it. */
   baseline?: Baseline;
+  /**
+   * The order of equal values: "first" takes the lower flat index first, as a stable sort does, which favours the upper left; "random"
+   * takes a random permutation that belongs to the seed and the image.
+   */
+  ties?: "first" | "random";
+  /** Seed of the random order (0). */
+  seed?: number;
 }
 
 export interface PerturbationCurve {
@@ -26,7 +34,8 @@ export interface PerturbationCurve {
 /**
  * Deletion: the probability of a class while the pixels of an image are replaced by a baseline's, the most salient first. A
  * lower area is better. After step s of T the first ⌊H·W·s/T⌋ pixels are replaced, in every channel; among equal values the
- * pixel of the lower flat index goes first. A dead map is a scan from the upper left. A map with NaN gives NaN. torch-cam's
+ * pixel of the lower flat index goes first unless `ties` says otherwise, so that a dead map is a scan from the upper left. Only the
+ * order of a map's values matters, not their scale. A map with NaN gives NaN. torch-cam's
  * metric has the same area where T divides H·W; otherwise its steps are of ⌈H·W/T⌉ pixels, the last of fewer.
  *
  * Petsiuk et al., RISE, 2018.
@@ -64,7 +73,10 @@ function curveOf(
   given: readonly [Predict, Tensor, Tensor, Tensor | readonly number[]],
   options: CurveOptions,
 ): PerturbationCurve {
-  const { steps = 20, baseline = "zero" } = optionsOf(operation, options);
+  const known = ["steps", "baseline", "ties", "seed", "batchSize"] as const;
+  const { steps = 20, baseline = "zero", ties = "first", seed = 0 } = optionsOf(operation, options, known);
+  if (ties !== "first" && ties !== "random") throw wrongArgument(`${operation}: ties`, '"first" or "random"', ties);
+  expectInteger(`${operation}: seed`, seed, 0);
   expectInteger(`${operation}: steps`, steps, 1, 65_536);
   return tidy(() => {
     const explained = readExplained(operation, given, options);
@@ -73,7 +85,11 @@ function curveOf(
     const other = baselineOf(operation, baseline, images);
     const [from, to] = operation === "deletionCurve" ? [images, other] : [other, images];
     const rows = mapRows(operation, given[2]);
-    const ranks = descendingRanks(rows).reshape([-1, 1, height, width]);
+    const order =
+      ties === "first"
+        ? descendingRanks(rows)
+        : shuffledRanks(rows, tieKeys(operation, rows, { seed, images }), { descending: true });
+    const ranks = order.reshape([-1, 1, height, width]);
     const replaced = (step: number) => BigInt(Math.floor((height * width * step) / steps));
     const counts = tensor(BigInt64Array.from({ length: steps + 1 }, (_, step) => replaced(step)));
     const scores = classScores(operation, explained, {

@@ -5,6 +5,7 @@ import { arange, cat, noGrad, type Tensor, tidy } from "../tensor/index.ts";
 import { type Labels, readLabels } from "../tensor/labels.ts";
 import { callSync } from "../tensor/tidy.ts";
 import { expectPixels } from "./maps.ts";
+import { probabilitiesOf } from "./probabilities.ts";
 
 /**
  * Logits (N, C) of images (N, channels, H, W): a model in evaluation mode, so that a row depends on its image alone. Called
@@ -26,7 +27,7 @@ export interface Explained {
   readonly batchSize: number;
 }
 
-/** @throws E_ARGUMENT, E_SHAPE (also for no image), E_DTYPE */
+/** Names of options besides `batchSize` are the caller's to check. @throws E_ARGUMENT, E_SHAPE (also for no image), E_DTYPE */
 export function readExplained(
   operation: string,
   [predict, images, maps, labels]: readonly [Predict, Tensor, Tensor, Tensor | readonly number[]],
@@ -72,7 +73,7 @@ export function classScores(
         const part = tidy(() => {
           const rows = sampleOf.narrow(0, start, length);
           const logits = logitsOf(operation, predict, versionsOf(rows, variantOf.narrow(0, start, length)), labels);
-          const values = score === "probability" ? logits.softmax(1) : logits;
+          const values = score === "probability" ? probabilitiesOf(logits) : logits;
           return values.gather(1, labels.tensor.indexSelect(0, rows).unsqueeze(1)).squeeze(1);
         });
         parts.push(part);

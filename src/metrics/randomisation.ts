@@ -57,7 +57,9 @@ export function parameterRandomisation(
   explain: () => Tensor,
   options: RandomisationOptions = {},
 ): RandomisedLayer[] {
-  const { layers, mode = "cascade", reinitialise = "normal", seed = 0 } = optionsOf("parameterRandomisation", options);
+  const known = ["layers", "mode", "reinitialise", "seed"] as const;
+  const given = optionsOf("parameterRandomisation", options, known);
+  const { layers, mode = "cascade", reinitialise = "normal", seed = 0 } = given;
   expectFunction("parameterRandomisation: explain", explain);
   if (mode !== "cascade" && mode !== "independent")
     throw wrongArgument("parameterRandomisation: mode", '"cascade" or "independent"', mode);

@@ -1,6 +1,19 @@
 import { describe, expect, it } from "vitest";
 import { explainedCase, linearModel } from "../../test/support/explained-case.ts";
-import { getRngState, manualSeed, memory, ones, rand, randn, type Tensor, tidy, zeros } from "../tensor/index.ts";
+import {
+  arange,
+  getRngState,
+  manualSeed,
+  memory,
+  ones,
+  rand,
+  randn,
+  type Tensor,
+  tensor,
+  tidy,
+  zeros,
+} from "../tensor/index.ts";
+import type { Predict } from "./predict.ts";
 import { road } from "./road.ts";
 
 describe("road", () => {
@@ -68,16 +81,74 @@ describe("road", () => {
       expect(blind.combined.item()).toBe(0);
     }));
 
-  it("removes all of the image for a dead or constant map, in both orders, so that the two cancel", () =>
+  it("removes the same share of a constant map in both orders, the same pixels, so that the two cancel", () =>
     tidy(() => {
       const { predict, images, labels } = explainedCase();
-      const whole = predict(images).gather(1, labels.to("int64").unsqueeze(1));
-      const nothing = predict(zeros([4, 1, 28, 28])).gather(1, labels.to("int64").unsqueeze(1));
       for (const maps of [zeros([4, 28, 28]), ones([4, 28, 28])]) {
-        const { morf, lerf, combined } = road(predict, images, maps, labels, { noise: 0, percentiles: [30] });
-        expect(morf).toBeAllclose(nothing.sub(whole), { rtol: 1e-4, atol: 1e-6 });
-        expect(lerf.equal(morf)).toBe(true);
-        expect(combined).toBeAllclose([0, 0, 0, 0]);
+        const options = { noise: 0, percentiles: [30, 80] };
+        const { morf, lerf, combined } = road(predict, images, maps, labels, options);
+        expect(lerf).toBeAllclose(morf, { rtol: 1e-5, atol: 1e-6 });
+        expect(combined).toBeAllclose([0, 0, 0, 0], { atol: 1e-6 });
+        expect(morf.equal(road(predict, images, maps, labels, { ...options, seed: 1 }).morf)).toBe(false);
+      }
+    }));
+
+  it("removes as many pixels of a map with equal values as of another, in an order that favours no place", () =>
+    tidy(() => {
+      const side = 20;
+      const maps = zeros([1, side, side]);
+      maps
+        .select(0, 0)
+        .select(0, side - 1)
+        .fill_(1);
+      // Values tell removed pixels from others: those around a removed one never add up to it.
+      const images = arange(side * side)
+        .to("float64")
+        .sin()
+        .mul(100)
+        .reshape([1, 1, side, side]);
+      const removedIn = new Map<number, Uint8Array>();
+      const watched: Predict = (x) => {
+        const changed = x.sub(images).abs().gt(1e-9).flatten(1);
+        for (const [version, row] of changed.unbind(0).entries()) removedIn.set(version, row.data() as Uint8Array);
+        return ones([x.sizes[0] as number, 2]);
+      };
+      road(watched, images, maps, [0], { percentiles: [50, 90], noise: 0 });
+      const count = (values: Uint8Array) => values.reduce((sum, value) => sum + value, 0);
+      expect([0, 1, 2, 3, 4].map((version) => count(removedIn.get(version) as Uint8Array))).toEqual([
+        0, 200, 40, 200, 40,
+      ]);
+      const morf = removedIn.get(1) as Uint8Array;
+      expect(count(morf.subarray(side * (side - 1)))).toBe(side); // the last row has the largest values
+      const upper = count(morf.subarray(0, side * 9));
+      expect(upper).toBeGreaterThan(60); // about half of the 180 that are left
+      expect(upper).toBeLessThan(115);
+    }));
+
+  it("compares maps by their ranks: their scale and offset do not matter", () =>
+    tidy(() => {
+      const { predict, images, maps, labels } = explainedCase();
+      const rectified = maps.sub(0.3).relu(); // with many zeros
+      const expected = road(predict, images, rectified, labels);
+      const others = [rectified.mul(1e-6), rectified.mul(1e6), rectified.mul(2 ** -100), rectified.square()];
+      for (const other of [...others, rectified.to("float64").add(7)]) {
+        const found = road(predict, images, other, labels);
+        expect(found.morf).toBeAllclose(expected.morf, { rtol: 0, atol: 1e-6 });
+        expect(found.lerf).toBeAllclose(expected.lerf, { rtol: 0, atol: 1e-6 });
+      }
+    }));
+
+  it("gives each image the same alone and in any batch, ties and noise included", () =>
+    tidy(() => {
+      const { predict, images, maps, labels } = explainedCase();
+      const rectified = maps.sub(0.3).relu();
+      const classes = Array.from(labels.data() as Int32Array);
+      const whole = road(predict, images, rectified, classes).combined;
+      for (const order of [[3, 2, 1, 0], [1], [2, 0], [0, 3, 1]]) {
+        const rows = tensor(order, { dtype: "int64" });
+        const own = order.map((row) => classes[row] as number);
+        const some = road(predict, images.indexSelect(0, rows), rectified.indexSelect(0, rows), own);
+        expect(some.combined).toBeAllclose(whole.indexSelect(0, rows), { rtol: 0, atol: 1e-6 });
       }
     }));
 
@@ -120,6 +191,7 @@ describe("road", () => {
     ["one number for a list", { percentiles: 50 }, "E_ARGUMENT", /percentiles must be a list of numbers/],
     ["another score", { score: "loss" }, "E_ARGUMENT", /score: expected "logit" or "probability", got "loss"/],
     ["negative noise", { noise: -0.1 }, "E_ARGUMENT", /noise must be a finite number >= 0, got -0.1/],
+    ["an unknown option", { percentile: [10] }, "E_ARGUMENT", /unknown option percentile; did you mean percentiles\?/],
     ["a seed that is none", { seed: "x" }, "E_ARGUMENT", /seed must be an integer >= 0, got "x"/],
   ])("refuses %s", (_, options, code, message) => {
     const predict = linearModel(zeros([2, 1, 4, 4]));

@@ -1,15 +1,15 @@
 import { expectNumber, itemsOf, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { cat, full, stack, type Tensor, tensor, tidy } from "../tensor/index.ts";
-import { OwnGenerator } from "../tensor/own-generator.ts";
+import { cat, type Tensor, tensor, tidy } from "../tensor/index.ts";
+import { ImageDraws, indicesOf, tieKeys } from "./image-draws.ts";
 import { expectNoise, type ImputationOptions, imputed } from "./imputation.ts";
-import { holdsNaN, mapRows, percentilesOf } from "./maps.ts";
+import { holdsNaN, mapRows, shuffledRanks } from "./maps.ts";
 import { classScores, type Predict, type PredictOptions, readExplained } from "./predict.ts";
 
 export interface RoadOptions extends PredictOptions, ImputationOptions {
   /** Percentiles of the map that are thresholds; 10, 20 … 90. */
   percentiles?: readonly number[];
-  /** What is compared: the class's logit, as pytorch-grad-cam does by default, or its softmax probability. */
+  /** What is compared: the class's logit, as pytorch-grad-cam does by default, or its probability (`Confidence.full`). */
   score?: "logit" | "probability";
 }
 
@@ -26,12 +26,14 @@ const DECILES = [10, 20, 30, 40, 50, 60, 70, 80, 90] as const;
 
 /**
  * ROAD, remove and debias: how the score of a class changes when the pixels that matter most (MoRF), or least (LeRF), are
- * removed by `imputeLinearly`. MoRF removes the pixels at or above the q-th percentile of the map, LeRF those at or above the
- * q-th percentile of 1 − map: the removed share is about 100 − q per cent. Percentiles interpolate linearly, as numpy's.
+ * removed by `imputeLinearly`. At percentile q of P pixels, MoRF removes the n with the largest values of the map and LeRF the n
+ * with the smallest, n = P − ⌈q (P − 1) / 100⌉, about 100 − q per cent.
  *
- * Agrees with ROADCombined of pytorch-grad-cam. A constant map, as a dead one is, has all its pixels removed in both orders,
- * which leaves an image of zeros and noise; in that library too, unless its solver finds the system singular and gives NaN. A
- * map or an image with NaN gives NaN.
+ * Maps are compared by the ranks of their pixels, so that their scale does not matter. Equal values come in the order of a random
+ * permutation that belongs to the seed and the image, the same for MoRF and LeRF: both remove the same pixels of a constant map, as
+ * a dead one is. For maps without equal values this agrees with ROADCombined of pytorch-grad-cam; that library removes every pixel
+ * that equals the threshold, which is all of the image where most of a map is zero, and rounds 1 − map for LeRF, so that small
+ * values become equal. Noise belongs to the seed and the image too. A map or an image with NaN gives NaN.
  *
  * Rong et al., A consistent and efficient evaluation strategy for attribution methods, 2022.
  *
@@ -46,20 +48,24 @@ export function road(
   labels: Tensor | readonly number[],
   options: RoadOptions = {},
 ): Road {
-  const { percentiles: given = DECILES, score = "logit", noise = 0.01, seed = 0 } = optionsOf("road", options);
+  const known = ["percentiles", "score", "noise", "seed", "batchSize"] as const;
+  const { percentiles: given = DECILES, score = "logit", noise = 0.01, seed = 0 } = optionsOf("road", options, known);
   const percentiles = readPercentiles(given);
   if (score !== "logit" && score !== "probability")
     throw wrongArgument("road: score", '"logit" or "probability"', score);
   expectNoise("road", noise);
-  using generator = new OwnGenerator("road", seed);
   return tidy(() => {
     const explained = readExplained("road", [predict, images, maps, labels], options);
-    const removedOf = removals(maps, percentiles);
+    using draws = new ImageDraws("road", "imputation", { seed, images: explained.images });
+    const removedOf = removals(maps, percentiles, tieKeys("road", maps, { seed, images: explained.images }));
     const scores = classScores("road", explained, {
       variants: 1 + 2 * percentiles.length,
       score,
       versionsOf: (samples, variants) =>
-        imputed(explained.images.indexSelect(0, samples), removedOf(samples, variants), { noise, generator }),
+        imputed(explained.images.indexSelect(0, samples), removedOf(samples, variants), {
+          ...{ noise, draws },
+          rows: indicesOf(samples),
+        }),
     });
     const broken = holdsNaN(mapRows("road", maps)).unsqueeze(1);
     const changes = scores.sub(scores.narrow(1, 0, 1)).maskedFill(broken, Number.NaN);
@@ -72,22 +78,22 @@ export function road(
  * Which pixels are removed, (rows, H, W), for images `samples` in version `variants`: none in version 0, then the percentiles of
  * MoRF, then those of LeRF.
  */
-function removals(maps: Tensor, percentiles: readonly number[]): (samples: Tensor, variants: Tensor) => Tensor {
+function removals(
+  maps: Tensor,
+  percentiles: readonly number[],
+  keys: Tensor,
+): (samples: Tensor, variants: Tensor) => Tensor {
   const [count, height, width] = maps.sizes as [number, number, number];
-  const own = maps.detach().flatten(1);
-  const single = own.dtype === "float64" ? own : own.to("float32");
-  // 1 − map is rounded in the map's own precision: in a wider one, pixels that tie in pytorch-grad-cam would not.
-  const relevance = [single, single.neg().add(1)].map((rows) => rows.to("float64")); // (N, H·W) each
-  const never = full([count, 1], Number.POSITIVE_INFINITY, { dtype: "float64" });
-  const thresholds = cat([never, ...relevance.map((rows) => percentilesOf(rows, percentiles))], 1);
-  const both = stack(relevance).flatten(0, 1); // (2N, H·W)
-  const variantCount = 1 + 2 * percentiles.length;
-  const shift = Array.from({ length: variantCount }, (_, variant) => (variant > percentiles.length ? count : 0));
-  const shifts = tensor(BigInt64Array.from(shift, BigInt));
+  const rows = mapRows("road", maps);
+  const ranks = cat([true, false].map((descending) => shuffledRanks(rows, keys, { descending }))); // (2N, P)
+  const last = height * width - 1;
+  const removed = percentiles.map((q) => height * width - Math.ceil((q * last) / 100));
+  const counts = tensor(BigInt64Array.from([0, ...removed, ...removed], BigInt));
+  const shifts = [0, ...percentiles.map(() => 0), ...percentiles.map(() => count)];
+  const shift = tensor(BigInt64Array.from(shifts, BigInt));
   return (samples, variants) => {
-    const rows = both.indexSelect(0, samples.add(shifts.indexSelect(0, variants)));
-    const threshold = thresholds.flatten().indexSelect(0, samples.mul(variantCount).add(variants));
-    return rows.ge(threshold.unsqueeze(1)).reshape([-1, height, width]);
+    const own = ranks.indexSelect(0, samples.add(shift.indexSelect(0, variants)));
+    return own.lt(counts.indexSelect(0, variants).unsqueeze(1)).reshape([-1, height, width]);
   };
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { explainedCase } from "../../test/support/explained-case.ts";
 import { explain } from "../cam/index.ts";
+import { Conv2d, Linear, Module } from "../nn/index.ts";
 import {
   getRngState,
   keep,
@@ -49,6 +50,55 @@ describe("maxSensitivity", () => {
       expect(maxSensitivity(sums, images, { samples: 4, seed: 1 }).equal(whole)).toBe(false);
     }));
 
+  it("gives each image the same alone and in any batch", () =>
+    tidy(() => {
+      manualSeed(4);
+      const images = rand([4, 1, 5, 5]);
+      const whole = maxSensitivity(sums, images, { samples: 3 });
+      for (const order of [[3, 2, 1, 0], [1], [2, 0]]) {
+        const rows = tensor(order, { dtype: "int64" });
+        const some = maxSensitivity(sums, images.indexSelect(0, rows), { samples: 3 });
+        expect(some).toBeAllclose(whole.indexSelect(0, rows), { rtol: 1e-6, atol: 0 });
+      }
+    }));
+
+  it.each(["SmoothGrad", "SmoothGradCAM++", "IntegratedGradients", "GradCAM"])(
+    "tends to 0 with the radius for %s of a smooth network",
+    (method) =>
+      tidy(() => {
+        manualSeed(6);
+        const model = new Smooth();
+        const images = rand([5, 1, 9, 9]);
+        const explained: Explain = (x) => explain(model, x, { method, layer: "conv", targets: 1, steps: 8 }).maps;
+        const options = { samples: 3, batchSize: 4 };
+        const [wide, narrow] = [1e-2, 1e-5].map((radius) => maxSensitivity(explained, images, { ...options, radius }));
+        expect(narrow?.max().item()).toBeLessThan(1e-3);
+        expect(narrow?.max().item()).toBeLessThan((wide?.max().item() as number) / 20);
+      }),
+  );
+
+  class Smooth extends Module {
+    readonly conv = new Conv2d(1, 4, 3);
+    readonly fc = new Linear(4, 2);
+    override forward(x: Tensor): Tensor {
+      return this.fc.run(this.conv.run(x).tanh().mean([2, 3]).mul(3).tanh());
+    }
+  }
+
+  it("takes perturbations in place of draws", () =>
+    tidy(() => {
+      const images = rand([2, 1, 3, 3]);
+      const perturbations = rand([4, 2, 1, 3, 3]).sub(0.5);
+      const expected = perturbations
+        .sum([2])
+        .flatten(2)
+        .norm([2])
+        .amax([0])
+        .div(images.flatten(1).norm([1]));
+      for (const batchSize of [1, 3, 100])
+        expect(maxSensitivity(sums, images, { perturbations, batchSize })).toBeAllclose(expected, { rtol: 1e-4 });
+    }));
+
   it("is 0 for an explanation that ignores the image, absolute for a dead one, NaN for NaN", () =>
     tidy(() => {
       const images = rand([2, 1, 3, 3]);
@@ -95,6 +145,13 @@ describe("maxSensitivity", () => {
     ["images of another rank", [sums, zeros([3, 3])], "E_SHAPE", /images must be \[N, C, H, W\], got \[3, 3\]/],
     ["an empty batch", [sums, zeros([0, 1, 3, 3])], "E_SHAPE", /images hold no sample/],
     ["bytes", [sums, images.to("uint8")], "E_DTYPE", /images: expected normalised images of floating point/],
+    [
+      "perturbations of another shape",
+      [sums, images, { perturbations: zeros([3, 2, 1, 3, 2]) }],
+      "E_SHAPE",
+      /perturbations must be \[samples, N, C, H, W=3\], got \[3, 2, 1, 3, 2\]/,
+    ],
+    ["an unknown option", [sums, images, { raduis: 1 }], "E_ARGUMENT", /unknown option raduis; did you mean radius\?/],
     ["no sample", [sums, images, { samples: 0 }], "E_ARGUMENT", /samples must be an integer from 1 to 10000, got 0/],
     ["no radius", [sums, images, { radius: 0 }], "E_ARGUMENT", /radius must be a finite number > 0, got 0/],
     ["a batch of none", [sums, images, { batchSize: 0 }], "E_ARGUMENT", /batchSize must be an integer >= 1/],

@@ -1,9 +1,9 @@
 import { expectFunction, expectInteger, expectNumber, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { expectShapes } from "../tensor/expect.ts";
-import { arange, cat, rand, type Tensor, tidy } from "../tensor/index.ts";
-import { OwnGenerator } from "../tensor/own-generator.ts";
+import { arange, cat, type Tensor, tidy } from "../tensor/index.ts";
 import { callSync } from "../tensor/tidy.ts";
+import { ImageDraws, indicesOf } from "./image-draws.ts";
 import { mapRows } from "./maps.ts";
 import { expectImages } from "./predict.ts";
 
@@ -20,8 +20,10 @@ export interface SensitivityOptions {
   radius?: number;
   /** Most images that `explain` is given at once. */
   batchSize?: number;
-  /** Seed of the perturbations; the thread's generator is left as it was. */
+  /** Seed of the perturbations, which belong to the image. The thread's generator is left as it was. */
   seed?: number;
+  /** The perturbations δ themselves, (samples, N, C, H, W), in place of draws. */
+  perturbations?: Tensor;
 }
 
 /**
@@ -30,7 +32,8 @@ export interface SensitivityOptions {
  *     max_k ‖E(x + δ_k) − E(x)‖₂ / ‖E(x)‖₂,   δ_k uniform in [−radius, radius]
  *
  * in each value; lower is better, 0 for an explanation that ignores the image. For a dead (all-zero) E(x) the norm is not
- * divided by, as in captum's `sensitivity_max`. A map with NaN gives NaN. Perturbations do not depend on `batchSize`.
+ * divided by, as in captum's `sensitivity_max`. A map with NaN gives NaN. Perturbations are functions of the seed and the image's
+ * values: they do not depend on the batch, its order or `batchSize`.
  *
  * Yeh et al., On the (in)fidelity and sensitivity of explanations, 2019.
  *
@@ -38,22 +41,32 @@ export interface SensitivityOptions {
  * @returns (N), float64
  */
 export function maxSensitivity(explain: Explain, images: Tensor, options: SensitivityOptions = {}): Tensor {
-  const { samples = 10, radius = 0.02, batchSize = 256, seed = 0 } = optionsOf("maxSensitivity", options);
+  const known = ["samples", "radius", "batchSize", "seed", "perturbations"] as const;
+  const {
+    perturbations,
+    radius = 0.02,
+    batchSize = 256,
+    seed = 0,
+    ...rest
+  } = optionsOf("maxSensitivity", options, known);
   expectFunction("maxSensitivity: explain", explain);
-  expectInteger("maxSensitivity: samples", samples, 1, 10_000);
   expectNumber("maxSensitivity: radius", radius, "be a finite number > 0", (n) => Number.isFinite(n) && n > 0);
   expectInteger("maxSensitivity: batchSize", batchSize, 1);
   const { N } = expectShapes("maxSensitivity", { images: [images, "N C H W"] }) as { N: number };
   expectImages("maxSensitivity", images);
-  using generator = new OwnGenerator("maxSensitivity", seed);
+  if (perturbations !== undefined)
+    expectShapes("maxSensitivity", { images: [images, "N C H W"], perturbations: [perturbations, "samples N C H W"] });
+  const samples = perturbations?.sizes[0] ?? rest.samples ?? 10;
+  expectInteger("maxSensitivity: samples", samples, 1, 10_000);
   return tidy(() => {
     const clean = images.detach();
+    using draws = new ImageDraws("maxSensitivity", "perturbations", { seed, images: clean });
+    const next = perturbations === undefined ? drawn(draws, clean, radius) : given(perturbations);
     const original = inChunks(arange(N), batchSize, (rows) => explained(explain, clean.indexSelect(0, rows), rows));
     const norms = original.norm([1]); // (N)
     const positions = arange(N).unsqueeze(1).expand([N, samples]).reshape([-1]);
     const distances = inChunks(positions, batchSize, (rows) => {
-      const noise = generator.draw(() => rand([rows.numel, ...images.sizes.slice(1)]));
-      const noisy = clean.indexSelect(0, rows).add(noise.mul(2).sub(1).mul(radius).to(images.dtype));
+      const noisy = clean.indexSelect(0, rows).add(next(rows).to(images.dtype));
       const maps = explained(explain, noisy, rows);
       expectSameSize(maps, original);
       return maps.sub(original.indexSelect(0, rows)).norm([1]);
@@ -63,6 +76,23 @@ export function maxSensitivity(explain: Explain, images: Tensor, options: Sensit
       .amax([1])
       .div(norms.add(norms.eq(0)));
   });
+}
+
+/** The perturbations of the next rows, of which those of one image come together. */
+type NextPerturbations = (rows: Tensor) => Tensor;
+
+function drawn(draws: ImageDraws, images: Tensor, radius: number): NextPerturbations {
+  return (rows) => draws.uniform(indicesOf(rows), images.sizes.slice(1)).mul(2).sub(1).mul(radius);
+}
+
+function given(perturbations: Tensor): NextPerturbations {
+  const byImage = perturbations.detach().transpose(0, 1).flatten(0, 1); // (N · samples, C, H, W)
+  let start = 0;
+  return ({ numel }) => {
+    const own = byImage.narrow(0, start, numel);
+    start += numel;
+    return own;
+  };
 }
 
 function inChunks(positions: Tensor, batchSize: number, rowsOf: (positions: Tensor) => Tensor): Tensor {
