@@ -13,6 +13,7 @@ import { DATASET_NAMES, type DatasetName, hint } from "../config/index.ts";
 import { OWN_DATA } from "../config/outcome.ts";
 import { BatchCamError } from "../errors.ts";
 import { tensor } from "../tensor/index.ts";
+import { coverageWarnings } from "./class-coverage.ts";
 import { type LabelledImages, listClassFolder } from "./class-folder.ts";
 import { colorClasses } from "./color-mnist.ts";
 import { addDecoys, DECOY_VARIANTS, type DecoyVariant } from "./decoy.ts";
@@ -109,13 +110,18 @@ export async function loadDataset(name: string, options: DatasetOptions = {}): P
   if (testFraction !== undefined)
     expectNumber("loadDataset: testFraction", testFraction, "be between 0 and 1", (n) => n > 0 && n < 1);
   try {
-    return await LOADERS[name as DatasetName](options);
+    return withCoverage(await LOADERS[name as DatasetName](options));
   } catch (error) {
     const unread = error instanceof BatchCamError && error.code === "E_DATA";
     if (!unread || dataDir === undefined || OWN_DATA.has(name)) throw error;
     const hinted = `${error.message} (images of one's own in ${dataDir} are the dataset "folder", "csv" or "npz")`;
     throw new BatchCamError("E_DATA", hinted, { cause: error });
   }
+}
+
+function withCoverage(dataset: Dataset): Dataset {
+  const warnings = [...(dataset.warnings ?? []), ...coverageWarnings([dataset.val, dataset.test])];
+  return warnings.length === 0 ? dataset : { ...dataset, warnings };
 }
 
 /** Frees the tensors of a data set. */
@@ -161,7 +167,7 @@ function colored(grey: { train: ByteSplit; test: ByteSplit }): Dataset {
 
 async function loadFolder(options: DatasetOptions): Promise<Dataset> {
   const folder = expectDataDir("folder", "the folder that holds the images, one subfolder a class", options);
-  return labelled("folder", await listClassFolder(folder), options);
+  return labelled("folder", await listClassFolder(folder, { followLinks: options.followLinks ?? false }), options);
 }
 
 async function loadCsv(options: DatasetOptions): Promise<Dataset> {

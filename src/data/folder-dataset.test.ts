@@ -1,6 +1,8 @@
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   appendFile,
+  copyFile,
   mkdir,
   mkdtemp,
   readdir,
@@ -267,6 +269,150 @@ describe("the cache of decoded images", () => {
   });
 });
 
+describe("what a folder's names mean", () => {
+  it.each([
+    ["Training", "Testing"],
+    ["TRAIN", "test"],
+    ["train", "Test"],
+  ])("takes %s/ and %s/ for its splits", async (train, test) => {
+    for (const name of ["a", "b"]) {
+      await drawMany(`${train}/${name}`, 2);
+      await drawMany(`${test}/${name}`, 1);
+    }
+    const set = await load();
+    expect([set.train.labels.numel, set.test.labels.numel]).toEqual([4, 2]);
+    disposeDataset(set);
+  });
+
+  it("takes a folder called train that holds images itself for a class, where other classes lie beside it", async () => {
+    for (const name of ["train", "bus", "plane"]) await drawMany(name, 3);
+    const set = await load();
+    expect(set.classNames).toEqual(["bus", "plane", "train"]);
+    disposeDataset(set);
+  });
+
+  it("takes a folder called test for a class of subfolders, where there is no train split", async () => {
+    await drawMany("test/first", 3);
+    await drawMany("bus", 3);
+    const set = await load();
+    expect(set.classNames).toEqual(["bus", "test"]);
+    disposeDataset(set);
+  });
+
+  it("refuses splits whose images have no class, and leaves out a test split of such", async () => {
+    await drawMany("train", 3);
+    await drawMany("test", 3);
+    await failing().toMatchObject({
+      code: "E_DATA",
+      message: expect.stringMatching(/holds images directly in test\/ and train\/, which have no class there/),
+    });
+    await rm(join(folder, "train"), { recursive: true });
+    await drawMany("train/a", 5);
+    await drawMany("train/b", 5);
+    const set = await load();
+    expect(set.train.labels.numel + set.test.labels.numel).toBe(10);
+    expect(set.warnings).toEqual([
+      expect.stringMatching(/left out test\/ beside train\/: no split with class folders/),
+    ]);
+    disposeDataset(set);
+  });
+
+  it("names the folder inside that is meant", async () => {
+    await drawMany("set/a", 1);
+    await drawMany("set/b", 1);
+    await failing().toMatchObject({ message: expect.stringMatching(/got one, set\/; give .*set\/set, which holds 2/) });
+  });
+
+  it("says by name which classes a split lacks, and that it has one alone", async () => {
+    for (const name of ["a", "b", "c"]) await drawMany(`train/${name}`, 1);
+    await drawMany("val/b", 1);
+    await drawMany("test/a", 1);
+    await drawMany("test/b", 1);
+    await mkdir(join(folder, "test/c"));
+    const set = await load();
+    expect(set.warnings).toEqual([
+      'val has images of class "b" alone: it cannot tell classes apart',
+      'test has no image of class "c": its accuracy says nothing about it',
+    ]);
+    disposeDataset(set);
+  });
+
+  it("names a class of test that train has in other letters", async () => {
+    for (const name of ["train/Cat", "train/dog", "test/cat"]) await drawMany(name, 1);
+    await failing().toMatchObject({ message: expect.stringMatching(/class "cat" of test is "Cat" in train/) });
+  });
+
+  it("has one class for a name in two Unicode forms in two splits, and refuses both forms in one", async () => {
+    for (const name of ["train/caf\u00e9", "train/x", "test/cafe\u0301", "test/x"]) await drawMany(name, 1);
+    const set = await load();
+    expect(set.classNames).toEqual(["caf\u00e9", "x"]);
+    expect(values(set.test.labels)).toEqual([0, 1]);
+    disposeDataset(set);
+    await drawMany("train/cafe\u0301", 1);
+    await failing().toMatchObject({
+      message: expect.stringMatching(/has the class "café" twice, in two Unicode forms/),
+    });
+  });
+});
+
+describe("what a folder leaves out", () => {
+  beforeEach(async () => {
+    for (const name of ["a", "b"]) await drawMany(name, 3);
+  });
+
+  it("is counted by kind in one sentence", async () => {
+    for (const name of [
+      "a/1.bmp",
+      "b/2.BMP",
+      "a/3.heic",
+      "a/notes",
+      "b/.hidden.png",
+      ".DS_Store",
+      "stray.png",
+      "list.csv",
+    ])
+      await writeFile(join(folder, name), "x");
+    execFileSync("mkfifo", [join(folder, "a/pipe.png")]);
+    await symlink("nowhere.png", join(folder, "a/broken.png"));
+    const set = await load();
+    expect(set.train.labels.numel + set.test.labels.numel).toBe(6);
+    expect(set.warnings).toHaveLength(1);
+    const [warning = ""] = set.warnings ?? [];
+    for (const part of ["2 .bmp", "1 .heic", "1 without extension", "2 hidden", "1 pipe, socket or device"])
+      expect(warning).toContain(part);
+    expect(warning).toContain("1 broken link (a/broken.png)");
+    expect(warning).toContain("1 image beside the folders (stray.png)");
+    expect(warning).toContain("1 file beside the folders (list.csv)");
+    expect(warning).toMatch(/; ImageMagick converts pictures: mogrify -format png \*\.bmp$/);
+    disposeDataset(set);
+  });
+
+  it("are links out of it and to folders, unless they are followed", async () => {
+    await mkdir(join(outer, "store"));
+    for (const name of ["b/0.png", "b/1.png"]) await copyFile(join(folder, name), join(outer, "store", name.slice(2)));
+    await draw("c/0.png");
+    await symlink(join(outer, "store"), join(folder, "c/more"));
+    await symlink(join(outer, "store"), join(folder, "d"));
+    await symlink(folder, join(folder, "c/circle"));
+    await symlink("..", join(folder, "c/up"));
+    const set = await load();
+    expect(set.classNames).toEqual(["a", "b", "c"]);
+    expect(set.warnings?.[0]).toMatch(/left out 4 links \((d|c\/\w+), .*\); --follow-links follows links/);
+    disposeDataset(set);
+    await failing({ followLinks: true }).toMatchObject({
+      code: "E_DATA",
+      message: expect.stringMatching(
+        /c\/more\/0\.png in class "c" of train and d\/0\.png in class "d" of train are one file/,
+      ),
+    });
+    await rm(join(folder, "d"));
+    const followed = await load({ followLinks: true });
+    expect(followed.train.labels.numel + followed.test.labels.numel).toBe(9);
+    expect(followed.warnings?.[0]).toMatch(/left out 2 links to folders that hold them \(c\/circle, c\/up\)/);
+    disposeDataset(followed);
+  });
+});
+
 describe("a folder that cannot be trained on", () => {
   it("names what is missing", async () => {
     await failing().toMatchObject({
@@ -323,7 +469,9 @@ describe("a folder that cannot be trained on", () => {
     for (const name of ["train/a", "train/b", "constructor/a"]) await drawMany(name, 2);
     const { warnings, train } = await load();
     expect(train.labels.numel).toBe(4);
-    expect(warnings).toEqual([expect.stringMatching(/constructor\/ beside train\/ is no split and is left out/)]);
+    expect(warnings).toEqual([
+      expect.stringMatching(/left out constructor\/ beside train\/: no split with class folders/),
+    ]);
   });
 
   it("says that a class which is a link is left out, and stops decoding at a signal", async () => {
@@ -334,7 +482,7 @@ describe("a folder that cannot be trained on", () => {
     await failing({ signal: AbortSignal.abort(new Error("enough")) }).toThrow("enough");
     const set = await load();
     expect(set.classNames).toEqual(["a", "b"]);
-    expect(set.warnings).toEqual([expect.stringMatching(/\/c is a link to a folder and is left out/)]);
+    expect(set.warnings).toEqual([expect.stringMatching(/left out 1 link \(c\); --follow-links follows links/)]);
     disposeDataset(set);
   });
 

@@ -25,9 +25,10 @@ const names = (paths: string[]) => paths.map((path) => path.slice(folder.length 
 
 describe("listImages", () => {
   it("finds every kind of image in a folder and below, in the order of character codes", async () => {
-    await touch("b/2.png", "b/10.JPG", "a.jpeg", "Z.webp", "é.tif", "c.tiff", "c.gif", "b/deep/er/x.avif");
+    await touch("b/2.png", "b/10.JPG", "a.jpeg", "a.jfif", "Z.webp", "é.tif", "c.tiff", "c.gif", "b/deep/er/x.avif");
     expect(names(await listImages(folder))).toEqual([
       "Z.webp",
+      "a.jfif",
       "a.jpeg",
       "b/10.JPG",
       "b/2.png",
@@ -53,6 +54,26 @@ describe("listImages", () => {
     expect(names(await listImages(folder))).toEqual(["a/1.png", "inside.png"]);
   });
 
+  it("follows links out of the folder if it is told to, but none to a folder that holds it", async () => {
+    await touch("a/1.png");
+    await mkdir(join(outer, "store/deep"), { recursive: true });
+    await writeFile(join(outer, "store/deep/2.png"), "x");
+    await symlink(join(outer, "store"), join(folder, "b"));
+    await symlink(join(outer, "store"), join(outer, "store/deep/again"));
+    await symlink(outer, join(folder, "a/up"));
+    const warnings: string[] = [];
+    const found = await listImages(folder, { followLinks: true, onWarning: (message) => warnings.push(message) });
+    expect(names(found)).toEqual(["a/1.png", "b/deep/2.png"]);
+    expect(warnings).toEqual([expect.stringMatching(/left out 2 links to folders that hold them \(.*a\/up.*\)$/)]);
+  });
+
+  it("says in one sentence what it left out", async () => {
+    await touch("a.png", "b.txt", "c.TXT", ".d");
+    const warnings: string[] = [];
+    await listImages(folder, { onWarning: (message) => warnings.push(message) });
+    expect(warnings).toEqual([`${folder}: left out 2 .txt, 1 hidden`]);
+  });
+
   it("takes a folder that is a link itself", async () => {
     await touch("a.png");
     await symlink("a.png", join(folder, "b.png"));
@@ -71,7 +92,7 @@ describe("listImages", () => {
     await expect(listImages(folder)).rejects.toMatchObject({
       code: "E_DATA",
       message: expect.stringMatching(
-        /^listImages: .*images: holds no image: looked in it and its 1 subfolders for .png .jpg .jpeg .webp .tif .tiff .gif .avif, found 2 .bmp, .*1 .txt.* \(BMP cannot be read: convert it to PNG\); name an image/,
+        /^listImages: .*images: holds no image: looked in it and its subfolders for .png .jpg .jpeg .jpe .jfif .webp .tif .tiff .gif .avif, found 2 .bmp, 1 .txt, 1 without extension; ImageMagick converts pictures: mogrify -format png \*.bmp; name an image/,
       ),
     });
   });

@@ -1,81 +1,57 @@
-import type { Dirent } from "node:fs";
-import { readdir, realpath, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { availableParallelism } from "node:os";
-import { extname, join, relative, sep } from "node:path";
-import { expectFunction, expectInteger, expectPath, itemsOf } from "../arguments.ts";
+import { expectBoolean, expectFunction, expectInteger, expectPath, itemsOf, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { dataError, type ReadContext } from "./file-bytes.ts";
 import { checkReadOptions, type ImageFile, type ReadImageOptions, readImage } from "./image-file.ts";
 import { IMAGE_EXTENSIONS } from "./image-format.ts";
+import { walkImages } from "./image-walk.ts";
+import { LeftOut } from "./left-out.ts";
 
 const CONTEXT: ReadContext = { operation: "listImages", remedy: "name an image file, or a folder that holds some" };
 
+export interface ListImagesOptions {
+  /** Whether links are followed out of the folder, and to folders (false). A link to a folder that holds it is never followed. */
+  followLinks?: boolean;
+  /** Told in one sentence how many files of which kinds were left out, if there are any. */
+  onWarning?: (message: string) => void;
+}
+
 /**
- * The image files of a folder and its subfolders, told by the ends of their names (`IMAGE_EXTENSIONS`, capitals too), sorted by
- * path, character code by character code: the same order on every machine. Left out: hidden files and folders, links to
- * folders, and links that lead out of the folder. A file stands for itself, whatever its name.
+ * Lists the image files of a folder and its subfolders, told by the ends of their names (`IMAGE_EXTENSIONS`, capitals too), sorted by
+ * path, character code by character code: the same order on every machine. Left out are hidden files and folders, and
+ * without `followLinks` links to folders and links that lead out of the folder. A file stands for itself, whatever its name.
  *
  * @throws E_DATA for a path that is not there or not readable, and for a folder without images
  */
-export async function listImages(path: string): Promise<string[]> {
+export async function listImages(path: string, options: ListImagesOptions = {}): Promise<string[]> {
   expectPath("listImages: path", path);
-  const found = await reading(path, () => stat(path));
-  if (found.isFile()) return [path];
-  if (!found.isDirectory()) throw dataError(path, "expected a file or a folder, got a device", CONTEXT);
-  const walk: Walk = { root: await reading(path, () => realpath(path)), images: [], others: new Map(), folders: 0 };
-  await visit(path, walk);
-  if (walk.images.length === 0) throw dataError(path, `holds no image: ${searched(walk)}`, CONTEXT);
-  return walk.images.sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
+  const { followLinks = false, onWarning } = optionsOf("listImages", options, ["followLinks", "onWarning"]);
+  expectBoolean("listImages: followLinks", followLinks);
+  if (onWarning !== undefined) expectFunction("listImages: onWarning", onWarning);
+  if (await isFile(path)) return [path];
+  const leftOut = new LeftOut();
+  const images = await walkImages(path, { followLinks, leftOut });
+  if (images.length === 0) throw noImage(path, leftOut);
+  if (!leftOut.isEmpty) onWarning?.(`${path}: left out ${leftOut.describe()}`);
+  return images.map((image) => image.path);
 }
 
-interface Walk {
-  root: string;
-  images: string[];
-  /** How many files of other extensions were seen. */
-  others: Map<string, number>;
-  folders: number;
+/** E_DATA for a folder without images, with what it holds instead. */
+export function noImage(folder: string, leftOut: LeftOut): BatchCamError {
+  const found = leftOut.isEmpty ? "no file" : leftOut.describe();
+  const looked = `looked in it and its subfolders for ${IMAGE_EXTENSIONS.join(" ")}, found ${found}`;
+  return dataError(folder, `holds no image: ${looked}`, CONTEXT);
 }
 
-async function visit(folder: string, walk: Walk): Promise<void> {
-  const entries = await reading(folder, () => readdir(folder, { withFileTypes: true }));
-  walk.folders++;
-  for (const entry of entries) {
-    if (entry.name.startsWith(".")) continue;
-    const path = join(folder, entry.name);
-    if (entry.isDirectory()) await visit(path, walk);
-    else if (await isOwnFile(entry, path, walk.root)) take(path, walk);
-  }
-}
-
-function take(path: string, { images, others }: Walk): void {
-  const extension = extname(path).toLowerCase();
-  if (IMAGE_EXTENSIONS.some((known) => known === extension)) images.push(path);
-  else others.set(extension, (others.get(extension) ?? 0) + 1);
-}
-
-/** Whether an entry is a file, or a link to one inside the root. */
-async function isOwnFile(entry: Dirent, path: string, root: string): Promise<boolean> {
-  if (!entry.isSymbolicLink()) return entry.isFile();
+async function isFile(path: string): Promise<boolean> {
   try {
-    const target = relative(root, await realpath(path));
-    return target !== ".." && !target.startsWith(`..${sep}`) && (await stat(path)).isFile();
-  } catch {
-    return false; // it leads nowhere
-  }
-}
-
-function searched({ others, folders }: Walk): string {
-  const inside = folders > 1 ? ` in it and its ${folders - 1} subfolders` : "";
-  const seen = [...others].sort(([, a], [, b]) => b - a).slice(0, 4);
-  const kinds = seen.map(([extension, count]) => `${count} ${extension || "without extension"}`).join(", ");
-  const bmp = others.has(".bmp") ? " (BMP cannot be read: convert it to PNG)" : "";
-  return `looked${inside} for ${IMAGE_EXTENSIONS.join(" ")}, found ${kinds || "no file"}${bmp}`;
-}
-
-async function reading<T>(path: string, read: () => Promise<T>): Promise<T> {
-  try {
-    return await read();
+    const found = await stat(path);
+    if (!found.isFile() && !found.isDirectory())
+      throw dataError(path, "expected a file or a folder, got a named pipe, a socket or a device", CONTEXT);
+    return found.isFile();
   } catch (error) {
+    if (error instanceof BatchCamError) throw error;
     const reason = error instanceof Error ? error.message : String(error);
     throw dataError(path, `cannot be read (${reason})`, CONTEXT, error);
   }

@@ -8,8 +8,10 @@ export const IMAGE_FORMATS: ReadonlyMap<string, string> = new Map([
   ["heif", "avif"],
 ]);
 
-/** Ends of the names of files that `listImages` takes for images, in lower case. BMP is not among them: sharp cannot read it. */
-export const IMAGE_EXTENSIONS = [".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".gif", ".avif"] as const;
+/** Ends of the names of files that `listImages` takes for images, in lower case. */
+export const IMAGE_EXTENSIONS = [
+  ...([".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".gif", ".avif"] as const),
+] as const;
 
 /** The formats in a sentence. */
 export const READABLE = "PNG, JPEG, WebP, TIFF, GIF and AVIF can be read";

@@ -169,7 +169,7 @@ describe("a CSV file of images", () => {
     await failing(lines).toMatchObject({ code: "E_DATA", message: expect.stringMatching(/broken\.png/) });
     const set = await load(lines, { badImages: "skip" });
     expect([set.train.images.shape[0], set.train.masks?.shape[0], set.train.labels.numel]).toEqual([3, 3, 3]);
-    expect(set.warnings).toEqual([expect.stringMatching(/left out: .*broken\.png/)]);
+    expect(set.warnings).toContainEqual(expect.stringMatching(/left out: .*broken\.png/));
     disposeDataset(set);
   });
 
@@ -238,7 +238,7 @@ describe("a CSV file of images", () => {
   it("counts an image that is named twice, and says so", async () => {
     const set = await load(["path,label,split", ...WHOLE, "images/a.png,dark,train"]);
     expect(set.train.labels.numel).toBe(3);
-    expect(set.warnings).toEqual([expect.stringMatching(/1 rows name an image that an earlier row names too/)]);
+    expect(set.warnings).toContainEqual(expect.stringMatching(/a row names an image that an earlier row names too/));
     disposeDataset(set);
   });
 

@@ -49,7 +49,8 @@ export async function readManifest(
     splits[split].push({ path: image.path, label: classNames.indexOf(label), ...mask });
   }
   expectMasks(path, splits);
-  const warnings = repeated === 0 ? [] : [`${path}: ${repeated} rows name an image that an earlier row names too`];
+  const rowsName = repeated === 1 ? "a row names" : `${repeated} rows name`;
+  const warnings = repeated === 0 ? [] : [`${path}: ${rowsName} an image that an earlier row names too`];
   return { classNames, splits, warnings };
 }
 

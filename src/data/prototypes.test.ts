@@ -157,7 +157,7 @@ describe("prototypes", () => {
       const onWarning = vi.fn();
       using result = await prototypes(split, { statistic, onWarning });
       expect(result).toBeAllclose([[[1]], [[0]], [[1]], [[0]]]);
-      const message = "prototypes: no train image of class 1, 3; the prototype is all zeros";
+      const message = 'prototypes: no train image of classes "class 1", "class 3"; the prototype is all zeros';
       expect(onWarning.mock.calls).toEqual([[message]]);
       free(split);
     },

@@ -4,6 +4,7 @@ import { handleOf } from "../tensor/core.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import { arange, cat, stack, type Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
 import { expectClassCount, readLabels } from "../tensor/labels.ts";
+import { classList } from "./class-list.ts";
 import type { Dataset } from "./dataset.ts";
 import { expectSplit, type Split } from "./split.ts";
 
@@ -35,10 +36,10 @@ export async function prototypes(source: Dataset | Split, options: PrototypeOpti
   expectSplit("prototypes", split);
   expectFunction("prototypes: onWarning", onWarning);
   expectStatistic(statistic, trim);
-  const absent = classCounts(split.labels, split.numClasses).flatMap((count, label) => (count === 0 ? [label] : []));
-  if (absent.length > 0) {
-    onWarning(`prototypes: no ${split.name} image of class ${absent.join(", ")}; the prototype is all zeros`);
-  }
+  const counts = classCounts(split.labels, split.numClasses);
+  const absent = counts.flatMap((count, label) => (count === 0 ? [split.classNames?.[label] ?? String(label)] : []));
+  if (absent.length > 0)
+    onWarning(`prototypes: no ${split.name} image of ${classList(absent)}; the prototype is all zeros`);
   expectFinite(split.images);
   return tidy(() => {
     const perChannel =

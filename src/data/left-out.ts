@@ -1,0 +1,74 @@
+/** Names that a message shows of one kind. */
+const SHOWN_NAMES = 3;
+/** Kinds that a message shows. */
+const SHOWN_KINDS = 8;
+
+/** Ends of the names of pictures that cannot be read, though people expect it. */
+const CONVERTIBLE = [".bmp", ".heic", ".heif", ".jp2", ".psd", ".tga", ".ppm", ".pgm", ".svg", ".ico"] as const;
+
+/** Kinds that have no extension for a name, with their plurals. */
+const PLURALS = {
+  hidden: "hidden",
+  "without extension": "without extension",
+  link: "links",
+  "broken link": "broken links",
+  "link to a folder that holds it": "links to folders that hold them",
+  "pipe, socket or device": "pipes, sockets or devices",
+  "image beside the folders": "images beside the folders",
+  "file beside the folders": "files beside the folders",
+} as const;
+
+/** A kind of files: an extension with its dot, or one of those above. */
+export type LeftOutKind = keyof typeof PLURALS | `.${string}`;
+
+/** Counts what the listing of a folder leaves out, by kind. */
+export class LeftOut {
+  private readonly kinds = new Map<LeftOutKind, { count: number; names: string[] }>();
+
+  /** @param name where the kind is worth naming its files, as links are */
+  add(kind: LeftOutKind, name?: string): void {
+    const own = this.kinds.get(kind) ?? { count: 0, names: [] };
+    own.count++;
+    if (name !== undefined && own.names.length < SHOWN_NAMES) own.names.push(name);
+    this.kinds.set(kind, own);
+  }
+
+  /** Adds what another listing left out. */
+  join(other: LeftOut): void {
+    for (const [kind, { count, names }] of other.kinds) {
+      const own = this.kinds.get(kind) ?? { count: 0, names: [] };
+      own.count += count;
+      own.names = [...own.names, ...names].slice(0, SHOWN_NAMES);
+      this.kinds.set(kind, own);
+    }
+  }
+
+  count(kind: LeftOutKind): number {
+    return this.kinds.get(kind)?.count ?? 0;
+  }
+
+  get isEmpty(): boolean {
+    return this.kinds.size === 0;
+  }
+
+  /** "12 .bmp, 3 links (a/1.png, ...), 2 without extension", the most frequent kinds first, and what to do about some. */
+  describe(): string {
+    const sorted = [...this.kinds].sort(([a, own], [b, other]) => other.count - own.count || (a < b ? -1 : 1));
+    const shown = sorted.slice(0, SHOWN_KINDS).map(([kind, { count, names }]) => {
+      const more = count > names.length ? ", ..." : "";
+      const noun = count > 1 && Object.hasOwn(PLURALS, kind) ? PLURALS[kind as keyof typeof PLURALS] : kind;
+      return `${count} ${noun}${names.length === 0 ? "" : ` (${names.join(", ")}${more})`}`;
+    });
+    const rest = sorted.slice(SHOWN_KINDS).reduce((sum, [, { count }]) => sum + count, 0);
+    const list = [...shown, ...(rest === 0 ? [] : [`${rest} of other kinds`])].join(", ");
+    return [list, ...this.remedies()].join("; ");
+  }
+
+  private remedies(): string[] {
+    const picture = CONVERTIBLE.find((extension) => this.count(extension) > 0);
+    return [
+      ...(this.count("link") > 0 ? ["--follow-links follows links"] : []),
+      ...(picture === undefined ? [] : [`ImageMagick converts pictures: mogrify -format png *${picture}`]),
+    ];
+  }
+}
