@@ -82,7 +82,7 @@ async function readersOf(engine) {
   const { parseTrainConfig } = await built("config/index.js");
   const image = async (path) => (await data.readImage(path, { channels: 3, size: [8, 8] })).dispose?.();
   const set = (kind) => async (path) => {
-    const dataset = await data.loadDataset(kind, { dataDir: path, imageSize: 8 });
+    const dataset = await data.loadDataset(kind, { dataDir: path, ...(kind === "npz" ? {} : { imageSize: 8 }) });
     data.disposeDataset(dataset);
   };
   const config = async (path) => void parseTrainConfig(await readConfigFile(path));

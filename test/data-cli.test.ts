@@ -76,6 +76,54 @@ describe("batch-cam data", () => {
     rmSync(broken);
   });
 
+  it("lists every file that cannot be read at once, by its name in the folder, and how to leave them out", async () => {
+    const names = ["train/cats/a.png", "train/dogs & wolves/b.png", "test/cats/c.png"];
+    for (const name of names) writeFileSync(join(photos, name), "no picture");
+    const { code, err } = await data("folder", "--data-dir", photos);
+    expect(code).toBe(2);
+    for (const name of names) expect(err).toContain(` ${name}: is no image that can be read but text`);
+    expect(err).toMatch(/3 files cannot be read: .*--bad-images skip/);
+    expect(err.trim().split("\n")).toHaveLength(1);
+    for (const name of names) rmSync(join(photos, name));
+  });
+
+  it("says in one sentence what was left out, and in another what reading changed, from the cache too", async () => {
+    const wide = Uint16Array.from({ length: 100 }, (_, i) => i * 655);
+    const extra = join(photos, "train/cats/wide.png");
+    await sharp(wide, { raw: { width: 10, height: 10, channels: 1 } })
+      .toColourspace("grey16")
+      .png()
+      .toFile(extra);
+    writeFileSync(join(photos, "train/cats/old.bmp"), "BM");
+    for (const round of ["decoded", "from the cache"]) {
+      const { err } = await data("folder", "--data-dir", photos, "--image-size", "16");
+      expect(err.split("\n"), round).toEqual([
+        expect.stringMatching(/^warning: .*My photos: left out 1 \.bmp; ImageMagick converts pictures/),
+        "warning: reading changed images (1 image: 16 bits scaled to 8)",
+        "",
+      ]);
+    }
+    rmSync(extra);
+    rmSync(join(photos, "train/cats/old.bmp"));
+  });
+
+  it.each([
+    ["mnist", "--image-size", "32"],
+    ["mnist", "--image-size", "64"],
+    ["fashion-mnist", "--image-channels", "3"],
+    ["mnist", "--image-fit", "fill"],
+    ["mnist", "--test-fraction", "0.5"],
+    ["npz", "--bad-images", "skip"],
+    ["npz", "--follow-links", undefined],
+    ["mnist", "--decoy-variant", "cdep"],
+    ["mnist", "--data-seed", "3"],
+  ])("refuses for %s what it would ignore: %s %s", async (name, flag, value) => {
+    const { code, err } = await data(name, flag, ...(value === undefined ? [] : [value]));
+    expect(code).toBe(2);
+    expect(err).toContain(`${flag} is for the data sets `);
+    expect(err).toContain(`, and ${name} does not heed it: leave it out`);
+  });
+
   it("knows the decoy sets' variants and their masks", async () => {
     const { out } = await data("decoy-mnist", "--decoy-variant", "cdep");
     expect(out).toContain("decoy-mnist-cdep: 10 classes, images of 1x28x28, with masks");

@@ -179,11 +179,13 @@ describe("batch-cam explain", () => {
     const stopped = await cli(...base, "--output", at("stopped"));
     expect(stopped.code).toBe(2);
     expect(stopped.err).toMatch(/broken\.png: is no image that can be read/);
-    const { code, err } = await cli(...base, "--skip-unreadable", "--output", at("skipped"));
+    const { code, err } = await cli(...base, "--bad-images", "skip", "--output", at("skipped"));
     expect(code).toBe(0);
     expect(err).toMatch(/^warning: left out: .*broken\.png/);
     const { images, skipped } = manifestOf(at("skipped"));
     expect([images.length, skipped.length]).toEqual([2, 1]);
+    const one = await cli(...base, "--bad-images", "skip", "--limit", "1", "--output", at("one"));
+    expect([one.code, manifestOf(at("one")).images.length]).toEqual([0, 1]); // the file that was left out does not count
   });
 
   it("leaves nothing behind where it fails, and fails where no file can be read", async () => {
@@ -191,7 +193,7 @@ describe("batch-cam explain", () => {
     expect((await cli(...base, "--target", "10")).code).toBe(2);
     expect(existsSync(at("failed"))).toBe(false);
     const weights = ["--weights", at("resnet.safetensors"), "--image-size", "32", "--output", at("unread")];
-    const { code, err } = await cli("explain", at("broken.png"), "--skip-unreadable", ...weights);
+    const { code, err } = await cli("explain", at("broken.png"), "--bad-images", "skip", ...weights);
     expect([code, err]).toEqual([2, expect.stringMatching(/none of the files can be read: .*broken\.png/)]);
     expect(existsSync(at("unread"))).toBe(false);
   });

@@ -15,7 +15,7 @@ import {
 } from "../data/index.ts";
 import { camFigure, type FigureInput } from "../report/index.ts";
 import { type Tensor, tidy } from "../tensor/index.ts";
-import { heldOutValidation } from "../train/from-config.ts";
+import { datasetOptions, heldOutValidation } from "../train/from-config.ts";
 import type { CommandCall, Outcome } from "./command.ts";
 import { percent } from "./progress-lines.ts";
 import { formatTable } from "./table.ts";
@@ -26,16 +26,10 @@ export async function runData({
   stdout,
   stderr,
 }: Pick<CommandCall, "stdout" | "stderr"> & { config: unknown }): Promise<Outcome> {
-  const label = dataName(config as DataConfig);
-  const {
-    dataset: name,
-    picture = join("runs", "data", `${label}.png`),
-    json,
-    dataSeed: seed,
-    dataDir,
-    ...rest
-  } = config as DataConfig;
-  const dataset = await loadDataset(name, { ...rest, seed, ...(dataDir === undefined ? {} : { dataDir }) });
+  const given = config as DataConfig;
+  const label = dataName(given);
+  const { picture = join("runs", "data", `${label}.png`), json } = given;
+  const dataset = await loadDataset(given.dataset, datasetOptions(given));
   try {
     for (const warning of dataset.warnings ?? []) stderr.write(`warning: ${warning}\n`);
     stdout.write(json ? `${JSON.stringify(recordOf(dataset))}\n` : tableOf(dataset, label));

@@ -24,7 +24,7 @@ function verdictLine({ image, prediction, confidence }: ExplainedImageRecord, na
 export async function runExplain({ config, stdout, stderr, signal }: ExplainCall): Promise<Outcome> {
   if (config.threads !== undefined) setNumThreads(config.threads);
   const skipped: SkippedFile[] = [];
-  const plan = await planExplanation(config, skipped);
+  const plan = await planExplanation(config, skipped, (message) => stdout.write(`${message}\n`));
   let files: ExplanationFiles | undefined;
   const counter = createCounter(stderr, "explained", plan.count);
   try {

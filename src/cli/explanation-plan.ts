@@ -48,12 +48,16 @@ export function methodsOf(command: string, text: string): MethodName[] {
 
 /**
  * Opens the model and the images that a config names; `plan.subject` is to be disposed of. `skipped` gathers the files that
- * cannot be read, where the config lets them pass.
+ * cannot be read, where the config lets them pass; `say` is told what folders hold besides images.
  */
-export async function planExplanation(config: ExplainConfig, skipped: SkippedFile[]): Promise<ExplanationPlan> {
+export async function planExplanation(
+  config: ExplainConfig,
+  skipped: SkippedFile[],
+  say: (message: string) => void,
+): Promise<ExplanationPlan> {
   checkSources(config);
   const methods = methodsOf("explain", config.method);
-  const files = config.images === undefined ? [] : await filesOf(config.images);
+  const files = config.images === undefined ? [] : await filesOf(config.images, config.followLinks, say);
   const subject = await openSubject(config);
   try {
     const layers = config.layer === undefined ? [subject.camLayer] : listOf(config.layer);
@@ -97,9 +101,13 @@ function expectPictures({ target, overlays, grid }: ExplainConfig, classes: numb
   );
 }
 
-async function filesOf(paths: readonly string[]): Promise<string[]> {
+async function filesOf(
+  paths: readonly string[],
+  followLinks: boolean,
+  onWarning: (message: string) => void,
+): Promise<string[]> {
   const found: string[] = [];
-  for (const path of paths) found.push(...(await listImages(path)));
+  for (const path of paths) found.push(...(await listImages(path, { followLinks, onWarning })));
   return [...new Set(found)];
 }
 
@@ -139,14 +147,14 @@ function sourceOf(config: ExplainConfig, { subject, files, skipped }: Material) 
     const count = Math.min(limit ?? FEW, images.labels.numel);
     return { files: [], count, batches: splitBatches(images, { limit: count, batchSize }) };
   }
-  const chosen = files.slice(0, limit);
   const skip = (error: BatchCamError, file: string) => void skipped.push({ file, error: error.message });
-  const onError = config.skipUnreadable ? skip : undefined;
+  const onError = config.badImages === "skip" ? skip : undefined;
+  const chosen = onError === undefined ? files.slice(0, limit) : files; // one that is left out makes room for another
   const { channels, imageSize: size } = subject;
   return {
     files: chosen,
-    count: chosen.length,
-    batches: fileBatches(chosen, { channels, size, fit, batchSize, maxPixels, invert, onError }),
+    count: Math.min(limit ?? chosen.length, chosen.length),
+    batches: fileBatches(chosen, { channels, size, fit, batchSize, maxPixels, invert, onError, limit }),
   };
 }
 

@@ -1,4 +1,5 @@
 import { createRequire } from "node:module";
+import { unusedMessage, unusedOptions } from "../config/dataset-options.ts";
 import { hint, parseConfig } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
 import type { Command } from "./command.ts";
@@ -54,6 +55,7 @@ export async function runCommand(command: Command, argv: readonly string[], io: 
   };
   const input = command.merge ? command.merge(file, given) : given;
   const config = parseConfig(command.config, input, { what: command.name, label: origin });
+  expectUsed(command.name, given, config);
   const interrupt = command.interruptible ? watchInterrupts(io, command.interruptible) : undefined;
   try {
     const signal = interrupt?.signal ?? new AbortController().signal;
@@ -67,6 +69,14 @@ export async function runCommand(command: Command, argv: readonly string[], io: 
   } finally {
     interrupt?.stop();
   }
+}
+
+/** Fails for a flag that the data set would ignore, whatever its value. */
+function expectUsed(command: string, flags: object, { dataset }: { dataset?: unknown }): void {
+  const [unused] = typeof dataset === "string" ? unusedOptions(dataset, flags) : [];
+  if (unused === undefined) return;
+  const message = unusedMessage(unused, String(dataset), `--${kebabCase(unused)}`);
+  throw new BatchCamError("E_CONFIG", `${command}: ${message}`);
 }
 
 async function findCommand(name: string): Promise<Command> {

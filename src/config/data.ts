@@ -1,6 +1,6 @@
 import { z } from "zod";
+import { dataFields } from "./data-fields.ts";
 import { path } from "./fields.ts";
-import { dataFields } from "./train.ts";
 
 /** What `batch-cam data` takes. */
 export const DataConfig = z.strictObject({

@@ -34,7 +34,7 @@ const images = group("Images", {
   limit: count()
     .optional()
     .describe(
-      "explain only N images: the first files, or of all classes of a split (default: 16 of a split, all files)",
+      "explain only N images: the first files that can be read, or of all classes of a split (default: 16 of a split, all files)",
     ),
   fit: z
     .enum(["cover", "contain", "fill"])
@@ -45,10 +45,11 @@ const images = group("Images", {
     .default(false)
     .describe("invert the pixels: dark strokes on light paper, for a model of light on dark"),
   maxPixels: count().optional().describe("largest picture that is decoded (default: 100,000,000 pixels)"),
-  skipUnreadable: z
-    .boolean()
-    .default(false)
-    .describe("leave out files that cannot be read, and report them, instead of stopping"),
+  badImages: z
+    .enum(["fail", "skip"])
+    .default("fail")
+    .describe("stop at a file that cannot be read, or leave it out and report it"),
+  followLinks: z.boolean().default(false).describe("follow links out of a folder of images, and to folders"),
 });
 
 const maps = group("Maps", {

@@ -1,6 +1,9 @@
 import { z } from "zod";
+import { DATASET_NAMES, type DatasetName, dataFields } from "./data-fields.ts";
 import { count, group, path, runName } from "./fields.ts";
 import { checkTogether } from "./train-checks.ts";
+
+export { DATASET_NAMES, type DatasetName };
 
 /** The names that the registries must cover. */
 export const MODEL_NAMES = [
@@ -14,20 +17,9 @@ export const MODEL_NAMES = [
   "convnextv2_tiny",
   "convnextv2_base",
 ] as const;
-export const DATASET_NAMES = [
-  "mnist",
-  "fashion-mnist",
-  "decoy-mnist",
-  "decoy-fashion-mnist",
-  "color-mnist",
-  "folder",
-  "csv",
-  "npz",
-] as const;
 export const BASELINE_NAMES = ["rrr", "rrr-g", "hint", "saliency-guided"] as const;
 export const PROTOTYPE_SOURCES = ["class", "shuffled", "global", "constant", "clean"] as const;
 export type ModelName = (typeof MODEL_NAMES)[number];
-export type DatasetName = (typeof DATASET_NAMES)[number];
 
 /** The engine's generator takes no more bits: a larger seed would share its weights with a smaller one. */
 const MOST_SEED = 2 ** 32 - 1;
@@ -73,44 +65,6 @@ const model = group("Model", {
     .describe(
       "module path of the layer whose maps are guided (default: the last stage whose map has 7x7 cells or more)",
     ),
-});
-
-/** What names a data set and says how it is read. */
-export const dataFields = group("Data", {
-  dataset: z
-    .enum(DATASET_NAMES)
-    .default("mnist")
-    .describe("images to train on; folder, csv, npz: your own, in dataDir"),
-  dataDir: path()
-    .optional()
-    .describe("folder with the data set's files, or a CSV or .npz file (default: the installed or cached copy)"),
-  imageSize: z.int().min(4).max(1024).default(64).describe("your own: height and width that images are brought to"),
-  imageChannels: z.literal([1, 3]).default(3).describe("your own: 1 for grey images, 3 for colour"),
-  imageFit: z
-    .enum(["cover", "contain", "fill"])
-    .default("cover")
-    .describe("your own: cut, add margins or distort to that size"),
-  testFraction: z
-    .number()
-    .gt(0)
-    .lt(1)
-    .default(0.2)
-    .describe(
-      "your own: share held out as the test split where there is no test/; each image is drawn by its path, so that adding one moves no other",
-    ),
-  badImages: z
-    .enum(["fail", "skip"])
-    .default("fail")
-    .describe("your own: stop at a file that cannot be read, or leave it out"),
-  decoyVariant: z
-    .enum(["rrr", "cdep"])
-    .default("rrr")
-    .describe("decoy sets: 4x4 patches that are random in the test, or 5x5 ones that mislead there"),
-  dataSeed: z
-    .int()
-    .nonnegative()
-    .default(0)
-    .describe("seed of a decoy set's patches, of the choice of test images of your own"),
 });
 
 const selection = group("Data", {

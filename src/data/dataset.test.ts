@@ -5,6 +5,23 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { memory } from "../tensor/index.ts";
 import { type Dataset, disposeDataset, loadDataset } from "./dataset.ts";
 
+describe("an option that a data set would ignore", () => {
+  it.each([
+    ["mnist", { imageSize: 32 }],
+    ["mnist", { imageChannels: 3 }],
+    ["fashion-mnist", { decoyVariant: "cdep" }],
+    ["npz", { badImages: "skip", dataDir: "x.npz" }],
+    ["mnist", { seed: 1 }],
+  ] as const)("of %s, %o, is refused", async (name, options) => {
+    await expect(loadDataset(name, options)).rejects.toMatchObject({
+      code: "E_CONFIG",
+      message: expect.stringMatching(
+        /^loadDataset: \w+ is for the data sets .*, and .* does not heed it: leave it out$/,
+      ),
+    });
+  });
+});
+
 describe("loadDataset", () => {
   let live: number;
   let mnist: Dataset;

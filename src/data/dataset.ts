@@ -9,6 +9,7 @@ import {
   optionsOf,
   wrongArgument,
 } from "../arguments.ts";
+import { unusedMessage, unusedOptions } from "../config/dataset-options.ts";
 import { DATASET_NAMES, type DatasetName, hint } from "../config/index.ts";
 import { OWN_DATA } from "../config/outcome.ts";
 import { BatchCamError } from "../errors.ts";
@@ -100,6 +101,7 @@ export async function loadDataset(name: string, options: DatasetOptions = {}): P
     const got = typeof name === "string" ? `"${name}"${hint(name, DATASET_NAMES)}` : describeValue(name);
     throw new BatchCamError("E_CONFIG", `loadDataset: name must be one of ${known}, got ${got}`);
   }
+  expectUsed(name, options);
   const { dataDir, decoyVariant, seed, imageSize, testFraction } = options;
   if (dataDir !== undefined) expectPath("loadDataset: dataDir", dataDir);
   if (seed !== undefined) expectInteger("loadDataset: seed", seed, 0);
@@ -117,6 +119,14 @@ export async function loadDataset(name: string, options: DatasetOptions = {}): P
     const hinted = `${error.message} (images of one's own in ${dataDir} are the dataset "folder", "csv" or "npz")`;
     throw new BatchCamError("E_DATA", hinted, { cause: error });
   }
+}
+
+/** An option that the data set would ignore is a mistake of the caller's. */
+function expectUsed(name: string, { seed, ...given }: DatasetOptions): void {
+  const [unused] = unusedOptions(name, { ...given, dataSeed: seed });
+  if (unused === undefined) return;
+  const option = unused === "dataSeed" ? "seed" : unused;
+  throw new BatchCamError("E_CONFIG", `loadDataset: ${unusedMessage(unused, name, option)}`);
 }
 
 function withCoverage(dataset: Dataset): Dataset {

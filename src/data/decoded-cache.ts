@@ -7,7 +7,7 @@ import { BatchCamError } from "../errors.ts";
 import { readRegularText } from "../regular-file.ts";
 import { cacheFolder } from "./cache.ts";
 import { type HashedFile, hashFiles, isUnchanged } from "./file-hashes.ts";
-import { DECODER_VERSION } from "./image-file.ts";
+import { DECODER_VERSION, type ImageFile } from "./image-file.ts";
 import type { ImageFit } from "./image-fit.ts";
 import { readImages } from "./image-folder.ts";
 import type { Background } from "./image-pixels.ts";
@@ -35,14 +35,18 @@ export interface Decoded {
   kept: Int32Array;
   /** Hash of the file's bytes, for each path; null where the file cannot be read. */
   hashes: readonly (string | null)[];
+  /** What reading changed in each image that could be read: "16 bits scaled to 8". */
+  notes: readonly (readonly string[])[];
 }
 
 interface Index {
-  version: 2;
+  version: 3;
   /** Of the pixels beside it. */
   sum: string;
   /** Of the file that each row of pixels was decoded from. */
   hashes: string[];
+  /** Of each row; empty rows at the end are left out. */
+  notes: (readonly string[])[];
 }
 
 /**
@@ -59,19 +63,24 @@ export async function decodeImages(paths: readonly string[], options: DecodeOpti
   const length = options.channels * options.size[0] * options.size[1];
   const known = await readCache(cache, length);
   const pixels = new Uint8Array(files.length * length);
+  const notes: (readonly string[])[] = files.map(() => []);
   const stale: number[] = [];
   for (const [i, hash] of hashes.entries()) {
     const at = hash === null ? undefined : known?.places.get(hash);
     if (at === undefined) stale.push(i);
-    else pixels.set((known as Cached).pixels.subarray(at * length, (at + 1) * length), i * length);
+    else {
+      pixels.set((known as Cached).pixels.subarray(at * length, (at + 1) * length), i * length);
+      notes[i] = known?.notes[at] ?? [];
+    }
   }
-  if (stale.length === 0) return { pixels, kept: Int32Array.from(files.keys()), hashes };
-  const bad = await decodeInto(pixels, { paths, stale, length, options });
+  if (stale.length === 0) return { pixels, kept: Int32Array.from(files.keys()), hashes, notes };
+  const bad = await decodeInto(pixels, { paths, stale, length, options, notes });
   const kept = Int32Array.from(files.keys()).filter((i) => !bad.has(i));
   await expectUnchanged({ paths, files, stale, bad });
   const packed = bad.size === 0 ? pixels : pack(pixels, kept, length);
-  await writeCache(cache, { pixels: packed, hashes: Array.from(kept, (i) => hashes[i] ?? null) });
-  return { pixels: packed, kept, hashes };
+  const keptNotes = Array.from(kept, (i) => notes[i] ?? []);
+  await writeCache(cache, { pixels: packed, hashes: Array.from(kept, (i) => hashes[i] ?? null), notes: keptNotes });
+  return { pixels: packed, kept, hashes, notes: keptNotes };
 }
 
 interface Read {
@@ -104,15 +113,16 @@ interface Cached {
   pixels: Uint8Array;
   /** Row of pixels by the hash of the file. */
   places: Map<string, number>;
+  notes: readonly (readonly string[])[];
 }
 
 async function readCache(cache: string, length: number): Promise<Cached | null> {
   try {
     const index = JSON.parse(await readRegularText(`${cache}.json`)) as Index;
-    if (index.version !== 2) return null;
+    if (index.version !== 3) return null;
     const pixels = await readPixels(`${cache}.bin`, index.hashes.length * length);
     if (pixels === null || sumOf(pixels) !== index.sum) return null;
-    return { pixels, places: new Map(index.hashes.map((hash, row) => [hash, row])) };
+    return { pixels, places: new Map(index.hashes.map((hash, row) => [hash, row])), notes: index.notes };
   } catch {
     return null; // there is none, or it was cut off
   }
@@ -143,13 +153,17 @@ function* piecesOf(bytes: Uint8Array): Generator<Uint8Array> {
 /** Of the two files, the index is written last and names the other's content: a kill between them leaves no wrong pair. */
 async function writeCache(
   cache: string,
-  { pixels, hashes }: { pixels: Uint8Array; hashes: (string | null)[] },
+  { pixels, hashes, notes }: { pixels: Uint8Array; hashes: (string | null)[]; notes: (readonly string[])[] },
 ): Promise<void> {
   if (hashes.includes(null)) return;
   const sum = sumOf(pixels);
+  const last = notes.findLastIndex((own) => own.length > 0);
   try {
     await replaceFile(`${cache}.bin`, async (file) => void (await file.writeFile(pixels)));
-    await writeFileAtomically(`${cache}.json`, JSON.stringify({ version: 2, sum, hashes }));
+    await writeFileAtomically(
+      `${cache}.json`,
+      JSON.stringify({ version: 3, sum, hashes, notes: notes.slice(0, last + 1) }),
+    );
   } catch (error) {
     if (!(error instanceof BatchCamError)) throw error; // a full disk is no reason to stop
   }
@@ -166,10 +180,12 @@ interface Job {
   stale: readonly number[];
   length: number;
   options: DecodeOptions;
+  /** Takes what reading changed, by the place of the path. */
+  notes: (readonly string[])[];
 }
 
 /** Fills the rows at `stale`; the places of files that could not be read. */
-async function decodeInto(pixels: Uint8Array, { paths, stale, length, options }: Job): Promise<Set<number>> {
+async function decodeInto(pixels: Uint8Array, { paths, stale, length, options, notes }: Job): Promise<Set<number>> {
   const { channels, size, fit, background, onError } = options;
   const wanted = stale.map((i) => paths[i] as string);
   const bad = new Set<number>();
@@ -188,7 +204,9 @@ async function decodeInto(pixels: Uint8Array, { paths, stale, length, options }:
   };
   for await (const [image] of readImages(wanted, reading)) {
     options.signal?.throwIfAborted();
-    pixels.set((image as { pixels: Uint8Array }).pixels, (stale[next++] as number) * length);
+    const [own, place] = [image as ImageFile, stale[next++] as number];
+    pixels.set(own.pixels, place * length);
+    notes[place] = own.notes;
   }
   return bad;
 }

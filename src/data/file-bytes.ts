@@ -39,10 +39,22 @@ function machineError(path: string, reason: string, { operation }: ReadContext, 
   return new BatchCamError("E_IO", `${operation}: cannot read ${path}: ${reason}; ${remedy}`, { cause });
 }
 
+/** E_DATA about one file. Who knows where the file belongs can say it in other words, such as with a path that is shorter. */
+export class FileError extends BatchCamError {
+  readonly path: string;
+  /** What is wrong with it: "is empty (0 bytes)". */
+  readonly problem: string;
+
+  constructor(path: string, problem: string, { operation, remedy }: ReadContext, options?: ErrorOptions) {
+    super("E_DATA", `${operation}: ${path}: ${problem}; ${remedy}`, options);
+    this.path = path;
+    this.problem = problem;
+  }
+}
+
 /** E_DATA in the one sentence form of this folder: operation, file, what is wrong, what to do. */
-export function dataError(path: string, problem: string, context: ReadContext, cause?: unknown): BatchCamError {
-  const options = cause === undefined ? undefined : { cause };
-  return new BatchCamError("E_DATA", `${context.operation}: ${path}: ${problem}; ${context.remedy}`, options);
+export function dataError(path: string, problem: string, context: ReadContext, cause?: unknown): FileError {
+  return new FileError(path, problem, context, cause === undefined ? undefined : { cause });
 }
 
 async function readAll(path: string, context: ReadContext): Promise<Uint8Array> {

@@ -92,7 +92,7 @@ describe("listImages", () => {
     await expect(listImages(folder)).rejects.toMatchObject({
       code: "E_DATA",
       message: expect.stringMatching(
-        /^listImages: .*images: holds no image: looked in it and its subfolders for .png .jpg .jpeg .jpe .jfif .webp .tif .tiff .gif .avif, found 2 .bmp, 1 .txt, 1 without extension; ImageMagick converts pictures: mogrify -format png \*.bmp; name an image/,
+        /^listImages: .*images: holds no image: looked for .png .jpg .jpeg .jpe .jfif .webp .tif .tiff .gif .avif in it and its subfolders, found 2 .bmp, 1 .txt, 1 without extension; ImageMagick converts pictures: mogrify -format png \*.bmp; name an image/,
       ),
     });
   });

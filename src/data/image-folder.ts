@@ -40,7 +40,7 @@ export async function listImages(path: string, options: ListImagesOptions = {}):
 /** E_DATA for a folder without images, with what it holds instead. */
 export function noImage(folder: string, leftOut: LeftOut): BatchCamError {
   const found = leftOut.isEmpty ? "no file" : leftOut.describe();
-  const looked = `looked in it and its subfolders for ${IMAGE_EXTENSIONS.join(" ")}, found ${found}`;
+  const looked = `looked for ${IMAGE_EXTENSIONS.join(" ")} in it and its subfolders, found ${found}`;
   return dataError(folder, `holds no image: ${looked}`, CONTEXT);
 }
 

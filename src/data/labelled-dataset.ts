@@ -1,4 +1,3 @@
-import { relative, resolve, sep } from "node:path";
 import { BatchCamError } from "../errors.ts";
 import { type Tensor, tensor } from "../tensor/index.ts";
 import type { LabelledImage, LabelledImages } from "./class-folder.ts";
@@ -6,6 +5,7 @@ import { type DecodeOptions, decodeImages, pack } from "./decoded-cache.ts";
 import { contentHash } from "./file-hashes.ts";
 import { heldOut } from "./held-out.ts";
 import { randomSource } from "./random.ts";
+import { notesLine, pathWithin, problemOf, unreadableError } from "./reading-notes.ts";
 import type { Normalization, Split } from "./split.ts";
 import type { SplitName } from "./split-names.ts";
 import { stratifiedChoice } from "./validation-split.ts";
@@ -17,7 +17,7 @@ export interface LabelledDatasetOptions extends Omit<DecodeOptions, "onError"> {
   testFraction: number;
   /** Seed of that choice. */
   seed: number;
-  /** What becomes of files that cannot be read: the first one ends the loading, or each is left out and reported. */
+  /** What becomes of files that cannot be read: they end the loading, with all their names, or each is left out and reported. */
   badImages: "fail" | "skip";
   /** The split that a run has an image in; undefined for one that it does not know. Only images that are drawn are asked for. */
   earlier?: EarlierSplit | undefined;
@@ -100,20 +100,23 @@ interface DecodedImages {
   masks: (images: readonly DecodedImage[]) => Uint8Array | null;
 }
 
-/** The images that can be read; why others cannot is a warning, or ends the reading. */
+/** The images that can be read; why others cannot is a warning, or ends the reading, with all of them. */
 async function decodeListed(
   named: readonly NamedImage[],
   options: LabelledDatasetOptions,
   warnings: string[],
 ): Promise<DecodedImages> {
-  const onError = (error: BatchCamError) => void warnings.push(`left out: ${error.message}`);
   const { badImages, ...given } = options;
-  const decoding = { ...given, ...(badImages === "skip" ? { onError } : {}) };
-  const { pixels, kept, hashes } = await decodeImages(
+  const unreadable: string[] = [];
+  const onError = (error: BatchCamError) => void unreadable.push(problemOf(error, options.root));
+  const decoding = { ...given, onError };
+  const { pixels, kept, hashes, notes } = await decodeImages(
     named.map(({ path }) => path),
     decoding,
   );
   const masks = await masksOf(named, kept, decoding);
+  if (badImages === "fail" && unreadable.length > 0) throw unreadableError(unreadable, options.source);
+  warnings.push(...unreadable.map((problem) => `left out: ${problem}`), ...notesLine(notes));
   const listed = Array.from(kept, (place, row): DecodedImage[] => {
     const [image, mask] = [named[place] as NamedImage, masks.at.get(place)];
     if (mask === null) return [];
@@ -124,9 +127,6 @@ async function decodeListed(
   const placeOf = new Map(Array.from(kept, (place, row) => [row, place]));
   return { pixels, listed, masks: (own) => masks.rows(own.map(({ row }) => placeOf.get(row) as number)) };
 }
-
-/** A file's path within a folder, with "/" between folders on every system. */
-const pathWithin = (root: string, path: string): string => relative(resolve(root), resolve(path)).split(sep).join("/");
 
 const noImage = (name: string, source: string): BatchCamError =>
   new BatchCamError("E_DATA", `loadDataset: ${source}: ${name} has no image that can be read`);

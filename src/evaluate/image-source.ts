@@ -51,6 +51,8 @@ export interface FileSourceOptions {
   invert?: boolean;
   /** Takes the error of a file that cannot be read, which is then left out. */
   onError?: ((error: BatchCamError, path: string) => void) | undefined;
+  /** Stops after this many images that could be read. */
+  limit?: number | undefined;
 }
 
 /** Longest side of a picture that is shown. */
@@ -59,10 +61,14 @@ const SHOWN = 768;
 /** Image files, batch by batch; the caller disposes of each batch's pixels. */
 export async function* fileBatches(paths: readonly string[], options: FileSourceOptions): AsyncGenerator<SourceBatch> {
   const { channels, size, fit, batchSize, maxPixels, invert = false, onError } = options;
+  const { limit: most = Number.POSITIVE_INFINITY } = options;
+  let done = 0;
   const limit = maxPixels === undefined ? {} : { maxPixels };
   const reading = { channels, size, fit, batchSize, ...limit, ...(onError === undefined ? {} : { onError }) };
-  for await (const files of readImages(paths, reading)) {
+  for await (const read of readImages(paths, reading)) {
+    const files = read.slice(0, most - done);
     if (files.length === 0) continue;
+    done += files.length;
     const pixels = tidy(() => {
       const bytes = Buffer.concat(files.map((file) => file.pixels));
       const values = tensor(new Uint8Array(bytes), { shape: [files.length, channels, ...size], dtype: "uint8" })
@@ -71,6 +77,7 @@ export async function* fileBatches(paths: readonly string[], options: FileSource
       return invert ? values.neg().add(1) : values;
     });
     yield { images: files.map((file) => sourceOf(file, options)), pixels };
+    if (done >= most) return;
   }
 }
 

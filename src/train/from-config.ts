@@ -1,3 +1,5 @@
+import type { dataFields } from "../config/data-fields.ts";
+import { unusedOptions, usesOption } from "../config/dataset-options.ts";
 import type { TrainConfig } from "../config/index.ts";
 import { lowestDraws, steadyFraction } from "../data/held-out.ts";
 import {
@@ -52,11 +54,18 @@ export async function loadData(config: TrainConfig, signal?: AbortSignal): Promi
   return { ...splits, warnings, dispose: () => disposeSplits(dataset, Object.values(splits)) };
 }
 
-/** What a config says of its data set's images. */
-export function datasetOptions({ dataDir, dataSeed: seed, ...config }: TrainConfig): DatasetOptions {
-  const { decoyVariant, imageSize, imageChannels, imageFit, testFraction, badImages } = config;
-  const options = { decoyVariant, imageSize, imageChannels, imageFit, testFraction, badImages, seed };
-  return dataDir === undefined ? options : { ...options, dataDir };
+/** What a config says about its data set's images, as far as the data set heeds it. */
+export function datasetOptions(config: Pick<TrainConfig, keyof typeof dataFields>): DatasetOptions {
+  const { dataDir, dataset, dataSeed: seed } = config;
+  const { decoyVariant, imageSize, imageChannels, imageFit, testFraction, badImages, followLinks } = config;
+  const all = { decoyVariant, imageSize, imageChannels, imageFit, testFraction, badImages, followLinks };
+  const unused: readonly string[] = unusedOptions(dataset, all);
+  const options = Object.fromEntries(Object.entries(all).filter(([key]) => !unused.includes(key)));
+  return {
+    ...options,
+    ...(usesOption(dataset, "dataSeed") ? { seed } : {}),
+    ...(dataDir === undefined ? {} : { dataDir }),
+  };
 }
 
 /** The test images that a config judges by: those it is given, or a choice of them, which depends on their number alone. */

@@ -2,6 +2,7 @@ import { existsSync, rmdirSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileFault, isTemporary, makeFolder, writeFileAtomically } from "../atomic-file.ts";
+import { expectUsedOptions } from "../config/dataset-options.ts";
 import {
   parseTrainConfig,
   resumeTrainConfig,
@@ -59,6 +60,7 @@ export async function openRun(input: TrainConfigInput): Promise<OpenRun> {
     if (!existsSync(join(directory, CONFIG)))
       throw new BatchCamError("E_CONFIG", `resume: there is no run in ${directory} (it has no ${CONFIG})`);
   } else {
+    expectUsedOptions(asked);
     await expectRoom(directory, asked);
     await makeFolder(directory);
   }
