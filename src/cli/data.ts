@@ -6,10 +6,12 @@ import { dataName } from "../config/resolve.ts";
 import {
   classCounts,
   type Dataset,
+  describeShape,
   disposeDataset,
   disposeSplit,
   gatherPixels,
   loadDataset,
+  prototypeShape,
   prototypes,
   type Split,
 } from "../data/index.ts";
@@ -32,7 +34,9 @@ export async function runData({
   const dataset = await loadDataset(given.dataset, datasetOptions(given));
   try {
     for (const warning of dataset.warnings ?? []) stderr.write(`warning: ${warning}\n`);
-    stdout.write(json ? `${JSON.stringify(recordOf(dataset))}\n` : tableOf(dataset, label));
+    const shape = prototypeShape(dataset.train);
+    const record = { ...recordOf(dataset), prototypes: shape };
+    stdout.write(json ? `${JSON.stringify(record)}\n` : `${tableOf(dataset, label)}${describeShape(shape)}\n`);
     const figure = await figureOf(dataset, label);
     await writeFileAtomically(picture, camFigure(figure).png);
     if (!json) stdout.write(`picture: ${picture}\n`);

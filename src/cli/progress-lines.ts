@@ -1,3 +1,4 @@
+import { describeShape } from "../data/shape-sentence.ts";
 import type {
   BalanceEvent,
   EpochRecord,
@@ -34,7 +35,9 @@ export function startLines(start: StartEvent): string[] {
   const { imageSize: _, ...told } = start.modelOptions;
   const options = Object.entries(told).map(([key, value]) => `, ${key} ${value}`);
   const model = `${config.model}${options.join("")} of ${start.parameters} parameters`;
-  return [`${start.runDirectory}${resumed}: ${model}; ${maps}; ${images}; ${engine}`];
+  const first = `${start.runDirectory}${resumed}: ${model}; ${maps}; ${images}; ${engine}`;
+  // Prototypes without shape are a warning of the trainer's.
+  return start.prototypeShape?.carries === "shape" ? [first, describeShape(start.prototypeShape)] : [first];
 }
 
 /** Every term of the loss apart, before its weight: `ce 0.412  proto 0.218`. */

@@ -17,6 +17,7 @@ export {
   gatherPixels,
   normalize,
 } from "./loader.ts";
+export { prototypeShape } from "./prototype-shape.ts";
 export {
   classCounts,
   classMeanImages,
@@ -24,5 +25,6 @@ export {
   type PrototypeStatistic,
   prototypes,
 } from "./prototypes.ts";
+export { describeShape, type PrototypeShape } from "./shape-sentence.ts";
 export { disposeSplit, type Normalization, type Split } from "./split.ts";
 export { selectImages, splitValidation, type ValidationOptions } from "./validation-split.ts";

@@ -1,4 +1,5 @@
 import type { TrainConfig } from "../config/index.ts";
+import type { PrototypeShape } from "../data/index.ts";
 import type { ModelOptions } from "../models/index.ts";
 import type { ProfileReport } from "../profile/index.ts";
 
@@ -39,6 +40,8 @@ export interface StartEvent {
   classNames: readonly string[];
   /** What the network computes in; maps and losses are float32 in any case. */
   precision: "float32" | "bfloat16";
+  /** How much shape the mean images carry that the maps are guided to; absent where they are guided to others, or the images are few. */
+  prototypeShape?: PrototypeShape;
   /** The effective one: on resuming the run's own, with what may change. */
   config: TrainConfig;
 }

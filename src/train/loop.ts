@@ -278,6 +278,7 @@ function announce({
   progress,
   rewound,
   emit,
+  prototypeShape,
 }: Session): void {
   emit({
     type: "start",
@@ -295,6 +296,7 @@ function announce({
     testImages: test.labels.numel,
     threads: getNumThreads(),
     classNames: train.classNames,
+    ...(prototypeShape === null ? {} : { prototypeShape }),
     precision: amp ? "bfloat16" : "float32",
     config,
   });

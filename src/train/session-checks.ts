@@ -1,5 +1,5 @@
 import type { TrainConfig } from "../config/index.ts";
-import type { Split } from "../data/index.ts";
+import { type PrototypeShape, prototypeShape, type Split } from "../data/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { type Model, mapSize } from "../models/index.ts";
 import { NEEDS } from "./baselines.ts";
@@ -29,6 +29,17 @@ export function sizeWarnings(config: TrainConfig, steps: number, { train, val }:
       `there are only ${judges} validation images: the accuracy that chooses the best epoch moves by ${(100 / judges).toFixed(1)} % an image (see valImages)`,
     );
   return warnings;
+}
+
+/** In fewer images than this chance decides what their mean shows. */
+const FEWEST_SHAPED = 20;
+
+/** How much shape the prototypes carry to which a run guides its maps; null for runs that guide to others, and for very few images. */
+export function guidedShape(config: TrainConfig, train: Split): PrototypeShape | null {
+  const { plain, statistic, prototypes, fastDevRun, overfitBatches } = config;
+  if (plain || statistic === "cam-ema" || prototypes !== "class") return null;
+  if (fastDevRun || overfitBatches !== undefined || train.labels.numel < FEWEST_SHAPED) return null;
+  return prototypeShape(train);
 }
 
 export function expectAnnotations({ baseline, dataset }: TrainConfig, data: ConfiguredData): void {

@@ -1,6 +1,13 @@
 import { join } from "node:path";
 import { configWarnings, type TrainConfig, type TrainConfigInput } from "../config/index.ts";
-import { batchCount, classCounts, prototypes as classPrototypes, type Split } from "../data/index.ts";
+import {
+  batchCount,
+  classCounts,
+  prototypes as classPrototypes,
+  describeShape,
+  type PrototypeShape,
+  type Split,
+} from "../data/index.ts";
 import { CamEma } from "../losses/index.ts";
 import { loadWeights, type Model } from "../models/index.ts";
 import type { Module } from "../nn/index.ts";
@@ -34,6 +41,7 @@ import {
   checkMapSize,
   expectAnnotations,
   expectReachable,
+  guidedShape,
   imagesPerStep,
   mapsOf,
   sizeWarnings,
@@ -53,6 +61,8 @@ export interface Session {
   optimizer: Optimizer;
   weightEma: WeightEma | null;
   guidance: Guidance;
+  /** How much shape the prototypes carry that maps are guided to; null where that is not asked. */
+  prototypeShape: PrototypeShape | null;
   /** What evaluation holds the maps against: the images' prototypes, also where training uses running maps. */
   references: Tensor;
   /** Learning rate of a step, from 0. */
@@ -134,10 +144,12 @@ async function openSession(
     config.limitTrainBatches ?? Number.POSITIVE_INFINITY,
   );
   const lastStep = Math.min(config.maxSteps ?? Number.POSITIVE_INFINITY, config.epochs * stepsPerEpoch);
+  const shape = guidedShape(config, data.train);
   for (const message of [
     ...configWarnings(config, lastStep),
     ...data.warnings,
     ...sizeWarnings(config, lastStep, data),
+    ...(shape === null || shape.carries === "shape" ? [] : [describeShape(shape)]),
     ...adapted,
   ])
     emit({ type: "warning", message });
@@ -152,6 +164,7 @@ async function openSession(
     optimizer: createOptimizer(config, model),
     weightEma: config.modelEma ? averageOf(model, config) : null,
     guidance: { config, camLayer, prototypes, camEma, classWeights },
+    prototypeShape: shape,
     references,
     rate: learningRate(config, stepsPerEpoch * config.epochs),
     smallestBatch: fewest,
