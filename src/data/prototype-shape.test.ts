@@ -26,7 +26,7 @@ function splitOf(count: number, classes: number, side: number, draw: Draw, seed 
   };
 }
 
-const SIDE = 32;
+const SIDE = 24;
 
 /** A disc, a square or a bar of some colour on an even ground, as photos show things: near the centre, or anywhere; under a sky or not. */
 const scene =
@@ -64,8 +64,8 @@ describe("prototypeShape", () => {
     ["things near the centre carry shape", { centred: true }, "shape"],
     ["things in random places under a sky carry one shape for all classes", { sky: true }, "common"],
   ] as const)("says that %s, of many images and of few", (_, kind, carries) => {
-    for (const count of carries === "common" ? [150, 900] : [30, 150, 900])
-      for (const seed of [1, 2, 3]) {
+    for (const count of carries === "common" ? [300] : [30, 200])
+      for (const seed of [1, 2]) {
         const split = splitOf(count, 3, SIDE, scene(kind), seed);
         expect(prototypeShape(split).carries, `${count} images, seed ${seed}`).toBe(carries);
       }
