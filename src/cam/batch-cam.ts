@@ -1,4 +1,4 @@
-import { describeValue, expectKnownKeys, optionsOf } from "../arguments.ts";
+import { describeValue, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import { autocast, enableGrad, grad, interpolate, type Tensor } from "../tensor/index.ts";
@@ -129,9 +129,7 @@ function checkedOptions(options: BatchCamOptions): BatchCamOptions {
       upsample.every((side) => Number.isSafeInteger(side) && side > 0);
     if (!valid) refuse("upsample", "[height, width], integers > 0,", upsample);
   }
-  if (head === undefined) return options;
-  if (typeof head !== "object" || head === null) refuse("head", "{ weight, output }", head);
-  expectKnownKeys("batchCam: head", head, ["weight", "output", "readout", "pooled"]);
+  if (head !== undefined && (typeof head !== "object" || head === null)) refuse("head", "{ weight, output }", head);
   return options;
 }
 

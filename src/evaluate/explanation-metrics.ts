@@ -57,7 +57,7 @@ export interface ExplanationMetrics {
   /** Of insertion and deletion, and of all noise. */
   steps: number;
   seed: number;
-  /** A metric that the split allows not (masks) is left out. */
+  /** A metric that this split cannot support, because it has no masks, is left out. */
   values: Partial<Record<MetricName, MetricValue>>;
   /** Mean Spearman correlation of the maps with themselves after layers were made random, from the top down; null where not asked for. */
   randomisation: { layer: string; spearman: MetricValue }[] | null;
@@ -66,14 +66,15 @@ export interface ExplanationMetrics {
 /** Name, source and direction of each metric, in the order of the table. */
 export const METRIC_DEFINITIONS = {
   averageDrop:
-    "mean of max(0, Y − O) / Y, Y and O the class's probability for x and x·M (Grad-CAM++, torch-cam); lower is better",
+    "mean of max(0, Y − O) / Y, Y and O the class's probability (softmax; of one logit its sigmoid) for x and x·M (Grad-CAM++, torch-cam); lower is better",
   absoluteDrop: "mean of max(0, Y − O) (pytorch-grad-cam's DropInConfidence); lower is better",
   increaseInConfidence: "share of images with O > Y (Grad-CAM++); higher is better",
   averageGain: "mean of max(0, O − Y) / (1 − Y) (Opti-CAM); higher is better",
   deletionAuc:
-    "area under the class's probability while pixels are set to 0, the most salient first (RISE); lower is better",
+    "area under the class's probability while pixels are set to 0, the most salient first, equal ones from the upper left on (RISE); lower is better",
   insertionAuc: "the same from zeros to the image (RISE); higher is better",
-  roadMorf: "mean change of the logit when the most relevant 90 to 10 % are imputed (ROAD); lower is better",
+  roadMorf:
+    "mean change of the logit when the most relevant 90 to 10 % of the pixels, equal ones at random, are imputed (ROAD); lower is better",
   roadLerf: "the same for the least relevant; higher is better",
   roadCombined: "(roadLerf − roadMorf) / 2 (pytorch-grad-cam's ROADCombined); higher is better",
   pointingGame:
@@ -216,7 +217,7 @@ class Judge {
 
   #explain(x: Tensor, targets: Tensor | "prediction"): { maps: Tensor; targets: Tensor } {
     const { method, seed } = this.#options;
-    const options = { method, targets, layer: this.#subject.camLayer, seed, normalize: { eps: 1e-6 } };
+    const options = { method, targets, layer: this.#subject.camLayer, seed, normalize: { eps: 1e-6, relative: true } };
     const found = inPrecision(x, this.#subject, (laid) => explain(this.#subject.model, laid, options));
     return { maps: found.maps, targets: found.targets as Tensor };
   }

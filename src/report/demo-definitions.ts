@@ -16,7 +16,7 @@ const DEFINITIONS: readonly Definition[] = [
   {
     id: "map",
     term: "Map",
-    text: "Grad-CAM of the true class t, computed for the whole batch in one pass: A are the channels of the guided layer (camLayer, or the last whose map has 7 cells or more a side), S the scores before softmax. It is enlarged to the size of the image (bilinear) and then stretched to [0, 1]; ε keeps the division finite: 10⁻⁶ on this page, and camEps in the training objective.",
+    text: "Grad-CAM of the true class t, computed for the whole batch in one pass: A are the channels of the guided layer (camLayer, or the last whose map has 7 cells or more a side), S the scores before softmax. It is enlarged to the size of the image (bilinear) and then stretched to [0, 1]; ε keeps the division finite: 10⁻⁶ of the map's range on this page, and camEps in the training objective.",
     formulas: [
       formula(
         "R = ReLU(sum over k of alpha_k A_k), alpha_k = mean over h, w of dS_t / dA_k",

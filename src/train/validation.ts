@@ -25,8 +25,8 @@ export interface SplitEvaluationOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** Small enough to leave every map's contrast as it is; training uses a larger one. */
-const EPS = 1e-6;
+/** A share of the map's range, small enough to leave every map's contrast as it is; training adds a larger value to the range. */
+const SCALING = { eps: 1e-6, relative: true } as const;
 
 interface Explained {
   logits: Tensor;
@@ -69,7 +69,7 @@ export function explainBatch(
     logits,
     labels,
     pixels,
-    maps: normalizeMaps(interpolate(maps, { size }), { eps: EPS }),
+    maps: normalizeMaps(interpolate(maps, { size }), SCALING),
     dead: deadMaps(maps),
   };
 }
