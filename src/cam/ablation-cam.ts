@@ -1,9 +1,11 @@
 import { type Interceptor, interceptOutputs } from "../nn/index.ts";
+import { inPlaceOf } from "../nn/recorder.ts";
 import { autocastDtype } from "../tensor/autograd.ts";
 import { arange, cat, noGrad, oneHot, type Tensor, tidy } from "../tensor/index.ts";
 import { channelScores, chunkSize } from "./chunks.ts";
 import type { Terms } from "./gradient-methods.ts";
 import type { Pass, TargetLayer } from "./pass.ts";
+import { logitsFor } from "./recorded-forward.ts";
 import type { ProbingOptions } from "./settings.ts";
 import { single } from "./single.ts";
 import type { Target } from "./targets.ts";
@@ -37,15 +39,16 @@ export function ablationCam(pass: Pass, layer: TargetLayer, { target, settings, 
   return { weights: drop.div(divisor.to("float64").maskedFill(none, 1)).maskedFill(none, 0) };
 }
 
-/** The logits of images whose output at a layer, in its last run, is replaced. */
+/** The logits of images whose output at a layer, in its last run, is replaced; the model may overwrite what replaces it. */
 function logitsFrom(
   { model }: Pass,
   { module, runs }: TargetLayer,
   { images, output }: { images: Tensor; output: Tensor },
 ): Tensor {
   let run = 0;
-  const interceptors = new Map<object, Interceptor>([[module, (own) => (++run === runs ? output : own)]]);
-  return noGrad(() => single(interceptOutputs(interceptors, () => model.forward(images))));
+  const replace: Interceptor = (own, origin) => (++run === runs ? inPlaceOf(own, output, origin) : own);
+  const interceptors = new Map<object, Interceptor>([[module, replace]]);
+  return noGrad(() => interceptOutputs(interceptors, () => logitsFor(model, images)));
 }
 
 /**
@@ -72,7 +75,7 @@ function isOnlyWay(pass: Pass, layer: TargetLayer, target: Target): boolean {
         // One sample more than there are, so that code which reckons with the batch's size is found out.
         const longer = cat([probe, probe.narrow(0, 0, 1)]);
         const logits = logitsFrom(pass, layer, { images: other, output: longer }).narrow(0, 0, count);
-        const wanted = target.score(logitsFrom(pass, layer, { images: pass.x.detach(), output: probe }));
+        const wanted = target.score(logitsFrom(pass, layer, { images: pass.x.detach(), output: probe.clone() }));
         const error = target.score(logits).sub(wanted).abs();
         const rounding = wanted
           .abs()

@@ -2,8 +2,10 @@ import { expectBoolean, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import { autocast, enableGrad, noGrad, type Tensor } from "../tensor/index.ts";
+import { isOverwritten } from "../tensor/saved-copies.ts";
 import { METHOD_TABLE, METHODS, type MethodName, methodOf } from "./methods.ts";
 import type { NormalizeOptions } from "./normalize.ts";
+import { overwrittenBehind } from "./overwritten.ts";
 import { scoreGradient } from "./pass.ts";
 import { reduceTerms } from "./reduce-terms.ts";
 import { SCALING, scaleMaps } from "./scale.ts";
@@ -57,7 +59,7 @@ export function activationMaps(
     (createGraph ? enableGrad : noGrad)(() => {
       const score = enableGrad(() => (target as NonNullable<typeof target>).score(single(logits)).sum());
       const a = single(createGraph ? activations : activations.detach());
-      const g = method.needsGradients ? single(scoreGradient(score, [activations], createGraph)[0] as Tensor) : a;
+      const g = method.needsGradients ? gradientOf(score, activations, createGraph) : a;
       const terms = method.terms({ activations: a, gradients: g }, "batch-cam");
       const signed = reduceTerms(a, terms, eigenSmooth || method.projects === true);
       const raw = relu ? signed.relu() : signed;
@@ -71,4 +73,12 @@ export function activationMaps(
       });
     }),
   );
+}
+
+function gradientOf(score: Tensor, activations: Tensor, createGraph: boolean): Tensor {
+  try {
+    return single(scoreGradient(score, [activations], createGraph)[0] as Tensor);
+  } catch (cause) {
+    throw isOverwritten(cause) ? overwrittenBehind("activationMaps", activations, cause) : cause;
+  }
 }

@@ -3,8 +3,10 @@ import { BatchCamError } from "../errors.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import { autocast, enableGrad, grad, interpolate, type Tensor } from "../tensor/index.ts";
 import { readLabels } from "../tensor/labels.ts";
+import { isOverwritten } from "../tensor/saved-copies.ts";
 import { camMaps, type SizedMaps } from "./cam-maps.ts";
 import { type NormalizeOptions, normalizeMaps } from "./normalize.ts";
+import { overwrittenBehind } from "./overwritten.ts";
 import { single } from "./single.ts";
 import { weightedSum } from "./weighted-sum.ts";
 
@@ -155,6 +157,7 @@ function targetGradient(
     const [gradient] = grad(target, tensor, { createGraph, retainGraph: true }) as [Tensor];
     return single(gradient);
   } catch (cause) {
+    if (isOverwritten(cause)) throw overwrittenBehind("batchCam", tensor, cause);
     if (!/not have been used in the graph/.test(String(cause))) throw cause;
     throw withoutGraph(`the logits were not computed from ${name}`, cause);
   }

@@ -8,6 +8,7 @@ import { layersOf } from "./layers.ts";
 import { METHOD_TABLE, type Method, type MethodName, methodOf } from "./methods.ts";
 import type { NormalizeOptions } from "./normalize.ts";
 import { forwardPass, layerGradients, type Pass, type ReshapeTransform, type TargetLayer } from "./pass.ts";
+import { explainingInPlace } from "./recorded-forward.ts";
 import { reduceTerms } from "./reduce-terms.ts";
 import { SCALING, scaleMaps } from "./scale.ts";
 import { checkSettings, type MethodSettings } from "./settings.ts";
@@ -118,14 +119,16 @@ type MapsByMethod = Record<MethodName, Tensor>;
 /** With `augSmooth` the mean over the six variants of the images, else their maps. */
 function smoothed(request: Request, x: Tensor): Explanation<MapsByMethod> {
   const { targets = "prediction", augSmooth = false } = request.options;
-  const plain = explainOnce(request, x, targets);
+  const once = (images: Tensor, wanted: Targets) =>
+    explainingInPlace(request.model, () => explainOnce(request, images, wanted));
+  const plain = once(x, targets);
   if (!augSmooth) return plain;
   // The variants explain the class of the image itself.
   const fixed = plain.targets ?? targets;
   const sums = { ...plain.maps };
   for (const { mirrored, factor } of VARIANTS) {
     const variant = (mirrored ? x.flip([3]) : x).mul(factor);
-    const { maps } = tidy(() => explainOnce(request, variant, fixed));
+    const { maps } = tidy(() => once(variant, fixed));
     for (const [name, map] of Object.entries(maps) as [MethodName, Tensor][])
       sums[name] = sums[name].add(mirrored ? map.flip([-1]) : map);
   }

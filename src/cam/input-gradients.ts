@@ -5,6 +5,7 @@ import { withGuidedRelu } from "../tensor/rectifier.ts";
 import { gaussLegendre } from "./gauss-legendre.ts";
 import { noiseLike } from "./noise.ts";
 import { type Pass, scoreGradient } from "./pass.ts";
+import { logitsFor, recordedForward } from "./recorded-forward.ts";
 import type { ImageOptions } from "./settings.ts";
 import { single } from "./single.ts";
 
@@ -12,7 +13,8 @@ import { single } from "./single.ts";
 function inputGradient(model: Module, x: Tensor, { target, createGraph }: ImageOptions): Tensor {
   return enableGrad(() => {
     const images = x.detach().requiresGrad_();
-    const score = target.score(single(model.forward(images))).sum();
+    const logits = recordedForward(model, createGraph, () => logitsFor(model, images));
+    const score = target.score(logits).sum();
     return single(scoreGradient(score, [images], createGraph)[0] as Tensor);
   });
 }

@@ -1,9 +1,12 @@
 import { describeValue, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { type Interceptor, interceptOutputs, type Module } from "../nn/index.ts";
+import { describeOutput } from "../nn/logits.ts";
+import { tapOutput } from "../nn/recorder.ts";
 import { setGradEnabled } from "../tensor/autograd.ts";
 import { isTensor } from "../tensor/core.ts";
 import { enableGrad, grad, noGrad, type Tensor } from "../tensor/index.ts";
+import { logitsFor, recordedForward } from "./recorded-forward.ts";
 import { single } from "./single.ts";
 import type { Target } from "./targets.ts";
 
@@ -14,7 +17,7 @@ export type ReshapeTransform = (output: Tensor) => Tensor;
 export interface TargetLayer {
   readonly path: string;
   readonly module: Module;
-  /** The layer's output as the next layer reads it: that of its last run, where it runs several times. */
+  /** The layer's output, which the next layer reads a copy of: that of its last run, where it runs several times. */
   readonly tap: Tensor;
   /** How often the layer ran. */
   readonly runs: number;
@@ -46,49 +49,57 @@ export interface PassOptions {
 /**
  * @throws E_CONFIG for a layer that did not run, or whose output is no map; E_SHAPE for logits that are not (B, classes)
  */
-export function forwardPass(model: Module, x: Tensor, { layers, record, reshapeTransform }: PassOptions): Pass {
+export function forwardPass(model: Module, x: Tensor, options: PassOptions): Pass {
+  const { layers, record, reshapeTransform } = options;
+  const { logits, taps, runs } = recordedForward(model, record === "everything", () =>
+    tappedForward(model, x, options),
+  );
+  expectLogits(logits, x);
+  const found = layers.map(([path, module]) => {
+    const tap = tapOf(path, taps.get(module), runs.has(module));
+    const activations = mapsOf(path, tap, { x, reshapeTransform });
+    return { path, module, tap, runs: runs.get(module) as number, activations };
+  });
+  return { model, x, logits, layers: found, reshapeTransform };
+}
+
+interface TappedPass {
+  readonly logits: Tensor;
+  readonly taps: ReadonlyMap<Module, Tensor>;
+  readonly runs: ReadonlyMap<Module, number>;
+}
+
+function tappedForward(model: Module, x: Tensor, { layers, record }: PassOptions): TappedPass {
   const taps = new Map<Module, Tensor>();
   const runs = new Map<Module, number>();
   const intercept = (module: Module): Interceptor => {
-    return (output) => {
-      const tap = record === "nothing" ? output : differentiable(output, record === "behind the layers");
+    return (output, origin) => {
+      // Recording begins at the first layer, and lasts until the noGrad around the pass ends.
+      if (record === "behind the layers") setGradEnabled(true);
+      const { tap, next } = tapOutput(output, { origin, graph: record !== "nothing" });
       taps.set(module, tap);
       runs.set(module, (runs.get(module) ?? 0) + 1);
-      return tap;
+      return next;
     };
   };
   const interceptors = new Map(layers.map(([, module]) => [module, intercept(module)]));
   const forward = () => {
     runs.clear();
-    return single(interceptOutputs(interceptors, () => model.forward(x)));
+    return interceptOutputs(interceptors, () => logitsFor(model, x));
   };
   let logits = record === "everything" ? enableGrad(forward) : noGrad(forward);
   // A layer within a noGrad of the model's own, as a frozen backbone's, cannot turn recording on for what follows it.
   if (record === "behind the layers" && !logits.requiresGrad) logits = enableGrad(forward);
-  expectLogits(logits, x);
-  const found = layers.map(([path, module]) => {
-    const tap = taps.get(module);
-    if (tap === undefined)
-      throw new BatchCamError(
-        "E_CONFIG",
-        `explain: the model did not run ${path} on its way to the logits; modules call their children by run(x), not forward(x)`,
-      );
-    return {
-      path,
-      module,
-      tap,
-      runs: runs.get(module) as number,
-      activations: mapsOf(path, tap, { x, reshapeTransform }),
-    };
-  });
-  return { model, x, logits, layers: found, reshapeTransform };
+  return { logits, taps, runs };
 }
 
-/** The output as a node of the graph: of the one recorded so far, or of one that begins here. */
-function differentiable(output: Tensor, begin: boolean): Tensor {
-  if (output.requiresGrad) return output;
-  if (begin) setGradEnabled(true); // until the noGrad around the pass ends
-  return output.detach().requiresGrad_();
+function tapOf(path: string, tap: Tensor | undefined, ran: boolean): Tensor {
+  if (tap !== undefined && isTensor(tap)) return tap;
+  const layer = path === "" ? "the model itself" : `layer ${path}`;
+  const problem = ran
+    ? `${layer} returned ${describeOutput(tap)}, and maps are made of one tensor [B, K, h, w]: choose a layer inside it`
+    : `the model did not run ${path === "" ? layer : path} on its way to the logits; modules call their children by run(x), not forward(x)`;
+  throw new BatchCamError("E_CONFIG", `explain: ${problem}`);
 }
 
 function expectLogits(logits: Tensor, x: Tensor): void {
@@ -116,7 +127,7 @@ function mapsOf(
 
 function reshaped(output: Tensor, reshapeTransform: ReshapeTransform | undefined): Tensor {
   if (reshapeTransform === undefined) return output;
-  const maps = reshapeTransform(output);
+  const maps = reshapeTransform(output.clone());
   if (!isTensor(maps)) throw wrongArgument("explain: what reshapeTransform gives", "a Tensor", maps);
   return maps;
 }

@@ -3,6 +3,7 @@ import { channelScores, chunkSize } from "./chunks.ts";
 import type { Convention } from "./convention.ts";
 import type { Terms } from "./gradient-methods.ts";
 import type { Pass, TargetLayer } from "./pass.ts";
+import { logitsFor } from "./recorded-forward.ts";
 import type { ProbingOptions } from "./settings.ts";
 import { single } from "./single.ts";
 
@@ -26,7 +27,7 @@ export function scoreCam(pass: Pass, layer: TargetLayer, { target, settings, con
     const own = flat.indexSelect(0, pairs.samples.mul(channels).add(pairs.channels)); // (n, h, w)
     const masks = masksOf(own, eps.indexSelect(0, pairs.samples), { size: imageSize, convention });
     const images = pass.x.indexSelect(0, pairs.samples).mul(masks.unsqueeze(1).to(pass.x.dtype));
-    return noGrad(() => single(pass.model.forward(images)));
+    return noGrad(() => logitsFor(pass.model, images));
   });
   return { weights: scores.softmax(1) };
 }

@@ -78,7 +78,7 @@ const isList = (value: unknown) => Array.isArray(value) || (ArrayBuffer.isView(v
 
 function scoreFunction(operation: string, fn: ScoreFunction): Target["score"] {
   return (logits) => {
-    const scores = fn(logits);
+    const scores = fn(logits.clone()); // which it may write to
     const count = logits.sizes[0] as number;
     if (scores instanceof Tensor && ["", "1"].includes(scores.sizes.slice(1).join()) && scores.sizes[0] === count) {
       if (scores.dtype.includes("float")) return scores.reshape([count]); // also of a column [B, 1], as `gather` gives it

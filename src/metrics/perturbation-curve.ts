@@ -108,7 +108,7 @@ function curveOf(
 
 function baselineOf(operation: string, baseline: Baseline, images: Tensor): Tensor {
   if (baseline === "zero") return zerosLike(images);
-  const made = typeof baseline === "function" ? callSync(operation, () => baseline(images)) : baseline;
+  const made = typeof baseline === "function" ? callSync(operation, () => baseline(images.clone())) : baseline;
   if (typeof made === "string")
     throw wrongArgument(`${operation}: baseline`, '"zero", a Tensor or a function that makes one', made);
   handleOf(made, `${operation}: baseline`);

@@ -101,7 +101,7 @@ function inChunks(positions: Tensor, batchSize: number, rowsOf: (positions: Tens
 
 /** What `explain` gives, as rows. */
 function explained(explain: Explain, images: Tensor, positions: Tensor): Tensor {
-  const maps = callSync("maxSensitivity", () => explain(images, positions));
+  const maps = callSync("maxSensitivity", () => explain(images, positions.clone()));
   expectShapes("maxSensitivity", { positions: [positions, "N"], "the maps that explain returned": [maps, "N H W"] });
   return mapRows("maxSensitivity", maps);
 }

@@ -35,6 +35,8 @@ export interface NativeAddon {
   /** The state before comes back in the arena: enabled, dtype. */
   enterAutocast(enabled: boolean, dtype: number): void;
   leaveAutocast(enabled: boolean, dtype: number): void;
+  /** Whether autograd copies what it saves, from here on in this thread; the state before. */
+  copySaved(enabled: boolean): boolean;
   /** max(x, 0) with the gradient of guided backpropagation. */
   guidedRelu(handle: number): number;
 

@@ -41,7 +41,13 @@ export function run(index: number): Handle {
   return handle as Handle;
 }
 
+let writes = 0;
+
+/** How many operators that write to one of their arguments have run in this thread. */
+export const inPlaceCalls = (): number => writes;
+
 export function runInPlace(index: number): void {
+  writes++;
   if (native.runInPlace(index) < 0) throw failure(index);
 }
 

@@ -35,7 +35,9 @@ export function flatLinear(flatten: Flatten, linear: Linear, maps: Tensor): Tens
     else made.pooled.dispose();
     return made.output;
   };
-  const output = report(linear, observed(linear, run));
-  if (pooled !== undefined) means.set(output, pooled);
-  return output;
+  const output = observed(linear, run);
+  const next = report(linear, output);
+  // Both the tap, which is the layer's own output, and the copy of it that the next layer reads.
+  if (pooled !== undefined) for (const same of [output, next]) means.set(same, pooled);
+  return next;
 }

@@ -1,18 +1,22 @@
 import { distance } from "fastest-levenshtein";
 import { expectBoolean, expectString, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
+import { isTensor } from "../tensor/core.ts";
 import { type DType, Tensor } from "../tensor/index.ts";
+import { nameTap } from "../tensor/tap-name.ts";
+import { versionOf } from "../tensor/version.ts";
 import { replaceTensors, type TensorSlot } from "./conversion.ts";
 import { forgetFolded } from "./folded-weights.ts";
+import { describeOutput, logitsOf } from "./logits.ts";
 import { type Role, roleOf } from "./parameter.ts";
-import { observed, recordOutputs, report } from "./recorder.ts";
+import { isWatched, observed, recordOutputs, report } from "./recorder.ts";
 import { type LoadReport, loadTensors } from "./state-dict.ts";
 
 /** The logits of a forward pass and the outputs that were asked for. */
 export interface TappedForward<Path extends string = string> {
   /** (B, numClasses), before softmax */
   logits: Tensor;
-  /** By module path; part of the graph of `logits`, so that gradients with respect to them exist. */
+  /** By module path; part of the graph of `logits`, so that gradients with respect to them exist. Values as the layers gave them. */
   taps: Record<Path, Tensor>;
 }
 
@@ -57,21 +61,31 @@ export abstract class Module {
   /** `forward`, seen by `forwardWith`: how a module calls its children. */
   run(...inputs: Parameters<this["forward"]>): Tensor {
     const forward = () => this.forward(...(inputs as unknown as [Tensor, ...Tensor[]]));
-    return report(this, observed(this, forward));
+    if (!isWatched(this)) return observed(this, forward);
+    const before = inputs.map((input) => (isTensor(input) ? versionOf(input) : 0));
+    const output = observed(this, forward);
+    const at = inputs.indexOf(output);
+    return report(this, output, at >= 0 && versionOf(output) !== before[at] ? "rewritten" : "unknown");
   }
 
   /**
-   * A forward pass that also returns the outputs of modules by their state-dict paths: the very tensors that the next layer
-   * reads. Where frozen layers give one without a graph, it becomes a leaf that requires gradients (unless recording is
+   * A forward pass that also returns the outputs of modules by their state-dict paths, as nodes of the graph that lead to the
+   * logits. Where frozen layers give one without a graph, it becomes a leaf that requires gradients (unless recording is
    * off). A module that runs twice gives its last output. Leaves nothing behind.
    *
-   * @throws E_CONFIG for a path that the model lacks, with the nearest ones, or for a module that did not run
+   * The outputs, and x, keep their values whatever the model writes in place: it reads copies. Of a model that returns an array
+   * the first entry is taken for the logits, of an object its property `logits`.
+   *
+   * @throws E_CONFIG for a path that the model lacks, with the nearest ones, for a module that did not run or gave no single
+   *   tensor, or for a model that returns no logits
    */
   forwardWith<const Path extends string>(x: Tensor, options: { taps: readonly Path[] }): TappedForward<Path> {
     const { taps } = optionsOf("forwardWith", options);
     if (!Array.isArray(taps)) throw wrongArgument("forwardWith: taps", "an array of module paths", taps);
     const modules = new Map((taps as readonly Path[]).map((path) => [path, this.moduleAt(path, "forwardWith")]));
-    const { result: logits, outputs } = recordOutputs(new Set(modules.values()), () => this.forward(x));
+    const forward = () => this.forward(isTensor(x) ? x.clone() : x);
+    const { result, outputs } = recordOutputs(new Set(modules.values()), forward);
+    const logits = logitsOf("forwardWith", this, result);
     const found = {} as Record<Path, Tensor>;
     for (const [path, module] of modules) {
       const output = outputs.get(module);
@@ -80,13 +94,19 @@ export abstract class Module {
           "E_CONFIG",
           `forwardWith: the model did not run ${path} on its way to the logits; modules call their children by run(x), not forward(x)`,
         );
+      if (!isTensor(output))
+        throw new BatchCamError(
+          "E_CONFIG",
+          `forwardWith: ${path} returned ${describeOutput(output)}, not one tensor: tap a layer inside it`,
+        );
+      nameTap(output, path);
       found[path] = output;
     }
     return { logits, taps: found };
   }
 
   /**
-   * The module at a state-dict path.
+   * The module at a state-dict path; one that stands in two places is found under both.
    *
    * @param operation what an error names
    * @throws E_CONFIG where there is none, with the nearest paths
@@ -94,10 +114,12 @@ export abstract class Module {
   moduleAt(path: string, operation = "moduleAt"): Module {
     expectString("moduleAt: operation", operation);
     expectString(`${operation}: path`, path);
-    const modules = this.namedModules();
-    const module = path === "" ? undefined : modules.get(path);
-    if (module !== undefined) return module;
-    const names = [...modules.keys()].filter((name) => name !== "");
+    const names: string[] = [];
+    for (const { path: name, module } of walk(this)) {
+      if (name === "") continue;
+      if (name === path) return module;
+      names.push(name);
+    }
     const nearest = names.sort((a, b) => distance(path, a) - distance(path, b)).slice(0, 3);
     throw new BatchCamError(
       "E_CONFIG",

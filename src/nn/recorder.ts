@@ -1,9 +1,16 @@
 import { types } from "node:util";
 import { expectFunction, expectMap, wrongArgument } from "../arguments.ts";
-import { isGradEnabled, type Tensor } from "../tensor/index.ts";
+import { exchangeTensors, isTensor } from "../tensor/core.ts";
+import { enableGrad, isGradEnabled, type Tensor } from "../tensor/index.ts";
+
+/**
+ * Where a module's output comes from: "own" says that nobody else holds its memory; "unknown" that it may be the module's input
+ * (as of `Identity`), a view of it, or kept by the module; "rewritten" that it is an input that the module changed in place.
+ */
+export type OutputOrigin = "own" | "unknown" | "rewritten";
 
 /** Sees a module's output on its way to the next layer, and says what that layer gets. */
-export type Interceptor = (output: Tensor) => Tensor;
+export type Interceptor = (output: Tensor, origin: OutputOrigin) => Tensor;
 
 interface Interception {
   readonly interceptors: ReadonlyMap<object, Interceptor>;
@@ -25,7 +32,10 @@ export function interceptOutputs<T>(interceptors: ReadonlyMap<object, Intercepto
   }
 }
 
-/** Runs `fn` and gathers the outputs of the modules in `wanted`; a module that runs twice gives its last output. */
+/**
+ * Runs `fn` and gathers the outputs of the modules in `wanted`, each as `tapOutput` keeps it; a module that runs twice gives
+ * its last output.
+ */
 export function recordOutputs<T, M extends object = object>(
   wanted: ReadonlySet<M>,
   fn: () => T,
@@ -33,13 +43,48 @@ export function recordOutputs<T, M extends object = object>(
   if (!types.isSet(wanted)) throw wrongArgument("recordOutputs: wanted", "a Set of modules", wanted);
   expectFunction("recordOutputs: fn", fn);
   const outputs = new Map<M, Tensor>();
-  const record = (module: M) => (output: Tensor) => {
-    const reported = differentiable(output);
-    outputs.set(module, reported);
-    return reported;
+  const record = (module: M): Interceptor => {
+    return (output, origin) => {
+      const { tap, next } = tapOutput(output, { origin, graph: isGradEnabled() });
+      outputs.set(module, tap);
+      return next;
+    };
   };
   const interceptors = new Map(Array.from(wanted, (module) => [module, record(module)]));
   return { result: interceptOutputs(interceptors, fn), outputs };
+}
+
+/** A layer's output as somebody keeps it, and as the next layer gets it. */
+export interface TappedOutput {
+  readonly tap: Tensor;
+  readonly next: Tensor;
+}
+
+/**
+ * Taps a layer's output. The next layer gets the same values in memory of their own, so that whatever it writes there in place
+ * does not reach the tap. With `graph` the tap is a node in the graph of `next`, of which gradients exist also where frozen
+ * layers gave the output without a graph; only what is computed of the layer's output leads through it, and nothing that reads
+ * the layer's input, though that may be the same tensor. What is no tensor, as the outputs of a module that has several, is
+ * neither kept apart nor differentiated.
+ */
+export function tapOutput(output: Tensor, { origin, graph }: { origin: OutputOrigin; graph: boolean }): TappedOutput {
+  if (!isTensor(output)) return { tap: output, next: output };
+  if (!graph || !output.dtype.includes("float")) return { tap: output.clone(), next: output };
+  return enableGrad(() => {
+    const own = origin === "own" ? output : output.clone();
+    const tap = own.requiresGrad ? own : own.detach().requiresGrad_();
+    return { tap, next: inPlaceOf(output, tap.clone(), origin) };
+  });
+}
+
+/**
+ * What the next layer gets where a tensor takes the place of a layer's output. A layer that changed its input in place returned
+ * that very tensor: whoever holds it reads what takes its place, as it would have read the layer's output.
+ */
+export function inPlaceOf(output: Tensor, replacement: Tensor, origin: OutputOrigin): Tensor {
+  if (origin !== "rewritten") return replacement;
+  exchangeTensors(output, replacement);
+  return output;
 }
 
 /** Whether somebody looks at a module's output, or changes it, so that it has to exist. */
@@ -69,17 +114,11 @@ export function observeRuns<T>(observer: RunObserver, fn: () => T): T {
 export const observed = (module: object, forward: () => Tensor): Tensor =>
   runObserver === null ? forward() : runObserver(module, forward);
 
-/** What `Module.run` passes its output through. */
-export function report(module: object, output: Tensor): Tensor {
+/** What `Module.run` passes its output through, and what fused kernels pass theirs through, which is always their own. */
+export function report(module: object, output: Tensor, origin: OutputOrigin = "own"): Tensor {
   let reported = output;
   for (let interception = active; interception !== null; interception = interception.outer) {
-    reported = interception.interceptors.get(module)?.(reported) ?? reported;
+    reported = interception.interceptors.get(module)?.(reported, origin) ?? reported;
   }
   return reported;
-}
-
-/** A map of frozen layers has no graph; as a leaf of its own, gradients with respect to it exist all the same. */
-function differentiable(output: Tensor): Tensor {
-  if (output.requiresGrad || !isGradEnabled() || !output.dtype.includes("float")) return output;
-  return output.detach().requiresGrad_();
 }

@@ -53,6 +53,8 @@ export let handleOf: (value: TensorCore, place: string) => Handle;
 export let scopeOf: (tensor: TensorCore) => Scope | null;
 export let moveToScope: (tensor: TensorCore, scope: Scope | null) => void;
 export let closeScope: (scope: Scope) => void;
+/** Exchanges the native tensors that two objects stand for; each keeps its scope. */
+export let exchangeTensors: (a: TensorCore, b: TensorCore) => void;
 /** Whether a value is a tensor itself: a Proxy of one, or an object that only inherits from Tensor, is none. */
 export let isTensor: (value: unknown) => value is TensorCore;
 let descriptionOf: (tensor: TensorCore, place: string) => Description;
@@ -90,6 +92,19 @@ export class TensorCore {
       const handle = handleOf(tensor, place);
       tensor.#description ??= describe(handle);
       return tensor.#description;
+    };
+    exchangeTensors = (a, b) => {
+      const handles = [handleOf(a, "exchangeTensors: a"), handleOf(b, "exchangeTensors: b")] as const;
+      [a.#description, b.#description] = [b.#description, a.#description];
+      for (const [tensor, handle] of [
+        [a, handles[1]],
+        [b, handles[0]],
+      ] as const) {
+        tensor.#handle = handle;
+        if (tensor.#scope !== null) continue;
+        forgotten.unregister(tensor);
+        forgotten.register(tensor, handle, tensor);
+      }
     };
     closeScope = (scope) => {
       const handles: number[] = [];

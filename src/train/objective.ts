@@ -90,8 +90,7 @@ export function objective(model: Model, images: Tensor, labels: Tensor, options:
   const input = needs.inputGradient ? images.detach().requiresGrad_() : images;
   const mapped = !config.plain || needs.maps;
   const forward = (x: Tensor, layers: readonly string[]) => {
-    const run = () =>
-      layers.length > 0 ? model.forwardWith(x, { taps: layers }) : { logits: model.forward(x), taps: {} };
+    const run = () => model.forwardWith(x, { taps: layers });
     const { logits, taps }: TappedForward = amp ? autocast({ dtype: "bfloat16" }, run) : run();
     return { logits, taps, scores: logits.to("float32") };
   };

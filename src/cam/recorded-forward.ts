@@ -1,0 +1,73 @@
+import { BatchCamError } from "../errors.ts";
+
+import { logitsOf, type Module } from "../nn/index.ts";
+import { observeRuns } from "../nn/recorder.ts";
+import type { Tensor } from "../tensor/index.ts";
+import { copyingSaved, inPlaceCalls, isOverwritten } from "../tensor/saved-copies.ts";
+import { single } from "./single.ts";
+
+/** Models that overwrite in place what autograd saves for their gradients: it keeps copies for them. */
+const overwriting = new WeakSet<Module>();
+
+/** The logits of images, float32 or wider. The model gets a copy of them, since it may write to its input. */
+export function logitsFor(model: Module, images: Tensor): Tensor {
+  return single(logitsOf("explain", model, model.forward(images.clone())));
+}
+
+/**
+ * Runs the part of an explanation that calls a model. A network that works in place may run well and still have no gradient,
+ * where an operator has overwritten what the gradient of another one needs. Such a network is explained once more, while
+ * autograd keeps copies of what it saves. The first attempt costs nothing extra; the model is remembered for the next time.
+ *
+ * @throws E_CONFIG where the model does what autograd allows in no case
+ */
+export function explainingInPlace<T>(model: Module, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    if (!isOverwritten(error)) throw error;
+    overwriting.add(model);
+    return copyingSaved("explain", run);
+  }
+}
+
+/**
+ * A forward pass of a model that may record a graph. Whether what lies before the target layers was overwritten shows only where
+ * the caller differentiates the maps. A graph that is handed out is therefore recorded with copies as soon as the model writes
+ * to anything in place.
+ */
+export function recordedForward<T>(model: Module, createGraph: boolean, forward: () => T): T {
+  if (!overwriting.has(model)) {
+    const before = inPlaceCalls();
+    const result = forward();
+    if (!createGraph || inPlaceCalls() === before) return result;
+    overwriting.add(model);
+  }
+  return copyingSaved("explain", () => namingFailures(model, forward));
+}
+
+/** Names the module in which autograd refuses to work in place. */
+function namingFailures<T>(model: Module, forward: () => T): T {
+  let failed: object | undefined;
+  const observer = (module: object, run: () => Tensor): Tensor => {
+    try {
+      return run();
+    } catch (error) {
+      failed ??= module; // the innermost
+      throw error;
+    }
+  };
+  try {
+    return observeRuns(observer, forward);
+  } catch (cause) {
+    if (!isOverwritten(cause)) throw cause;
+    const path = [...model.namedModules()].find(([, module]) => module === failed)?.[0];
+    const place = path === undefined ? `the model, a ${model.constructor.name},` : `layer ${path}`;
+    const advice = "write the operator without its underscore (mul in place of mul_), or clone() the tensor first";
+    throw new BatchCamError(
+      "E_CONFIG",
+      `explain: ${place} writes in place to a tensor that autograd does not let it overwrite while it records gradients: ${advice}`,
+      { cause },
+    );
+  }
+}
