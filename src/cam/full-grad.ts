@@ -1,60 +1,152 @@
-import { BatchNorm2d, LayerNorm, LayerNorm2d, Linear, type Module, recordOutputs } from "../nn/index.ts";
-import { enableGrad, interpolate, Tensor } from "../tensor/index.ts";
-import { type Pass, scoreGradient } from "./pass.ts";
+import { BatchCamError } from "../errors.ts";
+import { type Interceptor, interceptOutputs, LayerNorm, Linear, type Module } from "../nn/index.ts";
+import { tapOutput } from "../nn/recorder.ts";
+import { type BiasedOutput, observeBiases } from "../tensor/biased-output.ts";
+import { isTensor } from "../tensor/core.ts";
+import { enableGrad, grad, interpolate, isGradEnabled, Tensor } from "../tensor/index.ts";
+import { isUnused, type Pass, scoreGradient } from "./pass.ts";
+import { logitsFor, recordedForward } from "./recorded-forward.ts";
 import type { ImageOptions } from "./settings.ts";
 import { single } from "./single.ts";
 
+/** What one bias adds to a score, in each place where it is added. */
+export interface BiasTerm {
+  /** b ⊙ ∂score/∂(output), of the output's shape */
+  readonly values: Tensor;
+  /** Dimension of values (B, K, h, w) or (B, h, w, K) that holds the channels. */
+  readonly channelDim: 1 | 3;
+}
+
 /**
- * FullGrad: M = ψ(x ⊙ ∂score/∂x) + Σ over biases b of ψ(b ⊙ ∂score/∂(output of their layer)), ψ(T) = Σ over channels of |T_k|,
+ * FullGrad: M = ψ(x ⊙ ∂score/∂x) + Σ over biases b of ψ(b ⊙ ∂score/∂(what b was added to)), ψ(T) = Σ over channels of |T_k|,
  * scaled to [0, 1] by (|T_k| − min) / (max − min + 1e-7) and resized bilinearly. Srinivas, Fleuret 2019, arXiv 1905.00780, with the
  * scale of each channel of pytorch-grad-cam. A batch norm's bias is the effective one, bias − mean · weight / √(var + eps). That
- * library takes convolutions and batch norms; here every other layer that gives maps and has a bias counts too. It takes all
- * layers, whichever is asked for.
+ * library takes convolutions and batch norms; here every other bias that is added to maps counts too, once for each time that its
+ * layer runs. It takes all layers, whichever is asked for.
  */
-export function fullGrad({ model, x }: Pass, { target, createGraph }: ImageOptions): Tensor {
+export function fullGrad(pass: Pass, options: ImageOptions): Tensor {
+  const { input, biases } = fullGradTerms(pass, options);
+  const [batch, , height, width] = input.sizes as [number, number, number, number];
+  const maps = biases
+    .filter(({ values }) => values.ndim === 4 && values.sizes[0] === batch)
+    .map(({ values, channelDim }) => (channelDim === 3 ? values.permute([0, 3, 1, 2]) : values));
+  return enableGrad(() =>
+    [input, ...maps].map((term) => scaledSum(term.abs(), [height, width])).reduce((sum, map) => sum.add(map)),
+  );
+}
+
+/**
+ * The full gradients: x ⊙ ∂score/∂x, and the term of each bias where it is added. For a network of layers with biases and of
+ * ReLUs and poolings, the sum of them all is the score of each sample (their proposition 1).
+ *
+ * @throws E_ARGUMENT where the score does not depend on x; E_CONFIG for a module that adds its bias unseen
+ */
+export function fullGradTerms(
+  { model, x }: Pick<Pass, "model" | "x">,
+  { target, createGraph }: Pick<ImageOptions, "target" | "createGraph">,
+): { input: Tensor; biases: BiasTerm[] } {
   return enableGrad(() => {
     const images = x.detach().requiresGrad_();
-    const biased = [...model.namedModules().values()].filter((module) => biasOf(module) !== null);
-    const { result, outputs } = recordOutputs(new Set(biased), () => model.forward(images));
-    const logits = single(result);
-    const layers = [...outputs].filter(([, output]) => output.ndim === 4);
-    const inputs = [images, ...layers.map(([, output]) => output)];
-    const [first, ...gradients] = scoreGradient(target.score(logits).sum(), inputs, createGraph) as [
-      Tensor,
-      ...Tensor[],
-    ];
-    const size = x.sizes.slice(2) as [number, number];
-    const terms = layers.map(([module], i) => biasTerm(module, gradients[i] as Tensor));
-    return [single(first.mul(images)), ...terms]
-      .map((term) => scaledSum(term.abs(), size))
-      .reduce((sum, map) => sum.add(map));
+    const { logits, taps, unseen } = recordedForward(model, createGraph, () => biasedForward(model, images));
+    const score = target.score(logits).sum();
+    const hidden = [...unseen].filter(([, bias]) => bias.requiresGrad);
+    const inputs = [images, ...taps.map(({ tap }) => tap), ...hidden.map(([, bias]) => bias)];
+    const [first, ...gradients] = gradientsOf(score, inputs, createGraph) as [Tensor, ...Tensor[]];
+    for (const [i, [path]] of hidden.entries()) expectSeen(path, gradients[taps.length + i] as Tensor);
+    const biases = taps.map(({ added, channelDim }, i) => {
+      return { values: single(gradients[i] as Tensor).mul(single(added)), channelDim };
+    });
+    return { input: single(first.mul(images)), biases };
   });
 }
 
-/** b ⊙ gradient as (B, K, h, w). */
-function biasTerm(module: Module, gradient: Tensor): Tensor {
-  const bias = biasOf(module) as Tensor;
-  const maps = hasChannelsLast(module, gradient) ? gradient.permute([0, 3, 1, 2]) : gradient;
-  return single(maps).mul(single(bias).view([1, -1, 1, 1]));
+/** Gradients with zeros for biases that the score does not depend on, as those of an auxiliary head. */
+function gradientsOf(score: Tensor, inputs: readonly Tensor[], createGraph: boolean): Tensor[] {
+  try {
+    return grad(score, inputs, { createGraph, retainGraph: true });
+  } catch (error) {
+    if (!isUnused(error)) throw error;
+    scoreGradient(score, inputs.slice(0, 1), false); // of the images the score must depend
+    return grad(score, inputs, { createGraph, retainGraph: true, allowUnused: true });
+  }
+}
+
+interface BiasTap {
+  /** What the bias was added to, with the bias. */
+  readonly tap: Tensor;
+  readonly added: Tensor;
+  readonly channelDim: 1 | 3;
+}
+
+interface BiasedPass {
+  readonly logits: Tensor;
+  readonly taps: readonly BiasTap[];
+  /** Biases by the paths of their modules that were neither seen where they are added nor at the output of their module. */
+  readonly unseen: ReadonlyMap<string, Tensor>;
+}
+
+/**
+ * A forward pass that taps each result where a bias has just been added, before any activation; and for modules of the user's
+ * that add their `bias` themselves, their output.
+ */
+function biasedForward(model: Module, images: Tensor): BiasedPass {
+  const taps: BiasTap[] = [];
+  const seen = new Set<Tensor>();
+  const see = ({ output, bias, added, channelDim }: BiasedOutput): Tensor => {
+    if (bias !== null) seen.add(bias);
+    const { tap, next } = tapOutput(output, { origin: "own", graph: isGradEnabled() });
+    if (tap.requiresGrad) taps.push({ tap, added: added(), channelDim });
+    return next;
+  };
+  const own = new Set<Tensor>();
+  const atOutput = (module: Module): Interceptor => {
+    return (output, origin) => {
+      const bias = biasOf(module);
+      if (bias === null || seen.has(bias) || !isTensor(output)) return output;
+      own.add(bias);
+      const { tap, next } = tapOutput(output, { origin, graph: isGradEnabled() });
+      if (tap.requiresGrad) taps.push({ tap, ...addedBy(module, bias, tap) });
+      return next;
+    };
+  };
+  const modules = [...model.namedModules()];
+  const interceptors = new Map(modules.map(([, module]) => [module, atOutput(module)]));
+  const logits = observeBiases(see, () => interceptOutputs(interceptors, () => logitsFor(model, images)));
+  const biased = modules.map(([path, module]) => [path, biasOf(module)] as const);
+  const unseen = biased.filter((entry): entry is readonly [string, Tensor] => {
+    const [, bias] = entry;
+    return bias !== null && !seen.has(bias) && !own.has(bias);
+  });
+  return { logits, taps, unseen: new Map(unseen) };
+}
+
+/** The bias that a module of the user's has under the usual name. */
+function biasOf(module: Module): Tensor | null {
+  const { bias } = module as { bias?: unknown };
+  return bias instanceof Tensor ? bias : null;
+}
+
+function addedBy(module: Module, bias: Tensor, output: Tensor): Pick<BiasTap, "added" | "channelDim"> {
+  if (output.ndim !== 4) return { added: bias, channelDim: 1 };
+  const channelDim = hasChannelsLast(module, bias, output) ? 3 : 1;
+  return { added: channelDim === 3 ? bias.flatten() : bias.view([-1, 1, 1]), channelDim };
 }
 
 /** Whether a layer's output is (B, h, w, K): as it says, by its kind, or where its channels can stand nowhere else. */
-function hasChannelsLast(module: Module, output: Tensor): boolean {
+function hasChannelsLast(module: Module, bias: Tensor, output: Tensor): boolean {
   const { channelDim } = module as { channelDim?: unknown };
   if (channelDim === 1 || channelDim === 3) return channelDim === 3;
-  if (module instanceof LayerNorm2d || module instanceof BatchNorm2d) return false;
   if (module instanceof LayerNorm || module instanceof Linear) return true;
-  const channels = biasOf(module)?.numel;
-  return output.sizes[1] !== channels && output.sizes[3] === channels;
+  return output.sizes[1] !== bias.numel && output.sizes[3] === bias.numel;
 }
 
-/** What a layer adds to its output, whatever its input; null where it has no bias. */
-function biasOf(module: Module): Tensor | null {
-  const { bias } = module as { bias?: unknown };
-  if (!(bias instanceof Tensor)) return null;
-  if (!(module instanceof BatchNorm2d)) return bias;
-  const scale = module.weight.div(module.running_var.add(module.eps).sqrt());
-  return bias.sub(module.running_mean.mul(scale));
+/** Fails where the score depends on a bias that no tap has. */
+function expectSeen(path: string, gradient: Tensor): void {
+  if (gradient.detach().abs().max().item() === 0) return;
+  throw new BatchCamError(
+    "E_CONFIG",
+    `explain: FullGrad does not see where ${path} adds its bias; modules call their children by run(x), not forward(x)`,
+  );
 }
 
 /** ψ of terms (B, K, h, w) ≥ 0: (B, H, W). */

@@ -1,5 +1,6 @@
 import { expectNumber, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
+import { reportBias } from "../tensor/biased-output.ts";
 import { handleOf } from "../tensor/core.ts";
 import { type Tensor, zeros } from "../tensor/index.ts";
 import { expectCounts } from "./checks.ts";
@@ -51,7 +52,8 @@ export class GRN extends Module {
     const response = energy.div(energy.mean([channel], { keepDims: true }).add(this.eps)); // (N, 1, 1, C)
     // The same sum as x·(1 + weight·R) + bias, which reads and writes the large tensor once instead of four times.
     const scale = response.mul(this.weight.view(shape)).add(1);
-    return this.bias.view(shape).addcmul(x, scale);
+    const output = this.bias.view(shape).addcmul(x, scale);
+    return reportBias({ output, bias: this.bias, added: () => this.bias.view(shape), channelDim: this.channelDim });
   }
 }
 

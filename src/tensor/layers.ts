@@ -1,5 +1,6 @@
 import { expectNumber, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
+import { reportBias } from "./biased-output.ts";
 import { handleOf } from "./core.ts";
 import * as aten from "./generated/aten.ts";
 import { rectify } from "./rectifier.ts";
@@ -23,12 +24,14 @@ export interface ConvOptions {
 /** Cross-correlation of x (N, C, H, W) with w (K, C / groups, kh, kw). */
 export function conv2d(x: Tensor, w: Tensor, bias?: Tensor | null, options: ConvOptions = {}): Tensor {
   const { stride = 1, padding = 0, dilation = 1, groups = 1 } = optionsOf("conv2d", options);
-  return new Tensor(aten.conv2d(x, w, bias, pairOf(stride), pairOf(padding), pairOf(dilation), groups));
+  const output = new Tensor(aten.conv2d(x, w, bias, pairOf(stride), pairOf(padding), pairOf(dilation), groups));
+  return bias ? reportBias({ output, bias, added: () => bias.view([-1, 1, 1]), channelDim: 1 }) : output;
 }
 
 /** `x wᵀ + bias`, x (…, in), w (out, in). */
 export function linear(x: Tensor, w: Tensor, bias?: Tensor | null): Tensor {
-  return new Tensor(aten.linear(x, w, bias));
+  const output = new Tensor(aten.linear(x, w, bias));
+  return bias ? reportBias({ output, bias, added: () => bias, channelDim: 3 }) : output;
 }
 
 export const relu = (x: Tensor): Tensor => new Tensor(rectify(x));
@@ -102,7 +105,15 @@ export function batchNorm(x: Tensor, options: BatchNormOptions = {}): Tensor {
   }
   const result = new Tensor(aten.batchNorm(x, weight, bias, runningMean, runningVar, training, momentum, eps, true));
   if (training) for (const changed of [runningMean, runningVar]) if (changed) countChange(changed);
-  return result;
+  const added = () => {
+    const perChannel = [-1, ...x.sizes.slice(2).map(() => 1)];
+    if (training || !runningMean || !runningVar) return (bias as Tensor).view(perChannel);
+    const deviation = runningVar.add(eps).sqrt();
+    const shift = runningMean.mul(weight ? weight.div(deviation) : deviation.reciprocal());
+    return (bias ? bias.sub(shift) : shift.neg()).view(perChannel);
+  };
+  const shifts = bias || (!training && runningMean && runningVar);
+  return shifts ? reportBias({ output: result, bias: bias ?? null, added, channelDim: 1 }) : result;
 }
 
 /** Normalises the last dimensions, whose sizes `shape` gives. */
@@ -112,7 +123,9 @@ export function layerNorm(
   options: { weight?: Tensor | null | undefined; bias?: Tensor | null | undefined; eps?: number } = {},
 ): Tensor {
   const { weight, bias, eps = 1e-5 } = optionsOf("layerNorm", options);
-  return new Tensor(aten.layerNorm(x, shape, weight, bias, eps));
+  const output = new Tensor(aten.layerNorm(x, shape, weight, bias, eps));
+  if (!bias) return output;
+  return reportBias({ output, bias, added: () => bias, channelDim: shape.length === 1 ? 3 : 1 });
 }
 
 const REDUCTIONS = { none: 0, mean: 1, sum: 2 } as const;
