@@ -8,6 +8,7 @@ import { ExplanationFiles } from "./explanation-files.ts";
 import { planExplanation, type SkippedFile } from "./explanation-plan.ts";
 import { inFlags } from "./flags.ts";
 import { percent } from "./progress-lines.ts";
+import { oneLine } from "./safe-output.ts";
 
 type ExplainCall = Pick<CommandCall, "stdout" | "stderr" | "signal"> & { config: ExplainConfig };
 
@@ -17,7 +18,7 @@ const SAID = 20;
 /** "cat.jpg: tabby 93.1 %" */
 function verdictLine({ image, prediction, confidence }: ExplainedImageRecord, names: readonly string[]): string {
   const wrong = image.label !== null && image.label !== prediction ? `, is ${names[image.label]}` : "";
-  return `${image.name}: ${names[prediction]} ${percent(confidence)}${wrong}`;
+  return oneLine(`${image.name}: ${names[prediction]} ${percent(confidence)}${wrong}`);
 }
 
 /** Explains images, writes pictures, maps and a manifest, and says where they are. */

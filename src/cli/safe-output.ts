@@ -22,6 +22,9 @@ export function safeText(text: string, isTTY = false): string {
     .join("");
 }
 
+/** A name within a line: without the line feeds and tabs that a file's or a class's name can hold. */
+export const oneLine = (name: string): string => name.replace(/[\n\t]/g, "\ufffd");
+
 /** The same io, whose outputs pass through `safeText`. */
 export function withSafeOutput(io: CliIo): CliIo {
   return { ...io, stdout: safeStream(io.stdout), stderr: safeStream(io.stderr) };

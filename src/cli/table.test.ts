@@ -2,6 +2,14 @@ import { describe, expect, it } from "vitest";
 import { formatTable } from "./table.ts";
 
 describe("a table", () => {
+  it("keeps a name with a line feed to its row", () => {
+    const lines = formatTable(["class", "images"], [["cat\ndog", "1"]])
+      .trimEnd()
+      .split("\n");
+    expect(lines).toHaveLength(3);
+    expect(lines[2]).toContain("cat\ufffddog");
+  });
+
   it("aligns the first column to the left and the numbers to the right", () => {
     const table = formatTable(
       ["", "accuracy", "L1"],

@@ -1,5 +1,8 @@
+import { oneLine } from "./safe-output.ts";
+
 /** An aligned text table: the first `left` columns to the left, the others, which hold numbers, to the right. */
-export function formatTable(headers: readonly string[], rows: readonly (readonly string[])[], left = 1): string {
+export function formatTable(headers: readonly string[], given: readonly (readonly string[])[], left = 1): string {
+  const rows = given.map((row) => row.map(oneLine));
   const widths = headers.map((header, column) =>
     Math.max(header.length, ...rows.map((row) => row[column]?.length ?? 0)),
   );
