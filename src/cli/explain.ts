@@ -33,7 +33,7 @@ export async function runExplain({ config, stdout, stderr, signal }: ExplainCall
     stdout.write(
       `${subject.modelName} from ${subject.checkpoint}, layer ${layers.join(", ")}: ${methods.join(", ")}\n`,
     );
-    for (const note of subject.notes) stderr.write(`note: weights: ${inFlags(note)}\n`);
+    for (const note of subject.notes) stdout.write(`${inFlags(note)}\n`);
     files = await ExplanationFiles.open(config, plan);
     let explained = 0;
     for await (const record of explainImages(subject, batches, { ...plan, signal })) {

@@ -75,7 +75,8 @@ export async function planExplanation(
   }
 }
 
-function checkSources({ run, weights, weightsKey, images, split, model, target }: ExplainConfig): void {
+function checkSources(config: ExplainConfig): void {
+  const { run, weights, weightsKey, normalization, mean, std, images, split, model, target } = config;
   const fail = (message: string): never => {
     throw new BatchCamError("E_CONFIG", `explain: ${message}`);
   };
@@ -83,7 +84,9 @@ function checkSources({ run, weights, weightsKey, images, split, model, target }
     fail("name the model: --run with a run directory, or --weights with a file of weights, one of the two");
   if ((images === undefined) === (split === undefined))
     fail("name the images: files or folders, or --split test with --run, one of the two");
-  if (weightsKey !== undefined && weights === undefined) fail("--weights-key goes with --weights");
+  const withWeights = { "--weights-key": weightsKey, "--normalization": normalization, "--mean": mean, "--std": std };
+  const [stray] = Object.entries(withWeights).filter(([, value]) => weights === undefined && value !== undefined);
+  if (stray !== undefined) fail(`${stray[0]} goes with --weights; a run knows its own`);
   if (split !== undefined && run === undefined) fail("--split needs --run, whose data set it is a part of");
   if (model !== undefined && weights === undefined) fail("--model goes with --weights; a run knows its own");
   if (target === "label" && split === undefined)
@@ -114,8 +117,8 @@ async function filesOf(
 async function openSubject(config: ExplainConfig): Promise<Subject> {
   const names = config.classNames === undefined ? undefined : await readNames(config.classNames);
   if (config.weights !== undefined) {
-    const { weightsKey: key, model, imageSize, normalization } = config;
-    return openWeights(config.weights, { key, model, imageSize, normalization, classNames: names });
+    const { weightsKey: key, model, imageSize, normalization, mean, std } = config;
+    return openWeights(config.weights, { key, model, imageSize, normalization, mean, std, classNames: names });
   }
   const subject = await openRun(config.run as string, "explain");
   if (names === undefined) return subject;

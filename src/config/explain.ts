@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { count, group, path } from "./fields.ts";
+import { figures } from "./normalization.ts";
 import { MODEL_NAMES } from "./train.ts";
 
 const subject = group("Model", {
@@ -24,7 +25,13 @@ const subject = group("Model", {
   normalization: z
     .enum(["imagenet", "none"])
     .optional()
-    .describe("with --weights: of the pixels; none leaves them in [0, 1] (default: imagenet for 3 channels)"),
+    .describe(
+      "with --weights: of the pixels; none leaves them in [0, 1] (default: that of their run or folder, else imagenet for 3 channels)",
+    ),
+  mean: figures()
+    .optional()
+    .describe("with --weights: mean of the pixels in [0, 1], a number for each channel, in place of normalization"),
+  std: figures().optional().describe("with --weights: their deviation, a number for each channel"),
   classNames: path().optional().describe("text file with a class name on each line"),
 });
 

@@ -141,6 +141,9 @@ const RESTRICTED = [
   "mixup",
   "prototypes",
   "gradAccumSteps",
+  "normalization",
+  "mean",
+  "std",
 ];
 
 /** Right values for some of the keys that no other key restricts. */

@@ -1,5 +1,6 @@
 import { expectNumber, expectString, objectOf, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
+import { figuresOf } from "./normalization.ts";
 import { OUTCOME_FREE, OWN_DATA } from "./outcome.ts";
 import { type ParseOptions, parseConfig } from "./parse.ts";
 import { type ParsedTrainConfig, TrainConfig, type TrainConfigInput } from "./train.ts";
@@ -25,9 +26,18 @@ export function resolveTrainConfig(parsed: ParsedTrainConfig): TrainConfig {
   const lambdaPrototype = parsed.lambdaPrototype ?? (alone ? 0 : DEFAULT_LAMBDA[parsed.distance]);
   const plain = lambdaPrototype === 0 && parsed.lambdaBatch === 0;
   const place = typeof parsed.resume === "string" ? splitRunDirectory(parsed.resume) : { output: parsed.output };
-  const weighed = { ...parsed, plain, lambdaPrototype };
+  const { mean, std, ...rest } = parsed;
+  const weighed = { ...rest, ...asTexts({ mean, std }), plain, lambdaPrototype };
   const resolved = { ...weighed, experiment: parsed.experiment ?? defaultExperiment(weighed), ...place };
   return resolved.fastDevRun ? shortened(resolved) : resolved;
+}
+
+/** Lists as texts, which compare by value and which the command line has too. */
+function asTexts(given: Pick<ParsedTrainConfig, "mean" | "std">): Pick<TrainConfig, "mean" | "std"> {
+  const texts = Object.entries(given).flatMap(([key, value]) =>
+    value === undefined ? [] : [[key, figuresOf(value)?.join(",")]],
+  );
+  return Object.fromEntries(texts);
 }
 
 const DEV_RUN = "fast-dev-run";

@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import { expectNumber, objectOf } from "../arguments.ts";
+import { normalizationFault } from "./normalization.ts";
 import type { ParsedTrainConfig, TrainConfig } from "./train.ts";
 
 type Report = (key: keyof ParsedTrainConfig, message: string) => void;
@@ -13,7 +14,8 @@ export function checkTogether(config: ParsedTrainConfig, context: z.core.$Refine
   checkOptimiser(config, report);
   checkGuidance(config, report);
   checkRun(config, report);
-  if (config.weightsKey !== undefined && config.weights === undefined) report("weightsKey", "left out without weights");
+  const fault = normalizationFault(config);
+  if (fault !== null) report(...fault);
 }
 
 /** More images than any step has. */
@@ -71,7 +73,7 @@ export function splitRunDirectory(directory: string): { output: string; experime
 export function configWarnings(config: TrainConfig, steps: number): string[] {
   objectOf("configWarnings: config", config);
   expectNumber("configWarnings: steps", steps);
-  return [...guidanceWarnings(config), ...scheduleWarnings(config, steps)];
+  return [...guidanceWarnings(config), ...otherWarnings(config, steps)];
 }
 
 function guidanceWarnings(config: TrainConfig): string[] {
@@ -101,8 +103,10 @@ function guidanceWarnings(config: TrainConfig): string[] {
   return warnings;
 }
 
-function scheduleWarnings({ sched, warmupSteps, minLr, plain, lambdaWarmup }: TrainConfig, steps: number): string[] {
+function otherWarnings(config: TrainConfig, steps: number): string[] {
+  const { sched, warmupSteps, minLr, plain, lambdaWarmup, weights, weightsKey } = config;
   const warnings: string[] = [];
+  if (weightsKey !== undefined && weights === undefined) warnings.push("weightsKey is not used without weights");
   if (sched === "onecycle" && warmupSteps > 0)
     warnings.push("warmupSteps is not used with sched onecycle, which has a warm-up of its own");
   if (sched !== "cosine" && minLr > 0) warnings.push(`minLr is not used with sched ${sched}`);

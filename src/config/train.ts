@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { DATASET_NAMES, type DatasetName, dataFields } from "./data-fields.ts";
 import { count, group, path, runName } from "./fields.ts";
+import { figures } from "./normalization.ts";
 import { checkTogether } from "./train-checks.ts";
 
 export { DATASET_NAMES, type DatasetName };
@@ -80,6 +81,16 @@ const selection = group("Data", {
   overfitBatches: count()
     .optional()
     .describe("to see that a model can learn at all: train on this many batches, and validate on the same images"),
+  normalization: z
+    .enum(["data", "imagenet", "none"])
+    .optional()
+    .describe(
+      "mean and deviation that pixels are normalised by: the training images', ImageNet's, or none (default: with weights those of their run or folder, else imagenet; data without weights)",
+    ),
+  mean: figures()
+    .optional()
+    .describe("mean of the pixels in [0, 1], a number for each channel, in place of normalization"),
+  std: figures().optional().describe("deviation of the pixels in [0, 1], a number for each channel"),
   limitTrain: count().optional().describe("use only the first N of the shuffled training images"),
   limitTest: count().optional().describe("use only the first N test images"),
   limitVal: count().optional().describe("use only N validation images"),
@@ -282,7 +293,10 @@ export type TrainConfigInput = z.input<typeof TrainConfig>;
 /** Checked and with the defaults that need no other key. */
 export type ParsedTrainConfig = z.output<typeof TrainConfig>;
 /** What a run uses, and `config.json` keeps. `plain` is true exactly when both weights are 0. */
-export type TrainConfig = Omit<ParsedTrainConfig, "lambdaPrototype" | "experiment"> & {
+export type TrainConfig = Omit<ParsedTrainConfig, "lambdaPrototype" | "experiment" | "mean" | "std"> & {
   lambdaPrototype: number;
   experiment: string;
+  /** Numbers with commas between them. */
+  mean?: string | undefined;
+  std?: string | undefined;
 };

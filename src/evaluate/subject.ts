@@ -2,7 +2,9 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expectInteger, expectPath, optionsOf } from "../arguments.ts";
 import { parseTrainConfig, type TrainConfig } from "../config/index.ts";
+import { type NormalizationChoice, normalizationFault } from "../config/normalization.ts";
 import type { Normalization } from "../data/index.ts";
+import { NO_NORMALIZATION, normalizationForChannels } from "../data/normalization.ts";
 import { BatchCamError } from "../errors.ts";
 import {
   createModel,
@@ -16,6 +18,7 @@ import { readRegularText } from "../regular-file.ts";
 import { loadSafetensors, type Tensor } from "../tensor/index.ts";
 import { disposeAll } from "../train/checkpoint.ts";
 import { type ConfiguredData, camLayerOf, loadData, modelFor } from "../train/from-config.ts";
+import { broughtNormalization, chosenNormalization, normalizationNote } from "../train/normalization.ts";
 import { usesBfloat16, usesChannelsLast } from "../train/precision.ts";
 
 /** A trained model, and how images come to it. */
@@ -132,12 +135,13 @@ export interface WeightsOptions {
   /** The architecture; by default told by the weights. */
   model?: string | undefined;
   imageSize?: number | undefined;
+  /** Of the pixels in [0, 1]; by default that of the run or folder of the weights, else ImageNet's for three channels. */
   normalization?: "imagenet" | "none" | undefined;
+  /** Mean and deviation of the pixels in [0, 1] in its place, a number for each channel. */
+  mean?: string | readonly number[] | undefined;
+  std?: string | readonly number[] | undefined;
   classNames?: readonly string[] | undefined;
 }
-
-/** Of the RGB pixels of ImageNet in [0, 1]: what the weights of torchvision and timm are for. */
-const IMAGENET: Normalization = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
 
 /**
  * Opens weights that belong to no run: whatever `loadWeights` reads, with a head. Dispose of it.
@@ -146,8 +150,8 @@ const IMAGENET: Normalization = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.22
  */
 export async function openWeights(path: string, options: WeightsOptions = {}): Promise<Subject> {
   expectPath("openWeights: path", path);
-  const known = ["key", "model", "imageSize", "normalization", "classNames"] as const;
-  const { key, model: name, imageSize, normalization, classNames } = optionsOf("openWeights", options, known);
+  const known = ["key", "model", "imageSize", "normalization", "mean", "std", "classNames"] as const;
+  const { key, model: name, imageSize, classNames, ...scale } = optionsOf("openWeights", options, known);
   const { weights, notes } = await loadWeights(path, { key });
   try {
     const found = describeWeights(weights);
@@ -163,12 +167,13 @@ export async function openWeights(path: string, options: WeightsOptions = {}): P
       const side = imageSize ?? usualSide(found.options);
       expectInteger("openWeights: imageSize", side, 1);
       expectNames(classNames, numClasses);
-      const imagenet = (normalization ?? (inChannels === 3 ? "imagenet" : "none")) === "imagenet" && inChannels === 3;
+      const { normalization, source } = await normalizationOf(path, { weights, channels: inChannels, scale });
+      const scaled = source === null ? [] : [normalizationNote(normalization, source)];
       return {
         ...{ checkpoint: path, model, modelName: found.name, channels: inChannels, imageSize: [side, side] },
-        normalization: imagenet ? IMAGENET : { mean: [0], std: [1] },
+        normalization,
         classNames: classNames ?? Array.from({ length: numClasses }, (_, label) => String(label)),
-        notes,
+        notes: [...notes.map((note) => `weights: ${note}`), ...scaled],
         camLayer: model.camLayer,
         dispose: () => model.dispose(),
       };
@@ -179,6 +184,21 @@ export async function openWeights(path: string, options: WeightsOptions = {}): P
   } finally {
     disposeAll(weights);
   }
+}
+
+/** What is chosen, else what the weights bring, else none. */
+async function normalizationOf(
+  path: string,
+  { weights, channels, scale }: { weights: ReadonlyMap<string, Tensor>; channels: number; scale: NormalizationChoice },
+): Promise<{ normalization: Normalization; source: string | null }> {
+  const fault = normalizationFault(scale);
+  if (fault !== null) throw new BatchCamError("E_CONFIG", `openWeights: ${fault[0]} must be ${fault[1]}`);
+  const brought = await broughtNormalization(path, weights, scale);
+  const chosen = chosenNormalization(scale) ?? chosenNormalization(brought?.choice ?? {}) ?? NO_NORMALIZATION;
+  const fitted = normalizationForChannels(chosen, channels);
+  if (fitted !== null) return { normalization: fitted, source: brought?.source ?? null };
+  const got = `${chosen.mean.length} numbers for weights of ${channels} channels`;
+  throw new BatchCamError("E_CONFIG", `openWeights: mean must have a number for each channel, got ${got}`);
 }
 
 function expectNamed(named: string | undefined, found: string): void {

@@ -79,6 +79,10 @@ describe("loadWeights, on names", () => {
     });
   });
 
+  it("refuses a file without tensors", async () => {
+    await expect(loadWeights(await saved([]))).rejects.toMatchObject({ code: "E_DATA" });
+  });
+
   it("reads the one linear layer of a sequence as the head", async () => {
     const { names, notes } = await read(await saved([...RESNET.slice(0, 2), "fc.1.weight", "fc.1.bias"]));
     expect(names.toSorted()).toEqual([...RESNET, "fc.bias"].toSorted());

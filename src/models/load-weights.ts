@@ -32,11 +32,13 @@ export interface LoadedWeights {
  */
 export async function loadWeights(path: string, options: LoadWeightsOptions = {}): Promise<LoadedWeights> {
   expectPath("loadWeights: path", path);
-  const { key } = optionsOf("loadWeights", options);
+  const { key } = optionsOf("loadWeights", options, ["key"]);
   if (key !== undefined && typeof key !== "string") throw wrongArgument("loadWeights: key", "a string", key);
   const file = weightsFileAt(path);
   const kind = await weightsKindOf(file, "weights");
   const read = kind === "index" ? await readParts(await partsOf(file), key) : await readOne(file, key);
+  if (read.weights.size === 0)
+    throw new BatchCamError("E_DATA", `weights: ${file}: expected tensors, got a file without any; name another file`);
   const { weights, notes } = namesOfModels(read.weights);
   return { weights, notes: [...read.notes, ...notes] };
 }

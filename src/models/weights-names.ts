@@ -155,8 +155,12 @@ export function prefixHint(names: readonly string[]): string {
     if (prefix !== undefined) counts.set(prefix, (counts.get(prefix) ?? 0) + 1);
   }
   const [most] = [...counts].toSorted(([, a], [, b]) => b - a);
-  if (most === undefined || most[1] === names.length || !isKnown(innerNames(names, most[0]))) return "";
-  return `; ${most[1]} of the ${names.length} names begin with "${most[0]}.": read those alone by weightsKey "${most[0]}"`;
+  if (most === undefined || most[1] === names.length) return "";
+  let [key] = most;
+  for (let next = sharedPrefix(innerNames(names, key)); next !== null; next = sharedPrefix(innerNames(names, key)))
+    key = `${key}.${next}`;
+  if (!isKnown(innerNames(names, key))) return "";
+  return `; ${most[1]} of the ${names.length} names begin with "${key}.": read those alone by weightsKey "${key}"`;
 }
 
 const innerNames = (names: readonly string[], prefix: string): string[] =>

@@ -15,8 +15,8 @@ import {
 } from "../data/index.ts";
 import { drawValidation } from "../data/validation-split.ts";
 import { BatchCamError } from "../errors.ts";
-import { createModel, defaultCamLayer, loadPretrained, type Model, type ModelOptions } from "../models/index.ts";
-import type { Tensor } from "../tensor/index.ts";
+import { createModel, defaultCamLayer, type Model, type ModelOptions } from "../models/index.ts";
+import { normalizedDataset } from "./normalization.ts";
 
 /** The images that a config names, in its splits. */
 export interface ConfiguredData {
@@ -29,7 +29,8 @@ export interface ConfiguredData {
 }
 
 export async function loadData(config: TrainConfig, signal?: AbortSignal): Promise<ConfiguredData> {
-  const dataset = await loadDataset(config.dataset, { ...datasetOptions(config), ...(signal ? { signal } : {}) });
+  const loaded = await loadDataset(config.dataset, { ...datasetOptions(config), ...(signal ? { signal } : {}) });
+  const dataset = normalizedDataset(loaded, config);
   const whole = config.overfitBatches === undefined ? withValidation(dataset, config) : overfitted(dataset, config);
   const splits = {
     train: limit(whole.train, config.limitTrain, config.seed),
@@ -140,37 +141,6 @@ export function modelFor(config: TrainConfig, split: Split): Model {
   const [, inChannels = 1] = split.images.sizes;
   return createModel(config.model, { numClasses: split.numClasses, inChannels, ...modelOptions(config, split) });
 }
-
-/**
- * Starts a model from weights that `loadWeights` gave, which stay the caller's. Returns what was adapted to its classes and channels.
- *
- * @throws E_CHECKPOINT for weights that do not fit
- */
-export function startFrom(model: Model, weights: ReadonlyMap<string, Tensor>): string[] {
-  try {
-    return loadPretrained(model, weights).notes;
-  } catch (error) {
-    throw withStemHint(error, weights);
-  }
-}
-
-/** Weights that do not fit are the user's mistake here; where the stem is the reason, the error names the flag. */
-function withStemHint(error: unknown, weights: ReadonlyMap<string, Tensor>): unknown {
-  if (!(error instanceof BatchCamError) || error.code !== "E_SHAPE") return error;
-  const kernel = (weights.get("conv1.weight") ?? weights.get("stem.0.weight"))?.sizes[2] ?? 0;
-  const flag = /conv1\.weight|stem\.0\.weight/.test(error.message) ? STEM_FLAGS[kernel] : undefined;
-  const hint = flag === undefined ? "" : `; the weights have another stem: add ${flag}`;
-  return new BatchCamError("E_CHECKPOINT", `${error.message}${hint}`, { cause: error });
-}
-
-/** By the side of the first convolution's kernel. */
-const STEM_FLAGS: Readonly<Record<number, string>> = {
-  7: "--stem imagenet",
-  4: "--patch-size 4",
-  3: "--stem small",
-  2: "--stem-stride 2",
-  1: "--patch-size 1",
-};
 
 /** Below this many pixels, the stems made for 224x224 leave no usable map. */
 const SMALL_SIDE = 64;

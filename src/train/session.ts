@@ -9,7 +9,7 @@ import {
   type Split,
 } from "../data/index.ts";
 import { CamEma } from "../losses/index.ts";
-import { loadWeights, type Model } from "../models/index.ts";
+import type { Model } from "../models/index.ts";
 import type { Module } from "../nn/index.ts";
 import { type Optimizer, WeightEma } from "../optim/index.ts";
 import type { StepProfiler } from "../profile/index.ts";
@@ -29,9 +29,10 @@ import { disposeAll, loadCheckpoint, type Progress, restoreBest, type Snapshot }
 import { type Environment, environment, expectSameEnvironment, readEnvironment } from "./environment.ts";
 import type { TermBalance, TrainEvent } from "./events.ts";
 import { freeze } from "./freeze.ts";
-import { type ConfiguredData, loadData, modelFor, startFrom } from "./from-config.ts";
+import { type ConfiguredData, loadData, modelFor } from "./from-config.ts";
 import { guidedPrototypes } from "./guided-prototypes.ts";
 import { MetricsLog, type Rewound } from "./metrics-log.ts";
+import { normalizationNote } from "./normalization.ts";
 import type { Guidance } from "./objective.ts";
 import { createOptimizer, learningRate } from "./optimisation.ts";
 import { usesBfloat16, usesChannelsLast } from "./precision.ts";
@@ -47,6 +48,7 @@ import {
   sizeWarnings,
 } from "./session-checks.ts";
 import { smallestBatch } from "./smallest-batch.ts";
+import { loadStart, NO_START, startModel } from "./starting-weights.ts";
 
 /** Everything that a run holds while it trains. */
 export interface Session {
@@ -118,13 +120,19 @@ async function openSession(
   emit: (event: TrainEvent) => void,
   signal: AbortSignal | undefined,
 ): Promise<Session> {
-  const { config, directory } = run;
-  setNumThreads(config.threads ?? capabilities().cores);
-  const data = await loadData(config, signal);
+  const { directory } = run;
+  setNumThreads(run.config.threads ?? capabilities().cores);
+  const start = run.resuming ? NO_START : await loadStart(run.config);
+  const config: TrainConfig = { ...run.config, ...start.choice };
+  const data = await loadData(config, signal).catch((error: unknown) => {
+    disposeAll(start.weights);
+    throw error;
+  });
   expectAnnotations(config, data);
   manualSeed(config.seed);
   const model = modelFor(config, data.train);
-  const adapted = run.resuming ? [] : await loadStart(config, model);
+  const adapted = startModel(model, start);
+  if (start.source !== null) adapted.push(normalizationNote(data.train.normalization, start.source));
   const { camLayer, size } = mapsOf(config, model, data.train);
   checkMapSize(size, camLayer, emit);
   const imageSize = data.train.images.sizes.slice(-2) as [number, number];
@@ -194,17 +202,6 @@ async function openSession(
   if (run.resuming) await resume(session);
   else await begin(session);
   return session;
-}
-
-/** Puts the weights that a config names into its model; sentences on what was chosen and adapted. */
-async function loadStart({ weights: path, weightsKey: key }: TrainConfig, model: Model): Promise<string[]> {
-  if (path === undefined) return [];
-  const { weights, notes } = await loadWeights(path, { key });
-  try {
-    return [...notes, ...startFrom(model, weights)].map((note) => `weights: ${note}`);
-  } finally {
-    disposeAll(weights);
-  }
 }
 
 /** N / (C · n_c): weights by which every class counts alike, of mean 1 over the images. Classes without images weigh nothing. */
