@@ -94,17 +94,17 @@ describe("batch-cam data", () => {
       .toColourspace("grey16")
       .png()
       .toFile(extra);
-    writeFileSync(join(photos, "train/cats/old.bmp"), "BM");
+    writeFileSync(join(photos, "train/cats/old.psd"), "8BPS");
     for (const round of ["decoded", "from the cache"]) {
       const { err } = await data("folder", "--data-dir", photos, "--image-size", "16");
       expect(err.split("\n"), round).toEqual([
-        expect.stringMatching(/^warning: .*My photos: left out 1 \.bmp; ImageMagick converts pictures/),
+        expect.stringMatching(/^warning: .*My photos: left out 1 \.psd; ImageMagick converts pictures/),
         "warning: reading changed images (1 image: 16 bits scaled to 8)",
         "",
       ]);
     }
     rmSync(extra);
-    rmSync(join(photos, "train/cats/old.bmp"));
+    rmSync(join(photos, "train/cats/old.psd"));
   });
 
   it.each([

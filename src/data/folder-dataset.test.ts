@@ -362,9 +362,9 @@ describe("what a folder leaves out", () => {
 
   it("is counted by kind in one sentence", async () => {
     for (const name of [
-      "a/1.bmp",
-      "b/2.BMP",
-      "a/3.heic",
+      "a/1.psd",
+      "b/2.PSD",
+      "a/3.raw",
       "a/notes",
       "b/.hidden.png",
       ".DS_Store",
@@ -378,12 +378,12 @@ describe("what a folder leaves out", () => {
     expect(set.train.labels.numel + set.test.labels.numel).toBe(6);
     expect(set.warnings).toHaveLength(1);
     const [warning = ""] = set.warnings ?? [];
-    for (const part of ["2 .bmp", "1 .heic", "1 without extension", "2 hidden", "1 pipe, socket or device"])
+    for (const part of ["2 .psd", "1 .raw", "1 without extension", "2 hidden", "1 pipe, socket or device"])
       expect(warning).toContain(part);
     expect(warning).toContain("1 broken link (a/broken.png)");
     expect(warning).toContain("1 image beside the folders (stray.png)");
     expect(warning).toContain("1 file beside the folders (list.csv)");
-    expect(warning).toMatch(/; ImageMagick converts pictures: mogrify -format png \*\.bmp$/);
+    expect(warning).toMatch(/; ImageMagick converts pictures: mogrify -format png \*\.psd$/);
     disposeDataset(set);
   });
 

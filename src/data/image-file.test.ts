@@ -1,4 +1,5 @@
-import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -276,8 +277,72 @@ describe("readImage at a size", () => {
   });
 });
 
+describe("readImage of files that sharp does not read", () => {
+  const PIXELS = JSON.parse(readFileSync(input("bmp-pixels.json"), "utf8")) as Record<string, number[]>;
+
+  it.each(["colours", "palette", "bits"])("reads %s.bmp as Pillow does", async (name) => {
+    const { pixels, height, width, original, notes } = await readImage(input(`${name}.bmp`), RGB);
+    expect([height, width, original.format, notes]).toEqual([5, 7, "bmp", []]);
+    expect([...pixels]).toEqual(PIXELS[name]);
+  });
+
+  it.each<[string, (file: Buffer) => Buffer, number[]]>([
+    ["32 bits, of which the last is unused", (file) => file, [1, 4, 2, 5, 3, 6]],
+    ["rows from top to bottom", (file) => withLong(file, 22, -1), [1, 4, 2, 5, 3, 6]],
+    ["a header with masks", (file) => masked(file, [0xff, 0xff00, 0xff0000, 0]), [3, 6, 2, 5, 1, 4]],
+  ])("reads a BMP of %s", async (_, change, expected) => {
+    const file = Buffer.alloc(54 + 8);
+    file.write("BM", 0, "latin1");
+    for (const [at, value] of [
+      [10, 54],
+      [14, 40],
+      [18, 2],
+      [22, 1],
+      [26, 0x200001],
+    ] as const)
+      file.writeUInt32LE(value, at);
+    file.set([3, 2, 1, 0, 6, 5, 4, 0], 54);
+    expect([...(await readImage(await save(change(file)), RGB)).pixels]).toEqual(expected);
+  });
+
+  it("reads HEIC, as phones write it, to a few levels", async () => {
+    const { pixels, height, width, original } = await readImage(input("gradient.heic"), RGB);
+    expect([height, width, original.format]).toEqual([48, 64, "heic"]);
+    let worst = 0;
+    for (let y = 2; y < 46; y++)
+      for (let x = 2; x < 62; x++)
+        for (const [c, value] of [4 * x, 5 * y, 255 - 4 * x].entries())
+          worst = Math.max(worst, Math.abs((pixels[(c * 48 + y) * 64 + x] as number) - value));
+    expect(worst).toBeLessThan(12);
+    expect((await readImage(input("gradient.heic"), { ...GREY, size: [8, 8] })).pixels).toHaveLength(64);
+  });
+
+  it.each(["colours.bmp", "palette.bmp", "gradient.heic"])(
+    "refuses %s where it is cut short or too large",
+    async (name) => {
+      const bytes = await readFile(input(name));
+      for (const share of [0.1, 0.5, 0.9]) {
+        const path = await save(bytes.subarray(0, bytes.length * share));
+        expect(await refusal(path)).toMatchObject({ code: "E_DATA", message: expect.stringContaining(path) });
+      }
+      expect((await refusal(input(name), { ...RGB, maxPixels: 20 })).message).toContain("more than maxPixels 20");
+    },
+  );
+
+  it.each<[string, number, number, RegExp]>([
+    ["compressed by RLE8", 30, 1, /is a BMP file compressed by RLE8/],
+    ["of an old kind", 14, 12, /is a BMP file of an old kind/],
+    ["without columns", 18, 0, /is a BMP file of 0x5 pixels/],
+    ["of 2 bits", 26, 0x20001, /is a BMP file of 2 bits/],
+    ["of two thousand million columns", 18, 2_000_000_000, /is a BMP file that is cut short: [\d,]+ bytes expected/],
+  ])("refuses a BMP %s", async (_, at, value, message) => {
+    const path = await save(withLong(await readFile(input("colours.bmp")), at, value));
+    expect(await refusal(path)).toMatchObject({ code: "E_DATA", message: expect.stringMatching(message) });
+  });
+});
+
 describe("readImage refuses", () => {
-  const CONVERT = "PNG, JPEG, WebP, TIFF, GIF and AVIF can be read: convert it, or name another file";
+  const CONVERT = "PNG, JPEG, WebP, TIFF, GIF, AVIF, BMP and HEIC can be read: convert it, or name another file";
 
   it("a missing file, a folder and an empty file", async () => {
     expect(await refusal(join(folder, "none.png"))).toMatchObject({
@@ -299,7 +364,6 @@ describe("readImage refuses", () => {
 
   it.each([
     ["text named .png", "hello, this is no picture at all", "is no image that can be read but text"],
-    ["a BMP", `BM${"\0".repeat(60)}`, "but a BMP picture"],
     ["a DICOM file", `${"\0".repeat(128)}DICM${"\0".repeat(40)}`, "but a DICOM file"],
     ["random bytes", "\u0001\u0002\u0003\u0004\u0005\u0006\u0007\u0008", "or its beginning is damaged"],
   ])("%s, and says what it is", async (_, content, problem) => {
@@ -416,6 +480,20 @@ function chunk(type: string, data: Buffer): Buffer {
   ends[0].writeUInt32BE(data.length);
   ends[1].writeUInt32BE(~crc >>> 0);
   return Buffer.concat([ends[0], body, ends[1]]);
+}
+
+function withLong(file: Buffer, at: number, value: number): Buffer {
+  const changed = Buffer.from(file);
+  changed.writeInt32LE(value, at);
+  return changed;
+}
+
+/** A BMP file with the masks of a header of 56 bytes. */
+function masked(file: Buffer, masks: number[]): Buffer {
+  const fields = Buffer.alloc(16);
+  for (const [i, mask] of masks.entries()) fields.writeUInt32LE(mask, 4 * i);
+  const whole = Buffer.concat([file.subarray(0, 54), fields, file.subarray(54)]);
+  return withLong(withLong(withLong(whole, 10, 70), 14, 56), 30, 3);
 }
 
 /** A TIFF file of sharp's with the values of some tags of type SHORT changed. */

@@ -7,6 +7,7 @@ import { IMAGE_FITS, type ImageFit } from "./image-fit.ts";
 import { foreignKind, IMAGE_FORMATS, READABLE } from "./image-format.ts";
 import type { Background } from "./image-pixels.ts";
 import { plainJpeg } from "./jpeg-header.ts";
+import { openRaw } from "./raw-formats.ts";
 import { tiffBands } from "./tiff-header.ts";
 
 export interface ReadImageOptions {
@@ -30,7 +31,7 @@ export interface ImageFile {
   channels: 1 | 3;
   height: number;
   width: number;
-  /** The file's own size, upright, before `size`; format is png, jpeg, webp, tiff, gif or avif. */
+  /** The file's own size, upright, before `size`; format is png, jpeg, webp, tiff, gif, avif, bmp or heic. */
   original: { width: number; height: number; format: string };
   /** What reading changed or left out, in words: "first of 12 frames". */
   notes: string[];
@@ -43,7 +44,7 @@ const DAMAGED: ReadContext = { operation: "readImage", remedy: "get the file aga
 export const DECODER_VERSION = 2;
 
 /**
- * Reads a PNG, JPEG, WebP, TIFF, GIF or AVIF file, told by its content and not by its name, as uint8 `(C, H, W)` in sRGB:
+ * Reads a PNG, JPEG, WebP, TIFF, GIF, AVIF, BMP or HEIC file, told by its content and not by its name, as uint8 `(C, H, W)` in sRGB:
  * upright by its EXIF orientation, embedded colour profiles and CMYK converted, 16 bits scaled to 8, transparent
  * pixels laid on `background`, the first frame of an animation or page of a TIFF, the first three bands of an RGB TIFF whose others
  * are not alpha. Resizing is bilinear with antialiasing; see `resizeBilinear`. `notes` say what was done.
@@ -58,8 +59,14 @@ export async function readImage(path: string, options: ReadImageOptions): Promis
   if (bytes.length === 0) throw dataError(path, "is empty (0 bytes)", DAMAGED);
   const sharp = await loadSharp();
   const { maxPixels = DEFAULT_MAX_PIXELS } = options;
-  const about = plainJpeg(bytes) ?? (await inspect(sharp(bytes, { limitInputPixels: false }), bytes, path));
+  const raw = await openRaw(bytes, path);
+  const about =
+    raw?.about ?? plainJpeg(bytes) ?? (await inspect(sharp(bytes, { limitInputPixels: false }), bytes, path));
   expectDecodable(about, maxPixels, path);
+  if (raw !== null) {
+    const { data, ...size } = await raw.decode();
+    return decodeImage(sharp(data, { raw: size, limitInputPixels: maxPixels }), { bytes, about, ...options, path });
+  }
   expectKnownBands(bytes, about, path);
   // "error" and not "warning": libjpeg also warns of harmless oddities that every viewer passes over.
   const file = sharp(bytes, { autoOrient: true, failOn: "error", limitInputPixels: maxPixels });

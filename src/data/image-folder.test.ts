@@ -39,8 +39,8 @@ describe("listImages", () => {
     ]);
   });
 
-  it("leaves out other files, BMP, hidden files and hidden folders", async () => {
-    await touch("a.png", "b.bmp", "notes.txt", "png", ".hidden.png", ".cache/a.png");
+  it("leaves out other files, hidden files and hidden folders", async () => {
+    await touch("a.png", "b.psd", "notes.txt", "png", ".hidden.png", ".cache/a.png");
     expect(names(await listImages(folder))).toEqual(["a.png"]);
   });
 
@@ -88,11 +88,11 @@ describe("listImages", () => {
   });
 
   it("says of a folder without images what it looked for and what is there", async () => {
-    await touch("a.bmp", "sub/b.bmp", "sub/c.txt", "README");
+    await touch("a.psd", "sub/b.psd", "sub/c.txt", "README");
     await expect(listImages(folder)).rejects.toMatchObject({
       code: "E_DATA",
       message: expect.stringMatching(
-        /^listImages: .*images: holds no image: looked for .png .jpg .jpeg .jpe .jfif .webp .tif .tiff .gif .avif in it and its subfolders, found 2 .bmp, 1 .txt, 1 without extension; ImageMagick converts pictures: mogrify -format png \*.bmp; name an image/,
+        /^listImages: .*images: holds no image: looked for .png .jpg .jpeg .jpe .jfif .webp .tif .tiff .gif .avif .bmp .heic .heif in it and its subfolders, found 2 .psd, 1 .txt, 1 without extension; ImageMagick converts pictures: mogrify -format png \*.psd; name an image/,
       ),
     });
   });

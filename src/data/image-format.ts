@@ -6,21 +6,21 @@ export const IMAGE_FORMATS: ReadonlyMap<string, string> = new Map([
   ["tiff", "tiff"],
   ["gif", "gif"],
   ["heif", "avif"],
+  ["bmp", "bmp"],
+  ["heic", "heic"],
 ]);
 
 /** Ends of the names of files that `listImages` takes for images, in lower case. */
 export const IMAGE_EXTENSIONS = [
   ...([".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".gif", ".avif"] as const),
+  ...([".bmp", ".heic", ".heif"] as const),
 ] as const;
 
 /** The formats in a sentence. */
-export const READABLE = "PNG, JPEG, WebP, TIFF, GIF and AVIF can be read";
+export const READABLE = "PNG, JPEG, WebP, TIFF, GIF, AVIF, BMP and HEIC can be read";
 
 // What a file that is none of them may be, by the bytes that it begins with (or has at an offset).
 const OTHERS: readonly { name: string; bytes: string; at?: number }[] = [
-  { name: "a BMP picture", bytes: "BM" },
-  { name: "a HEIC picture", bytes: "ftyphei", at: 4 },
-  { name: "a HEIC picture", bytes: "ftypmif1", at: 4 },
   { name: "a DICOM file", bytes: "DICM", at: 128 },
   { name: "an SVG drawing", bytes: "<svg" },
   { name: "an XML, perhaps an SVG, file", bytes: "<?xml" },

@@ -4,7 +4,7 @@ const SHOWN_NAMES = 3;
 const SHOWN_KINDS = 8;
 
 /** Ends of the names of pictures that cannot be read, though people expect it. */
-const CONVERTIBLE = [".bmp", ".heic", ".heif", ".jp2", ".psd", ".tga", ".ppm", ".pgm", ".svg", ".ico"] as const;
+const CONVERTIBLE = [".jp2", ".psd", ".tga", ".ppm", ".pgm", ".svg", ".ico"] as const;
 
 /** Kinds that have no extension for a name, with their plurals. */
 const PLURALS = {

@@ -19,7 +19,7 @@ export function unreadableError(problems: readonly string[], source: string): Ba
   const shown = problems.slice(0, MOST_SHOWN).join("; ");
   const rest = problems.length > MOST_SHOWN ? `; and ${problems.length - MOST_SHOWN} more` : "";
   const files = problems.length === 1 ? "a file cannot" : `${problems.length} files cannot`;
-  const remedy = 'mend them, or leave them out by badImages "skip" (--bad-images skip)';
+  const remedy = "mend them, or leave them out with badImages skip"; // the command line names its flag
   return new BatchCamError("E_DATA", `loadDataset: ${source}: ${files} be read: ${shown}${rest}; ${remedy}`);
 }
 
