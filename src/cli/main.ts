@@ -5,6 +5,7 @@ import { BatchCamError } from "../errors.ts";
 import type { Command } from "./command.ts";
 import { readConfigFile } from "./config-file.ts";
 import { reportFailure } from "./exit.ts";
+import { inFlagsOf } from "./flag-names.ts";
 import { type Flag, flagsOf, kebabCase, parseFlags } from "./flags.ts";
 import { formatCommandHelp, formatHelp } from "./help.ts";
 import { watchInterrupts } from "./interrupt.ts";
@@ -64,7 +65,7 @@ export async function runCommand(command: Command, argv: readonly string[], io: 
     return outcome === "interrupted" ? (interrupt?.exitCode() ?? 0) : 0;
   } catch (error) {
     const { signal } = interrupt ?? {};
-    if (signal?.aborted !== true || error !== signal.reason) throw error;
+    if (signal?.aborted !== true || error !== signal.reason) throw inFlagsOf(error, command);
     return interrupt?.exitCode() ?? 0; // throwIfAborted is how a command stops
   } finally {
     interrupt?.stop();
