@@ -18,7 +18,11 @@ void define(napi_env env, napi_value exports, const std::vector<Binding>& bindin
   }
 }
 
-void destroy(napi_env, void* data, void*) { delete static_cast<Engine*>(data); }
+void destroy(napi_env, void* data, void*) {
+  auto* engine = static_cast<Engine*>(data);
+  if (engine->warnings) c10::WarningUtils::set_warning_handler(nullptr);
+  delete engine;
+}
 
 }  // namespace
 
@@ -36,5 +40,6 @@ NAPI_MODULE_INIT() {
   define(env, exports, batch_cam::savedCopiesBindings());
   define(env, exports, batch_cam::runtimeBindings());
   define(env, exports, batch_cam::profilerBindings());
+  define(env, exports, batch_cam::warningBindings());
   return exports;
 }

@@ -4,10 +4,12 @@
 #include <ATen/core/Generator.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <c10/util/Exception.h>
 #include <node_api.h>
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -52,7 +54,8 @@ struct Engine {
   size_t arenaLength = 0;
   napi_ref arenaReference = nullptr;
   std::string error;
-  int64_t reportedBytes = 0;  // to V8, and what that is found from
+  std::unique_ptr<c10::WarningHandler> warnings;  // of this thread; libtorch points to it
+  int64_t reportedBytes = 0;                      // to V8, and what that is found from
   int64_t mostBytes = 0;
   std::chrono::steady_clock::time_point mostSince = std::chrono::steady_clock::now();
 };
@@ -86,6 +89,7 @@ std::vector<Binding> autogradBindings();
 std::vector<Binding> savedCopiesBindings();
 std::vector<Binding> runtimeBindings();
 std::vector<Binding> profilerBindings();
+std::vector<Binding> warningBindings();
 
 template <typename Result, typename Body>
 Result guarded(Engine& engine, Result fallback, Body body) {

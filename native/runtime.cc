@@ -9,6 +9,7 @@
 #include "allocator.h"
 #include "block_cache.h"
 #include "engine.h"
+#include "kernels/select.h"
 #include "product.h"
 #include "values.h"
 #include "winograd.h"
@@ -89,6 +90,12 @@ napi_value capabilities(napi_env env, napi_callback_info) {
   set("mkl", boolean(env, at::globalContext().hasMKL()));
   set("gloo", boolean(env, hasGloo()));
   set("productsFloat32", boolean(env, hasProducts(at::kFloat)));
+  set("kernelLevel", string(env, kernelLevel()));
+  napi_value levels;
+  napi_create_array(env, &levels);
+  uint32_t count = 0;
+  for (const char* level : kernelLevels()) napi_set_element(env, levels, count++, string(env, level));
+  set("kernelLevels", levels);
   set("productsBfloat16", boolean(env, hasProducts(at::kBFloat16)));
   return result;
 }

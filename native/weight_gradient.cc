@@ -1,6 +1,7 @@
 // Weight gradients of bfloat16 convolutions in tile registers: products of dy, transposed, with the patches of x, which
 // are laid out in the cache as the tiles want them.
 #include <ATen/Parallel.h>
+#include <ATen/record_function.h>
 
 #include <algorithm>
 #include <memory>
@@ -164,6 +165,7 @@ bool hasWeightGradientMatrix(const Geometry& g) {
 }
 
 Tensor weightGradientMatrix(const Tensor& x, const Tensor& dy, const Geometry& g) {
+  RECORD_FUNCTION("batch_cam::tiles", {});  // a row of its own in a profile
   const bool large = g.stride == 1 && g.kernel > 1 && g.outHeight * g.outWidth >= 100;
   return (large ? byImages(x, dy, g) : byColumns(x, dy, g)).reshape({g.outer, g.patch()});
 }

@@ -1,6 +1,7 @@
 #include "winograd.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/record_function.h>
 
 #include <algorithm>
 #include <vector>
@@ -279,16 +280,19 @@ bool hasWinograd(const Geometry& g) {
 }
 
 Tensor winogradForward(const Tensor& x, const Tensor& weight, const Geometry& g, const Epilogue& epilogue) {
+  RECORD_FUNCTION("batch_cam::at_points", {});
   const Squares squares(g.images, {g.height, g.width, g.inner}, {g.outHeight, g.outWidth}, g.padding);
   return convolved(x, Weight(weight, /*turned=*/false), squares, epilogue);
 }
 
 Tensor winogradInputGradient(const Tensor& dy, const Tensor& weight, const Geometry& g) {
+  RECORD_FUNCTION("batch_cam::at_points", {});
   const Squares squares(g.images, {g.outHeight, g.outWidth, g.outer}, {g.height, g.width}, 2 - g.padding);
   return convolved(dy, Weight(weight, /*turned=*/true), squares, {});
 }
 
 Tensor winogradWeightGradient(const Tensor& x, const Tensor& dy, const Geometry& g) {
+  RECORD_FUNCTION("batch_cam::at_points", {});
   const std::array<int64_t, 2> out{g.outHeight, g.outWidth};
   const Squares inputs(g.images, {g.height, g.width, g.inner}, out, g.padding);
   const Squares gradients(g.images, {g.outHeight, g.outWidth, g.outer}, out, 0);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "table.h"
+#include "tiles.h"
 
 namespace batch_cam {
 
@@ -29,17 +30,40 @@ DECLARE_VARIANT(avx2)
 DECLARE_VARIANT(avx512)
 #endif
 
-const KernelTable& kernels() {
-  static const KernelTable& chosen = []() -> const KernelTable& {
+const std::vector<const char*>& kernelLevels() {
+  static const std::vector<const char*> levels = [] {
+    std::vector<const char*> found{"baseline"};
 #ifdef BATCH_CAM_X86_VARIANTS
     __builtin_cpu_init();
     const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+    const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-    if (avx2 && avx512 && kernelsMayBe("avx512")) return avx512::table;
-    if (avx2 && kernelsMayBe("avx2")) return avx2::table;
+    if (avx2) found.push_back("avx2");
+    if (avx512) found.push_back("avx512");
 #endif
-    return baseline::table;
+    if (machineHasTiles()) found.push_back("tiles");
+    return found;
+  }();
+  return levels;
+}
+
+const char* kernelLevel() {
+  const char* highest = "baseline";
+  for (const char* level : kernelLevels())
+    if (kernelsMayBe(level)) highest = level;
+  return highest;
+}
+
+const KernelTable& kernels() {
+  static const KernelTable& chosen = []() -> const KernelTable& {
+    const KernelTable* table = &baseline::table;
+#ifdef BATCH_CAM_X86_VARIANTS
+    for (const char* level : kernelLevels()) {
+      if (strcmp(level, "avx2") == 0 && kernelsMayBe(level)) table = &avx2::table;
+      if (strcmp(level, "avx512") == 0 && kernelsMayBe(level)) table = &avx512::table;
+    }
+#endif
+    return *table;
   }();
   return chosen;
 }

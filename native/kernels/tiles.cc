@@ -74,8 +74,13 @@ void block(int64_t inner, const TileOperands& of, float* below, bool add) {
 
 }  // namespace
 
+bool machineHasTiles() {
+  static const bool has = processorHasTiles() && systemGivesTiles();
+  return has;
+}
+
 bool hasTiles() {
-  static const bool has = kernelsMayBe("tiles") && processorHasTiles() && systemGivesTiles();
+  static const bool has = kernelsMayBe("tiles") && machineHasTiles();
   return has;
 }
 
@@ -121,6 +126,7 @@ void Tiles::multiply(const TileShape& shape, const TileOperands& of, bool add) {
 
 namespace batch_cam {
 
+bool machineHasTiles() { return false; }
 bool hasTiles() { return false; }
 Tiles::Tiles() = default;
 Tiles::~Tiles() = default;

@@ -27,6 +27,9 @@ struct TileOperands {
 };
 
 // Whether the processor, the system and the compiler of this file have tiles.
+bool machineHasTiles();
+
+// Whether it has them and BATCH_CAM_KERNELS allows their use.
 bool hasTiles();
 
 // Holds the tile registers of a thread, which were somebody else's and will be again.

@@ -26,8 +26,16 @@ export interface CliIo {
 /** The real process. */
 export function processIo(): CliIo {
   for (const stream of [process.stdout, process.stderr]) stream.on("error", onBrokenPipe);
+  showWarnings();
   const { stdout, stderr, env } = process;
   return { stdout, stderr, env, signals: process, exit: (code) => process.exit(code) };
+}
+
+/** Prints the process's warnings (libtorch's are among them) as the command line does its own, instead of as Node does. */
+function showWarnings(): void {
+  if (process.listenerCount("warning") === 0) return; // NODE_NO_WARNINGS
+  process.removeAllListeners("warning");
+  process.on("warning", ({ message }) => process.stderr.write(`warning: ${message}\n`));
 }
 
 let complained = false;

@@ -1,5 +1,6 @@
 import { createRequire } from "node:module";
 import { addonPath, explainLoadFailure } from "./find.ts";
+import { expectSwitches, type KernelLevel } from "./switches.ts";
 
 /** What the C++ addon can do: this interface and native/*.cc are the whole native surface. Handles and operators are int32. */
 export interface NativeAddon {
@@ -41,6 +42,8 @@ export interface NativeAddon {
   guidedRelu(handle: number): number;
 
   lastError(): string;
+  /** From here on, calls `listener` for warnings of libtorch's: once for each place in its source that gives them. */
+  onWarning(listener: (text: string) => void): void;
   manualSeed(seed: number): void;
   rngState(): number;
   setRngState(handle: number): number;
@@ -81,6 +84,9 @@ export interface NativeCapabilities {
   version: string;
   /** The instruction set that its kernels chose, as libtorch names it: DEFAULT, AVX2, AVX512. */
   cpuCapability: string;
+  /** The level of the package's own kernels that runs, and those that this processor has. */
+  kernelLevel: KernelLevel;
+  kernelLevels: KernelLevel[];
   mkldnn: boolean;
   mkl: boolean;
   gloo: boolean;
@@ -90,10 +96,17 @@ export interface NativeCapabilities {
 }
 
 function load(): NativeAddon {
+  expectSwitches();
   const path = addonPath();
   // Threads of libtorch's OpenMP spin for about a millisecond at each barrier, which starves them all as soon as another
   // process wants a core; a shorter spin costs an idle machine next to nothing. Read when the library loads.
   process.env.GOMP_SPINCOUNT ??= "10000";
+  const addon = loadFrom(path);
+  addon.onWarning((text) => process.emitWarning(`libtorch: ${text}`));
+  return addon;
+}
+
+function loadFrom(path: string): NativeAddon {
   try {
     return createRequire(import.meta.url)(path) as NativeAddon;
   } catch (error) {

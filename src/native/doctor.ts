@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import type { NativeCapabilities } from "./addon.ts";
 import { type CpuFeatures, cpuFeatures, hasGpu, usableCores } from "./capability.ts";
 import { type BuildStamp, buildStamp } from "./find.ts";
+import { type KernelLevel, switchValue } from "./switches.ts";
 
 /** What was found on this machine. */
 export interface DoctorReport {
@@ -13,7 +14,9 @@ export interface DoctorReport {
   libtorch: { version: string; place: string; source: string } | null;
   /** Why the engine does not load; null where it does. */
   engineFault: string | null;
-  cpu: CpuFeatures & { model: string; kernels: string | null; threads: number };
+  cpu: CpuFeatures & { model: string; kernels: string | null; ownKernels: KernelLevel | null; threads: number };
+  /** What BATCH_CAM_BFLOAT16 forces; null where it is left to the processor, or is a value that it may not have. */
+  forcedBfloat16: "on" | "off" | null;
   gpu: boolean;
   gloo: boolean | null;
   /** Folder of the installed MNIST files, or null. */
@@ -33,14 +36,25 @@ export async function doctorReport(): Promise<DoctorReport> {
       ...cpuFeatures(),
       model: cpus()[0]?.model.trim() ?? "unknown",
       kernels: typeof engine === "string" ? null : engine.cpuCapability,
+      ownKernels: typeof engine === "string" ? null : engine.kernelLevel,
       threads: usableCores(),
     },
+    forcedBfloat16: forcedBfloat16(),
     gpu: hasGpu(),
     gloo: typeof engine === "string" ? null : engine.gloo,
     data: dataFolder(),
     compiler: firstLine("c++", ["--version"]),
     python: firstLine("python3", ["--version"]),
   };
+}
+
+function forcedBfloat16(): DoctorReport["forcedBfloat16"] {
+  try {
+    const forced = switchValue("BATCH_CAM_BFLOAT16") ?? "auto";
+    return forced === "auto" ? null : forced;
+  } catch {
+    return null; // the row of the engine says it
+  }
 }
 
 /** What the engine says of itself, or why it does not load. */
@@ -81,14 +95,34 @@ function firstLine(command: string, args: string[]): string | null {
   }
 }
 
+/** sharp reads images, and asks for 20.9. */
+function nodeRow(version: string): Row {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  const enough = major > 20 || (major === 20 && minor >= 9);
+  return [enough, "Node", enough ? version : `${version}: batch-cam needs 20.9 or newer`];
+}
+
+type Row = [ok: boolean | null, name: string, text: string];
+
+function bfloat16Row({ cpu, forcedBfloat16: forced }: DoctorReport): Row {
+  if (forced !== null)
+    return [
+      null,
+      "bfloat16",
+      `${forced === "on" ? "used" : "not used"} by --amp auto: BATCH_CAM_BFLOAT16 is ${forced}`,
+    ];
+  if (cpu.fastBfloat16) return [true, "bfloat16", "fast on this CPU: used by --amp auto"];
+  return [null, "bfloat16", "no fast instructions: --amp auto stays with float32"];
+}
+
 /** The report as aligned lines: what it is, whether it is well, and where it is not, what to do. */
 export function formatDoctor(report: DoctorReport): string {
   const { cpu, libtorch } = report;
   const features =
     [cpu.avx2 && "AVX2", cpu.avx512 && "AVX-512", cpu.amx && "AMX"].filter(Boolean).join(", ") ||
     "none of AVX2, AVX-512, AMX";
-  const rows: [ok: boolean | null, name: string, text: string][] = [
-    [Number(report.node.split(".")[0]) >= 20, "Node", report.node],
+  const rows: Row[] = [
+    nodeRow(report.node),
     [
       libtorch !== null,
       "libtorch",
@@ -96,14 +130,14 @@ export function formatDoctor(report: DoctorReport): string {
         ? "not set up: run `npm run setup`"
         : `${libtorch.version} in ${libtorch.place} (from ${libtorch.source})`,
     ],
-    [report.engineFault === null, "engine", report.engineFault ?? `loads; kernels for ${cpu.kernels}`],
+    [
+      report.engineFault === null,
+      "engine",
+      report.engineFault ?? `loads; libtorch's kernels for ${cpu.kernels}, batch-cam's own of level ${cpu.ownKernels}`,
+    ],
     [true, "CPU", `${cpu.model}: ${features}`],
     [true, "threads", `${cpu.threads} (physical cores that this process may use)`],
-    [
-      cpu.fastBfloat16 ? true : null,
-      "bfloat16",
-      cpu.fastBfloat16 ? "fast on this CPU: used by --amp auto" : "no fast instructions: --amp auto stays with float32",
-    ],
+    bfloat16Row(report),
     [report.gpu ? true : null, "GPU", report.gpu ? "an NVIDIA GPU is present" : "none: everything runs on the CPU"],
     [
       report.gloo ? true : null,

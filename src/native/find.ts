@@ -61,7 +61,7 @@ function diagnose(text: string, stamp: BuildStamp | null): string {
     return `the libtorch it was built with is gone from ${stamp.libtorch}: ${REMEDY}`;
   }
   if (/NODE_MODULE_VERSION|napi_|node_api/i.test(text)) {
-    return `Node ${process.versions.node} does not fit it (built under ${stamp?.node ?? "another"}); use Node 20 or newer and ${REMEDY}`;
+    return `Node ${process.versions.node} does not fit it (built under ${stamp?.node ?? "another"}); use Node 20.9 or newer and ${REMEDY}`;
   }
   if (/GLIBC|GLIBCXX|CXXABI/.test(text))
     return `this system's C or C++ library is older than the one it needs: ${REMEDY} on this machine`;

@@ -15,8 +15,8 @@ export interface Environment {
   host: string;
   cpu: string;
   cpuCapability: string;
-  /** Highest level of the package's own kernels that was allowed (`BATCH_CAM_KERNELS`); null for the processor's. */
-  kernels: string | null;
+  /** Level of the package's own kernels that ran. */
+  kernels: string;
   threads: number;
   memoryGiB: number;
   precision: "float32" | "bfloat16";
@@ -27,7 +27,7 @@ export interface Environment {
 }
 
 export function environment({ seed, precision }: Pick<Environment, "seed" | "precision">): Environment {
-  const { version, cpuCapability } = capabilities();
+  const { version, cpuCapability, kernels } = capabilities();
   const { version: own } = createRequire(import.meta.url)("../../package.json") as { version: string };
   return {
     batchCam: own,
@@ -37,7 +37,7 @@ export function environment({ seed, precision }: Pick<Environment, "seed" | "pre
     host: hostname(),
     cpu: cpus()[0]?.model.trim() ?? "unknown",
     cpuCapability,
-    kernels: process.env.BATCH_CAM_KERNELS ?? null,
+    kernels,
     threads: getNumThreads(),
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     precision,
