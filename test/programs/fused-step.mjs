@@ -1,69 +1,120 @@
-// Guided steps with the kernels for training and without: how far each is from the float32 step without, relative, as JSON.
-// In float32 of several starts the nearest: where rounding lets one ReLU of a start's hundred thousands fall the other way, its
-// gradient moves by a thousandth, whichever of the two is right.
+// Guided steps with the kernels for training and without: how far each is from the float32 step without, relative, as JSON;
+// and which kernels ran. With the argument "fault" the kernels see weights without their last inner channel, as if they left
+// out the end of a vector; one distance then shows it.
 import { parseTrainConfig } from "batch-cam/config";
 import { createModel } from "batch-cam/models";
 import { setFusedTraining } from "batch-cam/nn";
-import { grad, manualSeed, noGrad, rand, randn, tensor, tidy } from "batch-cam/tensor";
-import { objective } from "batch-cam/train";
+import { capabilities, grad, manualSeed, noGrad, rand, randn, tensor, tidy } from "batch-cam/tensor";
+import { objective, profile } from "batch-cam/train";
 
-const MODELS = {
-  "simple-cnn": { side: 28, options: { head: "mlp" } },
-  "simple-cnn, pooled": { side: 28, options: { head: "gap" } },
-  // Small, for few ReLUs; its maps are differentiated twice.
-  resnet18: { side: 14, layer: "layer3", options: { stem: "small", width: 32 } },
-  convnextv2_atto: { side: 28, options: { patchSize: 1, dims: [16, 20, 32, 48], depths: [1, 1, 2, 1] } },
-};
 const BATCH = 6;
-const STARTS = 5;
+const STARTS = 2;
+const broken = process.argv[2] === "fault";
+const DISTANCES = broken ? ["ssim"] : ["l1", "l2", "ssim"];
 
-function step(name, { amp, start, ...given }) {
+// Where rounding lets a ReLU, a maximum or a map fall the other way, its gradient moves by far more than by rounding,
+// whichever of the two is right. So each network gets weights with which these stand far from their edges: a ReLU
+// passes all of a channel or nothing of it, and maps are no small differences of large numbers.
+const MODELS = {
+  "simple-cnn": { side: 28, options: { head: "mlp" }, settle: (path, p) => settleConvolutions(path, p, 1) },
+  "simple-cnn, pooled": { side: 28, options: { head: "gap" }, settle: (path, p) => settleConvolutions(path, p, 5) },
+  resnet18: {
+    side: 28,
+    layer: "layer3", // its maps are differentiated twice
+    options: { stem: "small", width: 32 },
+    settle: (path, p) => /(bn\d|downsample\.1)\.bias/.test(path) && p.add_(signs(p).mul(3)),
+  },
+  convnextv2_atto: {
+    side: 28,
+    options: { patchSize: 1, dims: [16, 20, 32, 48], depths: [1, 1, 2, 1] },
+    settle: (path, p) => (/grn/.test(path) ? p.normal_(0, 0.3) : /bias|norm/.test(path) || p.mul_(5)),
+  },
+};
+
+const signs = (p) => randn(p.shape).sign();
+
+function settleConvolutions(path, p, offset) {
+  if (/conv\d\.weight/.test(path)) p.mul_(2);
+  if (/conv\d\.bias/.test(path)) p.add_(signs(p).mul(offset));
+  // Of the head: no two summands of a map cancel, and logits stay of the order of one.
+  if (/fc\d?\.weight/.test(path)) p.copy_(p.abs().mul(path === "fc1.weight" ? 0.2 : path === "fc2.weight" ? 0.5 : 1));
+}
+
+function task(name, { start, distance, faulty }) {
   manualSeed(start);
-  const { side, layer, options } = MODELS[name];
+  const { side, layer, options, settle } = MODELS[name];
   const model = createModel(name.split(",")[0], { numClasses: 4, inChannels: 1, ...options });
-  noGrad(() => {
-    for (const [path, parameter] of model.namedParameters()) if (/grn/.test(path)) parameter.normal_(0, 0.3);
-  });
   const images = randn([BATCH, side, side, 1]).permute([0, 3, 1, 2]);
   const labels = tensor(
     Int32Array.from({ length: BATCH }, (_, i) => i % 4),
     { dtype: "int64" },
   );
   const prototypes = rand([4, side, side]);
-  const config = parseTrainConfig({ model: name.split(",")[0], ...given });
+  noGrad(() => {
+    for (const [path, p] of model.namedParameters()) {
+      settle(path, p);
+      const inner = p.shape.length === 4 ? p.shape[1] : 0;
+      if (faulty && inner >= 16) p.narrow(1, inner - 1, 1).fill_(0);
+    }
+  });
+  const config = parseTrainConfig({ model: name.split(",")[0], distance, lambdaPrototype: 0.5, lambdaBatch: 0.25 });
   const guidance = { config, camLayer: layer ?? model.camLayer, prototypes, camEma: null };
-  const { loss } = objective(model, images, labels, { step: 1000, guidance, amp });
-  return [loss.detach(), ...grad(loss, model.parameters())].map((t) => t.to("float64").flatten());
+  return { model, run: (amp) => objective(model, images, labels, { step: 1000, guidance, amp }) };
+}
+
+/** The loss, and the gradient of each parameter. */
+function step(name, { fused, amp, ...options }) {
+  setFusedTraining(fused);
+  const { model, run } = task(name, options);
+  const { loss } = run(amp);
+  const gradients = grad(loss, model.parameters()).map((t) => t.to("float64"));
+  return { loss: loss.item(), gradients };
 }
 
 const length = (parts) => Math.sqrt(parts.reduce((sum, t) => sum + t.square().sum().item(), 0));
 
-function apart(name, options) {
+/** Errors of the loss and of the gradient as a whole, and of each weight's own. */
+function errors(given, exact) {
+  const apart = given.gradients.map((t, i) => t.sub(exact.gradients[i]));
+  const isWeight = (_, i) => exact.gradients[i].shape.length > 1;
+  return {
+    loss: Math.abs(given.loss - exact.loss),
+    gradient: length(apart) / length(exact.gradients),
+    weights: apart.map((t, i) => length([t]) / length([exact.gradients[i]])).filter(isWeight),
+  };
+}
+
+/** One start by the kernels, in float32 and in bfloat16, and in bfloat16 by the layers one by one too. */
+function compared(name, { start, distance }) {
   return tidy(() => {
-    const [exact, fused, plain] = [
-      { on: false, amp: false },
-      { on: true, amp: options.amp },
-      { on: false, amp: options.amp },
-    ].map(({ on, amp }) => {
-      setFusedTraining(on);
-      return step(name, { ...options, amp });
-    });
-    const error = (given) => ({
-      loss: Math.abs(given[0].item() - exact[0].item()),
-      gradient: length(given.slice(1).map((t, i) => t.sub(exact[i + 1]))) / length(exact.slice(1)),
-    });
-    return { fused: error(fused), plain: error(plain) };
+    const of = (options) => step(name, { start, distance, ...options });
+    const exact = of({ fused: false, amp: false });
+    const against = (options) => errors(of(options), exact);
+    return [false, true].map((amp) => ({
+      ...{ name, distance, start, amp, exactLoss: exact.loss },
+      fused: against({ fused: true, amp, faulty: broken }),
+      plain: amp ? against({ fused: false, amp }) : null,
+    }));
   });
 }
 
-function nearest(name, options) {
-  const starts = Array.from({ length: options.amp ? 1 : STARTS }, (_, start) => apart(name, { ...options, start }));
-  return starts.reduce((best, one) => (one.fused.gradient < best.fused.gradient ? one : best));
+/** The kernels of its own that a step ran, by the operators' names. */
+function kernelsOf(name, { amp, fused }) {
+  setFusedTraining(fused);
+  const { model, run } = task(name, { start: 0, distance: "ssim" });
+  const { events } = profile(() => tidy(() => void grad(run(amp).loss, model.parameters())), { steps: 1, skip: 0 });
+  const names = events.map((event) => event.name).filter((own) => own.startsWith("batch_cam::"));
+  return [...new Set(names.map((own) => own.slice("batch_cam::".length)).filter((own) => !own.endsWith("Backward")))];
 }
 
-const found = [];
-for (const name of Object.keys(MODELS))
-  for (const amp of [false, true])
-    for (const distance of ["l1", "l2", "ssim"])
-      found.push({ name, amp, distance, ...nearest(name, { amp, distance, lambdaPrototype: 0.5, lambdaBatch: 0.25 }) });
-console.log(JSON.stringify(found));
+const names = Object.keys(MODELS);
+const starts = Array.from({ length: STARTS }, (_, start) => start);
+const found = names.flatMap((name) =>
+  DISTANCES.flatMap((distance) => starts.flatMap((start) => compared(name, { start, distance }))),
+);
+const ran = names.flatMap((name) =>
+  [false, true].flatMap((amp) =>
+    [true, false].map((fused) => ({ name, amp, fused, kernels: kernelsOf(name, { amp, fused }).sort() })),
+  ),
+);
+console.log(JSON.stringify({ level: capabilities().kernels, found, ran }));
