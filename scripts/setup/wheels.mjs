@@ -8,12 +8,13 @@ import { withLock } from "./lock.mjs";
 import { run } from "./tools.mjs";
 import { damagedFile, surplus } from "./whole.mjs";
 
-const VERSION = "2.11.0";
+/** The libtorch that set-up fetches: ARCHITECTURE.md says why it is this one. */
+export const PINNED_VERSION = "2.11.0";
 const GB = 1e9;
 const LINUX_X64 = process.platform === "linux" && process.arch === "x64";
 /** libtorch_cpu.so of the Linux x86-64 wheel will not load without the two CUDA libraries, GPU or not. */
 const WHEELS = [
-  `torch==${VERSION}`,
+  `torch==${PINNED_VERSION}`,
   ...(LINUX_X64 ? ["nvidia-cuda-runtime==13.0.96", "nvidia-cuda-cupti==13.0.85"] : []),
 ];
 /** The wheels and what they unpack to lie side by side for a while. */
@@ -25,7 +26,7 @@ const OTHER_PLACE = `or set BATCH_CAM_CACHE to a folder on a disk that you may w
 
 /** Where the fetched libtorch of this platform lies, shared by all checkouts. */
 export function cachedFolder(env) {
-  return join(cacheRoot(env), `libtorch-${VERSION}-${process.platform}-${process.arch}`, "torch");
+  return join(cacheRoot(env), `libtorch-${PINNED_VERSION}-${process.platform}-${process.arch}`, "torch");
 }
 
 /** Puts the pinned wheels into the cache: a folder beside the target is filled, checked and renamed. `check` throws if the copy is bad. */
@@ -49,7 +50,7 @@ async function fetchInto(target, { env, root, progress }, python, check) {
   }
   expectSpace(dirname(target), NEEDED_BYTES);
   const partial = `${prefix}${process.pid}`;
-  const title = `fetching libtorch ${VERSION} into ${dirname(target)}`;
+  const title = `fetching libtorch ${PINNED_VERSION} into ${dirname(target)}`;
   try {
     await progress.step(title, (say) => install(partial, { env, root, python, say }));
     check(join(partial, "torch"));

@@ -1,0 +1,14 @@
+import { execFileSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+
+/** Copies the files of a checkout that git knows or would add, as they lie there now: without builds and packages. */
+export function copyOfCheckout(root, target) {
+  const list = execFileSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], { cwd: root });
+  for (const path of list.toString().split("\0").filter(Boolean)) {
+    if (!existsSync(join(root, path))) continue; // removed, and not yet committed
+    mkdirSync(dirname(join(target, path)), { recursive: true });
+    cpSync(join(root, path), join(target, path));
+  }
+  return target;
+}

@@ -1,0 +1,27 @@
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { run } from "./run-tests.mjs";
+
+/**
+ * A version of Node ("22", "20.9.0") from npm's package `node`, kept in a folder of the cache.
+ *
+ * @returns {Promise<{ version: string, executable: string, bin: string }>}
+ */
+export async function fetchNode(version, { cache, say }) {
+  const folder = join(cache, `node-${version}`);
+  const bin = join(folder, "node_modules/node/bin");
+  const executable = join(bin, "node");
+  if (!existsSync(executable)) {
+    say(`fetching Node ${version} ...`);
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, "package.json"), '{ "private": true }\n');
+    const args = ["install", "--no-audit", "--no-fund", "--loglevel=error", `node@${version}`];
+    const { code, output } = await run("npm", args, { cwd: folder, env: process.env });
+    if (code !== 0) {
+      rmSync(folder, { recursive: true, force: true });
+      throw new Error(`npm cannot install node@${version}: ${output.trim().split("\n").at(-1)}`);
+    }
+  }
+  const { output } = await run(executable, ["--version"], { env: process.env });
+  return { version: output.trim().replace(/^v/, ""), executable, bin };
+}

@@ -1,0 +1,19 @@
+import { run } from "./run-tests.mjs";
+
+// A convolution has oneDNN say which instructions it may use.
+const PROGRAM = `
+import { capabilities, conv2d, getNumThreads, noGrad, ones } from "batch-cam/tensor";
+noGrad(() => conv2d(ones([1, 16, 8, 8]), ones([16, 16, 3, 3])).sum().item());
+console.log("probe " + JSON.stringify({ ...capabilities(), threads: getNumThreads() }));
+`;
+
+/** What runs in an environment, as the engine itself says: capabilities(), the number of threads, and oneDNN's instructions. */
+export async function probe({ root, env, node = process.execPath }) {
+  const args = ["--input-type=module", "--eval", PROGRAM];
+  const { code, output } = await run(node, args, { cwd: root, env: { ...env, ONEDNN_VERBOSE: "1" } });
+  const found = /^probe (.*)$/m.exec(output)?.[1];
+  if (found === undefined)
+    throw new Error(`the engine does not run (exit ${code}): ${output.trim().split("\n").at(-1)}`);
+  const oneDnn = /cpu,isa:(.*)$/m.exec(output)?.[1]?.trim() ?? "unknown";
+  return { ...JSON.parse(found), oneDnn };
+}

@@ -1,0 +1,88 @@
+// Which processors are played, and by which tests. Three libraries choose kernels, each by a variable of its own: libtorch
+// by ATEN_CPU_CAPABILITY, oneDNN by ONEDNN_MAX_CPU_ISA, this package by BATCH_CAM_KERNELS; BATCH_CAM_BFLOAT16 decides
+// what training computes in where nobody says.
+import { readFileSync } from "node:fs";
+
+/** Test files whose numbers depend on the processor, by parts of their paths. */
+export const NUMERICAL_TESTS = [
+  ...["src/nn/", "src/losses/", "src/cam/", "src/metrics/", "src/tensor/"],
+  ...[
+    "test/batch-cam",
+    "test/ops",
+    "test/optim",
+    "test/models",
+    "test/resnet",
+    "test/convnext-v2",
+    "test/explain-fixtures",
+  ],
+  ...["test/fused-step", "test/train.test"],
+];
+
+/** What CI runs beside the suite: the tests of kernels of its own and of operators, as on a processor without AVX-512. */
+export const SMOKE = {
+  combinations: ["avx2 (1 thread)"],
+  files: ["src/nn/batch-norm-act", "src/nn/fused-convolution", "src/nn/flat-linear", "src/cam/cam-maps", "test/ops"],
+};
+
+const PLAIN = { ATEN_CPU_CAPABILITY: "default", ONEDNN_MAX_CPU_ISA: "SSE41", BATCH_CAM_KERNELS: "baseline" };
+const AVX2 = { ATEN_CPU_CAPABILITY: "avx2", ONEDNN_MAX_CPU_ISA: "AVX2", BATCH_CAM_KERNELS: "avx2" };
+const AVX512 = { ATEN_CPU_CAPABILITY: "avx512", ONEDNN_MAX_CPU_ISA: "AVX512_CORE", BATCH_CAM_KERNELS: "avx512" };
+
+/**
+ * Each processor with the features that it needs, and the numbers of threads that it runs with. Whole processors, as they
+ * are sold, and two mixtures that no `auto` would choose. With two threads sums are split otherwise: once for each kind of kernel.
+ */
+const PROCESSORS = [
+  { name: "no vectors", env: { ...PLAIN, BATCH_CAM_BFLOAT16: "off" }, needs: [], threads: [1] },
+  { name: "avx2", env: { ...AVX2, BATCH_CAM_BFLOAT16: "off" }, needs: ["avx2"], threads: [1, 2] },
+  { name: "avx2 with bfloat16 forced", env: { ...AVX2, BATCH_CAM_BFLOAT16: "on" }, needs: ["avx2"], threads: [1] },
+  { name: "avx512", env: { ...AVX512, BATCH_CAM_BFLOAT16: "off" }, needs: ["avx512f"], threads: [1, 2] },
+  {
+    name: "avx512 with bfloat16",
+    env: { ...AVX512, ONEDNN_MAX_CPU_ISA: "AVX512_CORE_BF16", BATCH_CAM_BFLOAT16: "on" },
+    needs: ["avx512f", "avx512_bf16"],
+    threads: [1, 2],
+  },
+  {
+    name: "amx",
+    env: { ...AVX512, ONEDNN_MAX_CPU_ISA: "AVX512_CORE_AMX", BATCH_CAM_KERNELS: "tiles", BATCH_CAM_BFLOAT16: "on" },
+    needs: ["avx512f", "avx512_bf16", "amx_tile", "amx_bf16"],
+    threads: [1, 2],
+  },
+  {
+    name: "amx with kernels of avx512",
+    env: { ...AVX512, ONEDNN_MAX_CPU_ISA: "AVX512_CORE_AMX", BATCH_CAM_BFLOAT16: "on" },
+    needs: ["avx512f", "avx512_bf16", "amx_tile", "amx_bf16"],
+    threads: [2],
+  },
+];
+
+/** Every combination: its name and environment, what must be seen to run, and what this processor lacks for it (or null). */
+export function combinations(features = processorFeatures()) {
+  return PROCESSORS.flatMap(({ name, env, needs, threads }) =>
+    threads.map((count) => {
+      const missing = needs.filter((feature) => !features.has(feature));
+      return {
+        name: `${name} (${count} thread${count === 1 ? "" : "s"})`,
+        env: { ...env, OMP_NUM_THREADS: String(count) },
+        expected: {
+          cpuCapability: env.ATEN_CPU_CAPABILITY.toUpperCase(),
+          kernels: env.BATCH_CAM_KERNELS,
+          fastBfloat16: env.BATCH_CAM_BFLOAT16 === "on",
+          threads: count,
+        },
+        lacks: missing.length === 0 ? null : `this processor has no ${missing.join(", ")}`,
+      };
+    }),
+  );
+}
+
+function processorFeatures() {
+  let text = "";
+  try {
+    text = readFileSync("/proc/cpuinfo", "utf8");
+  } catch {
+    // No Linux: only what needs nothing is played.
+  }
+  return new Set(/^flags\s*:(.*)$/m.exec(text)?.[1]?.trim().split(/\s+/) ?? []);
+}

@@ -1,0 +1,58 @@
+// The test suite, or a part of it, in a process of its own, with what became of it as counts.
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
+
+/**
+ * Runs vitest in a checkout with an environment, one file at a time, under the Node `node`.
+ *
+ * @returns {Promise<{ passed: number, failed: number, skipped: number, seconds: number, failures: string[] }>} the counts, and
+ *   a line for each failure
+ */
+export async function runTests({ root, env, files, node = process.execPath }) {
+  const folder = mkdtempSync(join(tmpdir(), "batch-cam-results-"));
+  const path = join(folder, "results.json");
+  const started = Date.now();
+  try {
+    const vitest = join(root, "node_modules/vitest/vitest.mjs");
+    const options = ["run", "--maxWorkers=1", "--reporter=json", `--outputFile=${path}`];
+    const { code, output } = await run(node, [vitest, ...options, ...files], { cwd: root, env });
+    return { ...countsOf(path, { root, code, output }), seconds: Math.round((Date.now() - started) / 1000) };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Runs a program to its end: its exit code, and all that it printed. */
+export function run(command, args, { cwd, env }) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
+    let output = "";
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding("utf8").on("data", (text) => (output += text));
+    child.on("error", reject).on("close", (code, signal) => resolve({ code: code ?? signal, output }));
+  });
+}
+
+function countsOf(path, { root, code, output }) {
+  let results;
+  try {
+    results = JSON.parse(readFileSync(path, "utf8"));
+  } catch {
+    const last = output.trimEnd().split("\n").slice(-15).join("\n");
+    return { passed: 0, failed: 1, skipped: 0, failures: [`vitest gave no results (exit ${code}):\n${last}`] };
+  }
+  const failures = results.testResults.flatMap(({ name, status, message, assertionResults }) => {
+    const file = relative(root, name);
+    const tests = assertionResults.filter((test) => test.status === "failed");
+    if (status === "failed" && tests.length === 0) return [`${file} does not load: ${firstLine(message)}`];
+    return tests.map((test) => `${file}: ${test.fullName}: ${firstLine(test.failureMessages[0])}`);
+  });
+  // vitest exits with 1 for errors outside of every test too.
+  if (code !== 0 && failures.length === 0) failures.push(`vitest exited with ${code}`);
+  const skipped = results.numPendingTests + results.numTodoTests;
+  return { passed: results.numPassedTests, failed: failures.length, skipped, failures };
+}
+
+const firstLine = (text = "") => text.split("\n")[0];

@@ -1,0 +1,110 @@
+#!/usr/bin/env node
+// Compiles the addon against several versions of libtorch and runs the tests under several versions of Node, each in a copy
+// of the checkout, which is left alone. Prints a Markdown table; exits with 1 if anything fails.
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { cacheRoot } from "./setup/cache-root.mjs";
+import { copyOfCheckout } from "./test-matrix/checkout.mjs";
+import { fetchTorch, newestTorch } from "./test-matrix/fetch-libtorch.mjs";
+import { fetchNode } from "./test-matrix/fetch-node.mjs";
+import { run, runTests } from "./test-matrix/run-tests.mjs";
+import { markdownTable, OUTCOME_HEADS, outcomeCells } from "./test-matrix/table.mjs";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
+const HELP = `node scripts/test-versions.mjs [options]
+
+For each version of libtorch compiles the addon, and for each version of Node runs the tests on it, in a copy of the checkout.
+By default: the pinned libtorch under every Node, and every libtorch under the first Node. Needs npm, pip and the network.
+
+  --node VERSIONS      versions of Node, of npm's package "node" (20,22,24)
+  --libtorch VERSIONS  versions of PyPI's package "torch"; "pinned" and "newest" are known (pinned,2.7.0,newest)
+  --all                every libtorch under every Node
+  --files PATHS        run these test files (separated by commas; parts of paths will do) instead of the whole suite
+  --cache FOLDER       where fetched versions are kept (in the user's cache folder); 1 to 2 GB for each libtorch
+  --help               print this
+`;
+
+const { values } = parseArgs({
+  options: {
+    node: { type: "string", default: "20,22,24" },
+    libtorch: { type: "string", default: "pinned,2.7.0,newest" },
+    all: { type: "boolean", default: false },
+    files: { type: "string", default: "" },
+    cache: { type: "string" },
+    help: { type: "boolean", short: "h", default: false },
+  },
+});
+
+const split = (text) => text.split(",").filter(Boolean);
+const say = (text) => process.stderr.write(`${text}\n`);
+
+/** Every pair that is tested: the first of the one kind with all of the other, or all with all. */
+function pairs(torches, nodes) {
+  return torches.flatMap((torch, i) =>
+    nodes.filter((_, j) => values.all || i === 0 || j === 0).map((node) => ({ torch, node })),
+  );
+}
+
+/** Sets a copy up as a user would, and runs the tests there. */
+async function test({ torch, node }, { copy, caches, files }) {
+  const env = {
+    ...process.env,
+    PATH: `${node.bin}:${process.env.PATH}`,
+    LIBTORCH: torch.folder,
+    BATCH_CAM_CACHE: caches,
+  };
+  say(`Node ${node.version}, libtorch ${torch.version}: setting up ...`);
+  const started = Date.now();
+  const { code, output } = await run(node.executable, ["scripts/setup.mjs"], { cwd: copy, env });
+  const setUp = `${Math.round((Date.now() - started) / 1000)} s`;
+  if (code !== 0) {
+    const failures = [`set-up exited with ${code}:\n${output.trimEnd().split("\n").slice(-15).join("\n")}`];
+    return { cells: ["failed", 0, 1, 0, setUp], failures };
+  }
+  say(`Node ${node.version}, libtorch ${torch.version}: testing ...`);
+  const outcome = await runTests({ root: copy, env, files, node: node.executable });
+  return { cells: [setUp, ...outcomeCells(outcome)], failures: outcome.failures };
+}
+
+async function testAll({ torches, nodes, files }) {
+  const place = mkdtempSync(join(tmpdir(), "batch-cam-versions-"));
+  const rows = [];
+  const failures = [];
+  try {
+    const copy = copyOfCheckout(ROOT, join(place, "checkout"));
+    const caches = join(place, "cache"); // of its own, so that the addon is compiled for each libtorch once
+    mkdirSync(caches);
+    for (const pair of pairs(torches, nodes)) {
+      const { cells, failures: lines } = await test(pair, { copy, caches, files });
+      rows.push([pair.node.version, pair.torch.version, ...cells]);
+      failures.push(...lines.map((line) => `Node ${pair.node.version}, libtorch ${pair.torch.version}: ${line}`));
+    }
+  } finally {
+    rmSync(place, { recursive: true, force: true });
+  }
+  return { rows, failures };
+}
+
+async function main() {
+  if (values.help) return void process.stdout.write(HELP);
+  const cache = values.cache ?? join(cacheRoot(process.env), "versions");
+  const nodes = [];
+  for (const version of split(values.node)) nodes.push(await fetchNode(version, { cache, say }));
+  const torches = [];
+  for (const version of split(values.libtorch)) {
+    const exact = version === "newest" ? await newestTorch() : version;
+    if (!torches.some((torch) => torch.version === exact)) torches.push(await fetchTorch(exact, { cache, say }));
+  }
+  const { rows, failures } = await testAll({ torches, nodes, files: split(values.files) });
+  console.log(markdownTable(["Node", "libtorch", "set-up", ...OUTCOME_HEADS], rows));
+  for (const failure of failures) console.log(`\n- ${failure}`);
+  if (failures.length > 0) process.exitCode = 1;
+}
+
+main().catch((error) => {
+  say(`test-versions: ${error.message}`);
+  process.exitCode = 2;
+});
