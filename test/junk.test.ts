@@ -202,8 +202,15 @@ const untrainable = (first: unknown) =>
     : first;
 
 // More of them, or others, to look for what is left: JUNK_CALLS=5000 JUNK_SEED=1 npx vitest run test/junk.test.ts
-const CALLS = Number(process.env.JUNK_CALLS ?? 250);
-const SEED = Number(process.env.JUNK_SEED ?? 7);
+const CALLS = countFrom("JUNK_CALLS", 250);
+const SEED = countFrom("JUNK_SEED", 7);
+
+/** A number from the environment: one that is none would run no call, and pass. */
+function countFrom(name: string, usual: number): number {
+  const given = process.env[name] || String(usual);
+  if (!/^\d+$/.test(given)) throw new Error(`environment variable ${name}: expected a whole number, got "${given}"`);
+  return Number(given);
+}
 
 const SPECIAL: Record<string, Callable> = {
   train: (first, ...rest) => train.train(untrainable(first) as never, ...(rest as never[])),

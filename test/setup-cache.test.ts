@@ -188,9 +188,15 @@ describe("a build", () => {
     [{}, 8, 5, 2],
     [{}, 8, 1, 1],
     [{ CMAKE_BUILD_PARALLEL_LEVEL: "3" }, 8, 5, 3],
-    [{ CMAKE_BUILD_PARALLEL_LEVEL: "many" }, 2, 32, 2],
+    [{ CMAKE_BUILD_PARALLEL_LEVEL: "" }, 2, 32, 2],
   ])("with %o on %i cores and %i GiB of free memory compiles %i files at once", (variables, cores, memory, jobs) => {
     expect(compilerJobs(variables, { cores, memory: memory * GiB })).toBe(jobs);
+  });
+
+  it.each(["many", "0", "-1", "1.5", "2 "])("refuses to compile %j files at once", (asked) => {
+    expect(() => compilerJobs({ CMAKE_BUILD_PARALLEL_LEVEL: asked })).toThrow(
+      `CMAKE_BUILD_PARALLEL_LEVEL is "${asked}", and it must be a whole number from 1 on`,
+    );
   });
 
   it.each([

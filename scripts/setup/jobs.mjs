@@ -1,12 +1,19 @@
 import { availableParallelism, freemem } from "node:os";
+import { SetupFailure } from "./failure.mjs";
 
 /** What the compiler takes at its peak for one file, with libtorch's headers in it, and some room. */
 const BYTES_PER_JOB = 2 * 1024 ** 3;
 
 /** How many files are compiled at once: CMAKE_BUILD_PARALLEL_LEVEL, else as many as there are cores and memory for. */
 export function compilerJobs(env, { cores = availableParallelism(), memory = freeMemory() } = {}) {
-  const asked = Number(env.CMAKE_BUILD_PARALLEL_LEVEL);
-  if (Number.isInteger(asked) && asked > 0) return asked;
+  const asked = env.CMAKE_BUILD_PARALLEL_LEVEL;
+  if (/^[1-9]\d*$/.test(asked ?? "")) return Number(asked);
+  if (asked) {
+    throw new SetupFailure(
+      `CMAKE_BUILD_PARALLEL_LEVEL is "${asked}", and it must be a whole number from 1 on`,
+      "set it to how many files may be compiled at once, or unset it",
+    );
+  }
   return Math.max(1, Math.min(cores, Math.floor(memory / BYTES_PER_JOB)));
 }
 

@@ -35,7 +35,7 @@ export async function main() {
   try {
     await setUp({ root: ROOT.replace(/\/$/, ""), env: process.env, progress: new Progress() });
   } catch (error) {
-    if (process.env.BATCH_CAM_DEBUG) process.stderr.write(`${error?.stack}\n`);
+    if (process.env.BATCH_CAM_DEBUG === "1") process.stderr.write(`${error?.stack}\n`);
     const { message, details, remedy } = asFailure(error);
     const indented = details && `${details.replace(/^/gm, "    ")}\n`;
     process.stderr.write(`setup: ${message}\n${indented}  remedy: ${remedy}\n`);
