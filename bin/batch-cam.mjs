@@ -5,8 +5,9 @@ import { fileURLToPath } from "node:url";
 const entry = new URL("../dist/cli/main.js", import.meta.url);
 
 async function run() {
-  if (Number.parseInt(process.versions.node, 10) < 20)
-    return fail(`needs Node 20 or newer, and this is ${process.version}`);
+  const [major, minor] = process.versions.node.split(".").map(Number);
+  if (major < 20 || (major === 20 && minor < 9))
+    return fail(`needs Node 20.9 or newer, and this is ${process.version}`);
   if (!existsSync(entry)) {
     if (process.argv[2] === "doctor") return diagnose();
     return fail("it is not built yet: run `npm run setup`");

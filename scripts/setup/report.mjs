@@ -9,7 +9,7 @@ export function toolReport({ root, env }) {
   const pip = python !== null && ask(python, ["-m", "pip", "--version"], { env }).ok;
   const maker = which("ninja", env) ?? which("make", env);
   return [
-    line("Node", process.version, "20 or newer"),
+    line("Node", process.version, "20.9 or newer"),
     line("npm packages", existsSync(join(root, "node_modules")) && "installed", "npm run setup installs them"),
     line("C++ compiler", compiler?.path, "install g++ or clang++ (Debian, Ubuntu: apt install g++)"),
     line("cmake", which("cmake", env), "install it (apt install cmake, or pip install cmake)"),
