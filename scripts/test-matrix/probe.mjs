@@ -1,9 +1,9 @@
 import { run } from "./run-tests.mjs";
 
-// A convolution has oneDNN say which instructions it may use.
+// A convolution, of a size that libtorch gives oneDNN, has it say which instructions it may use.
 const PROGRAM = `
 import { capabilities, conv2d, getNumThreads, noGrad, ones } from "batch-cam/tensor";
-noGrad(() => conv2d(ones([1, 16, 8, 8]), ones([16, 16, 3, 3])).sum().item());
+noGrad(() => conv2d(ones([4, 16, 32, 32]), ones([16, 16, 3, 3])).sum().item());
 console.log("probe " + JSON.stringify({ ...capabilities(), threads: getNumThreads() }));
 `;
 

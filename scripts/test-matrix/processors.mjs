@@ -28,6 +28,15 @@ const PLAIN = { ATEN_CPU_CAPABILITY: "default", ONEDNN_MAX_CPU_ISA: "SSE41", BAT
 const AVX2 = { ATEN_CPU_CAPABILITY: "avx2", ONEDNN_MAX_CPU_ISA: "AVX2", BATCH_CAM_KERNELS: "avx2" };
 const AVX512 = { ATEN_CPU_CAPABILITY: "avx512", ONEDNN_MAX_CPU_ISA: "AVX512_CORE", BATCH_CAM_KERNELS: "avx512" };
 
+/** What oneDNN says of itself where it is held down to an instruction set. */
+const ONE_DNN = {
+  SSE41: /SSE4\.1/,
+  AVX2: /AVX2/,
+  AVX512_CORE: /AVX-512(?!.*(bfloat16|AMX))/,
+  AVX512_CORE_BF16: /AVX-512.*bfloat16(?!.*AMX)/,
+  AVX512_CORE_AMX: /AMX/,
+};
+
 /**
  * Each processor with the features that it needs, and the numbers of threads that it runs with. Whole processors, as they
  * are sold, and two mixtures that no `auto` would choose. With two threads sums are split otherwise: once for each kind of kernel.
@@ -70,6 +79,7 @@ export function combinations(features = processorFeatures()) {
           kernels: env.BATCH_CAM_KERNELS,
           fastBfloat16: env.BATCH_CAM_BFLOAT16 === "on",
           threads: count,
+          oneDnn: ONE_DNN[env.ONEDNN_MAX_CPU_ISA],
         },
         lacks: missing.length === 0 ? null : `this processor has no ${missing.join(", ")}`,
       };
