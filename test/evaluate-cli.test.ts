@@ -87,6 +87,27 @@ describe("batch-cam evaluate", () => {
     subject.dispose();
   });
 
+  it("gives equal numbers at every batch size, of methods and metrics that draw too", async () => {
+    const values: Record<string, number>[] = [];
+    for (const batchSize of ["1", "2"]) {
+      const limits = ["--limit", "3", "--steps", "2", "--no-randomise", "--batch-size", batchSize];
+      const { code, out } = await cli(run, ...limits, "--method", "GradCAM,SmoothGrad", "--json");
+      expect(code).toBe(0);
+      const { explanations } = JSON.parse(out) as { explanations: { method: string; values: Values }[] };
+      const named = explanations.flatMap(({ method, values }) =>
+        Object.entries(values).map(([name, { mean }]) => [`${method} ${name}`, mean] as const),
+      );
+      values.push(Object.fromEntries(named));
+    }
+    const [one, ...others] = values as [Record<string, number>, ...Record<string, number>[]];
+    // A network's float32 kernels round differently for batches of different sizes: by some 1e-6 in a gradient.
+    const near = (name: string, value: number) => (name.startsWith("SmoothGrad") ? 5e-6 : 1e-6) * Math.max(1, value);
+    for (const other of others)
+      for (const [name, value] of Object.entries(other))
+        expect(Math.abs(value - (one[name] as number)), name).toBeLessThanOrEqual(near(name, Math.abs(value)));
+  });
+  type Values = Record<string, { mean: number }>;
+
   it("keeps what earlier calls found by other methods, and replaces what it finds anew", async () => {
     const found = async (...argv: string[]) => {
       await cli(run, "--no-randomise", "--steps", "2", ...argv);

@@ -34,8 +34,11 @@ export function normalizeMaps(maps: Tensor, options: NormalizeOptions = {}): Ten
   const range = wide.amax([1, 2], { keepDims: true }).sub(lowest);
   // Exact arithmetic gives a constant map no gradient at all; 1 / eps times rounding noise would give it a huge one.
   const constant = range.detach().eq(0);
-  const divisor = (relative ? range.mul(1 + eps) : range.add(eps)).maskedFill(constant, 1);
-  return wide.sub(lowest).div(divisor).mul(constant.logicalNot().to(wide.dtype));
+  const varies = constant.logicalNot().to(wide.dtype);
+  const shifted = wide.sub(lowest);
+  // The reciprocal of a range alone, without an eps, may overflow: there the map is divided.
+  if (relative) return shifted.div(range.mul(1 + eps).maskedFill(constant, 1)).mul(varies);
+  return shifted.mul(range.add(eps).reciprocal().mul(varies));
 }
 
 /** Which maps of (N, H, W) the ReLU killed entirely: (N), bool. */
