@@ -95,6 +95,8 @@ async function readersOf(engine) {
     "image.webp": image,
     "image.gif": image,
     "image.tif": image,
+    "image.bmp": image,
+    "image.heic": image,
     "weights.safetensors": async (path) => {
       await engine.readSafetensorsMetadata?.(path);
       free(await engine.loadSafetensors(path));

@@ -22,6 +22,8 @@ export async function readerSeeds(engine) {
     "image.webp": [await picture("webp")],
     "image.gif": [await picture("gif")],
     "image.tif": [await picture("tiff"), ...fixtures("inputs", /\.tif$/)],
+    "image.bmp": fixtures("inputs", /\.bmp$/),
+    "image.heic": fixtures("inputs", /\.heic$/),
     "weights.safetensors": [await safetensors(engine)],
     "weights.pth": fixtures("torch-files", /\.(pth|pt)$/),
     "set.npz": fixtures("inputs", /\.npz$/),

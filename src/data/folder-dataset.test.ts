@@ -486,6 +486,17 @@ describe("a folder that cannot be trained on", () => {
     disposeDataset(set);
   });
 
+  it("names a folder and a named pipe that have the name of an image, and waits for neither", async () => {
+    await drawMany("train/a", 2);
+    await drawMany("train/b", 2);
+    await drawMany("train/a/folder.png", 1);
+    execFileSync("mkfifo", [join(folder, "train/b/pipe.png")]);
+    const set = await load();
+    expect(set.train.labels.numel + set.test.labels.numel).toBe(5);
+    expect(set.warnings).toEqual([expect.stringMatching(/left out 1 pipe, socket or device$/)]);
+    disposeDataset(set);
+  });
+
   it("stops at a file that cannot be read, or leaves it out and says so", async () => {
     await drawMany("train/a", 2);
     await drawMany("train/b", 2);

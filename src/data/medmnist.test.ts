@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -290,6 +291,15 @@ describe("a MedMNIST file", () => {
       message: expect.stringMatching(/"train_images.npy" is damaged: its checksum/),
     });
     await expect(load(GREY, { size: 20 })).rejects.toMatchObject({ code: "E_DATA" });
+  });
+
+  it("is refused where it is a folder or a named pipe, without waiting for one", async () => {
+    execFileSync("mkfifo", [join(folder, "pipe.npz")]);
+    for (const dataDir of [folder, join(folder, "pipe.npz")])
+      await expect(loadDataset("npz", { dataDir })).rejects.toMatchObject({
+        code: "E_DATA",
+        message: expect.stringMatching(/expected a regular file, got/),
+      });
   });
 
   it("of images larger than a data set's in memory is refused", async () => {
