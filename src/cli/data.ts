@@ -6,7 +6,6 @@ import { dataName } from "../config/resolve.ts";
 import {
   classCounts,
   type Dataset,
-  describeShape,
   disposeDataset,
   disposeSplit,
   gatherPixels,
@@ -15,6 +14,7 @@ import {
   prototypes,
   type Split,
 } from "../data/index.ts";
+import { describeShape } from "../data/shape-sentence.ts";
 import { camFigure, type FigureInput } from "../report/index.ts";
 import { type Tensor, tidy } from "../tensor/index.ts";
 import { datasetOptions, heldOutValidation } from "../train/from-config.ts";

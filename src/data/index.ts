@@ -25,6 +25,7 @@ export {
   type PrototypeStatistic,
   prototypes,
 } from "./prototypes.ts";
-export { describeShape, type PrototypeShape } from "./shape-sentence.ts";
+export type { PrototypeShape } from "./shape-sentence.ts";
 export { disposeSplit, type Normalization, type Split } from "./split.ts";
+export { type SplitOptions, splitOf } from "./split-of.ts";
 export { selectImages, splitValidation, type ValidationOptions } from "./validation-split.ts";

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { memory, tensor } from "../tensor/index.ts";
-import { describeShape, disposeDataset, loadDataset, prototypeShape, type Split } from "./index.ts";
+import { disposeDataset, loadDataset, prototypeShape, type Split } from "./index.ts";
+import { describeShape } from "./shape-sentence.ts";
 
 type Draw = (label: number, next: () => number) => Uint8Array;
 

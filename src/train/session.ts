@@ -4,10 +4,10 @@ import {
   batchCount,
   classCounts,
   prototypes as classPrototypes,
-  describeShape,
   type PrototypeShape,
   type Split,
 } from "../data/index.ts";
+import { describeShape } from "../data/shape-sentence.ts";
 import { CamEma } from "../losses/index.ts";
 import type { Model } from "../models/index.ts";
 import type { Module } from "../nn/index.ts";
