@@ -3,8 +3,9 @@
 #include <ATen/Parallel.h>
 #include <torch/library.h>
 
+#include <algorithm>
 #include <cmath>
-#include <string>
+#include <vector>
 
 #include "buffer.h"
 #include "kernels/table.h"
@@ -61,26 +62,93 @@ void distances(const Tensor& x, const Tensor& y, const Measure& measure, const T
   });
 }
 
-// Each row holds the window at one of its places.
-Tensor placesOf(const Tensor& taps, int64_t size) {
-  const int64_t side = taps.size(0), places = size - side + 1;
-  const Tensor matrix = at::zeros({places, size}, at::kFloat);
-  for (int64_t place = 0; place < places; ++place) matrix[place].narrow(0, place, side).copy_(taps);
+// Windows that are computed by one product. A window of 11 makes it 74 / 11 times the multiplications that it takes,
+// but a product does them many times as fast.
+constexpr int64_t kStrip = 64;
+
+// (kStrip + side - 1, kStrip): each column is the window at one of its positions.
+Tensor stripOf(const Tensor& taps) {
+  const int64_t side = taps.size(0);
+  const Tensor matrix = at::zeros({kStrip + side - 1, kStrip}, at::kDouble);
+  double* to = matrix.mutable_data_ptr<double>();
+  const double* from = taps.const_data_ptr<double>();
+  for (int64_t position = 0; position < kStrip; ++position)
+    for (int64_t t = 0; t < side; ++t) to[(position + t) * kStrip + position] = from[t];
   return matrix;
 }
 
-// The same in libtorch's operators, for what is differentiated twice.
+// Smooths planes (N, H, W) along their columns, strip by strip, so that the cost grows with the image and not with the
+// square of its side.
+Tensor smoothedColumns(const Tensor& planes, const Tensor& strip) {
+  const int64_t length = strip.size(0), positions = planes.size(1) - (length - kStrip), whole = positions / kStrip;
+  const int64_t rest = positions - whole * kStrip;
+  std::vector<Tensor> parts;
+  if (whole > 0) parts.push_back(strip.t().matmul(planes.unfold(1, length, kStrip).transpose(-1, -2)).flatten(1, 2));
+  if (rest > 0) {
+    const int64_t last = rest + length - kStrip;
+    parts.push_back(strip.slice(0, 0, last).slice(1, 0, rest).t().matmul(planes.narrow(1, whole * kStrip, last)));
+  }
+  return parts.size() == 1 ? parts[0] : at::cat(parts, 1);
+}
+
+Tensor smoothed(const Tensor& planes, const Tensor& strip) {
+  return smoothedColumns(smoothedColumns(planes, strip).transpose(1, 2), strip).transpose(1, 2);
+}
+
+// A variance that rounding has made negative becomes zero, and its derivatives stay.
+Tensor notNegative(const Tensor& variance) { return variance - variance.detach().clamp_max(0); }
+
+// The sum of SSIM over the positions of windows in rows of the images, (N), by the formula of kernels/ssim.h.
+Tensor similaritySum(const Tensor& x, const Tensor& y, const Tensor& shiftX, const Tensor& shiftY, const Tensor& strip,
+                     double c1, double c2) {
+  const Tensor a = x.to(at::kDouble) - shiftX, b = y.to(at::kDouble) - shiftY;
+  const Tensor p = a + b, m = a - b;
+  const std::vector<Tensor> of = smoothed(at::cat({p, m, p.square(), m.square()}), strip).chunk(4);
+  const Tensor varianceP = notNegative(of[2] - of[0].square()), varianceM = notNegative(of[3] - of[1].square());
+  const Tensor squareP = (of[0] + (shiftX + shiftY)).square(), squareM = (of[1] + (shiftX - shiftY)).square();
+  // Of smaller values than 1 - 2 q / (p + q + 2 c) it keeps more digits, and p >= 0 and q >= 0 bound it as well.
+  const auto ratio = [](const Tensor& p, const Tensor& q, double c) { return (p - q + 2 * c) / (p + q + 2 * c); };
+  const Tensor luminance = ratio(squareP, squareM, c1), structure = ratio(varianceP, varianceM, c2);
+  return (luminance * structure).sum({1, 2});
+}
+
+// Pixels that are computed at once, which bounds the memory: 100 MB without a graph.
+constexpr int64_t kPixels = 1 << 20;
+
+// SSIM of images (N, H, W) in libtorch's operators, in float64: (N), in the images' dtype. The difference of the mean
+// square and the squared mean would lose the digits that an offset takes, so that whole multiples of the images' range
+// are taken off first. Images within their range stay as they are, and what a window that does not add up to one makes
+// of their variances stays what its library has.
+Tensor similarity(const Tensor& x, const Tensor& y, const Tensor& window, double c1, double c2, double range) {
+  TORCH_CHECK(x.dim() == 3 && x.sizes() == y.sizes() && x.numel() > 0, "x and y must be of one shape (N, H, W), got ",
+              x.sizes(), " and ", y.sizes());
+  TORCH_CHECK(window.dim() == 1 && window.size(0) > 0 && window.size(0) <= std::min(x.size(1), x.size(2)),
+              "the window must fit the images, got ", window.sizes());
+  const auto shiftOf = [&](const Tensor& image) {
+    const Tensor mean = image.detach().mean({1, 2}, /*keepdim=*/true, /*dtype=*/at::kDouble);
+    return (mean / range).trunc() * range;
+  };
+  const Tensor shiftX = shiftOf(x), shiftY = shiftOf(y);
+  const Tensor taps = window.detach().to(at::kCPU, at::kDouble).contiguous();
+  const Tensor strip = stripOf(taps).to(x.device());
+  const int64_t side = taps.size(0), positions = x.size(1) - side + 1, width = x.size(2) - side + 1;
+  const int64_t step = std::max<int64_t>(side, kPixels / (x.size(0) * x.size(2)));
+  Tensor total;
+  for (int64_t start = 0; start < positions; start += step) {
+    const int64_t rows = std::min(step, positions - start) + side - 1;
+    const Tensor sum = similaritySum(x.narrow(1, start, rows), y.narrow(1, start, rows), shiftX, shiftY, strip, c1, c2);
+    total = total.defined() ? total + sum : sum;
+  }
+  return (total / static_cast<double>(positions * width)).to(x.scalar_type());
+}
+
+// The same distances in libtorch's operators, for what is differentiated twice.
 Tensor composed(const Tensor& x, const Tensor& y, const Measure& measure) {
   if (measure.kind == kL1) return (x - y).abs().flatten(1).mean(1);
   if (measure.kind == kL2) return (x - y).square().flatten(1).mean(1);
-  const Tensor rows = placesOf(measure.taps, x.size(1)), columns = placesOf(measure.taps, x.size(2)).t();
-  const auto smoothed = [&](const Tensor& plane) { return rows.matmul(plane.matmul(columns)); };
-  const Tensor meanX = smoothed(x), meanY = smoothed(y);
-  const Tensor product = meanX * meanY, squares = meanX.square() + meanY.square();
-  const Tensor variances = smoothed(x.square() + y.square()) - squares, covariance = smoothed(x * y) - product;
-  const Tensor luminance = (2 * product + measure.c1) / (squares + measure.c1);
-  const Tensor structure = (2 * covariance + measure.c2) / (variances + measure.c2);
-  return 1 - (luminance * structure).flatten(1).mean(1);
+  // The kernel's weights add up to one.
+  const Tensor taps = measure.taps.to(at::kDouble);
+  return 1 - similarity(x, y, taps / taps.sum(), measure.c1, measure.c2, /*range=*/1);
 }
 
 struct MapDistance : torch::autograd::Function<MapDistance> {
@@ -128,6 +196,8 @@ Tensor mapDistance(const Tensor& x, const Tensor& y, int64_t kind, const Tensor&
 TORCH_LIBRARY_FRAGMENT(batch_cam, library) {
   library.def("map_distance(Tensor x, Tensor y, int kind, Tensor taps, float c1, float c2) -> Tensor",
               torch::dispatch(c10::DispatchKey::CompositeImplicitAutograd, TORCH_FN(mapDistance)));
+  library.def("ssim(Tensor x, Tensor y, Tensor window, float c1, float c2, float range) -> Tensor",
+              torch::dispatch(c10::DispatchKey::CompositeImplicitAutograd, TORCH_FN(similarity)));
 }
 
 }  // namespace batch_cam

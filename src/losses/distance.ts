@@ -3,7 +3,7 @@ import { BatchCamError } from "../errors.ts";
 import { isTensor } from "../tensor/core.ts";
 import { mapDistance } from "../tensor/fused-ops.ts";
 import { wantsFused } from "../tensor/fused-switch.ts";
-import { autocast, type Tensor } from "../tensor/index.ts";
+import { autocast, type Tensor, tensor } from "../tensor/index.ts";
 import { imagePair } from "./images.ts";
 import { ssimDistance, ssimWindowOf } from "./ssim.ts";
 
@@ -58,5 +58,6 @@ function fused(distance: Distance, [x, y]: readonly [Tensor, Tensor]): Tensor | 
   const same = x.ndim === 3 && y.ndim === 3 && y.sizes.every((size, i) => size === x.sizes[i]) && x.numel > 0;
   if (kind === undefined || !same || !wantsFused() || y.requiresGrad) return null;
   if (x.dtype !== "float32" || y.dtype !== "float32") return null;
-  return mapDistance(kind, [x, y], ssimWindowOf(height, width));
+  const { window, c1, c2 } = ssimWindowOf(height, width);
+  return mapDistance(kind, [x, y], { window: tensor(window, { dtype: "float32" }), c1, c2 });
 }

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
 import { setFusedTraining } from "../nn/index.ts";
-import { grad, manualSeed, ones, rand, type Tensor, tidy, zeros } from "../tensor/index.ts";
+import { cat, full, grad, manualSeed, ones, rand, type Tensor, tidy, zeros } from "../tensor/index.ts";
 import { distanceOf, meanDistance } from "./distance.ts";
 
 afterEach(() => {
@@ -21,6 +21,44 @@ function measured(name: (typeof NAMES)[number], [x, y]: [Tensor, Tensor], fused:
   const [second] = grad(first.square().sum(), [x], { allowUnused: true });
   return { value, first, alone, second: second ?? zeros(x.sizes) };
 }
+
+describe("the SSIM distance by one kernel", () => {
+  const fused = (x: Tensor, y: Tensor) => meanDistance("test", distanceOf("ssim"), [x.requiresGrad_(), y]).item();
+
+  it("is one minus the luminance of the constants for constant images", () =>
+    tidy(() => {
+      for (const [a, b] of [
+        [0.6, 0.601],
+        [0.2, 0.9],
+        [0.6, 0.6],
+        [0, 1],
+        [1000, 1000.5],
+      ] as const) {
+        const expected = 1 - (2 * a * b + 1e-4) / (a * a + b * b + 1e-4);
+        expect(fused(full([3, 20, 33], a), full([3, 20, 33], b))).toBeAllclose(expected, { rtol: 0, atol: 4e-7 });
+      }
+    }));
+
+  it.each([0, 3, -1000, 1e6])("keeps its digits, its range and its derivatives for an offset of %d", (offset) =>
+    tidy(() => {
+      manualSeed(3);
+      const [x, y] = [rand([2, 16, 40]).add(offset), rand([2, 16, 40]).add(offset)];
+      const exact = measured("ssim", [x.to("float64").requiresGrad_(), y.to("float64")], false);
+      const kernel = measured("ssim", [x.requiresGrad_(), y], true);
+      expect(kernel.value.item()).toBeAllclose(exact.value.item(), { rtol: 0, atol: 2e-6 });
+      for (const order of ["first", "alone", "second"] as const)
+        expect(apart(kernel[order], exact[order]), order).toBeLessThan(1e-4);
+    }),
+  );
+
+  it("is right where images are constant in parts", () =>
+    tidy(() => {
+      const halves = (a: number, b: number) => cat([full([1, 40, 30], a), full([1, 40, 30], b)], 2);
+      const [x, y] = [halves(0, 1), halves(0.001, 0.999)];
+      const exact = distanceOf("ssim")(x.to("float64"), y.to("float64")).item();
+      expect(fused(x, y)).toBeAllclose(exact, { rtol: 0, atol: 2e-7 });
+    }));
+});
 
 describe.each(NAMES)("the %s distance by one kernel", (name) => {
   it("has the value and both derivatives of the plain one, for images of any size", () => {

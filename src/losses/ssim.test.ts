@@ -1,7 +1,19 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { fixture } from "../../test/support/fixtures.ts";
-import { autocast, full, grad, manualSeed, memory, rand, type Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
+import {
+  autocast,
+  full,
+  grad,
+  manualSeed,
+  memory,
+  rand,
+  randn,
+  type Tensor,
+  tensor,
+  tidy,
+  zeros,
+} from "../tensor/index.ts";
 import { type SsimOptions, ssim, ssimDistance, ssimWindow } from "./ssim.ts";
 
 const PAIRS = [
@@ -51,7 +63,38 @@ describe.each(["float32", "float64"] as const)("ssim in %s", (dtype) => {
       expect(value).toBeAllclose(reference.tensor(`out64/${pair}/skimage_gaussian`), { rtol: 0, atol: 2e-5 });
     }),
   );
+
+  it("is the luminance of the constants for constant images", () =>
+    tidy(() => {
+      for (const [a, b] of CONSTANTS) {
+        const value = ssim(full([1, 20, 17], a, { dtype }), full([1, 20, 17], b, { dtype })).item();
+        // The window of float64 images is pytorch-msssim's, whose sum is not exactly one.
+        const atol = dtype === "float32" ? 2e-7 : 2e-5;
+        expect(value).toBeAllclose((2 * a * b + 1e-4) / (a * a + b * b + 1e-4), { rtol: 0, atol });
+      }
+    }));
+
+  it.each([0, 1, -1000, 1e6])("keeps its digits and its range for an offset of %d", (offset) =>
+    tidy(() => {
+      manualSeed(3);
+      const [x, y] = [rand([2, 16, 18]).add(offset).to(dtype), rand([2, 16, 18]).add(offset).to(dtype)];
+      const values = Array.from(ssim(x, y).data(), Number);
+      const pixels = (images: Tensor, n: number) => images.select(0, n).data();
+      const expected = [0, 1].map((n) => byHand(pixels(x, n), pixels(y, n), { height: 16, width: 18, window: 11 }));
+      expect(values).toBeAllclose(expected, { rtol: 0, atol: 1e-6 });
+      for (const value of values) expect(Math.abs(value)).toBeLessThanOrEqual(1);
+    }),
+  );
 });
+
+/** Two constants each: close, far apart, equal, zero. */
+const CONSTANTS = [
+  [0.6, 0.601],
+  [0.2, 0.9],
+  [0.6, 0.6],
+  [0, 1],
+  [1000, 1000.5],
+] as const;
 
 describe("ssim", () => {
   it("takes the mean over channels", () =>
@@ -151,13 +194,50 @@ describe("ssim", () => {
       ]).toEqual([0, 1]);
     }));
 
-  it("keeps one filter for each size, whatever the number of calls", () => {
-    const run = () => tidy(() => void ssim(rand([1, 19, 17]), rand([1, 19, 17])));
-    run();
-    const { liveTensors } = memory();
-    for (let i = 0; i < 5; i++) run();
-    expect(memory().liveTensors).toBe(liveTensors);
+  it("keeps nothing, whatever the sizes", () => {
+    const before = memory();
+    for (let i = 0; i < 20; i++) tidy(() => void ssim(rand([1, 19 + i, 90 - i]), rand([1, 19 + i, 90 - i])));
+    expect(memory()).toMatchObject({ liveTensors: before.liveTensors, bytes: before.bytes });
   });
+
+  it("gives large images, computed strip by strip, the value of their windows", () => {
+    manualSeed(8);
+    tidy(() => {
+      const size = { height: 90, width: 77 };
+      const [x, y] = [rand([1, 90, 77], { dtype: "float64" }), rand([1, 90, 77], { dtype: "float64" })];
+      const expected = byHand(x.data(), y.data(), { ...size, window: 11 });
+      expect(ssim(x, y).item()).toBeAllclose(expected, { rtol: 0, atol: 1e-6 }); // the window is float32
+      // 700 of them together are more than one part's pixels.
+      const many = ssim(x.expand([700, 90, 77]), y.expand([700, 90, 77]));
+      const alone = ssim(x, y).item();
+      expect([many.min().item(), many.max().item()]).toBeAllclose([alone, alone], { rtol: 0, atol: 1e-12 });
+    });
+  });
+
+  it.each([0, 50])("has the first and second derivatives of finite differences, offset %d", (offset) =>
+    tidy(() => {
+      manualSeed(4);
+      const x = rand([1, 7, 9], { dtype: "float64" }).add(offset).requiresGrad_();
+      const y = rand([1, 7, 9], { dtype: "float64" }).add(offset).requiresGrad_();
+      const [u, v] = [randn([1, 7, 9], { dtype: "float64" }), randn([1, 7, 9], { dtype: "float64" })];
+      const along = (a: Tensor, b: Tensor) => {
+        const gradients = grad(ssim(a, b, { window: 5 }), [a, b], { createGraph: true }) as [Tensor, Tensor];
+        return gradients[0].mul(u).sum().add(gradients[1].mul(v).sum());
+      };
+      const at = (step: number, of: (a: Tensor, b: Tensor) => Tensor) => {
+        const moved = (t: Tensor, direction: Tensor) => t.detach().add(direction.mul(step)).requiresGrad_();
+        return of(moved(x, u), moved(y, v)).item();
+      };
+      const slope = (of: (a: Tensor, b: Tensor) => Tensor) => (at(1e-5, of) - at(-1e-5, of)) / 2e-5;
+      const first = along(x, y);
+      expect(first.item()).toBeAllclose(
+        slope((a, b) => ssim(a, b, { window: 5 })),
+        { rtol: 1e-6 },
+      );
+      const [sx, sy] = grad(first, [x, y]) as [Tensor, Tensor];
+      expect(sx.mul(u).sum().add(sy.mul(v).sum()).item()).toBeAllclose(slope(along), { rtol: 1e-5 });
+    }),
+  );
 });
 
 interface Layout {
@@ -176,17 +256,17 @@ function byHand(
   const places: number[] = [];
   for (let top = 0; top + window <= height; top++) {
     for (let left = 0; left + window <= width; left++) {
-      const sums = { weight: 0, x: 0, y: 0, xx: 0, yy: 0, xy: 0 };
-      for (let i = 0; i < window * window; i++) {
+      const pixels = Array.from({ length: window * window }, (_, i) => {
         const [row, column] = [Math.floor(i / window), i % window];
         const at = (top + row) * width + left + column;
-        const [w, a, b] = [tap(row) * tap(column), Number(x[at]), Number(y[at])];
-        const terms = { weight: 1, x: a, y: b, xx: a * a, yy: b * b, xy: a * b };
-        for (const [name, term] of Object.entries(terms)) sums[name as keyof typeof sums] += w * term;
-      }
-      const [mx, my] = [sums.x / sums.weight, sums.y / sums.weight];
-      const variances = (sums.xx + sums.yy) / sums.weight - mx * mx - my * my;
-      const covariance = sums.xy / sums.weight - mx * my;
+        return { weight: tap(row) * tap(column), x: Number(x[at]), y: Number(y[at]) };
+      });
+      const total = pixels.reduce((sum, { weight }) => sum + weight, 0);
+      const mean = (of: (pixel: (typeof pixels)[0]) => number) =>
+        pixels.reduce((sum, pixel) => sum + pixel.weight * of(pixel), 0) / total;
+      const [mx, my] = [mean((p) => p.x), mean((p) => p.y)];
+      const variances = mean((p) => (p.x - mx) ** 2 + (p.y - my) ** 2);
+      const covariance = mean((p) => (p.x - mx) * (p.y - my));
       places.push(((2 * mx * my + 1e-4) * (2 * covariance + 9e-4)) / ((mx * mx + my * my + 1e-4) * (variances + 9e-4)));
     }
   }

@@ -1,6 +1,7 @@
 import { describeValue, expectNumber, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { autocast, type DType, keep, stack, type Tensor, tensor } from "../tensor/index.ts";
+import { ssimOf } from "../tensor/fused-ops.ts";
+import { autocast, type Tensor, tensor } from "../tensor/index.ts";
 import { imagePair } from "./images.ts";
 
 export interface SsimOptions {
@@ -28,7 +29,10 @@ export function ssimWindow(height: number, width: number): number {
  *     SSIM = (2μₓμᵧ + C₁)(2σₓᵧ + C₂) / ((μₓ² + μᵧ² + C₁)(σₓ² + σᵧ² + C₂)),  C₁ = (k₁L)², C₂ = (k₂L)²
  *
  * averaged over the windows that lie inside the image (no padding) and over channels. Means and variances are weighted by
- * a Gaussian window. Agrees with pytorch-msssim and with scikit-image's gaussian_weights; torchmetrics pads instead.
+ * a Gaussian window. Agrees with pytorch-msssim and with scikit-image's gaussian_weights; torchmetrics pads instead. Computed in
+ * float64, less whole multiples of the data range, so that an offset costs no digits. Images in float64 are compared with
+ * pytorch-msssim's own window, to its last digits: its weights were rounded to float32, and their sum misses one by up to 6e-8, which
+ * moves the variance of constant images by that share of the squared mean, and SSIM by 2e-5 at most. For others it is divided by its sum.
  *
  * Wang et al., Image quality assessment, 2004.
  *
@@ -41,34 +45,17 @@ export function ssim(x: Tensor, y: Tensor, options: SsimOptions = {}): Tensor {
   }
   const [height, width] = a.sizes.slice(-2) as [number, number];
   const checked = checkedOptions(height, width, options);
-  // Under autocast the windows' products would be rounded to 16 bits, and variances are differences of close numbers.
-  return autocast({ enabled: false }, () => similarity(a, b, checked));
+  const { window, c1, c2 } = windowOf(checked);
+  // Under autocast the windows' products would be rounded to 16 bits.
+  return autocast({ enabled: false }, () => {
+    const planes = [a, b].map((images) => images.reshape([-1, height, width])) as [Tensor, Tensor];
+    const taps = tensor(window, { dtype: "float64", device: a.device });
+    const exact = x.dtype === "float64" || y.dtype === "float64";
+    const { dataRange: range } = checked;
+    const values = ssimOf(planes, { window: exact ? taps : taps.div(taps.sum()), c1, c2 }, range);
+    return values.view([a.sizes[0] as number, -1]).mean(1);
+  });
 }
-
-type Planes = [Tensor, Tensor, Tensor, Tensor];
-
-function similarity(x: Tensor, y: Tensor, options: Required<SsimOptions>): Tensor {
-  const { window: side, sigma } = options;
-  const [height, width] = x.sizes.slice(-2) as [number, number];
-  const rows = filter(height, side, sigma, x.dtype);
-  const columns = filter(width, side, sigma, x.dtype);
-  // All that is smoothed in one pair of products: of the variances only the sum is needed.
-  const planes = stack([x, y, x.square().add(y.square()), x.mul(y)]); // (4, N, …, H, W)
-  const [meanX, meanY, meanSquares, meanProduct] = rows.matmul(planes.matmul(columns.t())).unbind(0) as Planes;
-  const { c1, c2 } = constants(options);
-  const product = meanX.mul(meanY);
-  const squares = meanX.square().add(meanY.square());
-  const variances = meanSquares.sub(squares);
-  const covariance = meanProduct.sub(product);
-  const luminance = product.mul(2).add(c1).div(squares.add(c1));
-  const structure = covariance.mul(2).add(c2).div(variances.add(c2));
-  return luminance.mul(structure).flatten(1).mean(1);
-}
-
-const constants = ({ dataRange, k1, k2 }: Required<SsimOptions>) => ({
-  c1: (k1 * dataRange) ** 2,
-  c2: (k2 * dataRange) ** 2,
-});
 
 function checkedOptions(height: number, width: number, options: SsimOptions): Required<SsimOptions> {
   const {
@@ -77,7 +64,7 @@ function checkedOptions(height: number, width: number, options: SsimOptions): Re
     dataRange = 1,
     k1 = 0.01,
     k2 = 0.03,
-  } = optionsOf("ssim", options);
+  } = optionsOf("ssim", options, ["window", "sigma", "dataRange", "k1", "k2"]);
   if (!Number.isInteger(window) || window % 2 !== 1 || window < 1 || window > Math.min(height, width)) {
     throw new BatchCamError(
       "E_ARGUMENT",
@@ -92,32 +79,20 @@ function checkedOptions(height: number, width: number, options: SsimOptions): Re
   return { window, sigma, dataRange, k1, k2 };
 }
 
-const windows = new Map<number, Tensor>();
-
-/** Window and constants of `ssimDistance` for images of this size, as a kernel takes them. */
-export function ssimWindowOf(height: number, width: number): { taps: Tensor; c1: number; c2: number } {
-  const options = checkedOptions(height, width, {});
-  const { window: side, sigma } = options;
-  const taps = windows.get(side) ?? keep(tensor(gaussian(side, sigma), { dtype: "float32" }));
-  windows.set(side, taps);
-  return { taps, ...constants(options) };
+interface Window {
+  window: Float64Array;
+  c1: number;
+  c2: number;
 }
 
-const cache = new Map<string, Tensor>();
+const windowOf = ({ window: side, sigma, dataRange, k1, k2 }: Required<SsimOptions>): Window => ({
+  window: gaussian(side, sigma),
+  c1: (k1 * dataRange) ** 2,
+  c2: (k2 * dataRange) ** 2,
+});
 
-/** (size − side + 1, size): each row is the Gaussian window at one of its places, so that smoothing is a matrix product. */
-function filter(size: number, side: number, sigma: number, dtype: DType): Tensor {
-  const key = `${size} ${side} ${sigma} ${dtype}`;
-  const cached = cache.get(key);
-  if (cached !== undefined) return cached;
-  const taps = gaussian(side, sigma);
-  const places = size - side + 1;
-  const values = new Float64Array(places * size);
-  for (let place = 0; place < places; place++) values.set(taps, place * size + place);
-  const made = keep(tensor(values, { shape: [places, size], dtype }));
-  cache.set(key, made);
-  return made;
-}
+/** Window and constants of `ssimDistance` for images of this size. */
+export const ssimWindowOf = (height: number, width: number): Window => windowOf(checkedOptions(height, width, {}));
 
 /** Built in float32 at every step, as pytorch-msssim builds it, so that results agree to the last digits. */
 function gaussian(side: number, sigma: number): Float64Array {

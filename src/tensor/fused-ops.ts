@@ -119,18 +119,27 @@ const KINDS = { l1: 0, l2: 1, ssim: 2 } as const;
 
 /** Window and constants of SSIM. */
 export interface SsimWindow {
-  taps: Tensor;
+  /** (side) */
+  window: Tensor;
   c1: number;
   c2: number;
 }
 
-/** Distances of x to y, both float32 (N, H, W): (N). y must not require gradients. */
+/** Distances of x to y, both float32 (N, H, W): (N). y must not require gradients; the window is float32. */
 export function mapDistance(
   kind: keyof typeof KINDS,
   [x, y]: readonly [Tensor, Tensor],
-  { taps, c1, c2 }: SsimWindow,
+  { window, c1, c2 }: SsimWindow,
 ): Tensor {
-  return new Tensor(aten.batchCamMapDistance(x, y, KINDS[kind], taps, c1, c2));
+  return new Tensor(aten.batchCamMapDistance(x, y, KINDS[kind], window, c1, c2));
+}
+
+/**
+ * SSIM of x and y (N, H, W), computed in float64, less whole multiples of the images' range: (N), in their dtype, differentiable to
+ * any order.
+ */
+export function ssimOf([x, y]: readonly [Tensor, Tensor], { window, c1, c2 }: SsimWindow, range: number): Tensor {
+  return new Tensor(aten.batchCamSsim(x, y, window, c1, c2, range));
 }
 
 /** Images of a data set, uint8 (N, C, H, W), the places (int32) of those that are wanted, and what normalises their channels. */

@@ -2232,6 +2232,19 @@ export function batchCamMapDistance(x: TensorCore, y: TensorCore, kind: number, 
   return run(batchCamMapDistanceOp);
 }
 
+const batchCamSsimOp = operator("batch_cam::ssim", "");
+/** `batch_cam::ssim(Tensor x, Tensor y, Tensor window, float c1, float c2, float range) -> Tensor` */
+export function batchCamSsim(x: TensorCore, y: TensorCore, window: TensorCore, c1: number, c2: number, range: number): Handle {
+  let next = 0;
+  arena[next++] = handleOf(x, "batchCamSsim: x");
+  arena[next++] = handleOf(y, "batchCamSsim: y");
+  arena[next++] = handleOf(window, "batchCamSsim: window");
+  arena[next++] = float(c1, "batchCamSsim: c1");
+  arena[next++] = float(c2, "batchCamSsim: c2");
+  arena[next++] = float(range, "batchCamSsim: range");
+  return run(batchCamSsimOp);
+}
+
 const batchCamFlatLinearOp = operator("batch_cam::flat_linear", "");
 /** `batch_cam::flat_linear(Tensor maps, Tensor weight, Tensor bias) -> (Tensor, Tensor)` */
 export function batchCamFlatLinear(maps: TensorCore, weight: TensorCore, bias: TensorCore): [Handle, Handle] {
