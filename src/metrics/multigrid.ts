@@ -1,4 +1,5 @@
-import { type DType, keep, type Tensor, tensor, tidy, where } from "../tensor/index.ts";
+import { type DType, type Tensor, tensor, tidy, where } from "../tensor/index.ts";
+import { TensorCache } from "../tensor/tensor-cache.ts";
 
 // The equations of linear imputation, on the pixels whose value is to be found:
 //     (A x)_i = d_i x_i − Σ_j w_ij x_j,   d_i = Σ_j w_ij over the neighbours inside the image, known ones too.
@@ -125,21 +126,17 @@ function cycle(levels: readonly Level[], r: Tensor, level = 0): Tensor {
 /** The coarse cell of pixel i is (i + size mod 2) / 2: of an odd size, the first pixel has one to itself. */
 const coarsePlace = (i: number, size: number) => (i + (size % 2)) / 2;
 
-const windows = new Map<string, Tensor>();
+const windows = new TensorCache<Tensor>();
 
-/** (size, size), of sizes below `BANDED` alone, so that the cache stays small. */
+/** (size, size), of sizes below `BANDED` alone. */
 function windowOf(size: number, dtype: DType): Tensor {
-  const key = `${size} ${dtype}`;
-  const cached = windows.get(key);
-  if (cached !== undefined) return cached;
-  const made = matrix(size, size, (i) => [
-    [i - 1, 1 / 2],
-    [i, 1],
-    [i + 1, 1 / 2],
-  ]);
-  const kept = keep(made.to(dtype));
-  windows.set(key, kept);
-  return kept;
+  return windows.get(`${size} ${dtype}`, () =>
+    matrix(size, size, (i) => [
+      [i - 1, 1 / 2],
+      [i, 1],
+      [i + 1, 1 / 2],
+    ]).to(dtype),
+  );
 }
 
 /** (⌈size/2⌉, size): the sum of each coarse cell's pixels. */

@@ -1,4 +1,5 @@
 import { keep, type Tensor, tidy } from "../tensor/index.ts";
+import { onEmptyCache } from "../tensor/tensor-cache.ts";
 import { versionOf } from "../tensor/version.ts";
 
 /** What inference computes with in place of a convolution's weights and the norm behind it. */
@@ -18,13 +19,24 @@ interface Entry extends Folded {
   readonly sources: readonly Tensor[];
   readonly versions: readonly number[];
   readonly purpose: string;
+  readonly layer: WeakRef<object>;
 }
+
+/** The layers that have an entry, for `emptyCache`: a WeakMap does not list its keys. */
+const layers = new Set<WeakRef<object>>();
+const forgotten = new FinalizationRegistry<WeakRef<object>>((layer) => layers.delete(layer));
+onEmptyCache(() => {
+  for (const layer of [...layers]) {
+    const alive = layer.deref();
+    if (alive !== undefined) forgetFolded(alive);
+  }
+});
 
 const entries = new WeakMap<object, Entry>();
 
 /**
  * The folded weights of a layer, made anew where one of their sources was changed in place or replaced, or where they are needed
- * for another purpose (a dtype, a size). One set lives for each layer, outside every tidy, until `forgetFolded`.
+ * for another purpose (a dtype, a size). One set lives for each layer, outside every tidy, until `forgetFolded` or `emptyCache`.
  */
 export function foldedWeights(
   layer: object,
@@ -39,8 +51,10 @@ export function foldedWeights(
   const made = tidy(make);
   keep(made.weight);
   keep(made.bias);
-  const entry = { ...made, sources, versions, purpose };
+  const entry = { ...made, sources, versions, purpose, layer: new WeakRef(layer) };
   entries.set(layer, entry);
+  layers.add(entry.layer);
+  forgotten.register(layer, entry.layer, entry.layer);
   return entry;
 }
 
@@ -51,4 +65,6 @@ export function forgetFolded(layer: object): void {
   entry.weight.dispose();
   entry.bias.dispose();
   entries.delete(layer);
+  layers.delete(entry.layer);
+  forgotten.unregister(entry.layer);
 }

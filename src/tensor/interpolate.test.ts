@@ -105,6 +105,39 @@ describe("interpolate, bilinear", () => {
     expect(gradient.sum().item()).toBeCloseTo(28 * 28, 3);
   });
 
+  it("resizes large maps, which libtorch's kernel takes, as it does small ones", () =>
+    tidy(() => {
+      const x = randn([2, 5, 1200]);
+      for (const [size, alignCorners] of [
+        [[9, 2300], false],
+        [[3, 350], true],
+      ] as const) {
+        const columns = (from: Tensor) => interpolate(from.to("float64"), { size, alignCorners });
+        const exact = columns(x);
+        const resized = interpolate(x, { size, alignCorners });
+        expect(resized).toBeAllclose(exact.to("float32"), { rtol: 1e-6, atol: 1e-6 });
+        // A strip of it alone is small enough for a matrix, and has the same pixels away from the cut.
+        if (alignCorners) continue;
+        const strip = interpolate(x.narrow(2, 0, 12), { size: [9, 23] });
+        expect(resized.narrow(2, 0, 20)).toBeAllclose(strip.narrow(2, 0, 20), { rtol: 1e-4, atol: 1e-5 });
+      }
+      for (const value of [0.1, -7, 1e30]) {
+        const constant = interpolate(full([1, 4, 3000], value), { size: [5, 1500] });
+        expect([constant.min().item(), constant.max().item()]).toEqual([Math.fround(value), Math.fround(value)]);
+      }
+      expect(interpolate(zeros([0, 4, 3000]), { size: [2, 1500] }).shape).toEqual([0, 2, 1500]);
+    }));
+
+  it("has a gradient of large maps, and one of that gradient", () =>
+    tidy(() => {
+      const x = randn([1, 2, 2000], { requiresGrad: true });
+      const resized = interpolate(x, { size: [3, 900] });
+      const [gradient] = grad(resized.square().sum(), [x], { createGraph: true }) as [Tensor];
+      const [again] = grad(gradient.sum(), [x]) as [Tensor];
+      // Each row of weights sums to one: J'J 1 sums to the number of target pixels.
+      expect(again.sum().item()).toBeAllclose(2 * 3 * 900, { rtol: 1e-5 });
+    }));
+
   it("makes its weights once for a size and dtype", () => {
     const x = ones([1, 6, 6]);
     const run = () => tidy(() => void interpolate(x, { size: [13, 13] }));

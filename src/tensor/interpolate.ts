@@ -7,7 +7,7 @@ import { tensor } from "./create.ts";
 import { DTYPES, type DType } from "./dtype.ts";
 import * as aten from "./generated/aten.ts";
 import { Tensor } from "./tensor.ts";
-import { keep } from "./tidy.ts";
+import { TensorCache } from "./tensor-cache.ts";
 
 export interface InterpolateOptions {
   /** [height, width] of the result. */
@@ -22,7 +22,11 @@ export interface InterpolateOptions {
  * default) without antialiasing, `a + t(b − a)` between the neighbours of each target pixel, so that a constant map stays exactly constant.
  */
 export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
-  const { size: asked, mode = "bilinear", alignCorners = false } = optionsOf("interpolate", options);
+  const {
+    size: asked,
+    mode = "bilinear",
+    alignCorners = false,
+  } = optionsOf("interpolate", options, ["size", "mode", "alignCorners"]);
   const size = (Array.isArray(asked) ? listOf(asked, "interpolate: size") : asked) as [number, number];
   checkArguments(x, size, mode);
   expectBoolean("interpolate: alignCorners", alignCorners);
@@ -47,14 +51,34 @@ function checkArguments(x: Tensor, size: readonly number[], mode: string): void 
   }
 }
 
-function bilinear(x: Tensor, [height, width]: readonly [number, number], alignCorners: boolean): Tensor {
-  const grid = alignCorners ? cornerToCorner : halfPixel;
-  const rows = weights(x.sizes.at(-2) as number, height, { dtype: x.dtype, grid });
-  const columns = weights(x.sizes.at(-1) as number, width, { dtype: x.dtype, grid });
+/** Entries from which a matrix of weights, nearly all of them zeros, costs more than libtorch's kernel for single pixels. */
+const LARGEST_MATRIX = 2 ** 18;
+
+function bilinear(x: Tensor, size: readonly [number, number], alignCorners: boolean): Tensor {
+  const from = x.sizes.slice(-2) as [number, number];
   // Each row of weights sums to one, so the map minus any constant, resized, plus that constant is the map resized; with
   // one of the map's own values for the constant, a constant map is resized as zeros: exactly.
   const offset = x.detach().narrow(-2, 0, 1).narrow(-1, 0, 1);
-  return rows.matmul(x.sub(offset)).matmul(columns.t()).add(offset);
+  const shifted = x.sub(offset);
+  const large = from.some((length, i) => length * (size[i] as number) > LARGEST_MATRIX);
+  if (large) return pixelByPixel(shifted, size, alignCorners).add(offset);
+  const grid = alignCorners ? cornerToCorner : halfPixel;
+  const rows = weights(from[0], size[0], { dtype: x.dtype, grid });
+  const columns = weights(from[1], size[1], { dtype: x.dtype, grid });
+  return rows.matmul(shifted).matmul(columns.t()).add(offset);
+}
+
+/** The same by libtorch's kernel, in float64: in float32 it places the pixels of large images only to a thousandth. */
+function pixelByPixel(x: Tensor, size: readonly [number, number], alignCorners: boolean): Tensor {
+  const [height, width] = x.sizes.slice(-2) as [number, number];
+  if (x.numel === 0)
+    return x
+      .reshape([0, 1])
+      .expand([0, size[0] * size[1]])
+      .reshape([...x.sizes.slice(0, -2), ...size]);
+  const images = x.to("float64").reshape([-1, 1, height, width]);
+  const resized = new Tensor(aten.upsampleBilinear2d(images, size, alignCorners));
+  return resized.reshape([...x.sizes.slice(0, -2), ...size]).to(x.dtype);
 }
 
 function nearest(x: Tensor, size: readonly [number, number]): Tensor {
@@ -68,23 +92,20 @@ type Grid = (target: number, from: number, to: number) => number;
 const halfPixel: Grid = (target, from, to) => Math.max(0, ((target + 0.5) * from) / to - 0.5);
 const cornerToCorner: Grid = (target, from, to) => (to > 1 ? (target * (from - 1)) / (to - 1) : 0);
 
-const cache = new Map<string, Tensor>();
+const cache = new TensorCache<Tensor>();
 
 /** (to, from) interpolation weights along one dimension: at most two in a row. */
 function weights(from: number, to: number, { dtype, grid }: { dtype: DType; grid: Grid }): Tensor {
-  const key = `${from} ${to} ${dtype} ${grid.name}`;
-  const cached = cache.get(key);
-  if (cached !== undefined) return cached;
-  const values = new Float64Array(to * from);
-  for (let target = 0; target < to; target++) {
-    const source = grid(target, from, to);
-    const low = Math.min(Math.floor(source), from - 1);
-    const high = Math.min(low + 1, from - 1);
-    const share = source - low;
-    values[target * from + low] = (values[target * from + low] as number) + 1 - share;
-    values[target * from + high] = (values[target * from + high] as number) + share;
-  }
-  const made = keep(tensor(values, { shape: [to, from], dtype }));
-  cache.set(key, made);
-  return made;
+  return cache.get(`${from} ${to} ${dtype} ${grid.name}`, () => {
+    const values = new Float64Array(to * from);
+    for (let target = 0; target < to; target++) {
+      const source = grid(target, from, to);
+      const low = Math.min(Math.floor(source), from - 1);
+      const high = Math.min(low + 1, from - 1);
+      const share = source - low;
+      values[target * from + low] = (values[target * from + low] as number) + 1 - share;
+      values[target * from + high] = (values[target * from + high] as number) + share;
+    }
+    return tensor(values, { shape: [to, from], dtype });
+  });
 }

@@ -1,5 +1,6 @@
 import { native } from "../native/addon.ts";
 import { arena } from "../native/dispatch.ts";
+import { releaseCaches } from "./tensor-cache.ts";
 
 export interface MemoryStatistics {
   /** Tensors of this thread that are not yet disposed. */
@@ -23,9 +24,11 @@ export function resetPeakMemory(): void {
 }
 
 /**
- * Gives the cached memory back to the system. Rarely needed: the process never holds more than 1.5 times what its tensors
- * once needed together, and 64 MiB.
+ * Frees what this thread keeps only to save time (weights of resizings, weights that inference has folded), and gives the memory that
+ * no tensor holds back to the system. Rarely needed: the first is bounded, and of the second the process never holds more than 1.5 times
+ * what its tensors once needed together, and 64 MiB.
  */
 export function emptyCache(): void {
+  releaseCaches();
   native.emptyCache();
 }
