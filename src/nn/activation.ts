@@ -1,6 +1,7 @@
 import { optionsOf, wrongArgument } from "../arguments.ts";
 import { gelu, relu, type Tensor } from "../tensor/index.ts";
 import { Module } from "./module.ts";
+import { settingsText } from "./print.ts";
 
 /** max(x, 0). */
 export class ReLU extends Module {
@@ -15,10 +16,14 @@ export class GELU extends Module {
 
   constructor(options: { approximate?: "none" | "tanh" } = {}) {
     super();
-    const { approximate = "none" } = optionsOf("GELU", options);
+    const { approximate = "none" } = optionsOf("GELU", options, ["approximate"]);
     if (approximate !== "none" && approximate !== "tanh")
       throw wrongArgument("GELU: approximate", '"none" or "tanh"', approximate);
     this.approximate = approximate;
+  }
+
+  override extraRepr(): string {
+    return settingsText([], { approximate: this.approximate });
   }
 
   override forward(x: Tensor): Tensor {

@@ -4,6 +4,7 @@ import { batchNorm, ones, type Tensor, zeros } from "../tensor/index.ts";
 import { expectCounts, expectImages } from "./checks.ts";
 import { Module } from "./module.ts";
 import { buffer, parameter } from "./parameter.ts";
+import { settingsText } from "./print.ts";
 
 export interface BatchNormModuleOptions {
   eps?: number;
@@ -30,7 +31,7 @@ export class BatchNorm2d extends Module {
 
   constructor(numFeatures: number, options: BatchNormModuleOptions = {}) {
     super();
-    const { eps = 1e-5, momentum = 0.1 } = optionsOf("BatchNorm2d", options);
+    const { eps = 1e-5, momentum = 0.1 } = optionsOf("BatchNorm2d", options, ["eps", "momentum"]);
     expectNumber("BatchNorm2d: eps", eps);
     if (momentum !== null) expectNumber("BatchNorm2d: momentum", momentum);
     expectCounts("BatchNorm2d", { numFeatures });
@@ -42,6 +43,11 @@ export class BatchNorm2d extends Module {
     this.running_mean = buffer(zeros([numFeatures]));
     this.running_var = buffer(ones([numFeatures]));
     this.num_batches_tracked = buffer(zeros([], { dtype: "int64" }));
+  }
+
+  override extraRepr(): string {
+    const { eps, momentum } = this;
+    return settingsText([this.numFeatures], { eps, momentum, affine: true, track_running_stats: true });
   }
 
   override forward(x: Tensor): Tensor {

@@ -1,10 +1,12 @@
 import { optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { type ConvOptions, conv2d, empty, type Pair, type Tensor } from "../tensor/index.ts";
+import { pairOf } from "../tensor/layers.ts";
 import { expectCounts, expectImages } from "./checks.ts";
 import { biasUniform_, kaimingUniform_ } from "./init.ts";
 import { Module } from "./module.ts";
 import { parameter } from "./parameter.ts";
+import { settingsText } from "./print.ts";
 
 export interface Conv2dOptions extends ConvOptions {
   bias?: boolean;
@@ -24,7 +26,7 @@ export class Conv2d extends Module {
 
   constructor(inChannels: number, outChannels: number, kernelSize: Pair, given: Conv2dOptions = {}) {
     super();
-    const { bias = true, ...options } = optionsOf("Conv2d", given);
+    const { bias = true, ...options } = optionsOf("Conv2d", given, ["stride", "padding", "dilation", "groups", "bias"]);
     const { stride = 1, padding = 0, dilation = 1, groups = 1 } = options;
     expectCounts("Conv2d", { inChannels, outChannels, kernelSize, stride, dilation, groups });
     if (inChannels % groups !== 0 || outChannels % groups !== 0) {
@@ -41,6 +43,20 @@ export class Conv2d extends Module {
   /** Dimension of the output that holds the channels. */
   get channelDim(): 1 | 3 {
     return 1;
+  }
+
+  override extraRepr(): string {
+    const [outChannels = 0, , ...kernel] = this.weight.sizes;
+    const { stride = 1, padding = 0, dilation = 1, groups = 1 } = this.options;
+    const differs = (pair: Pair, usual: number) => pairOf(pair).some((value) => value !== usual);
+    return settingsText([this.inChannels, outChannels], {
+      kernel_size: kernel,
+      stride: pairOf(stride),
+      ...(differs(padding, 0) ? { padding: pairOf(padding) } : {}),
+      ...(differs(dilation, 1) ? { dilation: pairOf(dilation) } : {}),
+      ...(groups === 1 ? {} : { groups }),
+      ...(this.bias === null ? { bias: false } : {}),
+    });
   }
 
   override forward(x: Tensor): Tensor {

@@ -19,6 +19,10 @@ export class DropPath extends Module {
     this.rate = rate;
   }
 
+  override extraRepr(): string {
+    return `drop_prob=${this.rate.toFixed(3)}`;
+  }
+
   override forward(x: Tensor): Tensor {
     handleOf(x, "DropPath: x");
     if (!this.training || this.rate === 0) return x;

@@ -2,6 +2,7 @@ import { expectNumber } from "../arguments.ts";
 import { handleOf } from "../tensor/core.ts";
 import { empty, type Tensor } from "../tensor/index.ts";
 import { Module } from "./module.ts";
+import { settingsText } from "./print.ts";
 
 /**
  * Dropout (Srivastava et al., JMLR 2014): in training y = x·m / (1 − p) with m one Bernoulli(1 − p) for each number, so that the
@@ -16,6 +17,10 @@ export class Dropout extends Module {
     super();
     expectNumber("Dropout: p", p, "lie in [0, 1)", (n) => n >= 0 && n < 1);
     this.p = p;
+  }
+
+  override extraRepr(): string {
+    return settingsText([], { p: this.p, inplace: false });
   }
 
   override forward(x: Tensor): Tensor {

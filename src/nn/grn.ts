@@ -6,6 +6,7 @@ import { type Tensor, zeros } from "../tensor/index.ts";
 import { expectCounts } from "./checks.ts";
 import { Module } from "./module.ts";
 import { parameter } from "./parameter.ts";
+import { settingsText } from "./print.ts";
 
 export interface GRNOptions {
   eps?: number;
@@ -26,7 +27,7 @@ export class GRN extends Module {
 
   constructor(channels: number, options: GRNOptions = {}) {
     super();
-    const { eps = 1e-6, channelsLast = true } = optionsOf("GRN", options);
+    const { eps = 1e-6, channelsLast = true } = optionsOf("GRN", options, ["eps", "channelsLast"]);
     expectNumber("GRN: eps", eps);
     expectCounts("GRN", { channels });
     this.channels = channels;
@@ -39,6 +40,10 @@ export class GRN extends Module {
   /** Dimension of the output that holds the channels. */
   get channelDim(): 1 | 3 {
     return this.channelsLast ? 3 : 1;
+  }
+
+  override extraRepr(): string {
+    return settingsText([this.channels], { eps: this.eps, channels_last: this.channelsLast });
   }
 
   override forward(x: Tensor): Tensor {

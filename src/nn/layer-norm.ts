@@ -3,6 +3,7 @@ import { layerNorm, ones, type Tensor, zeros } from "../tensor/index.ts";
 import { expectCounts, expectImages, expectLast } from "./checks.ts";
 import { Module } from "./module.ts";
 import { parameter } from "./parameter.ts";
+import { settingsText } from "./print.ts";
 
 /** y = (x − mean x) / √(var x + eps) · weight + bias over the last dimension (biased variance), (..., n) → (..., n). */
 export class LayerNorm extends Module {
@@ -13,7 +14,7 @@ export class LayerNorm extends Module {
 
   constructor(size: number, options: { eps?: number } = {}) {
     super();
-    const { eps = 1e-5 } = optionsOf("LayerNorm", options);
+    const { eps = 1e-5 } = optionsOf("LayerNorm", options, ["eps"]);
     expectNumber("LayerNorm: eps", eps);
     expectCounts("LayerNorm", { size });
     this.size = size;
@@ -22,9 +23,13 @@ export class LayerNorm extends Module {
     this.bias = parameter(zeros([size]));
   }
 
+  override extraRepr(): string {
+    return settingsText([[this.size]], { eps: this.eps, elementwise_affine: true });
+  }
+
   override forward(x: Tensor): Tensor {
     expectLast("LayerNorm", x, this.size);
-    return layerNorm(x, [this.size], this);
+    return layerNorm(x, [this.size], weightsOf(this));
   }
 }
 
@@ -32,6 +37,8 @@ export class LayerNorm extends Module {
 export class LayerNorm2d extends LayerNorm {
   override forward(x: Tensor): Tensor {
     expectImages("LayerNorm2d", x, this.size);
-    return layerNorm(x.permute([0, 2, 3, 1]), [this.size], this).permute([0, 3, 1, 2]);
+    return layerNorm(x.permute([0, 2, 3, 1]), [this.size], weightsOf(this)).permute([0, 3, 1, 2]);
   }
 }
+
+const weightsOf = ({ weight, bias, eps }: LayerNorm) => ({ weight, bias, eps });

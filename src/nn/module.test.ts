@@ -1,12 +1,22 @@
+import { readFileSync } from "node:fs";
+import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
 import { BatchCamError } from "../errors.ts";
+import { createModel } from "../models/index.ts";
 import { backward, memory, noGrad, ones, randn, type Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
 import {
+  AdaptiveAvgPool2d,
+  AvgPool2d,
   BatchNorm2d,
   buffer,
   Conv2d,
+  Dropout,
+  Flatten,
+  GELU,
   Identity,
+  LayerNorm,
   Linear,
+  MaxPool2d,
   Module,
   parameter,
   ReLU,
@@ -321,4 +331,47 @@ describe("recordOutputs", () => {
       const x = randn([1]);
       expect(layer.run(x)).toBe(x);
     }));
+});
+
+describe("a printed module", () => {
+  const reference: Record<string, string> = JSON.parse(
+    readFileSync(new URL("../../test/fixtures/printed_modules.json", import.meta.url), "utf8"),
+  );
+  // Ours has the ReLUs of a block in its forward pass, none of them works in place, and a pool to 1x1 is spelt 1.
+  const alike = (text = "") =>
+    text.replace(/\n +\(relu\): ReLU\(.*\)/g, "").replace("output_size=(1, 1)", "output_size=1");
+
+  it("looks as torch prints each layer", () => {
+    const layers = new Sequential(
+      ...[new Conv2d(1, 8, 3), new Conv2d(8, 8, [3, 5], { padding: [1, 2], dilation: 2, groups: 4, bias: false })],
+      ...[new BatchNorm2d(8), new ReLU(), new GELU(), new GELU({ approximate: "tanh" }), new MaxPool2d(2)],
+      ...[new MaxPool2d(3, { stride: 2, padding: 1, ceilMode: true }), new AvgPool2d(2), new AdaptiveAvgPool2d(1)],
+      ...[new AdaptiveAvgPool2d([2, 3]), new Flatten(), new Dropout(0.25), new LayerNorm(12, { eps: 1e-6 })],
+      ...[new Identity(), new Sequential(new Linear(48, 10), new Linear(10, 2, { bias: false }))],
+    );
+    expect(inspect(layers)).toBe(reference.layers);
+    expect(`${new Sequential()}`).toBe(reference.empty);
+  });
+
+  it("is the tree of torchvision's model, also inside of another object and when its tensors are gone", () => {
+    const model = createModel("resnet18");
+    expect(alike(inspect(model, { depth: 0 }))).toBe(alike(reference.resnet18));
+    expect(inspect({ model: new ReLU() })).toBe("{ model: ReLU() }");
+    const gone = new Linear(2, 3);
+    gone.dispose();
+    expect(String(gone)).toBe("Linear(disposed)");
+  });
+
+  it("has what a class of one's own says of itself, and its arrays of modules by their paths", () => {
+    class Scaled extends Module {
+      readonly layers = [new ReLU(), new ReLU()];
+      override extraRepr(): string {
+        return "scale=2";
+      }
+      override forward(x: Tensor): Tensor {
+        return x.mul(2);
+      }
+    }
+    expect(String(new Scaled())).toBe("Scaled(\n  scale=2\n  (layers.0): ReLU()\n  (layers.1): ReLU()\n)");
+  });
 });

@@ -10,6 +10,8 @@ import { forgetFolded } from "./folded-weights.ts";
 import { describeOutput, logitsOf } from "./logits.ts";
 import { type Role, roleOf } from "./parameter.ts";
 import { isWatched, observed, recordOutputs, report } from "./recorder.ts";
+import { treeText } from "./print.ts";
+import { observed, recordOutputs, report } from "./recorder.ts";
 import { type LoadReport, loadTensors } from "./state-dict.ts";
 
 /** The logits of a forward pass and the outputs that were asked for. */
@@ -80,7 +82,7 @@ export abstract class Module {
    *   tensor, or for a model that returns no logits
    */
   forwardWith<const Path extends string>(x: Tensor, options: { taps: readonly Path[] }): TappedForward<Path> {
-    const { taps } = optionsOf("forwardWith", options);
+    const { taps } = optionsOf("forwardWith", options, ["taps"]);
     if (!Array.isArray(taps)) throw wrongArgument("forwardWith: taps", "an array of module paths", taps);
     const modules = new Map((taps as readonly Path[]).map((path) => [path, this.moduleAt(path, "forwardWith")]));
     const forward = () => this.forward(isTensor(x) ? x.clone() : x);
@@ -193,7 +195,7 @@ export abstract class Module {
    * @throws E_CHECKPOINT with the first ten missing and unexpected names; E_SHAPE with both shapes where one differs.
    */
   loadStateDict(state: ReadonlyMap<string, Tensor>, options: { strict?: boolean } = {}): LoadReport {
-    const { strict = true } = optionsOf("loadStateDict", options);
+    const { strict = true } = optionsOf("loadStateDict", options, ["strict"]);
     return loadTensors(liveState(this), state, { strict, owner: this.constructor.name });
   }
 
@@ -215,6 +217,38 @@ export abstract class Module {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  // ---- printing
+  /** The settings that a printed model names, "3, 64, kernel_size=(7, 7)"; a subclass says its own. */
+  extraRepr(): string {
+    return "";
+  }
+
+  /** The tree of modules as torch prints it, also in a REPL and by `console.log`. */
+  toString(): string {
+    return printedTree(this, []);
+  }
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return this.toString();
+  }
+}
+
+function printedTree(module: Module, ancestors: readonly Module[]): string {
+  const line = [...ancestors, module];
+  const children = [...childrenOf(module)]
+    .filter(([, child]) => !line.includes(child))
+    .map(([path, child]) => [path, printedTree(child, line)] as const);
+  return treeText(module.constructor.name, settingsOf(module), children);
+}
+
+function settingsOf(module: Module): string {
+  try {
+    return module.extraRepr();
+  } catch (error) {
+    // Printing is no occasion to fail for a model whose tensors are gone.
+    if (error instanceof BatchCamError && error.code === "E_DISPOSED") return "disposed";
+    throw error;
   }
 }
 

@@ -2,6 +2,7 @@ import { optionsOf } from "../arguments.ts";
 import { adaptiveAvgPool2d, avgPool2d, maxPool2d, type Pair, type PoolOptions, type Tensor } from "../tensor/index.ts";
 import { expectCounts, expectImages } from "./checks.ts";
 import { Module } from "./module.ts";
+import { settingsText } from "./print.ts";
 
 /** The kernel and its options, checked once. */
 abstract class Pool2d extends Module {
@@ -10,14 +11,26 @@ abstract class Pool2d extends Module {
 
   constructor(kernelSize: Pair, options: PoolOptions = {}) {
     super();
-    expectCounts(new.target.name, { kernelSize, stride: optionsOf(new.target.name, options).stride ?? kernelSize });
+    expectCounts(new.target.name, {
+      kernelSize,
+      stride: optionsOf(new.target.name, options, ["stride", "padding", "ceilMode"]).stride ?? kernelSize,
+    });
     this.kernelSize = kernelSize;
     this.options = options;
+  }
+
+  protected settings() {
+    const { stride = this.kernelSize, padding = 0 } = this.options;
+    return { kernel_size: this.kernelSize, stride, padding };
   }
 }
 
 /** Largest value under each window; the stride is the kernel's size unless told otherwise. (N, C, H, W) → (N, C, H', W'). */
 export class MaxPool2d extends Pool2d {
+  override extraRepr(): string {
+    return settingsText([], { ...this.settings(), dilation: 1, ceil_mode: this.options.ceilMode === true });
+  }
+
   override forward(x: Tensor): Tensor {
     expectImages("MaxPool2d", x);
     return maxPool2d(x, this.kernelSize, this.options);
@@ -26,6 +39,10 @@ export class MaxPool2d extends Pool2d {
 
 /** Mean under each window, padding counted as zeros. (N, C, H, W) → (N, C, H', W'). */
 export class AvgPool2d extends Pool2d {
+  override extraRepr(): string {
+    return settingsText([], this.settings());
+  }
+
   override forward(x: Tensor): Tensor {
     expectImages("AvgPool2d", x);
     return avgPool2d(x, this.kernelSize, this.options);
@@ -40,6 +57,10 @@ export class AdaptiveAvgPool2d extends Module {
     super();
     expectCounts("AdaptiveAvgPool2d", { size });
     this.size = size;
+  }
+
+  override extraRepr(): string {
+    return settingsText([], { output_size: this.size });
   }
 
   override forward(x: Tensor): Tensor {

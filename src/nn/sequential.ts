@@ -5,6 +5,7 @@ import { BatchNorm2d } from "./batch-norm.ts";
 import { convNorm } from "./conv-norm.ts";
 import { Conv2d } from "./conv2d.ts";
 import { Module } from "./module.ts";
+import { settingsText } from "./print.ts";
 
 /** y = x. */
 export class Identity extends Module {
@@ -22,6 +23,10 @@ export class Flatten extends Module {
     super();
     this.start = start;
     this.end = end;
+  }
+
+  override extraRepr(): string {
+    return settingsText([], { start_dim: this.start, end_dim: this.end });
   }
 
   override forward(x: Tensor): Tensor {

@@ -75,3 +75,19 @@ function collect(data: NestedArray, shape: readonly number[], depth: number, out
   }
   for (const item of data as readonly NestedArray[]) collect(item, shape, depth + 1, out);
 }
+
+/** The values of a tensor's `data()` as `tolist` gives them. */
+export function leavesOf(data: ArrayLike<number | bigint>, dtype: DType): Leaf[] {
+  if (dtype === "bool") return Array.from(data, (value) => value !== 0);
+  const values = Array.from(data);
+  const numbers = values.map(Number);
+  return numbers.every(Number.isSafeInteger) || dtype !== "int64" ? numbers : values;
+}
+
+/** Values in row-major order as nested arrays of a shape. */
+export function nestedOf(leaves: readonly Leaf[], shape: readonly number[]): NestedArray {
+  const [size, ...inner] = shape;
+  if (size === undefined) return leaves[0] as Leaf;
+  const step = inner.reduce((product, length) => product * length, 1);
+  return Array.from({ length: size }, (_, i) => nestedOf(leaves.slice(i * step, (i + 1) * step), inner));
+}

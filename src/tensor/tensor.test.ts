@@ -1,7 +1,8 @@
+import { readFileSync } from "node:fs";
 import { inspect } from "node:util";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { arange, ones, randn, type Tensor, tensor, tidy, zeros } from "./index.ts";
+import { arange, type DType, full, ones, randn, type Tensor, tensor, tidy, zeros } from "./index.ts";
 
 interface Array3 {
   shape: number[];
@@ -59,6 +60,29 @@ function combine(a: Array3, b: Array3, f: (x: number, y: number) => number): Arr
 }
 
 const make = ({ shape, data }: Array3) => tensor(Float64Array.from(data), { shape });
+
+interface PrintedCase {
+  data?: string[];
+  range?: [number, number];
+  shape: number[];
+  dtype: DType;
+  requiresGrad: boolean;
+  text: string;
+}
+const PRINTED: PrintedCase[] = JSON.parse(
+  readFileSync(new URL("../../test/fixtures/printed_tensors.json", import.meta.url), "utf8"),
+);
+
+function printedCase({ data, range, shape, dtype, requiresGrad }: PrintedCase): Tensor {
+  if (range) {
+    const numbers = Float64Array.from({ length: range[0] }, (_, i) => i / range[1]);
+    return tensor(numbers, { shape, dtype, requiresGrad });
+  }
+  const special: Record<string, number> = { True: 1, False: 0, nan: Number.NaN, inf: Infinity, "-inf": -Infinity };
+  const values = (data ?? []).map((value) => (dtype === "int64" ? BigInt(value) : (special[value] ?? Number(value))));
+  const array = dtype === "int64" ? BigInt64Array.from(values as bigint[]) : Float64Array.from(values as number[]);
+  return tensor(array, { shape, dtype, requiresGrad });
+}
 
 describe("arithmetic", () => {
   const operators: [string, (a: Tensor, b: Tensor) => Tensor, (x: number, y: number) => number][] = [
@@ -339,10 +363,31 @@ describe("values", () => {
     expect(x.to("cpu").equal(x)).toBe(true);
   });
 
-  it("are printed briefly", () => {
-    expect(String(tensor([[1.5, 2]]))).toBe("Tensor([1,2], float32, [1.5000, 2.0000])");
-    expect(inspect(arange(10))).toMatch(/^Tensor\(\[10\], int64, \[0.*, \.\.\.\]\)$/);
-    expect(String(zeros([0]))).toBe("Tensor([0], float32, [])");
+  it.each(PRINTED)("are printed as torch prints them: $dtype $shape, $text", (case_) => {
+    const { shape, dtype, requiresGrad, text } = case_;
+    expect(inspect(printedCase(case_), { depth: 0 })).toBe(text);
+    expect(printedCase(case_)).toMatchObject({ shape, dtype, requiresGrad });
+  });
+
+  it("become nested arrays", () => {
+    expect(tensor([[1.5, 2]]).tolist()).toEqual([[1.5, 2]]);
+    expect(arange(3).tolist()).toEqual([0, 1, 2]);
+    expect(tensor([true, false]).tolist()).toEqual([true, false]);
+    expect(tensor([2n ** 60n + 1n, 1n]).tolist()).toEqual([2n ** 60n + 1n, 1n]);
+    expect(full([], 3).tolist()).toBe(3);
+    expect(zeros([2, 0]).tolist()).toEqual([[], []]);
+    expect(zeros([0, 2]).tolist()).toEqual([]);
+    expect(tensor([1.5], { dtype: "bfloat16" }).tolist()).toEqual([1.5]);
+    const rows: number[][] = tensor([
+      [1, 2],
+      [3, 4],
+    ])
+      .t()
+      .tolist();
+    expect(rows).toEqual([
+      [1, 3],
+      [2, 4],
+    ]);
   });
 });
 

@@ -6,6 +6,8 @@ import { arena, check, type Handle, type Scalar } from "../native/dispatch.ts";
 import { handleOf, TensorCore } from "./core.ts";
 import { codeOf, DTYPES, type DType, isDType, type TypedArray } from "./dtype.ts";
 import * as aten from "./generated/aten.ts";
+import { leavesOf, type NestedArray, nestedOf } from "./nested.ts";
+import { printed } from "./print.ts";
 import { rectify } from "./rectifier.ts";
 
 /** A tensor or a number on the right of an operator. */
@@ -21,7 +23,7 @@ const dimsOf = (dims: Dims | undefined) => (dims === undefined ? undefined : typ
 
 function keepDimsOf(operation: string, options: ReduceOptions | undefined): boolean {
   if (options === undefined) return false;
-  const { keepDims = false } = optionsOf(operation, options);
+  const { keepDims = false } = optionsOf(operation, options, ["keepDims"]);
   return keepDims;
 }
 
@@ -101,11 +103,16 @@ export class Tensor extends TensorCore {
     if (this.numel !== 1) throw new BatchCamError("E_SHAPE", `item: needs one element, got shape [${this.shape}]`);
     return aten.rawLocalScalarDense(this);
   }
+  /**
+   * The values as nested arrays, a plain value for a tensor without dimensions: numbers (bigints where an int64 tensor holds one
+   * that a number cannot), booleans for bool.
+   */
+  tolist<T extends NestedArray = NestedArray>(): T {
+    return nestedOf(leavesOf(this.data(), this.dtype), this.sizes) as T;
+  }
+  /** The tensor as torch prints it, also in a REPL and by `console.log`. */
   override toString(): string {
-    if (this.isDisposed) return "Tensor(disposed)";
-    const flat = this.numel > 8 ? this.detach().reshape([-1]).narrow(0, 0, 8) : this.detach();
-    const values = Array.from(flat.data() as ArrayLike<number | bigint>, (value) => Number(value).toPrecision(5));
-    return `Tensor([${this.shape}], ${this.dtype}, [${values.join(", ")}${this.numel > 8 ? ", ..." : ""}])`;
+    return this.isDisposed ? "tensor(disposed)" : printed(this);
   }
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.toString();
@@ -317,11 +324,11 @@ export class Tensor extends TensorCore {
   }
   /** Variance; `correction` 1 (unbiased) by default, as in torch. */
   var(dims?: Dims, options: ReduceOptions & { correction?: number } = {}): Tensor {
-    const { keepDims = false, correction = 1 } = optionsOf("var", options);
+    const { keepDims = false, correction = 1 } = optionsOf("var", options, ["keepDims", "correction"]);
     return wrap(aten.varCorrection(this, dimsOf(dims), correction, keepDims));
   }
   std(dims?: Dims, options: ReduceOptions & { correction?: number } = {}): Tensor {
-    const { keepDims = false, correction = 1 } = optionsOf("std", options);
+    const { keepDims = false, correction = 1 } = optionsOf("std", options, ["keepDims", "correction"]);
     return wrap(aten.stdCorrection(this, dimsOf(dims), correction, keepDims));
   }
   /** Largest values; the gradient is shared equally among ties. */
@@ -357,12 +364,12 @@ export class Tensor extends TensorCore {
     return wrap(aten.cumsum(this, dim));
   }
   sort(dim = -1, options: { descending?: boolean } = {}): { values: Tensor; indices: Tensor } {
-    const { descending = false } = optionsOf("sort", options);
+    const { descending = false } = optionsOf("sort", options, ["descending"]);
     return pair(aten.sort(this, dim, descending));
   }
   /** Indices that sort `dim`; with `stable`, equal values stay in their order. NaN counts as the largest. */
   argsort(dim = -1, options: { descending?: boolean; stable?: boolean } = {}): Tensor {
-    const { descending = false, stable = false } = optionsOf("argsort", options);
+    const { descending = false, stable = false } = optionsOf("argsort", options, ["descending", "stable"]);
     return wrap(aten.argsortStable(this, stable, dim, descending));
   }
   topk(k: number, dim = -1): { values: Tensor; indices: Tensor } {

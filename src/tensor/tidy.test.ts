@@ -184,7 +184,7 @@ describe("dispose", () => {
     t.dispose();
     t.dispose();
     expect([memory().bytes, live()]).toEqual([before.bytes, before.liveTensors]);
-    expect([t.isDisposed, String(t)]).toEqual([true, "Tensor(disposed)"]);
+    expect([t.isDisposed, String(t)]).toEqual([true, "tensor(disposed)"]);
   });
 
   it("happens at the end of a block with using", () => {

@@ -1,0 +1,30 @@
+// Modules as torch prints them.
+
+/** A module's name and settings on one line, its children below, two columns further in. */
+export function treeText(name: string, settings: string, children: readonly (readonly [string, string])[]): string {
+  if (children.length === 0) return `${name}(${settings})`;
+  const lines = children.map(([path, text]) => `(${path}): ${text.replaceAll("\n", "\n  ")}`);
+  return `${name}(\n  ${[...(settings === "" ? [] : [settings]), ...lines].join("\n  ")}\n)`;
+}
+
+type Setting = number | boolean | string | null | readonly number[];
+
+/** "64, eps=1e-05, affine=True": values in order, then settings by name, all in Python's spelling. */
+export function settingsText(values: readonly Setting[], named: Readonly<Record<string, Setting>> = {}): string {
+  const settings = Object.entries(named).map(([name, value]) => `${name}=${pythonText(value)}`);
+  return [...values.map(pythonText), ...settings].join(", ");
+}
+
+function pythonText(value: Setting): string {
+  if (value === null) return "None";
+  if (typeof value === "boolean") return value ? "True" : "False";
+  if (typeof value === "string") return `'${value}'`;
+  if (typeof value === "number") return numberText(value);
+  return value.length === 1 ? `(${numberText(value[0] as number)},)` : `(${value.map(numberText).join(", ")})`;
+}
+
+function numberText(value: number): string {
+  const small = value !== 0 && Math.abs(value) < 1e-4;
+  const [digits = "", exponent = ""] = value.toExponential().split("e");
+  return small ? `${digits}e-${exponent.slice(1).padStart(2, "0")}` : String(value);
+}
