@@ -40,7 +40,7 @@ export function fieldsOf(schema: z.ZodObject): Record<string, FieldSchema> {
  */
 export function parseConfig<S extends z.ZodObject>(schema: S, input: unknown, options: ParseOptions): z.output<S> {
   expectSchema("parseConfig", schema);
-  const { what, label = String } = optionsOf("parseConfig", options);
+  const { what, label = String } = optionsOf("parseConfig", options, ["what", "label"]);
   expectString("parseConfig: what", what);
   expectFunction("parseConfig: label", label);
   const result = schema.safeParse(input);

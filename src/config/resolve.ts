@@ -15,7 +15,10 @@ export const DEFAULT_LAMBDA = { ssim: 0.5, l1: 2, l2: 2 } as const;
  */
 export function parseTrainConfig(input: unknown, options: Partial<ParseOptions> = {}): TrainConfig {
   return resolveTrainConfig(
-    parseConfig(TrainConfig, input, { what: "train config", ...optionsOf("parseTrainConfig", options) }),
+    parseConfig(TrainConfig, input, {
+      what: "train config",
+      ...optionsOf("parseTrainConfig", options, ["what", "label"]),
+    }),
   );
 }
 

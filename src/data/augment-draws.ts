@@ -62,9 +62,30 @@ export const augments = (options: AugmentOptions): boolean =>
 export const isRecoloured = ({ brightness, operations }: Draw): boolean =>
   brightness !== 1 || operations.some(recolours);
 
+const AUGMENT_OPTIONS = [
+  "shift",
+  "rotate",
+  "scale",
+  "flip",
+  "erase",
+  "brightness",
+  "crop",
+  "randAugment",
+  "randAugmentOps",
+  "seed",
+  "epoch",
+  "place",
+] as const satisfies (keyof AugmentOptions | keyof AugmentKey)[];
+
 /** Options of `augment`, each in its range. */
-export function checkedAugment<T extends AugmentOptions>(options: T): T {
-  const { shift = 0, rotate = 0, scale = 0, erase: share = 0, brightness = 0 } = optionsOf("augment", options);
+function checkedAugment(options: AugmentOptions & AugmentKey): AugmentOptions & AugmentKey {
+  const {
+    shift = 0,
+    rotate = 0,
+    scale = 0,
+    erase: share = 0,
+    brightness = 0,
+  } = optionsOf("augment", options, AUGMENT_OPTIONS);
   const { crop = 0, randAugment = 0, randAugmentOps = 2 } = options;
   expectInteger("augment: randAugmentOps", randAugmentOps, 1, 16);
   for (const [name, value, most] of [

@@ -95,7 +95,20 @@ const LOADERS = {
  * answered with the nearest one; missing or damaged files are E_DATA. The caller frees it with `disposeDataset`.
  */
 export async function loadDataset(name: string, options: DatasetOptions = {}): Promise<Dataset> {
-  optionsOf("loadDataset", options);
+  optionsOf("loadDataset", options, [
+    "dataDir",
+    "decoyVariant",
+    "seed",
+    "imageSize",
+    "imageChannels",
+    "imageFit",
+    "testFraction",
+    "badImages",
+    "signal",
+    "draw",
+    "earlier",
+    "followLinks",
+  ]);
   if (typeof name !== "string" || !Object.hasOwn(LOADERS, name)) {
     const known = DATASET_NAMES.map((known) => `"${known}"`).join(", ");
     const got = typeof name === "string" ? `"${name}"${hint(name, DATASET_NAMES)}` : describeValue(name);

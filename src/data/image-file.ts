@@ -54,7 +54,7 @@ export const DECODER_VERSION = 2;
  */
 export async function readImage(path: string, options: ReadImageOptions): Promise<ImageFile> {
   expectPath("readImage: path", path);
-  checkReadOptions("readImage", options);
+  checkReadOptions("readImage", optionsOf("readImage", options, READ_OPTIONS));
   const bytes = await readFileBytes(path, CONTEXT);
   if (bytes.length === 0) throw dataError(path, "is empty (0 bytes)", DAMAGED);
   const sharp = await loadSharp();
@@ -73,9 +73,17 @@ export async function readImage(path: string, options: ReadImageOptions): Promis
   return decodeImage(file, { bytes, about, ...options, path });
 }
 
+export const READ_OPTIONS = [
+  "channels",
+  "size",
+  "fit",
+  "background",
+  "maxPixels",
+] as const satisfies (keyof ReadImageOptions)[];
+
 /** Fails for options that `readImage` cannot follow. */
 export function checkReadOptions(operation: string, options: ReadImageOptions): void {
-  const { channels, size, fit = "cover", background = WHITE, maxPixels } = optionsOf(operation, options);
+  const { channels, size, fit = "cover", background = WHITE, maxPixels } = options;
   if (channels !== 1 && channels !== 3) throw wrongArgument(`${operation}: channels`, "1 or 3", channels);
   if (size !== undefined) {
     if (!Array.isArray(size) || size.length !== 2)

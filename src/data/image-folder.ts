@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { expectBoolean, expectFunction, expectInteger, expectPath, itemsOf, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { dataError, type ReadContext } from "./file-bytes.ts";
-import { checkReadOptions, type ImageFile, type ReadImageOptions, readImage } from "./image-file.ts";
+import { checkReadOptions, type ImageFile, READ_OPTIONS, type ReadImageOptions, readImage } from "./image-file.ts";
 import { IMAGE_EXTENSIONS } from "./image-format.ts";
 import { walkImages } from "./image-walk.ts";
 import { LeftOut } from "./left-out.ts";
@@ -76,16 +76,18 @@ export interface ReadImagesOptions extends ReadImageOptions {
  * @throws E_ARGUMENT at once for options that make no sense; while it runs, what `readImage` throws
  */
 export function readImages(paths: Iterable<string>, options: ReadImagesOptions): AsyncGenerator<ImageFile[]> {
-  checkReadOptions("readImages", options);
-  const { batchSize = 32, concurrency = Math.min(4, availableParallelism()), onError } = options;
+  const known = [...READ_OPTIONS, "batchSize", "concurrency", "onError"] as const;
+  const { batchSize = 32, concurrency, onError, ...reading } = optionsOf("readImages", options, known);
+  checkReadOptions("readImages", reading);
+  const ahead = concurrency ?? Math.min(4, availableParallelism());
   const list = itemsOf("readImages: paths", paths, "a list of paths");
   list.forEach((path, index) => {
     expectPath(`readImages: paths[${index}]`, path);
   });
   expectInteger("readImages: batchSize", batchSize, 1);
-  expectInteger("readImages: concurrency", concurrency, 1, 64);
+  expectInteger("readImages: concurrency", ahead, 1, 64);
   if (onError !== undefined) expectFunction("readImages: onError", onError);
-  return inBatches(inOrder(list, concurrency, options), batchSize, onError);
+  return inBatches(inOrder(list, ahead, reading), batchSize, onError);
 }
 
 type Outcome = ImageFile | { path: string; error: unknown };

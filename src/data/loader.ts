@@ -33,9 +33,19 @@ export interface Batch {
 /** How a number of images is divided into batches. */
 export type BatchSizes = Pick<BatchPlan, "batchSize" | "dropLast" | "smallestBatch">;
 
+const PLAN = [
+  "batchSize",
+  "seed",
+  "epoch",
+  "shuffle",
+  "dropLast",
+  "smallestBatch",
+  "startBatch",
+] as const satisfies (keyof BatchPlan)[];
+
 /** Batches that one epoch over `count` images has. */
 export function batchCount(count: number, plan: BatchSizes): number {
-  const { batchSize, dropLast = false, smallestBatch = 1 } = optionsOf("batches", plan);
+  const { batchSize, dropLast = false, smallestBatch = 1 } = optionsOf<BatchPlan>("batches", plan, PLAN);
   // Indices are int32.
   expectInteger("batches: count", count, 0, 2 ** 31 - 1);
   expectInteger("batches: batchSize", batchSize, 1);
@@ -58,7 +68,7 @@ export function batchBounds(count: number, plan: BatchSizes): [number, number][]
 
 /** The image indices of each batch of one epoch over `count` images. No tensors: cheap to make, to skip and to repeat. */
 export function batchIndices(count: number, plan: BatchPlan): Int32Array[] {
-  const { seed = 0, epoch = 0, shuffle: shuffled = true, startBatch = 0 } = optionsOf("batchIndices", plan);
+  const { seed = 0, epoch = 0, shuffle: shuffled = true, startBatch = 0 } = optionsOf("batchIndices", plan, PLAN);
   const batches = batchCount(count, plan);
   expectInteger("batches: startBatch", startBatch, 0);
   const rule = `be at most ${batches}, the batches of an epoch`;
@@ -77,7 +87,7 @@ export function batchIndices(count: number, plan: BatchPlan): Int32Array[] {
 export function balancedIndices(split: Split, plan: BatchPlan): Int32Array[] {
   expectSplit("balancedIndices", split);
   const classes = membersOf(Array.from(split.labels.data() as BigInt64Array, Number));
-  const { seed = 0, epoch = 0 } = optionsOf("balancedIndices", plan);
+  const { seed = 0, epoch = 0 } = optionsOf("balancedIndices", plan, PLAN);
   const next = randomSource("balancedIndices", { seed, epoch });
   const drawn = Int32Array.from({ length: split.labels.numel }, () => {
     const own = classes[randomBelow(next, classes.length)] as number[];
@@ -104,7 +114,7 @@ export function gatherLabelled(split: Split, indices: Int32Array): { pixels: Ten
  */
 export function gatherBatch(split: Split, indices: Int32Array, options: { channelsLast?: boolean } = {}): Batch {
   expectSplit("gatherBatch", split);
-  const { channelsLast: last = false } = optionsOf("gatherBatch", options);
+  const { channelsLast: last = false } = optionsOf("gatherBatch", options, ["channelsLast"]);
   return tidy(() => {
     const labels = select(split.labels, indices);
     const gathered = gather(split, indices, { normalization: split.normalization, last });

@@ -32,7 +32,7 @@ export async function prototypes(source: Dataset | Split, options: PrototypeOpti
     statistic = "mean",
     trim = 0.1,
     onWarning = (message: string) => process.emitWarning(message),
-  } = optionsOf("prototypes", options);
+  } = optionsOf("prototypes", options, ["statistic", "trim", "onWarning"]);
   expectSplit("prototypes", split);
   expectFunction("prototypes: onWarning", onWarning);
   expectStatistic(statistic, trim);

@@ -1,5 +1,19 @@
 import { IDENTITY, type Matrix, rotation, shear, translation } from "./affine.ts";
 
+export type OperationName =
+  | "identity"
+  | "shearX"
+  | "shearY"
+  | "translateX"
+  | "translateY"
+  | "rotate"
+  | "brightness"
+  | "contrast"
+  | "posterize"
+  | "solarize"
+  | "autocontrast"
+  | "equalize";
+
 /** One operation on one image, its strength drawn. */
 export interface Operation {
   name: OperationName;
@@ -36,7 +50,7 @@ const byteOf = (value: number): number => Math.floor(value * 255 + 1e-3);
  * The operations of RandAugment (Cubuk et al., arXiv 1909.13719) with torchvision's ranges, shear and rotation about the
  * image's middle. Colour and sharpness, which neither move pixels nor map shades, are left out.
  */
-const KINDS = {
+const KINDS: Readonly<Record<OperationName, Kind>> = {
   identity: { signed: false },
   shearX: { signed: true, matrix: (s, aspect) => shear(0.3 * s, 0, aspect) },
   shearY: { signed: true, matrix: (s, aspect) => shear(0, 0.3 * s, aspect) },
@@ -49,8 +63,7 @@ const KINDS = {
   solarize: { signed: false, shades: (shades, s) => map(shades, (v) => (v >= 1 - s ? 1 - v : v)) },
   autocontrast: { signed: false, shades: (shades, _, { histogram }) => stretched(shades, histogram) },
   equalize: { signed: false, shades: (shades, _, { histogram }) => equalized(shades, histogram) },
-} as const satisfies Record<string, Kind>;
-export type OperationName = keyof typeof KINDS;
+};
 export const OPERATION_NAMES = Object.keys(KINDS) as OperationName[];
 
 /** `count` operations, each drawn evenly from all, at `magnitude` tenths of its range. */
@@ -64,7 +77,7 @@ export function drawOperations(count: number, magnitude: number, next: () => num
 
 /** What the operations that move pixels do together, the first one first. */
 export function matrixOfOperations(operations: readonly Operation[], aspect: number): Matrix[] {
-  return operations.map(({ name, strength }) => (KINDS[name] as Kind).matrix?.(strength, aspect) ?? IDENTITY);
+  return operations.map(({ name, strength }) => KINDS[name].matrix?.(strength, aspect) ?? IDENTITY);
 }
 
 /** Whether what an operation does depends on how often each shade occurs. */
@@ -83,7 +96,7 @@ const LUMA: Readonly<Record<number, readonly number[]>> = { 1: [1], 3: [0.2989, 
 export function shadesOf(operations: readonly Operation[], histograms: readonly ArrayLike<number>[]): Float32Array[] {
   let tables: Float32Array[] = histograms.map(() => UNCHANGED.slice());
   for (const operation of operations) {
-    const { shades } = KINDS[operation.name] as Kind;
+    const { shades } = KINDS[operation.name];
     if (shades === undefined) continue;
     const seen = needsHistogram(operation) ? seenThrough(tables, histograms) : tables.map(() => UNSEEN);
     tables = tables.map((table, c) => shades(table, operation.strength, seen[c] as Seen));

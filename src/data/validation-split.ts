@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { describeValue, objectOf, optionsOf, wrongArgument } from "../arguments.ts";
+import { describeValue, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { tensor, tidy } from "../tensor/index.ts";
 import { membersOf } from "./class-members.ts";
@@ -29,7 +29,7 @@ export interface ValidationDraw {
  * because what was selected on it can no longer be judged on it.
  */
 export function splitValidation(split: Split, options: ValidationOptions): { train: Split; val: Split } {
-  const { images, seed } = optionsOf("splitValidation", options);
+  const { images, seed } = optionsOf("splitValidation", options, ["images", "seed"]);
   expectSplit("splitValidation", split);
   const count = split.labels.numel;
   if (split.name === "test") {
@@ -62,7 +62,7 @@ function parted(split: Split, held: ReadonlySet<number>): { train: Split; val: S
 
 /** A copy of the images at `indices`, in that order, as a split of its own. */
 export function selectImages(split: Split, selection: { indices: Int32Array; name: Split["name"] }): Split {
-  const { indices, name } = objectOf("selectImages: selection", selection);
+  const { indices, name } = optionsOf("selectImages", selection, ["indices", "name"]);
   expectSplit("selectImages", split);
   if (!types.isInt32Array(indices)) throw wrongArgument("selectImages: indices", "an Int32Array", indices);
   const chosen = tidy(() => {

@@ -34,7 +34,12 @@ export function batchCamLoss(
   labels: Tensor | readonly number[],
   options: BatchCamLossOptions = {},
 ): Tensor {
-  const { distance = "ssim", target = "prototype", prototypes, detach = true } = optionsOf("batchCamLoss", options);
+  const {
+    distance = "ssim",
+    target = "prototype",
+    prototypes,
+    detach = true,
+  } = optionsOf("batchCamLoss", options, ["distance", "target", "prototypes", "detach"]);
   const of = distanceOf(distance, "batchCamLoss");
   if (target !== "prototype" && target !== "batch-mean") {
     throw new BatchCamError(

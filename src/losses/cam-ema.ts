@@ -19,7 +19,7 @@ export class CamEma {
   readonly decay: number;
 
   constructor(numClasses: number, size: readonly [number, number], options: { decay?: number } = {}) {
-    const { decay = 0.99 } = optionsOf("CamEma", options);
+    const { decay = 0.99 } = optionsOf("CamEma", options, ["decay"]);
     const natural = (value: number) => Number.isSafeInteger(value) && value > 0;
     expectClassCount("CamEma", numClasses);
     if (!Array.isArray(size) || size.length !== 2 || !size.every(natural)) {

@@ -20,7 +20,7 @@ export function prototypeLoss(
   prototypes: Tensor,
   options: { distance?: DistanceName | Distance } = {},
 ): Tensor {
-  const { distance = "ssim" } = optionsOf("prototypeLoss", options);
+  const { distance = "ssim" } = optionsOf("prototypeLoss", options, ["distance"]);
   const of = distanceOf(distance, "prototypeLoss");
   const { B = 0, C = 0 } = expectShapes("prototypeLoss", { maps: [maps, "B H W"], prototypes: [prototypes, "C H W"] });
   expectMaps("prototypeLoss", maps);

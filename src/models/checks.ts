@@ -1,4 +1,4 @@
-import { describeValue } from "../arguments.ts";
+import { describeValue, optionsOf } from "../arguments.ts";
 import { hint } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { expectImages } from "../nn/checks.ts";
@@ -36,15 +36,18 @@ export function expectOneOf<T extends string | number | boolean>(
   throw new BatchCamError("E_CONFIG", `${model}: ${option} must be ${known}, got ${describeValue(value)}`);
 }
 
-/** Fails with E_CONFIG for an option that the model does not have. */
-export function expectKnownOptions(model: string, options: object, known: readonly string[]): void {
-  const wrong = Object.entries(options).find(([option, value]) => value !== undefined && !known.includes(option));
+/** Options as they are; fails with E_CONFIG for one that the model does not have. An option that is undefined counts as left out. */
+export function knownOptions<T extends object>(model: string, options: T, known: readonly string[]): T {
+  const wrong = Object.entries(optionsOf(model, options)).find(
+    ([option, value]) => value !== undefined && !known.includes(option),
+  );
   if (wrong !== undefined) {
     throw new BatchCamError(
       "E_CONFIG",
       `${model}: unknown option ${describeValue(wrong[0])}${hint(wrong[0], known)}; known: ${known.join(", ")}`,
     );
   }
+  return options;
 }
 
 /** Fails with E_SHAPE unless x is (N, channels, H, W) with sides that leave a map of at least one cell. */

@@ -1,4 +1,3 @@
-import { optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import {
   AdaptiveAvgPool2d,
@@ -11,7 +10,7 @@ import {
   truncatedNormal_,
 } from "../nn/index.ts";
 import { noGrad, type Tensor } from "../tensor/index.ts";
-import { expectInput, expectOneOf, expectRate, expectSizeLists, expectSizes } from "./checks.ts";
+import { expectInput, expectOneOf, expectRate, expectSizeLists, expectSizes, knownOptions } from "./checks.ts";
 import { ConvNextBlock, type MlpKind } from "./convnext-block.ts";
 import { Model } from "./model.ts";
 
@@ -32,7 +31,7 @@ export interface ConvNextV2Options {
   dropPath?: number;
 }
 
-export const CONVNEXT_V2_OPTIONS = [
+const CONVNEXT_V2_OPTIONS = [
   "numClasses",
   "inChannels",
   "patchSize",
@@ -131,7 +130,7 @@ export class ConvNextV2 extends Model {
   constructor(name: ConvNextV2Name, options: ConvNextV2Options = {}) {
     super();
     expectOneOf("ConvNextV2", "name", [name, Object.keys(VARIANTS) as ConvNextV2Name[]]);
-    optionsOf(name, options);
+    knownOptions(name, options, CONVNEXT_V2_OPTIONS);
     const { mlp, ...variant } = VARIANTS[name];
     const { numClasses = 1000, inChannels = 3, dims = variant.dims, depths = variant.depths, dropPath = 0 } = options;
     expectSizes(name, { numClasses, inChannels });

@@ -1,12 +1,11 @@
-import { describeValue, optionsOf } from "../arguments.ts";
+import { describeValue } from "../arguments.ts";
 import { hint, MODEL_NAMES, type ModelName } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
-import { expectKnownOptions } from "./checks.ts";
-import { CONVNEXT_V2_OPTIONS, ConvNextV2, type ConvNextV2Name } from "./convnext-v2.ts";
+import { ConvNextV2, type ConvNextV2Name } from "./convnext-v2.ts";
 import type { Model } from "./model.ts";
 import type { ModelOptions } from "./options.ts";
-import { RESNET_OPTIONS, ResNet, type ResNetName } from "./resnet.ts";
-import { SIMPLE_CNN_OPTIONS, SimpleCNN } from "./simple-cnn.ts";
+import { ResNet, type ResNetName } from "./resnet.ts";
+import { SimpleCNN } from "./simple-cnn.ts";
 
 export type { TappedForward } from "../nn/index.ts";
 export { defaultCamLayer } from "./cam-layer.ts";
@@ -20,22 +19,19 @@ export { type Adaptation, loadPretrained } from "./pretrained.ts";
 export { ResNet, type ResNetOptions } from "./resnet.ts";
 export { SimpleCNN, type SimpleCnnOptions } from "./simple-cnn.ts";
 
-interface Entry {
-  readonly options: readonly string[];
-  readonly create: (options: ModelOptions) => Model;
-}
+type Create = (options: ModelOptions) => Model;
 
-const resnet = (name: ResNetName): Entry => ({
-  options: RESNET_OPTIONS,
-  create: (options) => new ResNet(name, options),
-});
-const convnextV2 = (name: ConvNextV2Name): Entry => ({
-  options: CONVNEXT_V2_OPTIONS,
-  create: (options) => new ConvNextV2(name, options),
-});
+const resnet =
+  (name: ResNetName): Create =>
+  (options) =>
+    new ResNet(name, options);
+const convnextV2 =
+  (name: ConvNextV2Name): Create =>
+  (options) =>
+    new ConvNextV2(name, options);
 
 const MODELS = {
-  "simple-cnn": { options: SIMPLE_CNN_OPTIONS, create: (options) => new SimpleCNN(options) },
+  "simple-cnn": (options) => new SimpleCNN(options),
   resnet18: resnet("resnet18"),
   resnet34: resnet("resnet34"),
   convnextv2_atto: convnextV2("convnextv2_atto"),
@@ -44,7 +40,7 @@ const MODELS = {
   convnextv2_nano: convnextV2("convnextv2_nano"),
   convnextv2_tiny: convnextV2("convnextv2_tiny"),
   convnextv2_base: convnextV2("convnextv2_base"),
-} satisfies Record<ModelName, Entry>;
+} satisfies Record<ModelName, Create>;
 
 /**
  * A new model by name, initialised by the engine's generator: seed it with `manualSeed`.
@@ -58,7 +54,5 @@ export function createModel(name: ModelName | (string & {}), options: ModelOptio
       `createModel: unknown model ${describeValue(name)}${typeof name === "string" ? hint(name, MODEL_NAMES) : ""}; known: ${MODEL_NAMES.join(", ")}`,
     );
   }
-  const { options: known, create }: Entry = MODELS[name as ModelName];
-  expectKnownOptions(name, optionsOf("createModel", options), known);
-  return create(options);
+  return MODELS[name as ModelName](options);
 }

@@ -1,4 +1,3 @@
-import { optionsOf } from "../arguments.ts";
 import { isPlain } from "../nn/fused.ts";
 import {
   AdaptiveAvgPool2d,
@@ -14,7 +13,7 @@ import {
   Sequential,
 } from "../nn/index.ts";
 import { noGrad, type Tensor } from "../tensor/index.ts";
-import { expectInput, expectOneOf, expectSizes } from "./checks.ts";
+import { expectInput, expectOneOf, expectSizes, knownOptions } from "./checks.ts";
 import { type ClosedFormHead, Model } from "./model.ts";
 
 export interface ResNetOptions {
@@ -30,7 +29,7 @@ export interface ResNetOptions {
   zeroInitLast?: boolean;
 }
 
-export const RESNET_OPTIONS = [
+const RESNET_OPTIONS = [
   "numClasses",
   "inChannels",
   "stem",
@@ -111,7 +110,7 @@ export class ResNet extends Model {
       stem = "imagenet",
       width = 64,
       zeroInitLast = false,
-    } = optionsOf(name, options);
+    } = knownOptions(name, options, RESNET_OPTIONS);
     expectSizes(name, { numClasses, inChannels, width });
     expectOneOf(name, "stem", [stem, ["imagenet", "small"]]);
     expectOneOf(name, "zeroInitLast", [zeroInitLast, [true, false]]);

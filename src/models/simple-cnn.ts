@@ -1,4 +1,3 @@
-import { optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { convRelu } from "../nn/conv-relu.ts";
 import { flatLinear } from "../nn/flat-linear.ts";
@@ -14,7 +13,7 @@ import {
   ReLU,
 } from "../nn/index.ts";
 import type { Tensor } from "../tensor/index.ts";
-import { expectInput, expectOneOf, expectRate, expectSizes } from "./checks.ts";
+import { expectInput, expectOneOf, expectRate, expectSizes, knownOptions } from "./checks.ts";
 import { type ClosedFormHead, Model } from "./model.ts";
 
 export interface SimpleCnnOptions {
@@ -30,7 +29,7 @@ export interface SimpleCnnOptions {
   dropout?: number;
 }
 
-export const SIMPLE_CNN_OPTIONS = [
+const SIMPLE_CNN_OPTIONS = [
   "numClasses",
   "inChannels",
   "imageSize",
@@ -78,7 +77,7 @@ export class SimpleCNN extends Model {
       head = "mlp",
       norm = "none",
       dropout = 0,
-    } = optionsOf("simple-cnn", options);
+    } = knownOptions("simple-cnn", options, SIMPLE_CNN_OPTIONS);
     expectSizes("simple-cnn", { numClasses, inChannels, imageSize });
     expectOneOf("simple-cnn", "head", [head, ["mlp", "gap"]]);
     expectOneOf("simple-cnn", "norm", [norm, ["none", "batch"]]);

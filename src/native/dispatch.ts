@@ -12,7 +12,7 @@ export type Scalar = number | boolean;
  * Layout by schema type: tensor, int, float, bool one number; scalar a tag (0 int, 1 float, 2 bool) and a value; a list
  * its length and its elements; an absent optional one NaN. native/marshal.cc reads the same layout.
  */
-export const arena = new Float64Array(1 << 16);
+export const arena: Float64Array = new Float64Array(1 << 16);
 native.bindArena(arena);
 
 const operatorNames: string[] = [];

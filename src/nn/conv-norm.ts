@@ -26,7 +26,7 @@ export interface ConvNormOptions {
  * else the layers run one after the other, as they do for weights or images that are not finite. Both agree to rounding.
  */
 export function convNorm(conv: Conv2d, norm: BatchNorm2d, x: Tensor, options: ConvNormOptions = {}): Tensor {
-  const { add, relu = false } = optionsOf("convNorm", options);
+  const { add, relu = false } = optionsOf("convNorm", options, ["add", "relu"]);
   if (!(conv instanceof Conv2d)) throw wrongArgument("convNorm: conv", "a Conv2d", conv);
   if (!(norm instanceof BatchNorm2d)) throw wrongArgument("convNorm: norm", "a BatchNorm2d", norm);
   handleOf(x, "convNorm: x");

@@ -26,7 +26,7 @@ function fanOf(operation: string, weight: Tensor, mode: FanMode): number {
 
 /** Uniform in ±√3·gain/√fan, gain = √(2 / (1 + a²)): He et al. 2015, with torch's default slope for layers, a = √5. */
 export function kaimingUniform_(weight: Tensor, options: { a?: number; mode?: FanMode } = {}): Tensor {
-  const { a = Math.sqrt(5), mode = "fanIn" } = optionsOf("kaimingUniform_", options);
+  const { a = Math.sqrt(5), mode = "fanIn" } = optionsOf("kaimingUniform_", options, ["a", "mode"]);
   expectNumber("kaimingUniform_: a", a);
   const deviation = Math.sqrt(2 / (1 + a ** 2)) / Math.sqrt(fanOf("kaimingUniform_", weight, mode));
   const bound = Math.sqrt(3) * deviation;
@@ -35,7 +35,7 @@ export function kaimingUniform_(weight: Tensor, options: { a?: number; mode?: Fa
 
 /** Normal with standard deviation √2/√fan, for a ReLU behind the layer: He et al. 2015. */
 export function kaimingNormal_(weight: Tensor, options: { mode?: FanMode } = {}): Tensor {
-  const { mode = "fanOut" } = optionsOf("kaimingNormal_", options);
+  const { mode = "fanOut" } = optionsOf("kaimingNormal_", options, ["mode"]);
   const deviation = Math.SQRT2 / Math.sqrt(fanOf("kaimingNormal_", weight, mode));
   return noGrad(() => weight.normal_(0, deviation));
 }
@@ -60,7 +60,12 @@ const BELOW_ONE = 1 - 2 ** -24;
 
 /** Normal values confined to [min, max], by the inverse of the cumulative distribution: torch's `trunc_normal_`. */
 export function truncatedNormal_(weight: Tensor, options: TruncatedNormalOptions = {}): Tensor {
-  const { mean = 0, std = 1, min = -2, max = 2 } = optionsOf("truncatedNormal_", options);
+  const {
+    mean = 0,
+    std = 1,
+    min = -2,
+    max = 2,
+  } = optionsOf("truncatedNormal_", options, ["mean", "std", "min", "max"]);
   handleOf(weight, "truncatedNormal_: weight");
   for (const [name, value] of Object.entries({ mean, std, min, max })) expectNumber(`truncatedNormal_: ${name}`, value);
   if (!(std > 0 && min < max)) {

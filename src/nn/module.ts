@@ -9,9 +9,8 @@ import { replaceTensors, type TensorSlot } from "./conversion.ts";
 import { forgetFolded } from "./folded-weights.ts";
 import { describeOutput, logitsOf } from "./logits.ts";
 import { type Role, roleOf } from "./parameter.ts";
-import { isWatched, observed, recordOutputs, report } from "./recorder.ts";
 import { treeText } from "./print.ts";
-import { observed, recordOutputs, report } from "./recorder.ts";
+import { isWatched, observed, recordOutputs, report } from "./recorder.ts";
 import { type LoadReport, loadTensors } from "./state-dict.ts";
 
 /** The logits of a forward pass and the outputs that were asked for. */

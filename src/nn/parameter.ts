@@ -15,7 +15,7 @@ const roles = new WeakMap<object, Role>();
  * @throws E_DTYPE unless it is floating, E_ARGUMENT where autograd made it from other tensors.
  */
 export function parameter(tensor: Tensor, options: { requiresGrad?: boolean } = {}): Tensor {
-  const { requiresGrad = true } = optionsOf("parameter", options);
+  const { requiresGrad = true } = optionsOf("parameter", options, ["requiresGrad"]);
   handleOf(tensor, "parameter: tensor");
   if (!tensor.dtype.includes("float")) {
     throw new BatchCamError(

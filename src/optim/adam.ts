@@ -21,7 +21,12 @@ export class Adam extends Optimizer {
   #betas: readonly [number, number];
 
   constructor(params: Parameters | Iterable<ParameterGroup>, options: AdamOptions = {}) {
-    const { lr = 1e-3, betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0 } = optionsOf(new.target.name, options);
+    const {
+      lr = 1e-3,
+      betas = [0.9, 0.999],
+      eps = 1e-8,
+      weightDecay = 0,
+    } = optionsOf(new.target.name, options, ["lr", "betas", "eps", "weightDecay"]);
     super(params, { lr, weightDecay });
     expectSetting(new.target.name, { eps });
     this.eps = eps;
@@ -68,7 +73,7 @@ export class Adam extends Optimizer {
  */
 export class AdamW extends Adam {
   constructor(params: Parameters | Iterable<ParameterGroup>, options: AdamOptions = {}) {
-    const { weightDecay = 0.01, ...others } = optionsOf("AdamW", options);
+    const { weightDecay = 0.01, ...others } = optionsOf("AdamW", options, ["lr", "betas", "eps", "weightDecay"]);
     super(params, { weightDecay, ...others });
   }
 

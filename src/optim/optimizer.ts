@@ -25,7 +25,7 @@ export abstract class Optimizer {
   #lr: number;
 
   constructor(params: Parameters | Iterable<ParameterGroup>, options: { lr: number; weightDecay: number }) {
-    const { lr, weightDecay } = optionsOf(new.target.name, options);
+    const { lr, weightDecay } = optionsOf(new.target.name, options, ["lr", "weightDecay"]);
     if (typeof this.update !== "function") {
       throw new BatchCamError(
         "E_ARGUMENT",

@@ -28,7 +28,7 @@ export function parameterGroups(named: ReadonlyMap<string, Tensor>, options: Par
     layerDecay = 1,
     layers = [],
     filterBiasAndBn = true,
-  } = optionsOf("parameterGroups", options);
+  } = optionsOf("parameterGroups", options, ["lr", "weightDecay", "layerDecay", "layers", "filterBiasAndBn"]);
   expectMap("parameterGroups: named", named);
   expectSetting("parameterGroups", { lr, weightDecay });
   expectNumber("parameterGroups: layerDecay", layerDecay, "lie in (0, 1]", (n) => n > 0 && n <= 1);

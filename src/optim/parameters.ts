@@ -1,4 +1,4 @@
-import { describeValue, itemsOf } from "../arguments.ts";
+import { describeValue, itemsOf, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { handleOf, isTensor } from "../tensor/core.ts";
 import type { Tensor } from "../tensor/index.ts";
@@ -67,7 +67,11 @@ function readGroup(
   context: { defaults: Defaults; seen: Map<Tensor, string> },
 ): Group {
   const { defaults, seen } = context;
-  const { lr, weightDecay = defaults.weightDecay } = group;
+  const { lr, weightDecay = defaults.weightDecay } = optionsOf(`${operation}: group`, group, [
+    "params",
+    "lr",
+    "weightDecay",
+  ]);
   expectSetting(operation, { weightDecay, ...(lr === undefined ? {} : { lr }) });
   if (lr !== undefined && defaults.lr === 0) {
     throw new BatchCamError(

@@ -12,7 +12,7 @@ export function constant(value: number): Schedule {
 
 /** `lr·(startFactor + (1 − startFactor)·t / steps)`, from step `steps` on `lr`: torch's LinearLR. */
 export function linearWarmup(options: { lr: number; steps: number; startFactor?: number }): Schedule {
-  const { lr, steps, startFactor = 0 } = optionsOf("linearWarmup", options);
+  const { lr, steps, startFactor = 0 } = optionsOf("linearWarmup", options, ["lr", "steps", "startFactor"]);
   expectFinite("linearWarmup", { lr, startFactor });
   expectSteps("linearWarmup", { steps });
   return scheduled("linearWarmup", (step) =>
@@ -22,7 +22,7 @@ export function linearWarmup(options: { lr: number; steps: number; startFactor?:
 
 /** Half a cosine from `lr` at step 0 to `minLr` at step `steps`, rising again after: torch's CosineAnnealingLR, T_max = `steps`. */
 export function cosine(options: { lr: number; steps: number; minLr?: number }): Schedule {
-  const { lr, steps, minLr = 0 } = optionsOf("cosine", options);
+  const { lr, steps, minLr = 0 } = optionsOf("cosine", options, ["lr", "steps", "minLr"]);
   expectFinite("cosine", { lr, minLr });
   expectSteps("cosine", { steps });
   return scheduled("cosine", (step) => halfCosine(lr, minLr, step / steps));
@@ -57,7 +57,7 @@ export function timmCosine(options: TimmCosineOptions): Schedule {
     warmupSteps = 0,
     warmupLr = 0,
     warmupPrefix = false,
-  } = optionsOf("timmCosine", options);
+  } = optionsOf("timmCosine", options, ["lr", "steps", "minLr", "warmupSteps", "warmupLr", "warmupPrefix"]);
   expectFinite("timmCosine", { lr, minLr, warmupLr });
   expectSteps("timmCosine", { steps });
   expectSteps("timmCosine", { warmupSteps }, 0);
@@ -87,7 +87,12 @@ export interface OneCycleLrOptions extends OneCycleOptions {
 
 /** maxLr / divFactor up to maxLr, then down to the first rate / finalDivFactor: torch's OneCycleLR. */
 export function oneCycle(options: OneCycleLrOptions): Schedule {
-  const { maxLr, divFactor = 25, finalDivFactor = 1e4, ...shape } = optionsOf("oneCycle", options);
+  const {
+    maxLr,
+    divFactor = 25,
+    finalDivFactor = 1e4,
+    ...shape
+  } = optionsOf("oneCycle", options, ["steps", "pctStart", "anneal", "maxLr", "divFactor", "finalDivFactor"]);
   expectFinite("oneCycle", { maxLr, divFactor, finalDivFactor });
   const initial = maxLr / divFactor;
   return cycle("oneCycle", { start: initial, peak: maxLr, end: initial / finalDivFactor }, shape);
@@ -100,7 +105,11 @@ export interface OneCycleMomentumOptions extends OneCycleOptions {
 
 /** The momentum (SGD) or β₁ (Adam) that torch's OneCycleLR cycles against the rate: max, base at the peak, max. */
 export function oneCycleMomentum(options: OneCycleMomentumOptions): Schedule {
-  const { baseMomentum = 0.85, maxMomentum = 0.95, ...shape } = optionsOf("oneCycleMomentum", options);
+  const {
+    baseMomentum = 0.85,
+    maxMomentum = 0.95,
+    ...shape
+  } = optionsOf("oneCycleMomentum", options, ["steps", "pctStart", "anneal", "baseMomentum", "maxMomentum"]);
   expectFinite("oneCycleMomentum", { baseMomentum, maxMomentum });
   return cycle("oneCycleMomentum", { start: maxMomentum, peak: baseMomentum, end: maxMomentum }, shape);
 }

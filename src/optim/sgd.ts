@@ -25,7 +25,13 @@ export class SGD extends Optimizer {
   #momentum: number;
 
   constructor(params: Parameters | Iterable<ParameterGroup>, options: SGDOptions) {
-    const { lr, momentum = 0, nesterov = false, weightDecay = 0, dampening = 0 } = optionsOf("SGD", options);
+    const {
+      lr,
+      momentum = 0,
+      nesterov = false,
+      weightDecay = 0,
+      dampening = 0,
+    } = optionsOf("SGD", options, ["lr", "momentum", "nesterov", "weightDecay", "dampening"]);
     super(params, { lr, weightDecay });
     expectSetting("SGD", { dampening });
     expectShare("SGD", { momentum });

@@ -25,7 +25,7 @@ export class WeightEma {
 
   /** @param state a module's `stateDict()`; the average begins as a copy of it */
   constructor(state: ReadonlyMap<string, Tensor>, options: WeightEmaOptions = {}) {
-    const { decay = 0.9998, warmup = false } = optionsOf("WeightEma", options);
+    const { decay = 0.9998, warmup = false } = optionsOf("WeightEma", options, ["decay", "warmup"]);
     expectMap("WeightEma: state", state);
     for (const [name, tensor] of state) handleOf(tensor, `WeightEma: ${describeValue(name)}`);
     expectShare("WeightEma", { decay });

@@ -30,7 +30,12 @@ const MOST_STEPS = 10_000;
  * for (const { path, forwardMilliseconds } of report.modules) console.log(path, forwardMilliseconds);
  */
 export function profile(step: (index: number) => unknown, options: ProfileOptions = {}): Profile {
-  const { steps = 10, skip = 5, model, maxEvents = MAX_EVENTS } = optionsOf("profile", options);
+  const {
+    steps = 10,
+    skip = 5,
+    model,
+    maxEvents = MAX_EVENTS,
+  } = optionsOf("profile", options, ["steps", "skip", "model", "maxEvents"]);
   expectFunction("profile: step", step);
   expectInteger("profile: steps", steps, 1, MOST_STEPS);
   expectInteger("profile: skip", skip, 0, MOST_STEPS);

@@ -39,7 +39,7 @@ export function grad(
     retainGraph = createGraph,
     gradOutputs = [],
     allowUnused = false,
-  } = optionsOf("grad", options);
+  } = optionsOf("grad", options, ["createGraph", "retainGraph", "gradOutputs", "allowUnused"]);
   const from = asList(outputs, "grad: outputs");
   const to = asList(inputs, "grad: inputs");
   const seeds = asList(gradOutputs, "grad: gradOutputs");
@@ -66,7 +66,11 @@ export function backward(
   loss: Tensor,
   options: { gradient?: Tensor; createGraph?: boolean; retainGraph?: boolean } = {},
 ): void {
-  const { gradient, createGraph = false, retainGraph = createGraph } = optionsOf("backward", options);
+  const {
+    gradient,
+    createGraph = false,
+    retainGraph = createGraph,
+  } = optionsOf("backward", options, ["gradient", "createGraph", "retainGraph"]);
   const next = putTensors(0, [loss], "backward: loss");
   putTensors(next, gradient === undefined ? [] : [gradient], "backward: gradient");
   check(
@@ -122,7 +126,7 @@ export interface AutocastOptions {
 
 /** Runs `fn` with torch's automatic mixed precision on the CPU: products in `dtype`, sensitive operators in float32. Synchronous. */
 export function autocast<T>(options: AutocastOptions, fn: () => T): T {
-  const { dtype = "bfloat16", enabled = true } = optionsOf("autocast", options);
+  const { dtype = "bfloat16", enabled = true } = optionsOf("autocast", options, ["dtype", "enabled"]);
   expectFunction("autocast: fn", fn);
   if (dtype !== "bfloat16" && dtype !== "float16") {
     throw wrongArgument("autocast: dtype", '"bfloat16" or "float16"', dtype);

@@ -14,6 +14,8 @@ export interface TensorOptions {
   requiresGrad?: boolean;
 }
 
+const TENSOR_OPTIONS = ["dtype", "device", "requiresGrad"] as const satisfies (keyof TensorOptions)[];
+
 function finish(made: Tensor, { requiresGrad = false }: TensorOptions): Tensor {
   return boolean(requiresGrad, "requiresGrad") ? made.requiresGrad_() : made;
 }
@@ -44,7 +46,7 @@ export function tensor(
   data: ArrayBufferView | NestedArray,
   options: TensorOptions & { shape?: readonly number[] } = {},
 ): Tensor {
-  optionsOf("tensor", options);
+  optionsOf("tensor", options, ["dtype", "device", "requiresGrad", "shape"]);
   checkedDType(options);
   const { values, shape: natural, dtype } = ArrayBuffer.isView(data) ? readView(data) : readNested(data, options.dtype);
   const shape = checkedShape("tensor", options.shape ?? natural);
@@ -74,21 +76,29 @@ function readView(values: ArrayBufferView): { values: TypedArray; shape: number[
 }
 
 export function empty(shape: readonly number[], options: TensorOptions = {}): Tensor {
-  optionsOf("empty", options);
+  optionsOf("empty", options, TENSOR_OPTIONS);
   return finish(new Tensor(aten.emptyMemoryFormat(checkedShape("empty", shape), checkedDType(options))), options);
 }
 
 export function full(shape: readonly number[], value: Scalar, options: TensorOptions = {}): Tensor {
-  optionsOf("full", options);
-  return finish(new Tensor(aten.full(checkedShape("full", shape), value, checkedDType(options))), options);
+  return filled("full", [shape, value], options);
 }
 
 export function zeros(shape: readonly number[], options: TensorOptions = {}): Tensor {
-  return full(shape, 0, options);
+  return filled("zeros", [shape, 0], options);
 }
 
 export function ones(shape: readonly number[], options: TensorOptions = {}): Tensor {
-  return full(shape, 1, options);
+  return filled("ones", [shape, 1], options);
+}
+
+function filled(
+  operation: string,
+  [shape, value]: readonly [readonly number[], Scalar],
+  options: TensorOptions,
+): Tensor {
+  optionsOf(operation, options, TENSOR_OPTIONS);
+  return finish(new Tensor(aten.full(checkedShape(operation, shape), value, checkedDType(options))), options);
 }
 
 export function zerosLike(other: Tensor): Tensor {
@@ -100,13 +110,13 @@ export function onesLike(other: Tensor): Tensor {
 }
 
 export function eye(n: number, options: TensorOptions = {}): Tensor {
-  optionsOf("eye", options);
+  optionsOf("eye", options, TENSOR_OPTIONS);
   return finish(new Tensor(aten.eye(n, checkedDType(options))), options);
 }
 
 /** `arange(n)`, or from `start` by `step` to below `end`; int64 unless a bound is fractional or a dtype is given. */
 export function arange(start: number, end?: number, options: TensorOptions & { step?: number } = {}): Tensor {
-  optionsOf("arange", options);
+  optionsOf("arange", options, ["dtype", "device", "requiresGrad", "step"]);
   const [from, to, step] = end === undefined ? [0, start, options.step ?? 1] : [start, end, options.step ?? 1];
   for (const [argument, value] of Object.entries({ start: from, end: to, step }))
     expectNumber(`arange: ${argument}`, value);
@@ -116,13 +126,13 @@ export function arange(start: number, end?: number, options: TensorOptions & { s
 
 /** Standard normal values, the ones torch draws for the same seed. */
 export function randn(shape: readonly number[], options: TensorOptions = {}): Tensor {
-  optionsOf("randn", options);
+  optionsOf("randn", options, TENSOR_OPTIONS);
   return finish(empty(shape, { ...options, requiresGrad: false }).normal_(), options);
 }
 
 /** Uniform values in [0, 1), the ones torch draws for the same seed. */
 export function rand(shape: readonly number[], options: TensorOptions = {}): Tensor {
-  optionsOf("rand", options);
+  optionsOf("rand", options, TENSOR_OPTIONS);
   return finish(empty(shape, { ...options, requiresGrad: false }).uniform_(), options);
 }
 

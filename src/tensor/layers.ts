@@ -23,7 +23,12 @@ export interface ConvOptions {
 
 /** Cross-correlation of x (N, C, H, W) with w (K, C / groups, kh, kw). */
 export function conv2d(x: Tensor, w: Tensor, bias?: Tensor | null, options: ConvOptions = {}): Tensor {
-  const { stride = 1, padding = 0, dilation = 1, groups = 1 } = optionsOf("conv2d", options);
+  const {
+    stride = 1,
+    padding = 0,
+    dilation = 1,
+    groups = 1,
+  } = optionsOf("conv2d", options, ["stride", "padding", "dilation", "groups"]);
   const output = new Tensor(aten.conv2d(x, w, bias, pairOf(stride), pairOf(padding), pairOf(dilation), groups));
   return bias ? reportBias({ output, bias, added: () => bias.view([-1, 1, 1]), channelDim: 1 }) : output;
 }
@@ -40,7 +45,7 @@ export const tanh = (x: Tensor): Tensor => new Tensor(aten.tanh(x));
 
 /** x·Φ(x), exact by default; "tanh" is the usual approximation. */
 export function gelu(x: Tensor, options: { approximate?: "none" | "tanh" } = {}): Tensor {
-  const { approximate = "none" } = optionsOf("gelu", options);
+  const { approximate = "none" } = optionsOf("gelu", options, ["approximate"]);
   return new Tensor(aten.gelu(x, approximate));
 }
 
@@ -60,12 +65,20 @@ export interface PoolOptions {
 }
 
 export function maxPool2d(x: Tensor, kernel: Pair, options: PoolOptions = {}): Tensor {
-  const { stride = kernel, padding = 0, ceilMode = false } = optionsOf("maxPool2d", options);
+  const {
+    stride = kernel,
+    padding = 0,
+    ceilMode = false,
+  } = optionsOf("maxPool2d", options, ["stride", "padding", "ceilMode"]);
   return new Tensor(aten.maxPool2d(x, pairOf(kernel), pairOf(stride), pairOf(padding), [1, 1], ceilMode));
 }
 
 export function avgPool2d(x: Tensor, kernel: Pair, options: PoolOptions = {}): Tensor {
-  const { stride = kernel, padding = 0, ceilMode = false } = optionsOf("avgPool2d", options);
+  const {
+    stride = kernel,
+    padding = 0,
+    ceilMode = false,
+  } = optionsOf("avgPool2d", options, ["stride", "padding", "ceilMode"]);
   return new Tensor(aten.avgPool2d(x, pairOf(kernel), pairOf(stride), pairOf(padding), ceilMode));
 }
 
@@ -97,7 +110,7 @@ export function batchNorm(x: Tensor, options: BatchNormOptions = {}): Tensor {
     training = false,
     momentum = 0.1,
     eps = 1e-5,
-  } = optionsOf("batchNorm", options);
+  } = optionsOf("batchNorm", options, ["weight", "bias", "runningMean", "runningVar", "training", "momentum", "eps"]);
   handleOf(x, "batchNorm: x");
   // The unbiased variance of one value is NaN, which would stay in the running statistics.
   if (training === true && x.numel > 0 && x.numel === x.sizes[1]) {
@@ -122,7 +135,7 @@ export function layerNorm(
   shape: readonly number[],
   options: { weight?: Tensor | null | undefined; bias?: Tensor | null | undefined; eps?: number } = {},
 ): Tensor {
-  const { weight, bias, eps = 1e-5 } = optionsOf("layerNorm", options);
+  const { weight, bias, eps = 1e-5 } = optionsOf("layerNorm", options, ["weight", "bias", "eps"]);
   const output = new Tensor(aten.layerNorm(x, shape, weight, bias, eps));
   if (!bias) return output;
   return reportBias({ output, bias, added: () => bias, channelDim: shape.length === 1 ? 3 : 1 });
@@ -140,7 +153,11 @@ export interface CrossEntropyOptions {
 
 /** `−Σ_c q_c log softmax_c(logits)`, logits (N, C), targets (N) class indices or (N, C) probabilities. */
 export function crossEntropyLoss(logits: Tensor, targets: Tensor, options: CrossEntropyOptions = {}): Tensor {
-  const { weight, labelSmoothing = 0, reduction = "mean" } = optionsOf("crossEntropy", options);
+  const {
+    weight,
+    labelSmoothing = 0,
+    reduction = "mean",
+  } = optionsOf("crossEntropy", options, ["weight", "labelSmoothing", "reduction"]);
   expectNumber("crossEntropy: labelSmoothing", labelSmoothing, "lie in [0, 1]", (n) => n >= 0 && n <= 1);
   if (typeof reduction !== "string" || !Object.hasOwn(REDUCTIONS, reduction)) {
     throw wrongArgument("crossEntropy: reduction", '"mean", "sum" or "none"', reduction);

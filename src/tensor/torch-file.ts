@@ -1,4 +1,4 @@
-import { wrongArgument } from "../arguments.ts";
+import { optionsOf, wrongArgument } from "../arguments.ts";
 import { empty } from "./create.ts";
 import { DTYPES } from "./dtype.ts";
 import * as aten from "./generated/aten.ts";
@@ -38,7 +38,8 @@ const MOST_BYTES = (fileBytes: number) => 64 * 2 ** 20 + 16 * fileBytes;
  * @throws E_DATA for a file that is damaged, that names what may run a program, that is a TorchScript archive, or without a
  * dict of tensors at the key; E_IO where the operating system refuses.
  */
-export async function loadTorchFile(path: string, { key }: LoadTorchOptions = {}): Promise<Map<string, Tensor>> {
+export async function loadTorchFile(path: string, options: LoadTorchOptions = {}): Promise<Map<string, Tensor>> {
+  const { key } = optionsOf("loadTorchFile", options, ["key"]);
   const { tensors } = await readTorchFile(path, { key, operation: "loadTorchFile", keyOption: "the option key" });
   return tensors;
 }

@@ -52,7 +52,13 @@ export async function findLearningRate(
   input: TrainConfigInput = {},
   options: FindLearningRateOptions = {},
 ): Promise<FoundRate> {
-  const { from = 1e-6, to = 1, steps = 100, onStep = () => {}, signal } = optionsOf("findLearningRate", options);
+  const {
+    from = 1e-6,
+    to = 1,
+    steps = 100,
+    onStep = () => {},
+    signal,
+  } = optionsOf("findLearningRate", options, ["from", "to", "steps", "onStep", "signal"]);
   expectNumber("findLearningRate: from", from, "be above 0", (n) => n > 0);
   expectNumber("findLearningRate: to", to, `be above from (${from})`, (n) => n > from);
   expectInteger("findLearningRate: steps", steps, 20);

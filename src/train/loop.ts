@@ -34,7 +34,7 @@ export interface TrainOptions {
  * finite, with the step, the term and the last good checkpoint named
  */
 export async function train(input: TrainConfigInput = {}, options: TrainOptions = {}): Promise<TrainResult> {
-  const { onEvent = () => {}, signal } = optionsOf("train", options);
+  const { onEvent = () => {}, signal } = optionsOf("train", options, ["onEvent", "signal"]);
   expectFunction("train: onEvent", onEvent);
   expectSignal("train: signal", signal);
   return withSession(

@@ -79,7 +79,22 @@ export interface ObjectiveOptions {
  * asks for it; maps and losses are float32 in any case.
  */
 export function objective(model: Model, images: Tensor, labels: Tensor, options: ObjectiveOptions): Terms {
-  const { step, guidance, amp, mixed = null, crossEntropyScale: scale = 1 } = optionsOf("objective", options);
+  const {
+    step,
+    guidance,
+    amp,
+    mixed = null,
+    crossEntropyScale: scale = 1,
+  } = optionsOf("objective", options, [
+    "step",
+    "guidance",
+    "amp",
+    "mixed",
+    "crossEntropyScale",
+    "masks",
+    "geometry",
+    "foreground",
+  ]);
   const { config } = objectOf("objective: guidance", guidance);
   objectOf("objective: guidance.config", config);
   expectNumber("objective: step", step);

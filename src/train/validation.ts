@@ -46,7 +46,14 @@ function expectEvaluation(
 ): void {
   expectModel(operation, model);
   expectSplit(operation, split);
-  const { camLayer, prototypes, signal } = optionsOf(operation, options);
+  const { camLayer, prototypes, signal } = optionsOf(operation, options, [
+    "camLayer",
+    "prototypes",
+    "amp",
+    "channelsLast",
+    "batchSize",
+    "signal",
+  ]);
   expectString(`${operation}: camLayer`, camLayer);
   handleOf(prototypes, `${operation}: prototypes`);
   expectSignal(`${operation}: signal`, signal);
