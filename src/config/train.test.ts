@@ -1,7 +1,11 @@
+import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { z } from "zod";
+// @ts-expect-error a script without types
+import { configTypes, target } from "../../scripts/generate-config-types.mjs";
 import { BatchCamError } from "../errors.ts";
-import { configWarnings, fieldsOf, parseTrainConfig, TrainConfig } from "./index.ts";
+import { configWarnings, fieldsOf, parseTrainConfig, TrainConfig, type TrainConfigInput } from "./index.ts";
 
 function failure(input: unknown): BatchCamError {
   try {
@@ -161,5 +165,15 @@ describe("the warnings of a config", () => {
 
   it("leave out the guidance's when there is none", () => {
     expect(warnings({ plain: true, statistic: "cam-ema" }, 10)).toEqual([]);
+  });
+});
+
+describe("the type of what callers write", () => {
+  it("is the schema's, with every description", () => {
+    expect(readFileSync(target, "utf8")).toBe(configTypes({ TrainConfigInput: fieldsOf(TrainConfig) }));
+    const inferred: z.input<typeof TrainConfig> = {};
+    const written: Required<TrainConfigInput> = inferred as Required<z.input<typeof TrainConfig>>;
+    const read: Required<z.input<typeof TrainConfig>> = inferred as Required<TrainConfigInput>;
+    expect([written, read]).toEqual([{}, {}]);
   });
 });

@@ -288,8 +288,11 @@ export const TrainConfig = z
   .strictObject({ ...model, ...dataFields, ...selection, ...augmentation, ...optimisation, ...guidance, ...run })
   .superRefine(checkTogether);
 
-/** What a caller writes: every key optional. */
-export type TrainConfigInput = z.input<typeof TrainConfig>;
+/**
+ * What a caller writes: every key optional. Generated, so that editors show what each key means: after a change here, run
+ * `npm run build && node scripts/generate-config-types.mjs`.
+ */
+export type { TrainConfigInput } from "./generated/inputs.ts";
 /** Checked and with the defaults that need no other key. */
 export type ParsedTrainConfig = z.output<typeof TrainConfig>;
 /** What a run uses, and `config.json` keeps. `plain` is true exactly when both weights are 0. */

@@ -1,0 +1,45 @@
+#!/usr/bin/env node
+// Writes src/config/generated/inputs.ts: what callers may write in a config, each key with its description, which zod's inferred
+// types do not carry into an editor. `--check` writes nothing and fails if the file is out of date. Needs `npm run build` first.
+import { readFileSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+export const target = fileURLToPath(new URL("../src/config/generated/inputs.ts", import.meta.url));
+
+/** The module's text, from each type's name and the fields of its schema (`fieldsOf`). */
+export function configTypes(fieldsByName) {
+  const types = Object.entries(fieldsByName).map(([name, fields]) => {
+    const keys = Object.entries(fields).map(
+      ([key, field]) => `${comment(field)}\n  ${key}?: ${typeOf(field)} | undefined;`,
+    );
+    return `export type ${name} = {\n${keys.join("\n")}\n};\n`;
+  });
+  return `// Written by scripts/generate-config-types.mjs from the schemas of src/config. Do not edit.\n\n${types.join("\n")}`;
+}
+
+function comment({ description = "", default: value }) {
+  const text = description.replaceAll("*/", "* /");
+  return `  /** ${text}${value === undefined ? "" : ` @default ${JSON.stringify(value)}`} */`;
+}
+
+function typeOf({ type, enum: values, const: only, anyOf, items, prefixItems }) {
+  if (values !== undefined) return values.map((value) => JSON.stringify(value)).join(" | ");
+  if (only !== undefined) return JSON.stringify(only);
+  if (anyOf !== undefined) return anyOf.map(typeOf).join(" | ");
+  if (prefixItems !== undefined) return `[${prefixItems.map(typeOf).join(", ")}]`;
+  if (type === "array") return `(${typeOf(items)})[]`;
+  if (type === "integer") return "number";
+  if (["string", "number", "boolean"].includes(type)) return type;
+  throw new Error(`generate-config-types: no TypeScript type for a field of type ${JSON.stringify(type)}`);
+}
+
+async function main() {
+  const { fieldsOf, TrainConfig } = await import("../dist/config/index.js");
+  const text = configTypes({ TrainConfigInput: fieldsOf(TrainConfig) });
+  if (!process.argv.includes("--check")) return writeFileSync(target, text);
+  if (readFileSync(target, "utf8") === text) return;
+  process.stderr.write(`${target} is out of date: run \`npm run build && node scripts/generate-config-types.mjs\`\n`);
+  process.exitCode = 1;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main();
