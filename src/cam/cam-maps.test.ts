@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
+import { kernelsRunBy } from "../../test/support/kernels-run.ts";
 import { setFusedTraining } from "../nn/index.ts";
 import { grad, manualSeed, ones, randn, type Tensor, tensor, zeros } from "../tensor/index.ts";
 import { camMaps, type SizedMaps } from "./cam-maps.ts";
@@ -75,6 +76,16 @@ describe.each([
 });
 
 describe("camMaps by one kernel", () => {
+  it("is one kernel, and operators where it is switched off", () => {
+    const ran = (on: boolean) => {
+      setFusedTraining(on);
+      const [A, alpha] = [fresh(randn([2, 24, 5, 5])), fresh(randn([2, 24]))];
+      return kernelsRunBy(() => camMaps(A, alpha, { size: [12, 13], eps: EPS })).join();
+    };
+    expect(ran(true)).toContain("batch_cam::cam_maps");
+    expect(ran(false)).not.toContain("batch_cam::");
+  });
+
   it("takes the first derivative without the graph of the second as the layers do", () => {
     manualSeed(5);
     const [A, alpha] = [fresh(randn([3, 24, 5, 5]).abs()), fresh(randn([3, 24]))];

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
+import { kernelsRunBy } from "../../test/support/kernels-run.ts";
 import { setFusedTraining } from "../nn/index.ts";
 import { cat, full, grad, manualSeed, ones, rand, type Tensor, tidy, zeros } from "../tensor/index.ts";
 import { distanceOf, meanDistance } from "./distance.ts";
@@ -61,6 +62,13 @@ describe("the SSIM distance by one kernel", () => {
 });
 
 describe.each(NAMES)("the %s distance by one kernel", (name) => {
+  it("is one kernel, and operators where it is switched off", () => {
+    const pair: [Tensor, Tensor] = [rand([2, 12, 13]).requiresGrad_(), rand([2, 12, 13])];
+    const [plain, fused] = [false, true].map((on) => kernelsRunBy(() => measured(name, pair, on)).join());
+    expect(fused).toContain("batch_cam::map_distance");
+    expect(plain).not.toContain("batch_cam::");
+  });
+
   it("has the value and both derivatives of the plain one, for images of any size", () => {
     const side = fc.integer({ min: 1, max: 40 });
     fc.assert(

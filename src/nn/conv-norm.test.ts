@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
+import { kernelsRunBy } from "../../test/support/kernels-run.ts";
 import { createModel } from "../models/index.ts";
 import { Adam, AdamW, SGD } from "../optim/index.ts";
 import {
@@ -60,6 +61,19 @@ const shapes = fc.record({
 });
 
 describe("convNorm", () => {
+  it.skipIf(!hasPointwiseConv)(
+    "is one kernel in evaluation, oneDNN's or at points, where this libtorch has oneDNN",
+    () => {
+      const ran = (channels: number) => {
+        const [conv, norm] = [new Conv2d(channels, channels, 3, { padding: 1 }), settled(channels)];
+        const names = kernelsRunBy(() => noGrad(() => convNorm(conv, norm, randn([4, channels, 9, 9]))));
+        return names.filter((name) => /convolution_pointwise|conv_act|batch_norm/.test(name));
+      };
+      expect(ran(3)).toEqual(["mkldnn::_convolution_pointwise"]);
+      expect(ran(64)).toEqual(["batch_cam::conv_act"]);
+    },
+  );
+
   it("equals the layers one after the other, in evaluation without a graph, for any shape and layout", () => {
     manualSeed(3);
     fc.assert(

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { apart, channelsLast, double, fresh } from "../../test/support/apart.ts";
+import { kernelsRunBy } from "../../test/support/kernels-run.ts";
 import { convolution } from "../tensor/fused-ops.ts";
 import { autocast, conv2d, grad, manualSeed, noGrad, ones, randn, type Tensor, tensor } from "../tensor/index.ts";
 import { convRelu } from "./conv-relu.ts";
@@ -111,6 +112,13 @@ describe.each([
   { dtype: "float32", within: 1e-5 },
   { dtype: "bfloat16", within: 2e-2 },
 ] as const)("convRelu in $dtype", ({ dtype, within }) => {
+  it("is one kernel, and its layers where it is switched off", () => {
+    const layers = stage(shape([2, 16, 12, 12], [32, 3, 1, 1]), true);
+    const [plain, fused] = [false, true].map((on) => kernelsRunBy(() => measured(layers, on, dtype)).join());
+    expect(fused).toContain("batch_cam::conv_relu");
+    expect(plain).not.toContain("batch_cam::");
+  });
+
   it.each(comparable.flatMap((of) => [{ ...of, pooled: false }, ...(of.width > 2 ? [{ ...of, pooled: true }] : [])]))(
     "is what its layers are, with all derivatives (pooled: $pooled): $name",
     (of) => {

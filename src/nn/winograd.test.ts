@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
 import { apart, channelsLast, double, fresh } from "../../test/support/apart.ts";
+import { kernelsRunBy } from "../../test/support/kernels-run.ts";
 import { convolution, convRelu } from "../tensor/fused-ops.ts";
 import { conv2d, getNumThreads, grad, manualSeed, noGrad, randn, setNumThreads, type Tensor } from "../tensor/index.ts";
 
@@ -41,6 +42,11 @@ function furthest({ images, inner, outer, height, width, padding }: Shape): numb
 }
 
 describe("convolution by 3x3 in float32", () => {
+  it("is a product at points, in all three passes", () => {
+    const names = kernelsRunBy(() => furthest({ images: 3, inner: 32, outer: 64, height: 12, width: 9, padding: 1 }));
+    expect(names).toContain("batch_cam::at_points");
+  });
+
   it("has float64's values, gradients and second derivatives for any map, odd edges and paddings included", () => {
     const channels = fc.constantFrom(32, 48, 64, 96, 128);
     const shapes = fc
