@@ -132,6 +132,16 @@ describe("train with weightsKey", () => {
   });
 });
 
+describe("train with weights of another network", () => {
+  it("names the network that they are for", async () => {
+    const wrong = run({ weights: colour, model: "simple-cnn", width: undefined });
+    await expect(wrong).rejects.toMatchObject({
+      code: "E_CHECKPOINT",
+      message: expect.stringMatching(/nearest is resnet18, of whose 122 names 122 are there\); .*: --model resnet18$/),
+    });
+  });
+});
+
 describe("openWeights, on the normalisation", () => {
   const normalizationOf = async (path: string, options: Parameters<typeof openWeights>[1] = {}) => {
     const subject = await openWeights(path, options);

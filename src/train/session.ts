@@ -131,7 +131,7 @@ async function openSession(
   expectAnnotations(config, data);
   manualSeed(config.seed);
   const model = modelFor(config, data.train);
-  const adapted = startModel(model, start);
+  const adapted = startModel(model, start, config.model);
   if (start.source !== null) adapted.push(normalizationNote(data.train.normalization, start.source));
   const { camLayer, size } = mapsOf(config, model, data.train);
   checkMapSize(size, camLayer, emit);

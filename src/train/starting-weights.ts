@@ -1,5 +1,6 @@
-import type { TrainConfig } from "../config/index.ts";
+import { MODEL_NAMES, type TrainConfig } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
+import { likeliestArchitecture } from "../models/architecture.ts";
 import { loadPretrained, loadWeights, type Model } from "../models/index.ts";
 import type { Tensor } from "../tensor/index.ts";
 import { disposeAll } from "./checkpoint.ts";
@@ -32,10 +33,10 @@ export async function loadStart(config: TrainConfig): Promise<Start> {
 }
 
 /** Puts the weights into the model, and frees them; sentences on what was chosen and adapted. */
-export function startModel(model: Model, { weights, notes }: Start): string[] {
+export function startModel(model: Model, { weights, notes }: Start, name: string): string[] {
   if (weights.size === 0) return [...notes];
   try {
-    return [...notes, ...startFrom(model, weights).map((note) => `weights: ${note}`)];
+    return [...notes, ...startFrom(model, weights, name).map((note) => `weights: ${note}`)];
   } finally {
     disposeAll(weights);
   }
@@ -46,11 +47,11 @@ export function startModel(model: Model, { weights, notes }: Start): string[] {
  *
  * @throws E_CHECKPOINT for weights that do not fit
  */
-function startFrom(model: Model, weights: ReadonlyMap<string, Tensor>): string[] {
+function startFrom(model: Model, weights: ReadonlyMap<string, Tensor>, name: string): string[] {
   try {
     return loadPretrained(model, weights).notes;
   } catch (error) {
-    throw withStemHint(error, weights);
+    throw withModelHint(withStemHint(error, weights), weights, name);
   }
 }
 
@@ -61,6 +62,17 @@ function withStemHint(error: unknown, weights: ReadonlyMap<string, Tensor>): unk
   const flag = /conv1\.weight|stem\.0\.weight/.test(error.message) ? STEM_FLAGS[kernel] : undefined;
   const hint = flag === undefined ? "" : `; the weights have another stem: add ${flag}`;
   return new BatchCamError("E_CHECKPOINT", `${error.message}${hint}`, { cause: error });
+}
+
+/** Names the model that the weights are for, where it is another one of this project's. */
+function withModelHint(error: unknown, weights: ReadonlyMap<string, Tensor>, name: string): unknown {
+  const likely = likeliestArchitecture(weights);
+  const isMisfit = error instanceof BatchCamError && error.message.includes("missing");
+  const known: readonly string[] = MODEL_NAMES;
+  if (!isMisfit || likely === null || likely === name || !known.includes(likely)) return error;
+  return new BatchCamError(error.code, `${error.message}; train the network of the weights: --model ${likely}`, {
+    cause: error,
+  });
 }
 
 /** By the side of the first convolution's kernel. */
