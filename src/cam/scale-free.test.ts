@@ -41,7 +41,7 @@ function scaled<T>(factor: number, fn: () => T): T {
 describe("maps in [0, 1]", () => {
   /** Methods whose raw map is multiplied by what the logits are multiplied by. */
   const HOMOGENEOUS = METHODS.filter(
-    (name) => !["GradCAM++", "SmoothGradCAM++", "ScoreCAM", "FullGrad", "GuidedBackprop"].includes(name),
+    (name) => !["GradCAM++", "SmoothGradCAM++", "ScoreCAM", "FullGrad"].includes(name),
   );
 
   it.each(HOMOGENEOUS)("%s: do not depend on the unit of the logits", (method) =>
