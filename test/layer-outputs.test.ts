@@ -57,6 +57,34 @@ describe("a layer that returns its input", () => {
       }),
   );
 
+  it("is read under its old name as well where what it returned is changed in place afterwards", () =>
+    tidy(() => {
+      class Written extends Around {
+        override forward(x: Tensor): Tensor {
+          const y = this.conv.run(x);
+          const z = this.layer.run(y);
+          z.mul_(2).add_(1);
+          return this.fc.run(cat([z, y.mul(y)], 1).mean([2, 3]));
+        }
+      }
+      class Plain extends Around {
+        override forward(x: Tensor): Tensor {
+          const z = this.layer.run(this.conv.run(x)).mul(2).add(1);
+          return this.fc.run(cat([z, z.mul(z)], 1).mean([2, 3]));
+        }
+      }
+      const [network, plain] = [Written, Plain].map((Kind) => {
+        manualSeed(3);
+        return new Kind(Kind === Written ? new Identity() : new Copy()).to("float64").eval();
+      }) as Module[] as [Module, Module];
+      const x = images.to("float64");
+      for (const method of METHODS.filter((name) => !/Guided/.test(name))) {
+        const of = (model: Module) => explain(model, x, { ...RAW, method, layer: "layer" });
+        expect(of(network).maps).toBeAllclose(of(plain).maps);
+        expect(of(network).logits).toBeAllclose(plain.forward(x));
+      }
+    }));
+
   it("is read under its old name as well where it has changed it in place", () =>
     tidy(() => {
       class Clamp extends Module {

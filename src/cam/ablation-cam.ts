@@ -4,7 +4,7 @@ import { autocastDtype } from "../tensor/autograd.ts";
 import { arange, cat, noGrad, oneHot, type Tensor, tidy } from "../tensor/index.ts";
 import { channelScores, chunkSize } from "./chunks.ts";
 import type { Terms } from "./gradient-methods.ts";
-import type { Pass, TargetLayer } from "./pass.ts";
+import { agree, type Pass, type TargetLayer } from "./pass.ts";
 import { logitsFor } from "./recorded-forward.ts";
 import type { ProbingOptions } from "./settings.ts";
 import { single } from "./single.ts";
@@ -20,7 +20,8 @@ import type { Target } from "./targets.ts";
  * The B·K ablations run in chunks. Where the logits depend on the image through the layer alone, only what follows the layer
  * is computed for each of them.
  */
-export function ablationCam(pass: Pass, layer: TargetLayer, { target, settings, convention }: ProbingOptions): Terms {
+export function ablationCam(pass: Pass, given: TargetLayer, { target, settings, convention }: ProbingOptions): Terms {
+  const layer = asItIsRead(pass, given);
   const { tap } = layer;
   const [batch = 0, channels = 0] = tap.sizes;
   const before = single(target.score(pass.logits.detach())).unsqueeze(1); // (B, 1)
@@ -39,14 +40,25 @@ export function ablationCam(pass: Pass, layer: TargetLayer, { target, settings, 
   return { weights: drop.div(divisor.to("float64").maskedFill(none, 1)).maskedFill(none, 0) };
 }
 
+/** The layer, of which `sharesInput` says whether what reads its input beside it has to see what replaces its output. */
+function asItIsRead(pass: Pass, layer: TargetLayer): TargetLayer {
+  if (!layer.sharesInput) return layer;
+  const apart = { ...layer, sharesInput: false };
+  const logits = logitsFrom(pass, apart, { images: pass.x.detach(), output: layer.tap.detach().clone() });
+  return agree(logits, pass.logits) ? apart : layer;
+}
+
 /** The logits of images whose output at a layer, in its last run, is replaced; the model may overwrite what replaces it. */
 function logitsFrom(
   { model }: Pass,
-  { module, runs }: TargetLayer,
+  { module, runs, sharesInput }: TargetLayer,
   { images, output }: { images: Tensor; output: Tensor },
 ): Tensor {
   let run = 0;
-  const replace: Interceptor = (own, origin) => (++run === runs ? inPlaceOf(own, output, origin) : own);
+  const replace: Interceptor = (own, origin) => {
+    if (++run !== runs) return own;
+    return inPlaceOf(own, output, sharesInput && origin === "input" ? "rewritten" : origin);
+  };
   const interceptors = new Map<object, Interceptor>([[module, replace]]);
   return noGrad(() => interceptOutputs(interceptors, () => logitsFor(model, images)));
 }

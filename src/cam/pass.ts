@@ -3,9 +3,10 @@ import { BatchCamError } from "../errors.ts";
 import { type Interceptor, interceptOutputs, type Module } from "../nn/index.ts";
 import { describeOutput } from "../nn/logits.ts";
 import { tapOutput } from "../nn/recorder.ts";
-import { setGradEnabled } from "../tensor/autograd.ts";
+import { autocastDtype, setGradEnabled } from "../tensor/autograd.ts";
 import { isTensor } from "../tensor/core.ts";
-import { enableGrad, grad, noGrad, type Tensor } from "../tensor/index.ts";
+import { enableGrad, grad, noGrad, type Tensor, tidy } from "../tensor/index.ts";
+import { versionOf } from "../tensor/version.ts";
 import { logitsFor, recordedForward } from "./recorded-forward.ts";
 import { single } from "./single.ts";
 import type { Target } from "./targets.ts";
@@ -21,6 +22,8 @@ export interface TargetLayer {
   readonly tap: Tensor;
   /** How often the layer ran. */
   readonly runs: number;
+  /** Whether the layer returned its input, which was changed in place afterwards under the one name or the other. */
+  readonly sharesInput: boolean;
   /** A (B, K, h, w): the output, reshaped where a transform is given. */
   readonly activations: Tensor;
 }
@@ -51,32 +54,63 @@ export interface PassOptions {
  */
 export function forwardPass(model: Module, x: Tensor, options: PassOptions): Pass {
   const { layers, record, reshapeTransform } = options;
-  const { logits, taps, runs } = recordedForward(model, record === "everything", () =>
-    tappedForward(model, x, options),
-  );
+  const tapped = (joined: ReadonlySet<Module>) =>
+    recordedForward(model, record === "everything", () => tappedForward(model, x, { ...options, joined }));
+  let found = tapped(new Set());
+  const { shared } = found;
+  // Whether what reads such a layer's input beside it was to see the change, only the logits tell.
+  if (
+    record !== "nothing" &&
+    shared.size > 0 &&
+    !agree(
+      found.logits,
+      noGrad(() => logitsFor(model, x)),
+    )
+  )
+    found = tapped(shared);
+  const { logits, taps, runs } = found;
   expectLogits(logits, x);
-  const found = layers.map(([path, module]) => {
+  const targets = layers.map(([path, module]) => {
     const tap = tapOf(path, taps.get(module), runs.has(module));
     const activations = mapsOf(path, tap, { x, reshapeTransform });
-    return { path, module, tap, runs: runs.get(module) as number, activations };
+    return { path, module, tap, runs: runs.get(module) as number, sharesInput: shared.has(module), activations };
   });
-  return { model, x, logits, layers: found, reshapeTransform };
+  return { model, x, logits, layers: targets, reshapeTransform };
+}
+
+/** Whether logits are the same but for rounding. */
+export function agree(ours: Tensor, theirs: Tensor): boolean {
+  const tolerance = autocastDtype() === null ? 1e-4 : 1e-2;
+  return tidy(
+    () => ours.detach().sub(theirs.detach()).abs().max().item() <= tolerance * theirs.detach().abs().max().item(),
+  );
 }
 
 interface TappedPass {
   readonly logits: Tensor;
   readonly taps: ReadonlyMap<Module, Tensor>;
   readonly runs: ReadonlyMap<Module, number>;
+  /** Layers that returned their input, which was changed in place afterwards. */
+  readonly shared: ReadonlySet<Module>;
 }
 
-function tappedForward(model: Module, x: Tensor, { layers, record }: PassOptions): TappedPass {
+/** `joined` are layers that return their input, and whose output is what everybody reads who holds it. */
+function tappedForward(
+  model: Module,
+  x: Tensor,
+  { layers, record, joined }: PassOptions & { joined: ReadonlySet<Module> },
+): TappedPass {
   const taps = new Map<Module, Tensor>();
   const runs = new Map<Module, number>();
+  const handedOn: { module: Module; tensor: Tensor; version: number }[] = [];
   const intercept = (module: Module): Interceptor => {
     return (output, origin) => {
       // Recording begins at the first layer, and lasts until the noGrad around the pass ends.
       if (record === "behind the layers") setGradEnabled(true);
-      const { tap, next } = tapOutput(output, { origin, graph: record !== "nothing" });
+      const joins = origin === "input" && joined.has(module);
+      const { tap, next } = tapOutput(output, { origin: joins ? "rewritten" : origin, graph: record !== "nothing" });
+      if (origin === "input")
+        for (const tensor of [output, next]) handedOn.push({ module, tensor, version: versionOf(tensor) });
       taps.set(module, tap);
       runs.set(module, (runs.get(module) ?? 0) + 1);
       return next;
@@ -90,7 +124,8 @@ function tappedForward(model: Module, x: Tensor, { layers, record }: PassOptions
   let logits = record === "everything" ? enableGrad(forward) : noGrad(forward);
   // A layer within a noGrad of the model's own, as a frozen backbone's, cannot turn recording on for what follows it.
   if (record === "behind the layers" && !logits.requiresGrad) logits = enableGrad(forward);
-  return { logits, taps, runs };
+  const changed = handedOn.filter(({ tensor, version }) => !tensor.isDisposed && versionOf(tensor) !== version);
+  return { logits, taps, runs, shared: new Set(changed.map(({ module }) => module)) };
 }
 
 function tapOf(path: string, tap: Tensor | undefined, ran: boolean): Tensor {

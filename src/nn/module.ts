@@ -66,7 +66,8 @@ export abstract class Module {
     const before = inputs.map((input) => (isTensor(input) ? versionOf(input) : 0));
     const output = observed(this, forward);
     const at = inputs.indexOf(output);
-    return report(this, output, at >= 0 && versionOf(output) !== before[at] ? "rewritten" : "unknown");
+    const origin = at < 0 ? "unknown" : versionOf(output) === before[at] ? "input" : "rewritten";
+    return report(this, output, origin);
   }
 
   /**

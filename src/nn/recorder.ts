@@ -4,10 +4,11 @@ import { exchangeTensors, isTensor } from "../tensor/core.ts";
 import { enableGrad, isGradEnabled, type Tensor } from "../tensor/index.ts";
 
 /**
- * Where a module's output comes from: "own" says that nobody else holds its memory; "unknown" that it may be the module's input
- * (as of `Identity`), a view of it, or kept by the module; "rewritten" that it is an input that the module changed in place.
+ * Where a module's output comes from: "own" says that nobody else holds its memory; "input" that it is an input of the module, as
+ * of `Identity`; "rewritten" that it is one that the module changed in place; "unknown" that it may be a view of an input, or kept
+ * by the module.
  */
-export type OutputOrigin = "own" | "unknown" | "rewritten";
+export type OutputOrigin = "own" | "input" | "rewritten" | "unknown";
 
 /** Sees a module's output on its way to the next layer, and says what that layer gets. */
 export type Interceptor = (output: Tensor, origin: OutputOrigin) => Tensor;
