@@ -2,8 +2,8 @@ import { describe, expect, it } from "vitest";
 import { batchCam, type ExplainOptions, explain, METHODS } from "../src/cam/index.ts";
 import { BatchCamError } from "../src/errors.ts";
 import { deletionCurve, maxSensitivity } from "../src/metrics/index.ts";
-import { Conv2d, Linear, Module, ReLU } from "../src/nn/index.ts";
-import { grad, manualSeed, randn, type Tensor, tidy } from "../src/tensor/index.ts";
+import { Conv2d, interceptOutputs, Linear, Module, ReLU } from "../src/nn/index.ts";
+import { cat, grad, manualSeed, randn, type Tensor, tidy } from "../src/tensor/index.ts";
 import { runProgram } from "./support/program.ts";
 
 type Step = (y: Tensor) => Tensor;
@@ -122,6 +122,31 @@ describe("a training pass whose values were overwritten", () => {
     }));
 });
 
+describe("a view that was made before the explained layer ran", () => {
+  it("may be written to behind it", () =>
+    tidy(() => {
+      const networkOf = (inPlace: boolean) => {
+        manualSeed(5);
+        return new (class extends Module {
+          readonly conv1 = new Conv2d(2, 4, 3);
+          readonly conv2 = new Conv2d(4, 2, 1);
+          readonly fc = new Linear(4, 3);
+          override forward(x: Tensor): Tensor {
+            const y = this.conv1.run(x);
+            const [low, high] = [y.narrow(1, 0, 2), y.narrow(1, 2, 2)];
+            const z = this.conv2.run(y);
+            if (inPlace) low.add_(z);
+            return this.fc.run((inPlace ? y : cat([low.add(z), high], 1)).mean([2, 3]));
+          }
+        })();
+      };
+      const maps = [true, false].map((inPlace) =>
+        explain(networkOf(inPlace), images.to("float32"), { layer: "conv2" }),
+      );
+      expect(maps[0]?.maps).toBeAllclose(maps[1]?.maps as Tensor);
+    }));
+});
+
 describe("functions of the user's may write to what they are given", () => {
   const [network] = pairOf({}, {});
 
@@ -140,6 +165,31 @@ describe("functions of the user's may write to what they are given", () => {
       const maps = (reshapeTransform: Step) =>
         explain(network, images, { ...OPTIONS, method: "HiResCAM", layer: "relu", reshapeTransform }).maps;
       expect(maps((y) => y.mul_(2)).equal(maps((y) => y.mul(2)))).toBe(true);
+    }));
+
+  it("what interceptors keep and return stays as it is", () =>
+    tidy(() => {
+      const [written] = pairOf({ middle: (y) => y.mul_(2), end: (y) => y.add_(1) }, {});
+      const replacement = randn([2, 4, 5, 6], { dtype: "float64" });
+      const kept: Tensor[] = [];
+      const values = replacement.clone();
+      const run = () =>
+        interceptOutputs(
+          new Map<object, (output: Tensor) => Tensor>([
+            [
+              written.conv1,
+              (output) => {
+                kept.push(output);
+                return output;
+              },
+            ],
+            [written.relu, () => replacement],
+          ]),
+          () => written.forward(images),
+        );
+      expect(run().equal(run())).toBe(true);
+      expect(replacement.equal(values)).toBe(true);
+      expect(kept[0]?.equal(written.conv1.forward(images))).toBe(true);
     }));
 
   it("the functions of metrics", () =>

@@ -1,5 +1,4 @@
-import { type Interceptor, interceptOutputs } from "../nn/index.ts";
-import { inPlaceOf } from "../nn/recorder.ts";
+import { handleOutputs, inPlaceOf, type OutputHandler } from "../nn/recorder.ts";
 import { autocastDtype } from "../tensor/autograd.ts";
 import { arange, cat, noGrad, oneHot, type Tensor, tidy } from "../tensor/index.ts";
 import { channelScores, chunkSize } from "./chunks.ts";
@@ -55,12 +54,12 @@ function logitsFrom(
   { images, output }: { images: Tensor; output: Tensor },
 ): Tensor {
   let run = 0;
-  const replace: Interceptor = (own, origin) => {
+  const replace: OutputHandler = (own, origin) => {
     if (++run !== runs) return own;
     return inPlaceOf(own, output, sharesInput && origin === "input" ? "rewritten" : origin);
   };
-  const interceptors = new Map<object, Interceptor>([[module, replace]]);
-  return noGrad(() => interceptOutputs(interceptors, () => logitsFor(model, images)));
+  const handlers = new Map<object, OutputHandler>([[module, replace]]);
+  return noGrad(() => handleOutputs(handlers, () => logitsFor(model, images)));
 }
 
 /**

@@ -1,6 +1,6 @@
 import { BatchCamError } from "../errors.ts";
-import { type Interceptor, interceptOutputs, LayerNorm, Linear, type Module } from "../nn/index.ts";
-import { tapOutput } from "../nn/recorder.ts";
+import { LayerNorm, Linear, type Module } from "../nn/index.ts";
+import { handleOutputs, type OutputHandler, tapOutput } from "../nn/recorder.ts";
 import { type BiasedOutput, observeBiases } from "../tensor/biased-output.ts";
 import { isTensor } from "../tensor/core.ts";
 import { enableGrad, grad, interpolate, isGradEnabled, Tensor } from "../tensor/index.ts";
@@ -99,7 +99,7 @@ function biasedForward(model: Module, images: Tensor): BiasedPass {
     return next;
   };
   const own = new Set<Tensor>();
-  const atOutput = (module: Module): Interceptor => {
+  const atOutput = (module: Module): OutputHandler => {
     return (output, origin) => {
       const bias = biasOf(module);
       if (bias === null || seen.has(bias) || !isTensor(output)) return output;
@@ -110,8 +110,8 @@ function biasedForward(model: Module, images: Tensor): BiasedPass {
     };
   };
   const modules = [...model.namedModules()];
-  const interceptors = new Map(modules.map(([, module]) => [module, atOutput(module)]));
-  const logits = observeBiases(see, () => interceptOutputs(interceptors, () => logitsFor(model, images)));
+  const handlers = new Map(modules.map(([, module]) => [module, atOutput(module)]));
+  const logits = observeBiases(see, () => handleOutputs(handlers, () => logitsFor(model, images)));
   const biased = modules.map(([path, module]) => [path, biasOf(module)] as const);
   const unseen = biased.filter((entry): entry is readonly [string, Tensor] => {
     const [, bias] = entry;

@@ -1,8 +1,8 @@
 import { describeValue, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { type Interceptor, interceptOutputs, type Module } from "../nn/index.ts";
+import type { Module } from "../nn/index.ts";
 import { describeOutput } from "../nn/logits.ts";
-import { tapOutput } from "../nn/recorder.ts";
+import { handleOutputs, type OutputHandler, tapOutput } from "../nn/recorder.ts";
 import { autocastDtype, setGradEnabled } from "../tensor/autograd.ts";
 import { isTensor } from "../tensor/core.ts";
 import { enableGrad, grad, noGrad, type Tensor, tidy } from "../tensor/index.ts";
@@ -103,7 +103,7 @@ function tappedForward(
   const taps = new Map<Module, Tensor>();
   const runs = new Map<Module, number>();
   const handedOn: { module: Module; tensor: Tensor; version: number }[] = [];
-  const intercept = (module: Module): Interceptor => {
+  const intercept = (module: Module): OutputHandler => {
     return (output, origin) => {
       // Recording begins at the first layer, and lasts until the noGrad around the pass ends.
       if (record === "behind the layers") setGradEnabled(true);
@@ -116,16 +116,26 @@ function tappedForward(
       return next;
     };
   };
-  const interceptors = new Map(layers.map(([, module]) => [module, intercept(module)]));
+  const handlers = new Map(layers.map(([, module]) => [module, intercept(module)]));
   const forward = () => {
     runs.clear();
-    return interceptOutputs(interceptors, () => logitsFor(model, x));
+    return handleOutputs(handlers, () => logitsFor(model, x));
   };
-  let logits = record === "everything" ? enableGrad(forward) : noGrad(forward);
+  let logits = record === "everything" ? enableGrad(forward) : fromFirstLayer(forward);
   // A layer within a noGrad of the model's own, as a frozen backbone's, cannot turn recording on for what follows it.
   if (record === "behind the layers" && !logits.requiresGrad) logits = enableGrad(forward);
   const changed = handedOn.filter(({ tensor, version }) => !tensor.isDisposed && versionOf(tensor) !== version);
   return { logits, taps, runs, shared: new Set(changed.map(({ module }) => module)) };
+}
+
+/** Runs a pass that begins to record at its first target layer: with a graph from the start where views made before are written to. */
+function fromFirstLayer(forward: () => Tensor): Tensor {
+  try {
+    return noGrad(forward);
+  } catch (error) {
+    if (!/created in no_grad mode/.test(String(error))) throw error;
+    return enableGrad(forward);
+  }
 }
 
 function tapOf(path: string, tap: Tensor | undefined, ran: boolean): Tensor {

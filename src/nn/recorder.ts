@@ -11,21 +11,43 @@ import { enableGrad, isGradEnabled, type Tensor } from "../tensor/index.ts";
 export type OutputOrigin = "own" | "input" | "rewritten" | "unknown";
 
 /** Sees a module's output on its way to the next layer, and says what that layer gets. */
-export type Interceptor = (output: Tensor, origin: OutputOrigin) => Tensor;
+export type Interceptor = (output: Tensor) => Tensor;
+
+/** The same for this library's own code, which itself copies what has to keep its values. */
+export type OutputHandler = (output: Tensor, origin: OutputOrigin) => Tensor;
 
 interface Interception {
-  readonly interceptors: ReadonlyMap<object, Interceptor>;
+  readonly handlers: ReadonlyMap<object, OutputHandler>;
   readonly outer: Interception | null;
 }
 
 let active: Interception | null = null;
 
-/** Runs `fn` with the outputs of some modules passed through functions. Interceptions nest, the inner first; nothing stays. */
+/**
+ * Runs `fn` with the outputs of some modules passed through functions. Interceptions nest, the inner first; nothing stays. A
+ * function may keep what it sees and what it returns: the next layer reads a copy.
+ */
 export function interceptOutputs<T>(interceptors: ReadonlyMap<object, Interceptor>, fn: () => T): T {
   expectMap("interceptOutputs: interceptors", interceptors, "a Map of modules and functions");
   for (const intercept of interceptors.values()) expectFunction("interceptOutputs: an interceptor", intercept);
   expectFunction("interceptOutputs: fn", fn);
-  active = { interceptors, outer: active };
+  return handleOutputs(new Map(Array.from(interceptors, ([module, intercept]) => [module, copying(intercept)])), fn);
+}
+
+const copying = (intercept: Interceptor): OutputHandler => {
+  return (output, origin) => {
+    if (!isTensor(output)) return intercept(output);
+    const seen = output.clone();
+    const given = intercept(seen) ?? seen;
+    if (!isTensor(given)) return given;
+    const next = given.requiresGrad ? enableGrad(() => given.clone()) : given.clone();
+    return inPlaceOf(output, next, origin);
+  };
+};
+
+/** `interceptOutputs` without its copies. */
+export function handleOutputs<T>(handlers: ReadonlyMap<object, OutputHandler>, fn: () => T): T {
+  active = { handlers, outer: active };
   try {
     return fn();
   } finally {
@@ -44,15 +66,15 @@ export function recordOutputs<T, M extends object = object>(
   if (!types.isSet(wanted)) throw wrongArgument("recordOutputs: wanted", "a Set of modules", wanted);
   expectFunction("recordOutputs: fn", fn);
   const outputs = new Map<M, Tensor>();
-  const record = (module: M): Interceptor => {
+  const record = (module: M): OutputHandler => {
     return (output, origin) => {
       const { tap, next } = tapOutput(output, { origin, graph: isGradEnabled() });
       outputs.set(module, tap);
       return next;
     };
   };
-  const interceptors = new Map(Array.from(wanted, (module) => [module, record(module)]));
-  return { result: interceptOutputs(interceptors, fn), outputs };
+  const handlers = new Map(Array.from(wanted, (module) => [module, record(module)]));
+  return { result: handleOutputs(handlers, fn), outputs };
 }
 
 /** A layer's output as somebody keeps it, and as the next layer gets it. */
@@ -91,7 +113,7 @@ export function inPlaceOf(output: Tensor, replacement: Tensor, origin: OutputOri
 /** Whether somebody looks at a module's output, or changes it, so that it has to exist. */
 export function isWatched(module: object): boolean {
   for (let interception = active; interception !== null; interception = interception.outer)
-    if (interception.interceptors.has(module)) return true;
+    if (interception.handlers.has(module)) return true;
   return false;
 }
 
@@ -119,7 +141,7 @@ export const observed = (module: object, forward: () => Tensor): Tensor =>
 export function report(module: object, output: Tensor, origin: OutputOrigin = "own"): Tensor {
   let reported = output;
   for (let interception = active; interception !== null; interception = interception.outer) {
-    reported = interception.interceptors.get(module)?.(reported, origin) ?? reported;
+    reported = interception.handlers.get(module)?.(reported, origin) ?? reported;
   }
   return reported;
 }
