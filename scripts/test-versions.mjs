@@ -23,6 +23,7 @@ By default: the pinned libtorch under every Node, and every libtorch under the f
   --libtorch VERSIONS  versions of PyPI's package "torch"; "pinned" and "newest" are known (pinned,2.7.0,newest)
   --all                every libtorch under every Node
   --files PATHS        run these test files (separated by commas; parts of paths will do) instead of the whole suite
+  --built              take addons that set-up has in its cache, instead of compiling each
   --cache FOLDER       where fetched versions are kept (in the user's cache folder); 1 to 2 GB for each libtorch
   --help               print this
 `;
@@ -32,6 +33,7 @@ const { values } = parseArgs({
     node: { type: "string", default: "20,22,24" },
     libtorch: { type: "string", default: "pinned,2.7.0,newest" },
     all: { type: "boolean", default: false },
+    built: { type: "boolean", default: false },
     files: { type: "string", default: "" },
     cache: { type: "string" },
     help: { type: "boolean", short: "h", default: false },
@@ -50,12 +52,8 @@ function pairs(torches, nodes) {
 
 /** Sets a copy up as a user would, and runs the tests there. */
 async function test({ torch, node }, { copy, caches, files }) {
-  const env = {
-    ...process.env,
-    PATH: `${node.bin}:${process.env.PATH}`,
-    LIBTORCH: torch.folder,
-    BATCH_CAM_CACHE: caches,
-  };
+  const env = { ...process.env, PATH: `${node.bin}:${process.env.PATH}`, LIBTORCH: torch.folder };
+  if (!values.built) env.BATCH_CAM_CACHE = caches;
   say(`Node ${node.version}, libtorch ${torch.version}: setting up ...`);
   const started = Date.now();
   const { code, output } = await run(node.executable, ["scripts/setup.mjs"], { cwd: copy, env });
