@@ -2,30 +2,43 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
+// What is imported below is imported when it is needed: set-up and doctor must run where nothing is built or installed.
 const entry = new URL("../dist/cli/main.js", import.meta.url);
+const root = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
 
 async function run() {
   const [major, minor] = process.versions.node.split(".").map(Number);
   if (major < 20 || (major === 20 && minor < 9))
     return fail(`needs Node 20.9 or newer, and this is ${process.version}`);
+  // Not through dist: set-up may replace it, and the npm packages that it imports.
+  if (process.argv[2] === "setup" && (process.argv.length === 3 || !existsSync(entry))) return setUp();
   if (!existsSync(entry)) {
     if (process.argv[2] === "doctor") return diagnose();
-    return fail("it is not built yet: run `npm run setup`");
+    return fail(`it is not built yet: run \`${await setupCommand()}\``);
   }
   try {
     const { main } = await import(entry.href);
     return await main(process.argv.slice(2));
   } catch (error) {
-    if (error.code === "EMFILE" || error.code === "ENFILE")
-      return fail("the system lets this process open too few files: raise the limit with `ulimit -n 1024`");
     if (error.code !== "ERR_MODULE_NOT_FOUND") throw error;
-    return fail(`a part of it is missing: run \`npm run setup\` (${error.message.split("\n")[0]})`);
+    return fail(`a part of it is missing: run \`${await setupCommand()}\` (${error.message.split("\n")[0]})`);
   }
+}
+
+async function setUp() {
+  const { main } = await import("../scripts/setup/main.mjs");
+  return main({ sayWhenFresh: true });
+}
+
+/** Of a package that is itself incomplete, the checkout's. */
+async function setupCommand() {
+  const found = await import("../scripts/setup/command.mjs").catch(() => null);
+  return found?.setupCommand() ?? "npm run setup";
 }
 
 async function diagnose() {
   const { toolReport } = await import("../scripts/setup/report.mjs");
-  process.stdout.write(`${toolReport({ root: fileURLToPath(new URL("..", import.meta.url)), env: process.env })}\n`);
+  process.stdout.write(`${toolReport({ root, env: process.env })}\n`);
   return 1;
 }
 

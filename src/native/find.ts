@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BatchCamError } from "../errors.ts";
+import { setupCommand } from "./setup-command.ts";
 
 /** What set-up wrote of the addon that it built. */
 export interface BuildStamp {
@@ -17,7 +18,7 @@ export interface BuildStamp {
 }
 
 const BUILD = fileURLToPath(new URL("../../native/build/", import.meta.url));
-const REMEDY = "run `npm run setup`";
+const remedy = () => `run \`${setupCommand()}\``;
 
 /** The record of the last set-up, or null before the first. */
 export function buildStamp(build = BUILD): BuildStamp | null {
@@ -36,12 +37,12 @@ export function buildStamp(build = BUILD): BuildStamp | null {
 export function addonPath(build = BUILD): string {
   const path = join(build, "batch_cam.node");
   if (!existsSync(path)) {
-    throw new BatchCamError("E_NATIVE", `the native addon is not built (there is no ${path}): ${REMEDY}`);
+    throw new BatchCamError("E_NATIVE", `the native addon is not built (there is no ${path}): ${remedy()}`);
   }
   const stamp = buildStamp(build);
   if (stamp !== null && (stamp.platform !== process.platform || stamp.arch !== process.arch)) {
     const [built, here] = [`${stamp.platform}-${stamp.arch}`, `${process.platform}-${process.arch}`];
-    throw new BatchCamError("E_NATIVE", `the native addon was built for ${built}, this is ${here}: ${REMEDY}`);
+    throw new BatchCamError("E_NATIVE", `the native addon was built for ${built}, this is ${here}: ${remedy()}`);
   }
   return path;
 }
@@ -58,20 +59,20 @@ export function explainLoadFailure(cause: unknown, build = BUILD): BatchCamError
 
 function diagnose(text: string, stamp: BuildStamp | null): string {
   if (stamp !== null && !existsSync(stamp.library)) {
-    return `the libtorch it was built with is gone from ${stamp.libtorch}: ${REMEDY}`;
+    return `the libtorch it was built with is gone from ${stamp.libtorch}: ${remedy()}`;
   }
   if (/NODE_MODULE_VERSION|napi_|node_api/i.test(text)) {
-    return `Node ${process.versions.node} does not fit it (built under ${stamp?.node ?? "another"}); use Node 20.9 or newer and ${REMEDY}`;
+    return `Node ${process.versions.node} does not fit it (built under ${stamp?.node ?? "another"}); use Node 20.9 or newer and ${remedy()}`;
   }
   if (/GLIBC|GLIBCXX|CXXABI/.test(text))
-    return `this system's C or C++ library is older than the one it needs: ${REMEDY} on this machine`;
+    return `this system's C or C++ library is older than the one it needs: ${remedy()} on this machine`;
   if (/undefined symbol|symbol lookup|symbol not found/i.test(text)) {
-    return `it does not fit the libtorch at ${stamp?.libtorch ?? "its place"} (built with ${stamp?.version ?? "another"}): ${REMEDY}`;
+    return `it does not fit the libtorch at ${stamp?.libtorch ?? "its place"} (built with ${stamp?.version ?? "another"}): ${remedy()}`;
   }
   if (/invalid ELF header|wrong ELF class|incompatible architecture|exec format/i.test(text))
-    return `it was built for another kind of machine: ${REMEDY}`;
-  if (/libcudart|libcupti/.test(text)) return `libtorch's CUDA runtime libraries are missing beside it: ${REMEDY}`;
+    return `it was built for another kind of machine: ${remedy()}`;
+  if (/libcudart|libcupti/.test(text)) return `libtorch's CUDA runtime libraries are missing beside it: ${remedy()}`;
   if (/cannot open shared object|image not found|Library not loaded/i.test(text))
-    return `a library that libtorch needs is missing: ${REMEDY}`;
-  return REMEDY;
+    return `a library that libtorch needs is missing: ${remedy()}`;
+  return remedy();
 }
