@@ -323,6 +323,24 @@ describe("limited epochs", () => {
   });
 });
 
+describe("a run of few steps", () => {
+  it("warms its guidance up over a third of them where nothing is asked for, and goes on with that", async () => {
+    const { lambdaWarmup: _, ...config } = { ...SMALL, experiment: "few-steps" };
+    const warmups: unknown[] = [];
+    const warnings: string[] = [];
+    const onEvent = (event: TrainEvent) => {
+      if (event.type === "start") warmups.push(event.config.lambdaWarmup);
+      if (event.type === "warning") warnings.push(event.message);
+    };
+    const { runDirectory } = await train({ ...config, epochs: 1, norm: "batch" }, { onEvent });
+    expect(JSON.parse(readFileSync(join(runDirectory, "config.json"), "utf8")).lambdaWarmup).toBe(1);
+    await train({ ...config, epochs: 2, norm: "batch", resume: true }, { onEvent });
+    expect(warmups).toEqual([1, 1]);
+    expect(warnings.join()).toMatch(/validation lags behind training in a run of 3 steps: batch norm's running/);
+    expect(warnings.join()).not.toMatch(/lambdaWarmup/);
+  });
+});
+
 describe("fastDevRun", () => {
   it("takes two steps and a batch of each split, in a folder that it replaces and no other run has", async () => {
     const config = { ...SMALL, experiment: "quick", fastDevRun: true, epochs: 50 };

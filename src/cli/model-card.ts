@@ -1,7 +1,7 @@
 import { lstat, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { writeFileAtomically } from "../atomic-file.ts";
-import { parseTrainConfig, type TrainConfig } from "../config/index.ts";
+import { lambdaWarmupOf, parseTrainConfig } from "../config/index.ts";
 import { OWN_DATA } from "../config/outcome.ts";
 import { readRegularText } from "../regular-file.ts";
 import { CARD_MARK, modelCard } from "../report/model-card.ts";
@@ -32,17 +32,18 @@ export async function writeModelCard(
     runWord: quoted(result.runDirectory),
     again: againCommand(result.runDirectory),
   };
-  await writeFileAtomically(path, modelCard({ result, start, options: chosen(config), environment, ...about }));
+  await writeFileAtomically(path, modelCard({ result, start, options: chosen(start), environment, ...about }));
 }
 
 /** Of the folder that a run lies in, not of the run. */
 const PLACES: readonly string[] = ["output", "experiment", "resume", "overwrite"];
 
 /** Options that differ from the defaults. */
-function chosen(config: TrainConfig): Record<string, unknown> {
-  const { distance, plain } = config;
-  const { lambdaPrototype } = parseTrainConfig({ distance, plain });
-  const usual: Record<string, unknown> = { ...parseTrainConfig({}), lambdaPrototype };
+function chosen({ config, stepsPerEpoch, epochs }: StartEvent): Record<string, unknown> {
+  const { distance, plain, maxSteps = Number.POSITIVE_INFINITY } = config;
+  const { lambdaPrototype, ...others } = parseTrainConfig({ distance, plain });
+  const lambdaWarmup = lambdaWarmupOf(others, Math.min(maxSteps, epochs * stepsPerEpoch));
+  const usual: Record<string, unknown> = { ...parseTrainConfig({}), lambdaPrototype, lambdaWarmup };
   const entries = Object.entries(config).filter(([key, value]) => !PLACES.includes(key) && value !== usual[key]);
   return Object.fromEntries(entries);
 }

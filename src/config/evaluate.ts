@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { count, path } from "./fields.ts";
+import { count, device, path } from "./fields.ts";
 
 /** What `batch-cam evaluate` takes. */
 export const EvaluateConfig = z.strictObject({
@@ -15,6 +15,7 @@ export const EvaluateConfig = z.strictObject({
   seed: z.int().nonnegative().default(0).describe("seed of noise, perturbations and random weights"),
   batchSize: count().default(250).describe("images at a time").meta({ short: "b" }),
   json: z.boolean().default(false).describe("print the record as JSON"),
+  device: device(),
   threads: count().optional().describe("threads of the engine (default: the physical cores this process may use)"),
 });
 export type EvaluateConfig = z.output<typeof EvaluateConfig>;

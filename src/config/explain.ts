@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { count, group, path } from "./fields.ts";
+import { count, device, group, path } from "./fields.ts";
 import { figures } from "./normalization.ts";
 import { MODEL_NAMES } from "./train.ts";
 
@@ -91,7 +91,11 @@ const maps = group("Maps", {
 });
 
 const output = group("Output", {
-  output: path().default("explanations").describe("folder for pictures, maps and manifest.json"),
+  output: path()
+    .optional()
+    .describe(
+      "folder for pictures, maps and manifest.json (default: explanations, and where that is taken explanations-2, ...)",
+    ),
   overwrite: z.boolean().default(false).describe("replace an explanation that is there"),
   style: z
     .enum(["overlay", "classic", "map"])
@@ -113,6 +117,7 @@ const output = group("Output", {
 });
 
 const run = group("Run", {
+  device: device(),
   batchSize: count().default(32).describe("images at a time").meta({ short: "b" }),
   amp: z
     .enum(["auto", "on", "off"])

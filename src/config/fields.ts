@@ -8,6 +8,13 @@ export function group<S extends z.ZodRawShape>(heading: string, shape: S): S {
   return shape;
 }
 
+/** A device, once there are several: the names that torch's users give get a clear answer. */
+export const device = () =>
+  z
+    .enum(["auto", "cpu"])
+    .default("auto")
+    .describe("where to compute: there is only the CPU yet")
+    .meta({ remark: "this version computes on the CPU only: leave it out" });
 export const count = () => z.int().positive();
 export const path = () =>
   z

@@ -3,6 +3,7 @@ export { DataConfig } from "./data.ts";
 export { DemoConfig, type DemoConfigInput } from "./demo.ts";
 export { EvaluateConfig } from "./evaluate.ts";
 export { ExplainConfig } from "./explain.ts";
+export { lambdaWarmupOf } from "./lambda-warmup.ts";
 export { hint, nearestName } from "./nearest-name.ts";
 export { expectation, type FieldSchema, fieldsOf, type ParseOptions, parseConfig, typesOf } from "./parse.ts";
 export { ReportConfig } from "./report.ts";

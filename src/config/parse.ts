@@ -19,6 +19,8 @@ export interface FieldSchema {
   /** A flag that may be given many times. */
   repeat?: boolean;
   group?: string;
+  /** What a refusal adds. */
+  remark?: string;
 }
 
 export interface ParseOptions {
@@ -73,7 +75,8 @@ function describeIssue(issue: z.core.$ZodIssue, { fields, input, label }: IssueC
     issue.code === "invalid_format" ||
     (issue.code === "too_small" && issue.origin === "string");
   const choices = field.enum?.map(String) ?? [];
-  const misspelt = typeof value === "string" && !choices.includes(value) ? hint(value, choices) : "";
+  const near = typeof value === "string" && !choices.includes(value) ? hint(value, choices) : "";
+  const misspelt = field.remark === undefined ? near : `: ${field.remark}`;
   return [
     `${label(String(key))} must be ${written ? issue.message : expectation(field)}, got ${shown(value)}${misspelt}`,
   ];

@@ -110,10 +110,10 @@ function otherWarnings(config: TrainConfig, steps: number): string[] {
   if (sched === "onecycle" && warmupSteps > 0)
     warnings.push("warmupSteps is not used with sched onecycle, which has a warm-up of its own");
   if (sched !== "cosine" && minLr > 0) warnings.push(`minLr is not used with sched ${sched}`);
-  if (!plain && lambdaWarmup > steps) {
+  if (!plain && lambdaWarmup !== undefined && lambdaWarmup > steps) {
     const share = Math.round((100 * steps) / lambdaWarmup);
     warnings.push(
-      `lambdaWarmup ${lambdaWarmup} is not over when the run ends at step ${steps}: the maps are guided by at most ${share} % of the weight; a third of the steps, or fewer, is usual`,
+      `lambdaWarmup ${lambdaWarmup} is not over when the run ends at step ${steps}: the maps are guided by at most ${share} % of the weight; left out, it is a third of the steps, at most 150`,
     );
   }
   return warnings;

@@ -5,7 +5,14 @@ import type { z } from "zod";
 // @ts-expect-error a script without types
 import { configTypes, target } from "../../scripts/generate-config-types.mjs";
 import { BatchCamError } from "../errors.ts";
-import { configWarnings, fieldsOf, parseTrainConfig, TrainConfig, type TrainConfigInput } from "./index.ts";
+import {
+  configWarnings,
+  fieldsOf,
+  lambdaWarmupOf,
+  parseTrainConfig,
+  TrainConfig,
+  type TrainConfigInput,
+} from "./index.ts";
 
 function failure(input: unknown): BatchCamError {
   try {
@@ -29,7 +36,6 @@ describe("the train config", () => {
       distance: "ssim",
       lambdaPrototype: 0.5,
       lambdaBatch: 0,
-      lambdaWarmup: 150,
       camEps: 1e-2,
       order: "second",
       plain: false,
@@ -125,6 +131,32 @@ describe("the train config", () => {
   });
 });
 
+describe("the warm-up of the guidance", () => {
+  it.each([
+    [{}, 1, 0],
+    [{}, 15, 5],
+    [{}, 449, 149],
+    [{}, 2_150, 150],
+    [{ lambdaWarmup: 0 }, 900, 0],
+    [{ lambdaWarmup: 200 }, 15, 200],
+  ])("of %j in a run of %i steps takes %i", (input, steps, expected) => {
+    expect(lambdaWarmupOf(parseTrainConfig(input), steps)).toBe(expected);
+  });
+});
+
+describe("the device of a config", () => {
+  it("is the CPU, by either name", () => {
+    expect(parseTrainConfig({ device: "cpu" }).device).toBe("cpu");
+    expect(parseTrainConfig({}).device).toBe("auto");
+  });
+
+  it.each(["cuda", "cuda:0", "mps", "gpu"])("%s is refused with the reason", (device) => {
+    expect(failure({ device }).message).toMatch(
+      /device must be .*"auto", "cpu", got ".*": this version computes on the CPU only/,
+    );
+  });
+});
+
 describe("the warnings of a config", () => {
   const warnings = (input: object, steps = 1000) => configWarnings(parseTrainConfig(input), steps);
 
@@ -157,10 +189,12 @@ describe("the warnings of a config", () => {
   });
 
   it("tell of a run that ends before the guidance has its weight, and of how much it has", () => {
-    expect(warnings({}, 15)).toEqual([
+    const lambdaWarmup = 150;
+    expect(warnings({ lambdaWarmup }, 15)).toEqual([
       expect.stringMatching(/lambdaWarmup 150 is not over when the run ends at step 15: .* at most 10 %/),
     ]);
-    expect(warnings({}, 150)).toEqual([]);
+    expect(warnings({ lambdaWarmup }, 150)).toEqual([]);
+    expect(warnings({}, 15)).toEqual([]); // the default is a share of the run's steps
   });
 
   it("leave out the guidance's when there is none", () => {

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { DATASET_NAMES, type DatasetName, dataFields } from "./data-fields.ts";
-import { count, group, path, runName } from "./fields.ts";
+import { count, device, group, path, runName } from "./fields.ts";
 import { figures } from "./normalization.ts";
 import { checkTogether } from "./train-checks.ts";
 
@@ -172,7 +172,11 @@ const guidance = group("Guidance", {
     .optional()
     .describe("weight of the Prototype Loss (default: 0.5 for ssim, 2 for l1 and l2)"),
   lambdaBatch: weight().default(0).describe("weight of the Batch-CAM Loss"),
-  lambdaWarmup: steps().default(150).describe("steps over which the weights of the guidance rise linearly from 0"),
+  lambdaWarmup: steps()
+    .optional()
+    .describe(
+      "steps over which the weights of the guidance rise linearly from 0 (default: a third of the run's steps, at most 150)",
+    ),
   baseline: z
     .enum(BASELINE_NAMES)
     .optional()
@@ -211,6 +215,7 @@ const run = group("Run", {
     .max(MOST_SEED)
     .default(0)
     .describe("seed of the weights, the shuffling and the validation split"),
+  device: device(),
   amp: z
     .enum(["auto", "on", "off"])
     .default("auto")

@@ -95,8 +95,19 @@ function alone({ result }: DemoRun): string[] {
   ];
 }
 
-function warnings({ name, result }: DemoRun): string[] {
-  const found: string[] = [];
+/** Where the run ended before its guidance had its whole weight. */
+function warmUp({ name, config: { lambdaWarmup, lambdaPrototype, lambdaBatch }, result }: DemoRun): string[] {
+  if (typeof lambdaWarmup !== "number" || result.step >= lambdaWarmup) return [];
+  if (![lambdaPrototype, lambdaBatch].some((weight) => typeof weight === "number" && weight > 0)) return [];
+  const share = Math.round((100 * result.step) / lambdaWarmup);
+  return [
+    `The guidance of the ${name} run never had its whole weight: that rises over ${lambdaWarmup} steps, the run took ${result.step}, and it ended with ${share} % of it.`,
+  ];
+}
+
+function warnings(run: DemoRun): string[] {
+  const { name, result } = run;
+  const found = warmUp(run);
   if (result.interrupted) found.push(`The ${name} run was stopped at step ${result.step}, before its end.`);
   const dead = MEASURES.dead.of(result);
   if (dead !== null && dead > MANY_DEAD) {

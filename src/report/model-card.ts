@@ -107,7 +107,7 @@ function objective(config: StartEvent["config"], steps: number): string {
 }
 
 /** How much of the weights acted. */
-function warmUp({ lambdaWarmup }: StartEvent["config"], steps: number): string {
+function warmUp({ lambdaWarmup = 0 }: StartEvent["config"], steps: number): string {
   if (lambdaWarmup === 0) return "";
   const rise = ` These weights rose from 0 over the first ${lambdaWarmup} steps`;
   if (steps >= lambdaWarmup) return `${rise} of ${formatCount(steps)}.`;

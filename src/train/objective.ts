@@ -1,7 +1,7 @@
 import { expectNumber, objectOf, optionsOf } from "../arguments.ts";
 import { type CamHead, guidanceMaps } from "../cam/batch-cam.ts";
 import { deadMaps } from "../cam/index.ts";
-import type { TrainConfig } from "../config/index.ts";
+import { lambdaWarmupOf, type TrainConfig } from "../config/index.ts";
 import { inverseGeometry, warp } from "../data/index.ts";
 import { batchCamLoss, type CamEma, crossEntropy, prototypeLoss } from "../losses/index.ts";
 import type { Model, TappedForward } from "../models/index.ts";
@@ -49,7 +49,7 @@ export function warmedUp(lambda: number, step: number, warmup: number): number {
 
 /** The weight of each term at a step (from 0). */
 export function weightsAt(config: TrainConfig, step: number): Record<keyof WeightedTerms, number> {
-  const at = (lambda: number) => warmedUp(lambda, step, config.lambdaWarmup);
+  const at = (lambda: number) => warmedUp(lambda, step, lambdaWarmupOf(config, Number.POSITIVE_INFINITY));
   const { lambdaPrototype, lambdaBatch, lambdaBaseline } = config;
   return { prototypeLoss: at(lambdaPrototype), batchCamLoss: at(lambdaBatch), baselineLoss: at(lambdaBaseline) };
 }

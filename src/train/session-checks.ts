@@ -16,6 +16,18 @@ const FEW_IMAGES = 50;
 /** In fewer steps than this hardly anything is learned. */
 const FEW_STEPS = 10;
 
+/** Steps after which batch norm's running statistics have forgotten where they began: 0.9 to the power of 50 is 0.5 %. */
+const STEPS_OF_NORM = 50;
+
+/** Where validation says less than it seems to: running statistics that have not settled. */
+export function normWarnings({ fastDevRun, weights }: TrainConfig, steps: number, model: Model): string[] {
+  if (fastDevRun || weights !== undefined || steps >= STEPS_OF_NORM) return [];
+  if (![...model.stateDict().keys()].some((name) => name.endsWith("running_mean"))) return [];
+  return [
+    `validation lags behind training in a run of ${steps} steps: batch norm's running statistics, by which a model is judged, take about ${STEPS_OF_NORM} steps to settle`,
+  ];
+}
+
 export function sizeWarnings(config: TrainConfig, steps: number, { train, val }: ConfiguredData): string[] {
   if (config.fastDevRun || config.overfitBatches !== undefined) return [];
   const [images, judges, perStep] = [train.labels.numel, val.labels.numel, imagesPerStep(config)];

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { configWarnings, type TrainConfig, type TrainConfigInput } from "../config/index.ts";
+import { configWarnings, lambdaWarmupOf, type TrainConfig, type TrainConfigInput } from "../config/index.ts";
 import {
   batchCount,
   classCounts,
@@ -45,6 +45,7 @@ import {
   guidedShape,
   imagesPerStep,
   mapsOf,
+  normWarnings,
   sizeWarnings,
 } from "./session-checks.ts";
 import { smallestBatch } from "./smallest-batch.ts";
@@ -123,7 +124,7 @@ async function openSession(
   const { directory } = run;
   setNumThreads(run.config.threads ?? capabilities().cores);
   const start = run.resuming ? NO_START : await loadStart(run.config);
-  const config: TrainConfig = { ...run.config, ...start.choice };
+  let config: TrainConfig = { ...run.config, ...start.choice };
   const data = await loadData(config, signal).catch((error: unknown) => {
     disposeAll(start.weights);
     throw error;
@@ -152,11 +153,13 @@ async function openSession(
     config.limitTrainBatches ?? Number.POSITIVE_INFINITY,
   );
   const lastStep = Math.min(config.maxSteps ?? Number.POSITIVE_INFINITY, config.epochs * stepsPerEpoch);
+  config = { ...config, lambdaWarmup: lambdaWarmupOf(config, lastStep) }; // kept with the run, which goes on with it
   const shape = guidedShape(config, data.train);
   for (const message of [
     ...configWarnings(config, lastStep),
     ...data.warnings,
     ...sizeWarnings(config, lastStep, data),
+    ...normWarnings(config, lastStep, model),
     ...(shape === null || shape.carries === "shape" ? [] : [describeShape(shape)]),
     ...adapted,
   ])

@@ -135,7 +135,7 @@ export type TrainConfigInput = {
   lambdaPrototype?: number | undefined;
   /** weight of the Batch-CAM Loss @default 0 */
   lambdaBatch?: number | undefined;
-  /** steps over which the weights of the guidance rise linearly from 0 @default 150 */
+  /** steps over which the weights of the guidance rise linearly from 0 (default: a third of the run's steps, at most 150) */
   lambdaWarmup?: number | undefined;
   /** a published way to guide, to compare with, by itself unless lambdaPrototype is given: input gradients off the masks (rrr), maps off them (rrr-g), maps on the object (hint), saliency-guided training */
   baseline?: "rrr" | "rrr-g" | "hint" | "saliency-guided" | undefined;
@@ -159,6 +159,8 @@ export type TrainConfigInput = {
   emaDecay?: number | undefined;
   /** seed of the weights, the shuffling and the validation split @default 0 */
   seed?: number | undefined;
+  /** where to compute: there is only the CPU yet @default "auto" */
+  device?: "auto" | "cpu" | undefined;
   /** bfloat16 autocast of the network; auto where the processor computes in bfloat16 @default "auto" */
   amp?: "auto" | "on" | "off" | undefined;
   /** lay activations out channels last; auto where the processor computes in bfloat16 @default "auto" */
