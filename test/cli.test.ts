@@ -78,7 +78,7 @@ describe("batch-cam", () => {
     const { code, out, err } = await cli(name);
     expect({ code, out }).toEqual({ code: 2, out: "" });
     expect(err).toBe(
-      `batch-cam: unknown command "${name}" (did you mean "${nearest}"?); the commands are train, find-lr, explain, data, compare, report, evaluate, demo, models, doctor\n`,
+      `batch-cam: unknown command "${name}" (did you mean "${nearest}"?); the commands are train, find-lr, explain, data, compare, report, evaluate, demo, models, setup, doctor\n`,
     );
   });
 
@@ -131,6 +131,16 @@ describe("batch-cam", () => {
     [["compare", "--set", "epoch=2"], 'base: unknown option epoch (did you mean "epochs"?)'],
     [["compare", "--set", "nesterov=true"], 'method "plain": nesterov must be false with opt "adam"'],
     [["doctor", "--jsn"], "unknown flag --jsn (did you mean --json?)"],
+    [
+      ["train", "--device", "cuda"],
+      '--device must be one of "auto", "cpu", got "cuda": this version computes on the CPU only',
+    ],
+    [["explain", "--device", "mps"], "this version computes on the CPU only"],
+    [
+      ["evaluate"],
+      "evaluate needs RUN, which is missing: run directory, or a checkpoint in it. Write `batch-cam evaluate RUN`",
+    ],
+    [["report"], "report needs GRID|RUN, which is missing: results folder of a grid, or a run directory."],
   ])("answers %j with one line and 2", async (argv, message) => {
     const { code, out, err } = await cli(...argv);
     expect({ code, out }).toEqual({ code: 2, out: "" });
@@ -156,6 +166,12 @@ describe("batch-cam compare", () => {
     expect({ code, out }).toEqual({ code: 2, out: "" });
     expect(err).toMatch(message);
     expect(existsSync(output)).toBe(false);
+  });
+
+  it.each([[[]], [["--jobs", "2"]]])("prints its help where it is given no grid, for %j", async (argv) => {
+    const { code, out, err } = await cli("compare", ...argv);
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+    expect(out).toContain("Usage: batch-cam compare GRID [flags]");
   });
 
   it("lists the runs of a share, with the command line's options over the file's, and writes nothing", async () => {

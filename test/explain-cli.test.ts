@@ -250,6 +250,38 @@ describe("batch-cam explain", () => {
     expect([other.code, other.err]).toEqual([2, expect.stringMatching(/run holds something else \(\w/)]);
   });
 
+  it("numbers the folders of explanations that name none, and makes none where layer or method is wrong", async () => {
+    const base = [
+      "explain",
+      at("photos"),
+      "--weights",
+      at("resnet.safetensors"),
+      "--image-size",
+      "32",
+      "--no-overlays",
+    ];
+    const before = process.cwd();
+    mkdirSync(at("numbered"));
+    process.chdir(at("numbered"));
+    try {
+      expect((await cli(...base, "--layer", "layer9")).code).toBe(2);
+      expect((await cli(...base, "--method", "grad")).code).toBe(2);
+      expect(readdirSync(".")).toEqual([]);
+      mkdirSync("explanations-2");
+      writeFileSync(join("explanations-2", "notes.txt"), "mine");
+      for (const folder of ["explanations", "explanations-3", "explanations-4"]) {
+        const { code, out } = await cli(...base);
+        expect(code).toBe(0);
+        expect(out).toContain(join(folder, "manifest.json"));
+      }
+      expect((await cli(...base, "--overwrite")).out).toContain(join("explanations", "manifest.json"));
+      expect(readdirSync(".").sort()).toEqual(["explanations", "explanations-2", "explanations-3", "explanations-4"]);
+      expect(readdirSync("explanations-2")).toEqual(["notes.txt"]);
+    } finally {
+      process.chdir(before);
+    }
+  });
+
   it.each([
     ["no model", ["x.png"], /name the model: --run/],
     ["two models", ["x.png", "--run", "a", "--weights", "b"], /one of the two/],

@@ -1,6 +1,6 @@
-import { closest } from "fastest-levenshtein";
 import { describeValue } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
+import { nearestName } from "../nearest-name.ts";
 import type { Tensor } from "../tensor/index.ts";
 import { ablationCam } from "./ablation-cam.ts";
 import type { Convention } from "./convention.ts";
@@ -114,8 +114,8 @@ const BY_PLAIN_NAME = new Map(METHODS.map((name) => [plain(name), name]));
 export function methodOf(name: string): MethodName {
   const known = typeof name === "string" ? BY_PLAIN_NAME.get(plain(name)) : undefined;
   if (known !== undefined) return known;
-  const near =
-    typeof name === "string" ? BY_PLAIN_NAME.get(closest(plain(name), [...BY_PLAIN_NAME.keys()])) : undefined;
+  const close = typeof name === "string" ? nearestName(plain(name), [...BY_PLAIN_NAME.keys()]) : undefined;
+  const near = close === undefined ? undefined : BY_PLAIN_NAME.get(close);
   const hint = near === undefined ? "." : `; did you mean ${near}?`;
   throw new BatchCamError(
     "E_CONFIG",

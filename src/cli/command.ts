@@ -30,6 +30,8 @@ export interface Command<S extends z.ZodObject = z.ZodObject> {
   merge?: (file: z.input<S>, flags: z.input<S>) => z.input<S>;
   /** The config file that other flags or words name. */
   fileOf?: (flags: z.input<S>) => string | undefined;
+  /** Whether what was given names nothing to do: the help is printed in place of a run. */
+  isIdle?: (flags: z.input<S>) => boolean;
   /** Where Ctrl-C reaches `run` as an aborted signal: when it then stops, in words. Without it Ctrl-C ends the process. */
   interruptible?: string;
   /** Imports what is slow to load (the engine) itself, so that help stays fast. */

@@ -35,7 +35,6 @@ describe("a grid on the command line", () => {
     [{}, { set: ["epochs"] }, '--set must be option=value, got "epochs"'],
     [{}, { set: ["epochs="] }, '--set must be option=value, got "epochs="'],
     [{}, { set: ["=2"] }, '--set must be option=value, got "=2"'],
-    [{}, { set: ["limitTrain=1", "limit-train=2"] }, "--set gives limitTrain twice"],
     [{ set: [] }, {}, "set has no place in a grid's file: write base"],
     [{ grid: "b.yaml" }, {}, "grid has no place in a grid's file"],
     [{ preset: "demo" }, {}, "preset has no place in a grid's file"],

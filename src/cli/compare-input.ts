@@ -11,6 +11,15 @@ export function gridFileOf({ grid, preset }: CompareConfigInput): string | undef
   return preset === undefined ? grid : presetFile(preset);
 }
 
+/** What a run of a grid takes beside the grid. */
+const NO_PART_OF_A_GRID: ReadonlySet<string> = new Set<keyof CompareConfigInput>([
+  ...(["output", "jobs", "threads", "shard", "keepFailed", "keepRuns", "report", "name"] as const),
+]);
+
+/** Whether flags name no file, no preset and no row: nobody means hours of the default grid by that. */
+export const namesNoGrid = (flags: CompareConfigInput): boolean =>
+  Object.keys(flags).every((key) => NO_PART_OF_A_GRID.has(key));
+
 /** Flags win over the file; `--set` over its `base`, and objectives over its methods. */
 export function mergeGrid(file: CompareConfigInput, flags: CompareConfigInput): CompareConfigInput {
   for (const key of ["grid", "preset", "set"] as const)
@@ -24,7 +33,7 @@ export function mergeGrid(file: CompareConfigInput, flags: CompareConfigInput): 
   return flags.set === undefined ? merged : { ...merged, base: { ...merged.base, ...settings(flags.set) } };
 }
 
-/** `epochs=2` or `limit-train=2` as options: numbers and switches by their looks. */
+/** `epochs=2` or `limit-train=2` as options: numbers and switches by their looks. The last counts. */
 function settings(texts: readonly string[]): Record<string, unknown> {
   const options: Record<string, unknown> = {};
   for (const text of texts) {
@@ -32,7 +41,6 @@ function settings(texts: readonly string[]): Record<string, unknown> {
     if (name === undefined || value === undefined)
       throw gridFault(`--set must be option=value, got ${JSON.stringify(text)}`);
     const key = name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
-    if (Object.hasOwn(options, key)) throw gridFault(`--set gives ${key} twice`);
     options[key] = typed(value);
   }
   return options;

@@ -1,3 +1,4 @@
+import { duration } from "./duration.ts";
 import type { OutputStream } from "./io.ts";
 
 export interface Counter {
@@ -26,8 +27,8 @@ export function createCounter(
   let done = 0;
   let written = start;
   const rate = () => done / Math.max(1e-3, (now() - start) / 1000);
-  const left = () => Math.round(Math.max(0, total - done) / Math.max(1e-3, rate()));
-  const text = () => `${done} of ${total}  ${rate().toFixed(1)}/s  ${left()} s left`;
+  const left = () => duration(Math.max(0, total - done) / Math.max(1e-3, rate()));
+  const text = () => `${done} of ${total}  ${rate().toFixed(1)}/s  ${left()} left`;
   if (stream.isTTY !== true)
     return {
       step() {

@@ -12,6 +12,7 @@ import type { CommandCall, Outcome } from "./command.ts";
 import { createCounter } from "./counter.ts";
 import { type EvaluationRecord, formatEvaluation } from "./evaluation-lines.ts";
 import { methodsOf } from "./explanation-plan.ts";
+import { withoutUndefined } from "./undefined-metrics.ts";
 
 type EvaluateCall = Pick<CommandCall, "stdout" | "stderr" | "signal"> & { config: EvaluateConfig };
 
@@ -36,7 +37,9 @@ export async function runEvaluate({ config, stdout, stderr, signal }: EvaluateCa
     const spurious = config.split === "test" ? await spuriousRecord(subject, { batchSize, signal }) : null;
     const explanations: ExplanationMetrics[] = [];
     for (const method of methods)
-      explanations.push(await explanationMetrics(subject, split, { ...config, method, onImages, signal }));
+      explanations.push(
+        withoutUndefined(await explanationMetrics(subject, split, { ...config, method, onImages, signal })),
+      );
     counter.stop();
     const definitions = { ...METRIC_DEFINITIONS, ...(spurious === null ? {} : SPURIOUS_DEFINITIONS) };
     const name = config.split === "test" ? "evaluation.json" : `evaluation-${config.split}.json`;

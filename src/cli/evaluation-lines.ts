@@ -10,6 +10,7 @@ import type { SplitRecord } from "../train/events.ts";
 import { percent, short } from "./progress-lines.ts";
 import { spuriousLines } from "./spurious-lines.ts";
 import { formatTable } from "./table.ts";
+import { type LeftOut, leftOutLines } from "./undefined-metrics.ts";
 
 /** What `evaluation.json` holds. */
 export interface EvaluationRecord {
@@ -18,7 +19,8 @@ export interface EvaluationRecord {
   split: "test" | "val";
   /** Over the whole split, with the maps of the true class. */
   classification: SplitRecord;
-  explanations: ExplanationMetrics[];
+  /** Each with the metrics that none of its images has, if there are such. */
+  explanations: (ExplanationMetrics & { leftOut?: readonly LeftOut[] })[];
   /** Null where the data set has no spurious cue, and for the validation split, whose images all carry it as in training. */
   spurious: SpuriousRecord | null;
   definitions: Readonly<Record<string, string>>;
@@ -35,16 +37,30 @@ export function formatEvaluation(
   const head = `${checkpoint}\n${split}, ${images} images: accuracy ${percent(accuracy)}, cross-entropy ${short(crossEntropy)} (${precision})`;
   const [first] = explanations as [ExplanationMetrics];
   const about = `maps of the ${first.target === "label" ? "true" : "predicted"} class at ${camLayer}, ${first.images} images`;
-  const rows = (Object.keys(first.values) as MetricName[]).map((name) => [
+  const names = (Object.keys(METRIC_DEFINITIONS) as MetricName[]).filter((name) =>
+    explanations.some(({ values }) => values[name] !== undefined),
+  );
+  const rows = names.map((name) => [
     [name, DIRECTIONS[name], SCALES[name]].filter((part) => part !== undefined).join(" "),
-    ...explanations.map(({ values }) => cell(values[name] as MetricValue)),
+    ...explanations.map(({ values }) => cell(values[name])),
   ]);
   const table = formatTable(["metric (0 to 1 unless it says)", ...explanations.map(({ method }) => method)], rows);
   const missing = explanations.some(({ values }) => Object.values(values).some((value) => value.undefined > 0));
   const note = missing ? ["(-n): not defined for n of the images, such as those with a dead map", ""] : [];
+  const gaps = leftOutLines(explanations);
   const cues = spurious === null ? [] : spuriousLines(spurious, subject);
   const classes = classLines(classification, data.test.classNames);
-  return [head, ...classes, "", ...cues, about, table, ...note, ...explanations.flatMap(randomisationText)].join("\n");
+  return [
+    head,
+    ...classes,
+    "",
+    ...cues,
+    about,
+    table,
+    ...gaps,
+    ...note,
+    ...explanations.flatMap(randomisationText),
+  ].join("\n");
 }
 
 /** Classes on a line, the worst first. */
@@ -76,7 +92,9 @@ const SCALES: Partial<Record<MetricName, string>> = {
 };
 
 /** A mean, and in brackets for how many images there is none. */
-function cell({ mean, undefined: missing }: MetricValue): string {
+function cell(value: MetricValue | undefined): string {
+  if (value === undefined) return "-";
+  const { mean, undefined: missing } = value;
   return `${defined(mean, 3)}${missing > 0 ? ` (-${missing})` : ""}`;
 }
 

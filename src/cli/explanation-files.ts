@@ -5,7 +5,7 @@ import type { ExplainConfig } from "../config/index.ts";
 import type { ExplainedImageRecord, ExplainedMap } from "../evaluate/explain-images.ts";
 import { type ExplainedImage, encodeNpy, explanationFigure, explanationPicture } from "../report/index.ts";
 import { saveSafetensors, tensor, tidy } from "../tensor/index.ts";
-import { claimFolder, expectFree, type FolderUse } from "./explanation-folder.ts";
+import { claimFolder, expectFree, type FolderUse, nextFolder } from "./explanation-folder.ts";
 import type { ExplanationPlan, SkippedFile } from "./explanation-plan.ts";
 
 /** Images that the grid shows; more would be a book. */
@@ -23,6 +23,12 @@ interface ManifestImage {
   maps: { method: string; target: string; probability: number; dead: boolean; picture: string | null }[];
 }
 
+/** The files that are read. */
+function inputsOf({ weights, classNames }: ExplainConfig, { subject, files }: ExplanationPlan): string[] {
+  const others = [subject.checkpoint, weights, classNames].filter((path) => path !== undefined);
+  return [...files, ...others];
+}
+
 /** The folder of an explanation: pictures as they come, then grid, raw maps, and the manifest last, which says that all is there. */
 export class ExplanationFiles {
   readonly #folder: string;
@@ -34,23 +40,27 @@ export class ExplanationFiles {
   #written: string[] = [];
   #release: (() => void) | undefined;
 
-  private constructor(config: ExplainConfig, plan: ExplanationPlan) {
-    this.#folder = config.output;
+  private constructor(config: ExplainConfig, plan: ExplanationPlan, folder: string) {
+    this.#folder = folder;
     this.#config = config;
     this.#plan = plan;
   }
 
   /** Touches nothing yet. @throws E_CONFIG where something is there already that must not be replaced */
   static async open(config: ExplainConfig, plan: ExplanationPlan): Promise<ExplanationFiles> {
-    const files = new ExplanationFiles(config, plan);
+    const inputs = inputsOf(config, plan);
+    const folder = config.output ?? (await nextFolder({ overwrite: config.overwrite, inputs }));
+    const files = new ExplanationFiles(config, plan, folder);
     await expectFree(files.#use());
     return files;
   }
 
   #use(): FolderUse {
-    const { output, overwrite, weights, classNames } = this.#config;
-    const others = [this.#plan.subject.checkpoint, weights, classNames].filter((path) => path !== undefined);
-    return { output, overwrite, inputs: [...this.#plan.files, ...others] };
+    return {
+      output: this.#folder,
+      overwrite: this.#config.overwrite,
+      inputs: inputsOf(this.#config, this.#plan),
+    };
   }
 
   /** Gives the folder back. */

@@ -4,7 +4,7 @@ import { join, relative, sep } from "node:path";
 import { isTemporary, makeFolder, writeFileAtomically } from "../atomic-file.ts";
 import { METHODS } from "../cam/index.ts";
 import { BatchCamError } from "../errors.ts";
-import { lockRun, RUN_LOCK } from "../train/run-lock.ts";
+import { holderOf, lockRun, RUN_LOCK } from "../train/run-lock.ts";
 
 /** Says that a folder is an explanation's, finished or not: written first, removed last. */
 const MARK = ".batch-cam-explanation";
@@ -38,6 +38,31 @@ export async function expectFree({ output, overwrite, inputs }: FolderUse): Prom
   if (foreign !== undefined) fail(`${output} holds something else (${foreign}): choose another --output`);
   if (existsSync(join(output, "manifest.json")) && !overwrite)
     fail(`${output} holds an explanation: choose another --output, or --overwrite it`);
+}
+
+/** More of them than anybody keeps. */
+const MOST_FOLDERS = 10_000;
+
+/**
+ * The folder for an explanation that names none: `explanations`, or `explanations-2` and so on where a finished one, one in
+ * progress, or anything else is there.
+ */
+export async function nextFolder(use: Omit<FolderUse, "output">, base = "explanations"): Promise<string> {
+  for (let number = 1; number < MOST_FOLDERS; number++) {
+    const output = number === 1 ? base : `${base}-${number}`;
+    const free = await expectFree({ ...use, output }).then(
+      () => holderOf(join(output, RUN_LOCK), output) === null,
+      (error) => !isTaken(error),
+    );
+    if (free) return output;
+  }
+  throw new BatchCamError("E_CONFIG", `explain: there are ${MOST_FOLDERS} folders ${base}-N: name one by --output`);
+}
+
+/** Whether it is the folder's own state that keeps an explanation out; any other failure is not helped by another number. */
+function isTaken(error: unknown): boolean {
+  if (error instanceof BatchCamError && error.code === "E_CONFIG") return true;
+  throw error;
 }
 
 /**

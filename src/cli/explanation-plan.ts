@@ -60,7 +60,7 @@ export async function planExplanation(
   const files = config.images === undefined ? [] : await filesOf(config.images, config.followLinks, say);
   const subject = await openSubject(config);
   try {
-    const layers = config.layer === undefined ? [subject.camLayer] : listOf(config.layer);
+    const layers = config.layer === undefined ? [subject.camLayer] : layersOf(subject, config.layer);
     const { augSmooth, eigenSmooth, convention, seed, samples, noise, steps } = config;
     const numbers = Object.entries({ samples, noise, steps }).filter(([, value]) => value !== undefined);
     const upsample = true;
@@ -73,6 +73,14 @@ export async function planExplanation(
     subject.dispose();
     throw error;
   }
+}
+
+/** The layers that "a, b" names. @throws E_CONFIG where it names none, or one that the model lacks: before a folder is made */
+function layersOf({ model }: Subject, text: string): string[] {
+  const layers = listOf(text);
+  if (layers.length === 0) throw new BatchCamError("E_CONFIG", "explain: --layer names no layer");
+  for (const layer of layers) model.moduleAt(layer, "explain: --layer");
+  return layers;
 }
 
 function checkSources(config: ExplainConfig): void {

@@ -70,6 +70,15 @@ describe("flags", () => {
     expect(parse("--plain=false", "--figures=true")).toEqual({ plain: false, figures: true });
   });
 
+  it("count as given last, as in argparse, in whatever form they are repeated", () => {
+    expect(parse("--lr", "1", "--lr", "2")).toEqual({ lr: 2 });
+    expect(parse("--batch-size=4", "-b", "6")).toEqual({ batchSize: 6 });
+    expect(parse("--figures", "--no-figures")).toEqual({ figures: false });
+    expect(parse("--no-figures", "--figures")).toEqual({ figures: true });
+    expect(parse("--resume", "runs/a", "--resume")).toEqual({ resume: true });
+    expect(() => parse("--lr", "x", "--lr", "2")).toThrow('--lr must be a number, got "x"');
+  });
+
   it("take a value or stand alone where the schema has both", () => {
     expect(parse("--resume")).toEqual({ resume: true });
     expect(parse("--resume", "--plain")).toEqual({ resume: true, plain: true });
@@ -111,8 +120,6 @@ describe("flags", () => {
     [["--lr", "1e"], '--lr must be a number, got "1e"'],
     [["--lr", "1,000"], '--lr must be a number, got "1,000"'],
     [["-b", "4k"], '-b must be a whole number, above 0, got "4k"'],
-    [["--lr", "1", "--lr", "2"], "--lr is given twice"],
-    [["--figures", "--no-figures"], "--no-figures is given twice"],
     [["--plain=maybe"], '--plain must be true or false, got "maybe"'],
     [["--no-figures=true"], '--no-figures takes no value, got "true"'],
     [["--plain", "true"], '"true" belongs to no flag'],

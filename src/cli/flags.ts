@@ -65,10 +65,10 @@ type Token = NonNullable<ReturnType<typeof parseArgs>["tokens"]>[number];
 type OptionToken = Extract<Token, { kind: "option" }>;
 
 /**
- * The values given on a command line, by config key. Ranges and choices are the schema's matter.
+ * The values given on a command line, by config key; of a flag that is given twice the last counts, as in argparse. Ranges and choices are the schema's matter.
  * @param grammar the flags, and the operand where the command has one
  * @param what the command, for the head of messages
- * @throws BatchCamError E_CONFIG for an unknown or repeated flag, a missing or malformed value, or a word that belongs to no flag
+ * @throws BatchCamError E_CONFIG for an unknown flag, a missing or malformed value, or a word that belongs to no flag
  */
 export function parseFlags(argv: readonly string[], grammar: Grammar, what: string): Record<string, unknown> {
   const { flags, operand } = grammar;
@@ -79,7 +79,6 @@ export function parseFlags(argv: readonly string[], grammar: Grammar, what: stri
     if (token.kind === "positional") takeOperand(values, token.value, { operand, what });
     if (token.kind !== "option") continue;
     const { flag, negated } = findFlag(token, flags, what);
-    if (flag.key in values && flag.kind !== "repeat") throw fault(what, `${token.rawName} is given twice`);
     const next = tokens[i + 1];
     if (flag.kind === "optional" && !negated && token.value === undefined && next?.kind === "positional") {
       values[flag.key] = next.value;

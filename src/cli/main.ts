@@ -1,6 +1,6 @@
 import { createRequire } from "node:module";
 import { unusedMessage, unusedOptions } from "../config/dataset-options.ts";
-import { hint, parseConfig } from "../config/index.ts";
+import { fieldsOf, hint, parseConfig } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
 import type { Command } from "./command.ts";
 import { readConfigFile } from "./config-file.ts";
@@ -23,6 +23,7 @@ const COMMANDS: Record<string, () => Promise<Command>> = {
   evaluate: async () => (await import("./commands/evaluate.ts")).evaluateCommand,
   demo: async () => (await import("./commands/demo.ts")).demoCommand,
   models: async () => (await import("./commands/models.ts")).modelsCommand,
+  setup: async () => (await import("./commands/setup.ts")).setupCommand,
   doctor: async () => (await import("./commands/doctor.ts")).doctorCommand,
 };
 
@@ -48,6 +49,7 @@ export async function runCommand(command: Command, argv: readonly string[], io: 
     { flags: allFlags(command), operand: command.operand },
     command.name,
   );
+  expectOperand(command, given);
   const path = command.fileOf ? command.fileOf(given) : (named as string | undefined);
   const file = path === undefined ? {} : await readConfigFile(path, command.fileOf ? command.name : "--config");
   const origin = (key: string) => {
@@ -57,6 +59,7 @@ export async function runCommand(command: Command, argv: readonly string[], io: 
   const input = command.merge ? command.merge(file, given) : given;
   const config = parseConfig(command.config, input, { what: command.name, label: origin });
   expectUsed(command.name, given, config);
+  if (command.isIdle?.(given)) return printCommandHelp(command, io);
   const interrupt = command.interruptible ? watchInterrupts(io, command.interruptible) : undefined;
   try {
     const signal = interrupt?.signal ?? new AbortController().signal;
@@ -78,6 +81,18 @@ function expectUsed(command: string, flags: object, { dataset }: { dataset?: unk
   if (unused === undefined) return;
   const message = unusedMessage(unused, String(dataset), `--${kebabCase(unused)}`);
   throw new BatchCamError("E_CONFIG", `${command}: ${message}`);
+}
+
+/** Asks for the word that a command cannot do without. */
+function expectOperand({ name, operand, config }: Command, given: Record<string, unknown>): void {
+  if (operand === undefined || given[operand.key] !== undefined) return;
+  const field = config.shape[operand.key];
+  if (field === undefined || field.safeParse(undefined).success) return;
+  const what = fieldsOf(config)[operand.key]?.description ?? operand.name;
+  throw new BatchCamError(
+    "E_CONFIG",
+    `${name} needs ${operand.name}, which is missing: ${what}. Write \`batch-cam ${name} ${operand.name}\`; \`batch-cam ${name} --help\` says more`,
+  );
 }
 
 async function findCommand(name: string): Promise<Command> {

@@ -1,6 +1,6 @@
-import { distance } from "fastest-levenshtein";
 import { expectBoolean, expectString, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
+import { nearestNames } from "../nearest-name.ts";
 import { isTensor } from "../tensor/core.ts";
 import { type DType, Tensor } from "../tensor/index.ts";
 import { nameTap } from "../tensor/tap-name.ts";
@@ -122,7 +122,7 @@ export abstract class Module {
       if (name === path) return module;
       names.push(name);
     }
-    const nearest = names.sort((a, b) => distance(path, a) - distance(path, b)).slice(0, 3);
+    const nearest = nearestNames(path, names, 3);
     throw new BatchCamError(
       "E_CONFIG",
       `${operation}: the model has no layer ${JSON.stringify(path)}; the nearest are ${nearest.join(", ")}`,

@@ -1,7 +1,7 @@
 import { CompareConfig } from "../../config/index.ts";
 import { type Command, defineCommand } from "../command.ts";
 import type { CompareParts, Comparison } from "../compare.ts";
-import { gridFileOf, mergeGrid } from "../compare-input.ts";
+import { gridFileOf, mergeGrid, namesNoGrid } from "../compare-input.ts";
 
 /** `batch-cam compare`, with what `load` gives for a finished grid. */
 export function createCompareCommand(load: () => Promise<CompareParts>): Command {
@@ -12,6 +12,7 @@ export function createCompareCommand(load: () => Promise<CompareParts>): Command
     operand: { key: "grid", name: "GRID" },
     fileOf: gridFileOf,
     merge: mergeGrid,
+    isIdle: namesNoGrid,
     interruptible: "each run after its step with a checkpoint",
     async run(call) {
       const { runCompare } = await import("../compare.ts");
