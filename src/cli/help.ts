@@ -23,7 +23,7 @@ export function formatHelp(commands: readonly { name: string; summary: string }[
   const width = Math.max(...commands.map(({ name }) => name.length));
   const rows = commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`);
   return [
-    "Train image classifiers that are right for the right reasons.\n",
+    "Train image classifiers with guided, coherent attention maps, and audit what the maps show.\n",
     "Usage: batch-cam <command> [flags]\n",
     ...rows,
     "\n`batch-cam <command> --help` lists a command's flags; `batch-cam --version` prints the version.\n",
