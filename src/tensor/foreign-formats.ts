@@ -1,7 +1,10 @@
+import type { Remedy } from "./tensor-file.ts";
+import { inPython, stem } from "./torch-remedies.ts";
+
 /** A kind of file that is no file of weights for this project, and what can be done about it. */
 export interface ForeignFormat {
   readonly what: string;
-  readonly remedy: string;
+  readonly remedy: Remedy;
 }
 
 interface Signature extends ForeignFormat {
@@ -104,6 +107,5 @@ export function foreignArchiveOf(names: readonly string[]): ForeignFormat | null
   return { what: `a zip archive that torch.save did not write (it holds ${shown})`, remedy: UNPACK("unzip") };
 }
 
-const NPZ_TO_SAFETENSORS =
-  "if its arrays have PyTorch's names and layouts, convert it: " +
-  `python -c "import numpy, safetensors.numpy as s; s.save_file(dict(numpy.load('in.npz')), 'out.safetensors')"`;
+const NPZ_TO_SAFETENSORS: Remedy = (path) =>
+  `if its arrays have PyTorch's names and layouts, convert it: python -c "import numpy, safetensors.numpy as s; s.save_file(dict(numpy.load('${inPython(path)}')), '${stem(path)}.safetensors')"`;

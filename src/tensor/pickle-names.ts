@@ -11,7 +11,7 @@ const UNSAFE_MODULES = new Set(
     "pickle _pickle cPickle dill cloudpickle joblib marshal shelve copyreg copy_reg",
     "operator _operator socket ssl http httplib urllib urllib2 requests ftplib smtplib telnetlib webbrowser aiohttp",
     "asyncio threading _thread multiprocessing concurrent signal pdb bdb timeit cProfile profile trace doctest idlelib",
-    "pip ensurepip venv distutils setuptools pydoc platform builtins __builtin__ __builtins__ lib2to3 test",
+    "pip ensurepip venv distutils setuptools pydoc platform builtins __builtin__ __builtins__ lib2to3",
   ].flatMap((line) => line.split(" ")),
 );
 
@@ -24,13 +24,16 @@ const PLAIN_BUILTINS = new Set(
 
 /** Parts of libraries that checkpoints name, which load or run what they are given. */
 const UNSAFE_PREFIXES = [
-  ..."torch.hub torch.utils torch.jit torch.serialization torch.package torch.ops torch.distributed torch.load".split(
+  ..."torch.hub torch.utils.cpp_extension torch.utils.model_zoo torch.utils.collect_env torch.utils.bottleneck torch.jit torch.serialization torch.package torch.ops torch.distributed torch.load".split(
     " ",
   ),
   ..."torch.storage._load_from_bytes numpy.testing numpy.f2py numpy.load numpy.lib numpy.ctypeslib numpy.distutils".split(
     " ",
   ),
 ];
+
+/** Plain data in modules that are unsafe otherwise. */
+const PLAIN_NAMES = new Set(["types.SimpleNamespace", "types.MappingProxyType", "io.BytesIO", "_io.BytesIO"]);
 
 /**
  * Whether a pickle may have an object of this class, or a value of this function, beside its weights. It becomes an object
@@ -42,5 +45,6 @@ export function mayNameData(module: string, name: string): boolean {
     return false;
   if (package_ === "builtins" || package_ === "__builtin__") return module === package_ && PLAIN_BUILTINS.has(name);
   const full = `${module}.${name}`;
+  if (PLAIN_NAMES.has(full)) return true;
   return !UNSAFE_MODULES.has(package_) && !UNSAFE_PREFIXES.some((prefix) => `${full}.`.startsWith(`${prefix}.`));
 }

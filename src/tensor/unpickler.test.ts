@@ -83,6 +83,7 @@ describe("unpickle", () => {
 
   it("reads strings of Python 2 and numbers of hundreds of bytes, and no longer ones", () => {
     expect(read(pickle("U", 2, "ab", "T", 1, 0, 0, 0, "c", 0x86))).toEqual(tupleOf("ab", "c"));
+    expect(read(pickle("U", 1, 0xff))).toMatchObject({ kind: "bytes" });
     expect(read(pickle(0x8b, 9, 0, 0, 0, Buffer.alloc(8), 1))).toBe(2n ** 64n);
     expect(() => read(pickle(0x8b, 1, 4, 0, 0, Buffer.alloc(1025)))).toThrow(/a number of 1025 bytes/);
   });

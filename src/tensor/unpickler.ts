@@ -164,8 +164,8 @@ const STEPS: ReadonlyMap<number, Step> = new Map<number, Step>([
   [0x8c, (m) => m.push(m.reader.text(m.reader.u8()))],
   [code("X"), (m) => m.push(m.reader.text(m.reader.u32()))],
   [0x8d, (m) => m.push(m.reader.text(m.reader.u64()))],
-  [code("U"), (m) => m.push(m.reader.text(m.reader.u8()))], // strings of Python 2
-  [code("T"), (m) => m.push(m.reader.text(m.reader.u32()))],
+  [code("U"), (m) => pushByteString(m, m.reader.u8())],
+  [code("T"), (m) => pushByteString(m, m.reader.u32())],
   [code("C"), (m) => pushBytes(m, m.reader.u8())],
   [code("B"), (m) => pushBytes(m, m.reader.u32())],
   [0x8e, (m) => pushBytes(m, m.reader.u64())],
@@ -208,6 +208,19 @@ const BYTES = new Opaque("bytes");
 function pushBytes(machine: Machine, length: number): void {
   machine.reader.take(length);
   machine.push(BYTES);
+}
+
+const UTF8 = new TextDecoder("utf-8", { fatal: true });
+
+/** A string of Python 2, which is text or bytes. */
+function pushByteString(machine: Machine, length: number): void {
+  const bytes = machine.reader.take(length);
+  try {
+    machine.push(UTF8.decode(bytes));
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    machine.push(BYTES);
+  }
 }
 
 /** Longer than any number that a checkpoint needs; making a number of n bytes takes n² steps. */

@@ -60,7 +60,11 @@ describe("weightsKindOf", () => {
     ["xz", hex("fd 37 7a 58 5a 00"), /an xz-compressed/],
     ["tar", tar, /a tar archive; unpack it \(tar xf\)/],
     ["an .npy", hex("93 4e 55 4d 50 59 01 00"), /a NumPy array/],
-    ["an .npz", zip("conv1.npy", "bn1.npy"), /a NumPy archive \(.npz\); .*python -c "import numpy, safetensors.numpy/],
+    [
+      "an .npz",
+      zip("conv1.npy", "bn1.npy"),
+      /a NumPy archive \(.npz\); .*python -c "import numpy, safetensors.numpy.*numpy\.load\('\S+\/weights\.pth'\)/,
+    ],
     ["a .keras", zip("metadata.json", "model.weights.h5"), /a Keras model/],
     ["a .pt2", zip("m/archive_format", "m/models/model.json"), /torch.export/],
     [
@@ -109,6 +113,8 @@ describe("mayNameData", () => {
     ["omegaconf.dictconfig", "DictConfig"],
     ["__main__", "Config"],
     ["builtins", "slice"],
+    ["types", "SimpleNamespace"],
+    ["torch.utils.data.dataset", "Subset"],
     ["__builtin__", "object"],
   ])("lets %s.%s pass as data", (module, name) => expect(mayNameData(module, name)).toBe(true));
 
@@ -131,6 +137,7 @@ describe("mayNameData", () => {
     ["torch.utils.cpp_extension", "load_inline"],
     ["numpy.testing._private.utils", "runstring"],
     ["pickle", "loads"],
+    ["types", "CodeType"],
     ["operator", "attrgetter"],
     ["__proto__", "constructor"],
     ["a b", "c"],
