@@ -1,6 +1,7 @@
 import { BatchCamError } from "../errors.ts";
 
-import { logitsOf, type Module } from "../nn/index.ts";
+import type { Module } from "../nn/index.ts";
+import { logitsOf } from "../nn/logits.ts";
 import { observeRuns } from "../nn/recorder.ts";
 import type { Tensor } from "../tensor/index.ts";
 import { copyingSaved, inPlaceCalls, isOverwritten } from "../tensor/saved-copies.ts";

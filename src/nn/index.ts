@@ -16,7 +16,6 @@ export {
 } from "./init.ts";
 export { LayerNorm, LayerNorm2d } from "./layer-norm.ts";
 export { Linear } from "./linear.ts";
-export { logitsOf } from "./logits.ts";
 export { Module, type TappedForward } from "./module.ts";
 export { buffer, parameter } from "./parameter.ts";
 export { AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d } from "./pooling.ts";
