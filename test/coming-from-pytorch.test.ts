@@ -1,0 +1,60 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import * as cam from "../src/cam/index.ts";
+import * as data from "../src/data/index.ts";
+import * as losses from "../src/losses/index.ts";
+import * as models from "../src/models/index.ts";
+import * as nn from "../src/nn/index.ts";
+import * as optim from "../src/optim/index.ts";
+import * as engine from "../src/tensor/index.ts";
+import * as train from "../src/train.ts";
+
+const root = join(import.meta.dirname, "..");
+const page = readFileSync(join(root, "docs/coming-from-pytorch.md"), "utf8");
+const snippets = page
+  .split(/^## /m)
+  .flatMap((section) => Array.from(section.matchAll(/```ts\n([\s\S]*?)```/g), ([, code = ""]) => ({ section, code })))
+  .map(({ section, code }) => ({ title: section.slice(0, section.indexOf("\n")), code }));
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(root, "test", "pytorch-")); // inside the package, where "batch-cam" is the package itself
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** What each snippet prints, in part. */
+const PRINTED: Record<string, RegExp> = {
+  Tensors:
+    /^tensor\(\[\[ 1\.5410, -0\.2934, -2\.1788\],\n.*requires_grad=True\)\n\[ 1, 3 \] \[ 0, 2, 4, 6, 8 \]\n\[ 2, 1 \] \[ 2 \]\n$/s,
+  Gradients: /^\[ 12, 27 \] \[ 12, 18 \]\nfalse\n$/,
+  "Modules and weights":
+    /^Net\(\n {2}\(conv\): Conv2d\(3, 8, kernel_size=\(3, 3\), .*\n\{ missing: \[\], unexpected: \[\] \}\n\[ 4, 10 \]\n$/s,
+  Training: /^0 0\.\d{3}\n(\d 0\.\d{3}\n){4}$/,
+  "Grad-CAM": /^\[ 2, 32, 32 \] \[ 2, 5 \]\n$/,
+};
+
+describe("the page for those who come from PyTorch", () => {
+  it.each(snippets)("has code under $title that runs and prints what it should", ({ title, code }) => {
+    writeFileSync(join(folder, "snippet.mjs"), code);
+    const { status, stderr, stdout } = spawnSync(process.execPath, ["snippet.mjs"], { cwd: folder, encoding: "utf8" });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    expect(stdout).toMatch(PRINTED[title] ?? /^never/);
+  });
+
+  it("names only what the package has, in its tables", () => {
+    const exported = new Set(
+      Object.keys({ ...cam, ...data, ...engine, ...losses, ...models, ...nn, ...optim, ...train }),
+    );
+    const cells = [...page.matchAll(/^\| [^|]* \| (.*) \|$/gm)].map(([, ours = ""]) => ours);
+    const called = cells.flatMap((cell) =>
+      Array.from(cell.matchAll(/`[^`]*`/g), ([code]) => code).flatMap((code) =>
+        Array.from(code.matchAll(/(?<![.\w])(\w+)\(/g), ([, name = ""]) => name),
+      ),
+    );
+    const ownNames = ["forward", "schedule"];
+    expect(called.length).toBeGreaterThan(25);
+    expect(called.filter((name) => !exported.has(name) && !ownNames.includes(name))).toEqual([]);
+  });
+});
