@@ -132,6 +132,7 @@ const CALLS: Record<string, (bad: Unknown) => unknown> = {
   readImage: (bad) => data.readImage("nowhere.png", { channels: 1, ...bad }),
   readImages: (bad) => data.readImages(["nowhere.png"], { channels: 1, ...bad }),
   selectImages: (bad) => data.selectImages(split, { indices, name: "train", ...bad }),
+  splitOf: (bad) => data.splitOf(split.images, split.labels, bad),
   splitValidation: (bad) => data.splitValidation(split, { images: 1, seed: 0, ...bad }),
 
   evaluate: (bad) => train.evaluate("nowhere", bad),

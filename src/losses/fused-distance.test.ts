@@ -66,7 +66,8 @@ describe.each(NAMES)("the %s distance by one kernel", (name) => {
     const pair: [Tensor, Tensor] = [rand([2, 12, 13]).requiresGrad_(), rand([2, 12, 13])];
     const [plain, fused] = [false, true].map((on) => kernelsRunBy(() => measured(name, pair, on)).join());
     expect(fused).toContain("batch_cam::map_distance");
-    expect(plain).not.toContain("batch_cam::");
+    // batch_cam::ssim is no kernel: it is composed of libtorch's operators.
+    expect(plain?.replaceAll("batch_cam::ssim", "")).not.toContain("batch_cam::");
   });
 
   it("has the value and both derivatives of the plain one, for images of any size", () => {
