@@ -56,6 +56,16 @@ const both = (guided: Partial<SplitRecord> = {}, changes: Partial<TrainResult> =
 };
 
 describe("summarize", () => {
+  it("says where the guidance never had its whole weight, and nothing of it where it had", () => {
+    const guided = (lambdaWarmup: number | undefined, lambdaPrototype: number) =>
+      summary({ ...run("guided", resultOf(GUIDED)), config: { seed: 0, lambdaWarmup, lambdaPrototype } });
+    expect(guided(1_600, 0.5)).toContain(
+      "The guidance of the guided run never had its whole weight: that rises over 1600 steps, the run took 400, and it ended with 25 % of it.",
+    );
+    for (const text of [guided(400, 0.5), guided(undefined, 0.5), guided(1_600, 0)])
+      expect(text).not.toContain("whole weight");
+  });
+
   it("states the numbers of both runs", () => {
     const text = both();
     expect(text).toContain(
