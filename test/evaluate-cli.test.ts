@@ -155,7 +155,7 @@ describe("batch-cam evaluate", () => {
   });
 
   it.each([
-    ["no run", [], /RUN must be text, got nothing/],
+    ["no run", [], /evaluate needs RUN, which is missing: run directory/],
     ["two runs", ["a", "b"], /RUN is given twice, the second time as "b"/],
     ["a missing run", [join(folder, "nowhere")], /is no finished run: it has no/],
     ["an unknown method", [run, "--method", "gradcm"], /did you mean GradCAM\?/],
