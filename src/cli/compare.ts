@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import type { CompareConfig } from "../config/index.ts";
 import { cellsOf, shareOf } from "../experiments/cells.ts";
+import { type DataDigests, dataDigests } from "../experiments/data-digests.ts";
 import { type Grid, readGrid } from "../experiments/grid.ts";
 import type { Cell, CellRecord } from "../experiments/records.ts";
 import { runGrid } from "../experiments/run-grid.ts";
@@ -33,13 +34,19 @@ type CompareCall = Pick<CommandCall, "stdout" | "stderr" | "env" | "signal"> & {
 export async function runCompare({ onFinished }: CompareParts, call: CompareCall): Promise<Outcome> {
   const { config, stdout, stderr, signal } = call;
   const grid = readGrid(config);
-  const cells = shareOf(cellsOf(grid), config.shard);
   const store = new Store(join(config.output, grid.name));
+  const digests = await digestsOf(grid, store, signal);
+  const cells = shareOf(cellsOf(grid, digests), config.shard);
   if (config.list) {
     stdout.write(listTable(await Promise.all(cells.map(async (cell) => ({ cell, state: await store.state(cell) })))));
     return "done";
   }
-  const records = await runCells(cells, { grid, store, call });
+  const old = store.withoutDigest(cells, grid.explanations).length;
+  if (old > 0)
+    stderr.write(
+      `note: ${old} ${old === 1 ? "result" : "results"} of an earlier version ${old === 1 ? "does" : "do"} not say of which images: run again\n`,
+    );
+  const records = await runCells(cells, { grid, digests, store, call });
   if (signal.aborted && records.length < cells.length) {
     stderr.write("to go on: give the same command again\n");
     return "interrupted";
@@ -57,9 +64,18 @@ export async function runCompare({ onFinished }: CompareParts, call: CompareCall
   return failures.length > 0 || records.length < cells.length ? "failed" : "done";
 }
 
+/** Of the images as they are now; of those that cannot be read, as they were when the grid was last run. */
+async function digestsOf(grid: Grid, store: Store, signal: AbortSignal): Promise<DataDigests> {
+  const now = await dataDigests(
+    cellsOf(grid).map(({ config }) => config),
+    signal,
+  );
+  return new Map([...(await store.digests()), ...now]);
+}
+
 async function runCells(
   cells: readonly Cell[],
-  { grid, store, call }: { grid: Grid; store: Store; call: CompareCall },
+  { grid, digests, store, call }: { grid: Grid; digests: DataDigests; store: Store; call: CompareCall },
 ): Promise<CellRecord[]> {
   const { jobs, keepFailed, keepRuns } = call.config;
   await store.prepare();
@@ -70,6 +86,7 @@ async function runCells(
       `warning: ${jobs} jobs of ${threads} threads each, and ${cores} cores: they wait for each other\n`,
     );
   await store.writeGrid(grid, threads);
+  await store.writeDigests(digests);
   const progress = new CompareProgress({ ...call, jobs, threads });
   const onEvent = progress.onEvent.bind(progress);
   const { explanations } = grid;

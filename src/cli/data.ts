@@ -17,7 +17,8 @@ import {
 import { describeShape } from "../data/shape-sentence.ts";
 import { camFigure, type FigureInput } from "../report/index.ts";
 import { type Tensor, tidy } from "../tensor/index.ts";
-import { datasetOptions, heldOutValidation } from "../train/from-config.ts";
+import { datasetOptions } from "../train/configured-data.ts";
+import { heldOutValidation } from "../train/validation-data.ts";
 import type { CommandCall, Outcome } from "./command.ts";
 import { percent } from "./progress-lines.ts";
 import { formatTable } from "./table.ts";

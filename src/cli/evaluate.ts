@@ -20,7 +20,9 @@ type EvaluateCall = Pick<CommandCall, "stdout" | "stderr" | "signal"> & { config
 export async function runEvaluate({ config, stdout, stderr, signal }: EvaluateCall): Promise<Outcome> {
   if (config.threads !== undefined) setNumThreads(config.threads);
   const methods = methodsOf("evaluate", config.method);
-  const subject = await openRun(config.run, "evaluate");
+  const { dataDir, acceptNewData } = config;
+  const onWarning = (message: string) => stderr.write(`warning: ${message}\n`);
+  const subject = await openRun(config.run, "evaluate", { dataDir, acceptNewData, onWarning });
   const split = subject.data[config.split];
   const total = methods.length * Math.min(config.limit, split.labels.numel);
   const counter = createCounter(stderr, "judged", total);
@@ -46,7 +48,8 @@ export async function runEvaluate({ config, stdout, stderr, signal }: EvaluateCa
     const file = join(dirname(dirname(checkpoint)), name);
     const record: EvaluationRecord = {
       schemaVersion: 1,
-      ...{ checkpoint, split: config.split, classification, explanations, spurious, definitions },
+      ...{ checkpoint, split: config.split, data: subject.data.differences, classification, explanations },
+      ...{ spurious, definitions },
     };
     const kept = await earlier(file, record);
     const all = { ...record, explanations: [...explanations, ...kept] };
@@ -69,7 +72,9 @@ async function earlier(file: string, record: EvaluationRecord): Promise<Explanat
   try {
     const before = JSON.parse(await readRegularText(file)) as EvaluationRecord;
     // The same weights, as far as two calls agree: their batches may round differently.
+    const sameData = JSON.stringify(before.data ?? []) === JSON.stringify(record.data);
     const same =
+      sameData &&
       basename(before.checkpoint) === basename(record.checkpoint) &&
       Math.abs(before.classification.accuracy - record.classification.accuracy) < 0.002;
     return same ? before.explanations.filter((one) => one.values !== undefined && !replaced.has(about(one))) : [];

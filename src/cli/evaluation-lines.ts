@@ -17,6 +17,8 @@ export interface EvaluationRecord {
   schemaVersion: 1;
   checkpoint: string;
   split: "test" | "val";
+  /** In what the images differ from those that the run was trained with; empty for the run's own. */
+  data: string[];
   /** Over the whole split, with the maps of the true class. */
   classification: SplitRecord;
   /** Each with the metrics that none of its images has, if there are such. */

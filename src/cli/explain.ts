@@ -25,7 +25,11 @@ function verdictLine({ image, prediction, confidence }: ExplainedImageRecord, na
 export async function runExplain({ config, stdout, stderr, signal }: ExplainCall): Promise<Outcome> {
   if (config.threads !== undefined) setNumThreads(config.threads);
   const skipped: SkippedFile[] = [];
-  const plan = await planExplanation(config, skipped, (message) => stdout.write(`${message}\n`));
+  const plan = await planExplanation(config, {
+    skipped,
+    say: (message) => void stdout.write(`${message}\n`),
+    onWarning: (message) => void stderr.write(`warning: ${message}\n`),
+  });
   let files: ExplanationFiles | undefined;
   const counter = createCounter(stderr, "explained", plan.count);
   try {

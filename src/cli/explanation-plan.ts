@@ -5,7 +5,7 @@ import { listImages } from "../data/index.ts";
 import { BatchCamError } from "../errors.ts";
 import type { TargetChoice } from "../evaluate/explain-images.ts";
 import { fileBatches, type SourceBatch, splitBatches } from "../evaluate/image-source.ts";
-import { openRun, openWeights, type RunSubject, type Subject } from "../evaluate/subject.ts";
+import { openRun, openRunModel, openWeights, type RunSubject, type Subject } from "../evaluate/subject.ts";
 import { usesBfloat16 } from "../train/precision.ts";
 
 /** Images of a split that are explained where no number is given. */
@@ -24,6 +24,12 @@ export interface ExplanationPlan {
   /** How many images there are. */
   count: number;
   batches: AsyncIterable<SourceBatch>;
+}
+
+export interface PlanOptions {
+  skipped: SkippedFile[];
+  say: (message: string) => void;
+  onWarning: (message: string) => void;
 }
 
 /** A file that could not be read, and why. */
@@ -48,17 +54,17 @@ export function methodsOf(command: string, text: string): MethodName[] {
 
 /**
  * Opens the model and the images that a config names; `plan.subject` is to be disposed of. `skipped` gathers the files that
- * cannot be read, where the config lets them pass; `say` is told what folders hold besides images.
+ * cannot be read, where the config lets them pass; `say` is told what folders hold besides images, `onWarning` what is to be said of
+ * the run's data.
  */
 export async function planExplanation(
   config: ExplainConfig,
-  skipped: SkippedFile[],
-  say: (message: string) => void,
+  { skipped, say, onWarning }: PlanOptions,
 ): Promise<ExplanationPlan> {
   checkSources(config);
   const methods = methodsOf("explain", config.method);
   const files = config.images === undefined ? [] : await filesOf(config.images, config.followLinks, say);
-  const subject = await openSubject(config);
+  const subject = await openSubject(config, onWarning);
   try {
     const layers = config.layer === undefined ? [subject.camLayer] : layersOf(subject, config.layer);
     const { augSmooth, eigenSmooth, convention, seed, samples, noise, steps } = config;
@@ -85,6 +91,7 @@ function layersOf({ model }: Subject, text: string): string[] {
 
 function checkSources(config: ExplainConfig): void {
   const { run, weights, weightsKey, normalization, mean, std, images, split, model, target } = config;
+  const { dataDir, acceptNewData } = config;
   const fail = (message: string): never => {
     throw new BatchCamError("E_CONFIG", `explain: ${message}`);
   };
@@ -96,6 +103,8 @@ function checkSources(config: ExplainConfig): void {
   const [stray] = Object.entries(withWeights).filter(([, value]) => weights === undefined && value !== undefined);
   if (stray !== undefined) fail(`${stray[0]} goes with --weights; a run knows its own`);
   if (split !== undefined && run === undefined) fail("--split needs --run, whose data set it is a part of");
+  if (run === undefined && (dataDir !== undefined || acceptNewData))
+    fail("--data-dir and --accept-new-data go with --run, whose data they are about");
   if (model !== undefined && weights === undefined) fail("--model goes with --weights; a run knows its own");
   if (target === "label" && split === undefined)
     fail("--target label needs --split: the classes of files are not known");
@@ -122,13 +131,16 @@ async function filesOf(
   return [...new Set(found)];
 }
 
-async function openSubject(config: ExplainConfig): Promise<Subject> {
+async function openSubject(config: ExplainConfig, onWarning: (message: string) => void): Promise<Subject> {
   const names = config.classNames === undefined ? undefined : await readNames(config.classNames);
   if (config.weights !== undefined) {
     const { weightsKey: key, model, imageSize, normalization, mean, std } = config;
     return openWeights(config.weights, { key, model, imageSize, normalization, mean, std, classNames: names });
   }
-  const subject = await openRun(config.run as string, "explain");
+  const { run, dataDir, acceptNewData } = config;
+  // Files need the run alone; images of a split need its data set too.
+  const open = config.split === undefined ? openRunModel : openRun;
+  const subject = await open(run as string, "explain", { dataDir, acceptNewData, onWarning });
   if (names === undefined) return subject;
   if (names.length === subject.classNames.length) return { ...subject, classNames: names };
   const counts = `${names.length} names for ${subject.classNames.length} classes`;
@@ -154,9 +166,9 @@ interface Material {
 function sourceOf(config: ExplainConfig, { subject, files, skipped }: Material) {
   const { split, limit, batchSize, fit, invert, maxPixels } = config;
   if (split !== undefined) {
-    const images = (subject as RunSubject).data[split];
+    const { [split]: images, root } = (subject as RunSubject).data;
     const count = Math.min(limit ?? FEW, images.labels.numel);
-    return { files: [], count, batches: splitBatches(images, { limit: count, batchSize }) };
+    return { files: [], count, batches: splitBatches(images, { limit: count, batchSize, root }) };
   }
   const skip = (error: BatchCamError, file: string) => void skipped.push({ file, error: error.message });
   const onError = config.badImages === "skip" ? skip : undefined;

@@ -71,7 +71,7 @@ async function readRecords(grid: Grid, folder: string): Promise<Records> {
   const store = new Store(folder);
   const records: CellRecord[] = [];
   const missing = [];
-  for (const cell of cellsOf(grid)) {
+  for (const cell of cellsOf(grid, await store.digests())) {
     const record = await store.read(cell);
     if (record === null) missing.push({ ...cell, state: await store.state(cell) });
     else records.push(record);

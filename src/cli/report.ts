@@ -9,11 +9,12 @@ type ReportCall = Pick<CommandCall, "stdout" | "stderr"> & { config: ReportConfi
 /** `batch-cam report`: of a grid's results folder or of a run directory, whichever it is. */
 export async function runReport({ config, stdout, stderr }: ReportCall): Promise<Outcome> {
   const folder = config.path.replace(/(?<=.)\/+$/, "");
+  const { dataDir, acceptNewData } = config;
   const warn = (message: string) => stderr.write(`warning: ${message}\n`);
   const written =
     kindOf(folder) === "grid"
       ? await (await import("./grid-report.ts")).reportStore(folder, warn)
-      : `report: ${await (await import("./run-report.ts")).reportRun(folder)}\n`;
+      : `report: ${await (await import("./run-report.ts")).reportRun(folder, { dataDir, acceptNewData, onWarning: warn })}\n`;
   stdout.write(written);
   return "done";
 }

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { writeFileAtomically } from "../atomic-file.ts";
 import type { TrainConfig } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
-import { type Evaluation, evaluate, evaluateSamples } from "../evaluate/index.ts";
+import { type EvaluateOptions, type Evaluation, evaluate, evaluateSamples } from "../evaluate/index.ts";
 import { type DemoRun, renderDemoReport } from "../report/index.ts";
 import { type Environment, readEnvironment } from "../train/environment.ts";
 import type { EpochRecord, JudgedRun } from "../train/events.ts";
@@ -43,10 +43,10 @@ function pageOf(reported: readonly Described[], commands?: readonly string[]): s
  * @returns the path of the page
  * @throws BatchCamError E_CHECKPOINT where the run has no checkpoint of an epoch, or one of its files cannot be read
  */
-export async function reportRun(runDirectory: string): Promise<string> {
+export async function reportRun(runDirectory: string, options: EvaluateOptions = {}): Promise<string> {
   const log = await readLog(join(runDirectory, "metrics.jsonl"));
   const history = log.flatMap((row) => (row.kind === "epoch" ? [row] : []));
-  const evaluation = await evaluate(runDirectory);
+  const evaluation = await evaluate(runDirectory, options);
   const { config, checkpoint, test } = evaluation;
   const step = log.reduce((last, row) => Math.max(last, row.step), 0);
   const result: JudgedRun = {

@@ -77,7 +77,7 @@ export const NO_OPTION_OF_A_ROW: Readonly<Record<string, string>> = {
   seed: "it comes from the grid's seeds",
   threads: "it is one for the whole grid: give threads beside models",
   ...because("each run of a grid has a folder of its own", ["output", "experiment"]),
-  ...because("a grid goes on by itself where it stopped", ["resume", "overwrite"]),
+  ...because("a grid goes on by itself where it stopped", ["resume", "acceptNewData", "overwrite"]),
   ...because("a grid only keeps numbers of its runs", ["figures", "profile", "profileSteps", "logEvery"]),
   ...because("a grid is tried out with small limits, such as limitTrain", ["fastDevRun"]),
 };

@@ -1,9 +1,10 @@
 import { z } from "zod";
-import { count, device, path } from "./fields.ts";
+import { count, device, path, runDataFields } from "./fields.ts";
 
 /** What `batch-cam evaluate` takes. */
 export const EvaluateConfig = z.strictObject({
   run: path().describe("run directory, or a checkpoint in it"),
+  ...runDataFields(),
   split: z.enum(["test", "val"]).default("test").describe("images that are judged"),
   method: z.string().default("GradCAM").describe("one or several methods whose maps are judged, separated by commas"),
   target: z.enum(["label", "prediction"]).default("label").describe("class that the maps explain"),

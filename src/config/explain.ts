@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { count, device, group, path } from "./fields.ts";
+import { count, device, group, path, runDataFields } from "./fields.ts";
 import { figures } from "./normalization.ts";
 import { MODEL_NAMES } from "./train.ts";
 
@@ -38,6 +38,7 @@ const subject = group("Model", {
 const images = group("Images", {
   images: z.array(path()).optional(),
   split: z.enum(["test", "val", "train"]).optional().describe("with --run: images of its data set in place of files"),
+  ...runDataFields(),
   limit: count()
     .optional()
     .describe(

@@ -12,7 +12,7 @@ const sweep = group("Sweep", {
 /** Of a training, what a sweep decides itself or has no use for: it keeps no run, and judges nothing. */
 const NOT_SWEPT = [
   ...(["lr", "sched", "warmupSteps", "minLr", "lambdaWarmup", "epochs", "maxSteps", "maxSeconds", "patience"] as const),
-  ...(["resume", "overwrite", "output", "experiment", "fastDevRun", "deterministic"] as const),
+  ...(["resume", "acceptNewData", "overwrite", "output", "experiment", "fastDevRun", "deterministic"] as const),
   ...(["checkpointEvery", "checkpointSeconds", "keepEpochs", "logEvery", "valInterval", "lossBalanceEvery"] as const),
   ...(["profile", "profileSteps", "figures", "tensorboard", "limitVal", "limitTest"] as const),
   ...(["modelEma", "modelEmaDecay", "modelEmaWarmup"] as const),

@@ -5,7 +5,8 @@ export const OWN_DATA: ReadonlySet<string> = new Set(["folder", "csv", "npz"]);
 
 /** Options on which no number of a finished run depends but its times, and on `threads` the last digits of a few. */
 export const OUTCOME_FREE: readonly (keyof TrainConfig)[] = [
-  ...(["threads", "device", "output", "experiment", "resume", "overwrite", "deterministic"] as const),
+  ...(["threads", "device", "output", "experiment", "resume", "overwrite"] as const),
+  ...(["deterministic", "acceptNewData"] as const),
   ...(["checkpointEvery", "checkpointSeconds", "keepEpochs", "logEvery", "lossBalanceEvery"] as const),
   ...(["figures", "profile", "profileSteps", "tensorboard"] as const),
 ];

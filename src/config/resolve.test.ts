@@ -133,6 +133,7 @@ describe("the name of a run on images of one's own", () => {
 
 const RESTRICTED = [
   "resume",
+  "acceptNewData",
   "overwrite",
   "nesterov",
   "minLr",

@@ -47,7 +47,12 @@ function checkGuidance(config: ParsedTrainConfig, report: Report): void {
     report("mixup", "0 with a baseline, whose masks are of one image");
 }
 
-function checkRun({ resume, overwrite, experiment, fastDevRun }: ParsedTrainConfig, report: Report): void {
+function checkRun(config: ParsedTrainConfig, report: Report): void {
+  const { resume, overwrite, experiment, fastDevRun, acceptNewData, deterministic } = config;
+  if (acceptNewData && resume === false)
+    report("acceptNewData", "false without resume (a new run takes what is there)");
+  if (acceptNewData && deterministic)
+    report("acceptNewData", "false with deterministic (other images give other numbers)");
   if (resume !== false && fastDevRun) report("fastDevRun", "false with resume (it begins anew each time)");
   if (resume !== false && overwrite) report("overwrite", "false with resume (one keeps the run, the other deletes it)");
   if (typeof resume !== "string") return;

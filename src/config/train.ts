@@ -236,6 +236,10 @@ const run = group("Run", {
     .union([z.boolean(), path()])
     .default(false)
     .describe("continue the run named by --experiment, or the run directory given"),
+  acceptNewData: z
+    .boolean()
+    .default(false)
+    .describe("with resume: go on although the images are not those that the run was begun with"),
   overwrite: z
     .boolean()
     .default(false)

@@ -1,4 +1,3 @@
-import { dirname } from "node:path";
 import {
   describeValue,
   expectInteger,
@@ -17,6 +16,7 @@ import { tensor } from "../tensor/index.ts";
 import { coverageWarnings } from "./class-coverage.ts";
 import { type LabelledImages, listClassFolder } from "./class-folder.ts";
 import { colorClasses } from "./color-mnist.ts";
+import { fileDigest, rootOf } from "./dataset-digest.ts";
 import { addDecoys, DECOY_VARIANTS, type DecoyVariant } from "./decoy.ts";
 import { FASHION_CLASSES, FASHION_NORMALIZATION, readFashionMnist } from "./fashion-mnist.ts";
 import type { ByteSplit } from "./idx-splits.ts";
@@ -37,6 +37,8 @@ export interface Dataset {
   readonly test: Split;
   /** Files that were left out, and why. */
   readonly warnings?: readonly string[];
+  /** Digest of one's own files, the same wherever they lie: of paths, classes, named splits and bytes. */
+  readonly digest?: string;
 }
 
 const DIGITS = Array.from({ length: 10 }, (_, digit) => String(digit));
@@ -201,9 +203,10 @@ async function loadCsv(options: DatasetOptions): Promise<Dataset> {
 
 async function loadNpz(options: DatasetOptions): Promise<Dataset> {
   const { readMedMnist } = await import("./medmnist.ts"); // as above, of zip files
-  const splits = await readMedMnist(expectDataDir("npz", "the .npz file", options));
+  const file = expectDataDir("npz", "the .npz file", options);
+  const splits = await readMedMnist(file);
   const { numClasses, classNames, normalization } = splits.train;
-  return { name: "npz", numClasses, classNames, normalization, ...splits };
+  return { name: "npz", numClasses, classNames, normalization, ...splits, digest: await fileDigest(file) };
 }
 
 function expectDataDir(name: DatasetName, what: string, { dataDir }: DatasetOptions): string {
@@ -216,7 +219,7 @@ async function labelled(name: DatasetName, images: LabelledImages, options: Data
   const splits = await loadLabelled(images, {
     ...{ source, channels: imageChannels, size: [imageSize, imageSize], fit: imageFit, badImages },
     ...{ testFraction: options.testFraction ?? 0.2, seed: options.seed ?? 0 },
-    ...{ root: name === "csv" ? dirname(source) : source, earlier: options.earlier, draw: options.draw },
+    ...{ root: rootOf(name, source) as string, earlier: options.earlier, draw: options.draw },
     ...(options.signal ? { signal: options.signal } : {}),
   });
   const { numClasses, classNames, normalization } = splits.train;

@@ -33,8 +33,6 @@ export interface Decoded {
   pixels: Uint8Array;
   /** Places among the paths of the images that are there. */
   kept: Int32Array;
-  /** Hash of the file's bytes, for each path; null where the file cannot be read. */
-  hashes: readonly (string | null)[];
   /** What reading changed in each image that could be read: "16 bits scaled to 8". */
   notes: readonly (readonly string[])[];
 }
@@ -73,14 +71,14 @@ export async function decodeImages(paths: readonly string[], options: DecodeOpti
       notes[i] = known?.notes[at] ?? [];
     }
   }
-  if (stale.length === 0) return { pixels, kept: Int32Array.from(files.keys()), hashes, notes };
+  if (stale.length === 0) return { pixels, kept: Int32Array.from(files.keys()), notes };
   const bad = await decodeInto(pixels, { paths, stale, length, options, notes });
   const kept = Int32Array.from(files.keys()).filter((i) => !bad.has(i));
   await expectUnchanged({ paths, files, stale, bad });
   const packed = bad.size === 0 ? pixels : pack(pixels, kept, length);
   const keptNotes = Array.from(kept, (i) => notes[i] ?? []);
   await writeCache(cache, { pixels: packed, hashes: Array.from(kept, (i) => hashes[i] ?? null), notes: keptNotes });
-  return { pixels: packed, kept, hashes, notes: keptNotes };
+  return { pixels: packed, kept, notes: keptNotes };
 }
 
 interface Read {

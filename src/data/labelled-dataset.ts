@@ -1,8 +1,8 @@
 import { BatchCamError } from "../errors.ts";
 import { type Tensor, tensor } from "../tensor/index.ts";
 import type { LabelledImage, LabelledImages } from "./class-folder.ts";
+import { hashListing, type NamedImage, namedImages } from "./dataset-digest.ts";
 import { type DecodeOptions, decodeImages, pack } from "./decoded-cache.ts";
-import { contentHash } from "./file-hashes.ts";
 import { heldOut } from "./held-out.ts";
 import { randomSource } from "./random.ts";
 import { notesLine, pathWithin, problemOf, unreadableError } from "./reading-notes.ts";
@@ -35,6 +35,8 @@ export interface LabelledSplits {
   test: Split;
   /** Files that were left out, and why. */
   warnings: readonly string[];
+  /** As `datasetDigest` gives it. */
+  digest: string;
 }
 
 /**
@@ -44,11 +46,10 @@ export interface LabelledSplits {
  */
 export async function loadLabelled(images: LabelledImages, options: LabelledDatasetOptions): Promise<LabelledSplits> {
   const { classNames } = images;
-  const named = (Object.keys(images.splits) as SplitName[]).flatMap((name) =>
-    (images.splits[name] ?? []).map((image) => ({ ...image, name })),
-  );
+  const named = namedImages(images);
   const warnings = [...(images.warnings ?? [])];
-  const decoded = await decodeListed(named, options, warnings);
+  const { hashes, digest } = await hashListing(named, classNames, options);
+  const decoded = await decodeListed({ named, hashes }, options, warnings);
   const listed = withTest(decoded.listed, images, options);
   const length = options.channels * options.size[0] * options.size[1];
   const rowsOf = (name: SplitName) => {
@@ -77,11 +78,9 @@ export async function loadLabelled(images: LabelledImages, options: LabelledData
     train: splitOf("train", train),
     ...(val === null ? {} : { val: splitOf("val", val) }),
     test: splitOf("test", test),
-    warnings,
+    ...{ warnings, digest },
   };
 }
-
-type NamedImage = LabelledImage & { name: SplitName };
 
 /** An image that was read, its mask too where it has one. */
 interface DecodedImage extends NamedImage {
@@ -102,7 +101,7 @@ interface DecodedImages {
 
 /** The images that can be read; why others cannot is a warning, or ends the reading, with all of them. */
 async function decodeListed(
-  named: readonly NamedImage[],
+  { named, hashes }: { named: readonly NamedImage[]; hashes: readonly (string | null)[] },
   options: LabelledDatasetOptions,
   warnings: string[],
 ): Promise<DecodedImages> {
@@ -110,7 +109,7 @@ async function decodeListed(
   const unreadable: string[] = [];
   const onError = (error: BatchCamError) => void unreadable.push(problemOf(error, options.root));
   const decoding = { ...given, onError };
-  const { pixels, kept, hashes, notes } = await decodeImages(
+  const { pixels, kept, notes } = await decodeImages(
     named.map(({ path }) => path),
     decoding,
   );
@@ -118,11 +117,9 @@ async function decodeListed(
   if (badImages === "fail" && unreadable.length > 0) throw unreadableError(unreadable, options.source);
   warnings.push(...unreadable.map((problem) => `left out: ${problem}`), ...notesLine(notes));
   const listed = Array.from(kept, (place, row): DecodedImage[] => {
-    const [image, mask] = [named[place] as NamedImage, masks.at.get(place)];
-    if (mask === null) return [];
-    const own = hashes[place] as string;
-    const hash = mask === undefined ? own : contentHash(`${own} ${mask.hash}`);
-    return [{ ...image, row, relative: pathWithin(options.root, image.path), hash }];
+    if (masks.at.get(place) === null) return [];
+    const image = named[place] as NamedImage;
+    return [{ ...image, row, relative: pathWithin(options.root, image.path), hash: hashes[place] as string }];
   }).flat();
   const placeOf = new Map(Array.from(kept, (place, row) => [row, place]));
   return { pixels, listed, masks: (own) => masks.rows(own.map(({ row }) => placeOf.get(row) as number)) };
@@ -132,8 +129,8 @@ const noImage = (name: string, source: string): BatchCamError =>
   new BatchCamError("E_DATA", `loadDataset: ${source}: ${name} has no image that can be read`);
 
 interface Masks {
-  /** By the place of its image in the list: its row and the hash of its file; null where it could not be read. */
-  at: ReadonlyMap<number, { row: number; hash: string } | null>;
+  /** By the place of its image in the list: its row; null where it could not be read. */
+  at: ReadonlyMap<number, number | null>;
   /** 1 where the masks of these images are brighter than half, (N, H, W); null where not all of them have one. */
   rows: (places: readonly number[]) => Uint8Array | null;
 }
@@ -148,11 +145,10 @@ async function masksOf(listed: readonly LabelledImage[], kept: Int32Array, decod
     masked.map((i) => listed[i]?.mask as string),
     { ...decoding, channels: 1, background, source: `${decoding.source}#masks` },
   );
-  const at = new Map<number, { row: number; hash: string } | null>(masked.map((i) => [i, null]));
-  for (const [row, place] of decoded.kept.entries())
-    at.set(masked[place] as number, { row, hash: decoded.hashes[place] as string });
+  const at = new Map<number, number | null>(masked.map((i) => [i, null]));
+  for (const [row, place] of decoded.kept.entries()) at.set(masked[place] as number, row);
   const rows = (places: readonly number[]) => {
-    const own = places.flatMap((i) => at.get(i)?.row ?? []);
+    const own = places.flatMap((i) => at.get(i) ?? []);
     if (own.length < places.length || own.length === 0) return null;
     const [height, width] = decoding.size;
     return pack(decoded.pixels, own, height * width).map((value) => (value > 127 ? 1 : 0));

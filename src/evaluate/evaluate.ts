@@ -2,9 +2,9 @@ import { expectInteger, optionsOf } from "../arguments.ts";
 import type { TrainConfig } from "../config/index.ts";
 import type { MapSamples, SplitRecord } from "../train/events.ts";
 import { evaluateSplit, type SplitEvaluationOptions, sampleMaps } from "../train/validation.ts";
-import { openRun, type RunSubject } from "./subject.ts";
+import { openRun, type RunDataOptions, type RunSubject } from "./subject.ts";
 
-export interface EvaluateOptions {
+export interface EvaluateOptions extends RunDataOptions {
   /** Images at a time. */
   batchSize?: number;
 }
@@ -22,7 +22,8 @@ export interface Evaluation {
  * the machine that trained it, the run's own test figures come out again.
  *
  * @param runOrCheckpoint a run directory, or a file in its `checkpoints/`
- * @throws E_CHECKPOINT where there is none, or it does not fit its run's model
+ * @throws E_CHECKPOINT where there is none, or it does not fit its run's model; E_DATA where the data are not those of the run, naming
+ *   each difference
  */
 export async function evaluate(runOrCheckpoint: string, options: EvaluateOptions = {}): Promise<Evaluation> {
   return withRun(runOrCheckpoint, options, async ({ checkpoint, config, model, data: { test } }, judged) => ({
@@ -48,9 +49,10 @@ async function withRun<T>(
   given: EvaluateOptions,
   fn: (subject: RunSubject, options: SplitEvaluationOptions) => Promise<T>,
 ): Promise<T> {
-  const { batchSize = 250 } = optionsOf("evaluate", given, ["batchSize"]);
+  const known = ["batchSize", "dataDir", "acceptNewData", "data", "onWarning"] as const;
+  const { batchSize = 250, ...options } = optionsOf("evaluate", given, known);
   expectInteger("evaluate: batchSize", batchSize, 1);
-  const subject = await openRun(runOrCheckpoint, "evaluate");
+  const subject = await openRun(runOrCheckpoint, "evaluate", options);
   const { camLayer, prototypes, amp, channelsLast } = subject;
   try {
     return await fn(subject, { camLayer, prototypes, batchSize, amp, channelsLast });

@@ -6,10 +6,11 @@ import { BatchCamError } from "../errors.ts";
 import { EnergyInMask, WrongReason } from "../metrics/index.ts";
 import { inEvaluation } from "../nn/index.ts";
 import { noGrad, type Tensor, tensor, tidy } from "../tensor/index.ts";
-import { datasetOptions, limitTest } from "../train/from-config.ts";
+import { datasetOptions } from "../train/configured-data.ts";
+import { limitTest } from "../train/limited-splits.ts";
 import { inPrecision } from "../train/precision.ts";
 import { explainBatch } from "../train/validation.ts";
-import { openRun, type RunSubject } from "./subject.ts";
+import { openRun, type RunDataOptions, type RunSubject } from "./subject.ts";
 
 export type { CueSet } from "../data/cue-sets.ts";
 
@@ -46,7 +47,7 @@ export const SPURIOUS_DEFINITIONS = {
     "share of the patch's pixels above the mean value of all maps (XIL), random set, dead maps left out (dropped); lower is better",
 } as const;
 
-export interface SpuriousOptions {
+export interface SpuriousOptions extends RunDataOptions {
   /** Images at a time (250). */
   batchSize?: number;
   /** Aborting it rejects with its reason, between two batches. */
@@ -64,10 +65,11 @@ export async function evaluateSpurious(
   runOrCheckpoint: string,
   options: SpuriousOptions = {},
 ): Promise<SpuriousRecord | null> {
-  const { batchSize, signal } = optionsOf("evaluateSpurious", options, ["batchSize", "signal"]);
+  const known = ["batchSize", "signal", "dataDir", "acceptNewData", "data", "onWarning"] as const;
+  const { batchSize, signal, ...data } = optionsOf("evaluateSpurious", options, known);
   if (batchSize !== undefined) expectInteger("evaluateSpurious: batchSize", batchSize, 1);
   expectSignal("evaluateSpurious: signal", signal);
-  const subject = await openRun(runOrCheckpoint, "evaluateSpurious");
+  const subject = await openRun(runOrCheckpoint, "evaluateSpurious", data);
   try {
     return await spuriousRecord(subject, options);
   } finally {

@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { expectInteger, expectPath, optionsOf } from "../arguments.ts";
 import { parseTrainConfig, type TrainConfig } from "../config/index.ts";
 import { type NormalizationChoice, normalizationFault } from "../config/normalization.ts";
-import type { Normalization } from "../data/index.ts";
+import { prototypes as classPrototypes, type Normalization } from "../data/index.ts";
 import { NO_NORMALIZATION, normalizationForChannels } from "../data/normalization.ts";
 import { BatchCamError } from "../errors.ts";
 import {
@@ -17,9 +17,13 @@ import {
 import { readRegularText } from "../regular-file.ts";
 import { loadSafetensors, type Tensor } from "../tensor/index.ts";
 import { disposeAll } from "../train/checkpoint.ts";
-import { type ConfiguredData, camLayerOf, loadData, modelFor } from "../train/from-config.ts";
+import type { GivenSplits } from "../train/configured-data.ts";
+import { camLayerOf, type ImagesAndClasses, modelFor } from "../train/from-config.ts";
+import { prototypeOptions } from "../train/guided-prototypes.ts";
+import { comparePrototypes, type KnownData, loadKnownData } from "../train/known-data.ts";
 import { broughtNormalization, chosenNormalization, normalizationNote } from "../train/normalization.ts";
 import { usesBfloat16, usesChannelsLast } from "../train/precision.ts";
+import { type RunData, readRunData } from "../train/run-data.ts";
 
 /** A trained model, and how images come to it. */
 export interface Subject {
@@ -43,7 +47,7 @@ export interface Subject {
 /** A run's model with the run's own data, settings and prototypes. */
 export interface RunSubject extends Subject {
   readonly config: TrainConfig;
-  readonly data: ConfiguredData;
+  readonly data: KnownData;
   /** (C, H, W) */
   readonly prototypes: Tensor;
   /** The precision and the layout that the run's config names on this machine. */
@@ -51,55 +55,135 @@ export interface RunSubject extends Subject {
   readonly channelsLast: boolean;
 }
 
+/** How a run's data are found and compared. */
+export interface RunDataOptions {
+  /** Where the run's data lie now (where they lay when it was trained). */
+  dataDir?: string | undefined;
+  /** Goes on with images that are not those of the run, under its classes and normalisation (false). */
+  acceptNewData?: boolean | undefined;
+  /** The splits of a run that a program gave its images. */
+  data?: GivenSplits | undefined;
+  /** Hears of accepted differences, and of what cannot be compared. */
+  onWarning?: ((message: string) => void) | undefined;
+}
+
 /**
  * Opens a run's best epoch, or one checkpoint of it, with its data set. Dispose of it.
  *
  * @param runOrCheckpoint a run directory, or a file in its `checkpoints/`
  * @param operation what an error names
- * @throws E_CHECKPOINT where there is none, or it does not fit its run's model
+ * @throws E_CHECKPOINT where there is none, or it does not fit its run's model; E_DATA where the data are not those of the run
  */
-export async function openRun(runOrCheckpoint: string, operation: string): Promise<RunSubject> {
-  expectPath(`${operation}: run`, runOrCheckpoint);
-  const isFile = runOrCheckpoint.endsWith(".safetensors");
-  const run = isFile ? dirname(dirname(runOrCheckpoint)) : runOrCheckpoint;
-  const checkpoint = isFile ? runOrCheckpoint : join(run, "checkpoints", "best.safetensors");
-  const config = await configOf(operation, { run, checkpoint });
+export async function openRun(
+  runOrCheckpoint: string,
+  operation: string,
+  options: RunDataOptions = {},
+): Promise<RunSubject> {
+  const files = await runFiles(runOrCheckpoint, operation);
+  const { run, checkpoint, runData } = files;
+  const { acceptNewData: accept = false, dataDir, data: given, onWarning = () => {} } = options;
   const saved = await loadSafetensors(join(run, "prototypes.safetensors"));
-  const weights = await loadSafetensors(checkpoint);
-  const data = await loadData(config);
-  const model = modelFor(config, data.test);
-  const dispose = () => {
-    model.dispose();
-    disposeAll(saved, weights);
-    data.dispose();
+  const dispose: (() => void)[] = [() => disposeAll(saved)];
+  const disposeEach = () => {
+    for (const one of dispose.splice(0)) one();
   };
   try {
-    model.loadStateDict(weights);
-    const [, channels, ...imageSize] = data.test.images.sizes as [number, 1 | 3, number, number];
-    const { normalization, classNames } = data.test;
+    const known = { operation, runDirectory: run, accept };
+    const data = await loadKnownData(files.config, { ...known, runData, dataDir, given });
+    dispose.push(() => data.dispose());
+    const { config } = data;
+    if (data.differences.length > 0) for (const message of data.warnings) onWarning(message);
+    if (runData === null) for (const message of await oldRunWarnings(data, known)) onWarning(message);
+    const subject = await modelSubject({ checkpoint, config, data: data.test });
+    dispose.push(() => subject.dispose());
     return {
-      ...{
-        checkpoint,
-        model,
-        modelName: config.model,
-        channels,
-        imageSize,
-        normalization,
-        classNames,
-        config,
-        data,
-        dispose,
-      },
-      notes: [],
-      camLayer: camLayerOf(config, model, data.test),
+      ...{ ...subject, config, data, dispose: disposeEach },
       prototypes: saved.get("prototypes") as Tensor,
       amp: usesBfloat16(config),
       channelsLast: usesChannelsLast(config),
     };
   } catch (error) {
-    dispose();
+    disposeEach();
     throw error;
   }
+}
+
+/** Compares a run that kept no record of its data by what it has. */
+async function oldRunWarnings(
+  { train, config }: KnownData,
+  known: { operation: string; runDirectory: string; accept: boolean },
+): Promise<string[]> {
+  const prototypes = await classPrototypes(
+    train,
+    prototypeOptions(config, () => {}),
+  );
+  try {
+    return await comparePrototypes(prototypes, train.classNames, known);
+  } finally {
+    prototypes.dispose();
+  }
+}
+
+/**
+ * Opens a run's model alone: classes, normalisation and image size are what the run keeps of its data, which need not be there any more.
+ * A run of a version that kept nothing is opened with its data.
+ */
+export async function openRunModel(
+  runOrCheckpoint: string,
+  operation: string,
+  options: RunDataOptions = {},
+): Promise<Subject> {
+  const { checkpoint, config, runData } = await runFiles(runOrCheckpoint, operation);
+  if (runData === null) return openRun(runOrCheckpoint, operation, options);
+  const { classNames, channels, imageSize, normalization } = runData.record;
+  const images = { sizes: [1, channels, ...imageSize] };
+  return modelSubject({
+    checkpoint,
+    config,
+    data: { numClasses: classNames.length, classNames, images, normalization },
+  });
+}
+
+type AboutImages = ImagesAndClasses & { classNames: readonly string[]; normalization: Normalization };
+
+async function modelSubject(about: { checkpoint: string; config: TrainConfig; data: AboutImages }): Promise<Subject> {
+  const { checkpoint, config, data } = about;
+  const weights = await loadSafetensors(checkpoint);
+  try {
+    const model = modelFor(config, data);
+    try {
+      model.loadStateDict(weights);
+      const [, channels, ...imageSize] = data.images.sizes as readonly [number, 1 | 3, number, number];
+      const { normalization, classNames } = data;
+      return {
+        ...{ checkpoint, model, modelName: config.model, channels, imageSize, normalization, classNames },
+        ...{ notes: [], camLayer: camLayerOf(config, model, data) },
+        dispose: () => model.dispose(),
+      };
+    } catch (error) {
+      model.dispose();
+      throw error;
+    }
+  } finally {
+    disposeAll(weights);
+  }
+}
+
+interface RunFiles {
+  /** The run directory. */
+  run: string;
+  checkpoint: string;
+  config: TrainConfig;
+  runData: RunData | null;
+}
+
+async function runFiles(runOrCheckpoint: string, operation: string): Promise<RunFiles> {
+  expectPath(`${operation}: run`, runOrCheckpoint);
+  const isFile = runOrCheckpoint.endsWith(".safetensors");
+  const run = isFile ? dirname(dirname(runOrCheckpoint)) : runOrCheckpoint;
+  const checkpoint = isFile ? runOrCheckpoint : join(run, "checkpoints", "best.safetensors");
+  const config = await configOf(operation, { run, checkpoint });
+  return { run, checkpoint, config, runData: await readRunData(run) };
 }
 
 async function configOf(

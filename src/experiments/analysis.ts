@@ -70,12 +70,14 @@ export function analyse(records: readonly CellRecord[]): AnalysisGroup[] {
 }
 
 /**
- * Whether the runs of a group were tested on other classes or on another number of images: a folder's images have changed since
+ * Whether the runs of a group were tested on other images, other classes or another number of images: a folder's images have changed since
  * some of them, and their numbers do not belong together.
  */
 export function hasMixedData({ methods }: AnalysisGroup): boolean {
   const seen = methods.flatMap(({ done }) =>
-    done.map(({ test, samples, config }) => JSON.stringify([test.images, samples.classNames, config.limitTest])),
+    done.map(({ test, samples, config, data }) =>
+      JSON.stringify([test.images, samples.classNames, config.limitTest, data]),
+    ),
   );
   return new Set(seen).size > 1;
 }

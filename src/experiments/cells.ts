@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { overrideTrainConfig, parseTrainConfig, type TrainConfig, type TrainConfigInput } from "../config/index.ts";
 import { outcomeOf } from "../config/outcome.ts";
 import { NEEDS } from "../train/baselines.ts";
+import { type DataDigests, dataKey } from "./data-digests.ts";
 import type { Grid, GridRow, MethodRow } from "./grid.ts";
 import { gridFault } from "./grid-lists.ts";
 import type { Cell, MethodKind } from "./records.ts";
@@ -12,9 +13,10 @@ const MOST_CELLS = 10_000;
 /**
  * The runs of a grid, all of the first seed first. Options of a row win over `base`: the model's, then the data set's, then the
  * method's.
+ * @param digests of the images that are one's own: runs on the same images are the same run, wherever these lie
  * @throws E_CONFIG naming the rows whose options contradict each other, or that are the same run
  */
-export function cellsOf(grid: Grid): Cell[] {
+export function cellsOf(grid: Grid, digests: DataDigests = new Map()): Cell[] {
   const { models, datasets, methods, seeds } = grid;
   const count = models.length * datasets.length * methods.length * seeds.length;
   if (count > MOST_CELLS) throw gridFault(`the grid has ${count} runs; at most ${MOST_CELLS} are allowed`);
@@ -23,7 +25,7 @@ export function cellsOf(grid: Grid): Cell[] {
       models.flatMap((model) =>
         methods
           .filter((method) => method.datasets?.includes(dataset.name) ?? true)
-          .map((method) => cellOf(grid, { seed, dataset, model, method })),
+          .map((method) => cellOf(grid, { seed, dataset, model, method }, digests)),
       ),
     ),
   );
@@ -38,13 +40,17 @@ interface Place {
   method: MethodRow;
 }
 
-function cellOf({ base, explanations }: Grid, { seed, dataset, model, method }: Place): Cell {
+function cellOf({ base, explanations }: Grid, { seed, dataset, model, method }: Place, digests: DataDigests): Cell {
   const rows = { model: model.name, dataset: dataset.name, method: method.name };
   const given = [base, model.options, dataset.options, method.options].reduce(overrideTrainConfig) as TrainConfigInput;
   const config = parseTrainConfig({ ...given, seed }, { what: `compare: ${placeOf(rows)}` });
   expectMasks(config, rows);
   const kind = kindOf(config, method);
-  return { id: cellId(config, explanations), ...rows, kind, seed, config };
+  const data = digests.get(dataKey(config) ?? "");
+  return {
+    ...{ id: cellId(config, explanations, data), ...rows, kind, seed, config },
+    ...(data === undefined ? {} : { data }),
+  };
 }
 
 /** What training would say too, but only when the run's turn has come. Files of one's own may have masks. */
@@ -65,12 +71,21 @@ const MEASURED = 1;
 const DEFAULTS = parseTrainConfig({});
 
 /**
- * Hash of all that a cell's numbers depend on: the options that are not the default, and what is measured. Neither names nor
- * places, nor the order of anything.
+ * Hash of all that a cell's numbers depend on: the options that are not the default, the images where they are one's own, and what is
+ * measured. Neither names nor places, nor the order of anything. Without the digest of one's own images their place stands for them, as
+ * in records of versions that knew no digests.
  */
-export function cellId(config: TrainConfig, explanations: number): string {
-  const text = JSON.stringify([MEASURED, explanations, ...unusual(config)]);
+export function cellId(config: TrainConfig, explanations: number, data?: string): string {
+  const images = data === undefined ? [] : [["data", data]];
+  const text = JSON.stringify([MEASURED, explanations, ...unusual(placeless(config, data)), ...images]);
   return createHash("sha256").update(text).digest("hex").slice(0, 16);
+}
+
+/** Where the images lie does not matter where it is known which they are. */
+function placeless<C extends Partial<TrainConfig>>(config: C, data: string | undefined): C {
+  if (data === undefined) return config;
+  const { dataDir: _, ...rest } = config;
+  return rest as C;
 }
 
 /** Options that matter and are not the default, by name: one that a later version adds changes no id. */
@@ -82,9 +97,9 @@ function unusual(config: TrainConfig): [string, unknown][] {
 }
 
 /** Whether a kept config, of this version or an earlier one, means the same run: a default may have changed since. */
-export function isSameRun(kept: Partial<TrainConfig>, config: TrainConfig): boolean {
+export function isSameRun(kept: Partial<TrainConfig>, config: TrainConfig, data?: string): boolean {
   const whole = { ...DEFAULTS, ...kept } as TrainConfig;
-  return JSON.stringify(unusual(whole)) === JSON.stringify(unusual(config));
+  return JSON.stringify(unusual(placeless(whole, data))) === JSON.stringify(unusual(placeless(config, data)));
 }
 
 /** What a method is, told by its options where its row does not say it. */

@@ -20,6 +20,8 @@ export interface Cell {
   kind: MethodKind;
   seed: number;
   config: TrainConfig;
+  /** Digest of the images, where they are one's own; absent for the package's, and from records of versions that kept none. */
+  data?: string;
 }
 
 /** What a grid keeps of a cell: `cells/<id>.json`. */

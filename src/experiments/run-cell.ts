@@ -10,6 +10,7 @@ import { readRegularText } from "../regular-file.ts";
 import type { StartEvent, TrainEvent, TrainResult } from "../train/events.ts";
 import { train, unlessAborted } from "../train/loop.ts";
 import { readLog } from "../train/metrics-log.ts";
+import { readRunData } from "../train/run-data.ts";
 import type { Cell, DoneCell } from "./records.ts";
 import { cellSamples } from "./samples.ts";
 import { medianStepSeconds } from "./step-time.ts";
@@ -47,6 +48,7 @@ export async function runCell(cell: Cell, options: RunCellOptions): Promise<Done
   });
   const { test, history, bestEpoch, step, seconds, interrupted } = result;
   if (interrupted || test === null || start === undefined) return null;
+  await expectData(cell, directory);
   const log = await readLog(join(directory, "metrics.jsonl"));
   const measured = await unlessAborted(signal, () => measure(directory, { explanations, signal }));
   if (measured === null) return null;
@@ -60,12 +62,23 @@ export async function runCell(cell: Cell, options: RunCellOptions): Promise<Done
   };
 }
 
+/** Fails where the images were changed between the grid's look at them and the training. */
+async function expectData({ data, config }: Cell, directory: string): Promise<void> {
+  const trained = (await readRunData(directory))?.record.source ?? undefined;
+  if (data === undefined || data === trained) return;
+  throw new BatchCamError(
+    "E_DATA",
+    `compare: the images of ${config.dataDir} have changed since the grid began; give the command again`,
+  );
+}
+
 type TrainCellOptions = Pick<RunCellOptions, "directory" | "threads" | "signal" | "onEvent">;
 
 async function trainCell(
   cell: TrainConfig,
-  { directory, threads, ...options }: TrainCellOptions,
+  { directory, threads, signal, onEvent }: TrainCellOptions,
 ): Promise<TrainResult> {
+  const options = { ...withSignal(signal), ...(onEvent === undefined ? {} : { onEvent }) };
   const config: TrainConfigInput = {
     ...{ checkpointSeconds: CHECKPOINT_SECONDS, ...cell },
     ...{ output: dirname(directory), experiment: basename(directory), threads, figures: false, logEvery: 1 },

@@ -7,7 +7,8 @@ import { BatchCamError } from "../errors.ts";
 import { readRegularText } from "../regular-file.ts";
 import { lastCheckpoint } from "../train/checkpoint.ts";
 import { claimFile, holderOf } from "../train/run-lock.ts";
-import { isSameRun } from "./cells.ts";
+import { cellId, isSameRun } from "./cells.ts";
+import type { DataDigests } from "./data-digests.ts";
 import { type Grid, gridFile } from "./grid.ts";
 import { gridFault } from "./grid-lists.ts";
 import type { Cell, CellRecord, DoneCell } from "./records.ts";
@@ -17,7 +18,7 @@ export type CellState = "to do" | "begun" | "running" | "done" | "failed" | "dam
 
 /**
  * A grid's results folder: `cells/<id>.json`, a record each, which are all that counts; folders are merged by copying them
- * together. Beside them `grid.yaml` as last run, `runs/<id>`, the run directories of cells in progress, `claims/<id>.lock`,
+ * together. Beside them `grid.yaml` as last run and `data.json`, the digests of its images, `runs/<id>`, the run directories of cells in progress, `claims/<id>.lock`,
  * which name the process at work, and `damaged/`, what could not be read.
  */
 export class Store {
@@ -55,6 +56,30 @@ export class Store {
     const text = await readRegularText(join(this.folder, "grid.yaml")).catch(() => "");
     const [, threads] = text.match(/^threads: (\d{1,4})$/m) ?? [];
     return threads === undefined ? null : Number(threads);
+  }
+
+  /** Which images the grid's data sets of one's own were when it was last run: what reports go by, which have no need of the images. */
+  async writeDigests(digests: DataDigests): Promise<void> {
+    if (digests.size === 0) return;
+    await writeFileAtomically(join(this.folder, DIGESTS), `${JSON.stringify(Object.fromEntries(digests), null, 2)}\n`);
+  }
+
+  /** None where the folder is of a version that kept no digests, or the file is damaged. */
+  async digests(): Promise<Map<string, string>> {
+    try {
+      const kept = JSON.parse(await readRegularText(join(this.folder, DIGESTS))) as Record<string, unknown>;
+      return new Map(Object.entries(kept).filter((entry): entry is [string, string] => typeof entry[1] === "string"));
+    } catch {
+      return new Map();
+    }
+  }
+
+  /** Cells that an earlier version has a record of, which does not say of which images it is. */
+  withoutDigest(cells: readonly Cell[], explanations: number): Cell[] {
+    return cells.filter(
+      ({ id, config, data }) =>
+        data !== undefined && !existsSync(this.#file(id)) && existsSync(this.#file(cellId(config, explanations))),
+    );
   }
 
   runDirectory(id: string): string {
@@ -143,6 +168,8 @@ export class Store {
   }
 }
 
+const DIGESTS = "data.json";
+
 /** In milliseconds: how far file times may be ahead of this process. */
 const CLOCK_SLACK = 2000;
 
@@ -153,7 +180,7 @@ function recordIn(text: string, cell: Cell): CellRecord | null {
   try {
     const record = JSON.parse(text) as Partial<CellRecord> | null;
     if (record?.schemaVersion !== 1 || record.id !== cell.id || !isObject(record.config)) return null;
-    if (!isSameRun(record.config, cell.config)) return null;
+    if (record.data !== cell.data || !isSameRun(record.config, cell.config, cell.data)) return null;
     if (record.status === "failed") return isObject(record.error) ? (record as CellRecord) : null;
     return record.status === "done" && isWhole(record) ? (record as CellRecord) : null;
   } catch {

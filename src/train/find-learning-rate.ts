@@ -76,7 +76,7 @@ export async function findLearningRate(
         session.rate = (step) => Math.exp(Math.log(from) + (Math.log(to) - Math.log(from)) * (step / (steps - 1)));
         return judged(await sweep(session, { steps, onStep, signal }), steps);
       },
-      signal,
+      { signal },
     );
   } finally {
     await rm(output, { recursive: true, force: true });

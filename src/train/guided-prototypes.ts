@@ -2,7 +2,7 @@ import type { TrainConfig } from "../config/index.ts";
 import { type PrototypeOptions, prototypes } from "../data/index.ts";
 import { randomBelow, randomSource } from "../data/random.ts";
 import { keep, type Tensor, tensor, tidy } from "../tensor/index.ts";
-import { loadData } from "./from-config.ts";
+import { loadData } from "./configured-data.ts";
 
 /**
  * What the maps of each class are pulled to, (C, H, W). All but "class" and "clean" are controls: where they do as well as
@@ -30,6 +30,11 @@ export async function guidedPrototypes(
     return source === "constant" ? own.mean().expand(own.shape).contiguous() : own.clone();
   });
   return keep(made);
+}
+
+/** What the prototypes that a run keeps are: statistics of its training images, also where its maps are pulled to running means. */
+export function prototypeOptions({ statistic, trim }: TrainConfig, onWarning: (message: string) => void) {
+  return { statistic: statistic === "cam-ema" ? "mean" : statistic, trim, onWarning } as const;
 }
 
 /** Sattolo's algorithm: every permutation of one cycle is equally likely. */

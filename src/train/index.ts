@@ -1,3 +1,4 @@
+export type { GivenSplits } from "./configured-data.ts";
 export type {
   BalanceEvent,
   EpochRecord,

@@ -12,6 +12,7 @@ import {
   saveCheckpoint,
   saveEpoch,
 } from "./checkpoint.ts";
+import type { GivenSplits } from "./configured-data.ts";
 import type { EpochRecord, SplitRecord, StepMetrics, TermBalance, TrainEvent, TrainResult } from "./events.ts";
 import { modelOptions } from "./from-config.ts";
 import { isBetter, lastValidated, mostAccurate } from "./history.ts";
@@ -25,6 +26,8 @@ export interface TrainOptions {
   onEvent?: (event: TrainEvent) => void;
   /** Aborting it stops the run after the step in progress, with a checkpoint. */
   signal?: AbortSignal;
+  /** Images in place of the data set that the config names. They stay the caller's to free. */
+  data?: GivenSplits;
 }
 
 /**
@@ -34,7 +37,7 @@ export interface TrainOptions {
  * finite, with the step, the term and the last good checkpoint named
  */
 export async function train(input: TrainConfigInput = {}, options: TrainOptions = {}): Promise<TrainResult> {
-  const { onEvent = () => {}, signal } = optionsOf("train", options, ["onEvent", "signal"]);
+  const { onEvent = () => {}, signal, data: given } = optionsOf("train", options, ["onEvent", "signal", "data"]);
   expectFunction("train: onEvent", onEvent);
   expectSignal("train: signal", signal);
   return withSession(
@@ -45,7 +48,7 @@ export async function train(input: TrainConfigInput = {}, options: TrainOptions 
       repeatSteps(session);
       return runEpochs(session, signal);
     },
-    signal,
+    { signal, given },
   );
 }
 
@@ -65,15 +68,10 @@ async function runEpochs(session: Session, signal: AbortSignal | undefined): Pro
 const isOver = (session: Session): boolean => endOf(session) !== null;
 
 /** Why no further step is to be taken: their number, their time, or a validation that has not improved for long. */
-function endOf({
-  config,
-  progress,
-  lastStep,
-  stepsPerEpoch,
-}: Session): Exclude<TrainResult["endedBy"], "signal"> | null {
+function endOf({ config, progress, lastStep, totalSteps }: Session): Exclude<TrainResult["endedBy"], "signal"> | null {
   const { maxSeconds = Number.POSITIVE_INFINITY, patience = Number.POSITIVE_INFINITY } = config;
   const { step, seconds, history } = progress;
-  if (step >= lastStep) return step < config.epochs * stepsPerEpoch ? "maxSteps" : "epochs";
+  if (step >= lastStep) return step < totalSteps ? "maxSteps" : "epochs";
   if (lastValidated(history) - mostAccurate(history) >= patience) return "patience";
   return seconds >= maxSeconds ? "maxSeconds" : null;
 }

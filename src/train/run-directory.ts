@@ -19,6 +19,8 @@ import { lockRun, RUN_LOCK } from "./run-lock.ts";
 export interface OpenRun {
   directory: string;
   config: TrainConfig;
+  /** Where this call says that the data lie. */
+  dataDir: string | undefined;
   /** Whether there is a checkpoint to go on from. */
   resuming: boolean;
   /** Deletes what an earlier run left, `config.json` first. Only once the new run is sure to begin. */
@@ -43,7 +45,7 @@ const FOLDERS: Readonly<Record<string, RegExp>> = {
   tensorboard: /^events\.out\.tfevents\./,
 };
 /** Before anything is trained: worth nothing alone. */
-const BEGINNINGS = ["environment.json", "prototypes.safetensors"];
+const BEGINNINGS = ["environment.json", "prototypes.safetensors", "data.json"];
 
 /**
  * Opens the run directory that the config names: a new one, or with `resume` the one that is there, whose saved config
@@ -73,7 +75,7 @@ export async function openRun(input: TrainConfigInput): Promise<OpenRun> {
     const config = resume ? await resumedConfig(directory, { asked, input }) : asked;
     if (resume) await removeLeftovers(directory);
     const resuming = resume && existsSync(lastCheckpoint(directory));
-    return { directory, config, resuming, clear: () => clear(directory), close };
+    return { directory, config, dataDir: input.dataDir, resuming, clear: () => clear(directory), close };
   } catch (error) {
     close();
     throw error;

@@ -4,8 +4,9 @@ import { BatchCamError } from "../errors.ts";
 import { type Model, mapSize } from "../models/index.ts";
 import { NEEDS } from "./baselines.ts";
 import type { Progress } from "./checkpoint.ts";
+import type { ConfiguredData } from "./configured-data.ts";
 import type { TrainEvent } from "./events.ts";
-import { type ConfiguredData, camLayerOf } from "./from-config.ts";
+import { camLayerOf } from "./from-config.ts";
 
 /** What one step of the optimizer sees. */
 export const imagesPerStep = ({ batchSize, gradAccumSteps }: TrainConfig): number => batchSize * gradAccumSteps;

@@ -29,14 +29,15 @@ import { disposeAll, loadCheckpoint, type Progress, restoreBest, type Snapshot }
 import { type Environment, environment, expectSameEnvironment, readEnvironment } from "./environment.ts";
 import type { TermBalance, TrainEvent } from "./events.ts";
 import { freeze } from "./freeze.ts";
-import { type ConfiguredData, loadData, modelFor } from "./from-config.ts";
-import { guidedPrototypes } from "./guided-prototypes.ts";
+import { modelFor } from "./from-config.ts";
+import { guidedPrototypes, prototypeOptions } from "./guided-prototypes.ts";
 import { MetricsLog, type Rewound } from "./metrics-log.ts";
 import { normalizationNote } from "./normalization.ts";
 import type { Guidance } from "./objective.ts";
 import { createOptimizer, learningRate } from "./optimisation.ts";
 import { usesBfloat16, usesChannelsLast } from "./precision.ts";
 import { profilerOf } from "./profiling.ts";
+import { type RunData, writeRunData } from "./run-data.ts";
 import { type OpenRun, openRun, writeJson } from "./run-directory.ts";
 import {
   checkMapSize,
@@ -48,6 +49,14 @@ import {
   normWarnings,
   sizeWarnings,
 } from "./session-checks.ts";
+import {
+  epochSteps,
+  openData,
+  runDataOf,
+  runPrototypes,
+  type SessionData,
+  type SessionDataOptions,
+} from "./session-data.ts";
 import { smallestBatch } from "./smallest-batch.ts";
 import { loadStart, NO_START, startModel } from "./starting-weights.ts";
 
@@ -73,6 +82,8 @@ export interface Session {
   /** The fewest images of one pass: a last batch that is smaller is joined to the one before it. */
   smallestBatch: 1 | 2;
   stepsPerEpoch: number;
+  /** The step at which the last epoch ends. */
+  totalSteps: number;
   /** The step at which the run ends. */
   lastStep: number;
   mapSize: readonly [number, number];
@@ -94,17 +105,17 @@ export interface Session {
 
 /**
  * Opens the run that a config names, and closes it whatever becomes of fn.
- * @param signal rejects with its reason where it is aborted while data are loaded
+ * @param options `signal` rejects with its reason where it is aborted while data are loaded
  */
 export async function withSession<T>(
   input: TrainConfigInput,
   emit: (event: TrainEvent) => void,
   fn: (session: Session) => Promise<T>,
-  signal?: AbortSignal,
+  options: SessionDataOptions = {},
 ): Promise<T> {
   const run = await openRun(input);
   try {
-    const session = await openSession(run, emit, signal);
+    const session = await openSession(run, emit, options);
     try {
       return await fn(session);
     } finally {
@@ -119,16 +130,17 @@ export async function withSession<T>(
 async function openSession(
   run: OpenRun,
   emit: (event: TrainEvent) => void,
-  signal: AbortSignal | undefined,
+  options: SessionDataOptions,
 ): Promise<Session> {
   const { directory } = run;
   setNumThreads(run.config.threads ?? capabilities().cores);
   const start = run.resuming ? NO_START : await loadStart(run.config);
-  let config: TrainConfig = { ...run.config, ...start.choice };
-  const data = await loadData(config, signal).catch((error: unknown) => {
+  const started = { ...run, config: { ...run.config, ...start.choice } };
+  const data = await openData(started, options).catch((error: unknown) => {
     disposeAll(start.weights);
     throw error;
   });
+  let { config } = data;
   expectAnnotations(config, data);
   manualSeed(config.seed);
   const model = modelFor(config, data.train);
@@ -137,8 +149,10 @@ async function openSession(
   const { camLayer, size } = mapsOf(config, model, data.train);
   checkMapSize(size, camLayer, emit);
   const imageSize = data.train.images.sizes.slice(-2) as [number, number];
-  const statistics = prototypeOptions(config, emit);
-  const references = keep(await classPrototypes(data.train, statistics));
+  const statistics = prototypeOptions(config, (message) => emit({ type: "warning", message }));
+  const computed = keep(await classPrototypes(data.train, statistics));
+  const known = await runPrototypes(run, data, computed);
+  const { references } = known;
   const camEma =
     config.statistic === "cam-ema" && !config.plain
       ? new CamEma(data.train.numClasses, imageSize, { decay: config.emaDecay })
@@ -148,16 +162,20 @@ async function openSession(
   const frozen = config.freeze === undefined ? [] : freeze(model, config.freeze);
   const image = data.train.images.sizes.slice(1) as [number, number, number];
   const fewest = smallestBatch(config, model, { frozen, image, images: data.train.labels.numel });
-  const stepsPerEpoch = Math.min(
+  const steps = Math.min(
     batchCount(data.train.labels.numel, { batchSize: imagesPerStep(config), smallestBatch: fewest }),
     config.limitTrainBatches ?? Number.POSITIVE_INFINITY,
   );
-  const lastStep = Math.min(config.maxSteps ?? Number.POSITIVE_INFINITY, config.epochs * stepsPerEpoch);
+  const { stepsPerEpoch, plan, warnings } = epochSteps(steps, data);
+  const totalSteps = config.epochs * stepsPerEpoch;
+  const lastStep = Math.min(config.maxSteps ?? Number.POSITIVE_INFINITY, totalSteps);
   config = { ...config, lambdaWarmup: lambdaWarmupOf(config, lastStep) }; // kept with the run, which goes on with it
   const shape = guidedShape(config, data.train);
   for (const message of [
     ...configWarnings(config, lastStep),
     ...data.warnings,
+    ...known.warnings,
+    ...warnings,
     ...sizeWarnings(config, lastStep, data),
     ...normWarnings(config, lastStep, model),
     ...(shape === null || shape.carries === "shape" ? [] : [describeShape(shape)]),
@@ -177,9 +195,10 @@ async function openSession(
     guidance: { config, camLayer, prototypes, camEma, classWeights },
     prototypeShape: shape,
     references,
-    rate: learningRate(config, stepsPerEpoch * config.epochs),
+    rate: learningRate(config, plan.stepsPerEpoch * config.epochs),
     smallestBatch: fewest,
     stepsPerEpoch,
+    totalSteps,
     lastStep,
     mapSize: size,
     amp: usesBfloat16(config),
@@ -202,8 +221,10 @@ async function openSession(
     emit,
     close: () => closeSession(session, data),
   };
+  const kept = runDataOf(data, plan, run, options.given);
   if (run.resuming) await resume(session);
-  else await begin(session);
+  else await begin(session, kept as RunData);
+  if (run.resuming && kept !== null) await writeRunData(directory, kept);
   return session;
 }
 
@@ -217,15 +238,10 @@ function balancedWeights(split: Split): Tensor {
   );
 }
 
-function prototypeOptions(config: TrainConfig, emit: (event: TrainEvent) => void) {
-  const statistic = config.statistic === "cam-ema" ? "mean" : config.statistic;
-  return { statistic, trim: config.trim, onWarning: (message: string) => emit({ type: "warning", message }) } as const;
-}
-
 const environmentOf = ({ config, amp }: Session): Environment =>
   environment({ seed: config.seed, precision: amp ? "bfloat16" : "float32" });
 
-async function begin(session: Session): Promise<void> {
+async function begin(session: Session, data: RunData): Promise<void> {
   const { run, config, references, emit } = session;
   if (config.resume !== false) {
     emit({ type: "warning", message: `${run.directory} has no checkpoint: the run begins anew` });
@@ -233,8 +249,10 @@ async function begin(session: Session): Promise<void> {
   await run.clear();
   await writeJson(join(run.directory, "environment.json"), environmentOf(session));
   await saveSafetensors(join(run.directory, "prototypes.safetensors"), new Map([["prototypes", references]]));
+  await writeRunData(run.directory, data);
   // Last: a run exists once its config does.
-  await writeJson(join(run.directory, "config.json"), { ...config, resume: false, overwrite: false, profile: false });
+  const own = { resume: false, overwrite: false, profile: false, acceptNewData: false };
+  await writeJson(join(run.directory, "config.json"), { ...config, ...own });
 }
 
 function averageOf(model: Model, { modelEmaDecay: decay, modelEmaWarmup: warmup }: TrainConfig): WeightEma {
@@ -252,8 +270,13 @@ async function resume(session: Session): Promise<void> {
     session.guidance.camEma?.loadState(state);
     setRngState(state.get("rng") as Tensor);
     expectReachable(session.config, progress);
+    // Fewer images make shorter epochs.
+    progress.batch = Math.min(progress.batch, session.stepsPerEpoch);
     session.progress = progress;
     session.savedStep = progress.step;
+    const { epochs, maxSteps = Number.POSITIVE_INFINITY } = session.config;
+    session.totalSteps = progress.step + (epochs - progress.epoch + 1) * session.stepsPerEpoch - progress.batch;
+    session.lastStep = Math.min(maxSteps, session.totalSteps);
     await restoreBest(session.run.directory, progress.bestEpoch);
     session.rewound = await session.log.rewindTo(progress);
   } finally {
@@ -276,7 +299,7 @@ export function snapshot({ model, optimizer, weightEma, guidance, progress }: Se
   return { model: model.stateDict(), state, progress };
 }
 
-function closeSession(session: Session, data: ConfiguredData): void {
+function closeSession(session: Session, data: SessionData): void {
   const { model, optimizer, weightEma, references, guidance, profiler } = session;
   profiler?.finish();
   model.dispose();

@@ -1,8 +1,10 @@
 import { join } from "node:path";
 import { writeFileAtomically } from "../../atomic-file.ts";
 import { overrideTrainConfig, TrainConfig } from "../../config/index.ts";
+import { BatchCamError } from "../../errors.ts";
 import type { StartEvent, TrainEvent } from "../../train/events.ts";
 import { type Command, defineCommand } from "../command.ts";
+import { inFlags } from "../flags.ts";
 import { resumeCommand } from "../shell-commands.ts";
 import { loadTrainingParts, type TrainingParts, trainInView } from "../training.ts";
 
@@ -35,7 +37,14 @@ export function createTrainCommand(load: () => Promise<TrainingParts>): Command 
       // As the run has it: a resumed one may know better than the flags.
       if (!(start?.config ?? call.config).figures) return "done";
       const report = join(result.runDirectory, "report.html");
-      await writeFileAtomically(report, await renderReport([result]));
+      try {
+        await writeFileAtomically(report, await renderReport([result]));
+      } catch (error) {
+        // Images that changed while the run was training are no reason to call the training failed.
+        if (!(error instanceof BatchCamError && error.code === "E_DATA")) throw error;
+        warn(`there is no report: ${inFlags(error.message)}`);
+        return "done";
+      }
       call.stdout.write(`report: ${report}\n`);
       return "done";
     },

@@ -173,6 +173,8 @@ export type TrainConfigInput = {
   experiment?: string | undefined;
   /** continue the run named by --experiment, or the run directory given @default false */
   resume?: boolean | string | undefined;
+  /** with resume: go on although the images are not those that the run was begun with @default false */
+  acceptNewData?: boolean | undefined;
   /** delete a run directory of the same name first; without it an existing one is refused @default false */
   overwrite?: boolean | undefined;
   /** steps between checkpoints @default 200 */

@@ -1,0 +1,143 @@
+import { optionsOf } from "../arguments.ts";
+import type { dataFields } from "../config/data-fields.ts";
+import { unusedOptions, usesOption } from "../config/dataset-options.ts";
+import type { TrainConfig } from "../config/index.ts";
+import { type DataRecord, earlierSplits, recordOf } from "../data/data-record.ts";
+import { rootOf } from "../data/dataset-digest.ts";
+import { type DatasetOptions, loadDataset, type Split } from "../data/index.ts";
+import { inRecordedOrder, underClassesOf } from "../data/known-classes.ts";
+import { expectSplit } from "../data/split.ts";
+import { BatchCamError } from "../errors.ts";
+import { limited, limitWarnings, overfitted } from "./limited-splits.ts";
+import { normalizedDataset } from "./normalization.ts";
+import { OwnedSplits, type Parts } from "./owned-splits.ts";
+import { withValidation } from "./validation-data.ts";
+
+/** The images that a config names, in its splits. */
+export interface ConfiguredData {
+  train: Split;
+  val: Split;
+  test: Split;
+  /** Where the data set has less than was asked for. */
+  warnings: string[];
+  /** What a run keeps of them, before the limits on their number. */
+  record: DataRecord;
+  /** Folder that the images' paths are relative to; null where they are no files. */
+  root: string | null;
+  dispose: () => void;
+}
+
+/** Splits that a program gives in place of a data set's. They stay the program's to free. */
+export interface GivenSplits {
+  train: Split;
+  /** Without it, validation images are held out of `train`. */
+  val?: Split;
+  test: Split;
+}
+
+export interface LoadDataOptions {
+  signal?: AbortSignal | undefined;
+  given?: GivenSplits | undefined;
+  /** What a run knows of its data: the images that it knows stay in their splits and their order. */
+  run?: DataRecord | undefined;
+  /** Takes other images too, under the classes and the normalisation of that run. */
+  adapt?: boolean;
+  /** "order" draws as versions did whose runs keep no record of their data. */
+  draw?: "path" | "order";
+}
+
+export async function loadData(config: TrainConfig, options: LoadDataOptions = {}): Promise<ConfiguredData> {
+  const { run, adapt = false, given } = options;
+  const owned = new OwnedSplits(given);
+  try {
+    const { digest = null, warnings, parts: found } = await partsOf(config, options);
+    owned.add(found);
+    const what = given === undefined ? `loadDataset: ${config.dataDir ?? config.dataset}` : "train: data";
+    const { splits, warnings: left } =
+      run && adapt ? underClassesOf(run, found, what) : { splits: found, warnings: [] };
+    owned.add(splits);
+    const { parts, valFraction } = withValidation(splits, config, options);
+    owned.add(parts);
+    const ordered = run === undefined ? parts : asOf(run, parts, given);
+    owned.add(ordered);
+    const about = { dataset: given === undefined ? config.dataset : null, valFraction, source: digest };
+    const record = recordOf(ordered, about);
+    const whole = { ...ordered, ...(config.overfitBatches === undefined ? {} : overfitted(ordered.train, config)) };
+    owned.add(whole);
+    const final = limited(whole as Required<Parts>, config);
+    const limits = limitWarnings(config, { found, whole: whole as Required<Parts> });
+    owned.keep(final);
+    return {
+      ...final,
+      warnings: [...warnings, ...left, ...limits],
+      record,
+      root: given !== undefined || config.dataDir === undefined ? null : rootOf(config.dataset, config.dataDir),
+      dispose: () => owned.dispose(),
+    };
+  } catch (error) {
+    owned.dispose();
+    throw error;
+  }
+}
+
+/** The splits as the data set or the program has them. */
+async function partsOf(
+  config: TrainConfig,
+  { given, run, adapt = false, draw, signal }: LoadDataOptions,
+): Promise<{ parts: Parts; warnings: readonly string[]; digest?: string | undefined }> {
+  if (given !== undefined) return { parts: checkedSplits(given), warnings: [] };
+  const loaded = await loadDataset(config.dataset, {
+    ...datasetOptions(config),
+    ...{ draw, earlier: run && earlierSplits(run, { byContent: adapt }) },
+    ...(signal ? { signal } : {}),
+  });
+  const dataset = normalizedDataset(loaded, config);
+  const { warnings = [], digest } = dataset;
+  const parts = splitsOf(dataset);
+  return { parts: draw === "order" ? withoutPaths(parts) : parts, warnings, digest };
+}
+
+const splitsOf = ({ train, val, test }: GivenSplits): Parts => ({ train, ...(val === undefined ? {} : { val }), test });
+
+/** The splits that a program gives, under their own names; fails where they do not belong together. */
+function checkedSplits(given: GivenSplits): Parts {
+  const { train, val, test } = optionsOf("data", given, ["train", "val", "test"]);
+  const parts = splitsOf({ train, ...(val === undefined ? {} : { val }), test });
+  const about = ({ images, classNames, numClasses }: Split) => {
+    const [, ...size] = images.sizes;
+    return `images of ${size.join("x")} in ${numClasses} classes (${[...classNames].join(", ")})`;
+  };
+  for (const [name, split] of Object.entries(parts)) {
+    expectSplit(`data: ${name}`, split);
+    if (about(split) === about(train)) continue;
+    throw new BatchCamError("E_ARGUMENT", `data: ${name} has ${about(split)}, and train ${about(train)}`);
+  }
+  return Object.fromEntries(Object.entries(parts).map(([name, split]) => [name, { ...split, name }])) as Parts;
+}
+
+const eachSplit = (parts: Parts, fn: (split: Split) => Split): Parts =>
+  Object.fromEntries(Object.entries(parts).map(([name, split]) => [name, fn(split)])) as Parts;
+
+/** Without paths, images are drawn by their order. */
+const withoutPaths = (parts: Parts): Parts => eachSplit(parts, ({ paths: _, hashes: __, ...split }) => split);
+
+/** In the order of a run, and of a data set with the run's normalisation: that of its first training images. */
+const asOf = (run: DataRecord, parts: Parts, given: GivenSplits | undefined): Parts =>
+  eachSplit(parts, (split) => {
+    const ordered = inRecordedOrder(split, run);
+    return given === undefined ? { ...ordered, normalization: run.normalization } : ordered;
+  });
+
+/** What a config says about its data set's images, as far as the data set heeds it. */
+export function datasetOptions(config: Pick<TrainConfig, keyof typeof dataFields>): DatasetOptions {
+  const { dataDir, dataset, dataSeed: seed } = config;
+  const { decoyVariant, imageSize, imageChannels, imageFit, testFraction, badImages, followLinks } = config;
+  const all = { decoyVariant, imageSize, imageChannels, imageFit, testFraction, badImages, followLinks };
+  const unused: readonly string[] = unusedOptions(dataset, all);
+  const options = Object.fromEntries(Object.entries(all).filter(([key]) => !unused.includes(key)));
+  return {
+    ...options,
+    ...(usesOption(dataset, "dataSeed") ? { seed } : {}),
+    ...(dataDir === undefined ? {} : { dataDir }),
+  };
+}

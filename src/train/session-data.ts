@@ -1,0 +1,118 @@
+import { join } from "node:path";
+import type { TrainConfig } from "../config/index.ts";
+import type { DataRecord } from "../data/data-record.ts";
+import { BatchCamError } from "../errors.ts";
+import { keep, loadSafetensors, type Tensor } from "../tensor/index.ts";
+import { type ConfiguredData, type GivenSplits, loadData } from "./configured-data.ts";
+import { comparePrototypes, loadKnownData } from "./known-data.ts";
+import { findData, placeOf, type RunData, type RunPlan, readRunData } from "./run-data.ts";
+import type { OpenRun } from "./run-directory.ts";
+
+/** The data of a run that begins or goes on. */
+export interface SessionData extends ConfiguredData {
+  /** The run's config, with the place of the data as it is now. */
+  config: TrainConfig;
+  /** What the run kept of its data when it was begun; null for a new run, and for one of a version that kept nothing. */
+  before: RunData | null;
+  /** Accepted differences from that. */
+  differences: readonly string[];
+}
+
+export interface SessionDataOptions {
+  given?: GivenSplits | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** @throws E_DATA where the run goes on, and its data are others that were not accepted */
+export async function openData(run: OpenRun, options: SessionDataOptions): Promise<SessionData> {
+  const { directory, config, resuming, dataDir } = run;
+  const before = config.resume === false ? null : await readRunData(directory);
+  if (!resuming) {
+    // A run without a checkpoint begins anew, with the data that it was to have.
+    const place = before?.place ?? null;
+    const found = place === null || dataDir !== undefined ? {} : { dataDir: findData(place, directory, "resume") };
+    const own = { ...config, ...found };
+    return { ...(await loadData(own, options)), config: own, before: null, differences: [] };
+  }
+  const known = await loadKnownData(config, {
+    ...{ operation: "resume", runDirectory: directory, runData: before, accept: config.acceptNewData },
+    ...{ dataDir, ...options },
+  });
+  expectRunClasses(known.record, before?.record ?? null);
+  return { ...known, before };
+}
+
+/** Fails where new data have no image to train on for a class that the run was trained on. */
+function expectRunClasses({ classNames, splits }: DataRecord, before: DataRecord | null): void {
+  const had = (label: number) => (before?.splits.train?.classCounts[label] ?? 0) > 0;
+  const missing = classNames.filter((_, label) => had(label) && splits.train?.classCounts[label] === 0);
+  if (missing.length === 0) return;
+  throw new BatchCamError(
+    "E_DATA",
+    `resume: no image is left to train on for ${missing.map((name) => `"${name}"`).join(", ")} of the run's classes; add images, or begin a new run`,
+  );
+}
+
+/** Steps of an epoch and of its learning-rate schedule. */
+export interface EpochSteps {
+  stepsPerEpoch: number;
+  plan: RunPlan;
+  warnings: string[];
+}
+
+/**
+ * The steps of an epoch where the images make `steps` of them. A run whose data have changed keeps its plan: with more images each epoch
+ * takes as many steps as before, and draws other images; with fewer an epoch is shorter, and the learning rates of its plan's end are
+ * never reached.
+ */
+export function epochSteps(steps: number, { before, differences }: SessionData): EpochSteps {
+  const first = before?.plan ?? { stepsPerEpoch: steps, otherData: false };
+  const plan = { ...first, otherData: first.otherData || differences.length > 0 };
+  const stepsPerEpoch = Math.min(steps, plan.stepsPerEpoch);
+  if (differences.length === 0) return { stepsPerEpoch, plan, warnings: [] };
+  const kept = "the run keeps its prototypes and its learning-rate schedule";
+  if (steps === plan.stepsPerEpoch) return { stepsPerEpoch, plan, warnings: [kept] };
+  const epochs =
+    steps > plan.stepsPerEpoch
+      ? `an epoch stays ${plan.stepsPerEpoch} steps of the ${steps} that the images make, and draws other images each time`
+      : `an epoch is ${steps} steps, in the run's plan ${plan.stepsPerEpoch}, so that the run ends before that schedule`;
+  return { stepsPerEpoch, plan, warnings: [`${kept}; ${epochs}`] };
+}
+
+/**
+ * The prototypes that the run keeps, which are those of its first images also where it goes on with others. A run that kept no other
+ * record of its data is compared by them.
+ *
+ * @param computed those of the images that are there; it is freed where others hold
+ */
+export async function runPrototypes(
+  { directory, resuming, config }: OpenRun,
+  { before, differences, train }: SessionData,
+  computed: Tensor,
+): Promise<{ references: Tensor; warnings: string[] }> {
+  const same = before !== null && differences.length === 0 && !before.plan.otherData;
+  if (!resuming || same) return { references: computed, warnings: [] };
+  const compared = { operation: "resume", runDirectory: directory, accept: config.acceptNewData };
+  const warnings = before === null ? await comparePrototypes(computed, train.classNames, compared) : [];
+  const saved = await loadSafetensors(join(directory, "prototypes.safetensors"));
+  const own = saved.get("prototypes");
+  if (own === undefined)
+    throw new BatchCamError("E_CHECKPOINT", `resume: ${directory}/prototypes.safetensors holds no prototypes`);
+  computed.dispose();
+  return { references: keep(own), warnings };
+}
+
+/** What the run keeps of its data from now on; null where that is written already, and for a run that keeps nothing. */
+export function runDataOf(
+  { record, config, before, differences }: SessionData,
+  plan: RunPlan,
+  { directory, resuming }: OpenRun,
+  given: GivenSplits | undefined,
+): RunData | null {
+  const place = given === undefined ? placeOf(config.dataDir, directory) : null;
+  if (!resuming) return { record, place, plan };
+  if (before === null) return null;
+  const moved = place !== null && place.absolute !== before.place?.absolute;
+  if (differences.length === 0 && !moved) return null;
+  return { record, place: moved ? place : before.place, plan };
+}

@@ -1,0 +1,98 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import type { DoneCell } from "../src/experiments/records.ts";
+import { drawClass } from "./support/image-folder.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "batch-cam-compare-data-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const bin = join(import.meta.dirname, "..", "bin", "batch-cam.mjs");
+
+async function cli(...argv: string[]) {
+  const env = { ...process.env, BATCH_CAM_CACHE: join(folder, "cache") };
+  const child = spawn(process.execPath, [bin, ...argv], { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
+  const text = { out: "", err: "" };
+  child.stdout.setEncoding("utf8").on("data", (part: string) => {
+    text.out += part;
+  });
+  child.stderr.setEncoding("utf8").on("data", (part: string) => {
+    text.err += part;
+  });
+  const [code] = await once(child, "close");
+  return { code: code as number, ...text };
+}
+
+const gridOf = (dataDir: string) => `
+base: { imageSize: 16, imageChannels: 1, epochs: 1, batchSize: 32, lambdaWarmup: 0, amp: off }
+models: simple-cnn
+datasets: [{ name: photos, dataset: folder, dataDir: ${dataDir} }]
+methods: [{ name: plain, plain: true }]
+seeds: 1
+explanations: 0
+`;
+const cells = () => join(folder, "runs/compare/grid/cells");
+const records = () =>
+  readdirSync(cells()).map((name) => JSON.parse(readFileSync(join(cells(), name), "utf8")) as DoneCell);
+const compare = (dataDir: string, ...more: string[]) => {
+  writeFileSync(join(folder, "grid.yaml"), gridOf(dataDir));
+  return cli("compare", "grid.yaml", "--threads", "1", ...more);
+};
+
+beforeAll(async () => {
+  for (const name of ["bird", "cat", "dog"]) await drawClass(join(folder, "photos"), name, { count: 14 });
+});
+
+it("keeps a grid's results by the images: moved ones are the same run, changed ones another", async () => {
+  const first = await compare("photos");
+  expect(first.code, first.err).toBe(0);
+  const [record] = records() as [DoneCell];
+  expect(record.data).toMatch(/^[0-9a-f]{64}$/);
+
+  renameSync(join(folder, "photos"), join(folder, "pictures"));
+  const moved = await compare("pictures");
+  expect(moved.out).toMatch(/1 of 1 done before/);
+  expect(records()).toHaveLength(1);
+
+  await drawClass(join(folder, "pictures"), "cat", { count: 4, from: 100 });
+  expect((await compare("pictures", "--list")).out).toMatch(/1 runs: 1 to do/);
+  const changed = await compare("pictures");
+  expect(changed.code, changed.err).toBe(0);
+  expect(changed.out).toMatch(/0 of 1 done before/);
+  const both = records();
+  expect(new Set(both.map(({ data }) => data)).size).toBe(2);
+  // What is printed, and the report's table, are of the images of today alone.
+  expect(changed.out.match(/^simple-cnn +photos +plain +1 /gm)).toHaveLength(1);
+  const runs = () => readFileSync(join(folder, "runs/compare/grid/runs.csv"), "utf8").trim().split("\n");
+  expect(runs()).toHaveLength(2);
+
+  rmSync(join(folder, "pictures"), { recursive: true });
+  const report = await cli("report", "runs/compare/grid");
+  expect([report.code, report.err]).toEqual([0, ""]); // it needs the records alone
+  expect(runs()).toHaveLength(2);
+});
+
+it("reports a store of a version that kept no digests, and runs its cells again, saying so", async () => {
+  for (const name of ["bird", "cat", "dog"]) await drawClass(join(folder, "old"), name, { count: 14 });
+  rmSync(join(folder, "runs"), { recursive: true });
+  await compare("old");
+  // As that version left it: without digests, and named by the folder's path.
+  const [record] = records() as [DoneCell];
+  rmSync(join(folder, "runs/compare/grid/data.json"));
+  const { data: _, ...before } = record;
+  const { cellId } = await import("../src/experiments/cells.ts");
+  const id = cellId(before.config, 0);
+  rmSync(join(cells(), `${record.id}.json`));
+  writeFileSync(join(cells(), `${id}.json`), JSON.stringify({ ...before, id }));
+
+  const report = await cli("report", "runs/compare/grid");
+  expect([report.code, report.err]).toEqual([0, ""]);
+  const { code, out, err } = await compare("old");
+  expect(code, err).toBe(0);
+  expect(err).toMatch(/note: 1 result of an earlier version does not say of which images: run again/);
+  expect(out).toMatch(/0 of 1 done before/);
+  expect(existsSync(join(cells(), `${id}.json`))).toBe(true); // it stays where it is
+  expect(records()).toHaveLength(2);
+});

@@ -1,0 +1,406 @@
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { main } from "../src/cli/main.ts";
+import type { TrainConfigInput } from "../src/config/index.ts";
+import { loadDataset, type Split, selectImages } from "../src/data/index.ts";
+import { tensor } from "../src/tensor/index.ts";
+import { readRunData } from "../src/train/run-data.ts";
+import { evaluate, type TrainEvent, train } from "../src/train.ts";
+import { fakeIo } from "./support/fake-terminal.ts";
+import { drawClass, drawImage } from "./support/image-folder.ts";
+
+const outer = mkdtempSync(join(tmpdir(), "batch-cam-run-data-"));
+const place = process.cwd();
+const cacheBefore = process.env.BATCH_CAM_CACHE;
+/** Made once; each test has copies. */
+const original = join(outer, "original");
+let home: string;
+
+beforeAll(async () => {
+  process.env.BATCH_CAM_CACHE = join(outer, "cache");
+  for (const name of ["bird", "cat", "dog"]) await drawClass(join(original, "photos"), name, { count: 24 });
+  process.chdir(original);
+  const { code, err } = await cli("train", ...OPTIONS, "--experiment", "run");
+  expect([code, err.split("\n").filter((line) => !line.startsWith("warning: "))]).toEqual([0, [""]]);
+}, 120_000);
+beforeEach(({ task }) => {
+  home = join(outer, String(task.id));
+  cpSync(original, home, { recursive: true, preserveTimestamps: true });
+  process.chdir(home);
+});
+afterAll(() => {
+  process.chdir(place);
+  if (cacheBefore === undefined) delete process.env.BATCH_CAM_CACHE;
+  else process.env.BATCH_CAM_CACHE = cacheBefore;
+  rmSync(outer, { recursive: true, force: true });
+});
+
+const DATA = ["--dataset", "folder", "--data-dir", "photos", "--image-size", "16", "--image-channels", "1"];
+const OPTIONS = [
+  ...DATA,
+  ...["--epochs", "2", "--batch-size", "16", "--plain", "--no-figures", "--threads", "1", "--amp", "off"],
+  ...["--lambda-warmup", "0"],
+];
+
+async function cli(...argv: string[]) {
+  const { io, text } = fakeIo();
+  const code = await main(argv, io);
+  return { code, ...text };
+}
+
+const QUICK = ["--limit", "6", "--steps", "2", "--no-randomise"];
+const judge = (...more: string[]) => cli("evaluate", "runs/run", ...QUICK, ...more);
+const classification = () => JSON.parse(readFileSync("runs/run/evaluation.json", "utf8")).classification;
+
+async function explained(...argv: string[]) {
+  const { code, err } = await cli("explain", "--run", "runs/run", "--no-overlays", "--no-grid", ...argv);
+  const manifest = existsSync("explanations/manifest.json") ? readFileSync("explanations/manifest.json", "utf8") : "{}";
+  return { code, err, manifest: JSON.parse(manifest) };
+}
+
+const SMALL = {
+  ...{ dataset: "folder", dataDir: "photos", imageSize: 16, imageChannels: 1, epochs: 4, batchSize: 8, plain: true },
+  ...{ figures: false, threads: 1, amp: "off", logEvery: 1 },
+} as const satisfies TrainConfigInput;
+
+/** Trains until a step and is stopped. */
+async function stopped(step: number, more: TrainConfigInput = {}) {
+  const stop = new AbortController();
+  const config = { ...SMALL, experiment: "cut", ...more };
+  const onEvent = (event: TrainEvent) => void (event.type === "step" && event.step >= step && stop.abort());
+  await train(config, { signal: stop.signal, onEvent });
+}
+
+describe("what a run keeps of its data", () => {
+  it("is in data.json: classes, counts, size, normalisation, and each image's path and content", async () => {
+    const { record, plan } = (await readRunData("runs/run")) as NonNullable<Awaited<ReturnType<typeof readRunData>>>;
+    expect(record).toMatchObject({ classNames: ["bird", "cat", "dog"], channels: 1, imageSize: [16, 16] });
+    expect(record.normalization.mean).toHaveLength(1);
+    const splits = Object.values(record.splits);
+    expect(splits.reduce((sum, { images }) => sum + images, 0)).toBe(72);
+    for (const { images, classCounts, files, digest } of splits) {
+      expect(classCounts.reduce((sum, count) => sum + count, 0)).toBe(images);
+      expect(files).toHaveLength(images);
+      expect(digest).toMatch(/^[0-9a-f]{64}$/);
+    }
+    expect(plan.stepsPerEpoch).toBe(Math.ceil((record.splits.train?.images ?? 0) / 16));
+    expect(readdirSync("runs/run").filter((name) => name.endsWith(".tmp"))).toEqual([]);
+  });
+});
+
+it("has its data.json before its config.json: what a kill between them leaves is no run, and a new one takes its place", async () => {
+  mkdirSync("runs/begun");
+  cpSync("runs/run/data.json", "runs/begun/data.json");
+  expect((await judge()).code).toBe(0);
+  const { code, err } = await cli("evaluate", "runs/begun");
+  expect([code, err]).toEqual([2, expect.stringMatching(/is no finished run: it has no .*config\.json/)]);
+  await train({ ...SMALL, epochs: 1, experiment: "begun" });
+  expect((await readRunData("runs/begun"))?.plan).toMatchObject({ otherData: false });
+});
+
+interface Case {
+  name: string;
+  change: () => Promise<void> | void;
+  said: RegExp;
+}
+
+const CHANGES: Case[] = [
+  {
+    name: "a class folder has another name",
+    change: () => renameSync("photos/cat", "photos/kitten"),
+    said: /class "cat" of the run is gone; class "kitten" is new;.*relabelled \(kitten/,
+  },
+  {
+    name: "a renamed folder changes the order of the classes",
+    change: () => renameSync("photos/bird", "photos/zebra"),
+    said: /class "bird" of the run is gone; class "zebra" is new/,
+  },
+  {
+    name: "images were added",
+    change: () => drawClass("photos", "cat", { count: 3, from: 100 }),
+    said: /\d images? added \(cat\/10\d\.png/,
+  },
+  {
+    name: "images are gone",
+    change: () => {
+      for (const i of [1, 2]) rmSync(`photos/dog/${i}.png`);
+    },
+    said: /images? gone \(dog\/[12]\.png/,
+  },
+  {
+    name: "a file holds other bytes under its old name",
+    change: () => drawImage("photos/dog/5.png", { shade: 181, mark: 7 }),
+    said: /1 image changed \(dog\/5\.png\)/,
+  },
+  {
+    name: "an image lies in another class's folder",
+    change: () => renameSync("photos/dog/5.png", "photos/cat/905.png"),
+    said: /1 image relabelled \(cat\/905\.png\)/,
+  },
+  {
+    name: "it is another data set",
+    change: async () => {
+      rmSync("photos", { recursive: true });
+      for (const name of ["bird", "cat", "dog"]) await drawClass("photos", name, { count: 8, from: 500 });
+    },
+    said: /images gone .*images added|images added .*images gone/,
+  },
+];
+
+describe.each(CHANGES)("where $name", ({ change, said }) => {
+  it("evaluate, explain --split and resume name the difference and refuse it", async () => {
+    await change();
+    for (const { code, err, out } of [
+      await judge(),
+      { out: "", ...(await explained("--split", "test")) },
+      await cli("train", "--resume", "runs/run", "--deterministic"),
+      await cli("report", "runs/run"),
+    ]) {
+      expect([code, out], err).toEqual([2, ""]);
+      expect(err.trim().split("\n")).toHaveLength(1);
+      expect(err).toMatch(/photos are not those of the run runs\/run: /);
+      expect(err).toMatch(said);
+      expect(err).toMatch(/--data-dir.*--accept-new-data/);
+    }
+    expect(existsSync("runs/run/evaluation.json")).toBe(false);
+  });
+});
+
+describe("--accept-new-data", () => {
+  it("judges added images too, none of which the run was trained on, and says what was accepted", async () => {
+    const { record } = (await readRunData("runs/run")) as NonNullable<Awaited<ReturnType<typeof readRunData>>>;
+    for (const name of ["bird", "cat", "dog"]) await drawClass("photos", name, { count: 12, from: 300 });
+    const { code, err } = await judge("--accept-new-data");
+    expect(code, err).toBe(0);
+    expect(err).toMatch(/warning: the data are not those of the run \(.*added/);
+    const before = record.splits.test?.images ?? 0;
+    expect(classification().images).toBeGreaterThan(before);
+    const { manifest } = await explained("--split", "test", "--limit", "999", "--accept-new-data");
+    const judged = new Set(manifest.images.map(({ name }: { name: string }) => name));
+    for (const { path } of record.splits.train?.files ?? []) expect(judged.has(path)).toBe(false);
+    for (const { path } of record.splits.test?.files ?? []) expect(judged.has(path)).toBe(true);
+    const { data } = JSON.parse(readFileSync("runs/run/evaluation.json", "utf8"));
+    expect(data.join("; ")).toMatch(/test: \d+ images added/);
+  });
+
+  it("keeps the run's classes in their order, and leaves out images of a class that it does not know", async () => {
+    await drawClass("photos", "ant", { count: 10, shade: 220 });
+    const { code, err } = await judge("--accept-new-data");
+    expect(code, err).toBe(0);
+    expect(err).toMatch(/left out: \d+ test images of "ant", a class that the run does not know/);
+    const accuracy = classification().accuracy;
+    rmSync("photos/ant", { recursive: true });
+    expect((await judge()).code).toBe(0);
+    expect(classification().accuracy).toBe(accuracy);
+  });
+
+  it("leaves out of the test split what the run was trained on, also where it was renamed", async () => {
+    const { record } = (await readRunData("runs/run")) as NonNullable<Awaited<ReturnType<typeof readRunData>>>;
+    const trained = (record.splits.train?.files ?? []).slice(0, 6);
+    mkdirSync("sorted");
+    cpSync("photos", "sorted/train", { recursive: true });
+    for (const { path } of trained) cpSync(join("photos", path), join("sorted/test", path.replace("/", "/again-")));
+    for (const { path } of record.splits.test?.files ?? []) cpSync(join("photos", path), join("sorted/test", path));
+    const { code, err } = await judge("--data-dir", "sorted", "--accept-new-data");
+    expect(code, err).toBe(0);
+    expect(err).toMatch(/left out: 6 test images that the run was trained or chosen by/);
+    expect(classification().images).toBe(record.splits.test?.images);
+  });
+
+  it("goes on with the run's own plan: the schedule is not stretched, and its images stay in their splits", async () => {
+    await stopped(9, { sched: "cosine" });
+    const before = (await readRunData("runs/cut")) as NonNullable<Awaited<ReturnType<typeof readRunData>>>;
+    for (const name of ["bird", "cat", "dog"]) await drawClass("photos", name, { count: 30, from: 300 });
+    const rates = new Map<number, number>();
+    const warnings: string[] = [];
+    const result = await train(
+      { resume: "runs/cut", acceptNewData: true },
+      {
+        onEvent: (event) => {
+          if (event.type === "step") rates.set(event.step, event.metrics.lr);
+          if (event.type === "warning") warnings.push(event.message);
+        },
+      },
+    );
+    const { stepsPerEpoch } = before.plan;
+    expect(result.step).toBe(4 * stepsPerEpoch);
+    for (const [step, rate] of rates)
+      expect(rate).toBeCloseTo((1e-3 * (1 + Math.cos((Math.PI * (step - 1)) / (4 * stepsPerEpoch)))) / 2, 9);
+    expect(warnings.join("\n")).toMatch(
+      /keeps its prototypes and its learning-rate schedule; an epoch stays \d+ steps/,
+    );
+    const after = (await readRunData("runs/cut")) as typeof before;
+    expect(after.plan).toEqual({ ...before.plan, otherData: true });
+    for (const name of ["train", "val", "test"] as const) {
+      const paths = (after.record.splits[name]?.files ?? []).map(({ path }) => path);
+      expect(paths).toEqual(expect.arrayContaining((before.record.splits[name]?.files ?? []).map(({ path }) => path)));
+      expect(paths.length).toBeGreaterThan(before.record.splits[name]?.images ?? 0);
+    }
+    expect(after.record.normalization).toEqual(before.record.normalization);
+    expect((await cli("evaluate", "runs/cut", ...QUICK)).code).toBe(0);
+  });
+
+  it("ends before the schedule does where images are gone, and says so", async () => {
+    await stopped(9, { sched: "cosine" });
+    for (const name of ["bird", "cat", "dog"]) for (let i = 0; i < 12; i++) rmSync(`photos/${name}/${i}.png`);
+    const warnings: string[] = [];
+    const onEvent = (event: TrainEvent) => void (event.type === "warning" && warnings.push(event.message));
+    const before = (await readRunData("runs/cut")) as NonNullable<Awaited<ReturnType<typeof readRunData>>>;
+    const result = await train({ resume: "runs/cut", acceptNewData: true }, { onEvent });
+    expect(result).toMatchObject({ interrupted: false, endedBy: "epochs" });
+    expect(result.history.map(({ epoch }) => epoch)).toEqual([1, 2, 3, 4]);
+    expect(result.step).toBeLessThan(4 * before.plan.stepsPerEpoch);
+    expect(warnings.join("\n")).toMatch(/an epoch is \d+ steps, in the run's plan \d+, so that the run ends before/);
+  });
+
+  it("refuses to train on where a class of the run has no image any more", async () => {
+    await stopped(5);
+    renameSync("photos/cat", "photos/kitten");
+    const { code, err } = await cli("train", "--resume", "runs/cut", "--accept-new-data");
+    expect(code).toBe(2);
+    expect(err).toMatch(/no image is left to train on for "cat"/);
+  });
+
+  it.each([
+    ["a new run", ["--experiment", "new", "--accept-new-data"], /false without resume/],
+    [
+      "a deterministic run",
+      ["--resume", "runs/run", "--deterministic", "--accept-new-data"],
+      /false with deterministic/,
+    ],
+  ])("has no place with %s", async (_, argv, said) => {
+    const { code, err } = await cli("train", ...argv);
+    expect(code).toBe(2);
+    expect(err).toMatch(said);
+  });
+});
+
+describe("a run whose data are as they were", () => {
+  it("is evaluated, explained and resumed from any working folder, after a move of the data, the run, or both", async () => {
+    expect((await cli("train", "--resume", "runs/run")).code).toBe(0); // it notes that its data lie here
+    mkdirSync("elsewhere");
+    process.chdir("elsewhere");
+    expect((await cli("evaluate", "../runs/run", ...QUICK)).err).toBe("");
+    process.chdir(home);
+    renameSync("photos", "pictures");
+    const lost = await judge();
+    expect(lost.code).toBe(2);
+    expect(lost.err).toMatch(/the data of the run runs\/run are not at .*photos.*--data-dir/);
+    expect((await judge("--data-dir", "pictures")).err).toBe("");
+    expect((await explained("--split", "val", "--data-dir", "pictures")).err).toBe("");
+    expect((await cli("train", "--resume", "runs/run", "--data-dir", "pictures")).code).toBe(0);
+    expect((await judge()).err).toBe(""); // the run has noted where they lie now
+    renameSync("pictures", "photos");
+    mkdirSync("moved");
+    for (const name of ["runs", "photos"]) renameSync(name, `moved/${name}`);
+    process.chdir(outer);
+    expect(
+      (await cli("evaluate", join(home, "moved/runs/run"), ...QUICK, "--data-dir", join(home, "moved/photos"))).err,
+    ).toBe("");
+  });
+
+  it("finds its data beside it where both were moved together", async () => {
+    await stopped(3, { epochs: 1 });
+    expect((await train({ resume: "runs/cut" })).interrupted).toBe(false);
+    mkdirSync("moved");
+    for (const name of ["runs", "photos"]) renameSync(name, `moved/${name}`);
+    const { code, err } = await cli("evaluate", "moved/runs/cut", ...QUICK);
+    expect([code, err]).toEqual([0, ""]);
+  });
+
+  it("explains files with nothing but itself", async () => {
+    cpSync("photos/cat/1.png", "photo.png");
+    rmSync("photos", { recursive: true });
+    const { code, manifest, err } = await explained("photo.png");
+    expect(code, err).toBe(0);
+    const { normalization } = (await readRunData("runs/run"))?.record ?? {};
+    expect(manifest.model).toMatchObject({ classNames: ["bird", "cat", "dog"], imageSize: [16, 16], normalization });
+  });
+
+  it("explains images of all classes of a split, and names their files", async () => {
+    const { manifest } = await explained("--split", "test", "--limit", "6");
+    expect(new Set(manifest.images.map(({ label }: { label: string }) => label))).toEqual(
+      new Set(["bird", "cat", "dog"]),
+    );
+    for (const { name, file, label } of manifest.images) {
+      expect(name).toMatch(new RegExp(`^${label}/\\d+\\.png$`));
+      expect(existsSync(file)).toBe(true);
+      expect(`/${file}`.endsWith(`/photos/${name}`)).toBe(true);
+    }
+  });
+
+  it("says that its data.json is damaged, and never half believes it", async () => {
+    const text = readFileSync("runs/run/data.json", "utf8");
+    for (const damaged of [text.slice(0, 300), "[]", "{}", text.replace(/"files": "[^"]{9}/, '"files": "AAAAAAAAA')]) {
+      writeFileSync("runs/run/data.json", damaged);
+      const { code, err } = await judge();
+      expect(code, err).toBe(2);
+      expect(err).toMatch(/data\.json is damaged/);
+    }
+  });
+});
+
+describe("a run of a version that kept no record of its data", () => {
+  beforeEach(() => rmSync("runs/run/data.json"));
+
+  it("is compared by the mean images of its classes, which a note says", async () => {
+    // It drew its test images by order, which this version does for such a run alone.
+    const { code, err } = await judge();
+    expect(code).toBe(2);
+    expect(err).toMatch(/the training images are not those of the run .*: the mean image is another for "bird"/);
+    renameSync("photos/dog", "photos/wolf");
+    expect((await judge()).err).toMatch(/the classes are bird, cat, wolf, in the run's model card bird, cat, dog/);
+    renameSync("photos/wolf", "photos/dog");
+    const accepted = await judge("--accept-new-data");
+    expect(accepted.code, accepted.err).toBe(0);
+    expect(accepted.err).toMatch(/begun by a version that kept no record of its data/);
+  });
+});
+
+describe("splits that a program gives", () => {
+  async function splits(): Promise<{ train: Split; test: Split }> {
+    const { train: all, test } = await loadDataset("mnist");
+    const pick = (split: Split, from: number, count: number) =>
+      selectImages(split, { indices: Int32Array.from({ length: count }, (_, i) => from + i), name: split.name });
+    return { train: pick(all, 0, 200), test: pick(test, 0, 40) };
+  }
+  const config = { epochs: 1, plain: true, figures: false, threads: 1, valImages: 20, experiment: "own" } as const;
+
+  it("are trained on, stay the program's, and are told from others by pixels and labels", async () => {
+    const own = await splits();
+    const result = await train(config, { data: own });
+    expect(result.test?.images).toBe(40);
+    expect(own.train.images.sizes[0]).toBe(200); // alive
+    const judged = await evaluate("runs/own", { data: own });
+    expect(judged.test.accuracy).toBe(result.test?.accuracy);
+    const relabelled = { ...own.test, labels: tensor((own.test.labels.data() as BigInt64Array).reverse()) };
+    await expect(evaluate("runs/own", { data: { ...own, test: relabelled } })).rejects.toMatchObject({
+      code: "E_DATA",
+      message: expect.stringMatching(/test: images or labels are others/),
+    });
+    const bytes = own.test.images.data() as Uint8Array;
+    bytes[0] = 255 - (bytes[0] as number);
+    const pixels = { ...own.test, images: tensor(bytes, { shape: own.test.images.shape }) };
+    await expect(evaluate("runs/own", { data: { ...own, test: pixels } })).rejects.toMatchObject({ code: "E_DATA" });
+    expect((await evaluate("runs/own", { data: { ...own, test: pixels }, acceptNewData: true })).test.images).toBe(40);
+    await expect(evaluate("runs/own")).rejects.toMatchObject({
+      code: "E_DATA",
+      message: expect.stringMatching(/a program gave the run .* its images/),
+    });
+    await expect(train({ ...config, experiment: "other" }, { data: { ...own, wrong: 1 } as never })).rejects.toThrow(
+      /wrong/,
+    );
+  });
+});
