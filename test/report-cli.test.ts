@@ -114,7 +114,7 @@ describe("batch-cam report refuses", () => {
   };
 
   it.each([
-    ["no path", () => [], /GRID\|RUN must be text, got nothing/],
+    ["no path", () => [], /report needs GRID\|RUN, which is missing: results folder/],
     ["a folder that is not there", () => [join(folder, "nowhere")], /report: there is no .*nowhere/],
     ["a file", () => [join(made("f", { a: "" }), "a")], /is a file: name the results folder/],
     ["an empty folder", () => [made("empty")], /neither a grid's results folder .* nor a run directory/],
