@@ -6,7 +6,7 @@ import { parseArgs } from "node:util";
 import { probe } from "./test-matrix/probe.mjs";
 import { combinations, NUMERICAL_TESTS, SMOKE } from "./test-matrix/processors.mjs";
 import { runTests } from "./test-matrix/run-tests.mjs";
-import { markdownTable, OUTCOME_HEADS, outcomeCells } from "./test-matrix/table.mjs";
+import { markdownTable, OUTCOME_HEADS, outcomeCells, outcomeLine } from "./test-matrix/table.mjs";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
 const HELP = `node scripts/test-processors.mjs [options]
@@ -68,6 +68,7 @@ async function runOne({ name, env: given, expected, lacks }, files) {
   }
   process.stderr.write(`${name}: ${level} ...\n`);
   const outcome = await runTests({ root: ROOT, env, files });
+  process.stderr.write(`${name}: ${outcomeLine(outcome)}\n`);
   return { row: [name, level, ...outcomeCells(outcome)], failures: outcome.failures };
 }
 

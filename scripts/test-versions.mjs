@@ -11,7 +11,7 @@ import { copyOfCheckout } from "./test-matrix/checkout.mjs";
 import { fetchTorch, newestTorch } from "./test-matrix/fetch-libtorch.mjs";
 import { fetchNode } from "./test-matrix/fetch-node.mjs";
 import { run, runTests } from "./test-matrix/run-tests.mjs";
-import { markdownTable, OUTCOME_HEADS, outcomeCells } from "./test-matrix/table.mjs";
+import { markdownTable, OUTCOME_HEADS, outcomeCells, outcomeLine } from "./test-matrix/table.mjs";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
 const HELP = `node scripts/test-versions.mjs [options]
@@ -64,11 +64,21 @@ async function test({ torch, node }, { copy, caches, files }) {
   }
   say(`Node ${node.version}, libtorch ${torch.version}: testing ...`);
   const outcome = await runTests({ root: copy, env, files, node: node.executable });
+  say(`Node ${node.version}, libtorch ${torch.version}: ${outcomeLine(outcome)}`);
   return { cells: [setUp, ...outcomeCells(outcome)], failures: outcome.failures };
 }
 
 async function testAll({ torches, nodes, files }) {
   const place = mkdtempSync(join(tmpdir(), "batch-cam-versions-"));
+  const clear = () => rmSync(place, { recursive: true, force: true });
+  for (const [signal, code] of [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ])
+    process.once(signal, () => {
+      clear();
+      process.exit(code);
+    });
   const rows = [];
   const failures = [];
   try {
@@ -81,7 +91,7 @@ async function testAll({ torches, nodes, files }) {
       failures.push(...lines.map((line) => `Node ${pair.node.version}, libtorch ${pair.torch.version}: ${line}`));
     }
   } finally {
-    rmSync(place, { recursive: true, force: true });
+    clear();
   }
   return { rows, failures };
 }

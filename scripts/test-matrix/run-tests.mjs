@@ -40,8 +40,8 @@ function countsOf(path, { root, code, output }) {
   try {
     results = JSON.parse(readFileSync(path, "utf8"));
   } catch {
-    const last = output.trimEnd().split("\n").slice(-15).join("\n");
-    return { passed: 0, failed: 1, skipped: 0, failures: [`vitest gave no results (exit ${code}):\n${last}`] };
+    const failures = [`vitest gave no results (exit ${code}):\n${lastLines(output)}`];
+    return { passed: 0, failed: 1, skipped: 0, failures };
   }
   const failures = results.testResults.flatMap(({ name, status, message, assertionResults }) => {
     const file = relative(root, name);
@@ -50,9 +50,10 @@ function countsOf(path, { root, code, output }) {
     return tests.map((test) => `${file}: ${test.fullName}: ${firstLine(test.failureMessages[0])}`);
   });
   // vitest exits with 1 for errors outside of every test too.
-  if (code !== 0 && failures.length === 0) failures.push(`vitest exited with ${code}`);
+  if (code !== 0 && failures.length === 0) failures.push(`vitest exited with ${code}:\n${lastLines(output)}`);
   const skipped = results.numPendingTests + results.numTodoTests;
   return { passed: results.numPassedTests, failed: failures.length, skipped, failures };
 }
 
+const lastLines = (output) => output.trimEnd().split("\n").slice(-15).join("\n");
 const firstLine = (text = "") => text.split("\n")[0];

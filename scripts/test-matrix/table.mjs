@@ -9,6 +9,10 @@ export function markdownTable(heads, rows) {
   return cells.map((row) => `| ${row.map((cell, column) => cell.padEnd(widths[column])).join(" | ")} |`).join("\n");
 }
 
-/** Counts and failures of a run as the cells of its row and the lines below the table. */
+/** What became of a run, in one line, for who waits for the table. */
+export const outcomeLine = ({ passed, failed, skipped, seconds }) =>
+  `${passed} passed, ${failed} failed, ${skipped} skipped in ${seconds} s`;
+
+/** The same as the cells of its row. */
 export const outcomeCells = ({ passed, failed, skipped, seconds }) => [passed, failed, skipped, `${seconds} s`];
 export const OUTCOME_HEADS = ["passed", "failed", "skipped", "time"];
