@@ -1,3 +1,4 @@
+import { expectNumber, objectOf } from "../arguments.ts";
 import type { TrainConfig } from "./train.ts";
 
 /** More steps than this were not better in any run that was measured. */
@@ -9,6 +10,8 @@ const MOST_STEPS = 150;
  *
  * @param steps that the run takes
  */
-export function lambdaWarmupOf({ lambdaWarmup }: Pick<TrainConfig, "lambdaWarmup">, steps: number): number {
+export function lambdaWarmupOf(config: Pick<TrainConfig, "lambdaWarmup">, steps: number): number {
+  const { lambdaWarmup } = objectOf("lambdaWarmupOf: config", config);
+  expectNumber("lambdaWarmupOf: steps", steps);
   return lambdaWarmup ?? Math.min(MOST_STEPS, Math.floor(steps / 3));
 }

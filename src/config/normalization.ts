@@ -6,7 +6,9 @@ export const figures = () => z.union([z.array(z.number()), z.string()]);
 
 /** The numbers of such a field; null where it holds other than 1 to 4 numbers. */
 export function figuresOf(value: string | readonly number[]): number[] | null {
-  const items = typeof value === "string" ? value.split(",").map((item) => numberIn(item.trim())) : value;
+  if (typeof value !== "string" && !Array.isArray(value)) return null; // a program's, which no schema has checked
+  const items: readonly (number | undefined)[] =
+    typeof value === "string" ? value.split(",").map((item) => numberIn(item.trim())) : value;
   const numbers = items.filter((item): item is number => item !== undefined && Number.isFinite(item));
   return numbers.length === items.length && numbers.length >= 1 && numbers.length <= 4 ? numbers : null;
 }
