@@ -103,8 +103,7 @@ export async function explanationMetrics(
   options: ExplanationMetricsOptions,
 ): Promise<ExplanationMetrics> {
   const { method, target, limit, batchSize, steps, seed } = options;
-  const labelsOfSplit = Array.from(split.labels.data() as BigInt64Array, Number);
-  const chosen = placesOfAllClasses(labelsOfSplit, Math.min(limit, split.labels.numel));
+  const chosen = judgedPlaces(split, Math.min(limit, split.labels.numel));
   const count = chosen.length;
   const gathered = new Map<MetricName, number[]>();
   using coherence = new Coherence(split.numClasses);
@@ -131,7 +130,7 @@ export async function explanationMetrics(
     const names = (Object.keys(METRIC_DEFINITIONS) as MetricName[]).filter((name) => found.has(name));
     const values = Object.fromEntries(names.map((name) => [name, found.get(name)])) as ExplanationMetrics["values"];
     const randomisation = options.randomise
-      ? judge.randomisation(placesOfAllClasses(labelsOfSplit, Math.min(RANDOMISED, count)))
+      ? judge.randomisation(judgedPlaces(split, Math.min(RANDOMISED, count)))
       : null;
     return { method, layer: subject.camLayer, target, images: count, steps, seed, values, randomisation };
   });
@@ -147,6 +146,12 @@ function partsOf(model: Model): string[] {
   const part = (name: string) =>
     model.camLayers.find((layer) => name.startsWith(`${layer}.`)) ?? (name.split(".")[0] as string);
   return [...new Set(Array.from(model.namedParameters().keys(), part))].reverse();
+}
+
+/** Images of one's own lie class by class, and all classes are judged; those of other sets are mixed, and the first are judged. */
+function judgedPlaces({ labels, paths }: Split, count: number): Int32Array {
+  if (paths === undefined) return Int32Array.from({ length: count }, (_, place) => place);
+  return placesOfAllClasses(Array.from(labels.data() as BigInt64Array, Number), count);
 }
 
 /** One method's maps and their metrics, for batches of a split. */
