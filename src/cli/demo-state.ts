@@ -4,14 +4,14 @@ import type { DemoConfig } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { readRegularText } from "../regular-file.ts";
 import type { TrainResult } from "../train/events.ts";
-
-/** The demo's two runs, by name of their directory. */
-export type DemoRun = "plain" | "guided";
+import { type DemoRun, FIRST_DEMO_RUNS } from "./demo-runs.ts";
 
 /** `demo.json`: how far a demo has come, so that the next start goes on, or knows that the runs beside it are its own. */
 export interface DemoState {
   config: DemoConfig;
-  /** The runs whose folders are this demo's. */
+  /** The runs whose folders may be overwritten, because none of them was there before a demo claimed their names. */
+  runs: readonly DemoRun[];
+  /** The runs that have begun in this demo: their folders hold nothing of an earlier one. */
   begun: DemoRun[];
   results: Partial<Record<DemoRun, TrainResult>>;
   finished: boolean;
@@ -26,6 +26,7 @@ export async function readDemoState(output: string): Promise<DemoState | null> {
     if (!state?.config || !state.results) return null;
     return {
       config: state.config,
+      runs: state.runs ?? FIRST_DEMO_RUNS,
       results: state.results,
       begun: state.begun ?? [],
       finished: state.finished === true,

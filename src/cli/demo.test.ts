@@ -1,11 +1,14 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { DemoConfig, type TrainConfigInput } from "../config/index.ts";
+import { DemoConfig, parseTrainConfig, type TrainConfigInput } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
 import type { EpochRecord, SplitRecord, TrainEvent, TrainResult } from "../train/events.ts";
-import { formatDemoTable, runDemo } from "./demo.ts";
+import { runDemo } from "./demo.ts";
+import { closingLines, formatDecoyTable, formatDemoTable } from "./demo-lines.ts";
+import { DEMO_RUNS } from "./demo-runs.ts";
+import type { RunReportOptions } from "./run-report.ts";
 import type { Train } from "./training.ts";
 
 let folder = "";
@@ -73,61 +76,101 @@ async function demo(train: Train, options: object = {}) {
     env: {},
     signal: new AbortController().signal,
   };
-  const renderReport = async (results: readonly TrainResult[]) =>
-    `<html>${results.map(({ step }) => step).join(" ")}</html>`;
+  const renderReport = async (results: readonly TrainResult[], { decoy }: RunReportOptions = {}) =>
+    `<html>${[...results, ...Object.values(decoy ?? {})].map(({ runDirectory }) => basename(runDirectory)).join(" ")}</html>`;
   const outcome = await runDemo({ train, renderReport }, call);
   return { outcome, ...text };
 }
 
 describe("the demo", () => {
-  it("trains plain and guided with one seed, prints a row for each and writes the report", async () => {
+  it("trains on MNIST, and on its decoy set with a control guided to one image for all classes, all with one seed", async () => {
     const { train, calls } = trainer();
-    const { outcome, out } = await demo(train, { seed: 7, threads: 2 });
-    const shared = {
-      seed: 7,
-      epochs: 2,
-      limitTrain: 20_000,
-      threads: 2,
-      output: join(folder, "demo"),
-      overwrite: true,
+    const { outcome } = await demo(train, { seed: 7, threads: 2, epochs: 1, limitTrain: 640 });
+    const shared = { seed: 7, threads: 2, output: join(folder, "demo"), overwrite: true };
+    const mnist = { ...shared, epochs: 1, limitTrain: 640, limitVal: 2000 };
+    const decoy = {
+      ...{ ...shared, dataset: "decoy-mnist", epochs: 3, limitTrain: 5120 },
+      ...{ valImages: 1000, limitVal: 500, limitTest: 2000, lambdaWarmup: 0, distance: "ssim" },
     };
     expect(calls).toEqual([
-      { ...shared, plain: true, experiment: "plain" },
-      { ...shared, plain: false, experiment: "guided" },
+      { ...mnist, plain: true, experiment: "plain" },
+      { ...mnist, plain: false, experiment: "guided" },
+      { ...decoy, plain: true, experiment: "decoy-plain" },
+      { ...decoy, lambdaPrototype: 5, lambdaBatch: 5, experiment: "decoy-guided" },
+      { ...decoy, lambdaPrototype: 5, prototypes: "global", experiment: "decoy-control" },
     ]);
+    for (const call of calls) expect(() => parseTrainConfig(call)).not.toThrow();
     expect(outcome).toBe("done");
-    expect(out).toContain(formatDemoTable({ plain: resultOf(calls[0] ?? {}), guided: resultOf(calls[1] ?? {}) }));
-    expect(readFileSync(join(folder, "demo", "report.html"), "utf8")).toBe("<html>5 5</html>");
-    expect(out).toContain(join(folder, "demo", "report.html"));
+  });
+
+  it("prints both tables and writes the report of all runs", async () => {
+    const { out } = await demo(trainer().train);
+    const results = Object.fromEntries(
+      DEMO_RUNS.map((experiment) => [experiment, resultOf({ output: join(folder, "demo"), experiment })]),
+    );
+    expect(out).toContain(closingLines(results as Parameters<typeof closingLines>[0]));
+    const report = join(folder, "demo", "report.html");
+    expect(readFileSync(report, "utf8")).toBe(`<html>${DEMO_RUNS.join(" ")}</html>`);
+    expect(out.endsWith(`\nmaps side by side: ${report}\n`)).toBe(true);
   });
 
   it("starts from the beginning when it is run again, over its own old runs", async () => {
     await demo(trainer().train);
     const { train, calls } = trainer();
     expect((await demo(train)).outcome).toBe("done");
-    expect(calls).toMatchObject([{ overwrite: true }, { overwrite: true }]);
+    expect(calls).toMatchObject(DEMO_RUNS.map((experiment) => ({ experiment, overwrite: true })));
   });
 
-  it("goes on where it was interrupted", async () => {
-    const first = trainer({ 2: "interrupt" });
-    const stopped = await demo(first.train);
-    expect(stopped.outcome).toBe("interrupted");
-    expect(stopped.err).toBe("to go on: give the same command again\n");
-    expect(existsSync(join(folder, "demo", "report.html"))).toBe(false);
-    const second = trainer();
-    expect((await demo(second.train)).outcome).toBe("done");
-    expect(second.calls).toMatchObject([{ experiment: "guided", resume: true }]);
-    expect(second.calls[0]).not.toHaveProperty("overwrite");
+  it.each(DEMO_RUNS.map((name, index) => ({ name, index })))(
+    "goes on where $name was interrupted",
+    async ({ index }) => {
+      const first = trainer({ [index + 1]: "interrupt" });
+      const stopped = await demo(first.train);
+      expect(stopped.outcome).toBe("interrupted");
+      expect(stopped.err).toBe("to go on: give the same command again\n");
+      expect(existsSync(join(folder, "demo", "report.html"))).toBe(false);
+      const second = trainer();
+      expect((await demo(second.train)).outcome).toBe("done");
+      expect(second.calls).toMatchObject(
+        DEMO_RUNS.slice(index).map((experiment, later) => ({
+          experiment,
+          [later === 0 ? "resume" : "overwrite"]: true,
+        })),
+      );
+      expect(second.calls[0]).not.toHaveProperty("overwrite");
+    },
+  );
+
+  it("goes on with an interrupted demo of before there were runs on the decoy set", async () => {
+    await demo(trainer({ 2: "interrupt" }).train);
+    const file = join(folder, "demo", "demo.json");
+    const { runs, ...older } = JSON.parse(readFileSync(file, "utf8"));
+    expect(runs).toEqual(DEMO_RUNS);
+    writeFileSync(file, JSON.stringify(older));
+    const { train, calls } = trainer();
+    expect((await demo(train)).outcome).toBe("done");
+    expect(calls.map(({ experiment }) => experiment)).toEqual(DEMO_RUNS.slice(1));
+    expect(calls[0]).toMatchObject({ resume: true });
+  });
+
+  it("overwrites a finished demo of before, but no folder that it did not claim", async () => {
+    await demo(trainer().train);
+    const file = join(folder, "demo", "demo.json");
+    const { runs, ...older } = JSON.parse(readFileSync(file, "utf8"));
+    writeFileSync(file, JSON.stringify(older));
+    await expect(demo(trainer().train)).rejects.toMatchObject({
+      code: "E_CONFIG",
+      message: expect.stringMatching(/decoy-plain" exists and was not made by a demo: move it away/),
+    });
+    for (const name of runs.slice(2)) rmSync(join(folder, "demo", name), { recursive: true });
+    expect((await demo(trainer().train)).outcome).toBe("done");
   });
 
   it("begins a run again that was killed before its first checkpoint", async () => {
     await expect(demo(trainer({ 1: "die" }).train)).rejects.toThrow("NaN");
     const { train, calls } = trainer();
     await demo(train);
-    expect(calls).toMatchObject([
-      { experiment: "plain", overwrite: true },
-      { experiment: "guided", overwrite: true },
-    ]);
+    expect(calls).toMatchObject(DEMO_RUNS.map((experiment) => ({ experiment, overwrite: true })));
   });
 
   it("begins a run again whose checkpoint is damaged, and says so", async () => {
@@ -136,7 +179,10 @@ describe("the demo", () => {
     const { outcome, err } = await demo(train);
     expect(outcome).toBe("done");
     expect(err).toBe("warning: last.safetensors is damaged; starting plain again\n");
-    expect(calls).toMatchObject([{ resume: true }, { overwrite: true }, { experiment: "guided" }]);
+    expect(calls).toMatchObject([
+      { resume: true },
+      ...DEMO_RUNS.map((experiment) => ({ experiment, overwrite: true })),
+    ]);
   });
 
   it("does not begin again for a failure that would only come back", async () => {
@@ -151,17 +197,14 @@ describe("the demo", () => {
     );
     const { train, calls } = trainer();
     await demo(train);
-    expect(calls).toMatchObject([{ overwrite: true }, { overwrite: true }]);
+    expect(calls).toMatchObject(DEMO_RUNS.map((experiment) => ({ experiment, overwrite: true })));
   });
 
   it("starts from the beginning when the options differ from the interrupted demo's", async () => {
     await demo(trainer({ 2: "interrupt" }).train);
     const { train, calls } = trainer();
     await demo(train, { seed: 1 });
-    expect(calls).toMatchObject([
-      { seed: 1, overwrite: true },
-      { seed: 1, overwrite: true },
-    ]);
+    expect(calls).toMatchObject(DEMO_RUNS.map((experiment) => ({ experiment, seed: 1, overwrite: true })));
   });
 
   it("starts from the beginning when its own notes are damaged but its runs are gone", async () => {
@@ -176,7 +219,7 @@ describe("the demo", () => {
     const { train, calls } = trainer();
     await expect(demo(train)).rejects.toMatchObject({
       code: "E_CONFIG",
-      message: expect.stringMatching(/guided" is there and no demo made it/),
+      message: expect.stringMatching(/guided" exists and was not made by a demo/),
     });
     expect(calls).toEqual([]);
     expect(existsSync(join(folder, "demo", "guided", "precious"))).toBe(true);
@@ -209,5 +252,47 @@ describe("the demo's table", () => {
   it("has an empty row for a run without a test", () => {
     const result = { ...resultOf({}), test: null };
     expect(formatDemoTable({ plain: result, guided: result })).toMatch(/^plain$/m);
+  });
+});
+
+describe("the demo's closing lines", () => {
+  const results = Object.fromEntries(DEMO_RUNS.map((name) => [name, resultOf({})])) as Parameters<
+    typeof closingLines
+  >[0];
+
+  it("tell both stories, in lines that fit a terminal", () => {
+    const lines = closingLines(results).split("\n");
+    expect(lines[0]).toBe("MNIST");
+    expect(lines).toContain("MNIST with a decoy patch");
+    expect(lines.join(" ")).toContain("the plain network is right for 98.1 % and the guided one for 98.1 %");
+    expect(lines.join(" ")).toContain("the control, which is guided to one mean image for all classes, reaches 98.1 %");
+    for (const line of lines) expect(line.length).toBeLessThanOrEqual(100);
+  });
+});
+
+describe("the demo's table of the decoy set", () => {
+  const history = (accuracy: number) => [{ epoch: 1, secondsPerEpoch: 1, val: { accuracy } }] as EpochRecord[];
+  const result = (told: number, random: number | null) => ({
+    ...resultOf({}),
+    history: history(told),
+    test: random === null ? null : { ...TEST, accuracy: random },
+  });
+
+  it("has the accuracy where the patch tells the class and where it is drawn at random", () => {
+    const table = formatDecoyTable({
+      ...{ plain: result(0.984, 0.783), guided: result(0.974, 0.936), control: result(0.949, 0.94) },
+    });
+    const cells = table.split("\n").map((line) => line.split(/ {2,}/));
+    expect(cells[0]).toEqual(["accuracy where the patch", "tells the class", "is drawn at random"]);
+    expect(cells.slice(2, 5)).toEqual([
+      ["plain", "98.4%", "78.3%"],
+      ["guided", "97.4%", "93.6%"],
+      ["control", "94.9%", "94.0%"],
+    ]);
+  });
+
+  it("has an empty cell where there is no test", () => {
+    const unfinished = { plain: result(0.9, null), guided: result(0.9, null), control: result(0.9, null) };
+    expect(formatDecoyTable(unfinished)).toMatch(/^control +90\.0%$/m);
   });
 });

@@ -5,27 +5,22 @@ import { DemoConfig, type TrainConfigInput } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
 import type { TrainEvent, TrainResult } from "../train/events.ts";
 import type { CommandCall, Outcome } from "./command.ts";
-import { type DemoRun, type DemoState, readDemoState, writeDemoState } from "./demo-state.ts";
+import { closingLines, type DemoResults, decoyOf } from "./demo-lines.ts";
+import { DEMO_HEADINGS, DEMO_RUNS, type DemoRun, demoRunOptions } from "./demo-runs.ts";
+import { type DemoState, readDemoState, writeDemoState } from "./demo-state.ts";
 import { kebabCase } from "./flags.ts";
-import { percent, short } from "./progress-lines.ts";
 import { quoted } from "./shell-commands.ts";
-import { formatTable } from "./table.ts";
 import { type Train, type TrainingParts, trainInView } from "./training.ts";
-
-export type DemoResults = Record<DemoRun, TrainResult>;
 
 type DemoCall = Pick<CommandCall<typeof DemoConfig>, "config" | "stdout" | "stderr" | "env" | "signal">;
 
-/** In the order of the table. */
-const RUNS: Record<DemoRun, TrainConfigInput> = { plain: { plain: true }, guided: { plain: false } };
-
-/** Trains plain and guided with one seed, prints the table and writes `report.html`; goes on where an interrupted demo stopped. */
+/** Trains all runs with one seed, prints their tables and writes `report.html`; goes on where an interrupted demo stopped. */
 export async function runDemo(parts: TrainingParts, call: DemoCall): Promise<Outcome> {
   const { output } = call.config;
   const state = await openDemo(call.config);
-  for (const name of Object.keys(RUNS) as DemoRun[]) {
+  for (const name of DEMO_RUNS) {
     if (state.results[name]) continue;
-    call.stdout.write(`\n${name}\n`);
+    call.stdout.write(`\n${DEMO_HEADINGS[name]}\n`);
     const result = await trainOne(name, state, { train: parts.train, call });
     if (result.interrupted) {
       call.stderr.write("to go on: give the same command again\n");
@@ -35,12 +30,13 @@ export async function runDemo(parts: TrainingParts, call: DemoCall): Promise<Out
     await writeDemoState(output, state);
   }
   const results = state.results as DemoResults;
-  call.stdout.write(`\n${formatDemoTable(results)}`);
+  call.stdout.write(`\n${closingLines(results)}`);
   const report = join(output, "report.html");
-  await writeFileAtomically(
-    report,
-    await parts.renderReport([results.plain, results.guided], [demoCommand(call.config)]),
-  );
+  const page = await parts.renderReport([results.plain, results.guided], {
+    commands: [demoCommand(call.config)],
+    decoy: decoyOf(results),
+  });
+  await writeFileAtomically(report, page);
   await writeDemoState(output, { ...state, finished: true });
   call.stdout.write(`\nmaps side by side: ${report}\n`);
   return "done";
@@ -58,17 +54,19 @@ function demoCommand(config: DemoConfig): string {
 /** The state to go on from: the earlier demo's when that was interrupted with the same options, else a new one. */
 async function openDemo(config: DemoConfig): Promise<DemoState> {
   const earlier = await readDemoState(config.output);
-  if (earlier && !earlier.finished && JSON.stringify(earlier.config) === JSON.stringify(config)) return earlier;
-  const stranger = earlier ? undefined : Object.keys(RUNS).find((name) => existsSync(join(config.output, name)));
-  if (stranger !== undefined) {
+  const foreign = DEMO_RUNS.find((name) => !earlier?.runs.includes(name) && existsSync(join(config.output, name)));
+  if (foreign !== undefined) {
     throw new BatchCamError(
       "E_CONFIG",
-      `demo: "${join(config.output, stranger)}" is there and no demo made it: move it away, or give another --output`,
+      `demo: "${join(config.output, foreign)}" exists and was not made by a demo: move it away, or give another --output`,
     );
   }
-  const fresh: DemoState = { config, begun: [], results: {}, finished: false };
-  await writeDemoState(config.output, fresh);
-  return fresh;
+  const goesOn = earlier && !earlier.finished && JSON.stringify(earlier.config) === JSON.stringify(config);
+  const state: DemoState = goesOn
+    ? { ...earlier, runs: [...DEMO_RUNS] }
+    : { config, runs: [...DEMO_RUNS], begun: [], results: {}, finished: false };
+  await writeDemoState(config.output, state);
+  return state;
 }
 
 async function trainOne(
@@ -76,11 +74,11 @@ async function trainOne(
   state: DemoState,
   { train, call }: { train: Train; call: DemoCall },
 ): Promise<TrainResult> {
-  const { output, ...shared } = call.config;
-  const config: TrainConfigInput = { ...shared, ...RUNS[name], output, experiment: name };
+  const config = demoRunOptions(name, call.config);
   const note = noteBegin(name, state);
   const run = (how: TrainConfigInput) => trainInView(train, { ...config, ...how }, { ...call, onEvent: note.onEvent });
-  const resumable = state.begun.includes(name) && existsSync(join(output, name, "checkpoints", "last.safetensors"));
+  const resumable =
+    state.begun.includes(name) && existsSync(join(call.config.output, name, "checkpoints", "last.safetensors"));
   try {
     if (!resumable) return await run({ overwrite: true });
     return await run({ resume: true }).catch((error) => {
@@ -110,17 +108,3 @@ function noteBegin(
 
 // What an interrupted run of another version, or a damaged one, says; nothing of it is worth keeping.
 const RESTART: ReadonlySet<string> = new Set(["E_CHECKPOINT", "E_CONFIG"]);
-
-const HEADERS = ["", "test accuracy", "map L1", "map L2", "map SSIM", "coherence", "dead maps", "s/epoch"];
-
-/** One row a run; the maps are compared with the prototypes of their classes. */
-export function formatDemoTable(results: DemoResults): string {
-  const rows = (Object.keys(RUNS) as DemoRun[]).map((name) => {
-    const { test, history } = results[name];
-    const seconds = history.reduce((sum, { secondsPerEpoch }) => sum + secondsPerEpoch, 0) / history.length;
-    if (!test) return [name];
-    const maps = [test.mapL1, test.mapL2, test.mapSsim, test.coherence].map(short);
-    return [name, percent(test.accuracy, 2), ...maps, percent(test.deadMaps), seconds.toFixed(1)];
-  });
-  return formatTable(HEADERS, rows);
-}

@@ -1,5 +1,6 @@
 import { typesOf } from "../config/index.ts";
 import { type Flag, inFlags } from "./flags.ts";
+import { wrap } from "./word-wrap.ts";
 
 /** Widest left column; a longer flag has its description on the next line. */
 const LEFT = 30;
@@ -76,14 +77,4 @@ function foldChoices(line: string, columns: number): string {
   const start = line.indexOf("<") + 1;
   const rows = wrap(line.slice(start).replaceAll("|", "| "), Math.max(24, columns - start));
   return line.slice(0, start) + rows.join(`\n${" ".repeat(start)}`).replaceAll("| ", "|");
-}
-
-function wrap(text: string, width: number): string[] {
-  const lines: string[] = [];
-  for (const word of text.split(" ")) {
-    const last = lines.at(-1);
-    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
-    else lines.push(word);
-  }
-  return lines;
 }

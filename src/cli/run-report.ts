@@ -3,38 +3,64 @@ import { writeFileAtomically } from "../atomic-file.ts";
 import type { TrainConfig } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { type EvaluateOptions, type Evaluation, evaluate, evaluateSamples } from "../evaluate/index.ts";
-import { type DemoRun, renderDemoReport } from "../report/index.ts";
+import { DECOY_RUNS, type DecoyResults } from "../report/decoy-story.ts";
+import { type DecoyShown, type DemoRun, renderDemoReport } from "../report/index.ts";
 import { type Environment, readEnvironment } from "../train/environment.ts";
 import type { EpochRecord, JudgedRun } from "../train/events.ts";
 import { type LogRow, readLog } from "../train/metrics-log.ts";
 import { againCommand } from "./shell-commands.ts";
 
+export interface RunReportOptions {
+  /** The commands that make the page again; without them, the one that made the first run. */
+  commands?: readonly string[];
+  /** Runs on a decoy set, which have a section of their own. */
+  decoy?: DecoyResults;
+}
+
 /**
  * One HTML page about finished runs, at most one plain and one guided: results, maps of the same test images, curves and configs.
  * @throws BatchCamError E_CHECKPOINT where a run directory lacks one of its files
  */
-export async function renderReport(results: readonly JudgedRun[], commands?: readonly string[]): Promise<string> {
+export async function renderReport(results: readonly JudgedRun[], options: RunReportOptions = {}): Promise<string> {
   const reported = [];
   for (const result of results) {
     const { runDirectory } = result;
     const log = await readLog(join(runDirectory, "metrics.jsonl"));
     reported.push(await describeRun(result, await evaluateSamples(runDirectory), log));
   }
-  return pageOf(reported, commands);
+  const { commands, decoy } = options;
+  return pageOf(reported, { commands, decoy: decoy && (await showDecoy(decoy)) });
 }
 
-function pageOf(reported: readonly Described[], commands?: readonly string[]): string {
+/** The runs on a decoy set with their maps of the same test images, and the prototypes of the guided one. */
+async function showDecoy(results: DecoyResults): Promise<DecoyShown> {
+  const found = await Promise.all(DECOY_RUNS.map((name) => evaluateSamples(results[name].runDirectory)));
+  const runs = found.map(({ config, samples: { maps, dead, predictions } }, index) => {
+    const name = DECOY_RUNS[index] as (typeof DECOY_RUNS)[number];
+    return { name, config: { ...config }, result: results[name], maps, dead, predictions };
+  });
+  const { images, labels, height, width, prototypes, classNames } = (found[1] as (typeof found)[number]).samples;
+  return { runs, samples: { images, labels, height, width }, prototypes, classNames };
+}
+
+interface PageOptions {
+  commands?: readonly string[] | undefined;
+  decoy?: DecoyShown | undefined;
+}
+
+function pageOf(reported: readonly Described[], { commands, decoy }: PageOptions = {}): string {
   const [first] = reported;
   if (!first) throw new BatchCamError("E_ARGUMENT", "renderReport: results must hold at least one run, got none");
   const { images, labels, height, width, prototypes, classNames } = first.samples;
   return renderDemoReport({
-    title: `Batch-CAM: ${first.model} on ${first.dataset}, ${reported.map(({ run }) => run.name).join(" and ")}`,
+    title: `Batch-CAM: ${first.model} on ${first.dataset}${decoy ? ` and ${decoy.runs[0]?.config.dataset}` : ""}, ${reported.map(({ run }) => run.name).join(" and ")}`,
     runs: reported.map(({ run }) => run),
     samples: { images, labels, height, width },
     prototypes,
     classNames,
     environment: first.environment,
     commands: commands ?? [againCommand(first.run.result.runDirectory)],
+    ...(decoy && { decoy }),
   });
 }
 

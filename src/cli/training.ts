@@ -4,6 +4,7 @@ import type { TrainEvent, TrainResult } from "../train/events.ts";
 import type { CommandCall } from "./command.ts";
 import { createFigures } from "./epoch-figures.ts";
 import { createProgress } from "./progress.ts";
+import type { RunReportOptions } from "./run-report.ts";
 
 /** The trainer, as the commands call it. */
 export type Train = (
@@ -15,7 +16,7 @@ export type Train = (
 export interface TrainingParts {
   train: Train;
   /** The page about finished runs. */
-  renderReport: (results: readonly TrainResult[], commands?: readonly string[]) => Promise<string>;
+  renderReport: (results: readonly TrainResult[], options?: RunReportOptions) => Promise<string>;
 }
 
 /** The real trainer and report; they load the engine, so nothing else imports them. */

@@ -1,4 +1,4 @@
-import type { DemoReportInput, DemoRun } from "./demo-input.ts";
+import type { MappedRun, MappedSamples } from "./demo-input.ts";
 import { type Markup, markup } from "./markup.ts";
 import { overlay } from "./overlay.ts";
 import { pngAddress, scaleAddress } from "./png.ts";
@@ -13,7 +13,7 @@ interface Strip {
 }
 
 /** The picture: for the same test samples the image, the prototype of its class, and the map of each run. */
-export function mapGallery(input: DemoReportInput): Markup {
+export function mapGallery(input: MappedSamples): Markup {
   const { samples, prototypes } = input;
   const size = { height: samples.height, width: samples.width };
   const image: Strip = {
@@ -32,7 +32,7 @@ export function mapGallery(input: DemoReportInput): Markup {
 }
 
 /** The same maps laid over the images. */
-export function overlayGallery(input: DemoReportInput): Markup {
+export function overlayGallery(input: MappedSamples): Markup {
   const { samples } = input;
   const size = { height: samples.height, width: samples.width };
   const strips = input.runs.map(
@@ -49,7 +49,7 @@ export function overlayGallery(input: DemoReportInput): Markup {
 }
 
 /** The colour scale of the maps, and what their marks mean. */
-export function galleryLegend({ runs, samples }: DemoReportInput): Markup {
+export function galleryLegend({ runs, samples }: MappedSamples): Markup {
   const dead = runs.some((run) => run.dead.includes(true));
   const wrong = runs.some(({ predictions }) => predictions.some((value, index) => value !== samples.labels[index]));
   return markup`<p class="legend"><span class="scale"><span>map value 0</span><img src="${scaleAddress()}" alt="Colour scale of the maps from 0, black, over purple and orange to 1, pale yellow" width="256" height="1"><span>1</span></span>
@@ -59,7 +59,7 @@ ${wrong ? markup`<span><span class="swatch wrong">×</span> wrong prediction, wi
 
 const NOTHING = new Float32Array(0);
 
-function mapStrip(input: DemoReportInput, run: DemoRun): Strip {
+function mapStrip(input: MappedSamples, run: MappedRun): Strip {
   const { height, width, labels } = input.samples;
   return {
     label: `${run.name} map`,
@@ -75,7 +75,7 @@ function mapStrip(input: DemoReportInput, run: DemoRun): Strip {
   };
 }
 
-function gallery(input: DemoReportInput, strips: readonly Strip[]): Markup {
+function gallery(input: MappedSamples, strips: readonly Strip[]): Markup {
   const count = input.samples.images.length;
   const perBand = Math.ceil(count / Math.ceil(count / MAX_COLUMNS));
   const bands: Markup[] = [];
@@ -84,7 +84,7 @@ function gallery(input: DemoReportInput, strips: readonly Strip[]): Markup {
 }
 
 // Rows of the accessible table are samples; the style sheet shows them as columns where the page is wide.
-function band(input: DemoReportInput, strips: readonly Strip[], [start, end]: [number, number]): Markup {
+function band(input: MappedSamples, strips: readonly Strip[], [start, end]: [number, number]): Markup {
   const heads = strips.map(({ label }) => markup`<span role="columnheader">${label}</span>`);
   const samples = input.samples.images.slice(start, end).map((_, index) => {
     const cells = strips.map(({ cell }) => markup`<span role="cell">${cell(start + index)}</span>`);
@@ -113,6 +113,6 @@ function address(pixels: Float32Array | undefined, size: { height: number; width
   return pngAddress({ pixels: pixels ?? NOTHING, ...size });
 }
 
-function className({ samples, classNames }: DemoReportInput, sample: number): string {
+function className({ samples, classNames }: MappedSamples, sample: number): string {
   return classNames[samples.labels[sample] ?? 0] ?? "";
 }

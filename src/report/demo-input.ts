@@ -1,17 +1,11 @@
 import { BatchCamError } from "../errors.ts";
 import type { BalanceEvent, JudgedRun, StepMetrics } from "../train/events.ts";
+import { DECOY_RUNS, type DecoyRunName } from "./decoy-story.ts";
 import { channelsOf, expectMap } from "./picture.ts";
 
-/** One of the two runs that the report compares. */
-export interface DemoRun {
-  name: "plain" | "guided";
-  /** The effective configuration, as in the run directory's config.json. */
-  config: Record<string, unknown>;
-  result: JudgedRun;
-  /** The logged steps; one every few is enough. */
-  steps: readonly { step: number; metrics: StepMetrics }[];
-  /** What the run has logged of the balance of its losses. */
-  balance?: readonly Omit<BalanceEvent, "type">[];
+/** What a run says of each of some test images. */
+export interface MappedRun {
+  name: string;
   /** One map `(H, W)` per sample, normalised to [0, 1]. */
   maps: readonly Float32Array[];
   /** Whether the map of each sample is zero everywhere. */
@@ -20,16 +14,47 @@ export interface DemoRun {
   predictions: readonly number[];
 }
 
-/** What `renderDemoReport` shows. */
-export interface DemoReportInput {
-  title: string;
-  /** One run or two; with both, their differences are shown. */
-  runs: readonly DemoRun[];
-  /** Test images, grey `(H, W)` or colour `(3, H, W)` in [0, 1], the same for both runs; one per class is best. */
+/** Test images, and what each run says of them. */
+export interface MappedSamples {
+  runs: readonly MappedRun[];
+  /** Test images, grey `(H, W)` or colour `(3, H, W)` in [0, 1], the same for all runs; one per class is best. */
   samples: { images: readonly Float32Array[]; labels: readonly number[]; height: number; width: number };
   /** The class means, one per class, shaped as the images or `(H, W)`. */
   prototypes: readonly Float32Array[];
   classNames: readonly string[];
+}
+
+/** One of the two runs that the report compares. */
+export interface DemoRun extends MappedRun {
+  name: "plain" | "guided";
+  /** The effective configuration, as in the run directory's config.json. */
+  config: Record<string, unknown>;
+  result: JudgedRun;
+  /** The logged steps; one every few is enough. */
+  steps: readonly { step: number; metrics: StepMetrics }[];
+  /** What the run has logged of the balance of its losses. */
+  balance?: readonly Omit<BalanceEvent, "type">[];
+}
+
+/** One of the three runs on a decoy set. */
+export interface DecoyRun extends MappedRun {
+  name: DecoyRunName;
+  config: Record<string, unknown>;
+  result: JudgedRun;
+}
+
+/** The runs on a decoy set, one of each name. */
+export interface DecoyShown extends MappedSamples {
+  runs: readonly DecoyRun[];
+}
+
+/** What `renderDemoReport` shows. */
+export interface DemoReportInput extends MappedSamples {
+  title: string;
+  /** One run or two; with both, their differences are shown. */
+  runs: readonly DemoRun[];
+  /** Runs on a decoy set: a section of their own. */
+  decoy?: DecoyShown;
   /** Versions, processor, threads, seed. */
   environment: Record<string, string | number>;
   /** Commands that produce this report again; `npm start` by default. */
@@ -38,34 +63,45 @@ export interface DemoReportInput {
 
 /** Checks what the types cannot: names, counts, sizes and ranges. Throws E_ARGUMENT or E_SHAPE. */
 export function checkDemoInput(input: DemoReportInput): void {
-  const { title, runs, classNames, prototypes } = input;
+  const { title, runs, decoy } = input;
   if (title.trim() === "") fail("E_ARGUMENT", "title must not be empty");
   const names = runs.map(({ name }) => name);
   if (names.length === 0 || new Set(names).size !== names.length) {
     const got = names.length === 0 ? "none" : names.join(", ");
     fail("E_ARGUMENT", `runs must hold "plain", "guided" or one of each, got ${got}`);
   }
-  if (classNames.length === 0) fail("E_ARGUMENT", "classNames must hold at least one name, got none");
-  expectCount("prototypes", prototypes.length, { expected: classNames.length, per: "class" });
-  checkSamples(input);
-  for (const run of runs) checkRun(run, input);
+  checkMapped(input, "");
+  if (decoy === undefined) return;
+  if (DECOY_RUNS.some((name, index) => decoy.runs[index]?.name !== name) || decoy.runs.length !== DECOY_RUNS.length) {
+    const got = decoy.runs.map(({ name }) => name).join(", ") || "none";
+    fail("E_ARGUMENT", `decoy.runs must be ${DECOY_RUNS.join(", ")}, in this order, got ${got}`);
+  }
+  checkMapped(decoy, "decoy.");
 }
 
-function checkSamples({ samples, prototypes, classNames }: DemoReportInput): void {
+/** `at` stands before the names of arguments. */
+function checkMapped(mapped: MappedSamples, at: string): void {
+  const { classNames, prototypes, runs } = mapped;
+  if (classNames.length === 0) fail("E_ARGUMENT", `${at}classNames must hold at least one name, got none`);
+  expectCount(`${at}prototypes`, prototypes.length, { expected: classNames.length, per: "class" });
+  checkSamples(mapped, at);
+  for (const run of runs) checkRun(run, mapped, `${at}runs.${run.name}`);
+}
+
+function checkSamples({ samples, prototypes, classNames }: MappedSamples, at: string): void {
   const { images, labels, height, width } = samples;
-  if (images.length === 0) fail("E_ARGUMENT", "samples.images must hold at least one image, got none");
-  expectCount("samples.labels", labels.length, { expected: images.length, per: "image" });
-  expectClasses("samples.labels", labels, classNames.length);
+  if (images.length === 0) fail("E_ARGUMENT", `${at}samples.images must hold at least one image, got none`);
+  expectCount(`${at}samples.labels`, labels.length, { expected: images.length, per: "image" });
+  expectClasses(`${at}samples.labels`, labels, classNames.length);
   images.forEach((pixels, index) => {
-    channelsOf({ pixels, height, width }, `renderDemoReport: samples.images[${index}]`);
+    channelsOf({ pixels, height, width }, `renderDemoReport: ${at}samples.images[${index}]`);
   });
   prototypes.forEach((pixels, index) => {
-    channelsOf({ pixels, height, width }, `renderDemoReport: prototypes[${index}]`);
+    channelsOf({ pixels, height, width }, `renderDemoReport: ${at}prototypes[${index}]`);
   });
 }
 
-function checkRun(run: DemoRun, { samples, classNames }: DemoReportInput): void {
-  const where = `runs.${run.name}`;
+function checkRun(run: MappedRun, { samples, classNames }: MappedSamples, where: string): void {
   const { images, height, width } = samples;
   for (const list of ["maps", "dead", "predictions"] as const) {
     expectCount(`${where}.${list}`, run[list].length, { expected: images.length, per: "sample" });

@@ -1,7 +1,7 @@
 import { PNG } from "pngjs";
 import { describe, expect, it } from "vitest";
 import type { EpochRecord, SplitRecord, StepMetrics } from "../train/events.ts";
-import type { DemoReportInput, DemoRun } from "./demo-input.ts";
+import type { DecoyRun, DecoyShown, DemoReportInput, DemoRun } from "./demo-input.ts";
 import { renderDemoReport } from "./demo-report.ts";
 import * as publicNames from "./index.ts";
 
@@ -269,6 +269,74 @@ describe("renderDemoReport", () => {
 
   it("gives the same text for the same input", () => {
     expect(renderDemoReport(input())).toBe(html);
+  });
+});
+
+function decoy(changes: Partial<DecoyShown> = {}): DecoyShown {
+  const accuracies = { plain: 0.783, guided: 0.936, control: 0.94 };
+  const runs = (["plain", "guided", "control"] as const).map((name): DecoyRun => {
+    const { steps: _, ...base } = run("plain");
+    const config = { seed: 0, prototypes: name === "control" ? "global" : "class" };
+    return { ...base, name, config, result: { ...base.result, test: { ...TEST, accuracy: accuracies[name] } } };
+  });
+  const { samples, prototypes, classNames } = input();
+  return { runs, samples, prototypes, classNames, ...changes };
+}
+
+describe("renderDemoReport with runs on a decoy set", () => {
+  const page = renderDemoReport(input({ decoy: decoy() }));
+  const section = /<section id="decoy".*?<\/section>/s.exec(page)?.[0] ?? "";
+  const text = textOf(section).replace(/\s+/g, " ");
+
+  it("has a section of them, named in the contents and told of at the head, and none without them", () => {
+    expect(page).toContain('<li><a href="#decoy">');
+    const head = textOf(page.slice(0, page.indexOf("<nav"))).replace(/\s+/g, " ");
+    expect(head).toContain("the plain network is right for 78.3 %, the guided one for 93.6 %");
+    expect(head).toMatch(/a control, which .*, for 94\.0 %/);
+    expect(renderDemoReport(input())).not.toMatch(/decoy|patch/);
+  });
+
+  it("has one table of accuracies, one sentence of what they show and one of what they do not", () => {
+    expect(section.match(/<table/g)).toHaveLength(1);
+    expect(text).toContain("patch tells the class (1,000 validation images, as in training) 97.0 % 97.0 % 97.0 %");
+    expect(text).toContain("patch drawn at random (1,000 test images) 78.3 % 93.6 % 94.0 %");
+    expect(text).toContain("no one had to mark where the patch is");
+    expect(text).toContain("and not from where the prototypes point");
+  });
+
+  it("shows image, prototype and the maps of all three runs", () => {
+    const heads = [...section.matchAll(/role="columnheader"[^>]*>([^<]*)/g)].map(([, head]) => head);
+    expect(heads).toEqual(["class", "image", "prototype", "plain map", "guided map", "control map"]);
+    expect(section.match(/<img /g)).toHaveLength(CLASSES * 5 + 1);
+  });
+
+  it("lists their configurations apart, and marks where they differ", () => {
+    expect(page).toMatch(/<tr class="differing"><th scope="row"><code>prototypes<\/code>.*?<code>global<\/code>/);
+  });
+
+  it("puts a dash where a number is missing, and never NaN", () => {
+    const runs = decoy().runs.map((one) => ({ ...one, result: { ...one.result, test: null, history: [] } }));
+    const unfinished = textOf(renderDemoReport(input({ decoy: decoy({ runs }) })));
+    expect(unfinished).not.toMatch(/NaN|undefined|null/);
+    expect(unfinished).toContain("There are no test results to compare");
+  });
+
+  it.each<[string, Partial<DecoyShown>, string]>([
+    [
+      "a run is missing",
+      { runs: decoy().runs.slice(1) },
+      "decoy.runs must be plain, guided, control, in this order, got guided, control",
+    ],
+    ["there are none", { runs: [] }, "got none"],
+    ["a prototype is missing", { prototypes: [] }, "decoy.prototypes must hold 3 entries"],
+    ["a label is of no class", { samples: { ...decoy().samples, labels: [0, 1, 9] } }, "decoy.samples.labels[2]"],
+    [
+      "a map is missing",
+      { runs: decoy().runs.map((one) => ({ ...one, maps: one.maps.slice(1) })) },
+      "decoy.runs.plain.maps must hold 3 entries",
+    ],
+  ])("refuses them where %s", (_, changes, message) => {
+    expect(() => renderDemoReport(input({ decoy: decoy(changes) }))).toThrow(message);
   });
 });
 

@@ -1,4 +1,5 @@
 import { curveGrids } from "./demo-curves.ts";
+import { decoyLead, decoySection } from "./demo-decoy.ts";
 import { definitionList } from "./demo-definitions.ts";
 import { balanceSection, epochSection } from "./demo-epochs.ts";
 import { galleryLegend, mapGallery, overlayGallery } from "./demo-gallery.ts";
@@ -21,15 +22,16 @@ export function renderDemoReport(input: DemoReportInput): string {
   const sections: Section[] = [
     { id: "results", heading: "Results", body: resultsTable(input) },
     { id: "maps", heading: input.runs.length > 1 ? "The maps, side by side" : "The maps", body: maps(input) },
+    ...decoySection(input),
     { id: "curves", heading: "Training curves", body: curveGrids(input) },
     ...epochSection(input),
     ...balanceSection(input),
     { id: "definitions", heading: "What the numbers mean", body: definitionList() },
-    { id: "configuration", heading: "Configuration", body: configurationTable(input) },
+    { id: "configuration", heading: "Configuration", body: configurations(input) },
     { id: "environment", heading: "Environment", body: environmentTable(input) },
     { id: "reproduce", heading: "Do it again", body: reproduction(input) },
   ];
-  const lead = markup`<p class="summary">${summarize(input)}</p>`;
+  const lead = markup`<p class="summary">${summarize(input)}</p>${decoyLead(input)}`;
   return renderPage({ title: input.title, lead, sections, style: STYLE });
 }
 
@@ -39,4 +41,12 @@ function maps(input: DemoReportInput): Markup {
 ${mapGallery(input)}${galleryLegend(input)}
 <h3>The same maps laid over the images</h3>
 ${overlayGallery(input)}`;
+}
+
+function configurations(input: DemoReportInput): Markup {
+  const { decoy } = input;
+  if (decoy === undefined) return configurationTable(input);
+  return markup`${configurationTable(input)}
+<h3>With the decoy patch</h3>
+${configurationTable(decoy)}`;
 }

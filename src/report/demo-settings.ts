@@ -2,8 +2,13 @@ import type { DemoReportInput } from "./demo-input.ts";
 import { type Markup, markup } from "./markup.ts";
 import { DASH } from "./numbers.ts";
 
+interface ConfiguredRun {
+  name: string;
+  config: Record<string, unknown>;
+}
+
 /** The effective configuration of each run, nested keys joined by dots; rows in which the runs differ are marked. */
-export function configurationTable({ runs }: DemoReportInput): Markup {
+export function configurationTable({ runs }: { runs: readonly ConfiguredRun[] }): Markup {
   const flat = runs.map(({ config }) => flatten(config));
   const keys = [...new Set(flat.flatMap((entries) => [...entries.keys()]))];
   const rows = keys.map((key) => {

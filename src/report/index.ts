@@ -1,6 +1,6 @@
 export { COLORMAPS, type Colormap, colormapTable, INFERNO } from "./colormap.ts";
 export { type CurveSeries, type LineChartInput, lineChart } from "./curves.ts";
-export type { DemoReportInput, DemoRun } from "./demo-input.ts";
+export type { DecoyRun, DecoyShown, DemoReportInput, DemoRun } from "./demo-input.ts";
 export { renderDemoReport } from "./demo-report.ts";
 export type { MapStyle, Verdict } from "./explained-image.ts";
 export { type ExplainedImage, type ExplanationInput, explanationFigure } from "./explanation-figure.ts";

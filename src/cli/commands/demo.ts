@@ -7,7 +7,8 @@ import { loadTrainingParts, type TrainingParts } from "../training.ts";
 export function createDemoCommand(load: () => Promise<TrainingParts>): Command {
   return defineCommand({
     name: "demo",
-    summary: "Train on MNIST twice, plain and guided, and compare the two.",
+    summary:
+      "Train on MNIST, plain and guided, and on MNIST with a decoy patch, with a control beside them, and compare.",
     config: DemoConfig,
     interruptible: "after this step with a checkpoint",
     run: async (call) => await runDemo(await load(), call),
