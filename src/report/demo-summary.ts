@@ -2,6 +2,7 @@ import type { JudgedRun } from "../train/events.ts";
 import type { DemoReportInput, DemoRun } from "./demo-input.ts";
 import { accuracyError, compare, MEASURES, type Measure } from "./demo-measures.ts";
 import { formatCount, formatNumber, formatPercent, isNumber } from "./numbers.ts";
+import { unfinishedWarmUp } from "./warm-up.ts";
 
 /** Past this share of dead maps the other numbers about maps say little. */
 const MANY_DEAD = 0.2;
@@ -95,13 +96,11 @@ function alone({ result }: DemoRun): string[] {
   ];
 }
 
-/** Where the run ended before its guidance had its whole weight. */
-function warmUp({ name, config: { lambdaWarmup, lambdaPrototype, lambdaBatch }, result }: DemoRun): string[] {
-  if (typeof lambdaWarmup !== "number" || result.step >= lambdaWarmup) return [];
-  if (![lambdaPrototype, lambdaBatch].some((weight) => typeof weight === "number" && weight > 0)) return [];
-  const share = Math.round((100 * result.step) / lambdaWarmup);
+function warmUp({ name, config, result: { step } }: DemoRun): string[] {
+  const found = unfinishedWarmUp(config, step);
+  if (found === null) return [];
   return [
-    `The guidance of the ${name} run never had its whole weight: that rises over ${lambdaWarmup} steps, the run took ${result.step}, and it ended with ${share} % of it.`,
+    `The guidance of the ${name} run never had its whole weight: that rises over ${found.warmUp} steps, the run took ${step}, and it ended with ${Math.round(100 * found.share)} % of it.`,
   ];
 }
 

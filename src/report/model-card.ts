@@ -2,6 +2,7 @@ import { stringify } from "yaml";
 import type { EpochRecord, SplitRecord, StartEvent, TrainResult } from "../train/events.ts";
 import { inCell, markdownTable, withoutControls } from "./markdown.ts";
 import { DASH, formatCount, isNumber } from "./numbers.ts";
+import { unfinishedWarmUp } from "./warm-up.ts";
 
 /** What a card tells of: a run that has ended, or was stopped. */
 export interface CardInput {
@@ -107,11 +108,13 @@ function objective(config: StartEvent["config"], steps: number): string {
 }
 
 /** How much of the weights acted. */
-function warmUp({ lambdaWarmup = 0 }: StartEvent["config"], steps: number): string {
+function warmUp(config: StartEvent["config"], steps: number): string {
+  const { lambdaWarmup = 0 } = config;
   if (lambdaWarmup === 0) return "";
   const rise = ` These weights rose from 0 over the first ${lambdaWarmup} steps`;
-  if (steps >= lambdaWarmup) return `${rise} of ${formatCount(steps)}.`;
-  return `${rise}, and the run took ${steps}: **they reached ${Math.round((100 * steps) / lambdaWarmup)} % at most** (see \`--lambda-warmup\`).`;
+  const unfinished = unfinishedWarmUp({ ...config }, steps);
+  if (unfinished === null) return `${rise} of ${formatCount(steps)}.`;
+  return `${rise}, and the run took ${steps}: **they reached ${Math.round(100 * unfinished.share)} % at most** (see \`--lambda-warmup\`).`;
 }
 
 /** Each measure with its direction and what it means. */

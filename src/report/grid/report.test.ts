@@ -124,6 +124,24 @@ describe("the report of a store", () => {
     expect(text).toMatch(/accuracy lower by the same for every seed, of which no test is made/);
   });
 
+  it("says where the guidance never had its whole weight, and nothing of it where it had", async () => {
+    const methods = [
+      { name: "plain", plain: true },
+      { name: "guided", lambdaWarmup: 40 },
+      { name: "short", lambdaWarmup: 10 },
+    ];
+    const records = gridRecords({ methods, seeds: 3 }, (_, seed) => ({ steps: 10 + seed })); // 10 to 12 steps
+    const text = textOf((await gridReport(reportInput(records))).html);
+    expect(text).toContain(
+      "In 3 runs the guidance never had its whole weight, because the warm-up is longer than the run",
+    );
+    expect(text).toContain(
+      "The guidance of guided never had its whole weight: its weight rises over 40 steps, the runs took 10 to 12 and ended with 25 to 30 % of it.",
+    );
+    expect(text).not.toMatch(/guidance of (plain|short)/);
+    expect(textOf(three.html)).not.toContain("whole weight");
+  });
+
   it("says what was trained, each option where it is decided", async () => {
     const { text } = await report(gridRecords({ base: { epochs: 2 }, methods: METHODS, seeds: 1 }));
     expect(text).toMatch(

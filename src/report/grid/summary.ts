@@ -6,6 +6,7 @@ import { cueInWords } from "./cue-summary.ts";
 import { findings, SPOKEN } from "./findings.ts";
 import { type GridReportInput, groupName } from "./input.ts";
 import { LABELS, LEVEL, plural, spreadText } from "./labels.ts";
+import { unfinishedWarmUps, warmUpsInWords } from "./warm-up-words.ts";
 
 /** What was run, on what. */
 export function ranInWords({ groups }: GridReportInput): string {
@@ -46,6 +47,7 @@ export function leadSentences(input: GridReportInput): string[] {
   ];
   for (const group of mixed)
     sentences.push(`The runs of ${groupName(group)} were tested on different images: do not compare them.`);
+  sentences.push(...unfinishedWarmUps(groups));
   const counted = (["guided", "control"] as const).flatMap((kind) => kindInWords(groups, kind));
   if (counted.length === 0) return sentences;
   const tests = groups.some(({ methods }) => methods.some(wasTested));
@@ -112,9 +114,11 @@ export function groupSummaries(groups: readonly AnalysisGroup[]): Markup[] {
     const others = group.methods.filter((method) => method !== plain && method.done.length > 0);
     const cue = cueInWords(group);
     const cueText = cue.length === 0 ? null : markup`<p class="cue">${cue.join(" ")}</p>`;
+    const warmUps = warmUpsInWords(group);
+    const warmUpText = warmUps.length === 0 ? null : markup`<p class="cue">${warmUps.join(" ")}</p>`;
     return markup`<h3>${groupName(group)}</h3>
 <p>${plainInWords(group, plain)}</p>
-${cueText}${findings(others)}
+${warmUpText}${cueText}${findings(others)}
 `;
   });
 }
