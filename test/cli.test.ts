@@ -235,7 +235,7 @@ describe("batch-cam train", () => {
     });
     expect(code).toBe(0);
     expect(text.err).toBe("warning: small maps\n");
-    expect(text.out).toContain("done in 0:01");
+    expect(text.out).toContain("done in 1 s");
   });
 
   it("writes the run's report", async () => {

@@ -66,6 +66,7 @@ explanations: 20
     expect(page).toContain("<h3>Failed: 1</h3>");
     expect(page).toContain(">Faithfulness and localisation of Grad-CAM’s maps</h3>");
     expect(err).toMatch(/failed: small {2}mnist {2}wild {2}seed 4: .*crossEntropy is .*\(E_NUMERIC\)\n/);
+    expect(`${out}${err}`.split("crossEntropy is")).toHaveLength(2); // said once
     const records = recordsIn("study");
     expect(records.map(({ method, status }) => `${method} ${status}`).sort()).toEqual([
       "guided done",
@@ -200,7 +201,7 @@ explanations: 10
       both.map(({ code }) => code),
       both.map(({ err }) => err).join(),
     ).toEqual([0, 0]);
-    const ran = both.flatMap(({ out }) => out.match(/^\[\d\/4\] .* \d+:\d\d$/gm) ?? []);
+    const ran = both.flatMap(({ out }) => out.match(/^\[\d\/4\] .* ms\/step {2}\d.*(s|min)$/gm) ?? []);
     expect(ran).toHaveLength(4);
     for (const { id } of recordsIn("shared"))
       expect(existsSync(join(storeOf("shared"), "runs", id, "checkpoints", "best.safetensors"))).toBe(true);

@@ -3,7 +3,7 @@ import { doneCell, failedCell, gridCells } from "../../test/support/grid-cells.t
 import type { Cell } from "../experiments/records.ts";
 import { summariseSpurious } from "../experiments/spurious-summary.ts";
 import { summarise } from "../experiments/summary.ts";
-import { cellLine, countLine, duration, failureLines, listTable, summaryTable, waitingLine } from "./compare-lines.ts";
+import { cellLine, countLine, failureLines, listTable, summaryTable, waitingLine } from "./compare-lines.ts";
 import { spuriousTable } from "./compare-spurious-lines.ts";
 
 const cells = gridCells({ objectives: "plain,prototype", seeds: 2 }) as [Cell, Cell, Cell, Cell];
@@ -13,15 +13,15 @@ describe("the lines of a grid", () => {
   it("name a finished run, its place and its numbers", () => {
     const record = doneCell(cells[1], { test: { accuracy: 0.98765, deadMaps: 0.012 }, secondsPerStep: 0.0123 });
     expect(cellLine(record, count, 65)).toBe(
-      "[3/4] simple-cnn  mnist  prototype ssim  seed 0  accuracy 98.77%  map SSIM 0.500  dead 1.2%  12.3 ms/step  1:05",
+      "[3/4] simple-cnn  mnist  prototype ssim  seed 0  accuracy 98.77%  map SSIM 0.500  dead 1.2%  12.3 ms/step  1 min 5 s",
     );
     expect(cellLine(record, count, null)).toMatch(/12\.3 ms\/step {2}by another process$/);
     expect(cellLine(doneCell(cells[1], { secondsPerStep: 1.5 }), count, 1)).toContain("  1500 ms/step  ");
   });
 
-  it("say why a run failed", () => {
+  it("say at once that a run failed, and why in a line of its own", () => {
     expect(cellLine(failedCell(cells[0], "loss is NaN"), count, 3)).toBe(
-      "[3/4] simple-cnn  mnist  plain  seed 0  failed: loss is NaN",
+      "[3/4] simple-cnn  mnist  plain  seed 0  failed (E_NUMERIC)",
     );
     expect(failureLines([doneCell(cells[1]), failedCell(cells[0], "loss is NaN")])).toEqual([
       "simple-cnn  mnist  plain  seed 0: loss is NaN (E_NUMERIC)",
@@ -29,8 +29,8 @@ describe("the lines of a grid", () => {
   });
 
   it("keep the last words of a broken process to one line", () => {
-    const line = cellLine(failedCell(cells[0], `died:\n  at a\n${"x".repeat(999)}`), count, 3);
-    expect(line).toMatch(/ failed: died: at a x+ \.\.\.$/);
+    const [line = ""] = failureLines([failedCell(cells[0], `died:\n  at a\n${"x".repeat(999)}`)]);
+    expect(line).toMatch(/ seed 0: died: at a x+ \.\.\. \(E_NUMERIC\)$/);
     expect(line.length).toBeLessThan(400);
   });
 
@@ -51,7 +51,7 @@ describe("the lines of a grid", () => {
     [5000, "1 h 20 min"],
     [35_000, "9 h 40 min"],
   ])("round %d s to %s", (seconds, text) => {
-    expect(duration(seconds)).toBe(text);
+    expect(countLine({ ...count, left: seconds })).toBe(`2 of 4 done, 1 failed, about ${text} left`);
   });
 
   it("say whose runs are waited for", () => {

@@ -1,7 +1,8 @@
 import type { Cell, CellRecord } from "../experiments/records.ts";
 import type { CellState } from "../experiments/store.ts";
 import type { Spread, SummaryRow } from "../experiments/summary.ts";
-import { clock, percent, short } from "./progress-lines.ts";
+import { duration } from "../report/duration.ts";
+import { percent, short } from "./progress-lines.ts";
 import { formatTable } from "./table.ts";
 
 /** How far a grid is. */
@@ -16,20 +17,26 @@ export interface GridCount {
 export const cellName = ({ model, dataset, method, seed }: Cell): string =>
   `${model}  ${dataset}  ${method}  seed ${seed}`;
 
-/** One finished cell, the k-th of the grid. */
+/** One finished cell, the k-th of the grid. What a failed one said is for `failureLines`, once. */
 export function cellLine(record: CellRecord, { done, failed, total }: GridCount, seconds: number | null): string {
   const head = `[${done + failed}/${total}] ${cellName(record)}`;
-  if (record.status === "failed") return `${head}  failed: ${inOneLine(record.error.message)}`;
+  if (record.status === "failed") return `${head}  failed (${record.error.code})`;
   const { accuracy, mapSsim, deadMaps } = record.test;
   const maps = `map SSIM ${shortOr(mapSsim)}  dead ${percent(deadMaps)}`;
-  const time = seconds === null ? "  by another process" : `  ${clock(seconds)}`;
+  const time = seconds === null ? "  by another process" : `  ${duration(seconds)}`;
   return `${head}  accuracy ${percent(accuracy, 2)}  ${maps}  ${milliseconds(record.secondsPerStep)} ms/step${time}`;
 }
 
 /** `7 of 24 done, 1 failed, about 12 min left`. */
 export function countLine({ total, done, failed, left }: GridCount): string {
   const parts = [`${done} of ${total} done`, ...(failed > 0 ? [`${failed} failed`] : [])];
-  return [...parts, ...(left === null ? [] : [`about ${duration(left)} left`])].join(", ");
+  return [...parts, ...(left === null ? [] : [`about ${duration(rounded(left))} left`])].join(", ");
+}
+
+/** As exact as an estimate is: to 5 s, from a minute on to minutes, from an hour on to 10 minutes. */
+function rounded(seconds: number): number {
+  const unit = seconds < 55 ? 5 : seconds < 3570 ? 60 : 600;
+  return Math.max(1, Math.round(seconds / unit)) * unit;
 }
 
 /** The runs that are left are those of other processes. */
@@ -37,15 +44,6 @@ export function waitingLine({ cells, holder }: { cells: readonly Cell[]; holder:
   const others = cells.length > 1 ? ` and others` : "";
   const runs = `${cells.length} ${cells.length === 1 ? "run is" : "runs are"}`;
   return `${runs} under way by ${holder}${others}: waiting for the records (Ctrl-C ends the waiting alone)`;
-}
-
-/** As exact as an estimate is: `40 s`, `12 min`, `3 h 20 min`. */
-export function duration(seconds: number): string {
-  if (seconds < 55) return `${Math.max(5, Math.round(seconds / 5) * 5)} s`;
-  const minutes = Math.round(seconds / 60);
-  if (minutes < 60) return `${Math.max(1, minutes)} min`;
-  const tens = Math.round(minutes / 10);
-  return tens % 6 === 0 ? `${tens / 6} h` : `${Math.floor(tens / 6)} h ${(tens % 6) * 10} min`;
 }
 
 const HEADERS = ["model", "data set", "method", "seeds", "accuracy", "map SSIM", "coherence", "dead maps", "ms/step"];

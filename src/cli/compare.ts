@@ -47,14 +47,15 @@ export async function runCompare({ onFinished }: CompareParts, call: CompareCall
       `note: ${old} ${old === 1 ? "result" : "results"} of an earlier version ${old === 1 ? "does" : "do"} not say of which images: run again\n`,
     );
   const records = await runCells(cells, { grid, digests, store, call });
+  const failures = failureLines(records);
   if (signal.aborted && records.length < cells.length) {
+    for (const line of failures) stderr.write(`failed: ${line}\n`);
     stderr.write("to go on: give the same command again\n");
     return "interrupted";
   }
   if (records.length > 0) stdout.write(`\n${summaryTable(summarise(records))}`);
   const leaning = summariseSpurious(records);
   if (leaning.length > 0) stdout.write(`\n${spuriousTable(leaning)}`);
-  const failures = failureLines(records);
   for (const line of failures) stderr.write(`failed: ${line}\n`);
   if (grid.report) {
     const warn = (message: string) => stderr.write(`warning: ${message}\n`);

@@ -1,4 +1,5 @@
 import { describeShape } from "../data/shape-sentence.ts";
+import { duration } from "../report/duration.ts";
 import type {
   BalanceEvent,
   EpochRecord,
@@ -14,15 +15,6 @@ export const percent = (share: number, digits = 1): string => `${(share * 100).t
 
 /** Three significant places for a table or a progress line. */
 export const short = (value: number): string => (Math.abs(value) >= 1000 ? value.toExponential(2) : value.toFixed(3));
-
-/** `0:07`, `12:03`, `1:02:03`. */
-export function clock(seconds: number): string {
-  if (!Number.isFinite(seconds)) return "-:--";
-  const whole = Math.max(0, Math.round(seconds));
-  const [hours, minutes, rest] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
-  const tail = `${String(rest).padStart(2, "0")}`;
-  return hours > 0 ? `${hours}:${String(minutes).padStart(2, "0")}:${tail}` : `${minutes}:${tail}`;
-}
 
 export function startLines(start: StartEvent): string[] {
   const images = `${start.trainImages} training, ${start.valImages} validation and ${start.testImages} test images`;
@@ -80,7 +72,7 @@ export function plainStepLine(step: StepEvent, start: StartEvent): string {
   const place = `epoch ${step.epoch}/${start.epochs}  step ${step.stepInEpoch}/${step.stepsPerEpoch}`;
   const { loss } = step.metrics;
   const dead = deadShare(step.metrics, "dead maps");
-  const rate = `${Math.round(step.imagesPerSecond)} images/s  ${clock(secondsLeft(step, start))} left`;
+  const rate = `${Math.round(step.imagesPerSecond)} images/s  ${duration(secondsLeft(step, start))} left`;
   return `${place}  loss ${short(loss)}  ${lossTerms(step.metrics)}  ${dead === "" ? "" : `${dead}  `}${rate}`;
 }
 
@@ -104,7 +96,7 @@ export function liveStepLine(step: StepEvent, start: StartEvent, width: number):
     { text: lossTerms(step.metrics), rank: 2 },
     { text: deadShare(step.metrics, "dead"), rank: 3 },
     { text: `${Math.round(step.imagesPerSecond)} images/s`, rank: 5 },
-    { text: `${clock(secondsLeft(step, start))} left`, rank: 2.5 },
+    { text: `${duration(secondsLeft(step, start))} left`, rank: 2.5 },
   ];
   kept = kept.filter(({ text }) => text !== "");
   while (joined(kept).length > width && kept.length > 1) {
@@ -131,11 +123,11 @@ export function epochLine(record: EpochRecord, epochs: number): string {
   const fit = `loss ${short(train.loss)}  ${lossTerms(train)}  accuracy ${percent(train.accuracy)}`;
   const held = `validation: accuracy ${percent(val.accuracy, 2)}  map SSIM ${short(val.mapSsim)}  dead maps ${percent(val.deadMaps)}`;
   const best = record.bestSoFar ? "  best" : "";
-  return `epoch ${record.epoch}/${epochs}  ${fit}  ${held}  ${clock(record.secondsPerEpoch)}${best}`;
+  return `epoch ${record.epoch}/${epochs}  ${fit}  ${held}  ${duration(record.secondsPerEpoch)}${best}`;
 }
 
 export function endLines(result: TrainResult): string[] {
-  const time = clock(result.seconds);
+  const time = duration(result.seconds);
   if (result.interrupted) return [`stopped at step ${result.step} after ${time}; checkpoint ${result.checkpoint}`];
   const test = result.test === null ? [] : [splitLine(result.test)];
   return [

@@ -129,7 +129,7 @@ describe("progress on a terminal", () => {
     send(START, step(50));
     const line = lastLine(out());
     expect(line).toMatch(
-      /^epoch 1\/2 {2}\[=+> +\] {3}50\/100 {2}loss 0.521 {2}ce 0.412 {2}proto 0.218 {2}dead 3.1% {2}1280 images\/s {2}0:15 left$/,
+      /^epoch 1\/2 {2}\[=+> +\] {3}50\/100 {2}loss 0.521 {2}ce 0.412 {2}proto 0.218 {2}dead 3.1% {2}1280 images\/s {2}15 s left$/,
     );
     expect(out().match(/\n/g)).toHaveLength(1);
   });
@@ -143,7 +143,7 @@ describe("progress on a terminal", () => {
   it("steadies the rate and the time left over the last steps", () => {
     const { send, out } = terminal();
     send(START, step(50), step(100, { imagesPerSecond: 640 }));
-    expect(lastLine(out())).toMatch(/1067 images\/s {2}0:12 left$/);
+    expect(lastLine(out())).toMatch(/1067 images\/s {2}12 s left$/);
   });
 
   it("keeps the place and the terms of the loss on 80 columns", () => {
@@ -268,13 +268,13 @@ describe("progress in a file or a pipe", () => {
   it("leaves out the terms that the objective lacks, and shows numbers that are not finite", () => {
     const { send, out } = plain();
     send(START, step(50, { metrics: { ...METRICS, prototypeLoss: null, loss: Number.NaN }, imagesPerSecond: 0 }));
-    expect(out()).toContain("loss NaN  ce 0.412  dead maps 3.1%  0 images/s  -:-- left");
+    expect(out()).toContain("loss NaN  ce 0.412  dead maps 3.1%  0 images/s  an unknown time left");
   });
 
   it("names the checkpoint when the run is stopped", () => {
     const { send, out } = plain();
     send(START, { type: "end", result: { ...RESULT, interrupted: true, step: 123, test: null } });
-    expect(out()).toContain("stopped at step 123 after 1:24; checkpoint runs/a/checkpoints/last.safetensors\n");
+    expect(out()).toContain("stopped at step 123 after 1 min 24 s; checkpoint runs/a/checkpoints/last.safetensors\n");
   });
 });
 

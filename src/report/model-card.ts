@@ -1,5 +1,6 @@
 import { stringify } from "yaml";
 import type { EpochRecord, SplitRecord, StartEvent, TrainResult } from "../train/events.ts";
+import { duration } from "./duration.ts";
 import { inCell, markdownTable, withoutControls } from "./markdown.ts";
 import { DASH, formatCount, isNumber } from "./numbers.ts";
 import { unfinishedWarmUp } from "./warm-up.ts";
@@ -222,7 +223,7 @@ function making({ options, environment, result, again: command }: CardInput): st
   );
   const set = rows.length === 0 ? "All options were the default ones." : markdownTable(["option", "value"], rows);
   const again = `${inline(command)} trains it anew.`;
-  return `## How it was made\n${set}\n\n${Math.round(result.seconds)} s of training steps; ${about.join(", ")}. ${again}`;
+  return `## How it was made\n${set}\n\n${duration(result.seconds)} of training steps; ${about.join(", ")}. ${again}`;
 }
 
 const figure = (value: number | string | null): string =>

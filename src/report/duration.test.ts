@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { createCounter } from "./counter.ts";
+import { createCounter } from "../cli/counter.ts";
 import { duration } from "./duration.ts";
 
 describe("a duration", () => {
