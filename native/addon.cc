@@ -37,6 +37,7 @@ NAPI_MODULE_INIT() {
   define(env, exports, batch_cam::dispatchBindings());
   define(env, exports, batch_cam::tensorBindings());
   define(env, exports, batch_cam::autogradBindings());
+  define(env, exports, batch_cam::autocastBindings());
   define(env, exports, batch_cam::savedCopiesBindings());
   define(env, exports, batch_cam::runtimeBindings());
   define(env, exports, batch_cam::profilerBindings());

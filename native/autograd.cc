@@ -1,6 +1,6 @@
-// Gradients, grad mode and autocast.
-#include <ATen/ATen.h>
-#include <ATen/autocast_mode.h>
+// Gradients and grad mode.
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -113,31 +113,6 @@ napi_value setGradMode(napi_env env, napi_callback_info info) {
   return boolean(env, before);
 }
 
-void setAutocast(bool enabled, at::ScalarType dtype) {
-  at::autocast::set_autocast_enabled(at::kCPU, enabled);
-  at::autocast::set_autocast_dtype(at::kCPU, dtype);
-}
-
-// enterAutocast(enabled, dtype): writes the state before to the arena: [enabled, dtype].
-napi_value enterAutocast(napi_env env, napi_callback_info info) {
-  Arguments<2> arguments(env, info);
-  Engine& engine = engineOf(env);
-  engine.arena[0] = at::autocast::is_autocast_enabled(at::kCPU);
-  engine.arena[1] = static_cast<double>(at::autocast::get_autocast_dtype(at::kCPU));
-  setAutocast(arguments.boolean(0), static_cast<at::ScalarType>(arguments.integer(1)));
-  at::autocast::increment_nesting();
-  return undefined(env);
-}
-
-// leaveAutocast(enabled, dtype): back to the state before.
-napi_value leaveAutocast(napi_env env, napi_callback_info info) {
-  Arguments<2> arguments(env, info);
-  setAutocast(arguments.boolean(0), static_cast<at::ScalarType>(arguments.integer(1)));
-  // Weights are cast once in an outermost scope; they change between two.
-  if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
-  return undefined(env);
-}
-
 // max(x, 0) whose gradient passes only where both the input and the gradient itself are positive (Springenberg et al.,
 // arXiv 1412.6806). No composition of operators has such a gradient, which is not linear in what comes from above.
 struct GuidedRelu : torch::autograd::Function<GuidedRelu> {
@@ -169,8 +144,6 @@ std::vector<Binding> autogradBindings() {
           {"gradientOf", gradientOf},
           {"setGradient", setGradient},
           {"setGradMode", setGradMode},
-          {"enterAutocast", enterAutocast},
-          {"leaveAutocast", leaveAutocast},
           {"guidedRelu", guidedRelu}};
 }
 

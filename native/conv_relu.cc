@@ -1,7 +1,13 @@
 // relu(conv(x) + bias), and its maximum over squares of 2x2 pixels: what a plain convolutional network is made of. Only
 // what is left of the convolution's result is kept: a quarter, and for each a byte that says which it was.
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/conv2d.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/max_pool2d.h>
+#include <ATen/ops/relu.h>
+#include <ATen/ops/tensor.h>
 #include <torch/library.h>
 
 #include <cstring>

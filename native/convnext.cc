@@ -1,8 +1,15 @@
 // ConvNeXt-V2's MLP with its norm and its shortcut as one operator. Of each sample (or as many small ones as a cache
 // holds) the hidden layer, four times as wide as the map, lives and dies in the second-level cache; the backward pass
 // makes it again.
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/addcmul.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/gelu.h>
+#include <ATen/ops/layer_norm.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/zeros.h>
 #include <torch/library.h>
 
 #include <algorithm>

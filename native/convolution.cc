@@ -2,8 +2,13 @@
 // as a matrix and one product. oneDNN's weight gradient falls to a fifth of a product's speed where maps are small, and
 // all three of its passes do where their weights outweigh their maps. The choice is a rule of the shape, not a
 // measurement of the moment, so that a run can be repeated bit for bit.
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/conv2d.h>
+#include <ATen/ops/convolution_backward.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/mm.h>
 #include <torch/library.h>
 
 #include <algorithm>

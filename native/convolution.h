@@ -1,7 +1,7 @@
 // The shape of a convolution with a square kernel, and what its passes share.
 #pragma once
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include <cstdint>
 

@@ -1,6 +1,8 @@
 // Depthwise convolution over pixels whose channels lie last: stride 1, as many pixels out as in.
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/zeros.h>
 #include <torch/library.h>
 
 #include <memory>

@@ -86,6 +86,7 @@ struct Binding {
 std::vector<Binding> dispatchBindings();
 std::vector<Binding> tensorBindings();
 std::vector<Binding> autogradBindings();
+std::vector<Binding> autocastBindings();
 std::vector<Binding> savedCopiesBindings();
 std::vector<Binding> runtimeBindings();
 std::vector<Binding> profilerBindings();

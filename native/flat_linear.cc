@@ -1,7 +1,11 @@
 // A linear layer over flattened maps whose channels lie last: the weight is turned to their order while it is cast, so
 // that maps and their gradient stay as they are. Beside it the weight's mean over places, which Grad-CAM's weights in
 // closed form are made of, so that both gradients of the weight come in one pass.
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/zeros.h>
 #include <torch/library.h>
 
 #include <tuple>

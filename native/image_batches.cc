@@ -1,7 +1,9 @@
 // A batch of images as a model takes it, in one pass from the bytes of a data set: (x / 255 - mean) / std for each
 // channel; and the same of images that are changed on the way.
-#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
 #include <torch/library.h>
 
 #include <algorithm>

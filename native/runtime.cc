@@ -1,8 +1,8 @@
 // The engine's surroundings: errors, random state, threads, memory statistics, what this libtorch can do.
-#include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
+#include <ATen/core/Tensor.h>
 #include <dlfcn.h>
 #include <torch/version.h>
 

@@ -1,6 +1,6 @@
 // A mode in which autograd keeps copies of the values that it saves for the backward pass, so that no operator that
 // works in place can overwrite one.
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 #include <torch/csrc/autograd/engine.h>
 #include <torch/csrc/autograd/saved_variable_hooks.h>
 

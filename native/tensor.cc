@@ -1,5 +1,6 @@
 // Tensors in and out of JavaScript: creation from bytes, bytes back, description, release.
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
 
 #include <cstring>
 

@@ -1,7 +1,7 @@
 // Tensors of float32 and bfloat16 as the kernels see them.
 #pragma once
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include "kernels/table.h"
 

@@ -1,6 +1,8 @@
 // Weight gradients of bfloat16 convolutions in tile registers: products of dy, transposed, with the patches of x, which
 // are laid out in the cache as the tiles want them.
 #include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
 #include <ATen/record_function.h>
 
 #include <algorithm>

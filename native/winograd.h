@@ -2,7 +2,7 @@
 // kernels/winograd.h.
 #pragma once
 
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 #include "convolution.h"
 
