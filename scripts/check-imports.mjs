@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 // Enforces ARCHITECTURE.md's import table: every import of every source file, tests apart, must stand in its folder's row.
+// And no file of native/ includes a header that declares every operator of libtorch's.
 // Fails where it sees no file, where a folder has no row, and where a row has no folder.
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, relative, resolve, sep } from "node:path";
@@ -74,27 +75,43 @@ export function faultsOf(file, source, table) {
   return faults;
 }
 
+/** Headers of libtorch's that declare every operator: each takes the compiler as long as all else in a file. */
+const EVERY_OPERATOR =
+  /^\s*#\s*include\s*[<"]((?:ATen\/(?:ATen|Functions|NativeFunctions)|torch\/(?:all|torch|extension))\.h)[>"]/gm;
+
+/** Faults of one file of native/. */
+export function headerFaultsOf(file, source) {
+  return [...source.matchAll(EVERY_OPERATOR)].map((match) => {
+    const line = source.slice(0, match.index + match[0].indexOf("#")).split("\n").length;
+    return `${file}:${line}: ${match[1]} declares every operator; include ATen/core/Tensor.h, and ATen/ops/<name>.h for each that is called`;
+  });
+}
+
 function placeOf(path, table) {
   if (table.has(path)) return path;
   const folder = path.split("/").slice(0, 2).join("/");
   return table.has(folder) ? folder : undefined;
 }
 
-function sourcesIn(folder) {
+function filesIn(folder) {
   return readdirSync(folder).flatMap((name) => {
     const path = `${folder}/${name}`;
-    if (statSync(path).isDirectory()) return sourcesIn(path);
-    return /\.tsx?$/.test(name) && !/\.test\.tsx?$/.test(name) ? [path] : [];
+    if (statSync(path).isDirectory()) return path === "native/build" ? [] : filesIn(path);
+    return [path];
   });
 }
 
+const isSource = (path) => /\.tsx?$/.test(path) && !/\.test\.tsx?$/.test(path);
+
 function main() {
   const table = readTable(readFileSync("ARCHITECTURE.md", "utf8"));
-  const files = existsSync("src") ? sourcesIn("src") : [];
+  const files = existsSync("src") ? filesIn("src").filter(isSource) : [];
   const faults = files.flatMap((file) => faultsOf(file, readFileSync(file, "utf8"), table));
   if (files.length === 0) faults.push("src/: no source file found; the check would check nothing");
   for (const place of table.keys())
     if (!existsSync(place)) faults.push(`ARCHITECTURE.md: ${place} is in the table but not in the tree`);
+  for (const file of filesIn("native").filter((path) => /\.(cc|h)$/.test(path)))
+    faults.push(...headerFaultsOf(file, readFileSync(file, "utf8")));
   for (const fault of faults) console.error(fault);
   if (faults.length > 0) process.exit(1);
   console.log(`imports: ${files.length} files obey the table`);

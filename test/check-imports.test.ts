@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 // @ts-expect-error a script without types
-import { faultsOf, readTable } from "../scripts/check-imports.mjs";
+import { faultsOf, headerFaultsOf, readTable } from "../scripts/check-imports.mjs";
 
 const table = readTable(readFileSync("ARCHITECTURE.md", "utf8"));
 
@@ -46,5 +46,22 @@ describe("the import table", () => {
 
   it("must be there", () => {
     expect(() => readTable("# no table")).toThrow(/no import table/);
+  });
+});
+
+describe("the addon's sources", () => {
+  it.each(["ATen/ATen.h", "ATen/Functions.h", "torch/all.h", "torch/torch.h"])(
+    "may not include %s, which declares every operator",
+    (header) => {
+      const source = `// A comment.\n\n#include <${header}>\n`;
+      expect(headerFaultsOf("native/a.cc", source).join("\n")).toMatch(
+        new RegExp(`^native/a\\.cc:3: ${header} declares every operator; include ATen/core/Tensor\\.h`),
+      );
+    },
+  );
+
+  it("may include an operator by its name, and what a comment names", () => {
+    const source = "#include <ATen/core/Tensor.h>\n#include <ATen/ops/empty.h>\n// #include <ATen/ATen.h>\n";
+    expect(headerFaultsOf("native/a.cc", source)).toEqual([]);
   });
 });
