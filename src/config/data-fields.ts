@@ -34,7 +34,7 @@ export const dataFields = group("Data", {
     .lt(1)
     .default(0.2)
     .describe(
-      "folder, csv: share held out as the test split where there is no test/; each image is drawn by its path, so that adding one moves no other",
+      "folder, csv: share held out as the test split where there is no test/; each image is drawn by its path, so that adding one moves no other, except in a class so small that none is drawn: it gives its image of the lowest hash, which an added one may replace",
     ),
   badImages: z
     .enum(["fail", "skip"])

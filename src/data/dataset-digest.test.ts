@@ -67,12 +67,13 @@ it("of a table goes by its rows, not by their order or its own name", async () =
   const others: string[][] = [
     ["cat/1.png,cat", "dog/1.png,dog", "dog/2.png,cat"],
     ["cat/1.png,cat", "dog/1.png,dog"],
-    ["cat/1.png,cat", "dog/1.png,dog", "dog/2.png,dog", "dog/2.png,dog"],
   ];
   for (const rows of others) {
     writeCsv(rows);
     expect(await csv()).not.toBe(before);
   }
+  writeCsv(["cat/1.png,cat", "dog/1.png,dog", "dog/2.png,dog", "dog/2.png,dog"]);
+  expect(await csv()).toBe(before); // a row that names an image again does not count
   writeCsv(["cat/1.png,cat,train", "dog/1.png,dog,train", "dog/2.png,dog,test"], "path,label,split");
   expect(await csv()).not.toBe(before);
 });

@@ -61,7 +61,7 @@ export interface DatasetOptions {
   imageFit?: ImageFit;
   /**
    * Images of one's own: share that becomes the test split where the files name none (0.2). Each image is drawn by its path and the
-   * seed, so that adding one moves no other; every class of two images or more has one in both splits.
+   * seed, so that adding one moves no other, except in a class of which none is drawn; every class of two images or more has one in both splits.
    */
   testFraction?: number;
   /** Images of one's own: whether a file that cannot be read ends the loading ("fail") or is left out and reported. */

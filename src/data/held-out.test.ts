@@ -32,6 +32,16 @@ function isException(list: readonly Image[], label: number, options: { fraction:
   return below === 0 || below === own.length;
 }
 
+const KEY = { purpose: "limit", seed: 0 } as const;
+
+/** Whether a content is more than four fifths of a class. */
+const isMost = (name: string, names: readonly string[], labels: readonly number[]) =>
+  [0, 1, 2].some((label) => {
+    const own = names.filter((_, i) => labels[i] === label);
+    const count = own.filter((other) => other === name).length;
+    return count > 1 && count > 0.8 * own.length;
+  });
+
 describe("heldOut", () => {
   it("leaves every other image in its split, whatever images are added or removed", () => {
     fc.assert(
@@ -64,6 +74,44 @@ describe("heldOut", () => {
         }
       }),
     );
+  });
+
+  it("never parts images of equal content, whatever paths and classes they have, and heeds the one that was trained on", () => {
+    fc.assert(
+      fc.property(images(8, 60), fc.nat({ max: 99 }), fc.constantFrom(0.1, 0.5), (list, seed, fraction) => {
+        const hashes = list.map(({ path }, i) =>
+          i % 4 === 3 ? drawOf(list[i - 1]?.path ?? path, KEY) : drawOf(path, KEY),
+        );
+        const names = hashes.map(String);
+        const [paths, labels] = [list.map(({ path }) => path), list.map(({ label }) => label)];
+        const held = heldOut(paths, labels, { purpose: "test", fraction, seed, hashes: names });
+        for (const [i, name] of names.entries())
+          if (i % 4 === 3 && !isMost(name, names, labels)) expect(held.has(i)).toBe(held.has(i - 1));
+        const decided = (place: number) => (place === 2 ? true : place === 3 ? false : undefined);
+        const again = heldOut(paths, labels, { purpose: "test", fraction, seed, hashes: names, decided });
+        if (!isMost(names[3] as string, names, labels)) expect([again.has(2), again.has(3)]).toEqual([false, false]);
+      }),
+    );
+  });
+
+  it("draws a picture that is most of a class by its paths, so that something is held out", () => {
+    const paths = Array.from({ length: 20 }, (_, i) => `${i % 2}/${i}.png`);
+    const labels = paths.map((_, i) => i % 2);
+    const options = { purpose: "test", fraction: 0.2, seed: 0 } as const;
+    expect(heldOut(paths, labels, { ...options, hashes: labels.map(String) })).toEqual(heldOut(paths, labels, options));
+  });
+
+  it("moves the image of a small class of which none was drawn for one of a lower number, and no other", () => {
+    const small = [1, 2, 3].map((i) => ({ path: `b/x${i}.png`, label: 1 }));
+    const list = [...Array.from({ length: 20 }, (_, i) => ({ path: `a/${i}.png`, label: 0 })), ...small];
+    const before = heldPaths(list, 0.01, 0);
+    const draws = small.map(({ path }) => drawOf(path, { purpose: "test", seed: 0 }));
+    const lowest = small[draws.indexOf(Math.min(...draws))] as Image;
+    expect(before.has(lowest.path)).toBe(true);
+    const more = Array.from({ length: 40 }, (_, i) => ({ path: `b/y${i}.png`, label: 1 }));
+    const added = more.find(({ path }) => drawOf(path, { purpose: "test", seed: 0 }) < Math.min(...draws)) as Image;
+    const after = heldPaths([...list, added], 0.01, 0);
+    expect([...after].sort()).toEqual([...before, added.path].filter((path) => path !== lowest.path).sort());
   });
 
   it("does not depend on the order of the images", () => {

@@ -9,54 +9,115 @@ export interface HeldOutOptions {
   seed: number;
   /** Whether every class gives an image where it has two or more; otherwise all classes together give at least one. */
   everyClass?: boolean;
+  /** Digest of each image's content: images of equal content are held out together. */
+  hashes?: readonly string[] | undefined;
   /** Decides for some images beforehand, by their place: true where one is held out. */
   decided?: (place: number) => boolean | undefined;
 }
 
 /**
  * Chooses the images that are held out, by their places: each image whose number `drawOf(path)` lies below `fraction`. The choice for
- * an image depends on its own path and the seed alone, so that adding, removing or changing other images does not move it. A class that
- * would give no image, or would keep none for training, is the exception: its image of the lowest number is held out, or that of the
- * highest is kept; an image that was decided beforehand stays where it was. A class of a single image keeps it for training.
+ * an image depends on its own path and the seed alone, so that adding, removing or changing other images does not move it. There are two
+ * exceptions. A class that would give no image, or would keep none for training, holds out its image of the lowest number, or keeps that
+ * of the highest. Images of equal content are one image, with the number of the path that sorts first, so that none is in both parts,
+ * unless one content is most of a class, which as one image could hardly be parted.
+ * An image that was decided beforehand stays where it was. A class of a single image keeps it for training.
  *
  * @param paths relative to the data set's folder
  */
 export function heldOut(paths: readonly string[], labels: readonly number[], options: HeldOutOptions): Set<number> {
-  const { fraction, everyClass = true, decided = () => undefined } = options;
-  const draws = paths.map((path) => drawOf(path, options));
-  const held = new Set<number>();
-  for (const [place, draw] of draws.entries()) if (decided(place) ?? draw < fraction) held.add(place);
-  const classes = membersOf(labels);
-  for (const own of classes) keepOne(own, { draws, held, decided });
-  for (const own of everyClass ? classes : [[...labels.keys()]]) holdOne(own, { draws, held, decided });
-  return held;
+  const { fraction, everyClass = true } = options;
+  const units = unitsOf(paths, labels, options);
+  const held = new Set<Unit>();
+  for (const unit of units) if (unit.decided ?? unit.draw < fraction) held.add(unit);
+  const classes = classesOf(units);
+  for (const own of classes.values()) keepOne(own, held);
+  if (everyClass) for (const own of classes.values()) holdOne(own, { held, classes });
+  else holdOne(units, { held, classes, anyway: true });
+  return new Set([...held].flatMap(({ places }) => places));
 }
 
-interface Choice {
-  draws: readonly number[];
-  held: Set<number>;
-  decided: (place: number) => boolean | undefined;
+/** Places of the same image, which are held out together. */
+interface Unit {
+  places: number[];
+  path: string;
+  labels: Set<number>;
+  draw: number;
+  decided: boolean | undefined;
+}
+
+function unitsOf(paths: readonly string[], labels: readonly number[], options: HeldOutOptions): Unit[] {
+  const { hashes, decided = () => undefined } = options;
+  const units = new Map<string, Unit>();
+  const most = hashes === undefined ? undefined : mostOfAClass(hashes, labels);
+  for (const [place, path] of paths.entries()) {
+    const hash = hashes?.[place];
+    const key = hash === undefined || most?.has(hash) ? path : hash;
+    const unit = units.get(key) ?? { places: [], path, labels: new Set(), draw: 0, decided: undefined };
+    unit.places.push(place);
+    unit.labels.add(labels[place] as number);
+    if (path < unit.path) unit.path = path;
+    const before = decided(place);
+    // What is trained on under one path may not be held out under another.
+    if (before !== undefined) unit.decided = (unit.decided ?? true) && before;
+    units.set(key, unit);
+  }
+  for (const unit of units.values()) unit.draw = drawOf(unit.path, options);
+  return [...units.values()];
+}
+
+/** Share of a class above which equal images are drawn each by its path. */
+const MOST = 0.8;
+
+/** Contents that make up most of a class. */
+function mostOfAClass(hashes: readonly string[], labels: readonly number[]): Set<string> {
+  const most = new Set<string>();
+  for (const own of membersOf(labels)) {
+    const counts = new Map<string, number>();
+    for (const place of own) counts.set(hashes[place] as string, (counts.get(hashes[place] as string) ?? 0) + 1);
+    for (const [hash, count] of counts) if (count > 1 && count > MOST * own.length) most.add(hash);
+  }
+  return most;
+}
+
+/** The images of each class, by its label. */
+function classesOf(units: readonly Unit[]): Map<number, Unit[]> {
+  const classes = new Map<number, Unit[]>();
+  for (const unit of units)
+    for (const label of unit.labels) {
+      const own = classes.get(label);
+      if (own === undefined) classes.set(label, [unit]);
+      else own.push(unit);
+    }
+  return classes;
 }
 
 /** Takes an image back where all of a class would be held out. */
-function keepOne(own: readonly number[], { draws, held, decided }: Choice): void {
-  if (own.some((place) => !held.has(place))) return;
-  const last = byDraw(
-    own.filter((place) => decided(place) === undefined),
-    draws,
-  ).at(-1);
+function keepOne(own: readonly Unit[], held: Set<Unit>): void {
+  if (own.some((unit) => !held.has(unit))) return;
+  const last = inOrder(own.filter((unit) => unit.decided === undefined)).at(-1);
   if (last !== undefined) held.delete(last);
 }
 
-/** Holds an image out where none would be, and another one is left. */
-function holdOne(own: readonly number[], { draws, held, decided }: Choice): void {
-  if (own.length < 2 || own.some((place) => held.has(place))) return;
-  const first = byDraw(
-    own.filter((place) => decided(place) === undefined),
-    draws,
-  )[0];
+interface Choice {
+  held: Set<Unit>;
+  classes: ReadonlyMap<number, readonly Unit[]>;
+  /** Whether a class may be left without an image if there is no other choice. */
+  anyway?: boolean;
+}
+
+/** Holds an image out where none would be, if each of its classes keeps another one. */
+function holdOne(own: readonly Unit[], { held, classes, anyway = false }: Choice): void {
+  if (own.length < 2 || own.some((unit) => held.has(unit))) return;
+  const free = inOrder(own.filter((unit) => unit.decided === undefined));
+  const isLast = (unit: Unit) =>
+    [...unit.labels].some((label) => classes.get(label)?.every((other) => other === unit || held.has(other)));
+  const first = free.find((unit) => !isLast(unit)) ?? (anyway ? free[0] : undefined);
   if (first !== undefined) held.add(first);
 }
+
+const inOrder = (units: readonly Unit[]): Unit[] =>
+  [...units].sort((a, b) => a.draw - b.draw || (a.places[0] as number) - (b.places[0] as number));
 
 const byDraw = (places: readonly number[], draws: readonly number[]): number[] =>
   [...places].sort((a, b) => (draws[a] as number) - (draws[b] as number) || a - b);

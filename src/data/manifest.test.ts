@@ -235,9 +235,18 @@ describe("a CSV file of images", () => {
     disposeDataset(set);
   });
 
-  it("counts an image that is named twice, and says so", async () => {
+  it("refuses an image that is named twice with two masks", async () => {
+    const rows = WHOLE.filter((row) => row.endsWith("train")).map((row) => `${row},mask.png`);
+    await expect(
+      load(["path,label,split,mask", ...rows, "images/a.png,dark,train,images/d.png"]),
+    ).rejects.toMatchObject({
+      message: expect.stringMatching(/has the mask "mask.png" there and "images\/d.png" here/),
+    });
+  });
+
+  it("counts an image that is named twice once, and says so", async () => {
     const set = await load(["path,label,split", ...WHOLE, "images/a.png,dark,train"]);
-    expect(set.train.labels.numel).toBe(3);
+    expect(set.train.labels.numel).toBe(2);
     expect(set.warnings).toContainEqual(expect.stringMatching(/a row names an image that an earlier row names too/));
     disposeDataset(set);
   });

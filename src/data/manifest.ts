@@ -19,7 +19,7 @@ const COLUMNS: CsvColumns = { required: ["path", "label"], optional: ["split", "
  * other one holds what should not matter; all rows of a split or none need one). Classes are the labels of train, in Unicode form NFC, sorted.
  *
  * @throws E_DATA, with the line, for what `readCsv` refuses, for a value that is missing or unknown, for a label that train lacks, for
- *   labels that differ by case alone, for a path that leaves the file's folder, and for an image in two splits or of two classes
+ *   labels that differ by case alone, for a path that leaves the file's folder, and for an image in two splits, of two classes or with two masks
  */
 export async function readManifest(
   path: string,
@@ -42,15 +42,19 @@ export async function readManifest(
     const image = await inside(row.path);
     const earlier = seen.get(image.target ?? image.path);
     if (earlier !== undefined) expectSame(earlier, row, place);
-    repeated += earlier === undefined ? 0 : 1;
-    seen.set(image.target ?? image.path, earlier ?? row);
+    if (earlier !== undefined) {
+      repeated++;
+      continue;
+    }
+    seen.set(image.target ?? image.path, row);
     const mask = row.mask === "" ? {} : { mask: (await inside(row.mask)).path };
     splits[split] = splits[split] ?? [];
     splits[split].push({ path: image.path, label: classNames.indexOf(label), ...mask });
   }
   expectMasks(path, splits);
   const rowsName = repeated === 1 ? "a row names" : `${repeated} rows name`;
-  const warnings = repeated === 0 ? [] : [`${path}: ${rowsName} an image that an earlier row names too`];
+  const warnings =
+    repeated === 0 ? [] : [`${path}: ${rowsName} an image that an earlier row names too, which counts once`];
   return { classNames, splits, warnings };
 }
 
@@ -94,6 +98,7 @@ function classesOf(path: string, rows: readonly Row[]): string[] {
 function expectSame(earlier: Row, row: Row, place: (problem: string) => BatchCamError): void {
   const which = `path "${row.path}", which line ${earlier.line} names too,`;
   if (earlier.split !== row.split) throw place(`${which} is in ${earlier.split} there and in ${row.split} here`);
+  if (earlier.mask !== row.mask) throw place(`${which} has the mask "${earlier.mask}" there and "${row.mask}" here`);
   if (earlier.label !== row.label)
     throw place(`${which} has the label "${earlier.label}" there and "${row.label}" here`);
 }

@@ -37,7 +37,7 @@ export type TrainConfigInput = {
   imageChannels?: 1 | 3 | undefined;
   /** folder, csv: cut, add margins or distort to that size @default "cover" */
   imageFit?: "cover" | "contain" | "fill" | undefined;
-  /** folder, csv: share held out as the test split where there is no test/; each image is drawn by its path, so that adding one moves no other @default 0.2 */
+  /** folder, csv: share held out as the test split where there is no test/; each image is drawn by its path, so that adding one moves no other, except in a class so small that none is drawn: it gives its image of the lowest hash, which an added one may replace @default 0.2 */
   testFraction?: number | undefined;
   /** folder, csv: stop at files that cannot be read, or leave them out @default "fail" */
   badImages?: "fail" | "skip" | undefined;
