@@ -1,6 +1,7 @@
 import {
   cpSync,
   existsSync,
+  linkSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -14,12 +15,14 @@ import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { main } from "../src/cli/main.ts";
 import type { TrainConfigInput } from "../src/config/index.ts";
+import type { DataRecord, RecordedImage } from "../src/data/data-record.ts";
 import { loadDataset, type Split, selectImages } from "../src/data/index.ts";
 import { tensor } from "../src/tensor/index.ts";
-import { readRunData } from "../src/train/run-data.ts";
+import { type RunData, readRunData } from "../src/train/run-data.ts";
 import { evaluate, type TrainEvent, train } from "../src/train.ts";
 import { fakeIo } from "./support/fake-terminal.ts";
 import { drawClass, drawImage } from "./support/image-folder.ts";
+import { npy, zip } from "./support/npz-file.ts";
 
 const outer = mkdtempSync(join(tmpdir(), "batch-cam-run-data-"));
 const place = process.cwd();
@@ -85,7 +88,7 @@ async function stopped(step: number, more: TrainConfigInput = {}) {
 
 describe("what a run keeps of its data", () => {
   it("is in data.json: classes, counts, size, normalisation, and each image's path and content", async () => {
-    const { record, plan } = (await readRunData("runs/run")) as NonNullable<Awaited<ReturnType<typeof readRunData>>>;
+    const { record, plan } = (await readRunData("runs/run")) as RunData;
     expect(record).toMatchObject({ classNames: ["bird", "cat", "dog"], channels: 1, imageSize: [16, 16] });
     expect(record.normalization.mean).toHaveLength(1);
     const splits = Object.values(record.splits);
@@ -180,7 +183,7 @@ describe.each(CHANGES)("where $name", ({ change, said }) => {
 
 describe("--accept-new-data", () => {
   it("judges added images too, none of which the run was trained on, and says what was accepted", async () => {
-    const { record } = (await readRunData("runs/run")) as NonNullable<Awaited<ReturnType<typeof readRunData>>>;
+    const { record } = (await readRunData("runs/run")) as RunData;
     for (const name of ["bird", "cat", "dog"]) await drawClass("photos", name, { count: 12, from: 300 });
     const { code, err } = await judge("--accept-new-data");
     expect(code, err).toBe(0);
@@ -207,7 +210,7 @@ describe("--accept-new-data", () => {
   });
 
   it("leaves out of the test split what the run was trained on, also where it was renamed", async () => {
-    const { record } = (await readRunData("runs/run")) as NonNullable<Awaited<ReturnType<typeof readRunData>>>;
+    const { record } = (await readRunData("runs/run")) as RunData;
     const trained = (record.splits.train?.files ?? []).slice(0, 6);
     mkdirSync("sorted");
     cpSync("photos", "sorted/train", { recursive: true });
@@ -219,9 +222,111 @@ describe("--accept-new-data", () => {
     expect(classification().images).toBe(record.splits.test?.images);
   });
 
+  it("never judges by a content that the run was trained on, under whatever path it lies now", async () => {
+    const { record } = (await readRunData("runs/run")) as RunData;
+    const tested = (record.splits.test?.files ?? []).slice(0, 7);
+    const trained = (record.splits.train?.files ?? []).slice(0, 7);
+    cpSync("photos", "swap", { recursive: true });
+    for (const [i, { path }] of tested.entries()) {
+      const other = (trained[i] as { path: string }).path;
+      cpSync(join("photos", other), join("swap", path));
+      cpSync(join("photos", path), join("swap", other));
+    }
+    const { code, err } = await judge("--data-dir", "swap", "--accept-new-data");
+    expect(code, err).toBe(0);
+    expect(err).toContain(`left out: ${tested.length} test images that the run was trained or chosen by`);
+    expect(classification().images).toBe((record.splits.test?.images ?? 0) - tested.length);
+  });
+
+  it("keeps what a run has used and left out, so that the same data are no other data from then on", async () => {
+    await stopped(9);
+    const before = (await readRunData("runs/cut")) as RunData;
+    const contents = (record: DataRecord, name: "train" | "val" | "test") =>
+      (record.splits[name]?.files ?? []).map(({ hash }) => hash);
+    const seen = new Set([...contents(before.record, "train"), ...contents(before.record, "val")]);
+    // The data come sorted now, with a new class, and a test folder of which the run knows a part.
+    const [[known], [own]] = [before.record.splits.train?.files ?? [], before.record.splits.test?.files ?? []] as [
+      RecordedImage[],
+      RecordedImage[],
+    ];
+    for (const { path } of [...(before.record.splits.train?.files ?? []), ...(before.record.splits.val?.files ?? [])])
+      cpSync(join("photos", path), join("sorted/train", path));
+    for (const { path } of before.record.splits.test?.files ?? [])
+      cpSync(join("photos", path), join("sorted/test", path));
+    cpSync(join("photos", (known as RecordedImage).path), "sorted/test/cat/known.png");
+    for (const part of ["train", "test"])
+      await drawClass(`sorted/${part}`, "ant", { count: 3, from: part.length * 10 });
+    await drawImage("sorted/train/cat/new.png", { shade: 130, mark: 9 });
+    cpSync("sorted/train/cat/new.png", "sorted/test/cat/new.png");
+    const resumed = await cli("train", "--resume", "runs/cut", "--data-dir", "sorted", "--accept-new-data");
+    expect(resumed.code, resumed.err).toBe(0);
+    expect(resumed.err).toMatch(/left out: 2 test images that the run was trained or chosen by/);
+    expect(resumed.err).not.toMatch(/there is no report/);
+    for (const argv of [
+      ["evaluate", "runs/cut", ...QUICK],
+      ["report", "runs/cut"],
+      ["train", "--resume", "runs/cut"],
+    ]) {
+      const { code, err } = await cli(...argv);
+      expect(code, `${argv}: ${err}`).toBe(0);
+      expect(err).not.toMatch(/left out: .*(trained|does not know)|are not those of the run/);
+    }
+    const after = (await readRunData("runs/cut")) as RunData;
+    expect(contents(after.record, "test").filter((hash) => seen.has(hash))).toEqual([]);
+    expect(after.record.leftOut?.map(({ path }) => path)).toEqual(
+      expect.arrayContaining(["test/cat/known.png", "test/cat/new.png", "train/ant/50.png"]),
+    );
+    // An image that the run was trained on once stays known as such, also if it was gone for a while.
+    rmSync(join("sorted/train", (known as RecordedImage).path));
+    const again = await cli("train", "--resume", "runs/cut", "--accept-new-data");
+    expect(again.code, again.err).toBe(0);
+    cpSync(join("photos", (known as RecordedImage).path), join("sorted/test", (own as RecordedImage).path));
+    const judged = await cli("evaluate", "runs/cut", ...QUICK, "--accept-new-data");
+    expect(judged.err).toMatch(/left out: 3 test images that the run was trained or chosen by/);
+    expect((await cli("evaluate", "runs/cut", ...QUICK)).err).toMatch(/images that the run leaves out: 1 added/);
+  });
+
+  it("leaves every row of training images out of the test images of arrays, whatever row it is", async () => {
+    const { train: all } = await loadDataset("mnist");
+    const rows = (from: number, count: number) => {
+      const images = all.images.narrow(0, from, count);
+      const bytes = Buffer.from(images.data() as Uint8Array);
+      images.dispose();
+      return { bytes, labels: Array.from((all.labels.data() as BigInt64Array).slice(from, from + count), Number) };
+    };
+    const write = (path: string, parts: Record<string, ReturnType<typeof rows>>) =>
+      writeFileSync(
+        path,
+        zip(
+          Object.fromEntries(
+            Object.entries(parts).flatMap(([name, { bytes, labels }]) => [
+              [`${name}_images.npy`, npy("|u1", [labels.length, 28, 28], bytes)],
+              [`${name}_labels.npy`, npy("|u1", [labels.length, 1], Buffer.from(labels))],
+            ]),
+          ),
+        ),
+      );
+    const [train200, val, test] = [rows(0, 200), rows(200, 40), rows(240, 40)];
+    write("own.npz", { train: train200, val, test });
+    const config = { ...SMALL, dataset: "npz", dataDir: "own.npz", epochs: 1, experiment: "npz" } as const;
+    const { imageSize: _, imageChannels: __, ...npz } = config;
+    await train(npz);
+    write("twice.npz", { train: train200, val, test: { ...train200 } });
+    const options = { dataDir: "twice.npz", acceptNewData: true };
+    await expect(evaluate("runs/npz", options)).rejects.toThrow(
+      /no image of test is left .*left out: 200 test images that the run was trained or chosen by/,
+    );
+    const both = { bytes: Buffer.concat([test.bytes, train200.bytes, train200.bytes]) };
+    write("mixed.npz", {
+      ...{ train: train200, val },
+      test: { ...both, labels: [...test.labels, ...train200.labels, ...train200.labels] },
+    });
+    expect((await evaluate("runs/npz", { ...options, dataDir: "mixed.npz" })).test.images).toBe(40);
+  });
+
   it("goes on with the run's own plan: the schedule is not stretched, and its images stay in their splits", async () => {
     await stopped(9, { sched: "cosine" });
-    const before = (await readRunData("runs/cut")) as NonNullable<Awaited<ReturnType<typeof readRunData>>>;
+    const before = (await readRunData("runs/cut")) as RunData;
     for (const name of ["bird", "cat", "dog"]) await drawClass("photos", name, { count: 30, from: 300 });
     const rates = new Map<number, number>();
     const warnings: string[] = [];
@@ -257,7 +362,7 @@ describe("--accept-new-data", () => {
     for (const name of ["bird", "cat", "dog"]) for (let i = 0; i < 12; i++) rmSync(`photos/${name}/${i}.png`);
     const warnings: string[] = [];
     const onEvent = (event: TrainEvent) => void (event.type === "warning" && warnings.push(event.message));
-    const before = (await readRunData("runs/cut")) as NonNullable<Awaited<ReturnType<typeof readRunData>>>;
+    const before = (await readRunData("runs/cut")) as RunData;
     const result = await train({ resume: "runs/cut", acceptNewData: true }, { onEvent });
     expect(result).toMatchObject({ interrupted: false, endedBy: "epochs" });
     expect(result.history.map(({ epoch }) => epoch)).toEqual([1, 2, 3, 4]);
@@ -284,6 +389,54 @@ describe("--accept-new-data", () => {
     const { code, err } = await cli("train", ...argv);
     expect(code).toBe(2);
     expect(err).toMatch(said);
+  });
+});
+
+type Part = readonly [string, Set<string>];
+
+describe("equal images under several names", () => {
+  const parts = (record: DataRecord) =>
+    Object.entries(record.splits).map(
+      ([name, split]) => [name, new Set(split.files?.map(({ hash }) => hash))] as const,
+    );
+
+  it("are in one split where it is drawn, of a table also where a row is given twice", async () => {
+    for (const name of ["bird", "cat", "dog"])
+      for (let i = 0; i < 24; i += 2) linkSync(`photos/${name}/${i}.png`, `photos/${name}/again-${i}.png`);
+    const names = readdirSync("photos").flatMap((name) =>
+      readdirSync(`photos/${name}`).map((file) => `${name}/${file}`),
+    );
+    const rows = names.map((path) => `photos/${path},${path.split("/")[0]}`);
+    writeFileSync("set.csv", ["path,label", ...rows, ...rows].join("\n"));
+    for (const [dataset, dataDir] of [
+      ["folder", "photos"],
+      ["csv", "set.csv"],
+    ] as const) {
+      const warnings: string[] = [];
+      const onEvent = (event: TrainEvent) => void (event.type === "warning" && warnings.push(event.message));
+      await train({ ...SMALL, dataset, dataDir, epochs: 1, experiment: dataset }, { onEvent });
+      const { record } = (await readRunData(`runs/${dataset}`)) as RunData;
+      const [[, one], [, two], [, three]] = parts(record) as [Part, Part, Part];
+      expect(new Set([...one, ...two, ...three]).size).toBe(72);
+      expect(one.size + two.size + three.size).toBe(72);
+      expect(Object.values(record.splits).reduce((sum, { images }) => sum + images, 0)).toBe(108);
+      expect(warnings.join("\n")).not.toMatch(/images are also in a split/);
+      if (dataset === "csv")
+        expect(warnings.join("\n")).toMatch(/108 rows name an image that an earlier row names too/);
+    }
+  });
+
+  it("are named once, with their number, where the files put them into two splits", async () => {
+    cpSync("photos", "sorted/train", { recursive: true });
+    for (const i of [1, 2, 3]) cpSync(`photos/cat/${i}.png`, `sorted/test/cat/other-${i}.png`);
+    await drawClass("sorted/test", "dog", { count: 3, from: 700 });
+    const warnings: string[] = [];
+    const onEvent = (event: TrainEvent) => void (event.type === "warning" && warnings.push(event.message));
+    await train({ ...SMALL, dataDir: "sorted", epochs: 1, experiment: "shared" }, { onEvent });
+    const own = warnings.filter((message) => message.includes("images are also in a split"));
+    expect(own).toEqual([
+      expect.stringMatching(/3 of test \(test\/cat\/other-1\.png is the same picture as .*cat\/1\.png\)/),
+    ]);
   });
 });
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { BatchCamError } from "../errors.ts";
 import { tensor } from "../tensor/index.ts";
 import { dataDifferences } from "./data-differences.ts";
-import { type DataRecord, packRecord, recordOf, unpackRecord } from "./data-record.ts";
+import { type DataRecord, earlierSplits, joinedRecord, packRecord, recordOf, unpackRecord } from "./data-record.ts";
 import { inRecordedOrder, underClassesOf } from "./known-classes.ts";
 import { disposeSplit, type Split } from "./split.ts";
 import type { SplitName } from "./split-names.ts";
@@ -13,6 +13,7 @@ interface Image {
   path: string;
   name: string;
   content: string;
+  mask?: string;
 }
 
 const CLASSES = ["cat", "dog"];
@@ -32,6 +33,7 @@ function splitOf(name: SplitName, images: readonly Image[], classNames: readonly
     ),
     paths: own.map(({ path }) => path),
     hashes: own.map(({ content }) => content),
+    ...(own.every(({ mask }) => mask !== undefined) ? { maskHashes: own.map(({ mask }) => mask as string) } : {}),
   };
 }
 
@@ -145,6 +147,61 @@ describe("a packed record", () => {
   });
 });
 
+describe("masks", () => {
+  const masked = (prefix: string, mask: string) =>
+    IMAGES.map((one) => ({ ...one, path: `${prefix}${one.path}`, mask: `${mask}${one.path}` }));
+
+  it("make a change of their image, but no other image of it", () => {
+    const run = record(masked("", "old"));
+    expect(dataDifferences(run, record(masked("", "old")))).toEqual([]);
+    expect(dataDifferences(run, record(masked("", "new")))).toEqual([
+      "train: 3 images changed (c1, c2, ...)",
+      "test: 2 images changed (c3, d2)",
+    ]);
+    expect(unpackRecord(JSON.parse(JSON.stringify(packRecord(run))), "data.json")).toEqual(run);
+  });
+
+  it("do not hide that the run was trained on an image, where they are others and the folder has another name", () => {
+    const run = record(masked("", "old"));
+    const trained = masked("renamed/", "new").filter(({ split }) => split === "train");
+    const given = splitsOf([
+      ...masked("renamed/", "new"),
+      ...trained.map((one) => ({ ...one, split: "test" as const })),
+    ]);
+    const { splits, warnings, leftOut } = underClassesOf(run, given, { what: "set" });
+    expect(splits.test.paths).toEqual(["renamed/c3", "renamed/d2"]);
+    expect(warnings).toEqual(["left out: 3 test images that the run was trained or chosen by"]);
+    expect(leftOut.map(({ hash }) => hash)).toEqual(["1", "2", "3"]);
+    for (const split of [...Object.values(splits), ...Object.values(given)]) disposeSplit(split);
+  });
+});
+
+describe("what a run has seen", () => {
+  it("is the split it has seen most of, by path or content", () => {
+    const run = record([...IMAGES, image("test", "copy", "2")]);
+    const earlier = earlierSplits(run, { byContent: true });
+    const cases: [string, string, SplitName | undefined][] = [
+      ["c1", "5", "train"], // the path was trained on
+      ["d2", "1", "train"], // the content was
+      ["copy", "2", "train"], // the content was, under another name too
+      ["c3", "5", "test"],
+      ["new", "new", undefined],
+    ];
+    for (const [relative, hash, split] of cases) expect(earlier({ relative, hash }), relative).toBe(split);
+    expect(earlierSplits(run, { byContent: false })({ relative: "d2", hash: "1" })).toBe("test");
+  });
+
+  it("is kept when it goes on with other images, through any number of times", () => {
+    const second = joinedRecord(record(IMAGES), record([image("train", "d9", "9"), image("test", "c8", "8")]));
+    const third = joinedRecord(second, record([image("train", "d7", "7"), image("test", "c6", "6")]));
+    const unpacked = unpackRecord(JSON.parse(JSON.stringify(packRecord(third))), "data.json");
+    expect(unpacked).toEqual(third);
+    const earlier = earlierSplits(unpacked, { byContent: true });
+    for (const [hash, split] of Object.entries({ 1: "train", 9: "train", 7: "train", 4: "test", 8: "test", 6: "test" }))
+      expect(earlier({ relative: "another name", hash })).toBe(split);
+  });
+});
+
 describe("images under the classes of a run", () => {
   it("have its class numbers and normalisation, without those of unknown classes and those that were trained on", () => {
     const run = record(IMAGES);
@@ -157,7 +214,7 @@ describe("images under the classes of a run", () => {
       image("test", "d9", "9"),
     ];
     const given = splitsOf(now, ["bird", "cat", "dog"]);
-    const { splits, warnings } = underClassesOf(run, given, "set");
+    const { splits, warnings } = underClassesOf(run, given, { what: "set" });
     expect(splits.test.paths).toEqual(["c3", "d9"]);
     expect(Array.from(splits.test.labels.data() as BigInt64Array)).toEqual([0n, 1n]);
     expect(Array.from(splits.test.images.data() as Uint8Array)).toEqual([0, 3]);

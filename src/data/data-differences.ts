@@ -1,4 +1,4 @@
-import type { DataRecord, SplitRecordOfData } from "./data-record.ts";
+import { type DataRecord, type LeftOutImage, type SplitRecordOfData, wholeHash } from "./data-record.ts";
 import type { SplitName } from "./split-names.ts";
 
 /** An image with what a record says of it. */
@@ -7,6 +7,8 @@ interface Known {
   split: SplitName;
   className: string;
   hash: string;
+  /** Of the image and its mask. */
+  whole: string;
 }
 
 /** What became of images between two records, by split; an image that moved stands under the split that it was in. */
@@ -38,9 +40,27 @@ export function dataDifferences(run: DataRecord, now: DataRecord): string[] {
     ...classes,
     ...(shape(run) === shape(now) ? [] : [`images are ${shape(now)}, in the run ${shape(run)}`]),
     ...images,
+    ...leftOutDifferences(run, now),
     ...(follows ? [] : [`the normalisation is ${norm(now)}, in the run ${norm(run)}`]),
   ];
 }
+
+/** Images that a run that went on with other data leaves out now, and left out then. */
+export function leftOutDifferences({ leftOut: run = [] }: DataRecord, { leftOut: now = [] }: DataRecord): string[] {
+  const keys = (images: readonly LeftOutImage[]) =>
+    new Map(images.map((image) => [JSON.stringify([image.path, image.className, image.hash]), image.path]));
+  const [before, after] = [keys(run), keys(now)];
+  const added = [...after].filter(([key]) => !before.has(key)).map(([, path]) => path);
+  const gone = [...before].filter(([key]) => !after.has(key)).map(([, path]) => path);
+  const parts = Object.entries({ added, gone }).flatMap(([word, paths]) =>
+    paths.length === 0 ? [] : [`${paths.length} ${word} (${shown(paths)})`],
+  );
+  return parts.length === 0 ? [] : [`images that the run leaves out: ${parts.join(", ")}`];
+}
+
+/** The first examples. */
+const shown = (paths: readonly string[]): string =>
+  `${paths.slice(0, SHOWN).join(", ")}${paths.length > SHOWN ? ", ..." : ""}`;
 
 const quoted = (names: readonly string[]): string => names.map((name) => `"${name}"`).join(", ");
 
@@ -86,12 +106,18 @@ function withoutNames(run: SplitRecordOfData | undefined, now: SplitRecordOfData
 function knownIn({ splits, classNames }: DataRecord): Known[] {
   const seen = new Map<string, number>();
   return SPLITS.flatMap((split) =>
-    (splits[split]?.files ?? []).map(({ path, label, hash }) => {
+    (splits[split]?.files ?? []).map(({ path, label, hash, mask }) => {
       // A table may name a file several times.
       const times = seen.get(path) ?? 0;
       seen.set(path, times + 1);
       const className = classNames[label] ?? String(label);
-      return { path: times === 0 ? path : `${path} (${times + 1})`, split, className, hash };
+      return {
+        path: times === 0 ? path : `${path} (${times + 1})`,
+        split,
+        className,
+        hash,
+        whole: wholeHash({ hash, mask }),
+      };
     }),
   );
 }
@@ -114,7 +140,7 @@ function changesOf(run: readonly Known[], now: readonly Known[]): Changes {
 
 function compare(image: Known, found: Known, { changed, relabelled, moved }: Changes): void {
   if (found.className !== image.className) relabelled.push(found);
-  else if (found.hash !== image.hash) changed.push(image);
+  else if (found.whole !== image.whole) changed.push(image);
   else if (found.split !== image.split) moved.push(found);
 }
 
@@ -144,10 +170,8 @@ function textOf(changes: Changes, split: SplitName): string {
   const parts = (Object.keys(WORDS) as (keyof Changes)[]).flatMap((kind) => {
     const own = changes[kind].filter((image) => image.split === split);
     if (own.length === 0) return [];
-    const more = own.length > SHOWN ? ", ..." : "";
     const images = own.length === 1 ? "image" : "images";
-    const paths = own.slice(0, SHOWN).map(({ path }) => path);
-    return [`${own.length} ${images} ${WORDS[kind]} (${paths.join(", ")}${more})`];
+    return [`${own.length} ${images} ${WORDS[kind]} (${shown(own.map(({ path }) => path))})`];
   });
   return parts.join(", ");
 }

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { BatchCamError } from "../errors.ts";
 import type { Tensor } from "../tensor/index.ts";
+import { contentHash } from "./file-hashes.ts";
 import type { EarlierSplit } from "./labelled-dataset.ts";
 import type { Normalization, Split } from "./split.ts";
 import type { SplitName } from "./split-names.ts";
@@ -22,6 +23,17 @@ export interface DataRecord {
   source: string | null;
   /** Before any limit on the number of images. */
   splits: Readonly<Partial<Record<SplitName, SplitRecordOfData>>>;
+  /** Images that the run used before it went on with other data, and that are not in `splits` as they were. */
+  earlier?: Readonly<Partial<Record<SplitName, readonly RecordedImage[]>>> | undefined;
+  /** Images of the data that the run leaves out; absent for a run that never went on with other data. */
+  leftOut?: readonly LeftOutImage[] | undefined;
+}
+
+/** An image that a run left out: it knows it from a split that judges less, or it does not know its class. */
+export interface LeftOutImage {
+  path: string;
+  className: string;
+  hash: string;
 }
 
 export interface SplitRecordOfData {
@@ -37,8 +49,15 @@ export interface SplitRecordOfData {
 export interface RecordedImage {
   path: string;
   label: number;
+  /** Of the image alone, which tells it from others under whatever path. */
   hash: string;
+  /** Hash of its mask; absent where it has none. */
+  mask?: string | undefined;
 }
+
+/** Of the image and its mask: it differs where either has changed. */
+export const wholeHash = ({ hash, mask }: Pick<RecordedImage, "hash" | "mask">): string =>
+  mask === undefined ? hash : contentHash(`${hash} ${mask}`);
 
 type RecordedSplits = Partial<Record<SplitName, Split>>;
 
@@ -59,14 +78,17 @@ export function recordOf(
 }
 
 function splitRecord(split: Split): SplitRecordOfData {
-  const { labels, paths, hashes, classNames, numClasses } = split;
+  const { labels, paths, hashes, maskHashes, classNames, numClasses } = split;
   const numbers = Array.from(labels.data() as BigInt64Array, Number);
   const classCounts = new Array<number>(numClasses).fill(0);
   for (const label of numbers) classCounts[label] = (classCounts[label] as number) + 1;
   const counts = { images: numbers.length, classCounts };
   if (paths === undefined || hashes === undefined) return { ...counts, digest: digestOfBytes(split), files: null };
-  const files = paths.map((path, i) => ({ path, label: numbers[i] as number, hash: hashes[i] as string }));
-  const lines = files.map(({ path, label, hash }) => [path, classNames[label] ?? label, hash]);
+  const files = paths.map((path, i): RecordedImage => {
+    const mask = maskHashes?.[i];
+    return { path, label: numbers[i] as number, hash: hashes[i] as string, ...(mask === undefined ? {} : { mask }) };
+  });
+  const lines = files.map((file) => [file.path, classNames[file.label] ?? file.label, wholeHash(file)]);
   return { ...counts, digest: digestOfLines(lines), files };
 }
 
@@ -99,46 +121,82 @@ function* piecesOf(tensor: Tensor): Generator<Uint8Array> {
   }
 }
 
-/** Where a record has an image, by its path; with `byContent` also by its content, where the path is new: a file that was renamed. */
-export function earlierSplits({ splits }: DataRecord, { byContent }: { byContent: boolean }): EarlierSplit {
+/** What a model has seen of one split must not judge it in a later one. */
+export const SPLIT_RANK: Readonly<Record<SplitName, number>> = { train: 0, val: 1, test: 2 };
+
+/**
+ * Where a record has an image, by its path; with `byContent` by its content too, which may have another path now. If the two disagree, or
+ * equal images are in several splits, the split that the model has seen most of counts: train, then val.
+ */
+export function earlierSplits(record: DataRecord, { byContent }: { byContent: boolean }): EarlierSplit {
   const paths = new Map<string, SplitName>();
   const contents = new Map<string, SplitName>();
-  // Of equal images in several splits those of train count, which nothing may be judged by.
   for (const name of ["test", "val", "train"] as const)
-    for (const { path, hash } of splits[name]?.files ?? []) {
+    for (const { path, hash } of usedImages(record, name)) {
       paths.set(path, name);
       contents.set(hash, name);
     }
-  return ({ relative, hash }) => paths.get(relative) ?? (byContent ? contents.get(hash) : undefined);
+  return ({ relative, hash }) => mostSeen(paths.get(relative), byContent ? contents.get(hash) : undefined);
 }
 
-type PackedRecord = Omit<DataRecord, "splits"> & {
+function mostSeen(one: SplitName | undefined, other: SplitName | undefined): SplitName | undefined {
+  if (one === undefined || other === undefined) return one ?? other;
+  return SPLIT_RANK[one] <= SPLIT_RANK[other] ? one : other;
+}
+
+/** Every image that a run has used in a split. */
+const usedImages = ({ splits, earlier }: DataRecord, name: SplitName): RecordedImage[] => [
+  ...(splits[name]?.files ?? []),
+  ...(earlier?.[name] ?? []),
+];
+
+/** The record of a run that goes on with other data: it keeps what the run used before, so that nothing of it can judge the run later. */
+export function joinedRecord(before: DataRecord, now: DataRecord): DataRecord {
+  const key = ({ path, hash }: RecordedImage) => JSON.stringify([path, hash]);
+  const earlier = (["train", "val", "test"] as const).map((name) => {
+    const present = new Set((now.splits[name]?.files ?? []).map(key));
+    return [name, usedImages(before, name).filter((image) => !present.has(key(image)))] as const;
+  });
+  return { ...now, earlier: Object.fromEntries(earlier), leftOut: now.leftOut ?? [] };
+}
+
+type PackedRecord = Omit<DataRecord, "splits" | "earlier" | "leftOut"> & {
   splits: Record<string, Omit<SplitRecordOfData, "files"> & { files: string | null }>;
+  earlier?: Record<string, string>;
+  leftOut?: string;
 };
 
+/** Applies a function to each value of an object. */
+const mapped = <A, B>(object: Readonly<Record<string, A>>, fn: (value: A) => B): Record<string, B> =>
+  Object.fromEntries(Object.entries(object).map(([name, value]) => [name, fn(value)]));
+
 /** A record as plain values for a JSON file: the lists of images are packed. */
-export function packRecord(record: DataRecord): Record<string, unknown> {
-  const splits = Object.entries(record.splits).map(([name, { files, ...split }]) => [
-    name,
-    { ...split, files: files === null ? null : packFiles(files) },
-  ]);
-  return { ...record, splits: Object.fromEntries(splits) };
+export function packRecord({ splits, earlier, leftOut, ...record }: DataRecord): Record<string, unknown> {
+  return {
+    ...record,
+    splits: mapped(splits, ({ files, ...split }) => ({ ...split, files: files === null ? null : packFiles(files) })),
+    ...(earlier === undefined ? {} : { earlier: mapped(earlier, packFiles) }),
+    ...(leftOut === undefined
+      ? {}
+      : { leftOut: packRows(leftOut.map(({ path, className, hash }) => [path, className, hash])) }),
+  };
 }
 
 /** @throws E_CHECKPOINT for what is no packed record; `path` is the file it was read from */
 export function unpackRecord(value: unknown, path: string): DataRecord {
   try {
-    const packed = value as PackedRecord;
-    const { classNames, normalization, imageSize, splits } = packed;
+    const { splits, earlier, leftOut, ...packed } = value as PackedRecord;
+    const { classNames, normalization, imageSize } = packed;
     const whole =
       isList(classNames, "string") && isList(normalization.mean, "number") && isList(normalization.std, "number");
     if (!whole || !isList(imageSize, "number") || imageSize.length !== 2 || splits.train === undefined)
       throw new Error("it lacks a part");
-    const unpacked = Object.entries(splits).map(([name, split]) => [
-      name,
-      { ...split, files: split.files === null ? null : unpackFiles(split.files) },
-    ]);
-    return { ...packed, splits: Object.fromEntries(unpacked) };
+    return {
+      ...packed,
+      splits: mapped(splits, (split) => ({ ...split, files: split.files === null ? null : unpackFiles(split.files) })),
+      ...(earlier === undefined ? {} : { earlier: mapped(earlier, unpackFiles) }),
+      ...(leftOut === undefined ? {} : { leftOut: unpackLeftOut(leftOut) }),
+    };
   } catch (cause) {
     const problem = `${path} is damaged (${(cause as Error).message}): what the run's data were is not known`;
     throw new BatchCamError("E_CHECKPOINT", `${problem}; delete the file to go on without that knowledge`, { cause });
@@ -148,16 +206,25 @@ export function unpackRecord(value: unknown, path: string): DataRecord {
 const isList = (value: unknown, of: "string" | "number"): boolean =>
   Array.isArray(value) && value.length > 0 && value.every((item) => typeof item === of);
 
+const packFiles = (files: readonly RecordedImage[]): string =>
+  packRows(files.map(({ path, label, hash, mask }) => [path, label, hash, ...(mask === undefined ? [] : [mask])]));
+
 /** Gzip of JSON, in base64. */
-function packFiles(files: readonly RecordedImage[]): string {
-  const rows = files.map(({ path, label, hash }) => [path, label, hash]);
-  return gzipSync(JSON.stringify(rows)).toString("base64");
-}
+const packRows = (rows: readonly (readonly unknown[])[]): string => gzipSync(JSON.stringify(rows)).toString("base64");
 
 /** No list of images is longer: an archive that unpacks to more is none of ours. */
 const MOST_BYTES = 2 ** 30;
 
-function unpackFiles(text: string): RecordedImage[] {
+function unpackRows<Row>(text: string): Row[] {
   const json = gunzipSync(Buffer.from(text, "base64"), { maxOutputLength: MOST_BYTES }).toString("utf8");
-  return (JSON.parse(json) as [string, number, string][]).map(([path, label, hash]) => ({ path, label, hash }));
+  return JSON.parse(json) as Row[];
 }
+
+const unpackFiles = (text: string): RecordedImage[] =>
+  unpackRows<[string, number, string, string?]>(text).map(([path, label, hash, mask]) => ({
+    ...{ path, label, hash },
+    ...(mask === undefined ? {} : { mask }),
+  }));
+
+const unpackLeftOut = (text: string): LeftOutImage[] =>
+  unpackRows<[string, string, string]>(text).map(([path, className, hash]) => ({ path, className, hash }));

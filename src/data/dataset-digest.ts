@@ -3,8 +3,8 @@ import { dirname } from "node:path";
 import type { DatasetName } from "../config/index.ts";
 import { readRegularFile } from "../regular-file.ts";
 import { type LabelledImage, type LabelledImages, listClassFolder } from "./class-folder.ts";
-import { digestOfLines } from "./data-record.ts";
-import { contentHash, hashFiles } from "./file-hashes.ts";
+import { digestOfLines, wholeHash } from "./data-record.ts";
+import { hashFiles } from "./file-hashes.ts";
 import { pathWithin } from "./reading-notes.ts";
 import type { SplitName } from "./split-names.ts";
 
@@ -23,8 +23,10 @@ export interface ListedPlace {
 }
 
 export interface HashedListing {
-  /** For each image the hash of its file and its mask's; null where the file cannot be read. */
+  /** For each image the hash of its file; null where the file cannot be read. */
   hashes: readonly (string | null)[];
+  /** For each image the hash of its mask's file, which is empty for one that cannot be read; undefined where it has no mask. */
+  maskHashes: readonly (string | undefined)[];
   /** SHA-256 over path, split, class and content of all images, whatever their order. */
   digest: string;
 }
@@ -45,16 +47,19 @@ export async function hashListing(
     { source: `${source}#masks`, ...options },
   );
   const hashes = own.map((file) => file?.hash ?? null);
-  for (const [i, { place }] of masked.entries())
-    if (hashes[place] != null) hashes[place] = contentHash(`${hashes[place]} ${masks[i]?.hash ?? ""}`);
+  const maskHashes = new Array<string | undefined>(named.length).fill(undefined);
+  for (const [i, { place }] of masked.entries()) maskHashes[place] = masks[i]?.hash ?? "";
   const lines = named.map(({ name, path, label }, i) => [
     name,
     pathWithin(root, path),
     classNames[label] as string,
-    hashes[i],
+    wholeOrNull(hashes[i] ?? null, maskHashes[i]),
   ]);
-  return { hashes, digest: digestOfLines(lines) };
+  return { hashes, maskHashes, digest: digestOfLines(lines) };
 }
+
+const wholeOrNull = (hash: string | null, mask: string | undefined): string | null =>
+  hash === null ? null : wholeHash({ hash, mask });
 
 /** The folder that the paths of a data set's images are relative to; null where they have none. */
 export function rootOf(name: DatasetName, dataDir: string): string | null {

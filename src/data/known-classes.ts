@@ -1,6 +1,6 @@
 import { BatchCamError } from "../errors.ts";
 import { tensor } from "../tensor/index.ts";
-import { type DataRecord, earlierSplits } from "./data-record.ts";
+import { type DataRecord, earlierSplits, type LeftOutImage, SPLIT_RANK } from "./data-record.ts";
 import type { Split } from "./split.ts";
 import type { SplitName } from "./split-names.ts";
 import { selectImages } from "./validation-split.ts";
@@ -11,16 +11,23 @@ type Splits = Partial<Record<SplitName, Split>> & { train: Split; test: Split };
 export interface AdaptedSplits {
   splits: Splits;
   warnings: string[];
+  leftOut: LeftOutImage[];
+}
+
+export interface AdaptOptions {
+  /** Names the data in messages. */
+  what: string;
+  /** Whether the run will be trained on these images: then none of their own training (and validation) images may judge it either. */
+  trains?: boolean;
 }
 
 /**
  * Other images under the classes, in their order, and the normalisation of a run. Left out are images of classes that the run does not
- * know, and validation and test images that the run was trained on (or chosen by), under whatever path.
+ * know, and validation and test images that the run was trained on (or chosen by), by their paths or their contents.
  *
- * @param what names the data in messages
  * @throws E_DATA for images of another size, and for a split of which nothing is left
  */
-export function underClassesOf(run: DataRecord, splits: Splits, what: string): AdaptedSplits {
+export function underClassesOf(run: DataRecord, splits: Splits, { what, trains = false }: AdaptOptions): AdaptedSplits {
   const { images } = splits.train;
   const [, channels, ...size] = images.sizes;
   const fault = (problem: string) => new BatchCamError("E_DATA", `${what}: ${problem}`);
@@ -28,42 +35,89 @@ export function underClassesOf(run: DataRecord, splits: Splits, what: string): A
     throw fault(
       `images are ${[channels, ...size].join("x")}, the run takes ${[run.channels, ...run.imageSize].join("x")}`,
     );
-  const warnings: string[] = [];
-  const adapted = (Object.entries(splits) as [SplitName, Split][]).map(([name, split]) => {
-    const kept = keptOf(run, { name, split }, warnings);
+  const listed = SPLIT_NAMES.flatMap((name) => (splits[name] === undefined ? [] : listedImages(splits[name], name)));
+  const fates = fatesOf(run, listed, trains);
+  const warnings = leftOutWarnings(listed, fates);
+  const adapted = SPLIT_NAMES.flatMap((name) => {
+    const split = splits[name];
+    if (split === undefined) return [];
+    const kept = listed.flatMap((image, i) => (image.name === name && fates[i] === "kept" ? [image.place] : []));
     if (kept.length === 0) throw fault(`no image of ${name} is left that the run can take: ${warnings.join("; ")}`);
-    return [name, selected(run, split, kept)] as const;
+    return [[name, selected(run, split, kept)] as const];
   });
-  return { splits: Object.fromEntries(adapted) as Splits, warnings };
+  const leftOut = listed.flatMap(({ path, className, hash = "" }, i) =>
+    fates[i] === "unknown" || fates[i] === "seen" ? [{ path, className, hash }] : [],
+  );
+  return { splits: Object.fromEntries(adapted) as Splits, warnings: [...warnings, ...redrawn(run, listed)], leftOut };
 }
 
-/** Places of the images of a split that a run can take. */
-function keptOf(run: DataRecord, { name, split }: { name: SplitName; split: Split }, warnings: string[]): number[] {
-  const { classNames, paths, hashes } = split;
-  const labels = Array.from(split.labels.data() as BigInt64Array, Number);
-  const unknown = new Map<string, number>();
+const SPLIT_NAMES = ["train", "val", "test"] as const satisfies readonly SplitName[];
+
+interface ListedImage {
+  name: SplitName;
+  /** In its split. */
+  place: number;
+  path: string;
+  className: string;
+  /** Undefined where images have no contents that can be compared. */
+  hash: string | undefined;
+}
+
+function listedImages({ classNames, paths, hashes, labels }: Split, name: SplitName): ListedImage[] {
+  return Array.from(labels.data() as BigInt64Array, (label, place) => ({
+    ...{ name, place, path: paths?.[place] ?? `${name}[${place}]`, className: classNames[Number(label)] ?? `${label}` },
+    hash: paths === undefined ? undefined : hashes?.[place],
+  }));
+}
+
+/** What becomes of an image: it stays, or its class is unknown to the run, or the run has seen it. */
+type Fate = "kept" | "unknown" | "seen";
+
+function fatesOf(run: DataRecord, listed: readonly ListedImage[], trains: boolean): Fate[] {
   const earlier = earlierSplits(run, { byContent: true });
-  let seen = 0;
-  const kept = [...labels.entries()].flatMap(([place, label]) => {
-    const className = classNames[label] ?? String(label);
-    if (!run.classNames.includes(className)) {
-      unknown.set(className, (unknown.get(className) ?? 0) + 1);
-      return [];
-    }
-    const [path, hash] = [paths?.[place], hashes?.[place]];
-    const before = path === undefined || hash === undefined ? undefined : earlier({ relative: path, hash });
-    const spoilt = before !== undefined && RANK[before] < RANK[name];
-    if (spoilt) seen++;
-    return spoilt ? [] : [place];
+  const ranks = new Map<string, number>(); // by content, of the images that the run is about to see
+  return listed.map(({ name, path, className, hash }) => {
+    if (!run.classNames.includes(className)) return "unknown";
+    if (hash === undefined) return "kept";
+    const before = earlier({ relative: path, hash });
+    const seenBefore = before === undefined ? Number.POSITIVE_INFINITY : SPLIT_RANK[before];
+    const seenNow = (trains ? ranks.get(hash) : undefined) ?? Number.POSITIVE_INFINITY;
+    if (Math.min(seenBefore, seenNow) < SPLIT_RANK[name]) return "seen";
+    ranks.set(hash, Math.min(ranks.get(hash) ?? SPLIT_RANK[name], SPLIT_RANK[name]));
+    return "kept";
   });
-  for (const [className, count] of unknown)
-    warnings.push(`left out: ${count} ${name} images of "${className}", a class that the run does not know`);
-  if (seen > 0) warnings.push(`left out: ${seen} ${name} images that the run was trained or chosen by`);
-  return kept;
 }
 
-/** What a model has seen of one split must not judge it in a later one. */
-const RANK: Readonly<Record<SplitName, number>> = { train: 0, val: 1, test: 2 };
+function leftOutWarnings(listed: readonly ListedImage[], fates: readonly Fate[]): string[] {
+  return SPLIT_NAMES.flatMap((name) => {
+    const of = (fate: Fate) => listed.filter((image, i) => image.name === name && fates[i] === fate);
+    const unknown = of("unknown");
+    const classes = [...new Set(unknown.map(({ className }) => className))].map((className) => {
+      const count = unknown.filter((image) => image.className === className).length;
+      return `left out: ${count} ${name} images of "${className}", a class that the run does not know`;
+    });
+    const seen = of("seen").length;
+    return [
+      ...classes,
+      ...(seen > 0 ? [`left out: ${seen} ${name} images that the run was trained or chosen by`] : []),
+    ];
+  });
+}
+
+/** Where splits are drawn, an image that would judge the run by its path, but whose content the run knows, has gone to a split that it knows. */
+function redrawn(run: DataRecord, listed: readonly ListedImage[]): string[] {
+  const byPath = earlierSplits(run, { byContent: false });
+  const earlier = earlierSplits(run, { byContent: true });
+  const counts = new Map<SplitName, number>();
+  for (const { name, path, hash } of listed) {
+    if (hash === undefined) continue;
+    const before = byPath({ relative: path, hash });
+    const now = earlier({ relative: path, hash });
+    if (before === undefined || now === undefined || before === now || SPLIT_RANK[name] >= SPLIT_RANK[before]) continue;
+    counts.set(before, (counts.get(before) ?? 0) + 1);
+  }
+  return [...counts].map(([name, count]) => `left out: ${count} ${name} images that the run was trained or chosen by`);
+}
 
 /** Shares the images of a split that stays whole. */
 function selected({ classNames, normalization }: DataRecord, split: Split, kept: readonly number[]): Split {

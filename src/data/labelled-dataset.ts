@@ -1,7 +1,7 @@
 import { BatchCamError } from "../errors.ts";
 import { type Tensor, tensor } from "../tensor/index.ts";
 import type { LabelledImage, LabelledImages } from "./class-folder.ts";
-import { hashListing, type NamedImage, namedImages } from "./dataset-digest.ts";
+import { type HashedListing, hashListing, type NamedImage, namedImages } from "./dataset-digest.ts";
 import { type DecodeOptions, decodeImages, pack } from "./decoded-cache.ts";
 import { heldOut } from "./held-out.ts";
 import { randomSource } from "./random.ts";
@@ -48,8 +48,8 @@ export async function loadLabelled(images: LabelledImages, options: LabelledData
   const { classNames } = images;
   const named = namedImages(images);
   const warnings = [...(images.warnings ?? [])];
-  const { hashes, digest } = await hashListing(named, classNames, options);
-  const decoded = await decodeListed({ named, hashes }, options, warnings);
+  const { hashes, maskHashes, digest } = await hashListing(named, classNames, options);
+  const decoded = await decodeListed({ named, hashes, maskHashes }, options, warnings);
   const listed = withTest(decoded.listed, images, options);
   const length = options.channels * options.size[0] * options.size[1];
   const rowsOf = (name: SplitName) => {
@@ -69,6 +69,7 @@ export async function loadLabelled(images: LabelledImages, options: LabelledData
     images: imageTensor(bytes, labels.length, options),
     labels: tensor(BigInt64Array.from(labels, BigInt), { shape: [labels.length], dtype: "int64" }),
     ...{ paths: own.map((image) => image.relative), hashes: own.map(({ hash }) => hash) },
+    ...maskHashesOf(own),
     ...(masks === null ? {} : { masks: tensor(masks, { shape: [labels.length, ...options.size], dtype: "uint8" }) }),
   });
   const [val, test] = [images.splits.val === undefined ? null : rowsOf("val"), rowsOf("test")];
@@ -82,14 +83,21 @@ export async function loadLabelled(images: LabelledImages, options: LabelledData
   };
 }
 
+function maskHashesOf(own: readonly DecodedImage[]): Pick<Split, "maskHashes"> {
+  const maskHashes = own.flatMap(({ maskHash }) => maskHash ?? []);
+  return own.length > 0 && maskHashes.length === own.length ? { maskHashes } : {};
+}
+
 /** An image that was read, its mask too where it has one. */
 interface DecodedImage extends NamedImage {
   /** Of the decoded pixels. */
   row: number;
   /** Path within the data set. */
   relative: string;
-  /** Of the file, and of the mask's. */
+  /** Of the file. */
   hash: string;
+  /** Of the mask's file; undefined where there is none. */
+  maskHash: string | undefined;
 }
 
 interface DecodedImages {
@@ -101,7 +109,7 @@ interface DecodedImages {
 
 /** The images that can be read; why others cannot is a warning, or ends the reading, with all of them. */
 async function decodeListed(
-  { named, hashes }: { named: readonly NamedImage[]; hashes: readonly (string | null)[] },
+  { named, hashes, maskHashes }: Pick<HashedListing, "hashes" | "maskHashes"> & { named: readonly NamedImage[] },
   options: LabelledDatasetOptions,
   warnings: string[],
 ): Promise<DecodedImages> {
@@ -119,7 +127,15 @@ async function decodeListed(
   const listed = Array.from(kept, (place, row): DecodedImage[] => {
     if (masks.at.get(place) === null) return [];
     const image = named[place] as NamedImage;
-    return [{ ...image, row, relative: pathWithin(options.root, image.path), hash: hashes[place] as string }];
+    return [
+      {
+        ...image,
+        row,
+        relative: pathWithin(options.root, image.path),
+        hash: hashes[place] as string,
+        maskHash: maskHashes[place],
+      },
+    ];
   }).flat();
   const placeOf = new Map(Array.from(kept, (place, row) => [row, place]));
   return { pixels, listed, masks: (own) => masks.rows(own.map(({ row }) => placeOf.get(row) as number)) };
@@ -180,7 +196,7 @@ function withTest(
       : heldOut(
           train.map((image) => image.relative),
           labels,
-          { purpose: "test", fraction: testFraction, seed, decided },
+          { purpose: "test", fraction: testFraction, seed, decided, hashes: train.map(({ hash }) => hash) },
         );
   if (held.size === 0)
     throw new BatchCamError(

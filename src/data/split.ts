@@ -23,6 +23,8 @@ export interface Split {
   readonly paths?: readonly string[];
   /** Digest of each image's content, of its file where it has one: equal contents have equal digests. Absent without `paths`. */
   readonly hashes?: readonly string[];
+  /** Digest of each mask's file; absent where images have none. Masks do not tell images apart: `hashes` do. */
+  readonly maskHashes?: readonly string[];
   readonly numClasses: number;
   readonly classNames: readonly string[];
   readonly normalization: Normalization;
@@ -30,11 +32,14 @@ export interface Split {
 
 /** Fails for what is no split: two live tensors, (N,C,H,W) and (N), and what belongs to them. */
 export function expectSplit(operation: string, split: Split): void {
-  const { images, labels, numClasses, normalization, paths, hashes } = objectOf(`${operation}: split`, split);
+  const { images, labels, numClasses, normalization, paths, hashes, maskHashes } = objectOf(
+    `${operation}: split`,
+    split,
+  );
   const { C = 0 } = expectShapes(operation, { "split.images": [images, "N C H W"], "split.labels": [labels, "N"] });
   expectClassCount(operation, numClasses);
   expectNormalization(operation, normalization, C);
-  for (const [name, list] of Object.entries({ paths, hashes }))
+  for (const [name, list] of Object.entries({ paths, hashes, maskHashes }))
     if (list !== undefined && (!Array.isArray(list) || list.length !== labels.numel))
       throw wrongArgument(`${operation}: split.${name}`, `one for each of ${labels.numel} images`, list);
 }

@@ -24,7 +24,7 @@ export interface ValidationDraw {
 
 /**
  * Holds out a validation split for model selection: as near as whole images allow, each class keeps its share. Where images have
- * paths, each is drawn by its own path (`heldOut`), so that adding one moves no other, and the number of images is about the one asked
+ * paths, each is drawn by its own path (`heldOut`), so that adding one moves no other (with the exceptions named there), and the number of images is about the one asked
  * for. Both parts are copies in the original order; `split` stays as it is, for the caller to free. The test split is refused,
  * because what was selected on it can no longer be judged on it.
  */
@@ -49,7 +49,10 @@ export function drawValidation(split: Split, seed: number, draw: ValidationDraw)
   const labels = Array.from(split.labels.data() as BigInt64Array, Number);
   const classes = new Set(labels).size;
   const everyClass = draw.fraction * labels.length >= classes;
-  return parted(split, heldOut(split.paths ?? [], labels, { ...draw, purpose: "val", seed, everyClass }));
+  return parted(
+    split,
+    heldOut(split.paths ?? [], labels, { ...draw, hashes: split.hashes, purpose: "val", seed, everyClass }),
+  );
 }
 
 function parted(split: Split, held: ReadonlySet<number>): { train: Split; val: Split } {
@@ -71,8 +74,12 @@ export function selectImages(split: Split, selection: { indices: Int32Array; nam
     return { images: split.images.indexSelect(0, index), labels: split.labels.indexSelect(0, index), ...masks };
   });
   const of = (list: readonly string[]) => Array.from(indices, (i) => list[i] as string);
-  const { paths, hashes } = split;
-  const named = { ...(paths && { paths: of(paths) }), ...(hashes && { hashes: of(hashes) }) };
+  const { paths, hashes, maskHashes } = split;
+  const named = {
+    ...(paths && { paths: of(paths) }),
+    ...(hashes && { hashes: of(hashes) }),
+    ...(maskHashes && { maskHashes: of(maskHashes) }),
+  };
   return { ...split, ...chosen, ...named, name };
 }
 

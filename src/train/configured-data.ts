@@ -2,10 +2,12 @@ import { optionsOf } from "../arguments.ts";
 import type { dataFields } from "../config/data-fields.ts";
 import { unusedOptions, usesOption } from "../config/dataset-options.ts";
 import type { TrainConfig } from "../config/index.ts";
+import { leftOutDifferences } from "../data/data-differences.ts";
 import { type DataRecord, earlierSplits, recordOf } from "../data/data-record.ts";
 import { rootOf } from "../data/dataset-digest.ts";
 import { type DatasetOptions, loadDataset, type Split } from "../data/index.ts";
 import { inRecordedOrder, underClassesOf } from "../data/known-classes.ts";
+import { sharedContents } from "../data/shared-contents.ts";
 import { expectSplit } from "../data/split.ts";
 import { BatchCamError } from "../errors.ts";
 import { limited, limitWarnings, overfitted } from "./limited-splits.ts";
@@ -42,34 +44,43 @@ export interface LoadDataOptions {
   run?: DataRecord | undefined;
   /** Takes other images too, under the classes and the normalisation of that run. */
   adapt?: boolean;
+  /** Whether that run will be trained on them. */
+  trains?: boolean;
   /** "order" draws as versions did whose runs keep no record of their data. */
   draw?: "path" | "order";
 }
 
 export async function loadData(config: TrainConfig, options: LoadDataOptions = {}): Promise<ConfiguredData> {
-  const { run, adapt = false, given } = options;
+  const { run, adapt = false, trains = false, given } = options;
   const owned = new OwnedSplits(given);
   try {
     const { digest = null, warnings, parts: found } = await partsOf(config, options);
     owned.add(found);
     const what = given === undefined ? `loadDataset: ${config.dataDir ?? config.dataset}` : "train: data";
-    const { splits, warnings: left } =
-      run && adapt ? underClassesOf(run, found, what) : { splits: found, warnings: [] };
+    const {
+      splits,
+      warnings: left,
+      leftOut,
+    } = run && adapt
+      ? underClassesOf(run, found, { what, trains })
+      : { splits: found, warnings: [], leftOut: undefined };
     owned.add(splits);
     const { parts, valFraction } = withValidation(splits, config, options);
     owned.add(parts);
     const ordered = run === undefined ? parts : asOf(run, parts, given);
     owned.add(ordered);
     const about = { dataset: given === undefined ? config.dataset : null, valFraction, source: digest };
-    const record = recordOf(ordered, about);
+    const record = { ...recordOf(ordered, about), ...(leftOut === undefined ? {} : { leftOut }) };
+    const isNew = run !== undefined && (run.leftOut === undefined || leftOutDifferences(run, record).length > 0);
     const whole = { ...ordered, ...(config.overfitBatches === undefined ? {} : overfitted(ordered.train, config)) };
     owned.add(whole);
     const final = limited(whole as Required<Parts>, config);
+    const shared = sharedContents(ordered, given === undefined ? (config.dataDir ?? config.dataset) : "data");
     const limits = limitWarnings(config, { found, whole: whole as Required<Parts> });
     owned.keep(final);
     return {
       ...final,
-      warnings: [...warnings, ...left, ...limits],
+      warnings: [...warnings, ...(isNew ? left : []), ...shared, ...limits],
       record,
       root: given !== undefined || config.dataDir === undefined ? null : rootOf(config.dataset, config.dataDir),
       dispose: () => owned.dispose(),
@@ -119,7 +130,8 @@ const eachSplit = (parts: Parts, fn: (split: Split) => Split): Parts =>
   Object.fromEntries(Object.entries(parts).map(([name, split]) => [name, fn(split)])) as Parts;
 
 /** Without paths, images are drawn by their order. */
-const withoutPaths = (parts: Parts): Parts => eachSplit(parts, ({ paths: _, hashes: __, ...split }) => split);
+const withoutPaths = (parts: Parts): Parts =>
+  eachSplit(parts, ({ paths: _, hashes: __, maskHashes: ___, ...split }) => split);
 
 /** In the order of a run, and of a data set with the run's normalisation: that of its first training images. */
 const asOf = (run: DataRecord, parts: Parts, given: GivenSplits | undefined): Parts =>

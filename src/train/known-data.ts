@@ -16,6 +16,8 @@ export interface KnownDataOptions {
   runData: RunData | null;
   /** Goes on with data that differ from the run's. */
   accept: boolean;
+  /** Whether the run will be trained on them. */
+  trains?: boolean;
   /** Where the data lie now, in place of the places that the run knows. */
   dataDir?: string | undefined;
   given?: GivenSplits | undefined;
@@ -37,7 +39,7 @@ export interface KnownData extends ConfiguredData {
  *   are taken under the run's classes and normalisation
  */
 export async function loadKnownData(run: TrainConfig, options: KnownDataOptions): Promise<KnownData> {
-  const { operation, runDirectory, runData, accept, given, signal } = options;
+  const { operation, runDirectory, runData, accept, trains = false, given, signal } = options;
   const config = { ...run, ...placed(options) };
   if (runData === null)
     return { ...(await loadData(config, { draw: "order", given, signal })), config, differences: [] };
@@ -47,12 +49,14 @@ export async function loadKnownData(run: TrainConfig, options: KnownDataOptions)
       "E_DATA",
       `${operation}: a program gave the run ${runDirectory} its images: give them again, as the option data of the library's function`,
     );
-  const data = await loadData(config, { run: record, given, signal });
+  // A run that went on with other data leaves out of them what it left out then.
+  const adapt = record.leftOut !== undefined;
+  const data = await loadData(config, { run: record, adapt, given, signal });
   const differences = dataDifferences(record, data.record);
   if (differences.length === 0) return { ...data, config, differences };
   data.dispose();
   if (!accept) throw otherData(options, config, differences);
-  const adapted = await loadData(config, { run: record, adapt: true, given, signal });
+  const adapted = await loadData(config, { run: record, adapt: true, trains, given, signal });
   const note = `the data are not those of the run (${differences.join("; ")}): its classes and normalisation hold for them`;
   return { ...adapted, warnings: [note, ...adapted.warnings], config, differences };
 }

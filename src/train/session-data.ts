@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { TrainConfig } from "../config/index.ts";
-import type { DataRecord } from "../data/data-record.ts";
+import { type DataRecord, joinedRecord } from "../data/data-record.ts";
 import { BatchCamError } from "../errors.ts";
 import { keep, loadSafetensors, type Tensor } from "../tensor/index.ts";
 import { type ConfiguredData, type GivenSplits, loadData } from "./configured-data.ts";
@@ -35,7 +35,7 @@ export async function openData(run: OpenRun, options: SessionDataOptions): Promi
     return { ...(await loadData(own, options)), config: own, before: null, differences: [] };
   }
   const known = await loadKnownData(config, {
-    ...{ operation: "resume", runDirectory: directory, runData: before, accept: config.acceptNewData },
+    ...{ operation: "resume", runDirectory: directory, runData: before, accept: config.acceptNewData, trains: true },
     ...{ dataDir, ...options },
   });
   expectRunClasses(known.record, before?.record ?? null);
@@ -114,5 +114,7 @@ export function runDataOf(
   if (before === null) return null;
   const moved = place !== null && place.absolute !== before.place?.absolute;
   if (differences.length === 0 && !moved) return null;
-  return { record, place: moved ? place : before.place, plan };
+  const other = differences.length > 0 || before.record.leftOut !== undefined;
+  const kept = other ? joinedRecord(before.record, record) : record;
+  return { record: kept, place: moved ? place : before.place, plan };
 }
