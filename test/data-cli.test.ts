@@ -132,7 +132,7 @@ describe("batch-cam data", () => {
 
   it.each([
     [["nothing"], /NAME must be one of .*mnist.*, got "nothing"/],
-    [["folder"], /dataDir/],
+    [["folder"], /--data-dir/],
     [["folder", "--data-dir", join(folder, "missing")], /missing/],
   ])("refuses %j, and draws no picture", async (argv, message) => {
     rmSync(picture, { force: true });

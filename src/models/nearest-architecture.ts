@@ -1,4 +1,4 @@
-import { getRngState, setRngState, type Tensor } from "../tensor/index.ts";
+import { getRngState, setRngState, type Tensor, tidy } from "../tensor/index.ts";
 import { ConvNextV2, type ConvNextV2Name } from "./convnext-v2.ts";
 import type { Model } from "./model.ts";
 import { ResNet, type ResNetName } from "./resnet.ts";
@@ -46,7 +46,7 @@ function namesOfKnown(): Map<string, Set<string>> {
   const dims = [1, 1, 1, 1];
   const found = new Map<string, Set<string>>();
   const add = (name: string, model: Model) => {
-    found.set(name, new Set(model.stateDict().keys()));
+    found.set(name, new Set(tidy(() => [...model.stateDict().keys()])));
     model.dispose();
   };
   try {

@@ -176,7 +176,7 @@ describe("filled tensors", () => {
   });
 
   it.each<[string, () => unknown, string, RegExp]>([
-    ["zeros without a shape", () => zeros(undefined as never), "E_SHAPE", /full: shape .* got undefined/],
+    ["zeros without a shape", () => zeros(undefined as never), "E_SHAPE", /zeros: shape .* got undefined/],
     ["zeros of a number", () => zeros(3 as never), "E_SHAPE", /got 3/],
     ["zeros of a string", () => zeros("3" as never), "E_SHAPE", /got "3"/],
     ["zeros of NaN", () => zeros([Number.NaN]), "E_SHAPE", /got \[NaN\]/],
@@ -186,7 +186,7 @@ describe("filled tensors", () => {
       "zeros of a hole",
       () => zeros(new Array(2) as never),
       "E_SHAPE",
-      /full: shape must be an array of integers >= 0, got \[undefined, undefined\]/,
+      /zeros: shape must be an array of integers >= 0, got \[undefined, undefined\]/,
     ],
     ["more memory than there is", () => zeros([2 ** 45]), "E_NATIVE", /can't allocate memory|not enough memory/],
     ["more elements than there can be", () => zeros([2 ** 40, 2 ** 40]), "E_SHAPE", /overflow/i],
@@ -194,7 +194,7 @@ describe("filled tensors", () => {
       "more dimensions than one call takes",
       () => zeros(Array(70_000).fill(1)),
       "E_ARGUMENT",
-      /full: shape: a list of 70000 is too long/,
+      /zeros: shape: a list of 70000 is too long/,
     ],
     [
       "a value that is no number",

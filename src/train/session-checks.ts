@@ -2,6 +2,7 @@ import type { TrainConfig } from "../config/index.ts";
 import { type PrototypeShape, prototypeShape, type Split } from "../data/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { type Model, mapSize } from "../models/index.ts";
+import { tidy } from "../tensor/index.ts";
 import { NEEDS } from "./baselines.ts";
 import type { Progress } from "./checkpoint.ts";
 import type { ConfiguredData } from "./configured-data.ts";
@@ -23,7 +24,8 @@ const STEPS_OF_NORM = 50;
 /** Where validation says less than it seems to: running statistics that have not settled. */
 export function normWarnings({ fastDevRun, weights }: TrainConfig, steps: number, model: Model): string[] {
   if (fastDevRun || weights !== undefined || steps >= STEPS_OF_NORM) return [];
-  if (![...model.stateDict().keys()].some((name) => name.endsWith("running_mean"))) return [];
+  // The state dict's tensors are handles of their own, which the tidy frees.
+  if (!tidy(() => [...model.stateDict().keys()]).some((name) => name.endsWith("running_mean"))) return [];
   return [
     `validation lags behind training in a run of ${steps} steps: batch norm's running statistics, by which a model is judged, take about ${STEPS_OF_NORM} steps to settle`,
   ];
