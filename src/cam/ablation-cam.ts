@@ -56,7 +56,7 @@ function logitsFrom(
   let run = 0;
   const replace: OutputHandler = (own, origin) => {
     if (++run !== runs) return own;
-    return inPlaceOf(own, output, sharesInput && origin === "input" ? "rewritten" : origin);
+    return inPlaceOf(own, output, sharesInput && origin !== "own" ? "rewritten" : origin);
   };
   const handlers = new Map<object, OutputHandler>([[module, replace]]);
   return noGrad(() => handleOutputs(handlers, () => logitsFor(model, images)));

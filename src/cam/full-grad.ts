@@ -94,23 +94,23 @@ function biasedForward(model: Module, images: Tensor): BiasedPass {
   const seen = new Set<Tensor>();
   const see = ({ output, bias, added, channelDim }: BiasedOutput): Tensor => {
     if (bias !== null) seen.add(bias);
-    const { tap, next } = tapOutput(output, { origin: "own", graph: isGradEnabled() });
+    const { tap, next } = tapOutput(output, { origin: "own", graph: isGradEnabled(), name: "explain: FullGrad" });
     if (tap.requiresGrad) taps.push({ tap, added: added(), channelDim });
     return next;
   };
   const own = new Set<Tensor>();
-  const atOutput = (module: Module): OutputHandler => {
+  const atOutput = (path: string, module: Module): OutputHandler => {
     return (output, origin) => {
       const bias = biasOf(module);
       if (bias === null || seen.has(bias) || !isTensor(output)) return output;
       own.add(bias);
-      const { tap, next } = tapOutput(output, { origin, graph: isGradEnabled() });
+      const { tap, next } = tapOutput(output, { origin, graph: isGradEnabled(), name: `explain: layer ${path}` });
       if (tap.requiresGrad) taps.push({ tap, ...addedBy(module, bias, tap) });
       return next;
     };
   };
   const modules = [...model.namedModules()];
-  const handlers = new Map(modules.map(([, module]) => [module, atOutput(module)]));
+  const handlers = new Map(modules.map(([path, module]) => [module, atOutput(path, module)]));
   const logits = observeBiases(see, () => handleOutputs(handlers, () => logitsFor(model, images)));
   const biased = modules.map(([path, module]) => [path, biasOf(module)] as const);
   const unseen = biased.filter((entry): entry is readonly [string, Tensor] => {

@@ -3,10 +3,10 @@ import { BatchCamError } from "../errors.ts";
 import type { Module } from "../nn/index.ts";
 import { describeOutput } from "../nn/logits.ts";
 import { handleOutputs, type OutputHandler, tapOutput } from "../nn/recorder.ts";
+import { mayShare, SharedOutputs } from "../nn/shared-outputs.ts";
 import { autocastDtype, setGradEnabled } from "../tensor/autograd.ts";
 import { isTensor } from "../tensor/core.ts";
 import { enableGrad, grad, noGrad, type Tensor, tidy } from "../tensor/index.ts";
-import { versionOf } from "../tensor/version.ts";
 import { logitsFor, recordedForward } from "./recorded-forward.ts";
 import { single } from "./single.ts";
 import type { Target } from "./targets.ts";
@@ -22,7 +22,7 @@ export interface TargetLayer {
   readonly tap: Tensor;
   /** How often the layer ran. */
   readonly runs: number;
-  /** Whether the layer returned its input, which was changed in place afterwards under the one name or the other. */
+  /** Whether the layer returned its input, or a view of it, which was changed in place afterwards under the one name or the other. */
   readonly sharesInput: boolean;
   /** A (B, K, h, w): the output, reshaped where a transform is given. */
   readonly activations: Tensor;
@@ -90,11 +90,11 @@ interface TappedPass {
   readonly logits: Tensor;
   readonly taps: ReadonlyMap<Module, Tensor>;
   readonly runs: ReadonlyMap<Module, number>;
-  /** Layers that returned their input, which was changed in place afterwards. */
+  /** Layers whose output, which may be their input or a view of it, was changed in place afterwards under any name. */
   readonly shared: ReadonlySet<Module>;
 }
 
-/** `joined` are layers that return their input, and whose output is what everybody reads who holds it. */
+/** `joined` are layers that return their input or a view of it, and whose output is what everybody reads who holds it. */
 function tappedForward(
   model: Module,
   x: Tensor,
@@ -102,21 +102,25 @@ function tappedForward(
 ): TappedPass {
   const taps = new Map<Module, Tensor>();
   const runs = new Map<Module, number>();
-  const handedOn: { module: Module; tensor: Tensor; version: number }[] = [];
-  const intercept = (module: Module): OutputHandler => {
+  const watch = new SharedOutputs<Module>();
+  const intercept = (path: string, module: Module): OutputHandler => {
+    const name = `explain: layer ${path}`;
     return (output, origin) => {
       // Recording begins at the first layer, and lasts until the noGrad around the pass ends.
       if (record === "behind the layers") setGradEnabled(true);
-      const joins = origin === "input" && joined.has(module);
-      const { tap, next } = tapOutput(output, { origin: joins ? "rewritten" : origin, graph: record !== "nothing" });
-      if (origin === "input")
-        for (const tensor of [output, next]) handedOn.push({ module, tensor, version: versionOf(tensor) });
+      const joins = mayShare(origin) && joined.has(module);
+      const { tap, next } = tapOutput(output, {
+        origin: joins ? "rewritten" : origin,
+        graph: record !== "nothing",
+        name,
+      });
+      if (mayShare(origin)) watch.add(module, output, next);
       taps.set(module, tap);
       runs.set(module, (runs.get(module) ?? 0) + 1);
       return next;
     };
   };
-  const handlers = new Map(layers.map(([, module]) => [module, intercept(module)]));
+  const handlers = new Map(layers.map(([path, module]) => [module, intercept(path, module)]));
   const forward = () => {
     runs.clear();
     return handleOutputs(handlers, () => logitsFor(model, x));
@@ -124,8 +128,7 @@ function tappedForward(
   let logits = record === "everything" ? enableGrad(forward) : fromFirstLayer(forward);
   // A layer within a noGrad of the model's own, as a frozen backbone's, cannot turn recording on for what follows it.
   if (record === "behind the layers" && !logits.requiresGrad) logits = enableGrad(forward);
-  const changed = handedOn.filter(({ tensor, version }) => !tensor.isDisposed && versionOf(tensor) !== version);
-  return { logits, taps, runs, shared: new Set(changed.map(({ module }) => module)) };
+  return { logits, taps, runs, shared: watch.changed() };
 }
 
 /** Runs a pass that begins to record at its first target layer: with a graph from the start where views made before are written to. */

@@ -61,7 +61,7 @@ function namingFailures<T>(model: Module, forward: () => T): T {
   try {
     return observeRuns(observer, forward);
   } catch (cause) {
-    if (!isOverwritten(cause)) throw cause;
+    if (!isOverwritten(cause) || (cause instanceof BatchCamError && cause.code === "E_CONFIG")) throw cause;
     const path = [...model.namedModules()].find(([, module]) => module === failed)?.[0];
     const place = path === undefined ? `the model, a ${model.constructor.name},` : `layer ${path}`;
     const advice = "write the operator without its underscore (mul in place of mul_), or clone() the tensor first";

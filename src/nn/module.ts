@@ -10,7 +10,9 @@ import { forgetFolded } from "./folded-weights.ts";
 import { describeOutput, logitsOf } from "./logits.ts";
 import { type Role, roleOf } from "./parameter.ts";
 import { treeText } from "./print.ts";
-import { isWatched, observed, recordOutputs, report } from "./recorder.ts";
+import { recordShared } from "./record-shared.ts";
+import { isWatched, observed, report } from "./recorder.ts";
+import { originOf } from "./shared-outputs.ts";
 import { type LoadReport, loadTensors } from "./state-dict.ts";
 
 /** The logits of a forward pass and the outputs that were asked for. */
@@ -65,9 +67,7 @@ export abstract class Module {
     if (!isWatched(this)) return observed(this, forward);
     const before = inputs.map((input) => (isTensor(input) ? versionOf(input) : 0));
     const output = observed(this, forward);
-    const at = inputs.indexOf(output);
-    const origin = at < 0 ? "unknown" : versionOf(output) === before[at] ? "input" : "rewritten";
-    return report(this, output, origin);
+    return report(this, output, originOf(output, inputs, before));
   }
 
   /**
@@ -79,14 +79,15 @@ export abstract class Module {
    * the first entry is taken for the logits, of an object its property `logits`.
    *
    * @throws E_CONFIG for a path that the model lacks, with the nearest ones, for a module that did not run or gave no single
-   *   tensor, or for a model that returns no logits
+   *   tensor, or for a model that returns no logits; and in training mode for a layer that returned memory which the model
+   *   changes in place afterwards under another name
    */
   forwardWith<const Path extends string>(x: Tensor, options: { taps: readonly Path[] }): TappedForward<Path> {
     const { taps } = optionsOf("forwardWith", options, ["taps"]);
     if (!Array.isArray(taps)) throw wrongArgument("forwardWith: taps", "an array of module paths", taps);
     const modules = new Map((taps as readonly Path[]).map((path) => [path, this.moduleAt(path, "forwardWith")]));
     const forward = () => this.forward(isTensor(x) ? x.clone() : x);
-    const { result, outputs } = recordOutputs(new Set(modules.values()), forward);
+    const { result, outputs } = recordShared(this, modules, forward);
     const logits = logitsOf("forwardWith", this, result);
     const found = {} as Record<Path, Tensor>;
     for (const [path, module] of modules) {

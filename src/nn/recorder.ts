@@ -1,14 +1,10 @@
 import { types } from "node:util";
 import { expectFunction, expectMap, wrongArgument } from "../arguments.ts";
+import { BatchCamError } from "../errors.ts";
 import { exchangeTensors, isTensor } from "../tensor/core.ts";
 import { enableGrad, isGradEnabled, type Tensor } from "../tensor/index.ts";
-
-/**
- * Where a module's output comes from: "own" says that nobody else holds its memory; "input" that it is an input of the module, as
- * of `Identity`; "rewritten" that it is one that the module changed in place; "unknown" that it may be a view of an input, or kept
- * by the module.
- */
-export type OutputOrigin = "own" | "input" | "rewritten" | "unknown";
+import { isOverwritten } from "../tensor/saved-copies.ts";
+import { mayShare, type OutputOrigin, SharedOutputs } from "./shared-outputs.ts";
 
 /** Sees a module's output on its way to the next layer, and says what that layer gets. */
 export type Interceptor = (output: Tensor) => Tensor;
@@ -55,26 +51,42 @@ export function handleOutputs<T>(handlers: ReadonlyMap<object, OutputHandler>, f
   }
 }
 
+/** What a forward pass gave, with the outputs of some modules. */
+export interface RecordedOutputs<T, M extends object> {
+  readonly result: T;
+  readonly outputs: Map<M, Tensor>;
+  /** Modules whose output may share memory with their input, and was changed in place afterwards. */
+  readonly changed: ReadonlySet<M>;
+  /** Those of them whose memory was changed under another name than that of the output. */
+  readonly changedElsewhere: ReadonlySet<M>;
+}
+
 /**
  * Runs `fn` and gathers the outputs of the modules in `wanted`, each as `tapOutput` keeps it; a module that runs twice gives
- * its last output.
+ * its last output. `joined` are modules whose output stays in the memory that it shares with their input.
  */
 export function recordOutputs<T, M extends object = object>(
   wanted: ReadonlySet<M>,
   fn: () => T,
-): { result: T; outputs: Map<M, Tensor> } {
+  { joined, nameOf }: { joined?: ReadonlySet<M>; nameOf?: (module: M) => string } = {},
+): RecordedOutputs<T, M> {
   if (!types.isSet(wanted)) throw wrongArgument("recordOutputs: wanted", "a Set of modules", wanted);
   expectFunction("recordOutputs: fn", fn);
   const outputs = new Map<M, Tensor>();
+  const watch = new SharedOutputs<M>();
   const record = (module: M): OutputHandler => {
     return (output, origin) => {
-      const { tap, next } = tapOutput(output, { origin, graph: isGradEnabled() });
+      const name = nameOf?.(module) ?? `recordOutputs: ${module.constructor.name}`;
+      const joins = mayShare(origin) && joined?.has(module) === true;
+      const { tap, next } = tapOutput(output, { origin: joins ? "rewritten" : origin, graph: isGradEnabled(), name });
+      if (mayShare(origin) && next !== output) watch.add(module, output, next);
       outputs.set(module, tap);
       return next;
     };
   };
   const handlers = new Map(Array.from(wanted, (module) => [module, record(module)]));
-  return { result: handleOutputs(handlers, fn), outputs };
+  const result = handleOutputs(handlers, fn);
+  return { result, outputs, changed: watch.changed(), changedElsewhere: watch.changedElsewhere() };
 }
 
 /** A layer's output as somebody keeps it, and as the next layer gets it. */
@@ -83,30 +95,54 @@ export interface TappedOutput {
   readonly next: Tensor;
 }
 
+export interface TapOptions {
+  readonly origin: OutputOrigin;
+  readonly graph: boolean;
+  /** How an error names the layer. */
+  readonly name: string;
+}
+
 /**
  * Taps a layer's output. The next layer gets the same values in memory of their own, so that whatever it writes there in place
  * does not reach the tap. With `graph` the tap is a node in the graph of `next`, of which gradients exist also where frozen
  * layers gave the output without a graph; only what is computed of the layer's output leads through it, and nothing that reads
  * the layer's input, though that may be the same tensor. What is no tensor, as the outputs of a module that has several, is
  * neither kept apart nor differentiated.
+ *
+ * @throws E_CONFIG where the layer works in place on a view that autograd does not let it overwrite
  */
-export function tapOutput(output: Tensor, { origin, graph }: { origin: OutputOrigin; graph: boolean }): TappedOutput {
+export function tapOutput(output: Tensor, { origin, graph, name }: TapOptions): TappedOutput {
   if (!isTensor(output)) return { tap: output, next: output };
   if (!graph || !output.dtype.includes("float")) return { tap: output.clone(), next: output };
   return enableGrad(() => {
     const own = origin === "own" ? output : output.clone();
     const tap = own.requiresGrad ? own : own.detach().requiresGrad_();
-    return { tap, next: inPlaceOf(output, tap.clone(), origin) };
+    return { tap, next: origin === "rewritten" ? writtenBack(output, tap, name) : tap.clone() };
   });
+}
+
+/** The output, whose readers are led through the tap. The libtorch error's words stay, by which callers know what to try next. */
+function writtenBack(output: Tensor, tap: Tensor, name: string): Tensor {
+  try {
+    return inPlaceOf(output, tap, "rewritten");
+  } catch (cause) {
+    if (!isOverwritten(cause)) throw cause;
+    const advice = "clone() the tensor before that layer, or let the layer return a copy";
+    const problem = "works in place on a view that autograd does not let it overwrite while it records gradients";
+    throw new BatchCamError("E_CONFIG", `${name} ${problem}: ${advice} (${(cause as Error).message})`, { cause });
+  }
 }
 
 /**
  * What the next layer gets where a tensor takes the place of a layer's output. A layer that changed its input in place returned
- * that very tensor: whoever holds it reads what takes its place, as it would have read the layer's output.
+ * that very memory: whoever holds it, under any name and as any view, reads what takes its place, as it would have read the
+ * layer's output. It is therefore written into that memory, and autograd leads every reader through it.
  */
 export function inPlaceOf(output: Tensor, replacement: Tensor, origin: OutputOrigin): Tensor {
   if (origin !== "rewritten") return replacement;
-  exchangeTensors(output, replacement);
+  if (output.dtype === replacement.dtype && String(output.sizes) === String(replacement.sizes))
+    return output.copy_(replacement);
+  exchangeTensors(output, replacement); // of another shape, so that only this name can have it
   return output;
 }
 

@@ -60,6 +60,8 @@ const MODULES = {
   relu: () => new ReLU(),
   clampedRelu: (inPlace) => new TwoWays(inPlace, [(x) => x.clamp_(0), (x) => x.clamp(0)]),
   overwritingRelu: (inPlace) => new TwoWays(inPlace, [(x) => x.copy_(x.relu()), (x) => x.relu()]),
+  returnsView: (inPlace) =>
+    new TwoWays(inPlace, [(x) => x.clamp_(-0.5, 1).narrow(1, 0, x.sizes[1]), (x) => x.clamp(-0.5, 1)]),
   identity: (inPlace) => (inPlace ? new Identity() : new TwoWays(false, [null, (x) => x.mul(1)])),
   dropout: (inPlace) => (inPlace ? new Dropout(0.5) : new TwoWays(false, [null, (x) => x.mul(1)])),
 };
@@ -114,21 +116,51 @@ const STEPS = {
   square: [(y) => y.mul_(y.clone()).mul_(0.3), (y) => y.mul(y).mul(0.3)],
 };
 
+/** Views y of maps that keep their four dimensions and square channels: how one is made, and how its base looks once it has changed. */
+const VIEWS = {
+  half: [(y) => y.narrow(3, 0, 1), (y, part) => cat([part, rest(y, 3, 1)], 3)],
+  select: [(y) => y.select(1, 1).unsqueeze(1), (y, part) => cat([y.narrow(1, 0, 1), part, rest(y, 1, 2)], 1)],
+  transposed: [(y) => y.transpose(2, 3), (_, part) => part.transpose(2, 3)],
+  view: [(y) => y.view(y.sizes), (_, part) => part],
+  whole: [(y) => y, (_, part) => part],
+};
+
+/** What is read beside a module's output, of maps: the maps themselves, or a view that was made before the module ran. */
+const HELD = {
+  base: (y) => y,
+  slice: (y) => y.narrow(2, 0, 1),
+  transposed: (y) => y.transpose(2, 3),
+};
+
+const WRITING = /clamped|overwriting|returnsView/;
+const PASSING = /identity|dropout/;
+
 /** The steps of a random network: names of STEPS, and modules with their number, of which one may stand twice. */
 function planOf(seed) {
   const { below, pick } = randomOf(seed);
+  const viewOf = () => ({
+    kind: pick(Object.keys(VIEWS)),
+    held: pick(["base", "slice", "transposed"]),
+    discards: below(4) === 0,
+  });
   const modules = ["conv", "relu"]; // at least one, for GuidedBackprop and for maps
   while (modules.length < 4 + below(4)) modules.push(pick([...Object.keys(MODULES), "split", "convTanh"]));
   const steps = [{ module: 0 }, { module: 1 }];
   for (let i = 2; i < modules.length; i++) {
     for (let extra = below(3); extra > 0; extra--) steps.push({ step: pick(Object.keys(STEPS)) });
-    steps.push({ module: i, around: pick(["", "", "", "skip", "alias", "reused input"]) });
+    steps.push({
+      module: i,
+      around: pick(["", "", "", "skip", "alias", "reused input", "view", "view"]),
+      view: viewOf(),
+    });
     if (below(4) === 0) steps.push({ module: below(i + 1) }); // a shared module
   }
   for (let extra = below(3); extra > 0; extra--) steps.push({ step: pick(Object.keys(STEPS)) });
+  // The sums behind views round float32 so differently that gradients of FullGrad, with its small divisors, differ by 1e-3.
+  const dtype = steps.some(({ around }) => around === "view") ? "float64" : pick(["float32", "float64"]);
   const targets = modules.map((kind, i) => (kind === "split" ? `m${i}.conv` : `m${i}`));
   return {
-    ...{ seed, modules, steps, layer: pick(targets), pools: below(2) === 0, dtype: pick(["float32", "float64"]) },
+    ...{ seed, modules, steps, layer: pick(targets), pools: below(2) === 0, dtype },
     ...{
       gentle: below(2) === 0,
       changesImage: below(2) === 0,
@@ -156,10 +188,11 @@ class Network extends Module {
     const { plan, inPlace } = this;
     const start = inPlace ? image.mul_(1.1).sub_(0.1) : image.mul(1.1).sub(0.1);
     let y = this.stem.run(plan.changesImage ? start : inPlace ? image.clone() : image.mul(1.1).sub(0.1));
-    for (const { module, around = "", step } of plan.steps) {
+    for (const { module, around = "", step, view } of plan.steps) {
       // A gentle network overwrites nothing that autograd needs, as the result of a ReLU is.
       const way = plan.gentle && around === "reused input" ? "" : around;
-      if (step === undefined) y = this.runModule(this[`m${module}`], y, way);
+      if (way === "view") y = this.runOnView(module, y, view);
+      else if (step === undefined) y = this.runModule(this[`m${module}`], y, way);
       else y = STEPS[step][inPlace ? 0 : 1](plan.gentle ? y.clone() : y);
     }
     const logits = this.fc.run((plan.pools ? this.pool.run(y) : y).mean([2, 3]));
@@ -197,6 +230,26 @@ class Network extends Module {
       return inPlace ? z.add_(y.mul_(0.5)) : z.add(y.mul(0.5));
     }
     return run(y);
+  }
+
+  /** A module that writes, or returns its input, on a view of maps that are read under another name as well. */
+  runOnView(number, maps, { kind, held, discards }) {
+    const { inPlace } = this;
+    const module = this[`m${number}`];
+    const [view, joined] = VIEWS[kind];
+    const writes = WRITING.test(this.plan.modules[number]);
+    if (!writes && !PASSING.test(this.plan.modules[number])) return this.runModule(module, maps, "");
+    const base = maps.clone();
+    const other = HELD[held](base);
+    const given = view(base);
+    let z = module.run(given);
+    // A module that returns its input has an output that changes with it, whichever of both is written to.
+    if (!writes && inPlace) (discards ? base : z).mul_(0.5);
+    else if (!writes) z = z.mul(0.5);
+    const changed = inPlace ? base : joined(!writes && discards ? base.mul(0.5) : base, z);
+    const read = (inPlace ? other : HELD[held](changed)).mean([2, 3], { keepDims: true });
+    const output = writes && discards ? 0 : z.square().mean([1, 2, 3], { keepDims: true });
+    return changed.add(read.mul(0.3)).add(output);
   }
 
   indexOf(module) {
