@@ -174,7 +174,9 @@ class Judge {
     const { maps, targets } = this.#explain(x, this.#options.target === "label" ? labels : "prediction");
     const predict = (images: Tensor) =>
       inPrecision(images, this.#subject, (laid) => this.#subject.model.forward(laid)).to("float32");
-    const judged = [predict, x, maps, targets] as const;
+    // The target of a single logit is 0, its only index; as a label, the class that it speaks for is 1.
+    const labelled = this.#subject.prototypes.sizes[0] === 1 ? targets.add(1) : targets;
+    const judged = [predict, x, maps, labelled] as const;
     const curves = { steps, batchSize };
     const drop = confidence(...judged, { batchSize });
     const { morf, lerf, combined } = road(...judged, { seed, batchSize });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { explainedCase, linearModel } from "../../test/support/explained-case.ts";
-import { memory, rand, type Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
+import { cat, memory, rand, type Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
 import { confidence } from "./confidence.ts";
 import { deletionCurve } from "./perturbation-curve.ts";
 import { road } from "./road.ts";
@@ -27,7 +27,7 @@ describe("confidence", () => {
     tidy(() => {
       const weights = rand([1, 1, 4, 4]).sub(0.3);
       const [predict, images, maps] = [linearModel(weights), rand([5, 1, 4, 4]), rand([5, 4, 4])];
-      const labels = [0, 0, 0, 0, 0];
+      const labels = [1, 1, 1, 1, 1];
       const found = confidence(predict, images, maps, labels);
       const sigmoid = (x: Tensor) => predict(x).squeeze(1).sigmoid();
       const [full, masked] = [sigmoid(images), sigmoid(images.mul(maps.unsqueeze(1)))];
@@ -38,6 +38,28 @@ describe("confidence", () => {
       expect(curve.select(1, 2)).toBeAllclose([0.5, 0.5, 0.5, 0.5, 0.5]);
       const { morf } = road(predict, images, maps, labels, { score: "probability", percentiles: [0], noise: 0 });
       expect(morf.squeeze(1)).toBeAllclose(full.neg().add(0.5), { rtol: 1e-4, atol: 1e-6 });
+    }));
+
+  it("gives label 0 of a single logit the rest of the sigmoid, as of two logits of which one is zero", () =>
+    tidy(() => {
+      const weights = rand([1, 1, 4, 4]).sub(0.3);
+      const [one, images, maps] = [linearModel(weights), rand([5, 1, 4, 4]), rand([5, 4, 4])];
+      const two: typeof one = (x) => cat([one(x).mul(0), one(x)], 1);
+      const labels = [0, 1, 0, 1, 1];
+      const near = { rtol: 1e-5, atol: 1e-7 };
+      const [found, expected] = [one, two].map((predict) => confidence(predict, images, maps, labels)) as [
+        ReturnType<typeof confidence>,
+        ReturnType<typeof confidence>,
+      ];
+      for (const name of ["full", "masked", "drop", "increase", "gain"] as const)
+        expect(found[name]).toBeAllclose(expected[name], near);
+      const curve = (predict: typeof one) => deletionCurve(predict, images, maps, labels, { steps: 3 }).curve;
+      expect(curve(one)).toBeAllclose(curve(two), near);
+      const logit = road(one, images, maps, labels, { score: "logit", percentiles: [50], noise: 0 }).morf;
+      const positive = road(one, images, maps, [1, 1, 1, 1, 1], { score: "logit", percentiles: [50], noise: 0 }).morf;
+      const signs = tensor([[-1], [1], [-1], [1], [1]]);
+      expect(logit).toBeAllclose(positive.mul(signs), near);
+      expect(() => confidence(one, images, maps, [0, 1, 2, 0, 0])).toThrow(/label/);
     }));
 
   it("refuses an option that it does not know", () => {

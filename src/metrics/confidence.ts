@@ -3,7 +3,7 @@ import { type Tensor, tidy, where } from "../tensor/index.ts";
 import { classScores, type Predict, type PredictOptions, readExplained } from "./predict.ts";
 
 export interface Confidence {
-  /** (N), float64: probability Y of the class for the image, the softmax of the logits, or the sigmoid of a single one. */
+  /** (N), float64: probability Y of the class for the image, the softmax of the logits, or of a single one its sigmoid (label 1) or 1 minus that (label 0). */
   full: Tensor;
   /** (N): probability O for the image times its map. */
   masked: Tensor;

@@ -50,7 +50,7 @@ export function expectImages(operation: string, images: Tensor): void {
 }
 
 /**
- * The class's probability (or logit) for `variants` versions of each image: (N, variants), float64. `versionsOf` makes row i of
+ * The class's probability (or logit; of a model with one logit as `accuracy` reads it: label 1 has the sigmoid, label 0 the rest) for `variants` versions of each image: (N, variants), float64. `versionsOf` makes row i of
  * what `predict` gets from image `samples[i]` and version `variants[i]`; it is asked for `batchSize` rows at a time.
  */
 export function classScores(
@@ -73,7 +73,7 @@ export function classScores(
         const part = tidy(() => {
           const rows = sampleOf.narrow(0, start, length);
           const logits = logitsOf(operation, predict, versionsOf(rows, variantOf.narrow(0, start, length)), labels);
-          const values = score === "probability" ? probabilitiesOf(logits) : logits;
+          const values = valuesOf(logits, score);
           return values.gather(1, labels.tensor.indexSelect(0, rows).unsqueeze(1)).squeeze(1);
         });
         parts.push(part);
@@ -83,13 +83,21 @@ export function classScores(
   );
 }
 
+/** One column for each label. A single logit s has two: 1 is the class that it speaks for, 0 the other one, whose logit is −s. */
+function valuesOf(logits: Tensor, score: "probability" | "logit"): Tensor {
+  const both = logits.sizes[1] === 1;
+  if (score === "logit") return both ? cat([logits.neg(), logits], 1) : logits;
+  return both ? cat([probabilitiesOf(logits.neg()), probabilitiesOf(logits)], 1) : probabilitiesOf(logits);
+}
+
 function logitsOf(operation: string, predict: Predict, images: Tensor, labels: Labels): Tensor {
   const logits = callSync(operation, () => predict(images));
   const place = "the logits that predict returned";
   const { C } = expectShapes(operation, { images: [images, "N D H W"], [place]: [logits, "N C"] }) as { C: number };
   if (!logits.dtype.includes("float"))
     throw wrongArgument(`${operation}: ${place}`, "floating point", logits.dtype, "E_DTYPE");
-  if (labels.values.some((label) => label >= C))
-    readLabels(operation, labels.values, { count: labels.values.length, numClasses: C });
+  const numClasses = Math.max(C, 2); // a single logit tells two classes apart
+  if (labels.values.some((label) => label >= numClasses))
+    readLabels(operation, labels.values, { count: labels.values.length, numClasses });
   return logits.detach().to("float64");
 }

@@ -74,7 +74,7 @@ describe("road", () => {
       // Evidence in favour at each pixel: what imputation takes away most of.
       const evidence = images.mul(weights).select(1, 0);
       const predict = linearModel(weights);
-      const score = (map: Tensor) => road(predict, images, map, [0], { noise: 0 }).combined.item();
+      const score = (map: Tensor) => road(predict, images, map, [1], { noise: 0 }).combined.item();
       expect(score(evidence)).toBeGreaterThan(0);
       expect(score(evidence.neg().add(1))).toBeAllclose(-score(evidence), { rtol: 0.05 });
       const blind = road((x) => ones([x.sizes[0] as number, 2]), images, evidence, [1]);
