@@ -52,7 +52,7 @@ export function formatEvaluation(
   const gaps = leftOutLines(explanations);
   const cues = spurious === null ? [] : spuriousLines(spurious, subject);
   const classes = classLines(classification, data.test.classNames);
-  return [
+  const lines = [
     head,
     ...classes,
     "",
@@ -62,7 +62,8 @@ export function formatEvaluation(
     ...gaps,
     ...note,
     ...explanations.flatMap(randomisationText),
-  ].join("\n");
+  ];
+  return `${lines.join("\n").trimEnd()}\n`;
 }
 
 /** Classes on a line, the worst first. */

@@ -72,7 +72,7 @@ const selection = group("Data", {
   valImages: count()
     .optional()
     .describe(
-      "training images held out, by seed, to choose the best epoch, of your own about so many; the test split is never used for that (default: 5000, at most a tenth)",
+      "training images held out, by seed, to choose the best epoch, of your own about so many; the test split is never used for that (default: about a tenth, at most 5000)",
     ),
   sampler: z
     .enum(["shuffle", "balanced"])

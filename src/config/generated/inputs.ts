@@ -47,7 +47,7 @@ export type TrainConfigInput = {
   decoyVariant?: "rrr" | "cdep" | undefined;
   /** seed of a decoy set's patches, and of the choice of test images of folder and csv @default 0 */
   dataSeed?: number | undefined;
-  /** training images held out, by seed, to choose the best epoch, of your own about so many; the test split is never used for that (default: 5000, at most a tenth) */
+  /** training images held out, by seed, to choose the best epoch, of your own about so many; the test split is never used for that (default: about a tenth, at most 5000) */
   valImages?: number | undefined;
   /** each training image once an epoch, or drawn so that all classes come equally often @default "shuffle" */
   sampler?: "shuffle" | "balanced" | undefined;
