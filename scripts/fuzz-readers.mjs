@@ -77,7 +77,7 @@ async function child([seed, first, last]) {
 /** What reads a file of each kind; the tensors that it gives are freed. */
 async function readersOf(engine) {
   const data = await built("data/index.js");
-  const { readWeights } = await built("train/weights-file.js");
+  const { loadWeights } = await built("models/index.js");
   const { readConfigFile } = await built("cli/config-file.js");
   const { parseTrainConfig } = await built("config/index.js");
   const image = async (path) => (await data.readImage(path, { channels: 3, size: [8, 8] })).dispose?.();
@@ -101,7 +101,10 @@ async function readersOf(engine) {
       await engine.readSafetensorsMetadata?.(path);
       free(await engine.loadSafetensors(path));
     },
-    "weights.pth": async (path) => free(await readWeights(path)),
+    "weights.pth": async (path) => {
+      const { weights } = await loadWeights(path);
+      free(weights);
+    },
     "set.npz": set("npz"),
     "set.csv": set("csv"),
     "train-images-idx3-ubyte": async (path) => void (await data.readIdx(path)),

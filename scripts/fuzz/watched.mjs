@@ -15,11 +15,12 @@ export async function watch(program, { first, last, args = [], onProgress = () =
   const faults = [];
   let next = first;
   while (next <= last) {
-    const { reached, fault } = await watchChild(program, [...args, String(next), String(last)], (at, found) => {
+    const { reached, fault, began } = await watchChild(program, [...args, String(next), String(last)], (at, found) => {
       if (found === "fine" || found === "refused") counts[found]++;
       else faults.push({ case: at, fault: found });
       onProgress(at, faults.length);
     });
+    if (!began) throw new Error(`the program does not start: ${fault}`);
     if (fault !== null) faults.push({ case: reached, fault });
     next = reached + 1;
   }
@@ -31,6 +32,7 @@ function watchChild(program, args, onEnd) {
     const child = fork(program, ["--child", ...args], { stdio: ["ignore", "ignore", "pipe", "ipc"] });
     let current = Number(args.at(-2));
     let finished = false;
+    let began = false;
     let words = "";
     let timer;
     const wait = () => {
@@ -46,7 +48,7 @@ function watchChild(program, args, onEnd) {
     });
     child.on("message", ({ begin, end, found, done }) => {
       wait();
-      if (begin !== undefined) [current, finished] = [begin, false];
+      if (begin !== undefined) [current, finished, began] = [begin, false, true];
       if (end !== undefined) {
         finished = true;
         onEnd(end, found);
@@ -56,7 +58,7 @@ function watchChild(program, args, onEnd) {
     child.on("close", (code, signal) => {
       clearTimeout(timer);
       const fault = finished && code === 0 ? null : `${signal ?? `exit code ${code}`}: ${words.trim()}`;
-      resolve({ reached: current, fault: finished ? null : fault });
+      resolve({ reached: current, fault: finished ? null : fault, began });
     });
   });
 }
