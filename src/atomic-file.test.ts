@@ -94,8 +94,10 @@ describe("makeFolder", () => {
   });
 
   it.runIf(process.platform === "linux")("is refused, not waited for, below /proc", async () => {
-    for (const making of [makeFolder("/proc/batch-cam/run"), writeFileAtomically("/proc/batch-cam/run/file", "new")]) {
-      await expect(making).rejects.toMatchObject({
+    const below = "/proc/batch-cam/run";
+    // Each begins when the one before has ended: a rejection that nobody awaits yet would end the test run.
+    for (const make of [() => makeFolder(below), () => writeFileAtomically(join(below, "file"), "new")]) {
+      await expect(make()).rejects.toMatchObject({
         code: "E_IO",
         message: expect.stringMatching(/cannot (make|write) .*ENOENT.*; the folder .*choose another/),
       });
