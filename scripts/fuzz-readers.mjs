@@ -74,7 +74,7 @@ async function child([seed, first, last]) {
   }
 }
 
-/** What reads a file of each kind; the tensors that it gives are freed. */
+/** The reader of each kind of file. Each frees the tensors that it reads. */
 async function readersOf(engine) {
   const data = await built("data/index.js");
   const { loadWeights } = await built("models/index.js");

@@ -1,7 +1,7 @@
 /** Numbers that readers get wrong: limits of signed and unsigned integers of every width. */
 const EDGES = [0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff];
 
-/** What happens to bytes: each takes a copy and may return another array. */
+/** The ways to damage bytes. Each function changes the copy that it is given, or returns another array. */
 const MUTATIONS = {
   flipBit(bytes, { below }) {
     if (bytes.length > 0) bytes[below(bytes.length)] ^= 1 << below(8);

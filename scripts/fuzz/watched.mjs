@@ -74,7 +74,7 @@ export async function runCases(runCase, { first, last }) {
   process.disconnect();
 }
 
-/** What a call came to: "fine", "refused" by a BatchCamError, or the error that nobody expected. */
+/** Runs a call and describes its outcome: "fine", "refused" by a BatchCamError, or the text of any other error. */
 export async function outcomeOf(fn) {
   try {
     await fn();

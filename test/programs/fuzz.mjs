@@ -1,22 +1,14 @@
 // Random calls of the engine with good and bad arguments: `node fuzz.mjs <seed> <calls> [--trace]`. Whatever happens must be
 // a result or a BatchCamError; prints how many of each as one line of JSON. --trace names each call before it is made.
 import * as engine from "batch-cam/tensor";
+import { randomSource } from "../../scripts/fuzz/random.mjs";
 
 const { autocast, isGradEnabled, keep, memory, noGrad, setNumThreads, Tensor, tensor, tidy } = engine;
 const [seed, calls] = process.argv.slice(2, 4).map(Number);
 const trace = process.argv.includes("--trace");
 setNumThreads(1);
 
-let state = seed;
-/** mulberry32: the tests must not depend on the engine's own generator. */
-function random() {
-  state = (state + 0x6d2b79f5) | 0;
-  let t = Math.imul(state ^ (state >>> 15), 1 | state);
-  t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-  return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-}
-const below = (n) => Math.floor(random() * n);
-const pick = (list) => list[below(list.length)];
+const { next: random, below, pick } = randomSource(seed);
 const DTYPES = ["float32", "float64", "bfloat16", "float16", "int64", "int32", "int16", "int8", "uint8", "bool"];
 
 const pool = [];

@@ -2,10 +2,12 @@
 // their input, and the same networks written without any of that: `node in-place.mjs [--seed S] [--runs N] [--trace]`. Both must
 // have the same maps by every method, and by batchCam through forwardWith. Prints counts and the first differences as one line
 // of JSON.
+
 import { parseArgs } from "node:util";
 import { batchCam, explain, METHODS } from "batch-cam/cam";
 import { AvgPool2d, BatchNorm2d, Conv2d, Dropout, Identity, Linear, Module, ReLU } from "batch-cam/nn";
 import { cat, grad, manualSeed, rand, randn, setNumThreads, tidy } from "batch-cam/tensor";
+import { randomSource } from "../../scripts/fuzz/random.mjs";
 
 const { values: given } = parseArgs({
   options: {
@@ -20,18 +22,6 @@ setNumThreads(1);
 const CHANNELS = 4;
 const TOLERANCE = 1e-5;
 const CLASSES = [1, 2];
-
-/** mulberry32: the programs must not depend on the engine's own generator. */
-function randomOf(seed) {
-  let state = seed;
-  const random = () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-  return { below: (n) => Math.floor(random() * n), pick: (list) => list[Math.floor(random() * list.length)] };
-}
 
 /** A module whose forward is given twice: as it works in place, and without. */
 class TwoWays extends Module {
@@ -137,7 +127,7 @@ const PASSING = /identity|dropout/;
 
 /** The steps of a random network: names of STEPS, and modules with their number, of which one may stand twice. */
 function planOf(seed) {
-  const { below, pick } = randomOf(seed);
+  const { below, pick } = randomSource(seed);
   const viewOf = () => ({
     kind: pick(Object.keys(VIEWS)),
     held: pick(["base", "slice", "transposed"]),
