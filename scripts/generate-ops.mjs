@@ -224,9 +224,7 @@ function importOf(file, helpers, code) {
 }
 
 function main() {
-  const addon = createRequire(import.meta.url)(
-    process.env.BATCH_CAM_ADDON ?? join(root, "native/build/batch_cam.node"),
-  );
+  const addon = createRequire(import.meta.url)(join(root, "native/build/batch_cam.node"));
   const known = new Map(
     addon.schemas().map((schema) => [schema.slice(0, schema.indexOf("(")).replace(/^aten::/, ""), schema]),
   );

@@ -17,11 +17,18 @@ export function findBrowser(path = process.env.PATH ?? "") {
 
 const VIEWS = [1280, 390].flatMap((width) => ["light", "dark"].map((theme) => ({ width, theme })));
 
-/** Faults of a page, as lines; screenshots and a PDF go to `out` where it is given. */
+/**
+ * Faults of a page, as lines; screenshots and a PDF go to `out` if it is given.
+ *
+ * @param {string} report
+ * @param {{ browser: string | undefined, out?: string | undefined }} options
+ * @returns {Promise<string[]>}
+ */
 export async function lookAt(report, { browser: executablePath, out }) {
   const { chromium } = await import("playwright-core");
   const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
   const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+  /** @type {string[]} */
   const faults = [];
   if (out !== undefined) mkdirSync(out, { recursive: true });
   try {

@@ -1,7 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-// @ts-expect-error a script without types
 import { faultsOf, headerFaultsOf, readTable } from "../scripts/check-imports.mjs";
 
 const table = readTable(readFileSync("ARCHITECTURE.md", "utf8"));

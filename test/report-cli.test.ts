@@ -2,7 +2,6 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-// @ts-expect-error a script without types
 import { findBrowser, lookAt } from "../scripts/look-at-report.mjs";
 import { main } from "../src/cli/main.ts";
 import type { CompareConfigInput } from "../src/config/index.ts";

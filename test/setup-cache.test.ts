@@ -16,9 +16,7 @@ import {
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
-// @ts-expect-error a script without types
 import { addonKey, keepAddon, takeAddon, toolchainOf } from "../scripts/setup/addon-cache.mjs";
-// @ts-expect-error a script without types
 import { buildProgress, compilerJobs } from "../scripts/setup/jobs.mjs";
 
 const scratch = mkdtempSync(join(tmpdir(), "batch-cam-addons-"));

@@ -3,13 +3,9 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-// @ts-expect-error: scripts have no types
 import { copyOfCheckout } from "../scripts/test-matrix/checkout.mjs";
-// @ts-expect-error: scripts have no types
 import { combinations } from "../scripts/test-matrix/processors.mjs";
-// @ts-expect-error: scripts have no types
 import { runTests } from "../scripts/test-matrix/run-tests.mjs";
-// @ts-expect-error: scripts have no types
 import { markdownTable } from "../scripts/test-matrix/table.mjs";
 
 let place: string;

@@ -221,8 +221,9 @@ describe("a run directory that cannot be used", () => {
 
   it("is refused while another process holds it", async () => {
     await train({ ...SMALL, experiment: "held", epochs: 1 });
-    const stat = readFileSync(`/proc/${process.ppid}/stat`, "utf8");
-    const began = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
+    // Only Linux says in /proc when a process began; elsewhere a lock names the process alone.
+    const stat = process.platform === "linux" ? readFileSync(`/proc/${process.ppid}/stat`, "utf8") : "";
+    const began = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
     const { hostname } = await import("node:os");
     writeFileSync(join(output, "held", "run.lock"), JSON.stringify({ host: hostname(), pid: process.ppid, began }));
     await expect(train({ ...SMALL, experiment: "held", resume: true })).rejects.toMatchObject({

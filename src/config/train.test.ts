@@ -2,7 +2,6 @@ import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { z } from "zod";
-// @ts-expect-error a script without types
 import { configTypes, target } from "../../scripts/generate-config-types.mjs";
 import { BatchCamError } from "../errors.ts";
 import {

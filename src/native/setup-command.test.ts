@@ -2,7 +2,6 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-// @ts-expect-error a script without types
 import { setupCommand as ofScripts } from "../../scripts/setup/command.mjs";
 import { installCommand, setupCommand } from "./setup-command.ts";
 

