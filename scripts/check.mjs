@@ -1,11 +1,12 @@
 #!/usr/bin/env node
 // `npm run check`: everything that can be said of the sources without running the suite, all at the same time. Prints what the
 // failing checks print. `node scripts/check.mjs types imports` runs some of them alone.
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { packages } from "./setup/packages.mjs";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const BIN = join(ROOT, "node_modules/.bin");
@@ -67,7 +68,19 @@ function run(name, check) {
   });
 }
 
+/**
+ * Installs what package-lock.json asks for and node_modules lacks, as after a pull that changed both. Not by `npm ci`, which
+ * empties node_modules first, and tests may be running on it.
+ */
+function installPackages() {
+  if (packages.isFresh({ root: ROOT })) return;
+  process.stdout.write("npm packages: node_modules is not what package-lock.json asks for; installing\n");
+  const args = ["install", "--no-save", "--include=dev", "--no-audit", "--no-fund", "--loglevel=error"];
+  execFileSync("npm", args, { cwd: ROOT, stdio: "inherit" });
+}
+
 async function main() {
+  installPackages();
   const asked = process.argv.slice(2);
   const unknown = asked.filter((name) => !Object.hasOwn(CHECKS, name));
   if (unknown.length > 0)
