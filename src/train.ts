@@ -22,5 +22,5 @@ export {
   type ShapeRecord,
   writeTrace,
 } from "./profile/index.ts";
-export { createTensorBoardLog, type TensorBoardLog } from "./report/tensorboard-log.ts";
+export { createTensorBoardLog, type TensorBoardLog } from "./report/tensorboard/log.ts";
 export * from "./train/index.ts";

@@ -1,7 +1,7 @@
 import type { Cell, CellRecord } from "../experiments/records.ts";
 import type { CellState } from "../experiments/store.ts";
 import type { Spread, SummaryRow } from "../experiments/summary.ts";
-import { duration } from "../report/duration.ts";
+import { duration } from "../report/text/duration.ts";
 import { percent, short } from "./progress-lines.ts";
 import { formatTable } from "./table.ts";
 

@@ -1,4 +1,4 @@
-import { duration } from "../report/duration.ts";
+import { duration } from "../report/text/duration.ts";
 import type { OutputStream } from "./io.ts";
 
 export interface Counter {

@@ -1,4 +1,4 @@
-import { DECOY_RUNS, type DecoyResults, decoyAccuracy, decoyInWords } from "../report/decoy-story.ts";
+import { DECOY_RUNS, type DecoyResults, decoyAccuracy, decoyInWords } from "../report/run/decoy-story.ts";
 import type { TrainResult } from "../train/events.ts";
 import type { DemoRun } from "./demo-runs.ts";
 import { percent, short } from "./progress-lines.ts";

@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { mapsFigure } from "../report/maps-figure.ts";
+import { mapsFigure } from "../report/figures/maps-figure.ts";
 import type { MapSamples, StartEvent } from "../train/events.ts";
 import { createFigures } from "./epoch-figures.ts";
 

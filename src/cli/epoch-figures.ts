@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { writeFileAtomically } from "../atomic-file.ts";
+import { mapsFigure } from "../report/figures/maps-figure.ts";
 import type { FigureInput } from "../report/index.ts";
-import { mapsFigure } from "../report/maps-figure.ts";
 import type { SplitRecord, StartEvent, TrainEvent } from "../train/events.ts";
 import { percent, short } from "./progress-lines.ts";
 

@@ -11,7 +11,7 @@ import { settingsOf } from "../experiments/settings.ts";
 import { Store } from "../experiments/store.ts";
 import { type GridReportInput, groupName } from "../report/grid/input.ts";
 import { gridReport } from "../report/grid/report.ts";
-import { runsTable } from "../report/runs-table.ts";
+import { runsTable } from "../report/grid/runs-table.ts";
 import { readConfigFile } from "./config-file.ts";
 import { quoted } from "./shell-commands.ts";
 

@@ -4,7 +4,7 @@ import { writeFileAtomically } from "../atomic-file.ts";
 import { lambdaWarmupOf, parseTrainConfig } from "../config/index.ts";
 import { OWN_DATA } from "../config/outcome.ts";
 import { readRegularText } from "../regular-file.ts";
-import { CARD_MARK, modelCard } from "../report/model-card.ts";
+import { CARD_MARK, modelCard } from "../report/card/model-card.ts";
 import { readEnvironment } from "../train/environment.ts";
 import type { StartEvent, TrainResult } from "../train/events.ts";
 import { againCommand, quoted } from "./shell-commands.ts";

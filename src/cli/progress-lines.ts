@@ -1,5 +1,5 @@
 import { describeShape } from "../data/shape-sentence.ts";
-import { duration } from "../report/duration.ts";
+import { duration } from "../report/text/duration.ts";
 import type {
   BalanceEvent,
   EpochRecord,

@@ -3,8 +3,8 @@ import { writeFileAtomically } from "../atomic-file.ts";
 import type { TrainConfig } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { type EvaluateOptions, type Evaluation, evaluate, evaluateSamples } from "../evaluate/index.ts";
-import { DECOY_RUNS, type DecoyResults } from "../report/decoy-story.ts";
-import { type DecoyShown, type DemoRun, renderDemoReport } from "../report/index.ts";
+import { type DecoyShown, type ReportedRun, renderRunReport } from "../report/index.ts";
+import { DECOY_RUNS, type DecoyResults } from "../report/run/decoy-story.ts";
 import { type Environment, readEnvironment } from "../train/environment.ts";
 import type { EpochRecord, JudgedRun } from "../train/events.ts";
 import { type LogRow, readLog } from "../train/metrics-log.ts";
@@ -52,7 +52,7 @@ function pageOf(reported: readonly Described[], { commands, decoy }: PageOptions
   const [first] = reported;
   if (!first) throw new BatchCamError("E_ARGUMENT", "renderReport: results must hold at least one run, got none");
   const { images, labels, height, width, prototypes, classNames } = first.samples;
-  return renderDemoReport({
+  return renderRunReport({
     title: `Batch-CAM: ${first.model} on ${first.dataset}${decoy ? ` and ${decoy.runs[0]?.config.dataset}` : ""}, ${reported.map(({ run }) => run.name).join(" and ")}`,
     runs: reported.map(({ run }) => run),
     samples: { images, labels, height, width },
@@ -105,7 +105,7 @@ async function describeRun(
   const balance = log.flatMap((row) => (row.kind === "balance" ? [row] : []));
   const { maps, dead, predictions } = samples;
   const name = config.plain ? "plain" : "guided";
-  const run: DemoRun = { name, config, result, steps, balance, maps, dead, predictions };
+  const run: ReportedRun = { name, config, result, steps, balance, maps, dead, predictions };
   return {
     run,
     samples,

@@ -1,5 +1,5 @@
 import type { TrainConfigInput } from "../config/index.ts";
-import { createTensorBoardLog } from "../report/tensorboard-log.ts";
+import { createTensorBoardLog } from "../report/tensorboard/log.ts";
 import type { TrainEvent, TrainResult } from "../train/events.ts";
 import type { CommandCall } from "./command.ts";
 import { createFigures } from "./epoch-figures.ts";

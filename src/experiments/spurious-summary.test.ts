@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { doneCell, failedCell, gridCells } from "../../test/support/grid-cells.ts";
 import type { SpuriousRecord } from "../evaluate/spurious.ts";
-import { runsTable } from "../report/runs-table.ts";
+import { runsTable } from "../report/grid/runs-table.ts";
 import { summariseSpurious } from "./spurious-summary.ts";
 
 const METHODS = [

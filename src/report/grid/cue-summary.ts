@@ -1,5 +1,5 @@
 import type { AnalysedMethod, AnalysisGroup, Duel } from "../../experiments/analysis.ts";
-import { formatNumber, isNumber } from "../numbers.ts";
+import { formatNumber, isNumber } from "../text/numbers.ts";
 import { differenceText, LABELS, LEVEL, pText, spreadText } from "./labels.ts";
 
 /** How far the methods of a group lean on its cue, always with the best control beside the best method. Nothing without a cue. */

@@ -1,10 +1,10 @@
 import type { AnalysisGroup } from "../../experiments/analysis.ts";
 import type { MethodKind } from "../../experiments/records.ts";
 import type { EpochRecord } from "../../train/events.ts";
-import { isNumber } from "../numbers.ts";
-import type { FigurePlan, Panel } from "./chart.ts";
+import type { FigurePlan, Panel } from "../charts/engine.ts";
+import { lineStyle } from "../charts/palette.ts";
+import { isNumber } from "../text/numbers.ts";
 import { groupName } from "./input.ts";
-import { lineStyle } from "./palette.ts";
 
 interface Curve {
   title: string;

@@ -1,5 +1,5 @@
-import { definitionList, type PlainDefinition } from "../demo-definitions.ts";
-import type { Markup } from "../markup.ts";
+import { definitionList, type PlainDefinition } from "../page/definitions.ts";
+import type { Markup } from "../page/markup.ts";
 import type { GridReportInput } from "./input.ts";
 import { capital, LABELS } from "./labels.ts";
 

@@ -1,7 +1,7 @@
 import type { AnalysedMethod, Effect } from "../../experiments/analysis.ts";
 import type { MeasureId } from "../../experiments/measures.ts";
-import { type Markup, markup } from "../markup.ts";
-import { formatNumber } from "../numbers.ts";
+import { type Markup, markup } from "../page/markup.ts";
+import { formatNumber } from "../text/numbers.ts";
 import { capital, differenceText, LABELS, LEVEL, plural, pText, signedText, spreadText } from "./labels.ts";
 import { kindMark } from "./table-markup.ts";
 

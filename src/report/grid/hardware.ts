@@ -1,5 +1,5 @@
 import type { AnalysisGroup } from "../../experiments/analysis.ts";
-import { type Markup, markup } from "../markup.ts";
+import { type Markup, markup } from "../page/markup.ts";
 
 /** What tells of one run alone, or of whose machine it was. */
 const APART: ReadonlySet<string> = new Set(["seed", "startedAt", "host"]);

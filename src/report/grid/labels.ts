@@ -1,5 +1,5 @@
 import type { MeasureId } from "../../experiments/measures.ts";
-import { formatCount, formatNumber, formatSigned } from "../numbers.ts";
+import { formatCount, formatNumber, formatSigned } from "../text/numbers.ts";
 
 /** How a measure is named and written. */
 export interface Label {

@@ -1,10 +1,10 @@
 import type { AnalysedMethod, AnalysisGroup } from "../../experiments/analysis.ts";
 import type { MeasureId } from "../../experiments/measures.ts";
-import type { FigurePlan, Panel } from "./chart.ts";
-import { extent } from "./extent.ts";
+import type { FigurePlan, Panel } from "../charts/engine.ts";
+import { extent } from "../charts/extent.ts";
+import { colour, KINDS } from "../charts/palette.ts";
 import { groupName } from "./input.ts";
 import { capital, LABELS } from "./labels.ts";
-import { colour, KINDS } from "./palette.ts";
 
 export const ROW = 19;
 const WIDTH = 190;

@@ -1,11 +1,11 @@
 import type { AnalysedMethod, AnalysisGroup } from "../../experiments/analysis.ts";
 import type { CellSamples, DoneCell } from "../../experiments/records.ts";
-import { camFigure, type FigureInput } from "../figure.ts";
-import type { FigureCell } from "../figure-cell.ts";
-import type { Figure } from "../figure-page.ts";
-import { type Markup, markup } from "../markup.ts";
-import { isDead } from "../picture.ts";
-import { pngAddress } from "../png.ts";
+import { camFigure, type FigureInput } from "../figures/cam-figure.ts";
+import type { FigureCell } from "../figures/cell.ts";
+import type { Figure } from "../figures/figure-page.ts";
+import { type Markup, markup } from "../page/markup.ts";
+import { isDead } from "../pictures/picture.ts";
+import { pngAddress } from "../pictures/png.ts";
 import { groupName } from "./input.ts";
 
 /** Rows of pictures, one a method and above them what they are held against; the columns are classes. */

@@ -1,9 +1,9 @@
 import type { AnalysisGroup } from "../../experiments/analysis.ts";
-import type { FigurePlan, Panel } from "./chart.ts";
-import { extent } from "./extent.ts";
+import type { FigurePlan, Panel } from "../charts/engine.ts";
+import { extent } from "../charts/extent.ts";
+import { labelPlaces } from "../charts/label-places.ts";
+import { colour } from "../charts/palette.ts";
 import { groupName } from "./input.ts";
-import { labelPlaces } from "./label-places.ts";
-import { colour } from "./palette.ts";
 import { kindColour, kindShape, ROW } from "./panels.ts";
 
 /** From here on a line leads from a point to its label. */

@@ -1,5 +1,5 @@
 import type { GridSettings, Setting, SettingsRow } from "../../experiments/settings.ts";
-import { type Markup, markup } from "../markup.ts";
+import { type Markup, markup } from "../page/markup.ts";
 
 const HEADINGS: Readonly<Record<SettingsRow["of"], string>> = {
   ...{ model: "model", dataset: "data set", method: "method", run: "run" },

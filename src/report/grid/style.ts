@@ -1,5 +1,5 @@
-import { STYLE } from "../demo-style.ts";
-import { COLOUR_STYLE } from "./palette.ts";
+import { COLOUR_STYLE } from "../charts/palette.ts";
+import { STYLE } from "../page/style.ts";
 
 /** The demo report's style sheet, and what a comparison has beside it. */
 export const GRID_STYLE = `${STYLE}${COLOUR_STYLE}

@@ -1,7 +1,7 @@
 import type { AnalysedMethod, AnalysisGroup } from "../../experiments/analysis.ts";
 import type { MeasureId } from "../../experiments/measures.ts";
-import { type Markup, markup } from "../markup.ts";
-import { formatCount, isNumber } from "../numbers.ts";
+import { type Markup, markup } from "../page/markup.ts";
+import { formatCount, isNumber } from "../text/numbers.ts";
 import { cueInWords } from "./cue-summary.ts";
 import { findings, SPOKEN } from "./findings.ts";
 import { type GridReportInput, groupName } from "./input.ts";

@@ -1,4 +1,4 @@
-import { csvRow } from "../csv.ts";
+import { csvRow } from "../text/csv.ts";
 import { type ReportTable, seedsOf, type TableCell, type TableColumn, type TableSection } from "./table.ts";
 
 /** A table as CSV (RFC 4180) in full precision; a number that is not there is empty. */

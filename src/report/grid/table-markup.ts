@@ -1,5 +1,5 @@
-import { type Markup, markup } from "../markup.ts";
-import { KINDS } from "./palette.ts";
+import { KINDS } from "../charts/palette.ts";
+import { type Markup, markup } from "../page/markup.ts";
 import { type ReportTable, seedsOf, type TableRow } from "./table.ts";
 
 /** A table on the page, which scrolls in its own box where it is wide. */

@@ -1,6 +1,6 @@
 import type { AnalysedMethod, AnalysisGroup } from "../../experiments/analysis.ts";
 import type { MeasureId } from "../../experiments/measures.ts";
-import { DASH, formatNumber } from "../numbers.ts";
+import { DASH, formatNumber } from "../text/numbers.ts";
 import { headOf, LABELS, pText, shownValue, signedText, spreadText } from "./labels.ts";
 import { type ColumnPlan, fillTable, type ReportTable } from "./table.ts";
 

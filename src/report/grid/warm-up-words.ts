@@ -1,5 +1,5 @@
 import type { AnalysedMethod, AnalysisGroup } from "../../experiments/analysis.ts";
-import { unfinishedWarmUp } from "../warm-up.ts";
+import { unfinishedWarmUp } from "../text/warm-up.ts";
 import { plural } from "./labels.ts";
 
 /** How many runs of the grid ended before their guidance had its whole weight; nothing where there is none. */

@@ -1,0 +1,238 @@
+import { stringify } from "yaml";
+import type { EpochRecord, SplitRecord, StartEvent, TrainResult } from "../../train/events.ts";
+import { duration } from "../text/duration.ts";
+import { inCell, markdownTable, withoutControls } from "../text/markdown.ts";
+import { DASH, formatCount, isNumber } from "../text/numbers.ts";
+import { unfinishedWarmUp } from "../text/warm-up.ts";
+
+/** What a card tells of: a run that has ended, or was stopped. */
+export interface CardInput {
+  result: TrainResult;
+  start: StartEvent;
+  /** Options that are not the default. */
+  options: Readonly<Record<string, unknown>>;
+  /** Whether the data set names no images, but says how one's own are read. */
+  ownData: boolean;
+  /** The run's directory as a word for a shell. */
+  runWord: string;
+  /** The command that trains it anew. */
+  again: string;
+  /** Of `environment.json`. */
+  environment: Readonly<Record<string, unknown>>;
+}
+
+/** By which a card is known to be one of ours, and may be replaced. */
+export const CARD_MARK = "<!-- Written by batch-cam, and written anew when the run goes on. -->";
+
+/** A run's model card, in Markdown with the front matter that the Hugging Face hub reads. */
+export function modelCard(input: CardInput): string {
+  const { config } = input.start;
+  return [
+    `---\n${stringify(frontMatter(input))}---`,
+    CARD_MARK,
+    `# ${inline(config.experiment)}`,
+    introduction(input),
+    ...results(input),
+    usage(input),
+    limits(input),
+    making(input),
+    "",
+  ].join("\n\n");
+}
+
+function frontMatter({ result: { test }, start: { config }, ownData }: CardInput): object {
+  const metrics =
+    test === null
+      ? []
+      : HUB_METRICS.filter(([key]) => Number.isFinite(test[key])).map(([key, name]) => ({
+          type: name,
+          name,
+          value: test[key],
+        }));
+  const task = { type: "image-classification" };
+  const own = config.dataDir !== undefined && ownData;
+  const dataset = {
+    name: own ? folderName(String(config.dataDir)) : config.dataset,
+    type: config.dataset,
+    split: "test",
+  };
+  const index = { name: config.experiment, results: [{ task, dataset, metrics }] };
+  return {
+    library_name: "batch-cam",
+    pipeline_tag: "image-classification",
+    tags: ["batch-cam", "grad-cam", "explainability"],
+    ...(own ? {} : { datasets: [config.dataset] }),
+    ...(test === null ? {} : { "model-index": [index] }),
+  };
+}
+
+/** Without the path, which is nobody's business. */
+const folderName = (path: string): string => path.split("/").filter(Boolean).at(-1) ?? path;
+
+const HUB_METRICS = [
+  ["accuracy", "accuracy"],
+  ["mapSsim", "map_ssim_to_prototype"],
+  ["coherence", "map_coherence"],
+  ["deadMaps", "dead_maps"],
+] as const satisfies (readonly [keyof SplitRecord, string])[];
+
+function introduction({ result, start }: CardInput): string {
+  const { config, parameters, camLayer, mapSize, trainImages, valImages, testImages } = start;
+  const source = config.dataDir === undefined ? config.dataset : `${config.dataset} in ${inline(config.dataDir)}`;
+  const trial = config.fastDevRun
+    ? " **This was a fast dev run, of two steps, to see that everything works: its numbers say nothing.**"
+    : "";
+  const state = result.interrupted ? ` **It was stopped at step ${result.step}, and has not been tested.**` : "";
+  return [
+    `A ${inline(config.model)} of ${formatCount(parameters)} parameters, trained on ${source} (${formatCount(trainImages)} images; ${formatCount(valImages)} for validation, ${formatCount(testImages)} for the test).${state}${trial}`,
+    "",
+    `${objective(config, result.step)} Maps are Grad-CAM's of the true class, ${mapSize.join("x")}, from the layer ${inline(camLayer)}.`,
+  ].join("\n");
+}
+
+/** The objective in words. */
+function objective(config: StartEvent["config"], steps: number): string {
+  const { lambdaPrototype, lambdaBatch, lambdaBaseline, baseline, distance, prototypes } = config;
+  const terms = [
+    ...(lambdaPrototype > 0 ? [`${lambdaPrototype} times the Prototype Loss`] : []),
+    ...(lambdaBatch > 0 ? [`${lambdaBatch} times the Batch-CAM Loss`] : []),
+    ...(baseline === undefined ? [] : [`${lambdaBaseline} times the term of the baseline ${baseline}`]),
+  ];
+  if (terms.length === 0) return "It was trained by cross-entropy alone: nothing told it where to look.";
+  const guided = lambdaPrototype + lambdaBatch > 0;
+  const by = guided ? `, by the distance ${distance.toUpperCase()}` : "";
+  const control =
+    guided && prototypes !== "class"
+      ? ` **This is a control: its maps were pulled to ${prototypes} prototypes, not to those of their own classes.**`
+      : "";
+  return `It was trained by cross-entropy and ${terms.join(" and ")}${by} (Batch-CAM, arXiv 2510.00664).${warmUp(config, steps)}${control}`;
+}
+
+/** How much of the weights acted. */
+function warmUp(config: StartEvent["config"], steps: number): string {
+  const { lambdaWarmup = 0 } = config;
+  if (lambdaWarmup === 0) return "";
+  const rise = ` These weights rose from 0 over the first ${lambdaWarmup} steps`;
+  const unfinished = unfinishedWarmUp({ ...config }, steps);
+  if (unfinished === null) return `${rise} of ${formatCount(steps)}.`;
+  return `${rise}, and the run took ${steps}: **they reached ${Math.round(100 * unfinished.share)} % at most** (see \`--lambda-warmup\`).`;
+}
+
+/** Each measure with its direction and what it means. */
+const MEASURES: readonly (readonly [Exclude<keyof SplitRecord, "classAccuracy">, string, string])[] = [
+  ["accuracy", "accuracy ↑", "share of images that are classified rightly"],
+  ["crossEntropy", "cross-entropy ↓", "in nats"],
+  ["mapSsim", "map SSIM ↑", "likeness of a map and its class's prototype, −1 to 1"],
+  ["mapL1", "map L1 ↓", "mean distance of the two, 0 to 1; a map of zeros does well by it"],
+  ["mapL2", "map L2 ↓", "mean squared distance, likewise"],
+  ["coherence", "coherence ↑", "mean cosine of a class's maps with each other, 0 to 1"],
+  ["energyInForeground", "energy on foreground ↑", "share of a map that lies on pixels brighter than 0.1"],
+  ["deadMaps", "dead maps ↓", "share of maps that are zero everywhere"],
+];
+
+function results({ result: { test, history, bestEpoch }, start, ownData }: CardInput): string[] {
+  const parts: string[] = [];
+  if (test !== null) {
+    // A photograph's background is no darker than its object.
+    const measures = MEASURES.filter(([key]) => key !== "energyInForeground" || !ownData);
+    const rows = measures.map(([key, name, meaning]) => [name, figure(test[key]), meaning]);
+    parts.push(
+      `## Results\nOn the ${formatCount(test.images)} test images, by epoch ${bestEpoch}, which the validation images chose:`,
+    );
+    parts.push(markdownTable(["measure", "value", "what it is"], rows));
+    parts.push(...classTable(start.classNames, test.classAccuracy));
+  }
+  if (history.length > 0)
+    parts.push(
+      `## Epochs\n${markdownTable(
+        EPOCH_COLUMNS,
+        history.map((record) => epochRow(record, bestEpoch)),
+      )}`,
+    );
+  return parts;
+}
+
+/** More classes than this are not told one by one. */
+const MOST_CLASSES = 30;
+
+function classTable(names: readonly string[], accuracy: SplitRecord["classAccuracy"]): string[] {
+  if (accuracy === undefined || names.length > MOST_CLASSES) return [];
+  return [
+    markdownTable(
+      ["class", "accuracy"],
+      names.map((name, i) => [inCell(inline(name)), figure(accuracy[i] ?? null)]),
+    ),
+  ];
+}
+
+const EPOCH_COLUMNS = ["epoch", "training loss", "training accuracy", "validation accuracy", "map SSIM", "dead maps"];
+
+const epochRow = ({ epoch, train, val }: EpochRecord, bestEpoch: number): string[] => [
+  epoch === bestEpoch ? `${epoch} (best)` : String(epoch),
+  ...[train.loss, train.accuracy, val.accuracy, val.mapSsim, val.deadMaps].map(figure),
+];
+
+function usage({ result, start, runWord }: CardInput): string {
+  const { model } = start.config;
+  const twin = model.startsWith("resnet") ? "torchvision's" : model.startsWith("convnext") ? "timm's" : null;
+  const names =
+    twin === null
+      ? ""
+      : ` Names are ${twin}; so are shapes, but where the stem, the channels or the classes are this run's own.`;
+  return [
+    "## Use",
+    "```",
+    `npx batch-cam explain --run ${runWord} image.png`,
+    `npx batch-cam evaluate ${runWord}`,
+    "```",
+    "Commands are for the folder that the run was made in.",
+    `In Python, \`safetensors.torch.load_file("checkpoints/${result.best === null ? "last" : "best"}.safetensors")\` gives the weights.${names}`,
+  ].join("\n");
+}
+
+function limits({ start: { config, testImages } }: CardInput): string {
+  const guided = config.lambdaPrototype + config.lambdaBatch > 0;
+  const points = [
+    `One run with seed ${config.seed}: other seeds give other numbers, by some tenths of a point of accuracy or more. One test image is ${Number((100 / testImages).toPrecision(2))} points.`,
+    ...(guided
+      ? [
+          "Maps that are close to prototypes are what training asked for. They are no proof that the model decides by the object: hold it against a run with `--prototypes shuffled`.",
+        ]
+      : []),
+    "A prototype holds whatever a class's images share, a mark in a corner too.",
+    CUES[config.dataset] ??
+      "The test images come from the same source as the training images; nothing is known of others.",
+  ];
+  return `## Limits\n${points.map((point) => `- ${point}`).join("\n")}`;
+}
+
+const DECOY =
+  "The training and validation images carry a patch whose grey tells the class, the test images one that misleads: validation accuracy flatters whoever reads the patch.";
+const CUES: Readonly<Record<string, string>> = {
+  "decoy-mnist": DECOY,
+  "decoy-fashion-mnist": DECOY,
+  "color-mnist":
+    "The training and validation images have their class's colour, the test images that of another: validation accuracy flatters whoever reads the colour.",
+};
+
+function making({ options, environment, result, again: command }: CardInput): string {
+  const cell = (value: unknown) => inCell(inline(String(value)));
+  const rows = Object.entries(options).map(([key, value]) => [cell(key), cell(value)]);
+  const about = ["batchCam", "libtorch", "node", "cpu", "threads", "precision"].map(
+    (key) => `${key} ${String(environment[key] ?? "unknown")}`,
+  );
+  const set = rows.length === 0 ? "All options were the default ones." : markdownTable(["option", "value"], rows);
+  const again = `${inline(command)} trains it anew.`;
+  return `## How it was made\n${set}\n\n${duration(result.seconds)} of training steps; ${about.join(", ")}. ${again}`;
+}
+
+const figure = (value: number | string | null): string =>
+  typeof value === "number" && isNumber(value) ? value.toFixed(4) : DASH;
+
+/** Any text as code within a line: a fence longer than any within, no line's end. */
+function inline(text: string): string {
+  const flat = withoutControls(text).replace(/\s+/g, " ");
+  const fence = "`".repeat(1 + Math.max(0, ...(flat.match(/`+/g) ?? []).map((run) => run.length)));
+  const room = /^`|`$|^$/.test(flat) ? " " : "";
+  return `${fence}${room}${flat}${room}${fence}`;
+}

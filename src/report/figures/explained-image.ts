@@ -1,0 +1,92 @@
+import { BatchCamError } from "../../errors.ts";
+import type { Colormap } from "../pictures/colormap.ts";
+import { classicOverlay, overlay } from "../pictures/overlay.ts";
+import { channelsOf, expectMap, isDead, type Picture } from "../pictures/picture.ts";
+import { shrink } from "../pictures/shrink.ts";
+import { formatPercent } from "../text/numbers.ts";
+import type { FigureCell } from "./cell.ts";
+
+/** What is known of an image besides its pixels. */
+export interface Verdict {
+  /** File name, or another name of the image. */
+  name?: string;
+  /** Class that the network names, and its probability in [0, 1]. */
+  prediction?: string;
+  confidence?: number;
+  /** True class; a prediction that differs is marked as wrong. */
+  label?: string;
+  /** Class that the maps are of, where it is not the prediction. */
+  target?: string;
+}
+
+/** How maps are drawn. */
+export interface MapStyle {
+  /** "overlay" (default): as opaque as the map is high; "classic": half image, half colour; "map": the map alone. */
+  style?: "overlay" | "classic" | "map";
+  /** "inferno" without it, and "jet" for the classic style. */
+  colormap?: Colormap;
+  /** Opacity of an overlay where the map is 1, in [0, 1]; 0.7 without it. */
+  strength?: number;
+}
+
+/** Whether the prediction is known to be wrong. */
+export function isWrong({ prediction, label }: Verdict): boolean {
+  return prediction !== undefined && label !== undefined && prediction !== label;
+}
+
+/** Prediction and confidence, "7  98.3 %"; in two parts, since a class may have a long name. */
+export function verdictParts(verdict: Verdict): { named: string; confidence: string; remark: string } {
+  const { prediction = "", confidence, label, target } = verdict;
+  const known = confidence === undefined ? "" : formatPercent(confidence, 1);
+  const remarks = [
+    isWrong(verdict) ? `is ${label}` : "",
+    target !== undefined && target !== prediction ? `maps of ${target}` : "",
+  ];
+  return { named: prediction, confidence: known, remark: remarks.filter(Boolean).join(", ") };
+}
+
+/** Colours of a style. */
+export function colormapOf({ style, colormap }: MapStyle): Colormap {
+  return colormap ?? (style === "classic" ? "jet" : "inferno");
+}
+
+/** A map as a cell of a figure, at no more than `most` pixels; what is dead in the whole map is marked. */
+export function mapCell(
+  image: Picture,
+  map: Float32Array,
+  { most, ...style }: MapStyle & { most: CellSize },
+): FigureCell {
+  const small = shrink({ ...image, pixels: map }, most);
+  const cell = { ...small, colormap: colormapOf(style), dead: isDead(map) };
+  if (style.style === "map") return { ...cell, kind: "map" };
+  return { ...cell, kind: "overlay", pixels: mapOver(shrink(image, most), small.pixels, style) };
+}
+
+interface CellSize {
+  width: number;
+  height: number;
+}
+
+/** A map over its image: colours `(3, H, W)`. */
+export function mapOver(image: Picture, map: Float32Array, style: MapStyle): Float32Array {
+  const { pixels, height, width } = image;
+  const colormap = colormapOf(style);
+  if (style.style === "classic") return classicOverlay(pixels, map, { height, width, colormap });
+  const { strength = 0.7 } = style;
+  return overlay(pixels, map, { height, width, colormap, strength });
+}
+
+/** Fails unless an image is a picture, its maps are of its size, and its confidence is a probability. */
+export function checkExplained(
+  place: string,
+  image: Picture & Verdict,
+  maps: Record<string, Float32Array | null>,
+): void {
+  const { height, width, confidence } = image;
+  channelsOf(image, place);
+  for (const [name, pixels] of Object.entries(maps))
+    if (pixels) expectMap({ pixels, height, width }, `${place}.${name}`);
+  if (confidence !== undefined && !(confidence >= 0 && confidence <= 1)) {
+    throw new BatchCamError("E_ARGUMENT", `${place}: confidence must be a number from 0 to 1, got ${confidence}`);
+  }
+}

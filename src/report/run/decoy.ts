@@ -1,0 +1,63 @@
+import { galleryLegend, mapGallery } from "../page/gallery.ts";
+import { type Markup, markup } from "../page/markup.ts";
+import type { Section } from "../page/page.ts";
+import { formatCount, formatPercent } from "../text/numbers.ts";
+import { type DecoyResults, decoyAccuracy, decoyInWords } from "./decoy-story.ts";
+import type { DecoyRun, DecoyShown, RunReportInput } from "./input.ts";
+
+/** What the head of the page says of the runs on the decoy set; nothing where there are none. */
+export function decoyLead({ decoy }: RunReportInput): Markup | null {
+  if (decoy === undefined) return null;
+  const [plain, guided, control] = decoy.runs.map(({ result }) => formatPercent(decoyAccuracy(result).random, 1));
+  return markup`
+<p class="summary">Three more were trained on digits with a grey patch that tells the class. Where it no longer does, the plain network is right for ${plain}, the guided one for ${guided}, and a control, which is guided to an image that says nothing of the class, for ${control}: <a href="#decoy">what that shows, and what it does not</a>.</p>`;
+}
+
+/** The runs on the decoy set: accuracies, what they show and do not, and maps. Nothing where there are none. */
+export function decoySection({ decoy }: RunReportInput): Section[] {
+  if (decoy === undefined) return [];
+  const { shows, doesNotShow } = decoyInWords(resultsOf(decoy));
+  const body = markup`<p>${shows}</p>
+<p>${doesNotShow}</p>
+${accuracyTable(decoy)}
+<h3>The maps of the same images</h3>
+<p>Each test image has the patch of a class drawn at random in one of its corners. The prototypes, towards which the guided maps were pulled, are means of training images with their patches, as anyone would have to make them; the maps of the control were all pulled towards one mean. A map on the digit is no evidence that the network relies on the digit: what it relies on shows in the accuracies.</p>
+${mapGallery(decoy)}${galleryLegend(decoy)}`;
+  return [{ id: "decoy", heading: "A patch that gives the class away", body }];
+}
+
+function resultsOf({ runs }: DecoyShown): DecoyResults {
+  return Object.fromEntries(runs.map(({ name, result }) => [name, result])) as DecoyResults;
+}
+
+interface Row {
+  label: string;
+  note: string;
+  cell(run: DecoyRun): number | null;
+}
+
+function accuracyTable({ runs }: DecoyShown): Markup {
+  const history = runs[0]?.result.history.at(-1);
+  const rows: Row[] = [
+    {
+      label: "patch tells the class",
+      note: `${formatCount(history?.val.images)} validation images, as in training`,
+      cell: ({ result }) => decoyAccuracy(result).told,
+    },
+    {
+      label: "patch drawn at random",
+      note: `${formatCount(runs[0]?.result.test?.images)} test images`,
+      cell: ({ result }) => decoyAccuracy(result).random,
+    },
+  ];
+  const heads = runs.map(({ name }) => markup`<th scope="col" class="number">${name}</th>`);
+  const body = rows.map(({ label, note, cell }) => {
+    const cells = runs.map((run) => markup`<td class="number">${formatPercent(cell(run), 1)}</td>`);
+    return markup`<tr><th scope="row">${label} <small>(${note})</small></th>${cells}</tr>\n`;
+  });
+  return markup`<table class="results">
+<caption>Accuracy. Plain: trained on the labels alone. Guided: maps pulled towards the mean image of their class, by both losses. Control: maps pulled towards the mean of all images, by the Prototype Loss.</caption>
+<thead><tr><th scope="col">Images</th>${heads}</tr></thead>
+<tbody>${body}</tbody>
+</table>`;
+}

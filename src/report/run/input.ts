@@ -1,0 +1,127 @@
+import { BatchCamError } from "../../errors.ts";
+import type { BalanceEvent, JudgedRun, StepMetrics } from "../../train/events.ts";
+import { channelsOf, expectMap } from "../pictures/picture.ts";
+import { DECOY_RUNS, type DecoyRunName } from "./decoy-story.ts";
+
+/** What a run says of each of some test images. */
+export interface MappedRun {
+  name: string;
+  /** One map `(H, W)` per sample, normalised to [0, 1]. */
+  maps: readonly Float32Array[];
+  /** Whether the map of each sample is zero everywhere. */
+  dead: readonly boolean[];
+  /** The predicted class of each sample. */
+  predictions: readonly number[];
+}
+
+/** Test images, and what each run says of them. */
+export interface MappedSamples {
+  runs: readonly MappedRun[];
+  /** Test images, grey `(H, W)` or colour `(3, H, W)` in [0, 1], the same for all runs; one per class is best. */
+  samples: { images: readonly Float32Array[]; labels: readonly number[]; height: number; width: number };
+  /** The class means, one per class, shaped as the images or `(H, W)`. */
+  prototypes: readonly Float32Array[];
+  classNames: readonly string[];
+}
+
+/** One of the two runs that the report compares. */
+export interface ReportedRun extends MappedRun {
+  name: "plain" | "guided";
+  /** The effective configuration, as in the run directory's config.json. */
+  config: Record<string, unknown>;
+  result: JudgedRun;
+  /** The logged steps; one every few is enough. */
+  steps: readonly { step: number; metrics: StepMetrics }[];
+  /** What the run has logged of the balance of its losses. */
+  balance?: readonly Omit<BalanceEvent, "type">[];
+}
+
+/** One of the three runs on a decoy set. */
+export interface DecoyRun extends MappedRun {
+  name: DecoyRunName;
+  config: Record<string, unknown>;
+  result: JudgedRun;
+}
+
+/** The runs on a decoy set, one of each name. */
+export interface DecoyShown extends MappedSamples {
+  runs: readonly DecoyRun[];
+}
+
+/** What `renderRunReport` shows. */
+export interface RunReportInput extends MappedSamples {
+  title: string;
+  /** One run or two; with both, their differences are shown. */
+  runs: readonly ReportedRun[];
+  /** Runs on a decoy set: a section of their own. */
+  decoy?: DecoyShown;
+  /** Versions, processor, threads, seed. */
+  environment: Record<string, string | number>;
+  /** Commands that produce this report again; `npm start` by default. */
+  commands?: readonly string[];
+}
+
+/** Checks what the types cannot: names, counts, sizes and ranges. Throws E_ARGUMENT or E_SHAPE. */
+export function checkRunReportInput(input: RunReportInput): void {
+  const { title, runs, decoy } = input;
+  if (title.trim() === "") fail("E_ARGUMENT", "title must not be empty");
+  const names = runs.map(({ name }) => name);
+  if (names.length === 0 || new Set(names).size !== names.length) {
+    const got = names.length === 0 ? "none" : names.join(", ");
+    fail("E_ARGUMENT", `runs must hold "plain", "guided" or one of each, got ${got}`);
+  }
+  checkMapped(input, "");
+  if (decoy === undefined) return;
+  if (DECOY_RUNS.some((name, index) => decoy.runs[index]?.name !== name) || decoy.runs.length !== DECOY_RUNS.length) {
+    const got = decoy.runs.map(({ name }) => name).join(", ") || "none";
+    fail("E_ARGUMENT", `decoy.runs must be ${DECOY_RUNS.join(", ")}, in this order, got ${got}`);
+  }
+  checkMapped(decoy, "decoy.");
+}
+
+/** `at` stands before the names of arguments. */
+function checkMapped(mapped: MappedSamples, at: string): void {
+  const { classNames, prototypes, runs } = mapped;
+  if (classNames.length === 0) fail("E_ARGUMENT", `${at}classNames must hold at least one name, got none`);
+  expectCount(`${at}prototypes`, prototypes.length, { expected: classNames.length, per: "class" });
+  checkSamples(mapped, at);
+  for (const run of runs) checkRun(run, mapped, `${at}runs.${run.name}`);
+}
+
+function checkSamples({ samples, prototypes, classNames }: MappedSamples, at: string): void {
+  const { images, labels, height, width } = samples;
+  if (images.length === 0) fail("E_ARGUMENT", `${at}samples.images must hold at least one image, got none`);
+  expectCount(`${at}samples.labels`, labels.length, { expected: images.length, per: "image" });
+  expectClasses(`${at}samples.labels`, labels, classNames.length);
+  images.forEach((pixels, index) => {
+    channelsOf({ pixels, height, width }, `renderRunReport: ${at}samples.images[${index}]`);
+  });
+  prototypes.forEach((pixels, index) => {
+    channelsOf({ pixels, height, width }, `renderRunReport: ${at}prototypes[${index}]`);
+  });
+}
+
+function checkRun(run: MappedRun, { samples, classNames }: MappedSamples, where: string): void {
+  const { images, height, width } = samples;
+  for (const list of ["maps", "dead", "predictions"] as const) {
+    expectCount(`${where}.${list}`, run[list].length, { expected: images.length, per: "sample" });
+  }
+  expectClasses(`${where}.predictions`, run.predictions, classNames.length);
+  run.maps.forEach((pixels, index) => {
+    expectMap({ pixels, height, width }, `renderRunReport: ${where}.maps[${index}]`);
+  });
+}
+
+function expectClasses(argument: string, values: readonly number[], classes: number): void {
+  const bad = values.findIndex((value) => !Number.isInteger(value) || value < 0 || value >= classes);
+  if (bad < 0) return;
+  fail("E_ARGUMENT", `${argument}[${bad}] must be a class from 0 to ${classes - 1}, got ${values[bad]}`);
+}
+
+function expectCount(argument: string, got: number, { expected, per }: { expected: number; per: string }): void {
+  if (got !== expected) fail("E_SHAPE", `${argument} must hold ${expected} entries, one per ${per}, got ${got}`);
+}
+
+function fail(code: "E_ARGUMENT" | "E_SHAPE", message: string): never {
+  throw new BatchCamError(code, `renderRunReport: ${message}`);
+}

@@ -1,0 +1,52 @@
+import { definitionList } from "../page/definitions.ts";
+import { galleryLegend, mapGallery, overlayGallery } from "../page/gallery.ts";
+import { type Markup, markup } from "../page/markup.ts";
+import { renderPage, type Section } from "../page/page.ts";
+import { STYLE } from "../page/style.ts";
+import { curveGrids } from "./curves.ts";
+import { decoyLead, decoySection } from "./decoy.ts";
+import { balanceSection, epochSection } from "./epochs.ts";
+import { checkRunReportInput, type RunReportInput } from "./input.ts";
+import { resultsTable } from "./results.ts";
+import { configurationTable, environmentTable, reproduction } from "./settings.ts";
+import { summarize } from "./summary.ts";
+
+/**
+ * The report of the demo as one HTML file that needs no network: what came out, the picture of the maps side by side,
+ * the curves, what every number means, and how to get them again. The same input gives the same text.
+ *
+ * @throws E_ARGUMENT and E_SHAPE where names, counts, sizes or classes do not fit together
+ */
+export function renderRunReport(input: RunReportInput): string {
+  checkRunReportInput(input);
+  const sections: Section[] = [
+    { id: "results", heading: "Results", body: resultsTable(input) },
+    { id: "maps", heading: input.runs.length > 1 ? "The maps, side by side" : "The maps", body: maps(input) },
+    ...decoySection(input),
+    { id: "curves", heading: "Training curves", body: curveGrids(input) },
+    ...epochSection(input),
+    ...balanceSection(input),
+    { id: "definitions", heading: "What the numbers mean", body: definitionList() },
+    { id: "configuration", heading: "Configuration", body: configurations(input) },
+    { id: "environment", heading: "Environment", body: environmentTable(input) },
+    { id: "reproduce", heading: "Do it again", body: reproduction(input) },
+  ];
+  const lead = markup`<p class="summary">${summarize(input)}</p>${decoyLead(input)}`;
+  return renderPage({ title: input.title, lead, sections, style: STYLE });
+}
+
+function maps(input: RunReportInput): Markup {
+  const who = input.runs.length > 1 ? "The same test images through each network. " : "";
+  return markup`<p>${who}A map shows which parts of the image speak for the true class: the brighter, the more. Each map is stretched to [0, 1] for itself, so compare shapes and not brightness between maps.</p>
+${mapGallery(input)}${galleryLegend(input)}
+<h3>The same maps laid over the images</h3>
+${overlayGallery(input)}`;
+}
+
+function configurations(input: RunReportInput): Markup {
+  const { decoy } = input;
+  if (decoy === undefined) return configurationTable(input);
+  return markup`${configurationTable(input)}
+<h3>With the decoy patch</h3>
+${configurationTable(decoy)}`;
+}

@@ -1,0 +1,118 @@
+import type { JudgedRun } from "../../train/events.ts";
+import { formatCount, formatNumber, formatPercent, isNumber } from "../text/numbers.ts";
+import { unfinishedWarmUp } from "../text/warm-up.ts";
+import type { ReportedRun, RunReportInput } from "./input.ts";
+import { accuracyError, compare, MEASURES, type Measure } from "./measures.ts";
+
+/** Past this share of dead maps the other numbers about maps say little. */
+const MANY_DEAD = 0.2;
+
+/** The results in plain English, made from the numbers: what rose, what fell, and what neither shows. */
+export function summarize({ runs }: RunReportInput): string {
+  const plain = runs.find(({ name }) => name === "plain");
+  const guided = runs.find(({ name }) => name === "guided");
+  const sentences =
+    plain && guided ? compareInWords(plain, guided) : runs.flatMap((run) => [...opening(run), ...alone(run)]);
+  return [...sentences, ...runs.flatMap(warnings)].join(" ");
+}
+
+function compareInWords(plain: ReportedRun, guided: ReportedRun): string[] {
+  return [
+    "Two networks were trained: the plain one on the labels alone, the guided one also on how close its Grad-CAM maps come to the mean training image of each class, the prototype.",
+    seeds(plain.config.seed, guided.config.seed),
+    ...accuracyInWords(plain.result, guided.result),
+    ...mapsInWords({ plain: plain.result, guided: guided.result }),
+  ];
+}
+
+function seeds(plain: unknown, guided: unknown): string {
+  if (plain === undefined || guided === undefined) return "Each was trained once.";
+  if (plain === guided) return `Each was trained once, from seed ${plain}.`;
+  return `Each was trained once, from different seeds (${plain} and ${guided}), so a part of every difference is chance.`;
+}
+
+function accuracyInWords(plain: JudgedRun, guided: JudgedRun): string[] {
+  const [before, after] = [MEASURES.accuracy.of(plain), MEASURES.accuracy.of(guided)];
+  const images = guided.test?.images;
+  if (before === null || after === null || !isNumber(images)) {
+    return ["There are no test results to compare, because a run has not finished."];
+  }
+  const [difference, verdict] = compare(MEASURES.accuracy, plain, guided);
+  const start = `On ${formatCount(images)} test images the plain network is right for ${formatPercent(before)} and the guided one for ${formatPercent(after)}`;
+  if (verdict === "equal") return [`${start}.`];
+  const size = `${formatNumber(Math.abs(difference ?? 0) * 100, 2)} points ${after > before ? "more" : "less"}`;
+  const error = formatNumber((accuracyError(plain, guided) ?? 0) * 100, 2);
+  if (verdict === "within sampling error") {
+    return [`${start}: ${size}, no more than the sampling error of a split of this size (±${error} points).`];
+  }
+  return [
+    `${start}: ${size}, beyond the sampling error of a split of this size (±${error} points), though one run each cannot tell it from the luck of the seed.`,
+  ];
+}
+
+interface Pair {
+  plain: JudgedRun;
+  guided: JudgedRun;
+}
+
+function mapsInWords(pair: Pair): string[] {
+  const phrases = [
+    moved("the similarity of a map to its prototype (SSIM, 1 means identical)", MEASURES.ssim, pair),
+    moved("their mean absolute difference (L1)", MEASURES.l1, pair),
+    moved("the coherence of the maps of a class", MEASURES.coherence, pair),
+    moved("the share of the maps’ energy on the foreground", MEASURES.energy, pair),
+    moved("the share of dead maps, which are zero everywhere,", MEASURES.dead, pair),
+  ].filter((phrase) => phrase !== null);
+  if (phrases.length === 0) return [];
+  const list = phrases.length > 1 ? `${phrases.slice(0, -1).join(", ")}, and ${phrases.at(-1)}` : phrases.join("");
+  return [
+    `From plain to guided, ${list}.`,
+    "Closeness to the prototype is what guided training asks for: it shows that the training did what it was told, and not by itself that the network’s reasons are better.",
+  ];
+}
+
+function moved(subject: string, row: Measure, { plain, guided }: Pair): string | null {
+  const [before, after] = [row.of(plain), row.of(guided)];
+  if (before === null || after === null) return null;
+  if (compare(row, plain, guided)[1] === "equal") return `${subject} stays at ${row.format(after)}`;
+  return `${subject} ${after > before ? "rises" : "falls"} from ${row.format(before)} to ${row.format(after)}`;
+}
+
+function opening({ name }: ReportedRun): string[] {
+  return [
+    name === "plain"
+      ? "One network was trained, on the labels alone; there is no guided run to compare it with."
+      : "One network was trained, on the labels and on how close its Grad-CAM maps come to the mean training image of each class, the prototype; there is no plain run to compare it with.",
+  ];
+}
+
+function alone({ result }: ReportedRun): string[] {
+  if (!result.test) return ["There are no test results, because the run has not finished."];
+  const [accuracy, ssim, dead] = [MEASURES.accuracy, MEASURES.ssim, MEASURES.dead].map((row) =>
+    row.format(row.of(result)),
+  );
+  return [
+    `On ${formatCount(result.test.images)} test images it is right for ${accuracy}; the similarity of its maps to their prototypes (SSIM, 1 means identical) is ${ssim}, and ${dead} of its maps are dead, zero everywhere.`,
+  ];
+}
+
+function warmUp({ name, config, result: { step } }: ReportedRun): string[] {
+  const found = unfinishedWarmUp(config, step);
+  if (found === null) return [];
+  return [
+    `The guidance of the ${name} run never had its whole weight: that rises over ${found.warmUp} steps, the run took ${step}, and it ended with ${Math.round(100 * found.share)} % of it.`,
+  ];
+}
+
+function warnings(run: ReportedRun): string[] {
+  const { name, result } = run;
+  const found = warmUp(run);
+  if (result.interrupted) found.push(`The ${name} run was stopped at step ${result.step}, before its end.`);
+  const dead = MEASURES.dead.of(result);
+  if (dead !== null && dead > MANY_DEAD) {
+    found.push(
+      `With ${formatPercent(dead, 0)} of the ${name} maps dead, the other numbers about them say little: a map of zeros scores well in L1 and L2.`,
+    );
+  }
+  return found;
+}
