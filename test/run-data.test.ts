@@ -48,7 +48,7 @@ afterAll(() => {
   if (cacheBefore === undefined) delete process.env.BATCH_CAM_CACHE;
   else process.env.BATCH_CAM_CACHE = cacheBefore;
   rmSync(outer, { recursive: true, force: true });
-});
+}, 60_000);
 
 const DATA = ["--dataset", "folder", "--data-dir", "photos", "--image-size", "16", "--image-channels", "1"];
 const OPTIONS = [
@@ -123,12 +123,20 @@ const CHANGES: Case[] = [
   {
     name: "a class folder has another name",
     change: () => renameSync("photos/cat", "photos/kitten"),
-    said: /class "cat" of the run is gone; class "kitten" is new;.*relabelled \(kitten/,
+    said: /class "cat" of the run is gone; class "kitten" is new; the class seems renamed from "cat" to "kitten": all its 24 images .*relabelled \(kitten.*rename the class "kitten" back to "cat"; if the new name is meant, begin a new run/,
   },
   {
     name: "a renamed folder changes the order of the classes",
     change: () => renameSync("photos/bird", "photos/zebra"),
-    said: /class "bird" of the run is gone; class "zebra" is new/,
+    said: /class "bird" of the run is gone; class "zebra" is new; .*rename the class "zebra" back to "bird"/,
+  },
+  {
+    name: "two class folders exchanged their names",
+    change: () => {
+      for (const [from, to] of ["cat x", "dog cat", "x dog"].map((pair) => pair.split(" ")))
+        renameSync(`photos/${from}`, `photos/${to}`);
+    },
+    said: /renamed from "cat" to "dog".*renamed from "dog" to "cat".*rename the class "dog" back to "cat" and .*--accept-new-data would leave/,
   },
   {
     name: "images were added",
@@ -179,6 +187,44 @@ describe.each(CHANGES)("where $name", ({ change, said }) => {
     }
     expect(existsSync("runs/run/evaluation.json")).toBe(false);
   });
+});
+
+it("names a split that was renamed, of a table and of a folder, also where its new name is none of a split", async () => {
+  for (const split of ["train", "val", "test"])
+    for (const [i, name] of ["cat", "dog"].entries())
+      await drawClass(join("sorted", split), name, { count: 4, from: 10 * split.length + i });
+  const rows = readdirSync("sorted").flatMap((split) =>
+    ["cat", "dog"].flatMap((name) =>
+      readdirSync(join("sorted", split, name)).map((file) => `sorted/${split}/${name}/${file},${name},${split}`),
+    ),
+  );
+  writeFileSync("set.csv", ["path,label,split", ...rows].join("\n"));
+  for (const [dataset, dataDir] of Object.entries({ csv: "set.csv", folder: "sorted" }) as ["csv" | "folder", string][])
+    await train({ ...SMALL, dataset, dataDir, epochs: 1, experiment: dataset });
+  const table = readFileSync("set.csv", "utf8");
+  writeFileSync(
+    "set.csv",
+    table
+      .replace(/,val$/gm, ",other")
+      .replace(/,test$/gm, ",val")
+      .replace(/,other$/gm, ",test"),
+  );
+  const swapped = await cli("evaluate", "runs/csv", ...QUICK);
+  expect(swapped.err).toMatch(
+    /the split seems renamed from "val" to "test".*rename the split "test" back to "val" and /,
+  );
+  writeFileSync("set.csv", table.replace(/,cat,/g, ",kitten,"));
+  const label = await cli("evaluate", "runs/csv", ...QUICK);
+  expect(label.err).toMatch(/class seems renamed from "cat" to "kitten": all its 12 images.*rename the class "kitten"/);
+  for (const name of ["train", "val", "test"]) {
+    renameSync(`sorted/${name}`, "sorted/held");
+    const { code, err } = await cli("evaluate", "runs/folder", ...QUICK);
+    renameSync("sorted/held", `sorted/${name}`);
+    expect(code).toBe(2);
+    expect(err).toContain(
+      `images of the run lay in ${name}/, which is not there now: if it was renamed, rename it back`,
+    );
+  }
 });
 
 describe("--accept-new-data", () => {
@@ -375,7 +421,9 @@ describe("--accept-new-data", () => {
     renameSync("photos/cat", "photos/kitten");
     const { code, err } = await cli("train", "--resume", "runs/cut", "--accept-new-data");
     expect(code).toBe(2);
-    expect(err).toMatch(/no image is left to train on for "cat"/);
+    expect(err).toMatch(
+      /no image is left to train on for "cat".*renamed from "cat" to "kitten".*rename the class "kitten"/,
+    );
   });
 
   it.each([

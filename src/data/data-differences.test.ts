@@ -105,6 +105,7 @@ describe("dataDifferences", () => {
     expect(told(renamed, ["cat", "wolf"])).toEqual([
       'class "dog" of the run is gone',
       'class "wolf" is new',
+      'the class seems renamed from "dog" to "wolf": all its 2 images are under that name now',
       "train: 1 image relabelled (d1)",
       "test: 1 image relabelled (d2)",
     ]);

@@ -1,4 +1,5 @@
 import { type DataRecord, type LeftOutImage, type SplitRecordOfData, wholeHash } from "./data-record.ts";
+import { renamings, renamingText } from "./renamed.ts";
 import type { SplitName } from "./split-names.ts";
 
 /** An image with what a record says of it. */
@@ -26,8 +27,8 @@ const SHOWN = 2;
 
 /**
  * Every difference between the data that a run was trained with and those that are there now, a sentence's part each: classes that are
- * gone or new, and for each split the images that were added, are gone, have changed, or bear another class. None for the same data; the
- * order of the images does not matter.
+ * gone or new, classes and splits that seem renamed, and for each split the images that were added, are gone, have changed, or have another
+ * class. None for the same data; the order of the images does not matter.
  */
 export function dataDifferences(run: DataRecord, now: DataRecord): string[] {
   const shape = ({ channels, imageSize }: DataRecord) => [channels, ...imageSize].join("x");
@@ -38,6 +39,7 @@ export function dataDifferences(run: DataRecord, now: DataRecord): string[] {
   const follows = run.dataset !== null || now.dataset !== null || norm(run) === norm(now);
   return [
     ...classes,
+    ...(classes.length + images.length === 0 ? [] : renamings(run, now).map(renamingText)),
     ...(shape(run) === shape(now) ? [] : [`images are ${shape(now)}, in the run ${shape(run)}`]),
     ...images,
     ...leftOutDifferences(run, now),

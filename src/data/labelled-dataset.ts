@@ -198,11 +198,16 @@ function withTest(
           labels,
           { purpose: "test", fraction: testFraction, seed, decided, hashes: train.map(({ hash }) => hash) },
         );
-  if (held.size === 0)
+  if (held.size === 0) {
+    const known = train.some((_, place) => decided(place) !== undefined);
+    const why = known
+      ? "the run has already used as training or validation images all that could be taken"
+      : "each class has a single image, which is needed to train on";
     throw new BatchCamError(
       "E_DATA",
-      `loadDataset: ${source}: each class has a single image, which is needed to train on, and none is left for the test split; add images, or a test/ folder`,
+      `loadDataset: ${source}: no image is left for the test split, which the files do not name: ${why}; add images, or a test/ folder`,
     );
+  }
   const moved = new Set(train.filter((_, place) => held.has(place)));
   return listed.map((image) => (moved.has(image) ? { ...image, name: "test" } : image));
 }

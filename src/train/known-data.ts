@@ -1,6 +1,10 @@
 import { join } from "node:path";
 import type { TrainConfig } from "../config/index.ts";
 import { dataDifferences } from "../data/data-differences.ts";
+import type { DataRecord } from "../data/data-record.ts";
+import { rootOf } from "../data/dataset-digest.ts";
+import { missingFolders } from "../data/missing-folders.ts";
+import { type Renaming, renamingRemedy, renamings } from "../data/renamed.ts";
 import { BatchCamError } from "../errors.ts";
 import { readRegularText } from "../regular-file.ts";
 import { loadSafetensors, type Tensor, tidy } from "../tensor/index.ts";
@@ -51,14 +55,33 @@ export async function loadKnownData(run: TrainConfig, options: KnownDataOptions)
     );
   // A run that went on with other data leaves out of them what it left out then.
   const adapt = record.leftOut !== undefined;
-  const data = await loadData(config, { run: record, adapt, given, signal });
+  const load = { run: record, given, signal };
+  const missing = given === undefined ? missingFolder(record, config) : null;
+  const data = await withHint(missing, () => loadData(config, { ...load, adapt }));
   const differences = dataDifferences(record, data.record);
   if (differences.length === 0) return { ...data, config, differences };
+  const renamed = renamings(record, data.record);
+  if (missing !== null && renamed.length === 0) differences.push(missing);
   data.dispose();
-  if (!accept) throw otherData(options, config, differences);
-  const adapted = await loadData(config, { run: record, adapt: true, trains, given, signal });
+  if (!accept) throw otherData(options, config, { differences, renamed });
+  const adapted = await loadData(config, { ...load, adapt: true, trains });
   const note = `the data are not those of the run (${differences.join("; ")}): its classes and normalisation hold for them`;
   return { ...adapted, warnings: [note, ...adapted.warnings], config, differences };
+}
+
+function missingFolder(record: DataRecord, { dataset, dataDir }: TrainConfig): string | null {
+  const root = dataDir === undefined ? null : rootOf(dataset, dataDir);
+  return root === null ? null : missingFolders(record, root);
+}
+
+/** Adds a sentence to the error of data that cannot be read: what was renamed is then named by what lacks it. */
+async function withHint<T>(hint: string | null, load: () => Promise<T>): Promise<T> {
+  try {
+    return await load();
+  } catch (error) {
+    if (hint === null || !(error instanceof BatchCamError) || error.code !== "E_DATA") throw error;
+    throw new BatchCamError("E_DATA", `${error.message} (${hint})`, { cause: error });
+  }
 }
 
 /** Where the data lie, where that is not as the config says. */
@@ -71,10 +94,14 @@ function placed({ dataDir, runData, given, runDirectory, operation }: KnownDataO
 function otherData(
   { operation, runDirectory, given }: KnownDataOptions,
   { dataset, dataDir }: TrainConfig,
-  differences: readonly string[],
+  { differences, renamed }: { differences: readonly string[]; renamed: readonly Renaming[] },
 ): BatchCamError {
   const what = given === undefined ? `the images of ${dataDir ?? dataset}` : "the images that were given";
-  const remedy = "name the run's own data with dataDir, or go on with these under the run's classes with acceptNewData";
+  const own = "name the run's own data with dataDir, or";
+  const remedy =
+    renamed.length === 0
+      ? `${own} go on with these under the run's classes with acceptNewData`
+      : `${own} ${renamingRemedy(renamed).remedy}; if the new name is meant, begin a new run (acceptNewData ${renamingRemedy(renamed).otherwise})`;
   const problem = `${what} are not those of the run ${runDirectory}: ${differences.join("; ")}`;
   return new BatchCamError("E_DATA", `${operation}: ${problem}. To go on, ${remedy}`);
 }

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import type { TrainConfig } from "../config/index.ts";
 import { type DataRecord, joinedRecord } from "../data/data-record.ts";
+import { renamingRemedy, renamings, renamingText } from "../data/renamed.ts";
 import { BatchCamError } from "../errors.ts";
 import { keep, loadSafetensors, type Tensor } from "../tensor/index.ts";
 import { type ConfiguredData, type GivenSplits, loadData } from "./configured-data.ts";
@@ -43,13 +44,17 @@ export async function openData(run: OpenRun, options: SessionDataOptions): Promi
 }
 
 /** Fails where new data have no image to train on for a class that the run was trained on. */
-function expectRunClasses({ classNames, splits }: DataRecord, before: DataRecord | null): void {
+function expectRunClasses(now: DataRecord, before: DataRecord | null): void {
+  const { classNames, splits } = now;
   const had = (label: number) => (before?.splits.train?.classCounts[label] ?? 0) > 0;
   const missing = classNames.filter((_, label) => had(label) && splits.train?.classCounts[label] === 0);
   if (missing.length === 0) return;
+  const renamed = before === null ? [] : renamings(before, now).filter(({ from }) => missing.includes(from));
+  const reasons = renamed.length === 0 ? "" : ` (${renamed.map(renamingText).join("; ")})`;
+  const remedy = renamed.length === 0 ? "add images" : renamingRemedy(renamed).remedy;
   throw new BatchCamError(
     "E_DATA",
-    `resume: no image is left to train on for ${missing.map((name) => `"${name}"`).join(", ")} of the run's classes; add images, or begin a new run`,
+    `resume: no image is left to train on for ${missing.map((name) => `"${name}"`).join(", ")} of the run's classes${reasons}; ${remedy}, or begin a new run`,
   );
 }
 
