@@ -13,6 +13,7 @@ const EVERYWHERE = [
   "src/checksum.ts",
   "src/atomic-file.ts",
   "src/regular-file.ts",
+  "src/counted.ts",
 ];
 const IMPORT = /^\s*(?:import|export)\s+(type\s)?(?:[^"';]*?\sfrom\s+)?"([^"]+)"|import\(\s*"([^"]+)"\s*\)/gm;
 

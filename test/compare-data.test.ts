@@ -57,7 +57,7 @@ it("keeps a grid's results by the images: moved ones are the same run, changed o
   expect(records()).toHaveLength(1);
 
   await drawClass(join(folder, "pictures"), "cat", { count: 4, from: 100 });
-  expect((await compare("pictures", "--list")).out).toMatch(/1 runs: 1 to do/);
+  expect((await compare("pictures", "--list")).out).toMatch(/1 run: 1 to do/);
   const changed = await compare("pictures");
   expect(changed.code, changed.err).toBe(0);
   expect(changed.out).toMatch(/0 of 1 done before/);

@@ -37,7 +37,7 @@ it("says how much of the weights the warm-up let act, and that two steps say not
   await train(...SMALL, "--overwrite", "--lambda-warmup", "40");
   expect(readFileSync(card, "utf8")).toMatch(/first 40 steps, and the run took 2: \*\*they reached 5 % at most\*\*/);
   await train(...SMALL, "--overwrite", "--lambda-warmup", "1");
-  expect(readFileSync(card, "utf8")).toContain("rose from 0 over the first 1 steps of 2.");
+  expect(readFileSync(card, "utf8")).toContain("rose from 0 over the first step of 2.");
   const { err } = await train(...SMALL, "--fast-dev-run");
   expect(err).toBe("");
   expect(readFileSync(join(folder, "run-fast-dev-run", "README.md"), "utf8")).toContain("This was a fast dev run");

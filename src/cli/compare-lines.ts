@@ -1,3 +1,4 @@
+import { counted, wordFor } from "../counted.ts";
 import type { Cell, CellRecord } from "../experiments/records.ts";
 import type { CellState } from "../experiments/store.ts";
 import type { Spread, SummaryRow } from "../experiments/summary.ts";
@@ -42,7 +43,7 @@ function rounded(seconds: number): number {
 /** The runs that are left are those of other processes. */
 export function waitingLine({ cells, holder }: { cells: readonly Cell[]; holder: string }): string {
   const others = cells.length > 1 ? ` and others` : "";
-  const runs = `${cells.length} ${cells.length === 1 ? "run is" : "runs are"}`;
+  const runs = `${counted(cells.length, "run")} ${wordFor(cells.length, "is", "are")}`;
   return `${runs} under way by ${holder}${others}: waiting for the records (Ctrl-C ends the waiting alone)`;
 }
 
@@ -94,7 +95,7 @@ export function listTable(cells: readonly { cell: Cell; state: CellState }[]): s
   const states = [...new Set(cells.map(({ state }) => state))];
   const counts = states.map((state) => `${cells.filter((one) => one.state === state).length} ${state}`);
   const table = formatTable(["run", "model", "data set", "method", "kind", "seed", "state"], rows, 7);
-  return `${table}\n${cells.length} runs: ${counts.join(", ")}\n`;
+  return `${table}\n${counted(cells.length, "run")}: ${counts.join(", ")}\n`;
 }
 
 const milliseconds = (seconds: number): string =>

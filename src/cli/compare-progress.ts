@@ -1,3 +1,4 @@
+import { counted } from "../counted.ts";
 import { TimeLeft } from "../experiments/estimate.ts";
 import type { GridEvent } from "../experiments/run-grid.ts";
 import { cellLine, cellName, countLine, type GridCount, waitingLine } from "./compare-lines.ts";
@@ -35,7 +36,7 @@ export class CompareProgress {
     this.#live = stdout.isTTY === true && env.TERM !== "dumb";
     this.#now = now;
     this.#timeLeft = new TimeLeft(jobs, now);
-    this.#manner = `${jobs} at a time, ${threads} ${threads === 1 ? "thread" : "threads"} each`;
+    this.#manner = `${jobs} at a time, ${counted(threads, "thread")} each`;
     this.#written = now();
   }
 
@@ -44,7 +45,9 @@ export class CompareProgress {
     if (event.type === "begin") {
       this.#total = event.cells.length;
       for (const { status } of event.records) this.#add(status);
-      this.#line(`${this.#total} runs, ${this.#manner}; ${countLine({ ...this.#count(), left: null })} before`);
+      this.#line(
+        `${counted(this.#total, "run")}, ${this.#manner}; ${countLine({ ...this.#count(), left: null })} before`,
+      );
     } else if (event.type === "end") {
       this.#add(event.record.status);
       this.#line(cellLine(event.record, this.#count(), event.seconds));

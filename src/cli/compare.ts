@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { CompareConfig } from "../config/index.ts";
+import { counted, wordFor } from "../counted.ts";
 import { cellsOf, shareOf } from "../experiments/cells.ts";
 import { type DataDigests, dataDigests } from "../experiments/data-digests.ts";
 import { type Grid, readGrid } from "../experiments/grid.ts";
@@ -44,7 +45,7 @@ export async function runCompare({ onFinished }: CompareParts, call: CompareCall
   const old = store.withoutDigest(cells, grid.explanations).length;
   if (old > 0)
     stderr.write(
-      `note: ${old} ${old === 1 ? "result" : "results"} of an earlier version ${old === 1 ? "does" : "do"} not say of which images: run again\n`,
+      `note: ${counted(old, "result")} of an earlier version ${wordFor(old, "does", "do")} not say of which images: run again\n`,
     );
   const records = await runCells(cells, { grid, digests, store, call });
   const failures = failureLines(records);
@@ -84,7 +85,7 @@ async function runCells(
   const threads = call.config.threads ?? (await store.threads()) ?? Math.max(1, Math.floor(cores / jobs));
   if (jobs * threads > Math.max(cores, jobs))
     call.stderr.write(
-      `warning: ${jobs} jobs of ${threads} threads each, and ${cores} cores: they wait for each other\n`,
+      `warning: ${counted(jobs, "job")} of ${counted(threads, "thread")} each, and ${counted(cores, "core")}: they wait for each other\n`,
     );
   await store.writeGrid(grid, threads);
   await store.writeDigests(digests);

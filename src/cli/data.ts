@@ -3,6 +3,7 @@ import { writeFileAtomically } from "../atomic-file.ts";
 import type { DataConfig } from "../config/index.ts";
 import { parseTrainConfig } from "../config/index.ts";
 import { dataName } from "../config/resolve.ts";
+import { counted, grouped } from "../counted.ts";
 import {
   classCounts,
   type Dataset,
@@ -83,7 +84,7 @@ function tableOf(dataset: Dataset, label: string): string {
   const [, channels, height, width] = train.images.sizes;
   const figures = (list: readonly number[]) => list.map((value) => value.toFixed(4)).join(", ");
   return [
-    `${label}: ${classNames.length} classes, images of ${channels}x${height}x${width}${train.masks ? ", with masks" : ""}`,
+    `${label}: ${counted(classNames.length, "class")}, images of ${channels}x${height}x${width}${train.masks ? ", with masks" : ""}`,
     `training pixels in [0, 1]: mean ${figures(normalization.mean)}, deviation ${figures(normalization.std)}`,
     "",
     formatTable(["class", ...splits.map((split) => split.name), "share of train"], [...rows, sums]),
@@ -132,7 +133,7 @@ async function figureOf(dataset: Dataset, label: string): Promise<FigureInput> {
   means.dispose();
   return {
     title: label,
-    subtitle: `${labels.length.toLocaleString("en")} training images in ${classNames.length} classes`,
+    subtitle: `${counted(labels.length, "training image", grouped)} in ${counted(classNames.length, "class")}`,
     columns: [...classNames],
     rows: [
       { label: "first image", cells: first },

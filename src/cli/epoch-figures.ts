@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { writeFileAtomically } from "../atomic-file.ts";
+import { counted } from "../counted.ts";
 import { mapsFigure } from "../report/figures/maps-figure.ts";
 import type { FigureInput } from "../report/index.ts";
 import type { SplitRecord, StartEvent, TrainEvent } from "../train/events.ts";
@@ -31,7 +32,7 @@ export function createFigures(warn: (message: string) => void): Figures {
 }
 
 function judgement({ images, accuracy, mapSsim, deadMaps }: SplitRecord): string {
-  return `${images} validation images, accuracy ${percent(accuracy, 2)}, map SSIM ${short(mapSsim)}, dead maps ${percent(deadMaps)}`;
+  return `${counted(images, "validation image")}, accuracy ${percent(accuracy, 2)}, map SSIM ${short(mapSsim)}, dead maps ${percent(deadMaps)}`;
 }
 
 async function draw(path: string, input: FigureInput): Promise<void> {

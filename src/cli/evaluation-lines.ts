@@ -1,3 +1,4 @@
+import { counted } from "../counted.ts";
 import {
   type ExplanationMetrics,
   METRIC_DEFINITIONS,
@@ -36,9 +37,9 @@ export function formatEvaluation(
   const { camLayer, amp, data } = subject;
   const { split, images, accuracy, crossEntropy } = classification;
   const precision = amp ? "bfloat16" : "float32";
-  const head = `${checkpoint}\n${split}, ${images} images: accuracy ${percent(accuracy)}, cross-entropy ${short(crossEntropy)} (${precision})`;
+  const head = `${checkpoint}\n${split}, ${counted(images, "image")}: accuracy ${percent(accuracy)}, cross-entropy ${short(crossEntropy)} (${precision})`;
   const [first] = explanations as [ExplanationMetrics];
-  const about = `maps of the ${first.target === "label" ? "true" : "predicted"} class at ${camLayer}, ${first.images} images`;
+  const about = `maps of the ${first.target === "label" ? "true" : "predicted"} class at ${camLayer}, ${counted(first.images, "image")}`;
   const names = (Object.keys(METRIC_DEFINITIONS) as MetricName[]).filter((name) =>
     explanations.some(({ values }) => values[name] !== undefined),
   );

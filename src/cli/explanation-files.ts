@@ -2,6 +2,7 @@ import { basename, extname, join } from "node:path";
 import { writeFileAtomically } from "../atomic-file.ts";
 import type { MethodName } from "../cam/index.ts";
 import type { ExplainConfig } from "../config/index.ts";
+import { counted } from "../counted.ts";
 import type { ExplainedImageRecord, ExplainedMap } from "../evaluate/explain-images.ts";
 import { type ExplainedImage, encodeNpy, explanationFigure, explanationPicture } from "../report/index.ts";
 import { saveSafetensors, tensor, tidy } from "../tensor/index.ts";
@@ -148,7 +149,7 @@ export class ExplanationFiles {
     const columns = methods.flatMap(columnsOf);
     const shown =
       this.#grid.length < this.#images.length
-        ? `, the first ${this.#grid.length} of ${this.#images.length} images`
+        ? `, the first ${this.#grid.length} of ${counted(this.#images.length, "image")}`
         : "";
     const pages = explanationFigure({
       title: `What ${subject.modelName} looks at`,

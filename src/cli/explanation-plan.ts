@@ -1,5 +1,6 @@
 import { type ExplainOptions, type MethodName, methodOf } from "../cam/index.ts";
 import { type ExplainConfig, hint } from "../config/index.ts";
+import { counted } from "../counted.ts";
 import { readFileBytes } from "../data/file-bytes.ts";
 import { listImages } from "../data/index.ts";
 import { BatchCamError } from "../errors.ts";
@@ -117,7 +118,7 @@ function expectPictures({ target, overlays, grid }: ExplainConfig, classes: numb
   if (target !== "all" || classes <= MOST_CLASSES || (!overlays && !grid)) return;
   throw new BatchCamError(
     "E_CONFIG",
-    `explain: --target all would draw ${classes} pictures of each image: name a class, or add --no-overlays --no-grid for the raw maps alone`,
+    `explain: --target all would draw ${counted(classes, "picture")} of each image: name a class, or add --no-overlays --no-grid for the raw maps alone`,
   );
 }
 
@@ -143,7 +144,7 @@ async function openSubject(config: ExplainConfig, onWarning: (message: string) =
   const subject = await open(run as string, "explain", { dataDir, acceptNewData, onWarning });
   if (names === undefined) return subject;
   if (names.length === subject.classNames.length) return { ...subject, classNames: names };
-  const counts = `${names.length} names for ${subject.classNames.length} classes`;
+  const counts = `${counted(names.length, "name")} for ${counted(subject.classNames.length, "class")}`;
   subject.dispose();
   throw new BatchCamError("E_CONFIG", `explain: ${config.classNames} holds ${counts}`);
 }

@@ -1,6 +1,7 @@
 import { basename, dirname, join } from "node:path";
 import { writeFileAtomically } from "../atomic-file.ts";
 import { CompareConfig, parseConfig } from "../config/index.ts";
+import { counted, wordFor } from "../counted.ts";
 import { METRIC_DEFINITIONS } from "../evaluate/explanation-metrics.ts";
 import { SPURIOUS_DEFINITIONS } from "../evaluate/spurious.ts";
 import { analyse, hasMixedData } from "../experiments/analysis.ts";
@@ -53,8 +54,12 @@ function faultsOf({ missing, failed, mixed, groups }: GridReportInput): string[]
   const damaged = missing.filter(({ state }) => state === "damaged").length;
   const [isDamaged, hasFailed] = [damaged === 0 ? "" : `, ${damaged} of them damaged`, failed.length];
   return [
-    ...(missing.length > 0 ? [`${missing.length} of the grid’s ${all} runs have no record${isDamaged}`] : []),
-    ...(hasFailed > 0 ? [`${hasFailed} of the grid’s ${all} runs failed`] : []),
+    ...(missing.length > 0
+      ? [
+          `${missing.length} of the grid’s ${counted(all, "run")} ${wordFor(missing.length, "has", "have")} no record${isDamaged}`,
+        ]
+      : []),
+    ...(hasFailed > 0 ? [`${hasFailed} of the grid’s ${counted(all, "run")} failed`] : []),
     ...mixed.map(
       (group) =>
         `${groupName(group)}: its runs were tested on different images: where they have changed, begin anew with another --name`,

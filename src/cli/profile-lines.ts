@@ -1,3 +1,4 @@
+import { counted } from "../counted.ts";
 import type { ModuleRecord, OperatorRecord, ProfileReport } from "../profile/index.ts";
 import type { ProfileEvent } from "../train/events.ts";
 import { percent } from "./progress-lines.ts";
@@ -9,8 +10,8 @@ const MOST = 20;
 /** What a profile has to say on a terminal: three tables, and where the rest is. */
 export function profileLines({ report, path, tracePath }: ProfileEvent): string[] {
   const { steps, skipped, millisecondsPerStep, droppedEvents } = report;
-  const times = `${steps} ${steps === 1 ? "step" : "steps"} after ${skipped} of warm-up`;
-  const dropped = `${droppedEvents} events found no room, so operators and gradients took longer than this says: give fewer --profile-steps\n`;
+  const times = `${counted(steps, "step")} after ${skipped} of warm-up`;
+  const dropped = `${counted(droppedEvents, "event")} found no room, so operators and gradients took longer than this says: give fewer --profile-steps\n`;
   return [
     `\nprofile of ${times}: ${ms(millisecondsPerStep)} ms a step\n`,
     phaseTable(report),
@@ -37,7 +38,7 @@ function operatorTable({ operators, outsideOperators, millisecondsPerStep }: Pro
   const rest = operators.slice(MOST);
   const sum = (of: (operator: OperatorRecord) => number) => rest.reduce((total, operator) => total + of(operator), 0);
   const others = [
-    `${rest.length} others`,
+    `${counted(rest.length, "other")}`,
     ...[ms(sum((operator) => operator.selfMilliseconds)), "", percent(sum((operator) => operator.share))],
     calls(sum((operator) => operator.callsPerStep)),
   ];

@@ -1,3 +1,4 @@
+import { counted } from "../counted.ts";
 import { describeShape } from "../data/shape-sentence.ts";
 import { duration } from "../report/text/duration.ts";
 import type {
@@ -17,8 +18,8 @@ export const percent = (share: number, digits = 1): string => `${(share * 100).t
 export const short = (value: number): string => (Math.abs(value) >= 1000 ? value.toExponential(2) : value.toFixed(3));
 
 export function startLines(start: StartEvent): string[] {
-  const images = `${start.trainImages} training, ${start.valImages} validation and ${start.testImages} test images`;
-  const engine = `${start.threads} ${start.threads === 1 ? "thread" : "threads"}, ${start.precision}`;
+  const images = `${start.trainImages} training, ${start.valImages} validation and ${counted(start.testImages, "test image")}`;
+  const engine = `${counted(start.threads, "thread")}, ${start.precision}`;
   const maps = `maps of ${start.mapSize.join("x")} from ${start.camLayer}`;
   const { resumedFromStep: from, stepsPerEpoch, epochs, config } = start;
   const last = Math.min(stepsPerEpoch * epochs, config.maxSteps ?? Number.POSITIVE_INFINITY);
@@ -26,7 +27,7 @@ export function startLines(start: StartEvent): string[] {
   const resumed = from > 0 ? `, ${onward}` : "";
   const { imageSize: _, ...told } = start.modelOptions;
   const options = Object.entries(told).map(([key, value]) => `, ${key} ${value}`);
-  const model = `${config.model}${options.join("")} of ${start.parameters} parameters`;
+  const model = `${config.model}${options.join("")} of ${counted(start.parameters, "parameter")}`;
   const first = `${start.runDirectory}${resumed}: ${model}; ${maps}; ${images}; ${engine}`;
   // Prototypes without shape are a warning of the trainer's.
   return start.prototypeShape?.carries === "shape" ? [first, describeShape(start.prototypeShape)] : [first];
@@ -72,7 +73,7 @@ export function plainStepLine(step: StepEvent, start: StartEvent): string {
   const place = `epoch ${step.epoch}/${start.epochs}  step ${step.stepInEpoch}/${step.stepsPerEpoch}`;
   const { loss } = step.metrics;
   const dead = deadShare(step.metrics, "dead maps");
-  const rate = `${Math.round(step.imagesPerSecond)} images/s  ${duration(secondsLeft(step, start))} left`;
+  const rate = `${counted(Math.round(step.imagesPerSecond), "image")}/s  ${duration(secondsLeft(step, start))} left`;
   return `${place}  loss ${short(loss)}  ${lossTerms(step.metrics)}  ${dead === "" ? "" : `${dead}  `}${rate}`;
 }
 
@@ -95,7 +96,7 @@ export function liveStepLine(step: StepEvent, start: StartEvent, width: number):
     { text: `loss ${short(loss)}`, rank: 6 },
     { text: lossTerms(step.metrics), rank: 2 },
     { text: deadShare(step.metrics, "dead"), rank: 3 },
-    { text: `${Math.round(step.imagesPerSecond)} images/s`, rank: 5 },
+    { text: `${counted(Math.round(step.imagesPerSecond), "image")}/s`, rank: 5 },
     { text: `${duration(secondsLeft(step, start))} left`, rank: 2.5 },
   ];
   kept = kept.filter(({ text }) => text !== "");

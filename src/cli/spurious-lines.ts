@@ -1,3 +1,4 @@
+import { counted } from "../counted.ts";
 import { CUE_SETS } from "../data/cue-sets.ts";
 import { DECOY_SIDE } from "../data/decoy.ts";
 import type { SpuriousRecord } from "../evaluate/spurious.ts";
@@ -18,7 +19,7 @@ export function spuriousLines(
   const [height, width] = imageSize;
   const area = DECOY_SIDE[decoyVariant] ** 2 / (height * width);
   return [
-    `how far the model leans on ${cue}, ${record.images} test images`,
+    `how far the model leans on ${cue}, ${counted(record.images, "test image")}`,
     formatTable([colors ? "colour" : "patch", "accuracy %", "worst class %"], rows),
     "aligned: of the image's own class; random: of any class; clean: none; adversarial: of class 9 − y",
     ...(colors ? [] : mapLines(record, area)),
@@ -30,5 +31,7 @@ function mapLines({ energyInPatch, wrongReason }: SpuriousRecord, area: number):
   if (energyInPatch === null || wrongReason === null) return ["maps of the random set: all are dead"];
   const { score, dropped } = wrongReason;
   const maps = `maps of the random set: ${percent(energyInPatch)} of their sum on the patch, which is ${percent(area)} of the image`;
-  return [`${maps}; wrong-reason score ${percent(score)}${dropped > 0 ? ` (without ${dropped} dead maps)` : ""}`];
+  return [
+    `${maps}; wrong-reason score ${percent(score)}${dropped > 0 ? ` (without ${counted(dropped, "dead map")})` : ""}`,
+  ];
 }

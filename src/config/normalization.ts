@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { counted } from "../counted.ts";
 import { numberIn } from "./number-text.ts";
 
 /** One number for each channel: a list, or a text with commas. */
@@ -34,5 +35,5 @@ export function normalizationFault({
   if (means === null) return ["mean", 'a number for each channel, such as "0.485,0.456,0.406"'];
   if (deviations === null || deviations.some((figure) => figure <= 0))
     return ["std", 'a number above 0 for each channel, such as "0.229,0.224,0.225"'];
-  return means.length === deviations.length ? null : ["std", `${means.length} numbers, as many as mean`];
+  return means.length === deviations.length ? null : ["std", `${counted(means.length, "number")}, as many as mean`];
 }

@@ -1,3 +1,5 @@
+import { counted, grouped } from "../counted.ts";
+
 /** Pixels of a BMP file, rows from top to bottom, red, green, blue and perhaps alpha side by side. */
 export interface BmpImage {
   readonly data: Uint8Array;
@@ -40,15 +42,15 @@ export const isBmp = (bytes: Uint8Array): boolean => bytes[0] === 0x42 && bytes[
  * @throws what `fault` makes of a problem: a file that is cut short, compressed or of another kind
  */
 export function parseBmpHeader(bytes: Uint8Array, fault: Fault): BmpHeader {
-  if (bytes.length < 54) throw fault(`is a BMP file that is cut short (${bytes.length} bytes)`);
+  if (bytes.length < 54) throw fault(`is a BMP file that is cut short (${counted(bytes.length, "byte")})`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const long = (at: number) => view.getUint32(at, true);
   const [start, size, width, rows] = [long(10), long(14), view.getInt32(18, true), view.getInt32(22, true)];
   const [bits, compression, colours] = [view.getUint16(28, true), long(30), long(46)];
-  if (size < 40) throw fault(`is a BMP file of an old kind (a header of ${size} bytes)`);
+  if (size < 40) throw fault(`is a BMP file of an old kind (a header of ${counted(size, "byte")})`);
   if (compression !== RGB && compression !== BIT_FIELDS)
     throw fault(`is a BMP file compressed by ${COMPRESSIONS[compression] ?? `method ${compression}`}`);
-  if (![1, 4, 8, 16, 24, 32].includes(bits)) throw fault(`is a BMP file of ${bits} bits`);
+  if (![1, 4, 8, 16, 24, 32].includes(bits)) throw fault(`is a BMP file of ${counted(bits, "bit")}`);
   if (width < 1 || rows === 0) throw fault(`is a BMP file of ${width}x${Math.abs(rows)} pixels`);
   const named = compression === BIT_FIELDS && bytes.length >= 70;
   const count = bits > 8 ? 0 : Math.min(colours || 2 ** bits, 2 ** bits);
@@ -60,7 +62,7 @@ export function parseBmpHeader(bytes: Uint8Array, fault: Fault): BmpHeader {
   };
   const needed = start + strideOf(header) * header.height;
   if (needed > bytes.length || header.palette.at + 4 * count > bytes.length)
-    throw fault(`is a BMP file that is cut short: ${needed.toLocaleString("en")} bytes expected, got ${bytes.length}`);
+    throw fault(`is a BMP file that is cut short: ${counted(needed, "byte", grouped)} expected, got ${bytes.length}`);
   return header;
 }
 

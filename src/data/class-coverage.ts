@@ -1,3 +1,4 @@
+import { wordFor } from "../counted.ts";
 import { classList } from "./class-list.ts";
 import { classCounts } from "./prototypes.ts";
 import type { Split } from "./split.ts";
@@ -14,7 +15,7 @@ export function coverageWarnings(splits: readonly (Split | undefined)[]): string
     if (present.length === 1)
       return [`${name} has images of class "${present[0]}" alone: it cannot tell classes apart`];
     return [
-      `${name} has no image of ${classList(missing)}: its accuracy says nothing about ${missing.length === 1 ? "it" : "them"}`,
+      `${name} has no image of ${classList(missing)}: its accuracy says nothing about ${wordFor(missing.length, "it", "them")}`,
     ];
   });
 }

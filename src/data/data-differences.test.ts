@@ -221,9 +221,9 @@ describe("images under the classes of a run", () => {
     expect(Array.from(splits.test.images.data() as Uint8Array)).toEqual([0, 3]);
     expect(splits.train).toMatchObject({ classNames: CLASSES, numClasses: 2, normalization: run.normalization });
     expect(warnings).toEqual([
-      'left out: 1 train images of "bird", a class that the run does not know',
-      'left out: 1 test images of "bird", a class that the run does not know',
-      "left out: 1 test images that the run was trained or chosen by",
+      'left out: 1 train image of "bird", a class that the run does not know',
+      'left out: 1 test image of "bird", a class that the run does not know',
+      "left out: 1 test image that the run was trained or chosen by",
     ]);
     for (const split of [...Object.values(splits), ...Object.values(given)]) disposeSplit(split);
   });

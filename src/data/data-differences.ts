@@ -1,3 +1,4 @@
+import { counted, wordFor } from "../counted.ts";
 import { type DataRecord, type LeftOutImage, type SplitRecordOfData, wholeHash } from "./data-record.ts";
 import { renamings, renamingText } from "./renamed.ts";
 import type { SplitName } from "./split-names.ts";
@@ -69,12 +70,13 @@ const quoted = (names: readonly string[]): string => names.map((name) => `"${nam
 function classDifferences(run: readonly string[], now: readonly string[]): string[] {
   const gone = run.filter((name) => !now.includes(name));
   const added = now.filter((name) => !run.includes(name));
-  const word = ({ length }: readonly string[]) => (length === 1 ? "class" : "classes");
+  const word = ({ length }: readonly string[]) => wordFor(length, "class");
+  const verb = ({ length }: readonly string[]) => wordFor(length, "is", "are");
   if (gone.length + added.length === 0)
     return run.join("\0") === now.join("\0") ? [] : [`the classes are in another order: ${quoted(now)}`];
   return [
-    ...(gone.length > 0 ? [`${word(gone)} ${quoted(gone)} of the run ${gone.length === 1 ? "is" : "are"} gone`] : []),
-    ...(added.length > 0 ? [`${word(added)} ${quoted(added)} ${added.length === 1 ? "is" : "are"} new`] : []),
+    ...(gone.length > 0 ? [`${word(gone)} ${quoted(gone)} of the run ${verb(gone)} gone`] : []),
+    ...(added.length > 0 ? [`${word(added)} ${quoted(added)} ${verb(added)} new`] : []),
   ];
 }
 
@@ -97,7 +99,10 @@ function imageDifferences(run: DataRecord, now: DataRecord): string[] {
 function withoutNames(run: SplitRecordOfData | undefined, now: SplitRecordOfData | undefined): string {
   if (run === undefined || now === undefined)
     return run === undefined ? "the run has no such split" : "there is no such split now";
-  const counts = run.images === now.images ? `${now.images} images` : `${now.images} images, in the run ${run.images}`;
+  const counts =
+    run.images === now.images
+      ? `${counted(now.images, "image")}`
+      : `${counted(now.images, "image")}, in the run ${run.images}`;
   const classes =
     run.classCounts.join() === now.classCounts.join()
       ? ""
@@ -172,8 +177,7 @@ function textOf(changes: Changes, split: SplitName): string {
   const parts = (Object.keys(WORDS) as (keyof Changes)[]).flatMap((kind) => {
     const own = changes[kind].filter((image) => image.split === split);
     if (own.length === 0) return [];
-    const images = own.length === 1 ? "image" : "images";
-    return [`${own.length} ${images} ${WORDS[kind]} (${shown(own.map(({ path }) => path))})`];
+    return [`${counted(own.length, "image")} ${WORDS[kind]} (${shown(own.map(({ path }) => path))})`];
   });
   return parts.join(", ");
 }

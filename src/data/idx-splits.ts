@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
+import { counted } from "../counted.ts";
 import { dataError, type ReadContext, readFileBytes } from "./file-bytes.ts";
 import { parseIdx } from "./idx.ts";
 
@@ -54,7 +55,7 @@ async function readVerified(source: IdxSource, name: IdxFile): Promise<{ shape: 
   const bytes = packed ? unpack(await readFileBytes(path, context), path, context) : await readFileBytes(path, context);
   const sum = createHash("md5").update(bytes).digest("hex");
   if (sum !== sums[name])
-    throw dataError(path, `expected MD5 ${sums[name]}, got ${sum} (${bytes.length} bytes)`, context);
+    throw dataError(path, `expected MD5 ${sums[name]}, got ${sum} (${counted(bytes.length, "byte")})`, context);
   const { shape, data } = parseIdx(bytes, path);
   return { shape, data: data as Uint8Array };
 }

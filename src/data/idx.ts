@@ -1,5 +1,6 @@
 import { types } from "node:util";
 import { expectPath, expectString, wrongArgument } from "../arguments.ts";
+import { counted } from "../counted.ts";
 import type { BatchCamError } from "../errors.ts";
 import { dataError, readFileBytes } from "./file-bytes.ts";
 
@@ -47,7 +48,10 @@ export function parseIdx(bytes: Uint8Array, path: string): IdxArray {
   const rank = bytes[3] as number;
   const start = 4 + 4 * rank;
   if (bytes.length < start) {
-    throw idxError(path, `expected a header of ${start} bytes (${rank} dimensions), got a file of ${bytes.length}`);
+    throw idxError(
+      path,
+      `expected a header of ${counted(start, "byte")} (${counted(rank, "dimension")}), got a file of ${bytes.length}`,
+    );
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const shape = Array.from({ length: rank }, (_, i) => view.getUint32(4 + 4 * i));
@@ -57,7 +61,7 @@ export function parseIdx(bytes: Uint8Array, path: string): IdxArray {
     const what = `${shape.join("x") || "scalar"} of ${type.name}`;
     const state =
       expected > bytes.length ? "truncated, or its header is wrong" : "followed by bytes that do not belong";
-    throw idxError(path, `expected ${expected} bytes (${what}), got ${bytes.length}: the array is ${state}`);
+    throw idxError(path, `expected ${counted(expected, "byte")} (${what}), got ${bytes.length}: the array is ${state}`);
   }
   return { shape, data: type.decode(bytes.subarray(start)) };
 }

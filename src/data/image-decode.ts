@@ -1,5 +1,6 @@
 import type { Metadata, Sharp } from "sharp";
 import { describeValue } from "../arguments.ts";
+import { counted, wordFor } from "../counted.ts";
 import { dataError, type ReadContext } from "./file-bytes.ts";
 import type { ImageFile, ReadImageOptions } from "./image-file.ts";
 import { cropOrPad, innerSize } from "./image-fit.ts";
@@ -81,7 +82,7 @@ function samplesOf(data: Buffer, { about, bytes }: Job, notes: string[]) {
   const { bits, finest } = depthOf(samples);
   const named = about.format === "png" ? (significantBits(bytes) ?? 16) : 16;
   if (named < 16 && bits <= named && finest) {
-    notes.push(`${named} bits scaled to 8`);
+    notes.push(`${counted(named, "bit")} scaled to 8`);
     return { samples, white: 2 ** named - 1 };
   }
   const dark = `, of which ${bits} are used: multiply the samples by ${2 ** (16 - bits)} if ${2 ** bits - 1} is white`;
@@ -94,7 +95,7 @@ function notesOf({ pages = 1, format, orientation = 1, space }: About, others: n
   if (pages > 1) notes.push(`first of ${pages} ${format === "tiff" ? "pages" : "frames"}`);
   if (orientation > 1) notes.push(`turned upright (EXIF orientation ${orientation})`);
   if (space === "cmyk") notes.push("CMYK converted to sRGB");
-  if (others > 0) notes.push(`first 3 bands, without ${others} more that ${others === 1 ? "is" : "are"} not alpha`);
+  if (others > 0) notes.push(`first 3 bands, without ${others} more that ${wordFor(others, "is", "are")} not alpha`);
   return notes;
 }
 

@@ -1,5 +1,6 @@
 import type { Metadata, Sharp } from "sharp";
 import { describeValue, expectInteger, expectPath, optionsOf, wrongArgument } from "../arguments.ts";
+import { counted, grouped } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
 import { dataError, type ReadContext, readFileBytes } from "./file-bytes.ts";
 import { type About, decodeImage, reasonOf } from "./image-decode.ts";
@@ -134,8 +135,7 @@ function expectDecodable({ format, width, height, depth, space }: About, maxPixe
   }
   if (width * height > maxPixels) {
     const remedy = "make it smaller, or allow more with maxPixels";
-    const count = (value: number) => value.toLocaleString("en");
-    const problem = `is ${width}x${height}, ${count(width * height)} pixels, more than maxPixels ${count(maxPixels)}`;
+    const problem = `is ${width}x${height}, ${counted(width * height, "pixel", grouped)}, more than maxPixels ${grouped(maxPixels)}`;
     throw dataError(path, problem, { ...CONTEXT, remedy });
   }
   if (depth !== "uchar" && depth !== "ushort") {
@@ -150,6 +150,6 @@ function expectKnownBands(bytes: Uint8Array, { format }: About, path: string): v
   if (bands === null || bands.others === 0 || bands.colour === 3) return;
   const kind = bands.colour === 1 ? "grey" : "CMYK";
   const count = bands.colour + bands.others + (bands.alpha ? 1 : 0);
-  const problem = `has ${count} bands, ${kind} and ${bands.others} whose meaning the file does not say`;
+  const problem = `has ${counted(count, "band")}, ${kind} and ${bands.others} whose meaning the file does not say`;
   throw dataError(path, problem, { ...CONTEXT, remedy: "save the one band, or the three, that are to be read" });
 }

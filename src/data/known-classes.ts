@@ -1,3 +1,4 @@
+import { counted } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
 import { tensor } from "../tensor/index.ts";
 import { type DataRecord, earlierSplits, type LeftOutImage, SPLIT_RANK } from "./data-record.ts";
@@ -94,12 +95,12 @@ function leftOutWarnings(listed: readonly ListedImage[], fates: readonly Fate[])
     const unknown = of("unknown");
     const classes = [...new Set(unknown.map(({ className }) => className))].map((className) => {
       const count = unknown.filter((image) => image.className === className).length;
-      return `left out: ${count} ${name} images of "${className}", a class that the run does not know`;
+      return `left out: ${counted(count, `${name} image`)} of "${className}", a class that the run does not know`;
     });
     const seen = of("seen").length;
     return [
       ...classes,
-      ...(seen > 0 ? [`left out: ${seen} ${name} images that the run was trained or chosen by`] : []),
+      ...(seen > 0 ? [`left out: ${counted(seen, `${name} image`)} that the run was trained or chosen by`] : []),
     ];
   });
 }
@@ -116,7 +117,9 @@ function redrawn(run: DataRecord, listed: readonly ListedImage[]): string[] {
     if (before === undefined || now === undefined || before === now || SPLIT_RANK[name] >= SPLIT_RANK[before]) continue;
     counts.set(before, (counts.get(before) ?? 0) + 1);
   }
-  return [...counts].map(([name, count]) => `left out: ${count} ${name} images that the run was trained or chosen by`);
+  return [...counts].map(
+    ([name, count]) => `left out: ${counted(count, `${name} image`)} that the run was trained or chosen by`,
+  );
 }
 
 /** Shares the images of a split that stays whole. */

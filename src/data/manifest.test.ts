@@ -90,7 +90,7 @@ describe("a CSV file of images", () => {
       "path,label,split,mask",
       ...WHOLE.map((row, i) => (i === 0 ? `${row},mask.png` : `${row},`)),
     ]).toMatchObject({
-      message: expect.stringMatching(/1 of 2 images of train have a mask/),
+      message: expect.stringMatching(/1 of 2 images of train has a mask/),
     });
   });
 
@@ -247,7 +247,7 @@ describe("a CSV file of images", () => {
   it("counts an image that is named twice once, and says so", async () => {
     const set = await load(["path,label,split", ...WHOLE, "images/a.png,dark,train"]);
     expect(set.train.labels.numel).toBe(2);
-    expect(set.warnings).toContainEqual(expect.stringMatching(/a row names an image that an earlier row names too/));
+    expect(set.warnings).toContainEqual(expect.stringMatching(/1 row names an image that an earlier row names too/));
     disposeDataset(set);
   });
 

@@ -1,4 +1,5 @@
 import { dirname } from "node:path";
+import { counted, wordFor } from "../counted.ts";
 import type { BatchCamError } from "../errors.ts";
 import type { LabelledImage, LabelledImages } from "./class-folder.ts";
 import { byCode, confusable } from "./class-names.ts";
@@ -52,7 +53,7 @@ export async function readManifest(
     splits[split].push({ path: image.path, label: classNames.indexOf(label), ...mask });
   }
   expectMasks(path, splits);
-  const rowsName = repeated === 1 ? "a row names" : `${repeated} rows name`;
+  const rowsName = `${counted(repeated, "row")} ${wordFor(repeated, "names", "name")}`;
   const warnings =
     repeated === 0 ? [] : [`${path}: ${rowsName} an image that an earlier row names too, which counts once`];
   return { classNames, splits, warnings };
@@ -107,7 +108,7 @@ function expectMasks(path: string, splits: LabelledImages["splits"]): void {
   for (const [name, images] of Object.entries(splits)) {
     const masked = images.filter(({ mask }) => mask !== undefined).length;
     if (masked === 0 || masked === images.length) continue;
-    const problem = `${masked} of ${images.length} images of ${name} have a mask: all or none need one`;
+    const problem = `${masked} of ${counted(images.length, "image")} of ${name} ${wordFor(masked, "has", "have")} a mask: all or none need one`;
     throw dataError(path, problem, CONTEXT);
   }
 }

@@ -1,3 +1,4 @@
+import { counted, wordFor } from "../counted.ts";
 import type { BatchCamError } from "../errors.ts";
 import { type Tensor, tensor } from "../tensor/index.ts";
 import { dataError, type ReadContext } from "./file-bytes.ts";
@@ -85,7 +86,7 @@ function partOf(name: SplitName, arrays: ReadonlyMap<string, NpzArray>, fault: F
     throw fault(`${name}_images are ${height}x${width}; at most ${MOST_SIDE} pixels a side are read`);
   const [rows, columns = 1] = labels.shape;
   if (labels.shape.length > 2 || columns !== 1 || rows !== count)
-    throw fault(`${name}_labels must be one for each of ${count} images, got [${labels.shape.join(", ")}]`);
+    throw fault(`${name}_labels must be one for each of ${counted(count, "image")}, got [${labels.shape.join(", ")}]`);
   return { name, layout: { count, height, width, channels, fortranOrder: images.fortranOrder }, images, labels };
 }
 
@@ -111,7 +112,9 @@ function classCountOf(labels: readonly Uint16Array[], fault: Fault): number {
   const numClasses = train.reduce((most, label) => Math.max(most, label + 1), 0);
   if (numClasses < 2) throw fault("train_labels name one class alone");
   if (numClasses > train.length)
-    throw fault(`train_labels hold ${numClasses - 1}, but there are ${train.length} images`);
+    throw fault(
+      `train_labels hold ${numClasses - 1}, but there ${wordFor(train.length, "is", "are")} ${counted(train.length, "image")}`,
+    );
   for (const [i, own] of others.entries()) {
     const unknown = own.find((label) => label >= numClasses);
     if (unknown !== undefined) throw fault(`label ${unknown} of ${SPLITS[i + 1]}_labels is not in train_labels`);

@@ -1,3 +1,5 @@
+import { counted, grouped } from "../counted.ts";
+
 /** A dtype of NumPy whose values are numbers or truth values. */
 export interface NpyDtype {
   /** As NumPy writes it: "|u1", ">f4". */
@@ -40,7 +42,7 @@ export function parseNpyHeader(bytes: Uint8Array, fault: (problem: string) => Er
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const [at, length] = version === 1 ? [10, view.getUint16(8, true)] : [12, view.getUint32(8, true)];
   const start = at + length;
-  if (start > bytes.length) throw fault(`is cut short: its header would take ${length.toLocaleString("en")} bytes`);
+  if (start > bytes.length) throw fault(`is cut short: its header would take ${counted(length, "byte", grouped)}`);
   const text = Buffer.from(bytes.subarray(at, start)).toString("latin1");
   const dtype = dtypeOf(text, fault);
   const order = text.match(/['"]fortran_order['"]\s*:\s*(True|False)/)?.[1];

@@ -1,3 +1,4 @@
+import { counted } from "../counted.ts";
 import type { NpyDtype } from "./npy-header.ts";
 import type { NpyValues } from "./npy-values.ts";
 
@@ -44,7 +45,7 @@ export function pixelScale({ name, kind }: NpyDtype, parts: readonly NpyValues[]
   if (bits === undefined) return `must hold whole numbers of at most 16 bits, got values up to ${most}`;
   if (bits > 8) {
     const end = 2 ** bits - 1;
-    return { scale: 255 / end, note: `images reach ${most}, read as ${bits} bits: ${end} becomes 255` };
+    return { scale: 255 / end, note: `images reach ${most}, read as ${counted(bits, "bit")}: ${end} becomes 255` };
   }
   if (most <= 1) return { scale: 1, note: `images reach ${most} of 255: if 1 is meant to be white, save them as bool` };
   return { scale: 1 };

@@ -1,3 +1,4 @@
+import { counted, grouped } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
 import { reading, type TensorFile } from "../tensor/tensor-file.ts";
 import { readZipDirectory, type ZipEntry } from "../tensor/zip-directory.ts";
@@ -64,11 +65,11 @@ function expectBelievable(
   const own = count * dtype.width;
   const held = unpackedBytes - start;
   if (own !== held)
-    throw fault(`says that it is [${shape.join(", ")}] of ${dtype.name}, but holds ${held.toLocaleString("en")} bytes`);
+    throw fault(`says that it is [${shape.join(", ")}] of ${dtype.name}, but holds ${counted(held, "byte", grouped)}`);
   if (own <= MAX_BYTES && own <= MAX_RATIO * file.size) return;
   const size = bytes.toLocaleString("en");
   throw fault(
-    `would unpack from ${size} to ${own.toLocaleString("en")} bytes; at most 4 GiB and ${MAX_RATIO} times the file are read`,
+    `would unpack from ${size} to ${counted(own, "byte", grouped)}; at most 4 GiB and ${MAX_RATIO} times the file are read`,
   );
 }
 

@@ -1,4 +1,5 @@
 import { relative, resolve, sep } from "node:path";
+import { counted } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
 import { FileError } from "./file-bytes.ts";
 
@@ -18,7 +19,7 @@ const MOST_SHOWN = 1000;
 export function unreadableError(problems: readonly string[], source: string): BatchCamError {
   const shown = problems.slice(0, MOST_SHOWN).join("; ");
   const rest = problems.length > MOST_SHOWN ? `; and ${problems.length - MOST_SHOWN} more` : "";
-  const files = problems.length === 1 ? "a file cannot" : `${problems.length} files cannot`;
+  const files = `${counted(problems.length, "file")} cannot`;
   const remedy = "mend them, or leave them out with badImages skip"; // the command line names its flag
   return new BatchCamError("E_DATA", `loadDataset: ${source}: ${files} be read: ${shown}${rest}; ${remedy}`);
 }
@@ -30,6 +31,6 @@ export function notesLine(notes: readonly (readonly string[])[]): string[] {
     if (!note.startsWith("turned upright")) counts.set(note, (counts.get(note) ?? 0) + 1);
   if (counts.size === 0) return [];
   const sorted = [...counts].sort(([a, n], [b, m]) => m - n || (a < b ? -1 : 1));
-  const list = sorted.map(([note, count]) => `${count} ${count === 1 ? "image" : "images"}: ${note}`);
+  const list = sorted.map(([note, count]) => `${counted(count, "image")}: ${note}`);
   return [`reading changed images (${list.join("; ")})`];
 }

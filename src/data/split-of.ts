@@ -1,4 +1,5 @@
 import { itemsOf, optionsOf, wrongArgument } from "../arguments.ts";
+import { counted } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import { type Tensor, tidy } from "../tensor/index.ts";
@@ -40,7 +41,7 @@ export function splitOf(images: Tensor, labels: Tensor, options: SplitOptions = 
   const largest = tidy(() => (count === 0 ? -1 : Number(labels.amax().item())));
   const numClasses = asked ?? names?.length ?? largest + 1;
   if (names !== undefined && names.length !== numClasses)
-    throw wrongArgument("splitOf: classNames", `${numClasses} names, one for each class`, names.length);
+    throw wrongArgument("splitOf: classNames", `${counted(numClasses, "name")}, one for each class`, names.length);
   tidy(() => readLabels("splitOf", labels, { count, numClasses }));
   return {
     ...{ name: "train", images, labels, numClasses },

@@ -1,4 +1,5 @@
 import { objectOf, wrongArgument } from "../arguments.ts";
+import { counted } from "../counted.ts";
 import { isTensor } from "../tensor/core.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import type { Tensor } from "../tensor/index.ts";
@@ -41,7 +42,7 @@ export function expectSplit(operation: string, split: Split): void {
   expectNormalization(operation, normalization, C);
   for (const [name, list] of Object.entries({ paths, hashes, maskHashes }))
     if (list !== undefined && (!Array.isArray(list) || list.length !== labels.numel))
-      throw wrongArgument(`${operation}: split.${name}`, `one for each of ${labels.numel} images`, list);
+      throw wrongArgument(`${operation}: split.${name}`, `one for each of ${counted(labels.numel, "image")}`, list);
 }
 
 /** Frees the tensors of a split. */

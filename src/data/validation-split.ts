@@ -1,5 +1,6 @@
 import { types } from "node:util";
 import { describeValue, optionsOf, wrongArgument } from "../arguments.ts";
+import { counted } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
 import { tensor, tidy } from "../tensor/index.ts";
 import { membersOf } from "./class-members.ts";
@@ -36,7 +37,7 @@ export function splitValidation(split: Split, options: ValidationOptions): { tra
     throw new BatchCamError("E_ARGUMENT", "splitValidation: split must not be the test split; pass the training split");
   }
   if (!Number.isInteger(images) || images < 1 || images >= count) {
-    const range = `an integer from 1 to ${count - 1} (the split has ${count} images)`;
+    const range = `an integer from 1 to ${count - 1} (the split has ${counted(count, "image")})`;
     throw new BatchCamError("E_ARGUMENT", `splitValidation: images must be ${range}, got ${describeValue(images)}`);
   }
   if (split.paths !== undefined) return drawValidation(split, seed, { fraction: steadyFraction(images, count) });

@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { expectInteger, expectPath, optionsOf } from "../arguments.ts";
 import { parseTrainConfig, type TrainConfig } from "../config/index.ts";
 import { type NormalizationChoice, normalizationFault } from "../config/normalization.ts";
+import { counted, wordFor } from "../counted.ts";
 import { prototypes as classPrototypes, type Normalization } from "../data/index.ts";
 import { NO_NORMALIZATION, normalizationForChannels } from "../data/normalization.ts";
 import { BatchCamError } from "../errors.ts";
@@ -281,7 +282,7 @@ async function normalizationOf(
   const chosen = chosenNormalization(scale) ?? chosenNormalization(brought?.choice ?? {}) ?? NO_NORMALIZATION;
   const fitted = normalizationForChannels(chosen, channels);
   if (fitted !== null) return { normalization: fitted, source: brought?.source ?? null };
-  const got = `${chosen.mean.length} numbers for weights of ${channels} channels`;
+  const got = `${counted(chosen.mean.length, "number")} for weights of ${counted(channels, "channel")}`;
   throw new BatchCamError("E_CONFIG", `openWeights: mean must have a number for each channel, got ${got}`);
 }
 
@@ -316,6 +317,6 @@ function expectNames(classNames: readonly string[] | undefined, numClasses: numb
   if (classNames === undefined || classNames.length === numClasses) return;
   throw new BatchCamError(
     "E_CONFIG",
-    `openWeights: the model has ${numClasses} classes, and ${classNames.length} class names were given`,
+    `openWeights: the model has ${counted(numClasses, "class")}, and ${counted(classNames.length, "class name")} ${wordFor(classNames.length, "was", "were")} given`,
   );
 }

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { overrideTrainConfig, parseTrainConfig, type TrainConfig, type TrainConfigInput } from "../config/index.ts";
 import { outcomeOf } from "../config/outcome.ts";
+import { counted } from "../counted.ts";
 import { NEEDS } from "../train/baselines.ts";
 import { type DataDigests, dataKey } from "./data-digests.ts";
 import type { Grid, GridRow, MethodRow } from "./grid.ts";
@@ -19,7 +20,7 @@ const MOST_CELLS = 10_000;
 export function cellsOf(grid: Grid, digests: DataDigests = new Map()): Cell[] {
   const { models, datasets, methods, seeds } = grid;
   const count = models.length * datasets.length * methods.length * seeds.length;
-  if (count > MOST_CELLS) throw gridFault(`the grid has ${count} runs; at most ${MOST_CELLS} are allowed`);
+  if (count > MOST_CELLS) throw gridFault(`the grid has ${counted(count, "run")}; at most ${MOST_CELLS} are allowed`);
   const cells = seeds.flatMap((seed) =>
     datasets.flatMap((dataset) =>
       models.flatMap((model) =>

@@ -1,4 +1,5 @@
 import { expectFunction, expectInteger, expectNumber, optionsOf } from "../arguments.ts";
+import { counted } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import { arange, cat, type Tensor, tidy } from "../tensor/index.ts";
@@ -111,6 +112,6 @@ function expectSameSize(maps: Tensor, original: Tensor): void {
   if (now === before) return;
   throw new BatchCamError(
     "E_SHAPE",
-    `maxSensitivity: explain must return maps of one size, got ${now} pixels after ${before}`,
+    `maxSensitivity: explain must return maps of one size, got ${counted(now, "pixel")} after ${before}`,
   );
 }

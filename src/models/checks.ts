@@ -1,5 +1,6 @@
 import { describeValue, optionsOf } from "../arguments.ts";
 import { hint } from "../config/index.ts";
+import { counted } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
 import { expectImages } from "../nn/checks.ts";
 import type { Tensor } from "../tensor/index.ts";
@@ -18,7 +19,7 @@ export function expectSizeLists(model: string, length: number, lists: Record<str
     if (Array.isArray(list) && list.length === length && list.every(isSize)) continue;
     throw new BatchCamError(
       "E_CONFIG",
-      `${model}: ${option} must be a list of ${length} integers >= 1, got ${describeValue(list)}`,
+      `${model}: ${option} must be a list of ${counted(length, "integer")} >= 1, got ${describeValue(list)}`,
     );
   }
 }

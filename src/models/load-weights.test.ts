@@ -189,7 +189,7 @@ describe("loadWeights, on checkpoints of torch.save", () => {
     ]);
     expect((await read(fixture("beside-protocol2.pth.tar"))).notes).toEqual([
       expect.stringMatching(/^read from "state_dict"/),
-      expect.stringMatching(/^1 entries beside the tensors were passed over: "_extra_state"$/),
+      expect.stringMatching(/^1 entry beside the tensors was passed over: "_extra_state"$/),
     ]);
     expect((await read(fixture("keyed.ckpt"))).notes).toEqual([
       expect.stringMatching(/^read from "net.module", .*; it has weights at "ema" too/),

@@ -1,4 +1,5 @@
 import { expectPath, optionsOf, wrongArgument } from "../arguments.ts";
+import { counted, wordFor } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
 import { loadSafetensors, type Tensor } from "../tensor/index.ts";
 import { readTorchFile } from "../tensor/torch-file.ts";
@@ -51,7 +52,9 @@ async function readOne(file: string, key: string | undefined): Promise<LoadedWei
   if (content.key !== "" && key === undefined) notes.push(choiceNote(content.key, content.others));
   if (content.leftOut.length > 0) {
     const names = content.leftOut.slice(0, 3).map((name) => JSON.stringify(name));
-    notes.push(`${content.leftOut.length} entries beside the tensors were passed over: ${names.join(", ")}`);
+    notes.push(
+      `${counted(content.leftOut.length, "entry")} beside the tensors ${wordFor(content.leftOut.length, "was", "were")} passed over: ${names.join(", ")}`,
+    );
   }
   return { weights: content.tensors, notes };
 }
@@ -95,7 +98,7 @@ async function readParts(parts: readonly WeightsFiles[], key: string | undefined
       throw new BatchCamError("E_DATA", `weights: ${file}: ${problem}; fetch the parts and their index again`);
     }
     const file = parts.map((part) => part.file).join(", ");
-    const notes = [`read from ${parts.length} ${parts.length === 1 ? "part" : "parts"} by their index`];
+    const notes = [`read from ${counted(parts.length, "part")} by ${wordFor(parts.length, "its", "their")} index`];
     return { weights: underKey(weights, key, file), notes };
   } catch (error) {
     for (const tensor of weights.values()) tensor.dispose();

@@ -1,3 +1,4 @@
+import { counted, wordFor } from "../counted.ts";
 import { getRngState, setRngState, type Tensor, tidy } from "../tensor/index.ts";
 import { ConvNextV2, type ConvNextV2Name } from "./convnext-v2.ts";
 import type { Model } from "./model.ts";
@@ -33,8 +34,8 @@ export function nearestArchitecture(weights: ReadonlyMap<string, Tensor>): strin
   const beside =
     others.length === 0
       ? ""
-      : `, beside ${others.length} others (${shown.join(", ")}${others.length > 3 ? ", …" : ""})`;
-  return `known are ${KNOWN}; nearest is ${name}, of whose ${total} names ${matched} are there${beside}${hint}`;
+      : `, beside ${counted(others.length, "other")} (${shown.join(", ")}${others.length > 3 ? ", …" : ""})`;
+  return `known are ${KNOWN}; nearest is ${name}, of whose ${counted(total, "name")} ${matched} ${wordFor(matched, "is", "are")} there${beside}${hint}`;
 }
 
 const unlike = ({ total, matched, others }: { total: number; matched: number; others: readonly string[] }): number =>

@@ -1,4 +1,5 @@
 import { expectMap, expectString } from "../arguments.ts";
+import { counted } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
 import { handleOf } from "../tensor/core.ts";
 import { noGrad, type Tensor, tidy } from "../tensor/index.ts";
@@ -69,7 +70,9 @@ function keepClassifier(model: Model, state: Map<string, Tensor>, notes: string[
     const fresh = own.get(`${classifier}.${part}`);
     if (fresh !== undefined && state.has(`${classifier}.${part}`)) state.set(`${classifier}.${part}`, fresh);
   }
-  notes.push(`${classifier} starts anew: the weights are for ${weight.sizes[0]} classes, the model has ${numClasses}`);
+  notes.push(
+    `${classifier} starts anew: the weights are for ${counted(weight.sizes[0], "class")}, the model has ${numClasses}`,
+  );
 }
 
 /** How other code names what follows a backbone: heads of classification, and projections of self-supervised training. */
@@ -98,13 +101,13 @@ function adaptFirstConvolution(model: Model, state: Map<string, Tensor>, notes: 
   if (found !== 3) {
     throw new BatchCamError(
       "E_SHAPE",
-      `loadPretrained: ${name} takes ${found} channels, the model has ${wanted}; only weights for 3 channels can be adapted`,
+      `loadPretrained: ${name} takes ${counted(found, "channel")}, the model has ${wanted}; only weights for 3 channels can be adapted`,
     );
   }
   // Sums in half precision would lose digits that the model has.
   const wide = weight.dtype === "float64" ? weight : weight.to("float32");
   state.set(name, wanted === 1 ? wide.sum([1], { keepDims: true }) : repeated(wide, wanted));
-  const how = wanted === 1 ? "summed over its channels" : `repeated to ${wanted} channels and scaled`;
+  const how = wanted === 1 ? "summed over its channels" : `repeated to ${counted(wanted, "channel")} and scaled`;
   notes.push(`${name} is ${how}: the weights are for ${found}-channel images`);
 }
 

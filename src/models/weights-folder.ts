@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { dirname, isAbsolute, join } from "node:path";
+import { counted, wordFor } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
 import { readRegularText } from "../regular-file.ts";
 
@@ -87,7 +88,7 @@ export async function partsOf(index: string): Promise<WeightsFiles[]> {
   const missing = [...parts.keys()].filter((file) => !existsSync(join(folder, file)));
   if (missing.length > 0)
     fail(
-      `${missing.length} of its ${parts.size} parts are missing: ${shown(missing)}`,
+      `${missing.length} of its ${counted(parts.size, "part")} ${wordFor(missing.length, "is", "are")} missing: ${shown(missing)}`,
       "fetch them into the index's folder",
     );
   return Array.from(parts, ([file, names]) => ({ file: join(folder, file), names }));

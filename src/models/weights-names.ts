@@ -1,3 +1,4 @@
+import { counted, wordFor } from "../counted.ts";
 import type { Tensor } from "../tensor/index.ts";
 
 /** Weights under the names of this project's models, and what was changed for that. */
@@ -160,7 +161,7 @@ export function prefixHint(names: readonly string[]): string {
   for (let next = sharedPrefix(innerNames(names, key)); next !== null; next = sharedPrefix(innerNames(names, key)))
     key = `${key}.${next}`;
   if (!isKnown(innerNames(names, key))) return "";
-  return `; ${most[1]} of the ${names.length} names begin with "${key}.": read those alone by weightsKey "${key}"`;
+  return `; ${most[1]} of the ${counted(names.length, "name")} ${wordFor(most[1], "begins", "begin")} with "${key}.": read those alone by weightsKey "${key}"`;
 }
 
 const innerNames = (names: readonly string[], prefix: string): string[] =>

@@ -100,7 +100,7 @@ describe("state", () => {
       "an unknown name",
       (state) => state.set("9.weight.exp_avg", zeros([1])),
       "E_CHECKPOINT",
-      /Adam.loadState: 1 names fit no parameter .*\(9.weight.exp_avg\)/,
+      /Adam.loadState: 1 name fits no parameter .*\(9.weight.exp_avg\)/,
     ],
     [
       "another optimizer's state",

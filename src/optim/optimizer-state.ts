@@ -1,4 +1,5 @@
 import { describeValue, expectMap } from "../arguments.ts";
+import { counted, wordFor } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
 import { handleOf } from "../tensor/core.ts";
 import { keep, noGrad, type Tensor, zeros } from "../tensor/index.ts";
@@ -71,7 +72,7 @@ function expectKnown(operation: string, slots: readonly Slot[], { names, state }
     (unexpected.length > 10 ? ` and ${unexpected.length - 10} more` : "");
   throw new BatchCamError(
     "E_CHECKPOINT",
-    `${operation}.loadState: ${unexpected.length} names fit no parameter of this optimizer (${listed}); was the state saved by another optimizer or model?`,
+    `${operation}.loadState: ${counted(unexpected.length, "name")} ${wordFor(unexpected.length, "fits", "fit")} no parameter of this optimizer (${listed}); was the state saved by another optimizer or model?`,
   );
 }
 

@@ -1,4 +1,5 @@
 import { describeValue, expectNumber, optionsOf, wrongArgument } from "../arguments.ts";
+import { counted } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
 import { native } from "../native/addon.ts";
 import { boolean, listOf, putList } from "../native/arguments.ts";
@@ -52,7 +53,10 @@ export function tensor(
   const shape = checkedShape("tensor", options.shape ?? natural);
   const count = shape.reduce((product, size) => product * size, 1);
   if (count !== values.length) {
-    throw new BatchCamError("E_SHAPE", `tensor: shape [${shape}] holds ${count} values, got ${values.length}`);
+    throw new BatchCamError(
+      "E_SHAPE",
+      `tensor: shape [${shape}] holds ${counted(count, "value")}, got ${values.length}`,
+    );
   }
   putList(0, shape, "tensor: shape");
   const stored = DTYPES[dtypeOfArray(values) as DType].code;

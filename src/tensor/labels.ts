@@ -1,4 +1,5 @@
 import { describeValue, expectInteger } from "../arguments.ts";
+import { counted } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
 import { handleOf, isTensor } from "./core.ts";
 import { tensor } from "./create.ts";
@@ -25,7 +26,7 @@ export function readLabels(
   if (values.length !== count) {
     throw new BatchCamError(
       "E_SHAPE",
-      `${operation}: expected ${count} labels, one for each sample, got ${values.length}`,
+      `${operation}: expected ${counted(count, "label")}, one for each sample, got ${values.length}`,
     );
   }
   for (const [index, value] of values.entries()) {

@@ -1,4 +1,5 @@
 import { describeValue } from "../arguments.ts";
+import { counted } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
 import { DTYPES, type DType } from "./dtype.ts";
 
@@ -70,7 +71,7 @@ function collect(data: NestedArray, shape: readonly number[], depth: number, out
     const got = Array.isArray(data) ? `${data.length}` : describeValue(data);
     throw new BatchCamError(
       "E_SHAPE",
-      `tensor: ragged nested array: expected ${expected} elements at depth ${depth}, got ${got}`,
+      `tensor: ragged nested array: expected ${counted(expected, "element")} at depth ${depth}, got ${got}`,
     );
   }
   for (const item of data as readonly NestedArray[]) collect(item, shape, depth + 1, out);

@@ -1,3 +1,4 @@
+import { counted } from "../counted.ts";
 import type { Fail } from "./tensor-file.ts";
 
 const NEWLINE = 10;
@@ -66,7 +67,9 @@ export class PickleReader {
   private advance(length: number): number {
     const start = this.position;
     if (length > this.bytes.length - start) {
-      this.fail(`data.pkl ends in the middle: expected ${length} bytes at ${start}, got ${this.bytes.length - start}`);
+      this.fail(
+        `data.pkl ends in the middle: expected ${counted(length, "byte")} at ${start}, got ${this.bytes.length - start}`,
+      );
     }
     this.position += length;
     return start;

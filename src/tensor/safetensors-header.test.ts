@@ -95,7 +95,7 @@ describe("parseHeader", () => {
     ["a hole", `{"a":${u8(0, 1)},"b":${u8(2, 3)}}`, 3, /tensor "b" leaves a hole before it: .* at 1, got 2/],
     ["a hole at the start", `{"a":${u8(1, 2)}}`, 2, /leaves a hole before it: expected its data at 0, got 1/],
     ["an empty tensor beyond the data", `{"a":${u8(5, 5)}}`, 0, /hole/],
-    ["data that no tensor owns", `{"a":${u8(0, 1)}}`, 2, /expected 1 bytes of data after the header, got 2/],
+    ["data that no tensor owns", `{"a":${u8(0, 1)}}`, 2, /expected 1 byte of data after the header, got 2/],
     ["cut data", `{"a":${u8(0, 4)}}`, 3, /expected 4 bytes of data after the header, got 3/],
     ["offsets beyond the file", `{"a":${u8(0, 4096)}}`, 3, /expected 4096 bytes/],
     ["offsets that run backwards", `{"a":${u8(2, 0, "[2]")}}`, 2, /that are 2 apart \(U8 \[2\]\), got \[2, 0\]/],

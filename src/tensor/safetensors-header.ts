@@ -1,3 +1,4 @@
+import { counted } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
 import { DTYPES, type DType } from "./dtype.ts";
 import { quote, type RawEntry, scanHeader } from "./safetensors-json.ts";
@@ -56,7 +57,7 @@ export function parseHeader(
     }
     end += bytes;
   }
-  if (end !== dataBytes) fail(`expected ${end} bytes of data after the header, got ${dataBytes}`);
+  if (end !== dataBytes) fail(`expected ${counted(end, "byte")} of data after the header, got ${dataBytes}`);
   return { metadata, entries };
 }
 
@@ -78,7 +79,7 @@ export function buildHeader(
   if (texts.length > 0) fields.unshift(`"__metadata__":{${texts.map(metadataField).join(",")}}`);
   const json = Buffer.from(`{${fields.join(",")}}`);
   if (json.length > MAX_HEADER_BYTES) {
-    const got = `a header of ${json.length} bytes`;
+    const got = `a header of ${counted(json.length, "byte")}`;
     throw argumentError(`expected a header of at most ${MAX_HEADER_BYTES} bytes, got ${got}; write several files`);
   }
   const padded = Math.ceil(json.length / 8) * 8;

@@ -1,6 +1,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { describeValue, expectMap, expectPath, expectString, objectOf } from "../arguments.ts";
 import { replaceFile } from "../atomic-file.ts";
+import { counted } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
 import { readBytes } from "./bytes.ts";
 import { isTensor } from "./core.ts";
@@ -94,7 +95,7 @@ async function readHeader(file: TensorFile): Promise<Content> {
   await readFully(file, prefix, 0);
   const length = Number(new DataView(prefix.buffer).getBigUint64(0, true));
   if (length > MAX_HEADER_BYTES) fail(`expected a header of at most ${MAX_HEADER_BYTES} bytes, got ${length}`);
-  if (length > size - 8) fail(`expected a header of ${length} bytes, got a file of ${size}`);
+  if (length > size - 8) fail(`expected a header of ${counted(length, "byte")}, got a file of ${size}`);
   const header = new Uint8Array(length);
   await readFully(file, header, 8);
   return { ...parseHeader(header, size - 8 - length, fail), dataStart: 8 + length };

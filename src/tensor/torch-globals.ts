@@ -1,3 +1,4 @@
+import { counted } from "../counted.ts";
 import { DTYPES, type DType } from "./dtype.ts";
 import { mayNameData } from "./pickle-names.ts";
 import { Callable, describePickled, ForeignName, Opaque, type PickleValue, Tuple } from "./pickle-value.ts";
@@ -159,7 +160,9 @@ function findStorage(id: PickleValue, archive: TorchArchive, fail: Fail): Opaque
   if (record === undefined) return fail(`storage ${quote(key)}: expected an entry data/<key> in the archive, got none`);
   const expected = type.dtype === undefined ? record.bytes : numel * DTYPES[type.dtype].bytes;
   if (expected !== record.bytes) {
-    fail(`storage ${quote(key)}: expected ${expected} bytes (${type.kind} of ${numel}), got ${record.bytes}`);
+    fail(
+      `storage ${quote(key)}: expected ${counted(expected, "byte")} (${type.kind} of ${numel}), got ${record.bytes}`,
+    );
   }
   return new Storage(type, view instanceof Tuple ? partOf(record, { type, view, fail }) : record);
 }
@@ -183,7 +186,8 @@ function rebuildTensor(args: readonly PickleValue[], fail: Fail): Opaque {
   if (metadata instanceof Map && metadata.size > 0) return new ForeignTensor("a conjugate or negative view");
   if (!isCount(offset)) return fail(`a tensor: expected an offset >= 0, got ${describePickled(offset)}`);
   const [shape, strides] = [counts(size, "sizes", fail), counts(stride, "strides", fail)];
-  if (shape.length !== strides.length) fail(`a tensor: expected ${shape.length} strides, got ${strides.length}`);
+  if (shape.length !== strides.length)
+    fail(`a tensor: expected ${counted(shape.length, "stride")}, got ${strides.length}`);
   const { numel, extent } = measure(shape, strides, fail);
   const { bytes } = DTYPES[dtype];
   if ((offset + extent) * bytes > storage.record.bytes) {

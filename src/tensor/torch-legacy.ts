@@ -1,3 +1,4 @@
+import { counted } from "../counted.ts";
 import { mayNameData } from "./pickle-names.ts";
 import { PickleReader } from "./pickle-reader.ts";
 import { Callable, ForeignName, ForeignObject, type PickleValue, Tuple } from "./pickle-value.ts";
@@ -98,7 +99,7 @@ async function placeStorages(
     await readFully(file, head, at);
     const bytes = Number(new DataView(head.buffer).getBigInt64(0, true)) * type.bytes;
     if (!(bytes >= 0 && at + 8 + bytes <= file.size))
-      file.fail(`storage ${quote(key)}: expected ${bytes} bytes at ${at + 8}, got a file of ${file.size}`);
+      file.fail(`storage ${quote(key)}: expected ${counted(bytes, "byte")} at ${at + 8}, got a file of ${file.size}`);
     records.set(`data/${key}`, { position: at + 8, bytes });
     at += 8 + bytes;
   }

@@ -106,7 +106,7 @@ describe("unpickle", () => {
   });
 
   it.each<[string, Uint8Array, RegExp]>([
-    ["nothing", bytesOf(), /ends in the middle: expected 1 bytes at 0, got 0/],
+    ["nothing", bytesOf(), /ends in the middle: expected 1 byte at 0, got 0/],
     ["protocol 0", bytesOf("I1\n."), /no pickle of protocol 2 to 5/],
     ["protocol 1", bytesOf(0x80, 1, "N."), /no pickle of protocol 2 to 5/],
     ["protocol 6", bytesOf(0x80, 6, "N."), /no pickle of protocol 2 to 5/],

@@ -1,3 +1,4 @@
+import { counted } from "../counted.ts";
 import { PickleReader } from "./pickle-reader.ts";
 import {
   Callable,
@@ -228,7 +229,7 @@ const MAX_LONG_BYTES = 1024;
 
 function pushLongLong(machine: Machine): void {
   const length = machine.reader.u32();
-  if (length > MAX_LONG_BYTES) machine.fail(`has a number of ${length} bytes`);
+  if (length > MAX_LONG_BYTES) machine.fail(`has a number of ${counted(length, "byte")}`);
   machine.push(machine.reader.long(length));
 }
 

@@ -1,3 +1,4 @@
+import { counted } from "../counted.ts";
 import { quote } from "./safetensors-json.ts";
 import { readFully, type TensorFile } from "./tensor-file.ts";
 
@@ -52,9 +53,10 @@ const MAX_DIRECTORY_BYTES = 16 * 2 ** 20;
 export async function readZipDirectory(file: TensorFile): Promise<ZipEntry[]> {
   const { count, bytes, start } = await readEnd(file);
   if (bytes > MAX_DIRECTORY_BYTES) damaged(file, `a directory of at most ${MAX_DIRECTORY_BYTES} bytes`, bytes);
-  if (start + bytes > file.size) damaged(file, `a directory within its ${file.size} bytes`, `one to ${start + bytes}`);
+  if (start + bytes > file.size)
+    damaged(file, `a directory within its ${counted(file.size, "byte")}`, `one to ${start + bytes}`);
   const directory = parseDirectory(await readAt(file, start, bytes), file);
-  if (directory.length !== count) damaged(file, `${count} entries`, directory.length);
+  if (directory.length !== count) damaged(file, `${counted(count, "entry")}`, directory.length);
   const entries: ZipEntry[] = [];
   for (const entry of directory.toSorted((a, b) => a.start - b.start)) {
     entries.push(await locate(entry, { file, earliest: endOf(entries.at(-1)), latest: start }));
@@ -141,7 +143,7 @@ async function locate(
   if (local.readUInt32LE(0) !== 0x04034b50) file.fail(`${what}: expected its header at ${start}, got something else`);
   const position = start + LOCAL_BYTES + local.readUInt16LE(26) + local.readUInt16LE(28);
   if (position + compressed > latest) {
-    file.fail(`${what}: expected ${compressed} bytes at ${position}, got the directory at ${latest}`);
+    file.fail(`${what}: expected ${counted(compressed, "byte")} at ${position}, got the directory at ${latest}`);
   }
   const stored = method === STORED && compressed === bytes;
   const known = stored ? "stored" : method === DEFLATED ? "deflated" : "other";

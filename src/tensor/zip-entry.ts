@@ -1,6 +1,7 @@
 import { pipeline, Readable } from "node:stream";
 import { createInflateRaw } from "node:zlib";
 import { crc32 } from "../checksum.ts";
+import { counted } from "../counted.ts";
 import { quote } from "./safetensors-json.ts";
 import { readFully, type TensorFile } from "./tensor-file.ts";
 import type { ZipEntry } from "./zip-directory.ts";
@@ -22,12 +23,14 @@ export async function* unpackEntry(file: TensorFile, entry: ZipEntry): AsyncGene
   for await (const piece of pieces) {
     filled += piece.length;
     if (filled > entry.unpackedBytes)
-      file.fail(`${what} is damaged: it holds more than the ${entry.unpackedBytes} bytes that the directory says`);
+      file.fail(
+        `${what} is damaged: it holds more than the ${counted(entry.unpackedBytes, "byte")} that the directory says`,
+      );
     sum = crc32(piece, sum);
     yield piece;
   }
   if (filled < entry.unpackedBytes)
-    file.fail(`${what} is damaged: it holds ${filled} bytes, and the directory says ${entry.unpackedBytes}`);
+    file.fail(`${what} is damaged: it holds ${counted(filled, "byte")}, and the directory says ${entry.unpackedBytes}`);
   if (sum !== entry.crc) file.fail(`${what} is damaged: its checksum (CRC-32) is not the one in the directory`);
 }
 

@@ -2,6 +2,7 @@ import { optionsOf } from "../arguments.ts";
 import type { dataFields } from "../config/data-fields.ts";
 import { unusedOptions, usesOption } from "../config/dataset-options.ts";
 import type { TrainConfig } from "../config/index.ts";
+import { counted } from "../counted.ts";
 import { leftOutDifferences } from "../data/data-differences.ts";
 import { type DataRecord, earlierSplits, recordOf } from "../data/data-record.ts";
 import { rootOf } from "../data/dataset-digest.ts";
@@ -116,7 +117,7 @@ function checkedSplits(given: GivenSplits): Parts {
   const parts = splitsOf({ train, ...(val === undefined ? {} : { val }), test });
   const about = ({ images, classNames, numClasses }: Split) => {
     const [, ...size] = images.sizes;
-    return `images of ${size.join("x")} in ${numClasses} classes (${[...classNames].join(", ")})`;
+    return `images of ${size.join("x")} in ${counted(numClasses, "class")} (${[...classNames].join(", ")})`;
   };
   for (const [name, split] of Object.entries(parts)) {
     expectSplit(`data: ${name}`, split);

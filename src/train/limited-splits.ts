@@ -1,4 +1,5 @@
 import type { TrainConfig } from "../config/index.ts";
+import { counted, wordFor } from "../counted.ts";
 import { lowestDraws } from "../data/held-out.ts";
 import { batchIndices, type Split, selectImages } from "../data/index.ts";
 import type { Parts } from "./owned-splits.ts";
@@ -42,7 +43,9 @@ export function overfitted(
 
 function tooFew(key: string, asked: number | undefined, { labels }: Split): string[] {
   if (asked === undefined || asked <= labels.numel) return [];
-  return [`${key} is ${asked}, but there are ${labels.numel} images to take from: all of them are used`];
+  return [
+    `${key} is ${asked}, but there ${wordFor(labels.numel, "is", "are")} ${counted(labels.numel, "image")} to take from: all of them are used`,
+  ];
 }
 
 function limit(split: Split, count: number | undefined, seed: number): Split {

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { TrainConfig } from "../config/index.ts";
 import { figuresOf, type NormalizationChoice } from "../config/normalization.ts";
+import { counted, wordFor } from "../counted.ts";
 import type { Dataset, Normalization, Split } from "../data/index.ts";
 import { IMAGENET_NORMALIZATION, NO_NORMALIZATION, normalizationForChannels } from "../data/normalization.ts";
 import { BatchCamError } from "../errors.ts";
@@ -25,7 +26,7 @@ export function normalizedDataset(dataset: Dataset, config: TrainConfig): Datase
   if (normalization === null)
     throw new BatchCamError(
       "E_CONFIG",
-      `mean: ${chosen.mean.length} numbers were given for images of ${channels} channels: give one for each`,
+      `mean: ${counted(chosen.mean.length, "number")} ${wordFor(chosen.mean.length, "was", "were")} given for images of ${counted(channels, "channel")}: give one for each`,
     );
   const apply = (split: Split): Split => ({ ...split, normalization });
   const val = dataset.val === undefined ? {} : { val: apply(dataset.val) };

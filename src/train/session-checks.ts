@@ -1,4 +1,5 @@
 import type { TrainConfig } from "../config/index.ts";
+import { counted, wordFor } from "../counted.ts";
 import { type PrototypeShape, prototypeShape, type Split } from "../data/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { type Model, mapSize } from "../models/index.ts";
@@ -27,7 +28,7 @@ export function normWarnings({ fastDevRun, weights }: TrainConfig, steps: number
   // The state dict's tensors are handles of their own, which the tidy frees.
   if (!tidy(() => [...model.stateDict().keys()]).some((name) => name.endsWith("running_mean"))) return [];
   return [
-    `validation lags behind training in a run of ${steps} steps: batch norm's running statistics, by which a model is judged, take about ${STEPS_OF_NORM} steps to settle`,
+    `validation lags behind training in a run of ${counted(steps, "step")}: batch norm's running statistics, by which a model is judged, take about ${STEPS_OF_NORM} steps to settle`,
   ];
 }
 
@@ -36,12 +37,14 @@ export function sizeWarnings(config: TrainConfig, steps: number, { train, val }:
   const [images, judges, perStep] = [train.labels.numel, val.labels.numel, imagesPerStep(config)];
   const warnings: string[] = [];
   if (steps < FEW_STEPS && config.maxSteps === undefined)
-    warnings.push(`the run has only ${steps} ${steps === 1 ? "step" : "steps"}: see --epochs and --batch-size`);
+    warnings.push(`the run has only ${counted(steps, "step")}: see --epochs and --batch-size`);
   if (perStep > images)
-    warnings.push(`a step takes ${perStep} images and there are ${images}: each epoch is one step (see batchSize)`);
+    warnings.push(
+      `a step takes ${counted(perStep, "image")} and there ${wordFor(images, "is", "are")} ${images}: each epoch is one step (see batchSize)`,
+    );
   if (judges < FEW_IMAGES && config.limitVal === undefined)
     warnings.push(
-      `there are only ${judges} validation images: the accuracy that chooses the best epoch moves by ${(100 / judges).toFixed(1)} % an image (see valImages)`,
+      `there ${wordFor(judges, "is", "are")} only ${counted(judges, "validation image")}: the accuracy that chooses the best epoch moves by ${(100 / judges).toFixed(1)} % an image (see valImages)`,
     );
   return warnings;
 }

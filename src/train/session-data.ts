@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { TrainConfig } from "../config/index.ts";
+import { counted } from "../counted.ts";
 import { type DataRecord, joinedRecord } from "../data/data-record.ts";
 import { renamingRemedy, renamings, renamingText } from "../data/renamed.ts";
 import { BatchCamError } from "../errors.ts";
@@ -79,8 +80,8 @@ export function epochSteps(steps: number, { before, differences }: SessionData):
   if (steps === plan.stepsPerEpoch) return { stepsPerEpoch, plan, warnings: [kept] };
   const epochs =
     steps > plan.stepsPerEpoch
-      ? `an epoch stays ${plan.stepsPerEpoch} steps of the ${steps} that the images make, and draws other images each time`
-      : `an epoch is ${steps} steps, in the run's plan ${plan.stepsPerEpoch}, so that the run ends before that schedule`;
+      ? `an epoch stays ${counted(plan.stepsPerEpoch, "step")} of the ${steps} that the images make, and draws other images each time`
+      : `an epoch is ${counted(steps, "step")}, in the run's plan ${plan.stepsPerEpoch}, so that the run ends before that schedule`;
   return { stepsPerEpoch, plan, warnings: [`${kept}; ${epochs}`] };
 }
 

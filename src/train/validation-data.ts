@@ -1,4 +1,5 @@
 import type { TrainConfig } from "../config/index.ts";
+import { counted, wordFor } from "../counted.ts";
 import { type DataRecord, earlierSplits } from "../data/data-record.ts";
 import { steadyFraction } from "../data/held-out.ts";
 import { type Split, splitValidation } from "../data/index.ts";
@@ -16,7 +17,7 @@ export function withValidation(
   if (parts.val !== undefined || overfitBatches !== undefined) return { parts, valFraction: null };
   const count = train.labels.numel;
   if ((valImages ?? 1) >= count) {
-    const left = `valImages is ${valImages ?? 1}, and there are ${count} images to train on: leave some of them`;
+    const left = `valImages is ${valImages ?? 1}, and there ${wordFor(count, "is", "are")} ${counted(count, "image")} to train on: leave some of them`;
     throw new BatchCamError("E_CONFIG", left);
   }
   const { paths, hashes } = train;

@@ -1,4 +1,5 @@
 import { stringify } from "yaml";
+import { counted, theFirst } from "../../counted.ts";
 import type { EpochRecord, SplitRecord, StartEvent, TrainResult } from "../../train/events.ts";
 import { duration } from "../text/duration.ts";
 import { inCell, markdownTable, withoutControls } from "../text/markdown.ts";
@@ -84,7 +85,7 @@ function introduction({ result, start }: CardInput): string {
     : "";
   const state = result.interrupted ? ` **It was stopped at step ${result.step}, and has not been tested.**` : "";
   return [
-    `A ${inline(config.model)} of ${formatCount(parameters)} parameters, trained on ${source} (${formatCount(trainImages)} images; ${formatCount(valImages)} for validation, ${formatCount(testImages)} for the test).${state}${trial}`,
+    `A ${inline(config.model)} of ${counted(parameters, "parameter", formatCount)}, trained on ${source} (${counted(trainImages, "image", formatCount)}; ${formatCount(valImages)} for validation, ${formatCount(testImages)} for the test).${state}${trial}`,
     "",
     `${objective(config, result.step)} Maps are Grad-CAM's of the true class, ${mapSize.join("x")}, from the layer ${inline(camLayer)}.`,
   ].join("\n");
@@ -112,7 +113,7 @@ function objective(config: StartEvent["config"], steps: number): string {
 function warmUp(config: StartEvent["config"], steps: number): string {
   const { lambdaWarmup = 0 } = config;
   if (lambdaWarmup === 0) return "";
-  const rise = ` These weights rose from 0 over the first ${lambdaWarmup} steps`;
+  const rise = ` These weights rose from 0 over ${theFirst(lambdaWarmup, "step")}`;
   const unfinished = unfinishedWarmUp({ ...config }, steps);
   if (unfinished === null) return `${rise} of ${formatCount(steps)}.`;
   return `${rise}, and the run took ${steps}: **they reached ${Math.round(100 * unfinished.share)} % at most** (see \`--lambda-warmup\`).`;
@@ -137,7 +138,7 @@ function results({ result: { test, history, bestEpoch }, start, ownData }: CardI
     const measures = MEASURES.filter(([key]) => key !== "energyInForeground" || !ownData);
     const rows = measures.map(([key, name, meaning]) => [name, figure(test[key]), meaning]);
     parts.push(
-      `## Results\nOn the ${formatCount(test.images)} test images, by epoch ${bestEpoch}, which the validation images chose:`,
+      `## Results\nOn the ${counted(test.images, "test image", formatCount)}, by epoch ${bestEpoch}, which the validation images chose:`,
     );
     parts.push(markdownTable(["measure", "value", "what it is"], rows));
     parts.push(...classTable(start.classNames, test.classAccuracy));

@@ -170,7 +170,7 @@ describe("camFigure refuses", () => {
       "too many captions",
       input(1, { rows: [{ label: "map", cells: cells(1, "map"), captions: ["a", "b"] }] }),
       "E_SHAPE",
-      "rows[0].captions must hold 1 entries",
+      "rows[0].captions must hold 1 entry",
     ],
     ["pixels that do not fill a cell", withRow({ ...one, width: 27 }), "E_SHAPE", "rows[0].cells[0]: a 28x27 picture"],
     ["a map in colour", withRow({ ...one, pixels: new Float32Array(3 * 784) }), "E_SHAPE", "map must hold 784 values"],

@@ -1,3 +1,4 @@
+import { counted } from "../../counted.ts";
 import { BatchCamError } from "../../errors.ts";
 import { type Markup, markup } from "../page/markup.ts";
 import { channelsOf, expectMap } from "../pictures/picture.ts";
@@ -112,7 +113,7 @@ function cellsOf({ rows }: Pick<FigureInput, "rows">): FigureCell[] {
 
 function checkFigure({ title, columns, rows }: FigureInput): void {
   if (columns.length === 0 || rows.length === 0) {
-    const got = `${columns.length} columns and ${rows.length} rows`;
+    const got = `${counted(columns.length, "column")} and ${counted(rows.length, "row")}`;
     throw new BatchCamError("E_ARGUMENT", `camFigure: at least one column and one row are needed, got ${got}`);
   }
   if (title.trim() === "") throw new BatchCamError("E_ARGUMENT", "camFigure: title must not be empty");
@@ -131,6 +132,6 @@ function expectCount(argument: string, got: number, expected: number): void {
   if (got === expected) return;
   throw new BatchCamError(
     "E_SHAPE",
-    `camFigure: ${argument} must hold ${expected} entries, one per column, got ${got}; use null for a class without a sample`,
+    `camFigure: ${argument} must hold ${counted(expected, "entry")}, one per column, got ${got}; use null for a class without a sample`,
   );
 }

@@ -192,7 +192,7 @@ describe("explanationFigure refuses", () => {
       "E_ARGUMENT",
       "at least one image and one method are needed, got 0 images and 2 methods",
     ],
-    ["no methods", { methods: [] }, "E_ARGUMENT", "got 1 images and 0 methods"],
+    ["no methods", { methods: [] }, "E_ARGUMENT", "got 1 image and 0 methods"],
     ["an empty title", { title: " " }, "E_ARGUMENT", "title must not be empty"],
     [
       "too few maps",

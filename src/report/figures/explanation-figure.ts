@@ -1,3 +1,4 @@
+import { counted } from "../../counted.ts";
 import { BatchCamError } from "../../errors.ts";
 import { markup } from "../page/markup.ts";
 import type { Picture } from "../pictures/picture.ts";
@@ -229,13 +230,15 @@ function checkInput({ title, methods, images }: ExplanationInput): void {
     throw new BatchCamError(code, `explanationFigure: ${message}`);
   };
   if (images.length === 0 || methods.length === 0)
-    fail(`at least one image and one method are needed, got ${images.length} images and ${methods.length} methods`);
+    fail(
+      `at least one image and one method are needed, got ${counted(images.length, "image")} and ${counted(methods.length, "method")}`,
+    );
   if (title.trim() === "") fail("title must not be empty");
   images.forEach((image, index) => {
     const count = image.maps.length;
     if (count !== methods.length)
       fail(
-        `images[${index}].maps must hold ${methods.length} maps, one for each method, got ${count}; use null for none`,
+        `images[${index}].maps must hold ${counted(methods.length, "map")}, one for each method, got ${count}; use null for none`,
         "E_SHAPE",
       );
     const maps = Object.fromEntries(image.maps.map((map, method) => [`maps[${method}]`, map]));

@@ -1,3 +1,4 @@
+import { counted } from "../../counted.ts";
 import type { AnalysedMethod, AnalysisGroup, Duel } from "../../experiments/analysis.ts";
 import { formatNumber, isNumber } from "../text/numbers.ts";
 import { differenceText, LABELS, LEVEL, pText, spreadText } from "./labels.ts";
@@ -36,7 +37,7 @@ function randomWords({ values, done }: AnalysedMethod): string {
   const accuracy = spreadText(LABELS.randomAccuracy, values.randomAccuracy);
   const reason = values.wrongReason;
   const score = Number.isFinite(reason.mean) ? `, wrong-reason score ${spreadText(LABELS.wrongReason, reason)}` : "";
-  return `accuracy ${accuracy}${score} (${done.length} ${done.length === 1 ? "seed, no spread" : "seeds"})`;
+  return `accuracy ${accuracy}${score} (${counted(done.length, "seed")}${done.length === 1 ? ", no spread" : ""})`;
 }
 
 function gapWords({ gapClosed }: AnalysedMethod): string {
@@ -51,9 +52,9 @@ function duelInWords({ method, control, test }: Duel): string {
     return `The control does as well or better on the same seeds: what ${method} gains is not due to where its maps point.`;
   const difference = differenceText(LABELS.randomAccuracy, mean);
   if (p === null || low === null || high === null)
-    return `${method} is ${difference} beyond that control on ${pairs === 1 ? "one seed" : `${pairs} seeds`}, of which no test can be made: no credit goes to where the maps point.`;
+    return `${method} is ${difference} beyond that control on ${counted(pairs, "seed")}, of which no test can be made: no credit goes to where the maps point.`;
   const ends = `95 % from ${differenceText(LABELS.randomAccuracy, low)} to ${differenceText(LABELS.randomAccuracy, high)}, ${pText(p)}`;
   return p < LEVEL
-    ? `${method} is ${difference} beyond that control on ${pairs} seeds (${ends}): that much is not what the control has too.`
-    : `${method} is ${difference} beyond that control on ${pairs} seeds (${ends}), not told from chance: no credit goes to where the maps point.`;
+    ? `${method} is ${difference} beyond that control on ${counted(pairs, "seed")} (${ends}): that much is not what the control has too.`
+    : `${method} is ${difference} beyond that control on ${counted(pairs, "seed")} (${ends}), not told from chance: no credit goes to where the maps point.`;
 }

@@ -1,8 +1,9 @@
+import { counted } from "../../counted.ts";
 import type { AnalysedMethod, Effect } from "../../experiments/analysis.ts";
 import type { MeasureId } from "../../experiments/measures.ts";
 import { type Markup, markup } from "../page/markup.ts";
-import { formatNumber } from "../text/numbers.ts";
-import { capital, differenceText, LABELS, LEVEL, plural, pText, signedText, spreadText } from "./labels.ts";
+import { formatCount, formatNumber } from "../text/numbers.ts";
+import { capital, differenceText, LABELS, LEVEL, pText, signedText, spreadText } from "./labels.ts";
 import { kindMark } from "./table-markup.ts";
 
 /** With more methods than this, those of one verdict share an item: their numbers stand in the tables. */
@@ -44,7 +45,7 @@ function sharedItem(methods: readonly AnalysedMethod[]): Markup {
 function methodItem(method: AnalysedMethod): Markup {
   const { kind, done, effects } = method;
   const verdict = effects === null ? "" : `${verdictInWords(effects)}. `;
-  return markup`<li>${kindMark(kind)} <b>${method.method}</b> (${kind}, ${plural(done.length, "seed")}): ${verdict}<span class="numbers">${capital(numbersInWords(method))}.</span></li>\n`;
+  return markup`<li>${kindMark(kind)} <b>${method.method}</b> (${kind}, ${counted(done.length, "seed", formatCount)}): ${verdict}<span class="numbers">${capital(numbersInWords(method))}.</span></li>\n`;
 }
 
 function numbersInWords({ done, values, effects, overhead }: AnalysedMethod): string {
@@ -93,8 +94,8 @@ function effectInWords({ pairs, mean, low, high, adjusted }: Effect, { id, seeds
   const label = LABELS[id];
   if (mean === null) return " (no seed in common with plain training)";
   const difference = differenceText(label, mean);
-  if (pairs < 3) return ` (${difference} on ${plural(pairs, "seed")})`;
-  const shared = pairs < seeds ? ` on the ${plural(pairs, "seed")} that plain training has too` : "";
+  if (pairs < 3) return ` (${difference} on ${counted(pairs, "seed", formatCount)})`;
+  const shared = pairs < seeds ? ` on the ${counted(pairs, "seed", formatCount)} that plain training has too` : "";
   if (low === null || high === null || adjusted === null) return ` (${difference} for every seed alike${shared})`;
   return ` (${difference}${shared}, 95 % ${signedText(label, low)} to ${signedText(label, high)}, ${pText(adjusted)})`;
 }

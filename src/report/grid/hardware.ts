@@ -1,3 +1,4 @@
+import { counted } from "../../counted.ts";
 import type { AnalysisGroup } from "../../experiments/analysis.ts";
 import { type Markup, markup } from "../page/markup.ts";
 
@@ -15,7 +16,7 @@ export function hardwareTable(groups: readonly AnalysisGroup[]): Markup {
         values.set(key, (values.get(key) ?? new Set()).add(String(value)));
   const rows = Array.from(values, ([key, found]) => {
     const [first, ...others] = found;
-    const text = found.size > MOST ? `${first} and ${others.length} others` : [...found].join(", ");
+    const text = found.size > MOST ? `${first} and ${counted(others.length, "other")}` : [...found].join(", ");
     return markup`<tr><th scope="row">${key}</th><td><code>${text}</code></td></tr>\n`;
   });
   if (rows.length === 0) return markup`<p>No run has finished.</p>`;

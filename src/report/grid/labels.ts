@@ -1,5 +1,5 @@
 import type { MeasureId } from "../../experiments/measures.ts";
-import { formatCount, formatNumber, formatSigned } from "../text/numbers.ts";
+import { formatNumber, formatSigned } from "../text/numbers.ts";
 
 /** How a measure is named and written. */
 export interface Label {
@@ -88,5 +88,3 @@ export const LEVEL = 0.05;
 
 /** With a capital letter, to begin a sentence. */
 export const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
-
-export const plural = (count: number, noun: string): string => `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;

@@ -1,3 +1,4 @@
+import { counted, wordFor } from "../../counted.ts";
 import type { AnalysedMethod, AnalysisGroup } from "../../experiments/analysis.ts";
 import type { MeasureId } from "../../experiments/measures.ts";
 import { type Markup, markup } from "../page/markup.ts";
@@ -5,7 +6,7 @@ import { formatCount, isNumber } from "../text/numbers.ts";
 import { cueInWords } from "./cue-summary.ts";
 import { findings, SPOKEN } from "./findings.ts";
 import { type GridReportInput, groupName } from "./input.ts";
-import { LABELS, LEVEL, plural, spreadText } from "./labels.ts";
+import { LABELS, LEVEL, spreadText } from "./labels.ts";
 import { unfinishedWarmUps, warmUpsInWords } from "./warm-up-words.ts";
 
 /** What was run, on what. */
@@ -24,7 +25,7 @@ export function ranInWords({ groups }: GridReportInput): string {
   return [
     `Models: ${names(groups.map(({ model }) => model))}.`,
     `Data sets: ${names(groups.map(({ dataset }) => dataset))}.`,
-    `${plural(methods, "method")}.`,
+    `${counted(methods, "method", formatCount)}.`,
     ...(machine.length > 0 ? [`On ${machine.join(", ")}${threads && `, threads of a run: ${threads}`}.`] : []),
     ...versions.flatMap(([name, version]) => (version ? [`${name} ${version}.`] : [])),
   ].join(" ");
@@ -35,25 +36,27 @@ export function leadSentences(input: GridReportInput): string[] {
   const { groups, seeds, failed, missing, mixed } = input;
   const runs = groups.flatMap(({ methods }) => methods.flatMap(({ done }) => done)).length;
   const sentences = [
-    `${plural(runs, "finished run")} of ${plural(groups.length, "combination")} of model and data set, with ${seedsInWords(seeds)}.`,
+    `${counted(runs, "finished run", formatCount)} of ${counted(groups.length, "combination", formatCount)} of model and data set, with ${seedsInWords(seeds)}.`,
     ...(failed.length > 0
-      ? [`${plural(failed.length, "run")} failed and ${failed.length === 1 ? "counts" : "count"} for nothing.`]
+      ? [
+          `${counted(failed.length, "run", formatCount)} failed and ${wordFor(failed.length, "counts", "count")} for nothing.`,
+        ]
       : []),
     ...(missing.length > 0
       ? [
-          `${plural(missing.length, "run")} of the grid ${missing.length === 1 ? "is" : "are"} missing: what follows is of the others.`,
+          `${counted(missing.length, "run", formatCount)} of the grid ${wordFor(missing.length, "is", "are")} missing: what follows is of the others.`,
         ]
       : []),
   ];
   for (const group of mixed)
     sentences.push(`The runs of ${groupName(group)} were tested on different images: do not compare them.`);
   sentences.push(...unfinishedWarmUps(groups));
-  const counted = (["guided", "control"] as const).flatMap((kind) => kindInWords(groups, kind));
-  if (counted.length === 0) return sentences;
+  const told = (["guided", "control"] as const).flatMap((kind) => kindInWords(groups, kind));
+  if (told.length === 0) return sentences;
   const tests = groups.some(({ methods }) => methods.some(wasTested));
   return [
     ...sentences,
-    ...counted,
+    ...told,
     ...(tests
       ? [`Told apart means p < ${LEVEL} in a paired t-test, after Holm’s correction within each group.`]
       : ["No test is made of fewer than three seeds, nor of differences that are all the same."]),
@@ -64,11 +67,11 @@ export function leadSentences(input: GridReportInput): string[] {
 /** How often the methods of a kind do better than plain training. */
 function kindInWords(groups: readonly AnalysisGroup[], kind: "guided" | "control"): string[] {
   const held = groups.flatMap(({ methods }) => methods.filter((one) => one.kind === kind && one.effects !== null));
-  const counted = (["accuracy", "mapSsim", "coherence"] as const).flatMap((id) => countInWords(held, id));
-  if (counted.length === 0) return [];
+  const told = (["accuracy", "mapSsim", "coherence"] as const).flatMap((id) => countInWords(held, id));
+  if (told.length === 0) return [];
   const who = kind === "guided" ? "Guided methods" : "Controls";
   return [
-    `${who} against plain training of the same seeds, ${plural(held.length, "comparison")}: ${counted.join("; ")}.`,
+    `${who} against plain training of the same seeds, ${counted(held.length, "comparison", formatCount)}: ${told.join("; ")}.`,
   ];
 }
 
@@ -77,7 +80,7 @@ function seedsInWords(seeds: readonly number[]): string {
     return `one seed (${seeds[0]}): there is no spread, and nothing can be told from the luck of the seed`;
   const list = seeds.length <= 10 ? ` (${seeds.join(", ")})` : "";
   const few = seeds.length === 2 ? ", too few for a test" : "";
-  return `${seeds.length} seeds${list}${few}`;
+  return `${counted(seeds.length, "seed")}${list}${few}`;
 }
 
 function countInWords(methods: readonly AnalysedMethod[], id: MeasureId): string[] {
@@ -128,17 +131,16 @@ function plainInWords({ methods }: AnalysisGroup, plain: AnalysedMethod | undefi
     return "There is no record of plain training of this model and data set: the methods stand without what they would be held against.";
   if (plain.done.length === 0)
     return "No run of plain training has finished: the methods stand without what they would be held against.";
-  const images = [...new Set(methods.flatMap(({ done }) => done.map(({ test }) => formatCount(test.images))))].join(
-    " or ",
-  );
+  const counts = [...new Set(methods.flatMap(({ done }) => done.map(({ test }) => test.images)))];
+  const images = `${counts.map(formatCount).join(" or ")} ${wordFor(counts.at(-1), "test image")}`;
   const { values } = plain;
   const numbers = [
-    `is right for ${spreadText(LABELS.accuracy, values.accuracy)} of ${images} test images`,
+    `is right for ${spreadText(LABELS.accuracy, values.accuracy)} of ${images}`,
     `its maps reach an SSIM with the prototypes of ${spreadText(LABELS.mapSsim, values.mapSsim)} and a coherence of ${spreadText(LABELS.coherence, values.coherence)}`,
     `${spreadText(LABELS.deadMaps, values.deadMaps)} of them are dead`,
     `a step takes ${spreadText(LABELS.secondsPerStep, values.secondsPerStep)}`,
   ];
-  return `Plain training (${plain.method}, ${plural(plain.done.length, "seed")}${spreadWords(plain)}) ${numbers.join("; ")}.`;
+  return `Plain training (${plain.method}, ${counted(plain.done.length, "seed", formatCount)}${spreadWords(plain)}) ${numbers.join("; ")}.`;
 }
 
 const spreadWords = ({ done }: AnalysedMethod): string =>

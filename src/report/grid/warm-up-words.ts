@@ -1,6 +1,7 @@
+import { counted, wordFor } from "../../counted.ts";
 import type { AnalysedMethod, AnalysisGroup } from "../../experiments/analysis.ts";
+import { formatCount } from "../text/numbers.ts";
 import { unfinishedWarmUp } from "../text/warm-up.ts";
-import { plural } from "./labels.ts";
 
 /** How many runs of the grid ended before their guidance had its whole weight; nothing where there is none. */
 export function unfinishedWarmUps(groups: readonly AnalysisGroup[]): string[] {
@@ -9,7 +10,7 @@ export function unfinishedWarmUps(groups: readonly AnalysisGroup[]): string[] {
   ).length;
   if (count === 0) return [];
   return [
-    `In ${plural(count, "run")} the guidance never had its whole weight, because the warm-up is longer than the run: their numbers are of a weaker guidance than the settings say.`,
+    `In ${counted(count, "run", formatCount)} the guidance never had its whole weight, because the warm-up is longer than the run: their numbers are of a weaker guidance than the settings say.`,
   ];
 }
 
@@ -24,9 +25,9 @@ function warmUpInWords({ method, done }: AnalysedMethod): string[] {
     return one === null ? [] : [{ ...one, steps }];
   });
   if (found.length === 0) return [];
-  const of = found.length === done.length ? "" : ` in ${found.length} of ${plural(done.length, "run")}`;
-  const rise = `its weight rises over ${range(found.map(({ warmUp }) => warmUp))} steps`;
-  const end = `the ${found.length === 1 ? "run" : "runs"} took ${range(found.map(({ steps }) => steps))} and ended with ${range(found.map(({ share }) => Math.round(100 * share)))} % of it`;
+  const of = found.length === done.length ? "" : ` in ${found.length} of ${counted(done.length, "run", formatCount)}`;
+  const rise = `its weight rises over ${range(found.map(({ warmUp }) => warmUp))} ${wordFor(Math.max(...found.map(({ warmUp }) => warmUp)), "step")}`;
+  const end = `the ${wordFor(found.length, "run")} took ${range(found.map(({ steps }) => steps))} and ended with ${range(found.map(({ share }) => Math.round(100 * share)))} % of it`;
   return [`The guidance of ${method} never had its whole weight${of}: ${rise}, ${end}.`];
 }
 

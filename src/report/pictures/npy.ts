@@ -1,6 +1,7 @@
 import { endianness } from "node:os";
 import { types } from "node:util";
 import { expectInteger, wrongArgument } from "../../arguments.ts";
+import { counted } from "../../counted.ts";
 import { BatchCamError } from "../../errors.ts";
 
 /** Arrays that a .npy file can hold as they are. */
@@ -37,7 +38,7 @@ export function encodeNpy(data: NpyData, shape: readonly number[]): Uint8Array {
   });
   const count = shape.reduce((product, size) => product * size, 1);
   if (count !== data.length) {
-    const expected = `${count} elements for shape [${shape.join(", ")}]`;
+    const expected = `${counted(count, "element")} for shape [${shape.join(", ")}]`;
     throw new BatchCamError("E_SHAPE", `encodeNpy: data must hold ${expected}, got ${data.length}`);
   }
   const tuple = shape.length === 1 ? `(${shape[0]},)` : `(${shape.join(", ")})`;

@@ -1,3 +1,4 @@
+import { counted } from "../../counted.ts";
 import { BatchCamError } from "../../errors.ts";
 
 /** Pixels of a picture in [0, 1]: grey `(H, W)` or colour `(3, H, W)`, row by row, channel first as tensors are. */
@@ -48,6 +49,6 @@ export function expectMap(picture: Picture, what: string): void {
   const { pixels, height, width } = picture;
   throw new BatchCamError(
     "E_SHAPE",
-    `${what}: a ${height}x${width} map must hold ${height * width} values, got ${pixels.length}`,
+    `${what}: a ${height}x${width} map must hold ${counted(height * width, "value")}, got ${pixels.length}`,
   );
 }

@@ -1,3 +1,4 @@
+import { counted } from "../../counted.ts";
 import type { JudgedRun } from "../../train/events.ts";
 import { formatCount, formatNumber, formatPercent, isNumber } from "../text/numbers.ts";
 
@@ -64,7 +65,7 @@ function showsInWords({
   guided: number;
   images: number | undefined;
 }): string {
-  const start = `In training a grey patch tells the class, and on ${formatCount(images)} test images, where it is drawn at random, the plain network is right for ${one(plain)} and the guided one for ${one(guided)}`;
+  const start = `In training a grey patch tells the class, and on ${counted(images, "test image", formatCount)}, where it is drawn at random, the plain network is right for ${one(plain)} and the guided one for ${one(guided)}`;
   return guided - plain > SEED_SPREAD
     ? `${start}: guidance makes the network rely less on the patch, and no one had to mark where the patch is.`
     : `${start}: here guidance does not make the network rely less on the patch by more than seeds differ.`;

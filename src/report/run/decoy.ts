@@ -1,3 +1,4 @@
+import { counted } from "../../counted.ts";
 import { galleryLegend, mapGallery } from "../page/gallery.ts";
 import { type Markup, markup } from "../page/markup.ts";
 import type { Section } from "../page/page.ts";
@@ -41,12 +42,12 @@ function accuracyTable({ runs }: DecoyShown): Markup {
   const rows: Row[] = [
     {
       label: "patch tells the class",
-      note: `${formatCount(history?.val.images)} validation images, as in training`,
+      note: `${counted(history?.val.images, "validation image", formatCount)}, as in training`,
       cell: ({ result }) => decoyAccuracy(result).told,
     },
     {
       label: "patch drawn at random",
-      note: `${formatCount(runs[0]?.result.test?.images)} test images`,
+      note: `${counted(runs[0]?.result.test?.images, "test image", formatCount)}`,
       cell: ({ result }) => decoyAccuracy(result).random,
     },
   ];

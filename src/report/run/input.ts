@@ -1,3 +1,4 @@
+import { counted } from "../../counted.ts";
 import { BatchCamError } from "../../errors.ts";
 import type { BalanceEvent, JudgedRun, StepMetrics } from "../../train/events.ts";
 import { channelsOf, expectMap } from "../pictures/picture.ts";
@@ -119,7 +120,8 @@ function expectClasses(argument: string, values: readonly number[], classes: num
 }
 
 function expectCount(argument: string, got: number, { expected, per }: { expected: number; per: string }): void {
-  if (got !== expected) fail("E_SHAPE", `${argument} must hold ${expected} entries, one per ${per}, got ${got}`);
+  if (got !== expected)
+    fail("E_SHAPE", `${argument} must hold ${counted(expected, "entry")}, one per ${per}, got ${got}`);
 }
 
 function fail(code: "E_ARGUMENT" | "E_SHAPE", message: string): never {

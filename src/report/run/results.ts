@@ -1,3 +1,4 @@
+import { wordFor } from "../../counted.ts";
 import { type Markup, markup } from "../page/markup.ts";
 import { DASH, formatCount, formatNumber } from "../text/numbers.ts";
 import type { ReportedRun, RunReportInput } from "./input.ts";
@@ -34,8 +35,9 @@ function differenceCell(measure: Measure, runs: readonly ReportedRun[]): Markup 
 }
 
 function imagesInWords(runs: readonly ReportedRun[]): string {
-  const counts = new Set(runs.flatMap(({ result }) => (result.test ? [formatCount(result.test.images)] : [])));
-  return counts.size === 0 ? "not yet evaluated" : `${[...counts].join(" and ")} images`;
+  const counts = [...new Set(runs.flatMap(({ result }) => result.test?.images ?? []))];
+  if (counts.length === 0) return "not yet evaluated";
+  return `${counts.map(formatCount).join(" and ")} ${wordFor(counts.at(-1), "image")}`;
 }
 
 function notes(runs: readonly ReportedRun[]): Markup[] {

@@ -1,3 +1,4 @@
+import { counted } from "../../counted.ts";
 import type { JudgedRun } from "../../train/events.ts";
 import { formatCount, formatNumber, formatPercent, isNumber } from "../text/numbers.ts";
 import { unfinishedWarmUp } from "../text/warm-up.ts";
@@ -38,7 +39,7 @@ function accuracyInWords(plain: JudgedRun, guided: JudgedRun): string[] {
     return ["There are no test results to compare, because a run has not finished."];
   }
   const [difference, verdict] = compare(MEASURES.accuracy, plain, guided);
-  const start = `On ${formatCount(images)} test images the plain network is right for ${formatPercent(before)} and the guided one for ${formatPercent(after)}`;
+  const start = `On ${counted(images, "test image", formatCount)} the plain network is right for ${formatPercent(before)} and the guided one for ${formatPercent(after)}`;
   if (verdict === "equal") return [`${start}.`];
   const size = `${formatNumber(Math.abs(difference ?? 0) * 100, 2)} points ${after > before ? "more" : "less"}`;
   const error = formatNumber((accuracyError(plain, guided) ?? 0) * 100, 2);
@@ -92,7 +93,7 @@ function alone({ result }: ReportedRun): string[] {
     row.format(row.of(result)),
   );
   return [
-    `On ${formatCount(result.test.images)} test images it is right for ${accuracy}; the similarity of its maps to their prototypes (SSIM, 1 means identical) is ${ssim}, and ${dead} of its maps are dead, zero everywhere.`,
+    `On ${counted(result.test.images, "test image", formatCount)} it is right for ${accuracy}; the similarity of its maps to their prototypes (SSIM, 1 means identical) is ${ssim}, and ${dead} of its maps are dead, zero everywhere.`,
   ];
 }
 
@@ -100,7 +101,7 @@ function warmUp({ name, config, result: { step } }: ReportedRun): string[] {
   const found = unfinishedWarmUp(config, step);
   if (found === null) return [];
   return [
-    `The guidance of the ${name} run never had its whole weight: that rises over ${found.warmUp} steps, the run took ${step}, and it ended with ${Math.round(100 * found.share)} % of it.`,
+    `The guidance of the ${name} run never had its whole weight: that rises over ${counted(found.warmUp, "step")}, the run took ${step}, and it ended with ${Math.round(100 * found.share)} % of it.`,
   ];
 }
 

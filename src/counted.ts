@@ -1,0 +1,33 @@
+// The one place that knows the plural of a word: every message that names a count goes through it.
+
+/** The form of a word that goes with a count: `wordFor(1, "class")` is "class", `wordFor(2, "class")` is "classes". Where the plural is irregular, `many` gives it. */
+export function wordFor(count: number | null | undefined, one: string, many = pluralOf(one)): string {
+  return count === 1 ? one : many;
+}
+
+/**
+ * A count with its noun: "1 step", "2 steps", "0 entries".
+ *
+ * @param noun in the singular; of several words the last is the one that changes ("test image")
+ * @param format how the number is written; as it is by default
+ */
+export function counted<Count extends number | null | undefined>(
+  count: Count,
+  noun: string,
+  format: (count: Count) => string = String,
+): string {
+  return `${format(count)} ${wordFor(count, noun)}`;
+}
+
+/** What comes first of several: "the first step", "the first 20 steps". */
+export function theFirst(count: number, noun: string): string {
+  return count === 1 ? `the first ${noun}` : `the first ${counted(count, noun)}`;
+}
+
+/** A whole number with commas between thousands, as in "60,000". */
+export const grouped = (count: number): string => count.toLocaleString("en");
+
+function pluralOf(noun: string): string {
+  if (/[^aeiou]y$/.test(noun)) return `${noun.slice(0, -1)}ies`;
+  return /(s|x|ch|sh)$/.test(noun) ? `${noun}es` : `${noun}s`;
+}
