@@ -304,10 +304,21 @@ describe("--accept-new-data", () => {
       await drawClass(`sorted/${part}`, "ant", { count: 3, from: part.length * 10 });
     await drawImage("sorted/train/cat/new.png", { shade: 130, mark: 9 });
     cpSync("sorted/train/cat/new.png", "sorted/test/cat/new.png");
-    const resumed = await cli("train", "--resume", "runs/cut", "--data-dir", "sorted", "--accept-new-data");
+    const resumed = await cli(
+      ...["train", "--resume", "runs/cut", "--data-dir", "sorted", "--accept-new-data", "--figures"],
+    );
     expect(resumed.code, resumed.err).toBe(0);
     expect(resumed.err).toMatch(/left out: 2 test images that the run was trained or chosen by/);
     expect(resumed.err).not.toMatch(/there is no report/);
+    expect(JSON.parse(readFileSync("runs/cut/config.json", "utf8"))).toMatchObject({ acceptNewData: false });
+    for (const name of ["README.md", "report.html"]) {
+      const page = readFileSync(join("runs/cut", name), "utf8");
+      expect(page).toMatch(
+        /cannot be repeated exactly by one command, because its data changed at epoch 2, after step 9/,
+      );
+      expect(page).toMatch(/acceptNewData<?.*true/);
+      expect(page).not.toMatch(/trains it anew|should give the same numbers/);
+    }
     for (const argv of [
       ["evaluate", "runs/cut", ...QUICK],
       ["report", "runs/cut"],
@@ -503,6 +514,7 @@ describe("a run whose data are as they were", () => {
     expect((await explained("--split", "val", "--data-dir", "pictures")).err).toBe("");
     expect((await cli("train", "--resume", "runs/run", "--data-dir", "pictures")).code).toBe(0);
     expect((await judge()).err).toBe(""); // the run has noted where they lie now
+    expect(JSON.parse(readFileSync("runs/run/config.json", "utf8")).dataDir).toBe("pictures");
     renameSync("pictures", "photos");
     mkdirSync("moved");
     for (const name of ["runs", "photos"]) renameSync(name, `moved/${name}`);

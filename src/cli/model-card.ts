@@ -1,13 +1,14 @@
 import { lstat, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { writeFileAtomically } from "../atomic-file.ts";
-import { lambdaWarmupOf, parseTrainConfig } from "../config/index.ts";
+import { lambdaWarmupOf, parseTrainConfig, type TrainConfig } from "../config/index.ts";
 import { OWN_DATA } from "../config/outcome.ts";
 import { readRegularText } from "../regular-file.ts";
 import { CARD_MARK, modelCard } from "../report/card/model-card.ts";
-import { readEnvironment } from "../train/environment.ts";
+import { environmentInWords, environmentUntil, readEnvironment } from "../train/environment.ts";
 import type { StartEvent, TrainResult } from "../train/events.ts";
-import { againCommand, quoted } from "./shell-commands.ts";
+import { describeRun } from "./repeating.ts";
+import { quoted } from "./shell-commands.ts";
 
 /** Writes a run's `README.md`, unless there is one that somebody else wrote. */
 export async function writeModelCard(
@@ -22,25 +23,28 @@ export async function writeModelCard(
     warn(`${path} is not batch-cam's own and stays as it is: the run has no model card`);
     return;
   }
-  const environment = await readEnvironment(result.runDirectory).catch((error: Error) => {
+  const { runDirectory, step, endedBy } = result;
+  const read = await readEnvironment(runDirectory).catch((error: Error) => {
     warn(`the model card says nothing of the surroundings: ${error.message}`);
     return {};
   });
-  const { config } = start;
+  const environment = environmentUntil(read, step);
+  const ended = { environment, step, endedBy, config: start.config };
+  const { config, command, caveats } = await describeRun(runDirectory, ended);
   const about = {
     ownData: OWN_DATA.has(config.dataset),
-    runWord: quoted(result.runDirectory),
-    again: againCommand(result.runDirectory),
+    runWord: quoted(runDirectory),
+    ...{ again: command, caveats, environment: environmentInWords(environment) },
   };
-  await writeFileAtomically(path, modelCard({ result, start, options: chosen(start), environment, ...about }));
+  await writeFileAtomically(path, modelCard({ result, start, options: chosen(config, start), ...about }));
 }
 
 /** Of the folder that a run lies in, not of the run. */
 const PLACES: readonly string[] = ["output", "experiment", "resume", "overwrite"];
 
-/** Options that differ from the defaults. */
-function chosen({ config, stepsPerEpoch, epochs }: StartEvent): Record<string, unknown> {
-  const { distance, plain, maxSteps = Number.POSITIVE_INFINITY } = config;
+/** Options of a run that differ from the defaults. */
+function chosen(config: TrainConfig, { stepsPerEpoch }: StartEvent): Record<string, unknown> {
+  const { distance, plain, epochs, maxSteps = Number.POSITIVE_INFINITY } = config;
   const { lambdaPrototype, ...others } = parseTrainConfig({ distance, plain });
   const lambdaWarmup = lambdaWarmupOf(others, Math.min(maxSteps, epochs * stepsPerEpoch));
   const usual: Record<string, unknown> = { ...parseTrainConfig({}), lambdaPrototype, lambdaWarmup };

@@ -5,12 +5,14 @@ import { BatchCamError } from "../errors.ts";
 import { type EvaluateOptions, type Evaluation, evaluate, evaluateSamples } from "../evaluate/index.ts";
 import { type DecoyShown, type ReportedRun, renderRunReport } from "../report/index.ts";
 import { DECOY_RUNS, type DecoyResults } from "../report/run/decoy-story.ts";
-import { type Environment, readEnvironment } from "../train/environment.ts";
-import type { EpochRecord, JudgedRun } from "../train/events.ts";
+import { environmentInWords, environmentUntil, readEnvironment } from "../train/environment.ts";
+import type { EpochRecord, JudgedRun, StartEvent, TrainResult } from "../train/events.ts";
 import { type LogRow, readLog } from "../train/metrics-log.ts";
-import { againCommand } from "./shell-commands.ts";
+import { describeRun } from "./repeating.ts";
 
 export interface RunReportOptions {
+  /** How the only run, which has just ended, began. */
+  start?: StartEvent;
   /** The commands that make the page again; without them, the one that made the first run. */
   commands?: readonly string[];
   /** Runs on a decoy set, which have a section of their own. */
@@ -21,14 +23,18 @@ export interface RunReportOptions {
  * One HTML page about finished runs, at most one plain and one guided: results, maps of the same test images, curves and configs.
  * @throws BatchCamError E_CHECKPOINT where a run directory lacks one of its files
  */
-export async function renderReport(results: readonly JudgedRun[], options: RunReportOptions = {}): Promise<string> {
+export async function renderReport(
+  results: readonly (JudgedRun & Partial<Pick<TrainResult, "endedBy">>)[],
+  options: RunReportOptions = {},
+): Promise<string> {
+  const { start, commands, decoy } = options;
   const reported = [];
   for (const result of results) {
     const { runDirectory } = result;
     const log = await readLog(join(runDirectory, "metrics.jsonl"));
-    reported.push(await describeRun(result, await evaluateSamples(runDirectory), log));
+    const evaluation = await evaluateSamples(runDirectory);
+    reported.push(await showRun(result, { ...evaluation, log, start }));
   }
-  const { commands, decoy } = options;
   return pageOf(reported, { commands, decoy: decoy && (await showDecoy(decoy)) });
 }
 
@@ -59,7 +65,8 @@ function pageOf(reported: readonly Described[], { commands, decoy }: PageOptions
     prototypes,
     classNames,
     environment: first.environment,
-    commands: commands ?? [againCommand(first.run.result.runDirectory)],
+    commands: commands ?? [first.command],
+    caveats: reported.flatMap(({ caveats }) => caveats),
     ...(decoy && { decoy }),
   });
 }
@@ -81,7 +88,7 @@ export async function reportRun(runDirectory: string, options: EvaluateOptions =
     seconds: history.reduce((sum, { secondsPerEpoch }) => sum + secondsPerEpoch, 0),
   };
   const page = join(runDirectory, "report.html");
-  await writeFileAtomically(page, pageOf([await describeRun(result, evaluation, log)]));
+  await writeFileAtomically(page, pageOf([await showRun(result, { ...evaluation, log })]));
   return page;
 }
 
@@ -94,29 +101,25 @@ function isUnfinished(
   return !mayEndEarly && (history.at(-1)?.epoch ?? 0) < epochs;
 }
 
-type Described = Awaited<ReturnType<typeof describeRun>>;
+type Described = Awaited<ReturnType<typeof showRun>>;
 
-async function describeRun(
-  result: JudgedRun,
-  { samples, config }: Pick<Evaluation, "samples" | "config">,
-  log: readonly LogRow[],
+interface Shown extends Pick<Evaluation, "samples" | "config"> {
+  log: readonly LogRow[];
+  start?: StartEvent | undefined;
+}
+
+async function showRun(
+  result: JudgedRun & Partial<Pick<TrainResult, "endedBy">>,
+  { samples, config: { model, dataset, plain }, log, start }: Shown,
 ) {
   const steps = log.flatMap((row) => (row.kind === "step" ? [{ step: row.step, metrics: row }] : []));
   const balance = log.flatMap((row) => (row.kind === "balance" ? [row] : []));
   const { maps, dead, predictions } = samples;
-  const name = config.plain ? "plain" : "guided";
+  const { runDirectory, step, endedBy } = result;
+  const environment = environmentUntil(await readEnvironment(runDirectory), step);
+  const about = { environment, step, endedBy, config: start?.config };
+  const { config, command, caveats } = await describeRun(runDirectory, about);
+  const name = plain ? "plain" : "guided";
   const run: ReportedRun = { name, config, result, steps, balance, maps, dead, predictions };
-  return {
-    run,
-    samples,
-    environment: known(await readEnvironment(result.runDirectory)),
-    model: config.model,
-    dataset: config.dataset,
-  };
-}
-
-/** What has a value. */
-function known(environment: Partial<Environment>): Record<string, string | number> {
-  const entries = Object.entries(environment).filter((entry): entry is [string, string | number] => entry[1] !== null);
-  return Object.fromEntries(entries);
+  return { run, samples, environment: environmentInWords(environment), model, dataset, command, caveats };
 }

@@ -1,4 +1,5 @@
 import { basename, join } from "node:path";
+import { kebabCase } from "./flags.ts";
 
 /** The command that goes on with an interrupted run, fit to paste into a shell. */
 export function resumeCommand(runDirectory: string): string {
@@ -7,10 +8,14 @@ export function resumeCommand(runDirectory: string): string {
   return `npx batch-cam train --resume=${word.startsWith("'") ? word : `'${word}'`}`;
 }
 
-/** The command that trains a run anew, under a name of its own: the one that is there stays. */
-export function againCommand(runDirectory: string): string {
+/**
+ * The command that trains a run anew, under a name of its own: the one that is there stays.
+ * @param more options that the run's `config.json` does not have
+ */
+export function againCommand(runDirectory: string, more: Readonly<Record<string, number>> = {}): string {
   const file = quoted(join(runDirectory, "config.json"));
-  return `npx batch-cam train --config ${file} --experiment ${quoted(`${basename(runDirectory)}-again`)}`;
+  const options = Object.entries(more).map(([key, value]) => ` --${kebabCase(key)} ${value}`);
+  return `npx batch-cam train --config ${file} --experiment ${quoted(`${basename(runDirectory)}-again`)}${options.join("")}`;
 }
 
 /** A word as a shell reads it back. */

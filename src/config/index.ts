@@ -12,9 +12,9 @@ export {
   overrideTrainConfig,
   parseTrainConfig,
   resolveTrainConfig,
-  resumeTrainConfig,
   runDirectoryOf,
 } from "./resolve.ts";
+export { describeResumedRun, LIMITS, resumeTrainConfig, savedTrainConfig } from "./resume.ts";
 export {
   BASELINE_NAMES,
   DATASET_NAMES,

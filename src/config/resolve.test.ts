@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
+  describeResumedRun,
   type FieldSchema,
   fieldsOf,
   overrideTrainConfig,
@@ -105,10 +106,25 @@ describe("resuming with a saved config", () => {
     );
   });
 
-  it("refuses other epochs where the schedule is laid out over them", () => {
-    const cosine = parseTrainConfig({ sched: "cosine" });
-    expect(() => resumeTrainConfig(cosine, { resume: "runs/x", epochs: 9 })).toThrow(/epochs \(the run has 3, got 9\)/);
-  });
+  it.each([
+    ["cosine", 9, /with epochs 9 from the start, or with weights naming this run/],
+    ["onecycle", 9, /with epochs 9 from the start, or with weights naming this run/],
+    ["cosine", 2, /end the run earlier with maxSteps/],
+  ] as const)(
+    "refuses other epochs where %s is laid out over them: %i, with the reason and what to do",
+    (sched, epochs, advice) => {
+      const before = parseTrainConfig({ sched });
+      const refused = (more: object = {}) =>
+        expect(() => resumeTrainConfig(before, { resume: "runs/x", epochs, ...more }));
+      refused().toThrow(`epochs (the run has 3, got ${epochs})`);
+      refused().toThrow(`The learning-rate schedule (sched ${sched}) is laid out over the run's 3 epochs`);
+      refused().toThrow(advice);
+      refused().not.toThrow(/Leave them out/);
+      refused({ lr: 1 }).toThrow(/lr \(the run has .*Leave them out/);
+      refused({ sched: "constant" }).toThrow(/sched \(the run has .*laid out over the run's 3 epochs/);
+      expect(resumeTrainConfig(before, { resume: "runs/x", epochs: 3 })).toMatchObject({ epochs: 3 });
+    },
+  );
 
   it.each([[null], [{ lr: "damaged" }], [{ fromTheFuture: 1 }]])(
     "names the file when the saved config is %j",
@@ -116,6 +132,22 @@ describe("resuming with a saved config", () => {
       expect(() => resumeTrainConfig(damaged, { resume: "runs/x" })).toThrow(/the run's config.json: /);
     },
   );
+});
+
+describe("what a resumed run's config.json says", () => {
+  const saved = parseTrainConfig({ experiment: "first", dataset: "folder", dataDir: "photos" });
+
+  it("has what describes the run, and not what holds for one part of it", () => {
+    const given = { epochs: 9, limitTest: 5, dataDir: "moved", threads: 3, logEvery: 7, maxSteps: 4, patience: 2 };
+    const now = resumeTrainConfig(saved, { resume: "runs/first", acceptNewData: true, ...given });
+    expect(describeResumedRun(saved, now)).toEqual({ ...saved, epochs: 9, limitTest: 5, dataDir: "moved" });
+  });
+
+  it("has a limit that replaces one with which the run began", () => {
+    const limited = { ...saved, maxSteps: 4, patience: 2 };
+    const now = resumeTrainConfig(limited, { resume: "runs/first", maxSteps: 8, maxSeconds: 9 });
+    expect(describeResumedRun(limited, now)).toEqual({ ...limited, maxSteps: 8 });
+  });
 });
 
 describe("the name of a run on images of one's own", () => {

@@ -1,7 +1,6 @@
 import { expectNumber, expectString, objectOf, optionsOf } from "../arguments.ts";
-import { BatchCamError } from "../errors.ts";
 import { figuresOf } from "./normalization.ts";
-import { OUTCOME_FREE, OWN_DATA } from "./outcome.ts";
+import { OWN_DATA } from "./outcome.ts";
 import { type ParseOptions, parseConfig } from "./parse.ts";
 import { type ParsedTrainConfig, TrainConfig, type TrainConfigInput } from "./train.ts";
 import { splitRunDirectory } from "./train-checks.ts";
@@ -126,32 +125,4 @@ export function overrideTrainConfig(base: TrainConfigInput, over: TrainConfigInp
   if (given.plain === true) return { ...rest, ...given };
   const weighed = (given.lambdaPrototype ?? 0) > 0 || (given.lambdaBatch ?? 0) > 0;
   return { ...base, ...(weighed && base.plain ? { plain: false } : {}), ...given };
-}
-
-/** What may differ when a run goes on: nothing that the numbers of the steps already taken depend on. */
-const FREE_ON_RESUME: ReadonlySet<string> = new Set<keyof TrainConfig>([
-  ...OUTCOME_FREE,
-  ...(["dataDir", "limitTest", "maxSteps", "maxSeconds", "patience"] as const),
-]);
-
-/**
- * The config with which a run goes on: the saved one, and from `input` what may change between two parts of a run.
- * `epochs` may change only where the schedule does not depend on it.
- * @param saved the run's `config.json`
- * @throws BatchCamError E_CONFIG naming every key that would make it another run
- */
-export function resumeTrainConfig(saved: unknown, input: TrainConfigInput): TrainConfig {
-  const before = parseTrainConfig(saved, { what: "the run's config.json" });
-  const { output, experiment, resume, overwrite, ...base } = before;
-  const config = parseTrainConfig(overrideTrainConfig(base, input));
-  const free = (key: string) => FREE_ON_RESUME.has(key) || (key === "epochs" && config.sched === "constant");
-  const changed = (Object.keys(TrainConfig.shape) as (keyof TrainConfig)[]).filter(
-    (key) => !free(key) && before[key] !== config[key],
-  );
-  if (changed.length === 0) return config;
-  const faults = changed.map((key) => `${key} (the run has ${before[key] ?? "none"}, got ${config[key] ?? "none"})`);
-  throw new BatchCamError(
-    "E_CONFIG",
-    `resume: a run goes on with the config it began with, but these differ: ${faults.join("; ")}. Leave them out, or start a new run`,
-  );
 }

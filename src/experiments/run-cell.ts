@@ -7,6 +7,7 @@ import { explanationMetrics } from "../evaluate/explanation-metrics.ts";
 import { spuriousRecord } from "../evaluate/spurious.ts";
 import { openRun } from "../evaluate/subject.ts";
 import { readRegularText } from "../regular-file.ts";
+import { environmentInWords } from "../train/environment.ts";
 import type { StartEvent, TrainEvent, TrainResult } from "../train/events.ts";
 import { train, unlessAborted } from "../train/loop.ts";
 import { readLog } from "../train/metrics-log.ts";
@@ -58,7 +59,7 @@ export async function runCell(cell: Cell, options: RunCellOptions): Promise<Done
     secondsPerStep: medianStepSeconds(log, cell.config),
     parameters: start.parameters,
     ...measured,
-    environment: JSON.parse(await readRegularText(join(directory, "environment.json"))),
+    environment: environmentInWords(JSON.parse(await readRegularText(join(directory, "environment.json")))),
   };
 }
 

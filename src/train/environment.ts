@@ -26,6 +26,15 @@ export interface Environment {
   startedAt: string;
 }
 
+/** What a run keeps of where it ran: where it began, and what was different from some step on. */
+export type RunEnvironment = Partial<Environment> & { resumed?: readonly ResumedEnvironment[] };
+
+/** What was different from the part of the run before, when it was resumed. */
+export type ResumedEnvironment = Partial<Environment> & {
+  /** The first step that was taken there, counted from 1. */
+  fromStep: number;
+};
+
 export function environment({ seed, precision }: Pick<Environment, "seed" | "precision">): Environment {
   const { version, cpuCapability, kernels } = capabilities();
   const { version: own } = createRequire(import.meta.url)("../../package.json") as { version: string };
@@ -51,11 +60,11 @@ export function environment({ seed, precision }: Pick<Environment, "seed" | "pre
  * What a run says of where it began; nothing where it has no `environment.json`.
  * @throws E_CHECKPOINT where that is damaged
  */
-export async function readEnvironment(runDirectory: string): Promise<Partial<Environment>> {
+export async function readEnvironment(runDirectory: string): Promise<RunEnvironment> {
   const path = join(runDirectory, "environment.json");
   try {
     const found: unknown = JSON.parse(await readRegularText(path));
-    if (typeof found === "object" && found !== null) return found;
+    if (typeof found === "object" && found !== null) return withParts(found);
     throw new Error("it holds no object");
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
@@ -64,8 +73,54 @@ export async function readEnvironment(runDirectory: string): Promise<Partial<Env
   }
 }
 
+/** Without what no run wrote in place of its later parts. */
+function withParts({ resumed, ...first }: { resumed?: unknown }): RunEnvironment {
+  if (!Array.isArray(resumed)) return first;
+  const parts = resumed.filter((part: Partial<ResumedEnvironment> | null) => Number.isSafeInteger(part?.fromStep));
+  return parts.length === 0 ? first : { ...first, resumed: parts };
+}
+
+/** What is kept of a part of a run that says nothing of the numbers. */
+const OF_THE_MOMENT: readonly string[] = ["startedAt"] satisfies (keyof Environment)[];
+
+/**
+ * What a run that goes on keeps of where it ran, or null if that is what it keeps already.
+ *
+ * @param before `environment.json`
+ * @param fromStep the first step that will be taken, counted from 1: what was kept of later ones is void
+ */
+export function resumedEnvironment(before: RunEnvironment, now: Environment, fromStep: number): RunEnvironment | null {
+  const { resumed = [], ...first } = before;
+  const kept = resumed.filter((part) => part.fromStep < fromStep);
+  const last: Record<string, unknown> = Object.assign({}, first, ...kept);
+  const changed = Object.entries(now).filter(([key, value]) => !OF_THE_MOMENT.includes(key) && last[key] !== value);
+  if (changed.length === 0 && kept.length === resumed.length) return null;
+  const part = { fromStep, startedAt: now.startedAt, ...Object.fromEntries(changed) };
+  const parts = changed.length === 0 ? kept : [...kept, part];
+  return { ...first, ...(parts.length === 0 ? {} : { resumed: parts }) };
+}
+
+/** Without parts that were begun and took no step: a run that is complete may be resumed anywhere. */
+export function environmentUntil({ resumed = [], ...first }: RunEnvironment, step: number): RunEnvironment {
+  const kept = resumed.filter(({ fromStep }) => fromStep <= step);
+  return kept.length === 0 ? first : { ...first, resumed: kept };
+}
+
+/** What is known of where a run ran, each value with those of its later parts: "1, and 2 from step 7 on". */
+export function environmentInWords({ resumed = [], ...first }: RunEnvironment): Record<string, string | number> {
+  const words = Object.entries(first).flatMap(([key, value]) => {
+    const later = resumed.flatMap((part) => {
+      const changed = OF_THE_MOMENT.includes(key) ? undefined : part[key as keyof Environment];
+      return changed === undefined ? [] : [`${changed ?? "unknown"} from step ${part.fromStep} on`];
+    });
+    if (later.length > 0) return [[key, [value ?? "unknown", ...later].join(", and ")] as const];
+    return value === null || value === undefined ? [] : [[key, value] as const];
+  });
+  return Object.fromEntries(words);
+}
+
 /** What a run's numbers depend on beside its config, to the last bit. */
-const DECISIVE = ["batchCam", "libtorch", "cpu", "cpuCapability", "kernels", "threads", "precision"] as const;
+export const DECISIVE = ["batchCam", "libtorch", "cpu", "cpuCapability", "kernels", "threads", "precision"] as const;
 
 /**
  * Fails where a run that must be deterministic would go on in other surroundings than it began in.

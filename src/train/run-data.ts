@@ -11,6 +11,18 @@ export interface RunData {
   /** Where the data lay; null for those that come with the package or were given by a program. */
   place: DataPlace | null;
   plan: RunPlan;
+  /** Each time that the run went on with other data, in order. Runs of versions that kept no such list have none. */
+  changes: readonly DataChange[];
+}
+
+/** Other data, accepted on resuming. */
+export interface DataChange {
+  /** The epoch in progress, from 1. */
+  epoch: number;
+  /** Steps that were taken before. */
+  step: number;
+  /** What was different, a sentence's part each. */
+  differences: readonly string[];
 }
 
 /** Several ways to the same folder or file: one of them holds after a move, or from another working folder. */
@@ -45,11 +57,11 @@ export async function readRunData(runDirectory: string): Promise<RunData | null>
     if (code === "ENOENT") return null;
     throw new BatchCamError("E_CHECKPOINT", `cannot read ${path}: ${message}`, { cause });
   }
-  const { place, plan, ...record } = parsed(text, path);
+  const { place, plan, changes, ...record } = parsed(text, path);
   const { stepsPerEpoch, otherData } = (plan ?? {}) as Partial<RunPlan>;
   if (!Number.isSafeInteger(stepsPerEpoch) || (stepsPerEpoch as number) < 1) throw damaged(path, "it has no plan");
   const kept = { stepsPerEpoch: stepsPerEpoch as number, otherData: otherData === true };
-  return { record: unpackRecord(record, path), place: asPlace(place), plan: kept };
+  return { record: unpackRecord(record, path), place: asPlace(place), plan: kept, changes: asChanges(changes) };
 }
 
 function parsed(text: string, path: string): Record<string, unknown> {
@@ -74,8 +86,14 @@ function asPlace(value: unknown): DataPlace | null {
   return texts ? (value as DataPlace) : null;
 }
 
-export async function writeRunData(runDirectory: string, { record, place, plan }: RunData): Promise<void> {
-  await writeJson(join(runDirectory, FILE), { schemaVersion: 1, place, plan, ...packRecord(record) });
+function asChanges(value: unknown): DataChange[] {
+  const isChange = ({ epoch, step, differences }: Partial<DataChange>) =>
+    [epoch, step].every(Number.isSafeInteger) && Array.isArray(differences);
+  return Array.isArray(value) ? value.filter((change: Partial<DataChange> | null) => isChange(change ?? {})) : [];
+}
+
+export async function writeRunData(runDirectory: string, { record, ...about }: RunData): Promise<void> {
+  await writeJson(join(runDirectory, FILE), { schemaVersion: 1, ...about, ...packRecord(record) });
 }
 
 export function placeOf(dataDir: string | undefined, runDirectory: string): DataPlace | null {

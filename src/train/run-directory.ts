@@ -7,6 +7,7 @@ import {
   parseTrainConfig,
   resumeTrainConfig,
   runDirectoryOf,
+  savedTrainConfig,
   type TrainConfig,
   type TrainConfigInput,
 } from "../config/index.ts";
@@ -19,6 +20,8 @@ import { lockRun, RUN_LOCK } from "./run-lock.ts";
 export interface OpenRun {
   directory: string;
   config: TrainConfig;
+  /** On resuming, what the run's `config.json` says; null for a new run. */
+  saved: TrainConfig | null;
   /** Where this call says that the data lie. */
   dataDir: string | undefined;
   /** Whether there is a checkpoint to go on from. */
@@ -72,10 +75,12 @@ export async function openRun(input: TrainConfigInput): Promise<OpenRun> {
     removeIfEmpty(directory);
   };
   try {
-    const config = resume ? await resumedConfig(directory, { asked, input }) : asked;
+    const { config, saved } = resume
+      ? await resumedConfig(directory, { asked, input })
+      : { config: asked, saved: null };
     if (resume) await removeLeftovers(directory);
     const resuming = resume && existsSync(lastCheckpoint(directory));
-    return { directory, config, dataDir: input.dataDir, resuming, clear: () => clear(directory), close };
+    return { directory, config, saved, dataDir: input.dataDir, resuming, clear: () => clear(directory), close };
   } catch (error) {
     close();
     throw error;
@@ -85,7 +90,7 @@ export async function openRun(input: TrainConfigInput): Promise<OpenRun> {
 async function resumedConfig(
   directory: string,
   { asked, input }: { asked: TrainConfig; input: TrainConfigInput },
-): Promise<TrainConfig> {
+): Promise<{ config: TrainConfig; saved: TrainConfig }> {
   const saved = await savedConfig(directory);
   const before = asRun(saved);
   if (before?.fastDevRun)
@@ -96,7 +101,8 @@ async function resumedConfig(
       `resume: ${join(directory, CONFIG)} is no run's: it is damaged, or another's`,
     );
   const config = resumeTrainConfig(saved, input);
-  return { ...config, output: asked.output, experiment: asked.experiment };
+  const { output, experiment } = asked;
+  return { config: { ...config, output, experiment }, saved: savedTrainConfig(saved) };
 }
 
 /** Refuses a folder that a new run must not write to: nothing that it did not make itself is ever deleted. */

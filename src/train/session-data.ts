@@ -108,19 +108,36 @@ export async function runPrototypes(
   return { references: keep(own), warnings };
 }
 
-/** What the run keeps of its data from now on; null where that is written already, and for a run that keeps nothing. */
-export function runDataOf(
-  { record, config, before, differences }: SessionData,
+/** What a new run keeps of its data. */
+export function newRunData(
+  { record, config }: SessionData,
   plan: RunPlan,
-  { directory, resuming }: OpenRun,
-  given: GivenSplits | undefined,
+  { directory, given }: { directory: string; given: GivenSplits | undefined },
+): RunData {
+  return { record, place: given === undefined ? placeOf(config.dataDir, directory) : null, plan, changes: [] };
+}
+
+/** Where a run goes on, and with what. */
+export interface GoingOn {
+  directory: string;
+  given: GivenSplits | undefined;
+  plan: RunPlan;
+  /** The epoch in progress, and the steps taken. */
+  epoch: number;
+  step: number;
+}
+
+/** What a run that goes on keeps of its data from now on; null where that is written already, and for a run that keeps nothing. */
+export function resumedRunData(
+  { record, config, before, differences }: SessionData,
+  { directory, given, plan, epoch, step }: GoingOn,
 ): RunData | null {
-  const place = given === undefined ? placeOf(config.dataDir, directory) : null;
-  if (!resuming) return { record, place, plan };
   if (before === null) return null;
+  const place = given === undefined ? placeOf(config.dataDir, directory) : null;
   const moved = place !== null && place.absolute !== before.place?.absolute;
   if (differences.length === 0 && !moved) return null;
   const other = differences.length > 0 || before.record.leftOut !== undefined;
   const kept = other ? joinedRecord(before.record, record) : record;
-  return { record: kept, place: moved ? place : before.place, plan };
+  const change = differences.length === 0 ? [] : [{ epoch, step, differences }];
+  return { record: kept, place: moved ? place : before.place, plan, changes: [...before.changes, ...change] };
 }

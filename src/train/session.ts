@@ -20,13 +20,12 @@ import {
   manualSeed,
   saveSafetensors,
   setNumThreads,
-  setRngState,
   type Tensor,
   tensor,
   tidy,
 } from "../tensor/index.ts";
-import { disposeAll, loadCheckpoint, type Progress, restoreBest, type Snapshot } from "./checkpoint.ts";
-import { type Environment, environment, expectSameEnvironment, readEnvironment } from "./environment.ts";
+import { disposeAll, type Progress, type Snapshot } from "./checkpoint.ts";
+import { type Environment, environment } from "./environment.ts";
 import type { TermBalance, TrainEvent } from "./events.ts";
 import { freeze } from "./freeze.ts";
 import { modelFor } from "./from-config.ts";
@@ -37,12 +36,12 @@ import type { Guidance } from "./objective.ts";
 import { createOptimizer, learningRate } from "./optimisation.ts";
 import { usesBfloat16, usesChannelsLast } from "./precision.ts";
 import { profilerOf } from "./profiling.ts";
+import { resume } from "./resume.ts";
 import { type RunData, writeRunData } from "./run-data.ts";
 import { type OpenRun, openRun, writeJson } from "./run-directory.ts";
 import {
   checkMapSize,
   expectAnnotations,
-  expectReachable,
   guidedShape,
   imagesPerStep,
   mapsOf,
@@ -51,8 +50,8 @@ import {
 } from "./session-checks.ts";
 import {
   epochSteps,
+  newRunData,
   openData,
-  runDataOf,
   runPrototypes,
   type SessionData,
   type SessionDataOptions,
@@ -221,10 +220,8 @@ async function openSession(
     emit,
     close: () => closeSession(session, data),
   };
-  const kept = runDataOf(data, plan, run, options.given);
-  if (run.resuming) await resume(session);
-  else await begin(session, kept as RunData);
-  if (run.resuming && kept !== null) await writeRunData(directory, kept);
+  if (run.resuming) await resume(session, { data, plan, given: options.given });
+  else await begin(session, newRunData(data, plan, { directory, given: options.given }));
   return session;
 }
 
@@ -238,7 +235,8 @@ function balancedWeights(split: Split): Tensor {
   );
 }
 
-const environmentOf = ({ config, amp }: Session): Environment =>
+/** Where the session runs. */
+export const environmentOf = ({ config, amp }: Session): Environment =>
   environment({ seed: config.seed, precision: amp ? "bfloat16" : "float32" });
 
 async function begin(session: Session, data: RunData): Promise<void> {
@@ -257,37 +255,6 @@ async function begin(session: Session, data: RunData): Promise<void> {
 
 function averageOf(model: Model, { modelEmaDecay: decay, modelEmaWarmup: warmup }: TrainConfig): WeightEma {
   return tidy(() => new WeightEma(model.stateDict(), { decay, warmup }));
-}
-
-async function resume(session: Session): Promise<void> {
-  if (session.config.deterministic)
-    expectSameEnvironment(await readEnvironment(session.run.directory), environmentOf(session));
-  const { model, state, progress } = await loadCheckpoint(session.run.directory);
-  try {
-    session.model.loadStateDict(model);
-    session.optimizer.loadState(without("optimizer.", state));
-    session.weightEma?.loadState(without("ema.", state));
-    session.guidance.camEma?.loadState(state);
-    setRngState(state.get("rng") as Tensor);
-    expectReachable(session.config, progress);
-    // Fewer images make shorter epochs.
-    progress.batch = Math.min(progress.batch, session.stepsPerEpoch);
-    session.progress = progress;
-    session.savedStep = progress.step;
-    const { epochs, maxSteps = Number.POSITIVE_INFINITY } = session.config;
-    session.totalSteps = progress.step + (epochs - progress.epoch + 1) * session.stepsPerEpoch - progress.batch;
-    session.lastStep = Math.min(maxSteps, session.totalSteps);
-    await restoreBest(session.run.directory, progress.bestEpoch);
-    session.rewound = await session.log.rewindTo(progress);
-  } finally {
-    disposeAll(model, state);
-  }
-}
-
-function without(prefix: string, state: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
-  return new Map(
-    [...state].filter(([name]) => name.startsWith(prefix)).map(([name, tensor]) => [name.slice(prefix.length), tensor]),
-  );
 }
 
 /** What a checkpoint of this moment holds. */

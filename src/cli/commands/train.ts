@@ -38,7 +38,7 @@ export function createTrainCommand(load: () => Promise<TrainingParts>): Command 
       if (!(start?.config ?? call.config).figures) return "done";
       const report = join(result.runDirectory, "report.html");
       try {
-        await writeFileAtomically(report, await renderReport([result]));
+        await writeFileAtomically(report, await renderReport([result], start === undefined ? {} : { start }));
       } catch (error) {
         // Images that changed while the run was training are no reason to call the training failed.
         if (!(error instanceof BatchCamError && error.code === "E_DATA")) throw error;

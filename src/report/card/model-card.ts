@@ -2,7 +2,7 @@ import { stringify } from "yaml";
 import { counted, theFirst } from "../../counted.ts";
 import type { EpochRecord, SplitRecord, StartEvent, TrainResult } from "../../train/events.ts";
 import { duration } from "../text/duration.ts";
-import { inCell, markdownTable, withoutControls } from "../text/markdown.ts";
+import { inCell, inText, markdownTable, withoutControls } from "../text/markdown.ts";
 import { DASH, formatCount, isNumber } from "../text/numbers.ts";
 import { unfinishedWarmUp } from "../text/warm-up.ts";
 
@@ -18,6 +18,8 @@ export interface CardInput {
   runWord: string;
   /** The command that trains it anew. */
   again: string;
+  /** Why that does not give exactly the same run, one sentence each. */
+  caveats?: readonly string[];
   /** Of `environment.json`. */
   environment: Readonly<Record<string, unknown>>;
 }
@@ -216,14 +218,18 @@ const CUES: Readonly<Record<string, string>> = {
     "The training and validation images have their class's colour, the test images that of another: validation accuracy flatters whoever reads the colour.",
 };
 
-function making({ options, environment, result, again: command }: CardInput): string {
+function making({ options, environment, result, again: command, caveats = [] }: CardInput): string {
   const cell = (value: unknown) => inCell(inline(String(value)));
   const rows = Object.entries(options).map(([key, value]) => [cell(key), cell(value)]);
   const about = ["batchCam", "libtorch", "node", "cpu", "threads", "precision"].map(
     (key) => `${key} ${String(environment[key] ?? "unknown")}`,
   );
   const set = rows.length === 0 ? "All options were the default ones." : markdownTable(["option", "value"], rows);
-  const again = `${inline(command)} trains it anew.`;
+  const warned = caveats.map((caveat) => `\n\n**${inText(caveat)}**`).join("");
+  const again =
+    caveats.length === 0
+      ? `${inline(command)} trains it anew.`
+      : `${inline(command)} trains a run with the same options.${warned}`;
   return `## How it was made\n${set}\n\n${duration(result.seconds)} of training steps; ${about.join(", ")}. ${again}`;
 }
 

@@ -60,6 +60,8 @@ export interface RunReportInput extends MappedSamples {
   environment: Record<string, string | number>;
   /** Commands that produce this report again; `npm start` by default. */
   commands?: readonly string[];
+  /** Why these do not give exactly the same numbers, one sentence each. */
+  caveats?: readonly string[];
 }
 
 /** Checks what the types cannot: names, counts, sizes and ranges. Throws E_ARGUMENT or E_SHAPE. */

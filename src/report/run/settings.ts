@@ -35,9 +35,11 @@ export function environmentTable({ environment }: RunReportInput): Markup {
 }
 
 /** How to make the report again. */
-export function reproduction({ commands = ["npm start"] }: RunReportInput): Markup {
-  return markup`<pre tabindex="0"><code>${commands.join("\n")}</code></pre>
-<p>The seed is part of the configuration above: the same versions on the same kind of processor with the same number of threads should give the same numbers; only the seconds will differ.</p>`;
+export function reproduction({ commands = ["npm start"], caveats = [] }: RunReportInput): Markup {
+  const shown = markup`<pre tabindex="0"><code>${commands.join("\n")}</code></pre>\n`;
+  if (caveats.length > 0)
+    return markup`${shown}${caveats.map((caveat) => markup`<p><strong>${caveat}</strong></p>\n`)}`;
+  return markup`${shown}<p>The seed is part of the configuration above: the same versions on the same kind of processor with the same number of threads should give the same numbers; only the seconds will differ.</p>`;
 }
 
 function flatten(value: unknown, prefix = ""): Map<string, string> {

@@ -55,7 +55,8 @@ export function createTensorBoardLog(
     });
     step = event.resumedFromStep;
     if (step > 0) append({ sessionStart: true }, event.voidFromStep);
-    else append({ summary: [{ tag: "config", text: configTable(event.config) }] }, 0);
+    // On resuming too: what may change between two parts of a run has its value for this part.
+    append({ summary: [{ tag: "config", text: configTable(event.config) }] }, event.voidFromStep);
   };
   const onEvent = (event: TrainEvent): void => {
     if (event.type === "start") begin(event);

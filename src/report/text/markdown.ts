@@ -7,6 +7,12 @@ export function markdownTable(columns: readonly string[], rows: readonly (readon
 /** Text that keeps to its cell of a table. */
 export const inCell = (text: string): string => withoutControls(text).replace(/\s+/g, " ").replaceAll("|", "\\|");
 
+/** Text of any contents within a paragraph, as it is: nothing in it is read as Markdown or HTML. */
+export const inText = (text: string): string =>
+  withoutControls(text)
+    .replace(/\s+/g, " ")
+    .replace(/[\\`*_{}[\]<>#|!&~]/g, "\\$&");
+
 /**
  * Text without control characters, but for white space, and without marks that turn the direction of text: names of files and
  * classes can hold them, and whoever prints the page in a terminal would run them.
