@@ -12,6 +12,7 @@ describe("counted", () => {
     [3, "class", "3 classes"],
     [1, "training batch", "1 training batch"],
     [4, "training batch", "4 training batches"],
+    [3, "epoch", "3 epochs"],
     [5, "entry", "5 entries"],
     [2, "key", "2 keys"],
     [2, "test image", "2 test images"],

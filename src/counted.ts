@@ -29,5 +29,6 @@ export const grouped = (count: number): string => count.toLocaleString("en");
 
 function pluralOf(noun: string): string {
   if (/[^aeiou]y$/.test(noun)) return `${noun.slice(0, -1)}ies`;
-  return /(s|x|ch|sh)$/.test(noun) ? `${noun}es` : `${noun}s`;
+  // "och" is spoken as "ock": epochs.
+  return /(s|x|[^o]ch|sh)$/.test(noun) ? `${noun}es` : `${noun}s`;
 }
