@@ -6,6 +6,7 @@ import { arena, check, type Handle, type Scalar } from "../native/dispatch.ts";
 import { handleOf, TensorCore } from "./core.ts";
 import { codeOf, DTYPES, type DType, isDType, type TypedArray } from "./dtype.ts";
 import * as aten from "./generated/aten.ts";
+import { jsonOf } from "./json.ts";
 import { leavesOf, type NestedArray, nestedOf } from "./nested.ts";
 import { printed } from "./print.ts";
 import { rectify } from "./rectifier.ts";
@@ -109,6 +110,16 @@ export class Tensor extends TensorCore {
    */
   tolist<T extends NestedArray = NestedArray>(): T {
     return nestedOf(leavesOf(this.data(), this.dtype), this.sizes) as T;
+  }
+  /**
+   * What `JSON.stringify` writes: the nested arrays of `tolist`, in which JSON has null for NaN and infinity. `tensor(JSON.parse(text))`
+   * reads them back; dtype and device are not written.
+   *
+   * @throws E_ARGUMENT for more than 2^20 values, since a logger that meets a model's weights would write hundreds of megabytes, and for
+   *   int64 values beyond 2^53, which JSON's readers round
+   */
+  toJSON(): NestedArray {
+    return jsonOf(this);
   }
   /** The tensor as torch prints it, also in a REPL and by `console.log`. */
   override toString(): string {
