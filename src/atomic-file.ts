@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { rmdirSync } from "node:fs";
 import { type FileHandle, mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { BatchCamError } from "./errors.ts";
@@ -36,14 +37,29 @@ export async function makeFolder(path: string): Promise<void> {
   }
 }
 
+/** Removes a folder in which nothing is; every other one stays as it is. */
+export function removeIfEmpty(path: string): void {
+  try {
+    rmdirSync(path);
+  } catch {
+    // It holds something, or was never there.
+  }
+}
+
+/** How often a folder is made again whose parent another process removes, since it was empty. */
+const ATTEMPTS = 5;
+
 /** One folder at a time: Node's own recursive mkdir never returns where a parent that is there refuses with ENOENT, as /proc does. */
-async function makeFolders(path: string): Promise<void> {
+async function makeFolders(path: string, attempts = ATTEMPTS): Promise<void> {
   if (await isFolder(path)) return;
   if (dirname(path) !== path) await makeFolders(dirname(path));
   try {
     await mkdir(path);
   } catch (error) {
-    if (!(await isFolder(path))) throw error; // else another process made it meanwhile
+    if (await isFolder(path)) return; // another process made it meanwhile
+    const parentIsGone = (error as NodeJS.ErrnoException).code === "ENOENT" && !(await isFolder(dirname(path)));
+    if (!parentIsGone || attempts <= 1) throw error;
+    await makeFolders(path, attempts - 1);
   }
 }
 

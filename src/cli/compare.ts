@@ -99,5 +99,6 @@ async function runCells(
     });
   } finally {
     progress.stop();
+    store.removeEmptyFolders();
   }
 }

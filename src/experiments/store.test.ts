@@ -1,4 +1,5 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, fork } from "node:child_process";
+import { once } from "node:events";
 import {
   cpSync,
   existsSync,
@@ -34,6 +35,35 @@ const put = (text: string) => writeFileSync(place(cell.id), text);
 const claimOf = (pid: number) => JSON.stringify({ host: hostname(), pid, began: "1" });
 
 describe("a store", () => {
+  it("has folders of runs and claims only while something is in them", () => {
+    const release = store.claim(cell.id);
+    store.removeEmptyFolders();
+    expect(store.holder(cell.id)).not.toBeNull();
+    release?.();
+    mkdirSync(store.runDirectory(cell.id), { recursive: true });
+    store.removeEmptyFolders();
+    expect(readdirSync(store.folder).sort()).toEqual(["cells", "runs"]);
+    rmSync(store.runDirectory(cell.id), { recursive: true });
+    store.removeEmptyFolders();
+    expect(readdirSync(store.folder)).toEqual(["cells"]);
+  });
+
+  it("is claimed while another process removes the folder of the claims again and again", async () => {
+    const path = JSON.stringify(store.claimPath("x").replace(/.x\.lock$/, ""));
+    const program = `const { rmdirSync } = require("node:fs"); process.send(0); for (;;) try { rmdirSync(${path}) } catch {}`;
+    const remover = fork("-e", [program], { execArgv: [], stdio: ["ignore", "ignore", "inherit", "ipc"] });
+    try {
+      await once(remover, "message");
+      for (let attempt = 0; attempt < 300; attempt++) {
+        const release = store.claim(cell.id);
+        expect(store.holder(cell.id)).not.toBeNull();
+        release?.();
+      }
+    } finally {
+      remover.kill("SIGKILL");
+    }
+  });
+
   it("keeps a record, and gives it the names that its cell has in the grid of today", async () => {
     await store.write(doneCell(cell, { seconds: 7 }));
     expect(await store.read(cell)).toEqual(doneCell(cell, { seconds: 7 }));

@@ -1,8 +1,8 @@
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { stringify } from "yaml";
-import { isTemporary, makeFolder, writeFileAtomically } from "../atomic-file.ts";
+import { fileFault, isTemporary, makeFolder, removeIfEmpty, writeFileAtomically } from "../atomic-file.ts";
 import { BatchCamError } from "../errors.ts";
 import { readRegularText } from "../regular-file.ts";
 import { lastCheckpoint } from "../train/checkpoint.ts";
@@ -19,7 +19,7 @@ export type CellState = "to do" | "begun" | "running" | "done" | "failed" | "dam
 /**
  * A grid's results folder: `cells/<id>.json`, a record each, which are all that counts; folders are merged by copying them
  * together. Beside them `grid.yaml` as last run and `data.json`, the digests of its images, `runs/<id>`, the run directories of cells in progress, `claims/<id>.lock`,
- * which name the process at work, and `damaged/`, what could not be read.
+ * which name the process at work, and `damaged/`, what could not be read. A grid that ends removes `runs/` and `claims/` if they are empty.
  */
 export class Store {
   readonly folder: string;
@@ -30,7 +30,7 @@ export class Store {
   }
 
   /**
-   * Makes the folders.
+   * Makes the folder of the records; those of runs and claims are made when they are needed.
    * @throws E_CONFIG where the folder holds other things and no store
    */
   async prepare(): Promise<void> {
@@ -42,7 +42,12 @@ export class Store {
         `${this.folder} holds ${held} and no results of a grid (it has no cells/): give another --name or --output`,
       );
     }
-    for (const name of ["cells", "runs", "claims"]) await makeFolder(join(this.folder, name));
+    await makeFolder(join(this.folder, "cells"));
+  }
+
+  /** Removes the folders that only a grid at work needs, unless something is in them: another process may be at work. */
+  removeEmptyFolders(): void {
+    for (const name of ["runs", "claims"]) removeIfEmpty(join(this.folder, name));
   }
 
   /** What the folder's grid was when it was last run. */
@@ -130,11 +135,24 @@ export class Store {
    * @returns what gives it back; null where a live process holds it
    */
   claim(id: string): (() => void) | null {
+    for (let attempts = CLAIM_ATTEMPTS; ; attempts--) {
+      try {
+        this.#makeClaims();
+        return claimFile(this.claimPath(id), runNamed(id));
+      } catch (error) {
+        if (error instanceof BatchCamError && error.code === "E_CHECKPOINT") return null;
+        if (attempts <= 1 || !isMissing(error)) throw error;
+      }
+    }
+  }
+
+  /** Before each claim, since a grid that ends removes the folder if it is empty. */
+  #makeClaims(): void {
     try {
-      return claimFile(this.claimPath(id), runNamed(id));
+      mkdirSync(join(this.folder, "claims"));
     } catch (error) {
-      if (error instanceof BatchCamError && error.code === "E_CHECKPOINT") return null;
-      throw error;
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST")
+        throw fileFault(`cannot make the folder ${join(this.folder, "claims")}`, error);
     }
   }
 
@@ -172,6 +190,12 @@ const DIGESTS = "data.json";
 
 /** In milliseconds: how far file times may be ahead of this process. */
 const CLOCK_SLACK = 2000;
+
+/** How often another process may remove the folder of the claims between its making and the claim. */
+const CLAIM_ATTEMPTS = 20;
+
+const isMissing = (error: unknown): boolean =>
+  error instanceof BatchCamError && (error.cause as NodeJS.ErrnoException | undefined)?.code === "ENOENT";
 
 const runNamed = (id: string): string => `the run ${id} of a grid`;
 

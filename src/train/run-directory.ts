@@ -1,7 +1,7 @@
-import { existsSync, rmdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { fileFault, isTemporary, makeFolder, writeFileAtomically } from "../atomic-file.ts";
+import { fileFault, isTemporary, makeFolder, removeIfEmpty, writeFileAtomically } from "../atomic-file.ts";
 import { expectUsedOptions } from "../config/dataset-options.ts";
 import {
   parseTrainConfig,
@@ -164,14 +164,6 @@ async function removeResults(directory: string): Promise<void> {
     const names: string[] = await readdir(path).catch(() => []);
     for (const name of names) if (ours.test(name) || isTemporary(name)) await rm(join(path, name), { force: true });
     removeIfEmpty(path);
-  }
-}
-
-function removeIfEmpty(directory: string): void {
-  try {
-    rmdirSync(directory);
-  } catch {
-    // It holds something, or was never there.
   }
 }
 
