@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 const root = join(import.meta.dirname, "..");
 const readme = readFileSync(join(root, "README.md"), "utf8");
+const page = (name: string) => readFileSync(join(root, "docs", name), "utf8");
 const [, example = ""] = readme.match(/```ts\n([\s\S]*?)```/) ?? [];
 
 let folder: string;
@@ -44,9 +45,9 @@ describe("the README's library example", () => {
   });
 });
 
-describe("the README's grid", () => {
+describe("the grid in docs/comparing.md", () => {
   it("is one that `compare` takes", () => {
-    const [, grid = ""] = readme.match(/```yaml\n([\s\S]*?)```/) ?? [];
+    const [, grid = ""] = page("comparing.md").match(/```yaml\n([\s\S]*?)```/) ?? [];
     writeFileSync(join(folder, "study.yaml"), grid);
     const { status, stdout, stderr } = run(
       process.execPath,
@@ -61,11 +62,13 @@ describe("the README's grid", () => {
   });
 });
 
-describe("the README's table of entries", () => {
-  const rows = [...readme.matchAll(/^\| (`batch-cam.*?) \| (.*) \|$/gm)].map(([, entries = "", holds = ""]) => ({
-    entries: [...entries.matchAll(/`(.*?)`/g)].map(([, name]) => name as string),
-    names: [...holds.matchAll(/`(.*?)`/g)].map(([, name]) => name as string),
-  }));
+describe("the table of entries in docs/library.md", () => {
+  const rows = [...page("library.md").matchAll(/^\| (`batch-cam.*?) \| (.*) \|$/gm)].map(
+    ([, entries = "", holds = ""]) => ({
+      entries: [...entries.matchAll(/`(.*?)`/g)].map(([, name]) => name as string),
+      names: [...holds.matchAll(/`(.*?)`/g)].map(([, name]) => name as string),
+    }),
+  );
 
   it.each(rows)("$entries hold $names", ({ entries, names }) => {
     const imports = entries.map((entry) => `...Object.keys(await import("${entry}"))`).join(", ");
