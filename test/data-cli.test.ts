@@ -6,6 +6,7 @@ import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { main } from "../src/cli/main.ts";
 import { fakeIo } from "./support/fake-terminal.ts";
+import { npy, zip } from "./support/npz-file.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "batch-cam-data-"));
 const photos = join(folder, "My photos");
@@ -41,10 +42,30 @@ afterAll(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+/** Of two classes of few images, which are all the same. */
+const HELD = "warning: when training has held validation images out,";
+const SAID = [
+  `${HELD} val has images of class "cats" alone: it cannot tell classes apart`,
+  expect.stringMatching(
+    /^warning: when training .* train has fewer than 5 images of class(es)? "dogs & wolves" \(2\).*: little can be learned/,
+  ),
+  expect.stringMatching(/^warning: when .* val has fewer than 5 images of class "cats" \(2\): .* \(--val-images\)/),
+  expect.stringMatching(
+    /^warning: test has fewer than 5 images of classes "cats" \(1\), "dogs & wolves" \(1\): .*--test-f/,
+  ),
+  expect.stringMatching(
+    /^warning: .*: images are also in a split .*: 2 of test \(test\/cats\/10\.png is the same pic.*; remove/,
+  ),
+  expect.stringMatching(
+    /^warning: .*: images are copies of others of their split and class: 6 of train \(train\/cats\/11/,
+  ),
+];
+
 describe("batch-cam data", () => {
   it("shows the splits, classes and balance of one's own images, under their folder's name", async () => {
     const { code, out, err } = await data("folder", "--data-dir", photos, "--image-size", "16");
-    expect([code, err]).toEqual([0, ""]);
+    expect(code).toBe(0);
+    expect(err.trim().split("\n")).toEqual(SAID);
     expect(out).toContain("My-photos: 2 classes, images of 3x16x16\n");
     expect(out).toMatch(/^cats +6 +1 +75\.0%$/m);
     expect(out).toMatch(/^dogs & wolves +2 +1 +25\.0%$/m);
@@ -61,6 +82,64 @@ describe("batch-cam data", () => {
       ...{ name: "folder", channels: 3, height: 16, width: 16, masks: false },
       splits: { train: { cats: 6, "dogs & wolves": 2 }, test: { cats: 1, "dogs & wolves": 1 } },
     });
+  });
+
+  it("prints as JSON what it warns of: classes of few images, and images of the same content", async () => {
+    const { out } = await data("folder", "--data-dir", photos, "--image-size", "16", "--json");
+    expect(JSON.parse(out)).toMatchObject({
+      heldOutForValidation: { cats: 2, "dogs & wolves": 0 },
+      thinClasses: [
+        { split: "train", class: "cats", images: 4 },
+        { split: "train", class: "dogs & wolves", images: 2 },
+        { split: "val", class: "cats", images: 2 },
+        { split: "val", class: "dogs & wolves", images: 0 },
+        { split: "test", class: "cats", images: 1 },
+        { split: "test", class: "dogs & wolves", images: 1 },
+      ],
+      identicalImages: {
+        acrossSplits: {
+          ...{ images: 2, splits: { test: 2 } },
+          examples: [
+            {
+              image: { split: "test", path: "test/cats/10.png", class: "cats" },
+              same: { split: "train", path: "train/cats/10.png", class: "cats" },
+            },
+            { image: { path: "test/dogs & wolves/10.png" } },
+          ],
+        },
+        ...{
+          differentLabels: { images: 0, splits: {}, examples: [] },
+          withinSplits: { images: 6, splits: { train: 6 } },
+        },
+      },
+    });
+    const { out: digits } = await data("mnist", "--json");
+    expect(JSON.parse(digits)).toMatchObject({ thinClasses: [], identicalImages: null });
+  });
+
+  it("tells of pictures with two labels, of tables and of NumPy files too", async () => {
+    writeFileSync(
+      join(photos, "set.csv"),
+      "path,label\ntrain/cats/10.png,a\ntrain/cats/11.png,b\ntrain/dogs & wolves/10.png,a\ntrain/dogs & wolves/11.png,b\n",
+    );
+    const table = await data("csv", "--data-dir", join(photos, "set.csv"), "--image-size", "16");
+    rmSync(join(photos, "set.csv"));
+    expect(table.err).toMatch(
+      /images of the same content have different labels: .* \("[ab]"\) is the same picture as train\/.*give each picture one label/,
+    );
+    const pixels = Uint8Array.from({ length: 8 * 64 }, (_, i) => (i < 128 ? 7 : i % 251));
+    const set = (name: string) => ({
+      [`${name}_images.npy`]: npy("|u1", [8, 8, 8], pixels),
+      [`${name}_labels.npy`]: npy("|u1", [8, 1], Uint8Array.of(0, 1, 0, 1, 0, 1, 0, 1)),
+    });
+    writeFileSync(join(folder, "set.npz"), zip({ ...set("train"), ...set("val"), ...set("test") }));
+    const { err } = await data("npz", "--data-dir", join(folder, "set.npz"));
+    expect(err).toMatch(
+      /images are also in a split .*: 8 of val, 8 of test \(val_images\[0\] is the same picture as train_images\[0\]; /,
+    );
+    expect(err).toMatch(
+      /different labels: 2 of train, 2 of val, 2 of test \(train_images\[1\] \("1"\) is the same picture as train_images\[0\]/,
+    );
   });
 
   it("names what it left out, where it may leave out what cannot be read", async () => {
@@ -100,6 +179,7 @@ describe("batch-cam data", () => {
       expect(err.split("\n"), round).toEqual([
         expect.stringMatching(/^warning: .*My photos: left out 1 \.psd; ImageMagick converts pictures/),
         "warning: reading changed images (1 image: 16 bits scaled to 8)",
+        ...SAID,
         "",
       ]);
     }

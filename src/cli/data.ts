@@ -1,14 +1,12 @@
 import { join } from "node:path";
 import { writeFileAtomically } from "../atomic-file.ts";
 import type { DataConfig } from "../config/index.ts";
-import { parseTrainConfig } from "../config/index.ts";
 import { dataName } from "../config/resolve.ts";
 import { counted, grouped } from "../counted.ts";
 import {
   classCounts,
   type Dataset,
   disposeDataset,
-  disposeSplit,
   gatherPixels,
   loadDataset,
   prototypeShape,
@@ -19,8 +17,9 @@ import { describeShape } from "../data/shape-sentence.ts";
 import { camFigure, type FigureInput } from "../report/index.ts";
 import { type Tensor, tidy } from "../tensor/index.ts";
 import { datasetOptions } from "../train/configured-data.ts";
-import { heldOutValidation } from "../train/validation-data.ts";
 import type { CommandCall, Outcome } from "./command.ts";
+import { checkData, type DataChecks } from "./data-checks.ts";
+import { inFlags } from "./flags.ts";
 import { percent } from "./progress-lines.ts";
 import { formatTable } from "./table.ts";
 
@@ -35,10 +34,11 @@ export async function runData({
   const { picture = join("runs", "data", `${label}.png`), json } = given;
   const dataset = await loadDataset(given.dataset, datasetOptions(given));
   try {
-    for (const warning of dataset.warnings ?? []) stderr.write(`warning: ${warning}\n`);
+    const checks = checkData(dataset, given.dataDir ?? given.dataset);
+    for (const warning of checks.warnings) stderr.write(`warning: ${inFlags(warning)}\n`);
     const shape = prototypeShape(dataset.train);
-    const record = { ...recordOf(dataset), prototypes: shape };
-    stdout.write(json ? `${JSON.stringify(record)}\n` : `${tableOf(dataset, label)}${describeShape(shape)}\n`);
+    if (json) stdout.write(`${JSON.stringify({ ...recordOf(dataset, checks), prototypes: shape })}\n`);
+    else stdout.write(`${tableOf(dataset, { label, heldOut: checks.heldOut })}${describeShape(shape)}\n`);
     const figure = await figureOf(dataset, label);
     await writeFileAtomically(picture, camFigure(figure).png);
     if (!json) stdout.write(`picture: ${picture}\n`);
@@ -51,12 +51,10 @@ export async function runData({
 const splitsOf = ({ train, val, test }: Dataset): Split[] => (val === undefined ? [train, test] : [train, val, test]);
 const countsOf = ({ labels, numClasses }: Split): number[] => classCounts(labels, numClasses);
 
-function recordOf(dataset: Dataset) {
+function recordOf(dataset: Dataset, { heldOut, thinClasses, identicalImages }: DataChecks) {
   const { name, classNames, normalization, train } = dataset;
-  const splits = splitsOf(dataset).map((split) => {
-    const counts = countsOf(split);
-    return [split.name, Object.fromEntries(classNames.map((name, i) => [name, counts[i]]))] as const;
-  });
+  const byClass = (counts: readonly number[]) => Object.fromEntries(classNames.map((name, i) => [name, counts[i]]));
+  const splits = splitsOf(dataset).map((split) => [split.name, byClass(countsOf(split))] as const);
   const [, channels, height, width] = train.images.sizes;
   return {
     name,
@@ -66,10 +64,12 @@ function recordOf(dataset: Dataset) {
     normalization,
     splits: Object.fromEntries(splits),
     masks: train.masks !== undefined,
+    heldOutForValidation: heldOut === null ? null : byClass(heldOut),
+    ...{ thinClasses, identicalImages },
   };
 }
 
-function tableOf(dataset: Dataset, label: string): string {
+function tableOf(dataset: Dataset, { label, heldOut }: { label: string; heldOut: readonly number[] | null }): string {
   const { classNames, normalization, train } = dataset;
   const splits = splitsOf(dataset);
   const counts = splits.map(countsOf);
@@ -89,19 +89,11 @@ function tableOf(dataset: Dataset, label: string): string {
     "",
     formatTable(["class", ...splits.map((split) => split.name), "share of train"], [...rows, sums]),
     balance(first),
-    dataset.val === undefined
-      ? `Training holds ${validationCount(train).toLocaleString("en")} of the train images out for validation (--val-images).`
+    heldOut !== null
+      ? `Training holds ${total(heldOut).toLocaleString("en")} of the train images out for validation (--val-images).`
       : "",
     "",
   ].join("\n");
-}
-
-/** How many images a training with the default options holds out. */
-function validationCount(split: Split): number {
-  const { train, val } = heldOutValidation(split, parseTrainConfig({}));
-  const images = val.labels.numel;
-  for (const part of [train, val]) disposeSplit(part);
-  return images;
 }
 
 /** What unequal classes want of training. */

@@ -333,7 +333,7 @@ describe("what a folder's names mean", () => {
     const set = await load();
     expect(set.warnings).toEqual([
       'val has images of class "b" alone: it cannot tell classes apart',
-      'test has no image of class "c": its accuracy says nothing about it',
+      'test has no image of class "c": its accuracy says nothing about it; add images of such classes; where the split is drawn, hold a larger share out (testFraction) or name its images yourself',
     ]);
     disposeDataset(set);
   });

@@ -2,13 +2,15 @@ import { optionsOf } from "../arguments.ts";
 import type { dataFields } from "../config/data-fields.ts";
 import { unusedOptions, usesOption } from "../config/dataset-options.ts";
 import type { TrainConfig } from "../config/index.ts";
+import { OWN_DATA } from "../config/outcome.ts";
 import { counted } from "../counted.ts";
+import { coverageWarnings, thinWarnings } from "../data/class-coverage.ts";
 import { leftOutDifferences } from "../data/data-differences.ts";
 import { type DataRecord, earlierSplits, recordOf } from "../data/data-record.ts";
 import { rootOf } from "../data/dataset-digest.ts";
+import { identicalImages, identicalWarnings } from "../data/identical-images.ts";
 import { type DatasetOptions, loadDataset, type Split } from "../data/index.ts";
 import { inRecordedOrder, underClassesOf } from "../data/known-classes.ts";
-import { sharedContents } from "../data/shared-contents.ts";
 import { expectSplit } from "../data/split.ts";
 import { BatchCamError } from "../errors.ts";
 import { limited, limitWarnings, overfitted } from "./limited-splits.ts";
@@ -76,12 +78,12 @@ export async function loadData(config: TrainConfig, options: LoadDataOptions = {
     const whole = { ...ordered, ...(config.overfitBatches === undefined ? {} : overfitted(ordered.train, config)) };
     owned.add(whole);
     const final = limited(whole as Required<Parts>, config);
-    const shared = sharedContents(ordered, given === undefined ? (config.dataDir ?? config.dataset) : "data");
+    const faults = faultWarnings(ordered, { config, given, found });
     const limits = limitWarnings(config, { found, whole: whole as Required<Parts> });
     owned.keep(final);
     return {
       ...final,
-      warnings: [...warnings, ...(isNew ? left : []), ...shared, ...limits],
+      warnings: [...warnings, ...(isNew ? left : []), ...faults, ...limits],
       record,
       root: given !== undefined || config.dataDir === undefined ? null : rootOf(config.dataset, config.dataDir),
       dispose: () => owned.dispose(),
@@ -125,6 +127,22 @@ function checkedSplits(given: GivenSplits): Parts {
     throw new BatchCamError("E_ARGUMENT", `data: ${name} has ${about(split)}, and train ${about(train)}`);
   }
   return Object.fromEntries(Object.entries(parts).map(([name, split]) => [name, { ...split, name }])) as Parts;
+}
+
+/** What may mislead in the images as a run has them: classes with few of them, and images of the same content. */
+function faultWarnings(
+  { train, val, test }: Parts,
+  { config, given, found }: { config: TrainConfig; given: GivenSplits | undefined; found: Parts },
+): string[] {
+  // The built-in sets are what they are, of classes of about one size.
+  if (given === undefined && !OWN_DATA.has(config.dataset)) return [];
+  const splits = [train, ...(val === undefined ? [] : [val]), test];
+  const what = given === undefined ? (config.dataDir ?? config.dataset) : "data";
+  const identical = identicalWarnings(identicalImages(splits), what);
+  if (config.fastDevRun || config.overfitBatches !== undefined) return identical;
+  // The loading of a data set has told of classes that its own splits lack.
+  const unknown = given === undefined ? (found.val === undefined ? [val] : []) : splits;
+  return [...coverageWarnings(unknown), ...thinWarnings(splits), ...identical];
 }
 
 const eachSplit = (parts: Parts, fn: (split: Split) => Split): Parts =>
