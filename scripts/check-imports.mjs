@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-// Enforces ARCHITECTURE.md's import table: every import of every source file, tests apart, must stand in its folder's row.
-// And no file of native/ includes a header that declares every operator of libtorch's.
-// Fails where it sees no file, where a folder has no row, and where a row has no folder.
+// Enforces ARCHITECTURE.md's import table: every import of every source file, except tests, must be allowed by its folder's row.
+// It also refuses circles of imports, and files of native/ that include a header which declares every operator of libtorch.
+// It fails if it finds no file, if a folder has no row, and if a row has no folder.
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -14,7 +14,11 @@ const EVERYWHERE = [
   "src/atomic-file.ts",
   "src/regular-file.ts",
   "src/counted.ts",
+  "src/registry.ts",
 ];
+/** The row of the plain descriptions of features, which any folder may import. */
+const DESCRIPTIONS = "src/**/description.ts";
+const isDescription = (path) => /(?:\/|-)description\.ts$/.test(path);
 const IMPORT = /^\s*(?:import|export)\s+(type\s)?(?:[^"';]*?\sfrom\s+)?"([^"]+)"|import\(\s*"([^"]+)"\s*\)/gm;
 
 /** The table's rows: place -> { allowed places, places for types alone, npm packages }. */
@@ -35,8 +39,9 @@ export function readTable(markdown) {
 }
 
 function ruleOf(rule, places, index) {
+  const folders = places.filter((place) => place !== DESCRIPTIONS);
   const named = (text) =>
-    places.filter((place) =>
+    folders.filter((place) =>
       new RegExp(`(^|[ ,])${place.replace(/^src\//, "").replace(/\.ts$/, "")}([ ,]|$)`).test(text),
     );
   const but = (list) => list.filter((place) => place !== "src/native");
@@ -64,11 +69,9 @@ export function faultsOf(file, source, table) {
         faults.push(`${file}:${line}: ${place} may not import the package ${name}`);
       continue;
     }
-    const path = relative(".", resolve(dirname(file), target))
-      .split(sep)
-      .join("/");
+    const path = toPath(file, target);
     const to = placeOf(path, table);
-    if (to === place || EVERYWHERE.includes(path)) continue;
+    if (to === place || to === DESCRIPTIONS || EVERYWHERE.includes(path)) continue;
     if (to !== undefined && (rule.places.includes(to) || (match[1] && rule.types.includes(to)))) continue;
     const kind = to !== undefined && rule.types.includes(to) ? "more than types" : (to ?? path);
     faults.push(`${file}:${line}: ${place} may not import ${kind} (${target})`);
@@ -88,7 +91,36 @@ export function headerFaultsOf(file, source) {
   });
 }
 
+/** Each circle of imports as "a.ts -> b.ts -> a.ts", from the files that each file imports. Types count too. */
+export function circlesOf(importsOf) {
+  const circles = [];
+  const done = new Set();
+  const visit = (file, path) => {
+    const start = path.indexOf(file);
+    if (start >= 0) circles.push([...path.slice(start), file].join(" -> "));
+    if (start >= 0 || done.has(file)) return;
+    for (const next of importsOf.get(file) ?? []) visit(next, [...path, file]);
+    done.add(file);
+  };
+  for (const file of importsOf.keys()) visit(file, []);
+  return circles;
+}
+
+/** The files of the project that a file imports. */
+function importsIn(file, source) {
+  return [...source.matchAll(IMPORT)].flatMap((match) => {
+    const target = match[2] ?? match[3];
+    return target.startsWith(".") ? [toPath(file, target)] : [];
+  });
+}
+
+const toPath = (file, target) =>
+  relative(".", resolve(dirname(file), target))
+    .split(sep)
+    .join("/");
+
 function placeOf(path, table) {
+  if (isDescription(path)) return table.has(DESCRIPTIONS) ? DESCRIPTIONS : undefined;
   if (table.has(path)) return path;
   const folder = path.split("/").slice(0, 2).join("/");
   return table.has(folder) ? folder : undefined;
@@ -109,13 +141,16 @@ function main() {
   const files = existsSync("src") ? filesIn("src").filter(isSource) : [];
   const faults = files.flatMap((file) => faultsOf(file, readFileSync(file, "utf8"), table));
   if (files.length === 0) faults.push("src/: no source file found; the check would check nothing");
+  const importsOf = new Map(files.map((file) => [file, importsIn(file, readFileSync(file, "utf8"))]));
+  for (const circle of circlesOf(importsOf)) faults.push(`a circle of imports: ${circle}`);
   for (const place of table.keys())
-    if (!existsSync(place)) faults.push(`ARCHITECTURE.md: ${place} is in the table but not in the tree`);
+    if (place !== DESCRIPTIONS && !existsSync(place))
+      faults.push(`ARCHITECTURE.md: ${place} is in the table but not in the tree`);
   for (const file of filesIn("native").filter((path) => /\.(cc|h)$/.test(path)))
     faults.push(...headerFaultsOf(file, readFileSync(file, "utf8")));
   for (const fault of faults) console.error(fault);
   if (faults.length > 0) process.exit(1);
-  console.log(`imports: ${files.length} files obey the table`);
+  console.log(`imports: ${files.length} files obey the table, without circles`);
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {

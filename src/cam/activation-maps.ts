@@ -3,7 +3,8 @@ import { BatchCamError } from "../errors.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import { autocast, enableGrad, noGrad, type Tensor } from "../tensor/index.ts";
 import { isOverwritten } from "../tensor/saved-copies.ts";
-import { METHOD_TABLE, METHODS, type MethodName, methodOf } from "./methods.ts";
+import type { MethodName } from "./description.ts";
+import { METHODS, methodNamed, methodOf } from "./methods.ts";
 import type { NormalizeOptions } from "./normalize.ts";
 import { overwrittenBehind } from "./overwritten.ts";
 import { scoreGradient } from "./pass.ts";
@@ -49,9 +50,9 @@ export function activationMaps(
     expectBoolean(`activationMaps: ${name}`, value);
   expectShapes("activationMaps", { logits: [logits, "B C"], activations: [activations, "B K h w"] });
   const name = methodOf(asked);
-  const method = METHOD_TABLE[name];
+  const method = methodNamed(name);
   if (method.kind !== "layer") {
-    const able = METHODS.filter((each) => METHOD_TABLE[each].kind === "layer").join(", ");
+    const able = METHODS.filter((each) => methodNamed(each).kind === "layer").join(", ");
     throw new BatchCamError("E_ARGUMENT", `activationMaps: ${name} needs the model: use explain; possible are ${able}`);
   }
   const [target] = readTargets("activationMaps", targets, logits);

@@ -4,8 +4,9 @@ import { inEvaluation, Module } from "../nn/index.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import { autocast, type DType, enableGrad, noGrad, stack, type Tensor, tidy } from "../tensor/index.ts";
 import { CONVENTIONS, type Convention } from "./convention.ts";
+import type { MethodName } from "./description.ts";
 import { layersOf } from "./layers.ts";
-import { METHOD_TABLE, type Method, type MethodName, methodOf } from "./methods.ts";
+import { type Method, methodNamed, methodOf } from "./methods.ts";
 import type { NormalizeOptions } from "./normalize.ts";
 import { forwardPass, layerGradients, type Pass, type ReshapeTransform, type TargetLayer } from "./pass.ts";
 import { explainingInPlace } from "./recorded-forward.ts";
@@ -222,7 +223,7 @@ function expectImages(x: Tensor): void {
 function checkedMethods(method: string | readonly string[]): (readonly [MethodName, Method])[] {
   const names = Array.isArray(method) ? (method as readonly string[]) : [method as string];
   if (names.length === 0) throw wrongArgument("explain: method", "at least one method", method);
-  return [...new Set(names.map(methodOf))].map((name) => [name, METHOD_TABLE[name]] as const);
+  return [...new Set(names.map(methodOf))].map((name) => [name, methodNamed(name)] as const);
 }
 
 function checkOptions(options: ExplainOptions, methods: readonly (readonly [MethodName, Method])[]): void {

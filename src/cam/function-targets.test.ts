@@ -1,8 +1,9 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { Conv2d, Linear, Module, ReLU } from "../nn/index.ts";
 import { manualSeed, randn, type Tensor, tensor, tidy } from "../tensor/index.ts";
+import type { MethodName } from "./description.ts";
 import { type ExplainOptions, explain } from "./explain.ts";
-import { METHODS, type MethodName } from "./methods.ts";
+import { METHODS } from "./methods.ts";
 
 class Net extends Module {
   readonly conv = new Conv2d(1, 6, 3, { stride: 2 });

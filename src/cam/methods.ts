@@ -4,6 +4,7 @@ import { nearestName } from "../nearest-name.ts";
 import type { Tensor } from "../tensor/index.ts";
 import { ablationCam } from "./ablation-cam.ts";
 import type { Convention } from "./convention.ts";
+import { CAM_METHODS, type MethodName } from "./description.ts";
 import { fullGrad } from "./full-grad.ts";
 import {
   gradCam,
@@ -21,25 +22,8 @@ import { scoreCam } from "./score-cam.ts";
 import type { ImageOptions, ProbingOptions } from "./settings.ts";
 import { smoothGradCamPlusPlus } from "./smooth-grad-cam.ts";
 
-export const METHODS = [
-  "GradCAM",
-  "HiResCAM",
-  "GradCAMElementWise",
-  "GradCAM++",
-  "XGradCAM",
-  "LayerCAM",
-  "EigenCAM",
-  "EigenGradCAM",
-  "AblationCAM",
-  "ScoreCAM",
-  "SmoothGradCAM++",
-  "FullGrad",
-  "Saliency",
-  "IntegratedGradients",
-  "SmoothGrad",
-  "GuidedBackprop",
-] as const;
-export type MethodName = (typeof METHODS)[number];
+/** The names of all methods. */
+export const METHODS = CAM_METHODS.map(({ name }) => name);
 
 /** Maps of one layer from its activations and gradients, without another forward pass. */
 export interface LayerMethod {
@@ -70,7 +54,7 @@ export type Method = LayerMethod | ProbingMethod | ImageMethod;
 const byGradients = (terms: LayerMethod["terms"]): LayerMethod => ({ kind: "layer", needsGradients: true, terms });
 const image = (map: ImageMethod["map"]): ImageMethod => ({ kind: "image", map });
 
-export const METHOD_TABLE: Record<MethodName, Method> = {
+const METHOD_TABLE: Readonly<Record<MethodName, Method>> = {
   GradCAM: byGradients(gradCam),
   HiResCAM: byGradients(hiResCam),
   GradCAMElementWise: byGradients(gradCamElementWise),
@@ -98,13 +82,16 @@ export const METHOD_TABLE: Record<MethodName, Method> = {
   GuidedBackprop: image(guidedBackprop),
 };
 
+/** The implementation of a method. */
+export const methodNamed = (name: MethodName): Method => METHOD_TABLE[name];
+
+/** Letters and digits alone, so that "grad-cam++" and "GradCAMPlusPlus" are one name. */
 const plain = (name: string) =>
   name
     .toLowerCase()
     .replaceAll("++", "plusplus")
     .replace(/pp$/, "plusplus")
     .replace(/[-_\s]/g, "");
-const BY_PLAIN_NAME = new Map(METHODS.map((name) => [plain(name), name]));
 
 /**
  * A method's canonical name, however it is spelt: "gradcam", "grad-cam++", "GradCAMPlusPlus".
@@ -112,13 +99,19 @@ const BY_PLAIN_NAME = new Map(METHODS.map((name) => [plain(name), name]));
  * @throws E_CONFIG for an unknown one, with the nearest
  */
 export function methodOf(name: string): MethodName {
-  const known = typeof name === "string" ? BY_PLAIN_NAME.get(plain(name)) : undefined;
+  return methodIn(METHODS, name);
+}
+
+/** `methodOf` with a list of names. */
+export function methodIn<const Name extends string>(names: readonly Name[], name: string): Name {
+  const byPlainName = new Map(names.map((each) => [plain(each), each]));
+  const known = typeof name === "string" ? byPlainName.get(plain(name)) : undefined;
   if (known !== undefined) return known;
-  const close = typeof name === "string" ? nearestName(plain(name), [...BY_PLAIN_NAME.keys()]) : undefined;
-  const near = close === undefined ? undefined : BY_PLAIN_NAME.get(close);
+  const close = typeof name === "string" ? nearestName(plain(name), [...byPlainName.keys()]) : undefined;
+  const near = close === undefined ? undefined : byPlainName.get(close);
   const hint = near === undefined ? "." : `; did you mean ${near}?`;
   throw new BatchCamError(
     "E_CONFIG",
-    `unknown explanation method ${describeValue(name)}${hint} The methods are ${METHODS.join(", ")}`,
+    `unknown explanation method ${describeValue(name)}${hint} The methods are ${names.join(", ")}`,
   );
 }

@@ -1,9 +1,10 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { Conv2d, Linear, Module, ReLU } from "../nn/index.ts";
 import { manualSeed, noGrad, randn, type Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
+import type { MethodName } from "./description.ts";
 import { type ExplainOptions, explain } from "./explain.ts";
 import { gradCamPlusPlus, xGradCam } from "./gradient-methods.ts";
-import { METHODS, type MethodName } from "./methods.ts";
+import { METHODS } from "./methods.ts";
 import { reduceTerms } from "./reduce-terms.ts";
 
 class Net extends Module {

@@ -79,7 +79,7 @@ export async function runCommand(command: Command, argv: readonly string[], io: 
 function expectUsed(command: string, flags: object, { dataset }: { dataset?: unknown }): void {
   const [unused] = typeof dataset === "string" ? unusedOptions(dataset, flags) : [];
   if (unused === undefined) return;
-  const message = unusedMessage(unused, String(dataset), `--${kebabCase(unused)}`);
+  const message = unusedMessage(unused, String(dataset), { as: `--${kebabCase(unused)}` });
   throw new BatchCamError("E_CONFIG", `${command}: ${message}`);
 }
 

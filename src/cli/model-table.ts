@@ -1,7 +1,7 @@
 import { BatchCamError } from "../errors.ts";
+import { optionsForImages } from "../models/families.ts";
 import { createModel, defaultCamLayer, mapSizes, multiplyAdds } from "../models/index.ts";
 import { manualSeed } from "../tensor/index.ts";
-import { smallStem } from "../train/from-config.ts";
 import { formatTable } from "./table.ts";
 
 interface Images {
@@ -24,20 +24,20 @@ export function modelTable(names: readonly string[], images: Images): string {
 
 function row(name: string, { imageSize, inChannels, numClasses }: Images): string[] {
   const image = [inChannels, imageSize, imageSize] as const;
-  const stem = smallStem(name, imageSize);
+  const options = optionsForImages(name, imageSize);
   manualSeed(0);
-  const sized = name === "simple-cnn" ? { imageSize } : {};
   try {
-    using model = createModel(name, { numClasses, inChannels, ...sized, ...stem });
+    using model = createModel(name, { numClasses, inChannels, ...options });
     const maps = mapSizes(model, image, model.camLayers).map(([height, width]) => `${height}x${width}`);
-    const told = Object.entries(stem).map(([key, value]) => `${key} ${value}`);
+    const { imageSize: _, ...stem } = options;
+    const chosen = Object.entries(stem).map(([key, value]) => `${key} ${value}`);
     return [
       name,
       short(model.numParameters()),
       short(multiplyAdds(model, image)),
       maps.join(" "),
       defaultCamLayer(model, image),
-      told.join(", "),
+      chosen.join(", "),
     ];
   } catch (error) {
     if (error instanceof BatchCamError && /collapse to nothing/.test(error.message))

@@ -1,6 +1,9 @@
 import { z } from "zod";
+import { DISTANCES } from "../losses/description.ts";
+import { namesOf } from "./features.ts";
 import { count, group, path, runName } from "./fields.ts";
-import { TrainConfig } from "./train.ts";
+import type { TrainConfig } from "./train-fields.ts";
+import { trainFields } from "./train-fields.ts";
 
 export const OBJECTIVE_NAMES = ["plain", "prototype", "batch-cam", "both"] as const;
 export type ObjectiveName = (typeof OBJECTIVE_NAMES)[number];
@@ -28,7 +31,11 @@ const rows = group("Grid", {
   objectives: list()
     .optional()
     .describe("in place of methods: plain, prototype, batch-cam, both (default: plain,prototype)"),
-  distances: list().optional().describe("ssim, l1, l2: each objective but plain with each of them (default: ssim)"),
+  distances: list()
+    .optional()
+    .describe(
+      `${namesOf(DISTANCES).join(", ")}: each objective but plain with each of them (default: ${DISTANCES[0].name})`,
+    ),
   lambdas: numbers()
     .optional()
     .describe("weights of the objective's losses, each with each distance (default: the distance's own)"),
@@ -86,7 +93,7 @@ function because(reason: string, keys: (keyof TrainConfig)[]): Record<string, st
   return Object.fromEntries(keys.map((key) => [key, reason]));
 }
 
-const { model, dataset, ...others } = TrainConfig.shape;
+const { model, dataset, ...others } = trainFields;
 const shared: Record<string, z.ZodType> = Object.fromEntries(
   Object.entries(others).filter(([key]) => !Object.hasOwn(NO_OPTION_OF_A_ROW, key)),
 );

@@ -1,7 +1,19 @@
 import { z } from "zod";
+import { CAM_METHODS, type MethodDescription } from "../cam/description.ts";
+import { MODEL_NAMES } from "../models/description.ts";
+import { byValue } from "./features.ts";
 import { count, device, group, path, runDataFields } from "./fields.ts";
 import { figures } from "./normalization.ts";
-import { MODEL_NAMES } from "./train.ts";
+
+const METHOD_NAMES = CAM_METHODS.map(({ name }) => name);
+
+/** "4 for SmoothGradCAM++, 25 for SmoothGrad" */
+const defaultsOf = (setting: "samples" | "steps"): string => {
+  const methods: readonly MethodDescription[] = CAM_METHODS;
+  return byValue(
+    methods.flatMap(({ name, [setting]: value }) => (value === undefined ? [] : [[name, value] as const])),
+  );
+};
 
 const subject = group("Model", {
   run: path().optional().describe("run directory, or a checkpoint in it, whose model is explained"),
@@ -64,9 +76,7 @@ const maps = group("Maps", {
   method: z
     .string()
     .default("GradCAM")
-    .describe(
-      "one or several methods, separated by commas: GradCAM, HiResCAM, GradCAMElementWise, GradCAM++, XGradCAM, LayerCAM, EigenCAM, EigenGradCAM, AblationCAM, ScoreCAM, SmoothGradCAM++, FullGrad, Saliency, IntegratedGradients, SmoothGrad, GuidedBackprop",
-    ),
+    .describe(`one or several methods, separated by commas: ${METHOD_NAMES.join(", ")}`),
   layer: path()
     .optional()
     .describe(
@@ -85,9 +95,13 @@ const maps = group("Maps", {
     .enum(["batch-cam", "pytorch-grad-cam", "torch-cam"])
     .default("batch-cam")
     .describe("whose scaling and formulas hold where libraries differ"),
-  samples: count().optional().describe("noisy copies of SmoothGrad (25) and SmoothGradCAM++ (4)"),
+  samples: count()
+    .optional()
+    .describe(`noisy copies of each image (default: ${defaultsOf("samples")})`),
   noise: z.number().nonnegative().optional().describe("deviation of their noise, in units of the normalised image"),
-  steps: count().optional().describe("points of IntegratedGradients (50)"),
+  steps: count()
+    .optional()
+    .describe(`points of the path (default: ${defaultsOf("steps")})`),
   seed: z.int().nonnegative().default(0).describe("seed of the noise"),
 });
 

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { count, group } from "./fields.ts";
-import { TrainConfig } from "./train.ts";
+import { trainFields } from "./train-fields.ts";
 
 const sweep = group("Sweep", {
   lrFrom: z.number().positive().default(1e-6).describe("learning rate of the first step"),
@@ -16,8 +16,8 @@ const NOT_SWEPT = [
   ...(["checkpointEvery", "checkpointSeconds", "keepEpochs", "logEvery", "valInterval", "lossBalanceEvery"] as const),
   ...(["profile", "profileSteps", "figures", "tensorboard", "limitVal", "limitTest"] as const),
   ...(["modelEma", "modelEmaDecay", "modelEmaWarmup"] as const),
-] satisfies (keyof typeof TrainConfig.shape)[];
-const trained = without(TrainConfig.shape, NOT_SWEPT);
+] satisfies (keyof typeof trainFields)[];
+const trained = without(trainFields, NOT_SWEPT);
 
 /** What `batch-cam find-lr` takes: what the training would, and the sweep's own. */
 export const FindLrConfig = z.strictObject({ ...sweep, ...trained }).superRefine(({ lrFrom, lrTo }, context) => {
@@ -31,5 +31,5 @@ function without<S extends object, K extends keyof S>(shape: S, keys: readonly K
 export type FindLrConfigInput = z.input<typeof FindLrConfig>;
 export type FindLrConfig = z.output<typeof FindLrConfig>;
 /** Keys of a training's config file that a sweep has no use for. */
-export const UNUSED_KEYS: readonly string[] = Object.keys(TrainConfig.shape).filter((key) => !(key in trained));
+export const UNUSED_KEYS: readonly string[] = Object.keys(trainFields).filter((key) => !(key in trained));
 export const SWEEP_KEYS = Object.keys(sweep) as (keyof typeof sweep)[];

@@ -3,6 +3,7 @@ export { DataConfig } from "./data.ts";
 export { DemoConfig, type DemoConfigInput } from "./demo.ts";
 export { EvaluateConfig } from "./evaluate.ts";
 export { ExplainConfig } from "./explain.ts";
+export { BASELINE_NAMES, DATASET_NAMES, type DatasetName, MODEL_NAMES, type ModelName } from "./features.ts";
 export { lambdaWarmupOf } from "./lambda-warmup.ts";
 export { hint, nearestName } from "./nearest-name.ts";
 export { expectation, type FieldSchema, fieldsOf, type ParseOptions, parseConfig, typesOf } from "./parse.ts";
@@ -15,13 +16,5 @@ export {
   runDirectoryOf,
 } from "./resolve.ts";
 export { describeResumedRun, LIMITS, resumeTrainConfig, savedTrainConfig } from "./resume.ts";
-export {
-  BASELINE_NAMES,
-  DATASET_NAMES,
-  type DatasetName,
-  MODEL_NAMES,
-  type ModelName,
-  TrainConfig,
-  type TrainConfigInput,
-} from "./train.ts";
+export { TrainConfig, type TrainConfigInput } from "./train.ts";
 export { configWarnings } from "./train-checks.ts";

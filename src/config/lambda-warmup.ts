@@ -1,5 +1,5 @@
 import { expectNumber, objectOf } from "../arguments.ts";
-import type { TrainConfig } from "./train.ts";
+import type { TrainConfig } from "./train-fields.ts";
 
 /** More steps than this were not better in any run that was measured. */
 const MOST_STEPS = 150;

@@ -1,7 +1,8 @@
-import type { TrainConfig } from "./train.ts";
+import { DATASETS } from "../data/description.ts";
+import type { TrainConfig } from "./train-fields.ts";
 
-/** Data sets that `dataDir` names; of the others it only says where they lie. */
-export const OWN_DATA: ReadonlySet<string> = new Set(["folder", "csv", "npz"]);
+/** Data sets that `dataDir` names; of the others it only says where their files are. */
+export const OWN_DATA: ReadonlySet<string> = new Set(DATASETS.filter(({ own }) => own).map(({ name }) => name));
 
 /** Options on which no number of a finished run depends but its times, and on `threads` the last digits of a few. */
 export const OUTCOME_FREE: readonly (keyof TrainConfig)[] = [

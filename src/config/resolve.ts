@@ -1,12 +1,16 @@
 import { expectNumber, expectString, objectOf, optionsOf } from "../arguments.ts";
+import { DATASETS } from "../data/description.ts";
+import { DISTANCES } from "../losses/description.ts";
 import { figuresOf } from "./normalization.ts";
 import { OWN_DATA } from "./outcome.ts";
 import { type ParseOptions, parseConfig } from "./parse.ts";
 import { type ParsedTrainConfig, TrainConfig, type TrainConfigInput } from "./train.ts";
 import { splitRunDirectory } from "./train-checks.ts";
 
-/** Weight of the Prototype Loss where none is given: what each distance needs for maps of about the same quality. */
-export const DEFAULT_LAMBDA = { ssim: 0.5, l1: 2, l2: 2 } as const;
+/** Weight of the Prototype Loss if the config gives none. */
+export function defaultLambda(distance: string): number {
+  return DISTANCES.find(({ name }) => name === distance)?.lambda ?? 1;
+}
 
 /**
  * Checks a config and fills in every default.
@@ -25,7 +29,7 @@ export function parseTrainConfig(input: unknown, options: Partial<ParseOptions> 
 export function resolveTrainConfig(parsed: ParsedTrainConfig): TrainConfig {
   objectOf("resolveTrainConfig: parsed", parsed);
   const alone = parsed.plain || parsed.baseline !== undefined; // a baseline comes by itself unless more is asked for
-  const lambdaPrototype = parsed.lambdaPrototype ?? (alone ? 0 : DEFAULT_LAMBDA[parsed.distance]);
+  const lambdaPrototype = parsed.lambdaPrototype ?? (alone ? 0 : defaultLambda(parsed.distance));
   const plain = lambdaPrototype === 0 && parsed.lambdaBatch === 0;
   const place = typeof parsed.resume === "string" ? splitRunDirectory(parsed.resume) : { output: parsed.output };
   const { mean, std, ...rest } = parsed;
@@ -79,7 +83,8 @@ export function dataName({
   decoyVariant,
   dataDir,
 }: Pick<TrainConfig, "dataset" | "decoyVariant" | "dataDir">): string {
-  if (dataset.startsWith("decoy")) return decoyVariant === "rrr" ? dataset : `${dataset}-${decoyVariant}`;
+  const decoy = DATASETS.some(({ name, options }) => name === dataset && "decoyVariant" in options);
+  if (decoy) return decoyVariant === "rrr" ? dataset : `${dataset}-${decoyVariant}`;
   if (!OWN_DATA.has(dataset) || dataDir === undefined) return dataset;
   const last =
     dataDir

@@ -1,5 +1,6 @@
 import { counted } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
+import { SCHEDULES } from "../optim/description.ts";
 import { OUTCOME_FREE } from "./outcome.ts";
 import { overrideTrainConfig, parseTrainConfig } from "./resolve.ts";
 import { TrainConfig, type TrainConfigInput } from "./train.ts";
@@ -27,7 +28,8 @@ export function resumeTrainConfig(saved: unknown, input: TrainConfigInput): Trai
   const before = savedTrainConfig(saved);
   const { output, experiment, resume, overwrite, ...base } = before;
   const config = parseTrainConfig(overrideTrainConfig(base, input));
-  const free = (key: string) => FREE_ON_RESUME.has(key) || (key === "epochs" && before.sched === "constant");
+  const lengthMatters = SCHEDULES.find(({ name }) => name === before.sched)?.needsLength ?? true;
+  const free = (key: string) => FREE_ON_RESUME.has(key) || (key === "epochs" && !lengthMatters);
   const changed = (Object.keys(TrainConfig.shape) as (keyof TrainConfig)[]).filter(
     (key) => !free(key) && before[key] !== config[key],
   );

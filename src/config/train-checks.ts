@@ -1,44 +1,53 @@
 import type { z } from "zod";
 import { expectNumber, objectOf } from "../arguments.ts";
+import { FEATURES, type Features, ownersOf } from "./features.ts";
 import { normalizationFault } from "./normalization.ts";
-import type { ParsedTrainConfig, TrainConfig } from "./train.ts";
+import type { ParsedTrainConfig, TrainConfig } from "./train-fields.ts";
 
 type Report = (key: keyof ParsedTrainConfig, message: string) => void;
 
 /** The checks that take more than one key; they run once every key is right by itself. */
-export function checkTogether(config: ParsedTrainConfig, context: z.core.$RefinementCtx): void {
-  if (context.issues.length > 0) return;
-  const report: Report = (key, message) => {
-    context.addIssue({ code: "custom", path: [key], message });
+export const checkTogether =
+  (features: Features) =>
+  (config: ParsedTrainConfig, context: z.core.$RefinementCtx): void => {
+    if (context.issues.length > 0) return;
+    const report: Report = (key, message) => {
+      context.addIssue({ code: "custom", path: [key], message });
+    };
+    checkOptimizer(config, report, features.optimizers);
+    checkGuidance(config, report, features.datasets);
+    checkRun(config, report);
+    const fault = normalizationFault(config);
+    if (fault !== null) report(...fault);
   };
-  checkOptimiser(config, report);
-  checkGuidance(config, report);
-  checkRun(config, report);
-  const fault = normalizationFault(config);
-  if (fault !== null) report(...fault);
-}
 
 /** More images than any step has. */
 const MOST_IMAGES = 2 ** 31 - 1;
 
-function checkOptimiser(config: ParsedTrainConfig, report: Report): void {
+function checkOptimizer(config: ParsedTrainConfig, report: Report, optimizers: Features["optimizers"]): void {
   const { opt, nesterov, momentum, minLr, lr, batchSize, gradAccumSteps } = config;
-  if (nesterov && opt !== "sgd") report("nesterov", `false with opt "${opt}" (it belongs to sgd)`);
+  for (const [option, owners] of ownersOf(optimizers)) {
+    const key = option as keyof ParsedTrainConfig;
+    // A switch of another optimizer is a mistake; its numbers have defaults, which are there in any case.
+    if (config[key] === true && !owners.includes(opt))
+      report(key, `false with opt "${opt}" (it belongs to ${owners.join(", ")})`);
+  }
   if (nesterov && opt === "sgd" && momentum === 0) report("momentum", "above 0 with nesterov");
   if (batchSize * gradAccumSteps > MOST_IMAGES) report("gradAccumSteps", `at most ${MOST_IMAGES} over batchSize`);
   if (minLr > lr) report("minLr", `at most lr (${lr})`);
 }
 
-/** Below it a share is 0 or 1 to the last bit. */
+/** A smaller mixup draws shares that are 0 or 1 to the last bit. */
 const LEAST_MIXUP = 0.001;
 
-function checkGuidance(config: ParsedTrainConfig, report: Report): void {
+function checkGuidance(config: ParsedTrainConfig, report: Report, datasets: Features["datasets"]): void {
   const { plain, lambdaPrototype = 0, lambdaBatch, prototypes, statistic, dataset } = config;
   if (plain && lambdaPrototype > 0) report("lambdaPrototype", "0 or left out with plain");
   if (plain && lambdaBatch > 0) report("lambdaBatch", "0 or left out with plain");
   if (prototypes !== "class" && statistic === "cam-ema")
     report("prototypes", '"class" with statistic "cam-ema", whose prototypes are running maps');
-  if (prototypes === "clean" && !dataset.startsWith("decoy"))
+  const decoy = datasets.some(({ name, options }) => name === dataset && "decoyVariant" in options);
+  if (prototypes === "clean" && !decoy)
     report("prototypes", `another with dataset "${dataset}" (clean ones are known of decoy sets only)`);
   const guided = !plain && (config.lambdaPrototype ?? 1) + lambdaBatch > 0;
   if (config.mixup > 0 && config.mixup < LEAST_MIXUP) report("mixup", `0, or from ${LEAST_MIXUP} to 1`);
@@ -112,9 +121,11 @@ function otherWarnings(config: TrainConfig, steps: number): string[] {
   const { sched, warmupSteps, minLr, plain, lambdaWarmup, weights, weightsKey } = config;
   const warnings: string[] = [];
   if (weightsKey !== undefined && weights === undefined) warnings.push("weightsKey is not used without weights");
-  if (sched === "onecycle" && warmupSteps > 0)
-    warnings.push("warmupSteps is not used with sched onecycle, which has a warm-up of its own");
-  if (sched !== "cosine" && minLr > 0) warnings.push(`minLr is not used with sched ${sched}`);
+  const schedule = FEATURES.schedules.find(({ name }) => name === sched);
+  if (schedule?.ownWarmup && warmupSteps > 0)
+    warnings.push(`warmupSteps is not used with sched ${sched}, which has a warm-up of its own`);
+  if (schedule !== undefined && !("minLr" in schedule.options) && minLr > 0)
+    warnings.push(`minLr is not used with sched ${sched}`);
   if (!plain && lambdaWarmup !== undefined && lambdaWarmup > steps) {
     const share = Math.round((100 * steps) / lambdaWarmup);
     warnings.push(

@@ -9,15 +9,15 @@ import {
   wrongArgument,
 } from "../arguments.ts";
 import { unusedMessage, unusedOptions } from "../config/dataset-options.ts";
-import { DATASET_NAMES, type DatasetName, hint } from "../config/index.ts";
-import { OWN_DATA } from "../config/outcome.ts";
 import { BatchCamError } from "../errors.ts";
+import { inWords, type Registry, registryOf } from "../registry.ts";
 import { tensor } from "../tensor/index.ts";
 import { coverageWarnings } from "./class-coverage.ts";
 import { type LabelledImages, listClassFolder } from "./class-folder.ts";
 import { colorClasses } from "./color-mnist.ts";
 import { fileDigest, rootOf } from "./dataset-digest.ts";
 import { addDecoys, DECOY_VARIANTS, type DecoyVariant } from "./decoy.ts";
+import { DATASETS, type DatasetDescription, type DatasetName } from "./description.ts";
 import { FASHION_CLASSES, FASHION_NORMALIZATION, readFashionMnist } from "./fashion-mnist.ts";
 import type { ByteSplit } from "./idx-splits.ts";
 import type { ImageFit } from "./image-fit.ts";
@@ -76,7 +76,15 @@ export interface DatasetOptions {
   signal?: AbortSignal;
 }
 
-const LOADERS = {
+/** Reads a data set. */
+export type DatasetLoader = (options: DatasetOptions) => Promise<Dataset>;
+
+/** A data set that is known by name. */
+export interface NamedDataset extends DatasetDescription {
+  readonly load: DatasetLoader;
+}
+
+const LOADERS: Readonly<Record<DatasetName, DatasetLoader>> = {
   mnist: loadMnist,
   "fashion-mnist": loadFashionMnist,
   "decoy-mnist": async (options) =>
@@ -90,13 +98,24 @@ const LOADERS = {
   folder: loadFolder,
   csv: loadCsv,
   npz: loadNpz,
-} satisfies Record<DatasetName, (options: DatasetOptions) => Promise<Dataset>>;
+};
+
+const KNOWN: Registry<NamedDataset> = registryOf(DATASETS.map((set) => ({ ...set, load: LOADERS[set.name] })));
 
 /**
  * Loads a data set into one uint8 image tensor and one label tensor per split. An unknown name is E_CONFIG and is
  * answered with the nearest one; missing or damaged files are E_DATA. The caller frees it with `disposeDataset`.
  */
 export async function loadDataset(name: string, options: DatasetOptions = {}): Promise<Dataset> {
+  return loadDatasetOf(KNOWN, name, options);
+}
+
+/** `loadDataset` with a registry of data sets. */
+export async function loadDatasetOf(
+  sets: Registry<NamedDataset>,
+  name: string,
+  options: DatasetOptions = {},
+): Promise<Dataset> {
   optionsOf("loadDataset", options, [
     "dataDir",
     "decoyVariant",
@@ -111,12 +130,13 @@ export async function loadDataset(name: string, options: DatasetOptions = {}): P
     "earlier",
     "followLinks",
   ]);
-  if (typeof name !== "string" || !Object.hasOwn(LOADERS, name)) {
-    const known = DATASET_NAMES.map((known) => `"${known}"`).join(", ");
-    const got = typeof name === "string" ? `"${name}"${hint(name, DATASET_NAMES)}` : describeValue(name);
+  const set = sets.find(name);
+  if (set === undefined) {
+    const known = sets.names.map((each) => `"${each}"`).join(", ");
+    const got = `${describeValue(name)}${sets.hint(name)}`;
     throw new BatchCamError("E_CONFIG", `loadDataset: name must be one of ${known}, got ${got}`);
   }
-  expectUsed(name, options);
+  expectUsed(sets, name, options);
   const { dataDir, decoyVariant, seed, imageSize, testFraction } = options;
   if (dataDir !== undefined) expectPath("loadDataset: dataDir", dataDir);
   if (seed !== undefined) expectInteger("loadDataset: seed", seed, 0);
@@ -127,21 +147,22 @@ export async function loadDataset(name: string, options: DatasetOptions = {}): P
   if (testFraction !== undefined)
     expectNumber("loadDataset: testFraction", testFraction, "be between 0 and 1", (n) => n > 0 && n < 1);
   try {
-    return withCoverage(await LOADERS[name as DatasetName](options));
+    return withCoverage(await set.load(options));
   } catch (error) {
     const unread = error instanceof BatchCamError && error.code === "E_DATA";
-    if (!unread || dataDir === undefined || OWN_DATA.has(name)) throw error;
-    const hinted = `${error.message} (images of one's own in ${dataDir} are the dataset "folder", "csv" or "npz")`;
+    if (!unread || dataDir === undefined || set.own) throw error;
+    const own = sets.items.flatMap((each) => (each.own ? [`"${each.name}"`] : []));
+    const hinted = `${error.message} (images of one's own in ${dataDir} are the dataset ${inWords(own, "or")})`;
     throw new BatchCamError("E_DATA", hinted, { cause: error });
   }
 }
 
 /** An option that the data set would ignore is a mistake of the caller's. */
-function expectUsed(name: string, { seed, ...given }: DatasetOptions): void {
-  const [unused] = unusedOptions(name, { ...given, dataSeed: seed });
+function expectUsed({ items }: Registry<NamedDataset>, name: string, { seed, ...given }: DatasetOptions): void {
+  const [unused] = unusedOptions(name, { ...given, dataSeed: seed }, items);
   if (unused === undefined) return;
   const option = unused === "dataSeed" ? "seed" : unused;
-  throw new BatchCamError("E_CONFIG", `loadDataset: ${unusedMessage(unused, name, option)}`);
+  throw new BatchCamError("E_CONFIG", `loadDataset: ${unusedMessage(unused, name, { as: option, datasets: items })}`);
 }
 
 function withCoverage(dataset: Dataset): Dataset {

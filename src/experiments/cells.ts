@@ -2,7 +2,8 @@ import { createHash } from "node:crypto";
 import { overrideTrainConfig, parseTrainConfig, type TrainConfig, type TrainConfigInput } from "../config/index.ts";
 import { outcomeOf } from "../config/outcome.ts";
 import { counted } from "../counted.ts";
-import { NEEDS } from "../train/baselines.ts";
+import { DATASETS } from "../data/description.ts";
+import { baselineNeeds } from "../losses/baselines.ts";
 import { type DataDigests, dataKey } from "./data-digests.ts";
 import type { Grid, GridRow, MethodRow } from "./grid.ts";
 import { gridFault } from "./grid-lists.ts";
@@ -54,9 +55,9 @@ function cellOf({ base, explanations }: Grid, { seed, dataset, model, method }: 
   };
 }
 
-/** What training would say too, but only when the run's turn has come. Files of one's own may have masks. */
+/** Refuses a baseline without its masks before any run; training would refuse it too, but only when the run's turn has come. */
 function expectMasks({ baseline, dataset }: TrainConfig, rows: Pick<Cell, "model" | "dataset" | "method">): void {
-  if (baseline === undefined || !NEEDS[baseline].masks || dataset.startsWith("decoy") || dataset === "csv") return;
+  if (!baselineNeeds(baseline).masks || DATASETS.find(({ name }) => name === dataset)?.masks !== "never") return;
   throw gridFault(
     `${placeOf(rows)}: baseline ${baseline} needs masks, and ${dataset} has none: name the data sets of that method in its row, as datasets: [decoy-mnist]`,
   );
@@ -112,7 +113,7 @@ function kindOf(config: TrainConfig, { name, kind }: MethodRow): MethodKind {
 }
 
 function toldKind({ plain, baseline, prototypes }: TrainConfig): { told: MethodKind; because: string } {
-  if (baseline !== undefined && NEEDS[baseline].masks)
+  if (baselineNeeds(baseline).masks)
     return { told: "reference", because: `it trains by ${baseline}, which sees masks` };
   if (baseline !== undefined) return { told: "baseline", because: `it trains by ${baseline}` };
   if (plain) return { told: "plain", because: "it trains without guidance" };

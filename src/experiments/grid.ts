@@ -6,10 +6,10 @@ import {
   hint,
   MODEL_NAMES,
   parseConfig,
-  TrainConfig,
   type TrainConfigInput,
 } from "../config/index.ts";
-import { DEFAULT_LAMBDA } from "../config/resolve.ts";
+import { defaultLambda } from "../config/resolve.ts";
+import { DISTANCES, type DistanceName } from "../losses/description.ts";
 import { gridFault, namesOf, numbersOf, rowsOf, seedsOf, unlike } from "./grid-lists.ts";
 import type { MethodKind } from "./records.ts";
 
@@ -144,14 +144,13 @@ function methodsOf(
   return rowsOf("methods", methods).map((row) => methodRow(row, known));
 }
 
-const DISTANCES = TrainConfig.shape.distance.unwrap().options;
-type Distance = (typeof DISTANCES)[number];
+const DISTANCE_NAMES = DISTANCES.map(({ name }) => name);
 const WEIGHT = { holds: (value: number) => Number.isFinite(value) && value > 0, rule: "numbers above 0" };
 
 /** Each objective with each distance and weight; plain has neither. */
 function crossed(config: Pick<CompareConfig, "objectives" | "distances" | "lambdas">): MethodRow[] {
   const objectives = namesOf("objectives", config.objectives ?? ["plain", "prototype"], OBJECTIVE_NAMES);
-  const distances = namesOf("distances", config.distances ?? ["ssim"], DISTANCES);
+  const distances = namesOf("distances", config.distances ?? [DISTANCES[0].name], DISTANCE_NAMES);
   const lambdas = config.lambdas === undefined ? [undefined] : numbersOf("lambdas", config.lambdas, WEIGHT);
   return objectives.flatMap((objective) => {
     if (objective === "plain") return [{ name: "plain", kind: "plain", options: { plain: true } }];
@@ -159,8 +158,12 @@ function crossed(config: Pick<CompareConfig, "objectives" | "distances" | "lambd
   });
 }
 
-function guided(objective: Exclude<ObjectiveName, "plain">, distance: Distance, lambda: number | undefined): MethodRow {
-  const weight = lambda ?? DEFAULT_LAMBDA[distance];
+function guided(
+  objective: Exclude<ObjectiveName, "plain">,
+  distance: DistanceName,
+  lambda: number | undefined,
+): MethodRow {
+  const weight = lambda ?? defaultLambda(distance);
   const lambdaPrototype = objective === "batch-cam" ? 0 : weight;
   const lambdaBatch = objective === "prototype" ? 0 : weight;
   const name = [objective, distance, ...(lambda === undefined ? [] : [lambda])].join(" ");

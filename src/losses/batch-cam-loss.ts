@@ -3,7 +3,8 @@ import { BatchCamError } from "../errors.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import { autocast, type Tensor, tensor } from "../tensor/index.ts";
 import { readLabels } from "../tensor/labels.ts";
-import { type Distance, type DistanceName, distanceOf, meanDistance } from "./distance.ts";
+import type { DistanceName } from "./description.ts";
+import { type Distance, distanceOf, meanDistance } from "./distance.ts";
 import { expectFloating, expectMaps, single } from "./images.ts";
 
 export interface BatchCamLossOptions {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { autocast, grad, rand, type Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
-import { type Distance, type DistanceName, distanceOf, l1 } from "./distance.ts";
+import type { DistanceName } from "./description.ts";
+import { type Distance, distanceOf, l1 } from "./distance.ts";
 import { prototypeLoss } from "./prototype.ts";
 
 const DISTANCES = ["l1", "l2", "ssim"] as const;

@@ -2,7 +2,8 @@ import { optionsOf } from "../arguments.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import type { Tensor } from "../tensor/index.ts";
 import { readLabels } from "../tensor/labels.ts";
-import { type Distance, type DistanceName, distanceOf, meanDistance } from "./distance.ts";
+import type { DistanceName } from "./description.ts";
+import { type Distance, distanceOf, meanDistance } from "./distance.ts";
 import { expectFloating, expectMaps, single } from "./images.ts";
 
 /**

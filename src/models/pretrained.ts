@@ -3,9 +3,9 @@ import { counted } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
 import { handleOf } from "../tensor/core.ts";
 import { noGrad, type Tensor, tidy } from "../tensor/index.ts";
-import { likeliestArchitecture } from "./architecture.ts";
 import { expectModel, type Model } from "./model.ts";
 import { nearestArchitecture } from "./nearest-architecture.ts";
+import { likeliestArchitecture } from "./recognise.ts";
 
 /** What was changed in weights made for other classes or channels. */
 export interface Adaptation {

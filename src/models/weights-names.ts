@@ -1,5 +1,7 @@
 import { counted, wordFor } from "../counted.ts";
 import type { Tensor } from "../tensor/index.ts";
+import { FAMILIES } from "./families.ts";
+import type { Dialect } from "./family.ts";
 
 /** Weights under the names of this project's models, and what was changed for that. */
 export interface NamedWeights {
@@ -8,9 +10,11 @@ export interface NamedWeights {
   notes: string[];
 }
 
-/** What wrappers of a model put before every name: DataParallel, torch.compile and ModelEma. They say nothing about the model. */
+const DIALECTS = FAMILIES.flatMap(({ dialects }) => dialects);
+
+/** Prefixes that wrappers of a model put before every name: DataParallel, torch.compile and ModelEma. They say nothing about the model. */
 const WRAPPERS = ["module", "_orig_mod"];
-/** Under what names training code keeps its model. */
+/** Names under which training code keeps its model. */
 const HOLDERS = ["model", "backbone", "net", "network", "encoder", "base_model", "ema_model", "model_ema"];
 
 /**
@@ -48,90 +52,14 @@ function sharedPrefix(names: readonly string[]): string | null {
   return prefix !== undefined && names.every((name) => name.startsWith(`${prefix}.`)) ? prefix : null;
 }
 
-/** Whether names are those of a family of models that is known here, as they are or translated. */
+/** Whether names are those of one of the families here, as they are or translated. */
 function isKnown(names: readonly string[]): boolean {
-  if (DIALECTS.some(({ sign }) => names.some((name) => sign.test(name)))) return true;
-  return names.some((name) => /^(?:layer1\.0\.conv1|stages\.0\.blocks\.0\.conv_dw|conv3)\./.test(name));
+  return [...DIALECTS, ...FAMILIES].some(({ sign }) => names.some((name) => sign.test(name)));
 }
 
-/** How other code names the layers of a family of models. */
-interface Dialect {
-  of: string;
-  as: string;
-  /** A name that no other code has. */
-  sign: RegExp;
-  rules: readonly (readonly [RegExp, (...groups: string[]) => string])[];
-}
-
-const next = (index = "0") => Number(index) + 1;
-
-/** Layers of a ConvNeXt block, whose names transformers took over from the authors. */
-const BLOCK: Readonly<Record<string, string>> = {
-  ...{ dwconv: "conv_dw", layernorm: "norm", norm: "norm", pwconv1: "mlp.fc1", pwconv2: "mlp.fc2" },
-  ...{ "grn.weight": "mlp.grn.weight", "grn.bias": "mlp.grn.bias" },
-  ...{ "grn.gamma": "mlp.grn.weight", "grn.beta": "mlp.grn.bias" },
-  ...{ gamma: "gamma", layer_scale_parameter: "gamma" },
-};
-
-function convNextBlock(stage: string, block: string, layer: string, part: string): string {
-  const known = BLOCK[`${layer}${part}`] ?? (BLOCK[layer] === undefined ? `${layer}${part}` : `${BLOCK[layer]}${part}`);
-  return `stages.${stage}.blocks.${block}.${known}`;
-}
-
-const DIALECTS: readonly Dialect[] = [
-  {
-    of: "transformers' ResNet",
-    as: "torchvision",
-    sign: /^(?:resnet\.)?embedder\.embedder\.convolution\./,
-    rules: [
-      [/^embedder\.embedder\.convolution\.(.+)$/, (part) => `conv1.${part}`],
-      [/^embedder\.embedder\.normalization\.(.+)$/, (part) => `bn1.${part}`],
-      [
-        /^encoder\.stages\.(\d+)\.layers\.(\d+)\.shortcut\.(convolution|normalization)\.(.+)$/,
-        (stage, block, layer, part) =>
-          `layer${next(stage)}.${block}.downsample.${layer === "convolution" ? 0 : 1}.${part}`,
-      ],
-      [
-        /^encoder\.stages\.(\d+)\.layers\.(\d+)\.layer\.(\d+)\.(convolution|normalization)\.(.+)$/,
-        (stage, block, index, layer, part) =>
-          `layer${next(stage)}.${block}.${layer === "convolution" ? "conv" : "bn"}${next(index)}.${part}`,
-      ],
-      [/^classifier\.1\.(.+)$/, (part) => `fc.${part}`],
-    ],
-  },
-  {
-    of: "transformers' ConvNeXt",
-    as: "timm",
-    sign: /^(?:convnext(?:v2)?\.)?embeddings\.patch_embeddings\./,
-    rules: [
-      [/^embeddings\.patch_embeddings\.(.+)$/, (part) => `stem.0.${part}`],
-      [/^embeddings\.layernorm\.(.+)$/, (part) => `stem.1.${part}`],
-      [
-        /^encoder\.stages\.(\d+)\.downsampling_layer\.(\d+)\.(.+)$/,
-        (stage, index, part) => `stages.${stage}.downsample.${index}.${part}`,
-      ],
-      [/^encoder\.stages\.(\d+)\.layers\.(\d+)\.(\w+)((?:\.\w+)*)$/, convNextBlock],
-      [/^layernorm\.(.+)$/, (part) => `head.norm.${part}`],
-      [/^classifier\.(weight|bias)$/, (part) => `head.fc.${part}`],
-    ],
-  },
-  {
-    of: "the ConvNeXt authors' repository",
-    as: "timm",
-    sign: /^downsample_layers\.0\./,
-    rules: [
-      [/^downsample_layers\.0\.(.+)$/, (rest) => `stem.${rest}`],
-      [/^downsample_layers\.(\d+)\.(.+)$/, (stage, rest) => `stages.${stage}.downsample.${rest}`],
-      [/^stages\.(\d+)\.(\d+)\.(\w+)((?:\.\w+)*)$/, convNextBlock],
-      [/^norm\.(.+)$/, (part) => `head.norm.${part}`],
-      [/^head\.(weight|bias)$/, (part) => `head.fc.${part}`],
-    ],
-  },
-];
-
-/** By the first rule that fits; a name that none fits stays as it is. */
-function translate(name: string, { rules }: Dialect): string {
-  const inner = name.replace(/^(?:resnet|convnext|convnextv2)\./, "");
+/** A name by the first rule that matches it; a name that none matches stays as it is. */
+function translate(name: string, { rules, prefix }: Dialect): string {
+  const inner = prefix === undefined ? name : name.replace(prefix, "");
   for (const [pattern, rule] of rules) {
     const found = pattern.exec(inner);
     if (found !== null) return rule(...found.slice(1));
@@ -139,16 +67,19 @@ function translate(name: string, { rules }: Dialect): string {
   return name;
 }
 
-/** `fc.1.weight` of a Sequential(Dropout, Linear) is `fc.weight`, where that is the only layer with weights in it. */
+/** The head's path and the place in a sequence: `fc.1.weight` of a Sequential(Dropout, Linear). */
+const HEAD_IN_SEQUENCE = new RegExp(
+  `^(${[...new Set(FAMILIES.flatMap(({ heads }) => heads))].map((path) => path.replaceAll(".", "\\.")).join("|")})\\.(\\d+)\\.(weight|bias)$`,
+);
+
+/** Takes the place off the head's names, `fc.1.weight` to `fc.weight`, if the sequence has one layer with weights. */
 function withoutHeadIndex(names: readonly string[]): readonly string[] {
-  const parts = names.flatMap(
-    (name) => /^(fc|head\.fc)\.(\d+)\.(weight|bias)$/.exec(name)?.slice(1, 3).join(".") ?? [],
-  );
+  const parts = names.flatMap((name) => HEAD_IN_SEQUENCE.exec(name)?.slice(1, 3).join(".") ?? []);
   if (new Set(parts).size !== 1 || parts.length > 2) return names;
-  return names.map((name) => name.replace(/^(fc|head\.fc)\.\d+\.(weight|bias)$/, "$1.$2"));
+  return names.map((name) => name.replace(HEAD_IN_SEQUENCE, "$1.$3"));
 }
 
-/** What most names begin with, where not all do: advice for weights that nothing else explains; "" where there is none. */
+/** Advice for weights whose names mostly, but not all, begin with one prefix; "" if there is no such prefix. */
 export function prefixHint(names: readonly string[]): string {
   const counts = new Map<string, number>();
   for (const name of names) {

@@ -115,6 +115,9 @@ export function flatLinear(x: Tensor, w: Tensor, bias: Tensor): { output: Tensor
   return { output: new Tensor(output), pooled: new Tensor(pooled) };
 }
 
+/** What the fused kernel of distances knows. */
+export type DistanceKernel = keyof typeof KINDS;
+
 const KINDS = { l1: 0, l2: 1, ssim: 2 } as const;
 
 /** Window and constants of SSIM. */
@@ -127,7 +130,7 @@ export interface SsimWindow {
 
 /** Distances of x to y, both float32 (N, H, W): (N). y must not require gradients; the window is float32. */
 export function mapDistance(
-  kind: keyof typeof KINDS,
+  kind: DistanceKernel,
   [x, y]: readonly [Tensor, Tensor],
   { window, c1, c2 }: SsimWindow,
 ): Tensor {

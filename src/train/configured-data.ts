@@ -1,6 +1,6 @@
 import { optionsOf } from "../arguments.ts";
 import type { dataFields } from "../config/data-fields.ts";
-import { unusedOptions, usesOption } from "../config/dataset-options.ts";
+import { DATASET_OPTIONS, usesOption } from "../config/dataset-options.ts";
 import type { TrainConfig } from "../config/index.ts";
 import { OWN_DATA } from "../config/outcome.ts";
 import { counted } from "../counted.ts";
@@ -159,16 +159,14 @@ const asOf = (run: DataRecord, parts: Parts, given: GivenSplits | undefined): Pa
     return given === undefined ? { ...ordered, normalization: run.normalization } : ordered;
   });
 
-/** What a config says about its data set's images, as far as the data set heeds it. */
+/** What a config says of its data set's images, as far as the data set uses it. */
 export function datasetOptions(config: Pick<TrainConfig, keyof typeof dataFields>): DatasetOptions {
-  const { dataDir, dataset, dataSeed: seed } = config;
-  const { decoyVariant, imageSize, imageChannels, imageFit, testFraction, badImages, followLinks } = config;
-  const all = { decoyVariant, imageSize, imageChannels, imageFit, testFraction, badImages, followLinks };
-  const unused: readonly string[] = unusedOptions(dataset, all);
-  const options = Object.fromEntries(Object.entries(all).filter(([key]) => !unused.includes(key)));
+  const { dataDir, dataset } = config;
+  const used = DATASET_OPTIONS.filter((option) => usesOption(dataset, option));
+  const { dataSeed, ...options } = Object.fromEntries(used.map((option) => [option, config[option]]));
   return {
     ...options,
-    ...(usesOption(dataset, "dataSeed") ? { seed } : {}),
+    ...(dataSeed === undefined ? {} : { seed: dataSeed as number }),
     ...(dataDir === undefined ? {} : { dataDir }),
   };
 }

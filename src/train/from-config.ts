@@ -1,4 +1,5 @@
 import type { TrainConfig } from "../config/index.ts";
+import { FAMILIES, optionsForImages } from "../models/families.ts";
 import { createModel, defaultCamLayer, type Model, type ModelOptions } from "../models/index.ts";
 
 /** What a model has to know of the images and classes that it is for. */
@@ -14,30 +15,18 @@ export function modelFor(config: TrainConfig, split: ImagesAndClasses): Model {
   return createModel(config.model, { numClasses: split.numClasses, inChannels, ...modelOptions(config, split) });
 }
 
-/** Below this many pixels, the stems made for 224x224 leave no usable map. */
-const SMALL_SIDE = 64;
-
 /** What the config says of the architecture, and for small images a stem that keeps their detail. */
 export function modelOptions(config: TrainConfig, { images }: Pick<ImagesAndClasses, "images">): ModelOptions {
   const side = Math.min(...images.sizes.slice(-2));
-  const { model, head, norm, dropout, stem, width, zeroInitLast, patchSize, stemStride, dropPath } = config;
-  const given: ModelOptions = Object.fromEntries(
-    Object.entries({ head, norm, dropout, stem, width, zeroInitLast, patchSize, stemStride, dropPath }).filter(
-      ([, value]) => value !== undefined,
-    ),
+  const values = config as Readonly<Record<string, unknown>>;
+  const given = Object.fromEntries(
+    MODEL_OPTIONS.flatMap((key) => (values[key] === undefined ? [] : [[key, values[key]]])),
   );
-  if (model === "simple-cnn") return { imageSize: side, ...given };
-  const chosen = given.patchSize === undefined ? smallStem(model, side) : {};
-  return { ...chosen, ...given };
+  return { ...optionsForImages(config.model, side, given), ...given };
 }
 
-/** The stem for images too small for that of 224x224; nothing for larger ones. */
-export function smallStem(model: string, side: number): ModelOptions {
-  if (side >= SMALL_SIDE) return {};
-  if (model.startsWith("resnet")) return { stem: "small" };
-  // Half the cells of patchSize 1 on a side, at a quarter of the cost.
-  return model.startsWith("convnext") ? { stemStride: 2 } : {};
-}
+/** The train options that belong to a family of models. */
+const MODEL_OPTIONS = [...new Set(FAMILIES.flatMap(({ options }) => Object.keys(options)))];
 
 /** The layer whose maps a run guides or judges. */
 export function camLayerOf(

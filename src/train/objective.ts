@@ -3,6 +3,7 @@ import { type CamHead, guidanceMaps } from "../cam/batch-cam.ts";
 import { deadMaps } from "../cam/index.ts";
 import { lambdaWarmupOf, type TrainConfig } from "../config/index.ts";
 import { inverseGeometry, warp } from "../data/index.ts";
+import { type BaselineInput, baselineLoss, baselineNeeds } from "../losses/baselines.ts";
 import { batchCamLoss, type CamEma, crossEntropy, prototypeLoss } from "../losses/index.ts";
 import type { Model, TappedForward } from "../models/index.ts";
 import { type ClosedFormHead, expectModel } from "../models/model.ts";
@@ -11,7 +12,6 @@ import { phase } from "../profile/index.ts";
 import { handleOf } from "../tensor/core.ts";
 import { autocast, type Tensor } from "../tensor/index.ts";
 import type { CrossEntropyOptions } from "../tensor/layers.ts";
-import { type BaselineInput, baselineLoss, NEEDS } from "./baselines.ts";
 import type { Mixed } from "./mixup.ts";
 
 /** What the objective needs to know of the run. */
@@ -101,7 +101,7 @@ export function objective(model: Model, images: Tensor, labels: Tensor, options:
   expectNumber("objective: crossEntropyScale", scale);
   expectModel("objective", model);
   handleOf(images, "objective: images");
-  const needs = config.baseline === undefined ? NOTHING : NEEDS[config.baseline];
+  const needs = baselineNeeds(config.baseline);
   const input = needs.inputGradient ? images.detach().requiresGrad_() : images;
   const mapped = !config.plain || needs.maps;
   const forward = (x: Tensor, layers: readonly string[]) => {
@@ -138,7 +138,6 @@ function blendedCrossEntropy(
   return own.mul(mixed.share).add(crossEntropy(scores, mixed.partners, weighting).mul(1 - mixed.share));
 }
 
-const NOTHING = { masks: false, maps: false, inputGradient: false };
 const NO_MAPS = { maps: null, seen: null, rawMaps: null, dead: null };
 const NO_TERMS = { prototypeLoss: null, batchCamLoss: null };
 

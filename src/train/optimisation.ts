@@ -1,18 +1,8 @@
 import type { TrainConfig } from "../config/index.ts";
 import type { Model } from "../models/index.ts";
-import {
-  Adam,
-  AdamW,
-  constant,
-  cosine,
-  linearWarmup,
-  type Optimizer,
-  oneCycle,
-  parameterGroups,
-  type Schedule,
-  SGD,
-  sequential,
-} from "../optim/index.ts";
+import { optimizerNamed, scheduleNamed } from "../optim/by-name.ts";
+import { SCHEDULES } from "../optim/description.ts";
+import { linearWarmup, type Optimizer, parameterGroups, type Schedule, sequential } from "../optim/index.ts";
 
 /** The optimizer that a config names, for what the model has to train. */
 export function createOptimizer(config: TrainConfig, model: Model): Optimizer {
@@ -25,17 +15,16 @@ export function createOptimizer(config: TrainConfig, model: Model): Optimizer {
     layers: model.layerPatterns,
     filterBiasAndBn: !decayNormAndBias,
   });
-  if (config.opt === "sgd") return new SGD(params, { lr, weightDecay, momentum, nesterov });
-  return config.opt === "adamw" ? new AdamW(params, { lr, weightDecay }) : new Adam(params, { lr, weightDecay });
+  return optimizerNamed(config.opt).create(params, { lr, weightDecay, momentum, nesterov });
 }
 
 /** The learning rate at each of a run's steps. */
 export function learningRate({ sched, lr, minLr, warmupSteps }: TrainConfig, steps: number): Schedule {
-  if (sched === "onecycle") return oneCycle({ maxLr: lr, steps });
-  const rest = Math.max(1, steps - warmupSteps);
-  const after = sched === "cosine" ? cosine({ lr, minLr, steps: rest }) : constant(lr);
-  if (warmupSteps === 0) return after;
-  // The first step moves too: step t of the warm-up uses the rate that stands after it.
-  const rise = linearWarmup({ lr, steps: warmupSteps });
-  return sequential((step) => rise(step + 1), warmupSteps, after);
+  const ownWarmup = SCHEDULES.find(({ name }) => name === sched)?.ownWarmup ?? false;
+  const warmup = ownWarmup ? 0 : warmupSteps;
+  const after = scheduleNamed(sched).create({ lr, minLr, steps: Math.max(1, steps - warmup) });
+  if (warmup === 0) return after;
+  // The first step moves too: step t of the warm-up uses the rate that is reached after it.
+  const rise = linearWarmup({ lr, steps: warmup });
+  return sequential((step) => rise(step + 1), warmup, after);
 }

@@ -2,9 +2,12 @@ import type { TrainConfig } from "../config/index.ts";
 import { counted, wordFor } from "../counted.ts";
 import { type PrototypeShape, prototypeShape, type Split } from "../data/index.ts";
 import { BatchCamError } from "../errors.ts";
+import { baselineNeeds } from "../losses/baselines.ts";
+import { BASELINES } from "../losses/description.ts";
+import { familyOf } from "../models/families.ts";
 import { type Model, mapSize } from "../models/index.ts";
+import { inWords } from "../registry.ts";
 import { tidy } from "../tensor/index.ts";
-import { NEEDS } from "./baselines.ts";
 import type { Progress } from "./checkpoint.ts";
 import type { ConfiguredData } from "./configured-data.ts";
 import type { TrainEvent } from "./events.ts";
@@ -61,9 +64,10 @@ export function guidedShape(config: TrainConfig, train: Split): PrototypeShape |
 }
 
 export function expectAnnotations({ baseline, dataset }: TrainConfig, data: ConfiguredData): void {
-  if (baseline === undefined || !NEEDS[baseline].masks || data.train.masks !== undefined) return;
+  if (baseline === undefined || !baselineNeeds(baseline).masks || data.train.masks !== undefined) return;
   data.dispose();
-  const advice = 'take a decoy set, or "saliency-guided", which needs none';
+  const others = BASELINES.flatMap(({ name, needs }) => (needs.masks ? [] : [`"${name}"`]));
+  const advice = `take a decoy set, or ${inWords(others, "or")}, which needs none`;
   throw new BatchCamError("E_CONFIG", `baseline: ${baseline} needs masks, and ${dataset} has none: ${advice}`);
 }
 
@@ -78,10 +82,7 @@ export function mapsOf(
     return { camLayer, size: mapSize(model, split.images.sizes.slice(1) as [number, number, number], camLayer) };
   } catch (cause) {
     if (!(cause instanceof BatchCamError) || cause.code !== "E_SHAPE") throw cause;
-    const advice =
-      config.model === "simple-cnn"
-        ? 'images that are not square need head "gap"'
-        : "choose a stem that shrinks less (stem, patchSize, stemStride)";
+    const advice = familyOf(config.model)?.misfitAdvice ?? "choose another model";
     throw new BatchCamError("E_CONFIG", `${cause.message}: ${advice}`, { cause });
   }
 }

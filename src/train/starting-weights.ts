@@ -1,7 +1,8 @@
-import { MODEL_NAMES, type TrainConfig } from "../config/index.ts";
+import type { TrainConfig } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
-import { likeliestArchitecture } from "../models/architecture.ts";
+import { familyOf } from "../models/families.ts";
 import { loadPretrained, loadWeights, type Model } from "../models/index.ts";
+import { recognise } from "../models/recognise.ts";
 import type { Tensor } from "../tensor/index.ts";
 import { disposeAll } from "./checkpoint.ts";
 import { broughtNormalization } from "./normalization.ts";
@@ -55,31 +56,31 @@ function startFrom(model: Model, weights: ReadonlyMap<string, Tensor>, name: str
   }
 }
 
-/** Weights that do not fit are the user's mistake here; where the stem is the reason, the error names the flag. */
+/** Weights that do not fit are the user's mistake here; if the stem is the reason, the error names the flag. */
 function withStemHint(error: unknown, weights: ReadonlyMap<string, Tensor>): unknown {
   if (!(error instanceof BatchCamError) || error.code !== "E_SHAPE") return error;
-  const kernel = (weights.get("conv1.weight") ?? weights.get("stem.0.weight"))?.sizes[2] ?? 0;
-  const flag = /conv1\.weight|stem\.0\.weight/.test(error.message) ? STEM_FLAGS[kernel] : undefined;
+  const flag = /conv1\.weight|stem\.0\.weight/.test(error.message) ? stemFlag(weights) : undefined;
   const hint = flag === undefined ? "" : `; the weights have another stem: add ${flag}`;
   return new BatchCamError("E_CHECKPOINT", `${error.message}${hint}`, { cause: error });
 }
 
-/** Names the model that the weights are for, where it is another one of this project's. */
+/** The flag that chooses the stem of weights, as their family recognises it. */
+function stemFlag(weights: ReadonlyMap<string, Tensor>): string | undefined {
+  const found = recognise(weights);
+  if (found === null || "looksLike" in found) return undefined;
+  const options = found.options as Readonly<Record<string, unknown>>;
+  const option = familyOf(found.name)?.stemOptions.find((key) => options[key] !== undefined);
+  return option === undefined ? undefined : `--${kebab(option)} ${options[option]}`;
+}
+
+const kebab = (key: string) => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+
+/** Names the model that the weights are for, if it is another one of this project's. */
 function withModelHint(error: unknown, weights: ReadonlyMap<string, Tensor>, name: string): unknown {
-  const likely = likeliestArchitecture(weights);
+  const found = recognise(weights);
   const isMisfit = error instanceof BatchCamError && error.message.includes("missing");
-  const known: readonly string[] = MODEL_NAMES;
-  if (!isMisfit || likely === null || likely === name || !known.includes(likely)) return error;
-  return new BatchCamError(error.code, `${error.message}; train the network of the weights: --model ${likely}`, {
+  if (!isMisfit || found === null || "looksLike" in found || found.name === name) return error;
+  return new BatchCamError(error.code, `${error.message}; train the network of the weights: --model ${found.name}`, {
     cause: error,
   });
 }
-
-/** By the side of the first convolution's kernel. */
-const STEM_FLAGS: Readonly<Record<number, string>> = {
-  7: "--stem imagenet",
-  4: "--patch-size 4",
-  3: "--stem small",
-  2: "--stem-stride 2",
-  1: "--patch-size 1",
-};

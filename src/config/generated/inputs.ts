@@ -31,6 +31,10 @@ export type TrainConfigInput = {
   dataset?: "mnist" | "fashion-mnist" | "decoy-mnist" | "decoy-fashion-mnist" | "color-mnist" | "folder" | "csv" | "npz" | undefined;
   /** folder with the data set's files, or a CSV or .npz file (default: the installed or cached copy) */
   dataDir?: string | undefined;
+  /** decoy-mnist, decoy-fashion-mnist: 4x4 patches that are random in the test, or 5x5 ones that mislead there @default "rrr" */
+  decoyVariant?: "rrr" | "cdep" | undefined;
+  /** decoy-mnist, decoy-fashion-mnist, color-mnist, folder, csv: seed of the patches or colours, and of the choice of test images @default 0 */
+  dataSeed?: number | undefined;
   /** folder, csv: height and width that images are brought to @default 64 */
   imageSize?: number | undefined;
   /** folder, csv: 1 for grey images, 3 for colour @default 3 */
@@ -43,10 +47,6 @@ export type TrainConfigInput = {
   badImages?: "fail" | "skip" | undefined;
   /** folder, csv: follow links out of the data set's folder, and to folders @default false */
   followLinks?: boolean | undefined;
-  /** decoy sets: 4x4 patches that are random in the test, or 5x5 ones that mislead there @default "rrr" */
-  decoyVariant?: "rrr" | "cdep" | undefined;
-  /** seed of a decoy set's patches, and of the choice of test images of folder and csv @default 0 */
-  dataSeed?: number | undefined;
   /** training images held out, by seed, to choose the best epoch, of your own about so many; the test split is never used for that (default: about a tenth, at most 5000) */
   valImages?: number | undefined;
   /** each training image once an epoch, or drawn so that all classes come equally often @default "shuffle" */
@@ -89,22 +89,22 @@ export type TrainConfigInput = {
   epochs?: number | undefined;
   /** images per step @default 128 */
   batchSize?: number | undefined;
-  /** optimiser @default "adam" */
+  /** optimizer @default "adam" */
   opt?: "adam" | "adamw" | "sgd" | undefined;
   /** learning rate @default 0.001 */
   lr?: number | undefined;
-  /** momentum of sgd @default 0.9 */
+  /** sgd: share of the last update that the next one keeps @default 0.9 */
   momentum?: number | undefined;
-  /** Nesterov momentum, sgd only @default false */
+  /** sgd: Nesterov momentum @default false */
   nesterov?: boolean | undefined;
   /** weight decay: decoupled in adamw, an L2 term in adam and sgd @default 0 */
   weightDecay?: number | undefined;
   /** learning-rate schedule over the whole run @default "constant" */
   sched?: "constant" | "cosine" | "onecycle" | undefined;
+  /** cosine: learning rate at the end @default 0 */
+  minLr?: number | undefined;
   /** steps over which the learning rate rises linearly to lr @default 0 */
   warmupSteps?: number | undefined;
-  /** learning rate at the end of the cosine schedule @default 0 */
-  minLr?: number | undefined;
   /** factor of the learning rate from each layer to the one before it, for fine-tuning @default 1 */
   layerDecay?: number | undefined;
   /** let the weight decay act on norms and biases too @default false */
@@ -137,7 +137,7 @@ export type TrainConfigInput = {
   lambdaBatch?: number | undefined;
   /** steps over which the weights of the guidance rise linearly from 0 (default: a third of the run's steps, at most 150) */
   lambdaWarmup?: number | undefined;
-  /** a published way to guide, to compare with, by itself unless lambdaPrototype is given: input gradients off the masks (rrr), maps off them (rrr-g), maps on the object (hint), saliency-guided training */
+  /** a published way to guide, to compare with, by itself unless lambdaPrototype is given: input gradients off the masks (rrr), maps off the masks (rrr-g), maps on the object (hint), the same output without the less salient pixels (saliency-guided) */
   baseline?: "rrr" | "rrr-g" | "hint" | "saliency-guided" | undefined;
   /** weight of the baseline's term @default 1 */
   lambdaBaseline?: number | undefined;

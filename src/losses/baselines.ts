@@ -1,9 +1,8 @@
-import type { BASELINE_NAMES } from "../config/index.ts";
+import { describeValue } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
+import { type Registry, registryOf } from "../registry.ts";
 import { grad, logSoftmax, noGrad, rand, type Tensor, zeros } from "../tensor/index.ts";
-
-/** Ways of guided training that others have published, to compare with in the same trainer. */
-export type Baseline = (typeof BASELINE_NAMES)[number];
+import { BASELINES, type BaselineDescription, type BaselineName } from "./description.ts";
 
 /** What a baseline sees of a step. */
 export interface BaselineInput {
@@ -23,13 +22,19 @@ export interface BaselineInput {
   forward: (images: Tensor) => Tensor;
 }
 
-/** Which of a step's parts a baseline needs. */
-export const NEEDS: Readonly<Record<Baseline, { masks: boolean; maps: boolean; inputGradient: boolean }>> = {
-  rrr: { masks: true, maps: false, inputGradient: true },
-  "rrr-g": { masks: true, maps: true, inputGradient: false },
-  hint: { masks: true, maps: true, inputGradient: false },
-  "saliency-guided": { masks: false, maps: false, inputGradient: true },
-};
+/** A published way of guided training, to compare with in the same trainer. */
+export interface Baseline extends BaselineDescription {
+  /** Its term of the loss, a scalar before its weight. */
+  term(input: BaselineInput): Tensor;
+}
+
+/** What a step needs that no baseline guides. */
+const NOTHING: BaselineDescription["needs"] = { masks: false, maps: false, inputGradient: false };
+
+/** Which parts of a step a baseline needs; none of them without a baseline. */
+export function baselineNeeds(name: string | undefined): BaselineDescription["needs"] {
+  return baselineRegistry.find(name)?.needs ?? NOTHING;
+}
 
 /**
  * The term that a baseline adds to the cross-entropy, before its weight: a scalar.
@@ -44,17 +49,26 @@ export const NEEDS: Readonly<Record<Baseline, { masks: boolean; maps: boolean; i
  *
  * All but the last see annotations, which the losses of Batch-CAM do without.
  *
- * @throws E_ARGUMENT where the step lacks what the baseline needs
+ * @throws E_ARGUMENT for an unknown name, with the nearest, or if the step lacks what the baseline needs
  */
-export function baselineLoss(baseline: Baseline, input: BaselineInput): Tensor {
-  const needs = NEEDS[baseline];
-  for (const part of ["masks", "maps"] as const)
-    if (needs[part] && input[part] === null)
-      throw new BatchCamError("E_ARGUMENT", `baselineLoss: ${baseline} needs ${part}`);
-  return TERMS[baseline](input);
+export function baselineLoss(name: BaselineName, input: BaselineInput): Tensor {
+  return baselineLossOf(baselineRegistry, name, input);
 }
 
-const TERMS: Readonly<Record<Baseline, (input: BaselineInput) => Tensor>> = {
+/** `baselineLoss` with a registry of baselines. */
+export function baselineLossOf(known: Registry<Baseline>, name: string, input: BaselineInput): Tensor {
+  const baseline = known.find(name);
+  if (baseline === undefined) {
+    const problem = `unknown baseline ${describeValue(name)}${known.hint(name)}; known: ${known.names.join(", ")}`;
+    throw new BatchCamError("E_ARGUMENT", `baselineLoss: ${problem}`);
+  }
+  for (const part of ["masks", "maps"] as const)
+    if (baseline.needs[part] && input[part] === null)
+      throw new BatchCamError("E_ARGUMENT", `baselineLoss: ${name} needs ${part}`);
+  return baseline.term(input);
+}
+
+const TERMS: Readonly<Record<BaselineName, Baseline["term"]>> = {
   rrr({ images, scores, masks }) {
     const [slope] = grad(logSoftmax(scores, 1).sum(), images, { createGraph: true }) as [Tensor];
     return slope
@@ -76,6 +90,10 @@ const TERMS: Readonly<Record<Baseline, (input: BaselineInput) => Tensor>> = {
     return own.exp().mul(own.sub(other)).sum(1).mean();
   },
 };
+
+const baselineRegistry: Registry<Baseline> = registryOf(
+  BASELINES.map((baseline) => ({ ...baseline, term: TERMS[baseline.name] })),
+);
 
 /** Mean over images of the mean over a region's pixels; an image without a region counts 0. */
 const onRegion = (values: Tensor, region: Tensor): Tensor =>

@@ -1,14 +1,14 @@
-import { expectLast } from "../nn/checks.ts";
-import { isPlain, wantsFused } from "../nn/fused.ts";
-import { Conv2d, DropPath, GELU, GRN, Identity, LayerNorm, Linear, Module } from "../nn/index.ts";
+import { expectLast } from "../../nn/checks.ts";
+import { isPlain, wantsFused } from "../../nn/fused.ts";
+import { Conv2d, DropPath, GELU, GRN, Identity, LayerNorm, Linear, Module } from "../../nn/index.ts";
 import {
   type ConvNextMlpWeights,
   convNextMlp,
   depthwiseConv,
   fusedDtype,
   hasConvNextMlp,
-} from "../tensor/fused-ops.ts";
-import { linear, type Tensor, zerosLike } from "../tensor/index.ts";
+} from "../../tensor/fused-ops.ts";
+import { linear, type Tensor, zerosLike } from "../../tensor/index.ts";
 
 const EPS = 1e-6; // of every layer norm, as in timm
 

@@ -1,4 +1,4 @@
-import { isPlain } from "../nn/fused.ts";
+import { isPlain } from "../../nn/fused.ts";
 import {
   AdaptiveAvgPool2d,
   BatchNorm2d,
@@ -11,10 +11,11 @@ import {
   Module,
   ReLU,
   Sequential,
-} from "../nn/index.ts";
-import { noGrad, type Tensor } from "../tensor/index.ts";
-import { expectInput, expectOneOf, expectSizes, knownOptions } from "./checks.ts";
-import { type ClosedFormHead, Model } from "./model.ts";
+} from "../../nn/index.ts";
+import { noGrad, type Tensor } from "../../tensor/index.ts";
+import { expectInput, expectOneOf, expectSizes, knownOptions } from "../checks.ts";
+import { type ClosedFormHead, Model } from "../model.ts";
+import type { resnetDescription } from "./description.ts";
 
 export interface ResNetOptions {
   /** 1000, as in torchvision. */
@@ -37,10 +38,13 @@ const RESNET_OPTIONS = [
   "zeroInitLast",
 ] as const satisfies (keyof ResNetOptions)[];
 
-/** Blocks of each stage. */
-const DEPTHS = { resnet18: [2, 2, 2, 2], resnet34: [3, 4, 6, 3] } as const;
+export type ResNetName = (typeof resnetDescription)["models"][number];
 
-export type ResNetName = keyof typeof DEPTHS;
+/** Blocks of each stage. */
+export const DEPTHS = {
+  resnet18: [2, 2, 2, 2],
+  resnet34: [3, 4, 6, 3],
+} as const satisfies Record<ResNetName, readonly number[]>;
 
 /** A convolution without bias, which the batch norm behind it would cancel. */
 function convolution(from: number, to: number, kernel: number, stride = 1): Conv2d {

@@ -1,6 +1,6 @@
-import { BatchCamError } from "../errors.ts";
-import { convRelu } from "../nn/conv-relu.ts";
-import { flatLinear } from "../nn/flat-linear.ts";
+import { BatchCamError } from "../../errors.ts";
+import { convRelu } from "../../nn/conv-relu.ts";
+import { flatLinear } from "../../nn/flat-linear.ts";
 import {
   BatchNorm2d,
   Conv2d,
@@ -11,10 +11,10 @@ import {
   MaxPool2d,
   type Module,
   ReLU,
-} from "../nn/index.ts";
-import type { Tensor } from "../tensor/index.ts";
-import { expectInput, expectOneOf, expectRate, expectSizes, knownOptions } from "./checks.ts";
-import { type ClosedFormHead, Model } from "./model.ts";
+} from "../../nn/index.ts";
+import type { Tensor } from "../../tensor/index.ts";
+import { expectInput, expectOneOf, expectRate, expectSizes, knownOptions } from "../checks.ts";
+import { type ClosedFormHead, Model } from "../model.ts";
 
 export interface SimpleCnnOptions {
   numClasses?: number;

@@ -1,4 +1,4 @@
-import { BatchCamError } from "../errors.ts";
+import { BatchCamError } from "../../errors.ts";
 import {
   AdaptiveAvgPool2d,
   Conv2d,
@@ -8,11 +8,12 @@ import {
   Module,
   Sequential,
   truncatedNormal_,
-} from "../nn/index.ts";
-import { noGrad, type Tensor } from "../tensor/index.ts";
-import { expectInput, expectOneOf, expectRate, expectSizeLists, expectSizes, knownOptions } from "./checks.ts";
+} from "../../nn/index.ts";
+import { noGrad, type Tensor } from "../../tensor/index.ts";
+import { expectInput, expectOneOf, expectRate, expectSizeLists, expectSizes, knownOptions } from "../checks.ts";
+import { Model } from "../model.ts";
 import { ConvNextBlock, type MlpKind } from "./convnext-block.ts";
-import { Model } from "./model.ts";
+import type { convNextV2Description } from "./description.ts";
 
 export interface ConvNextV2Options {
   /** 1000, as in timm. */
@@ -41,22 +42,22 @@ const CONVNEXT_V2_OPTIONS = [
   "dropPath",
 ] as const satisfies (keyof ConvNextV2Options)[];
 
+export type ConvNextV2Name = (typeof convNextV2Description)["models"][number];
+
 interface Variant {
   readonly depths: readonly number[];
   readonly dims: readonly number[];
   readonly mlp: MlpKind;
 }
 
-const VARIANTS = {
+export const VARIANTS = {
   convnextv2_atto: { depths: [2, 2, 6, 2], dims: [40, 80, 160, 320], mlp: "conv" },
   convnextv2_femto: { depths: [2, 2, 6, 2], dims: [48, 96, 192, 384], mlp: "conv" },
   convnextv2_pico: { depths: [2, 2, 6, 2], dims: [64, 128, 256, 512], mlp: "conv" },
   convnextv2_nano: { depths: [2, 2, 8, 2], dims: [80, 160, 320, 640], mlp: "conv" },
   convnextv2_tiny: { depths: [3, 3, 9, 3], dims: [96, 192, 384, 768], mlp: "linear" },
   convnextv2_base: { depths: [3, 3, 27, 3], dims: [128, 256, 512, 1024], mlp: "linear" },
-} as const satisfies Record<string, Variant>;
-
-export type ConvNextV2Name = keyof typeof VARIANTS;
+} as const satisfies Record<ConvNextV2Name, Variant>;
 
 const STAGES = 4;
 const EPS = 1e-6; // of every layer norm

@@ -1,0 +1,65 @@
+/**
+ * What flags, help, documentation and reports must know of a distance between a map and its prototype. It is plain data, which loads without
+ * the engine; the function itself is in `distances.ts`.
+ */
+export interface DistanceDescription {
+  readonly name: string;
+  /** What it measures, with its formula. */
+  readonly summary: string;
+  /** Weight of the Prototype Loss if the config gives none: the one with which maps of about the same quality come out. */
+  readonly lambda: number;
+}
+
+/** Every distance, the default first. A new one is an entry here and a line in `distances.ts`. */
+export const DISTANCES = [
+  {
+    name: "ssim",
+    summary: "1 − SSIM, structural similarity under a Gaussian window of 11 pixels (σ = 1.5)",
+    lambda: 0.5,
+  },
+  { name: "l1", summary: "mean absolute difference of the pixels, mean |M − P|", lambda: 2 },
+  { name: "l2", summary: "mean squared difference of the pixels, mean (M − P)²", lambda: 2 },
+] as const satisfies readonly DistanceDescription[];
+
+export type DistanceName = (typeof DISTANCES)[number]["name"];
+
+/** A published way to guide a network, to compare with. Its term is in `baselines.ts`. */
+export interface BaselineDescription {
+  readonly name: string;
+  /** What it does, in a few words. */
+  readonly summary: string;
+  /** Where it was published. */
+  readonly source: string;
+  /** The parts of a step that it needs: masks of what should not matter, maps, and gradients by the images. */
+  readonly needs: { readonly masks: boolean; readonly maps: boolean; readonly inputGradient: boolean };
+}
+
+/** Every baseline. A new one is an entry here and a function in `baselines.ts`. */
+export const BASELINES = [
+  {
+    name: "rrr",
+    summary: "input gradients off the masks",
+    source: "Ross, Hughes and Doshi-Velez, arXiv 1703.03717",
+    needs: { masks: true, maps: false, inputGradient: true },
+  },
+  {
+    name: "rrr-g",
+    summary: "maps off the masks",
+    source: "Schramowski et al., arXiv 2001.05371",
+    needs: { masks: true, maps: true, inputGradient: false },
+  },
+  {
+    name: "hint",
+    summary: "maps on the object",
+    source: "after Selvaraju et al., arXiv 1902.03751, as Friedrich et al. 2023 write it",
+    needs: { masks: true, maps: true, inputGradient: false },
+  },
+  {
+    name: "saliency-guided",
+    summary: "the same output without the less salient pixels",
+    source: "Ismail et al., arXiv 2111.14338",
+    needs: { masks: false, maps: false, inputGradient: true },
+  },
+] as const satisfies readonly BaselineDescription[];
+
+export type BaselineName = (typeof BASELINES)[number]["name"];

@@ -1,0 +1,30 @@
+import { z } from "zod";
+import type { FamilyDescription } from "../family-description.ts";
+
+export const convNextV2Description = {
+  name: "convnextv2",
+  models: [
+    "convnextv2_atto",
+    "convnextv2_femto",
+    "convnextv2_pico",
+    "convnextv2_nano",
+    "convnextv2_tiny",
+    "convnextv2_base",
+  ],
+  summary: "depthwise 7x7 convolutions and MLPs with global response normalisation",
+  source: "Woo et al., arXiv 2301.00808",
+  namesOf: "timm",
+  options: {
+    patchSize: z
+      .literal([1, 2, 4])
+      .optional()
+      .describe("side and stride of the stem (default: 4, and below 64 pixels a stem of stride 2)"),
+    stemStride: z.literal(2).optional().describe("a plain 2x2 stem of stride 2, in place of patchSize"),
+    dropPath: z.number().min(0).lt(1).optional().describe("stochastic depth of the last block"),
+  },
+  takesImageSize: false,
+  // It keeps half as many cells on a side as patchSize 1, at a quarter of the cost.
+  smallStem: { stemStride: 2 },
+  stemOptions: ["patchSize", "stemStride"],
+  misfitAdvice: "choose a stem that shrinks less (patchSize, stemStride)",
+} as const satisfies FamilyDescription;

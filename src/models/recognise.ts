@@ -1,0 +1,57 @@
+import { describeValue, expectMap } from "../arguments.ts";
+import { BatchCamError } from "../errors.ts";
+import type { Tensor } from "../tensor/index.ts";
+import { FAMILIES, type ModelOptions } from "./families.ts";
+import { type ModelFamily, type Recognition, viewOf } from "./family.ts";
+import { nearestArchitecture } from "./nearest-architecture.ts";
+
+/** What the first family that recognises weights says of them; null if none does. */
+export function recognise(
+  weights: ReadonlyMap<string, Tensor>,
+  families: readonly ModelFamily[] = FAMILIES,
+): Recognition<ModelOptions> | null {
+  const view = viewOf(weights);
+  for (const family of families) {
+    const found = family.recognise(view);
+    if (found !== null) return found;
+  }
+  const wrapped = view.has(/^(?:model\.|module\.|encoder\.)/);
+  return wrapped ? { looksLike: "weights with a prefix before every name; take it off" } : null;
+}
+
+/** The model that weights were most likely made for, or what they look like otherwise; null if nothing is known of them. */
+export function likeliestArchitecture(weights: ReadonlyMap<string, Tensor>): string | null {
+  const found = recognise(weights);
+  if (found === null) return null;
+  return "name" in found ? found.name : found.looksLike;
+}
+
+/**
+ * The model that weights were made for, by their names and shapes: what `createModel` needs to take them as they are.
+ *
+ * @throws E_CHECKPOINT for weights of no architecture of this project, with what they look like and what is nearest, or for
+ * weights without a head, which know no classes
+ */
+export function describeWeights(weights: ReadonlyMap<string, Tensor>): { name: string; options: ModelOptions } {
+  expectMap("describeWeights: weights", weights);
+  for (const [parameter, { shape }] of weights) {
+    if (!shape.includes(0)) continue;
+    const problem = `${parameter} has no values: its shape is [${shape.join(", ")}]`;
+    throw new BatchCamError("E_CHECKPOINT", `describeWeights: ${problem}`);
+  }
+  const found = recognise(weights);
+  if (found === null || "looksLike" in found) throw unknownArchitecture(weights, found?.looksLike);
+  if (found.options.numClasses !== undefined) return found;
+  throw new BatchCamError(
+    "E_CHECKPOINT",
+    `describeWeights: the weights are those of ${found.name} without a head, so that there are no classes: train one on them first (train with model "${found.name}" and weights)`,
+  );
+}
+
+function unknownArchitecture(weights: ReadonlyMap<string, Tensor>, looksLike: string | undefined): BatchCamError {
+  const first = [...weights.keys()].slice(0, 3).map(describeValue).join(", ");
+  const unknown = `their names belong to no architecture of this project (the first of ${weights.size}: ${first || "none"})`;
+  const looks = looksLike === undefined ? unknown : `they look like ${looksLike}`;
+  const nearest = nearestArchitecture(weights);
+  return new BatchCamError("E_CHECKPOINT", `describeWeights: no model for these weights: ${looks}; ${nearest}`);
+}

@@ -1,0 +1,70 @@
+import { describeValue } from "../arguments.ts";
+import { BatchCamError } from "../errors.ts";
+import { type Named, type Registry, registryOf } from "../registry.ts";
+import { Adam, AdamW } from "./adam.ts";
+import { OPTIMIZERS, type OptimizerName, SCHEDULES, type ScheduleName } from "./description.ts";
+import type { Optimizer } from "./optimizer.ts";
+import type { ParameterGroup } from "./parameters.ts";
+import { constant, cosine, oneCycle, type Schedule } from "./schedules.ts";
+import { SGD } from "./sgd.ts";
+
+/** Train options that optimizers read; each takes its own. */
+export interface OptimizerOptions {
+  lr: number;
+  weightDecay: number;
+  momentum: number;
+  nesterov: boolean;
+}
+
+/** Train options that schedules read, and how many steps there are after the warm-up. */
+export interface ScheduleOptions {
+  lr: number;
+  minLr: number;
+  steps: number;
+}
+
+/** An optimizer that is known by name. */
+export interface NamedOptimizer extends Named {
+  create(groups: readonly ParameterGroup[], options: OptimizerOptions): Optimizer;
+}
+
+/** A schedule that is known by name. */
+export interface NamedSchedule extends Named {
+  create(options: ScheduleOptions): Schedule;
+}
+
+const CREATE_OPTIMIZER: Readonly<Record<OptimizerName, NamedOptimizer["create"]>> = {
+  adam: (params, { lr, weightDecay }) => new Adam(params, { lr, weightDecay }),
+  adamw: (params, { lr, weightDecay }) => new AdamW(params, { lr, weightDecay }),
+  sgd: (params, { lr, weightDecay, momentum, nesterov }) => new SGD(params, { lr, weightDecay, momentum, nesterov }),
+};
+
+const CREATE_SCHEDULE: Readonly<Record<ScheduleName, NamedSchedule["create"]>> = {
+  constant: ({ lr }) => constant(lr),
+  cosine: ({ lr, minLr, steps }) => cosine({ lr, minLr, steps }),
+  onecycle: ({ lr, steps }) => oneCycle({ maxLr: lr, steps }),
+};
+
+const OPTIMIZER_REGISTRY: Registry<NamedOptimizer> = registryOf(
+  OPTIMIZERS.map(({ name }) => ({ name, create: CREATE_OPTIMIZER[name] })),
+);
+const SCHEDULE_REGISTRY: Registry<NamedSchedule> = registryOf(
+  SCHEDULES.map(({ name }) => ({ name, create: CREATE_SCHEDULE[name] })),
+);
+
+/** The optimizer of a name. `known` is what there is to choose from. */
+export function optimizerNamed(name: string, known = OPTIMIZER_REGISTRY): NamedOptimizer {
+  return named("optimizer", name, known);
+}
+
+/** The schedule of a name. `known` is what there is to choose from. */
+export function scheduleNamed(name: string, known = SCHEDULE_REGISTRY): NamedSchedule {
+  return named("schedule", name, known);
+}
+
+function named<T extends Named>(what: string, name: string, known: Registry<T>): T {
+  const found = known.find(name);
+  if (found !== undefined) return found;
+  const problem = `unknown ${what} ${describeValue(name)}${known.hint(name)}; known: ${known.names.join(", ")}`;
+  throw new BatchCamError("E_CONFIG", problem);
+}

@@ -1,0 +1,45 @@
+import { nearestName } from "./nearest-name.ts";
+
+/** Something that a user chooses by its name: a model family, a data set, a distance, a method ... */
+export interface Named {
+  readonly name: string;
+}
+
+/** The names of a list, with their literal types. */
+export type NameOf<Items extends readonly Named[]> = Items[number]["name"];
+
+/**
+ * Things of one kind by their names. A registry is made once from a list and never changes: another list makes another registry, which is
+ * how tests add something of their own.
+ */
+export interface Registry<T extends Named> {
+  readonly items: readonly T[];
+  readonly names: readonly T["name"][];
+  /** The item of a name; undefined for anything else, also for a value that is not text. */
+  find(name: unknown): T | undefined;
+  /** ` (did you mean "x"?)` for a misspelt name; empty if no name is near. */
+  hint(name: unknown): string;
+}
+
+/** A registry of these items, whose names must differ. */
+export function registryOf<const T extends Named>(items: readonly T[]): Registry<T> {
+  const byName = new Map<string, T>(items.map((item) => [item.name, item]));
+  if (byName.size !== items.length) throw new Error(`two items of a registry have one name: ${namesIn(items)}`);
+  const names = items.map(({ name }) => name);
+  return {
+    items,
+    names,
+    find: (name) => (typeof name === "string" ? byName.get(name) : undefined),
+    hint(name) {
+      const nearest = typeof name === "string" ? nearestName(name, names) : undefined;
+      return nearest === undefined ? "" : ` (did you mean "${nearest}"?)`;
+    },
+  };
+}
+
+/** "ssim, l1 and l2" */
+export function inWords(names: readonly string[], last: "and" | "or" = "and"): string {
+  return names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} ${last} ${names.at(-1)}`;
+}
+
+const namesIn = (items: readonly Named[]): string => items.map(({ name }) => name).join(", ");
