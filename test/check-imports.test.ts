@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { faultsOf, headerFaultsOf, readTable } from "../scripts/check-imports.mjs";
+import { circlesOf, faultsOf, headerFaultsOf, readTable } from "../scripts/check-imports.mjs";
 
 const table = readTable(readFileSync("ARCHITECTURE.md", "utf8"));
 
@@ -62,5 +62,31 @@ describe("the addon's sources", () => {
   it("may include an operator by its name, and what a comment names", () => {
     const source = "#include <ATen/core/Tensor.h>\n#include <ATen/ops/empty.h>\n// #include <ATen/ATen.h>\n";
     expect(headerFaultsOf("native/a.cc", source)).toEqual([]);
+  });
+});
+
+describe("circles of imports", () => {
+  it("are found and told by their files, each from the file where it was entered", () => {
+    const imports = {
+      "a.ts": ["b.ts"],
+      "b.ts": ["c.ts", "d.ts"],
+      "c.ts": ["a.ts"],
+      "d.ts": ["d.ts"],
+      "e.ts": ["a.ts"],
+    };
+    expect(circlesOf(new Map(Object.entries(imports)))).toEqual(["a.ts -> b.ts -> c.ts -> a.ts", "d.ts -> d.ts"]);
+  });
+
+  it("are none where two files import a third", () => {
+    const imports = { "a.ts": ["c.ts", "b.ts"], "b.ts": ["c.ts"], "c.ts": [] };
+    expect(circlesOf(new Map(Object.entries(imports)))).toEqual([]);
+  });
+});
+
+describe("descriptions of features", () => {
+  it("may be imported from any folder, and import nothing of the engine", () => {
+    expect(faultsOf("src/config/a.ts", 'import { x } from "../models/description.ts";', table)).toEqual([]);
+    const faults = faultsOf("src/models/resnet/description.ts", 'import { x } from "../../tensor/index.ts";', table);
+    expect(faults.join()).toMatch(/may not import src\/tensor/);
   });
 });

@@ -3,7 +3,6 @@ import { gunzipSync, gzipSync } from "node:zlib";
 import { BatchCamError } from "../errors.ts";
 import type { Tensor } from "../tensor/index.ts";
 import { contentHash } from "./file-hashes.ts";
-import type { EarlierSplit } from "./labelled-dataset.ts";
 import type { Normalization, Split } from "./split.ts";
 import type { SplitName } from "./split-names.ts";
 
@@ -123,6 +122,9 @@ function* piecesOf(tensor: Tensor): Generator<Uint8Array> {
 
 /** What a model has seen of one split must not judge it in a later one. */
 export const SPLIT_RANK: Readonly<Record<SplitName, number>> = { train: 0, val: 1, test: 2 };
+
+/** Says in which split an image was, by its path within the data set and the hash of its content. */
+export type EarlierSplit = (image: { relative: string; hash: string }) => SplitName | undefined;
 
 /**
  * Where a record has an image, by its path; with `byContent` by its content too, which may have another path now. If the two disagree, or

@@ -15,13 +15,14 @@ import { tensor } from "../tensor/index.ts";
 import { coverageWarnings } from "./class-coverage.ts";
 import { type LabelledImages, listClassFolder } from "./class-folder.ts";
 import { colorClasses } from "./color-mnist.ts";
+import type { EarlierSplit } from "./data-record.ts";
 import { fileDigest, rootOf } from "./dataset-digest.ts";
 import { addDecoys, DECOY_VARIANTS, type DecoyVariant } from "./decoy.ts";
 import { DATASETS, type DatasetDescription, type DatasetName } from "./description.ts";
 import { FASHION_CLASSES, FASHION_NORMALIZATION, readFashionMnist } from "./fashion-mnist.ts";
 import type { ByteSplit } from "./idx-splits.ts";
 import type { ImageFit } from "./image-fit.ts";
-import { channelStatistics, type EarlierSplit, loadLabelled } from "./labelled-dataset.ts";
+import { channelStatistics, loadLabelled } from "./labelled-dataset.ts";
 import { MNIST_NORMALIZATION, readMnist } from "./mnist.ts";
 import { disposeSplit, type Normalization, type Split } from "./split.ts";
 

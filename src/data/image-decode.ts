@@ -2,13 +2,39 @@ import type { Metadata, Sharp } from "sharp";
 import { describeValue } from "../arguments.ts";
 import { counted, wordFor } from "../counted.ts";
 import { dataError, type ReadContext } from "./file-bytes.ts";
-import type { ImageFile, ReadImageOptions } from "./image-file.ts";
-import { cropOrPad, innerSize } from "./image-fit.ts";
+import { cropOrPad, type ImageFit, innerSize } from "./image-fit.ts";
 import { IMAGE_FORMATS } from "./image-format.ts";
 import { type Background, depthOf, toPlanar } from "./image-pixels.ts";
 import { significantBits } from "./png-header.ts";
 import { resizeBilinear } from "./resize.ts";
 import { tiffBands } from "./tiff-header.ts";
+
+export interface ReadImageOptions {
+  /** 1 for grey, 3 for RGB; the file is converted where it holds the other. */
+  channels: 1 | 3;
+  /** Height and width wanted; without it, the file's own. */
+  size?: readonly [number, number] | undefined;
+  /** "cover" (default) fills the size and cuts what stands over, evenly; "contain" shows all, with margins; "fill" distorts. */
+  fit?: ImageFit;
+  /** What transparent pixels and margins show; white without it. */
+  background?: Background;
+  /** An image of more pixels than this is refused before it is decoded: a file of a megabyte can hold a gigabyte of them. */
+  maxPixels?: number;
+}
+
+/** A decoded image. */
+export interface ImageFile {
+  path: string;
+  /** `(C, H, W)`, row by row, 0 to 255. */
+  pixels: Uint8Array;
+  channels: 1 | 3;
+  height: number;
+  width: number;
+  /** The file's own size, upright, before `size`; format is png, jpeg, webp, tiff, gif, avif, bmp or heic. */
+  original: { width: number; height: number; format: string };
+  /** What reading changed or left out, in words: "first of 12 frames". */
+  notes: string[];
+}
 
 /** What is known about a file before it is decoded. */
 export type About = Pick<

@@ -3,40 +3,15 @@ import { describeValue, expectInteger, expectPath, optionsOf, wrongArgument } fr
 import { counted, grouped } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
 import { dataError, type ReadContext, readFileBytes } from "./file-bytes.ts";
-import { type About, decodeImage, reasonOf } from "./image-decode.ts";
-import { IMAGE_FITS, type ImageFit } from "./image-fit.ts";
+import { type About, decodeImage, type ImageFile, type ReadImageOptions, reasonOf } from "./image-decode.ts";
+import { IMAGE_FITS } from "./image-fit.ts";
 import { foreignKind, IMAGE_FORMATS, READABLE } from "./image-format.ts";
 import type { Background } from "./image-pixels.ts";
 import { plainJpeg } from "./jpeg-header.ts";
 import { openRaw } from "./raw-formats.ts";
 import { tiffBands } from "./tiff-header.ts";
 
-export interface ReadImageOptions {
-  /** 1 for grey, 3 for RGB; the file is converted where it holds the other. */
-  channels: 1 | 3;
-  /** Height and width wanted; without it, the file's own. */
-  size?: readonly [number, number] | undefined;
-  /** "cover" (default) fills the size and cuts what stands over, evenly; "contain" shows all, with margins; "fill" distorts. */
-  fit?: ImageFit;
-  /** What transparent pixels and margins show; white without it. */
-  background?: Background;
-  /** An image of more pixels than this is refused before it is decoded: a file of a megabyte can hold a gigabyte of them. */
-  maxPixels?: number;
-}
-
-/** A decoded image. */
-export interface ImageFile {
-  path: string;
-  /** `(C, H, W)`, row by row, 0 to 255. */
-  pixels: Uint8Array;
-  channels: 1 | 3;
-  height: number;
-  width: number;
-  /** The file's own size, upright, before `size`; format is png, jpeg, webp, tiff, gif, avif, bmp or heic. */
-  original: { width: number; height: number; format: string };
-  /** What reading changed or left out, in words: "first of 12 frames". */
-  notes: string[];
-}
+export type { ImageFile, ReadImageOptions };
 
 const DEFAULT_MAX_PIXELS = 100_000_000;
 const CONTEXT: ReadContext = { operation: "readImage", remedy: "name an image file that you may read" };

@@ -1,6 +1,7 @@
 import { BatchCamError } from "../errors.ts";
 import { type Tensor, tensor } from "../tensor/index.ts";
 import type { LabelledImage, LabelledImages } from "./class-folder.ts";
+import type { EarlierSplit } from "./data-record.ts";
 import { type HashedListing, hashListing, type NamedImage, namedImages } from "./dataset-digest.ts";
 import { type DecodeOptions, decodeImages, pack } from "./decoded-cache.ts";
 import { heldOut } from "./held-out.ts";
@@ -24,9 +25,6 @@ export interface LabelledDatasetOptions extends Omit<DecodeOptions, "onError"> {
   /** "path" (default), or "order" for runs of versions that drew so. */
   draw?: "path" | "order" | undefined;
 }
-
-/** Says in which split an image was, by its path within the data set and the hash of its content. */
-export type EarlierSplit = (image: { relative: string; hash: string }) => SplitName | undefined;
 
 /** A user's own images in their splits; `val` where the files name one. */
 export interface LabelledSplits {

@@ -5,7 +5,6 @@ import { expectShapes } from "../tensor/expect.ts";
 import { arange, cat, stack, type Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
 import { expectClassCount, readLabels } from "../tensor/labels.ts";
 import { classList } from "./class-list.ts";
-import type { Dataset } from "./dataset.ts";
 import { expectSplit, type Split } from "./split.ts";
 
 export type PrototypeStatistic = "mean" | "median" | "trimmed";
@@ -25,7 +24,10 @@ const BLOCK_ELEMENTS = 2 ** 22;
  * Prototypes P_c (C,H,W), float32 in [0,1]: the mean (or the median, or the trimmed mean) training image of each
  * class, pixel by pixel, averaged over channels where there are several. Of a data set, its training split is used.
  */
-export async function prototypes(source: Dataset | Split, options: PrototypeOptions = {}): Promise<Tensor> {
+export async function prototypes(
+  source: { readonly train: Split } | Split,
+  options: PrototypeOptions = {},
+): Promise<Tensor> {
   objectOf("prototypes: source", source);
   const split = "train" in source ? source.train : source;
   const {

@@ -1,8 +1,13 @@
 import { BatchCamError } from "../errors.ts";
 import { noGrad, type Tensor, tidy } from "../tensor/index.ts";
 import { logitsOf } from "./logits.ts";
-import type { Module } from "./module.ts";
 import { type RecordedOutputs, recordOutputs } from "./recorder.ts";
+
+/** What recording needs of a module. It does not import `Module`, whose `forwardWith` records. */
+interface Layer {
+  readonly training: boolean;
+  namedModules(): ReadonlyMap<string, Layer>;
+}
 
 /**
  * `recordOutputs` of a model, where a tapped output may share memory with its module's input. What reads the output gets a copy
@@ -11,14 +16,14 @@ import { type RecordedOutputs, recordOutputs } from "./recorder.ts";
  *
  * @throws E_CONFIG in training mode, where a second run would change running statistics
  */
-export function recordShared(
-  model: Module,
-  modules: ReadonlyMap<string, Module>,
+export function recordShared<M extends Layer>(
+  model: M,
+  modules: ReadonlyMap<string, M>,
   forward: () => unknown,
-): RecordedOutputs<unknown, Module> {
+): RecordedOutputs<unknown, M> {
   const wanted = new Set(modules.values());
   const paths = new Map(Array.from(modules, ([path, module]) => [module, path]));
-  const nameOf = (module: Module) => `forwardWith: layer ${paths.get(module)}`;
+  const nameOf = (module: M) => `forwardWith: layer ${paths.get(module)}`;
   const first = recordOutputs(wanted, forward, { nameOf });
   if (first.changed.size === 0) return first;
   if ([...model.namedModules().values()].some(({ training }) => training)) {

@@ -1,7 +1,7 @@
 import type { RecordedEvent } from "../tensor/recording.ts";
 import { type NodeRun, nodeRuns } from "./gradients.ts";
 import { duration, enclosing, entryOf, selfTimes } from "./nesting.ts";
-import type { Scale } from "./report.ts";
+import type { Scale } from "./scale.ts";
 
 /** One module of a network. `self` is without the modules in it. */
 export interface ModuleRecord {

@@ -1,7 +1,7 @@
 import type { RecordedEvent } from "../tensor/recording.ts";
 import { isEngine } from "./gradients.ts";
 import { duration, entryOf, selfTimes } from "./nesting.ts";
-import type { Scale } from "./report.ts";
+import type { Scale } from "./scale.ts";
 
 /** One operator of libtorch or node of its backward pass; `autograd::engine` is the work around the nodes. */
 export interface OperatorRecord {

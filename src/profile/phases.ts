@@ -1,6 +1,6 @@
 import type { RecordedEvent } from "../tensor/recording.ts";
 import { selfTimes } from "./nesting.ts";
-import type { Scale } from "./report.ts";
+import type { Scale } from "./scale.ts";
 
 /** One phase of a step, without the phases in it. */
 export interface PhaseRecord {

@@ -3,6 +3,7 @@ import { type ModuleRecord, moduleRecords } from "./modules.ts";
 import { duration } from "./nesting.ts";
 import { type OperatorRecord, operatorRecords } from "./operators.ts";
 import { type PhaseRecord, phaseRecords } from "./phases.ts";
+import { scaleOf } from "./scale.ts";
 
 /** Where the time of a step went: means over the recorded steps, in milliseconds, and shares of a step, 0 to 1. */
 export interface ProfileReport {
@@ -23,13 +24,6 @@ export interface ProfileReport {
   droppedEvents: number;
 }
 
-/** How the figures of a report follow from nanoseconds of all its steps. */
-export interface Scale {
-  milliseconds: (nanoseconds: number) => number;
-  share: (nanoseconds: number) => number;
-  perStep: (count: number) => number;
-}
-
 /**
  * @param types the classes of modules by their paths
  */
@@ -39,11 +33,7 @@ export function buildReport(
 ): ProfileReport {
   const steps = events.filter(({ kind }) => kind === "step");
   const total = steps.reduce((sum, step) => sum + duration(step), 0);
-  const scale: Scale = {
-    milliseconds: (nanoseconds) => nanoseconds / 1e6 / steps.length,
-    share: (nanoseconds) => (total === 0 ? 0 : nanoseconds / total),
-    perStep: (count) => count / steps.length,
-  };
+  const scale = scaleOf(steps.length, total);
   return {
     steps: steps.length,
     skipped,

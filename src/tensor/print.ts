@@ -1,8 +1,6 @@
-import { cat } from "./combine.ts";
-import { DTYPES } from "./dtype.ts";
+import { DTYPES, type DType } from "./dtype.ts";
 import type { NestedArray } from "./nested.ts";
 import { decimal, exponential } from "./number-format.ts";
-import type { Tensor } from "./tensor.ts";
 import { tidy } from "./tidy.ts";
 
 // What torch's `repr` writes, with its default settings.
@@ -15,11 +13,23 @@ const PREFIX = "tensor(";
 /** The dtypes that torch does not name: those that the printed values tell. */
 const SELF_EVIDENT: readonly string[] = ["float32", "int64", "bool"];
 
+/** What printing needs of a tensor. It does not import `Tensor`, whose methods print. */
+interface Printable {
+  readonly dtype: DType;
+  readonly numel: number;
+  readonly ndim: number;
+  readonly sizes: readonly number[];
+  readonly requiresGrad: boolean;
+  detach(): Printable;
+  narrow(dim: number, start: number, length: number): Printable;
+  tolist(): NestedArray;
+}
+
 type Leaf = number | bigint | boolean;
 type Format = (value: Leaf) => string;
 
 /** A tensor as torch prints it: values in rows, the middle of large tensors left out, then what the values do not tell. */
-export function printed(tensor: Tensor): string {
+export function printed(tensor: Printable): string {
   const suffixes = [];
   if (tensor.numel === 0 && tensor.ndim !== 1) suffixes.push(`size=(${tuple(tensor.sizes)})`);
   if (!(tensor.numel > 0 ? SELF_EVIDENT : ["float32"]).includes(tensor.dtype))
@@ -41,23 +51,28 @@ function withSuffixes(text: string, suffixes: readonly string[]): string {
   return `${result})`;
 }
 
-function valuesOf(tensor: Tensor): string {
+function valuesOf(tensor: Printable): string {
   const cut = tensor.sizes.map((size) => tensor.numel > THRESHOLD && size > 2 * EDGE);
-  const shown = tidy(() => edges(tensor.detach(), cut).tolist());
+  const shown = tidy(() => edges(tensor.detach(), cut));
   const leaves: Leaf[] = [];
   collect(shown, leaves);
   const format = DTYPES[tensor.dtype].floating ? floatFormat(leaves as number[]) : plainFormat(leaves);
   return rows(shown, { cut, indent: PREFIX.length, format });
 }
 
-/** The first and last places of each dimension whose middle is left out. */
-function edges(tensor: Tensor, cut: readonly boolean[]): Tensor {
-  let shown = tensor;
-  for (const [dim, isCut] of cut.entries()) {
-    const size = tensor.sizes[dim] as number;
-    if (isCut) shown = cat([shown.narrow(dim, 0, EDGE), shown.narrow(dim, size - EDGE, EDGE)], dim);
-  }
-  return shown;
+/** The values, of each dimension whose middle is left out the first and last ones; `from` is the first dimension that is not cut yet. */
+function edges(tensor: Printable, cut: readonly boolean[], from = 0): NestedArray {
+  const dim = cut.indexOf(true, from);
+  if (dim < 0) return tensor.tolist();
+  const size = tensor.sizes[dim] as number;
+  const edge = (start: number) => edges(tensor.narrow(dim, start, EDGE), cut, dim + 1);
+  return joined(edge(0), edge(size - EDGE), dim);
+}
+
+/** Two nested arrays one after the other along a dimension. */
+function joined(first: NestedArray, last: NestedArray, dim: number): NestedArray {
+  const [a, b] = [first as NestedArray[], last as NestedArray[]];
+  return dim === 0 ? [...a, ...b] : a.map((row, i) => joined(row, b[i] as NestedArray, dim - 1));
 }
 
 function collect(value: NestedArray, leaves: Leaf[]): void {

@@ -3,8 +3,8 @@ import type { TrainConfig } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
 import type { Model } from "../models/index.ts";
 import { MAX_EVENTS, StepProfiler, writeTrace } from "../profile/index.ts";
+import type { TrainEvent } from "./events.ts";
 import { writeJson } from "./run-directory.ts";
-import type { Session } from "./session.ts";
 
 /** Steps at the start of a run, or of what is left of it, that no profile records. */
 const WARM_UP = 5;
@@ -13,8 +13,15 @@ export function profilerOf({ profile, profileSteps }: TrainConfig, model: Model)
   return profile ? new StepProfiler({ skip: WARM_UP, steps: profileSteps, maxEvents: MAX_EVENTS }, model) : null;
 }
 
-/** Ends the profile of a run, also before its window is over, and writes its files. A run goes on without where that fails. */
-export async function finishProfile({ profiler, run, emit }: Session): Promise<void> {
+/** The part of a session that its profile needs. */
+interface Profiled {
+  readonly profiler: StepProfiler | null;
+  readonly run: { readonly directory: string };
+  readonly emit: (event: TrainEvent) => void;
+}
+
+/** Ends the profile of a run, also before its last step is recorded, and writes its files. If that fails, the run continues without them. */
+export async function finishProfile({ profiler, run, emit }: Profiled): Promise<void> {
   if (profiler === null || profiler.finished) return;
   const profile = profiler.finish();
   if (profile === null) {
