@@ -1,12 +1,19 @@
 import { BatchCamError } from "../errors.ts";
 import type { NestedArray } from "./nested.ts";
-import type { Tensor } from "./tensor.ts";
+
+/** What JSON needs of a tensor. It does not import `Tensor`, which has a `toJSON`. */
+interface Listed {
+  readonly numel: number;
+  readonly sizes: readonly number[];
+  readonly dtype: string;
+  tolist(): NestedArray;
+}
 
 /** About 20 MB of text in float32. */
 const MOST_VALUES = 2 ** 20;
 
 /** A tensor's values as nested arrays that JSON can hold; see `Tensor.toJSON`. */
-export function jsonOf(tensor: Tensor): NestedArray {
+export function jsonOf(tensor: Listed): NestedArray {
   if (tensor.numel > MOST_VALUES)
     throw new BatchCamError(
       "E_ARGUMENT",

@@ -5,7 +5,8 @@ import { setImmediate } from "node:timers/promises";
 import { expectFunction, expectInteger, expectNumber, expectSignal, objectOf, optionsOf } from "../arguments.ts";
 import type { TrainConfigInput } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
-import { type Session, withSession } from "./session.ts";
+import { withSession } from "./session.ts";
+import type { Session } from "./session-state.ts";
 import { beginEpoch, takeStep } from "./step.ts";
 
 export interface FindLearningRateOptions {

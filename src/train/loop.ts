@@ -18,7 +18,8 @@ import { modelOptions } from "./from-config.ts";
 import { isBetter, lastValidated, mostAccurate } from "./history.ts";
 import { EpochMeans } from "./means.ts";
 import { finishProfile } from "./profiling.ts";
-import { type Session, snapshot, withSession } from "./session.ts";
+import { withSession } from "./session.ts";
+import { type Session, snapshot } from "./session-state.ts";
 import { beginEpoch, refuseNonFiniteWeights, takeStep } from "./step.ts";
 import { evaluateSplit, type SplitEvaluationOptions, sampleMaps } from "./validation.ts";
 

@@ -7,9 +7,9 @@ import type { GivenSplits } from "./configured-data.ts";
 import { expectSameEnvironment, readEnvironment, resumedEnvironment } from "./environment.ts";
 import { type RunPlan, writeRunData } from "./run-data.ts";
 import { writeJson } from "./run-directory.ts";
-import { environmentOf, type Session } from "./session.ts";
 import { expectReachable } from "./session-checks.ts";
 import { resumedRunData, type SessionData } from "./session-data.ts";
+import { environmentOf, type Session } from "./session-state.ts";
 
 /** The data with which a run goes on. */
 export interface ResumedData {

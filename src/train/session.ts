@@ -1,21 +1,12 @@
 import { join } from "node:path";
 import { configWarnings, lambdaWarmupOf, type TrainConfig, type TrainConfigInput } from "../config/index.ts";
-import {
-  batchCount,
-  classCounts,
-  prototypes as classPrototypes,
-  type PrototypeShape,
-  type Split,
-} from "../data/index.ts";
+import { batchCount, classCounts, prototypes as classPrototypes, type Split } from "../data/index.ts";
 import { describeShape } from "../data/shape-sentence.ts";
 import { CamEma } from "../losses/index.ts";
 import type { Model } from "../models/index.ts";
-import type { Module } from "../nn/index.ts";
-import { type Optimizer, WeightEma } from "../optim/index.ts";
-import type { StepProfiler } from "../profile/index.ts";
+import { WeightEma } from "../optim/index.ts";
 import {
   capabilities,
-  getRngState,
   keep,
   manualSeed,
   saveSafetensors,
@@ -24,15 +15,13 @@ import {
   tensor,
   tidy,
 } from "../tensor/index.ts";
-import { disposeAll, type Progress, type Snapshot } from "./checkpoint.ts";
-import { type Environment, environment } from "./environment.ts";
-import type { TermBalance, TrainEvent } from "./events.ts";
+import { disposeAll } from "./checkpoint.ts";
+import type { TrainEvent } from "./events.ts";
 import { freeze } from "./freeze.ts";
 import { modelFor } from "./from-config.ts";
 import { guidedPrototypes, prototypeOptions } from "./guided-prototypes.ts";
-import { MetricsLog, type Rewound } from "./metrics-log.ts";
+import { MetricsLog } from "./metrics-log.ts";
 import { normalizationNote } from "./normalization.ts";
-import type { Guidance } from "./objective.ts";
 import { createOptimizer, learningRate } from "./optimisation.ts";
 import { usesBfloat16, usesChannelsLast } from "./precision.ts";
 import { profilerOf } from "./profiling.ts";
@@ -56,51 +45,9 @@ import {
   type SessionData,
   type SessionDataOptions,
 } from "./session-data.ts";
+import { environmentOf, type Session } from "./session-state.ts";
 import { smallestBatch } from "./smallest-batch.ts";
 import { loadStart, NO_START, startModel } from "./starting-weights.ts";
-
-/** Everything that a run holds while it trains. */
-export interface Session {
-  run: OpenRun;
-  config: TrainConfig;
-  train: Split;
-  val: Split;
-  test: Split;
-  model: Model;
-  /** In evaluation mode and without gradients throughout. */
-  frozen: readonly Module[];
-  optimizer: Optimizer;
-  weightEma: WeightEma | null;
-  guidance: Guidance;
-  /** How much shape the prototypes carry that maps are guided to; null where that is not asked. */
-  prototypeShape: PrototypeShape | null;
-  /** What evaluation holds the maps against: the images' prototypes, also where training uses running maps. */
-  references: Tensor;
-  /** Learning rate of a step, from 0. */
-  rate: (step: number) => number;
-  /** The fewest images of one pass: a last batch that is smaller is joined to the one before it. */
-  smallestBatch: 1 | 2;
-  stepsPerEpoch: number;
-  /** The step at which the last epoch ends. */
-  totalSteps: number;
-  /** The step at which the run ends. */
-  lastStep: number;
-  mapSize: readonly [number, number];
-  amp: boolean;
-  channelsLast: boolean;
-  log: MetricsLog;
-  /** Null where nothing is to be profiled. */
-  profiler: StepProfiler | null;
-  progress: Progress;
-  /** Where an earlier part of the run is void. */
-  rewound: Rewound;
-  /** Of the step in progress, where one is due; its reader sets it back to null. */
-  balance: TermBalance[] | null;
-  /** Step of the last checkpoint; null before the first. */
-  savedStep: number | null;
-  emit: (event: TrainEvent) => void;
-  close: () => void;
-}
 
 /**
  * Opens the run that a config names, and closes it whatever becomes of fn.
@@ -235,10 +182,6 @@ function balancedWeights(split: Split): Tensor {
   );
 }
 
-/** Where the session runs. */
-export const environmentOf = ({ config, amp }: Session): Environment =>
-  environment({ seed: config.seed, precision: amp ? "bfloat16" : "float32" });
-
 async function begin(session: Session, data: RunData): Promise<void> {
   const { run, config, references, emit } = session;
   if (config.resume !== false) {
@@ -255,15 +198,6 @@ async function begin(session: Session, data: RunData): Promise<void> {
 
 function averageOf(model: Model, { modelEmaDecay: decay, modelEmaWarmup: warmup }: TrainConfig): WeightEma {
   return tidy(() => new WeightEma(model.stateDict(), { decay, warmup }));
-}
-
-/** What a checkpoint of this moment holds. */
-export function snapshot({ model, optimizer, weightEma, guidance, progress }: Session): Snapshot {
-  const state = new Map<string, Tensor>([["rng", getRngState()]]);
-  for (const [name, tensor] of optimizer.stateTensors()) state.set(`optimizer.${name}`, tensor.detach());
-  for (const [name, tensor] of weightEma?.state() ?? []) state.set(`ema.${name}`, tensor.detach());
-  for (const [name, tensor] of guidance.camEma?.state() ?? []) state.set(name, tensor.detach());
-  return { model: model.stateDict(), state, progress };
 }
 
 function closeSession(session: Session, data: SessionData): void {

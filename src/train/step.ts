@@ -14,8 +14,8 @@ import { lossBalance } from "./loss-balance.ts";
 import { EpochMeans } from "./means.ts";
 import { type Mixed, mixUp } from "./mixup.ts";
 import { objective, type Terms, weightsAt } from "./objective.ts";
-import type { Session } from "./session.ts";
 import { imagesPerStep } from "./session-checks.ts";
+import type { Session } from "./session-state.ts";
 
 type Metrics = StepMetrics & { accuracy: number };
 
