@@ -1,31 +1,25 @@
+import { UNSAFE_CHARACTERS } from "../report/text/unsafe-characters.ts";
 import type { CliIo, OutputStream } from "./io.ts";
 
-/**
- * Control characters and marks that turn the direction of text: a terminal obeys them, and a file's or a class's name can hold them.
- * Tabs and line feeds are kept.
- */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to find.
-const UNSAFE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
-
-/** What the command line itself sends to a terminal: clearing the live line, and its colours. */
+/** The escape sequences that the command line itself sends to a terminal: it clears the live line and sets colours. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences begin with one.
 const OWN_SEQUENCES = /(^\r\u001b\[2K|\u001b\[(?:2|22|33|39)m)/;
 
-/** Text with every unsafe character replaced by U+FFFD, but for the command line's own sequences on a terminal. */
+/** Replaces every unsafe character by U+FFFD. On a terminal, the command line's own escape sequences are kept. */
 export function safeText(text: string, isTTY = false): string {
-  const replaced = (part: string) => part.replace(UNSAFE, "\ufffd");
+  const replaced = (part: string) => part.replace(UNSAFE_CHARACTERS, "\ufffd");
   if (!isTTY) return replaced(text);
-  // A split by a group leaves what the group matched at the odd places.
+  // `split` with a group puts what the group matched at the odd positions.
   return text
     .split(OWN_SEQUENCES)
     .map((part, index) => (index % 2 === 1 ? part : replaced(part)))
     .join("");
 }
 
-/** A name within a line: without the line feeds and tabs that a file's or a class's name can hold. */
+/** Replaces the line feeds and tabs that the name of a file or a class can contain. */
 export const oneLine = (name: string): string => name.replace(/[\n\t]/g, "\ufffd");
 
-/** The same io, whose outputs pass through `safeText`. */
+/** Returns streams that pass everything through `safeText`. */
 export function withSafeOutput(io: CliIo): CliIo {
   return { ...io, stdout: safeStream(io.stdout), stderr: safeStream(io.stderr) };
 }

@@ -2,8 +2,9 @@ import { stringify } from "yaml";
 import { counted, theFirst } from "../../counted.ts";
 import type { EpochRecord, SplitRecord, StartEvent, TrainResult } from "../../train/events.ts";
 import { duration } from "../text/duration.ts";
-import { inCell, inText, markdownTable, withoutControls } from "../text/markdown.ts";
+import { inCell, inText, markdownTable } from "../text/markdown.ts";
 import { DASH, formatCount, isNumber } from "../text/numbers.ts";
+import { inOneLine } from "../text/unsafe-characters.ts";
 import { unfinishedWarmUp } from "../text/warm-up.ts";
 
 /** What a card tells of: a run that has ended, or was stopped. */
@@ -238,7 +239,7 @@ const figure = (value: number | string | null): string =>
 
 /** Any text as code within a line: a fence longer than any within, no line's end. */
 function inline(text: string): string {
-  const flat = withoutControls(text).replace(/\s+/g, " ");
+  const flat = inOneLine(text);
   const fence = "`".repeat(1 + Math.max(0, ...(flat.match(/`+/g) ?? []).map((run) => run.length)));
   const room = /^`|`$|^$/.test(flat) ? " " : "";
   return `${fence}${room}${flat}${room}${fence}`;
