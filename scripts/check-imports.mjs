@@ -15,6 +15,7 @@ const EVERYWHERE = [
   "src/regular-file.ts",
   "src/counted.ts",
   "src/registry.ts",
+  "src/measures.ts",
 ];
 /** The row of the plain descriptions of features, which any folder may import. */
 const DESCRIPTIONS = "src/**/description.ts";

@@ -2,7 +2,9 @@ import { counted, wordFor } from "../counted.ts";
 import type { Cell, CellRecord } from "../experiments/records.ts";
 import type { CellState } from "../experiments/store.ts";
 import type { Spread, SummaryRow } from "../experiments/summary.ts";
+import { MEASURES, type MeasureName } from "../measures.ts";
 import { duration } from "../report/text/duration.ts";
+import { factorOf } from "../report/text/measure-text.ts";
 import { percent, short } from "./progress-lines.ts";
 import { formatTable } from "./table.ts";
 
@@ -23,7 +25,7 @@ export function cellLine(record: CellRecord, { done, failed, total }: GridCount,
   const head = `[${done + failed}/${total}] ${cellName(record)}`;
   if (record.status === "failed") return `${head}  failed (${record.error.code})`;
   const { accuracy, mapSsim, deadMaps } = record.test;
-  const maps = `map SSIM ${shortOr(mapSsim)}  dead ${percent(deadMaps)}`;
+  const maps = `${MEASURES.mapSsim.short} ${shortOr(mapSsim)}  dead ${percent(deadMaps)}`;
   const time = seconds === null ? "  by another process" : `  ${duration(seconds)}`;
   return `${head}  accuracy ${percent(accuracy, 2)}  ${maps}  ${milliseconds(record.secondsPerStep)} ms/step${time}`;
 }
@@ -47,24 +49,28 @@ export function waitingLine({ cells, holder }: { cells: readonly Cell[]; holder:
   return `${runs} under way by ${holder}${others}: waiting for the records (Ctrl-C ends the waiting alone)`;
 }
 
-const HEADERS = ["model", "data set", "method", "seeds", "accuracy", "map SSIM", "coherence", "dead maps", "ms/step"];
+const SHOWN = ["accuracy", "mapSsim", "coherence", "deadMaps"] as const satisfies MeasureName[];
+const HEADERS = ["model", "data set", "method", "seeds", ...SHOWN.map((name) => MEASURES[name].short), "ms/step"];
 
-/** Means over the seeds, with the standard deviation where there are several. */
+/** Means over the seeds, with the standard deviation if there are several. */
 export function summaryTable(rows: readonly SummaryRow[]): string {
   const cells = rows.map((row) => [
     ...[row.model, row.dataset, row.method],
     row.failed > 0 ? `${row.done} of ${row.done + row.failed}` : String(row.done),
-    spread(row.accuracy, (value) => (100 * value).toFixed(2), "%"),
-    spread(row.mapSsim, short),
-    spread(row.coherence, short),
-    spread(row.deadMaps, (value) => (100 * value).toFixed(1), "%"),
+    ...SHOWN.map((name) => measureCell(name, row[name], { withUnit: true })),
     spread(row.secondsPerStep, milliseconds),
   ]);
   return formatTable(HEADERS, cells, 3);
 }
 
-/** `98.1 ± 0.2%`; a dash where there is no mean. */
-export function spread({ mean, deviation }: Spread, text: (value: number) => string, unit = ""): string {
+/** Mean and deviation of a measure with the decimals that the table of measures gives it. */
+export function measureCell(name: MeasureName, value: Spread, { withUnit = false } = {}): string {
+  const { unit, digits } = MEASURES[name];
+  return spread(value, (one) => (one * factorOf(MEASURES[name])).toFixed(digits), withUnit ? unit : "");
+}
+
+/** `98.1 ± 0.2%`; a dash if there is no mean. */
+function spread({ mean, deviation }: Spread, text: (value: number) => string, unit = ""): string {
   if (!Number.isFinite(mean)) return "-";
   return Number.isFinite(deviation) ? `${text(mean)} ± ${text(deviation)}${unit}` : `${text(mean)}${unit}`;
 }

@@ -1,3 +1,4 @@
+import { MEASURES, type MeasureName } from "../measures.ts";
 import { DECOY_RUNS, type DecoyResults, decoyAccuracy, decoyInWords } from "../report/run/decoy-story.ts";
 import type { TrainResult } from "../train/events.ts";
 import type { DemoRun } from "./demo-runs.ts";
@@ -24,7 +25,11 @@ export function closingLines(results: DemoResults): string {
 /** As wide as the table of MNIST. */
 const COLUMNS = 100;
 
-const HEADERS = ["", "test accuracy", "map L1", "map L2", "map SSIM", "coherence", "dead maps", "s/epoch"];
+const MAP_MEASURES = ["mapL1", "mapL2", "mapSsim", "coherence"] as const satisfies MeasureName[];
+const HEADERS = [
+  ...["", "test accuracy"],
+  ...[...MAP_MEASURES, "deadMaps" as const, "secondsPerEpoch" as const].map((name) => MEASURES[name].short),
+];
 
 /** One row for each run on MNIST; the maps are compared with the prototypes of their classes. */
 export function formatDemoTable(results: Pick<DemoResults, "plain" | "guided">): string {
@@ -32,7 +37,7 @@ export function formatDemoTable(results: Pick<DemoResults, "plain" | "guided">):
     const { test, history } = results[name];
     const seconds = history.reduce((sum, { secondsPerEpoch }) => sum + secondsPerEpoch, 0) / history.length;
     if (!test) return [name];
-    const maps = [test.mapL1, test.mapL2, test.mapSsim, test.coherence].map(short);
+    const maps = MAP_MEASURES.map((name) => short(test[name]));
     return [name, percent(test.accuracy, 2), ...maps, percent(test.deadMaps), seconds.toFixed(1)];
   });
   return formatTable(HEADERS, rows);

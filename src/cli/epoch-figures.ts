@@ -4,7 +4,7 @@ import { counted } from "../counted.ts";
 import { mapsFigure } from "../report/figures/maps-figure.ts";
 import type { FigureInput } from "../report/index.ts";
 import type { SplitRecord, StartEvent, TrainEvent } from "../train/events.ts";
-import { percent, short } from "./progress-lines.ts";
+import { namedMeasures } from "./progress-lines.ts";
 
 export interface Figures {
   onEvent(event: TrainEvent): void;
@@ -31,8 +31,9 @@ export function createFigures(warn: (message: string) => void): Figures {
   return { onEvent, written: () => writing };
 }
 
-function judgement({ images, accuracy, mapSsim, deadMaps }: SplitRecord): string {
-  return `${counted(images, "validation image")}, accuracy ${percent(accuracy, 2)}, map SSIM ${short(mapSsim)}, dead maps ${percent(deadMaps)}`;
+function judgement(record: SplitRecord): string {
+  const numbers = namedMeasures(record, ["accuracy", "mapSsim", "deadMaps"]);
+  return [counted(record.images, "validation image"), ...numbers].join(", ");
 }
 
 async function draw(path: string, input: FigureInput): Promise<void> {

@@ -1,12 +1,8 @@
 import { counted } from "../counted.ts";
-import {
-  type ExplanationMetrics,
-  METRIC_DEFINITIONS,
-  type MetricName,
-  type MetricValue,
-} from "../evaluate/explanation-metrics.ts";
+import type { ExplanationMetrics, MetricName, MetricValue } from "../evaluate/explanation-metrics.ts";
 import type { SpuriousRecord } from "../evaluate/spurious.ts";
 import type { RunSubject } from "../evaluate/subject.ts";
+import { arrowOf, EXPLANATION_MEASURES, MEASURES } from "../measures.ts";
 import type { SplitRecord } from "../train/events.ts";
 import { percent, short } from "./progress-lines.ts";
 import { spuriousLines } from "./spurious-lines.ts";
@@ -40,13 +36,8 @@ export function formatEvaluation(
   const head = `${checkpoint}\n${split}, ${counted(images, "image")}: accuracy ${percent(accuracy)}, cross-entropy ${short(crossEntropy)} (${precision})`;
   const [first] = explanations as [ExplanationMetrics];
   const about = `maps of the ${first.target === "label" ? "true" : "predicted"} class at ${camLayer}, ${counted(first.images, "image")}`;
-  const names = (Object.keys(METRIC_DEFINITIONS) as MetricName[]).filter((name) =>
-    explanations.some(({ values }) => values[name] !== undefined),
-  );
-  const rows = names.map((name) => [
-    [name, DIRECTIONS[name], SCALES[name]].filter((part) => part !== undefined).join(" "),
-    ...explanations.map(({ values }) => cell(values[name])),
-  ]);
+  const names = EXPLANATION_MEASURES.filter((name) => explanations.some(({ values }) => values[name] !== undefined));
+  const rows = names.map((name) => [headOf(name), ...explanations.map(({ values }) => cell(values[name]))]);
   const table = formatTable(["metric (0 to 1 unless it says)", ...explanations.map(({ method }) => method)], rows);
   const missing = explanations.some(({ values }) => Object.values(values).some((value) => value.undefined > 0));
   const note = missing ? ["(-n): not defined for n of the images, such as those with a dead map", ""] : [];
@@ -81,19 +72,11 @@ function classLines({ classAccuracy = [] }: SplitRecord, names: readonly string[
   return [`by class: ${worst.map(({ name, accuracy }) => `${name} ${percent(accuracy)}`).join(", ")}${more}`];
 }
 
-/** Which way a metric is better, as its definition says. */
-const DIRECTIONS: Partial<Record<MetricName, string>> = Object.fromEntries(
-  Object.entries(METRIC_DEFINITIONS).flatMap(([name, text]) => {
-    if (text.includes("lower is better")) return [[name, "↓"]];
-    return text.includes("higher is better") ? [[name, "↑"]] : [];
-  }),
-);
-
-/** What a metric is in, where its values are not between 0 and 1. */
-const SCALES: Partial<Record<MetricName, string>> = {
-  ...{ roadMorf: "(change of the logit)", roadLerf: "(change of the logit)", roadCombined: "(change of the logit)" },
-  maxSensitivity: "(relative change)",
-};
+/** The metric's name, its direction, and what it counts if its values are not between 0 and 1. */
+function headOf(name: MetricName): string {
+  const { counts } = MEASURES[name];
+  return [name, arrowOf(MEASURES[name]), counts === undefined ? "" : `(${counts})`].filter(Boolean).join(" ");
+}
 
 /** A mean, and in brackets for how many images there is none. */
 function cell(value: MetricValue | undefined): string {

@@ -2,8 +2,6 @@ import { basename, dirname, join } from "node:path";
 import { writeFileAtomically } from "../atomic-file.ts";
 import { CompareConfig, parseConfig } from "../config/index.ts";
 import { counted, wordFor } from "../counted.ts";
-import { METRIC_DEFINITIONS } from "../evaluate/explanation-metrics.ts";
-import { SPURIOUS_DEFINITIONS } from "../evaluate/spurious.ts";
 import { analyse, hasMixedData } from "../experiments/analysis.ts";
 import { cellsOf } from "../experiments/cells.ts";
 import { type Grid, readGrid } from "../experiments/grid.ts";
@@ -91,7 +89,7 @@ function inputOf({ grid, folder, records, missing }: Records & { grid: Grid; fol
     settings: settingsOf(records.filter(({ status }) => status === "done")),
     seeds: grid.seeds.filter((seed) => records.some((record) => record.status === "done" && record.seed === seed)),
     failed: records.filter((record) => record.status === "failed"),
-    ...{ missing, metricDefinitions: METRIC_DEFINITIONS, cueDefinitions: SPURIOUS_DEFINITIONS },
+    missing,
   };
 }
 

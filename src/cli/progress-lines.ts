@@ -1,6 +1,8 @@
 import { counted } from "../counted.ts";
 import { describeShape } from "../data/shape-sentence.ts";
+import { MEASURES, type MeasureName } from "../measures.ts";
 import { duration } from "../report/text/duration.ts";
+import { columnName } from "../report/text/measure-text.ts";
 import type {
   BalanceEvent,
   EpochRecord,
@@ -72,7 +74,7 @@ export function secondsLeft(step: StepEvent, start: Pick<StartEvent, "epochs" | 
 export function plainStepLine(step: StepEvent, start: StartEvent): string {
   const place = `epoch ${step.epoch}/${start.epochs}  step ${step.stepInEpoch}/${step.stepsPerEpoch}`;
   const { loss } = step.metrics;
-  const dead = deadShare(step.metrics, "dead maps");
+  const dead = deadShare(step.metrics, MEASURES.deadMaps.short);
   const rate = `${counted(Math.round(step.imagesPerSecond), "image")}/s  ${duration(secondsLeft(step, start))} left`;
   return `${place}  loss ${short(loss)}  ${lossTerms(step.metrics)}  ${dead === "" ? "" : `${dead}  `}${rate}`;
 }
@@ -122,7 +124,7 @@ export function progressBar(share: number, width: number): string {
 export function epochLine(record: EpochRecord, epochs: number): string {
   const { train, val } = record;
   const fit = `loss ${short(train.loss)}  ${lossTerms(train)}  accuracy ${percent(train.accuracy)}`;
-  const held = `validation: accuracy ${percent(val.accuracy, 2)}  map SSIM ${short(val.mapSsim)}  dead maps ${percent(val.deadMaps)}`;
+  const held = `validation: ${namedMeasures(val, ["accuracy", "mapSsim", "deadMaps"]).join("  ")}`;
   const best = record.bestSoFar ? "  best" : "";
   return `epoch ${record.epoch}/${epochs}  ${fit}  ${held}  ${duration(record.secondsPerEpoch)}${best}`;
 }
@@ -149,7 +151,17 @@ function endReason({ endedBy, step, history }: TrainResult): string[] {
 }
 
 function splitLine(record: SplitRecord): string {
-  const maps = `maps against prototypes: L1 ${short(record.mapL1)}  L2 ${short(record.mapL2)}  SSIM ${short(record.mapSsim)}`;
-  const rest = `coherence ${short(record.coherence)}  dead maps ${percent(record.deadMaps)}`;
-  return `${record.split}: accuracy ${percent(record.accuracy, 2)}  ${maps}  ${rest}`;
+  const maps = (["mapL1", "mapL2", "mapSsim"] as const).map(
+    (name) => `${columnName(MEASURES[name])} ${short(record[name])}`,
+  );
+  const rest = namedMeasures(record, ["coherence", "deadMaps"]).join("  ");
+  return `${record.split}: ${namedMeasures(record, ["accuracy"])}  maps against prototypes: ${maps.join("  ")}  ${rest}`;
+}
+
+/** Measures by their short names: `accuracy 98.10%`, `map SSIM 0.655`. */
+export function namedMeasures(record: SplitRecord, names: readonly (MeasureName & keyof SplitRecord)[]): string[] {
+  return names.map((name) => {
+    const { short: label, unit, digits } = MEASURES[name];
+    return `${label} ${unit === "%" ? percent(record[name], digits) : short(record[name])}`;
+  });
 }

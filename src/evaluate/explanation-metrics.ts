@@ -3,6 +3,7 @@ import { deadMaps, explain, type MethodName } from "../cam/index.ts";
 import { placesOfAllClasses } from "../data/class-members.ts";
 import { batchIndices, gatherPixels, normalize, type Split } from "../data/index.ts";
 import { l1, l2, ssim } from "../losses/index.ts";
+import { EXPLANATION_MEASURES, fullDefinition, MEASURES } from "../measures.ts";
 import { MOST_FOREGROUND } from "../metrics/energy.ts";
 import {
   Coherence,
@@ -63,35 +64,12 @@ export interface ExplanationMetrics {
   randomisation: { layer: string; spearman: MetricValue }[] | null;
 }
 
-/** Name, source and direction of each metric, in the order of the table. */
-export const METRIC_DEFINITIONS = {
-  averageDrop:
-    "mean of max(0, Y − O) / Y, Y and O the class's probability (softmax; of one logit its sigmoid) for x and x·M (Grad-CAM++, torch-cam); lower is better",
-  absoluteDrop: "mean of max(0, Y − O) (pytorch-grad-cam's DropInConfidence); lower is better",
-  increaseInConfidence: "share of images with O > Y (Grad-CAM++); higher is better",
-  averageGain: "mean of max(0, O − Y) / (1 − Y) (Opti-CAM); higher is better",
-  deletionAuc:
-    "area under the class's probability while pixels are set to 0, the most salient first, equal ones from the upper left on (RISE); lower is better",
-  insertionAuc: "the same from zeros to the image (RISE); higher is better",
-  roadMorf:
-    "mean change of the logit when the most relevant 90 to 10 % of the pixels, equal ones at random, are imputed (ROAD); lower is better",
-  roadLerf: "the same for the least relevant; higher is better",
-  roadCombined: "(roadLerf − roadMorf) / 2 (pytorch-grad-cam's ROADCombined); higher is better",
-  pointingGame:
-    "share of maps whose maximum lies on the foreground (pixels above 0.1; images that have more than 80 % of it are left out, here and below); higher is better",
-  energyInForeground: "share of the map's sum on the foreground (relevance mass accuracy, Quantus); higher is better",
-  energyInMask:
-    "share of the map's sum on what should not matter, where the data set marks it (a decoy's patch); lower is better",
-  relevanceRankAccuracy: "share of the foreground among as many highest pixels (Quantus); higher is better",
-  sparseness: "Gini index of the map (Quantus); 0 even, 1 a single pixel",
-  prototypeL1: "mean |M − P| against the class's prototype; an all-zero map does well",
-  prototypeL2: "mean (M − P)² against the class's prototype; an all-zero map does well",
-  prototypeSsim: "SSIM of map and prototype, window 11, σ 1.5; higher is closer",
-  maxSensitivity: "largest ‖E(x + δ) − E(x)‖ / ‖E(x)‖ of 10 δ uniform in ±0.02 (Yeh et al., captum); lower is better",
-  coherence: "mean pairwise cosine of a class's maps; higher is more alike",
-  deadMaps: "share of maps that are zero everywhere",
-} as const;
-export type MetricName = keyof typeof METRIC_DEFINITIONS;
+export type MetricName = (typeof EXPLANATION_MEASURES)[number];
+
+/** What each metric is, with its source and direction, in the order of the table. */
+export const METRIC_DEFINITIONS = Object.fromEntries(
+  EXPLANATION_MEASURES.map((name) => [name, fullDefinition(MEASURES[name])]),
+) as Readonly<Record<MetricName, string>>;
 
 /** Images of the randomisation check, which explains them once for each layer. */
 const RANDOMISED = 100;
@@ -127,7 +105,7 @@ export async function explanationMetrics(
     const meanOfAll = (values: readonly number[]) => tidy(() => meanOf(tensor(values, { dtype: "float64" })));
     const means = Array.from(gathered, ([name, values]) => [name, meanOfAll(values)] as const);
     const found = new Map([...means, ["coherence", { mean: coherence.summary().mean, undefined: 0 }] as const]);
-    const names = (Object.keys(METRIC_DEFINITIONS) as MetricName[]).filter((name) => found.has(name));
+    const names = EXPLANATION_MEASURES.filter((name) => found.has(name));
     const values = Object.fromEntries(names.map((name) => [name, found.get(name)])) as ExplanationMetrics["values"];
     const randomisation = options.randomise
       ? judge.randomisation(judgedPlaces(split, Math.min(RANDOMISED, count)))

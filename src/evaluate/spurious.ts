@@ -3,6 +3,7 @@ import { expectInteger, expectSignal, optionsOf } from "../arguments.ts";
 import { CUE_SETS, type CuedImages, type CueSet, readCueSets } from "../data/cue-sets.ts";
 import { batchIndices, disposeSplit, gatherPixels, normalize, type Split } from "../data/index.ts";
 import { BatchCamError } from "../errors.ts";
+import { fullDefinition, MEASURES } from "../measures.ts";
 import { EnergyInMask, WrongReason } from "../metrics/index.ts";
 import { inEvaluation } from "../nn/index.ts";
 import { noGrad, type Tensor, tensor, tidy } from "../tensor/index.ts";
@@ -34,17 +35,15 @@ export interface SpuriousRecord {
   wrongReason: { score: number; dropped: number } | null;
 }
 
-/** What the names of a `SpuriousRecord` mean, for who reads the file. */
+/** What the names in a `SpuriousRecord` mean, for a reader of the file. */
 export const SPURIOUS_DEFINITIONS = {
-  aligned: "test images with the cue of their own class, as in training",
-  random: "the same images with the cue of a class drawn evenly from all ten",
-  clean: "the same images without the cue; for colours grey in all three channels",
-  adversarial: "the same images with the cue of class 9 − y, which is never right",
-  worstClass: "accuracy of the class that has the lowest",
-  energyInPatch:
-    "share of the Grad-CAM map's sum (true class) on the patch, random set, dead maps left out; lower is better, chance is its area",
-  wrongReason:
-    "share of the patch's pixels above the mean value of all maps (XIL), random set, dead maps left out (dropped); lower is better",
+  aligned: fullDefinition(MEASURES.alignedAccuracy),
+  random: fullDefinition(MEASURES.randomAccuracy),
+  clean: fullDefinition(MEASURES.cleanAccuracy),
+  adversarial: fullDefinition(MEASURES.adversarialAccuracy),
+  worstClass: fullDefinition(MEASURES.worstClass),
+  energyInPatch: fullDefinition(MEASURES.energyInPatch),
+  wrongReason: fullDefinition(MEASURES.wrongReason),
 } as const;
 
 export interface SpuriousOptions extends RunDataOptions {

@@ -1,7 +1,8 @@
+import type { MeasureName } from "../measures.ts";
 import type { DoneCell } from "./records.ts";
 
-/** What a run is judged by, each a number of its record; null where the run has none. */
-export const MEASURES = {
+/** Where the record of a run keeps each measure that a grid compares. */
+const READERS = {
   accuracy: ({ test }) => test.accuracy,
   crossEntropy: ({ test }) => test.crossEntropy,
   mapL1: ({ test }) => test.mapL1,
@@ -22,14 +23,14 @@ export const MEASURES = {
   worstClass: ({ spurious }) => spurious?.worstClass.random,
   energyInPatch: ({ spurious }) => spurious?.energyInPatch,
   wrongReason: ({ spurious }) => spurious?.wrongReason?.score,
-} as const satisfies Record<string, (record: DoneCell) => number | null | undefined>;
+} as const satisfies Partial<Record<MeasureName, (record: DoneCell) => number | null | undefined>>;
 
-export type MeasureId = keyof typeof MEASURES;
-export const MEASURE_IDS = Object.keys(MEASURES) as MeasureId[];
+export type MeasureId = keyof typeof READERS;
+export const MEASURE_IDS = Object.keys(READERS) as MeasureId[];
 
-/** Null for what is missing, and for what JSON could not keep. */
+/** The value of a measure; null if the record has none, or one that JSON cannot hold, such as NaN. */
 export function measured(record: DoneCell, id: MeasureId): number | null {
-  const value = MEASURES[id](record);
+  const value = READERS[id](record);
   return typeof value === "number" && Number.isFinite(value) ? value : null;
 }
 

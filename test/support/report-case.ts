@@ -44,7 +44,7 @@ export function reportInput(records: readonly CellRecord[], over: Partial<GridRe
     settings: settingsOf(records),
     seeds: [...new Set(records.map(({ seed }) => seed))],
     failed: records.filter((record) => record.status === "failed"),
-    ...{ missing: [], metricDefinitions: {}, cueDefinitions: {}, ...over },
+    ...{ missing: [], ...over },
   };
 }
 

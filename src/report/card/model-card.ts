@@ -1,5 +1,6 @@
 import { stringify } from "yaml";
 import { counted, theFirst } from "../../counted.ts";
+import { arrowOf, MEASURES } from "../../measures.ts";
 import type { EpochRecord, SplitRecord, StartEvent, TrainResult } from "../../train/events.ts";
 import { duration } from "../text/duration.ts";
 import { inCell, inText, markdownTable } from "../text/markdown.ts";
@@ -122,24 +123,29 @@ function warmUp(config: StartEvent["config"], steps: number): string {
   return `${rise}, and the run took ${steps}: **they reached ${Math.round(100 * unfinished.share)} % at most** (see \`--lambda-warmup\`).`;
 }
 
-/** Each measure with its direction and what it means. */
-const MEASURES: readonly (readonly [Exclude<keyof SplitRecord, "classAccuracy">, string, string])[] = [
-  ["accuracy", "accuracy ↑", "share of images that are classified rightly"],
-  ["crossEntropy", "cross-entropy ↓", "in nats"],
-  ["mapSsim", "map SSIM ↑", "likeness of a map and its class's prototype, −1 to 1"],
-  ["mapL1", "map L1 ↓", "mean distance of the two, 0 to 1; a map of zeros does well by it"],
-  ["mapL2", "map L2 ↓", "mean squared distance, likewise"],
-  ["coherence", "coherence ↑", "mean cosine of a class's maps with each other, 0 to 1"],
-  ["energyInForeground", "energy on foreground ↑", "share of a map that lies on pixels brighter than 0.1"],
-  ["deadMaps", "dead maps ↓", "share of maps that are zero everywhere"],
+/** The measures that a card lists. */
+const LISTED = [
+  ...([
+    "accuracy",
+    "crossEntropy",
+    "mapSsim",
+    "mapL1",
+    "mapL2",
+    "coherence",
+    "energyInForeground",
+    "deadMaps",
+  ] as const),
 ];
 
 function results({ result: { test, history, bestEpoch }, start, ownData }: CardInput): string[] {
   const parts: string[] = [];
   if (test !== null) {
-    // A photograph's background is no darker than its object.
-    const measures = MEASURES.filter(([key]) => key !== "energyInForeground" || !ownData);
-    const rows = measures.map(([key, name, meaning]) => [name, figure(test[key]), meaning]);
+    // The background of a photograph is not darker than its object, so brightness does not find the object.
+    const names = LISTED.filter((name) => name !== "energyInForeground" || !ownData);
+    const rows = names.map((name) => {
+      const { short, definition } = MEASURES[name];
+      return [`${short} ${arrowOf(MEASURES[name])}`, figure(test[name]), inCell(definition)];
+    });
     parts.push(
       `## Results\nOn the ${counted(test.images, "test image", formatCount)}, by epoch ${bestEpoch}, which the validation images chose:`,
     );

@@ -1,7 +1,9 @@
 import { counted } from "../../counted.ts";
 import type { AnalysedMethod, AnalysisGroup, Duel } from "../../experiments/analysis.ts";
+import { MEASURES } from "../../measures.ts";
+import { differenceText, spreadText } from "../text/measure-text.ts";
 import { formatNumber, isNumber } from "../text/numbers.ts";
-import { differenceText, LABELS, LEVEL, pText, spreadText } from "./labels.ts";
+import { LEVEL, pText } from "../text/words.ts";
 
 /** How far the methods of a group lean on its cue, always with the best control beside the best method. Nothing without a cue. */
 export function cueInWords(group: AnalysisGroup): string[] {
@@ -34,9 +36,9 @@ export function cueInWords(group: AnalysisGroup): string[] {
 }
 
 function randomWords({ values, done }: AnalysedMethod): string {
-  const accuracy = spreadText(LABELS.randomAccuracy, values.randomAccuracy);
+  const accuracy = spreadText(MEASURES.randomAccuracy, values.randomAccuracy);
   const reason = values.wrongReason;
-  const score = Number.isFinite(reason.mean) ? `, wrong-reason score ${spreadText(LABELS.wrongReason, reason)}` : "";
+  const score = Number.isFinite(reason.mean) ? `, wrong-reason score ${spreadText(MEASURES.wrongReason, reason)}` : "";
   return `accuracy ${accuracy}${score} (${counted(done.length, "seed")}${done.length === 1 ? ", no spread" : ""})`;
 }
 
@@ -50,10 +52,10 @@ function duelInWords({ method, control, test }: Duel): string {
     return `${method} and ${control} share no seed, so nothing tells them apart: no credit goes to where the maps point.`;
   if (mean <= 0)
     return `The control does as well or better on the same seeds: what ${method} gains is not due to where its maps point.`;
-  const difference = differenceText(LABELS.randomAccuracy, mean);
+  const difference = differenceText(MEASURES.randomAccuracy, mean);
   if (p === null || low === null || high === null)
     return `${method} is ${difference} beyond that control on ${counted(pairs, "seed")}, of which no test can be made: no credit goes to where the maps point.`;
-  const ends = `95 % from ${differenceText(LABELS.randomAccuracy, low)} to ${differenceText(LABELS.randomAccuracy, high)}, ${pText(p)}`;
+  const ends = `95 % from ${differenceText(MEASURES.randomAccuracy, low)} to ${differenceText(MEASURES.randomAccuracy, high)}, ${pText(p)}`;
   return p < LEVEL
     ? `${method} is ${difference} beyond that control on ${counted(pairs, "seed")} (${ends}): that much is not what the control has too.`
     : `${method} is ${difference} beyond that control on ${counted(pairs, "seed")} (${ends}), not told from chance: no credit goes to where the maps point.`;

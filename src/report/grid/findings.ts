@@ -1,9 +1,11 @@
 import { counted } from "../../counted.ts";
 import type { AnalysedMethod, Effect } from "../../experiments/analysis.ts";
 import type { MeasureId } from "../../experiments/measures.ts";
+import { MEASURES } from "../../measures.ts";
 import { type Markup, markup } from "../page/markup.ts";
+import { columnName, differenceText, signedText, spreadText, testName } from "../text/measure-text.ts";
 import { formatCount, formatNumber } from "../text/numbers.ts";
-import { capital, differenceText, LABELS, LEVEL, pText, signedText, spreadText } from "./labels.ts";
+import { capital, LEVEL, pText } from "../text/words.ts";
 import { kindMark } from "./table-markup.ts";
 
 /** With more methods than this, those of one verdict share an item: their numbers stand in the tables. */
@@ -33,7 +35,7 @@ function sharedItem(methods: readonly AnalysedMethod[]): Markup {
     const means = methods.flatMap(({ effects }) => effects?.[id].mean ?? []);
     if (means.length === 0) return [];
     const [least, most] = [Math.min(...means), Math.max(...means)];
-    return [`${LABELS[id].name} ${signedText(LABELS[id], least)} to ${differenceText(LABELS[id], most)}`];
+    return [`${testName(id)} ${signedText(MEASURES[id], least)} to ${differenceText(MEASURES[id], most)}`];
   });
   const steps = methods.map(({ overhead }) => overhead.mean).filter(Number.isFinite);
   const [fastest, slowest] = [Math.min(...steps), Math.max(...steps)];
@@ -50,8 +52,7 @@ function methodItem(method: AnalysedMethod): Markup {
 
 function numbersInWords({ done, values, effects, overhead }: AnalysedMethod): string {
   const numbers = SPOKEN.filter((id) => Number.isFinite(values[id].mean)).map((id) => {
-    const { name } = LABELS[id];
-    return `${name} ${spreadText(LABELS[id], values[id])}${effects === null ? "" : effectInWords(effects[id], { id, seeds: done.length })}`;
+    return `${testName(id)} ${spreadText(MEASURES[id], values[id])}${effects === null ? "" : effectInWords(effects[id], { id, seeds: done.length })}`;
   });
   const deviation = Number.isFinite(overhead.deviation) ? ` ± ${formatNumber(overhead.deviation, 2)}` : "";
   const time = Number.isFinite(overhead.mean)
@@ -68,7 +69,7 @@ function verdictInWords(effects: AnalysedMethod["effects"]): string {
   const tested = SPOKEN.filter((id) => effects[id].adjusted !== null);
   const told = tested.filter((id) => (effects[id].adjusted ?? 1) < LEVEL);
   const named = (ids: readonly MeasureId[], sign: 1 | -1) =>
-    ids.filter((id) => sign * (effects[id].mean ?? 0) > 0).map((id) => LABELS[id].short);
+    ids.filter((id) => sign * (effects[id].mean ?? 0) > 0).map((id) => columnName(MEASURES[id]));
   const compared = (ids: readonly MeasureId[], rest: string) =>
     ([1, -1] as const).flatMap((sign) => {
       const names = named(ids, sign)
@@ -91,7 +92,7 @@ const isAlike = ({ pairs, mean, adjusted }: Effect): boolean => pairs >= 3 && ad
 
 /** " (+1.2 points, 95 % 0.3 to 2.1, p = 0.02)", or why there is no test. */
 function effectInWords({ pairs, mean, low, high, adjusted }: Effect, { id, seeds }: { id: MeasureId; seeds: number }) {
-  const label = LABELS[id];
+  const label = MEASURES[id];
   if (mean === null) return " (no seed in common with plain training)";
   const difference = differenceText(label, mean);
   if (pairs < 3) return ` (${difference} on ${counted(pairs, "seed", formatCount)})`;

@@ -17,10 +17,6 @@ export interface GridReportInput {
   failed: readonly FailedCell[];
   /** Runs of the grid without a record that can be read: those to do, those at work, those whose record is damaged. */
   missing: readonly (Pick<Cell, "model" | "dataset" | "method" | "seed"> & { state: string })[];
-  /** What the metrics of explanations are, by name. */
-  metricDefinitions: Readonly<Record<string, string>>;
-  /** What the numbers about the cue are, by name. */
-  cueDefinitions: Readonly<Record<string, string>>;
 }
 
 /** "simple-cnn on mnist" */

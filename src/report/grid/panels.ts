@@ -1,10 +1,12 @@
 import type { AnalysedMethod, AnalysisGroup } from "../../experiments/analysis.ts";
 import type { MeasureId } from "../../experiments/measures.ts";
+import { MEASURES } from "../../measures.ts";
 import type { FigurePlan, Panel } from "../charts/engine.ts";
 import { extent } from "../charts/extent.ts";
 import { colour, KINDS } from "../charts/palette.ts";
+import { differenceUnit, factorOf, testName } from "../text/measure-text.ts";
+import { capital } from "../text/words.ts";
 import { groupName } from "./input.ts";
-import { capital, LABELS } from "./labels.ts";
 
 export const ROW = 19;
 const WIDTH = 190;
@@ -21,17 +23,21 @@ interface Dot {
 /** Differences from plain training with their 95 % intervals: a panel a measure. Null where there is nothing to hold against. */
 export function effectFigure(group: AnalysisGroup, slug: string): FigurePlan | null {
   const panels = (["accuracy", "mapSsim", "coherence", "secondsPerStep"] as const).flatMap((id) => {
-    const { scale, unit, name } = LABELS[id];
+    const factor = factorOf(MEASURES[id]);
     const dots = group.methods.flatMap(({ method, kind, effects }): Dot[] => {
       const effect = effects?.[id];
       if (effect?.mean === null || effect?.mean === undefined) return [];
-      const [low, high] = [effect.low, effect.high].map((end) => (end === null ? null : end * scale)) as Ends;
-      return [{ method, kind, value: effect.mean * scale, low, high }];
+      const [low, high] = [effect.low, effect.high].map((end) => (end === null ? null : end * factor)) as Ends;
+      return [{ method, kind, value: effect.mean * factor, low, high }];
     });
     if (dots.length === 0) return [];
-    const unitText = unit === "%" ? "points" : unit;
+    const unitText = differenceUnit(MEASURES[id]);
     return [
-      dotPanel(dots, { title: capital(name), axis: `difference from plain${unitText && `, ${unitText}`}`, at: 0 }),
+      dotPanel(dots, {
+        title: capital(testName(id)),
+        axis: `difference from plain${unitText && `, ${unitText}`}`,
+        at: 0,
+      }),
     ];
   });
   if (panels.length === 0) return null;
@@ -49,8 +55,9 @@ export function cueFigure(group: AnalysisGroup, slug: string): FigurePlan | null
     const dots = group.methods.flatMap((method) => dotOf(method, id));
     if (dots.length === 0) return [];
     const at = dots.find(({ method }) => method === group.plain)?.value;
-    const { name, unit } = LABELS[id];
-    return [dotPanel(dots, { title: capital(name), axis: unit, ...(at === undefined ? {} : { at }) })];
+    return [
+      dotPanel(dots, { title: capital(testName(id)), axis: MEASURES[id].unit, ...(at === undefined ? {} : { at }) }),
+    ];
   });
   if (panels.length === 0) return null;
   return {
@@ -64,10 +71,10 @@ export function cueFigure(group: AnalysisGroup, slug: string): FigurePlan | null
 function dotOf({ method, kind, values }: AnalysedMethod, id: MeasureId): Dot[] {
   const { mean, deviation } = values[id];
   if (!Number.isFinite(mean)) return [];
-  const { scale } = LABELS[id];
+  const factor = factorOf(MEASURES[id]);
   const reach = Number.isFinite(deviation) ? deviation : null;
-  const end = (sign: number) => (reach === null ? null : (mean + sign * reach) * scale);
-  return [{ method, kind, value: mean * scale, low: end(-1), high: end(1) }];
+  const end = (sign: number) => (reach === null ? null : (mean + sign * reach) * factor);
+  return [{ method, kind, value: mean * factor, low: end(-1), high: end(1) }];
 }
 
 type Ends = [number | null, number | null];

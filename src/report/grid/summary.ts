@@ -1,12 +1,14 @@
 import { counted, wordFor } from "../../counted.ts";
 import type { AnalysedMethod, AnalysisGroup } from "../../experiments/analysis.ts";
 import type { MeasureId } from "../../experiments/measures.ts";
+import { MEASURES } from "../../measures.ts";
 import { type Markup, markup } from "../page/markup.ts";
+import { spreadText, testName } from "../text/measure-text.ts";
 import { formatCount, isNumber } from "../text/numbers.ts";
+import { LEVEL } from "../text/words.ts";
 import { cueInWords } from "./cue-summary.ts";
 import { findings, SPOKEN } from "./findings.ts";
 import { type GridReportInput, groupName } from "./input.ts";
-import { LABELS, LEVEL, spreadText } from "./labels.ts";
 import { unfinishedWarmUps, warmUpsInWords } from "./warm-up-words.ts";
 
 /** What was run, on what. */
@@ -86,7 +88,7 @@ function seedsInWords(seeds: readonly number[]): string {
 function countInWords(methods: readonly AnalysedMethod[], id: MeasureId): string[] {
   const effects = methods.flatMap(({ effects: found }) => found?.[id] ?? []);
   const tested = effects.filter(({ adjusted }) => adjusted !== null);
-  const { name } = LABELS[id];
+  const name = testName(id);
   const known = effects.flatMap(({ mean }) => mean ?? []);
   if (known.length === 0) return [];
   if (tested.length === 0) {
@@ -135,10 +137,10 @@ function plainInWords({ methods }: AnalysisGroup, plain: AnalysedMethod | undefi
   const images = `${counts.map(formatCount).join(" or ")} ${wordFor(counts.at(-1), "test image")}`;
   const { values } = plain;
   const numbers = [
-    `is right for ${spreadText(LABELS.accuracy, values.accuracy)} of ${images}`,
-    `its maps reach an SSIM with the prototypes of ${spreadText(LABELS.mapSsim, values.mapSsim)} and a coherence of ${spreadText(LABELS.coherence, values.coherence)}`,
-    `${spreadText(LABELS.deadMaps, values.deadMaps)} of them are dead`,
-    `a step takes ${spreadText(LABELS.secondsPerStep, values.secondsPerStep)}`,
+    `is right for ${spreadText(MEASURES.accuracy, values.accuracy)} of ${images}`,
+    `its maps reach an SSIM with the prototypes of ${spreadText(MEASURES.mapSsim, values.mapSsim)} and a coherence of ${spreadText(MEASURES.coherence, values.coherence)}`,
+    `${spreadText(MEASURES.deadMaps, values.deadMaps)} of them are dead`,
+    `a step takes ${spreadText(MEASURES.secondsPerStep, values.secondsPerStep)}`,
   ];
   return `Plain training (${plain.method}, ${counted(plain.done.length, "seed", formatCount)}${spreadWords(plain)}) ${numbers.join("; ")}.`;
 }

@@ -1,16 +1,13 @@
 import { KINDS } from "../charts/palette.ts";
+import { arrowMarkup } from "../page/arrow.ts";
 import { type Markup, markup } from "../page/markup.ts";
 import { type ReportTable, seedsOf, type TableRow } from "./table.ts";
 
 /** A table on the page, which scrolls in its own box where it is wide. */
 export function tableMarkup({ name, caption, note, columns, sections }: ReportTable): Markup {
-  const heads = columns.map(({ head, better }) => {
-    const arrow =
-      better === null
-        ? ""
-        : markup` <span class="arrow" title="${better} is better">${better === "higher" ? "↑" : "↓"}</span>`;
-    return markup`<th scope="col" class="number">${head}${arrow}</th>`;
-  });
+  const heads = columns.map(
+    (column) => markup`<th scope="col" class="number">${column.head}${arrowMarkup(column)}</th>`,
+  );
   const bodies = sections.map(({ model, dataset, rows }) => {
     const title = markup`<tr class="group"><th scope="rowgroup" colspan="${columns.length + 2}"><span>${model} on ${dataset}</span></th></tr>`;
     return markup`<tbody>${title}${rows.map(tableRow)}</tbody>\n`;

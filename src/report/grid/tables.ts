@@ -1,7 +1,9 @@
 import type { AnalysedMethod, AnalysisGroup } from "../../experiments/analysis.ts";
 import type { MeasureId } from "../../experiments/measures.ts";
+import { MEASURES } from "../../measures.ts";
+import { columnHead, columnName, differenceUnit, shownValue, signedText, spreadText } from "../text/measure-text.ts";
 import { DASH, formatNumber } from "../text/numbers.ts";
-import { headOf, LABELS, pText, shownValue, signedText, spreadText } from "./labels.ts";
+import { pText } from "../text/words.ts";
 import { type ColumnPlan, fillTable, type ReportTable } from "./table.ts";
 
 const BOLD = "Bold: the best of its group among the methods that see no masks; no test is implied.";
@@ -83,16 +85,16 @@ const TESTED = [
 ];
 
 function spreadColumn(id: MeasureId): ColumnPlan {
-  const label = LABELS[id];
+  const label = MEASURES[id];
   return {
-    head: headOf(label),
+    head: columnHead(label),
     better: label.better,
     csv: [`${id}.mean`, `${id}.deviation`],
     // As shown: what looks the same is equally good.
     rank: ({ values }) => (Number.isFinite(values[id].mean) ? shownValue(label, values[id].mean) : null),
     cell: ({ values }) => {
       const { mean, deviation } = values[id];
-      const text = Number.isFinite(mean) ? spreadText({ ...label, unit: "" }, values[id]) : DASH;
+      const text = Number.isFinite(mean) ? spreadText(label, values[id], { unit: "" }) : DASH;
       return { text, csv: [finite(mean), finite(deviation)] };
     },
   };
@@ -100,7 +102,7 @@ function spreadColumn(id: MeasureId): ColumnPlan {
 
 /** Difference with its interval, p, and Holm's p. */
 function effectColumns(id: MeasureId): ColumnPlan[] {
-  const label = LABELS[id];
+  const label = MEASURES[id];
   const column = (
     head: string,
     csv: string[],
@@ -114,14 +116,10 @@ function effectColumns(id: MeasureId): ColumnPlan[] {
     csv: [value],
   });
   return [
-    column(
-      `− plain, ${label.unit === "%" ? "points" : label.unit}`,
-      ["difference.mean", "difference.low", "difference.high"],
-      (effect) => ({
-        text: intervalText(id, effect),
-        csv: [effect.mean, effect.low, effect.high],
-      }),
-    ),
+    column(`− plain, ${differenceUnit(label)}`, ["difference.mean", "difference.low", "difference.high"], (effect) => ({
+      text: intervalText(id, effect),
+      csv: [effect.mean, effect.low, effect.high],
+    })),
     column("p", ["difference.p"], (effect) => p(effect.p)),
     column("Holm’s p", ["difference.holm"], (effect) => p(effect.adjusted)),
   ];
@@ -131,16 +129,16 @@ type Effect = NonNullable<AnalysedMethod["effects"]>[MeasureId];
 
 function intervalText(id: MeasureId, { mean, low, high }: Effect): string {
   if (mean === null) return DASH;
-  const label = LABELS[id];
+  const label = MEASURES[id];
   const reach = low === null || high === null ? "" : ` [${signedText(label, low)}, ${signedText(label, high)}]`;
   return `${signedText(label, mean)}${reach}`;
 }
 
 function testColumn(id: MeasureId): ColumnPlan {
-  const { short, unit } = LABELS[id];
+  const short = columnName(MEASURES[id]);
   const csv = [`${id}.mean`, `${id}.deviation`, `${id}.low`, `${id}.high`, `${id}.p`, `${id}.holm`, `${id}.pairs`];
   return {
-    ...{ head: unit === "%" ? `${short}, points` : short, better: null, csv, rank: () => null },
+    ...{ head: MEASURES[id].unit === "%" ? `${short}, points` : short, better: null, csv, rank: () => null },
     cell: ({ effects }) => {
       const effect = effects?.[id];
       if (effect === undefined || effect.mean === null) return { text: DASH, csv: csv.map(() => null) };

@@ -95,7 +95,7 @@ dt { font-weight: 600; }
 dd { margin: .125rem 0 0; }
 dd p { margin-bottom: .25rem; }
 .formula { overflow-x: auto; overflow-y: hidden; padding: .35rem 0; font-size: 1.0625rem; }
-#about-map, #about-ssim, #about-loss { grid-column: 1 / -1; }
+#about-map, #about-mapSsim, #about-loss { grid-column: 1 / -1; }
 
 .settings { table-layout: fixed; font-size: .9375rem; }
 .settings td, .settings th { padding-top: .3rem; padding-bottom: .3rem; overflow-wrap: anywhere; }
@@ -118,7 +118,7 @@ dd p { margin-bottom: .25rem; }
   }
   .gallery [role=columnheader] { align-self: end; padding: 0; font-size: .75rem; text-align: center; }
   .gallery [role=rowheader] { align-self: center; max-width: 4.5rem; }
-  #about-map, #about-ssim, #about-loss { grid-column: auto; }
+  #about-map, #about-mapSsim, #about-loss { grid-column: auto; }
   .formula { font-size: .9375rem; }
 }
 @media print {

@@ -159,22 +159,22 @@ describe("renderRunReport", () => {
       ).replace(/\s+/g, " ");
     };
     expect(row("accuracy")).toContain("97.00 % 96.90 % −0.10 points within sampling error");
-    expect(row("ssim")).toContain("0.300 0.660 +0.360 better");
-    expect(row("l1")).toContain("0.200 0.250 +0.050 worse");
+    expect(row("mapSsim")).toContain("0.300 0.660 +0.360 better");
+    expect(row("mapL1")).toContain("0.200 0.250 +0.050 worse");
     expect(row("coherence")).toContain("0.800 0.800 0.000 equal");
-    expect(row("seconds")).toContain("12.5 12.5 0.0 equal");
+    expect(row("secondsPerEpoch")).toContain("12.5 12.5 0.0 equal");
     for (const name of [
       "map",
       "prototype",
       "loss",
       "accuracy",
-      "ssim",
-      "l1",
-      "l2",
+      "mapSsim",
+      "mapL1",
+      "mapL2",
       "coherence",
-      "energy",
-      "dead",
-      "seconds",
+      "energyInForeground",
+      "deadMaps",
+      "secondsPerEpoch",
     ]) {
       expect(page).toContain(`id="about-${name}"`);
     }

@@ -1,4 +1,4 @@
-import { definitionList } from "../page/definitions.ts";
+import { definitionList, measureDefinition, OBJECTIVE, SUBJECTS } from "../page/definitions.ts";
 import { galleryLegend, mapGallery, overlayGallery } from "../page/gallery.ts";
 import { type Markup, markup } from "../page/markup.ts";
 import { renderPage, type Section } from "../page/page.ts";
@@ -7,6 +7,7 @@ import { curveGrids } from "./curves.ts";
 import { decoyLead, decoySection } from "./decoy.ts";
 import { balanceSection, epochSection } from "./epochs.ts";
 import { checkRunReportInput, type RunReportInput } from "./input.ts";
+import { JUDGED_BY } from "./measures.ts";
 import { resultsTable } from "./results.ts";
 import { configurationTable, environmentTable, reproduction } from "./settings.ts";
 import { summarize } from "./summary.ts";
@@ -26,7 +27,7 @@ export function renderRunReport(input: RunReportInput): string {
     { id: "curves", heading: "Training curves", body: curveGrids(input) },
     ...epochSection(input),
     ...balanceSection(input),
-    { id: "definitions", heading: "What the numbers mean", body: definitionList() },
+    { id: "definitions", heading: "What the numbers mean", body: definitions() },
     { id: "configuration", heading: "Configuration", body: configurations(input) },
     { id: "environment", heading: "Environment", body: environmentTable(input) },
     { id: "reproduce", heading: "Do it again", body: reproduction(input) },
@@ -42,6 +43,8 @@ ${mapGallery(input)}${galleryLegend(input)}
 <h3>The same maps laid over the images</h3>
 ${overlayGallery(input)}`;
 }
+
+const definitions = (): Markup => definitionList([...SUBJECTS, ...JUDGED_BY.map(measureDefinition), OBJECTIVE]);
 
 function configurations(input: RunReportInput): Markup {
   const { decoy } = input;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { EpochRecord, SplitRecord, TrainResult } from "../../train/events.ts";
 import type { ReportedRun, RunReportInput } from "./input.ts";
-import { accuracyError, compare, MEASURES } from "./measures.ts";
+import { accuracyError, compare, type JudgedBy } from "./measures.ts";
 import { summarize } from "./summary.ts";
 
 const PLAIN: SplitRecord = {
@@ -73,7 +73,7 @@ describe("summarize", () => {
     );
     expect(text).toContain("(SSIM, 1 means identical) rises from 0.247 to 0.664");
     expect(text).toContain("(L1) falls from 0.155 to 0.074");
-    expect(text).toContain("falls from 0.61 % to 0.00 %");
+    expect(text).toContain("falls from 0.6 % to 0.0 %");
     expect(text).toContain("Each was trained once, from seed 0.");
   });
 
@@ -97,8 +97,8 @@ describe("summarize", () => {
     expect(text).toContain("rises from 0.155 to 0.300");
     expect(text).toContain("falls from 0.247 to 0.100");
     expect(text).toContain("falls from 0.761 to 0.500");
-    expect(text).toContain("foreground stays at 40.20 %");
-    expect(text).toContain("rises from 0.61 % to 10.00 %");
+    expect(text).toContain("foreground stays at 40.2 %");
+    expect(text).toContain("rises from 0.6 % to 10.0 %");
   });
 
   it("does not take closeness to the prototype for better reasons", () => {
@@ -148,26 +148,26 @@ describe("summarize", () => {
 });
 
 describe("compare", () => {
-  const verdict = (name: keyof typeof MEASURES, test: Partial<SplitRecord>) => {
-    return compare(MEASURES[name], resultOf(PLAIN), resultOf({ ...PLAIN, ...test }))[1];
+  const verdict = (name: JudgedBy, test: Partial<SplitRecord>) => {
+    return compare(name, resultOf(PLAIN), resultOf({ ...PLAIN, ...test })).verdict;
   };
 
   it("knows which way each measure is better", () => {
-    expect(verdict("ssim", { mapSsim: 0.9 })).toBe("better");
-    expect(verdict("ssim", { mapSsim: 0.1 })).toBe("worse");
-    expect(verdict("l1", { mapL1: 0.1 })).toBe("better");
-    expect(verdict("l2", { mapL2: 0.1 })).toBe("worse");
-    expect(verdict("dead", { deadMaps: 0.1 })).toBe("worse");
-    expect(verdict("seconds", {})).toBe("equal");
+    expect(verdict("mapSsim", { mapSsim: 0.9 })).toBe("better");
+    expect(verdict("mapSsim", { mapSsim: 0.1 })).toBe("worse");
+    expect(verdict("mapL1", { mapL1: 0.1 })).toBe("better");
+    expect(verdict("mapL2", { mapL2: 0.1 })).toBe("worse");
+    expect(verdict("deadMaps", { deadMaps: 0.1 })).toBe("worse");
+    expect(verdict("secondsPerEpoch", {})).toBe("equal");
   });
 
   it("calls equal what is equal in the digits shown", () => {
-    expect(verdict("ssim", { mapSsim: PLAIN.mapSsim + 1e-5 })).toBe("equal");
+    expect(verdict("mapSsim", { mapSsim: PLAIN.mapSsim + 1e-5 })).toBe("equal");
   });
 
   it("gives no verdict without numbers", () => {
     expect(verdict("coherence", { coherence: Number.NaN })).toBe("unknown");
-    expect(compare(MEASURES.accuracy, resultOf(null), resultOf(PLAIN))).toEqual([null, "unknown"]);
+    expect(compare("accuracy", resultOf(null), resultOf(PLAIN))).toEqual({ text: "", verdict: "unknown" });
   });
 
   it("measures the sampling error of accuracies as two standard errors", () => {

@@ -3,7 +3,7 @@ import type { JudgedRun } from "../../train/events.ts";
 import { formatCount, formatNumber, formatPercent, isNumber } from "../text/numbers.ts";
 import { unfinishedWarmUp } from "../text/warm-up.ts";
 import type { ReportedRun, RunReportInput } from "./input.ts";
-import { accuracyError, compare, MEASURES, type Measure } from "./measures.ts";
+import { accuracyError, compare, type JudgedBy, resultText, runValue } from "./measures.ts";
 
 /** Past this share of dead maps the other numbers about maps say little. */
 const MANY_DEAD = 0.2;
@@ -33,15 +33,15 @@ function seeds(plain: unknown, guided: unknown): string {
 }
 
 function accuracyInWords(plain: JudgedRun, guided: JudgedRun): string[] {
-  const [before, after] = [MEASURES.accuracy.of(plain), MEASURES.accuracy.of(guided)];
+  const [before, after] = [runValue("accuracy", plain), runValue("accuracy", guided)];
   const images = guided.test?.images;
   if (before === null || after === null || !isNumber(images)) {
     return ["There are no test results to compare, because a run has not finished."];
   }
-  const [difference, verdict] = compare(MEASURES.accuracy, plain, guided);
+  const { verdict } = compare("accuracy", plain, guided);
   const start = `On ${counted(images, "test image", formatCount)} the plain network is right for ${formatPercent(before)} and the guided one for ${formatPercent(after)}`;
   if (verdict === "equal") return [`${start}.`];
-  const size = `${formatNumber(Math.abs(difference ?? 0) * 100, 2)} points ${after > before ? "more" : "less"}`;
+  const size = `${formatNumber(Math.abs(after - before) * 100, 2)} points ${after > before ? "more" : "less"}`;
   const error = formatNumber((accuracyError(plain, guided) ?? 0) * 100, 2);
   if (verdict === "within sampling error") {
     return [`${start}: ${size}, no more than the sampling error of a split of this size (±${error} points).`];
@@ -58,11 +58,11 @@ interface Pair {
 
 function mapsInWords(pair: Pair): string[] {
   const phrases = [
-    moved("the similarity of a map to its prototype (SSIM, 1 means identical)", MEASURES.ssim, pair),
-    moved("their mean absolute difference (L1)", MEASURES.l1, pair),
-    moved("the coherence of the maps of a class", MEASURES.coherence, pair),
-    moved("the share of the maps’ energy on the foreground", MEASURES.energy, pair),
-    moved("the share of dead maps, which are zero everywhere,", MEASURES.dead, pair),
+    moved("the similarity of a map to its prototype (SSIM, 1 means identical)", "mapSsim", pair),
+    moved("their mean absolute difference (L1)", "mapL1", pair),
+    moved("the coherence of the maps of a class", "coherence", pair),
+    moved("the share of the maps’ energy on the foreground", "energyInForeground", pair),
+    moved("the share of dead maps, which are zero everywhere,", "deadMaps", pair),
   ].filter((phrase) => phrase !== null);
   if (phrases.length === 0) return [];
   const list = phrases.length > 1 ? `${phrases.slice(0, -1).join(", ")}, and ${phrases.at(-1)}` : phrases.join("");
@@ -72,11 +72,11 @@ function mapsInWords(pair: Pair): string[] {
   ];
 }
 
-function moved(subject: string, row: Measure, { plain, guided }: Pair): string | null {
-  const [before, after] = [row.of(plain), row.of(guided)];
+function moved(subject: string, name: JudgedBy, { plain, guided }: Pair): string | null {
+  const [before, after] = [runValue(name, plain), runValue(name, guided)];
   if (before === null || after === null) return null;
-  if (compare(row, plain, guided)[1] === "equal") return `${subject} stays at ${row.format(after)}`;
-  return `${subject} ${after > before ? "rises" : "falls"} from ${row.format(before)} to ${row.format(after)}`;
+  if (compare(name, plain, guided).verdict === "equal") return `${subject} stays at ${resultText(name, guided)}`;
+  return `${subject} ${after > before ? "rises" : "falls"} from ${resultText(name, plain)} to ${resultText(name, guided)}`;
 }
 
 function opening({ name }: ReportedRun): string[] {
@@ -89,9 +89,7 @@ function opening({ name }: ReportedRun): string[] {
 
 function alone({ result }: ReportedRun): string[] {
   if (!result.test) return ["There are no test results, because the run has not finished."];
-  const [accuracy, ssim, dead] = [MEASURES.accuracy, MEASURES.ssim, MEASURES.dead].map((row) =>
-    row.format(row.of(result)),
-  );
+  const [accuracy, ssim, dead] = (["accuracy", "mapSsim", "deadMaps"] as const).map((name) => resultText(name, result));
   return [
     `On ${counted(result.test.images, "test image", formatCount)} it is right for ${accuracy}; the similarity of its maps to their prototypes (SSIM, 1 means identical) is ${ssim}, and ${dead} of its maps are dead, zero everywhere.`,
   ];
@@ -109,7 +107,7 @@ function warnings(run: ReportedRun): string[] {
   const { name, result } = run;
   const found = warmUp(run);
   if (result.interrupted) found.push(`The ${name} run was stopped at step ${result.step}, before its end.`);
-  const dead = MEASURES.dead.of(result);
+  const dead = runValue("deadMaps", result);
   if (dead !== null && dead > MANY_DEAD) {
     found.push(
       `With ${formatPercent(dead, 0)} of the ${name} maps dead, the other numbers about them say little: a map of zeros scores well in L1 and L2.`,
