@@ -124,7 +124,7 @@ export class TensorCore {
 
   /** The shape itself, for code on the hot path that only reads it. */
   get sizes(): readonly number[] {
-    return descriptionOf(this, "shape").shape;
+    return descriptionOf(this, "sizes").shape;
   }
 
   get dtype(): DType {
@@ -136,16 +136,17 @@ export class TensorCore {
   }
 
   get ndim(): number {
-    return this.sizes.length;
+    return descriptionOf(this, "ndim").shape.length;
   }
 
   get numel(): number {
-    return this.sizes.reduce((product, size) => product * size, 1);
+    return elements(descriptionOf(this, "numel"));
   }
 
   /** Bytes of the elements, apart from any other tensor that shares them. */
   get nbytes(): number {
-    return this.numel * DTYPES[this.dtype].bytes;
+    const description = descriptionOf(this, "nbytes");
+    return elements(description) * DTYPES[description.dtype].bytes;
   }
 
   get isDisposed(): boolean {
@@ -167,6 +168,8 @@ export class TensorCore {
     this.dispose();
   }
 }
+
+const elements = ({ shape }: Description): number => shape.reduce((product, size) => product * size, 1);
 
 function describe(handle: Handle): Description {
   check("tensor", native.describeTensor(handle));

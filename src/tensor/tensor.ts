@@ -1,7 +1,7 @@
 import { optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { native } from "../native/addon.ts";
-import { boolean } from "../native/arguments.ts";
+import { boolean, optionalIntegers } from "../native/arguments.ts";
 import { arena, check, type Handle, type Scalar } from "../native/dispatch.ts";
 import { handleOf, TensorCore } from "./core.ts";
 import { codeOf, DTYPES, type DType, isDType, type TypedArray } from "./dtype.ts";
@@ -63,6 +63,7 @@ export class Tensor extends TensorCore {
   }
   /** Sets `requiresGrad` and returns this tensor. */
   requiresGrad_(value = true): this {
+    handleOf(this, "requiresGrad_");
     this.requiresGrad = value;
     return this;
   }
@@ -93,6 +94,7 @@ export class Tensor extends TensorCore {
   // ---- values
   /** A contiguous copy: BigInt64Array for int64, Uint8Array for bool, Float32Array for the 16-bit floats. */
   data(): TypedArray {
+    handleOf(this, "data");
     const plain = this.dtype === "bfloat16" || this.dtype === "float16" ? this.to("float32") : this.contiguous();
     const out = DTYPES[this.dtype].array(this.numel);
     check("data", native.readBytes(handleOf(plain, "data"), 0, new Uint8Array(out.buffer)));
@@ -101,6 +103,7 @@ export class Tensor extends TensorCore {
   }
   /** The value of a tensor of one element, as a number (bool: 0 or 1). */
   item(): number {
+    handleOf(this, "item");
     if (this.numel !== 1) throw new BatchCamError("E_SHAPE", `item: needs one element, got shape [${this.shape}]`);
     return aten.rawLocalScalarDense(this);
   }
@@ -109,6 +112,7 @@ export class Tensor extends TensorCore {
    * that a number cannot), booleans for bool.
    */
   tolist<T extends NestedArray = NestedArray>(): T {
+    handleOf(this, "tolist");
     return nestedOf(leavesOf(this.data(), this.dtype), this.sizes) as T;
   }
   /**
@@ -132,6 +136,7 @@ export class Tensor extends TensorCore {
   // ---- conversion and layout
   /** Another dtype ("float64") or device ("cpu"); this tensor itself where nothing changes, as in torch. */
   to(target: DType | "cpu" | (string & {})): Tensor {
+    handleOf(this, "to");
     if (isDType(target)) return wrap(aten.toDtype(this, codeOf(target)));
     if (target === this.device) return wrap(aten.alias(this));
     throw wrongArgument(
@@ -163,6 +168,7 @@ export class Tensor extends TensorCore {
   }
   /** Matrix transpose of the last two dimensions. */
   t(): Tensor {
+    handleOf(this, "t");
     return this.transpose(-2, -1);
   }
   unsqueeze(dim: number): Tensor {
@@ -363,7 +369,9 @@ export class Tensor extends TensorCore {
   }
   /** L2 norm over `dims`. */
   norm(dims?: Dims, options?: ReduceOptions): Tensor {
-    return wrap(aten.linalgVectorNorm(this, 2, dimsOf(dims), keepDimsOf("norm", options)));
+    handleOf(this, "norm");
+    const list = optionalIntegers(dimsOf(dims), "norm: dims");
+    return wrap(aten.linalgVectorNorm(this, 2, list, keepDimsOf("norm", options)));
   }
   all(): Tensor {
     return wrap(aten.all(this));
