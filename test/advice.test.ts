@@ -90,21 +90,67 @@ describe("what the sources advise", () => {
 });
 
 describe("an error of the library", () => {
-  const said = (message: string, command = "train") =>
-    (inFlagsOf(new BatchCamError("E_CONFIG", message), commands.get(command) as Command) as Error).message;
+  const said = (message: string, command = "train", options: readonly string[] = []) =>
+    (inFlagsOf(new BatchCamError("E_CONFIG", message, { options }), commands.get(command) as Command) as Error).message;
 
   it("names a command's options by its flags", () => {
     expect(said("batchSize: use batchSize 2 or more (limitTrain).")).toBe(
-      "--batch-size: use --batch-size 2 or more (--limit-train).",
+      "train: --batch-size: use --batch-size 2 or more (--limit-train).",
     );
-    expect(said("choose it by weightsKey", "explain")).toBe("choose it by --weights-key");
+    expect(said("choose it by weightsKey", "explain")).toBe("explain: choose it by --weights-key");
+  });
+
+  it("names the command in place of the function that failed, and keeps what the function is about", () => {
+    expect(said("loadDataset: photos: holds no image")).toBe("train: photos: holds no image");
+    expect(said("SGD.loadState: the state lacks step")).toBe("train: the state lacks step");
+    expect(said("evaluate: the run has no data", "report")).toBe("report: the run has no data");
+    expect(said("explain: target must be a class, got 7", "explain")).toBe("explain: --target must be a class, got 7");
+    expect(said("openRun: run must be a path", "evaluate")).toBe("evaluate: RUN must be a path");
+    expect(said("photos/a.png: is damaged")).toBe("train: photos/a.png: is damaged");
+    expect(said("train: it is too late")).toBe("train: it is too late");
+  });
+
+  it("names options of one word where the error says that it speaks of them", () => {
+    const message = "resume: these differ: lr (0.1), model (resnet18); the model lr.png";
+    expect(said(message, "train", ["lr"])).toBe(
+      "train: --resume: these differ: --lr (0.1), model (resnet18); the model lr.png",
+    );
+  });
+
+  it("turns options to pass into flags to write", () => {
+    expect(said('weights: a.pth: give { model: "resnet18", width: 16, camLayer: "a b" }')).toBe(
+      "train: --weights: a.pth: give --model resnet18 --width 16 --cam-layer 'a b'",
+    );
+    expect(said("give { overwrite: true } or { figures: false }")).toBe("train: give --overwrite or --no-figures");
+    expect(said("pass { strict: false } to load what fits")).toBe("train: pass { strict: false } to load what fits");
+    expect(said('give { dataset: "folder" }', "data")).toBe("data: give folder for NAME");
+  });
+
+  it("shortens what the system calls a failure to its words", () => {
+    const failed = "cannot be read (ENOENT: no such file or directory, stat 'a/b.png'); name a file";
+    expect(said(failed)).toBe("train: cannot be read (no such file or directory); name a file");
+    const renamed = "cannot write b: EISDIR: illegal operation on a directory, rename '.b.tmp' -> 'b'; choose a path";
+    expect(said(renamed)).toBe("train: cannot write b: illegal operation on a directory; choose a path");
   });
 
   it("leaves alone what the command has no flag for, keys in files, and paths", () => {
-    for (const text of ["batchSize in run.yaml is 0", "/data/batchSize/a.png", "batchSize.png", "epochs: 3"])
-      expect(said(text)).toBe(text);
-    expect(said("lambdaPrototype is 3", "explain")).toBe("lambdaPrototype is 3");
+    for (const text of ["batchSize in run.yaml is 0", "/data/batchSize/a.png", "batchSize.png"])
+      expect(said(text)).toBe(`train: ${text}`);
+    expect(said("lambdaPrototype is 3", "explain")).toBe("explain: lambdaPrototype is 3");
     const other = new TypeError("batchSize");
     expect(inFlagsOf(other, commands.get("train") as Command)).toBe(other);
+  });
+});
+
+describe("BatchCamError", () => {
+  it.each([
+    ["loadDataset: name must be one of these", "loadDataset", "name must be one of these"],
+    ["SGD.loadState: the state lacks step", "SGD.loadState", "the state lacks step"],
+    ["Conv2d: groups must divide 3", "Conv2d", "groups must divide 3"],
+    ["photos/a.png: is damaged", undefined, "photos/a.png: is damaged"],
+    ["a.yaml: malformed YAML", undefined, "a.yaml: malformed YAML"],
+    ["step 3: the loss is NaN", undefined, "step 3: the loss is NaN"],
+  ])("knows the operation of %s", (message, operation, detail) => {
+    expect(new BatchCamError("E_DATA", message)).toMatchObject({ message, operation, detail, options: [] });
   });
 });

@@ -157,7 +157,7 @@ describe("batch-cam evaluate", () => {
   it.each([
     ["no run", [], /evaluate needs RUN, which is missing: run directory/],
     ["two runs", ["a", "b"], /RUN is given twice, the second time as "b"/],
-    ["a missing run", [join(folder, "nowhere")], /is no finished run: it has no/],
+    ["a missing run", [join(folder, "nowhere")], /is no finished run: there is no such folder;.* name a run directory/],
     ["an unknown method", [run, "--method", "gradcm"], /did you mean GradCAM\?/],
     ["no method", [run, "--method", ","], /names no method/],
     ["a split that runs do not have", [run, "--split", "train"], /--split must be one of "test", "val", got "train"/],

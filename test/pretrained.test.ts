@@ -155,12 +155,14 @@ describe("train --weights", () => {
     });
   });
 
-  it("names the flag where the weights have another stem", async () => {
+  it("names the options where the weights have another stem", async () => {
     const path = join(folder, "stem.safetensors");
     await saveSafetensors(path, make("resnet18", { width: 4, stem: "imagenet" }).stateDict());
     await expect(train({ ...config, experiment: "stem", weights: path })).rejects.toMatchObject({
       code: "E_CHECKPOINT",
-      message: expect.stringMatching(/conv1\.weight.*; the weights have another stem: add --stem imagenet$/),
+      message: expect.stringMatching(
+        /^weights: .*stem\.safetensors: .*conv1\.weight.*; to train the network of the weights, give \{ stem: "imagenet" \}$/,
+      ),
     });
     const { test } = await train({ ...config, experiment: "stem", weights: path, stem: "imagenet", overwrite: true });
     expect(test?.images).toBe(20);

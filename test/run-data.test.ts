@@ -438,11 +438,11 @@ describe("--accept-new-data", () => {
   });
 
   it.each([
-    ["a new run", ["--experiment", "new", "--accept-new-data"], /false without resume/],
+    ["a new run", ["--experiment", "new", "--accept-new-data"], /false without --resume/],
     [
       "a deterministic run",
       ["--resume", "runs/run", "--deterministic", "--accept-new-data"],
-      /false with deterministic/,
+      /false with --deterministic/,
     ],
   ])("has no place with %s", async (_, argv, said) => {
     const { code, err } = await cli("train", ...argv);

@@ -137,7 +137,9 @@ describe("train with weights of another network", () => {
     const wrong = run({ weights: colour, model: "simple-cnn", width: undefined });
     await expect(wrong).rejects.toMatchObject({
       code: "E_CHECKPOINT",
-      message: expect.stringMatching(/nearest is resnet18, of whose 122 names 122 are there\); .*: --model resnet18$/),
+      message: expect.stringMatching(
+        /nearest is resnet18, of whose 122 names 122 are there\); .*, give \{ model: "resnet18", width: 4, stem: "small" \}$/,
+      ),
     });
   });
 });

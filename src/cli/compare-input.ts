@@ -1,5 +1,5 @@
 import { basename, extname } from "node:path";
-import type { CompareConfigInput } from "../config/index.ts";
+import { CompareConfig, type CompareConfigInput, TrainConfig } from "../config/index.ts";
 import { numberIn } from "../config/number-text.ts";
 import { gridFault } from "../experiments/grid-lists.ts";
 import { presetFile } from "./presets.ts";
@@ -20,11 +20,15 @@ const NO_PART_OF_A_GRID: ReadonlySet<string> = new Set<keyof CompareConfigInput>
 export const namesNoGrid = (flags: CompareConfigInput): boolean =>
   Object.keys(flags).every((key) => NO_PART_OF_A_GRID.has(key));
 
+const isOfGrid = (key: string): boolean => Object.hasOwn(CompareConfig.shape, key);
+
 /** Flags win over the file; `--set` over its `base`, and objectives over its methods. */
 export function mergeGrid(file: CompareConfigInput, flags: CompareConfigInput): CompareConfigInput {
   for (const key of ["grid", "preset", "set"] as const)
     if (Object.hasOwn(file, key))
       throw gridFault(`${key} has no place in a grid's file${key === "set" ? ": write base" : ""}`);
+  const stray = Object.keys(file).find((key) => Object.hasOwn(TrainConfig.shape, key) && !isOfGrid(key));
+  if (stray !== undefined) throw gridFault(`${stray} is an option of training, which has its place under base`);
   const { methods, ...others } = file;
   const kept = flags.objectives === undefined && methods !== undefined ? { methods } : {};
   const path = gridFileOf(flags);

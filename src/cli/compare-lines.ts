@@ -1,4 +1,6 @@
+import { TrainConfig } from "../config/index.ts";
 import { counted, wordFor } from "../counted.ts";
+import { BatchCamError, type ErrorCode } from "../errors.ts";
 import type { Cell, CellRecord } from "../experiments/records.ts";
 import type { CellState } from "../experiments/store.ts";
 import type { Spread, SummaryRow } from "../experiments/summary.ts";
@@ -79,10 +81,16 @@ function spread({ mean, deviation }: Spread, text: (value: number) => string, un
 export function failureLines(records: readonly CellRecord[]): string[] {
   return records.flatMap((record) =>
     record.status === "failed"
-      ? [`${cellName(record)}: ${inOneLine(record.error.message)} (${record.error.code})`]
+      ? [`${cellName(record)}: ${inOneLine(withoutOperation(record.error))} (${record.error.code})`]
       : [],
   );
 }
+
+/** The message without the function of the library at its head, which nobody called. */
+const withoutOperation = ({ code, message }: { code: string; message: string }): string => {
+  const { operation, detail } = new BatchCamError(code as ErrorCode, message);
+  return operation !== undefined && Object.hasOwn(TrainConfig.shape, operation) ? message : detail;
+};
 
 /** A message may end in a broken process's last words. */
 function inOneLine(message: string): string {

@@ -83,7 +83,7 @@ async function trainOne(
     if (!resumable) return await run({ overwrite: true });
     return await run({ resume: true }).catch((error) => {
       if (!(error instanceof BatchCamError && RESTART.has(error.code))) throw error;
-      call.stderr.write(`warning: ${error.message}; starting ${name} again\n`);
+      call.stderr.write(`warning: ${error.detail}; starting ${name} again\n`);
       return run({ overwrite: true });
     });
   } finally {

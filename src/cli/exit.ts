@@ -1,5 +1,4 @@
 import { BatchCamError, type ErrorCode } from "../errors.ts";
-import { inFlags } from "./flags.ts";
 import type { CliIo } from "./io.ts";
 
 /** What the user can put right: a wrong option, path or file. */
@@ -16,8 +15,7 @@ const USER_MISTAKES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 export function reportFailure(error: unknown, { stderr, env }: Pick<CliIo, "stderr" | "env">): number {
   const known = error instanceof BatchCamError;
   const mistake = known && USER_MISTAKES.has(error.code);
-  const said = error instanceof Error ? error.message : String(error);
-  const message = known && error.code === "E_DATA" ? inFlags(said) : said;
+  const message = error instanceof Error ? error.message : String(error);
   const head = known ? "batch-cam: " : "batch-cam: unexpected error: ";
   stderr.write(`${head}${mistake ? message.replace(/\s*\n\s*/g, " ") : message}\n`);
   if (!known || env.BATCH_CAM_DEBUG === "1") stderr.write(`${stackOf(error)}\n`);

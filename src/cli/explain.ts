@@ -54,7 +54,7 @@ export async function runExplain({ config, stdout, stderr, signal }: ExplainCall
     for (const path of written) stdout.write(`${path}\n`);
     return "done";
   } catch (error) {
-    throw asMistake(error);
+    throw asMistake(error, config);
   } finally {
     files?.close();
     counter.stop();
@@ -62,8 +62,16 @@ export async function runExplain({ config, stdout, stderr, signal }: ExplainCall
   }
 }
 
-/** Images of a size that the model cannot take were asked for by the user. */
-function asMistake(error: unknown): unknown {
-  if (!(error instanceof BatchCamError) || error.code !== "E_SHAPE") return error;
-  return new BatchCamError("E_CONFIG", error.message, { cause: error });
+/** Images of a size that the model cannot take, and layers without maps, were asked for by the user, by flags. */
+function asMistake(error: unknown, { imageSize, layer }: ExplainConfig): unknown {
+  if (!(error instanceof BatchCamError)) return error;
+  const { code, message } = error;
+  if (layer !== undefined && /is no map/.test(message)) {
+    // A program can pass a function that makes maps of such an output; the command line cannot.
+    const plain = message.replace(/^explain: layer /, "explain: --layer ").replace(/, or give reshapeTransform.*$/, "");
+    return new BatchCamError(code, plain, { cause: error });
+  }
+  if (code !== "E_SHAPE") return error;
+  const flag = imageSize === undefined || /imageSize/.test(message) ? "" : " (see --image-size)";
+  return new BatchCamError("E_CONFIG", message + flag, { cause: error });
 }

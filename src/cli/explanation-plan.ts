@@ -7,7 +7,9 @@ import { BatchCamError } from "../errors.ts";
 import type { TargetChoice } from "../evaluate/explain-images.ts";
 import { fileBatches, type SourceBatch, splitBatches } from "../evaluate/image-source.ts";
 import { openRun, openRunModel, openWeights, type RunSubject, type Subject } from "../evaluate/subject.ts";
+import { nearestNames } from "../nearest-name.ts";
 import { usesBfloat16 } from "../train/precision.ts";
+import { oneLine } from "./safe-output.ts";
 
 /** Images of a split that are explained where no number is given. */
 const FEW = 16;
@@ -48,9 +50,19 @@ const listOf = (text: string): string[] =>
 
 /** The methods that "a, b" names, each once. @throws E_CONFIG where it names none, or one that there is not */
 export function methodsOf(command: string, text: string): MethodName[] {
-  const methods = new Set(listOf(text).map(methodOf));
+  const methods = new Set(listOf(text).map((name) => methodNamed(command, name)));
   if (methods.size === 0) throw new BatchCamError("E_CONFIG", `${command}: --method names no method`);
   return [...methods];
+}
+
+/** `methodOf`, whose error names the flag. */
+function methodNamed(command: string, name: string): MethodName {
+  try {
+    return methodOf(name);
+  } catch (error) {
+    if (!(error instanceof BatchCamError)) throw error;
+    throw new BatchCamError(error.code, `${command}: --method: ${error.message}`, { cause: error });
+  }
 }
 
 /**
@@ -136,25 +148,31 @@ async function openSubject(config: ExplainConfig, onWarning: (message: string) =
   const names = config.classNames === undefined ? undefined : await readNames(config.classNames);
   if (config.weights !== undefined) {
     const { weightsKey: key, model, imageSize, normalization, mean, std } = config;
-    return openWeights(config.weights, { key, model, imageSize, normalization, mean, std, classNames: names });
+    const options = { key, model, imageSize, normalization, mean, std };
+    return withNames(await openWeights(config.weights, options), names, config);
   }
   const { run, dataDir, acceptNewData } = config;
   // Files need the run alone; images of a split need its data set too.
   const open = config.split === undefined ? openRunModel : openRun;
-  const subject = await open(run as string, "explain", { dataDir, acceptNewData, onWarning });
+  return withNames(await open(run as string, "explain", { dataDir, acceptNewData, onWarning }), names, config);
+}
+
+/** The subject with the names of `--class-names` for its classes. */
+function withNames(subject: Subject, names: readonly string[] | undefined, { classNames }: ExplainConfig): Subject {
   if (names === undefined) return subject;
   if (names.length === subject.classNames.length) return { ...subject, classNames: names };
-  const counts = `${counted(names.length, "name")} for ${counted(subject.classNames.length, "class")}`;
+  const counts = `${counted(names.length, "name")}, and the model has ${counted(subject.classNames.length, "class")}`;
   subject.dispose();
-  throw new BatchCamError("E_CONFIG", `explain: ${config.classNames} holds ${counts}`);
+  const problem = `${classNames} holds ${counts}: write one on each line, in their order`;
+  throw new BatchCamError("E_CONFIG", `explain: --class-names: ${problem}`);
 }
 
 async function readNames(path: string): Promise<string[]> {
   const context = { operation: "explain: --class-names", remedy: "name a text file with a class on each line" };
-  const lines = Buffer.from(await readFileBytes(path, context))
-    .toString("utf8")
-    .replace(/^\uFEFF/, "")
-    .split(/\r?\n/);
+  const text = Buffer.from(await readFileBytes(path, context)).toString("utf8");
+  if (/[\0\ufffd]/.test(text))
+    throw new BatchCamError("E_DATA", `${context.operation}: ${path}: is no text in UTF-8; ${context.remedy}`);
+  const lines = text.replace(/^\uFEFF/, "").split(/\r?\n/);
   return lines.map((line) => line.trim()).filter((line) => line !== "");
 }
 
@@ -171,7 +189,7 @@ function sourceOf(config: ExplainConfig, { subject, files, skipped }: Material) 
     const count = Math.min(limit ?? FEW, images.labels.numel);
     return { files: [], count, batches: splitBatches(images, { limit: count, batchSize, root }) };
   }
-  const skip = (error: BatchCamError, file: string) => void skipped.push({ file, error: error.message });
+  const skip = (error: BatchCamError, file: string) => void skipped.push({ file, error: error.detail });
   const onError = config.badImages === "skip" ? skip : undefined;
   const chosen = onError === undefined ? files.slice(0, limit) : files; // one that is left out makes room for another
   const { channels, imageSize: size } = subject;
@@ -182,17 +200,36 @@ function sourceOf(config: ExplainConfig, { subject, files, skipped }: Material) 
   };
 }
 
+/** Class names that a message lists. */
+const MOST_LISTED = 12;
+
 /** "prediction", "label", "all", "kth:3", a class name or a class number. */
 export function targetOf(text: string, classNames: readonly string[]): TargetChoice {
   if (text === "prediction" || text === "label" || text === "all") return text;
-  const kth = /^kth:(\d+)$/.exec(text);
-  if (kth !== null) return { kth: Number(kth[1]) };
+  const count = classNames.length;
+  const fail = (rule: string): never => {
+    throw new BatchCamError("E_CONFIG", `explain: --target ${rule}`);
+  };
+  const kth = /^kth:(\d+)$/.exec(text)?.[1];
+  if (kth !== undefined) {
+    if (Number(kth) < 1 || Number(kth) > count)
+      fail(`kth:K must have a K from 1 to ${count}, the number of classes, got "${text}"`);
+    return { kth: Number(kth) };
+  }
   const named = classNames.indexOf(text);
   if (named >= 0) return named;
-  if (/^\d+$/.test(text)) return Number(text);
-  const known = ["prediction", "label", "all", "kth:2", ...classNames];
-  throw new BatchCamError(
-    "E_CONFIG",
-    `explain: --target must be prediction, label, all, kth:K, a class name or its number, got "${text}"${hint(text, known)}`,
-  );
+  if (/^\d+$/.test(text)) {
+    if (Number(text) >= count) fail(`must be a class from 0 to ${count - 1}, got ${text}`);
+    return Number(text);
+  }
+  const near = hint(text, ["prediction", "label", "all", "kth:2", ...classNames]);
+  const classes = `the classes are ${listed(classNames, text)}`;
+  return fail(`must be prediction, label, all, kth:K, a class name or its number, got "${text}"${near}; ${classes}`);
+}
+
+/** All names, or of many those that are most like a text. */
+function listed(names: readonly string[], text: string): string {
+  if (names.length <= MOST_LISTED) return names.map(oneLine).join(", ");
+  const nearest = nearestNames(text, names, MOST_LISTED).map(oneLine);
+  return `${nearest.join(", ")} and ${names.length - MOST_LISTED} more`;
 }

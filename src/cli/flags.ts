@@ -1,8 +1,10 @@
 import { parseArgs } from "node:util";
 import type { z } from "zod";
-import { expectation, type FieldSchema, fieldsOf, hint, TrainConfig, typesOf } from "../config/index.ts";
+import { DATASET_NAMES, expectation, type FieldSchema, fieldsOf, hint, TrainConfig, typesOf } from "../config/index.ts";
 import { numberIn } from "../config/number-text.ts";
+import { ownDataset } from "../data/own-dataset.ts";
 import { BatchCamError } from "../errors.ts";
+import { quoted } from "./shell-commands.ts";
 
 /** A command-line flag, derived from one field of a schema. */
 export interface Flag {
@@ -40,6 +42,8 @@ export interface Operand {
   name: string;
   /** Whether the key takes a list of them. */
   many?: boolean;
+  /** What to write in place of a word that is something else than the command takes: the rest of an error's sentence. */
+  advice?: (word: string) => string | undefined;
 }
 
 /** The flags of a schema, in its order; a list has one where it may be a text with commas too, or the flag be repeated. */
@@ -76,7 +80,7 @@ export function parseFlags(argv: readonly string[], grammar: Grammar, what: stri
   const values: Record<string, unknown> = {};
   for (let i = 0; i < tokens.length; i++) {
     const token = tokens[i] as Token;
-    if (token.kind === "positional") takeOperand(values, token.value, { operand, what });
+    if (token.kind === "positional") takeOperand(values, token.value, { operand, flags, what });
     if (token.kind !== "option") continue;
     const { flag, negated } = findFlag(token, flags, what);
     const next = tokens[i + 1];
@@ -95,13 +99,24 @@ export function parseFlags(argv: readonly string[], grammar: Grammar, what: stri
 function takeOperand(
   values: Record<string, unknown>,
   word: string,
-  { operand, what }: { operand: Operand | undefined; what: string },
+  { operand, flags, what }: Grammar & { what: string },
 ): void {
-  if (operand === undefined) throw fault(what, `"${word}" belongs to no flag`);
-  const { key, name, many } = operand;
+  if (operand === undefined) throw fault(what, `"${word}" belongs to no flag${strayHint(word, flags)}`);
+  const { key, name, many, advice } = operand;
+  const instead = advice?.(word);
+  if (instead !== undefined) throw fault(what, `${name} "${word}" ${instead}`);
   if (many) values[key] = [...((values[key] as string[] | undefined) ?? []), word];
   else if (key in values) throw fault(what, `${name} is given twice, the second time as "${word}"`);
   else values[key] = word;
+}
+
+/** Of a data set's name, or a folder or file of images, how it is given. */
+function strayHint(word: string, flags: readonly Flag[]): string {
+  if (!flags.some(({ key }) => key === "dataset")) return "; see --help";
+  if ((DATASET_NAMES as readonly string[]).includes(word)) return `: a data set is given by --dataset ${word}`;
+  const own = ownDataset(word);
+  if (own === undefined) return "; see --help";
+  return `: it ${own.holds}, which are given by --dataset ${own.name} --data-dir ${quoted(word)}`;
 }
 
 function tokenize(argv: readonly string[], flags: readonly Flag[]): Token[] {
@@ -124,7 +139,19 @@ function findFlag(token: OptionToken, flags: readonly Flag[], what: string): { f
   if (negated && token.value === undefined) return { flag: negated, negated: true };
   if (negated) throw fault(what, `${token.rawName} takes no value, got "${token.value}"`);
   const names = flags.flatMap(({ name, kind }) => (kind === "boolean" ? [name, `no-${name}`] : [name]));
-  throw fault(what, `unknown flag ${token.rawName}${hint(token.name, names, (match) => `--${match}`)}; see --help`);
+  const near = hint(token.name, names, (match) => `--${match}`) || longer(token.name, names);
+  throw fault(what, `unknown flag ${token.rawName}${near}; see --help`);
+}
+
+/** The flags whose names begin with one that was cut short. */
+function longer(name: string, names: readonly string[]): string {
+  const found = names.filter((known) => name.length > 1 && known.startsWith(name));
+  return found.length === 0
+    ? ""
+    : ` (did you mean ${found
+        .slice(0, 5)
+        .map((known) => `--${known}`)
+        .join(" or ")}?)`;
 }
 
 function flagValue({ rawName, value, inlineValue }: OptionToken, flag: Flag, what: string): unknown {

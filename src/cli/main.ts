@@ -5,7 +5,7 @@ import { BatchCamError } from "../errors.ts";
 import type { Command } from "./command.ts";
 import { readConfigFile } from "./config-file.ts";
 import { reportFailure } from "./exit.ts";
-import { inFlagsOf } from "./flag-names.ts";
+import { flagOf, inFlagsOf } from "./flag-names.ts";
 import { type Flag, flagsOf, kebabCase, parseFlags } from "./flags.ts";
 import { formatCommandHelp, formatHelp } from "./help.ts";
 import { watchInterrupts } from "./interrupt.ts";
@@ -41,8 +41,16 @@ export async function main(argv: readonly string[], given: CliIo = processIo()):
   }
 }
 
-/** Parses a command's flags and config file, runs it, and returns the exit code. */
+/** Parses a command's flags and config file, runs it, and returns the exit code; what it throws speaks of the command's flags. */
 export async function runCommand(command: Command, argv: readonly string[], io: CliIo): Promise<number> {
+  try {
+    return await parseAndRun(command, argv, io);
+  } catch (error) {
+    throw inFlagsOf(error, command);
+  }
+}
+
+async function parseAndRun(command: Command, argv: readonly string[], io: CliIo): Promise<number> {
   if (argv.includes("--help") || argv.includes("-h")) return printCommandHelp(command, io);
   const { config: named, ...given } = parseFlags(
     argv,
@@ -53,8 +61,7 @@ export async function runCommand(command: Command, argv: readonly string[], io: 
   const path = command.fileOf ? command.fileOf(given) : (named as string | undefined);
   const file = path === undefined ? {} : await readConfigFile(path, command.fileOf ? command.name : "--config");
   const origin = (key: string) => {
-    if (key === command.operand?.key) return command.operand.name;
-    return Object.hasOwn(given, key) || !Object.hasOwn(file, key) ? `--${kebabCase(key)}` : `${key} in ${path}`;
+    return Object.hasOwn(given, key) || !Object.hasOwn(file, key) ? flagOf(key, command) : `${key} in ${path}`;
   };
   const input = command.merge ? command.merge(file, given) : given;
   const config = parseConfig(command.config, input, { what: command.name, label: origin });
@@ -68,7 +75,7 @@ export async function runCommand(command: Command, argv: readonly string[], io: 
     return outcome === "interrupted" ? (interrupt?.exitCode() ?? 0) : 0;
   } catch (error) {
     const { signal } = interrupt ?? {};
-    if (signal?.aborted !== true || error !== signal.reason) throw inFlagsOf(error, command);
+    if (signal?.aborted !== true || error !== signal.reason) throw error;
     return interrupt?.exitCode() ?? 0; // throwIfAborted is how a command stops
   } finally {
     interrupt?.stop();

@@ -2,6 +2,7 @@ import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { ReportConfig } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
+import { MOST_NAMED, runsIn } from "../evaluate/run-files.ts";
 import type { CommandCall, Outcome } from "./command.ts";
 
 type ReportCall = Pick<CommandCall, "stdout" | "stderr"> & { config: ReportConfig };
@@ -21,7 +22,7 @@ export async function runReport({ config, stdout, stderr }: ReportCall): Promise
 
 function kindOf(folder: string): "grid" | "run" {
   const found = statSync(folder, { throwIfNoEntry: false });
-  if (found === undefined) throw fault(`there is no ${folder}`);
+  if (found === undefined) throw fault(`there is no ${folder}: name the results folder of a grid, or a run directory`);
   if (!found.isDirectory()) throw fault(`${folder} is a file: name the results folder of a grid, or a run directory`);
   const has = (name: string) => existsSync(join(folder, name));
   if (has("cells")) {
@@ -29,8 +30,9 @@ function kindOf(folder: string): "grid" | "run" {
     throw fault(`${folder} has records of a grid (cells/) and no grid.yaml, which names its rows: copy it there`);
   }
   if (has("config.json")) return "run";
+  const runs = runsIn(folder).slice(0, MOST_NAMED);
   throw fault(
-    `${folder} is neither a grid's results folder (it has no cells/) nor a run directory (it has no config.json)`,
+    `${folder} is neither a grid's results folder (it has no cells/) nor a run directory (it has no config.json)${runs.length === 0 ? "" : `; it holds runs: ${runs.join(", ")}`}`,
   );
 }
 

@@ -77,9 +77,17 @@ function describeIssue(issue: z.core.$ZodIssue, { fields, input, label }: IssueC
   const choices = field.enum?.map(String) ?? [];
   const near = typeof value === "string" && !choices.includes(value) ? hint(value, choices) : "";
   const misspelt = field.remark === undefined ? near : `: ${field.remark}`;
-  return [
-    `${label(String(key))} must be ${written ? issue.message : expectation(field)}, got ${shown(value)}${misspelt}`,
-  ];
+  const rule = written ? withLabels(issue.message, Object.keys(fields), label) : expectation(field);
+  return [`${label(String(key))} must be ${rule}, got ${shown(value)}${misspelt}`];
+}
+
+/** A rule that speaks of other keys ("left out with plain", "at most lr (0.1)"), with these as they are named to the user. */
+function withLabels(rule: string, keys: readonly string[], label: (key: string) => string): string {
+  const isNamed = (before: string, word: string) => keys.includes(word) && (before !== "" || /[A-Z]/.test(word));
+  return rule.replace(
+    /((?:\b(?:with|without|add|above|over|at most|and|as) )?)\b(\w+)/g,
+    (all, before: string, word: string) => (isNamed(before, word) ? before + label(word) : all),
+  );
 }
 
 const KINDS: Record<string, string> = {

@@ -40,6 +40,7 @@ export function resumeTrainConfig(saved: unknown, input: TrainConfigInput): Trai
   throw new BatchCamError(
     "E_CONFIG",
     `resume: a run goes on with the config it began with, but these differ: ${faults.join("; ")}${scheduled}${advice}`,
+    { options: changed },
   );
 }
 

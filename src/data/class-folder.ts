@@ -125,7 +125,8 @@ async function partOf(split: SplitName, folder: string, names: readonly string[]
     const path = join(folder, name);
     const { followLinks, root: base } = listing;
     const found = await walkImages(path, { followLinks, base, leftOut: own });
-    if (found.length === 0 && split === "train") throw noImage(path, own);
+    if (found.length === 0 && split === "train")
+      throw noImage(path, own, { ...CONTEXT, remedy: `put images of the class into it, or remove the folder` });
     listing.leftOut.join(own);
     images.push(...found.map((image) => ({ image, label })));
   }

@@ -24,6 +24,7 @@ import type { ByteSplit } from "./idx-splits.ts";
 import type { ImageFit } from "./image-fit.ts";
 import { channelStatistics, loadLabelled } from "./labelled-dataset.ts";
 import { MNIST_NORMALIZATION, readMnist } from "./mnist.ts";
+import { ownDataset } from "./own-dataset.ts";
 import { disposeSplit, type Normalization, type Split } from "./split.ts";
 
 /** A named data set with the splits that it comes with. */
@@ -152,10 +153,16 @@ export async function loadDatasetOf(
   } catch (error) {
     const unread = error instanceof BatchCamError && error.code === "E_DATA";
     if (!unread || dataDir === undefined || set.own) throw error;
-    const own = sets.items.flatMap((each) => (each.own ? [`"${each.name}"`] : []));
-    const hinted = `${error.message} (images of one's own in ${dataDir} are the dataset ${inWords(own, "or")})`;
-    throw new BatchCamError("E_DATA", hinted, { cause: error });
+    throw withOwnData(error, dataDir);
   }
+}
+
+/** Says which data set reads what `dataDir` names, where that is data of one's own. */
+function withOwnData(error: BatchCamError, dataDir: string): BatchCamError {
+  const own = ownDataset(dataDir);
+  if (own === undefined) return error;
+  const message = `${error.message}. ${dataDir} ${own.holds}: to load that, give { dataset: "${own.name}" }`;
+  return new BatchCamError("E_DATA", message, { cause: error });
 }
 
 /** An option that the data set would ignore is a mistake of the caller's. */

@@ -49,10 +49,10 @@ const SITE = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com";
 export async function readFashionMnist(dataDir?: string): Promise<{ train: ByteSplit; test: ByteSplit }> {
   const given = dataDir !== undefined;
   const folder = dataDir ?? (await ownFolder());
-  const remedy = given
-    ? "delete it and copy the canonical file there, or leave dataDir out"
-    : `delete ${folder} and run again, or give a folder that holds the four files as dataDir`;
-  return readIdxSplits({ folder, sums: FASHION_MD5, operation: OPERATION, remedy });
+  const again = `delete ${folder} and run again, or give a folder that holds the four files as dataDir`;
+  const remedy = given ? "delete it and copy the canonical file there, or leave dataDir out" : again;
+  const missing = given ? "name the folder of the four canonical files as dataDir, or leave dataDir out" : again;
+  return readIdxSplits({ folder, sums: FASHION_MD5, operation: OPERATION, remedy, missing });
 }
 
 const isComplete = (folder: string) =>

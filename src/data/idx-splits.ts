@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { counted } from "../counted.ts";
@@ -27,8 +27,9 @@ export interface IdxSource {
   sums: Readonly<Record<IdxFile, string>>;
   /** Names the data set in messages: "loadDataset: mnist". */
   operation: string;
-  /** What the user can do about a file that is missing or different. */
+  /** What the user can do about a file that is different, and about one that is missing. */
   remedy: string;
+  missing: string;
 }
 
 /** Reads the two splits of a data set; every file is checked against its sum, and a missing or different one is E_DATA. */
@@ -47,10 +48,11 @@ async function readSplit(source: IdxSource, images: IdxFile, labels: IdxFile): P
 }
 
 async function readVerified(source: IdxSource, name: IdxFile): Promise<{ shape: number[]; data: Uint8Array }> {
-  const { folder, sums, operation, remedy } = source;
+  const { folder, sums, operation, remedy, missing } = source;
   const context: ReadContext = { operation, remedy };
   const plain = join(folder, name);
   const packed = !existsSync(plain) && existsSync(`${plain}.gz`);
+  if (!packed && !existsSync(plain)) throw dataError(folder, absence(folder, name), { operation, remedy: missing });
   const path = packed ? `${plain}.gz` : plain;
   const bytes = packed ? unpack(await readFileBytes(path, context), path, context) : await readFileBytes(path, context);
   const sum = createHash("md5").update(bytes).digest("hex");
@@ -58,6 +60,12 @@ async function readVerified(source: IdxSource, name: IdxFile): Promise<{ shape: 
     throw dataError(path, `expected MD5 ${sums[name]}, got ${sum} (${counted(bytes.length, "byte")})`, context);
   const { shape, data } = parseIdx(bytes, path);
   return { shape, data: data as Uint8Array };
+}
+
+function absence(folder: string, name: IdxFile): string {
+  if (!existsSync(folder)) return "there is no such folder";
+  if (!statSync(folder).isDirectory()) return "expected a folder, got a file";
+  return `has no ${name}, packed as .gz or not`;
 }
 
 /** More than any of these files holds: an archive that grows beyond it is none of them. */

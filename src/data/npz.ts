@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import { counted, grouped } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
 import { reading, type TensorFile } from "../tensor/tensor-file.ts";
@@ -37,6 +38,8 @@ export async function readNpz<T>(
   try {
     return await reading({ ...CONTEXT, path }, async (file) => use(await arraysOf(file, names, path)));
   } catch (error) {
+    if (error instanceof BatchCamError && statSync(path, { throwIfNoEntry: false })?.isDirectory())
+      throw dataError(path, "expected an .npz file, got a folder", { ...CONTEXT, remedy: "name a file in it" }, error);
     if (!(error instanceof BatchCamError && error.code === "E_IO")) throw error;
     const { message } = error.cause as Error;
     throw dataError(path, `cannot be read (${message})`, { ...CONTEXT, remedy: "give an .npz file" }, error);

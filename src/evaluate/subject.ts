@@ -1,7 +1,6 @@
-import { existsSync, readdirSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { expectInteger, expectPath, optionsOf } from "../arguments.ts";
-import { parseTrainConfig, type TrainConfig } from "../config/index.ts";
+import type { TrainConfig } from "../config/index.ts";
 import { type NormalizationChoice, normalizationFault } from "../config/normalization.ts";
 import { counted, wordFor } from "../counted.ts";
 import { prototypes as classPrototypes, type Normalization } from "../data/index.ts";
@@ -15,16 +14,15 @@ import {
   type Model,
   type ModelOptions,
 } from "../models/index.ts";
-import { readRegularText } from "../regular-file.ts";
 import { loadSafetensors, type Tensor } from "../tensor/index.ts";
-import { disposeAll } from "../train/checkpoint.ts";
+import { disposeAll, loadCheckpointed } from "../train/checkpoint.ts";
 import type { GivenSplits } from "../train/configured-data.ts";
 import { camLayerOf, type ImagesAndClasses, modelFor } from "../train/from-config.ts";
 import { prototypeOptions } from "../train/guided-prototypes.ts";
 import { comparePrototypes, type KnownData, loadKnownData } from "../train/known-data.ts";
 import { broughtNormalization, chosenNormalization, normalizationNote } from "../train/normalization.ts";
 import { usesBfloat16, usesChannelsLast } from "../train/precision.ts";
-import { type RunData, readRunData } from "../train/run-data.ts";
+import { runFiles } from "./run-files.ts";
 
 /** A trained model, and how images come to it. */
 export interface Subject {
@@ -153,7 +151,7 @@ async function modelSubject(about: { checkpoint: string; config: TrainConfig; da
   try {
     const model = modelFor(config, data);
     try {
-      model.loadStateDict(weights);
+      loadCheckpointed(model, weights, checkpoint);
       const [, channels, ...imageSize] = data.images.sizes as readonly [number, 1 | 3, number, number];
       const { normalization, classNames } = data;
       return {
@@ -168,50 +166,6 @@ async function modelSubject(about: { checkpoint: string; config: TrainConfig; da
   } finally {
     disposeAll(weights);
   }
-}
-
-interface RunFiles {
-  /** The run directory. */
-  run: string;
-  checkpoint: string;
-  config: TrainConfig;
-  runData: RunData | null;
-}
-
-async function runFiles(runOrCheckpoint: string, operation: string): Promise<RunFiles> {
-  expectPath(`${operation}: run`, runOrCheckpoint);
-  const isFile = runOrCheckpoint.endsWith(".safetensors");
-  const run = isFile ? dirname(dirname(runOrCheckpoint)) : runOrCheckpoint;
-  const checkpoint = isFile ? runOrCheckpoint : join(run, "checkpoints", "best.safetensors");
-  const config = await configOf(operation, { run, checkpoint });
-  return { run, checkpoint, config, runData: await readRunData(run) };
-}
-
-async function configOf(
-  operation: string,
-  { run, checkpoint }: { run: string; checkpoint: string },
-): Promise<TrainConfig> {
-  const path = join(run, "config.json");
-  for (const file of [path, checkpoint]) {
-    if (existsSync(file)) continue;
-    const runs = runsIn(run);
-    const instead = runs.length > 0 ? `; it holds runs: ${runs.join(", ")}` : "";
-    throw new BatchCamError("E_CHECKPOINT", `${operation}: ${run} is no finished run: it has no ${file}${instead}`);
-  }
-  try {
-    return parseTrainConfig(JSON.parse(await readRegularText(path)), { what: path });
-  } catch (cause) {
-    if (cause instanceof BatchCamError) throw cause;
-    const problem = `${path} cannot be read (${(cause as Error).message}): restore it, or name another run`;
-    throw new BatchCamError("E_CHECKPOINT", `${operation}: ${problem}`, { cause });
-  }
-}
-
-/** The first few runs that a folder holds. */
-function runsIn(folder: string): string[] {
-  if (!existsSync(folder) || !statSync(folder).isDirectory()) return [];
-  const paths = readdirSync(folder).map((name) => join(folder, name));
-  return paths.filter((path) => existsSync(join(path, "config.json"))).slice(0, 5);
 }
 
 export interface WeightsOptions {
@@ -239,15 +193,15 @@ export async function openWeights(path: string, options: WeightsOptions = {}): P
   const { key, model: name, imageSize, classNames, ...scale } = optionsOf("openWeights", options, known);
   const { weights, notes } = await loadWeights(path, { key });
   try {
-    const found = describeWeights(weights);
-    expectNamed(name, found.name);
+    const found = describedWeights(path, weights);
+    expectNamed(path, name, found.name);
     const model = modelOf(found, weights);
     try {
       const { inChannels = 3, numClasses = 0 } = found.options;
       if (inChannels !== 1 && inChannels !== 3)
         throw new BatchCamError(
           "E_CHECKPOINT",
-          `openWeights: pictures have 1 or 3 channels, the weights are for ${inChannels}`,
+          `openWeights: ${path}: pictures have 1 or 3 channels, the weights are for ${inChannels}`,
         );
       const side = imageSize ?? usualSide(found.options);
       expectInteger("openWeights: imageSize", side, 1);
@@ -271,13 +225,16 @@ export async function openWeights(path: string, options: WeightsOptions = {}): P
   }
 }
 
+const NORMALIZING = ["normalization", "mean", "std"];
+
 /** What is chosen, else what the weights bring, else none. */
 async function normalizationOf(
   path: string,
   { weights, channels, scale }: { weights: ReadonlyMap<string, Tensor>; channels: number; scale: NormalizationChoice },
 ): Promise<{ normalization: Normalization; source: string | null }> {
   const fault = normalizationFault(scale);
-  if (fault !== null) throw new BatchCamError("E_CONFIG", `openWeights: ${fault[0]} must be ${fault[1]}`);
+  if (fault !== null)
+    throw new BatchCamError("E_CONFIG", `openWeights: ${fault[0]} must be ${fault[1]}`, { options: NORMALIZING });
   const brought = await broughtNormalization(path, weights, scale);
   const chosen = chosenNormalization(scale) ?? chosenNormalization(brought?.choice ?? {}) ?? NO_NORMALIZATION;
   const fitted = normalizationForChannels(chosen, channels);
@@ -286,10 +243,23 @@ async function normalizationOf(
   throw new BatchCamError("E_CONFIG", `openWeights: mean must have a number for each channel, got ${got}`);
 }
 
-function expectNamed(named: string | undefined, found: string): void {
+/** `describeWeights`, whose errors name the file too. */
+function describedWeights(path: string, weights: ReadonlyMap<string, Tensor>): ReturnType<typeof describeWeights> {
+  try {
+    return describeWeights(weights);
+  } catch (error) {
+    if (!(error instanceof BatchCamError)) throw error;
+    throw new BatchCamError(error.code, `openWeights: ${path}: ${error.detail}`, {
+      cause: error,
+      options: error.options,
+    });
+  }
+}
+
+function expectNamed(path: string, named: string | undefined, found: string): void {
   if (named === undefined || named === found) return;
-  const problem = `openWeights: the weights are those of ${found}, not of ${named}`;
-  throw new BatchCamError("E_CHECKPOINT", `${problem}: leave the model out, or name that one`);
+  const problem = `openWeights: ${path}: the weights are those of ${found}, not of ${named}`;
+  throw new BatchCamError("E_CHECKPOINT", `${problem}: leave the model out, or give { model: "${found}" }`);
 }
 
 /** A model with these weights, which fit it entirely. */
@@ -317,6 +287,6 @@ function expectNames(classNames: readonly string[] | undefined, numClasses: numb
   if (classNames === undefined || classNames.length === numClasses) return;
   throw new BatchCamError(
     "E_CONFIG",
-    `openWeights: the model has ${counted(numClasses, "class")}, and ${counted(classNames.length, "class name")} ${wordFor(classNames.length, "was", "were")} given`,
+    `openWeights: classNames must hold a name for each of the model's ${counted(numClasses, "class")}, got ${classNames.length}`,
   );
 }

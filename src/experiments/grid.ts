@@ -8,6 +8,7 @@ import {
   parseConfig,
   type TrainConfigInput,
 } from "../config/index.ts";
+import { OWN_DATA } from "../config/outcome.ts";
 import { defaultLambda } from "../config/resolve.ts";
 import { DISTANCES, type DistanceName } from "../losses/description.ts";
 import { gridFault, namesOf, numbersOf, rowsOf, seedsOf, unlike } from "./grid-lists.ts";
@@ -45,7 +46,7 @@ export interface Grid {
 export function readGrid(config: CompareConfig): Grid {
   const { name = "grid", explanations, report } = config;
   const datasets = named("datasets", rowsOf("datasets", config.datasets).map(datasetRow));
-  return {
+  const grid = {
     name,
     base: optionsOf("base", config.base, "base"),
     models: named("models", rowsOf("models", config.models).map(modelRow)),
@@ -55,6 +56,22 @@ export function readGrid(config: CompareConfig): Grid {
     explanations,
     report,
   };
+  expectPlaces(grid);
+  return grid;
+}
+
+/** Images of one's own lie somewhere: that is asked before hours of other runs. */
+function expectPlaces({ base, models, datasets, methods }: Grid): void {
+  const isPlaced = [base, ...[...models, ...methods].map(({ options }) => options)].some(
+    ({ dataDir }) => dataDir !== undefined,
+  );
+  const lost = datasets.find(
+    ({ options: { dataset = "", dataDir } }) => OWN_DATA.has(dataset) && dataDir === undefined,
+  );
+  if (isPlaced || lost === undefined) return;
+  throw gridFault(
+    `datasets, "${lost.name}": dataDir is missing: where the images lie; give it by --set data-dir=PATH, or in the row of a grid's file`,
+  );
 }
 
 /** The grid as a file that means the same: `grid.yaml` of its results folder. */

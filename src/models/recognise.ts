@@ -44,7 +44,7 @@ export function describeWeights(weights: ReadonlyMap<string, Tensor>): { name: s
   if (found.options.numClasses !== undefined) return found;
   throw new BatchCamError(
     "E_CHECKPOINT",
-    `describeWeights: the weights are those of ${found.name} without a head, so that there are no classes: train one on them first (train with model "${found.name}" and weights)`,
+    `describeWeights: the weights are those of ${found.name} without a head, so that there are no classes: train one on them first (train with { model: "${found.name}" } and these weights)`,
   );
 }
 

@@ -123,6 +123,7 @@ export class Tensor extends TensorCore {
    *   int64 values beyond 2^53, which JSON's readers round
    */
   toJSON(): NestedArray {
+    handleOf(this, "toJSON");
     return jsonOf(this);
   }
   /** The tensor as torch prints it, also in a REPL and by `console.log`. */

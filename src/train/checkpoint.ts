@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describeValue } from "../arguments.ts";
 import { fileFault } from "../atomic-file.ts";
 import { BatchCamError } from "../errors.ts";
+import type { Model } from "../models/index.ts";
 import { loadSafetensors, readSafetensorsMetadata, saveSafetensors, type Tensor } from "../tensor/index.ts";
 import type { EpochRecord } from "./events.ts";
 import type { EpochMeansState } from "./means.ts";
@@ -179,9 +180,25 @@ export async function loadCheckpoint(runDirectory: string): Promise<Snapshot> {
     };
   } catch (cause) {
     const reason = (cause as Error).message;
-    throw new BatchCamError("E_CHECKPOINT", `cannot resume from ${path}: ${reason}; begin anew with --overwrite`, {
-      cause,
-    });
+    throw new BatchCamError(
+      "E_CHECKPOINT",
+      `cannot resume from ${path}: ${reason}; begin anew with { overwrite: true }`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+/** Puts a checkpoint's weights into the model of its run. @throws E_CHECKPOINT naming the file where they do not fit */
+export function loadCheckpointed(model: Model, weights: ReadonlyMap<string, Tensor>, checkpoint: string): void {
+  try {
+    model.loadStateDict(weights);
+  } catch (error) {
+    if (!(error instanceof BatchCamError)) throw error;
+    const problem = error.detail.replace(/; pass \{ strict: false \} .*$/, "");
+    const remedy = "restore the file, or name another checkpoint";
+    throw new BatchCamError("E_CHECKPOINT", `${checkpoint} is not of its run: ${problem}; ${remedy}`, { cause: error });
   }
 }
 

@@ -8,6 +8,7 @@ import {
   disposeAll,
   dropAside,
   lastCheckpoint,
+  loadCheckpointed,
   saveBest,
   saveCheckpoint,
   saveEpoch,
@@ -251,7 +252,7 @@ async function testBest(session: Session, best: string | null, signal: AbortSign
   const { model, test } = session;
   if (best !== null) {
     const weights = await loadSafetensors(best);
-    model.loadStateDict(weights);
+    loadCheckpointed(model, weights, best);
     disposeAll(weights);
   }
   return evaluateSplit(model, test, validationOptions(session, signal));

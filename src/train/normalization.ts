@@ -27,6 +27,7 @@ export function normalizedDataset(dataset: Dataset, config: TrainConfig): Datase
     throw new BatchCamError(
       "E_CONFIG",
       `mean: ${counted(chosen.mean.length, "number")} ${wordFor(chosen.mean.length, "was", "were")} given for images of ${counted(channels, "channel")}: give one for each`,
+      { options: ["mean"] },
     );
   const apply = (split: Split): Split => ({ ...split, normalization });
   const val = dataset.val === undefined ? {} : { val: apply(dataset.val) };

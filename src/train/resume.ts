@@ -2,7 +2,14 @@ import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { describeResumedRun } from "../config/index.ts";
 import { setRngState, type Tensor } from "../tensor/index.ts";
-import { disposeAll, loadCheckpoint, type Progress, restoreBest } from "./checkpoint.ts";
+import {
+  disposeAll,
+  lastCheckpoint,
+  loadCheckpoint,
+  loadCheckpointed,
+  type Progress,
+  restoreBest,
+} from "./checkpoint.ts";
 import type { GivenSplits } from "./configured-data.ts";
 import { expectSameEnvironment, readEnvironment, resumedEnvironment } from "./environment.ts";
 import { type RunPlan, writeRunData } from "./run-data.ts";
@@ -27,7 +34,7 @@ export async function resume(session: Session, resumed: ResumedData): Promise<vo
     expectReachable(config, progress);
     goOnFrom(session, progress);
     await restoreBest(run.directory, progress.bestEpoch);
-    session.model.loadStateDict(model);
+    loadCheckpointed(session.model, model, lastCheckpoint(run.directory));
     session.optimizer.loadState(without("optimizer.", state));
     session.weightEma?.loadState(without("ema.", state));
     session.guidance.camEma?.loadState(state);

@@ -11,6 +11,7 @@ import {
   type TrainConfig,
   type TrainConfigInput,
 } from "../config/index.ts";
+import { expectModelOptions } from "../config/model-options.ts";
 import { BatchCamError } from "../errors.ts";
 import { isLink, readRegularText } from "../regular-file.ts";
 import { lastCheckpoint } from "./checkpoint.ts";
@@ -63,9 +64,13 @@ export async function openRun(input: TrainConfigInput): Promise<OpenRun> {
   const resume = asked.resume !== false;
   if (resume) {
     if (!existsSync(join(directory, CONFIG)))
-      throw new BatchCamError("E_CONFIG", `resume: there is no run in ${directory} (it has no ${CONFIG})`);
+      throw new BatchCamError(
+        "E_CONFIG",
+        `resume: there is no run in ${directory} (it has no ${CONFIG}); name a run directory`,
+      );
   } else {
     expectUsedOptions(asked);
+    expectModelOptions(asked);
     await expectRoom(directory, asked);
     await makeFolder(directory);
   }
@@ -113,7 +118,7 @@ async function expectRoom(directory: string, { overwrite, fastDevRun }: TrainCon
   if (!held.includes(CONFIG)) {
     throw new BatchCamError(
       "E_CONFIG",
-      `${directory} holds ${held.slice(0, 3).join(", ")} and no run (it has no ${CONFIG}): move that away, or give this run another name with --experiment`,
+      `${directory} holds ${held.slice(0, 3).join(", ")} and no run (it has no ${CONFIG}): move that away, or give this run another name with { experiment: NAME }`,
     );
   }
   const saved = await savedConfig(directory).catch(() => null);
@@ -121,13 +126,13 @@ async function expectRoom(directory: string, { overwrite, fastDevRun }: TrainCon
   if (before === null) {
     throw new BatchCamError(
       "E_CONFIG",
-      `${directory} has a ${CONFIG} that is no run's: move that away, or give this run another name with --experiment`,
+      `${directory} has a ${CONFIG} that is no run's: move that away, or give this run another name with { experiment: NAME }`,
     );
   }
   if (overwrite && (!fastDevRun || before.fastDevRun)) return expectOwnFolders(directory);
   throw new BatchCamError(
     "E_CONFIG",
-    `${directory} holds a run already: --resume goes on with it, --overwrite begins anew, --experiment gives this run another name`,
+    `${directory} holds a run already: give { resume: true } to go on with it, { overwrite: true } to begin anew, or { experiment: NAME } for a run of another name`,
   );
 }
 
@@ -137,7 +142,7 @@ function expectOwnFolders(directory: string): void {
   if (linked === undefined) return;
   throw new BatchCamError(
     "E_CONFIG",
-    `overwrite: ${join(directory, linked)} is a link, and nothing outside the run's folder is deleted: remove the link, or give this run another name with --experiment`,
+    `overwrite: ${join(directory, linked)} is a link, and nothing outside the run's folder is deleted: remove the link, or give this run another name with { experiment: NAME }`,
   );
 }
 
@@ -172,7 +177,11 @@ async function savedConfig(directory: string): Promise<unknown> {
   try {
     return JSON.parse(await readRegularText(path));
   } catch (cause) {
-    throw new BatchCamError("E_CHECKPOINT", `resume: cannot read ${path}: ${(cause as Error).message}`, { cause });
+    throw new BatchCamError(
+      "E_CHECKPOINT",
+      `resume: cannot read ${path}: ${(cause as Error).message}; restore it, or start a new run`,
+      { cause },
+    );
   }
 }
 

@@ -79,12 +79,19 @@ export function mapsOf(
 ): { camLayer: string; size: readonly [number, number] } {
   try {
     const camLayer = camLayerOf(config, model, split);
+    model.moduleAt(camLayer, "camLayer"); // names the option, where the pass for the map's size would name forwardWith
     return { camLayer, size: mapSize(model, split.images.sizes.slice(1) as [number, number, number], camLayer) };
   } catch (cause) {
-    if (!(cause instanceof BatchCamError) || cause.code !== "E_SHAPE") throw cause;
+    if (!(cause instanceof BatchCamError) || cause.code !== "E_SHAPE") throw aboutLayer(cause);
     const advice = familyOf(config.model)?.misfitAdvice ?? "choose another model";
     throw new BatchCamError("E_CONFIG", `${cause.message}: ${advice}`, { cause });
   }
+}
+
+/** That a layer gives no map is about `camLayer`, the option that chose it. */
+function aboutLayer(error: unknown): unknown {
+  const isPlain = error instanceof BatchCamError && error.code === "E_CONFIG" && error.operation === undefined;
+  return isPlain ? new BatchCamError(error.code, `camLayer: ${error.message}`, { cause: error }) : error;
 }
 
 /** A map of one cell says nothing of where the model looks; under 4x4 it says little. */

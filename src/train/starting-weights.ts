@@ -9,6 +9,8 @@ import { broughtNormalization } from "./normalization.ts";
 
 /** What a run starts from: weights, what they say of the normalisation, and sentences on both. */
 export interface Start {
+  /** Where they were read from. */
+  path: string;
   weights: ReadonlyMap<string, Tensor>;
   choice: Pick<TrainConfig, "normalization" | "mean" | "std">;
   /** Where the normalisation is from; null for the training images' own. */
@@ -16,7 +18,7 @@ export interface Start {
   notes: readonly string[];
 }
 
-export const NO_START: Start = { weights: new Map(), choice: {}, source: null, notes: [] };
+export const NO_START: Start = { path: "", weights: new Map(), choice: {}, source: null, notes: [] };
 
 /** Reads the weights that a config names, before its data, which are normalised as the weights expect. */
 export async function loadStart(config: TrainConfig): Promise<Start> {
@@ -26,6 +28,7 @@ export async function loadStart(config: TrainConfig): Promise<Start> {
   const { weights, notes } = await loadWeights(path, { key });
   const brought = await broughtNormalization(path, weights, config);
   return {
+    path,
     weights,
     choice: (brought?.choice ?? {}) as Start["choice"],
     source: brought?.source ?? asked,
@@ -34,10 +37,11 @@ export async function loadStart(config: TrainConfig): Promise<Start> {
 }
 
 /** Puts the weights into the model, and frees them; sentences on what was chosen and adapted. */
-export function startModel(model: Model, { weights, notes }: Start, name: string): string[] {
+export function startModel(model: Model, start: Start, name: string): string[] {
+  const { weights, notes } = start;
   if (weights.size === 0) return [...notes];
   try {
-    return [...notes, ...startFrom(model, weights, name).map((note) => `weights: ${note}`)];
+    return [...notes, ...startFrom(model, start, name).map((note) => `weights: ${note}`)];
   } finally {
     disposeAll(weights);
   }
@@ -48,39 +52,30 @@ export function startModel(model: Model, { weights, notes }: Start, name: string
  *
  * @throws E_CHECKPOINT for weights that do not fit
  */
-function startFrom(model: Model, weights: ReadonlyMap<string, Tensor>, name: string): string[] {
+function startFrom(model: Model, { path, weights }: Start, name: string): string[] {
   try {
     return loadPretrained(model, weights).notes;
   } catch (error) {
-    throw withModelHint(withStemHint(error, weights), weights, name);
+    if (!(error instanceof BatchCamError) || !["E_SHAPE", "E_CHECKPOINT"].includes(error.code)) throw error;
+    const remedy = fittingOptions(model, weights, name);
+    const advice = remedy === "" ? "" : `; to train the network of the weights, give { ${remedy} }`;
+    throw new BatchCamError("E_CHECKPOINT", `weights: ${path}: ${error.detail}${advice}`, { cause: error });
   }
 }
 
-/** Weights that do not fit are the user's mistake here; if the stem is the reason, the error names the flag. */
-function withStemHint(error: unknown, weights: ReadonlyMap<string, Tensor>): unknown {
-  if (!(error instanceof BatchCamError) || error.code !== "E_SHAPE") return error;
-  const flag = /conv1\.weight|stem\.0\.weight/.test(error.message) ? stemFlag(weights) : undefined;
-  const hint = flag === undefined ? "" : `; the weights have another stem: add ${flag}`;
-  return new BatchCamError("E_CHECKPOINT", `${error.message}${hint}`, { cause: error });
-}
-
-/** The flag that chooses the stem of weights, as their family recognises it. */
-function stemFlag(weights: ReadonlyMap<string, Tensor>): string | undefined {
-  const found = recognise(weights);
-  if (found === null || "looksLike" in found) return undefined;
-  const options = found.options as Readonly<Record<string, unknown>>;
-  const option = familyOf(found.name)?.stemOptions.find((key) => options[key] !== undefined);
-  return option === undefined ? undefined : `--${kebab(option)} ${options[option]}`;
-}
-
-const kebab = (key: string) => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-
-/** Names the model that the weights are for, if it is another one of this project's. */
-function withModelHint(error: unknown, weights: ReadonlyMap<string, Tensor>, name: string): unknown {
-  const found = recognise(weights);
-  const isMisfit = error instanceof BatchCamError && error.message.includes("missing");
-  if (!isMisfit || found === null || "looksLike" in found || found.name === name) return error;
-  return new BatchCamError(error.code, `${error.message}; train the network of the weights: --model ${found.name}`, {
-    cause: error,
-  });
+/** The options of the config that make the model that the weights are for, where these differ: 'model: "resnet18", width: 16'. */
+function fittingOptions(model: Model, weights: ReadonlyMap<string, Tensor>, name: string): string {
+  const wanted = recognise(weights);
+  if (wanted === null || "looksLike" in wanted) return "";
+  const made = recognise(model.stateDict());
+  const own: Readonly<Record<string, unknown>> = { ...(made !== null && "name" in made ? made.options : {}) };
+  const { inChannels } = wanted.options;
+  if (inChannels !== own.inChannels && inChannels !== 3) return ""; // no model for these images takes them
+  const known = Object.keys(familyOf(wanted.name)?.options ?? {});
+  const isSame = wanted.name === name;
+  const differing = Object.entries(wanted.options).filter(
+    ([key, value]) => known.includes(key) && value !== undefined && !(isSame && own[key] === value),
+  );
+  const named = isSame ? differing : [["model", wanted.name], ...differing];
+  return named.map(([key, value]) => `${key}: ${JSON.stringify(value)}`).join(", ");
 }

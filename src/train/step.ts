@@ -223,6 +223,7 @@ function notFinite(
       : `the last good checkpoint is ${lastCheckpoint(run.directory)} (step ${savedStep})`;
   return new BatchCamError(
     "E_NUMERIC",
-    `step ${step}: ${term} is ${value}; ${good}. Try a smaller --lr, --clip-grad or a longer --lambda-warmup`,
+    `step ${step}: ${term} is ${value}; ${good}. Try a smaller lr, clipGrad or a longer lambdaWarmup`,
+    { options: ["lr"] },
   );
 }

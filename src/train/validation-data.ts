@@ -17,7 +17,7 @@ export function withValidation(
   if (parts.val !== undefined || overfitBatches !== undefined) return { parts, valFraction: null };
   const count = train.labels.numel;
   if ((valImages ?? 1) >= count) {
-    const left = `valImages is ${valImages ?? 1}, and there ${wordFor(count, "is", "are")} ${counted(count, "image")} to train on: leave some of them`;
+    const left = `valImages is ${valImages ?? 1}, and there ${wordFor(count, "is", "are")} ${counted(count, "image")} to train on: hold fewer out, so that some are left`;
     throw new BatchCamError("E_CONFIG", left);
   }
   const { paths, hashes } = train;

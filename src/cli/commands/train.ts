@@ -42,7 +42,7 @@ export function createTrainCommand(load: () => Promise<TrainingParts>): Command 
       } catch (error) {
         // Images that changed while the run was training are no reason to call the training failed.
         if (!(error instanceof BatchCamError && error.code === "E_DATA")) throw error;
-        warn(`there is no report: ${inFlags(error.message)}`);
+        warn(`there is no report: ${inFlags(error.detail)}`);
         return "done";
       }
       call.stdout.write(`report: ${report}\n`);

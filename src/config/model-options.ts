@@ -1,0 +1,18 @@
+import { BatchCamError } from "../errors.ts";
+import { MODEL_FAMILIES } from "../models/description.ts";
+import { inWords } from "../registry.ts";
+import type { TrainConfig } from "./train.ts";
+
+/** Fails for a config with an option of another model family. The model would refuse it too, by names that are not the config's. */
+export function expectModelOptions(config: TrainConfig): void {
+  const values = config as Readonly<Record<string, unknown>>;
+  const own = Object.keys(MODEL_FAMILIES.find(({ models }) => isOf(config.model, models))?.options ?? {});
+  for (const { models, options } of MODEL_FAMILIES) {
+    const unused = Object.keys(options).find((key) => values[key] !== undefined && !own.includes(key));
+    if (unused === undefined) continue;
+    const message = `${unused} is for ${inWords(models)}, and ${config.model} does not have it: leave it out`;
+    throw new BatchCamError("E_CONFIG", `train: ${message}`, { options: [unused] });
+  }
+}
+
+const isOf = (name: string, models: readonly string[]): boolean => models.includes(name);
