@@ -110,7 +110,10 @@ const TABLE: readonly (readonly [string, RegExp])[] = [
   [`find-lr ${OWN.replace(" --experiment x", "")} --cam-layer nope`, /find-lr: --cam-layer: the model has no layer/],
   [`train ${OWN} --head gap --cam-layer fc`, /train: --cam-layer: fc gives \[1, 3\], which is no map/],
   [`train ${OWN} --freeze nope`, /train: --freeze: the model has no layer "nope"/],
-  [`train ${OWN} --width 8`, /train: --width is for models resnet, and simple-cnn does not have it: leave it out$/],
+  [
+    `train ${OWN} --width 8`,
+    /train: --width is for resnet18 and resnet34, and simple-cnn does not have it: leave it out$/,
+  ],
   [`train ${OWN} --weights nowhere.pth`, /--weights: cannot read nowhere\.pth: no such file or directory$/],
   [`train ${OWN} --weights broken.pth`, /--weights: broken\.pth: expected weights as safetensors or of torch\.save/],
   [`train ${OWN} --weights photos`, /--weights: photos is a folder without weights: expected/],

@@ -182,7 +182,7 @@ describe("batch-cam compare", () => {
     expect(code).toBe(0);
     expect(out).toMatch(/resnet18 +mnist +none +plain +0 +to do\n/);
     expect(out).toMatch(/resnet18 +mnist +none +plain +7 +to do\n\n2 runs: 2 to do\n$/);
-    expect((await cli(...argv, "--shard", "2/2")).out).toMatch(/\n1 runs: 1 to do\n$/);
+    expect((await cli(...argv, "--shard", "2/2")).out).toMatch(/\n1 run: 1 to do\n$/);
     expect(existsSync(output)).toBe(false);
   });
 });

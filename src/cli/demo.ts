@@ -9,7 +9,7 @@ import { closingLines, type DemoResults, decoyOf } from "./demo-lines.ts";
 import { DEMO_HEADINGS, DEMO_RUNS, type DemoRun, demoRunOptions } from "./demo-runs.ts";
 import { type DemoState, readDemoState, writeDemoState } from "./demo-state.ts";
 import { kebabCase } from "./flags.ts";
-import { quoted } from "./shell-commands.ts";
+import { quoted } from "./shell-word.ts";
 import { type Train, type TrainingParts, trainInView } from "./training.ts";
 
 type DemoCall = Pick<CommandCall<typeof DemoConfig>, "config" | "stdout" | "stderr" | "env" | "signal">;

@@ -2,7 +2,7 @@ import { fieldsOf } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
 import type { Command } from "./command.ts";
 import { kebabCase } from "./flags.ts";
-import { quoted } from "./shell-commands.ts";
+import { quoted } from "./shell-word.ts";
 
 /** What names a command's options: its name heads its errors, its schema has the keys, and one of them may be a word without a flag. */
 export type CommandNames = Pick<Command, "config" | "name" | "operand">;

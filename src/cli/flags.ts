@@ -4,7 +4,7 @@ import { DATASET_NAMES, expectation, type FieldSchema, fieldsOf, hint, TrainConf
 import { numberIn } from "../config/number-text.ts";
 import { ownDataset } from "../data/own-dataset.ts";
 import { BatchCamError } from "../errors.ts";
-import { quoted } from "./shell-commands.ts";
+import { quoted } from "./shell-word.ts";
 
 /** A command-line flag, derived from one field of a schema. */
 export interface Flag {

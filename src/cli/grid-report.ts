@@ -12,7 +12,7 @@ import { type GridReportInput, groupName } from "../report/grid/input.ts";
 import { gridReport } from "../report/grid/report.ts";
 import { runsTable } from "../report/grid/runs-table.ts";
 import { readConfigFile } from "./config-file.ts";
-import { quoted } from "./shell-commands.ts";
+import { quoted } from "./shell-word.ts";
 
 type Warn = (message: string) => void;
 

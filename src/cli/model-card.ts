@@ -8,7 +8,7 @@ import { CARD_MARK, modelCard } from "../report/card/model-card.ts";
 import { environmentInWords, environmentUntil, readEnvironment } from "../train/environment.ts";
 import type { StartEvent, TrainResult } from "../train/events.ts";
 import { describeRun } from "./repeating.ts";
-import { quoted } from "./shell-commands.ts";
+import { quoted } from "./shell-word.ts";
 
 /** Writes a run's `README.md`, unless there is one that somebody else wrote. */
 export async function writeModelCard(

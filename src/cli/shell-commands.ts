@@ -1,5 +1,6 @@
 import { basename, join } from "node:path";
 import { kebabCase } from "./flags.ts";
+import { quoted } from "./shell-word.ts";
 
 /** The command that goes on with an interrupted run, fit to paste into a shell. */
 export function resumeCommand(runDirectory: string): string {
@@ -16,9 +17,4 @@ export function againCommand(runDirectory: string, more: Readonly<Record<string,
   const file = quoted(join(runDirectory, "config.json"));
   const options = Object.entries(more).map(([key, value]) => ` --${kebabCase(key)} ${value}`);
   return `npx batch-cam train --config ${file} --experiment ${quoted(`${basename(runDirectory)}-again`)}${options.join("")}`;
-}
-
-/** A word as a shell reads it back. */
-export function quoted(word: string): string {
-  return /^[\w./+=@:-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }

@@ -10,7 +10,7 @@ import {
 } from "../arguments.ts";
 import { unusedMessage, unusedOptions } from "../config/dataset-options.ts";
 import { BatchCamError } from "../errors.ts";
-import { inWords, type Registry, registryOf } from "../registry.ts";
+import { type Registry, registryOf } from "../registry.ts";
 import { tensor } from "../tensor/index.ts";
 import { coverageWarnings } from "./class-coverage.ts";
 import { type LabelledImages, listClassFolder } from "./class-folder.ts";

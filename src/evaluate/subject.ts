@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { expectInteger, expectPath, optionsOf } from "../arguments.ts";
 import type { TrainConfig } from "../config/index.ts";
 import { type NormalizationChoice, normalizationFault } from "../config/normalization.ts";
-import { counted, wordFor } from "../counted.ts";
+import { counted } from "../counted.ts";
 import { prototypes as classPrototypes, type Normalization } from "../data/index.ts";
 import { NO_NORMALIZATION, normalizationForChannels } from "../data/normalization.ts";
 import { BatchCamError } from "../errors.ts";

@@ -1,7 +1,7 @@
 import { DATASET_NAMES, DataConfig } from "../../config/index.ts";
 import { ownDataset } from "../../data/own-dataset.ts";
 import { defineCommand } from "../command.ts";
-import { quoted } from "../shell-commands.ts";
+import { quoted } from "../shell-word.ts";
 
 /** Images of one's own are named by `--data-dir`; the word says how they are read. */
 function advice(word: string): string | undefined {
