@@ -1,5 +1,6 @@
 import { basename, dirname, join } from "node:path";
 import { writeFileAtomically } from "../atomic-file.ts";
+import type { MethodName } from "../cam/index.ts";
 import type { EvaluateConfig } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { type ExplanationMetrics, explanationMetrics, METRIC_DEFINITIONS } from "../evaluate/explanation-metrics.ts";
@@ -9,8 +10,8 @@ import { readRegularText } from "../regular-file.ts";
 import { setNumThreads } from "../tensor/index.ts";
 import { evaluateSplit } from "../train/validation.ts";
 import type { CommandCall, Outcome } from "./command.ts";
-import { createCounter } from "./counter.ts";
 import { type EvaluationRecord, formatEvaluation } from "./evaluation-lines.ts";
+import { EvaluationProgress } from "./evaluation-progress.ts";
 import { methodsOf } from "./explanation-plan.ts";
 import { withoutUndefined } from "./undefined-metrics.ts";
 
@@ -24,25 +25,25 @@ export async function runEvaluate({ config, stdout, stderr, signal }: EvaluateCa
   const onWarning = (message: string) => stderr.write(`warning: ${message}\n`);
   const subject = await openRun(config.run, "evaluate", { dataDir, acceptNewData, onWarning });
   const split = subject.data[config.split];
-  const total = methods.length * Math.min(config.limit, split.labels.numel);
-  const counter = createCounter(stderr, "judged", total);
-  const onImages = (count: number) => {
-    for (let image = 0; image < count; image++) counter.step();
-  };
+  const progress = new EvaluationProgress(stderr);
+  const toldOf = (method: MethodName) => progress.method(method, Math.min(config.limit, split.labels.numel));
   try {
     const { checkpoint, camLayer, prototypes, amp, channelsLast } = subject;
     const { batchSize } = config;
-    const options = { camLayer, prototypes, amp, channelsLast, batchSize, signal };
+    const accuracy = progress.part("images for the accuracy");
+    const onImages = (count: number) => accuracy(count, split.labels.numel);
+    const options = { camLayer, prototypes, amp, channelsLast, batchSize, onImages, signal };
     const classification = await evaluateSplit(subject.model, split, options);
     if (!Number.isFinite(classification.crossEntropy))
       throw new BatchCamError("E_NUMERIC", `evaluate: the model of ${checkpoint} gives logits that are not finite`);
-    const spurious = config.split === "test" ? await spuriousRecord(subject, { batchSize, signal }) : null;
+    const cued = { batchSize, onImages: progress.part("images for the cue"), signal };
+    const spurious = config.split === "test" ? await spuriousRecord(subject, cued) : null;
     const explanations: ExplanationMetrics[] = [];
     for (const method of methods)
       explanations.push(
-        withoutUndefined(await explanationMetrics(subject, split, { ...config, method, onImages, signal })),
+        withoutUndefined(await explanationMetrics(subject, split, { ...config, ...toldOf(method), method, signal })),
       );
-    counter.stop();
+    progress.stop();
     const definitions = { ...METRIC_DEFINITIONS, ...(spurious === null ? {} : SPURIOUS_DEFINITIONS) };
     const name = config.split === "test" ? "evaluation.json" : `evaluation-${config.split}.json`;
     const file = join(dirname(dirname(checkpoint)), name);
@@ -59,7 +60,7 @@ export async function runEvaluate({ config, stdout, stderr, signal }: EvaluateCa
       stdout.write(`definitions and all values${kept.length > 0 ? ", and those of earlier calls" : ""}: ${file}\n`);
     return "done";
   } finally {
-    counter.stop();
+    progress.stop();
     subject.dispose();
   }
 }

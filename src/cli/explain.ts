@@ -31,7 +31,7 @@ export async function runExplain({ config, stdout, stderr, signal }: ExplainCall
     onWarning: (message) => void stderr.write(`warning: ${message}\n`),
   });
   let files: ExplanationFiles | undefined;
-  const counter = createCounter(stderr, "explained", plan.count);
+  const counter = createCounter(stderr, "explained", plan.count, { burst: config.batchSize });
   try {
     const { subject, methods, layers, batches } = plan;
     stdout.write(

@@ -40,6 +40,8 @@ export interface ExplanationMetricsOptions {
   seed: number;
   /** Hears of every image that is done. */
   onImages?: (count: number) => void;
+  /** Hears of each step of the randomisation check, and of how many there are. */
+  onRandomised?: (total: number) => void;
   signal?: AbortSignal | undefined;
 }
 
@@ -192,10 +194,13 @@ class Judge {
       const x = normalize(gatherPixels(this.#split, indices), this.#split.normalization);
       const labels = this.#split.labels.indexSelect(0, tensor(indices));
       const { targets } = this.#explain(x, this.#options.target === "label" ? labels : "prediction");
-      const rows = parameterRandomisation(this.#subject.model, () => this.#explain(x, targets).maps, {
-        seed: this.#options.seed,
-        layers: partsOf(this.#subject.model),
-      });
+      const layers = partsOf(this.#subject.model);
+      const explained = () => {
+        const { maps } = this.#explain(x, targets);
+        this.#options.onRandomised?.(layers.length + 1); // the first are the trained model's
+        return maps;
+      };
+      const rows = parameterRandomisation(this.#subject.model, explained, { seed: this.#options.seed, layers });
       return rows.map(({ layer, spearman }) => ({ layer, spearman: meanOf(spearman) }));
     });
   }

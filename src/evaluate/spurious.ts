@@ -1,5 +1,5 @@
 import { setImmediate } from "node:timers/promises";
-import { expectInteger, expectSignal, optionsOf } from "../arguments.ts";
+import { expectFunction, expectInteger, expectSignal, optionsOf } from "../arguments.ts";
 import { CUE_SETS, type CuedImages, type CueSet, readCueSets } from "../data/cue-sets.ts";
 import { batchIndices, disposeSplit, gatherPixels, normalize, type Split } from "../data/index.ts";
 import { BatchCamError } from "../errors.ts";
@@ -49,6 +49,8 @@ export const SPURIOUS_DEFINITIONS = {
 export interface SpuriousOptions extends RunDataOptions {
   /** Images at a time (250). */
   batchSize?: number;
+  /** Hears after each batch of how many images it had, and how many images of all sets there are. */
+  onImages?: (count: number, total: number) => void;
   /** Aborting it rejects with its reason, between two batches. */
   signal?: AbortSignal | undefined;
 }
@@ -64,9 +66,10 @@ export async function evaluateSpurious(
   runOrCheckpoint: string,
   options: SpuriousOptions = {},
 ): Promise<SpuriousRecord | null> {
-  const known = ["batchSize", "signal", "dataDir", "acceptNewData", "data", "onWarning"] as const;
-  const { batchSize, signal, ...data } = optionsOf("evaluateSpurious", options, known);
+  const known = ["batchSize", "onImages", "signal", "dataDir", "acceptNewData", "data", "onWarning"] as const;
+  const { batchSize, onImages, signal, ...data } = optionsOf("evaluateSpurious", options, known);
   if (batchSize !== undefined) expectInteger("evaluateSpurious: batchSize", batchSize, 1);
+  if (onImages !== undefined) expectFunction("evaluateSpurious: onImages", onImages);
   expectSignal("evaluateSpurious: signal", signal);
   const subject = await openRun(runOrCheckpoint, "evaluateSpurious", data);
   try {
@@ -93,7 +96,7 @@ export async function spuriousRecord(
   subject: RunSubject,
   options: SpuriousOptions = {},
 ): Promise<SpuriousRecord | null> {
-  const { batchSize = 250, signal } = options;
+  const { batchSize = 250, onImages = () => {}, signal } = options;
   const { model, config } = subject;
   const cued = await readCueSets(config.dataset, datasetOptions(config));
   if (cued === null) return null;
@@ -104,7 +107,7 @@ export async function spuriousRecord(
       const split = splitOf(cued(set), subject);
       const logits = set === "random" && split.masks !== undefined ? maps.logits : plainLogits(subject);
       try {
-        found.push([set, await judge(split, logits, { batchSize, signal })]);
+        found.push([set, await judge(split, logits, { batchSize, onImages, signal })]);
       } finally {
         disposeSplit(split);
       }
@@ -146,7 +149,11 @@ interface Judged {
 async function judge(
   split: Split,
   logitsOf: Logits,
-  { batchSize, signal }: { batchSize: number; signal: AbortSignal | undefined },
+  {
+    batchSize,
+    onImages,
+    signal,
+  }: Required<Pick<SpuriousOptions, "batchSize" | "onImages">> & Pick<SpuriousOptions, "signal">,
 ): Promise<Judged> {
   const seen = new Array<number>(split.numClasses).fill(0);
   const right = new Array<number>(split.numClasses).fill(0);
@@ -163,6 +170,7 @@ async function judge(
         if (hits[row] !== 0) (right[own] as number)++;
       }
     });
+    onImages(indices.length, CUE_SETS.length * split.labels.numel);
     await setImmediate(); // lets signals have their turn
     signal?.throwIfAborted();
   }

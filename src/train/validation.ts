@@ -1,5 +1,5 @@
 import { setImmediate } from "node:timers/promises";
-import { expectSignal, expectString, optionsOf } from "../arguments.ts";
+import { expectFunction, expectSignal, expectString, optionsOf } from "../arguments.ts";
 import { deadMaps, explain, normalizeMaps } from "../cam/index.ts";
 import { batchIndices, gatherPixels, normalize, type Split } from "../data/index.ts";
 import { expectSplit } from "../data/split.ts";
@@ -21,6 +21,8 @@ export interface SplitEvaluationOptions {
   amp?: boolean;
   channelsLast?: boolean;
   batchSize?: number;
+  /** Hears after each batch of how many images it had. */
+  onImages?: (count: number) => void;
   /** Aborting it rejects with its reason, between two batches. */
   signal?: AbortSignal | undefined;
 }
@@ -46,16 +48,13 @@ function expectEvaluation(
 ): void {
   expectModel(operation, model);
   expectSplit(operation, split);
-  const { camLayer, prototypes, signal } = optionsOf(operation, options, [
-    "camLayer",
-    "prototypes",
-    "amp",
-    "channelsLast",
-    "batchSize",
-    "signal",
+  const { camLayer, prototypes, onImages, signal } = optionsOf(operation, options, [
+    ...(["camLayer", "prototypes", "amp", "channelsLast"] as const),
+    ...(["batchSize", "onImages", "signal"] as const),
   ]);
   expectString(`${operation}: camLayer`, camLayer);
   handleOf(prototypes, `${operation}: prototypes`);
+  if (onImages !== undefined) expectFunction(`${operation}: onImages`, onImages);
   expectSignal(`${operation}: signal`, signal);
 }
 
@@ -111,6 +110,7 @@ export async function evaluateSplit(model: Model, split: Split, options: SplitEv
         energy.update(maps, foreground);
         coherence.update(maps, labels);
       });
+      options.onImages?.(indices.length);
       await setImmediate(); // lets signals have their turn
       options.signal?.throwIfAborted();
     }

@@ -1,5 +1,4 @@
 import { describe, expect, it } from "vitest";
-import { createCounter } from "../../cli/counter.ts";
 import { duration } from "./duration.ts";
 
 describe("a duration", () => {
@@ -17,15 +16,5 @@ describe("a duration", () => {
     [Number.NaN, "an unknown time"],
   ])("of %d seconds is %s", (seconds, text) => {
     expect(duration(seconds)).toBe(text);
-  });
-
-  it("is how the count of images says what is left", () => {
-    let time = 0;
-    const lines: string[] = [];
-    const stream = { write: (text: string) => lines.push(text) };
-    const counter = createCounter(stream as never, "judged", 433, () => time);
-    time = 10_001;
-    counter.step();
-    expect(lines).toEqual(["judged 1 of 433  0.1/s  1 h 12 min left\n"]);
   });
 });
