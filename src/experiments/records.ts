@@ -35,6 +35,8 @@ export interface DoneCell extends Cell {
   history: EpochRecord[];
   bestEpoch: number;
   steps: number;
+  /** How many images the run used, after any limit; absent from records of versions that did not keep it. */
+  images?: Readonly<Record<"train" | "val" | "test", number>>;
   /** In training steps alone. */
   seconds: number;
   /** Median of a step, data to optimizer, after the first five. */

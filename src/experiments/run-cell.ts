@@ -58,6 +58,7 @@ export async function runCell(cell: Cell, options: RunCellOptions): Promise<Done
     ...{ schemaVersion: 1, status: "done", test, history, bestEpoch, steps: step, seconds },
     secondsPerStep: medianStepSeconds(log, cell.config),
     parameters: start.parameters,
+    images: { train: start.trainImages, val: start.valImages, test: test.images },
     ...measured,
     environment: environmentInWords(JSON.parse(await readRegularText(join(directory, "environment.json")))),
   };

@@ -6,6 +6,7 @@ import { Markup, markup } from "../page/markup.ts";
 import { renderPage, type Section } from "../page/page.ts";
 import { scaleAddress } from "../pictures/png.ts";
 import { curveFigure, curveSheets } from "./curve-panels.ts";
+import { dataTable } from "./data-table.ts";
 import { gridDefinitions } from "./definitions.ts";
 import { hardwareTable } from "./hardware.ts";
 import { type GridReportInput, groupName, slugs } from "./input.ts";
@@ -46,6 +47,7 @@ export async function gridReport(input: GridReportInput): Promise<GridReport> {
   const kinds = new Set(input.groups.flatMap(({ methods }) => methods.map(({ kind }) => kind)));
   const sections: Section[] = [
     { id: "summary", heading: "What the methods do", body: markup`${testNote(input)}${groupSummaries(input.groups)}` },
+    { id: "data", heading: "Data", body: dataTable(input.groups) },
     { id: "tables", heading: "Tables", body: markup`${kindLegend(kinds)}${tables.map(tableMarkup)}` },
     { id: "figures", heading: "Figures", body: figureSection(figures, kinds) },
     ...unfinished(input),

@@ -7,6 +7,7 @@ import { spreadText, testName } from "../text/measure-text.ts";
 import { formatCount, isNumber } from "../text/numbers.ts";
 import { LEVEL } from "../text/words.ts";
 import { cueInWords } from "./cue-summary.ts";
+import { dataInWords } from "./data-table.ts";
 import { findings, SPOKEN } from "./findings.ts";
 import { type GridReportInput, groupName } from "./input.ts";
 import { unfinishedWarmUps, warmUpsInWords } from "./warm-up-words.ts";
@@ -26,7 +27,7 @@ export function ranInWords({ groups }: GridReportInput): string {
   ];
   return [
     `Models: ${names(groups.map(({ model }) => model))}.`,
-    `Data sets: ${names(groups.map(({ dataset }) => dataset))}.`,
+    `Data sets: ${dataInWords(groups)}.`,
     `${counted(methods, "method", formatCount)}.`,
     ...(machine.length > 0 ? [`On ${machine.join(", ")}${threads && `, threads of a run: ${threads}`}.`] : []),
     ...versions.flatMap(([name, version]) => (version ? [`${name} ${version}.`] : [])),
