@@ -12,7 +12,7 @@ import type {
   StepMetrics,
   TrainResult,
 } from "../train/events.ts";
-import { lastValidated, mostAccurate } from "../train/history.ts";
+import { lastValidated, patienceFrom } from "../train/history.ts";
 
 export const percent = (share: number, digits = 1): string => `${(share * 100).toFixed(digits)}%`;
 
@@ -141,9 +141,10 @@ export function endLines(result: TrainResult): string[] {
 }
 
 /** Nothing where it took all its epochs. */
-function endReason({ endedBy, step, history }: TrainResult): string[] {
+function endReason(result: TrainResult): string[] {
+  const { endedBy, step, history } = result;
   if (endedBy === "patience") {
-    const [from, to] = [mostAccurate(history), lastValidated(history)];
+    const [from, to] = [patienceFrom(result), lastValidated(history)];
     return [`stopped early: no better validation accuracy from epoch ${from} to ${to} (--patience)`];
   }
   if (endedBy === "maxSeconds") return [`stopped at step ${step}, its time being over (--max-seconds)`];

@@ -6,7 +6,7 @@ import { type EvaluateOptions, type Evaluation, evaluate, evaluateSamples } from
 import { type DecoyShown, type ReportedRun, renderRunReport } from "../report/index.ts";
 import { DECOY_RUNS, type DecoyResults } from "../report/run/decoy-story.ts";
 import { environmentInWords, environmentUntil, readEnvironment } from "../train/environment.ts";
-import type { EpochRecord, JudgedRun, StartEvent, TrainResult } from "../train/events.ts";
+import type { EpochRecord, JudgedRun, Rejudged, StartEvent, TrainResult } from "../train/events.ts";
 import { type LogRow, readLog } from "../train/metrics-log.ts";
 import { describeRun } from "./repeating.ts";
 
@@ -79,17 +79,25 @@ function pageOf(reported: readonly Described[], { commands, decoy }: PageOptions
 export async function reportRun(runDirectory: string, options: EvaluateOptions = {}): Promise<string> {
   const log = await readLog(join(runDirectory, "metrics.jsonl"));
   const history = log.flatMap((row) => (row.kind === "epoch" ? [row] : []));
+  const rejudged = log.findLast((row) => row.kind === "rejudged");
   const evaluation = await evaluate(runDirectory, options);
   const { config, checkpoint, test } = evaluation;
   const step = log.reduce((last, row) => Math.max(last, row.step), 0);
   const result: JudgedRun = {
     ...{ runDirectory, interrupted: isUnfinished(history, config), step, history, test, checkpoint, best: checkpoint },
-    bestEpoch: history.findLast(({ bestSoFar }) => bestSoFar)?.epoch ?? 0,
+    bestEpoch: bestOf(history, rejudged),
+    ...(rejudged === undefined ? {} : { rejudged }),
     seconds: history.reduce((sum, { secondsPerEpoch }) => sum + secondsPerEpoch, 0),
   };
   const page = join(runDirectory, "report.html");
   await writeFileAtomically(page, pageOf([await showRun(result, { ...evaluation, log })]));
   return page;
+}
+
+/** The best epoch of a log; 0 for none. */
+function bestOf(history: readonly EpochRecord[], rejudged: Rejudged | undefined): number {
+  const from = rejudged?.val === null ? rejudged.after : 0;
+  return history.findLast(({ epoch, bestSoFar }) => bestSoFar && epoch > from)?.epoch ?? 0;
 }
 
 /** Whether epochs are missing that nothing but an interruption explains. */

@@ -6,7 +6,7 @@ import { fileFault } from "../atomic-file.ts";
 import { BatchCamError } from "../errors.ts";
 import type { Model } from "../models/index.ts";
 import { loadSafetensors, readSafetensorsMetadata, saveSafetensors, type Tensor } from "../tensor/index.ts";
-import type { EpochRecord } from "./events.ts";
+import type { EpochRecord, Rejudged } from "./events.ts";
 import type { EpochMeansState } from "./means.ts";
 
 /** Where a run stands, beside its tensors; numbers survive JSON exactly. */
@@ -20,6 +20,9 @@ export interface Progress {
   means: EpochMeansState;
   history: EpochRecord[];
   bestEpoch: number;
+  /** Digest of the validation images by which `history`, or since it was judged again the best epoch, was judged; absent in checkpoints of earlier versions. */
+  validation?: string;
+  rejudged?: Rejudged;
   /** Training time so far, and of the epoch in progress. */
   seconds: number;
   epochSeconds: number;
@@ -124,7 +127,7 @@ export async function dropAside(runDirectory: string): Promise<void> {
 }
 
 /** Which epoch's weights a file holds; null where that cannot be read. */
-async function epochOf(path: string): Promise<number | null> {
+export async function epochOf(path: string): Promise<number | null> {
   const { epoch } = await readSafetensorsMetadata(path).catch(() => ({ epoch: undefined }));
   return epoch === undefined ? null : Number(epoch);
 }
@@ -217,6 +220,7 @@ function readProgress(text: string | undefined): Progress {
     seconds.every((value) => Number.isFinite(value) && Number(value) >= 0) &&
     Array.isArray(progress?.history) &&
     progress.history.every(isRecord) &&
+    (progress.rejudged === undefined || isRejudged(progress.rejudged)) &&
     typeof progress.means.sums === "object" &&
     progress.means.sums !== null;
   if (whole) return progress;
@@ -226,6 +230,10 @@ function readProgress(text: string | undefined): Progress {
 /** Whether a row of the history has what going on reads of it. */
 function isRecord(row: Partial<EpochRecord> | null): boolean {
   return Number.isSafeInteger(row?.epoch) && typeof row?.val?.accuracy === "number" && typeof row.train === "object";
+}
+
+function isRejudged({ after, step, val }: Partial<Rejudged>): boolean {
+  return [after, step].every(Number.isSafeInteger) && (val === null || typeof val?.accuracy === "number");
 }
 
 /** Frees the handles of a state; what they share memory with lives on. */

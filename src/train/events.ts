@@ -126,6 +126,20 @@ export interface EpochRecord {
   bestSoFar: boolean;
 }
 
+/** The best epoch, judged again when the run went on: epochs that are judged by different images cannot be compared. */
+export interface Rejudged {
+  /** Steps that were taken before. */
+  step: number;
+  /** The best epoch until then; 0 for none. */
+  epoch: number;
+  /** The last epoch that was validated before. */
+  after: number;
+  /** Whether the validation images are others than before. */
+  otherImages: boolean;
+  /** Null where its weights could not be judged: the best epoch is then one of those after it. */
+  val: SplitRecord | null;
+}
+
 /** A model's numbers on one split. Maps are compared with the prototype of their true class, at the image's size. */
 export interface SplitRecord {
   split: "val" | "test";
@@ -182,6 +196,8 @@ export interface JudgedRun {
   /** The best epoch's model on the test split; null when the run was interrupted. */
   test: SplitRecord | null;
   bestEpoch: number;
+  /** How the best epoch was judged again, the last time that it was; absent where it never was. */
+  rejudged?: Rejudged;
   /** Path of the last checkpoint. */
   checkpoint: string;
   /** Path of the best epoch's checkpoint; null before the first epoch's end. */

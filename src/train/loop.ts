@@ -16,13 +16,14 @@ import {
 import type { GivenSplits } from "./configured-data.ts";
 import type { EpochRecord, SplitRecord, StepMetrics, TermBalance, TrainEvent, TrainResult } from "./events.ts";
 import { modelOptions } from "./from-config.ts";
-import { isBetter, lastValidated, mostAccurate } from "./history.ts";
+import { isBestSoFar, lastValidated, patienceFrom } from "./history.ts";
 import { EpochMeans } from "./means.ts";
 import { finishProfile } from "./profiling.ts";
 import { withSession } from "./session.ts";
 import { type Session, snapshot } from "./session-state.ts";
 import { beginEpoch, refuseNonFiniteWeights, takeStep } from "./step.ts";
-import { evaluateSplit, type SplitEvaluationOptions, sampleMaps } from "./validation.ts";
+import { evaluateSplit, sampleMaps } from "./validation.ts";
+import { validationOptions } from "./validation-options.ts";
 
 export interface TrainOptions {
   onEvent?: (event: TrainEvent) => void;
@@ -74,7 +75,7 @@ function endOf({ config, progress, lastStep, totalSteps }: Session): Exclude<Tra
   const { maxSeconds = Number.POSITIVE_INFINITY, patience = Number.POSITIVE_INFINITY } = config;
   const { step, seconds, history } = progress;
   if (step >= lastStep) return step < totalSteps ? "maxSteps" : "epochs";
-  if (lastValidated(history) - mostAccurate(history) >= patience) return "patience";
+  if (lastValidated(history) - patienceFrom(progress) >= patience) return "patience";
   return seconds >= maxSeconds ? "maxSeconds" : null;
 }
 
@@ -167,17 +168,6 @@ async function logBalance(session: Session, terms: TermBalance[]): Promise<void>
   session.emit({ type: "balance", epoch, step, terms });
 }
 
-const validationOptions = (
-  { guidance, references, amp, channelsLast }: Session,
-  signal?: AbortSignal,
-): SplitEvaluationOptions => ({
-  camLayer: guidance.camLayer,
-  prototypes: references,
-  amp,
-  channelsLast,
-  signal,
-});
-
 /** Logs the epoch, keeps its weights where they are the best so far, and moves on to the next. */
 async function endEpoch(session: Session, judged: SplitRecord, due: boolean): Promise<void> {
   const { config, progress, model, val, log, emit } = session;
@@ -190,7 +180,7 @@ async function endEpoch(session: Session, judged: SplitRecord, due: boolean): Pr
     secondsPerEpoch: progress.epochSeconds / (epoch - lastValidated(history)),
     bestSoFar: false,
   };
-  record.bestSoFar = history.every(({ val: earlier }) => isBetter(judged, earlier));
+  record.bestSoFar = isBestSoFar(judged, progress);
   history.push(record);
   await keepWeights(session, record, due);
   await log.append({ kind: "epoch", ...record });
@@ -242,6 +232,7 @@ async function finish(session: Session, cut: boolean, signal: AbortSignal | unde
     history: progress.history,
     test,
     bestEpoch: progress.bestEpoch,
+    ...(progress.rejudged === undefined ? {} : { rejudged: progress.rejudged }),
     checkpoint: lastCheckpoint(run.directory),
     best,
     seconds: progress.seconds,

@@ -3,11 +3,17 @@ import { writeFileAtomically } from "../atomic-file.ts";
 import { BatchCamError } from "../errors.ts";
 import { appendRegularText, readRegularText } from "../regular-file.ts";
 import type { Progress } from "./checkpoint.ts";
-import type { BalanceEvent, EpochRecord, StepMetrics } from "./events.ts";
+import type { BalanceEvent, EpochRecord, Rejudged, StepMetrics } from "./events.ts";
 
 type StepRow = { kind: "step"; epoch: number; step: number; imagesPerSecond: number } & StepMetrics;
 
-export type LogRow = StepRow | ({ kind: "balance" } & Omit<BalanceEvent, "type">) | ({ kind: "epoch" } & EpochRecord);
+export type LogRow =
+  | StepRow
+  | ({ kind: "balance" } & Omit<BalanceEvent, "type">)
+  | ({ kind: "epoch" } & EpochRecord)
+  | ({ kind: "rejudged" } & Rejudged);
+
+type RewindTarget = Pick<Progress, "step" | "epoch" | "history" | "rejudged">;
 
 /** Where a log was cut back to. */
 export interface Rewound {
@@ -40,9 +46,11 @@ export class MetricsLog {
    * Keeps the rows up to `step`, and of epochs only those before `epoch`, which is still to be judged.
    * @returns the first step of which something was dropped, or might have been, and what is left of it and later ones
    */
-  async rewindTo({ step, epoch, history }: Pick<Progress, "step" | "epoch" | "history">): Promise<Rewound> {
+  async rewindTo({ step, epoch, history, rejudged }: RewindTarget): Promise<Rewound> {
     const isStale = (row: LogRow) => row.kind === "epoch" && row.epoch >= epoch;
-    const rows = (await readLog(this.path)).filter((row) => row.step <= step);
+    // A judgement is in the log before its checkpoint is.
+    const isVoid = (row: LogRow) => row.kind === "rejudged" && row.step > (rejudged?.step ?? -1);
+    const rows = (await readLog(this.path)).filter((row) => row.step <= step && !isVoid(row));
     const kept = rows.filter((row) => !isStale(row));
     await writeFileAtomically(this.path, kept.map((row) => `${JSON.stringify(row)}\n`).join(""));
     await this.writeSummary(history);

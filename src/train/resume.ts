@@ -9,20 +9,24 @@ import {
   loadCheckpointed,
   type Progress,
   restoreBest,
+  saveCheckpoint,
 } from "./checkpoint.ts";
 import type { GivenSplits } from "./configured-data.ts";
 import { expectSameEnvironment, readEnvironment, resumedEnvironment } from "./environment.ts";
+import type { Rejudged } from "./events.ts";
+import { rejudge } from "./rejudge.ts";
 import { type RunPlan, writeRunData } from "./run-data.ts";
 import { writeJson } from "./run-directory.ts";
 import { expectReachable } from "./session-checks.ts";
 import { resumedRunData, type SessionData } from "./session-data.ts";
-import { environmentOf, type Session } from "./session-state.ts";
+import { environmentOf, type Session, snapshot } from "./session-state.ts";
 
 /** The data with which a run goes on. */
 export interface ResumedData {
   data: SessionData;
   plan: RunPlan;
-  given: GivenSplits | undefined;
+  given?: GivenSplits | undefined;
+  signal?: AbortSignal | undefined;
 }
 
 /** Puts everything where the last checkpoint left it, and writes what is different about the run from now on. */
@@ -38,12 +42,22 @@ export async function resume(session: Session, resumed: ResumedData): Promise<vo
     session.optimizer.loadState(without("optimizer.", state));
     session.weightEma?.loadState(without("ema.", state));
     session.guidance.camEma?.loadState(state);
+    const rejudged = await rejudge(session, resumed.data, resumed.signal);
+    if (rejudged !== null) session.model.loadStateDict(model); // the best epoch's are in it
     setRngState(state.get("rng") as Tensor);
     session.rewound = await session.log.rewindTo(progress);
+    if (rejudged !== null) await keepJudgement(session, rejudged);
   } finally {
     disposeAll(model, state);
   }
   await describeAnew(session, resumed);
+}
+
+/** From now on a checkpoint knows the judgement, so that no later part of the run judges again. */
+async function keepJudgement(session: Session, rejudged: Rejudged): Promise<void> {
+  await session.log.append({ kind: "rejudged", ...rejudged });
+  const taken = snapshot(session);
+  await saveCheckpoint(session.run.directory, taken).finally(() => disposeAll(taken.model, taken.state));
 }
 
 function goOnFrom(session: Session, progress: Progress): void {

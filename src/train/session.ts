@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { configWarnings, lambdaWarmupOf, type TrainConfig, type TrainConfigInput } from "../config/index.ts";
+import { contentDigest } from "../data/content-hashes.ts";
 import { batchCount, classCounts, prototypes as classPrototypes, type Split } from "../data/index.ts";
 import { describeShape } from "../data/shape-sentence.ts";
 import { CamEma } from "../losses/index.ts";
@@ -158,6 +159,7 @@ async function openSession(
       means: { images: 0, sums: {} },
       history: [],
       bestEpoch: 0,
+      ...(run.resuming ? {} : { validation: contentDigest(data.val) }),
       seconds: 0,
       epochSeconds: 0,
     },
@@ -167,7 +169,7 @@ async function openSession(
     emit,
     close: () => closeSession(session, data),
   };
-  if (run.resuming) await resume(session, { data, plan, given: options.given });
+  if (run.resuming) await resume(session, { data, plan, ...options });
   else await begin(session, newRunData(data, plan, { directory, given: options.given }));
   return session;
 }

@@ -5,6 +5,7 @@ import type { EpochRecord, SplitRecord, StartEvent, TrainResult } from "../../tr
 import { duration } from "../text/duration.ts";
 import { inCell, inText, markdownTable } from "../text/markdown.ts";
 import { DASH, formatCount, isNumber } from "../text/numbers.ts";
+import { rejudgedInWords } from "../text/rejudged.ts";
 import { inOneLine } from "../text/unsafe-characters.ts";
 import { unfinishedWarmUp } from "../text/warm-up.ts";
 
@@ -137,7 +138,8 @@ const LISTED = [
   ] as const),
 ];
 
-function results({ result: { test, history, bestEpoch }, start, ownData }: CardInput): string[] {
+function results({ result, start, ownData }: CardInput): string[] {
+  const { test, history, bestEpoch } = result;
   const parts: string[] = [];
   if (test !== null) {
     // The background of a photograph is not darker than its object, so brightness does not find the object.
@@ -159,6 +161,8 @@ function results({ result: { test, history, bestEpoch }, start, ownData }: CardI
         history.map((record) => epochRow(record, bestEpoch)),
       )}`,
     );
+  const rejudged = rejudgedInWords(result);
+  if (rejudged !== null) parts.push(`**${rejudged}**`);
   return parts;
 }
 

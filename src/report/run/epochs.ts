@@ -3,6 +3,7 @@ import { lineChart, lineSample } from "../charts/line-chart.ts";
 import { Markup, markup } from "../page/markup.ts";
 import type { Section } from "../page/page.ts";
 import { DASH, formatNumber, formatPercent, isNumber } from "../text/numbers.ts";
+import { rejudgedInWords } from "../text/rejudged.ts";
 import type { ReportedRun, RunReportInput } from "./input.ts";
 
 interface Column {
@@ -37,7 +38,11 @@ export function epochSection({ runs }: RunReportInput): Section[] {
   const tables = runs.filter(({ result }) => result.history.length > 0).map(epochTable);
   if (tables.length === 0) return [];
   const note = markup`<p class="note">Loss and its terms, before λ, are means over the epoch’s training steps; accuracy and maps are of the validation images; s are seconds in training steps. The best epoch so far is marked.</p>`;
-  return [{ id: "epochs", heading: "Epochs", body: markup`${tables}${note}` }];
+  const rejudged = runs.flatMap(({ name, result }) => {
+    const words = rejudgedInWords(result);
+    return words === null ? [] : [markup`<p><strong>${runs.length > 1 ? `${name}: ` : ""}${words}</strong></p>\n`];
+  });
+  return [{ id: "epochs", heading: "Epochs", body: markup`${tables}${rejudged}${note}` }];
 }
 
 function epochTable({ name, result: { history, bestEpoch } }: ReportedRun): Markup {

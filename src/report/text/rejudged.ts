@@ -1,0 +1,15 @@
+import type { JudgedRun } from "../../train/events.ts";
+import { formatPercent } from "./numbers.ts";
+
+/** What a table of epochs cannot show: that they were not all judged by the same images. Null where they were. */
+export function rejudgedInWords({ rejudged }: Pick<JudgedRun, "rejudged">): string | null {
+  if (rejudged === undefined) return null;
+  const { epoch, after, otherImages, val } = rejudged;
+  const since = `After epoch ${after} the validation images are others`;
+  if (val !== null)
+    return `${since}: by these the accuracy of epoch ${epoch}, the best until then, is ${formatPercent(val.accuracy)}, and later epochs are compared with that.`;
+  const chosen = `the best epoch is chosen among those after epoch ${after}`;
+  if (epoch === 0) return `${since}, and ${chosen}.`;
+  const lost = `the weights of epoch ${epoch}, the best until then, could not be judged again, so that ${chosen}.`;
+  return otherImages ? `${since}; ${lost}` : `When the run was resumed, ${lost}`;
+}

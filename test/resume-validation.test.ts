@@ -1,0 +1,142 @@
+import { cpSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import type { TrainConfigInput } from "../src/config/index.ts";
+import { type Split, splitOf } from "../src/data/index.ts";
+import { readSafetensorsMetadata, tensor } from "../src/tensor/index.ts";
+import { evaluate, type TrainEvent, train } from "../src/train.ts";
+
+const output = mkdtempSync(join(tmpdir(), "batch-cam-rejudge-"));
+afterAll(() => rmSync(output, { recursive: true, force: true }));
+
+const NORMALIZATION = { mean: [0.5], std: [0.25] };
+/** Dark and bright images of noise, of which a share bears the other class. */
+function splitFrom(seed: number, count: number, wrong = 0): Split {
+  let state = seed;
+  const next = () => {
+    state = (state * 1103515245 + 12345) % 2 ** 31;
+    return state / 2 ** 31;
+  };
+  const bytes = Uint8Array.from({ length: count * 256 }, (_, i) => 60 * next() + 120 * (Math.floor(i / 256) % 2));
+  const labels = BigInt64Array.from({ length: count }, (_, i) => BigInt((i + (i < wrong * count ? 1 : 0)) % 2));
+  const images = tensor(bytes, { shape: [count, 1, 16, 16], dtype: "uint8" });
+  return splitOf(images, tensor(labels, { dtype: "int64" }), { numClasses: 2, normalization: NORMALIZATION });
+}
+const DATA = { train: splitFrom(1, 64), val: splitFrom(2, 30), test: splitFrom(3, 20) };
+const OTHER_VAL = { ...DATA, val: splitFrom(4, 30, 0.8) };
+
+const SMALL: TrainConfigInput = {
+  ...{ output, plain: true, figures: false, threads: 1, amp: "off", batchSize: 16, epochs: 2, logEvery: 1, lr: 3e-3 },
+};
+
+async function run(config: TrainConfigInput, data: Parameters<typeof train>[1] = {}) {
+  const warnings: string[] = [];
+  const onEvent = (event: TrainEvent) => void (event.type === "warning" && warnings.push(event.message));
+  const result = await train({ ...SMALL, ...config }, { ...data, onEvent });
+  return { result, warnings: warnings.filter((message) => message.includes("the best so far")) };
+}
+const goOn = (experiment: string, data: object, more: TrainConfigInput = {}) =>
+  run({ experiment, resume: true, ...more }, { data: data as typeof DATA });
+const judgements = (experiment: string) =>
+  readFileSync(join(output, experiment, "metrics.jsonl"), "utf8")
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line))
+    .filter(({ kind }) => kind === "rejudged");
+const best = (experiment: string) => join(output, experiment, "checkpoints", "best.safetensors");
+
+describe("a run that goes on with other validation images", () => {
+  it("judges its best epoch again by them, once, and compares later epochs with that", async () => {
+    const { result: before } = await run({ experiment: "others" }, { data: DATA });
+    const { result, warnings } = await goOn("others", OTHER_VAL, { acceptNewData: true, epochs: 4 });
+    const [row, ...more] = judgements("others");
+    expect(more).toEqual([]);
+    expect(row).toMatchObject({ epoch: before.bestEpoch, after: 2, step: 8, otherImages: true });
+    // Of the new images most bear the other class: what was good by the old ones is not by these.
+    const old = before.history.find(({ epoch }) => epoch === before.bestEpoch)?.val;
+    expect(row.val.accuracy).toBeLessThan(0.5);
+    expect(old?.accuracy).toBeGreaterThan(0.5);
+    expect(warnings).toEqual([
+      expect.stringContaining(
+        `the validation images are others than before: epoch ${before.bestEpoch}, the best so far, was judged again by them (accuracy ${(100 * row.val.accuracy).toFixed(2)} %, by the earlier ones`,
+      ),
+    ]);
+    expect(result.rejudged).toMatchObject({ epoch: before.bestEpoch, after: 2 });
+    let shown = row.val;
+    for (const { epoch, val, bestSoFar } of result.history.filter(({ epoch }) => epoch > 2)) {
+      const better =
+        val.accuracy > shown.accuracy || (val.accuracy === shown.accuracy && val.crossEntropy < shown.crossEntropy);
+      expect([epoch, bestSoFar]).toEqual([epoch, better]);
+      if (better) shown = val;
+    }
+    expect(Number((await readSafetensorsMetadata(best("others"))).epoch)).toBe(result.bestEpoch);
+    // The same images are no other ones from then on.
+    const again = await goOn("others", OTHER_VAL, { epochs: 5 });
+    expect(again.warnings).toEqual([]);
+    expect(judgements("others")).toHaveLength(1);
+    expect(again.result.rejudged).toMatchObject({ epoch: before.bestEpoch, step: 8 });
+  });
+
+  it("judges by the numbers that an evaluation of the same weights by these images gives", async () => {
+    await run({ experiment: "numbers" }, { data: DATA });
+    cpSync(join(output, "numbers"), join(output, "copy"), { recursive: true });
+    const data = { ...DATA, test: OTHER_VAL.val };
+    const { test } = await evaluate(join(output, "copy"), { data, acceptNewData: true });
+    const { result } = await goOn("numbers", OTHER_VAL, { acceptNewData: true }); // complete: no step is taken
+    expect(result).toMatchObject({ interrupted: false, step: 8, bestEpoch: result.rejudged?.epoch });
+    expect(result.rejudged?.val).toEqual({ ...test, split: "val" });
+  });
+
+  it("goes on with the same weights as if it had not been judged", async () => {
+    const steps = async (experiment: string, data: object, more: TrainConfigInput) => {
+      await run({ experiment, dropout: 0.2, modelEma: true }, { data: DATA });
+      await goOn(experiment, data, { dropout: 0.2, modelEma: true, epochs: 3, ...more });
+      return readFileSync(join(output, experiment, "checkpoints", "last.safetensors")).subarray(-100_000);
+    };
+    const plain = await steps("unjudged", DATA, {});
+    expect((await steps("judged", OTHER_VAL, { acceptNewData: true })).equals(plain)).toBe(true);
+    expect(judgements("judged")).toHaveLength(1);
+  });
+
+  it("counts patience anew, so that it trains although the earlier images said that it was over", async () => {
+    const config = { experiment: "patient", epochs: 8, patience: 1, lr: 0.2 } as const;
+    const { result: before } = await run(config, { data: DATA });
+    expect(before.endedBy).toBe("patience");
+    const { result } = await goOn("patient", OTHER_VAL, { ...config, acceptNewData: true });
+    expect(result.history.length).toBeGreaterThan(before.history.length);
+  });
+});
+
+describe("a run that goes on", () => {
+  it("with other training images and the same validation images judges nothing again", async () => {
+    await run({ experiment: "training" }, { data: DATA });
+    const { val } = DATA;
+    const reversed = Int32Array.from({ length: 30 }, (_, i) => 29 - i);
+    const index = tensor(reversed, { dtype: "int32" });
+    const turned = { ...val, images: val.images.indexSelect(0, index), labels: val.labels.indexSelect(0, index) };
+    const data = { ...DATA, train: splitFrom(9, 64), val: turned };
+    const { warnings } = await goOn("training", data, { acceptNewData: true, epochs: 3 });
+    expect([warnings, judgements("training")]).toEqual([[], []]);
+  });
+
+  it.each([
+    ["other", OTHER_VAL, { acceptNewData: true }],
+    ["equal", DATA, {}],
+  ])("by %s validation images without its best weights chooses among the epochs to come", async (name, data, more) => {
+    const experiment = `lost-${name}`;
+    const { result: before } = await run({ experiment }, { data: DATA });
+    rmSync(best(experiment));
+    const complete = await goOn(experiment, data, more);
+    expect(complete.result).toMatchObject({ bestEpoch: 0, best: null, interrupted: false });
+    expect(complete.warnings).toEqual([
+      expect.stringMatching(/epoch \d, the best so far, cannot be judged .*is not there/),
+    ]);
+    expect(complete.warnings[0]?.startsWith("the validation images are others")).toBe(name === "other");
+    const { result, warnings } = await goOn(experiment, data, { ...more, epochs: 4 });
+    expect(warnings).toEqual([]);
+    expect(result.history.find(({ epoch }) => epoch === 3)?.bestSoFar).toBe(true);
+    expect(result.bestEpoch).toBeGreaterThan(before.history.length);
+    expect(Number((await readSafetensorsMetadata(best(experiment))).epoch)).toBe(result.bestEpoch);
+  });
+});
