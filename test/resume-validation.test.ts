@@ -3,28 +3,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import type { TrainConfigInput } from "../src/config/index.ts";
-import { type Split, splitOf } from "../src/data/index.ts";
 import { readSafetensorsMetadata, tensor } from "../src/tensor/index.ts";
 import { evaluate, type TrainEvent, train } from "../src/train.ts";
+import { noiseSplit } from "./support/noise-split.ts";
 
 const output = mkdtempSync(join(tmpdir(), "batch-cam-rejudge-"));
 afterAll(() => rmSync(output, { recursive: true, force: true }));
 
-const NORMALIZATION = { mean: [0.5], std: [0.25] };
-/** Dark and bright images of noise, of which a share bears the other class. */
-function splitFrom(seed: number, count: number, wrong = 0): Split {
-  let state = seed;
-  const next = () => {
-    state = (state * 1103515245 + 12345) % 2 ** 31;
-    return state / 2 ** 31;
-  };
-  const bytes = Uint8Array.from({ length: count * 256 }, (_, i) => 60 * next() + 120 * (Math.floor(i / 256) % 2));
-  const labels = BigInt64Array.from({ length: count }, (_, i) => BigInt((i + (i < wrong * count ? 1 : 0)) % 2));
-  const images = tensor(bytes, { shape: [count, 1, 16, 16], dtype: "uint8" });
-  return splitOf(images, tensor(labels, { dtype: "int64" }), { numClasses: 2, normalization: NORMALIZATION });
-}
-const DATA = { train: splitFrom(1, 64), val: splitFrom(2, 30), test: splitFrom(3, 20) };
-const OTHER_VAL = { ...DATA, val: splitFrom(4, 30, 0.8) };
+const DATA = { train: noiseSplit(1, 64), val: noiseSplit(2, 30), test: noiseSplit(3, 20) };
+const OTHER_VAL = { ...DATA, val: noiseSplit(4, 30, 0.8) };
 
 const SMALL: TrainConfigInput = {
   ...{ output, plain: true, figures: false, threads: 1, amp: "off", batchSize: 16, epochs: 2, logEvery: 1, lr: 3e-3 },
@@ -115,7 +102,7 @@ describe("a run that goes on", () => {
     const reversed = Int32Array.from({ length: 30 }, (_, i) => 29 - i);
     const index = tensor(reversed, { dtype: "int32" });
     const turned = { ...val, images: val.images.indexSelect(0, index), labels: val.labels.indexSelect(0, index) };
-    const data = { ...DATA, train: splitFrom(9, 64), val: turned };
+    const data = { ...DATA, train: noiseSplit(9, 64), val: turned };
     const { warnings } = await goOn("training", data, { acceptNewData: true, epochs: 3 });
     expect([warnings, judgements("training")]).toEqual([[], []]);
   });

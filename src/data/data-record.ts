@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { BatchCamError } from "../errors.ts";
 import type { Tensor } from "../tensor/index.ts";
+import { imageHashes } from "./content-hashes.ts";
 import { contentHash } from "./file-hashes.ts";
 import type { Normalization, Split } from "./split.ts";
 import type { SplitName } from "./split-names.ts";
@@ -43,6 +44,10 @@ export interface SplitRecordOfData {
   digest: string;
   /** In the order of the split; null where images have no paths. */
   files: readonly RecordedImage[] | null;
+  /**
+   * The same, with empty paths, of images that have none; absent of data that come with the package, and in records of earlier versions.
+   */
+  unnamed?: readonly RecordedImage[] | undefined;
 }
 
 export interface RecordedImage {
@@ -60,14 +65,18 @@ export const wholeHash = ({ hash, mask }: Pick<RecordedImage, "hash" | "mask">):
 
 type RecordedSplits = Partial<Record<SplitName, Split>>;
 
-/** The record of some splits, which share classes, size and normalisation. */
+/**
+ * The record of some splits, which share classes, size and normalisation.
+ * @param unnamed whether it has the content of images without paths too
+ */
 export function recordOf(
   splits: RecordedSplits & { train: Split },
   about: Pick<DataRecord, "dataset" | "valFraction" | "source">,
+  { unnamed = false }: { unnamed?: boolean } = {},
 ): DataRecord {
   const { classNames, normalization, images } = splits.train;
   const [, channels, height, width] = images.sizes as [number, number, number, number];
-  const recorded = Object.entries(splits).map(([name, split]) => [name, splitRecord(split)] as const);
+  const recorded = Object.entries(splits).map(([name, split]) => [name, splitRecord(split, unnamed)] as const);
   return {
     ...about,
     ...{ classNames: [...classNames], channels, imageSize: [height, width] },
@@ -76,19 +85,29 @@ export function recordOf(
   };
 }
 
-function splitRecord(split: Split): SplitRecordOfData {
+function splitRecord(split: Split, unnamed: boolean): SplitRecordOfData {
   const { labels, paths, hashes, maskHashes, classNames, numClasses } = split;
   const numbers = Array.from(labels.data() as BigInt64Array, Number);
   const classCounts = new Array<number>(numClasses).fill(0);
   for (const label of numbers) classCounts[label] = (classCounts[label] as number) + 1;
   const counts = { images: numbers.length, classCounts };
-  if (paths === undefined || hashes === undefined) return { ...counts, digest: digestOfBytes(split), files: null };
+  if (paths === undefined || hashes === undefined) {
+    const contents = () => imageHashes(split).map((hash, i) => ({ path: "", label: numbers[i] as number, hash }));
+    return { ...counts, digest: digestOfBytes(split), files: null, ...(unnamed ? { unnamed: contents() } : {}) };
+  }
   const files = paths.map((path, i): RecordedImage => {
     const mask = maskHashes?.[i];
     return { path, label: numbers[i] as number, hash: hashes[i] as string, ...(mask === undefined ? {} : { mask }) };
   });
   const lines = files.map((file) => [file.path, classNames[file.label] ?? file.label, wholeHash(file)]);
   return { ...counts, digest: digestOfLines(lines), files };
+}
+
+/** Digest over class and content of some images, whatever their order and their names: by which images a model is judged. */
+export function contentDigest(split: Split): string {
+  const hashes = imageHashes(split);
+  const labels = Array.from(split.labels.data() as BigInt64Array, Number);
+  return digestOfLines(labels.map((label, place) => [split.classNames[label] ?? label, hashes[place]]));
 }
 
 /** SHA-256 of rows of text, whatever their order. */
@@ -135,7 +154,7 @@ export function earlierSplits(record: DataRecord, { byContent }: { byContent: bo
   const contents = new Map<string, SplitName>();
   for (const name of ["test", "val", "train"] as const)
     for (const { path, hash } of usedImages(record, name)) {
-      paths.set(path, name);
+      if (path !== "") paths.set(path, name);
       contents.set(hash, name);
     }
   return ({ relative, hash }) => mostSeen(paths.get(relative), byContent ? contents.get(hash) : undefined);
@@ -148,22 +167,26 @@ function mostSeen(one: SplitName | undefined, other: SplitName | undefined): Spl
 
 /** Every image that a run has used in a split. */
 const usedImages = ({ splits, earlier }: DataRecord, name: SplitName): RecordedImage[] => [
-  ...(splits[name]?.files ?? []),
+  ...listedIn(splits[name]),
   ...(earlier?.[name] ?? []),
 ];
+
+/** The images of a split, with what is known of each. */
+export const listedIn = (split: SplitRecordOfData | undefined): readonly RecordedImage[] =>
+  split?.files ?? split?.unnamed ?? [];
 
 /** The record of a run that goes on with other data: it keeps what the run used before, so that nothing of it can judge the run later. */
 export function joinedRecord(before: DataRecord, now: DataRecord): DataRecord {
   const key = ({ path, hash }: RecordedImage) => JSON.stringify([path, hash]);
   const earlier = (["train", "val", "test"] as const).map((name) => {
-    const present = new Set((now.splits[name]?.files ?? []).map(key));
+    const present = new Set(listedIn(now.splits[name]).map(key));
     return [name, usedImages(before, name).filter((image) => !present.has(key(image)))] as const;
   });
   return { ...now, earlier: Object.fromEntries(earlier), leftOut: now.leftOut ?? [] };
 }
 
 type PackedRecord = Omit<DataRecord, "splits" | "earlier" | "leftOut"> & {
-  splits: Record<string, Omit<SplitRecordOfData, "files"> & { files: string | null }>;
+  splits: Record<string, Omit<SplitRecordOfData, "files" | "unnamed"> & { files: string | null; unnamed?: string }>;
   earlier?: Record<string, string>;
   leftOut?: string;
 };
@@ -176,7 +199,11 @@ const mapped = <A, B>(object: Readonly<Record<string, A>>, fn: (value: A) => B):
 export function packRecord({ splits, earlier, leftOut, ...record }: DataRecord): Record<string, unknown> {
   return {
     ...record,
-    splits: mapped(splits, ({ files, ...split }) => ({ ...split, files: files === null ? null : packFiles(files) })),
+    splits: mapped(splits, ({ files, unnamed, ...split }) => ({
+      ...split,
+      files: files === null ? null : packFiles(files),
+      ...(unnamed === undefined ? {} : { unnamed: packFiles(unnamed) }),
+    })),
     ...(earlier === undefined ? {} : { earlier: mapped(earlier, packFiles) }),
     ...(leftOut === undefined
       ? {}
@@ -195,7 +222,11 @@ export function unpackRecord(value: unknown, path: string): DataRecord {
       throw new Error("it lacks a part");
     return {
       ...packed,
-      splits: mapped(splits, (split) => ({ ...split, files: split.files === null ? null : unpackFiles(split.files) })),
+      splits: mapped(splits, ({ files, unnamed, ...split }) => ({
+        ...split,
+        files: files === null ? null : unpackFiles(files),
+        ...(unnamed === undefined ? {} : { unnamed: unpackFiles(unnamed) }),
+      })),
       ...(earlier === undefined ? {} : { earlier: mapped(earlier, unpackFiles) }),
       ...(leftOut === undefined ? {} : { leftOut: unpackLeftOut(leftOut) }),
     };

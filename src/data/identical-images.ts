@@ -1,4 +1,4 @@
-import { contentHash } from "./file-hashes.ts";
+import { pixelHashes } from "./content-hashes.ts";
 import type { Split } from "./split.ts";
 import type { SplitName } from "./split-names.ts";
 
@@ -52,20 +52,10 @@ export function identicalImages(splits: readonly Split[]): IdenticalImages {
   return identicalContents(
     splits.map((split) => {
       const { name, classNames, labels, paths, hashes } = split;
-      const own = areFiles && hashes !== undefined ? hashes : pixelHashes(split);
+      const own = areFiles && hashes !== undefined ? hashes : pixelHashes(split.images);
       return { name, classNames, labels: labels.data() as BigInt64Array, paths, hashes: own };
     }),
   );
-}
-
-function pixelHashes({ images }: Split): string[] {
-  const [count = 0] = images.sizes;
-  return Array.from({ length: count }, (_, place) => {
-    const one = images.narrow(0, place, 1);
-    const { buffer, byteOffset, byteLength } = one.data();
-    one.dispose();
-    return contentHash(new Uint8Array(buffer, byteOffset, byteLength));
-  });
 }
 
 /** The images of one content so far. */

@@ -1,6 +1,7 @@
 import { counted } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
 import { tensor } from "../tensor/index.ts";
+import { imageHashes } from "./content-hashes.ts";
 import { type DataRecord, earlierSplits, type LeftOutImage, SPLIT_RANK } from "./data-record.ts";
 import type { Split } from "./split.ts";
 import type { SplitName } from "./split-names.ts";
@@ -46,7 +47,7 @@ export function underClassesOf(run: DataRecord, splits: Splits, { what, trains =
     if (kept.length === 0) throw fault(`no image of ${name} is left that the run can take: ${warnings.join("; ")}`);
     return [[name, selected(run, split, kept)] as const];
   });
-  const leftOut = listed.flatMap(({ path, className, hash = "" }, i) =>
+  const leftOut = listed.flatMap(({ path, className, hash }, i) =>
     fates[i] === "unknown" || fates[i] === "seen" ? [{ path, className, hash }] : [],
   );
   return { splits: Object.fromEntries(adapted) as Splits, warnings: [...warnings, ...redrawn(run, listed)], leftOut };
@@ -60,14 +61,16 @@ interface ListedImage {
   place: number;
   path: string;
   className: string;
-  /** Undefined where images have no contents that can be compared. */
-  hash: string | undefined;
+  /** Of its content. */
+  hash: string;
 }
 
-function listedImages({ classNames, paths, hashes, labels }: Split, name: SplitName): ListedImage[] {
+function listedImages(split: Split, name: SplitName): ListedImage[] {
+  const { classNames, paths, labels } = split;
+  const hashes = imageHashes(split);
   return Array.from(labels.data() as BigInt64Array, (label, place) => ({
     ...{ name, place, path: paths?.[place] ?? `${name}[${place}]`, className: classNames[Number(label)] ?? `${label}` },
-    hash: paths === undefined ? undefined : hashes?.[place],
+    hash: hashes[place] as string,
   }));
 }
 
@@ -79,7 +82,6 @@ function fatesOf(run: DataRecord, listed: readonly ListedImage[], trains: boolea
   const ranks = new Map<string, number>(); // by content, of the images that the run is about to see
   return listed.map(({ name, path, className, hash }) => {
     if (!run.classNames.includes(className)) return "unknown";
-    if (hash === undefined) return "kept";
     const before = earlier({ relative: path, hash });
     const seenBefore = before === undefined ? Number.POSITIVE_INFINITY : SPLIT_RANK[before];
     const seenNow = (trains ? ranks.get(hash) : undefined) ?? Number.POSITIVE_INFINITY;
@@ -111,7 +113,6 @@ function redrawn(run: DataRecord, listed: readonly ListedImage[]): string[] {
   const earlier = earlierSplits(run, { byContent: true });
   const counts = new Map<SplitName, number>();
   for (const { name, path, hash } of listed) {
-    if (hash === undefined) continue;
     const before = byPath({ relative: path, hash });
     const now = earlier({ relative: path, hash });
     if (before === undefined || now === undefined || before === now || SPLIT_RANK[name] >= SPLIT_RANK[before]) continue;

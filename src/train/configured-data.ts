@@ -73,7 +73,8 @@ export async function loadData(config: TrainConfig, options: LoadDataOptions = {
     const ordered = run === undefined ? parts : asOf(run, parts, given);
     owned.add(ordered);
     const about = { dataset: given === undefined ? config.dataset : null, valFraction, source: digest };
-    const record = { ...recordOf(ordered, about), ...(leftOut === undefined ? {} : { leftOut }) };
+    const own = given !== undefined || config.dataDir !== undefined;
+    const record = { ...recordOf(ordered, about, { unnamed: own }), ...(leftOut === undefined ? {} : { leftOut }) };
     const isNew = run !== undefined && (run.leftOut === undefined || leftOutDifferences(run, record).length > 0);
     const whole = { ...ordered, ...(config.overfitBatches === undefined ? {} : overfitted(ordered.train, config)) };
     owned.add(whole);

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { contentDigest } from "../data/content-hashes.ts";
+import { contentDigest } from "../data/data-record.ts";
 import { BatchCamError } from "../errors.ts";
 import { loadSafetensors } from "../tensor/index.ts";
 import { bestCheckpoint, disposeAll, epochOf } from "./checkpoint.ts";

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { configWarnings, lambdaWarmupOf, type TrainConfig, type TrainConfigInput } from "../config/index.ts";
-import { contentDigest } from "../data/content-hashes.ts";
+import { contentDigest } from "../data/data-record.ts";
 import { batchCount, classCounts, prototypes as classPrototypes, type Split } from "../data/index.ts";
 import { describeShape } from "../data/shape-sentence.ts";
 import { CamEma } from "../losses/index.ts";

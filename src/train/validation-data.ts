@@ -1,6 +1,7 @@
 import type { TrainConfig } from "../config/index.ts";
 import { counted, wordFor } from "../counted.ts";
-import { type DataRecord, earlierSplits } from "../data/data-record.ts";
+import { imageHashes } from "../data/content-hashes.ts";
+import { type DataRecord, earlierSplits, listedIn } from "../data/data-record.ts";
 import { steadyFraction } from "../data/held-out.ts";
 import { type Split, splitValidation } from "../data/index.ts";
 import { drawValidation } from "../data/validation-split.ts";
@@ -21,8 +22,10 @@ export function withValidation(
     throw new BatchCamError("E_CONFIG", left);
   }
   const { paths, hashes } = train;
-  if (paths === undefined || hashes === undefined)
-    return { parts: { ...parts, ...heldOutValidation(train, { valImages, seed }) }, valFraction: null };
+  if (paths === undefined || hashes === undefined) {
+    const known = adapt ? decidedByContent(train, seed, run) : null;
+    return { parts: { ...parts, ...(known ?? heldOutValidation(train, { valImages, seed })) }, valFraction: null };
+  }
   const earlier = run && earlierSplits(run, { byContent: adapt });
   const decided = (place: number) => {
     const before = earlier?.({ relative: paths[place] as string, hash: hashes[place] as string });
@@ -30,6 +33,31 @@ export function withValidation(
   };
   const fraction = run?.valFraction ?? validationFraction(train, valImages);
   return { parts: { ...parts, ...drawValidation(train, seed, { fraction, decided }) }, valFraction: fraction };
+}
+
+/**
+ * Parts other images without paths as a run has parted its own: an image that it knows by its content stays in its split, and others are
+ * drawn by their contents, in the same share. Null for a run that does not know the contents of its images.
+ */
+function decidedByContent(
+  train: Split,
+  seed: number,
+  run: DataRecord | undefined,
+): { train: Split; val: Split } | null {
+  const [before, held] = [listedIn(run?.splits.train).length, listedIn(run?.splits.val).length];
+  if (run === undefined || before === 0 || held === 0) return null;
+  const earlier = earlierSplits(run, { byContent: true });
+  const hashes = imageHashes(train);
+  const decided = (place: number) => {
+    const split = earlier({ relative: "", hash: hashes[place] as string });
+    return split === undefined || split === "test" ? undefined : split === "val";
+  };
+  const drawn = drawValidation({ ...train, paths: hashes, hashes }, seed, {
+    fraction: held / (before + held),
+    decided,
+  });
+  const unnamed = ({ paths: _, hashes: __, ...split }: Split): Split => split;
+  return { train: unnamed(drawn.train), val: unnamed(drawn.val) };
 }
 
 /**

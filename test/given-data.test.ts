@@ -1,0 +1,94 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import type { TrainConfigInput } from "../src/config/index.ts";
+import { type DataRecord, listedIn } from "../src/data/data-record.ts";
+import type { SplitName } from "../src/data/split-names.ts";
+import { type RunData, readRunData } from "../src/train/run-data.ts";
+import { evaluate, type TrainEvent, type TrainOptions, train } from "../src/train.ts";
+import { joinSplits, noiseSplit, rowsOf } from "./support/noise-split.ts";
+
+const output = mkdtempSync(join(tmpdir(), "batch-cam-given-"));
+afterAll(() => rmSync(output, { recursive: true, force: true }));
+
+const SMALL: TrainConfigInput = {
+  ...{ output, plain: true, figures: false, threads: 1, amp: "off", batchSize: 32, epochs: 1, valImages: 16 },
+};
+const TRAIN = noiseSplit(1, 64);
+const [VAL, TEST] = [noiseSplit(2, 20), noiseSplit(3, 20)];
+
+async function run(config: TrainConfigInput, data: TrainOptions["data"]) {
+  const warnings: string[] = [];
+  const onEvent = (event: TrainEvent) => void (event.type === "warning" && warnings.push(event.message));
+  const result = await train({ ...SMALL, ...config }, { data, onEvent } as TrainOptions);
+  return { result, leaks: warnings.filter((message) => /left out|are also in a split/.test(message)) };
+}
+
+const recordOf = async (experiment: string) => ((await readRunData(join(output, experiment))) as RunData).record;
+const contents = (record: DataRecord, name: SplitName) =>
+  listedIn({ ...record.splits[name] } as never).map(({ hash }) => hash);
+const shared = (one: readonly string[], other: readonly string[]) => one.filter((hash) => other.includes(hash));
+
+describe("images that a program gives without paths", () => {
+  it("never judge a run that was trained on them, when it goes on with other ones", async () => {
+    await run({ experiment: "leaks" }, { train: TRAIN, val: VAL, test: TEST });
+    const fresh = noiseSplit(4, 24);
+    const other = {
+      train: joinSplits(TRAIN, fresh),
+      val: joinSplits(VAL, rowsOf(TRAIN, 0, 3), rowsOf(fresh, 0, 2)),
+      test: joinSplits(TEST, rowsOf(TRAIN, 10, 14), rowsOf(VAL, 0, 2), rowsOf(fresh, 5, 6)),
+    };
+    const { result, leaks } = await run({ experiment: "leaks", resume: true, acceptNewData: true, epochs: 2 }, other);
+    expect(leaks).toEqual([
+      "left out: 5 val images that the run was trained or chosen by",
+      "left out: 7 test images that the run was trained or chosen by",
+    ]);
+    expect(result.test?.images).toBe(20);
+    const record = await recordOf("leaks");
+    expect(record.leftOut?.map(({ path }) => path)).toEqual(
+      [20, 21, 22, 23, 24].map((i) => `val[${i}]`).concat([20, 21, 22, 23, 24, 25, 26].map((i) => `test[${i}]`)),
+    );
+    // The same images are no other ones from then on, and what they leaked stays left out.
+    const again = await run({ experiment: "leaks", resume: true, epochs: 3 }, other);
+    expect([again.leaks, again.result.test?.images]).toEqual([[], 20]);
+    expect((await evaluate(join(output, "leaks"), { data: other })).test.images).toBe(20);
+    // What the run used before it went on with other images stays known too.
+    const third = { train: fresh, val: VAL, test: joinSplits(TEST, rowsOf(TRAIN, 0, 9)) };
+    const judged = await evaluate(join(output, "leaks"), { data: third, acceptNewData: true });
+    expect(judged.test.images).toBe(20);
+  });
+
+  it("stay in training or validation where a run holds its validation images out itself", async () => {
+    await run({ experiment: "held" }, { train: TRAIN, test: TEST });
+    const before = await recordOf("held");
+    expect(before.splits.val?.images).toBe(16);
+    const more = { train: joinSplits(noiseSplit(5, 40), TRAIN), test: TEST };
+    await run({ experiment: "held", resume: true, acceptNewData: true, epochs: 2 }, more);
+    const after = await recordOf("held");
+    expect(shared(contents(after, "val"), contents(before, "train"))).toEqual([]);
+    expect(shared(contents(after, "train"), contents(before, "val"))).toEqual([]);
+    expect(contents(after, "val")).toEqual(expect.arrayContaining(contents(before, "val")));
+    expect(after.splits.val?.images).toBeGreaterThan(16);
+    expect(Number(after.splits.val?.images) + Number(after.splits.train?.images)).toBe(104);
+    expect((await run({ experiment: "held", resume: true, epochs: 3 }, more)).result.interrupted).toBe(false);
+    expect(await recordOf("held")).toEqual(after);
+  });
+
+  it("are refused where nothing is left to judge by", async () => {
+    await run({ experiment: "nothing" }, { train: TRAIN, val: VAL, test: TEST });
+    const data = { train: TRAIN, val: VAL, test: rowsOf(TRAIN, 0, 30) };
+    await expect(evaluate(join(output, "nothing"), { data, acceptNewData: true })).rejects.toMatchObject({
+      code: "E_DATA",
+      message: expect.stringMatching(/no image of test is left .*left out: 30 test images/),
+    });
+  });
+
+  it("are named once with their number where a new run has them in two splits", async () => {
+    const { leaks } = await run(
+      { experiment: "twice" },
+      { train: TRAIN, val: VAL, test: joinSplits(TEST, rowsOf(TRAIN, 7, 9)) },
+    );
+    expect(leaks).toEqual([expect.stringMatching(/2 of test \(test\[20\] is the same picture as train\[7\]\)/)]);
+  });
+});
