@@ -1,3 +1,4 @@
+import { wordFor } from "../counted.ts";
 import type { DataRecord } from "./data-record.ts";
 import type { SplitName } from "./split-names.ts";
 
@@ -43,13 +44,14 @@ export function renamings(run: DataRecord, now: DataRecord): Renaming[] {
   ];
 }
 
-/** "the class seems renamed from "cat" to "kitten": all its 24 images have that name now" */
+/** "the class seems renamed from "cat" to "kitten": all its 24 images are under that name now" */
 export function renamingText({ kind, from, to, images, found, joined }: Renaming): string {
-  const count = found === images ? `all its ${images}` : `${found} of its ${images}`;
   const seems = joined
     ? `the ${kind} "${from}" seems joined into "${to}"`
     : `the ${kind} seems renamed from "${from}" to "${to}"`;
-  return `${seems}: ${count} images are under that name now`;
+  const all = images === 1 ? "its only image" : `all its ${images} images`;
+  const which = found === images ? all : `${found} of its ${images} images`;
+  return `${seems}: ${which} ${wordFor(found, "is", "are")} under that name now`;
 }
 
 /** What to do about renamed classes and splits, as the end of a sentence, and what happens to a run that goes on without doing it. */

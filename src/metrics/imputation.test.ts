@@ -77,6 +77,53 @@ describe("imputeLinearly", () => {
       { numRuns: 40 },
     ));
 
+  it("gives an image of any magnitude, times a power of two, the same values times it", () =>
+    fc.assert(
+      fc.property(
+        fc.integer({ min: -1020, max: 1015 }),
+        fc.integer({ min: 2, max: 12 }),
+        fc.nat(10_000),
+        (k, size, seed) =>
+          tidy(() => {
+            manualSeed(seed);
+            const removed = rand([2, size, size]).lt(0.5);
+            const images = randn([2, 2, size, size], { dtype: "float64" });
+            const scaled = imputeLinearly(images.mul(2 ** k), removed, quiet);
+            expect(scaled).toBeAllclose(imputeLinearly(images, removed, quiet).mul(2 ** k), {
+              rtol: 1e-12,
+              atol: 2e-322,
+            });
+          }),
+      ),
+      { numRuns: 8 },
+    ));
+
+  it.each([
+    ["float32", 1e-39],
+    ["float32", 1e38],
+    ["float64", 1e-39],
+    ["float64", 1e-200],
+    ["float64", 5e-324],
+    ["float64", 1e308],
+  ] as const)("is finite for %s images of magnitude %d, alone and beside others of one", (dtype, magnitude) =>
+    tidy(() => {
+      manualSeed(2);
+      const removed = zeros([1, 16, 16], { dtype: "uint8" });
+      removed.narrow(1, 9, 5).narrow(2, 9, 5).fill_(1);
+      const ramp = Array.from({ length: 256 }, (_, i) => Math.fround(0.5 + (i % 16) / 32) * magnitude);
+      const small = tensor(ramp, { shape: [1, 1, 16, 16], dtype });
+      const filled = imputeLinearly(small, removed, quiet);
+      // A ramp solves the equations, away from the image's edge.
+      expect(filled).toBeAllclose(small, {
+        rtol: 1e-6,
+        atol: Math.max(magnitude * 1e-6, dtype === "float32" ? 2e-45 : 5e-324),
+      });
+      const mixed = small.clone();
+      mixed.narrow(2, 0, 4).fill_(1);
+      expect(imputeLinearly(mixed, removed, quiet).isfinite().all().item()).toBe(1);
+    }),
+  );
+
   it.each([
     ["nine tenths, in one piece", (map: Tensor) => map.gt(0.1)],
     ["half, in one piece", (map: Tensor) => map.gt(0.5)],

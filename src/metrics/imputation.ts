@@ -2,7 +2,7 @@ import { expectNumber, optionsOf } from "../arguments.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import { autocast, cat, noGrad, type Tensor, tidy, where } from "../tensor/index.ts";
 import { ImageDraws } from "./image-draws.ts";
-import { fillIn } from "./multigrid.ts";
+import { fillIn, powerOfTwo } from "./multigrid.ts";
 import { expectImages } from "./predict.ts";
 
 export interface ImputationOptions {
@@ -68,11 +68,16 @@ export function imputed(
   return cat(parts);
 }
 
-/** The removed pixels' values, float64, (n, C, H, W); zero elsewhere. The mean of the known ones is the first guess. */
+/**
+ * The removed pixels' values, float64, (n, C, H, W); zero elsewhere. The mean of the known ones is the first guess. Each image and channel is
+ * solved at a magnitude of about one: sums of the largest float64 values are infinite, and the smallest have few digits.
+ */
 function solve(images: Tensor, removed: Tensor): Tensor {
   const unknown = removed.to("float64");
-  const known = images.maskedFill(removed, 0);
+  const values = images.maskedFill(removed, 0);
+  const scale = powerOfTwo(values);
+  const known = values.div(scale);
   const count = unknown.neg().add(1).sum([2, 3], { keepDims: true });
   const mean = known.sum([2, 3], { keepDims: true }).div(count.clamp(1));
-  return autocast({ enabled: false }, () => fillIn(known, unknown, mean.mul(unknown)));
+  return autocast({ enabled: false }, () => fillIn(known, unknown, mean.mul(unknown))).mul(scale);
 }

@@ -1,4 +1,4 @@
-import { type DType, type Tensor, tensor, tidy, where } from "../tensor/index.ts";
+import { type DType, type Tensor, tensor, tidy, where, zerosLike } from "../tensor/index.ts";
 import { TensorCache } from "../tensor/tensor-cache.ts";
 
 // The equations of linear imputation, on the pixels whose value is to be found:
@@ -29,7 +29,9 @@ const BANDED = 64;
 
 /**
  * Solves the equations of every image and channel at once: conjugate gradients, preconditioned by one multigrid cycle, so that
- * the number of steps hardly grows with the holes. Where all of an image is unknown the guess stays.
+ * the number of steps hardly grows with the holes. Where all of an image is unknown the guess stays. The residual of each image and channel is
+ * divided by a power of two first: the preconditioner is float32, and squares of small float64 values are zero too, which would make
+ * the step 0 / 0.
  *
  * @param known (n, C, H, W), zero where a value is to be found
  * @param unknown (n, 1, H, W), 1 where a value is to be found, else 0
@@ -41,11 +43,14 @@ export function fillIn(known: Tensor, unknown: Tensor, guess: Tensor): Tensor {
   const precondition = (r: Tensor) => cycle(levels, r.to("float32")).to("float64");
   const total = (x: Tensor) => x.sum([2, 3], { keepDims: true }); // (n, C, 1, 1)
   const right = neighbours(known).mul(unknown);
-  const residual = right.sub(apply(fine, guess));
-  const rounding = total(right.square()).mul(1e-28);
+  const first = right.sub(apply(fine, guess));
+  const scale = powerOfTwo(first);
+  const residual = first.div(scale);
+  const rounding = total(right.div(scale).square()).mul(1e-28);
   const enough = total(residual.square())
     .mul(TOLERANCE ** 2)
     .maximum(rounding);
+  const correction = zerosLike(guess);
   const direction = precondition(residual);
   const energy = total(residual.mul(direction));
   for (let step = 0; step < MAX_STEPS; step++) {
@@ -54,7 +59,7 @@ export function fillIn(known: Tensor, unknown: Tensor, guess: Tensor): Tensor {
       if (open.any().item() === 0) return true;
       const image = apply(fine, direction);
       const length = where(open, energy.div(total(direction.mul(image))), 0);
-      guess.add_(direction.mul(length));
+      correction.add_(direction.mul(length));
       residual.sub_(image.mul(length));
       const next = precondition(residual);
       const after = total(residual.mul(next));
@@ -64,7 +69,29 @@ export function fillIn(known: Tensor, unknown: Tensor, guess: Tensor): Tensor {
     });
     if (solved) break;
   }
-  return guess;
+  return guess.add_(correction.mul(scale));
+}
+
+/**
+ * The power of two at or below the largest magnitude of each image and channel of float64, (n, C, 1, 1): quotients and products with it
+ * are exact. 1 where all is zero or a value is not finite.
+ */
+export function powerOfTwo(x: Tensor): Tensor {
+  const largest = x.abs().amax([2, 3], { keepDims: true });
+  const powers = (largest.data() as Float64Array).map(powerBelow);
+  return tensor(powers, { shape: largest.shape, dtype: "float64" });
+}
+
+const SMALLEST_NORMAL = 2 ** -1022;
+const bits = new DataView(new ArrayBuffer(8));
+
+/** A float64 number without its fraction's bits. */
+function powerBelow(value: number): number {
+  if (!(value > 0 && value < Number.POSITIVE_INFINITY)) return 1;
+  bits.setFloat64(0, value);
+  bits.setUint32(0, bits.getUint32(0) & 0x7ff00000);
+  bits.setUint32(4, 0);
+  return Math.max(bits.getFloat64(0), SMALLEST_NORMAL);
 }
 
 /** Σ_j w_ij x_j over the eight neighbours, zero outside: the window [1 2 1]ᵀ[1 2 1] / 16, four times, less its centre. */
