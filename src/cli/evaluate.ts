@@ -55,7 +55,11 @@ export async function runEvaluate({ config, stdout, stderr, signal }: EvaluateCa
     const kept = await earlier(file, record);
     const all = { ...record, explanations: [...explanations, ...kept] };
     await writeFileAtomically(file, `${JSON.stringify(all, null, 2)}\n`);
-    stdout.write(config.json ? `${JSON.stringify(record, null, 2)}\n` : formatEvaluation(record, subject));
+    stdout.write(
+      config.json
+        ? `${JSON.stringify(record, null, 2)}\n`
+        : formatEvaluation(record, subject, stdout.isTTY ? stdout.columns : undefined),
+    );
     if (!config.json)
       stdout.write(`definitions and all values${kept.length > 0 ? ", and those of earlier calls" : ""}: ${file}\n`);
     return "done";

@@ -6,7 +6,7 @@ import { arrowOf, EXPLANATION_MEASURES, MEASURES } from "../measures.ts";
 import type { SplitRecord } from "../train/events.ts";
 import { percent, short } from "./progress-lines.ts";
 import { spuriousLines } from "./spurious-lines.ts";
-import { formatTable } from "./table.ts";
+import { formatTables } from "./table.ts";
 import { type LeftOut, leftOutLines } from "./undefined-metrics.ts";
 
 /** What `evaluation.json` holds. */
@@ -25,10 +25,11 @@ export interface EvaluationRecord {
   definitions: Readonly<Record<string, string>>;
 }
 
-/** The record as text: accuracy, a row for each metric, a column for each method, and the randomisation check. */
+/** The record as text: accuracy, a row for each metric, a column for each method, and the randomisation check; the table within `width` characters, if given. */
 export function formatEvaluation(
   { checkpoint, classification, explanations, spurious }: EvaluationRecord,
   subject: RunSubject,
+  width?: number,
 ): string {
   const { camLayer, amp, data } = subject;
   const { split, images, accuracy, crossEntropy } = classification;
@@ -38,7 +39,8 @@ export function formatEvaluation(
   const about = `maps of the ${first.target === "label" ? "true" : "predicted"} class at ${camLayer}, ${counted(first.images, "image")}`;
   const names = EXPLANATION_MEASURES.filter((name) => explanations.some(({ values }) => values[name] !== undefined));
   const rows = names.map((name) => [headOf(name), ...explanations.map(({ values }) => cell(values[name]))]);
-  const table = formatTable(["metric (0 to 1 unless it says)", ...explanations.map(({ method }) => method)], rows);
+  const headers = ["metric (0 to 1 unless it says)", ...explanations.map(({ method }) => method)];
+  const table = formatTables(headers, rows, { width });
   const missing = explanations.some(({ values }) => Object.values(values).some((value) => value.undefined > 0));
   const note = missing ? ["(-n): not defined for n of the images, such as those with a dead map", ""] : [];
   const gaps = leftOutLines(explanations);

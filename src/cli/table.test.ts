@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { formatTable } from "./table.ts";
+import { formatTable, formatTables } from "./table.ts";
 
 describe("a table", () => {
   it("keeps a name with a line feed to its row", () => {
@@ -32,5 +32,27 @@ describe("a table", () => {
   it("leaves a missing cell empty, and needs no rows", () => {
     expect(formatTable(["a", "b"], [["x"]])).toBe("a  b\n-  -\nx\n");
     expect(formatTable(["a", "b"], [])).toBe("a  b\n-  -\n");
+  });
+});
+
+describe("a table for a narrow terminal", () => {
+  const headers = ["metric", "GradCAM", "LayerCAM", "ScoreCAM"];
+  const rows = [["energy", "0.5", "0.4", "0.3"]];
+
+  it("puts the columns that do not fit below, each with the names of the rows", () => {
+    expect(formatTables(headers, rows, { width: 26 })).toBe(
+      [
+        formatTable(headers.slice(0, 3), [["energy", "0.5", "0.4"]]),
+        formatTable(["metric", "ScoreCAM"], [["energy", "0.3"]]),
+      ].join("\n"),
+    );
+  });
+
+  it.each([undefined, 80])("is one table where it fits (%s columns)", (width) => {
+    expect(formatTables(headers, rows, { width })).toBe(formatTable(headers, rows));
+  });
+
+  it("has one column of numbers where none fits", () => {
+    expect(formatTables(headers, rows, { width: 5 }).match(/metric/g)).toHaveLength(3);
   });
 });

@@ -16,3 +16,28 @@ export function formatTable(headers: readonly string[], given: readonly (readonl
   const rule = widths.map((width) => "-".repeat(width)).join("  ");
   return [line(headers), rule, ...rows.map(line)].join("\n").concat("\n");
 }
+
+/**
+ * The same with at most `width` characters in a line, as far as one column of numbers beside the left ones allows: columns that do not fit
+ * stand in tables of their own below, each with the left columns again.
+ */
+export function formatTables(
+  headers: readonly string[],
+  rows: readonly (readonly string[])[],
+  { width, left = 1 }: { width: number | undefined; left?: number },
+): string {
+  const part = (first: number, end: number) => {
+    const cut = (cells: readonly string[]) => [...cells.slice(0, left), ...cells.slice(first, end)];
+    return formatTable(cut(headers), rows.map(cut), left);
+  };
+  const fits = (text: string) =>
+    width === undefined || Math.max(...text.split("\n").map((line) => line.length)) <= width;
+  const parts: string[] = [];
+  for (let first = left; first < headers.length; ) {
+    let end = first + 1;
+    while (end < headers.length && fits(part(first, end + 1))) end++;
+    parts.push(part(first, end));
+    first = end;
+  }
+  return parts.join("\n");
+}

@@ -146,7 +146,7 @@ export function formatDoctor(report: DoctorReport): string {
       report.gloo === null
         ? "unknown: the engine does not load"
         : report.gloo
-          ? "in this libtorch"
+          ? "in this libtorch, for training over several processes"
           : "not in this libtorch: no training over several processes",
     ],
     [report.data !== null, "data", report.data ?? `MNIST is not installed: run \`${installCommand()}\``],
