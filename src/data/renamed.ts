@@ -1,4 +1,4 @@
-import { wordFor } from "../counted.ts";
+import { counted, wordFor } from "../counted.ts";
 import type { DataRecord } from "./data-record.ts";
 import type { SplitName } from "./split-names.ts";
 
@@ -49,8 +49,8 @@ export function renamingText({ kind, from, to, images, found, joined }: Renaming
   const seems = joined
     ? `the ${kind} "${from}" seems joined into "${to}"`
     : `the ${kind} seems renamed from "${from}" to "${to}"`;
-  const all = images === 1 ? "its only image" : `all its ${images} images`;
-  const which = found === images ? all : `${found} of its ${images} images`;
+  const all = images === 1 ? "its only image" : `all its ${counted(images, "image")}`;
+  const which = found === images ? all : `${found} of its ${counted(images, "image")}`;
   return `${seems}: ${which} ${wordFor(found, "is", "are")} under that name now`;
 }
 
