@@ -5,6 +5,7 @@ import type { EarlierSplit } from "./data-record.ts";
 import { type HashedListing, hashListing, type NamedImage, namedImages } from "./dataset-digest.ts";
 import { type DecodeOptions, decodeImages, pack } from "./decoded-cache.ts";
 import { heldOut } from "./held-out.ts";
+import { READABLE } from "./image-format.ts";
 import { randomSource } from "./random.ts";
 import { notesLine, pathWithin, problemOf, unreadableError } from "./reading-notes.ts";
 import type { Normalization, Split } from "./split.ts";
@@ -140,7 +141,7 @@ async function decodeListed(
 }
 
 const noImage = (name: string, source: string): BatchCamError =>
-  new BatchCamError("E_DATA", `loadDataset: ${source}: ${name} has no image that can be read`);
+  new BatchCamError("E_DATA", `loadDataset: ${source}: ${name} has no image that can be read; ${READABLE}`);
 
 interface Masks {
   /** By the place of its image in the list: its row; null where it could not be read. */

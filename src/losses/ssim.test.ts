@@ -96,6 +96,32 @@ const CONSTANTS = [
   [1000, 1000.5],
 ] as const;
 
+it("of constants in float64 is within 3e-5 of pytorch-msssim's formula with its window, and within 2e-5 of the exact value, for every odd window", () =>
+  tidy(() => {
+    for (let window = 1; window <= 33; window += 2) {
+      // As pytorch-msssim builds it, in float32; its sum is not exactly one.
+      const raw = Array.from({ length: window }, (_, i) =>
+        Math.fround(Math.exp(Math.fround(-((i - (window - 1) / 2) ** 2) / 4.5))),
+      );
+      const total = Math.fround(raw.reduce((sum, tap) => sum + tap, 0));
+      const sum = raw.reduce((all, tap) => all + Math.fround(tap / total), 0) ** 2;
+      for (const [a, b] of [
+        [1, 0.3],
+        [0.6, 0.601],
+        [0, 1],
+      ] as const) {
+        const [mx, my] = [a * sum, b * sum];
+        const [variances, covariance] = [(a * a + b * b) * sum - mx * mx - my * my, a * b * sum - mx * my];
+        const expected =
+          ((2 * mx * my + 1e-4) * (2 * covariance + 9e-4)) / ((mx * mx + my * my + 1e-4) * (variances + 9e-4));
+        const [x, y] = [a, b].map((value) => full([1, 34, 33], value, { dtype: "float64" })) as [Tensor, Tensor];
+        const value = ssim(x, y, { window });
+        expect(value).toBeAllclose([expected], { rtol: 0, atol: 3e-5 });
+        expect(value).toBeAllclose([(2 * a * b + 1e-4) / (a * a + b * b + 1e-4)], { rtol: 0, atol: 2e-5 });
+      }
+    }
+  }));
+
 describe("ssim", () => {
   it("takes the mean over channels", () =>
     tidy(() => {
