@@ -4,6 +4,7 @@ import type { BatchCamError } from "../errors.ts";
 import { byCode, confusable } from "./class-names.ts";
 import { dataError, type ReadContext } from "./file-bytes.ts";
 import { noImage } from "./image-folder.ts";
+import { READABLE } from "./image-format.ts";
 import { type FoundImage, isImageName, walkImages } from "./image-walk.ts";
 import { LeftOut } from "./left-out.ts";
 import { type SplitName, splitNamed } from "./split-names.ts";
@@ -139,7 +140,9 @@ async function tooFewClasses(folder: string, names: readonly string[], listing: 
   const inner = only === undefined ? [] : await subfolders(join(folder, only), { ...listing, leftOut: new LeftOut() });
   const links = listing.leftOut.isEmpty ? "" : `, and ${listing.leftOut.describe()}`;
   const remedy =
-    inner.length > 1 ? `give ${join(folder, only as string)}, which holds ${inner.length}` : CONTEXT.remedy;
+    inner.length > 1
+      ? `give ${join(folder, only as string)}, which holds ${inner.length}`
+      : `${CONTEXT.remedy}; ${READABLE}`;
   return dataError(folder, `needs a subfolder for each of two classes or more, got ${got}${links}`, {
     ...CONTEXT,
     remedy,
