@@ -69,7 +69,7 @@ describe("batch-cam data", () => {
     expect(out).toContain("My-photos: 2 classes, images of 3x16x16\n");
     expect(out).toMatch(/^cats +6 +1 +75\.0%$/m);
     expect(out).toMatch(/^dogs & wolves +2 +1 +25\.0%$/m);
-    expect(out).toMatch(/^all +8 +2 +100 %$/m);
+    expect(out).toMatch(/^all +8 +2 +100.0%$/m);
     expect(out).toContain("mean 0.3500, 0.3500, 0.3500");
     expect(out).toContain("The largest class has 3.0 times the images of the smallest: see --sampler balanced");
     expect(out).toContain(`picture: ${picture}\n`);

@@ -80,7 +80,7 @@ function tableOf(dataset: Dataset, { label, heldOut }: { label: string; heldOut:
     ...counts.map((of) => (of[i] ?? 0).toLocaleString("en")),
     percent((first[i] ?? 0) / total(first)),
   ]);
-  const sums = ["all", ...counts.map((of) => total(of).toLocaleString("en")), "100 %"];
+  const sums = ["all", ...counts.map((of) => total(of).toLocaleString("en")), percent(1)];
   const [, channels, height, width] = train.images.sizes;
   const figures = (list: readonly number[]) => list.map((value) => value.toFixed(4)).join(", ");
   return [

@@ -12,6 +12,11 @@ interface Images {
 
 const HEADERS = ["model", "parameters", "multiply-adds", "maps of the stages", "target layer", "stem"];
 
+const LEGEND = `multiply-adds: of the forward pass of one image
+target layer: whose maps guide the training and are explained, unless --cam-layer or --layer names another
+stem: how the first layers are made for images of this size
+`;
+
 /** One row a model, with the stem and the target layer that `train` takes for images of this size. */
 export function modelTable(names: readonly string[], images: Images): string {
   const { imageSize, inChannels, numClasses } = images;
@@ -19,7 +24,7 @@ export function modelTable(names: readonly string[], images: Images): string {
   return `${head}\n\n${formatTable(
     HEADERS,
     names.map((name) => row(name, images)),
-  )}`;
+  )}\n${LEGEND}`;
 }
 
 function row(name: string, { imageSize, inChannels, numClasses }: Images): string[] {
