@@ -33,10 +33,10 @@ function clangFormat() {
   const programs = join(dirname(createRequire(import.meta.url).resolve("clang-format")), "bin");
   const here = `${process.platform}_${process.platform === "darwin" ? "x64" : process.arch}`;
   if (!existsSync(join(programs, here))) return null;
-  const files = ["native", "native/kernels"].flatMap((folder) =>
-    readdirSync(join(ROOT, folder))
+  const files = ["binding", "kernels", "memory", "ops"].flatMap((part) =>
+    readdirSync(join(ROOT, "native", part))
       .filter((name) => /\.(cc|h)$/.test(name))
-      .map((name) => `${folder}/${name}`),
+      .map((name) => `native/${part}/${name}`),
   );
   return tool("clang-format", "--dry-run", "-Werror", "--style=file", ...files);
 }

@@ -53,15 +53,15 @@ describe("the addon's sources", () => {
     "may not include %s, which declares every operator",
     (header) => {
       const source = `// A comment.\n\n#include <${header}>\n`;
-      expect(headerFaultsOf("native/a.cc", source).join("\n")).toMatch(
-        new RegExp(`^native/a\\.cc:3: ${header} declares every operator; include ATen/core/Tensor\\.h`),
+      expect(headerFaultsOf("native/ops/a.cc", source).join("\n")).toMatch(
+        new RegExp(`^native/ops/a\\.cc:3: ${header} declares every operator; include ATen/core/Tensor\\.h`),
       );
     },
   );
 
   it("may include an operator by its name, and what a comment names", () => {
     const source = "#include <ATen/core/Tensor.h>\n#include <ATen/ops/empty.h>\n// #include <ATen/ATen.h>\n";
-    expect(headerFaultsOf("native/a.cc", source)).toEqual([]);
+    expect(headerFaultsOf("native/ops/a.cc", source)).toEqual([]);
   });
 });
 

@@ -29,7 +29,7 @@ const OF_THE_LAYERS = ["ssim"];
 /** The kernels that a step must run: where another stands in, the test would compare a way with itself. */
 function expectedKernels(level: string, network: string, amp: boolean): string[] {
   const shared = ["cam_maps", "map_distance"];
-  const convolved = amp ? (level === "tiles" ? ["tiles"] : []) : ["at_points"];
+  const convolved = amp ? (level === "tiles" ? ["amx_weight_gradient"] : []) : ["winograd"];
   const own = {
     "simple-cnn": ["conv_relu", "flat_linear", ...convolved],
     "simple-cnn, pooled": ["conv_relu", ...convolved],

@@ -308,7 +308,8 @@ describe.runIf(canMount)("on a disk of its own", () => {
   ])("says that the disk is full of %s", (_, room) => {
     mount("size=1m");
     const root = bareCheckout(join(disk, "checkout"));
-    writeFileSync(join(root, "native/addon.cc"), "");
+    mkdirSync(join(root, "native/binding"));
+    writeFileSync(join(root, "native/binding/addon.cc"), "");
     const { bavail, bsize } = statfsSync(disk);
     writeFileSync(join(disk, "ballast"), Buffer.alloc((bavail - room / 4_096) * bsize));
     const outcome = setup({ LIBTORCH: builtAgainst() }, root);

@@ -1,8 +1,8 @@
 // Batch norm over rows of channels, with what follows it: a shortcut that is added, a ReLU.
 #pragma once
 
-#include "table.h"
-#include "vector.h"
+#include "kernels/table.h"
+#include "kernels/vector.h"
 
 namespace batch_cam {
 namespace KERNEL_VARIANT {

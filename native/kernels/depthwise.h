@@ -1,8 +1,8 @@
 // Depthwise convolution of one image whose channels lie last, stride 1, as many pixels out as in.
 #pragma once
 
-#include "table.h"
-#include "vector.h"
+#include "kernels/table.h"
+#include "kernels/vector.h"
 
 namespace batch_cam {
 namespace KERNEL_VARIANT {

@@ -1,8 +1,8 @@
 // Matrices laid out anew.
 #pragma once
 
-#include "table.h"
-#include "vector.h"
+#include "kernels/table.h"
+#include "kernels/vector.h"
 
 namespace batch_cam {
 namespace KERNEL_VARIANT {

@@ -1,10 +1,10 @@
-#include "select.h"
+#include "kernels/select.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "table.h"
-#include "tiles.h"
+#include "kernels/amx.h"
+#include "kernels/table.h"
 
 namespace batch_cam {
 

@@ -1,8 +1,8 @@
 // Structural similarity of two images and its gradient, all of it in the cache: windows by rows, then by columns.
 #pragma once
 
-#include "table.h"
-#include "vector.h"
+#include "kernels/table.h"
+#include "kernels/vector.h"
 
 namespace batch_cam {
 namespace KERNEL_VARIANT {

@@ -2,7 +2,7 @@
 // Matrices are row-major, `rows` pixels by channels; T is float or BFloat16. Sums are added to what the target holds.
 #pragma once
 
-#include "bfloat16.h"
+#include "kernels/bfloat16.h"
 
 namespace batch_cam {
 

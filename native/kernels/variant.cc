@@ -1,15 +1,15 @@
 // Compiled once for each instruction set, with KERNEL_VARIANT for its namespace.
-#include "batch_norm.h"
-#include "cam.h"
-#include "depthwise.h"
-#include "layer_norm.h"
-#include "layout.h"
-#include "mlp.h"
-#include "product.h"
-#include "rectify.h"
-#include "ssim.h"
-#include "table.h"
-#include "winograd.h"
+#include "kernels/batch_norm.h"
+#include "kernels/cam_maps.h"
+#include "kernels/convnext_mlp.h"
+#include "kernels/depthwise.h"
+#include "kernels/layer_norm.h"
+#include "kernels/layout.h"
+#include "kernels/panel_product.h"
+#include "kernels/relu_pool.h"
+#include "kernels/ssim.h"
+#include "kernels/table.h"
+#include "kernels/winograd.h"
 
 namespace batch_cam {
 namespace KERNEL_VARIANT {

@@ -16,7 +16,7 @@
 #define KERNEL_BYTES 16
 #endif
 
-#include "bfloat16.h"
+#include "kernels/bfloat16.h"
 
 namespace batch_cam {
 namespace KERNEL_VARIANT {

@@ -6,8 +6,8 @@
 // finite reaches all of it.
 #pragma once
 
-#include "table.h"
-#include "vector.h"
+#include "kernels/table.h"
+#include "kernels/vector.h"
 
 namespace batch_cam {
 namespace KERNEL_VARIANT {

@@ -5,7 +5,7 @@ import { autocast, type Tensor, tensor } from "../tensor/index.ts";
 import { readLabels } from "../tensor/labels.ts";
 import type { DistanceName } from "./description.ts";
 import { type Distance, distanceOf, meanDistance } from "./distance.ts";
-import { expectFloating, expectMaps, single } from "./images.ts";
+import { expectFloating, expectMaps, upcastHalf } from "./images.ts";
 
 export interface BatchCamLossOptions {
   distance?: DistanceName | Distance;
@@ -54,7 +54,7 @@ export function batchCamLoss(
   const { values } = readLabels("batchCamLoss", labels, { count: B });
   const { means, rows } = classMeans(maps, values);
   const own = means.indexSelect(0, rows);
-  return meanDistance("batchCamLoss", of, [single(maps), detach ? own.detach() : own]);
+  return meanDistance("batchCamLoss", of, [upcastHalf(maps), detach ? own.detach() : own]);
 }
 
 interface PrototypeTarget {
@@ -77,7 +77,7 @@ function againstPrototypes(
   expectFloating("batchCamLoss", "prototypes", prototypes);
   const { values } = readLabels("batchCamLoss", labels, { count: B, numClasses: C });
   const { means, classes } = classMeans(maps, values);
-  const own = single(prototypes.detach()).indexSelect(0, tensor(BigInt64Array.from(classes, BigInt)));
+  const own = upcastHalf(prototypes.detach()).indexSelect(0, tensor(BigInt64Array.from(classes, BigInt)));
   return meanDistance("batchCamLoss", of, [means, own]);
 }
 
@@ -99,8 +99,8 @@ export function classMeans(maps: Tensor, labels: readonly number[]): ClassMeans 
   for (const row of rows) counts[row] = (counts[row] as number) + 1;
   const membership = new Float64Array(classes.length * batch);
   for (const [sample, row] of rows.entries()) membership[row * batch + sample] = 1 / (counts[row] as number);
-  const weights = tensor(membership, { shape: [classes.length, batch], dtype: single(maps).dtype });
-  const means = autocast({ enabled: false }, () => weights.matmul(single(maps).flatten(1)));
+  const weights = tensor(membership, { shape: [classes.length, batch], dtype: upcastHalf(maps).dtype });
+  const means = autocast({ enabled: false }, () => weights.matmul(upcastHalf(maps).flatten(1)));
   return {
     means: means.view([classes.length, height, width]),
     classes,

@@ -4,7 +4,7 @@ import { expectShapes } from "../tensor/expect.ts";
 import type { Tensor } from "../tensor/index.ts";
 import { readLabels } from "../tensor/labels.ts";
 import { type CrossEntropyOptions, crossEntropyLoss } from "../tensor/layers.ts";
-import { expectFloating, single } from "./images.ts";
+import { expectFloating, upcastHalf } from "./images.ts";
 
 /**
  * Cross-entropy of logits (N, C) against class indices (N): `mean_b −Σ_c q_c log softmax_c`, q the one-hot label smoothed
@@ -21,5 +21,5 @@ export function crossEntropy(
   if (optionsOf("crossEntropy", options).weight)
     expectShapes("crossEntropy", { logits: [logits, "N C"], weight: [options.weight as Tensor, "C"] });
   const { tensor: classes } = readLabels("crossEntropy", labels, { count: N, numClasses: C });
-  return crossEntropyLoss(single(logits), classes, options);
+  return crossEntropyLoss(upcastHalf(logits), classes, options);
 }

@@ -2,8 +2,8 @@ import { BatchCamError } from "../errors.ts";
 import { handleOf } from "../tensor/core.ts";
 import type { Tensor } from "../tensor/index.ts";
 
-/** Float32 for what comes in 16 bits; any other tensor itself. */
-export function single(x: Tensor): Tensor {
+/** A bfloat16 or float16 tensor as float32; any other tensor unchanged. */
+export function upcastHalf(x: Tensor): Tensor {
   return x.dtype === "bfloat16" || x.dtype === "float16" ? x.to("float32") : x;
 }
 
@@ -14,7 +14,7 @@ export function imagePair(operation: string, x: Tensor, y: Tensor): [Tensor, Ten
     expectFloating(operation, argument, value);
   }
   const same = x.ndim === y.ndim && x.sizes.every((size, i) => size === y.sizes[i]);
-  if (same && x.ndim >= 2 && x.numel > 0) return [single(x), single(y)];
+  if (same && x.ndim >= 2 && x.numel > 0) return [upcastHalf(x), upcastHalf(y)];
   const got = `x [${x.shape.join(", ")}] and y [${y.shape.join(", ")}]`;
   throw new BatchCamError(
     "E_SHAPE",

@@ -4,7 +4,7 @@ import type { Tensor } from "../tensor/index.ts";
 import { readLabels } from "../tensor/labels.ts";
 import type { DistanceName } from "./description.ts";
 import { type Distance, distanceOf, meanDistance } from "./distance.ts";
-import { expectFloating, expectMaps, single } from "./images.ts";
+import { expectFloating, expectMaps, upcastHalf } from "./images.ts";
 
 /**
  * Prototype Loss: the mean distance of each map to its class's global average, `mean_b d(M_b, P_{y_b})`.
@@ -27,6 +27,6 @@ export function prototypeLoss(
   expectMaps("prototypeLoss", maps);
   expectFloating("prototypeLoss", "prototypes", prototypes);
   const { tensor: classes } = readLabels("prototypeLoss", labels, { count: B, numClasses: C });
-  const own = single(prototypes.detach()).indexSelect(0, classes); // (B, H, W)
-  return meanDistance("prototypeLoss", of, [single(maps), own]);
+  const own = upcastHalf(prototypes.detach()).indexSelect(0, classes); // (B, H, W)
+  return meanDistance("prototypeLoss", of, [upcastHalf(maps), own]);
 }

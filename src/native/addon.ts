@@ -2,7 +2,7 @@ import { createRequire } from "node:module";
 import { addonPath, explainLoadFailure } from "./find.ts";
 import { expectSwitches, type KernelLevel } from "./switches.ts";
 
-/** What the C++ addon can do: this interface and native/*.cc are the whole native surface. Handles and operators are int32. */
+/** What the C++ addon can do: this interface and native/binding/ are the whole native surface. Handles and operators are int32. */
 export interface NativeAddon {
   /** Shares the buffer that arguments and results pass through; once, before anything else. */
   bindArena(arena: Float64Array): void;
@@ -38,8 +38,6 @@ export interface NativeAddon {
   leaveAutocast(enabled: boolean, dtype: number): void;
   /** Whether autograd copies what it saves, from here on in this thread; the state before. */
   copySaved(enabled: boolean): boolean;
-  /** max(x, 0) with the gradient of guided backpropagation. */
-  guidedRelu(handle: number): number;
 
   lastError(): string;
   /** From here on, calls `listener` for warnings of libtorch's: once for each place in its source that gives them. */
@@ -54,7 +52,8 @@ export interface NativeAddon {
   resetPeak(): void;
   emptyCache(): void;
   capabilities(): NativeCapabilities;
-  convolvesAtPoints(
+  /** Whether `batch_cam::winograd_conv` supports a 3x3 convolution of these sizes; `inner` and `outer` are channels. */
+  supportsWinograd(
     images: number,
     inner: number,
     outer: number,
@@ -71,7 +70,7 @@ export interface NativeAddon {
   stopRecording(): NativeRecording | undefined;
 }
 
-/** Rows in the layout of native/profiler.cc; names and shapes are numbers of strings. */
+/** Rows in the layout of native/binding/profiler.cc; names and shapes are numbers of strings. */
 export interface NativeRecording {
   rows: Float64Array;
   strings: string[];

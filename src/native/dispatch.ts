@@ -10,7 +10,7 @@ export type Scalar = number | boolean;
 /**
  * Arguments in, results out: operators read what is written here, so that a call crosses into C++ with one integer.
  * Layout by schema type: tensor, int, float, bool one number; scalar a tag (0 int, 1 float, 2 bool) and a value; a list
- * its length and its elements; an absent optional one NaN. native/marshal.cc reads the same layout.
+ * its length and its elements; an absent optional one NaN. native/binding/marshal.cc reads the same layout.
  */
 export const arena: Float64Array = new Float64Array(1 << 16);
 native.bindArena(arena);

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { kernelsRunBy } from "../../test/support/kernels-run.ts";
 import { createModel } from "../models/index.ts";
 import { Adam, AdamW, SGD } from "../optim/index.ts";
+import { hasFusedConv } from "../tensor/fused-conv.ts";
 import {
   autocast,
   backward,
@@ -17,7 +18,6 @@ import {
   type Tensor,
   tidy,
 } from "../tensor/index.ts";
-import { hasPointwiseConv } from "../tensor/pointwise-conv.ts";
 import { BatchNorm2d, Conv2d, convNorm, recordOutputs, Sequential, setFusedInference } from "./index.ts";
 
 afterEach(() => {
@@ -61,18 +61,15 @@ const shapes = fc.record({
 });
 
 describe("convNorm", () => {
-  it.skipIf(!hasPointwiseConv)(
-    "is one kernel in evaluation, oneDNN's or at points, where this libtorch has oneDNN",
-    () => {
-      const ran = (channels: number) => {
-        const [conv, norm] = [new Conv2d(channels, channels, 3, { padding: 1 }), settled(channels)];
-        const names = kernelsRunBy(() => noGrad(() => convNorm(conv, norm, randn([4, channels, 9, 9]))));
-        return names.filter((name) => /convolution_pointwise|conv_act|batch_norm/.test(name));
-      };
-      expect(ran(3)).toEqual(["mkldnn::_convolution_pointwise"]);
-      expect(ran(64)).toEqual(["batch_cam::conv_act"]);
-    },
-  );
+  it.skipIf(!hasFusedConv)("is one kernel in evaluation, oneDNN's or Winograd's, if this libtorch has oneDNN", () => {
+    const ran = (channels: number) => {
+      const [conv, norm] = [new Conv2d(channels, channels, 3, { padding: 1 }), settled(channels)];
+      const names = kernelsRunBy(() => noGrad(() => convNorm(conv, norm, randn([4, channels, 9, 9]))));
+      return names.filter((name) => /convolution_pointwise|winograd_conv|batch_norm/.test(name));
+    };
+    expect(ran(3)).toEqual(["mkldnn::_convolution_pointwise"]);
+    expect(ran(64)).toEqual(["batch_cam::winograd_conv"]);
+  });
 
   it("equals the layers one after the other, in evaluation without a graph, for any shape and layout", () => {
     manualSeed(3);
@@ -286,7 +283,7 @@ describe("convNorm", () => {
     expect(memory().liveTensors).toBe(liveTensors);
   });
 
-  it.runIf(hasPointwiseConv)("can be switched off", () =>
+  it.runIf(hasFusedConv)("can be switched off", () =>
     tidy(() =>
       noGrad(() => {
         const [conv, norm] = [new Conv2d(1, 2, 3), settled(2)];

@@ -2,9 +2,9 @@ import { optionsOf, wrongArgument } from "../arguments.ts";
 import { autocastDtype } from "../tensor/autograd.ts";
 import { channelsLast } from "../tensor/channels-last.ts";
 import { handleOf } from "../tensor/core.ts";
-import { batchNormAct, convAct, convolution, fusedDtype, hasConvAct } from "../tensor/fused-ops.ts";
+import { fusedConv, hasFusedConv, packConvWeight } from "../tensor/fused-conv.ts";
+import { batchNormAct, convolution, fusedDtype, hasWinogradConv, winogradConv } from "../tensor/fused-ops.ts";
 import { isGradEnabled, type Tensor, tidy } from "../tensor/index.ts";
-import { hasPointwiseConv, packConvWeight, pointwiseConv } from "../tensor/pointwise-conv.ts";
 import { versionOf } from "../tensor/version.ts";
 import { BatchNorm2d, beginBatch } from "./batch-norm.ts";
 import { outputSize, squareWindow, takes } from "./conv-shape.ts";
@@ -51,14 +51,14 @@ export function convNorm(conv: Conv2d, norm: BatchNorm2d, x: Tensor, options: Co
 /** In the weights' dtype. The kernel is fastest on channels that lie last, and passes that layout on. */
 function inOneKernel(
   x: Tensor,
-  { weight, bias, dtype, pointsPadding: padding }: Folded,
+  { weight, bias, dtype, winogradPadding: padding }: Folded,
   { conv, add, relu }: { conv: Conv2d; add: Tensor | undefined; relu: boolean },
 ): Tensor {
   const cast = (t: Tensor) => channelsLast(t.dtype === dtype ? t : t.to(dtype));
   const run = (end: { add?: Tensor; relu: boolean }) =>
     padding === null
-      ? pointwiseConv(cast(x), weight, bias, { ...conv.options, ...end })
-      : convAct(cast(x), [weight, bias], { padding, ...end });
+      ? fusedConv(cast(x), weight, bias, { ...conv.options, ...end })
+      : winogradConv(cast(x), [weight, bias], { padding, ...end });
   if (add === undefined) return run({ relu });
   if (isPlainSum(add, x, conv)) return run({ add: cast(add), relu });
   const sum = run({ relu: false }).add(add);
@@ -143,7 +143,7 @@ function foldedDtype(
   { x, add }: { x: Tensor; add: Tensor | undefined },
 ): "float32" | "bfloat16" | null {
   const plain = isPlain(conv, Conv2d) && isPlain(norm, BatchNorm2d) && !norm.training;
-  if (!hasPointwiseConv || !plain || isGradEnabled() || !wantsFused()) return null;
+  if (!hasFusedConv || !plain || isGradEnabled() || !wantsFused()) return null;
   const fits =
     takes(conv, x) && (add === undefined || (add.numel > 0 && (add.dtype === "float32" || add.dtype === "bfloat16")));
   if (!fits || conv.weight.dtype !== "float32" || norm.weight.dtype !== "float32") return null;
@@ -161,10 +161,10 @@ function folded(
   const { weight: gain, bias: shift, running_mean: mean, running_var: variance } = norm;
   const sources = [weight, gain, shift, mean, variance, ...(bias === null ? [] : [bias])];
   const window = squareWindow(conv);
-  const atPoints = dtype === "float32" && window !== null && hasConvAct(size, weight.sizes, window);
-  const pointsPadding = atPoints ? window.padding : null;
+  const winograd = dtype === "float32" && window !== null && hasWinogradConv(size, weight.sizes, window);
+  const winogradPadding = winograd ? window.padding : null;
   // The layout follows the size; any number of images may come then.
-  const purpose = `${dtype} ${atPoints ? "at points" : size.slice(2)} ${norm.eps}`;
+  const purpose = `${dtype} ${winograd ? "winograd" : size.slice(2)} ${norm.eps}`;
   const make = (): Folded => {
     const scale = gain.detach().div(variance.add(norm.eps).sqrt());
     const centre = bias === null ? mean : mean.sub(bias.detach());
@@ -174,8 +174,8 @@ function folded(
       .to(dtype);
     const moved = shift.detach().sub(centre.mul(scale)).to(dtype);
     return {
-      ...{ weight: atPoints ? scaled : packConvWeight(scaled, size, conv.options), bias: moved },
-      ...{ dtype, pointsPadding },
+      ...{ weight: winograd ? scaled : packConvWeight(scaled, size, conv.options), bias: moved },
+      ...{ dtype, winogradPadding },
       ...{ gain: magnitude(scaled.to("float32").abs().sum([1, 2, 3])), shift: magnitude(moved) },
     };
   };

@@ -27,7 +27,7 @@ function fused(conv: Conv2d, relu: ReLU, pool: MaxPool2d | null, x: Tensor): Ten
   return report(pool ?? relu, y);
 }
 
-/** Whether a pool takes the maximum of squares of 2x2 pixels that lie side by side. */
+/** Whether a pool takes the maximum of adjacent, non-overlapping windows of 2x2 pixels. */
 function halves(pool: MaxPool2d): boolean {
   const { kernelSize, options } = pool;
   const { stride = kernelSize, padding = 0, ceilMode = false } = options;

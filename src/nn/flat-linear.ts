@@ -24,8 +24,8 @@ export function flatLinear(flatten: Flatten, linear: Linear, maps: Tensor): Tens
   const known = isPlain(flatten, Flatten) && flatten.start === 1 && flatten.end === -1 && isOf(linear, Linear);
   const fits =
     maps.ndim === 4 && maps.sizes[0] !== 0 && maps.sizes.slice(1).reduce((n, size) => n * size, 1) === inFeatures;
-  const single = weight.dtype === "float32" && bias?.dtype === "float32";
-  if (!known || !fits || !single || bias === null || dtype === null || !wantsFused())
+  const isFloat32 = weight.dtype === "float32" && bias?.dtype === "float32";
+  if (!known || !fits || !isFloat32 || bias === null || dtype === null || !wantsFused())
     return linear.run(flatten.run(maps));
   let pooled: Tensor | undefined;
   const run = () => {

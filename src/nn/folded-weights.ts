@@ -7,8 +7,8 @@ export interface Folded {
   readonly weight: Tensor;
   readonly bias: Tensor;
   readonly dtype: "float32" | "bfloat16";
-  /** The convolution's padding where the weights are as they were, for `convAct`; null where they are laid out for oneDNN's kernel. */
-  readonly pointsPadding: number | null;
+  /** The convolution's padding where the weights are as they were, for `winogradConv`; null where they are laid out for oneDNN's kernel. */
+  readonly winogradPadding: number | null;
   /** Largest sum of the magnitudes of one output channel's weights: by how much the largest value can grow. */
   readonly gain: number;
   /** Largest magnitude of the bias. */

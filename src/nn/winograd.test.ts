@@ -42,9 +42,9 @@ function furthest({ images, inner, outer, height, width, padding }: Shape): numb
 }
 
 describe("convolution by 3x3 in float32", () => {
-  it("is a product at points, in all three passes", () => {
+  it("runs the Winograd kernels in all three passes", () => {
     const names = kernelsRunBy(() => furthest({ images: 3, inner: 32, outer: 64, height: 12, width: 9, padding: 1 }));
-    expect(names).toContain("batch_cam::at_points");
+    expect(names).toContain("batch_cam::winograd");
   });
 
   it("has float64's values, gradients and second derivatives for any map, odd edges and paddings included", () => {
@@ -68,7 +68,7 @@ describe("convolution by 3x3 in float32", () => {
   });
 
   it.each([
-    { why: "more squares than a block and a chunk hold", images: 13, inner: 32, outer: 64, height: 28, width: 27 },
+    { why: "more tiles than a block and a chunk hold", images: 13, inner: 32, outer: 64, height: 28, width: 27 },
     { why: "a weight that outweighs its maps", images: 5, inner: 288, outer: 256, height: 4, width: 5 },
     {
       why: "a last piece of the inner channels that is not full",

@@ -44,29 +44,29 @@ export function convolution(x: Tensor, w: Tensor, { stride, padding }: { stride:
   return new Tensor(aten.batchCamConvolution(x, w, stride, padding));
 }
 
-/** Whether `convAct` takes images (N, C, H, W) with weights (K, C, k, k): of 3x3 and many channels, in float32. */
-export function hasConvAct(
+/** Whether `winogradConv` takes images (N, C, H, W) with weights (K, C, k, k): of 3x3 and many channels, in float32. */
+export function hasWinogradConv(
   [images = 0, inner = 0, height = 0, width = 0]: readonly number[],
   [outer = 0, own = 0, kernel = 0]: readonly number[],
   { stride, padding }: { stride: number; padding: number },
 ): boolean {
   if (kernel !== 3 || stride !== 1 || own !== inner || padding > 2) return false;
-  return native.convolvesAtPoints(images, inner, outer, height, width, padding);
+  return native.supportsWinograd(images, inner, outer, height, width, padding);
 }
 
 /** relu(conv2d(x, w, bias) + add) without a graph, float32, laid out channels last. */
-export function convAct(
+export function winogradConv(
   x: Tensor,
   [w, bias]: readonly [Tensor, Tensor],
   { padding, add, relu }: { padding: number; add?: Tensor | undefined; relu: boolean },
 ): Tensor {
-  return new Tensor(aten.batchCamConvAct(x, w, bias, add, padding, relu));
+  return new Tensor(aten.batchCamWinogradConv(x, w, bias, add, padding, relu));
 }
 
 export interface ConvReluOptions {
   stride: number;
   padding: number;
-  /** Whether the maximum over squares of 2x2 pixels ends it. */
+  /** Whether max-pooling over windows of 2x2 pixels follows. */
   pool: boolean;
 }
 

@@ -1,7 +1,7 @@
 import { BatchCamError } from "../errors.ts";
 import { native } from "../native/addon.ts";
 
-/** What an event is, by the number that native/profiler.cc has for it. */
+/** What an event is, by the number that native/binding/profiler.cc has for it. */
 const KINDS = ["operator", "backward", "step", "phase", "module"] as const;
 export type EventKind = (typeof KINDS)[number];
 type SpanKind = Exclude<EventKind, "operator" | "backward">;

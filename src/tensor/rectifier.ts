@@ -1,16 +1,15 @@
-import { native } from "../native/addon.ts";
-import { check, type Handle } from "../native/dispatch.ts";
-import { handleOf, type TensorCore } from "./core.ts";
+import type { Handle } from "../native/dispatch.ts";
+import type { TensorCore } from "./core.ts";
 import * as aten from "./generated/aten.ts";
 import { callSync } from "./tidy.ts";
 
 let guidedCalls: number | null = null;
 
-/** What every `relu` computes with: max(x, 0). */
+/** max(x, 0): every `relu` calls this, so that `withGuidedRelu` can change the gradient of all of them. */
 export function rectify(x: TensorCore): Handle {
   if (guidedCalls === null) return aten.relu(x);
   guidedCalls++;
-  return check("relu", native.guidedRelu(handleOf(x, "relu"))) as Handle;
+  return aten.batchCamGuidedRelu(x);
 }
 
 /**

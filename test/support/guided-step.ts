@@ -45,7 +45,7 @@ const bfloat16Bounds = (layers: number) => ({
 
 /**
  * In float32 the sums round: of n ≤ 2304 products (3x3 kernels of 256 channels at most) √n units each, 8L = 168 of them, and
- * four times that at points (ARCHITECTURE.md): 2⁻²⁴ · √(168 · 2304) · 4 = 1.5e-4, of which two thirds are allowed; a tenth
+ * four times that by Winograd (ARCHITECTURE.md): 2⁻²⁴ · √(168 · 2304) · 4 = 1.5e-4, of which two thirds are allowed; a tenth
  * of it has been seen. Of the loss, a mean over few values, a tenth. A single weight's gradient may be small against
  * what it is the difference of, as behind a batch norm: ten times as much of its own length.
  */

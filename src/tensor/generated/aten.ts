@@ -2170,17 +2170,17 @@ export function batchCamBatchNormAct(x: TensorCore, weight: TensorCore, bias: Te
   return run(batchCamBatchNormActOp);
 }
 
-const batchCamConvActOp = operator("batch_cam::conv_act", "");
-/** `batch_cam::conv_act(Tensor x, Tensor weight, Tensor bias, Tensor? add, int padding, bool relu) -> Tensor` */
-export function batchCamConvAct(x: TensorCore, weight: TensorCore, bias: TensorCore, add: TensorCore | null | undefined, padding: number, relu: boolean): Handle {
+const batchCamWinogradConvOp = operator("batch_cam::winograd_conv", "");
+/** `batch_cam::winograd_conv(Tensor x, Tensor weight, Tensor bias, Tensor? add, int padding, bool relu) -> Tensor` */
+export function batchCamWinogradConv(x: TensorCore, weight: TensorCore, bias: TensorCore, add: TensorCore | null | undefined, padding: number, relu: boolean): Handle {
   let next = 0;
-  arena[next++] = handleOf(x, "batchCamConvAct: x");
-  arena[next++] = handleOf(weight, "batchCamConvAct: weight");
-  arena[next++] = handleOf(bias, "batchCamConvAct: bias");
-  arena[next++] = optionalHandle(add, "batchCamConvAct: add");
-  arena[next++] = integer(padding, "batchCamConvAct: padding");
-  arena[next++] = boolean(relu, "batchCamConvAct: relu") ? 1 : 0;
-  return run(batchCamConvActOp);
+  arena[next++] = handleOf(x, "batchCamWinogradConv: x");
+  arena[next++] = handleOf(weight, "batchCamWinogradConv: weight");
+  arena[next++] = handleOf(bias, "batchCamWinogradConv: bias");
+  arena[next++] = optionalHandle(add, "batchCamWinogradConv: add");
+  arena[next++] = integer(padding, "batchCamWinogradConv: padding");
+  arena[next++] = boolean(relu, "batchCamWinogradConv: relu") ? 1 : 0;
+  return run(batchCamWinogradConvOp);
 }
 
 const batchCamConvolutionOp = operator("batch_cam::convolution", "");
@@ -2253,6 +2253,14 @@ export function batchCamFlatLinear(maps: TensorCore, weight: TensorCore, bias: T
   arena[next++] = handleOf(weight, "batchCamFlatLinear: weight");
   arena[next++] = handleOf(bias, "batchCamFlatLinear: bias");
   return runTuple(batchCamFlatLinearOp, 2) as [Handle, Handle];
+}
+
+const batchCamGuidedReluOp = operator("batch_cam::guided_relu", "");
+/** `batch_cam::guided_relu(Tensor x) -> Tensor` */
+export function batchCamGuidedRelu(x: TensorCore): Handle {
+  let next = 0;
+  arena[next++] = handleOf(x, "batchCamGuidedRelu: x");
+  return run(batchCamGuidedReluOp);
 }
 
 const batchCamGatherImagesOp = operator("batch_cam::gather_images", "");

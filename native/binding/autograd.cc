@@ -1,0 +1,133 @@
+// Gradients, grad mode and the copies of saved tensors.
+#include <ATen/core/Tensor.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include "binding/engine.h"
+#include "binding/values.h"
+#include "memory/saved_copies.h"
+
+namespace batch_cam {
+namespace {
+
+using torch::autograd::variable_list;
+
+// Reads `count, handles...` at `position`; a NaN handle is an undefined tensor.
+variable_list readTensors(const Engine& engine, size_t& position) {
+  TORCH_CHECK(position < engine.arenaLength, "the argument buffer is too short for this call");
+  const double count = engine.arena[position++];
+  TORCH_CHECK(count >= 0 && count <= static_cast<double>(engine.arenaLength - position), "a list is cut short");
+  variable_list tensors;
+  tensors.reserve(static_cast<size_t>(count));
+  for (size_t end = position + static_cast<size_t>(count); position < end;) {
+    const double handle = engine.arena[position++];
+    tensors.push_back(handle != handle ? at::Tensor() : engine.tensors.at(static_cast<int32_t>(handle)));
+  }
+  return tensors;
+}
+
+// grad(retainGraph, createGraph, allowUnused): outputs, inputs and output gradients in the arena (three lists); the
+// handles of the gradients come back in it, kNoTensor for an input that was not used.
+napi_value grad(napi_env env, napi_callback_info info) {
+  Arguments<3> arguments(env, info);
+  Engine& engine = engineOf(env);
+  return integer(env, guarded(engine, -1, [&] {
+                   size_t position = 0;
+                   const variable_list outputs = readTensors(engine, position);
+                   const variable_list inputs = readTensors(engine, position);
+                   const variable_list seeds = readTensors(engine, position);
+                   const variable_list gradients = torch::autograd::grad(outputs, inputs, seeds, arguments.boolean(0),
+                                                                         arguments.boolean(1), arguments.boolean(2));
+                   TORCH_CHECK(gradients.size() <= engine.arenaLength,
+                               "more gradients result than one call can return");
+                   for (size_t i = 0; i < gradients.size(); ++i)
+                     engine.arena[i] = gradients[i].defined() ? engine.tensors.add(gradients[i]) : kNoTensor;
+                   return 0;
+                 }));
+}
+
+// backward(retainGraph, createGraph): outputs and their gradients in the arena (two lists).
+napi_value backward(napi_env env, napi_callback_info info) {
+  Arguments<2> arguments(env, info);
+  Engine& engine = engineOf(env);
+  const int32_t result = guarded(engine, -1, [&] {
+    size_t position = 0;
+    const variable_list outputs = readTensors(engine, position);
+    const variable_list seeds = readTensors(engine, position);
+    torch::autograd::backward(outputs, seeds, arguments.boolean(0), arguments.boolean(1));
+    return 0;
+  });
+  reportExternalMemory(engine);
+  return integer(env, result);
+}
+
+napi_value setRequiresGrad(napi_env env, napi_callback_info info) {
+  Arguments<2> arguments(env, info);
+  Engine& engine = engineOf(env);
+  return integer(env, guarded(engine, -1, [&] {
+                   const at::Tensor& tensor = engine.tensors.at(arguments.integer(0));
+                   TORCH_CHECK(tensor.is_leaf() || arguments.boolean(1),
+                               "the result of an operation that was recorded "
+                               "cannot stop to require a gradient: use detach()");
+                   tensor.set_requires_grad(arguments.boolean(1));
+                   return 0;
+                 }));
+}
+
+// gradientOf(handle): the handle of tensor.grad; 0 results in the arena: [handle or kNoTensor].
+napi_value gradientOf(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  Engine& engine = engineOf(env);
+  return integer(env, guarded(engine, -1, [&] {
+                   const at::Tensor& gradient = engine.tensors.at(arguments.integer(0)).grad();
+                   engine.arena[0] = gradient.defined() ? engine.tensors.add(gradient) : kNoTensor;
+                   return 0;
+                 }));
+}
+
+// setGradient(handle, gradient or kNoTensor)
+napi_value setGradient(napi_env env, napi_callback_info info) {
+  Arguments<2> arguments(env, info);
+  Engine& engine = engineOf(env);
+  return integer(env, guarded(engine, -1, [&] {
+                   const at::Tensor& tensor = engine.tensors.at(arguments.integer(0));
+                   if (arguments.integer(1) == kNoTensor) {
+                     tensor.mutable_grad() = at::Tensor();
+                     return 0;
+                   }
+                   const at::Tensor& gradient = engine.tensors.at(arguments.integer(1));
+                   // Optimizers walk a parameter and its gradient side by side in memory, without a check of their own.
+                   TORCH_CHECK(gradient.sizes() == tensor.sizes() && gradient.scalar_type() == tensor.scalar_type(),
+                               "the gradient of ", describe(tensor), " must have its shape and dtype, got ",
+                               describe(gradient));
+                   tensor.mutable_grad() = gradient;
+                   return 0;
+                 }));
+}
+
+// setGradMode(enabled): the mode before.
+napi_value setGradMode(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  const bool before = at::GradMode::is_enabled();
+  at::GradMode::set_enabled(arguments.boolean(0));
+  return boolean(env, before);
+}
+
+// copySaved(enabled): switches the copies of saved tensors on or off for this thread; returns whether they were on.
+napi_value copySaved(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  return boolean(env, setSavedCopies(arguments.boolean(0)));
+}
+
+}  // namespace
+
+std::vector<Binding> autogradBindings() {
+  return {{"grad", grad},
+          {"backward", backward},
+          {"setRequiresGrad", setRequiresGrad},
+          {"gradientOf", gradientOf},
+          {"setGradient", setGradient},
+          {"setGradMode", setGradMode},
+          {"copySaved", copySaved}};
+}
+
+}  // namespace batch_cam

@@ -1,0 +1,110 @@
+#include "binding/engine.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <sstream>
+
+#include "memory/allocator.h"
+
+namespace batch_cam {
+
+int32_t TensorTable::add(at::Tensor tensor) {
+  int32_t slot;
+  if (free_.empty()) {
+    TORCH_CHECK(slots_.size() < static_cast<size_t>(kSlotMask), "more than ", kSlotMask, " live tensors");
+    slot = static_cast<int32_t>(slots_.size());
+    slots_.push_back(std::move(tensor));
+    generations_.push_back(0);
+  } else {
+    slot = free_.back();
+    free_.pop_back();
+    slots_[slot] = std::move(tensor);
+  }
+  ++live_;
+  return (static_cast<int32_t>(generations_[slot]) << kSlotBits) | slot;
+}
+
+const at::Tensor& TensorTable::at(int32_t handle) const {
+  const size_t slot = static_cast<size_t>(handle & kSlotMask);
+  TORCH_CHECK(
+      handle >= 0 && slot < slots_.size() && generations_[slot] == (handle >> kSlotBits) && slots_[slot].defined(),
+      "a tensor was used after it was disposed");
+  return slots_[slot];
+}
+
+void TensorTable::release(int32_t handle) {
+  at(handle);
+  const int32_t slot = handle & kSlotMask;
+  slots_[slot].reset();
+  generations_[slot] = static_cast<int16_t>((generations_[slot] + 1) % kGenerations);
+  free_.push_back(slot);
+  --live_;
+}
+
+void TensorTable::clear() {
+  slots_.clear();
+  generations_.clear();
+  free_.clear();
+  live_ = 0;
+}
+
+Engine::Engine(napi_env environment) : env(environment), generator(at::detail::createCPUGenerator()) {
+  stack.reserve(32);
+}
+
+Engine& engineOf(napi_env env) {
+  void* data = nullptr;
+  napi_get_instance_data(env, &data);
+  return *static_cast<Engine*>(data);
+}
+
+static void report(Engine& engine, int64_t change) {
+  int64_t total = 0;
+  napi_adjust_external_memory(engine.env, change, &total);
+  engine.reportedBytes += change;
+}
+
+std::string firstLine(const std::exception& error) {
+  const auto* native = dynamic_cast<const c10::Error*>(&error);
+  std::string text = native ? native->what_without_backtrace() : error.what();
+  const size_t end = text.find('\n');
+  return end == std::string::npos ? text : text.substr(0, end);
+}
+
+std::string describe(const at::Tensor& tensor) {
+  std::ostringstream out;
+  out << tensor.scalar_type() << tensor.sizes();
+  return out.str();
+}
+
+int64_t weight(const Engine& engine) {
+  constexpr int64_t kBesidesValues = 1024;  // 560 bytes measured for a tensor alone; a node of a graph adds as much
+  return threadBytes() + kBesidesValues * engine.tensors.live();
+}
+
+// Growth is reported at once, so that tensors left to the garbage collector are collected in time. What the program
+// frees itself shows only in the most of the last seconds: a training step takes and frees hundreds of megabytes, and
+// V8 would answer each swing with a full collection, which costs milliseconds and a core.
+void reportExternalMemory(Engine& engine) {
+  constexpr int64_t kStep = 4 << 20;
+  constexpr auto kWindow = std::chrono::seconds(5);
+  const int64_t bytes = weight(engine);
+  engine.mostBytes = std::max(engine.mostBytes, bytes);
+  if (std::abs(bytes - engine.reportedBytes) < kStep) return;
+  if (bytes < engine.reportedBytes) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - engine.mostSince < kWindow) return;
+    engine.mostSince = now;
+  }
+  report(engine, engine.mostBytes - engine.reportedBytes);
+  engine.mostBytes = bytes;
+}
+
+void reportCollected(Engine& engine, int64_t bytes) {
+  engine.mostBytes = std::max(engine.mostBytes - bytes, weight(engine));
+  report(engine, -bytes);
+}
+
+}  // namespace batch_cam

@@ -1,0 +1,200 @@
+#include "binding/marshal.h"
+
+#include <ATen/core/List.h>
+#include <ATen/core/jit_type.h>
+
+#include <sstream>
+
+namespace batch_cam {
+namespace {
+
+using c10::IValue;
+using c10::TypeKind;
+
+class Reader {
+ public:
+  explicit Reader(Engine& engine) : engine_(engine) {}
+
+  IValue read(const c10::Type& type) {
+    switch (type.kind()) {
+      case TypeKind::TensorType:
+        return tensor();
+      case TypeKind::IntType:
+      case TypeKind::SymIntType:
+        return IValue(integer());
+      case TypeKind::FloatType:
+        return IValue(next());
+      case TypeKind::BoolType:
+        return IValue(next() != 0);
+      case TypeKind::NumberType:
+        return scalar();
+      case TypeKind::StringType:
+        return IValue(engine_.strings.at(static_cast<size_t>(integer())));
+      case TypeKind::OptionalType:
+        return optional(*type.castRaw<c10::OptionalType>()->getElementType());
+      case TypeKind::ListType:
+        return list(*type.castRaw<c10::ListType>()->getElementType());
+      case TypeKind::DeviceObjType:
+        return IValue(device());
+      default:
+        TORCH_CHECK(false, "argument type ", type.str(), " is not supported by the binding");
+    }
+  }
+
+ private:
+  double next() {
+    TORCH_CHECK(position_ < engine_.arenaLength, "the argument buffer is too short for this call");
+    return engine_.arena[position_++];
+  }
+  int64_t integer() { return static_cast<int64_t>(next()); }
+  int64_t count() {
+    const double value = next();
+    TORCH_CHECK(value >= 0 && value <= static_cast<double>(engine_.arenaLength - position_), "a list is cut short");
+    return static_cast<int64_t>(value);
+  }
+
+  IValue tensor() { return IValue(engine_.tensors.at(static_cast<int32_t>(next()))); }
+
+  c10::Device device() {
+    const int64_t code = integer();
+    return c10::Device(static_cast<c10::DeviceType>(code / 256), static_cast<c10::DeviceIndex>(code % 256 - 1));
+  }
+
+  IValue scalar() {
+    const int64_t tag = integer();
+    const double value = next();
+    if (tag == 0) return IValue(c10::Scalar(static_cast<int64_t>(value)));
+    if (tag == 2) return IValue(c10::Scalar(value != 0));
+    return IValue(c10::Scalar(value));
+  }
+
+  // Absent is written as one NaN where a value would begin; a generator is always this engine's own.
+  IValue optional(const c10::Type& element) {
+    if (element.kind() == TypeKind::GeneratorType) return IValue(engine_.generator);
+    const double first = next();
+    if (first != first) return IValue();
+    --position_;
+    return read(element);
+  }
+
+  IValue list(const c10::Type& element) {
+    const int64_t count = this->count();
+    switch (element.kind()) {
+      case TypeKind::TensorType: {
+        c10::List<at::Tensor> values;
+        values.reserve(count);
+        for (int64_t i = 0; i < count; ++i) values.push_back(engine_.tensors.at(static_cast<int32_t>(next())));
+        return IValue(std::move(values));
+      }
+      case TypeKind::IntType:
+      case TypeKind::SymIntType: {
+        c10::List<int64_t> values;
+        values.reserve(count);
+        for (int64_t i = 0; i < count; ++i) values.push_back(integer());
+        return IValue(std::move(values));
+      }
+      case TypeKind::FloatType: {
+        c10::List<double> values;
+        for (int64_t i = 0; i < count; ++i) values.push_back(next());
+        return IValue(std::move(values));
+      }
+      case TypeKind::BoolType: {
+        c10::List<bool> values;
+        for (int64_t i = 0; i < count; ++i) values.push_back(next() != 0);
+        return IValue(std::move(values));
+      }
+      case TypeKind::OptionalType: {
+        if (element.castRaw<c10::OptionalType>()->getElementType()->kind() == TypeKind::NumberType) {
+          TORCH_CHECK(count == 0, "a list of scalars must be empty");
+          return IValue(c10::List<std::optional<c10::Scalar>>());
+        }
+        c10::List<std::optional<at::Tensor>> values;
+        for (int64_t i = 0; i < count; ++i) {
+          const double handle = next();
+          if (handle != handle) {
+            values.push_back(std::nullopt);
+          } else {
+            values.push_back(engine_.tensors.at(static_cast<int32_t>(handle)));
+          }
+        }
+        return IValue(std::move(values));
+      }
+      default:
+        TORCH_CHECK(false, "list of ", element.str(), " is not supported by the binding");
+    }
+  }
+
+  Engine& engine_;
+  size_t position_ = 0;
+};
+
+class Writer {
+ public:
+  explicit Writer(Engine& engine) : engine_(engine) {}
+
+  void write(const IValue& value) {
+    if (value.isTensor()) {
+      put(handleOf(value.toTensor()));
+    } else if (value.isTensorList()) {
+      const auto tensors = value.toTensorList();
+      TORCH_CHECK(tensors.size() < engine_.arenaLength - position_, "more tensors result than one call can return");
+      put(static_cast<double>(tensors.size()));
+      for (const at::Tensor& tensor : tensors) put(handleOf(tensor));
+    } else if (value.isInt()) {
+      put(static_cast<double>(value.toInt()));
+    } else if (value.isDouble()) {
+      put(value.toDouble());
+    } else if (value.isBool()) {
+      put(value.toBool() ? 1 : 0);
+    } else {
+      TORCH_CHECK(false, "result type ", value.tagKind(), " is not supported by the binding");
+    }
+  }
+
+ private:
+  double handleOf(const at::Tensor& tensor) { return tensor.defined() ? engine_.tensors.add(tensor) : kNoTensor; }
+  void put(double value) {
+    TORCH_CHECK(position_ < engine_.arenaLength, "the result does not fit the argument buffer");
+    engine_.arena[position_++] = value;
+  }
+
+  Engine& engine_;
+  size_t position_ = 0;
+};
+
+}  // namespace
+
+void readArguments(Engine& engine, const c10::FunctionSchema& schema) {
+  Reader reader(engine);
+  for (const c10::Argument& argument : schema.arguments()) engine.stack.push_back(reader.read(*argument.type()));
+}
+
+void writeResults(Engine& engine) {
+  Writer writer(engine);
+  for (const IValue& value : engine.stack) writer.write(value);
+}
+
+std::string describeCall(Engine& engine, const c10::FunctionSchema& schema) {
+  std::ostringstream out;
+  out << schema.name().substr(schema.name().find("::") + 2) << "(";
+  const char* separator = "";
+  try {
+    Reader reader(engine);
+    for (const c10::Argument& argument : schema.arguments()) {
+      const IValue value = reader.read(*argument.type());
+      if (value.isTensor() && value.toTensor().defined()) {
+        out << separator << argument.name() << " " << describe(value.toTensor());
+        separator = ", ";
+      } else if (value.isTensorList()) {
+        out << separator << argument.name() << " [" << value.toTensorList().size() << " tensors]";
+        separator = ", ";
+      }
+    }
+  } catch (const std::exception&) {
+    out << separator << "...";
+  }
+  out << ")";
+  return out.str();
+}
+
+}  // namespace batch_cam

@@ -1,0 +1,220 @@
+// What a profile is made from: libtorch's own reports of its operators and backward nodes (RecordFunction), and the
+// spans that TypeScript opens around them, on one clock and in one table.
+#include <ATen/SequenceNumber.h>
+#include <ATen/core/List.h>
+#include <ATen/record_function.h>
+
+#include <chrono>
+#include <cstring>
+#include <memory>
+#include <unordered_map>
+
+#include "binding/engine.h"
+#include "binding/values.h"
+
+namespace batch_cam {
+namespace {
+
+// Spans are 2 and more: src/tensor/recording.ts names them, and reads the rows in this layout.
+constexpr double kOperator = 0;
+constexpr double kBackward = 1;
+
+struct Row {
+  double kind;
+  double name;    // of the string table
+  double shapes;  // of the string table
+  double parent;  // row that it happened in, -1 for none
+  double start;   // nanoseconds since the recording began
+  double end;
+  double sequence;  // of the autograd node: the operator's if it makes one, the backward node's own; -1 for none
+  double before;    // number that the next autograd node would have had at the start, and at the end
+  double after;
+};
+
+class Strings {
+ public:
+  double add(const std::string& text) {
+    const auto [found, added] = numbers_.try_emplace(text, static_cast<double>(texts_.size()));
+    if (added) texts_.push_back(text);
+    return found->second;
+  }
+  const std::vector<std::string>& texts() const { return texts_; }
+
+ private:
+  std::unordered_map<std::string, double> numbers_;
+  std::vector<std::string> texts_;
+};
+
+struct Recording {
+  size_t limit;  // rows of operators, and rows of spans
+  std::chrono::steady_clock::time_point origin = std::chrono::steady_clock::now();
+  std::vector<Row> rows;
+  std::vector<int64_t> open;  // innermost last; -1 for one that has no row
+  Strings strings;
+  size_t operators = 0;
+  size_t spans = 0;
+  size_t openSpans = 0;
+  size_t dropped = 0;
+  std::vector<at::CallbackHandle> callbacks;
+
+  double now() const {
+    const auto elapsed = std::chrono::steady_clock::now() - origin;
+    return static_cast<double>(std::chrono::duration_cast<std::chrono::nanoseconds>(elapsed).count());
+  }
+};
+
+// Of this thread, as the engine is: workers profile apart. libtorch hands thread-local callbacks on to threads that it
+// runs a graph on; on the CPU that is the calling thread, and any other one finds nothing here.
+thread_local std::unique_ptr<Recording> recording;
+
+double nextNode() { return static_cast<double>(at::sequence_number::peek()); }
+
+void begin(Recording& into, size_t& count, Row row) {
+  if (count >= into.limit) {
+    ++into.dropped;
+    into.open.push_back(-1);
+    return;
+  }
+  ++count;
+  row.parent = -1;
+  for (auto outer = into.open.rbegin(); outer != into.open.rend() && row.parent < 0; ++outer)
+    row.parent = static_cast<double>(*outer);
+  row.before = row.after = nextNode();
+  into.open.push_back(static_cast<int64_t>(into.rows.size()));
+  row.start = row.end = into.now();
+  into.rows.push_back(row);
+}
+
+void end(Recording& into) {
+  const double now = into.now();
+  const int64_t index = into.open.back();
+  into.open.pop_back();
+  if (index < 0) return;
+  into.rows[index].end = now;
+  into.rows[index].after = nextNode();
+}
+
+void appendShape(std::string& text, const at::Tensor& tensor) {
+  text += '[';
+  if (tensor.defined()) {
+    for (int64_t i = 0; i < tensor.dim(); ++i) {
+      if (i > 0) text += ", ";
+      text += std::to_string(tensor.size(i));
+    }
+  }
+  text += ']';
+}
+
+// The shapes of the tensors among an operator's arguments, "[128, 3, 28, 28] [16, 3, 3, 3]"; of a long list the first
+// four.
+std::string shapesOf(c10::ArrayRef<const c10::IValue> arguments) {
+  std::string text;
+  const auto append = [&](const at::Tensor& tensor) {
+    if (!text.empty()) text += ' ';
+    appendShape(text, tensor);
+  };
+  for (const c10::IValue& argument : arguments) {
+    if (argument.isTensor()) {
+      append(argument.toTensor());
+    } else if (argument.isTensorList()) {
+      const auto list = argument.toTensorList();
+      for (size_t i = 0; i < list.size() && i < 4; ++i) append(list.get(i));
+      if (list.size() > 4) text += " ... " + std::to_string(list.size()) + " tensors";
+    }
+  }
+  return text;
+}
+
+std::unique_ptr<at::ObserverContext> onStart(const at::RecordFunction& function) {
+  // Outside every span nobody asked for a record.
+  if (!recording || recording->openSpans == 0) return nullptr;
+  Row row{};
+  row.kind = function.scope() == at::RecordScope::BACKWARD_FUNCTION ? kBackward : kOperator;
+  row.name = recording->strings.add(function.name());
+  row.shapes = recording->strings.add(shapesOf(function.inputs()));
+  row.sequence = static_cast<double>(function.seqNr());
+  begin(*recording, recording->operators, row);
+  return nullptr;
+}
+
+void onEnd(const at::RecordFunction&, at::ObserverContext*) {
+  if (recording && recording->openSpans > 0) end(*recording);
+}
+
+// startRecording(limit): 0, or -1 where one is under way.
+napi_value startRecording(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  Engine& engine = engineOf(env);
+  return integer(
+      env, guarded(engine, -1, [&] {
+        TORCH_CHECK(!recording, "a profile is being recorded already");
+        recording = std::make_unique<Recording>();
+        recording->limit = static_cast<size_t>(arguments.number(0));
+        using Scope = at::RecordScope;
+        const auto callback = at::RecordFunctionCallback(onStart, onEnd);
+        // Backward nodes without their inputs: a copy of them may keep a node from reusing their memory.
+        recording->callbacks = {
+            at::addThreadLocalCallback(
+                at::RecordFunctionCallback(callback).scopes({Scope::FUNCTION}).needsInputs(true)),
+            at::addThreadLocalCallback(at::RecordFunctionCallback(callback).scopes({Scope::BACKWARD_FUNCTION}))};
+        return 0;
+      }));
+}
+
+// beginSpan(kind, name)
+napi_value beginSpan(napi_env env, napi_callback_info info) {
+  Arguments<2> arguments(env, info);
+  if (!recording) return undefined(env);
+  Row row{};
+  row.kind = arguments.number(0);
+  row.name = recording->strings.add(arguments.string(1));
+  row.shapes = recording->strings.add("");
+  row.sequence = -1;
+  begin(*recording, recording->spans, row);
+  ++recording->openSpans;
+  return undefined(env);
+}
+
+napi_value endSpan(napi_env env, napi_callback_info) {
+  if (!recording || recording->openSpans == 0) return undefined(env);
+  end(*recording);
+  --recording->openSpans;
+  return undefined(env);
+}
+
+napi_value rowsOf(napi_env env, const std::vector<Row>& rows) {
+  void* data = nullptr;
+  napi_value buffer, result;
+  const size_t bytes = rows.size() * sizeof(Row);
+  napi_create_arraybuffer(env, bytes, &data, &buffer);
+  if (bytes > 0) std::memcpy(data, rows.data(), bytes);
+  napi_create_typedarray(env, napi_float64_array, bytes / sizeof(double), buffer, 0, &result);
+  return result;
+}
+
+// stopRecording(): { rows, strings, dropped }, or undefined where nothing is recorded.
+napi_value stopRecording(napi_env env, napi_callback_info) {
+  if (!recording) return undefined(env);
+  const std::unique_ptr<Recording> done = std::move(recording);
+  for (const at::CallbackHandle callback : done->callbacks) at::removeCallback(callback);
+  napi_value result, strings;
+  napi_create_object(env, &result);
+  napi_create_array(env, &strings);
+  uint32_t count = 0;
+  for (const std::string& text : done->strings.texts()) napi_set_element(env, strings, count++, string(env, text));
+  napi_set_named_property(env, result, "rows", rowsOf(env, done->rows));
+  napi_set_named_property(env, result, "strings", strings);
+  napi_set_named_property(env, result, "dropped", number(env, static_cast<double>(done->dropped)));
+  return result;
+}
+
+}  // namespace
+
+std::vector<Binding> profilerBindings() {
+  return {{"startRecording", startRecording},
+          {"beginSpan", beginSpan},
+          {"endSpan", endSpan},
+          {"stopRecording", stopRecording}};
+}
+
+}  // namespace batch_cam

@@ -1,0 +1,119 @@
+// The engine's surroundings: errors, random state, threads, memory statistics, what this libtorch can do.
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <ATen/core/Tensor.h>
+#include <dlfcn.h>
+#include <torch/version.h>
+
+#include "binding/engine.h"
+#include "binding/values.h"
+#include "kernels/select.h"
+#include "memory/allocator.h"
+#include "memory/block_cache.h"
+#include "ops/small_product.h"
+#include "ops/winograd.h"
+
+namespace batch_cam {
+namespace {
+
+napi_value lastError(napi_env env, napi_callback_info) { return string(env, engineOf(env).error); }
+
+napi_value manualSeed(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  engineOf(env).generator.set_current_seed(static_cast<uint64_t>(arguments.number(0)));
+  return undefined(env);
+}
+
+napi_value rngState(napi_env env, napi_callback_info) {
+  Engine& engine = engineOf(env);
+  return integer(env, guarded(engine, -1, [&] { return engine.tensors.add(engine.generator.get_state()); }));
+}
+
+napi_value setRngState(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  Engine& engine = engineOf(env);
+  return integer(env, guarded(engine, -1, [&] {
+                   engine.generator.set_state(engine.tensors.at(arguments.integer(0)));
+                   return 0;
+                 }));
+}
+
+napi_value setThreads(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  at::set_num_threads(arguments.integer(0));
+  return undefined(env);
+}
+
+napi_value getThreads(napi_env env, napi_callback_info) { return integer(env, at::get_num_threads()); }
+
+// memory(): live tensors, bytes, peak bytes, cached bytes in the arena.
+napi_value memory(napi_env env, napi_callback_info) {
+  Engine& engine = engineOf(env);
+  engine.arena[0] = static_cast<double>(engine.tensors.live());
+  engine.arena[1] = static_cast<double>(liveBytes());
+  engine.arena[2] = static_cast<double>(peakBytes());
+  engine.arena[3] = static_cast<double>(cachedBytes());
+  return undefined(env);
+}
+
+napi_value resetPeak(napi_env env, napi_callback_info) {
+  resetPeakBytes();
+  return undefined(env);
+}
+
+napi_value emptyCache(napi_env env, napi_callback_info) {
+  emptyBlockCache();
+  return undefined(env);
+}
+
+bool hasGloo() {
+  // The virtual table of ProcessGroupGloo: in libtorch_cpu where it was built with Gloo.
+  return dlsym(RTLD_DEFAULT, "_ZTVN4c10d16ProcessGroupGlooE") != nullptr;
+}
+
+// supportsWinograd(images, inner, outer, height, width, padding): whether conv_act takes a kernel of 3x3 for these.
+napi_value supportsWinograd(napi_env env, napi_callback_info info) {
+  Arguments<6> arguments(env, info);
+  const auto of = [&](int i) -> int64_t { return arguments.integer(i); };
+  const int64_t grown = 2 * of(5) - 2;
+  return boolean(env, hasWinograd({of(0), of(3), of(4), of(1), of(3) + grown, of(4) + grown, of(2), 3, 1, of(5)}));
+}
+
+napi_value capabilities(napi_env env, napi_callback_info) {
+  napi_value result;
+  napi_create_object(env, &result);
+  const auto set = [&](const char* name, napi_value value) { napi_set_named_property(env, result, name, value); };
+  set("version", string(env, TORCH_VERSION));
+  set("cpuCapability", string(env, at::get_cpu_capability()));
+  set("mkldnn", boolean(env, at::globalContext().hasMKLDNN()));
+  set("mkl", boolean(env, at::globalContext().hasMKL()));
+  set("gloo", boolean(env, hasGloo()));
+  set("productsFloat32", boolean(env, hasProducts(at::kFloat)));
+  set("kernelLevel", string(env, kernelLevel()));
+  napi_value levels;
+  napi_create_array(env, &levels);
+  uint32_t count = 0;
+  for (const char* level : kernelLevels()) napi_set_element(env, levels, count++, string(env, level));
+  set("kernelLevels", levels);
+  set("productsBfloat16", boolean(env, hasProducts(at::kBFloat16)));
+  return result;
+}
+
+}  // namespace
+
+std::vector<Binding> runtimeBindings() {
+  return {{"lastError", lastError},
+          {"manualSeed", manualSeed},
+          {"rngState", rngState},
+          {"setRngState", setRngState},
+          {"setThreads", setThreads},
+          {"getThreads", getThreads},
+          {"memory", memory},
+          {"resetPeak", resetPeak},
+          {"emptyCache", emptyCache},
+          {"capabilities", capabilities},
+          {"supportsWinograd", supportsWinograd}};
+}
+
+}  // namespace batch_cam

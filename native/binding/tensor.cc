@@ -1,0 +1,140 @@
+// Tensors in and out of JavaScript: creation from bytes, bytes back, description, release.
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+
+#include <cstring>
+
+#include "binding/engine.h"
+#include "binding/values.h"
+#include "memory/allocator.h"
+
+namespace batch_cam {
+namespace {
+
+struct Bytes {
+  uint8_t* data = nullptr;
+  size_t length = 0;
+};
+
+Bytes bytesOf(napi_env env, napi_value typedArray) {
+  void* data = nullptr;
+  size_t length = 0;
+  size_t offset = 0;
+  napi_value buffer;
+  napi_typedarray_type type;
+  Bytes bytes;
+  if (napi_get_typedarray_info(env, typedArray, &type, &length, &data, &buffer, &offset) == napi_ok) {
+    constexpr size_t kWidths[] = {1, 1, 1, 2, 2, 4, 4, 4, 8, 8, 8};
+    bytes = {static_cast<uint8_t*>(data), length * kWidths[type]};
+  }
+  return bytes;
+}
+
+// bindArena(buffer: Float64Array)
+napi_value bindArena(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  Engine& engine = engineOf(env);
+  const Bytes bytes = bytesOf(env, arguments[0]);
+  napi_create_reference(env, arguments[0], 1, &engine.arenaReference);
+  engine.arena = reinterpret_cast<double*>(bytes.data);
+  engine.arenaLength = bytes.length / sizeof(double);
+  return undefined(env);
+}
+
+// fromBytes(data: TypedArray, dtype): handle. The arena holds the rank and the shape.
+napi_value fromBytes(napi_env env, napi_callback_info info) {
+  Arguments<2> arguments(env, info);
+  Engine& engine = engineOf(env);
+  return integer(env, guarded(engine, -1, [&] {
+                   const auto dtype = static_cast<at::ScalarType>(arguments.integer(1));
+                   std::vector<int64_t> shape(static_cast<size_t>(engine.arena[0]));
+                   for (size_t i = 0; i < shape.size(); ++i) shape[i] = static_cast<int64_t>(engine.arena[i + 1]);
+                   at::Tensor tensor = at::empty(shape, dtype);
+                   const Bytes bytes = bytesOf(env, arguments[0]);
+                   TORCH_CHECK(bytes.length == tensor.nbytes(), "shape ", tensor.sizes(), " needs ", tensor.nbytes(),
+                               " bytes, got ", bytes.length);
+                   if (bytes.length > 0) std::memcpy(tensor.data_ptr(), bytes.data, bytes.length);
+                   return engine.tensors.add(std::move(tensor));
+                 }));
+}
+
+template <bool Write>
+napi_value copyBytes(napi_env env, napi_callback_info info) {
+  Arguments<3> arguments(env, info);
+  Engine& engine = engineOf(env);
+  return integer(
+      env, guarded(engine, -1, [&] {
+        const at::Tensor& tensor = engine.tensors.at(arguments.integer(0));
+        const double offset = arguments.number(1);
+        const Bytes bytes = bytesOf(env, arguments[2]);
+        TORCH_CHECK(tensor.is_contiguous() && tensor.device().is_cpu(),
+                    "bytes are those of a contiguous tensor on the CPU");
+        TORCH_CHECK(offset >= 0 && offset + static_cast<double>(bytes.length) <= static_cast<double>(tensor.nbytes()),
+                    "bytes ", offset, " to ", offset + bytes.length, " lie outside a tensor of ", tensor.nbytes(),
+                    " bytes");
+        if (bytes.length == 0) return 0;
+        auto* data = static_cast<uint8_t*>(tensor.data_ptr()) + static_cast<size_t>(offset);
+        if (Write) {
+          std::memcpy(data, bytes.data, bytes.length);
+          tensor.unsafeGetTensorImpl()->bump_version();
+        } else {
+          std::memcpy(bytes.data, data, bytes.length);
+        }
+        return 0;
+      }));
+}
+
+// describeTensor(handle): dtype, device type, device index, requires grad, is leaf, is contiguous, rank, shape... in
+// the arena.
+napi_value describeTensor(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  Engine& engine = engineOf(env);
+  return integer(env, guarded(engine, -1, [&] {
+                   const at::Tensor& tensor = engine.tensors.at(arguments.integer(0));
+                   TORCH_CHECK(static_cast<size_t>(tensor.dim()) + 7 <= engine.arenaLength, "too many dimensions");
+                   double* out = engine.arena;
+                   *out++ = static_cast<double>(tensor.scalar_type());
+                   *out++ = static_cast<double>(tensor.device().type());
+                   *out++ = static_cast<double>(tensor.device().index());
+                   *out++ = tensor.requires_grad();
+                   *out++ = tensor.is_leaf();
+                   *out++ = tensor.is_contiguous();
+                   *out++ = static_cast<double>(tensor.dim());
+                   for (const int64_t size : tensor.sizes()) *out++ = static_cast<double>(size);
+                   return 0;
+                 }));
+}
+
+// versionOf(handle): how often the tensor was changed in place.
+napi_value versionOf(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  Engine& engine = engineOf(env);
+  return integer(env, guarded(engine, -1, [&] {
+                   return static_cast<int32_t>(engine.tensors.at(arguments.integer(0))._version() & 0x7fffffff);
+                 }));
+}
+
+// release(count, collected): frees the handles that the arena holds; `collected` where V8's collector asks for it.
+napi_value release(napi_env env, napi_callback_info info) {
+  Arguments<2> arguments(env, info);
+  Engine& engine = engineOf(env);
+  const int64_t before = weight(engine);
+  const int32_t result = guarded(engine, -1, [&] {
+    const int32_t count = arguments.integer(0);
+    TORCH_CHECK(count >= 0 && static_cast<size_t>(count) <= engine.arenaLength, "a list is cut short");
+    for (int32_t i = 0; i < count; ++i) engine.tensors.release(static_cast<int32_t>(engine.arena[i]));
+    return 0;
+  });
+  if (arguments.boolean(1)) reportCollected(engine, before - weight(engine));
+  return integer(env, result);
+}
+
+}  // namespace
+
+std::vector<Binding> tensorBindings() {
+  return {{"bindArena", bindArena},        {"fromBytes", fromBytes},           {"readBytes", copyBytes<false>},
+          {"writeBytes", copyBytes<true>}, {"describeTensor", describeTensor}, {"release", release},
+          {"versionOf", versionOf}};
+}
+
+}  // namespace batch_cam

@@ -1,0 +1,137 @@
+#include "kernels/amx.h"
+
+#include "kernels/select.h"
+
+#ifdef BATCH_CAM_AMX
+
+#include <cpuid.h>
+#include <immintrin.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace batch_cam {
+namespace {
+
+bool processorHasTiles() {
+  unsigned int a, b, c, d;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+  return (d >> 22 & 1) != 0 && (d >> 24 & 1) != 0;  // AMX-BF16 and AMX-TILE
+}
+
+// Linux gives the registers to a process that asks.
+bool systemGivesTiles() {
+  constexpr long kRequest = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
+}
+
+struct alignas(64) Configuration {
+  uint8_t palette = 1;
+  uint8_t firstRow = 0;
+  uint8_t reserved[14] = {};
+  uint16_t bytes[16] = {};
+  uint8_t rows[16] = {};
+};
+static_assert(sizeof(Configuration) == 64, "as the processor reads it");
+
+constexpr int64_t kA = kTileSide * kTileInner, kC = kTileSide * kTileSide;  // numbers of a tile
+
+// Sums of Rows x Columns tiles (at most 2 x 2) in registers 0 to 3; a's tiles go to 4 and 5, b's to 6 and 7.
+template <int Rows, int Columns>
+void block(int64_t inner, const TileOperands& of, float* below, bool add) {
+  const int64_t cBytes = 64, aBytes = 64, bBytes = of.bStride * 2;
+  if (add) {
+    _tile_loadd(0, of.c, cBytes);
+    if (Columns == 2) _tile_loadd(1, of.c + kC, cBytes);
+    if (Rows == 2) _tile_loadd(2, below, cBytes);
+    if (Rows == 2 && Columns == 2) _tile_loadd(3, below + kC, cBytes);
+  } else {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+  }
+  const BFloat16 *a = of.a, *b = of.b;
+  for (int64_t k = 0; k < inner; ++k, a += kA, b += kTileSide * of.bStride) {
+    _tile_loadd(4, a, aBytes);
+    _tile_loadd(6, b, bBytes);
+    _tile_dpbf16ps(0, 4, 6);
+    if (Columns == 2) {
+      _tile_loadd(7, b + kTileInner, bBytes);
+      _tile_dpbf16ps(1, 4, 7);
+    }
+    if (Rows == 2) {
+      _tile_loadd(5, a + of.aTiles * kA, aBytes);
+      _tile_dpbf16ps(2, 5, 6);
+      if (Columns == 2) _tile_dpbf16ps(3, 5, 7);
+    }
+  }
+  _tile_stored(0, of.c, cBytes);
+  if (Columns == 2) _tile_stored(1, of.c + kC, cBytes);
+  if (Rows == 2) _tile_stored(2, below, cBytes);
+  if (Rows == 2 && Columns == 2) _tile_stored(3, below + kC, cBytes);
+}
+
+}  // namespace
+
+bool machineHasTiles() {
+  static const bool has = processorHasTiles() && systemGivesTiles();
+  return has;
+}
+
+bool hasTiles() {
+  static const bool has = kernelsMayBe("tiles") && machineHasTiles();
+  return has;
+}
+
+Tiles::Tiles() {
+  Configuration wanted;
+  for (int tile = 0; tile < 8; ++tile) {
+    wanted.bytes[tile] = 64;
+    wanted.rows[tile] = kTileSide;
+  }
+  _tile_storeconfig(before_);
+  // GCC takes the instruction for a reader of eight bytes.
+  __asm__ volatile("" : : "r"(&wanted) : "memory");
+  _tile_loadconfig(&wanted);
+}
+
+Tiles::~Tiles() {
+  __asm__ volatile("" : : "r"(before_) : "memory");
+  _tile_loadconfig(before_);
+}
+
+void Tiles::multiply(const TileShape& shape, const TileOperands& of, bool add) {
+  for (int64_t m = 0; m < shape.rows; m += 2)
+    for (int64_t n = 0; n < shape.columns; n += 2) {
+      const TileOperands part{of.a + m * of.aTiles * kA, of.aTiles, of.b + n * kTileInner, of.bStride,
+                              of.c + (m * shape.columns + n) * kC};
+      float* const below = part.c + shape.columns * kC;
+      const bool twoRows = m + 1 < shape.rows, twoColumns = n + 1 < shape.columns;
+      if (twoRows && twoColumns) {
+        block<2, 2>(shape.inner, part, below, add);
+      } else if (twoRows) {
+        block<2, 1>(shape.inner, part, below, add);
+      } else if (twoColumns) {
+        block<1, 2>(shape.inner, part, below, add);
+      } else {
+        block<1, 1>(shape.inner, part, below, add);
+      }
+    }
+}
+
+}  // namespace batch_cam
+
+#else
+
+namespace batch_cam {
+
+bool machineHasTiles() { return false; }
+bool hasTiles() { return false; }
+Tiles::Tiles() = default;
+Tiles::~Tiles() = default;
+void Tiles::multiply(const TileShape&, const TileOperands&, bool) {}
+
+}  // namespace batch_cam
+
+#endif

@@ -1,0 +1,167 @@
+#include "memory/block_cache.h"
+
+#include <c10/util/Exception.h>
+#include <c10/util/llvmMathExtras.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <mutex>
+#include <new>
+
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
+namespace batch_cam {
+namespace {
+
+constexpr size_t kHeader = 64;
+constexpr size_t kHugePage = size_t{2} << 20;
+constexpr size_t kSlack = size_t{64} << 20;
+
+// Stands before the data; the two lists that a kept block is in run through it.
+struct Block {
+  size_t capacity;  // with this header
+  size_t sizeClass;
+  Block* newer;
+  Block* older;
+  Block* nextOfClass;
+  Block* previousOfClass;
+};
+static_assert(sizeof(Block) <= kHeader);
+
+// Eight classes to a power of two: at most an eighth of a block lies idle.
+size_t classOf(size_t bytes) {
+  const size_t power = c10::llvm::Log2_64(bytes - 1);
+  return power * 8 + ((bytes - 1) >> (power - 3) & 7);
+}
+
+size_t capacityOf(size_t sizeClass) { return (9 + sizeClass % 8) << (sizeClass / 8 - 3); }
+
+void* fromSystem(size_t bytes) {
+#ifdef __linux__
+  if (bytes >= 2 * kHugePage) {
+    void* memory = nullptr;
+    if (posix_memalign(&memory, kHugePage, bytes) != 0) return nullptr;
+    madvise(memory, bytes, MADV_HUGEPAGE);  // advice: without huge pages the memory serves as well, only slower
+    return memory;
+  }
+#endif
+  void* memory = nullptr;
+  return posix_memalign(&memory, kHeader, bytes) == 0 ? memory : nullptr;
+}
+
+class BlockCache {
+ public:
+  void* acquire(size_t bytes) {
+    const size_t sizeClass = classOf(bytes + kHeader);
+    Block* block = take(sizeClass);
+    if (block == nullptr) block = make(sizeClass);
+    return reinterpret_cast<char*>(block) + kHeader;
+  }
+
+  void release(void* data) {
+    auto* block = reinterpret_cast<Block*>(static_cast<char*>(data) - kHeader);
+    const std::lock_guard lock(mutex_);
+    used_ -= block->capacity;
+    keep(block);
+    shrinkTo(ceiling(most_));
+  }
+
+  void empty() {
+    const std::lock_guard lock(mutex_);
+    shrinkTo(0);
+  }
+
+  int64_t cached() {
+    const std::lock_guard lock(mutex_);
+    return static_cast<int64_t>(cached_);
+  }
+
+ private:
+  Block* take(size_t sizeClass) {
+    const std::lock_guard lock(mutex_);
+    Block* block = heads_[sizeClass];
+    if (block == nullptr) return nullptr;
+    unlink(block);
+    used_ += block->capacity;
+    most_ = std::max(most_, used_);
+    return block;
+  }
+
+  Block* make(size_t sizeClass) {
+    const size_t capacity = capacityOf(sizeClass);
+    {
+      const std::lock_guard lock(mutex_);
+      used_ += capacity;
+      shrinkTo(ceiling(std::max(most_, used_)));
+    }
+    void* memory = fromSystem(capacity);
+    if (memory == nullptr) {
+      empty();
+      memory = fromSystem(capacity);
+    }
+    const std::lock_guard lock(mutex_);
+    if (memory == nullptr) {
+      used_ -= capacity;
+      TORCH_CHECK(false, "not enough memory: you tried to allocate ", capacity, " bytes");
+    }
+    most_ = std::max(most_, used_);
+    return new (memory) Block{capacity, sizeClass, nullptr, nullptr, nullptr, nullptr};
+  }
+
+  static size_t ceiling(size_t most) { return most + most / 2 + kSlack; }
+
+  void keep(Block* block) {
+    cached_ += block->capacity;
+    block->newer = nullptr;
+    block->older = newest_;
+    (newest_ == nullptr ? oldest_ : newest_->newer) = block;
+    newest_ = block;
+    Block*& head = heads_[block->sizeClass];
+    block->previousOfClass = nullptr;
+    block->nextOfClass = head;
+    if (head != nullptr) head->previousOfClass = block;
+    head = block;
+  }
+
+  void unlink(Block* block) {
+    cached_ -= block->capacity;
+    (block->newer == nullptr ? newest_ : block->newer->older) = block->older;
+    (block->older == nullptr ? oldest_ : block->older->newer) = block->newer;
+    (block->previousOfClass == nullptr ? heads_[block->sizeClass] : block->previousOfClass->nextOfClass) =
+        block->nextOfClass;
+    if (block->nextOfClass != nullptr) block->nextOfClass->previousOfClass = block->previousOfClass;
+  }
+
+  void shrinkTo(size_t held) {
+    while (oldest_ != nullptr && used_ + cached_ > held) {
+      Block* block = oldest_;
+      unlink(block);
+      free(block);
+    }
+  }
+
+  std::mutex mutex_;
+  std::array<Block*, 64 * 8> heads_{};
+  Block* newest_ = nullptr;
+  Block* oldest_ = nullptr;
+  size_t used_ = 0;  // bytes of blocks that tensors hold
+  size_t cached_ = 0;
+  size_t most_ = 0;  // of used_, ever
+};
+
+BlockCache& cache() {
+  static auto* made = new BlockCache;  // never freed: tensors may outlive every static object
+  return *made;
+}
+
+}  // namespace
+
+void* acquireBlock(size_t bytes) { return cache().acquire(bytes); }
+void releaseBlock(void* block) { cache().release(block); }
+int64_t cachedBytes() { return cache().cached(); }
+void emptyBlockCache() { cache().empty(); }
+
+}  // namespace batch_cam

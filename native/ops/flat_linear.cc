@@ -1,0 +1,100 @@
+// A linear layer over flattened maps whose channels lie last: the weight is turned to their order while it is cast, so
+// that maps and their gradient stay as they are. Beside it the weight's mean over places, which Grad-CAM's weights in
+// closed form are made of, so that both gradients of the weight come in one pass.
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/zeros.h>
+#include <torch/library.h>
+
+#include <tuple>
+
+#include "ops/double_backward.h"
+#include "ops/dtypes.h"
+#include "ops/positions.h"
+
+namespace batch_cam {
+namespace {
+
+using at::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+Tensor rowsOf(const Tensor& maps) { return maps.permute({0, 2, 3, 1}).reshape({maps.size(0), -1}); }
+
+// (J, K h w) as (J, K, h w).
+Tensor byChannels(const Tensor& weight, const Tensor& maps) {
+  return weight.view({weight.size(0), maps.size(1), maps.size(2) * maps.size(3)});
+}
+
+// The same in libtorch's operators, for what is differentiated twice: the output, then the means, flat.
+Tensor composed(const Tensor& maps, const Tensor& weight, const Tensor& bias) {
+  const auto dtype = maps.scalar_type();
+  const Tensor y = at::linear(maps.flatten(1), weight.to(dtype), bias.to(dtype));
+  return at::cat({y.to(at::kFloat).flatten(), byChannels(weight, maps).mean(2).flatten()});
+}
+
+struct FlatLinear : torch::autograd::Function<FlatLinear> {
+  static variable_list forward(AutogradContext* context, const Tensor& maps, const Tensor& weight, const Tensor& bias) {
+    const Tensor planes = byChannels(weight, maps);
+    const Tensor matrix =
+        inDtype(maps, [&](auto value) { return placesFirst<decltype(value)>(planes, maps.options()); });
+    const Tensor y = at::addmm(bias.to(maps.scalar_type()), rowsOf(maps), matrix.t());
+    context->save_for_backward({maps, weight, bias, matrix});
+    context->set_materialize_grads(false);
+    return {y, planes.mean(2)};
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const Tensor &maps = saved[0], &weight = saved[1], &bias = saved[2], &matrix = saved[3];
+    const Tensor dy = gradients[0].defined() ? gradients[0].to(maps.scalar_type())
+                                             : at::zeros({maps.size(0), weight.size(0)}, maps.options());
+    const Tensor& ofMeans = gradients[1];
+    if (at::GradMode::is_enabled()) {
+      const Tensor means = ofMeans.defined() ? ofMeans : at::zeros({weight.size(0), maps.size(1)}, weight.options());
+      return gradientsWithGraph(context, {maps, weight, bias},
+                                at::cat({dy.to(at::kFloat).flatten(), means.to(at::kFloat).flatten()}),
+                                [&](const variable_list& of) { return composed(of[0], of[1], of[2]); });
+    }
+    Tensor dmaps, dweight, dbias;
+    if (context->needs_input_grad(0))
+      dmaps = dy.mm(matrix).view({maps.size(0), maps.size(2), maps.size(3), maps.size(1)}).permute({0, 3, 1, 2});
+    if (context->needs_input_grad(1)) {
+      const Tensor product = dy.t().mm(rowsOf(maps)), planes = byChannels(weight, maps);
+      const Tensor offset =
+          ofMeans.defined() ? (ofMeans.to(at::kFloat) / static_cast<double>(planes.size(2))).contiguous() : Tensor();
+      dweight = inDtype(maps, [&](auto value) {
+                  return placesLast<decltype(value)>(product, planes.sizes(), offset);
+                }).view(weight.sizes());
+    }
+    if (context->needs_input_grad(2)) dbias = dy.sum(0, /*keepdim=*/false, at::kFloat);
+    return {dmaps, dweight, dbias};
+  }
+};
+
+std::tuple<Tensor, Tensor> flatLinear(const Tensor& maps, const Tensor& weight, const Tensor& bias) {
+  TORCH_CHECK(maps.dim() == 4 && maps.numel() > 0 && weight.dim() == 2 && weight.numel() > 0 &&
+                  weight.size(1) == maps.numel() / maps.size(0),
+              "weight must have the shape (J, K h w) for maps of shape (N, K, h, w) with values, got ", weight.sizes(),
+              " for ", maps.sizes());
+  TORCH_CHECK(maps.scalar_type() == at::kFloat || maps.scalar_type() == at::kBFloat16, "dtype ", maps.scalar_type(),
+              " has no kernel here");
+  TORCH_CHECK(weight.scalar_type() == at::kFloat && bias.scalar_type() == at::kFloat &&
+                  bias.sizes() == weight.sizes().slice(0, 1),
+              "weight and bias must be float32 of shapes (J, K h w) and (J), got ", weight.sizes(), " and ",
+              bias.sizes());
+  const variable_list made =
+      FlatLinear::apply(maps.contiguous(at::MemoryFormat::ChannelsLast), weight.contiguous(), bias);
+  return {made[0], made[1]};
+}
+
+}  // namespace
+
+TORCH_LIBRARY_FRAGMENT(batch_cam, library) {
+  library.def("flat_linear(Tensor maps, Tensor weight, Tensor bias) -> (Tensor, Tensor)",
+              torch::dispatch(c10::DispatchKey::CompositeImplicitAutograd, TORCH_FN(flatLinear)));
+}
+
+}  // namespace batch_cam
