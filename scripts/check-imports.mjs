@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // Enforces ARCHITECTURE.md's import table: every import of every source file, except tests, must be allowed by its folder's row.
-// It also refuses circles of imports, and files of native/ that include a header which declares every operator of libtorch.
+// It also refuses circles of imports, and includes in native/ that the table does not allow or that declare every operator of
+// libtorch.
 // It fails if it finds no file, if a folder has no row, and if a row has no folder.
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, relative, resolve, sep } from "node:path";
@@ -92,6 +93,29 @@ export function headerFaultsOf(file, source) {
   });
 }
 
+/** The table's rows of native/: folder -> what its files may include, folders of native/ or libtorch or node-api-headers. */
+export function readIncludeTable(markdown) {
+  const rows = [...markdown.matchAll(/^(native\/\w+)\/\s.*?\s- (.*)$/gm)];
+  if (rows.length === 0) throw new Error("ARCHITECTURE.md has no rows of native/");
+  return new Map(rows.map(([, folder, rule]) => [folder, rule.trim().split(", ")]));
+}
+
+const INCLUDE = /^\s*#\s*include\s*(?:"([^"]+)"|<((?:ATen|c10|torch)\/|node_api\.h>))/gm;
+
+/** Includes of one file of native/ that the table does not allow. */
+export function includeFaultsOf(file, source, table) {
+  const own = file.split("/").slice(0, 2).join("/");
+  const allowed = table.get(own);
+  if (allowed === undefined) return [`${file}: its folder has no row in the import table`];
+  return [...source.matchAll(INCLUDE)].flatMap((match) => {
+    const external = match[2]?.startsWith("node_api") ? "node-api-headers" : "libtorch";
+    const target = match[1] === undefined ? external : `native/${dirname(match[1])}`;
+    if (target === own || allowed.includes(target.replace(/^native\//, ""))) return [];
+    const line = source.slice(0, match.index + match[0].indexOf("#")).split("\n").length;
+    return [`${file}:${line}: ${own} may not include ${target === "native/." ? match[1] : target}`];
+  });
+}
+
 /** Each circle of imports as "a.ts -> b.ts -> a.ts", from the files that each file imports. Types count too. */
 export function circlesOf(importsOf) {
   const circles = [];
@@ -147,8 +171,11 @@ function main() {
   for (const place of table.keys())
     if (place !== DESCRIPTIONS && !existsSync(place))
       faults.push(`ARCHITECTURE.md: ${place} is in the table but not in the tree`);
-  for (const file of filesIn("native").filter((path) => /\.(cc|h)$/.test(path)))
-    faults.push(...headerFaultsOf(file, readFileSync(file, "utf8")));
+  const includes = readIncludeTable(readFileSync("ARCHITECTURE.md", "utf8"));
+  for (const file of filesIn("native").filter((path) => /\.(cc|h)$/.test(path))) {
+    const source = readFileSync(file, "utf8");
+    faults.push(...headerFaultsOf(file, source), ...includeFaultsOf(file, source, includes));
+  }
   for (const fault of faults) console.error(fault);
   if (faults.length > 0) process.exit(1);
   console.log(`imports: ${files.length} files obey the table, without circles`);

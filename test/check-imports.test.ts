@@ -1,7 +1,14 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { circlesOf, faultsOf, headerFaultsOf, readTable } from "../scripts/check-imports.mjs";
+import {
+  circlesOf,
+  faultsOf,
+  headerFaultsOf,
+  includeFaultsOf,
+  readIncludeTable,
+  readTable,
+} from "../scripts/check-imports.mjs";
 
 const table = readTable(readFileSync("ARCHITECTURE.md", "utf8"));
 
@@ -62,6 +69,31 @@ describe("the addon's sources", () => {
   it("may include an operator by its name, and what a comment names", () => {
     const source = "#include <ATen/core/Tensor.h>\n#include <ATen/ops/empty.h>\n// #include <ATen/ATen.h>\n";
     expect(headerFaultsOf("native/ops/a.cc", source)).toEqual([]);
+  });
+
+  const includes = readIncludeTable(readFileSync("ARCHITECTURE.md", "utf8"));
+
+  it.each([
+    ["native/kernels/a.h", '#include "kernels/table.h"\n#include <string.h>'],
+    ["native/ops/a.cc", '#include <ATen/core/Tensor.h>\n#include "memory/allocator.h"\n#include "kernels/table.h"'],
+    ["native/binding/a.cc", '#include <node_api.h>\n#include "ops/winograd.h"'],
+  ])("lets %s include what its folder may", (file, source) => {
+    expect(includeFaultsOf(file, source, includes)).toEqual([]);
+  });
+
+  it.each([
+    [
+      "native/kernels/a.h",
+      "\n#include <c10/util/BFloat16.h>",
+      /^native\/kernels\/a\.h:2: native\/kernels may not include libtorch/,
+    ],
+    ["native/kernels/a.h", '#include "ops/dtypes.h"', /native\/kernels may not include native\/ops/],
+    ["native/ops/a.cc", "#include <node_api.h>", /native\/ops may not include node-api-headers/],
+    ["native/memory/a.cc", '#include "binding/engine.h"', /native\/memory may not include native\/binding/],
+    ["native/binding/a.cc", '#include "engine.h"', /native\/binding may not include engine\.h/],
+    ["native/other/a.cc", "", /has no row in the import table/],
+  ])("does not let %s say %s", (file, source, expected) => {
+    expect(includeFaultsOf(file, source, includes).join("\n")).toMatch(expected);
   });
 });
 
