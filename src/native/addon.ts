@@ -2,11 +2,11 @@ import { createRequire } from "node:module";
 import { addonPath, explainLoadFailure } from "./find.ts";
 import { expectSwitches, type KernelLevel } from "./switches.ts";
 
-/** What the C++ addon can do: this interface and native/binding/ are the whole native surface. Handles and operators are int32. */
+/** All functions of the C++ addon: this interface and native/binding/ are the whole native surface. Handles and operators are int32. */
 export interface NativeAddon {
   /** Shares the buffer that arguments and results pass through; once, before anything else. */
   bindArena(arena: Float64Array): void;
-  /** Index of an operator for `run`, or -1 where this libtorch lacks it. */
+  /** Index of an operator for `run`, or -1 if this libtorch does not have it. */
   resolve(name: string, overload: string): number;
   /** Handle of the one tensor that results, else 0 with the results in the arena; -1 on failure. */
   run(operator: number): number;
@@ -23,7 +23,7 @@ export interface NativeAddon {
   describeTensor(handle: number): number;
   /** How often a tensor was changed in place. */
   versionOf(handle: number): number;
-  /** Frees the handles in the arena; `collected` where the garbage collector asks for it. */
+  /** Frees the handles in the arena; `collected` says whether the garbage collector found them unreachable. */
   release(count: number, collected: boolean): number;
 
   /** Outputs, inputs and seeds as three lists in the arena; gradients come back in it, -1 for an unused input. */
@@ -36,7 +36,7 @@ export interface NativeAddon {
   /** The state before comes back in the arena: enabled, dtype. */
   enterAutocast(enabled: boolean, dtype: number): void;
   leaveAutocast(enabled: boolean, dtype: number): void;
-  /** Whether autograd copies what it saves, from here on in this thread; the state before. */
+  /** Sets whether autograd copies the tensors that it saves in this thread; returns the previous state. */
   copySaved(enabled: boolean): boolean;
 
   lastError(): string;
@@ -62,9 +62,9 @@ export interface NativeAddon {
     padding: number,
   ): boolean;
 
-  /** Records operators, backward nodes and spans from here on, of each at most `limit`; -1 where that is done already. */
+  /** Starts to record operators, backward nodes and spans, at most `limit` of each; -1 if a recording has begun already. */
   startRecording(limit: number): number;
-  /** A row of its own around what happens until `endSpan`; operators are recorded only within spans. */
+  /** Opens a span until `endSpan`, as a row of the recording; operators are recorded only within spans. */
   beginSpan(kind: number, name: string): void;
   endSpan(): void;
   stopRecording(): NativeRecording | undefined;
@@ -89,7 +89,7 @@ export interface NativeCapabilities {
   mkldnn: boolean;
   mkl: boolean;
   gloo: boolean;
-  /** Whether it multiplies small matrices inside one thread, which the fused kernels are made of. */
+  /** Whether oneDNN's products of small matrices exist for a dtype; `convnext_mlp` needs them. */
   productsFloat32: boolean;
   productsBfloat16: boolean;
 }

@@ -5,24 +5,24 @@ import { pairOf } from "./layers.ts";
 import { Tensor } from "./tensor.ts";
 
 export interface FusedConvOptions extends ConvOptions {
-  /** Added to the convolution's result. */
+  /** Added to the result of the convolution. */
   add?: Tensor | undefined;
-  /** Whether max(·, 0) ends it. */
+  /** Whether a ReLU follows. */
   relu?: boolean;
 }
 
-/** Whether this libtorch computes convolutions with what follows them in one kernel: oneDNN's, of x86 builds. */
+/** Whether this libtorch has oneDNN's convolution with fused post-operations, as its x86 builds do. */
 export const hasFusedConv: boolean =
   native.capabilities().mkldnn && native.resolve("mkldnn::_convolution_pointwise", "") >= 0;
 
-/** Weights laid out as the kernel wants them for images of a size (N, C, H, W); only `fusedConv` can read them. */
+/** The weight in oneDNN's blocked layout for images of a size (N, C, H, W); only `fusedConv` can read it. */
 export function packConvWeight(weight: Tensor, size: readonly number[], options: ConvOptions): Tensor {
   const { stride = 1, padding = 0, dilation = 1, groups = 1 } = options;
   const [p, s, d] = [pairOf(padding), pairOf(stride), pairOf(dilation)];
   return new Tensor(aten.mkldnnReorderConvolutionWeight(weight, p, s, d, groups, size));
 }
 
-/** relu(conv2d(x, w, bias) + add) without a graph, in one pass over memory; x, bias and add of the weights' dtype. */
+/** relu(conv2d(x, w, bias) + add) in one kernel, without a gradient. x, bias and add have the weight's dtype. */
 export function fusedConv(x: Tensor, weight: Tensor, bias: Tensor, options: FusedConvOptions): Tensor {
   const { stride = 1, padding = 0, dilation = 1, groups = 1, add, relu = false } = options;
   const [p, s, d] = [pairOf(padding), pairOf(stride), pairOf(dilation)];

@@ -12,22 +12,22 @@ export interface ConvNextMlpWeights {
   fc2: { weight: Tensor; bias: Tensor };
 }
 
-/** Whether products of small matrices, which the fused MLP is made of, exist here. */
+/** Whether oneDNN's products of small matrices, which `convNextMlp` needs, exist for a dtype on this processor. */
 const { productsFloat32, productsBfloat16 } = native.capabilities();
 
-/** What a fused kernel computes x in here: autocast's dtype or its own; null where there is none for it. */
+/** The dtype in which a fused kernel computes x: that of autocast, or x's own; null if the kernels do not support it. */
 export function fusedDtype(x: Tensor): "float32" | "bfloat16" | null {
   const dtype = x.dtype === "float32" || x.dtype === "bfloat16" ? (autocastDtype() ?? x.dtype) : null;
   return dtype === "float32" || dtype === "bfloat16" ? dtype : null;
 }
 
-/** Whether `convNextMlp` runs in a dtype here. */
+/** Whether `convNextMlp` supports a dtype on this processor. */
 export const hasConvNextMlp = (dtype: "float32" | "bfloat16"): boolean =>
   dtype === "float32" ? productsFloat32 : productsBfloat16;
 
 /**
- * residual + fc2(grn(gelu(fc1(norm(x))))) over the channels of x (N, H, W, C), float32 or bfloat16; weights float32. The wide
- * layer stays in the processor's cache, of the backward pass too, which computes it again.
+ * residual + fc2(grn(gelu(fc1(norm(x))))) over the channels of x (N, H, W, C), float32 or bfloat16; weights float32. The hidden
+ * layer stays in the processor's cache; the backward pass computes it again.
  */
 export function convNextMlp(x: Tensor, residual: Tensor, { norm, fc1, grn, fc2 }: ConvNextMlpWeights): Tensor {
   const products = [fc1.weight, fc1.bias, grn.weight, grn.bias, fc2.weight, fc2.bias] as const;
@@ -39,12 +39,12 @@ export function depthwiseConv(x: Tensor, w: Tensor, bias: Tensor): Tensor {
   return new Tensor(aten.batchCamDepthwiseConv(x, w, bias));
 }
 
-/** Convolution of x (N, C, H, W) with w (K, C, k, k), laid out channels last, each pass by what is fastest for its shape. */
+/** Convolution of x (N, C, H, W) with w (K, C, k, k), channels-last; each pass uses the kernel that is fastest for its shape. */
 export function convolution(x: Tensor, w: Tensor, { stride, padding }: { stride: number; padding: number }): Tensor {
   return new Tensor(aten.batchCamConvolution(x, w, stride, padding));
 }
 
-/** Whether `winogradConv` takes images (N, C, H, W) with weights (K, C, k, k): of 3x3 and many channels, in float32. */
+/** Whether `winogradConv` supports float32 images (N, C, H, W) with weights (K, C, k, k). */
 export function hasWinogradConv(
   [images = 0, inner = 0, height = 0, width = 0]: readonly number[],
   [outer = 0, own = 0, kernel = 0]: readonly number[],
@@ -54,7 +54,7 @@ export function hasWinogradConv(
   return native.supportsWinograd(images, inner, outer, height, width, padding);
 }
 
-/** relu(conv2d(x, w, bias) + add) without a graph, float32, laid out channels last. */
+/** relu(conv2d(x, w, bias) + add) by Winograd's method, without a gradient, float32, channels-last. */
 export function winogradConv(
   x: Tensor,
   [w, bias]: readonly [Tensor, Tensor],
@@ -70,7 +70,7 @@ export interface ConvReluOptions {
   pool: boolean;
 }
 
-/** relu(convolution(x, w) + bias), pooled if asked for, laid out channels last; dtypes as of `convolution`. */
+/** relu(convolution(x, w) + bias), with max-pooling if `pool` is set; layout and dtypes as of `convolution`. */
 export function convRelu(x: Tensor, w: Tensor, bias: Tensor, { stride, padding, pool }: ConvReluOptions): Tensor {
   return new Tensor(aten.batchCamConvRelu(x, w, bias, stride, padding, pool));
 }
@@ -82,13 +82,13 @@ export interface BatchNormActOptions {
   runningVar: Tensor;
   momentum: number;
   eps: number;
-  /** Added behind the norm. */
+  /** Added after the norm. */
   add?: Tensor | undefined;
-  /** Whether max(·, 0) ends it. */
+  /** Whether a ReLU follows. */
   relu: boolean;
 }
 
-/** relu(batchNorm(x) + add) of x (N, C, H, W) by the batch's statistics, which the running ones learn of; channels last. */
+/** relu(batchNorm(x) + add) of x (N, C, H, W), channels-last, by the batch's statistics; updates the running statistics. */
 export function batchNormAct(x: Tensor, options: BatchNormActOptions): Tensor {
   const { weight, bias, runningMean, runningVar, momentum, eps, add, relu } = options;
   const result = aten.batchCamBatchNormAct(x, weight, bias, runningMean, runningVar, add, relu, momentum, eps);
@@ -98,7 +98,7 @@ export function batchNormAct(x: Tensor, options: BatchNormActOptions): Tensor {
 
 /**
  * Maps of A (B, K, h, w) with α (B, K), float32: M = relu(Σ_k α_k · A_k), resized bilinearly to (B, height, width), and
- * (M − min) / (max − min + eps); and M itself, (B, h, w). A constant map stays one, and gives zeros.
+ * (M − min) / (max − min + eps); and M itself, (B, h, w). A constant map gives zeros.
  */
 export function camMaps(
   activations: Tensor,
@@ -145,7 +145,7 @@ export function ssimOf([x, y]: readonly [Tensor, Tensor], { window, c1, c2 }: Ss
   return new Tensor(aten.batchCamSsim(x, y, window, c1, c2, range));
 }
 
-/** Images of a data set, uint8 (N, C, H, W), the places (int32) of those that are wanted, and what normalises their channels. */
+/** Images of a data set, uint8 (N, C, H, W), the indices (int32) of a batch, and the mean and deviation of each channel. */
 export interface ImageSource {
   images: Tensor;
   indices: Tensor;
@@ -153,21 +153,21 @@ export interface ImageSource {
   std: Tensor;
 }
 
-/** (x / 255 − mean) / std: float32 (B, C, H, W), in one pass, bit for bit as operation by operation. */
+/** (x / 255 − mean) / std in one pass: float32 (B, C, H, W), bit for bit the result of separate operators. */
 export function gatherImages({ images, indices, mean, std }: ImageSource, channelsLast: boolean): Tensor {
   return new Tensor(aten.batchCamGatherImages(images, indices, mean, std, channelsLast));
 }
 
 export interface ImageChanges {
-  /** (B, 2, 3), float32: where a place of the new image comes from, in coordinates from −1 to 1. */
+  /** (B, 2, 3), float32: maps positions of the new image to positions of the old one, in coordinates from −1 to 1. */
   geometry: Tensor;
-  /** (B·C, 256), float32: what each shade becomes, in [0, 1]; or (1, 256) for all. */
+  /** (B·C, 256), float32: the new value of each shade, in [0, 1]; or (1, 256) for all channels. */
   shades: Tensor;
-  /** (B, 4), int32: top, left, bottom and right pixel of what becomes grey; empty where top is bottom. */
+  /** (B, 4), int32: top, left, bottom and right pixel of the rectangle that becomes grey; it is empty if top equals bottom. */
   rectangles: Tensor;
 }
 
-/** The same of images that are recoloured, moved (bilinear, the border going on) and erased on the way. */
+/** The same with changes: shades are replaced, positions are mapped (bilinear, with the border repeated), and a rectangle is erased. */
 export function augmentImages(
   { images, indices, mean, std }: ImageSource,
   { geometry, shades, rectangles }: ImageChanges,
