@@ -1,8 +1,10 @@
 import { createRequire } from "node:module";
 import { unusedMessage, unusedOptions } from "../config/dataset-options.ts";
-import { fieldsOf, hint, parseConfig } from "../config/index.ts";
+import { fieldsOf, parseConfig } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
+import { type Registry, registryOf } from "../registry.ts";
 import type { Command } from "./command.ts";
+import { COMMANDS, type CommandEntry } from "./commands.ts";
 import { readConfigFile } from "./config-file.ts";
 import { reportFailure } from "./exit.ts";
 import { flagOf, inFlagsOf } from "./flag-names.ts";
@@ -12,29 +14,24 @@ import { watchInterrupts } from "./interrupt.ts";
 import { type CliIo, processIo } from "./io.ts";
 import { withSafeOutput } from "./safe-output.ts";
 
-// Loaded when asked for, in the order of the help.
-const COMMANDS: Record<string, () => Promise<Command>> = {
-  train: async () => (await import("./commands/train.ts")).trainCommand,
-  "find-lr": async () => (await import("./commands/find-lr.ts")).findLrCommand,
-  explain: async () => (await import("./commands/explain.ts")).explainCommand,
-  data: async () => (await import("./commands/data.ts")).dataCommand,
-  compare: async () => (await import("./commands/compare.ts")).compareCommand,
-  report: async () => (await import("./commands/report.ts")).reportCommand,
-  evaluate: async () => (await import("./commands/evaluate.ts")).evaluateCommand,
-  demo: async () => (await import("./commands/demo.ts")).demoCommand,
-  models: async () => (await import("./commands/models.ts")).modelsCommand,
-  setup: async () => (await import("./commands/setup.ts")).setupCommand,
-  doctor: async () => (await import("./commands/doctor.ts")).doctorCommand,
-};
-
-/** Runs the command line and returns the exit code: 0, 2 for the user's mistakes, 1 for ours or for failed runs, 130 after Ctrl-C. Never throws. */
-export async function main(argv: readonly string[], given: CliIo = processIo()): Promise<number> {
+/**
+ * Runs the command line and returns the exit code: 0, 2 for the user's mistakes, 1 for ours or for failed runs, 130 after Ctrl-C. Never throws.
+ *
+ * @param entries the commands that there are
+ */
+export async function main(
+  argv: readonly string[],
+  given: CliIo = processIo(),
+  entries: readonly CommandEntry[] = COMMANDS,
+): Promise<number> {
   const io = withSafeOutput(given);
+  const commands = registryOf(entries);
   try {
     const [name, ...rest] = argv;
     if (name === "--version" || name === "-v") io.stdout.write(`${version()}\n`);
-    else if (name === undefined || name === "help" || name === "--help" || name === "-h") await help(rest, io);
-    else return await runCommand(await findCommand(name), rest, io);
+    else if (name === undefined || name === "help" || name === "--help" || name === "-h")
+      await help(rest, io, commands);
+    else return await runCommand(await findCommand(name, commands), rest, io);
     return 0;
   } catch (error) {
     return reportFailure(error, io);
@@ -102,19 +99,16 @@ function expectOperand({ name, operand, config }: Command, given: Record<string,
   );
 }
 
-async function findCommand(name: string): Promise<Command> {
-  const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (load) return await load();
-  const known = Object.keys(COMMANDS);
-  throw new BatchCamError(
-    "E_CONFIG",
-    `unknown command "${name}"${hint(name, known)}; the commands are ${known.join(", ")}`,
-  );
+async function findCommand(name: string, commands: Registry<CommandEntry>): Promise<Command> {
+  const entry = commands.find(name);
+  if (entry !== undefined) return await entry.load();
+  const known = commands.names.join(", ");
+  throw new BatchCamError("E_CONFIG", `unknown command "${name}"${commands.hint(name)}; the commands are ${known}`);
 }
 
-async function help([name]: readonly string[], io: CliIo): Promise<void> {
-  if (name !== undefined && !name.startsWith("-")) printCommandHelp(await findCommand(name), io);
-  else io.stdout.write(formatHelp(await Promise.all(Object.values(COMMANDS).map((load) => load()))));
+async function help([name]: readonly string[], io: CliIo, commands: Registry<CommandEntry>): Promise<void> {
+  if (name !== undefined && !name.startsWith("-")) printCommandHelp(await findCommand(name, commands), io);
+  else io.stdout.write(formatHelp(await Promise.all(commands.items.map((entry) => entry.load()))));
 }
 
 function printCommandHelp(command: Command, { stdout }: CliIo): number {

@@ -1,6 +1,7 @@
 import { counted } from "../counted.ts";
 import { CUE_SETS } from "../data/cue-sets.ts";
 import { DECOY_SIDE } from "../data/decoy.ts";
+import { DATASETS } from "../data/description.ts";
 import type { SpuriousRecord } from "../evaluate/spurious.ts";
 import type { RunSubject } from "../evaluate/subject.ts";
 import { percent } from "./progress-lines.ts";
@@ -13,16 +14,16 @@ export function spuriousLines(
   record: SpuriousRecord,
   { config: { dataset, decoyVariant }, imageSize }: Pick<RunSubject, "config" | "imageSize">,
 ): string[] {
-  const colors = dataset === "color-mnist";
-  const cue = colors ? "the colour" : `the patch (${decoyVariant})`;
+  const patched = DATASETS.some(({ name, options }) => name === dataset && "decoyVariant" in options);
+  const cue = patched ? `the patch (${decoyVariant})` : "the colour";
   const rows = CUE_SETS.map((set) => [set, inPercent(record.accuracy[set]), inPercent(record.worstClass[set])]);
   const [height, width] = imageSize;
   const area = DECOY_SIDE[decoyVariant] ** 2 / (height * width);
   return [
     `how far the model leans on ${cue}, ${counted(record.images, "test image")}`,
-    formatTable([colors ? "colour" : "patch", "accuracy %", "worst class %"], rows),
+    formatTable([patched ? "patch" : "colour", "accuracy %", "worst class %"], rows),
     "aligned: of the image's own class; random: of any class; clean: none; adversarial: of class 9 − y",
-    ...(colors ? [] : mapLines(record, area)),
+    ...(patched ? mapLines(record, area) : []),
     "",
   ];
 }

@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { dirname } from "node:path";
-import type { DatasetName } from "../config/index.ts";
 import { readRegularFile } from "../regular-file.ts";
 import { type LabelledImage, type LabelledImages, listClassFolder } from "./class-folder.ts";
 import { digestOfLines, wholeHash } from "./data-record.ts";
+import type { DatasetName } from "./description.ts";
 import { hashFiles } from "./file-hashes.ts";
 import { pathWithin } from "./reading-notes.ts";
 import type { SplitName } from "./split-names.ts";

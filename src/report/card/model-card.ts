@@ -1,6 +1,8 @@
 import { stringify } from "yaml";
 import { counted, theFirst } from "../../counted.ts";
+import { DATASETS } from "../../data/description.ts";
 import { arrowOf, MEASURES } from "../../measures.ts";
+import { MODEL_FAMILIES } from "../../models/description.ts";
 import type { EpochRecord, SplitRecord, StartEvent, TrainResult } from "../../train/events.ts";
 import { duration } from "../text/duration.ts";
 import { inCell, inText, markdownTable } from "../text/markdown.ts";
@@ -188,11 +190,11 @@ const epochRow = ({ epoch, train, val }: EpochRecord, bestEpoch: number): string
 
 function usage({ result, start, runWord }: CardInput): string {
   const { model } = start.config;
-  const twin = model.startsWith("resnet") ? "torchvision's" : model.startsWith("convnext") ? "timm's" : null;
+  const library = MODEL_FAMILIES.find(({ models }) => (models as readonly string[]).includes(model))?.namesOf ?? null;
   const names =
-    twin === null
+    library === null
       ? ""
-      : ` Names are ${twin}; so are shapes, but where the stem, the channels or the classes are this run's own.`;
+      : ` Names are ${library}'s, and so are shapes, unless the stem, the channels or the classes are this run's own.`;
   return [
     "## Use",
     "```",
@@ -214,20 +216,11 @@ function limits({ start: { config, testImages } }: CardInput): string {
         ]
       : []),
     "A prototype holds whatever a class's images share, a mark in a corner too.",
-    CUES[config.dataset] ??
+    DATASETS.find(({ name }) => name === config.dataset)?.cue ??
       "The test images come from the same source as the training images; nothing is known of others.",
   ];
   return `## Limits\n${points.map((point) => `- ${point}`).join("\n")}`;
 }
-
-const DECOY =
-  "The training and validation images carry a patch whose grey tells the class, the test images one that misleads: validation accuracy flatters whoever reads the patch.";
-const CUES: Readonly<Record<string, string>> = {
-  "decoy-mnist": DECOY,
-  "decoy-fashion-mnist": DECOY,
-  "color-mnist":
-    "The training and validation images have their class's colour, the test images that of another: validation accuracy flatters whoever reads the colour.",
-};
 
 function making({ options, environment, result, again: command, caveats = [] }: CardInput): string {
   const cell = (value: unknown) => inCell(inline(String(value)));
