@@ -5,7 +5,7 @@
 export interface MethodDescription {
   readonly name: string;
   /**
-   * The map before ReLU: A is the target layer's output (B, K, h, w), G = ∂(Σ_b score_b) / ∂A, s the score of the explained class and x the
+   * The map before ReLU: A is the target layer's output (B, K, h, w), s the score of the explained class, G = ∂(Σ_b s_b) / ∂A, and x the
    * image.
    */
   readonly formula: string;
