@@ -4,7 +4,7 @@ import { expectShapes } from "../tensor/expect.ts";
 import { autocast, enableGrad, noGrad, type Tensor } from "../tensor/index.ts";
 import { isOverwritten } from "../tensor/saved-copies.ts";
 import type { MethodName } from "./description.ts";
-import { METHODS, methodNamed, methodOf } from "./methods.ts";
+import { METHOD_REGISTRY, methodIn } from "./methods.ts";
 import type { NormalizeOptions } from "./normalize.ts";
 import { overwrittenBehind } from "./overwritten.ts";
 import { scoreGradient } from "./pass.ts";
@@ -49,11 +49,13 @@ export function activationMaps(
   for (const [name, value] of Object.entries({ createGraph, relu, eigenSmooth }))
     expectBoolean(`activationMaps: ${name}`, value);
   expectShapes("activationMaps", { logits: [logits, "B C"], activations: [activations, "B K h w"] });
-  const name = methodOf(asked);
-  const method = methodNamed(name);
+  const method = methodIn(METHOD_REGISTRY, asked);
   if (method.kind !== "layer") {
-    const able = METHODS.filter((each) => methodNamed(each).kind === "layer").join(", ");
-    throw new BatchCamError("E_ARGUMENT", `activationMaps: ${name} needs the model: use explain; possible are ${able}`);
+    const able = METHOD_REGISTRY.items.flatMap(({ kind, name }) => (kind === "layer" ? [name] : [])).join(", ");
+    throw new BatchCamError(
+      "E_ARGUMENT",
+      `activationMaps: ${method.name} needs the model: use explain; possible are ${able}`,
+    );
   }
   const [target] = readTargets("activationMaps", targets, logits);
   return autocast({ enabled: false }, () =>

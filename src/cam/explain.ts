@@ -1,12 +1,13 @@
 import { expectBoolean, expectFunction, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { inEvaluation, Module } from "../nn/index.ts";
+import type { Registry } from "../registry.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import { autocast, type DType, enableGrad, noGrad, stack, type Tensor, tidy } from "../tensor/index.ts";
 import { CONVENTIONS, type Convention } from "./convention.ts";
 import type { MethodName } from "./description.ts";
 import { layersOf } from "./layers.ts";
-import { type Method, methodNamed, methodOf } from "./methods.ts";
+import { METHOD_REGISTRY, methodIn, type NamedMethod } from "./methods.ts";
 import type { NormalizeOptions } from "./normalize.ts";
 import { forwardPass, layerGradients, type Pass, type ReshapeTransform, type TargetLayer } from "./pass.ts";
 import { explainingInPlace } from "./recorded-forward.ts";
@@ -54,7 +55,7 @@ export interface Explanation<Maps = Tensor> {
 
 interface Request {
   model: Module;
-  methods: readonly (readonly [MethodName, Method])[];
+  methods: readonly NamedMethod[];
   layers: readonly (readonly [string, Module])[];
   options: ExplainOptions;
   createGraph: boolean;
@@ -63,7 +64,7 @@ interface Request {
 
 /**
  * Maps that explain what a model says of images (B, C, H, W), normalised as it takes them, by one or several methods in one
- * forward pass. Each method's formula stands with its function; `METHODS` lists them.
+ * forward pass. Each method's formula is with its function; `METHODS` lists them.
  *
  * Raw maps are resized bilinearly to the image and scaled to [0, 1] one by one; a map that the ReLU kills is zero. The model
  * runs in evaluation mode. Parameters, `.grad`, modes, batch-norm statistics and the random generator stay as they are, also
@@ -81,41 +82,50 @@ export function explain(
   x: Tensor,
   options?: ExplainOptions & { method?: MethodName | (string & {}) },
 ): Explanation;
-export function explain(
+export function explain<const Name extends MethodName | (string & {})>(
   model: Module,
   x: Tensor,
-  options: ExplainOptions & { method: readonly (MethodName | (string & {}))[] },
-): Explanation<Record<MethodName, Tensor>>;
+  options: ExplainOptions & { method: readonly Name[] },
+): Explanation<MapsOf<Name>>;
 export function explain(
   model: Module,
   x: Tensor,
   options: ExplainOptions & { method?: string | readonly string[] } = {},
-): Explanation<Tensor | Record<MethodName, Tensor>> {
+): Explanation<Tensor | MapsByMethod> {
+  return explainBy(METHOD_REGISTRY, model, x, options);
+}
+
+/** The maps of several methods: under the names that were asked for, or those of them that are spelt as in `METHODS`. */
+export type MapsOf<Name extends string> = [Name] extends [MethodName]
+  ? Record<Name, Tensor>
+  : Partial<Record<MethodName, Tensor>>;
+
+/** `explain` with a registry of methods. */
+export function explainBy(
+  known: Registry<NamedMethod>,
+  model: Module,
+  x: Tensor,
+  options: ExplainOptions & { method?: string | readonly string[] },
+): Explanation<Tensor | MapsByMethod> {
   if (!(model instanceof Module)) throw wrongArgument("explain: model", "a Module", model);
   const { method = "GradCAM", ...rest } = optionsOf("explain", options, OPTIONS);
   expectImages(x);
-  const methods = checkedMethods(method);
+  const methods = checkedMethods(known, method);
   checkOptions(rest, methods);
   const createGraph = rest.createGraph ?? false;
   return inEvaluation(model, () =>
     tidy(() => {
-      const layers = methods.every(([, { kind }]) => kind === "image") ? [] : layersOf(model, x, rest);
-      const request = {
-        model,
-        methods,
-        layers,
-        options: rest,
-        createGraph,
-        convention: rest.convention ?? "batch-cam",
-      };
+      const layers = methods.every(({ kind }) => kind === "image") ? [] : layersOf(model, x, rest);
+      const convention = rest.convention ?? "batch-cam";
+      const request = { model, methods, layers, options: rest, createGraph, convention };
       const record = createGraph ? enableGrad : noGrad;
       const { maps, ...others } = record(() => smoothed(request, x));
-      return { ...others, maps: typeof method === "string" ? (maps[methods[0]?.[0] as MethodName] as Tensor) : maps };
+      return { ...others, maps: typeof method === "string" ? (maps[methods[0]?.name ?? ""] as Tensor) : maps };
     }),
   );
 }
 
-type MapsByMethod = Record<MethodName, Tensor>;
+type MapsByMethod = Record<string, Tensor>;
 
 /** With `augSmooth` the mean over the six variants of the images, else their maps. */
 function smoothed(request: Request, x: Tensor): Explanation<MapsByMethod> {
@@ -130,12 +140,12 @@ function smoothed(request: Request, x: Tensor): Explanation<MapsByMethod> {
   for (const { mirrored, factor } of VARIANTS) {
     const variant = (mirrored ? x.flip([3]) : x).mul(factor);
     const { maps } = tidy(() => once(variant, fixed));
-    for (const [name, map] of Object.entries(maps) as [MethodName, Tensor][])
-      sums[name] = sums[name].add(mirrored ? map.flip([-1]) : map);
+    for (const [name, map] of Object.entries(maps))
+      sums[name] = (sums[name] as Tensor).add(mirrored ? map.flip([-1]) : map);
   }
   const count = VARIANTS.length + 1;
   const means = Object.entries(sums).map(([name, sum]) => [name, sum.div(count)]);
-  return { ...plain, maps: Object.fromEntries(means) as MapsByMethod };
+  return { ...plain, maps: Object.fromEntries(means) };
 }
 
 /** All but the image itself. */
@@ -145,17 +155,17 @@ const VARIANTS = [0.9, 1, 1.1]
 
 function explainOnce(request: Request, x: Tensor, wanted: Targets): Explanation<MapsByMethod> {
   const { model, methods, layers, createGraph, options } = request;
-  const gradients = methods.some(([, method]) => method.kind === "layer" && method.needsGradients);
+  const gradients = methods.some((method) => method.kind === "layer" && method.needsGradients);
   const record = createGraph ? "everything" : gradients ? "behind the layers" : "nothing";
   const pass = forwardPass(model, x, { layers, record, reshapeTransform: options.reshapeTransform });
   const targets = readTargets("explain", wanted, pass.logits);
   const byTarget = targets.map((target) => tidy(() => mapsOfTarget(request, pass, target)));
-  const join = (name: MethodName) => {
-    const maps = byTarget.map((found) => found[name]);
+  const join = (name: string) => {
+    const maps = byTarget.map((found) => found[name] as Tensor);
     return wanted === "all" ? stack(maps, 1) : (maps[0] as Tensor);
   };
   return {
-    maps: Object.fromEntries(methods.map(([name]) => [name, join(name)])) as MapsByMethod,
+    maps: Object.fromEntries(methods.map(({ name }) => [name, join(name)])),
     logits: createGraph ? pass.logits : pass.logits.detach(),
     targets: wanted === "all" ? null : ((targets[0] as Target).classes?.clone() ?? null),
     layers: layers.map(([path]) => path),
@@ -168,8 +178,8 @@ function mapsOfTarget(request: Request, pass: Pass, target: Target): MapsByMetho
     gradients ??= layerGradients(pass, target, request.createGraph);
     return gradients[pass.layers.indexOf(layer)] as Tensor;
   };
-  const maps = request.methods.map(([name, method]) => [name, mapOf(request, method, { pass, target, gradientOf })]);
-  return Object.fromEntries(maps) as MapsByMethod;
+  const maps = request.methods.map((method) => [method.name, mapOf(request, method, { pass, target, gradientOf })]);
+  return Object.fromEntries(maps);
 }
 
 interface Scene {
@@ -178,7 +188,7 @@ interface Scene {
   gradientOf(layer: TargetLayer): Tensor;
 }
 
-function mapOf({ options, createGraph, convention }: Request, method: Method, scene: Scene): Tensor {
+function mapOf({ options, createGraph, convention }: Request, method: NamedMethod, scene: Scene): Tensor {
   const { pass, target } = scene;
   const { relu = true, eigenSmooth = false, upsample, normalize = true } = options;
   const size = pass.x.sizes.slice(2) as [number, number];
@@ -220,13 +230,13 @@ function expectImages(x: Tensor): void {
     throw new BatchCamError("E_DTYPE", `explain: x must be of floating point, as the model takes it, got ${x.dtype}`);
 }
 
-function checkedMethods(method: string | readonly string[]): (readonly [MethodName, Method])[] {
+function checkedMethods(known: Registry<NamedMethod>, method: string | readonly string[]): NamedMethod[] {
   const names = Array.isArray(method) ? (method as readonly string[]) : [method as string];
   if (names.length === 0) throw wrongArgument("explain: method", "at least one method", method);
-  return [...new Set(names.map(methodOf))].map((name) => [name, methodNamed(name)] as const);
+  return [...new Set(names.map((name) => methodIn(known, name)))];
 }
 
-function checkOptions(options: ExplainOptions, methods: readonly (readonly [MethodName, Method])[]): void {
+function checkOptions(options: ExplainOptions, methods: readonly NamedMethod[]): void {
   checkSettings("explain", options);
   const { relu, augSmooth, eigenSmooth, createGraph, convention, reshapeTransform } = options;
   for (const [name, value] of Object.entries({ relu, augSmooth, eigenSmooth, createGraph }))
@@ -235,12 +245,13 @@ function checkOptions(options: ExplainOptions, methods: readonly (readonly [Meth
   if (reshapeTransform !== undefined) expectFunction("explain: reshapeTransform", reshapeTransform);
   if (convention !== undefined && !CONVENTIONS.includes(convention))
     throw wrongArgument("explain: convention", CONVENTIONS.map((name) => `"${name}"`).join(", "), convention);
-  for (const [name, method] of methods) {
+  for (const method of methods) {
+    const { name } = method;
     if (createGraph === true && method.kind === "probing" && !method.differentiable)
       throw misfit(name, "createGraph", "its weights come from forward passes alone and have no gradient");
     if (eigenSmooth === true && method.kind === "image")
       throw misfit(name, "eigenSmooth", "it sums over no channels of a layer");
-    if (reshapeTransform !== undefined && name === "AblationCAM")
+    if (reshapeTransform !== undefined && method.kind === "probing" && method.replacesOutput)
       throw misfit(name, "reshapeTransform", "it removes channels from the layer's own output (B, K, h, w)");
   }
 }
@@ -255,6 +266,6 @@ function expectUpsample(upsample: unknown): void {
   throw wrongArgument("explain: upsample", `true, false or [height, width], 1 to ${MOST_PIXELS}`, upsample);
 }
 
-function misfit(method: MethodName, option: string, reason: string): BatchCamError {
+function misfit(method: string, option: string, reason: string): BatchCamError {
   return new BatchCamError("E_ARGUMENT", `explain: ${method} takes no ${option}: ${reason}`);
 }

@@ -1,6 +1,7 @@
 import { describeValue } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { nearestName } from "../nearest-name.ts";
+import { type Registry, registryOf } from "../registry.ts";
 import type { Tensor } from "../tensor/index.ts";
 import { ablationCam } from "./ablation-cam.ts";
 import type { Convention } from "./convention.ts";
@@ -38,6 +39,8 @@ export interface LayerMethod {
 export interface ProbingMethod {
   readonly kind: "probing";
   readonly differentiable: boolean;
+  /** Whether it puts something in the place of the layer's output, which must then be (B, K, h, w) as it is. */
+  readonly replacesOutput?: boolean;
   terms(pass: Pass, layer: TargetLayer, options: ProbingOptions): Terms;
 }
 
@@ -68,12 +71,8 @@ const METHOD_TABLE: Readonly<Record<MethodName, Method>> = {
     terms: ({ activations }) => ({ summands: activations }),
   },
   EigenGradCAM: { ...byGradients(hiResCam), projects: true },
-  AblationCAM: { kind: "probing", differentiable: false, terms: ablationCam },
-  ScoreCAM: {
-    kind: "probing",
-    differentiable: false,
-    terms: scoreCam,
-  },
+  AblationCAM: { kind: "probing", differentiable: false, replacesOutput: true, terms: ablationCam },
+  ScoreCAM: { kind: "probing", differentiable: false, terms: scoreCam },
   "SmoothGradCAM++": { kind: "probing", differentiable: true, terms: smoothGradCamPlusPlus },
   FullGrad: image(fullGrad),
   Saliency: image(saliency),
@@ -82,8 +81,13 @@ const METHOD_TABLE: Readonly<Record<MethodName, Method>> = {
   GuidedBackprop: image(guidedBackprop),
 };
 
-/** The implementation of a method. */
-export const methodNamed = (name: MethodName): Method => METHOD_TABLE[name];
+/** A method that is known by name. */
+export type NamedMethod = Method & { readonly name: string };
+
+/** Every method by its name. */
+export const METHOD_REGISTRY: Registry<NamedMethod> = registryOf(
+  METHODS.map((name): NamedMethod => ({ name, ...METHOD_TABLE[name] })),
+);
 
 /** Letters and digits alone, so that "grad-cam++" and "GradCAMPlusPlus" are one name. */
 const plain = (name: string) =>
@@ -99,17 +103,17 @@ const plain = (name: string) =>
  * @throws E_CONFIG for an unknown one, with the nearest
  */
 export function methodOf(name: string): MethodName {
-  return methodIn(METHODS, name);
+  return methodIn(METHOD_REGISTRY, name).name as MethodName;
 }
 
-/** `methodOf` with a list of names. */
-export function methodIn<const Name extends string>(names: readonly Name[], name: string): Name {
-  const byPlainName = new Map(names.map((each) => [plain(each), each]));
+/** The method that a name means in a registry, however it is spelt. */
+export function methodIn({ items, names }: Registry<NamedMethod>, name: string): NamedMethod {
+  const byPlainName = new Map(items.map((method) => [plain(method.name), method]));
   const known = typeof name === "string" ? byPlainName.get(plain(name)) : undefined;
   if (known !== undefined) return known;
   const close = typeof name === "string" ? nearestName(plain(name), [...byPlainName.keys()]) : undefined;
   const near = close === undefined ? undefined : byPlainName.get(close);
-  const hint = near === undefined ? "." : `; did you mean ${near}?`;
+  const hint = near === undefined ? "." : `; did you mean ${near.name}?`;
   throw new BatchCamError(
     "E_CONFIG",
     `unknown explanation method ${describeValue(name)}${hint} The methods are ${names.join(", ")}`,

@@ -1,6 +1,7 @@
 import { BatchCamError } from "../errors.ts";
-import { optionsForImages } from "../models/families.ts";
-import { createModel, defaultCamLayer, mapSizes, multiplyAdds } from "../models/index.ts";
+import { createModelOf } from "../models/create.ts";
+import { FAMILIES, optionsForImages } from "../models/families.ts";
+import { defaultCamLayer, mapSizes, multiplyAdds } from "../models/index.ts";
 import { manualSeed } from "../tensor/index.ts";
 import { formatTable } from "./table.ts";
 
@@ -18,21 +19,22 @@ stem: how the first layers are made for images of this size
 `;
 
 /** One row a model, with the stem and the target layer that `train` takes for images of this size. */
-export function modelTable(names: readonly string[], images: Images): string {
+export function modelTable(names: readonly string[], images: Images, families = FAMILIES): string {
   const { imageSize, inChannels, numClasses } = images;
   const head = `images of ${imageSize}x${imageSize}, channels ${inChannels}, classes ${numClasses}`;
   return `${head}\n\n${formatTable(
     HEADERS,
-    names.map((name) => row(name, images)),
-  )}\n${LEGEND}`;
+    names.map((name) => row(name, images, families)),
+  )}
+${LEGEND}`;
 }
 
-function row(name: string, { imageSize, inChannels, numClasses }: Images): string[] {
+function row(name: string, { imageSize, inChannels, numClasses }: Images, families: typeof FAMILIES): string[] {
   const image = [inChannels, imageSize, imageSize] as const;
-  const options = optionsForImages(name, imageSize);
+  const options = optionsForImages(name, imageSize, { families });
   manualSeed(0);
   try {
-    using model = createModel(name, { numClasses, inChannels, ...options });
+    using model = createModelOf(families, name, { numClasses, inChannels, ...options });
     const maps = mapSizes(model, image, model.camLayers).map(([height, width]) => `${height}x${width}`);
     const { imageSize: _, ...stem } = options;
     const chosen = Object.entries(stem).map(([key, value]) => `${key} ${value}`);

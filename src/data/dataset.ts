@@ -104,12 +104,17 @@ const LOADERS: Readonly<Record<DatasetName, DatasetLoader>> = {
 
 const KNOWN: Registry<NamedDataset> = registryOf(DATASETS.map((set) => ({ ...set, load: LOADERS[set.name] })));
 
+const OPTIONS = [
+  ...(["dataDir", "decoyVariant", "seed", "imageSize", "imageChannels", "imageFit", "testFraction"] as const),
+  ...(["badImages", "followLinks", "earlier", "draw", "signal"] as const),
+] as const;
+
 /**
  * Loads a data set into one uint8 image tensor and one label tensor per split. An unknown name is E_CONFIG and is
  * answered with the nearest one; missing or damaged files are E_DATA. The caller frees it with `disposeDataset`.
  */
 export async function loadDataset(name: string, options: DatasetOptions = {}): Promise<Dataset> {
-  return loadDatasetOf(KNOWN, name, options);
+  return loadDatasetOf(KNOWN, name, optionsOf("loadDataset", options, OPTIONS));
 }
 
 /** `loadDataset` with a registry of data sets. */
@@ -118,20 +123,6 @@ export async function loadDatasetOf(
   name: string,
   options: DatasetOptions = {},
 ): Promise<Dataset> {
-  optionsOf("loadDataset", options, [
-    "dataDir",
-    "decoyVariant",
-    "seed",
-    "imageSize",
-    "imageChannels",
-    "imageFit",
-    "testFraction",
-    "badImages",
-    "signal",
-    "draw",
-    "earlier",
-    "followLinks",
-  ]);
   const set = sets.find(name);
   if (set === undefined) {
     const known = sets.names.map((each) => `"${each}"`).join(", ");

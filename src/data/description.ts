@@ -2,7 +2,7 @@ import { z } from "zod";
 
 /**
  * What flags, help, documentation and reports must know of a data set. It is plain data, which loads without the engine; how the images are
- * read is in `loaders.ts`.
+ * read is in `dataset.ts`.
  */
 export interface DatasetDescription {
   readonly name: string;
@@ -56,7 +56,7 @@ const PATCH =
 const COLOUR =
   "The training and validation images have their class's colour, the test images that of another: validation accuracy flatters whoever reads the colour.";
 
-/** Every data set, in the order of help and tables. A new one is an entry here and a line in `loaders.ts`. */
+/** Every data set, in the order of help and tables. A new one is an entry here and a line in `dataset.ts`. */
 export const DATASETS = [
   {
     name: "mnist",

@@ -1,6 +1,6 @@
 /**
  * What flags, help, documentation and reports must know of a distance between a map and its prototype. It is plain data, which loads without
- * the engine; the function itself is in `distances.ts`.
+ * the engine; the function itself is in `distance.ts`.
  */
 export interface DistanceDescription {
   readonly name: string;
@@ -10,7 +10,7 @@ export interface DistanceDescription {
   readonly lambda: number;
 }
 
-/** Every distance, the default first. A new one is an entry here and a line in `distances.ts`. */
+/** Every distance, the default first. A new one is an entry here and a line in `distance.ts`. */
 export const DISTANCES = [
   {
     name: "ssim",

@@ -23,8 +23,12 @@ export function familyOf(name: string, families: readonly ModelFamily[] = FAMILI
 }
 
 /** What a model must be told of images whose smaller side is `side`; `given` are the options that the user chose. */
-export function optionsForImages(name: string, side: number, given: object = {}): ModelOptions {
-  const family = familyOf(name);
+export function optionsForImages(
+  name: string,
+  side: number,
+  { given = {}, families = FAMILIES }: { given?: object; families?: readonly ModelFamily[] } = {},
+): ModelOptions {
+  const family = familyOf(name, families);
   if (family === undefined) return {};
   const chosen = family.stemOptions.some(
     (option) => (given as Readonly<Record<string, unknown>>)[option] !== undefined,

@@ -22,7 +22,7 @@ export function modelOptions(config: TrainConfig, { images }: Pick<ImagesAndClas
   const given = Object.fromEntries(
     MODEL_OPTIONS.flatMap((key) => (values[key] === undefined ? [] : [[key, values[key]]])),
   );
-  return { ...optionsForImages(config.model, side, given), ...given };
+  return { ...optionsForImages(config.model, side, { given }), ...given };
 }
 
 /** The train options that belong to a family of models. */
