@@ -1,18 +1,17 @@
-import { mkdtemp, open, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { open, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
+import { temporaryFolder } from "../test/support/temporary-folder.ts";
 import { isTemporary, makeFolder, replaceFile, writeFileAtomically } from "./atomic-file.ts";
 import { BatchCamError } from "./errors.ts";
 
 let folder: string;
 let path: string;
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "atomic-"));
+  folder = temporaryFolder("atomic");
   path = join(folder, "file.txt");
   await writeFile(path, "old");
 });
-afterEach(() => rm(folder, { recursive: true }));
 
 const names = async () => (await readdir(folder)).toSorted();
 const expectUntouched = async () => {

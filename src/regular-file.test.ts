@@ -1,13 +1,13 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
+import { temporaryFolder } from "../test/support/temporary-folder.ts";
 import { appendRegularText, readRegularFile, readRegularText, readRegularTextSync } from "./regular-file.ts";
 
 let folder: string;
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), "regular-file-"));
+  folder = temporaryFolder("regular-file");
   writeFileSync(join(folder, "text"), "hé");
   mkdirSync(join(folder, "folder"));
   execFileSync("mkfifo", [join(folder, "pipe")]);
@@ -15,7 +15,6 @@ beforeAll(() => {
   symlinkSync("pipe", join(folder, "link-to-pipe"));
   symlinkSync("nothing", join(folder, "dangling"));
 });
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const READERS = {
   readRegularFile,

@@ -1,15 +1,16 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { createTrainCommand } from "../src/cli/commands/train.ts";
 import { runCommand } from "../src/cli/main.ts";
 import type { Train } from "../src/cli/training.ts";
 import { BatchCamError } from "../src/errors.ts";
 import type { TrainResult } from "../src/train/events.ts";
 import { fakeIo } from "./support/fake-terminal.ts";
+import { BIN, startNode } from "./support/node-process.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
 const RESULT: TrainResult = {
   runDirectory: "runs/a",
@@ -110,9 +111,7 @@ describe("Ctrl-C", () => {
 });
 
 describe("a real run", () => {
-  const folder = mkdtempSync(join(tmpdir(), "batch-cam-interrupt-"));
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
-  const bin = join(import.meta.dirname, "..", "bin", "batch-cam.mjs");
+  const folder = temporaryFolder("interrupt");
   const small = [
     "--limit-train=512",
     "--limit-test=50",
@@ -123,16 +122,8 @@ describe("a real run", () => {
   ];
 
   function start(...argv: string[]) {
-    const child = spawn(process.execPath, [bin, "train", ...argv], { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
-    const text = { out: "", err: "" };
-    child.stdout.setEncoding("utf8").on("data", (part: string) => {
-      text.out += part;
-    });
-    child.stderr.setEncoding("utf8").on("data", (part: string) => {
-      text.err += part;
-    });
-    const ended = once(child, "close").then(([code]) => code as number);
-    return { child, text, ended, stepped: waitFor(child, () => text.out.includes("step ")) };
+    const running = startNode([BIN, "train", ...argv], { cwd: folder });
+    return { ...running, stepped: waitFor(running.child, () => running.text.out.includes("step ")) };
   }
 
   async function waitFor(child: ChildProcess, condition: () => boolean): Promise<void> {

@@ -1,24 +1,17 @@
-import { execFile } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { promisify } from "node:util";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { createTrainCommand } from "../src/cli/commands/train.ts";
-import { main, runCommand } from "../src/cli/main.ts";
+import { runCommand } from "../src/cli/main.ts";
 import type { Train } from "../src/cli/training.ts";
 import { TrainConfig, type TrainConfigInput } from "../src/config/index.ts";
 import type { TrainResult } from "../src/train/events.ts";
+import { cli } from "./support/cli.ts";
 import { fakeIo } from "./support/fake-terminal.ts";
+import { BIN, runNode } from "./support/node-process.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "batch-cam-cli-"));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-async function cli(...argv: string[]) {
-  const { io, text } = fakeIo();
-  const code = await main(argv, io);
-  return { code, ...text };
-}
+const folder = temporaryFolder("cli");
 
 const RESULT: TrainResult = {
   runDirectory: join(folder, "runs", "a"),
@@ -254,18 +247,13 @@ describe("batch-cam train", () => {
 });
 
 describe("bin/batch-cam.mjs", () => {
-  const bin = join(import.meta.dirname, "..", "bin", "batch-cam.mjs");
-  const run = (path: string, ...argv: string[]) =>
-    promisify(execFile)(process.execPath, [path, ...argv]).then(
-      ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
-      ({ code, stdout, stderr }) => ({ code, stdout, stderr }),
-    );
+  const run = (path: string, ...argv: string[]) => runNode([path, ...argv]);
 
   it("says how to build it when it is not built", async () => {
     mkdirSync(join(folder, "bin"));
-    copyFileSync(bin, join(folder, "bin", "batch-cam.mjs"));
+    copyFileSync(BIN, join(folder, "bin", "batch-cam.mjs"));
     const answer = await run(join(folder, "bin", "batch-cam.mjs"), "train");
-    expect(answer).toEqual({ code: 1, stdout: "", stderr: "batch-cam: it is not built yet: run `npm run setup`\n" });
+    expect(answer).toEqual({ code: 1, out: "", err: "batch-cam: it is not built yet: run `npm run setup`\n" });
   });
 
   it("says how to mend it when a package is missing", async () => {
@@ -275,16 +263,16 @@ describe("bin/batch-cam.mjs", () => {
     const answer = await run(join(folder, "bin", "batch-cam.mjs"), "train");
     expect(answer).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/run `npm run setup` .*no-such-package-of-ours/),
+      err: expect.stringMatching(/run `npm run setup` .*no-such-package-of-ours/),
     });
   });
 
   it("exits with the command's code", async () => {
-    expect(await run(bin, "--version")).toMatchObject({ code: 0, stderr: "" });
-    expect(await run(bin, "train", "--epoch", "3")).toMatchObject({
+    expect(await run(BIN, "--version")).toMatchObject({ code: 0, err: "" });
+    expect(await run(BIN, "train", "--epoch", "3")).toMatchObject({
       code: 2,
-      stdout: "",
-      stderr: expect.stringContaining("--epochs"),
+      out: "",
+      err: expect.stringContaining("--epochs"),
     });
   });
 });

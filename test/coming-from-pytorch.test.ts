@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import * as cam from "../src/cam/index.ts";
 import * as data from "../src/data/index.ts";
 import * as losses from "../src/losses/index.ts";
@@ -10,6 +10,7 @@ import * as nn from "../src/nn/index.ts";
 import * as optim from "../src/optim/index.ts";
 import * as engine from "../src/tensor/index.ts";
 import * as train from "../src/train.ts";
+import { temporaryFolderInPackage } from "./support/temporary-folder.ts";
 
 const root = join(import.meta.dirname, "..");
 const page = readFileSync(join(root, "docs/coming-from-pytorch.md"), "utf8");
@@ -18,11 +19,7 @@ const snippets = page
   .flatMap((section) => Array.from(section.matchAll(/```ts\n([\s\S]*?)```/g), ([, code = ""]) => ({ section, code })))
   .map(({ section, code }) => ({ title: section.slice(0, section.indexOf("\n")), code }));
 
-let folder: string;
-beforeAll(() => {
-  folder = mkdtempSync(join(root, "test", "pytorch-")); // inside the package, where "batch-cam" is the package itself
-});
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const folder = temporaryFolderInPackage("pytorch");
 
 /** What each snippet prints, in part. */
 const PRINTED: Record<string, RegExp> = {

@@ -1,5 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { explain } from "../src/cam/index.ts";
@@ -12,9 +11,9 @@ import { inEvaluation } from "../src/nn/index.ts";
 import { memory, type Tensor, tensor, tidy } from "../src/tensor/index.ts";
 import { evaluate, type TrainEvent } from "../src/train.ts";
 import { gridCells } from "./support/grid-cells.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "batch-cam-cell-"));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const folder = temporaryFolder("cell");
 
 const SMALL = {
   ...{ limitTrain: 96, valImages: 40, limitTest: 40, batchSize: 32, epochs: 2, lambdaWarmup: 3, amp: "off" },

@@ -1,29 +1,15 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { beforeAll, expect, it } from "vitest";
 import type { DoneCell } from "../src/experiments/records.ts";
 import { drawClass } from "./support/image-folder.ts";
+import { BIN, runNode } from "./support/node-process.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "batch-cam-compare-data-"));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-const bin = join(import.meta.dirname, "..", "bin", "batch-cam.mjs");
+const folder = temporaryFolder("compare-data");
 
-async function cli(...argv: string[]) {
-  const env = { ...process.env, BATCH_CAM_CACHE: join(folder, "cache") };
-  const child = spawn(process.execPath, [bin, ...argv], { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
-  const text = { out: "", err: "" };
-  child.stdout.setEncoding("utf8").on("data", (part: string) => {
-    text.out += part;
-  });
-  child.stderr.setEncoding("utf8").on("data", (part: string) => {
-    text.err += part;
-  });
-  const [code] = await once(child, "close");
-  return { code: code as number, ...text };
-}
+const cli = (...argv: string[]) =>
+  runNode([BIN, ...argv], { cwd: folder, env: { BATCH_CAM_CACHE: join(folder, "cache") } });
 
 const gridOf = (dataDir: string) => `
 base: { imageSize: 16, imageChannels: 1, epochs: 1, batchSize: 32, lambdaWarmup: 0, amp: off }

@@ -1,33 +1,16 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import type { ChildProcess } from "node:child_process";
+import { cpSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { DoneCell } from "../src/experiments/records.ts";
+import { BIN, runNode, startNode } from "./support/node-process.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "batch-cam-compare-"));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-const bin = join(import.meta.dirname, "..", "bin", "batch-cam.mjs");
+const folder = temporaryFolder("compare");
 
-function start(...argv: string[]) {
-  const child = spawn(process.execPath, [bin, "compare", ...argv], { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
-  const text = { out: "", err: "" };
-  for (const [stream, name] of [
-    [child.stdout, "out"],
-    [child.stderr, "err"],
-  ] as const)
-    stream.setEncoding("utf8").on("data", (part: string) => {
-      text[name] += part;
-    });
-  return { child, text, ended: once(child, "close").then(([code, signal]) => (code ?? signal) as number | string) };
-}
-
-async function compare(...argv: string[]) {
-  const { text, ended } = start(...argv);
-  return { code: await ended, ...text };
-}
+const start = (...argv: string[]) => startNode([BIN, "compare", ...argv], { cwd: folder });
+const compare = (...argv: string[]) => runNode([BIN, "compare", ...argv], { cwd: folder });
 
 function grid(name: string, text: string): string {
   writeFileSync(join(folder, `${name}.yaml`), text);

@@ -1,23 +1,18 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PNG } from "pngjs";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { main } from "../src/cli/main.ts";
-import { fakeIo } from "./support/fake-terminal.ts";
+import { cli } from "./support/cli.ts";
 import { npy, zip } from "./support/npz-file.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "batch-cam-data-"));
+const folder = temporaryFolder("data");
 const photos = join(folder, "My photos");
 const picture = join(folder, "picture.png");
 const cache = process.env.BATCH_CAM_CACHE;
 
-async function data(...argv: string[]) {
-  const { io, text } = fakeIo();
-  const code = await main(["data", ...argv, "--picture", picture], io);
-  return { code, ...text };
-}
+const data = (...argv: string[]) => cli("data", ...argv, "--picture", picture);
 
 /** Images of one grey, named so that the order of names is the order of numbers. */
 async function draw(place: string, count: number, grey: number): Promise<void> {
@@ -39,7 +34,6 @@ beforeAll(async () => {
 afterAll(() => {
   if (cache === undefined) delete process.env.BATCH_CAM_CACHE;
   else process.env.BATCH_CAM_CACHE = cache;
-  rmSync(folder, { recursive: true, force: true });
 });
 
 /** Of two classes of few images, which are all the same. */

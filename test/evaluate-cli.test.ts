@@ -1,26 +1,20 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { explain } from "../src/cam/index.ts";
-import { main } from "../src/cli/main.ts";
 import { gatherBatch } from "../src/data/index.ts";
 import { METRIC_DEFINITIONS } from "../src/evaluate/explanation-metrics.ts";
 import { openRun } from "../src/evaluate/subject.ts";
 import { confidence, deletionCurve, sparseness } from "../src/metrics/index.ts";
 import { noGrad, type Tensor, tidy } from "../src/tensor/index.ts";
 import { train } from "../src/train.ts";
-import { fakeIo } from "./support/fake-terminal.ts";
+import { cli } from "./support/cli.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "batch-cam-evaluate-"));
+const folder = temporaryFolder("evaluate");
 const run = join(folder, "run");
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-async function cli(...argv: string[]) {
-  const { io, text } = fakeIo();
-  const code = await main(["evaluate", ...argv], io);
-  return { code, ...text };
-}
+const evaluate = (...argv: string[]) => cli("evaluate", ...argv);
 
 beforeAll(async () => {
   await train({
@@ -31,7 +25,7 @@ beforeAll(async () => {
 
 describe("batch-cam evaluate", () => {
   it("prints and keeps every metric of several methods, each with its definition", async () => {
-    const { code, out, err } = await cli(run, "--method", "GradCAM,layer-cam", "--limit", "40", "--steps", "5");
+    const { code, out, err } = await evaluate(run, "--method", "GradCAM,layer-cam", "--limit", "40", "--steps", "5");
     expect([code, err]).toEqual([0, ""]);
     const record = JSON.parse(readFileSync(join(run, "evaluation.json"), "utf8"));
     expect(record.classification).toMatchObject({ split: "test", images: 80 });
@@ -60,7 +54,7 @@ describe("batch-cam evaluate", () => {
   });
 
   it("gives the means of the metrics' own functions over the split, whatever the batch size", async () => {
-    await cli(run, "--limit", "30", "--steps", "4", "--no-randomise", "--batch-size", "7");
+    await evaluate(run, "--limit", "30", "--steps", "4", "--no-randomise", "--batch-size", "7");
     const record = JSON.parse(readFileSync(join(run, "evaluation.json"), "utf8"));
     expect(record.explanations[0].randomisation).toBeNull();
     const { values } = record.explanations[0];
@@ -91,7 +85,7 @@ describe("batch-cam evaluate", () => {
     const values: Record<string, number>[] = [];
     for (const batchSize of ["1", "2"]) {
       const limits = ["--limit", "3", "--steps", "2", "--no-randomise", "--batch-size", batchSize];
-      const { code, out } = await cli(run, ...limits, "--method", "GradCAM,SmoothGrad", "--json");
+      const { code, out } = await evaluate(run, ...limits, "--method", "GradCAM,SmoothGrad", "--json");
       expect(code).toBe(0);
       const { explanations } = JSON.parse(out) as { explanations: { method: string; values: Values }[] };
       const named = explanations.flatMap(({ method, values }) =>
@@ -110,7 +104,7 @@ describe("batch-cam evaluate", () => {
 
   it("keeps what earlier calls found by other methods, and replaces what it finds anew", async () => {
     const found = async (...argv: string[]) => {
-      await cli(run, "--no-randomise", "--steps", "2", ...argv);
+      await evaluate(run, "--no-randomise", "--steps", "2", ...argv);
       const { explanations } = JSON.parse(readFileSync(join(run, "evaluation.json"), "utf8"));
       return explanations.map(({ method, images }: { method: string; images: number }) => `${method} ${images}`);
     };
@@ -119,25 +113,25 @@ describe("batch-cam evaluate", () => {
     expect(await found("--limit", "10", "--method", "LayerCAM")).toEqual(["LayerCAM 10", "GradCAM 10"]);
     expect(await found("--limit", "10")).toEqual(["GradCAM 10", "LayerCAM 10"]);
     expect(await found("--limit", "10", "--batch-size", "7", "--method", "XGradCAM")).toHaveLength(3);
-    const val = await cli(run, "--limit", "10", "--steps", "2", "--no-randomise", "--split", "val");
+    const val = await evaluate(run, "--limit", "10", "--steps", "2", "--no-randomise", "--split", "val");
     expect(val.out).toMatch(/evaluation-val\.json/);
     expect(await found("--limit", "10", "--seed", "3")).toHaveLength(4);
   });
 
   it("judges a split in which classes are missing", async () => {
-    const { code, out } = await cli(run, "--limit", "3", "--steps", "2", "--no-randomise");
+    const { code, out } = await evaluate(run, "--limit", "3", "--steps", "2", "--no-randomise");
     expect([code, out]).toEqual([0, expect.stringMatching(/^deadMaps +0\./m)]);
   });
 
   it("names the runs of a folder that is none itself", async () => {
-    const { code, err } = await cli(folder);
+    const { code, err } = await evaluate(folder);
     expect([code, err]).toEqual([2, expect.stringMatching(/is no finished run: .*it holds runs: .*run$/m)]);
   });
 
   it("leaves the run's weights as they are, and prints JSON alone on demand", async () => {
     const weights = () => readFileSync(join(run, "checkpoints", "best.safetensors")).toString("base64");
     const before = weights();
-    const { code, out } = await cli(
+    const { code, out } = await evaluate(
       run,
       "--limit",
       "10",
@@ -163,7 +157,7 @@ describe("batch-cam evaluate", () => {
     ["a split that runs do not have", [run, "--split", "train"], /--split must be one of "test", "val", got "train"/],
     ["no image", [run, "--limit", "0"], /--limit must be a whole number, above 0/],
   ])("refuses %s", async (_, argv, message) => {
-    const { code, err } = await cli(...argv);
+    const { code, err } = await evaluate(...argv);
     expect(err).toMatch(message);
     expect([code, err.trim().split("\n").length]).toEqual([2, 1]);
   });
@@ -172,7 +166,7 @@ describe("batch-cam evaluate", () => {
     const path = join(run, "config.json");
     const config = readFileSync(path, "utf8");
     writeFileSync(path, config.slice(0, 40));
-    const { code, err } = await cli(run);
+    const { code, err } = await evaluate(run);
     writeFileSync(path, config);
     expect([code, err]).toEqual([2, expect.stringMatching(/config\.json/)]);
   });

@@ -2,34 +2,28 @@ import {
   copyFileSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PNG } from "pngjs";
 import sharp from "sharp";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { explain } from "../src/cam/index.ts";
 import { main } from "../src/cli/main.ts";
 import { createModel } from "../src/models/index.ts";
 import { loadSafetensors, manualSeed, noGrad, saveSafetensors, tensor, tidy } from "../src/tensor/index.ts";
 import { train } from "../src/train.ts";
+import { cli } from "./support/cli.ts";
 import { fakeIo } from "./support/fake-terminal.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "batch-cam-explain-"));
+const folder = temporaryFolder("explain");
 const at = (...parts: string[]) => join(folder, ...parts);
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-async function cli(...argv: string[]) {
-  const { io, text } = fakeIo();
-  const code = await main(argv, io);
-  return { code, ...text };
-}
 const manifestOf = (output: string) => JSON.parse(readFileSync(join(output, "manifest.json"), "utf8"));
 
 beforeAll(async () => {

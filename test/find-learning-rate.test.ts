@@ -1,14 +1,13 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, it, vi } from "vitest";
-import { main } from "../src/cli/main.ts";
+import { describe, expect, it, vi } from "vitest";
 import { memory } from "../src/tensor/index.ts";
 import { findLearningRate, type RatePoint } from "../src/train.ts";
-import { fakeIo } from "./support/fake-terminal.ts";
+import { cli } from "./support/cli.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "batch-cam-rates-"));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const folder = temporaryFolder("rates");
 
 const SMALL = { limitTrain: 320, valImages: 20, limitTest: 20, batchSize: 32 };
 
@@ -87,25 +86,24 @@ describe("batch-cam find-lr", () => {
   it("takes a training's own config file, and prints a rate to try", async () => {
     const file = join(folder, "train.yaml");
     writeFileSync(file, "limitTrain: 320\nlr: 0.5\nexperiment: mine\nvalImages: 20\nlimitTest: 20\nbatchSize: 32\n");
-    const { io, text } = fakeIo();
-    const code = await main(["find-lr", "-c", file, "--lr-steps", "40", "--lr-to", "10"], io);
-    expect([code, text.err]).toEqual([0, ""]);
-    expect(text.out).toMatch(/It falls fastest at \S+, and is lowest at \S+: try --lr \S+\.\n$/);
+    const { code, out, err } = await cli("find-lr", "-c", file, "--lr-steps", "40", "--lr-to", "10");
+    expect([code, err]).toEqual([0, ""]);
+    expect(out).toMatch(/It falls fastest at \S+, and is lowest at \S+: try --lr \S+\.\n$/);
     expect(existsSync("runs/mine")).toBe(false);
   });
 
   it.each(["--tensorboard", "--patience=3", "--max-steps=9", "--loss-balance-every=1"])(
     "has no flag %s, which would do nothing",
     async (flag) => {
-      const { io, text } = fakeIo();
-      expect(await main(["find-lr", flag], io)).toBe(2);
-      expect(text.err).toContain("unknown flag");
+      const { code, err } = await cli("find-lr", flag);
+      expect(code).toBe(2);
+      expect(err).toContain("unknown flag");
     },
   );
 
   it("refuses rates that do not rise, by the flag's name", async () => {
-    const { io, text } = fakeIo();
-    expect(await main(["find-lr", "--lr-from", "1", "--lr-to", "0.1"], io)).toBe(2);
-    expect(text.err).toContain("--lr-to must be above lrFrom (1), got 0.1");
+    const { code, err } = await cli("find-lr", "--lr-from", "1", "--lr-to", "0.1");
+    expect(code).toBe(2);
+    expect(err).toContain("--lr-to must be above lrFrom (1), got 0.1");
   });
 });

@@ -1,13 +1,10 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { TrainConfigInput } from "../src/config/index.ts";
 import { loadSafetensors } from "../src/tensor/index.ts";
 import { evaluate, type StepMetrics, type TrainEvent, train } from "../src/train.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
-const output = mkdtempSync(join(tmpdir(), "batch-cam-fine-tune-"));
-afterAll(() => rmSync(output, { recursive: true, force: true }));
+const output = temporaryFolder("fine-tune");
 
 const SMALL: TrainConfigInput = {
   output,

@@ -1,6 +1,3 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import * as cam from "../src/cam/index.ts";
 import * as config from "../src/config/index.ts";
@@ -14,6 +11,7 @@ import * as optim from "../src/optim/index.ts";
 import * as engine from "../src/tensor/index.ts";
 import { ones, Tensor, tensor, tidy, zeros } from "../src/tensor/index.ts";
 import * as train from "../src/train.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
 // What a program without types may pass: every public function and method takes it, and ends in a result or a BatchCamError.
 // Getters and proxies that throw are not among it: what they throw is their owner's.
@@ -276,12 +274,11 @@ function membersOf(object: object): { name: string; setter: boolean }[] {
 }
 
 describe("junk for arguments", () => {
-  const folder = mkdtempSync(join(tmpdir(), "batch-cam-junk-"));
+  const folder = temporaryFolder("junk");
   const [before, threads] = [process.cwd(), engine.getNumThreads()];
   beforeAll(() => process.chdir(folder)); // a plain word is a path, too
   afterAll(() => {
     process.chdir(before);
-    rmSync(folder, { recursive: true });
     engine.setNumThreads(threads);
   });
 

@@ -1,13 +1,10 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { TrainConfigInput } from "../src/config/index.ts";
 import { loadSafetensors } from "../src/tensor/index.ts";
 import { findLearningRate, type TrainEvent, train } from "../src/train.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
-const output = mkdtempSync(join(tmpdir(), "batch-cam-last-batch-"));
-afterAll(() => rmSync(output, { recursive: true, force: true }));
+const output = temporaryFolder("last-batch");
 
 /** On images of 28x28 the stem for 224x224 leaves maps of 1x1 in layer4: one image is one value per channel there. */
 const ONE_CELL: TrainConfigInput = {

@@ -1,8 +1,6 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { runProgram } from "./support/program.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
 async function measure(scenario: string, { args = [], execArgv = [] }: { args?: string[]; execArgv?: string[] } = {}) {
   const { code, stderr, result } = await runProgram("memory.mjs", [scenario, ...args], execArgv);
@@ -43,20 +41,16 @@ describe("memory of training steps within tidy", () => {
 
 describe("the trainer, over 2,000 guided steps", () => {
   it("holds the same at every epoch's end: tensors, their bytes and, warm, the process's memory within 2 %", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "batch-cam-memory-"));
-    try {
-      const marks: { step: number; liveTensors: number; bytes: number; rss: number }[] = await measure("training", {
-        args: [folder],
-        execArgv: ["--expose-gc", "--max-semi-space-size=1"], // else V8's young generation grows by steps of its own, in MB
-      });
-      const warm = marks.slice(2).map(({ rss }) => rss);
-      expect(marks.map(({ step }) => step)).toEqual(Array.from({ length: 20 }, (_, i) => (i + 1) * 100));
-      expect(new Set(marks.map(({ liveTensors }) => liveTensors)).size).toBe(1);
-      expect(new Set(marks.map(({ bytes }) => bytes)).size).toBe(1);
-      expect(Math.max(...warm) / Math.min(...warm)).toBeLessThan(1.02);
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
+    const folder = temporaryFolder("memory");
+    const marks: { step: number; liveTensors: number; bytes: number; rss: number }[] = await measure("training", {
+      args: [folder],
+      execArgv: ["--expose-gc", "--max-semi-space-size=1"], // else V8's young generation grows by steps of its own, in MB
+    });
+    const warm = marks.slice(2).map(({ rss }) => rss);
+    expect(marks.map(({ step }) => step)).toEqual(Array.from({ length: 20 }, (_, i) => (i + 1) * 100));
+    expect(new Set(marks.map(({ liveTensors }) => liveTensors)).size).toBe(1);
+    expect(new Set(marks.map(({ bytes }) => bytes)).size).toBe(1);
+    expect(Math.max(...warm) / Math.min(...warm)).toBeLessThan(1.02);
   });
 });
 

@@ -1,21 +1,15 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, expect, it } from "vitest";
-import { main } from "../src/cli/main.ts";
+import { expect, it } from "vitest";
+import { cli } from "./support/cli.ts";
 import { readEvents } from "./support/event-reader.ts";
-import { fakeIo } from "./support/fake-terminal.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "batch-cam-card-"));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const folder = temporaryFolder("card");
 const run = join(folder, "run");
 const card = join(run, "README.md");
 
-async function train(...argv: string[]) {
-  const { io, text } = fakeIo();
-  const code = await main(["train", "--output", folder, "--experiment", "run", "--no-figures", ...argv], io);
-  return { code, ...text };
-}
+const train = (...argv: string[]) => cli("train", "--output", folder, "--experiment", "run", "--no-figures", ...argv);
 const SMALL = "--limit-train 64 --val-images 30 --limit-test 30 --batch-size 32 --epochs 1".split(" ");
 
 it("a run leaves a card, which a run in its place replaces, and files for TensorBoard where they are wanted", async () => {

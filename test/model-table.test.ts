@@ -1,8 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { main } from "../src/cli/main.ts";
 import { createModel, type Model, multiplyAdds } from "../src/models/index.ts";
 import { memory, tidy } from "../src/tensor/index.ts";
-import { fakeIo } from "./support/fake-terminal.ts";
+import { cli } from "./support/cli.ts";
 
 const made: Model[] = [];
 afterEach(() => {
@@ -40,10 +39,7 @@ describe("multiplyAdds", () => {
 });
 
 describe("batch-cam models", () => {
-  async function table(...argv: string[]) {
-    const { io, text } = fakeIo();
-    return { code: await main(["models", ...argv], io), out: text.out, err: text.err };
-  }
+  const table = (...argv: string[]) => cli("models", ...argv);
 
   it("names the stem and the target layer that train takes at a size, and the maps of the stages", async () => {
     const { code, out } = await table("--model", "resnet18");

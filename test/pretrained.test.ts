@@ -1,14 +1,13 @@
-import { mkdtempSync, rmSync, truncateSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { truncateSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 import type { TrainConfigInput } from "../src/config/index.ts";
 import { createModel, loadPretrained, type Model, type ModelOptions } from "../src/models/index.ts";
 import { manualSeed, noGrad, saveSafetensors, type Tensor, tidy, zeros } from "../src/tensor/index.ts";
 import { train } from "../src/train.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "batch-cam-pretrained-"));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const folder = temporaryFolder("pretrained");
 
 const models: Model[] = [];
 afterEach(() => {

@@ -1,15 +1,15 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { createTrainCommand } from "../src/cli/commands/train.ts";
-import { main, runCommand } from "../src/cli/main.ts";
+import { runCommand } from "../src/cli/main.ts";
 import type { TrainConfigInput } from "../src/config/index.ts";
 import { type ProfileReport, type TrainEvent, train } from "../src/train.ts";
+import { cli } from "./support/cli.ts";
 import { fakeIo } from "./support/fake-terminal.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
-const output = mkdtempSync(join(tmpdir(), "batch-cam-profile-"));
-afterAll(() => rmSync(output, { recursive: true, force: true }));
+const output = temporaryFolder("profile");
 
 /** Two epochs of six steps, with every part of a step in use. */
 const SMALL: TrainConfigInput = {
@@ -142,10 +142,9 @@ describe("batch-cam train --profile", () => {
     [["--profile=yes"], '--profile must be true or false, got "yes"'],
     [["--profiel"], "unknown flag --profiel (did you mean --profile?)"],
   ])("answers %j with one line and 2", async (argv, message) => {
-    const { io, text } = fakeIo();
-    expect(await main(["train", ...argv], io)).toBe(2);
-    expect(text.out).toBe("");
-    expect(text.err).toContain(message);
+    const { code, out, err } = await cli("train", ...argv);
+    expect([code, out]).toEqual([2, ""]);
+    expect(err).toContain(message);
   });
 
   it("prints phases, operators and modules, and where the files are", async () => {

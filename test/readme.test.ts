@@ -1,18 +1,16 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
+import { BIN, runNode } from "./support/node-process.ts";
+import { temporaryFolderInPackage } from "./support/temporary-folder.ts";
 
 const root = join(import.meta.dirname, "..");
 const readme = readFileSync(join(root, "README.md"), "utf8");
 const page = (name: string) => readFileSync(join(root, "docs", name), "utf8");
 const [, example = ""] = readme.match(/```ts\n([\s\S]*?)```/) ?? [];
 
-let folder: string;
-beforeAll(() => {
-  folder = mkdtempSync(join(root, "test", "readme-")); // inside the package, where "batch-cam" is the package itself
-});
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const folder = temporaryFolderInPackage("readme");
 
 function run(program: string, ...args: string[]) {
   return spawnSync(program, args, { cwd: folder, encoding: "utf8" });
@@ -46,19 +44,13 @@ describe("the README's library example", () => {
 });
 
 describe("the grid in docs/comparing.md", () => {
-  it("is one that `compare` takes", () => {
+  it("is one that `compare` takes", async () => {
     const [, grid = ""] = page("comparing.md").match(/```yaml\n([\s\S]*?)```/) ?? [];
     writeFileSync(join(folder, "study.yaml"), grid);
-    const { status, stdout, stderr } = run(
-      process.execPath,
-      join(root, "bin/batch-cam.mjs"),
-      "compare",
-      "study.yaml",
-      "--list",
-    );
-    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
-    expect(stdout).toMatch(/\n42 runs: 42 to do\n$/);
-    for (const kind of ["plain", "guided", "control", "reference"]) expect(stdout).toContain(` ${kind} `);
+    const { code, out, err } = await runNode([BIN, "compare", "study.yaml", "--list"], { cwd: folder });
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+    expect(out).toMatch(/\n42 runs: 42 to do\n$/);
+    for (const kind of ["plain", "guided", "control", "reference"]) expect(out).toContain(` ${kind} `);
   });
 });
 

@@ -1,24 +1,18 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { findBrowser, lookAt } from "../scripts/look-at-report.mjs";
-import { main } from "../src/cli/main.ts";
 import type { CompareConfigInput } from "../src/config/index.ts";
 import { Store } from "../src/experiments/store.ts";
 import { train } from "../src/train/index.ts";
-import { fakeIo } from "./support/fake-terminal.ts";
+import { cli } from "./support/cli.ts";
 import { gridCells, gridOf } from "./support/grid-cells.ts";
 import { gridRecords, spuriousOf, textOf } from "./support/report-case.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "batch-cam-report-"));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const folder = temporaryFolder("report");
 
-async function report(...argv: string[]) {
-  const { io, text } = fakeIo();
-  const code = await main(["report", ...argv], io);
-  return { code, ...text };
-}
+const report = (...argv: string[]) => cli("report", ...argv);
 
 const GRID = {
   name: "study",

@@ -1,13 +1,12 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { main } from "../src/cli/main.ts";
+import { cli } from "./support/cli.ts";
 import { readEvents } from "./support/event-reader.ts";
-import { fakeIo } from "./support/fake-terminal.ts";
 import { drawClass } from "./support/image-folder.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "batch-cam-description-"));
+const folder = temporaryFolder("description");
 const cacheBefore = process.env.BATCH_CAM_CACHE;
 beforeAll(async () => {
   process.env.BATCH_CAM_CACHE = join(folder, "cache");
@@ -16,7 +15,6 @@ beforeAll(async () => {
 afterAll(() => {
   if (cacheBefore === undefined) delete process.env.BATCH_CAM_CACHE;
   else process.env.BATCH_CAM_CACHE = cacheBefore;
-  rmSync(folder, { recursive: true, force: true });
 });
 
 const inRun = (run: string, name: string) => join(folder, run, name);
@@ -24,8 +22,7 @@ const text = (run: string, name: string) => readFileSync(inRun(run, name), "utf8
 const json = (run: string, name: string) => JSON.parse(text(run, name));
 
 async function train(...argv: string[]) {
-  const { io, text } = fakeIo();
-  const code = await main(["train", ...argv], io);
+  const { code, ...text } = await cli("train", ...argv);
   expect(code, text.err).toBe(0);
   return text;
 }
@@ -119,8 +116,8 @@ describe("a run that was resumed", () => {
 
   it("refuses other epochs than its schedule was laid out for, in one line that says why and what to do", async () => {
     await begin("cosine", "--sched", "cosine", "--epochs", "2", "--max-steps", "1");
-    const { io, text } = fakeIo();
-    expect(await main(["train", "--resume", join(folder, "cosine"), "--epochs", "1"], io)).toBe(2);
+    const { code, ...text } = await cli("train", "--resume", join(folder, "cosine"), "--epochs", "1");
+    expect(code).toBe(2);
     expect(text.err).toMatch(/\(sched cosine\) is laid out over the run's 2 epochs.*earlier with --max-steps[^\n]*\n$/);
   });
 });

@@ -3,28 +3,26 @@ import {
   existsSync,
   linkSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   renameSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { main } from "../src/cli/main.ts";
 import type { TrainConfigInput } from "../src/config/index.ts";
 import type { DataRecord, RecordedImage } from "../src/data/data-record.ts";
 import { loadDataset, type Split, selectImages } from "../src/data/index.ts";
 import { tensor } from "../src/tensor/index.ts";
 import { type RunData, readRunData } from "../src/train/run-data.ts";
 import { evaluate, type TrainEvent, train } from "../src/train.ts";
-import { fakeIo } from "./support/fake-terminal.ts";
+import { cli } from "./support/cli.ts";
 import { drawClass, drawImage } from "./support/image-folder.ts";
 import { npy, zip } from "./support/npz-file.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
-const outer = mkdtempSync(join(tmpdir(), "batch-cam-run-data-"));
+const outer = temporaryFolder("run-data");
 const place = process.cwd();
 const cacheBefore = process.env.BATCH_CAM_CACHE;
 /** Made once; each test has copies. */
@@ -47,7 +45,6 @@ afterAll(() => {
   process.chdir(place);
   if (cacheBefore === undefined) delete process.env.BATCH_CAM_CACHE;
   else process.env.BATCH_CAM_CACHE = cacheBefore;
-  rmSync(outer, { recursive: true, force: true });
 }, 60_000);
 
 const DATA = ["--dataset", "folder", "--data-dir", "photos", "--image-size", "16", "--image-channels", "1"];
@@ -56,12 +53,6 @@ const OPTIONS = [
   ...["--epochs", "2", "--batch-size", "16", "--plain", "--no-figures", "--threads", "1", "--amp", "off"],
   ...["--lambda-warmup", "0"],
 ];
-
-async function cli(...argv: string[]) {
-  const { io, text } = fakeIo();
-  const code = await main(argv, io);
-  return { code, ...text };
-}
 
 const QUICK = ["--limit", "6", "--steps", "2", "--no-randomise"];
 const judge = (...more: string[]) => cli("evaluate", "runs/run", ...QUICK, ...more);

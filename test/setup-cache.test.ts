@@ -1,11 +1,9 @@
-import { spawn } from "node:child_process";
 import {
   appendFileSync,
   chmodSync,
   cpSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -13,19 +11,17 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { afterAll, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { addonKey, keepAddon, takeAddon, toolchainOf } from "../scripts/setup/addon-cache.mjs";
 import { buildProgress, compilerJobs } from "../scripts/setup/jobs.mjs";
-
-const scratch = mkdtempSync(join(tmpdir(), "batch-cam-addons-"));
-afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+import { runNode } from "./support/node-process.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
 let place: string;
 let env: Record<string, string>;
 beforeEach(() => {
-  place = mkdtempSync(join(scratch, "case-"));
+  place = temporaryFolder("setup");
   env = { BATCH_CAM_CACHE: join(place, "cache") };
 });
 const kept = () => readdirSync(join(place, "cache/batch-cam/addons")).filter((name) => name.endsWith(".node"));
@@ -132,21 +128,12 @@ function checkout(name: string): string {
   return root;
 }
 
-function setUp(root: string, changes: Record<string, string> = {}): Promise<{ status: number | null; said: string }> {
-  const child = spawn(process.execPath, [join(root, "scripts/setup.mjs")], {
-    env: {
-      ...process.env,
-      ...env,
-      LIBTORCH: builtAgainst,
-      PATH: `${join(place, "bin")}:${process.env.PATH}`,
-      ...changes,
-    },
+async function setUp(root: string, changes: Record<string, string> = {}) {
+  const path = `${join(place, "bin")}:${process.env.PATH}`;
+  const { code: status, err: said } = await runNode([join(root, "scripts/setup.mjs")], {
+    env: { ...env, LIBTORCH: builtAgainst, PATH: path, ...changes },
   });
-  let said = "";
-  child.stderr.on("data", (chunk) => {
-    said += chunk;
-  });
-  return new Promise((done) => child.on("close", (status) => done({ status, said })));
+  return { status, said };
 }
 
 describe("set-up of several checkouts", () => {

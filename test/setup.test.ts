@@ -1,11 +1,10 @@
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import {
   appendFileSync,
   chmodSync,
   cpSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -13,22 +12,20 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-
-const scratch = mkdtempSync(join(tmpdir(), "batch-cam-setup-"));
-afterAll(() => rmSync(scratch, { recursive: true, force: true }));
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { startNode } from "./support/node-process.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
 let place: string;
 beforeEach(() => {
-  place = mkdtempSync(join(scratch, "case-"));
+  place = temporaryFolder("setup");
 });
 
 type Env = Record<string, string>;
 interface Outcome {
-  status: number | null;
+  status: number | string | null;
   said: string;
 }
 
@@ -70,7 +67,7 @@ const ALL = { "c++": IDLE, cmake: IDLE, make: IDLE, python3: python({}) };
 
 /** A PATH with these programs alone, as shell scripts; the environment of a machine that has nothing else. */
 function machine(programs: Env, env: Env = {}): Env {
-  const bin = mkdtempSync(join(place, "bin-"));
+  const bin = temporaryFolder("bin");
   for (const [name, script] of Object.entries(programs)) {
     writeFileSync(join(bin, name), `#!/bin/sh\nPATH=/usr/bin:/bin\n${script}\n`);
     chmodSync(join(bin, name), 0o755);
@@ -269,8 +266,7 @@ describe("a place that cannot be written", () => {
 
 /** Whether this process may mount a file system of a size of its own. */
 const canMount = (() => {
-  const folder = join(scratch, "mount");
-  mkdirSync(folder);
+  const folder = temporaryFolder("mount");
   if (spawnSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", folder]).status !== 0) return false;
   return spawnSync("umount", [folder]).status === 0;
 })();
@@ -322,7 +318,7 @@ describe("the shared cache", () => {
   let wheels: string;
   let calls: string;
   beforeAll(() => {
-    wheels = join(scratch, "wheels");
+    wheels = temporaryFolder("wheels");
     fakeLibtorch(join(wheels, "torch"));
     mkdirSync(join(wheels, "torch-2.11.0.dist-info"));
     const record =
@@ -343,16 +339,8 @@ cp -r '${wheels}/torch-2.11.0.dist-info' "$target"`;
   const LOADS_NOT = /libtorch 2\.11\.0 in .*cache.* does not load/;
 
   function start(env: Env, root: string) {
-    const child = spawn(process.execPath, [join(root, "scripts/setup.mjs")], {
-      env: { ...process.env, ...env },
-      detached: true,
-    });
-    let said = "";
-    child.stderr.on("data", (chunk) => {
-      said += chunk;
-    });
-    const ended = new Promise<Outcome>((done) => child.on("close", (status) => done({ status, said })));
-    return { child, ended };
+    const { child, text, ended } = startNode([join(root, "scripts/setup.mjs")], { env, detached: true });
+    return { child, ended: ended.then((status) => ({ status, said: text.err })) };
   }
 
   it("is filled once by two checkouts that are set up at once", async () => {

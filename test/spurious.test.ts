@@ -1,16 +1,14 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { main } from "../src/cli/main.ts";
+import { beforeAll, describe, expect, it } from "vitest";
 import { spuriousRecord } from "../src/evaluate/spurious.ts";
 import { openRun } from "../src/evaluate/subject.ts";
 import { memory, noGrad, type Tensor, tensor } from "../src/tensor/index.ts";
 import { evaluateSpurious, train } from "../src/train.ts";
-import { fakeIo } from "./support/fake-terminal.ts";
+import { cli } from "./support/cli.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
-const output = mkdtempSync(join(tmpdir(), "batch-cam-spurious-"));
-afterAll(() => rmSync(output, { recursive: true, force: true }));
+const output = temporaryFolder("spurious");
 
 const SMALL = {
   output,
@@ -35,9 +33,8 @@ describe("evaluateSpurious", () => {
     const record = await evaluateSpurious(at("decoy"));
     expect(memory().liveTensors).toBe(before);
     if (record === null) throw new Error("no record");
-    const { io, text } = fakeIo();
-    await main(["evaluate", at("decoy"), "--json", "--limit", "10", "--steps", "2", "--no-randomise"], io);
-    const evaluation = JSON.parse(text.out);
+    const { out } = await cli("evaluate", at("decoy"), "--json", "--limit", "10", "--steps", "2", "--no-randomise");
+    const evaluation = JSON.parse(out);
     expect(record.accuracy.random).toBeCloseTo(evaluation.classification.accuracy, 9);
     expect(evaluation.spurious).toEqual(record);
     expect(record.images).toBe(300);
@@ -114,19 +111,17 @@ describe("a model that reads the corners alone", () => {
 
 describe("batch-cam evaluate", () => {
   it("prints how far a run leans on its cue, and keeps it in evaluation.json", async () => {
-    const { io, text } = fakeIo();
-    const code = await main(["evaluate", at("decoy"), "--limit", "10", "--steps", "2", "--no-randomise"], io);
-    expect([code, text.err]).toEqual([0, ""]);
-    expect(text.out).toContain("how far the model leans on the patch (rrr), 300 test images");
-    expect(text.out).toMatch(/^adversarial +\d+\.\d +\d+\.\d$/m);
-    expect(text.out).toMatch(/of their sum on the patch, which is 2\.0% of the image; wrong-reason score \d/);
+    const { code, out, err } = await cli("evaluate", at("decoy"), "--limit", "10", "--steps", "2", "--no-randomise");
+    expect([code, err]).toEqual([0, ""]);
+    expect(out).toContain("how far the model leans on the patch (rrr), 300 test images");
+    expect(out).toMatch(/^adversarial +\d+\.\d +\d+\.\d$/m);
+    expect(out).toMatch(/of their sum on the patch, which is 2\.0% of the image; wrong-reason score \d/);
     const kept = JSON.parse(readFileSync(join(at("decoy"), "evaluation.json"), "utf8"));
     expect(kept.definitions.adversarial).toMatch(/class 9 − y/);
   });
 
   it("says nothing of cues for a run without", async () => {
-    const { io, text } = fakeIo();
-    await main(["evaluate", at("clean"), "--limit", "10", "--steps", "2", "--no-randomise"], io);
-    expect(text.out).not.toContain("leans");
+    const { out } = await cli("evaluate", at("clean"), "--limit", "10", "--steps", "2", "--no-randomise");
+    expect(out).not.toContain("leans");
   });
 });

@@ -1,31 +1,24 @@
-import { execFile, execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { copyOfCheckout } from "../scripts/test-matrix/checkout.mjs";
 import { combinations } from "../scripts/test-matrix/processors.mjs";
 import { runTests } from "../scripts/test-matrix/run-tests.mjs";
 import { markdownTable } from "../scripts/test-matrix/table.mjs";
+import { runNode } from "./support/node-process.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
 let place: string;
 beforeEach(() => {
-  place = mkdtempSync(join(tmpdir(), "batch-cam-matrix-"));
+  place = temporaryFolder("matrix");
 });
-afterEach(() => rmSync(place, { recursive: true, force: true }));
 
 interface Combination {
   name: string;
   env: Record<string, string>;
   lacks: string | null;
 }
-
-const script = (...args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> =>
-  new Promise((resolve) => {
-    const child = execFile(process.execPath, args, (_, stdout, stderr) =>
-      resolve({ code: child.exitCode, stdout, stderr }),
-    );
-  });
 
 describe("the processors that are played", () => {
   it("are those whose features this one has, and the others say what it lacks", () => {
@@ -49,11 +42,11 @@ describe("the processors that are played", () => {
   });
 
   it("are listed as a Markdown table, and a name that none has is refused", async () => {
-    const { stdout } = await script("scripts/test-processors.mjs", "--list", "--only", "avx2 (1");
-    expect(stdout.trimEnd().split("\n")).toHaveLength(3);
-    expect(stdout).toMatch(/^\| combination +\| environment +\| here +\|\n\| ---/);
-    const { code, stderr } = await script("scripts/test-processors.mjs", "--only", "z80");
-    expect(stderr).toBe("test-processors: --only z80: no combination has that in its name; --list prints them\n");
+    const { out } = await runNode(["scripts/test-processors.mjs", "--list", "--only", "avx2 (1"]);
+    expect(out.trimEnd().split("\n")).toHaveLength(3);
+    expect(out).toMatch(/^\| combination +\| environment +\| here +\|\n\| ---/);
+    const { code, err } = await runNode(["scripts/test-processors.mjs", "--only", "z80"]);
+    expect(err).toBe("test-processors: --only z80: no combination has that in its name; --list prints them\n");
     expect(code).toBe(2);
   });
 });

@@ -1,26 +1,15 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statfsSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import sharp from "sharp";
-import { afterAll, describe, expect, it } from "vitest";
-import { main } from "../src/cli/main.ts";
+import { describe, expect, it } from "vitest";
 import { parseTrainConfig, type TrainConfigInput } from "../src/config/index.ts";
 import { loadSafetensors, memory, readSafetensorsMetadata, type Tensor } from "../src/tensor/index.ts";
 import { type TrainEvent, train } from "../src/train.ts";
-import { fakeIo } from "./support/fake-terminal.ts";
+import { cli } from "./support/cli.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
-const output = mkdtempSync(join(tmpdir(), "batch-cam-options-"));
-afterAll(() => rmSync(output, { recursive: true, force: true }));
+const output = temporaryFolder("options");
 
 const SMALL: TrainConfigInput = {
   ...{ output, limitTrain: 96, valImages: 40, limitTest: 40, batchSize: 32, epochs: 2, lambdaWarmup: 3 },
@@ -58,10 +47,9 @@ function freeBytes(folder: string): number {
 }
 
 function canMount(): boolean {
-  const folder = mkdtempSync(join(tmpdir(), "batch-cam-mount-"));
+  const folder = temporaryFolder("mount");
   const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", folder]).status === 0;
   if (mounted) spawnSync("umount", [folder]);
-  rmSync(folder, { recursive: true });
   return mounted;
 }
 
@@ -203,9 +191,9 @@ describe("photographs", () => {
     expect(result.test?.energyInForeground).toBeNaN();
     const { result: digits } = await stepsOf({ experiment: "of-digits", epochs: 1, limitTrain: 32 });
     expect(digits.test?.energyInForeground).toBeGreaterThan(0);
-    const { io, text } = fakeIo();
-    expect(await main(["evaluate", result.runDirectory, "--json", "--limit", "4"], io)).toBe(0);
-    const [{ values, leftOut }] = JSON.parse(text.out).explanations;
+    const { code, out } = await cli("evaluate", result.runDirectory, "--json", "--limit", "4");
+    expect(code).toBe(0);
+    const [{ values, leftOut }] = JSON.parse(out).explanations;
     expect(Object.keys(values)).not.toContain("relevanceRankAccuracy");
     expect(leftOut[0].metrics).toContain("relevanceRankAccuracy");
     expect(leftOut[0].why).toMatch(/no image has a foreground/);
@@ -506,7 +494,7 @@ describe("a full disk", () => {
   it.skipIf(process.getuid?.() !== 0 || !canMount())(
     "while a checkpoint is written loses nothing: with room again, the run ends with the unbroken weights, bit for bit",
     async () => {
-      const disk = mkdtempSync(join(tmpdir(), "batch-cam-disk-"));
+      const disk = temporaryFolder("disk");
       execFileSync("mount", ["-t", "tmpfs", "-o", "size=40m", "tmpfs", disk]);
       const config = {
         ...SMALL,
@@ -530,7 +518,6 @@ describe("a full disk", () => {
         expect(rest.test).toEqual(whole.test);
       } finally {
         execFileSync("umount", [disk]);
-        rmSync(disk, { recursive: true });
       }
     },
   );

@@ -1,7 +1,6 @@
 import {
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -9,15 +8,14 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { TrainConfigInput } from "../src/config/index.ts";
 import { loadSafetensors, memory, readSafetensorsMetadata, saveSafetensors, type Tensor } from "../src/tensor/index.ts";
 import { evaluate, evaluateSamples, type TrainEvent, train } from "../src/train.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
-const output = mkdtempSync(join(tmpdir(), "batch-cam-train-"));
-afterAll(() => rmSync(output, { recursive: true, force: true }));
+const output = temporaryFolder("train");
 
 /** Small, with every part of the state in use: optimizer moments, batch norm, running prototypes. */
 const SMALL: TrainConfigInput = {

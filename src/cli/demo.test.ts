@@ -1,7 +1,7 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
+import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { DemoConfig, parseTrainConfig, type TrainConfigInput } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
 import type { EpochRecord, SplitRecord, TrainEvent, TrainResult } from "../train/events.ts";
@@ -13,9 +13,8 @@ import type { Train } from "./training.ts";
 
 let folder = "";
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "batch-cam-demo-"));
+  folder = temporaryFolder("demo");
 });
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const TEST: SplitRecord = {
   split: "test",

@@ -1,16 +1,15 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
+import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { mapsFigure } from "../report/figures/maps-figure.ts";
 import type { MapSamples, StartEvent } from "../train/events.ts";
 import { createFigures } from "./epoch-figures.ts";
 
 let folder = "";
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "batch-cam-figures-"));
+  folder = temporaryFolder("figures");
 });
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const pixels = (value: number) => new Float32Array(16).fill(value);
 const SAMPLES: MapSamples = {

@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { fakeIo } from "../../test/support/fake-terminal.ts";
-import { main } from "./main.ts";
+import { cli } from "../../test/support/cli.ts";
 import { safeText } from "./safe-output.ts";
 
 describe("safeText", () => {
@@ -30,10 +29,10 @@ describe("safeText", () => {
 
 describe("main", () => {
   it("prints an argument's control characters to no stream", async () => {
-    const { io, text } = fakeIo();
-    expect(await main(["tra\u001b]0;title\u0007in"], io)).toBe(2);
-    expect(text.err).toContain("unknown command");
+    const { code, err } = await cli("tra\u001b]0;title\u0007in");
+    expect(code).toBe(2);
+    expect(err).toContain("unknown command");
     // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to find.
-    expect(text.err).not.toMatch(/[\u0000-\u0009\u000b-\u001f]/);
+    expect(err).not.toMatch(/[\u0000-\u0009\u000b-\u001f]/);
   });
 });

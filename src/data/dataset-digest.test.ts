@@ -1,14 +1,14 @@
-import { cpSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { datasetDigest } from "./dataset-digest.ts";
 
 let outer: string;
 const cacheBefore = process.env.BATCH_CAM_CACHE;
 
 beforeEach(() => {
-  outer = mkdtempSync(join(tmpdir(), "dataset-digest-"));
+  outer = temporaryFolder("dataset-digest");
   process.env.BATCH_CAM_CACHE = join(outer, "cache");
   for (const name of ["cat", "dog"]) {
     mkdirSync(join(outer, "set", name), { recursive: true });
@@ -20,7 +20,6 @@ beforeEach(() => {
 afterEach(() => {
   if (cacheBefore === undefined) delete process.env.BATCH_CAM_CACHE;
   else process.env.BATCH_CAM_CACHE = cacheBefore;
-  rmSync(outer, { recursive: true });
 });
 
 const writeCsv = (rows: string[], head = "path,label") =>

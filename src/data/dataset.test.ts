@@ -1,7 +1,5 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { memory } from "../tensor/index.ts";
 import { type Dataset, disposeDataset, loadDataset } from "./dataset.ts";
 
@@ -76,10 +74,9 @@ describe("loadDataset", () => {
   });
 
   it("reports missing files of a folder as data errors and leaves no tensor behind", async () => {
-    const folder = await mkdtemp(join(tmpdir(), "dataset-"));
+    const folder = temporaryFolder("dataset");
     const before = memory().liveTensors;
     await expect(loadDataset("mnist", { dataDir: folder })).rejects.toMatchObject({ code: "E_DATA" });
     expect(memory().liveTensors).toBe(before);
-    await rm(folder, { recursive: true });
   });
 });

@@ -1,8 +1,9 @@
-import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, readdir, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { homedir, tmpdir } from "node:os";
+import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { cacheFolder } from "./cache.ts";
 import { FASHION_NORMALIZATION, readFashionMnist } from "./fashion-mnist.ts";
 
@@ -11,12 +12,11 @@ const { BATCH_CAM_CACHE, PATH } = process.env;
 
 let folder: string;
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "fashion-"));
+  folder = temporaryFolder("fashion");
 });
 afterEach(async () => {
   restore("BATCH_CAM_CACHE", BATCH_CAM_CACHE);
   restore("PATH", PATH);
-  await rm(folder, { recursive: true });
 });
 
 function restore(name: string, value: string | undefined): void {

@@ -4,7 +4,6 @@ import {
   appendFile,
   copyFile,
   mkdir,
-  mkdtemp,
   readdir,
   readFile,
   rename,
@@ -14,10 +13,10 @@ import {
   utimes,
   writeFile,
 } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import sharp from "sharp";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { memory } from "../tensor/index.ts";
 import { hashFiles } from "./file-hashes.ts";
 import { type DatasetOptions, disposeDataset, loadDataset } from "./index.ts";
@@ -27,7 +26,7 @@ let folder: string;
 const cacheBefore = process.env.BATCH_CAM_CACHE;
 
 beforeEach(async () => {
-  outer = await mkdtemp(join(tmpdir(), "folder-set-"));
+  outer = temporaryFolder("folder-set");
   folder = join(outer, "set");
   process.env.BATCH_CAM_CACHE = join(outer, "cache");
   await mkdir(folder);
@@ -35,7 +34,6 @@ beforeEach(async () => {
 afterEach(async () => {
   if (cacheBefore === undefined) delete process.env.BATCH_CAM_CACHE;
   else process.env.BATCH_CAM_CACHE = cacheBefore;
-  await rm(outer, { recursive: true });
 });
 
 /** An image of one colour, of the kind that its name says. */

@@ -1,9 +1,9 @@
 import { execFileSync } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
+import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { BatchCamError } from "../errors.ts";
 import { type IdxData, parseIdx, readIdx } from "./idx.ts";
 
@@ -18,9 +18,8 @@ const TYPES = [
 
 let folder: string;
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "idx-"));
+  folder = temporaryFolder("idx");
 });
-afterAll(() => rm(folder, { recursive: true }));
 
 describe("parseIdx", () => {
   it("reads back what was written, for every element type and shape", () => {

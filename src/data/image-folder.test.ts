@@ -1,18 +1,17 @@
-import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import sharp from "sharp";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
+import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { listImages, type ReadImagesOptions, readImages } from "./image-folder.ts";
 
 let outer: string;
 let folder: string;
 beforeEach(async () => {
-  outer = await mkdtemp(join(tmpdir(), "folder-"));
+  outer = temporaryFolder("folder");
   folder = join(outer, "images");
   await mkdir(folder);
 });
-afterEach(() => rm(outer, { recursive: true }));
 
 async function touch(...names: string[]): Promise<void> {
   for (const name of names) {

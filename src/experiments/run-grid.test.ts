@@ -1,9 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { hostname, tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { doneCell, failedCell, gridCells } from "../../test/support/grid-cells.ts";
+import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import type { Cell } from "./records.ts";
 import { type GridEvent, type RunGridOptions, runGrid } from "./run-grid.ts";
 import { Store } from "./store.ts";
@@ -13,11 +14,10 @@ const program = fileURLToPath(new URL("../../test/programs/fake-cell.mjs", impor
 let folder: string;
 let store: Store;
 beforeEach(async () => {
-  folder = mkdtempSync(join(tmpdir(), "batch-cam-grid-"));
+  folder = temporaryFolder("grid");
   store = new Store(join(folder, "study"));
   await store.prepare();
 });
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Cells whose processes do what their method's name says, of as many seeds. */
 const cellsThat = (does: string, seeds = 1): Cell[] => gridCells({ methods: [{ name: does, plain: true }], seeds });

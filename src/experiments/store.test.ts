@@ -1,20 +1,11 @@
 import { execFileSync, fork } from "node:child_process";
 import { once } from "node:events";
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs";
-import { hostname, tmpdir } from "node:os";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { doneCell, failedCell, gridCells, gridOf } from "../../test/support/grid-cells.ts";
+import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { readConfigFile } from "../cli/config-file.ts";
 import { cellsOf } from "./cells.ts";
 import type { Cell } from "./records.ts";
@@ -23,11 +14,10 @@ import { Store } from "./store.ts";
 let folder: string;
 let store: Store;
 beforeEach(async () => {
-  folder = mkdtempSync(join(tmpdir(), "batch-cam-store-"));
+  folder = temporaryFolder("store");
   store = new Store(join(folder, "study"));
   await store.prepare();
 });
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const [cell, other] = gridCells({ seeds: 1 }) as [Cell, Cell];
 const place = (id: string) => join(store.folder, "cells", `${id}.json`);

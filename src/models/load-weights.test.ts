@@ -1,14 +1,13 @@
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { copyFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { getRngState, memory, saveSafetensors, type Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
 import { createModel, describeWeights, loadPretrained, loadWeights, type Model, type ModelOptions } from "./index.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "load-weights-"));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const folder = temporaryFolder("load-weights");
 const fixture = (name: string) => fileURLToPath(new URL(`../../test/fixtures/torch-files/${name}`, import.meta.url));
 
 let live: number;

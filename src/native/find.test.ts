@@ -1,14 +1,13 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
+import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { addonPath, buildStamp, explainLoadFailure } from "./find.ts";
 
 let build: string;
 beforeEach(() => {
-  build = mkdtempSync(join(tmpdir(), "batch-cam-find-"));
+  build = temporaryFolder("find");
 });
-afterEach(() => rmSync(build, { recursive: true }));
 
 const STAMP = {
   libtorch: "/opt/torch",

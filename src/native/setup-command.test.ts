@@ -1,12 +1,11 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { setupCommand as ofScripts } from "../../scripts/setup/command.mjs";
+import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { installCommand, setupCommand } from "./setup-command.ts";
 
-const project = mkdtempSync(join(tmpdir(), "batch-cam-project-"));
-afterAll(() => rmSync(project, { recursive: true }));
+const project = temporaryFolder("project");
 
 describe("the command that sets up", () => {
   it("is a script of the checkout, in its subfolders too", () => {

@@ -1,6 +1,5 @@
-import { execFile } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import { BIN, runNode } from "../../test/support/node-process.ts";
 import { expectSwitches, KERNEL_LEVELS, switchValue } from "./switches.ts";
 
 describe("switchValue", () => {
@@ -25,21 +24,8 @@ describe("switchValue", () => {
 });
 
 const TENSOR = new URL("../../dist/tensor/index.js", import.meta.url).href;
-const COMMAND = fileURLToPath(new URL("../../bin/batch-cam.mjs", import.meta.url));
 
-interface Ending {
-  code: number | null;
-  stdout: string;
-  stderr: string;
-}
-
-function node(args: string[], env: NodeJS.ProcessEnv = {}): Promise<Ending> {
-  return new Promise((resolve) => {
-    const child = execFile(process.execPath, args, { env: { ...process.env, ...env } }, (_, stdout, stderr) =>
-      resolve({ code: child.exitCode, stdout, stderr }),
-    );
-  });
-}
+const node = (args: string[], env: Record<string, string> = {}) => runNode(args, { env });
 const program = (text: string) => [
   "--input-type=module",
   "--eval",
@@ -50,32 +36,32 @@ describe("the engine", () => {
   it("does not start with kernels of a level that nobody knows, as a program's error and a command's one line", async () => {
     const env = { BATCH_CAM_KERNELS: "garbage" };
     const loaded = await node(["--input-type=module", "--eval", `await import(${JSON.stringify(TENSOR)})`], env);
-    expect(loaded.stderr).toMatch(/BatchCamError: environment variable BATCH_CAM_KERNELS: expected one of baseline,/);
-    const { code, stderr } = await node([COMMAND, "train", "--output", "/dev/null/nowhere"], env);
-    expect(stderr).toMatch(/^batch-cam: environment variable BATCH_CAM_KERNELS: [^\n]* got "garbage"[^\n]*\n$/);
+    expect(loaded.err).toMatch(/BatchCamError: environment variable BATCH_CAM_KERNELS: expected one of baseline,/);
+    const { code, err } = await node([BIN, "train", "--output", "/dev/null/nowhere"], env);
+    expect(err).toMatch(/^batch-cam: environment variable BATCH_CAM_KERNELS: [^\n]* got "garbage"[^\n]*\n$/);
     expect(code).toBe(2);
   });
 
   it("runs at most the level that is asked for, and says which it is", async () => {
-    const { stdout } = await node(program("console.log(JSON.stringify(t.capabilities()))"), {
+    const { out } = await node(program("console.log(JSON.stringify(t.capabilities()))"), {
       BATCH_CAM_KERNELS: "baseline",
       BATCH_CAM_BFLOAT16: "on",
     });
-    expect(JSON.parse(stdout)).toMatchObject({ kernels: "baseline", fastBfloat16: true });
+    expect(JSON.parse(out)).toMatchObject({ kernels: "baseline", fastBfloat16: true });
   });
 
   it("passes a warning of libtorch's on once, as a warning of the process, in a worker too", async () => {
     // libtorch warns at each variance of a single value.
     const text = "for (let i = 0; i < 3; i++) t.ones([1]).var().item();";
     const alone = await node(program(`process.on("warning", (w) => console.log(w.name, w.message));\n${text}`));
-    expect(alone.stdout.match(/^Warning libtorch: var\(\): degrees of freedom is <= 0/gm)).toHaveLength(1);
-    expect(alone.stderr.match(/degrees of freedom/g)).toHaveLength(1);
-    expect(alone.stderr).toMatch(/^\(node:\d+\) Warning: libtorch: var/);
+    expect(alone.out.match(/^Warning libtorch: var\(\): degrees of freedom is <= 0/gm)).toHaveLength(1);
+    expect(alone.err.match(/degrees of freedom/g)).toHaveLength(1);
+    expect(alone.err).toMatch(/^\(node:\d+\) Warning: libtorch: var/);
     const source = JSON.stringify(`import(${JSON.stringify(TENSOR)}).then((t) => { ${text} })`);
     const worker = await node(
       program(`import { Worker } from "node:worker_threads"; new Worker(${source}, { eval: true });`),
     );
-    expect(worker.stderr.match(/Warning: libtorch: var/g)).toHaveLength(1);
-    expect(worker.stderr).not.toMatch(/\[W\d+/);
+    expect(worker.err.match(/Warning: libtorch: var/g)).toHaveLength(1);
+    expect(worker.err).not.toMatch(/\[W\d+/);
   });
 });

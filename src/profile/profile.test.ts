@@ -1,14 +1,13 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
+import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { Conv2d, Flatten, Linear, ReLU, Sequential } from "../nn/index.ts";
 import { backward, manualSeed, ones, type Tensor, tidy } from "../tensor/index.ts";
 import { withGuidedRelu } from "../tensor/rectifier.ts";
 import { phase, profile, type RecordedEvent, writeTrace } from "./index.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "batch-cam-profile-"));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const folder = temporaryFolder("profile");
 
 manualSeed(0);
 const network = new Sequential(

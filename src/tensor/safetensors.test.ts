@@ -1,9 +1,9 @@
 import { execFileSync } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { BatchCamError } from "../errors.ts";
 import { readBytes } from "./bytes.ts";
 import { arange, empty, rand, tensor, zeros } from "./create.ts";
@@ -17,14 +17,13 @@ let folder: string;
 let path: string;
 let live: number;
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "safetensors-"));
+  folder = temporaryFolder("safetensors");
 });
 beforeEach(async () => {
   live = memory().liveTensors;
-  path = join(await mkdtemp(join(folder, "case-")), "file.safetensors");
+  path = join(temporaryFolder("case"), "file.safetensors");
 });
 afterEach(() => expect(memory().liveTensors).toBe(live));
-afterAll(() => rm(folder, { recursive: true }));
 
 const bytesOf = (value: Tensor) => {
   const bytes = new Uint8Array(value.numel * DTYPES[value.dtype].bytes);

@@ -1,11 +1,11 @@
 import { existsSync } from "node:fs";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { deflateRawSync } from "node:zlib";
 import fc from "fast-check";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import {
   bytesOf,
   type PickledTensor,
@@ -31,14 +31,13 @@ let folder: string;
 let path: string;
 let live: number;
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "torch-file-"));
+  folder = temporaryFolder("torch-file");
   path = join(folder, "file.pth");
 });
 beforeEach(() => {
   live = memory().liveTensors;
 });
 afterEach(() => expect(memory().liveTensors).toBe(live));
-afterAll(() => rm(folder, { recursive: true }));
 
 const free = (tensors: ReadonlyMap<string, Tensor>) => {
   for (const value of tensors.values()) value.dispose();

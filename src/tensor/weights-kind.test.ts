@@ -1,19 +1,18 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { copyFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
+import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { pickle, zipOf } from "../../test/support/torch-archive.ts";
 import { tensor } from "./create.ts";
 import { mayNameData } from "./pickle-names.ts";
 import { saveSafetensors } from "./safetensors.ts";
 import { weightsKindOf } from "./weights-kind.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "weights-kind-"));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const folder = temporaryFolder("weights-kind");
 const fixture = (name: string) => fileURLToPath(new URL(`../../test/fixtures/torch-files/${name}`, import.meta.url));
 
 const kindOf = (name: string, bytes: Uint8Array | string) => {

@@ -1,8 +1,8 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 import { encodeNpy, type NpyData } from "./npy.ts";
 
 /** Reads a file by the format's description, strictly. */
@@ -58,20 +58,16 @@ describe("encodeNpy", () => {
 
   it("is read by NumPy with the same type, shape and values", ({ skip }) => {
     if (spawnSync("python3", ["-c", "import numpy"]).status !== 0) skip("python3 has no numpy");
-    const folder = mkdtempSync(join(tmpdir(), "npy-"));
-    try {
-      ARRAYS.forEach(([, data], index) => {
-        writeFileSync(join(folder, `${index}.npy`), encodeNpy(data, [3, 1, 2]));
-      });
-      const program = `import numpy, sys
+    const folder = temporaryFolder("npy");
+    ARRAYS.forEach(([, data], index) => {
+      writeFileSync(join(folder, `${index}.npy`), encodeNpy(data, [3, 1, 2]));
+    });
+    const program = `import numpy, sys
 for i in range(${ARRAYS.length}):
     a = numpy.load(f"{sys.argv[1]}/{i}.npy"); print(a.dtype.str, a.shape, a.tobytes().hex())`;
-      const { stdout } = spawnSync("python3", ["-c", program, folder], { encoding: "utf8" });
-      const expected = ARRAYS.map(([descr, data]) => `${descr} (3, 1, 2) ${Buffer.from(data.buffer).toString("hex")}`);
-      expect(stdout.trim().split("\n")).toEqual(expected);
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
+    const { stdout } = spawnSync("python3", ["-c", program, folder], { encoding: "utf8" });
+    const expected = ARRAYS.map(([descr, data]) => `${descr} (3, 1, 2) ${Buffer.from(data.buffer).toString("hex")}`);
+    expect(stdout.trim().split("\n")).toEqual(expected);
   });
 
   it.each<[string, unknown, unknown, string, string]>([

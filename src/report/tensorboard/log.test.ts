@@ -1,17 +1,16 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { type Decoded, readEvents } from "../../../test/support/event-reader.ts";
+import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 import { parseTrainConfig } from "../../config/index.ts";
 import type { MapSamples, TrainEvent } from "../../train/events.ts";
 import { createTensorBoardLog } from "./log.ts";
 
 let folder = "";
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), "batch-cam-board-"));
+  folder = temporaryFolder("board");
 });
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const pixels = (value: number) => new Float32Array(16).fill(value);
 const SAMPLES: MapSamples = {
