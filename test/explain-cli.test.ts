@@ -32,10 +32,8 @@ beforeAll(async () => {
     ...{ output: folder, experiment: "run" },
   });
   manualSeed(1);
-  await tidyAsync(async () => {
-    using resnet = createModel("resnet18", { numClasses: 3, width: 8 });
-    await saveSafetensors(at("resnet.safetensors"), resnet.stateDict());
-  });
+  using resnet = createModel("resnet18", { numClasses: 3, width: 8 });
+  await saveSafetensors(at("resnet.safetensors"), resnet.stateDict());
   mkdirSync(at("photos", "more"), { recursive: true });
   const photo = (width: number, height: number) =>
     sharp({ create: { width, height, channels: 3, background: { r: 200, g: 80, b: 20 } } });
@@ -46,10 +44,6 @@ beforeAll(async () => {
   writeFileSync(at("photos", "notes.txt"), "no image");
   writeFileSync(at("broken.png"), "no image either");
 }, 120_000);
-
-async function tidyAsync(fn: () => Promise<void>): Promise<void> {
-  await fn();
-}
 
 describe("batch-cam explain", () => {
   it("explains images of a run's split, with pictures, a grid, raw maps and a manifest", async () => {

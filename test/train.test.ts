@@ -13,6 +13,7 @@ import { describe, expect, it } from "vitest";
 import type { TrainConfigInput } from "../src/config/index.ts";
 import { loadSafetensors, memory, readSafetensorsMetadata, saveSafetensors, type Tensor } from "../src/tensor/index.ts";
 import { evaluate, evaluateSamples, type TrainEvent, train } from "../src/train.ts";
+import { once } from "./support/once.ts";
 import { temporaryFolder } from "./support/temporary-folder.ts";
 
 const output = temporaryFolder("train");
@@ -59,10 +60,16 @@ function trainUntil(config: TrainConfigInput, step: number) {
   });
 }
 
+/** What an unbroken run of SMALL comes to, and its events. */
+const whole = once(async () => {
+  const events: TrainEvent[] = [];
+  const result = await train({ ...SMALL, experiment: "whole" }, { onEvent: (event) => events.push(event) });
+  return { ...result, events };
+});
+
 describe("train", () => {
   it("writes the run directory: config, environment, log, summary, prototypes and both checkpoints", async () => {
-    const events: TrainEvent[] = [];
-    const result = await train({ ...SMALL, experiment: "files" }, { onEvent: (event) => events.push(event) });
+    const { events, ...result } = await whole();
     for (const name of [
       "config.json",
       "environment.json",
@@ -72,13 +79,13 @@ describe("train", () => {
       "checkpoints/last.safetensors",
       "checkpoints/best.safetensors",
     ]) {
-      expect(existsSync(join(output, "files", name)), name).toBe(true);
+      expect(existsSync(join(output, "whole", name)), name).toBe(true);
     }
-    expect(existsSync(join(output, "files", "run.lock"))).toBe(false);
+    expect(existsSync(join(output, "whole", "run.lock"))).toBe(false);
     expect(result).toMatchObject({ interrupted: false, step: 12, test: { images: 60, split: "test" } });
-    expect(rows("files").filter(({ kind }) => kind === "step")).toHaveLength(12);
+    expect(rows("whole").filter(({ kind }) => kind === "step")).toHaveLength(12);
     expect(
-      readFileSync(join(output, "files", "summary.csv"), "utf8")
+      readFileSync(join(output, "whole", "summary.csv"), "utf8")
         .trimEnd()
         .split("\n"),
     ).toHaveLength(3);
@@ -88,25 +95,25 @@ describe("train", () => {
   });
 
   it("gives the same weights, bit for bit, for the same seed, and others for another", async () => {
-    const a = await train({ ...SMALL, experiment: "seed-a" });
-    const b = await train({ ...SMALL, experiment: "seed-b" });
-    const c = await train({ ...SMALL, experiment: "seed-c", seed: 1 });
+    const a = await whole();
+    const b = await train({ ...SMALL, experiment: "same-seed" });
+    const c = await train({ ...SMALL, experiment: "other-seed", seed: 1 });
     expect(await bitsOf(b.checkpoint)).toEqual(await bitsOf(a.checkpoint));
     expect(await bitsOf(c.checkpoint)).not.toEqual(await bitsOf(a.checkpoint));
-    expect(numbersOf("seed-b")).toEqual(numbersOf("seed-a"));
+    expect(numbersOf("same-seed")).toEqual(numbersOf("whole"));
   });
 
   it.each([3, 6, 9])(
     "stopped by the signal at step %i, goes on to the same weights and the same log as an unbroken run",
     async (step) => {
-      const whole = await train({ ...SMALL, experiment: `whole-${step}` });
+      const unbroken = await whole();
       const part = await trainUntil({ ...SMALL, experiment: `part-${step}` }, step);
       expect(part).toMatchObject({ interrupted: true, step, test: null });
       const rest = await train({ ...SMALL, experiment: `part-${step}`, resume: true });
       expect(rest.interrupted).toBe(false);
-      expect(await bitsOf(rest.checkpoint)).toEqual(await bitsOf(whole.checkpoint));
-      expect(rest.test).toEqual(whole.test);
-      expect(numbersOf(`part-${step}`)).toEqual(numbersOf(`whole-${step}`));
+      expect(await bitsOf(rest.checkpoint)).toEqual(await bitsOf(unbroken.checkpoint));
+      expect(rest.test).toEqual(unbroken.test);
+      expect(numbersOf(`part-${step}`)).toEqual(numbersOf("whole"));
     },
   );
 
@@ -117,7 +124,7 @@ describe("train", () => {
     ["in the final test", "checkpoint", 12, setImmediate],
   ] as const)("stopped %s, ends at once, and resumed as if nothing had been", async (_, type, step, soon) => {
     const experiment = `stopped-${type}-${step}-${soon.name}`;
-    const whole = await train({ ...SMALL, experiment: `${experiment}-whole`, checkpointEvery: 100 });
+    const unbroken = await whole();
     const stop = new AbortController();
     const part = await train(
       { ...SMALL, experiment, checkpointEvery: 100 },
@@ -130,9 +137,9 @@ describe("train", () => {
     );
     expect(part).toMatchObject({ interrupted: true, step, test: null });
     const rest = await train({ ...SMALL, experiment, resume: true });
-    expect(rest).toMatchObject({ interrupted: false, test: whole.test, bestEpoch: whole.bestEpoch });
-    expect(await bitsOf(rest.checkpoint)).toEqual(await bitsOf(whole.checkpoint));
-    expect(numbersOf(experiment)).toEqual(numbersOf(`${experiment}-whole`));
+    expect(rest).toMatchObject({ interrupted: false, test: unbroken.test, bestEpoch: unbroken.bestEpoch });
+    expect(await bitsOf(rest.checkpoint)).toEqual(await bitsOf(unbroken.checkpoint));
+    expect(numbersOf(experiment)).toEqual(numbersOf("whole"));
   });
 
   it("drops rows of the log after the checkpoint, and a torn one, when it resumes", async () => {
@@ -145,15 +152,15 @@ describe("train", () => {
   });
 
   it("cut short by maxSteps, a later resume goes on to the same weights as an unbroken run", async () => {
-    const whole = await train({ ...SMALL, experiment: "unbroken" });
+    const unbroken = await whole();
     await train({ ...SMALL, experiment: "short", maxSteps: 4 });
     const rest = await train({ ...SMALL, experiment: "short", resume: true, maxSteps: 1000 });
-    expect(await bitsOf(rest.checkpoint)).toEqual(await bitsOf(whole.checkpoint));
-    expect(numbersOf("short")).toEqual(numbersOf("unbroken"));
+    expect(await bitsOf(rest.checkpoint)).toEqual(await bitsOf(unbroken.checkpoint));
+    expect(numbersOf("short")).toEqual(numbersOf("whole"));
   });
 
   it("holds as many live tensors at the end as before", async () => {
-    await train({ ...SMALL, experiment: "warm" }); // matrices that are cached on first use
+    await whole(); // matrices that are cached on first use
     const { liveTensors } = memory();
     await train({ ...SMALL, experiment: "live" });
     expect(memory().liveTensors).toBe(liveTensors);

@@ -6,7 +6,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { type Lie, npy, zip } from "../../test/support/npz-file.ts";
 import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { memory } from "../tensor/index.ts";
-import { disposeDataset, loadDataset } from "./index.ts";
+import { disposeDataset, loadDataset, type Split } from "./index.ts";
 
 let folder: string;
 beforeEach(async () => {
@@ -67,7 +67,13 @@ describe("a MedMNIST file", () => {
   });
 
   it("passes over arrays that it does not know", async () => {
-    disposeDataset(await load({ ...GREY, "notes.npy": Buffer.from("no array") }));
+    const [plain, extended] = [await load(GREY), await load({ ...GREY, "notes.npy": Buffer.from("no array") })];
+    for (const split of ["train", "val", "test"] as const) {
+      expect(values((extended[split] as Split).images)).toEqual(values((plain[split] as Split).images));
+      expect(values((extended[split] as Split).labels)).toEqual(values((plain[split] as Split).labels));
+    }
+    disposeDataset(plain);
+    disposeDataset(extended);
   });
 
   it("with big-endian labels, as NumPy wrote it, is read", async () => {

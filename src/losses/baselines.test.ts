@@ -16,6 +16,16 @@ function input(over: Partial<BaselineInput> = {}): BaselineInput & { weight: Ten
   return { ...base, ...over, weight };
 }
 
+/** The model's forward pass, and the images that it was called with. */
+function watched({ forward }: BaselineInput) {
+  const seen: Tensor[] = [];
+  const watching = (images: Tensor) => {
+    seen.push(images);
+    return forward(images);
+  };
+  return { seen, forward: watching };
+}
+
 describe("rrr", () => {
   it("is the mean over images of the squared gradient of all log-probabilities inside the mask", () => {
     const given = input();
@@ -49,23 +59,49 @@ describe("rrr-g and hint", () => {
 
 describe("saliency-guided", () => {
   it("is the divergence of the scores of images whose less salient half is noise: at least zero, zero where that changes nothing", () => {
-    expect(baselineLoss("saliency-guided", input()).item()).toBeGreaterThan(0);
-    const deaf = input({
-      forward: () => zeros([2, 3]),
-      scores: zeros([2, 3]).add(rand([2, 2, 2, 2]).requiresGrad_().sum().mul(0)),
-    });
-    const images = deaf.images;
-    const scores = images
-      .flatten(1)
-      .sum(1, { keepDims: true })
-      .mul(zeros([1, 3]));
-    expect(Math.abs(baselineLoss("saliency-guided", { ...deaf, scores }).item())).toBeLessThan(1e-6);
+    const given = input();
+    const { seen, forward } = watched(given);
+    const loss = baselineLoss("saliency-guided", { ...given, forward });
+    const [masked] = seen as [Tensor];
+    const [own, other] = [given.scores, given.forward(masked)].map((scores) => logSoftmax(scores, 1)) as [
+      Tensor,
+      Tensor,
+    ];
+    expect(loss.item()).toBeCloseTo(own.exp().mul(own.sub(other)).sum().item() / 2, 6);
+    expect(loss.item()).toBeGreaterThan(0);
+    const blind = zeros([3, 8]);
+    const scores = given.images.flatten(1).matmul(blind.t());
+    const ignoring = (images: Tensor) => images.flatten(1).matmul(blind.t());
+    const zero = baselineLoss("saliency-guided", { ...given, scores, forward: ignoring });
+    expect(Math.abs(zero.item())).toBeLessThan(1e-6);
   });
 
-  it("has a gradient for the weights, and leaves none on the images' own graph", () => {
+  it("keeps the pixels on which the true class's score depends most, and draws the others within the image's values", () => {
     const given = input();
-    const [slope] = grad(baselineLoss("saliency-guided", given), given.weight) as [Tensor];
+    const { seen, forward } = watched(given);
+    baselineLoss("saliency-guided", { ...given, forward });
+    const rowsOf = (t: Tensor) =>
+      [0, 1, 2].map((i) => Array.from(t.flatten().data() as Float32Array).slice(8 * i, 8 * i + 8));
+    const [before, after] = [rowsOf(given.images), rowsOf(seen[0] as Tensor)];
+    for (const [n, label] of [0, 2].entries()) {
+      const [image, masked] = [before[n] as number[], after[n] as number[]];
+      // The score's gradient is the class's row of weights: two channels of four pixels.
+      const slope = rowsOf(given.weight)[label] as number[];
+      const saliency = (pixel: number) => Math.abs(slope[pixel] as number) + Math.abs(slope[pixel + 4] as number);
+      const least = [0, 1, 2, 3].toSorted((a, b) => saliency(a) - saliency(b)).slice(0, 2);
+      const changed = [0, 1, 2, 3].filter((i) => image[i] !== masked[i] || image[i + 4] !== masked[i + 4]);
+      expect(changed).toEqual(least.toSorted());
+      expect(Math.min(...masked)).toBeGreaterThanOrEqual(Math.min(...image));
+      expect(Math.max(...masked)).toBeLessThanOrEqual(Math.max(...image));
+    }
+  });
+
+  it("has a gradient for the weights, and none through the noisy images to their pixels", () => {
+    const given = input();
+    const { seen, forward } = watched(given);
+    const [slope] = grad(baselineLoss("saliency-guided", { ...given, forward }), given.weight) as [Tensor];
     expect(slope.abs().max().item()).toBeGreaterThan(0);
+    expect(seen.map(({ requiresGrad }) => requiresGrad)).toEqual([false]);
   });
 });
 
