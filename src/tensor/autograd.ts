@@ -23,17 +23,23 @@ export interface GradOptions {
 const asList = (value: Tensor | readonly Tensor[], place: string): readonly Tensor[] =>
   Array.isArray(value) ? listOf(value, place) : [value as Tensor];
 
+/** One gradient for each input: a tuple where the inputs are one. */
+export type Gradients<Inputs extends Tensor | readonly Tensor[]> = Inputs extends readonly Tensor[]
+  ? { -readonly [Place in keyof Inputs]: Tensor }
+  : [Tensor];
+
 /**
  * Gradients of the sum of `outputs` (weighted by `gradOutputs`) with respect to each of `inputs`: one vector-Jacobian
  * product. Writes no `.grad`.
  *
- * @throws E_NATIVE where an output has no graph, or an input is unused and `allowUnused` is not set.
+ * @returns an array with a gradient for each input, also for a single one
+ * @throws E_NATIVE if an output has no graph, or an input is unused and `allowUnused` is not set.
  */
-export function grad(
+export function grad<const Inputs extends Tensor | readonly Tensor[]>(
   outputs: Tensor | readonly Tensor[],
-  inputs: Tensor | readonly Tensor[],
+  inputs: Inputs,
   options: GradOptions = {},
-): Tensor[] {
+): Gradients<Inputs> {
   const {
     createGraph = false,
     retainGraph = createGraph,
@@ -56,9 +62,10 @@ export function grad(
   );
   check("grad", status);
   const handles = Array.from(arena.subarray(0, to.length)) as Handle[];
-  return handles.map((handle, index) =>
+  const gradients = handles.map((handle, index) =>
     handle < 0 ? new Tensor(aten.zerosLike(to[index] as Tensor)) : new Tensor(handle),
   );
+  return gradients as Tensor[] as Gradients<Inputs>;
 }
 
 /** Adds the gradient of `loss` (a scalar, or with `gradient` any shape) to the `.grad` of every leaf that it depends on. */

@@ -3,6 +3,7 @@ export {
   autocast,
   backward,
   enableGrad,
+  type Gradients,
   type GradOptions,
   grad,
   isGradEnabled,
