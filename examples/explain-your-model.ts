@@ -1,6 +1,7 @@
-// Explains a model of your own: a class that extends Module and calls its layers by `run`.  node examples/explain-your-model.mjs
+// Explains a model of your own: a class that extends Module and calls its layers by `run`.
+//   node examples/explain-your-model.ts
 import { crossEntropy, EnergyInMask, explain, nn, optim } from "batch-cam";
-import { backward, manualSeed, rand, randn, tensor, tidy } from "batch-cam/tensor";
+import { backward, manualSeed, rand, randn, type Tensor, tensor, tidy } from "batch-cam/tensor";
 
 class ShapeNet extends nn.Module {
   conv1 = new nn.Conv2d(1, 16, 3, { padding: 1 });
@@ -9,21 +10,22 @@ class ShapeNet extends nn.Module {
   act2 = new nn.ReLU();
   fc = new nn.Linear(32, 2);
 
-  forward(x) {
+  override forward(x: Tensor): Tensor {
     const maps = this.act2.run(this.conv2.run(this.act1.run(this.conv1.run(x)))); // (N, 32, 12, 12)
     return this.fc.run(maps.mean([2, 3])); // (N, 2), before softmax
   }
 }
 
 /** Noise (N, 1, 24, 24) with a standing or a lying bar somewhere, which of them (N), and a mask of its place (N, 24, 24). */
-function pictures(count) {
+function pictures(count: number) {
   const images = randn([count, 1, 24, 24]).mul(0.2);
   const masks = images.mul(0).squeeze(1);
-  const random = Array.from(rand([count, 3]).data());
-  const labels = Array.from({ length: count }, (_, n) => Math.floor(2 * random[3 * n]));
+  const random = rand([count, 3]).tolist() as [number, number, number][];
+  const labels = random.map(([which]) => Math.floor(2 * which));
   for (const [n, lying] of labels.entries()) {
-    const [row, column] = [1, 2].map((i) => Math.floor(18 * random[3 * n + i]));
-    const place = (t) => t.narrow(-2, row, lying ? 2 : 6).narrow(-1, column, lying ? 6 : 2);
+    const [, down = 0, right = 0] = random[n] ?? [];
+    const [row, column] = [Math.floor(18 * down), Math.floor(18 * right)];
+    const place = (t: Tensor) => t.narrow(-2, row, lying ? 2 : 6).narrow(-1, column, lying ? 6 : 2);
     place(images.select(0, n)).add_(1);
     place(masks.select(0, n)).fill_(1);
   }
