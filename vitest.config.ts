@@ -7,6 +7,8 @@ export default defineConfig({
     // Worker processes rather than threads: each test file gets an engine of its own, as a user's program does.
     pool: "forks",
     maxWorkers: 2,
+    // A hang, not a busy machine.
     testTimeout: 600_000,
+    hookTimeout: 600_000,
   },
 });

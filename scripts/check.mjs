@@ -22,6 +22,7 @@ const tool = (name, ...args) => ({ command: join(BIN, name), args });
 const CHECKS = {
   lint: tool("biome", "check", "."),
   types: tool("tsc", "--noEmit"),
+  pages: tool("vitest", "run", "test/docs.test.ts", "--reporter=dot"),
   operators: node("scripts/generate-ops.mjs", "--check"),
   "C++ format": clangFormat(),
   repository: node("scripts/check-repository.mjs"),

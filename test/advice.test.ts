@@ -3,32 +3,15 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { Command } from "../src/cli/command.ts";
 import { inFlagsOf } from "../src/cli/flag-names.ts";
-import { flagsOf } from "../src/cli/flags.ts";
 import { BatchCamError } from "../src/errors.ts";
+import { allCommands, flagNames } from "./support/commands.ts";
 
 const SOURCES = join(import.meta.dirname, "..", "src");
-const COMMANDS = join(SOURCES, "cli", "commands");
-
-/** Flags of every command. */
-const GENERAL = ["help", "version", "config"];
 
 let commands: Map<string, Command>;
 beforeAll(async () => {
-  commands = new Map();
-  for (const file of readdirSync(COMMANDS).filter((name) => /^[\w-]+\.ts$/.test(name) && !name.includes(".test."))) {
-    const exported = Object.values((await import(join(COMMANDS, file))) as Record<string, unknown>);
-    for (const value of exported) if (isCommand(value)) commands.set(value.name, value);
-  }
+  commands = await allCommands();
 });
-
-const isCommand = (value: unknown): value is Command =>
-  typeof value === "object" && value !== null && "summary" in value && "config" in value;
-
-/** Names of a command's flags, negated ones too. */
-function flagNames({ config }: Command): string[] {
-  const flags = flagsOf(config);
-  return [...flags.map(({ name }) => name), ...flags.map(({ name }) => `no-${name}`), ...GENERAL];
-}
 
 interface Line {
   place: string;

@@ -1,7 +1,6 @@
-import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import * as cam from "../src/cam/index.ts";
 import * as data from "../src/data/index.ts";
 import * as losses from "../src/losses/index.ts";
@@ -10,6 +9,7 @@ import * as nn from "../src/nn/index.ts";
 import * as optim from "../src/optim/index.ts";
 import * as engine from "../src/tensor/index.ts";
 import * as train from "../src/train.ts";
+import { runNode } from "./support/node-process.ts";
 import { temporaryFolderInPackage } from "./support/temporary-folder.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -17,9 +17,17 @@ const page = readFileSync(join(root, "docs/coming-from-pytorch.md"), "utf8");
 const snippets = page
   .split(/^## /m)
   .flatMap((section) => Array.from(section.matchAll(/```ts\n([\s\S]*?)```/g), ([, code = ""]) => ({ section, code })))
-  .map(({ section, code }) => ({ title: section.slice(0, section.indexOf("\n")), code }));
+  .map(({ section, code }, i) => ({ title: section.slice(0, section.indexOf("\n")), code, name: `snippet-${i}` }));
 
 const folder = temporaryFolderInPackage("pytorch");
+// test/docs.test.ts checks their types; Node 20 needs them stripped.
+beforeAll(async () => {
+  for (const { name, code } of snippets) writeFileSync(join(folder, `${name}.mts`), code);
+  const compilerOptions = { module: "nodenext", target: "es2023", noCheck: true, skipLibCheck: true };
+  writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions }));
+  const { code, out } = await runNode([join(root, "node_modules/typescript/bin/tsc"), "-p", "."], { cwd: folder });
+  expect({ code, out }).toEqual({ code: 0, out: "" });
+});
 
 /** What each snippet prints, in part. */
 const PRINTED: Record<string, RegExp> = {
@@ -33,11 +41,10 @@ const PRINTED: Record<string, RegExp> = {
 };
 
 describe("the page for those who come from PyTorch", () => {
-  it.each(snippets)("has code under $title that runs and prints what it should", ({ title, code }) => {
-    writeFileSync(join(folder, "snippet.mjs"), code);
-    const { status, stderr, stdout } = spawnSync(process.execPath, ["snippet.mjs"], { cwd: folder, encoding: "utf8" });
-    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
-    expect(stdout).toMatch(PRINTED[title] ?? /^never/);
+  it.each(snippets)("has code under $title that runs and prints what it should", async ({ title, name }) => {
+    const { code, out, err } = await runNode([`${name}.mjs`], { cwd: folder });
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+    expect(out).toMatch(PRINTED[title] ?? /^never/);
   });
 
   it("names only what the package has, in its tables", () => {

@@ -68,8 +68,8 @@ describe("the examples", () => {
       expect(existsSync(join(folder, file)), file).toBe(true);
   });
 
-  it("are listed in the README, one by one", () => {
-    const readme = textOf("README.md");
-    for (const file of EXAMPLES) expect(readme).toContain(`(examples/${file})`);
+  it("are listed in docs/library.md, one by one", () => {
+    const page = textOf("docs/library.md");
+    for (const file of EXAMPLES) expect(page).toContain(`(../examples/${file})`);
   });
 });
