@@ -16,13 +16,18 @@ const { values } = parseArgs({
     json: { type: "boolean", default: false },
   },
 });
-const [count, side, size] = [values.images, values.side, values.size].map(Number);
+const [count, side, size] = [Number(values.images), Number(values.side), Number(values.size)];
 const CLASSES = 10;
 
 const folder = await mkdtemp(join(tmpdir(), "batch-cam-jpeg-"));
 process.env.BATCH_CAM_CACHE = join(folder, "cache");
 
-/** Runs a job for each of `count` numbers, as many at a time as the machine has cores and two. */
+/**
+ * Runs a job for each of `count` numbers, as many at a time as the machine has cores and two.
+ *
+ * @param {number} jobs
+ * @param {(index: number) => Promise<unknown>} job
+ */
 async function inParallel(jobs, job) {
   let next = 0;
   const worker = async () => {
@@ -31,7 +36,9 @@ async function inParallel(jobs, job) {
   await Promise.all(Array.from({ length: availableParallelism() + 2 }, worker));
 }
 
+/** @param {number} index */
 async function draw(index) {
+  /** @type {import("sharp").Noise} */
   const noise = { type: "gaussian", mean: 90 + (index % CLASSES) * 10, sigma: 25 };
   await sharp({ create: { width: side, height: side, channels: 3, background: "black", noise } })
     .blur(2)
@@ -39,6 +46,7 @@ async function draw(index) {
     .toFile(join(folder, "set", String(index % CLASSES), `${index}.jpg`));
 }
 
+/** @param {() => Promise<unknown>} fn */
 async function timed(fn) {
   const began = performance.now();
   const result = await fn();
@@ -51,10 +59,11 @@ try {
   sharp.cache(false);
   await inParallel(count, draw);
   const paths = await listImages(join(folder, "set"));
+  /** @type {import("sharp").ResizeOptions} */
   const resize = { width: size, height: size, fit: "cover", kernel: "linear", fastShrinkOnLoad: false };
   const own = await timed(() =>
     inParallel(count, async (i) =>
-      sharp(await readFile(paths[i]))
+      sharp(await readFile(paths[i] ?? ""))
         .resize(resize)
         .toColourspace("srgb")
         .raw()
@@ -65,6 +74,7 @@ try {
     disposeDataset(await loadDataset("folder", { dataDir: join(folder, "set"), imageSize: size }));
   const first = await timed(load);
   const second = await timed(load);
+  /** @type {import("batch-cam/config").TrainConfigInput} */
   const config = {
     dataset: "folder",
     dataDir: join(folder, "set"),
@@ -73,15 +83,18 @@ try {
     figures: false,
   };
   const augmented = { augFlip: true, augShift: 0.1, augRotate: 10 };
+  /** @type {Record<string, number>} */
   const shares = {};
   for (const [name, extra] of Object.entries({ plain: {}, augmented })) {
+    /** @type {import("batch-cam/config").TrainConfigInput} */
     const run = { ...config, ...extra, experiment: name, profile: true, maxSteps: 20, valImages: 200, limitTest: 200 };
-    const reports = [];
-    await train(run, { onEvent: (event) => event.type === "profile" && reports.push(event.report) });
-    const [{ phases }] = reports;
+    /** @type {{ name: string, milliseconds: number }[]} */
+    const phases = [];
+    await train(run, { onEvent: (event) => void (event.type === "profile" && phases.push(...event.report.phases)) });
     const total = phases.reduce((sum, phase) => sum + phase.milliseconds, 0);
-    shares[name] = phases.find((phase) => phase.name === "data").milliseconds / total;
+    shares[name] = (phases.find((phase) => phase.name === "data")?.milliseconds ?? Number.NaN) / total;
   }
+  /** @param {{ seconds: number }} timing */
   const rate = ({ seconds }) => count / seconds;
   const found = {
     ...{ images: count, side, size, cores: availableParallelism() },

@@ -27,6 +27,15 @@ import {
 import { installPython } from "../scripts/python-environment.mjs";
 import { median } from "./statistics.mjs";
 
+/** @import { Tensor } from "batch-cam/tensor" */
+/** @typedef {"gradcam" | "scorecam" | "ablationcam"} What */
+/** @typedef {{ name: "GradCAM" | "ScoreCAM" | "AblationCAM", sizes: number[], count: number, swept: (batch: number) => number }} Method */
+/** @typedef {Awaited<ReturnType<typeof makeNetwork>>} Network */
+/** @typedef {{ count: number, batch: number, fast?: boolean, last?: boolean }} Asked */
+/** @typedef {(asked: Asked) => number | Promise<number>} Run gives seconds */
+/** @typedef {{ ours: ReturnType<typeof explainer>, peer: Awaited<ReturnType<typeof startPeer>> }} Parties */
+/** @typedef {{ cpu: string, threads: number, load: [before: number, after: number], torch: string }} Machine */
+
 const { values } = parseArgs({
   options: {
     python: { type: "string" },
@@ -43,21 +52,32 @@ const { values } = parseArgs({
   },
 });
 const { layer } = values;
-const [images, probed, rounds, threads] = ["images", "probed", "rounds", "threads"].map((name) => Number(values[name]));
+const [images, probed] = [Number(values.images), Number(values.probed)];
+const [rounds, threads] = [Number(values.rounds), Number(values.threads)];
+/** @param {string} text */
 const list = (text) => text.split(",").map(Number);
 
 const AGREEING = 16; // images on which the maps are compared
+/** @type {Record<What, Method>} */
 const METHODS = {
   gradcam: { name: "GradCAM", sizes: list(values.batches), count: images, swept: (batch) => Math.max(64, batch) },
   scorecam: { name: "ScoreCAM", sizes: list(values.chunks), count: probed, swept: () => 1 },
   ablationcam: { name: "AblationCAM", sizes: list(values.chunks), count: probed, swept: () => 1 },
 };
 
-/** The network, with running statistics of MNIST images, and the images to explain. */
+/**
+ * The network, with running statistics of MNIST images, and the images to explain.
+ *
+ * @param {string} folder
+ */
 async function makeNetwork(folder) {
   manualSeed(0);
   const { train, test } = await loadDataset("mnist");
   const model = createModel("resnet18", { stem: "small", numClasses: 10, inChannels: 1 });
+  /**
+   * @param {number} from
+   * @param {number} to
+   */
   const indices = (from, to) => Int32Array.from({ length: to - from }, (_, i) => from + i);
   for (let i = 0; i < 10; i++) {
     tidy(() => noGrad(() => void model.forward(gatherBatch(train, indices(64 * i, 64 * (i + 1))).images)));
@@ -70,10 +90,16 @@ async function makeNetwork(folder) {
   return { model, data, paths };
 }
 
-/** This project: maps of `count` images, in batches, or in passes of `batch` for the methods that probe the network. */
+/**
+ * This project: maps of `count` images, in batches, or in passes of `batch` for the methods that probe the network.
+ *
+ * @param {Pick<Network, "model" | "data">} network
+ * @returns {(asked: Asked & { what: What }, onMaps?: (maps: Tensor) => void) => number}
+ */
 function explainer({ model, data }) {
   // Of one channel both layouts are the same memory; the strides say which one it is.
-  const channelsLast = (x) => x.reshape([x.shape[0], ...x.shape.slice(2), 1]).permute([0, 3, 1, 2]);
+  /** @param {Tensor} x */
+  const channelsLast = (x) => x.reshape([x.shape[0] ?? 0, ...x.shape.slice(2), 1]).permute([0, 3, 1, 2]);
   return ({ what, count, batch, fast = false, last = false }, onMaps = () => {}) => {
     const method = METHODS[what].name;
     const step = what === "gradcam" ? batch : count;
@@ -81,7 +107,8 @@ function explainer({ model, data }) {
     const began = performance.now();
     for (let from = 0; from < count; from += step) {
       tidy(() => {
-        const [x, targets] = [data.images, data.labels].map((t) => t.narrow(0, from, Math.min(step, count - from)));
+        const part = (/** @type {Tensor} */ t) => t.narrow(0, from, Math.min(step, count - from));
+        const [x, targets] = [part(data.images), part(data.labels)];
         const pixels = last ? channelsLast(x) : x;
         const run = () => explain(model, pixels, { ...options, targets }).maps;
         onMaps(fast ? autocast({ dtype: "bfloat16" }, run) : run());
@@ -91,7 +118,12 @@ function explainer({ model, data }) {
   };
 }
 
-/** The Python side: it answers each request when it has finished. */
+/**
+ * The Python side: it answers each request when it has finished.
+ *
+ * @param {string} python
+ * @param {Network["paths"]} paths
+ */
 async function startPeer(python, paths) {
   const script = fileURLToPath(new URL("peers/explain.py", import.meta.url));
   const args = ["-B", "-W", "ignore", script, paths.weights, paths.images, "--threads", String(threads)];
@@ -105,7 +137,8 @@ async function startPeer(python, paths) {
   const { torch } = await answer();
   return {
     torch,
-    ask: async ({ what, count, batch, fast = false, last = false, maps }) => {
+    ask: async (/** @type {Asked & { what: string, maps?: string }} */ asked) => {
+      const { what, count, batch, fast = false, last = false, maps } = asked;
       const request = { what, images: count, batch, layer, amp: fast, channelsLast: last, maps };
       child.stdin.write(`${JSON.stringify(request)}\n`);
       return (await answer()).seconds;
@@ -114,9 +147,16 @@ async function startPeer(python, paths) {
   };
 }
 
-/** Who explains by a method, each as a function of { count, batch } that gives seconds. */
+/**
+ * Who explains by a method, each as a function of { count, batch } that gives seconds.
+ *
+ * @param {What} what
+ * @param {Parties} parties
+ * @returns {Record<string, Run>}
+ */
 function sidesOf(what, { ours, peer }) {
   const fast = capabilities().fastBfloat16;
+  /** @type {<More extends object>(run: (asked: Asked & More) => number | Promise<number>, asked: More & Partial<Asked>) => Run} */
   const side = (run, asked) => (request) => run({ ...asked, ...request });
   return {
     "batch-cam float32": side(ours, { what }),
@@ -127,50 +167,72 @@ function sidesOf(what, { ours, peer }) {
   };
 }
 
+/** @param {number} number */
 const rounded = (number) => Number(number.toPrecision(3));
 
-/** Images a second of one side at each size, channels last, and the size and layout that were best. */
+/**
+ * Images a second of one side at each size, channels last, and the size and layout that were best.
+ *
+ * @param {Run} run
+ * @param {Pick<Method, "sizes" | "swept">} plan
+ */
 async function sweep(run, { sizes, swept }) {
+  /**
+   * @param {number} batch
+   * @param {boolean} last
+   */
   const speedAt = async (batch, last) => swept(batch) / (await run({ count: swept(batch), batch, last }));
-  await speedAt(sizes[0], true); // warm-up
+  await speedAt(sizes[0] ?? 1, true); // warm-up
+  /** @type {Record<number, number>} */
   const speeds = {};
   for (const batch of sizes) speeds[batch] = await speedAt(batch, true);
-  const batch = sizes.reduce((best, size) => (speeds[size] > speeds[best] ? size : best));
+  const batch = sizes.reduce((best, size) => ((speeds[size] ?? 0) > (speeds[best] ?? 0) ? size : best));
   const layouts = [];
   for (const last of [true, false, true, false]) layouts.push({ last, speed: await speedAt(batch, last) });
   const { last } = layouts.reduce((best, layout) => (layout.speed > best.speed ? layout : best));
   return { speeds, best: { batch, last } };
 }
 
+/**
+ * @param {What} what
+ * @param {Parties} parties
+ */
 async function measure(what, parties) {
   const { name, count, ...plan } = METHODS[what];
   const sides = sidesOf(what, parties);
-  const sweeps = {};
-  for (const [side, run] of Object.entries(sides)) sweeps[side] = await sweep(run, plan);
-  const times = Object.fromEntries(Object.keys(sides).map((side) => [side, []]));
+  /** @type {{ side: string, run: Run, swept: Awaited<ReturnType<typeof sweep>>, own: number[] }[]} */
+  const taken = [];
+  for (const [side, run] of Object.entries(sides)) taken.push({ side, run, swept: await sweep(run, plan), own: [] });
   for (let round = 0; round < rounds; round++) {
-    for (const [side, run] of Object.entries(sides)) times[side].push(await run({ count, ...sweeps[side].best }));
+    for (const { run, swept, own } of taken) own.push(await run({ count, ...swept.best }));
   }
-  const [first] = Object.values(times);
-  return Object.entries(times).map(([side, own]) => ({
+  const first = taken[0]?.own ?? [];
+  return taken.map(({ side, swept, own }) => ({
     method: name,
     side,
-    batch: sweeps[side].best.batch,
-    channels: sweeps[side].best.last ? "last" : "first",
+    batch: swept.best.batch,
+    channels: swept.best.last ? "last" : "first",
     "images/s": rounded(count / median(own)),
     // Of neighbours, so that a slow moment of the machine falls on both.
-    "times the time of ours": rounded(median(own.map((time, i) => time / first[i]))),
-    sweep: Object.fromEntries(Object.entries(sweeps[side].speeds).map(([batch, speed]) => [batch, rounded(speed)])),
+    "times the time of ours": rounded(median(own.map((time, i) => time / (first[i] ?? Number.NaN)))),
+    sweep: Object.fromEntries(Object.entries(swept.speeds).map(([batch, speed]) => [batch, rounded(speed)])),
   }));
 }
 
-/** The largest difference of our maps and pytorch-grad-cam's, both in [0, 1] and float32. */
+/**
+ * The largest difference of our maps and pytorch-grad-cam's, both in [0, 1] and float32.
+ *
+ * @param {What} what
+ * @param {Parties} parties
+ * @param {string} folder
+ */
 async function farthest(what, { ours, peer }, folder) {
   const count = what === "gradcam" ? AGREEING : Math.min(probed, AGREEING);
   const maps = join(folder, "maps.safetensors");
   const request = { what, count, batch: what === "gradcam" ? count : 32 };
   await peer.ask({ ...request, maps });
   const theirs = (await loadSafetensors(maps)).get("maps");
+  if (theirs === undefined) throw new Error("the peer wrote no maps");
   let difference = 0;
   ours(request, (found) => {
     difference = found.sub(theirs).abs().max().item();
@@ -179,20 +241,22 @@ async function farthest(what, { ours, peer }, folder) {
 }
 
 setNumThreads(threads);
-const load = loadavg()[0];
+const load = loadavg()[0] ?? 0;
 const folder = mkdtempSync(join(tmpdir(), "batch-cam-explain-bench-"));
+/** @type {Parties["peer"] | undefined} */
 let peer;
 try {
   const python = values.python ?? installPython("explain", values.venv ?? join(folder, "venv"), { complete: true });
   const network = await makeNetwork(folder);
   peer = await startPeer(python, network.paths);
   const parties = { ours: explainer(network), peer };
-  const chosen = values.methods.split(",");
+  const chosen = /** @type {What[]} */ (values.methods.split(","));
   const agreement = [];
   for (const what of chosen) agreement.push(await farthest(what, parties, folder));
   const results = [];
   for (const what of chosen) results.push(...(await measure(what, parties)));
-  const machine = { cpu: cpus()[0].model, threads, load: [load, loadavg()[0]], torch: peer.torch };
+  /** @type {Machine} */
+  const machine = { cpu: cpus()[0]?.model ?? "unknown", threads, load: [load, loadavg()[0] ?? 0], torch: peer.torch };
   if (values.json) console.log(JSON.stringify({ machine, layer, rounds, agreement, results }, null, 2));
   else report({ machine, agreement, results });
 } finally {
@@ -200,6 +264,9 @@ try {
   rmSync(folder, { recursive: true, force: true });
 }
 
+/**
+ * @param {{ machine: Machine, agreement: Awaited<ReturnType<typeof farthest>>[], results: Awaited<ReturnType<typeof measure>> }} found
+ */
 function report({ machine, agreement, results }) {
   console.log(
     `${machine.cpu}, ${threads} threads, libtorch ${capabilities().version}, Python's torch ${machine.torch}`,

@@ -2,8 +2,11 @@
 import { createRequire } from "node:module";
 import { Resvg } from "@resvg/resvg-js";
 
+/** @import { Bar, BarGroup } from "./types.d.ts" */
+
 const { resolve } = createRequire(import.meta.url);
 const FONTS = ["DejaVuSans.ttf", "DejaVuSans-Bold.ttf"].map((name) => resolve(`dejavu-fonts-ttf/ttf/${name}`));
+/** @type {Record<string, string> & { text: string, soft: string, line: string }} */
 const INK = {
   text: "#1b1f24",
   soft: "#57606a",
@@ -18,13 +21,19 @@ const GROUP = { title: 30, gap: 26 };
 const HEADER = 78;
 const FOOTER = 30;
 
+/** @param {string} text */
 const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+/**
+ * @param {string} text
+ * @param {{ x: number, y: number, size?: number, fill?: string, anchor?: string, bold?: boolean }} style
+ */
 const write = (text, { x, y, size = 12.5, fill = INK.text, anchor = "start", bold = false }) =>
   `<text x="${x}" y="${y}" font-size="${size}" fill="${fill}" text-anchor="${anchor}"${bold ? ' font-weight="bold"' : ""}>${escaped(text)}</text>`;
+/** @param {number} ms */
 const shownMs = (ms) => `${ms.toPrecision(3)} ms`;
 
 /**
- * @param groups [{title, bars: [{label, kind, ms: {median, low, high}, note}]}], the first bar of each group ours
+ * @param {{ title: string, subtitle: string, footer: string, groups: readonly BarGroup[] }} content the first bar of each group is ours
  * @returns {{svg: string, png: Buffer}}
  */
 export function barFigure({ title, subtitle, footer, groups }) {
@@ -46,10 +55,15 @@ ${write(footer, { x: PAGE.margin, y: height - 18, size: 10.5, fill: INK.soft })}
   return { svg, png: rasterize(svg) };
 }
 
+/**
+ * @param {BarGroup} group
+ * @param {number} top
+ */
 function groupMarkup({ title, bars }, top) {
   const left = PAGE.margin + PAGE.label;
   const room = PAGE.width - PAGE.margin - PAGE.value - left;
   const most = Math.max(...bars.map(({ ms }) => ms.high));
+  /** @param {number} ms */
   const across = (ms) => (ms / most) * room;
   const rule = `<line x1="${PAGE.margin}" x2="${PAGE.width - PAGE.margin}" y1="${top + 2}" y2="${top + 2}" stroke="${INK.line}"/>`;
   const rows = bars.map((bar, i) =>
@@ -58,6 +72,10 @@ function groupMarkup({ title, bars }, top) {
   return [rule, write(title, { x: PAGE.margin, y: top + 21, size: 13.5, bold: true }), ...rows].join("\n");
 }
 
+/**
+ * @param {Bar} bar
+ * @param {{ left: number, y: number, across: (ms: number) => number }} place
+ */
 function barMarkup({ label, kind, ms, note }, { left, y, across }) {
   const [middle, base] = [y + BAR.height / 2, y + BAR.height / 2 + 4.5];
   const ours = kind === "ours";
@@ -71,7 +89,9 @@ function barMarkup({ label, kind, ms, note }, { left, y, across }) {
   ].join("");
 }
 
+/** @param {string} svg */
 function rasterize(svg) {
+  /** @type {import("@resvg/resvg-js").ResvgRenderOptions["font"]} */
   const font = { loadSystemFonts: false, fontFiles: FONTS, defaultFontFamily: "DejaVu Sans" };
   return new Resvg(svg, { background: "#ffffff", fitTo: { mode: "zoom", value: 2 }, font }).render().asPng();
 }

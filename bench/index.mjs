@@ -24,6 +24,8 @@ import {
   warnings,
 } from "./tables.mjs";
 
+/** @import { Found, ModelKey } from "./types.d.ts" */
+
 function readOptions() {
   const { values } = parseArgs({
     options: {
@@ -44,15 +46,21 @@ function readOptions() {
   if (unknown !== undefined) throw new Error(`--models: ${unknown} is not one of ${Object.keys(MODELS).join(", ")}`);
   return {
     ...values,
-    models: models.split(","),
+    models: /** @type {ModelKey[]} */ (models.split(",")),
     rounds: Number(rounds),
-    steps: values.steps && Number(values.steps),
+    steps: values.steps === undefined ? undefined : Number(values.steps),
     threads: Number(values.threads),
   };
 }
 
+/**
+ * @param {ReturnType<typeof readOptions>} options
+ * @param {{ python: string, folder: string }} place
+ * @returns {Promise<Found>}
+ */
 async function measureAll(options, { python, folder }) {
   const [before, patience] = [load(), new Patience(Number(options.wait))];
+  /** @param {string} line */
   const say = (line) => process.stderr.write(`${line}\n`);
   const { threads, rounds, steps } = options;
   const results = [];
@@ -62,7 +70,7 @@ async function measureAll(options, { python, folder }) {
   }
   return {
     machine: describeMachine(),
-    versions: results[0].versions,
+    versions: results[0]?.versions ?? { libtorch: "none", torch: "none" },
     options: { threads, rounds, models: options.models },
     load: { before, after: load() },
     disturbedAbove: LIMIT,
@@ -71,6 +79,7 @@ async function measureAll(options, { python, folder }) {
   };
 }
 
+/** @param {Found} found */
 function report(found) {
   const { results } = found;
   for (const line of machineLines(found)) console.log(line);
@@ -85,6 +94,10 @@ function report(found) {
   for (const line of warnings(results)) console.log(line);
 }
 
+/**
+ * @param {Found} found
+ * @param {string} out
+ */
 function save(found, out) {
   mkdirSync(out, { recursive: true });
   const { svg, png } = stepFigure(found);

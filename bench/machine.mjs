@@ -8,6 +8,7 @@ const TICKS = 100; // a second, in /proc/stat
 /** Share of the machine that others may use before a measurement counts as disturbed. */
 export const LIMIT = 0.1;
 
+/** @param {string} path */
 function read(path) {
   try {
     return readFileSync(path, "utf8");
@@ -20,11 +21,11 @@ export function describeMachine() {
   const flags = new Set(
     read("/proc/cpuinfo")
       .match(/^flags\s*:(.*)$/m)?.[1]
-      .trim()
+      ?.trim()
       .split(/\s+/),
   );
   return {
-    cpu: cpus()[0].model.trim(),
+    cpu: cpus()[0]?.model.trim() ?? "unknown",
     cores: cpus().length,
     flags: FLAGS.filter((flag) => flags.has(flag)),
     memoryGiB: Math.round(totalmem() / 2 ** 30),
@@ -33,7 +34,7 @@ export function describeMachine() {
   };
 }
 
-export const load = () => loadavg()[0];
+export const load = () => loadavg()[0] ?? 0;
 
 /** Seconds that all cores have worked, or that a hypervisor took from them, until now. */
 export function clock() {
@@ -42,7 +43,11 @@ export function clock() {
   return { busy: worked + stolen, at: performance.now() / 1000 };
 }
 
-/** The share of the machine that others used since `before`, where our side used `own` seconds. */
+/**
+ * The share of the machine that others used since `before`, where our side used `own` seconds.
+ *
+ * @param {{ busy: number, at: number }} before
+ */
 export function othersSince(before, own = 0) {
   const now = clock();
   return Math.max(0, (now.busy - before.busy - own) / ((now.at - before.at) * cpus().length));
@@ -50,6 +55,7 @@ export function othersSince(before, own = 0) {
 
 /** Waits for a quiet machine, and lets disturbed measurements be taken again, for `seconds` in all. */
 export class Patience {
+  /** @param {number} seconds */
   constructor(seconds) {
     this.left = seconds;
   }
@@ -64,7 +70,11 @@ export class Patience {
     }
   }
 
-  /** Whether there is time to do again what took so long. */
+  /**
+   * Whether there is time to do again what took so long.
+   *
+   * @param {number} seconds
+   */
   spend(seconds) {
     const enough = this.left > 0;
     this.left -= seconds;

@@ -4,13 +4,20 @@ import { startOurs, startPeer } from "./peer.mjs";
 import { GUIDED, LOOPS, MODELS, PLAIN, peerKinds } from "./plan.mjs";
 import { inTurn, milliseconds, overPlain, quietOf, sideRatio } from "./rounds.mjs";
 
+/** @import { Asking, Context, Layers, ModelKey, ModelResult, Peer, Request, RunningPeer, Side, Tried, Variant } from "./types.d.ts" */
+
 const SWEPT = { warmup: 2, steps: 4 };
 
-/** @param context {python, folder, threads, rounds, steps, patience, say} */
+/**
+ * @param {Context} context
+ * @param {ModelKey} name
+ * @returns {Promise<ModelResult>}
+ */
 export async function measureModel(name, context) {
   const { layers, request, capable } = await prepare(name, context);
   const peers = await fastest(request, { ...context, bfloat16: capable.fastBfloat16 });
   const ours = await startOurs();
+  /** @type {Record<string, Side>} */
   const sides = { ours, ...Object.fromEntries(peers.map(({ kind, side }) => [kind, side])) };
   const own = capable.fastBfloat16 ? "bfloat16, channels last" : "float32";
   const configs = { ours: own, ...Object.fromEntries(peers.map(({ kind, config }) => [kind, config])) };
@@ -20,7 +27,7 @@ export async function measureModel(name, context) {
     for (const { kind, side } of peers) if (kind !== "eager") await side.stop();
     const guided = await guidedSteps(asking, { ...context, layers });
     const loops = await otherMaps(asking, context);
-    const versions = { libtorch: capable.libtorch, torch: sides.eager.hello.torch };
+    const versions = { libtorch: capable.libtorch, torch: sides.eager?.hello.torch ?? "none" };
     return {
       model: name,
       batch: MODELS[name].batch,
@@ -36,14 +43,24 @@ export async function measureModel(name, context) {
   }
 }
 
+/**
+ * @param {RunningPeer} peer
+ * @returns {Peer}
+ */
 const without = ({ side: _, ...rest }) => rest;
 
-/** The file that all sides start from. */
+/**
+ * The file that all sides start from.
+ *
+ * @param {ModelKey} name
+ * @param {Context} context
+ */
 async function prepare(name, { folder, threads, steps }) {
   const state = join(folder, `${name}.safetensors`);
   const maker = await startOurs();
-  const { layers } = await maker.ask({ threads, make: { model: name, batch: MODELS[name].batch, state } });
+  const { layers } = await maker.make({ threads, make: { model: name, batch: MODELS[name].batch, state } });
   await maker.stop();
+  /** @type {Request} */
   const request = {
     model: name,
     layer: layers.default,
@@ -56,66 +73,118 @@ async function prepare(name, { folder, threads, steps }) {
   return { layers, request, capable: maker.hello };
 }
 
-/** Of each kind of peer the configuration with the shortest step, still running. */
+/**
+ * Of each kind of peer the configuration with the shortest step, still running.
+ *
+ * @param {Request} request
+ * @param {Context & { bfloat16: boolean }} context
+ * @returns {Promise<RunningPeer[]>}
+ */
 async function fastest(request, context) {
   const kinds = peerKinds({ bfloat16: context.bfloat16, linux: process.platform === "linux" });
+  /** @type {RunningPeer[]} */
   const found = [];
   for (const [kind, { configs, env, title, goal }] of Object.entries(kinds)) {
+    /** @type {Record<string, Tried>} */
     const tried = {};
+    /** @type {{ config: string, side: Side, ms: number } | undefined} */
     let best;
     for (const config of configs) {
       const side = await startPeer(context.python, {
         TORCHINDUCTOR_CACHE_DIR: join(context.folder, "inductor"),
         ...env,
       });
-      tried[config] = await sweep(side, { ...request, ...SWEPT, config }, context);
-      context.say(`  ${title}, ${config}: ${tried[config].ms.toFixed(1)} ms${tried[config].busy ? ", BUSY" : ""}`);
-      const better = best === undefined || tried[config].ms < tried[best.config].ms;
+      const swept = await sweep(side, { ...request, ...SWEPT, config }, context);
+      tried[config] = swept;
+      context.say(`  ${title}, ${config}: ${swept.ms.toFixed(1)} ms${swept.busy ? ", BUSY" : ""}`);
+      const better = best === undefined || swept.ms < best.ms;
       await (better ? best?.side : side)?.stop();
-      if (better) best = { config, side };
+      if (better) best = { config, side, ms: swept.ms };
     }
-    found.push({ kind, title, goal, ...best, tried });
+    if (best === undefined) throw new Error(`${title} has no configuration`);
+    found.push({ kind, title, goal, config: best.config, side: best.side, tried });
   }
   return found;
 }
 
-/** The shortest step of a few, and what it took to get there. */
+/**
+ * The shortest step of a few, and what it took to get there.
+ *
+ * @param {Side} side
+ * @param {Request} request
+ * @param {Pick<Context, "patience">} context
+ * @returns {Promise<Tried>}
+ */
 async function sweep(side, request, { patience }) {
   const { buildSeconds } = await side.ask({ ...request, steps: 0 });
-  const [{ answers, busy }] = await inTurn({ side: () => side.ask(request) }, { rounds: 1, patience });
-  const { seconds, peakRssMiB } = answers.side;
-  const ms = 1000 * Math.min(...seconds[0]);
-  return { ms, busy, firstStepSeconds: buildSeconds[0], peakMiB: peakRssMiB, loadedMiB: side.hello.peakRssMiB };
+  const [round] = await inTurn({ side: () => side.ask(request) }, { rounds: 1, patience });
+  const answer = round?.answers.side;
+  if (round === undefined || answer === undefined) throw new Error("a round of the sweep has no answer");
+  const { seconds, peakRssMiB } = answer;
+  const { busy } = round;
+  const ms = 1000 * Math.min(...(seconds[0] ?? []));
+  return {
+    ms,
+    busy,
+    firstStepSeconds: buildSeconds[0] ?? Number.NaN,
+    peakMiB: peakRssMiB,
+    loadedMiB: side.hello.peakRssMiB,
+  };
 }
 
+/** @param {Asking} asking @param {string} name */
+function sideOf({ sides }, name) {
+  const side = sides[name];
+  if (side === undefined) throw new Error(`no side is called ${name}`);
+  return side;
+}
+
+/**
+ * @param {Asking} asking
+ * @param {Partial<Request>} changes
+ */
 const blocksOf = (asking, changes, names = Object.keys(asking.sides)) =>
   Object.fromEntries(
     names.map((side) => [
       side,
-      () => asking.sides[side].ask({ ...asking.request, ...changes, config: asking.configs[side] }),
+      () => sideOf(asking, side).ask({ ...asking.request, ...changes, config: asking.configs[side] ?? "" }),
     ]),
   );
 
+/**
+ * @param {Asking} asking
+ * @param {Context} context
+ * @returns {Promise<ModelResult["plain"]>}
+ */
 async function plainSteps(asking, { rounds, patience, say }) {
   say("  training steps");
   const taken = await inTurn(blocksOf(asking, {}), { rounds, patience });
   const { used, ...quiet } = quietOf(taken);
-  const last = taken.at(-1).answers;
+  const last = taken.at(-1)?.answers ?? {};
   const rows = Object.entries(asking.sides).map(([side, { hello }]) => ({
     side,
-    config: asking.configs[side],
+    config: asking.configs[side] ?? "",
     ms: milliseconds(used, side),
     ratio: sideRatio(used, "ours", side),
-    firstLoss: last[side].firstLoss[0],
-    memory: { peakMiB: last[side].peakRssMiB, loadedMiB: hello.peakRssMiB },
+    firstLoss: last[side]?.firstLoss[0] ?? Number.NaN,
+    memory: { peakMiB: last[side]?.peakRssMiB ?? Number.NaN, loadedMiB: hello.peakRssMiB },
   }));
   return { ...quiet, others: taken.map(({ others }) => others), rows };
 }
 
-/** Every loss at the default layer; at the last layer, where that is another, the Prototype Loss by SSIM. */
+/**
+ * Every loss at the default layer; at the last layer, where that is another, the Prototype Loss by SSIM.
+ *
+ * @param {Asking} asking
+ * @param {Context & { layers: Layers }} context
+ * @returns {Promise<ModelResult["guided"]>}
+ */
 async function guidedSteps(asking, { layers, ...context }) {
   const cases = [{ layer: layers.default, variants: [PLAIN, ...GUIDED] }];
-  const last = { layer: layers.last, variants: [PLAIN, GUIDED.find(({ distance }) => distance === "ssim")] };
+  const last = {
+    layer: layers.last,
+    variants: [PLAIN, ...GUIDED.filter(({ distance }) => distance === "ssim").slice(0, 1)],
+  };
   if (layers.last !== layers.default) cases.push(last);
   const results = [];
   for (const { layer, variants } of cases) {
@@ -125,15 +194,24 @@ async function guidedSteps(asking, { layers, ...context }) {
   return results;
 }
 
+/**
+ * @param {Asking} asking
+ * @param {{ layer: string, variants: Variant[] }} step
+ * @param {Context} context
+ */
 async function besidePlain(asking, { layer, variants }, { rounds, patience }) {
   const steps = Math.max(2, Math.round(asking.request.steps / 4));
   const blocks = blocksOf(asking, { layer, variants, steps }, ["ours", "eager"]);
   const { used, ...quiet } = quietOf(await inTurn(blocks, { rounds, patience }));
-  const answers = used[0].answers;
+  const answers = used[0]?.answers ?? {};
+  /**
+   * @param {string} side
+   * @param {number} at
+   */
   const of = (side, at) => ({
     ms: milliseconds(used, side, at),
     overPlain: overPlain(used, side, at),
-    firstLoss: answers[side].firstLoss[at],
+    firstLoss: answers[side]?.firstLoss[at] ?? Number.NaN,
   });
   const rows = variants.map((variant, at) => ({
     ...variant,
@@ -144,11 +222,18 @@ async function besidePlain(asking, { layer, variants }, { rounds, patience }) {
   return { ...quiet, rows };
 }
 
-/** What other ways to maps add to PyTorch's own plain step. */
+/**
+ * What other ways to maps add to PyTorch's own plain step.
+ *
+ * @param {Asking} asking
+ * @param {Context} context
+ * @returns {Promise<ModelResult["loops"]>}
+ */
 async function otherMaps(asking, { rounds, patience, say }) {
   say("  other ways to maps");
   const names = Object.keys(LOOPS);
-  const variants = [PLAIN, ...names.map((objective) => ({ objective, distance: "ssim" }))];
+  /** @type {Variant[]} */
+  const variants = [PLAIN, ...names.map((objective) => ({ ...PLAIN, objective }))];
   const blocks = blocksOf(asking, { variants, steps: 1 }, ["eager"]);
   const { used, ...quiet } = quietOf(await inTurn(blocks, { rounds: Math.min(3, rounds), patience }));
   const rows = names.map((objective, i) => ({

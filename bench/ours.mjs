@@ -18,27 +18,38 @@ import {
 } from "batch-cam/tensor";
 import { objective } from "batch-cam/train";
 
+/** @import { MakeRequest, ModelKey, Request, Variant } from "./types.d.ts" */
+
+/** @import { TrainConfigInput } from "batch-cam/config" */
+/** @import { ModelOptions } from "batch-cam/models" */
+/** @import { Tensor } from "batch-cam/tensor" */
+/** @typedef {{ take: () => number, firstLoss: number, buildSeconds: number }} Step */
+
 const CLASSES = 10;
 const WEIGHT = 0.5; // of the guidance
 const AFTER_WARM_UP = 1000; // a step at which the guidance has its full weight
+/** @type {Record<ModelKey, ModelOptions>} */
 const MODELS = {
   "simple-cnn": {},
   resnet18: { stem: "small" },
   convnextv2_atto: { patchSize: 1 },
 };
+/** @type {Record<string, TrainConfigInput>} */
 const OBJECTIVES = {
   plain: { plain: true },
   prototype: { lambdaPrototype: WEIGHT, lambdaBatch: 0 },
   "batch-cam": { lambdaPrototype: 0, lambdaBatch: WEIGHT },
 };
 
+/** @param {ModelKey} name */
 const newModel = (name) => createModel(name, { numClasses: CLASSES, inChannels: 1, ...MODELS[name] });
 
+/** @param {MakeRequest["make"]} request */
 async function make({ model: name, batch, state }) {
   manualSeed(0);
   const model = newModel(name);
   const labels = Int32Array.from({ length: batch }, (_, i) => i % CLASSES);
-  const weights = [...model.stateDict()].map(([key, value]) => [`model.${key}`, value]);
+  const weights = [...model.stateDict()].map(([key, value]) => /** @type {const} */ ([`model.${key}`, value]));
   const tensors = {
     images: randn([batch, 1, 28, 28]),
     labels: tensor(labels, { dtype: "int64" }),
@@ -49,15 +60,21 @@ async function make({ model: name, batch, state }) {
 }
 
 // Of one channel both layouts are the same memory; the strides say which one it is.
-const channelsLast = (x) => x.reshape([x.shape[0], ...x.shape.slice(2), 1]).permute([0, 3, 1, 2]);
+/** @param {Tensor} x */
+const channelsLast = (x) => x.reshape([x.shape[0] ?? 0, ...x.shape.slice(2), 1]).permute([0, 3, 1, 2]);
 
-/** A step as the trainer takes it, in the precision and the layout that it chooses on this machine. */
+/**
+ * A step as the trainer takes it, in the precision and the layout that it chooses on this machine.
+ *
+ * @param {Request & Variant} request
+ */
 async function build({ model: name, objective: kind, distance, layer, state }) {
   const stored = await loadSafetensors(state);
   const model = newModel(name);
   const weights = [...stored].filter(([key]) => key.startsWith("model."));
   model.loadStateDict(new Map(weights.map(([key, value]) => [key.slice("model.".length), value])));
   const [images, labels, prototypes] = ["images", "labels", "prototypes"].map((key) => stored.get(key));
+  if (!images || !labels || !prototypes) throw new Error(`${state} lacks images, labels or prototypes`);
   const optimizer = new Adam(model.namedParameters(), { lr: 1e-3 });
   const config = parseTrainConfig({ model: name, distance, ...OBJECTIVES[kind] });
   const guidance = { config, camLayer: layer, prototypes, camEma: null };
@@ -75,12 +92,19 @@ async function build({ model: name, objective: kind, distance, layer, state }) {
 
 const peakRssMiB = () => process.resourceUsage().maxRSS / 1024;
 const cpuSeconds = () => Object.values(process.cpuUsage()).reduce((sum, micro) => sum + micro / 1e6, 0);
+/** @type {Map<string, Step>} */
 const built = new Map();
 
-/** A step, the loss of its first taking, and the seconds until then. */
+/**
+ * A step, the loss of its first taking, and the seconds until then.
+ *
+ * @param {Request & Variant} request
+ * @returns {Promise<Step>}
+ */
 async function stepFor(request) {
-  const key = JSON.stringify(["model", "layer", "objective", "distance", "state"].map((name) => request[name]));
-  if (built.has(key)) return built.get(key);
+  const key = JSON.stringify([request.model, request.layer, request.objective, request.distance, request.state]);
+  const known = built.get(key);
+  if (known !== undefined) return known;
   const began = performance.now();
   const take = await build(request);
   const firstLoss = take();
@@ -89,22 +113,29 @@ async function stepFor(request) {
   return made;
 }
 
+/** @param {() => number} take */
 function timed(take) {
   const began = performance.now();
   take();
   return (performance.now() - began) / 1000;
 }
 
-/** Steps of all variants in turn: for each its seconds, its first loss, and how long it took to build. */
+/**
+ * Steps of all variants in turn: for each its seconds, its first loss, and how long it took to build.
+ *
+ * @param {Request & Partial<MakeRequest>} request
+ */
 async function answer(request) {
   setNumThreads(request.threads);
   if (request.make) return make(request.make);
   const began = cpuSeconds();
+  /** @type {Step[]} */
   const steps = [];
   for (const variant of request.variants) steps.push(await stepFor({ ...request, ...variant }));
   for (let i = 0; i < request.warmup; i++) for (const { take } of steps) take();
+  /** @type {number[][]} */
   const seconds = steps.map(() => []);
-  for (let i = 0; i < request.steps; i++) for (const [at, { take }] of steps.entries()) seconds[at].push(timed(take));
+  for (let i = 0; i < request.steps; i++) for (const [at, { take }] of steps.entries()) seconds[at]?.push(timed(take));
   return {
     seconds,
     firstLoss: steps.map(({ firstLoss }) => firstLoss),
@@ -114,6 +145,7 @@ async function answer(request) {
   };
 }
 
+/** @param {unknown} value */
 const say = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
 const { version, cpuCapability, fastBfloat16 } = capabilities();
 say({ libtorch: version, cpuCapability, fastBfloat16, peakRssMiB: peakRssMiB() });

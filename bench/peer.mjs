@@ -4,8 +4,17 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
+/** @import { Side } from "./types.d.ts" */
+
+/** @param {string} path */
 const file = (path) => fileURLToPath(new URL(path, import.meta.url));
 
+/**
+ * @param {string} command
+ * @param {string[]} args
+ * @param {{ env?: Record<string, string>, says: string }} options
+ * @returns {Promise<Side>}
+ */
 async function start(command, args, { env = {}, says }) {
   const child = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"], env: { ...process.env, ...env } });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
@@ -15,12 +24,14 @@ async function start(command, args, { env = {}, says }) {
     return JSON.parse(value);
   };
   const hello = await answer();
+  const ask = (/** @type {unknown} */ request) => {
+    child.stdin.write(`${JSON.stringify(request)}\n`);
+    return answer();
+  };
   return {
     hello,
-    ask: (request) => {
-      child.stdin.write(`${JSON.stringify(request)}\n`);
-      return answer();
-    },
+    ask,
+    make: ask,
     /** Ends when the process has ended, so that its end disturbs nobody. */
     stop: async () => {
       if (child.exitCode !== null || child.signalCode !== null) return;
@@ -32,6 +43,10 @@ async function start(command, args, { env = {}, says }) {
 
 export const startOurs = () => start(process.execPath, [file("ours.mjs")], { says: "is the package built?" });
 
+/**
+ * @param {string} python
+ * @param {Record<string, string>} env
+ */
 export const startPeer = (python, env) =>
   start(python, ["-B", "-W", "ignore", file("peers/train.py")], {
     env: { TORCH_LOGS: "-all", ...env },

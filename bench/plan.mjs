@@ -1,6 +1,12 @@
 // What bench/index.mjs measures, and the ratios that are aimed at: ours over the other's, smaller is better.
 
-/** `steps` in a block of one side before the next side has its turn. */
+/** @import { ModelKey, PeerKind, Variant } from "./types.d.ts" */
+
+/**
+ * `steps` in a block of one side before the next side has its turn.
+ *
+ * @type {Record<ModelKey, { title: string, batch: number, steps: number, goals: { eager: number, compile: number, guided: number } }>}
+ */
 export const MODELS = {
   "simple-cnn": { title: "SimpleCNN", batch: 128, steps: 16, goals: { eager: 0.7, compile: 0.7, guided: 1.05 } },
   resnet18: {
@@ -22,23 +28,40 @@ export const MEMORY_GOAL = 0.8;
 /** By default glibc gives freed blocks back to the kernel and faults them in again; these make it keep them. */
 const KEEPING = { MALLOC_MMAP_MAX_: "0", MALLOC_TRIM_THRESHOLD_: String(2 ** 40), MALLOC_TOP_PAD_: String(2 ** 26) };
 
-/** PyTorch as it may be used; of each kind the configuration that is the fastest here is measured. */
+/**
+ * PyTorch as it may be used; of each kind the configuration that is the fastest here is measured.
+ *
+ * @param {{ bfloat16: boolean, linux: boolean }} machine
+ * @returns {Record<string, PeerKind>}
+ */
 export function peerKinds({ bfloat16, linux }) {
   const precisions = bfloat16 ? ["fp32", "bf16"] : ["fp32"];
+  /** @type {PeerKind} */
   const eager = { goal: "eager", title: "PyTorch eager", configs: ["eager", ...precisions.map((p) => `eager-${p}`)] };
+  /** @type {PeerKind} */
   const compile = { goal: "compile", title: "torch.compile", configs: precisions.map((p) => `compile-${p}`) };
+  /**
+   * @param {PeerKind} kind
+   * @returns {PeerKind}
+   */
   const tuned = ({ title, configs, goal }) => ({ goal, title: `${title}, tuned malloc`, configs, env: KEEPING });
   if (!linux) return { eager, compile };
   return { eager, "eager-malloc": tuned(eager), compile, "compile-malloc": tuned(compile) };
 }
 
+/** @type {Variant} */
 export const PLAIN = { objective: "plain", distance: "ssim" };
 
+/** @type {Variant[]} */
 export const GUIDED = ["prototype", "batch-cam"].flatMap((objective) =>
-  ["l1", "l2", "ssim"].map((distance) => ({ objective, distance })),
+  /** @type {const} */ (["l1", "l2", "ssim"]).map((distance) => ({ objective, distance })),
 );
 
-/** Other ways to maps inside a training step. */
+/**
+ * Other ways to maps inside a training step.
+ *
+ * @type {Record<string, string>}
+ */
 export const LOOPS = {
   "per-image": "guided, a pass and a gradient for each image",
   captum: "guided, captum's LayerGradCam with its graph",

@@ -1,12 +1,20 @@
 // Blocks of steps in turn, one of each side in each round, so that a slow moment of the machine falls on all of them.
+/** @import { Patience } from "./machine.mjs" */
 import { clock, LIMIT, othersSince } from "./machine.mjs";
 import { median, spread } from "./statistics.mjs";
+
+/** @import { Answer, Round } from "./types.d.ts" */
 
 /**
  * The answers of all sides, by name, in each of so many rounds. A round that others disturbed is taken again while there is
  * patience left; then it stays, and says so.
+ *
+ * @param {Record<string, () => Promise<Answer>>} blocks
+ * @param {{ rounds: number, patience: Patience }} options
+ * @returns {Promise<Round[]>}
  */
 export async function inTurn(blocks, { rounds, patience }) {
+  /** @type {Round[]} */
   const kept = [];
   while (kept.length < rounds) {
     await patience.quiet();
@@ -19,34 +27,73 @@ export async function inTurn(blocks, { rounds, patience }) {
   return kept;
 }
 
+/**
+ * @param {Record<string, () => Promise<Answer>>} blocks
+ * @returns {Promise<Omit<Round, "busy">>}
+ */
 async function oneRound(blocks) {
+  /** @type {Record<string, Answer>} */
   const answers = {};
   let others = 0;
   for (const [side, block] of Object.entries(blocks)) {
     const before = clock();
-    answers[side] = await block();
-    others = Math.max(others, othersSince(before, answers[side].cpuSeconds));
+    const answer = await block();
+    answers[side] = answer;
+    others = Math.max(others, othersSince(before, answer.cpuSeconds));
   }
   return { answers, others };
 }
 
-/** The undisturbed rounds, or all where there is none. */
+/**
+ * The seconds of a variant's steps that a side took in a round.
+ *
+ * @param {Round} round
+ * @param {string} side
+ * @param {number} variant
+ */
+const secondsOf = ({ answers }, side, variant) => answers[side]?.seconds[variant] ?? [];
+
+/**
+ * The undisturbed rounds, or all where there is none.
+ *
+ * @param {readonly Round[]} rounds
+ */
 export function quietOf(rounds) {
   const quiet = rounds.filter(({ busy }) => !busy);
   const used = quiet.length > 0 ? quiet : rounds;
   return { used, quiet: quiet.length, of: rounds.length, busy: quiet.length === 0 };
 }
 
-/** Milliseconds of a variant's steps. */
+/**
+ * Milliseconds of a variant's steps.
+ *
+ * @param {readonly Round[]} rounds
+ * @param {string} side
+ */
 export const milliseconds = (rounds, side, variant = 0) =>
-  spread(rounds.flatMap(({ answers }) => answers[side].seconds[variant].map((seconds) => 1000 * seconds)));
+  spread(rounds.flatMap((round) => secondsOf(round, side, variant).map((seconds) => 1000 * seconds)));
 
-/** One side's step over another's, round by round. */
+/**
+ * One side's step over another's, round by round.
+ *
+ * @param {readonly Round[]} rounds
+ * @param {string} side
+ * @param {string} other
+ */
 export const sideRatio = (rounds, side, other, variant = 0) =>
-  spread(rounds.map(({ answers }) => median(answers[side].seconds[variant]) / median(answers[other].seconds[variant])));
+  spread(rounds.map((round) => median(secondsOf(round, side, variant)) / median(secondsOf(round, other, variant))));
 
-/** A variant's step over the plain one (the first variant) next to it. */
+/**
+ * A variant's step over the plain one (the first variant) next to it.
+ *
+ * @param {readonly Round[]} rounds
+ * @param {string} side
+ * @param {number} variant
+ */
 export const overPlain = (rounds, side, variant) =>
   spread(
-    rounds.flatMap(({ answers }) => answers[side].seconds[variant].map((s, i) => s / answers[side].seconds[0][i])),
+    rounds.flatMap((round) => {
+      const plain = secondsOf(round, side, 0);
+      return secondsOf(round, side, variant).map((seconds, i) => seconds / (plain[i] ?? Number.NaN));
+    }),
   );

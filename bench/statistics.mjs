@@ -1,14 +1,25 @@
 // Medians with their spread.
 
-const quantile = (sorted, share) => sorted[Math.round(share * (sorted.length - 1))];
+/**
+ * @param {readonly number[]} sorted
+ * @param {number} share
+ * @returns {number}
+ */
+const quantile = (sorted, share) => sorted[Math.round(share * (sorted.length - 1))] ?? Number.NaN;
 
+/** @param {readonly number[]} numbers */
 export const median = (numbers) =>
   quantile(
     numbers.toSorted((a, b) => a - b),
     0.5,
   );
 
-/** Median, and the 10th and 90th percentile; of less than ten numbers the smallest and the largest. */
+/**
+ * Median, and the 10th and 90th percentile; of less than ten numbers the smallest and the largest.
+ *
+ * @param {readonly number[]} numbers
+ * @returns {import("./types.d.ts").Spread}
+ */
 export function spread(numbers) {
   const sorted = numbers.toSorted((a, b) => a - b);
   const share = sorted.length < 10 ? 0 : 0.1;

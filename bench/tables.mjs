@@ -3,16 +3,37 @@
 import { barFigure } from "./figure.mjs";
 import { LOOPS, MEMORY_GOAL, MODELS } from "./plan.mjs";
 
+/** @import { Found, ModelResult, Quiet, Spread } from "./types.d.ts" */
+
+/** @typedef {{ title: string, config: string, peakMiB: number, loadedMiB: number }} Memory */
+
+/** @param {Spread} spread */
 const ms = ({ median }) => Number(median.toPrecision(3));
+/**
+ * @param {Spread} spread
+ * @param {number} digits
+ */
 const range = ({ low, high }, digits) => `${low.toFixed(digits)} to ${high.toFixed(digits)}`;
+/** @param {Spread} spread */
 const ratio = (spread) => Number(spread.median.toFixed(spread.median < 0.1 ? 3 : 2));
+/** @param {Spread} spread */
 const times = (spread) => Number(spread.median.toFixed(3));
+/**
+ * @param {{ median: number }} value
+ * @param {number | undefined} most
+ */
 const goal = (value, most) =>
   most === undefined ? "" : `<= ${most.toFixed(2)} ${value.median <= most ? "met" : "missed"}`;
+/** @param {Quiet} quiet */
 const rounds = ({ quiet, of, busy }) => (busy ? `BUSY: 0 of ${of}` : `${quiet} of ${of}`);
 
+/**
+ * @param {ModelResult} result
+ * @param {string} side
+ */
 const titleOf = (result, side) => result.peers.find(({ kind }) => kind === side)?.title ?? "batch-cam";
 
+/** @param {readonly ModelResult[]} results */
 export function stepTable(results) {
   return results.flatMap((result) =>
     result.plain.rows.map((row) => ({
@@ -23,12 +44,13 @@ export function stepTable(results) {
       spread: range(row.ms, 1),
       "ours / it": row.side === "ours" ? "" : ratio(row.ratio),
       "ratio's spread": row.side === "ours" ? "" : range(row.ratio, 2),
-      goal: row.side in MODELS[result.model].goals ? goal(row.ratio, MODELS[result.model].goals[row.side]) : "",
+      goal: row.side === "eager" || row.side === "compile" ? goal(row.ratio, MODELS[result.model].goals[row.side]) : "",
       "quiet rounds": rounds(result.plain),
     })),
   );
 }
 
+/** @param {readonly ModelResult[]} results */
 export function guidedTable(results) {
   return results.flatMap(({ model, guided }) =>
     guided.flatMap((at) =>
@@ -52,6 +74,7 @@ export function guidedTable(results) {
   );
 }
 
+/** @param {readonly ModelResult[]} results */
 export function loopTable(results) {
   return results.flatMap(({ model, loops }) =>
     loops.rows.map((row) => ({
@@ -64,10 +87,16 @@ export function loopTable(results) {
   );
 }
 
-/** The whole process, and what training added to it once its libraries were loaded. */
+/**
+ * The whole process, and what training added to it once its libraries were loaded.
+ *
+ * @param {readonly ModelResult[]} results
+ */
 export function memoryTable(results) {
   return results.flatMap((result) => {
     const [own, ...others] = memoryOf(result);
+    if (own === undefined) return [];
+    /** @param {Memory} memory */
     const added = ({ peakMiB, loadedMiB }) => peakMiB - loadedMiB;
     return [own, ...others].map((side) => {
       const whole = own.peakMiB / side.peakMiB;
@@ -85,26 +114,46 @@ export function memoryTable(results) {
   });
 }
 
-/** Ours, both peers as glibc comes, and the eager configuration with the smallest peak, where it is not the fastest. */
+/**
+ * Ours, both peers as glibc comes, and the eager configuration with the smallest peak, where it is not the fastest.
+ *
+ * @param {ModelResult} result
+ * @returns {Memory[]}
+ */
 function memoryOf(result) {
   const fastest = result.plain.rows
     .filter(({ side }) => ["ours", "eager", "compile"].includes(side))
     .map(({ side, config, memory }) => ({ title: titleOf(result, side), config, ...memory }));
-  const { config: chosen, tried } = result.peers.find(({ kind }) => kind === "eager");
-  const [config, leanest] = Object.entries(tried).toSorted(([, a], [, b]) => a.peakMiB - b.peakMiB)[0];
-  return config === chosen ? fastest : [...fastest, { title: "PyTorch eager, leanest", config, ...leanest }];
+  const eager = result.peers.find(({ kind }) => kind === "eager");
+  const [least] = Object.entries(eager?.tried ?? {}).toSorted(([, a], [, b]) => a.peakMiB - b.peakMiB);
+  if (least === undefined || least[0] === eager?.config) return fastest;
+  const [config, { peakMiB, loadedMiB }] = least;
+  return [...fastest, { title: "PyTorch eager, leanest", config, peakMiB, loadedMiB }];
 }
 
-/** How far apart the first losses of the sides are, which start from the same weights and images. */
+/**
+ * How far apart the first losses of the sides are, which start from the same weights and images.
+ *
+ * @param {readonly ModelResult[]} results
+ */
 export function disagreement(results) {
+  /** @type {[number, number][]} */
   const pairs = results.flatMap(({ plain, guided }) => [
-    ...plain.rows.map(({ firstLoss }) => [plain.rows[0].firstLoss, firstLoss]),
-    ...guided.flatMap(({ rows }) => rows.map(({ ours, eager }) => [ours.firstLoss, eager.firstLoss])),
+    ...plain.rows.map(
+      ({ firstLoss }) => /** @type {[number, number]} */ ([plain.rows[0]?.firstLoss ?? Number.NaN, firstLoss]),
+    ),
+    ...guided.flatMap(({ rows }) =>
+      rows.map(({ ours, eager }) => /** @type {[number, number]} */ ([ours.firstLoss, eager.firstLoss])),
+    ),
   ]);
   return Math.max(...pairs.map(([a, b]) => Math.abs(a - b) / Math.abs(b)));
 }
 
-/** What of a run is not to be quoted. */
+/**
+ * What of a run is not to be quoted.
+ *
+ * @param {readonly ModelResult[]} results
+ */
 export function warnings(results) {
   const swept = results.flatMap(({ peers }) => peers.flatMap(({ tried }) => Object.values(tried)));
   const parts = results.flatMap(({ plain, guided, loops }) => [plain, ...guided, loops]);
@@ -116,6 +165,7 @@ export function warnings(results) {
   return found;
 }
 
+/** @param {Found} found */
 export function machineLines({ machine, versions, options, load, disagreement: apart }) {
   const { cpu, cores, flags, memoryGiB, platform, node } = machine;
   return [
@@ -126,12 +176,13 @@ export function machineLines({ machine, versions, options, load, disagreement: a
   ];
 }
 
+/** @param {Found} found */
 export function stepFigure({ machine, versions, options, results }) {
   const groups = results.map((result) => ({
     title: `${MODELS[result.model].title}, batch ${result.batch}`,
     bars: result.plain.rows.map((row) => ({
       label: titleOf(result, row.side),
-      kind: row.side.split("-")[0],
+      kind: row.side.split("-")[0] ?? row.side,
       ms: row.ms,
       note: row.side === "ours" ? "" : `ours / it ${ratio(row.ratio).toFixed(2)}`,
     })),

@@ -18,6 +18,8 @@ import {
 import { objective } from "batch-cam/train";
 import { median } from "./statistics.mjs";
 
+/** @import { TrainConfigInput } from "batch-cam/config" */
+
 const { values } = parseArgs({
   options: {
     batch: { type: "string", default: "128" },
@@ -28,9 +30,11 @@ const { values } = parseArgs({
     json: { type: "boolean", default: false },
   },
 });
+const head = values.head === "gap" ? "gap" : "mlp";
 const batch = Number(values.batch);
 const rounds = Number(values.rounds);
 
+/** @type {Record<string, TrainConfigInput>} */
 const VARIANTS = {
   plain: { plain: true },
   "prototype ssim": {},
@@ -48,10 +52,11 @@ const labels = tensor(
 );
 const prototypes = rand([10, 28, 28]);
 
+/** @param {TrainConfigInput} options */
 function variant(options) {
-  const config = parseTrainConfig({ head: values.head, ...options });
+  const config = parseTrainConfig({ head, ...options });
   manualSeed(0);
-  const model = createModel("simple-cnn", { numClasses: 10, inChannels: 1, head: values.head });
+  const model = createModel("simple-cnn", { numClasses: 10, inChannels: 1, head });
   const optimizer = new Adam(model.namedParameters());
   const guidance = { config, camLayer: model.camLayer, prototypes, camEma: null };
   return () =>
@@ -65,7 +70,9 @@ function variant(options) {
 }
 
 const steps = Object.fromEntries(Object.entries(VARIANTS).map(([name, options]) => [name, variant(options)]));
+/** @type {Record<string, number[]>} */
 const times = Object.fromEntries(Object.keys(steps).map((name) => [name, []]));
+/** @type {Record<string, number>} */
 const peaks = {};
 for (const [name, step] of Object.entries(steps)) {
   for (let i = 0; i < 5; i++) step();
@@ -77,21 +84,21 @@ for (let round = 0; round < rounds; round++) {
   for (const [name, step] of Object.entries(steps)) {
     const began = performance.now();
     step();
-    times[name].push(performance.now() - began);
+    times[name]?.push(performance.now() - began);
   }
 }
-const base = times.plain;
+const base = times.plain ?? [];
 const rows = Object.entries(times).map(([name, own]) => ({
   objective: name,
   "ms a step": median(own).toFixed(2),
   // Ratios of neighbours, so that a slow moment of the machine falls on both.
-  "ratio to plain": median(own.map((time, i) => time / base[i])).toFixed(3),
-  "peak MiB": peaks[name].toFixed(0),
+  "ratio to plain": median(own.map((time, i) => time / (base[i] ?? Number.NaN))).toFixed(3),
+  "peak MiB": peaks[name]?.toFixed(0),
 }));
 if (values.json) console.log(JSON.stringify(rows));
 else {
   console.log(
-    `SimpleCNN (${values.head}), batch ${batch}, ${getNumThreads()} threads, ${values.amp ? "bfloat16" : "float32"}, median of ${rounds}`,
+    `SimpleCNN (${head}), batch ${batch}, ${getNumThreads()} threads, ${values.amp ? "bfloat16" : "float32"}, median of ${rounds}`,
   );
   console.table(rows);
 }

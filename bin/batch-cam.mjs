@@ -7,7 +7,7 @@ const entry = new URL("../dist/cli/main.js", import.meta.url);
 const root = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
 
 async function run() {
-  const [major, minor] = process.versions.node.split(".").map(Number);
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
   if (major < 20 || (major === 20 && minor < 9))
     return fail(`needs Node 20.9 or newer, and this is ${process.version}`);
   // Not through dist: set-up may replace it, and the npm packages that it imports.
@@ -20,7 +20,7 @@ async function run() {
     const { main } = await import(entry.href);
     return await main(process.argv.slice(2));
   } catch (error) {
-    if (error.code !== "ERR_MODULE_NOT_FOUND") throw error;
+    if (!(error instanceof Error && "code" in error && error.code === "ERR_MODULE_NOT_FOUND")) throw error;
     return fail(`a part of it is missing: run \`${await setupCommand()}\` (${error.message.split("\n")[0]})`);
   }
 }
@@ -42,6 +42,7 @@ async function diagnose() {
   return 1;
 }
 
+/** @param {string} message */
 function fail(message) {
   process.stderr.write(`batch-cam: ${message}\n`);
   return 1;

@@ -17,14 +17,36 @@ const { values } = parseArgs({
 });
 const output = values.output || mkdtempSync(join(tmpdir(), "batch-cam-acceptance-"));
 
+/** @import { TrainConfigInput } from "batch-cam/config" */
+/** @import { SplitRecord } from "batch-cam/train" */
+/**
+ * @typedef {object} Goal
+ * @property {TrainConfigInput} config
+ * @property {number} [accuracy] the least
+ * @property {number} [ssim] the least
+ * @property {number} [ssimMost]
+ * @property {number} [behindPlain]
+ * @property {number} [apart]
+ */
+
+/** @type {TrainConfigInput} */
 const PLAIN = { plain: true };
+/** @type {TrainConfigInput} */
 const L1 = { distance: "l1", lambdaPrototype: 2 };
+/** @type {TrainConfigInput} */
 const SSIM = { distance: "ssim", lambdaPrototype: 1 };
+/** @type {TrainConfigInput} */
 const ONE_CYCLE = { sched: "onecycle", lambdaWarmup: 30 };
+/** @type {TrainConfigInput} */
 const NARROW = { model: "resnet18", width: 16, limitTrain: 10_000, epochs: 2, lr: 4e-3, ...ONE_CYCLE };
+/** @type {TrainConfigInput} */
 const ATTO = { model: "convnextv2_atto", opt: "adamw", lr: 2e-3, batchSize: 64, ...ONE_CYCLE };
 
-/** Least accuracy, and bounds of the test maps' SSIM to their prototypes. */
+/**
+ * Least accuracy, and bounds of the test maps' SSIM to their prototypes.
+ *
+ * @type {Record<string, { config: TrainConfigInput, runs: Record<string, Goal> }>}
+ */
 const ROWS = {
   "resnet18-narrow": {
     config: { ...NARROW, camLayer: "layer4" },
@@ -66,7 +88,13 @@ const ROWS = {
   },
 };
 
-/** What a run's test figures miss; `first` are those of the row's first run. */
+/**
+ * What a run's test figures miss; `first` are those of the row's first run.
+ *
+ * @param {Goal} goal
+ * @param {SplitRecord} record
+ * @param {SplitRecord} first
+ */
 function faults({ accuracy, ssim, ssimMost, behindPlain, apart }, record, first) {
   return [
     accuracy !== undefined && record.accuracy < accuracy && `accuracy below ${accuracy}`,
@@ -81,12 +109,14 @@ let failed = 0;
 for (const [row, { config, runs }] of Object.entries(ROWS)) {
   if (values.row !== undefined && values.row !== row) continue;
   for (const seed of values.seeds.split(",")) {
+    /** @type {SplitRecord | undefined} */
     let first;
     for (const [run, goal] of Object.entries(runs)) {
       const name = `${row}-${run}-seed${seed}`;
       const start = performance.now();
       const settings = { ...config, ...goal.config, seed: Number(seed), output, experiment: name, overwrite: true };
       const { test: record } = await train({ ...settings, figures: false });
+      if (record === null) throw new Error(`${name} was interrupted`);
       first ??= record;
       const wrong = faults(goal, record, first);
       failed += wrong.length;

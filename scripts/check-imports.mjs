@@ -20,32 +20,50 @@ const EVERYWHERE = [
 ];
 /** The row of the plain descriptions of features, which any folder may import. */
 const DESCRIPTIONS = "src/**/description.ts";
+/** @param {string} path */
 const isDescription = (path) => /(?:\/|-)description\.ts$/.test(path);
 const IMPORT = /^\s*(?:import|export)\s+(type\s)?(?:[^"';]*?\sfrom\s+)?"([^"]+)"|import\(\s*"([^"]+)"\s*\)/gm;
 
-/** The table's rows: place -> { allowed places, places for types alone, npm packages }. */
+/** @typedef {{ places: string[], types: string[], packages: string[] }} Rule what a place may import */
+/** @typedef {Map<string, Rule>} Table the rules by place */
+
+/**
+ * The table's rows: place -> { allowed places, places for types alone, npm packages }.
+ *
+ * @param {string} markdown
+ * @returns {Table}
+ */
 export function readTable(markdown) {
   const block = markdown.split("<!-- import-table -->")[1]?.match(/```\n([\s\S]*?)```/)?.[1];
   if (block === undefined) throw new Error("ARCHITECTURE.md has no import table");
   const rows = block.split("\n").flatMap((line) => {
     const match = line.match(/^(src\/\S+)\s+.*?\s- (.*)$/);
-    return match ? [{ place: match[1].replace(/\/$/, ""), rule: match[2].trim() }] : [];
+    const [, place, rule] = match ?? [];
+    return place && rule ? [{ place: place.replace(/\/$/, ""), rule: rule.trim() }] : [];
   });
   const places = rows.map(({ place }) => place);
   return new Map(
     rows.map(({ place, rule }, index) => {
-      const [own, packages = ""] = rule.split("; npm: ");
+      const [own = "", packages = ""] = rule.split("; npm: ");
       return [place, { ...ruleOf(own, places, index), packages: packages.split(", ").filter(Boolean) }];
     }),
   );
 }
 
+/**
+ * @param {string} rule
+ * @param {readonly string[]} places
+ * @param {number} index
+ * @returns {Pick<Rule, "places" | "types">}
+ */
 function ruleOf(rule, places, index) {
   const folders = places.filter((place) => place !== DESCRIPTIONS);
+  /** @param {string} text */
   const named = (text) =>
     folders.filter((place) =>
       new RegExp(`(^|[ ,])${place.replace(/^src\//, "").replace(/\.ts$/, "")}([ ,]|$)`).test(text),
     );
+  /** @param {readonly string[]} list */
   const but = (list) => list.filter((place) => place !== "src/native");
   if (rule.startsWith("anything in src but native")) return { places: but(places), types: [] };
   if (rule.startsWith("all src/ above but native")) return { places: but(places.slice(0, index)), types: [] };
@@ -54,20 +72,27 @@ function ruleOf(rule, places, index) {
   return { places: named(rule), types: [] };
 }
 
-/** Faults of one file, as "file:line: what is wrong". */
+/**
+ * Faults of one file, as "file:line: what is wrong".
+ *
+ * @param {string} file
+ * @param {string} source
+ * @param {Table} table
+ * @returns {string[]}
+ */
 export function faultsOf(file, source, table) {
   const place = placeOf(file, table);
-  if (place === undefined) return [`${file}: its folder has no row in the import table`];
-  const rule = table.get(place);
+  const rule = place === undefined ? undefined : table.get(place);
+  if (rule === undefined) return [`${file}: its folder has no row in the import table`];
   const faults = [];
   for (const match of source.matchAll(IMPORT)) {
-    const target = match[2] ?? match[3];
+    const target = match[2] ?? match[3] ?? "";
     const line = source.slice(0, match.index).split("\n").length + (match[0].match(/^\n*/)?.[0].length ?? 0);
     if (target.endsWith(".node") && place !== "src/native")
       faults.push(`${file}:${line}: only src/native may load the addon`);
     if (!target.startsWith(".")) {
       const name = target.match(/^(?:@[^/]+\/)?[^/]+/)?.[0];
-      if (!target.startsWith("node:") && !rule.packages.includes(name))
+      if (!target.startsWith("node:") && !rule.packages.includes(name ?? ""))
         faults.push(`${file}:${line}: ${place} may not import the package ${name}`);
       continue;
     }
@@ -85,24 +110,40 @@ export function faultsOf(file, source, table) {
 const EVERY_OPERATOR =
   /^\s*#\s*include\s*[<"]((?:ATen\/(?:ATen|Functions|NativeFunctions)|torch\/(?:all|torch|extension))\.h)[>"]/gm;
 
-/** Faults of one file of native/. */
+/**
+ * Faults of one file of native/.
+ *
+ * @param {string} file
+ * @param {string} source
+ */
 export function headerFaultsOf(file, source) {
   return [...source.matchAll(EVERY_OPERATOR)].map((match) => {
-    const line = source.slice(0, match.index + match[0].indexOf("#")).split("\n").length;
+    const line = source.slice(0, (match.index ?? 0) + match[0].indexOf("#")).split("\n").length;
     return `${file}:${line}: ${match[1]} declares every operator; include ATen/core/Tensor.h, and ATen/ops/<name>.h for each that is called`;
   });
 }
 
-/** The table's rows of native/: folder -> what its files may include, folders of native/ or libtorch or node-api-headers. */
+/**
+ * The table's rows of native/: folder -> what its files may include, folders of native/ or libtorch or node-api-headers.
+ *
+ * @param {string} markdown
+ * @returns {Map<string, string[]>}
+ */
 export function readIncludeTable(markdown) {
   const rows = [...markdown.matchAll(/^(native\/\w+)\/\s.*?\s- (.*)$/gm)];
   if (rows.length === 0) throw new Error("ARCHITECTURE.md has no rows of native/");
-  return new Map(rows.map(([, folder, rule]) => [folder, rule.trim().split(", ")]));
+  return new Map(rows.map(([, folder = "", rule = ""]) => [folder, rule.trim().split(", ")]));
 }
 
 const INCLUDE = /^\s*#\s*include\s*(?:"([^"]+)"|<((?:ATen|c10|torch)\/|node_api\.h>))/gm;
 
-/** Includes of one file of native/ that the table does not allow. */
+/**
+ * Includes of one file of native/ that the table does not allow.
+ *
+ * @param {string} file
+ * @param {string} source
+ * @param {ReadonlyMap<string, readonly string[]>} table
+ */
 export function includeFaultsOf(file, source, table) {
   const own = file.split("/").slice(0, 2).join("/");
   const allowed = table.get(own);
@@ -111,15 +152,25 @@ export function includeFaultsOf(file, source, table) {
     const external = match[2]?.startsWith("node_api") ? "node-api-headers" : "libtorch";
     const target = match[1] === undefined ? external : `native/${dirname(match[1])}`;
     if (target === own || allowed.includes(target.replace(/^native\//, ""))) return [];
-    const line = source.slice(0, match.index + match[0].indexOf("#")).split("\n").length;
+    const line = source.slice(0, (match.index ?? 0) + match[0].indexOf("#")).split("\n").length;
     return [`${file}:${line}: ${own} may not include ${target === "native/." ? match[1] : target}`];
   });
 }
 
-/** Each circle of imports as "a.ts -> b.ts -> a.ts", from the files that each file imports. Types count too. */
+/**
+ * Each circle of imports as "a.ts -> b.ts -> a.ts", from the files that each file imports. Types count too.
+ *
+ * @param {ReadonlyMap<string, readonly string[]>} importsOf
+ */
 export function circlesOf(importsOf) {
+  /** @type {string[]} */
   const circles = [];
+  /** @type {Set<string>} */
   const done = new Set();
+  /**
+   * @param {string} file
+   * @param {readonly string[]} path
+   */
   const visit = (file, path) => {
     const start = path.indexOf(file);
     if (start >= 0) circles.push([...path.slice(start), file].join(" -> "));
@@ -131,19 +182,32 @@ export function circlesOf(importsOf) {
   return circles;
 }
 
-/** The files of the project that a file imports. */
+/**
+ * The files of the project that a file imports.
+ *
+ * @param {string} file
+ * @param {string} source
+ */
 function importsIn(file, source) {
   return [...source.matchAll(IMPORT)].flatMap((match) => {
-    const target = match[2] ?? match[3];
+    const target = match[2] ?? match[3] ?? "";
     return target.startsWith(".") ? [toPath(file, target)] : [];
   });
 }
 
+/**
+ * @param {string} file
+ * @param {string} target
+ */
 const toPath = (file, target) =>
   relative(".", resolve(dirname(file), target))
     .split(sep)
     .join("/");
 
+/**
+ * @param {string} path
+ * @param {Table} table
+ */
 function placeOf(path, table) {
   if (isDescription(path)) return table.has(DESCRIPTIONS) ? DESCRIPTIONS : undefined;
   if (table.has(path)) return path;
@@ -151,6 +215,10 @@ function placeOf(path, table) {
   return table.has(folder) ? folder : undefined;
 }
 
+/**
+ * @param {string} folder
+ * @returns {string[]}
+ */
 function filesIn(folder) {
   return readdirSync(folder).flatMap((name) => {
     const path = `${folder}/${name}`;
@@ -159,6 +227,7 @@ function filesIn(folder) {
   });
 }
 
+/** @param {string} path */
 const isSource = (path) => /\.tsx?$/.test(path) && !/\.test\.tsx?$/.test(path);
 
 function main() {

@@ -17,6 +17,10 @@ const RESOLUTIONS = {
 const root = fileURLToPath(new URL("..", import.meta.url));
 const { exports, devDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 const folder = mkdtempSync(join(tmpdir(), "batch-cam-types-"));
+/**
+ * @param {string} command
+ * @param {...string} args
+ */
 const run = (command, ...args) => execFileSync(command, args, { cwd: folder, stdio: ["ignore", "ignore", "inherit"] });
 
 try {

@@ -12,7 +12,12 @@ import { mutate } from "./fuzz/mutate.mjs";
 import { randomSource } from "./fuzz/random.mjs";
 import { outcomeOf, runCases, watch } from "./fuzz/watched.mjs";
 
-const built = (path) => import(new URL(`../dist/${path}`, import.meta.url).href);
+/**
+ * @typedef {object} Place
+ * @property {import("./fuzz/random.mjs").Random} random
+ * @property {string} outside a folder that no command may change
+ * @property {string} run
+ */
 
 async function main() {
   const { values } = parseArgs({
@@ -41,12 +46,17 @@ async function main() {
   }
 }
 
+/** @type {import("../dist/config/index.js").TrainConfigInput} */
 const SMALL = {
   ...{ model: "simple-cnn", dataset: "folder", imageSize: 16, imageChannels: 1, epochs: 2, batchSize: 4, valImages: 4 },
   ...{ threads: 1, checkpointEvery: 2, logEvery: 1, lambdaWarmup: 1, keepEpochs: 1, amp: "off" },
 };
 
-/** A small data set, a finished run and one that was stopped. */
+/**
+ * A small data set, a finished run and one that was stopped.
+ *
+ * @param {string} folder
+ */
 async function prepare(folder) {
   const { default: sharp } = await import("sharp");
   for (const [label, name] of ["cat", "dog"].entries()) {
@@ -58,14 +68,18 @@ async function prepare(folder) {
         .toFile(join(folder, "data", name, `${i}.png`));
     }
   }
-  const { train } = await built("train.js");
+  const { train } = await import("../dist/train.js");
   const own = { ...SMALL, dataDir: join(folder, "data"), output: join(folder, "runs") };
   await train({ ...own, experiment: "finished" });
   await train({ ...own, experiment: "stopped", maxSteps: 5, epochs: 3 });
 }
 
-async function child(folder, [seed, first, last]) {
-  const { setNumThreads } = await built("tensor/index.js");
+/**
+ * @param {string} folder
+ * @param {number[]} numbers the seed, the first case and the last
+ */
+async function child(folder, [seed = 0, first = 0, last = 0]) {
+  const { setNumThreads } = await import("../dist/tensor/index.js");
   setNumThreads(1);
   const uses = await usesOf(folder);
   await runCases(
@@ -91,24 +105,31 @@ async function child(folder, [seed, first, last]) {
   );
 }
 
-/** Everything that a user does with a run. */
+/**
+ * Everything that a user does with a run.
+ *
+ * @param {string} folder
+ * @returns {Promise<Record<string, (run: string) => unknown>>}
+ */
 async function usesOf(folder) {
-  const { train, evaluate } = await built("train.js");
-  const { main: cli } = await built("cli/main.js");
-  const { BatchCamError } = await built("errors.js");
+  const { train, evaluate } = await import("../dist/train.js");
+  const { main: cli } = await import("../dist/cli/main.js");
+  const { BatchCamError } = await import("../dist/errors.js");
   const text = { out: "" };
   const stream = {
-    write: (part) => {
+    write(/** @type {string} */ part) {
       text.out += part;
     },
   };
   const io = { stdout: stream, stderr: stream, env: {}, signals: process, exit: () => {} };
+  /** @param {...string} argv */
   const command = async (...argv) => {
     text.out = "";
     const code = await cli(argv, io);
     if (/unexpected|TypeError|RangeError| {4}at /.test(text.out)) throw new Error(text.out.slice(0, 400));
     if (code !== 0) throw new BatchCamError("E_DATA", text.out);
   };
+  /** @param {string} run */
   const place = (run) => ({ output: dirname(run), experiment: basename(run) });
   return {
     resume: (run) => train({ ...place(run), resume: true, maxSteps: 8 }),
@@ -122,7 +143,12 @@ async function usesOf(folder) {
   };
 }
 
-/** One way to damage a run's folder; says what it did. */
+/**
+ * One way to damage a run's folder; says what it did.
+ *
+ * @param {string} run
+ * @param {Pick<Place, "random" | "outside">} place
+ */
 function damage(run, { random, outside }) {
   const files = readdirSync(run, { recursive: true, withFileTypes: true }).filter(
     (entry) => entry.isFile() && !entry.isSymbolicLink(),
@@ -130,11 +156,12 @@ function damage(run, { random, outside }) {
   const paths = files.map((entry) => join(entry.parentPath ?? entry.path, entry.name));
   if (paths.length === 0) return "nothing left";
   const path = random.pick(paths);
-  const kind = random.pick(Object.keys(DAMAGES));
-  DAMAGES[kind](path, { random, outside, run });
+  const [kind, apply] = random.pick(Object.entries(DAMAGES));
+  apply(path, { random, outside, run });
   return `${kind} ${path.slice(run.length + 1)}`;
 }
 
+/** @type {Record<string, (path: string, place: Place) => void>} */
 const DAMAGES = {
   mutate: (path, { random }) => writeFileSync(path, mutate(readFileSync(path), random)),
   cut: (path, { random }) => writeFileSync(path, readFileSync(path).subarray(0, random.below(200))),
@@ -167,5 +194,5 @@ const DAMAGES = {
     writeFileSync(join(run, "run.lock"), random.pick(["", "{", '{"host":"x"}', "null"])),
 };
 
-if (process.argv[2] === "--child") await child(process.argv[3], process.argv.slice(4).map(Number));
+if (process.argv[2] === "--child") await child(process.argv[3] ?? "", process.argv.slice(4).map(Number));
 else await main();

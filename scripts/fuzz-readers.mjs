@@ -14,8 +14,6 @@ import { outcomeOf, runCases, watch } from "./fuzz/watched.mjs";
 
 // An image of 100 million pixels, the largest that is read, takes 2 GiB while it is decoded.
 const MOST_BYTES = 3 * 2 ** 30;
-const built = (path) => import(new URL(`../dist/${path}`, import.meta.url).href);
-
 if (process.argv[2] === "--child") await child(process.argv.slice(3).map(Number));
 else await main();
 
@@ -30,7 +28,7 @@ async function main() {
   const [first, last] = values.only ? [Number(values.only), Number(values.only)] : [0, Number(values.cases) - 1];
   const start = Date.now();
   const found = await watch(fileURLToPath(import.meta.url), {
-    ...{ first, last, args: [values.seed] },
+    ...{ first, last, args: [values.seed ?? "0"] },
     onProgress: (at, faults) => {
       if (at % 5000 === 0)
         process.stderr.write(`case ${at} of ${last}, ${faults} faults, ${Math.round((Date.now() - start) / 1000)} s\n`);
@@ -42,26 +40,27 @@ async function main() {
   process.exitCode = found.faults.length === 0 ? 0 : 1;
 }
 
-async function child([seed, first, last]) {
+/** @param {number[]} numbers the seed, the first case and the last */
+async function child([seed = 0, first = 0, last = 0]) {
   const folder = mkdtempSync(join(tmpdir(), "batch-cam-fuzz-"));
   process.env.BATCH_CAM_CACHE = join(folder, "cache");
-  const engine = await built("tensor/index.js");
+  const engine = await import("../dist/tensor/index.js");
   const seeds = await readerSeeds({ ...engine, file: join(folder, "seed.safetensors") });
   const readers = await readersOf(engine);
-  const names = Object.keys(readers);
+  const kinds = Object.entries(readers);
   engine.setNumThreads(1);
   try {
     await runCases(
       async (at) => {
         const random = randomSource(Math.imul(seed + 1, 0x9e3779b1) ^ at);
-        const name = names[at % names.length];
+        const [name, reader] = /** @type {(typeof kinds)[number]} */ (kinds[at % kinds.length]);
         const place = join(folder, `case-${at % 64}`);
         mkdirSync(place, { recursive: true });
         const path = join(place, name);
-        const source = random.below(20) === 0 ? random.pick(Object.values(seeds)) : seeds[name];
+        const source = random.below(20) === 0 ? random.pick(Object.values(seeds)) : (seeds[name] ?? []);
         writeFileSync(path, mutate(random.pick(source), random));
         const before = process.memoryUsage.rss();
-        const outcome = await outcomeOf(() => readers[name](path, place));
+        const outcome = await outcomeOf(() => reader(path, place));
         rmSync(place, { recursive: true, force: true });
         const grown = process.memoryUsage.rss() - before;
         const detail = outcome.startsWith("raw") || grown > MOST_BYTES ? `${name}: ` : "";
@@ -74,20 +73,32 @@ async function child([seed, first, last]) {
   }
 }
 
-/** The reader of each kind of file. Each frees the tensors that it reads. */
+/**
+ * The reader of each kind of file. Each frees the tensors that it reads.
+ *
+ * @param {typeof import("../dist/tensor/index.js")} engine
+ * @returns {Promise<Record<string, (path: string, folder: string) => unknown>>}
+ */
 async function readersOf(engine) {
-  const data = await built("data/index.js");
-  const { loadWeights } = await built("models/index.js");
-  const { readConfigFile } = await built("cli/config-file.js");
-  const { parseTrainConfig } = await built("config/index.js");
-  const image = async (path) => (await data.readImage(path, { channels: 3, size: [8, 8] })).dispose?.();
+  const data = await import("../dist/data/index.js");
+  const { loadWeights } = await import("../dist/models/index.js");
+  const { readConfigFile } = await import("../dist/cli/config-file.js");
+  const { parseTrainConfig } = await import("../dist/config/index.js");
+  /** @param {string} path */
+  const image = async (path) => void (await data.readImage(path, { channels: 3, size: [8, 8] }));
+  /**
+   * @param {"npz" | "csv" | "mnist"} kind
+   * @returns {(path: string) => Promise<void>}
+   */
   const set = (kind) => async (path) => {
     const dataset = await data.loadDataset(kind, { dataDir: path, ...(kind === "npz" ? {} : { imageSize: 8 }) });
     data.disposeDataset(dataset);
   };
+  /** @param {string} path */
   const config = async (path) => void parseTrainConfig(await readConfigFile(path));
+  /** @param {ReadonlyMap<string, { dispose(): void }>} tensors */
   const free = (tensors) => {
-    for (const tensor of tensors.values()) tensor?.dispose?.();
+    for (const tensor of tensors.values()) tensor.dispose();
   };
   return {
     "image.png": image,
@@ -98,7 +109,7 @@ async function readersOf(engine) {
     "image.bmp": image,
     "image.heic": image,
     "weights.safetensors": async (path) => {
-      await engine.readSafetensorsMetadata?.(path);
+      await engine.readSafetensorsMetadata(path);
       free(await engine.loadSafetensors(path));
     },
     "weights.pth": async (path) => {

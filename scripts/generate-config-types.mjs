@@ -4,9 +4,15 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
+/** @typedef {import("../src/config/index.ts").FieldSchema & { items?: Field, prefixItems?: Field[] }} Field */
+
 export const target = fileURLToPath(new URL("../src/config/generated/inputs.ts", import.meta.url));
 
-/** The module's text, from each type's name and the fields of its schema (`fieldsOf`). */
+/**
+ * The module's text, from each type's name and the fields of its schema (`fieldsOf`).
+ *
+ * @param {Record<string, Record<string, Field>>} fieldsByName
+ */
 export function configTypes(fieldsByName) {
   const types = Object.entries(fieldsByName).map(([name, fields]) => {
     const keys = Object.entries(fields).map(
@@ -17,19 +23,24 @@ export function configTypes(fieldsByName) {
   return `// Written by scripts/generate-config-types.mjs from the schemas of src/config. Do not edit.\n\n${types.join("\n")}`;
 }
 
+/** @param {Field} field */
 function comment({ description = "", default: value }) {
   const text = description.replaceAll("*/", "* /");
   return `  /** ${text}${value === undefined ? "" : ` @default ${JSON.stringify(value)}`} */`;
 }
 
+/**
+ * @param {Field} field
+ * @returns {string}
+ */
 function typeOf({ type, enum: values, const: only, anyOf, items, prefixItems }) {
   if (values !== undefined) return values.map((value) => JSON.stringify(value)).join(" | ");
   if (only !== undefined) return JSON.stringify(only);
   if (anyOf !== undefined) return anyOf.map(typeOf).join(" | ");
   if (prefixItems !== undefined) return `[${prefixItems.map(typeOf).join(", ")}]`;
-  if (type === "array") return `(${typeOf(items)})[]`;
+  if (type === "array" && items !== undefined) return `(${typeOf(items)})[]`;
   if (type === "integer") return "number";
-  if (["string", "number", "boolean"].includes(type)) return type;
+  if (type === "string" || type === "number" || type === "boolean") return type;
   throw new Error(`generate-config-types: no TypeScript type for a field of type ${JSON.stringify(type)}`);
 }
 

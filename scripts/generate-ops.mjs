@@ -9,9 +9,15 @@ import { fileURLToPath } from "node:url";
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const target = join(root, "src/tensor/generated/aten.ts");
 
+/** @typedef {(name: string, place: string) => string} Line a line of TypeScript */
+/** @typedef {{ type: string, name: string, fallback: string | undefined }} Argument */
+/** @typedef {{ name: string, args: Argument[], writes: boolean, returns: string[] }} Schema */
+
 /**
  * How an argument of a schema type is declared in TypeScript, and how it is checked and written to the arena. Lists are taken,
  * copied and checked, before anything is written: reading one may run a getter or a Proxy, and that may run operators.
+ *
+ * @type {Record<string, { ts: string, take?: Line, put: Line }>}
  */
 const TYPES = {
   Tensor: { ts: "TensorCore", put: (name, place) => `arena[next++] = handleOf(${name}, ${place});` },
@@ -53,25 +59,36 @@ const TYPES = {
   },
   str: { ts: "string", put: (name, place) => `arena[next++] = intern(string(${name}, ${place}));` },
 };
+/** @type {Record<string, string>} */
 const ALIASES = { SymInt: "int", ScalarType: "int", Device: "int", MemoryFormat: "int" };
 const OMITTED = new Set(["Generator?", "Layout?"]); // the engine's own generator; strided
 
+/** @param {string} text */
 function typeOf(text) {
   const plain = text.replace(/\[\d+\]/g, "[]");
   return plain.replace(/^[A-Za-z]+/, (word) => ALIASES[word] ?? word);
 }
 
+/** @param {string} name */
 const camel = (name) => name.replace(/_+([a-z0-9])/gi, (_match, letter) => letter.toUpperCase());
 
-/** An operator's name with its namespace; ops.txt leaves out that of ATen. */
+/**
+ * An operator's name with its namespace; ops.txt leaves out that of ATen.
+ *
+ * @param {string} name
+ */
 const qualified = (name) => (name.includes("::") ? name : `aten::${name}`);
 
-/** `mkldnn::_convolution_pointwise` becomes mkldnnConvolutionPointwise, `add_.Tensor` addInPlaceTensor, `_fused_adam_` fusedAdamInPlace, `sum.dim_IntList` sumDimIntList. */
+/**
+ * `mkldnn::_convolution_pointwise` becomes mkldnnConvolutionPointwise, `add_.Tensor` addInPlaceTensor, `_fused_adam_` fusedAdamInPlace, `sum.dim_IntList` sumDimIntList.
+ *
+ * @param {string} operator
+ */
 function functionName(operator) {
-  const [name, overload = ""] = operator.replace(/::_*/, "_").split(".");
+  const [name = "", overload = ""] = operator.replace(/::_*/, "_").split(".");
   const inPlace = name.endsWith("_") ? "_in_place" : "";
   const base = camel(`${name.replace(/^_+|_+$/g, "")}${inPlace}`);
-  const raw = name.startsWith("_") ? `raw${base[0].toUpperCase()}${base.slice(1)}` : base;
+  const raw = name.startsWith("_") ? `raw${base.charAt(0).toUpperCase()}${base.slice(1)}` : base;
   return (
     raw +
     overload
@@ -81,6 +98,7 @@ function functionName(operator) {
   );
 }
 
+/** @param {string} text */
 function splitTopLevel(text) {
   const parts = [];
   let depth = 0;
@@ -97,7 +115,12 @@ function splitTopLevel(text) {
   return parts;
 }
 
-/** A schema's default as TypeScript: None, True, 'text', or one number that stands for each of a fixed number of them. */
+/**
+ * A schema's default as TypeScript: None, True, 'text', or one number that stands for each of a fixed number of them.
+ *
+ * @param {string} text
+ * @param {string} type
+ */
 function defaultOf(text, type) {
   const count = type.match(/\[(\d+)\]$/)?.[1];
   if (count && !text.startsWith("[")) return `[${Array(Number(count)).fill(text).join(", ")}]`;
@@ -107,14 +130,26 @@ function defaultOf(text, type) {
     .replace(/^(True|False)$/, (word) => word.toLowerCase());
 }
 
+/**
+ * @param {string} text
+ * @returns {Argument}
+ */
 function parseArgument(text) {
-  const [, type, name, , fallback] = text.match(/^(\S+) (\w+)(=(.*))?$/);
+  const [, type = "", name = "", , fallback] = text.match(/^(\S+) (\w+)(=(.*))?$/) ?? fail(`no argument: ${text}`);
   return { type: typeOf(type), name: camel(name), fallback: fallback && defaultOf(fallback, type) };
 }
 
-/** Drops alias annotations, `Tensor(a!)` or `Tensor(a -> *)`; what an operator writes to is in its result's annotation. */
+/**
+ * Drops alias annotations, `Tensor(a!)` or `Tensor(a -> *)`; what an operator writes to is in its result's annotation.
+ *
+ * @param {string} schema
+ */
 const withoutAliases = (schema) => schema.replace(/\([a-z][!a-z|]*( -> [*a-z|]+)?\)/g, "");
 
+/**
+ * @param {string} annotated
+ * @returns {Schema}
+ */
 function parseSchema(annotated) {
   const schema = withoutAliases(annotated);
   const open = schema.indexOf("(");
@@ -127,10 +162,15 @@ function parseSchema(annotated) {
       .filter((text) => text !== "*")
       .map(parseArgument),
     writes,
-    returns: splitTopLevel(returns).map((text) => typeOf(text.split(" ")[0])),
+    returns: splitTopLevel(returns).map((text) => typeOf(text.split(" ")[0] ?? "")),
   };
 }
 
+/**
+ * @param {Pick<Schema, "writes" | "returns">} schema
+ * @param {string} op
+ * @returns {[type: string, body: string]}
+ */
 function returnOf({ writes, returns }, op) {
   if (writes) return ["void", `runInPlace(${op});`];
   if (returns.length === 1 && returns[0] === "Tensor") return ["Handle", `return run(${op});`];
@@ -143,19 +183,38 @@ function returnOf({ writes, returns }, op) {
   return ["number", `return runNumber(${op});`];
 }
 
-/** How messages name an argument: "maxPool2d: kernelSize". */
+/**
+ * How messages name an argument: "maxPool2d: kernelSize".
+ *
+ * @param {string} name
+ * @param {string} operator
+ */
 const placeOf = (name, operator) => JSON.stringify(`${camel(operator.replace(/::/, "_").replace(/^_/, ""))}: ${name}`);
 
-/** The line that writes an argument. */
-const putOf = ({ type, name }, operator) => TYPES[type].put(name, placeOf(name, operator));
+/** @param {string} type */
+const typeFor = (type) => TYPES[type] ?? fail(`no TypeScript for ${type}`);
 
-/** The line that reads a list, if the argument is one. */
-const takeOf = ({ type, name }, operator) => TYPES[type].take?.(name, placeOf(name, operator)) ?? [];
+/**
+ * The line that writes an argument.
+ *
+ * @param {Argument} argument
+ * @param {string} operator
+ */
+const putOf = ({ type, name }, operator) => typeFor(type).put(name, placeOf(name, operator));
 
+/**
+ * The line that reads a list, if the argument is one.
+ *
+ * @param {Argument} argument
+ * @param {string} operator
+ */
+const takeOf = ({ type, name }, operator) => typeFor(type).take?.(name, placeOf(name, operator)) ?? [];
+
+/** @param {string} schemaText */
 function emit(schemaText) {
   const schema = parseSchema(schemaText);
   const name = functionName(schema.name);
-  const [operator, overload = ""] = schema.name.split(".");
+  const [operator = "", overload = ""] = schema.name.split(".");
   const given = schema.args.filter((argument) => !OMITTED.has(argument.type) && argument.name !== "pinMemory");
   const required = given.map((_argument, index) => given.slice(index).some((later) => later.fallback === undefined));
   const parameters = given.map(({ type, name: parameter, fallback }, index) => {
@@ -181,6 +240,10 @@ function emit(schemaText) {
   ].join("\n");
 }
 
+/**
+ * @param {string} message
+ * @returns {never}
+ */
 function fail(message) {
   console.error(`generate-ops: ${message}`);
   process.exit(1);
@@ -218,6 +281,11 @@ const HELPERS = {
   "../core.ts": ["handleOf", "optionalHandle", "putTensors", "type TensorCore"],
 };
 
+/**
+ * @param {string} file
+ * @param {readonly string[]} helpers
+ * @param {string} code
+ */
 function importOf(file, helpers, code) {
   const used = helpers.filter((helper) => new RegExp(`\\b${helper.replace("type ", "")}\\b`).test(code));
   return used.length > 0 ? [`import { ${used.join(", ")} } from "${file}";`] : [];
@@ -226,7 +294,9 @@ function importOf(file, helpers, code) {
 function main() {
   const addon = createRequire(import.meta.url)(join(root, "native/build/batch_cam.node"));
   const known = new Map(
-    addon.schemas().map((schema) => [schema.slice(0, schema.indexOf("(")).replace(/^aten::/, ""), schema]),
+    addon
+      .schemas()
+      .map((/** @type {string} */ schema) => [schema.slice(0, schema.indexOf("(")).replace(/^aten::/, ""), schema]),
   );
   const wanted = readFileSync(join(root, "scripts/ops.txt"), "utf8")
     .split("\n")

@@ -43,14 +43,22 @@ function random() {
   return state / 2 ** 32;
 }
 
-/** Runs `batch-cam train`; killed after `milliseconds` of training where that is given. Resolves to whether it ended by itself. */
+/**
+ * Runs `batch-cam train`; killed after `milliseconds` of training where that is given. Resolves to whether it ended by itself.
+ *
+ * @param {string[]} args
+ * @param {number} [milliseconds]
+ * @returns {Promise<boolean>}
+ */
 function run(args, milliseconds) {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [program, "train", "--output", output, ...args], {
       stdio: ["ignore", "pipe", "pipe"],
     });
     let said = "";
+    /** @type {NodeJS.Timeout | undefined} */
     let timer;
+    /** @param {Buffer} chunk */
     const listen = (chunk) => {
       said += chunk;
       // From the first line on: before it, there is nothing but the loading of the engine.
@@ -67,10 +75,15 @@ function run(args, milliseconds) {
   });
 }
 
+/** @param {string} name */
 const digest = (name) =>
   createHash("sha256")
     .update(readFileSync(join(output, name, "checkpoints/last.safetensors")))
     .digest("hex");
+/**
+ * @param {string} name
+ * @returns {number[]}
+ */
 const steps = (name) =>
   readFileSync(join(output, name, "metrics.jsonl"), "utf8")
     .trimEnd()

@@ -15,7 +15,8 @@ export function findBrowser(path = process.env.PATH ?? "") {
   return BROWSERS.flatMap((name) => folders.map((folder) => join(folder, name))).find((file) => existsSync(file));
 }
 
-const VIEWS = [1280, 390].flatMap((width) => ["light", "dark"].map((theme) => ({ width, theme })));
+const THEMES = /** @type {const} */ (["light", "dark"]);
+const VIEWS = [1280, 390].flatMap((width) => THEMES.map((theme) => ({ width, theme })));
 
 /**
  * Faults of a page, as lines; screenshots and a PDF go to `out` if it is given.
@@ -27,7 +28,7 @@ const VIEWS = [1280, 390].flatMap((width) => ["light", "dark"].map((theme) => ({
 export async function lookAt(report, { browser: executablePath, out }) {
   const { chromium } = await import("playwright-core");
   const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
-  const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+  const browser = await chromium.launch({ args: ["--no-sandbox"], ...(executablePath && { executablePath }) });
   /** @type {string[]} */
   const faults = [];
   if (out !== undefined) mkdirSync(out, { recursive: true });
@@ -49,17 +50,16 @@ export async function lookAt(report, { browser: executablePath, out }) {
         if (url !== address && !url.startsWith("data:")) faults.push(`${view}: it asks for ${url}`);
       });
       await page.goto(address, { waitUntil: "load" });
-      const wide = await page.evaluate(
-        () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
-      );
+      const wide = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
       if (wide > 0) faults.push(`${view}: the page is ${wide} px wider than the window`);
       if (out !== undefined) await page.screenshot({ path: join(out, `${width}-${theme}.png`), fullPage: true });
       await page.addScriptTag({ path: axe });
-      const { violations } = await page.evaluate(() => globalThis.axe.run());
+      /** @type {import("axe-core").AxeResults} */
+      const { violations } = await page.evaluate("axe.run()");
       for (const { id, impact, help, nodes } of violations)
         if (impact === "serious" || impact === "critical")
           faults.push(
-            `${view}: ${id} (${impact}): ${help}: ${nodes.length} times, as ${nodes[0].target.join(" ")}: ${nodes[0].failureSummary}`,
+            `${view}: ${id} (${impact}): ${help}: ${nodes.length} times, as ${nodes[0]?.target.join(" ")}: ${nodes[0]?.failureSummary}`,
           );
       if (out !== undefined && width === 1280 && theme === "light")
         await page.pdf({ path: join(out, "print.pdf"), format: "A4", printBackground: false });
@@ -74,10 +74,12 @@ export async function lookAt(report, { browser: executablePath, out }) {
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
   const { values, positionals } = parseArgs({ allowPositionals: true, options: { out: { type: "string" } } });
   const browser = findBrowser();
-  if (positionals.length !== 1) throw new Error("usage: node scripts/look-at-report.mjs report.html [--out <folder>]");
+  const [report, ...more] = positionals;
+  if (report === undefined || more.length > 0)
+    throw new Error("usage: node scripts/look-at-report.mjs report.html [--out <folder>]");
   if (browser === undefined) throw new Error(`none of ${BROWSERS.join(", ")} is on the PATH`);
-  const faults = await lookAt(positionals[0], { browser, out: values.out });
+  const faults = await lookAt(report, { browser, out: values.out });
   for (const fault of faults) console.error(fault);
-  console.log(`${positionals[0]}: ${VIEWS.length} views, ${faults.length} faults`);
+  console.log(`${report}: ${VIEWS.length} views, ${faults.length} faults`);
   if (faults.length > 0) process.exit(1);
 }

@@ -9,8 +9,16 @@ import { parseArgs } from "node:util";
 /**
  * The interpreter of a virtual environment in `folder` with the packages of `requirements/<name>.txt`. An environment that is
  * already there is used again: pip adds what it lacks. A `complete` list names the dependencies too, and pip adds no others.
+ *
+ * @param {string} name
+ * @param {string} folder
+ * @param {{ complete?: boolean }} options
  */
 export function installPython(name, folder, { complete = false } = {}) {
+  /**
+   * @param {string} command
+   * @param {...string} args
+   */
   const run = (command, ...args) => execFileSync(command, args, { stdio: ["ignore", "ignore", "inherit"] });
   const requirements = fileURLToPath(new URL(`requirements/${name}.txt`, import.meta.url));
   run("python3", "-m", "venv", folder);
@@ -23,13 +31,17 @@ export function installPython(name, folder, { complete = false } = {}) {
 /**
  * Runs Python programs that write fixtures into the folder that they are given, with the packages of `requirements/<name>.txt`.
  * Of the command line: `--venv`, an environment to keep, and `--out`, another folder than the tests' own.
+ *
+ * @param {string} name
+ * @param {readonly (string | URL)[]} programs
+ * @param {{ complete?: boolean }} options
  */
 export function writeFixtures(name, programs, options = {}) {
   const fixtures = fileURLToPath(new URL("../test/fixtures", import.meta.url));
   const { values } = parseArgs({ options: { venv: { type: "string" }, out: { type: "string", default: fixtures } } });
   const folder = values.venv === undefined ? mkdtempSync(join(tmpdir(), "batch-cam-fixtures-")) : undefined;
   try {
-    const python = installPython(name, values.venv ?? join(folder, "venv"), options);
+    const python = installPython(name, values.venv ?? join(folder ?? "", "venv"), options);
     for (const program of programs)
       execFileSync(python, ["-B", "-W", "ignore", fileURLToPath(program), values.out], { stdio: "inherit" });
   } finally {

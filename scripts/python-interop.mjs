@@ -5,17 +5,18 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { loadSafetensors, readSafetensorsMetadata, saveSafetensors, tensor, tidy } from "batch-cam/tensor";
 import { installPython } from "./python-environment.mjs";
 
-const { loadSafetensors, readSafetensorsMetadata, saveSafetensors, tensor, tidy } = await import(
-  "../dist/tensor/index.js"
-).catch((error) => fail(`the build is missing or broken (${error.message}); run npm run build`));
+/** @import { Tensor } from "batch-cam/tensor" */
 
 // The same rule as in python-interop.py.
 const SHAPES = { scalar: [], vector: [5], matrix: [2, 3], empty: [0], hollow: [2, 0, 3] };
+/** @type {import("batch-cam/tensor").DType[]} */
 const DTYPES = ["float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"];
 const METADATA = { name: 'na\u00efve "quoted" \\ \n \u{1f600}' };
 
+/** @returns {Map<string, Tensor>} */
 function makeTensors() {
   const tensors = new Map();
   for (const dtype of DTYPES) {
@@ -29,6 +30,10 @@ function makeTensors() {
   return tensors;
 }
 
+/**
+ * @param {Map<string, Tensor>} ours
+ * @param {string} folder
+ */
 async function compareWithTheirs(ours, folder) {
   const path = join(folder, "theirs.safetensors");
   const read = await loadSafetensors(path);
@@ -39,10 +44,14 @@ async function compareWithTheirs(ours, folder) {
   }
   const metadata = await readSafetensorsMetadata(path);
   if (metadata.name !== METADATA.name) fail(`metadata: got ${JSON.stringify(metadata)}`);
-  const [a, b] = ["ours", "theirs"].map((name) => readFileSync(join(folder, `${name}.safetensors`)));
-  if (!a.equals(b)) fail("the two files hold the same tensors in different bytes");
+  const bytesOf = (/** @type {string} */ name) => readFileSync(join(folder, `${name}.safetensors`));
+  if (!bytesOf("ours").equals(bytesOf("theirs"))) fail("the two files hold the same tensors in different bytes");
 }
 
+/**
+ * @param {string} problem
+ * @returns {never}
+ */
 function fail(problem) {
   console.error(`python-interop: ${problem}`);
   process.exit(1);

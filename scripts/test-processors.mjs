@@ -8,6 +8,8 @@ import { combinations, NUMERICAL_TESTS, SMOKE } from "./test-matrix/processors.m
 import { runTests } from "./test-matrix/run-tests.mjs";
 import { markdownTable, OUTCOME_HEADS, outcomeCells, outcomeLine } from "./test-matrix/table.mjs";
 
+/** @import { Combination } from "./test-matrix/processors.mjs" */
+
 const ROOT = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
 const HELP = `node scripts/test-processors.mjs [options]
 
@@ -30,6 +32,7 @@ const { values } = parseArgs({
   },
 });
 
+/** @param {string | undefined} text */
 const split = (text) =>
   text
     ?.split(",")
@@ -49,13 +52,22 @@ function list() {
   console.log(markdownTable(["combination", "environment", "here"], rows));
 }
 
+/** @param {Record<string, string>} env */
 const settings = (env) =>
   Object.entries(env)
     .map(([name, value]) => `${name}=${value}`)
     .join(" ");
 
-const holds = (found, expected) => (expected instanceof RegExp ? expected.test(found) : found === expected);
+/**
+ * @param {unknown} found
+ * @param {unknown} expected
+ */
+const holds = (found, expected) => (expected instanceof RegExp ? expected.test(String(found)) : found === expected);
 
+/**
+ * @param {Combination} combination
+ * @param {readonly string[]} files
+ */
 async function runOne({ name, env: given, expected, lacks }, files) {
   if (lacks) return { row: [name, `skipped: ${lacks}`, "-", "-", "-", "-"], failures: [] };
   const env = { ...process.env, ...given };

@@ -28,6 +28,9 @@ By default: the pinned libtorch under every Node, and every libtorch under the f
   --help               print this
 `;
 
+/** @typedef {Awaited<ReturnType<typeof fetchTorch>>} Torch */
+/** @typedef {Awaited<ReturnType<typeof fetchNode>>} Node */
+
 const { values } = parseArgs({
   options: {
     node: { type: "string", default: "20,22,24" },
@@ -40,18 +43,31 @@ const { values } = parseArgs({
   },
 });
 
+/** @param {string} text */
 const split = (text) => text.split(",").filter(Boolean);
+/** @param {string} text */
 const say = (text) => process.stderr.write(`${text}\n`);
 
-/** Every pair that is tested: the first of the one kind with all of the other, or all with all. */
+/**
+ * Every pair that is tested: the first of the one kind with all of the other, or all with all.
+ *
+ * @param {readonly Torch[]} torches
+ * @param {readonly Node[]} nodes
+ */
 function pairs(torches, nodes) {
   return torches.flatMap((torch, i) =>
     nodes.filter((_, j) => values.all || i === 0 || j === 0).map((node) => ({ torch, node })),
   );
 }
 
-/** Sets a copy up as a user would, and runs the tests there. */
+/**
+ * Sets a copy up as a user would, and runs the tests there.
+ *
+ * @param {{ torch: Torch, node: Node }} pair
+ * @param {{ copy: string, caches: string, files: readonly string[] }} options
+ */
 async function test({ torch, node }, { copy, caches, files }) {
+  /** @type {NodeJS.ProcessEnv} */
   const env = { ...process.env, PATH: `${node.bin}:${process.env.PATH}`, LIBTORCH: torch.folder };
   if (!values.built) env.BATCH_CAM_CACHE = caches;
   say(`Node ${node.version}, libtorch ${torch.version}: setting up ...`);
@@ -68,17 +84,16 @@ async function test({ torch, node }, { copy, caches, files }) {
   return { cells: [setUp, ...outcomeCells(outcome)], failures: outcome.failures };
 }
 
+/** @param {{ torches: readonly Torch[], nodes: readonly Node[], files: readonly string[] }} options */
 async function testAll({ torches, nodes, files }) {
   const place = mkdtempSync(join(tmpdir(), "batch-cam-versions-"));
   const clear = () => rmSync(place, { recursive: true, force: true });
-  for (const [signal, code] of [
-    ["SIGINT", 130],
-    ["SIGTERM", 143],
-  ])
-    process.once(signal, () => {
-      clear();
-      process.exit(code);
-    });
+  const leave = (/** @type {number} */ code) => () => {
+    clear();
+    process.exit(code);
+  };
+  process.once("SIGINT", leave(130)).once("SIGTERM", leave(143));
+  /** @type {(string | number)[][]} */
   const rows = [];
   const failures = [];
   try {
@@ -101,6 +116,7 @@ async function main() {
   const cache = values.cache ?? join(cacheRoot(process.env), "versions");
   const nodes = [];
   for (const version of split(values.node)) nodes.push(await fetchNode(version, { cache, say }));
+  /** @type {Torch[]} */
   const torches = [];
   for (const version of split(values.libtorch)) {
     const exact = version === "newest" ? await newestTorch() : version;

@@ -12,6 +12,9 @@ import { createModel, describeWeights, loadPretrained, loadWeights } from "batch
 import { loadSafetensors, manualSeed, noGrad, randn, saveSafetensors, tidy } from "batch-cam/tensor";
 import { installPython } from "./python-environment.mjs";
 
+/** @import { Tensor } from "batch-cam/tensor" */
+/** @typedef {{ folder: string, python: string }} Places */
+
 // As torchvision and timm make them, so that both sides build the same network by name.
 const MODELS = [
   { name: "resnet18", library: "torchvision" },
@@ -22,17 +25,30 @@ const MODELS = [
 const TOLERANCE = 1e-4; // of the largest logit: float32 sums of two libraries' kernels
 
 const { values } = parseArgs({ options: { python: { type: "string" } } });
+/** @param {string} path */
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
-const farthest = (a, b) => tidy(() => a.sub(b).abs().max().item() / b.abs().max().item());
+/**
+ * @param {Tensor} a
+ * @param {Tensor | undefined} b
+ */
+const farthest = (a, b) => {
+  if (b === undefined) throw new Error("the other library wrote no such logits");
+  return tidy(() => a.sub(b).abs().max().item() / b.abs().max().item());
+};
 
-/** Ours to theirs, then theirs to ours; each as the largest difference of a logit. */
-async function exchange(name, { folder, python }) {
-  const library = MODELS.find((model) => model.name === name).library;
+/**
+ * Ours to theirs, then theirs to ours; each as the largest difference of a logit.
+ *
+ * @param {(typeof MODELS)[number]} network
+ * @param {Places} places
+ */
+async function exchange({ name, library }, { folder, python }) {
   manualSeed(1);
   const model = createModel(name).eval();
   const images = randn([2, 3, 64, 64]);
   const logits = () => tidy(() => noGrad(() => model.forward(images)));
+  /** @param {string} file */
   const path = (file) => join(folder, file);
   await saveSafetensors(path("images.safetensors"), new Map([["images", images]]));
   await saveSafetensors(path("ours.safetensors"), model.stateDict(), { format: "pt" });
@@ -44,10 +60,15 @@ async function exchange(name, { folder, python }) {
   return { name, library, out, in: farthest(logits(), read.get("theirs")) };
 }
 
-/** The largest difference of a logit to transformers' own, for each way in which its weights are kept. */
+/**
+ * The largest difference of a logit to transformers' own, for each way in which its weights are kept.
+ *
+ * @param {Places} places
+ */
 async function fromTransformers({ folder, python }) {
   execFileSync(python, ["-B", here("transformers-interop.py"), folder], { stdio: ["ignore", "inherit", "ignore"] });
   const { images, ...expected } = Object.fromEntries(await loadSafetensors(join(folder, "transformers.safetensors")));
+  if (images === undefined) throw new Error("transformers-interop.py wrote no images");
   const results = [];
   for (const [name, logits] of Object.entries(expected))
     for (const kept of [name, `${name}-parts`, `${name}-pytorch_model.bin`]) {
@@ -65,10 +86,10 @@ async function fromTransformers({ folder, python }) {
 const folder = mkdtempSync(join(tmpdir(), "batch-cam-weights-"));
 try {
   const python = values.python ?? installPython("weights", join(folder, "venv"));
-  for (const { name } of MODELS) {
-    const result = await exchange(name, { folder, python });
+  for (const network of MODELS) {
+    const result = await exchange(network, { folder, python });
     const shown = [result.out, result.in].map((value) => value.toExponential(1));
-    console.log(`${name}: to ${result.library} ${shown[0]}, from it ${shown[1]} of the largest logit`);
+    console.log(`${result.name}: to ${result.library} ${shown[0]}, from it ${shown[1]} of the largest logit`);
     if (!(Math.max(result.out, result.in) < TOLERANCE)) process.exitCode = 1;
   }
   for (const { kept, apart } of await fromTransformers({ folder, python })) {

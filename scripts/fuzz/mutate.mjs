@@ -1,10 +1,17 @@
+/** @import { Random } from "./random.mjs" */
+
 /** Numbers that readers get wrong: limits of signed and unsigned integers of every width. */
 const EDGES = [0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff];
 
-/** The ways to damage bytes. Each function changes the copy that it is given, or returns another array. */
+/**
+ * The ways to damage bytes. Each function changes the copy that it is given, or returns another array.
+ *
+ * @type {Record<string, (bytes: Buffer, random: Random) => Buffer>}
+ */
 const MUTATIONS = {
   flipBit(bytes, { below }) {
-    if (bytes.length > 0) bytes[below(bytes.length)] ^= 1 << below(8);
+    const at = below(bytes.length);
+    if (bytes.length > 0) bytes[at] = (bytes[at] ?? 0) ^ (1 << below(8));
     return bytes;
   },
   setByte(bytes, { below, pick }) {
@@ -41,8 +48,8 @@ const MUTATIONS = {
   replaceText(bytes, { below, pick }) {
     const text = bytes.toString("latin1");
     const tokens = [...text.matchAll(/-?\d+|[[\]{}",:()=;]|\b\w+\b/g)];
-    if (tokens.length === 0) return bytes;
     const token = tokens[below(tokens.length)];
+    if (token === undefined) return bytes;
     const junk = [
       "-1",
       "0",
@@ -62,12 +69,16 @@ const MUTATIONS = {
     return Buffer.from(replaced, "latin1");
   },
 };
-const NAMES = Object.keys(MUTATIONS);
+const WAYS = Object.values(MUTATIONS);
 
-/** A damaged copy of bytes: one to four mutations one after the other. */
+/**
+ * A damaged copy of bytes: one to four mutations one after the other.
+ *
+ * @param {Uint8Array} bytes
+ * @param {Random} random
+ */
 export function mutate(bytes, random) {
   let damaged = Buffer.from(bytes);
-  for (let count = 1 + random.below(4); count > 0; count--)
-    damaged = Buffer.from(MUTATIONS[random.pick(NAMES)](damaged, random));
+  for (let count = 1 + random.below(4); count > 0; count--) damaged = Buffer.from(random.pick(WAYS)(damaged, random));
   return damaged;
 }

@@ -1,4 +1,16 @@
-/** mulberry32: a stream of numbers in [0, 1) that depends on its seed alone. */
+/**
+ * @typedef {object} Random
+ * @property {() => number} next
+ * @property {(n: number) => number} below a whole number from 0 to n - 1
+ * @property {<Item>(list: readonly Item[]) => Item} pick
+ */
+
+/**
+ * mulberry32: a stream of numbers in [0, 1) that depends on its seed alone.
+ *
+ * @param {number} seed
+ * @returns {Random}
+ */
 export function randomSource(seed) {
   let state = seed | 0;
   const next = () => {
@@ -7,6 +19,7 @@ export function randomSource(seed) {
     t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
     return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
   };
+  /** @param {number} n */
   const below = (n) => Math.floor(next() * n);
-  return { next, below, pick: (list) => list[below(list.length)] };
+  return { next, below, pick: (list) => /** @type {(typeof list)[number]} */ (list[below(list.length)]) };
 }

@@ -4,9 +4,16 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import sharp from "sharp";
 
+/** @typedef {Pick<typeof import("../../dist/tensor/index.js"), "saveSafetensors" | "tensor"> & { file: string }} Writer */
+
 const FIXTURES = fileURLToPath(new URL("../../test/fixtures", import.meta.url));
 
-/** The smaller files of a folder of fixtures whose names match. */
+/**
+ * The smaller files of a folder of fixtures whose names match.
+ *
+ * @param {string} folder
+ * @param {RegExp} pattern
+ */
 function fixtures(folder, pattern) {
   const found = readdirSync(join(FIXTURES, folder), { recursive: true, encoding: "utf8" }).filter((name) =>
     pattern.test(name),
@@ -14,7 +21,12 @@ function fixtures(folder, pattern) {
   return found.map((name) => readFileSync(join(FIXTURES, folder, name))).filter(({ length }) => length < 60_000);
 }
 
-/** Valid files of every kind that the library reads, by the name that a file of that kind has. */
+/**
+ * Valid files of every kind that the library reads, by the name that a file of that kind has.
+ *
+ * @param {Writer} engine
+ * @returns {Promise<Record<string, Buffer[]>>}
+ */
 export async function readerSeeds(engine) {
   return {
     "image.png": [await picture("png"), ...fixtures("inputs", /\.png$/)],
@@ -40,6 +52,7 @@ export async function readerSeeds(engine) {
   };
 }
 
+/** @param {"png" | "jpeg" | "webp" | "gif" | "tiff"} format */
 const picture = (format) =>
   sharp(Buffer.from(Array.from({ length: 12 * 10 * 3 }, (_, i) => (i * 37) % 256)), {
     raw: { width: 12, height: 10, channels: 3 },
@@ -47,6 +60,7 @@ const picture = (format) =>
     .toFormat(format)
     .toBuffer();
 
+/** @param {Writer} engine */
 async function safetensors({ saveSafetensors, tensor, file }) {
   await saveSafetensors(
     file,
@@ -59,7 +73,11 @@ async function safetensors({ saveSafetensors, tensor, file }) {
   return readFileSync(file);
 }
 
-/** An IDX file of bytes, as MNIST's. */
+/**
+ * An IDX file of bytes, as MNIST's.
+ *
+ * @param {readonly number[]} sizes
+ */
 function idx(sizes) {
   const head = Buffer.from([0, 0, 8, sizes.length]);
   const sides = Buffer.alloc(4 * sizes.length);

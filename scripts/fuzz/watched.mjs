@@ -1,5 +1,7 @@
 import { fork } from "node:child_process";
 
+/** @typedef {{ begin?: number, end?: number, found?: string, done?: boolean }} Message what a child says of a case */
+
 /** A case that takes longer counts as a hang. */
 const PATIENCE_MS = 30_000;
 
@@ -9,9 +11,12 @@ const PATIENCE_MS = 30_000;
  * replaced and the next case goes on, so that every case is counted.
  *
  * @returns counts of what was fine and refused, and every fault with its case
+ * @param {string} program
+ * @param {{ first: number, last: number, args?: string[], onProgress?: (at: number, faults: number) => void }} options
  */
 export async function watch(program, { first, last, args = [], onProgress = () => {} }) {
   const counts = { fine: 0, refused: 0 };
+  /** @type {{ case: number, fault: string }[]} */
   const faults = [];
   let next = first;
   while (next <= last) {
@@ -27,6 +32,12 @@ export async function watch(program, { first, last, args = [], onProgress = () =
   return { ...counts, faults };
 }
 
+/**
+ * @param {string} program
+ * @param {string[]} args
+ * @param {(at: number, found: string) => void} onEnd
+ * @returns {Promise<{ reached: number, fault: string | null, began: boolean }>}
+ */
 function watchChild(program, args, onEnd) {
   return new Promise((resolve) => {
     const child = fork(program, ["--child", ...args], { stdio: ["ignore", "ignore", "pipe", "ipc"] });
@@ -34,6 +45,7 @@ function watchChild(program, args, onEnd) {
     let finished = false;
     let began = false;
     let words = "";
+    /** @type {NodeJS.Timeout | undefined} */
     let timer;
     const wait = () => {
       clearTimeout(timer);
@@ -43,10 +55,11 @@ function watchChild(program, args, onEnd) {
       }, PATIENCE_MS);
     };
     wait();
-    child.stderr.on("data", (text) => {
+    child.stderr?.on("data", (text) => {
       words = (words + text).slice(-400);
     });
-    child.on("message", ({ begin, end, found, done }) => {
+    child.on("message", (message) => {
+      const { begin, end, found = "", done } = /** @type {Message} */ (message);
       wait();
       if (begin !== undefined) [current, finished, began] = [begin, false, true];
       if (end !== undefined) {
@@ -63,9 +76,15 @@ function watchChild(program, args, onEnd) {
   });
 }
 
-/** The child's side: runs one case after the other and reports each. */
+/**
+ * The child's side: runs one case after the other and reports each.
+ *
+ * @param {(at: number) => Promise<string>} runCase
+ * @param {{ first: number, last: number }} range
+ */
 export async function runCases(runCase, { first, last }) {
-  const send = (message) => new Promise((resolve) => process.send(message, resolve));
+  /** @param {Message} message */
+  const send = (message) => new Promise((resolve) => process.send?.(message, resolve));
   for (let at = first; at <= last; at++) {
     await send({ begin: at });
     await send({ end: at, found: await runCase(at) });
@@ -74,13 +93,17 @@ export async function runCases(runCase, { first, last }) {
   process.disconnect();
 }
 
-/** Runs a call and describes its outcome: "fine", "refused" by a BatchCamError, or the text of any other error. */
+/**
+ * Runs a call and describes its outcome: "fine", "refused" by a BatchCamError, or the text of any other error.
+ *
+ * @param {() => unknown} fn
+ */
 export async function outcomeOf(fn) {
   try {
     await fn();
     return "fine";
   } catch (error) {
-    if (error?.name === "BatchCamError" && error.message !== "") return "refused";
-    return `raw error: ${String(error?.stack ?? error).slice(0, 500)}`;
+    if (error instanceof Error && error.name === "BatchCamError" && error.message !== "") return "refused";
+    return `raw error: ${String(error instanceof Error ? error.stack : error).slice(0, 500)}`;
   }
 }

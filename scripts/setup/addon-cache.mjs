@@ -10,6 +10,8 @@ import { libraryMark } from "./libtorch.mjs";
 import { withLock } from "./lock.mjs";
 import { loadProblem } from "./tools.mjs";
 
+/** @import { Context, ToolchainMarks } from "./types.d.ts" */
+
 /** An addon takes under 2 MB. Checkouts of several branches, and of several compilers, take turns. */
 const KEPT_ENTRIES = 16;
 const ENTRY = /^([0-9a-f]{32})-([0-9a-f]{64})\.node$/;
@@ -23,10 +25,13 @@ const BUILD_VARIABLES = [
   ...["CMAKE_BUILD_TYPE", "CMAKE_TOOLCHAIN_FILE", "CMAKE_PREFIX_PATH", "MACOSX_DEPLOYMENT_TARGET"],
 ];
 
+/** @param {NodeJS.ProcessEnv} env */
 const folderOf = (env) => join(cacheRoot(env), "addons");
 
 /**
  * What compiles and links the addon, as one text. libtorch's path belongs to it: the addon finds its libraries by that path.
+ *
+ * @param {ToolchainMarks} toolchain
  */
 export function toolchainOf({ libtorch, compiler, env }) {
   const variables = BUILD_VARIABLES.map((name) => `${name}=${env[name] ?? ""}`);
@@ -34,19 +39,33 @@ export function toolchainOf({ libtorch, compiler, env }) {
   return JSON.stringify([...parts, process.platform, process.arch, ...variables]);
 }
 
-/** Names an addon by all that it is built from: the hash of its sources and the toolchain. */
+/**
+ * Names an addon by all that it is built from: the hash of its sources and the toolchain.
+ *
+ * @param {string} sources
+ * @param {string} toolchain
+ */
 export const addonKey = (sources, toolchain) =>
   createHash("sha256")
     .update(JSON.stringify([sources, toolchain]))
     .digest("hex")
     .slice(0, 32);
 
-/** Whether any addon is kept, of whatever sources. */
+/**
+ * Whether any addon is kept, of whatever sources.
+ *
+ * @param {NodeJS.ProcessEnv} env
+ */
 export const holdsAddons = (env) => entries(folderOf(env)).length > 0;
 
 /**
  * Copies the kept addon of a key to `target`; false if there is none. Each is checked by its sum and by loading it, and one
  * that fails is removed.
+ *
+ * @param {string} key
+ * @param {string} target
+ * @param {Pick<Context, "env" | "root">} context
+ * @returns {Promise<boolean>}
  */
 export async function takeAddon(key, target, { env, root }) {
   const folder = folderOf(env);
@@ -69,7 +88,14 @@ export async function takeAddon(key, target, { env, root }) {
   return false;
 }
 
-/** Keeps a built addon for other checkouts. The cache is a convenience: null, or why it could not be written. */
+/**
+ * Keeps a built addon for other checkouts. The cache is a convenience: null, or why it could not be written.
+ *
+ * @param {string} key
+ * @param {string} built
+ * @param {Pick<Context, "env">} context
+ * @returns {string | null}
+ */
 export function keepAddon(key, built, { env }) {
   try {
     const folder = folderOf(env);
@@ -82,13 +108,17 @@ export function keepAddon(key, built, { env }) {
     sweep(folder);
     return null;
   } catch (error) {
-    return error.message;
+    return error instanceof Error ? error.message : String(error);
   }
 }
 
 /**
  * Runs `build` while no other set-up builds the same addon: the one that waited then finds it kept. Where the cache cannot
  * be written, each builds for itself.
+ *
+ * @param {string} key
+ * @param {() => Promise<void>} build
+ * @param {Pick<Context, "env" | "progress">} context
  */
 export async function buildAlone(key, build, { env, progress }) {
   const folder = folderOf(env);
@@ -105,7 +135,11 @@ export async function buildAlone(key, build, { env, progress }) {
   });
 }
 
-/** Removes all but the newest entries, and what killed processes left. */
+/**
+ * Removes all but the newest entries, and what killed processes left.
+ *
+ * @param {string} folder
+ */
 function sweep(folder) {
   const newestFirst = entries(folder).sort((a, b) => b.used - a.used);
   for (const { name } of newestFirst.slice(KEPT_ENTRIES)) tryTo(() => remove(join(folder, name)));
@@ -115,18 +149,33 @@ function sweep(folder) {
   }
 }
 
+/**
+ * @param {string} folder
+ * @returns {{ name: string, key: string, sum: string, used: number }[]}
+ */
 function entries(folder) {
   return (tryTo(() => readdirSync(folder)) ?? []).flatMap((name) => {
     const [, key, sum] = ENTRY.exec(name) ?? [];
-    return key ? [{ name, key, sum, used: modified(join(folder, name)) }] : [];
+    return key && sum ? [{ name, key, sum, used: modified(join(folder, name)) }] : [];
   });
 }
 
-/** When a file was last written, or an entry last used; 0 where it has gone meanwhile. */
+/**
+ * When a file was last written, or an entry last used; 0 where it has gone meanwhile.
+ *
+ * @param {string} path
+ */
 const modified = (path) => tryTo(() => statSync(path).mtimeMs) ?? 0;
+/** @param {string} path */
 const readOrNull = (path) => tryTo(() => readFileSync(path)) ?? null;
+/** @param {Buffer} bytes */
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 
+/**
+ * @template Result
+ * @param {() => Result} action
+ * @returns {Result | undefined}
+ */
 function tryTo(action) {
   try {
     return action();

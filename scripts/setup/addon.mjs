@@ -7,9 +7,12 @@ import { hashFiles, readJson, writeJson } from "./files.mjs";
 import { findLibtorch, libraryMark } from "./libtorch.mjs";
 import { findCompiler } from "./tools.mjs";
 
+/** @import { Context, Step } from "./types.d.ts" */
+
 const FORMAT = 1;
 const ADDON = "batch_cam.node";
 
+/** @type {Step} */
 export const addon = {
   /** Whether native/build holds an addon of these sources, this libtorch, these Node-API headers and this compiler. */
   isFresh({ root, env }) {
@@ -62,27 +65,49 @@ export const addon = {
   },
 };
 
-/** Takes the addon from the cache, if it is there. */
+/**
+ * Takes the addon from the cache, if it is there.
+ *
+ * @param {Context} context
+ * @param {string} key
+ */
 async function takeKept(context, key) {
   const taken = await takeAddon(key, join(context.root, "native/build", ADDON), context);
   if (taken) context.progress.note("addon: taken from the cache, where an earlier set-up of the same sources left it");
   return taken;
 }
 
+/**
+ * @param {Context} context
+ * @param {string} key
+ * @param {string} hash
+ */
 function keep({ root, env, progress }, key, hash) {
   if (sourceHash(root) !== hash) return; // edited while it was compiled: the key does not describe it
   const problem = keepAddon(key, join(root, "native/build", ADDON), { env });
   if (problem) progress.note(`the addon is not kept for other checkouts: ${problem}`);
 }
 
-/** A LIBTORCH of an earlier set-up stays in use in shells that do not set it; set to nothing, it is forgotten. */
+/**
+ * A LIBTORCH of an earlier set-up stays in use in shells that do not set it; set to nothing, it is forgotten.
+ *
+ * @param {NodeJS.ProcessEnv} env
+ * @param {{ requested: string | null } | null} stamp
+ * @returns {string | null}
+ */
 const requestedLibtorch = (env, stamp) => (env.LIBTORCH ?? stamp?.requested) || null;
 
+/** @param {string} root */
 const stampPath = (root) => join(root, "native/build/stamp.json");
 
-/** One hash over the addon's sources and the Node-API headers' version. */
+/**
+ * One hash over the addon's sources and the Node-API headers' version.
+ *
+ * @param {string} root
+ */
 const sourceHash = (root) => `${hashFiles(join(root, "native"), addonSources(root))} ${nodeApiHeaders(root).version}`;
 
+/** @param {NodeJS.ProcessEnv} env */
 function expectCompiler(env) {
   const compiler = findCompiler(env);
   if (compiler) return compiler;

@@ -7,10 +7,20 @@ import { makeFolder } from "./folder.mjs";
 import { buildProgress, compilerJobs } from "./jobs.mjs";
 import { loadProblem, run, which } from "./tools.mjs";
 
-/** The addon's sources, relative to native/. */
+/** @import { Context, Libtorch, Toolchain } from "./types.d.ts" */
+
+/**
+ * The addon's sources, relative to native/.
+ *
+ * @param {string} root
+ */
 export const addonSources = (root) =>
   listFiles(join(root, "native"), { skip: ["build"] }).filter((path) => /\.(cc|h)$|(^|\/)CMakeLists\.txt$/.test(path));
 
+/**
+ * @param {string} root
+ * @returns {{ include: string, version: string }}
+ */
 export function nodeApiHeaders(root) {
   try {
     const path = createRequire(join(root, "package.json")).resolve("node-api-headers/package.json");
@@ -23,7 +33,12 @@ export function nodeApiHeaders(root) {
   }
 }
 
-/** Compiles the addon in native/build/work, as far as it has changed since the last build there, and copies it to `target`. */
+/**
+ * Compiles the addon in native/build/work, as far as it has changed since the last build there, and copies it to `target`.
+ *
+ * @param {Context} context
+ * @param {Omit<Toolchain, "env"> & { toolchain: string, target: string }} from
+ */
 export async function buildAddon({ root, env, progress }, { compiler, libtorch, toolchain, target }) {
   const cmake = expectBuildTools(env);
   const folder = join(root, "native/build");
@@ -38,6 +53,7 @@ export async function buildAddon({ root, env, progress }, { compiler, libtorch, 
       say("configuring");
       await tool(cmake, configureArguments(root, { compiler, libtorch, work, env }), { root, env });
       const files = readJson(join(work, "compile_commands.json"))?.length ?? 0;
+      /** @param {string} line */
       const onLine = (line) => say(buildProgress(line, files) ?? "compiling");
       const building = { root, env: { ...env, NINJA_STATUS: "[%f/%t] " }, onLine };
       await tool(cmake, ["--build", work, "--parallel", String(compilerJobs(env))], building);
@@ -55,6 +71,10 @@ export async function buildAddon({ root, env, progress }, { compiler, libtorch, 
 /**
  * Whether objects of an earlier build may be used again. What another compiler or libtorch made, or a checkout before it was
  * moved, does not fit. And ninja and make see a change by its time alone: a file put back with an old time escapes them.
+ *
+ * @param {string} work
+ * @param {string} root
+ * @param {string} toolchain
  */
 function isUsable(work, root, toolchain) {
   const path = join(work, "settings.json");
@@ -66,9 +86,14 @@ function isUsable(work, root, toolchain) {
   );
 }
 
+/** @param {string} root */
 const sourceSums = (root) =>
   Object.fromEntries(addonSources(root).map((name) => [name, hashFiles(join(root, "native"), [name])]));
 
+/**
+ * @param {string} root
+ * @param {Toolchain & { work: string }} from
+ */
 function configureArguments(root, { compiler, libtorch, work, env }) {
   return [
     ...["-S", join(root, "native"), "-B", work, "-G", which("ninja", env) ? "Ninja" : "Unix Makefiles"],
@@ -79,11 +104,20 @@ function configureArguments(root, { compiler, libtorch, work, env }) {
   ];
 }
 
-async function tool(command, args, { root, env, onLine }) {
+/**
+ * @param {string} command
+ * @param {string[]} args
+ * @param {Pick<Context, "root" | "env"> & { onLine?: (line: string) => void }} options
+ */
+async function tool(command, args, { root, env, onLine = () => {} }) {
   const { code, output } = await run(command, args, { cwd: root, env, onLine });
   if (code !== 0) throw explain(output, root);
 }
 
+/**
+ * @param {string} path
+ * @param {Pick<Context, "root" | "env"> & { libtorch: Libtorch }} context
+ */
 async function checkLoads(path, { root, env, libtorch }) {
   const reason = await loadProblem(path, { env, root });
   if (!reason) return;
@@ -93,7 +127,11 @@ async function checkLoads(path, { root, env, libtorch }) {
   );
 }
 
-/** The path of cmake; a SetupFailure if it or what it drives is missing. */
+/**
+ * The path of cmake; a SetupFailure if it or what it drives is missing.
+ *
+ * @param {NodeJS.ProcessEnv} env
+ */
 export function expectBuildTools(env) {
   const cmake = which("cmake", env);
   if (!cmake) {
@@ -109,6 +147,10 @@ export function expectBuildTools(env) {
   );
 }
 
+/**
+ * @param {string} output
+ * @param {string} root
+ */
 function explain(output, root) {
   const log = join(root, "native/build/build.log");
   const disk = diskFailure("the compiler", output, join(root, "native/build"));

@@ -1,7 +1,11 @@
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 
-/** The folder that all checkouts and installations of a user share: fetched libtorch, built addons. */
+/**
+ * The folder that all checkouts and installations of a user share: fetched libtorch, built addons.
+ *
+ * @param {NodeJS.ProcessEnv} env
+ */
 export function cacheRoot(env) {
   const mac = join(homedir(), "Library/Caches");
   const base =

@@ -9,7 +9,12 @@ export function setupCommand(cwd = process.cwd()) {
   return packageName(cwd) === "batch-cam" ? "npm run setup" : "npx batch-cam setup";
 }
 
-/** The name of the package that a folder belongs to; undefined if it belongs to none. */
+/**
+ * The name of the package that a folder belongs to; undefined if it belongs to none.
+ *
+ * @param {string} folder
+ * @returns {string | undefined}
+ */
 function packageName(folder) {
   try {
     return JSON.parse(readFileSync(join(folder, "package.json"), "utf8")).name;

@@ -13,7 +13,12 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 
-/** A JSON file's value; null where it is missing or cut short. */
+/**
+ * A JSON file's value; null where it is missing or cut short.
+ *
+ * @param {string} path
+ * @returns {any} whatever the file holds; its readers check what they use
+ */
 export function readJson(path) {
   try {
     return JSON.parse(readFileSync(path, "utf8"));
@@ -22,7 +27,12 @@ export function readJson(path) {
   }
 }
 
-/** Writes a file and has it reach the disk before it returns, so that a rename after it never names an empty file. */
+/**
+ * Writes a file and has it reach the disk before it returns, so that a rename after it never names an empty file.
+ *
+ * @param {string} path
+ * @param {string | Uint8Array} content
+ */
 export function writeWhole(path, content) {
   const file = openSync(path, "w");
   try {
@@ -33,7 +43,12 @@ export function writeWhole(path, content) {
   }
 }
 
-/** Writes a JSON file so that a kill at any moment leaves the old one or the new one. */
+/**
+ * Writes a JSON file so that a kill at any moment leaves the old one or the new one.
+ *
+ * @param {string} path
+ * @param {unknown} value
+ */
 export function writeJson(path, value) {
   const temporary = `${path}.${process.pid}.tmp`;
   try {
@@ -45,9 +60,16 @@ export function writeJson(path, value) {
   }
 }
 
-/** Paths of the files below a folder, sorted, relative to it; `skip` names folders that are not entered. */
+/**
+ * Paths of the files below a folder, sorted, relative to it; `skip` names folders that are not entered.
+ *
+ * @param {string} root
+ * @param {{ skip?: readonly string[] }} options
+ */
 export function listFiles(root, { skip = [] } = {}) {
+  /** @type {string[]} */
   const found = [];
+  /** @param {string} relative */
   const enter = (relative) => {
     for (const entry of readdirSync(join(root, relative), { withFileTypes: true })) {
       const path = relative ? `${relative}/${entry.name}` : entry.name;
@@ -59,7 +81,12 @@ export function listFiles(root, { skip = [] } = {}) {
   return found.sort();
 }
 
-/** One hash over the names and the contents of files, given relative to a root. */
+/**
+ * One hash over the names and the contents of files, given relative to a root.
+ *
+ * @param {string} root
+ * @param {readonly string[]} paths
+ */
 export function hashFiles(root, paths) {
   const hash = createHash("sha256");
   for (const path of paths) {
@@ -69,7 +96,11 @@ export function hashFiles(root, paths) {
   return hash.digest("hex");
 }
 
-/** Bytes of the files below a folder; files that vanish while it looks count as nothing. */
+/**
+ * Bytes of the files below a folder; files that vanish while it looks count as nothing.
+ *
+ * @param {string} root
+ */
 export function folderSize(root) {
   let bytes = 0;
   try {
@@ -83,11 +114,17 @@ export function folderSize(root) {
   return bytes;
 }
 
+/** @param {string} path */
 export function remove(path) {
   rmSync(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
 }
 
-/** The nearest folder at or above a path that exists: where free space can be asked for. */
+/**
+ * The nearest folder at or above a path that exists: where free space can be asked for.
+ *
+ * @param {string} path
+ * @returns {string}
+ */
 export function nearestExisting(path) {
   return existsSync(path) ? path : nearestExisting(dirname(path));
 }

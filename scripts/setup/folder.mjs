@@ -5,6 +5,9 @@ import { folderFailure } from "./failure.mjs";
 /**
  * Makes a folder and the parents that it lacks, one by one: Node's own recursive mkdir never returns where a parent that
  * is there refuses with ENOENT, as /proc does. `elsewhere` tells the user how to choose another place.
+ *
+ * @param {string} path
+ * @param {string} [elsewhere]
  */
 export function makeFolder(path, elsewhere) {
   if (isFolder(path)) return;
@@ -17,6 +20,7 @@ export function makeFolder(path, elsewhere) {
   }
 }
 
+/** @param {string} path */
 function isFolder(path) {
   try {
     return statSync(path).isDirectory();

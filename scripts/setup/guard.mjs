@@ -3,7 +3,7 @@
 // set-up and writes under the feet of the next one.
 import { spawn } from "node:child_process";
 
-const [command, ...args] = process.argv.slice(2);
+const [command = "", ...args] = process.argv.slice(2);
 const child = spawn(command, args, { detached: true, stdio: ["ignore", "inherit", "inherit"] });
 
 const GRACE_MS = 2_000;
@@ -18,9 +18,10 @@ function endGroup() {
   setTimeout(() => signalGroup("SIGKILL"), GRACE_MS);
 }
 
+/** @param {NodeJS.Signals} signal */
 function signalGroup(signal) {
   try {
-    process.kill(-child.pid, signal);
+    if (child.pid !== undefined) process.kill(-child.pid, signal);
   } catch {
     // It has ended already.
   }

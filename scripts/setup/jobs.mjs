@@ -4,7 +4,12 @@ import { SetupFailure } from "./failure.mjs";
 /** What the compiler takes at its peak for one file, with libtorch's headers in it, and some room. */
 const BYTES_PER_JOB = 2 * 1024 ** 3;
 
-/** How many files are compiled at once: CMAKE_BUILD_PARALLEL_LEVEL, else as many as there are cores and memory for. */
+/**
+ * How many files are compiled at once: CMAKE_BUILD_PARALLEL_LEVEL, else as many as there are cores and memory for.
+ *
+ * @param {NodeJS.ProcessEnv} env
+ * @param {{ cores?: number, memory?: number }} machine
+ */
 export function compilerJobs(env, { cores = availableParallelism(), memory = freeMemory() } = {}) {
   const asked = env.CMAKE_BUILD_PARALLEL_LEVEL;
   if (/^[1-9]\d*$/.test(asked ?? "")) return Number(asked);
@@ -23,10 +28,13 @@ const freeMemory = () => Math.min(freemem(), process.availableMemory?.() ?? Numb
 /**
  * How far a build is ("12 of 40") by a line of ninja's ("[12/40] Building ...") or make's ("[ 30%] Building ...", of as many
  * files as `files` says); null if the line does not tell.
+ *
+ * @param {string} line
+ * @param {number} files
  */
 export function buildProgress(line, files) {
   const [, done, total] = /^\[(\d+)\/(\d+)\]/.exec(line) ?? [];
   if (total) return `${done} of ${total}`;
   const percent = /^\[\s*(\d+)%\]/.exec(line)?.[1];
-  return percent && files > 0 ? `${Math.round((percent / 100) * files)} of ${files}` : null;
+  return percent && files > 0 ? `${Math.round((Number(percent) / 100) * files)} of ${files}` : null;
 }

@@ -4,7 +4,7 @@ import { SetupFailure } from "./failure.mjs";
 import { ask, loadProblem, which } from "./tools.mjs";
 import { cachedFolder, expectWholeCache, fetchLibtorch } from "./wheels.mjs";
 
-const MINIMUM = [2, 7];
+const MINIMUM = { major: 2, minor: 7 };
 const EXTENSION = process.platform === "darwin" ? "dylib" : "so";
 const PASSED_OVER = {
   LIBTORCH: "the libtorch of the last set-up",
@@ -17,16 +17,22 @@ const OWN_COPY =
 /**
  * The libtorch to build against: the one asked for, the torch of python3, the cached copy, else wheels fetched into the
  * cache. One that $LIBTORCH names and that will not do is an error; any other that will not do is passed over with a note.
+ *
+ * @param {Context} context
+ * @param {string | null} requested
+ * @returns {Promise<Libtorch>}
  */
 export async function findLibtorch(context, requested) {
   const { env, progress } = context;
   if (env.LIBTORCH) return checkLoads(inspect(resolve(env.LIBTORCH), "LIBTORCH"), context);
   const python = askPython(context);
-  for (const [source, folder] of [
+  /** @type {[LibtorchSource, string | null | undefined][]} */
+  const places = [
     ["LIBTORCH", requested],
     ["python3", python?.torch],
     ["cache", cachedFolder(env)],
-  ]) {
+  ];
+  for (const [source, folder] of places) {
     if (!folder || (source === "cache" && !existsSync(folder))) continue;
     try {
       const libtorch = inspect(folder, source);
@@ -41,29 +47,44 @@ export async function findLibtorch(context, requested) {
   return checkLoads(inspect(cachedFolder(env), "cache"), context);
 }
 
-/** What a libtorch folder holds: { path, source, include, lib, version, library }; a SetupFailure where it will not do. */
+/**
+ * What a libtorch folder holds: { path, source, include, lib, version, library }; a SetupFailure where it will not do.
+ *
+ * @param {string} path
+ * @param {LibtorchSource} source
+ * @returns {Libtorch}
+ */
 export function inspect(path, source) {
   const include = join(path, "include");
   const lib = join(path, "lib");
   const library = join(lib, `libtorch_cpu.${EXTENSION}`);
+  /** @param {string} cause */
   const wrong = (cause) => new SetupFailure(`${source === "LIBTORCH" ? "LIBTORCH=" : ""}${path}: ${cause}`, OWN_COPY);
   if (!existsSync(path)) throw wrong("no such folder");
   if (!existsSync(library)) throw wrong(`lib/libtorch_cpu.${EXTENSION} is not in it${nearMiss(path)}`);
   if (!existsSync(join(include, "ATen/ATen.h"))) throw wrong("the headers are not in it (include/ATen/ATen.h)");
   const version = versionOf(path);
   if (!version) throw wrong("its version cannot be told (no version.py, build-version or torch/version.h)");
-  if (isOlder(version)) throw wrong(`this is libtorch ${version}, and batch-cam needs ${MINIMUM.join(".")} or newer`);
+  if (isOlder(version))
+    throw wrong(`this is libtorch ${version}, and batch-cam needs ${MINIMUM.major}.${MINIMUM.minor} or newer`);
   if (hasOldAbi(lib)) throw wrong("it was built with the pre-C++11 ABI of libstdc++");
   return { path, source, include, lib, version, library };
 }
 
+/** @param {string} path */
 function nearMiss(path) {
   const inner = ["torch", "libtorch"].map((name) => join(path, name)).find((folder) => existsSync(join(folder, "lib")));
   return inner ? `; did you mean ${inner}?` : "";
 }
 
-/** "2.11.0+cu130" from a Python package, a release archive or the headers; null where none says. */
+/**
+ * "2.11.0+cu130" from a Python package, a release archive or the headers; null where none says.
+ *
+ * @param {string} path
+ * @returns {string | null}
+ */
 export function versionOf(path) {
+  /** @param {string} name */
   const read = (name) => (existsSync(join(path, name)) ? readFileSync(join(path, name), "utf8") : "");
   const python = /^__version__\s*=\s*['"]([^'"]+)/m.exec(read("version.py"))?.[1];
   const archive = /^\d+\.\d+\S*/.exec(read("build-version"))?.[0];
@@ -74,18 +95,28 @@ export function versionOf(path) {
   return python ?? archive ?? (parts.includes(undefined) ? null : parts.join("."));
 }
 
+/** @param {string} version */
 function isOlder(version) {
-  const [major, minor] = version.split(".").map(Number);
-  return major < MINIMUM[0] || (major === MINIMUM[0] && minor < MINIMUM[1]);
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  return major < MINIMUM.major || (major === MINIMUM.major && minor < MINIMUM.minor);
 }
 
-/** libc10's own symbol names show how std::string was compiled: `RKSs` is the old ABI. */
+/**
+ * libc10's own symbol names show how std::string was compiled: `RKSs` is the old ABI.
+ *
+ * @param {string} lib
+ */
 function hasOldAbi(lib) {
   const file = join(lib, "libc10.so");
   return existsSync(file) && readFileSync(file).includes("torchCheckFailEPKcS2_jRKSs\0");
 }
 
-/** Loads libtorch_cpu in a process of its own: a folder may look right and lack a library that it depends on. */
+/**
+ * Loads libtorch_cpu in a process of its own: a folder may look right and lack a library that it depends on.
+ *
+ * @param {Libtorch} libtorch
+ * @param {Context} context
+ */
 async function checkLoads(libtorch, { env, root, progress }) {
   await progress.step(`libtorch ${libtorch.version} in ${libtorch.path}`, async () => {
     const reason = await loadProblem(libtorch.library, { env, root });
@@ -100,6 +131,7 @@ async function checkLoads(libtorch, { env, root, progress }) {
   return libtorch;
 }
 
+/** @param {string} reason */
 function loadRemedy(reason) {
   if (/lib(cudart|cupti)/.test(reason)) {
     return "install nvidia-cuda-runtime and nvidia-cuda-cupti beside that torch (pip, the versions it asks for), or unset LIBTORCH";
@@ -122,7 +154,14 @@ def folder(name):
 print("probe " + json.dumps({"version": list(sys.version_info[:2]), "torch": folder("torch"), "pip": folder("pip") is not None}))
 `;
 
-/** What python3 has, without importing torch: { executable, version, torch, pip }; null where python3 is absent or broken. */
+/** @import { Context, Libtorch, LibtorchSource, Python } from "./types.d.ts" */
+
+/**
+ * What python3 has, without importing torch: { executable, version, torch, pip }; null where python3 is absent or broken.
+ *
+ * @param {Pick<Context, "env" | "root">} context
+ * @returns {Python | null}
+ */
 function askPython({ env, root }) {
   const executable = which("python3", env);
   if (!executable) return null;
@@ -131,7 +170,11 @@ function askPython({ env, root }) {
   return line ? { executable, ...JSON.parse(line) } : null;
 }
 
-/** A short mark that changes when the file does. */
+/**
+ * A short mark that changes when the file does.
+ *
+ * @param {string} library
+ */
 export function libraryMark(library) {
   const { size, mtimeMs } = statSync(library);
   return `${size} ${Math.round(mtimeMs)}`;

@@ -8,10 +8,17 @@ import { packages } from "./packages.mjs";
 import { Progress } from "./progress.mjs";
 import { typescript } from "./typescript.mjs";
 
+/** @import { Context, Step } from "./types.d.ts" */
+
 const ROOT = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
+/** @type {Step[]} */
 const STEPS = [packages, addon, typescript];
 
-/** Brings a checkout up to date, whatever state it is in; silent and without a lock where nothing is to be done. */
+/**
+ * Brings a checkout up to date, whatever state it is in; silent and without a lock where nothing is to be done.
+ *
+ * @param {Context} context
+ */
 export async function setUp(context) {
   if (process.platform === "win32") {
     throw new SetupFailure(
@@ -35,6 +42,7 @@ export async function setUp(context) {
  * The program: sets up the checkout or the installation that it lies in. On failure it says the cause and the remedy.
  *
  * @returns the exit code
+ * @param {{ root?: string, env?: NodeJS.ProcessEnv, sayWhenFresh?: boolean }} options
  */
 export async function main({ root = ROOT, env = process.env, sayWhenFresh = false } = {}) {
   try {
@@ -43,7 +51,7 @@ export async function main({ root = ROOT, env = process.env, sayWhenFresh = fals
     if (sayWhenFresh) progress.note("batch-cam is set up; `npx batch-cam doctor` says what was found");
     return 0;
   } catch (error) {
-    if (env.BATCH_CAM_DEBUG === "1") process.stderr.write(`${error?.stack}\n`);
+    if (env.BATCH_CAM_DEBUG === "1") process.stderr.write(`${error instanceof Error ? error.stack : error}\n`);
     const { message, details, remedy } = asFailure(error);
     const indented = details && `${details.replace(/^/gm, "    ")}\n`;
     const said = `setup: ${message}\n${indented}  remedy: ${remedy}\n`;

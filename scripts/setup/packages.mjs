@@ -4,6 +4,9 @@ import { diskFailure, networkFailure, SetupFailure, tail } from "./failure.mjs";
 import { readJson } from "./files.mjs";
 import { run, which } from "./tools.mjs";
 
+/** @import { FileStep } from "./types.d.ts" */
+
+/** @type {FileStep} */
 export const packages = {
   /** Whether node_modules holds what package-lock.json asks for. npm writes its own record there last, so a cut-off install shows. */
   isFresh({ root }) {
@@ -33,7 +36,12 @@ export const packages = {
   },
 };
 
-/** The npm that runs this script, else the one on PATH. */
+/**
+ * The npm that runs this script, else the one on PATH.
+ *
+ * @param {NodeJS.ProcessEnv} env
+ * @returns {[command: string, ...args: string[]]}
+ */
 function npmCommand(env) {
   const current = env.npm_execpath;
   if (current?.endsWith("npm-cli.js") && existsSync(current)) return [process.execPath, current];
@@ -45,6 +53,7 @@ function npmCommand(env) {
   );
 }
 
+/** @param {string} output */
 function explain(output) {
   const known = diskFailure("npm", output, "node_modules") ?? networkFailure("npm", output);
   if (known) return known;

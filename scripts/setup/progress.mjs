@@ -2,6 +2,7 @@ const FRAMES = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "
 
 const LOG_INTERVAL_MS = 15_000;
 
+/** @param {number} since */
 const seconds = (since) => `${((performance.now() - since) / 1000).toFixed(1)} s`;
 
 /** What set-up tells the user: one line a step with its time; on a terminal the running step shows a spinner and its last word. */
@@ -12,11 +13,19 @@ export class Progress {
     this.#stream = stream;
   }
 
+  /** @param {string} text */
   note(text) {
     this.#stream.write(`setup: ${text}\n`);
   }
 
-  /** Runs one step; `work` gets a function that changes the word shown behind the title. */
+  /**
+   * Runs one step; `work` gets a function that changes the word shown behind the title.
+   *
+   * @template Result
+   * @param {string} title
+   * @param {(say: (word: string) => void) => Promise<Result>} work
+   * @returns {Promise<Result>}
+   */
   async step(title, work) {
     const start = performance.now();
     const stop = this.#stream.isTTY ? this.#spin(title, start) : this.#plain(title);
@@ -30,18 +39,29 @@ export class Progress {
     }
   }
 
-  /** In a log: a line now and then, so that what takes minutes is seen to go on. */
+  /**
+   * In a log: a line now and then, so that what takes minutes is seen to go on.
+   *
+   * @param {string} title
+   * @returns {{ say(word: string): void, end(line: string): void }}
+   */
   #plain(title) {
     this.#stream.write(`setup: ${title} ...\n`);
     let last = performance.now();
+    /** @param {string} text */
     const say = (text) => {
       if (performance.now() - last < LOG_INTERVAL_MS) return;
       last = performance.now();
       this.#stream.write(`setup: ${title}: ${text}\n`);
     };
-    return { say, end: (line) => this.#stream.write(line) };
+    return { say, end: (line) => void this.#stream.write(line) };
   }
 
+  /**
+   * @param {string} title
+   * @param {number} start
+   * @returns {{ say(word: string): void, end(line: string): void }}
+   */
   #spin(title, start) {
     let word = "";
     let frame = 0;

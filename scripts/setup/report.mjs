@@ -3,7 +3,13 @@ import { join } from "node:path";
 import { setupCommand } from "./command.mjs";
 import { ask, findCompiler, which } from "./tools.mjs";
 
-/** What set-up needs and finds, one line each, for a checkout that is not built: `doctor` before there is an engine to ask. */
+/** @import { Context } from "./types.d.ts" */
+
+/**
+ * What set-up needs and finds, one line each, for a checkout that is not built: `doctor` before there is an engine to ask.
+ *
+ * @param {Pick<Context, "root" | "env">} context
+ */
 export function toolReport({ root, env }) {
   const command = setupCommand();
   const compiler = findCompiler(env);
@@ -22,9 +28,18 @@ export function toolReport({ root, env }) {
   ].join("\n");
 }
 
+/**
+ * @param {string} what
+ * @param {string | null | undefined | false} found
+ * @param {string} [remedy]
+ */
 const line = (what, found, remedy) => `${what.padEnd(14)} ${found || `missing: ${remedy}`}`;
 
-/** Whether a package that set-up itself needs is there, in this package's node_modules or in a project's around it. */
+/**
+ * Whether a package that set-up itself needs is there, in this package's node_modules or in a project's around it.
+ *
+ * @param {string} root
+ */
 function hasPackages(root) {
   try {
     return Boolean(createRequire(join(root, "package.json")).resolve("node-api-headers/package.json"));

@@ -5,10 +5,18 @@ import { fileURLToPath } from "node:url";
 import { tail } from "./failure.mjs";
 import { lendLocks } from "./lock.mjs";
 
+/** @import { Compiler, Context } from "./types.d.ts" */
+
 const GUARD = fileURLToPath(new URL("guard.mjs", import.meta.url));
 const KEPT_OUTPUT = 4 * 1024 * 1024;
 
-/** The full path of a program on PATH (or of a path given as such), null where there is none. */
+/**
+ * The full path of a program on PATH (or of a path given as such), null where there is none.
+ *
+ * @param {string} name
+ * @param {NodeJS.ProcessEnv} env
+ * @returns {string | null}
+ */
 export function which(name, env) {
   const candidates = name.includes("/")
     ? [name]
@@ -16,6 +24,7 @@ export function which(name, env) {
   return candidates.find(isExecutable) ?? null;
 }
 
+/** @param {string} path */
 function isExecutable(path) {
   try {
     accessSync(path, constants.X_OK);
@@ -25,19 +34,26 @@ function isExecutable(path) {
   }
 }
 
-/** Runs a command to its end under the guard; `onLine` sees each line of its output as it comes. */
+/**
+ * Runs a command to its end under the guard; `onLine` sees each line of its output as it comes.
+ *
+ * @param {string} command
+ * @param {readonly string[]} args
+ * @param {{ cwd?: string, env: NodeJS.ProcessEnv, onLine?: (line: string) => void }} options
+ * @returns {Promise<{ code: number | null, output: string }>}
+ */
 export function run(command, args, { cwd, env, onLine = () => {} }) {
   return new Promise((resolve, reject) => {
     // Detached: what kills this whole process group must leave the guard alive to end the command.
-    const options = { cwd, env, stdio: ["pipe", "pipe", "pipe"], detached: true };
-    const child = spawn(process.execPath, [GUARD, command, ...args], options);
+    const child = spawn(process.execPath, [GUARD, command, ...args], { cwd, env, stdio: "pipe", detached: true });
     if (child.pid) lendLocks(child.pid);
     let output = "";
     let line = "";
+    /** @param {string} chunk */
     const take = (chunk) => {
       output = (output + chunk).slice(-KEPT_OUTPUT);
       const lines = (line + chunk).split(/\r?\n|\r/);
-      line = lines.pop();
+      line = lines.pop() ?? "";
       lines.forEach(onLine);
     };
     child.stdout.setEncoding("utf8").on("data", take);
@@ -47,13 +63,24 @@ export function run(command, args, { cwd, env, onLine = () => {} }) {
   });
 }
 
-/** A short question to a program: its output and whether it answered in time. */
+/**
+ * A short question to a program: its output and whether it answered in time.
+ *
+ * @param {string} command
+ * @param {readonly string[]} args
+ * @param {{ env: NodeJS.ProcessEnv, cwd?: string, timeout?: number }} options
+ */
 export function ask(command, args, { env, cwd, timeout = 60_000 }) {
   const { status, stdout, stderr, error } = spawnSync(command, args, { env, cwd, timeout, encoding: "utf8" });
   return { ok: status === 0, output: stdout ?? "", problem: error?.message ?? (stderr ?? "").trim() };
 }
 
-/** The C++ compiler that set-up uses: $CXX, else c++, g++ or clang++ on PATH; null where there is none. */
+/**
+ * The C++ compiler that set-up uses: $CXX, else c++, g++ or clang++ on PATH; null where there is none.
+ *
+ * @param {NodeJS.ProcessEnv} env
+ * @returns {Compiler | null}
+ */
 export function findCompiler(env) {
   const path = env.CXX ? which(env.CXX, env) : ["c++", "g++", "clang++"].map((name) => which(name, env)).find(Boolean);
   if (!path) return null;
@@ -64,7 +91,13 @@ export function findCompiler(env) {
 
 const LOAD = "process.dlopen({ exports: {} }, process.argv[1], require('node:os').constants.dlopen.RTLD_NOW)";
 
-/** Loads a shared library, every symbol resolved, in a Node of its own: what the loader says of it, null when it loads as an addon. */
+/**
+ * Loads a shared library, every symbol resolved, in a Node of its own: what the loader says of it, null when it loads as an addon.
+ *
+ * @param {string} path
+ * @param {Pick<Context, "env" | "root">} context
+ * @returns {Promise<string | null>}
+ */
 export async function loadProblem(path, { env, root }) {
   const { code, output } = await run(process.execPath, ["-e", LOAD, path], { cwd: root, env });
   return code === 0 ? null : (/^Error: (.*)$/m.exec(output)?.[1] ?? tail(output, 3));

@@ -4,8 +4,11 @@ import { diskFailure, SetupFailure, tail } from "./failure.mjs";
 import { hashFiles, listFiles, readJson, remove, writeJson } from "./files.mjs";
 import { run } from "./tools.mjs";
 
+/** @import { FileStep } from "./types.d.ts" */
+
 const COMPILER = "node_modules/typescript/bin/tsc";
 
+/** @type {FileStep} */
 export const typescript = {
   /** Whether dist/ was built from these sources by this compiler. */
   isFresh({ root }) {
@@ -28,18 +31,25 @@ export const typescript = {
   },
 };
 
+/** @param {string} root */
 const stampPath = (root) => join(root, "dist/.stamp");
 
+/** @param {string} root */
 function sourceHash(root) {
   const sources = listFiles(join(root, "src")).filter((path) => path.endsWith(".ts") && !path.endsWith(".test.ts"));
   const compiler = readJson(join(root, "node_modules/typescript/package.json"))?.version;
   return `${hashFiles(root, [...sources.map((path) => `src/${path}`), "tsconfig.json", "tsconfig.build.json"])} ${compiler}`;
 }
 
-/** Removes from dist/ what an earlier build made of sources that are gone. */
+/**
+ * Removes from dist/ what an earlier build made of sources that are gone.
+ *
+ * @param {string} root
+ * @param {string} output
+ */
 function sweep(root, output) {
   const emitted = new Set(
-    [...output.matchAll(/^TSFILE:\s+(.*)$/gm)].map(([, path]) => relative(join(root, "dist"), path.trim())),
+    [...output.matchAll(/^TSFILE:\s+(.*)$/gm)].map(([, path = ""]) => relative(join(root, "dist"), path.trim())),
   );
   if (emitted.size === 0) return;
   for (const path of listFiles(join(root, "dist"))) {
@@ -47,6 +57,7 @@ function sweep(root, output) {
   }
 }
 
+/** @param {string} output */
 function explain(output) {
   const disk = diskFailure("the TypeScript compiler", output, "dist");
   if (disk) return disk;

@@ -1,12 +1,14 @@
 import { existsSync, readdirSync, renameSync, statfsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { cacheRoot } from "./cache-root.mjs";
-import { diskFailure, networkFailure, SetupFailure, tail } from "./failure.mjs";
+import { diskFailure, networkFailure, SetupFailure, systemError, tail } from "./failure.mjs";
 import { folderSize, nearestExisting, remove } from "./files.mjs";
 import { makeFolder } from "./folder.mjs";
 import { withLock } from "./lock.mjs";
 import { run } from "./tools.mjs";
 import { damagedFile, surplus } from "./whole.mjs";
+
+/** @import { Context, Python } from "./types.d.ts" */
 
 /** The libtorch that set-up fetches: ARCHITECTURE.md says why it is this one. */
 export const PINNED_VERSION = "2.11.0";
@@ -24,24 +26,40 @@ const WHEEL_PYTHONS = { oldest: 10, newest: 14 };
 const OTHER_WAY = "or set LIBTORCH to a folder of libtorch 2.7 or newer (with include/ and lib/)";
 const OTHER_PLACE = `or set BATCH_CAM_CACHE to a folder on a disk that you may write to, ${OTHER_WAY}`;
 
-/** Where the fetched libtorch of this platform lies, shared by all checkouts. */
+/**
+ * Where the fetched libtorch of this platform lies, shared by all checkouts.
+ *
+ * @param {NodeJS.ProcessEnv} env
+ */
 export function cachedFolder(env) {
   return join(cacheRoot(env), `libtorch-${PINNED_VERSION}-${process.platform}-${process.arch}`, "torch");
 }
 
-/** Puts the pinned wheels into the cache: a folder beside the target is filled, checked and renamed. `check` throws if the copy is bad. */
+/**
+ * Puts the pinned wheels into the cache: a folder beside the target is filled, checked and renamed. `check` throws if the copy is bad.
+ *
+ * @param {Context} context
+ * @param {Python | null} python
+ * @param {(folder: string) => unknown} check
+ */
 export async function fetchLibtorch(context, python, check) {
   const { env, progress } = context;
   const target = dirname(cachedFolder(env));
-  expectPython(python);
+  const found = expectPython(python);
   makeFolder(dirname(target), OTHER_PLACE);
   await orUnwritable(target, () =>
-    withLock(`${target}.lock`, () => fetchInto(target, context, python, check), {
+    withLock(`${target}.lock`, () => fetchInto(target, context, found, check), {
       onWait: ({ pid }) => progress.note(`waiting for another set-up (process ${pid}) that is fetching libtorch`),
     }),
   );
 }
 
+/**
+ * @param {string} target
+ * @param {Context} context
+ * @param {Python} python
+ * @param {(folder: string) => unknown} check
+ */
 async function fetchInto(target, { env, root, progress }, python, check) {
   if (existsSync(target) && isGood(target, check)) return; // another checkout fetched it meanwhile
   const prefix = `${target}.partial-`;
@@ -63,6 +81,10 @@ async function fetchInto(target, { env, root, progress }, python, check) {
   }
 }
 
+/**
+ * @param {string} target
+ * @param {(folder: string) => unknown} check
+ */
 function isGood(target, check) {
   try {
     check(join(target, "torch"));
@@ -73,6 +95,7 @@ function isGood(target, check) {
   }
 }
 
+/** @param {string} target */
 function expectWhole(target) {
   const path = damagedFile(target);
   if (path) {
@@ -83,11 +106,19 @@ function expectWhole(target) {
   }
 }
 
-/** Refuses a cached copy that a crash or a full disk has left incomplete. */
+/**
+ * Refuses a cached copy that a crash or a full disk has left incomplete.
+ *
+ * @param {NodeJS.ProcessEnv} env
+ */
 export function expectWholeCache(env) {
   expectWhole(dirname(cachedFolder(env)));
 }
 
+/**
+ * @param {string} partial
+ * @param {Pick<Context, "env" | "root"> & { python: Python, say: (word: string) => void }} context
+ */
 async function install(partial, { env, root, python, say }) {
   // pip unpacks in its temporary folder first: kept here, it is on the disk that was measured, and is swept with the rest.
   const temporary = join(partial, "tmp");
@@ -112,6 +143,7 @@ async function install(partial, { env, root, python, say }) {
   }
 }
 
+/** @param {Pick<Python, "version">} python */
 function wheelTags({ version: [major, minor] }) {
   if (major === 3 && minor >= WHEEL_PYTHONS.oldest && minor <= WHEEL_PYTHONS.newest) return [];
   const machine = process.arch === "x64" ? "x86_64" : process.platform === "darwin" ? "arm64" : "aarch64";
@@ -122,7 +154,12 @@ function wheelTags({ version: [major, minor] }) {
   return ["--implementation=cp", "--python-version=3.12", ...platforms.map((name) => `--platform=${name}`)];
 }
 
-/** Refuses to start a download that the disk has no room for. */
+/**
+ * Refuses to start a download that the disk has no room for.
+ *
+ * @param {string} folder
+ * @param {number} needed
+ */
 export function expectSpace(folder, needed) {
   const { bavail, bsize } = statfsSync(nearestExisting(folder));
   const free = bavail * bsize;
@@ -133,6 +170,10 @@ export function expectSpace(folder, needed) {
   );
 }
 
+/**
+ * @param {Python | null} python
+ * @returns {Python}
+ */
 function expectPython(python) {
   if (!python) {
     throw new SetupFailure(
@@ -146,20 +187,31 @@ function expectPython(python) {
       `install pip (Debian, Ubuntu: apt install python3-pip; elsewhere: python3 -m ensurepip), ${OTHER_WAY}`,
     );
   }
+  return python;
 }
 
+/**
+ * @template Result
+ * @param {string} target
+ * @param {() => Promise<Result>} action
+ */
 async function orUnwritable(target, action) {
   try {
     return await action();
   } catch (error) {
-    if (!["EACCES", "EPERM", "EROFS", "ENOTDIR", "ENOENT"].includes(error.code)) throw error;
+    const { code = "" } = systemError(error);
+    if (!["EACCES", "EPERM", "EROFS", "ENOTDIR", "ENOENT"].includes(code)) throw error;
     throw new SetupFailure(
-      `the cache folder ${dirname(target)} cannot be written (${error.code})`,
+      `the cache folder ${dirname(target)} cannot be written (${code})`,
       `set BATCH_CAM_CACHE to a folder that you may write to, ${OTHER_WAY}`,
     );
   }
 }
 
+/**
+ * @param {string} output
+ * @param {string} where
+ */
 function explain(output, where) {
   const environment = diskFailure("pip", output, where, OTHER_PLACE) ?? networkFailure("pip", output);
   if (environment) return environment;

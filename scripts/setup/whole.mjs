@@ -5,7 +5,11 @@ import { join } from "node:path";
 const KEPT = { "": ["torch", "nvidia", "torchgen"], torch: ["include", "lib", "share", "version.py"] };
 const ONLY_PYTHON = /^lib(torch_python|shm)/;
 
-/** The files and folders of unpacked wheels that a C++ program has no use for, relative to their folder. */
+/**
+ * The files and folders of unpacked wheels that a C++ program has no use for, relative to their folder.
+ *
+ * @param {string} folder
+ */
 export function surplus(folder) {
   const found = Object.entries(KEPT).flatMap(([parent, names]) =>
     readdirSync(join(folder, parent))
@@ -16,7 +20,12 @@ export function surplus(folder) {
   return [...found, ...libraries.map((name) => join("torch/lib", name))];
 }
 
-/** A header or library that the wheels' own lists (RECORD) name and that is missing or cut short; null where all are whole. */
+/**
+ * A header or library that the wheels' own lists (RECORD) name and that is missing or cut short; null where all are whole.
+ *
+ * @param {string} folder
+ * @returns {string | null}
+ */
 export function damagedFile(folder) {
   const lists = readdirSync(folder).filter((name) => name.endsWith(".dist-info"));
   if (lists.length === 0) return "torch.dist-info";
@@ -29,19 +38,25 @@ export function damagedFile(folder) {
   return null;
 }
 
-/** A RECORD's lines are path,hash,size; its own line has no size. */
+/**
+ * A RECORD's lines are path,hash,size; its own line has no size.
+ *
+ * @param {string} list
+ */
 function recorded(list) {
-  return [...readFileSync(list, "utf8").matchAll(/^([^",\n]+),[^,\n]*,(\d+)\r?$/gm)].map(([, path, size]) => ({
+  return [...readFileSync(list, "utf8").matchAll(/^([^",\n]+),[^,\n]*,(\d+)\r?$/gm)].map(([, path = "", size]) => ({
     path,
     size: Number(size),
   }));
 }
 
+/** @param {string} path */
 function isNeeded(path) {
   if (path.startsWith("torch/lib/")) return !ONLY_PYTHON.test(path.slice("torch/lib/".length));
   return path.startsWith("torch/include/") || path.startsWith("nvidia/");
 }
 
+/** @param {string} path */
 function sizeOf(path) {
   try {
     return statSync(path).size;

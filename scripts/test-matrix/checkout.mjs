@@ -2,7 +2,12 @@ import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 
-/** Copies the files of a checkout that git knows or would add, as they lie there now: without builds and packages. */
+/**
+ * Copies the files of a checkout that git knows or would add, as they lie there now: without builds and packages.
+ *
+ * @param {string} root
+ * @param {string} target
+ */
 export function copyOfCheckout(root, target) {
   const list = execFileSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], { cwd: root });
   for (const path of list.toString().split("\0").filter(Boolean)) {

@@ -18,18 +18,25 @@ export async function newestTorch() {
  * A version of libtorch ("2.7.0"; "pinned" is set-up's own), kept in a folder of the cache.
  *
  * @returns {Promise<{ version: string, folder: string }>} the folder is what LIBTORCH wants
+ * @param {string} asked
+ * @param {{ cache: string, say: (text: string) => void }} options
  */
 export async function fetchTorch(asked, { cache, say }) {
   const own = cachedFolder(process.env);
   if ((asked === "pinned" || asked === PINNED_VERSION) && existsSync(own))
-    return { version: versionOf(own), folder: own };
+    return { version: versionOf(own) ?? asked, folder: own };
   const version = asked === "pinned" ? PINNED_VERSION : asked;
   const target = join(cache, `libtorch-${version}`);
   const folder = join(target, "torch");
   if (!existsSync(folder)) await fetchInto(target, version, say);
-  return { version: versionOf(folder), folder };
+  return { version: versionOf(folder) ?? version, folder };
 }
 
+/**
+ * @param {string} target
+ * @param {string} version
+ * @param {(text: string) => void} say
+ */
 async function fetchInto(target, version, say) {
   say(`fetching libtorch ${version} into ${target} ...`);
   const partial = `${target}.partial-${process.pid}`;
@@ -37,6 +44,7 @@ async function fetchInto(target, version, say) {
   const temporary = join(partial, "tmp");
   mkdirSync(temporary, { recursive: true });
   const env = { ...process.env, TMPDIR: temporary, PIP_USER: "0", PIP_REQUIRE_VIRTUALENV: "0" };
+  /** @param {...string} args */
   const install = (...args) =>
     pip(["install", "--only-binary=:all:", "--no-compile", "--no-cache-dir", "--target", partial, ...args], env);
   try {
@@ -53,17 +61,24 @@ async function fetchInto(target, version, say) {
 /**
  * What libtorch_cpu.so of the Linux x86-64 wheel does not load without, GPU or not: the CUDA runtime and CUPTI, in the versions
  * that the wheel asks for. Wheels from 2.12 or so on ask for them as parts of `cuda-toolkit`.
+ *
+ * @param {string} folder
+ * @param {string} version
  */
 function cudaLibraries(folder, version) {
   const info = readdirSync(folder).find((name) => name.startsWith(`torch-${version}`) && name.endsWith(".dist-info"));
-  const metadata = readFileSync(join(folder, info, "METADATA"), "utf8");
+  const metadata = readFileSync(join(folder, info ?? "", "METADATA"), "utf8");
   const single = [...metadata.matchAll(/^Requires-Dist: (nvidia-cuda-(?:runtime|cupti)[\w-]*==[\d.]+)/gm)].map(
-    ([, name]) => name,
+    ([, name = ""]) => name,
   );
   const toolkit = /^Requires-Dist: cuda-toolkit\[[^\]]*\](==[\d.]+)/m.exec(metadata)?.[1];
   return single.length > 0 || toolkit === undefined ? single : [`cuda-toolkit[cudart,cupti]${toolkit}`];
 }
 
+/**
+ * @param {readonly string[]} args
+ * @param {NodeJS.ProcessEnv} env
+ */
 async function pip(args, env) {
   const { code, output } = await run("python3", ["-m", "pip", ...args, "--disable-pip-version-check"], { env });
   if (code !== 0) throw new Error(`pip ${args.slice(0, 2).join(" ")} failed: ${output.trim().split("\n").at(-1)}`);

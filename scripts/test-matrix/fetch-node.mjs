@@ -6,6 +6,8 @@ import { run } from "./run-tests.mjs";
  * A version of Node ("22", "20.9.0") from npm's package `node`, kept in a folder of the cache.
  *
  * @returns {Promise<{ version: string, executable: string, bin: string }>}
+ * @param {string} version
+ * @param {{ cache: string, say: (text: string) => void }} options
  */
 export async function fetchNode(version, { cache, say }) {
   const folder = join(cache, `node-${version}`);

@@ -7,7 +7,11 @@ noGrad(() => conv2d(ones([4, 16, 32, 32]), ones([16, 16, 3, 3])).sum().item());
 console.log("probe " + JSON.stringify({ ...capabilities(), threads: getNumThreads() }));
 `;
 
-/** What runs in an environment, as the engine itself says: capabilities(), the number of threads, and oneDNN's instructions. */
+/**
+ * What runs in an environment, as the engine itself says: capabilities(), the number of threads, and oneDNN's instructions.
+ *
+ * @param {{ root: string, env: NodeJS.ProcessEnv, node?: string }} options
+ */
 export async function probe({ root, env, node = process.execPath }) {
   const args = ["--input-type=module", "--eval", PROGRAM];
   const { code, output } = await run(node, args, { cwd: root, env: { ...env, ONEDNN_VERBOSE: "1" } });

@@ -3,6 +3,14 @@
 // what training computes in where nobody says.
 import { readFileSync } from "node:fs";
 
+/**
+ * @typedef {object} Combination
+ * @property {string} name
+ * @property {Record<string, string>} env
+ * @property {Record<string, string | number | boolean | RegExp | undefined>} expected what must be seen to run
+ * @property {string | null} lacks
+ */
+
 /** Test files whose numbers depend on the processor, by parts of their paths. */
 export const NUMERICAL_TESTS = [
   ...["src/nn/", "src/losses/", "src/cam/", "src/metrics/", "src/tensor/"],
@@ -28,7 +36,11 @@ const PLAIN = { ATEN_CPU_CAPABILITY: "default", ONEDNN_MAX_CPU_ISA: "SSE41", BAT
 const AVX2 = { ATEN_CPU_CAPABILITY: "avx2", ONEDNN_MAX_CPU_ISA: "AVX2", BATCH_CAM_KERNELS: "avx2" };
 const AVX512 = { ATEN_CPU_CAPABILITY: "avx512", ONEDNN_MAX_CPU_ISA: "AVX512_CORE", BATCH_CAM_KERNELS: "avx512" };
 
-/** What oneDNN says of itself where it is held down to an instruction set. */
+/**
+ * What oneDNN says of itself where it is held down to an instruction set.
+ *
+ * @type {Record<string, RegExp>}
+ */
 const ONE_DNN = {
   SSE41: /SSE4\.1/,
   AVX2: /AVX2/,
@@ -66,7 +78,12 @@ const PROCESSORS = [
   },
 ];
 
-/** Every combination: its name and environment, what must be seen to run, and what this processor lacks for it (or null). */
+/**
+ * Every combination: its name and environment, what must be seen to run, and what this processor lacks for it (or null).
+ *
+ * @param {ReadonlySet<string>} features
+ * @returns {Combination[]}
+ */
 export function combinations(features = processorFeatures()) {
   return PROCESSORS.flatMap(({ name, env, needs, threads }) =>
     threads.map((count) => {

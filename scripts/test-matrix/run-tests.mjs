@@ -4,11 +4,15 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 
+/** @typedef {{ passed: number, failed: number, skipped: number, seconds: number, failures: string[] }} Outcome */
+
 /**
  * Runs vitest in a checkout with an environment, one file at a time, under the Node `node`.
  *
  * @returns {Promise<{ passed: number, failed: number, skipped: number, seconds: number, failures: string[] }>} the counts, and
  *   a line for each failure
+ *
+ * @param {{ root: string, env: NodeJS.ProcessEnv, files: readonly string[], node?: string }} options
  */
 export async function runTests({ root, env, files, node = process.execPath }) {
   const folder = mkdtempSync(join(tmpdir(), "batch-cam-results-"));
@@ -24,7 +28,14 @@ export async function runTests({ root, env, files, node = process.execPath }) {
   }
 }
 
-/** Runs a program to its end: its exit code, and all that it printed. */
+/**
+ * Runs a program to its end: its exit code, and all that it printed.
+ *
+ * @param {string} command
+ * @param {readonly string[]} args
+ * @param {{ cwd?: string, env: NodeJS.ProcessEnv }} options
+ * @returns {Promise<{ code: number | string | null, output: string }>}
+ */
 export function run(command, args, { cwd, env }) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
@@ -35,7 +46,13 @@ export function run(command, args, { cwd, env }) {
   });
 }
 
+/**
+ * @param {string} path
+ * @param {{ root: string, code: number | string | null, output: string }} run
+ * @returns {Omit<Outcome, "seconds">}
+ */
 function countsOf(path, { root, code, output }) {
+  /** @type {import("vitest/node").JsonTestResults} */
   let results;
   try {
     results = JSON.parse(readFileSync(path, "utf8"));
@@ -47,7 +64,7 @@ function countsOf(path, { root, code, output }) {
     const file = relative(root, name);
     const tests = assertionResults.filter((test) => test.status === "failed");
     if (status === "failed" && tests.length === 0) return [`${file} does not load: ${firstLine(message)}`];
-    return tests.map((test) => `${file}: ${test.fullName}: ${firstLine(test.failureMessages[0])}`);
+    return tests.map((test) => `${file}: ${test.fullName}: ${firstLine(test.failureMessages?.[0])}`);
   });
   // vitest exits with 1 for errors outside of every test too.
   if (code !== 0 && failures.length === 0) failures.push(`vitest exited with ${code}:\n${lastLines(output)}`);
@@ -55,5 +72,6 @@ function countsOf(path, { root, code, output }) {
   return { passed: results.numPassedTests, failed: failures.length, skipped, failures };
 }
 
+/** @param {string} output */
 const lastLines = (output) => output.trimEnd().split("\n").slice(-15).join("\n");
 const firstLine = (text = "") => text.split("\n")[0];
