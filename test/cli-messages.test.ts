@@ -1,17 +1,16 @@
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { main } from "../src/cli/main.ts";
 import { createModel } from "../src/models/index.ts";
 import { manualSeed, saveSafetensors } from "../src/tensor/index.ts";
 import { train } from "../src/train.ts";
-import { fakeIo } from "./support/fake-terminal.ts";
+import { cli } from "./support/cli.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
 // What a user reads who gives a command something wrong: flags and files, what was expected, what came, and what to do.
 
-const folder = mkdtempSync(join(tmpdir(), "batch-cam-messages-"));
+const folder = temporaryFolder("messages");
 const before = process.cwd();
 
 beforeAll(async () => {
@@ -52,7 +51,6 @@ beforeAll(async () => {
 
 afterAll(() => {
   process.chdir(before);
-  rmSync(folder, { recursive: true, force: true });
 });
 
 /** Copies of the run: with its data gone, a damaged config, weights of another network, and before its first epoch. */
@@ -70,9 +68,8 @@ async function otherRuns(): Promise<void> {
 }
 
 async function answer(line: string): Promise<{ code: number; err: string }> {
-  const { io, text } = fakeIo();
   const argv = Array.from(line.matchAll(/'([^']*)'|\S+/g), ([word, quoted]) => quoted ?? word);
-  return { code: await main(argv, io), err: text.err };
+  return await cli(...argv);
 }
 
 const OWN = "--dataset folder --data-dir photos --image-size 16 --experiment x";

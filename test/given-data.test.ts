@@ -1,16 +1,14 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { TrainConfigInput } from "../src/config/index.ts";
 import { type DataRecord, listedIn } from "../src/data/data-record.ts";
 import type { SplitName } from "../src/data/split-names.ts";
 import { type RunData, readRunData } from "../src/train/run-data.ts";
 import { evaluate, type TrainEvent, type TrainOptions, train } from "../src/train.ts";
 import { joinSplits, noiseSplit, rowsOf } from "./support/noise-split.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
-const output = mkdtempSync(join(tmpdir(), "batch-cam-given-"));
-afterAll(() => rmSync(output, { recursive: true, force: true }));
+const output = temporaryFolder("given");
 
 const SMALL: TrainConfigInput = {
   ...{ output, plain: true, figures: false, threads: 1, amp: "off", batchSize: 32, epochs: 1, valImages: 16 },

@@ -1,14 +1,13 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { TrainConfigInput } from "../src/config/index.ts";
 import { readSafetensorsMetadata, tensor } from "../src/tensor/index.ts";
 import { evaluate, type TrainEvent, train } from "../src/train.ts";
 import { noiseSplit } from "./support/noise-split.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
-const output = mkdtempSync(join(tmpdir(), "batch-cam-rejudge-"));
-afterAll(() => rmSync(output, { recursive: true, force: true }));
+const output = temporaryFolder("rejudge");
 
 const DATA = { train: noiseSplit(1, 64), val: noiseSplit(2, 30), test: noiseSplit(3, 20) };
 const OTHER_VAL = { ...DATA, val: noiseSplit(4, 30, 0.8) };
