@@ -66,7 +66,8 @@ describe("commands on the pages", () => {
 
   const given = all.flatMap(({ place, line }) => {
     const [, words] = /^(?:npx |node bin\/)?batch-cam(?:\.mjs)? +(.+)$/.exec(line) ?? [];
-    return words === undefined || words.startsWith("/") ? [] : [{ place, words }];
+    const whole = /^(\/|<command>|--?(help|version|h|v)\b|help\b)/; // an entry's name, any command, or no command
+    return words === undefined || whole.test(words) ? [] : [{ place, words }];
   });
 
   it.each(given)("are taken by the command line: batch-cam $words ($place)", ({ words }) => {

@@ -7,12 +7,12 @@ import { hashFiles, readJson, writeJson } from "./files.mjs";
 import { findLibtorch, libraryMark } from "./libtorch.mjs";
 import { findCompiler } from "./tools.mjs";
 
-/** @import { Context, Step } from "./types.d.ts" */
+/** @import { BuildStep, Context } from "./types.d.ts" */
 
 const FORMAT = 1;
 const ADDON = "batch_cam.node";
 
-/** @type {Step} */
+/** @type {BuildStep} */
 export const addon = {
   /** Whether native/build holds an addon of these sources, this libtorch, these Node-API headers and this compiler. */
   isFresh({ root, env }) {

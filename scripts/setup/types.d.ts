@@ -13,6 +13,11 @@ export interface Step {
   run(context: Context): Promise<void>;
 }
 
+/** A step that asks for the compiler too. */
+export interface BuildStep extends Step {
+  isFresh(context: Pick<Context, "root" | "env">): boolean;
+}
+
 /** A step that only looks at files. */
 export interface FileStep extends Step {
   isFresh(context: Pick<Context, "root">): boolean;
