@@ -54,7 +54,7 @@ interface PageOptions {
   decoy?: DecoyShown | undefined;
 }
 
-function pageOf(reported: readonly Described[], { commands, decoy }: PageOptions = {}): string {
+function pageOf(reported: readonly Described[], { commands, decoy }: PageOptions = {}): Promise<string> {
   const [first] = reported;
   if (!first) throw new BatchCamError("E_ARGUMENT", "renderReport: results must hold at least one run, got none");
   const { images, labels, height, width, prototypes, classNames } = first.samples;
@@ -90,7 +90,7 @@ export async function reportRun(runDirectory: string, options: EvaluateOptions =
     seconds: history.reduce((sum, { secondsPerEpoch }) => sum + secondsPerEpoch, 0),
   };
   const page = join(runDirectory, "report.html");
-  await writeFileAtomically(page, pageOf([await showRun(result, { ...evaluation, log })]));
+  await writeFileAtomically(page, await pageOf([await showRun(result, { ...evaluation, log })]));
   return page;
 }
 

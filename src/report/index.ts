@@ -1,4 +1,3 @@
-export { type CurveSeries, type LineChartInput, lineChart } from "./charts/line-chart.ts";
 export { camFigure, type FigureInput, type FigureRow } from "./figures/cam-figure.ts";
 export type { FigureCell } from "./figures/cell.ts";
 export type { MapStyle, Verdict } from "./figures/explained-image.ts";

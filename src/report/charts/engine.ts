@@ -1,30 +1,31 @@
 import { textWidth } from "../figures/font.ts";
 import { rasterize } from "../figures/raster.ts";
-import { colour, inLight } from "./palette.ts";
+import { colour, inLight } from "../page/colours.ts";
+import { escapeMarkup, Markup } from "../page/markup.ts";
 
-/** A chart in Vega-Lite, without what is the same in all. */
+/** A chart in Vega-Lite, without the settings that all charts share. */
 export type Panel = { title: string } & Record<string, unknown>;
 
-/** What a figure is drawn of. */
+/** A figure before it is drawn. */
 export interface FigurePlan {
-  /** Of its files. */
+  /** Name of its files. */
   name: string;
   title: string;
   caption: string;
   panels: readonly Panel[];
-  /** Panels side by side in the files; on the page there are as many as fit. */
+  /** Number of panels side by side in the files. On the page there are as many as fit. */
   columns: number;
-  /** Only in the files: what stands on the page as text. */
+  /** A legend that only the files need, because the page has it as text. */
   key?: Panel;
 }
 
-/** A figure of the page, and as files. */
+/** A figure of a page, and as files. */
 export interface DrawnFigure {
   name: string;
   title: string;
   caption: string;
-  /** One SVG a panel, in the colours of the page's theme. */
-  panels: { title: string; svg: string; width: number }[];
+  /** One SVG for each panel, in the colours of the page's theme. */
+  panels: { title: string; svg: Markup; width: number }[];
   svg: string;
   png: Uint8Array;
 }
@@ -35,40 +36,43 @@ const CONFIG = {
   font: "DejaVu Sans, sans-serif",
   view: { stroke: null },
   axis: {
-    ...{
-      labelColor: colour("soft"),
-      titleColor: colour("soft"),
-      gridColor: colour("line"),
-      domainColor: colour("soft"),
-    },
-    ...{ tickColor: colour("soft"), labelFontSize: 11, titleFontSize: 11, titleFontWeight: "normal", labelLimit: 150 },
+    ...{ labelColor: colour("muted"), titleColor: colour("muted"), labelFontSize: 11, labelLimit: 150 },
+    ...{ gridColor: colour("rule"), domainColor: colour("muted"), tickColor: colour("muted") },
+    ...{ titleFontSize: 11, titleFontWeight: "normal" },
     ...{ labelFlush: false, labelOverlap: "greedy", labelSeparation: 4 },
   },
-  title: { color: colour("ink"), fontSize: 12, anchor: "start", offset: 8 },
-  legend: {
-    ...{ labelColor: colour("ink"), titleColor: colour("soft"), labelFontSize: 11, labelLimit: 260 },
-    ...{ orient: "bottom", direction: "horizontal", columns: 3, symbolSize: 70 },
-  },
-  text: { color: colour("ink"), fontSize: 11 },
+  title: { color: colour("text"), fontSize: 12, anchor: "start", offset: 8 },
+  text: { color: colour("text"), fontSize: 11 },
 };
 
-/** Draws figures by Vega-Lite, which is loaded at the first. The same plan gives the same bytes. */
+/** Draws a figure by Vega-Lite, which is loaded when the first figure is drawn. The same plan gives the same bytes. */
 export async function drawFigure(plan: FigurePlan): Promise<DrawnFigure> {
+  const { name, title, caption } = plan;
   const panels = [];
-  for (const { title, ...panel } of plan.panels) {
-    const described = `${plan.title}: ${title}`;
-    const svg = labelled(await render(panel, plan.name, panels.length), described);
-    panels.push({ title, svg, width: sizeOf(svg).width });
+  for (const { title: heading, ...panel } of plan.panels) {
+    const svg = await render(panel, { id: `${name}-${panels.length}`, description: `${title}: ${heading}` });
+    panels.push({ title: heading, svg: new Markup(svg), width: sizeOf(svg).width });
   }
   const named = plan.panels.length > 1 ? plan.panels : plan.panels.map(({ title: _, ...panel }) => panel);
   const parts = plan.key === undefined ? named : [...named, plan.key];
-  const whole = { concat: parts, columns: plan.columns, spacing: 28, title: { text: plan.title, fontSize: 14 } };
-  const drawn = inLight(labelled(await render(whole, plan.name, parts.length), plan.title));
-  const { name, title, caption } = plan;
-  return { name, title, caption, panels, svg: drawn, png: rasterize(drawn, sizeOf(drawn)) };
+  const whole = { concat: parts, columns: plan.columns, spacing: 28, title: { text: title, fontSize: 14 } };
+  const svg = inLight(await render(whole, { id: `${name}-${parts.length}`, description: title }));
+  return { name, title, caption, panels, svg, png: rasterize(svg, sizeOf(svg)) };
 }
 
-async function render(spec: object, name: string, part: number): Promise<string> {
+interface Named {
+  /** Begins the ids of the chart's parts, so that no two charts of a page share one. */
+  id: string;
+  /** What the chart shows, for a reader who cannot see it. */
+  description: string;
+}
+
+/** One chart without its title, for a page that writes the title as text. */
+export async function drawChart({ title: _, ...panel }: Panel, named: Named): Promise<Markup> {
+  return new Markup(await render(panel, named));
+}
+
+async function render(spec: object, { id, description }: Named): Promise<string> {
   const { compile, vega } = await load();
   const full = { $schema: "https://vega.github.io/schema/vega-lite/v6.json", padding: 6, ...spec, config: CONFIG };
   const view = new vega.View(vega.parse(compile(full as never, { logger: SILENT as never }).spec), {
@@ -76,20 +80,36 @@ async function render(spec: object, name: string, part: number): Promise<string>
     logLevel: vega.Error,
   });
   try {
-    const svg = await view.toSVG();
-    // Vega counts its ids through the whole process; on a page they must differ, and a report must not depend on what came before.
-    const ids = new Map<string, string>();
-    const own = (id: string) => {
-      if (!ids.has(id)) ids.set(id, `${name}-${part}-${ids.size}`);
-      return ids.get(id) as string;
-    };
-    return svg
-      .replace(/ (?:role|aria-[a-z]+)="[^"]*"/g, "") // of parts, which say less than the name of the whole
-      .replace(/\bid="([^"]+)"/g, (_, id: string) => `id="${own(id)}"`)
-      .replace(/url\(#([^)]+)\)/g, (_, id: string) => `url(#${own(id)})`);
+    const svg = ownIds(rounded(await view.toSVG()), id)
+      // Names of parts, such as axes, say less than the description of the whole.
+      .replace(/ (?:role|aria-[a-z]+)="[^"]*"/g, "")
+      .replace(' class="marks"', "")
+      .replace(' xmlns:xlink="http://www.w3.org/1999/xlink"', "");
+    return svg.replace(/^<svg ([^>]*>)/, (_, rest: string) => {
+      return `<svg class="chart" role="img" ${rest}<title>${escapeMarkup(description)}</title>`;
+    });
   } finally {
     view.finalize();
   }
+}
+
+/** Vega counts its ids through the whole process. On a page they must differ, and a report must not depend on what was drawn before. */
+function ownIds(svg: string, prefix: string): string {
+  const ids = new Map<string, string>();
+  const own = (id: string) => {
+    if (!ids.has(id)) ids.set(id, `${prefix}-${ids.size}`);
+    return ids.get(id) as string;
+  };
+  return svg
+    .replace(/\bid="([^"]+)"/g, (_, id: string) => `id="${own(id)}"`)
+    .replace(/url\(#([^)]+)\)/g, (_, id: string) => `url(#${own(id)})`);
+}
+
+/** Two decimals are finer than any screen, and halve the size of a chart. */
+function rounded(svg: string): string {
+  return svg.replace(/ (?:d|transform|[xy][12]?|width|height)="[^"]*"/g, (attribute) =>
+    attribute.replace(/-?\d+\.\d{3,}(?!\d*e)/g, (number) => String(Math.round(Number(number) * 100) / 100)),
+  );
 }
 
 const quiet = () => SILENT;
@@ -106,7 +126,7 @@ function load() {
   return loaded;
 }
 
-/** Without a canvas Vega guesses how wide a text is; the bundled font knows. */
+/** Without a canvas, Vega estimates the width of a text. The metrics of the bundled font are exact. */
 function measureText(vega: Vega): void {
   const metrics = (vega as unknown as { textMetrics: { width: (item: Item, text: unknown) => number } }).textMetrics;
   metrics.width = ({ fontSize, fontWeight }, text) =>
@@ -116,12 +136,6 @@ function measureText(vega: Vega): void {
 interface Item {
   fontSize?: number;
   fontWeight?: string | number;
-}
-
-/** An image with a name, for who cannot see it. */
-function labelled(svg: string, title: string): string {
-  const text = title.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
-  return svg.replace(/^<svg /, `<svg role="img" aria-label="${text}" `);
 }
 
 function sizeOf(svg: string): { width: number; height: number } {

@@ -1,168 +1,140 @@
 import fc from "fast-check";
+import { SaxesParser } from "saxes";
 import { describe, expect, it } from "vitest";
-import { linearAxis, logAxis } from "./axis.ts";
-import { type LineChartInput, lineChart, lineSample } from "./line-chart.ts";
-import { movingMean, thin } from "./series.ts";
+import { type LineChart, lineChart, lineSample } from "./line-chart.ts";
+import { lineStyle } from "./palette.ts";
 
-const line = (...values: (number | null)[]) => values.map((y, index) => ({ x: index + 1, y }));
+const points = (...values: (number | null)[]) => values.map((y, index) => ({ x: index + 1, y }));
+const line = (name: string, values: (number | null)[], index = 0) => {
+  return { name, points: points(...values), style: lineStyle(index, 2) };
+};
 
-function chart(changes: Partial<LineChartInput> = {}): string {
-  return lineChart({ title: "Loss", xLabel: "step", series: [{ name: "plain", points: line(3, 2, 1) }], ...changes });
+async function chart(changes: Partial<LineChart> = {}): Promise<string> {
+  const lines = [line("plain", [3, 2, 1])];
+  return (await lineChart({ title: "Loss", xLabel: "step", lines, ...changes }, "test")).text;
+}
+
+/** Commands of the paths of the chart's lines, in the coordinates of the plot. */
+const linesOf = (svg: string) => {
+  const marks = svg.match(/<g class="mark-line.*?<\/g>/gs) ?? [];
+  return marks.flatMap((mark) => [...mark.matchAll(/ d="([^"]*)"/g)].map(([, d = ""]) => d));
+};
+const markersOf = (svg: string) =>
+  (svg.match(/<g class="mark-symbol.*?<\/g>/gs) ?? []).flatMap((mark) => mark.match(/<path/g) ?? []);
+
+/** The words beside the y axis, from below. */
+function ticks(svg: string): string[] {
+  const labels = svg.match(/<g class="mark-text role-axis-label".*?<\/g>/gs)?.at(-1) ?? "";
+  return [...labels.matchAll(/>([^<]+)<\/text>/g)].map(([, text = ""]) => text);
 }
 
 describe("lineChart", () => {
-  it("draws a line and a marker per point, and says in words what it shows", () => {
-    const svg = chart();
-    expect(svg.match(/<circle/g)).toHaveLength(3);
+  it("draws a line and a marker for each point, and says in words what it shows", async () => {
+    const svg = await chart();
+    expect(markersOf(svg)).toHaveLength(3);
     expect(svg).toContain("<title>Loss by step; plain: from 3 to 1</title>");
+    expect(svg).toMatch(/^<svg class="chart" role="img"/);
   });
 
-  it("leaves a gap where a value is missing or not finite", () => {
-    const points = line(1, 2, null, 3, Number.NaN, 4);
-    expect(chart({ series: [{ name: "plain", points }] })).toMatch(/d="M[^"ML]*L[^"ML]*M[^"ML]*M[^"ML]*"/);
+  it("leaves a gap where a value is missing or not finite", async () => {
+    const [d = ""] = linesOf(await chart({ lines: [line("plain", [1, 2, null, 3, Number.NaN, 4])] }));
+    expect(d).toMatch(/^M[^ML]*L[^ML]*M[^M]*M[^M]*$/);
   });
 
-  it("stays inside its plot and never writes NaN, whatever the values", () => {
+  it("stays inside its plot and never writes NaN, whatever the values", async () => {
     const value = fc.option(fc.double(), { nil: null });
     const scale = fc.constantFrom("linear" as const, "zero" as const, "log" as const);
-    fc.assert(
-      fc.property(fc.array(value, { maxLength: 60 }), scale, fc.integer({ min: 1, max: 9 }), (values, kind, smooth) => {
-        const svg = chart({ series: [{ name: "plain", points: line(...values) }], scale: kind, smooth });
+    const draw = fc.asyncProperty(
+      ...[fc.array(value, { maxLength: 60 }), scale, fc.integer({ min: 1, max: 9 })],
+      async (values, kind, smooth) => {
+        const svg = await chart({ lines: [line("plain", values)], scale: kind, smooth });
         expect(svg).not.toMatch(/NaN|Infinity|undefined/);
-        for (const [, path = ""] of svg.matchAll(/ d="([ML][^"]*)" fill="none"/g)) {
-          for (const pair of path.split(/[ML]/).slice(1)) {
-            const [x = 0, y = 0] = pair.split(" ").map(Number);
-            expect(x >= 46 && x <= 304 && y >= 9.9 && y <= 136.1).toBe(true);
+        for (const d of linesOf(svg)) {
+          for (const pair of d.split(/[MLZ]/).filter(Boolean)) {
+            const [x = 0, y = 0] = pair.split(",").map(Number);
+            expect(x >= 0 && x <= 258 && y >= -0.1 && y <= 126.1, d).toBe(true);
           }
         }
-      }),
+      },
     );
+    await fc.assert(draw, { numRuns: 40 });
   });
 
-  it("says so where there are no values", () => {
-    expect(chart({ series: [{ name: "plain", points: line(null) }] })).toContain("no values");
-    expect(chart({ series: [{ name: "plain", points: [] }] })).toContain("plain: no values");
+  it("says so if there are no values", async () => {
+    expect(await chart({ lines: [line("plain", [null])] })).toContain("no values");
+    expect(await chart({ lines: [line("plain", [])] })).toContain("plain: no values");
   });
 
-  it("draws a single point", () => {
-    expect(chart({ series: [{ name: "plain", points: line(5) }] })).toMatch(/<circle/);
+  it("draws a single point", async () => {
+    expect(markersOf(await chart({ lines: [line("plain", [5])] }))).toHaveLength(1);
   });
 
-  it("draws a faint line of all values under the moving mean", () => {
-    const svg = chart({ series: [{ name: "plain", points: line(...Array(50).fill(1)) }], smooth: 5 });
+  it("draws a faint line of all values under the moving mean", async () => {
+    const svg = await chart({ lines: [line("plain", Array(50).fill(1))], smooth: 5 });
     expect(svg).toContain('opacity="0.28"');
+    expect(linesOf(svg)).toHaveLength(2);
   });
 
-  it("keeps long runs small", () => {
-    const points = line(...Array.from({ length: 100_000 }, (_, index) => Math.sin(index)));
-    expect(chart({ series: [{ name: "plain", points }] }).length).toBeLessThan(20_000);
+  it("keeps long runs small", async () => {
+    const values = Array.from({ length: 100_000 }, (_, index) => Math.sin(index));
+    expect((await chart({ lines: [line("plain", values)] })).length).toBeLessThan(20_000);
   });
 
-  it("tells lines apart by dashes as well as by colour", () => {
-    const svg = chart({ series: ["plain", "guided"].map((name) => ({ name, points: line(1, 2) })) });
-    expect(new Set(svg.match(/stroke-dasharray="[^"]*"/g)).size).toBe(2);
-    expect(lineSample(1)).toContain('stroke-dasharray="none"');
+  it("tells lines apart by dashes as well as by colour", async () => {
+    const lines = ["plain", "guided"].map((name, index) => line(name, [1, 2], index));
+    const [plain = "", guided = ""] = (await chart({ lines })).match(/<path[^>]*stroke="var\(--line-[^>]*>/g) ?? [];
+    expect([plain, guided].map((path) => /stroke="([^"]*)"/.exec(path)?.[1])).toEqual([
+      "var(--line-2)",
+      "var(--line-1)",
+    ]);
+    expect(new Set([plain, guided].map((path) => /stroke-dasharray="([^"]*)"/.exec(path)?.[1])).size).toBe(2);
+    expect(lineSample(lineStyle(1, 2)).text).toContain('stroke-dasharray="none"');
   });
 
-  it("escapes names", () => {
-    expect(chart({ title: "<b>", xLabel: "<i>", series: [{ name: "<u>", points: line(1) }] })).not.toMatch(/<[biu]>/);
+  it("escapes names", async () => {
+    const svg = await chart({ title: "<b>", xLabel: "<i>", lines: [line("<u>", [1])] });
+    expect(svg).not.toMatch(/<[biu]>/);
+    new SaxesParser().write(svg).close();
   });
 
   it.each([
-    ["no line", { series: [] }, "series must hold at least one line"],
+    ["no line", { lines: [] }, "series must hold at least one line"],
     [
       "an x that is not finite",
-      { series: [{ name: "plain", points: [{ x: Number.NaN, y: 1 }] }] },
+      { lines: [{ ...line("plain", []), points: [{ x: Number.NaN, y: 1 }] }] },
       'x of point 0 of "plain"',
     ],
     ["half a smoothing window", { smooth: 1.5 }, "smooth must be a positive whole number"],
-  ])("refuses %s", (_, changes, message) => {
-    expect(() => chart(changes)).toThrow(
+  ])("refuses %s", async (_, changes, message) => {
+    await expect(async () => chart(changes)).rejects.toThrow(
       expect.objectContaining({ code: "E_ARGUMENT", message: expect.stringContaining(message) }),
     );
   });
 });
 
-describe("linearAxis", () => {
+describe("the axis of the values", () => {
   it.each([
-    [
-      [0, 0.97],
-      ["0", "0.2", "0.4", "0.6", "0.8", "1.0"],
-    ],
-    [
-      [0.975, 0.985],
-      ["0.974", "0.976", "0.978", "0.980", "0.982", "0.984", "0.986"],
-    ],
-    [
-      [0, 2.3],
-      ["0", "0.5", "1.0", "1.5", "2.0", "2.5"],
-    ],
-    [
-      [-3, 5],
-      ["−4", "−2", "0", "2", "4", "6"],
-    ],
-  ])("has round ticks around %j, each with the decimals that it needs", (values, labels) => {
-    const { ticks, label } = linearAxis(values);
-    expect(ticks.map(label)).toEqual(labels);
+    ["zero", [0, 0.97], ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]],
+    ["linear", [-3, 5], ["−4", "−2", "0", "2", "4", "6"]],
+    ["log", [0.5, 7000], ["1", "10", "100", "1000"]],
+  ] as const)("has round ticks on a %s scale around %j", async (scale, values, expected) => {
+    expect(ticks(await chart({ lines: [line("plain", [...values])], scale }))).toEqual(expected);
   });
 
-  it("ends at the values where it is tight, with whole ticks for steps and epochs", () => {
-    const axis = linearAxis([1, 2], { tight: true, whole: true });
-    expect(axis.ticks).toEqual([1, 2]);
-    expect([axis.at(1), axis.at(2)]).toEqual([0, 1]);
+  it("has as many decimals as tell its ticks apart", async () => {
+    const found = ticks(await chart({ lines: [line("plain", [0.975, 0.985])] }));
+    expect(found.length).toBeGreaterThan(2);
+    expect(new Set(found).size).toBe(found.length);
   });
 
-  it.each([[[0]], [[5]], [[-5]], [[]]])("has a range even for %j", (values) => {
-    const axis = linearAxis(values);
-    expect(axis.ticks.length).toBeGreaterThan(1);
-    expect(axis.at(values[0] ?? 0)).toBeGreaterThanOrEqual(0);
-  });
-});
-
-describe("logAxis", () => {
-  it("ticks at powers of ten over a wide range, and at 1, 2 and 5 over a narrow one", () => {
-    expect(logAxis([0.5, 7000]).ticks).toEqual([1, 10, 100, 1000]);
-    expect(logAxis([1, 12]).ticks).toEqual([1, 2, 5, 10]);
+  it.each([[[0]], [[5]], [[-5]], [[3.1, 3.9]]])("has several ticks even for %j", async (values) => {
+    for (const scale of ["linear", "zero"] as const)
+      expect(ticks(await chart({ lines: [line("plain", values)], scale })).length).toBeGreaterThan(1);
   });
 
-  it("has ticks where no round power lies between the values", () => {
-    expect(logAxis([3.1, 3.9]).ticks.length).toBeGreaterThan(1);
-  });
-});
-
-describe("movingMean", () => {
-  it("averages around each point, over fewer at the ends", () => {
-    expect(movingMean(line(0, 3, 6, 9), 3).map(({ y }) => y)).toEqual([1.5, 3, 6, 7.5]);
-  });
-
-  it("is the identity for a window of one, and keeps gaps", () => {
-    expect(movingMean(line(1, null, 3), 1)).toEqual(line(1, null, 3));
-    expect(movingMean(line(1, null, 3), 3).map(({ y }) => y)).toEqual([1, null, 3]);
-  });
-
-  it("stays between the lowest and the highest value", () => {
-    const values = fc.array(fc.double({ min: -100, max: 100, noNaN: true }), { minLength: 1 });
-    fc.assert(
-      fc.property(values, fc.integer({ min: 1, max: 20 }), (list, window) => {
-        for (const { y } of movingMean(line(...list), window)) {
-          expect(y).toBeGreaterThanOrEqual(Math.min(...list) - 1e-9);
-          expect(y).toBeLessThanOrEqual(Math.max(...list) + 1e-9);
-        }
-      }),
-    );
-  });
-});
-
-describe("thin", () => {
-  it("keeps the extremes and the order", () => {
-    const points = line(...Array.from({ length: 1000 }, (_, index) => (index === 500 ? 99 : index % 7)));
-    const kept = thin(points, 100);
-    expect(kept.length).toBeLessThanOrEqual(100);
-    expect(kept.map(({ y }) => y)).toContain(99);
-    expect(kept.map(({ x }) => x)).toEqual(kept.map(({ x }) => x).sort((a, b) => a - b));
-  });
-
-  it("leaves short lines alone", () => {
-    expect(thin(line(1, 2), 10)).toEqual(line(1, 2));
+  it("names whole steps and epochs alone", async () => {
+    const svg = await chart({ lines: [line("plain", [1, 2])], xLabel: "epoch" });
+    const labels = svg.match(/<g class="mark-text role-axis-label".*?<\/g>/gs)?.[0] ?? "";
+    expect([...labels.matchAll(/>([^<]+)<\/text>/g)].map(([, text]) => text)).toEqual(["1", "2"]);
   });
 });

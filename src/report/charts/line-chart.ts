@@ -1,175 +1,153 @@
 import { BatchCamError } from "../../errors.ts";
-import { round } from "../figures/block.ts";
 import { type Markup, markup } from "../page/markup.ts";
 import { formatShort, isNumber } from "../text/numbers.ts";
-import { type Axis, linearAxis, logAxis } from "./axis.ts";
+import { domainOf } from "./domain.ts";
+import { drawChart, type Panel } from "./engine.ts";
+import type { LineStyle } from "./palette.ts";
 import { movingMean, type Point, thin } from "./series.ts";
 
-/** One line of a chart. Points whose y is null or not finite are gaps. */
-export interface CurveSeries {
+/** One line of a chart. Points whose y is null or not finite leave a gap. */
+export interface Line {
   name: string;
   points: readonly { x: number; y: number | null }[];
-  /** Which of the four line styles to use; the position in the list by default. */
-  style?: number;
+  style: LineStyle;
 }
 
-/** What `lineChart` draws. */
-export interface LineChartInput {
+/** "linear" fits the values, "zero" is linear from zero, "log" leaves out values that are not positive. */
+export type Scale = "linear" | "zero" | "log";
+
+export interface LineChart {
   title: string;
-  /** Told apart by colour and by dashes, in four styles. */
-  series: readonly CurveSeries[];
+  lines: readonly Line[];
   xLabel: string;
-  /** "linear" fits the values, "zero" is linear from zero, "log" leaves out values that are not positive. */
-  scale?: "linear" | "zero" | "log";
-  /** Points in the moving mean that is drawn over a faint line of all values; 1 for none. */
+  scale?: Scale;
+  /** Number of points in the moving mean that is drawn over a faint line of all values; 1 for no moving mean. */
   smooth?: number;
+  size?: { width: number; height: number };
 }
 
-const SIZE = { width: 320, height: 172 };
-const PLOT = { left: 46, right: 304, top: 10, bottom: 136 };
+const SIZE = { width: 258, height: 126 };
 /** Lines of more points have no markers. */
 const MARKED = 12;
-
-// Custom properties let the page choose the colours for its light and its dark theme; dashes tell lines apart in print.
-const STYLES = [
-  { colour: "var(--series-1, #4b5563)", dash: "4 2.5" },
-  { colour: "var(--series-2, #b8480b)", dash: "none" },
-  { colour: "var(--series-3, #00639c)", dash: "1.5 2" },
-  { colour: "var(--series-4, #00795a)", dash: "8 2 2 2" },
-] as const;
+/** With more values than this on the x axis, the chart does not name each of them. */
+const NAMED = 6;
 
 /**
- * A small line chart as SVG text, for a page that shows it about 320 pixels wide.
+ * A small line chart as SVG, in the colours of the page's theme. Its title says in words what it shows.
  *
- * @throws E_ARGUMENT where there is no line, an x is not finite, or `smooth` is no positive whole number
+ * @throws E_ARGUMENT if there is no line, an x is not finite, or `smooth` is not a positive whole number
  */
-export function lineChart(input: LineChartInput): string {
-  checkChart(input);
-  const { series, xLabel, scale = "linear", smooth = 1 } = input;
-  const lines = series.map(({ points }) => points.map((point) => visible(point, scale)));
-  const known = lines.flat().filter(({ y }) => y !== null);
-  const values = known.map(({ y }) => y ?? 0);
-  const axes = {
-    x: linearAxis(known.length > 0 ? known.map(({ x }) => x) : [0, 1], { count: 5, whole: true, tight: true }),
-    y: scale === "log" && known.length > 0 ? logAxis(values) : linearAxis(values, { zero: scale === "zero" }),
+export function lineChart(chart: LineChart, id: string): Promise<Markup> {
+  return drawChart(linePanel(chart), { id, description: describe(chart) });
+}
+
+/** The chart as a panel of a figure. */
+export function linePanel(chart: LineChart): Panel {
+  checkChart(chart);
+  const { title, lines, scale = "linear", smooth = 1, size = SIZE } = chart;
+  const shown = lines.map((line) => ({ ...line, points: line.points.map((point) => drawable(point, scale)) }));
+  const rows = (list: readonly Line[]) => {
+    // The first line, which is dashed, is drawn last: where two lines agree, both can be seen.
+    const reversed = list.toReversed();
+    return reversed.flatMap(({ name, points }) => thin(points, size.width).map((point) => ({ name, ...point })));
   };
-  // The first line, which is dashed, lies on top: where two lines agree, both can be seen.
-  const drawn = lines.map((points, index) => curve(points, { axes, smooth, style: series[index]?.style ?? index }));
-  drawn.reverse();
-  const empty = known.length === 0 ? label((PLOT.left + PLOT.right) / 2, 76, "no values", "middle") : null;
-  const axisLabel = label((PLOT.left + PLOT.right) / 2, SIZE.height - 4, xLabel, "middle");
-  return markup`<svg class="chart" viewBox="0 0 ${SIZE.width} ${SIZE.height}" role="img" xmlns="http://www.w3.org/2000/svg"><title>${describe(input)}</title>${grid(axes)}${drawn}${axisLabel}${empty}</svg>`
-    .text;
+  const known = shown.flatMap(({ points }) => points.filter(({ y }) => y !== null));
+  const encoding = { ...axes(known, chart), ...lineStyles(lines) };
+  const drawn = { type: "line", strokeWidth: 1.7, strokeJoin: "round" };
+  const trend = shown.map((line) => ({ ...line, points: movingMean(line.points, smooth) }));
+  const marked = shown.filter(({ points }) => points.length <= MARKED);
+  const layers = [
+    ...(smooth > 1 ? [{ data: { values: rows(shown) }, mark: { ...drawn, strokeWidth: 1, opacity: 0.28 } }] : []),
+    { data: { values: rows(smooth > 1 ? trend : shown) }, mark: drawn },
+    {
+      data: { values: smooth > 1 ? [] : rows(marked).filter(({ y }) => y !== null) },
+      mark: { type: "point", filled: true, size: 22, opacity: 1 },
+    },
+  ];
+  const empty = { data: { values: [{}] }, mark: { type: "text", text: "no values" }, encoding: CENTRED(size) };
+  return {
+    title,
+    ...size,
+    layer: [...layers.map((layer) => ({ ...layer, encoding })), ...(known.length === 0 ? [empty] : [])],
+  };
 }
 
-/** A short sample of a line style, for the legend of a page of charts. */
-export function lineSample(style: number): string {
-  return markup`<svg class="line-sample" viewBox="0 0 28 8" width="28" height="8" aria-hidden="true"><path d="M0 4H28" ${stroke(style)}/></svg>`
-    .text;
+const CENTRED = ({ width, height }: { width: number; height: number }) => ({
+  x: { value: width / 2 },
+  y: { value: height / 2 },
+});
+
+function axes(known: readonly Point[], { xLabel, scale = "linear" }: LineChart): object {
+  const places = [...new Set(known.map(({ x }) => x))];
+  const values = known.map(({ y }) => y ?? 0);
+  const few = places.length <= NAMED;
+  return {
+    x: {
+      ...{ field: "x", type: "quantitative", title: xLabel },
+      scale: { domain: domainOf(places.length === 0 ? [0, 1] : places, 0.02), nice: false, zero: false },
+      // A step below 1 keeps Vega from leaving out some of the values that are named.
+      axis: {
+        ...{ grid: false, format: "d" },
+        ...(few ? { values: places, labelOverlap: false, tickMinStep: 0.1 } : { tickCount: 5, tickMinStep: 1 }),
+      },
+    },
+    y: {
+      ...{ field: "y", type: "quantitative", title: null, scale: valueScale(values, scale) },
+      axis: { tickCount: 4, domain: false, ticks: false, minExtent: 34, ...(scale === "log" ? { format: "~g" } : {}) },
+    },
+  };
 }
 
-interface Axes {
-  x: Axis;
-  y: Axis;
+function valueScale(values: readonly number[], scale: Scale): object {
+  if (values.length === 0) return { domain: [0, 1] };
+  if (scale === "log") return { type: "log", domain: domainOf(values.map(Math.log10), 0.012).map((end) => 10 ** end) };
+  if (scale === "zero") return { domain: [Math.min(0, ...values), Math.max(0, ...values) || 1], nice: 4 };
+  return { domain: domainOf(values, 0), nice: 4, zero: false };
 }
 
-interface CurveOptions {
-  axes: Axes;
-  smooth: number;
-  style: number;
+/** Colours and dashes of the lines, for a chart without a legend. */
+export function lineStyles(lines: readonly Pick<Line, "name" | "style">[]): object {
+  const names = lines.map(({ name }) => name);
+  const by = { field: "name", type: "nominal", legend: null };
+  const dashes = lines.map(({ style: { dash } }) => (dash.length === 0 ? [1, 0] : dash));
+  return {
+    color: { ...by, scale: { domain: names, range: lines.map(({ style }) => style.colour) } },
+    strokeDash: { ...by, scale: { domain: names, range: dashes } },
+  };
 }
 
-function curve(points: readonly Point[], { axes, smooth, style }: CurveOptions): Markup {
-  const limit = PLOT.right - PLOT.left;
-  const { colour } = styleOf(style);
-  const line = (list: readonly Point[]) => path(thin(list, limit), axes);
-  if (smooth > 1) {
-    const trend = line(movingMean(points, smooth));
-    return markup`<path d="${line(points)}" fill="none" stroke="${colour}" stroke-width="1" opacity="0.28"/><path d="${trend}" ${stroke(style)}/>`;
-  }
-  const marked = points.length <= MARKED ? points.filter(({ y }) => y !== null) : [];
-  const markers = marked.map((point) => {
-    const [x, y] = position(point, axes);
-    return markup`<circle cx="${x}" cy="${y}" r="2.6" fill="${colour}"/>`;
-  });
-  return markup`<path d="${line(points)}" ${stroke(style)}/>${markers}`;
+/** A short sample of a line, for the legend of a page. */
+export function lineSample({ colour, dash }: LineStyle): Markup {
+  const dashes = dash.length === 0 ? "none" : dash.join(" ");
+  return markup`<svg class="line-sample" viewBox="0 0 28 8" width="28" height="8" aria-hidden="true"><path d="M0 4H28" fill="none" stroke="${colour}" stroke-width="1.8" stroke-dasharray="${dashes}"/></svg>`;
 }
 
-function stroke(style: number): Markup {
-  const { colour, dash } = styleOf(style);
-  return markup`fill="none" stroke-width="1.8" stroke-linejoin="round" stroke="${colour}" stroke-dasharray="${dash}"`;
-}
-
-function styleOf(style: number): (typeof STYLES)[number] {
-  return STYLES[style % STYLES.length] ?? STYLES[0];
-}
-
-function path(points: readonly Point[], axes: Axes): string {
-  let pen = "M";
-  let text = "";
-  for (const point of points) {
-    if (point.y === null) {
-      pen = "M";
-      continue;
-    }
-    text += `${pen}${position(point, axes).join(" ")}`;
-    pen = "L";
-  }
-  return text;
-}
-
-function position({ x, y }: Point, axes: Axes): [number, number] {
-  const across = PLOT.left + axes.x.at(x) * (PLOT.right - PLOT.left);
-  const down = PLOT.bottom - axes.y.at(y ?? 0) * (PLOT.bottom - PLOT.top);
-  return [round(across), round(down)];
-}
-
-function grid({ x, y }: Axes): Markup {
-  const rows = y.ticks.map((tick) => {
-    const at = round(PLOT.bottom - y.at(tick) * (PLOT.bottom - PLOT.top));
-    return markup`<path d="M${PLOT.left} ${at}H${PLOT.right}" stroke="var(--rule, #d0d7de)"/>${label(PLOT.left - 6, at + 3.5, y.label(tick), "end")}`;
-  });
-  const columns = x.ticks.map((tick) => {
-    const at = round(PLOT.left + x.at(tick) * (PLOT.right - PLOT.left));
-    return markup`<path d="M${at} ${PLOT.bottom}v4" stroke="var(--muted, #57606a)"/>${label(at, PLOT.bottom + 15, x.label(tick), "middle")}`;
-  });
-  const base = markup`<path d="M${PLOT.left} ${PLOT.bottom}H${PLOT.right}" stroke="var(--muted, #57606a)"/>`;
-  return markup`${rows}${columns}${base}`;
-}
-
-function label(x: number, y: number, text: string, anchor: string): Markup {
-  return markup`<text x="${x}" y="${round(y)}" font-size="10.5" text-anchor="${anchor}" fill="var(--muted, #57606a)">${text}</text>`;
-}
-
-function describe({ title, series, xLabel }: LineChartInput): string {
-  const lines = series.map(({ name, points }) => {
+function describe({ title, lines, xLabel }: LineChart): string {
+  const inWords = lines.map(({ name, points }) => {
     const known = points.filter(({ y }) => isNumber(y));
     const [first, last] = [known[0], known.at(-1)];
     if (!first || !last) return `${name}: no values`;
     return `${name}: from ${formatShort(first.y)} to ${formatShort(last.y)}`;
   });
-  return `${title} by ${xLabel}; ${lines.join("; ")}`;
+  return `${title} by ${xLabel}; ${inWords.join("; ")}`;
 }
 
 /** Beyond these magnitudes, which only a diverging run reaches, arithmetic on an axis would overflow or vanish. */
 const DRAWABLE = { least: 1e-100, most: 1e100 };
 
-function visible({ x, y }: Point, scale: string): Point {
+function drawable({ x, y }: Point, scale: Scale): Point {
   if (!isNumber(y) || Math.abs(y) > DRAWABLE.most || (scale === "log" && y < DRAWABLE.least)) return { x, y: null };
   return { x, y: Math.abs(y) < DRAWABLE.least ? 0 : y };
 }
 
-function checkChart({ series, smooth = 1 }: LineChartInput): void {
-  if (series.length === 0) {
-    throw new BatchCamError("E_ARGUMENT", "lineChart: series must hold at least one line, got none");
-  }
-  if (!Number.isInteger(smooth) || smooth < 1) {
-    throw new BatchCamError("E_ARGUMENT", `lineChart: smooth must be a positive whole number of points, got ${smooth}`);
-  }
-  for (const { name, points } of series) {
+function checkChart({ lines, smooth = 1 }: LineChart): void {
+  const fail = (message: string) => {
+    throw new BatchCamError("E_ARGUMENT", `lineChart: ${message}`);
+  };
+  if (lines.length === 0) fail("series must hold at least one line, got none");
+  if (!Number.isInteger(smooth) || smooth < 1) fail(`smooth must be a positive whole number of points, got ${smooth}`);
+  for (const { name, points } of lines) {
     const bad = points.findIndex(({ x }) => !Number.isFinite(x));
-    if (bad < 0) continue;
-    const got = points[bad]?.x;
-    throw new BatchCamError("E_ARGUMENT", `lineChart: x of point ${bad} of "${name}" must be finite, got ${got}`);
+    if (bad >= 0) fail(`x of point ${bad} of "${name}" must be finite, got ${points[bad]?.x}`);
   }
 }

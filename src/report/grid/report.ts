@@ -1,16 +1,15 @@
 import type { AnalysisGroup } from "../../experiments/analysis.ts";
 import type { MethodKind } from "../../experiments/records.ts";
 import { type DrawnFigure, drawFigure, type FigurePlan } from "../charts/engine.ts";
-import { lineStyle } from "../charts/palette.ts";
-import { Markup, markup } from "../page/markup.ts";
+import { type Markup, markup } from "../page/markup.ts";
 import { renderPage, type Section } from "../page/page.ts";
 import { scaleAddress } from "../pictures/png.ts";
-import { curveFigure, curveSheets } from "./curve-panels.ts";
+import { curveFigure, curveKey, curveSheets } from "./curves.ts";
 import { dataTable } from "./data-table.ts";
 import { gridDefinitions } from "./definitions.ts";
+import { cueFigure, effectFigure } from "./dot-charts.ts";
 import { hardwareTable } from "./hardware.ts";
 import { type GridReportInput, groupName, slugs } from "./input.ts";
-import { cueFigure, effectFigure } from "./panels.ts";
 import { drawPictures, mapGrid, type PictureGrid, pictureTable, reconstructionGrid } from "./pictures.ts";
 import { scatterFigure } from "./scatter.ts";
 import { settingsTable } from "./settings-table.ts";
@@ -107,14 +106,14 @@ async function groupFigures(group: AnalysisGroup, slug: string, drawing: Drawing
     await chart(`cue-${slug}`, () => cueFigure(group, slug)),
   ];
   for (const { name, group: shown } of curveSheets(group))
-    parts.push(await chart(`curves-${slug}`, () => curveFigure(shown, slug, name), lineKey(shown)));
+    parts.push(await chart(`curves-${slug}`, () => curveFigure(shown, slug, name), curveKey(shown)));
   return markup`<h3>${groupName(group)}</h3>\n${parts}`;
 }
 
 function chartMarkup({ name, title, caption, panels }: DrawnFigure, key: Markup | null): Markup {
   const width = Math.max(...panels.map((panel) => panel.width));
   const parts = panels.map(({ title: heading, svg }) => {
-    return markup`<figure class="panel">${panels.length > 1 ? markup`<figcaption>${heading}</figcaption>` : ""}${new Markup(svg)}</figure>\n`;
+    return markup`<figure class="panel">${panels.length > 1 ? markup`<figcaption>${heading}</figcaption>` : ""}${svg}</figure>\n`;
   });
   return markup`<figure class="figure" id="figure-${name}"><figcaption><strong>${title}.</strong> ${caption}</figcaption>
 <div class="panels" style="--panel: ${Math.ceil(width)}px">${parts}${key}</div></figure>
@@ -126,15 +125,6 @@ function numberedKey({ methods }: AnalysisGroup): Markup {
     return markup`<li><span class="n">${index + 1}</span> ${kindMark(kind)} ${method}</li>`;
   });
   return markup`<ol class="key numbered">${items}</ol>`;
-}
-
-function lineKey({ methods }: AnalysisGroup): Markup {
-  const names = methods.filter(({ done }) => done.length > 0).map(({ method }) => method);
-  const items = names.map((name, index) => {
-    const { colour, dash } = lineStyle(index);
-    return markup`<li><svg viewBox="0 0 28 8" width="28" height="8" aria-hidden="true"><path d="M0 4H28" stroke="${colour}" stroke-width="2" stroke-dasharray="${dash.join(" ")}"/></svg>${name}</li>`;
-  });
-  return markup`<ul class="key">${items}</ul>`;
 }
 
 function figureSection(figures: readonly Markup[], kinds: ReadonlySet<MethodKind>): Markup {

@@ -1,10 +1,10 @@
 import type { AnalysisGroup } from "../../experiments/analysis.ts";
+import { domainOf } from "../charts/domain.ts";
 import type { FigurePlan, Panel } from "../charts/engine.ts";
-import { extent } from "../charts/extent.ts";
 import { labelPlaces } from "../charts/label-places.ts";
-import { colour } from "../charts/palette.ts";
+import { colour } from "../page/colours.ts";
+import { kindColour, kindShape, ROW } from "./dot-charts.ts";
 import { groupName } from "./input.ts";
-import { kindColour, kindShape, ROW } from "./panels.ts";
 
 /** From here on a line leads from a point to its label. */
 const FAR = 17;
@@ -52,11 +52,11 @@ function pointsOf({ methods }: AnalysisGroup): Point[] {
 
 function scatter(points: readonly Point[]): Record<string, unknown> {
   const domain = {
-    x: extent(
+    x: domainOf(
       points.flatMap(({ left, right }) => [left, right]),
       0.1,
     ),
-    y: extent(
+    y: domainOf(
       points.flatMap(({ below, above }) => [below, above]),
       0.1,
     ),
@@ -76,7 +76,7 @@ function scatter(points: readonly Point[]): Record<string, unknown> {
       { mark: bar, encoding: { x: at.x, y: { ...y, field: "below" }, y2: { field: "above" }, color } },
       {
         transform: [{ filter: "datum.far" }],
-        mark: { type: "rule", strokeWidth: 0.7, color: colour("soft") },
+        mark: { type: "rule", strokeWidth: 0.7, color: colour("muted") },
         encoding: { ...at, x2: { field: "leadX" }, y2: { field: "leadY" } },
       },
       { mark: { type: "point", filled: true, size: 75, opacity: 1 }, encoding: { ...at, color, shape: kindShape() } },

@@ -1,11 +1,10 @@
-import { COLOUR_STYLE } from "../charts/palette.ts";
 import { STYLE } from "../page/style.ts";
 
 /** The demo report's style sheet, and what a comparison has beside it. */
-export const GRID_STYLE = `${STYLE}${COLOUR_STYLE}
+export const GRID_STYLE = `${STYLE}
 body { max-width: 76rem; }
 .scroll { position: relative; overflow-x: auto; margin: .5rem 0 .25rem; overscroll-behavior-x: contain; scrollbar-width: thin; scrollbar-color: var(--muted) transparent;
-  background: linear-gradient(to left, var(--paper), var(--paper)) right / 3rem 100% local no-repeat, linear-gradient(to left, var(--line), transparent) right / 1.5rem 100% scroll no-repeat; }
+  background: linear-gradient(to left, var(--paper), var(--paper)) right / 3rem 100% local no-repeat, linear-gradient(to left, var(--rule), transparent) right / 1.5rem 100% scroll no-repeat; }
 .scroll:focus-visible { outline: 2px solid var(--link); outline-offset: 3px; border-radius: 2px; }
 .compare { width: auto; min-width: 100%; font-size: .9375rem; }
 .compare th, .compare td { padding: .35rem .9rem .35rem 0; white-space: nowrap; }
@@ -31,7 +30,7 @@ header .note { margin-bottom: 1rem; }
 .panels > .key:not(.numbered) { grid-column: 1 / -1; }
 .panel { margin: 0; max-width: 100%; overflow-x: auto; }
 .panel > figcaption { font-size: .875rem; font-weight: 600; }
-.panel svg { display: block; max-width: 100%; height: auto; }
+.panel .chart { width: auto; max-width: 100%; }
 .key { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; margin: .75rem 0 0; padding: 0; font-size: .875rem; list-style: none; }
 .key.numbered { display: block; }
 .key li { display: flex; align-items: center; gap: .45rem; }

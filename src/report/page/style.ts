@@ -1,18 +1,7 @@
-/** The style sheet of the report: light and dark by the reader's setting, one column on a phone, plain on paper. */
-export const STYLE = `
-:root {
-  color-scheme: light dark;
-  --paper: #ffffff; --panel: #f6f8fa; --text: #1b1f24; --muted: #57606a; --rule: #d0d7de; --link: #0b5cad;
-  --plain: #4b5563; --guided: #a8410a; --series-1: var(--plain); --series-2: var(--guided);
-  --good: #11632f; --bad: #a3211a; --warning: #b3261e; --mark: #fff4e5;
-}
-@media screen and (prefers-color-scheme: dark) {
-  :root {
-    --paper: #0f1318; --panel: #171c23; --text: #e6e9ee; --muted: #a3adb8; --rule: #333c47; --link: #7db8f5;
-    --plain: #b3bdc9; --guided: #ff9f66; --good: #6fd08c; --bad: #ff8f85; --warning: #ff8f85; --mark: #33271a;
-  }
-}
-* { box-sizing: border-box; }
+import { COLOUR_STYLE } from "./colours.ts";
+
+/** The style sheet of all reports: light or dark as the reader has set it, one column on a phone, and light on paper. */
+export const STYLE = `${COLOUR_STYLE}* { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; text-size-adjust: 100%; }
 body {
   margin: 0 auto; max-width: 68rem; padding: 2.5rem 1.5rem 4rem; background: var(--paper); color: var(--text);
@@ -80,8 +69,8 @@ tbody th { font-weight: 400; }
 .charts figcaption { margin-bottom: .25rem; font-size: .875rem; line-height: 1.4; color: var(--muted); }
 .charts figcaption strong { color: var(--text); }
 .charts b { font-variant-numeric: tabular-nums; }
-.charts .plain { margin-right: .75rem; color: var(--plain); }
-.charts .guided { color: var(--guided); }
+.charts .plain { margin-right: .75rem; color: var(--line-1); }
+.charts .guided { color: var(--line-2); }
 .chart { display: block; width: 100%; height: auto; font-family: inherit; }
 .line-sample { flex: none; }
 

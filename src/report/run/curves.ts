@@ -1,68 +1,50 @@
-import type { EpochRecord, StepMetrics } from "../../train/events.ts";
-import { lineChart, lineSample } from "../charts/line-chart.ts";
+import { MEASURES, type MeasureName } from "../../measures.ts";
+import { EPOCH_CURVES, STEP_CURVES } from "../charts/curves.ts";
+import { type Line, lineChart, lineSample, type Scale } from "../charts/line-chart.ts";
+import { lineStyle } from "../charts/palette.ts";
 import type { Point } from "../charts/series.ts";
-import { Markup, markup } from "../page/markup.ts";
+import { type Markup, markup } from "../page/markup.ts";
+import { chartTitle, factorOf } from "../text/measure-text.ts";
 import { formatShort, isNumber, mean } from "../text/numbers.ts";
 import type { ReportedRun, RunReportInput } from "./input.ts";
 
-interface Curve {
-  title: string;
-  scale: "linear" | "zero" | "log";
-  /** Set by a formula, not measured: a moving mean would only blur it. */
-  schedule?: boolean;
+/** A chart that has a line for each run. */
+interface RunChart {
+  id: string;
+  measure: MeasureName;
+  /** Of the images that the numbers belong to; empty for the training steps. */
+  split: string;
+  scale: Scale;
+  isSmoothed: boolean;
+  xLabel: "step" | "epoch";
   points(run: ReportedRun): Point[];
 }
 
-const OF_STEPS: readonly Curve[] = [
-  ofStep("loss", "Loss, the whole objective", "zero"),
-  ofStep("crossEntropy", "Cross-entropy", "zero"),
-  ofStep("prototypeLoss", "Prototype Loss, before λ", "zero"),
-  ofStep("batchCamLoss", "Batch-CAM Loss, before λ", "zero"),
-  { ...ofStep("lambdaPrototype", "λ of the Prototype Loss", "zero"), schedule: true },
-  { ...ofStep("lambdaBatch", "λ of the Batch-CAM Loss", "zero"), schedule: true },
-  ofStep("deadMaps", "Share of dead maps", "zero"),
-  ofStep("rawMapMax", "Largest raw map value", "log"),
-  ofStep("gradNorm", "Gradient norm", "log"),
-  { ...ofStep("lr", "Learning rate", "zero"), schedule: true },
-];
+const OF_STEPS: readonly RunChart[] = STEP_CURVES.map(({ name, scale, isSchedule = false }) => ({
+  id: `step-${name}`,
+  ...{ measure: name, split: "", scale, isSmoothed: !isSchedule, xLabel: "step" },
+  points: ({ steps }) => steps.map(({ step, metrics }) => ({ x: step, y: metrics[name] })),
+}));
 
-const OF_EPOCHS: readonly Curve[] = [
-  ofEpoch("Accuracy, training", ({ train }) => train.accuracy),
-  ofEpoch("Accuracy, validation", ({ val }) => val.accuracy),
-  ofEpoch("Cross-entropy, validation", ({ val }) => val.crossEntropy),
-  ofEpoch("SSIM of map and prototype, validation", ({ val }) => val.mapSsim),
-  ofEpoch("L1 of map and prototype, validation", ({ val }) => val.mapL1),
-  ofEpoch("L2 of map and prototype, validation", ({ val }) => val.mapL2),
-  ofEpoch("Coherence, validation", ({ val }) => val.coherence),
-  ofEpoch("Energy in the foreground, validation", ({ val }) => val.energyInForeground),
-  ofEpoch("Share of dead maps, validation", ({ val }) => val.deadMaps),
-];
+const OF_EPOCHS: readonly RunChart[] = EPOCH_CURVES.map(({ name, split, of }) => ({
+  id: `${split}-${name}`,
+  ...{ measure: name, split, scale: "linear", isSmoothed: false, xLabel: "epoch" },
+  points: ({ result }) => result.history.map((record) => ({ x: record.epoch, y: of(record) ?? null })),
+}));
 
-function ofStep(key: keyof StepMetrics, title: string, scale: Curve["scale"]): Curve {
-  return { title, scale, points: ({ steps }) => steps.map(({ step, metrics }) => ({ x: step, y: metrics[key] })) };
-}
-
-function ofEpoch(title: string, value: (record: EpochRecord) => number): Curve {
-  return {
-    title,
-    scale: "linear",
-    points: ({ result }) => result.history.map((record) => ({ x: record.epoch, y: value(record) })),
-  };
-}
-
-/** Small charts of every logged term, both runs in each; terms that no run has, or that are zero throughout, are left out. */
-export function curveGrids({ runs }: RunReportInput): Markup {
-  const key = runs.map(({ name }) => markup`<span>${new Markup(lineSample(styleOf(name)))} ${name}</span>`);
-  const bySteps = grid(OF_STEPS, runs, "step");
-  const byEpochs = grid(OF_EPOCHS, runs, "epoch");
+/** Small charts of everything that was logged, with all runs in each. What no run has, or what is zero throughout, is left out. */
+export async function curveGrids({ runs }: RunReportInput): Promise<Markup> {
+  const key = runs.map(({ name }) => markup`<span>${lineSample(styleOf(name))} ${name}</span>`);
+  const bySteps = await drawn(OF_STEPS, runs);
+  const byEpochs = await drawn(OF_EPOCHS, runs);
   if (bySteps.length + byEpochs.length === 0) return markup`<p>No step and no epoch was recorded.</p>`;
   return markup`<p class="legend">${key}</p>
 ${chapter("By training step", STEP_NOTE, bySteps)}${chapter("By epoch", EPOCH_NOTE, byEpochs)}`;
 }
 
 const STEP_NOTE =
-  "Faint: every logged step. Strong: moving mean. Under each title stands the mean of the last tenth of the logged steps.";
-const EPOCH_NOTE = "Under each title stands the last epoch’s value.";
+  "The faint line has every logged step, the strong one is their moving mean. The number under a title is the mean of the last tenth of the logged steps.";
+const EPOCH_NOTE = "The number under a title is the value of the last epoch.";
 
 function chapter(heading: string, note: string, charts: readonly Markup[]): Markup | null {
   if (charts.length === 0) return null;
@@ -72,31 +54,45 @@ function chapter(heading: string, note: string, charts: readonly Markup[]): Mark
 `;
 }
 
-function grid(curves: readonly Curve[], runs: readonly ReportedRun[], xLabel: "step" | "epoch"): Markup[] {
-  return curves.flatMap((curve) => {
-    const series = runs
-      .map((run) => ({ name: run.name, points: curve.points(run), style: styleOf(run.name) }))
-      .filter(({ points }) => points.some(({ y }) => isNumber(y)));
-    if (!series.some(({ points }) => points.some(({ y }) => isNumber(y) && y !== 0))) return [];
-    const longest = Math.max(...series.map(({ points }) => points.length));
-    const smooth =
-      xLabel === "step" && longest >= 40 && !curve.schedule ? Math.min(200, Math.max(3, Math.round(longest / 25))) : 1;
-    const chart = lineChart({ title: curve.title, series, xLabel, scale: curve.scale, smooth });
-    const ends = series.map(({ name, points }) => {
-      return markup`<span class="${name}">${name} <b>${formatShort(last(points, xLabel))}</b></span> `;
-    });
-    const scale = curve.scale === "log" ? markup` <small>(log scale)</small>` : "";
-    return [
-      markup`<figure><figcaption><strong>${curve.title}</strong>${scale}<br>${ends}</figcaption>${new Markup(chart)}</figure>\n`,
-    ];
-  });
+async function drawn(charts: readonly RunChart[], runs: readonly ReportedRun[]): Promise<Markup[]> {
+  const figures = [];
+  for (const chart of charts) {
+    const lines = linesOf(chart, runs);
+    if (lines.some(({ points }) => points.some(({ y }) => isNumber(y) && y !== 0)))
+      figures.push(await figure(chart, lines));
+  }
+  return figures;
 }
 
-function last(points: readonly Point[], xLabel: "step" | "epoch"): number | null {
+/** The lines of the runs that have any value. */
+function linesOf({ measure, points: pointsOf }: RunChart, runs: readonly ReportedRun[]): Line[] {
+  const factor = factorOf(MEASURES[measure]);
+  const lines = runs.map((run) => {
+    const points = pointsOf(run).map(({ x, y }) => ({ x, y: y === null ? null : y * factor }));
+    return { name: run.name, points, style: styleOf(run.name) };
+  });
+  return lines.filter(({ points }) => points.some(({ y }) => isNumber(y)));
+}
+
+async function figure(chart: RunChart, lines: readonly Line[]): Promise<Markup> {
+  const { id, measure, split, scale, isSmoothed, xLabel } = chart;
+  const { unit } = MEASURES[measure];
+  const title = chartTitle({ ...MEASURES[measure], unit: "" }, split);
+  const longest = Math.max(...lines.map(({ points }) => points.length));
+  const window = isSmoothed && longest >= 40 ? Math.min(200, Math.max(3, Math.round(longest / 25))) : 1;
+  const svg = await lineChart({ title, lines, xLabel, scale, smooth: window }, id);
+  const ends = lines.map(({ name, points }) => {
+    return markup`<span class="${name}">${name} <b>${formatShort(endOf(points, xLabel))}</b></span> `;
+  });
+  const remarks = [unit, scale === "log" ? "log scale" : ""].filter(Boolean).join(", ");
+  const remark = remarks === "" ? null : markup` <small>(${remarks})</small>`;
+  return markup`<figure><figcaption><strong>${title}</strong>${remark}<br>${ends}</figcaption>${svg}</figure>\n`;
+}
+
+/** The value that a curve ends with: the last epoch's, or the mean of the last tenth of the steps. */
+function endOf(points: Line["points"], xLabel: RunChart["xLabel"]): number | null {
   const known = points.map(({ y }) => y).filter(isNumber);
   return mean(known.slice(xLabel === "step" ? -Math.max(1, Math.round(known.length / 10)) : -1));
 }
 
-function styleOf(name: ReportedRun["name"]): number {
-  return name === "plain" ? 0 : 1;
-}
+const styleOf = (name: ReportedRun["name"]) => lineStyle(name === "plain" ? 0 : 1, 2);

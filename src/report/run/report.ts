@@ -3,9 +3,10 @@ import { galleryLegend, mapGallery, overlayGallery } from "../page/gallery.ts";
 import { type Markup, markup } from "../page/markup.ts";
 import { renderPage, type Section } from "../page/page.ts";
 import { STYLE } from "../page/style.ts";
+import { balanceSection } from "./balance.ts";
 import { curveGrids } from "./curves.ts";
 import { decoyLead, decoySection } from "./decoy.ts";
-import { balanceSection, epochSection } from "./epochs.ts";
+import { epochSection } from "./epochs.ts";
 import { checkRunReportInput, type RunReportInput } from "./input.ts";
 import { JUDGED_BY } from "./measures.ts";
 import { resultsTable } from "./results.ts";
@@ -18,15 +19,15 @@ import { summarize } from "./summary.ts";
  *
  * @throws E_ARGUMENT and E_SHAPE where names, counts, sizes or classes do not fit together
  */
-export function renderRunReport(input: RunReportInput): string {
+export async function renderRunReport(input: RunReportInput): Promise<string> {
   checkRunReportInput(input);
   const sections: Section[] = [
     { id: "results", heading: "Results", body: resultsTable(input) },
     { id: "maps", heading: input.runs.length > 1 ? "The maps, side by side" : "The maps", body: maps(input) },
     ...decoySection(input),
-    { id: "curves", heading: "Training curves", body: curveGrids(input) },
+    { id: "curves", heading: "Training curves", body: await curveGrids(input) },
     ...epochSection(input),
-    ...balanceSection(input),
+    ...(await balanceSection(input)),
     { id: "definitions", heading: "What the numbers mean", body: definitions() },
     { id: "configuration", heading: "Configuration", body: configurations(input) },
     { id: "environment", heading: "Environment", body: environmentTable(input) },

@@ -1,5 +1,5 @@
-/** The text with a capital letter, for the beginning of a sentence. */
-export const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+/** The text with a capital letter, for the beginning of a sentence. A symbol such as λ stays as it is. */
+export const capital = (text: string): string => text.replace(/^[a-z]/, (letter) => letter.toUpperCase());
 
 /** "p = 0.012", "p < 0.001" */
 export function pText(p: number, name = "p"): string {

@@ -1,9 +1,10 @@
 import type { AnalysedMethod, AnalysisGroup } from "../../experiments/analysis.ts";
 import type { MeasureId } from "../../experiments/measures.ts";
 import { MEASURES } from "../../measures.ts";
+import { domainOf } from "../charts/domain.ts";
 import type { FigurePlan, Panel } from "../charts/engine.ts";
-import { extent } from "../charts/extent.ts";
-import { colour, KINDS } from "../charts/palette.ts";
+import { KINDS } from "../charts/palette.ts";
+import { colour } from "../page/colours.ts";
 import { differenceUnit, factorOf, testName } from "../text/measure-text.ts";
 import { capital } from "../text/words.ts";
 import { groupName } from "./input.ts";
@@ -92,12 +93,12 @@ function dotPanel(dots: readonly Dot[], { title, axis, at }: DotText): Panel {
     type: "nominal",
     sort: dots.map(({ method }) => method),
     title: null,
-    axis: { grid: true, gridOpacity: 0.5, domain: false, ticks: false, labelPadding: 6, labelColor: colour("ink") },
+    axis: { grid: true, gridOpacity: 0.5, domain: false, ticks: false, labelPadding: 6, labelColor: colour("text") },
   };
   const shown = dots.flatMap(({ value, low, high }) => [value, low ?? value, high ?? value]).concat(at ?? []);
-  const scale = { domain: extent(shown, 0.04), nice: false, zero: false };
+  const scale = { domain: domainOf(shown, 0.04), nice: false, zero: false };
   const x = { type: "quantitative", title: axis, scale, axis: { tickCount: 4 } };
-  const rule = { mark: { type: "rule", color: colour("soft"), strokeDash: [4, 3] }, encoding: { x: { datum: at } } };
+  const rule = { mark: { type: "rule", color: colour("muted"), strokeDash: [4, 3] }, encoding: { x: { datum: at } } };
   return {
     title,
     width: WIDTH,

@@ -1,0 +1,47 @@
+import type { MeasureName } from "../../measures.ts";
+import type { EpochRecord, StepMetrics } from "../../train/events.ts";
+import type { Scale } from "./line-chart.ts";
+
+type Validated = MeasureName & keyof EpochRecord["val"];
+
+/** A curve of the training steps. */
+export interface StepCurve {
+  name: keyof StepMetrics & MeasureName;
+  scale: Scale;
+  /** Set by a formula and not measured, so that a moving mean would only blur it. */
+  isSchedule?: boolean;
+}
+
+/** Everything that is logged of the training steps, in the order in which a report shows it. */
+export const STEP_CURVES: readonly StepCurve[] = [
+  { name: "loss", scale: "zero" },
+  { name: "crossEntropy", scale: "zero" },
+  { name: "prototypeLoss", scale: "zero" },
+  { name: "batchCamLoss", scale: "zero" },
+  { name: "baselineLoss", scale: "zero" },
+  { name: "lambdaPrototype", scale: "zero", isSchedule: true },
+  { name: "lambdaBatch", scale: "zero", isSchedule: true },
+  { name: "deadMaps", scale: "zero" },
+  { name: "rawMapMax", scale: "log" },
+  { name: "gradNorm", scale: "log" },
+  { name: "lr", scale: "zero", isSchedule: true },
+];
+
+/** A curve of the epochs. */
+export interface EpochCurve {
+  name: MeasureName;
+  split: "training" | "validation";
+  of(record: EpochRecord): number | null | undefined;
+}
+
+const onValidation = (name: Validated): EpochCurve => ({
+  ...{ name, split: "validation" },
+  of: ({ val }) => (val as Partial<Record<Validated, number>> | undefined)?.[name],
+});
+
+/** What each epoch was judged by. */
+export const EPOCH_CURVES: readonly EpochCurve[] = [
+  { name: "accuracy", split: "training", of: ({ train }) => train?.accuracy },
+  ...(["accuracy", "crossEntropy", "mapSsim", "mapL1", "mapL2", "coherence"] as const).map(onValidation),
+  ...(["energyInForeground", "deadMaps"] as const).map(onValidation),
+];
