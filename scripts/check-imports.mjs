@@ -64,9 +64,9 @@ function ruleOf(rule, places, index) {
       new RegExp(`(^|[ ,])${place.replace(/^src\//, "").replace(/\.ts$/, "")}([ ,]|$)`).test(text),
     );
   /** @param {readonly string[]} list */
-  const but = (list) => list.filter((place) => place !== "src/native");
-  if (rule.startsWith("anything in src but native")) return { places: but(places), types: [] };
-  if (rule.startsWith("all src/ above but native")) return { places: but(places.slice(0, index)), types: [] };
+  const but = (list) => list.filter((place) => place !== "src/engine");
+  if (rule.startsWith("anything in src but engine")) return { places: but(places), types: [] };
+  if (rule.startsWith("all src/ above but engine")) return { places: but(places.slice(0, index)), types: [] };
   if (rule.startsWith("the same, and")) return { places: but(places.slice(0, index)), types: [] };
   if (rule.startsWith("types of")) return { places: [], types: named(rule) };
   return { places: named(rule), types: [] };
@@ -88,8 +88,8 @@ export function faultsOf(file, source, table) {
   for (const match of source.matchAll(IMPORT)) {
     const target = match[2] ?? match[3] ?? "";
     const line = source.slice(0, match.index).split("\n").length + (match[0].match(/^\n*/)?.[0].length ?? 0);
-    if (target.endsWith(".node") && place !== "src/native")
-      faults.push(`${file}:${line}: only src/native may load the addon`);
+    if (target.endsWith(".node") && place !== "src/engine")
+      faults.push(`${file}:${line}: only src/engine may load the addon`);
     if (!target.startsWith(".")) {
       const name = target.match(/^(?:@[^/]+\/)?[^/]+/)?.[0];
       if (!target.startsWith("node:") && !rule.packages.includes(name ?? ""))

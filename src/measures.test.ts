@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import type { ExplanationMetrics } from "./evaluate/explanation-metrics.ts";
-import type { MeasureId } from "./experiments/measures.ts";
 import { MEASURE_GROUPS, MEASURES, type Measure, type MeasureName } from "./measures.ts";
-import type { SplitRecord, StepMetrics } from "./train/events.ts";
+import type { SplitRecord, StepMetrics } from "./train/run/events.ts";
+import type { ExplanationMetrics } from "./workflows/evaluate/explanation-metrics.ts";
+import type { MeasureId } from "./workflows/study/measures.ts";
 
 type Recorded =
   | Exclude<keyof SplitRecord, "split" | "images" | "classAccuracy">

@@ -1,14 +1,5 @@
 // What `batch-cam/train` offers: names, nothing else.
-export {
-  type CueSet,
-  type EvaluateOptions,
-  type Evaluation,
-  evaluate,
-  evaluateSamples,
-  evaluateSpurious,
-  type SpuriousOptions,
-  type SpuriousRecord,
-} from "./evaluate/index.ts";
+
 export {
   type ModuleRecord,
   type OperatorRecord,
@@ -24,3 +15,13 @@ export {
 } from "./profile/index.ts";
 export { createTensorBoardLog, type TensorBoardLog } from "./report/tensorboard/log.ts";
 export * from "./train/index.ts";
+export {
+  type CueSet,
+  type EvaluateOptions,
+  type Evaluation,
+  evaluate,
+  evaluateSamples,
+  evaluateSpurious,
+  type SpuriousOptions,
+  type SpuriousRecord,
+} from "./workflows/index.ts";

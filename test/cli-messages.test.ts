@@ -2,8 +2,9 @@ import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { saveSafetensors } from "../src/io/index.ts";
 import { createModel } from "../src/models/index.ts";
-import { manualSeed, saveSafetensors } from "../src/tensor/index.ts";
+import { manualSeed } from "../src/tensor/index.ts";
 import { train } from "../src/train.ts";
 import { cli } from "./support/cli.ts";
 import { temporaryFolder } from "./support/temporary-folder.ts";
@@ -255,7 +256,7 @@ describe("the answer to a mistake", () => {
 
   it("lists only the nearest of many classes", async () => {
     const many = Array.from({ length: 200 }, (_, label) => `class ${label}`);
-    const { targetOf } = await import("../src/cli/explanation-plan.ts");
+    const { targetOf } = await import("../src/cli/explain/plan.ts");
     expect(() => targetOf("clas 150", many)).toThrow(
       /did you mean "class 150"\?\); the classes are class 150, .* and 188 more$/,
     );

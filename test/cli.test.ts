@@ -1,11 +1,11 @@
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { createTrainCommand } from "../src/cli/commands/train.ts";
 import { runCommand } from "../src/cli/main.ts";
-import type { Train } from "../src/cli/training.ts";
+import { createTrainCommand } from "../src/cli/train/command.ts";
+import type { Train } from "../src/cli/train/training.ts";
 import { TrainConfig, type TrainConfigInput } from "../src/config/index.ts";
-import type { TrainResult } from "../src/train/events.ts";
+import type { TrainResult } from "../src/train/run/events.ts";
 import { cli } from "./support/cli.ts";
 import { fakeIo } from "./support/fake-terminal.ts";
 import { BIN, runNode } from "./support/node-process.ts";

@@ -4,12 +4,12 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { explain } from "../src/cam/index.ts";
 import type { TrainConfigInput } from "../src/config/index.ts";
 import { gatherPixels, normalize } from "../src/data/index.ts";
-import { openRun, type RunSubject } from "../src/evaluate/subject.ts";
-import type { Cell, DoneCell } from "../src/experiments/records.ts";
-import { type RunCellOptions, runCell } from "../src/experiments/run-cell.ts";
 import { inEvaluation } from "../src/nn/index.ts";
 import { memory, type Tensor, tensor, tidy } from "../src/tensor/index.ts";
 import { evaluate, type TrainEvent } from "../src/train.ts";
+import { openRun, type RunSubject } from "../src/workflows/loaded-model.ts";
+import type { Cell, DoneCell } from "../src/workflows/study/records.ts";
+import { type RunCellOptions, runCell } from "../src/workflows/study/run-cell.ts";
 import { gridCells } from "./support/grid-cells.ts";
 import { temporaryFolder } from "./support/temporary-folder.ts";
 

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
-import type { DoneCell } from "../src/experiments/records.ts";
+import type { DoneCell } from "../src/workflows/study/records.ts";
 import { drawClass } from "./support/image-folder.ts";
 import { BIN, runNode } from "./support/node-process.ts";
 import { temporaryFolder } from "./support/temporary-folder.ts";
@@ -68,7 +68,7 @@ it("reports a store of a version that kept no digests, and runs its cells again,
   const [record] = records() as [DoneCell];
   rmSync(join(folder, "runs/compare/grid/data.json"));
   const { data: _, ...before } = record;
-  const { cellId } = await import("../src/experiments/cells.ts");
+  const { cellId } = await import("../src/workflows/study/cells.ts");
   const id = cellId(before.config, 0);
   rmSync(join(cells(), `${record.id}.json`));
   writeFileSync(join(cells(), `${id}.json`), JSON.stringify({ ...before, id }));

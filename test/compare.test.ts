@@ -3,7 +3,7 @@ import { cpSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync 
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import type { DoneCell } from "../src/experiments/records.ts";
+import type { DoneCell } from "../src/workflows/study/records.ts";
 import { BIN, runNode, startNode } from "./support/node-process.ts";
 import { temporaryFolder } from "./support/temporary-folder.ts";
 

@@ -3,11 +3,11 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { explain } from "../src/cam/index.ts";
 import { gatherBatch } from "../src/data/index.ts";
-import { METRIC_DEFINITIONS } from "../src/evaluate/explanation-metrics.ts";
-import { openRun } from "../src/evaluate/subject.ts";
 import { confidence, deletionCurve, sparseness } from "../src/metrics/index.ts";
 import { noGrad, type Tensor, tidy } from "../src/tensor/index.ts";
 import { train } from "../src/train.ts";
+import { METRIC_DEFINITIONS } from "../src/workflows/evaluate/explanation-metrics.ts";
+import { openRun } from "../src/workflows/loaded-model.ts";
 import { cli } from "./support/cli.ts";
 import { temporaryFolder } from "./support/temporary-folder.ts";
 

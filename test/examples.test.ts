@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { saveSafetensors } from "../src/io/index.ts";
 import { createModel } from "../src/models/index.ts";
-import { saveSafetensors } from "../src/tensor/index.ts";
 import { drawClass } from "./support/image-folder.ts";
 import { ROOT, textOf } from "./support/markdown.ts";
 import { runNode } from "./support/node-process.ts";

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { native } from "../src/native/addon.ts";
-import { KERNEL_LEVELS } from "../src/native/switches.ts";
+import { native } from "../src/engine/addon.ts";
+import { KERNEL_LEVELS } from "../src/engine/switches.ts";
 import { faultsOf, type GuidedSteps } from "./support/guided-step.ts";
 import { runProgram } from "./support/program.ts";
 

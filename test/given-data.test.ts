@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { TrainConfigInput } from "../src/config/index.ts";
-import { type DataRecord, listedIn } from "../src/data/data-record.ts";
-import type { SplitName } from "../src/data/split-names.ts";
-import { type RunData, readRunData } from "../src/train/run-data.ts";
+import { type DataRecord, listedIn } from "../src/data/record/data-record.ts";
+import type { SplitName } from "../src/data/splits/split.ts";
+import { type RunData, readRunData } from "../src/train/data/run-data.ts";
 import { evaluate, type TrainEvent, type TrainOptions, train } from "../src/train.ts";
 import { joinSplits, noiseSplit, rowsOf } from "./support/noise-split.ts";
 import { temporaryFolder } from "./support/temporary-folder.ts";

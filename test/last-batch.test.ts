@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { TrainConfigInput } from "../src/config/index.ts";
-import { loadSafetensors } from "../src/tensor/index.ts";
+import { loadSafetensors } from "../src/io/index.ts";
 import { findLearningRate, type TrainEvent, train } from "../src/train.ts";
 import { temporaryFolder } from "./support/temporary-folder.ts";
 

@@ -2,8 +2,9 @@ import { truncateSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import type { TrainConfigInput } from "../src/config/index.ts";
+import { saveSafetensors } from "../src/io/index.ts";
 import { createModel, loadPretrained, type Model, type ModelOptions } from "../src/models/index.ts";
-import { manualSeed, noGrad, saveSafetensors, type Tensor, tidy, zeros } from "../src/tensor/index.ts";
+import { manualSeed, noGrad, type Tensor, tidy, zeros } from "../src/tensor/index.ts";
 import { train } from "../src/train.ts";
 import { temporaryFolder } from "./support/temporary-folder.ts";
 

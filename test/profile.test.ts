@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { createTrainCommand } from "../src/cli/commands/train.ts";
 import { runCommand } from "../src/cli/main.ts";
+import { createTrainCommand } from "../src/cli/train/command.ts";
 import type { TrainConfigInput } from "../src/config/index.ts";
 import { type ProfileReport, type TrainEvent, train } from "../src/train.ts";
 import { cli } from "./support/cli.ts";

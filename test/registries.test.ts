@@ -10,7 +10,7 @@ import { COMMANDS } from "../src/cli/commands.ts";
 import { flagsOf, parseFlags } from "../src/cli/flags.ts";
 import { formatCommandHelp } from "../src/cli/help.ts";
 import { main } from "../src/cli/main.ts";
-import { modelTable } from "../src/cli/model-table.ts";
+import { modelTable } from "../src/cli/models/table.ts";
 import { explainConfigOf } from "../src/config/explain.ts";
 import { FEATURES, type Features } from "../src/config/features.ts";
 import { fieldsOf, parseConfig, TrainConfig } from "../src/config/index.ts";

@@ -12,10 +12,10 @@ import {
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { TrainConfigInput } from "../src/config/index.ts";
-import type { DataRecord, RecordedImage } from "../src/data/data-record.ts";
 import { loadDataset, type Split, selectImages } from "../src/data/index.ts";
+import type { DataRecord, RecordedImage } from "../src/data/record/data-record.ts";
 import { tensor } from "../src/tensor/index.ts";
-import { type RunData, readRunData } from "../src/train/run-data.ts";
+import { type RunData, readRunData } from "../src/train/data/run-data.ts";
 import { evaluate, type TrainEvent, train } from "../src/train.ts";
 import { cli } from "./support/cli.ts";
 import { drawClass, drawImage } from "./support/image-folder.ts";

@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { spuriousRecord } from "../src/evaluate/spurious.ts";
-import { openRun } from "../src/evaluate/subject.ts";
 import { memory, noGrad, type Tensor, tensor } from "../src/tensor/index.ts";
 import { evaluateSpurious, train } from "../src/train.ts";
+import { spuriousRecord } from "../src/workflows/evaluate/spurious.ts";
+import { openRun } from "../src/workflows/loaded-model.ts";
 import { cli } from "./support/cli.ts";
 import { temporaryFolder } from "./support/temporary-folder.ts";
 

@@ -2,11 +2,11 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { parseTrainConfig, type TrainConfigInput } from "../src/config/index.ts";
-import { normalizationForChannels } from "../src/data/normalization.ts";
-import { openRun, openWeights } from "../src/evaluate/subject.ts";
+import { normalizationForChannels } from "../src/data/splits/split.ts";
+import { saveSafetensors } from "../src/io/index.ts";
 import { createModel } from "../src/models/index.ts";
-import { saveSafetensors } from "../src/tensor/index.ts";
 import { evaluate, type TrainEvent, type TrainResult, train } from "../src/train.ts";
+import { openRun, openWeights } from "../src/workflows/loaded-model.ts";
 import { temporaryFolder } from "./support/temporary-folder.ts";
 
 const folder = temporaryFolder("start");

@@ -11,7 +11,8 @@ import {
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { TrainConfigInput } from "../src/config/index.ts";
-import { loadSafetensors, memory, readSafetensorsMetadata, saveSafetensors, type Tensor } from "../src/tensor/index.ts";
+import { loadSafetensors, readSafetensorsMetadata, saveSafetensors } from "../src/io/index.ts";
+import { memory, type Tensor } from "../src/tensor/index.ts";
 import { evaluate, evaluateSamples, type TrainEvent, train } from "../src/train.ts";
 import { once } from "./support/once.ts";
 import { temporaryFolder } from "./support/temporary-folder.ts";

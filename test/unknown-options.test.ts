@@ -9,8 +9,8 @@ import * as metrics from "../src/metrics/index.ts";
 import * as models from "../src/models/index.ts";
 import * as nn from "../src/nn/index.ts";
 import * as optim from "../src/optim/index.ts";
-import * as engine from "../src/tensor/index.ts";
 import { ones, tensor, tidy, zeros } from "../src/tensor/index.ts";
+import * as engine from "../src/tensor.ts";
 import * as train from "../src/train.ts";
 
 // Every function and constructor with options, called with one that does not exist. A name that is misspelt would otherwise be

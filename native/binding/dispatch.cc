@@ -40,7 +40,7 @@ std::vector<at::Tensor> writtenLists(const Engine& engine, const c10::FunctionSc
 }
 
 int32_t call(Engine& engine, int32_t index, bool discard) {
-  if (index < 0) return -1;  // this libtorch lacks it: src/native/dispatch.ts says which
+  if (index < 0) return -1;  // this libtorch lacks it: src/engine/dispatch.ts says which
   const Operator& op = engine.operators.at(static_cast<size_t>(index));
   engine.stack.clear();
   try {

@@ -7,7 +7,7 @@
 
 namespace batch_cam {
 
-// Pushes the arguments that the buffer holds for `schema` on `engine.stack`. src/native/arena.ts writes the same
+// Pushes the arguments that the buffer holds for `schema` on `engine.stack`. src/engine/arena.ts writes the same
 // layout.
 void readArguments(Engine& engine, const c10::FunctionSchema& schema);
 

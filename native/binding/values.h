@@ -39,7 +39,7 @@ inline napi_value undefined(napi_env env) {
   return result;
 }
 
-// The callback's arguments. Only src/native calls these functions and its types hold, so a wrong type reads as zero.
+// The callback's arguments. Only src/engine calls these functions and its types hold, so a wrong type reads as zero.
 template <size_t Count>
 class Arguments {
  public:

@@ -12,7 +12,7 @@ const std::vector<const char*>& kernelLevels();
 // The level whose kernels run.
 const char* kernelLevel();
 
-// Whether kernels of a level may run: BATCH_CAM_KERNELS names the highest that may. src/native/switches.ts refuses a
+// Whether kernels of a level may run: BATCH_CAM_KERNELS names the highest that may. src/engine/switches.ts refuses a
 // name that is none of them.
 bool kernelsMayBe(const char* level);
 

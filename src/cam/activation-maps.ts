@@ -1,16 +1,15 @@
 import { expectBoolean, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
+import { isOverwritten } from "../tensor/autograd.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import { autocast, enableGrad, noGrad, type Tensor } from "../tensor/index.ts";
-import { isOverwritten } from "../tensor/saved-copies.ts";
 import type { MethodName } from "./description.ts";
+import { reduceTerms } from "./gradient-methods.ts";
 import { METHOD_REGISTRY, methodIn } from "./methods.ts";
 import type { NormalizeOptions } from "./normalize.ts";
-import { overwrittenBehind } from "./overwritten.ts";
+import { SCALING, scaleMaps, single } from "./normalize.ts";
 import { scoreGradient } from "./pass.ts";
-import { reduceTerms } from "./reduce-terms.ts";
-import { SCALING, scaleMaps } from "./scale.ts";
-import { single } from "./single.ts";
+import { overwrittenBehind } from "./recorded-forward.ts";
 import { readTargets, type Targets } from "./targets.ts";
 
 export interface ActivationMapsOptions {

@@ -1,14 +1,12 @@
 import { describeValue, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { expectShapes } from "../tensor/expect.ts";
+import { isOverwritten } from "../tensor/autograd.ts";
+import { expectShapes, readLabels } from "../tensor/expect.ts";
+import { camMaps as fusedMaps, wantsFused } from "../tensor/fused-ops.ts";
 import { autocast, enableGrad, grad, interpolate, type Tensor } from "../tensor/index.ts";
-import { readLabels } from "../tensor/labels.ts";
-import { isOverwritten } from "../tensor/saved-copies.ts";
-import { camMaps, type SizedMaps } from "./cam-maps.ts";
-import { type NormalizeOptions, normalizeMaps } from "./normalize.ts";
-import { overwrittenBehind } from "./overwritten.ts";
-import { single } from "./single.ts";
-import { weightedSum } from "./weighted-sum.ts";
+import { weightedSum } from "./gradient-methods.ts";
+import { type NormalizeOptions, normalizeMaps, single } from "./normalize.ts";
+import { overwrittenBehind } from "./recorded-forward.ts";
 
 export interface CamHead {
   readonly weight: Tensor;
@@ -206,4 +204,23 @@ function headWeights(
   });
   const passed = output.detach().gt(0).to(pooled.dtype);
   return single(readout).indexSelect(0, classes).mul(passed).mm(pooled);
+}
+
+/** Maps (B, H, W) in [0, 1], and what they were before resizing and normalising, (B, h, w). */
+export interface SizedMaps {
+  maps: Tensor;
+  raw: Tensor;
+}
+
+/** `normalizeMaps(interpolate(relu(Σ_k α_k · A_k)))`: of A (B, K, h, w) and α (B, K), by one kernel where there is one. */
+export function camMaps(
+  activations: Tensor,
+  alpha: Tensor,
+  { size, eps }: { size: readonly [number, number]; eps: number },
+): SizedMaps {
+  const known = (activations.dtype === "float32" || activations.dtype === "bfloat16") && activations.numel > 0;
+  if (known && alpha.dtype === "float32" && eps > 0 && wantsFused())
+    return fusedMaps(activations, alpha, { size, eps });
+  const raw = weightedSum(activations, alpha).relu();
+  return { maps: normalizeMaps(interpolate(raw, { size }), { eps }), raw };
 }

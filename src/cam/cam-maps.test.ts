@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { kernelsRunBy } from "../../test/support/kernels-run.ts";
 import { setFusedTraining } from "../nn/index.ts";
 import { grad, manualSeed, ones, randn, type Tensor, tensor, zeros } from "../tensor/index.ts";
-import { camMaps, type SizedMaps } from "./cam-maps.ts";
+import { camMaps, type SizedMaps } from "./batch-cam.ts";
 
 afterEach(() => {
   setFusedTraining(true);

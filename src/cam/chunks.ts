@@ -1,8 +1,8 @@
 import type { Module } from "../nn/index.ts";
 import { cat, stack, type Tensor, tensor, tidy } from "../tensor/index.ts";
+import { watchOutputs } from "./recorded-forward.ts";
 import type { MethodSettings } from "./settings.ts";
 import type { Target } from "./targets.ts";
-import { watchOutputs } from "./watch-outputs.ts";
 
 const MEMORY = 2 ** 30;
 /** Beyond this many images a forward pass on the CPU only leaves its caches. */

@@ -1,6 +1,6 @@
+import { eigh, solve } from "../tensor/functions.ts";
 import { eye, type Tensor, where } from "../tensor/index.ts";
-import { eigh, solve } from "../tensor/linalg.ts";
-import { single } from "./single.ts";
+import { single } from "./normalize.ts";
 
 /**
  * First principal component over space of summands T (B, K, h, w): with X (h·w, K) the summands of a sample, each channel

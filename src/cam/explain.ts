@@ -4,17 +4,15 @@ import { inEvaluation, Module } from "../nn/index.ts";
 import type { Registry } from "../registry.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import { autocast, type DType, enableGrad, noGrad, stack, type Tensor, tidy } from "../tensor/index.ts";
-import { CONVENTIONS, type Convention } from "./convention.ts";
 import type { MethodName } from "./description.ts";
+import { reduceTerms } from "./gradient-methods.ts";
 import { layersOf } from "./layers.ts";
 import { METHOD_REGISTRY, methodIn, type NamedMethod } from "./methods.ts";
 import type { NormalizeOptions } from "./normalize.ts";
+import { SCALING, scaleMaps, single } from "./normalize.ts";
 import { forwardPass, layerGradients, type Pass, type ReshapeTransform, type TargetLayer } from "./pass.ts";
 import { explainingInPlace } from "./recorded-forward.ts";
-import { reduceTerms } from "./reduce-terms.ts";
-import { SCALING, scaleMaps } from "./scale.ts";
-import { checkSettings, type MethodSettings } from "./settings.ts";
-import { single } from "./single.ts";
+import { CONVENTIONS, type Convention, checkSettings, type MethodSettings } from "./settings.ts";
 import { readTargets, type Target, type Targets } from "./targets.ts";
 
 export interface ExplainOptions extends MethodSettings {

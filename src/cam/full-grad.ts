@@ -4,10 +4,10 @@ import { handleOutputs, type OutputHandler, tapOutput } from "../nn/recorder.ts"
 import { type BiasedOutput, observeBiases } from "../tensor/biased-output.ts";
 import { isTensor } from "../tensor/core.ts";
 import { enableGrad, grad, interpolate, isGradEnabled, Tensor } from "../tensor/index.ts";
+import { single } from "./normalize.ts";
 import { isUnused, type Pass, scoreGradient } from "./pass.ts";
 import { logitsFor, recordedForward } from "./recorded-forward.ts";
 import type { ImageOptions } from "./settings.ts";
-import { single } from "./single.ts";
 
 /** What one bias adds to a score, in each place where it is added. */
 export interface BiasTerm {

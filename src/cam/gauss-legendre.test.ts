@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { gaussLegendre } from "./gauss-legendre.ts";
+import { gaussLegendre } from "./input-gradients.ts";
 
 const integral = (n: number, fn: (t: number) => number) =>
   gaussLegendre(n).reduce((sum, { point, weight }) => sum + weight * fn(point), 0);

@@ -1,5 +1,9 @@
-import type { Tensor } from "../tensor/index.ts";
-import type { Convention } from "./convention.ts";
+import { type Tensor, tensor } from "../tensor/index.ts";
+import { principalComponent } from "./eigen.ts";
+import { noiseLike } from "./input-gradients.ts";
+import { single } from "./normalize.ts";
+import { forwardPass, layerGradients, type Pass, type TargetLayer } from "./pass.ts";
+import type { Convention, ProbingOptions } from "./settings.ts";
 
 /** What a layer contributes to its map: channel weights α (B, K) of its activations, or the summands (B, K, h, w) themselves. */
 export type Terms = { readonly weights: Tensor } | { readonly summands: Tensor };
@@ -82,4 +86,75 @@ const ROUNDING = 2 ** -50;
 function quotient(a: Tensor, b: Tensor, magnitude: Tensor): Tensor {
   const none = b.detach().abs().le(magnitude.mul(ROUNDING));
   return a.div(b.maskedFill(none, 1)).maskedFill(none, 0);
+}
+
+/** Σ_k α[b,k] · A[b,k] as batched products: α (B, K), A (B, K, h, w) → (B, h, w), float32 where A has 16 bits. */
+export function weightedSum(activations: Tensor, alpha: Tensor): Tensor {
+  const [batch, , height, width] = activations.sizes as [number, number, number, number];
+  const flat = activations.flatten(2); // (B, K, h·w)
+  // Apart from its first pixel, a constant map is a sum of exact zeros; kernels round the columns of a product differently,
+  // and normalising would blow that noise up.
+  const first = single(flat.detach().narrow(2, 0, 1));
+  const rest = flat.sub(first); // float32 where the activations have 16 bits: widened in the same pass
+  const weights = alpha.unsqueeze(1); // (B, 1, K)
+  return weights.bmm(rest).add(weights.bmm(first)).view([batch, height, width]);
+}
+
+/**
+ * A layer's signed map (B, h, w): the sum of its terms over the channels, or their first principal component. Each sample's weights
+ * are divided by a power of two near the largest of them, which rounds nothing, and the map is multiplied by it again, so that no
+ * product leaves float32's range. The map has the activations' dtype, or float64 if float32 could not hold it.
+ */
+export function reduceTerms(activations: Tensor, terms: Terms, project: boolean): Tensor {
+  if ("summands" in terms) return project ? principalComponent(terms.summands) : terms.summands.sum([1]);
+  const exact = terms.weights.to("float64");
+  const scales = largestOf(exact).map(powerOfTwo);
+  const scale = tensor(scales, { shape: [scales.length, 1] });
+  const weights = exact.div(scale).to(activations.dtype);
+  const map = project
+    ? principalComponent(activations.mul(weights.unsqueeze(2).unsqueeze(3)))
+    : weightedSum(activations, weights);
+  const holds = (largest: number, own: number) => isOrdinary(own) && isOrdinary(largest * own);
+  const fits = largestOf(map.flatten(1)).every((largest, row) => holds(largest, scales[row] as number));
+  const dtype = fits ? map.dtype : "float64";
+  return map.to(dtype).mul(scale.unsqueeze(2).to(dtype));
+}
+
+/** The largest magnitude of each row. */
+function largestOf(rows: Tensor): Float64Array {
+  return rows.detach().abs().amax([1]).to("float64").data() as Float64Array;
+}
+
+/** The largest power of two that does not exceed a value; 1 for zero and what is not finite. */
+const powerOfTwo = (value: number) => (value > 0 && value < Infinity ? 2 ** Math.floor(Math.log2(value)) : 1);
+
+/** Whether values up to this one keep their digits in float32. */
+const isOrdinary = (largest: number) => !(largest > 1e37 || (largest > 0 && largest < 1e-30));
+
+/**
+ * Smooth Grad-CAM++: M = ReLU(Σ_k α_k A_k), α_k = Σ_{h,w} ReLU(D₁) ⊙ D₂ / (2 D₂ + Σ_{h,w} D₃ ⊙ A_k + 1e-8), D_n the mean of G_kⁿ over
+ * noisy copies of the image, A that of the image itself. Omeiza et al. 2019, arXiv 1908.01224, with torch-cam's D₂ for the
+ * numerator; that library takes D₁, and the activations of the sum, from its last noisy copy alone.
+ */
+export function smoothGradCamPlusPlus(pass: Pass, layer: TargetLayer, options: ProbingOptions): Terms {
+  const { target, createGraph, settings } = options;
+  const index = pass.layers.indexOf(layer);
+  const layers = pass.layers.map(({ path, module }) => [path, module] as const);
+  const record = createGraph ? "everything" : "behind the layers";
+  const sums: Tensor[] = [];
+  let copies = 0;
+  for (const offset of noiseLike(pass.x, { samples: 4, deviation: 0.3, ...settings })) {
+    const noisy = forwardPass(pass.model, pass.x.add(offset), {
+      layers,
+      record,
+      reshapeTransform: pass.reshapeTransform,
+    });
+    const gradient = (layerGradients(noisy, target, createGraph)[index] as Tensor).to("float64"); // for its powers
+    for (const [power, value] of [gradient, gradient.square(), gradient.pow(3)].entries())
+      sums[power] = sums[power]?.add(value) ?? value;
+    copies++;
+  }
+  const [gradients, squares, thirds] = sums.map((sum) => sum.div(copies)) as [Tensor, Tensor, Tensor];
+  const cubes = thirds.mul(layer.activations).sum([2, 3], { keepDims: true });
+  return { weights: plusPlusWeights(gradients, { squares, cubes, eps: 1e-8 }) };
 }

@@ -1,13 +1,13 @@
 import { BatchCamError } from "../errors.ts";
 import type { Module } from "../nn/index.ts";
-import { enableGrad, type Tensor, tidy, zerosLike } from "../tensor/index.ts";
+import { isTensor } from "../tensor/core.ts";
+import { enableGrad, randn, type Tensor, tidy, zerosLike } from "../tensor/index.ts";
+import { OwnGenerator } from "../tensor/random.ts";
 import { withGuidedRelu } from "../tensor/rectifier.ts";
-import { gaussLegendre } from "./gauss-legendre.ts";
-import { noiseLike } from "./noise.ts";
+import { single } from "./normalize.ts";
 import { type Pass, scoreGradient } from "./pass.ts";
 import { logitsFor, recordedForward } from "./recorded-forward.ts";
 import type { ImageOptions } from "./settings.ts";
-import { single } from "./single.ts";
 
 /** ∂(Σ_b score_b) / ∂x at `x`, of its shape. */
 function inputGradient(model: Module, x: Tensor, { target, createGraph }: ImageOptions): Tensor {
@@ -83,4 +83,67 @@ export function guidedBackprop({ model, x }: Pass, options: ImageOptions): Tenso
     "E_CONFIG",
     "explain: GuidedBackprop changes the gradient of ReLUs, and this model has none: use Saliency or SmoothGrad",
   );
+}
+
+/** A point of [0, 1] and its weight in a sum that stands for an integral. */
+export interface Node {
+  readonly point: number;
+  readonly weight: number;
+}
+
+/** Gauss-Legendre quadrature on [0, 1] with n points, exact for polynomials of degree 2n − 1: roots of the Legendre polynomial P_n by Newton's method. */
+export function gaussLegendre(n: number): Node[] {
+  return Array.from({ length: n }, (_, i) => {
+    let root = Math.cos((Math.PI * (i + 0.75)) / (n + 0.5));
+    let slope = 1;
+    for (let iteration = 0; iteration < 100; iteration++) {
+      const { value, derivative } = legendre(n, root);
+      slope = derivative;
+      const step = value / derivative;
+      root -= step;
+      if (Math.abs(step) < 1e-16) break;
+    }
+    return { point: (1 - root) / 2, weight: 1 / ((1 - root * root) * slope * slope) };
+  });
+}
+
+/** P_n and its derivative at z, by the three-term recurrence. */
+function legendre(n: number, z: number): { value: number; derivative: number } {
+  let [before, value] = [1, z];
+  for (let k = 2; k <= n; k++) [before, value] = [value, ((2 * k - 1) * z * value - (k - 1) * before) / k];
+  return { value, derivative: (n * (z * value - before)) / (z * z - 1) };
+}
+
+export interface NoiseOptions {
+  /** Copies, where the noise is not given. */
+  samples: number;
+  /** Of normal noise: a number, or a tensor that broadcasts to x. */
+  deviation: number | Tensor;
+  /** A number in place of the deviation, or the noise itself (n, ...x). */
+  noise?: number | Tensor;
+  seed?: number;
+}
+
+/**
+ * The offsets of noisy copies of x, one by one; each is broadcast over the batch unless the deviation has a value for each image.
+ *
+ * The draws are functions of the seed and of the size of one image alone: every image gets the same ones. So the map of an image is
+ * the same by itself and in any batch, at any place, and it changes smoothly with the image. Draws that depended on the image's
+ * values would be others for its neighbours, however near. The engine's generator is left as it was.
+ *
+ * @throws E_SHAPE where the noise given does not fit x
+ */
+export function noiseLike(x: Tensor, { samples, deviation, noise, seed = 0 }: NoiseOptions): Tensor[] {
+  if (isTensor(noise)) return givenNoise(x, noise as Tensor);
+  const size = x.sizes.slice(1);
+  using generator = new OwnGenerator("explain", seed);
+  const copies = generator.draw(() => Array.from({ length: samples }, () => randn([1, ...size])));
+  return copies.map((copy) => copy.to(x.dtype).mul(noise ?? deviation));
+}
+
+function givenNoise(x: Tensor, noise: Tensor): Tensor[] {
+  if (noise.ndim === x.ndim + 1 && noise.sizes.slice(1).join() === x.sizes.join() && noise.numel > 0)
+    return noise.to(x.dtype).unbind(0);
+  const expected = `[copies, ${x.shape.join(", ")}]`;
+  throw new BatchCamError("E_SHAPE", `explain: noise must be ${expected}, got [${noise.shape.join(", ")}]`);
 }

@@ -2,7 +2,7 @@ import { expectString, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { Module } from "../nn/index.ts";
 import type { Tensor } from "../tensor/index.ts";
-import { watchOutputs } from "./watch-outputs.ts";
+import { watchOutputs } from "./recorded-forward.ts";
 
 type NamedLayer = readonly [path: string, module: Module];
 

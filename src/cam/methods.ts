@@ -3,8 +3,6 @@ import { BatchCamError } from "../errors.ts";
 import { nearestName } from "../nearest-name.ts";
 import { type Registry, registryOf } from "../registry.ts";
 import type { Tensor } from "../tensor/index.ts";
-import { ablationCam } from "./ablation-cam.ts";
-import type { Convention } from "./convention.ts";
 import { CAM_METHODS, type MethodName } from "./description.ts";
 import { fullGrad } from "./full-grad.ts";
 import {
@@ -14,14 +12,14 @@ import {
   hiResCam,
   type LayerView,
   layerCam,
+  smoothGradCamPlusPlus,
   type Terms,
   xGradCam,
 } from "./gradient-methods.ts";
 import { guidedBackprop, integratedGradients, saliency, smoothGrad } from "./input-gradients.ts";
 import type { Pass, TargetLayer } from "./pass.ts";
-import { scoreCam } from "./score-cam.ts";
-import type { ImageOptions, ProbingOptions } from "./settings.ts";
-import { smoothGradCamPlusPlus } from "./smooth-grad-cam.ts";
+import { ablationCam, scoreCam } from "./probing-methods.ts";
+import type { Convention, ImageOptions, ProbingOptions } from "./settings.ts";
 
 /** The names of all methods. */
 export const METHODS = CAM_METHODS.map(({ name }) => name);

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { Conv2d, Linear, Module, ReLU } from "../nn/index.ts";
 import { manualSeed, randn, type Tensor, tensor, tidy } from "../tensor/index.ts";
 import { explain } from "./explain.ts";
-import { noiseLike } from "./noise.ts";
+import { noiseLike } from "./input-gradients.ts";
 
 class Net extends Module {
   readonly conv = new Conv2d(1, 6, 3);

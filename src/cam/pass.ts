@@ -7,8 +7,8 @@ import { mayShare, SharedOutputs } from "../nn/shared-outputs.ts";
 import { autocastDtype, setGradEnabled } from "../tensor/autograd.ts";
 import { isTensor } from "../tensor/core.ts";
 import { enableGrad, grad, noGrad, type Tensor, tidy } from "../tensor/index.ts";
+import { single } from "./normalize.ts";
 import { logitsFor, recordedForward } from "./recorded-forward.ts";
-import { single } from "./single.ts";
 import type { Target } from "./targets.ts";
 
 /** Takes a layer's output to maps (B, K, h, w): tokens without the class token, channels last. */

@@ -1,11 +1,11 @@
 import { BatchCamError } from "../errors.ts";
-
 import type { Module } from "../nn/index.ts";
 import { logitsOf } from "../nn/logits.ts";
-import { observeRuns } from "../nn/recorder.ts";
-import type { Tensor } from "../tensor/index.ts";
-import { copyingSaved, inPlaceCalls, isOverwritten } from "../tensor/saved-copies.ts";
-import { single } from "./single.ts";
+import { handleOutputs, type OutputHandler, observeRuns } from "../nn/recorder.ts";
+import { copyingSaved, inPlaceCalls, isOverwritten, tapName } from "../tensor/autograd.ts";
+import { isTensor } from "../tensor/core.ts";
+import { noGrad, type Tensor, tidy } from "../tensor/index.ts";
+import { single } from "./normalize.ts";
 
 /** Models that overwrite in place what autograd saves for their gradients: it keeps copies for them. */
 const overwriting = new WeakSet<Module>();
@@ -71,4 +71,31 @@ function namingFailures<T>(model: Module, forward: () => T): T {
       { cause },
     );
   }
+}
+
+/** The error for a gradient that needs a value which the caller's model overwrote in place after it had tapped a layer's output. */
+export function overwrittenBehind(operation: string, output: Tensor, cause: unknown): BatchCamError {
+  const layer = tapName(output);
+  const behind = layer === undefined ? "behind the activations" : `behind layer ${layer}`;
+  const operator = /output \d+ of (\w+?)(?:Backward\d*)?,/.exec(String(cause))?.[1];
+  const value = operator === undefined ? "a value" : `a value of ${operator}`;
+  const advice =
+    "write that operator without its underscore (mul in place of mul_), or clone() the tensor before it, as training needs too";
+  return new BatchCamError(
+    "E_CONFIG",
+    `${operation}: the gradient needs ${value} that the model overwrote in place ${behind}: ${advice}; explain() takes the model as it is`,
+    { cause },
+  );
+}
+
+/** Shows every module's output that is one tensor, for the first of the images, in the order in which they run, without a graph. */
+export function watchOutputs(model: Module, x: Tensor, watch: (output: Tensor, path: string) => void): void {
+  const watching = (path: string): OutputHandler => {
+    return (output) => {
+      if (isTensor(output)) watch(output, path);
+      return output;
+    };
+  };
+  const everywhere = new Map(Array.from(model.namedModules(), ([path, module]) => [module, watching(path)]));
+  tidy(() => noGrad(() => handleOutputs(everywhere, () => model.forward(x.narrow(0, 0, 1).clone()))));
 }

@@ -3,9 +3,8 @@ import { Conv2d, Linear, Module, ReLU } from "../nn/index.ts";
 import { manualSeed, noGrad, randn, type Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
 import type { MethodName } from "./description.ts";
 import { type ExplainOptions, explain } from "./explain.ts";
-import { gradCamPlusPlus, xGradCam } from "./gradient-methods.ts";
+import { gradCamPlusPlus, reduceTerms, xGradCam } from "./gradient-methods.ts";
 import { METHODS } from "./methods.ts";
-import { reduceTerms } from "./reduce-terms.ts";
 
 class Net extends Module {
   readonly conv = new Conv2d(2, 6, 3, { padding: 1 });

@@ -8,15 +8,15 @@ export interface CommandEntry extends Named {
 
 /** Every command, in the order of the help. A new one is a file and a line here. */
 export const COMMANDS: readonly CommandEntry[] = [
-  { name: "train", load: async () => (await import("./commands/train.ts")).trainCommand },
-  { name: "find-lr", load: async () => (await import("./commands/find-lr.ts")).findLrCommand },
-  { name: "explain", load: async () => (await import("./commands/explain.ts")).explainCommand },
-  { name: "data", load: async () => (await import("./commands/data.ts")).dataCommand },
-  { name: "compare", load: async () => (await import("./commands/compare.ts")).compareCommand },
-  { name: "report", load: async () => (await import("./commands/report.ts")).reportCommand },
-  { name: "evaluate", load: async () => (await import("./commands/evaluate.ts")).evaluateCommand },
-  { name: "demo", load: async () => (await import("./commands/demo.ts")).demoCommand },
-  { name: "models", load: async () => (await import("./commands/models.ts")).modelsCommand },
-  { name: "setup", load: async () => (await import("./commands/setup.ts")).setupCommand },
-  { name: "doctor", load: async () => (await import("./commands/doctor.ts")).doctorCommand },
+  { name: "train", load: async () => (await import("./train/command.ts")).trainCommand },
+  { name: "find-lr", load: async () => (await import("./find-lr/command.ts")).findLrCommand },
+  { name: "explain", load: async () => (await import("./explain/command.ts")).explainCommand },
+  { name: "data", load: async () => (await import("./data/command.ts")).dataCommand },
+  { name: "compare", load: async () => (await import("./compare/command.ts")).compareCommand },
+  { name: "report", load: async () => (await import("./report/command.ts")).reportCommand },
+  { name: "evaluate", load: async () => (await import("./evaluate/command.ts")).evaluateCommand },
+  { name: "demo", load: async () => (await import("./demo/command.ts")).demoCommand },
+  { name: "models", load: async () => (await import("./models/command.ts")).modelsCommand },
+  { name: "setup", load: async () => (await import("./setup/command.ts")).setupCommand },
+  { name: "doctor", load: async () => (await import("./doctor/command.ts")).doctorCommand },
 ];

@@ -2,7 +2,7 @@ import { parseArgs } from "node:util";
 import type { z } from "zod";
 import { DATASET_NAMES, expectation, type FieldSchema, fieldsOf, hint, TrainConfig, typesOf } from "../config/index.ts";
 import { numberIn } from "../config/number-text.ts";
-import { ownDataset } from "../data/own-dataset.ts";
+import { ownDataset } from "../data/sources/own-dataset.ts";
 import { BatchCamError } from "../errors.ts";
 import { quoted } from "./shell-word.ts";
 

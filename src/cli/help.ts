@@ -1,6 +1,6 @@
 import { typesOf } from "../config/index.ts";
 import { type Flag, inFlags } from "./flags.ts";
-import { wrap } from "./word-wrap.ts";
+import { wrap } from "./table.ts";
 
 /** Widest left column; a longer flag has its description on the next line. */
 const LEFT = 30;

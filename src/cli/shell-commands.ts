@@ -1,6 +1,85 @@
 import { basename, join } from "node:path";
+import { LIMITS, savedTrainConfig, type TrainConfig } from "../config/index.ts";
+import { readRegularText } from "../regular-file.ts";
+import { type RunData, readRunData } from "../train/data/run-data.ts";
+import { DECISIVE, type RunEnvironment } from "../train/run/environment.ts";
+import type { TrainResult } from "../train/run/events.ts";
 import { kebabCase } from "./flags.ts";
 import { quoted } from "./shell-word.ts";
+
+/** What else is known of a run. */
+export interface KnownOfRun {
+  environment: RunEnvironment;
+  /** Steps that it has taken. */
+  step: number;
+  /** What ended its last part; undefined where it was not trained just now. */
+  endedBy?: TrainResult["endedBy"] | undefined;
+  /** With which its last part ran: limits that were given on resuming are not in the run's `config.json`. */
+  config?: TrainConfig | undefined;
+}
+
+/** What a run says of itself, for people who want the same run again. */
+export interface RunDescription {
+  /** As its `config.json` has it; where the run went on with other data, with `acceptNewData`. */
+  config: TrainConfig;
+  /** The command that trains it anew. */
+  command: string;
+  /** Why that command does not give exactly the same run, one sentence each; none where it does. */
+  caveats: string[];
+}
+
+/** Describes a run by what lies in its folder. */
+export async function describeRun(runDirectory: string, known: KnownOfRun): Promise<RunDescription> {
+  const saved = await readConfig(runDirectory, known.config);
+  const data = await readRunData(runDirectory).catch(() => null);
+  return {
+    config: data?.plan.otherData ? { ...saved, acceptNewData: true } : saved,
+    command: againCommand(runDirectory, endingLimit(saved, known)),
+    caveats: [...dataCaveats(data, known.step), ...environmentCaveats(known.environment)],
+  };
+}
+
+async function readConfig(runDirectory: string, otherwise: TrainConfig | undefined): Promise<TrainConfig> {
+  try {
+    return savedTrainConfig(JSON.parse(await readRegularText(join(runDirectory, "config.json"))));
+  } catch (error) {
+    if (otherwise === undefined) throw error;
+    return otherwise;
+  }
+}
+
+/** The limit that ended the run, where it was given for its last part alone. */
+function endingLimit(saved: TrainConfig, { endedBy, config }: KnownOfRun): Record<string, number> {
+  const limit = LIMITS.find((key) => key === endedBy);
+  const value = limit && config?.[limit];
+  return limit === undefined || value === undefined || value === saved[limit] ? {} : { [limit]: value };
+}
+
+function dataCaveats(data: RunData | null, steps: number): string[] {
+  if (data === null || !data.plan.otherData) return [];
+  const known = data.changes.map(({ epoch, step, differences }) => {
+    const when = step < steps ? `at epoch ${epoch}, after step ${step}` : `after its last step, ${step}`;
+    return `${when} (${differences.join("; ")})`;
+  });
+  const when = known.length === 0 ? "at an epoch that the version of then did not note" : known.join(", and ");
+  return [
+    `This run cannot be repeated exactly by one command, because its data changed ${when}: it went on with --accept-new-data.`,
+  ];
+}
+
+function environmentCaveats({ resumed = [], ...first }: RunEnvironment): string[] {
+  const keys = DECISIVE.filter((key) => resumed.some((part) => part[key] !== undefined));
+  if (keys.length === 0) return [];
+  const changes = keys.map((key) => {
+    const later = resumed.flatMap((part) =>
+      part[key] === undefined ? [] : [`${part[key]} from step ${part.fromStep} on`],
+    );
+    return `${key} ${[first[key] ?? "unknown", ...later].join(", ")}`;
+  });
+  return [
+    `Parts of this run ran in different surroundings (${changes.join("; ")}), so that its numbers may come out a little differently.`,
+  ];
+}
 
 /** The command that goes on with an interrupted run, fit to paste into a shell. */
 export function resumeCommand(runDirectory: string): string {

@@ -12,20 +12,20 @@ import { unusedMessage, unusedOptions } from "../config/dataset-options.ts";
 import { BatchCamError } from "../errors.ts";
 import { type Registry, registryOf } from "../registry.ts";
 import { tensor } from "../tensor/index.ts";
-import { coverageWarnings } from "./class-coverage.ts";
-import { type LabelledImages, listClassFolder } from "./class-folder.ts";
-import { colorClasses } from "./color-mnist.ts";
-import type { EarlierSplit } from "./data-record.ts";
-import { fileDigest, rootOf } from "./dataset-digest.ts";
-import { addDecoys, DECOY_VARIANTS, type DecoyVariant } from "./decoy.ts";
 import { DATASETS, type DatasetDescription, type DatasetName } from "./description.ts";
-import { FASHION_CLASSES, FASHION_NORMALIZATION, readFashionMnist } from "./fashion-mnist.ts";
-import type { ByteSplit } from "./idx-splits.ts";
-import type { ImageFit } from "./image-fit.ts";
-import { channelStatistics, loadLabelled } from "./labelled-dataset.ts";
-import { MNIST_NORMALIZATION, readMnist } from "./mnist.ts";
-import { ownDataset } from "./own-dataset.ts";
-import { disposeSplit, type Normalization, type Split } from "./split.ts";
+import type { ImageFit } from "./images/resize.ts";
+import type { EarlierSplit } from "./record/data-record.ts";
+import { fileDigest, rootOf } from "./record/dataset-digest.ts";
+import { type LabelledImages, listClassFolder } from "./sources/class-folder.ts";
+import { colorClasses } from "./sources/color-mnist.ts";
+import { addDecoys, DECOY_VARIANTS, type DecoyVariant } from "./sources/decoy.ts";
+import { FASHION_CLASSES, FASHION_NORMALIZATION, readFashionMnist } from "./sources/fashion-mnist.ts";
+import type { ByteSplit } from "./sources/idx.ts";
+import { channelStatistics, loadLabelled } from "./sources/labelled-dataset.ts";
+import { MNIST_NORMALIZATION, readMnist } from "./sources/mnist.ts";
+import { ownDataset } from "./sources/own-dataset.ts";
+import { coverageWarnings } from "./splits/class-coverage.ts";
+import { disposeSplit, type Normalization, type Split } from "./splits/split.ts";
 
 /** A named data set with the splits that it comes with. */
 export interface Dataset {
@@ -217,12 +217,12 @@ async function loadFolder(options: DatasetOptions): Promise<Dataset> {
 
 async function loadCsv(options: DatasetOptions): Promise<Dataset> {
   const file = expectDataDir("csv", "the CSV file that names the images", options);
-  const { readManifest } = await import("./manifest.ts"); // its parser takes longer to load than most commands need
+  const { readManifest } = await import("./sources/manifest.ts"); // its parser takes longer to load than most commands need
   return labelled("csv", await readManifest(file, { followLinks: options.followLinks ?? false }), options);
 }
 
 async function loadNpz(options: DatasetOptions): Promise<Dataset> {
-  const { readMedMnist } = await import("./medmnist.ts"); // as above, of zip files
+  const { readMedMnist } = await import("./sources/medmnist.ts"); // as above, of zip files
   const file = expectDataDir("npz", "the .npz file", options);
   const splits = await readMedMnist(file);
   const { numClasses, classNames, normalization } = splits.train;

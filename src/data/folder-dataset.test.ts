@@ -18,7 +18,7 @@ import sharp from "sharp";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { memory } from "../tensor/index.ts";
-import { hashFiles } from "./file-hashes.ts";
+import { hashFiles } from "./images/file-hashes.ts";
 import { type DatasetOptions, disposeDataset, loadDataset } from "./index.ts";
 
 let outer: string;

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { autocast, cat, grad, rand, type Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
-import { type BatchCamLossOptions, batchCamLoss, classMeans } from "./batch-cam-loss.ts";
 import { distanceOf } from "./distance.ts";
+import { type BatchCamLossOptions, batchCamLoss, classMeans } from "./map-losses.ts";
 
 const DISTANCES = ["l1", "l2", "ssim"] as const;
 /** Class 1 is absent, class 3 alone. */

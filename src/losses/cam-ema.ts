@@ -1,11 +1,10 @@
 import { describeValue, expectMap, expectNumber, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { isTensor } from "../tensor/core.ts";
-import { expectShapes } from "../tensor/expect.ts";
+import { expectClassCount, expectShapes, readLabels } from "../tensor/expect.ts";
 import { keep, noGrad, ones, type Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
-import { expectClassCount, readLabels } from "../tensor/labels.ts";
-import { classMeans } from "./batch-cam-loss.ts";
-import { expectMaps } from "./images.ts";
+import { expectMaps } from "./distance.ts";
+import { classMeans } from "./map-losses.ts";
 
 /**
  * Prototypes made of the maps themselves: for each class an exponential running average over training,

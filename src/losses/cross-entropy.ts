@@ -1,10 +1,9 @@
 import { optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { expectShapes } from "../tensor/expect.ts";
+import { expectShapes, readLabels } from "../tensor/expect.ts";
 import type { Tensor } from "../tensor/index.ts";
-import { readLabels } from "../tensor/labels.ts";
 import { type CrossEntropyOptions, crossEntropyLoss } from "../tensor/layers.ts";
-import { expectFloating, upcastHalf } from "./images.ts";
+import { expectFloating, upcastHalf } from "./distance.ts";
 
 /**
  * Cross-entropy of logits (N, C) against class indices (N): `mean_b −Σ_c q_c log softmax_c`, q the one-hot label smoothed

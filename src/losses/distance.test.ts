@@ -1,8 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { grad, rand, randn, type Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
 import type { DistanceName } from "./description.ts";
-import { type Distance, distanceOf, l1, l2, meanDistance } from "./distance.ts";
-import { ssimDistance } from "./ssim.ts";
+import { type Distance, distanceOf, l1, l2, meanDistance, ssimDistance } from "./distance.ts";
 
 const NAMED: [string, Distance][] = [
   ["l1", l1],

@@ -1,13 +1,10 @@
-import { describeValue, expectString } from "../arguments.ts";
+import { describeValue, expectNumber, expectString, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { type Registry, registryOf } from "../registry.ts";
-import { isTensor } from "../tensor/core.ts";
-import { type DistanceKernel, mapDistance } from "../tensor/fused-ops.ts";
-import { wantsFused } from "../tensor/fused-switch.ts";
+import { handleOf, isTensor } from "../tensor/core.ts";
+import { type DistanceKernel, mapDistance, ssimOf, wantsFused } from "../tensor/fused-ops.ts";
 import { autocast, type Tensor, tensor } from "../tensor/index.ts";
 import { DISTANCES, type DistanceName } from "./description.ts";
-import { imagePair } from "./images.ts";
-import { ssimDistance, ssimWindowOf } from "./ssim.ts";
 
 /** A distance of two stacks of N images: one value for each of N. */
 export type Distance = (x: Tensor, y: Tensor) => Tensor;
@@ -79,4 +76,148 @@ function fused(distance: Distance, [x, y]: readonly [Tensor, Tensor]): Tensor | 
   if (x.dtype !== "float32" || y.dtype !== "float32") return null;
   const { window, c1, c2 } = ssimWindowOf(height, width);
   return mapDistance(kind, [x, y], { window: tensor(window, { dtype: "float32" }), c1, c2 });
+}
+
+export interface SsimOptions {
+  /** Side of the Gaussian window, odd; 11, or the largest odd size that the image holds. */
+  window?: number;
+  /** Standard deviation of the window, in pixels. */
+  sigma?: number;
+  /** Difference of the largest and the smallest value that an image can hold. */
+  dataRange?: number;
+  k1?: number;
+  k2?: number;
+}
+
+/** The window's side that `ssim` takes for an image of this size: 11, or the largest odd side that fits. */
+export function ssimWindow(height: number, width: number): number {
+  expectNumber("ssimWindow: height", height);
+  expectNumber("ssimWindow: width", width);
+  const fitting = Math.min(11, height, width);
+  return fitting % 2 === 1 ? fitting : fitting - 1;
+}
+
+/**
+ * Structural similarity of x and y, (N, H, W) or (N, C, H, W): one value for each of N, in [−1, 1], 1 for equal images.
+ *
+ *     SSIM = (2μₓμᵧ + C₁)(2σₓᵧ + C₂) / ((μₓ² + μᵧ² + C₁)(σₓ² + σᵧ² + C₂)),  C₁ = (k₁L)², C₂ = (k₂L)²
+ *
+ * averaged over the windows that lie inside the image (no padding) and over channels. Means and variances are weighted by
+ * a Gaussian window. Agrees with pytorch-msssim and with scikit-image's gaussian_weights; torchmetrics pads instead. Computed in
+ * float64, less whole multiples of the data range, so that an offset costs no digits. Images in float64 are compared with
+ * pytorch-msssim's own window, whose weights were rounded to float32, so that their sum misses one by up to 9e-8. That shows on constant
+ * images alone, where it moves the variance by that share of the squared mean: there, variances are never negative here, as
+ * pytorch-msssim's can be. For values within the data range and σ 1.5 the result is within 2e-5 of the formula, and within 3e-5 of
+ * pytorch-msssim. For images in other dtypes the window is divided by its sum.
+ *
+ * Wang et al., Image quality assessment, 2004.
+ *
+ * @throws E_SHAPE, E_DTYPE for integers, E_ARGUMENT for an even window or one larger than the image
+ */
+export function ssim(x: Tensor, y: Tensor, options: SsimOptions = {}): Tensor {
+  const [a, b] = imagePair("ssim", x, y);
+  if (a.ndim !== 3 && a.ndim !== 4) {
+    throw new BatchCamError("E_SHAPE", `ssim: x and y must be (N, H, W) or (N, C, H, W), got [${a.shape.join(", ")}]`);
+  }
+  const [height, width] = a.sizes.slice(-2) as [number, number];
+  const checked = checkedOptions(height, width, options);
+  const { window, c1, c2 } = windowOf(checked);
+  // Under autocast the windows' products would be rounded to 16 bits.
+  return autocast({ enabled: false }, () => {
+    const planes = [a, b].map((images) => images.reshape([-1, height, width])) as [Tensor, Tensor];
+    const taps = tensor(window, { dtype: "float64", device: a.device });
+    const exact = x.dtype === "float64" || y.dtype === "float64";
+    const { dataRange: range } = checked;
+    const values = ssimOf(planes, { window: exact ? taps : taps.div(taps.sum()), c1, c2 }, range);
+    return values.view([a.sizes[0] as number, -1]).mean(1);
+  });
+}
+
+function checkedOptions(height: number, width: number, options: SsimOptions): Required<SsimOptions> {
+  const {
+    window = ssimWindow(height, width),
+    sigma = 1.5,
+    dataRange = 1,
+    k1 = 0.01,
+    k2 = 0.03,
+  } = optionsOf("ssim", options, ["window", "sigma", "dataRange", "k1", "k2"]);
+  if (!Number.isInteger(window) || window % 2 !== 1 || window < 1 || window > Math.min(height, width)) {
+    throw new BatchCamError(
+      "E_ARGUMENT",
+      `ssim: window must be odd, >= 1 and fit ${height}x${width}, got ${describeValue(window)}`,
+    );
+  }
+  for (const [option, value] of Object.entries({ sigma, dataRange, k1, k2 })) {
+    if (!(Number.isFinite(value) && value > 0)) {
+      throw new BatchCamError("E_ARGUMENT", `ssim: ${option} must be a number > 0, got ${describeValue(value)}`);
+    }
+  }
+  return { window, sigma, dataRange, k1, k2 };
+}
+
+interface Window {
+  window: Float64Array;
+  c1: number;
+  c2: number;
+}
+
+const windowOf = ({ window: side, sigma, dataRange, k1, k2 }: Required<SsimOptions>): Window => ({
+  window: gaussian(side, sigma),
+  c1: (k1 * dataRange) ** 2,
+  c2: (k2 * dataRange) ** 2,
+});
+
+/** Window and constants of `ssimDistance` for images of this size. */
+export const ssimWindowOf = (height: number, width: number): Window => windowOf(checkedOptions(height, width, {}));
+
+/** Built in float32 at every step, as pytorch-msssim builds it, so that results agree to the last digits. */
+function gaussian(side: number, sigma: number): Float64Array {
+  const exponent = (i: number) => Math.fround(-((i - (side - 1) / 2) ** 2) / (2 * sigma ** 2));
+  const taps = Float64Array.from({ length: side }, (_, i) => Math.fround(Math.exp(exponent(i))));
+  const total = Math.fround(taps.reduce((sum, tap) => sum + tap, 0));
+  return taps.map((tap) => Math.fround(tap / total));
+}
+
+/** `1 − SSIM(x, y)` for each of N. */
+export function ssimDistance(x: Tensor, y: Tensor, options: SsimOptions = {}): Tensor {
+  return ssim(x, y, options).neg().add(1);
+}
+
+/** A bfloat16 or float16 tensor as float32; any other tensor unchanged. */
+export function upcastHalf(x: Tensor): Tensor {
+  return x.dtype === "bfloat16" || x.dtype === "float16" ? x.to("float32") : x;
+}
+
+/** Two stacks of images of one shape, (N, …), none of it empty; 16-bit values come out in float32. */
+export function imagePair(operation: string, x: Tensor, y: Tensor): [Tensor, Tensor] {
+  for (const [argument, value] of Object.entries({ x, y })) {
+    handleOf(value, `${operation}: ${argument}`);
+    expectFloating(operation, argument, value);
+  }
+  const same = x.ndim === y.ndim && x.sizes.every((size, i) => size === y.sizes[i]);
+  if (same && x.ndim >= 2 && x.numel > 0) return [upcastHalf(x), upcastHalf(y)];
+  const got = `x [${x.shape.join(", ")}] and y [${y.shape.join(", ")}]`;
+  throw new BatchCamError(
+    "E_SHAPE",
+    `${operation}: needs two stacks of images of one shape (N, ...) with values, got ${got}`,
+  );
+}
+
+export function expectFloating(operation: string, argument: string, value: Tensor): void {
+  if (value.dtype.includes("float")) return;
+  const advice = 'convert it with to("float32"), and images to [0, 1]';
+  throw new BatchCamError(
+    "E_DTYPE",
+    `${operation}: ${argument} must be of floating point, got ${value.dtype}: ${advice}`,
+  );
+}
+
+/** Maps (B, H, W) of at least one sample and one pixel. */
+export function expectMaps(operation: string, maps: Tensor): void {
+  expectFloating(operation, "maps", maps);
+  if (maps.numel > 0) return;
+  throw new BatchCamError(
+    "E_SHAPE",
+    `${operation}: maps hold no value, got [${maps.shape.join(", ")}]: an empty batch has no loss`,
+  );
 }

@@ -14,7 +14,7 @@ import {
   tidy,
   zeros,
 } from "../tensor/index.ts";
-import { type SsimOptions, ssim, ssimDistance, ssimWindow } from "./ssim.ts";
+import { type SsimOptions, ssim, ssimDistance, ssimWindow } from "./distance.ts";
 
 const PAIRS = [
   "random",

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { rand, type Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
-import { deadShare } from "./dead-share.ts";
 import { EnergyInMask, energyInMask, foregroundMask } from "./energy.ts";
+import { deadShare } from "./maps.ts";
 
 const MAPS = [
   [

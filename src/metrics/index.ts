@@ -2,11 +2,10 @@ export { accuracy } from "./accuracy.ts";
 export { Coherence, type CoherenceSummary, coherence } from "./coherence.ts";
 export { type Confidence, confidence } from "./confidence.ts";
 export { pearson, spearman } from "./correlation.ts";
-export { deadShare } from "./dead-share.ts";
-export { type DefinedMean, definedMean } from "./defined-mean.ts";
 export { EnergyInMask, type EnergySummary, energyInMask, foregroundMask } from "./energy.ts";
 export { type ImputationOptions, imputeLinearly } from "./imputation.ts";
 export { maskIou, type PointingOptions, pointingGame, relevanceRankAccuracy } from "./localisation.ts";
+export { type DefinedMean, deadShare, definedMean } from "./maps.ts";
 export {
   type Baseline,
   type CurveOptions,

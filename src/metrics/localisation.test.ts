@@ -2,9 +2,9 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { explainedCase } from "../../test/support/explained-case.ts";
 import { manualSeed, rand, type Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
-import { definedMean } from "./defined-mean.ts";
 import { energyInMask } from "./energy.ts";
 import { maskIou, pointingGame, relevanceRankAccuracy } from "./localisation.ts";
+import { definedMean } from "./maps.ts";
 
 const map = (rows: readonly (readonly number[])[]) => tensor([rows.map((row) => [...row])]);
 

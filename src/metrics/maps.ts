@@ -1,6 +1,7 @@
+import { deadMaps } from "../cam/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { expectShapes } from "../tensor/expect.ts";
-import { arange, type Tensor, zeros } from "../tensor/index.ts";
+import { arange, type Tensor, tidy, where, zeros } from "../tensor/index.ts";
 
 export function expectPixels(operation: string, argument: string, value: Tensor): void {
   if (value.sizes.slice(1).includes(0))
@@ -69,4 +70,42 @@ export function averageRanks(rows: Tensor): Tensor {
 /** The inverse of each row's permutation. */
 function inverse(order: Tensor): Tensor {
   return order.argsort(1);
+}
+
+/**
+ * Share of dead maps, 0 to 1: those that are zero everywhere, because the ReLU of the CAM cut all of it off (or, in
+ * normalised maps, because the map was constant). Report it beside L1 and L2, which a dead map often wins.
+ *
+ * @param maps (N, H, W)
+ */
+export function deadShare(maps: Tensor): number {
+  expectShapes("deadShare", { maps: [maps, "N H W"] });
+  if (maps.numel === 0)
+    throw new BatchCamError("E_SHAPE", `deadShare: maps hold no value, got [${maps.shape.join(", ")}]`);
+  return tidy(() => deadMaps(maps).to("float64").mean().item());
+}
+
+export interface DefinedMean {
+  /** Mean of the values that are not NaN; NaN where there is none. */
+  mean: number;
+  /** Number of values that are not NaN. */
+  defined: number;
+  /** Number of those that are: dead maps, empty masks. Report it beside the mean. */
+  undefined: number;
+}
+
+/**
+ * The mean of a metric over the samples for which it is defined, and how many they are. For a split, join the values of its
+ * batches first.
+ *
+ * @param values (N)
+ */
+export function definedMean(values: Tensor): DefinedMean {
+  const { N } = expectShapes("definedMean", { values: [values, "N"] }) as { N: number };
+  return tidy(() => {
+    const wide = values.detach().to("float64");
+    const missing = wide.isnan();
+    const defined = N - missing.to("float64").sum().item();
+    return { mean: where(missing, 0, wide).sum().item() / defined, defined, undefined: N - defined };
+  });
 }

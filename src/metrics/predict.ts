@@ -1,11 +1,9 @@
 import { expectFunction, expectInteger, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { expectShapes } from "../tensor/expect.ts";
+import { expectShapes, type Labels, readLabels } from "../tensor/expect.ts";
 import { arange, cat, noGrad, type Tensor, tidy } from "../tensor/index.ts";
-import { type Labels, readLabels } from "../tensor/labels.ts";
 import { callSync } from "../tensor/tidy.ts";
 import { expectPixels } from "./maps.ts";
-import { probabilitiesOf } from "./probabilities.ts";
 
 /**
  * Logits (N, C) of images (N, channels, H, W): a model in evaluation mode, so that a row depends on its image alone. Called
@@ -100,4 +98,12 @@ function logitsOf(operation: string, predict: Predict, images: Tensor, labels: L
   if (labels.values.some((label) => label >= numClasses))
     readLabels(operation, labels.values, { count: labels.values.length, numClasses });
   return logits.detach().to("float64");
+}
+
+/**
+ * Probabilities (N, C) of logits (N, C): softmax over the classes. Of a single logit it is the sigmoid: softmax over one class is 1
+ * whatever the logit is.
+ */
+export function probabilitiesOf(logits: Tensor): Tensor {
+  return logits.sizes[1] === 1 ? logits.sigmoid() : logits.softmax(1);
 }

@@ -13,7 +13,7 @@ import {
   tidy,
   zeros,
 } from "../tensor/index.ts";
-import { definedMean } from "./defined-mean.ts";
+import { definedMean } from "./maps.ts";
 import { parameterRandomisation, type Randomisable, type RandomisationOptions } from "./randomisation.ts";
 
 /** y = relu(x·a)·b + c on 4x4 maps: three parameters of two layers. */

@@ -3,7 +3,7 @@ import { BatchCamError } from "../errors.ts";
 import { handleOf } from "../tensor/core.ts";
 import { expectShapes } from "../tensor/expect.ts";
 import { noGrad, randn, randperm, type Tensor, tidy } from "../tensor/index.ts";
-import { OwnGenerator } from "../tensor/own-generator.ts";
+import { OwnGenerator } from "../tensor/random.ts";
 import { callSync } from "../tensor/tidy.ts";
 import { pearson, spearman } from "./correlation.ts";
 import { expectPixels } from "./maps.ts";

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { temporaryFolder } from "../../test/support/temporary-folder.ts";
-import { getRngState, memory, saveSafetensors, type Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
+import { saveSafetensors } from "../io/index.ts";
+import { getRngState, memory, type Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
 import { createModel, describeWeights, loadPretrained, loadWeights, type Model, type ModelOptions } from "./index.ts";
 
 const folder = temporaryFolder("load-weights");

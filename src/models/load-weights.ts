@@ -1,9 +1,10 @@
 import { expectPath, optionsOf, wrongArgument } from "../arguments.ts";
 import { counted, wordFor } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
-import { loadSafetensors, type Tensor } from "../tensor/index.ts";
-import { readTorchFile } from "../tensor/torch-file.ts";
-import { weightsKindOf } from "../tensor/weights-kind.ts";
+import { loadSafetensors } from "../io/index.ts";
+import { readTorchFile } from "../io/torch-file.ts";
+import { weightsKindOf } from "../io/weights-kind.ts";
+import type { Tensor } from "../tensor/index.ts";
 import { partsOf, type WeightsFiles, weightsFileAt } from "./weights-folder.ts";
 import { namesOfModels } from "./weights-names.ts";
 

@@ -1,6 +1,6 @@
 import { types } from "node:util";
 import { expectFunction, wrongArgument } from "../arguments.ts";
-import { forgetFolded } from "./folded-weights.ts";
+import { forgetFolded } from "./fused/folded-weights.ts";
 import { Module } from "./module.ts";
 
 /**

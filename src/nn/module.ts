@@ -1,19 +1,16 @@
 import { expectBoolean, expectString, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { nearestNames } from "../nearest-name.ts";
+import { nameTap, versionOf } from "../tensor/autograd.ts";
 import { isTensor } from "../tensor/core.ts";
 import { type DType, Tensor } from "../tensor/index.ts";
-import { nameTap } from "../tensor/tap-name.ts";
-import { versionOf } from "../tensor/version.ts";
-import { replaceTensors, type TensorSlot } from "./conversion.ts";
-import { forgetFolded } from "./folded-weights.ts";
+import { forgetFolded } from "./fused/folded-weights.ts";
 import { describeOutput, logitsOf } from "./logits.ts";
 import { type Role, roleOf } from "./parameter.ts";
 import { treeText } from "./print.ts";
-import { recordShared } from "./record-shared.ts";
-import { isWatched, observed, report } from "./recorder.ts";
+import { isWatched, observed, recordShared, report } from "./recorder.ts";
 import { originOf } from "./shared-outputs.ts";
-import { type LoadReport, loadTensors } from "./state-dict.ts";
+import { type LoadReport, loadTensors, replaceTensors, type TensorSlot } from "./state-dict.ts";
 
 /** The logits of a forward pass and the outputs that were asked for. */
 export interface TappedForward<Path extends string = string> {

@@ -1,7 +1,7 @@
-import { optionsOf } from "../arguments.ts";
+import { expectNumber, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { handleOf } from "../tensor/core.ts";
-import { keep, type Tensor } from "../tensor/index.ts";
+import { keep, noGrad, type Tensor, tensor, tidy } from "../tensor/index.ts";
 
 /** What a tensor is to the module that owns it. */
 export type Role = "parameter" | "buffer";
@@ -47,3 +47,88 @@ export function mark(tensor: Tensor, role: Role): Tensor {
 export function roleOf(value: unknown): Role | undefined {
   return typeof value === "object" && value !== null ? roles.get(value) : undefined;
 }
+
+type FanMode = "fanIn" | "fanOut";
+
+/** Inputs and outputs of one unit of a weight (out, in, ...kernel), as torch counts them. */
+export function fansOf(weight: Tensor): { fanIn: number; fanOut: number } {
+  handleOf(weight, "init: weight");
+  const [outputs, inputs, ...kernel] = weight.sizes;
+  if (outputs === undefined || inputs === undefined) {
+    throw new BatchCamError(
+      "E_SHAPE",
+      `init: a fan needs a weight of two dimensions or more, got [${weight.sizes.join(", ")}]`,
+    );
+  }
+  const field = kernel.reduce((product, size) => product * size, 1);
+  return { fanIn: inputs * field, fanOut: outputs * field };
+}
+
+function fanOf(operation: string, weight: Tensor, mode: FanMode): number {
+  if (mode !== "fanIn" && mode !== "fanOut") throw wrongArgument(`${operation}: mode`, '"fanIn" or "fanOut"', mode);
+  return fansOf(weight)[mode];
+}
+
+/** Uniform in ±√3·gain/√fan, gain = √(2 / (1 + a²)): He et al. 2015, with torch's default slope for layers, a = √5. */
+export function kaimingUniform_(weight: Tensor, options: { a?: number; mode?: FanMode } = {}): Tensor {
+  const { a = Math.sqrt(5), mode = "fanIn" } = optionsOf("kaimingUniform_", options, ["a", "mode"]);
+  expectNumber("kaimingUniform_: a", a);
+  const deviation = Math.sqrt(2 / (1 + a ** 2)) / Math.sqrt(fanOf("kaimingUniform_", weight, mode));
+  const bound = Math.sqrt(3) * deviation;
+  return noGrad(() => weight.uniform_(-bound, bound));
+}
+
+/** Normal with standard deviation √2/√fan, for a ReLU behind the layer: He et al. 2015. */
+export function kaimingNormal_(weight: Tensor, options: { mode?: FanMode } = {}): Tensor {
+  const { mode = "fanOut" } = optionsOf("kaimingNormal_", options, ["mode"]);
+  const deviation = Math.SQRT2 / Math.sqrt(fanOf("kaimingNormal_", weight, mode));
+  return noGrad(() => weight.normal_(0, deviation));
+}
+
+/** Uniform in ±1/√fanIn of the weight that the bias belongs to. */
+export function biasUniform_(bias: Tensor, weight: Tensor): Tensor {
+  const bound = 1 / Math.sqrt(fansOf(weight).fanIn);
+  handleOf(bias, "biasUniform_: bias");
+  return noGrad(() => bias.uniform_(-bound, bound));
+}
+
+export interface TruncatedNormalOptions {
+  mean?: number;
+  std?: number;
+  /** Values lie in [min, max], which are absolute as in torch and timm, not multiples of `std`. */
+  min?: number;
+  max?: number;
+}
+
+/** The largest float32 below 1: `uniform_` may give −1, whose erf⁻¹ would be an outlier as far out as `min` allows. */
+const BELOW_ONE = 1 - 2 ** -24;
+
+/** Normal values confined to [min, max], by the inverse of the cumulative distribution: torch's `trunc_normal_`. */
+export function truncatedNormal_(weight: Tensor, options: TruncatedNormalOptions = {}): Tensor {
+  const {
+    mean = 0,
+    std = 1,
+    min = -2,
+    max = 2,
+  } = optionsOf("truncatedNormal_", options, ["mean", "std", "min", "max"]);
+  handleOf(weight, "truncatedNormal_: weight");
+  for (const [name, value] of Object.entries({ mean, std, min, max })) expectNumber(`truncatedNormal_: ${name}`, value);
+  if (!(std > 0 && min < max)) {
+    throw new BatchCamError(
+      "E_ARGUMENT",
+      `truncatedNormal_: needs std > 0 and min < max, got std ${std}, min ${min}, max ${max}`,
+    );
+  }
+  const [low, high] = [erf((min - mean) / std / Math.SQRT2), erf((max - mean) / std / Math.SQRT2)];
+  return noGrad(() =>
+    weight
+      .uniform_(low, high)
+      .clamp_(-BELOW_ONE, BELOW_ONE)
+      .erfinv_()
+      .mul_(std * Math.SQRT2)
+      .add_(mean)
+      .clamp_(min, max),
+  );
+}
+
+const erf = (x: number): number => tidy(() => tensor([x], { dtype: "float64" }).erf().item());

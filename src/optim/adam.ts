@@ -1,9 +1,8 @@
 import { optionsOf, wrongArgument } from "../arguments.ts";
 import { type Tensor, tensor } from "../tensor/index.ts";
 import { type AdamOperands, type FusedAdamOptions, fusedAdam, fusedAdamW } from "../tensor/optimizer-ops.ts";
-import { Optimizer, type Update } from "./optimizer.ts";
-import { bufferOf, setStep } from "./optimizer-state.ts";
-import { expectSetting, expectShare, type ParameterGroup, type Parameters, type Slot } from "./parameters.ts";
+import { bufferOf, Optimizer, setStep, type Update } from "./optimizer.ts";
+import { expectSetting, expectShare, type ParameterGroup, type Parameters, type Slot } from "./parameter-groups.ts";
 
 export interface AdamOptions {
   lr?: number;

@@ -4,7 +4,7 @@ import { type Named, type Registry, registryOf } from "../registry.ts";
 import { Adam, AdamW } from "./adam.ts";
 import { OPTIMIZERS, type OptimizerName, SCHEDULES, type ScheduleName } from "./description.ts";
 import type { Optimizer } from "./optimizer.ts";
-import type { ParameterGroup } from "./parameters.ts";
+import type { ParameterGroup } from "./parameter-groups.ts";
 import { constant, cosine, oneCycle, type Schedule } from "./schedules.ts";
 import { SGD } from "./sgd.ts";
 

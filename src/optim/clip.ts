@@ -2,7 +2,7 @@ import { expectNumber, itemsOf } from "../arguments.ts";
 import { handleOf } from "../tensor/core.ts";
 import { noGrad, type Tensor, tidy } from "../tensor/index.ts";
 import { normOfEach, scaleEach } from "../tensor/optimizer-ops.ts";
-import type { Parameters } from "./parameters.ts";
+import type { Parameters } from "./parameter-groups.ts";
 
 function gradientsOf(operation: string, params: Parameters): Tensor[] {
   const items = itemsOf<Tensor | readonly [string, Tensor]>(

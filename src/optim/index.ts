@@ -1,8 +1,8 @@
 export { Adam, type AdamOptions, AdamW } from "./adam.ts";
 export { clipGradNorm, gradNorm } from "./clip.ts";
 export { Optimizer } from "./optimizer.ts";
+export type { ParameterGroup, Parameters } from "./parameter-groups.ts";
 export { layersOf, type ParameterGroupsOptions, parameterGroups } from "./parameter-groups.ts";
-export type { ParameterGroup, Parameters } from "./parameters.ts";
 export {
   constant,
   cosine,

@@ -2,9 +2,8 @@ import { optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import type { Tensor } from "../tensor/index.ts";
 import { fusedSgd } from "../tensor/optimizer-ops.ts";
-import { Optimizer, type Update } from "./optimizer.ts";
-import { bufferOf } from "./optimizer-state.ts";
-import { expectSetting, expectShare, type ParameterGroup, type Parameters, type Slot } from "./parameters.ts";
+import { bufferOf, Optimizer, type Update } from "./optimizer.ts";
+import { expectSetting, expectShare, type ParameterGroup, type Parameters, type Slot } from "./parameter-groups.ts";
 
 export interface SGDOptions {
   lr: number;

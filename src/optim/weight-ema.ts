@@ -2,7 +2,7 @@ import { describeValue, expectMap, expectNumber, optionsOf } from "../arguments.
 import { BatchCamError } from "../errors.ts";
 import { handleOf } from "../tensor/core.ts";
 import { keep, noGrad, type Tensor } from "../tensor/index.ts";
-import { expectShare } from "./parameters.ts";
+import { expectShare } from "./parameter-groups.ts";
 
 export interface WeightEmaOptions {
   /** The share of itself that the average keeps at a step; 0.9998. */

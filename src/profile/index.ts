@@ -1,8 +1,8 @@
 export type { EventKind, RecordedEvent } from "../tensor/recording.ts";
 export type { ModuleRecord } from "./modules.ts";
 export type { OperatorRecord, ShapeRecord } from "./operators.ts";
-export { phase } from "./phase.ts";
 export type { PhaseRecord } from "./phases.ts";
+export { phase } from "./phases.ts";
 export { MAX_EVENTS, type ProfileOptions, profile } from "./profile.ts";
 export type { ProfileReport } from "./report.ts";
 export { type Profile, StepProfiler } from "./step-profiler.ts";

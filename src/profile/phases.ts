@@ -1,4 +1,6 @@
-import type { RecordedEvent } from "../tensor/recording.ts";
+import { expectFunction, expectString } from "../arguments.ts";
+import { type RecordedEvent, span } from "../tensor/recording.ts";
+import { callSync } from "../tensor/tidy.ts";
 import { selfTimes } from "./nesting.ts";
 import type { Scale } from "./scale.ts";
 
@@ -25,4 +27,14 @@ export function phaseRecords(events: readonly RecordedEvent[], total: number, sc
     milliseconds: scale.milliseconds(time),
     share: scale.share(time),
   }));
+}
+
+/**
+ * Runs `fn` as a phase of a training step, under which a profile adds up its time; without a profile it is `fn()`.
+ * Synchronous. In phases that nest, the outer counts without the inner.
+ */
+export function phase<T>(name: string, fn: () => T): T {
+  expectString("phase: name", name);
+  expectFunction("phase: fn", fn);
+  return span("phase", name, () => callSync("phase", fn));
 }

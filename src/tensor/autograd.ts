@@ -1,9 +1,9 @@
 import { expectFunction, optionsOf, wrongArgument } from "../arguments.ts";
+import { native } from "../engine/addon.ts";
+import { boolean, listOf } from "../engine/arguments.ts";
+import { arena, check, type Handle } from "../engine/dispatch.ts";
 import { BatchCamError } from "../errors.ts";
-import { native } from "../native/addon.ts";
-import { boolean, listOf } from "../native/arguments.ts";
-import { arena, check, type Handle } from "../native/dispatch.ts";
-import { putTensors } from "./core.ts";
+import { handleOf, putTensors, type TensorCore } from "./core.ts";
 import { codeOf, type DType, dtypeOf } from "./dtype.ts";
 import * as aten from "./generated/aten.ts";
 import { Tensor } from "./tensor.ts";
@@ -145,4 +145,49 @@ export function autocast<T>(options: AutocastOptions, fn: () => T): T {
   } finally {
     native.leaveAutocast(wasEnabled === 1, formerDtype);
   }
+}
+
+/** Changes that libtorch makes without counting them. */
+const uncounted = new WeakMap<TensorCore, number>();
+
+/** Says that a tensor was changed in place by an operator that does not count it, as batch norm does its running statistics. */
+export function countChange(tensor: TensorCore): void {
+  uncounted.set(tensor, (uncounted.get(tensor) ?? 0) + 1);
+}
+
+/** How often a tensor was changed in place: what is derived from it holds as long as this does not change. */
+export function versionOf(tensor: TensorCore): number {
+  return check("versionOf", native.versionOf(handleOf(tensor, "versionOf"))) + (uncounted.get(tensor) ?? 0);
+}
+
+const names = new WeakMap<TensorCore, string>();
+
+/** Remembers of which layer a tensor is the output, for messages. */
+export function nameTap(tensor: TensorCore, layer: string): void {
+  names.set(tensor, layer);
+}
+
+/** The layer whose output a tensor is, where a forward pass told it. */
+export const tapName = (tensor: TensorCore): string | undefined => names.get(tensor);
+
+export { inPlaceCalls } from "../engine/dispatch.ts";
+
+/**
+ * Runs `fn` while autograd keeps copies of the values that it saves for the backward pass, so that operators that work in
+ * place may overwrite any of them afterwards. Costs the memory of a copy for each saved value. Synchronous.
+ */
+export function copyingSaved<T>(operation: string, fn: () => T): T {
+  const before = native.copySaved(true);
+  try {
+    return callSync(operation, fn);
+  } finally {
+    native.copySaved(before);
+  }
+}
+
+/** Whether an error says that autograd needs a value that an operator overwrote in place, or may not overwrite. */
+export function isOverwritten(error: unknown): boolean {
+  return /modified by an inplace operation|in-place operation|modified inplace|is being modified inplace/.test(
+    String(error),
+  );
 }

@@ -1,10 +1,10 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 
 import { describeValue } from "../arguments.ts";
+import { native } from "../engine/addon.ts";
+import { putLength } from "../engine/arguments.ts";
+import { arena, check, type Handle } from "../engine/dispatch.ts";
 import { BatchCamError } from "../errors.ts";
-import { native } from "../native/addon.ts";
-import { putLength } from "../native/arguments.ts";
-import { arena, check, type Handle } from "../native/dispatch.ts";
 import { DTYPES, type DType, dtypeOf } from "./dtype.ts";
 
 interface Description {

@@ -1,5 +1,8 @@
+import { describeValue, expectInteger } from "../arguments.ts";
+import { counted } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
-import { handleOf } from "./core.ts";
+import { handleOf, isTensor } from "./core.ts";
+import { tensor } from "./create.ts";
 import type { Tensor } from "./tensor.ts";
 
 /**
@@ -33,4 +36,70 @@ export function expectShapes(
     }
   }
   return sizes;
+}
+
+/** Class indices both as the engine and as JavaScript want them. */
+export interface Labels {
+  /** (N), int64 */
+  readonly tensor: Tensor;
+  readonly values: readonly number[];
+}
+
+/**
+ * Checks class indices: an integer tensor (N) or an array of N integers, each in 0 … numClasses − 1.
+ *
+ * @throws E_SHAPE for a wrong rank or count, E_DTYPE for fractions, E_ARGUMENT for a class out of range.
+ */
+export function readLabels(
+  operation: string,
+  labels: Tensor | readonly number[],
+  { count, numClasses }: { count: number; numClasses?: number },
+): Labels {
+  const values = isTensor(labels) ? valuesOf(operation, labels) : listOf(operation, labels);
+  if (values.length !== count) {
+    throw new BatchCamError(
+      "E_SHAPE",
+      `${operation}: expected ${counted(count, "label")}, one for each sample, got ${values.length}`,
+    );
+  }
+  for (const [index, value] of values.entries()) {
+    if (!Number.isInteger(value)) {
+      throw new BatchCamError(
+        "E_DTYPE",
+        `${operation}: label ${index} must be a class index, got ${describeValue(value)}`,
+      );
+    }
+    if (value < 0 || (numClasses !== undefined && value >= numClasses)) {
+      const range = numClasses === undefined ? ">= 0" : `0 to ${numClasses - 1}`;
+      throw new BatchCamError(
+        "E_ARGUMENT",
+        `${operation}: label ${index} must be ${range}, got ${describeValue(value)}`,
+      );
+    }
+  }
+  if (isTensor(labels) && labels.dtype === "int64") return { tensor: labels, values };
+  return { tensor: tensor(BigInt64Array.from(values, BigInt)), values };
+}
+
+function listOf(operation: string, labels: readonly number[]): readonly number[] {
+  if (Array.isArray(labels) || (ArrayBuffer.isView(labels) && !(labels instanceof DataView)))
+    return Array.from(labels, (label) => (typeof label === "bigint" ? Number(label) : label));
+  throw new BatchCamError(
+    "E_ARGUMENT",
+    `${operation}: labels must be a tensor or an array of class indices, got ${describeValue(labels)}`,
+  );
+}
+
+function valuesOf(operation: string, labels: Tensor): number[] {
+  handleOf(labels, `${operation}: labels`);
+  if (labels.ndim !== 1) throw new BatchCamError("E_SHAPE", `${operation}: labels must be [N], got [${labels.shape}]`);
+  if (labels.dtype.includes("float") || labels.dtype === "bool") {
+    throw new BatchCamError("E_DTYPE", `${operation}: labels must be integers (int64), got ${labels.dtype}`);
+  }
+  return Array.from(labels.data() as ArrayLike<number | bigint>, Number);
+}
+
+/** Fails for a number of classes that cannot be one, or that no memory would hold tables for. */
+export function expectClassCount(operation: string, numClasses: unknown): void {
+  expectInteger(`${operation}: numClasses`, numClasses, 1, 2 ** 24);
 }

@@ -1,8 +1,9 @@
-import { native } from "../native/addon.ts";
-import { autocastDtype } from "./autograd.ts";
+import { expectBoolean } from "../arguments.ts";
+import { native } from "../engine/addon.ts";
+import { autocastDtype, countChange, isGradEnabled } from "./autograd.ts";
 import * as aten from "./generated/aten.ts";
+import { type ConvOptions, pairOf } from "./layers.ts";
 import { Tensor } from "./tensor.ts";
-import { countChange } from "./version.ts";
 
 /** Weights of a ConvNeXt-V2 block behind its depthwise convolution; `fc1` (4C, C), `fc2` (C, 4C). */
 export interface ConvNextMlpWeights {
@@ -174,4 +175,59 @@ export function augmentImages(
   channelsLast: boolean,
 ): Tensor {
   return new Tensor(aten.batchCamAugmentImages(images, indices, geometry, shades, rectangles, mean, std, channelsLast));
+}
+
+/** Kernels that do the work of several layers: those of inference, and those that record a graph. */
+const enabled = { inference: true, training: true };
+
+/** Switches the fused kernels of inference on (as they are) or off; returns how they were. */
+export function setFusedInference(value: boolean): boolean {
+  return change("inference", value, "setFusedInference: enabled");
+}
+
+/** Switches the fused kernels of training on (as they are) or off, back to the layers one by one; returns how they were. */
+export function setFusedTraining(value: boolean): boolean {
+  return change("training", value, "setFusedTraining: enabled");
+}
+
+function change(purpose: keyof typeof enabled, value: boolean, place: string): boolean {
+  expectBoolean(place, value);
+  const before = enabled[purpose];
+  enabled[purpose] = value;
+  return before;
+}
+
+/** Whether fused kernels are wanted now: those of training where a graph is recorded. */
+export const wantsFused = (): boolean => enabled[isGradEnabled() ? "training" : "inference"];
+
+export interface FusedConvOptions extends ConvOptions {
+  /** Added to the result of the convolution. */
+  add?: Tensor | undefined;
+  /** Whether a ReLU follows. */
+  relu?: boolean;
+}
+
+/** Whether this libtorch has oneDNN's convolution with fused post-operations, as its x86 builds do. */
+export const hasFusedConv: boolean =
+  native.capabilities().mkldnn && native.resolve("mkldnn::_convolution_pointwise", "") >= 0;
+
+/** The weight in oneDNN's blocked layout for images of a size (N, C, H, W); only `fusedConv` can read it. */
+export function packConvWeight(weight: Tensor, size: readonly number[], options: ConvOptions): Tensor {
+  const { stride = 1, padding = 0, dilation = 1, groups = 1 } = options;
+  const [p, s, d] = [pairOf(padding), pairOf(stride), pairOf(dilation)];
+  return new Tensor(aten.mkldnnReorderConvolutionWeight(weight, p, s, d, groups, size));
+}
+
+/** relu(conv2d(x, w, bias) + add) in one kernel, without a gradient. x, bias and add have the weight's dtype. */
+export function fusedConv(x: Tensor, weight: Tensor, bias: Tensor, options: FusedConvOptions): Tensor {
+  const { stride = 1, padding = 0, dilation = 1, groups = 1, add, relu = false } = options;
+  const [p, s, d] = [pairOf(padding), pairOf(stride), pairOf(dilation)];
+  if (add === undefined) {
+    const end = relu ? "relu" : "none";
+    return new Tensor(aten.mkldnnConvolutionPointwise(x, weight, bias, p, s, d, groups, end, [], undefined));
+  }
+  const end = relu ? "relu" : undefined;
+  return new Tensor(
+    aten.mkldnnConvolutionPointwiseBinary(x, add, weight, bias, p, s, d, groups, "add", 1, end, [], undefined),
+  );
 }

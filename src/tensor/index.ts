@@ -9,8 +9,6 @@ export {
   isGradEnabled,
   noGrad,
 } from "./autograd.ts";
-export { type Capabilities, capabilities } from "./capabilities.ts";
-export { cat, oneHot, stack, where } from "./combine.ts";
 export {
   arange,
   empty,
@@ -27,6 +25,7 @@ export {
   zerosLike,
 } from "./create.ts";
 export type { DType, TypedArray } from "./dtype.ts";
+export { cat, oneHot, stack, where } from "./functions.ts";
 export { type InterpolateOptions, interpolate } from "./interpolate.ts";
 export {
   adaptiveAvgPool2d,
@@ -49,11 +48,17 @@ export {
   softmax,
   tanh,
 } from "./layers.ts";
-export { emptyCache, type MemoryStatistics, memory, resetPeakMemory } from "./memory.ts";
 export type { NestedArray } from "./nested.ts";
 export { getRngState, manualSeed, setRngState } from "./random.ts";
-export { loadSafetensors, readSafetensorsMetadata, saveSafetensors } from "./safetensors.ts";
+export {
+  type Capabilities,
+  capabilities,
+  emptyCache,
+  getNumThreads,
+  type MemoryStatistics,
+  memory,
+  resetPeakMemory,
+  setNumThreads,
+} from "./runtime.ts";
 export { type Dims, type Operand, Tensor } from "./tensor.ts";
-export { getNumThreads, setNumThreads } from "./threads.ts";
 export { keep, tidy } from "./tidy.ts";
-export { type LoadTorchOptions, loadTorchFile } from "./torch-file.ts";

@@ -1,6 +1,6 @@
 import { describeValue, expectBoolean, optionsOf, wrongArgument } from "../arguments.ts";
+import { listOf } from "../engine/arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { listOf } from "../native/arguments.ts";
 import { autocast } from "./autograd.ts";
 import { handleOf } from "./core.ts";
 import { tensor } from "./create.ts";

@@ -1,11 +1,11 @@
 import { expectNumber, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
+import { countChange } from "./autograd.ts";
 import { reportBias } from "./biased-output.ts";
 import { handleOf } from "./core.ts";
 import * as aten from "./generated/aten.ts";
 import { rectify } from "./rectifier.ts";
 import { Tensor } from "./tensor.ts";
-import { countChange } from "./version.ts";
 
 /** One number for both dimensions, or [height, width]. */
 export type Pair = number | readonly [number, number];
@@ -163,4 +163,14 @@ export function crossEntropyLoss(logits: Tensor, targets: Tensor, options: Cross
     throw wrongArgument("crossEntropy: reduction", '"mean", "sum" or "none"', reduction);
   }
   return new Tensor(aten.crossEntropyLoss(logits, targets, weight, REDUCTIONS[reduction], -100, labelSmoothing));
+}
+
+/**
+ * Images (N, C, H, W) laid out channels last, which convolutions, norms and pools then pass on. Of one channel both layouts
+ * are the same memory; the strides decide which one libtorch takes it for.
+ */
+export function channelsLast(images: Tensor): Tensor {
+  const [count, channels, height, width] = images.sizes as [number, number, number, number];
+  const pixels = channels === 1 ? images.reshape([count, height, width, 1]) : images.permute([0, 2, 3, 1]).contiguous();
+  return pixels.permute([0, 3, 1, 2]);
 }

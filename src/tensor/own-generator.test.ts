@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { getRngState, manualSeed, memory, rand, tidy } from "./index.ts";
-import { OwnGenerator } from "./own-generator.ts";
+import { OwnGenerator } from "./random.ts";
 
 describe("OwnGenerator", () => {
   it("draws from its seed, goes on from call to call, and leaves the thread's generator alone", () =>

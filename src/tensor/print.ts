@@ -1,6 +1,6 @@
+import { BatchCamError } from "../errors.ts";
 import { DTYPES, type DType } from "./dtype.ts";
 import type { NestedArray } from "./nested.ts";
-import { decimal, exponential } from "./number-format.ts";
 import { tidy } from "./tidy.ts";
 
 // What torch's `repr` writes, with its default settings.
@@ -134,4 +134,64 @@ function floatFormat(values: readonly number[]): Format {
   };
   const width = Math.max(1, ...known.map((value) => finite(value).length));
   return (value) => text(value as number).padStart(width);
+}
+
+// Numbers in Python's formats. Python rounds ties to the even digit, JavaScript away from zero.
+
+/** `f"{value:.{digits}f}"` */
+export function decimal(value: number, digits: number): string {
+  const magnitude = Math.abs(value);
+  // Beyond it toFixed falls back to powers of ten, and there are no decimals to round.
+  const text = magnitude >= 1e21 ? BigInt(magnitude).toString() + (digits > 0 ? `.${"0".repeat(digits)}` : "") : "";
+  return signOf(value) + (text || rounded(magnitude.toFixed(digits), magnitude.toFixed(digits + 40), digits));
+}
+
+/** `f"{value:.{digits}e}"` */
+export function exponential(value: number, digits: number): string {
+  const magnitude = Math.abs(value);
+  const [near = "", exponent = "+0"] = magnitude.toExponential(digits).split("e");
+  const [exact = ""] = magnitude.toExponential(digits + 40).split("e");
+  return `${signOf(value)}${rounded(near, exact, digits)}e${exponent[0]}${exponent.slice(1).padStart(2, "0")}`;
+}
+
+const signOf = (value: number) => (value < 0 || Object.is(value, -0) ? "-" : "");
+
+/** The text that JavaScript rounded, or that with the even last digit where the exact digits end in a tie. */
+function rounded(near: string, exact: string, digits: number): string {
+  const kept = exact.slice(0, exact.indexOf(".") + (digits > 0 ? digits + 1 : 0));
+  const tie = /^\.?50*$/.test(exact.slice(kept.length));
+  return tie && Number(kept.at(-1)) % 2 === 0 ? kept : near;
+}
+
+/** What JSON needs of a tensor. It does not import `Tensor`, which has a `toJSON`. */
+interface Listed {
+  readonly numel: number;
+  readonly sizes: readonly number[];
+  readonly dtype: string;
+  tolist(): NestedArray;
+}
+
+/** About 20 MB of text in float32. */
+const MOST_VALUES = 2 ** 20;
+
+/** A tensor's values as nested arrays that JSON can hold; see `Tensor.toJSON`. */
+export function jsonOf(tensor: Listed): NestedArray {
+  if (tensor.numel > MOST_VALUES)
+    throw new BatchCamError(
+      "E_ARGUMENT",
+      `toJSON: expected a tensor of at most ${MOST_VALUES} values, got [${tensor.sizes.join(", ")}]: save it with saveSafetensors, write String(tensor) to a log, or call tolist() if JSON of this size is meant`,
+    );
+  const values = tensor.tolist();
+  if (tensor.dtype === "int64" && holdsBigint(values))
+    throw new BatchCamError(
+      "E_ARGUMENT",
+      'toJSON: expected int64 values from -(2^53 - 1) to 2^53 - 1, which JSON keeps exactly, got larger ones: write tolist() with the bigints as strings, or convert the tensor with to("float64")',
+    );
+  return values;
+}
+
+/** One look is enough: `tolist` gives bigints for all values or for none. */
+function holdsBigint(values: NestedArray): boolean {
+  const leaf = Array.isArray(values) ? values.flat(Number.POSITIVE_INFINITY)[0] : values;
+  return typeof leaf === "bigint";
 }

@@ -1,9 +1,10 @@
-import { describeValue } from "../arguments.ts";
+import { describeValue, expectInteger } from "../arguments.ts";
+import { native } from "../engine/addon.ts";
+import { check, type Handle } from "../engine/dispatch.ts";
 import { BatchCamError } from "../errors.ts";
-import { native } from "../native/addon.ts";
-import { check, type Handle } from "../native/dispatch.ts";
 import { handleOf } from "./core.ts";
 import { Tensor } from "./tensor.ts";
+import { keep } from "./tidy.ts";
 
 /** Seeds this thread's generator (a Mersenne Twister, as torch's on the CPU). The same seed gives the same bits. */
 export function manualSeed(seed: number): void {
@@ -23,4 +24,33 @@ export function getRngState(): Tensor {
 
 export function setRngState(state: Tensor): void {
   check("setRngState", native.setRngState(handleOf(state, "setRngState: state")));
+}
+
+/** Random numbers of a seed of their own: what is drawn here leaves the thread's generator as it was. */
+export class OwnGenerator {
+  #state: Tensor | undefined;
+
+  constructor(operation: string, seed: number) {
+    expectInteger(`${operation}: seed`, seed, 0);
+    this.draw(() => manualSeed(seed));
+  }
+
+  /** Runs `fn`, whose draws go on from those of the last call. */
+  draw<T>(fn: () => T): T {
+    const outer = getRngState();
+    if (this.#state !== undefined) setRngState(this.#state);
+    try {
+      return fn();
+    } finally {
+      this.#state?.dispose();
+      this.#state = keep(getRngState());
+      setRngState(outer);
+      outer.dispose();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#state?.dispose();
+    this.#state = undefined;
+  }
 }

@@ -1,5 +1,5 @@
+import { native } from "../engine/addon.ts";
 import { BatchCamError } from "../errors.ts";
-import { native } from "../native/addon.ts";
 
 /** What an event is, by the number that native/binding/profiler.cc has for it. */
 const KINDS = ["operator", "backward", "step", "phase", "module"] as const;

@@ -1,4 +1,4 @@
-import type { Handle } from "../native/dispatch.ts";
+import type { Handle } from "../engine/dispatch.ts";
 import type { TensorCore } from "./core.ts";
 import * as aten from "./generated/aten.ts";
 import { callSync } from "./tidy.ts";

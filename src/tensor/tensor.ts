@@ -1,14 +1,13 @@
 import { optionsOf, wrongArgument } from "../arguments.ts";
+import { native } from "../engine/addon.ts";
+import { boolean, optionalIntegers } from "../engine/arguments.ts";
+import { arena, check, type Handle, type Scalar } from "../engine/dispatch.ts";
 import { BatchCamError } from "../errors.ts";
-import { native } from "../native/addon.ts";
-import { boolean, optionalIntegers } from "../native/arguments.ts";
-import { arena, check, type Handle, type Scalar } from "../native/dispatch.ts";
 import { handleOf, TensorCore } from "./core.ts";
 import { codeOf, DTYPES, type DType, isDType, type TypedArray } from "./dtype.ts";
 import * as aten from "./generated/aten.ts";
-import { jsonOf } from "./json.ts";
 import { leavesOf, type NestedArray, nestedOf } from "./nested.ts";
-import { printed } from "./print.ts";
+import { jsonOf, printed } from "./print.ts";
 import { rectify } from "./rectifier.ts";
 
 /** A tensor or a number on the right of an operator. */

@@ -1,4 +1,13 @@
-export type { GivenSplits } from "./configured-data.ts";
+export type { GivenSplits } from "./data/configured-data.ts";
+export {
+  type FindLearningRateOptions,
+  type FoundRate,
+  findLearningRate,
+  type RatePoint,
+} from "./loop/find-learning-rate.ts";
+export { type TrainOptions, train } from "./loop/loop.ts";
+export { type Guidance, objective, type Terms, warmedUp } from "./loop/objective.ts";
+export { evaluateSplit, type SplitEvaluationOptions, sampleMaps } from "./loop/validation.ts";
 export type {
   BalanceEvent,
   EpochRecord,
@@ -10,13 +19,4 @@ export type {
   TermBalance,
   TrainEvent,
   TrainResult,
-} from "./events.ts";
-export {
-  type FindLearningRateOptions,
-  type FoundRate,
-  findLearningRate,
-  type RatePoint,
-} from "./find-learning-rate.ts";
-export { type TrainOptions, train } from "./loop.ts";
-export { type Guidance, objective, type Terms, warmedUp } from "./objective.ts";
-export { evaluateSplit, type SplitEvaluationOptions, sampleMaps } from "./validation.ts";
+} from "./run/events.ts";

@@ -1,24 +1,13 @@
-import { readdirSync } from "node:fs";
-import { join } from "node:path";
 import type { Command } from "../../src/cli/command.ts";
+import { COMMANDS } from "../../src/cli/commands.ts";
 import { flagsOf } from "../../src/cli/flags.ts";
-
-const COMMANDS = join(import.meta.dirname, "../../src/cli/commands");
 
 /** Flags of every command. */
 const GENERAL = ["help", "version", "config"];
 
-const isCommand = (value: unknown): value is Command =>
-  typeof value === "object" && value !== null && "summary" in value && "config" in value;
-
 /** Every command of the command line, by its name. */
 export async function allCommands(): Promise<Map<string, Command>> {
-  const commands = new Map<string, Command>();
-  for (const file of readdirSync(COMMANDS).filter((name) => /^[\w-]+\.ts$/.test(name) && !name.includes(".test."))) {
-    const exported = Object.values((await import(join(COMMANDS, file))) as Record<string, unknown>);
-    for (const value of exported) if (isCommand(value)) commands.set(value.name, value);
-  }
-  return commands;
+  return new Map(await Promise.all(COMMANDS.map(async ({ name, load }) => [name, await load()] as const)));
 }
 
 /** Names of a command's flags, negated ones too. */

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { BatchCamError } from "../../src/errors.ts";
-import { writeBytes } from "../../src/tensor/bytes.ts";
+import { parseHeader } from "../../src/io/safetensors-header.ts";
+import { writeBytes } from "../../src/io/tensor-file.ts";
 import { empty, type Tensor } from "../../src/tensor/index.ts";
-import { parseHeader } from "../../src/tensor/safetensors-header.ts";
 import type { AllcloseOptions, RelL2Options } from "./matchers.ts";
 
 const FOLDER = new URL("../fixtures/", import.meta.url);

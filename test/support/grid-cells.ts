@@ -1,8 +1,8 @@
 import { CompareConfig, type CompareConfigInput, parseConfig } from "../../src/config/index.ts";
-import { cellsOf } from "../../src/experiments/cells.ts";
-import { readGrid } from "../../src/experiments/grid.ts";
-import type { Cell, DoneCell, FailedCell } from "../../src/experiments/records.ts";
-import type { EpochRecord } from "../../src/train/events.ts";
+import type { EpochRecord } from "../../src/train/run/events.ts";
+import { cellsOf } from "../../src/workflows/study/cells.ts";
+import { readGrid } from "../../src/workflows/study/grid.ts";
+import type { Cell, DoneCell, FailedCell } from "../../src/workflows/study/records.ts";
 
 export const gridOf = (input: unknown) => readGrid(parseConfig(CompareConfig, input, { what: "compare" }));
 

@@ -15,7 +15,7 @@ export interface Ending {
 
 /** A hang, not a busy machine. */
 const TIMEOUT = 580_000;
-const BUILT = new URL("../../dist/tensor/index.js", import.meta.url);
+const BUILT = new URL("../../dist/tensor.js", import.meta.url);
 
 /**
  * Runs test/programs/`name` in a process of its own, on the built package as a user's program does, and gives its end

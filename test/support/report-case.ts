@@ -1,9 +1,9 @@
 import type { CompareConfigInput } from "../../src/config/index.ts";
-import type { SpuriousRecord } from "../../src/evaluate/spurious.ts";
-import { analyse } from "../../src/experiments/analysis.ts";
-import type { CellRecord, CellSamples, DoneCell } from "../../src/experiments/records.ts";
-import { settingsOf } from "../../src/experiments/settings.ts";
 import type { GridReportInput } from "../../src/report/grid/input.ts";
+import type { SpuriousRecord } from "../../src/workflows/evaluate/spurious.ts";
+import { analyse } from "../../src/workflows/study/analysis.ts";
+import type { CellRecord, CellSamples, DoneCell } from "../../src/workflows/study/records.ts";
+import { settingsOf } from "../../src/workflows/study/settings.ts";
 import { doneCell, gridCells } from "./grid-cells.ts";
 
 const SIDE = 4;

@@ -1,12 +1,13 @@
-import { expectLast } from "../../nn/checks.ts";
-import { isPlain, wantsFused } from "../../nn/fused.ts";
+import { isPlain } from "../../nn/fused/conv-norm.ts";
 import { Conv2d, DropPath, GELU, GRN, Identity, LayerNorm, Linear, Module } from "../../nn/index.ts";
+import { expectLast } from "../../nn/layers/checks.ts";
 import {
   type ConvNextMlpWeights,
   convNextMlp,
   depthwiseConv,
   fusedDtype,
   hasConvNextMlp,
+  wantsFused,
 } from "../../tensor/fused-ops.ts";
 import { linear, type Tensor, zerosLike } from "../../tensor/index.ts";
 

@@ -1,4 +1,4 @@
-import { isPlain } from "../../nn/fused.ts";
+import { isPlain } from "../../nn/fused/conv-norm.ts";
 import {
   AdaptiveAvgPool2d,
   BatchNorm2d,

@@ -1,6 +1,6 @@
 import { BatchCamError } from "../../errors.ts";
-import { convRelu } from "../../nn/conv-relu.ts";
-import { flatLinear } from "../../nn/flat-linear.ts";
+import { convRelu } from "../../nn/fused/conv-norm.ts";
+import { flatLinear } from "../../nn/fused/flat-linear.ts";
 import {
   BatchNorm2d,
   Conv2d,

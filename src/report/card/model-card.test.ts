@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { parseTrainConfig, type TrainConfigInput } from "../../config/index.ts";
-import type { EpochRecord, SplitRecord, StartEvent, TrainResult } from "../../train/events.ts";
+import type { EpochRecord, SplitRecord, StartEvent, TrainResult } from "../../train/run/events.ts";
 import { CARD_MARK, modelCard } from "./model-card.ts";
 
 const JUDGED: SplitRecord = {

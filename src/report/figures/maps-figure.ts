@@ -1,4 +1,4 @@
-import type { MapSamples } from "../../train/events.ts";
+import type { MapSamples } from "../../train/run/events.ts";
 import type { FigureInput } from "../index.ts";
 
 /** One column a class: the image, the prototype it is held against, and the map of its true class. */

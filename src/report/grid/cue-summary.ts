@@ -1,6 +1,6 @@
 import { counted } from "../../counted.ts";
-import type { AnalysedMethod, AnalysisGroup, Duel } from "../../experiments/analysis.ts";
 import { MEASURES } from "../../measures.ts";
+import type { AnalysedMethod, AnalysisGroup, Duel } from "../../workflows/study/analysis.ts";
 import { differenceText, spreadText } from "../text/measure-text.ts";
 import { formatNumber, isNumber } from "../text/numbers.ts";
 import { LEVEL, pText } from "../text/words.ts";

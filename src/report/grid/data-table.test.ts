@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { doneCell, gridCells } from "../../../test/support/grid-cells.ts";
 import { textOf } from "../../../test/support/report-case.ts";
-import { analyse } from "../../experiments/analysis.ts";
+import { analyse } from "../../workflows/study/analysis.ts";
 import { dataInWords, dataTable } from "./data-table.ts";
 
 const [folder, mnist] = gridCells({

@@ -1,6 +1,6 @@
 import { counted } from "../../counted.ts";
-import type { AnalysisGroup } from "../../experiments/analysis.ts";
-import type { DoneCell } from "../../experiments/records.ts";
+import type { AnalysisGroup } from "../../workflows/study/analysis.ts";
+import type { DoneCell } from "../../workflows/study/records.ts";
 import { type Markup, markup } from "../page/markup.ts";
 import { formatCount } from "../text/numbers.ts";
 

@@ -1,6 +1,6 @@
-import type { AnalysedMethod, AnalysisGroup } from "../../experiments/analysis.ts";
-import type { MeasureId } from "../../experiments/measures.ts";
 import { MEASURES } from "../../measures.ts";
+import type { AnalysedMethod, AnalysisGroup } from "../../workflows/study/analysis.ts";
+import type { MeasureId } from "../../workflows/study/measures.ts";
 import { domainOf } from "../charts/domain.ts";
 import type { FigurePlan, Panel } from "../charts/engine.ts";
 import { KINDS } from "../charts/palette.ts";

@@ -1,7 +1,7 @@
 import { counted } from "../../counted.ts";
-import type { AnalysedMethod, Effect } from "../../experiments/analysis.ts";
-import type { MeasureId } from "../../experiments/measures.ts";
 import { MEASURES } from "../../measures.ts";
+import type { AnalysedMethod, Effect } from "../../workflows/study/analysis.ts";
+import type { MeasureId } from "../../workflows/study/measures.ts";
 import { type Markup, markup } from "../page/markup.ts";
 import { columnName, differenceText, signedText, spreadText, testName } from "../text/measure-text.ts";
 import { formatCount, formatNumber } from "../text/numbers.ts";

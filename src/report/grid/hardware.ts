@@ -1,5 +1,5 @@
 import { counted } from "../../counted.ts";
-import type { AnalysisGroup } from "../../experiments/analysis.ts";
+import type { AnalysisGroup } from "../../workflows/study/analysis.ts";
 import { type Markup, markup } from "../page/markup.ts";
 
 /** What tells of one run alone, or of whose machine it was. */

@@ -1,6 +1,6 @@
-import type { AnalysisGroup } from "../../experiments/analysis.ts";
-import type { Cell, FailedCell } from "../../experiments/records.ts";
-import type { GridSettings } from "../../experiments/settings.ts";
+import type { AnalysisGroup } from "../../workflows/study/analysis.ts";
+import type { Cell, FailedCell } from "../../workflows/study/records.ts";
+import type { GridSettings } from "../../workflows/study/settings.ts";
 
 /** What the report of a grid tells of. */
 export interface GridReportInput {

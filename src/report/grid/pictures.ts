@@ -1,5 +1,5 @@
-import type { AnalysedMethod, AnalysisGroup } from "../../experiments/analysis.ts";
-import type { CellSamples, DoneCell } from "../../experiments/records.ts";
+import type { AnalysedMethod, AnalysisGroup } from "../../workflows/study/analysis.ts";
+import type { CellSamples, DoneCell } from "../../workflows/study/records.ts";
 import { camFigure, type FigureInput } from "../figures/cam-figure.ts";
 import type { FigureCell } from "../figures/cell.ts";
 import type { Figure } from "../figures/figure-page.ts";

@@ -2,7 +2,7 @@ import { SaxesParser } from "saxes";
 import { describe, expect, it } from "vitest";
 import { failedCell, gridCells } from "../../../test/support/grid-cells.ts";
 import { gridRecords, pictureSamples, reportInput, spuriousOf, textOf } from "../../../test/support/report-case.ts";
-import type { EpochRecord } from "../../train/events.ts";
+import type { EpochRecord } from "../../train/run/events.ts";
 import { gridReport, type ReportFile } from "./report.ts";
 
 const METHODS = [{ name: "plain", plain: true }, { name: "guided" }, { name: "shuffled", prototypes: "shuffled" }];

@@ -1,5 +1,5 @@
-import type { AnalysisGroup } from "../../experiments/analysis.ts";
-import type { MethodKind } from "../../experiments/records.ts";
+import type { AnalysisGroup } from "../../workflows/study/analysis.ts";
+import type { MethodKind } from "../../workflows/study/records.ts";
 import { type DrawnFigure, drawFigure, type FigurePlan } from "../charts/engine.ts";
 import { type Markup, markup } from "../page/markup.ts";
 import { renderPage, type Section } from "../page/page.ts";

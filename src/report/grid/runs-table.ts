@@ -1,4 +1,4 @@
-import type { CellRecord } from "../../experiments/records.ts";
+import type { CellRecord } from "../../workflows/study/records.ts";
 import { csvRow } from "../text/csv.ts";
 
 /** All numbers of a grid's finished runs as CSV (RFC 4180), one row a run; a number that is not there is empty. */

@@ -1,4 +1,4 @@
-import type { GridSettings, Setting, SettingsRow } from "../../experiments/settings.ts";
+import type { GridSettings, Setting, SettingsRow } from "../../workflows/study/settings.ts";
 import { type Markup, markup } from "../page/markup.ts";
 
 const HEADINGS: Readonly<Record<SettingsRow["of"], string>> = {

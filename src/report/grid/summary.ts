@@ -1,7 +1,7 @@
 import { counted, wordFor } from "../../counted.ts";
-import type { AnalysedMethod, AnalysisGroup } from "../../experiments/analysis.ts";
-import type { MeasureId } from "../../experiments/measures.ts";
 import { MEASURES } from "../../measures.ts";
+import type { AnalysedMethod, AnalysisGroup } from "../../workflows/study/analysis.ts";
+import type { MeasureId } from "../../workflows/study/measures.ts";
 import { type Markup, markup } from "../page/markup.ts";
 import { spreadText, testName } from "../text/measure-text.ts";
 import { formatCount, isNumber } from "../text/numbers.ts";

@@ -1,5 +1,5 @@
-import type { AnalysedMethod, AnalysisGroup } from "../../experiments/analysis.ts";
-import type { MethodKind } from "../../experiments/records.ts";
+import type { AnalysedMethod, AnalysisGroup } from "../../workflows/study/analysis.ts";
+import type { MethodKind } from "../../workflows/study/records.ts";
 
 /** A table of the report, which its page, its CSV and its LaTeX are made of. */
 export interface ReportTable {

@@ -1,6 +1,6 @@
-import type { AnalysedMethod, AnalysisGroup } from "../../experiments/analysis.ts";
-import type { MeasureId } from "../../experiments/measures.ts";
 import { MEASURES } from "../../measures.ts";
+import type { AnalysedMethod, AnalysisGroup } from "../../workflows/study/analysis.ts";
+import type { MeasureId } from "../../workflows/study/measures.ts";
 import { columnHead, columnName, differenceUnit, shownValue, signedText, spreadText } from "../text/measure-text.ts";
 import { DASH, formatNumber } from "../text/numbers.ts";
 import { pText } from "../text/words.ts";

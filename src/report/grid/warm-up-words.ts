@@ -1,5 +1,5 @@
 import { counted, wordFor } from "../../counted.ts";
-import type { AnalysedMethod, AnalysisGroup } from "../../experiments/analysis.ts";
+import type { AnalysedMethod, AnalysisGroup } from "../../workflows/study/analysis.ts";
 import { formatCount } from "../text/numbers.ts";
 import { unfinishedWarmUp } from "../text/warm-up.ts";
 

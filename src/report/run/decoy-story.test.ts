@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import type { EpochRecord, JudgedRun, SplitRecord } from "../../train/events.ts";
+import type { EpochRecord, JudgedRun, SplitRecord } from "../../train/run/events.ts";
 import { decoyAccuracy, decoyInWords, STUDY } from "./decoy-story.ts";
 
 function resultOf(random: number | null): JudgedRun {

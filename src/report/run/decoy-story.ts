@@ -1,5 +1,5 @@
 import { counted } from "../../counted.ts";
-import type { JudgedRun } from "../../train/events.ts";
+import type { JudgedRun } from "../../train/run/events.ts";
 import { formatCount, formatNumber, formatPercent, isNumber } from "../text/numbers.ts";
 
 /** The runs on a decoy set, by what guides them; the control is pulled towards an image that says nothing of the class. */

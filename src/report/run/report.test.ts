@@ -1,6 +1,6 @@
 import { PNG } from "pngjs";
 import { describe, expect, it } from "vitest";
-import type { EpochRecord, SplitRecord, StepMetrics } from "../../train/events.ts";
+import type { EpochRecord, SplitRecord, StepMetrics } from "../../train/run/events.ts";
 import * as publicNames from "../index.ts";
 import type { DecoyRun, DecoyShown, ReportedRun, RunReportInput } from "./input.ts";
 import { renderRunReport } from "./report.ts";

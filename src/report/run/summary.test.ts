@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { EpochRecord, SplitRecord, TrainResult } from "../../train/events.ts";
+import type { EpochRecord, SplitRecord, TrainResult } from "../../train/run/events.ts";
 import type { ReportedRun, RunReportInput } from "./input.ts";
 import { accuracyError, compare, type JudgedBy } from "./measures.ts";
 import { summarize } from "./summary.ts";

@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { type Decoded, readEvents } from "../../../test/support/event-reader.ts";
 import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 import { parseTrainConfig } from "../../config/index.ts";
-import type { MapSamples, TrainEvent } from "../../train/events.ts";
+import type { MapSamples, TrainEvent } from "../../train/run/events.ts";
 import { createTensorBoardLog } from "./log.ts";
 
 let folder = "";

@@ -1,4 +1,4 @@
-import type { JudgedRun } from "../../train/events.ts";
+import type { JudgedRun } from "../../train/run/events.ts";
 import { formatPercent } from "./numbers.ts";
 
 /** What a table of epochs cannot show: that they were not all judged by the same images. Null where they were. */

@@ -1,0 +1,151 @@
+import { handleOutputs, inPlaceOf, type OutputHandler } from "../nn/recorder.ts";
+import { autocastDtype } from "../tensor/autograd.ts";
+import { arange, cat, interpolate, noGrad, oneHot, onesLike, type Tensor, tidy } from "../tensor/index.ts";
+import { channelScores, chunkSize } from "./chunks.ts";
+import type { Terms } from "./gradient-methods.ts";
+import { single } from "./normalize.ts";
+import { agree, type Pass, type TargetLayer } from "./pass.ts";
+import { logitsFor } from "./recorded-forward.ts";
+import type { Convention, ProbingOptions } from "./settings.ts";
+import type { Target } from "./targets.ts";
+
+/**
+ * Score-CAM: M = ReLU(Σ_k α_k A_k), α = softmax over k of the score of x ⊙ H_k, H_k the channel A_k resized to the image and
+ * scaled to [0, 1] by (H − min) / (max − min + 1e-8 r), r the largest range among the image's channels. Wang et al. 2020,
+ * arXiv 1910.01279.
+ *
+ * The channels are resized corner to corner, as in pytorch-grad-cam; in torch-cam's convention they are scaled first and then
+ * resized between half pixels. Both libraries add 1e-8 itself to the range, and so do their conventions here. The B·K masked
+ * images run in chunks.
+ */
+export function scoreCam(pass: Pass, layer: TargetLayer, { target, settings, convention }: ProbingOptions): Terms {
+  const activations = single(layer.activations).detach();
+  const [batch, channels, height, width] = activations.sizes as [number, number, number, number];
+  const flat = activations.reshape([batch * channels, height, width]);
+  const eps = epsOf(activations, convention); // (B, 1, 1)
+  const size = chunkSize(pass.model, pass.x, settings);
+  const imageSize = pass.x.sizes.slice(2) as [number, number];
+  const scores = channelScores({ batch, channels, size, target }, (pairs) => {
+    const own = flat.indexSelect(0, pairs.samples.mul(channels).add(pairs.channels)); // (n, h, w)
+    const masks = masksOf(own, eps.indexSelect(0, pairs.samples), { size: imageSize, convention });
+    const images = pass.x.indexSelect(0, pairs.samples).mul(masks.unsqueeze(1).to(pass.x.dtype));
+    return noGrad(() => logitsFor(pass.model, images));
+  });
+  return { weights: scores.softmax(1) };
+}
+
+/** What is added to the ranges of a sample's channels: (B, 1, 1). It is a share of the largest one, so that the unit of A does not matter. */
+function epsOf(activations: Tensor, convention: Convention): Tensor {
+  const ranges = activations.amax([2, 3]).sub(activations.amin([2, 3])); // (B, K)
+  const unit = convention === "batch-cam" ? ranges.amax([1]) : onesLike(ranges.select(1, 0));
+  return unit.mul(1e-8).view([-1, 1, 1]);
+}
+
+interface MaskOptions {
+  size: readonly [number, number];
+  convention: Convention;
+}
+
+function masksOf(channels: Tensor, eps: Tensor, { size, convention }: MaskOptions): Tensor {
+  if (convention === "torch-cam") return interpolate(scaled(channels, eps), { size });
+  return scaled(interpolate(channels, { size, alignCorners: true }), eps);
+}
+
+/** Maps (n, H, W) in [0, 1]; a constant one is zero. */
+function scaled(maps: Tensor, eps: Tensor): Tensor {
+  const shifted = maps.sub(maps.amin([1, 2], { keepDims: true }));
+  const range = shifted.amax([1, 2], { keepDims: true });
+  const none = range.eq(0);
+  return shifted.div(range.add(eps).maskedFill(none, 1));
+}
+
+/**
+ * Ablation-CAM: M = ReLU(Σ_k α_k A_k), α_k = (s − s_k) / |s|, s the score and s_k the score with channel k of A set to zero; zero
+ * where s is. Desai, Ramaswamy 2020, who divide by s, and so does convention "pytorch-grad-cam": of a negative score the sign of
+ * every weight is then turned over, and the map shows what speaks against the class. pytorch-grad-cam sets the channel to zero
+ * only where the smallest activation of the image is exactly 0 (behind a ReLU as a rule), else to that minimum less 1e7; maps of
+ * layers with negative values differ.
+ *
+ * The B·K ablations run in chunks. Where the logits depend on the image through the layer alone, only what follows the layer
+ * is computed for each of them.
+ */
+export function ablationCam(pass: Pass, given: TargetLayer, { target, settings, convention }: ProbingOptions): Terms {
+  const layer = asItIsRead(pass, given);
+  const { tap } = layer;
+  const [batch = 0, channels = 0] = tap.sizes;
+  const before = single(target.score(pass.logits.detach())).unsqueeze(1); // (B, 1)
+  const size = chunkSize(pass.model, pass.x, settings);
+  const alone = isOnlyWay(pass, layer, target);
+  const after = channelScores({ batch, channels, size, target }, (pairs) => {
+    const kept = oneHot(pairs.channels, channels).eq(0).to(tap.dtype).unsqueeze(2).unsqueeze(3); // (n, K, 1, 1)
+    const ablated = tap.detach().indexSelect(0, pairs.samples).mul(kept);
+    const images = alone ? pass.x.narrow(0, 0, 1) : pass.x.indexSelect(0, pairs.samples);
+    return logitsFrom(pass, layer, { images, output: ablated });
+  });
+  const none = before.eq(0);
+  // In float64 a drop over a tiny score does not overflow.
+  const drop = before.to("float64").sub(after.to("float64"));
+  const divisor = convention === "pytorch-grad-cam" ? before : before.abs();
+  return { weights: drop.div(divisor.to("float64").maskedFill(none, 1)).maskedFill(none, 0) };
+}
+
+/** The layer, of which `sharesInput` says whether what reads its input beside it has to see what replaces its output. */
+function asItIsRead(pass: Pass, layer: TargetLayer): TargetLayer {
+  if (!layer.sharesInput) return layer;
+  const apart = { ...layer, sharesInput: false };
+  const logits = logitsFrom(pass, apart, { images: pass.x.detach(), output: layer.tap.detach().clone() });
+  return agree(logits, pass.logits) ? apart : layer;
+}
+
+/** The logits of images whose output at a layer, in its last run, is replaced; the model may overwrite what replaces it. */
+function logitsFrom(
+  { model }: Pass,
+  { module, runs, sharesInput }: TargetLayer,
+  { images, output }: { images: Tensor; output: Tensor },
+): Tensor {
+  let run = 0;
+  const replace: OutputHandler = (own, origin) => {
+    if (++run !== runs) return own;
+    return inPlaceOf(own, output, sharesInput && origin !== "own" ? "rewritten" : origin);
+  };
+  const handlers = new Map<object, OutputHandler>([[module, replace]]);
+  return noGrad(() => handleOutputs(handlers, () => logitsFor(model, images)));
+}
+
+/**
+ * Whether the score depends on the image through this layer's output and by no other way: whether another image, one for all samples,
+ * gives what the samples' own images give, with the outputs as they are, with every other channel removed and with none left.
+ */
+function isOnlyWay(pass: Pass, layer: TargetLayer, target: Target): boolean {
+  const [count = 0] = pass.x.sizes;
+  const first = pass.x.detach().narrow(0, 0, 1);
+  const tolerance = autocastDtype() === null ? 1e-4 : 1e-2; // bfloat16 rounds otherwise in another batch
+  return tidy(() => {
+    const other = first
+      .flip([2, 3])
+      .neg()
+      .add(first.abs().amax([1, 2, 3], { keepDims: true }))
+      .add(0.5);
+    const output = layer.tap.detach();
+    const even = arange(output.sizes[1] as number)
+      .remainder(2)
+      .to(output.dtype)
+      .view([1, -1, 1, 1]);
+    return [output, output.mul(even), output.mul(0)].every((probe) => {
+      try {
+        // One sample more than there are, so that code which reckons with the batch's size is found out.
+        const longer = cat([probe, probe.narrow(0, 0, 1)]);
+        const logits = logitsFrom(pass, layer, { images: other, output: longer }).narrow(0, 0, count);
+        const wanted = target.score(logitsFrom(pass, layer, { images: pass.x.detach(), output: probe.clone() }));
+        const error = target.score(logits).sub(wanted).abs();
+        const rounding = wanted
+          .abs()
+          .max()
+          .mul(tolerance * 1e-2); // a share of the scores, so that their unit does not matter
+        return error.sub(wanted.abs().mul(tolerance)).sub(rounding).max().item() <= 0;
+      } catch {
+        return false; // whatever the model says to a batch of one, it is asked for its own images instead
+      }
+    });
+  });
+}

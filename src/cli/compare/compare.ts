@@ -1,0 +1,103 @@
+import { join } from "node:path";
+import type { CompareConfig } from "../../config/index.ts";
+import { counted, wordFor } from "../../counted.ts";
+import { capabilities } from "../../tensor/index.ts";
+import { cellsOf, shareOf } from "../../workflows/study/cells.ts";
+import { type DataDigests, dataDigests } from "../../workflows/study/data-digests.ts";
+import { type Grid, readGrid } from "../../workflows/study/grid.ts";
+import type { Cell, CellRecord } from "../../workflows/study/records.ts";
+import { runGrid } from "../../workflows/study/run-grid.ts";
+import { summariseSpurious } from "../../workflows/study/spurious-summary.ts";
+import { Store } from "../../workflows/study/store.ts";
+import { summarise } from "../../workflows/study/summary.ts";
+import type { CommandCall, Outcome } from "../command.ts";
+import { failureLines, listTable, spuriousTable, summaryTable } from "./lines.ts";
+import { CompareProgress } from "./progress.ts";
+
+/** A grid whose runs have all ended, done or failed. */
+export interface Comparison {
+  grid: Grid;
+  /** The results folder. */
+  folder: string;
+  /** With the names of the grid of today, in its order. */
+  records: readonly CellRecord[];
+}
+
+export interface CompareParts {
+  /** What is made of a comparison where the grid asks for a report; what it says is printed below the table. */
+  onFinished: (comparison: Comparison, warn: (message: string) => void) => Promise<string>;
+}
+
+type CompareCall = Pick<CommandCall, "stdout" | "stderr" | "env" | "signal"> & { config: CompareConfig };
+
+/** `batch-cam compare`: runs what is missing of a grid, and prints what its methods come to. */
+export async function runCompare({ onFinished }: CompareParts, call: CompareCall): Promise<Outcome> {
+  const { config, stdout, stderr, signal } = call;
+  const grid = readGrid(config);
+  const store = new Store(join(config.output, grid.name));
+  const digests = await digestsOf(grid, store, signal);
+  const cells = shareOf(cellsOf(grid, digests), config.shard);
+  if (config.list) {
+    stdout.write(listTable(await Promise.all(cells.map(async (cell) => ({ cell, state: await store.state(cell) })))));
+    return "done";
+  }
+  const old = store.withoutDigest(cells, grid.explanations).length;
+  if (old > 0)
+    stderr.write(
+      `note: ${counted(old, "result")} of an earlier version ${wordFor(old, "does", "do")} not say of which images: run again\n`,
+    );
+  const records = await runCells(cells, { grid, digests, store, call });
+  const failures = failureLines(records);
+  if (signal.aborted && records.length < cells.length) {
+    for (const line of failures) stderr.write(`failed: ${line}\n`);
+    stderr.write("to go on: give the same command again\n");
+    return "interrupted";
+  }
+  if (records.length > 0) stdout.write(`\n${summaryTable(summarise(records))}`);
+  const leaning = summariseSpurious(records);
+  if (leaning.length > 0) stdout.write(`\n${spuriousTable(leaning)}`);
+  for (const line of failures) stderr.write(`failed: ${line}\n`);
+  if (grid.report) {
+    const warn = (message: string) => stderr.write(`warning: ${message}\n`);
+    stdout.write(await onFinished({ grid, folder: store.folder, records }, warn));
+  }
+  stdout.write(`results: ${store.folder}\n`);
+  return failures.length > 0 || records.length < cells.length ? "failed" : "done";
+}
+
+/** Of the images as they are now; of those that cannot be read, as they were when the grid was last run. */
+async function digestsOf(grid: Grid, store: Store, signal: AbortSignal): Promise<DataDigests> {
+  const now = await dataDigests(
+    cellsOf(grid).map(({ config }) => config),
+    signal,
+  );
+  return new Map([...(await store.digests()), ...now]);
+}
+
+async function runCells(
+  cells: readonly Cell[],
+  { grid, digests, store, call }: { grid: Grid; digests: DataDigests; store: Store; call: CompareCall },
+): Promise<CellRecord[]> {
+  const { jobs, keepFailed, keepRuns } = call.config;
+  await store.prepare();
+  const { cores } = capabilities();
+  const threads = call.config.threads ?? (await store.threads()) ?? Math.max(1, Math.floor(cores / jobs));
+  if (jobs * threads > Math.max(cores, jobs))
+    call.stderr.write(
+      `warning: ${counted(jobs, "job")} of ${counted(threads, "thread")} each, and ${counted(cores, "core")}: they wait for each other\n`,
+    );
+  await store.writeGrid(grid, threads);
+  await store.writeDigests(digests);
+  const progress = new CompareProgress({ ...call, jobs, threads });
+  const onEvent = progress.onEvent.bind(progress);
+  const { explanations } = grid;
+  try {
+    return await runGrid(cells, {
+      ...{ store, jobs, threads, explanations, keepFailed, keepRuns },
+      ...{ signal: call.signal, onEvent },
+    });
+  } finally {
+    progress.stop();
+    store.removeEmptyFolders();
+  }
+}

@@ -1,0 +1,69 @@
+import { readdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { CompareConfig, type CompareConfigInput, parseConfig } from "../../config/index.ts";
+import { cellsOf } from "../../workflows/study/cells.ts";
+import { readGrid } from "../../workflows/study/grid.ts";
+import { readConfigFile } from "../config-file.ts";
+import { gridFileOf, mergeGrid } from "./input.ts";
+
+const merged = (file: CompareConfigInput, flags: CompareConfigInput) => mergeGrid(file, flags);
+
+describe("a grid on the command line", () => {
+  it("is named after its file, by the file, or by a flag, the last winning", () => {
+    expect(merged({}, {})).toEqual({});
+    expect(merged({}, { grid: "grids/my study.yaml" }).name).toBe("my study");
+    expect(merged({ name: "own" }, { grid: "study.yaml" }).name).toBe("own");
+    expect(merged({ name: "own" }, { grid: "study.yaml", name: "flag" }).name).toBe("flag");
+    expect(merged({}, { preset: "demo" }).name).toBe("demo");
+  });
+
+  it("adds to the options of the file's base, and wins over them", () => {
+    const set = ["epochs=2", "limit-train=50", "plain=true", "amp=off", "lr=1e-3", "dataDir=a=b c"];
+    expect(merged({ base: { epochs: 9, batchSize: 4 } }, { set }).base).toEqual({
+      ...{ epochs: 2, batchSize: 4, limitTrain: 50, plain: true, amp: "off", lr: 1e-3, dataDir: "a=b c" },
+    });
+  });
+
+  it("replaces the file's methods by objectives", () => {
+    const methods = [{ name: "a", plain: true }];
+    expect(merged({ methods }, { objectives: "plain" })).toEqual({ objectives: "plain" });
+    expect(merged({ methods }, { seeds: 2 })).toEqual({ methods, seeds: 2 });
+  });
+
+  it.each<[CompareConfigInput, CompareConfigInput, string]>([
+    [{}, { set: ["epochs"] }, '--set must be option=value, got "epochs"'],
+    [{}, { set: ["epochs="] }, '--set must be option=value, got "epochs="'],
+    [{}, { set: ["=2"] }, '--set must be option=value, got "=2"'],
+    [{ set: [] }, {}, "set has no place in a grid's file: write base"],
+    [{ grid: "b.yaml" }, {}, "grid has no place in a grid's file"],
+    [{ preset: "demo" }, {}, "preset has no place in a grid's file"],
+  ])("is refused where %j and %j are given", (file, flags, message) => {
+    expect(() => merged(file, flags)).toThrow(
+      expect.objectContaining({ code: "E_CONFIG", message: `compare: ${message}` }),
+    );
+  });
+
+  it("is that of a file or of a preset, and not of both", () => {
+    expect(gridFileOf({})).toBeUndefined();
+    expect(gridFileOf({ grid: "a.yaml" })).toBe("a.yaml");
+    expect(() => gridFileOf({ grid: "a.yaml", preset: "demo" })).toThrow(
+      /--preset must be left out with a grid's file/,
+    );
+    expect(() => gridFileOf({ preset: "demos" })).toThrow(
+      /--preset must be of .*demo.*, got "demos" \(did you mean "demo"\?\)/,
+    );
+    expect(() => gridFileOf({ preset: "../package" })).toThrow(/--preset must be of /);
+  });
+});
+
+describe("the grids that come with the package", () => {
+  const presets = readdirSync(fileURLToPath(new URL("../../../presets", import.meta.url)));
+
+  it.each(presets)("are right: %s", async (file) => {
+    const flags = { preset: file.replace(/\.yaml$/, "") };
+    const read = await readConfigFile(gridFileOf(flags) as string);
+    const grid = readGrid(parseConfig(CompareConfig, mergeGrid(read, flags), { what: "compare" }));
+    expect(cellsOf(grid).length).toBeGreaterThan(1);
+  });
+});

@@ -1,0 +1,69 @@
+import { readdirSync } from "node:fs";
+import { basename, extname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { CompareConfig, type CompareConfigInput, hint, TrainConfig } from "../../config/index.ts";
+import { numberIn } from "../../config/number-text.ts";
+import { gridFault } from "../../workflows/study/grid-lists.ts";
+
+/** The file that the command line names: that of a grid, or of a preset. */
+export function gridFileOf({ grid, preset }: CompareConfigInput): string | undefined {
+  if (grid !== undefined && preset !== undefined)
+    throw gridFault(`--preset must be left out with a grid's file, got "${preset}" and ${grid}`);
+  return preset === undefined ? grid : presetFile(preset);
+}
+
+/** What a run of a grid takes beside the grid. */
+const NO_PART_OF_A_GRID: ReadonlySet<string> = new Set<keyof CompareConfigInput>([
+  ...(["output", "jobs", "threads", "shard", "keepFailed", "keepRuns", "report", "name"] as const),
+]);
+
+/** Whether flags name no file, no preset and no row: nobody means hours of the default grid by that. */
+export const namesNoGrid = (flags: CompareConfigInput): boolean =>
+  Object.keys(flags).every((key) => NO_PART_OF_A_GRID.has(key));
+
+const isOfGrid = (key: string): boolean => Object.hasOwn(CompareConfig.shape, key);
+
+/** Flags win over the file; `--set` over its `base`, and objectives over its methods. */
+export function mergeGrid(file: CompareConfigInput, flags: CompareConfigInput): CompareConfigInput {
+  for (const key of ["grid", "preset", "set"] as const)
+    if (Object.hasOwn(file, key))
+      throw gridFault(`${key} has no place in a grid's file${key === "set" ? ": write base" : ""}`);
+  const stray = Object.keys(file).find((key) => Object.hasOwn(TrainConfig.shape, key) && !isOfGrid(key));
+  if (stray !== undefined) throw gridFault(`${stray} is an option of training, which has its place under base`);
+  const { methods, ...others } = file;
+  const kept = flags.objectives === undefined && methods !== undefined ? { methods } : {};
+  const path = gridFileOf(flags);
+  const name = path === undefined ? {} : { name: basename(path, extname(path)) };
+  const merged = { ...name, ...others, ...kept, ...flags };
+  return flags.set === undefined ? merged : { ...merged, base: { ...merged.base, ...settings(flags.set) } };
+}
+
+/** `epochs=2` or `limit-train=2` as options: numbers and switches by their looks. The last counts. */
+function settings(texts: readonly string[]): Record<string, unknown> {
+  const options: Record<string, unknown> = {};
+  for (const text of texts) {
+    const [, name, value] = text.match(/^([\w-]+)=(.+)$/s) ?? [];
+    if (name === undefined || value === undefined)
+      throw gridFault(`--set must be option=value, got ${JSON.stringify(text)}`);
+    const key = name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+    options[key] = typed(value);
+  }
+  return options;
+}
+
+function typed(value: string): unknown {
+  if (value === "true" || value === "false") return value === "true";
+  return numberIn(value) ?? value;
+}
+
+const FOLDER = new URL("../../../presets/", import.meta.url);
+
+/**
+ * The file of a grid that comes with the package.
+ * @throws E_CONFIG for a name that there is not
+ */
+export function presetFile(name: string): string {
+  const known = readdirSync(FOLDER).flatMap((file) => file.match(/^(.+)\.yaml$/)?.[1] ?? []);
+  if (known.includes(name)) return fileURLToPath(new URL(`${name}.yaml`, FOLDER));
+  throw gridFault(`--preset must be of ${known.sort().join(", ")}, got ${JSON.stringify(name)}${hint(name, known)}`);
+}

@@ -1,0 +1,94 @@
+import { counted } from "../../counted.ts";
+import { TimeLeft } from "../../workflows/study/estimate.ts";
+import type { GridEvent } from "../../workflows/study/run-grid.ts";
+import type { OutputStream } from "../io.ts";
+import { cellLine, cellName, countLine, type GridCount, waitingLine } from "./lines.ts";
+
+export interface CompareProgressOptions {
+  stdout: OutputStream;
+  env: Record<string, string | undefined>;
+  jobs: number;
+  threads: number;
+  /** Milliseconds, from any origin. */
+  now?: () => number;
+}
+
+/** A terminal redraws no faster than this. */
+const REDRAW_MS = 200;
+/** Where lines stay, one in this time. */
+const PLAIN_LINE_MS = 60_000;
+
+/** Shows a grid as it goes: a line that stays for each finished cell, and how far all is: live on a terminal, a plain line now and then elsewhere. */
+export class CompareProgress {
+  readonly #stdout: OutputStream;
+  readonly #live: boolean;
+  readonly #now: () => number;
+  readonly #timeLeft: TimeLeft;
+  readonly #manner: string;
+  #total = 0;
+  #done = 0;
+  #failed = 0;
+  #written: number;
+  #drawn = false;
+
+  constructor({ stdout, env, jobs, threads, now = () => performance.now() }: CompareProgressOptions) {
+    this.#stdout = stdout;
+    this.#live = stdout.isTTY === true && env.TERM !== "dumb";
+    this.#now = now;
+    this.#timeLeft = new TimeLeft(jobs, now);
+    this.#manner = `${jobs} at a time, ${counted(threads, "thread")} each`;
+    this.#written = now();
+  }
+
+  onEvent(event: GridEvent): void {
+    this.#timeLeft.onEvent(event);
+    if (event.type === "begin") {
+      this.#total = event.cells.length;
+      for (const { status } of event.records) this.#add(status);
+      this.#line(
+        `${counted(this.#total, "run")}, ${this.#manner}; ${countLine({ ...this.#count(), left: null })} before`,
+      );
+    } else if (event.type === "end") {
+      this.#add(event.record.status);
+      this.#line(cellLine(event.record, this.#count(), event.seconds));
+    } else if (event.type === "stopped") this.#line(`stopped by a signal: ${cellName(event.cell)}`);
+    else if (event.type === "waiting") this.#line(waitingLine(event));
+    this.#show();
+  }
+
+  /** Takes the live line off the terminal. */
+  stop(): void {
+    if (this.#drawn) this.#stdout.write("\r\u001b[2K");
+    this.#drawn = false;
+  }
+
+  #add(status: "done" | "failed"): void {
+    if (status === "done") this.#done += 1;
+    else this.#failed += 1;
+  }
+
+  #count(): GridCount {
+    return { total: this.#total, done: this.#done, failed: this.#failed, left: this.#timeLeft.seconds() };
+  }
+
+  #line(text: string): void {
+    this.stop();
+    this.#stdout.write(`${text}\n`);
+    if (this.#live) this.#written = Number.NEGATIVE_INFINITY; // the count is drawn again at once
+  }
+
+  /** The count, where enough time has passed since the last. */
+  #show(): void {
+    const wait = this.#live ? REDRAW_MS : PLAIN_LINE_MS;
+    const { done, failed, total } = this.#count();
+    if (this.#now() - this.#written < wait || done + failed === total) return;
+    this.#written = this.#now();
+    const text = countLine(this.#count());
+    if (!this.#live) this.#stdout.write(`${text}\n`);
+    else {
+      this.stop();
+      this.#stdout.write(text.slice(0, (this.#stdout.columns || 80) - 1));
+      this.#drawn = true;
+    }
+  }
+}

@@ -1,0 +1,50 @@
+import { parseTrainConfig } from "../../config/index.ts";
+import { OWN_DATA } from "../../config/outcome.ts";
+import { classCounts, type Dataset, disposeSplit, type Split } from "../../data/index.ts";
+import { type IdenticalImages, identicalImages, identicalWarnings } from "../../data/record/identical-images.ts";
+import { coverageWarnings, type ThinClass, thinClasses, thinWarnings } from "../../data/splits/class-coverage.ts";
+import { heldOutValidation } from "../../train/data/configured-data.ts";
+
+/** What a training with the default options would warn of in a data set. */
+export interface DataChecks {
+  warnings: string[];
+  /** Images of each class that training holds out for validation; null where the data set has a validation split. */
+  heldOut: number[] | null;
+  /** Classes of which a split has few images, as training has the splits. */
+  thinClasses: ThinClass[];
+  /** Null for the built-in data sets, whose images are what they are. */
+  identicalImages: IdenticalImages | null;
+}
+
+/** @param place the data set's folder or file, as it was given */
+export function checkData(dataset: Dataset, place: string): DataChecks {
+  const { train, val, test } = dataset;
+  const own = OWN_DATA.has(dataset.name);
+  const identical = own ? identicalImages(val === undefined ? [train, test] : [train, val, test]) : null;
+  // Training holds validation images out of the training images, where there are no others.
+  const drawn = val === undefined ? heldOutValidation(train, parseTrainConfig({})) : null;
+  const splits: Split[] = [drawn?.train ?? train, drawn?.val ?? (val as Split), test];
+  try {
+    return {
+      warnings: [
+        ...(dataset.warnings ?? []),
+        ...(drawn === null ? thinWarnings(splits) : drawnWarnings(drawn, test)),
+        ...(identical === null ? [] : identicalWarnings(identical, place)),
+      ],
+      heldOut: drawn === null ? null : classCounts(drawn.val.labels, drawn.val.numClasses),
+      thinClasses: thinClasses(splits),
+      identicalImages: identical,
+    };
+  } finally {
+    if (drawn !== null) for (const split of [drawn.train, drawn.val]) disposeSplit(split);
+  }
+}
+
+/** Of splits that the table does not show: training will have them. */
+function drawnWarnings({ train, val }: { train: Split; val: Split }, test: Split): string[] {
+  const drawn = [...coverageWarnings([val]), ...thinWarnings([train, val])];
+  return [
+    ...drawn.map((warning) => `when training has held validation images out, ${warning}`),
+    ...thinWarnings([test]),
+  ];
+}

@@ -1,0 +1,53 @@
+import { MEASURES, type MeasureName } from "../../measures.ts";
+import { DECOY_RUNS, type DecoyResults, decoyAccuracy, decoyInWords } from "../../report/run/decoy-story.ts";
+import type { TrainResult } from "../../train/run/events.ts";
+import { formatTable, wrap } from "../table.ts";
+import { percent, short } from "../train/progress-lines.ts";
+import type { DemoRun } from "./runs.ts";
+
+export type DemoResults = Record<DemoRun, TrainResult>;
+
+/** The results of the runs on the decoy set. */
+export function decoyOf(results: Pick<DemoResults, "decoy-plain" | "decoy-guided" | "decoy-control">): DecoyResults {
+  return { plain: results["decoy-plain"], guided: results["decoy-guided"], control: results["decoy-control"] };
+}
+
+/** What the demo ends with: a table of the runs on MNIST, one of those on its decoy set, and what the latter shows and does not. */
+export function closingLines(results: DemoResults): string {
+  const decoy = decoyOf(results);
+  const { shows, doesNotShow } = decoyInWords(decoy);
+  const lines = [shows, doesNotShow].flatMap((text) => wrap(text, COLUMNS));
+  const words = lines.join("\n").replaceAll("\u00a0", " ");
+  return `MNIST\n${formatDemoTable(results)}\nMNIST with a decoy patch\n${formatDecoyTable(decoy)}\n${words}\n`;
+}
+
+/** As wide as the table of MNIST. */
+const COLUMNS = 100;
+
+const MAP_MEASURES = ["mapL1", "mapL2", "mapSsim", "coherence"] as const satisfies MeasureName[];
+const HEADERS = [
+  ...["", "test accuracy"],
+  ...[...MAP_MEASURES, "deadMaps" as const, "secondsPerEpoch" as const].map((name) => MEASURES[name].short),
+];
+
+/** One row for each run on MNIST; the maps are compared with the prototypes of their classes. */
+export function formatDemoTable(results: Pick<DemoResults, "plain" | "guided">): string {
+  const rows = (["plain", "guided"] as const).map((name) => {
+    const { test, history } = results[name];
+    const seconds = history.reduce((sum, { secondsPerEpoch }) => sum + secondsPerEpoch, 0) / history.length;
+    if (!test) return [name];
+    const maps = MAP_MEASURES.map((name) => short(test[name]));
+    return [name, percent(test.accuracy, 2), ...maps, percent(test.deadMaps), seconds.toFixed(1)];
+  });
+  return formatTable(HEADERS, rows);
+}
+
+/** One row for each run on the decoy set: accuracy where the patch tells the class, and where it is drawn at random. */
+export function formatDecoyTable(results: DecoyResults): string {
+  const cell = (share: number | null) => (share === null ? "" : percent(share));
+  const rows = DECOY_RUNS.map((name) => {
+    const { told, random } = decoyAccuracy(results[name]);
+    return [name, cell(told), cell(random)];
+  });
+  return formatTable(["accuracy where the patch", "tells the class", "is drawn at random"], rows);
+}

@@ -1,0 +1,92 @@
+import { basename, dirname, join } from "node:path";
+import { writeFileAtomically } from "../../atomic-file.ts";
+import type { MethodName } from "../../cam/index.ts";
+import type { EvaluateConfig } from "../../config/index.ts";
+import { BatchCamError } from "../../errors.ts";
+import { readRegularText } from "../../regular-file.ts";
+import { setNumThreads } from "../../tensor/index.ts";
+import { evaluateSplit } from "../../train/loop/validation.ts";
+import {
+  type ExplanationMetrics,
+  explanationMetrics,
+  METRIC_DEFINITIONS,
+} from "../../workflows/evaluate/explanation-metrics.ts";
+import { SPURIOUS_DEFINITIONS, spuriousRecord } from "../../workflows/evaluate/spurious.ts";
+import { openRun } from "../../workflows/loaded-model.ts";
+import type { CommandCall, Outcome } from "../command.ts";
+import { methodsOf } from "../explain/plan.ts";
+import { type EvaluationRecord, formatEvaluation, withoutUndefined } from "./evaluation-lines.ts";
+import { EvaluationProgress } from "./progress.ts";
+
+type EvaluateCall = Pick<CommandCall, "stdout" | "stderr" | "signal"> & { config: EvaluateConfig };
+
+/** Judges a run and keeps the record in it; one that is there is replaced. */
+export async function runEvaluate({ config, stdout, stderr, signal }: EvaluateCall): Promise<Outcome> {
+  if (config.threads !== undefined) setNumThreads(config.threads);
+  const methods = methodsOf("evaluate", config.method);
+  const { dataDir, acceptNewData } = config;
+  const onWarning = (message: string) => stderr.write(`warning: ${message}\n`);
+  const subject = await openRun(config.run, "evaluate", { dataDir, acceptNewData, onWarning });
+  const split = subject.data[config.split];
+  const progress = new EvaluationProgress(stderr);
+  const toldOf = (method: MethodName) => progress.method(method, Math.min(config.limit, split.labels.numel));
+  try {
+    const { checkpoint, camLayer, prototypes, amp, channelsLast } = subject;
+    const { batchSize } = config;
+    const accuracy = progress.part("images for the accuracy");
+    const onImages = (count: number) => accuracy(count, split.labels.numel);
+    const options = { camLayer, prototypes, amp, channelsLast, batchSize, onImages, signal };
+    const classification = await evaluateSplit(subject.model, split, options);
+    if (!Number.isFinite(classification.crossEntropy))
+      throw new BatchCamError("E_NUMERIC", `evaluate: the model of ${checkpoint} gives logits that are not finite`);
+    const cued = { batchSize, onImages: progress.part("images for the cue"), signal };
+    const spurious = config.split === "test" ? await spuriousRecord(subject, cued) : null;
+    const explanations: ExplanationMetrics[] = [];
+    for (const method of methods)
+      explanations.push(
+        withoutUndefined(await explanationMetrics(subject, split, { ...config, ...toldOf(method), method, signal })),
+      );
+    progress.stop();
+    const definitions = { ...METRIC_DEFINITIONS, ...(spurious === null ? {} : SPURIOUS_DEFINITIONS) };
+    const name = config.split === "test" ? "evaluation.json" : `evaluation-${config.split}.json`;
+    const file = join(dirname(dirname(checkpoint)), name);
+    const record: EvaluationRecord = {
+      schemaVersion: 1,
+      ...{ checkpoint, split: config.split, data: subject.data.differences, classification, explanations },
+      ...{ spurious, definitions },
+    };
+    const kept = await earlier(file, record);
+    const all = { ...record, explanations: [...explanations, ...kept] };
+    await writeFileAtomically(file, `${JSON.stringify(all, null, 2)}\n`);
+    stdout.write(
+      config.json
+        ? `${JSON.stringify(record, null, 2)}\n`
+        : formatEvaluation(record, subject, stdout.isTTY ? stdout.columns : undefined),
+    );
+    if (!config.json)
+      stdout.write(`definitions and all values${kept.length > 0 ? ", and those of earlier calls" : ""}: ${file}\n`);
+    return "done";
+  } finally {
+    progress.stop();
+    subject.dispose();
+  }
+}
+
+/** What an earlier call found of the same checkpoint and split by other methods, or on other images. */
+async function earlier(file: string, record: EvaluationRecord): Promise<ExplanationMetrics[]> {
+  const about = (one: ExplanationMetrics) =>
+    [one.method, one.target, one.images, one.layer, one.steps, one.seed].join();
+  const replaced = new Set(record.explanations.map(about));
+  try {
+    const before = JSON.parse(await readRegularText(file)) as EvaluationRecord;
+    // The same weights, as far as two calls agree: their batches may round differently.
+    const sameData = JSON.stringify(before.data ?? []) === JSON.stringify(record.data);
+    const same =
+      sameData &&
+      basename(before.checkpoint) === basename(record.checkpoint) &&
+      Math.abs(before.classification.accuracy - record.classification.accuracy) < 0.002;
+    return same ? before.explanations.filter((one) => one.values !== undefined && !replaced.has(about(one))) : [];
+  } catch {
+    return []; // there is none, or it is damaged
+  }
+}

@@ -1,0 +1,172 @@
+import { counted } from "../../counted.ts";
+import { DATASETS } from "../../data/description.ts";
+import { CUE_SETS } from "../../data/sources/cue-sets.ts";
+import { DECOY_SIDE } from "../../data/sources/decoy.ts";
+import { arrowOf, EXPLANATION_MEASURES, MEASURES } from "../../measures.ts";
+import type { SplitRecord } from "../../train/run/events.ts";
+import type { ExplanationMetrics, MetricName, MetricValue } from "../../workflows/evaluate/explanation-metrics.ts";
+import type { SpuriousRecord } from "../../workflows/evaluate/spurious.ts";
+import type { RunSubject } from "../../workflows/loaded-model.ts";
+import { formatTable, formatTables } from "../table.ts";
+import { percent, short } from "../train/progress-lines.ts";
+
+/** What `evaluation.json` holds. */
+export interface EvaluationRecord {
+  schemaVersion: 1;
+  checkpoint: string;
+  split: "test" | "val";
+  /** In what the images differ from those that the run was trained with; empty for the run's own. */
+  data: string[];
+  /** Over the whole split, with the maps of the true class. */
+  classification: SplitRecord;
+  /** Each with the metrics that none of its images has, if there are such. */
+  explanations: (ExplanationMetrics & { leftOut?: readonly LeftOut[] })[];
+  /** Null where the data set has no spurious cue, and for the validation split, whose images all carry it as in training. */
+  spurious: SpuriousRecord | null;
+  definitions: Readonly<Record<string, string>>;
+}
+
+/** The record as text: accuracy, a row for each metric, a column for each method, and the randomisation check; the table within `width` characters, if given. */
+export function formatEvaluation(
+  { checkpoint, classification, explanations, spurious }: EvaluationRecord,
+  subject: RunSubject,
+  width?: number,
+): string {
+  const { camLayer, amp, data } = subject;
+  const { split, images, accuracy, crossEntropy } = classification;
+  const precision = amp ? "bfloat16" : "float32";
+  const head = `${checkpoint}\n${split}, ${counted(images, "image")}: accuracy ${percent(accuracy)}, cross-entropy ${short(crossEntropy)} (${precision})`;
+  const [first] = explanations as [ExplanationMetrics];
+  const about = `maps of the ${first.target === "label" ? "true" : "predicted"} class at ${camLayer}, ${counted(first.images, "image")}`;
+  const names = EXPLANATION_MEASURES.filter((name) => explanations.some(({ values }) => values[name] !== undefined));
+  const rows = names.map((name) => [headOf(name), ...explanations.map(({ values }) => cell(values[name]))]);
+  const headers = ["metric (0 to 1 unless it says)", ...explanations.map(({ method }) => method)];
+  const table = formatTables(headers, rows, { width });
+  const missing = explanations.some(({ values }) => Object.values(values).some((value) => value.undefined > 0));
+  const note = missing ? ["(-n): not defined for n of the images, such as those with a dead map", ""] : [];
+  const gaps = leftOutLines(explanations);
+  const cues = spurious === null ? [] : spuriousLines(spurious, subject);
+  const classes = classLines(classification, data.test.classNames);
+  const lines = [
+    head,
+    ...classes,
+    "",
+    ...cues,
+    about,
+    table,
+    ...gaps,
+    ...note,
+    ...explanations.flatMap(randomisationText),
+  ];
+  return `${lines.join("\n").trimEnd()}\n`;
+}
+
+/** Classes on a line, the worst first. */
+const MOST_CLASSES = 10;
+
+function classLines({ classAccuracy = [] }: SplitRecord, names: readonly string[]): string[] {
+  const known = names.flatMap((name, i) => {
+    const accuracy = classAccuracy[i] ?? Number.NaN;
+    return Number.isFinite(accuracy) ? [{ name, accuracy }] : [];
+  });
+  const worst = known.sort((a, b) => a.accuracy - b.accuracy).slice(0, MOST_CLASSES);
+  if (worst.length === 0) return [];
+  const more = known.length > worst.length ? " ..." : "";
+  return [`by class: ${worst.map(({ name, accuracy }) => `${name} ${percent(accuracy)}`).join(", ")}${more}`];
+}
+
+/** The metric's name, its direction, and what it counts if its values are not between 0 and 1. */
+function headOf(name: MetricName): string {
+  const { counts } = MEASURES[name];
+  return [name, arrowOf(MEASURES[name]), counts === undefined ? "" : `(${counts})`].filter(Boolean).join(" ");
+}
+
+/** A mean, and in brackets for how many images there is none. */
+function cell(value: MetricValue | undefined): string {
+  if (value === undefined) return "-";
+  const { mean, undefined: missing } = value;
+  return `${defined(mean, 3)}${missing > 0 ? ` (-${missing})` : ""}`;
+}
+
+/** A dash where there is no number, as of maps that are all dead. */
+const defined = (value: number, digits: number): string => (Number.isFinite(value) ? value.toFixed(digits) : "-");
+
+function randomisationText({ method, randomisation }: ExplanationMetrics): string[] {
+  if (randomisation === null) return [];
+  const steps = randomisation.map(({ layer, spearman }) => `${layer} ${defined(spearman.mean, 2)}`);
+  return [
+    `${method}, rank correlation of the maps with those of random weights, from the top down: ${steps.join(", ")}`,
+    "",
+  ];
+}
+
+const inPercent = (share: number) => (share * 100).toFixed(1);
+
+/** How far a model leans on its data set's cue: a table of the four test sets, and what the maps show of the patch. */
+export function spuriousLines(
+  record: SpuriousRecord,
+  { config: { dataset, decoyVariant }, imageSize }: Pick<RunSubject, "config" | "imageSize">,
+): string[] {
+  const patched = DATASETS.some(({ name, options }) => name === dataset && "decoyVariant" in options);
+  const cue = patched ? `the patch (${decoyVariant})` : "the colour";
+  const rows = CUE_SETS.map((set) => [set, inPercent(record.accuracy[set]), inPercent(record.worstClass[set])]);
+  const [height, width] = imageSize;
+  const area = DECOY_SIDE[decoyVariant] ** 2 / (height * width);
+  return [
+    `how far the model leans on ${cue}, ${counted(record.images, "test image")}`,
+    formatTable([patched ? "patch" : "colour", "accuracy %", "worst class %"], rows),
+    "aligned: of the image's own class; random: of any class; clean: none; adversarial: of class 9 − y",
+    ...(patched ? mapLines(record, area) : []),
+    "",
+  ];
+}
+
+function mapLines({ energyInPatch, wrongReason }: SpuriousRecord, area: number): string[] {
+  if (energyInPatch === null || wrongReason === null) return ["maps of the random set: all are dead"];
+  const { score, dropped } = wrongReason;
+  const maps = `maps of the random set: ${percent(energyInPatch)} of their sum on the patch, which is ${percent(area)} of the image`;
+  return [
+    `${maps}; wrong-reason score ${percent(score)}${dropped > 0 ? ` (without ${counted(dropped, "dead map")})` : ""}`,
+  ];
+}
+
+/** Metrics of a method that none of the images has, and why. */
+export interface LeftOut {
+  metrics: MetricName[];
+  why: string;
+}
+
+const OF_FOREGROUND: ReadonlySet<MetricName> = new Set([
+  "pointingGame",
+  "energyInForeground",
+  "relevanceRankAccuracy",
+] as const);
+
+/** A method's metrics without those that are defined for no image, which are named apart with the reason. */
+export function withoutUndefined(found: ExplanationMetrics): ExplanationMetrics & { leftOut: LeftOut[] } {
+  const entries = Object.entries(found.values) as [MetricName, { mean: number }][];
+  const isMissing = ([, { mean }]: (typeof entries)[number]) => !Number.isFinite(mean);
+  const missing = entries.filter(isMissing).map(([name]) => name);
+  const values = Object.fromEntries(entries.filter((entry) => !isMissing(entry))) as ExplanationMetrics["values"];
+  return { ...found, values, leftOut: reasonsOf(missing, found) };
+}
+
+function reasonsOf(missing: readonly MetricName[], { values }: ExplanationMetrics): LeftOut[] {
+  const dead = values.deadMaps?.mean === 1;
+  const reasonOf = (name: MetricName): string => {
+    if (dead) return "every map is dead, zero everywhere";
+    return OF_FOREGROUND.has(name)
+      ? "no image has a foreground that is told from its background (pixels above 0.1, at most 80 % of the image)"
+      : "it is not defined for any of the images";
+  };
+  const reasons = [...new Set(missing.map(reasonOf))];
+  return reasons.map((why) => ({ metrics: missing.filter((name) => reasonOf(name) === why), why }));
+}
+
+/** One line for each reason; of several methods it names the method. */
+export function leftOutLines(explanations: readonly { method: string; leftOut?: readonly LeftOut[] }[]): string[] {
+  return explanations.flatMap(({ method, leftOut = [] }) => {
+    const of = explanations.length > 1 ? `${method}: ` : "";
+    return leftOut.map(({ metrics, why }) => `${of}left out: ${metrics.join(", ")}, because ${why}`);
+  });
+}

@@ -1,0 +1,77 @@
+import type { ExplainConfig } from "../../config/index.ts";
+import { BatchCamError } from "../../errors.ts";
+import { setNumThreads } from "../../tensor/index.ts";
+import { type ExplainedImageRecord, explainImages } from "../../workflows/explain/explain-images.ts";
+import type { CommandCall, Outcome } from "../command.ts";
+import { inFlags } from "../flags.ts";
+import { oneLine } from "../safe-output.ts";
+import { createCounter } from "../train/progress.ts";
+import { percent } from "../train/progress-lines.ts";
+import { ExplanationFiles } from "./files.ts";
+import { planExplanation, type SkippedFile } from "./plan.ts";
+
+type ExplainCall = Pick<CommandCall, "stdout" | "stderr" | "signal"> & { config: ExplainConfig };
+
+/** Images whose prediction is printed. */
+const SAID = 20;
+
+/** "cat.jpg: tabby 93.1 %" */
+function verdictLine({ image, prediction, confidence }: ExplainedImageRecord, names: readonly string[]): string {
+  const wrong = image.label !== null && image.label !== prediction ? `, is ${names[image.label]}` : "";
+  return oneLine(`${image.name}: ${names[prediction]} ${percent(confidence)}${wrong}`);
+}
+
+/** Explains images, writes pictures, maps and a manifest, and says where they are. */
+export async function runExplain({ config, stdout, stderr, signal }: ExplainCall): Promise<Outcome> {
+  if (config.threads !== undefined) setNumThreads(config.threads);
+  const skipped: SkippedFile[] = [];
+  const plan = await planExplanation(config, {
+    skipped,
+    say: (message) => void stdout.write(`${message}\n`),
+    onWarning: (message) => void stderr.write(`warning: ${message}\n`),
+  });
+  let files: ExplanationFiles | undefined;
+  const counter = createCounter(stderr, "explained", plan.count, { burst: config.batchSize });
+  try {
+    const { subject, methods, layers, batches } = plan;
+    stdout.write(
+      `${subject.modelName} from ${subject.checkpoint}, layer ${layers.join(", ")}: ${methods.join(", ")}\n`,
+    );
+    for (const note of subject.notes) stdout.write(`${inFlags(note)}\n`);
+    files = await ExplanationFiles.open(config, plan);
+    let explained = 0;
+    for await (const record of explainImages(subject, batches, { ...plan, signal })) {
+      await files.add(record);
+      if (explained++ < SAID) counter.above(() => stdout.write(`${verdictLine(record, subject.classNames)}\n`));
+      counter.step();
+    }
+    if (explained === 0)
+      throw new BatchCamError("E_DATA", `explain: none of the files can be read: ${skipped[0]?.error}`);
+    if (explained > SAID) stdout.write(`... and ${explained - SAID} more, in the manifest\n`);
+    const written = await files.finish(skipped);
+    counter.stop();
+    for (const { error } of skipped) stderr.write(`warning: left out: ${error}\n`);
+    for (const path of written) stdout.write(`${path}\n`);
+    return "done";
+  } catch (error) {
+    throw asMistake(error, config);
+  } finally {
+    files?.close();
+    counter.stop();
+    plan.subject.dispose();
+  }
+}
+
+/** Images of a size that the model cannot take, and layers without maps, were asked for by the user, by flags. */
+function asMistake(error: unknown, { imageSize, layer }: ExplainConfig): unknown {
+  if (!(error instanceof BatchCamError)) return error;
+  const { code, message } = error;
+  if (layer !== undefined && /is no map/.test(message)) {
+    // A program can pass a function that makes maps of such an output; the command line cannot.
+    const plain = message.replace(/^explain: layer /, "explain: --layer ").replace(/, or give reshapeTransform.*$/, "");
+    return new BatchCamError(code, plain, { cause: error });
+  }
+  if (code !== "E_SHAPE") return error;
+  const flag = imageSize === undefined || /imageSize/.test(message) ? "" : " (see --image-size)";
+  return new BatchCamError("E_CONFIG", message + flag, { cause: error });
+}

@@ -1,0 +1,104 @@
+import { basename, dirname, join } from "node:path";
+import { writeFileAtomically } from "../../atomic-file.ts";
+import { CompareConfig, parseConfig } from "../../config/index.ts";
+import { counted, wordFor } from "../../counted.ts";
+import { type GridReportInput, groupName } from "../../report/grid/input.ts";
+import { gridReport } from "../../report/grid/report.ts";
+import { runsTable } from "../../report/grid/runs-table.ts";
+import { analyse, hasMixedData } from "../../workflows/study/analysis.ts";
+import { cellsOf } from "../../workflows/study/cells.ts";
+import { type Grid, readGrid } from "../../workflows/study/grid.ts";
+import type { CellRecord } from "../../workflows/study/records.ts";
+import { settingsOf } from "../../workflows/study/settings.ts";
+import { Store } from "../../workflows/study/store.ts";
+import { readConfigFile } from "../config-file.ts";
+import { quoted } from "../shell-word.ts";
+
+type Warn = (message: string) => void;
+
+/** Writes the report of a results folder by its own `grid.yaml`. */
+export async function reportStore(folder: string, warn: Warn): Promise<string> {
+  const path = join(folder, "grid.yaml");
+  const file = await readConfigFile(path, "report");
+  return writeGridReport({ grid: readGrid(parseConfig(CompareConfig, file, { what: path })), folder }, warn);
+}
+
+/**
+ * Writes `runs.csv`, `report.html` and `report/` with its figures and tables into a results folder, of all the grid's records
+ * that are there.
+ * @returns where the runs' numbers and the page are, in words
+ */
+export async function writeGridReport({ grid, folder }: { grid: Grid; folder: string }, warn: Warn): Promise<string> {
+  const { records, missing } = await readRecords(grid, folder);
+  const runs = join(folder, "runs.csv");
+  await writeFileAtomically(runs, runsTable(records));
+  const input = inputOf({ grid, folder, records, missing });
+  for (const message of faultsOf(input)) warn(message);
+  const { html, files, warnings } = await gridReport(input);
+  for (const message of warnings) warn(message);
+  for (const { path, contents } of files) {
+    const target = join(folder, "report", path);
+    await writeFileAtomically(target, contents).catch((error: Error) => warn(error.message));
+  }
+  const page = join(folder, "report.html");
+  await writeFileAtomically(page, html);
+  return `every number of every run: ${runs}\nreport: ${page}\n`;
+}
+
+/** What a reader of the report should know before. */
+function faultsOf({ missing, failed, mixed, groups }: GridReportInput): string[] {
+  const done = groups.flatMap(({ methods }) => methods.flatMap((method) => method.done)).length;
+  const all = done + failed.length + missing.length;
+  const damaged = missing.filter(({ state }) => state === "damaged").length;
+  const [isDamaged, hasFailed] = [damaged === 0 ? "" : `, ${damaged} of them damaged`, failed.length];
+  return [
+    ...(missing.length > 0
+      ? [
+          `${missing.length} of the grid’s ${counted(all, "run")} ${wordFor(missing.length, "has", "have")} no record${isDamaged}`,
+        ]
+      : []),
+    ...(hasFailed > 0 ? [`${hasFailed} of the grid’s ${counted(all, "run")} failed`] : []),
+    ...mixed.map(
+      (group) =>
+        `${groupName(group)}: its runs were tested on different images: where they have changed, begin anew with another --name`,
+    ),
+  ];
+}
+
+interface Records {
+  records: CellRecord[];
+  missing: GridReportInput["missing"];
+}
+
+async function readRecords(grid: Grid, folder: string): Promise<Records> {
+  const store = new Store(folder);
+  const records: CellRecord[] = [];
+  const missing = [];
+  for (const cell of cellsOf(grid, await store.digests())) {
+    const record = await store.read(cell);
+    if (record === null) missing.push({ ...cell, state: await store.state(cell) });
+    else records.push(record);
+  }
+  return { records, missing };
+}
+
+function inputOf({ grid, folder, records, missing }: Records & { grid: Grid; folder: string }): GridReportInput {
+  const groups = analyse(records);
+  return {
+    ...{ name: grid.name, command: commands(grid, folder), groups, mixed: groups.filter(hasMixedData) },
+    settings: settingsOf(records.filter(({ status }) => status === "done")),
+    seeds: grid.seeds.filter((seed) => records.some((record) => record.status === "done" && record.seed === seed)),
+    failed: records.filter((record) => record.status === "failed"),
+    missing,
+  };
+}
+
+/** `--name` only where the folder is not called as its grid. */
+function commands(grid: Grid, folder: string): string {
+  const name = basename(folder) === grid.name ? "" : ` --name ${quoted(basename(folder))}`;
+  const file = quoted(join(folder, "grid.yaml"));
+  return [
+    `npx batch-cam compare ${file} --output ${quoted(dirname(folder))}${name}`,
+    `npx batch-cam report ${quoted(folder)}`,
+  ].join("\n");
+}

@@ -1,0 +1,39 @@
+import { existsSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { ReportConfig } from "../../config/index.ts";
+import { BatchCamError } from "../../errors.ts";
+import { MOST_NAMED, runsIn } from "../../workflows/run-files.ts";
+import type { CommandCall, Outcome } from "../command.ts";
+
+type ReportCall = Pick<CommandCall, "stdout" | "stderr"> & { config: ReportConfig };
+
+/** `batch-cam report`: of a grid's results folder or of a run directory, whichever it is. */
+export async function runReport({ config, stdout, stderr }: ReportCall): Promise<Outcome> {
+  const folder = config.path.replace(/(?<=.)\/+$/, "");
+  const { dataDir, acceptNewData } = config;
+  const warn = (message: string) => stderr.write(`warning: ${message}\n`);
+  const written =
+    kindOf(folder) === "grid"
+      ? await (await import("./grid-report.ts")).reportStore(folder, warn)
+      : `report: ${await (await import("./run-report.ts")).reportRun(folder, { dataDir, acceptNewData, onWarning: warn })}\n`;
+  stdout.write(written);
+  return "done";
+}
+
+function kindOf(folder: string): "grid" | "run" {
+  const found = statSync(folder, { throwIfNoEntry: false });
+  if (found === undefined) throw fault(`there is no ${folder}: name the results folder of a grid, or a run directory`);
+  if (!found.isDirectory()) throw fault(`${folder} is a file: name the results folder of a grid, or a run directory`);
+  const has = (name: string) => existsSync(join(folder, name));
+  if (has("cells")) {
+    if (has("grid.yaml")) return "grid";
+    throw fault(`${folder} has records of a grid (cells/) and no grid.yaml, which names its rows: copy it there`);
+  }
+  if (has("config.json")) return "run";
+  const runs = runsIn(folder).slice(0, MOST_NAMED);
+  throw fault(
+    `${folder} is neither a grid's results folder (it has no cells/) nor a run directory (it has no config.json)${runs.length === 0 ? "" : `; it holds runs: ${runs.join(", ")}`}`,
+  );
+}
+
+const fault = (message: string): BatchCamError => new BatchCamError("E_CONFIG", `report: ${message}`);

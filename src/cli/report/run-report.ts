@@ -1,0 +1,133 @@
+import { join } from "node:path";
+import { writeFileAtomically } from "../../atomic-file.ts";
+import type { TrainConfig } from "../../config/index.ts";
+import { BatchCamError } from "../../errors.ts";
+import { type DecoyShown, type ReportedRun, renderRunReport } from "../../report/index.ts";
+import { DECOY_RUNS, type DecoyResults } from "../../report/run/decoy-story.ts";
+import { environmentInWords, environmentUntil, readEnvironment } from "../../train/run/environment.ts";
+import type { EpochRecord, JudgedRun, Rejudged, StartEvent, TrainResult } from "../../train/run/events.ts";
+import { type LogRow, readLog } from "../../train/run/metrics-log.ts";
+import { type EvaluateOptions, type Evaluation, evaluate, evaluateSamples } from "../../workflows/index.ts";
+import { describeRun } from "../shell-commands.ts";
+
+export interface RunReportOptions {
+  /** How the only run, which has just ended, began. */
+  start?: StartEvent;
+  /** The commands that make the page again; without them, the one that made the first run. */
+  commands?: readonly string[];
+  /** Runs on a decoy set, which have a section of their own. */
+  decoy?: DecoyResults;
+}
+
+/**
+ * One HTML page about finished runs, at most one plain and one guided: results, maps of the same test images, curves and configs.
+ * @throws BatchCamError E_CHECKPOINT where a run directory lacks one of its files
+ */
+export async function renderReport(
+  results: readonly (JudgedRun & Partial<Pick<TrainResult, "endedBy">>)[],
+  options: RunReportOptions = {},
+): Promise<string> {
+  const { start, commands, decoy } = options;
+  const reported = [];
+  for (const result of results) {
+    const { runDirectory } = result;
+    const log = await readLog(join(runDirectory, "metrics.jsonl"));
+    const evaluation = await evaluateSamples(runDirectory);
+    reported.push(await showRun(result, { ...evaluation, log, start }));
+  }
+  return pageOf(reported, { commands, decoy: decoy && (await showDecoy(decoy)) });
+}
+
+/** The runs on a decoy set with their maps of the same test images, and the prototypes of the guided one. */
+async function showDecoy(results: DecoyResults): Promise<DecoyShown> {
+  const found = await Promise.all(DECOY_RUNS.map((name) => evaluateSamples(results[name].runDirectory)));
+  const runs = found.map(({ config, samples: { maps, dead, predictions } }, index) => {
+    const name = DECOY_RUNS[index] as (typeof DECOY_RUNS)[number];
+    return { name, config: { ...config }, result: results[name], maps, dead, predictions };
+  });
+  const { images, labels, height, width, prototypes, classNames } = (found[1] as (typeof found)[number]).samples;
+  return { runs, samples: { images, labels, height, width }, prototypes, classNames };
+}
+
+interface PageOptions {
+  commands?: readonly string[] | undefined;
+  decoy?: DecoyShown | undefined;
+}
+
+function pageOf(reported: readonly Described[], { commands, decoy }: PageOptions = {}): Promise<string> {
+  const [first] = reported;
+  if (!first) throw new BatchCamError("E_ARGUMENT", "renderReport: results must hold at least one run, got none");
+  const { images, labels, height, width, prototypes, classNames } = first.samples;
+  return renderRunReport({
+    title: `Batch-CAM: ${first.model} on ${first.dataset}${decoy ? ` and ${decoy.runs[0]?.config.dataset}` : ""}, ${reported.map(({ run }) => run.name).join(" and ")}`,
+    runs: reported.map(({ run }) => run),
+    samples: { images, labels, height, width },
+    prototypes,
+    classNames,
+    environment: first.environment,
+    commands: commands ?? [first.command],
+    caveats: reported.flatMap(({ caveats }) => caveats),
+    ...(decoy && { decoy }),
+  });
+}
+
+/**
+ * Writes the page of a run directory anew, of its best epoch so far, which is tested again.
+ * @returns the path of the page
+ * @throws BatchCamError E_CHECKPOINT where the run has no checkpoint of an epoch, or one of its files cannot be read
+ */
+export async function reportRun(runDirectory: string, options: EvaluateOptions = {}): Promise<string> {
+  const log = await readLog(join(runDirectory, "metrics.jsonl"));
+  const history = log.flatMap((row) => (row.kind === "epoch" ? [row] : []));
+  const rejudged = log.findLast((row) => row.kind === "rejudged");
+  const evaluation = await evaluate(runDirectory, options);
+  const { config, checkpoint, test } = evaluation;
+  const step = log.reduce((last, row) => Math.max(last, row.step), 0);
+  const result: JudgedRun = {
+    ...{ runDirectory, interrupted: isUnfinished(history, config), step, history, test, checkpoint, best: checkpoint },
+    bestEpoch: bestOf(history, rejudged),
+    ...(rejudged === undefined ? {} : { rejudged }),
+    seconds: history.reduce((sum, { secondsPerEpoch }) => sum + secondsPerEpoch, 0),
+  };
+  const page = join(runDirectory, "report.html");
+  await writeFileAtomically(page, await pageOf([await showRun(result, { ...evaluation, log })]));
+  return page;
+}
+
+/** The best epoch of a log; 0 for none. */
+function bestOf(history: readonly EpochRecord[], rejudged: Rejudged | undefined): number {
+  const from = rejudged?.val === null ? rejudged.after : 0;
+  return history.findLast(({ epoch, bestSoFar }) => bestSoFar && epoch > from)?.epoch ?? 0;
+}
+
+/** Whether epochs are missing that nothing but an interruption explains. */
+function isUnfinished(
+  history: readonly EpochRecord[],
+  { epochs, maxSteps, maxSeconds, patience }: TrainConfig,
+): boolean {
+  const mayEndEarly = [maxSteps, maxSeconds, patience].some((limit) => limit !== undefined);
+  return !mayEndEarly && (history.at(-1)?.epoch ?? 0) < epochs;
+}
+
+type Described = Awaited<ReturnType<typeof showRun>>;
+
+interface Shown extends Pick<Evaluation, "samples" | "config"> {
+  log: readonly LogRow[];
+  start?: StartEvent | undefined;
+}
+
+async function showRun(
+  result: JudgedRun & Partial<Pick<TrainResult, "endedBy">>,
+  { samples, config: { model, dataset, plain }, log, start }: Shown,
+) {
+  const steps = log.flatMap((row) => (row.kind === "step" ? [{ step: row.step, metrics: row }] : []));
+  const balance = log.flatMap((row) => (row.kind === "balance" ? [row] : []));
+  const { maps, dead, predictions } = samples;
+  const { runDirectory, step, endedBy } = result;
+  const environment = environmentUntil(await readEnvironment(runDirectory), step);
+  const about = { environment, step, endedBy, config: start?.config };
+  const { config, command, caveats } = await describeRun(runDirectory, about);
+  const name = plain ? "plain" : "guided";
+  const run: ReportedRun = { name, config, result, steps, balance, maps, dead, predictions };
+  return { run, samples, environment: environmentInWords(environment), model, dataset, command, caveats };
+}

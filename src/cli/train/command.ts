@@ -1,0 +1,54 @@
+import { join } from "node:path";
+import { writeFileAtomically } from "../../atomic-file.ts";
+import { overrideTrainConfig, TrainConfig } from "../../config/index.ts";
+import { BatchCamError } from "../../errors.ts";
+import type { StartEvent, TrainEvent } from "../../train/run/events.ts";
+import { type Command, defineCommand } from "../command.ts";
+import { inFlags } from "../flags.ts";
+import { resumeCommand } from "../shell-commands.ts";
+import { loadTrainingParts, type TrainingParts, trainInView } from "./training.ts";
+
+/** `batch-cam train`, with the trainer that `load` gives. */
+export function createTrainCommand(load: () => Promise<TrainingParts>): Command {
+  return defineCommand({
+    name: "train",
+    summary: "Train one classifier and write its run directory.",
+    config: TrainConfig,
+    merge: overrideTrainConfig,
+    interruptible: "after this step with a checkpoint",
+    async run({ input, ...call }) {
+      const { train, renderReport } = await load();
+      const { removeModelCard, writeModelCard } = await import("../report/model-card.ts");
+      let start: StartEvent | undefined;
+      let cleared = Promise.resolve();
+      const onEvent = (event: TrainEvent): void => {
+        if (event.type !== "start") return;
+        start = event;
+        if (event.resumedFromStep === 0) cleared = removeModelCard(event.runDirectory);
+      };
+      const result = await trainInView(train, input, { ...call, onEvent });
+      const warn = (message: string) => call.stderr.write(`warning: ${message}\n`);
+      await cleared;
+      if (start !== undefined) await writeModelCard(result, start, warn);
+      if (result.interrupted) {
+        call.stderr.write(`to go on: ${resumeCommand(result.runDirectory)}\n`);
+        return "interrupted";
+      }
+      // As the run has it: a resumed one may know better than the flags.
+      if (!(start?.config ?? call.config).figures) return "done";
+      const report = join(result.runDirectory, "report.html");
+      try {
+        await writeFileAtomically(report, await renderReport([result], start === undefined ? {} : { start }));
+      } catch (error) {
+        // Images that changed while the run was training are no reason to call the training failed.
+        if (!(error instanceof BatchCamError && error.code === "E_DATA")) throw error;
+        warn(`there is no report: ${inFlags(error.detail)}`);
+        return "done";
+      }
+      call.stdout.write(`report: ${report}\n`);
+      return "done";
+    },
+  });
+}
+
+export const trainCommand = createTrainCommand(loadTrainingParts);

@@ -1,0 +1,56 @@
+import type { TrainConfigInput } from "../../config/index.ts";
+import { createTensorBoardLog } from "../../report/tensorboard/log.ts";
+import type { TrainEvent, TrainResult } from "../../train/run/events.ts";
+import type { CommandCall } from "../command.ts";
+import type { RunReportOptions } from "../report/run-report.ts";
+import { createProgress } from "./progress.ts";
+import { createFigures } from "./progress-lines.ts";
+
+/** The trainer, as the commands call it. */
+export type Train = (
+  config: TrainConfigInput,
+  options: { onEvent?: (event: TrainEvent) => void; signal?: AbortSignal },
+) => Promise<TrainResult>;
+
+/** What the commands are made of; tests give their own. */
+export interface TrainingParts {
+  train: Train;
+  /** The page about finished runs. */
+  renderReport: (results: readonly TrainResult[], options?: RunReportOptions) => Promise<string>;
+}
+
+/** The real trainer and report; they load the engine, so nothing else imports them. */
+export async function loadTrainingParts(): Promise<TrainingParts> {
+  const [{ train }, { renderReport }] = await Promise.all([
+    import("../../train/index.ts"),
+    import("../report/run-report.ts"),
+  ]);
+  return { train, renderReport };
+}
+
+type TrainingCall = Pick<CommandCall, "stdout" | "stderr" | "env" | "signal"> & {
+  /** Sees every event first. */
+  onEvent?: (event: TrainEvent) => void;
+};
+
+/** Trains, showing progress and drawing a figure of each epoch's maps. */
+export async function trainInView(train: Train, config: TrainConfigInput, call: TrainingCall): Promise<TrainResult> {
+  const progress = createProgress(call);
+  const warn = (message: string) => progress.onEvent({ type: "warning", message });
+  const [figures, tensorBoard] = [createFigures(warn), createTensorBoardLog(warn)];
+  let logged = false;
+  const onEvent = (event: TrainEvent): void => {
+    call.onEvent?.(event);
+    figures.onEvent(event);
+    if (event.type === "start") logged = event.config.tensorboard; // a resumed run may know better than the flags
+    if (logged) tensorBoard.onEvent(event);
+    progress.onEvent(event);
+  };
+  try {
+    return await train(config, { signal: call.signal, onEvent });
+  } finally {
+    await figures.written();
+    await tensorBoard.written();
+    progress.stop();
+  }
+}

@@ -1,0 +1,147 @@
+import { counted } from "../../counted.ts";
+import { BatchCamError } from "../../errors.ts";
+import { tensor } from "../../tensor/index.ts";
+import type { Split, SplitName } from "../splits/split.ts";
+import { selectImages } from "../splits/validation-split.ts";
+import { imageHashes } from "./content-hashes.ts";
+import { type DataRecord, earlierSplits, type LeftOutImage, SPLIT_RANK } from "./data-record.ts";
+
+type Splits = Partial<Record<SplitName, Split>> & { train: Split; test: Split };
+
+/** Other images as a run takes them, and what was left out for that. */
+export interface AdaptedSplits {
+  splits: Splits;
+  warnings: string[];
+  leftOut: LeftOutImage[];
+}
+
+export interface AdaptOptions {
+  /** Names the data in messages. */
+  what: string;
+  /** Whether the run will be trained on these images: then none of their own training (and validation) images may judge it either. */
+  trains?: boolean;
+}
+
+/**
+ * Other images under the classes, in their order, and the normalisation of a run. Left out are images of classes that the run does not
+ * know, and validation and test images that the run was trained on (or chosen by), by their paths or their contents.
+ *
+ * @throws E_DATA for images of another size, and for a split of which nothing is left
+ */
+export function underClassesOf(run: DataRecord, splits: Splits, { what, trains = false }: AdaptOptions): AdaptedSplits {
+  const { images } = splits.train;
+  const [, channels, ...size] = images.sizes;
+  const fault = (problem: string) => new BatchCamError("E_DATA", `${what}: ${problem}`);
+  if (channels !== run.channels || size.join() !== run.imageSize.join())
+    throw fault(
+      `images are ${[channels, ...size].join("x")}, the run takes ${[run.channels, ...run.imageSize].join("x")}`,
+    );
+  const listed = SPLIT_NAMES.flatMap((name) => (splits[name] === undefined ? [] : listedImages(splits[name], name)));
+  const fates = fatesOf(run, listed, trains);
+  const warnings = leftOutWarnings(listed, fates);
+  const adapted = SPLIT_NAMES.flatMap((name) => {
+    const split = splits[name];
+    if (split === undefined) return [];
+    const kept = listed.flatMap((image, i) => (image.name === name && fates[i] === "kept" ? [image.place] : []));
+    if (kept.length === 0) throw fault(`no image of ${name} is left that the run can take: ${warnings.join("; ")}`);
+    return [[name, selected(run, split, kept)] as const];
+  });
+  const leftOut = listed.flatMap(({ path, className, hash }, i) =>
+    fates[i] === "unknown" || fates[i] === "seen" ? [{ path, className, hash }] : [],
+  );
+  return { splits: Object.fromEntries(adapted) as Splits, warnings: [...warnings, ...redrawn(run, listed)], leftOut };
+}
+
+const SPLIT_NAMES = ["train", "val", "test"] as const satisfies readonly SplitName[];
+
+interface ListedImage {
+  name: SplitName;
+  /** In its split. */
+  place: number;
+  path: string;
+  className: string;
+  /** Of its content. */
+  hash: string;
+}
+
+function listedImages(split: Split, name: SplitName): ListedImage[] {
+  const { classNames, paths, labels } = split;
+  const hashes = imageHashes(split);
+  return Array.from(labels.data() as BigInt64Array, (label, place) => ({
+    ...{ name, place, path: paths?.[place] ?? `${name}[${place}]`, className: classNames[Number(label)] ?? `${label}` },
+    hash: hashes[place] as string,
+  }));
+}
+
+/** What becomes of an image: it stays, or its class is unknown to the run, or the run has seen it. */
+type Fate = "kept" | "unknown" | "seen";
+
+function fatesOf(run: DataRecord, listed: readonly ListedImage[], trains: boolean): Fate[] {
+  const earlier = earlierSplits(run, { byContent: true });
+  const ranks = new Map<string, number>(); // by content, of the images that the run is about to see
+  return listed.map(({ name, path, className, hash }) => {
+    if (!run.classNames.includes(className)) return "unknown";
+    const before = earlier({ relative: path, hash });
+    const seenBefore = before === undefined ? Number.POSITIVE_INFINITY : SPLIT_RANK[before];
+    const seenNow = (trains ? ranks.get(hash) : undefined) ?? Number.POSITIVE_INFINITY;
+    if (Math.min(seenBefore, seenNow) < SPLIT_RANK[name]) return "seen";
+    ranks.set(hash, Math.min(ranks.get(hash) ?? SPLIT_RANK[name], SPLIT_RANK[name]));
+    return "kept";
+  });
+}
+
+function leftOutWarnings(listed: readonly ListedImage[], fates: readonly Fate[]): string[] {
+  return SPLIT_NAMES.flatMap((name) => {
+    const of = (fate: Fate) => listed.filter((image, i) => image.name === name && fates[i] === fate);
+    const unknown = of("unknown");
+    const classes = [...new Set(unknown.map(({ className }) => className))].map((className) => {
+      const count = unknown.filter((image) => image.className === className).length;
+      return `left out: ${counted(count, `${name} image`)} of "${className}", a class that the run does not know`;
+    });
+    const seen = of("seen").length;
+    return [
+      ...classes,
+      ...(seen > 0 ? [`left out: ${counted(seen, `${name} image`)} that the run was trained or chosen by`] : []),
+    ];
+  });
+}
+
+/** Where splits are drawn, an image that would judge the run by its path, but whose content the run knows, has gone to a split that it knows. */
+function redrawn(run: DataRecord, listed: readonly ListedImage[]): string[] {
+  const byPath = earlierSplits(run, { byContent: false });
+  const earlier = earlierSplits(run, { byContent: true });
+  const counts = new Map<SplitName, number>();
+  for (const { name, path, hash } of listed) {
+    const before = byPath({ relative: path, hash });
+    const now = earlier({ relative: path, hash });
+    if (before === undefined || now === undefined || before === now || SPLIT_RANK[name] >= SPLIT_RANK[before]) continue;
+    counts.set(before, (counts.get(before) ?? 0) + 1);
+  }
+  return [...counts].map(
+    ([name, count]) => `left out: ${counted(count, `${name} image`)} that the run was trained or chosen by`,
+  );
+}
+
+/** Shares the images of a split that stays whole. */
+function selected({ classNames, normalization }: DataRecord, split: Split, kept: readonly number[]): Split {
+  const common = { classNames, numClasses: classNames.length, normalization };
+  const sameClasses = split.classNames.join("\0") === classNames.join("\0");
+  if (sameClasses && kept.length === split.labels.numel) return { ...split, ...common };
+  const chosen = selectImages(split, { indices: Int32Array.from(kept), name: split.name });
+  if (sameClasses) return { ...chosen, ...common };
+  const places = split.classNames.map((name) => BigInt(classNames.indexOf(name)));
+  const labels = BigInt64Array.from(chosen.labels.data() as BigInt64Array, (label) => places[Number(label)] as bigint);
+  chosen.labels.dispose();
+  return { ...chosen, ...common, labels: tensor(labels, { shape: [labels.length], dtype: "int64" }) };
+}
+
+/** The images in the order of a record, new ones behind; the split itself where that is its order. */
+export function inRecordedOrder(split: Split, run: DataRecord): Split {
+  const files = run.splits[split.name]?.files ?? null;
+  const { paths } = split;
+  if (files === null || paths === undefined) return split;
+  const places = new Map(files.map(({ path }, place) => [path, place]));
+  const rank = paths.map((path) => places.get(path) ?? files.length);
+  const order = Int32Array.from(paths.keys()).sort((a, b) => (rank[a] as number) - (rank[b] as number) || a - b);
+  return order.every((place, i) => place === i) ? split : selectImages(split, { indices: order, name: split.name });
+}

@@ -1,0 +1,152 @@
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { counted, wordFor } from "../../counted.ts";
+import type { SplitName } from "../splits/split.ts";
+import type { DataRecord } from "./data-record.ts";
+
+/** A class or a split of a run whose images are under another name now. */
+export interface Renaming {
+  kind: "class" | "split";
+  from: string;
+  to: string;
+  /** Images that the run has under the old name, and how many of them are under the new name now. */
+  images: number;
+  found: number;
+  /** Whether the new name also holds the images of another class of the run. */
+  joined: boolean;
+}
+
+/** An image by its content, and the class or split that it is in. */
+interface Member {
+  group: string;
+  hash: string;
+}
+
+/** Share of those images of a group that are still there, and share of all its images, which the new name has to hold. */
+const NEARLY_ALL = 0.9;
+const MOST = 0.5;
+
+const SPLITS = ["train", "val", "test"] as const satisfies readonly SplitName[];
+
+/**
+ * Classes and splits that seem renamed since a run's record was made: nearly all contents of their images that are still there are under
+ * one other name. Two classes that exchanged their names are two renamings. Images that have no paths have no contents of their own: if the
+ * bytes of all splits are the same, classes are compared by their numbers.
+ */
+export function renamings(run: DataRecord, now: DataRecord): Renaming[] {
+  const unnamed = Object.values(run.splits).some(({ files }) => files === null);
+  if (unnamed) return byNumber(run, now);
+  const leftOut = (now.leftOut ?? []).map(({ className, hash }) => ({ group: className, hash }));
+  const classes = moves([...members(run, "class")], [...members(now, "class"), ...leftOut]);
+  // A split that was drawn is drawn anew where classes have other names: only a split's name that nothing else went to is a new name.
+  const splits = moves([...members(run, "split")], [...members(now, "split")]).filter(({ joined }) => !joined);
+  return [
+    ...classes.map((move) => ({ kind: "class" as const, ...move })),
+    ...splits.map((move) => ({ kind: "split" as const, ...move })),
+  ];
+}
+
+/** "the class seems renamed from "cat" to "kitten": all its 24 images are under that name now" */
+export function renamingText({ kind, from, to, images, found, joined }: Renaming): string {
+  const seems = joined
+    ? `the ${kind} "${from}" seems joined into "${to}"`
+    : `the ${kind} seems renamed from "${from}" to "${to}"`;
+  const all = images === 1 ? "its only image" : `all its ${counted(images, "image")}`;
+  const which = found === images ? all : `${found} of its ${counted(images, "image")}`;
+  return `${seems}: ${which} ${wordFor(found, "is", "are")} under that name now`;
+}
+
+/** What to do about renamed classes and splits, as the end of a sentence, and what happens to a run that goes on without doing it. */
+export function renamingRemedy(found: readonly Renaming[]): { remedy: string; otherwise: string } {
+  const parts = found.map(({ kind, from, to, joined }) =>
+    joined ? `take the images of "${from}" out of "${to}" again` : `rename the ${kind} "${to}" back to "${from}"`,
+  );
+  const otherwise = found.some(({ kind }) => kind === "class")
+    ? "would leave these images out, or count them as another class"
+    : "would judge the run by other images than before";
+  return { remedy: parts.join(" and "), otherwise };
+}
+
+function* members({ splits, classNames }: DataRecord, kind: Renaming["kind"]): Generator<Member> {
+  for (const split of SPLITS)
+    for (const { label, hash } of splits[split]?.files ?? [])
+      yield { group: kind === "split" ? split : (classNames[label] ?? String(label)), hash };
+}
+
+type Move = Omit<Renaming, "kind">;
+
+function moves(run: readonly Member[], now: readonly Member[]): Move[] {
+  const groups = new Map<string, Set<string>>(); // by content
+  for (const { group, hash } of now) groups.set(hash, (groups.get(hash) ?? new Set()).add(group));
+  const hashes = new Map<string, string[]>(); // by group of the run
+  for (const { group, hash } of run) {
+    const own = hashes.get(group);
+    if (own === undefined) hashes.set(group, [hash]);
+    else own.push(hash);
+  }
+  const targets = Array.from(hashes, ([from, own]) => ({ from, images: own.length, ...targetOf(from, own, groups) }));
+  const sources = new Map<string, number>();
+  for (const { to } of targets) sources.set(to, (sources.get(to) ?? 0) + 1);
+  return targets
+    .filter(({ from, to }) => to !== from && to !== "")
+    .map((move) => ({ ...move, joined: (sources.get(move.to) as number) > 1 }));
+}
+
+/** The name that holds nearly all images of a group now: its own if it can be, and an empty one where there is none. */
+function targetOf(
+  from: string,
+  own: readonly string[],
+  groups: ReadonlyMap<string, ReadonlySet<string>>,
+): { to: string; found: number } {
+  const counts = new Map<string, number>();
+  let present = 0;
+  for (const hash of own) {
+    const names = groups.get(hash);
+    if (names === undefined) continue;
+    present++;
+    for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  const least = Math.max(NEARLY_ALL * present, MOST * own.length, 1);
+  const best = [...counts].sort(([a, n], [b, m]) => m - n || Number(b === from) - Number(a === from))[0];
+  return best === undefined || best[1] < least ? { to: "", found: 0 } : { to: best[0], found: best[1] };
+}
+
+function byNumber(run: DataRecord, now: DataRecord): Renaming[] {
+  const same = SPLITS.every((name) => run.splits[name]?.digest === now.splits[name]?.digest);
+  if (!same || run.classNames.length !== now.classNames.length) return [];
+  return run.classNames.flatMap((from, label): Renaming[] => {
+    const to = now.classNames[label] as string;
+    const images = SPLITS.reduce((sum, name) => sum + (run.splits[name]?.classCounts[label] ?? 0), 0);
+    return from === to || images === 0 ? [] : [{ kind: "class", from, to, images, found: images, joined: false }];
+  });
+}
+
+/** Folders that a message names. */
+const SHOWN = 3;
+
+/**
+ * Names the folders of a run's images that are not there any more, the outermost of them, in a sentence; null if none is missing. A
+ * split's folder whose new name is not a split's is not read any more, so that the contents of its images cannot be found again.
+ *
+ * @param root folder that the images' paths are relative to
+ */
+export function missingFolders({ splits }: DataRecord, root: string): string | null {
+  const folders = new Set<string>();
+  for (const split of Object.values(splits)) for (const { path } of split.files ?? []) folders.add(dirname(path));
+  const known = new Map<string, boolean>([[".", true]]); // by folder: many share theirs
+  const isThere = (folder: string): boolean => {
+    const found = known.get(folder) ?? existsSync(join(root, folder));
+    known.set(folder, found);
+    return found;
+  };
+  const outermost = (folder: string): string => (isThere(dirname(folder)) ? folder : outermost(dirname(folder)));
+  const missing = [...new Set([...folders].filter((folder) => !isThere(folder)).map(outermost))].sort();
+  if (missing.length === 0) return null;
+  const names = `${missing
+    .slice(0, SHOWN)
+    .map((folder) => `${folder}/`)
+    .join(", ")}${missing.length > SHOWN ? ", ..." : ""}`;
+  return missing.length === 1
+    ? `images of the run lay in ${names}, which is not there now: if it was renamed, rename it back`
+    : `images of the run lay in ${names}, which are not there now: if they were renamed, rename them back`;
+}

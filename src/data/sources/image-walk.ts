@@ -1,0 +1,116 @@
+import type { Dirent, Stats } from "node:fs";
+import { readdir, realpath, stat } from "node:fs/promises";
+import { extname, join, relative } from "node:path";
+import { dataError, type ReadContext } from "../../io/file-bytes.ts";
+import { IMAGE_EXTENSIONS } from "../images/format.ts";
+import type { LeftOut } from "../record/left-out.ts";
+import { byCode } from "./class-names.ts";
+import { leaves } from "./inner-file.ts";
+
+export interface WalkOptions {
+  /** Whether links are followed out of the folder, and to folders. */
+  followLinks: boolean;
+  /** Counts what is left out. */
+  leftOut: LeftOut;
+  /** Folder that names in messages are relative to; the walked one without it. */
+  base?: string;
+}
+
+/** An image file that was found: its path, and which file that is behind all links. */
+export interface FoundImage {
+  readonly path: string;
+  readonly target: string;
+}
+
+const CONTEXT: ReadContext = { operation: "listImages", remedy: "name an image file, or a folder that holds some" };
+
+/** More would be a cycle in everything but the links' targets. */
+const MOST_DEPTH = 64;
+
+/**
+ * Finds the image files in a folder and its subfolders by the ends of their names, sorted by path. Hidden entries are left out, and
+ * without `followLinks` links to folders and links that lead out of the folder. A link to a folder that holds it is never followed.
+ *
+ * @throws E_DATA for a folder that cannot be read
+ */
+export async function walkImages(folder: string, options: WalkOptions): Promise<FoundImage[]> {
+  const root = await reading(folder, () => realpath(folder));
+  const walk: Walk = { ...options, base: options.base ?? folder, root, images: [] };
+  await visit({ path: folder, real: root, above: [] }, walk);
+  return walk.images.sort((a, b) => byCode(a.path, b.path));
+}
+
+interface Walk extends WalkOptions {
+  base: string;
+  root: string;
+  images: FoundImage[];
+}
+
+interface Place {
+  path: string;
+  /** The folder itself, behind all links. */
+  real: string;
+  /** The same of the folders that lead to it. */
+  above: readonly string[];
+}
+
+async function visit(place: Place, walk: Walk): Promise<void> {
+  const entries = await reading(place.path, () => readdir(place.path, { withFileTypes: true }));
+  const above = [...place.above, place.real];
+  for (const entry of entries) {
+    const [path, real] = [join(place.path, entry.name), join(place.real, entry.name)];
+    if (entry.name.startsWith(".")) walk.leftOut.add("hidden");
+    else if (entry.isSymbolicLink()) await visitLink(path, above, walk);
+    else if (entry.isDirectory()) await descend({ path, real, above }, walk);
+    else take({ path, target: real }, entry, walk);
+  }
+}
+
+async function descend(place: Place, walk: Walk): Promise<void> {
+  if (place.above.length > MOST_DEPTH)
+    throw dataError(place.path, `lies more than ${MOST_DEPTH} folders deep`, CONTEXT);
+  await visit(place, walk);
+}
+
+async function visitLink(path: string, above: readonly string[], walk: Walk): Promise<void> {
+  const name = relative(walk.base, path);
+  const found = await targetOf(path);
+  if (found === null) {
+    walk.leftOut.add("broken link", name);
+    return;
+  }
+  const { target, stats } = found;
+  const followed = walk.followLinks || (stats.isFile() && !leaves(walk.root, target));
+  if (!followed) walk.leftOut.add("link", name);
+  else if (!stats.isDirectory()) take({ path, target }, stats, walk);
+  else if (above.some((own) => !leaves(target, own))) walk.leftOut.add("link to a folder that holds it", name);
+  else await descend({ path, real: target, above }, walk);
+}
+
+async function targetOf(path: string): Promise<{ target: string; stats: Stats } | null> {
+  try {
+    return { target: await realpath(path), stats: await stat(path) };
+  } catch {
+    return null; // it leads nowhere, or in a circle
+  }
+}
+
+function take(image: FoundImage, entry: Dirent | Stats, { images, leftOut }: Walk): void {
+  const extension = extname(image.path).toLowerCase();
+  if (!entry.isFile()) leftOut.add("pipe, socket or device");
+  else if (isImageName(image.path)) images.push(image);
+  else leftOut.add(extension === "" ? "without extension" : (extension as `.${string}`));
+}
+
+/** Whether the end of a name is one of those of image files. */
+export const isImageName = (name: string): boolean =>
+  (IMAGE_EXTENSIONS as readonly string[]).includes(extname(name).toLowerCase());
+
+async function reading<T>(path: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw dataError(path, `cannot be read (${reason})`, CONTEXT, error);
+  }
+}

@@ -1,0 +1,155 @@
+import { counted, wordFor } from "../../counted.ts";
+import type { BatchCamError } from "../../errors.ts";
+import { dataError, type ReadContext } from "../../io/file-bytes.ts";
+import type { NpyValues } from "../../io/npy.ts";
+import { type NpzArray, readNpz } from "../../io/npz.ts";
+import { type Tensor, tensor } from "../../tensor/index.ts";
+import { contentHash } from "../images/file-hashes.ts";
+import type { Split, SplitName } from "../splits/split.ts";
+import { channelStatistics } from "./labelled-dataset.ts";
+import { type PixelLayout, pixelScale, planarBytes } from "./npz-pixels.ts";
+
+const CONTEXT: ReadContext = {
+  operation: "loadDataset: npz",
+  remedy: "give a file of MedMNIST's 2-D sets with one label an image, or one of the same form",
+};
+const SPLITS: readonly SplitName[] = ["train", "val", "test"];
+
+/** The limit of images of one's own in other files too. */
+const MOST_SIDE = 1024;
+const MOST_CLASSES = 65_536;
+
+type Fault = (problem: string) => BatchCamError;
+
+/**
+ * Reads a data set in the form of MedMNIST v2 (Yang et al. 2023): `train_images`, `val_images`, `test_images` (N, H, W) or (N, H, W, 3), and
+ * `*_labels`, whole numbers from 0 on, (N) or (N, 1). Images and labels may be of any bool, integer or float dtype of NumPy, in any
+ * byte order, in C or Fortran order; `pixelScale` says what the numbers of images mean. Classes are named by their number.
+ *
+ * The headers of all arrays are checked against each other before any values are read: labels take memory only for as many
+ * images as there are.
+ *
+ * @throws E_DATA for missing or ill-formed arrays, volumes, several labels an image, labels without images, or one class
+ */
+export async function readMedMnist(path: string): Promise<Record<SplitName, Split> & { warnings: readonly string[] }> {
+  const names = SPLITS.flatMap((split) => [`${split}_images`, `${split}_labels`]);
+  const fault = (problem: string) => dataError(path, problem, CONTEXT);
+  return readNpz(path, names, async (arrays) => {
+    const parts = SPLITS.map((name) => partOf(name, arrays, fault));
+    expectOneSize(parts, fault);
+    const labels: Uint16Array[] = [];
+    for (const part of parts) labels.push(labelsOf(part.name, await part.labels.read(), fault));
+    const numClasses = classCountOf(labels, fault);
+    const { pixels, note } = await pixelsOf(parts, fault);
+    const [{ layout }] = parts as [Part];
+    const size = [layout.height, layout.width] as const;
+    const common = {
+      numClasses,
+      classNames: Array.from({ length: numClasses }, (_, label) => String(label)),
+      normalization: channelStatistics(pixels[0] as Uint8Array, { channels: layout.channels, size }),
+    };
+    const splits = parts.map(({ name, layout: own }, i): Split => {
+      const shape = [own.count, own.channels, own.height, own.width];
+      const bytes = pixels[i] as Uint8Array;
+      return {
+        name,
+        ...tensorsOf(bytes, shape, labels[i] as Uint16Array),
+        ...namesOf(name, bytes, own.count),
+        ...common,
+      };
+    });
+    const [train, val, test] = splits as [Split, Split, Split];
+    return { train, val, test, warnings: note === undefined ? [] : [`${path}: ${note}`] };
+  });
+}
+
+/** The arrays of a split, whose shapes agree. */
+interface Part {
+  name: SplitName;
+  layout: PixelLayout;
+  images: NpzArray;
+  labels: NpzArray;
+}
+
+function partOf(name: SplitName, arrays: ReadonlyMap<string, NpzArray>, fault: Fault): Part {
+  const [images, labels] = [arrays.get(`${name}_images`), arrays.get(`${name}_labels`)];
+  if (images === undefined || labels === undefined) {
+    const missing = [images ?? `${name}_images`, labels ?? `${name}_labels`].filter((of) => typeof of === "string");
+    throw fault(`lacks ${missing.join(" and ")}`);
+  }
+  const [count = 0, height = 0, width = 0, channels = 1] = images.shape;
+  const flat = images.shape.length === 3 || (images.shape.length === 4 && (channels === 1 || channels === 3));
+  if (!flat || count * height * width === 0)
+    throw fault(`${name}_images must be (N, H, W) or (N, H, W, 3) with values, got [${images.shape.join(", ")}]`);
+  if (Math.max(height, width) > MOST_SIDE)
+    throw fault(`${name}_images are ${height}x${width}; at most ${MOST_SIDE} pixels a side are read`);
+  const [rows, columns = 1] = labels.shape;
+  if (labels.shape.length > 2 || columns !== 1 || rows !== count)
+    throw fault(`${name}_labels must be one for each of ${counted(count, "image")}, got [${labels.shape.join(", ")}]`);
+  return { name, layout: { count, height, width, channels, fortranOrder: images.fortranOrder }, images, labels };
+}
+
+function expectOneSize(parts: readonly Part[], fault: Fault): void {
+  const [train] = parts as [Part];
+  for (const { name, layout, images } of parts) {
+    const { height, width, channels } = train.layout;
+    if (layout.height !== height || layout.width !== width || layout.channels !== channels)
+      throw fault(`${name}_images are [${images.shape}], and train_images [${train.images.shape}]`);
+    if (images.dtype.kind !== train.images.dtype.kind)
+      throw fault(`${name}_images are of ${images.dtype.name}, and train_images of ${train.images.dtype.name}`);
+  }
+}
+
+function labelsOf(name: SplitName, values: NpyValues, fault: Fault): Uint16Array {
+  const wrong = values.find((label) => !Number.isSafeInteger(label) || label < 0 || label >= MOST_CLASSES);
+  if (wrong !== undefined) throw fault(`${name}_labels hold ${wrong}; they must be whole numbers from 0 to 65535`);
+  return Uint16Array.from(values);
+}
+
+function classCountOf(labels: readonly Uint16Array[], fault: Fault): number {
+  const [train, ...others] = labels as [Uint16Array, ...Uint16Array[]];
+  const numClasses = train.reduce((most, label) => Math.max(most, label + 1), 0);
+  if (numClasses < 2) throw fault("train_labels name one class alone");
+  if (numClasses > train.length)
+    throw fault(
+      `train_labels hold ${numClasses - 1}, but there ${wordFor(train.length, "is", "are")} ${counted(train.length, "image")}`,
+    );
+  for (const [i, own] of others.entries()) {
+    const unknown = own.find((label) => label >= numClasses);
+    if (unknown !== undefined) throw fault(`label ${unknown} of ${SPLITS[i + 1]}_labels is not in train_labels`);
+  }
+  return numClasses;
+}
+
+async function pixelsOf(
+  parts: readonly Part[],
+  fault: Fault,
+): Promise<{ pixels: Uint8Array[]; note: string | undefined }> {
+  const values: NpyValues[] = [];
+  for (const { images } of parts) values.push(await images.read());
+  const meaning = pixelScale((parts[0] as Part).images.dtype, values);
+  if (typeof meaning === "string") throw fault(`images ${meaning}`);
+  const pixels = parts.map(({ layout }, i) => planarBytes(values[i] as NpyValues, layout, meaning.scale));
+  return { pixels, note: meaning.note };
+}
+
+/** Images of an array have no files: they are named by their place, and their content is their pixels. */
+function namesOf(name: SplitName, pixels: Uint8Array, count: number): Pick<Split, "paths" | "hashes"> {
+  const size = pixels.length / count;
+  const places = Array.from({ length: count }, (_, i) => i);
+  return {
+    paths: places.map((i) => `${name}_images[${i}]`),
+    hashes: places.map((i) => contentHash(pixels.subarray(i * size, (i + 1) * size))),
+  };
+}
+
+function tensorsOf(
+  pixels: Uint8Array,
+  shape: readonly number[],
+  labels: Uint16Array,
+): { images: Tensor; labels: Tensor } {
+  return {
+    images: tensor(pixels, { shape: [...shape], dtype: "uint8" }),
+    labels: tensor(BigInt64Array.from(labels, BigInt), { shape: [labels.length], dtype: "int64" }),
+  };
+}

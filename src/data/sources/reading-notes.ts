@@ -1,0 +1,36 @@
+import { relative, resolve, sep } from "node:path";
+import { counted } from "../../counted.ts";
+import { BatchCamError } from "../../errors.ts";
+import { FileError } from "../../io/file-bytes.ts";
+
+/** A file's path within a folder, with "/" between folders on every system. */
+export const pathWithin = (root: string, path: string): string =>
+  relative(resolve(root), resolve(path)).split(sep).join("/");
+
+/** What is wrong with a file of a data set, which is named by its path in the data set. */
+export function problemOf(error: BatchCamError, root: string): string {
+  return error instanceof FileError ? `${pathWithin(root, error.path)}: ${error.problem}` : error.message;
+}
+
+/** A message of more is no help, and would fill a terminal. */
+const MOST_SHOWN = 1000;
+
+/** One error about every file of a data set that cannot be read. */
+export function unreadableError(problems: readonly string[], source: string): BatchCamError {
+  const shown = problems.slice(0, MOST_SHOWN).join("; ");
+  const rest = problems.length > MOST_SHOWN ? `; and ${problems.length - MOST_SHOWN} more` : "";
+  const files = `${counted(problems.length, "file")} cannot`;
+  const remedy = "mend them, or leave them out with badImages skip"; // the command line names its flag
+  return new BatchCamError("E_DATA", `loadDataset: ${source}: ${files} be read: ${shown}${rest}; ${remedy}`);
+}
+
+/** What reading changed, as one sentence with the number of images of each change; EXIF orientations, which only help, are left out. */
+export function notesLine(notes: readonly (readonly string[])[]): string[] {
+  const counts = new Map<string, number>();
+  for (const note of notes.flat())
+    if (!note.startsWith("turned upright")) counts.set(note, (counts.get(note) ?? 0) + 1);
+  if (counts.size === 0) return [];
+  const sorted = [...counts].sort(([a, n], [b, m]) => m - n || (a < b ? -1 : 1));
+  const list = sorted.map(([note, count]) => `${counted(count, "image")}: ${note}`);
+  return [`reading changed images (${list.join("; ")})`];
+}

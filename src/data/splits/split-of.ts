@@ -1,0 +1,50 @@
+import { itemsOf, optionsOf, wrongArgument } from "../../arguments.ts";
+import { counted } from "../../counted.ts";
+import { BatchCamError } from "../../errors.ts";
+import { expectShapes, readLabels } from "../../tensor/expect.ts";
+import { type Tensor, tidy } from "../../tensor/index.ts";
+import { channelStatistics } from "../sources/labelled-dataset.ts";
+import type { Normalization, Split } from "./split.ts";
+
+export interface SplitOptions {
+  /** Number of classes; one more than the largest label without it. */
+  numClasses?: number;
+  /** A name for each class; their numbers without it. */
+  classNames?: readonly string[];
+  /** Mean and deviation of each channel in [0, 1]; those of these images without it. */
+  normalization?: Normalization;
+}
+
+/**
+ * Makes a training split of images that a program has in memory: uint8 (N, C, H, W) and int64 labels (N). The tensors are taken as they are
+ * and belong to the split: `disposeSplit` frees them.
+ *
+ * @throws E_SHAPE, E_DTYPE and E_ARGUMENT for tensors and options that make no split
+ */
+export function splitOf(images: Tensor, labels: Tensor, options: SplitOptions = {}): Split {
+  const known = ["numClasses", "classNames", "normalization"] as const;
+  const { classNames, normalization, numClasses: asked } = optionsOf("splitOf", options, known);
+  expectShapes("splitOf", { images: [images, "N C H W"], labels: [labels, "N"] });
+  if (images.dtype !== "uint8")
+    throw new BatchCamError(
+      "E_DTYPE",
+      `splitOf: images must be uint8, 0 to 255, got ${images.dtype}; scale and convert them`,
+    );
+  if (labels.dtype !== "int64")
+    throw new BatchCamError(
+      "E_DTYPE",
+      `splitOf: labels must be int64, got ${labels.dtype}; convert them: labels.to("int64")`,
+    );
+  const [count = 0, channels = 0, height = 0, width = 0] = images.sizes;
+  const names = classNames === undefined ? undefined : itemsOf("splitOf: classNames", classNames, "a list of names");
+  const largest = tidy(() => (count === 0 ? -1 : Number(labels.amax().item())));
+  const numClasses = asked ?? names?.length ?? largest + 1;
+  if (names !== undefined && names.length !== numClasses)
+    throw wrongArgument("splitOf: classNames", `${counted(numClasses, "name")}, one for each class`, names.length);
+  tidy(() => readLabels("splitOf", labels, { count, numClasses }));
+  return {
+    ...{ name: "train", images, labels, numClasses },
+    classNames: names ?? Array.from({ length: numClasses }, (_, label) => String(label)),
+    normalization: normalization ?? channelStatistics(images.data() as Uint8Array, { channels, size: [height, width] }),
+  };
+}

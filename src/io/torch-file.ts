@@ -1,0 +1,172 @@
+import { optionsOf, wrongArgument } from "../arguments.ts";
+import { empty } from "../tensor/create.ts";
+import { DTYPES } from "../tensor/dtype.ts";
+import * as aten from "../tensor/generated/aten.ts";
+import { Tensor } from "../tensor/tensor.ts";
+import { tidy } from "../tensor/tidy.ts";
+import { CONVERT, SAVE_STATE_DICT } from "./foreign-formats.ts";
+import { describePickled, type PickleValue } from "./pickle-value.ts";
+import { quote } from "./safetensors-json.ts";
+import { type ChosenDict, chooseStateDict, isTensor } from "./state-dict-choice.ts";
+import { type Fail, readFully, reading, type TensorFile, TensorFiller } from "./tensor-file.ts";
+import { openTorchArchive } from "./torch-archive.ts";
+import { ForeignTensor, type TorchLayout, TorchTensor, torchGlobals } from "./torch-globals.ts";
+import { isLegacyTorch, readLegacyPickle } from "./torch-legacy.ts";
+import { unpickle } from "./unpickler.ts";
+
+export interface LoadTorchOptions {
+  /** Which entry of a checkpoint holds the tensors, by keys joined by dots: "state_dict_ema", "ema.module" ... */
+  key?: string;
+}
+
+/** A state dict of 100,000 tensors has a pickle of about this size; it bounds the memory that a hostile one can claim. */
+const MAX_PICKLE_BYTES = 32 * 2 ** 20;
+
+/** Views that repeat elements may make more of a file than it holds, within this bound. */
+const MOST_BYTES = (fileBytes: number) => 64 * 2 ** 20 + 16 * fileBytes;
+
+/**
+ * Reads the tensors of a state dict that torch.save wrote (`pytorch_model.bin`, `.pth`, `.pt`, `.ckpt`), in the dict's order.
+ * Each is contiguous, on the CPU, without gradient, and has memory of its own, even where the file's tensors share a storage.
+ * Without `key` they are the file's own entries where all of those are tensors, else those of the first usual key that
+ * holds tensors: "state_dict", "model_state_dict", "model", ..., and averages such as "state_dict_ema" last. The caller frees them.
+ *
+ * The file's pickle is a program in Python's eyes. Here it is interpreted by a machine that can only build plain data:
+ * see `unpickle`; nothing in the file is run, and memory is bounded by 16 times the file's size and some MiB. Objects beside
+ * the tensors (an argparse.Namespace, NumPy values, a Lightning module's hyperparameters) are passed over.
+ *
+ * @throws E_DATA for a file that is damaged, that names what may run a program, that is a TorchScript archive, or without a
+ * dict of tensors at the key; E_IO where the operating system refuses.
+ */
+export async function loadTorchFile(path: string, options: LoadTorchOptions = {}): Promise<Map<string, Tensor>> {
+  const { key } = optionsOf("loadTorchFile", options, ["key"]);
+  const { tensors } = await readTorchFile(path, { key, operation: "loadTorchFile", keyOption: "the option key" });
+  return tensors;
+}
+
+export interface ReadTorchOptions {
+  key: string | undefined;
+  /** What an error names. */
+  operation: string;
+  /** How an error tells the caller to name the key. */
+  keyOption: string;
+}
+
+export interface TorchFileContent {
+  tensors: Map<string, Tensor>;
+  /** Where in the file they are: keys joined by dots, "" for its own entries. */
+  key: string;
+  /** Other keys at which there are weights too. */
+  others: readonly string[];
+  /** Names of entries beside them that are no tensors. */
+  leftOut: readonly string[];
+}
+
+/** `loadTorchFile`, with what was chosen of the file. */
+export async function readTorchFile(
+  path: string,
+  { key, operation, keyOption }: ReadTorchOptions,
+): Promise<TorchFileContent> {
+  if (key !== undefined && typeof key !== "string") throw wrongArgument(`${operation}: key`, "a string", key);
+  const remedy = "the file is damaged or no file of torch.save: write or fetch it again";
+  return reading({ operation, path, remedy }, async (file) => {
+    const root = await readPickle(file);
+    const chosen = chooseStateDict(root, { key, keyOption, fail: file.fail });
+    const { tensors, leftOut } = tensorsOf(chosen, file.fail);
+    return { tensors: await readTensors(tensors, file), key: chosen.key, others: chosen.others, leftOut };
+  });
+}
+
+async function readPickle(file: TensorFile): Promise<PickleValue> {
+  const head = new Uint8Array(Math.min(16, file.size));
+  await readFully(file, head, 0);
+  if (isLegacyTorch(head)) return readLegacyPickle(file, MAX_PICKLE_BYTES);
+  const archive = await openTorchArchive(file);
+  const record = archive.get("data.pkl") ?? file.fail("expected an entry data.pkl, got none");
+  if (record.bytes > MAX_PICKLE_BYTES) {
+    file.fail(`expected a data.pkl of at most ${MAX_PICKLE_BYTES} bytes, got ${record.bytes}`, CONVERT);
+  }
+  const bytes = new Uint8Array(record.bytes);
+  await readFully(file, bytes, record.position);
+  return unpickle(bytes, { ...torchGlobals(archive, file.fail), fail: file.fail });
+}
+
+interface DescribedTensors {
+  tensors: Map<string, TorchTensor>;
+  /** Names of the entries that are no tensors. */
+  leftOut: string[];
+}
+
+function tensorsOf({ dict, prefix }: ChosenDict, fail: Fail): DescribedTensors {
+  const tensors = new Map<string, TorchTensor>();
+  const leftOut: string[] = [];
+  const anyTensor = [...dict.values()].some(isTensor);
+  for (const [name, value] of dict) {
+    if (typeof name !== "string")
+      return fail(`expected names that are strings, got ${describePickled(name)}`, SAVE_STATE_DICT);
+    if (!name.startsWith(prefix)) continue;
+    if (value instanceof ForeignTensor) fail(`tensor ${quote(name)} has ${value.problem}`, OTHER_DTYPE);
+    if (value instanceof TorchTensor) tensors.set(name.slice(prefix.length), value);
+    else if (anyTensor) leftOut.push(name);
+    else return fail(`expected tensors, got ${describePickled(value)} at ${quote(name)}`, SAVE_STATE_DICT);
+  }
+  return { tensors, leftOut };
+}
+
+const OTHER_DTYPE = `convert it in Python, for example by tensor.float(); this engine holds ${Object.keys(DTYPES).join(", ")}`;
+
+async function readTensors(
+  described: ReadonlyMap<string, TorchTensor>,
+  file: TensorFile,
+): Promise<Map<string, Tensor>> {
+  expectBounded(described, file);
+  const tensors = new Map<string, Tensor>();
+  const filler = new TensorFiller(file);
+  try {
+    for (const [name, tensor] of described) tensors.set(name, await readTensor(filler, name, tensor));
+    return tensors;
+  } catch (error) {
+    for (const tensor of tensors.values()) tensor.dispose();
+    throw error;
+  }
+}
+
+/** Before anything is allocated: what is made, and what is read to make it. */
+function expectBounded(described: ReadonlyMap<string, TorchTensor>, { size, fail }: TensorFile): void {
+  let bytes = 0;
+  for (const { layout } of described.values()) {
+    bytes += Math.max(layout.numel, layout.extent) * DTYPES[layout.dtype].bytes;
+  }
+  if (bytes <= MOST_BYTES(size)) return;
+  const problem = `expected tensors of at most ${MOST_BYTES(size)} bytes in a file of ${size}, got ${bytes}`;
+  fail(`${problem}: its views repeat the same elements too often`, CONVERT);
+}
+
+async function readTensor(filler: TensorFiller, name: string, { layout }: TorchTensor): Promise<Tensor> {
+  const inOrder = isContiguous(layout);
+  const stored = empty(inOrder ? layout.shape : [layout.extent], { dtype: layout.dtype });
+  try {
+    await filler.fill(stored, { name, position: layout.position });
+    if (inOrder) return stored;
+    const copy = tidy(
+      () => new Tensor(aten.clone(new Tensor(aten.asStrided(stored, layout.shape, layout.strides)), 0)),
+    );
+    stored.dispose();
+    return copy;
+  } catch (error) {
+    stored.dispose();
+    throw error;
+  }
+}
+
+/** Whether the elements lie in the file as they do in a new tensor; the stride of a dimension of 1 says nothing. */
+function isContiguous({ shape, strides, numel }: TorchLayout): boolean {
+  if (numel === 0) return true;
+  let expected = 1;
+  for (let i = shape.length - 1; i >= 0; i--) {
+    const size = shape[i] as number;
+    if (size !== 1 && strides[i] !== expected) return false;
+    expected *= size;
+  }
+  return true;
+}

@@ -1,0 +1,308 @@
+import { counted } from "../counted.ts";
+import { CONVERT } from "./foreign-formats.ts";
+import { PickleReader } from "./pickle-reader.ts";
+import {
+  Callable,
+  describePickled,
+  ForeignName,
+  ForeignObject,
+  Opaque,
+  type PickleValue,
+  Tuple,
+} from "./pickle-value.ts";
+import { quote } from "./safetensors-json.ts";
+import type { Fail } from "./tensor-file.ts";
+
+export interface UnpicklerOptions {
+  /** By "module.name": what a pickle may name. Values are handed out as they are; only a Callable can be called. */
+  readonly globals: ReadonlyMap<string, Opaque>;
+  /** Whether another name may stand for data that is not looked into; false for all by default. */
+  readonly isData?: (module: string, name: string) => boolean;
+  /** Resolves a persistent id, by which torch.save refers to storages. */
+  readonly persistentLoad: (id: PickleValue) => PickleValue;
+  readonly fail: Fail;
+}
+
+/** Bounds what a pickle can make of one-byte opcodes; a state dict of 100,000 tensors stays below. */
+const MAX_OBJECTS = 2 ** 20;
+
+/**
+ * The value of a pickle, protocol 2 to 5, on a machine that can do nothing but build plain data: it knows the opcodes that
+ * Python's pickler writes for such data, and no name is looked up anywhere but in the options. What `isData` allows becomes
+ * an object without contents. Time and memory are in proportion to the length of `bytes`.
+ *
+ * Source: Lib/pickletools.py of Python 3.11; torch/_weights_only_unpickler.py of PyTorch 2.11 for what torch allows.
+ */
+export function unpickle(bytes: Uint8Array, options: UnpicklerOptions): PickleValue {
+  return unpickleNext(new PickleReader(bytes, options.fail), options);
+}
+
+/** The value of the pickle that begins where the reader stands, which is left behind the pickle's end. */
+export function unpickleNext(reader: PickleReader, options: UnpicklerOptions): PickleValue {
+  return new Machine(reader, options).run();
+}
+
+class Machine {
+  readonly reader: PickleReader;
+  readonly options: UnpicklerOptions;
+  private readonly stack: PickleValue[] = [];
+  /** Heights of the stack at its marks. */
+  private readonly marks: number[] = [];
+  private readonly memo = new Map<number, PickleValue>();
+  private containers = 0;
+
+  constructor(reader: PickleReader, options: UnpicklerOptions) {
+    this.reader = reader;
+    this.options = options;
+  }
+
+  run(): PickleValue {
+    this.expectProtocol();
+    for (;;) {
+      const position = this.reader.position;
+      const opcode = this.reader.u8();
+      if (opcode === STOP) return this.pop();
+      const step = STEPS.get(opcode);
+      if (step === undefined) this.refuseOpcode(opcode, position);
+      else step(this);
+    }
+  }
+
+  push(value: PickleValue): void {
+    this.stack.push(value);
+    this.expectBelow(this.stack.length, "values on its stack");
+  }
+
+  /** For what takes more than the stack's place. */
+  pushContainer(value: PickleValue): void {
+    this.expectBelow(++this.containers, "containers");
+    this.push(value);
+  }
+
+  pop(): PickleValue {
+    if (this.stack.length <= (this.marks.at(-1) ?? 0)) this.fail("takes a value from an empty stack");
+    return this.stack.pop() as PickleValue;
+  }
+
+  top(): PickleValue {
+    const value = this.pop();
+    this.stack.push(value);
+    return value;
+  }
+
+  popItems(count: number): PickleValue[] {
+    return Array.from({ length: count }, () => this.pop()).reverse();
+  }
+
+  mark(): void {
+    this.marks.push(this.stack.length);
+    this.expectBelow(this.marks.length, "marks");
+  }
+
+  popToMark(): PickleValue[] {
+    const height = this.marks.pop();
+    if (height === undefined) return this.fail("ends a mark that it did not set");
+    return this.stack.splice(height);
+  }
+
+  /** POP takes a mark where one is on top. */
+  drop(): void {
+    if (this.marks.at(-1) === this.stack.length) this.marks.pop();
+    else this.pop();
+  }
+
+  memoize(index = this.memo.size): void {
+    this.memo.set(index, this.top());
+    this.expectBelow(this.memo.size, "memo entries");
+  }
+
+  recall(index: number): void {
+    const value = this.memo.get(index);
+    if (value === undefined) this.fail(`recalls the memo ${index}, which it did not set`);
+    else this.push(value);
+  }
+
+  fail(problem: string): never {
+    return this.options.fail(`data.pkl ${problem} (near byte ${this.reader.position})`);
+  }
+
+  private expectProtocol(): void {
+    const [opcode, protocol] = [this.reader.u8(), this.reader.u8()];
+    if (opcode !== PROTO || protocol < 2 || protocol > 5) this.fail("is no pickle of protocol 2 to 5");
+  }
+
+  private expectBelow(count: number, what: string): void {
+    if (count > MAX_OBJECTS) this.fail(`has more than ${MAX_OBJECTS} ${what}`);
+  }
+
+  private refuseOpcode(opcode: number, position: number): never {
+    const got = `0x${opcode.toString(16).padStart(2, "0")}`;
+    return this.options.fail(`data.pkl has the opcode ${got} at byte ${position}, which torch.save does not write`);
+  }
+}
+
+const PROTO = 0x80;
+const STOP = 0x2e;
+
+type Step = (machine: Machine) => void;
+const code = (character: string) => character.charCodeAt(0);
+
+const STEPS: ReadonlyMap<number, Step> = new Map<number, Step>([
+  [0x95, (m) => m.reader.frame()],
+  [code("("), (m) => m.mark()],
+  [code("0"), (m) => m.drop()],
+  [code("1"), (m) => void m.popToMark()],
+  // plain values
+  [code("N"), (m) => m.push(null)],
+  [0x88, (m) => m.push(true)],
+  [0x89, (m) => m.push(false)],
+  [code("K"), (m) => m.push(m.reader.u8())],
+  [code("M"), (m) => m.push(m.reader.u16())],
+  [code("J"), (m) => m.push(m.reader.i32())],
+  [code("G"), (m) => m.push(m.reader.f64())],
+  [0x8a, (m) => m.push(m.reader.long(m.reader.u8()))],
+  [0x8b, pushLongLong],
+  [0x8c, (m) => m.push(m.reader.text(m.reader.u8()))],
+  [code("X"), (m) => m.push(m.reader.text(m.reader.u32()))],
+  [0x8d, (m) => m.push(m.reader.text(m.reader.u64()))],
+  [code("U"), (m) => pushByteString(m, m.reader.u8())],
+  [code("T"), (m) => pushByteString(m, m.reader.u32())],
+  [code("C"), (m) => pushBytes(m, m.reader.u8())],
+  [code("B"), (m) => pushBytes(m, m.reader.u32())],
+  [0x8e, (m) => pushBytes(m, m.reader.u64())],
+  [0x96, (m) => pushBytes(m, m.reader.u64())],
+  // containers
+  [code(")"), (m) => m.pushContainer(new Tuple([]))],
+  [0x85, (m) => m.pushContainer(new Tuple(m.popItems(1)))],
+  [0x86, (m) => m.pushContainer(new Tuple(m.popItems(2)))],
+  [0x87, (m) => m.pushContainer(new Tuple(m.popItems(3)))],
+  [code("t"), (m) => m.pushContainer(new Tuple(m.popToMark()))],
+  [code("]"), (m) => m.pushContainer([])],
+  [code("a"), (m) => append(m, m.popItems(1))],
+  [code("e"), (m) => append(m, m.popToMark())],
+  [code("}"), (m) => m.pushContainer(new Map())],
+  [code("s"), (m) => setItems(m, m.popItems(2))],
+  [code("u"), (m) => setItems(m, m.popToMark())],
+  [0x8f, (m) => m.push(SET)],
+  [0x90, addItems],
+  [0x91, pushFrozenSet],
+  // memo
+  [code("q"), (m) => m.memoize(m.reader.u8())],
+  [code("r"), (m) => m.memoize(m.reader.u32())],
+  [0x94, (m) => m.memoize()],
+  [code("h"), (m) => m.recall(m.reader.u8())],
+  [code("j"), (m) => m.recall(m.reader.u32())],
+  // names and what is made with them
+  [code("c"), (m) => pushGlobal(m, m.reader.line(), m.reader.line())],
+  [0x93, (m) => pushGlobal(m, ...(m.popItems(2) as [PickleValue, PickleValue]))],
+  [code("Q"), (m) => m.pushContainer(m.options.persistentLoad(m.pop()))],
+  [code("R"), reduce],
+  [0x81, newObject],
+  [0x92, newObjectWithKeywords],
+  [code("b"), build],
+]);
+
+const SET = new Opaque("a set");
+const BYTES = new Opaque("bytes");
+
+/** No tensor's name or place is bytes, so they are passed over. */
+function pushBytes(machine: Machine, length: number): void {
+  machine.reader.take(length);
+  machine.push(BYTES);
+}
+
+const UTF8 = new TextDecoder("utf-8", { fatal: true });
+
+/** A string of Python 2, which is text or bytes. */
+function pushByteString(machine: Machine, length: number): void {
+  const bytes = machine.reader.take(length);
+  try {
+    machine.push(UTF8.decode(bytes));
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    machine.push(BYTES);
+  }
+}
+
+/** Longer than any number that a checkpoint needs; making a number of n bytes takes n² steps. */
+const MAX_LONG_BYTES = 1024;
+
+function pushLongLong(machine: Machine): void {
+  const length = machine.reader.u32();
+  if (length > MAX_LONG_BYTES) machine.fail(`has a number of ${counted(length, "byte")}`);
+  machine.push(machine.reader.long(length));
+}
+
+/** What is added to an object that is not known here is passed over. */
+function append(machine: Machine, items: readonly PickleValue[]): void {
+  const list = machine.top();
+  if (list instanceof ForeignObject) return;
+  if (!Array.isArray(list)) machine.fail(`appends to ${describePickled(list)}, which is no list`);
+  for (const item of items) list.push(item);
+}
+
+function setItems(machine: Machine, items: readonly PickleValue[]): void {
+  const dict = machine.top();
+  if (dict instanceof ForeignObject) return;
+  if (!(dict instanceof Map)) machine.fail(`sets items of ${describePickled(dict)}, which is no dict`);
+  if (items.length % 2 === 1) machine.fail("sets a key without a value");
+  for (let i = 0; i < items.length; i += 2) {
+    const key = items[i] as PickleValue;
+    if (Array.isArray(key) || key instanceof Map) machine.fail(`has ${describePickled(key)} as a dict's key`);
+    dict.set(key, items[i + 1] as PickleValue);
+  }
+}
+
+function pushFrozenSet(machine: Machine): void {
+  machine.popToMark();
+  machine.push(SET);
+}
+
+function addItems(machine: Machine): void {
+  machine.popToMark();
+  const set = machine.top();
+  if (set !== SET && !(set instanceof ForeignObject))
+    machine.fail(`adds items to ${describePickled(set)}, which is no set`);
+}
+
+function pushGlobal(machine: Machine, module: PickleValue, name: PickleValue): void {
+  if (typeof module !== "string" || typeof name !== "string") machine.fail("names a global by other than strings");
+  const { globals, isData, fail } = machine.options;
+  const full = `${module}.${name}`;
+  const found = globals.get(full) ?? (isData?.(module, name) ? new ForeignName(full) : undefined);
+  if (found !== undefined) machine.push(found);
+  else {
+    const problem = `data.pkl asks for ${quote(full)}, which tensors do not need and which may run a program`;
+    fail(`${problem}: nothing was run`, CONVERT);
+  }
+}
+
+function reduce(machine: Machine): void {
+  const [callable, args] = machine.popItems(2);
+  const isForeign = callable instanceof ForeignName;
+  if (!isForeign && !(callable instanceof Callable)) machine.fail(`calls ${describePickled(callable)}`);
+  if (!(args instanceof Tuple)) machine.fail(`calls ${callable.kind} with ${describePickled(args)}`);
+  machine.pushContainer(isForeign ? new ForeignObject(callable.kind) : callable.call(args.items));
+}
+
+/** `cls.__new__(cls, *args)`: the same as a call for the names that are known. */
+function newObject(machine: Machine): void {
+  reduce(machine);
+}
+
+function newObjectWithKeywords(machine: Machine): void {
+  machine.pop();
+  reduce(machine);
+}
+
+/** Attributes of a dict, such as the `_metadata` that torch.nn gives to a state dict, are passed over. */
+function build(machine: Machine): void {
+  const state = machine.pop();
+  const target = machine.top();
+  if (target instanceof ForeignObject) target.isModule ||= isModuleState(state);
+  else if (!(target instanceof Map)) machine.fail(`sets attributes of ${describePickled(target)}`);
+}
+
+function isModuleState(state: PickleValue): boolean {
+  return state instanceof Map && state.has("_parameters") && state.has("_modules");
+}

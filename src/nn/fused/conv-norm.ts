@@ -1,0 +1,231 @@
+import { optionsOf, wrongArgument } from "../../arguments.ts";
+import { autocastDtype, versionOf } from "../../tensor/autograd.ts";
+import { handleOf } from "../../tensor/core.ts";
+import {
+  batchNormAct,
+  convolution,
+  convRelu as convReluOp,
+  fusedConv,
+  fusedDtype,
+  hasFusedConv,
+  hasWinogradConv,
+  packConvWeight,
+  wantsFused,
+  winogradConv,
+} from "../../tensor/fused-ops.ts";
+import { isGradEnabled, type Pair, type Tensor, tidy } from "../../tensor/index.ts";
+import { channelsLast } from "../../tensor/layers.ts";
+import { Conv2d, outputSize, squareWindow, takes } from "../layers/conv2d.ts";
+import { ReLU } from "../layers/linear.ts";
+import { BatchNorm2d, beginBatch } from "../layers/norm.ts";
+import { MaxPool2d } from "../layers/pooling.ts";
+import type { Module } from "../module.ts";
+import { isWatched, observed, report } from "../recorder.ts";
+import { type Folded, foldedWeights } from "./folded-weights.ts";
+
+export interface ConvNormOptions {
+  /** Added behind the norm: a block's shortcut. */
+  add?: Tensor | undefined;
+  /** Whether max(·, 0) ends it. */
+  relu?: boolean;
+}
+
+/**
+ * y = relu(norm(conv(x)) + add), the pair that residual networks are made of. In evaluation, where no graph is recorded and nobody
+ * asks for the output of either layer, the norm is folded into the weights, W · γ / √(σ² + eps), and one kernel computes it all;
+ * else the layers run one after the other, as they do for weights or images that are not finite. Both agree to rounding.
+ */
+export function convNorm(conv: Conv2d, norm: BatchNorm2d, x: Tensor, options: ConvNormOptions = {}): Tensor {
+  const { add, relu = false } = optionsOf("convNorm", options, ["add", "relu"]);
+  if (!(conv instanceof Conv2d)) throw wrongArgument("convNorm: conv", "a Conv2d", conv);
+  if (!(norm instanceof BatchNorm2d)) throw wrongArgument("convNorm: norm", "a BatchNorm2d", norm);
+  handleOf(x, "convNorm: x");
+  if (add !== undefined) handleOf(add, "convNorm: add");
+  if (norm.training) {
+    const trained = inTraining(conv, norm, x, { add, relu });
+    if (trained !== null) return trained;
+  }
+  const dtype = foldedDtype(conv, norm, { x, add });
+  const weights = dtype === null ? null : folded(conv, norm, { dtype, size: x.sizes });
+  const most = weights === null ? Number.POSITIVE_INFINITY : largestResult(x, add, weights);
+  if (weights === null || !(most < LARGE)) {
+    const normed = norm.run(conv.run(x));
+    const sum = add === undefined ? normed : normed.add(add);
+    return relu ? sum.relu() : sum;
+  }
+  const result = inOneKernel(x, weights, { conv, add, relu });
+  bounds.set(result, { version: versionOf(result), most });
+  return result;
+}
+
+/** In the weights' dtype. The kernel is fastest on channels that lie last, and passes that layout on. */
+function inOneKernel(
+  x: Tensor,
+  { weight, bias, dtype, winogradPadding: padding }: Folded,
+  { conv, add, relu }: { conv: Conv2d; add: Tensor | undefined; relu: boolean },
+): Tensor {
+  const cast = (t: Tensor) => channelsLast(t.dtype === dtype ? t : t.to(dtype));
+  const run = (end: { add?: Tensor; relu: boolean }) =>
+    padding === null
+      ? fusedConv(cast(x), weight, bias, { ...conv.options, ...end })
+      : winogradConv(cast(x), [weight, bias], { padding, ...end });
+  if (add === undefined) return run({ relu });
+  if (isPlainSum(add, x, conv)) return run({ add: cast(add), relu });
+  const sum = run({ relu: false }).add(add);
+  return relu ? sum.relu() : sum;
+}
+
+interface Bound {
+  version: number;
+  most: number;
+}
+
+/** No value of these is larger: found by looking, or by what a kernel can make of what it was given. */
+const bounds = new WeakMap<Tensor, Bound>();
+/** Far from what a sum of products of float32 can hold. */
+const LARGE = 1e30;
+/** From here on a bound is looked after: sums of positive bounds grow much faster than values do. */
+const VAGUE = 1e15;
+
+/**
+ * What no value of the result exceeds; infinite where the operands hold NaN or infinity. The kernel's ReLU gives 0 for NaN, and would
+ * hide that there was one.
+ */
+function largestResult(x: Tensor, add: Tensor | undefined, { gain, shift }: Folded): number {
+  return gain * largest(x) + shift + (add === undefined ? 0 : largest(add));
+}
+
+function largest(x: Tensor): number {
+  const known = bounds.get(x);
+  const version = versionOf(x);
+  if (known?.version === version && known.most < VAGUE) return known.most;
+  const most = magnitude(x);
+  bounds.set(x, { version, most });
+  return most;
+}
+
+/** The largest magnitude; infinite where there is NaN. */
+function magnitude(x: Tensor): number {
+  const [low, high] = tidy(() => [x.min().item(), x.max().item()]) as [number, number];
+  return Number.isNaN(low + high) ? Number.POSITIVE_INFINITY : Math.max(Math.abs(low), Math.abs(high));
+}
+
+/**
+ * Whether the kernel can add a tensor itself: one of its result's own shape, which must have more than one channel and place, for
+ * else oneDNN cannot tell the layout.
+ */
+function isPlainSum(add: Tensor, x: Tensor, { weight, options }: Conv2d): boolean {
+  const [batch, channels = 0, height = 0, width = 0] = add.sizes;
+  const result = outputSize(x.sizes.slice(2), weight.sizes.slice(2), options);
+  const own = add.ndim === 4 && batch === x.sizes[0] && channels === weight.sizes[0];
+  return own && height === result[0] && width === result[1] && channels > 1 && height * width > 1;
+}
+
+/** Norm, sum and ReLU in one kernel behind the convolution; null where the layers have to run one after the other. */
+function inTraining(
+  conv: Conv2d,
+  norm: BatchNorm2d,
+  x: Tensor,
+  { add, relu }: { add: Tensor | undefined; relu: boolean },
+): Tensor | null {
+  const window = squareWindow(conv);
+  const dtype = fusedDtype(x);
+  if (dtype === null || window === null || conv.bias !== null || !wantsFused()) return null;
+  // Of few channels little time is to be saved, and the layers one by one give libtorch's own digits.
+  if (dtype === "float32" && norm.numFeatures < 64) return null;
+  if (!isPlain(conv, Conv2d) || !isPlain(norm, BatchNorm2d)) return null;
+  if (add !== undefined && add.dtype !== dtype) return null;
+  const { weight, bias, running_mean: runningMean, running_var: runningVar, eps } = norm;
+  if (!takes(conv, x) || conv.weight.dtype !== "float32" || weight.dtype !== "float32") return null;
+  const maps = observed(conv, () => convolution(x.to(dtype), conv.weight, window));
+  if (maps.sizes[1] !== norm.numFeatures || (add !== undefined && !sameShape(add, maps))) return null;
+  const momentum = beginBatch(norm, maps);
+  const options = { weight, bias, runningMean, runningVar, eps, momentum, add, relu };
+  return observed(norm, () => batchNormAct(maps, options));
+}
+
+const sameShape = (a: Tensor, b: Tensor): boolean => a.sizes.join() === b.sizes.join();
+
+/** What the fused kernel of inference computes in here; null where the layers have to run one after the other. */
+function foldedDtype(
+  conv: Conv2d,
+  norm: BatchNorm2d,
+  { x, add }: { x: Tensor; add: Tensor | undefined },
+): "float32" | "bfloat16" | null {
+  const plain = isPlain(conv, Conv2d) && isPlain(norm, BatchNorm2d) && !norm.training;
+  if (!hasFusedConv || !plain || isGradEnabled() || !wantsFused()) return null;
+  const fits =
+    takes(conv, x) && (add === undefined || (add.numel > 0 && (add.dtype === "float32" || add.dtype === "bfloat16")));
+  if (!fits || conv.weight.dtype !== "float32" || norm.weight.dtype !== "float32") return null;
+  const cast = autocastDtype();
+  if (cast === "bfloat16") return x.dtype === "float32" || x.dtype === "bfloat16" ? cast : null;
+  return cast === null && x.dtype === "float32" ? "float32" : null;
+}
+
+function folded(
+  conv: Conv2d,
+  norm: BatchNorm2d,
+  { dtype, size }: { dtype: "float32" | "bfloat16"; size: readonly number[] },
+): Folded {
+  const { weight, bias } = conv;
+  const { weight: gain, bias: shift, running_mean: mean, running_var: variance } = norm;
+  const sources = [weight, gain, shift, mean, variance, ...(bias === null ? [] : [bias])];
+  const window = squareWindow(conv);
+  const winograd = dtype === "float32" && window !== null && hasWinogradConv(size, weight.sizes, window);
+  const winogradPadding = winograd ? window.padding : null;
+  // The layout follows the size; any number of images may come then.
+  const purpose = `${dtype} ${winograd ? "winograd" : size.slice(2)} ${norm.eps}`;
+  const make = (): Folded => {
+    const scale = gain.detach().div(variance.add(norm.eps).sqrt());
+    const centre = bias === null ? mean : mean.sub(bias.detach());
+    const scaled = weight
+      .detach()
+      .mul(scale.view([-1, 1, 1, 1]))
+      .to(dtype);
+    const moved = shift.detach().sub(centre.mul(scale)).to(dtype);
+    return {
+      ...{ weight: winograd ? scaled : packConvWeight(scaled, size, conv.options), bias: moved },
+      ...{ dtype, winogradPadding },
+      ...{ gain: magnitude(scaled.to("float32").abs().sum([1, 2, 3])), shift: magnitude(moved) },
+    };
+  };
+  return foldedWeights(conv, { sources, purpose, make });
+}
+
+/**
+ * pool(relu(conv(x))), what plain convolutional networks are made of: one kernel where nobody asks for the output of the
+ * convolution or of the ReLU, else the layers one after the other. The values and what ties give are the layers' own.
+ */
+export function convRelu(conv: Conv2d, relu: ReLU, pool: MaxPool2d | null, x: Tensor): Tensor {
+  return fused(conv, relu, pool, x) ?? [conv, relu, pool].reduce((y, layer) => layer?.run(y) ?? y, x);
+}
+
+function fused(conv: Conv2d, relu: ReLU, pool: MaxPool2d | null, x: Tensor): Tensor | null {
+  const window = squareWindow(conv);
+  const dtype = fusedDtype(x);
+  const { weight, bias } = conv;
+  if (!wantsFused() || dtype === null || window === null || bias === null) return null;
+  const known = pool === null ? isOf(relu, ReLU) : isPlain(relu, ReLU) && halves(pool);
+  if (!known || !isPlain(conv, Conv2d) || !takes(conv, x, pool === null ? 1 : 2)) return null;
+  if (weight.dtype !== "float32" || bias.dtype !== "float32") return null;
+  const y = observed(conv, () => convReluOp(x.to(dtype), weight, bias, { ...window, pool: pool !== null }));
+  return report(pool ?? relu, y);
+}
+
+/** Whether a pool takes the maximum of adjacent, non-overlapping windows of 2x2 pixels. */
+function halves(pool: MaxPool2d): boolean {
+  const { kernelSize, options } = pool;
+  const { stride = kernelSize, padding = 0, ceilMode = false } = options;
+  const all = (pair: Pair, side: number) => [pair].flat().every((own) => own === side);
+  const window = all(kernelSize, 2) && all(stride, 2) && all(padding, 0);
+  return isOf(pool, MaxPool2d) && window && !ceilMode;
+}
+
+type Kind = abstract new (...args: never[]) => Module;
+
+/** Whether a layer is of just this class, with the forward of the class. */
+export const isOf = (layer: Module, kind: Kind): boolean =>
+  layer.constructor === kind && !Object.hasOwn(layer, "forward");
+
+/** Whether a fused kernel may stand for a layer: one of just this class that nobody looks at. */
+export const isPlain = (layer: Module, kind: Kind): boolean => isOf(layer, kind) && !isWatched(layer);

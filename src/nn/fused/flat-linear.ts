@@ -1,0 +1,43 @@
+import { flatLinear as flatLinearOp, fusedDtype, wantsFused } from "../../tensor/fused-ops.ts";
+import type { Tensor } from "../../tensor/index.ts";
+import { Linear } from "../layers/linear.ts";
+import { Flatten } from "../layers/sequential.ts";
+import { isWatched, observed, report } from "../recorder.ts";
+import { isOf, isPlain } from "./conv-norm.ts";
+
+/** Means of a weight over the pixels that it reads, (J, K), by the output (B, J) of the layer. */
+const means = new WeakMap<Tensor, Tensor>();
+
+/** What `flatLinear` found beside this output of its linear layer; undefined for any other tensor, and where it is freed. */
+export function pooledWeightOf(output: Tensor): Tensor | undefined {
+  const pooled = means.get(output);
+  return pooled?.isDisposed ? undefined : pooled;
+}
+
+/**
+ * linear(flatten(maps)) of maps (B, K, h, w): one kernel that reads maps whose channels lie last as they are, where nobody
+ * asks for the flattened ones; else the layers one after the other. Where the output is watched, the weight's means are kept.
+ */
+export function flatLinear(flatten: Flatten, linear: Linear, maps: Tensor): Tensor {
+  const dtype = fusedDtype(maps);
+  const { weight, bias, inFeatures } = linear;
+  const known = isPlain(flatten, Flatten) && flatten.start === 1 && flatten.end === -1 && isOf(linear, Linear);
+  const fits =
+    maps.ndim === 4 && maps.sizes[0] !== 0 && maps.sizes.slice(1).reduce((n, size) => n * size, 1) === inFeatures;
+  const isFloat32 = weight.dtype === "float32" && bias?.dtype === "float32";
+  if (!known || !fits || !isFloat32 || bias === null || dtype === null || !wantsFused())
+    return linear.run(flatten.run(maps));
+  let pooled: Tensor | undefined;
+  const run = () => {
+    const made = flatLinearOp(maps.to(dtype), weight, bias);
+    // Nobody else asks for the means, and they would hold the graph.
+    if (isWatched(linear)) pooled = made.pooled;
+    else made.pooled.dispose();
+    return made.output;
+  };
+  const output = observed(linear, run);
+  const next = report(linear, output);
+  // Both the tap, which is the layer's own output, and the copy of it that the next layer reads.
+  if (pooled !== undefined) for (const same of [output, next]) means.set(same, pooled);
+  return next;
+}

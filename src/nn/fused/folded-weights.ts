@@ -1,0 +1,70 @@
+import { versionOf } from "../../tensor/autograd.ts";
+import { keep, type Tensor, tidy } from "../../tensor/index.ts";
+import { onEmptyCache } from "../../tensor/tensor-cache.ts";
+
+/** What inference computes with in place of a convolution's weights and the norm behind it. */
+export interface Folded {
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+  readonly dtype: "float32" | "bfloat16";
+  /** The convolution's padding where the weights are as they were, for `winogradConv`; null where they are laid out for oneDNN's kernel. */
+  readonly winogradPadding: number | null;
+  /** Largest sum of the magnitudes of one output channel's weights: by how much the largest value can grow. */
+  readonly gain: number;
+  /** Largest magnitude of the bias. */
+  readonly shift: number;
+}
+
+interface Entry extends Folded {
+  readonly sources: readonly Tensor[];
+  readonly versions: readonly number[];
+  readonly purpose: string;
+  readonly layer: WeakRef<object>;
+}
+
+/** The layers that have an entry, for `emptyCache`: a WeakMap does not list its keys. */
+const layers = new Set<WeakRef<object>>();
+const forgotten = new FinalizationRegistry<WeakRef<object>>((layer) => layers.delete(layer));
+onEmptyCache(() => {
+  for (const layer of [...layers]) {
+    const alive = layer.deref();
+    if (alive !== undefined) forgetFolded(alive);
+  }
+});
+
+const entries = new WeakMap<object, Entry>();
+
+/**
+ * The folded weights of a layer, made anew where one of their sources was changed in place or replaced, or where they are needed
+ * for another purpose (a dtype, a size). One set lives for each layer, outside every tidy, until `forgetFolded` or `emptyCache`.
+ */
+export function foldedWeights(
+  layer: object,
+  { sources, purpose, make }: { sources: readonly Tensor[]; purpose: string; make: () => Folded },
+): Folded {
+  const found = entries.get(layer);
+  const versions = sources.map(versionOf);
+  const same = (source: Tensor, index: number) =>
+    found?.sources[index] === source && found.versions[index] === versions[index];
+  if (found?.purpose === purpose && found.sources.length === sources.length && sources.every(same)) return found;
+  forgetFolded(layer);
+  const made = tidy(make);
+  keep(made.weight);
+  keep(made.bias);
+  const entry = { ...made, sources, versions, purpose, layer: new WeakRef(layer) };
+  entries.set(layer, entry);
+  layers.add(entry.layer);
+  forgotten.register(layer, entry.layer, entry.layer);
+  return entry;
+}
+
+/** Frees what `foldedWeights` made for a layer. */
+export function forgetFolded(layer: object): void {
+  const entry = entries.get(layer);
+  if (entry === undefined) return;
+  entry.weight.dispose();
+  entry.bias.dispose();
+  entries.delete(layer);
+  layers.delete(entry.layer);
+  forgotten.unregister(entry.layer);
+}

@@ -1,0 +1,92 @@
+import { optionsOf } from "../../arguments.ts";
+import { BatchCamError } from "../../errors.ts";
+import { type ConvOptions, conv2d, empty, type Pair, type Tensor } from "../../tensor/index.ts";
+import { pairOf } from "../../tensor/layers.ts";
+import { Module } from "../module.ts";
+import { biasUniform_, kaimingUniform_, parameter } from "../parameter.ts";
+import { settingsText } from "../print.ts";
+import { expectCounts, expectImages } from "./checks.ts";
+
+export interface Conv2dOptions extends ConvOptions {
+  bias?: boolean;
+}
+
+/**
+ * Convolution: y[n, k] = bias[k] + Σ_c weight[k, c] ⋆ x[n, c] (cross-correlation), (N, C, H, W) → (N, K, H', W') with
+ * H' = ⌊(H + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1. Initialised as in torch.
+ *
+ * @throws E_ARGUMENT where sizes are no positive integers or `groups` does not divide the channels; E_SHAPE for a wrong x.
+ */
+export class Conv2d extends Module {
+  readonly weight: Tensor; // (K, C / groups, kh, kw)
+  readonly bias: Tensor | null; // (K)
+  readonly inChannels: number;
+  readonly options: ConvOptions;
+
+  constructor(inChannels: number, outChannels: number, kernelSize: Pair, given: Conv2dOptions = {}) {
+    super();
+    const { bias = true, ...options } = optionsOf("Conv2d", given, ["stride", "padding", "dilation", "groups", "bias"]);
+    const { stride = 1, padding = 0, dilation = 1, groups = 1 } = options;
+    expectCounts("Conv2d", { inChannels, outChannels, kernelSize, stride, dilation, groups });
+    if (inChannels % groups !== 0 || outChannels % groups !== 0) {
+      const channels = `inChannels ${inChannels} and outChannels ${outChannels}`;
+      throw new BatchCamError("E_ARGUMENT", `Conv2d: groups must divide ${channels}, got ${groups}`);
+    }
+    this.inChannels = inChannels;
+    this.options = { stride, padding, dilation, groups };
+    const kernel = typeof kernelSize === "number" ? [kernelSize, kernelSize] : kernelSize;
+    this.weight = parameter(kaimingUniform_(empty([outChannels, inChannels / groups, ...kernel])));
+    this.bias = bias ? parameter(biasUniform_(empty([outChannels]), this.weight)) : null;
+  }
+
+  /** Dimension of the output that holds the channels. */
+  get channelDim(): 1 | 3 {
+    return 1;
+  }
+
+  override extraRepr(): string {
+    const [outChannels = 0, , ...kernel] = this.weight.sizes;
+    const { stride = 1, padding = 0, dilation = 1, groups = 1 } = this.options;
+    const differs = (pair: Pair, usual: number) => pairOf(pair).some((value) => value !== usual);
+    return settingsText([this.inChannels, outChannels], {
+      kernel_size: kernel,
+      stride: pairOf(stride),
+      ...(differs(padding, 0) ? { padding: pairOf(padding) } : {}),
+      ...(differs(dilation, 1) ? { dilation: pairOf(dilation) } : {}),
+      ...(groups === 1 ? {} : { groups }),
+      ...(this.bias === null ? { bias: false } : {}),
+    });
+  }
+
+  override forward(x: Tensor): Tensor {
+    expectImages("Conv2d", x, this.inChannels);
+    return conv2d(x, this.weight, this.bias, this.options);
+  }
+}
+
+/** ⌊(side + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1 of both sides. */
+export function outputSize(sides: readonly number[], kernel: readonly number[], options: ConvOptions): number[] {
+  const { stride = 1, padding = 0, dilation = 1 } = options;
+  return sides.map((side, axis) => {
+    const of = (pair: Pair) => (typeof pair === "number" ? pair : (pair[axis] as number));
+    const reach = of(dilation) * ((kernel[axis] as number) - 1) + 1;
+    return Math.floor((side + 2 * of(padding) - reach) / of(stride)) + 1;
+  });
+}
+
+/** Stride and padding of a convolution that the fused path knows: square and dense; null for others. */
+export function squareWindow({ weight, options }: Conv2d): { stride: number; padding: number } | null {
+  const { stride = 1, padding = 0, dilation = 1, groups = 1 } = options;
+  const side = ([height, width]: readonly number[]) => (height === width ? (height ?? null) : null);
+  const [kernel, s, p] = [side(weight.sizes.slice(2)), side(pairOf(stride)), side(pairOf(padding))];
+  const dense = groups === 1 && side(pairOf(dilation)) === 1;
+  return dense && weight.numel > 0 && kernel !== null && s !== null && p !== null && p < kernel
+    ? { stride: s, padding: p }
+    : null;
+}
+
+/** Whether x is images (N, C, H, W) with values that a convolution takes, and of whose result `least` pixels a side are left. */
+export function takes({ weight, inChannels, options }: Conv2d, x: Tensor, least = 1): boolean {
+  if (x.ndim !== 4 || x.sizes[1] !== inChannels || x.sizes.includes(0)) return false;
+  return outputSize(x.sizes.slice(2), weight.sizes.slice(2), options).every((side) => side >= least);
+}

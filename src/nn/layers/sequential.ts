@@ -1,0 +1,73 @@
+import { expectNumber, wrongArgument } from "../../arguments.ts";
+import { handleOf } from "../../tensor/core.ts";
+import type { Tensor } from "../../tensor/index.ts";
+import { convNorm } from "../fused/conv-norm.ts";
+import { Module } from "../module.ts";
+import { settingsText } from "../print.ts";
+import { Conv2d } from "./conv2d.ts";
+import { BatchNorm2d } from "./norm.ts";
+
+/** y = x. */
+export class Identity extends Module {
+  override forward(x: Tensor): Tensor {
+    return x;
+  }
+}
+
+/** Joins the dimensions from `start` to `end`; (N, C, H, W) → (N, C·H·W) by default. */
+export class Flatten extends Module {
+  readonly start: number;
+  readonly end: number;
+
+  constructor(start = 1, end = -1) {
+    super();
+    this.start = start;
+    this.end = end;
+  }
+
+  override extraRepr(): string {
+    return settingsText([], { start_dim: this.start, end_dim: this.end });
+  }
+
+  override forward(x: Tensor): Tensor {
+    handleOf(x, "Flatten: x");
+    return x.flatten(this.start, this.end);
+  }
+}
+
+/** Modules one after the other, named "0", "1" … */
+export class Sequential extends Module {
+  constructor(...modules: Module[]) {
+    super();
+    for (const [index, module] of modules.entries()) {
+      if (!(module instanceof Module)) throw wrongArgument(`Sequential: module ${index}`, "a Module", module);
+      (this as unknown as Record<string, Module>)[index] = module;
+    }
+  }
+
+  override forward(x: Tensor): Tensor {
+    const modules = [...this];
+    let y = x;
+    for (let i = 0; i < modules.length; i++) {
+      const [module, next] = [modules[i] as Module, modules[i + 1]];
+      const pair = module instanceof Conv2d && next instanceof BatchNorm2d;
+      y = pair ? convNorm(module, next, y) : module.run(y);
+      if (pair) i++;
+    }
+    return y;
+  }
+
+  get length(): number {
+    return [...this].length;
+  }
+
+  /** The module of an index; negative ones count from the end. */
+  at(index: number): Module | undefined {
+    expectNumber("Sequential.at: index", index);
+    return [...this].at(index);
+  }
+
+  *[Symbol.iterator](): Generator<Module> {
+    for (const value of Object.values(this)) if (value instanceof Module) yield value;
+  }
+}

@@ -1,0 +1,248 @@
+import { optionsOf } from "../../arguments.ts";
+import type { dataFields } from "../../config/data-fields.ts";
+import { DATASET_OPTIONS, usesOption } from "../../config/dataset-options.ts";
+import type { TrainConfig } from "../../config/index.ts";
+import { OWN_DATA } from "../../config/outcome.ts";
+import { counted, wordFor } from "../../counted.ts";
+import { type DatasetOptions, loadDataset, type Split, splitValidation } from "../../data/index.ts";
+import { imageHashes } from "../../data/record/content-hashes.ts";
+import { leftOutDifferences } from "../../data/record/data-differences.ts";
+import { type DataRecord, earlierSplits, listedIn, recordOf } from "../../data/record/data-record.ts";
+import { rootOf } from "../../data/record/dataset-digest.ts";
+import { identicalImages, identicalWarnings } from "../../data/record/identical-images.ts";
+import { inRecordedOrder, underClassesOf } from "../../data/record/known-classes.ts";
+import { coverageWarnings, thinWarnings } from "../../data/splits/class-coverage.ts";
+import { steadyFraction } from "../../data/splits/held-out.ts";
+import { expectSplit } from "../../data/splits/split.ts";
+import { drawValidation } from "../../data/splits/validation-split.ts";
+import { BatchCamError } from "../../errors.ts";
+import { normalizedDataset } from "./normalization.ts";
+import { limited, limitWarnings, OwnedSplits, overfitted, type Parts } from "./owned-splits.ts";
+
+/** The images that a config names, in its splits. */
+export interface ConfiguredData {
+  train: Split;
+  val: Split;
+  test: Split;
+  /** Where the data set has less than was asked for. */
+  warnings: string[];
+  /** What a run keeps of them, before the limits on their number. */
+  record: DataRecord;
+  /** Folder that the images' paths are relative to; null where they are no files. */
+  root: string | null;
+  dispose: () => void;
+}
+
+/** Splits that a program gives in place of a data set's. They stay the program's to free. */
+export interface GivenSplits {
+  train: Split;
+  /** Without it, validation images are held out of `train`. */
+  val?: Split;
+  test: Split;
+}
+
+export interface LoadDataOptions {
+  signal?: AbortSignal | undefined;
+  given?: GivenSplits | undefined;
+  /** What a run knows of its data: the images that it knows stay in their splits and their order. */
+  run?: DataRecord | undefined;
+  /** Takes other images too, under the classes and the normalisation of that run. */
+  adapt?: boolean;
+  /** Whether that run will be trained on them. */
+  trains?: boolean;
+  /** "order" draws as versions did whose runs keep no record of their data. */
+  draw?: "path" | "order";
+}
+
+export async function loadData(config: TrainConfig, options: LoadDataOptions = {}): Promise<ConfiguredData> {
+  const { run, adapt = false, trains = false, given } = options;
+  const owned = new OwnedSplits(given);
+  try {
+    const { digest = null, warnings, parts: found } = await partsOf(config, options);
+    owned.add(found);
+    const what = given === undefined ? `loadDataset: ${config.dataDir ?? config.dataset}` : "train: data";
+    const {
+      splits,
+      warnings: left,
+      leftOut,
+    } = run && adapt
+      ? underClassesOf(run, found, { what, trains })
+      : { splits: found, warnings: [], leftOut: undefined };
+    owned.add(splits);
+    const { parts, valFraction } = withValidation(splits, config, options);
+    owned.add(parts);
+    const ordered = run === undefined ? parts : asOf(run, parts, given);
+    owned.add(ordered);
+    const about = { dataset: given === undefined ? config.dataset : null, valFraction, source: digest };
+    const own = given !== undefined || config.dataDir !== undefined;
+    const record = { ...recordOf(ordered, about, { unnamed: own }), ...(leftOut === undefined ? {} : { leftOut }) };
+    const isNew = run !== undefined && (run.leftOut === undefined || leftOutDifferences(run, record).length > 0);
+    const whole = { ...ordered, ...(config.overfitBatches === undefined ? {} : overfitted(ordered.train, config)) };
+    owned.add(whole);
+    const final = limited(whole as Required<Parts>, config);
+    const faults = faultWarnings(ordered, { config, given, found });
+    const limits = limitWarnings(config, { found, whole: whole as Required<Parts> });
+    owned.keep(final);
+    return {
+      ...final,
+      warnings: [...warnings, ...(isNew ? left : []), ...faults, ...limits],
+      record,
+      root: given !== undefined || config.dataDir === undefined ? null : rootOf(config.dataset, config.dataDir),
+      dispose: () => owned.dispose(),
+    };
+  } catch (error) {
+    owned.dispose();
+    throw error;
+  }
+}
+
+/** The splits as the data set or the program has them. */
+async function partsOf(
+  config: TrainConfig,
+  { given, run, adapt = false, draw, signal }: LoadDataOptions,
+): Promise<{ parts: Parts; warnings: readonly string[]; digest?: string | undefined }> {
+  if (given !== undefined) return { parts: checkedSplits(given), warnings: [] };
+  const loaded = await loadDataset(config.dataset, {
+    ...datasetOptions(config),
+    ...{ draw, earlier: run && earlierSplits(run, { byContent: adapt }) },
+    ...(signal ? { signal } : {}),
+  });
+  const dataset = normalizedDataset(loaded, config);
+  const { warnings = [], digest } = dataset;
+  const parts = splitsOf(dataset);
+  return { parts: draw === "order" ? withoutPaths(parts) : parts, warnings, digest };
+}
+
+const splitsOf = ({ train, val, test }: GivenSplits): Parts => ({ train, ...(val === undefined ? {} : { val }), test });
+
+/** The splits that a program gives, under their own names; fails where they do not belong together. */
+function checkedSplits(given: GivenSplits): Parts {
+  const { train, val, test } = optionsOf("data", given, ["train", "val", "test"]);
+  const parts = splitsOf({ train, ...(val === undefined ? {} : { val }), test });
+  const about = ({ images, classNames, numClasses }: Split) => {
+    const [, ...size] = images.sizes;
+    return `images of ${size.join("x")} in ${counted(numClasses, "class")} (${[...classNames].join(", ")})`;
+  };
+  for (const [name, split] of Object.entries(parts)) {
+    expectSplit(`data: ${name}`, split);
+    if (about(split) === about(train)) continue;
+    throw new BatchCamError("E_ARGUMENT", `data: ${name} has ${about(split)}, and train ${about(train)}`);
+  }
+  return Object.fromEntries(Object.entries(parts).map(([name, split]) => [name, { ...split, name }])) as Parts;
+}
+
+/** What may mislead in the images as a run has them: classes with few of them, and images of the same content. */
+function faultWarnings(
+  { train, val, test }: Parts,
+  { config, given, found }: { config: TrainConfig; given: GivenSplits | undefined; found: Parts },
+): string[] {
+  // The built-in sets are what they are, of classes of about one size.
+  if (given === undefined && !OWN_DATA.has(config.dataset)) return [];
+  const splits = [train, ...(val === undefined ? [] : [val]), test];
+  const what = given === undefined ? (config.dataDir ?? config.dataset) : "data";
+  const identical = identicalWarnings(identicalImages(splits), what);
+  if (config.fastDevRun || config.overfitBatches !== undefined) return identical;
+  // The loading of a data set has told of classes that its own splits lack.
+  const unknown = given === undefined ? (found.val === undefined ? [val] : []) : splits;
+  return [...coverageWarnings(unknown), ...thinWarnings(splits), ...identical];
+}
+
+const eachSplit = (parts: Parts, fn: (split: Split) => Split): Parts =>
+  Object.fromEntries(Object.entries(parts).map(([name, split]) => [name, fn(split)])) as Parts;
+
+/** Without paths, images are drawn by their order. */
+const withoutPaths = (parts: Parts): Parts =>
+  eachSplit(parts, ({ paths: _, hashes: __, maskHashes: ___, ...split }) => split);
+
+/** In the order of a run, and of a data set with the run's normalisation: that of its first training images. */
+const asOf = (run: DataRecord, parts: Parts, given: GivenSplits | undefined): Parts =>
+  eachSplit(parts, (split) => {
+    const ordered = inRecordedOrder(split, run);
+    return given === undefined ? { ...ordered, normalization: run.normalization } : ordered;
+  });
+
+/** What a config says of its data set's images, as far as the data set uses it. */
+export function datasetOptions(config: Pick<TrainConfig, keyof typeof dataFields>): DatasetOptions {
+  const { dataDir, dataset } = config;
+  const used = DATASET_OPTIONS.filter((option) => usesOption(dataset, option));
+  const { dataSeed, ...options } = Object.fromEntries(used.map((option) => [option, config[option]]));
+  return {
+    ...options,
+    ...(dataSeed === undefined ? {} : { seed: dataSeed as number }),
+    ...(dataDir === undefined ? {} : { dataDir }),
+  };
+}
+
+/** With the data set's own validation split, else with one held out of the training images; none where the run overfits. */
+export function withValidation(
+  parts: Parts,
+  { valImages, seed, overfitBatches }: TrainConfig,
+  { run, adapt = false }: { run?: DataRecord | undefined; adapt?: boolean },
+): { parts: Parts; valFraction: number | null } {
+  const { train } = parts;
+  if (parts.val !== undefined || overfitBatches !== undefined) return { parts, valFraction: null };
+  const count = train.labels.numel;
+  if ((valImages ?? 1) >= count) {
+    const left = `valImages is ${valImages ?? 1}, and there ${wordFor(count, "is", "are")} ${counted(count, "image")} to train on: hold fewer out, so that some are left`;
+    throw new BatchCamError("E_CONFIG", left);
+  }
+  const { paths, hashes } = train;
+  if (paths === undefined || hashes === undefined) {
+    const known = adapt ? decidedByContent(train, seed, run) : null;
+    return { parts: { ...parts, ...(known ?? heldOutValidation(train, { valImages, seed })) }, valFraction: null };
+  }
+  const earlier = run && earlierSplits(run, { byContent: adapt });
+  const decided = (place: number) => {
+    const before = earlier?.({ relative: paths[place] as string, hash: hashes[place] as string });
+    return before === undefined || before === "test" ? undefined : before === "val";
+  };
+  const fraction = run?.valFraction ?? validationFraction(train, valImages);
+  return { parts: { ...parts, ...drawValidation(train, seed, { fraction, decided }) }, valFraction: fraction };
+}
+
+/**
+ * Parts other images without paths as a run has parted its own: an image that it knows by its content stays in its split, and others are
+ * drawn by their contents, in the same share. Null for a run that does not know the contents of its images.
+ */
+function decidedByContent(
+  train: Split,
+  seed: number,
+  run: DataRecord | undefined,
+): { train: Split; val: Split } | null {
+  const [before, held] = [listedIn(run?.splits.train).length, listedIn(run?.splits.val).length];
+  if (run === undefined || before === 0 || held === 0) return null;
+  const earlier = earlierSplits(run, { byContent: true });
+  const hashes = imageHashes(train);
+  const decided = (place: number) => {
+    const split = earlier({ relative: "", hash: hashes[place] as string });
+    return split === undefined || split === "test" ? undefined : split === "val";
+  };
+  const drawn = drawValidation({ ...train, paths: hashes, hashes }, seed, {
+    fraction: held / (before + held),
+    decided,
+  });
+  const unnamed = ({ paths: _, hashes: __, ...split }: Split): Split => split;
+  return { train: unnamed(drawn.train), val: unnamed(drawn.val) };
+}
+
+/**
+ * Parts training images where the data set has no validation split: `valImages` of them, else a tenth and at most 5000. Images that have
+ * paths are drawn by them, each apart, so that their number is about that.
+ */
+export function heldOutValidation(
+  train: Split,
+  { valImages, seed }: Pick<TrainConfig, "valImages" | "seed">,
+): { train: Split; val: Split } {
+  const count = train.labels.numel;
+  if (train.paths !== undefined) return drawValidation(train, seed, { fraction: validationFraction(train, valImages) });
+  const images = valImages ?? Math.min(MOST_VALIDATION, Math.max(1, Math.round(count / 10)));
+  return splitValidation(train, { images, seed });
+}
+
+const MOST_VALIDATION = 5000;
+
+/** The share of images that have paths which is held out for validation. */
+export function validationFraction({ labels: { numel } }: Split, valImages: number | undefined): number {
+  if (valImages === undefined && numel <= 10 * MOST_VALIDATION) return 0.1;
+  return steadyFraction(valImages ?? MOST_VALIDATION, numel);
+}

@@ -1,0 +1,164 @@
+import { join } from "node:path";
+import type { TrainConfig } from "../../config/index.ts";
+import { dataDifferences } from "../../data/record/data-differences.ts";
+import type { DataRecord } from "../../data/record/data-record.ts";
+import { rootOf } from "../../data/record/dataset-digest.ts";
+import { missingFolders, type Renaming, renamingRemedy, renamings } from "../../data/record/renamed.ts";
+import { BatchCamError } from "../../errors.ts";
+import { loadSafetensors } from "../../io/index.ts";
+import { readRegularText } from "../../regular-file.ts";
+import { type Tensor, tidy } from "../../tensor/index.ts";
+import { disposeAll } from "../run/checkpoint.ts";
+import { type ConfiguredData, type GivenSplits, loadData } from "./configured-data.ts";
+import { findData, type RunData } from "./run-data.ts";
+
+export interface KnownDataOptions {
+  /** Names what is done in messages. */
+  operation: string;
+  runDirectory: string;
+  /** What the run keeps of its data; null for a run of a version that kept nothing. */
+  runData: RunData | null;
+  /** Goes on with data that differ from the run's. */
+  accept: boolean;
+  /** Whether the run will be trained on them. */
+  trains?: boolean;
+  /** Where the data lie now, in place of the places that the run knows. */
+  dataDir?: string | undefined;
+  given?: GivenSplits | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** The data of a run that is there already. */
+export interface KnownData extends ConfiguredData {
+  /** The run's config, with the place of the data as it is now. */
+  config: TrainConfig;
+  /** Accepted differences from the run's data. */
+  differences: string[];
+}
+
+/**
+ * Loads the data of a run and compares them with what the run keeps of them.
+ *
+ * @throws E_DATA naming each difference, unless differences are accepted: then images that the run knows stay in their splits, and others
+ *   are taken under the run's classes and normalisation
+ */
+export async function loadKnownData(run: TrainConfig, options: KnownDataOptions): Promise<KnownData> {
+  const { operation, runDirectory, runData, accept, trains = false, given, signal } = options;
+  const config = { ...run, ...placed(options) };
+  if (runData === null)
+    return { ...(await loadData(config, { draw: "order", given, signal })), config, differences: [] };
+  const { record } = runData;
+  if (record.dataset === null && given === undefined)
+    throw new BatchCamError(
+      "E_DATA",
+      `${operation}: a program gave the run ${runDirectory} its images: give them again, as the option data of the library's function`,
+    );
+  // A run that went on with other data leaves out of them what it left out then.
+  const adapt = record.leftOut !== undefined;
+  const load = { run: record, given, signal };
+  const missing = given === undefined ? missingFolder(record, config) : null;
+  const data = await withHint(missing, () => loadData(config, { ...load, adapt }));
+  const differences = dataDifferences(record, data.record);
+  if (differences.length === 0) return { ...data, config, differences };
+  const renamed = renamings(record, data.record);
+  if (missing !== null && renamed.length === 0) differences.push(missing);
+  data.dispose();
+  if (!accept) throw otherData(options, config, { differences, renamed });
+  const adapted = await loadData(config, { ...load, adapt: true, trains });
+  const note = `the data are not those of the run (${differences.join("; ")}): its classes and normalisation hold for them`;
+  return { ...adapted, warnings: [note, ...adapted.warnings], config, differences };
+}
+
+function missingFolder(record: DataRecord, { dataset, dataDir }: TrainConfig): string | null {
+  const root = dataDir === undefined ? null : rootOf(dataset, dataDir);
+  return root === null ? null : missingFolders(record, root);
+}
+
+/** Adds a sentence to the error of data that cannot be read: what was renamed is then named by what lacks it. */
+async function withHint<T>(hint: string | null, load: () => Promise<T>): Promise<T> {
+  try {
+    return await load();
+  } catch (error) {
+    if (hint === null || !(error instanceof BatchCamError) || error.code !== "E_DATA") throw error;
+    throw new BatchCamError("E_DATA", `${error.message} (${hint})`, { cause: error });
+  }
+}
+
+/** Where the data lie, where that is not as the config says. */
+function placed({ dataDir, runData, given, runDirectory, operation }: KnownDataOptions): Pick<TrainConfig, "dataDir"> {
+  if (dataDir !== undefined) return { dataDir };
+  const place = runData?.place ?? null;
+  return place === null || given !== undefined ? {} : { dataDir: findData(place, runDirectory, operation) };
+}
+
+function otherData(
+  { operation, runDirectory, given }: KnownDataOptions,
+  { dataset, dataDir }: TrainConfig,
+  { differences, renamed }: { differences: readonly string[]; renamed: readonly Renaming[] },
+): BatchCamError {
+  const what = given === undefined ? `the images of ${dataDir ?? dataset}` : "the images that were given";
+  const own = "name the run's own data with dataDir, or";
+  const remedy =
+    renamed.length === 0
+      ? `${own} go on with these under the run's classes with acceptNewData`
+      : `${own} ${renamingRemedy(renamed).remedy}; if the new name is meant, begin a new run (acceptNewData ${renamingRemedy(renamed).otherwise})`;
+  const problem = `${what} are not those of the run ${runDirectory}: ${differences.join("; ")}`;
+  return new BatchCamError("E_DATA", `${operation}: ${problem}. To go on, ${remedy}`);
+}
+
+/** What evaluation and resuming say of a run whose data cannot be compared in full. */
+export const UNKNOWN_DATA =
+  "the run was begun by a version that kept no record of its data: only the classes' number and names (as far as its model card has them), the size and the mean images were compared";
+
+/** Rounding of means over some ten thousand images. */
+const TOLERANCE = 1e-4;
+
+/**
+ * Compares a run that kept no record of its data by its prototypes: statistics of each class's training images.
+ *
+ * @param now the same statistics of the images that are there
+ * @throws E_DATA naming the classes whose training images are others, unless differences are accepted
+ */
+export async function comparePrototypes(
+  now: Tensor,
+  classNames: readonly string[],
+  { operation, runDirectory, accept }: Pick<KnownDataOptions, "operation" | "runDirectory" | "accept">,
+): Promise<string[]> {
+  const saved = await loadSafetensors(join(runDirectory, "prototypes.safetensors"));
+  try {
+    const before = saved.get("prototypes");
+    const differences = [
+      ...(await cardDifferences(runDirectory, classNames)),
+      ...(before === undefined ? [] : prototypeDifferences(before, now, classNames)),
+    ];
+    if (differences.length === 0) return [UNKNOWN_DATA];
+    const problem = `the training images are not those of the run ${runDirectory}: ${differences.join("; ")}`;
+    if (accept) return [UNKNOWN_DATA, problem];
+    throw new BatchCamError(
+      "E_DATA",
+      `${operation}: ${problem}. To go on, name the run's own data with dataDir, or take these with acceptNewData`,
+    );
+  } finally {
+    disposeAll(saved);
+  }
+}
+
+/** A run's model card names its classes, in their order, where they are not very many. */
+async function cardDifferences(runDirectory: string, now: readonly string[]): Promise<string[]> {
+  const card = await readRegularText(join(runDirectory, "README.md")).catch(() => "");
+  const [, table = ""] = card.match(/^\| class \| accuracy \|\n[^\n]*\n((?:\|[^\n]*\n?)*)/m) ?? [];
+  const before = Array.from(table.matchAll(/^\| `([^`|]+)` \|/gm), ([, name]) => name as string);
+  const plain = (names: readonly string[]) => names.map((name) => name.replace(/\s+/g, " ")).join(", ");
+  const known = before.length === table.trim().split("\n").length;
+  if (!known || plain(before) === plain(now)) return [];
+  return [`the classes are ${plain(now)}, in the run's model card ${plain(before)}`];
+}
+
+function prototypeDifferences(before: Tensor, now: Tensor, classNames: readonly string[]): string[] {
+  if (before.sizes.join() !== now.sizes.join())
+    return [`classes and image size are ${now.sizes.join("x")}, in the run ${before.sizes.join("x")}`];
+  const apart = tidy(() => Array.from(before.sub(now).abs().amax([1, 2]).to("float32").data() as Float32Array));
+  const others = classNames.filter((_, label) => (apart[label] as number) > TOLERANCE);
+  if (others.length === 0) return [];
+  return [`the mean image is another for ${others.map((name) => `"${name}"`).join(", ")}`];
+}

@@ -1,0 +1,100 @@
+import type { TrainConfig } from "../../config/index.ts";
+import { counted, wordFor } from "../../counted.ts";
+import { batchIndices, type Split, selectImages } from "../../data/index.ts";
+import { lowestDraws } from "../../data/splits/held-out.ts";
+import type { SplitName } from "../../data/splits/split.ts";
+import type { Tensor } from "../../tensor/index.ts";
+
+/** The test images that a config judges by: those it is given, or a choice of them, which depends on their number alone. */
+export const limitTest = (test: Split, config: Pick<TrainConfig, "limitTest">): Split =>
+  limit(test, config.limitTest, 0);
+
+/** Splits within the limits of a config on their number of images. */
+export function limited({ train, val, test }: Required<Parts>, config: TrainConfig): Required<Parts> {
+  return {
+    train: limit(train, config.limitTrain, config.seed),
+    val: limit(val, config.limitVal, config.seed),
+    test: limitTest(test, config),
+  };
+}
+
+export function limitWarnings(
+  config: TrainConfig,
+  { found, whole }: { found: Parts; whole: Required<Parts> },
+): string[] {
+  const unused = found.val !== undefined && config.valImages !== undefined;
+  const own = unused ? ["valImages is not used: the data set has a validation split of its own"] : [];
+  if (config.fastDevRun) return own;
+  return [
+    ...own,
+    ...tooFew("limitTrain", config.limitTrain, whole.train),
+    ...tooFew("limitVal", config.limitVal, whole.val),
+    ...tooFew("limitTest", config.limitTest, whole.test),
+  ];
+}
+
+/** The same few images for training and validation. */
+export function overfitted(
+  train: Split,
+  { overfitBatches = 1, batchSize, seed }: TrainConfig,
+): { train: Split; val: Split } {
+  const indices = choice(train, Math.min(overfitBatches * batchSize, train.labels.numel), seed);
+  return { train: selectImages(train, { indices, name: "train" }), val: selectImages(train, { indices, name: "val" }) };
+}
+
+function tooFew(key: string, asked: number | undefined, { labels }: Split): string[] {
+  if (asked === undefined || asked <= labels.numel) return [];
+  return [
+    `${key} is ${asked}, but there ${wordFor(labels.numel, "is", "are")} ${counted(labels.numel, "image")} to take from: all of them are used`,
+  ];
+}
+
+function limit(split: Split, count: number | undefined, seed: number): Split {
+  if (count === undefined || count >= split.labels.numel) return split;
+  return selectImages(split, { indices: choice(split, count, seed), name: split.name });
+}
+
+/** A seeded choice of `count` images: by their paths, or by the order of epoch 0, which no training epoch has. */
+function choice({ labels, paths }: Split, count: number, seed: number): Int32Array {
+  if (paths !== undefined) return lowestDraws(paths, count, { purpose: "limit", seed });
+  const [indices = new Int32Array()] = batchIndices(labels.numel, { batchSize: count, seed, epoch: 0 });
+  return indices;
+}
+
+/** The splits of a data set; one that the files do not name is absent. */
+export type Parts = Partial<Record<SplitName, Split>> & { train: Split; test: Split };
+
+/** The tensors of splits, of which many share theirs. */
+export class OwnedSplits {
+  readonly #others: ReadonlySet<Tensor>;
+  #own = new Set<Tensor>();
+
+  /** @param others splits of somebody else, which are never freed */
+  constructor(others: Partial<Parts> = {}) {
+    this.#others = new Set(tensorsOf(others));
+  }
+
+  add(parts: Parts): void {
+    for (const tensor of tensorsOf(parts)) if (!this.#others.has(tensor)) this.#own.add(tensor);
+  }
+
+  /** Frees all that these splits do not use. */
+  keep(parts: Parts): void {
+    this.add(parts);
+    const kept = new Set(tensorsOf(parts));
+    for (const tensor of this.#own) if (!kept.has(tensor)) tensor.dispose();
+    this.#own = new Set([...this.#own].filter((tensor) => kept.has(tensor)));
+  }
+
+  dispose(): void {
+    for (const tensor of this.#own) tensor.dispose();
+    this.#own.clear();
+  }
+}
+
+const tensorsOf = (parts: Partial<Parts>): Tensor[] =>
+  Object.values(parts).flatMap(({ images, labels, masks }) => [
+    images,
+    labels,
+    ...(masks === undefined ? [] : [masks]),
+  ]);

@@ -1,0 +1,119 @@
+import { existsSync } from "node:fs";
+import { join, relative, resolve } from "node:path";
+import { type DataRecord, packRecord, unpackRecord } from "../../data/record/data-record.ts";
+import { BatchCamError } from "../../errors.ts";
+import { readRegularText } from "../../regular-file.ts";
+import { writeJson } from "../run/run-directory.ts";
+
+/** What a run keeps of its data in `data.json`. */
+export interface RunData {
+  record: DataRecord;
+  /** Where the data lay; null for those that come with the package or were given by a program. */
+  place: DataPlace | null;
+  plan: RunPlan;
+  /** Each time that the run went on with other data, in order. Runs of versions that kept no such list have none. */
+  changes: readonly DataChange[];
+}
+
+/** Other data, accepted on resuming. */
+export interface DataChange {
+  /** The epoch in progress, from 1. */
+  epoch: number;
+  /** Steps that were taken before. */
+  step: number;
+  /** What was different, a sentence's part each. */
+  differences: readonly string[];
+}
+
+/** Several ways to the same folder or file: one of them holds after a move, or from another working folder. */
+export interface DataPlace {
+  absolute: string;
+  /** From the run directory. */
+  fromRun: string;
+  /** As it was written, from the working folder of then. */
+  given: string;
+}
+
+/** What a run decided by the number of its training images when it began; more or fewer images do not change it. */
+export interface RunPlan {
+  stepsPerEpoch: number;
+  /** Whether the run went on with other images than it was begun with: its prototypes are those of the first ones. */
+  otherData: boolean;
+}
+
+const FILE = "data.json";
+
+/**
+ * Reads a run's `data.json`; null for a run of a version that wrote none.
+ * @throws E_CHECKPOINT where it is damaged
+ */
+export async function readRunData(runDirectory: string): Promise<RunData | null> {
+  const path = join(runDirectory, FILE);
+  let text: string;
+  try {
+    text = await readRegularText(path);
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    if (code === "ENOENT") return null;
+    throw new BatchCamError("E_CHECKPOINT", `cannot read ${path}: ${message}`, { cause });
+  }
+  const { place, plan, changes, ...record } = parsed(text, path);
+  const { stepsPerEpoch, otherData } = (plan ?? {}) as Partial<RunPlan>;
+  if (!Number.isSafeInteger(stepsPerEpoch) || (stepsPerEpoch as number) < 1) throw damaged(path, "it has no plan");
+  const kept = { stepsPerEpoch: stepsPerEpoch as number, otherData: otherData === true };
+  return { record: unpackRecord(record, path), place: asPlace(place), plan: kept, changes: asChanges(changes) };
+}
+
+function parsed(text: string, path: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === "object" && value !== null) return value as Record<string, unknown>;
+  } catch (cause) {
+    throw damaged(path, (cause as Error).message);
+  }
+  throw damaged(path, "it holds no object");
+}
+
+const damaged = (path: string, reason: string): BatchCamError =>
+  new BatchCamError(
+    "E_CHECKPOINT",
+    `${path} is damaged (${reason}): what the run's data were is not known; delete the file to go on without that knowledge`,
+  );
+
+function asPlace(value: unknown): DataPlace | null {
+  const { absolute, fromRun, given } = (value ?? {}) as Partial<DataPlace>;
+  const texts = [absolute, fromRun, given].every((text) => typeof text === "string");
+  return texts ? (value as DataPlace) : null;
+}
+
+function asChanges(value: unknown): DataChange[] {
+  const isChange = ({ epoch, step, differences }: Partial<DataChange>) =>
+    [epoch, step].every(Number.isSafeInteger) && Array.isArray(differences);
+  return Array.isArray(value) ? value.filter((change: Partial<DataChange> | null) => isChange(change ?? {})) : [];
+}
+
+export async function writeRunData(runDirectory: string, { record, ...about }: RunData): Promise<void> {
+  await writeJson(join(runDirectory, FILE), { schemaVersion: 1, ...about, ...packRecord(record) });
+}
+
+export function placeOf(dataDir: string | undefined, runDirectory: string): DataPlace | null {
+  if (dataDir === undefined) return null;
+  const absolute = resolve(dataDir);
+  return { absolute, fromRun: relative(resolve(runDirectory), absolute), given: dataDir };
+}
+
+/**
+ * Where a run's data lie now: where they lay from the run directory, which may have been moved or copied together with them, else at
+ * their absolute path, else at the path that was given, from the working folder of today.
+ *
+ * @throws E_DATA where they are at none of these
+ */
+export function findData({ absolute, fromRun, given }: DataPlace, runDirectory: string, operation: string): string {
+  const tried = [...new Set([resolve(runDirectory, fromRun), absolute, resolve(given)])];
+  const found = tried.find((path) => existsSync(path));
+  if (found !== undefined) return found === resolve(given) ? given : found; // as people wrote it, where that still says the same
+  throw new BatchCamError(
+    "E_DATA",
+    `${operation}: the data of the run ${runDirectory} are not at ${tried.join(", nor at ")}; say where they lie with dataDir`,
+  );
+}

@@ -1,0 +1,72 @@
+import type { EpochRecord, JudgedRun, SplitRecord, StepMetrics } from "../run/events.ts";
+
+type Values = StepMetrics & { accuracy: number };
+
+/** Means over an epoch's steps, weighted by their images; its state continues it exactly after a resume. */
+export class EpochMeans {
+  #images = 0;
+  #sums: Record<string, number | null> = {};
+
+  add(values: Values, images: number): void {
+    this.#images += images;
+    for (const [key, value] of Object.entries(values)) {
+      const sum = this.#sums[key];
+      this.#sums[key] = value === null ? null : (sum ?? 0) + value * images;
+    }
+  }
+
+  means(): Values {
+    const entries = Object.entries(this.#sums).map(([key, sum]) => [key, sum === null ? null : sum / this.#images]);
+    return Object.fromEntries(entries) as unknown as Values;
+  }
+
+  state(): EpochMeansState {
+    return { images: this.#images, sums: { ...this.#sums } };
+  }
+
+  static from({ images, sums }: EpochMeansState): EpochMeans {
+    const means = new EpochMeans();
+    means.#images = images;
+    means.#sums = { ...sums };
+    return means;
+  }
+}
+
+export interface EpochMeansState {
+  images: number;
+  sums: Record<string, number | null>;
+}
+
+/** Validated epochs, and how the best of them was judged again, if it was. */
+type Judged = Pick<JudgedRun, "history" | "rejudged">;
+
+/** The last epoch that was validated; 0 before the first. */
+export const lastValidated = (history: readonly EpochRecord[]): number => history.at(-1)?.epoch ?? 0;
+
+/**
+ * What a new epoch is compared with: all earlier ones, or since the best of them was judged again by other images, that judgement and the
+ * epochs after it.
+ */
+function comparable({ history, rejudged }: Judged): { epoch: number; val: SplitRecord }[] {
+  if (rejudged === undefined) return [...history];
+  const { after, val } = rejudged;
+  const since = history.filter(({ epoch }) => epoch > after);
+  return val === null ? since : [{ epoch: after, val }, ...since];
+}
+
+export const isBestSoFar = (val: SplitRecord, judged: Judged): boolean =>
+  comparable(judged).every(({ val: earlier }) => isBetter(val, earlier));
+
+/**
+ * The epoch from which patience counts: the first of the highest validation accuracy, 0 before any. Where the best epoch was judged again,
+ * it counts anew from there, since the epochs before it were compared by other images.
+ */
+export function patienceFrom(judged: Judged): number {
+  const epochs = comparable(judged);
+  const most = Math.max(...epochs.map(({ val }) => val.accuracy));
+  return epochs.find(({ val }) => val.accuracy === most)?.epoch ?? judged.rejudged?.after ?? 0;
+}
+
+/** The more accurate; of those that are alike, as happens where few images judge, the one that is surer of the right classes. */
+const isBetter = (val: SplitRecord, than: SplitRecord): boolean =>
+  val.accuracy > than.accuracy || (val.accuracy === than.accuracy && val.crossEntropy < than.crossEntropy);

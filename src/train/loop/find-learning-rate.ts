@@ -1,0 +1,148 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
+import { expectFunction, expectInteger, expectNumber, expectSignal, objectOf, optionsOf } from "../../arguments.ts";
+import type { TrainConfigInput } from "../../config/index.ts";
+import { BatchCamError } from "../../errors.ts";
+import { withSession } from "../run/session.ts";
+import type { Session } from "../run/session-state.ts";
+import { beginEpoch, takeStep } from "./step.ts";
+
+export interface FindLearningRateOptions {
+  /** Learning rate of the first step (1e-6). */
+  from?: number;
+  /** Learning rate of the last step (1). */
+  to?: number;
+  /** At least 20 (100). */
+  steps?: number;
+  onStep?: (point: RatePoint) => void;
+  /** Aborting it rejects with its reason. */
+  signal?: AbortSignal;
+}
+
+export interface RatePoint {
+  lr: number;
+  loss: number;
+  /** Exponentially weighted mean of the losses so far, its bias corrected. */
+  smoothed: number;
+}
+
+export interface FoundRate {
+  points: RatePoint[];
+  /** Rate at which the smoothed loss falls fastest over log(lr); null where it falls nowhere. */
+  suggestion: number | null;
+  /** Rate of the lowest smoothed loss: beyond it training is no longer sure to converge. */
+  lowest: number;
+  /** Whether the loss blew up before the last rate was reached. */
+  diverged: boolean;
+}
+
+/** Of the mean before; what is beyond this many times the best has diverged: both as in fastai. */
+const SMOOTHING = 0.9;
+const DIVERGENCE = 4;
+
+/**
+ * Learning-rate range test (Smith, arXiv 1506.01186): takes steps of the whole objective at rates that rise by a constant factor,
+ * until the loss blows up, and suggests the rate where it falls fastest (as Lightning's `lr_find`). λ is at its full weight
+ * throughout. Leaves no run behind.
+ *
+ * @throws E_CONFIG, E_DATA as `train` does; E_NUMERIC where not even the first rates give a finite loss
+ */
+export async function findLearningRate(
+  input: TrainConfigInput = {},
+  options: FindLearningRateOptions = {},
+): Promise<FoundRate> {
+  const {
+    from = 1e-6,
+    to = 1,
+    steps = 100,
+    onStep = () => {},
+    signal,
+  } = optionsOf("findLearningRate", options, ["from", "to", "steps", "onStep", "signal"]);
+  expectNumber("findLearningRate: from", from, "be above 0", (n) => n > 0);
+  expectNumber("findLearningRate: to", to, `be above from (${from})`, (n) => n > from);
+  expectInteger("findLearningRate: steps", steps, 20);
+  expectFunction("findLearningRate: onStep", onStep);
+  expectSignal("findLearningRate: signal", signal);
+  const output = await temporaryFolder();
+  try {
+    const own = { output, experiment: "sweep", resume: false, overwrite: false, fastDevRun: false, lambdaWarmup: 0 };
+    const config = { ...objectOf("findLearningRate: input", input), ...own };
+    return await withSession(
+      config,
+      () => {},
+      async (session) => {
+        // In logarithms: the ratio of the two may be no finite number.
+        session.rate = (step) => Math.exp(Math.log(from) + (Math.log(to) - Math.log(from)) * (step / (steps - 1)));
+        return judged(await sweep(session, { steps, onStep, signal }), steps);
+      },
+      { signal },
+    );
+  } finally {
+    await rm(output, { recursive: true, force: true });
+  }
+}
+
+async function temporaryFolder(): Promise<string> {
+  try {
+    return await mkdtemp(join(tmpdir(), "batch-cam-find-lr-"));
+  } catch (cause) {
+    const { message } = cause as Error;
+    throw new BatchCamError("E_IO", `find-lr: no temporary folder can be made: ${message}; see TMPDIR`, { cause });
+  }
+}
+
+async function sweep(
+  session: Session,
+  { steps, onStep, signal }: { steps: number; onStep: (point: RatePoint) => void; signal: AbortSignal | undefined },
+): Promise<RatePoint[]> {
+  const points: RatePoint[] = [];
+  for (; points.length < steps; session.progress.epoch += 1) {
+    for (const indices of beginEpoch(session)) {
+      if (points.length === steps) break;
+      const point = pointOf(session, indices, points);
+      if (point === null) return points;
+      points.push(point);
+      onStep(point);
+      if (point.smoothed > DIVERGENCE * Math.min(...points.map(({ smoothed }) => smoothed))) return points;
+      await setImmediate();
+      signal?.throwIfAborted();
+    }
+  }
+  return points;
+}
+
+/** One step; null where its numbers are no longer finite. */
+function pointOf(session: Session, indices: Int32Array, before: readonly RatePoint[]): RatePoint | null {
+  try {
+    const { loss, lr } = takeStep(session, indices);
+    session.progress.step += 1;
+    const weight = 1 - SMOOTHING ** before.length;
+    const mean =
+      ((before.at(-1)?.smoothed ?? 0) * weight * SMOOTHING + loss * (1 - SMOOTHING)) /
+      (1 - SMOOTHING ** (before.length + 1));
+    return { lr, loss, smoothed: mean };
+  } catch (error) {
+    if (error instanceof BatchCamError && error.code === "E_NUMERIC" && before.length > 0) return null;
+    throw error;
+  }
+}
+
+function judged(points: readonly RatePoint[], steps: number): FoundRate {
+  const losses = points.map(({ smoothed }) => smoothed);
+  const lowest = losses.indexOf(Math.min(...losses));
+  // The first steps' mean is of few losses, so that its slope says little.
+  const skipped = Math.min(10, Math.floor(lowest / 2));
+  // From one step to the next the loss falls by chance as well: over a tenth of the sweep less so.
+  const span = Math.max(1, Math.min(Math.round(steps / 10), lowest - skipped));
+  const slopes = losses.slice(skipped + span, lowest + 1).map((loss, i) => loss - (losses[skipped + i] as number));
+  const steepest = slopes.indexOf(Math.min(...slopes));
+  const falls = steepest >= 0 && (slopes[steepest] as number) < 0;
+  return {
+    points: [...points],
+    suggestion: falls ? (points[skipped + steepest + Math.ceil(span / 2)] as RatePoint).lr : null,
+    lowest: (points[lowest] as RatePoint).lr,
+    diverged: points.length < steps,
+  };
+}

@@ -1,0 +1,293 @@
+import { setImmediate } from "node:timers/promises";
+import { expectFunction, expectSignal, optionsOf } from "../../arguments.ts";
+import type { TrainConfigInput } from "../../config/index.ts";
+import { loadSafetensors } from "../../io/index.ts";
+import { getNumThreads } from "../../tensor/index.ts";
+import type { GivenSplits } from "../data/configured-data.ts";
+import {
+  bestCheckpoint,
+  disposeAll,
+  dropAside,
+  lastCheckpoint,
+  loadCheckpointed,
+  saveBest,
+  saveCheckpoint,
+  saveEpoch,
+} from "../run/checkpoint.ts";
+import type { EpochRecord, SplitRecord, StepMetrics, TermBalance, TrainEvent, TrainResult } from "../run/events.ts";
+import { modelOptions } from "../run/from-config.ts";
+import { withSession } from "../run/session.ts";
+import { type Session, snapshot } from "../run/session-state.ts";
+import { EpochMeans, isBestSoFar, lastValidated, patienceFrom } from "./epoch-means.ts";
+import { withAverage } from "./optimisation.ts";
+import { finishProfile } from "./profiling.ts";
+import { beginEpoch, refuseNonFiniteWeights, takeStep } from "./step.ts";
+import { evaluateSplit, sampleMaps, validationOptions } from "./validation.ts";
+
+export interface TrainOptions {
+  onEvent?: (event: TrainEvent) => void;
+  /** Aborting it stops the run after the step in progress, with a checkpoint. */
+  signal?: AbortSignal;
+  /** Images in place of the data set that the config names. They stay the caller's to free. */
+  data?: GivenSplits;
+}
+
+/**
+ * Trains a classifier, guided or plain, into a run directory, and tests the epoch that the validation split chose.
+ *
+ * @throws E_CONFIG, E_DATA, E_IO before anything is trained; E_NUMERIC where a term of the loss or the gradient stops being
+ * finite, with the step, the term and the last good checkpoint named
+ */
+export async function train(input: TrainConfigInput = {}, options: TrainOptions = {}): Promise<TrainResult> {
+  const { onEvent = () => {}, signal, data: given } = optionsOf("train", options, ["onEvent", "signal", "data"]);
+  expectFunction("train: onEvent", onEvent);
+  expectSignal("train: signal", signal);
+  return withSession(
+    input,
+    onEvent,
+    async (session) => {
+      announce(session);
+      repeatSteps(session);
+      return runEpochs(session, signal);
+    },
+    { signal, given },
+  );
+}
+
+async function runEpochs(session: Session, signal: AbortSignal | undefined): Promise<TrainResult> {
+  const { config, progress } = session;
+  let interrupted = false;
+  // A checkpoint may stand between an epoch's last step and its judgement.
+  while (progress.epoch <= config.epochs && (!isOver(session) || progress.batch > 0) && !interrupted) {
+    interrupted = (await runEpoch(session, signal)) || !(await judgeEpoch(session, signal));
+  }
+  await finishProfile(session);
+  const result = await finish(session, interrupted, signal);
+  session.emit({ type: "end", result });
+  return result;
+}
+
+const isOver = (session: Session): boolean => endOf(session) !== null;
+
+/** Why no further step is to be taken: their number, their time, or a validation that has not improved for long. */
+function endOf({ config, progress, lastStep, totalSteps }: Session): Exclude<TrainResult["endedBy"], "signal"> | null {
+  const { maxSeconds = Number.POSITIVE_INFINITY, patience = Number.POSITIVE_INFINITY } = config;
+  const { step, seconds, history } = progress;
+  if (step >= lastStep) return step < totalSteps ? "maxSteps" : "epochs";
+  if (lastValidated(history) - patienceFrom(progress) >= patience) return "patience";
+  return seconds >= maxSeconds ? "maxSeconds" : null;
+}
+
+/** Validates after the last step of an epoch, and moves on; false where the signal cut that short. */
+async function judgeEpoch(session: Session, signal: AbortSignal | undefined): Promise<boolean> {
+  refuseNonFiniteWeights(session);
+  const { progress, config, stepsPerEpoch } = session;
+  const whole = progress.batch === stepsPerEpoch;
+  const due = whole && progress.epoch % config.valInterval === 0;
+  if (whole && !due && progress.epoch < config.epochs && !isOver(session)) {
+    Object.assign(progress, { epoch: progress.epoch + 1, batch: 0 });
+    await checkpoint(session);
+    return true;
+  }
+  // Where a run ends, it is judged as it is. Out of turn, that leaves no trace in the run once it goes on.
+  if (!due) await checkpoint(session);
+  const judged = await withAverage(session.model, session.weightEma, async () => {
+    const { model, val } = session;
+    const judgement = await unlessAborted(signal, () => evaluateSplit(model, val, validationOptions(session, signal)));
+    if (judgement !== null) await endEpoch(session, judgement, due);
+    return judgement !== null;
+  });
+  if (due) {
+    await checkpoint(session);
+    await dropAside(session.run.directory);
+  }
+  return judged;
+}
+
+/** What fn resolves to, or null where the signal cut it short. */
+export async function unlessAborted<T>(signal: AbortSignal | undefined, fn: () => Promise<T>): Promise<T | null> {
+  try {
+    return await fn();
+  } catch (error) {
+    if (signal?.aborted && error === signal.reason) return null;
+    throw error;
+  }
+}
+
+/** The batches of the epoch in progress that are still to come; true where the signal cut it short. */
+async function runEpoch(session: Session, signal: AbortSignal | undefined): Promise<boolean> {
+  const { config, progress, profiler } = session;
+  const means = EpochMeans.from(progress.means);
+  const stopping = () => signal?.aborted === true;
+  let savedAt = performance.now();
+  for (const indices of beginEpoch(session)) {
+    if (isOver(session)) break;
+    if (stopping()) {
+      await checkpoint(session);
+      return true;
+    }
+    const began = performance.now();
+    const step = () => takeStep(session, indices);
+    const metrics = profiler === null ? step() : profiler.step(step);
+    means.add(metrics, indices.length);
+    progress.step += 1;
+    progress.batch += 1;
+    const seconds = (performance.now() - began) / 1000;
+    progress.seconds += seconds;
+    progress.epochSeconds += seconds;
+    progress.means = means.state();
+    if (profiler?.complete) await finishProfile(session);
+    if (session.balance !== null) await logBalance(session, session.balance);
+    if (progress.step % config.logEvery === 0) await logStep(session, metrics, indices.length / seconds);
+    const due = config.checkpointSeconds !== undefined && performance.now() - savedAt > config.checkpointSeconds * 1000;
+    if (stopping() || due || progress.step % config.checkpointEvery === 0) {
+      await checkpoint(session);
+      savedAt = performance.now();
+    }
+    if (stopping()) return true;
+    await setImmediate(); // lets signals, progress and the garbage collector have their turn
+  }
+  return false;
+}
+
+async function logStep(
+  { log, emit, progress, stepsPerEpoch }: Session,
+  metrics: StepMetrics,
+  imagesPerSecond: number,
+): Promise<void> {
+  const { epoch, step, batch } = progress;
+  await log.append({ kind: "step", epoch, step, imagesPerSecond, ...metrics });
+  emit({ type: "step", epoch, step, stepInEpoch: batch, stepsPerEpoch, metrics, imagesPerSecond });
+}
+
+async function logBalance(session: Session, terms: TermBalance[]): Promise<void> {
+  const { epoch, step } = session.progress;
+  session.balance = null;
+  await session.log.append({ kind: "balance", epoch, step, terms });
+  session.emit({ type: "balance", epoch, step, terms });
+}
+
+/** Logs the epoch, keeps its weights where they are the best so far, and moves on to the next. */
+async function endEpoch(session: Session, judged: SplitRecord, due: boolean): Promise<void> {
+  const { config, progress, model, val, log, emit } = session;
+  const { epoch, step, history } = progress;
+  const record: EpochRecord = {
+    epoch,
+    step,
+    train: EpochMeans.from(progress.means).means(),
+    val: judged,
+    secondsPerEpoch: progress.epochSeconds / (epoch - lastValidated(history)),
+    bestSoFar: false,
+  };
+  record.bestSoFar = isBestSoFar(judged, progress);
+  history.push(record);
+  await keepWeights(session, record, due);
+  await log.append({ kind: "epoch", ...record });
+  await log.writeSummary(history);
+  emit({ type: "epoch", epoch, epochs: config.epochs, record });
+  if (config.figures) emit({ type: "maps", epoch, samples: await sampleMaps(model, val, validationOptions(session)) });
+  Object.assign(progress, { epoch: epoch + 1, batch: 0, means: new EpochMeans().state(), epochSeconds: 0 });
+}
+
+/**
+ * The weights of an epoch that is the best so far, and those of the last few epochs where they are wanted.
+ * @param due false out of turn: then no epoch's place is taken
+ */
+async function keepWeights(
+  { config, model, run, progress }: Session,
+  { bestSoFar }: EpochRecord,
+  due: boolean,
+): Promise<void> {
+  const { epoch } = progress;
+  const weights = model.stateDict();
+  try {
+    if (bestSoFar) {
+      await saveBest(run.directory, weights, epoch);
+      progress.bestEpoch = epoch;
+    }
+    if (due && config.keepEpochs > 0) await saveEpoch(run.directory, weights, { epoch, keep: config.keepEpochs });
+  } finally {
+    disposeAll(weights);
+  }
+}
+
+async function checkpoint(session: Session): Promise<void> {
+  refuseNonFiniteWeights(session);
+  const taken = snapshot(session);
+  const path = await saveCheckpoint(session.run.directory, taken).finally(() => disposeAll(taken.model, taken.state));
+  session.savedStep = session.progress.step;
+  session.emit({ type: "checkpoint", step: session.progress.step, path });
+}
+
+async function finish(session: Session, cut: boolean, signal: AbortSignal | undefined): Promise<TrainResult> {
+  const { progress, run } = session;
+  const best = progress.bestEpoch === 0 ? null : bestCheckpoint(run.directory);
+  const test = cut ? null : await unlessAborted(signal, () => testBest(session, best, signal));
+  return {
+    runDirectory: run.directory,
+    interrupted: test === null,
+    endedBy: (test === null ? null : endOf(session)) ?? "signal",
+    step: progress.step,
+    history: progress.history,
+    test,
+    bestEpoch: progress.bestEpoch,
+    ...(progress.rejudged === undefined ? {} : { rejudged: progress.rejudged }),
+    checkpoint: lastCheckpoint(run.directory),
+    best,
+    seconds: progress.seconds,
+  };
+}
+
+async function testBest(session: Session, best: string | null, signal: AbortSignal | undefined): Promise<SplitRecord> {
+  const { model, test } = session;
+  if (best !== null) {
+    const weights = await loadSafetensors(best);
+    loadCheckpointed(model, weights, best);
+    disposeAll(weights);
+  }
+  return evaluateSplit(model, test, validationOptions(session, signal));
+}
+
+/** What is void to who keeps a log by steps, though it holds: it comes once more. */
+function repeatSteps({ rewound, emit, progress, stepsPerEpoch }: Session): void {
+  for (const { kind: _, epoch, step, imagesPerSecond, ...metrics } of rewound.left)
+    emit({ type: "step", epoch, step, stepInEpoch: progress.batch, stepsPerEpoch, metrics, imagesPerSecond });
+}
+
+function announce({
+  run,
+  config,
+  model,
+  guidance,
+  mapSize,
+  stepsPerEpoch,
+  train,
+  val,
+  test,
+  amp,
+  progress,
+  rewound,
+  emit,
+  prototypeShape,
+}: Session): void {
+  emit({
+    type: "start",
+    runDirectory: run.directory,
+    modelOptions: modelOptions(config, train),
+    resumedFromStep: progress.step,
+    voidFromStep: rewound.fromStep,
+    parameters: model.parameters().reduce((sum, parameter) => sum + parameter.numel, 0),
+    mapSize,
+    camLayer: guidance.camLayer,
+    stepsPerEpoch,
+    epochs: config.epochs,
+    trainImages: train.labels.numel,
+    valImages: val.labels.numel,
+    testImages: test.labels.numel,
+    threads: getNumThreads(),
+    classNames: train.classNames,
+    ...(prototypeShape === null ? {} : { prototypeShape }),
+    precision: amp ? "bfloat16" : "float32",
+    config,
+  });
+}

@@ -1,0 +1,31 @@
+import { type RandomSource, randomSource } from "../../data/batches/random.ts";
+import type { Tensor } from "../../tensor/index.ts";
+
+/** Each image of a batch blended with the one that lies as far from the other end, and that one's label. */
+export interface Mixed {
+  images: Tensor;
+  /** (B): labels of what was blended in. */
+  partners: Tensor;
+  /** How much of an image is its own, 0 to 1. */
+  share: number;
+}
+
+/**
+ * Mixup (Zhang et al., arXiv 1710.09412), one share λ ~ Beta(α, α) a batch, as timm's batch mode: `λ·x + (1 − λ)·flip(x)`.
+ * The loss is `λ·CE(y) + (1 − λ)·CE(flip(y))`. The share is a function of the keys alone.
+ */
+export function mixUp(images: Tensor, labels: Tensor, alpha: number, keys: Readonly<Record<string, number>>): Mixed {
+  const share = betaShare(alpha, randomSource("mixup", keys));
+  const mixed = images.mul(share).add(images.flip([0]).mul(1 - share));
+  return { images: mixed, partners: labels.flip([0]), share };
+}
+
+/** A draw from Beta(α, α), α at most 1, by Jöhnk's rejection: U^(1/α) / (U^(1/α) + V^(1/α)) where that sum is at most 1. */
+export function betaShare(alpha: number, next: RandomSource): number {
+  for (;;) {
+    // In logarithms: for a small α both powers underflow.
+    const [u, v] = [Math.log((next() + 0.5) / 2 ** 32) / alpha, Math.log((next() + 0.5) / 2 ** 32) / alpha];
+    const sum = Math.max(u, v) + Math.log1p(Math.exp(-Math.abs(u - v)));
+    if (sum <= 0) return Math.exp(u - sum);
+  }
+}

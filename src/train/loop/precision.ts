@@ -1,0 +1,31 @@
+import type { TrainConfig } from "../../config/index.ts";
+import { autocast, capabilities, type Tensor } from "../../tensor/index.ts";
+import { channelsLast } from "../../tensor/layers.ts";
+
+/** How a network computes. */
+export interface Precision {
+  /** bfloat16 autocast */
+  readonly amp?: boolean;
+  /** Whether activations lie channels last. */
+  readonly channelsLast?: boolean;
+}
+
+/** Whether the network computes in bfloat16 on this machine. */
+export function usesBfloat16({ amp }: Pick<TrainConfig, "amp">): boolean {
+  return amp === "on" || (amp === "auto" && capabilities().fastBfloat16);
+}
+
+/** Whether activations lie channels last on this machine. */
+export function usesChannelsLast({ channelsLast }: Pick<TrainConfig, "channelsLast">): boolean {
+  return channelsLast === "on" || (channelsLast === "auto" && capabilities().fastBfloat16);
+}
+
+/** `fn` of images (B, C, H, W), laid out and computed with as a precision says. */
+export function inPrecision<T>(
+  images: Tensor,
+  { amp = false, channelsLast: last = false }: Precision,
+  fn: (laid: Tensor) => T,
+): T {
+  const laid = last ? channelsLast(images) : images;
+  return amp ? autocast({ dtype: "bfloat16" }, () => fn(laid)) : fn(laid);
+}

@@ -1,0 +1,42 @@
+import { join } from "node:path";
+import type { TrainConfig } from "../../config/index.ts";
+import { BatchCamError } from "../../errors.ts";
+import type { Model } from "../../models/index.ts";
+import { MAX_EVENTS, StepProfiler, writeTrace } from "../../profile/index.ts";
+import type { TrainEvent } from "../run/events.ts";
+import { writeJson } from "../run/run-directory.ts";
+
+/** Steps at the start of a run, or of what is left of it, that no profile records. */
+const WARM_UP = 5;
+
+export function profilerOf({ profile, profileSteps }: TrainConfig, model: Model): StepProfiler | null {
+  return profile ? new StepProfiler({ skip: WARM_UP, steps: profileSteps, maxEvents: MAX_EVENTS }, model) : null;
+}
+
+/** The part of a session that its profile needs. */
+interface Profiled {
+  readonly profiler: StepProfiler | null;
+  readonly run: { readonly directory: string };
+  readonly emit: (event: TrainEvent) => void;
+}
+
+/** Ends the profile of a run, also before its last step is recorded, and writes its files. If that fails, the run continues without them. */
+export async function finishProfile({ profiler, run, emit }: Profiled): Promise<void> {
+  if (profiler === null || profiler.finished) return;
+  const profile = profiler.finish();
+  if (profile === null) {
+    const message = `profile: nothing was recorded, for the first ${WARM_UP} steps are warm-up and no other followed`;
+    emit({ type: "warning", message });
+    return;
+  }
+  const path = join(run.directory, "profile.json");
+  const tracePath = join(run.directory, "profile-trace.json");
+  try {
+    await writeJson(path, profile.report);
+    await writeTrace(tracePath, profile);
+  } catch (error) {
+    if (!(error instanceof BatchCamError)) throw error;
+    emit({ type: "warning", message: `profile: ${error.message}` });
+  }
+  emit({ type: "profile", report: profile.report, path, tracePath });
+}

@@ -1,0 +1,75 @@
+import { existsSync } from "node:fs";
+import { contentDigest } from "../../data/record/data-record.ts";
+import { BatchCamError } from "../../errors.ts";
+import { loadSafetensors } from "../../io/index.ts";
+import { bestCheckpoint, disposeAll, epochOf } from "../run/checkpoint.ts";
+import type { Rejudged, SplitRecord } from "../run/events.ts";
+import type { SessionData } from "../run/session-data.ts";
+import type { Session } from "../run/session-state.ts";
+import { lastValidated } from "./epoch-means.ts";
+import { evaluateSplit, validationOptions } from "./validation.ts";
+
+/**
+ * Judges the best epoch so far again if the validation images are others than those by which it was chosen, so that later epochs are
+ * compared with it by the same images. Where its weights are gone, the best epoch is chosen among those to come. Leaves the best epoch's
+ * weights in the model, and the numbers in `session.progress`; null where there is nothing to judge, as with images that were judged by before.
+ */
+export async function rejudge(session: Session, data: SessionData, signal?: AbortSignal): Promise<Rejudged | null> {
+  const { progress, run, emit } = session;
+  const { history, bestEpoch, validation: before } = progress;
+  progress.validation = contentDigest(session.val);
+  if (history.length === 0) return null;
+  const otherImages = before === undefined ? mayBeOthers(session, data) : before !== progress.validation;
+  const best = bestCheckpoint(run.directory);
+  if (!otherImages && (bestEpoch === 0 || existsSync(best))) return null;
+  const judged = bestEpoch === 0 ? null : await judgeBest(session, best, signal);
+  const val = judged !== null && "val" in judged ? judged.val : null;
+  const rejudged: Rejudged = { step: progress.step, epoch: bestEpoch, after: lastValidated(history), otherImages, val };
+  progress.rejudged = rejudged;
+  if (val === null) progress.bestEpoch = 0;
+  const earlier = history.find(({ epoch }) => epoch === bestEpoch)?.val ?? null;
+  if (bestEpoch > 0)
+    emit({ type: "warning", message: sentence(rejudged, { earlier, problem: judged?.problem ?? "" }) });
+  return rejudged;
+}
+
+/** Of a checkpoint that does not say by which images it was judged, the record of the data tells. */
+function mayBeOthers({ config }: Session, { before, differences, record }: SessionData): boolean {
+  if (before === null) return config.acceptNewData;
+  return differences.length > 0 && before.record.splits.val?.digest !== record.splits.val?.digest;
+}
+
+type Judgement = { val: SplitRecord; problem?: undefined } | { problem: string };
+
+/** The best epoch's numbers by the validation images of now, or why there are none. */
+async function judgeBest(session: Session, path: string, signal: AbortSignal | undefined): Promise<Judgement> {
+  const { model, val, progress } = session;
+  if (!existsSync(path)) return { problem: `${path} is not there` };
+  const epoch = await epochOf(path);
+  if (epoch !== null && epoch !== progress.bestEpoch) return { problem: `${path} holds those of epoch ${epoch}` };
+  try {
+    const weights = await loadSafetensors(path);
+    try {
+      model.loadStateDict(weights);
+    } finally {
+      disposeAll(weights);
+    }
+  } catch (error) {
+    if (error instanceof BatchCamError) return { problem: error.message };
+    throw error;
+  }
+  return { val: await evaluateSplit(model, val, validationOptions(session, signal)) };
+}
+
+const share = (value: number): string => `${(100 * value).toFixed(2)} %`;
+
+function sentence(
+  { epoch, otherImages, val }: Rejudged,
+  { earlier, problem }: { earlier: SplitRecord | null; problem: string },
+): string {
+  const others = otherImages ? "the validation images are others than before: " : "";
+  if (val === null)
+    return `${others}the weights of epoch ${epoch}, the best so far, cannot be judged (${problem}): the best epoch is chosen among those to come`;
+  const before = earlier === null ? "" : `, by the earlier ones ${share(earlier.accuracy)}`;
+  return `${others}epoch ${epoch}, the best so far, was judged again by them (accuracy ${share(val.accuracy)}${before}), and later epochs are compared with that`;
+}

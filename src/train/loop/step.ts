@@ -1,0 +1,236 @@
+import { augment, gatherAugmented, warp } from "../../data/augment/augment.ts";
+import { type AugmentOptions, augments } from "../../data/augment/draws.ts";
+import {
+  balancedIndices,
+  batchBounds,
+  batchIndices,
+  gatherBatch,
+  gatherLabelled,
+  normalize,
+} from "../../data/batches/loader.ts";
+import { BatchCamError } from "../../errors.ts";
+import { foregroundMask } from "../../metrics/index.ts";
+import { clipGradNorm } from "../../optim/index.ts";
+import { phase } from "../../profile/index.ts";
+import { backward, noGrad, type Tensor, tensor, tidy } from "../../tensor/index.ts";
+import { channelsLast } from "../../tensor/layers.ts";
+import { normOfEach } from "../../tensor/optimizer-ops.ts";
+import { lastCheckpoint } from "../run/checkpoint.ts";
+import type { StepMetrics } from "../run/events.ts";
+import { imagesPerStep } from "../run/session-checks.ts";
+import type { Session } from "../run/session-state.ts";
+import { EpochMeans } from "./epoch-means.ts";
+import { lossBalance } from "./loss-balance.ts";
+import { type Mixed, mixUp } from "./mixup.ts";
+import { objective, type Terms, weightsAt } from "./objective.ts";
+
+type Metrics = StepMetrics & { accuracy: number };
+
+/** Puts the model into training, and gives the images of each step of the epoch in progress that is still to come. */
+export function beginEpoch({ config, model, frozen, progress, stepsPerEpoch, ...session }: Session): Int32Array[] {
+  const { train, smallestBatch } = session;
+  const { epoch, batch: startBatch } = progress;
+  const plan = { batchSize: imagesPerStep(config), smallestBatch, seed: config.seed, epoch, startBatch };
+  model.train();
+  for (const module of frozen) module.eval();
+  const order = config.sampler === "balanced" ? balancedIndices(train, plan) : batchIndices(train.labels.numel, plan);
+  return order.slice(0, stepsPerEpoch - startBatch);
+}
+
+/**
+ * One step of gradient descent, on gradients added up over batches where the config asks for more than one. Everything that
+ * it makes is freed when it returns.
+ */
+export function takeStep(session: Session, indices: Int32Array): Metrics {
+  const { config, progress, model, optimizer, weightEma } = session;
+  phase("optimizer", () => optimizer.zeroGrad());
+  const numbers = accumulate(session, indices);
+  const update = () => {
+    const gradNorm = clipGradNorm(model.parameters(), config.clipGrad ?? Number.POSITIVE_INFINITY);
+    if (!Number.isFinite(gradNorm)) throw notFinite(session, "gradient", gradNorm);
+    optimizer.lr = session.rate(progress.step);
+    optimizer.step();
+    weightEma?.update(model.stateDict(), progress.step);
+    return { ...numbers, gradNorm, lr: optimizer.lr };
+  };
+  return phase("optimizer", () => tidy(update));
+}
+
+/** Leaves in `.grad` the gradient of the mean loss over all images, batch by batch. */
+function accumulate(session: Session, indices: Int32Array): Omit<Metrics, "gradNorm" | "lr"> {
+  const { config, smallestBatch } = session;
+  const place = session.progress.batch * imagesPerStep(config);
+  const parts = batchBounds(indices.length, { batchSize: config.batchSize, smallestBatch });
+  if (parts.length === 1) return accumulateBatch(session, { indices, place, crossEntropyScale: 1 }, 1);
+  const whole = weightOf(session, indices);
+  const means = new EpochMeans();
+  for (const [start, end] of parts) {
+    const part = indices.subarray(start, end);
+    const share = part.length / indices.length;
+    const drawn = { indices: part, place: place + start, crossEntropyScale: weightOf(session, part) / whole / share };
+    const numbers = accumulateBatch(session, drawn, share);
+    means.add({ ...numbers, gradNorm: 0, lr: 0 }, part.length);
+  }
+  return means.means();
+}
+
+interface Drawn {
+  indices: Int32Array;
+  /** Where the first of them stands in its epoch. */
+  place: number;
+  crossEntropyScale: number;
+}
+
+/** What images count for in the cross-entropy, which is a mean by class weights. */
+function weightOf({ train, guidance: { classWeights } }: Session, indices: Int32Array): number {
+  if (!classWeights) return indices.length;
+  return tidy(() =>
+    classWeights
+      .indexSelect(0, train.labels.indexSelect(0, tensor(indices)))
+      .sum()
+      .item(),
+  );
+}
+
+function accumulateBatch(session: Session, drawn: Drawn, share: number): Omit<Metrics, "gradNorm" | "lr"> {
+  const { progress, model, guidance, amp } = session;
+  const { crossEntropyScale } = drawn;
+  return tidy(() => {
+    const { images, labels, ...rest } = phase("data", () => mixedBatch(session, drawn));
+    const terms = objective(model, images, labels, { step: progress.step, guidance, amp, crossEntropyScale, ...rest });
+    refuseNonFinite(session, {
+      crossEntropy: terms.crossEntropy,
+      prototypeLoss: terms.prototypeLoss,
+      batchCamLoss: terms.batchCamLoss,
+      baselineLoss: terms.baselineLoss,
+    });
+    if (balanceIsDue(session)) session.balance = lossBalance(model, terms, weightsAt(session.config, progress.step));
+    phase("backward", () => backward(share === 1 ? terms.loss : terms.loss.mul(share)));
+    return { ...readTerms(terms, session), accuracy: shareCorrect(terms.logits, labels) };
+  });
+}
+
+interface TrainingBatch {
+  images: Tensor;
+  labels: Tensor;
+  /** How the images were moved; null where they were not. */
+  geometry: Tensor | null;
+  /** What a baseline wants to know; null where there is none. */
+  masks: Tensor | null;
+  foreground: Tensor | null;
+}
+
+function takeBatch(session: Session, { indices, place }: Drawn): TrainingBatch {
+  const { train, config, progress, channelsLast: last } = session;
+  const repeats = config.sampler === "balanced";
+  const key = { seed: config.seed, epoch: progress.epoch, place: repeats ? place : undefined };
+  const changes = { ...augmentOptions(config), ...key };
+  if (config.baseline === undefined) {
+    const batch = augments(changes)
+      ? gatherAugmented(train, indices, { ...changes, channelsLast: last })
+      : { ...gatherBatch(train, indices, { channelsLast: last }), geometry: null };
+    return { ...batch, ...NO_ANNOTATIONS };
+  }
+  const { pixels, labels } = gatherLabelled(train, indices);
+  const { images, geometry } = augment(pixels, indices, changes);
+  const normalized = normalize(images, train.normalization);
+  const annotated = annotations({ train, pixels, indices, geometry });
+  return { images: last ? channelsLast(normalized) : normalized, labels, geometry, ...annotated };
+}
+
+const NO_ANNOTATIONS = { masks: null, foreground: null };
+
+interface Annotated {
+  train: Session["train"];
+  /** (B, C, H, W) in [0, 1], before they were changed: what is erased is no object */
+  pixels: Tensor;
+  indices: Int32Array;
+  geometry: Tensor | null;
+}
+
+/** Masks and what of the images is no background, moved as the images were. */
+function annotations({ train, pixels, indices, geometry }: Annotated): Pick<TrainingBatch, "masks" | "foreground"> {
+  const moved = (masks: Tensor) =>
+    geometry === null ? masks : warp(masks.unsqueeze(1), geometry, "zeros").squeeze(1).round();
+  const foreground = moved(foregroundMask(pixels).to("float32"));
+  if (train.masks === undefined) return { masks: null, foreground };
+  const masks = train.masks.indexSelect(0, tensor(indices)).to("float32");
+  return { masks: moved(masks), foreground };
+}
+
+const augmentOptions = (config: Session["config"]): AugmentOptions => ({
+  shift: config.augShift,
+  rotate: config.augRotate,
+  scale: config.augScale,
+  flip: config.augFlip,
+  erase: config.augErase,
+  brightness: config.augBrightness,
+  crop: config.augCrop,
+  randAugment: config.randAugment,
+  randAugmentOps: config.randAugmentOps,
+});
+
+function mixedBatch(session: Session, drawn: Drawn): TrainingBatch & { mixed: Mixed | null } {
+  const batch = takeBatch(session, drawn);
+  const { mixup, seed } = session.config;
+  if (mixup === 0) return { ...batch, mixed: null };
+  const keys = { seed, step: session.progress.step, image: drawn.indices[0] as number };
+  const mixed = mixUp(batch.images, batch.labels, mixup, keys);
+  return { ...batch, images: mixed.images, mixed };
+}
+
+/** Once a step: over its first batch. */
+const balanceIsDue = ({ balance, config, progress }: Session): boolean =>
+  balance === null && config.lossBalanceEvery !== undefined && (progress.step + 1) % config.lossBalanceEvery === 0;
+
+function readTerms(terms: Terms, { config, progress }: Session): Omit<StepMetrics, "gradNorm" | "lr"> {
+  const weights = weightsAt(config, progress.step);
+  const value = (term: Tensor | null) => (term === null ? null : term.item());
+  return {
+    loss: terms.loss.item(),
+    crossEntropy: terms.crossEntropy.item(),
+    prototypeLoss: value(terms.prototypeLoss),
+    batchCamLoss: value(terms.batchCamLoss),
+    baselineLoss: value(terms.baselineLoss),
+    lambdaPrototype: weights.prototypeLoss,
+    lambdaBatch: weights.batchCamLoss,
+    deadMaps: terms.dead === null ? null : terms.dead.to("float32").mean().item(),
+    rawMapMax: terms.rawMaps === null ? null : terms.rawMaps.detach().max().item(),
+  };
+}
+
+const shareCorrect = (logits: Tensor, labels: Tensor): number =>
+  noGrad(() => logits.argmax(1).eq(labels).to("float32").mean().item());
+
+function refuseNonFinite(session: Session, terms: Record<string, Tensor | null>): void {
+  for (const [name, term] of Object.entries(terms)) {
+    const value = term?.item() ?? 0;
+    if (!Number.isFinite(value)) throw notFinite(session, name, value);
+  }
+}
+
+/** Fails where a weight is not finite: what is saved, judged or called good never holds such a one. */
+export function refuseNonFiniteWeights(session: Session): void {
+  const named = [...session.model.namedParameters()];
+  const norms = noGrad(() => tidy(() => normOfEach(named.map(([, parameter]) => parameter.detach()))));
+  const bad = norms.findIndex((norm) => !Number.isFinite(norm));
+  const [name] = named[bad] ?? [];
+  if (name !== undefined) throw notFinite(session, `the norm of ${name}`, norms[bad] as number, session.progress.step);
+}
+
+function notFinite(
+  { progress, run, savedStep }: Session,
+  term: string,
+  value: number,
+  step = progress.step + 1,
+): BatchCamError {
+  const good =
+    savedStep === null
+      ? "there is no checkpoint yet"
+      : `the last good checkpoint is ${lastCheckpoint(run.directory)} (step ${savedStep})`;
+  return new BatchCamError(
+    "E_NUMERIC",
+    `step ${step}: ${term} is ${value}; ${good}. Try a smaller lr, clipGrad or a longer lambdaWarmup`,
+    { options: ["lr"] },
+  );
+}

@@ -1,0 +1,177 @@
+import { setImmediate } from "node:timers/promises";
+import { expectFunction, expectSignal, expectString, optionsOf } from "../../arguments.ts";
+import { deadMaps, explain, normalizeMaps } from "../../cam/index.ts";
+import { batchIndices, gatherPixels, normalize, type Split } from "../../data/index.ts";
+import { expectSplit } from "../../data/splits/split.ts";
+import { crossEntropy, l1, l2, ssim } from "../../losses/index.ts";
+import { MOST_FOREGROUND } from "../../metrics/energy.ts";
+import { Coherence, EnergyInMask, foregroundMask } from "../../metrics/index.ts";
+import type { Model } from "../../models/index.ts";
+import { expectModel } from "../../models/model.ts";
+import { inEvaluation } from "../../nn/index.ts";
+import { handleOf } from "../../tensor/core.ts";
+import { interpolate, type Tensor, tensor, tidy } from "../../tensor/index.ts";
+import type { MapSamples, SplitRecord } from "../run/events.ts";
+import type { Session } from "../run/session-state.ts";
+import { inPrecision, type Precision } from "./precision.ts";
+
+export interface SplitEvaluationOptions {
+  camLayer: string;
+  /** (C, H, W), what the maps are held against. */
+  prototypes: Tensor;
+  amp?: boolean;
+  channelsLast?: boolean;
+  batchSize?: number;
+  /** Hears after each batch of how many images it had. */
+  onImages?: (count: number) => void;
+  /** Aborting it rejects with its reason, between two batches. */
+  signal?: AbortSignal | undefined;
+}
+
+/** A share of the map's range, small enough to leave every map's contrast as it is; training adds a larger value to the range. */
+const SCALING = { eps: 1e-6, relative: true } as const;
+
+interface Explained {
+  logits: Tensor;
+  labels: Tensor;
+  /** (B, C, H, W) in [0, 1] */
+  pixels: Tensor;
+  /** (B, H, W): the map of each image's own class, normalised */
+  maps: Tensor;
+  /** (B), bool */
+  dead: Tensor;
+}
+
+function expectEvaluation(
+  operation: string,
+  model: Model,
+  { split, options }: { split: Split; options: SplitEvaluationOptions },
+): void {
+  expectModel(operation, model);
+  expectSplit(operation, split);
+  const { camLayer, prototypes, onImages, signal } = optionsOf(operation, options, [
+    ...(["camLayer", "prototypes", "amp", "channelsLast"] as const),
+    ...(["batchSize", "onImages", "signal"] as const),
+  ]);
+  expectString(`${operation}: camLayer`, camLayer);
+  handleOf(prototypes, `${operation}: prototypes`);
+  if (onImages !== undefined) expectFunction(`${operation}: onImages`, onImages);
+  expectSignal(`${operation}: signal`, signal);
+}
+
+/** Logits and maps of some images of a split, in evaluation mode, as every figure of the trainer has them. Call it inside `tidy`. */
+export function explainBatch(
+  model: Model,
+  split: Split,
+  indices: Int32Array,
+  { camLayer, ...precision }: Precision & { camLayer: string },
+): Explained {
+  const pixels = gatherPixels(split, indices);
+  const labels = split.labels.indexSelect(0, tensor(indices));
+  const normalized = normalize(pixels, split.normalization);
+  const raw = { targets: labels, layer: camLayer, upsample: false, normalize: false };
+  const { maps, logits } = inPrecision(normalized, precision, (images) => explain(model, images, raw));
+  const size = pixels.sizes.slice(-2) as [number, number];
+  return {
+    logits,
+    labels,
+    pixels,
+    maps: normalizeMaps(interpolate(maps, { size }), SCALING),
+    dead: deadMaps(maps),
+  };
+}
+
+/**
+ * Accuracy of a model over a split, and its maps of the true classes against the prototypes. Leaves parameters, gradients,
+ * mode and batch-norm statistics as they are.
+ */
+export async function evaluateSplit(model: Model, split: Split, options: SplitEvaluationOptions): Promise<SplitRecord> {
+  expectEvaluation("evaluateSplit", model, { split, options });
+  const sums = { crossEntropy: 0, l1: 0, l2: 0, ssim: 0, foreground: 0 };
+  const [seen, right] = [new Array<number>(split.numClasses).fill(0), new Array<number>(split.numClasses).fill(0)];
+  using coherence = new Coherence(split.numClasses);
+  const energy = new EnergyInMask();
+  const images = split.labels.numel;
+  await inEvaluation(model, async () => {
+    for (const indices of batchIndices(images, { batchSize: options.batchSize ?? 250, shuffle: false })) {
+      tidy(() => {
+        const { logits, labels, pixels, maps } = explainBatch(model, split, indices, options);
+        const own = options.prototypes.indexSelect(0, labels);
+        const hits = logits.argmax(1).eq(labels).data() as Uint8Array;
+        for (const [i, label] of (labels.data() as BigInt64Array).entries()) {
+          seen[Number(label)] = (seen[Number(label)] as number) + 1;
+          right[Number(label)] = (right[Number(label)] as number) + (hits[i] as number);
+        }
+        sums.crossEntropy += crossEntropy(logits, labels, { reduction: "sum" }).item();
+        sums.l1 += l1(maps, own).sum().item();
+        sums.l2 += l2(maps, own).sum().item();
+        sums.ssim += ssim(maps, own).sum().item();
+        const foreground = foregroundMask(pixels);
+        sums.foreground += foreground.to("float32").mean([1, 2]).sum().item();
+        energy.update(maps, foreground);
+        coherence.update(maps, labels);
+      });
+      options.onImages?.(indices.length);
+      await setImmediate(); // lets signals have their turn
+      options.signal?.throwIfAborted();
+    }
+  });
+  const mean = (sum: number) => sum / images;
+  const { mean: energyInForeground, dead } = energy.summary();
+  return {
+    split: split.name === "test" ? "test" : "val",
+    images,
+    accuracy: mean(right.reduce((sum, n) => sum + n, 0)),
+    classAccuracy: right.map((hits, label) => hits / (seen[label] as number)),
+    crossEntropy: mean(sums.crossEntropy),
+    mapL1: mean(sums.l1),
+    mapL2: mean(sums.l2),
+    mapSsim: mean(sums.ssim),
+    coherence: coherence.summary().mean,
+    deadMaps: mean(dead),
+    energyInForeground: mean(sums.foreground) > MOST_FOREGROUND ? Number.NaN : energyInForeground,
+  };
+}
+
+/** Where the first image of each class stands in a split; a class without images has none. */
+export function firstOfEachClass({ labels, numClasses }: Split): Int32Array {
+  const all = Array.from(labels.data() as BigInt64Array, Number);
+  const first = Array.from({ length: numClasses }, (_, label) => all.indexOf(label));
+  return Int32Array.from(first.filter((index) => index >= 0));
+}
+
+/** The first image of each class of a split with its map, for figures: the same images at every epoch. */
+export async function sampleMaps(model: Model, split: Split, options: SplitEvaluationOptions): Promise<MapSamples> {
+  expectEvaluation("sampleMaps", model, { split, options });
+  const [height, width] = split.images.sizes.slice(-2) as [number, number];
+  const chosen = firstOfEachClass(split);
+  const arrays = (stacked: Tensor) => stacked.unbind(0).map((image) => image.data() as Float32Array);
+  return inEvaluation(model, () =>
+    tidy(() => {
+      const { logits, labels, pixels, maps, dead } = explainBatch(model, split, chosen, options);
+      return {
+        classNames: split.classNames,
+        height,
+        width,
+        images: arrays(pixels),
+        labels: Array.from(labels.data() as BigInt64Array, Number),
+        predictions: Array.from(logits.argmax(1).data() as BigInt64Array, Number),
+        maps: arrays(maps),
+        dead: Array.from(dead.data() as Uint8Array, Boolean),
+        prototypes: arrays(options.prototypes),
+      };
+    }),
+  );
+}
+
+/** How a session judges its model. */
+export const validationOptions = (
+  { guidance, references, amp, channelsLast }: Session,
+  signal?: AbortSignal,
+): SplitEvaluationOptions => ({
+  camLayer: guidance.camLayer,
+  prototypes: references,
+  amp,
+  channelsLast,
+  signal,
+});

@@ -1,0 +1,243 @@
+import { existsSync } from "node:fs";
+import { copyFile, link, readdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { describeValue } from "../../arguments.ts";
+import { fileFault } from "../../atomic-file.ts";
+import { BatchCamError } from "../../errors.ts";
+import { loadSafetensors, readSafetensorsMetadata, saveSafetensors } from "../../io/index.ts";
+import type { Model } from "../../models/index.ts";
+import type { Tensor } from "../../tensor/index.ts";
+import type { EpochMeansState } from "../loop/epoch-means.ts";
+import type { EpochRecord, Rejudged } from "./events.ts";
+
+/** Where a run stands, beside its tensors; numbers survive JSON exactly. */
+export interface Progress {
+  /** Steps taken. */
+  step: number;
+  /** The epoch in progress, from 1. */
+  epoch: number;
+  /** Batches taken of that epoch. */
+  batch: number;
+  means: EpochMeansState;
+  history: EpochRecord[];
+  bestEpoch: number;
+  /** Digest of the validation images by which `history`, or since it was judged again the best epoch, was judged; absent in checkpoints of earlier versions. */
+  validation?: string;
+  rejudged?: Rejudged;
+  /** Training time so far, and of the epoch in progress. */
+  seconds: number;
+  epochSeconds: number;
+}
+
+/** Everything that a run needs to go on bit for bit. */
+export interface Snapshot {
+  /** The model's state dict. */
+  model: ReadonlyMap<string, Tensor>;
+  /** Optimizer, generator and running prototypes, by prefix. */
+  state: ReadonlyMap<string, Tensor>;
+  progress: Progress;
+}
+
+const FORMAT = "batch-cam 1";
+/** The only names that a state has; a file that names another one could lead out of the run's folder. */
+const STATE_NAME = /^last-\d+\.state\.safetensors$/;
+const folderOf = (runDirectory: string) => join(runDirectory, "checkpoints");
+
+export function lastCheckpoint(runDirectory: string): string {
+  return join(folderOf(runDirectory), "last.safetensors");
+}
+
+export function bestCheckpoint(runDirectory: string): string {
+  return join(folderOf(runDirectory), "best.safetensors");
+}
+
+/**
+ * Writes `checkpoints/last.safetensors` (weights alone, as torch names them) and beside it the state to resume from. The
+ * state's name holds its step and is written first; renaming the weights, which name their state, is what commits both.
+ */
+export async function saveCheckpoint(runDirectory: string, snapshot: Snapshot): Promise<string> {
+  return asFileFault(runDirectory, () => writeCheckpoint(runDirectory, snapshot));
+}
+
+/** What the file system refuses within fn is E_IO. */
+async function asFileFault<T>(runDirectory: string, fn: () => Promise<T>): Promise<T> {
+  try {
+    return await fn();
+  } catch (error) {
+    throw fileFault(`cannot keep checkpoints in ${folderOf(runDirectory)}`, error);
+  }
+}
+
+async function writeCheckpoint(runDirectory: string, { model, state, progress }: Snapshot): Promise<string> {
+  const path = lastCheckpoint(runDirectory);
+  const stateName = `last-${progress.step}.state.safetensors`;
+  const statePath = join(folderOf(runDirectory), stateName);
+  const { state: committed } = await readSafetensorsMetadata(path).catch(() => ({ state: undefined }));
+  try {
+    await saveSafetensors(statePath, state, { progress: JSON.stringify(progress, keepNumbers) });
+    await saveSafetensors(path, model, {
+      format: "pt",
+      "batch-cam": FORMAT,
+      step: String(progress.step),
+      state: stateName,
+    });
+  } catch (error) {
+    // On a full disk, a state that no weights name would take the room that the next attempt needs.
+    if (stateName !== committed) await rm(statePath, { force: true });
+    throw error;
+  }
+  for (const name of await readdir(folderOf(runDirectory))) {
+    if (STATE_NAME.test(name) && name !== stateName) await rm(join(folderOf(runDirectory), name), { force: true });
+  }
+  return path;
+}
+
+/** Writes the weights that the validation split chose. */
+export async function saveBest(
+  runDirectory: string,
+  model: ReadonlyMap<string, Tensor>,
+  epoch: number,
+): Promise<string> {
+  return asFileFault(runDirectory, async () => {
+    await setBestAside(runDirectory);
+    return saveWeights(bestCheckpoint(runDirectory), model, epoch);
+  });
+}
+
+/** Keeps the best weights so far, where there are any, under a second name until a checkpoint knows of better ones. */
+async function setBestAside(runDirectory: string): Promise<void> {
+  const [best, aside] = [bestCheckpoint(runDirectory), asideOf(runDirectory)];
+  if (!existsSync(best)) return;
+  await rm(aside, { force: true });
+  await link(best, aside).catch(() => copyFile(best, aside)); // a file system without hard links
+}
+
+/** Before a run goes on: the best weights are again those of `bestEpoch`, 0 for none, whatever was judged after the checkpoint. */
+export async function restoreBest(runDirectory: string, bestEpoch: number): Promise<void> {
+  const [best, aside] = [bestCheckpoint(runDirectory), asideOf(runDirectory)];
+  await asFileFault(runDirectory, async () => {
+    if (bestEpoch === 0) await rm(best, { force: true });
+    else if ((await epochOf(best)) !== bestEpoch && (await epochOf(aside)) === bestEpoch) await rename(aside, best);
+    await dropAside(runDirectory);
+  });
+}
+
+/** Once a checkpoint knows the best weights. */
+export async function dropAside(runDirectory: string): Promise<void> {
+  await rm(asideOf(runDirectory), { force: true });
+}
+
+/** Which epoch's weights a file holds; null where that cannot be read. */
+export async function epochOf(path: string): Promise<number | null> {
+  const { epoch } = await readSafetensorsMetadata(path).catch(() => ({ epoch: undefined }));
+  return epoch === undefined ? null : Number(epoch);
+}
+
+const asideOf = (runDirectory: string) => join(folderOf(runDirectory), "best-before.safetensors");
+
+async function saveWeights(path: string, model: ReadonlyMap<string, Tensor>, epoch: number): Promise<string> {
+  await saveSafetensors(path, model, { format: "pt", "batch-cam": FORMAT, epoch: String(epoch) });
+  return path;
+}
+
+/** Writes the weights of an epoch, and removes those of epochs before the last `keep` that were kept. */
+export async function saveEpoch(
+  runDirectory: string,
+  model: ReadonlyMap<string, Tensor>,
+  { epoch, keep }: { epoch: number; keep: number },
+): Promise<void> {
+  const folder = folderOf(runDirectory);
+  await asFileFault(runDirectory, async () => {
+    await saveWeights(join(folder, `epoch-${epoch}.safetensors`), model, epoch);
+    const kept = (await readdir(folder)).flatMap((name) => Number(name.match(/^epoch-(\d+)\.safetensors$/)?.[1] ?? []));
+    for (const old of kept.sort((a, b) => b - a).slice(keep))
+      await rm(join(folder, `epoch-${old}.safetensors`), { force: true });
+  });
+}
+
+/**
+ * Reads the last checkpoint of a run. The caller frees the tensors.
+ *
+ * @throws E_CHECKPOINT where it is missing, damaged, or not one of ours
+ */
+export async function loadCheckpoint(runDirectory: string): Promise<Snapshot> {
+  const path = lastCheckpoint(runDirectory);
+  try {
+    const metadata = await readSafetensorsMetadata(path);
+    if (metadata["batch-cam"] !== FORMAT || metadata.state === undefined) {
+      throw new BatchCamError(
+        "E_CHECKPOINT",
+        `its format is ${metadata["batch-cam"] ?? "unknown"}, this version reads ${FORMAT}`,
+      );
+    }
+    if (!STATE_NAME.test(metadata.state))
+      throw new BatchCamError(
+        "E_CHECKPOINT",
+        `it names ${describeValue(metadata.state)} as its state, which no run writes`,
+      );
+    const statePath = join(folderOf(runDirectory), metadata.state);
+    const { progress } = await readSafetensorsMetadata(statePath);
+    return {
+      model: await loadSafetensors(path),
+      state: await loadSafetensors(statePath),
+      progress: readProgress(progress),
+    };
+  } catch (cause) {
+    const reason = (cause as Error).message;
+    throw new BatchCamError(
+      "E_CHECKPOINT",
+      `cannot resume from ${path}: ${reason}; begin anew with { overwrite: true }`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+/** Puts a checkpoint's weights into the model of its run. @throws E_CHECKPOINT naming the file where they do not fit */
+export function loadCheckpointed(model: Model, weights: ReadonlyMap<string, Tensor>, checkpoint: string): void {
+  try {
+    model.loadStateDict(weights);
+  } catch (error) {
+    if (!(error instanceof BatchCamError)) throw error;
+    const problem = error.detail.replace(/; pass \{ strict: false \} .*$/, "");
+    const remedy = "restore the file, or name another checkpoint";
+    throw new BatchCamError("E_CHECKPOINT", `${checkpoint} is not of its run: ${problem}; ${remedy}`, { cause: error });
+  }
+}
+
+/** JSON has no NaN and no Infinity: here they are texts. */
+const keepNumbers = (_: string, value: unknown): unknown =>
+  typeof value === "number" && !Number.isFinite(value) ? String(value) : value;
+const NO_JSON: readonly unknown[] = ["NaN", "Infinity", "-Infinity"];
+const numbersAgain = (_: string, value: unknown): unknown => (NO_JSON.includes(value) ? Number(value) : value);
+
+function readProgress(text: string | undefined): Progress {
+  const progress = JSON.parse(text ?? "null", numbersAgain) as Progress | null;
+  const counts = [progress?.step, progress?.epoch, progress?.batch, progress?.bestEpoch];
+  const seconds = [progress?.seconds, progress?.epochSeconds, progress?.means?.images];
+  const whole =
+    counts.every((value) => Number.isSafeInteger(value) && Number(value) >= 0) &&
+    seconds.every((value) => Number.isFinite(value) && Number(value) >= 0) &&
+    Array.isArray(progress?.history) &&
+    progress.history.every(isRecord) &&
+    (progress.rejudged === undefined || isRejudged(progress.rejudged)) &&
+    typeof progress.means.sums === "object" &&
+    progress.means.sums !== null;
+  if (whole) return progress;
+  throw new BatchCamError("E_CHECKPOINT", "its state does not say how far the run had come");
+}
+
+/** Whether a row of the history has what going on reads of it. */
+function isRecord(row: Partial<EpochRecord> | null): boolean {
+  return Number.isSafeInteger(row?.epoch) && typeof row?.val?.accuracy === "number" && typeof row.train === "object";
+}
+
+function isRejudged({ after, step, val }: Partial<Rejudged>): boolean {
+  return [after, step].every(Number.isSafeInteger) && (val === null || typeof val?.accuracy === "number");
+}
+
+/** Frees the handles of a state; what they share memory with lives on. */
+export function disposeAll(...states: ReadonlyMap<string, Tensor>[]): void {
+  for (const state of states) for (const tensor of state.values()) tensor.dispose();
+}

@@ -1,0 +1,206 @@
+import type { TrainConfig } from "../../config/index.ts";
+import type { PrototypeShape } from "../../data/index.ts";
+import type { ModelOptions } from "../../models/index.ts";
+import type { ProfileReport } from "../../profile/index.ts";
+
+/** What a training run tells its caller, in order: `start`, then `step`, `balance`, `epoch`, `maps`, `checkpoint`, `profile` and `warning`, then `end`. */
+export type TrainEvent =
+  | StartEvent
+  | StepEvent
+  | BalanceEvent
+  | { type: "epoch"; epoch: number; epochs: number; record: EpochRecord }
+  | { type: "checkpoint"; step: number; path: string }
+  | { type: "maps"; epoch: number; samples: MapSamples }
+  | ProfileEvent
+  | { type: "warning"; message: string }
+  | { type: "end"; result: TrainResult };
+
+/** Sent once, before the first step. */
+export interface StartEvent {
+  type: "start";
+  runDirectory: string;
+  /** Steps already taken by the run that goes on; 0 for a new one. */
+  resumedFromStep: number;
+  /** What an earlier part of the run logged of this step and later ones is void; what holds of it comes once more. 0 for a new run. */
+  voidFromStep: number;
+  /** What the model was told, by the config or for the size of the images. */
+  modelOptions: ModelOptions;
+  /** Trainable numbers of the model. */
+  parameters: number;
+  /** Height and width of the guided maps, before they are upsampled. */
+  mapSize: readonly [number, number];
+  /** Module path of the layer that the maps are taken from. */
+  camLayer: string;
+  stepsPerEpoch: number;
+  epochs: number;
+  trainImages: number;
+  valImages: number;
+  testImages: number;
+  threads: number;
+  classNames: readonly string[];
+  /** What the network computes in; maps and losses are float32 in any case. */
+  precision: "float32" | "bfloat16";
+  /** How much shape the mean images carry that the maps are guided to; absent where they are guided to others, or the images are few. */
+  prototypeShape?: PrototypeShape;
+  /** The effective one: on resuming the run's own, with what may change. */
+  config: TrainConfig;
+}
+
+/** Sent every `logEvery` steps. Epochs and steps count from 1. */
+export interface StepEvent {
+  type: "step";
+  epoch: number;
+  /** Steps since the run began. */
+  step: number;
+  stepInEpoch: number;
+  stepsPerEpoch: number;
+  metrics: StepMetrics;
+  imagesPerSecond: number;
+}
+
+/** Sent every `lossBalanceEvery` steps. */
+export interface BalanceEvent {
+  type: "balance";
+  epoch: number;
+  step: number;
+  terms: TermBalance[];
+}
+
+/** One term of a step's loss, over the step's first batch. */
+export interface TermBalance {
+  /** As in `StepMetrics`. */
+  term: string;
+  /** At this step, warm-up included; 1 for the cross-entropy. */
+  weight: number;
+  /** Before its weight. */
+  value: number;
+  /** L2 norm of the gradient of weight · value with respect to all parameters. */
+  gradNorm: number;
+  /** Cosine of that gradient with the cross-entropy's, −1 to 1; null where one of them is zero. */
+  cosine: number | null;
+}
+
+/** Sent once where the config asks for a profile, after its window or the run's end. */
+export interface ProfileEvent {
+  type: "profile";
+  report: ProfileReport;
+  /** The report as JSON. */
+  path: string;
+  /** For chrome://tracing and ui.perfetto.dev. */
+  tracePath: string;
+}
+
+/** One step's numbers, every term of `loss = crossEntropy + lambdaPrototype * prototypeLoss + lambdaBatch * batchCamLoss` apart. */
+export interface StepMetrics {
+  loss: number;
+  crossEntropy: number;
+  /** Before its weight; null where the objective has no such term. */
+  prototypeLoss: number | null;
+  /** Before its weight; null where the objective has no such term. */
+  batchCamLoss: number | null;
+  /** Term of the baseline, before its weight; null where the config names none. */
+  baselineLoss: number | null;
+  /** Weight at this step, warm-up included. */
+  lambdaPrototype: number;
+  /** Weight at this step, warm-up included. */
+  lambdaBatch: number;
+  /** Share of the maps that are zero everywhere, 0 to 1; null where the objective needs no maps. */
+  deadMaps: number | null;
+  /** Largest value of the maps before they are normalised; null where the objective needs no maps. */
+  rawMapMax: number | null;
+  /** L2 norm of the gradient of all parameters, before it is clipped. */
+  gradNorm: number;
+  lr: number;
+}
+
+/** One validated epoch's numbers; a row of `summary.csv`. */
+export interface EpochRecord {
+  epoch: number;
+  /** Steps since the run began. */
+  step: number;
+  /** Means over the steps since the last validation: the epoch's, unless `valInterval` leaves some out. */
+  train: StepMetrics & { accuracy: number };
+  val: SplitRecord;
+  secondsPerEpoch: number;
+  /** Whether the validation split chose this epoch over all earlier ones. */
+  bestSoFar: boolean;
+}
+
+/** The best epoch, judged again when the run went on: epochs that are judged by different images cannot be compared. */
+export interface Rejudged {
+  /** Steps that were taken before. */
+  step: number;
+  /** The best epoch until then; 0 for none. */
+  epoch: number;
+  /** The last epoch that was validated before. */
+  after: number;
+  /** Whether the validation images are others than before. */
+  otherImages: boolean;
+  /** Null where its weights could not be judged: the best epoch is then one of those after it. */
+  val: SplitRecord | null;
+}
+
+/** A model's numbers on one split. Maps are compared with the prototype of their true class, at the image's size. */
+export interface SplitRecord {
+  split: "val" | "test";
+  images: number;
+  /** 0 to 1. */
+  accuracy: number;
+  /** The same for the images of each class; NaN (null in files) for a class without images. Absent in records of earlier versions. */
+  classAccuracy?: readonly (number | null)[];
+  crossEntropy: number;
+  /** Mean of |map - prototype| over pixels and images. */
+  mapL1: number;
+  /** Mean of (map - prototype)^2 over pixels and images. */
+  mapL2: number;
+  /** Mean structural similarity of map and prototype, -1 to 1; higher is closer. */
+  mapSsim: number;
+  /** Mean over classes of the mean pairwise cosine of a class's maps, 0 to 1. */
+  coherence: number;
+  /** Share of the maps that are zero everywhere, 0 to 1. */
+  deadMaps: number;
+  /** Share of the maps' energy on pixels brighter than 0.1, 0 to 1; NaN where those are more than 80 % of the images: photographs. */
+  energyInForeground: number;
+}
+
+/** One image of each class of the validation split with its map, as plain arrays of height * width values in [0, 1]. */
+export interface MapSamples {
+  classNames: readonly string[];
+  height: number;
+  width: number;
+  /** (C, H, W) in [0, 1] each. */
+  images: Float32Array[];
+  labels: number[];
+  predictions: number[];
+  /** The map of the true class, normalised, at the image's size. */
+  maps: Float32Array[];
+  dead: boolean[];
+  /** One for each class. */
+  prototypes: Float32Array[];
+}
+
+/** What `train` resolves to. */
+export interface TrainResult extends JudgedRun {
+  /** What ended it: all its epochs, `maxSteps`, `maxSeconds`, `patience`, or the signal. */
+  endedBy: "epochs" | "maxSteps" | "maxSeconds" | "patience" | "signal";
+}
+
+/** What a run has come to. */
+export interface JudgedRun {
+  runDirectory: string;
+  /** True when the signal stopped the run before its end; it can be resumed. */
+  interrupted: boolean;
+  /** Steps since the run began. */
+  step: number;
+  history: EpochRecord[];
+  /** The best epoch's model on the test split; null when the run was interrupted. */
+  test: SplitRecord | null;
+  bestEpoch: number;
+  /** How the best epoch was judged again, the last time that it was; absent where it never was. */
+  rejudged?: Rejudged;
+  /** Path of the last checkpoint. */
+  checkpoint: string;
+  /** Path of the best epoch's checkpoint; null before the first epoch's end. */
+  best: string | null;
+  seconds: number;
+}

@@ -1,0 +1,88 @@
+import { join } from "node:path";
+import { writeFileAtomically } from "../../atomic-file.ts";
+import { BatchCamError } from "../../errors.ts";
+import { appendRegularText, readRegularText } from "../../regular-file.ts";
+import type { Progress } from "./checkpoint.ts";
+import type { BalanceEvent, EpochRecord, Rejudged, StepMetrics } from "./events.ts";
+
+type StepRow = { kind: "step"; epoch: number; step: number; imagesPerSecond: number } & StepMetrics;
+
+export type LogRow =
+  | StepRow
+  | ({ kind: "balance" } & Omit<BalanceEvent, "type">)
+  | ({ kind: "epoch" } & EpochRecord)
+  | ({ kind: "rejudged" } & Rejudged);
+
+type RewindTarget = Pick<Progress, "step" | "epoch" | "history" | "rejudged">;
+
+/** Where a log was cut back to. */
+export interface Rewound {
+  fromStep: number;
+  left: readonly StepRow[];
+}
+
+/**
+ * `metrics.jsonl` and `summary.csv` of a run. Rows of the log are appended, each with one write; a kill can tear only the
+ * last, and resuming drops that and every row after the checkpoint.
+ */
+export class MetricsLog {
+  readonly path: string;
+  readonly #summaryPath: string;
+
+  constructor(runDirectory: string) {
+    this.path = join(runDirectory, "metrics.jsonl");
+    this.#summaryPath = join(runDirectory, "summary.csv");
+  }
+
+  async append(row: LogRow): Promise<void> {
+    try {
+      await appendRegularText(this.path, `${JSON.stringify(row)}\n`);
+    } catch (cause) {
+      throw new BatchCamError("E_IO", `cannot write ${this.path}: ${(cause as Error).message}`, { cause });
+    }
+  }
+
+  /**
+   * Keeps the rows up to `step`, and of epochs only those before `epoch`, which is still to be judged.
+   * @returns the first step of which something was dropped, or might have been, and what is left of it and later ones
+   */
+  async rewindTo({ step, epoch, history, rejudged }: RewindTarget): Promise<Rewound> {
+    const isStale = (row: LogRow) => row.kind === "epoch" && row.epoch >= epoch;
+    // A judgement is in the log before its checkpoint is.
+    const isVoid = (row: LogRow) => row.kind === "rejudged" && row.step > (rejudged?.step ?? -1);
+    const rows = (await readLog(this.path)).filter((row) => row.step <= step && !isVoid(row));
+    const kept = rows.filter((row) => !isStale(row));
+    await writeFileAtomically(this.path, kept.map((row) => `${JSON.stringify(row)}\n`).join(""));
+    await this.writeSummary(history);
+    const fromStep = Math.min(step + 1, ...rows.filter(isStale).map((row) => row.step));
+    return { fromStep, left: kept.filter((row) => row.kind === "step" && row.step >= fromStep) as StepRow[] };
+  }
+
+  /** One row for each epoch: what the schedule and model selection saw. */
+  async writeSummary(history: readonly EpochRecord[]): Promise<void> {
+    const rows = history.map(flatten);
+    const columns = Object.keys(rows[0] ?? {});
+    const lines = rows.map((row) => columns.map((column) => row[column] ?? "").join(","));
+    await writeFileAtomically(this.#summaryPath, `${[columns.join(","), ...lines].join("\n")}\n`);
+  }
+}
+
+/** The rows of a log that can be read; a torn last one is left out. */
+export async function readLog(path: string): Promise<LogRow[]> {
+  const text = await readRegularText(path).catch(() => "");
+  return text.split("\n").flatMap((line) => {
+    try {
+      const row = JSON.parse(line) as LogRow | null;
+      return typeof row?.step === "number" ? [row] : [];
+    } catch {
+      return [];
+    }
+  });
+}
+
+function flatten({ train, val, ...rest }: EpochRecord): Record<string, string | number | boolean | null> {
+  const { split: _, classAccuracy: __, ...validation } = val;
+  const prefixed = (prefix: string, record: object) =>
+    Object.fromEntries(Object.entries(record).map(([key, value]) => [`${prefix}.${key}`, value]));
+  return { ...rest, ...prefixed("train", train), ...prefixed("val", validation) };
+}

@@ -1,0 +1,94 @@
+import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import { describeResumedRun } from "../../config/index.ts";
+import { setRngState, type Tensor } from "../../tensor/index.ts";
+import type { GivenSplits } from "../data/configured-data.ts";
+import { type RunPlan, writeRunData } from "../data/run-data.ts";
+import { rejudge } from "../loop/rejudge.ts";
+import {
+  disposeAll,
+  lastCheckpoint,
+  loadCheckpoint,
+  loadCheckpointed,
+  type Progress,
+  restoreBest,
+  saveCheckpoint,
+} from "./checkpoint.ts";
+import { expectSameEnvironment, readEnvironment, resumedEnvironment } from "./environment.ts";
+import type { Rejudged } from "./events.ts";
+import { writeJson } from "./run-directory.ts";
+import { expectReachable } from "./session-checks.ts";
+import { resumedRunData, type SessionData } from "./session-data.ts";
+import { environmentOf, type Session, snapshot } from "./session-state.ts";
+
+/** The data with which a run goes on. */
+export interface ResumedData {
+  data: SessionData;
+  plan: RunPlan;
+  given?: GivenSplits | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** Puts everything where the last checkpoint left it, and writes what is different about the run from now on. */
+export async function resume(session: Session, resumed: ResumedData): Promise<void> {
+  const { run, config } = session;
+  if (config.deterministic) expectSameEnvironment(await readEnvironment(run.directory), environmentOf(session));
+  const { model, state, progress } = await loadCheckpoint(run.directory);
+  try {
+    expectReachable(config, progress);
+    goOnFrom(session, progress);
+    await restoreBest(run.directory, progress.bestEpoch);
+    loadCheckpointed(session.model, model, lastCheckpoint(run.directory));
+    session.optimizer.loadState(without("optimizer.", state));
+    session.weightEma?.loadState(without("ema.", state));
+    session.guidance.camEma?.loadState(state);
+    const rejudged = await rejudge(session, resumed.data, resumed.signal);
+    if (rejudged !== null) session.model.loadStateDict(model); // the best epoch's are in it
+    setRngState(state.get("rng") as Tensor);
+    session.rewound = await session.log.rewindTo(progress);
+    if (rejudged !== null) await keepJudgement(session, rejudged);
+  } finally {
+    disposeAll(model, state);
+  }
+  await describeAnew(session, resumed);
+}
+
+/** From now on a checkpoint knows the judgement, so that no later part of the run judges again. */
+async function keepJudgement(session: Session, rejudged: Rejudged): Promise<void> {
+  await session.log.append({ kind: "rejudged", ...rejudged });
+  const taken = snapshot(session);
+  await saveCheckpoint(session.run.directory, taken).finally(() => disposeAll(taken.model, taken.state));
+}
+
+function goOnFrom(session: Session, progress: Progress): void {
+  // Fewer images make shorter epochs.
+  progress.batch = Math.min(progress.batch, session.stepsPerEpoch);
+  session.progress = progress;
+  session.savedStep = progress.step;
+  const { epochs, maxSteps = Number.POSITIVE_INFINITY } = session.config;
+  session.totalSteps = progress.step + (epochs - progress.epoch + 1) * session.stepsPerEpoch - progress.batch;
+  session.lastStep = Math.min(maxSteps, session.totalSteps);
+}
+
+/** The files that describe the run, so that they hold of what it does from now on. */
+async function describeAnew(session: Session, { data, plan, given }: ResumedData): Promise<void> {
+  const { run, config, progress } = session;
+  const { directory, saved } = run;
+  const { epoch, step } = progress;
+  const kept = resumedRunData(data, { directory, given, plan, epoch, step });
+  if (kept !== null) await writeRunData(directory, kept);
+  // A damaged file says nothing that could be added to.
+  const before = await readEnvironment(directory).catch(() => ({}));
+  const surroundings =
+    Object.keys(before).length === 0 ? null : resumedEnvironment(before, environmentOf(session), step + 1);
+  if (surroundings !== null) await writeJson(join(directory, "environment.json"), surroundings);
+  if (saved === null) return;
+  const described = describeResumedRun(saved, config);
+  if (!isDeepStrictEqual(described, saved)) await writeJson(join(directory, "config.json"), described);
+}
+
+function without(prefix: string, state: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
+  return new Map(
+    [...state].filter(([name]) => name.startsWith(prefix)).map(([name, tensor]) => [name.slice(prefix.length), tensor]),
+  );
+}

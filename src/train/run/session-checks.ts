@@ -1,0 +1,126 @@
+import type { TrainConfig } from "../../config/index.ts";
+import { counted, wordFor } from "../../counted.ts";
+import { type PrototypeShape, prototypeShape, type Split } from "../../data/index.ts";
+import { BatchCamError } from "../../errors.ts";
+import { baselineNeeds } from "../../losses/baselines.ts";
+import { BASELINES } from "../../losses/description.ts";
+import { familyOf } from "../../models/families.ts";
+import { type Model, mapSize } from "../../models/index.ts";
+import { inWords } from "../../registry.ts";
+import { tidy } from "../../tensor/index.ts";
+import type { ConfiguredData } from "../data/configured-data.ts";
+import type { Progress } from "./checkpoint.ts";
+import type { TrainEvent } from "./events.ts";
+import { camLayerOf } from "./from-config.ts";
+
+/** What one step of the optimizer sees. */
+export const imagesPerStep = ({ batchSize, gradAccumSteps }: TrainConfig): number => batchSize * gradAccumSteps;
+
+/** Fewer validation images than this say little of which epoch is best. */
+const FEW_IMAGES = 50;
+
+/** In fewer steps than this hardly anything is learned. */
+const FEW_STEPS = 10;
+
+/** Steps after which batch norm's running statistics have forgotten where they began: 0.9 to the power of 50 is 0.5 %. */
+const STEPS_OF_NORM = 50;
+
+/** Where validation says less than it seems to: running statistics that have not settled. */
+export function normWarnings({ fastDevRun, weights }: TrainConfig, steps: number, model: Model): string[] {
+  if (fastDevRun || weights !== undefined || steps >= STEPS_OF_NORM) return [];
+  // The state dict's tensors are handles of their own, which the tidy frees.
+  if (!tidy(() => [...model.stateDict().keys()]).some((name) => name.endsWith("running_mean"))) return [];
+  return [
+    `validation lags behind training in a run of ${counted(steps, "step")}: batch norm's running statistics, by which a model is judged, take about ${STEPS_OF_NORM} steps to settle`,
+  ];
+}
+
+export function sizeWarnings(config: TrainConfig, steps: number, { train, val }: ConfiguredData): string[] {
+  if (config.fastDevRun || config.overfitBatches !== undefined) return [];
+  const [images, judges, perStep] = [train.labels.numel, val.labels.numel, imagesPerStep(config)];
+  const warnings: string[] = [];
+  if (steps < FEW_STEPS && config.maxSteps === undefined)
+    warnings.push(`the run has only ${counted(steps, "step")}: see --epochs and --batch-size`);
+  if (perStep > images)
+    warnings.push(
+      `a step takes ${counted(perStep, "image")} and there ${wordFor(images, "is", "are")} ${images}: each epoch is one step (see batchSize)`,
+    );
+  if (judges < FEW_IMAGES && config.limitVal === undefined)
+    warnings.push(
+      `there ${wordFor(judges, "is", "are")} only ${counted(judges, "validation image")}: the accuracy that chooses the best epoch moves by ${(100 / judges).toFixed(1)} % an image (see valImages)`,
+    );
+  return warnings;
+}
+
+/** In fewer images than this chance decides what their mean shows. */
+const FEWEST_SHAPED = 20;
+
+/** How much shape the prototypes carry to which a run guides its maps; null for runs that guide to others, and for very few images. */
+export function guidedShape(config: TrainConfig, train: Split): PrototypeShape | null {
+  const { plain, statistic, prototypes, fastDevRun, overfitBatches } = config;
+  if (plain || statistic === "cam-ema" || prototypes !== "class") return null;
+  if (fastDevRun || overfitBatches !== undefined || train.labels.numel < FEWEST_SHAPED) return null;
+  return prototypeShape(train);
+}
+
+export function expectAnnotations({ baseline, dataset }: TrainConfig, data: ConfiguredData): void {
+  if (baseline === undefined || !baselineNeeds(baseline).masks || data.train.masks !== undefined) return;
+  data.dispose();
+  const others = BASELINES.flatMap(({ name, needs }) => (needs.masks ? [] : [`"${name}"`]));
+  const advice = `take a decoy set, or ${inWords(others, "or")}, which needs none`;
+  throw new BatchCamError("E_CONFIG", `baseline: ${baseline} needs masks, and ${dataset} has none: ${advice}`);
+}
+
+/** The layer whose maps are guided, and their size. A model that cannot take the data set's images is the config's fault. */
+export function mapsOf(
+  config: TrainConfig,
+  model: Model,
+  split: Split,
+): { camLayer: string; size: readonly [number, number] } {
+  try {
+    const camLayer = camLayerOf(config, model, split);
+    model.moduleAt(camLayer, "camLayer"); // names the option, where the pass for the map's size would name forwardWith
+    return { camLayer, size: mapSize(model, split.images.sizes.slice(1) as [number, number, number], camLayer) };
+  } catch (cause) {
+    if (!(cause instanceof BatchCamError) || cause.code !== "E_SHAPE") throw aboutLayer(cause);
+    const advice = familyOf(config.model)?.misfitAdvice ?? "choose another model";
+    throw new BatchCamError("E_CONFIG", `${cause.message}: ${advice}`, { cause });
+  }
+}
+
+/** That a layer gives no map is about `camLayer`, the option that chose it. */
+function aboutLayer(error: unknown): unknown {
+  const isPlain = error instanceof BatchCamError && error.code === "E_CONFIG" && error.operation === undefined;
+  return isPlain ? new BatchCamError(error.code, `camLayer: ${error.message}`, { cause: error }) : error;
+}
+
+/** A map of one cell says nothing of where the model looks; under 4x4 it says little. */
+export function checkMapSize(
+  size: readonly [number, number],
+  camLayer: string,
+  emit: (event: TrainEvent) => void,
+): void {
+  const [height, width] = size;
+  if (height * width === 1) {
+    throw new BatchCamError(
+      "E_CONFIG",
+      `camLayer: the maps of ${camLayer} are 1x1 at this image size; choose an earlier layer`,
+    );
+  }
+  if (Math.min(height, width) < 4) {
+    emit({
+      type: "warning",
+      message: `the maps of ${camLayer} are only ${height}x${width}; an earlier layer guides better`,
+    });
+  }
+}
+
+/** A run cannot end before the epoch that it has begun. */
+export function expectReachable({ epochs }: TrainConfig, { epoch, batch }: Progress): void {
+  const begun = batch > 0 ? epoch : epoch - 1;
+  if (begun > epochs)
+    throw new BatchCamError(
+      "E_CONFIG",
+      `epochs: the run is in its epoch ${begun} already, and cannot end with ${epochs}`,
+    );
+}

@@ -1,0 +1,81 @@
+import type { TrainConfig } from "../../config/index.ts";
+import { BatchCamError } from "../../errors.ts";
+import { familyOf } from "../../models/families.ts";
+import { loadPretrained, loadWeights, type Model } from "../../models/index.ts";
+import { recognise } from "../../models/recognise.ts";
+import type { Tensor } from "../../tensor/index.ts";
+import { broughtNormalization } from "../data/normalization.ts";
+import { disposeAll } from "./checkpoint.ts";
+
+/** What a run starts from: weights, what they say of the normalisation, and sentences on both. */
+export interface Start {
+  /** Where they were read from. */
+  path: string;
+  weights: ReadonlyMap<string, Tensor>;
+  choice: Pick<TrainConfig, "normalization" | "mean" | "std">;
+  /** Where the normalisation is from; null for the training images' own. */
+  source: string | null;
+  notes: readonly string[];
+}
+
+export const NO_START: Start = { path: "", weights: new Map(), choice: {}, source: null, notes: [] };
+
+/** Reads the weights that a config names, before its data, which are normalised as the weights expect. */
+export async function loadStart(config: TrainConfig): Promise<Start> {
+  const { weights: path, weightsKey: key } = config;
+  const asked = config.mean !== undefined || (config.normalization ?? "data") !== "data" ? "as the config says" : null;
+  if (path === undefined) return { ...NO_START, source: asked };
+  const { weights, notes } = await loadWeights(path, { key });
+  const brought = await broughtNormalization(path, weights, config);
+  return {
+    path,
+    weights,
+    choice: (brought?.choice ?? {}) as Start["choice"],
+    source: brought?.source ?? asked,
+    notes: notes.map((note) => `weights: ${note}`),
+  };
+}
+
+/** Puts the weights into the model, and frees them; sentences on what was chosen and adapted. */
+export function startModel(model: Model, start: Start, name: string): string[] {
+  const { weights, notes } = start;
+  if (weights.size === 0) return [...notes];
+  try {
+    return [...notes, ...startFrom(model, start, name).map((note) => `weights: ${note}`)];
+  } finally {
+    disposeAll(weights);
+  }
+}
+
+/**
+ * Starts a model from weights that `loadWeights` gave, which stay the caller's. Returns what was adapted to its classes and channels.
+ *
+ * @throws E_CHECKPOINT for weights that do not fit
+ */
+function startFrom(model: Model, { path, weights }: Start, name: string): string[] {
+  try {
+    return loadPretrained(model, weights).notes;
+  } catch (error) {
+    if (!(error instanceof BatchCamError) || !["E_SHAPE", "E_CHECKPOINT"].includes(error.code)) throw error;
+    const remedy = fittingOptions(model, weights, name);
+    const advice = remedy === "" ? "" : `; to train the network of the weights, give { ${remedy} }`;
+    throw new BatchCamError("E_CHECKPOINT", `weights: ${path}: ${error.detail}${advice}`, { cause: error });
+  }
+}
+
+/** The options of the config that make the model that the weights are for, where these differ: 'model: "resnet18", width: 16'. */
+function fittingOptions(model: Model, weights: ReadonlyMap<string, Tensor>, name: string): string {
+  const wanted = recognise(weights);
+  if (wanted === null || "looksLike" in wanted) return "";
+  const made = recognise(model.stateDict());
+  const own: Readonly<Record<string, unknown>> = { ...(made !== null && "name" in made ? made.options : {}) };
+  const { inChannels } = wanted.options;
+  if (inChannels !== own.inChannels && inChannels !== 3) return ""; // no model for these images takes them
+  const known = Object.keys(familyOf(wanted.name)?.options ?? {});
+  const isSame = wanted.name === name;
+  const differing = Object.entries(wanted.options).filter(
+    ([key, value]) => known.includes(key) && value !== undefined && !(isSame && own[key] === value),
+  );
+  const named = isSame ? differing : [["model", wanted.name], ...differing];
+  return named.map(([key, value]) => `${key}: ${JSON.stringify(value)}`).join(", ");
+}

@@ -1,0 +1,62 @@
+import { expectInteger, optionsOf } from "../../arguments.ts";
+import type { TrainConfig } from "../../config/index.ts";
+import { evaluateSplit, type SplitEvaluationOptions, sampleMaps } from "../../train/loop/validation.ts";
+import type { MapSamples, SplitRecord } from "../../train/run/events.ts";
+import { openRun, type RunDataOptions, type RunSubject } from "../loaded-model.ts";
+
+export interface EvaluateOptions extends RunDataOptions {
+  /** Images at a time. */
+  batchSize?: number;
+}
+
+/** What a checkpoint is worth on its run's test split. */
+export interface Evaluation {
+  checkpoint: string;
+  config: TrainConfig;
+  test: SplitRecord;
+  samples: MapSamples;
+}
+
+/**
+ * Evaluates a run's best epoch, or one checkpoint of it, on the test split and in the precision that its config names: on
+ * the machine that trained it, the run's own test figures come out again.
+ *
+ * @param runOrCheckpoint a run directory, or a file in its `checkpoints/`
+ * @throws E_CHECKPOINT where there is none, or it does not fit its run's model; E_DATA where the data are not those of the run, naming
+ *   each difference
+ */
+export async function evaluate(runOrCheckpoint: string, options: EvaluateOptions = {}): Promise<Evaluation> {
+  return withRun(runOrCheckpoint, options, async ({ checkpoint, config, model, data: { test } }, judged) => ({
+    ...{ checkpoint, config },
+    test: await evaluateSplit(model, test, judged),
+    samples: await sampleMaps(model, test, judged),
+  }));
+}
+
+/** As `evaluate`, but only the maps of one test image of each class: a moment's work. */
+export async function evaluateSamples(
+  runOrCheckpoint: string,
+  options: EvaluateOptions = {},
+): Promise<Omit<Evaluation, "test">> {
+  return withRun(runOrCheckpoint, options, async ({ checkpoint, config, model, data: { test } }, judged) => ({
+    ...{ checkpoint, config },
+    samples: await sampleMaps(model, test, judged),
+  }));
+}
+
+async function withRun<T>(
+  runOrCheckpoint: string,
+  given: EvaluateOptions,
+  fn: (subject: RunSubject, options: SplitEvaluationOptions) => Promise<T>,
+): Promise<T> {
+  const known = ["batchSize", "dataDir", "acceptNewData", "data", "onWarning"] as const;
+  const { batchSize = 250, ...options } = optionsOf("evaluate", given, known);
+  expectInteger("evaluate: batchSize", batchSize, 1);
+  const subject = await openRun(runOrCheckpoint, "evaluate", options);
+  const { camLayer, prototypes, amp, channelsLast } = subject;
+  try {
+    return await fn(subject, { camLayer, prototypes, batchSize, amp, channelsLast });
+  } finally {
+    subject.dispose();
+  }
+}

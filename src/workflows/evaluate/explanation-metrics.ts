@@ -1,0 +1,214 @@
+import { setImmediate } from "node:timers/promises";
+import { deadMaps, explain, type MethodName } from "../../cam/index.ts";
+import { placesOfAllClasses } from "../../data/batches/prototypes.ts";
+import { batchIndices, gatherPixels, normalize, type Split } from "../../data/index.ts";
+import { l1, l2, ssim } from "../../losses/index.ts";
+import { EXPLANATION_MEASURES, fullDefinition, MEASURES } from "../../measures.ts";
+import { MOST_FOREGROUND } from "../../metrics/energy.ts";
+import {
+  Coherence,
+  confidence,
+  definedMean,
+  deletionCurve,
+  energyInMask,
+  foregroundMask,
+  insertionCurve,
+  maxSensitivity,
+  parameterRandomisation,
+  pointingGame,
+  relevanceRankAccuracy,
+  road,
+  sparseness,
+} from "../../metrics/index.ts";
+import type { Model } from "../../models/index.ts";
+import { inEvaluation } from "../../nn/index.ts";
+import { type Tensor, tensor, tidy } from "../../tensor/index.ts";
+import { inPrecision } from "../../train/loop/precision.ts";
+import type { RunSubject } from "../loaded-model.ts";
+
+export interface ExplanationMetricsOptions {
+  method: MethodName;
+  /** Class that the maps explain: the true one, or the predicted one. */
+  target: "label" | "prediction";
+  /** Images, of all classes of the split. */
+  limit: number;
+  batchSize: number;
+  /** Of insertion and deletion. */
+  steps: number;
+  /** Whether the parameter-randomisation check is run. */
+  randomise: boolean;
+  seed: number;
+  /** Hears of every image that is done. */
+  onImages?: (count: number) => void;
+  /** Hears of each step of the randomisation check, and of how many there are. */
+  onRandomised?: (total: number) => void;
+  signal?: AbortSignal | undefined;
+}
+
+/** A mean over the images for which a metric is defined, and for how many it is not (a dead map points nowhere). */
+export interface MetricValue {
+  mean: number;
+  undefined: number;
+}
+
+/** What the maps of one method are worth on a split. `METRIC_DEFINITIONS` says what each is. */
+export interface ExplanationMetrics {
+  method: MethodName;
+  layer: string;
+  target: "label" | "prediction";
+  images: number;
+  /** Of insertion and deletion, and of all noise. */
+  steps: number;
+  seed: number;
+  /** A metric that this split cannot support, because it has no masks, is left out. */
+  values: Partial<Record<MetricName, MetricValue>>;
+  /** Mean Spearman correlation of the maps with themselves after layers were made random, from the top down; null where not asked for. */
+  randomisation: { layer: string; spearman: MetricValue }[] | null;
+}
+
+export type MetricName = (typeof EXPLANATION_MEASURES)[number];
+
+/** What each metric is, with its source and direction, in the order of the table. */
+export const METRIC_DEFINITIONS = Object.fromEntries(
+  EXPLANATION_MEASURES.map((name) => [name, fullDefinition(MEASURES[name])]),
+) as Readonly<Record<MetricName, string>>;
+
+/** Images of the randomisation check, which explains them once for each layer. */
+const RANDOMISED = 100;
+
+/** Judges the maps of one method on some images of a split, batch by batch, in the run's own precision. */
+export async function explanationMetrics(
+  subject: RunSubject,
+  split: Split,
+  options: ExplanationMetricsOptions,
+): Promise<ExplanationMetrics> {
+  const { method, target, limit, batchSize, steps, seed } = options;
+  const chosen = judgedPlaces(split, Math.min(limit, split.labels.numel));
+  const count = chosen.length;
+  const gathered = new Map<MetricName, number[]>();
+  using coherence = new Coherence(split.numClasses);
+  const judge = new Judge(subject, split, options);
+  return await inEvaluation(subject.model, async () => {
+    for (const places of batchIndices(count, { batchSize, shuffle: false })) {
+      const indices = places.map((place) => chosen[place] as number);
+      tidy(() => {
+        const { values, maps, labels } = judge.batch(indices);
+        for (const [name, value] of Object.entries(values) as [MetricName, Tensor][]) {
+          const sofar = gathered.get(name) ?? [];
+          sofar.push(...(value.to("float64").data() as Float64Array));
+          gathered.set(name, sofar);
+        }
+        coherence.update(maps, labels);
+      });
+      options.onImages?.(indices.length);
+      await setImmediate(); // lets signals have their turn
+      options.signal?.throwIfAborted();
+    }
+    const meanOfAll = (values: readonly number[]) => tidy(() => meanOf(tensor(values, { dtype: "float64" })));
+    const means = Array.from(gathered, ([name, values]) => [name, meanOfAll(values)] as const);
+    const found = new Map([...means, ["coherence", { mean: coherence.summary().mean, undefined: 0 }] as const]);
+    const names = EXPLANATION_MEASURES.filter((name) => found.has(name));
+    const values = Object.fromEntries(names.map((name) => [name, found.get(name)])) as ExplanationMetrics["values"];
+    const randomisation = options.randomise
+      ? judge.randomisation(judgedPlaces(split, Math.min(RANDOMISED, count)))
+      : null;
+    return { method, layer: subject.camLayer, target, images: count, steps, seed, values, randomisation };
+  });
+}
+
+function meanOf(values: Tensor): MetricValue {
+  const { mean, undefined: missing } = definedMean(values);
+  return { mean, undefined: missing };
+}
+
+/** The parts of a model that are made random one after the other, from the top down: its stages, and what stands before and behind them. */
+function partsOf(model: Model): string[] {
+  const part = (name: string) =>
+    model.camLayers.find((layer) => name.startsWith(`${layer}.`)) ?? (name.split(".")[0] as string);
+  return [...new Set(Array.from(model.namedParameters().keys(), part))].reverse();
+}
+
+/** Images of one's own lie class by class, and all classes are judged; those of other sets are mixed, and the first are judged. */
+function judgedPlaces({ labels, paths }: Split, count: number): Int32Array {
+  if (paths === undefined) return Int32Array.from({ length: count }, (_, place) => place);
+  return placesOfAllClasses(Array.from(labels.data() as BigInt64Array, Number), count);
+}
+
+/** One method's maps and their metrics, for batches of a split. */
+class Judge {
+  readonly #subject: RunSubject;
+  readonly #split: Split;
+  readonly #options: ExplanationMetricsOptions;
+
+  constructor(subject: RunSubject, split: Split, options: ExplanationMetricsOptions) {
+    this.#subject = subject;
+    this.#split = split;
+    this.#options = options;
+  }
+
+  batch(indices: Int32Array): { values: Record<string, Tensor>; maps: Tensor; labels: Tensor } {
+    const { steps, seed, batchSize } = this.#options;
+    const pixels = gatherPixels(this.#split, indices);
+    const x = normalize(pixels, this.#split.normalization);
+    const labels = this.#split.labels.indexSelect(0, tensor(indices));
+    const { maps, targets } = this.#explain(x, this.#options.target === "label" ? labels : "prediction");
+    const predict = (images: Tensor) =>
+      inPrecision(images, this.#subject, (laid) => this.#subject.model.forward(laid)).to("float32");
+    // The target of a single logit is 0, its only index; as a label, the class that it speaks for is 1.
+    const labelled = this.#subject.prototypes.sizes[0] === 1 ? targets.add(1) : targets;
+    const judged = [predict, x, maps, labelled] as const;
+    const curves = { steps, batchSize };
+    const drop = confidence(...judged, { batchSize });
+    const { morf, lerf, combined } = road(...judged, { seed, batchSize });
+    const foreground = foregroundMask(pixels);
+    const vague = foreground.to("float32").mean([1, 2]).gt(MOST_FOREGROUND);
+    const telling = (values: Tensor) => values.to("float64").maskedFill(vague, Number.NaN);
+    const own = this.#subject.prototypes.indexSelect(0, targets);
+    const again = (images: Tensor, positions: Tensor) => this.#explain(images, targets.indexSelect(0, positions)).maps;
+    const values = {
+      ...{ averageDrop: drop.drop, absoluteDrop: drop.absoluteDrop, increaseInConfidence: drop.increase },
+      averageGain: drop.gain,
+      deletionAuc: deletionCurve(...judged, curves).auc,
+      insertionAuc: insertionCurve(...judged, curves).auc,
+      ...{ roadMorf: morf.mean([1]), roadLerf: lerf.mean([1]), roadCombined: combined },
+      pointingGame: telling(pointingGame(maps, foreground)),
+      energyInForeground: telling(energyInMask(maps, foreground)),
+      ...this.#energyInMask(maps, indices),
+      relevanceRankAccuracy: telling(relevanceRankAccuracy(maps, foreground)),
+      sparseness: sparseness(maps),
+      ...{ prototypeL1: l1(maps, own), prototypeL2: l2(maps, own), prototypeSsim: ssim(maps, own) },
+      maxSensitivity: maxSensitivity(again, x, { seed, batchSize }),
+      deadMaps: deadMaps(maps),
+    };
+    return { values, maps, labels };
+  }
+
+  #energyInMask(maps: Tensor, indices: Int32Array): Record<string, Tensor> {
+    const { masks } = this.#split;
+    return masks === undefined ? {} : { energyInMask: energyInMask(maps, masks.indexSelect(0, tensor(indices))) };
+  }
+
+  /** On some images of the split; the model's weights are as before when it ends. */
+  randomisation(indices: Int32Array): { layer: string; spearman: MetricValue }[] {
+    return tidy(() => {
+      const x = normalize(gatherPixels(this.#split, indices), this.#split.normalization);
+      const labels = this.#split.labels.indexSelect(0, tensor(indices));
+      const { targets } = this.#explain(x, this.#options.target === "label" ? labels : "prediction");
+      const layers = partsOf(this.#subject.model);
+      const explained = () => {
+        const { maps } = this.#explain(x, targets);
+        this.#options.onRandomised?.(layers.length + 1); // the first are the trained model's
+        return maps;
+      };
+      const rows = parameterRandomisation(this.#subject.model, explained, { seed: this.#options.seed, layers });
+      return rows.map(({ layer, spearman }) => ({ layer, spearman: meanOf(spearman) }));
+    });
+  }
+
+  #explain(x: Tensor, targets: Tensor | "prediction"): { maps: Tensor; targets: Tensor } {
+    const { method, seed } = this.#options;
+    const options = { method, targets, layer: this.#subject.camLayer, seed, normalize: { eps: 1e-6, relative: true } };
+    const found = inPrecision(x, this.#subject, (laid) => explain(this.#subject.model, laid, options));
+    return { maps: found.maps, targets: found.targets as Tensor };
+  }
+}

@@ -1,0 +1,205 @@
+import { setImmediate } from "node:timers/promises";
+import { expectFunction, expectInteger, expectSignal, optionsOf } from "../../arguments.ts";
+import { batchIndices, disposeSplit, gatherPixels, normalize, type Split } from "../../data/index.ts";
+import { CUE_SETS, type CuedImages, type CueSet, readCueSets } from "../../data/sources/cue-sets.ts";
+import { BatchCamError } from "../../errors.ts";
+import { fullDefinition, MEASURES } from "../../measures.ts";
+import { EnergyInMask, WrongReason } from "../../metrics/index.ts";
+import { inEvaluation } from "../../nn/index.ts";
+import { noGrad, type Tensor, tensor, tidy } from "../../tensor/index.ts";
+import { datasetOptions } from "../../train/data/configured-data.ts";
+import { limitTest } from "../../train/data/owned-splits.ts";
+import { inPrecision } from "../../train/loop/precision.ts";
+import { explainBatch } from "../../train/loop/validation.ts";
+import { openRun, type RunDataOptions, type RunSubject } from "../loaded-model.ts";
+
+export type { CueSet } from "../../data/sources/cue-sets.ts";
+
+/** How far a model leans on a cue that training images carry by chance. */
+export interface SpuriousRecord {
+  /** Images of each test set. */
+  images: number;
+  /** 0 to 1. */
+  accuracy: Record<CueSet, number>;
+  /** Accuracy of the class that has the lowest, 0 to 1, of those that have images. */
+  worstClass: Record<CueSet, number>;
+  /**
+   * Mean share of the map's sum on the patch, on the random set, dead maps left out; null where the cue has no place of its own, or
+   * every map is dead. Chance level is the patch's share of the image.
+   */
+  energyInPatch: number | null;
+  /**
+   * Share of the patch's pixels whose value in the map is above the mean of all maps of the random set (XIL), and how many dead
+   * maps were left out; null where the cue has no place of its own, or every map is dead.
+   */
+  wrongReason: { score: number; dropped: number } | null;
+}
+
+/** What the names in a `SpuriousRecord` mean, for a reader of the file. */
+export const SPURIOUS_DEFINITIONS = {
+  aligned: fullDefinition(MEASURES.alignedAccuracy),
+  random: fullDefinition(MEASURES.randomAccuracy),
+  clean: fullDefinition(MEASURES.cleanAccuracy),
+  adversarial: fullDefinition(MEASURES.adversarialAccuracy),
+  worstClass: fullDefinition(MEASURES.worstClass),
+  energyInPatch: fullDefinition(MEASURES.energyInPatch),
+  wrongReason: fullDefinition(MEASURES.wrongReason),
+} as const;
+
+export interface SpuriousOptions extends RunDataOptions {
+  /** Images at a time (250). */
+  batchSize?: number;
+  /** Hears after each batch of how many images it had, and how many images of all sets there are. */
+  onImages?: (count: number, total: number) => void;
+  /** Aborting it rejects with its reason, between two batches. */
+  signal?: AbortSignal | undefined;
+}
+
+/**
+ * Opens a run's best epoch, or one checkpoint of it, and judges how far it leans on the cue of its data set: see `spuriousRecord`.
+ * Null for a run on a data set without one (`decoy-mnist`, `decoy-fashion-mnist` and `color-mnist` have one).
+ *
+ * @param runOrCheckpoint a run directory, or a file in its `checkpoints/`
+ * @throws E_CHECKPOINT where there is none, or it does not fit its run's model; E_NUMERIC for logits that are not finite
+ */
+export async function evaluateSpurious(
+  runOrCheckpoint: string,
+  options: SpuriousOptions = {},
+): Promise<SpuriousRecord | null> {
+  const known = ["batchSize", "onImages", "signal", "dataDir", "acceptNewData", "data", "onWarning"] as const;
+  const { batchSize, onImages, signal, ...data } = optionsOf("evaluateSpurious", options, known);
+  if (batchSize !== undefined) expectInteger("evaluateSpurious: batchSize", batchSize, 1);
+  if (onImages !== undefined) expectFunction("evaluateSpurious: onImages", onImages);
+  expectSignal("evaluateSpurious: signal", signal);
+  const subject = await openRun(runOrCheckpoint, "evaluateSpurious", data);
+  try {
+    return await spuriousRecord(subject, options);
+  } finally {
+    subject.dispose();
+  }
+}
+
+/**
+ * Judges a run's model on four test sets that differ in nothing but the cue, and, where the cue is a patch, its Grad-CAM maps of the
+ * true class on the random one; null for a run on a data set without such a cue. The images are the run's own test images, with the
+ * normalisation of its training images, in its precision and layout; a patch lies in the same corner in every set.
+ *
+ * - `aligned`: the cue of the image's own class, as in training;
+ * - `random`: that of a class drawn evenly from all ten, right for one image in ten; for decoys of the recipe "rrr" the run's test set;
+ * - `clean`: no patch; for colours the grey image in all three channels, brighter than any training image;
+ * - `adversarial`: that of class 9 − y, which is never right; for colours the run's test set. The recipe "cdep" tests with another
+ *   grey, 25·y, which is that of class 10 − y less 5: its test accuracy is the run's, and none of these four.
+ *
+ * @throws E_NUMERIC for logits that are not finite
+ */
+export async function spuriousRecord(
+  subject: RunSubject,
+  options: SpuriousOptions = {},
+): Promise<SpuriousRecord | null> {
+  const { batchSize = 250, onImages = () => {}, signal } = options;
+  const { model, config } = subject;
+  const cued = await readCueSets(config.dataset, datasetOptions(config));
+  if (cued === null) return null;
+  const maps = new MapJudge(subject);
+  const judged = await inEvaluation(model, async () => {
+    const found: [CueSet, Judged][] = [];
+    for (const set of CUE_SETS) {
+      const split = splitOf(cued(set), subject);
+      const logits = set === "random" && split.masks !== undefined ? maps.logits : plainLogits(subject);
+      try {
+        found.push([set, await judge(split, logits, { batchSize, onImages, signal })]);
+      } finally {
+        disposeSplit(split);
+      }
+    }
+    return found;
+  });
+  const each = (figure: "accuracy" | "worstClass") =>
+    Object.fromEntries(judged.map(([set, value]) => [set, value[figure]])) as Record<CueSet, number>;
+  const images = subject.data.test.labels.numel;
+  return { images, accuracy: each("accuracy"), worstClass: each("worstClass"), ...maps.figures() };
+}
+
+/** The images that the run is tested on, out of all test images with a cue. Takes over the tensors. */
+function splitOf(cued: CuedImages, { config, data: { test } }: RunSubject): Split {
+  const { masks: _, ...about } = test;
+  const whole: Split = { ...about, ...cued };
+  const limited = limitTest(whole, config);
+  if (limited !== whole) disposeSplit(whole);
+  return limited;
+}
+
+/** Logits (B, C) of some images of a split. */
+type Logits = (split: Split, indices: Int32Array) => Tensor;
+
+const plainLogits =
+  (subject: RunSubject): Logits =>
+  (split, indices) =>
+    noGrad(() => {
+      const images = normalize(gatherPixels(split, indices), split.normalization);
+      return inPrecision(images, subject, (laid) => subject.model.forward(laid));
+    });
+
+interface Judged {
+  accuracy: number;
+  worstClass: number;
+}
+
+/** Accuracy on a split, all in all and of the class that has the lowest. */
+async function judge(
+  split: Split,
+  logitsOf: Logits,
+  {
+    batchSize,
+    onImages,
+    signal,
+  }: Required<Pick<SpuriousOptions, "batchSize" | "onImages">> & Pick<SpuriousOptions, "signal">,
+): Promise<Judged> {
+  const seen = new Array<number>(split.numClasses).fill(0);
+  const right = new Array<number>(split.numClasses).fill(0);
+  for (const indices of batchIndices(split.labels.numel, { batchSize, shuffle: false })) {
+    tidy(() => {
+      const logits = logitsOf(split, indices);
+      if (logits.isfinite().all().item() === 0)
+        throw new BatchCamError("E_NUMERIC", "spurious cue: the model gives logits that are not finite");
+      const labels = split.labels.indexSelect(0, tensor(indices));
+      const hits = logits.argmax(1).eq(labels).data() as Uint8Array;
+      for (const [row, label] of (labels.data() as BigInt64Array).entries()) {
+        const own = Number(label);
+        (seen[own] as number)++;
+        if (hits[row] !== 0) (right[own] as number)++;
+      }
+    });
+    onImages(indices.length, CUE_SETS.length * split.labels.numel);
+    await setImmediate(); // lets signals have their turn
+    signal?.throwIfAborted();
+  }
+  const shares = seen.flatMap((count, own) => (count === 0 ? [] : [(right[own] as number) / count]));
+  const total = right.reduce((sum, count) => sum + count, 0);
+  return { accuracy: total / split.labels.numel, worstClass: Math.min(...shares) };
+}
+
+/** What the maps of images whose patch says nothing of their class show of it. */
+class MapJudge {
+  readonly #subject: RunSubject;
+  readonly #energy = new EnergyInMask();
+  readonly #wrongReason = new WrongReason();
+
+  constructor(subject: RunSubject) {
+    this.#subject = subject;
+  }
+
+  readonly logits: Logits = (split, indices) => {
+    const { logits, maps } = explainBatch(this.#subject.model, split, indices, this.#subject);
+    const patches = (split.masks as Tensor).indexSelect(0, tensor(indices));
+    this.#energy.update(maps, patches);
+    this.#wrongReason.update(maps, patches);
+    return logits;
+  };
+
+  figures(): Pick<SpuriousRecord, "energyInPatch" | "wrongReason"> {
+    const { mean, maps, dead } = this.#energy.summary();
+    if (maps === dead) return { energyInPatch: null, wrongReason: null };
+    return { energyInPatch: mean, wrongReason: { score: this.#wrongReason.summary().score, dropped: dead } };
+  }
+}

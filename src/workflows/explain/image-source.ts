@@ -1,0 +1,135 @@
+import { basename, join } from "node:path";
+import { placesOfAllClasses } from "../../data/batches/prototypes.ts";
+import {
+  batchIndices,
+  gatherPixels,
+  type ImageFile,
+  type ImageFit,
+  readImage,
+  readImages,
+  type Split,
+} from "../../data/index.ts";
+import type { BatchCamError } from "../../errors.ts";
+import { type Tensor, tensor, tidy } from "../../tensor/index.ts";
+
+/** A picture to look at: grey (H, W) or colour (3, H, W) in [0, 1]. */
+export interface ShownPicture {
+  readonly pixels: Float32Array;
+  readonly height: number;
+  readonly width: number;
+}
+
+/** An image on its way to a model. */
+export interface SourceImage {
+  /** The file's name, within its data set where it is of a split; of an image without a file its split and number. */
+  readonly name: string;
+  /** Path of the file; null where there is none. */
+  readonly file: string | null;
+  /** Number in the split; null for a file. */
+  readonly index: number | null;
+  /** True class, where it is known. */
+  readonly label: number | null;
+  /** What reading changed: "first of 12 frames". */
+  readonly notes: readonly string[];
+  /** As people see it, at the file's own resolution, grey for a grey model, cut or padded as the model's input is. */
+  shown(): Promise<ShownPicture>;
+}
+
+/** Some images, and their pixels as the model's size wants them: (B, C, H, W) in [0, 1]. */
+export interface SourceBatch {
+  readonly images: readonly SourceImage[];
+  readonly pixels: Tensor;
+}
+
+export interface FileSourceOptions {
+  channels: 1 | 3;
+  size: readonly [number, number];
+  fit: ImageFit;
+  batchSize: number;
+  maxPixels?: number | undefined;
+  /** Light for dark: the model's input is 1 − x, what is shown stays. */
+  invert?: boolean;
+  /** Takes the error of a file that cannot be read, which is then left out. */
+  onError?: ((error: BatchCamError, path: string) => void) | undefined;
+  /** Stops after this many images that could be read. */
+  limit?: number | undefined;
+}
+
+/** Longest side of a picture that is shown. */
+const SHOWN = 768;
+
+/** Image files, batch by batch; the caller disposes of each batch's pixels. */
+export async function* fileBatches(paths: readonly string[], options: FileSourceOptions): AsyncGenerator<SourceBatch> {
+  const { channels, size, fit, batchSize, maxPixels, invert = false, onError } = options;
+  const { limit: most = Number.POSITIVE_INFINITY } = options;
+  let done = 0;
+  const limit = maxPixels === undefined ? {} : { maxPixels };
+  const reading = { channels, size, fit, batchSize, ...limit, ...(onError === undefined ? {} : { onError }) };
+  for await (const read of readImages(paths, reading)) {
+    const files = read.slice(0, most - done);
+    if (files.length === 0) continue;
+    done += files.length;
+    const pixels = tidy(() => {
+      const bytes = Buffer.concat(files.map((file) => file.pixels));
+      const values = tensor(new Uint8Array(bytes), { shape: [files.length, channels, ...size], dtype: "uint8" })
+        .to("float32")
+        .div(255);
+      return invert ? values.neg().add(1) : values;
+    });
+    yield { images: files.map((file) => sourceOf(file, options)), pixels };
+    if (done >= most) return;
+  }
+}
+
+function sourceOf(file: ImageFile, { channels, size, fit, maxPixels }: FileSourceOptions): SourceImage {
+  const shown = async (): Promise<ShownPicture> => {
+    const wanted = shownSize(file.original, { size, fit });
+    const limit = maxPixels === undefined ? {} : { maxPixels };
+    const { pixels, height, width } = await readImage(file.path, { channels, size: wanted, fit, ...limit });
+    return { pixels: Float32Array.from(pixels, (value) => value / 255), height, width };
+  };
+  return { name: basename(file.path), file: file.path, index: null, label: null, notes: file.notes, shown };
+}
+
+/**
+ * The file's own resolution in the proportions that the model sees: those of its input where the picture is cut or padded, its
+ * own where it is distorted.
+ */
+function shownSize(
+  original: { width: number; height: number },
+  { size: [height, width], fit }: Pick<FileSourceOptions, "size" | "fit">,
+): [number, number] {
+  const across = original.width / width;
+  const down = original.height / height;
+  const scale = fit === "cover" ? Math.min(across, down) : Math.max(across, down);
+  const own = fit === "fill" ? [original.height, original.width] : [height * scale, width * scale];
+  const [h, w] = own as [number, number];
+  const reduce = Math.min(1, SHOWN / Math.max(h, w));
+  return [Math.max(1, Math.round(h * reduce)), Math.max(1, Math.round(w * reduce))];
+}
+
+/** Images of all classes of a split, `limit` of them, batch by batch; the caller disposes of each batch's pixels. */
+export async function* splitBatches(
+  split: Split,
+  { limit, batchSize, root = null }: { limit: number; batchSize: number; root?: string | null },
+): AsyncGenerator<SourceBatch> {
+  const labels = Array.from(split.labels.data() as BigInt64Array, Number);
+  const chosen = placesOfAllClasses(labels, limit);
+  for (const places of batchIndices(chosen.length, { batchSize, shuffle: false })) {
+    const indices = places.map((place) => chosen[place] as number);
+    const pixels = gatherPixels(split, indices);
+    const [, , height, width] = pixels.sizes as [number, number, number, number];
+    const shown = (row: number) => async () => ({
+      pixels: tidy(() => pixels.select(0, row).data()) as Float32Array,
+      height,
+      width,
+    });
+    const images = Array.from(indices, (index, row) => {
+      const path = split.paths?.[index];
+      const file = path === undefined || root === null ? null : join(root, path);
+      const name = path ?? `${split.name} ${index}`;
+      return { name, file, index, label: labels[index] as number, notes: [], shown: shown(row) };
+    });
+    yield { images, pixels };
+  }
+}

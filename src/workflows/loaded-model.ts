@@ -1,0 +1,293 @@
+import { join } from "node:path";
+import { expectInteger, expectPath, optionsOf } from "../arguments.ts";
+import type { TrainConfig } from "../config/index.ts";
+import { type NormalizationChoice, normalizationFault } from "../config/normalization.ts";
+import { counted } from "../counted.ts";
+import { prototypes as classPrototypes, type Normalization } from "../data/index.ts";
+import { NO_NORMALIZATION, normalizationForChannels } from "../data/splits/split.ts";
+import { BatchCamError } from "../errors.ts";
+import { loadSafetensors } from "../io/index.ts";
+import {
+  createModel,
+  describeWeights,
+  loadPretrained,
+  loadWeights,
+  type Model,
+  type ModelOptions,
+} from "../models/index.ts";
+import type { Tensor } from "../tensor/index.ts";
+import type { GivenSplits } from "../train/data/configured-data.ts";
+import { comparePrototypes, type KnownData, loadKnownData } from "../train/data/known-data.ts";
+import { broughtNormalization, chosenNormalization, normalizationNote } from "../train/data/normalization.ts";
+import { prototypeOptions } from "../train/loop/guided-prototypes.ts";
+import { usesBfloat16, usesChannelsLast } from "../train/loop/precision.ts";
+import { disposeAll, loadCheckpointed } from "../train/run/checkpoint.ts";
+import { camLayerOf, type ImagesAndClasses, modelFor } from "../train/run/from-config.ts";
+import { runFiles } from "./run-files.ts";
+
+/** A trained model, and how images come to it. */
+export interface Subject {
+  /** Where the weights were read from. */
+  readonly checkpoint: string;
+  readonly model: Model;
+  readonly modelName: string;
+  readonly channels: 1 | 3;
+  /** [height, width] of the images that it takes. */
+  readonly imageSize: readonly [number, number];
+  readonly normalization: Normalization;
+  /** Names of the classes; their numbers where none are known. */
+  readonly classNames: readonly string[];
+  /** What was chosen and changed where the weights were read, for people. */
+  readonly notes: readonly string[];
+  /** The layer whose maps the model was guided by, or the architecture's own. */
+  readonly camLayer: string;
+  dispose(): void;
+}
+
+/** A run's model with the run's own data, settings and prototypes. */
+export interface RunSubject extends Subject {
+  readonly config: TrainConfig;
+  readonly data: KnownData;
+  /** (C, H, W) */
+  readonly prototypes: Tensor;
+  /** The precision and the layout that the run's config names on this machine. */
+  readonly amp: boolean;
+  readonly channelsLast: boolean;
+}
+
+/** How a run's data are found and compared. */
+export interface RunDataOptions {
+  /** Where the run's data lie now (where they lay when it was trained). */
+  dataDir?: string | undefined;
+  /** Goes on with images that are not those of the run, under its classes and normalisation (false). */
+  acceptNewData?: boolean | undefined;
+  /** The splits of a run that a program gave its images. */
+  data?: GivenSplits | undefined;
+  /** Hears of accepted differences, and of what cannot be compared. */
+  onWarning?: ((message: string) => void) | undefined;
+}
+
+/**
+ * Opens a run's best epoch, or one checkpoint of it, with its data set. Dispose of it.
+ *
+ * @param runOrCheckpoint a run directory, or a file in its `checkpoints/`
+ * @param operation what an error names
+ * @throws E_CHECKPOINT where there is none, or it does not fit its run's model; E_DATA where the data are not those of the run
+ */
+export async function openRun(
+  runOrCheckpoint: string,
+  operation: string,
+  options: RunDataOptions = {},
+): Promise<RunSubject> {
+  const files = await runFiles(runOrCheckpoint, operation);
+  const { run, checkpoint, runData } = files;
+  const { acceptNewData: accept = false, dataDir, data: given, onWarning = () => {} } = options;
+  const saved = await loadSafetensors(join(run, "prototypes.safetensors"));
+  const dispose: (() => void)[] = [() => disposeAll(saved)];
+  const disposeEach = () => {
+    for (const one of dispose.splice(0)) one();
+  };
+  try {
+    const known = { operation, runDirectory: run, accept };
+    const data = await loadKnownData(files.config, { ...known, runData, dataDir, given });
+    dispose.push(() => data.dispose());
+    const { config } = data;
+    if (data.differences.length > 0) for (const message of data.warnings) onWarning(message);
+    if (runData === null) for (const message of await oldRunWarnings(data, known)) onWarning(message);
+    const subject = await modelSubject({ checkpoint, config, data: data.test });
+    dispose.push(() => subject.dispose());
+    return {
+      ...{ ...subject, config, data, dispose: disposeEach },
+      prototypes: saved.get("prototypes") as Tensor,
+      amp: usesBfloat16(config),
+      channelsLast: usesChannelsLast(config),
+    };
+  } catch (error) {
+    disposeEach();
+    throw error;
+  }
+}
+
+/** Compares a run that kept no record of its data by what it has. */
+async function oldRunWarnings(
+  { train, config }: KnownData,
+  known: { operation: string; runDirectory: string; accept: boolean },
+): Promise<string[]> {
+  const prototypes = await classPrototypes(
+    train,
+    prototypeOptions(config, () => {}),
+  );
+  try {
+    return await comparePrototypes(prototypes, train.classNames, known);
+  } finally {
+    prototypes.dispose();
+  }
+}
+
+/**
+ * Opens a run's model alone: classes, normalisation and image size are what the run keeps of its data, which need not be there any more.
+ * A run of a version that kept nothing is opened with its data.
+ */
+export async function openRunModel(
+  runOrCheckpoint: string,
+  operation: string,
+  options: RunDataOptions = {},
+): Promise<Subject> {
+  const { checkpoint, config, runData } = await runFiles(runOrCheckpoint, operation);
+  if (runData === null) return openRun(runOrCheckpoint, operation, options);
+  const { classNames, channels, imageSize, normalization } = runData.record;
+  const images = { sizes: [1, channels, ...imageSize] };
+  return modelSubject({
+    checkpoint,
+    config,
+    data: { numClasses: classNames.length, classNames, images, normalization },
+  });
+}
+
+type AboutImages = ImagesAndClasses & { classNames: readonly string[]; normalization: Normalization };
+
+async function modelSubject(about: { checkpoint: string; config: TrainConfig; data: AboutImages }): Promise<Subject> {
+  const { checkpoint, config, data } = about;
+  const weights = await loadSafetensors(checkpoint);
+  try {
+    const model = modelFor(config, data);
+    try {
+      loadCheckpointed(model, weights, checkpoint);
+      const [, channels, ...imageSize] = data.images.sizes as readonly [number, 1 | 3, number, number];
+      const { normalization, classNames } = data;
+      return {
+        ...{ checkpoint, model, modelName: config.model, channels, imageSize, normalization, classNames },
+        ...{ notes: [], camLayer: camLayerOf(config, model, data) },
+        dispose: () => model.dispose(),
+      };
+    } catch (error) {
+      model.dispose();
+      throw error;
+    }
+  } finally {
+    disposeAll(weights);
+  }
+}
+
+export interface WeightsOptions {
+  /** Which of a checkpoint's entries holds them; see `loadWeights`. */
+  key?: string | undefined;
+  /** The architecture; by default told by the weights. */
+  model?: string | undefined;
+  imageSize?: number | undefined;
+  /** Of the pixels in [0, 1]; by default that of the run or folder of the weights, else ImageNet's for three channels. */
+  normalization?: "imagenet" | "none" | undefined;
+  /** Mean and deviation of the pixels in [0, 1] in its place, a number for each channel. */
+  mean?: string | readonly number[] | undefined;
+  std?: string | readonly number[] | undefined;
+  classNames?: readonly string[] | undefined;
+}
+
+/**
+ * Opens weights that belong to no run: whatever `loadWeights` reads, with a head. Dispose of it.
+ *
+ * @throws E_CHECKPOINT for weights of no known architecture, or of another than was named
+ */
+export async function openWeights(path: string, options: WeightsOptions = {}): Promise<Subject> {
+  expectPath("openWeights: path", path);
+  const known = ["key", "model", "imageSize", "normalization", "mean", "std", "classNames"] as const;
+  const { key, model: name, imageSize, classNames, ...scale } = optionsOf("openWeights", options, known);
+  const { weights, notes } = await loadWeights(path, { key });
+  try {
+    const found = describedWeights(path, weights);
+    expectNamed(path, name, found.name);
+    const model = modelOf(found, weights);
+    try {
+      const { inChannels = 3, numClasses = 0 } = found.options;
+      if (inChannels !== 1 && inChannels !== 3)
+        throw new BatchCamError(
+          "E_CHECKPOINT",
+          `openWeights: ${path}: pictures have 1 or 3 channels, the weights are for ${inChannels}`,
+        );
+      const side = imageSize ?? usualSide(found.options);
+      expectInteger("openWeights: imageSize", side, 1);
+      expectNames(classNames, numClasses);
+      const { normalization, source } = await normalizationOf(path, { weights, channels: inChannels, scale });
+      const scaled = source === null ? [] : [normalizationNote(normalization, source)];
+      return {
+        ...{ checkpoint: path, model, modelName: found.name, channels: inChannels, imageSize: [side, side] },
+        normalization,
+        classNames: classNames ?? Array.from({ length: numClasses }, (_, label) => String(label)),
+        notes: [...notes.map((note) => `weights: ${note}`), ...scaled],
+        camLayer: model.camLayer,
+        dispose: () => model.dispose(),
+      };
+    } catch (error) {
+      model.dispose();
+      throw error;
+    }
+  } finally {
+    disposeAll(weights);
+  }
+}
+
+const NORMALIZING = ["normalization", "mean", "std"];
+
+/** What is chosen, else what the weights bring, else none. */
+async function normalizationOf(
+  path: string,
+  { weights, channels, scale }: { weights: ReadonlyMap<string, Tensor>; channels: number; scale: NormalizationChoice },
+): Promise<{ normalization: Normalization; source: string | null }> {
+  const fault = normalizationFault(scale);
+  if (fault !== null)
+    throw new BatchCamError("E_CONFIG", `openWeights: ${fault[0]} must be ${fault[1]}`, { options: NORMALIZING });
+  const brought = await broughtNormalization(path, weights, scale);
+  const chosen = chosenNormalization(scale) ?? chosenNormalization(brought?.choice ?? {}) ?? NO_NORMALIZATION;
+  const fitted = normalizationForChannels(chosen, channels);
+  if (fitted !== null) return { normalization: fitted, source: brought?.source ?? null };
+  const got = `${counted(chosen.mean.length, "number")} for weights of ${counted(channels, "channel")}`;
+  throw new BatchCamError("E_CONFIG", `openWeights: mean must have a number for each channel, got ${got}`);
+}
+
+/** `describeWeights`, whose errors name the file too. */
+function describedWeights(path: string, weights: ReadonlyMap<string, Tensor>): ReturnType<typeof describeWeights> {
+  try {
+    return describeWeights(weights);
+  } catch (error) {
+    if (!(error instanceof BatchCamError)) throw error;
+    throw new BatchCamError(error.code, `openWeights: ${path}: ${error.detail}`, {
+      cause: error,
+      options: error.options,
+    });
+  }
+}
+
+function expectNamed(path: string, named: string | undefined, found: string): void {
+  if (named === undefined || named === found) return;
+  const problem = `openWeights: ${path}: the weights are those of ${found}, not of ${named}`;
+  throw new BatchCamError("E_CHECKPOINT", `${problem}: leave the model out, or give { model: "${found}" }`);
+}
+
+/** A model with these weights, which fit it entirely. */
+function modelOf(
+  { name, options }: { name: string; options: ModelOptions },
+  weights: ReadonlyMap<string, Tensor>,
+): Model {
+  const model = createModel(name, options);
+  try {
+    loadPretrained(model, weights);
+    return model;
+  } catch (error) {
+    model.dispose();
+    if (!(error instanceof BatchCamError) || error.code !== "E_SHAPE") throw error;
+    throw new BatchCamError("E_CHECKPOINT", error.message, { cause: error });
+  }
+}
+
+function usualSide({ imageSize, stem, stemStride, patchSize }: ModelOptions): number {
+  const small = stem === "small" || stemStride === 2 || patchSize === 1;
+  return imageSize ?? (small ? 28 : 224);
+}
+
+function expectNames(classNames: readonly string[] | undefined, numClasses: number): void {
+  if (classNames === undefined || classNames.length === numClasses) return;
+  throw new BatchCamError(
+    "E_CONFIG",
+    `openWeights: classNames must hold a name for each of the model's ${counted(numClasses, "class")}, got ${classNames.length}`,
+  );
+}

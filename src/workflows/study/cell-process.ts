@@ -1,0 +1,95 @@
+// The program of a cell's process: it is given a job, and leaves the cell's record in the store.
+import { rm } from "node:fs/promises";
+import { BatchCamError } from "../../errors.ts";
+import type { TrainEvent } from "../../train/run/events.ts";
+import { CELL_EXIT, type CellJob, type CellProgress, STOP } from "./cell-protocol.ts";
+import type { CellRecord, FailedCell } from "./records.ts";
+import { Store } from "./store.ts";
+
+/** A process whose grid is gone, and that hangs, ends after this. */
+const ORPHAN_MS = 60_000;
+/** Progress is told no more often than this. */
+const TELL_MS = 500;
+
+const stop = new AbortController();
+
+async function main(job: CellJob): Promise<number> {
+  const store = new Store(job.folder);
+  const { id } = job.cell;
+  const release = store.claim(id);
+  if (release === null) return CELL_EXIT.taken;
+  try {
+    // Another process may have been here between the grid's look and the claim.
+    const found = await store.read(job.cell);
+    if (found?.status === "done" || (found !== null && (await store.isSince(id, job.since)))) return CELL_EXIT.recorded;
+    await store.sweep(id);
+    const record = await recordOf(job, store.runDirectory(id));
+    if (record === null) return CELL_EXIT.stopped;
+    await store.write(record);
+    if (!job.keepRuns) await rm(store.runDirectory(id), { recursive: true, force: true });
+    return CELL_EXIT.recorded;
+  } finally {
+    release();
+  }
+}
+
+async function recordOf(job: CellJob, directory: string): Promise<CellRecord | null> {
+  const { cell, threads, explanations } = job;
+  try {
+    const { runCell } = await import("./run-cell.ts");
+    return await runCell(cell, { directory, threads, explanations, signal: stop.signal, onEvent: teller() });
+  } catch (error) {
+    return failure(cell, error);
+  }
+}
+
+function failure(cell: CellJob["cell"], error: unknown): FailedCell {
+  const code = error instanceof BatchCamError ? error.code : "E_UNEXPECTED";
+  const message = error instanceof Error ? error.message : String(error);
+  return { ...cell, schemaVersion: 1, status: "failed", error: { code, message } };
+}
+
+/** Tells the grid how far the training is. */
+function teller(): (event: TrainEvent) => void {
+  let told = Number.NEGATIVE_INFINITY;
+  let trainImages = 0;
+  let steps = 0;
+  return (event) => {
+    if (event.type === "start") {
+      trainImages = event.trainImages;
+      steps = Math.min(event.config.maxSteps ?? Number.POSITIVE_INFINITY, event.epochs * event.stepsPerEpoch);
+      tell({ step: event.resumedFromStep, steps, trainImages });
+    } else if (event.type === "step" && (event.step === steps || performance.now() - told > TELL_MS)) {
+      told = performance.now();
+      tell({ step: event.step, steps, trainImages });
+    }
+  };
+}
+
+function tell(progress: CellProgress): void {
+  if (process.connected) process.send?.(progress, undefined, undefined, () => {}); // a grid that is gone hears nothing
+}
+
+function onMessage(message: CellJob | typeof STOP): void {
+  if (message === STOP) stop.abort();
+  else main(message).then(end, endInError);
+}
+
+function endInError(error: unknown): void {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  end(1);
+}
+
+function end(code: number): void {
+  process.exitCode = code;
+  if (process.connected) process.disconnect();
+}
+
+// Ctrl-C, and the closing of a terminal, reach every process of it; hearing it twice means the same.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop.abort());
+process.stderr.on("error", () => {}); // its reader may be gone
+process.on("message", onMessage);
+process.on("disconnect", () => {
+  stop.abort();
+  setTimeout(() => process.exit(CELL_EXIT.stopped), ORPHAN_MS).unref();
+});

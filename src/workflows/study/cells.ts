@@ -1,0 +1,141 @@
+import { createHash } from "node:crypto";
+import { overrideTrainConfig, parseTrainConfig, type TrainConfig, type TrainConfigInput } from "../../config/index.ts";
+import { outcomeOf } from "../../config/outcome.ts";
+import { counted } from "../../counted.ts";
+import { DATASETS } from "../../data/description.ts";
+import { baselineNeeds } from "../../losses/baselines.ts";
+import { type DataDigests, dataKey } from "./data-digests.ts";
+import type { Grid, GridRow, MethodRow } from "./grid.ts";
+import { gridFault } from "./grid-lists.ts";
+import type { Cell, MethodKind } from "./records.ts";
+
+/** More than anybody waits for: a typing mistake. */
+const MOST_CELLS = 10_000;
+
+/**
+ * The runs of a grid, all of the first seed first. Options of a row win over `base`: the model's, then the data set's, then the
+ * method's.
+ * @param digests of the images that are one's own: runs on the same images are the same run, wherever these lie
+ * @throws E_CONFIG naming the rows whose options contradict each other, or that are the same run
+ */
+export function cellsOf(grid: Grid, digests: DataDigests = new Map()): Cell[] {
+  const { models, datasets, methods, seeds } = grid;
+  const count = models.length * datasets.length * methods.length * seeds.length;
+  if (count > MOST_CELLS) throw gridFault(`the grid has ${counted(count, "run")}; at most ${MOST_CELLS} are allowed`);
+  const cells = seeds.flatMap((seed) =>
+    datasets.flatMap((dataset) =>
+      models.flatMap((model) =>
+        methods
+          .filter((method) => method.datasets?.includes(dataset.name) ?? true)
+          .map((method) => cellOf(grid, { seed, dataset, model, method }, digests)),
+      ),
+    ),
+  );
+  refuseTwins(cells);
+  return cells;
+}
+
+interface Place {
+  seed: number;
+  dataset: GridRow;
+  model: GridRow;
+  method: MethodRow;
+}
+
+function cellOf({ base, explanations }: Grid, { seed, dataset, model, method }: Place, digests: DataDigests): Cell {
+  const rows = { model: model.name, dataset: dataset.name, method: method.name };
+  const given = [base, model.options, dataset.options, method.options].reduce(overrideTrainConfig) as TrainConfigInput;
+  const config = parseTrainConfig({ ...given, seed }, { what: `compare: ${placeOf(rows)}` });
+  expectMasks(config, rows);
+  const kind = kindOf(config, method);
+  const data = digests.get(dataKey(config) ?? "");
+  return {
+    ...{ id: cellId(config, explanations, data), ...rows, kind, seed, config },
+    ...(data === undefined ? {} : { data }),
+  };
+}
+
+/** Refuses a baseline without its masks before any run; training would refuse it too, but only when the run's turn has come. */
+function expectMasks({ baseline, dataset }: TrainConfig, rows: Pick<Cell, "model" | "dataset" | "method">): void {
+  if (!baselineNeeds(baseline).masks || DATASETS.find(({ name }) => name === dataset)?.masks !== "never") return;
+  throw gridFault(
+    `${placeOf(rows)}: baseline ${baseline} needs masks, and ${dataset} has none: name the data sets of that method in its row, as datasets: [decoy-mnist]`,
+  );
+}
+
+/** Where a run stands in its grid, in words. */
+export function placeOf({ model, dataset, method }: Pick<Cell, "model" | "dataset" | "method">): string {
+  return `model "${model}", data set "${dataset}", method "${method}"`;
+}
+
+/** Format of the records and definition of what they measure: records of another one are other cells. */
+const MEASURED = 1;
+const DEFAULTS = parseTrainConfig({});
+
+/**
+ * Hash of all that a cell's numbers depend on: the options that are not the default, the images where they are one's own, and what is
+ * measured. Neither names nor places, nor the order of anything. Without the digest of one's own images their place stands for them, as
+ * in records of versions that knew no digests.
+ */
+export function cellId(config: TrainConfig, explanations: number, data?: string): string {
+  const images = data === undefined ? [] : [["data", data]];
+  const text = JSON.stringify([MEASURED, explanations, ...unusual(placeless(config, data)), ...images]);
+  return createHash("sha256").update(text).digest("hex").slice(0, 16);
+}
+
+/** Where the images lie does not matter where it is known which they are. */
+function placeless<C extends Partial<TrainConfig>>(config: C, data: string | undefined): C {
+  if (data === undefined) return config;
+  const { dataDir: _, ...rest } = config;
+  return rest as C;
+}
+
+/** Options that matter and are not the default, by name: one that a later version adds changes no id. */
+function unusual(config: TrainConfig): [string, unknown][] {
+  const usual = outcomeOf(DEFAULTS);
+  return Object.entries(outcomeOf(config))
+    .filter(([key, value]) => value !== usual[key])
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
+/** Whether a kept config, of this version or an earlier one, means the same run: a default may have changed since. */
+export function isSameRun(kept: Partial<TrainConfig>, config: TrainConfig, data?: string): boolean {
+  const whole = { ...DEFAULTS, ...kept } as TrainConfig;
+  return JSON.stringify(unusual(placeless(whole, data))) === JSON.stringify(unusual(placeless(config, data)));
+}
+
+/** What a method is, told by its options where its row does not say it. */
+function kindOf(config: TrainConfig, { name, kind }: MethodRow): MethodKind {
+  const { told, because } = toldKind(config);
+  const allowed: MethodKind[] = told === "control" ? ["control", "reference"] : [told, "control"];
+  if (kind === undefined || allowed.includes(kind)) return kind ?? told;
+  throw gridFault(`method "${name}": kind must be "${allowed.join('" or "')}", got "${kind}": ${because}`);
+}
+
+function toldKind({ plain, baseline, prototypes }: TrainConfig): { told: MethodKind; because: string } {
+  if (baselineNeeds(baseline).masks)
+    return { told: "reference", because: `it trains by ${baseline}, which sees masks` };
+  if (baseline !== undefined) return { told: "baseline", because: `it trains by ${baseline}` };
+  if (plain) return { told: "plain", because: "it trains without guidance" };
+  if (prototypes !== "class") return { told: "control", because: `its prototypes are ${prototypes}` };
+  return { told: "guided", because: "its maps are guided" };
+}
+
+function refuseTwins(cells: readonly Cell[]): void {
+  const seen = new Map<string, Cell>();
+  for (const cell of cells) {
+    const twin = seen.get(cell.id);
+    if (twin !== undefined)
+      throw gridFault(`${placeOf(twin)} and ${placeOf(cell)} are the same run: leave one of the rows out`);
+    seen.set(cell.id, cell);
+  }
+}
+
+/** The i-th of n shares, as "2/3" says: every n-th cell by id, so that each process finds the same shares. */
+export function shareOf(cells: readonly Cell[], shard: string | undefined): Cell[] {
+  if (shard === undefined) return [...cells];
+  const [part, of] = shard.split("/").map(Number) as [number, number];
+  const ids = cells.map(({ id }) => id).sort();
+  const own = new Set(ids.filter((_, index) => index % of === part - 1));
+  return cells.filter(({ id }) => own.has(id));
+}

@@ -1,0 +1,35 @@
+import type { TrainConfig } from "../../config/index.ts";
+import { OWN_DATA } from "../../config/outcome.ts";
+import { datasetDigest } from "../../data/record/dataset-digest.ts";
+import { BatchCamError } from "../../errors.ts";
+import { datasetOptions } from "../../train/data/configured-data.ts";
+
+/** Digests of the data sets of one's own that a grid names, by `dataKey`. */
+export type DataDigests = ReadonlyMap<string, string>;
+
+/** Names the data of a run within its grid; null for data sets that come with the package, whose content never changes. */
+export function dataKey({ dataset, dataDir }: Pick<TrainConfig, "dataset" | "dataDir">): string | null {
+  return OWN_DATA.has(dataset) && dataDir !== undefined ? `${dataset} ${dataDir}` : null;
+}
+
+/**
+ * Digests of the data of some runs as they are now. Data that cannot be listed have none: their run says what is wrong with them.
+ */
+export async function dataDigests(configs: readonly TrainConfig[], signal?: AbortSignal): Promise<Map<string, string>> {
+  const digests = new Map<string, string>();
+  const tried = new Set<string>();
+  for (const config of configs) {
+    const key = dataKey(config);
+    if (key === null || tried.has(key)) continue;
+    tried.add(key);
+    const digest = await datasetDigest(config.dataset, { ...datasetOptions(config), signal }).catch(noneIfUnreadable);
+    if (digest !== null) digests.set(key, digest);
+  }
+  return digests;
+}
+
+function noneIfUnreadable(error: unknown): null {
+  const unreadable = error instanceof BatchCamError || (error instanceof Error && "syscall" in error);
+  if (unreadable) return null;
+  throw error;
+}

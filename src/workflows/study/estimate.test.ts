@@ -1,0 +1,103 @@
+import { describe, expect, it } from "vitest";
+import { doneCell, failedCell, gridCells } from "../../../test/support/grid-cells.ts";
+import { TimeLeft } from "./estimate.ts";
+import type { Cell, CellRecord } from "./records.ts";
+
+const steps = (cell: Cell) => ({ step: 0, steps: cell.config.epochs * 10, trainImages: 1280 });
+
+/** A grid whose clock the test sets, in seconds. */
+function timed(cells: Cell[], { jobs = 1, records = [] as CellRecord[] } = {}) {
+  let now = 0;
+  const left = new TimeLeft(jobs, () => 1000 * now);
+  left.onEvent({ type: "begin", cells, records });
+  return {
+    left,
+    at: (seconds: number) => {
+      now = seconds;
+    },
+    start: (cell: Cell) => left.onEvent({ type: "start", cell }),
+    progress: (cell: Cell, step: number) =>
+      left.onEvent({ type: "progress", cell, progress: { ...steps(cell), step } }),
+    end: (cell: Cell, seconds: number) =>
+      left.onEvent({ type: "end", cell, record: doneCell(cell, { steps: steps(cell).steps }), seconds }),
+  };
+}
+
+const same = gridCells({ base: { epochs: 2 }, seeds: 2 }) as [Cell, Cell, Cell, Cell];
+
+describe("the time that is left", () => {
+  it("is not known before anything has moved, and then told by the run at work", () => {
+    const grid = timed(same);
+    expect(grid.left.seconds()).toBeNull();
+    grid.start(same[0]);
+    grid.progress(same[0], 0);
+    expect(grid.left.seconds()).toBeNull();
+    grid.at(10);
+    grid.progress(same[0], 10); // half of 20 steps: 10 s are left of it, and 20 of each other
+    expect(grid.left.seconds()).toBeCloseTo(70, 9);
+  });
+
+  it("is what the finished runs took, for those that are left, less what has passed of those at work", () => {
+    const grid = timed(same);
+    grid.start(same[0]);
+    grid.progress(same[0], 20);
+    grid.at(30);
+    grid.end(same[0], 30);
+    expect(grid.left.seconds()).toBeCloseTo(90, 9);
+    grid.start(same[1]);
+    grid.at(40);
+    expect(grid.left.seconds()).toBeCloseTo(80, 9);
+  });
+
+  it("is shared by the jobs, and no shorter than the longest run", () => {
+    const grid = timed(same, { jobs: 2, records: [doneCell(same[0], { steps: 20, seconds: 30 })] });
+    expect(grid.left.seconds()).toBeCloseTo(45, 9);
+    const wide = timed(same, { jobs: 9, records: [doneCell(same[0], { steps: 20, seconds: 30 })] });
+    expect(wide.left.seconds()).toBeCloseTo(30, 9);
+  });
+
+  it("takes a step's time from the same model and data set, else from the model, else from all, and counts steps", () => {
+    const cells = gridCells({
+      models: ["simple-cnn", "resnet18"],
+      datasets: [
+        { name: "small", dataset: "mnist", limitTrain: 1280 },
+        { name: "large", dataset: "mnist", limitTrain: 12800 },
+      ],
+      ...{ base: { epochs: 1 }, objectives: "plain", seeds: 1 },
+    });
+    const [cnnSmall, resnetSmall, cnnLarge, resnetLarge] = cells as [Cell, Cell, Cell, Cell];
+    const done = (cell: Cell, seconds: number) => doneCell(cell, { steps: cell === cnnLarge ? 100 : 10, seconds });
+    const leftAfter = (...records: CellRecord[]) => timed(cells, { records }).left.seconds();
+    expect(leftAfter(done(cnnSmall, 1))).toBeCloseTo(1 + 10 + 10, 9);
+    expect(leftAfter(done(cnnSmall, 1), done(resnetSmall, 20))).toBeCloseTo(10 + 200, 9);
+    expect(leftAfter(done(cnnSmall, 1), done(cnnLarge, 50), done(resnetSmall, 20))).toBeCloseTo(200, 9);
+    expect(leftAfter(done(cnnSmall, 1), done(cnnLarge, 50), done(resnetSmall, 20), done(resnetLarge, 1))).toBe(0);
+  });
+
+  it("learns the size of a data set from its first run, and minds maxSteps", () => {
+    const cells = gridCells({ base: { epochs: 4, maxSteps: 15 }, objectives: "plain", seeds: 2 }) as [Cell, Cell];
+    const grid = timed(cells);
+    grid.start(cells[0]);
+    grid.left.onEvent({ type: "progress", cell: cells[0], progress: { step: 5, steps: 15, trainImages: 1280 } });
+    grid.at(5);
+    grid.progress(cells[0], 10);
+    grid.end(cells[0], 8);
+    expect(grid.left.seconds()).toBeCloseTo(3, 9); // 15 steps, at 8 s for 40
+  });
+
+  it("counts only what a run that went on has done since", () => {
+    const grid = timed(same);
+    grid.start(same[0]);
+    grid.progress(same[0], 16);
+    grid.at(2);
+    grid.progress(same[0], 18); // 1 s a step: 20 s a run
+    expect(grid.left.seconds()).toBeCloseTo(18 + 3 * 20, 9);
+  });
+
+  it("forgets runs that failed or were stopped", () => {
+    const grid = timed(same, { records: [doneCell(same[0], { steps: 20, seconds: 30 })] });
+    grid.left.onEvent({ type: "end", cell: same[1], record: failedCell(same[1]), seconds: 1 });
+    grid.left.onEvent({ type: "stopped", cell: same[2] });
+    expect(grid.left.seconds()).toBeCloseTo(30, 9);
+  });
+});

@@ -1,0 +1,42 @@
+import type { MeasureName } from "../../measures.ts";
+import type { DoneCell } from "./records.ts";
+
+/** Where the record of a run keeps each measure that a grid compares. */
+const READERS = {
+  accuracy: ({ test }) => test.accuracy,
+  crossEntropy: ({ test }) => test.crossEntropy,
+  mapL1: ({ test }) => test.mapL1,
+  mapL2: ({ test }) => test.mapL2,
+  mapSsim: ({ test }) => test.mapSsim,
+  coherence: ({ test }) => test.coherence,
+  deadMaps: ({ test }) => test.deadMaps,
+  energyInForeground: ({ test }) => test.energyInForeground,
+  secondsPerStep: ({ secondsPerStep }) => secondsPerStep,
+  seconds: ({ seconds }) => seconds,
+  ...explained("averageDrop", "increaseInConfidence", "averageGain", "deletionAuc", "insertionAuc"),
+  ...explained("roadCombined", "pointingGame", "relevanceRankAccuracy", "sparseness", "maxSensitivity"),
+  ...explained("energyInMask"),
+  alignedAccuracy: ({ spurious }) => spurious?.accuracy.aligned,
+  randomAccuracy: ({ spurious }) => spurious?.accuracy.random,
+  cleanAccuracy: ({ spurious }) => spurious?.accuracy.clean,
+  adversarialAccuracy: ({ spurious }) => spurious?.accuracy.adversarial,
+  worstClass: ({ spurious }) => spurious?.worstClass.random,
+  energyInPatch: ({ spurious }) => spurious?.energyInPatch,
+  wrongReason: ({ spurious }) => spurious?.wrongReason?.score,
+} as const satisfies Partial<Record<MeasureName, (record: DoneCell) => number | null | undefined>>;
+
+export type MeasureId = keyof typeof READERS;
+export const MEASURE_IDS = Object.keys(READERS) as MeasureId[];
+
+/** The value of a measure; null if the record has none, or one that JSON cannot hold, such as NaN. */
+export function measured(record: DoneCell, id: MeasureId): number | null {
+  const value = READERS[id](record);
+  return typeof value === "number" && Number.isFinite(value) ? value : null;
+}
+
+type MetricName = keyof NonNullable<DoneCell["explanations"]>["values"];
+
+function explained<T extends MetricName>(...names: T[]): Record<T, (record: DoneCell) => number | undefined> {
+  const entries = names.map((name) => [name, ({ explanations }: DoneCell) => explanations?.values?.[name]?.mean]);
+  return Object.fromEntries(entries);
+}

@@ -1,0 +1,125 @@
+import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import type { TrainConfig, TrainConfigInput } from "../../config/index.ts";
+import { BatchCamError } from "../../errors.ts";
+import { readRegularText } from "../../regular-file.ts";
+import { readRunData } from "../../train/data/run-data.ts";
+import { train, unlessAborted } from "../../train/loop/loop.ts";
+import { environmentInWords } from "../../train/run/environment.ts";
+import type { StartEvent, TrainEvent, TrainResult } from "../../train/run/events.ts";
+import { readLog } from "../../train/run/metrics-log.ts";
+import { explanationMetrics } from "../evaluate/explanation-metrics.ts";
+import { spuriousRecord } from "../evaluate/spurious.ts";
+import { openRun } from "../loaded-model.ts";
+import type { Cell, DoneCell } from "./records.ts";
+import { cellSamples } from "./samples.ts";
+import { medianStepSeconds } from "./step-time.ts";
+
+export interface RunCellOptions {
+  /** The run's, which goes on where it holds a checkpoint of the same run, threads and all that changes numbers included. */
+  directory: string;
+  threads: number;
+  /** Test images for the metrics of explanations; 0 for none. */
+  explanations: number;
+  signal?: AbortSignal;
+  onEvent?: (event: TrainEvent) => void;
+}
+
+/** How explanations are judged, the same for every cell: a change here is a change of what is measured. */
+const JUDGED = { method: "GradCAM", target: "label", batchSize: 250, steps: 20, randomise: false, seed: 0 } as const;
+/** Seconds between checkpoints where the config names none: what a kill may cost. */
+const CHECKPOINT_SECONDS = 60;
+
+/**
+ * Trains a cell and measures its best epoch's model on the test split. Null where the signal cut it short; then the run
+ * directory holds a checkpoint to go on from.
+ *
+ * @throws whatever training and evaluation do, E_NUMERIC where the loss stops being finite
+ */
+export async function runCell(cell: Cell, options: RunCellOptions): Promise<DoneCell | null> {
+  const { directory, explanations, signal, onEvent = () => {} } = options;
+  let start: StartEvent | undefined;
+  const result = await trainCell(cell.config, {
+    ...options,
+    onEvent: (event) => {
+      if (event.type === "start") start = event;
+      onEvent(event);
+    },
+  });
+  const { test, history, bestEpoch, step, seconds, interrupted } = result;
+  if (interrupted || test === null || start === undefined) return null;
+  await expectData(cell, directory);
+  const log = await readLog(join(directory, "metrics.jsonl"));
+  const measured = await unlessAborted(signal, () => measure(directory, { explanations, signal }));
+  if (measured === null) return null;
+  return {
+    ...cell,
+    ...{ schemaVersion: 1, status: "done", test, history, bestEpoch, steps: step, seconds },
+    secondsPerStep: medianStepSeconds(log, cell.config),
+    parameters: start.parameters,
+    images: { train: start.trainImages, val: start.valImages, test: test.images },
+    ...measured,
+    environment: environmentInWords(JSON.parse(await readRegularText(join(directory, "environment.json")))),
+  };
+}
+
+/** Fails where the images were changed between the grid's look at them and the training. */
+async function expectData({ data, config }: Cell, directory: string): Promise<void> {
+  const trained = (await readRunData(directory))?.record.source ?? undefined;
+  if (data === undefined || data === trained) return;
+  throw new BatchCamError(
+    "E_DATA",
+    `compare: the images of ${config.dataDir} have changed since the grid began; give the command again`,
+  );
+}
+
+type TrainCellOptions = Pick<RunCellOptions, "directory" | "threads" | "signal" | "onEvent">;
+
+async function trainCell(
+  cell: TrainConfig,
+  { directory, threads, signal, onEvent }: TrainCellOptions,
+): Promise<TrainResult> {
+  const options = { ...withSignal(signal), ...(onEvent === undefined ? {} : { onEvent }) };
+  const config: TrainConfigInput = {
+    ...{ checkpointSeconds: CHECKPOINT_SECONDS, ...cell },
+    ...{ output: dirname(directory), experiment: basename(directory), threads, figures: false, logEvery: 1 },
+    deterministic: true,
+  };
+  if (existsSync(join(directory, "config.json"))) {
+    try {
+      return await train({ ...config, resume: true }, options);
+    } catch (error) {
+      if (!(error instanceof BatchCamError && WORTHLESS.has(error.code))) throw error;
+    }
+  }
+  await rm(directory, { recursive: true, force: true });
+  return train(config, options);
+}
+
+/** What a run says that is damaged, of another version, or began in other surroundings. */
+const WORTHLESS: ReadonlySet<string> = new Set(["E_CHECKPOINT", "E_CONFIG"]);
+
+type Measured = Pick<DoneCell, "explanations" | "spurious" | "samples">;
+
+async function measure(
+  directory: string,
+  { explanations, signal }: { explanations: number; signal: AbortSignal | undefined },
+): Promise<Measured> {
+  const subject = await openRun(directory, "compare");
+  try {
+    const judge = (limit: number) =>
+      explanationMetrics(subject, subject.data.test, { ...JUDGED, limit, ...withSignal(signal) });
+    return {
+      explanations: explanations > 0 ? await judge(explanations) : null,
+      spurious: await spuriousRecord(subject, withSignal(signal)),
+      samples: await cellSamples(subject, signal),
+    };
+  } finally {
+    subject.dispose();
+  }
+}
+
+function withSignal(signal: AbortSignal | undefined): { signal?: AbortSignal } {
+  return signal === undefined ? {} : { signal };
+}

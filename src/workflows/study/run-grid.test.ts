@@ -1,0 +1,179 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { beforeEach, describe, expect, it } from "vitest";
+import { doneCell, failedCell, gridCells } from "../../../test/support/grid-cells.ts";
+import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
+import type { Cell } from "./records.ts";
+import { type GridEvent, type RunGridOptions, runGrid } from "./run-grid.ts";
+import { Store } from "./store.ts";
+
+const program = fileURLToPath(new URL("../../../test/programs/fake-cell.mjs", import.meta.url));
+
+let folder: string;
+let store: Store;
+beforeEach(async () => {
+  folder = temporaryFolder("grid");
+  store = new Store(join(folder, "study"));
+  await store.prepare();
+});
+
+/** Cells whose processes do what their method's name says, of as many seeds. */
+const cellsThat = (does: string, seeds = 1): Cell[] => gridCells({ methods: [{ name: does, plain: true }], seeds });
+
+async function run(cells: Cell[], options: Partial<RunGridOptions> = {}) {
+  const events: GridEvent[] = [];
+  const { onEvent = () => {} } = options;
+  const settings = { store, jobs: 2, threads: 3, explanations: 0, keepFailed: false, keepRuns: false, program };
+  const records = await runGrid(cells, {
+    ...{ ...settings, signal: new AbortController().signal, ...options },
+    onEvent: (event) => {
+      events.push(event);
+      onEvent(event);
+    },
+  });
+  return { records, events, types: events.map(({ type }) => type) };
+}
+
+const log = () => readFileSync(join(store.folder, "log"), "utf8").trimEnd().split("\n");
+const begun = () => log().filter((line) => line.startsWith("begins")).length;
+
+describe("runGrid", () => {
+  it("runs each cell once in a process of its own, and gives the records in the order of the cells", async () => {
+    const cells = cellsThat("works", 5);
+    const { records, types } = await run(cells);
+    expect(records.map(({ id }) => id)).toEqual(cells.map(({ id }) => id));
+    expect(new Set(log().filter((line) => line.startsWith("begins"))).size).toBe(5);
+    expect(begun()).toBe(5);
+    expect(types.filter((type) => type === "end")).toHaveLength(5);
+    expect(types).toContain("progress");
+    expect(records[0]).toMatchObject({ environment: { threads: 3 } });
+  });
+
+  it.each([1, 2, 3])("has %d at work at a time", async (jobs) => {
+    const { types } = await run(cellsThat("works", 6), { jobs });
+    // As the grid starts and ends them: when a process gets to work is the machine's matter.
+    let now = 0;
+    const most = types.map((type) => {
+      now += type === "start" ? 1 : type === "end" ? -1 : 0;
+      return now;
+    });
+    expect(Math.max(...most)).toBe(jobs);
+  });
+
+  it("runs nothing that is done, and only what an extended grid adds", async () => {
+    await run(cellsThat("works", 2));
+    const { records, events } = await run(cellsThat("works", 3));
+    expect(begun()).toBe(3);
+    expect(records).toHaveLength(3);
+    expect(events[0]).toMatchObject({ type: "begin", records: [{ seed: 0 }, { seed: 1 }] });
+    expect((await run(cellsThat("works", 3))).types).toEqual(["begin"]);
+  });
+
+  it("tries failed cells again, unless told not to", async () => {
+    const [cell] = cellsThat("works") as [Cell];
+    await store.write(failedCell(cell));
+    expect((await run([cell], { keepFailed: true })).records).toEqual([failedCell(cell)]);
+    expect((await run([cell])).records).toMatchObject([{ status: "done" }]);
+    expect(begun()).toBe(1);
+  });
+
+  it("runs cells of damaged records again", async () => {
+    const [cell] = cellsThat("works") as [Cell];
+    writeFileSync(join(store.folder, "cells", `${cell.id}.json`), '{"schemaVersion":1');
+    expect((await run([cell])).records).toMatchObject([{ status: "done" }]);
+  });
+
+  it.each([
+    ["dies", /its process was killed by SIGKILL \(the system does that where memory runs out: try fewer --jobs\)/],
+    ["stumbles", /its process ended with code 3: a leg is missing/],
+  ])("records what a process that %s has said, and goes on", async (does, message) => {
+    const cells = [...cellsThat(does), ...cellsThat("works", 2).slice(1)];
+    const { records } = await run(cells, { jobs: 1 });
+    expect(records).toMatchObject([
+      { status: "failed", error: { code: "E_CRASH", message: expect.stringMatching(message) } },
+      { status: "done" },
+    ]);
+    expect(await store.state(cells[0] as Cell)).toBe("failed");
+  });
+
+  it.each(["is told to end", "lies"])("has no record of a cell whose process %s, and goes on", async (does) => {
+    const cells = [...cellsThat(does), ...cellsThat("works", 2).slice(1)];
+    const { records, types } = await run(cells, { jobs: 1 });
+    expect(records).toMatchObject([{ status: "done", seed: 1 }]);
+    expect(types).toContain("stopped");
+  });
+
+  it("stops the cells at work where its signal says so, and begins no other", async () => {
+    const stop = new AbortController();
+    const cells = cellsThat("waits to be stopped", 4);
+    const onEvent = ({ type }: GridEvent) => {
+      if (type === "start") setTimeout(() => stop.abort(), 300);
+    };
+    const { records, types } = await run(cells, { signal: stop.signal, onEvent });
+    expect(records).toEqual([]);
+    expect(begun()).toBe(2);
+    expect(types).not.toContain("stopped");
+    expect((await run(cells, { signal: stop.signal })).types).toEqual(["begin"]);
+  });
+
+  it("waits for a cell that another process is at, and takes over its record", async () => {
+    const cells = cellsThat("works", 2) as [Cell, Cell];
+    const release = store.claim(cells[0].id);
+    const onEvent = async ({ type }: GridEvent) => {
+      if (type !== "waiting") return;
+      await store.write(doneCell(cells[0], { seconds: 99 }));
+      release?.();
+    };
+    const { records, events } = await run(cells, { onEvent });
+    expect(begun()).toBe(1);
+    expect(records).toMatchObject([{ seed: 0, seconds: 99 }, { seed: 1 }]);
+    expect(events.filter(({ type }) => type === "waiting")).toEqual([
+      { type: "waiting", cells: [cells[0]], holder: `process ${process.pid} on ${hostname()}` },
+    ]);
+    expect(events.at(-1)).toMatchObject({ type: "end", seconds: null });
+  });
+
+  it("takes a cell over whose process gave it back without a record, and no failure of another's twice", async () => {
+    const [left, broken] = cellsThat("works", 2) as [Cell, Cell];
+    const releases = [store.claim(left.id), store.claim(broken.id)];
+    const onEvent = async ({ type }: GridEvent) => {
+      if (type !== "waiting") return;
+      await store.write(failedCell(broken));
+      for (const release of releases) release?.();
+    };
+    const { records } = await run([left, broken], { onEvent });
+    expect(begun()).toBe(1);
+    expect(records).toMatchObject([{ status: "done" }, { status: "failed" }]);
+  });
+
+  it("ends the waiting where its signal says so", async () => {
+    const stop = new AbortController();
+    const [cell] = cellsThat("works") as [Cell];
+    store.claim(cell.id);
+    const { records } = await run([cell], {
+      signal: stop.signal,
+      onEvent: ({ type }) => type === "waiting" && stop.abort(),
+    });
+    expect(records).toEqual([]);
+  });
+
+  it("stops all cells and says why where the store fails", async () => {
+    const cells = [
+      ...cellsThat("waits to be stopped"),
+      ...gridCells({ methods: [{ name: "takes the store away", plain: true }], seeds: [1] }),
+    ];
+    await expect(run(cells)).rejects.toMatchObject({ code: "E_IO" });
+  });
+
+  it("says so where no process can be started", async () => {
+    const path = process.execPath;
+    process.execPath = join(folder, "no-such-node");
+    try {
+      await expect(run(cellsThat("works"))).rejects.toThrow(/compare: cannot start a process for a run: .*ENOENT/);
+    } finally {
+      process.execPath = path;
+    }
+  });
+});

@@ -1,0 +1,71 @@
+import { parseTrainConfig } from "../../config/index.ts";
+import { outcomeOf } from "../../config/outcome.ts";
+import type { Cell } from "./records.ts";
+
+/** An option with its value as text. */
+export type Setting = readonly [option: string, value: string];
+
+/** What the runs of a grid were trained with: what they share, and what each row has beside it. */
+export interface GridSettings {
+  /** Of all runs: what is not the default, and what every reader asks for. */
+  common: Setting[];
+  rows: SettingsRow[];
+}
+
+export interface SettingsRow {
+  /** Which list of the grid the row stands in; "run" for options that no row alone decides. */
+  of: "model" | "dataset" | "method" | "run";
+  name: string;
+  settings: Setting[];
+}
+
+const ALWAYS = [
+  ...["epochs", "batchSize", "opt", "lr", "weightDecay", "sched", "limitTrain", "limitTest"],
+  ...["distance", "lambdaPrototype", "lambdaBatch"],
+];
+/** What the names of the rows say, or what differs in every run. */
+const SAID: ReadonlySet<string> = new Set(["model", "dataset", "seed", "dataDir"]);
+const DIMENSIONS = ["method", "model", "dataset"] as const;
+const USUAL = outcomeOf(parseTrainConfig({}));
+
+/** The settings of a grid's cells, each option where it is decided. */
+export function settingsOf(cells: readonly Cell[]): GridSettings {
+  const configs = new Map(cells.map((cell) => [cell, outcomeOf(cell.config)]));
+  const value = (cell: Cell, option: string): unknown => configs.get(cell)?.[option];
+  const distinct = (list: readonly Cell[], option: string) => new Set(list.map((cell) => written(value(cell, option))));
+  const options = [...new Set([...configs.values()].flatMap(Object.keys))].filter((option) => !SAID.has(option));
+  const shared = options.filter((option) => distinct(cells, option).size === 1);
+  const common = shared
+    .filter((option) => ALWAYS.includes(option) || cells.some((cell) => value(cell, option) !== USUAL[option]))
+    .map((option): Setting => [option, written(value(cells[0] as Cell, option))]);
+  const rows = new Map<string, SettingsRow>();
+  for (const option of options.filter((one) => !shared.includes(one))) {
+    const of = DIMENSIONS.find((dimension) =>
+      [...groupedBy(cells, (cell) => cell[dimension]).values()].every((list) => distinct(list, option).size === 1),
+    );
+    const nameOf = (cell: Cell) => (of === undefined ? runName(cell) : cell[of]);
+    for (const [name, [first]] of groupedBy(cells, nameOf)) {
+      const [found, key] = [value(first as Cell, option), JSON.stringify([of, name])];
+      if (found === undefined || (found === USUAL[option] && !ALWAYS.includes(option) && of !== undefined)) continue;
+      const row = rows.get(key) ?? { of: of ?? "run", name, settings: [] };
+      rows.set(key, { ...row, settings: [...row.settings, [option, written(found)]] });
+    }
+  }
+  const place = ({ of }: SettingsRow) => ["model", "dataset", "method", "run"].indexOf(of);
+  return { common: inOrder(common), rows: [...rows.values()].sort((a, b) => place(a) - place(b)) };
+}
+
+const runName = ({ model, dataset, method }: Cell): string => `${model}, ${dataset}, ${method}`;
+
+const inOrder = (settings: Setting[]): Setting[] => {
+  const place = ([option]: Setting) => (ALWAYS.includes(option) ? ALWAYS.indexOf(option) : ALWAYS.length);
+  return settings.sort((a, b) => place(a) - place(b));
+};
+
+const written = (value: unknown): string => (typeof value === "string" ? value : (JSON.stringify(value) ?? "unset"));
+
+function groupedBy(cells: readonly Cell[], key: (cell: Cell) => string): Map<string, Cell[]> {
+  const groups = new Map<string, Cell[]>();
+  for (const cell of cells) groups.set(key(cell), [...(groups.get(key(cell)) ?? []), cell]);
+  return groups;
+}

@@ -1,0 +1,24 @@
+import { describe, expect, it } from "vitest";
+import type { LogRow } from "../../train/run/metrics-log.ts";
+import { medianStepSeconds } from "./step-time.ts";
+
+const config = { batchSize: 10, gradAccumSteps: 2 };
+const log = (...seconds: number[]) =>
+  seconds.map((each, step) => ({ kind: "step", epoch: 1, step, imagesPerSecond: 20 / each }) as LogRow);
+
+describe("medianStepSeconds", () => {
+  it("is the median of the steps after the first five", () => {
+    expect(medianStepSeconds(log(9, 9, 9, 9, 9, 1, 8, 3), config)).toBeCloseTo(3, 12);
+    expect(medianStepSeconds(log(9, 9, 9, 9, 9, 1, 8, 3, 2), config)).toBeCloseTo(2.5, 12);
+  });
+
+  it("is that of all steps where there are no more than five", () => {
+    expect(medianStepSeconds(log(1, 2, 9), config)).toBeCloseTo(2, 12);
+  });
+
+  it("looks at steps alone, and is NaN without any", () => {
+    const epoch = { kind: "epoch", epoch: 1, step: 3 } as LogRow;
+    expect(medianStepSeconds([epoch, ...log(1, 2, 9)], config)).toBeCloseTo(2, 12);
+    expect(medianStepSeconds([epoch], config)).toBeNaN();
+  });
+});

@@ -1,0 +1,202 @@
+import { execFileSync, fork } from "node:child_process";
+import { once } from "node:events";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { beforeEach, describe, expect, it } from "vitest";
+import { doneCell, failedCell, gridCells, gridOf } from "../../../test/support/grid-cells.ts";
+import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
+import { readConfigFile } from "../../cli/config-file.ts";
+import { cellsOf } from "./cells.ts";
+import type { Cell } from "./records.ts";
+import { Store } from "./store.ts";
+
+let folder: string;
+let store: Store;
+beforeEach(async () => {
+  folder = temporaryFolder("store");
+  store = new Store(join(folder, "study"));
+  await store.prepare();
+});
+
+const [cell, other] = gridCells({ seeds: 1 }) as [Cell, Cell];
+const place = (id: string) => join(store.folder, "cells", `${id}.json`);
+const put = (text: string) => writeFileSync(place(cell.id), text);
+const claimOf = (pid: number) => JSON.stringify({ host: hostname(), pid, began: "1" });
+
+describe("a store", () => {
+  it("has folders of runs and claims only while something is in them", () => {
+    const release = store.claim(cell.id);
+    store.removeEmptyFolders();
+    expect(store.holder(cell.id)).not.toBeNull();
+    release?.();
+    mkdirSync(store.runDirectory(cell.id), { recursive: true });
+    store.removeEmptyFolders();
+    expect(readdirSync(store.folder).sort()).toEqual(["cells", "runs"]);
+    rmSync(store.runDirectory(cell.id), { recursive: true });
+    store.removeEmptyFolders();
+    expect(readdirSync(store.folder)).toEqual(["cells"]);
+  });
+
+  it("is claimed while another process removes the folder of the claims again and again", async () => {
+    const path = JSON.stringify(store.claimPath("x").replace(/.x\.lock$/, ""));
+    const program = `const { rmdirSync } = require("node:fs"); process.send(0); for (;;) try { rmdirSync(${path}) } catch {}`;
+    const remover = fork("-e", [program], { execArgv: [], stdio: ["ignore", "ignore", "inherit", "ipc"] });
+    try {
+      await once(remover, "message");
+      for (let attempt = 0; attempt < 300; attempt++) {
+        const release = store.claim(cell.id);
+        expect(store.holder(cell.id)).not.toBeNull();
+        release?.();
+      }
+    } finally {
+      remover.kill("SIGKILL");
+    }
+  });
+
+  it("keeps a record, and gives it the names that its cell has in the grid of today", async () => {
+    await store.write(doneCell(cell, { seconds: 7 }));
+    expect(await store.read(cell)).toEqual(doneCell(cell, { seconds: 7 }));
+    const renamed: Cell = { ...cell, model: "CNN", dataset: "digits", method: "none", kind: "control" };
+    expect(await store.read(renamed)).toMatchObject({
+      model: "CNN",
+      dataset: "digits",
+      method: "none",
+      kind: "control",
+      seconds: 7,
+    });
+    expect(await store.read(other)).toBeNull();
+    expect(readdirSync(join(store.folder, "cells"))).toEqual([`${cell.id}.json`]);
+  });
+
+  it.each([
+    ["torn", () => JSON.stringify(doneCell(cell)).slice(0, 900)],
+    ["empty", () => ""],
+    ["of another run", () => JSON.stringify({ ...doneCell(other), id: cell.id })],
+    ["of another format", () => JSON.stringify({ ...doneCell(cell), schemaVersion: 2 })],
+    ["without its test figures", () => JSON.stringify({ ...doneCell(cell), test: undefined })],
+    ["no object", () => "3"],
+    ["null", () => "null"],
+  ])("takes a record that is %s for none, and moves it aside for the next", async (_, text) => {
+    put(text());
+    expect(await store.read(cell)).toBeNull();
+    expect(await store.state(cell)).toBe("damaged");
+    await store.write(doneCell(cell));
+    expect(await store.read(cell)).toEqual(doneCell(cell));
+    const [aside, ...more] = readdirSync(join(store.folder, "damaged"));
+    expect(more).toEqual([]);
+    expect(readFileSync(join(store.folder, "damaged", aside as string), "utf8")).toBe(text());
+  });
+
+  it("replaces a failed record in place", async () => {
+    await store.write(failedCell(cell));
+    await store.write(doneCell(cell));
+    expect(await store.read(cell)).toMatchObject({ status: "done" });
+    expect(existsSync(join(store.folder, "damaged"))).toBe(false);
+  });
+
+  it("is merged by copying records", async () => {
+    await store.write(doneCell(cell));
+    const second = new Store(join(folder, "elsewhere"));
+    await second.prepare();
+    await second.write(doneCell(other));
+    cpSync(join(second.folder, "cells"), join(store.folder, "cells"), { recursive: true });
+    expect([(await store.read(cell))?.id, (await store.read(other))?.id]).toEqual([cell.id, other.id]);
+  });
+
+  it("tells how far each cell is", async () => {
+    expect(await store.state(cell)).toBe("to do");
+    mkdirSync(join(store.runDirectory(cell.id), "checkpoints"), { recursive: true });
+    writeFileSync(join(store.runDirectory(cell.id), "checkpoints", "last.safetensors"), "");
+    expect(await store.state(cell)).toBe("begun");
+    const release = store.claim(cell.id);
+    expect(await store.state(cell)).toBe("running");
+    release?.();
+    await store.write(failedCell(cell));
+    expect(await store.state(cell)).toBe("failed");
+    await store.write(doneCell(cell));
+    expect(await store.state(cell)).toBe("done");
+  });
+
+  it("gives a cell to one process at a time, and takes it from one that is gone", () => {
+    const release = store.claim(cell.id);
+    expect(store.holder(cell.id)).toBe(`process ${process.pid} on ${hostname()}`);
+    expect(store.claim(cell.id)).toBeNull();
+    expect(store.claim(other.id)).not.toBeNull();
+    release?.();
+    expect(store.holder(cell.id)).toBeNull();
+    const gone = Number(execFileSync(process.execPath, ["-p", "process.pid"], { encoding: "utf8" }));
+    writeFileSync(store.claimPath(cell.id), claimOf(gone));
+    expect(store.holder(cell.id)).toBeNull();
+    expect(store.claim(cell.id)).not.toBeNull();
+  });
+
+  it("says of a claim that it cannot make what is wrong", () => {
+    mkdirSync(store.claimPath(cell.id), { recursive: true });
+    expect(() => store.claim(cell.id)).toThrow(expect.objectContaining({ code: "E_IO" }));
+    expect(() => store.holder(cell.id)).toThrow(expect.objectContaining({ code: "E_IO" }));
+  });
+
+  it("knows whether a record is newer than a moment", async () => {
+    expect(await store.isSince(cell.id, 0)).toBe(false);
+    await store.write(failedCell(cell));
+    utimesSync(place(cell.id), 100, 100);
+    expect(await store.isSince(cell.id, 100_000)).toBe(true);
+    expect(await store.isSince(cell.id, 100_001)).toBe(false);
+    const ahead = Date.now() / 1000 + 3600;
+    utimesSync(join(store.folder, "cells", `${cell.id}.json`), ahead, ahead);
+    expect(await store.isSince(cell.id, 100_000)).toBe(false);
+  });
+
+  it("sweeps what a killed process left of one cell's record, and nothing else", async () => {
+    const left = (name: string) => join(store.folder, "cells", name);
+    const [mine, others] = [`.${cell.id}.json-0123456789ab.tmp`, `.${other.id}.json-0123456789ab.tmp`];
+    for (const name of [mine, others, "notes.txt"]) writeFileSync(left(name), "");
+    await store.sweep(cell.id);
+    expect(readdirSync(join(store.folder, "cells")).sort()).toEqual([others, "notes.txt"]);
+  });
+
+  it("writes the grid as a file that means the same, whatever its names look like", async () => {
+    const grid = gridOf({
+      name: "odd",
+      models: [
+        { name: "yes: no # 1e3", model: "simple-cnn" },
+        { name: "007", model: "resnet18", width: 16 },
+      ],
+      methods: [
+        { name: "true", plain: true },
+        { name: "λ ½", kind: "control", lambdaPrototype: 1e-7 },
+      ],
+      seeds: [3],
+    });
+    expect(await store.threads()).toBeNull();
+    await store.writeGrid(grid, 4);
+    expect(await store.threads()).toBe(4);
+    const again = gridOf(await readConfigFile(join(store.folder, "grid.yaml")));
+    expect(again).toEqual(grid);
+    expect(cellsOf(again)).toEqual(cellsOf(grid));
+  });
+
+  it("is made in a new folder, in an empty one, in one of its own, and in no other", async () => {
+    await new Store(store.folder).prepare();
+    const strange = join(folder, "strange");
+    mkdirSync(strange);
+    await new Store(strange).prepare();
+    const taken = join(folder, "taken");
+    mkdirSync(taken);
+    writeFileSync(join(taken, "thesis.tex"), "");
+    await expect(new Store(taken).prepare()).rejects.toThrow(
+      /taken holds thesis.tex and no results of a grid .*another --name/,
+    );
+    expect(readdirSync(taken)).toEqual(["thesis.tex"]);
+    await expect(new Store(join(taken, "thesis.tex")).prepare()).rejects.toMatchObject({ code: "E_IO" });
+  });
+
+  it("says which record cannot be read", async () => {
+    mkdirSync(place(cell.id));
+    await expect(store.read(cell)).rejects.toMatchObject({
+      code: "E_IO",
+      message: expect.stringContaining(place(cell.id)),
+    });
+  });
+});

@@ -1,0 +1,37 @@
+import { describe, expect, it } from "vitest";
+import { doneCell, failedCell, gridCells } from "../../../test/support/grid-cells.ts";
+import { summarise } from "./summary.ts";
+
+const cells = gridCells({ objectives: "plain,prototype", seeds: 3 });
+const accuracies = [0.5, 0.1, 0.7, 0.2, 0.9, 0.6]; // plain and guided in turn, seed by seed
+
+describe("summarise", () => {
+  it("gives each model, data set and method the mean and the sample deviation over its seeds", () => {
+    const rows = summarise(cells.map((cell, i) => doneCell(cell, { test: { accuracy: accuracies[i] } })));
+    expect(rows.map(({ method, done, failed }) => [method, done, failed])).toEqual([
+      ["plain", 3, 0],
+      ["prototype ssim", 3, 0],
+    ]);
+    expect(rows[0]?.accuracy.mean).toBeCloseTo(0.7, 12); // of 0.5, 0.7, 0.9
+    expect(rows[0]?.accuracy.deviation).toBeCloseTo(0.2, 12);
+    expect(rows[1]?.accuracy.mean).toBeCloseTo(0.3, 12); // of 0.1, 0.2, 0.6
+    expect(rows[1]?.accuracy.deviation).toBeCloseTo(Math.sqrt(0.14 / 2), 12);
+  });
+
+  it("counts failed runs, and takes no number from them", () => {
+    const [first, , second] = cells as [(typeof cells)[0], unknown, (typeof cells)[0]];
+    const [row] = summarise([failedCell(first), doneCell(second)]);
+    expect(row).toMatchObject({ done: 1, failed: 1, accuracy: { mean: 0.9, deviation: Number.NaN } });
+    expect(summarise([failedCell(first)])[0]?.accuracy).toEqual({ mean: Number.NaN, deviation: Number.NaN });
+  });
+
+  it("leaves out what JSON kept as null", () => {
+    const [first, , second] = cells as [(typeof cells)[0], unknown, (typeof cells)[0]];
+    const [row] = summarise([doneCell(first, { test: { coherence: null } }), doneCell(second)]);
+    expect(row?.coherence).toEqual({ mean: 0.8, deviation: Number.NaN });
+  });
+
+  it("has no rows for no records", () => {
+    expect(summarise([])).toEqual([]);
+  });
+});
