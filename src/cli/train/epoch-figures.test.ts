@@ -2,7 +2,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
-import { mapsFigure } from "../../report/figures/maps-figure.ts";
+import { mapsFigure } from "../../report/figures/picture-rows.ts";
 import type { MapSamples, StartEvent } from "../../train/run/events.ts";
 import { createFigures } from "./progress-lines.ts";
 

@@ -3,7 +3,7 @@ import { writeFileAtomically } from "../../atomic-file.ts";
 import { counted } from "../../counted.ts";
 import { describeShape } from "../../data/batches/prototype-shape.ts";
 import { MEASURES, type MeasureName } from "../../measures.ts";
-import { mapsFigure } from "../../report/figures/maps-figure.ts";
+import { mapsFigure } from "../../report/figures/picture-rows.ts";
 import type { FigureInput } from "../../report/index.ts";
 import { duration } from "../../report/text/duration.ts";
 import { columnName } from "../../report/text/measure-text.ts";

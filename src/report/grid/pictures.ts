@@ -1,15 +1,22 @@
-import type { AnalysedMethod, AnalysisGroup } from "../../workflows/study/analysis.ts";
+import type { AnalysisGroup } from "../../workflows/study/analysis.ts";
 import type { CellSamples, DoneCell } from "../../workflows/study/records.ts";
-import { camFigure, type FigureInput } from "../figures/cam-figure.ts";
-import type { FigureCell } from "../figures/cell.ts";
+import { camFigure } from "../figures/cam-figure.ts";
 import type { Figure } from "../figures/figure-page.ts";
+import {
+  imagesRow,
+  mapsRow,
+  type PictureRow,
+  type SampleSet,
+  sampleClasses,
+  sampleRows,
+} from "../figures/picture-rows.ts";
+import { gallery } from "../page/gallery.ts";
 import { type Markup, markup } from "../page/markup.ts";
-import { isDead } from "../pictures/picture.ts";
-import { pngAddress } from "../pictures/png.ts";
 import { groupName } from "./input.ts";
 
-/** Rows of pictures, one a method and above them what they are held against; the columns are classes. */
-export interface PictureGrid {
+/** Rows of pictures of a group: one for each method, below what its maps are compared with. The columns are classes. */
+export interface PictureFigure {
+  /** Name of its files. */
   name: string;
   title: string;
   caption: string;
@@ -17,70 +24,42 @@ export interface PictureGrid {
   rows: PictureRow[];
 }
 
-interface PictureRow {
-  label: string;
-  /** Of an image: what it shows, before "of class 3". */
-  what: string;
-  cells: (FigureCell | null)[];
-  captions: string[];
-}
-
-/** The same test images by every method of a group, each method's first seed. Null where no run has left any. */
-export function mapGrid(group: AnalysisGroup, slug: string): PictureGrid | null {
+/** The maps of the same test images by every method of a group, from each method's first seed. Null if no run has left any. */
+export function mapsOfMethods(group: AnalysisGroup, slug: string): PictureFigure | null {
   const shown = shownRuns(group);
   const [first] = shown;
   if (first === undefined) return null;
-  const { samples } = first.run;
-  const rows = shown.map(({ method, run }) => {
-    const wrong = run.samples.predictions.map((predicted, i) => predicted !== run.samples.labels[i]);
-    return {
-      ...{ label: method, what: `Map by ${method}` },
-      cells: run.samples.maps.map((map, i) => mapCell(map, run.samples, wrong[i])),
-      captions: run.samples.predictions.map((predicted, i) =>
-        wrong[i] ? `read as ${className(run.samples, predicted)}` : "",
-      ),
-    };
+  const rows = shown.map(({ method, run: { samples } }) => {
+    const { predictions } = samples;
+    const maps = samples.maps.map((map) => pixelsOf(map, samples, 1));
+    return mapsRow(samples, { label: method, what: `Map by ${method}`, maps, predictions });
   });
-  const own = samples.labels.map((label) => samples.prototypes[label]);
+  const set = sampleSet(first.run.samples);
   return {
-    ...{ name: `maps-${slug}`, title: `Maps of the same test images: ${groupName(group)}` },
-    caption: `The first test image of each class, and the map of its true class by each method${seedWords(shown)}. Each map is stretched to [0, 1] for itself: compare shapes, not brightness.`,
-    columns: samples.labels.map((label) => className(samples, label)),
-    rows: [
-      {
-        label: "image",
-        what: "Test image",
-        cells: samples.images.map((image) => imageCell(image, samples)),
-        captions: [],
-      },
-      { label: "prototype", what: "Prototype", cells: own.map((one) => imageCell(one, samples)), captions: [] },
-      ...rows,
-    ],
+    name: `maps-${slug}`,
+    title: `Maps of the same test images: ${groupName(group)}`,
+    caption: `The first test image of each class, and the map of its true class by each method${seedWords(shown)}. Each map is stretched to [0, 1] by itself: compare shapes, not brightness.`,
+    columns: sampleClasses(set),
+    rows: [...sampleRows(set), ...rows],
   };
 }
 
-/** The mean map of each class beside the class's prototype. */
-export function reconstructionGrid(group: AnalysisGroup, slug: string): PictureGrid | null {
+/** The mean map of each class by every method, below the prototype of the class. */
+export function reconstructions(group: AnalysisGroup, slug: string): PictureFigure | null {
   const shown = shownRuns(group);
   const [first] = shown;
   if (first === undefined) return null;
-  const { samples } = first.run;
+  const set = sampleSet(first.run.samples);
+  const rows = shown.map(({ method, run: { samples } }) => {
+    const maps = samples.meanMaps.map((map) => pixelsOf(map, samples, 1));
+    return mapsRow(samples, { label: method, what: `Mean map by ${method}`, maps });
+  });
   return {
-    ...{ name: `reconstruction-${slug}`, title: `Reconstruction of each class: ${groupName(group)}` },
-    caption: `The mean of all test maps of each class, below the class’s prototype, by each method${seedWords(shown)}. Where prototypes are shuffled, global or constant, a method was guided by others than those shown.`,
-    columns: [...samples.classNames],
-    rows: [
-      {
-        label: "prototype",
-        what: "Prototype",
-        cells: samples.prototypes.map((one) => imageCell(one, samples)),
-        captions: [],
-      },
-      ...shown.map(({ method, run }) => ({
-        ...{ label: method, what: `Mean map by ${method}`, captions: [] },
-        cells: run.samples.meanMaps.map((map) => mapCell(map, run.samples, false)),
-      })),
-    ],
+    name: `reconstruction-${slug}`,
+    title: `Reconstruction of each class: ${groupName(group)}`,
+    caption: `The mean of all test maps of each class, below the prototype of the class, by each method${seedWords(shown)}. If prototypes are shuffled, global or constant, a method was guided by others than those shown.`,
+    columns: [...set.classNames],
+    rows: [imagesRow(set, { label: "prototype", what: "Prototype", pixels: set.prototypes }), ...rows],
   };
 }
 
@@ -89,9 +68,9 @@ interface Shown {
   run: DoneCell;
 }
 
-/** Each method's first seed, where its samples are those of the first method: the same images, of the same size. */
+/** The first seed of each method whose samples are those of the first method: the same images, of the same size. */
 function shownRuns({ methods }: AnalysisGroup): Shown[] {
-  const runs = methods.flatMap(({ method, done }: AnalysedMethod) => {
+  const runs = methods.flatMap(({ method, done }) => {
     const [run] = [...done].sort((a, b) => a.seed - b.seed);
     return run === undefined ? [] : [{ method, run }];
   });
@@ -106,55 +85,25 @@ function seedWords(shown: readonly Shown[]): string {
   return seeds.length === 1 ? `, seed ${seeds[0]}` : ", its first seed";
 }
 
-const className = ({ classNames }: CellSamples, label: number): string => classNames[label] ?? String(label);
-
-function imageCell(bytes: string | undefined, samples: CellSamples): FigureCell | null {
-  const size = samples.height * samples.width;
-  const pixels = pixelsOf(bytes, [size, 3 * size]);
-  return pixels === null ? null : { kind: "image", pixels, height: samples.height, width: samples.width };
+/** The samples with their pictures decoded. */
+function sampleSet(samples: CellSamples): SampleSet {
+  const decoded = (pictures: readonly string[]) => pictures.map((one) => pixelsOf(one, samples, 1, 3));
+  return { ...samples, images: decoded(samples.images), prototypes: decoded(samples.prototypes) };
 }
 
-function mapCell(bytes: string, { height, width }: CellSamples, wrong = false): FigureCell | null {
-  const pixels = pixelsOf(bytes, [height * width]);
-  return pixels === null ? null : { kind: "map", pixels, height, width, wrong, dead: isDead(pixels) };
+/** Null if the bytes are not those of a picture of this size with one of these numbers of channels. */
+function pixelsOf(text: string, { height, width }: CellSamples, ...channels: number[]): Float32Array | null {
+  const bytes = Buffer.from(text, "base64");
+  const isWhole = channels.some((count) => bytes.length === count * height * width) && bytes.length > 0;
+  return isWhole ? Float32Array.from(bytes, (byte) => byte / 255) : null;
 }
 
-/** Null where the bytes are not those of such a picture. */
-function pixelsOf(text: string | undefined, sizes: readonly number[]): Float32Array | null {
-  const bytes = Buffer.from(text ?? "", "base64");
-  return sizes.includes(bytes.length) && bytes.length > 0 ? Float32Array.from(bytes, (byte) => byte / 255) : null;
-}
+/** The figure as SVG and PNG. */
+export const drawPictures = ({ title, columns, rows }: PictureFigure): Figure => camFigure({ title, columns, rows });
 
-/** The grid as SVG and PNG. */
-export function drawPictures({ title, columns, rows }: PictureGrid): Figure {
-  const input: FigureInput = {
-    ...{ title, columns },
-    rows: rows.map(({ label, cells, captions }) => ({ label, cells, ...(captions.length > 0 ? { captions } : {}) })),
-  };
-  return camFigure(input);
-}
-
-/** The grid on the page: a table that scrolls in its own box. */
-export function pictureTable({ title, caption, columns, rows }: PictureGrid): Markup {
-  const heads = columns.map((name) => markup`<th scope="col">${name}</th>`);
-  const body = rows.map(({ label, what, cells, captions }) => {
-    const row = cells.map(
-      (cell, i) => markup`<td>${pictureCell(cell, `${what}, class ${columns[i]}`, captions[i])}</td>`,
-    );
-    return markup`<tr><th scope="row">${label}</th>${row}</tr>\n`;
-  });
-  return markup`<figure class="pictures"><div class="scroll" tabindex="0" role="region" aria-label="${title}">
-<table><thead><tr><th scope="col">class</th>${heads}</tr></thead>
-<tbody>${body}</tbody></table></div>
+/** The figure on the page. */
+export function pictureMarkup({ title, caption, columns, rows }: PictureFigure): Markup {
+  return markup`<figure class="pictures">${gallery({ name: title, columns, rows })}
 <figcaption>${caption}</figcaption></figure>
 `;
-}
-
-function pictureCell(cell: FigureCell | null, alt: string, caption = ""): Markup {
-  if (cell === null) return markup`<span class="no-picture">–</span>`;
-  const address = pngAddress(cell, cell.kind === "map" ? "inferno" : undefined);
-  const classes = ["picture", cell.dead ? "dead" : "", cell.wrong ? "wrong" : ""].filter(Boolean).join(" ");
-  const words = [alt, cell.dead ? "dead" : "", caption].filter(Boolean).join(", ");
-  const under = caption ? markup`<small class="read-as">${caption}</small>` : "";
-  return markup`<span class="${classes}"><img src="${address}" alt="${words}" width="${cell.width}" height="${cell.height}"></span>${under}`;
 }

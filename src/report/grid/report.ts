@@ -1,16 +1,16 @@
 import type { AnalysisGroup } from "../../workflows/study/analysis.ts";
 import type { MethodKind } from "../../workflows/study/records.ts";
 import { type DrawnFigure, drawFigure, type FigurePlan } from "../charts/engine.ts";
+import { mapLegend } from "../page/gallery.ts";
 import { type Markup, markup } from "../page/markup.ts";
 import { renderPage, type Section } from "../page/page.ts";
-import { scaleAddress } from "../pictures/png.ts";
 import { curveFigure, curveKey, curveSheets } from "./curves.ts";
 import { dataTable } from "./data-table.ts";
 import { gridDefinitions } from "./definitions.ts";
 import { cueFigure, effectFigure } from "./dot-charts.ts";
 import { hardwareTable } from "./hardware.ts";
 import { type GridReportInput, groupName, slugs } from "./input.ts";
-import { drawPictures, mapGrid, type PictureGrid, pictureTable, reconstructionGrid } from "./pictures.ts";
+import { drawPictures, mapsOfMethods, type PictureFigure, pictureMarkup, reconstructions } from "./pictures.ts";
 import { scatterFigure } from "./scatter.ts";
 import { settingsTable } from "./settings-table.ts";
 import { GRID_STYLE } from "./style.ts";
@@ -83,12 +83,12 @@ class Drawing {
 }
 
 async function groupFigures(group: AnalysisGroup, slug: string, drawing: Drawing): Promise<Markup> {
-  const pictures = (name: string, plan: () => PictureGrid | null) =>
+  const pictures = (name: string, plan: () => PictureFigure | null) =>
     drawing.attempt(name, () => {
-      const grid = plan();
-      if (grid === null) return null;
-      drawing.add(grid.name, drawPictures(grid));
-      return markup`<h4>${grid.title}</h4>${pictureTable(grid)}`;
+      const figure = plan();
+      if (figure === null) return null;
+      drawing.add(figure.name, drawPictures(figure));
+      return markup`<h4>${figure.title}</h4>${pictureMarkup(figure)}`;
     });
   const chart = (name: string, plan: () => FigurePlan | null, key: Markup | null = null) =>
     drawing.attempt(name, async () => {
@@ -99,8 +99,8 @@ async function groupFigures(group: AnalysisGroup, slug: string, drawing: Drawing
       return chartMarkup(figure, key);
     });
   const parts = [
-    await pictures(`maps-${slug}`, () => mapGrid(group, slug)),
-    await pictures(`reconstruction-${slug}`, () => reconstructionGrid(group, slug)),
+    await pictures(`maps-${slug}`, () => mapsOfMethods(group, slug)),
+    await pictures(`reconstruction-${slug}`, () => reconstructions(group, slug)),
     await chart(`effects-${slug}`, () => effectFigure(group, slug)),
     await chart(`accuracy-coherence-${slug}`, () => scatterFigure(group, slug), numberedKey(group)),
     await chart(`cue-${slug}`, () => cueFigure(group, slug)),
@@ -130,8 +130,7 @@ function numberedKey({ methods }: AnalysisGroup): Markup {
 function figureSection(figures: readonly Markup[], kinds: ReadonlySet<MethodKind>): Markup {
   return markup`<p class="note">Each figure is also a file, as SVG and PNG, in <code>report/figures/</code>.</p>
 ${kindLegend(kinds)}
-<p class="legend"><span class="scale"><span>map value 0</span><img src="${scaleAddress()}" alt="Colour scale of the maps from 0, black, over purple and orange to 1, pale yellow" width="256" height="1"><span>1</span></span>
-<span><span class="swatch dead"></span> dead map, zero everywhere</span><span><span class="swatch wrong">×</span> wrong prediction, with the class that was predicted</span></p>
+${mapLegend({ dead: true, wrong: true })}
 ${figures}`;
 }
 

@@ -36,21 +36,9 @@ header .note { margin-bottom: 1rem; }
 .key li { display: flex; align-items: center; gap: .45rem; }
 .key .n { min-width: 1.4em; text-align: right; font-variant-numeric: tabular-nums; color: var(--muted); }
 .pictures { margin: 1.25rem 0 2rem; }
-.pictures table { width: auto; border-spacing: 0; font-size: .8125rem; }
-.pictures th, .pictures td { padding: 2px 4px 2px 0; border: 0; vertical-align: top; text-align: center; }
-.pictures tbody th { position: sticky; left: 0; z-index: 2; min-width: 6rem; max-width: 9rem; padding-right: .6rem; background: var(--paper); text-align: left; vertical-align: middle; overflow-wrap: anywhere; line-height: 1.25; }
-.pictures thead th { font-size: .8125rem; }
-.pictures thead th:first-child { position: sticky; left: 0; z-index: 2; background: var(--paper); text-align: left; }
-.pictures .picture { width: 72px; }
-.pictures .picture img { height: auto; }
-.pictures .read-as { max-width: 72px; }
-.no-picture { color: var(--muted); }
 .failures { font-size: .9375rem; }
 .failures li { margin-bottom: .35rem; overflow-wrap: anywhere; }
 @media (max-width: 44rem) {
-  .pictures .picture { width: 56px; }
-  .pictures .read-as { max-width: 56px; }
-  .pictures tbody th { min-width: 5.2rem; max-width: 5.6rem; font-size: .75rem; hyphens: auto; }
   .compare { font-size: .875rem; }
   .compare tbody th[scope=row] { min-width: 8.5rem; max-width: 10.5rem; white-space: normal; }
 }
@@ -58,11 +46,9 @@ header .note { margin-bottom: 1rem; }
   .scroll { overflow: visible; }
   .compare { font-size: 7.5pt; }
   .compare th, .compare td { padding-right: .5rem; white-space: normal; }
-  .compare tbody th[scope=row], .pictures tbody th, .pictures thead th:first-child { position: static; }
+  .compare tbody th[scope=row] { position: static; }
   .figure, .compare tbody { break-inside: auto; }
-  .panel, .pictures tr { break-inside: avoid; }
-  .pictures .picture { width: 11mm; }
-  .pictures tbody th { max-width: 26mm; }
+  .panel { break-inside: avoid; }
   h3, .figure > figcaption { break-after: avoid; }
 }
 `;

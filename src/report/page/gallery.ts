@@ -1,118 +1,68 @@
-import { overlay } from "../pictures/overlay.ts";
+import type { FigureCell } from "../figures/cell.ts";
+import type { PictureRow } from "../figures/picture-rows.ts";
 import { pngAddress, scaleAddress } from "../pictures/png.ts";
-import type { MappedRun, MappedSamples } from "../run/input.ts";
 import { type Markup, markup } from "./markup.ts";
 
-/** More samples than this continue in another band below. */
-const MAX_COLUMNS = 12;
-
-/** One row of a gallery on a wide page, one column on a narrow one. */
-interface Strip {
-  label: string;
-  cell(sample: number): Markup;
+/** Pictures of the same samples in rows. */
+export interface Gallery {
+  /** Name of the table, for a reader who cannot see it. */
+  name: string;
+  /** The class of each sample. */
+  columns: readonly string[];
+  rows: readonly PictureRow[];
 }
 
-/** The picture: for the same test samples the image, the prototype of its class, and the map of each run. */
-export function mapGallery(input: MappedSamples): Markup {
-  const { samples, prototypes } = input;
-  const size = { height: samples.height, width: samples.width };
-  const image: Strip = {
-    label: "image",
-    cell: (sample) => picture(address(samples.images[sample], size), `Test image of class ${className(input, sample)}`),
-  };
-  const prototype: Strip = {
-    label: "prototype",
-    cell: (sample) => {
-      const pixels = prototypes[samples.labels[sample] ?? 0];
-      return picture(address(pixels, size), `Prototype of class ${className(input, sample)}`);
-    },
-  };
-  const maps = input.runs.map((run) => mapStrip(input, run));
-  return gallery(input, [image, prototype, ...maps]);
-}
+/** A gallery of more rows scrolls sideways. One of fewer fits on the page, and a narrow page shows its rows as columns. */
+const MOST_ROWS = 6;
+/** More samples than this continue below, unless the gallery scrolls. */
+const MOST_COLUMNS = 12;
 
-/** The same maps laid over the images. */
-export function overlayGallery(input: MappedSamples): Markup {
-  const { samples } = input;
-  const size = { height: samples.height, width: samples.width };
-  const strips = input.runs.map(
-    (run): Strip => ({
-      label: `${run.name} on image`,
-      cell: (sample) => {
-        const pixels = overlay(samples.images[sample] ?? NOTHING, run.maps[sample] ?? NOTHING, size);
-        const alt = `${run.name} map laid over the test image of class ${className(input, sample)}`;
-        return picture(address(pixels, size), alt, { dead: run.dead[sample] ?? false });
-      },
-    }),
-  );
-  return gallery(input, strips);
-}
-
-/** The colour scale of the maps, and what their marks mean. */
-export function galleryLegend({ runs, samples }: MappedSamples): Markup {
-  const dead = runs.some((run) => run.dead.includes(true));
-  const wrong = runs.some(({ predictions }) => predictions.some((value, index) => value !== samples.labels[index]));
-  return markup`<p class="legend"><span class="scale"><span>map value 0</span><img src="${scaleAddress()}" alt="Colour scale of the maps from 0, black, over purple and orange to 1, pale yellow" width="256" height="1"><span>1</span></span>
-${dead ? markup`<span><span class="swatch dead"></span> dead map, zero everywhere</span>` : ""}
-${wrong ? markup`<span><span class="swatch wrong">×</span> wrong prediction, with the class that was predicted</span>` : ""}</p>`;
-}
-
-const NOTHING = new Float32Array(0);
-
-function mapStrip(input: MappedSamples, run: MappedRun): Strip {
-  const { height, width, labels } = input.samples;
-  return {
-    label: `${run.name} map`,
-    cell: (sample) => {
-      const predicted = run.predictions[sample] ?? 0;
-      const wrong = predicted !== labels[sample];
-      const dead = run.dead[sample] ?? false;
-      const said = input.classNames[predicted] ?? "";
-      const alt = `${run.name} map of the test image of class ${className(input, sample)}, predicted as ${said}${dead ? "; dead: zero everywhere" : ""}`;
-      const pixels = { pixels: run.maps[sample] ?? NOTHING, height, width };
-      return picture(pngAddress(pixels, "inferno"), alt, { dead, caption: wrong ? `read as ${said}` : "" });
-    },
-  };
-}
-
-function gallery(input: MappedSamples, strips: readonly Strip[]): Markup {
-  const count = input.samples.images.length;
-  const perBand = Math.ceil(count / Math.ceil(count / MAX_COLUMNS));
+/** Rows of pictures, with a column for each sample. */
+export function gallery({ name, columns, rows }: Gallery): Markup {
+  const isLarge = rows.length > MOST_ROWS;
+  const count = columns.length;
+  const perBand = isLarge ? count : Math.ceil(count / Math.ceil(count / MOST_COLUMNS));
   const bands: Markup[] = [];
-  for (let start = 0; start < count; start += perBand) bands.push(band(input, strips, [start, start + perBand]));
+  for (let start = 0; start < count; start += perBand) {
+    const samples = columns.slice(start, start + perBand).map((column, index) => sample(rows, column, start + index));
+    const size = markup`style="--strips:${rows.length};--samples:${samples.length}"`;
+    const scrolls = isLarge ? markup` tabindex="0"` : null;
+    bands.push(markup`<div class="gallery${isLarge ? " large" : ""}" role="table" aria-label="${name}"${scrolls} ${size}>
+<div role="row"><span role="columnheader" class="corner">class</span>${rows.map(({ label }) => markup`<span role="columnheader">${label}</span>`)}</div>
+${samples}</div>
+`);
+  }
   return markup`${bands}`;
 }
 
-// Rows of the accessible table are samples; the style sheet shows them as columns where the page is wide.
-function band(input: MappedSamples, strips: readonly Strip[], [start, end]: [number, number]): Markup {
-  const heads = strips.map(({ label }) => markup`<span role="columnheader">${label}</span>`);
-  const samples = input.samples.images.slice(start, end).map((_, index) => {
-    const cells = strips.map(({ cell }) => markup`<span role="cell">${cell(start + index)}</span>`);
-    return markup`<div role="row"><b role="rowheader">${className(input, start + index)}</b>${cells}</div>\n`;
+// The rows of the accessible table are samples. The style sheet shows them as columns if the page is wide.
+function sample(rows: readonly PictureRow[], column: string, index: number): Markup {
+  const cells = rows.map(({ what, cells: pictures, captions }) => {
+    const shown = picture(pictures[index] ?? null, `${what}, class ${column}`, captions?.[index]);
+    return markup`<span role="cell">${shown}</span>`;
   });
-  const title = strips.map(({ label }) => label).join(", ");
-  return markup`<div class="gallery" role="table" aria-label="${title}, by class" style="--strips:${strips.length};--samples:${samples.length}">
-<div role="row"><span role="columnheader" class="corner">class</span>${heads}</div>
-${samples}</div>
-`;
+  return markup`<div role="row"><b role="rowheader">${column}</b>${cells}</div>\n`;
 }
 
-interface PictureMarks {
-  dead?: boolean;
-  /** The wrong prediction; none where it is right. */
-  caption?: string;
+function picture(cell: FigureCell | null, what: string, caption = ""): Markup {
+  if (cell === null) return markup`<span class="no-picture">–</span>`;
+  const classes = ["picture", cell.dead ? "dead" : "", cell.wrong ? "wrong" : ""].filter(Boolean).join(" ");
+  const alt = [what, cell.dead ? "dead" : "", caption].filter(Boolean).join(", ");
+  const address = pngAddress(cell, cell.kind === "map" ? "inferno" : undefined);
+  const under = caption === "" ? null : markup`<small class="read-as">${caption}</small>`;
+  return markup`<span class="${classes}"><img src="${address}" alt="${alt}" width="${cell.width}" height="${cell.height}"></span>${under}`;
 }
 
-function picture(source: string, alt: string, { dead = false, caption = "" }: PictureMarks = {}): Markup {
-  const classes = ["picture", dead ? "dead" : "", caption ? "wrong" : ""].filter(Boolean).join(" ");
-  const under = caption ? markup`<small class="read-as">${caption}</small>` : "";
-  return markup`<span class="${classes}"><img src="${source}" alt="${alt}"></span>${under}`;
+/** Which marks the pictures of some rows have. */
+export function marksOf(rows: readonly PictureRow[]): { dead: boolean; wrong: boolean } {
+  const cells = rows.flatMap((row) => row.cells);
+  return { dead: cells.some((cell) => cell?.dead), wrong: cells.some((cell) => cell?.wrong) };
 }
 
-function address(pixels: Float32Array | undefined, size: { height: number; width: number }): string {
-  return pngAddress({ pixels: pixels ?? NOTHING, ...size });
-}
-
-function className({ samples, classNames }: MappedSamples, sample: number): string {
-  return classNames[samples.labels[sample] ?? 0] ?? "";
+/** The colour scale of the maps, and what the marks mean. */
+export function mapLegend({ dead, wrong }: { dead: boolean; wrong: boolean }): Markup {
+  const deadMark = markup`<span><span class="swatch dead"></span> dead map, zero everywhere</span>`;
+  const wrongMark = markup`<span><span class="swatch wrong">×</span> wrong prediction, with the class that was predicted</span>`;
+  return markup`<p class="legend"><span class="scale"><span>map value 0</span><img src="${scaleAddress()}" alt="Colour scale of the maps from 0, black, over purple and orange to 1, pale yellow" width="256" height="1"><span>1</span></span>
+${dead ? deadMark : null}${wrong ? wrongMark : null}</p>`;
 }

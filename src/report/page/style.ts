@@ -43,8 +43,12 @@ tbody th { font-weight: 400; }
 .gallery [role=columnheader] { align-self: center; padding-right: .5rem; font-size: .875rem; line-height: 1.25; color: var(--muted); }
 .gallery [role=rowheader] { align-self: end; text-align: center; font-size: .875rem; line-height: 1.2; overflow-wrap: anywhere; }
 .gallery .corner { visibility: hidden; }
+.gallery.large { overflow-x: auto; grid-template-columns: minmax(6rem, 9rem) repeat(var(--samples), 72px); scrollbar-width: thin; scrollbar-color: var(--muted) transparent; }
+.gallery.large [role=columnheader] { position: sticky; left: 0; z-index: 2; align-self: stretch; display: flex; align-items: center; background: var(--paper); overflow-wrap: anywhere; font-size: .8125rem; }
+.gallery.large:focus-visible { outline: 2px solid var(--link); outline-offset: 3px; border-radius: 2px; }
+.no-picture { color: var(--muted); }
 .picture { position: relative; display: block; overflow: hidden; outline: 1px solid var(--rule); outline-offset: -1px; }
-.picture img { display: block; width: 100%; image-rendering: pixelated; }
+.picture img { display: block; width: 100%; height: auto; image-rendering: pixelated; }
 .picture.dead::after, .swatch.dead {
   background:
     linear-gradient(to top right, transparent calc(50% - .6px), #ffffffa8 calc(50% - .6px) calc(50% + .6px), transparent calc(50% + .6px)),
@@ -101,12 +105,13 @@ dd p { margin-bottom: .25rem; }
   .results .difference.number { padding-right: 0; }
   .results { font-size: .875rem; }
   .results .verdict { display: block; min-width: 0; padding: 0; text-align: right; white-space: normal; line-height: 1.2; }
-  .gallery {
+  .gallery:not(.large) {
     grid-auto-flow: row; grid-template-rows: none;
     grid-template-columns: minmax(1.25rem, max-content) repeat(var(--strips), minmax(0, 104px));
   }
-  .gallery [role=columnheader] { align-self: end; padding: 0; font-size: .75rem; text-align: center; }
-  .gallery [role=rowheader] { align-self: center; max-width: 4.5rem; }
+  .gallery:not(.large) [role=columnheader] { align-self: end; padding: 0; font-size: .75rem; text-align: center; }
+  .gallery:not(.large) [role=rowheader] { align-self: center; max-width: 4.5rem; }
+  .gallery.large { grid-template-columns: minmax(5.2rem, 5.6rem) repeat(var(--samples), 56px); }
   #about-map, #about-mapSsim, #about-loss { grid-column: auto; }
   .formula { font-size: .9375rem; }
 }
@@ -121,5 +126,6 @@ dd p { margin-bottom: .25rem; }
   figure, tr, .results, .gallery, .definitions > div { break-inside: avoid; }
   .picture, .picture::after, .picture::before, .swatch, .differing { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   .charts { grid-template-columns: repeat(3, 1fr); }
+  .gallery.large { overflow: visible; grid-template-columns: 26mm repeat(var(--samples), 11mm); }
 }
 `;

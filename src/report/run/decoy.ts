@@ -1,9 +1,9 @@
 import { counted } from "../../counted.ts";
-import { galleryLegend, mapGallery } from "../page/gallery.ts";
 import { type Markup, markup } from "../page/markup.ts";
 import type { Section } from "../page/page.ts";
 import { formatCount, formatPercent } from "../text/numbers.ts";
 import { type DecoyResults, decoyAccuracy, decoyInWords } from "./decoy-story.ts";
+import { galleryLegend, mapGallery } from "./gallery.ts";
 import type { DecoyRun, DecoyShown, RunReportInput } from "./input.ts";
 
 /** What the head of the page says of the runs on the decoy set; nothing where there are none. */

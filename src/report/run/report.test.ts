@@ -151,7 +151,7 @@ describe("renderRunReport", () => {
     const marked = brief("plain", { dead: [true, false, false], predictions: [0, 2, 2] });
     const page = await renderRunReport(input({ runs: [marked, brief("guided")] }));
     expect(page).toContain("read as disc");
-    expect(page).toContain("predicted as ring; dead: zero everywhere");
+    expect(page).toContain("Map by plain, class ring, dead");
     expect(textOf(page)).toMatch(/dead map, zero everywhere.*wrong prediction/s);
     expect(textOf(html)).not.toMatch(/dead map, zero everywhere|wrong prediction|read as/);
   });

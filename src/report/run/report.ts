@@ -1,5 +1,4 @@
 import { definitionList, measureDefinition, OBJECTIVE, SUBJECTS } from "../page/definitions.ts";
-import { galleryLegend, mapGallery, overlayGallery } from "../page/gallery.ts";
 import { type Markup, markup } from "../page/markup.ts";
 import { renderPage, type Section } from "../page/page.ts";
 import { STYLE } from "../page/style.ts";
@@ -7,6 +6,7 @@ import { balanceSection } from "./balance.ts";
 import { curveGrids } from "./curves.ts";
 import { decoyLead, decoySection } from "./decoy.ts";
 import { epochSection } from "./epochs.ts";
+import { galleryLegend, mapGallery, overlayGallery } from "./gallery.ts";
 import { checkRunReportInput, type RunReportInput } from "./input.ts";
 import { JUDGED_BY } from "./measures.ts";
 import { resultsTable } from "./results.ts";

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { expectFunction } from "../../arguments.ts";
 import { makeFolder } from "../../atomic-file.ts";
 import type { StartEvent, TrainEvent } from "../../train/run/events.ts";
-import { mapsFigure } from "../figures/maps-figure.ts";
+import { mapsFigure } from "../figures/picture-rows.ts";
 import { inCell, markdownTable } from "../text/markdown.ts";
 import { eventRecord } from "./event-file.ts";
 import { type EventContent, encodeEvent, type SummaryValue } from "./event-message.ts";
