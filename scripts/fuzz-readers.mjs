@@ -44,7 +44,7 @@ async function main() {
 async function child([seed = 0, first = 0, last = 0]) {
   const folder = mkdtempSync(join(tmpdir(), "batch-cam-fuzz-"));
   process.env.BATCH_CAM_CACHE = join(folder, "cache");
-  const engine = await import("../dist/tensor/index.js");
+  const engine = await import("../dist/tensor.js");
   const seeds = await readerSeeds({ ...engine, file: join(folder, "seed.safetensors") });
   const readers = await readersOf(engine);
   const kinds = Object.entries(readers);
@@ -76,7 +76,7 @@ async function child([seed = 0, first = 0, last = 0]) {
 /**
  * The reader of each kind of file. Each frees the tensors that it reads.
  *
- * @param {typeof import("../dist/tensor/index.js")} engine
+ * @param {typeof import("../dist/tensor.js")} engine
  * @returns {Promise<Record<string, (path: string, folder: string) => unknown>>}
  */
 async function readersOf(engine) {

@@ -7,5 +7,5 @@ export * from "./metrics/index.ts";
 export * from "./models/index.ts";
 export * as nn from "./nn/index.ts";
 export * as optim from "./optim/index.ts";
-export * from "./tensor/index.ts";
+export * from "./tensor.ts";
 export * from "./train.ts";

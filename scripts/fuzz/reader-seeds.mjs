@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import sharp from "sharp";
 
-/** @typedef {Pick<typeof import("../../dist/tensor/index.js"), "saveSafetensors" | "tensor"> & { file: string }} Writer */
+/** @typedef {Pick<typeof import("../../dist/tensor.js"), "saveSafetensors" | "tensor"> & { file: string }} Writer */
 
 const FIXTURES = fileURLToPath(new URL("../../test/fixtures", import.meta.url));
 
