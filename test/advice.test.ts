@@ -100,6 +100,29 @@ describe("an error of the library", () => {
     );
   });
 
+  it("names them at the head, in lists and brackets, after with and without, and after the word option", () => {
+    expect(said("lr is 0", "train", ["lr"])).toBe("train: --lr is 0");
+    expect(said("a value was given without std.", "train", ["std"])).toBe("train: a value was given without --std.");
+    expect(said("lower the option lr, or leave sched out (sched cosine)", "train", ["sched"])).toBe(
+      "train: lower the option --lr, or leave --sched out (--sched cosine)",
+    );
+    expect(said("a run with epochs 9: epochs (the run has 2)", "train", ["epochs"])).toBe(
+      "train: a run with --epochs 9: --epochs (the run has 2)",
+    );
+    expect(said("give the option dataset", "data")).toBe("data: give the option NAME");
+  });
+
+  it("leaves an option's word alone where it is plain English", () => {
+    for (const [name, { config }] of commands) {
+      const words = Object.keys(config.shape).filter((key) => !/[A-Z]/.test(key));
+      const sentences = words.map(
+        (key) =>
+          `over the run's 2 ${key} and a ${key}, with ${key} of its own: the ${key} (a ${key}); one ${key} in a.yaml.`,
+      );
+      expect(said(sentences.join(" "), name, words)).toBe(`${name}: ${sentences.join(" ")}`);
+    }
+  });
+
   it("turns options to pass into flags to write", () => {
     expect(said('weights: a.pth: give { model: "resnet18", width: 16, camLayer: "a b" }')).toBe(
       "train: --weights: a.pth: give --model resnet18 --width 16 --cam-layer 'a b'",

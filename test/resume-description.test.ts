@@ -118,6 +118,12 @@ describe("a run that was resumed", () => {
     await begin("cosine", "--sched", "cosine", "--epochs", "2", "--max-steps", "1");
     const { code, ...text } = await cli("train", "--resume", join(folder, "cosine"), "--epochs", "1");
     expect(code).toBe(2);
-    expect(text.err).toMatch(/\(sched cosine\) is laid out over the run's 2 epochs.*earlier with --max-steps[^\n]*\n$/);
+    expect(text.err).toMatch(
+      /--epochs \(the run has 2, got 1\)\. .*\(--sched cosine\) is laid out over the run's 2 epochs: over 1, .*; leave --epochs out .*earlier with --max-steps[^\n]*\n$/,
+    );
+    const longer = await cli("train", "--resume", join(folder, "cosine"), "--epochs", "9");
+    expect(longer.err).toContain(
+      `with --epochs 9 from the start, or with --weights ${join(folder, "cosine")}, to go on`,
+    );
   });
 });

@@ -107,8 +107,8 @@ describe("resuming with a saved config", () => {
   });
 
   it.each([
-    ["cosine", 9, /with epochs 9 from the start, or with weights naming this run/],
-    ["onecycle", 9, /with epochs 9 from the start, or with weights naming this run/],
+    ["cosine", 9, /with epochs 9 from the start, or with { weights: "runs\/x" }, to go on from its best/],
+    ["onecycle", 9, /with epochs 9 from the start, or with { weights: "runs\/x" }, to go on from its best/],
     ["cosine", 2, /end the run earlier with maxSteps/],
   ] as const)(
     "refuses other epochs where %s is laid out over them: %i, with the reason and what to do",

@@ -2,7 +2,7 @@ import { counted } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
 import { SCHEDULES } from "../optim/description.ts";
 import { OUTCOME_FREE } from "./outcome.ts";
-import { overrideTrainConfig, parseTrainConfig } from "./resolve.ts";
+import { overrideTrainConfig, parseTrainConfig, runDirectoryOf } from "./resolve.ts";
 import { TrainConfig, type TrainConfigInput } from "./train.ts";
 
 /** Where a run ends before its epochs do. Given on resuming, they hold for that part of the run alone. */
@@ -35,12 +35,12 @@ export function resumeTrainConfig(saved: unknown, input: TrainConfigInput): Trai
   );
   if (changed.length === 0) return config;
   const faults = changed.map((key) => `${key} (the run has ${before[key] ?? "none"}, got ${config[key] ?? "none"})`);
-  const scheduled = changed.includes("epochs") ? `. ${epochsAdvice(before, config.epochs)}` : "";
+  const scheduled = changed.includes("epochs") ? `. ${epochsAdvice(before, config)}` : "";
   const advice = changed.length === 1 && scheduled !== "" ? "" : ". Leave them out, or start a new run";
   throw new BatchCamError(
     "E_CONFIG",
     `resume: a run goes on with the config it began with, but these differ: ${faults.join("; ")}${scheduled}${advice}`,
-    { options: changed },
+    { options: [...changed, "sched"] },
   );
 }
 
@@ -49,11 +49,11 @@ export const savedTrainConfig = (saved: unknown): TrainConfig =>
   parseTrainConfig(saved, { what: "the run's config.json" });
 
 /** Why the number of epochs is part of a run with a schedule, and what to do instead. */
-function epochsAdvice({ sched, epochs }: TrainConfig, asked: number): string {
-  const reason = `The learning-rate schedule (sched ${sched}) is laid out over the run's ${counted(epochs, "epoch")}: over ${asked}, the steps already taken would have had other learning rates`;
+function epochsAdvice({ sched, epochs }: TrainConfig, asked: TrainConfig): string {
+  const reason = `The learning-rate schedule (sched ${sched}) is laid out over the run's ${counted(epochs, "epoch")}: over ${asked.epochs}, the steps already taken would have had other learning rates`;
   const whole = `leave epochs out to go on to the end of these`;
-  if (asked < epochs) return `${reason}; ${whole}, and end the run earlier with maxSteps if need be`;
-  return `${reason}; ${whole}, and to train longer begin a new run: with epochs ${asked} from the start, or with weights naming this run, to go on from its best epoch under a schedule of its own`;
+  if (asked.epochs < epochs) return `${reason}; ${whole}, and end the run earlier with maxSteps if need be`;
+  return `${reason}; ${whole}, and to train longer begin a new run: with epochs ${asked.epochs} from the start, or with { weights: "${runDirectoryOf(asked)}" }, to go on from its best epoch under a schedule of its own`;
 }
 
 /**

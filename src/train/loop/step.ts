@@ -230,7 +230,6 @@ function notFinite(
       : `the last good checkpoint is ${lastCheckpoint(run.directory)} (step ${savedStep})`;
   return new BatchCamError(
     "E_NUMERIC",
-    `step ${step}: ${term} is ${value}; ${good}. Try a smaller lr, clipGrad or a longer lambdaWarmup`,
-    { options: ["lr"] },
+    `step ${step}: ${term} is ${value}; ${good}. Try a smaller value of the option lr, clipGrad or a longer lambdaWarmup`,
   );
 }
