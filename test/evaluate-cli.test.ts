@@ -120,7 +120,7 @@ describe("batch-cam evaluate", () => {
 
   it("judges a split in which classes are missing", async () => {
     const { code, out } = await evaluate(run, "--limit", "3", "--steps", "2", "--no-randomise");
-    expect([code, out]).toEqual([0, expect.stringMatching(/^deadMaps +0\./m)]);
+    expect([code, out]).toEqual([0, expect.stringMatching(/^deadMaps ↓ +0\./m)]);
   });
 
   it("names the runs of a folder that is none itself", async () => {
