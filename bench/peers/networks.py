@@ -7,7 +7,7 @@ from torch import nn
 
 
 class SimpleCNN(nn.Module):
-    """src/models/simple-cnn.ts, with its names."""
+    """src/models/simple-cnn/simple-cnn.ts, with its names."""
 
     def __init__(self):
         super().__init__()
