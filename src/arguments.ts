@@ -67,7 +67,7 @@ export function optionsOf<T extends object, const K extends KeysOf<T> = KeysOf<T
 }
 
 /** Fails for a key that is not among the known names: "road: unknown option sede; did you mean seed?". */
-export function expectKnownKeys(operation: string, options: object, known: readonly string[]): void {
+function expectKnownKeys(operation: string, options: object, known: readonly string[]): void {
   const unknown = Object.keys(options).find((key) => !known.includes(key));
   if (unknown === undefined) return;
   const near = nearestName(unknown, known);

@@ -5,9 +5,6 @@ export interface Named {
   readonly name: string;
 }
 
-/** The names of a list, with their literal types. */
-export type NameOf<Items extends readonly Named[]> = Items[number]["name"];
-
 /**
  * Things of one kind by their names. A registry is made once from a list and never changes: another list makes another registry, which is
  * how tests add something of their own.

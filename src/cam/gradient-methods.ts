@@ -64,7 +64,7 @@ export function gradCamPlusPlus({ activations, gradients }: LayerView, conventio
  * α (B, K) = Σ_{h,w} ReLU(G) ⊙ G² / (2 G² + G³ + eps), zero where G² or the denominator is: with G² and G³ as given, B, K and 1 or
  * more pixels, in float64.
  */
-export function plusPlusWeights(
+function plusPlusWeights(
   gradients: Tensor,
   { squares, cubes, eps }: { squares: Tensor; cubes: Tensor; eps: number },
 ): Tensor {

@@ -92,7 +92,7 @@ export function resumeCommand(runDirectory: string): string {
  * The command that trains a run anew, under a name of its own: the one that is there stays.
  * @param more options that the run's `config.json` does not have
  */
-export function againCommand(runDirectory: string, more: Readonly<Record<string, number>> = {}): string {
+function againCommand(runDirectory: string, more: Readonly<Record<string, number>> = {}): string {
   const file = quoted(join(runDirectory, "config.json"));
   const options = Object.entries(more).map(([key, value]) => ` --${kebabCase(key)} ${value}`);
   return `npx batch-cam train --config ${file} --experiment ${quoted(`${basename(runDirectory)}-again`)}${options.join("")}`;

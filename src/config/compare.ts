@@ -7,7 +7,7 @@ import { trainFields } from "./train-fields.ts";
 
 export const OBJECTIVE_NAMES = ["plain", "prototype", "batch-cam", "both"] as const;
 export type ObjectiveName = (typeof OBJECTIVE_NAMES)[number];
-export const METHOD_KINDS = ["plain", "guided", "baseline", "reference", "control"] as const;
+const METHOD_KINDS = ["plain", "guided", "baseline", "reference", "control"] as const;
 
 /** A list in a file; on the command line the same, separated by commas. What it holds is checked item by item. */
 const list = () => z.union([z.string(), z.array(z.unknown())]);

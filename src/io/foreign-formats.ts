@@ -137,7 +137,7 @@ const toSafetensors = (dict: string, path: string) =>
   `s.save_file({k: v.contiguous() for k, v in ${dict}.items()}, '${stem(path)}.safetensors')"`;
 
 /** A path as it may stand between quotes in a command; a name that needs more than quotes is left to the reader. */
-export const inPython = (path: string): string => (/^[\w./+@=: -]+$/.test(path) ? path : "in.pth");
+const inPython = (path: string): string => (/^[\w./+@=: -]+$/.test(path) ? path : "in.pth");
 
 /** The path without the ending of its format. */
 export const stem = (path: string): string => inPython(path).replace(/(?:\.(?:pth|pt|bin|ckpt|tar|npz))+$/i, "");

@@ -168,7 +168,7 @@ const windowOf = ({ window: side, sigma, dataRange, k1, k2 }: Required<SsimOptio
 });
 
 /** Window and constants of `ssimDistance` for images of this size. */
-export const ssimWindowOf = (height: number, width: number): Window => windowOf(checkedOptions(height, width, {}));
+const ssimWindowOf = (height: number, width: number): Window => windowOf(checkedOptions(height, width, {}));
 
 /** Built in float32 at every step, as pytorch-msssim builds it, so that results agree to the last digits. */
 function gaussian(side: number, sigma: number): Float64Array {
@@ -189,7 +189,7 @@ export function upcastHalf(x: Tensor): Tensor {
 }
 
 /** Two stacks of images of one shape, (N, …), none of it empty; 16-bit values come out in float32. */
-export function imagePair(operation: string, x: Tensor, y: Tensor): [Tensor, Tensor] {
+function imagePair(operation: string, x: Tensor, y: Tensor): [Tensor, Tensor] {
   for (const [argument, value] of Object.entries({ x, y })) {
     handleOf(value, `${operation}: ${argument}`);
     expectFloating(operation, argument, value);

@@ -50,7 +50,7 @@ export function loadPretrained(model: Model, weights: ReadonlyMap<string, Tensor
  * Gives tensors the model's shapes where those differ in dimensions of 1 alone: the weights of a 1x1 convolution and of a
  * linear layer, and what transformers keeps as (1, 1, 1, C).
  */
-export function fitShapes(model: Model, state: Map<string, Tensor>): void {
+function fitShapes(model: Model, state: Map<string, Tensor>): void {
   const squeezed = (sizes: readonly number[]) => sizes.filter((size) => size !== 1).join();
   for (const [name, own] of model.stateDict()) {
     const given = state.get(name);

@@ -51,7 +51,7 @@ export function roleOf(value: unknown): Role | undefined {
 type FanMode = "fanIn" | "fanOut";
 
 /** Inputs and outputs of one unit of a weight (out, in, ...kernel), as torch counts them. */
-export function fansOf(weight: Tensor): { fanIn: number; fanOut: number } {
+function fansOf(weight: Tensor): { fanIn: number; fanOut: number } {
   handleOf(weight, "init: weight");
   const [outputs, inputs, ...kernel] = weight.sizes;
   if (outputs === undefined || inputs === undefined) {

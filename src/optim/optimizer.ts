@@ -162,7 +162,7 @@ interface LoadRequest {
   readonly state: ReadonlyMap<string, Tensor>;
 }
 
-export function loadSlots(operation: string, slots: readonly Slot[], { names, state }: LoadRequest): void {
+function loadSlots(operation: string, slots: readonly Slot[], { names, state }: LoadRequest): void {
   expectMap(`${operation}.loadState: state`, state);
   for (const [name, tensor] of state) handleOf(tensor, `${operation}.loadState: ${describeValue(name)}`);
   expectKnown(operation, slots, { names, state });

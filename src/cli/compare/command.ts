@@ -4,7 +4,7 @@ import type { CompareParts, Comparison } from "./compare.ts";
 import { gridFileOf, mergeGrid, namesNoGrid } from "./input.ts";
 
 /** `batch-cam compare`, with what `load` gives for a finished grid. */
-export function createCompareCommand(load: () => Promise<CompareParts>): Command {
+function createCompareCommand(load: () => Promise<CompareParts>): Command {
   return defineCommand({
     name: "compare",
     summary: "Train a grid of models, data sets, methods and seeds, and compare what they come to.",

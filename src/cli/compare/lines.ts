@@ -67,7 +67,7 @@ export function summaryTable(rows: readonly SummaryRow[]): string {
 }
 
 /** Mean and deviation of a measure with the decimals that the table of measures gives it. */
-export function measureCell(name: MeasureName, value: Spread, { withUnit = false } = {}): string {
+function measureCell(name: MeasureName, value: Spread, { withUnit = false } = {}): string {
   const { unit, digits } = MEASURES[name];
   return spread(value, (one) => (one * factorOf(MEASURES[name])).toFixed(digits), withUnit ? unit : "");
 }

@@ -4,7 +4,7 @@ import { loadTrainingParts, type TrainingParts } from "../train/training.ts";
 import { runDemo } from "./demo.ts";
 
 /** `batch-cam demo`, with the trainer that `load` gives. */
-export function createDemoCommand(load: () => Promise<TrainingParts>): Command {
+function createDemoCommand(load: () => Promise<TrainingParts>): Command {
   return defineCommand({
     name: "demo",
     summary:

@@ -50,7 +50,7 @@ export const DEMO_RUNS = ["plain", "guided", "decoy-plain", "decoy-guided", "dec
 export type DemoRun = (typeof DEMO_RUNS)[number];
 
 /** The runs of demos from before the decoy set was a part of them. */
-export const FIRST_DEMO_RUNS: readonly DemoRun[] = ["plain", "guided"];
+const FIRST_DEMO_RUNS: readonly DemoRun[] = ["plain", "guided"];
 
 /** What is said before each run trains. */
 export const DEMO_HEADINGS: Record<DemoRun, string> = {

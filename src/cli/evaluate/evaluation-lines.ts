@@ -103,7 +103,7 @@ function randomisationText({ method, randomisation }: ExplanationMetrics): strin
 const inPercent = (share: number) => (share * 100).toFixed(1);
 
 /** How far a model leans on its data set's cue: a table of the four test sets, and what the maps show of the patch. */
-export function spuriousLines(
+function spuriousLines(
   record: SpuriousRecord,
   { config: { dataset, decoyVariant }, imageSize }: Pick<RunSubject, "config" | "imageSize">,
 ): string[] {

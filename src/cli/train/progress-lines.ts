@@ -41,7 +41,7 @@ export function startLines(start: StartEvent): string[] {
 }
 
 /** Every term of the loss apart, before its weight: `ce 0.412  proto 0.218`. */
-export function lossTerms(metrics: StepMetrics): string {
+function lossTerms(metrics: StepMetrics): string {
   return Object.entries(TERM_NAMES)
     .flatMap(([term, name]) => {
       const value = metrics[term as keyof typeof TERM_NAMES] ?? null;
@@ -69,7 +69,7 @@ function deadShare({ deadMaps }: StepMetrics, name: string): string {
 }
 
 /** Seconds of training left in the whole run at the present rate; evaluation is not counted. */
-export function secondsLeft(step: StepEvent, start: Pick<StartEvent, "epochs" | "trainImages" | "config">): number {
+function secondsLeft(step: StepEvent, start: Pick<StartEvent, "epochs" | "trainImages" | "config">): number {
   const steps = (start.epochs - step.epoch + 1) * step.stepsPerEpoch - step.stepInEpoch;
   const { batchSize, gradAccumSteps } = start.config;
   const imagesPerStep = Math.min(batchSize * gradAccumSteps, start.trainImages / step.stepsPerEpoch);
@@ -119,7 +119,7 @@ export function liveStepLine(step: StepEvent, start: StartEvent, width: number):
 const joined = (segments: readonly Segment[]): string => segments.map(({ text }) => text).join("  ");
 
 /** `[=====>    ]`, `width` characters in all. */
-export function progressBar(share: number, width: number): string {
+function progressBar(share: number, width: number): string {
   const inner = Math.max(0, width - 2);
   const filled = Math.round(Math.min(1, Math.max(0, share)) * inner);
   const done = filled === inner || filled === 0 ? "=".repeat(filled) : `${"=".repeat(filled - 1)}>`;
@@ -165,7 +165,7 @@ function splitLine(record: SplitRecord): string {
 }
 
 /** Measures by their short names: `accuracy 98.10%`, `map SSIM 0.655`. */
-export function namedMeasures(record: SplitRecord, names: readonly (MeasureName & keyof SplitRecord)[]): string[] {
+function namedMeasures(record: SplitRecord, names: readonly (MeasureName & keyof SplitRecord)[]): string[] {
   return names.map((name) => {
     const { short: label, unit, digits } = MEASURES[name];
     return `${label} ${unit === "%" ? percent(record[name], digits) : short(record[name])}`;

@@ -162,7 +162,7 @@ const SHADES = 256;
 const UNCHANGED = Float32Array.from({ length: SHADES }, (_, value) => value / 255);
 
 /** What each of 256 shades becomes, in [0, 1]: (B·C, 256), or one row, (1, 256), where no image changes. */
-export function shadeTables(draws: readonly Draw[], { channels, pixels, bytes }: Pixels): Tensor {
+function shadeTables(draws: readonly Draw[], { channels, pixels, bytes }: Pixels): Tensor {
   if (!draws.some(isRecoloured)) return tensor(UNCHANGED, { shape: [1, SHADES], dtype: "float32" });
   const tables = new Float32Array(draws.length * channels * SHADES);
   const source = draws.some(({ operations }) => operations.some(needsHistogram)) ? bytes() : null;

@@ -124,8 +124,8 @@ export interface PrototypeShape {
  * Below these, guidance has nothing to hold on to. Measured (contrast, separation): MNIST 0.45, 0.21; Fashion-MNIST 0.60, 0.39; drawn objects near
  * the centre 0.50, 0.15; the same in random places on even or noisy ground at most 0.01, 0.01; under a bright sky 0.88, 0.03.
  */
-export const LEAST_CONTRAST = 0.1;
-export const LEAST_SEPARATION = 0.05;
+const LEAST_CONTRAST = 0.1;
+const LEAST_SEPARATION = 0.05;
 
 /** One sentence about the measure, and what to do where the prototypes carry no shape. */
 export function describeShape({ contrast, separation, carries }: PrototypeShape): string {

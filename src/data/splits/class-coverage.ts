@@ -4,7 +4,7 @@ import { classList } from "../sources/class-names.ts";
 import type { Split, SplitName } from "./split.ts";
 
 /** Images of a class in a split under which its share of correct answers, or what was learned of it, is hardly more than chance. */
-export const FEW_IMAGES_OF_CLASS = 5;
+const FEW_IMAGES_OF_CLASS = 5;
 
 /** A class of which a split has fewer images than `FEW_IMAGES_OF_CLASS`. */
 export interface ThinClass {

@@ -174,7 +174,7 @@ export function datasetOptions(config: Pick<TrainConfig, keyof typeof dataFields
 }
 
 /** With the data set's own validation split, else with one held out of the training images; none where the run overfits. */
-export function withValidation(
+function withValidation(
   parts: Parts,
   { valImages, seed, overfitBatches }: TrainConfig,
   { run, adapt = false }: { run?: DataRecord | undefined; adapt?: boolean },
@@ -242,7 +242,7 @@ export function heldOutValidation(
 const MOST_VALIDATION = 5000;
 
 /** The share of images that have paths which is held out for validation. */
-export function validationFraction({ labels: { numel } }: Split, valImages: number | undefined): number {
+function validationFraction({ labels: { numel } }: Split, valImages: number | undefined): number {
   if (valImages === undefined && numel <= 10 * MOST_VALIDATION) return 0.1;
   return steadyFraction(valImages ?? MOST_VALIDATION, numel);
 }

@@ -107,7 +107,7 @@ function otherData(
 }
 
 /** What evaluation and resuming say of a run whose data cannot be compared in full. */
-export const UNKNOWN_DATA =
+const UNKNOWN_DATA =
   "the run was begun by a version that kept no record of its data: only the classes' number and names (as far as its model card has them), the size and the mean images were compared";
 
 /** Rounding of means over some ten thousand images. */

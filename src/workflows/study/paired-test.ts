@@ -3,7 +3,7 @@ import jstat from "jstat";
 const { ibeta, studentt } = jstat.jStat;
 
 /** Fewer pairs than this say nothing about chance: no test is made of them. */
-export const LEAST_PAIRS = 3;
+const LEAST_PAIRS = 3;
 
 /** What paired differences come to. NaN nowhere: null where there is no such number. */
 export interface PairedTest {
