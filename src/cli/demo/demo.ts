@@ -21,7 +21,7 @@ import {
 
 type DemoCall = Pick<CommandCall<typeof DemoConfig>, "config" | "stdout" | "stderr" | "env" | "signal">;
 
-/** Trains all runs with one seed, prints their tables and writes `report.html`; goes on where an interrupted demo stopped. */
+/** Trains all runs with one seed, prints their tables and writes `report.html`. An interrupted demo continues where it stopped. */
 export async function runDemo(parts: TrainingParts, call: DemoCall): Promise<Outcome> {
   const { output } = call.config;
   const state = await openDemo(call.config);
@@ -49,7 +49,7 @@ export async function runDemo(parts: TrainingParts, call: DemoCall): Promise<Out
   return "done";
 }
 
-/** `npm start` where nothing else was asked for. */
+/** The command that runs this demo again: `npm start` if all options are the default. */
 function demoCommand(config: DemoConfig): string {
   const defaults: Record<string, unknown> = DemoConfig.parse({});
   const flags = Object.entries(config)
@@ -58,7 +58,7 @@ function demoCommand(config: DemoConfig): string {
   return flags.length === 0 ? "npm start" : `npx batch-cam demo${flags.join("")}`;
 }
 
-/** The state to go on from: the earlier demo's when that was interrupted with the same options, else a new one. */
+/** The state to continue from: that of an interrupted demo with the same options, else a new one. */
 async function openDemo(config: DemoConfig): Promise<DemoState> {
   const earlier = await readDemoState(config.output);
   const foreign = DEMO_RUNS.find((name) => !earlier?.runs.includes(name) && existsSync(join(config.output, name)));
@@ -81,7 +81,7 @@ async function trainOne(
   state: DemoState,
   { train, call }: { train: Train; call: DemoCall },
 ): Promise<TrainResult> {
-  const config = demoRunOptions(name, call.config);
+  const config = await demoRunOptions(name, call.config);
   const note = noteBegin(name, state);
   const run = (how: TrainConfigInput) => trainInView(train, { ...config, ...how }, { ...call, onEvent: note.onEvent });
   const resumable =
@@ -98,7 +98,7 @@ async function trainOne(
   }
 }
 
-/** Notes that a run began once its folder holds nothing of an earlier demo, so that a checkpoint in it is known to be this one's. */
+/** Records that a run has begun, once its folder holds nothing of an earlier demo. A checkpoint in it then belongs to this demo. */
 function noteBegin(
   name: DemoRun,
   state: DemoState,
@@ -113,5 +113,5 @@ function noteBegin(
   return { onEvent, written: () => writing };
 }
 
-// What an interrupted run of another version, or a damaged one, says; nothing of it is worth keeping.
+// The errors of resuming a damaged run, or one of another version. Such a run is trained again.
 const RESTART: ReadonlySet<string> = new Set(["E_CHECKPOINT", "E_CONFIG"]);

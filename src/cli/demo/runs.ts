@@ -1,16 +1,25 @@
 import { join } from "node:path";
 import { writeFileAtomically } from "../../atomic-file.ts";
-import type { DemoConfig, TrainConfigInput } from "../../config/index.ts";
+import {
+  CompareConfig,
+  type DemoConfig,
+  overrideTrainConfig,
+  parseConfig,
+  type TrainConfigInput,
+} from "../../config/index.ts";
 import { BatchCamError } from "../../errors.ts";
 import { readRegularText } from "../../regular-file.ts";
 import type { TrainResult } from "../../train/run/events.ts";
+import { readGrid } from "../../workflows/study/grid.ts";
+import { presetFile } from "../compare/input.ts";
+import { readConfigFile } from "../config-file.ts";
 
-/** `demo.json`: how far a demo has come, so that the next start goes on, or knows that the runs beside it are its own. */
+/** What `demo.json` holds: how far a demo has come. The next start continues it, and knows which runs it may overwrite. */
 export interface DemoState {
   config: DemoConfig;
   /** The runs whose folders may be overwritten, because none of them was there before a demo claimed their names. */
   runs: readonly DemoRun[];
-  /** The runs that have begun in this demo: their folders hold nothing of an earlier one. */
+  /** The runs that this demo has begun, so that their folders hold nothing of an earlier demo. */
   begun: DemoRun[];
   results: Partial<Record<DemoRun, TrainResult>>;
   finished: boolean;
@@ -18,7 +27,7 @@ export interface DemoState {
 
 const stateFile = (output: string) => join(output, "demo.json");
 
-/** The state left by an earlier demo; null when there is none, or none that can be read. */
+/** The state that an earlier demo left; null if there is none, or none that can be parsed. */
 export async function readDemoState(output: string): Promise<DemoState | null> {
   try {
     const state = JSON.parse(await readRegularText(stateFile(output))) as Partial<DemoState> | null;
@@ -39,20 +48,20 @@ export async function readDemoState(output: string): Promise<DemoState | null> {
   }
 }
 
-/** @throws BatchCamError E_IO when the folder cannot be made or written */
+/** @throws BatchCamError E_IO if the folder cannot be made or written */
 export async function writeDemoState(output: string, state: DemoState): Promise<void> {
   await writeFileAtomically(stateFile(output), `${JSON.stringify(state, null, 2)}\n`);
 }
 
-/** The demo's runs by name of their directory, in the order in which they are trained: two on MNIST, three on its decoy set. */
+/** The names of the run directories in the order of training: two runs on MNIST, three on MNIST with a decoy patch. */
 export const DEMO_RUNS = ["plain", "guided", "decoy-plain", "decoy-guided", "decoy-control"] as const;
 
 export type DemoRun = (typeof DEMO_RUNS)[number];
 
-/** The runs of demos from before the decoy set was a part of them. */
+/** The runs of earlier versions of the demo, which had no decoy set. */
 const FIRST_DEMO_RUNS: readonly DemoRun[] = ["plain", "guided"];
 
-/** What is said before each run trains. */
+/** The line that is printed before each run trains. */
 export const DEMO_HEADINGS: Record<DemoRun, string> = {
   plain: "MNIST, plain",
   guided: "MNIST, guided",
@@ -61,31 +70,28 @@ export const DEMO_HEADINGS: Record<DemoRun, string> = {
   "decoy-control": "MNIST with a decoy patch, control: guided to one mean image for all classes",
 };
 
-/** As the study of docs/reproduction.md has it (`compare --preset decoy`), where five seeds of each were measured. */
-const DECOY = {
-  dataset: "decoy-mnist",
-  epochs: 3,
-  limitTrain: 5120,
-  valImages: 1000,
-  limitVal: 500,
-  limitTest: 2000,
-  lambdaWarmup: 0,
-  distance: "ssim",
-} as const satisfies TrainConfigInput;
+/** The rows of the preset `decoy` that the runs on the decoy set repeat. docs/reproduction.md has five seeds of each. */
+const STUDY_ROWS = {
+  "decoy-plain": "plain",
+  "decoy-guided": "both ssim 5",
+  "decoy-control": "global prototype 5",
+} as const satisfies Partial<Record<DemoRun, string>>;
 
-/** The train options of a run; `epochs` and `limitTrain` of the demo are those of its MNIST runs. */
-export function demoRunOptions(name: DemoRun, config: DemoConfig): TrainConfigInput {
+/** The train options of a run. The demo's own `epochs` and `limitTrain` belong to its MNIST runs. */
+export async function demoRunOptions(name: DemoRun, config: DemoConfig): Promise<TrainConfigInput> {
   const { epochs, limitTrain, ...shared } = config;
-  const experiment = { ...shared, experiment: name };
-  switch (name) {
-    case "plain":
-    case "guided":
-      return { ...experiment, epochs, limitTrain, limitVal: 2000, plain: name === "plain" };
-    case "decoy-plain":
-      return { ...experiment, ...DECOY, plain: true };
-    case "decoy-guided":
-      return { ...experiment, ...DECOY, lambdaPrototype: 5, lambdaBatch: 5 };
-    case "decoy-control":
-      return { ...experiment, ...DECOY, lambdaPrototype: 5, prototypes: "global" };
-  }
+  const own = { ...shared, experiment: name };
+  if (name === "plain" || name === "guided")
+    return { ...own, epochs, limitTrain, limitVal: 2000, plain: name === "plain" };
+  return { ...own, ...(await studyOptions(STUDY_ROWS[name])) };
+}
+
+/** What the study trains by a method on decoy-mnist. */
+async function studyOptions(method: string): Promise<TrainConfigInput> {
+  const path = presetFile("decoy");
+  const { base, datasets, methods } = readGrid(
+    parseConfig(CompareConfig, await readConfigFile(path, "demo"), { what: path }),
+  );
+  const rows = [datasets.find(({ name }) => name === "decoy-mnist"), methods.find(({ name }) => name === method)];
+  return rows.reduce((options, row) => overrideTrainConfig(options, row?.options ?? {}), base);
 }
