@@ -4,7 +4,7 @@ import { CompareConfig, parseConfig } from "../../config/index.ts";
 import { counted, wordFor } from "../../counted.ts";
 import { type GridReportInput, groupName } from "../../report/grid/input.ts";
 import { gridReport } from "../../report/grid/report.ts";
-import { runsTable } from "../../report/grid/runs-table.ts";
+import { runsTable } from "../../report/grid/table-files.ts";
 import { analyse, hasMixedData } from "../../workflows/study/analysis.ts";
 import { cellsOf } from "../../workflows/study/cells.ts";
 import { type Grid, readGrid } from "../../workflows/study/grid.ts";

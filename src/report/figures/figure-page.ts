@@ -1,7 +1,9 @@
-import { markup } from "../page/markup.ts";
-import { type Block, INK, place, stack, textBlock } from "./block.ts";
-import type { FigureCell } from "./cell.ts";
-import { legendBlock } from "./legend.ts";
+import { type Markup, markup } from "../page/markup.ts";
+import type { Colormap } from "../pictures/colormap.ts";
+import { scaleAddress } from "../pictures/png.ts";
+import { type Block, flow, INK, place, stack, textBlock } from "./block.ts";
+import { cross, type FigureCell, isDeadCell, wrongBadge } from "./cell.ts";
+import { textWidth } from "./font.ts";
 import { rasterize } from "./raster.ts";
 
 /** A figure as text and as picture, the picture at twice the size of the SVG. */
@@ -40,4 +42,43 @@ export function figurePage(text: PageText, blocks: Block[], page: { width: numbe
 ${place(content, MARGIN, MARGIN)}</svg>
 `.text;
   return { svg, png: rasterize(svg, { width, height }) };
+}
+
+const SIZE = 10;
+const BAR = { width: 150, height: 10 };
+
+/** The colour scale of the maps and the meaning of the marks, each only where the figure uses it. */
+export function legendBlock(cells: FigureCell[], width: number): Block {
+  const items: Block[] = [];
+  const coloured = cells.find(({ kind }) => kind !== "image");
+  if (coloured) items.push(scale(coloured.colormap));
+  if (cells.some(isDeadCell)) items.push(entry(deadSwatch(), "dead map: zero everywhere"));
+  if (cells.some(({ wrong }) => wrong)) items.push(entry(wrongBadge(0, 0), "wrong prediction"));
+  return flow(items, { width, gap: 28 });
+}
+
+function scale(colormap?: Colormap): Block {
+  const label = "map value";
+  const left = textWidth(label, { size: SIZE }) + 10;
+  const bar = markup`<image width="${BAR.width}" height="${BAR.height}" preserveAspectRatio="none" href="${scaleAddress(colormap)}"/>`;
+  const frame = markup`<rect x="0.5" y="0.5" width="${BAR.width - 1}" height="${BAR.height - 1}" fill="none" stroke="${INK.line}"/>`;
+  const ticks = [0, 0.5, 1].map((value) => {
+    const anchor = value === 0 ? "start" : value === 1 ? "end" : "middle";
+    return markup`<text x="${value * BAR.width}" y="${BAR.height + 12}" font-size="9" text-anchor="${anchor}" fill="${INK.soft}">${value}</text>`;
+  });
+  const body = markup`${words(label, 0)}${place({ ...BAR, body: markup`${bar}${frame}${ticks}` }, left, 1)}`;
+  return { body, width: left + BAR.width, height: BAR.height + 15 };
+}
+
+function entry(mark: Markup, text: string): Block {
+  return { body: markup`${mark}${words(text, 20)}`, width: 20 + textWidth(text, { size: SIZE }), height: 15 };
+}
+
+function words(text: string, x: number): Markup {
+  return markup`<text x="${x}" y="10" font-size="${SIZE}" fill="${INK.soft}">${text}</text>`;
+}
+
+function deadSwatch(): Markup {
+  const box = { width: 13, height: 13 };
+  return markup`<rect width="13" height="13" fill="#000004"/>${cross(box)}`;
 }

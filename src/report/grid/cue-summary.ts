@@ -2,8 +2,7 @@ import { counted } from "../../counted.ts";
 import { MEASURES } from "../../measures.ts";
 import type { AnalysedMethod, AnalysisGroup, Duel } from "../../workflows/study/analysis.ts";
 import { differenceText, spreadText } from "../text/measure-text.ts";
-import { formatNumber, isNumber } from "../text/numbers.ts";
-import { LEVEL, pText } from "../text/words.ts";
+import { formatNumber, isNumber, LEVEL, pText } from "../text/numbers.ts";
 
 /** How far the methods of a group lean on its cue, always with the best control beside the best method. Nothing without a cue. */
 export function cueInWords(group: AnalysisGroup): string[] {

@@ -5,8 +5,7 @@ import { domainOf } from "../charts/domain.ts";
 import type { FigurePlan, Panel } from "../charts/engine.ts";
 import { KINDS } from "../charts/palette.ts";
 import { colour } from "../page/colours.ts";
-import { differenceUnit, factorOf, testName } from "../text/measure-text.ts";
-import { capital } from "../text/words.ts";
+import { capital, differenceUnit, factorOf, testName } from "../text/measure-text.ts";
 import { groupName } from "./input.ts";
 
 export const ROW = 19;

@@ -3,9 +3,8 @@ import { MEASURES } from "../../measures.ts";
 import type { AnalysedMethod, Effect } from "../../workflows/study/analysis.ts";
 import type { MeasureId } from "../../workflows/study/measures.ts";
 import { type Markup, markup } from "../page/markup.ts";
-import { columnName, differenceText, signedText, spreadText, testName } from "../text/measure-text.ts";
-import { formatCount, formatNumber } from "../text/numbers.ts";
-import { capital, LEVEL, pText } from "../text/words.ts";
+import { capital, columnName, differenceText, signedText, spreadText, testName } from "../text/measure-text.ts";
+import { formatCount, formatNumber, LEVEL, pText } from "../text/numbers.ts";
 import { kindMark } from "./table-markup.ts";
 
 /** With more methods than this, those of one verdict share an item: their numbers stand in the tables. */

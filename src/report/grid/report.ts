@@ -4,15 +4,13 @@ import { type DrawnFigure, drawFigure, type FigurePlan } from "../charts/engine.
 import { mapLegend } from "../page/gallery.ts";
 import { type Markup, markup } from "../page/markup.ts";
 import { renderPage, type Section } from "../page/page.ts";
+import { dataTable, hardwareTable, settingsTable } from "./conditions.ts";
 import { curveFigure, curveKey, curveSheets } from "./curves.ts";
-import { dataTable } from "./data-table.ts";
 import { gridDefinitions } from "./definitions.ts";
 import { cueFigure, effectFigure } from "./dot-charts.ts";
-import { hardwareTable } from "./hardware.ts";
 import { type GridReportInput, groupName, slugs } from "./input.ts";
 import { drawPictures, mapsOfMethods, type PictureFigure, pictureMarkup, reconstructions } from "./pictures.ts";
 import { scatterFigure } from "./scatter.ts";
-import { settingsTable } from "./settings-table.ts";
 import { GRID_STYLE } from "./style.ts";
 import { groupSummaries, leadSentences, ranInWords, testNote } from "./summary.ts";
 import { tableCsv, tableLatex } from "./table-files.ts";

@@ -1,5 +1,5 @@
 import { KINDS } from "../charts/palette.ts";
-import { arrowMarkup } from "../page/arrow.ts";
+import { arrowMarkup } from "../page/definitions.ts";
 import { type Markup, markup } from "../page/markup.ts";
 import { type ReportTable, seedsOf, type TableRow } from "./table.ts";
 

@@ -54,7 +54,8 @@ export interface ColumnPlan extends TableColumn {
   rank(method: AnalysedMethod): number | null;
 }
 
-interface TablePlan extends Pick<ReportTable, "name" | "caption" | "note"> {
+/** A table before it is filled. */
+export interface TablePlan extends Pick<ReportTable, "name" | "caption" | "note"> {
   columns: readonly ColumnPlan[];
 }
 

@@ -2,74 +2,10 @@ import { MEASURES } from "../../measures.ts";
 import type { AnalysedMethod, AnalysisGroup } from "../../workflows/study/analysis.ts";
 import type { MeasureId } from "../../workflows/study/measures.ts";
 import { columnHead, columnName, differenceUnit, shownValue, signedText, spreadText } from "../text/measure-text.ts";
-import { DASH, formatNumber } from "../text/numbers.ts";
-import { pText } from "../text/words.ts";
-import { type ColumnPlan, fillTable, type ReportTable } from "./table.ts";
+import { DASH, formatNumber, pText } from "../text/numbers.ts";
+import { type ColumnPlan, fillTable, type ReportTable, type TablePlan } from "./table.ts";
 
 const BOLD = "Bold: the best of its group among the methods that see no masks; no test is implied.";
-
-/** The tables of a comparison that have something to show. */
-export function reportTables(groups: readonly AnalysisGroup[]): ReportTable[] {
-  const tables = [
-    fillTable(
-      {
-        name: "accuracy",
-        caption: "Accuracy on the test split: mean ± standard deviation over seeds",
-        note: `${BOLD} Intervals (95 %) and p are of the differences from plain training of the same seeds, by Student’s paired t; Holm’s p is corrected for all methods of the group.`,
-        columns: [spreadColumn("accuracy"), spreadColumn("crossEntropy"), ...effectColumns("accuracy")],
-      },
-      groups,
-    ),
-    fillTable(
-      {
-        name: "reconstruction",
-        caption: "Maps against the prototypes of their classes",
-        note: `${BOLD} A map that is zero everywhere scores well in L1 and L2: read them together with SSIM and the dead maps.`,
-        columns: (["mapL1", "mapL2", "mapSsim", "coherence", "energyInForeground", "deadMaps"] as const).map(
-          spreadColumn,
-        ),
-      },
-      groups,
-    ),
-    fillTable(
-      {
-        name: "faithfulness",
-        caption: "Faithfulness and localisation of Grad-CAM’s maps",
-        note: BOLD,
-        columns: FAITHFULNESS.map(spreadColumn),
-      },
-      groups,
-    ),
-    fillTable(
-      {
-        name: "cue",
-        caption: "Reliance on the cue",
-        note: `${BOLD} Gap closed: of what plain training loses to the best reference on random cues. Judge a method by the controls beside it.`,
-        columns: [...CUE.map(spreadColumn), gapColumn()],
-      },
-      groups,
-    ),
-    fillTable(
-      {
-        name: "time",
-        caption: "Time",
-        note: "Medians of a run’s steps. What else ran on the machine moves them: runs that shared it with others are no benchmark.",
-        columns: [spreadColumn("secondsPerStep"), overheadColumn(), spreadColumn("seconds")],
-      },
-      groups,
-    ),
-    fillTable(
-      {
-        name: "tests",
-        caption: "Differences from plain training",
-        note: "Mean of m − plain over seeds, and its 95 % interval where there are three seeds or more; p after Holm’s correction.",
-        columns: TESTED.map(testColumn),
-      },
-      groups,
-    ),
-  ];
-  return tables.filter((table) => table !== null);
-}
 
 const FAITHFULNESS = [
   ...(["averageDrop", "increaseInConfidence", "averageGain", "deletionAuc", "insertionAuc", "roadCombined"] as const),
@@ -83,6 +19,51 @@ const TESTED = [
   ...(["mapL1", "mapL2", "mapSsim", "coherence", "deadMaps", "energyInForeground"] as const),
   ...(["randomAccuracy", "energyInPatch", "wrongReason"] as const),
 ];
+
+/** The plans of all tables, in their order. */
+const TABLES: readonly TablePlan[] = [
+  {
+    name: "accuracy",
+    caption: "Accuracy on the test split: mean ± standard deviation over seeds",
+    note: `${BOLD} Intervals (95 %) and p are of the differences from plain training of the same seeds, by Student’s paired t; Holm’s p is corrected for all methods of the group.`,
+    columns: [spreadColumn("accuracy"), spreadColumn("crossEntropy"), ...effectColumns("accuracy")],
+  },
+  {
+    name: "reconstruction",
+    caption: "Maps against the prototypes of their classes",
+    note: `${BOLD} A map that is zero everywhere scores well in L1 and L2: read them together with SSIM and the dead maps.`,
+    columns: (["mapL1", "mapL2", "mapSsim", "coherence", "energyInForeground", "deadMaps"] as const).map(spreadColumn),
+  },
+  {
+    name: "faithfulness",
+    caption: "Faithfulness and localisation of Grad-CAM’s maps",
+    note: BOLD,
+    columns: FAITHFULNESS.map(spreadColumn),
+  },
+  {
+    name: "cue",
+    caption: "Reliance on the cue",
+    note: `${BOLD} Gap closed: of what plain training loses to the best reference on random cues. Judge a method by the controls beside it.`,
+    columns: [...CUE.map(spreadColumn), gapColumn()],
+  },
+  {
+    name: "time",
+    caption: "Time",
+    note: "Medians of a run’s steps. What else ran on the machine moves them: runs that shared it with others are no benchmark.",
+    columns: [spreadColumn("secondsPerStep"), overheadColumn(), spreadColumn("seconds")],
+  },
+  {
+    name: "tests",
+    caption: "Differences from plain training",
+    note: "Mean of m − plain over seeds, and its 95 % interval where there are three seeds or more; p after Holm’s correction.",
+    columns: TESTED.map(testColumn),
+  },
+];
+
+/** The tables of a comparison that have something to show. */
+export function reportTables(groups: readonly AnalysisGroup[]): ReportTable[] {
+  return TABLES.map((plan) => fillTable(plan, groups)).filter((table) => table !== null);
+}
 
 function spreadColumn(id: MeasureId): ColumnPlan {
   const label = MEASURES[id];

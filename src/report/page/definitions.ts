@@ -1,6 +1,5 @@
-import { MEASURES, type MeasureName } from "../../measures.ts";
-import { testName } from "../text/measure-text.ts";
-import { capital } from "../text/words.ts";
+import { arrowOf, MEASURES, type Measure, type MeasureName } from "../../measures.ts";
+import { capital, testName } from "../text/measure-text.ts";
 import { FORMULAS } from "./formulas.ts";
 import { type Markup, markup } from "./markup.ts";
 
@@ -47,4 +46,9 @@ export function definitionList(definitions: readonly Definition[]): Markup {
   });
   return markup`<dl class="definitions">
 ${entries}</dl>`;
+}
+
+/** An arrow in the direction that is better, behind a name; nothing if neither direction is. */
+export function arrowMarkup({ better }: Pick<Measure, "better">): Markup | null {
+  return better && markup` <span class="arrow" title="${better} is better">${arrowOf({ better })}</span>`;
 }

@@ -1,10 +1,9 @@
 import { wordFor } from "../../counted.ts";
 import { MEASURES } from "../../measures.ts";
-import { arrowMarkup } from "../page/arrow.ts";
+import { arrowMarkup } from "../page/definitions.ts";
 import { type Markup, markup } from "../page/markup.ts";
-import { testName } from "../text/measure-text.ts";
+import { capital, testName } from "../text/measure-text.ts";
 import { DASH, formatCount, formatNumber } from "../text/numbers.ts";
-import { capital } from "../text/words.ts";
 import type { ReportedRun, RunReportInput } from "./input.ts";
 import { accuracyError, compare, JUDGED_BY, type JudgedBy, resultText } from "./measures.ts";
 

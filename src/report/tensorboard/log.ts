@@ -6,8 +6,7 @@ import { makeFolder } from "../../atomic-file.ts";
 import type { StartEvent, TrainEvent } from "../../train/run/events.ts";
 import { mapsFigure } from "../figures/picture-rows.ts";
 import { inCell, markdownTable } from "../text/markdown.ts";
-import { eventRecord } from "./event-file.ts";
-import { type EventContent, encodeEvent, type SummaryValue } from "./event-message.ts";
+import { type EventContent, encodeEvent, eventRecord, type SummaryValue } from "./events.ts";
 
 export interface TensorBoardLog {
   onEvent(event: TrainEvent): void;
@@ -17,67 +16,90 @@ export interface TensorBoardLog {
 
 /**
  * Writes a run for TensorBoard, into an event file of its own in `<run>/tensorboard/`: every term of each logged step and epoch, the
- * maps of each epoch, the config. Where a run goes on, a new file voids what was logged beyond its checkpoint. What cannot be
- * written is one warning: the run goes on.
+ * maps of each epoch, and the config. If a run is resumed, a new file makes TensorBoard discard what was logged after the checkpoint. A
+ * failure to write is one warning, and the run continues.
  *
- * @param warn without it, a process warning
+ * @param warn takes warnings; a process warning if absent
  */
 export function createTensorBoardLog(
   warn: (message: string) => void = (message) => process.emitWarning(message),
 ): TensorBoardLog {
   expectFunction("createTensorBoardLog: warn", warn);
-  let start: StartEvent | undefined;
-  let step = 0; // of the last event that has one
-  let failed = false;
-  let writing = Promise.resolve();
-  let file = "";
-  const queue = (task: () => Promise<Buffer>) => {
-    writing = writing
-      .then(async () => {
-        if (failed) return;
-        await appendFile(file, await task());
-      })
-      .catch((error: Error) => {
-        failed = true;
-        warn(`nothing more for TensorBoard: ${error.message}`);
-      });
-  };
-  const append = (content: EventContent, at: number) => {
-    const record = recordOf(content, at);
-    queue(async () => record);
-  };
-  const begin = (event: StartEvent) => {
-    start = event;
-    file = join(event.runDirectory, "tensorboard", newFile());
-    queue(async () => {
-      await makeFolder(dirname(file));
-      return recordOf({ fileVersion: "brain.Event:2" }, 0);
-    });
-    step = event.resumedFromStep;
-    if (step > 0) append({ sessionStart: true }, event.voidFromStep);
-    // On resuming too: what may change between two parts of a run has its value for this part.
-    append({ summary: [{ tag: "config", text: configTable(event.config) }] }, event.voidFromStep);
-  };
-  const onEvent = (event: TrainEvent): void => {
-    if (event.type === "start") begin(event);
-    if (start === undefined) return;
-    if (event.type === "epoch") step = event.record.step;
-    if ("step" in event) step = event.step;
+  const log = new RunLog(warn);
+  return { onEvent: (event) => log.onEvent(event), written: () => log.written };
+}
+
+class RunLog {
+  readonly #warn: (message: string) => void;
+  #start: StartEvent | undefined;
+  /** The step of the last event that has one. */
+  #step = 0;
+  #file = "";
+  #failed = false;
+  #writing = Promise.resolve();
+
+  constructor(warn: (message: string) => void) {
+    this.#warn = warn;
+  }
+
+  get written(): Promise<void> {
+    return this.#writing;
+  }
+
+  onEvent(event: TrainEvent): void {
+    if (event.type === "start") this.#begin(event);
+    if (this.#start === undefined) return;
+    if (event.type === "epoch") this.#step = event.record.step;
+    if ("step" in event) this.#step = event.step;
     const summary = scalarsOf(event);
-    if (summary.length > 0) append({ summary }, step);
-    if (event.type !== "maps") return;
-    const [at, about] = [step, start];
-    queue(async () => {
+    if (summary.length > 0) this.#append({ summary }, this.#step);
+    if (event.type === "maps") this.#appendMaps(event, this.#start);
+  }
+
+  #begin(event: StartEvent): void {
+    this.#start = event;
+    this.#file = join(event.runDirectory, "tensorboard", newFile());
+    this.#queue(async () => {
+      await makeFolder(dirname(this.#file));
+      return encodedRecord({ fileVersion: "brain.Event:2" }, 0);
+    });
+    this.#step = event.resumedFromStep;
+    if (this.#step > 0) this.#append({ sessionStart: true }, event.voidFromStep);
+    // A resumed run writes it again, because some options may have changed.
+    this.#append({ summary: [{ tag: "config", text: configTable(event.config) }] }, event.voidFromStep);
+  }
+
+  #appendMaps(event: MapsEvent, start: StartEvent): void {
+    const step = this.#step;
+    this.#queue(async () => {
       try {
-        return recordOf({ summary: [await mapsImage(event, about)] }, at);
+        return encodedRecord({ summary: [await mapsImage(event, start)] }, step);
       } catch (error) {
-        warn(`no picture of epoch ${event.epoch} for TensorBoard: ${(error as Error).message}`);
+        this.#warn(`no picture of epoch ${event.epoch} for TensorBoard: ${(error as Error).message}`);
         return Buffer.alloc(0);
       }
     });
-  };
-  return { onEvent, written: () => writing };
+  }
+
+  #append(content: EventContent, step: number): void {
+    const record = encodedRecord(content, step);
+    this.#queue(async () => record);
+  }
+
+  /** Writes in the order of the calls, and nothing more after a failure. */
+  #queue(task: () => Promise<Buffer>): void {
+    this.#writing = this.#writing
+      .then(async () => {
+        if (!this.#failed) await appendFile(this.#file, await task());
+      })
+      .catch((error: Error) => {
+        this.#failed = true;
+        this.#warn(`nothing more for TensorBoard: ${error.message}`);
+      });
+  }
 }
+
+type MapsEvent = Extract<TrainEvent, { type: "maps" }>;
 
 let files = 0;
 
@@ -85,10 +107,10 @@ let files = 0;
 const newFile = (): string =>
   `events.out.tfevents.${Math.floor(Date.now() / 1000)}.${hostname()}.${process.pid}.${files++}`;
 
-const recordOf = (content: EventContent, step: number): Buffer =>
+const encodedRecord = (content: EventContent, step: number): Buffer =>
   eventRecord(encodeEvent(content, { wallTime: Date.now() / 1000, step }));
 
-/** Numbers alone: terms that the objective does not have are left out. */
+/** One scalar for each number of a record. Terms that the objective does not have are null, and left out. */
 function scalars(group: string, record: object): SummaryValue[] {
   return Object.entries(record).flatMap(([name, value]) =>
     typeof value === "number" ? [{ tag: `${group}/${name}`, scalar: value }] : [],
@@ -105,17 +127,14 @@ function scalarsOf(event: TrainEvent): SummaryValue[] {
   return event.type === "end" && event.result.test !== null ? scalars("test", event.result.test) : [];
 }
 
-async function mapsImage(
-  { epoch, samples }: Extract<TrainEvent, { type: "maps" }>,
-  { epochs, runDirectory }: StartEvent,
-): Promise<SummaryValue> {
+async function mapsImage({ epoch, samples }: MapsEvent, { epochs, runDirectory }: StartEvent): Promise<SummaryValue> {
   const { camFigure } = await import("../index.ts");
   const { png } = camFigure(mapsFigure(samples, `Epoch ${epoch} of ${epochs}`, runDirectory));
   const { width, height } = sizeOfPng(png);
   return { tag: "maps", image: { png, width, height } };
 }
 
-/** From a PNG's header, which comes first. */
+/** The size in the header of a PNG, which begins the file. */
 function sizeOfPng(png: Uint8Array): { width: number; height: number } {
   const view = new DataView(png.buffer, png.byteOffset);
   return { width: view.getUint32(16), height: view.getUint32(20) };

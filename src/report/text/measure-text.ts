@@ -1,6 +1,5 @@
 import { MEASURE_GROUPS, MEASURES, type Measure, type MeasureName } from "../../measures.ts";
 import { DASH, formatNumber, formatSigned, isNumber } from "./numbers.ts";
-import { capital } from "./words.ts";
 
 const FACTORS = { "": 1, "%": 100, ms: 1000, s: 1 } as const satisfies Record<Measure["unit"], number>;
 
@@ -57,3 +56,6 @@ export function differenceText(measure: Measure, value: number): string {
 /** A difference with its sign and without its unit. */
 export const signedText = (measure: Measure, value: number): string =>
   formatSigned(value * factorOf(measure), measure.digits);
+
+/** The text with a capital letter, for the beginning of a sentence. A symbol such as λ stays as it is. */
+export const capital = (text: string): string => text.replace(/^[a-z]/, (letter) => letter.toUpperCase());

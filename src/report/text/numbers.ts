@@ -47,3 +47,11 @@ export function mean(values: readonly MaybeNumber[]): number | null {
   const known = values.filter(isNumber);
   return known.length === 0 ? null : known.reduce((sum, value) => sum + value, 0) / known.length;
 }
+
+/** "p = 0.012", "p < 0.001" */
+export function pText(p: number, name = "p"): string {
+  return p < 0.001 ? `${name} < 0.001` : `${name} = ${p.toFixed(p < 0.1 ? 3 : 2)}`;
+}
+
+/** A difference whose corrected p is below this level is called significant, or told apart from chance. */
+export const LEVEL = 0.05;

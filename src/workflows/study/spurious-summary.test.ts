@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { doneCell, failedCell, gridCells } from "../../../test/support/grid-cells.ts";
-import { runsTable } from "../../report/grid/runs-table.ts";
+import { runsTable } from "../../report/grid/table-files.ts";
 import type { SpuriousRecord } from "../evaluate/spurious.ts";
 import { summariseSpurious } from "./spurious-summary.ts";
 

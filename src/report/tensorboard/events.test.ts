@@ -2,8 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { readEvents } from "../../../test/support/event-reader.ts";
 import { crc32c } from "../../checksum.ts";
-import { eventRecord } from "./event-file.ts";
-import { type EventContent, encodeEvent } from "./event-message.ts";
+import { type EventContent, encodeEvent, eventRecord } from "./events.ts";
 
 const ascii = (text: string) => Buffer.from(text, "ascii");
 

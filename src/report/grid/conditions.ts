@@ -1,6 +1,7 @@
 import { counted } from "../../counted.ts";
 import type { AnalysisGroup } from "../../workflows/study/analysis.ts";
 import type { DoneCell } from "../../workflows/study/records.ts";
+import type { GridSettings, Setting, SettingsRow } from "../../workflows/study/settings.ts";
 import { type Markup, markup } from "../page/markup.ts";
 import { formatCount } from "../text/numbers.ts";
 
@@ -74,4 +75,44 @@ const placeOf = ({ config: { dataset, dataDir } }: DoneCell): string | undefined
 
 function distinct(cells: readonly DoneCell[], of: (cell: DoneCell) => string | undefined): string[] {
   return [...new Set(cells.flatMap((cell) => of(cell) ?? []))];
+}
+
+/** What tells of one run alone, or of whose machine it was. */
+const APART: ReadonlySet<string> = new Set(["seed", "startedAt", "host"]);
+/** More values than this are counted. */
+const MOST = 4;
+
+/** Versions and machines of all runs: every value that occurs. */
+export function hardwareTable(groups: readonly AnalysisGroup[]): Markup {
+  const values = new Map<string, Set<string>>();
+  for (const { environment } of groups.flatMap(({ methods }) => methods.flatMap(({ done }) => done)))
+    for (const [key, value] of Object.entries(environment))
+      if (!APART.has(key) && value !== null && value !== undefined)
+        values.set(key, (values.get(key) ?? new Set()).add(String(value)));
+  const rows = Array.from(values, ([key, found]) => {
+    const [first, ...others] = found;
+    const text = found.size > MOST ? `${first} and ${counted(others.length, "other")}` : [...found].join(", ");
+    return markup`<tr><th scope="row">${key}</th><td><code>${text}</code></td></tr>\n`;
+  });
+  if (rows.length === 0) return markup`<p>No run has finished.</p>`;
+  return markup`<table class="settings"><tbody>${rows}</tbody></table>`;
+}
+
+const HEADINGS: Readonly<Record<SettingsRow["of"], string>> = {
+  ...{ model: "model", dataset: "data set", method: "method", run: "run" },
+};
+
+/** The train options of a grid: what all runs share, and what each row of the grid has beside it. */
+export function settingsTable({ common, rows }: GridSettings): Markup {
+  if (common.length + rows.length === 0) return markup`<p>No run has finished.</p>`;
+  const lines = rows.map(({ of, name, settings }) => line(`${HEADINGS[of]} ${name}`, settings));
+  return markup`<p class="note">Train options by their names in a grid’s file; those that are not named have their defaults.</p>
+<table class="settings"><tbody>${line("all runs", common)}${lines}</tbody></table>`;
+}
+
+function line(name: string, settings: readonly Setting[]): Markup {
+  const options = settings.map(([option, value], index) => {
+    return markup`${index === 0 ? "" : ", "}${option} <code>${value}</code>`;
+  });
+  return markup`<tr><th scope="row">${name}</th><td>${options}</td></tr>\n`;
 }

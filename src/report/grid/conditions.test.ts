@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { doneCell, gridCells } from "../../../test/support/grid-cells.ts";
 import { textOf } from "../../../test/support/report-case.ts";
 import { analyse } from "../../workflows/study/analysis.ts";
-import { dataInWords, dataTable } from "./data-table.ts";
+import { dataInWords, dataTable } from "./conditions.ts";
 
 const [folder, mnist] = gridCells({
   models: [{ name: "small", model: "simple-cnn" }],
