@@ -1,4 +1,5 @@
-// The addon's entry: one Engine and one table of functions for each environment that loads it.
+// The addon's entry point. Each JavaScript environment (the main thread or a worker) that loads the addon gets an
+// Engine of its own, and all functions of binding/ as properties of its exports.
 #include <ATen/Parallel.h>
 #include <node_api.h>
 
@@ -18,6 +19,7 @@ void define(napi_env env, napi_value exports, const std::vector<Binding>& bindin
   }
 }
 
+// Called when the environment ends.
 void destroy(napi_env, void* data, void*) {
   auto* engine = static_cast<Engine*>(data);
   if (engine->warnings) c10::WarningUtils::set_warning_handler(nullptr);

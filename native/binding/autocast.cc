@@ -1,5 +1,5 @@
-// Autocast. It has a file of its own because its header includes every operator of libtorch's, which takes longer to
-// compile than all that stands here.
+// Autocast. It has a file of its own because its header includes all of libtorch's operators, which takes longer to
+// compile than any other file of binding/.
 #include <ATen/autocast_mode.h>
 
 #include "binding/engine.h"
@@ -13,7 +13,7 @@ void setAutocast(bool enabled, at::ScalarType dtype) {
   at::autocast::set_autocast_dtype(at::kCPU, dtype);
 }
 
-// enterAutocast(enabled, dtype): writes the state before to the arena: [enabled, dtype].
+// enterAutocast(enabled, dtype): begins a scope, and writes the previous state to the arena: enabled, dtype.
 napi_value enterAutocast(napi_env env, napi_callback_info info) {
   Arguments<2> arguments(env, info);
   Engine& engine = engineOf(env);
@@ -24,11 +24,12 @@ napi_value enterAutocast(napi_env env, napi_callback_info info) {
   return undefined(env);
 }
 
-// leaveAutocast(enabled, dtype): back to the state before.
+// leaveAutocast(enabled, dtype): ends a scope, and restores the given state.
 napi_value leaveAutocast(napi_env env, napi_callback_info info) {
   Arguments<2> arguments(env, info);
   setAutocast(arguments.boolean(0), static_cast<at::ScalarType>(arguments.integer(1)));
-  // Weights are cast once in an outermost scope; they change between two.
+  // Autocast caches the casts of weights. The weights may change after the outermost scope, so that the cache is
+  // cleared.
   if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
   return undefined(env);
 }

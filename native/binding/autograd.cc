@@ -1,5 +1,6 @@
 // Gradients, grad mode and the copies of saved tensors.
 #include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include "binding/engine.h"
@@ -11,11 +12,12 @@ namespace {
 
 using torch::autograd::variable_list;
 
-// Reads `count, handles...` at `position`; a NaN handle is an undefined tensor.
+// Reads a list of tensors from the arena: their number, then their handles, where NaN stands for an undefined tensor.
 variable_list readTensors(const Engine& engine, size_t& position) {
   TORCH_CHECK(position < engine.arenaLength, "the argument buffer is too short for this call");
   const double count = engine.arena[position++];
-  TORCH_CHECK(count >= 0 && count <= static_cast<double>(engine.arenaLength - position), "a list is cut short");
+  TORCH_CHECK(count >= 0 && count <= static_cast<double>(engine.arenaLength - position),
+              "a list is longer than the argument buffer");
   variable_list tensors;
   tensors.reserve(static_cast<size_t>(count));
   for (size_t end = position + static_cast<size_t>(count); position < end;) {
@@ -25,8 +27,9 @@ variable_list readTensors(const Engine& engine, size_t& position) {
   return tensors;
 }
 
-// grad(retainGraph, createGraph, allowUnused): outputs, inputs and output gradients in the arena (three lists); the
-// handles of the gradients come back in it, kNoTensor for an input that was not used.
+// grad(retainGraph, createGraph, allowUnused): the gradients of outputs by inputs. The arena holds three lists:
+// outputs, inputs and output gradients. The gradients' handles are written to it, kNoTensor for an input that was not
+// used.
 napi_value grad(napi_env env, napi_callback_info info) {
   Arguments<3> arguments(env, info);
   Engine& engine = engineOf(env);
@@ -45,7 +48,8 @@ napi_value grad(napi_env env, napi_callback_info info) {
                  }));
 }
 
-// backward(retainGraph, createGraph): outputs and their gradients in the arena (two lists).
+// backward(retainGraph, createGraph): adds gradients to the leaves. The arena holds two lists: outputs and their
+// gradients.
 napi_value backward(napi_env env, napi_callback_info info) {
   Arguments<2> arguments(env, info);
   Engine& engine = engineOf(env);
@@ -60,6 +64,7 @@ napi_value backward(napi_env env, napi_callback_info info) {
   return integer(env, result);
 }
 
+// setRequiresGrad(handle, value)
 napi_value setRequiresGrad(napi_env env, napi_callback_info info) {
   Arguments<2> arguments(env, info);
   Engine& engine = engineOf(env);
@@ -73,7 +78,7 @@ napi_value setRequiresGrad(napi_env env, napi_callback_info info) {
                  }));
 }
 
-// gradientOf(handle): the handle of tensor.grad; 0 results in the arena: [handle or kNoTensor].
+// gradientOf(handle): writes the handle of tensor.grad, or kNoTensor, to the arena.
 napi_value gradientOf(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
   Engine& engine = engineOf(env);
@@ -84,7 +89,7 @@ napi_value gradientOf(napi_env env, napi_callback_info info) {
                  }));
 }
 
-// setGradient(handle, gradient or kNoTensor)
+// setGradient(handle, gradient or kNoTensor): sets tensor.grad.
 napi_value setGradient(napi_env env, napi_callback_info info) {
   Arguments<2> arguments(env, info);
   Engine& engine = engineOf(env);
@@ -95,7 +100,7 @@ napi_value setGradient(napi_env env, napi_callback_info info) {
                      return 0;
                    }
                    const at::Tensor& gradient = engine.tensors.at(arguments.integer(1));
-                   // Optimizers walk a parameter and its gradient side by side in memory, without a check of their own.
+                   // The fused optimizers read a parameter and its gradient by one index, without checking their sizes.
                    TORCH_CHECK(gradient.sizes() == tensor.sizes() && gradient.scalar_type() == tensor.scalar_type(),
                                "the gradient of ", describe(tensor), " must have its shape and dtype, got ",
                                describe(gradient));
@@ -104,7 +109,7 @@ napi_value setGradient(napi_env env, napi_callback_info info) {
                  }));
 }
 
-// setGradMode(enabled): the mode before.
+// setGradMode(enabled): returns the previous mode.
 napi_value setGradMode(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
   const bool before = at::GradMode::is_enabled();

@@ -1,9 +1,8 @@
-// Any ATen operator by name, through the boxed dispatcher.
-#include <ATen/core/dispatch/Dispatcher.h>
-
+// Calls of ATen operators by name, through the boxed interface of libtorch's dispatcher.
 #include <sstream>
 #include <vector>
 
+#include "binding/calls.h"
 #include "binding/engine.h"
 #include "binding/marshal.h"
 #include "binding/values.h"
@@ -11,7 +10,7 @@
 namespace batch_cam {
 namespace {
 
-// resolve(name, overload): number — the operator's index for run, or -1 where this libtorch lacks it.
+// resolve(name, overload): the operator's index for `run`, or -1 if this libtorch does not have it.
 napi_value resolve(napi_env env, napi_callback_info info) {
   Arguments<2> arguments(env, info);
   Engine& engine = engineOf(env);
@@ -21,53 +20,57 @@ napi_value resolve(napi_env env, napi_callback_info info) {
                    const auto found = c10::Dispatcher::singleton().findSchema({name, overload});
                    if (!found) return -1;
                    const auto& returns = found->schema().returns();
-                   const bool single = returns.size() == 1 && returns[0].type()->kind() == c10::TypeKind::TensorType;
-                   engine.operators.push_back({*found, single});
-                   return static_cast<int32_t>(engine.operators.size() - 1);
+                   const bool returnsTensor =
+                       returns.size() == 1 && returns[0].type()->kind() == c10::TypeKind::TensorType;
+                   engine.calls->operators.push_back({*found, returnsTensor});
+                   return static_cast<int32_t>(engine.calls->operators.size() - 1);
                  }));
 }
 
-// The tensors of the lists that an operator writes to. Autograd counts what is written to a tensor, and not what is
-// written to one in a list, as the fused optimizers do.
+// The tensors in the lists that an operator writes to, as the fused optimizers do. libtorch increments the version of a
+// tensor argument that is written to, but not the versions of tensors in a list: `call` does.
 std::vector<at::Tensor> writtenLists(const Engine& engine, const c10::FunctionSchema& schema) {
   std::vector<at::Tensor> written;
   for (size_t i = 0; i < schema.arguments().size(); ++i) {
     const c10::AliasInfo* alias = schema.arguments()[i].alias_info();
-    if (alias == nullptr || !alias->isWrite() || !engine.stack[i].isTensorList()) continue;
-    for (const at::Tensor& tensor : engine.stack[i].toTensorList()) written.push_back(tensor);
+    if (alias == nullptr || !alias->isWrite() || !engine.calls->stack[i].isTensorList()) continue;
+    for (const at::Tensor& tensor : engine.calls->stack[i].toTensorList()) written.push_back(tensor);
   }
   return written;
 }
 
+// Calls an operator with the arguments in the arena. Returns the handle of its tensor, or 0 with the results in the
+// arena if it does not return exactly one tensor; -1 on failure. If `discard` is set, the result is an argument and is
+// not returned.
 int32_t call(Engine& engine, int32_t index, bool discard) {
-  if (index < 0) return -1;  // this libtorch lacks it: src/engine/dispatch.ts says which
-  const Operator& op = engine.operators.at(static_cast<size_t>(index));
-  engine.stack.clear();
+  if (index < 0) return -1;  // this libtorch does not have it; src/engine/dispatch.ts says which one it is
+  const Operator& op = engine.calls->operators.at(static_cast<size_t>(index));
+  engine.calls->stack.clear();
   try {
     readArguments(engine, op.handle.schema());
     const std::vector<at::Tensor> written =
         discard ? writtenLists(engine, op.handle.schema()) : std::vector<at::Tensor>();
-    op.handle.callBoxed(&engine.stack);
+    op.handle.callBoxed(&engine.calls->stack);
     for (const at::Tensor& tensor : written) tensor.unsafeGetTensorImpl()->bump_version();
     int32_t result = 0;
     if (!discard) {
       if (op.singleTensor) {
-        const at::Tensor& tensor = engine.stack[0].toTensor();
+        const at::Tensor& tensor = engine.calls->stack[0].toTensor();
         result = engine.tensors.add(tensor);
       } else {
         writeResults(engine);
       }
     }
-    engine.stack.clear();
+    engine.calls->stack.clear();
     return result;
   } catch (const std::exception& error) {
-    engine.stack.clear();
+    engine.calls->stack.clear();
     engine.error = describeCall(engine, op.handle.schema()) + ": " + firstLine(error);
     return -1;
   }
 }
 
-// run(operator): the handle of its one tensor, else 0 with the results in the arena; -1 on failure (see lastError).
+// run(operator): see call. The message of a failure is that of lastError().
 napi_value run(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
   Engine& engine = engineOf(env);
@@ -76,13 +79,13 @@ napi_value run(napi_env env, napi_callback_info info) {
   return integer(env, result);
 }
 
-// runInPlace(operator): as run, for operators whose result is an argument.
+// runInPlace(operator): the same for operators that write to an argument; 0, or -1 on failure.
 napi_value runInPlace(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
   return integer(env, call(engineOf(env), arguments.integer(0), true));
 }
 
-// schemas(): every operator of this libtorch as its schema text.
+// schemas(): the schemas of all operators of this libtorch, as text.
 napi_value schemas(napi_env env, napi_callback_info) {
   napi_value list;
   napi_create_array(env, &list);
@@ -97,12 +100,12 @@ napi_value schemas(napi_env env, napi_callback_info) {
   return list;
 }
 
-// internString(text): number — strings travel to operators by number.
+// internString(text): the index by which operators receive this string.
 napi_value internString(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
   Engine& engine = engineOf(env);
-  engine.strings.push_back(arguments.string(0));
-  return integer(env, static_cast<int32_t>(engine.strings.size() - 1));
+  engine.calls->strings.push_back(arguments.string(0));
+  return integer(env, static_cast<int32_t>(engine.calls->strings.size() - 1));
 }
 
 }  // namespace

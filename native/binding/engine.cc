@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <sstream>
 
+#include "binding/calls.h"
 #include "memory/allocator.h"
 
 namespace batch_cam {
@@ -50,9 +51,12 @@ void TensorTable::clear() {
   live_ = 0;
 }
 
-Engine::Engine(napi_env environment) : env(environment), generator(at::detail::createCPUGenerator()) {
-  stack.reserve(32);
+Engine::Engine(napi_env environment)
+    : env(environment), generator(at::detail::createCPUGenerator()), calls(std::make_unique<Calls>()) {
+  calls->stack.reserve(32);
 }
+
+Engine::~Engine() = default;
 
 Engine& engineOf(napi_env env) {
   void* data = nullptr;
@@ -60,6 +64,7 @@ Engine& engineOf(napi_env env) {
   return *static_cast<Engine*>(data);
 }
 
+// V8 is told changes, not totals.
 static void report(Engine& engine, int64_t change) {
   int64_t total = 0;
   napi_adjust_external_memory(engine.env, change, &total);
@@ -79,18 +84,19 @@ std::string describe(const at::Tensor& tensor) {
   return out.str();
 }
 
-int64_t weight(const Engine& engine) {
-  constexpr int64_t kBesidesValues = 1024;  // 560 bytes measured for a tensor alone; a node of a graph adds as much
-  return threadBytes() + kBesidesValues * engine.tensors.live();
+int64_t tensorMemory(const Engine& engine) {
+  // A tensor object takes 560 bytes, as measured, and its node in an autograd graph about as much.
+  constexpr int64_t kObjectBytes = 1024;
+  return threadBytes() + kObjectBytes * engine.tensors.live();
 }
 
-// Growth is reported at once, so that tensors left to the garbage collector are collected in time. What the program
-// frees itself shows only in the most of the last seconds: a training step takes and frees hundreds of megabytes, and
-// V8 would answer each swing with a full collection, which costs milliseconds and a core.
+// Growth is reported at once, so that tensors that only the garbage collector frees are collected in time. Memory that
+// the program frees itself is reported as the maximum of the last five seconds: a training step allocates and frees
+// hundreds of megabytes, and if V8 were told of each change, it would run two full collections in every step.
 void reportExternalMemory(Engine& engine) {
   constexpr int64_t kStep = 4 << 20;
   constexpr auto kWindow = std::chrono::seconds(5);
-  const int64_t bytes = weight(engine);
+  const int64_t bytes = tensorMemory(engine);
   engine.mostBytes = std::max(engine.mostBytes, bytes);
   if (std::abs(bytes - engine.reportedBytes) < kStep) return;
   if (bytes < engine.reportedBytes) {
@@ -103,7 +109,7 @@ void reportExternalMemory(Engine& engine) {
 }
 
 void reportCollected(Engine& engine, int64_t bytes) {
-  engine.mostBytes = std::max(engine.mostBytes - bytes, weight(engine));
+  engine.mostBytes = std::max(engine.mostBytes - bytes, tensorMemory(engine));
   report(engine, -bytes);
 }
 

@@ -1,9 +1,9 @@
-// One Engine per JavaScript environment (main thread or worker): its tensors, its generator, its argument buffer.
+// The state of one JavaScript environment (the main thread or a worker), and what all files of binding/ share: error
+// handling, and the tables of the functions that they export to JavaScript.
 #pragma once
 
 #include <ATen/core/Generator.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/core/dispatch/Dispatcher.h>
 #include <c10/util/Exception.h>
 #include <node_api.h>
 
@@ -15,16 +15,18 @@
 
 namespace batch_cam {
 
-// A handle is an int32 that V8 keeps unboxed: a slot number, and a generation that unmasks a stale handle.
+// A tensor's handle in JavaScript is an int32, which V8 stores without allocating memory. Its lower 22 bits are a slot
+// of the table. The upper bits are a generation that grows when the slot is reused, so that a stale handle is an error.
 constexpr int kSlotBits = 22;
 constexpr int32_t kSlotMask = (1 << kSlotBits) - 1;
 constexpr int32_t kGenerations = 512;
-constexpr int32_t kNoTensor = -1;
+constexpr int32_t kNoTensor = -1;  // the handle of an undefined tensor
 
+// The tensors that JavaScript holds.
 class TensorTable {
  public:
   int32_t add(at::Tensor tensor);
-  const at::Tensor& at(int32_t handle) const;  // throws for a handle that is not alive
+  const at::Tensor& at(int32_t handle) const;  // throws if the tensor was released
   void release(int32_t handle);
   void clear();
   int64_t live() const { return live_; }
@@ -36,44 +38,43 @@ class TensorTable {
   int64_t live_ = 0;
 };
 
-struct Operator {
-  c10::OperatorHandle handle;
-  bool singleTensor;  // returns exactly one tensor: its handle is the call's return value
-};
+struct Calls;  // the state of calls to operators: calls.h
 
 struct Engine {
   explicit Engine(napi_env environment);
+  ~Engine();
 
   napi_env env;
   TensorTable tensors;
   at::Generator generator;
-  std::vector<Operator> operators;
-  std::vector<std::string> strings;
-  std::vector<c10::IValue> stack;
-  double* arena = nullptr;  // arguments in, results out; memory of a Float64Array that JavaScript writes directly
+  std::unique_ptr<Calls> calls;
+  double* arena = nullptr;  // arguments and results; the memory of a Float64Array of JavaScript
   size_t arenaLength = 0;
   napi_ref arenaReference = nullptr;
-  std::string error;
-  std::unique_ptr<c10::WarningHandler> warnings;  // of this thread; libtorch points to it
-  int64_t reportedBytes = 0;                      // to V8, and what that is found from
-  int64_t mostBytes = 0;
+  std::string error;                              // of the last failed call
+  std::unique_ptr<c10::WarningHandler> warnings;  // of this thread; libtorch keeps a pointer to it
+  int64_t reportedBytes = 0;                      // the tensor memory that V8 was last told of
+  int64_t mostBytes = 0;                          // the most since mostSince
   std::chrono::steady_clock::time_point mostSince = std::chrono::steady_clock::now();
 };
 
 Engine& engineOf(napi_env env);
 
-// Runs `body`; a C++ exception becomes engine.error and `fallback`, so that no exception crosses into V8.
+// Calls `body`. A C++ exception must not reach V8: its message is written to engine.error, and `fallback` is returned.
 template <typename Result, typename Body>
 Result guarded(Engine& engine, Result fallback, Body body);
 
+// The message of an error without libtorch's stack trace.
 std::string firstLine(const std::exception& error);
+// A tensor in messages: "Float[2, 3]".
 std::string describe(const at::Tensor& tensor);
 
-// Bytes that the tensors of this thread take: their values and what each needs beside them.
-int64_t weight(const Engine& engine);
+// Bytes that the tensors of this thread use: their values, and the objects that libtorch allocates for each.
+int64_t tensorMemory(const Engine& engine);
 
-// Tells V8 what the tensors of this thread weigh, so that its collector knows when to run, and what its run freed.
+// Tells V8 how much memory the tensors of this thread use, so that it runs its garbage collector in time.
 void reportExternalMemory(Engine& engine);
+// Tells V8 that the garbage collector freed `bytes` of it.
 void reportCollected(Engine& engine, int64_t bytes);
 
 using Callback = napi_value (*)(napi_env, napi_callback_info);
@@ -82,7 +83,7 @@ struct Binding {
   Callback callback;
 };
 
-// Each file exports the table of what it binds.
+// One function for each file: the names and callbacks that it exports to JavaScript.
 std::vector<Binding> dispatchBindings();
 std::vector<Binding> tensorBindings();
 std::vector<Binding> autogradBindings();

@@ -5,12 +5,15 @@
 
 #include <sstream>
 
+#include "binding/calls.h"
+
 namespace batch_cam {
 namespace {
 
 using c10::IValue;
 using c10::TypeKind;
 
+// Reads arguments from the buffer, one after the other.
 class Reader {
  public:
   explicit Reader(Engine& engine) : engine_(engine) {}
@@ -29,7 +32,7 @@ class Reader {
       case TypeKind::NumberType:
         return scalar();
       case TypeKind::StringType:
-        return IValue(engine_.strings.at(static_cast<size_t>(integer())));
+        return IValue(engine_.calls->strings.at(static_cast<size_t>(integer())));
       case TypeKind::OptionalType:
         return optional(*type.castRaw<c10::OptionalType>()->getElementType());
       case TypeKind::ListType:
@@ -49,17 +52,20 @@ class Reader {
   int64_t integer() { return static_cast<int64_t>(next()); }
   int64_t count() {
     const double value = next();
-    TORCH_CHECK(value >= 0 && value <= static_cast<double>(engine_.arenaLength - position_), "a list is cut short");
+    TORCH_CHECK(value >= 0 && value <= static_cast<double>(engine_.arenaLength - position_),
+                "a list is longer than the argument buffer");
     return static_cast<int64_t>(value);
   }
 
   IValue tensor() { return IValue(engine_.tensors.at(static_cast<int32_t>(next()))); }
 
+  // 256 times the device type, plus the device index + 1.
   c10::Device device() {
     const int64_t code = integer();
     return c10::Device(static_cast<c10::DeviceType>(code / 256), static_cast<c10::DeviceIndex>(code % 256 - 1));
   }
 
+  // A scalar is two doubles: a tag (0 for integer, 1 for float, 2 for boolean) and the value.
   IValue scalar() {
     const int64_t tag = integer();
     const double value = next();
@@ -68,7 +74,7 @@ class Reader {
     return IValue(c10::Scalar(value));
   }
 
-  // Absent is written as one NaN where a value would begin; a generator is always this engine's own.
+  // An absent value is written as one NaN. A generator is not in the buffer: it is always that of the engine.
   IValue optional(const c10::Type& element) {
     if (element.kind() == TypeKind::GeneratorType) return IValue(engine_.generator);
     const double first = next();
@@ -103,31 +109,36 @@ class Reader {
         for (int64_t i = 0; i < count; ++i) values.push_back(next() != 0);
         return IValue(std::move(values));
       }
-      case TypeKind::OptionalType: {
-        if (element.castRaw<c10::OptionalType>()->getElementType()->kind() == TypeKind::NumberType) {
-          TORCH_CHECK(count == 0, "a list of scalars must be empty");
-          return IValue(c10::List<std::optional<c10::Scalar>>());
-        }
-        c10::List<std::optional<at::Tensor>> values;
-        for (int64_t i = 0; i < count; ++i) {
-          const double handle = next();
-          if (handle != handle) {
-            values.push_back(std::nullopt);
-          } else {
-            values.push_back(engine_.tensors.at(static_cast<int32_t>(handle)));
-          }
-        }
-        return IValue(std::move(values));
-      }
+      case TypeKind::OptionalType:
+        return optionals(*element.castRaw<c10::OptionalType>()->getElementType(), count);
       default:
         TORCH_CHECK(false, "list of ", element.str(), " is not supported by the binding");
     }
+  }
+
+  // A list of optional tensors, NaN for an absent one. Lists of optional scalars are supported only if they are empty.
+  IValue optionals(const c10::Type& element, int64_t count) {
+    if (element.kind() == TypeKind::NumberType) {
+      TORCH_CHECK(count == 0, "a list of scalars must be empty");
+      return IValue(c10::List<std::optional<c10::Scalar>>());
+    }
+    c10::List<std::optional<at::Tensor>> values;
+    for (int64_t i = 0; i < count; ++i) {
+      const double handle = next();
+      if (handle != handle) {
+        values.push_back(std::nullopt);
+      } else {
+        values.push_back(engine_.tensors.at(static_cast<int32_t>(handle)));
+      }
+    }
+    return IValue(std::move(values));
   }
 
   Engine& engine_;
   size_t position_ = 0;
 };
 
+// Writes results to the buffer, one after the other.
 class Writer {
  public:
   explicit Writer(Engine& engine) : engine_(engine) {}
@@ -166,12 +177,12 @@ class Writer {
 
 void readArguments(Engine& engine, const c10::FunctionSchema& schema) {
   Reader reader(engine);
-  for (const c10::Argument& argument : schema.arguments()) engine.stack.push_back(reader.read(*argument.type()));
+  for (const c10::Argument& argument : schema.arguments()) engine.calls->stack.push_back(reader.read(*argument.type()));
 }
 
 void writeResults(Engine& engine) {
   Writer writer(engine);
-  for (const IValue& value : engine.stack) writer.write(value);
+  for (const IValue& value : engine.calls->stack) writer.write(value);
 }
 
 std::string describeCall(Engine& engine, const c10::FunctionSchema& schema) {

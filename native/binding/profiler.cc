@@ -1,5 +1,5 @@
-// What a profile is made from: libtorch's own reports of its operators and backward nodes (RecordFunction), and the
-// spans that TypeScript opens around them, on one clock and in one table.
+// The recording behind a profile: one table of events on one clock. Events are libtorch's operators and backward nodes,
+// which it reports by RecordFunction, and spans that TypeScript opens around them.
 #include <ATen/SequenceNumber.h>
 #include <ATen/core/List.h>
 #include <ATen/record_function.h>
@@ -15,22 +15,24 @@
 namespace batch_cam {
 namespace {
 
-// Spans are 2 and more: src/tensor/recording.ts names them, and reads the rows in this layout.
+// Kinds of events. Those of spans begin at 2; src/tensor/recording.ts names them, and reads the rows in this layout.
 constexpr double kOperator = 0;
 constexpr double kBackward = 1;
 
+// One event. All fields are doubles, so that the table is a Float64Array in JavaScript.
 struct Row {
   double kind;
-  double name;    // of the string table
-  double shapes;  // of the string table
-  double parent;  // row that it happened in, -1 for none
+  double name;    // index of the string table
+  double shapes;  // index of the string table
+  double parent;  // index of the row that encloses it, or -1
   double start;   // nanoseconds since the recording began
   double end;
-  double sequence;  // of the autograd node: the operator's if it makes one, the backward node's own; -1 for none
-  double before;    // number that the next autograd node would have had at the start, and at the end
+  double sequence;  // number of the autograd node that an operator creates, or that a backward node is; or -1
+  double before;    // the next autograd node's number at the start, and (after) at the end
   double after;
 };
 
+// Strings, each stored once.
 class Strings {
  public:
   double add(const std::string& text) {
@@ -46,10 +48,10 @@ class Strings {
 };
 
 struct Recording {
-  size_t limit;  // rows of operators, and rows of spans
+  size_t limit;  // the most rows of operators, and the most of spans
   std::chrono::steady_clock::time_point origin = std::chrono::steady_clock::now();
   std::vector<Row> rows;
-  std::vector<int64_t> open;  // innermost last; -1 for one that has no row
+  std::vector<int64_t> open;  // rows of events that have not ended, innermost last; -1 for an event without a row
   Strings strings;
   size_t operators = 0;
   size_t spans = 0;
@@ -63,8 +65,9 @@ struct Recording {
   }
 };
 
-// Of this thread, as the engine is: workers profile apart. libtorch hands thread-local callbacks on to threads that it
-// runs a graph on; on the CPU that is the calling thread, and any other one finds nothing here.
+// Each thread has a recording of its own, as it has an engine. libtorch copies thread-local callbacks to the threads on
+// which it runs a backward pass. On the CPU that is the calling thread; any other thread has no recording, and ignores
+// the event.
 thread_local std::unique_ptr<Recording> recording;
 
 double nextNode() { return static_cast<double>(at::sequence_number::peek()); }
@@ -105,8 +108,8 @@ void appendShape(std::string& text, const at::Tensor& tensor) {
   text += ']';
 }
 
-// The shapes of the tensors among an operator's arguments, "[128, 3, 28, 28] [16, 3, 3, 3]"; of a long list the first
-// four.
+// The shapes of the tensors among an operator's arguments: "[128, 3, 28, 28] [16, 3, 3, 3]". Of a list of tensors only
+// the first four are included.
 std::string shapesOf(c10::ArrayRef<const c10::IValue> arguments) {
   std::string text;
   const auto append = [&](const at::Tensor& tensor) {
@@ -126,7 +129,7 @@ std::string shapesOf(c10::ArrayRef<const c10::IValue> arguments) {
 }
 
 std::unique_ptr<at::ObserverContext> onStart(const at::RecordFunction& function) {
-  // Outside every span nobody asked for a record.
+  // Operators are recorded only within spans.
   if (!recording || recording->openSpans == 0) return nullptr;
   Row row{};
   row.kind = function.scope() == at::RecordScope::BACKWARD_FUNCTION ? kBackward : kOperator;
@@ -141,7 +144,7 @@ void onEnd(const at::RecordFunction&, at::ObserverContext*) {
   if (recording && recording->openSpans > 0) end(*recording);
 }
 
-// startRecording(limit): 0, or -1 where one is under way.
+// startRecording(limit): 0, or -1 if this thread is recording already.
 napi_value startRecording(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
   Engine& engine = engineOf(env);
@@ -152,7 +155,7 @@ napi_value startRecording(napi_env env, napi_callback_info info) {
         recording->limit = static_cast<size_t>(arguments.number(0));
         using Scope = at::RecordScope;
         const auto callback = at::RecordFunctionCallback(onStart, onEnd);
-        // Backward nodes without their inputs: a copy of them may keep a node from reusing their memory.
+        // Backward nodes are recorded without their inputs: holding them could keep a node from reusing their memory.
         recording->callbacks = {
             at::addThreadLocalCallback(
                 at::RecordFunctionCallback(callback).scopes({Scope::FUNCTION}).needsInputs(true)),
@@ -161,7 +164,7 @@ napi_value startRecording(napi_env env, napi_callback_info info) {
       }));
 }
 
-// beginSpan(kind, name)
+// beginSpan(kind, name): opens a span until endSpan().
 napi_value beginSpan(napi_env env, napi_callback_info info) {
   Arguments<2> arguments(env, info);
   if (!recording) return undefined(env);
@@ -182,6 +185,7 @@ napi_value endSpan(napi_env env, napi_callback_info) {
   return undefined(env);
 }
 
+// The rows as a Float64Array.
 napi_value rowsOf(napi_env env, const std::vector<Row>& rows) {
   void* data = nullptr;
   napi_value buffer, result;
@@ -192,7 +196,7 @@ napi_value rowsOf(napi_env env, const std::vector<Row>& rows) {
   return result;
 }
 
-// stopRecording(): { rows, strings, dropped }, or undefined where nothing is recorded.
+// stopRecording(): { rows, strings, dropped }, or undefined if nothing was recorded.
 napi_value stopRecording(napi_env env, napi_callback_info) {
   if (!recording) return undefined(env);
   const std::unique_ptr<Recording> done = std::move(recording);

@@ -1,4 +1,5 @@
-// The engine's surroundings: errors, random state, threads, memory statistics, what this libtorch can do.
+// Functions about the engine as a whole: the last error, the random generator, threads, memory, and what this processor
+// and this libtorch support.
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
@@ -17,6 +18,7 @@
 namespace batch_cam {
 namespace {
 
+// lastError(): the message of the last failed call.
 napi_value lastError(napi_env env, napi_callback_info) { return string(env, engineOf(env).error); }
 
 napi_value manualSeed(napi_env env, napi_callback_info info) {
@@ -25,6 +27,7 @@ napi_value manualSeed(napi_env env, napi_callback_info info) {
   return undefined(env);
 }
 
+// rngState(): a handle of the generator's state, a uint8 tensor.
 napi_value rngState(napi_env env, napi_callback_info) {
   Engine& engine = engineOf(env);
   return integer(env, guarded(engine, -1, [&] { return engine.tensors.add(engine.generator.get_state()); }));
@@ -47,7 +50,7 @@ napi_value setThreads(napi_env env, napi_callback_info info) {
 
 napi_value getThreads(napi_env env, napi_callback_info) { return integer(env, at::get_num_threads()); }
 
-// memory(): live tensors, bytes, peak bytes, cached bytes in the arena.
+// memory(): writes the numbers of live tensors, bytes, peak bytes and cached bytes to the arena.
 napi_value memory(napi_env env, napi_callback_info) {
   Engine& engine = engineOf(env);
   engine.arena[0] = static_cast<double>(engine.tensors.live());
@@ -67,19 +70,20 @@ napi_value emptyCache(napi_env env, napi_callback_info) {
   return undefined(env);
 }
 
-bool hasGloo() {
-  // The virtual table of ProcessGroupGloo: in libtorch_cpu where it was built with Gloo.
-  return dlsym(RTLD_DEFAULT, "_ZTVN4c10d16ProcessGroupGlooE") != nullptr;
-}
+// Whether libtorch was built with Gloo: then it exports the virtual table of ProcessGroupGloo.
+bool hasGloo() { return dlsym(RTLD_DEFAULT, "_ZTVN4c10d16ProcessGroupGlooE") != nullptr; }
 
-// supportsWinograd(images, inner, outer, height, width, padding): whether conv_act takes a kernel of 3x3 for these.
+// supportsWinograd(images, inner, outer, height, width, padding): whether batch_cam::winograd_conv supports a 3x3
+// convolution of these sizes and stride 1.
 napi_value supportsWinograd(napi_env env, napi_callback_info info) {
   Arguments<6> arguments(env, info);
   const auto of = [&](int i) -> int64_t { return arguments.integer(i); };
-  const int64_t grown = 2 * of(5) - 2;
-  return boolean(env, hasWinograd({of(0), of(3), of(4), of(1), of(3) + grown, of(4) + grown, of(2), 3, 1, of(5)}));
+  const int64_t growth = 2 * of(5) - 2;  // of the output's height and width
+  return boolean(env, batch_cam::supportsWinograd(
+                          {of(0), of(3), of(4), of(1), of(3) + growth, of(4) + growth, of(2), 3, 1, of(5)}));
 }
 
+// capabilities(): an object with the fields of NativeCapabilities in src/engine/addon.ts.
 napi_value capabilities(napi_env env, napi_callback_info) {
   napi_value result;
   napi_create_object(env, &result);

@@ -1,4 +1,4 @@
-// Tensors in and out of JavaScript: creation from bytes, bytes back, description, release.
+// Tensors as JavaScript sees them: creation from bytes, reading and writing of bytes, description and release.
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 
@@ -11,6 +11,7 @@
 namespace batch_cam {
 namespace {
 
+// The memory of a TypedArray.
 struct Bytes {
   uint8_t* data = nullptr;
   size_t length = 0;
@@ -24,13 +25,14 @@ Bytes bytesOf(napi_env env, napi_value typedArray) {
   napi_typedarray_type type;
   Bytes bytes;
   if (napi_get_typedarray_info(env, typedArray, &type, &length, &data, &buffer, &offset) == napi_ok) {
+    // Bytes of an element, by napi_typedarray_type.
     constexpr size_t kWidths[] = {1, 1, 1, 2, 2, 4, 4, 4, 8, 8, 8};
     bytes = {static_cast<uint8_t*>(data), length * kWidths[type]};
   }
   return bytes;
 }
 
-// bindArena(buffer: Float64Array)
+// bindArena(buffer: Float64Array): sets the argument buffer, once for each environment.
 napi_value bindArena(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
   Engine& engine = engineOf(env);
@@ -41,7 +43,7 @@ napi_value bindArena(napi_env env, napi_callback_info info) {
   return undefined(env);
 }
 
-// fromBytes(data: TypedArray, dtype): handle. The arena holds the rank and the shape.
+// fromBytes(data: TypedArray, dtype): the handle of a new tensor. The arena holds its rank and shape.
 napi_value fromBytes(napi_env env, napi_callback_info info) {
   Arguments<2> arguments(env, info);
   Engine& engine = engineOf(env);
@@ -58,6 +60,7 @@ napi_value fromBytes(napi_env env, napi_callback_info info) {
                  }));
 }
 
+// readBytes(handle, offset, target: TypedArray) and writeBytes(handle, offset, source: TypedArray).
 template <bool Write>
 napi_value copyBytes(napi_env env, napi_callback_info info) {
   Arguments<3> arguments(env, info);
@@ -68,9 +71,9 @@ napi_value copyBytes(napi_env env, napi_callback_info info) {
         const double offset = arguments.number(1);
         const Bytes bytes = bytesOf(env, arguments[2]);
         TORCH_CHECK(tensor.is_contiguous() && tensor.device().is_cpu(),
-                    "bytes are those of a contiguous tensor on the CPU");
+                    "only the bytes of a contiguous tensor on the CPU can be read or written");
         TORCH_CHECK(offset >= 0 && offset + static_cast<double>(bytes.length) <= static_cast<double>(tensor.nbytes()),
-                    "bytes ", offset, " to ", offset + bytes.length, " lie outside a tensor of ", tensor.nbytes(),
+                    "bytes ", offset, " to ", offset + bytes.length, " are outside of a tensor of ", tensor.nbytes(),
                     " bytes");
         if (bytes.length == 0) return 0;
         auto* data = static_cast<uint8_t*>(tensor.data_ptr()) + static_cast<size_t>(offset);
@@ -84,8 +87,8 @@ napi_value copyBytes(napi_env env, napi_callback_info info) {
       }));
 }
 
-// describeTensor(handle): dtype, device type, device index, requires grad, is leaf, is contiguous, rank, shape... in
-// the arena.
+// describeTensor(handle): writes dtype, device type, device index, requires grad, is leaf, is contiguous, rank and
+// shape to the arena.
 napi_value describeTensor(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
   Engine& engine = engineOf(env);
@@ -105,7 +108,7 @@ napi_value describeTensor(napi_env env, napi_callback_info info) {
                  }));
 }
 
-// versionOf(handle): how often the tensor was changed in place.
+// versionOf(handle): the number of times that the tensor was changed in place.
 napi_value versionOf(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
   Engine& engine = engineOf(env);
@@ -114,18 +117,19 @@ napi_value versionOf(napi_env env, napi_callback_info info) {
                  }));
 }
 
-// release(count, collected): frees the handles that the arena holds; `collected` where V8's collector asks for it.
+// release(count, collected): releases the tensors whose handles are in the arena. `collected` says whether V8's garbage
+// collector found them unreachable.
 napi_value release(napi_env env, napi_callback_info info) {
   Arguments<2> arguments(env, info);
   Engine& engine = engineOf(env);
-  const int64_t before = weight(engine);
+  const int64_t before = tensorMemory(engine);
   const int32_t result = guarded(engine, -1, [&] {
     const int32_t count = arguments.integer(0);
     TORCH_CHECK(count >= 0 && static_cast<size_t>(count) <= engine.arenaLength, "a list is cut short");
     for (int32_t i = 0; i < count; ++i) engine.tensors.release(static_cast<int32_t>(engine.arena[i]));
     return 0;
   });
-  if (arguments.boolean(1)) reportCollected(engine, before - weight(engine));
+  if (arguments.boolean(1)) reportCollected(engine, before - tensorMemory(engine));
   return integer(env, result);
 }
 

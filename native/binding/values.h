@@ -1,4 +1,4 @@
-// JavaScript values in and out of Node-API callbacks.
+// Conversion between JavaScript values and C++ values in Node-API callbacks.
 #pragma once
 
 #include <node_api.h>
@@ -39,7 +39,8 @@ inline napi_value undefined(napi_env env) {
   return result;
 }
 
-// The callback's arguments. Only src/engine calls these functions and its types hold, so a wrong type reads as zero.
+// The arguments of a callback. Only src/engine calls these functions, with the types of src/engine/addon.ts; an
+// argument of a wrong type reads as zero.
 template <size_t Count>
 class Arguments {
  public:

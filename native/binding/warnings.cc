@@ -1,5 +1,5 @@
-// libtorch's warnings (TORCH_WARN), handed to JavaScript instead of printed: one of each place in libtorch's source, as
-// Python's own warnings are.
+// libtorch's warnings (TORCH_WARN). They are passed to JavaScript instead of being printed; each line of libtorch's
+// source warns only once in the process, like Python's warnings.
 #include <c10/util/Exception.h>
 
 #include <mutex>
@@ -12,16 +12,17 @@
 namespace batch_cam {
 namespace {
 
-// Whether a warning is the first one of its place in this process.
+// Whether a line of libtorch's source warns for the first time in this process.
 bool isFirst(const c10::Warning& warning) {
   static std::mutex mutex;
   static std::set<std::string> seen;
-  const auto& place = warning.source_location();
+  const auto& location = warning.source_location();
   const std::lock_guard<std::mutex> lock(mutex);
-  return seen.insert(std::string(place.file) + ':' + std::to_string(place.line)).second;
+  return seen.insert(std::string(location.file) + ':' + std::to_string(location.line)).second;
 }
 
-// libtorch keeps a handler for each thread, and so does each JavaScript environment.
+// Calls a JavaScript function for each warning. libtorch has one handler for each thread, and each JavaScript
+// environment has a thread of its own.
 class Listener : public c10::WarningHandler {
  public:
   Listener(napi_env env, napi_value listener) : env_(env) { napi_create_reference(env, listener, 1, &listener_); }
@@ -34,7 +35,7 @@ class Listener : public c10::WarningHandler {
     napi_get_reference_value(env_, listener_, &listener);
     if (napi_call_function(env_, undefined(env_), listener, 1, &text, &result) == napi_pending_exception) {
       napi_value thrown;
-      napi_get_and_clear_last_exception(env_, &thrown);  // a warning must not break the operator that gave it
+      napi_get_and_clear_last_exception(env_, &thrown);  // a warning must not make the operator fail
     }
     napi_close_handle_scope(env_, scope);
   }
@@ -44,7 +45,7 @@ class Listener : public c10::WarningHandler {
   napi_ref listener_ = nullptr;
 };
 
-// onWarning(listener): from here on, listener(text) is called for warnings of this thread.
+// onWarning(listener): listener(text) is called for all later warnings of this thread.
 napi_value onWarning(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
   Engine& engine = engineOf(env);

@@ -1,4 +1,4 @@
-// The 16 upper bits of a float32, as memory holds them.
+// bfloat16 as it is stored in memory: the upper 16 bits of a float32.
 #pragma once
 
 #include <stdint.h>

@@ -1,4 +1,9 @@
-// What stands between the two products of ConvNeXt-V2's MLP: GELU, global response normalisation, biases, layouts.
+// The operations between the matrix products of ConvNeXt-V2's MLP: biases, GELU, and global response normalisation
+// (GRN) as a scale and a shift for each channel, each forward and backward. Matrices are (pixels, channels) of one
+// sample.
+//
+// Caller: ops/convnext_mlp_*.cc, on buffers that stay in the second-level cache. Each loop does several operations
+// in one pass over its matrix, because the MLP is limited by these passes and not by its products.
 #pragma once
 
 #include "kernels/layout.h"
@@ -9,85 +14,91 @@ namespace batch_cam {
 namespace KERNEL_VARIANT {
 namespace {
 
-void geluSquares(Extent extent, float* h, const float* bias, float* squares) {
+// GRN needs the norm of each channel, so that the squares are summed in the same pass.
+void biasGeluSquares(Extent extent, float* h, const float* bias, float* squares) {
   const int64_t channels = extent.channels;
   for (int64_t row = 0; row < extent.rows; ++row, h += channels) {
-    eachVector(channels, [&](int64_t c, int64_t lanes) {
-      const Vector g = gelu(take(h + c, lanes) + take(bias + c, lanes)).value;
-      put(h + c, g, lanes);
-      put(squares + c, take(squares + c, lanes) + g * g, lanes);
+    forEachVector(channels, [&](int64_t c, int64_t lanes) {
+      const Vector g = gelu(load(h + c, lanes) + load(bias + c, lanes)).value;
+      store(h + c, g, lanes);
+      store(squares + c, load(squares + c, lanes) + g * g, lanes);
     });
   }
 }
 
+// GRN: out = g (1 + weight R) + bias, with scale = 1 + weight R and shift = bias.
 template <typename T>
 void scaleShift(Extent extent, const float* g, const float* scale, const float* shift, T* out) {
   const int64_t channels = extent.channels;
   for (int64_t row = 0; row < extent.rows; ++row, g += channels, out += channels) {
-    eachVector(channels, [&](int64_t c, int64_t lanes) {
-      put(out + c, take(g + c, lanes) * take(scale + c, lanes) + take(shift + c, lanes), lanes);
+    forEachVector(channels, [&](int64_t c, int64_t lanes) {
+      store(out + c, load(g + c, lanes) * load(scale + c, lanes) + load(shift + c, lanes), lanes);
     });
   }
 }
 
+// The backward pass computes the hidden layer again; this is its forward part: GELU, its derivative, and GRN.
 template <typename T>
-void geluSlope(Extent extent, const float* h, const float* bias, const float* scale, const float* shift, T* g, T* slope,
-               T* y) {
+void biasGeluScaled(Extent extent, const float* h, const float* bias, const float* scale, const float* shift, T* g,
+                    T* derivative, T* y) {
   const int64_t channels = extent.channels;
-  eachPair(extent, [&](int64_t row, bool both) {
-    eachVector(channels, [&](int64_t c, int64_t lanes) {
-      const Vector b = take(bias + c, lanes), gain = take(scale + c, lanes), offset = take(shift + c, lanes);
+  forEachRowPair(extent, [&](int64_t row, bool both) {
+    forEachVector(channels, [&](int64_t c, int64_t lanes) {
+      const Vector b = load(bias + c, lanes), gain = load(scale + c, lanes), offset = load(shift + c, lanes);
       const auto one = [&](int64_t at) {
-        const Gelu made = gelu(take(h + at, lanes) + b);
-        put(g + at, made.value, lanes);
-        put(slope + at, made.slope, lanes);
+        const Gelu made = gelu(load(h + at, lanes) + b);
+        store(g + at, made.value, lanes);
+        store(derivative + at, made.derivative, lanes);
         return made.value * gain + offset;
       };
       const Vector first = one(row * channels + c);
       const Vector second = both ? one((row + 1) * channels + c) : Vector{};
-      putPair(extent, row, c, {first, second, both}, lanes, y);
+      storePair(extent, row, c, {first, second, both}, lanes, y);
     });
   });
 }
 
+// The sums for the gradients of GRN: sum of dy for its bias, and sum of dy g for its weight and the norms.
 template <typename T>
 void sumAndDot(Extent extent, const float* dy, const T* g, float* sum, float* dot) {
   const int64_t channels = extent.channels;
   for (int64_t row = 0; row < extent.rows; ++row, dy += channels, g += channels) {
-    eachVector(channels, [&](int64_t c, int64_t lanes) {
-      const Vector gradient = take(dy + c, lanes);
-      put(sum + c, take(sum + c, lanes) + gradient, lanes);
-      put(dot + c, take(dot + c, lanes) + gradient * take(g + c, lanes), lanes);
+    forEachVector(channels, [&](int64_t c, int64_t lanes) {
+      const Vector gradient = load(dy + c, lanes);
+      store(sum + c, load(sum + c, lanes) + gradient, lanes);
+      store(dot + c, load(dot + c, lanes) + gradient * load(g + c, lanes), lanes);
     });
   }
 }
 
+// The gradient through GRN and GELU. `coefficient` holds what the norm of a channel contributes for each unit of g.
 template <typename T>
-void geluBackward(Extent extent, const float* dy, const T* g, const float* scale, const float* coefficient, T* slope,
-                  T* dhPairs, float* sum) {
+void grnGeluBackward(Extent extent, const float* dy, const T* g, const float* scale, const float* coefficient,
+                     T* derivative, T* dhPairs, float* sum) {
   const int64_t channels = extent.channels;
-  eachPair(extent, [&](int64_t row, bool both) {
-    eachVector(channels, [&](int64_t c, int64_t lanes) {
-      const Vector gain = take(scale + c, lanes), factor = take(coefficient + c, lanes);
+  forEachRowPair(extent, [&](int64_t row, bool both) {
+    forEachVector(channels, [&](int64_t c, int64_t lanes) {
+      const Vector gain = load(scale + c, lanes), factor = load(coefficient + c, lanes);
       const auto one = [&](int64_t at) {
-        const Vector dh = (take(dy + at, lanes) * gain + take(g + at, lanes) * factor) * take(slope + at, lanes);
-        put(slope + at, dh, lanes);
+        const Vector dh = (load(dy + at, lanes) * gain + load(g + at, lanes) * factor) * load(derivative + at, lanes);
+        store(derivative + at, dh, lanes);
         return dh;
       };
       const Vector first = one(row * channels + c);
       const Vector second = both ? one((row + 1) * channels + c) : Vector{};
-      putPair(extent, row, c, {first, second, both}, lanes, dhPairs);
-      put(sum + c, take(sum + c, lanes) + first + second, lanes);
+      storePair(extent, row, c, {first, second, both}, lanes, dhPairs);
+      store(sum + c, load(sum + c, lanes) + first + second, lanes);
     });
   });
 }
 
+// The end of the block: the second product's bias, and the residual connection.
 template <typename T>
 void addBias(Extent extent, const float* y, const float* bias, const T* residual, T* out) {
   const int64_t channels = extent.channels;
   for (int64_t row = 0; row < extent.rows; ++row, y += channels, residual += channels, out += channels) {
-    eachVector(channels, [&](int64_t c, int64_t lanes) {
-      put(out + c, take(y + c, lanes) + take(bias + c, lanes) + take(residual + c, lanes), lanes);
+    forEachVector(channels, [&](int64_t c, int64_t lanes) {
+      store(out + c, load(y + c, lanes) + load(bias + c, lanes) + load(residual + c, lanes), lanes);
     });
   }
 }
@@ -95,8 +106,8 @@ void addBias(Extent extent, const float* y, const float* bias, const T* residual
 template <typename T>
 void columnSums(Extent extent, const T* x, float* sum) {
   for (int64_t row = 0; row < extent.rows; ++row, x += extent.channels) {
-    eachVector(extent.channels,
-               [&](int64_t c, int64_t lanes) { put(sum + c, take(sum + c, lanes) + take(x + c, lanes), lanes); });
+    forEachVector(extent.channels,
+                  [&](int64_t c, int64_t lanes) { store(sum + c, load(sum + c, lanes) + load(x + c, lanes), lanes); });
   }
 }
 

@@ -1,4 +1,8 @@
-// Layer norm over the channels of each row.
+// Layer norm over the channels of each row: xhat = (x - mean) rstd with rstd = 1 / sqrt(variance + eps), and
+// out = xhat weight + bias. The gradient, with g = dy weight: dx = rstd (g - mean(g) - xhat mean(g xhat)).
+//
+// Caller: ops/convnext_mlp_*.cc, which needs the norm as the first step of a block that stays in the cache.
+// The variance is the mean of (x - mean)², from a second pass over the row, which is in the first-level cache by then.
 #pragma once
 
 #include "kernels/table.h"
@@ -13,22 +17,22 @@ void layerNorm(Extent extent, const T* x, const LayerNormWeights& norm, T* out, 
   const int64_t channels = extent.channels;
   for (int64_t row = 0; row < extent.rows; ++row, x += channels, out += channels) {
     Vector sum{};
-    eachVector(channels, [&](int64_t c, int64_t lanes) { sum += take(x + c, lanes); });
-    const float centre = sumOf(sum) / static_cast<float>(channels);
+    forEachVector(channels, [&](int64_t c, int64_t lanes) { sum += load(x + c, lanes); });
+    const float centre = laneSum(sum) / static_cast<float>(channels);
     Vector squares{};
-    eachVector(channels, [&](int64_t c, int64_t lanes) {
-      const Vector distance = take(x + c, lanes) - centre;
+    forEachVector(channels, [&](int64_t c, int64_t lanes) {
+      const Vector distance = load(x + c, lanes) - centre;
       Vector square = distance * distance;
       if (lanes < kLanes)
         for (int64_t i = lanes; i < kLanes; ++i) square[i] = 0;
       squares += square;
     });
-    const float scale = 1.0f / __builtin_sqrtf(sumOf(squares) / static_cast<float>(channels) + norm.eps);
+    const float scale = 1.0f / __builtin_sqrtf(laneSum(squares) / static_cast<float>(channels) + norm.eps);
     mean[row] = centre;
     rstd[row] = scale;
-    eachVector(channels, [&](int64_t c, int64_t lanes) {
-      const Vector hat = (take(x + c, lanes) - centre) * scale;
-      put(out + c, hat * take(norm.weight + c, lanes) + take(norm.bias + c, lanes), lanes);
+    forEachVector(channels, [&](int64_t c, int64_t lanes) {
+      const Vector hat = (load(x + c, lanes) - centre) * scale;
+      store(out + c, hat * load(norm.weight + c, lanes) + load(norm.bias + c, lanes), lanes);
     });
   }
 }
@@ -43,21 +47,21 @@ void layerNormBackward(Extent extent, const T* x, const float* dy, const float* 
     const float scale = rstd[row];
     Vector sum{};
     Vector dot{};
-    eachVector(channels, [&](int64_t c, int64_t lanes) {
-      const Vector gradient = take(dy + c, lanes);
-      const Vector hat = (take(x + c, lanes) - centre) * scale;  // lanes past the end meet zero gradients
-      const Vector weighted = gradient * take(weight + c, lanes);
-      put(dweight + c, take(dweight + c, lanes) + gradient * hat, lanes);
-      put(dbias + c, take(dbias + c, lanes) + gradient, lanes);
+    forEachVector(channels, [&](int64_t c, int64_t lanes) {
+      const Vector gradient = load(dy + c, lanes);
+      const Vector hat = (load(x + c, lanes) - centre) * scale;  // unused lanes are multiplied by zero gradients
+      const Vector weighted = gradient * load(weight + c, lanes);
+      store(dweight + c, load(dweight + c, lanes) + gradient * hat, lanes);
+      store(dbias + c, load(dbias + c, lanes) + gradient, lanes);
       sum += weighted;
       dot += weighted * hat;
     });
-    const float meanOfSum = sumOf(sum) * share;
-    const float meanOfDot = sumOf(dot) * share;
-    eachVector(channels, [&](int64_t c, int64_t lanes) {
-      const Vector hat = (take(x + c, lanes) - centre) * scale;
-      const Vector weighted = take(dy + c, lanes) * take(weight + c, lanes);
-      put(dx + c, (weighted - meanOfSum - hat * meanOfDot) * scale, lanes);
+    const float meanOfSum = laneSum(sum) * share;
+    const float meanOfDot = laneSum(dot) * share;
+    forEachVector(channels, [&](int64_t c, int64_t lanes) {
+      const Vector hat = (load(x + c, lanes) - centre) * scale;
+      const Vector weighted = load(dy + c, lanes) * load(weight + c, lanes);
+      store(dx + c, (weighted - meanOfSum - hat * meanOfDot) * scale, lanes);
     });
   }
 }

@@ -1,4 +1,8 @@
-// Products of matrices whose operands lie in a cache: a panel of columns at a time, its sums in registers.
+// Float32 matrix products with operands that are in a cache already: c = a b or c += a b (see PanelProductShape).
+//
+// Caller: ops/winograd.cc and ops/winograd_weight_gradient.cc, for the 36 products of the transform domain. They need
+// many small products with any strides of the left operand, called inside of a thread. A product by libtorch starts
+// threads, and oneDNN's micro-kernels (ops/small_product.h) exist neither on every processor nor in every libtorch.
 #pragma once
 
 #include "kernels/table.h"
@@ -8,12 +12,14 @@ namespace batch_cam {
 namespace KERNEL_VARIANT {
 namespace {
 
-// A block of results that leaves registers for what it is made of: 32 of them with AVX-512, else 16.
+// The size of the block of c that is kept in registers: 6 x 4 vectors of the 32 registers of AVX-512, else 6 x 2 of 16.
+// The others hold a row of b and a value of a.
 constexpr int kPanelVectors = kLanes == 16 ? 4 : 2;
 constexpr int kPanelRows = 6;
 
+// A block of Rows x (Width vectors) of c.
 template <int Rows, int Width>
-inline void productBlock(const PanelProduct& shape, const float* a, const float* b, float* c) {
+inline void productBlock(const PanelProductShape& shape, const float* a, const float* b, float* c) {
   Vector sums[Rows][Width];
 #pragma GCC unroll 8
   for (int i = 0; i < Rows; ++i)
@@ -36,8 +42,9 @@ inline void productBlock(const PanelProduct& shape, const float* a, const float*
     for (int j = 0; j < Width; ++j) store(c + i * shape.columns + j * kLanes, sums[i][j]);
 }
 
+// All rows of c for Width vectors of columns.
 template <int Width>
-inline void productColumns(const PanelProduct& shape, const float* a, const float* b, float* c) {
+inline void productColumns(const PanelProductShape& shape, const float* a, const float* b, float* c) {
   int64_t row = 0;
   const auto rows = [&](auto count) {
     constexpr int kRows = decltype(count)::value;
@@ -50,7 +57,7 @@ inline void productColumns(const PanelProduct& shape, const float* a, const floa
   rows(Constant<1>{});
 }
 
-void panelProduct(const PanelProduct& shape, const float* a, const float* b, float* c) {
+void panelProduct(const PanelProductShape& shape, const float* a, const float* b, float* c) {
   int64_t column = 0;
   const auto columns = [&](auto count) {
     constexpr int kWidth = decltype(count)::value;

@@ -1,5 +1,11 @@
-// ReLU, and ReLU with a maximum over squares of 2x2 pixels, on the bits of numbers: what a ReLU leaves is not negative,
-// and such numbers are ordered as their bits are.
+// ReLU, and ReLU followed by max-pooling over windows of 2x2 pixels, with their gradients.
+//
+// Caller: ops/conv_relu.cc. For the backward pass it keeps the one-byte codes of reluPool instead of the convolution's
+// output: one byte for four values.
+//
+// The forward kernels compare the bit patterns of floats as integers: the results of a ReLU are not negative, and
+// non-negative floats are ordered as their bit patterns. bfloat16 values are therefore never converted, and a vector
+// holds twice as many of them.
 #pragma once
 
 #include "kernels/batch_norm.h"
@@ -10,6 +16,7 @@ namespace batch_cam {
 namespace KERNEL_VARIANT {
 namespace {
 
+// The integer types with the width of T, and vectors of them. `Bytes` has one byte for each lane.
 template <typename T>
 struct BitsOf;
 
@@ -35,16 +42,16 @@ using Bits = typename BitsOf<T>::Vector;
 template <typename T>
 constexpr int64_t kBitLanes = KERNEL_BYTES / static_cast<int64_t>(sizeof(T));
 
-// body(channel, lanes): whole vectors first, then what is left.
+// Like forEachVector, for vectors of bits.
 template <typename T, typename Body>
-inline void eachBits(int64_t count, Body body) {
+inline void forEachBits(int64_t count, Body body) {
   int64_t i = 0;
   for (; i + kBitLanes<T> <= count; i += kBitLanes<T>) body(i, kBitLanes<T>);
   if (i < count) body(i, count - i);
 }
 
 template <typename V, typename T>
-inline V takeBits(const T* from, int64_t lanes, int64_t all) {
+inline V loadBitsOf(const T* from, int64_t lanes, int64_t all) {
   V value{};
   if (lanes == all) {
     memcpy(&value, from, sizeof value);
@@ -55,7 +62,7 @@ inline V takeBits(const T* from, int64_t lanes, int64_t all) {
 }
 
 template <typename V, typename T>
-inline void putBits(T* to, V value, int64_t lanes, int64_t all) {
+inline void storeBitsOf(T* to, V value, int64_t lanes, int64_t all) {
   if (lanes == all) {
     memcpy(to, &value, sizeof value);
   } else {
@@ -64,57 +71,58 @@ inline void putBits(T* to, V value, int64_t lanes, int64_t all) {
 }
 
 template <typename T>
-inline Bits<T> bitsAt(const T* from, int64_t lanes) {
-  return takeBits<Bits<T>>(from, lanes, kBitLanes<T>);
+inline Bits<T> loadBits(const T* from, int64_t lanes) {
+  return loadBitsOf<Bits<T>>(from, lanes, kBitLanes<T>);
 }
 
 template <typename T>
-inline void putBitsAt(T* to, Bits<T> bits, int64_t lanes) {
-  putBits(to, bits, lanes, kBitLanes<T>);
+inline void storeBits(T* to, Bits<T> bits, int64_t lanes) {
+  storeBitsOf(to, bits, lanes, kBitLanes<T>);
 }
 
+// All lanes equal to `value`.
 template <typename T>
 inline Bits<T> everywhere(int value) {
   return Bits<T>{} + static_cast<typename BitsOf<T>::Number>(value);
 }
 
 template <typename T>
-inline Bits<T> codesAt(const uint8_t* from, int64_t lanes) {
-  return __builtin_convertvector(takeBits<typename BitsOf<T>::Bytes>(from, lanes, kBitLanes<T>), Bits<T>);
+inline Bits<T> loadCodes(const uint8_t* from, int64_t lanes) {
+  return __builtin_convertvector(loadBitsOf<typename BitsOf<T>::Bytes>(from, lanes, kBitLanes<T>), Bits<T>);
 }
 
-// max(x, 0); NaN stays, above all numbers.
+// max(x, 0). NaN becomes the positive NaN, whose bits are above those of all numbers, so that pooling passes it on.
 template <typename T>
-inline Bits<T> rectifiedBits(Bits<T> x) {
+inline Bits<T> reluBits(Bits<T> x) {
   const Bits<T> magnitude = x & BitsOf<T>::magnitude;
   return (x & (x > 0)) | (magnitude & (magnitude > BitsOf<T>::infinity));
 }
 
 template <typename T>
-void rectify(int64_t count, T* x) {
-  eachBits<T>(count,
-              [&](int64_t i, int64_t lanes) { putBitsAt<T>(x + i, rectifiedBits<T>(bitsAt(x + i, lanes)), lanes); });
+void relu(int64_t count, T* x) {
+  forEachBits<T>(count,
+                 [&](int64_t i, int64_t lanes) { storeBits<T>(x + i, reluBits<T>(loadBits(x + i, lanes)), lanes); });
 }
 
-// As libtorch's max_pool2d of a ReLU does: the first of equal ones is the largest.
+// Among equal values the first is taken as the maximum, as in libtorch's max_pool2d after a ReLU.
 template <typename T>
-void rectifyPool(Extent pooled, const T* upper, const T* lower, T* y, uint8_t* codes) {
+void reluPool(Extent pooled, const T* upper, const T* lower, T* y, uint8_t* codes) {
   const int64_t channels = pooled.channels;
   for (int64_t pixel = 0; pixel < pooled.rows; ++pixel) {
-    const T* corners[] = {upper, upper + channels, lower, lower + channels};
-    eachBits<T>(channels, [&](int64_t c, int64_t lanes) {
-      Bits<T> most = rectifiedBits<T>(bitsAt(corners[0] + c, lanes)), code{};
-      for (int i = 1; i < kCorners; ++i) {
-        const Bits<T> x = rectifiedBits<T>(bitsAt(corners[i] + c, lanes));
+    const T* window[] = {upper, upper + channels, lower, lower + channels};
+    forEachBits<T>(channels, [&](int64_t c, int64_t lanes) {
+      Bits<T> most = reluBits<T>(loadBits(window[0] + c, lanes)), code{};
+      for (int i = 1; i < kWindowPixels; ++i) {
+        const Bits<T> x = reluBits<T>(loadBits(window[i] + c, lanes));
         const Bits<T> larger = x > most;
         most = (x & larger) | (most & ~larger);
         code = (everywhere<T>(i) & larger) | (code & ~larger);
       }
-      putBitsAt<T>(y + c, most, lanes);
+      storeBits<T>(y + c, most, lanes);
       if (codes == nullptr) return;
       const Bits<T> none = most == 0;
-      const Bits<T> kept = (everywhere<T>(kCorners) & none) | (code & ~none);
-      putBits(codes + c, __builtin_convertvector(kept, typename BitsOf<T>::Bytes), lanes, kBitLanes<T>);
+      const Bits<T> kept = (everywhere<T>(kWindowPixels) & none) | (code & ~none);
+      storeBitsOf(codes + c, __builtin_convertvector(kept, typename BitsOf<T>::Bytes), lanes, kBitLanes<T>);
     });
     upper += 2 * channels;
     lower += 2 * channels;
@@ -124,13 +132,13 @@ void rectifyPool(Extent pooled, const T* upper, const T* lower, T* y, uint8_t* c
 }
 
 template <typename T>
-void unpool(Extent pooled, const T* dy, const uint8_t* codes, T* upper, T* lower) {
+void reluPoolBackward(Extent pooled, const T* dy, const uint8_t* codes, T* upper, T* lower) {
   const int64_t channels = pooled.channels;
   for (int64_t pixel = 0; pixel < pooled.rows; ++pixel) {
-    T* corners[] = {upper, upper + channels, lower, lower + channels};
-    eachBits<T>(channels, [&](int64_t c, int64_t lanes) {
-      const Bits<T> gradient = bitsAt(dy + c, lanes), code = codesAt<T>(codes + c, lanes);
-      for (int i = 0; i < kCorners; ++i) putBitsAt<T>(corners[i] + c, gradient & (code == everywhere<T>(i)), lanes);
+    T* window[] = {upper, upper + channels, lower, lower + channels};
+    forEachBits<T>(channels, [&](int64_t c, int64_t lanes) {
+      const Bits<T> gradient = loadBits(dy + c, lanes), code = loadCodes<T>(codes + c, lanes);
+      for (int i = 0; i < kWindowPixels; ++i) storeBits<T>(window[i] + c, gradient & (code == everywhere<T>(i)), lanes);
     });
     upper += 2 * channels;
     lower += 2 * channels;
@@ -140,34 +148,34 @@ void unpool(Extent pooled, const T* dy, const uint8_t* codes, T* upper, T* lower
 }
 
 template <typename T>
-void codedSums(Extent pooled, const T* dy, const uint8_t* codes, float* sum) {
+void reluPoolSums(Extent pooled, const T* dy, const uint8_t* codes, float* sum) {
   typedef uint8_t Bytes __attribute__((vector_size(kLanes)));
-  eachBlock(pooled.channels, [&](auto width, int64_t c, int64_t lanes) {
+  forEachColumnBlock(pooled.channels, [&](auto width, int64_t c, int64_t lanes) {
     constexpr int kWidth = decltype(width)::value;
     Vector total[kWidth] = {};
     for (int64_t row = 0; row < pooled.rows; ++row)
       for (int i = 0; i < kWidth; ++i) {
         const int64_t at = row * pooled.channels + c + i * kLanes;
-        const Words code = __builtin_convertvector(takeBits<Bytes>(codes + at, lanes, kLanes), Words);
-        total[i] += choose((Words)(code < kCorners), take(dy + at, lanes), splat(0));
+        const Words code = __builtin_convertvector(loadBitsOf<Bytes>(codes + at, lanes, kLanes), Words);
+        total[i] += select((Words)(code < kWindowPixels), load(dy + at, lanes), splat(0));
       }
-    for (int i = 0; i < kWidth; ++i) put(sum + c + i * kLanes, take(sum + c + i * kLanes, lanes) + total[i], lanes);
+    for (int i = 0; i < kWidth; ++i) store(sum + c + i * kLanes, load(sum + c + i * kLanes, lanes) + total[i], lanes);
   });
 }
 
 template <typename T>
-void rectifyBackward(Extent extent, const T* dy, const T* y, T* dz, float* sum) {
-  eachBlock(extent.channels, [&](auto width, int64_t c, int64_t lanes) {
+void reluBackward(Extent extent, const T* dy, const T* y, T* dz, float* sum) {
+  forEachColumnBlock(extent.channels, [&](auto width, int64_t c, int64_t lanes) {
     constexpr int kWidth = decltype(width)::value;
     Vector total[kWidth] = {};
     for (int64_t row = 0; row < extent.rows; ++row)
       for (int i = 0; i < kWidth; ++i) {
         const int64_t at = row * extent.channels + c + i * kLanes;
-        const Vector gradient = passed(dy, y, at, lanes);
-        put(dz + at, gradient, lanes);
+        const Vector gradient = reluGradient(dy, y, at, lanes);
+        store(dz + at, gradient, lanes);
         total[i] += gradient;
       }
-    for (int i = 0; i < kWidth; ++i) put(sum + c + i * kLanes, take(sum + c + i * kLanes, lanes) + total[i], lanes);
+    for (int i = 0; i < kWidth; ++i) store(sum + c + i * kLanes, load(sum + c + i * kLanes, lanes) + total[i], lanes);
   });
 }
 

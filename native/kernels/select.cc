@@ -8,7 +8,7 @@
 
 namespace batch_cam {
 
-bool kernelsMayBe(const char* level) {
+bool isLevelAllowed(const char* level) {
   static const char* const levels[] = {"baseline", "avx2", "avx512", "tiles"};
   const char* const most = getenv("BATCH_CAM_KERNELS");
   if (most == nullptr) return true;
@@ -41,7 +41,7 @@ const std::vector<const char*>& kernelLevels() {
     if (avx2) found.push_back("avx2");
     if (avx512) found.push_back("avx512");
 #endif
-    if (machineHasTiles()) found.push_back("tiles");
+    if (machineHasAmx()) found.push_back("tiles");
     return found;
   }();
   return levels;
@@ -50,7 +50,7 @@ const std::vector<const char*>& kernelLevels() {
 const char* kernelLevel() {
   const char* highest = "baseline";
   for (const char* level : kernelLevels())
-    if (kernelsMayBe(level)) highest = level;
+    if (isLevelAllowed(level)) highest = level;
   return highest;
 }
 
@@ -59,8 +59,8 @@ const KernelTable& kernels() {
     const KernelTable* table = &baseline::table;
 #ifdef BATCH_CAM_X86_VARIANTS
     for (const char* level : kernelLevels()) {
-      if (strcmp(level, "avx2") == 0 && kernelsMayBe(level)) table = &avx2::table;
-      if (strcmp(level, "avx512") == 0 && kernelsMayBe(level)) table = &avx512::table;
+      if (strcmp(level, "avx2") == 0 && isLevelAllowed(level)) table = &avx2::table;
+      if (strcmp(level, "avx512") == 0 && isLevelAllowed(level)) table = &avx512::table;
     }
 #endif
     return *table;

@@ -1,19 +1,19 @@
-// Which kernels run: those of the highest level that the processor has and BATCH_CAM_KERNELS allows.
+// Which kernels run: those of the highest level that the processor has and that BATCH_CAM_KERNELS allows.
 #pragma once
 
 #include <vector>
 
 namespace batch_cam {
 
-// The levels that this processor, its system and this build have, the lowest first: some of baseline, avx2, avx512,
-// tiles.
+// The levels that this processor, its operating system and this build support, lowest first: some of baseline, avx2,
+// avx512 and tiles. "tiles" stands for the tile registers of AMX (amx.h); its other kernels are those of avx512.
 const std::vector<const char*>& kernelLevels();
 
-// The level whose kernels run.
+// The highest level whose kernels run.
 const char* kernelLevel();
 
-// Whether kernels of a level may run: BATCH_CAM_KERNELS names the highest that may. src/engine/switches.ts refuses a
-// name that is none of them.
-bool kernelsMayBe(const char* level);
+// Whether BATCH_CAM_KERNELS, which names the highest allowed level, allows a level. Every level is allowed if the
+// variable is not set; src/engine/switches.ts refuses unknown names.
+bool isLevelAllowed(const char* level);
 
 }  // namespace batch_cam

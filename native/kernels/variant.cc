@@ -1,4 +1,5 @@
-// Compiled once for each instruction set, with KERNEL_VARIANT for its namespace.
+// All kernels for one instruction set. CMake compiles this file once for each level, with KERNEL_VARIANT as the name of
+// the namespace and the compiler's options for that instruction set.
 #include "kernels/batch_norm.h"
 #include "kernels/cam_maps.h"
 #include "kernels/convnext_mlp.h"
@@ -15,63 +16,73 @@ namespace batch_cam {
 namespace KERNEL_VARIANT {
 namespace {
 
+// The tables are filled by assignments, because designated initialisers need C++20 and the addon is C++17 with the
+// pinned libtorch. These functions are constexpr, so that the tables are still initialised at compile time.
 template <typename T>
-constexpr Kernels<T> made() {
-  return {layerNorm<T>,
-          layerNormBackward<T>,
-          geluSquares,
-          scaleShift<T>,
-          geluSlope<T>,
-          sumAndDot<T>,
-          geluBackward<T>,
-          addBias<T>,
-          moments<T>,
-          scaleShiftAct<T>,
-          actMoments<T>,
-          normBackward<T>,
-          normTwiceMoments<T>,
-          normTwice<T>,
-          columnSums<T>,
-          transpose<T>,
-          interleave<T>,
-          placesFirst<T>,
-          placesLast<T>,
-          sumOfRows<T>,
-          rectify<T>,
-          rectifyPool<T>,
-          unpool<T>,
-          codedSums<T>,
-          rectifyBackward<T>,
-          weightedSum<T>,
-          weightedSumBackward<T>,
-          frame<T>,
-          depthwise<T>};
+constexpr Kernels<T> kernelsFor() {
+  Kernels<T> k{};
+  k.layerNorm = layerNorm<T>;
+  k.layerNormBackward = layerNormBackward<T>;
+  k.biasGeluSquares = biasGeluSquares;
+  k.scaleShift = scaleShift<T>;
+  k.biasGeluScaled = biasGeluScaled<T>;
+  k.sumAndDot = sumAndDot<T>;
+  k.grnGeluBackward = grnGeluBackward<T>;
+  k.addBias = addBias<T>;
+  k.columnSums = columnSums<T>;
+  k.moments = moments<T>;
+  k.scaleShiftAddRelu = scaleShiftAddRelu<T>;
+  k.reluBackwardMoments = reluBackwardMoments<T>;
+  k.normBackward = normBackward<T>;
+  k.normDoubleBackwardSums = normDoubleBackwardSums<T>;
+  k.normDoubleBackward = normDoubleBackward<T>;
+  k.transpose = transpose<T>;
+  k.interleavePairs = interleavePairs<T>;
+  k.positionsFirst = positionsFirst<T>;
+  k.positionsLast = positionsLast<T>;
+  k.sumOfRows = sumOfRows<T>;
+  k.relu = relu<T>;
+  k.reluPool = reluPool<T>;
+  k.reluPoolBackward = reluPoolBackward<T>;
+  k.reluPoolSums = reluPoolSums<T>;
+  k.reluBackward = reluBackward<T>;
+  k.weightedSum = weightedSum<T>;
+  k.weightedSumBackward = weightedSumBackward<T>;
+  k.pad = pad<T>;
+  k.depthwise = depthwise<T>;
+  return k;
+}
+
+constexpr KernelTable tableFor(const char* name) {
+  KernelTable t{};
+  t.name = name;
+  t.lanes = kLanes;
+  t.float32 = kernelsFor<float>();
+  t.bfloat16 = kernelsFor<BFloat16>();
+  t.interleaveRowPairs = interleaveRowPairs;
+  t.transposeToAmxTiles = transposeToAmxTiles;
+  t.resize = resize;
+  t.resizeBackward = resizeBackward;
+  t.normalise = normalise;
+  t.normaliseBackward = normaliseBackward;
+  t.ssimScratch = ssimScratch;
+  t.ssim = ssim;
+  t.depthwiseWeight = depthwiseWeight;
+  t.panelProduct = panelProduct;
+  t.winogradInputTransform = winogradInputTransform;
+  t.winogradOutputGradientTransform = winogradOutputGradientTransform;
+  t.winogradWeightTransform = winogradWeightTransform;
+  t.winogradOutputTransform = winogradOutputTransform;
+  t.winogradWeightGradientTransform = winogradWeightGradientTransform;
+  return t;
 }
 
 }  // namespace
 
-extern const KernelTable table;
 #define NAME_OF(variant) #variant
 #define NAME(variant) NAME_OF(variant)
-const KernelTable table = {NAME(KERNEL_VARIANT),
-                           kLanes,
-                           made<float>(),
-                           made<BFloat16>(),
-                           interleaveRows,
-                           transposeTiles,
-                           resize,
-                           resizeBackward,
-                           normalise,
-                           normaliseBackward,
-                           ssimScratch,
-                           ssim,
-                           depthwiseWeight,
-                           panelProduct,
-                           winogradInput,
-                           winogradGradient,
-                           winogradKernel,
-                           winogradResult,
-                           winogradKernelGradient};
+extern const KernelTable table;
+const KernelTable table = tableFor(NAME(KERNEL_VARIANT));
 
 }  // namespace KERNEL_VARIANT
 }  // namespace batch_cam

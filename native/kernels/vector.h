@@ -1,6 +1,9 @@
-// Vectors of floats as wide as the instruction set that this file is compiled for, for the kernels of one variant (see
-// variant.cc). Nothing of libtorch or of the standard library's templates may be included here: an inline function that
-// was compiled for AVX-512 could be the copy that the linker keeps for everybody.
+// Vectors of floats, as wide as the instruction set that this file is compiled for: 16, 8 or 4 lanes. All kernels are
+// written with them, by the vector extensions of GCC and Clang, so that one source serves AVX-512, AVX2 and the others.
+//
+// A kernel header must not include libtorch or templates of the standard library: they define inline functions, and
+// the linker keeps one copy of such a function for the whole addon. If that copy came from the file compiled for
+// AVX-512, the addon would crash on processors without it.
 #pragma once
 
 #include <stddef.h>
@@ -22,11 +25,12 @@ namespace batch_cam {
 namespace KERNEL_VARIANT {
 
 typedef float Vector __attribute__((vector_size(KERNEL_BYTES)));
-typedef uint32_t Words __attribute__((vector_size(KERNEL_BYTES)));
-typedef uint16_t Halves __attribute__((vector_size(KERNEL_BYTES / 2)));
+typedef uint32_t Words __attribute__((vector_size(KERNEL_BYTES)));       // the bits of a Vector's lanes
+typedef uint16_t Halves __attribute__((vector_size(KERNEL_BYTES / 2)));  // bfloat16 values, one for each lane
 constexpr int64_t kLanes = KERNEL_BYTES / 4;
 
-// A difference from zero is the value itself, which the compiler knows; a sum is not, for -0.
+// All lanes equal to `value`. It is written as a difference because value - 0 is always value, which the compiler can
+// simplify; value + 0 is not, for value = -0.
 inline Vector splat(float value) { return value - Vector{}; }
 
 inline Vector load(const float* from) {
@@ -35,6 +39,7 @@ inline Vector load(const float* from) {
   return value;
 }
 
+// Converts bfloat16 to float32, which is exact.
 inline Vector load(const BFloat16* from) {
   Halves halves;
   memcpy(&halves, from, sizeof halves);
@@ -43,7 +48,7 @@ inline Vector load(const BFloat16* from) {
 
 inline void store(float* to, Vector value) { memcpy(to, &value, sizeof value); }
 
-// To the nearest, ties to even; NaN stays NaN.
+// Rounds float32 to bfloat16: to nearest, ties to even. NaN stays NaN.
 inline Halves rounded(Vector value) {
   const Words bits = (Words)value;
   const Words nearest = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
@@ -56,7 +61,7 @@ inline void store(BFloat16* to, Vector value) {
   memcpy(to, &halves, sizeof halves);
 }
 
-// The first `count` lanes; the others are zero.
+// Loads `count` < kLanes values; the other lanes are zero. No memory beyond the `count` values is read.
 template <typename T>
 inline Vector loadFirst(const T* from, int64_t count) {
   T buffer[kLanes];
@@ -65,6 +70,7 @@ inline Vector loadFirst(const T* from, int64_t count) {
   return load(buffer);
 }
 
+// Stores the first `count` < kLanes lanes; no memory beyond them is written.
 template <typename T>
 inline void storeFirst(T* to, Vector value, int64_t count) {
   T buffer[kLanes];
@@ -73,6 +79,7 @@ inline void storeFirst(T* to, Vector value, int64_t count) {
 }
 
 #if KERNEL_BYTES == 64
+// The same with the masked instructions of AVX-512.
 inline __mmask16 firstLanes(int64_t count) { return static_cast<__mmask16>((1u << count) - 1); }
 inline Vector loadFirst(const float* from, int64_t count) {
   return (Vector)_mm512_maskz_loadu_ps(firstLanes(count), from);
@@ -90,27 +97,29 @@ inline void storeFirst(BFloat16* to, Vector value, int64_t count) {
 }
 #endif
 
-// A number that a generic lambda takes as a type.
+// An integer as a type, so that a generic lambda can use it as a template argument.
 template <int Value>
 struct Constant {
   static constexpr int value = Value;
 };
 
-// body(channel, lanes): whole vectors first, then the lanes that are left.
+// Calls body(index, lanes) for each vector of a row of `count` values: lanes is kLanes, and less for the last one if
+// `count` is not a multiple of kLanes.
 template <typename Body>
-inline void eachVector(int64_t count, Body body) {
+inline void forEachVector(int64_t count, Body body) {
   int64_t i = 0;
   for (; i + kLanes <= count; i += kLanes) body(i, kLanes);
   if (i < count) body(i, count - i);
 }
 
+// Loads and stores `lanes` values, as forEachVector counts them.
 template <typename T>
-inline Vector take(const T* from, int64_t lanes) {
+inline Vector load(const T* from, int64_t lanes) {
   return lanes == kLanes ? load(from) : loadFirst(from, lanes);
 }
 
 template <typename T>
-inline void put(T* to, Vector value, int64_t lanes) {
+inline void store(T* to, Vector value, int64_t lanes) {
   if (lanes == kLanes) {
     store(to, value);
   } else {
@@ -118,8 +127,8 @@ inline void put(T* to, Vector value, int64_t lanes) {
   }
 }
 
-// Halves upon halves.
-inline float sumOf(Vector value) {
+// The sum of all lanes, added pairwise.
+inline float laneSum(Vector value) {
   float lanes[kLanes];
   memcpy(lanes, &value, sizeof lanes);
   for (int64_t width = kLanes / 2; width > 0; width /= 2)
@@ -127,19 +136,23 @@ inline float sumOf(Vector value) {
   return lanes[0];
 }
 
-inline Vector choose(Words mask, Vector yes, Vector no) { return (Vector)(((Words)yes & mask) | ((Words)no & ~mask)); }
+// For each lane: `yes` if all bits of the mask are set, `no` if none is.
+inline Vector select(Words mask, Vector yes, Vector no) { return (Vector)(((Words)yes & mask) | ((Words)no & ~mask)); }
 
-// All bits of the first `count` lanes.
+// A mask with all bits of the first `count` lanes set.
 inline Words laneMask(int64_t count) {
   Words mask{};
   for (int64_t i = 0; i < kLanes; ++i) mask[i] = i < count ? ~0u : 0u;
   return mask;
 }
 
-// e^x for x <= 0, to 1 ulp or so: x = n ln 2 + r, e^r by its series (Cephes' coefficients), 2^n through the exponent's
-// bits.
+// max(x, 0). NaN stays NaN.
+inline Vector reluOf(Vector x) { return select((Words)(x < splat(0)), splat(0), x); }
+
+// e^x for x <= 0, within about one unit in the last place. With x = n ln 2 + r, e^r is computed by a polynomial with
+// the coefficients of Cephes' expf, and 2^n by adding n to the exponent's bits.
 inline Vector exponential(Vector x) {
-  const Vector clamped = choose((Words)(x > splat(-87.0f)), x, splat(-87.0f));
+  const Vector clamped = select((Words)(x > splat(-87.0f)), x, splat(-87.0f));
   const Vector magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
   const Vector shifted = clamped * 1.44269504088896341f + magic;
   const Vector n = shifted - magic;
@@ -156,11 +169,12 @@ inline Vector exponential(Vector x) {
 
 struct Gelu {
   Vector value;
-  Vector slope;
+  Vector derivative;
 };
 
-// x Φ(x) and its derivative Φ(x) + x φ(x). Φ(-|x|) = e^(-x²/2) P(t) with t = 1 / (1 + 0.28 |x|): the polynomial is the
-// one of its degree that misses Φ by the least at worst, 1e-8, a sixth of what float32 rounds.
+// gelu(x) = x Φ(x) and its derivative Φ(x) + x φ(x), where Φ and φ are the distribution function and the density of the
+// standard normal distribution. Φ(-|x|) = e^(-x²/2) t P(t) with t = 1 / (1 + 0.28 |x|). P is the minimax polynomial of
+// its degree; its largest error in Φ is 1e-8, a sixth of float32's rounding error.
 inline Gelu gelu(Vector x) {
   const Vector magnitude = (Vector)((Words)x & 0x7fffffff);
   const Vector density = exponential(x * x * -0.5f);
@@ -172,7 +186,7 @@ inline Gelu gelu(Vector x) {
   p = p * t + 0.06749537772f;
   p = p * t + 0.1165209979f;
   const Vector tail = p * t * density;
-  const Vector cumulative = choose((Words)(x < splat(0)), tail, 1.0f - tail);
+  const Vector cumulative = select((Words)(x < splat(0)), tail, 1.0f - tail);
   return {x * cumulative, cumulative + x * density * 0.398942280401f};
 }
 

@@ -14,14 +14,15 @@ namespace {
 
 std::atomic<int64_t> live{0};
 std::atomic<int64_t> peak{0};
-thread_local int64_t ofThread = 0;
+thread_local int64_t bytesOfThread = 0;
 
-// The block's size stands before the data; 64 bytes keep the alignment that vector code expects.
+// The header before a tensor's data, which holds its size. 64 bytes keep the data aligned to cache lines.
 constexpr size_t kHeader = 64;
 
+// Adds to the counters.
 void count(int64_t change) {
   const int64_t now = live.fetch_add(change, std::memory_order_relaxed) + change;
-  ofThread += change;
+  bytesOfThread += change;
   int64_t seen = peak.load(std::memory_order_relaxed);
   while (now > seen && !peak.compare_exchange_weak(seen, now, std::memory_order_relaxed)) {
   }
@@ -68,7 +69,7 @@ class CountingAllocator final : public c10::Allocator {
 
 void installAllocator() {
   static CountingAllocator* allocator = [] {
-    auto* made = new CountingAllocator;  // never freed: tensors may outlive every static object
+    auto* made = new CountingAllocator;  // never deleted: tensors may exist longer than static objects
     c10::SetCPUAllocator(made, /*priority=*/10);
     return made;
   }();
@@ -77,7 +78,7 @@ void installAllocator() {
 
 int64_t liveBytes() { return live.load(std::memory_order_relaxed); }
 int64_t peakBytes() { return peak.load(std::memory_order_relaxed); }
-int64_t threadBytes() { return ofThread; }
+int64_t threadBytes() { return bytesOfThread; }
 void resetPeakBytes() { peak.store(live.load()); }
 
 }  // namespace batch_cam

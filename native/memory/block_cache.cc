@@ -20,9 +20,10 @@ constexpr size_t kHeader = 64;
 constexpr size_t kHugePage = size_t{2} << 20;
 constexpr size_t kSlack = size_t{64} << 20;
 
-// Stands before the data; the two lists that a kept block is in run through it.
+// The header before a block's data. It has the links of the two lists that a cached block belongs to: all cached blocks
+// by age, and those of its size class.
 struct Block {
-  size_t capacity;  // with this header
+  size_t capacity;  // including this header
   size_t sizeClass;
   Block* newer;
   Block* older;
@@ -31,7 +32,7 @@ struct Block {
 };
 static_assert(sizeof(Block) <= kHeader);
 
-// Eight classes to a power of two: at most an eighth of a block lies idle.
+// Size classes: eight for each power of two, so that at most an eighth of a block is unused.
 size_t classOf(size_t bytes) {
   const size_t power = c10::llvm::Log2_64(bytes - 1);
   return power * 8 + ((bytes - 1) >> (power - 3) & 7);
@@ -39,12 +40,13 @@ size_t classOf(size_t bytes) {
 
 size_t capacityOf(size_t sizeClass) { return (9 + sizeClass % 8) << (sizeClass / 8 - 3); }
 
+// Memory of the operating system, or null. Large blocks use huge pages, which makes their page faults cheaper.
 void* fromSystem(size_t bytes) {
 #ifdef __linux__
   if (bytes >= 2 * kHugePage) {
     void* memory = nullptr;
     if (posix_memalign(&memory, kHugePage, bytes) != 0) return nullptr;
-    madvise(memory, bytes, MADV_HUGEPAGE);  // advice: without huge pages the memory serves as well, only slower
+    madvise(memory, bytes, MADV_HUGEPAGE);  // if there are no huge pages, the memory works too, but is slower
     return memory;
   }
 #endif
@@ -80,6 +82,7 @@ class BlockCache {
   }
 
  private:
+  // A cached block of the class, or null.
   Block* take(size_t sizeClass) {
     const std::lock_guard lock(mutex_);
     Block* block = heads_[sizeClass];
@@ -90,6 +93,7 @@ class BlockCache {
     return block;
   }
 
+  // A new block.
   Block* make(size_t sizeClass) {
     const size_t capacity = capacityOf(sizeClass);
     {
@@ -111,6 +115,7 @@ class BlockCache {
     return new (memory) Block{capacity, sizeClass, nullptr, nullptr, nullptr, nullptr};
   }
 
+  // The limit of all blocks' sizes, for the largest amount in use.
   static size_t ceiling(size_t most) { return most + most / 2 + kSlack; }
 
   void keep(Block* block) {
@@ -135,6 +140,7 @@ class BlockCache {
     if (block->nextOfClass != nullptr) block->nextOfClass->previousOfClass = block->previousOfClass;
   }
 
+  // Returns the oldest cached blocks until all blocks take at most `held` bytes.
   void shrinkTo(size_t held) {
     while (oldest_ != nullptr && used_ + cached_ > held) {
       Block* block = oldest_;
@@ -147,13 +153,13 @@ class BlockCache {
   std::array<Block*, 64 * 8> heads_{};
   Block* newest_ = nullptr;
   Block* oldest_ = nullptr;
-  size_t used_ = 0;  // bytes of blocks that tensors hold
+  size_t used_ = 0;  // bytes of blocks in use
   size_t cached_ = 0;
-  size_t most_ = 0;  // of used_, ever
+  size_t most_ = 0;  // the maximum of used_
 };
 
 BlockCache& cache() {
-  static auto* made = new BlockCache;  // never freed: tensors may outlive every static object
+  static auto* made = new BlockCache;  // never deleted: tensors may exist longer than static objects
   return *made;
 }
 

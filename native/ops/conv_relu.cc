@@ -1,5 +1,12 @@
-// relu(conv(x) + bias), and its maximum over squares of 2x2 pixels: what a plain convolutional network is made of. Only
-// what is left of the convolution's result is kept: a quarter, and for each a byte that says which it was.
+// batch_cam::conv_relu(x, weight, bias, stride, padding, pool): y = relu(conv(x, weight) + bias), followed by
+// max-pooling over windows of 2x2 pixels if `pool` is set. x is (N, C, H, W), float32 or bfloat16; the weight (K, C, k,
+// k) and the bias (K) are float32. The result is channels-last, in x's dtype. An odd last row or column is not pooled,
+// as in torch.
+//
+// Caller: src/nn/fused/conv-norm.ts, for the layers of a plain convolutional network. Such a network spends much of its
+// time in the two passes of max-pooling over memory. Here the convolution's output is not kept for the backward pass:
+// with pooling a one-byte code for each result says which pixel it came from (kernels/relu_pool.h), and without pooling
+// y itself says where the ReLU was active. The gradient by the bias is summed in the same pass.
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/conv2d.h>
@@ -25,20 +32,19 @@ using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+// A channels-last tensor (N, K, height, width).
 Tensor empty(const Geometry& g, int64_t height, int64_t width, at::ScalarType dtype) {
   return at::empty({g.images, g.outer, height, width}, at::TensorOptions(dtype), at::MemoryFormat::ChannelsLast);
 }
 
-// Lines of what a convolution gives, in pairs; what an odd side leaves over belongs to none.
-struct Lines {
-  explicit Lines(const Geometry& g) : g_(g), height(g.outHeight / 2), width(g.outWidth / 2) {}
+// The pairs of rows of the convolution's output that are pooled to one row each: offsets of their first elements.
+struct RowPairs {
+  explicit RowPairs(const Geometry& g) : g_(g), height(g.outHeight / 2), width(g.outWidth / 2) {}
 
   Extent pooled() const { return {width, g_.outer}; }
-  int64_t upper(int64_t image, int64_t line) const {
-    return (image * g_.outHeight + 2 * line) * g_.outWidth * g_.outer;
-  }
-  int64_t lower(int64_t image, int64_t line) const { return upper(image, line) + g_.outWidth * g_.outer; }
-  int64_t pooledAt(int64_t image, int64_t line) const { return (image * height + line) * width * g_.outer; }
+  int64_t upper(int64_t image, int64_t row) const { return (image * g_.outHeight + 2 * row) * g_.outWidth * g_.outer; }
+  int64_t lower(int64_t image, int64_t row) const { return upper(image, row) + g_.outWidth * g_.outer; }
+  int64_t pooledAt(int64_t image, int64_t row) const { return (image * height + row) * width * g_.outer; }
 
  private:
   const Geometry& g_;
@@ -48,43 +54,44 @@ struct Lines {
 };
 
 template <typename T>
-void poolImages(const Tensor& z, const Lines& lines, const Tensor& y, const Tensor& codes) {
-  auto* picked = codes.defined() ? static_cast<uint8_t*>(codes.data_ptr()) : nullptr;
-  at::parallel_for(0, z.size(0) * lines.height, 1, [&](int64_t begin, int64_t end) {
+void poolImages(const Tensor& z, const RowPairs& rows, const Tensor& y, const Tensor& codes) {
+  auto* codesOut = codes.defined() ? static_cast<uint8_t*>(codes.data_ptr()) : nullptr;
+  at::parallel_for(0, z.size(0) * rows.height, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t image = i / lines.height, line = i % lines.height;
-      const int64_t to = lines.pooledAt(image, line);
-      kernelsOf<T>().rectifyPool(lines.pooled(), dataOf<T>(z) + lines.upper(image, line),
-                                 dataOf<T>(z) + lines.lower(image, line), dataOf<T>(y) + to,
-                                 picked == nullptr ? nullptr : picked + to);
+      const int64_t image = i / rows.height, row = i % rows.height;
+      const int64_t to = rows.pooledAt(image, row);
+      kernelsOf<T>().reluPool(rows.pooled(), dataOf<T>(z) + rows.upper(image, row),
+                              dataOf<T>(z) + rows.lower(image, row), dataOf<T>(y) + to,
+                              codesOut == nullptr ? nullptr : codesOut + to);
     }
   });
 }
 
 template <typename T>
-void rectifyAll(const Tensor& z) {
+void reluInPlace(const Tensor& z) {
   at::parallel_for(0, z.numel(), 1 << 15,
-                   [&](int64_t begin, int64_t end) { kernelsOf<T>().rectify(end - begin, dataOf<T>(z) + begin); });
+                   [&](int64_t begin, int64_t end) { kernelsOf<T>().relu(end - begin, dataOf<T>(z) + begin); });
 }
 
 template <typename T>
 Tensor pooledForward(const Tensor& x, const Tensor& operand, const Tensor& bias, const Geometry& g,
                      const Tensor& codes) {
-  const Lines lines(g);
-  const Tensor y = empty(g, lines.height, lines.width, x.scalar_type());
+  const RowPairs rows(g);
+  const Tensor y = empty(g, rows.height, rows.width, x.scalar_type());
   const Tensor z = forwardPass(x, operand, bias, g);
-  poolImages<T>(z.contiguous(at::MemoryFormat::ChannelsLast), lines, y, codes);
+  poolImages<T>(z.contiguous(at::MemoryFormat::ChannelsLast), rows, y, codes);
   return y;
 }
 
 template <typename T>
-Tensor rectifiedForward(const Tensor& x, const Tensor& operand, const Tensor& bias, const Geometry& g) {
+Tensor reluForward(const Tensor& x, const Tensor& operand, const Tensor& bias, const Geometry& g) {
   const Tensor z = forwardPass(x, operand, bias, g).contiguous(at::MemoryFormat::ChannelsLast);
-  rectifyAll<T>(z);
+  reluInPlace<T>(z);
   return z;
 }
 
-struct Passed {
+// The gradient by the convolution's output, and by the bias.
+struct OutputGradients {
   Tensor dz, bias;
 };
 
@@ -92,39 +99,41 @@ Tensor toTensor(const std::vector<double>& sums) {
   return at::tensor(at::ArrayRef<double>(sums), at::kDouble).to(at::kFloat);
 }
 
-// What pooling and the ReLU let through of dy, and its sums over pixels.
+// The gradients through pooling and ReLU. Pixels that are not pooled get zeros.
 template <typename T>
-Passed unpooled(const Tensor& dy, const Tensor& codes, const Geometry& g) {
-  const Lines lines(g);
+OutputGradients poolBackward(const Tensor& dy, const Tensor& codes, const Geometry& g) {
+  const RowPairs rows(g);
   const Tensor dz = empty(g, g.outHeight, g.outWidth, dy.scalar_type());
-  const auto* picked = static_cast<const uint8_t*>(codes.const_data_ptr());
-  const int64_t row = g.outWidth * g.outer, over = (g.outWidth - 2 * lines.width) * g.outer;
-  const auto sums = sumOfTasks(g.images, g.outer, [&](int64_t image, float* sum) {
-    for (int64_t line = 0; line < lines.height; ++line) {
-      const int64_t from = lines.pooledAt(image, line);
-      T *upper = dataOf<T>(dz) + lines.upper(image, line), *lower = dataOf<T>(dz) + lines.lower(image, line);
-      kernelsOf<T>().unpool(lines.pooled(), dataOf<T>(dy) + from, picked + from, upper, lower);
-      for (T* end : {upper + row, lower + row}) std::memset(end - over, 0, over * sizeof(T));
+  const auto* code = static_cast<const uint8_t*>(codes.const_data_ptr());
+  const int64_t rowSize = g.outWidth * g.outer, rest = (g.outWidth - 2 * rows.width) * g.outer;
+  const auto sums = sumOverTasks(g.images, g.outer, [&](int64_t image, float* sum) {
+    for (int64_t row = 0; row < rows.height; ++row) {
+      const int64_t from = rows.pooledAt(image, row);
+      T *upper = dataOf<T>(dz) + rows.upper(image, row), *lower = dataOf<T>(dz) + rows.lower(image, row);
+      kernelsOf<T>().reluPoolBackward(rows.pooled(), dataOf<T>(dy) + from, code + from, upper, lower);
+      for (T* end : {upper + rowSize, lower + rowSize}) std::memset(end - rest, 0, rest * sizeof(T));
     }
-    if (g.outHeight % 2 == 1) std::memset(dataOf<T>(dz) + ((image + 1) * g.outHeight - 1) * row, 0, row * sizeof(T));
-    const int64_t first = lines.pooledAt(image, 0);
-    kernelsOf<T>().codedSums({lines.height * lines.width, g.outer}, dataOf<T>(dy) + first, picked + first, sum);
+    if (g.outHeight % 2 == 1)
+      std::memset(dataOf<T>(dz) + ((image + 1) * g.outHeight - 1) * rowSize, 0, rowSize * sizeof(T));
+    const int64_t first = rows.pooledAt(image, 0);
+    kernelsOf<T>().reluPoolSums({rows.height * rows.width, g.outer}, dataOf<T>(dy) + first, code + first, sum);
   });
   return {dz, toTensor(sums)};
 }
 
+// The gradients through the ReLU without pooling.
 template <typename T>
-Passed unrectified(const Tensor& dy, const Tensor& y, const Geometry& g) {
+OutputGradients reluBackward(const Tensor& dy, const Tensor& y, const Geometry& g) {
   const Tensor dz = at::empty_like(dy);
   const Extent image{g.outHeight * g.outWidth, g.outer};
-  const auto sums = sumOfTasks(g.images, g.outer, [&](int64_t i, float* sum) {
+  const auto sums = sumOverTasks(g.images, g.outer, [&](int64_t i, float* sum) {
     const int64_t at = i * image.rows * image.channels;
-    kernelsOf<T>().rectifyBackward(image, dataOf<T>(dy) + at, dataOf<T>(y) + at, dataOf<T>(dz) + at, sum);
+    kernelsOf<T>().reluBackward(image, dataOf<T>(dy) + at, dataOf<T>(y) + at, dataOf<T>(dz) + at, sum);
   });
   return {dz, toTensor(sums)};
 }
 
-// The same in libtorch's operators, for what is differentiated twice.
+// The same with libtorch's operators, for the double backward.
 Tensor composed(const Tensor& x, const Tensor& weight, const Tensor& bias, const Geometry& g, bool pool) {
   const auto dtype = x.scalar_type();
   const Tensor y = at::relu(at::conv2d(x, weight.to(dtype), bias.to(dtype), g.stride, g.padding));
@@ -135,11 +144,11 @@ struct ConvRelu : torch::autograd::Function<ConvRelu> {
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& weight, const Tensor& bias,
                         const Geometry& g, bool pool, bool differentiated) {
     const Tensor operand = operandOf(weight, x, g), offset = bias.to(x.scalar_type());
-    const Lines lines(g);
-    const Tensor codes = pool && differentiated ? empty(g, lines.height, lines.width, at::kByte) : Tensor();
-    const Tensor y = inDtype(x, [&](auto value) {
+    const RowPairs rows(g);
+    const Tensor codes = pool && differentiated ? empty(g, rows.height, rows.width, at::kByte) : Tensor();
+    const Tensor y = dispatchDtype(x, [&](auto value) {
       using T = decltype(value);
-      return pool ? pooledForward<T>(x, operand, offset, g, codes) : rectifiedForward<T>(x, operand, offset, g);
+      return pool ? pooledForward<T>(x, operand, offset, g, codes) : reluForward<T>(x, operand, offset, g);
     });
     context->save_for_backward({x, weight, bias, operand, pool ? codes : y});
     context->saved_data["stride"] = g.stride;
@@ -162,14 +171,14 @@ struct ConvRelu : torch::autograd::Function<ConvRelu> {
       return result;
     }
     const Tensor dy = gradients[0].to(x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
-    const Passed passed = inDtype(x, [&](auto value) {
+    const OutputGradients of = dispatchDtype(x, [&](auto value) {
       using T = decltype(value);
-      return pool ? unpooled<T>(dy, kept, g) : unrectified<T>(dy, kept, g);
+      return pool ? poolBackward<T>(dy, kept, g) : reluBackward<T>(dy, kept, g);
     });
     Tensor dx, dweight;
-    if (context->needs_input_grad(0)) dx = inputPass(x, operand, passed.dz, g);
-    if (context->needs_input_grad(1)) dweight = weightPass(x, weight, passed.dz, g);
-    return {dx, dweight, passed.bias, Tensor(), Tensor(), Tensor()};
+    if (context->needs_input_grad(0)) dx = inputPass(x, operand, of.dz, g);
+    if (context->needs_input_grad(1)) dweight = weightPass(x, weight, of.dz, g);
+    return {dx, dweight, of.bias, Tensor(), Tensor(), Tensor()};
   }
 };
 
@@ -180,7 +189,8 @@ Tensor convRelu(const Tensor& x, const Tensor& weight, const Tensor& bias, int64
   const Tensor laid = x.contiguous(at::MemoryFormat::ChannelsLast);
   const Geometry g = geometryOf(laid, weight, stride, padding);
   const int64_t least = pool ? 2 : 1;
-  TORCH_CHECK(g.images > 0 && g.outHeight >= least && g.outWidth >= least, "nothing is left of x of shape ", x.sizes());
+  TORCH_CHECK(g.images > 0 && g.outHeight >= least && g.outWidth >= least, "the output is empty for x of shape ",
+              x.sizes());
   const bool differentiated =
       at::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad() || bias.requires_grad());
   return ConvRelu::apply(laid, weight, bias, g, pool, differentiated);

@@ -1,4 +1,6 @@
-// The shape of a convolution with a square kernel, and what its passes share.
+// The shape of a convolution with a square kernel, and the three passes of a convolution: forward, gradient by the
+// input and gradient by the weight. convolution_passes.cc chooses a kernel for each pass; ARCHITECTURE.md has the
+// table.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -8,8 +10,8 @@
 namespace batch_cam {
 
 struct Geometry {
-  int64_t images, height, width, inner;  // of the input
-  int64_t outHeight, outWidth, outer;    // of the output
+  int64_t images, height, width, inner;  // of the input; inner: channels
+  int64_t outHeight, outWidth, outer;    // of the output; outer: channels
   int64_t kernel, stride, padding;
 
   int64_t outPixels() const { return images * outHeight * outWidth; }
@@ -17,21 +19,23 @@ struct Geometry {
   bool isPointwise() const { return kernel == 1 && padding == 0; }
 };
 
-// Refuses what has no convolution here.
+// Throws if the tensors' shapes, dtypes or the padding are not supported.
 void checkConvolution(const at::Tensor& x, const at::Tensor& weight, int64_t stride, int64_t padding);
 Geometry geometryOf(const at::Tensor& x, const at::Tensor& weight, int64_t stride, int64_t padding);
 
-// The weight as the passes over values take it, in x's dtype: a matrix, or with its channels last.
+// The weight in x's dtype, in the layout that forwardPass and inputPass read: contiguous for Winograd, a matrix
+// (K, k k C) for products, or channels-last for oneDNN.
 at::Tensor operandOf(const at::Tensor& weight, const at::Tensor& x, const Geometry& geometry);
-// The three passes, without a graph; x and dy have their channels last, bias (x's dtype) may be undefined.
+// The three passes, without a graph. x and dy are channels-last and of one dtype; bias is of x's dtype, or undefined.
+// The gradient by the weight is float32.
 at::Tensor forwardPass(const at::Tensor& x, const at::Tensor& operand, const at::Tensor& bias,
                        const Geometry& geometry);
 at::Tensor inputPass(const at::Tensor& x, const at::Tensor& operand, const at::Tensor& dy, const Geometry& geometry);
 at::Tensor weightPass(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& dy, const Geometry& geometry);
 
-// The gradient of a weight (K, C, k, k) from bfloat16 pixels, x (N, H, W, C) and dy (N, H', W', K), as a matrix (K,
-// places x C) of float32; and whether there is a kernel for it.
-bool hasWeightGradientMatrix(const Geometry& geometry);
-at::Tensor weightGradientMatrix(const at::Tensor& x, const at::Tensor& dy, const Geometry& geometry);
+// The weight gradient in the tile registers of AMX (amx_weight_gradient.cc), from bfloat16 x (N, H, W, C) and
+// dy (N, H', W', K), as a float32 matrix (K, k k C); and whether it is available for a shape.
+bool supportsAmxWeightGradient(const Geometry& geometry);
+at::Tensor amxWeightGradient(const at::Tensor& x, const at::Tensor& dy, const Geometry& geometry);
 
 }  // namespace batch_cam

@@ -1,6 +1,13 @@
-// A linear layer over flattened maps whose channels lie last: the weight is turned to their order while it is cast, so
-// that maps and their gradient stay as they are. Beside it the weight's mean over places, which Grad-CAM's weights in
-// closed form are made of, so that both gradients of the weight come in one pass.
+// batch_cam::flat_linear(maps, weight, bias) -> (y, pooled): a linear layer over flattened maps,
+//
+//   y = flatten(maps) weightᵀ + bias and pooled[j, k] = mean over positions p of weight[j, k p],
+//
+// for maps (N, K, h, w), float32 or bfloat16, in channels-last memory, and a float32 weight (J, K h w) and bias (J).
+// y is (N, J) in the maps' dtype, pooled is (J, K) in float32.
+//
+// Called by src/nn/fused/flat-linear.ts. The weight is permuted to the maps' memory order while it is cast, so that
+// neither the maps nor their gradient are copied. `pooled` is what Grad-CAM's channel weights are computed from in
+// closed form; with both results in one operator, the two gradients of the weight are added in one pass.
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/cat.h>
@@ -21,14 +28,15 @@ using at::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+// Channels-last maps as a matrix (N, h w K), without a copy.
 Tensor rowsOf(const Tensor& maps) { return maps.permute({0, 2, 3, 1}).reshape({maps.size(0), -1}); }
 
-// (J, K h w) as (J, K, h w).
+// The weight (J, K h w) as (J, K, h w).
 Tensor byChannels(const Tensor& weight, const Tensor& maps) {
   return weight.view({weight.size(0), maps.size(1), maps.size(2) * maps.size(3)});
 }
 
-// The same in libtorch's operators, for what is differentiated twice: the output, then the means, flat.
+// The same with libtorch's operators, for the double backward: y and pooled, flattened into one vector.
 Tensor composed(const Tensor& maps, const Tensor& weight, const Tensor& bias) {
   const auto dtype = maps.scalar_type();
   const Tensor y = at::linear(maps.flatten(1), weight.to(dtype), bias.to(dtype));
@@ -39,7 +47,7 @@ struct FlatLinear : torch::autograd::Function<FlatLinear> {
   static variable_list forward(AutogradContext* context, const Tensor& maps, const Tensor& weight, const Tensor& bias) {
     const Tensor planes = byChannels(weight, maps);
     const Tensor matrix =
-        inDtype(maps, [&](auto value) { return placesFirst<decltype(value)>(planes, maps.options()); });
+        dispatchDtype(maps, [&](auto value) { return positionsFirst<decltype(value)>(planes, maps.options()); });
     const Tensor y = at::addmm(bias.to(maps.scalar_type()), rowsOf(maps), matrix.t());
     context->save_for_backward({maps, weight, bias, matrix});
     context->set_materialize_grads(false);
@@ -51,9 +59,9 @@ struct FlatLinear : torch::autograd::Function<FlatLinear> {
     const Tensor &maps = saved[0], &weight = saved[1], &bias = saved[2], &matrix = saved[3];
     const Tensor dy = gradients[0].defined() ? gradients[0].to(maps.scalar_type())
                                              : at::zeros({maps.size(0), weight.size(0)}, maps.options());
-    const Tensor& ofMeans = gradients[1];
+    const Tensor& dpooled = gradients[1];
     if (at::GradMode::is_enabled()) {
-      const Tensor means = ofMeans.defined() ? ofMeans : at::zeros({weight.size(0), maps.size(1)}, weight.options());
+      const Tensor means = dpooled.defined() ? dpooled : at::zeros({weight.size(0), maps.size(1)}, weight.options());
       return gradientsWithGraph(context, {maps, weight, bias},
                                 at::cat({dy.to(at::kFloat).flatten(), means.to(at::kFloat).flatten()}),
                                 [&](const variable_list& of) { return composed(of[0], of[1], of[2]); });
@@ -64,9 +72,9 @@ struct FlatLinear : torch::autograd::Function<FlatLinear> {
     if (context->needs_input_grad(1)) {
       const Tensor product = dy.t().mm(rowsOf(maps)), planes = byChannels(weight, maps);
       const Tensor offset =
-          ofMeans.defined() ? (ofMeans.to(at::kFloat) / static_cast<double>(planes.size(2))).contiguous() : Tensor();
-      dweight = inDtype(maps, [&](auto value) {
-                  return placesLast<decltype(value)>(product, planes.sizes(), offset);
+          dpooled.defined() ? (dpooled.to(at::kFloat) / static_cast<double>(planes.size(2))).contiguous() : Tensor();
+      dweight = dispatchDtype(maps, [&](auto value) {
+                  return positionsLast<decltype(value)>(product, planes.sizes(), offset);
                 }).view(weight.sizes());
     }
     if (context->needs_input_grad(2)) dbias = dy.sum(0, /*keepdim=*/false, at::kFloat);
@@ -80,7 +88,7 @@ std::tuple<Tensor, Tensor> flatLinear(const Tensor& maps, const Tensor& weight, 
               "weight must have the shape (J, K h w) for maps of shape (N, K, h, w) with values, got ", weight.sizes(),
               " for ", maps.sizes());
   TORCH_CHECK(maps.scalar_type() == at::kFloat || maps.scalar_type() == at::kBFloat16, "dtype ", maps.scalar_type(),
-              " has no kernel here");
+              " is not supported: maps must be float32 or bfloat16");
   TORCH_CHECK(weight.scalar_type() == at::kFloat && bias.scalar_type() == at::kFloat &&
                   bias.sizes() == weight.sizes().slice(0, 1),
               "weight and bias must be float32 of shapes (J, K h w) and (J), got ", weight.sizes(), " and ",

@@ -1,10 +1,16 @@
-// Distances of two stacks of images, one number for each pair, with their gradient by the first taken in the same pass.
+// batch_cam::map_distance(x, y, kind, taps, c1, c2): the distance of each pair of images x and y (N, H, W), float32:
+// (N). kind 0 (L1) is mean |x - y|, kind 1 (L2) is mean (x - y)², and kind 2 is 1 - SSIM with the window and constants
+// of kernels/ssim.h. y must not require gradients.
+//
+// batch_cam::ssim(x, y, window, c1, c2, range): see ssim.h.
+//
+// Caller: src/losses/distance.ts, for the losses that compare maps with prototypes or with each other. The gradient by
+// x is computed in the forward pass, while the image's planes are in the cache; the backward pass multiplies it by the
+// incoming gradient. The second derivative is composed of libtorch's operators.
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/zeros.h>
 #include <torch/library.h>
 
 #include <algorithm>
@@ -12,9 +18,10 @@
 #include <vector>
 
 #include "kernels/table.h"
-#include "memory/buffer.h"
+#include "memory/aligned_buffer.h"
 #include "ops/double_backward.h"
 #include "ops/dtypes.h"
+#include "ops/ssim.h"
 
 namespace batch_cam {
 namespace {
@@ -25,9 +32,10 @@ using torch::autograd::variable_list;
 
 enum Kind : int64_t { kL1, kL2, kSsim };
 
+// A distance and its parameters.
 struct Measure {
   int64_t kind;
-  Tensor taps;  // of SSIM's window
+  Tensor taps;  // (side), of SSIM's window
   double c1, c2;
 
   SsimShape shapeFor(const Tensor& x) const {
@@ -35,6 +43,7 @@ struct Measure {
   }
 };
 
+// L1 or L2 of one pair of images, and its gradient by x unless dx is null.
 float elementwise(int64_t kind, int64_t count, const float* x, const float* y, float* dx) {
   const float scale = 1.0f / static_cast<float>(count);
   double total = 0;
@@ -48,111 +57,32 @@ float elementwise(int64_t kind, int64_t count, const float* x, const float* y, f
   return static_cast<float>(total * scale);
 }
 
+// out[i] = the distance of pair i, and dx[i] its gradient if dx is defined.
 void distances(const Tensor& x, const Tensor& y, const Measure& measure, const Tensor& out, const Tensor& dx) {
   const int64_t count = x.size(1) * x.size(2);
-  const bool similarity = measure.kind == kSsim;
+  const bool isSsim = measure.kind == kSsim;
   at::parallel_for(0, x.size(0), 1, [&](int64_t begin, int64_t end) {
-    const SsimShape shape = similarity ? measure.shapeFor(x) : SsimShape{};
-    Buffer<float> scratch(similarity ? kernels().ssimScratch(shape) : 1);
+    const SsimShape shape = isSsim ? measure.shapeFor(x) : SsimShape{};
+    Buffer<float> scratch(isSsim ? kernels().ssimScratch(shape) : 1);
     for (int64_t i = begin; i < end; ++i) {
       const float *a = dataOf<float>(x) + i * count, *b = dataOf<float>(y) + i * count;
       float* slope = dx.defined() ? dataOf<float>(dx) + i * count : nullptr;
-      dataOf<float>(out)[i] = similarity
+      dataOf<float>(out)[i] = isSsim
                                   ? 1 - kernels().ssim(shape, a, b, dataOf<float>(measure.taps), scratch.data(), slope)
                                   : elementwise(measure.kind, count, a, b, slope);
-      if (similarity && slope != nullptr)
+      if (isSsim && slope != nullptr)
         for (int64_t p = 0; p < count; ++p) slope[p] = -slope[p];
     }
   });
 }
 
-// Windows that are computed by one product. A window of 11 makes it 74 / 11 times the multiplications that it takes,
-// but a product does them many times as fast.
-constexpr int64_t kStrip = 64;
-
-// (kStrip + side - 1, kStrip): each column is the window at one of its positions.
-Tensor stripOf(const Tensor& taps) {
-  const int64_t side = taps.size(0);
-  const Tensor matrix = at::zeros({kStrip + side - 1, kStrip}, at::kDouble);
-  double* to = matrix.mutable_data_ptr<double>();
-  const double* from = taps.const_data_ptr<double>();
-  for (int64_t position = 0; position < kStrip; ++position)
-    for (int64_t t = 0; t < side; ++t) to[(position + t) * kStrip + position] = from[t];
-  return matrix;
-}
-
-// Smooths planes (N, H, W) along their columns, strip by strip, so that the cost grows with the image and not with the
-// square of its side.
-Tensor smoothedColumns(const Tensor& planes, const Tensor& strip) {
-  const int64_t length = strip.size(0), positions = planes.size(1) - (length - kStrip), whole = positions / kStrip;
-  const int64_t rest = positions - whole * kStrip;
-  std::vector<Tensor> parts;
-  if (whole > 0) parts.push_back(strip.t().matmul(planes.unfold(1, length, kStrip).transpose(-1, -2)).flatten(1, 2));
-  if (rest > 0) {
-    const int64_t last = rest + length - kStrip;
-    parts.push_back(strip.slice(0, 0, last).slice(1, 0, rest).t().matmul(planes.narrow(1, whole * kStrip, last)));
-  }
-  return parts.size() == 1 ? parts[0] : at::cat(parts, 1);
-}
-
-Tensor smoothed(const Tensor& planes, const Tensor& strip) {
-  return smoothedColumns(smoothedColumns(planes, strip).transpose(1, 2), strip).transpose(1, 2);
-}
-
-// A variance that rounding has made negative becomes zero, and its derivatives stay.
-Tensor notNegative(const Tensor& variance) { return variance - variance.detach().clamp_max(0); }
-
-// The sum of SSIM over the positions of windows in rows of the images, (N), by the formula of kernels/ssim.h.
-Tensor similaritySum(const Tensor& x, const Tensor& y, const Tensor& shiftX, const Tensor& shiftY, const Tensor& strip,
-                     double c1, double c2) {
-  const Tensor a = x.to(at::kDouble) - shiftX, b = y.to(at::kDouble) - shiftY;
-  const Tensor p = a + b, m = a - b;
-  const std::vector<Tensor> of = smoothed(at::cat({p, m, p.square(), m.square()}), strip).chunk(4);
-  const Tensor varianceP = notNegative(of[2] - of[0].square()), varianceM = notNegative(of[3] - of[1].square());
-  const Tensor squareP = (of[0] + (shiftX + shiftY)).square(), squareM = (of[1] + (shiftX - shiftY)).square();
-  // Of smaller values than 1 - 2 q / (p + q + 2 c) it keeps more digits, and p >= 0 and q >= 0 bound it as well.
-  const auto ratio = [](const Tensor& p, const Tensor& q, double c) { return (p - q + 2 * c) / (p + q + 2 * c); };
-  const Tensor luminance = ratio(squareP, squareM, c1), structure = ratio(varianceP, varianceM, c2);
-  return (luminance * structure).sum({1, 2});
-}
-
-// Pixels that are computed at once, which bounds the memory: 100 MB without a graph.
-constexpr int64_t kPixels = 1 << 20;
-
-// SSIM of images (N, H, W) in libtorch's operators, in float64: (N), in the images' dtype. The difference of the mean
-// square and the squared mean would lose the digits that an offset takes, so that whole multiples of the images' range
-// are taken off first. Images within their range stay as they are, and what a window that does not add up to one makes
-// of their variances stays what its library has.
-Tensor similarity(const Tensor& x, const Tensor& y, const Tensor& window, double c1, double c2, double range) {
-  TORCH_CHECK(x.dim() == 3 && x.sizes() == y.sizes() && x.numel() > 0, "x and y must be of one shape (N, H, W), got ",
-              x.sizes(), " and ", y.sizes());
-  TORCH_CHECK(window.dim() == 1 && window.size(0) > 0 && window.size(0) <= std::min(x.size(1), x.size(2)),
-              "the window must fit the images, got ", window.sizes());
-  const auto shiftOf = [&](const Tensor& image) {
-    const Tensor mean = image.detach().mean({1, 2}, /*keepdim=*/true, /*dtype=*/at::kDouble);
-    return (mean / range).trunc() * range;
-  };
-  const Tensor shiftX = shiftOf(x), shiftY = shiftOf(y);
-  const Tensor taps = window.detach().to(at::kCPU, at::kDouble).contiguous();
-  const Tensor strip = stripOf(taps).to(x.device());
-  const int64_t side = taps.size(0), positions = x.size(1) - side + 1, width = x.size(2) - side + 1;
-  const int64_t step = std::max<int64_t>(side, kPixels / (x.size(0) * x.size(2)));
-  Tensor total;
-  for (int64_t start = 0; start < positions; start += step) {
-    const int64_t rows = std::min(step, positions - start) + side - 1;
-    const Tensor sum = similaritySum(x.narrow(1, start, rows), y.narrow(1, start, rows), shiftX, shiftY, strip, c1, c2);
-    total = total.defined() ? total + sum : sum;
-  }
-  return (total / static_cast<double>(positions * width)).to(x.scalar_type());
-}
-
-// The same distances in libtorch's operators, for what is differentiated twice.
+// The same with libtorch's operators, for the double backward.
 Tensor composed(const Tensor& x, const Tensor& y, const Measure& measure) {
   if (measure.kind == kL1) return (x - y).abs().flatten(1).mean(1);
   if (measure.kind == kL2) return (x - y).square().flatten(1).mean(1);
-  // The kernel's weights add up to one.
+  // The kernel's window adds up to one in effect.
   const Tensor taps = measure.taps.to(at::kDouble);
-  return 1 - similarity(x, y, taps / taps.sum(), measure.c1, measure.c2, /*range=*/1);
+  return 1 - ssim(x, y, taps / taps.sum(), measure.c1, measure.c2, /*range=*/1);
 }
 
 struct MapDistance : torch::autograd::Function<MapDistance> {
@@ -201,7 +131,7 @@ TORCH_LIBRARY_FRAGMENT(batch_cam, library) {
   library.def("map_distance(Tensor x, Tensor y, int kind, Tensor taps, float c1, float c2) -> Tensor",
               torch::dispatch(c10::DispatchKey::CompositeImplicitAutograd, TORCH_FN(mapDistance)));
   library.def("ssim(Tensor x, Tensor y, Tensor window, float c1, float c2, float range) -> Tensor",
-              torch::dispatch(c10::DispatchKey::CompositeImplicitAutograd, TORCH_FN(similarity)));
+              torch::dispatch(c10::DispatchKey::CompositeImplicitAutograd, TORCH_FN(ssim)));
 }
 
 }  // namespace batch_cam

@@ -1,4 +1,5 @@
-// Sums over many rows, each thread's apart, in float64 beyond a chunk.
+// Sums over many rows, computed in parallel: float32 within a task, so that the kernels can be used, and float64 across
+// tasks, so that rounding errors do not grow with their number.
 #pragma once
 
 #include <ATen/Parallel.h>
@@ -9,9 +10,10 @@
 
 namespace batch_cam {
 
-// body(task, sums): adds to `length` floats that begin at zero for each task; the sums of all tasks.
+// Calls body(task, sums) for each task, which adds to `length` floats that are zero at the start of the task. Returns
+// the sums over all tasks. Each thread has its own sums; they are added at the end.
 template <typename Body>
-std::vector<double> sumOfTasks(int64_t tasks, int64_t length, Body body) {
+std::vector<double> sumOverTasks(int64_t tasks, int64_t length, Body body) {
   std::vector<std::unique_ptr<std::vector<double>>> perThread(at::get_num_threads());
   at::parallel_for(0, tasks, 1, [&](int64_t begin, int64_t end) {
     auto sums = std::make_unique<std::vector<double>>(length);

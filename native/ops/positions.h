@@ -1,5 +1,7 @@
-// Weights of float32 in their own order, (K, C, places), and as matrices whose rows hold the channels of one place
-// after the other.
+// Conversion between the layout of a convolution's weight, (K, C, k, k), and the matrix of its products, (K, k k C): in
+// a row of the matrix the channels of the kernel's first position come first, then those of the second, and so on. This
+// is the order of a channels-last image's patches. The weight is float32; the matrix is float32 or bfloat16, so that
+// the cast of mixed precision happens in the same pass. Callers: ops/convolution_passes.cc, ops/flat_linear.cc.
 #pragma once
 
 #include <ATen/Parallel.h>
@@ -10,31 +12,33 @@
 
 namespace batch_cam {
 
-constexpr int64_t kWeightsAtOnce = 8;
+constexpr int64_t kRowsPerTask = 8;
 
-// (K, C, ...) as a matrix (K, places x C) of T.
+// A weight (K, C, ...) as a matrix (K, positions C) of T.
 template <typename T>
-at::Tensor placesFirst(const at::Tensor& weight, const at::TensorOptions& options) {
+at::Tensor positionsFirst(const at::Tensor& weight, const at::TensorOptions& options) {
   const at::Tensor source = weight.contiguous();
-  const int64_t outer = source.size(0), inner = source.size(1), places = source.numel() / (outer * inner);
-  const at::Tensor matrix = at::empty({outer, places * inner}, options);
-  at::parallel_for(0, outer, kWeightsAtOnce, [&](int64_t begin, int64_t end) {
-    const int64_t at = begin * inner * places;
-    kernelsOf<T>().placesFirst(end - begin, {inner, places}, source.const_data_ptr<float>() + at,
-                               dataOf<T>(matrix) + at);
+  const int64_t outer = source.size(0), inner = source.size(1), positions = source.numel() / (outer * inner);
+  const at::Tensor matrix = at::empty({outer, positions * inner}, options);
+  at::parallel_for(0, outer, kRowsPerTask, [&](int64_t begin, int64_t end) {
+    const int64_t at = begin * inner * positions;
+    kernelsOf<T>().positionsFirst(end - begin, {inner, positions}, source.const_data_ptr<float>() + at,
+                                  dataOf<T>(matrix) + at);
   });
   return matrix;
 }
 
-// And back, to a shape (K, C, ...); an offset (K, C), if there is one, is added to every place.
+// A matrix (K, positions C) of T as float32 of the shape (K, C, ...). An offset (K, C), if given, is added to each
+// position.
 template <typename T>
-at::Tensor placesLast(const at::Tensor& matrix, at::IntArrayRef shape, const at::Tensor& offset = {}) {
+at::Tensor positionsLast(const at::Tensor& matrix, at::IntArrayRef shape, const at::Tensor& offset = {}) {
   const at::Tensor source = matrix.contiguous(), weight = at::empty(shape, at::kFloat);
-  const int64_t inner = shape[1], places = weight.numel() / (shape[0] * inner);
-  at::parallel_for(0, shape[0], kWeightsAtOnce, [&](int64_t begin, int64_t end) {
-    const int64_t at = begin * inner * places;
+  const int64_t inner = shape[1], positions = weight.numel() / (shape[0] * inner);
+  at::parallel_for(0, shape[0], kRowsPerTask, [&](int64_t begin, int64_t end) {
+    const int64_t at = begin * inner * positions;
     const float* added = offset.defined() ? dataOf<float>(offset) + begin * inner : nullptr;
-    kernelsOf<T>().placesLast(end - begin, {inner, places}, dataOf<T>(source) + at, added, dataOf<float>(weight) + at);
+    kernelsOf<T>().positionsLast(end - begin, {inner, positions}, dataOf<T>(source) + at, added,
+                                 dataOf<float>(weight) + at);
   });
   return weight;
 }

@@ -6,8 +6,8 @@ namespace batch_cam {
 namespace {
 
 #if defined(CPUBLAS_BRGEMM_BF16BF16F32) && defined(CPUBLAS_BRGEMM_F32F32F32)
-// Refused by an exception where the processor lacks what the kernel is made of.
-bool multipliesFloats() {
+// oneDNN throws an exception if the processor lacks the instructions of the kernel.
+bool hasFloat32Products() {
   try {
     std::vector<float> a(16, 1.0f), b(16, 1.0f), c(16);
     at::native::cpublas::brgemm(4, 4, 4, 4, 4, 4, false, a.data(), b.data(), c.data(), false);
@@ -23,9 +23,9 @@ bool multipliesFloats() {
 #if defined(CPUBLAS_BRGEMM_BF16BF16F32) && defined(CPUBLAS_BRGEMM_F32F32F32)
 
 bool hasProducts(at::ScalarType dtype) {
-  static const bool floats = multipliesFloats();
-  static const bool halves = at::native::cpublas::could_pack(at::kBFloat16);
-  return (dtype == at::kFloat && floats) || (dtype == at::kBFloat16 && halves);
+  static const bool float32 = hasFloat32Products();
+  static const bool bfloat16 = at::native::cpublas::could_pack(at::kBFloat16);
+  return (dtype == at::kFloat && float32) || (dtype == at::kBFloat16 && bfloat16);
 }
 
 void product(const ProductShape& shape, const float* a, int64_t stride, const float* b, float* c, bool add) {

@@ -1,5 +1,6 @@
-// Products of small matrices inside one thread: oneDNN's micro-kernels, which take what a cache holds and start no
-// threads.
+// Matrix products inside one thread, for operands that are in a cache: the micro-kernels (brgemm) of oneDNN, as
+// libtorch exports them. at::mm would start threads of its own and write its result to new memory. Caller:
+// ops/convnext_mlp_*.cc, whose operators exist only if hasProducts() holds.
 #pragma once
 
 #include <ATen/native/CPUBlas.h>
@@ -11,7 +12,7 @@
 
 namespace batch_cam {
 
-// Whether this libtorch and this processor have them.
+// Whether this libtorch and this processor have products of a dtype: float32 or bfloat16.
 bool hasProducts(at::ScalarType dtype);
 
 struct ProductShape {
@@ -20,12 +21,13 @@ struct ProductShape {
   int64_t inner;
 };
 
-// c = a b, or c += a b: a (rows, inner) with `stride` elements from row to row, b (inner, columns) interleaved as
-// Kernels<T>::interleave lays it out, c (rows, columns).
+// c = a b, or c += a b. a is (rows, inner) with `stride` elements from row to row; b is (inner, columns) in the layout
+// of Kernels<T>::interleavePairs; c is (rows, columns).
 void product(const ProductShape& shape, const float* a, int64_t stride, const float* b, float* c, bool add);
 void product(const ProductShape& shape, const BFloat16* a, int64_t stride, const BFloat16* b, float* c, bool add);
 
-// To be called by each thread when it has multiplied: tile registers belong to one user at a time.
+// Each thread that multiplies holds one of these. Its destructor releases the AMX tile registers, which oneDNN keeps
+// configured between products.
 struct ProductScope {
   ~ProductScope();
 };

@@ -1,0 +1,39 @@
+// The parameters and the two passes of the MLP of a ConvNeXt-V2 block. convnext_mlp_forward.cc has the formula.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <array>
+#include <vector>
+
+namespace batch_cam {
+
+// The weights of a block with C channels and H = 4 C hidden channels, all float32.
+enum MlpParameter {
+  kNormWeight,  // (C)
+  kNormBias,    // (C)
+  kFc1Weight,   // (H, C)
+  kFc1Bias,     // (H)
+  kGrnWeight,   // (H)
+  kGrnBias,     // (H)
+  kFc2Weight,   // (C, H)
+  kFc2Bias,     // (C)
+  kMlpParameters
+};
+using MlpParameters = std::array<at::Tensor, kMlpParameters>;
+
+struct MlpEps {
+  double norm;
+  double grn;
+};
+
+// The forward pass. x and residual (N, H, W, C) are contiguous and of one dtype, float32 or bfloat16. Writes the norms
+// of the hidden channels to `norms` (N, hidden channels), float32, which the backward pass needs.
+at::Tensor mlpForward(const at::Tensor& x, const at::Tensor& residual, const MlpParameters& parameters,
+                      const MlpEps& eps, const at::Tensor& norms);
+
+// The gradient by x, and those by the parameters in the order of MlpParameter. The gradient by the residual is `dout`.
+std::vector<at::Tensor> mlpBackward(const at::Tensor& x, const at::Tensor& norms, const at::Tensor& dout,
+                                    const MlpParameters& parameters, const MlpEps& eps);
+
+}  // namespace batch_cam

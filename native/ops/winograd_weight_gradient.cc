@@ -1,0 +1,80 @@
+// The weight gradient of Winograd's convolution: dg = Gᵀ [sum over tiles of (A dY Aᵀ) ⊙ (Bᵀ d B)] G. The sums over
+// tiles are 36 matrix products (inner channels, tiles) x (tiles, outer channels).
+#include <ATen/record_function.h>
+
+#include "ops/winograd.h"
+#include "ops/winograd_tiles.h"
+
+namespace batch_cam {
+namespace {
+
+using at::Tensor;
+using namespace winograd;
+
+// Floats of the transformed tiles of a chunk. Chunks bound the memory of the transformed values, which is 36/16 of that
+// of the images.
+constexpr int64_t kChunkFloats = 1 << 20;
+
+struct WeightGradientSums {
+  const WeightView& weight;  // the gradient that is computed
+  const TileGrid &inputs, &gradients;
+  TransformedWeight sums;
+  int64_t chunk;  // tiles
+  TransformLayout inputLayout, gradientLayout;
+  Tensor inputValues, gradientValues;
+
+  WeightGradientSums(const WeightView& weight_, const TileGrid& inputs_, const TileGrid& gradients_)
+      : weight(weight_),
+        inputs(inputs_),
+        gradients(gradients_),
+        sums(weight),
+        chunk(std::min(inputs.count(),
+                       std::max<int64_t>(48, kChunkFloats / (kWinogradElements * (weight.inner + weight.outer))))),
+        inputLayout{chunk * weight.inner + kElementPadding, 0, weight.inner},
+        gradientLayout{chunk * weight.panelColumns + kElementPadding,
+                       kWinogradElements * (chunk * weight.panelColumns + kElementPadding), weight.panelColumns},
+        inputValues(scratch(kWinogradElements * inputLayout.elementStride)),
+        gradientValues(scratch(weight.panels() * gradientLayout.panelStride)) {}
+
+  // Adds the products of the tiles from `first` on.
+  void addChunk(int64_t first, const float* x, const float* dy) const {
+    const int64_t count = std::min(chunk, inputs.count() - first);
+    const auto& kernel = kernels();
+    at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        kernel.winogradInputTransform(inputs.tile(first + i, x, inputs.padding), inputLayout,
+                                      data(inputValues) + i * weight.inner);
+        kernel.winogradOutputGradientTransform(gradients.tile(first + i, dy, 0), gradientLayout,
+                                               data(gradientValues) + i * weight.panelColumns);
+      }
+    });
+    const PanelProductShape shape{weight.inner, count, weight.panelColumns, 1, weight.inner, first > 0};
+    at::parallel_for(0, weight.panels() * kWinogradElements, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        kernel.panelProduct(shape, data(inputValues) + i % kWinogradElements * inputLayout.elementStride,
+                            data(gradientValues) + i * gradientLayout.elementStride,
+                            sums.at(i / kWinogradElements, i % kWinogradElements));
+    });
+  }
+
+  void run(const float* x, const float* dy) const {
+    for (int64_t first = 0; first < inputs.count(); first += chunk) addChunk(first, x, dy);
+    sums.forEachPart([](const WeightLayout& layout, float* to, const float* from) {
+      kernels().winogradWeightGradientTransform(layout, from, to);
+    });
+  }
+};
+
+}  // namespace
+
+Tensor winogradWeightGradient(const Tensor& x, const Tensor& dy, const Geometry& g) {
+  RECORD_FUNCTION("batch_cam::winograd", {});
+  const std::array<int64_t, 2> out{g.outHeight, g.outWidth};
+  const TileGrid inputs(g.images, {g.height, g.width, g.inner}, out, g.padding);
+  const TileGrid gradients(g.images, {g.outHeight, g.outWidth, g.outer}, out, 0);
+  const Tensor dweight = at::empty({g.outer, g.inner, kWinogradKernel, kWinogradKernel}, at::kFloat);
+  WeightGradientSums(WeightView(dweight, /*rotated180=*/false), inputs, gradients).run(data(x), data(dy));
+  return dweight;
+}
+
+}  // namespace batch_cam
