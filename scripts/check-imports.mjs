@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Enforces ARCHITECTURE.md's import table: every import of every source file, except tests, must be allowed by its folder's row.
-// It also refuses circles of imports, and includes in native/ that the table does not allow or that declare every operator of
+// It also refuses imports of a folder's private files from outside of it, circles of imports, and includes in native/ that the table does not allow or that declare every operator of
 // libtorch.
 // It fails if it finds no file, if a folder has no row, and if a row has no folder.
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
@@ -22,6 +22,12 @@ const EVERYWHERE = [
 const DESCRIPTIONS = "src/**/description.ts";
 /** @param {string} path */
 const isDescription = (path) => /(?:\/|-)description\.ts$/.test(path);
+/** What one folder may import of another: its public names, what it offers to the project, and descriptions. */
+const DOORS = ["index.ts", "internal.ts"];
+/** Folders of which others import single files: the command line would load the engine with an index of theirs. */
+const OPEN = ["src/engine", "src/data", "src/train", "src/workflows", "src/report"];
+/** A single file for the same reason: `batch-cam doctor` runs where the engine does not load. */
+const OPEN_FILES = ["src/tensor/doctor.ts"];
 const IMPORT = /^\s*(?:import|export)\s+(type\s)?(?:[^"';]*?\sfrom\s+)?"([^"]+)"|import\(\s*"([^"]+)"\s*\)/gm;
 
 /** @typedef {{ places: string[], types: string[], packages: string[] }} Rule what a place may import */
@@ -99,12 +105,22 @@ export function faultsOf(file, source, table) {
     const path = toPath(file, target);
     const to = placeOf(path, table);
     if (to === place || to === DESCRIPTIONS || EVERYWHERE.includes(path)) continue;
-    if (to !== undefined && (rule.places.includes(to) || (match[1] && rule.types.includes(to)))) continue;
+    if (to !== undefined && (rule.places.includes(to) || (match[1] && rule.types.includes(to)))) {
+      if (!isDoor(path, to)) faults.push(`${file}:${line}: ${path} is private to ${to}; import ${to}/internal.ts`);
+      continue;
+    }
     const kind = to !== undefined && rule.types.includes(to) ? "more than types" : (to ?? path);
     faults.push(`${file}:${line}: ${place} may not import ${kind} (${target})`);
   }
   return faults;
 }
+
+/** @param {string} path @param {string} folder that it is in */
+const isDoor = (path, folder) =>
+  folder.endsWith(".ts") ||
+  OPEN.includes(folder) ||
+  OPEN_FILES.includes(path) ||
+  DOORS.some((name) => path === `${folder}/${name}`);
 
 /** Headers of libtorch's that declare every operator: each takes the compiler as long as all else in a file. */
 const EVERY_OPERATOR =

@@ -45,7 +45,8 @@ function typeOf({ type, enum: values, const: only, anyOf, items, prefixItems }) 
 }
 
 async function main() {
-  const { fieldsOf, TrainConfig } = await import("../dist/config/index.js");
+  const { TrainConfig } = await import("../dist/config/index.js");
+  const { fieldsOf } = await import("../dist/config/internal.js");
   const text = configTypes({ TrainConfigInput: fieldsOf(TrainConfig) });
   if (!process.argv.includes("--check")) return writeFileSync(target, text);
   if (readFileSync(target, "utf8") === text) return;

@@ -105,7 +105,8 @@ const codes = (names) => names.map(code).join(", ");
 
 async function main() {
   const { FEATURES } = await import("../dist/config/features.js");
-  const { fieldsOf, TrainConfig } = await import("../dist/config/index.js");
+  const { TrainConfig } = await import("../dist/config/index.js");
+  const { fieldsOf } = await import("../dist/config/internal.js");
   const { COMMANDS } = await import("../dist/cli/commands.js");
   const commands = await Promise.all(COMMANDS.map((/** @type {any} */ { load }) => load()));
   const tables = tablesOf(FEATURES, fieldsOf(TrainConfig), commands);

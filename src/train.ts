@@ -1,6 +1,8 @@
 // What `batch-cam/train` offers: names, nothing else.
 
+export type { TrainConfig, TrainConfigInput } from "./config/index.ts";
 export {
+  type EventKind,
   type ModuleRecord,
   type OperatorRecord,
   type PhaseRecord,
@@ -22,6 +24,7 @@ export {
   evaluate,
   evaluateSamples,
   evaluateSpurious,
+  type RunDataOptions,
   type SpuriousOptions,
   type SpuriousRecord,
 } from "./workflows/index.ts";

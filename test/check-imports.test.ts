@@ -33,16 +33,16 @@ describe("the import table", () => {
   it.each([
     [
       "src/nn/a.ts",
-      '\nimport { native } from "../native/addon.ts";',
-      /^src\/nn\/a\.ts:2: src\/nn may not import src\/native/,
+      '\nimport { native } from "../engine/addon.ts";',
+      /^src\/nn\/a\.ts:2: src\/nn may not import src\/engine/,
     ],
     ["src/losses/a.ts", 'import { batchCam } from "../cam/index.ts";', /src\/losses may not import src\/cam/],
     ["src/losses/a.ts", 'export * from "../cam/index.ts";', /src\/losses may not import src\/cam/],
     ["src/report/a.ts", 'import { train } from "../train/loop.ts";', /may not import more than types/],
-    ["src/cli/a.ts", 'import { native } from "../native/addon.ts";', /src\/cli may not import src\/native/],
+    ["src/cli/a.ts", 'import { native } from "../engine/addon.ts";', /src\/cli may not import src\/engine/],
     ["src/train/a.ts", 'import { camFigure } from "../report/index.ts";', /src\/train may not import src\/report/],
     ["src/tensor/a.ts", 'const x = await import("../cam/index.ts");', /src\/tensor may not import src\/cam/],
-    ["src/tensor/a.ts", 'import x from "../../native/build/batch_cam.node";', /only src\/native may load the addon/],
+    ["src/tensor/a.ts", 'import x from "../../native/build/batch_cam.node";', /only src\/engine may load the addon/],
     ["src/nn/a.ts", 'import { z } from "zod";', /src\/nn may not import the package zod/],
     ["src/data/a.ts", 'const y = await import("@scope/name/deep.js");', /may not import the package @scope\/name/],
     ["src/new/a.ts", "", /has no row in the import table/],
@@ -112,6 +112,14 @@ describe("circles of imports", () => {
   it("are none where two files import a third", () => {
     const imports = { "a.ts": ["c.ts", "b.ts"], "b.ts": ["c.ts"], "c.ts": [] };
     expect(circlesOf(new Map(Object.entries(imports)))).toEqual([]);
+  });
+});
+
+describe("the files of a folder", () => {
+  it("are private to it, except its index.ts and its internal.ts", () => {
+    const faults = (target: string) => faultsOf("src/cam/a.ts", `import { x } from "${target}";`, table).join();
+    expect(faults("../tensor/core.ts")).toMatch(/src\/tensor\/core\.ts is private .* import src\/tensor\/internal\.ts/);
+    for (const door of ["../tensor/index.ts", "../tensor/internal.ts", "./gradients.ts"]) expect(faults(door)).toBe("");
   });
 });
 

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import * as cam from "../src/cam/index.ts";
 import * as config from "../src/config/index.ts";
+import { parseConfig } from "../src/config/internal.ts";
 import * as data from "../src/data/index.ts";
 import * as losses from "../src/losses/index.ts";
 import * as metrics from "../src/metrics/index.ts";
@@ -110,7 +111,7 @@ const CALLS: Record<string, (bad: Unknown) => unknown> = {
   pointingGame: (bad) => metrics.pointingGame(maps, maps, bad),
   road: (bad) => metrics.road(predict, x, maps, labels, bad),
 
-  parseConfig: (bad) => config.parseConfig(config.TrainConfig, {}, { what: "x", ...bad }),
+  parseConfig: (bad) => parseConfig(config.TrainConfig, {}, { what: "x", ...bad }),
   parseTrainConfig: (bad) => config.parseTrainConfig({}, bad),
   "parseTrainConfig's input": (bad) => config.parseTrainConfig(bad),
 

@@ -1,8 +1,7 @@
 import { expectBoolean, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { isOverwritten } from "../tensor/autograd.ts";
-import { expectShapes } from "../tensor/expect.ts";
 import { autocast, enableGrad, noGrad, type Tensor } from "../tensor/index.ts";
+import { expectShapes, isOverwritten } from "../tensor/internal.ts";
 import type { MethodName } from "./description.ts";
 import { reduceTerms } from "./gradient-methods.ts";
 import { METHOD_REGISTRY, methodIn } from "./methods.ts";

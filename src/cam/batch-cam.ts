@@ -1,9 +1,7 @@
 import { describeValue, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { isOverwritten } from "../tensor/autograd.ts";
-import { expectShapes, readLabels } from "../tensor/expect.ts";
-import { camMaps as fusedMaps, wantsFused } from "../tensor/fused-ops.ts";
 import { autocast, enableGrad, grad, interpolate, type Tensor } from "../tensor/index.ts";
+import { expectShapes, camMaps as fusedMaps, isOverwritten, readLabels, wantsFused } from "../tensor/internal.ts";
 import { weightedSum } from "./gradient-methods.ts";
 import { type NormalizeOptions, normalizeMaps, single } from "./normalize.ts";
 import { overwrittenBehind } from "./recorded-forward.ts";

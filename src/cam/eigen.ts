@@ -1,5 +1,5 @@
-import { eigh, solve } from "../tensor/functions.ts";
 import { eye, type Tensor, where } from "../tensor/index.ts";
+import { eigh, solve } from "../tensor/internal.ts";
 import { single } from "./normalize.ts";
 
 /**

@@ -2,8 +2,8 @@ import { expectBoolean, expectFunction, optionsOf, wrongArgument } from "../argu
 import { BatchCamError } from "../errors.ts";
 import { inEvaluation, Module } from "../nn/index.ts";
 import type { Registry } from "../registry.ts";
-import { expectShapes } from "../tensor/expect.ts";
 import { autocast, type DType, enableGrad, noGrad, stack, type Tensor, tidy } from "../tensor/index.ts";
+import { expectShapes } from "../tensor/internal.ts";
 import type { MethodName } from "./description.ts";
 import { reduceTerms } from "./gradient-methods.ts";
 import { layersOf } from "./layers.ts";

@@ -1,9 +1,8 @@
 import { BatchCamError } from "../errors.ts";
 import { LayerNorm, Linear, type Module } from "../nn/index.ts";
-import { handleOutputs, type OutputHandler, tapOutput } from "../nn/recorder.ts";
-import { type BiasedOutput, observeBiases } from "../tensor/biased-output.ts";
-import { isTensor } from "../tensor/core.ts";
+import { handleOutputs, type OutputHandler, tapOutput } from "../nn/internal.ts";
 import { enableGrad, grad, interpolate, isGradEnabled, Tensor } from "../tensor/index.ts";
+import { type BiasedOutput, isTensor, observeBiases } from "../tensor/internal.ts";
 import { single } from "./normalize.ts";
 import { isUnused, type Pass, scoreGradient } from "./pass.ts";
 import { logitsFor, recordedForward } from "./recorded-forward.ts";

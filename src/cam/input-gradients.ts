@@ -1,9 +1,7 @@
 import { BatchCamError } from "../errors.ts";
 import type { Module } from "../nn/index.ts";
-import { isTensor } from "../tensor/core.ts";
 import { enableGrad, randn, type Tensor, tidy, zerosLike } from "../tensor/index.ts";
-import { OwnGenerator } from "../tensor/random.ts";
-import { withGuidedRelu } from "../tensor/rectifier.ts";
+import { isTensor, OwnGenerator, withGuidedRelu } from "../tensor/internal.ts";
 import { single } from "./normalize.ts";
 import { type Pass, scoreGradient } from "./pass.ts";
 import { logitsFor, recordedForward } from "./recorded-forward.ts";

@@ -1,7 +1,7 @@
 import { describeValue, expectBoolean, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { expectShapes } from "../tensor/expect.ts";
 import { type DType, interpolate, type Tensor } from "../tensor/index.ts";
+import { expectShapes } from "../tensor/internal.ts";
 import type { Convention } from "./settings.ts";
 
 export interface NormalizeOptions {

@@ -1,12 +1,16 @@
 import { describeValue, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import type { Module } from "../nn/index.ts";
-import { describeOutput } from "../nn/logits.ts";
-import { handleOutputs, type OutputHandler, tapOutput } from "../nn/recorder.ts";
-import { mayShare, SharedOutputs } from "../nn/shared-outputs.ts";
-import { autocastDtype, setGradEnabled } from "../tensor/autograd.ts";
-import { isTensor } from "../tensor/core.ts";
+import {
+  describeOutput,
+  handleOutputs,
+  mayShare,
+  type OutputHandler,
+  SharedOutputs,
+  tapOutput,
+} from "../nn/internal.ts";
 import { enableGrad, grad, noGrad, type Tensor, tidy } from "../tensor/index.ts";
+import { autocastDtype, isTensor, setGradEnabled } from "../tensor/internal.ts";
 import { single } from "./normalize.ts";
 import { logitsFor, recordedForward } from "./recorded-forward.ts";
 import type { Target } from "./targets.ts";

@@ -1,6 +1,6 @@
-import { handleOutputs, inPlaceOf, type OutputHandler } from "../nn/recorder.ts";
-import { autocastDtype } from "../tensor/autograd.ts";
+import { handleOutputs, inPlaceOf, type OutputHandler } from "../nn/internal.ts";
 import { arange, cat, interpolate, noGrad, oneHot, onesLike, type Tensor, tidy } from "../tensor/index.ts";
+import { autocastDtype } from "../tensor/internal.ts";
 import { channelScores, chunkSize } from "./chunks.ts";
 import type { Terms } from "./gradient-methods.ts";
 import { single } from "./normalize.ts";

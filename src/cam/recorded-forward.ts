@@ -1,10 +1,8 @@
 import { BatchCamError } from "../errors.ts";
 import type { Module } from "../nn/index.ts";
-import { logitsOf } from "../nn/logits.ts";
-import { handleOutputs, type OutputHandler, observeRuns } from "../nn/recorder.ts";
-import { copyingSaved, inPlaceCalls, isOverwritten, tapName } from "../tensor/autograd.ts";
-import { isTensor } from "../tensor/core.ts";
+import { handleOutputs, logitsOf, type OutputHandler, observeRuns } from "../nn/internal.ts";
 import { noGrad, type Tensor, tidy } from "../tensor/index.ts";
+import { copyingSaved, inPlaceCalls, isOverwritten, isTensor, tapName } from "../tensor/internal.ts";
 import { single } from "./normalize.ts";
 
 /** Models that overwrite in place what autograd saves for their gradients: it keeps copies for them. */

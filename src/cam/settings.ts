@@ -1,6 +1,6 @@
 import { expectInteger, expectNumber } from "../arguments.ts";
-import { isTensor } from "../tensor/core.ts";
 import type { Tensor } from "../tensor/index.ts";
+import { isTensor } from "../tensor/internal.ts";
 import type { Target } from "./targets.ts";
 
 /** What single methods can be told; each has the default of its paper or of the library that it is compared with. */

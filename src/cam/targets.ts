@@ -1,8 +1,7 @@
 import { describeValue, expectInteger } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { isTensor } from "../tensor/core.ts";
-import { readLabels } from "../tensor/expect.ts";
 import { Tensor, tensor } from "../tensor/index.ts";
+import { isTensor, readLabels } from "../tensor/internal.ts";
 
 /**
  * What maps explain, sample by sample:

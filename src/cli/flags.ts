@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
 import type { z } from "zod";
-import { DATASET_NAMES, expectation, type FieldSchema, fieldsOf, hint, TrainConfig, typesOf } from "../config/index.ts";
-import { numberIn } from "../config/number-text.ts";
+import { DATASET_NAMES, TrainConfig } from "../config/index.ts";
+import { expectation, type FieldSchema, fieldsOf, hint, numberIn, typesOf } from "../config/internal.ts";
 import { ownDataset } from "../data/sources/own-dataset.ts";
 import { BatchCamError } from "../errors.ts";
 import { quoted } from "./shell-word.ts";

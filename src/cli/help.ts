@@ -1,4 +1,4 @@
-import { typesOf } from "../config/index.ts";
+import { typesOf } from "../config/internal.ts";
 import { type Flag, inFlags } from "./flags.ts";
 import { wrap } from "./table.ts";
 

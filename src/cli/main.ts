@@ -1,6 +1,5 @@
 import { createRequire } from "node:module";
-import { unusedMessage, unusedOptions } from "../config/dataset-options.ts";
-import { fieldsOf, parseConfig } from "../config/index.ts";
+import { fieldsOf, parseConfig, unusedMessage, unusedOptions } from "../config/internal.ts";
 import { BatchCamError } from "../errors.ts";
 import { type Registry, registryOf } from "../registry.ts";
 import type { Command } from "./command.ts";

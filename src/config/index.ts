@@ -5,16 +5,9 @@ export { EvaluateConfig } from "./evaluate.ts";
 export { ExplainConfig } from "./explain.ts";
 export { BASELINE_NAMES, DATASET_NAMES, type DatasetName, MODEL_NAMES, type ModelName } from "./features.ts";
 export { lambdaWarmupOf } from "./lambda-warmup.ts";
-export { hint, nearestName } from "./nearest-name.ts";
-export { expectation, type FieldSchema, fieldsOf, type ParseOptions, parseConfig, typesOf } from "./parse.ts";
+
 export { ReportConfig } from "./report.ts";
-export {
-  objectiveName,
-  overrideTrainConfig,
-  parseTrainConfig,
-  resolveTrainConfig,
-  runDirectoryOf,
-} from "./resolve.ts";
+export { objectiveName, overrideTrainConfig, parseTrainConfig, resolveTrainConfig, runDirectoryOf } from "./resolve.ts";
 export { describeResumedRun, LIMITS, resumeTrainConfig, savedTrainConfig } from "./resume.ts";
-export { TrainConfig, type TrainConfigInput } from "./train.ts";
+export { type ParsedTrainConfig, TrainConfig, type TrainConfigInput } from "./train.ts";
 export { configWarnings } from "./train-checks.ts";

@@ -2,14 +2,13 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
   describeResumedRun,
-  type FieldSchema,
-  fieldsOf,
   overrideTrainConfig,
   parseTrainConfig,
   resumeTrainConfig,
   runDirectoryOf,
   TrainConfig,
 } from "./index.ts";
+import { type FieldSchema, fieldsOf } from "./internal.ts";
 
 describe("a path", () => {
   it.each(["output", "dataDir", "weights", "resume"])("with a zero byte is refused as %s, which is named", (key) => {

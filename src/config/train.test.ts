@@ -4,14 +4,8 @@ import { describe, expect, it } from "vitest";
 import type { z } from "zod";
 import { configTypes, target } from "../../scripts/generate-config-types.mjs";
 import { BatchCamError } from "../errors.ts";
-import {
-  configWarnings,
-  fieldsOf,
-  lambdaWarmupOf,
-  parseTrainConfig,
-  TrainConfig,
-  type TrainConfigInput,
-} from "./index.ts";
+import { configWarnings, lambdaWarmupOf, parseTrainConfig, TrainConfig, type TrainConfigInput } from "./index.ts";
+import { fieldsOf } from "./internal.ts";
 
 function failure(input: unknown): BatchCamError {
   try {

@@ -8,7 +8,7 @@ import {
   optionsOf,
   wrongArgument,
 } from "../arguments.ts";
-import { unusedMessage, unusedOptions } from "../config/dataset-options.ts";
+import { unusedMessage, unusedOptions } from "../config/internal.ts";
 import { BatchCamError } from "../errors.ts";
 import { type Registry, registryOf } from "../registry.ts";
 import { tensor } from "../tensor/index.ts";

@@ -1,6 +1,7 @@
 import { counted } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
-import { DTYPES, type DType } from "../tensor/dtype.ts";
+import type { DType } from "../tensor/index.ts";
+import { DTYPES } from "../tensor/internal.ts";
 import { quote, type RawEntry, scanHeader } from "./safetensors-json.ts";
 
 /** Where a tensor stands in the data that follows the header. */

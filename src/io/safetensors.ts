@@ -3,9 +3,9 @@ import { describeValue, expectMap, expectPath, expectString, objectOf } from "..
 import { replaceFile } from "../atomic-file.ts";
 import { counted } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
-import { isTensor } from "../tensor/core.ts";
-import { empty } from "../tensor/create.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import type { Tensor } from "../tensor/index.ts";
+import { empty } from "../tensor/index.ts";
+import { isTensor } from "../tensor/internal.ts";
 import { buildHeader, MAX_HEADER_BYTES, parseHeader, type TensorEntry } from "./safetensors-header.ts";
 import { quote } from "./safetensors-json.ts";
 import { readBytes, readFully, reading, type TensorFile, TensorFiller } from "./tensor-file.ts";

@@ -4,8 +4,8 @@ import { native } from "../engine/addon.ts";
 import { check } from "../engine/dispatch.ts";
 import { BatchCamError } from "../errors.ts";
 import { NotRegularFile, statRegularFile } from "../regular-file.ts";
-import { handleOf } from "../tensor/core.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import type { Tensor } from "../tensor/index.ts";
+import { handleOf } from "../tensor/internal.ts";
 import { quote } from "./safetensors-json.ts";
 
 /** What to do about a problem, for some also with the file's path in it. */

@@ -1,9 +1,6 @@
 import { optionsOf, wrongArgument } from "../arguments.ts";
-import { empty } from "../tensor/create.ts";
-import { DTYPES } from "../tensor/dtype.ts";
-import * as aten from "../tensor/generated/aten.ts";
-import { Tensor } from "../tensor/tensor.ts";
-import { tidy } from "../tensor/tidy.ts";
+import { empty, Tensor, tidy } from "../tensor/index.ts";
+import { asStrided, clone, DTYPES } from "../tensor/internal.ts";
 import { CONVERT, SAVE_STATE_DICT } from "./foreign-formats.ts";
 import { describePickled, type PickleValue } from "./pickle-value.ts";
 import { quote } from "./safetensors-json.ts";
@@ -148,9 +145,7 @@ async function readTensor(filler: TensorFiller, name: string, { layout }: TorchT
   try {
     await filler.fill(stored, { name, position: layout.position });
     if (inOrder) return stored;
-    const copy = tidy(
-      () => new Tensor(aten.clone(new Tensor(aten.asStrided(stored, layout.shape, layout.strides)), 0)),
-    );
+    const copy = tidy(() => new Tensor(clone(new Tensor(asStrided(stored, layout.shape, layout.strides)), 0)));
     stored.dispose();
     return copy;
   } catch (error) {

@@ -1,5 +1,6 @@
 import { counted } from "../counted.ts";
-import { DTYPES, type DType } from "../tensor/dtype.ts";
+import type { DType } from "../tensor/index.ts";
+import { DTYPES } from "../tensor/internal.ts";
 import { CONVERT } from "./foreign-formats.ts";
 import {
   Callable,

@@ -1,8 +1,7 @@
 import { describeValue, expectMap, expectNumber, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { isTensor } from "../tensor/core.ts";
-import { expectClassCount, expectShapes, readLabels } from "../tensor/expect.ts";
 import { keep, noGrad, ones, type Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
+import { expectClassCount, expectShapes, isTensor, readLabels } from "../tensor/internal.ts";
 import { expectMaps } from "./distance.ts";
 import { classMeans } from "./map-losses.ts";
 

@@ -1,8 +1,7 @@
 import { optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { expectShapes, readLabels } from "../tensor/expect.ts";
-import type { Tensor } from "../tensor/index.ts";
-import { type CrossEntropyOptions, crossEntropyLoss } from "../tensor/layers.ts";
+import type { CrossEntropyOptions, Tensor } from "../tensor/index.ts";
+import { crossEntropyLoss, expectShapes, readLabels } from "../tensor/internal.ts";
 import { expectFloating, upcastHalf } from "./distance.ts";
 
 /**

@@ -1,9 +1,8 @@
 import { describeValue, expectNumber, expectString, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { type Registry, registryOf } from "../registry.ts";
-import { handleOf, isTensor } from "../tensor/core.ts";
-import { type DistanceKernel, mapDistance, ssimOf, wantsFused } from "../tensor/fused-ops.ts";
 import { autocast, type Tensor, tensor } from "../tensor/index.ts";
+import { type DistanceKernel, handleOf, isTensor, mapDistance, ssimOf, wantsFused } from "../tensor/internal.ts";
 import { DISTANCES, type DistanceName } from "./description.ts";
 
 /** A distance of two stacks of N images: one value for each of N. */

@@ -1,7 +1,7 @@
 import { describeValue, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { expectShapes, readLabels } from "../tensor/expect.ts";
 import { autocast, type Tensor, tensor } from "../tensor/index.ts";
+import { expectShapes, readLabels } from "../tensor/internal.ts";
 import type { DistanceName } from "./description.ts";
 import { type Distance, distanceOf, expectFloating, expectMaps, meanDistance, upcastHalf } from "./distance.ts";
 

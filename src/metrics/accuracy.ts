@@ -1,6 +1,6 @@
 import { BatchCamError } from "../errors.ts";
-import { expectShapes, readLabels } from "../tensor/expect.ts";
 import { type Tensor, tidy } from "../tensor/index.ts";
+import { expectShapes, readLabels } from "../tensor/internal.ts";
 
 /**
  * Top-1 accuracy: the share, 0 to 1, of samples whose largest logit is the label's. Among tied logits the first class

@@ -1,6 +1,6 @@
 import { BatchCamError } from "../errors.ts";
-import { expectClassCount, expectShapes, readLabels } from "../tensor/expect.ts";
 import { keep, type Tensor, tidy, zeros } from "../tensor/index.ts";
+import { expectClassCount, expectShapes, readLabels } from "../tensor/internal.ts";
 
 export interface CoherenceSummary {
   /** Mean of `perClass` over the classes with at least two maps; NaN where there is none. */

@@ -1,5 +1,5 @@
-import { expectShapes } from "../tensor/expect.ts";
 import { type Tensor, tidy } from "../tensor/index.ts";
+import { expectShapes } from "../tensor/internal.ts";
 import { averageRanks, holdsNaN, mapRows } from "./maps.ts";
 
 /**

@@ -1,8 +1,7 @@
 import { describeValue, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { isTensor } from "../tensor/core.ts";
-import { expectShapes } from "../tensor/expect.ts";
 import { type Tensor, tidy, where } from "../tensor/index.ts";
+import { expectShapes, isTensor } from "../tensor/internal.ts";
 
 /** Threshold above which a pixel of an image in [0, 1] counts as foreground. */
 const FOREGROUND = 0.1;

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { expectInteger } from "../arguments.ts";
 import { cat, rand, type Tensor, tidy } from "../tensor/index.ts";
-import { OwnGenerator } from "../tensor/random.ts";
+import { OwnGenerator } from "../tensor/internal.ts";
 
 /**
  * Random numbers that belong to images: functions of a seed, a purpose and the image's values, rounded to float32, and of nothing

@@ -1,6 +1,6 @@
 import { expectNumber, optionsOf } from "../arguments.ts";
-import { expectShapes } from "../tensor/expect.ts";
 import { autocast, cat, noGrad, type Tensor, tidy, where } from "../tensor/index.ts";
+import { expectShapes } from "../tensor/internal.ts";
 import { ImageDraws } from "./image-draws.ts";
 import { fillIn, powerOfTwo } from "./multigrid.ts";
 import { expectImages } from "./predict.ts";

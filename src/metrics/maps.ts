@@ -1,7 +1,7 @@
 import { deadMaps } from "../cam/index.ts";
 import { BatchCamError } from "../errors.ts";
-import { expectShapes } from "../tensor/expect.ts";
 import { arange, type Tensor, tidy, where, zeros } from "../tensor/index.ts";
+import { expectShapes } from "../tensor/internal.ts";
 
 export function expectPixels(operation: string, argument: string, value: Tensor): void {
   if (value.sizes.slice(1).includes(0))

@@ -1,5 +1,5 @@
 import { type DType, type Tensor, tensor, tidy, where, zerosLike } from "../tensor/index.ts";
-import { TensorCache } from "../tensor/tensor-cache.ts";
+import { TensorCache } from "../tensor/internal.ts";
 
 // The equations of linear imputation, on the pixels whose value is to be found:
 //     (A x)_i = d_i x_i − Σ_j w_ij x_j,   d_i = Σ_j w_ij over the neighbours inside the image, known ones too.

@@ -1,8 +1,7 @@
 import { expectInteger, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { handleOf } from "../tensor/core.ts";
 import { type Tensor, tensor, tidy, where, zerosLike } from "../tensor/index.ts";
-import { callSync } from "../tensor/tidy.ts";
+import { callSync, handleOf } from "../tensor/internal.ts";
 import { tieKeys } from "./image-draws.ts";
 import { descendingRanks, holdsNaN, mapRows, shuffledRanks } from "./maps.ts";
 import { classScores, type Predict, type PredictOptions, readExplained } from "./predict.ts";

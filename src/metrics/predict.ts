@@ -1,8 +1,7 @@
 import { expectFunction, expectInteger, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { expectShapes, type Labels, readLabels } from "../tensor/expect.ts";
 import { arange, cat, noGrad, type Tensor, tidy } from "../tensor/index.ts";
-import { callSync } from "../tensor/tidy.ts";
+import { callSync, expectShapes, type Labels, readLabels } from "../tensor/internal.ts";
 import { expectPixels } from "./maps.ts";
 
 /**

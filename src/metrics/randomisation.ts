@@ -1,10 +1,7 @@
 import { describeValue, expectFunction, expectMap, itemsOf, objectOf, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { handleOf } from "../tensor/core.ts";
-import { expectShapes } from "../tensor/expect.ts";
 import { noGrad, randn, randperm, type Tensor, tidy } from "../tensor/index.ts";
-import { OwnGenerator } from "../tensor/random.ts";
-import { callSync } from "../tensor/tidy.ts";
+import { callSync, expectShapes, handleOf, OwnGenerator } from "../tensor/internal.ts";
 import { pearson, spearman } from "./correlation.ts";
 import { expectPixels } from "./maps.ts";
 

@@ -1,8 +1,8 @@
 import { describeValue, optionsOf } from "../arguments.ts";
-import { hint } from "../config/index.ts";
+import { hint } from "../config/internal.ts";
 import { counted } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
-import { expectImages } from "../nn/layers/checks.ts";
+import { expectImages } from "../nn/internal.ts";
 import type { Tensor } from "../tensor/index.ts";
 
 /** Fails with E_CONFIG unless every value is an integer of at least 1. */

@@ -1,13 +1,13 @@
 export type { TappedForward } from "../nn/index.ts";
 export { defaultCamLayer } from "./cam-layer.ts";
-export { ConvNextV2, type ConvNextV2Options } from "./convnext-v2/convnext-v2.ts";
+export { ConvNextV2, type ConvNextV2Name, type ConvNextV2Options } from "./convnext-v2/convnext-v2.ts";
 export { multiplyAdds } from "./cost.ts";
 export { createModel } from "./create.ts";
 export type { ModelName } from "./description.ts";
 export type { ModelOptions } from "./families.ts";
 export { type LoadedWeights, type LoadWeightsOptions, loadWeights } from "./load-weights.ts";
-export { Model, mapSize, mapSizes } from "./model.ts";
+export { type ClosedFormHead, Model, mapSize, mapSizes } from "./model.ts";
 export { type Adaptation, loadPretrained } from "./pretrained.ts";
 export { describeWeights } from "./recognise.ts";
-export { ResNet, type ResNetOptions } from "./resnet/resnet.ts";
+export { ResNet, type ResNetName, type ResNetOptions } from "./resnet/resnet.ts";
 export { SimpleCNN, type SimpleCnnOptions } from "./simple-cnn/simple-cnn.ts";

@@ -1,8 +1,8 @@
 import { expectMap, expectString } from "../arguments.ts";
 import { counted } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
-import { handleOf } from "../tensor/core.ts";
 import { noGrad, type Tensor, tidy } from "../tensor/index.ts";
+import { handleOf } from "../tensor/internal.ts";
 import { expectModel, type Model } from "./model.ts";
 import { nearestArchitecture } from "./nearest-architecture.ts";
 import { likeliestArchitecture } from "./recognise.ts";

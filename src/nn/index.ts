@@ -1,4 +1,4 @@
-export { setFusedInference, setFusedTraining } from "../tensor/fused-ops.ts";
+export { setFusedInference, setFusedTraining } from "../tensor/internal.ts";
 export { inEvaluation } from "./evaluation.ts";
 export { type ConvNormOptions, convNorm } from "./fused/conv-norm.ts";
 export { Conv2d, type Conv2dOptions } from "./layers/conv2d.ts";
@@ -18,11 +18,12 @@ export { Module, type TappedForward } from "./module.ts";
 export {
   biasUniform_,
   buffer,
+  type FanMode,
   kaimingNormal_,
   kaimingUniform_,
   parameter,
   type TruncatedNormalOptions,
   truncatedNormal_,
 } from "./parameter.ts";
-export { type Interceptor, interceptOutputs, recordOutputs } from "./recorder.ts";
+export { type Interceptor, interceptOutputs, type RecordedOutputs, recordOutputs } from "./recorder.ts";
 export type { LoadReport } from "./state-dict.ts";

@@ -1,7 +1,7 @@
 import { describeValue } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { isTensor } from "../tensor/core.ts";
 import type { Tensor } from "../tensor/index.ts";
+import { isTensor } from "../tensor/internal.ts";
 
 /**
  * The logits in what a model returned: the tensor itself, the first entry of an array (logits and what belongs to them, as

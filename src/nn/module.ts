@@ -1,9 +1,8 @@
 import { expectBoolean, expectString, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { nearestNames } from "../nearest-name.ts";
-import { nameTap, versionOf } from "../tensor/autograd.ts";
-import { isTensor } from "../tensor/core.ts";
 import { type DType, Tensor } from "../tensor/index.ts";
+import { isTensor, nameTap, versionOf } from "../tensor/internal.ts";
 import { forgetFolded } from "./fused/folded-weights.ts";
 import { describeOutput, logitsOf } from "./logits.ts";
 import { type Role, roleOf } from "./parameter.ts";

@@ -1,7 +1,7 @@
 import { expectNumber, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { handleOf } from "../tensor/core.ts";
 import { keep, noGrad, type Tensor, tensor, tidy } from "../tensor/index.ts";
+import { handleOf } from "../tensor/internal.ts";
 
 /** What a tensor is to the module that owns it. */
 export type Role = "parameter" | "buffer";
@@ -48,7 +48,7 @@ export function roleOf(value: unknown): Role | undefined {
   return typeof value === "object" && value !== null ? roles.get(value) : undefined;
 }
 
-type FanMode = "fanIn" | "fanOut";
+export type FanMode = "fanIn" | "fanOut";
 
 /** Inputs and outputs of one unit of a weight (out, in, ...kernel), as torch counts them. */
 function fansOf(weight: Tensor): { fanIn: number; fanOut: number } {

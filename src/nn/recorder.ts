@@ -1,9 +1,8 @@
 import { types } from "node:util";
 import { expectFunction, expectMap, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { isOverwritten } from "../tensor/autograd.ts";
-import { exchangeTensors, isTensor } from "../tensor/core.ts";
 import { enableGrad, isGradEnabled, noGrad, type Tensor, tidy } from "../tensor/index.ts";
+import { exchangeTensors, isOverwritten, isTensor } from "../tensor/internal.ts";
 import { logitsOf } from "./logits.ts";
 import { mayShare, type OutputOrigin, SharedOutputs } from "./shared-outputs.ts";
 

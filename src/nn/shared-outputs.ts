@@ -1,6 +1,5 @@
-import { versionOf } from "../tensor/autograd.ts";
-import { isTensor } from "../tensor/core.ts";
 import type { Tensor } from "../tensor/index.ts";
+import { isTensor, versionOf } from "../tensor/internal.ts";
 
 /**
  * Where a module's output comes from: "own" says that nobody else holds its memory; "input" that it is an input of the module, as

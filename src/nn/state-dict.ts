@@ -1,7 +1,7 @@
 import { expectMap, expectString } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { handleOf } from "../tensor/core.ts";
 import { type DType, noGrad, type Tensor } from "../tensor/index.ts";
+import { handleOf } from "../tensor/internal.ts";
 import { mark, type Role } from "./parameter.ts";
 
 export interface LoadReport {

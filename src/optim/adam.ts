@@ -1,6 +1,6 @@
 import { optionsOf, wrongArgument } from "../arguments.ts";
 import { type Tensor, tensor } from "../tensor/index.ts";
-import { type AdamOperands, type FusedAdamOptions, fusedAdam, fusedAdamW } from "../tensor/optimizer-ops.ts";
+import { type AdamOperands, type FusedAdamOptions, fusedAdam, fusedAdamW } from "../tensor/internal.ts";
 import { bufferOf, Optimizer, setStep, type Update } from "./optimizer.ts";
 import { expectSetting, expectShare, type ParameterGroup, type Parameters, type Slot } from "./parameter-groups.ts";
 

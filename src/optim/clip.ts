@@ -1,7 +1,6 @@
 import { expectNumber, itemsOf } from "../arguments.ts";
-import { handleOf } from "../tensor/core.ts";
 import { noGrad, type Tensor, tidy } from "../tensor/index.ts";
-import { normOfEach, scaleEach } from "../tensor/optimizer-ops.ts";
+import { handleOf, normOfEach, scaleEach } from "../tensor/internal.ts";
 import type { Parameters } from "./parameter-groups.ts";
 
 function gradientsOf(operation: string, params: Parameters): Tensor[] {

@@ -1,6 +1,6 @@
 export { Adam, type AdamOptions, AdamW } from "./adam.ts";
 export { clipGradNorm, gradNorm } from "./clip.ts";
-export { Optimizer } from "./optimizer.ts";
+export { Optimizer, type Update } from "./optimizer.ts";
 export type { ParameterGroup, Parameters } from "./parameter-groups.ts";
 export { layersOf, type ParameterGroupsOptions, parameterGroups } from "./parameter-groups.ts";
 export {
@@ -9,6 +9,7 @@ export {
   linearWarmup,
   type OneCycleLrOptions,
   type OneCycleMomentumOptions,
+  type OneCycleOptions,
   oneCycle,
   oneCycleMomentum,
   type Schedule,

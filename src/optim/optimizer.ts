@@ -1,8 +1,8 @@
 import { describeValue, expectMap, optionsOf } from "../arguments.ts";
 import { counted, wordFor } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
-import { handleOf } from "../tensor/core.ts";
 import { keep, noGrad, type Tensor, tidy, zeros } from "../tensor/index.ts";
+import { handleOf } from "../tensor/internal.ts";
 import {
   expectSetting,
   type Group,

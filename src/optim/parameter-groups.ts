@@ -9,8 +9,8 @@ import {
   wrongArgument,
 } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { handleOf, isTensor } from "../tensor/core.ts";
 import type { Tensor } from "../tensor/index.ts";
+import { handleOf, isTensor } from "../tensor/internal.ts";
 
 /** Tensors, or named ones as `namedParameters()` gives them; names make the optimizer's state independent of the order. */
 export type Parameters = Iterable<Tensor | readonly [string, Tensor]>;

@@ -1,7 +1,7 @@
 import { optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import type { Tensor } from "../tensor/index.ts";
-import { fusedSgd } from "../tensor/optimizer-ops.ts";
+import { fusedSgd } from "../tensor/internal.ts";
 import { bufferOf, Optimizer, type Update } from "./optimizer.ts";
 import { expectSetting, expectShare, type ParameterGroup, type Parameters, type Slot } from "./parameter-groups.ts";
 

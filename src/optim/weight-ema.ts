@@ -1,7 +1,7 @@
 import { describeValue, expectMap, expectNumber, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { handleOf } from "../tensor/core.ts";
 import { keep, noGrad, type Tensor } from "../tensor/index.ts";
+import { handleOf } from "../tensor/internal.ts";
 import { expectShare } from "./parameter-groups.ts";
 
 export interface WeightEmaOptions {

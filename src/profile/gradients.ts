@@ -1,4 +1,4 @@
-import type { RecordedEvent } from "../tensor/recording.ts";
+import type { RecordedEvent } from "../tensor/internal.ts";
 import { enclosing } from "./nesting.ts";
 
 /** What the engine's own work for a node is reported as: running it, checking and adding up its gradients. */

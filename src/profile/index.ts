@@ -1,4 +1,4 @@
-export type { EventKind, RecordedEvent } from "../tensor/recording.ts";
+export type { EventKind, RecordedEvent } from "../tensor/internal.ts";
 export type { ModuleRecord } from "./modules.ts";
 export type { OperatorRecord, ShapeRecord } from "./operators.ts";
 export type { PhaseRecord } from "./phases.ts";

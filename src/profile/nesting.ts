@@ -1,4 +1,4 @@
-import type { EventKind, RecordedEvent } from "../tensor/recording.ts";
+import type { EventKind, RecordedEvent } from "../tensor/internal.ts";
 
 /** For each event the index of the innermost event around it of one of some kinds, -1 for none. */
 export function enclosing(events: readonly RecordedEvent[], ...kinds: readonly EventKind[]): Int32Array {

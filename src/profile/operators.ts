@@ -1,4 +1,4 @@
-import type { RecordedEvent } from "../tensor/recording.ts";
+import type { RecordedEvent } from "../tensor/internal.ts";
 import { isEngine } from "./gradients.ts";
 import { duration, entryOf, selfTimes } from "./nesting.ts";
 import type { Scale } from "./scale.ts";

@@ -1,6 +1,5 @@
 import { expectFunction, expectString } from "../arguments.ts";
-import { type RecordedEvent, span } from "../tensor/recording.ts";
-import { callSync } from "../tensor/tidy.ts";
+import { callSync, type RecordedEvent, span } from "../tensor/internal.ts";
 import { selfTimes } from "./nesting.ts";
 import type { Scale } from "./scale.ts";
 

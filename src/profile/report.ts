@@ -1,4 +1,4 @@
-import type { RecordedEvent, Recording } from "../tensor/recording.ts";
+import type { RecordedEvent, Recording } from "../tensor/internal.ts";
 import { type ModuleRecord, moduleRecords } from "./modules.ts";
 import { duration } from "./nesting.ts";
 import { type OperatorRecord, operatorRecords } from "./operators.ts";

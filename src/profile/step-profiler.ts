@@ -1,6 +1,6 @@
 import type { Module } from "../nn/index.ts";
-import { observeRuns } from "../nn/recorder.ts";
-import { type RecordedEvent, recordStep, span, startRecording, stopRecording } from "../tensor/recording.ts";
+import { observeRuns } from "../nn/internal.ts";
+import { type RecordedEvent, recordStep, span, startRecording, stopRecording } from "../tensor/internal.ts";
 import { buildReport, type ProfileReport } from "./report.ts";
 
 /** What was measured: figures, and the single events that they come from. */

@@ -1,7 +1,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { expectPath, objectOf, wrongArgument } from "../arguments.ts";
 import { replaceFile } from "../atomic-file.ts";
-import type { EventKind, RecordedEvent } from "../tensor/recording.ts";
+import type { EventKind, RecordedEvent } from "../tensor/internal.ts";
 import { nodeRuns } from "./gradients.ts";
 import type { Profile } from "./step-profiler.ts";
 

@@ -1,3 +1,5 @@
+export type { Scalar } from "../engine/dispatch.ts";
+export type { KernelLevel } from "../engine/switches.ts";
 export {
   type AutocastOptions,
   autocast,
@@ -33,6 +35,7 @@ export {
   type BatchNormOptions,
   batchNorm,
   type ConvOptions,
+  type CrossEntropyOptions,
   conv2d,
   gelu,
   layerNorm,
@@ -60,5 +63,5 @@ export {
   resetPeakMemory,
   setNumThreads,
 } from "./runtime.ts";
-export { type Dims, type Operand, Tensor } from "./tensor.ts";
+export { type Dims, type Operand, type ReduceOptions, Tensor } from "./tensor.ts";
 export { keep, tidy } from "./tidy.ts";

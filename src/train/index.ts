@@ -6,14 +6,16 @@ export {
   type RatePoint,
 } from "./loop/find-learning-rate.ts";
 export { type TrainOptions, train } from "./loop/loop.ts";
-export { type Guidance, objective, type Terms, warmedUp } from "./loop/objective.ts";
+export { type Guidance, type ObjectiveOptions, objective, type Terms, warmedUp } from "./loop/objective.ts";
 export { evaluateSplit, type SplitEvaluationOptions, sampleMaps } from "./loop/validation.ts";
 export type {
   BalanceEvent,
   EpochRecord,
+  JudgedRun,
   MapSamples,
   ProfileEvent,
   SplitRecord,
+  StartEvent,
   StepEvent,
   StepMetrics,
   TermBalance,

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { expectInteger, expectPath, optionsOf } from "../arguments.ts";
 import type { TrainConfig } from "../config/index.ts";
-import { type NormalizationChoice, normalizationFault } from "../config/normalization.ts";
+import { type NormalizationChoice, normalizationFault } from "../config/internal.ts";
 import { counted } from "../counted.ts";
 import { prototypes as classPrototypes, type Normalization } from "../data/index.ts";
 import { NO_NORMALIZATION, normalizationForChannels } from "../data/splits/split.ts";

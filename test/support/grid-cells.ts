@@ -1,4 +1,5 @@
-import { CompareConfig, type CompareConfigInput, parseConfig } from "../../src/config/index.ts";
+import { CompareConfig, type CompareConfigInput } from "../../src/config/index.ts";
+import { parseConfig } from "../../src/config/internal.ts";
 import type { EpochRecord } from "../../src/train/run/events.ts";
 import { cellsOf } from "../../src/workflows/study/cells.ts";
 import { readGrid } from "../../src/workflows/study/grid.ts";

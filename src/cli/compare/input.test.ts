@@ -1,7 +1,8 @@
 import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { CompareConfig, type CompareConfigInput, parseConfig } from "../../config/index.ts";
+import { CompareConfig, type CompareConfigInput } from "../../config/index.ts";
+import { parseConfig } from "../../config/internal.ts";
 import { cellsOf } from "../../workflows/study/cells.ts";
 import { readGrid } from "../../workflows/study/grid.ts";
 import { readConfigFile } from "../config-file.ts";

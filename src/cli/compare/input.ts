@@ -1,8 +1,8 @@
 import { readdirSync } from "node:fs";
 import { basename, extname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { CompareConfig, type CompareConfigInput, hint, TrainConfig } from "../../config/index.ts";
-import { numberIn } from "../../config/number-text.ts";
+import { CompareConfig, type CompareConfigInput, TrainConfig } from "../../config/index.ts";
+import { hint, numberIn } from "../../config/internal.ts";
 import { gridFault } from "../../workflows/study/grid-lists.ts";
 
 /** The file that the command line names: that of a grid, or of a preset. */

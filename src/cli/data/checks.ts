@@ -1,5 +1,5 @@
 import { parseTrainConfig } from "../../config/index.ts";
-import { OWN_DATA } from "../../config/outcome.ts";
+import { OWN_DATA } from "../../config/internal.ts";
 import { classCounts, type Dataset, disposeSplit, type Split } from "../../data/index.ts";
 import { type IdenticalImages, identicalImages, identicalWarnings } from "../../data/record/identical-images.ts";
 import { coverageWarnings, type ThinClass, thinClasses, thinWarnings } from "../../data/splits/class-coverage.ts";

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { writeFileAtomically } from "../../atomic-file.ts";
 import type { DataConfig } from "../../config/index.ts";
-import { dataName } from "../../config/resolve.ts";
+import { dataName } from "../../config/internal.ts";
 import { counted, grouped } from "../../counted.ts";
 import { describeShape } from "../../data/batches/prototype-shape.ts";
 import {

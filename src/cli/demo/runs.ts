@@ -1,12 +1,7 @@
 import { join } from "node:path";
 import { writeFileAtomically } from "../../atomic-file.ts";
-import {
-  CompareConfig,
-  type DemoConfig,
-  overrideTrainConfig,
-  parseConfig,
-  type TrainConfigInput,
-} from "../../config/index.ts";
+import { CompareConfig, type DemoConfig, overrideTrainConfig, type TrainConfigInput } from "../../config/index.ts";
+import { parseConfig } from "../../config/internal.ts";
 import { BatchCamError } from "../../errors.ts";
 import { readRegularText } from "../../regular-file.ts";
 import type { TrainResult } from "../../train/run/events.ts";

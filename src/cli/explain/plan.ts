@@ -1,9 +1,10 @@
 import { type ExplainOptions, type MethodName, methodOf } from "../../cam/index.ts";
-import { type ExplainConfig, hint } from "../../config/index.ts";
+import type { ExplainConfig } from "../../config/index.ts";
+import { hint } from "../../config/internal.ts";
 import { counted } from "../../counted.ts";
 import { listImages } from "../../data/index.ts";
 import { BatchCamError } from "../../errors.ts";
-import { readFileBytes } from "../../io/file-bytes.ts";
+import { readFileBytes } from "../../io/internal.ts";
 import { nearestNames } from "../../nearest-name.ts";
 import { usesBfloat16 } from "../../train/loop/precision.ts";
 import type { TargetChoice } from "../../workflows/explain/explain-images.ts";

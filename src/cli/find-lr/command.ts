@@ -1,4 +1,4 @@
-import { FindLrConfig, UNUSED_KEYS } from "../../config/find-lr.ts";
+import { FindLrConfig, UNUSED_KEYS } from "../../config/internal.ts";
 import { defineCommand } from "../command.ts";
 
 export const findLrCommand = defineCommand({

@@ -1,7 +1,6 @@
 import { BatchCamError } from "../../errors.ts";
-import { createModelOf } from "../../models/create.ts";
-import { FAMILIES, optionsForImages } from "../../models/families.ts";
 import { defaultCamLayer, mapSizes, multiplyAdds } from "../../models/index.ts";
+import { createModelOf, FAMILIES, optionsForImages } from "../../models/internal.ts";
 import { manualSeed } from "../../tensor/index.ts";
 import { formatTable } from "../table.ts";
 

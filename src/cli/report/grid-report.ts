@@ -1,6 +1,7 @@
 import { basename, dirname, join } from "node:path";
 import { writeFileAtomically } from "../../atomic-file.ts";
-import { CompareConfig, parseConfig } from "../../config/index.ts";
+import { CompareConfig } from "../../config/index.ts";
+import { parseConfig } from "../../config/internal.ts";
 import { counted, wordFor } from "../../counted.ts";
 import { type GridReportInput, groupName } from "../../report/grid/input.ts";
 import { gridReport } from "../../report/grid/report.ts";

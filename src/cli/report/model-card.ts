@@ -2,7 +2,7 @@ import { lstat, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { writeFileAtomically } from "../../atomic-file.ts";
 import { lambdaWarmupOf, parseTrainConfig, type TrainConfig } from "../../config/index.ts";
-import { OWN_DATA } from "../../config/outcome.ts";
+import { OWN_DATA } from "../../config/internal.ts";
 import { readRegularText } from "../../regular-file.ts";
 import { CARD_MARK, modelCard } from "../../report/card/model-card.ts";
 import { environmentInWords, environmentUntil, readEnvironment } from "../../train/run/environment.ts";

@@ -1,9 +1,6 @@
 import { expectInteger, wrongArgument } from "../../arguments.ts";
-import { expectShapes } from "../../tensor/expect.ts";
-import { affineGrid, gridSample } from "../../tensor/functions.ts";
-import { augmentImages } from "../../tensor/fused-ops.ts";
 import { type Tensor, tensor, tidy } from "../../tensor/index.ts";
-import { channelsLast } from "../../tensor/layers.ts";
+import { affineGrid, augmentImages, channelsLast, expectShapes, gridSample } from "../../tensor/internal.ts";
 import { gatherLabelled, imageSource, normalize } from "../batches/loader.ts";
 import type { Split } from "../splits/split.ts";
 import {

@@ -1,9 +1,7 @@
 import { types } from "node:util";
 import { expectInteger, expectNumber, objectOf, optionsOf, wrongArgument } from "../../arguments.ts";
-import { handleOf } from "../../tensor/core.ts";
-import { gatherImages, type ImageSource } from "../../tensor/fused-ops.ts";
 import { type Tensor, tensor, tidy } from "../../tensor/index.ts";
-import { channelsLast } from "../../tensor/layers.ts";
+import { channelsLast, gatherImages, handleOf, type ImageSource } from "../../tensor/internal.ts";
 import { expectSplit, type Normalization, type Split } from "../splits/split.ts";
 import { membersOf } from "./prototypes.ts";
 import { randomBelow, randomSource, shuffle } from "./random.ts";

@@ -1,8 +1,7 @@
 import { describeValue, expectFunction, expectNumber, objectOf, optionsOf } from "../../arguments.ts";
 import { BatchCamError } from "../../errors.ts";
-import { handleOf } from "../../tensor/core.ts";
-import { expectClassCount, expectShapes, readLabels } from "../../tensor/expect.ts";
 import { arange, cat, stack, type Tensor, tensor, tidy, zeros } from "../../tensor/index.ts";
+import { expectClassCount, expectShapes, handleOf, readLabels } from "../../tensor/internal.ts";
 import { classList } from "../sources/class-names.ts";
 import { expectSplit, type Split } from "../splits/split.ts";
 

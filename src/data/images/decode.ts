@@ -1,7 +1,7 @@
 import type { Metadata, Sharp } from "sharp";
 import { describeValue } from "../../arguments.ts";
 import { counted, wordFor } from "../../counted.ts";
-import { dataError, type ReadContext } from "../../io/file-bytes.ts";
+import { dataError, type ReadContext } from "../../io/internal.ts";
 import { IMAGE_FORMATS } from "./format.ts";
 import { significantBits, tiffBands } from "./headers.ts";
 import { type Background, depthOf, toPlanar } from "./pixels.ts";

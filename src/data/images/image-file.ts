@@ -2,7 +2,7 @@ import type { Metadata, Sharp } from "sharp";
 import { describeValue, expectInteger, expectPath, optionsOf, wrongArgument } from "../../arguments.ts";
 import { counted, grouped } from "../../counted.ts";
 import { BatchCamError } from "../../errors.ts";
-import { dataError, type ReadContext, readFileBytes } from "../../io/file-bytes.ts";
+import { dataError, type ReadContext, readFileBytes } from "../../io/internal.ts";
 import { type About, decodeImage, type ImageFile, type ReadImageOptions, reasonOf } from "./decode.ts";
 import { foreignKind, IMAGE_FORMATS, READABLE } from "./format.ts";
 import { plainJpeg, tiffBands } from "./headers.ts";

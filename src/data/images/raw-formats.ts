@@ -1,4 +1,4 @@
-import { dataError, type ReadContext } from "../../io/file-bytes.ts";
+import { dataError, type ReadContext } from "../../io/internal.ts";
 import { decodeBmp, isBmp, parseBmpHeader } from "./bmp.ts";
 import type { About } from "./decode.ts";
 import { decodeHeic, isHeic } from "./heic.ts";

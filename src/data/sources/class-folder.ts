@@ -1,7 +1,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { basename, join, relative } from "node:path";
 import type { BatchCamError } from "../../errors.ts";
-import { dataError, type ReadContext } from "../../io/file-bytes.ts";
+import { dataError, type ReadContext } from "../../io/internal.ts";
 import { READABLE } from "../images/format.ts";
 import { LeftOut } from "../record/left-out.ts";
 import { type SplitName, splitNamed } from "../splits/split.ts";

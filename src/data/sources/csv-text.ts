@@ -1,5 +1,5 @@
 import { parse } from "csv-parse/sync";
-import { dataError, type ReadContext, readFileBytes } from "../../io/file-bytes.ts";
+import { dataError, type ReadContext, readFileBytes } from "../../io/internal.ts";
 
 /** A row of a CSV file: its cells by the names of their columns, in lower case. */
 export interface CsvRow {

@@ -6,7 +6,7 @@ import { gunzipSync } from "node:zlib";
 import { expectPath, expectString, wrongArgument } from "../../arguments.ts";
 import { counted } from "../../counted.ts";
 import type { BatchCamError } from "../../errors.ts";
-import { dataError, type ReadContext, readFileBytes } from "../../io/file-bytes.ts";
+import { dataError, type ReadContext, readFileBytes } from "../../io/internal.ts";
 
 /** Element arrays that the IDX format can hold. */
 export type IdxData = Uint8Array | Int8Array | Int16Array | Int32Array | Float32Array | Float64Array;

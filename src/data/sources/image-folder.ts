@@ -2,7 +2,7 @@ import { stat } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { expectBoolean, expectFunction, expectInteger, expectPath, itemsOf, optionsOf } from "../../arguments.ts";
 import { BatchCamError } from "../../errors.ts";
-import { dataError, type ReadContext } from "../../io/file-bytes.ts";
+import { dataError, type ReadContext } from "../../io/internal.ts";
 import { IMAGE_EXTENSIONS } from "../images/format.ts";
 import {
   checkReadOptions,

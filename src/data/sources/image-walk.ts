@@ -1,7 +1,7 @@
 import type { Dirent, Stats } from "node:fs";
 import { readdir, realpath, stat } from "node:fs/promises";
 import { extname, join, relative } from "node:path";
-import { dataError, type ReadContext } from "../../io/file-bytes.ts";
+import { dataError, type ReadContext } from "../../io/internal.ts";
 import { IMAGE_EXTENSIONS } from "../images/format.ts";
 import type { LeftOut } from "../record/left-out.ts";
 import { byCode } from "./class-names.ts";

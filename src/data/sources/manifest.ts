@@ -1,7 +1,7 @@
 import { dirname } from "node:path";
 import { counted, wordFor } from "../../counted.ts";
 import type { BatchCamError } from "../../errors.ts";
-import { dataError, type ReadContext } from "../../io/file-bytes.ts";
+import { dataError, type ReadContext } from "../../io/internal.ts";
 import { type SplitName, splitNamed } from "../splits/split.ts";
 import type { LabelledImage, LabelledImages } from "./class-folder.ts";
 import { byCode, confusable } from "./class-names.ts";

@@ -1,8 +1,7 @@
 import { counted, wordFor } from "../../counted.ts";
 import type { BatchCamError } from "../../errors.ts";
-import { dataError, type ReadContext } from "../../io/file-bytes.ts";
-import type { NpyValues } from "../../io/npy.ts";
-import { type NpzArray, readNpz } from "../../io/npz.ts";
+import type { NpyValues } from "../../io/internal.ts";
+import { dataError, type NpzArray, type ReadContext, readNpz } from "../../io/internal.ts";
 import { type Tensor, tensor } from "../../tensor/index.ts";
 import { contentHash } from "../images/file-hashes.ts";
 import type { Split, SplitName } from "../splits/split.ts";

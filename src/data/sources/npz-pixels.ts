@@ -1,5 +1,5 @@
 import { counted } from "../../counted.ts";
-import type { NpyDtype, NpyValues } from "../../io/npy.ts";
+import type { NpyDtype, NpyValues } from "../../io/internal.ts";
 
 /** Height, width and channels of `count` images, and whether the first of these four indices runs fastest. */
 export interface PixelLayout {

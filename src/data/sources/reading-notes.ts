@@ -1,7 +1,7 @@
 import { relative, resolve, sep } from "node:path";
 import { counted } from "../../counted.ts";
 import { BatchCamError } from "../../errors.ts";
-import { FileError } from "../../io/file-bytes.ts";
+import { FileError } from "../../io/internal.ts";
 
 /** A file's path within a folder, with "/" between folders on every system. */
 export const pathWithin = (root: string, path: string): string =>

@@ -1,8 +1,8 @@
 import { itemsOf, optionsOf, wrongArgument } from "../../arguments.ts";
 import { counted } from "../../counted.ts";
 import { BatchCamError } from "../../errors.ts";
-import { expectShapes, readLabels } from "../../tensor/expect.ts";
 import { type Tensor, tidy } from "../../tensor/index.ts";
+import { expectShapes, readLabels } from "../../tensor/internal.ts";
 import { channelStatistics } from "../sources/labelled-dataset.ts";
 import type { Normalization, Split } from "./split.ts";
 

@@ -1,8 +1,7 @@
 import { objectOf, wrongArgument } from "../../arguments.ts";
 import { counted } from "../../counted.ts";
-import { isTensor } from "../../tensor/core.ts";
-import { expectClassCount, expectShapes } from "../../tensor/expect.ts";
 import type { Tensor } from "../../tensor/index.ts";
+import { expectClassCount, expectShapes, isTensor } from "../../tensor/internal.ts";
 
 /** Mean and standard deviation of the training pixels in [0,1], one figure per channel. */
 export interface Normalization {

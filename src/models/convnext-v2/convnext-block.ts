@@ -1,6 +1,6 @@
-import { isPlain } from "../../nn/fused/conv-norm.ts";
 import { Conv2d, DropPath, GELU, GRN, Identity, LayerNorm, Linear, Module } from "../../nn/index.ts";
-import { expectLast } from "../../nn/layers/checks.ts";
+import { expectLast, isPlain } from "../../nn/internal.ts";
+import { linear, type Tensor, zerosLike } from "../../tensor/index.ts";
 import {
   type ConvNextMlpWeights,
   convNextMlp,
@@ -8,8 +8,7 @@ import {
   fusedDtype,
   hasConvNextMlp,
   wantsFused,
-} from "../../tensor/fused-ops.ts";
-import { linear, type Tensor, zerosLike } from "../../tensor/index.ts";
+} from "../../tensor/internal.ts";
 
 const EPS = 1e-6; // of every layer norm, as in timm
 

@@ -1,4 +1,3 @@
-import { isPlain } from "../../nn/fused/conv-norm.ts";
 import {
   AdaptiveAvgPool2d,
   BatchNorm2d,
@@ -12,6 +11,7 @@ import {
   ReLU,
   Sequential,
 } from "../../nn/index.ts";
+import { isPlain } from "../../nn/internal.ts";
 import { noGrad, type Tensor } from "../../tensor/index.ts";
 import { expectInput, expectOneOf, expectSizes, knownOptions } from "../checks.ts";
 import { type ClosedFormHead, Model } from "../model.ts";

@@ -1,6 +1,4 @@
 import { BatchCamError } from "../../errors.ts";
-import { convRelu } from "../../nn/fused/conv-norm.ts";
-import { flatLinear } from "../../nn/fused/flat-linear.ts";
 import {
   BatchNorm2d,
   Conv2d,
@@ -12,6 +10,7 @@ import {
   type Module,
   ReLU,
 } from "../../nn/index.ts";
+import { convRelu, flatLinear } from "../../nn/internal.ts";
 import type { Tensor } from "../../tensor/index.ts";
 import { expectInput, expectOneOf, expectRate, expectSizes, knownOptions } from "../checks.ts";
 import { type ClosedFormHead, Model } from "../model.ts";

@@ -1,20 +1,21 @@
 import { optionsOf, wrongArgument } from "../../arguments.ts";
-import { autocastDtype, versionOf } from "../../tensor/autograd.ts";
-import { handleOf } from "../../tensor/core.ts";
+import { isGradEnabled, type Pair, type Tensor, tidy } from "../../tensor/index.ts";
 import {
+  autocastDtype,
   batchNormAct,
+  channelsLast,
   convolution,
   convRelu as convReluOp,
   fusedConv,
   fusedDtype,
+  handleOf,
   hasFusedConv,
   hasWinogradConv,
   packConvWeight,
+  versionOf,
   wantsFused,
   winogradConv,
-} from "../../tensor/fused-ops.ts";
-import { isGradEnabled, type Pair, type Tensor, tidy } from "../../tensor/index.ts";
-import { channelsLast } from "../../tensor/layers.ts";
+} from "../../tensor/internal.ts";
 import { Conv2d, outputSize, squareWindow, takes } from "../layers/conv2d.ts";
 import { ReLU } from "../layers/linear.ts";
 import { BatchNorm2d, beginBatch } from "../layers/norm.ts";

@@ -1,5 +1,5 @@
-import { flatLinear as flatLinearOp, fusedDtype, wantsFused } from "../../tensor/fused-ops.ts";
 import type { Tensor } from "../../tensor/index.ts";
+import { flatLinear as flatLinearOp, fusedDtype, wantsFused } from "../../tensor/internal.ts";
 import { Linear } from "../layers/linear.ts";
 import { Flatten } from "../layers/sequential.ts";
 import { isWatched, observed, report } from "../recorder.ts";

@@ -1,6 +1,5 @@
-import { versionOf } from "../../tensor/autograd.ts";
 import { keep, type Tensor, tidy } from "../../tensor/index.ts";
-import { onEmptyCache } from "../../tensor/tensor-cache.ts";
+import { onEmptyCache, versionOf } from "../../tensor/internal.ts";
 
 /** What inference computes with in place of a convolution's weights and the norm behind it. */
 export interface Folded {

@@ -1,7 +1,7 @@
 import { describeValue } from "../../arguments.ts";
 import { BatchCamError } from "../../errors.ts";
-import { handleOf } from "../../tensor/core.ts";
 import type { Tensor } from "../../tensor/index.ts";
+import { handleOf } from "../../tensor/internal.ts";
 
 /** Fails with E_ARGUMENT unless every value is an integer of at least 1. */
 export function expectCounts(operation: string, counts: Record<string, number | readonly number[]>): void {

@@ -1,7 +1,7 @@
 import { optionsOf } from "../../arguments.ts";
 import { BatchCamError } from "../../errors.ts";
 import { type ConvOptions, conv2d, empty, type Pair, type Tensor } from "../../tensor/index.ts";
-import { pairOf } from "../../tensor/layers.ts";
+import { pairOf } from "../../tensor/internal.ts";
 import { Module } from "../module.ts";
 import { biasUniform_, kaimingUniform_, parameter } from "../parameter.ts";
 import { settingsText } from "../print.ts";

@@ -1,6 +1,6 @@
 import { expectNumber } from "../../arguments.ts";
-import { handleOf } from "../../tensor/core.ts";
 import { empty, type Tensor } from "../../tensor/index.ts";
+import { handleOf } from "../../tensor/internal.ts";
 import { Module } from "../module.ts";
 import { settingsText } from "../print.ts";
 

@@ -1,8 +1,7 @@
 import { expectNumber, optionsOf } from "../../arguments.ts";
 import { BatchCamError } from "../../errors.ts";
-import { reportBias } from "../../tensor/biased-output.ts";
-import { handleOf } from "../../tensor/core.ts";
 import { batchNorm, layerNorm, ones, type Tensor, zeros } from "../../tensor/index.ts";
+import { handleOf, reportBias } from "../../tensor/internal.ts";
 import { Module } from "../module.ts";
 import { buffer, parameter } from "../parameter.ts";
 import { settingsText } from "../print.ts";

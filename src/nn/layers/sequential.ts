@@ -1,6 +1,6 @@
 import { expectNumber, wrongArgument } from "../../arguments.ts";
-import { handleOf } from "../../tensor/core.ts";
 import type { Tensor } from "../../tensor/index.ts";
+import { handleOf } from "../../tensor/internal.ts";
 import { convNorm } from "../fused/conv-norm.ts";
 import { Module } from "../module.ts";
 import { settingsText } from "../print.ts";

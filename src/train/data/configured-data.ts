@@ -1,8 +1,7 @@
 import { optionsOf } from "../../arguments.ts";
-import type { dataFields } from "../../config/data-fields.ts";
-import { DATASET_OPTIONS, usesOption } from "../../config/dataset-options.ts";
 import type { TrainConfig } from "../../config/index.ts";
-import { OWN_DATA } from "../../config/outcome.ts";
+import type { dataFields } from "../../config/internal.ts";
+import { DATASET_OPTIONS, OWN_DATA, usesOption } from "../../config/internal.ts";
 import { counted, wordFor } from "../../counted.ts";
 import { type DatasetOptions, loadDataset, type Split, splitValidation } from "../../data/index.ts";
 import { imageHashes } from "../../data/record/content-hashes.ts";

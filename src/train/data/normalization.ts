@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { TrainConfig } from "../../config/index.ts";
-import { figuresOf, type NormalizationChoice } from "../../config/normalization.ts";
+import { figuresOf, type NormalizationChoice } from "../../config/internal.ts";
 import { counted, wordFor } from "../../counted.ts";
 import type { Dataset, Normalization, Split } from "../../data/index.ts";
 import { IMAGENET_NORMALIZATION, NO_NORMALIZATION, normalizationForChannels } from "../../data/splits/split.ts";

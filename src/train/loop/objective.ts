@@ -1,17 +1,17 @@
 import { expectNumber, objectOf, optionsOf } from "../../arguments.ts";
-import { type CamHead, guidanceMaps } from "../../cam/batch-cam.ts";
-import { deadMaps } from "../../cam/index.ts";
+import { type CamHead, deadMaps } from "../../cam/index.ts";
+import { guidanceMaps } from "../../cam/internal.ts";
 import { lambdaWarmupOf, type TrainConfig } from "../../config/index.ts";
 import { inverseGeometry, warp } from "../../data/index.ts";
-import { type BaselineInput, baselineLoss, baselineNeeds } from "../../losses/baselines.ts";
 import { batchCamLoss, type CamEma, crossEntropy, prototypeLoss } from "../../losses/index.ts";
-import type { Model, TappedForward } from "../../models/index.ts";
-import { type ClosedFormHead, expectModel } from "../../models/model.ts";
-import { pooledWeightOf } from "../../nn/fused/flat-linear.ts";
+import { type BaselineInput, baselineLoss, baselineNeeds } from "../../losses/internal.ts";
+import type { ClosedFormHead, Model, TappedForward } from "../../models/index.ts";
+import { expectModel } from "../../models/internal.ts";
+import { pooledWeightOf } from "../../nn/internal.ts";
 import { phase } from "../../profile/index.ts";
-import { handleOf } from "../../tensor/core.ts";
+import type { CrossEntropyOptions } from "../../tensor/index.ts";
 import { autocast, type Tensor } from "../../tensor/index.ts";
-import type { CrossEntropyOptions } from "../../tensor/layers.ts";
+import { handleOf } from "../../tensor/internal.ts";
 import type { Mixed } from "./mixup.ts";
 
 /** What the objective needs to know of the run. */

@@ -2,7 +2,6 @@ import type { TrainConfig } from "../../config/index.ts";
 import { BatchCamError } from "../../errors.ts";
 import type { Model } from "../../models/index.ts";
 import type { Module } from "../../nn/index.ts";
-import { optimizerNamed, scheduleNamed } from "../../optim/by-name.ts";
 import { SCHEDULES } from "../../optim/description.ts";
 import {
   linearWarmup,
@@ -12,6 +11,7 @@ import {
   sequential,
   type WeightEma,
 } from "../../optim/index.ts";
+import { optimizerNamed, scheduleNamed } from "../../optim/internal.ts";
 import { disposeAll } from "../run/checkpoint.ts";
 
 /** The optimizer that a config names, for what the model has to train. */

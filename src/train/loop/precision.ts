@@ -1,6 +1,6 @@
 import type { TrainConfig } from "../../config/index.ts";
 import { autocast, capabilities, type Tensor } from "../../tensor/index.ts";
-import { channelsLast } from "../../tensor/layers.ts";
+import { channelsLast } from "../../tensor/internal.ts";
 
 /** How a network computes. */
 export interface Precision {

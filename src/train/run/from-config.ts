@@ -1,6 +1,6 @@
 import type { TrainConfig } from "../../config/index.ts";
-import { FAMILIES, optionsForImages } from "../../models/families.ts";
 import { createModel, defaultCamLayer, type Model, type ModelOptions } from "../../models/index.ts";
+import { FAMILIES, optionsForImages } from "../../models/internal.ts";
 
 /** What a model has to know of the images and classes that it is for. */
 export interface ImagesAndClasses {

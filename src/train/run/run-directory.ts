@@ -2,7 +2,6 @@ import { existsSync } from "node:fs";
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileFault, isTemporary, makeFolder, removeIfEmpty, writeFileAtomically } from "../../atomic-file.ts";
-import { expectUsedOptions } from "../../config/dataset-options.ts";
 import {
   parseTrainConfig,
   resumeTrainConfig,
@@ -11,7 +10,7 @@ import {
   type TrainConfig,
   type TrainConfigInput,
 } from "../../config/index.ts";
-import { expectModelOptions } from "../../config/model-options.ts";
+import { expectModelOptions, expectUsedOptions } from "../../config/internal.ts";
 import { BatchCamError } from "../../errors.ts";
 import { isLink, readRegularText } from "../../regular-file.ts";
 import { lastCheckpoint } from "./checkpoint.ts";

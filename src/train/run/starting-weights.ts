@@ -1,8 +1,7 @@
 import type { TrainConfig } from "../../config/index.ts";
 import { BatchCamError } from "../../errors.ts";
-import { familyOf } from "../../models/families.ts";
 import { loadPretrained, loadWeights, type Model } from "../../models/index.ts";
-import { recognise } from "../../models/recognise.ts";
+import { familyOf, recognise } from "../../models/internal.ts";
 import type { Tensor } from "../../tensor/index.ts";
 import { broughtNormalization } from "../data/normalization.ts";
 import { disposeAll } from "./checkpoint.ts";

@@ -4,7 +4,6 @@ import { placesOfAllClasses } from "../../data/batches/prototypes.ts";
 import { batchIndices, gatherPixels, normalize, type Split } from "../../data/index.ts";
 import { l1, l2, ssim } from "../../losses/index.ts";
 import { EXPLANATION_MEASURES, fullDefinition, MEASURES } from "../../measures.ts";
-import { MOST_FOREGROUND } from "../../metrics/energy.ts";
 import {
   Coherence,
   confidence,
@@ -20,6 +19,7 @@ import {
   road,
   sparseness,
 } from "../../metrics/index.ts";
+import { MOST_FOREGROUND } from "../../metrics/internal.ts";
 import type { Model } from "../../models/index.ts";
 import { inEvaluation } from "../../nn/index.ts";
 import { type Tensor, tensor, tidy } from "../../tensor/index.ts";

@@ -2,7 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import { type ExplainOptions, explain, type MethodName, type Targets } from "../../cam/index.ts";
 import { normalize } from "../../data/index.ts";
 import { BatchCamError } from "../../errors.ts";
-import { probabilitiesOf } from "../../metrics/predict.ts";
+import { probabilitiesOf } from "../../metrics/internal.ts";
 import { interpolate, type Tensor, tensor, tidy } from "../../tensor/index.ts";
 import { inPrecision } from "../../train/loop/precision.ts";
 import type { Subject } from "../loaded-model.ts";

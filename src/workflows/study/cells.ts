@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { overrideTrainConfig, parseTrainConfig, type TrainConfig, type TrainConfigInput } from "../../config/index.ts";
-import { outcomeOf } from "../../config/outcome.ts";
+import { outcomeOf } from "../../config/internal.ts";
 import { counted } from "../../counted.ts";
 import { DATASETS } from "../../data/description.ts";
-import { baselineNeeds } from "../../losses/baselines.ts";
+import { baselineNeeds } from "../../losses/internal.ts";
 import { type DataDigests, dataKey } from "./data-digests.ts";
 import type { Grid, GridRow, MethodRow } from "./grid.ts";
 import { gridFault } from "./grid-lists.ts";

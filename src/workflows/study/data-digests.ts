@@ -1,5 +1,5 @@
 import type { TrainConfig } from "../../config/index.ts";
-import { OWN_DATA } from "../../config/outcome.ts";
+import { OWN_DATA } from "../../config/internal.ts";
 import { datasetDigest } from "../../data/record/dataset-digest.ts";
 import { BatchCamError } from "../../errors.ts";
 import { datasetOptions } from "../../train/data/configured-data.ts";

@@ -1,6 +1,5 @@
 import { describeValue } from "../../arguments.ts";
-import { hint } from "../../config/index.ts";
-import { numberIn } from "../../config/number-text.ts";
+import { hint, numberIn } from "../../config/internal.ts";
 import { BatchCamError } from "../../errors.ts";
 
 /** A fault of a grid's file or flags. */

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { CompareConfig, type CompareConfigInput, parseConfig } from "../../config/index.ts";
+import { CompareConfig, type CompareConfigInput } from "../../config/index.ts";
+import { parseConfig } from "../../config/internal.ts";
 import { cellsOf, isSameRun, shareOf } from "./cells.ts";
 import { gridFile, readGrid } from "./grid.ts";
 import type { Cell } from "./records.ts";

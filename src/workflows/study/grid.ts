@@ -1,15 +1,15 @@
 import { describeValue } from "../../arguments.ts";
-import { GridRows, NO_OPTION_OF_A_ROW, OBJECTIVE_NAMES, type ObjectiveName } from "../../config/compare.ts";
+import { type CompareConfig, DATASET_NAMES, MODEL_NAMES, type TrainConfigInput } from "../../config/index.ts";
 import {
-  type CompareConfig,
-  DATASET_NAMES,
+  defaultLambda,
+  GridRows,
   hint,
-  MODEL_NAMES,
+  NO_OPTION_OF_A_ROW,
+  OBJECTIVE_NAMES,
+  type ObjectiveName,
+  OWN_DATA,
   parseConfig,
-  type TrainConfigInput,
-} from "../../config/index.ts";
-import { OWN_DATA } from "../../config/outcome.ts";
-import { defaultLambda } from "../../config/resolve.ts";
+} from "../../config/internal.ts";
 import { DISTANCES, type DistanceName } from "../../losses/description.ts";
 import { gridFault, namesOf, numbersOf, rowsOf, seedsOf, unlike } from "./grid-lists.ts";
 import type { MethodKind } from "./records.ts";

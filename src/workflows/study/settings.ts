@@ -1,5 +1,5 @@
 import { parseTrainConfig } from "../../config/index.ts";
-import { outcomeOf } from "../../config/outcome.ts";
+import { outcomeOf } from "../../config/internal.ts";
 import type { Cell } from "./records.ts";
 
 /** An option with its value as text. */

@@ -1,0 +1,12 @@
+// What the other folders of the project use of this one beside its public names (index.ts). It is not an entry of the package.
+export { GridRows, NO_OPTION_OF_A_ROW, OBJECTIVE_NAMES, type ObjectiveName } from "./compare.ts";
+export type { dataFields } from "./data-fields.ts";
+export { DATASET_OPTIONS, expectUsedOptions, unusedMessage, unusedOptions, usesOption } from "./dataset-options.ts";
+export { FindLrConfig, type FindLrConfigInput, SWEEP_KEYS, UNUSED_KEYS } from "./find-lr.ts";
+export { expectModelOptions } from "./model-options.ts";
+export { hint, nearestName } from "./nearest-name.ts";
+export { figuresOf, type NormalizationChoice, normalizationFault } from "./normalization.ts";
+export { numberIn } from "./number-text.ts";
+export { OWN_DATA, outcomeOf } from "./outcome.ts";
+export { expectation, type FieldSchema, fieldsOf, type ParseOptions, parseConfig, typesOf } from "./parse.ts";
+export { dataName, defaultLambda } from "./resolve.ts";

@@ -1,0 +1,66 @@
+// What the other folders of the project use of this one beside its public names (index.ts). It is not an entry of the package.
+export {
+  autocastDtype,
+  copyingSaved,
+  inPlaceCalls,
+  isOverwritten,
+  nameTap,
+  setGradEnabled,
+  tapName,
+  versionOf,
+} from "./autograd.ts";
+export { type BiasedOutput, observeBiases, reportBias } from "./biased-output.ts";
+export { exchangeTensors, handleOf, isTensor } from "./core.ts";
+export { DTYPES } from "./dtype.ts";
+export { expectClassCount, expectShapes, type Labels, readLabels } from "./expect.ts";
+export { affineGrid, eigh, gridSample, solve } from "./functions.ts";
+export {
+  augmentImages,
+  batchNormAct,
+  type ConvNextMlpWeights,
+  camMaps,
+  convNextMlp,
+  convolution,
+  convRelu,
+  type DistanceKernel,
+  depthwiseConv,
+  flatLinear,
+  fusedConv,
+  fusedDtype,
+  gatherImages,
+  hasConvNextMlp,
+  hasFusedConv,
+  hasWinogradConv,
+  type ImageSource,
+  mapDistance,
+  packConvWeight,
+  setFusedInference,
+  setFusedTraining,
+  ssimOf,
+  wantsFused,
+  winogradConv,
+} from "./fused-ops.ts";
+export { asStrided, clone } from "./generated/aten.ts";
+export { channelsLast, crossEntropyLoss, pairOf } from "./layers.ts";
+export {
+  type AdamOperands,
+  type FusedAdamOptions,
+  fusedAdam,
+  fusedAdamW,
+  fusedSgd,
+  normOfEach,
+  scaleEach,
+} from "./optimizer-ops.ts";
+export { OwnGenerator } from "./random.ts";
+export {
+  type EventKind,
+  type RecordedEvent,
+  type Recording,
+  recordStep,
+  span,
+  startRecording,
+  stopRecording,
+} from "./recording.ts";
+export { withGuidedRelu } from "./rectifier.ts";
+export { onEmptyCache, TensorCache } from "./tensor-cache.ts";
+export { callSync } from "./tidy.ts";
