@@ -251,7 +251,7 @@ function fail(message) {
 
 /** Where the generated code finds what it calls. */
 const HELPERS = {
-  "../../native/arguments.ts": [
+  "../../engine/arguments.ts": [
     "boolean",
     "float",
     "integer",
@@ -266,7 +266,7 @@ const HELPERS = {
     "putScalar",
     "string",
   ],
-  "../../native/dispatch.ts": [
+  "../../engine/dispatch.ts": [
     "arena",
     "type Handle",
     "intern",
