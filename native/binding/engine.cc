@@ -110,7 +110,9 @@ void reportExternalMemory(Engine& engine) {
 
 void reportCollected(Engine& engine, int64_t bytes) {
   engine.mostBytes = std::max(engine.mostBytes - bytes, tensorMemory(engine));
-  report(engine, -bytes);
+  // Growth of less than kStep bytes was never reported. Subtracting more than was reported would make V8's count
+  // negative, at which Node 24 aborts the process.
+  report(engine, -std::min(bytes, engine.reportedBytes));
 }
 
 }  // namespace batch_cam
