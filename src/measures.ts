@@ -5,25 +5,25 @@
 
 /** How a measure is named, written and defined wherever it is shown. */
 export interface Measure {
-  /** In lower case, as it stands within a sentence. */
+  /** The full name, in lower case for use within a sentence. */
   name: string;
-  /** For a narrow column, a line of the terminal, or a list. */
+  /** A name for a narrow column, a line of the terminal, or a list. */
   short: string;
-  /** For a table whose caption says that all of it is about maps, or about a cue; `short` if absent. */
+  /** A name for a table whose caption says that it is about maps, or about a cue (default: `short`). */
   column?: string;
-  /** Of the value that is shown. Shares are recorded from 0 to 1 and shown in per cent, times are recorded in seconds. */
+  /** The unit of the value that is shown. Shares are recorded from 0 to 1 and shown in per cent, times are recorded in seconds. */
   unit: "" | "%" | "ms" | "s";
   /** Which direction is better; null if neither is. */
   better: "higher" | "lower" | null;
-  /** Of the recorded value. */
+  /** The range of the recorded value. */
   range: readonly [lowest: number, highest: number];
-  /** Decimals of the value that is shown. */
+  /** The decimals of the value that is shown. */
   digits: number;
   /** A phrase without a full stop. */
   definition: string;
   /** The paper or library whose definition it is; absent if it is the project's own. */
   source?: string;
-  /** What the values count, if they are not between 0 and 1. */
+  /** The quantity that the values count, if it is not a share. */
   counts?: string;
   /** Whole sentences about how to read the measure. */
   note?: string;
@@ -130,7 +130,7 @@ const MAP_SSIM = number({
   note: "It is 1 if map and prototype are identical. Means μ, variances σ² and the covariance are taken under a Gaussian window of 11 pixels (σ = 1.5) that lies inside the image; c₁ = 0.01², c₂ = 0.03².",
 });
 
-/** What the maps of the true class are like, over a whole split. */
+/** Properties of the maps of the true class, over a whole split. */
 const MAPS = {
   mapSsim: MAP_SSIM,
   mapL1: MAP_L1,
@@ -372,7 +372,7 @@ export const EXPLANATION_MEASURES = [
 export const arrowOf = ({ better }: Pick<Measure, "better">): "↑" | "↓" | "" =>
   better === null ? "" : better === "higher" ? "↑" : "↓";
 
-/** The definition with its source, direction and note, for a reader who sees nothing else of the measure. */
+/** The definition with its source, direction and note, for a reader without the table. */
 export function fullDefinition({ definition, source, better, note }: Measure): string {
   const from = source === undefined ? "" : ` (${source})`;
   const direction = better === null ? "" : `; ${better} is better`;

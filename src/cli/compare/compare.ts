@@ -24,7 +24,7 @@ export interface Comparison {
 }
 
 export interface CompareParts {
-  /** What is made of a comparison where the grid asks for a report; what it says is printed below the table. */
+  /** Called with the finished comparison if the grid asks for a report. Its result is printed below the table. */
   onFinished: (comparison: Comparison, warn: (message: string) => void) => Promise<string>;
 }
 
@@ -65,7 +65,7 @@ export async function runCompare({ onFinished }: CompareParts, call: CompareCall
   return failures.length > 0 || records.length < cells.length ? "failed" : "done";
 }
 
-/** Of the images as they are now; of those that cannot be read, as they were when the grid was last run. */
+/** The digests of the images as they are now. Images that cannot be read keep the digest of the grid's last run. */
 async function digestsOf(grid: Grid, store: Store, signal: AbortSignal): Promise<DataDigests> {
   const now = await dataDigests(
     cellsOf(grid).map(({ config }) => config),

@@ -12,7 +12,7 @@ export function gridFileOf({ grid, preset }: CompareConfigInput): string | undef
   return preset === undefined ? grid : presetFile(preset);
 }
 
-/** What a run of a grid takes beside the grid. */
+/** Options of the command that do not belong to the grid. */
 const NO_PART_OF_A_GRID: ReadonlySet<string> = new Set<keyof CompareConfigInput>([
   ...(["output", "jobs", "threads", "shard", "keepFailed", "keepRuns", "report", "name"] as const),
 ]);

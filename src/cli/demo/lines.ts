@@ -42,7 +42,7 @@ export function formatDemoTable(results: Pick<DemoResults, "plain" | "guided">):
   return formatTable(HEADERS, rows);
 }
 
-/** One row for each run on the decoy set: accuracy where the patch tells the class, and where it is drawn at random. */
+/** One row for each run on the decoy set: the accuracy with a patch that shows the class, and with a random patch. */
 export function formatDecoyTable(results: DecoyResults): string {
   const cell = (share: number | null) => (share === null ? "" : percent(share));
   const rows = DECOY_RUNS.map((name) => {

@@ -9,7 +9,7 @@ import { readGrid } from "../../workflows/study/grid.ts";
 import { presetFile } from "../compare/input.ts";
 import { readConfigFile } from "../config-file.ts";
 
-/** What `demo.json` holds: how far a demo has come. The next start continues it, and knows which runs it may overwrite. */
+/** The contents of `demo.json`: how far a demo has come. The next start continues it, and knows which runs it may overwrite. */
 export interface DemoState {
   config: DemoConfig;
   /** The runs whose folders may be overwritten, because none of them was there before a demo claimed their names. */
@@ -81,7 +81,7 @@ export async function demoRunOptions(name: DemoRun, config: DemoConfig): Promise
   return { ...own, ...(await studyOptions(STUDY_ROWS[name])) };
 }
 
-/** What the study trains by a method on decoy-mnist. */
+/** The train options of a method of the study on decoy-mnist. */
 async function studyOptions(method: string): Promise<TrainConfigInput> {
   const path = presetFile("decoy");
   const { base, datasets, methods } = readGrid(

@@ -10,7 +10,7 @@ import type { RunSubject } from "../../workflows/loaded-model.ts";
 import { formatTable, formatTables } from "../table.ts";
 import { percent, short } from "../train/progress-lines.ts";
 
-/** What `evaluation.json` holds. */
+/** The contents of `evaluation.json`. */
 export interface EvaluationRecord {
   schemaVersion: 1;
   checkpoint: string;
@@ -81,14 +81,14 @@ function headOf(name: MetricName): string {
   return [name, arrowOf(MEASURES[name]), counts === undefined ? "" : `(${counts})`].filter(Boolean).join(" ");
 }
 
-/** A mean, and in brackets for how many images there is none. */
+/** A mean, followed in brackets by the number of images for which the metric is not defined. */
 function cell(value: MetricValue | undefined): string {
   if (value === undefined) return "-";
   const { mean, undefined: missing } = value;
   return `${defined(mean, 3)}${missing > 0 ? ` (-${missing})` : ""}`;
 }
 
-/** A dash where there is no number, as of maps that are all dead. */
+/** A number, or a dash if it is not finite, for example because all maps are dead. */
 const defined = (value: number, digits: number): string => (Number.isFinite(value) ? value.toFixed(digits) : "-");
 
 function randomisationText({ method, randomisation }: ExplanationMetrics): string[] {

@@ -46,7 +46,7 @@ export async function writeGridReport({ grid, folder }: { grid: Grid; folder: st
   return `every number of every run: ${runs}\nreport: ${page}\n`;
 }
 
-/** What a reader of the report should know before. */
+/** Warnings that the reader of the report should know. */
 function faultsOf({ missing, failed, mixed, groups }: GridReportInput): string[] {
   const done = groups.flatMap(({ methods }) => methods.flatMap((method) => method.done)).length;
   const all = done + failed.length + missing.length;
@@ -94,7 +94,7 @@ function inputOf({ grid, folder, records, missing }: Records & { grid: Grid; fol
   };
 }
 
-/** `--name` only where the folder is not called as its grid. */
+/** The commands that make the report again. `--name` is needed only if the folder's name is not the grid's. */
 function commands(grid: Grid, folder: string): string {
   const name = basename(folder) === grid.name ? "" : ` --name ${quoted(basename(folder))}`;
   const file = quoted(join(folder, "grid.yaml"));

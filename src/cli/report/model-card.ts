@@ -10,14 +10,14 @@ import type { StartEvent, TrainResult } from "../../train/run/events.ts";
 import { describeRun } from "../shell-commands.ts";
 import { quoted } from "../shell-word.ts";
 
-/** Writes a run's `README.md`, unless there is one that somebody else wrote. */
+/** Writes a run's `README.md`, unless someone else wrote the file that exists. */
 export async function writeModelCard(
   result: TrainResult,
   start: StartEvent,
   warn: (message: string) => void,
 ): Promise<void> {
   const path = join(result.runDirectory, "README.md");
-  // A link to nowhere is somebody's too.
+  // A broken link was made by someone too.
   const taken = await lstat(path).catch(() => null);
   if (taken !== null && !(await isOurs(path))) {
     warn(`${path} is not batch-cam's own and stays as it is: the run has no model card`);
@@ -39,7 +39,7 @@ export async function writeModelCard(
   await writeFileAtomically(path, modelCard({ result, start, options: chosen(config, start), ...about }));
 }
 
-/** Of the folder that a run lies in, not of the run. */
+/** Options about the folder of a run, and not about the run. */
 const PLACES: readonly string[] = ["output", "experiment", "resume", "overwrite"];
 
 /** Options of a run that differ from the defaults. */
@@ -52,13 +52,13 @@ function chosen(config: TrainConfig, { stepsPerEpoch }: StartEvent): Record<stri
   return Object.fromEntries(entries);
 }
 
-/** Before a new run: the card of the one whose place it takes says nothing of it. */
+/** Removes the card of an earlier run in the same folder before a new run begins. */
 export async function removeModelCard(runDirectory: string): Promise<void> {
   const path = join(runDirectory, "README.md");
   if (await isOurs(path)) await rm(path, { force: true });
 }
 
-/** False where there is none. */
+/** Whether batch-cam wrote the file; false if there is no file. */
 async function isOurs(path: string): Promise<boolean> {
   return (await readRegularText(path).catch(() => "")).includes(CARD_MARK);
 }

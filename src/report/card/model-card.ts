@@ -11,25 +11,25 @@ import { rejudgedInWords } from "../text/rejudged.ts";
 import { inOneLine } from "../text/unsafe-characters.ts";
 import { unfinishedWarmUp } from "../text/warm-up.ts";
 
-/** What a card tells of: a run that has ended, or was stopped. */
+/** The contents of a card: a run that has ended, or was stopped. */
 export interface CardInput {
   result: TrainResult;
   start: StartEvent;
   /** Options that are not the default. */
   options: Readonly<Record<string, unknown>>;
-  /** Whether the data set names no images, but says how one's own are read. */
+  /** Whether the images are the user's own, so that the data set only names how they are read. */
   ownData: boolean;
-  /** The run's directory as a word for a shell. */
+  /** The run directory, quoted for a shell. */
   runWord: string;
-  /** The command that trains it anew. */
+  /** The command that trains the same run again. */
   again: string;
   /** Why that does not give exactly the same run, one sentence each. */
   caveats?: readonly string[];
-  /** Of `environment.json`. */
+  /** The contents of `environment.json`. */
   environment: Readonly<Record<string, unknown>>;
 }
 
-/** By which a card is known to be one of ours, and may be replaced. */
+/** Marks a card that batch-cam wrote, and may therefore replace. */
 export const CARD_MARK = "<!-- Written by batch-cam, and written anew when the run goes on. -->";
 
 /** A run's model card, in Markdown with the front matter that the Hugging Face hub reads. */
@@ -74,7 +74,7 @@ function frontMatter({ result: { test }, start: { config }, ownData }: CardInput
   };
 }
 
-/** Without the path, which is nobody's business. */
+/** The name of the folder without its path, which is private. */
 const folderName = (path: string): string => path.split("/").filter(Boolean).at(-1) ?? path;
 
 const HUB_METRICS = [
@@ -106,7 +106,7 @@ function objective(config: StartEvent["config"], steps: number): string {
     ...(lambdaBatch > 0 ? [`${lambdaBatch} times the Batch-CAM Loss`] : []),
     ...(baseline === undefined ? [] : [`${lambdaBaseline} times the term of the baseline ${baseline}`]),
   ];
-  if (terms.length === 0) return "It was trained by cross-entropy alone: nothing told it where to look.";
+  if (terms.length === 0) return "It was trained by cross-entropy alone, without guidance of its maps.";
   const guided = lambdaPrototype + lambdaBatch > 0;
   const by = guided ? `, by the distance ${distance.toUpperCase()}` : "";
   const control =
@@ -116,7 +116,7 @@ function objective(config: StartEvent["config"], steps: number): string {
   return `It was trained by cross-entropy and ${terms.join(" and ")}${by} (Batch-CAM, arXiv 2510.00664).${warmUp(config, steps)}${control}`;
 }
 
-/** How much of the weights acted. */
+/** How far the weights had risen when the run ended. */
 function warmUp(config: StartEvent["config"], steps: number): string {
   const { lambdaWarmup = 0 } = config;
   if (lambdaWarmup === 0) return "";
@@ -168,7 +168,7 @@ function results({ result, start, ownData }: CardInput): string[] {
   return parts;
 }
 
-/** More classes than this are not told one by one. */
+/** A card lists the accuracy of each class up to this number of classes. */
 const MOST_CLASSES = 30;
 
 function classTable(names: readonly string[], accuracy: SplitRecord["classAccuracy"]): string[] {
@@ -212,12 +212,12 @@ function limits({ start: { config, testImages } }: CardInput): string {
     `One run with seed ${config.seed}: other seeds give other numbers, by some tenths of a point of accuracy or more. One test image is ${Number((100 / testImages).toPrecision(2))} points.`,
     ...(guided
       ? [
-          "Maps that are close to prototypes are what training asked for. They are no proof that the model decides by the object: hold it against a run with `--prototypes shuffled`.",
+          "Maps that are close to prototypes are what training asked for. They are no proof that the model decides by the object: compare it with a run with `--prototypes shuffled`.",
         ]
       : []),
-    "A prototype holds whatever a class's images share, a mark in a corner too.",
+    "A prototype contains whatever the images of a class share, including a mark in a corner.",
     DATASETS.find(({ name }) => name === config.dataset)?.cue ??
-      "The test images come from the same source as the training images; nothing is known of others.",
+      "The test images come from the same source as the training images; the model was not tested on others.",
   ];
   return `## Limits\n${points.map((point) => `- ${point}`).join("\n")}`;
 }
@@ -240,7 +240,7 @@ function making({ options, environment, result, again: command, caveats = [] }: 
 const figure = (value: number | string | null): string =>
   typeof value === "number" && isNumber(value) ? value.toFixed(4) : DASH;
 
-/** Any text as code within a line: a fence longer than any within, no line's end. */
+/** Any text as inline code: on one line, in a fence that is longer than any fence within. */
 function inline(text: string): string {
   const flat = inOneLine(text);
   const fence = "`".repeat(1 + Math.max(0, ...(flat.match(/`+/g) ?? []).map((run) => run.length)));

@@ -39,7 +39,7 @@ const onValidation = (name: Validated): EpochCurve => ({
   of: ({ val }) => (val as Partial<Record<Validated, number>> | undefined)?.[name],
 });
 
-/** What each epoch was judged by. */
+/** The curves of the epochs, in the order in which a report shows them. */
 export const EPOCH_CURVES: readonly EpochCurve[] = [
   { name: "accuracy", split: "training", of: ({ train }) => train?.accuracy },
   ...(["accuracy", "crossEntropy", "mapSsim", "mapL1", "mapL2", "coherence"] as const).map(onValidation),

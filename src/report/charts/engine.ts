@@ -63,7 +63,7 @@ export async function drawFigure(plan: FigurePlan): Promise<DrawnFigure> {
 interface Named {
   /** Begins the ids of the chart's parts, so that no two charts of a page share one. */
   id: string;
-  /** What the chart shows, for a reader who cannot see it. */
+  /** Describes the chart for a reader who cannot see it. */
   description: string;
 }
 

@@ -1,4 +1,4 @@
-/** Where things lie, in pixels. */
+/** A position in pixels. */
 export interface Spot {
   x: number;
   y: number;
@@ -6,7 +6,7 @@ export interface Spot {
 
 const LABEL = { width: 15, height: 12 };
 const MARK = 10;
-/** Directions that are tried, the best first: right and up, left and up, below, ... */
+/** Directions in the order of preference: right and up, left and up, right and down, ... */
 const AROUND = [
   ...([
     [1, -0.7],
@@ -24,8 +24,8 @@ const AROUND = [
 const REACHES = [11, 18, 26, 36];
 
 /**
- * Where the short label of each point stands, in order, so that it hides neither a point nor another label while there is room near
- * by; it stays inside the box. The same points give the same places.
+ * The position of each point's short label. A label hides neither a point nor another label as long as there is room nearby, and it
+ * stays inside the box. The same points give the same positions.
  */
 export function labelPlaces(points: readonly Spot[], box: { width: number; height: number }): Spot[] {
   const placed: Spot[] = [];

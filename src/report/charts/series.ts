@@ -1,22 +1,22 @@
 import { mean } from "../text/numbers.ts";
 
-/** A point of a curve; null where there is no value, which leaves a gap. */
+/** A point of a curve. A y of null leaves a gap. */
 export interface Point {
   x: number;
   y: number | null;
 }
 
-/** Centred moving mean over `window` points, fewer at both ends; gaps stay gaps and count for nothing. */
+/** Centred moving mean over `window` points, and over fewer at both ends. Gaps stay gaps and are left out of the means. */
 export function movingMean(points: readonly Point[], window: number): Point[] {
   const before = Math.floor((window - 1) / 2);
-  // Summed anew at each point: a running sum would carry the rounding of one huge loss through the rest of the run.
+  // Each window is summed by itself, because a running sum would carry the rounding of one huge loss through the rest of the run.
   return points.map(({ x, y }, index) => {
     const around = points.slice(Math.max(0, index - before), index - before + window);
     return { x, y: y === null ? null : mean(around.map((point) => point.y)) };
   });
 }
 
-/** At most about `limit` points: the lowest and the highest of each stretch, so that no spike is lost. */
+/** Reduces a curve to about `limit` points: the lowest and the highest of each stretch, so that no spike is lost. */
 export function thin(points: readonly Point[], limit: number): Point[] {
   if (points.length <= limit) return [...points];
   const stretch = Math.ceil((points.length * 2) / limit);

@@ -1,7 +1,7 @@
 import { Markup, markup } from "../page/markup.ts";
 import { fitText, type TextRoom } from "./text-fit.ts";
 
-/** A piece of a figure drawn from its own top left corner, with the room that it takes. */
+/** A part of a figure: its drawing, from its own top left corner, and its size. */
 export interface Block {
   body: Markup;
   width: number;
@@ -19,7 +19,7 @@ export interface TextBlockOptions extends TextRoom {
 
 const LEADING = 1.3;
 
-/** Text fitted into its room; takes as many lines as it needs, and holds the whole text as a tooltip where it had to be cut. */
+/** Text that fits its box, on as many lines as it needs. If it had to be cut, the whole text is its tooltip. */
 export function textBlock(text: string, options: TextBlockOptions): Block {
   const { colour = INK.text, anchor = "start", bold = false, width } = options;
   const { lines, size, cut } = fitText(text, options);
@@ -34,12 +34,12 @@ export function textBlock(text: string, options: TextBlockOptions): Block {
   return { body, width, height: lines.length === 0 ? 0 : round(size * (LEADING * lines.length - 0.05)) };
 }
 
-/** A block moved to where it belongs. */
+/** The block at a position. */
 export function place(block: Block, x: number, y: number): Markup {
   return markup`<g transform="translate(${round(x)} ${round(y)})">${block.body}</g>\n`;
 }
 
-/** Blocks under each other; empty ones leave no gap. */
+/** Blocks below each other. Empty blocks leave no gap. */
 export function stack(blocks: readonly Block[], gap: number): Block {
   const bodies: Markup[] = [];
   let y = 0;
@@ -51,7 +51,7 @@ export function stack(blocks: readonly Block[], gap: number): Block {
   return { body: markup`${bodies}`, width: Math.max(0, ...blocks.map(({ width }) => width)), height: y };
 }
 
-/** Blocks beside each other, wrapped into the width. */
+/** Blocks in a row, which wraps at the width. */
 export function flow(blocks: readonly Block[], { width, gap }: { width: number; gap: number }): Block {
   const bodies: Markup[] = [];
   let x = 0;

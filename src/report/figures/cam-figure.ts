@@ -15,9 +15,9 @@ export interface FigureRow {
   captions?: string[];
 }
 
-/** What `camFigure` draws. */
+/** The input of `camFigure`. */
 export interface FigureInput extends PageText {
-  /** Names over the columns: the classes. */
+  /** Names above the columns: the classes. */
   columns: string[];
   rows: FigureRow[];
 }
@@ -29,11 +29,11 @@ const LABEL_ROOM = { width: 124, size: 11.5, minSize: 8, lines: 4 };
 const MAX_COLUMNS = 12;
 
 /**
- * The picture of an epoch: a column per class, a row per kind of picture (image, prototype, maps, overlay),
- * a colour scale from 0 to 1, dead maps crossed out and wrong predictions marked.
+ * A table of pictures: a column for each class, a row for each kind of picture (image, prototype, maps, overlay), and a colour scale
+ * from 0 to 1. Dead maps are crossed out and wrong predictions are marked.
  *
- * @throws E_ARGUMENT where there is no column or no row, or a size is no positive whole number;
- *   E_SHAPE where a row does not hold a cell per column, or pixels do not fill their cell
+ * @throws E_ARGUMENT if columns or rows are missing, or a size is not a positive whole number; E_SHAPE if a row does not hold a cell for
+ *   each column, or pixels do not fill their cell
  */
 export function camFigure(input: FigureInput): Figure {
   checkFigure(input);
@@ -56,7 +56,7 @@ function layoutOf({ columns, rows }: FigureInput): Layout {
   return { box, gutter, perBand, width: Math.max(width, MIN_WIDTH) };
 }
 
-/** A box near 84 pixels that enlarges the finest picture by a whole number, so that all its pixels are equally large. */
+/** A box of about 84 pixels that enlarges the finest picture by a whole number, so that all its pixels have the same size. */
 function boxFor(cells: FigureCell[]): CellBox {
   const width = Math.max(1, ...cells.map((cell) => cell.width));
   const height = Math.max(1, ...cells.map((cell) => cell.height));

@@ -8,9 +8,9 @@ import { type Block, INK } from "./block.ts";
 /** One picture of a figure: an image as it is, a map drawn in colours, or a map already laid over its image. */
 export interface FigureCell extends Picture {
   kind: "image" | "map" | "overlay";
-  /** Colours of a map, and of the scale below the figure; "inferno" without it. */
+  /** Colours of a map, and of the scale below the figure (default: "inferno"). */
   colormap?: Colormap;
-  /** Draws a cross and "dead" over the map; without it, a map that is zero everywhere counts as dead. */
+  /** Draws a cross and "dead" over the map (default: whether the map is zero everywhere). */
   dead?: boolean;
   /** Marks a map (or image) of a sample that the network got wrong. */
   wrong?: boolean;
@@ -22,16 +22,16 @@ export interface CellBox {
   height: number;
 }
 
-/** Whether a cell is to be marked as dead. */
+/** Whether a cell is marked as dead. */
 export function isDeadCell(cell: FigureCell): boolean {
   return cell.dead ?? (cell.kind === "map" && isDead(cell.pixels));
 }
 
-/** A cell in its box; `null` is an empty one with a dash, for a class without a sample. */
+/** A cell in its box. `null` draws an empty box with a dash, for a class without a sample. */
 export function cellBlock(cell: FigureCell | null, box: CellBox): Block {
   const { width, height } = box;
   if (!cell) return { ...box, body: markup`${frame(box, INK.line, "#f6f8fa")}${centred(box, "–", INK.soft)}` };
-  // Twice the box is what the PNG of a figure shows. Enlarged pixels stay squares, so that nobody takes interpolation for data.
+  // The PNG of a figure has twice the pixels of the box. Enlarged pixels stay squares, so that no one mistakes interpolation for data.
   const shown = shrink(cell, { width: 2 * width, height: 2 * height });
   const exact = cell.width <= width || (2 * width) % cell.width === 0;
   const rendering = exact ? "pixelated" : "optimizeQuality";
@@ -55,7 +55,7 @@ export function wrongBadge(x: number, y: number): Markup {
   return markup`<rect x="${x}" y="${y}" width="${BADGE}" height="${BADGE}" fill="${INK.warning}"/><path d="${path}" stroke="${INK.paper}" stroke-width="1.6" fill="none"/>`;
 }
 
-/** The mark of a dead map: a cross from corner to corner and, where there is room, the word. */
+/** The mark of a dead map: a cross from corner to corner, and the word if the box is wide enough. */
 export function cross({ width, height }: CellBox): Markup {
   const lines = markup`<path d="M0 0L${width} ${height}M${width} 0L0 ${height}" stroke="#ffffff" stroke-opacity="0.55" fill="none"/>`;
   if (width < 40) return lines;

@@ -6,16 +6,16 @@ import { shrink } from "../pictures/shrink.ts";
 import { formatPercent } from "../text/numbers.ts";
 import type { FigureCell } from "./cell.ts";
 
-/** What is known of an image besides its pixels. */
+/** The name, prediction and label of an image. */
 export interface Verdict {
   /** File name, or another name of the image. */
   name?: string;
-  /** Class that the network names, and its probability in [0, 1]. */
+  /** The predicted class, and its probability in [0, 1]. */
   prediction?: string;
   confidence?: number;
-  /** True class; a prediction that differs is marked as wrong. */
+  /** The true class. A prediction that differs is marked as wrong. */
   label?: string;
-  /** Class that the maps are of, where it is not the prediction. */
+  /** The class that the maps explain, if it is not the prediction. */
   target?: string;
 }
 
@@ -23,9 +23,9 @@ export interface Verdict {
 export interface MapStyle {
   /** "overlay" (default): as opaque as the map is high; "classic": half image, half colour; "map": the map alone. */
   style?: "overlay" | "classic" | "map";
-  /** "inferno" without it, and "jet" for the classic style. */
+  /** Default: "inferno", and "jet" for the classic style. */
   colormap?: Colormap;
-  /** Opacity of an overlay where the map is 1, in [0, 1]; 0.7 without it. */
+  /** Opacity of an overlay where the map is 1, in [0, 1] (default: 0.7). */
   strength?: number;
 }
 
@@ -34,7 +34,7 @@ export function isWrong({ prediction, label }: Verdict): boolean {
   return prediction !== undefined && label !== undefined && prediction !== label;
 }
 
-/** Prediction and confidence, "7  98.3 %"; in two parts, since a class may have a long name. */
+/** Prediction and confidence, "7  98.3 %", in separate parts because the name of a class may be long. */
 export function verdictParts(verdict: Verdict): { named: string; confidence: string; remark: string } {
   const { prediction = "", confidence, label, target } = verdict;
   const known = confidence === undefined ? "" : formatPercent(confidence, 1);
@@ -45,12 +45,12 @@ export function verdictParts(verdict: Verdict): { named: string; confidence: str
   return { named: prediction, confidence: known, remark: remarks.filter(Boolean).join(", ") };
 }
 
-/** Colours of a style. */
+/** The colour map of a style. */
 export function colormapOf({ style, colormap }: MapStyle): Colormap {
   return colormap ?? (style === "classic" ? "jet" : "inferno");
 }
 
-/** A map as a cell of a figure, at no more than `most` pixels; what is dead in the whole map is marked. */
+/** A map as a cell of a figure, of at most `most` pixels. It is marked as dead if the whole map is, before it is reduced. */
 export function mapCell(
   image: Picture,
   map: Float32Array,

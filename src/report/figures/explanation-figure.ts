@@ -9,17 +9,17 @@ import { checkExplained, isWrong, type MapStyle, mapCell, type Verdict, verdictP
 import { figurePage, MIN_WIDTH, type PageText } from "./figure-page.ts";
 import { textWidth } from "./font.ts";
 
-/** An image, what the network says of it, and its maps. */
+/** An image with its prediction and its maps. */
 export interface ExplainedImage extends Picture, Verdict {
-  /** One for each method, `(H, W)` in [0, 1], of the image's size; null where there is none. */
+  /** One map for each method, `(H, W)` in [0, 1], of the image's size; null if a method has none. */
   maps: (Float32Array | null)[];
 }
 
-/** What `explanationFigure` draws. */
+/** The input of `explanationFigure`. */
 export interface ExplanationInput extends PageText, MapStyle {
-  /** Names over the columns. */
+  /** Names above the columns. */
   methods: string[];
-  /** How each column is drawn, where they differ. */
+  /** The style of each column, if they differ. */
   styles?: NonNullable<MapStyle["style"]>[];
   images: ExplainedImage[];
 }
@@ -27,23 +27,22 @@ export interface ExplanationInput extends PageText, MapStyle {
 const GAP = 6;
 const ROW_GAP = 14;
 const PANEL_GAP = 30;
-/** Most that a page takes, its margins and words apart; a single row may be wider or higher. */
+/** The largest content of a page, without margins and title. A single row may be wider or higher. */
 const PAGE = { width: 1480, height: 1560 };
-/** Width over height that a page comes near to. */
+/** The ratio of width to height that a page should have. */
 const ASPECT = 1.4;
 const SIDE = { least: 72, most: 160, many: 112 };
-/** From this many images on they are drawn smaller. */
+/** With at least this many images, each is drawn smaller. */
 const MANY = 9;
 
 /**
- * A table of explanations: a row for each image, which comes first, with name, prediction and confidence under it; a column
- * for each method, its map over the image. A wrong prediction is marked where the label is known, a dead map is crossed
- * out, a colour scale ends the page. Where there is room, several images stand beside each other; what does not fit on a page
- * goes to further ones.
+ * A table of explanations. Each row begins with an image, with its name, prediction and confidence below, and has a column for each
+ * method with its map over the image. A wrong prediction is marked if the label is known, and a dead map is crossed out. A colour scale
+ * ends the page. A wide page has several images in a row, and what does not fit on one page continues on the next.
  *
  * @returns one PNG for each page
- * @throws E_ARGUMENT where there is no image or no method, or a number makes no sense; E_SHAPE where an image does not have a
- *   map (or null) for each method, or a map is not of its image's size
+ * @throws E_ARGUMENT if images or methods are missing, or a number is out of its range; E_SHAPE if an image does not have a map (or null)
+ *   for each method, or a map does not have its image's size
  */
 export function explanationFigure(input: ExplanationInput): Uint8Array[] {
   checkInput(input);
@@ -93,15 +92,15 @@ function panel(image: ExplainedImage, input: ExplanationInput, side: number): Pa
   return { box, cells: [first, ...maps], caption: (width) => captionBlock(image, width) };
 }
 
-/** The side that a square image gets: large where there is room, small where there are many. */
+/** The side of a square image: large if the page has room, small if there are many images. */
 function sideOf({ methods, images }: ExplanationInput): number {
   const fair = Math.floor(PAGE.width / (methods.length + 1)) - GAP;
   return Math.max(SIDE.least, Math.min(fair, images.length >= MANY ? SIDE.many : SIDE.most));
 }
 
 /**
- * The box of an image. Its PNG is twice as large, so that half steps show every pixel of an image equally large; an image
- * of more than that is reduced.
+ * The box of an image. The PNG has twice as many pixels, so that an enlargement by half steps shows all pixels of an image in the same
+ * size. A larger image is reduced.
  */
 function boxFor({ height, width }: Picture, side: number): CellBox {
   const longer = Math.max(height, width);
@@ -112,7 +111,7 @@ function boxFor({ height, width }: Picture, side: number): CellBox {
 
 function headerBlock(names: string[], column: number): Block {
   const texts = names.map((name) => {
-    // A long name such as IntegratedGradients is broken where its words meet rather than anywhere.
+    // A long name such as IntegratedGradients is broken between its words rather than anywhere.
     const long = textWidth(name, { size: 9.5, bold: true }) > column;
     const text = long ? name.replace(/(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])/g, " ") : name;
     return textBlock(text, { width: column, size: 11.5, minSize: 8, lines: 2, anchor: "middle", bold: true });
@@ -146,7 +145,7 @@ function captionBlock(image: Verdict, width: number): Block {
   );
 }
 
-/** A file name on one line, its middle left out where it is too long: the ends tell files apart. */
+/** A file name on one line. The middle of a long name is left out, because the ends distinguish files. */
 function shortName(name: string, width: number): string {
   const fits = (text: string) => textWidth(text, { size: 8 }) <= width;
   if (fits(name)) return name;
@@ -171,7 +170,7 @@ interface Page<T> {
   lines: T[][];
 }
 
-/** Panels in lines, lines on pages: as many panels to a line as bring a page nearest to `ASPECT`, all pages alike. */
+/** Divides the panels into lines and pages. All pages have the number of panels in a line that brings them nearest to `ASPECT`. */
 function paginate<T extends { block: Block }>(
   panels: T[],
   { width, header }: { width: number; header: number },
@@ -187,7 +186,7 @@ function paginate<T extends { block: Block }>(
   return candidates.filter((pages) => pages.length === fewest).reduce((a, b) => (badness(b) < badness(a) ? b : a));
 }
 
-/** Pages as few as they can be, with as many lines on each, where that does not need another page. */
+/** As few pages as possible, with the same number of lines on each unless that takes another page. */
 function balanced<T extends { block: Block }>(panels: T[], across: number, header: number): Page<T>[] {
   const pages = fill(panels, { across, header });
   const even = fill(panels, { across, header, most: Math.ceil(panels.length / across / pages.length) });

@@ -15,13 +15,13 @@ import {
 } from "./explained-image.ts";
 import { rasterPixels } from "./raster.ts";
 
-/** What `explanationPicture` draws. */
+/** The input of `explanationPicture`. */
 export interface ExplanationPictureInput extends Picture, Verdict, MapStyle {
   /** `(H, W)` in [0, 1], of the image's size. */
   map: Float32Array;
-  /** Whether prediction, confidence and name stand in a strip below; false without it. */
+  /** Whether a strip below the picture has prediction, confidence and name (default: false). */
   caption?: boolean;
-  /** An image whose longer side is shorter is enlarged by a whole number, each pixel a square; 224 without it, 1 for never. */
+  /** An image whose longer side has fewer pixels is enlarged by a whole number, so that each pixel becomes a square (default: 224; 1 enlarges nothing). */
   minSide?: number;
 }
 
@@ -32,10 +32,10 @@ interface Canvas {
 }
 
 /**
- * One map over one image at the image's own resolution, as a PNG; small images are enlarged by the whole number that
- * brings them nearest to `minSide` from below. A dead map is crossed out.
+ * One map over one image at the image's own resolution, as a PNG. Small images are enlarged by the largest whole number that keeps them
+ * within `minSide`. A dead map is crossed out.
  *
- * @throws E_ARGUMENT or E_SHAPE for pixels that do not fill their size, and for numbers that make no sense
+ * @throws E_SHAPE if the pixels do not fill their size, and E_ARGUMENT if a number is out of its range
  */
 export function explanationPicture(input: ExplanationPictureInput): Uint8Array {
   checkExplained("explanationPicture: image", input, { map: input.map });
@@ -51,7 +51,7 @@ export function explanationPicture(input: ExplanationPictureInput): Uint8Array {
   return encodePng(rgb, { width, height: rgb.length / 3 / width });
 }
 
-/** The colour of each pixel by its number and channel, 0 to 255. */
+/** A function from the index of a pixel and a channel to a value from 0 to 255. */
 function colours(input: ExplanationPictureInput): (pixel: number, channel: number) => number {
   const size = input.height * input.width;
   if (input.style === "map") {
@@ -81,7 +81,7 @@ function drawEnlarged(
   }
 }
 
-/** A half-white cross from corner to corner, as that of the figures. */
+/** Draws a half-transparent white cross from corner to corner, like that of the figures. */
 function crossOut({ rgb, width, height }: Canvas): void {
   const half = Math.max(0.75, Math.hypot(width, height) / 400);
   const length = Math.hypot(width, height);
@@ -97,7 +97,7 @@ function crossOut({ rgb, width, height }: Canvas): void {
   }
 }
 
-/** The strip below a picture, of its width: prediction and confidence, what is wrong with them, the name. */
+/** The strip below a picture, as wide as the picture: prediction and confidence, remarks, and the name. */
 function captionStrip(input: ExplanationPictureInput, width: number): Uint8Array {
   const size = Math.min(40, Math.max(11, width / 24));
   const margin = Math.round(size * 0.6);

@@ -6,24 +6,24 @@ import { cross, type FigureCell, isDeadCell, wrongBadge } from "./cell.ts";
 import { textWidth } from "./font.ts";
 import { rasterize } from "./raster.ts";
 
-/** A figure as text and as picture, the picture at twice the size of the SVG. */
+/** A figure as SVG and as PNG. The PNG has twice the pixels of the SVG. */
 export interface Figure {
   svg: string;
   png: Uint8Array;
 }
 
-/** The words around a figure. */
+/** The texts around a figure. */
 export interface PageText {
   title: string;
   subtitle?: string;
   footer?: string;
 }
 
-/** A narrower figure has no room for its title. */
+/** The least width of a figure, which its title needs. */
 export const MIN_WIDTH = 420;
 const MARGIN = 24;
 
-/** A page: title, blocks, then the colour scale and the meaning of the marks that its cells use. */
+/** A page with a title, the blocks, and a legend of the colours and marks that its cells use. */
 export function figurePage(text: PageText, blocks: Block[], page: { width: number; cells: FigureCell[] }): Figure {
   const { title, subtitle = "", footer = "" } = text;
   const { width: room, cells } = page;
@@ -47,7 +47,7 @@ ${place(content, MARGIN, MARGIN)}</svg>
 const SIZE = 10;
 const BAR = { width: 150, height: 10 };
 
-/** The colour scale of the maps and the meaning of the marks, each only where the figure uses it. */
+/** The colour scale of the maps and the meaning of the marks, as far as the cells use them. */
 export function legendBlock(cells: FigureCell[], width: number): Block {
   const items: Block[] = [];
   const coloured = cells.find(({ kind }) => kind !== "image");

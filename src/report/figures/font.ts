@@ -3,19 +3,19 @@ import { createRequire } from "node:module";
 
 const resolve = createRequire(import.meta.url).resolve;
 
-/** The two bundled fonts: figures look the same on a machine without any font installed. */
+/** The bundled fonts. With them, figures look the same on every machine, even one without fonts. */
 export const FONT_FILES = {
   regular: resolve("dejavu-fonts-ttf/ttf/DejaVuSans.ttf"),
   bold: resolve("dejavu-fonts-ttf/ttf/DejaVuSans-Bold.ttf"),
 } as const;
 
-/** How a piece of text is set: size in pixels. */
+/** The style of a text. The size is in pixels. */
 export interface TextStyle {
   size: number;
   bold?: boolean;
 }
 
-/** Width in pixels that a line of text takes in the bundled font, kerning left out. */
+/** The width in pixels of a line of text in the bundled font, without kerning. */
 export function textWidth(text: string, { size, bold = false }: TextStyle): number {
   const font = metrics(bold ? "bold" : "regular");
   let units = 0;

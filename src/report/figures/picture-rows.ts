@@ -15,7 +15,7 @@ export interface SampleSet extends Pick<MapSamples, "classNames" | "height" | "w
 
 /** A row of pictures, one for each sample or class. */
 export interface PictureRow extends FigureRow {
-  /** What each picture shows, before ", class 3". */
+  /** Describes each picture for a reader who cannot see it, before ", class 3". */
   what: string;
 }
 

@@ -1,7 +1,7 @@
 import { Resvg } from "@resvg/resvg-js";
 import { FONT_FILES } from "./font.ts";
 
-/** Above this many pixels a figure is drawn at a lower zoom rather than filling the memory. */
+/** A figure of more pixels is drawn at a lower zoom, so that it does not fill the memory. */
 const MAX_PIXELS = 40_000_000;
 
 interface Size {
@@ -9,12 +9,12 @@ interface Size {
   height: number;
 }
 
-/** Draws an SVG of the given size as PNG, twice as large for sharp print, with the bundled fonts only. */
+/** Draws an SVG of the given size as a PNG of twice the size, for sharp print. Only the bundled fonts are used. */
 export function rasterize(svg: string, { width, height }: Size): Uint8Array {
   return new Uint8Array(render(svg, Math.min(2, Math.sqrt(MAX_PIXELS / (width * height)))).asPng());
 }
 
-/** The pixels of an SVG at its own size: red, green, blue and alpha side by side. */
+/** The pixels of an SVG at its own size, with red, green, blue and alpha interleaved. */
 export function rasterPixels(svg: string): Size & { rgba: Uint8Array } {
   const { pixels, width, height } = render(svg, 1);
   return { rgba: pixels, width, height };

@@ -1,24 +1,24 @@
 import { type TextStyle, textWidth } from "./font.ts";
 
-/** The room that a text may take. */
+/** The box that a text must fit. */
 export interface TextRoom extends TextStyle {
   width: number;
   lines: number;
-  /** Smallest size to shrink to before the text is cut. */
+  /** The smallest size before the text is cut. */
   minSize: number;
 }
 
-/** A text set into its room: lines to draw, at one size. `cut` says that an ellipsis stands for the rest. */
+/** A text that fits its box: the lines and their size. If `cut` is true, an ellipsis replaces the rest. */
 export interface FittedText {
   lines: string[];
   size: number;
   cut: boolean;
 }
 
-// White space without the no-break spaces.
+// All white space except the no-break spaces.
 const BREAKS = /[^\S\u00a0\u202f]+/;
 
-/** Fits a text into its room: wraps at spaces, then shrinks, then breaks long words, and only then cuts with an ellipsis. */
+/** Fits a text into its box: it is wrapped at spaces, then made smaller, then broken within long words, and cut with an ellipsis only as the last resort. */
 export function fitText(text: string, room: TextRoom): FittedText {
   const words = text.split(BREAKS).filter((word) => word !== "");
   for (let size = room.size; size >= room.minSize; size -= 0.5) {
@@ -34,7 +34,7 @@ export function fitText(text: string, room: TextRoom): FittedText {
   return { lines, size: room.minSize, cut };
 }
 
-/** Width that a text takes once it is fitted into its room. */
+/** The width of a text that is fitted into its box. */
 export function fittedWidth(text: string, room: TextRoom): number {
   const { lines, size } = fitText(text, room);
   return Math.max(0, ...lines.map((line) => textWidth(line, { ...room, size })));

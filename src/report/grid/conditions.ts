@@ -5,13 +5,13 @@ import type { GridSettings, Setting, SettingsRow } from "../../workflows/study/s
 import { type Markup, markup } from "../page/markup.ts";
 import { formatCount } from "../text/numbers.ts";
 
-/** Classes that are named; of more, the others are counted. */
+/** This many classes are named, and further ones are counted. */
 const MOST_NAMED = 20;
-/** Characters of a digest that tell data sets apart. */
+/** This many characters of a digest distinguish data sets. */
 const DIGEST = 12;
 
 interface Used {
-  /** As the grid calls it. */
+  /** The name of the data set in the grid. */
   name: string;
   done: readonly DoneCell[];
 }
@@ -24,13 +24,13 @@ function usedIn(groups: readonly AnalysisGroup[]): Used[] {
   return Array.from(used, ([name, done]) => ({ name, done })).filter(({ done }) => done.length > 0);
 }
 
-/** What the grid's data sets are: their kind, where they lie, and how large they are. */
+/** A table of the grid's data sets: their kind, folder and size. */
 export function dataTable(groups: readonly AnalysisGroup[]): Markup {
   const used = usedIn(groups);
   if (used.length === 0) return markup`<p>No run has finished.</p>`;
   const digests = used.some(({ done }) => done.some(({ data }) => data !== undefined));
   const note = digests
-    ? markup`<p class="note">The digest is one of all images and labels: where it is the same, the data are the same.</p>\n`
+    ? markup`<p class="note">The digest covers all images and labels: equal digests mean equal data.</p>\n`
     : null;
   return markup`${note}<table class="settings"><tbody>${used.map(row)}</tbody></table>`;
 }
@@ -49,7 +49,7 @@ function row({ name, done }: Used): Markup {
   return markup`<tr><th scope="row">${name}</th><td>${text}</td></tr>\n`;
 }
 
-/** Of the images that a run used; earlier versions kept the number of the test images alone. */
+/** The numbers of images that a run used. Records of earlier versions have only that of the test images. */
 function imagesInWords({ images, test }: DoneCell): string {
   if (images === undefined) return counted(test.images, "test image", formatCount);
   const { train, val } = images;
@@ -77,12 +77,12 @@ function distinct(cells: readonly DoneCell[], of: (cell: DoneCell) => string | u
   return [...new Set(cells.flatMap((cell) => of(cell) ?? []))];
 }
 
-/** What tells of one run alone, or of whose machine it was. */
+/** These keys differ for every run, or name the machine. */
 const APART: ReadonlySet<string> = new Set(["seed", "startedAt", "host"]);
-/** More values than this are counted. */
+/** Up to this many values are listed, and more are counted. */
 const MOST = 4;
 
-/** Versions and machines of all runs: every value that occurs. */
+/** A table of the versions and machines of all runs, with every value that occurs. */
 export function hardwareTable(groups: readonly AnalysisGroup[]): Markup {
   const values = new Map<string, Set<string>>();
   for (const { environment } of groups.flatMap(({ methods }) => methods.flatMap(({ done }) => done)))
@@ -102,7 +102,7 @@ const HEADINGS: Readonly<Record<SettingsRow["of"], string>> = {
   ...{ model: "model", dataset: "data set", method: "method", run: "run" },
 };
 
-/** The train options of a grid: what all runs share, and what each row of the grid has beside it. */
+/** A table of the train options of a grid: those of all runs, and those of each row of the grid. */
 export function settingsTable({ common, rows }: GridSettings): Markup {
   if (common.length + rows.length === 0) return markup`<p>No run has finished.</p>`;
   const lines = rows.map(({ of, name, settings }) => line(`${HEADINGS[of]} ${name}`, settings));

@@ -4,7 +4,7 @@ import type { AnalysedMethod, AnalysisGroup, Duel } from "../../workflows/study/
 import { differenceText, spreadText } from "../text/measure-text.ts";
 import { formatNumber, isNumber, LEVEL, pText } from "../text/numbers.ts";
 
-/** How far the methods of a group lean on its cue, always with the best control beside the best method. Nothing without a cue. */
+/** Sentences about how far the methods of a group rely on its cue. The best control always follows the best method. Empty without a cue. */
 export function cueInWords(group: AnalysisGroup): string[] {
   const judged = group.methods.filter(({ values }) => Number.isFinite(values.randomAccuracy.mean));
   if (judged.length === 0) return [];
@@ -12,7 +12,7 @@ export function cueInWords(group: AnalysisGroup): string[] {
   const { method, control, reference } = group.best;
   const gains = !plain || !method || method.values.randomAccuracy.mean > plain.values.randomAccuracy.mean;
   return [
-    "The training images carry a cue of their class. In what follows the test images carry that of a class drawn evenly from all: a model that reads the cue alone is right by chance only.",
+    "The training images carry a cue of their class. In the numbers below, the test images carry the cue of a class drawn evenly from all, so a model that reads only the cue is right by chance.",
     ...(plain ? [`Plain training: ${randomWords(plain)}.`] : []),
     ...(method
       ? [

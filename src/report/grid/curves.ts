@@ -33,7 +33,7 @@ const CURVES: readonly GridCurve[] = [
   })),
 ];
 
-/** More lines than this in one chart cannot be told apart. */
+/** The largest number of lines that a reader can distinguish in one chart. */
 const MOST_LINES = 10;
 
 const LINE_SHEETS: readonly { name: string; kinds: readonly MethodKind[] }[] = [
@@ -42,7 +42,7 @@ const LINE_SHEETS: readonly { name: string; kinds: readonly MethodKind[] }[] = [
   { name: "references", kinds: ["baseline", "reference"] },
 ];
 
-/** The methods of a group, divided into figures of curves: one figure if they are few, else one for each kind, beside plain. */
+/** Divides the methods of a group into figures of curves: one figure for few methods, else one for plain and each other kind. */
 export function curveSheets(group: AnalysisGroup): { name: string; group: AnalysisGroup }[] {
   const methods = group.methods.filter(({ done }) => done.length > 0);
   if (methods.length <= MOST_LINES) return [{ name: "", group: { ...group, methods } }];

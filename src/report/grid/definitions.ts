@@ -38,7 +38,7 @@ const namesOf = (group: keyof typeof MEASURE_GROUPS): MeasureName[] =>
 
 const ON_TEST = [...namesOf("classification"), ...namesOf("maps")];
 
-/** What the numbers of a comparison mean: those that it shows, and no others. */
+/** The definitions of all numbers that a comparison shows. */
 export function gridDefinitions({ groups }: GridReportInput): Markup {
   const runs = groups.flatMap(({ methods }) => methods.flatMap(({ done }) => done));
   const metrics = new Set(runs.flatMap(({ explanations }) => Object.keys(explanations?.values ?? {})));

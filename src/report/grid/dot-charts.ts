@@ -11,7 +11,7 @@ import { groupName } from "./input.ts";
 export const ROW = 19;
 const WIDTH = 190;
 
-/** A point of a panel with a row for each method. */
+/** A method's point in a panel, which has a row for each method. */
 interface Dot {
   method: string;
   kind: string;
@@ -20,7 +20,7 @@ interface Dot {
   high: number | null;
 }
 
-/** Differences from plain training with their 95 % intervals: a panel a measure. Null where there is nothing to hold against. */
+/** Differences from plain training with their 95 % intervals, a panel for each measure. Null without plain training. */
 export function effectFigure(group: AnalysisGroup, slug: string): FigurePlan | null {
   const panels = (["accuracy", "mapSsim", "coherence", "secondsPerStep"] as const).flatMap((id) => {
     const factor = factorOf(MEASURES[id]);
@@ -45,11 +45,11 @@ export function effectFigure(group: AnalysisGroup, slug: string): FigurePlan | n
     ...{ name: `effects-${slug}`, title: `Differences from plain training: ${groupName(group)}`, panels, columns: 2 },
     key: kindPanel(group.methods.filter(({ effects }) => effects !== null)),
     caption:
-      "Mean difference from plain training of the same seeds. Bars are 95 % intervals of Student’s t, where there are three seeds or more; the line is no difference.",
+      "Mean difference from plain training of the same seeds. Bars are 95 % intervals of Student’s t, if there are three seeds or more; the line marks a difference of zero.",
   };
 }
 
-/** Reliance on the cue: a panel a measure, the line at plain training. Null where the data set has no cue. */
+/** Reliance on the cue, a panel for each measure, with a line at plain training. Null if the data set has no cue. */
 export function cueFigure(group: AnalysisGroup, slug: string): FigurePlan | null {
   const panels = (["randomAccuracy", "energyInPatch", "wrongReason"] as const).flatMap((id) => {
     const dots = group.methods.flatMap((method) => dotOf(method, id));
@@ -64,7 +64,7 @@ export function cueFigure(group: AnalysisGroup, slug: string): FigurePlan | null
     ...{ name: `cue-${slug}`, title: `Reliance on the cue: ${groupName(group)}`, panels, columns: 2 },
     key: kindPanel(group.methods),
     caption:
-      "Means over seeds; bars are one standard deviation; the line is plain training. Judge a method by the controls beside it: where a control does as well, what was gained is not due to where the maps point.",
+      "Means over seeds; bars are one standard deviation; the line is plain training. Judge a method by the controls beside it: if a control does as well, the gain does not come from where the maps point.",
   };
 }
 
@@ -82,7 +82,7 @@ type Ends = [number | null, number | null];
 interface DotText {
   title: string;
   axis: string;
-  /** Where the line stands. */
+  /** The value at which a vertical line is drawn. */
   at?: number;
 }
 
@@ -132,7 +132,7 @@ export const kindShape = () => ({
   scale: { domain: kindNames, range: Object.values(KINDS).map(({ shape }) => shape) },
 });
 
-/** What the marks are, for the file. */
+/** A legend of the marks, for the file. */
 function kindPanel(methods: readonly AnalysedMethod[]): Panel {
   const values = [...new Set(methods.map(({ kind }) => kind))].map((kind) => ({ kind }));
   const y = { field: "kind", type: "nominal", sort: null, axis: null };

@@ -7,10 +7,10 @@ import { capital, columnName, differenceText, signedText, spreadText, testName }
 import { formatCount, formatNumber, LEVEL, pText } from "../text/numbers.ts";
 import { kindMark } from "./table-markup.ts";
 
-/** With more methods than this, those of one verdict share an item: their numbers stand in the tables. */
+/** With more methods than this, those with the same verdict share an item. The tables have their numbers. */
 const MOST_ITEMS = 4;
 
-/** What each method of a group does against plain training. */
+/** A list that compares each method of a group with plain training. */
 export function findings(methods: readonly AnalysedMethod[]): Markup | null {
   if (methods.length === 0) return null;
   const alike = new Map<string, AnalysedMethod[]>();
@@ -23,7 +23,7 @@ export function findings(methods: readonly AnalysedMethod[]): Markup | null {
   return markup`<ul class="findings">${items}</ul>`;
 }
 
-/** Methods of one kind and verdict: the range of their mean differences, and all numbers of the one nearest to the prototypes. */
+/** An item for methods of one kind and verdict: the range of their mean differences, and all numbers of the method whose maps are nearest to the prototypes. */
 function sharedItem(methods: readonly AnalysedMethod[]): Markup {
   const nearest = methods.reduce((best, one) => (one.values.mapSsim.mean > best.values.mapSsim.mean ? one : best));
   const names = methods.map(({ method }, index) => {
@@ -62,7 +62,7 @@ function numbersInWords({ done, values, effects, overhead }: AnalysedMethod): st
 
 export const SPOKEN = ["accuracy", "mapSsim", "coherence"] as const satisfies MeasureId[];
 
-/** What is told apart from plain training, before the numbers. */
+/** The measures that differ significantly from plain training, before the numbers. */
 function verdictInWords(effects: AnalysedMethod["effects"]): string {
   if (effects === null) return "no plain training to compare with";
   const tested = SPOKEN.filter((id) => effects[id].adjusted !== null);
@@ -86,10 +86,10 @@ function verdictInWords(effects: AnalysedMethod["effects"]): string {
   return [...compared(told, "than plain’s"), ...alike, ...rest].join(", ");
 }
 
-/** Whether it differs from plain's by as much for each of several seeds: no test can be made of that. */
+/** Whether the difference from plain is the same for each of several seeds, so that a test is impossible. */
 const isAlike = ({ pairs, mean, adjusted }: Effect): boolean => pairs >= 3 && adjusted === null && (mean ?? 0) !== 0;
 
-/** " (+1.2 points, 95 % 0.3 to 2.1, p = 0.02)", or why there is no test. */
+/** " (+1.2 points, 95 % 0.3 to 2.1, p = 0.02)", or why a test is missing. */
 function effectInWords({ pairs, mean, low, high, adjusted }: Effect, { id, seeds }: { id: MeasureId; seeds: number }) {
   const label = MEASURES[id];
   if (mean === null) return " (no seed in common with plain training)";

@@ -2,20 +2,20 @@ import type { AnalysisGroup } from "../../workflows/study/analysis.ts";
 import type { Cell, FailedCell } from "../../workflows/study/records.ts";
 import type { GridSettings } from "../../workflows/study/settings.ts";
 
-/** What the report of a grid tells of. */
+/** The input of `gridReport`. */
 export interface GridReportInput {
-  /** Of the grid. */
+  /** The name of the grid. */
   name: string;
   /** The command that makes the report again. */
   command: string;
   groups: readonly AnalysisGroup[];
   /** Groups whose runs were tested on different images. */
   mixed: readonly AnalysisGroup[];
-  /** What the runs were trained with. */
+  /** The train options of the runs. */
   settings: GridSettings;
   seeds: readonly number[];
   failed: readonly FailedCell[];
-  /** Runs of the grid without a record that can be read: those to do, those at work, those whose record is damaged. */
+  /** The runs of the grid without a readable record: not started, in progress, or with a damaged record. */
   missing: readonly (Pick<Cell, "model" | "dataset" | "method" | "seed"> & { state: string })[];
 }
 
@@ -23,7 +23,7 @@ export interface GridReportInput {
 export const groupName = ({ model, dataset }: Pick<AnalysisGroup, "model" | "dataset">): string =>
   `${model} on ${dataset}`;
 
-/** A file's name for each group, none twice: letters, digits and dashes. */
+/** A unique file name for each group, of letters, digits and dashes. */
 export function slugs(groups: readonly AnalysisGroup[]): Map<AnalysisGroup, string> {
   const taken = new Set<string>();
   return new Map(

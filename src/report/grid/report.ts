@@ -17,7 +17,7 @@ import { tableCsv, tableLatex } from "./table-files.ts";
 import { kindLegend, kindMark, tableMarkup } from "./table-markup.ts";
 import { reportTables } from "./tables.ts";
 
-/** A file beside the page: its path in the report's folder. */
+/** A file of the report, with its path in the report's folder. */
 export interface ReportFile {
   path: string;
   contents: string | Uint8Array;
@@ -26,11 +26,11 @@ export interface ReportFile {
 export interface GridReport {
   html: string;
   files: ReportFile[];
-  /** What could not be drawn, and why. */
+  /** The figures that could not be drawn, with the reasons. */
   warnings: string[];
 }
 
-/** The report of a comparison as one page that needs no network, with its figures and tables as files. The same input gives the same bytes. */
+/** Renders the report of a comparison as one page that needs no network, and its figures and tables as files. The same input gives the same bytes. */
 export async function gridReport(input: GridReportInput): Promise<GridReport> {
   const drawing = new Drawing();
   const names = slugs(input.groups);
@@ -59,12 +59,12 @@ export async function gridReport(input: GridReportInput): Promise<GridReport> {
   return { html, files: drawing.files, warnings: drawing.warnings };
 }
 
-/** Files and faults, as figures are drawn. */
+/** Collects the files and faults while figures are drawn. */
 class Drawing {
   readonly files: ReportFile[] = [];
   readonly warnings: string[] = [];
 
-  /** One figure that cannot be drawn must not lose the rest. */
+  /** Draws a figure. A failure becomes a warning, so that the rest of the report is kept. */
   async attempt(name: string, draw: () => Promise<Markup | null> | Markup | null): Promise<Markup | null> {
     try {
       return await draw();
@@ -153,5 +153,5 @@ function unfinished({ failed, missing }: GridReportInput): Section[] {
 
 function again({ command }: GridReportInput): Markup {
   return markup`<pre tabindex="0"><code>${command}</code></pre>
-<p>The first command trains what is missing of the grid, and writes this report at its end; the second makes the report anew of the records that are there.</p>`;
+<p>The first command trains the missing runs of the grid and then writes this report. The second writes the report again from the records that exist.</p>`;
 }

@@ -31,7 +31,7 @@ export function scatterFigure(group: AnalysisGroup, slug: string): FigurePlan | 
     ...{ name: `accuracy-coherence-${slug}`, title: `Accuracy against coherence: ${groupName(group)}` },
     ...{ panels: [panel], columns: 2, key: keyPanel(points) },
     caption:
-      "Means over seeds, with bars of one standard deviation. Coherence alone is no merit: maps that are all the same have it.",
+      "Means over seeds, with bars of one standard deviation. A high coherence alone is not a merit: maps that are all the same have it.",
   };
 }
 

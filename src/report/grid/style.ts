@@ -1,6 +1,6 @@
 import { STYLE } from "../page/style.ts";
 
-/** The demo report's style sheet, and what a comparison has beside it. */
+/** The style sheet of all reports, with the rules that only a comparison needs. */
 export const GRID_STYLE = `${STYLE}
 body { max-width: 76rem; }
 .scroll { position: relative; overflow-x: auto; margin: .5rem 0 .25rem; overscroll-behavior-x: contain; scrollbar-width: thin; scrollbar-color: var(--muted) transparent;

@@ -11,7 +11,7 @@ import { cueInWords } from "./cue-summary.ts";
 import { findings, SPOKEN } from "./findings.ts";
 import { type GridReportInput, groupName } from "./input.ts";
 
-/** What was run, on what. */
+/** A sentence about the models, data sets, machines and versions. */
 export function ranInWords({ groups }: GridReportInput): string {
   const runs = groups.flatMap(({ methods }) => methods.flatMap(({ done }) => done));
   const distinct = (of: (environment: Record<string, unknown>) => unknown) =>
@@ -33,7 +33,7 @@ export function ranInWords({ groups }: GridReportInput): string {
   ].join(" ");
 }
 
-/** A few sentences about the whole grid. */
+/** Sentences about the whole grid. */
 export function leadSentences(input: GridReportInput): string[] {
   const { groups, seeds, failed, missing, mixed } = input;
   const runs = groups.flatMap(({ methods }) => methods.flatMap(({ done }) => done)).length;
@@ -62,11 +62,11 @@ export function leadSentences(input: GridReportInput): string[] {
     ...(tests
       ? [`Told apart means p < ${LEVEL} in a paired t-test, after Holm’s correction within each group.`]
       : ["No test is made of fewer than three seeds, nor of differences that are all the same."]),
-    "Closeness to the prototype is what guided training asks for: it shows that training did what it was told.",
+    "Closeness to the prototype is what guided training asks for: it shows that the guidance worked.",
   ];
 }
 
-/** How often the methods of a kind do better than plain training. */
+/** How often the methods of a kind differ from plain training, and in which direction. */
 function kindInWords(groups: readonly AnalysisGroup[], kind: "guided" | "control"): string[] {
   const held = groups.flatMap(({ methods }) => methods.filter((one) => one.kind === kind && one.effects !== null));
   const told = (["accuracy", "mapSsim", "coherence"] as const).flatMap((id) => countInWords(held, id));
@@ -103,16 +103,16 @@ function countInWords(methods: readonly AnalysedMethod[], id: MeasureId): string
   ];
 }
 
-/** How the numbers in brackets are to be read; nothing where no test was made. */
+/** Explains the numbers in brackets; null if no test was made. */
 export function testNote({ groups }: GridReportInput): Markup | null {
   if (!groups.some(({ methods }) => methods.some(wasTested))) return null;
   return markup`<p class="note">In brackets: the mean difference from plain training of the same seeds, its 95 % interval, which is of that comparison alone, and p after Holm’s correction for all methods of the group.</p>`;
 }
 
-/** Whether any of a method's spoken numbers was tested. */
+/** Whether any of the numbers that the summary names was tested. */
 const wasTested = ({ effects }: AnalysedMethod): boolean => SPOKEN.some((id) => isNumber(effects?.[id].adjusted));
 
-/** What each method does, group by group. */
+/** The summary of each group: plain training, the cue, and every other method. */
 export function groupSummaries(groups: readonly AnalysisGroup[]): Markup[] {
   return groups.map((group) => {
     const plain = group.methods.find(({ method }) => method === group.plain);
@@ -130,9 +130,9 @@ ${warmUpText}${cueText}${findings(others)}
 
 function plainInWords({ methods }: AnalysisGroup, plain: AnalysedMethod | undefined): string {
   if (plain === undefined)
-    return "There is no record of plain training of this model and data set: the methods stand without what they would be held against.";
+    return "There is no record of plain training of this model and data set, so the methods cannot be compared with it.";
   if (plain.done.length === 0)
-    return "No run of plain training has finished: the methods stand without what they would be held against.";
+    return "No run of plain training has finished, so the methods cannot be compared with it.";
   const counts = [...new Set(methods.flatMap(({ done }) => done.map(({ test }) => test.images)))];
   const images = `${counts.map(formatCount).join(" or ")} ${wordFor(counts.at(-1), "test image")}`;
   const { values } = plain;
@@ -148,7 +148,7 @@ function plainInWords({ methods }: AnalysisGroup, plain: AnalysedMethod | undefi
 const spreadWords = ({ done }: AnalysedMethod): string =>
   done.length > 1 ? ", mean ± standard deviation" : ", so there is no spread";
 
-/** How many runs of the grid ended before their guidance had its whole weight; nothing where there is none. */
+/** A sentence about the runs that ended before their guidance had its whole weight; empty if there are no such runs. */
 export function unfinishedWarmUps(groups: readonly AnalysisGroup[]): string[] {
   const count = groups.flatMap(({ methods }) =>
     methods.flatMap(({ done }) => done.flatMap(({ config, steps }) => unfinishedWarmUp(config, steps) ?? [])),
@@ -159,7 +159,7 @@ export function unfinishedWarmUps(groups: readonly AnalysisGroup[]): string[] {
   ];
 }
 
-/** Which methods of a group those are, a sentence each. */
+/** A sentence about each method of a group that has such runs. */
 export function warmUpsInWords({ methods }: AnalysisGroup): string[] {
   return methods.flatMap(warmUpInWords);
 }

@@ -2,7 +2,7 @@ import type { CellRecord } from "../../workflows/study/records.ts";
 import { csvRow } from "../text/csv.ts";
 import { type ReportTable, seedsOf, type TableCell, type TableColumn, type TableSection } from "./table.ts";
 
-/** A table as CSV (RFC 4180) in full precision; a number that is not there is empty. */
+/** A table as CSV (RFC 4180) in full precision. A missing number is an empty field. */
 export function tableCsv({ columns, sections }: ReportTable): string {
   const heads = ["model", "dataset", "method", "kind", "done", "runs", ...columns.flatMap(({ csv }) => csv)];
   const rows = sections.flatMap(({ model, dataset, rows: inSection }) =>
@@ -14,12 +14,12 @@ export function tableCsv({ columns, sections }: ReportTable): string {
   return [heads, ...rows].map(csvRow).join("");
 }
 
-/** Characters that a line of a LaTeX table holds, and lines that a page does: what is more goes on in a further table. */
+/** The characters that fit into a line of a LaTeX table, and the lines that fit on a page. A larger table is divided. */
 const [LINE, PAGE] = [110, 38];
 
 /**
- * A table in LaTeX with booktabs' rules; bold as on the page, and shrunk to the text's width where it is wider. Columns
- * and groups that a page has no room for go on in tables of their own. Needs `\usepackage{booktabs,graphicx}`.
+ * A table in LaTeX with the rules of booktabs and the bold numbers of the page. A table that is wider than the text is made smaller, and
+ * columns and groups that do not fit on a page continue in further tables. Needs `\usepackage{booktabs,graphicx}`.
  */
 export function tableLatex(table: ReportTable): string {
   const pages = packed(table.sections, { size: ({ rows }) => rows.length + 1, room: PAGE });
@@ -28,7 +28,7 @@ export function tableLatex(table: ReportTable): string {
   return `% \\usepackage{booktabs,graphicx}\n${tables.join("\n")}`;
 }
 
-/** Indices of columns, by the tables that they fit into. */
+/** The indices of the columns of each table. */
 function partsOf({ columns, sections }: ReportTable): number[][] {
   const rows = sections.flatMap((section) => section.rows);
   const names = Math.max(6, ...rows.map(({ method, kind }) => method.length + kind.length)) + 10;
@@ -37,7 +37,7 @@ function partsOf({ columns, sections }: ReportTable): number[][] {
   return packed([...columns.keys()], { size: widthOf, room: LINE - names });
 }
 
-/** Items in their order, in as few lots as have room for them; one that is too large has a lot of its own. */
+/** Divides items in their order into as few lots as possible. An item that is too large has a lot of its own. */
 function packed<T>(items: readonly T[], { size, room }: { size: (item: T) => number; room: number }): T[][] {
   const lots: T[][] = [];
   let left = 0;
@@ -120,14 +120,14 @@ const LATEX: Readonly<Record<string, string>> = {
   ...{ "<": "\\textless{}", ">": "\\textgreater{}", "|": "\\textbar{}", "[": "{[}", "]": "{]}" },
 };
 
-/** Text as LaTeX shows it: what is special there is escaped, line ends and control characters are spaces. */
+/** Text escaped for LaTeX. Line ends and control characters become spaces. */
 export function latexText(text: string): string {
   return Array.from(text.replace(/[\p{C}\s]/gu, (character) => (character === "\u00a0" ? character : " ")))
     .map((character) => LATEX[character] ?? character)
     .join("");
 }
 
-/** All numbers of a grid's finished runs as CSV (RFC 4180), one row a run; a number that is not there is empty. */
+/** All numbers of a grid's finished runs as CSV (RFC 4180), a row for each run. A missing number is an empty field. */
 export function runsTable(records: readonly CellRecord[]): string {
   const rows = records.flatMap((record) => {
     if (record.status !== "done") return [];
@@ -144,7 +144,7 @@ export function runsTable(records: readonly CellRecord[]): string {
     ];
   });
   const named = [...new Set(rows.flatMap(Object.keys))];
-  // Of a part that one run has and another lacks, its numbers have columns, the part itself none.
+  // If one run has a part that another lacks (null), only the numbers within the part have columns.
   const columns = named.filter((name) => !named.some((other) => other.startsWith(`${name}.`)));
   return [columns, ...rows.map((row) => columns.map((column) => row[column]))].map(csvRow).join("");
 }

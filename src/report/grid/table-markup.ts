@@ -3,7 +3,7 @@ import { arrowMarkup } from "../page/definitions.ts";
 import { type Markup, markup } from "../page/markup.ts";
 import { type ReportTable, seedsOf, type TableRow } from "./table.ts";
 
-/** A table on the page, which scrolls in its own box where it is wide. */
+/** A table on the page. A wide table scrolls in its own box. */
 export function tableMarkup({ name, caption, note, columns, sections }: ReportTable): Markup {
   const heads = columns.map(
     (column) => markup`<th scope="col" class="number">${column.head}${arrowMarkup(column)}</th>`,
@@ -44,7 +44,7 @@ export function kindMark(kind: TableRow["kind"]): Markup {
   return markup`<svg class="kind-mark" viewBox="0 0 12 12" width="12" height="12" aria-hidden="true"><path d="${SHAPES[shape] ?? ""}" fill="${colour}"/></svg>`;
 }
 
-/** The kinds that occur, each with its mark and what it means. */
+/** A legend of the kinds that occur, with their marks and meanings. */
 export function kindLegend(kinds: ReadonlySet<TableRow["kind"]>): Markup {
   const items = (Object.keys(KINDS) as TableRow["kind"][])
     .filter((kind) => kinds.has(kind))

@@ -1,9 +1,9 @@
 import type { AnalysedMethod, AnalysisGroup } from "../../workflows/study/analysis.ts";
 import type { MethodKind } from "../../workflows/study/records.ts";
 
-/** A table of the report, which its page, its CSV and its LaTeX are made of. */
+/** A table of the report, in the form from which the page, the CSV and the LaTeX are made. */
 export interface ReportTable {
-  /** Of its files. */
+  /** The name of its files. */
   name: string;
   caption: string;
   note: string;
@@ -14,7 +14,7 @@ export interface ReportTable {
 export interface TableColumn {
   head: string;
   better: "higher" | "lower" | null;
-  /** Columns of the CSV. */
+  /** The names of its columns in the CSV. */
   csv: string[];
 }
 
@@ -28,29 +28,29 @@ export interface TableSection {
 export interface TableRow {
   method: string;
   kind: MethodKind;
-  /** Finished runs, and how many there are. */
+  /** The number of finished runs, and of all runs. */
   done: number;
   runs: number;
   cells: TableCell[];
 }
 
-/** How many of a row's runs have finished. */
+/** The number of a row's finished runs: "3", or "2 of 3". */
 export const seedsOf = ({ done, runs }: Pick<TableRow, "done" | "runs">): string =>
   done === runs ? String(done) : `${done} of ${runs}`;
 
 export interface TableCell {
-  /** What is shown; with " ± " between mean and deviation. */
+  /** The text on the page, with " ± " between mean and deviation. */
   text: string;
-  /** One a column of the CSV, in full precision; null where there is none. */
+  /** A number in full precision for each column of the CSV; null if it is missing. */
   csv: (number | null)[];
-  /** The best of its section, among the methods that see no masks. */
+  /** Whether it is the best of its section, among the methods that see no masks. */
   best: boolean;
 }
 
-/** A column before it is filled: how to get and write its value. */
+/** A column before it is filled: how its value is read and written. */
 export interface ColumnPlan extends TableColumn {
   cell(method: AnalysedMethod, group: AnalysisGroup): Omit<TableCell, "best">;
-  /** By which the best is found; null where there is none. */
+  /** The number by which the best method is found; null if it is missing. */
   rank(method: AnalysedMethod): number | null;
 }
 
@@ -59,7 +59,7 @@ export interface TablePlan extends Pick<ReportTable, "name" | "caption" | "note"
   columns: readonly ColumnPlan[];
 }
 
-/** Fills a table; columns without a single value, and groups without a row, are left out. Null where nothing is left. */
+/** Fills a table. Columns without a value and groups without a row are left out. Null if nothing is left. */
 export function fillTable({ columns, ...texts }: TablePlan, groups: readonly AnalysisGroup[]): ReportTable | null {
   const isThere = (column: ColumnPlan) =>
     groups.some((group) =>
@@ -90,7 +90,7 @@ function rowsOf(group: AnalysisGroup, columns: readonly ColumnPlan[]): TableRow[
   }));
 }
 
-/** The best value among the methods that see no masks; null where they all are the same, or there is but one. */
+/** The best value among the methods that see no masks; null if all values are the same, or there is only one. */
 function bestOf({ methods }: AnalysisGroup, { better, rank }: ColumnPlan): number | null {
   const values = methods.filter(({ kind }) => kind !== "reference").flatMap((method) => rank(method) ?? []);
   if (better === null || new Set(values).size < 2) return null;

@@ -49,13 +49,13 @@ const TABLES: readonly TablePlan[] = [
   {
     name: "time",
     caption: "Time",
-    note: "Medians of a run’s steps. What else ran on the machine moves them: runs that shared it with others are no benchmark.",
+    note: "Medians of a run’s steps. Other work on the machine changes them, so runs that shared the machine are not a benchmark.",
     columns: [spreadColumn("secondsPerStep"), overheadColumn(), spreadColumn("seconds")],
   },
   {
     name: "tests",
     caption: "Differences from plain training",
-    note: "Mean of m − plain over seeds, and its 95 % interval where there are three seeds or more; p after Holm’s correction.",
+    note: "Mean of m − plain over seeds, and its 95 % interval if there are three seeds or more; p after Holm’s correction.",
     columns: TESTED.map(testColumn),
   },
 ];

@@ -3,7 +3,7 @@ import { capital, testName } from "../text/measure-text.ts";
 import { FORMULAS } from "./formulas.ts";
 import { type Markup, markup } from "./markup.ts";
 
-/** A term that is no measure, such as "map". */
+/** A defined term: a measure, or another one such as "map". */
 export interface Definition {
   /** Links lead to `#about-<id>`. */
   id: string;
@@ -11,7 +11,7 @@ export interface Definition {
   text: string;
 }
 
-/** What a page is about, before its measures. */
+/** The terms that the measures are about. */
 export const SUBJECTS: readonly Definition[] = [
   {
     id: "map",
@@ -25,7 +25,7 @@ export const SUBJECTS: readonly Definition[] = [
   },
 ];
 
-/** What guided training minimises. */
+/** The definition of the loss. */
 export const OBJECTIVE: Definition = {
   id: "loss",
   term: "Loss",
@@ -39,7 +39,7 @@ export function measureDefinition(name: MeasureName): Definition {
   return { id: name, term: capital(testName(name)), text: [sentence, note].filter(Boolean).join(" ") };
 }
 
-/** What the numbers and pictures of a page mean, with the formulas. */
+/** A list of definitions, with their formulas. */
 export function definitionList(definitions: readonly Definition[]): Markup {
   const entries = definitions.map(({ id, term, text }) => {
     return markup`<div id="about-${id}"><dt>${term}</dt><dd><p>${text}</p>${FORMULAS[id]}</dd></div>\n`;

@@ -1,4 +1,4 @@
-/** Text that is already markup: `markup` puts it in as it is, and escapes everything else. */
+/** Text that is already markup. `markup` inserts it as it is, and escapes everything else. */
 export class Markup {
   readonly text: string;
 
@@ -11,7 +11,7 @@ export class Markup {
   }
 }
 
-/** What may stand in a `markup` template; `null` and `undefined` leave nothing, a list is joined without separator. */
+/** A value in a `markup` template. `null` and `undefined` insert nothing, and the elements of a list are joined without a separator. */
 export type MarkupValue = Markup | string | number | null | undefined | readonly MarkupValue[];
 
 /** Template tag for HTML and SVG: every inserted string or number is escaped, unless it is `Markup` itself. */

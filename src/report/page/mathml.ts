@@ -3,12 +3,12 @@ import { Markup, markup } from "./markup.ts";
 /** A part of a formula: markup as it is, a number as a number, a word as a name, anything else as an operator. */
 export type Term = Markup | string | number;
 
-/** A formula on a line of its own; `alt` says it in plain text where MathML is not shown. */
+/** A formula on a line of its own. `alt` is its plain text, for readers without MathML. */
 export function formula(alt: string, ...terms: Term[]): Markup {
   return markup`<div class="formula" tabindex="0"><math displaystyle="true" alttext="${alt}">${row(...terms)}</math></div>`;
 }
 
-/** Terms beside each other. */
+/** Terms in a row. */
 export function row(...terms: Term[]): Markup {
   return markup`<mrow>${terms.map(token)}</mrow>`;
 }
@@ -43,7 +43,7 @@ export function word(text: string): Markup {
   return markup`<mi mathvariant="normal">${text}</mi>`;
 }
 
-/** A function such as max that stands before its argument with a small space. */
+/** A function such as max, with a small space before its argument. */
 export function operator(name: string): Markup {
   return markup`${word(name)}<mspace width="0.2em"/>`;
 }

@@ -1,23 +1,23 @@
 import { Markup, markup } from "./markup.ts";
 
-/** A part of a page, named in its contents. */
+/** A part of a page, which the links at the top lead to. */
 export interface Section {
   id: string;
   heading: string;
   body: Markup;
 }
 
-/** What `renderPage` puts together. */
+/** The input of `renderPage`. */
 export interface PageInput {
   title: string;
-  /** What stands between the title and the contents. */
+  /** The content between the title and the links to the sections. */
   lead: Markup;
   sections: readonly Section[];
   /** The style sheet. */
   style: string;
 }
 
-/** An HTML page in one file, which may load nothing: neither scripts nor anything from elsewhere. */
+/** An HTML page in one file. Its policy forbids scripts and requests. */
 export function renderPage({ title, lead, sections, style }: PageInput): string {
   const links = sections.map(({ id, heading }) => markup`<li><a href="#${id}">${heading}</a></li>`);
   const bodies = sections.map(({ id, heading, body }) => {

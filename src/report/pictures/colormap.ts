@@ -3,7 +3,7 @@ import { wrongArgument } from "../../arguments.ts";
 /** Names of the colour maps. */
 export const COLORMAPS = ["inferno", "viridis", "jet"] as const;
 
-/** inferno and viridis are perceptually uniform: equal steps look equal, in grey too. jet, the classic, is not. */
+/** inferno and viridis are perceptually uniform: equal steps look equal, also in grey. jet is not. */
 export type Colormap = (typeof COLORMAPS)[number];
 
 // Every fifth entry of matplotlib's tables (CC0).

@@ -4,7 +4,7 @@ import { expectInteger, wrongArgument } from "../../arguments.ts";
 import { counted } from "../../counted.ts";
 import { BatchCamError } from "../../errors.ts";
 
-/** Arrays that a .npy file can hold as they are. */
+/** Typed arrays whose elements a .npy file can hold. */
 export type NpyData =
   | Float32Array
   | Float64Array
@@ -27,8 +27,8 @@ const BYTE_ORDER = endianness() === "LE" ? "<" : ">";
  * `{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }` padded to a multiple of 64 bytes, then the elements, row-major.
  *
  * @param shape sizes of the dimensions; `[]` for a scalar
- * @throws E_ARGUMENT for an array of another type or a size that is no whole number, E_SHAPE where the shape holds another
- *   number of elements than the data
+ * @throws E_ARGUMENT for an array of another type or a size that is not a whole number, E_SHAPE if the shape does not have as many
+ *   elements as the data
  */
 export function encodeNpy(data: NpyData, shape: readonly number[]): Uint8Array {
   const descr = descriptor(data);

@@ -6,9 +6,9 @@ import { channelsOf, expectMap, type Picture } from "./picture.ts";
 export interface OverlayOptions {
   height: number;
   width: number;
-  /** Opacity of the colour where the map is 1, in [0, 1]; 0.7 without it. */
+  /** Opacity of the colour where the map is 1, in [0, 1] (default: 0.7). */
   strength?: number;
-  /** "inferno" without it. */
+  /** Default: "inferno". */
   colormap?: Colormap;
 }
 
@@ -18,7 +18,7 @@ export interface OverlayOptions {
  * @param image grey `(H, W)` or colour `(3, H, W)`, in [0, 1]; values outside are clamped
  * @param map `(H, W)` in [0, 1]
  * @returns colour `(3, H, W)` in [0, 1]
- * @throws E_SHAPE where image or map do not hold H × W values, E_ARGUMENT where strength is not in [0, 1]
+ * @throws E_SHAPE if image or map do not hold H × W values, E_ARGUMENT if strength is not in [0, 1]
  */
 export function overlay(image: Float32Array, map: Float32Array, options: OverlayOptions): Float32Array {
   const { height, width, strength = 0.7, colormap = "inferno" } = options;
@@ -31,17 +31,17 @@ export function overlay(image: Float32Array, map: Float32Array, options: Overlay
 export interface ClassicOverlayOptions {
   height: number;
   width: number;
-  /** Share of the image in the sum, in [0, 1]; 0.5 without it. */
+  /** Share of the image in the sum, in [0, 1] (default: 0.5). */
   imageWeight?: number;
-  /** "jet" without it. */
+  /** Default: "jet". */
   colormap?: Colormap;
 }
 
 /**
- * The picture that pytorch-grad-cam's `show_cam_on_image` made familiar: `v = w·image + (1 − w)·colour(m)` everywhere,
- * divided by its largest value. It tints what the map calls unimportant, too; `overlay` does not.
+ * The picture of pytorch-grad-cam's `show_cam_on_image`: `v = w·image + (1 − w)·colour(m)` everywhere, divided by its largest value.
+ * Unlike `overlay`, it also tints the pixels where the map is 0.
  *
- * Parameters, result and errors as those of `overlay`.
+ * Parameters, result and errors are those of `overlay`.
  */
 export function classicOverlay(image: Float32Array, map: Float32Array, options: ClassicOverlayOptions): Float32Array {
   const { height, width, imageWeight = 0.5, colormap = "jet" } = options;

@@ -11,8 +11,8 @@ export interface Picture {
 /**
  * Number of channels of a picture, 1 or 3, found from its length.
  *
- * @param what operation and argument for the message, as in "camFigure: rows[0].cells[2]"
- * @throws E_ARGUMENT where height or width is no positive whole number, E_SHAPE where the length fits neither 1 nor 3 channels
+ * @param what the operation and argument in the error's message, such as "camFigure: rows[0].cells[2]"
+ * @throws E_ARGUMENT if height or width is not a positive whole number, E_SHAPE if the length fits neither 1 nor 3 channels
  */
 export function channelsOf(picture: Picture, what: string): 1 | 3 {
   const { pixels, height, width } = picture;
@@ -42,7 +42,7 @@ export function isDead(map: Float32Array): boolean {
 /**
  * Checks that a picture is a map: one channel of the stated size.
  *
- * @throws E_SHAPE otherwise, and as `channelsOf`
+ * @throws E_SHAPE if it is not, and the errors of `channelsOf`
  */
 export function expectMap(picture: Picture, what: string): void {
   if (channelsOf(picture, what) === 1) return;

@@ -3,8 +3,8 @@ import { type Colormap, colormapTable, level } from "./colormap.ts";
 import type { Picture } from "./picture.ts";
 
 /**
- * A picture as a PNG data address: as it is, or, where a colour map is named, through its colours.
- * Values outside [0, 1] are clamped; pixels that are not finite become transparent, so that they show.
+ * A picture as a PNG in a data URL, in its own colours or in those of a colour map.
+ * Values outside [0, 1] are clamped. Pixels that are not finite become transparent, so that a reader notices them.
  */
 export function pngAddress(picture: Picture, colormap?: Colormap): string {
   const { pixels, height, width } = picture;
@@ -24,13 +24,13 @@ export function pngAddress(picture: Picture, colormap?: Colormap): string {
   return `data:image/png;base64,${PNG.sync.write(png).toString("base64")}`;
 }
 
-/** The colour scale from 0 to 1 as a PNG data address, 256 pixels wide and one high. */
+/** The colour scale from 0 to 1 as a PNG in a data URL, 256 pixels wide and one high. */
 export function scaleAddress(colormap: Colormap = "inferno"): string {
   const pixels = Float32Array.from({ length: 256 }, (_, index) => index / 255);
   return pngAddress({ pixels, height: 1, width: 256 }, colormap);
 }
 
-/** Opaque colours, red, green and blue side by side, as a PNG file. */
+/** A PNG file of opaque pixels, with red, green and blue interleaved. */
 export function encodePng(rgb: Uint8Array, { width, height }: { width: number; height: number }): Uint8Array {
   const png = new PNG({ width, height });
   png.data = Buffer.from(rgb.buffer, rgb.byteOffset, rgb.length);

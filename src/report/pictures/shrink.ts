@@ -1,8 +1,8 @@
 import type { Picture } from "./picture.ts";
 
 /**
- * A picture made smaller: each new pixel is the mean of the area that it covers, so that nothing thin is lost.
- * A side that is not larger than wanted stays as it is.
+ * Reduces a picture: each new pixel is the mean of the area that it covers, so that thin lines are kept.
+ * A side that is small enough stays as it is.
  */
 export function shrink({ pixels, height, width }: Picture, most: { height: number; width: number }): Picture {
   const channels = pixels.length / (height * width);
@@ -17,7 +17,7 @@ interface Axis {
   lines: number;
   from: number;
   to: number;
-  /** Values between neighbours along the axis. */
+  /** The distance of neighbouring values along the axis. */
   stride: number;
 }
 

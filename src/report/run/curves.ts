@@ -12,7 +12,7 @@ import type { ReportedRun, RunReportInput } from "./input.ts";
 interface RunChart {
   id: string;
   measure: MeasureName;
-  /** Of the images that the numbers belong to; empty for the training steps. */
+  /** The split that the numbers belong to; empty for the training steps. */
   split: string;
   scale: Scale;
   isSmoothed: boolean;

@@ -2,16 +2,16 @@ import { counted } from "../../counted.ts";
 import type { JudgedRun } from "../../train/run/events.ts";
 import { formatCount, formatNumber, formatPercent, isNumber } from "../text/numbers.ts";
 
-/** The runs on a decoy set, by what guides them; the control is pulled towards an image that says nothing of the class. */
+/** The runs on a decoy set, by their guidance. The maps of the control are pulled towards an image that does not depend on the class. */
 export const DECOY_RUNS = ["plain", "guided", "control"] as const;
 
 export type DecoyRunName = (typeof DECOY_RUNS)[number];
 
 export type DecoyResults = Record<DecoyRunName, JudgedRun>;
 
-/** Accuracies of a run on a decoy set, 0 to 1; null where there is none. */
+/** Accuracies of a run on a decoy set, 0 to 1; null if a number is missing. */
 export interface DecoyAccuracy {
-  /** On validation images, whose patch tells the class as in training. */
+  /** On validation images, whose patch shows the class as in training. */
   told: number | null;
   /** On test images, whose patch is that of a class drawn at random. */
   random: number | null;
@@ -23,13 +23,13 @@ export function decoyAccuracy({ history, bestEpoch, test }: JudgedRun): DecoyAcc
   return { told: isNumber(told) ? told : null, random: isNumber(random) ? random : null };
 }
 
-/** Accuracies of these runs where the patch is drawn at random, over five seeds: "both ssim 5" and "global prototype 5" of docs/reproduction.md. */
+/** Accuracies with a random patch over five seeds: "both ssim 5" and "global prototype 5" of docs/reproduction.md. */
 export const STUDY = { guided: { mean: 0.936, deviation: 0.02 }, control: { mean: 0.94, deviation: 0.009 } } as const;
 
-/** How far two runs of this size differ by their seeds alone, as a share: twice the standard deviation of a difference. */
+/** How much two runs of this size differ by their seeds alone: twice the standard deviation of a difference of accuracies. */
 const SEED_SPREAD = 2 * Math.hypot(STUDY.guided.deviation, STUDY.control.deviation);
 
-/** What the runs on the decoy set show, and what they do not, a sentence or two each, made from the numbers. */
+/** Sentences about what the runs on the decoy set show, and what they do not, made from the numbers. */
 export interface DecoyWords {
   shows: string;
   doesNotShow: string;

@@ -6,15 +6,15 @@ import { type DecoyResults, decoyAccuracy, decoyInWords } from "./decoy-story.ts
 import { galleryLegend, mapGallery } from "./gallery.ts";
 import type { DecoyRun, DecoyShown, RunReportInput } from "./input.ts";
 
-/** What the head of the page says of the runs on the decoy set; nothing where there are none. */
+/** The paragraph about the runs on the decoy set at the head of the page; null without such runs. */
 export function decoyLead({ decoy }: RunReportInput): Markup | null {
   if (decoy === undefined) return null;
   const [plain, guided, control] = decoy.runs.map(({ result }) => formatPercent(decoyAccuracy(result).random, 1));
   return markup`
-<p class="summary">Three more were trained on digits with a grey patch that tells the class. Where it no longer does, the plain network is right for ${plain}, the guided one for ${guided}, and a control, which is guided to an image that says nothing of the class, for ${control}: <a href="#decoy">what that shows, and what it does not</a>.</p>`;
+<p class="summary">Three more networks were trained on digits with a grey patch whose shade shows the class. On test images with a random patch, the plain network is right for ${plain}, the guided one for ${guided}, and a control, which is guided to an image that does not depend on the class, for ${control}: <a href="#decoy">what that shows, and what it does not</a>.</p>`;
 }
 
-/** The runs on the decoy set: accuracies, what they show and do not, and maps. Nothing where there are none. */
+/** The section about the runs on the decoy set: their accuracies, what these show and what not, and the maps. Empty without such runs. */
 export function decoySection({ decoy }: RunReportInput): Section[] {
   if (decoy === undefined) return [];
   const { shows, doesNotShow } = decoyInWords(resultsOf(decoy));
@@ -22,7 +22,7 @@ export function decoySection({ decoy }: RunReportInput): Section[] {
 <p>${doesNotShow}</p>
 ${accuracyTable(decoy)}
 <h3>The maps of the same images</h3>
-<p>Each test image has the patch of a class drawn at random in one of its corners. The prototypes, towards which the guided maps were pulled, are means of training images with their patches, as anyone would have to make them; the maps of the control were all pulled towards one mean. A map on the digit is no evidence that the network relies on the digit: what it relies on shows in the accuracies.</p>
+<p>Each test image has the patch of a class drawn at random in one of its corners. The guided maps were pulled towards the prototypes, which are means of training images with their patches, because no images without patches are available in practice. All maps of the control were pulled towards one mean. A map on the digit is not evidence that the network relies on the digit: the accuracies show what it relies on.</p>
 ${mapGallery(decoy)}${galleryLegend(decoy)}`;
   return [{ id: "decoy", heading: "A patch that gives the class away", body }];
 }

@@ -23,7 +23,7 @@ export function overlayGallery(input: MappedSamples): Markup {
   return gallery(galleryOf(input, rows));
 }
 
-/** What the colours and marks of both galleries mean. */
+/** The legend of both galleries. */
 export const galleryLegend = (input: MappedSamples): Markup => mapLegend(marksOf(mapRows(input)));
 
 const NOTHING = new Float32Array(0);

@@ -4,10 +4,10 @@ import type { BalanceEvent, JudgedRun, StepMetrics } from "../../train/run/event
 import { channelsOf, expectMap } from "../pictures/picture.ts";
 import { DECOY_RUNS, type DecoyRunName } from "./decoy-story.ts";
 
-/** What a run says of each of some test images. */
+/** The maps and predictions of a run for some test images. */
 export interface MappedRun {
   name: string;
-  /** One map `(H, W)` per sample, normalised to [0, 1]. */
+  /** A map `(H, W)` for each sample, normalised to [0, 1]. */
   maps: readonly Float32Array[];
   /** Whether the map of each sample is zero everywhere. */
   dead: readonly boolean[];
@@ -15,25 +15,25 @@ export interface MappedRun {
   predictions: readonly number[];
 }
 
-/** Test images, and what each run says of them. */
+/** Test images with the maps and predictions of each run. */
 export interface MappedSamples {
   runs: readonly MappedRun[];
-  /** Test images, grey `(H, W)` or colour `(3, H, W)` in [0, 1], the same for all runs; one per class is best. */
+  /** Test images, grey `(H, W)` or colour `(3, H, W)` in [0, 1], which are the same for all runs. One for each class is best. */
   samples: { images: readonly Float32Array[]; labels: readonly number[]; height: number; width: number };
-  /** The class means, one per class, shaped as the images or `(H, W)`. */
+  /** The prototypes, one for each class, in the shape of the images or `(H, W)`. */
   prototypes: readonly Float32Array[];
   classNames: readonly string[];
 }
 
-/** One of the two runs that the report compares. */
+/** A run that the page is about. */
 export interface ReportedRun extends MappedRun {
   name: "plain" | "guided";
   /** The effective configuration, as in the run directory's config.json. */
   config: Record<string, unknown>;
   result: JudgedRun;
-  /** The logged steps; one every few is enough. */
+  /** The logged steps. They need not be all steps. */
   steps: readonly { step: number; metrics: StepMetrics }[];
-  /** What the run has logged of the balance of its losses. */
+  /** The balance of the losses, if the run has logged it. */
   balance?: readonly Omit<BalanceEvent, "type">[];
 }
 
@@ -49,12 +49,12 @@ export interface DecoyShown extends MappedSamples {
   runs: readonly DecoyRun[];
 }
 
-/** What `renderRunReport` shows. */
+/** The input of `renderRunReport`. */
 export interface RunReportInput extends MappedSamples {
   title: string;
-  /** One run or two; with both, their differences are shown. */
+  /** One run or two. The differences of two runs are shown. */
   runs: readonly ReportedRun[];
-  /** Runs on a decoy set: a section of their own. */
+  /** Runs on a decoy set, which have a section of their own. */
   decoy?: DecoyShown;
   /** Versions, processor, threads, seed. */
   environment: Record<string, string | number>;
@@ -64,7 +64,7 @@ export interface RunReportInput extends MappedSamples {
   caveats?: readonly string[];
 }
 
-/** Checks what the types cannot: names, counts, sizes and ranges. Throws E_ARGUMENT or E_SHAPE. */
+/** Checks names, counts, sizes and ranges, which types cannot express. Throws E_ARGUMENT or E_SHAPE. */
 export function checkRunReportInput(input: RunReportInput): void {
   const { title, runs, decoy } = input;
   if (title.trim() === "") fail("E_ARGUMENT", "title must not be empty");
@@ -82,7 +82,7 @@ export function checkRunReportInput(input: RunReportInput): void {
   checkMapped(decoy, "decoy.");
 }
 
-/** `at` stands before the names of arguments. */
+/** `at` is a prefix for the names of arguments in messages. */
 function checkMapped(mapped: MappedSamples, at: string): void {
   const { classNames, prototypes, runs } = mapped;
   if (classNames.length === 0) fail("E_ARGUMENT", `${at}classNames must hold at least one name, got none`);

@@ -3,7 +3,7 @@ import type { JudgedRun } from "../../train/run/events.ts";
 import { differenceText, valueText } from "../text/measure-text.ts";
 import { isNumber, mean } from "../text/numbers.ts";
 
-/** What the runs are judged by, in the order of the table of results. */
+/** The measures in the table of results, in its order. */
 export const JUDGED_BY = [
   ...(["accuracy", "mapSsim", "mapL1", "mapL2", "coherence", "energyInForeground", "deadMaps"] as const),
   "secondsPerEpoch",
@@ -11,7 +11,7 @@ export const JUDGED_BY = [
 
 export type JudgedBy = (typeof JUDGED_BY)[number];
 
-/** A run's value of a measure; null if there is none. */
+/** A run's value of a measure; null if it is missing. */
 export function runValue(name: JudgedBy, { test, history }: JudgedRun): number | null {
   if (name === "secondsPerEpoch") return mean(history.map(({ secondsPerEpoch }) => secondsPerEpoch));
   const value = test?.[name];

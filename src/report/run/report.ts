@@ -14,10 +14,10 @@ import { configurationTable, environmentTable, reproduction } from "./settings.t
 import { summarize } from "./summary.ts";
 
 /**
- * The report of the demo as one HTML file that needs no network: what came out, the picture of the maps side by side,
- * the curves, what every number means, and how to get them again. The same input gives the same text.
+ * The report of one run or two as one HTML file that needs no network: the results, the maps, the curves, the definition of every number,
+ * and the command that makes it again. The same input gives the same text.
  *
- * @throws E_ARGUMENT and E_SHAPE where names, counts, sizes or classes do not fit together
+ * @throws E_ARGUMENT or E_SHAPE if names, counts, sizes or classes do not fit together
  */
 export async function renderRunReport(input: RunReportInput): Promise<string> {
   checkRunReportInput(input);
@@ -39,7 +39,7 @@ export async function renderRunReport(input: RunReportInput): Promise<string> {
 
 function maps(input: RunReportInput): Markup {
   const who = input.runs.length > 1 ? "The same test images through each network. " : "";
-  return markup`<p>${who}A map shows which parts of the image speak for the true class: the brighter, the more. Each map is stretched to [0, 1] for itself, so compare shapes and not brightness between maps.</p>
+  return markup`<p>${who}A map shows which parts of the image support the true class: the brighter a pixel, the more. Each map is stretched to [0, 1] by itself, so compare the shapes of maps and not their brightness.</p>
 ${mapGallery(input)}${galleryLegend(input)}
 <h3>The same maps laid over the images</h3>
 ${overlayGallery(input)}`;

@@ -7,7 +7,7 @@ interface ConfiguredRun {
   config: Record<string, unknown>;
 }
 
-/** The effective configuration of each run, nested keys joined by dots; rows in which the runs differ are marked. */
+/** A table of the effective configuration of each run. Nested keys are joined by dots, and rows in which the runs differ are marked. */
 export function configurationTable({ runs }: { runs: readonly ConfiguredRun[] }): Markup {
   const flat = runs.map(({ config }) => flatten(config));
   const keys = [...new Set(flat.flatMap((entries) => [...entries.keys()]))];
@@ -25,7 +25,7 @@ export function configurationTable({ runs }: { runs: readonly ConfiguredRun[] })
 </table>`;
 }
 
-/** Versions and machine. */
+/** A table of the versions and the machine. */
 export function environmentTable({ environment }: RunReportInput): Markup {
   const rows = Object.entries(environment).map(([key, value]) => {
     const text = typeof value === "number" && !Number.isFinite(value) ? DASH : String(value);
@@ -34,7 +34,7 @@ export function environmentTable({ environment }: RunReportInput): Markup {
   return markup`<table class="settings"><tbody>${rows}</tbody></table>`;
 }
 
-/** How to make the report again. */
+/** The commands that make the report again. */
 export function reproduction({ commands = ["npm start"], caveats = [] }: RunReportInput): Markup {
   const shown = markup`<pre tabindex="0"><code>${commands.join("\n")}</code></pre>\n`;
   if (caveats.length > 0)

@@ -5,10 +5,10 @@ import { unfinishedWarmUp } from "../text/warm-up.ts";
 import type { ReportedRun, RunReportInput } from "./input.ts";
 import { accuracyError, compare, type JudgedBy, resultText, runValue } from "./measures.ts";
 
-/** Past this share of dead maps the other numbers about maps say little. */
+/** With a larger share of dead maps, the other numbers about maps say little. */
 const MANY_DEAD = 0.2;
 
-/** The results in plain English, made from the numbers: what rose, what fell, and what neither shows. */
+/** The results in sentences, made from the numbers: what rose, what fell, and what that does not show. */
 export function summarize({ runs }: RunReportInput): string {
   const plain = runs.find(({ name }) => name === "plain");
   const guided = runs.find(({ name }) => name === "guided");
@@ -68,7 +68,7 @@ function mapsInWords(pair: Pair): string[] {
   const list = phrases.length > 1 ? `${phrases.slice(0, -1).join(", ")}, and ${phrases.at(-1)}` : phrases.join("");
   return [
     `From plain to guided, ${list}.`,
-    "Closeness to the prototype is what guided training asks for: it shows that the training did what it was told, and not by itself that the network’s reasons are better.",
+    "Closeness to the prototype is what guided training asks for: it shows that the guidance worked, and not by itself that the network’s reasons are better.",
   ];
 }
 

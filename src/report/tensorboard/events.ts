@@ -1,8 +1,8 @@
 import { crc32c } from "../../checksum.ts";
 
 /**
- * One record of a TFRecord file, as TensorBoard's event files hold them: the length (uint64, little-endian) and the data, each
- * behind it with its masked CRC-32C.
+ * One record of a TFRecord file, the format of TensorBoard's event files: the length (uint64, little-endian) and the data, each followed
+ * by its masked CRC-32C.
  */
 export function eventRecord(data: Uint8Array): Buffer {
   const record = Buffer.alloc(data.length + 16);
@@ -13,7 +13,7 @@ export function eventRecord(data: Uint8Array): Buffer {
   return record;
 }
 
-/** TensorFlow masks checksums that are stored beside what they check: rotated by 15 bits, and a constant added. */
+/** The form in which TensorFlow stores a checksum next to its data: rotated by 15 bits, plus a constant. */
 function maskedCrc(data: Uint8Array): number {
   const crc = crc32c(data);
   return (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0;
@@ -31,7 +31,7 @@ export type SummaryValue =
 export type EventContent =
   | { fileVersion: string }
   | { summary: readonly SummaryValue[] }
-  /** A run that goes on: what was logged from this step on is void. */
+  /** A resumed run: TensorBoard discards what was logged from this step on. */
   | { sessionStart: true };
 
 /** @param wallTime in seconds */
@@ -80,7 +80,7 @@ const numberField = (number: number, value: number): Buffer => Buffer.concat([fi
 const bytesField = (number: number, bytes: Uint8Array): Buffer =>
   Buffer.concat([field(number, BYTES), varint(bytes.length), bytes]);
 
-/** Of an integer from 0 to 2^53 − 1. */
+/** The encoding of an integer from 0 to 2^53 − 1. */
 function varint(value: number): Buffer {
   const bytes: number[] = [];
   let rest = value;

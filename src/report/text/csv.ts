@@ -1,6 +1,6 @@
 /**
- * A row of a CSV file (RFC 4180) with its line's end; what is not there is empty. Text that a spreadsheet would take for a formula
- * is marked as text by an apostrophe before it.
+ * A row of a CSV file (RFC 4180) with its line end. Null and undefined are empty fields. An apostrophe marks text that a spreadsheet would
+ * take for a formula.
  */
 export const csvRow = (values: readonly unknown[]): string => `${values.map(csvCell).join(",")}\n`;
 
@@ -9,7 +9,7 @@ function csvCell(value: unknown): string {
   return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-/** A class called "=1+1" stays that text; numbers, which may begin with a sign, stay numbers. */
+/** Keeps a class called "=1+1" as text. Numbers may begin with a sign and stay numbers. */
 function asText(text: string): string {
   return /^[=+\-@\t\r]/.test(text) && !Number.isFinite(Number(text)) ? `'${text}` : text;
 }

@@ -1,4 +1,4 @@
-/** A time in words, as exact as its size: `42 s`, `2 min 5 s`, `12 min`, `1 h 12 min`. */
+/** A time with a precision that fits its size: `42 s`, `2 min 5 s`, `12 min`, `1 h 12 min`. */
 export function duration(seconds: number): string {
   if (!Number.isFinite(seconds)) return "an unknown time";
   const whole = Math.max(0, Math.round(seconds));

@@ -1,9 +1,9 @@
-/** What stands where there is no number. */
+/** Replaces a missing number. */
 export const DASH = "–";
 
 type MaybeNumber = number | null | undefined;
 
-/** A number with fixed decimals and a true minus sign; a dash where it is null or not finite. */
+/** A number with fixed decimals and a true minus sign; a dash if it is null or not finite. */
 export function formatNumber(value: MaybeNumber, digits = 3): string {
   if (!isNumber(value)) return DASH;
   const text = value.toFixed(digits);
@@ -20,13 +20,13 @@ export function formatPercent(value: MaybeNumber, digits = 2): string {
   return isNumber(value) ? `${formatNumber(value * 100, digits)}\u00a0%` : DASH;
 }
 
-/** A difference with its sign; zero at the given precision has none. */
+/** A difference with its sign. What is zero at the given precision has no sign. */
 export function formatSigned(value: MaybeNumber, digits = 3): string {
   const text = formatNumber(value, digits);
   return isNumber(value) && value > 0 && Number(text) !== 0 ? `+${text}` : text;
 }
 
-/** A number in as few characters as show three significant digits: for axes and captions. */
+/** A number with three significant digits in as few characters as possible, for captions. */
 export function formatShort(value: MaybeNumber): string {
   if (!isNumber(value)) return DASH;
   if (value === 0) return "0";
@@ -37,12 +37,12 @@ export function formatShort(value: MaybeNumber): string {
   return String(Number(value.toPrecision(3))).replace("-", "−");
 }
 
-/** Whether there is a number to show. */
+/** Whether the value is a finite number. */
 export function isNumber(value: MaybeNumber): value is number {
   return typeof value === "number" && Number.isFinite(value);
 }
 
-/** Mean of the numbers in a list; null where there is none. */
+/** Mean of the finite numbers in a list; null if there are none. */
 export function mean(values: readonly MaybeNumber[]): number | null {
   const known = values.filter(isNumber);
   return known.length === 0 ? null : known.reduce((sum, value) => sum + value, 0) / known.length;
@@ -53,5 +53,5 @@ export function pText(p: number, name = "p"): string {
   return p < 0.001 ? `${name} < 0.001` : `${name} = ${p.toFixed(p < 0.1 ? 3 : 2)}`;
 }
 
-/** A difference whose corrected p is below this level is called significant, or told apart from chance. */
+/** A difference whose corrected p is below this level is called significant, or distinguished from chance. */
 export const LEVEL = 0.05;

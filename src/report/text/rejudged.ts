@@ -1,7 +1,7 @@
 import type { JudgedRun } from "../../train/run/events.ts";
 import { formatPercent } from "./numbers.ts";
 
-/** What a table of epochs cannot show: that they were not all judged by the same images. Null where they were. */
+/** A sentence for runs whose epochs were not all judged by the same validation images; null if they were. */
 export function rejudgedInWords({ rejudged }: Pick<JudgedRun, "rejudged">): string | null {
   if (rejudged === undefined) return null;
   const { epoch, after, otherImages, val } = rejudged;

@@ -2,13 +2,13 @@
 export interface UnfinishedWarmUp {
   /** Steps over which the weights rise. */
   warmUp: number;
-  /** What the weights reached of their full values, 0 to 1. */
+  /** The share of their full values that the weights reached, 0 to 1. */
   share: number;
 }
 
 /**
- * Where a run ended before its guidance had its whole weight; null where it had, where nothing guided the run, and where the config does
- * not name the warm-up, which is then a third of the run's steps at most.
+ * The warm-up of a run that ended before its guidance had its whole weight. Null for other runs, for runs without guidance, and if the
+ * config does not name the warm-up, which then takes at most a third of the run's steps.
  */
 export function unfinishedWarmUp(config: Readonly<Record<string, unknown>>, steps: number): UnfinishedWarmUp | null {
   const { lambdaWarmup: warmUp, lambdaPrototype, lambdaBatch, lambdaBaseline, baseline } = config;
