@@ -77,9 +77,12 @@ const OWN = "--dataset folder --data-dir photos --image-size 16 --experiment x";
 
 /** A command line, and what the answer holds. */
 const TABLE: readonly (readonly [string, RegExp])[] = [
-  ["train --data-dir photos", /photos: has no train-images-idx3-ubyte.*photos holds images: .*--dataset folder$/],
+  [
+    "train --data-dir photos",
+    /photos: has neither train-images-idx3-ubyte nor train-images-idx3-ubyte.gz.*photos holds images: .*--dataset folder$/,
+  ],
   ["train --data-dir columns.csv", /columns\.csv is a CSV file: .*--dataset csv$/],
-  ["train --data-dir nowhere", /nowhere: there is no such folder; .*--data-dir/],
+  ["train --data-dir nowhere", /nowhere: the folder does not exist; .*--data-dir/],
   ["find-lr --data-dir photos", /^batch-cam: find-lr: .*give --dataset folder$/],
   ["train --dataset folder", /--data-dir is missing: the folder/],
   [
@@ -92,7 +95,10 @@ const TABLE: readonly (readonly [string, RegExp])[] = [
     "train --dataset folder --data-dir hollow",
     /hollow\/empty: holds no image: .*found no file; put images .*or remove/,
   ],
-  ["train --dataset folder --data-dir damaged", /cat\/bad\.png: is no image .*leave them out with --bad-images skip$/],
+  [
+    "train --dataset folder --data-dir damaged",
+    /cat\/bad\.png: is not an image .*leave them out with --bad-images skip$/,
+  ],
   ["train --dataset csv --data-dir columns.csv", /columns\.csv: lacks the column path and label; its header is/],
   ["train --dataset csv --data-dir photos", /photos: expected a regular file, got a folder; give a CSV file/],
   ["train --dataset npz --data-dir broken.npz", /broken\.npz: expected a zip archive/],
@@ -183,10 +189,10 @@ const TABLE: readonly (readonly [string, RegExp])[] = [
   ],
   [
     "explain nothing --run runs/one",
-    /explain: nothing: holds no image: .*name an image file, or a folder that holds some$/,
+    /explain: nothing: holds no image: .*name an image file, or a folder that contains images$/,
   ],
-  ["explain text.txt --run runs/one", /explain: text\.txt: is no image that can be read but text/],
-  ["explain text.txt --run runs/one --bad-images skip", /none of the files can be read: text\.txt: is no image/],
+  ["explain text.txt --run runs/one", /explain: text\.txt: is not an image that can be read, but text/],
+  ["explain text.txt --run runs/one --bad-images skip", /none of the files can be read: text\.txt: is not an image/],
   ["explain photos --run nope", /nope is no finished run: there is no such folder/],
   ["explain photos --run runs/one --layer nope", /explain: --layer: the model has no layer "nope"; the nearest/],
   [

@@ -39,7 +39,7 @@ afterAll(() => {
 /** Of two classes of few images, which are all the same. */
 const HELD = "warning: when training has held validation images out,";
 const SAID = [
-  `${HELD} val has images of class "cats" alone: it cannot tell classes apart`,
+  `${HELD} val only has images of class "cats": its accuracy cannot show whether classes are distinguished`,
   expect.stringMatching(
     /^warning: when training .* train has fewer than 5 images of class(es)? "dogs & wolves" \(2\).*: little can be learned/,
   ),
@@ -51,7 +51,7 @@ const SAID = [
     /^warning: .*: images are also in a split .*: 2 of test \(test\/cats\/10\.png is the same pic.*; remove/,
   ),
   expect.stringMatching(
-    /^warning: .*: images are copies of others of their split and class: 6 of train \(train\/cats\/11/,
+    /^warning: .*: images are copies of other images of the same split and class: 6 of train \(train\/cats\/11/,
   ),
 ];
 
@@ -154,7 +154,7 @@ describe("batch-cam data", () => {
     for (const name of names) writeFileSync(join(photos, name), "no picture");
     const { code, err } = await data("folder", "--data-dir", photos);
     expect(code).toBe(2);
-    for (const name of names) expect(err).toContain(` ${name}: is no image that can be read but text`);
+    for (const name of names) expect(err).toContain(` ${name}: is not an image that can be read, but text`);
     expect(err).toMatch(/3 files cannot be read: .*--bad-images skip/);
     expect(err.trim().split("\n")).toHaveLength(1);
     for (const name of names) rmSync(join(photos, name));

@@ -167,7 +167,7 @@ describe("batch-cam explain", () => {
     ];
     const stopped = await cli(...base, "--output", at("stopped"));
     expect(stopped.code).toBe(2);
-    expect(stopped.err).toMatch(/broken\.png: is no image that can be read/);
+    expect(stopped.err).toMatch(/broken\.png: is not an image that can be read/);
     const { code, err } = await cli(...base, "--bad-images", "skip", "--output", at("skipped"));
     expect(code).toBe(0);
     expect(err).toMatch(/^warning: left out: .*broken\.png/);

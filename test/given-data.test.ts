@@ -39,8 +39,8 @@ describe("images that a program gives without paths", () => {
     };
     const { result, leaks } = await run({ experiment: "leaks", resume: true, acceptNewData: true, epochs: 2 }, other);
     expect(leaks).toEqual([
-      "left out: 5 val images that the run was trained or chosen by",
-      "left out: 7 test images that the run was trained or chosen by",
+      "left out: 5 val images that the run was trained or selected on",
+      "left out: 7 test images that the run was trained or selected on",
     ]);
     expect(result.test?.images).toBe(20);
     const record = await recordOf("leaks");

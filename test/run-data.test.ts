@@ -213,7 +213,7 @@ it("names a split that was renamed, of a table and of a folder, also where its n
     renameSync("sorted/held", `sorted/${name}`);
     expect(code).toBe(2);
     expect(err).toContain(
-      `images of the run lay in ${name}/, which is not there now: if it was renamed, rename it back`,
+      `images of the run were in ${name}/, which does not exist now: if it was renamed, rename it back`,
     );
   }
 });
@@ -255,7 +255,7 @@ describe("--accept-new-data", () => {
     for (const { path } of record.splits.test?.files ?? []) cpSync(join("photos", path), join("sorted/test", path));
     const { code, err } = await judge("--data-dir", "sorted", "--accept-new-data");
     expect(code, err).toBe(0);
-    expect(err).toMatch(/left out: 6 test images that the run was trained or chosen by/);
+    expect(err).toMatch(/left out: 6 test images that the run was trained or selected on/);
     expect(classification().images).toBe(record.splits.test?.images);
   });
 
@@ -271,7 +271,7 @@ describe("--accept-new-data", () => {
     }
     const { code, err } = await judge("--data-dir", "swap", "--accept-new-data");
     expect(code, err).toBe(0);
-    expect(err).toContain(`left out: ${tested.length} test images that the run was trained or chosen by`);
+    expect(err).toContain(`left out: ${tested.length} test images that the run was trained or selected on`);
     expect(classification().images).toBe((record.splits.test?.images ?? 0) - tested.length);
   });
 
@@ -299,7 +299,7 @@ describe("--accept-new-data", () => {
       ...["train", "--resume", "runs/cut", "--data-dir", "sorted", "--accept-new-data", "--figures"],
     );
     expect(resumed.code, resumed.err).toBe(0);
-    expect(resumed.err).toMatch(/left out: 2 test images that the run was trained or chosen by/);
+    expect(resumed.err).toMatch(/left out: 2 test images that the run was trained or selected on/);
     expect(resumed.err).not.toMatch(/there is no report/);
     expect(JSON.parse(readFileSync("runs/cut/config.json", "utf8"))).toMatchObject({ acceptNewData: false });
     for (const name of ["README.md", "report.html"]) {
@@ -330,7 +330,7 @@ describe("--accept-new-data", () => {
     expect(again.code, again.err).toBe(0);
     cpSync(join("photos", (known as RecordedImage).path), join("sorted/test", (own as RecordedImage).path));
     const judged = await cli("evaluate", "runs/cut", ...QUICK, "--accept-new-data");
-    expect(judged.err).toMatch(/left out: 3 test images that the run was trained or chosen by/);
+    expect(judged.err).toMatch(/left out: 3 test images that the run was trained or selected on/);
     expect((await cli("evaluate", "runs/cut", ...QUICK)).err).toMatch(/images that the run leaves out: 1 added/);
   });
 
@@ -362,7 +362,7 @@ describe("--accept-new-data", () => {
     write("twice.npz", { train: train200, val, test: { ...train200 } });
     const options = { dataDir: "twice.npz", acceptNewData: true };
     await expect(evaluate("runs/npz", options)).rejects.toThrow(
-      /no image of test is left .*left out: 200 test images that the run was trained or chosen by/,
+      /no image of test is left .*left out: 200 test images that the run was trained or selected on/,
     );
     const both = { bytes: Buffer.concat([test.bytes, train200.bytes, train200.bytes]) };
     write("mixed.npz", {
@@ -471,7 +471,9 @@ describe("equal images under several names", () => {
       expect(one.size + two.size + three.size).toBe(72);
       expect(Object.values(record.splits).reduce((sum, { images }) => sum + images, 0)).toBe(108);
       expect(warnings.join("\n")).not.toMatch(/images are also in a split/);
-      expect(warnings.join("\n")).toMatch(/images are copies of others of their split and class: \d+ of train/);
+      expect(warnings.join("\n")).toMatch(
+        /images are copies of other images of the same split and class: \d+ of train/,
+      );
       if (dataset === "csv")
         expect(warnings.join("\n")).toMatch(/108 rows name an image that an earlier row names too/);
     }

@@ -34,12 +34,12 @@ export interface Dataset {
   readonly classNames: readonly string[];
   readonly normalization: Normalization;
   readonly train: Split;
-  /** Where the files name one. */
+  /** Present if the files name a validation split. */
   readonly val?: Split;
   readonly test: Split;
-  /** Files that were left out, and why. */
+  /** Files that were left out, with the reasons. */
   readonly warnings?: readonly string[];
-  /** Digest of one's own files, the same wherever they lie: of paths, classes, named splits and bytes. */
+  /** Digest of a user's own files: of their paths, classes, named splits and bytes. Moving the folder does not change it. */
   readonly digest?: string;
 }
 
@@ -47,41 +47,51 @@ const DIGITS = Array.from({ length: 10 }, (_, digit) => String(digit));
 
 export interface DatasetOptions {
   /**
-   * Folder of the data set's files, of the images that are decoyed for a decoy set; without it, the installed or cached copy. For
-   * "csv" the file itself.
+   * Folder of the data set's files; of a decoy set, the folder of the original images. Without it, the installed or
+   * cached copy is used. For "csv" it is the CSV file, and for "npz" the .npz file.
    */
   dataDir?: string;
   /** Recipe of a decoy set: "rrr" (default) or "cdep". */
   decoyVariant?: DecoyVariant;
-  /** Seed of a decoy set's patches, and of the choice of test images where a folder names none (0). */
+  /** Seed of a decoy set's patches, and of the draw of test images if a folder names no test split (0). */
   seed?: number;
-  /** Images of one's own: height and width that they are brought to (64). */
+  /** For a user's own images: the height and width that they are resized to (64). */
   imageSize?: number;
-  /** Images of one's own: 1 for grey, 3 for RGB (3). */
+  /** For a user's own images: 1 for grey, 3 for RGB (3). */
   imageChannels?: 1 | 3;
-  /** Images of one's own: how they come to that size ("cover"). */
+  /** For a user's own images: how they are fitted to that size ("cover"). */
   imageFit?: ImageFit;
   /**
-   * Images of one's own: share that becomes the test split where the files name none (0.2). Each image is drawn by its path and the
-   * seed, so that adding one moves no other, except in a class of which none is drawn; every class of two images or more has one in both splits.
+   * For a user's own images: the share that becomes the test split if the files do not name one (0.2). Each image is
+   * drawn by its path and the seed, so that adding an image does not move others. The exception is a class of which no
+   * image would be drawn: every class of two or more images has at least one image in both splits.
    */
   testFraction?: number;
-  /** Images of one's own: whether a file that cannot be read ends the loading ("fail") or is left out and reported. */
+  /**
+   * For a user's own images: whether a file that cannot be read is an error ("fail", the default) or is left out with a
+   * warning ("skip").
+   */
   badImages?: "fail" | "skip";
-  /** Images of one's own: whether links are followed out of the folder, and to folders; without it they are left out. */
+  /** For a user's own images: whether to follow links that leave the folder and links to folders (false: they are left out). */
   followLinks?: boolean;
-  /** Images of one's own: the split that some of them are known to be in where the files name none; the others are drawn. */
+  /**
+   * For a user's own images without named splits: looks up the split that an image is known to be in. The other images
+   * are drawn.
+   */
   earlier?: EarlierSplit | undefined;
-  /** Images of one's own: "order" draws the test split as versions did whose runs keep no record of their data. */
+  /**
+   * For a user's own images: "order" draws the test split as earlier versions did, to resume their runs, which keep no
+   * record of their data.
+   */
   draw?: "path" | "order" | undefined;
-  /** Aborting it while images of one's own are decoded rejects with its reason. */
+  /** Aborts the decoding of a user's own images: the promise rejects with the reason of the signal. */
   signal?: AbortSignal;
 }
 
-/** Reads a data set. */
+/** The function that loads a data set. */
 export type DatasetLoader = (options: DatasetOptions) => Promise<Dataset>;
 
-/** A data set that is known by name. */
+/** An entry of the registry of data sets: its description and its loader. */
 export interface NamedDataset extends DatasetDescription {
   readonly load: DatasetLoader;
 }
@@ -110,14 +120,18 @@ const OPTIONS = [
 ] as const;
 
 /**
- * Loads a data set into one uint8 image tensor and one label tensor per split. An unknown name is E_CONFIG and is
- * answered with the nearest one; missing or damaged files are E_DATA. The caller frees it with `disposeDataset`.
+ * Loads a data set. Each split has one uint8 image tensor (N, C, H, W) and one int64 label tensor (N). The caller frees
+ * them with `disposeDataset`.
+ *
+ * @param name one of `DATASETS`
+ * @throws E_CONFIG for an unknown name, with the nearest known one, and for options that the data set does not use;
+ *   E_DATA for missing or damaged files
  */
 export async function loadDataset(name: string, options: DatasetOptions = {}): Promise<Dataset> {
   return loadDatasetOf(KNOWN, name, optionsOf("loadDataset", options, OPTIONS));
 }
 
-/** `loadDataset` with a registry of data sets. */
+/** `loadDataset` with the data sets of any registry. */
 export async function loadDatasetOf(
   sets: Registry<NamedDataset>,
   name: string,
@@ -148,7 +162,7 @@ export async function loadDatasetOf(
   }
 }
 
-/** Says which data set reads what `dataDir` names, where that is data of one's own. */
+/** If `dataDir` contains a user's own data, adds to the error which data set can load it. */
 function withOwnData(error: BatchCamError, dataDir: string): BatchCamError {
   const own = ownDataset(dataDir);
   if (own === undefined) return error;
@@ -156,7 +170,7 @@ function withOwnData(error: BatchCamError, dataDir: string): BatchCamError {
   return new BatchCamError("E_DATA", message, { cause: error });
 }
 
-/** An option that the data set would ignore is a mistake of the caller's. */
+/** Refuses an option that the data set would ignore, because it is probably a mistake. */
 function expectUsed({ items }: Registry<NamedDataset>, name: string, { seed, ...given }: DatasetOptions): void {
   const [unused] = unusedOptions(name, { ...given, dataSeed: seed }, items);
   if (unused === undefined) return;
@@ -186,7 +200,7 @@ async function loadFashionMnist({ dataDir }: DatasetOptions): Promise<Dataset> {
   return datasetOf("fashion-mnist", await readFashionMnist(dataDir), about);
 }
 
-/** Patches of the training cue in the training images, of the recipe's own test cue in the test images. */
+/** Adds patches with the training cue to the training images, and patches with the recipe's test cue to the test images. */
 function decoyed(
   name: DatasetName,
   clean: { train: ByteSplit; test: ByteSplit },
@@ -198,7 +212,7 @@ function decoyed(
   return datasetOf(name, { train, test }, { classNames, normalization: greyStatistics(train) });
 }
 
-/** The class's colour in the training images, that of class 9 − y in the test images. */
+/** Paints the training images in the colour of their class y, and the test images in that of class 9 − y. */
 function colored(grey: { train: ByteSplit; test: ByteSplit }): Dataset {
   const train = colorClasses(grey.train, "train");
   const [, channels, height, width] = train.shape;
@@ -211,19 +225,19 @@ function colored(grey: { train: ByteSplit; test: ByteSplit }): Dataset {
 }
 
 async function loadFolder(options: DatasetOptions): Promise<Dataset> {
-  const folder = expectDataDir("folder", "the folder that holds the images, one subfolder a class", options);
+  const folder = expectDataDir("folder", "give the folder of the images, with one subfolder for each class", options);
   return labelled("folder", await listClassFolder(folder, { followLinks: options.followLinks ?? false }), options);
 }
 
 async function loadCsv(options: DatasetOptions): Promise<Dataset> {
-  const file = expectDataDir("csv", "the CSV file that names the images", options);
-  const { readManifest } = await import("./sources/manifest.ts"); // its parser takes longer to load than most commands need
+  const file = expectDataDir("csv", "give the CSV file that names the images", options);
+  const { readManifest } = await import("./sources/manifest.ts"); // loaded on demand, because its CSV parser is slow to load
   return labelled("csv", await readManifest(file, { followLinks: options.followLinks ?? false }), options);
 }
 
 async function loadNpz(options: DatasetOptions): Promise<Dataset> {
-  const { readMedMnist } = await import("./sources/medmnist.ts"); // as above, of zip files
-  const file = expectDataDir("npz", "the .npz file", options);
+  const { readMedMnist } = await import("./sources/medmnist.ts"); // loaded on demand, because its zip reader is slow to load
+  const file = expectDataDir("npz", "give the .npz file", options);
   const splits = await readMedMnist(file);
   const { numClasses, classNames, normalization } = splits.train;
   return { name: "npz", numClasses, classNames, normalization, ...splits, digest: await fileDigest(file) };
@@ -231,7 +245,7 @@ async function loadNpz(options: DatasetOptions): Promise<Dataset> {
 
 function expectDataDir(name: DatasetName, what: string, { dataDir }: DatasetOptions): string {
   if (dataDir !== undefined) return dataDir;
-  throw new BatchCamError("E_CONFIG", `loadDataset: ${name}: dataDir is missing: ${what}`);
+  throw new BatchCamError("E_CONFIG", `loadDataset: ${name}: dataDir is missing; ${what}`);
 }
 
 async function labelled(name: DatasetName, images: LabelledImages, options: DatasetOptions): Promise<Dataset> {
@@ -268,7 +282,7 @@ function datasetOf(
   };
 }
 
-/** The bytes of a split as tensors. */
+/** Copies the bytes of a split into tensors. */
 export function splitTensors({
   shape,
   images,

@@ -1,76 +1,87 @@
 import { z } from "zod";
 
 /**
- * What flags, help, documentation and reports must know of a data set. It is plain data, which loads without the engine; how the images are
- * read is in `dataset.ts`.
+ * The facts about a data set from which flags, help, documentation and reports are made. It is plain data, so that it
+ * loads without the engine. The functions that read the images are in `dataset.ts`.
  */
 export interface DatasetDescription {
   readonly name: string;
-  /** What it holds, in a few words. */
+  /** A short description of the images. */
   readonly summary: string;
-  /** Whether it is the user's own, which `dataDir` names; of the others `dataDir` only says where their files are. */
+  /**
+   * Whether it is the user's own data, which `dataDir` must name. For the other data sets `dataDir` is optional and
+   * only says where their files are.
+   */
   readonly own: boolean;
-  /** Data options of this set, by key. Sets that have an option in common share its field. */
+  /** The options of this data set, by key. Data sets with an option in common share its field. */
   readonly options: Readonly<Record<string, z.ZodType>>;
-  /** Whether its training images have masks of what should not matter: always, if the user gives some, or never. */
+  /** Whether its training images have masks of the pixels that should not matter: always, if the user gives some, or never. */
   readonly masks: "always" | "if given" | "never";
-  /** What tells the class in the training images and misleads in the test images, as a sentence for the model card; null without. */
+  /**
+   * A sentence for the model card about a cue that reveals the class in the training images and is misleading in the
+   * test images; null if there is none.
+   */
   readonly cue: string | null;
 }
 
 const drawn = {
-  dataSeed: z
-    .int()
-    .nonnegative()
-    .default(0)
-    .describe("seed of the patches or colours, and of the choice of test images"),
+  dataSeed: z.int().nonnegative().default(0).describe("seed of the patches or colours, and of the draw of test images"),
 };
 
 const decoy = {
   decoyVariant: z
     .enum(["rrr", "cdep"])
     .default("rrr")
-    .describe("4x4 patches that are random in the test, or 5x5 ones that mislead there"),
+    .describe("rrr: 4x4 patches whose grey is random in the test images; cdep: 5x5 patches whose grey misleads there"),
   ...drawn,
 };
 
 const imageFiles = {
-  imageSize: z.int().min(4).max(1024).default(64).describe("height and width that images are brought to"),
+  imageSize: z.int().min(4).max(1024).default(64).describe("height and width that images are resized to"),
   imageChannels: z.literal([1, 3]).default(3).describe("1 for grey images, 3 for colour"),
-  imageFit: z.enum(["cover", "contain", "fill"]).default("cover").describe("cut, add margins or distort to that size"),
+  imageFit: z
+    .enum(["cover", "contain", "fill"])
+    .default("cover")
+    .describe("how images are fitted to that size: crop, add margins, or distort"),
   testFraction: z
     .number()
     .gt(0)
     .lt(1)
     .default(0.2)
     .describe(
-      "share held out as the test split where there is no test/; each image is drawn by its path, so that adding one moves no other, except in a class so small that none is drawn: it gives its image of the lowest hash, which an added one may replace",
+      "share held out as the test split if there is no test/; each image is drawn by its path, so that adding an image does not move others, except in a class so small that none is drawn: it gives its image with the lowest hash, which an added image may replace",
     ),
-  badImages: z.enum(["fail", "skip"]).default("fail").describe("stop at files that cannot be read, or leave them out"),
-  followLinks: z.boolean().default(false).describe("follow links out of the data set's folder, and to folders"),
+  badImages: z
+    .enum(["fail", "skip"])
+    .default("fail")
+    .describe("whether files that cannot be read are an error or are left out"),
+  followLinks: z
+    .boolean()
+    .default(false)
+    .describe("follow links that leave the data set's folder, and links to folders"),
   ...drawn,
 };
 
 const PATCH =
-  "The training and validation images carry a patch whose grey tells the class, the test images one that misleads: validation accuracy flatters whoever reads the patch.";
+  "The training and validation images have a patch whose grey reveals the class; in the test images its grey is misleading. The validation accuracy of a model that uses the patch is too high.";
 const COLOUR =
-  "The training and validation images have their class's colour, the test images that of another: validation accuracy flatters whoever reads the colour.";
+  "The training and validation images are painted in the colour of their class, and the test images in that of another class. The validation accuracy of a model that uses the colour is too high.";
 
-/** Every data set, in the order of help and tables. A new one is an entry here and a line in `dataset.ts`. */
+/** Every data set, in the order of the help and the tables. A new data set needs an entry here and a line in `dataset.ts`. */
 export const DATASETS = [
   {
     name: "mnist",
-    summary: "60,000 handwritten digits of 28x28, and 10,000 for the test",
+    summary: "60,000 training and 10,000 test images of handwritten digits, 28x28",
     ...{ own: false, options: {}, masks: "never", cue: null },
   },
   {
     name: "fashion-mnist",
-    summary: "as many pieces of clothing of 28x28, in 10 classes",
+    summary: "60,000 training and 10,000 test images of clothing in 10 classes, 28x28",
     ...{ own: false, options: {}, masks: "never", cue: null },
   },
   {
     name: "decoy-mnist",
-    summary: "mnist with a grey patch in a corner that tells the class in training and misleads in the test",
+    summary: "mnist with a grey patch in a corner that reveals the class in training and misleads in the test",
     ...{ own: false, options: decoy, masks: "always", cue: PATCH },
   },
   {
@@ -80,7 +91,7 @@ export const DATASETS = [
   },
   {
     name: "color-mnist",
-    summary: "mnist in its class's colour in training, and in another class's colour in the test",
+    summary: "mnist painted in the colour of its class in training, and of another class in the test",
     ...{ own: false, options: drawn, masks: "never", cue: COLOUR },
   },
   {
@@ -95,7 +106,7 @@ export const DATASETS = [
   },
   {
     name: "npz",
-    summary: "your own images in a NumPy file of MedMNIST's form",
+    summary: "your own images in a NumPy file in MedMNIST's format",
     ...{ own: true, options: {}, masks: "never", cue: null },
   },
 ] as const satisfies readonly DatasetDescription[];

@@ -303,7 +303,7 @@ describe("what a folder's names mean", () => {
     await drawMany("test", 3);
     await failing().toMatchObject({
       code: "E_DATA",
-      message: expect.stringMatching(/holds images directly in test\/ and train\/, which have no class there/),
+      message: expect.stringMatching(/holds images directly in test\/ and train\/, where they have no class/),
     });
     await rm(join(folder, "train"), { recursive: true });
     await drawMany("train/a", 5);
@@ -311,7 +311,7 @@ describe("what a folder's names mean", () => {
     const set = await load();
     expect(set.train.labels.numel + set.test.labels.numel).toBe(10);
     expect(set.warnings).toEqual([
-      expect.stringMatching(/left out test\/ beside train\/: no split with class folders/),
+      expect.stringMatching(/left out test\/ next to train\/: not a split with class folders/),
     ]);
     disposeDataset(set);
   });
@@ -330,7 +330,7 @@ describe("what a folder's names mean", () => {
     await mkdir(join(folder, "test/c"));
     const set = await load();
     expect(set.warnings).toEqual([
-      'val has images of class "b" alone: it cannot tell classes apart',
+      'val only has images of class "b": its accuracy cannot show whether classes are distinguished',
       'test has no image of class "c": its accuracy says nothing about it; add images of such classes; where the split is drawn, hold a larger share out (testFraction) or name its images yourself',
     ]);
     disposeDataset(set);
@@ -401,7 +401,7 @@ describe("what a folder leaves out", () => {
     await failing({ followLinks: true }).toMatchObject({
       code: "E_DATA",
       message: expect.stringMatching(
-        /c\/more\/0\.png in class "c" of train and d\/0\.png in class "d" of train are one file/,
+        /c\/more\/0\.png in class "c" of train and d\/0\.png in class "d" of train are the same file, through a link/,
       ),
     });
     await rm(join(folder, "d"));
@@ -451,7 +451,7 @@ describe("a folder that cannot be trained on", () => {
   it("refuses classes that differ by case alone, two folders for one split, and a class that train lacks", async () => {
     await drawMany("Cat", 1);
     await drawMany("cat", 1);
-    await failing().toMatchObject({ message: expect.stringMatching(/"Cat" and "cat" differ by case alone/) });
+    await failing().toMatchObject({ message: expect.stringMatching(/"Cat" and "cat" differ only in case/) });
     await rm(join(folder, "Cat"), { recursive: true });
     await drawMany("train/a", 1);
     await drawMany("train/b", 1);
@@ -464,12 +464,12 @@ describe("a folder that cannot be trained on", () => {
 
   it("refuses val/ and test/ without train/, and says what lies beside the splits", async () => {
     for (const name of ["val/a", "val/b", "test/a", "test/b"]) await drawMany(name, 1);
-    await failing().toMatchObject({ message: expect.stringMatching(/holds test\/ and val\/ and no train\//) });
+    await failing().toMatchObject({ message: expect.stringMatching(/holds test\/ and val\/ but no train\//) });
     for (const name of ["train/a", "train/b", "constructor/a"]) await drawMany(name, 2);
     const { warnings, train } = await load();
     expect(train.labels.numel).toBe(4);
     expect(warnings).toEqual([
-      expect.stringMatching(/left out constructor\/ beside train\/: no split with class folders/),
+      expect.stringMatching(/left out constructor\/ next to train\/: not a split with class folders/),
     ]);
   });
 
@@ -502,11 +502,11 @@ describe("a folder that cannot be trained on", () => {
     await drawMany("test/a", 1);
     await drawMany("test/b", 1);
     await writeFile(join(folder, "train/a/1.png"), "no image");
-    await failing().toMatchObject({ code: "E_DATA", message: expect.stringMatching(/a\/1\.png: is no image/) });
+    await failing().toMatchObject({ code: "E_DATA", message: expect.stringMatching(/a\/1\.png: is not an image/) });
     for (const round of ["decoded", "from the cache"]) {
       const { train, warnings } = await load({ badImages: "skip" });
       expect(values(train.labels), round).toEqual([0, 1, 1]);
-      expect(warnings, round).toEqual([expect.stringMatching(/left out: .*a\/1\.png: is no image/)]);
+      expect(warnings, round).toEqual([expect.stringMatching(/left out: .*a\/1\.png: is not an image/)]);
     }
   });
 

@@ -2,25 +2,25 @@ import { open } from "node:fs/promises";
 import { BatchCamError } from "../errors.ts";
 import { NotRegularFile, statRegularFile } from "../regular-file.ts";
 
-/** Largest data file that is read whole; the arrays of a data set live in memory. */
+/** Largest data file that is read. The arrays of a data set are kept in memory, so larger ones would not be usable. */
 const MAX_BYTES = 2 ** 32;
 
-/** What the reader has to say besides the file and the reason. */
+/** The parts of an error message other than the file and the reason. */
 export interface ReadContext {
-  /** Name that opens the message, such as "readIdx". */
+  /** Name of the operation at the start of the message, such as "readIdx". */
   operation: string;
-  /** What the user can do about a file that is missing or damaged. */
+  /** The remedy for a missing or damaged file. */
   remedy: string;
 }
 
-/** Failures of the machine, not of a file: reading the same file a moment later may succeed. */
+/** Error codes that mean a failure of the machine rather than of the file. Reading the same file later may succeed. */
 const OF_THE_MACHINE: ReadonlySet<unknown> = new Set(["EMFILE", "ENFILE", "ENOMEM", "EIO"]);
 
 /**
- * The whole content of a regular file.
+ * Reads a regular file.
  *
- * @throws E_DATA for a missing, unreadable or too large file, or a folder; E_IO if the machine fails, so that a data set which
- *   leaves out bad images does not leave out good ones
+ * @throws E_DATA for a missing, unreadable or too large file, or a folder; E_IO for a failure of the machine. The codes
+ *   differ so that a data set that leaves out bad images does not also leave out good ones.
  */
 export async function readFileBytes(path: string, context: ReadContext): Promise<Uint8Array> {
   try {
@@ -39,10 +39,13 @@ function machineError(path: string, reason: string, { operation }: ReadContext, 
   return new BatchCamError("E_IO", `${operation}: cannot read ${path}: ${reason}; ${remedy}`, { cause });
 }
 
-/** E_DATA about one file. Who knows where the file belongs can say it in other words, such as with a path that is shorter. */
+/**
+ * An error about one file (E_DATA). Code that knows more about the file can catch it and describe the problem with a
+ * shorter path.
+ */
 export class FileError extends BatchCamError {
   readonly path: string;
-  /** What is wrong with it: "is empty (0 bytes)". */
+  /** The problem, as a clause such as "is empty (0 bytes)". */
   readonly problem: string;
 
   constructor(path: string, problem: string, { operation, remedy }: ReadContext, options?: ErrorOptions) {
@@ -52,7 +55,7 @@ export class FileError extends BatchCamError {
   }
 }
 
-/** E_DATA in the one sentence form of this folder: operation, file, what is wrong, what to do. */
+/** Makes an E_DATA error about a file. Its message has the form: operation, file, problem, remedy. */
 export function dataError(path: string, problem: string, context: ReadContext, cause?: unknown): FileError {
   return new FileError(path, problem, context, cause === undefined ? undefined : { cause });
 }

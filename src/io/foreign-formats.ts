@@ -1,6 +1,6 @@
 import type { Remedy } from "./tensor-file.ts";
 
-/** A kind of file that is no file of weights for this project, and what can be done about it. */
+/** A kind of file that weights cannot be read from, with a remedy. */
 export interface ForeignFormat {
   readonly what: string;
   readonly remedy: Remedy;
@@ -24,20 +24,23 @@ const FROM_ITS_LIBRARY =
   "save the state dict of the PyTorch model that it was made from: torch.save(model.state_dict(), path)";
 const CONVERT_FROM = (library: string) =>
   `weights of ${library} have other names and layouts: convert the model to PyTorch, and save its state dict`;
-const UNPACK = (command: string) => `unpack it (${command}) and give the file of weights in it`;
+const UNPACK = (command: string) => `unpack it (${command}) and give the file of weights that it contains`;
 
-/** Protobuf has no signature: the first field of these files is a small number (tag 08), and the second (tag) tells them apart. */
+/**
+ * Recognises a protobuf file, which has no signature, by its first bytes: the tag 08 of a first field that holds a
+ * small version number, then the tag of the second field, which depends on the format.
+ */
 const isProtobuf = (version: (n: number) => boolean, second: readonly number[]) => (head: Buffer) =>
   head.length > 3 && head[0] === 0x08 && version(head[1] as number) && second.includes(head[2] as number);
 
 const SIGNATURES: readonly Signature[] = [
   {
-    what: "a pointer of Git LFS, which stands for the file in a repository",
+    what: "a pointer of Git LFS, which takes the place of the file in a repository",
     remedy: "fetch the file itself: run git lfs pull in its repository, or download it from its page",
     matches: hasText("version https://git-lfs"),
   },
   {
-    what: "a web page or an answer of a server, not the file that was to be downloaded",
+    what: "a web page or an error from a server, not the file that was to be downloaded",
     remedy: "open the address in a browser to see what it says (a login, a moved file), then download the file again",
     matches: matchesText(/^\s*<(?:!doctype|html|head|body|\?xml|!--|error)/i),
   },
@@ -85,12 +88,12 @@ const SIGNATURES: readonly Signature[] = [
   },
 ];
 
-/** What a file is that is no file of weights for this project, by its first bytes; null where they tell nothing. */
+/** Recognises a file that weights cannot be read from by its first bytes; null if its kind is unknown. */
 export function foreignFormatOf(head: Buffer): ForeignFormat | null {
   return SIGNATURES.find(({ matches }) => matches(head)) ?? null;
 }
 
-/** The same for a zip archive, by the names of its entries; null for one that torch.save wrote. */
+/** Recognises a zip archive that torch.save did not write by the names of its entries; null for an archive of torch.save. */
 export function foreignArchiveOf(names: readonly string[]): ForeignFormat | null {
   const has = (pattern: RegExp) => names.some((name) => pattern.test(name));
   if (has(/^[^/]+\/data\.pkl$/)) return null;
@@ -109,17 +112,17 @@ export function foreignArchiveOf(names: readonly string[]): ForeignFormat | null
 const NPZ_TO_SAFETENSORS: Remedy = (path) =>
   `if its arrays have PyTorch's names and layouts, convert it: python -c "import numpy, safetensors.numpy as s; s.save_file(dict(numpy.load('${inPython(path)}')), '${stem(path)}.safetensors')"`;
 
-/** What to do with a file that is sound, but that only Python may read. */
+/** The remedy for a valid file that can only be read in Python. */
 export const CONVERT: Remedy = (path) => {
   const dict = `(lambda x: x.state_dict() if hasattr(x, 'state_dict') else x)(${load(path)})`;
   return `if you trust the file, convert it: ${toSafetensors(dict, path)}`;
 };
 
-/** The same for a TorchScript archive, which torch.load does not take. */
+/** The remedy for a TorchScript archive, which torch.load cannot read. */
 export const CONVERT_SCRIPT: Remedy = (path) =>
   `if you trust the file, convert its state dict: ${toSafetensors(`torch.jit.load('${inPython(path)}').state_dict()`, path)}`;
 
-/** For a file that holds a whole network, by itself or at a key of its dict. */
+/** The remedy for a file that contains a pickled network, either alone or under a key of a dict. */
 export const saveStateDictOf =
   (key?: string): Remedy =>
   (path) => {
@@ -136,8 +139,8 @@ const toSafetensors = (dict: string, path: string) =>
   'python -c "import torch, safetensors.torch as s; ' +
   `s.save_file({k: v.contiguous() for k, v in ${dict}.items()}, '${stem(path)}.safetensors')"`;
 
-/** A path as it may stand between quotes in a command; a name that needs more than quotes is left to the reader. */
+/** A path that is safe between quotes in a shell command. For any other path it is "in.pth", which the user has to replace. */
 const inPython = (path: string): string => (/^[\w./+@=: -]+$/.test(path) ? path : "in.pth");
 
-/** The path without the ending of its format. */
+/** The path without the extensions of its format. */
 export const stem = (path: string): string => inPython(path).replace(/(?:\.(?:pth|pt|bin|ckpt|tar|npz))+$/i, "");

@@ -1,8 +1,8 @@
 import { counted, grouped } from "../counted.ts";
 
-/** A dtype of NumPy whose values are numbers or truth values. */
+/** A NumPy dtype of numbers or booleans. */
 export interface NpyDtype {
-  /** As NumPy writes it: "|u1", ">f4". */
+  /** NumPy's name of the dtype, such as "|u1" or ">f4". */
   readonly name: string;
   /** b: bool, i: signed, u: unsigned, f: floating point. */
   readonly kind: "b" | "i" | "u" | "f";
@@ -11,28 +11,29 @@ export interface NpyDtype {
   readonly bigEndian: boolean;
 }
 
-/** What the header of an array in NumPy's format says. */
+/** The header of an array in NumPy's format. */
 export interface NpyHeader {
   readonly dtype: NpyDtype;
   readonly shape: readonly number[];
   /** Number of values, the product of the shape. */
   readonly count: number;
-  /** Whether the first index runs fastest, as in Fortran; otherwise the last one does. */
+  /** Whether the first index varies fastest (Fortran order) rather than the last (C order). */
   readonly fortranOrder: boolean;
-  /** Position of the first value. */
+  /** Byte offset of the first value. */
   readonly start: number;
 }
 
-/** NumPy's own reader refuses headers above 10,000 characters; this one needs no more than the prefix that it is given. */
+/** Number of bytes that are enough to parse any real header. NumPy's own reader refuses headers above 10,000 characters. */
 export const MOST_HEADER_BYTES = 2 ** 16;
 
 /**
- * Parses the header of NumPy's format, versions 1 to 3: a magic number, the version, a length, and a line of Python that says dtype, order
- * and shape. `bytes` is the array's beginning, at least `MOST_HEADER_BYTES` of it if it has so many.
+ * Parses the header of NumPy's format, versions 1 to 3: a magic number, the version, a length, and a line of Python
+ * with the dtype, order and shape.
  *
  * Source: numpy/lib/format.py, "Format Version 1.0" to "3.0".
  *
- * @throws what `fault` makes of a problem: no such header, or values that are not numbers
+ * @param bytes the start of the array: at least `MOST_HEADER_BYTES`, or the whole array if it is shorter
+ * @throws the error that `fault` makes of a problem: a malformed header, or values that are not numbers
  */
 export function parseNpyHeader(bytes: Uint8Array, fault: (problem: string) => Error): NpyHeader {
   const magic = Buffer.from(bytes.subarray(0, 6)).toString("latin1");
@@ -80,7 +81,7 @@ function dtypeOf(text: string, fault: (problem: string) => Error): NpyDtype {
   };
 }
 
-/** Numbers in the order in which the file holds them; 64-bit integers come as float64, exact up to 2^53. */
+/** The values in the order of the file. 64-bit integers are converted to float64, which is exact up to 2^53. */
 export type NpyValues =
   | Uint8Array
   | Int8Array
@@ -91,7 +92,7 @@ export type NpyValues =
   | Float32Array
   | Float64Array;
 
-/** Reads the bytes of an array as numbers. The bytes are changed in place if their order is not this machine's. */
+/** Converts the bytes of an array to numbers. If their byte order is not that of the machine, they are swapped in place. */
 export function valuesOf({ kind, width, bigEndian }: NpyDtype, bytes: Uint8Array): NpyValues {
   if (bigEndian) swap(bytes, width);
   const { buffer, byteOffset } = bytes;
@@ -123,12 +124,12 @@ function swap(bytes: Uint8Array, width: number): void {
   else buffer.swap64();
 }
 
-/** The value of IEEE 754 binary16; Node 20 has no Float16Array. */
+/** Converts IEEE 754 binary16 to a number, because Node 20 has no Float16Array. */
 function half(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 0x1f;
   const fraction = bits & 0x3ff;
   if (exponent === 0x1f) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
-  // An exponent of 0 stands for the subnormal numbers.
+  // An exponent of 0 marks a subnormal number.
   return sign * (exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25));
 }

@@ -6,7 +6,7 @@ import { MOST_HEADER_BYTES, type NpyHeader, type NpyValues, parseNpyHeader, valu
 import { reading, type TensorFile } from "./tensor-file.ts";
 import { readZipDirectory, unpackEntry, type ZipEntry } from "./zip.ts";
 
-/** An array of an .npz file whose header has been read; its values are read when they are asked for. */
+/** An array of an .npz file. Its header has been read; `read` reads its values. */
 export interface NpzArray extends NpyHeader {
   read(): Promise<NpyValues>;
 }
@@ -15,18 +15,21 @@ const CONTEXT: ReadContext = {
   operation: "loadDataset: npz",
   remedy: "write it again with numpy.savez or numpy.savez_compressed",
 };
-/** Limit of one unpacked array: data sets live in memory. */
+/** Limit on the size of an unpacked array. */
 const MAX_BYTES = 2 ** 32;
-/** Limit of an array's size relative to its file. MedMNIST compresses photographs to a half, and its emptiest masks to a hundredth. */
+/**
+ * Limit on the size of an array relative to its file, against archives that unpack to fill the memory. Real files are
+ * far below it: MedMNIST compresses photographs to a half and its emptiest masks to a hundredth.
+ */
 const MAX_RATIO = 1000;
 
 /**
- * Opens an .npz file (arrays in NumPy's format in a zip archive, as numpy.savez and numpy.savez_compressed write) and gives `use` the arrays
- * of these names that the file has. Only headers are read before `use` asks for values, so that sizes can be checked
- * against each other before memory is allocated for them.
+ * Opens an .npz file, a zip archive of arrays as numpy.savez and numpy.savez_compressed write it, and calls `use` with
+ * those of the named arrays that exist. At first only the headers are read, so that `use` can check the sizes against
+ * each other before memory is allocated for the values.
  *
- * @throws E_DATA for a file that is missing, no zip archive or damaged, and for an array of unknown dtype, or of another size than
- *   its header says, or that unpacks to more than 4 GiB or a thousand times its file
+ * @throws E_DATA for a file that is missing, damaged or not a zip archive, and for an array of an unknown dtype, of a
+ *   size other than its header says, or that unpacks to more than 4 GiB or a thousand times the size of the file
  */
 export async function readNpz<T>(
   path: string,
@@ -50,7 +53,7 @@ async function arraysOf(file: TensorFile, names: readonly string[], path: string
     const name = entry.name.replace(/\.npy$/, "");
     if (!names.includes(name)) continue;
     const fault = (problem: string) => dataError(path, `${name} ${problem}`, CONTEXT);
-    if (found.has(name)) throw fault("is there twice");
+    if (found.has(name)) throw fault("occurs twice");
     const header = parseNpyHeader(await prefixOf(file, entry), fault);
     expectBelievable(header, entry, { file, fault });
     found.set(name, { ...header, read: async () => readValues(header, file, entry) });
@@ -87,7 +90,7 @@ async function prefixOf(file: TensorFile, entry: ZipEntry): Promise<Uint8Array> 
 
 async function readValues(header: NpyHeader, file: TensorFile, entry: ZipEntry): Promise<NpyValues> {
   const bytes = new Uint8Array(header.count * header.dtype.width);
-  let position = -header.start; // of the next piece among the values
+  let position = -header.start; // offset of the next piece relative to the first value
   for await (const piece of unpackEntry(file, entry)) {
     bytes.set(piece.subarray(Math.max(0, -position)), Math.max(0, position));
     position += piece.length;

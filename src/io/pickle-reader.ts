@@ -3,7 +3,7 @@ import type { Fail } from "./tensor-file.ts";
 
 const NEWLINE = 10;
 
-/** The arguments of a pickle's opcodes, read one after the other; what lies beyond the end goes to `fail`. */
+/** Reads the arguments of a pickle's opcodes in sequence. Reading beyond the end calls `fail`. */
 export class PickleReader {
   position = 0;
   private readonly bytes: Uint8Array;
@@ -21,11 +21,11 @@ export class PickleReader {
   u16 = () => this.view.getUint16(this.advance(2), true);
   u32 = () => this.view.getUint32(this.advance(4), true);
   i32 = () => this.view.getInt32(this.advance(4), true);
-  /** Lengths only: above 2^53 it is rounded, and beyond the end all the same. */
+  /** A 64-bit length. Above 2^53 it is rounded, which does not matter because it exceeds any file. */
   u64 = () => Number(this.view.getBigUint64(this.advance(8), true));
   f64 = () => this.view.getFloat64(this.advance(8), false);
 
-  /** A two's complement integer of any length; a number where it is exact. */
+  /** A two's complement integer of any length. It is a number if that is exact, otherwise a bigint. */
   long(length: number): number | bigint {
     let value = 0n;
     for (const byte of this.take(length).toReversed()) value = (value << 8n) | BigInt(byte);
@@ -52,7 +52,7 @@ export class PickleReader {
     return text;
   }
 
-  /** A frame only says how much to read at once. */
+  /** Skips the header of a frame, which only says how many bytes to read at once. */
   frame(): void {
     const length = this.u64();
     this.advance(length);

@@ -1,4 +1,4 @@
-/** What a pickle can make here: plain data, and nothing with behaviour. Bytes, sets and the like are Opaque. */
+/** The values that a pickle can produce here: plain data without behaviour. Bytes, sets and the like are Opaque. */
 export type PickleValue =
   | null
   | boolean
@@ -17,7 +17,7 @@ export class Tuple {
   }
 }
 
-/** A value that no one looks into; `kind` names it in messages. */
+/** A value whose contents are not used. `kind` describes it in messages. */
 export class Opaque {
   readonly kind: string;
   constructor(kind: string) {
@@ -25,7 +25,10 @@ export class Opaque {
   }
 }
 
-/** A function of the allow-list. It must take time and memory in proportion to nothing but its own result. */
+/**
+ * A function on the allow-list. Its time and memory must be proportional to its result, so that a hostile file cannot
+ * exhaust them.
+ */
 export class Callable extends Opaque {
   readonly call: (args: readonly PickleValue[]) => PickleValue;
   constructor(name: string, call: (args: readonly PickleValue[]) => PickleValue) {
@@ -34,14 +37,14 @@ export class Callable extends Opaque {
   }
 }
 
-/** A class or function that is not known here. It is never looked up; "calling" it makes a `ForeignObject`. */
+/** The name of an unknown class or function. It is never looked up; "calling" it makes a `ForeignObject`. */
 export class ForeignName extends Opaque {}
 
-/** What a class or function that is not known here would have made in Python: data beside the weights, never looked into. */
+/** The placeholder for an object that an unknown class or function would have made in Python. It has no contents. */
 export class ForeignObject extends Opaque {
   /** The dotted name of the class or function. */
   readonly madeBy: string;
-  /** Whether it is a network of torch.nn, pickled whole. */
+  /** Whether it is a pickled torch.nn module. */
   isModule = false;
   constructor(madeBy: string) {
     super(`an object of ${madeBy}`);
@@ -59,8 +62,8 @@ export function describePickled(value: PickleValue | undefined): string {
 }
 
 /**
- * Modules of Python that run programs, open files or connections, or build functions. Nothing here ever calls them, but a
- * file that asks for one was made to do harm, so it is refused as a whole.
+ * Python modules that can run programs, open files or connections, or build functions. They are never called here, but
+ * a file that names one was probably made to do harm, so the whole file is refused.
  *
  * Source: the list of unsafe globals of picklescan 0.0.30, and torch.hub, torch.utils and the like.
  */
@@ -75,14 +78,14 @@ const UNSAFE_MODULES = new Set(
   ].flatMap((line) => line.split(" ")),
 );
 
-/** Classes of plain data among Python's builtins. */
+/** Python builtins that are plain data. */
 const PLAIN_BUILTINS = new Set(
   "object type int long float complex bool str unicode bytes bytearray list tuple dict set frozenset slice range xrange".split(
     " ",
   ),
 );
 
-/** Parts of libraries that checkpoints name, which load or run what they are given. */
+/** Parts of libraries, otherwise common in checkpoints, that load or run what they are given. */
 const UNSAFE_PREFIXES = [
   ..."torch.hub torch.utils.cpp_extension torch.utils.model_zoo torch.utils.collect_env torch.utils.bottleneck torch.jit torch.serialization torch.package torch.ops torch.distributed torch.load".split(
     " ",
@@ -92,12 +95,12 @@ const UNSAFE_PREFIXES = [
   ),
 ];
 
-/** Plain data in modules that are unsafe otherwise. */
+/** Classes of plain data in modules that are otherwise unsafe. */
 const PLAIN_NAMES = new Set(["types.SimpleNamespace", "types.MappingProxyType", "io.BytesIO", "_io.BytesIO"]);
 
 /**
- * Whether a pickle may have an object of this class, or a value of this function, beside its weights. It becomes an object
- * without contents, and the name is not looked up.
+ * Whether a pickle may contain an object of this class, or a value of this function, in addition to the weights. The
+ * object becomes a placeholder without contents, and the name is not looked up.
  */
 export function mayNameData(module: string, name: string): boolean {
   const [package_ = ""] = module.split(".");

@@ -107,7 +107,7 @@ describe("parseHeader", () => {
       "a dtype of others",
       entry('"dtype":"F8_E4M3","shape":[],"data_offsets":[0,1]'),
       1,
-      /engine does not hold, "F8_E4M3"/,
+      /engine does not support, "F8_E4M3"/,
     ],
     ["a name twice", `{"a":${u8(0, 1)},"a":${u8(1, 2)}}`, 2, /the header has the name "a" twice/],
     ["a name twice in disguise", `{"a":${u8(0, 1)},"\\u0061":${u8(1, 2)}}`, 2, /the name "a" twice/],

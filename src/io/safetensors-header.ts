@@ -4,23 +4,23 @@ import type { DType } from "../tensor/index.ts";
 import { DTYPES } from "../tensor/internal.ts";
 import { quote, type RawEntry, scanHeader } from "./safetensors-json.ts";
 
-/** Where a tensor stands in the data that follows the header. */
+/** The position of a tensor in the data that follows the header. */
 export interface TensorEntry {
   readonly name: string;
   readonly dtype: DType;
   readonly shape: readonly number[];
-  /** First byte, counted from the end of the header. */
+  /** Offset of the first byte, from the end of the header. */
   readonly begin: number;
   readonly bytes: number;
 }
 
-/** The reference reader's limit; it bounds the memory that a hostile file can claim. */
+/** The limit of the reference implementation. It bounds the memory that a hostile file can make the reader allocate. */
 export const MAX_HEADER_BYTES = 100_000_000;
 
-/** Most dimensions that operators take. */
+/** Largest number of dimensions that the operators support. */
 const MAX_RANK = 64;
 
-/** In the order of the reference writer, which puts the widest first so that every tensor is aligned. */
+/** The dtypes in the order of the reference writer, which writes the widest first so that every tensor is aligned. */
 const DTYPE_NAMES = [
   ["I64", "int64"],
   ["F64", "float64"],
@@ -39,8 +39,8 @@ const ORDER: ReadonlyMap<DType, number> = new Map(DTYPE_NAMES.map(([, dtype], i)
 const OTHER_NAMES = new Set("U64 C64 U32 U16 F8_E4M3 F8_E5M2 F8_E8M0 F6_E2M3 F6_E3M2 F4".split(" "));
 
 /**
- * Checks the JSON of a header against the length of the data behind it. Entries come in the order of their data, which
- * they cover exactly: no overlap, no hole, nothing left over. Whatever else goes to `fail`.
+ * Parses the JSON of a header and checks it against the length of the data. The entries are returned in the order of
+ * their data, which they must cover exactly, without overlaps, gaps or trailing bytes. Any problem calls `fail`.
  */
 export function parseHeader(
   header: Uint8Array,
@@ -62,7 +62,11 @@ export function parseHeader(
   return { metadata, entries };
 }
 
-/** The header for these tensors, its 8 bytes of length included, and where each tensor goes, in the order of writing. */
+/**
+ * Builds the header of a file of tensors, including the 8 bytes of its length.
+ *
+ * @returns the header, and the position of each tensor, in the order of writing
+ */
 export function buildHeader(
   tensors: readonly { name: string; dtype: DType; shape: readonly number[] }[],
   metadata: Readonly<Record<string, string>>,
@@ -94,11 +98,11 @@ function checkEntry(name: string, { dtype: dtypeName, shape, offsets }: RawEntry
   const what = `tensor ${quote(name)}`;
   const dtype = FROM_NAME.get(dtypeName);
   if (dtype === undefined) {
-    const state = OTHER_NAMES.has(dtypeName) ? "a dtype that this engine does not hold" : "an unknown dtype";
+    const state = OTHER_NAMES.has(dtypeName) ? "a dtype that this engine does not support" : "an unknown dtype";
     return fail(`${what}: expected a dtype of ${[...FROM_NAME.keys()].join(" ")}, got ${state}, ${quote(dtypeName)}`);
   }
   if (shape.length > MAX_RANK) fail(`${what}: expected at most ${MAX_RANK} dimensions, got ${shape.length}`);
-  // Counted with empty dimensions as 1, because strides multiply the others even where there are no elements.
+  // Empty dimensions count as 1 here, because the strides multiply the other dimensions even if there are no elements.
   const extent = shape.reduce((product, size) => product * Math.max(1, size), 8);
   if (extent > Number.MAX_SAFE_INTEGER) fail(`${what}: shape [${shape.join(", ")}] is too large for any memory`);
   const [begin = 0, end = 0] = offsets;
@@ -133,7 +137,7 @@ function metadataField([key, value]: [string, unknown]): string {
 
 function jsonText(text: string): string {
   if (/\p{Surrogate}/u.test(text))
-    throw argumentError(`${quote(text)} holds half of a surrogate pair, which has no UTF-8`);
+    throw argumentError(`${quote(text)} contains half of a surrogate pair, which has no UTF-8 encoding`);
   return JSON.stringify(text);
 }
 

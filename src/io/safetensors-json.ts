@@ -1,4 +1,4 @@
-/** One tensor as the header words it, nothing checked but the syntax. */
+/** The entry of one tensor in the header. Only its syntax has been checked. */
 export interface RawEntry {
   dtype: string;
   shape: number[];
@@ -11,8 +11,8 @@ export interface RawHeader {
 }
 
 /**
- * Reads the JSON of a safetensors header. JSON.parse is no match for hostile input here: it hides duplicate names,
- * rounds large integers, takes fractions for shapes and may exhaust the heap on nested brackets before anything is checked.
+ * Parses the JSON of a safetensors header. JSON.parse is not safe for hostile input: it hides duplicate names, rounds
+ * large integers, accepts fractions as sizes, and can exhaust the heap on nested brackets before anything is checked.
  */
 export function scanHeader(text: string, fail: (problem: string) => never): RawHeader {
   const scanner = new Scanner(text, fail);
@@ -43,7 +43,7 @@ function scanEntry(scanner: Scanner, name: string): RawEntry {
   return { dtype, shape, offsets };
 }
 
-/** A name for a message: quoted, and cut where it is long. */
+/** Quotes a name for a message, and truncates a long one. */
 export function quote(name: string): string {
   return JSON.stringify(name.length > 80 ? `${name.slice(0, 80)}…` : name);
 }
@@ -99,7 +99,7 @@ class Scanner {
     }
   }
 
-  /** Nothing but white space may follow. */
+  /** Fails unless only white space follows. */
   end(): void {
     this.skipSpace();
     if (this.position < this.text.length) this.unexpected("the end");

@@ -10,14 +10,14 @@ import { buildHeader, MAX_HEADER_BYTES, parseHeader, type TensorEntry } from "./
 import { quote } from "./safetensors-json.ts";
 import { readBytes, readFully, reading, type TensorFile, TensorFiller } from "./tensor-file.ts";
 
-/** Data is written in pieces of this size, so that a file needs its tensors' memory and no more. */
+/** Data is written in chunks of this size, so that saving needs almost no memory beyond that of the tensors. */
 const CHUNK_BYTES = 4 * 2 ** 20;
 
 /**
- * Reads every tensor of a safetensors file, in the order of its data. The caller frees them.
+ * Reads every tensor of a safetensors file, in the order of its data. The caller disposes of them.
  *
- * @throws E_DATA for a file that is damaged, is something else or holds a dtype that the engine lacks; E_IO where the
- * operating system refuses.
+ * @throws E_DATA for a file that is damaged, is something else or has a dtype that the engine does not support; E_IO if
+ *   the operating system reports an error
  */
 export function loadSafetensors(path: string): Promise<Map<string, Tensor>> {
   return readingSafetensors("loadSafetensors", path, async (file, { entries, dataStart }) => {
@@ -37,16 +37,17 @@ export function loadSafetensors(path: string): Promise<Map<string, Tensor>> {
   });
 }
 
-/** The `__metadata__` of a safetensors file, empty where it has none; the tensors are checked but not read. */
+/** Reads the `__metadata__` of a safetensors file; empty if it has none. The header is checked, but the tensors are not read. */
 export function readSafetensorsMetadata(path: string): Promise<Record<string, string>> {
   return readingSafetensors("readSafetensorsMetadata", path, async (_, { metadata }) => Object.fromEntries(metadata));
 }
 
 /**
- * Writes tensors as a safetensors file, byte for byte what the reference writer makes of them. The file is replaced only
- * when it is complete: see `replaceFile`. Tensors must stay as they are until the promise settles.
+ * Writes tensors to a safetensors file. The bytes equal those of the reference implementation. An existing file is only
+ * replaced when the new one is complete: see `replaceFile`. The tensors must not change until the promise settles.
  *
- * @throws E_IO where the file cannot be written; E_DISPOSED and E_ARGUMENT for what cannot be saved. The old file stays.
+ * @throws E_IO if the file cannot be written; E_DISPOSED and E_ARGUMENT for tensors and metadata that cannot be saved.
+ *   In each case an existing file is kept.
  */
 export async function saveSafetensors(
   path: string,
@@ -74,7 +75,7 @@ export async function saveSafetensors(
 interface Content {
   metadata: Map<string, string>;
   entries: TensorEntry[];
-  /** Position of the first byte after the header. */
+  /** Byte offset of the first byte after the header. */
   dataStart: number;
 }
 
@@ -83,7 +84,7 @@ function readingSafetensors<T>(
   path: string,
   use: (file: TensorFile, content: Content) => Promise<T>,
 ): Promise<T> {
-  const remedy = "the file is damaged or no safetensors file: write or fetch it again";
+  const remedy = "the file is damaged or not a safetensors file: write or download it again";
   return reading({ operation, path, remedy }, async (file) => use(file, await readHeader(file)));
 }
 

@@ -6,36 +6,42 @@ import { ForeignTensor, TorchTensor } from "./torch-globals.ts";
 
 export type Dict = ReadonlyMap<PickleValue, PickleValue>;
 
-/** A state dict in a checkpoint. */
+/** The state dict that was chosen from a checkpoint. */
 export interface ChosenDict {
   readonly dict: Dict;
-  /** Names to leave out before those that are read: "backbone." for the key "backbone" of names such as "backbone.conv1.weight". */
+  /**
+   * Prefix that is removed from the names of its tensors. For the key "backbone" and names such as
+   * "backbone.conv1.weight" it is "backbone.".
+   */
   readonly prefix: string;
-  /** The keys that lead to it, joined by dots; "" for the file's own entries. */
+  /** The path of keys to it, joined by dots; "" if it is the top level of the file. */
   readonly key: string;
-  /** Other entries of the file that hold weights too. */
+  /** Keys of other entries of the file that contain weights too. */
   readonly others: readonly string[];
 }
 
 export interface ChoiceOptions {
-  /** Which entry holds the weights, by its key, or by keys joined by dots. */
+  /** The key of the entry with the weights, or a path of keys joined by dots. */
   key: string | undefined;
-  /** How the caller is told to name the key: "the option key". */
+  /** How messages refer to the option that sets the key, such as "the option key". */
   keyOption: string;
   fail: Fail;
 }
 
-/** Where a checkpoint's weights are, unless a key says otherwise: the first of these that holds tensors. Averages come last. */
+/**
+ * The keys under which checkpoints usually store weights. Without a given key the first of these that contains tensors
+ * is used. Averaged weights come last.
+ */
 const USUAL_KEYS = [
   ..."state_dict model_state_dict model model_state net network module weights params".split(" "),
   ..."state_dict_ema model_ema ema_state_dict ema params_ema".split(" "),
 ];
 
-/** Checkpoints are nested this deep at most where no key is given: {"ema": {"module": {...}}}. */
+/** The usual keys are searched to this depth, which covers nested checkpoints such as {"ema": {"module": {...}}}. */
 const MOST_DEPTH = 3;
 const MOST_KEYS_SHOWN = 20;
 
-/** The state dict that a checkpoint's value holds, by its key or by the rule of `USUAL_KEYS`. */
+/** Chooses the state dict of a checkpoint, by the given key or by `USUAL_KEYS`. */
 export function chooseStateDict(root: PickleValue, options: ChoiceOptions): ChosenDict {
   refuseModule(root, options);
   if (!(root instanceof Map)) {
@@ -58,9 +64,10 @@ export function chooseStateDict(root: PickleValue, options: ChoiceOptions): Chos
 type Found = Omit<ChosenDict, "prefix">;
 
 /**
- * The dict's own entries where they are tensors, else those of the first usual key.
+ * Finds the state dict without a key: the dict itself if its entries are tensors, otherwise the first usual key with
+ * tensors.
  *
- * @param known what was found of the dicts looked at so far, so that a dict within itself costs nothing
+ * @param known results for the dicts that were visited before, so that a dict that contains itself does not loop
  */
 function usual(dict: Dict, depth = MOST_DEPTH, known = new Map<Dict, Found | null>()): Found | null {
   if ([...dict.values()].every(isTensor)) return { dict, key: "", others: [] };
@@ -82,7 +89,7 @@ function usual(dict: Dict, depth = MOST_DEPTH, known = new Map<Dict, Found | nul
   return found;
 }
 
-/** Mostly tensors: a few other values beside them are passed over. */
+/** Whether a dict is a state dict: most of its values are tensors. A few other values are ignored. */
 function isStateDict(dict: Dict): boolean {
   const values = [...dict.values()];
   return 2 * values.filter(isTensor).length > values.length;
@@ -112,8 +119,8 @@ interface Place {
 }
 
 /**
- * What a key names in a dict: an entry, an entry of an entry ("ema.module"), or the names that begin with it ("backbone" for
- * "backbone.conv1.weight"). Keys may hold dots themselves, so that every division of a path is tried.
+ * Resolves a key in a dict. It may name an entry, a nested entry ("ema.module"), or the common prefix of several names
+ * ("backbone" for "backbone.conv1.weight"). Keys can contain dots, so every way to divide the path is tried.
  */
 function descend(dict: Dict, path: string): Place | undefined {
   const whole = dict.get(path);
@@ -129,7 +136,7 @@ function descend(dict: Dict, path: string): Place | undefined {
   return begins ? { value: dict as Map<PickleValue, PickleValue>, prefix: `${path}.` } : undefined;
 }
 
-/** The same within the state dict that would be read without a key. */
+/** Resolves a key within the state dict that would be chosen without a key. */
 function descendUsual(root: Dict, path: string): Place | undefined {
   const found = usual(root);
   return found === null || found.key === "" ? undefined : descend(found.dict, path);

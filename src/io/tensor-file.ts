@@ -8,10 +8,10 @@ import type { Tensor } from "../tensor/index.ts";
 import { handleOf } from "../tensor/internal.ts";
 import { quote } from "./safetensors-json.ts";
 
-/** What to do about a problem, for some also with the file's path in it. */
+/** A remedy for an error message, either fixed or made from the path of the file. */
 export type Remedy = string | ((path: string) => string);
 
-/** Ends the reading with an E_DATA; without a remedy of its own the message says that the file is damaged. */
+/** Throws E_DATA. The default remedy says that the file is damaged. */
 export type Fail = (problem: string, remedy?: Remedy) => never;
 
 /** A file of tensors, open for reading. */
@@ -21,13 +21,13 @@ export interface TensorFile {
   readonly fail: Fail;
 }
 
-/** Data passes through one buffer of this size, so that a file needs its tensors' memory and no more. */
+/** Data is read through one buffer of this size, so that loading needs almost no memory beyond that of the tensors. */
 const CHUNK_BYTES = 4 * 2 ** 20;
 
 /**
- * Opens a regular file for `use`, and closes it. Messages begin with the operation and the path.
+ * Opens a regular file, calls `use`, and closes the file. Error messages begin with the operation and the path.
  *
- * @throws E_DATA by `fail`; E_IO where the operating system refuses.
+ * @throws E_DATA from `fail`; E_IO if the operating system reports an error
  */
 export async function reading<T>(
   { operation, path, remedy }: { operation: string; path: string; remedy: string },
@@ -62,7 +62,7 @@ export async function readFully({ handle, fail }: TensorFile, target: Uint8Array
   }
 }
 
-/** Fills contiguous tensors from a file, all through the same buffer, which grows as far as they need it. */
+/** Fills contiguous tensors from a file. All use the same buffer, which grows to the size that they need. */
 export class TensorFiller {
   readonly file: TensorFile;
   private buffer = new Uint8Array(0);
@@ -86,12 +86,12 @@ export class TensorFiller {
   }
 }
 
-/** Copies bytes into a contiguous tensor's memory, from byte `offset` on. */
+/** Copies bytes into the memory of a contiguous tensor, starting at the byte `offset`. */
 export function writeBytes(tensor: Tensor, offset: number, source: Uint8Array): void {
   check("writeBytes", native.writeBytes(handleOf(tensor, "writeBytes: tensor"), offset, source));
 }
 
-/** Copies the tensor's bytes from `offset` on into `target`, all of it. */
+/** Fills `target` with bytes of the tensor, starting at the byte `offset`. */
 export function readBytes(tensor: Tensor, offset: number, target: Uint8Array): void {
   check("readBytes", native.readBytes(handleOf(tensor, "readBytes: tensor"), offset, target));
 }

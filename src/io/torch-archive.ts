@@ -3,19 +3,19 @@ import { quote } from "./safetensors-json.ts";
 import { readFully, type TensorFile } from "./tensor-file.ts";
 import { readZipDirectory, type ZipEntry } from "./zip.ts";
 
-/** Where a record's bytes stand in the file. */
+/** The position of a record's bytes in the file. */
 export interface ArchiveRecord {
   readonly position: number;
   readonly bytes: number;
 }
 
-/** The records of a file of torch.save by their names without the archive's folder: "data.pkl", "data/0", "version". */
+/** The records of a file of torch.save, by name without the archive's folder: "data.pkl", "data/0", "version". */
 export type TorchArchive = ReadonlyMap<string, ArchiveRecord>;
 
 /**
- * Reads the directory of the zip archive that torch.save writes since torch 1.6: one folder with `data.pkl`, the
- * storages as `data/<key>`, `version`, and since 2.1 `byteorder`. CRC-32 is not compared: torch does not either, and lets
- * one write files without.
+ * Reads the directory of the zip archive that torch.save writes since torch 1.6. It has one folder with `data.pkl`, the
+ * storages as `data/<key>`, `version`, and since 2.1 `byteorder`. The CRC-32 is not checked, because torch does not
+ * check it either and can write files without it.
  *
  * Source: torch/serialization.py (`_save`) and caffe2/serialize/inline_container.cc of PyTorch 2.11.
  */
@@ -47,7 +47,10 @@ async function expectZip(file: TensorFile): Promise<void> {
   file.fail(`expected the zip archive of torch.save (torch 1.6 or newer), got ${got}`, found?.remedy);
 }
 
-/** torch compresses nothing but the code of TorchScript; a compressed storage would be larger than its file. */
+/**
+ * Refuses compressed entries. torch compresses only the code of TorchScript, and with compression a small file could
+ * expand to fill the memory.
+ */
 function expectStored(entries: readonly ZipEntry[], { fail }: TensorFile): void {
   const other = entries.find(({ method }) => method !== "stored");
   if (other === undefined) return;

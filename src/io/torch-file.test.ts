@@ -237,9 +237,9 @@ describe("loadTorchFile, on files of torch.save", () => {
     [
       "complex.pth",
       {},
-      /tensor "w" has a dtype that this engine does not hold \(torch.ComplexFloatStorage\); convert it/,
+      /tensor "w" has a dtype that this engine does not support \(torch.ComplexFloatStorage\); convert it/,
     ],
-    ["uint16.pth", {}, /tensor "w" has a dtype that this engine does not hold \(torch.uint16\); convert it/],
+    ["uint16.pth", {}, /tensor "w" has a dtype that this engine does not support \(torch.uint16\); convert it/],
     ["conjugate.pth", {}, /tensor "w" has a conjugate or negative view/],
     ["tagged.PT", { key: "epoch" }, /at the key "epoch", got the keys "tagged" \(a tensor\), "plain" \(a tensor\)/],
     [
@@ -280,8 +280,8 @@ describe("loadTorchFile, on hostile files", () => {
     ["builtins-eval", /asks for "builtins.eval"/],
     ["copyreg", /asks for "copy_reg._reconstructor"/],
     ["stack-global", /asks for "os.system"/],
-    ["stack-global-of-numbers", /names a global by other than strings/],
-    ["stack-global-of-reduced", /names a global by other than strings/],
+    ["stack-global-of-numbers", /names a global with values that are not strings/],
+    ["stack-global-of-reduced", /names a global with values that are not strings/],
     ["torch-hub-load", /asks for "torch.hub.load"/],
     ["unknown-opcode", /the opcode 0xfe at byte 2/],
     ["inst", /the opcode 0x69 at byte/],
@@ -299,10 +299,10 @@ describe("loadTorchFile, on hostile files", () => {
   });
 
   it.each<[string, PickledTensor, RegExp]>([
-    ["more elements than its storage", { shape: [3] }, /\[3\] shows elements 0 to 3 of a storage of 2/],
-    ["an offset beyond its storage", { offset: 1 }, /shows elements 1 to 3 of a storage of 2/],
-    ["strides beyond its storage", { strides: [2] }, /shows elements 0 to 3/],
-    ["nothing, beyond its storage", { shape: [0], offset: 3 }, /shows elements 3 to 3/],
+    ["more elements than its storage", { shape: [3] }, /\[3\] uses elements 0 to 3 of a storage of 2/],
+    ["an offset beyond its storage", { offset: 1 }, /uses elements 1 to 3 of a storage of 2/],
+    ["strides beyond its storage", { strides: [2] }, /uses elements 0 to 3/],
+    ["nothing, beyond its storage", { shape: [0], offset: 3 }, /uses elements 3 to 3/],
     [
       "a storage that claims more",
       { elements: 3 },
@@ -360,7 +360,7 @@ describe("loadTorchFile, on hostile files", () => {
       pickle("}", text("w"), "cmine\nload\n)Rs"),
       /"w" \(an object of mine.load\)/,
     ],
-    ["a dict of arguments", pickle("ccollections\nOrderedDict\n]", 0x85, "R"), /OrderedDict of arguments/],
+    ["a dict of arguments", pickle("ccollections\nOrderedDict\n]", 0x85, "R"), /OrderedDict from arguments/],
     ["names that are numbers", pickle("}K", 1, pickledTensor(), "s"), /expected names that are strings, got a number/],
     ["no keys", pickle("}", text("w"), "Ns"), /got the keys "w" \(None\)/],
   ])("refuses %s", async (_, bytes, message) => {

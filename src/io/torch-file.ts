@@ -12,28 +12,35 @@ import { isLegacyTorch, readLegacyPickle } from "./torch-legacy.ts";
 import { unpickle } from "./unpickler.ts";
 
 export interface LoadTorchOptions {
-  /** Which entry of a checkpoint holds the tensors, by keys joined by dots: "state_dict_ema", "ema.module" ... */
+  /** The entry of a checkpoint with the tensors, as keys joined by dots: "state_dict_ema", "ema.module" ... */
   key?: string;
 }
 
-/** A state dict of 100,000 tensors has a pickle of about this size; it bounds the memory that a hostile one can claim. */
+/**
+ * Limit on the size of the pickle, about that of a state dict of 100,000 tensors. It bounds the memory that a hostile
+ * file can make the reader allocate.
+ */
 const MAX_PICKLE_BYTES = 32 * 2 ** 20;
 
-/** Views that repeat elements may make more of a file than it holds, within this bound. */
+/**
+ * Limit on the size of the tensors. They may be larger than the file if they are views that repeat elements, but not
+ * without bound.
+ */
 const MOST_BYTES = (fileBytes: number) => 64 * 2 ** 20 + 16 * fileBytes;
 
 /**
- * Reads the tensors of a state dict that torch.save wrote (`pytorch_model.bin`, `.pth`, `.pt`, `.ckpt`), in the dict's order.
- * Each is contiguous, on the CPU, without gradient, and has memory of its own, even where the file's tensors share a storage.
- * Without `key` they are the file's own entries where all of those are tensors, else those of the first usual key that
- * holds tensors: "state_dict", "model_state_dict", "model", ..., and averages such as "state_dict_ema" last. The caller frees them.
+ * Reads the tensors of a state dict that torch.save wrote (`pytorch_model.bin`, `.pth`, `.pt`, `.ckpt`), in the order
+ * of the dict. Each tensor is contiguous, on the CPU, without gradient, and has its own memory, even if tensors in the
+ * file share a storage. Without `key` the tensors are the top-level entries if all of these are tensors, otherwise
+ * those under the first usual key that contains tensors: "state_dict", "model_state_dict", "model", ..., and last
+ * averages such as "state_dict_ema". The caller disposes of the tensors.
  *
- * The file's pickle is a program in Python's eyes. Here it is interpreted by a machine that can only build plain data:
- * see `unpickle`; nothing in the file is run, and memory is bounded by 16 times the file's size and some MiB. Objects beside
- * the tensors (an argparse.Namespace, NumPy values, a Lightning module's hyperparameters) are passed over.
+ * In Python the pickle in such a file is a program. Here it is interpreted by a machine that can only build plain data
+ * (see `unpickle`), so no code in the file is run, and memory is bounded by about 16 times the size of the file.
+ * Objects other than tensors (an argparse.Namespace, NumPy values, a Lightning module's hyperparameters) are ignored.
  *
- * @throws E_DATA for a file that is damaged, that names what may run a program, that is a TorchScript archive, or without a
- * dict of tensors at the key; E_IO where the operating system refuses.
+ * @throws E_DATA for a file that is damaged, that names a function which could run a program, that is a TorchScript
+ *   archive, or that has no dict of tensors at the key; E_IO if the operating system reports an error
  */
 export async function loadTorchFile(path: string, options: LoadTorchOptions = {}): Promise<Map<string, Tensor>> {
   const { key } = optionsOf("loadTorchFile", options, ["key"]);
@@ -43,29 +50,29 @@ export async function loadTorchFile(path: string, options: LoadTorchOptions = {}
 
 export interface ReadTorchOptions {
   key: string | undefined;
-  /** What an error names. */
+  /** Name of the operation in error messages. */
   operation: string;
-  /** How an error tells the caller to name the key. */
+  /** How error messages refer to the option that sets the key. */
   keyOption: string;
 }
 
 export interface TorchFileContent {
   tensors: Map<string, Tensor>;
-  /** Where in the file they are: keys joined by dots, "" for its own entries. */
+  /** The path of keys to them, joined by dots; "" for the top level. */
   key: string;
-  /** Other keys at which there are weights too. */
+  /** Other keys that contain weights too. */
   others: readonly string[];
-  /** Names of entries beside them that are no tensors. */
+  /** Names of the other entries of the dict, which are not tensors. */
   leftOut: readonly string[];
 }
 
-/** `loadTorchFile`, with what was chosen of the file. */
+/** `loadTorchFile`, which also returns what was chosen from the file. */
 export async function readTorchFile(
   path: string,
   { key, operation, keyOption }: ReadTorchOptions,
 ): Promise<TorchFileContent> {
   if (key !== undefined && typeof key !== "string") throw wrongArgument(`${operation}: key`, "a string", key);
-  const remedy = "the file is damaged or no file of torch.save: write or fetch it again";
+  const remedy = "the file is damaged or not a file of torch.save: write or download it again";
   return reading({ operation, path, remedy }, async (file) => {
     const root = await readPickle(file);
     const chosen = chooseStateDict(root, { key, keyOption, fail: file.fail });
@@ -90,7 +97,7 @@ async function readPickle(file: TensorFile): Promise<PickleValue> {
 
 interface DescribedTensors {
   tensors: Map<string, TorchTensor>;
-  /** Names of the entries that are no tensors. */
+  /** Names of the entries that are not tensors. */
   leftOut: string[];
 }
 
@@ -110,7 +117,7 @@ function tensorsOf({ dict, prefix }: ChosenDict, fail: Fail): DescribedTensors {
   return { tensors, leftOut };
 }
 
-const OTHER_DTYPE = `convert it in Python, for example by tensor.float(); this engine holds ${Object.keys(DTYPES).join(", ")}`;
+const OTHER_DTYPE = `convert it in Python, for example by tensor.float(); this engine supports ${Object.keys(DTYPES).join(", ")}`;
 
 async function readTensors(
   described: ReadonlyMap<string, TorchTensor>,
@@ -128,7 +135,7 @@ async function readTensors(
   }
 }
 
-/** Before anything is allocated: what is made, and what is read to make it. */
+/** Checks, before anything is allocated, the memory of the tensors and of the storage that is read for them. */
 function expectBounded(described: ReadonlyMap<string, TorchTensor>, { size, fail }: TensorFile): void {
   let bytes = 0;
   for (const { layout } of described.values()) {
@@ -154,7 +161,10 @@ async function readTensor(filler: TensorFiller, name: string, { layout }: TorchT
   }
 }
 
-/** Whether the elements lie in the file as they do in a new tensor; the stride of a dimension of 1 says nothing. */
+/**
+ * Whether the elements in the file have the order of a contiguous tensor. The stride of a dimension of size 1 does not
+ * matter.
+ */
 function isContiguous({ shape, strides, numel }: TorchLayout): boolean {
   if (numel === 0) return true;
   let expected = 1;

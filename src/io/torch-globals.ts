@@ -16,7 +16,7 @@ import type { Fail } from "./tensor-file.ts";
 import type { ArchiveRecord, TorchArchive } from "./torch-archive.ts";
 import type { UnpicklerOptions } from "./unpickler.ts";
 
-/** A tensor that a pickle describes, checked against its storage's real bytes; nothing is read yet. */
+/** A tensor that a pickle describes. It has been checked against the size of its storage, but its values have not been read. */
 export class TorchTensor extends Opaque {
   readonly layout: TorchLayout;
   constructor(layout: TorchLayout) {
@@ -29,14 +29,14 @@ export interface TorchLayout {
   readonly dtype: DType;
   readonly shape: readonly number[];
   readonly strides: readonly number[];
-  /** The first element's position in the file. */
+  /** Byte offset of the first element in the file. */
   readonly position: number;
   readonly numel: number;
-  /** Elements of the storage from the first to the last that the tensor shows, both included. */
+  /** Number of elements of the storage from the first to the last that the tensor uses, inclusive. */
   readonly extent: number;
 }
 
-/** A tensor that torch can hold and this engine cannot: an error only where it is asked for. */
+/** A tensor that torch supports and this engine does not. It is an error only if it is to be read. */
 export class ForeignTensor extends Opaque {
   readonly problem: string;
   constructor(problem: string) {
@@ -47,7 +47,7 @@ export class ForeignTensor extends Opaque {
 
 export class StorageType extends Opaque {
   readonly dtype: DType | undefined;
-  /** Bytes of an element; undefined where that is not known. */
+  /** Bytes of an element; undefined if that is not known. */
   readonly bytes: number | undefined;
   constructor(name: string, dtype?: DType) {
     super(name);
@@ -56,7 +56,7 @@ export class StorageType extends Opaque {
   }
 }
 
-/** Of the storages whose numbers this engine does not hold. */
+/** Bytes of an element of the storages that this engine does not support. */
 const FOREIGN_BYTES: Readonly<Record<string, number>> = {
   "torch.ComplexFloatStorage": 8,
   "torch.ComplexDoubleStorage": 16,
@@ -92,12 +92,13 @@ const STORAGES: ReadonlyMap<string, DType | undefined> = new Map<string, DType |
 const FOREIGN_DTYPES =
   "uint16 uint32 uint64 complex32 complex64 complex128 float8_e4m3fn float8_e5m2 float8_e4m3fnuz float8_e5m2fnuz float8_e8m0fnu";
 
-/** Most dimensions that operators take. */
+/** Largest number of dimensions that the operators support. */
 const MAX_RANK = 64;
 
 /**
- * What a file of torch.save may name: storages, the functions that put tensors and parameters together, dtypes, and the
- * harmless classes found in optimizers' and schedulers' states. Protocol 2 calls Python's builtins `__builtin__`.
+ * The names that a file of torch.save may use: storages, the functions that build tensors and parameters, dtypes, and
+ * the harmless classes that occur in the states of optimizers and schedulers. Protocol 2 uses the name `__builtin__`
+ * for Python's builtins.
  *
  * Source: torch/_utils.py and torch/_weights_only_unpickler.py of PyTorch 2.11.
  */
@@ -136,27 +137,30 @@ export function torchGlobals(archive: TorchArchive, fail: Fail): Omit<UnpicklerO
   };
 }
 
-/** Tensors that are laid out otherwise than by strides over one storage. */
+/** Functions that build tensors which are not strided views of one storage. */
 const FOREIGN_TENSORS = {
   _rebuild_sparse_tensor: "a sparse layout",
   _rebuild_sparse_csr_tensor: "a sparse layout",
   _rebuild_nested_tensor: "a nested layout",
   _rebuild_qtensor: "quantized values",
-  _rebuild_meta_tensor_no_storage: "no values (it lies on torch's meta device)",
+  _rebuild_meta_tensor_no_storage: "no values (it is on torch's meta device)",
   _rebuild_device_tensor_from_numpy: "a device's own layout",
   _rebuild_wrapper_subclass: "a layout of its own class",
 };
 
-/** (function, class, arguments, attributes): a tensor with attributes or of a class of its own, which are passed over. */
+/**
+ * Builds a tensor with attributes or of a subclass from (function, class, arguments, attributes). The class and the
+ * attributes are ignored.
+ */
 function rebuildFromType([build, , args]: readonly PickleValue[], fail: Fail): PickleValue {
   if (build instanceof Callable && args instanceof Tuple) return build.call(args.items);
   return fail(`a tensor: expected a function that builds it, got ${describePickled(build)}`);
 }
 
 /**
- * ("storage", type, key, device, number of elements); the device does not matter, tensors come to the CPU. The legacy format
- * adds (key, offset, number of elements) for a storage that is a part of another, and has ("module", class, file, source)
- * for classes of networks.
+ * Resolves a persistent id: ("storage", type, key, device, number of elements). The device is ignored, because tensors
+ * are loaded to the CPU. The legacy format adds (key, offset, number of elements) for a storage that is part of another,
+ * and uses ("module", class, file, source) for classes of networks.
  */
 function findStorage(id: PickleValue, archive: TorchArchive, fail: Fail): Opaque {
   const [tag, type, key, , numel, view] = id instanceof Tuple ? id.items : [];
@@ -182,7 +186,7 @@ function partOf(
   const [, offset, numel] = view.items;
   const { bytes: width = 1 } = type;
   if (!isCount(offset) || !isCount(numel) || (offset + numel) * width > record.bytes)
-    return fail("a storage is said to be a part of another that does not hold it");
+    return fail("a storage is declared as part of another that is too small to contain it");
   return { position: record.position + offset * width, bytes: numel * width };
 }
 
@@ -190,7 +194,7 @@ function rebuildTensor(args: readonly PickleValue[], fail: Fail): Opaque {
   const [storage, offset, size, stride, , , metadata] = args;
   if (!(storage instanceof Storage)) return fail(`a tensor: expected a storage, got ${describePickled(storage)}`);
   const { dtype, kind } = storage.type;
-  if (dtype === undefined) return new ForeignTensor(`a dtype that this engine does not hold (${kind})`);
+  if (dtype === undefined) return new ForeignTensor(`a dtype that this engine does not support (${kind})`);
   if (metadata instanceof Map && metadata.size > 0) return new ForeignTensor("a conjugate or negative view");
   if (!isCount(offset)) return fail(`a tensor: expected an offset >= 0, got ${describePickled(offset)}`);
   const [shape, strides] = [counts(size, "sizes", fail), counts(stride, "strides", fail)];
@@ -200,13 +204,13 @@ function rebuildTensor(args: readonly PickleValue[], fail: Fail): Opaque {
   const { bytes } = DTYPES[dtype];
   if ((offset + extent) * bytes > storage.record.bytes) {
     const span = `elements ${offset} to ${offset + extent}`;
-    fail(`a tensor [${shape.join(", ")}] shows ${span} of a storage of ${storage.record.bytes / bytes}`);
+    fail(`a tensor [${shape.join(", ")}] uses ${span} of a storage of ${storage.record.bytes / bytes}`);
   }
   return new TorchTensor({ dtype, shape, strides, position: storage.record.position + offset * bytes, numel, extent });
 }
 
 function measure(shape: readonly number[], strides: readonly number[], fail: Fail): { numel: number; extent: number } {
-  // Counted with empty dimensions as 1, because strides multiply the others even where there are no elements.
+  // Empty dimensions count as 1 here, because the strides multiply the other dimensions even if there are no elements.
   const most = shape.reduce((product, size) => product * Math.max(1, size), 8);
   const numel = shape.includes(0) ? 0 : most / 8;
   const last = shape.reduce((sum, size, i) => sum + Math.max(0, size - 1) * (strides[i] as number), 0);
@@ -227,9 +231,12 @@ function isCount(value: PickleValue | undefined): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 && !Object.is(value, -0);
 }
 
-/** torch writes version 3 for the dtypes alone that have no storage class of their own, none of which the engine holds. */
+/**
+ * Handles version 3 of the function, which torch uses only for dtypes without a storage class. The engine supports none
+ * of these.
+ */
 function foreignDType(dtype: PickleValue | undefined): ForeignTensor {
-  return new ForeignTensor(`a dtype that this engine does not hold (${describePickled(dtype)})`);
+  return new ForeignTensor(`a dtype that this engine does not support (${describePickled(dtype)})`);
 }
 
 function unwrapParameter(data: PickleValue | undefined, fail: Fail): Opaque {
@@ -237,8 +244,8 @@ function unwrapParameter(data: PickleValue | undefined, fail: Fail): Opaque {
   return fail(`a parameter: expected a tensor, got ${describePickled(data)}`);
 }
 
-/** Items come after the call; a list of them in the call is what Python 2 wrote. */
+/** Makes an empty dict, because a pickle adds the items after the call. Only Python 2 wrote the items as an argument. */
 function emptyDict(args: readonly PickleValue[], fail: Fail): PickleValue {
-  if (args.length > 0) fail("data.pkl makes an OrderedDict of arguments, which torch.save does not", CONVERT);
+  if (args.length > 0) fail("data.pkl makes an OrderedDict from arguments, which torch.save does not do", CONVERT);
   return new Map();
 }

@@ -8,7 +8,7 @@ import type { ArchiveRecord } from "./torch-archive.ts";
 import { StorageType, torchGlobals } from "./torch-globals.ts";
 import { type UnpicklerOptions, unpickleNext } from "./unpickler.ts";
 
-/** How a file of torch.save before 1.6 begins: a pickle of the number 0x1950a86a20f9469cfc6c. */
+/** The first bytes of a file that torch.save wrote before 1.6: a pickle of the number 0x1950a86a20f9469cfc6c. */
 const MAGIC = Buffer.from("80028a0a6cfc9c46f9206aa850192e", "hex");
 
 export function isLegacyTorch(head: Uint8Array): boolean {
@@ -16,10 +16,11 @@ export function isLegacyTorch(head: Uint8Array): boolean {
 }
 
 /**
- * The value in a file that torch.save wrote before torch 1.6, or since then with `_use_new_zipfile_serialization=False`:
- * pickles of the magic number, the protocol, the system and the value, a pickle of the storages' keys, and each storage as
- * its number of elements (int64) and its bytes. The value names storages before their place is known, so its pickle is
- * read twice: once to find its end and the storages' types, once with their places.
+ * Reads the value of a file that torch.save wrote before torch 1.6, or later with
+ * `_use_new_zipfile_serialization=False`. Such a file contains pickles of the magic number, the protocol, the system
+ * and the value, then a pickle of the keys of the storages, and each storage as its number of elements (int64) and its
+ * bytes. The value refers to storages whose positions are only known later, so its pickle is interpreted twice: first
+ * to find its end and the types of the storages, then with their positions.
  *
  * Source: torch/serialization.py (`_legacy_save`, `_legacy_load`) of PyTorch 2.11.
  */
@@ -39,7 +40,7 @@ export async function readLegacyPickle(file: TensorFile, mostBytes: number): Pro
 
 const plainData = ({ fail }: TensorFile): UnpicklerOptions => ({
   globals: new Map(),
-  persistentLoad: () => fail("the list of storages names a storage by other than a string"),
+  persistentLoad: () => fail("the list of storages has a key that is not a string"),
   fail,
 });
 
@@ -50,7 +51,7 @@ function readPreamble(reader: PickleReader, file: TensorFile): void {
   if (little !== true) file.fail("expected numbers in little-endian order, got another", CONVERT);
 }
 
-/** Options of the first reading, in which tensors are objects without contents, and storages only leave their type. */
+/** Options of the first pass, in which tensors are placeholders and only the types of the storages are recorded. */
 function survey(types: Map<string, StorageType>, { fail }: TensorFile): UnpicklerOptions {
   const { globals } = torchGlobals(new Map(), fail);
   const builders = new Set([...globals].flatMap(([name, value]) => (isBuilder(name, value) ? [name] : [])));
@@ -72,19 +73,19 @@ function isBuilder(name: string, value: unknown): boolean {
 }
 
 interface StorageList {
-  /** The keys in the order of their bytes. */
+  /** The keys of the storages, in the order in which their bytes follow. */
   keys: PickleValue;
   types: ReadonlyMap<string, StorageType>;
-  /** Where the first storage begins. */
+  /** Byte offset of the first storage. */
   position: number;
 }
 
-/** Where each storage's bytes lie, by the names that they have in a zip archive. */
+/** Finds the position of each storage's bytes. The records have the names that they have in a zip archive. */
 async function placeStorages(
   file: TensorFile,
   { keys, types, position }: StorageList,
 ): Promise<Map<string, ArchiveRecord>> {
-  if (!Array.isArray(keys)) return file.fail("expected a list of the storages' keys behind the value, got none");
+  if (!Array.isArray(keys)) return file.fail("expected a list of the storages' keys after the value, got none");
   const records = new Map<string, ArchiveRecord>();
   const head = new Uint8Array(8);
   let at = position;

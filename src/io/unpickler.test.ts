@@ -107,9 +107,9 @@ describe("unpickle", () => {
 
   it.each<[string, Uint8Array, RegExp]>([
     ["nothing", bytesOf(), /ends in the middle: expected 1 byte at 0, got 0/],
-    ["protocol 0", bytesOf("I1\n."), /no pickle of protocol 2 to 5/],
-    ["protocol 1", bytesOf(0x80, 1, "N."), /no pickle of protocol 2 to 5/],
-    ["protocol 6", bytesOf(0x80, 6, "N."), /no pickle of protocol 2 to 5/],
+    ["protocol 0", bytesOf("I1\n."), /not a pickle of protocol 2 to 5/],
+    ["protocol 1", bytesOf(0x80, 1, "N."), /not a pickle of protocol 2 to 5/],
+    ["protocol 6", bytesOf(0x80, 6, "N."), /not a pickle of protocol 2 to 5/],
     ["a pickle without an end", bytesOf(0x80, 2, "N"), /ends in the middle/],
     ["an end without a value", pickle(), /takes a value from an empty stack/],
     ["a value beyond a mark", pickle("N(", 0x85), /takes a value from an empty stack/],
@@ -126,14 +126,14 @@ describe("unpickle", () => {
     ["an item of a tuple", pickle(")NNs"), /sets items of a tuple/],
     ["a key without a value", pickle("}(Nu"), /a key without a value/],
     ["a list as a key", pickle("}]Ns"), /a list as a dict's key/],
-    ["items of a set that is none", pickle("](N", 0x90), /adds items to a list, which is no set/],
+    ["items of a set that is none", pickle("](N", 0x90), /adds items to a list, which is not a set/],
     ["attributes of a number", pickle("K", 1, "}b"), /sets attributes of a number/],
     ["a call of a string", pickle(text("x"), ")R"), /calls a string/],
     ["a call of a value", pickle("cm\nvalue\n)R"), /calls m.value/],
     ["a call with a list", pickle("cm\npair\n]R"), /calls m.pair with a list/],
     ["an unknown global", pickle("cos\nsystem\n"), /asks for "os.system".*nothing was run/],
     ["a global that objects inherit", pickle("c__proto__\nconstructor\n"), /asks for "__proto__.constructor"/],
-    ["a global of numbers", pickle("K", 1, "K", 2, 0x93), /names a global by other than strings/],
+    ["a global of numbers", pickle("K", 1, "K", 2, 0x93), /names a global with values that are not strings/],
   ])("refuses %s", (_, bytes, message) => {
     expect(() => read(bytes)).toThrow(BatchCamError);
     expect(() => read(bytes)).toThrow(message);

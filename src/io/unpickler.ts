@@ -14,22 +14,25 @@ import { quote } from "./safetensors-json.ts";
 import type { Fail } from "./tensor-file.ts";
 
 export interface UnpicklerOptions {
-  /** By "module.name": what a pickle may name. Values are handed out as they are; only a Callable can be called. */
+  /** The names that a pickle may use, as "module.name", with their values. Only a Callable can be called. */
   readonly globals: ReadonlyMap<string, Opaque>;
-  /** Whether another name may stand for data that is not looked into; false for all by default. */
+  /** Whether any other name is allowed as a placeholder for data that is ignored; by default none is. */
   readonly isData?: (module: string, name: string) => boolean;
-  /** Resolves a persistent id, by which torch.save refers to storages. */
+  /** Resolves a persistent id. torch.save uses these to refer to storages. */
   readonly persistentLoad: (id: PickleValue) => PickleValue;
   readonly fail: Fail;
 }
 
-/** Bounds what a pickle can make of one-byte opcodes; a state dict of 100,000 tensors stays below. */
+/**
+ * Limit on the number of objects that a pickle can make. One-byte opcodes could otherwise make very many. A state dict
+ * of 100,000 tensors stays below it.
+ */
 const MAX_OBJECTS = 2 ** 20;
 
 /**
- * The value of a pickle, protocol 2 to 5, on a machine that can do nothing but build plain data: it knows the opcodes that
- * Python's pickler writes for such data, and no name is looked up anywhere but in the options. What `isData` allows becomes
- * an object without contents. Time and memory are in proportion to the length of `bytes`.
+ * Interprets a pickle of protocol 2 to 5 on a machine that can only build plain data. It knows the opcodes that
+ * Python's pickler writes for such data, and names are looked up only in the options. Names that `isData` allows become
+ * placeholders without contents. Time and memory are proportional to the length of `bytes`.
  *
  * Source: Lib/pickletools.py of Python 3.11; torch/_weights_only_unpickler.py of PyTorch 2.11 for what torch allows.
  */
@@ -37,7 +40,7 @@ export function unpickle(bytes: Uint8Array, options: UnpicklerOptions): PickleVa
   return unpickleNext(new PickleReader(bytes, options.fail), options);
 }
 
-/** The value of the pickle that begins where the reader stands, which is left behind the pickle's end. */
+/** Interprets the pickle at the position of the reader, and leaves the reader after its end. */
 export function unpickleNext(reader: PickleReader, options: UnpicklerOptions): PickleValue {
   return new Machine(reader, options).run();
 }
@@ -46,7 +49,7 @@ class Machine {
   readonly reader: PickleReader;
   readonly options: UnpicklerOptions;
   private readonly stack: PickleValue[] = [];
-  /** Heights of the stack at its marks. */
+  /** The height of the stack at each mark. */
   private readonly marks: number[] = [];
   private readonly memo = new Map<number, PickleValue>();
   private containers = 0;
@@ -73,7 +76,7 @@ class Machine {
     this.expectBelow(this.stack.length, "values on its stack");
   }
 
-  /** For what takes more than the stack's place. */
+  /** Pushes a value that takes memory of its own, and counts it towards the limit. */
   pushContainer(value: PickleValue): void {
     this.expectBelow(++this.containers, "containers");
     this.push(value);
@@ -105,7 +108,7 @@ class Machine {
     return this.stack.splice(height);
   }
 
-  /** POP takes a mark where one is on top. */
+  /** The opcode POP, which removes a mark if one is on top. */
   drop(): void {
     if (this.marks.at(-1) === this.stack.length) this.marks.pop();
     else this.pop();
@@ -128,7 +131,7 @@ class Machine {
 
   private expectProtocol(): void {
     const [opcode, protocol] = [this.reader.u8(), this.reader.u8()];
-    if (opcode !== PROTO || protocol < 2 || protocol > 5) this.fail("is no pickle of protocol 2 to 5");
+    if (opcode !== PROTO || protocol < 2 || protocol > 5) this.fail("is not a pickle of protocol 2 to 5");
   }
 
   private expectBelow(count: number, what: string): void {
@@ -192,7 +195,7 @@ const STEPS: ReadonlyMap<number, Step> = new Map<number, Step>([
   [0x94, (m) => m.memoize()],
   [code("h"), (m) => m.recall(m.reader.u8())],
   [code("j"), (m) => m.recall(m.reader.u32())],
-  // names and what is made with them
+  // names, and objects that are made with them
   [code("c"), (m) => pushGlobal(m, m.reader.line(), m.reader.line())],
   [0x93, (m) => pushGlobal(m, ...(m.popItems(2) as [PickleValue, PickleValue]))],
   [code("Q"), (m) => m.pushContainer(m.options.persistentLoad(m.pop()))],
@@ -205,7 +208,7 @@ const STEPS: ReadonlyMap<number, Step> = new Map<number, Step>([
 const SET = new Opaque("a set");
 const BYTES = new Opaque("bytes");
 
-/** No tensor's name or place is bytes, so they are passed over. */
+/** Skips bytes, because no name or position of a tensor is stored as bytes. */
 function pushBytes(machine: Machine, length: number): void {
   machine.reader.take(length);
   machine.push(BYTES);
@@ -213,7 +216,7 @@ function pushBytes(machine: Machine, length: number): void {
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true });
 
-/** A string of Python 2, which is text or bytes. */
+/** Pushes a string of Python 2, which may be text or bytes. */
 function pushByteString(machine: Machine, length: number): void {
   const bytes = machine.reader.take(length);
   try {
@@ -224,7 +227,10 @@ function pushByteString(machine: Machine, length: number): void {
   }
 }
 
-/** Longer than any number that a checkpoint needs; making a number of n bytes takes n² steps. */
+/**
+ * Longest number that is read, more than any checkpoint needs. The limit is needed because reading a number of n bytes
+ * takes O(n²) time.
+ */
 const MAX_LONG_BYTES = 1024;
 
 function pushLongLong(machine: Machine): void {
@@ -233,18 +239,18 @@ function pushLongLong(machine: Machine): void {
   machine.push(machine.reader.long(length));
 }
 
-/** What is added to an object that is not known here is passed over. */
+/** Appends to a list. Items of a placeholder are ignored. */
 function append(machine: Machine, items: readonly PickleValue[]): void {
   const list = machine.top();
   if (list instanceof ForeignObject) return;
-  if (!Array.isArray(list)) machine.fail(`appends to ${describePickled(list)}, which is no list`);
+  if (!Array.isArray(list)) machine.fail(`appends to ${describePickled(list)}, which is not a list`);
   for (const item of items) list.push(item);
 }
 
 function setItems(machine: Machine, items: readonly PickleValue[]): void {
   const dict = machine.top();
   if (dict instanceof ForeignObject) return;
-  if (!(dict instanceof Map)) machine.fail(`sets items of ${describePickled(dict)}, which is no dict`);
+  if (!(dict instanceof Map)) machine.fail(`sets items of ${describePickled(dict)}, which is not a dict`);
   if (items.length % 2 === 1) machine.fail("sets a key without a value");
   for (let i = 0; i < items.length; i += 2) {
     const key = items[i] as PickleValue;
@@ -262,11 +268,12 @@ function addItems(machine: Machine): void {
   machine.popToMark();
   const set = machine.top();
   if (set !== SET && !(set instanceof ForeignObject))
-    machine.fail(`adds items to ${describePickled(set)}, which is no set`);
+    machine.fail(`adds items to ${describePickled(set)}, which is not a set`);
 }
 
 function pushGlobal(machine: Machine, module: PickleValue, name: PickleValue): void {
-  if (typeof module !== "string" || typeof name !== "string") machine.fail("names a global by other than strings");
+  if (typeof module !== "string" || typeof name !== "string")
+    machine.fail("names a global with values that are not strings");
   const { globals, isData, fail } = machine.options;
   const full = `${module}.${name}`;
   const found = globals.get(full) ?? (isData?.(module, name) ? new ForeignName(full) : undefined);
@@ -285,7 +292,7 @@ function reduce(machine: Machine): void {
   machine.pushContainer(isForeign ? new ForeignObject(callable.kind) : callable.call(args.items));
 }
 
-/** `cls.__new__(cls, *args)`: the same as a call for the names that are known. */
+/** The opcode for `cls.__new__(cls, *args)`, which equals a call for all known names. */
 function newObject(machine: Machine): void {
   reduce(machine);
 }
@@ -295,7 +302,10 @@ function newObjectWithKeywords(machine: Machine): void {
   reduce(machine);
 }
 
-/** Attributes of a dict, such as the `_metadata` that torch.nn gives to a state dict, are passed over. */
+/**
+ * Sets attributes of an object. Attributes of a dict, such as the `_metadata` that torch.nn adds to a state dict, are
+ * ignored.
+ */
 function build(machine: Machine): void {
   const state = machine.pop();
   const target = machine.top();

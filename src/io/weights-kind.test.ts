@@ -41,7 +41,7 @@ describe("weightsKindOf", () => {
   );
 
   it.each<[string, Uint8Array | string, RegExp]>([
-    ["an empty file", "", /got an empty file; fetch it again/],
+    ["an empty file", "", /got an empty file; download it again/],
     [
       "a Git LFS pointer",
       "version https://git-lfs.github.com/spec/v1\noid sha256:ab\n",
@@ -72,7 +72,7 @@ describe("weightsKindOf", () => {
       /did not write \(it holds resnet18.pth, README\); unpack it \(unzip\)/,
     ],
     ["an empty zip", zipOf([]), /did not write \(it holds nothing\)/],
-    ["a zip cut short", zip("m/data.pkl").subarray(0, 40), /it is damaged or cut short: fetch it again/],
+    ["a zip cut short", zip("m/data.pkl").subarray(0, 40), /it is damaged or truncated: download it again/],
     ["a pickle of its own", pickle("}"), /a pickle that torch.save did not write/],
     ["a picture", hex("89 50 4e 47 0d 0a"), /a PNG image/],
     ["GGUF", "GGUF\x03", /GGUF/],

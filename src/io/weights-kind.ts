@@ -4,21 +4,21 @@ import { readFully, reading, type TensorFile } from "./tensor-file.ts";
 import { isLegacyTorch } from "./torch-legacy.ts";
 import { readZipDirectory } from "./zip.ts";
 
-/** A format of weights that is read; an index names the files of weights that come in parts. */
+/** A format of weights that can be read. An index lists the files of weights that are divided into several files. */
 export type WeightsKind = "safetensors" | "torch" | "index";
 
-/** Bytes that are looked at. */
+/** Number of bytes at the start of a file that are examined. */
 const HEAD_BYTES = 4096;
 
 /**
- * The format of a file of weights, told by its bytes; its name does not matter.
+ * Recognises the format of a file of weights by its bytes; its name does not matter.
  *
- * @param operation what an error names
- * @throws E_DATA for any other file, with what it is and what to do; E_IO where the operating system refuses
+ * @param operation name of the operation in error messages
+ * @throws E_DATA for any other file, with what it is and a remedy; E_IO if the operating system reports an error
  */
 export function weightsKindOf(path: string, operation: string): Promise<WeightsKind> {
   expectPath(`${operation}: path`, path);
-  return reading({ operation, path, remedy: "it is damaged or cut short: fetch it again" }, async (file) => {
+  return reading({ operation, path, remedy: "it is damaged or truncated: download it again" }, async (file) => {
     const head = Buffer.alloc(Math.min(file.size, HEAD_BYTES));
     await readFully(file, head, 0);
     if (isZip(head)) return kindOfZip(file);
@@ -31,7 +31,7 @@ export function weightsKindOf(path: string, operation: string): Promise<WeightsK
 
 const EXPECTED = "give weights as safetensors, or as torch.save writes them";
 
-/** Its first entry, or the end of the directory of an empty one. */
+/** Whether a file is a zip archive: it begins with its first entry or, if empty, with the end of its directory. */
 const isZip = (head: Buffer): boolean => ["PK\x03\x04", "PK\x05\x06"].includes(head.toString("latin1", 0, 4));
 
 async function kindOfZip(file: TensorFile): Promise<WeightsKind> {
@@ -40,7 +40,7 @@ async function kindOfZip(file: TensorFile): Promise<WeightsKind> {
   return foreign === null ? "torch" : refuse(file, foreign);
 }
 
-/** The length of a header, and its JSON; a file that is cut short begins like this too. */
+/** Whether a file begins like safetensors: the length of the header, then its JSON. This is also true of a truncated file. */
 function isSafetensors(head: Buffer): boolean {
   return head.length > 8 && head.readBigUInt64LE(0) < 2n ** 32n && head[8] === "{".charCodeAt(0);
 }
@@ -48,7 +48,7 @@ function isSafetensors(head: Buffer): boolean {
 const isIndex = (head: Buffer): boolean => /^\s*\{/.test(head.toString("latin1")) && head.includes('"weight_map"');
 
 function unknown(head: Buffer, path: string): ForeignFormat {
-  if (head.length === 0) return { what: "an empty file", remedy: "fetch it again" };
+  if (head.length === 0) return { what: "an empty file", remedy: "download it again" };
   if (/\.data-\d{5}-of-\d{5}$|\.ckpt\.index$/.test(path)) {
     const remedy = "convert the model to PyTorch, and save its state dict";
     return { what: "a part of a TensorFlow checkpoint, by its name", remedy };

@@ -7,21 +7,21 @@ import { readFully, type TensorFile } from "./tensor-file.ts";
 
 export interface ZipEntry {
   readonly name: string;
-  /** Position of the entry's local header in the file. */
+  /** Byte offset of the entry's local header. */
   readonly start: number;
-  /** Position of the entry's data in the file. */
+  /** Byte offset of the entry's data. */
   readonly position: number;
-  /** Size of that data in the file, compressed or not. */
+  /** Size of the data as stored in the file, compressed or not. */
   readonly bytes: number;
-  /** Size of the data after decompression, as the directory says. */
+  /** Size of the data after decompression, according to the directory. */
   readonly unpackedBytes: number;
-  /** CRC-32 of the data after decompression, as the directory says. */
+  /** CRC-32 of the data after decompression, according to the directory. */
   readonly crc: number;
-  /** How the data is kept; "other" covers encryption and the methods that are not read here. */
+  /** How the data is stored. "other" means encryption or an unsupported compression method. */
   readonly method: "stored" | "deflated" | "other";
 }
 
-/** What the directory says about an entry, before anything is checked. */
+/** The directory's record of an entry, before anything is checked. */
 interface DirectoryEntry {
   name: string;
   flags: number;
@@ -41,15 +41,19 @@ const STORED = 0;
 const DEFLATED = 8;
 const ZIP64_EXTRA = 1;
 
-/** A model of 100,000 storages has a directory of about this size; the limit bounds the memory that a hostile file can claim. */
+/**
+ * Limit on the size of the directory, about that of a model of 100,000 storages. It bounds the memory that a hostile
+ * file can make the reader allocate.
+ */
 const MAX_DIRECTORY_BYTES = 16 * 2 ** 20;
 
 /**
- * Lists the entries of a zip archive, Zip64 included, in the order of their data. Entries that overlap are refused, so that
- * together they hold no more bytes than the file. Only the directory and the local headers are read; `unpackEntry` reads the data.
+ * Lists the entries of a zip archive, including Zip64, in the order of their data. Entries that overlap are refused, so
+ * that together they cannot be larger than the file. Only the directory and the local headers are read; `unpackEntry`
+ * reads the data.
  *
- * No library is used: a damaged Zip64 position above 2^53 makes yauzl 3.4.0 throw inside a callback of its own, which ends
- * the process.
+ * No library is used: a damaged Zip64 offset above 2^53 makes yauzl 3.4.0 throw inside one of its own callbacks, which
+ * ends the process.
  *
  * Source: PKWARE's APPNOTE.TXT 6.3.10, 4.3.7 (local header), 4.3.12 to 4.3.16 (directory and its end), 4.5.3 (Zip64).
  */
@@ -114,7 +118,10 @@ function parseDirectory(directory: Buffer, file: TensorFile): DirectoryEntry[] {
   return entries;
 }
 
-/** Zip64 puts a number that needs 64 bits into an extra field, and all ones in its place. */
+/**
+ * Replaces 32-bit fields by their Zip64 values. Zip64 stores a number that needs 64 bits in an extra field, and sets
+ * all bits of the original field.
+ */
 function applyZip64(entry: DirectoryEntry, extra: Buffer, file: TensorFile): void {
   const wide = zip64Field(extra);
   let at = 0;
@@ -134,7 +141,10 @@ function zip64Field(extra: Buffer): Buffer {
   return Buffer.alloc(0);
 }
 
-/** Locates an entry's data, which must lie between the entry before it and the directory: shared bytes make a small file a large one. */
+/**
+ * Locates the data of an entry, which must be between the preceding entry and the directory. If entries could share
+ * bytes, a small file could unpack to a very large one.
+ */
 async function locate(
   { name, flags, method, crc, compressed, bytes, start }: DirectoryEntry,
   { file, earliest, latest }: { file: TensorFile; earliest: number; latest: number },
@@ -158,7 +168,7 @@ function endOf(entry: ZipEntry | undefined): number {
   return entry === undefined ? 0 : entry.position + entry.bytes;
 }
 
-/** Above 2^53 it is rounded, and beyond any file all the same. */
+/** A 64-bit number. Above 2^53 it is rounded, which does not matter because it exceeds any file. */
 function u64(bytes: Buffer, at: number): number {
   return Number(bytes.readBigUInt64LE(at));
 }
@@ -176,15 +186,15 @@ function damaged(file: TensorFile, expected: string, got: string | number): neve
 const PIECE_BYTES = 2 ** 18;
 
 /**
- * Yields the unpacked data of a zip entry in pieces of at most 256 KiB; memory does not grow with the entry. A reader that stops early
- * pays only for what it has read, and skips the check of the CRC-32, which is done after the last piece.
+ * Yields the unpacked data of a zip entry in chunks of at most 256 KiB, so that memory does not grow with the entry.
+ * The CRC-32 is checked after the last chunk, so a caller that stops early skips the check.
  *
- * @throws E_DATA for an entry that is encrypted, compressed by another method than deflate, damaged, of another size than the
- *   directory says, or of another CRC-32
+ * @throws E_DATA for an entry that is encrypted, compressed by a method other than deflate, damaged, or whose size or
+ *   CRC-32 differs from the directory
  */
 export async function* unpackEntry(file: TensorFile, entry: ZipEntry): AsyncGenerator<Uint8Array, void, undefined> {
   const what = `entry ${quote(entry.name)}`;
-  if (entry.method === "other") file.fail(`${what} is encrypted, or compressed by another method than deflate`);
+  if (entry.method === "other") file.fail(`${what} is encrypted, or compressed by a method other than deflate`);
   const pieces = entry.method === "stored" ? storedPieces(file, entry) : inflatedPieces(file, entry);
   let [filled, sum] = [0, 0];
   for await (const piece of pieces) {
@@ -211,7 +221,7 @@ async function* storedPieces(file: TensorFile, { position, bytes }: ZipEntry): A
 
 async function* inflatedPieces(file: TensorFile, entry: ZipEntry): AsyncGenerator<Uint8Array> {
   const inflate = createInflateRaw({ chunkSize: PIECE_BYTES });
-  // The callback is needed: without one, an error of the source would be thrown outside of this generator.
+  // The callback is required: without it, an error of the source would be thrown outside this generator.
   pipeline(Readable.from(storedPieces(file, entry)), inflate, () => {});
   try {
     for await (const piece of inflate) yield piece as Uint8Array;

@@ -3,7 +3,7 @@ import { keep, type Tensor, tidy, zeros } from "../tensor/index.ts";
 import { expectClassCount, expectShapes, readLabels } from "../tensor/internal.ts";
 
 export interface CoherenceSummary {
-  /** Mean of `perClass` over the classes with at least two maps; NaN where there is none. */
+  /** Mean of `perClass` over the classes with at least two maps; NaN if there are none. */
   mean: number;
   /** Coherence of each class; NaN for a class with fewer than two maps. */
   perClass: number[];
@@ -12,13 +12,13 @@ export interface CoherenceSummary {
 }
 
 /**
- * Coherence of classes: how alike the maps of one class are, gathered batch by batch.
+ * Coherence: the mean cosine similarity of the maps of a class, accumulated batch by batch.
  *
  *     coherence_c = mean over pairs i ≠ j of class c of cos(M_i, M_j) = (‖Σ v‖² − Σ ‖v‖²) / (n (n − 1)),  v = M / ‖M‖₂
  *
- * The right-hand side needs no pair, so the cost is one pass over the maps and one sum per class. A dead (all-zero) map
- * has v = 0: it is similar to nothing, 0 in every pair. Range [−1, 1], [0, 1] for maps without negative values. Sums
- * are float64. A map with NaN makes its class and the mean NaN.
+ * The right-hand side avoids the pairs, so the cost is one pass over the maps and one sum per class. A dead (all-zero)
+ * map has v = 0, so its similarity to every map is 0. The range is [−1, 1], or [0, 1] for maps without negative values.
+ * Sums are float64. A map with NaN makes its class and the mean NaN.
  */
 export class Coherence {
   readonly numClasses: number;
@@ -35,8 +35,9 @@ export class Coherence {
   }
 
   /**
-   * @param maps (N, H, W), one size in every call
-   * @param labels (N)
+   * Adds a batch of maps.
+   * @param maps (N, H, W), with the same H and W in every call
+   * @param labels (N), class indices
    */
   update(maps: Tensor, labels: Tensor | readonly number[]): void {
     const { N, H, W } = expectShapes("Coherence.update", { maps: [maps, "N H W"] }) as Record<"N" | "H" | "W", number>;
@@ -95,10 +96,10 @@ export class Coherence {
 }
 
 /**
- * Coherence of one stack of maps: the `mean` of `Coherence`, which see for the definition.
+ * Coherence of one batch of maps: the `mean` of `Coherence`, which has the definition.
  *
  * @param maps (N, H, W)
- * @param labels (N)
+ * @param labels (N), class indices
  */
 export function coherence(maps: Tensor, labels: Tensor | readonly number[], numClasses: number): number {
   using gathered = new Coherence(numClasses);

@@ -3,36 +3,46 @@ import { type Tensor, tidy, where } from "../tensor/index.ts";
 import { classScores, type Predict, type PredictOptions, readExplained } from "./predict.ts";
 
 export interface Confidence {
-  /** (N), float64: probability Y of the class for the image, the softmax of the logits, or of a single one its sigmoid (label 1) or 1 minus that (label 0). */
+  /**
+   * (N), float64: probability Y of the class for the image. It is the softmax of the logits. For a model with a single
+   * logit it is the sigmoid for label 1, and 1 minus the sigmoid for label 0.
+   */
   full: Tensor;
-  /** (N): probability O for the image times its map. */
+  /** (N): probability O of the class for the image multiplied by its map. */
   masked: Tensor;
   /** (N): max(0, Y − O) / Y. */
   drop: Tensor;
   /** (N): max(0, Y − O). */
   absoluteDrop: Tensor;
-  /** (N): 1 where O > Y, else 0. */
+  /** (N): 1 if O > Y, otherwise 0. */
   increase: Tensor;
   /** (N): max(0, O − Y) / (1 − Y). */
   gain: Tensor;
-  /** Mean of `drop`, 0 to 1, lower is better: average drop of Grad-CAM++ and torch-cam, who print it in per cent. */
+  /**
+   * Mean of `drop`, 0 to 1, lower is better. This is the average drop of Grad-CAM++ and torch-cam, which report it in
+   * per cent.
+   */
   averageDrop: number;
-  /** Mean of `absoluteDrop`, 0 to 1, lower is better: DropInConfidence of pytorch-grad-cam, which does not divide by Y. */
+  /**
+   * Mean of `absoluteDrop`, 0 to 1, lower is better. This is DropInConfidence of pytorch-grad-cam, which does not
+   * divide by Y.
+   */
   averageAbsoluteDrop: number;
-  /** Mean of `increase`, 0 to 1, higher is better: increase in confidence. */
+  /** Mean of `increase`, 0 to 1, higher is better: the increase in confidence. */
   increaseInConfidence: number;
   /** Mean of `gain`, 0 to 1, higher is better: average gain (Opti-CAM). */
   averageGain: number;
 }
 
 /**
- * How the probability of a class changes when an image is masked by its map: `x·M`, M in [0, 1], the same for every channel.
- * The images are the normalised ones, so that masked pixels go to the mean colour and not to black.
+ * How the probability of a class changes if an image is multiplied by its map: x·M, with M in [0, 1] and the same for
+ * every channel. The images are normalised, so masked pixels take the mean colour instead of black.
  *
- * Where Y = 0 there is nothing to drop, where Y = 1 nothing to gain: 0. A dead map leaves an image of zeros. A map or an image
- * with NaN makes its own values NaN, and the means NaN. torch-cam divides the drop by Y + 1e-7 and leaves a map with NaN out.
+ * The drop is 0 if Y = 0, and the gain is 0 if Y = 1. A dead (all-zero) map makes the masked image zero. A map or image
+ * with NaN makes its own values and the means NaN. Difference from torch-cam: it divides the drop by Y + 1e-7 and
+ * leaves out maps with NaN.
  *
- * Chattopadhyay et al., Grad-CAM++, 2018; Zhang et al., Opti-CAM, 2024.
+ * Source: Chattopadhyay et al., Grad-CAM++, 2018; Zhang et al., Opti-CAM, 2024.
  *
  * @param images (N, C, H, W), normalised
  * @param maps (N, H, W), in [0, 1], of the images' size

@@ -3,7 +3,7 @@ import { expectShapes } from "../tensor/internal.ts";
 import { averageRanks, holdsNaN, mapRows } from "./maps.ts";
 
 /**
- * Pearson's correlation of two maps, over their pixels, one value for each pair: −1 to 1, NaN where a map is constant or holds
+ * Pearson's correlation of the pixels of two maps, for each pair: −1 to 1. It is NaN if a map is constant or contains
  * NaN.
  *
  * @param a (N, H, W)
@@ -16,8 +16,8 @@ export function pearson(a: Tensor, b: Tensor): Tensor {
 }
 
 /**
- * Spearman's rank correlation of two maps: Pearson's of the pixels' ranks, equal values sharing the mean of their ranks. Range
- * and NaN as in `pearson`.
+ * Spearman's rank correlation of two maps: Pearson's correlation of the ranks of their pixels, with equal values given
+ * the mean of their ranks. The range and NaN are as in `pearson`.
  *
  * @param a (N, H, W)
  * @param b (N, H, W)
@@ -41,7 +41,10 @@ function correlation(x: Tensor, y: Tensor): Tensor {
     .clamp(-1, 1);
 }
 
-/** Less the mean; exactly zero where all values are equal, whose mean may be rounded. */
+/**
+ * Subtracts the mean of each row. The first value is subtracted before, so that a constant row gives exactly zero
+ * although its mean may be rounded.
+ */
 function centred(rows: Tensor): Tensor {
   const shifted = rows.sub(rows.narrow(1, 0, 1));
   return shifted.sub(shifted.mean(1, { keepDims: true }));

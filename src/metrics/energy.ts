@@ -3,14 +3,17 @@ import { BatchCamError } from "../errors.ts";
 import { type Tensor, tidy, where } from "../tensor/index.ts";
 import { expectShapes, isTensor } from "../tensor/internal.ts";
 
-/** Threshold above which a pixel of an image in [0, 1] counts as foreground. */
+/** Default threshold: a brighter pixel of an image in [0, 1] counts as foreground. */
 const FOREGROUND = 0.1;
 
-/** A foreground of more than this share of an image says nothing of where its object is: photographs have no dark background. */
+/**
+ * If the foreground is more than this share of an image, it does not locate the object. This happens with photographs,
+ * which have no dark background.
+ */
 export const MOST_FOREGROUND = 0.8;
 
 /**
- * Which pixels of images in [0, 1], before normalisation, belong to the foreground: `image > threshold`, in any channel.
+ * The foreground of images in [0, 1] (not normalised): the pixels above a threshold in any channel.
  *
  * @param images (N, H, W) or (N, C, H, W)
  * @returns (N, H, W), bool
@@ -29,10 +32,13 @@ export function foregroundMask(images: Tensor, options: { threshold?: number } =
 }
 
 /**
- * Energy in mask: the share of each map's sum that lies inside a mask, `Σ_mask M / Σ M`, 0 to 1, negative values counting as
- * zero. For maps that have none this is Quantus' "relevance mass accuracy", where they would be subtracted, and its "attribution
- * localisation", which takes magnitudes unless it is told `abs=False, positive_attributions=True`. Chance level is the mask's
- * share of the area. An empty mask gives 0 (NaN in Quantus); a map with no positive value (dead) gives NaN, as does one with NaN.
+ * Energy in mask: the share of each map's sum that is inside a mask, Σ_mask M / Σ M, 0 to 1. Negative values count as
+ * zero. A random map scores the mask's share of the area. An empty mask gives 0 (NaN in Quantus). A map without a
+ * positive value (a dead map) gives NaN, as does a map with NaN.
+ *
+ * For maps without negative values this equals Quantus' "relevance mass accuracy" and "attribution localisation". For
+ * other maps these differ: the first subtracts negative values, and the second takes absolute values unless it is
+ * called with `abs=False, positive_attributions=True`.
  *
  * @param maps (N, H, W)
  * @param masks (N, H, W), true (or not zero) inside
@@ -53,21 +59,21 @@ function energies(maps: Tensor, masks: Tensor): { inside: Tensor; total: Tensor 
 }
 
 export interface EnergySummary {
-  /** Mean share over the maps that are not dead; NaN where there is none, or where a map holds NaN. */
+  /** Mean share over the maps that are not dead; NaN if there are none, or if a map contains NaN. */
   mean: number;
-  /** Number of maps seen, dead ones included. */
+  /** Number of maps, including dead ones. */
   maps: number;
-  /** Number of dead maps; they have no share and are left out of the mean, so report them beside it. */
+  /** Number of dead maps. They have no share and are excluded from the mean, so report this number together with the mean. */
   dead: number;
 }
 
-/** The mean of `energyInMask` over a split, gathered batch by batch. */
+/** The mean of `energyInMask` over a data set, accumulated batch by batch. */
 export class EnergyInMask {
   #sum = 0;
   #maps = 0;
   #dead = 0;
 
-  /** As `energyInMask`. */
+  /** Adds a batch; the arguments are those of `energyInMask`. */
   update(maps: Tensor, masks: Tensor): void {
     expectShapes("EnergyInMask.update", { maps: [maps, "N H W"], masks: [masks, "N H W"] });
     const [inside, total] = tidy(() => {

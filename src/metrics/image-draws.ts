@@ -4,9 +4,9 @@ import { cat, rand, type Tensor, tidy } from "../tensor/index.ts";
 import { OwnGenerator } from "../tensor/internal.ts";
 
 /**
- * Random numbers that belong to images: functions of a seed, a purpose and the image's values, rounded to float32, and of nothing
- * else. So a metric gives an image the same value by itself and in any batch, at any place, while other images get other draws,
- * whose errors average out over a data set. Two images with the same values get the same draws.
+ * Random numbers that depend only on a seed, a purpose and the values of an image (rounded to float32). A metric that
+ * uses them gives an image the same value alone and in any batch, at any position. Different images get independent
+ * draws, whose errors average out over a data set. Two images with the same values get the same draws.
  */
 export class ImageDraws {
   readonly #operation: string;
@@ -24,8 +24,8 @@ export class ImageDraws {
   }
 
   /**
-   * Uniform values in [0, 1), (n, ...shape), the i-th for image `rows[i]`. Each image's draws follow one another, also over several
-   * calls, as long as its rows come together.
+   * Uniform values in [0, 1), (n, ...shape), the i-th for image `rows[i]`. The draws of an image continue from one call
+   * to the next, provided that its rows are consecutive.
    */
   uniform(rows: readonly number[], shape: readonly number[], dtype: "float32" | "float64" = "float32"): Tensor {
     return tidy(() =>
@@ -33,11 +33,14 @@ export class ImageDraws {
     );
   }
 
-  /** Standard normal values, float64, by Box and Muller: unlike `randn`, the same whether they are drawn in one call or row by row. */
+  /**
+   * Standard normal values, float64, by the Box-Muller transform. Unlike `randn` it gives the same values in one call
+   * and row by row.
+   */
   normal(rows: readonly number[], shape: readonly number[]): Tensor {
     return tidy(() => {
       const [radius, angle] = this.uniform(rows, [2, ...shape], "float64").unbind(1) as [Tensor, Tensor];
-      const length = radius.neg().add(1).log().mul(-2).sqrt(); // 1 − u lies in (0, 1]
+      const length = radius.neg().add(1).log().mul(-2).sqrt(); // 1 − u is in (0, 1]
       return length.mul(angle.mul(2 * Math.PI).cos());
     });
   }
@@ -65,7 +68,7 @@ function seedOf(salt: string, images: Tensor, row: number): number {
   return createHash("sha256").update(`${salt}\n`).update(bytes).digest().readUInt32LE(0);
 }
 
-/** Runs of equal rows, with their lengths. */
+/** Run-length encoding of the rows. */
 function runsOf(rows: readonly number[]): [row: number, count: number][] {
   const runs: [number, number][] = [];
   for (const row of rows) {
@@ -76,12 +79,15 @@ function runsOf(rows: readonly number[]): [row: number, count: number][] {
   return runs;
 }
 
-/** Indices of a tensor (n), int64, as numbers. */
+/** Converts an int64 tensor (n) to numbers. */
 export function indicesOf(indices: Tensor): number[] {
   return Array.from(indices.data() as BigInt64Array, Number);
 }
 
-/** Random values (N, P), float64, that belong to the seed and the images and order the equal ones of N maps of P pixels. */
+/**
+ * Random keys (N, P), float64, by which ties between equal values of N maps of P pixels are broken. They depend only on
+ * the seed and the images.
+ */
 export function tieKeys(operation: string, maps: Tensor, of: { seed: number; images: Tensor }): Tensor {
   const [count, ...size] = maps.sizes as [number, ...number[]];
   using draws = new ImageDraws(operation, "ties", of);

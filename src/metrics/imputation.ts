@@ -6,28 +6,33 @@ import { fillIn, powerOfTwo } from "./multigrid.ts";
 import { expectImages } from "./predict.ts";
 
 export interface ImputationOptions {
-  /** Standard deviation of the noise that is added to what was imputed. */
+  /** Standard deviation of the noise that is added to the imputed pixels (0.01). */
   noise?: number;
-  /** Seed of the noise, which belongs to the image: it does not depend on the batch. The thread's generator is left as it was. */
+  /**
+   * Seed of the noise (0). The noise depends on the seed and the image, but not on the batch. The global random
+   * generator is not used.
+   */
   seed?: number;
 }
 
-/** Values that are solved for at once: the solver reads them again and again, best from the cache. */
+/** Number of values that are solved for at once. The solver reads them repeatedly, so they should fit in the cache. */
 const CHUNK = 2 ** 18;
 
 /**
  * Noisy linear imputation: each removed pixel becomes the weighted mean of its neighbours,
  *
- *     x_i Σ_j w_ij = Σ_j w_ij x_j,   w = 1/6 to the four neighbours at an edge, 1/12 to the four at a corner,
+ *     x_i Σ_j w_ij = Σ_j w_ij x_j,
  *
- * with the neighbours outside the image left out on both sides: one sparse symmetric system for each image, solved for all
- * images and channels together in float64, to about 1e-9. Then N(0, noise²) is added. Every removed pixel is connected
- * to a known one, unless all of an image is removed: that image becomes zero, plus the noise.
+ * with w = 1/6 for the four neighbours that share an edge and 1/12 for the four that share a corner. Neighbours outside
+ * the image are left out on both sides. This is one sparse symmetric linear system for each
+ * image; all images and channels are solved together in float64, to a relative residual of about 1e-9. Then noise from
+ * N(0, noise²) is added. Every removed pixel is connected to a known one, unless the whole image is removed; such an
+ * image becomes zero plus the noise.
  *
- * Rong et al., A consistent and efficient evaluation strategy for attribution methods (ROAD), 2022.
+ * Source: Rong et al., A consistent and efficient evaluation strategy for attribution methods (ROAD), 2022.
  *
  * @param images (N, C, H, W)
- * @param removed (N, H, W), true (or not zero) where a pixel is removed
+ * @param removed (N, H, W), true (or not zero) at removed pixels
  * @returns (N, C, H, W), the images with their removed pixels imputed, in the images' dtype
  */
 export function imputeLinearly(images: Tensor, removed: Tensor, options: ImputationOptions = {}): Tensor {
@@ -44,7 +49,7 @@ export function expectNoise(operation: string, noise: unknown): void {
   expectNumber(`${operation}: noise`, noise, "be a finite number >= 0", (n) => Number.isFinite(n) && n >= 0);
 }
 
-/** `imputeLinearly` once everything is checked. `rows` tells which image of `draws` each row is. */
+/** `imputeLinearly` after its arguments were checked. `rows` gives the index of each row's image in `draws`. */
 export function imputed(
   images: Tensor,
   removed: Tensor,
@@ -69,8 +74,9 @@ export function imputed(
 }
 
 /**
- * The removed pixels' values, float64, (n, C, H, W); zero elsewhere. The mean of the known ones is the first guess. Each image and channel is
- * solved at a magnitude of about one: sums of the largest float64 values are infinite, and the smallest have few digits.
+ * Values of the removed pixels, float64, (n, C, H, W); zero elsewhere. The initial guess is the mean of the known
+ * pixels. Each image and channel is scaled to a magnitude of about one, because sums of very large float64 values
+ * overflow and very small ones lose precision.
  */
 function solve(images: Tensor, removed: Tensor): Tensor {
   const unknown = removed.to("float64");

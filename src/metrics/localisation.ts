@@ -3,18 +3,19 @@ import { conv2d, type Tensor, tensor, tidy } from "../tensor/index.ts";
 import { descendingRanks, holdsNaN, isDead, mapAndMaskRows } from "./maps.ts";
 
 export interface PointingOptions {
-  /** Which of several equal maxima points: the first in row-major order, or any of them, as in Quantus. */
+  /** Which of several equal maxima is used: the first in row-major order (default), or any of them, as in Quantus. */
   ties?: "first" | "any";
-  /** Distance in pixels within which a miss still counts as a hit (15 in the paper, on photographs). */
+  /** Distance in pixels within which a miss still counts as a hit (0). The paper uses 15 on photographs. */
   radius?: number;
 }
 
 /**
- * Pointing game: 1 where the map's maximum lies inside the mask, or within `radius` pixels of it (Euclidean), else 0. NaN for
- * an empty mask, for a map with NaN, and for a dead (all-zero) map, which points nowhere; `definedMean` takes the mean over the
- * rest. Quantus counts an empty mask, and a dead map with any mask, as a hit.
+ * Pointing game: 1 if the maximum of the map is inside the mask, or within `radius` pixels of it (Euclidean), otherwise
+ * 0. It is NaN for an empty mask, for a map with NaN, and for a dead (all-zero) map, which has no maximum;
+ * `definedMean` averages over the rest. Difference from Quantus: it counts an empty mask, and a dead map with any mask,
+ * as a hit.
  *
- * Zhang et al., Top-down neural attention by excitation backprop, 2016.
+ * Source: Zhang et al., Top-down neural attention by excitation backprop, 2016.
  *
  * @param maps (N, H, W)
  * @param masks (N, H, W), true (or not zero) inside
@@ -34,7 +35,7 @@ export function pointingGame(maps: Tensor, masks: Tensor, options: PointingOptio
   });
 }
 
-/** The mask and every pixel within `radius` of it. */
+/** Dilates the mask by a disc: the mask and every pixel within `radius` of it. */
 function widened(masks: Tensor, radius: number): Tensor {
   const side = 2 * radius + 1;
   const disc = Float32Array.from({ length: side * side }, (_, i) =>
@@ -45,10 +46,11 @@ function widened(masks: Tensor, radius: number): Tensor {
 }
 
 /**
- * Relevance rank accuracy: of the |mask| pixels with the largest values, the share that lies inside the mask, 0 to 1. Among
- * equal values the pixel of the lower flat index ranks first. NaN as in `pointingGame`.
+ * Relevance rank accuracy: of the |mask| pixels with the largest values, the share that is inside the mask, 0 to 1.
+ * Among equal values the pixel with the lower flat index ranks first. NaN as in `pointingGame`. Difference from
+ * Quantus: its order of equal values is undefined, and it has an option `abs` for maps with negative values.
  *
- * Arras et al., CLEVR-XAI, 2022. Quantus, whose `abs` is for maps with negative values, leaves equal values in any order.
+ * Source: Arras et al., CLEVR-XAI, 2022.
  *
  * @param maps (N, H, W)
  * @param masks (N, H, W), true (or not zero) inside
@@ -64,8 +66,8 @@ export function relevanceRankAccuracy(maps: Tensor, masks: Tensor): Tensor {
 }
 
 /**
- * Intersection over union of `map >= threshold` and the mask, 0 to 1. NaN for an empty mask and for a map with NaN; 0 for a
- * dead map.
+ * Intersection over union of `map >= threshold` and the mask, 0 to 1. NaN for an empty mask and for a map with NaN; 0
+ * for a dead map.
  *
  * @param maps (N, H, W), in [0, 1]
  * @param masks (N, H, W), true (or not zero) inside

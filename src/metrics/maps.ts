@@ -8,39 +8,42 @@ export function expectPixels(operation: string, argument: string, value: Tensor)
     throw new BatchCamError("E_SHAPE", `${operation}: ${argument} have no pixel, got [${value.shape.join(", ")}]`);
 }
 
-/** Maps (N, H, W) as rows of float64, (N, H·W), outside any graph. */
+/** Flattens maps (N, H, W) to float64 rows (N, H·W), detached from the graph. */
 export function mapRows(operation: string, maps: Tensor): Tensor {
   expectShapes(operation, { maps: [maps, "N H W"] });
   expectPixels(operation, "maps", maps);
   return maps.detach().flatten(1).to("float64");
 }
 
-/** Maps (N, H, W) and masks of their size, as rows: float64 and bool, both (N, H·W). */
+/** Flattens maps (N, H, W) and masks of the same size to rows: float64 and bool, both (N, H·W). */
 export function mapAndMaskRows(operation: string, maps: Tensor, masks: Tensor): { rows: Tensor; inside: Tensor } {
   expectShapes(operation, { maps: [maps, "N H W"], masks: [masks, "N H W"] });
   return { rows: mapRows(operation, maps), inside: masks.detach().flatten(1).ne(0) };
 }
 
-/** Which rows hold NaN: (N), bool. */
+/** Whether each row contains NaN: (N), bool. */
 export function holdsNaN(rows: Tensor): Tensor {
   return rows.amax([1]).isnan();
 }
 
-/** Which rows are zero everywhere: (N), bool. */
+/** Whether each row is all zeros: (N), bool. */
 export function isDead(rows: Tensor): Tensor {
   return rows.abs().amax([1]).eq(0);
 }
 
-/** Place of each value of (N, P) in its row, largest first, from 0; equal values in the order of their index. int64. */
+/**
+ * Rank of each value of (N, P) in its row, int64, from 0 for the largest. Equal values are ranked in the order of their
+ * index.
+ */
 export function descendingRanks(rows: Tensor): Tensor {
   return inverse(rows.argsort(1, { descending: true, stable: true }));
 }
 
 /**
- * As `descendingRanks`, or smallest first, but equal values in the order of a random permutation of the pixels, which is the same for
- * both directions.
+ * Rank of each value in its row, from 0 for the largest (`descending`) or the smallest. Equal values are ranked in the
+ * order of a random permutation of the pixels, which is the same for both directions.
  *
- * @param keys (N, P), random values that make the permutation
+ * @param keys (N, P), random values whose order is the permutation
  */
 export function shuffledRanks(rows: Tensor, keys: Tensor, { descending }: { descending: boolean }): Tensor {
   const permutation = keys.argsort(1);
@@ -48,7 +51,7 @@ export function shuffledRanks(rows: Tensor, keys: Tensor, { descending }: { desc
   return inverse(permutation.gather(1, order));
 }
 
-/** (N, P): rank of each value in its row, smallest first, from 0; equal values share the mean of their ranks. float64. */
+/** Rank of each value of (N, P) in its row, float64, from 0 for the smallest. Equal values share the mean of their ranks. */
 export function averageRanks(rows: Tensor): Tensor {
   const [count, size] = rows.sizes as [number, number];
   if (count === 0) return rows;
@@ -67,14 +70,14 @@ export function averageRanks(rows: Tensor): Tensor {
   return shared.gather(1, inverse(order));
 }
 
-/** The inverse of each row's permutation. */
+/** The inverse of each row, which is a permutation. */
 function inverse(order: Tensor): Tensor {
   return order.argsort(1);
 }
 
 /**
- * Share of dead maps, 0 to 1: those that are zero everywhere, because the ReLU of the CAM cut all of it off (or, in
- * normalised maps, because the map was constant). Report it beside L1 and L2, which a dead map often wins.
+ * Share of dead maps, 0 to 1. A map is dead if it is all zeros: the ReLU of the CAM removed everything, or the map was
+ * constant before it was normalised. Report this together with the distances L1 and L2, which dead maps often minimise.
  *
  * @param maps (N, H, W)
  */
@@ -86,17 +89,17 @@ export function deadShare(maps: Tensor): number {
 }
 
 export interface DefinedMean {
-  /** Mean of the values that are not NaN; NaN where there is none. */
+  /** Mean of the values that are not NaN; NaN if there are none. */
   mean: number;
   /** Number of values that are not NaN. */
   defined: number;
-  /** Number of those that are: dead maps, empty masks. Report it beside the mean. */
+  /** Number of values that are NaN, because of dead maps or empty masks. Report it together with the mean. */
   undefined: number;
 }
 
 /**
- * The mean of a metric over the samples for which it is defined, and how many they are. For a split, join the values of its
- * batches first.
+ * The mean of a metric over the samples for which it is defined, with their number. For a whole data set, concatenate
+ * the values of all batches first.
  *
  * @param values (N)
  */

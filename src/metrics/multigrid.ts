@@ -1,41 +1,44 @@
 import { type DType, type Tensor, tensor, tidy, where, zerosLike } from "../tensor/index.ts";
 import { TensorCache } from "../tensor/internal.ts";
 
-// The equations of linear imputation, on the pixels whose value is to be found:
-//     (A x)_i = d_i x_i − Σ_j w_ij x_j,   d_i = Σ_j w_ij over the neighbours inside the image, known ones too.
+// The equations of linear imputation, for the pixels whose value is unknown: (A x)_i = d_i x_i − Σ_j w_ij x_j, where
+// d_i = Σ_j w_ij is over all neighbours inside the image, known and unknown.
 
-/** The equations on one grid. What is (n, 1, H, W) is the same for all channels of an image. */
+/** The equations on one grid. Tensors of shape (n, 1, H, W) are shared by all channels of an image. */
 interface Grid {
-  /** 1 where a value is to be found, else 0. */
+  /** 1 at unknown pixels, else 0. */
   readonly unknown: Tensor;
-  /** d */
+  /** The diagonal d of A. */
   readonly diagonal: Tensor;
-  /** 1 / d where a value is to be found, else 0. */
+  /** 1 / d at unknown pixels, else 0. */
   readonly inverse: Tensor;
 }
 
-/** A grid of the preconditioner, and how it is reached: from it, linear interpolation, (H, ⌈H/2⌉) and (W, ⌈W/2⌉). */
+/**
+ * A grid of the multigrid preconditioner. `finer` are the matrices that interpolate linearly from the next coarser grid
+ * to this one, (H, ⌈H/2⌉) and (W, ⌈W/2⌉).
+ */
 interface Level extends Grid {
   readonly finer: readonly [Tensor, Tensor];
 }
 
-/** Residual, relative to that of the guess, at which an image is solved. */
+/** An image counts as solved when its residual is this small relative to the residual of the guess. */
 const TOLERANCE = 1e-9;
-/** About ten steps solve any mask that was tried, up to 224x224; this only bounds them. */
+/** Upper bound on the number of steps. All masks that were tried, up to 224x224, needed about ten. */
 const MAX_STEPS = 500;
 const COARSEST = 4;
-/** Size from which the window's matrix, nearly all zeros, costs more than adding shifted copies. */
+/** From this size on, adding shifted copies is cheaper than multiplying by the banded matrix, which is nearly all zeros. */
 const BANDED = 64;
 
 /**
- * Solves the equations of every image and channel at once: conjugate gradients, preconditioned by one multigrid cycle, so that
- * the number of steps hardly grows with the holes. Where all of an image is unknown the guess stays. The residual of each image and channel is
- * divided by a power of two first: the preconditioner is float32, and squares of small float64 values are zero too, which would make
- * the step 0 / 0.
+ * Solves the equations of all images and channels at once by conjugate gradients. The preconditioner is one multigrid
+ * cycle, so the number of steps hardly grows with the size of the holes. An image that is entirely unknown keeps the
+ * guess. The residual of each image and channel is first divided by a power of two: the preconditioner is float32, and
+ * squares of small float64 values underflow to zero, which would make the step length 0 / 0.
  *
- * @param known (n, C, H, W), zero where a value is to be found
- * @param unknown (n, 1, H, W), 1 where a value is to be found, else 0
- * @param guess (n, C, H, W), zero where nothing is to be found; overwritten with the solution
+ * @param known (n, C, H, W), zero at unknown pixels
+ * @param unknown (n, 1, H, W), 1 at unknown pixels, else 0
+ * @param guess (n, C, H, W), zero at known pixels; overwritten with the solution
  */
 export function fillIn(known: Tensor, unknown: Tensor, guess: Tensor): Tensor {
   const fine = gridOf(unknown);
@@ -55,7 +58,7 @@ export function fillIn(known: Tensor, unknown: Tensor, guess: Tensor): Tensor {
   const energy = total(residual.mul(direction));
   for (let step = 0; step < MAX_STEPS; step++) {
     const solved = tidy(() => {
-      const open = total(residual.square()).gt(enough); // never where there is NaN
+      const open = total(residual.square()).gt(enough); // always false for NaN
       if (open.any().item() === 0) return true;
       const image = apply(fine, direction);
       const length = where(open, energy.div(total(direction.mul(image))), 0);
@@ -73,8 +76,8 @@ export function fillIn(known: Tensor, unknown: Tensor, guess: Tensor): Tensor {
 }
 
 /**
- * The power of two at or below the largest magnitude of each image and channel of float64, (n, C, 1, 1): quotients and products with it
- * are exact. 1 where all is zero or a value is not finite.
+ * For each image and channel of float64, (n, C, 1, 1), the largest power of two that does not exceed the largest
+ * magnitude. Dividing and multiplying by it is exact. It is 1 if all values are zero or one is not finite.
  */
 export function powerOfTwo(x: Tensor): Tensor {
   const largest = x.abs().amax([2, 3], { keepDims: true });
@@ -85,7 +88,7 @@ export function powerOfTwo(x: Tensor): Tensor {
 const SMALLEST_NORMAL = 2 ** -1022;
 const bits = new DataView(new ArrayBuffer(8));
 
-/** A float64 number without its fraction's bits. */
+/** Clears the fraction bits of a float64, which leaves the power of two. */
 function powerBelow(value: number): number {
   if (!(value > 0 && value < Number.POSITIVE_INFINITY)) return 1;
   bits.setFloat64(0, value);
@@ -94,12 +97,15 @@ function powerBelow(value: number): number {
   return Math.max(bits.getFloat64(0), SMALLEST_NORMAL);
 }
 
-/** Σ_j w_ij x_j over the eight neighbours, zero outside: the window [1 2 1]ᵀ[1 2 1] / 16, four times, less its centre. */
+/**
+ * Σ_j w_ij x_j over the eight neighbours, with zeros outside the image. It is computed from the separable window [1 2
+ * 1]ᵀ[1 2 1] / 4: subtract the centre, and divide by 3.
+ */
 function neighbours(x: Tensor): Tensor {
   return smoothed(smoothed(x, 3), 2).sub(x).div(3);
 }
 
-/** The window [1 2 1] / 2 along a dimension, 2 or 3. */
+/** Convolution with [1 2 1] / 2 along dimension 2 or 3. */
 function smoothed(x: Tensor, dim: 2 | 3): Tensor {
   const size = x.sizes[dim] as number;
   if (size < BANDED) return dim === 3 ? x.matmul(windowOf(size, x.dtype)) : windowOf(size, x.dtype).matmul(x);
@@ -114,13 +120,16 @@ function apply(grid: Grid, x: Tensor): Tensor {
   return x.mul(grid.diagonal).sub(neighbours(x)).mul(grid.unknown);
 }
 
-/** `ties` are the weights to known pixels, which are the sums of A's rows. */
+/** Makes the equations of a grid. `ties` are the sums of the weights to known pixels, which equal the row sums of A. */
 function gridOf(unknown: Tensor, ties = neighbours(unknown.neg().add(1)).mul(unknown)): Grid & { ties: Tensor } {
   const diagonal = neighbours(unknown).add(ties);
   return { unknown, diagonal, inverse: unknown.div(diagonal.add(diagonal.eq(0))), ties };
 }
 
-/** The same equations on grids of half the size each. A coarse value is to be found where any of its four pixels is. */
+/**
+ * Makes the equations on successively coarser grids, each of half the size. A coarse value is unknown if any of its
+ * four pixels is unknown.
+ */
 function levelsOf(unknown: Tensor): Level[] {
   const levels: Level[] = [];
   let grid = gridOf(unknown);
@@ -134,7 +143,10 @@ function levelsOf(unknown: Tensor): Level[] {
   }
 }
 
-/** One V-cycle for A e = r from e = 0, float32, symmetric as conjugate gradients ask for: a Jacobi sweep, the coarser grid, a sweep. */
+/**
+ * One V-cycle for A e = r, starting from e = 0, in float32: a Jacobi sweep, a correction from the coarser grid, and a
+ * second sweep. It is symmetric, as conjugate gradients require.
+ */
 function cycle(levels: readonly Level[], r: Tensor, level = 0): Tensor {
   const grid = levels[level] as Level;
   const e = r.mul(grid.inverse);
@@ -150,12 +162,15 @@ function cycle(levels: readonly Level[], r: Tensor, level = 0): Tensor {
   return sweep();
 }
 
-/** The coarse cell of pixel i is (i + size mod 2) / 2: of an odd size, the first pixel has one to itself. */
+/**
+ * The index of pixel i in coarse cells, (i + size mod 2) / 2. If the size is odd, the first pixel has a coarse cell of
+ * its own.
+ */
 const coarsePlace = (i: number, size: number) => (i + (size % 2)) / 2;
 
 const windows = new TensorCache<Tensor>();
 
-/** (size, size), of sizes below `BANDED` alone. */
+/** The matrix (size, size) of the window [1 2 1] / 2, cached. It is used only for sizes below `BANDED`. */
 function windowOf(size: number, dtype: DType): Tensor {
   return windows.get(`${size} ${dtype}`, () =>
     matrix(size, size, (i) => [
@@ -166,12 +181,12 @@ function windowOf(size: number, dtype: DType): Tensor {
   );
 }
 
-/** (⌈size/2⌉, size): the sum of each coarse cell's pixels. */
+/** The matrix (⌈size/2⌉, size) that sums the pixels of each coarse cell. */
 function pairsOf(size: number): Tensor {
   return matrix(size, Math.ceil(size / 2), (i) => [[Math.floor(coarsePlace(i, size)), 1]]).t();
 }
 
-/** (size, ⌈size/2⌉): a pixel's share of the two coarse cells whose centres are nearest. */
+/** The matrix (size, ⌈size/2⌉) of linear interpolation from the two nearest coarse cells to each pixel. */
 function interpolationTo(size: number): Tensor {
   const last = Math.ceil(size / 2) - 1;
   return matrix(size, last + 1, (i) => {
@@ -184,7 +199,10 @@ function interpolationTo(size: number): Tensor {
   });
 }
 
-/** A matrix from the entries of its rows; those at one place add up, those outside are left out. */
+/**
+ * Makes a matrix from the entries of its rows. Entries with the same column are added, and entries outside the matrix
+ * are dropped.
+ */
 function matrix(rows: number, columns: number, entriesOf: (row: number) => [number, number][]): Tensor {
   const values = new Float64Array(rows * columns);
   for (let row = 0; row < rows; row++) {

@@ -6,17 +6,20 @@ import { tieKeys } from "./image-draws.ts";
 import { descendingRanks, holdsNaN, mapRows, shuffledRanks } from "./maps.ts";
 import { classScores, type Predict, type PredictOptions, readExplained } from "./predict.ts";
 
-/** What stands where an image does not: zero, images, or a function that makes them, such as a blur. */
+/** The values of replaced pixels: zero, a tensor, or a function that makes them from the images, such as a blur. */
 export type Baseline = "zero" | Tensor | ((images: Tensor) => Tensor);
 
 export interface CurveOptions extends PredictOptions {
-  /** Number of steps T from the one image to the other. */
+  /** Number of steps T between the image and the baseline (20). */
   steps?: number;
-  /** "zero", the mean colour of normalised images; or (N, C, H, W), or what broadcasts to it. */
+  /**
+   * "zero" (default), which is the mean colour of normalised images; a tensor (N, C, H, W) or one that broadcasts to
+   * it; or a function.
+   */
   baseline?: Baseline;
   /**
-   * The order of equal values: "first" takes the lower flat index first, as a stable sort does, which favours the upper left; "random"
-   * takes a random permutation that belongs to the seed and the image.
+   * The order of equal values. "first" (default) replaces the lower flat index first, as a stable sort does, which
+   * favours the upper left. "random" uses a random permutation that depends only on the seed and the image.
    */
   ties?: "first" | "random";
   /** Seed of the random order (0). */
@@ -24,20 +27,22 @@ export interface CurveOptions extends PredictOptions {
 }
 
 export interface PerturbationCurve {
-  /** (N, T + 1), float64: probability of the class after each step. */
+  /** (N, T + 1), float64: probability of the class after each step, starting with step 0. */
   curve: Tensor;
-  /** (N), float64, 0 to 1: the area under the curve by the trapezoid rule, Σ (p_s + p_{s+1}) / 2T. */
+  /** (N), float64, 0 to 1: area under the curve by the trapezoidal rule, Σ (p_s + p_{s+1}) / 2T. */
   auc: Tensor;
 }
 
 /**
- * Deletion: the probability of a class while the pixels of an image are replaced by a baseline's, the most salient first. A
- * lower area is better. After step s of T the first ⌊H·W·s/T⌋ pixels are replaced, in every channel; among equal values the
- * pixel of the lower flat index goes first unless `ties` says otherwise, so that a dead map is a scan from the upper left. Only the
- * order of a map's values matters, not their scale. A map with NaN gives NaN. torch-cam's
- * metric has the same area where T divides H·W; otherwise its steps are of ⌈H·W/T⌉ pixels, the last of fewer.
+ * Deletion: the probability of a class while the pixels of an image are replaced by the baseline, the most salient
+ * first. A lower area is better. After step s of T the first ⌊H·W·s/T⌋ pixels are replaced, in every channel. Only the
+ * order of a map's values matters, not their scale. Equal values are replaced in the order that `ties` gives, so by
+ * default a dead map is scanned from the upper left. A map with NaN gives NaN.
  *
- * Petsiuk et al., RISE, 2018.
+ * torch-cam's metric has the same area if T divides H·W. Otherwise it replaces ⌈H·W/T⌉ pixels in each step, and fewer
+ * in the last.
+ *
+ * Source: Petsiuk et al., RISE, 2018.
  *
  * @param images (N, C, H, W), normalised
  * @param maps (N, H, W), of the images' size
@@ -54,8 +59,9 @@ export function deletionCurve(
 }
 
 /**
- * Insertion: the same from the baseline to the image, so that the last point is the probability for the image itself. A higher
- * area is better. See `deletionCurve`.
+ * Insertion: the probability of a class while the pixels of the baseline are replaced by those of the image, the most
+ * salient first. The last point of the curve is the probability for the image itself. A higher area is better. The
+ * arguments are those of `deletionCurve`.
  */
 export function insertionCurve(
   predict: Predict,

@@ -5,17 +5,17 @@ import { callSync, expectShapes, type Labels, readLabels } from "../tensor/inter
 import { expectPixels } from "./maps.ts";
 
 /**
- * Logits (N, C) of images (N, channels, H, W): a model in evaluation mode, so that a row depends on its image alone. Called
- * without recording a graph, with at most `batchSize` images.
+ * A function that returns the logits (N, C) of images (N, channels, H, W). The model must be in evaluation mode, so
+ * that each row depends only on its image. It is called without recording a graph, with at most `batchSize` images.
  */
 export type Predict = (images: Tensor) => Tensor;
 
 export interface PredictOptions {
-  /** Most images that `predict` is given at once: what bounds the memory. */
+  /** Largest number of images that `predict` is called with (256). It bounds the memory. */
   batchSize?: number;
 }
 
-/** What an explanation is judged on: the model, images, one map and one class for each. */
+/** The model, images and classes that an explanation is evaluated on. */
 export interface Explained {
   readonly predict: Predict;
   /** (N, channels, H, W) */
@@ -24,7 +24,10 @@ export interface Explained {
   readonly batchSize: number;
 }
 
-/** Names of options besides `batchSize` are the caller's to check. @throws E_ARGUMENT, E_SHAPE (also for no image), E_DTYPE */
+/**
+ * Checks the arguments that these metrics share. The caller checks the names of options other than `batchSize`.
+ * @throws E_ARGUMENT, E_DTYPE, or E_SHAPE, also if there are no images
+ */
 export function readExplained(
   operation: string,
   [predict, images, maps, labels]: readonly [Predict, Tensor, Tensor, Tensor | readonly number[]],
@@ -38,7 +41,7 @@ export function readExplained(
   return { predict, images: images.detach(), labels: readLabels(operation, labels, { count: N }), batchSize };
 }
 
-/** Fails for images that are not of floating point, or have no sample or no pixel. */
+/** Throws for images that are not floating point, or have no sample or no pixel. */
 export function expectImages(operation: string, images: Tensor): void {
   if (!images.dtype.includes("float"))
     throw wrongArgument(`${operation}: images`, "normalised images of floating point", images.dtype, "E_DTYPE");
@@ -47,8 +50,13 @@ export function expectImages(operation: string, images: Tensor): void {
 }
 
 /**
- * The class's probability (or logit; of a model with one logit as `accuracy` reads it: label 1 has the sigmoid, label 0 the rest) for `variants` versions of each image: (N, variants), float64. `versionsOf` makes row i of
- * what `predict` gets from image `samples[i]` and version `variants[i]`; it is asked for `batchSize` rows at a time.
+ * Computes the probability (or logit) of each image's class for several versions of the image.
+ *
+ * For a model with a single logit, label 1 has the sigmoid and label 0 its complement, as in `accuracy`.
+ *
+ * @param versionsOf makes the input of `predict`: row i is version `variants[i]` of image `samples[i]`. It is called
+ *   for at most `batchSize` rows at a time.
+ * @returns (N, variants), float64
  */
 export function classScores(
   operation: string,
@@ -80,7 +88,7 @@ export function classScores(
   );
 }
 
-/** One column for each label. A single logit s has two: 1 is the class that it speaks for, 0 the other one, whose logit is −s. */
+/** One column for each label. A single logit s gives two columns: −s for label 0 and s for label 1. */
 function valuesOf(logits: Tensor, score: "probability" | "logit"): Tensor {
   const both = logits.sizes[1] === 1;
   if (score === "logit") return both ? cat([logits.neg(), logits], 1) : logits;
@@ -93,15 +101,15 @@ function logitsOf(operation: string, predict: Predict, images: Tensor, labels: L
   const { C } = expectShapes(operation, { images: [images, "N D H W"], [place]: [logits, "N C"] }) as { C: number };
   if (!logits.dtype.includes("float"))
     throw wrongArgument(`${operation}: ${place}`, "floating point", logits.dtype, "E_DTYPE");
-  const numClasses = Math.max(C, 2); // a single logit tells two classes apart
+  const numClasses = Math.max(C, 2); // a single logit distinguishes two classes
   if (labels.values.some((label) => label >= numClasses))
     readLabels(operation, labels.values, { count: labels.values.length, numClasses });
   return logits.detach().to("float64");
 }
 
 /**
- * Probabilities (N, C) of logits (N, C): softmax over the classes. Of a single logit it is the sigmoid: softmax over one class is 1
- * whatever the logit is.
+ * Probabilities (N, C) of logits (N, C): the softmax over the classes. For a single logit it is the sigmoid, because
+ * the softmax over one class is always 1.
  */
 export function probabilitiesOf(logits: Tensor): Tensor {
   return logits.sizes[1] === 1 ? logits.sigmoid() : logits.softmax(1);

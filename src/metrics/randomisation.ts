@@ -5,49 +5,55 @@ import { callSync, expectShapes, handleOf, OwnGenerator } from "../tensor/intern
 import { pearson, spearman } from "./correlation.ts";
 import { expectPixels } from "./maps.ts";
 
-/** A model as far as this check knows it: weights under their names, which it overwrites in place and puts back. */
+/** The part of a model that this check needs: named parameters, which it overwrites in place and restores. */
 export interface Randomisable {
   namedParameters(): Map<string, Tensor>;
 }
 
-/** New values of a parameter, of its shape. What it draws comes from the check's own seed. */
+/** Returns new values for a parameter, with its shape. Random numbers that it draws come from the seed of the check. */
 export type Reinitialise = (parameter: Tensor, name: string) => Tensor;
 
 export interface RandomisationOptions {
   /**
-   * Layers in the order in which they are randomised; a parameter belongs to "fc" if its name is "fc" or begins with "fc.". By
-   * default every layer that has parameters, the last one first.
+   * Layers in the order in which they are randomised. A parameter belongs to the layer "fc" if its name is "fc" or
+   * begins with "fc.". The default is every layer with parameters, starting from the last.
    */
   layers?: readonly string[];
-  /** "cascade" leaves the layers before randomised, "independent" puts them back. */
+  /** "cascade" (default) keeps the preceding layers randomised; "independent" restores them. */
   mode?: "cascade" | "independent";
-  /** "normal" draws from a normal distribution of the parameter's own mean and deviation, "permute" shuffles its values. */
+  /**
+   * "normal" (default) draws from a normal distribution with the mean and standard deviation of the parameter;
+   * "permute" shuffles its values.
+   */
   reinitialise?: "normal" | "permute" | Reinitialise;
   seed?: number;
 }
 
 export interface RandomisedLayer {
   layer: string;
-  /** (N), float64: rank correlation of the maps with those of the unbroken model; NaN where a map is constant. */
+  /** (N), float64: Spearman's rank correlation with the maps of the original model; NaN if a map is constant. */
   spearman: Tensor;
-  /** (N), float64: Pearson's correlation. */
+  /** (N), float64: Pearson's correlation with the maps of the original model. */
   pearson: Tensor;
 }
 
 /**
- * Parameter-randomisation check: the maps' similarity to themselves after layers of the model have been re-initialised, from
- * the top down. An explanation that depends on what the model has learned loses it; one that stays similar shows edges.
+ * Parameter-randomisation check: the similarity of a model's maps before and after its layers are re-initialised, from
+ * the last layer to the first. An explanation that depends on what the model learned loses its similarity. One that
+ * stays similar depends on the image alone, like an edge detector.
  *
- * The parameters are copied first, overwritten in place, and have their own values again, bit for bit, when the check returns
- * or throws, whatever `explain` did to them. Buffers, such as running statistics, are not touched: keep the model in evaluation
- * mode. A parameter whose values are all equal (a bias of zeros) stays as it is with both "normal" and "permute".
+ * The parameters are copied first and overwritten in place. They are restored bit for bit when the check returns or
+ * throws, whatever `explain` did to them. Buffers, such as running statistics, are not changed, so the model should be
+ * in evaluation mode. A parameter with equal values (such as a bias of zeros) is not changed by "normal" or "permute".
  *
- * Given the same new weights this is MPRT of Quantus, but that its `reset_parameters` of a batch norm resets the running
- * statistics too. Adebayo et al., Sanity checks for saliency maps, 2018. Similarity by SSIM: see losses.
+ * Given the same new weights this equals MPRT of Quantus, except that `reset_parameters` of batch norm, which Quantus
+ * calls, also resets the running statistics. For similarity by SSIM use the functions in losses.
  *
- * @param explain gives the maps (N, H, W) of the same images by the model as it then is, for classes that do not change
- * @example
- * const rows = parameterRandomisation(model, () => explain(model, images, { method: "GradCAM", targets }).maps);
+ * Source: Adebayo et al., Sanity checks for saliency maps, 2018.
+ *
+ * @param explain returns the maps (N, H, W) of the same images and classes by the model in its present state
+ * @example const rows = parameterRandomisation(model, () => explain(model, images, { method: "GradCAM", targets
+ *   }).maps);
  */
 export function parameterRandomisation(
   model: Randomisable,
@@ -68,7 +74,7 @@ export function parameterRandomisation(
     const copies = new Map(Array.from(parameters, ([name, parameter]) => [name, parameter.clone()]));
     const restore = () => overwrite(parameters, copies);
     try {
-      const unbroken = mapsOf(explain).clone(); // they may be of memory that the next call writes to
+      const unbroken = mapsOf(explain).clone(); // copied, because the next call may reuse their memory
       return order.map((layer) => {
         if (mode === "independent") restore();
         randomise(layer, parameters, (parameter, name) => generator.draw(() => draw(parameter, name)));
@@ -122,7 +128,7 @@ function drawOf(reinitialise: unknown): Reinitialise {
   throw wrongArgument("parameterRandomisation: reinitialise", '"normal", "permute" or a function', reinitialise);
 }
 
-/** The parameters by handles of this check's own, outside any graph, on the same memory. */
+/** Detached handles to the parameters, which share their memory. */
 function parametersOf(model: Randomisable): Map<string, Tensor> {
   objectOf("parameterRandomisation: model", model);
   expectFunction("parameterRandomisation: model.namedParameters", model.namedParameters);
@@ -139,7 +145,10 @@ function parametersOf(model: Randomisable): Map<string, Tensor> {
   return own;
 }
 
-/** The modules that own parameters, the last first: "fc.weight" belongs to "fc", "scale" to itself. */
+/**
+ * Names of the modules that own parameters, last first. "fc.weight" belongs to "fc", and a parameter "scale" of the
+ * model itself to "scale".
+ */
 function layersOf(parameters: ReadonlyMap<string, Tensor>): string[] {
   const owners = Array.from(parameters.keys(), (name) => name.replace(/\.[^.]*$/, ""));
   return [...new Set(owners)].reverse();

@@ -7,14 +7,17 @@ import { holdsNaN, mapRows, shuffledRanks } from "./maps.ts";
 import { classScores, type Predict, type PredictOptions, readExplained } from "./predict.ts";
 
 export interface RoadOptions extends PredictOptions, ImputationOptions {
-  /** Percentiles of the map that are thresholds; 10, 20 … 90. */
+  /** Percentiles of the map that are used as thresholds (10, 20 … 90). */
   percentiles?: readonly number[];
-  /** What is compared: the class's logit, as pytorch-grad-cam does by default, or its probability (`Confidence.full`). */
+  /**
+   * The score that is compared: the logit of the class, as in pytorch-grad-cam (default), or its probability
+   * (`Confidence.full`).
+   */
   score?: "logit" | "probability";
 }
 
 export interface Road {
-  /** (N, percentiles), float64: score of the imputed image less that of the image, the most relevant pixels removed. */
+  /** (N, percentiles), float64: score of the image with its most relevant pixels imputed, minus the score of the image. */
   morf: Tensor;
   /** (N, percentiles): the same with the least relevant pixels removed. */
   lerf: Tensor;
@@ -25,17 +28,19 @@ export interface Road {
 const DECILES = [10, 20, 30, 40, 50, 60, 70, 80, 90] as const;
 
 /**
- * ROAD, remove and debias: how the score of a class changes when the pixels that matter most (MoRF), or least (LeRF), are
- * removed by `imputeLinearly`. At percentile q of P pixels, MoRF removes the n with the largest values of the map and LeRF the n
- * with the smallest, n = P − ⌈q (P − 1) / 100⌉, about 100 − q per cent.
+ * ROAD (remove and debias): how the score of a class changes when the most relevant pixels (MoRF) or the least relevant
+ * pixels (LeRF) are replaced by `imputeLinearly`. At percentile q of P pixels, MoRF removes the n pixels with the
+ * largest values of the map and LeRF the n with the smallest, where n = P − ⌈q (P − 1) / 100⌉, about 100 − q per cent.
  *
- * Maps are compared by the ranks of their pixels, so that their scale does not matter. Equal values come in the order of a random
- * permutation that belongs to the seed and the image, the same for MoRF and LeRF: both remove the same pixels of a constant map, as
- * a dead one is. For maps without equal values this agrees with ROADCombined of pytorch-grad-cam; that library removes every pixel
- * that equals the threshold, which is all of the image where most of a map is zero, and rounds 1 − map for LeRF, so that small
- * values become equal. Noise belongs to the seed and the image too. A map or an image with NaN gives NaN.
+ * Only the ranks of a map's pixels matter, not its scale. Equal values are ordered by a random permutation that depends
+ * on the seed and the image and is the same for MoRF and LeRF. So both remove the same pixels of a constant map, such
+ * as a dead one. The noise, too, depends only on the seed and the image. A map or an image with NaN gives NaN.
  *
- * Rong et al., A consistent and efficient evaluation strategy for attribution methods, 2022.
+ * For maps without equal values this agrees with ROADCombined of pytorch-grad-cam. That library removes every pixel
+ * that equals the threshold, which is the whole image if most of a map is zero, and it rounds 1 − map for LeRF, so that
+ * small values become equal.
+ *
+ * Source: Rong et al., A consistent and efficient evaluation strategy for attribution methods, 2022.
  *
  * @param images (N, C, H, W), normalised
  * @param maps (N, H, W), of the images' size
@@ -75,8 +80,8 @@ export function road(
 }
 
 /**
- * Which pixels are removed, (rows, H, W), for images `samples` in version `variants`: none in version 0, then the percentiles of
- * MoRF, then those of LeRF.
+ * Makes a function that returns the removed pixels, (rows, H, W), of images `samples` in versions `variants`. Version 0
+ * removes none; the percentiles of MoRF follow, then those of LeRF.
  */
 function removals(
   maps: Tensor,

@@ -8,34 +8,35 @@ import { mapRows } from "./maps.ts";
 import { expectImages } from "./predict.ts";
 
 /**
- * Maps (n, h, w) of n images. `positions` (n), int64, says which image of the batch each row is, so that
- * `labels.indexSelect(0, positions)` are their classes: a target that follows the prediction may change with the perturbation.
+ * A function that returns the maps (n, h, w) of n images. `positions` (n), int64, is the index of each row's image in
+ * the batch, so `labels.indexSelect(0, positions)` are their classes. Fixed classes are better than the predicted ones,
+ * which may change with the perturbation.
  */
 export type Explain = (images: Tensor, positions: Tensor) => Tensor;
 
 export interface SensitivityOptions {
-  /** Number of perturbations of each image. */
+  /** Number of perturbations of each image (10). */
   samples?: number;
-  /** Largest change of a value of the images, in their units: those of normalised images. */
+  /** Largest change of a value of the images, in units of the normalised images (0.02). */
   radius?: number;
-  /** Most images that `explain` is given at once. */
+  /** Largest number of images that `explain` is called with (256). */
   batchSize?: number;
-  /** Seed of the perturbations, which belong to the image. The thread's generator is left as it was. */
+  /** Seed of the perturbations (0). The global random generator is not used. */
   seed?: number;
-  /** The perturbations δ themselves, (samples, N, C, H, W), in place of draws. */
+  /** Given perturbations δ, (samples, N, C, H, W), instead of random ones. */
   perturbations?: Tensor;
 }
 
 /**
- * Max-sensitivity: how much an explanation E changes where its image hardly does, at worst over `samples` perturbations,
+ * Max-sensitivity: the largest relative change of an explanation E over `samples` small perturbations of its image,
  *
- *     max_k ‖E(x + δ_k) − E(x)‖₂ / ‖E(x)‖₂,   δ_k uniform in [−radius, radius]
+ *     max_k ‖E(x + δ_k) − E(x)‖₂ / ‖E(x)‖₂,   δ_k uniform in [−radius, radius] for each value.
  *
- * in each value; lower is better, 0 for an explanation that ignores the image. For a dead (all-zero) E(x) the norm is not
- * divided by, as in captum's `sensitivity_max`. A map with NaN gives NaN. Perturbations are functions of the seed and the image's
- * values: they do not depend on the batch, its order or `batchSize`.
+ * Lower is better; an explanation that ignores the image has 0. For a dead (all-zero) E(x) the change is not divided by
+ * the norm, as in captum's `sensitivity_max`. A map with NaN gives NaN. The perturbations depend only on the seed and
+ * the values of the image, not on the batch, its order or `batchSize`.
  *
- * Yeh et al., On the (in)fidelity and sensitivity of explanations, 2019.
+ * Source: Yeh et al., On the (in)fidelity and sensitivity of explanations, 2019.
  *
  * @param images (N, C, H, W)
  * @returns (N), float64
@@ -78,7 +79,7 @@ export function maxSensitivity(explain: Explain, images: Tensor, options: Sensit
   });
 }
 
-/** The perturbations of the next rows, of which those of one image come together. */
+/** Returns the perturbations of the next rows. The rows of one image must be consecutive. */
 type NextPerturbations = (rows: Tensor) => Tensor;
 
 function drawn(draws: ImageDraws, images: Tensor, radius: number): NextPerturbations {
@@ -99,7 +100,7 @@ function inChunks(positions: Tensor, batchSize: number, rowsOf: (positions: Tens
   return cat(positions.split(batchSize).map((chunk) => tidy(() => rowsOf(chunk))));
 }
 
-/** What `explain` gives, as rows. */
+/** Calls `explain` and flattens its maps to rows. */
 function explained(explain: Explain, images: Tensor, positions: Tensor): Tensor {
   const maps = callSync("maxSensitivity", () => explain(images, positions.clone()));
   expectShapes("maxSensitivity", { positions: [positions, "N"], "the maps that explain returned": [maps, "N H W"] });

@@ -1,19 +1,20 @@
 import { arange, type Tensor, tidy } from "../tensor/index.ts";
 import { isDead, mapRows } from "./maps.ts";
 
-/** What Quantus adds to each magnitude. */
+/** Quantus adds this constant to each magnitude. */
 const EPS = 1e-7;
 
 /**
  * Sparseness: the Gini index of each map's magnitudes, a = |M| / max|M| + 1e-7 in ascending order,
  *
- *     Σ_i (2i − P − 1) a_i / (P Σ a),   i = 1 … P = H·W,
+ *     Σ_i (2i − P − 1) a_i / (P Σ a),   i = 1 … P = H·W.
  *
- * 0 for a constant map, towards 1 for a single bright pixel; it does not see the map's scale. NaN for a dead (all-zero) map, 0 in
- * Quantus, and for one with NaN. Agrees with Quantus given one map a call: it divides by the maximum over all the maps of a call,
- * so that the 1e-7 weighs more on the fainter ones.
+ * It is 0 for a constant map and approaches 1 for a single bright pixel. The scale of the map does not matter. It is
+ * NaN for a map with NaN and for a dead (all-zero) map; Quantus gives 0 for the latter. It agrees with Quantus if
+ * Quantus is given one map in each call. With several it divides by the maximum over all of them, so that the 1e-7
+ * weighs more in fainter maps.
  *
- * Chalasani et al., Concise explanations of neural networks using adversarial training, 2020.
+ * Source: Chalasani et al., Concise explanations of neural networks using adversarial training, 2020.
  *
  * @param maps (N, H, W)
  * @returns (N), float64

@@ -3,31 +3,34 @@ import { expectShapes } from "../tensor/internal.ts";
 import { expectPixels } from "./maps.ts";
 
 export interface WrongReasonSummary {
-  /** Mean share of a mask's pixels that lie above the threshold, 0 to 1; NaN where no map is left, or where a map holds NaN. */
+  /** Mean share of a mask's pixels that are above the threshold, 0 to 1; NaN if no map has a mask, or if a map contains NaN. */
   score: number;
   /** Mean value of the maps that are not dead. */
   threshold: number;
-  /** Number of maps seen, dead ones and those without a mask included. */
+  /** Number of maps, including dead ones and those with an empty mask. */
   maps: number;
-  /** Number of dead maps; they are left out of threshold and score, so report them beside it. */
+  /** Number of dead maps. They are excluded from the threshold and the score, so report this number together with the score. */
   dead: number;
-  /** Number of other maps whose mask is empty; they have no share, and count for the threshold alone. */
+  /** Number of maps that are not dead but have an empty mask. They have no share, and only contribute to the threshold. */
   unmasked: number;
 }
 
 /**
- * Wrong-reason score (Friedrich et al., arXiv 2203.03668), gathered batch by batch: how much of what should not matter is lit up.
+ * Wrong-reason score: how much of the regions that should not matter is highlighted by the maps, accumulated batch by
+ * batch.
  *
  *     score = mean over maps of |{p in mask : M_p > t}| / |mask|,  t = mean over maps and pixels of M
  *
- * For maps scaled to [0, 1] by their own minimum and maximum; negative values count as zero. Dead maps, with no positive value, are
- * left out of both means. 0 to 1, lower is better; the score of a map without regard for the mask is the share of its pixels
- * that lie above t, not the mask's share of the area. Its authors print percent, and explain the predicted class. Only values under a
- * mask are kept until the threshold is known.
+ * Maps must be scaled to [0, 1] by their own minimum and maximum. Negative values count as zero. Dead maps, without a
+ * positive value, are excluded from both means. The range is 0 to 1, and lower is better. A map that is independent of
+ * the mask scores the share of its pixels above t, which is not the mask's share of the area. The authors report per
+ * cent and explain the predicted class. Only the values inside the masks are stored until the threshold is known.
+ *
+ * Source: Friedrich et al., arXiv 2203.03668.
  */
 export class WrongReason {
-  #inside: Float64Array[] = []; // of each map that is not dead, its values under the mask
-  #sum = 0; // of the maps' means
+  #inside: Float64Array[] = []; // values inside the mask, for each map that is not dead
+  #sum = 0; // sum of the means of the maps
   #maps = 0;
   #dead = 0;
 
@@ -69,7 +72,7 @@ export class WrongReason {
     const shares = masked.map((values) => values.filter((value) => value > threshold).length / values.length);
     const mean = shares.reduce((sum, share) => sum + share, 0) / shares.length;
     return {
-      score: Number.isNaN(threshold) ? Number.NaN : mean, // nothing is above NaN
+      score: Number.isNaN(threshold) ? Number.NaN : mean, // because no value compares as above NaN
       threshold,
       maps: this.#maps,
       dead: this.#dead,
@@ -86,7 +89,7 @@ export class WrongReason {
 }
 
 /**
- * The wrong-reason score of one stack of maps: the `summary` of `WrongReason`, which see for the definition.
+ * The wrong-reason score of one batch of maps: the `summary` of `WrongReason`, which has the definition.
  *
  * @param maps (N, H, W), in [0, 1]
  * @param masks (N, H, W), true (or not zero) inside

@@ -31,21 +31,21 @@ export type TrainConfigInput = {
   dataset?: "mnist" | "fashion-mnist" | "decoy-mnist" | "decoy-fashion-mnist" | "color-mnist" | "folder" | "csv" | "npz" | undefined;
   /** folder with the data set's files, or a CSV or .npz file (default: the installed or cached copy) */
   dataDir?: string | undefined;
-  /** decoy-mnist, decoy-fashion-mnist: 4x4 patches that are random in the test, or 5x5 ones that mislead there @default "rrr" */
+  /** decoy-mnist, decoy-fashion-mnist: rrr: 4x4 patches whose grey is random in the test images; cdep: 5x5 patches whose grey misleads there @default "rrr" */
   decoyVariant?: "rrr" | "cdep" | undefined;
-  /** decoy-mnist, decoy-fashion-mnist, color-mnist, folder, csv: seed of the patches or colours, and of the choice of test images @default 0 */
+  /** decoy-mnist, decoy-fashion-mnist, color-mnist, folder, csv: seed of the patches or colours, and of the draw of test images @default 0 */
   dataSeed?: number | undefined;
-  /** folder, csv: height and width that images are brought to @default 64 */
+  /** folder, csv: height and width that images are resized to @default 64 */
   imageSize?: number | undefined;
   /** folder, csv: 1 for grey images, 3 for colour @default 3 */
   imageChannels?: 1 | 3 | undefined;
-  /** folder, csv: cut, add margins or distort to that size @default "cover" */
+  /** folder, csv: how images are fitted to that size: crop, add margins, or distort @default "cover" */
   imageFit?: "cover" | "contain" | "fill" | undefined;
-  /** folder, csv: share held out as the test split where there is no test/; each image is drawn by its path, so that adding one moves no other, except in a class so small that none is drawn: it gives its image of the lowest hash, which an added one may replace @default 0.2 */
+  /** folder, csv: share held out as the test split if there is no test/; each image is drawn by its path, so that adding an image does not move others, except in a class so small that none is drawn: it gives its image with the lowest hash, which an added image may replace @default 0.2 */
   testFraction?: number | undefined;
-  /** folder, csv: stop at files that cannot be read, or leave them out @default "fail" */
+  /** folder, csv: whether files that cannot be read are an error or are left out @default "fail" */
   badImages?: "fail" | "skip" | undefined;
-  /** folder, csv: follow links out of the data set's folder, and to folders @default false */
+  /** folder, csv: follow links that leave the data set's folder, and links to folders @default false */
   followLinks?: boolean | undefined;
   /** training images held out, by seed, to choose the best epoch, of your own about so many; the test split is never used for that (default: about a tenth, at most 5000) */
   valImages?: number | undefined;

@@ -19,18 +19,19 @@ export interface Augmented {
   /** (B, C, H, W) in [0, 1] */
   images: Tensor;
   /**
-   * (B, 2, 3): where each image's geometry takes a place of the new image from, in coordinates from −1 to 1; null where no
-   * geometry changes.
+   * (B, 2, 3): the affine map of each image from positions in the new image to the positions that they were sampled
+   * from, in coordinates from −1 to 1; null if the options change no geometry.
    */
   geometry: Tensor | null;
 }
 
 /**
- * Changes each image of a batch by chance: its shades, then its geometry in one bilinear sampling, what comes from beyond the
- * border being the border's own pixels, then an erased rectangle.
+ * Changes each image of a batch at random: first its pixel values (brightness and RandAugment), then its geometry in
+ * one bilinear sampling, in which positions outside the image take the nearest border pixel, and finally an erased
+ * rectangle.
  *
  * @param images (B, C, H, W) in [0, 1]
- * @param indices (B): the images' places in their split, of which each has draws of its own
+ * @param indices (B): the positions of the images in their split, which determine the random draws of each image
  */
 export function augment(images: Tensor, indices: Int32Array, options: AugmentOptions & AugmentKey): Augmented {
   const { B = 0, H = 0, W = 0 } = expectShapes("augment", { images: [images, "B C H W"] });
@@ -44,7 +45,10 @@ export function augment(images: Tensor, indices: Int32Array, options: AugmentOpt
   return { images: result, geometry };
 }
 
-/** A batch of a split's images, changed and normalised, with its labels: as `augment` and `normalize` make it, in one pass. */
+/**
+ * Gathers a batch of a split's images with their labels, augments and normalises them. The result equals that of
+ * `augment` followed by `normalize`, in a single pass over the pixels.
+ */
 export function gatherAugmented(
   split: Split,
   indices: Int32Array,
@@ -81,7 +85,10 @@ const geometryOf = (draws: readonly Draw[], aspect: number): Tensor =>
     { shape: [draws.length, 2, 3], dtype: "float32" },
   );
 
-/** x (B, C, H, W) seen through a geometry (B, 2, 3); beyond its border lies the border, or zeros. */
+/**
+ * Resamples x (B, C, H, W) by a geometry (B, 2, 3), bilinearly. Positions outside the image take the nearest border
+ * pixel ("border") or zero ("zeros").
+ */
 export function warp(x: Tensor, geometry: Tensor, beyond: "border" | "zeros"): Tensor {
   const { B = 0 } = expectShapes("warp", { x: [x, "B C H W"], geometry: [geometry, "B 2 3"] });
   if (beyond !== "border" && beyond !== "zeros") throw wrongArgument("warp: beyond", '"border" or "zeros"', beyond);
@@ -90,8 +97,8 @@ export function warp(x: Tensor, geometry: Tensor, beyond: "border" | "zeros"): T
 }
 
 /**
- * The geometry that undoes another, (B, 2, 3): a map of an augmented image, warped by it, lies as the image did before, where
- * prototypes and masks are.
+ * The inverse of a geometry, (B, 2, 3). A map of an augmented image that is warped by it is aligned with the original
+ * image again, and so with the prototypes and masks.
  */
 export function inverseGeometry(geometry: Tensor): Tensor {
   expectShapes("inverseGeometry", { geometry: [geometry, "B 2 3"] });
@@ -112,13 +119,16 @@ export function inverseGeometry(geometry: Tensor): Tensor {
   return tensor(inverse, { shape: [...geometry.sizes], dtype: "float32" });
 }
 
-/** Bytes of the images of a batch, (B, C, H, W), channel by channel. */
+/** The images of a batch as bytes, (B, C, H, W), gathered on demand. */
 function pixelsOf(images: Tensor, indices: Tensor): Pixels {
   const [, channels = 0, height = 0, width = 0] = images.sizes;
   return { channels, pixels: height * width, bytes: () => images.indexSelect(0, indices).data() as Uint8Array };
 }
 
-/** What each shade of each image becomes where its brightness or RandAugment changes any: float images by the line between. */
+/**
+ * Applies the table of shades to each image, if brightness or RandAugment changes any. Values between two of the 256
+ * shades are interpolated linearly.
+ */
 function recolour(images: Tensor, draws: readonly Draw[]): Tensor {
   const [batch = 0, channels = 0, height = 0, width = 0] = images.sizes;
   const pixels = height * width;
@@ -146,10 +156,10 @@ function erase(images: Tensor, draws: readonly Draw[]): Tensor {
   return images.mul(mask).add(mask.mul(-0.5).add(0.5));
 }
 
-/** The images of a batch as bytes, read only where a change depends on them. */
+/** The images of a batch as bytes, which are only read if a change depends on them. */
 export interface Pixels {
   channels: number;
-  /** Of one channel. */
+  /** Number of pixels of one channel. */
   pixels: number;
   /** (B, C, H, W) */
   bytes: () => Uint8Array;
@@ -158,7 +168,7 @@ export interface Pixels {
 const SHADES = 256;
 const UNCHANGED = Float32Array.from({ length: SHADES }, (_, value) => value / 255);
 
-/** What each of 256 shades becomes, in [0, 1]: (B·C, 256), or one row, (1, 256), where no image changes. */
+/** The value in [0, 1] that each of 256 shades is mapped to: (B·C, 256), or a single row (1, 256) if no image changes. */
 function shadeTables(draws: readonly Draw[], { channels, pixels, bytes }: Pixels): Tensor {
   if (!draws.some(isRecoloured)) return tensor(UNCHANGED, { shape: [1, SHADES], dtype: "float32" });
   const tables = new Float32Array(draws.length * channels * SHADES);
@@ -174,7 +184,7 @@ function shadeTables(draws: readonly Draw[], { channels, pixels, bytes }: Pixels
   return tensor(tables, { shape: [draws.length * channels, SHADES], dtype: "float32" });
 }
 
-/** In place. */
+/** Multiplies the shades by a factor, in place. */
 function brightened(shades: Float32Array, factor: number): Float32Array {
   if (factor !== 1) for (let i = 0; i < SHADES; i++) shades[i] = Math.min(1, (shades[i] as number) * factor);
   return shades;

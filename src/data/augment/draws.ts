@@ -3,36 +3,42 @@ import { randomSource } from "../batches/random.ts";
 import { compose, cutting, type Matrix } from "./affine.ts";
 import { drawOperations, matrixOfOperations, type Operation, recolours } from "./rand-augment.ts";
 
-/** How much images may change; all that is left out is off. */
+/** The amounts by which images may change. An option that is omitted is off. */
 export interface AugmentOptions {
-  /** Largest shift of either axis, as a share of the image's side. */
+  /** Largest shift along either axis, as a share of the image's side. */
   shift?: number;
-  /** Largest turn, in degrees, either way. */
+  /** Largest rotation in either direction, in degrees. */
   rotate?: number;
-  /** Largest change of size, as a share: 0.2 for 0.8 to 1.25 times. */
+  /** Largest change of size, as a share: 0.2 scales by 0.8 to 1.25. */
   scale?: number;
-  /** Whether half the images are mirrored, left to right. */
+  /** Whether images are flipped horizontally, with probability ½. */
   flip?: boolean;
-  /** Share of the images of which a rectangle, 2 % to 20 % of the area, is made grey. */
+  /** Probability that a rectangle of 2 % to 20 % of the area is made grey. */
   erase?: number;
   /** Largest change of brightness, as a share: pixels are multiplied by 1 ± this. */
   brightness?: number;
   /**
-   * Largest share of the area that is cut away: a rectangle of what is left, from 3:4 to 4:3, is brought to the full size (as
-   * torchvision's RandomResizedCrop).
+   * Largest share of the area that is cropped away. The remaining rectangle, with an aspect ratio from 3:4 to 4:3, is
+   * resized to the full size, as in torchvision's RandomResizedCrop.
    */
   crop?: number;
   /** Magnitude of RandAugment, 0 to 10. */
   randAugment?: number;
-  /** Operations of RandAugment for each image (2). */
+  /** Number of RandAugment operations for each image (2). */
   randAugmentOps?: number;
 }
 
-/** Which draws an image gets: a function of these integers alone, whatever batch or worker it comes in. */
+/**
+ * The keys of the random draws. The draws of an image depend only on these integers and its index, so they are the same
+ * in any batch or worker.
+ */
 export interface AugmentKey {
   seed: number;
   epoch: number;
-  /** Where an epoch may have an image more than once: the place in the epoch of the first of these images. */
+  /**
+   * Position within the epoch of the first of these images. It is needed if an epoch can contain an image more than
+   * once, so that the copies differ.
+   */
   place?: number | undefined;
 }
 
@@ -44,21 +50,21 @@ export interface Draw {
   zoom: number;
   mirrored: boolean;
   brightness: number;
-  /** Null for most. */
+  /** The erased rectangle; null if nothing is erased. */
   erased: Rectangle | null;
-  /** Null where nothing is cut. */
+  /** The rectangle that is kept by cropping; null if nothing is cropped. */
   kept: Rectangle | null;
   operations: readonly Operation[];
 }
 
-/** top, left, bottom, right, as shares. */
+/** Top, left, bottom and right, as shares of the sides. */
 type Rectangle = readonly [number, number, number, number];
 
 /** Whether these options change anything. */
 export const augments = (options: AugmentOptions): boolean =>
   moves(options) || (options.erase ?? 0) > 0 || (options.brightness ?? 0) > 0;
 
-/** Whether an image's shades change. */
+/** Whether the values of an image's pixels change, apart from its geometry. */
 export const isRecoloured = ({ brightness, operations }: Draw): boolean =>
   brightness !== 1 || operations.some(recolours);
 
@@ -77,7 +83,7 @@ const AUGMENT_OPTIONS = [
   "place",
 ] as const satisfies (keyof AugmentOptions | keyof AugmentKey)[];
 
-/** Options of `augment`, each in its range. */
+/** Checks that each option of `augment` is in its range. */
 function checkedAugment(options: AugmentOptions & AugmentKey): AugmentOptions & AugmentKey {
   const {
     shift = 0,
@@ -101,7 +107,7 @@ function checkedAugment(options: AugmentOptions & AugmentKey): AugmentOptions & 
   return options;
 }
 
-/** The draws of the images at these places of their split. */
+/** The random draws of the images at these positions of their split. */
 export function drawsOf(indices: Int32Array, options: AugmentOptions & AugmentKey): Draw[] {
   const { seed, epoch, place, ...amounts } = checkedAugment(options);
   return Array.from(indices, (image, i) => {
@@ -111,13 +117,13 @@ export function drawsOf(indices: Int32Array, options: AugmentOptions & AugmentKe
   });
 }
 
-/** Whether these options move anything. */
+/** Whether these options change the geometry. */
 export const moves = (options: AugmentOptions): boolean => {
   const { shift = 0, rotate = 0, scale = 0, flip = false, crop = 0, randAugment = 0 } = options;
   return flip || shift > 0 || rotate > 0 || scale > 0 || crop > 0 || randAugment > 0;
 };
 
-/** Top, left, bottom and right pixel of what is erased, at least one pixel; all zero where nothing is. */
+/** Top, left, bottom and right of the erased rectangle in pixels; it has at least one pixel. All zeros if nothing is erased. */
 export function erasedPixels({ erased }: Draw, height: number, width: number): [number, number, number, number] {
   if (erased === null) return [0, 0, 0, 0];
   const [top, left, bottom, right] = erased;
@@ -125,7 +131,10 @@ export function erasedPixels({ erased }: Draw, height: number, width: number): [
   return [y, x, Math.max(Math.round(bottom * height), y + 1), Math.max(Math.round(right * width), x + 1)];
 }
 
-/** Always as many draws, so that switching one on leaves the others as they were. */
+/**
+ * Draws the changes of one image. The number of random draws is always the same, so that switching one option on does
+ * not affect the others.
+ */
 function drawOf(amounts: AugmentOptions, next: () => number): Draw {
   const { shift = 0, rotate = 0, scale = 0, flip = false, erase: share = 0, brightness = 0 } = amounts;
   const either = (most: number) => (2 * next() - 1) * most;
@@ -150,7 +159,10 @@ function drawOf(amounts: AugmentOptions, next: () => number): Draw {
   };
 }
 
-/** A rectangle of that share of the area and, where it fits so, that height to width, placed by two shares of the room left. */
+/**
+ * A rectangle with a given share of the area and, if it fits, a given ratio of height to width. `top` and `left` place
+ * it, as shares of the free space.
+ */
 function rectangle(area: number, aspect: number, top: number, left: number): Rectangle {
   const height = Math.min(1, Math.max(area, Math.sqrt(area * aspect)));
   const width = area / height;
@@ -158,14 +170,17 @@ function rectangle(area: number, aspect: number, top: number, left: number): Rec
   return [y, x, y + height, x + width];
 }
 
-/** Where a place of the new image comes from, the image being cut, then moved, then changed by RandAugment; `aspect` is W / H. */
+/**
+ * The affine map of one image from positions in the new image to positions in the old one. The image is cropped first,
+ * then shifted, rotated, scaled and flipped, then changed by RandAugment. `aspect` is W / H.
+ */
 export function matrixOf(draw: Draw, aspect: number): Matrix {
   const inner = matrixOfOperations(draw.operations, aspect);
   const whole = [moved(draw, aspect), ...inner].reduce(compose);
   return draw.kept === null ? whole : compose(cutting(draw.kept), whole);
 }
 
-/** Mirrored, turned back, shrunk back and shifted back. */
+/** The map of the shift, rotation, scale and flip. It inverts each of them, because it goes from the new image to the old one. */
 function moved({ dx, dy, radians, zoom, mirrored }: Draw, aspect: number): Matrix {
   const [cos, sin] = [Math.cos(radians) / zoom, Math.sin(radians) / zoom];
   const side = mirrored ? -1 : 1;

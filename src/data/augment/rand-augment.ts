@@ -14,31 +14,31 @@ export type OperationName =
   | "autocontrast"
   | "equalize";
 
-/** One operation on one image, its strength drawn. */
+/** One RandAugment operation with its drawn strength. */
 export interface Operation {
   name: OperationName;
-  /** From -1 to 1 of the operation's range; from 0 where it has no sign. */
+  /** Strength as a fraction of the operation's range: from −1 to 1, or from 0 to 1 if it has no sign. */
   strength: number;
 }
 
 interface Kind {
-  /** Whether the strength has a sign, drawn by a fair coin. */
+  /** Whether the strength has a random sign. */
   signed: boolean;
-  /** Where a place of the new image comes from; `aspect` is W / H. */
+  /** The map from positions in the new image to positions in the old one; `aspect` is W / H. */
   matrix?: (strength: number, aspect: number) => Matrix;
-  /** What each of the 256 shades becomes, in [0, 1], given how often each occurs; and the mean grey of the image. */
+  /** The value in [0, 1] that each of the 256 shades is mapped to, given the image's statistics. */
   shades?: (shades: Float32Array, strength: number, seen: Seen) => Float32Array;
 }
 
-/** What an operation on shades may look at: one channel's, as the operations before left them. */
+/** The statistics that an operation on shades may use: those of one channel, after the preceding operations. */
 interface Seen {
-  /** Times that each of 256 shades occurs. */
+  /** Number of pixels with each of 256 shades. */
   histogram: ArrayLike<number>;
   /** Mean luma of all channels, in [0, 1]. */
   mean: number;
 }
 
-/** In place: each operation has a table of its own to change. */
+/** Maps the shades in place, which is safe because each channel has its own table. */
 function map(shades: Float32Array, of: (value: number) => number): Float32Array {
   for (let i = 0; i < shades.length; i++) shades[i] = clamp(of(shades[i] as number));
   return shades;
@@ -47,8 +47,9 @@ const clamp = (value: number): number => Math.min(1, Math.max(0, value));
 const byteOf = (value: number): number => Math.floor(value * 255 + 1e-3);
 
 /**
- * The operations of RandAugment (Cubuk et al., arXiv 1909.13719) with torchvision's ranges, shear and rotation about the
- * image's middle. Colour and sharpness, which neither move pixels nor map shades, are left out.
+ * The operations of RandAugment (Cubuk et al., arXiv 1909.13719) with torchvision's ranges. Shear and rotation are
+ * about the centre of the image. The operations colour and sharpness are left out, because they neither move pixels nor
+ * map shades.
  */
 const KINDS: Readonly<Record<OperationName, Kind>> = {
   identity: { signed: false },
@@ -66,7 +67,7 @@ const KINDS: Readonly<Record<OperationName, Kind>> = {
 };
 export const OPERATION_NAMES = Object.keys(KINDS) as OperationName[];
 
-/** `count` operations, each drawn evenly from all, at `magnitude` tenths of its range. */
+/** Draws `count` operations uniformly, each with a strength of `magnitude` tenths of its range. */
 export function drawOperations(count: number, magnitude: number, next: () => number): Operation[] {
   return Array.from({ length: count }, () => {
     const name = OPERATION_NAMES[Math.floor(next() * OPERATION_NAMES.length)] as OperationName;
@@ -75,23 +76,23 @@ export function drawOperations(count: number, magnitude: number, next: () => num
   });
 }
 
-/** What the operations that move pixels do together, the first one first. */
+/** The maps of the operations that move pixels, in their order; the identity for the others. */
 export function matrixOfOperations(operations: readonly Operation[], aspect: number): Matrix[] {
   return operations.map(({ name, strength }) => KINDS[name].matrix?.(strength, aspect) ?? IDENTITY);
 }
 
-/** Whether what an operation does depends on how often each shade occurs. */
+/** Whether an operation depends on the histogram of the image. */
 export const needsHistogram = ({ name }: Operation): boolean => HISTOGRAM.includes(name);
 const HISTOGRAM: readonly OperationName[] = ["contrast", "autocontrast", "equalize"];
 
 export const recolours = ({ name }: Operation): boolean => "shades" in KINDS[name];
 
-/** How much each channel weighs in the luma of an image: ITU-R 601, or all of a single one. */
+/** Weights of the channels in the luma: those of ITU-R 601 for RGB, and 1 for grey. */
 const LUMA: Readonly<Record<number, readonly number[]>> = { 1: [1], 3: [0.2989, 0.587, 0.114] };
 
 /**
- * What each shade of each channel becomes by the operations that map shades, in their order: 256 values in [0, 1] a channel.
- * @param histograms of each channel, 256 counts
+ * The value in [0, 1] that each of the 256 shades of each channel is mapped to by the operations, in their order.
+ * @param histograms 256 counts for each channel
  */
 export function shadesOf(operations: readonly Operation[], histograms: readonly ArrayLike<number>[]): Float32Array[] {
   let tables: Float32Array[] = histograms.map(() => UNCHANGED.slice());
@@ -113,7 +114,7 @@ function seenThrough(tables: readonly Float32Array[], histograms: readonly Array
   return after.map((histogram) => ({ histogram, mean }));
 }
 
-/** The histogram of shades that have gone through a table. */
+/** The histogram after the shades were mapped by a table. */
 function through(table: Float32Array, histogram: ArrayLike<number>): Uint32Array {
   const result = new Uint32Array(256);
   for (let value = 0; value < 256; value++) {
@@ -137,7 +138,10 @@ function posterized(shades: Float32Array, bits: number): Float32Array {
   return map(shades, (v) => (byteOf(v) & kept) / 255);
 }
 
-/** From the least to the largest shade that occurs, to 0 to 1; a single shade stays. */
+/**
+ * Stretches the shades linearly, so that the smallest that occurs becomes 0 and the largest 1. An image of a single
+ * shade is unchanged.
+ */
 function stretched(shades: Float32Array, histogram: ArrayLike<number>): Float32Array {
   const present = Array.from({ length: 256 }, (_, value) => value).filter((value) => (histogram[value] as number) > 0);
   const [low = 0, high = 0] = [present[0], present.at(-1)];
@@ -145,7 +149,10 @@ function stretched(shades: Float32Array, histogram: ArrayLike<number>): Float32A
   return map(shades, (v) => (v * 255 - low) / (high - low));
 }
 
-/** As PIL and torchvision: the cumulated histogram in whole steps, its last shade apart. */
+/**
+ * Histogram equalisation as in PIL and torchvision: the cumulative histogram, divided by an integer step that excludes
+ * the count of the largest shade.
+ */
 function equalized(shades: Float32Array, histogram: ArrayLike<number>): Float32Array {
   const counts = Array.from(histogram);
   const last = counts.findLast((count) => count > 0) ?? 0;

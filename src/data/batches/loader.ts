@@ -8,19 +8,19 @@ import { randomBelow, randomSource, shuffle } from "./random.ts";
 
 export interface BatchPlan {
   batchSize: number;
-  /** Needed where `shuffle` is on: the order is a function of (count, seed, epoch) alone. */
+  /** Seed of the order, needed if `shuffle` is on. The order depends only on (count, seed, epoch). */
   seed?: number;
   epoch?: number;
   shuffle?: boolean;
-  /** Leaves out a last batch that is smaller than the others. */
+  /** Whether to drop the last batch if it is smaller than the others. */
   dropLast?: boolean;
-  /** A last batch of fewer images than this is joined to the batch before it, if there is one (1: none is). */
+  /** If the last batch has fewer images than this, it is merged into the batch before it, if there is one (default 1: never). */
   smallestBatch?: number;
-  /** Batches to skip: what follows equals the same batches of an epoch from its start. */
+  /** Number of batches to skip. The remaining batches are the same as without skipping. */
   startBatch?: number;
 }
 
-/** One batch, ready for a model. */
+/** One batch of normalised images with labels. */
 export interface Batch {
   /** float32 (B,C,H,W): (x/255 − mean) / std. */
   images: Tensor;
@@ -28,7 +28,7 @@ export interface Batch {
   labels: Tensor;
 }
 
-/** How a number of images is divided into batches. */
+/** The options that determine the sizes of the batches. */
 export type BatchSizes = Pick<BatchPlan, "batchSize" | "dropLast" | "smallestBatch">;
 
 const PLAN = [
@@ -41,10 +41,10 @@ const PLAN = [
   "startBatch",
 ] as const satisfies (keyof BatchPlan)[];
 
-/** Batches that one epoch over `count` images has. */
+/** Number of batches in one epoch over `count` images. */
 export function batchCount(count: number, plan: BatchSizes): number {
   const { batchSize, dropLast = false, smallestBatch = 1 } = optionsOf<BatchPlan>("batches", plan, PLAN);
-  // Indices are int32.
+  // Indices are stored as int32.
   expectInteger("batches: count", count, 0, 2 ** 31 - 1);
   expectInteger("batches: batchSize", batchSize, 1);
   expectInteger("batches: smallestBatch", smallestBatch, 1);
@@ -54,7 +54,7 @@ export function batchCount(count: number, plan: BatchSizes): number {
   return rest === 0 || dropLast || joined ? whole : whole + 1;
 }
 
-/** The first place of each batch of `count` images, and the place after its last. */
+/** The range of positions of each batch, as [start, end). */
 export function batchBounds(count: number, plan: BatchSizes): [number, number][] {
   const batches = batchCount(count, plan);
   const { batchSize, dropLast = false } = plan;
@@ -64,7 +64,10 @@ export function batchBounds(count: number, plan: BatchSizes): [number, number][]
   });
 }
 
-/** The image indices of each batch of one epoch over `count` images. No tensors: cheap to make, to skip and to repeat. */
+/**
+ * The image indices of each batch of one epoch over `count` images. It makes no tensors, so it is cheap to call, skip
+ * through and repeat.
+ */
 export function batchIndices(count: number, plan: BatchPlan): Int32Array[] {
   const { seed = 0, epoch = 0, shuffle: shuffled = true, startBatch = 0 } = optionsOf("batchIndices", plan, PLAN);
   const batches = batchCount(count, plan);
@@ -79,8 +82,8 @@ export function batchIndices(count: number, plan: BatchPlan): Int32Array[] {
 }
 
 /**
- * As many image indices as an epoch has, drawn with replacement so that every class that has images is equally likely: a
- * function of the labels, seed and epoch alone.
+ * The batches of an epoch with balanced classes: as many indices as the split has images, drawn with replacement so
+ * that every class with images is equally likely. They depend only on the labels, the seed and the epoch.
  */
 export function balancedIndices(split: Split, plan: BatchPlan): Int32Array[] {
   expectSplit("balancedIndices", split);
@@ -94,21 +97,24 @@ export function balancedIndices(split: Split, plan: BatchPlan): Int32Array[] {
   return batchIndices(drawn.length, { ...plan, shuffle: false }).map((places) => places.map((i) => drawn[i] as number));
 }
 
-/** The images at `indices` as float32 (B,C,H,W) in [0,1], without normalisation: what prototypes and pictures are in. */
+/**
+ * Gathers the images at `indices` as float32 (B, C, H, W) in [0, 1], without normalisation. Prototypes and displayed
+ * images use this scale.
+ */
 export function gatherPixels(split: Split, indices: Int32Array): Tensor {
   expectSplit("gatherPixels", split);
   return tidy(() => gather(split, indices, {}) ?? select(split.images, indices).to("float32").div(255));
 }
 
-/** Images as `gatherPixels` gives them, with their labels. Call it inside `tidy`, or dispose of both tensors. */
+/** Gathers images as `gatherPixels` does, with their labels. Call it inside `tidy`, or dispose of both tensors. */
 export function gatherLabelled(split: Split, indices: Int32Array): { pixels: Tensor; labels: Tensor } {
   expectSplit("gatherLabelled", split);
   return tidy(() => ({ pixels: gatherPixels(split, indices), labels: select(split.labels, indices) }));
 }
 
 /**
- * One batch, gathered and normalised by the engine, with its channels last in memory if wanted. Call it inside `tidy`, or dispose of
- * both tensors.
+ * Gathers and normalises one batch with a fused kernel, in channels-last memory format if requested. Call it inside
+ * `tidy`, or dispose of both tensors.
  */
 export function gatherBatch(split: Split, indices: Int32Array, options: { channelsLast?: boolean } = {}): Batch {
   expectSplit("gatherBatch", split);
@@ -122,7 +128,7 @@ export function gatherBatch(split: Split, indices: Int32Array, options: { channe
   });
 }
 
-/** In one pass where the images are bytes in a row; null where they are not. */
+/** Gathers and normalises in one pass if the images are contiguous uint8; null if they are not. */
 function gather(
   { images }: Split,
   indices: Int32Array,
@@ -134,7 +140,10 @@ function gather(
   return source && gatherImages(source, last);
 }
 
-/** What the kernels that make batches take; null for images that are no bytes in a row. Call it inside `tidy`. */
+/**
+ * Prepares the arguments of the kernels that gather batches; null if the images are not contiguous uint8. Call it
+ * inside `tidy`.
+ */
 export function imageSource(images: Tensor, indices: Int32Array, { mean, std }: Normalization): ImageSource | null {
   const [, channels = 0] = images.sizes;
   const whole = images.dtype === "uint8" && images.isContiguous && images.numel > 0;
@@ -152,8 +161,8 @@ export function normalize(pixels: Tensor, normalization: Normalization): Tensor 
 }
 
 /**
- * The batches of one epoch. Each batch is freed when the next one is asked for or the loop ends, so that a plain
- * `for` loop holds one batch; clone what has to live longer.
+ * Yields the batches of one epoch. Each batch is disposed when the next one is requested or the loop ends, so that a
+ * plain `for` loop holds one batch in memory. Clone a tensor that has to live longer.
  */
 export function* batches(split: Split, plan: BatchPlan): Generator<Batch, void, undefined> {
   expectSplit("batches", split);
@@ -174,7 +183,10 @@ function select(source: Tensor, indices: Int32Array): Tensor {
   return source.indexSelect(0, tensor(indices, { dtype: "int32" }));
 }
 
-/** A number where there is one channel, which the engine applies without broadcasting; else (C,1,1). */
+/**
+ * The values per channel, shaped (C, 1, 1). For a single channel it is a number, which the engine applies without
+ * broadcasting.
+ */
 function perChannel(name: string, figures: readonly number[]): Tensor | number {
   if (!Array.isArray(figures)) throw wrongArgument(`normalize: ${name}`, "an array of numbers", figures);
   for (const figure of figures) expectNumber(`normalize: ${name}`, figure);

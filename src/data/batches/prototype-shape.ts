@@ -2,25 +2,27 @@ import { arange, type Tensor, tensor, tidy, zeros } from "../../tensor/index.ts"
 import { expectSplit, type Split } from "../splits/split.ts";
 import { classCounts, placesOfAllClasses } from "./prototypes.ts";
 
-/** Images that are looked at: enough for two digits, and a second at most. */
+/** Limit on the number of images that are measured. It gives two correct digits in at most a second. */
 const MOST_IMAGES = 4096;
 const BLOCK_BYTES = 2 ** 25;
-/** Images of less contrast than a thirtieth of a level of 255 are even; the rest is rounding. */
+/** Images whose contrast is below a thirtieth of a grey level of 255 count as uniform, because what remains is rounding error. */
 const LEAST_VARIANCE = 1e-8;
 
 /**
- * Measures how much shape the classes' mean images carry, on grey images g (the mean of the channels) from which each one's own mean is
- * taken. With N images, n of class c, P_c the class's mean image, G that of all, and Var the variance over the pixels of an image:
+ * Measures how much shape the mean images of the classes contain. It uses grey images g (the mean over channels), each
+ * with its own mean subtracted. With N images, n of class c, the mean image P_c of the class, the mean image G of all,
+ * and Var the variance over the pixels of an image:
  *
- * - V = mean Var(g), and V_c the same within class c: the images' own contrast;
- * - contrast = Σ_c n/N · A_c / V, where A_c = (n Var(P_c) − V_c) / (n − 1) is Var of the class's true mean image without the
- *   part that chance leaves in a mean of n images; classes of one image are left out;
- * - separation is the effect size omega squared of a one-way analysis of variance over all pixels: with the sums of squares
- *   between B = Σ_c n Var(P_c) − N Var(G), in total T = N V − N Var(G), and the mean square within M = (T − B)/(N − C),
- *   it is (B − (C − 1) M) / (T + M).
+ * - V is the mean of Var(g) over all images and V_c that over class c: the contrast of the images themselves;
+ * - contrast = Σ_c n/N · A_c / V. A_c = (n Var(P_c) − V_c) / (n − 1) is an unbiased estimate of Var of the true mean
+ *   image of the class, without the noise in a mean of n images. Classes with one image are left out;
+ * - separation is the effect size omega squared of a one-way analysis of variance over all pixels: (B − (C − 1) M) / (T
+ *   + M), with the sum of squares between classes B = Σ_c n Var(P_c) − N Var(G), the total T = N V − N Var(G), and the
+ *   mean square within classes M = (T − B) / (N − C).
  *
- * Both are cut to [0, 1]; 0 means that the mean images are as even, or as alike, as those of images in which everything lies at random.
- * At most 4096 images of all classes are looked at. Of a few dozen images chance moves the separation by some hundredths.
+ * Both are clipped to [0, 1]. Zero means that the mean images are as uniform, or as similar, as those of images in
+ * which objects are at random positions. At most 4096 images, from all classes, are used. With a few dozen images,
+ * noise changes the separation by some hundredths.
  *
  * Source: W. L. Hays, Statistics for Psychologists, 1963 (omega squared).
  */
@@ -46,7 +48,7 @@ export function prototypeShape(split: Split): PrototypeShape {
   });
 }
 
-/** The sum of each class's grey images, (C, HW), and the sum of their contrasts. */
+/** The sum of the grey images of each class, (C, HW), and the sum of their contrasts, by class. */
 function accumulate(split: Split, places: Int32Array): { sums: Tensor; contrasts: Float64Array } {
   const { images, labels, numClasses } = split;
   const [, channels = 1, height = 1, width = 1] = images.sizes;
@@ -69,7 +71,7 @@ function accumulate(split: Split, places: Int32Array): { sums: Tensor; contrasts
   return { sums, contrasts };
 }
 
-/** Variance over the pixels of each mean image: of centred images the mean square. */
+/** Variance over the pixels of each mean image. The images are centred, so it is the mean square. */
 function variancesOf(sums: Tensor, counts: readonly number[]): number[] {
   const squares = sums.square().mean([1]).data() as Float32Array;
   return counts.map((count, i) => (count === 0 ? 0 : (squares[i] as number) / count ** 2));
@@ -79,7 +81,7 @@ interface Moments {
   counts: readonly number[];
   /** Sum of the images' contrasts, by class. */
   contrasts: Float64Array;
-  /** Var(P_c) */
+  /** Var(P_c), by class. */
   variances: readonly number[];
   /** Var(G) */
   total: number;
@@ -108,32 +110,37 @@ function shapeOf({ counts, contrasts, variances, total }: Moments): PrototypeSha
 
 const share = (part: number, whole: number): number => (whole > 0 ? Math.min(1, Math.max(0, part / whole)) : 0);
 
-// Apart from the measure, so that what prints it does not load the engine.
-
-/** How much shape the mean images of the classes carry. */
+/** How much shape the mean images of the classes contain. */
 export interface PrototypeShape {
-  /** Share of the images' own contrast that is left in the mean images of their classes, in [0, 1]. */
+  /** Share of the images' contrast that remains in the mean images of their classes, in [0, 1]. */
   readonly contrast: number;
-  /** Share of the variance of pixels that is between the classes' mean images and not within the classes, in [0, 1]. */
+  /**
+   * Share of the variance of the pixels that is between the mean images of the classes rather than within the classes,
+   * in [0, 1].
+   */
   readonly separation: number;
-  /** "none": the mean images are nearly even; "common": they have a shape, and nearly the same one in all classes. */
+  /**
+   * "none" if the mean images are nearly uniform; "common" if they have a shape, but nearly the same one in all
+   * classes; "shape" otherwise.
+   */
   readonly carries: "shape" | "common" | "none";
 }
 
 /**
- * Below these, guidance has nothing to hold on to. Measured (contrast, separation): MNIST 0.45, 0.21; Fashion-MNIST 0.60, 0.39; drawn objects near
- * the centre 0.50, 0.15; the same in random places on even or noisy ground at most 0.01, 0.01; under a bright sky 0.88, 0.03.
+ * Below these values the prototypes cannot guide. They were chosen from measurements (contrast, separation): MNIST
+ * 0.45, 0.21; Fashion-MNIST 0.60, 0.39; drawn objects near the centre 0.50, 0.15; the same objects at random positions
+ * on a uniform or noisy background at most 0.01, 0.01; the same under a bright sky 0.88, 0.03.
  */
 const LEAST_CONTRAST = 0.1;
 const LEAST_SEPARATION = 0.05;
 
-/** One sentence about the measure, and what to do where the prototypes carry no shape. */
+/** Describes the result in a few sentences, with a remedy if the prototypes contain no shape. */
 export function describeShape({ contrast, separation, carries }: PrototypeShape): string {
   const numbers = `contrast ${contrast.toFixed(2)}, separation ${separation.toFixed(2)}`;
   if (carries === "shape") return `Prototypes carry shape (${numbers}).`;
   const remedy =
-    "align or crop the images so that what matters lies at one place, or use --statistic cam-ema, whose prototypes are made of maps";
+    "align or crop the images so that the object is always at the same position, or use --statistic cam-ema, whose prototypes are made of maps";
   return carries === "none"
-    ? `Prototypes carry no shape (${numbers}; contrast below ${LEAST_CONTRAST}): the mean images are nearly even, and maps guided to them spread out. Compare with --prototypes constant; ${remedy}.`
-    : `Prototypes carry one shape for all classes (${numbers}; separation below ${LEAST_SEPARATION}): they tell maps nothing about their class. Compare with --prototypes global; ${remedy}.`;
+    ? `Prototypes carry no shape (${numbers}; contrast below ${LEAST_CONTRAST}): the mean images are nearly uniform, and maps that are guided by them spread out. Compare with --prototypes constant; ${remedy}.`
+    : `Prototypes carry one shape for all classes (${numbers}; separation below ${LEAST_SEPARATION}): they contain no information about the class. Compare with --prototypes global; ${remedy}.`;
 }

@@ -9,18 +9,21 @@ export type PrototypeStatistic = "mean" | "median" | "trimmed";
 
 export interface PrototypeOptions {
   statistic?: PrototypeStatistic;
-  /** Share of the images that "trimmed" leaves out at each end of every pixel's values, in [0, 0.5). */
+  /** Share of the values that "trimmed" discards at each end, for every pixel, in [0, 0.5). */
   trim?: number;
-  /** Told about a class without images, whose prototype is zeros; without it, a process warning. */
+  /**
+   * Called with a warning about classes without images, whose prototypes are zeros. Without it, the process emits the
+   * warning.
+   */
   onWarning?: (message: string) => void;
 }
 
-/** Elements that one step may widen to 8 bytes: memory stays near 32 MB whatever the data set. */
+/** Number of elements that are converted to float64 at once. It keeps the memory near 32 MB for any data set. */
 const BLOCK_ELEMENTS = 2 ** 22;
 
 /**
- * Prototypes P_c (C,H,W), float32 in [0,1]: the mean (or the median, or the trimmed mean) training image of each
- * class, pixel by pixel, averaged over channels where there are several. Of a data set, its training split is used.
+ * Computes the prototypes P_c, (C, H, W), float32 in [0, 1]: the mean (or median, or trimmed mean) training image of
+ * each class, for every pixel, averaged over the channels. Given a data set, it uses the training split.
  */
 export async function prototypes(
   source: { readonly train: Split } | Split,
@@ -51,8 +54,8 @@ export async function prototypes(
 }
 
 /**
- * Mean image of each class, (C,ch,H,W) float32: Σ_{y=c} x / #{y=c}, zeros for a class without images. uint8 images
- * are read as 0 to 255 and scaled to [0,1]; others are taken as they are. Sums are float64 (exact for uint8).
+ * Mean image of each class, (C, ch, H, W), float32: Σ_{y=c} x / #{y=c}; zeros for a class without images. uint8 images
+ * are scaled from 0 to 255 to [0, 1]; others are used unscaled. Sums are float64, which is exact for uint8.
  */
 export function classMeanImages(images: Tensor, labels: Tensor, numClasses: number): Tensor {
   expectShapes("classMeanImages", { images: [images, "N C H W"], labels: [labels, "N"] });
@@ -79,7 +82,10 @@ export function classMeanImages(images: Tensor, labels: Tensor, numClasses: numb
   });
 }
 
-/** Number of images of each class. Labels that are no class indices, 0 to numClasses − 1, are refused. */
+/**
+ * Number of images of each class.
+ * @throws E_DTYPE or E_ARGUMENT for labels that are not integers from 0 to numClasses − 1
+ */
 export function classCounts(labels: Tensor, numClasses: number): number[] {
   expectClassCount("classCounts", numClasses);
   handleOf(labels, "classCounts: labels");
@@ -89,7 +95,10 @@ export function classCounts(labels: Tensor, numClasses: number): number[] {
   return counts;
 }
 
-/** Trimmed mean of each pixel over its class, (C,ch,H,W); a trim of 0.5 is the median, of the two middle values if even. */
+/**
+ * Trimmed mean of each pixel over its class, (C, ch, H, W). A trim of 0.5 gives the median; for an even number of
+ * images this is the mean of the two middle values.
+ */
 function classTrimmedImages(split: Split, trim: number): Tensor {
   expectShapes("prototypes", { images: [split.images, "N C H W"], labels: [split.labels, "N"] });
   const shape = split.images.shape.slice(1);
@@ -137,7 +146,7 @@ function expectStatistic(statistic: string, trim: number): void {
   expectNumber("prototypes: trim", trim, "be a share in [0, 0.5)", (n) => n >= 0 && n < 0.5);
 }
 
-/** Before the statistics, because a median or a trimmed mean would hide a few bad values. */
+/** Refuses NaN and infinity. This check is necessary because a median or a trimmed mean would hide a few such values. */
 function expectFinite(images: Tensor): void {
   if (images.dtype === "uint8" || images.numel === 0) return;
   const extremes = tidy(() => [images.amin().item(), images.amax().item()]);
@@ -145,7 +154,7 @@ function expectFinite(images: Tensor): void {
   throw new BatchCamError("E_NUMERIC", "prototypes: images must be finite, got NaN or infinity; check the data");
 }
 
-/** Places of each class's labels, in their order; classes without any are left out, the others come by number. */
+/** The positions of the labels of each class, in ascending order of the class. Classes without labels are left out. */
 export function membersOf(labels: readonly number[]): number[][] {
   const members = new Map<number, number[]>();
   for (const [i, label] of labels.entries()) {
@@ -157,8 +166,9 @@ export function membersOf(labels: readonly number[]): number[][] {
 }
 
 /**
- * Places of `count` images, in their order: the first ones, where these are of as many classes as they can be; else images of all
- * classes by turns, the first of each class first. A folder's images lie class by class, so that its first ones are of one class.
+ * Chooses the positions of `count` images, in ascending order. They are the first images if these include as many
+ * classes as possible. Otherwise they are taken from all classes in turn, starting with the first image of each class.
+ * This matters because the images of a folder are sorted by class, so the first ones would all be of one class.
  */
 export function placesOfAllClasses(labels: readonly number[], count: number): Int32Array {
   const classes = membersOf(labels);

@@ -5,9 +5,12 @@ import { BatchCamError } from "../../errors.ts";
 export type RandomSource = () => number;
 
 /**
- * A random stream that is the same on every machine and apart from the engine's generator: xoshiro128** (Blackman and
- * Vigna), its state hashed from `purpose` and `keys`, so that streams of different purpose or key are unrelated.
- * Keys are integers from 0 to 2^53 − 1; others are E_ARGUMENT.
+ * A random stream that is the same on every machine and independent of the engine's generator: xoshiro128** (Blackman
+ * and Vigna). Its state is a hash of `purpose` and `keys`, so that streams with a different purpose or key are
+ * independent.
+ *
+ * @param keys integers from 0 to 2^53 − 1
+ * @throws E_ARGUMENT for other keys
  */
 export function randomSource(purpose: string, keys: Readonly<Record<string, number>>): RandomSource {
   const words = [...Buffer.from(purpose, "utf8")];
@@ -21,11 +24,11 @@ export function randomSource(purpose: string, keys: Readonly<Record<string, numb
     words.push(key >>> 0, Math.floor(key / 2 ** 32));
   }
   const state = Uint32Array.from({ length: 4 }, (_, lane) => hash(words, lane));
-  if (state.every((word) => word === 0)) state[0] = 1; // the one state that xoshiro never leaves
+  if (state.every((word) => word === 0)) state[0] = 1; // xoshiro never leaves the state of all zeros
   return () => step(state);
 }
 
-/** A uniform integer in [0, limit), without the bias of a plain remainder; limit is from 1 to 2^32. */
+/** A uniform integer in [0, limit), without the bias of taking the remainder; limit is from 1 to 2^32. */
 export function randomBelow(next: RandomSource, limit: number): number {
   const fair = 2 ** 32 - (2 ** 32 % limit);
   for (;;) {
@@ -34,7 +37,7 @@ export function randomBelow(next: RandomSource, limit: number): number {
   }
 }
 
-/** Shuffles in place: every order is equally likely (Fisher and Yates). */
+/** Shuffles in place, with every order equally likely (Fisher-Yates). */
 export function shuffle<T extends Int32Array | number[]>(items: T, next: RandomSource): T {
   for (let i = items.length - 1; i > 0; i--) {
     const j = randomBelow(next, i + 1);
@@ -61,7 +64,10 @@ function rotate(x: number, bits: number): number {
   return (x << bits) | (x >>> (32 - bits));
 }
 
-/** FNV-like absorption of the words with MurmurHash3's finaliser after each, so that near keys give far states. */
+/**
+ * Hashes the words: FNV-like mixing, with MurmurHash3's finaliser after each word, so that similar keys give very
+ * different states.
+ */
 function hash(words: readonly number[], lane: number): number {
   let h = finalise(0x9e3779b9 + lane);
   for (const word of words) h = finalise(Math.imul(h, 0x01000193) ^ word);

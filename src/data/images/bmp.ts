@@ -1,6 +1,6 @@
 import { counted, grouped } from "../../counted.ts";
 
-/** Pixels of a BMP file, rows from top to bottom, red, green, blue and perhaps alpha side by side. */
+/** The pixels of a BMP file: rows from top to bottom, with red, green, blue and optionally alpha interleaved. */
 export interface BmpImage {
   readonly data: Uint8Array;
   readonly width: number;
@@ -8,18 +8,18 @@ export interface BmpImage {
   readonly channels: 3 | 4;
 }
 
-/** What a BMP file's headers say. */
+/** The fields of a BMP file's headers that decoding needs. */
 export interface BmpHeader {
   readonly width: number;
   readonly height: number;
   /** Whether the first row in the file is the topmost one. */
   readonly topDown: boolean;
   readonly bits: number;
-  /** Position of the first row. */
+  /** Byte offset of the first row. */
   readonly start: number;
-  /** Position and entries of the palette; none without one. */
+  /** Byte offset of the palette and its number of entries, which is 0 if there is no palette. */
   readonly palette: { at: number; count: number };
-  /** Bits of red, green, blue and alpha in a pixel of 16 or 32 bits. */
+  /** Bit masks of red, green, blue and alpha in a pixel of 16 or 32 bits. */
   readonly masks: readonly [number, number, number, number];
 }
 
@@ -32,14 +32,14 @@ const COMPRESSIONS: Readonly<Record<number, string>> = { 1: "RLE8", 2: "RLE4", 4
 export const isBmp = (bytes: Uint8Array): boolean => bytes[0] === 0x42 && bytes[1] === 0x4d;
 
 /**
- * Reads the headers of a BMP file: uncompressed, of 1, 4, 8, 16, 24 or 32 bits, with Windows' headers (40 bytes and more).
+ * Reads the headers of an uncompressed BMP file of 1, 4, 8, 16, 24 or 32 bits with Windows headers (40 bytes or more).
  *
- * No library is used: bmp-ts 1.0.9 stops in the middle of images of 4 bits and odd width, fast-bmp 4.0.1 leaves out palettes,
- * and decode-bmp 0.2.1 takes the unused byte of 32 bits for alpha.
+ * The libraries that were tried have errors: bmp-ts 1.0.9 stops in the middle of 4-bit images of odd width, fast-bmp
+ * 4.0.1 ignores palettes, and decode-bmp 0.2.1 reads the unused byte of 32-bit pixels as alpha.
  *
  * Source: Microsoft, Bitmap Storage, BITMAPFILEHEADER, BITMAPINFOHEADER and BITMAPV4HEADER.
  *
- * @throws what `fault` makes of a problem: a file that is cut short, compressed or of another kind
+ * @throws the error that `fault` makes of a problem: a truncated or compressed file, or an unsupported kind
  */
 export function parseBmpHeader(bytes: Uint8Array, fault: Fault): BmpHeader {
   if (bytes.length < 54) throw fault(`is a BMP file that is cut short (${counted(bytes.length, "byte")})`);
@@ -57,7 +57,8 @@ export function parseBmpHeader(bytes: Uint8Array, fault: Fault): BmpHeader {
   const header: BmpHeader = {
     ...{ width, height: Math.abs(rows), topDown: rows < 0, bits, start },
     palette: { at: 14 + size + (named && size === 40 ? 12 : 0), count },
-    // The fourth byte of plain 32 bits is unused; only the longer headers have a mask for alpha.
+    // In a 32-bit pixel without bit fields the fourth byte is unused. Only headers of 56 bytes or more have an alpha
+    // mask.
     masks: named ? [long(54), long(58), long(62), size >= 56 ? long(66) : 0] : usualMasks(bits),
   };
   const needed = start + strideOf(header) * header.height;
@@ -66,7 +67,7 @@ export function parseBmpHeader(bytes: Uint8Array, fault: Fault): BmpHeader {
   return header;
 }
 
-/** The pixels of a BMP file whose header has been read. */
+/** Decodes the pixels of a BMP file, given its header. */
 export function decodeBmp(bytes: Uint8Array, header: BmpHeader): BmpImage {
   const { width, height, topDown, start, masks } = header;
   const channels = masks[3] === 0 ? 3 : 4;
@@ -85,19 +86,19 @@ const strideOf = ({ width, bits }: Pick<BmpHeader, "width" | "bits">): number =>
 const usualMasks = (bits: number): BmpHeader["masks"] =>
   bits === 16 ? [0x7c00, 0x03e0, 0x001f, 0] : [0xff0000, 0xff00, 0xff, 0];
 
-/** Writes the colour of pixel x of the row at `from` to `data` at `to`. */
+/** Writes the colour of pixel x to `data[to]`, given the byte offset `from` of its row. */
 type ColourReader = (from: number, x: number, data: Uint8Array, to: number) => void;
 
 function colourReader(bytes: Uint8Array, { bits, palette, masks }: BmpHeader): ColourReader {
   const copy = (at: number, data: Uint8Array, to: number) => {
-    for (let c = 0; c < 3; c++) data[to + c] = bytes[at + 2 - c] as number; // blue comes first
+    for (let c = 0; c < 3; c++) data[to + c] = bytes[at + 2 - c] as number; // BMP stores blue first
   };
   if (bits === 24) return (from, x, data, to) => copy(from + 3 * x, data, to);
   if (bits <= 8)
     return (from, x, data, to) => {
       const byte = bytes[from + ((x * bits) >> 3)] as number;
       const index = (byte >> (8 - bits - ((x * bits) & 7))) & (2 ** bits - 1);
-      if (index < palette.count) copy(palette.at + 4 * index, data, to); // black beyond the palette's end
+      if (index < palette.count) copy(palette.at + 4 * index, data, to); // an index beyond the palette stays black
     };
   const fields = masks.map((mask) => ({ mask, shift: mask === 0 ? 0 : 31 - Math.clz32(mask & -mask) }));
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -8,33 +8,39 @@ import { type Background, depthOf, toPlanar } from "./pixels.ts";
 import { cropOrPad, type ImageFit, innerSize, resizeBilinear } from "./resize.ts";
 
 export interface ReadImageOptions {
-  /** 1 for grey, 3 for RGB; the file is converted where it holds the other. */
+  /** 1 for grey, 3 for RGB. The image is converted if necessary. */
   channels: 1 | 3;
-  /** Height and width wanted; without it, the file's own. */
+  /** Height and width of the result (default: the size of the file). */
   size?: readonly [number, number] | undefined;
-  /** "cover" (default) fills the size and cuts what stands over, evenly; "contain" shows all, with margins; "fill" distorts. */
+  /**
+   * "cover" (default) fills the size and crops the excess evenly; "contain" shows the whole image with margins; "fill"
+   * distorts it.
+   */
   fit?: ImageFit;
-  /** What transparent pixels and margins show; white without it. */
+  /** Colour of transparent pixels and margins (default: white). */
   background?: Background;
-  /** An image of more pixels than this is refused before it is decoded: a file of a megabyte can hold a gigabyte of them. */
+  /**
+   * An image of more pixels than this is refused before it is decoded, because a file of one megabyte can expand to a
+   * gigabyte of pixels.
+   */
   maxPixels?: number;
 }
 
 /** A decoded image. */
 export interface ImageFile {
   path: string;
-  /** `(C, H, W)`, row by row, 0 to 255. */
+  /** (C, H, W), 0 to 255. */
   pixels: Uint8Array;
   channels: 1 | 3;
   height: number;
   width: number;
-  /** The file's own size, upright, before `size`; format is png, jpeg, webp, tiff, gif, avif, bmp or heic. */
+  /** Size of the upright image before it was resized, and its format: png, jpeg, webp, tiff, gif, avif, bmp or heic. */
   original: { width: number; height: number; format: string };
-  /** What reading changed or left out, in words: "first of 12 frames". */
+  /** Descriptions of what reading changed or left out, such as "first of 12 frames". */
   notes: string[];
 }
 
-/** What is known about a file before it is decoded. */
+/** The properties of an image that are known before it is decoded. */
 export type About = Pick<
   Metadata,
   "format" | "width" | "height" | "depth" | "space" | "hasAlpha" | "autoOrient" | "pages" | "orientation"
@@ -49,10 +55,13 @@ interface Job extends ReadImageOptions {
 const WHITE: Background = [255, 255, 255];
 const DAMAGED: ReadContext = { operation: "readImage", remedy: "get the file again from where it came" };
 
-/** Larger images are made smaller by libvips, which decodes several at a time on threads of its own. */
+/**
+ * Larger images are shrunk by libvips, which is faster because it uses threads of its own, but does not match
+ * torchvision's resizing exactly.
+ */
 const MOST_EXACT_PIXELS = 2 ** 20;
 
-/** Decodes an image that sharp can read, and brings it to the size and the channels that are wanted. */
+/** Decodes an image that sharp can read, and converts it to the requested size and channels. */
 export async function decodeImage(file: Sharp, job: Job): Promise<ImageFile> {
   const { path, about, channels, size, fit = "cover", background = WHITE } = job;
   const original = { ...about.autoOrient, format: IMAGE_FORMATS.get(about.format) ?? about.format };
@@ -97,8 +106,8 @@ async function rawPixels(file: Sharp, { space, depth, hasAlpha }: About, path: s
 }
 
 /**
- * The samples, and which of them is white. 16 bits are white at 65535 unless a PNG file's sBIT chunk names fewer bits, and the samples
- * show that they were not scaled to 16 as the standard wants.
+ * The samples and the value of white. For 16 bits white is 65535. The exception is a PNG file whose sBIT chunk names
+ * fewer bits and whose samples show that they were not scaled to 16 bits as the standard requires.
  */
 function samplesOf(data: Buffer, { about, bytes }: Job, notes: string[]) {
   if (about.depth !== "ushort") return { samples: data, white: 255 };
@@ -123,7 +132,7 @@ function notesOf({ pages = 1, format, orientation = 1, space }: About, others: n
   return notes;
 }
 
-/** The first line of what sharp says, without "Input buffer". */
+/** The first line of sharp's error message, without its "Input buffer" prefix. */
 export function reasonOf(cause: unknown): string {
   const [first = ""] = (cause instanceof Error ? cause.message : describeValue(cause)).split("\n");
   return first.replace(/^Input (buffer|file) /, "").trim();

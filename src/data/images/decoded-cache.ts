@@ -12,46 +12,47 @@ import type { Background } from "./pixels.ts";
 import type { ImageFit } from "./resize.ts";
 
 export interface DecodeOptions {
-  /** Folder or file that names the images: each has a cache of its own for every way to decode. */
+  /** Folder or file that lists the images. Each has its own cache for every combination of decoding options. */
   source: string;
   channels: 1 | 3;
   /** Height and width. */
   size: readonly [number, number];
   fit: ImageFit;
-  /** What transparent pixels and margins show; white without it. */
+  /** Colour of transparent pixels and margins (default: white). */
   background?: Background;
-  /** Aborting it rejects with its reason, between two files. */
+  /** Aborts the decoding between two files: the promise rejects with the reason of the signal. */
   signal?: AbortSignal;
-  /** Takes the error of a file that cannot be read, which is then left out; without it the first one ends the reading. */
+  /** Called with the error of a file that cannot be read, which is then left out. Without it, the first such error is thrown. */
   onError?: (error: BatchCamError, path: string) => void;
 }
 
-/** Decoded images, in the order of the paths that could be read. */
+/** The images that could be decoded, in the order of their paths. */
 export interface Decoded {
   /** (N, C, H, W) */
   pixels: Uint8Array;
-  /** Places among the paths of the images that are there. */
+  /** For each decoded image, the index of its path. */
   kept: Int32Array;
-  /** What reading changed in each image that could be read: "16 bits scaled to 8". */
+  /** Descriptions of what reading changed in each decoded image, such as "16 bits scaled to 8". */
   notes: readonly (readonly string[])[];
 }
 
 interface Index {
   version: 3;
-  /** Of the pixels beside it. */
+  /** Checksum of the file of pixels that this index belongs to. */
   sum: string;
-  /** Of the file that each row of pixels was decoded from. */
+  /** For each row of pixels, the hash of the file that it was decoded from. */
   hashes: string[];
-  /** Of each row; empty rows at the end are left out. */
+  /** The notes for each row. Empty entries at the end are omitted. */
   notes: (readonly string[])[];
 }
 
 /**
- * Decodes files to bytes of one size. The pixels are kept in the cache folder under the hash of the bytes that they were decoded from,
- * so that the next time only contents that are new are decoded; `hashFiles` tells which files have to be read for that. A cache that
- * is damaged, or that cannot be written, costs time and nothing else.
+ * Decodes files to images of one size. The pixels are kept in the cache folder by the hash of the file that they were
+ * decoded from, so that the next time only new contents are decoded. `hashFiles` decides which files have to be read
+ * for that. If the cache is damaged or cannot be written, everything is decoded again and the result is the same.
  *
- * @throws E_DATA for a file that cannot be read, unless `onError` takes it, and for one that changes while it is being read
+ * @throws E_DATA for a file that cannot be read, unless `onError` handles it, and for a file that changes while it is
+ *   being read
  */
 export async function decodeImages(paths: readonly string[], options: DecodeOptions): Promise<Decoded> {
   const files = await hashFiles(paths, options);
@@ -87,14 +88,14 @@ interface Read {
   bad: ReadonlySet<number>;
 }
 
-/** Fails where a file was not the same when it was hashed and when it was decoded. */
+/** Throws if a file changed between the time when it was hashed and the time when it was decoded. */
 async function expectUnchanged({ paths, files, stale, bad }: Read): Promise<void> {
   for (const i of stale) {
     const [path, file] = [paths[i] as string, files[i] ?? null];
     if (bad.has(i) || (file !== null && (await isUnchanged(path, file)))) continue;
     throw new BatchCamError(
       "E_DATA",
-      `loadDataset: ${path}: the file changed while it was being read; give the command again once nothing writes to it`,
+      `loadDataset: ${path}: the file changed while it was being read; run the command again when no program is writing to it`,
     );
   }
 }
@@ -108,7 +109,7 @@ function cacheOf({ source, channels, size, fit }: DecodeOptions): string {
 
 interface Cached {
   pixels: Uint8Array;
-  /** Row of pixels by the hash of the file. */
+  /** Row of pixels for each file hash. */
   places: Map<string, number>;
   notes: readonly (readonly string[])[];
 }
@@ -121,11 +122,11 @@ async function readCache(cache: string, length: number): Promise<Cached | null> 
     if (pixels === null || sumOf(pixels) !== index.sum) return null;
     return { pixels, places: new Map(index.hashes.map((hash, row) => [hash, row])), notes: index.notes };
   } catch {
-    return null; // there is none, or it was cut off
+    return null; // the cache does not exist or is incomplete
   }
 }
 
-/** Piece by piece: Node reads and hashes less than 2 GiB at once. Null where the file is of another size. */
+/** Reads the pixels in pieces, because Node cannot read 2 GiB or more at once. Returns null if the file has another size. */
 async function readPixels(path: string, length: number): Promise<Uint8Array | null> {
   const file = await open(path);
   try {
@@ -147,7 +148,10 @@ function* piecesOf(bytes: Uint8Array): Generator<Uint8Array> {
   for (let start = 0; start < bytes.length; start += PIECE) yield bytes.subarray(start, start + PIECE);
 }
 
-/** Of the two files, the index is written last and names the other's content: a kill between them leaves no wrong pair. */
+/**
+ * Writes the cache. The index is written last and contains the checksum of the pixels, so that a process killed between
+ * the two files leaves a pair that is recognised as invalid.
+ */
 async function writeCache(
   cache: string,
   { pixels, hashes, notes }: { pixels: Uint8Array; hashes: (string | null)[]; notes: (readonly string[])[] },
@@ -162,7 +166,7 @@ async function writeCache(
       JSON.stringify({ version: 3, sum, hashes, notes: notes.slice(0, last + 1) }),
     );
   } catch (error) {
-    if (!(error instanceof BatchCamError)) throw error; // a full disk is no reason to stop
+    if (!(error instanceof BatchCamError)) throw error; // the cache is optional, so a full disk must not end the program
   }
 }
 
@@ -177,11 +181,14 @@ interface Job {
   stale: readonly number[];
   length: number;
   options: DecodeOptions;
-  /** Takes what reading changed, by the place of the path. */
+  /** Receives the notes of each image, at the index of its path. */
   notes: (readonly string[])[];
 }
 
-/** Fills the rows at `stale`; the places of files that could not be read. */
+/**
+ * Decodes the files at the indices `stale` into their rows of `pixels`.
+ * @returns the indices of the files that could not be read
+ */
 async function decodeInto(pixels: Uint8Array, { paths, stale, length, options, notes }: Job): Promise<Set<number>> {
   const { channels, size, fit, background, onError } = options;
   const wanted = stale.map((i) => paths[i] as string);
@@ -208,7 +215,7 @@ async function decodeInto(pixels: Uint8Array, { paths, stale, length, options, n
   return bad;
 }
 
-/** Copies of some rows, `length` bytes each, one after the other. */
+/** Copies some rows of `length` bytes each into one array. */
 export function pack(pixels: Uint8Array, rows: ArrayLike<number>, length: number): Uint8Array {
   const packed = new Uint8Array(rows.length * length);
   for (const [to, from] of Array.from(rows).entries())

@@ -6,35 +6,39 @@ import { writeFileAtomically } from "../../atomic-file.ts";
 import { BatchCamError } from "../../errors.ts";
 import { readRegularFile, readRegularText } from "../../regular-file.ts";
 
-/** What a file held when it was read, and how the file system described it then. */
+/** The content hash of a file, and the metadata of the file when it was read. */
 export interface HashedFile {
-  /** SHA-256 of the file's bytes, cut to 128 bits, in hexadecimal digits. */
+  /** The first 128 bits of the SHA-256 of the file's bytes, in hexadecimal. */
   readonly hash: string;
-  /** Size, times of change and inode: another mark means that the file has to be read again. */
+  /** Size, modification time, change time and inode of the file. If any of them differs, the file has to be read again. */
   readonly mark: string;
 }
 
 export interface HashOptions {
-  /** Folder or file that names the files: each has an index of its own in the cache folder. */
+  /** Folder or file that lists the files. Each has its own index in the cache folder. */
   source: string;
-  /** Aborting it rejects with its reason, between two files. */
+  /** Aborts the hashing between two files: the promise rejects with the reason of the signal. */
   signal?: AbortSignal;
 }
 
 interface Row extends HashedFile {
   path: string;
-  /** When the file was read, in milliseconds since 1970. */
+  /** Time at which the file was read, in milliseconds since 1970. */
   read: number;
 }
 
-/** The file system's clock may be this coarse, or this far from the process's, in milliseconds. */
+/**
+ * Allowance, in milliseconds, for coarse file times and for the difference between the clocks of the file system and
+ * the process.
+ */
 const CLOCK_MARGIN = 2000;
 
 /**
- * Hashes the contents of files; null where one cannot be read. The hashes are kept in the cache folder, so that the next call reads
- * only files that may have changed: whose size, time of modification, time of status change or inode is another, or whose status
- * changed so shortly before they were read that a later change may bear the same time. A program can set a file's size and time of
- * modification back; the time of status change it cannot.
+ * Hashes the contents of files. An entry is null if its file cannot be read. The hashes are kept in the cache folder,
+ * so that the next call reads only files that may have changed. These are files whose size, modification time (mtime),
+ * change time (ctime) or inode differs, and files whose ctime was so close to the time of reading that a later change
+ * could have the same ctime. The ctime is included because a program can restore the size and the mtime of a file, but
+ * not its ctime.
  */
 export async function hashFiles(paths: readonly string[], options: HashOptions): Promise<(HashedFile | null)[]> {
   const index = indexOf(options.source);
@@ -66,27 +70,31 @@ async function hashFile(path: string, before: Row | undefined): Promise<Row | nu
       if (settled && before.mark === found.mark) return before;
       const read = Date.now();
       const hash = contentHash(await readRegularFile(path));
-      // A file that is being written is read again; one that never rests is read as it is, and its mark will not hold.
+      // If the file changed while it was read, it is read again, at most twice. After that the hash is returned with
+      // the older mark, so that it is not reused.
       if ((await describe(path)).mark === found.mark || attempt === 2) return { path, hash, mark: found.mark, read };
     }
   } catch {
-    return null; // who needs the file says why it cannot be read
+    return null; // the code that decodes the file will report the error
   }
 }
 
-/** The file system's description of a file; `changed` is in milliseconds since 1970. @throws where there is no such file */
+/**
+ * The metadata of a file. `changed` is its ctime in milliseconds since 1970.
+ * @throws the error of the file system if the file does not exist
+ */
 async function describe(path: string): Promise<{ mark: string; changed: number }> {
   const { size, mtimeNs, ctimeNs, ino } = await stat(path, { bigint: true });
   return { mark: [size, mtimeNs, ctimeNs, ino].join(" "), changed: Number(ctimeNs / 1_000_000n) };
 }
 
-/** Whether a file is still what it was when it was hashed. */
+/** Whether a file is unchanged since it was hashed. */
 export async function isUnchanged(path: string, { mark }: HashedFile): Promise<boolean> {
   const now = await describe(path).catch(() => null);
   return now?.mark === mark;
 }
 
-/** SHA-256, cut to 128 bits: two files of one data set that share it by chance are not to be expected. */
+/** The first 128 bits of SHA-256. That is enough to make an accidental collision within a data set negligible. */
 export function contentHash(bytes: Uint8Array | string): string {
   return createHash("sha256").update(bytes).digest("hex").slice(0, 32);
 }
@@ -106,11 +114,11 @@ async function readIndex(path: string): Promise<Map<string, Row>> {
     if (version !== 1) return new Map();
     return new Map(rows.map(([file, hash, mark, read]) => [file, { path: file, hash, mark, read }]));
   } catch {
-    return new Map(); // there is none, or it is damaged
+    return new Map(); // the index does not exist or is damaged
   }
 }
 
-/** An index that cannot be written costs time and nothing else. */
+/** Writes the index. A failure is ignored, because it only makes the next call slower. */
 async function writeIndex(path: string, rows: readonly (Row | null)[]): Promise<void> {
   const kept = rows.flatMap((row): Index["rows"] => (row === null ? [] : [[row.path, row.hash, row.mark, row.read]]));
   try {
@@ -120,7 +128,10 @@ async function writeIndex(path: string, rows: readonly (Row | null)[]): Promise<
   }
 }
 
-/** The project's folder in the user's cache, where set-up keeps libtorch too; BATCH_CAM_CACHE moves it. */
+/**
+ * The project's folder in the user's cache, which set-up also uses for libtorch. The environment variable
+ * BATCH_CAM_CACHE overrides it.
+ */
 export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
   const system = process.platform === "darwin" ? join(homedir(), "Library/Caches") : env.XDG_CACHE_HOME;
   return resolve(env.BATCH_CAM_CACHE || system || join(homedir(), ".cache"), "batch-cam");

@@ -1,4 +1,4 @@
-/** Formats that are read, as sharp names them, and what people call them. */
+/** The formats that can be read: sharp's name for each, and the usual name. */
 export const IMAGE_FORMATS: ReadonlyMap<string, string> = new Map([
   ["png", "png"],
   ["jpeg", "jpeg"],
@@ -10,16 +10,17 @@ export const IMAGE_FORMATS: ReadonlyMap<string, string> = new Map([
   ["heic", "heic"],
 ]);
 
-/** Ends of the names of files that `listImages` takes for images, in lower case. */
+/** File name extensions that `listImages` recognises as images, in lower case. */
 export const IMAGE_EXTENSIONS = [
   ...([".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".gif", ".avif"] as const),
   ...([".bmp", ".heic", ".heif"] as const),
 ] as const;
 
-/** The formats in a sentence. */
+/** A sentence for error messages about the formats. */
 export const READABLE = "PNG, JPEG, WebP, TIFF, GIF, AVIF, BMP and HEIC can be read";
 
-// What a file that is none of them may be, by the bytes that it begins with (or has at an offset).
+// Signatures of other kinds of files, to tell users what they named. A signature is at the start of a file unless `at`
+// gives an offset.
 const OTHERS: readonly { name: string; bytes: string; at?: number }[] = [
   { name: "a DICOM file", bytes: "DICM", at: 128 },
   { name: "an SVG drawing", bytes: "<svg" },
@@ -33,7 +34,7 @@ const OTHERS: readonly { name: string; bytes: string; at?: number }[] = [
   { name: "a Git LFS pointer, not the file itself", bytes: "version https://git-lfs" },
 ];
 
-/** What the bytes of a file that is no readable image seem to be; undefined where nothing is recognised. */
+/** Guesses the kind of a file that is not a readable image; undefined if nothing is recognised. */
 export function foreignKind(bytes: Uint8Array): string | undefined {
   const head = Buffer.from(bytes.subarray(0, 256)).toString("latin1");
   const known = OTHERS.find(({ bytes: mark, at = 0 }) => head.startsWith(mark, at));

@@ -3,7 +3,8 @@ import type { Metadata } from "sharp";
 const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 
 /**
- * The largest number of significant bits that a PNG file's sBIT chunk names; null for other files and files without the chunk.
+ * The largest number of significant bits that a PNG file's sBIT chunk names; null for files that are not PNG or have no
+ * such chunk.
  *
  * Source: Portable Network Graphics (Third Edition), 5.3 (chunks) and 11.3.2.7 (sBIT).
  */
@@ -13,7 +14,7 @@ export function significantBits(bytes: Uint8Array): number | null {
   for (let at = SIGNATURE.length; at + 12 <= bytes.length; ) {
     const length = view.getUint32(at);
     const type = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
-    if (type === "IDAT") return null; // sBIT stands before it
+    if (type === "IDAT") return null; // sBIT comes before the image data
     if (type === "sBIT") return Math.max(0, ...bytes.subarray(at + 8, at + 8 + Math.min(length, 4))) || null;
     at += 12 + length;
   }
@@ -22,12 +23,13 @@ export function significantBits(bytes: Uint8Array): number | null {
 
 type About = Pick<Metadata, "format" | "width" | "height" | "depth" | "space" | "hasAlpha" | "autoOrient">;
 
-const APP1 = 0xe1; // EXIF, with an orientation perhaps, or XMP
+const APP1 = 0xe1; // EXIF, which may have an orientation, or XMP
 const FRAMES: ReadonlySet<number> = new Set([0xc0, 0xc1, 0xc2]); // baseline, extended and progressive
 
 /**
- * What the header of a plain JPEG file says: 8 bits, grey or YCbCr, without EXIF. Null for any other file, of which sharp has to be
- * asked, at the cost of a tenth of decoding a small image.
+ * Reads the header of a plain JPEG file: 8 bits, grey or YCbCr, without EXIF. Returns null for any other file, for
+ * which sharp must be asked. Asking sharp takes a tenth of the time of decoding a small image, so the common case is
+ * handled here.
  */
 export function plainJpeg(bytes: Uint8Array): About | null {
   if (bytes[0] !== 0xff || bytes[1] !== 0xd8) return null;
@@ -47,13 +49,13 @@ export function plainJpeg(bytes: Uint8Array): About | null {
   return null;
 }
 
-/** What the bands of a TIFF file's first page mean. */
+/** The meaning of the bands of a TIFF file's first page. */
 export interface TiffBands {
-  /** Bands of the colour: 1 for grey or a palette, 3, or 4 for CMYK. */
+  /** Number of colour bands: 1 for grey or a palette, 3 for RGB and the like, 4 for CMYK. */
   readonly colour: number;
   /** Whether the band after the colour is alpha. */
   readonly alpha: boolean;
-  /** Bands that are neither: near infrared, depth, a mask. */
+  /** Number of bands that are neither colour nor alpha, such as near infrared, depth or a mask. */
   readonly others: number;
 }
 
@@ -68,12 +70,12 @@ const COLOUR_BANDS: ReadonlyMap<number, number> = new Map([
   [9, 3], // ICC Lab
   [10, 3], // ITU Lab
 ]);
-/** Values of ExtraSamples that mean alpha: premultiplied, and not. */
+/** Values of ExtraSamples that mean alpha: 1 is premultiplied, 2 is not. */
 const ALPHA = [1, 2];
 
 /**
- * Reads from the header of a TIFF or BigTIFF file which bands are colour, which alpha and which neither. sharp reports every band
- * after the colour as alpha. Null for other files, and where the header cannot be followed.
+ * Reads from the header of a TIFF or BigTIFF file which bands are colour, alpha or neither. This is needed because
+ * sharp reports every band after the colour as alpha. Returns null for other files and for a malformed header.
  *
  * Source: TIFF 6.0, sections 2 (header and directory) and 18 (ExtraSamples); the BigTIFF design by Aware Systems.
  */
@@ -81,7 +83,7 @@ export function tiffBands(bytes: Uint8Array): TiffBands | null {
   try {
     return bandsOf(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength));
   } catch (error) {
-    if (error instanceof RangeError) return null; // a position beyond the file, which the decoder will report
+    if (error instanceof RangeError) return null; // an offset beyond the end of the file; the decoder will report the damage
     throw error;
   }
 }

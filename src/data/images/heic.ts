@@ -2,7 +2,7 @@ import { createRequire } from "node:module";
 import { describeValue } from "../../arguments.ts";
 import { BatchCamError } from "../../errors.ts";
 
-/** What is used of libheif-js, which has no types of its own. */
+/** The part of libheif-js that is used here. The package has no types of its own. */
 interface LibHeif {
   HeifDecoder: new () => { decode(bytes: Uint8Array): HeifImage[] };
   heif_js_decode_image2(handle: unknown, colorspace: unknown, chroma: unknown): DecodedImage | null;
@@ -18,14 +18,14 @@ interface HeifImage {
   free(): void;
 }
 
-/** With a `code` where decoding failed. */
+/** The result of libheif. `code` is set if decoding failed. */
 interface DecodedImage {
   code?: number;
   image: unknown;
   channels?: { data: Uint8Array; width: number; height: number; stride: number }[];
 }
 
-/** Brands of HEIF files whose images are coded by HEVC: sharp reads those of AV1 alone. */
+/** Brands of HEIF files whose images are coded by HEVC. sharp reads only HEIF files coded by AV1. */
 const BRANDS = ["heic", "heix", "hevc", "hevx", "heim", "heis", "mif1", "msf1"];
 
 export function isHeic(bytes: Uint8Array): boolean {
@@ -33,7 +33,10 @@ export function isHeic(bytes: Uint8Array): boolean {
   return text.startsWith("ftyp") && BRANDS.includes(text.slice(4)) && !hasBrand(bytes, "avif");
 }
 
-/** A file of AV1 may call itself "mif1", and names "avif" among the brands that it is compatible with. */
+/**
+ * Whether a HEIF file names a brand among its compatible brands. A file coded by AV1 may have the main brand "mif1",
+ * but then lists "avif" as compatible.
+ */
 function hasBrand(bytes: Uint8Array, brand: string): boolean {
   const length = Buffer.from(bytes.subarray(0, 4)).readUInt32BE();
   return Buffer.from(bytes.subarray(8, Math.min(length, 256)))
@@ -42,16 +45,17 @@ function hasBrand(bytes: Uint8Array, brand: string): boolean {
 }
 
 export interface HeicImage {
-  /** Upright. */
+  /** Width of the upright image. */
   readonly width: number;
   readonly height: number;
   decode(): Promise<{ data: Uint8Array; width: number; height: number; channels: 4 }>;
 }
 
 /**
- * Opens a HEIC file, as phones write them, by libheif in WebAssembly: turned upright, 8 bits, first image. Colours are taken as sRGB.
+ * Opens a HEIC file, the format of many phones, with libheif in WebAssembly. The result is the first image, upright, in
+ * 8 bits. Its colours are assumed to be sRGB.
  *
- * @throws what `fault` makes of a problem: a damaged file; E_NATIVE if libheif-js is not installed
+ * @throws the error that `fault` makes of a problem, if the file is damaged; E_NATIVE if libheif-js is not installed
  */
 export async function decodeHeic(bytes: Uint8Array, fault: (problem: string) => Error): Promise<HeicImage> {
   const library = loadLibHeif();
@@ -71,8 +75,8 @@ export async function decodeHeic(bytes: Uint8Array, fault: (problem: string) => 
 const DAMAGED = "is a HEIC file that is damaged or cut short";
 
 /**
- * RGBA, row by row; null where libheif decodes nothing. The library's own `display` decodes in a timer, where an abort of
- * WebAssembly on a damaged file would end the process.
+ * Decodes to RGBA, row by row; null if libheif decodes nothing. The library's own `display` is not used: it decodes in
+ * a timer, where an abort of WebAssembly on a damaged file would end the process.
  */
 function pixelsOf(
   library: LibHeif,
@@ -98,7 +102,10 @@ function pixelsOf(
   }
 }
 
-/** Runs libheif without the messages that it prints. What it throws leaves its memory as it may, so the next file gets a new one. */
+/**
+ * Runs libheif with its console messages suppressed. An exception can leave its memory in any state, so the library is
+ * then loaded again for the next file.
+ */
 function attempt<T>(decode: () => T, fault: (problem: string) => Error): T {
   const { log } = console;
   console.log = () => {};

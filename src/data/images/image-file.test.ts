@@ -362,7 +362,7 @@ describe("readImage refuses", () => {
   });
 
   it.each([
-    ["text named .png", "hello, this is no picture at all", "is no image that can be read but text"],
+    ["text named .png", "hello, this is no picture at all", "is not an image that can be read, but text"],
     ["a DICOM file", `${"\0".repeat(128)}DICM${"\0".repeat(40)}`, "but a DICOM file"],
     ["random bytes", "\u0001\u0002\u0003\u0004\u0005\u0006\u0007\u0008", "or its beginning is damaged"],
   ])("%s, and says what it is", async (_, content, problem) => {
@@ -427,14 +427,14 @@ describe("readImage refuses", () => {
     const path = await save(withTags(bytes, { 262: 1, 338: 0 }));
     expect(await refusal(path)).toMatchObject({
       code: "E_DATA",
-      message: expect.stringMatching(/has 4 bands, grey and 3 whose meaning the file does not say; save the one band/),
+      message: expect.stringMatching(/has 4 bands: grey, and 3 whose meaning the file does not say; save the one band/),
     });
   });
 
   it("samples whose range is not known", async () => {
     expect(await refusal(await save(floatTiff([0, 0.5, 1, 300])))).toMatchObject({
       code: "E_DATA",
-      message: expect.stringMatching(/holds float samples .*; save it with 8 or 16 bits/),
+      message: expect.stringMatching(/has float samples .*; save it with 8 or 16 bits/),
     });
   });
 

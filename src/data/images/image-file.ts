@@ -15,17 +15,26 @@ export type { ImageFile, ReadImageOptions };
 const DEFAULT_MAX_PIXELS = 100_000_000;
 const CONTEXT: ReadContext = { operation: "readImage", remedy: "name an image file that you may read" };
 const DAMAGED: ReadContext = { operation: "readImage", remedy: "get the file again from where it came" };
-/** Changes whenever the same file is decoded to other pixels than before, so that decoded images that were kept are not used. */
+/**
+ * Version of the decoder. It must be increased whenever the same file would be decoded to different pixels, so that
+ * cached images are not used.
+ */
 export const DECODER_VERSION = 2;
 
 /**
- * Reads a PNG, JPEG, WebP, TIFF, GIF, AVIF, BMP or HEIC file, told by its content and not by its name, as uint8 `(C, H, W)` in sRGB:
- * upright by its EXIF orientation, embedded colour profiles and CMYK converted, 16 bits scaled to 8, transparent
- * pixels laid on `background`, the first frame of an animation or page of a TIFF, the first three bands of an RGB TIFF whose others
- * are not alpha. Resizing is bilinear with antialiasing; see `resizeBilinear`. `notes` say what was done.
+ * Reads a PNG, JPEG, WebP, TIFF, GIF, AVIF, BMP or HEIC file, recognised by its content rather than its name, as uint8
+ * (C, H, W) in sRGB. `notes` of the result say which of these conversions were made:
  *
- * @throws E_ARGUMENT for options that make no sense; E_DATA, with the path and what to do, for a file that is missing, not
- *   readable, empty, damaged, cut short, no image, of float samples, or larger than `maxPixels`
+ * - the image is rotated upright by its EXIF orientation;
+ * - embedded colour profiles and CMYK are converted to sRGB, and 16 bits are scaled to 8;
+ * - transparent pixels are blended with `background`;
+ * - only the first frame of an animation or page of a TIFF is read;
+ * - of an RGB TIFF with extra bands that are not alpha, only the first three bands are read.
+ *
+ * Resizing is bilinear with antialiasing; see `resizeBilinear`.
+ *
+ * @throws E_ARGUMENT for invalid options; E_DATA, with the path and a remedy, for a file that is missing, unreadable,
+ *   empty, damaged, truncated, not an image, of float samples, or larger than `maxPixels`
  */
 export async function readImage(path: string, options: ReadImageOptions): Promise<ImageFile> {
   expectPath("readImage: path", path);
@@ -43,7 +52,7 @@ export async function readImage(path: string, options: ReadImageOptions): Promis
     return decodeImage(sharp(data, { raw: size, limitInputPixels: maxPixels }), { bytes, about, ...options, path });
   }
   expectKnownBands(bytes, about, path);
-  // "error" and not "warning": libjpeg also warns of harmless oddities that every viewer passes over.
+  // "error" rather than "warning", because libjpeg also warns about harmless irregularities that every viewer ignores.
   const file = sharp(bytes, { autoOrient: true, failOn: "error", limitInputPixels: maxPixels });
   return decodeImage(file, { bytes, about, ...options, path });
 }
@@ -56,7 +65,7 @@ export const READ_OPTIONS = [
   "maxPixels",
 ] as const satisfies (keyof ReadImageOptions)[];
 
-/** Fails for options that `readImage` cannot follow. */
+/** Throws E_ARGUMENT for invalid options of `readImage`. */
 export function checkReadOptions(operation: string, options: ReadImageOptions): void {
   const { channels, size, fit = "cover", background = WHITE, maxPixels } = options;
   if (channels !== 1 && channels !== 3) throw wrongArgument(`${operation}: channels`, "1 or 3", channels);
@@ -74,12 +83,15 @@ export function checkReadOptions(operation: string, options: ReadImageOptions): 
 
 const WHITE: Background = [255, 255, 255];
 
-/** sharp is loaded when the first image is read, not when the library is: it takes longer than the rest together. */
+/**
+ * Loads sharp when the first image is read rather than with the library, because it takes longer to load than
+ * everything else together.
+ */
 async function loadSharp(): Promise<typeof import("sharp")["default"]> {
   try {
     const { default: sharp } = await import("sharp");
-    sharp.concurrency(1); // threads of one image; several images are decoded at once instead
-    sharp.cache(false); // an image is read once
+    sharp.concurrency(1); // one thread for each image, because several images are decoded at the same time
+    sharp.cache(false); // each image is read only once
     return sharp;
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message.split("\n")[0] : describeValue(cause);
@@ -98,7 +110,7 @@ async function inspect(file: Sharp, bytes: Uint8Array, path: string): Promise<Me
     if (!reason.includes("unsupported image format"))
       throw dataError(path, `is damaged or cut short (${reason})`, DAMAGED, cause);
     const kind = foreignKind(bytes);
-    const problem = `is no image that can be read${kind ? ` but ${kind}` : ", or its beginning is damaged"}`;
+    const problem = `is not an image that can be read${kind ? `, but ${kind}` : ", or its beginning is damaged"}`;
     throw dataError(path, problem, { ...CONTEXT, remedy: `${READABLE}: convert it, or name another file` }, cause);
   }
 }
@@ -113,17 +125,20 @@ function expectDecodable({ format, width, height, depth, space }: About, maxPixe
     throw dataError(path, problem, { ...CONTEXT, remedy });
   }
   if (depth !== "uchar" && depth !== "ushort") {
-    const problem = `holds ${depth} samples (${space}), and which value is white is not known`;
+    const problem = `has ${depth} samples (${space}), whose value for white is not known`;
     throw dataError(path, problem, { ...CONTEXT, remedy: "save it with 8 or 16 bits" });
   }
 }
 
-/** sharp takes every band after the colour for alpha; a TIFF file's own header says which are. */
+/**
+ * Refuses a TIFF file with extra bands whose meaning is unknown. sharp would treat every band after the colour as
+ * alpha, so the file's own header is read.
+ */
 function expectKnownBands(bytes: Uint8Array, { format }: About, path: string): void {
   const bands = format === "tiff" ? tiffBands(bytes) : null;
   if (bands === null || bands.others === 0 || bands.colour === 3) return;
   const kind = bands.colour === 1 ? "grey" : "CMYK";
   const count = bands.colour + bands.others + (bands.alpha ? 1 : 0);
-  const problem = `has ${counted(count, "band")}, ${kind} and ${bands.others} whose meaning the file does not say`;
+  const problem = `has ${counted(count, "band")}: ${kind}, and ${bands.others} whose meaning the file does not say`;
   throw dataError(path, problem, { ...CONTEXT, remedy: "save the one band, or the three, that are to be read" });
 }

@@ -1,23 +1,25 @@
-/** Samples as a decoder gives them, row by row, the bands of a pixel side by side. */
+/** Decoded samples, row by row, with the bands of each pixel interleaved. */
 export interface InterleavedPixels {
-  /** 0 to 255, or 0 to 65535. */
+  /** 8-bit or 16-bit samples. */
   samples: Uint8Array | Uint16Array;
-  /** Bands of a pixel: 1 or 3 of colour, then perhaps alpha, then perhaps others, which are left out. */
+  /** Number of bands of a pixel: 1 or 3 of colour, then optionally alpha, then optionally others, which are ignored. */
   bands: number;
   alpha: boolean;
   /** Number of pixels. */
   size: number;
-  /** The sample that is white; 255 or 65535 without it. */
+  /** The value of white (default: 255 for 8 bits, 65535 for 16 bits). */
   white?: number;
 }
 
-/** Colour that shows through transparent pixels and fills margins, red, green and blue from 0 to 255. */
+/** Colour behind transparent pixels and in margins: red, green and blue, each from 0 to 255. */
 export type Background = readonly [number, number, number];
 
 /**
- * Pixels with their channels apart, `(C, H, W)`, uint8:
- * alpha is laid on the background, `a·v + (1 − a)·background`; wide samples become bytes by `round(255 v / white)`, so that white stays
- * white; grey is luma, `(19595 R + 38470 G + 7471 B + 2¹⁵) >> 16`, the integers of Pillow's `convert("L")`.
+ * Converts interleaved samples to uint8 pixels (C, H, W):
+ *
+ * - alpha is blended with the background: a·v + (1 − a)·background;
+ * - 16-bit samples are scaled by round(255 v / white), so that white stays white;
+ * - grey is luma, (19595 R + 38470 G + 7471 B + 2¹⁵) >> 16, with the integers of Pillow's `convert("L")`.
  *
  * @returns the pixels, and whether any of them was not opaque
  */
@@ -48,7 +50,7 @@ export function toPlanar(
   return { pixels, transparent };
 }
 
-/** Bytes without alpha, as most files hold them. */
+/** The fast path for 8-bit samples without alpha, which most files have. */
 function opaque({ samples, bands, size }: InterleavedPixels, channels: 1 | 3): Uint8Array {
   const pixels = new Uint8Array(channels * size);
   const [green, blue] = bands < 3 ? [0, 0] : [1, 2];
@@ -67,11 +69,11 @@ function opaque({ samples, bands, size }: InterleavedPixels, channels: 1 | 3): U
   return pixels;
 }
 
-/** What of 16 bits the samples use. */
+/** How many of their 16 bits the samples use. */
 export interface SampleDepth {
   /** The smallest of 8, 10, 12, 14 and 16 bits that holds the largest sample. */
   bits: number;
-  /** Whether the lowest four bits are used, as in samples of 12 bits that were not scaled to 16. */
+  /** Whether any of the lowest four bits are set, as in 12-bit samples that were not scaled to 16 bits. */
   finest: boolean;
 }
 

@@ -8,14 +8,14 @@ const CONTEXT: ReadContext = {
   remedy: "get the file again from where it came, or convert it to PNG",
 };
 
-/** An image of a format that sharp cannot read, before it is decoded. */
+/** An image in a format that sharp cannot read, before it is decoded. */
 export interface RawImage {
   readonly about: About;
-  /** The decoded pixels, as sharp takes them. */
+  /** Decodes the pixels to sharp's raw format. */
   decode(): Promise<{ data: Uint8Array; width: number; height: number; channels: 3 | 4 }>;
 }
 
-/** Opens BMP and HEIC files, whose pixels are decoded here and not by sharp; null for all others. */
+/** Opens BMP and HEIC files, which sharp cannot decode. Returns null for all other files. */
 export async function openRaw(bytes: Uint8Array, path: string): Promise<RawImage | null> {
   const fault = (problem: string) => dataError(path, problem, CONTEXT);
   if (isBmp(bytes)) {

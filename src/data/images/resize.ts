@@ -1,14 +1,15 @@
 import { type Background, luma } from "./pixels.ts";
 
-/** How an image comes to a given size. */
+/** How an image is fitted to a given size: "cover" crops it, "contain" adds margins, and "fill" distorts it. */
 export type ImageFit = "cover" | "contain" | "fill";
 export const IMAGE_FITS: readonly ImageFit[] = ["cover", "contain", "fill"];
 
 type Size = readonly [height: number, width: number];
 
 /**
- * The size to which an image is resized before it is cropped or padded to `size`: for "cover" the smallest of its own proportions that
- * covers it, the longer side cut to whole pixels as torchvision's `Resize` does; for "contain" the largest that fits in, rounded.
+ * The size to which an image is resized before it is cropped or padded to `size`. For "cover" it is the smallest size
+ * with the proportions of the image that covers `size`; its longer side is rounded down, as in torchvision's `Resize`.
+ * For "contain" it is the largest size that fits, rounded to the nearest integer.
  */
 export function innerSize(own: { height: number; width: number }, [height, width]: Size, fit: ImageFit): Size {
   if (fit === "fill") return [height, width];
@@ -21,13 +22,13 @@ export function innerSize(own: { height: number; width: number }, [height, width
   return wider ? [side(own.height, own.width, width), width] : [height, side(own.width, own.height, height)];
 }
 
-/** Cuts what stands over evenly, and fills margins with the background. */
+/** Crops an image evenly on both sides where it is larger than the size, and pads it with the background where it is smaller. */
 export function cropOrPad(image: PlanarImage, [height, width]: Size, background: Background): PlanarImage {
   if (image.height === height && image.width === width) return image;
   const channels = image.pixels.length / (image.height * image.width);
   const fill = channels === 1 ? [luma(background)] : background;
   const pixels = new Uint8Array(channels * height * width);
-  const [top, left] = [offset(image.height, height), offset(image.width, width)]; // of the result in the image
+  const [top, left] = [offset(image.height, height), offset(image.width, width)]; // position of the result's corner in the image
   const [rows, columns] = [Math.min(height, image.height), Math.min(width, image.width)];
   for (let channel = 0; channel < channels; channel++) {
     pixels.fill(fill[channel] as number, channel * height * width, (channel + 1) * height * width);
@@ -40,7 +41,10 @@ export function cropOrPad(image: PlanarImage, [height, width]: Size, background:
   return { pixels, height, width };
 }
 
-/** Half the difference; a crop's half pixel goes to the even number, as in torchvision's `center_crop`, a margin's below or right. */
+/**
+ * Half of the difference between the sides. If the difference is odd, a crop rounds half to even, as torchvision's
+ * `center_crop` does, and a margin puts the extra pixel below or to the right.
+ */
 function offset(own: number, wanted: number): number {
   const half = (own - wanted) / 2;
   if (half < 0) return Math.ceil(half);
@@ -48,23 +52,26 @@ function offset(own: number, wanted: number): number {
   return half === whole ? whole : whole + (whole % 2);
 }
 
-/** An image of bytes whose channels lie one after the other, (C, H, W). */
+/** A uint8 image with one plane for each channel, (C, H, W). */
 export interface PlanarImage {
   readonly pixels: Uint8Array;
   readonly height: number;
   readonly width: number;
 }
 
-/** For each sample of the result: the first source sample that it depends on, and the weights from there on. */
+/**
+ * A resampling filter: for each sample of the result, the index of the first source sample with a weight, and the
+ * weights from there on.
+ */
 interface Filter {
   readonly starts: Int32Array;
   readonly weights: readonly Float32Array[];
 }
 
 /**
- * Resizes bilinearly with antialiasing, about the centres of pixels, as torchvision's `resize(antialias=True)` and Pillow do:
- * sample i of n lies at the position c = (i + ½)·s of the m source samples, s = m/n; source sample k, whose centre is k + ½, weighs
- * max(0, 1 − |k + ½ − c| / max(1, s)), and the weights are divided by their sum. Halves are rounded up.
+ * Resizes bilinearly with antialiasing, as torchvision's `resize(antialias=True)` and Pillow do. Sample i of n is at
+ * position c = (i + ½)·s among the m source samples, with s = m/n. Source sample k, whose centre is k + ½, has the
+ * weight max(0, 1 − |k + ½ − c| / max(1, s)), and the weights are divided by their sum. Halves are rounded up.
  */
 export function resizeBilinear(image: PlanarImage, [height, width]: readonly [number, number]): PlanarImage {
   if (image.height === height && image.width === width) return image;
@@ -76,7 +83,7 @@ export function resizeBilinear(image: PlanarImage, [height, width]: readonly [nu
   for (let row = 0; row < channels * height; row++) {
     const own = weights[row % height] as Float32Array;
     const first = Math.floor(row / height) * image.height + (starts[row % height] as number);
-    sums.fill(0.5); // assigning to a byte cuts the fraction off
+    sums.fill(0.5); // rounds to the nearest integer, because assignment to a byte truncates
     for (let k = 0; k < own.length; k++) {
       const [weight, from] = [own[k] as number, (first + k) * width];
       for (let x = 0; x < width; x++) sums[x] = (sums[x] as number) + weight * (rows[from + x] as number);
@@ -86,7 +93,7 @@ export function resizeBilinear(image: PlanarImage, [height, width]: readonly [nu
   return { pixels, height, width };
 }
 
-/** Every row of every channel at its new width. */
+/** Resizes every row of every channel to the new width. */
 function resizeRows({ pixels, width }: PlanarImage, { starts, weights }: Filter): Float32Array {
   const count = pixels.length / width;
   const rows = new Float32Array(count * weights.length);
@@ -107,7 +114,7 @@ function triangle(from: number, to: number): Filter {
   const starts = new Int32Array(to);
   const weights = Array.from({ length: to }, (_, i) => {
     const center = (i + 0.5) * scale;
-    // The bounds of Pillow's precompute_coeffs, which torch uses too.
+    // The same bounds as in Pillow's precompute_coeffs, which torch uses too.
     const start = Math.max(0, Math.floor(center - reach + 0.5));
     const end = Math.min(from, Math.floor(center + reach + 0.5));
     starts[i] = start;

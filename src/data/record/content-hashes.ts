@@ -2,14 +2,14 @@ import { type Tensor, tidy } from "../../tensor/index.ts";
 import { contentHash } from "../images/file-hashes.ts";
 import type { Split } from "../splits/split.ts";
 
-/** Digest of each image's content: of its file, or where it has none of its pixels. */
+/** Digest of each image's content: the digest of its file, or of its pixels if the image did not come from a file. */
 export const imageHashes = ({ hashes, images }: Pick<Split, "hashes" | "images">): readonly string[] =>
   hashes ?? pixelHashes(images);
 
-/** Images at a time: Node copies less than 2 GiB at once. */
+/** Number of images that are copied at once, because Node cannot copy 2 GiB or more in one piece. */
 const PIECE = 4096;
 
-/** Digest of the pixels of each image of (N, C, H, W): equal images have equal digests. */
+/** A digest of the pixels of each image in (N, C, H, W). Equal images have equal digests. */
 export function pixelHashes(images: Tensor): string[] {
   const [count = 0] = images.sizes;
   const hashes: string[] = [];

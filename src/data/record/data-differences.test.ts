@@ -171,7 +171,7 @@ describe("masks", () => {
     ]);
     const { splits, warnings, leftOut } = underClassesOf(run, given, { what: "set" });
     expect(splits.test.paths).toEqual(["renamed/c3", "renamed/d2"]);
-    expect(warnings).toEqual(["left out: 3 test images that the run was trained or chosen by"]);
+    expect(warnings).toEqual(["left out: 3 test images that the run was trained or selected on"]);
     expect(leftOut.map(({ hash }) => hash)).toEqual(["1", "2", "3"]);
     for (const split of [...Object.values(splits), ...Object.values(given)]) disposeSplit(split);
   });
@@ -223,7 +223,7 @@ describe("images under the classes of a run", () => {
     expect(warnings).toEqual([
       'left out: 1 train image of "bird", a class that the run does not know',
       'left out: 1 test image of "bird", a class that the run does not know',
-      "left out: 1 test image that the run was trained or chosen by",
+      "left out: 1 test image that the run was trained or selected on",
     ]);
     for (const split of [...Object.values(splits), ...Object.values(given)]) disposeSplit(split);
   });

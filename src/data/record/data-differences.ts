@@ -3,17 +3,17 @@ import type { SplitName } from "../splits/split.ts";
 import { type DataRecord, type LeftOutImage, type SplitRecordOfData, wholeHash } from "./data-record.ts";
 import { renamings, renamingText } from "./renamed.ts";
 
-/** An image with what a record says of it. */
+/** An image of a data record, with its class, split and digests. */
 interface Known {
   path: string;
   split: SplitName;
   className: string;
   hash: string;
-  /** Of the image and its mask. */
+  /** Digest of the image and its mask together. */
   whole: string;
 }
 
-/** What became of images between two records, by split; an image that moved stands under the split that it was in. */
+/** How the images differ between two records. A moved image is listed under the split that it was in before. */
 interface Changes {
   added: Known[];
   gone: Known[];
@@ -23,20 +23,22 @@ interface Changes {
 }
 
 const SPLITS = ["train", "val", "test"] as const satisfies readonly SplitName[];
-/** Examples of a kind of change. */
+/** Number of example paths that a message names for each kind of change. */
 const SHOWN = 2;
 
 /**
- * Every difference between the data that a run was trained with and those that are there now, a sentence's part each: classes that are
- * gone or new, classes and splits that seem renamed, and for each split the images that were added, are gone, have changed, or have another
- * class. None for the same data; the order of the images does not matter.
+ * Lists the differences between the data that a run was trained with and the present data, each as a clause of a
+ * sentence: classes that were removed or added, classes and splits that appear to have been renamed, and for each split
+ * the images that were added, removed, changed or given another class. The list is empty for the same data. The order
+ * of the images does not matter.
  */
 export function dataDifferences(run: DataRecord, now: DataRecord): string[] {
   const shape = ({ channels, imageSize }: DataRecord) => [channels, ...imageSize].join("x");
   const images = imageDifferences(run, now);
   const classes = classDifferences(run.classNames, now.classNames);
   const norm = ({ normalization: { mean, std } }: DataRecord) => JSON.stringify([mean, std]);
-  // Of a data set it follows from the training images; a program gives its own.
+  // The normalisation of a named data set follows from its training images, whose differences are listed already. A
+  // program may choose any normalisation, so only there a difference is reported.
   const follows = run.dataset !== null || now.dataset !== null || norm(run) === norm(now);
   return [
     ...classes,
@@ -48,7 +50,10 @@ export function dataDifferences(run: DataRecord, now: DataRecord): string[] {
   ];
 }
 
-/** Images that a run that went on with other data leaves out now, and left out then. */
+/**
+ * Differences between the images that a resumed run left out earlier and those that it leaves out now. A run leaves
+ * images out when it continues with changed data.
+ */
 export function leftOutDifferences({ leftOut: run = [] }: DataRecord, { leftOut: now = [] }: DataRecord): string[] {
   const keys = (images: readonly LeftOutImage[]) =>
     new Map(images.map((image) => [JSON.stringify([image.path, image.className, image.hash]), image.path]));
@@ -61,7 +66,7 @@ export function leftOutDifferences({ leftOut: run = [] }: DataRecord, { leftOut:
   return parts.length === 0 ? [] : [`images that the run leaves out: ${parts.join(", ")}`];
 }
 
-/** The first examples. */
+/** The first paths of a list, with "..." if there are more. */
 const shown = (paths: readonly string[]): string =>
   `${paths.slice(0, SHOWN).join(", ")}${paths.length > SHOWN ? ", ..." : ""}`;
 
@@ -95,7 +100,10 @@ function imageDifferences(run: DataRecord, now: DataRecord): string[] {
   return found.length > 0 ? found : names.map((name) => `${name}: its images are others`);
 }
 
-/** Of images that have no paths it is not known which of them differ. */
+/**
+ * The difference of a split whose images have no paths. It can only compare counts, because nothing says which image is
+ * which.
+ */
 function withoutNames(run: SplitRecordOfData | undefined, now: SplitRecordOfData | undefined): string {
   if (run === undefined || now === undefined)
     return run === undefined ? "the run has no such split" : "there is no such split now";
@@ -114,7 +122,7 @@ function knownIn({ splits, classNames }: DataRecord): Known[] {
   const seen = new Map<string, number>();
   return SPLITS.flatMap((split) =>
     (splits[split]?.files ?? []).map(({ path, label, hash, mask }) => {
-      // A table may name a file several times.
+      // A CSV file may name the same file several times.
       const times = seen.get(path) ?? 0;
       seen.set(path, times + 1);
       const className = classNames[label] ?? String(label);
@@ -151,7 +159,10 @@ function compare(image: Known, found: Known, { changed, relabelled, moved }: Cha
   else if (found.split !== image.split) moved.push(found);
 }
 
-/** An image whose path is gone, and whose content is found under a new one, was moved; under another class it was relabelled. */
+/**
+ * An image whose path no longer exists counts as moved if its content is found under a new path, and as relabelled if
+ * that path belongs to another class.
+ */
 function takeMoved(image: Known, added: Map<string, Known[]>, { gone, relabelled, moved }: Changes): void {
   const [found, ...rest] = added.get(image.hash) ?? [];
   if (found === undefined) {

@@ -6,29 +6,32 @@ import { contentHash } from "../images/file-hashes.ts";
 import type { Normalization, Split, SplitName } from "../splits/split.ts";
 import { imageHashes } from "./content-hashes.ts";
 
-/** What a run knows of the images that it was trained, validated and tested on: enough to tell any other images from them. */
+/** The data that a run was trained, validated and tested on. It holds enough to recognise whether later data are the same. */
 export interface DataRecord {
-  /** Name of the data set, or null where a program gave the splits. */
+  /** Name of the data set; null if a program passed the splits itself. */
   dataset: string | null;
   classNames: readonly string[];
   channels: number;
   /** Height and width. */
   imageSize: readonly [number, number];
-  /** The one in force. */
+  /** The normalisation that the run uses. */
   normalization: Normalization;
-  /** Share of the training images that was drawn for validation; null where it was not drawn by the images' paths. */
+  /** Share of the training images that was drawn for validation; null if the draw did not use the images' paths. */
   valFraction: number | null;
-  /** Digest of the data set's files, as `datasetDigest` gives it; null where there are none. */
+  /** Digest of the data set's files, from `datasetDigest`; null if the data did not come from files. */
   source: string | null;
-  /** Before any limit on the number of images. */
+  /** The splits before any limit on the number of images is applied. */
   splits: Readonly<Partial<Record<SplitName, SplitRecordOfData>>>;
-  /** Images that the run used before it went on with other data, and that are not in `splits` as they were. */
+  /** Images that the run used before it continued with changed data, and that are not in `splits` in the same form. */
   earlier?: Readonly<Partial<Record<SplitName, readonly RecordedImage[]>>> | undefined;
-  /** Images of the data that the run leaves out; absent for a run that never went on with other data. */
+  /** Images of the data set that the run does not use; absent unless the run has continued with changed data. */
   leftOut?: readonly LeftOutImage[] | undefined;
 }
 
-/** An image that a run left out: it knows it from a split that judges less, or it does not know its class. */
+/**
+ * An image that a run does not use, either because its class is unknown to the run, or because the run has already used
+ * it for training or model selection and it is now in a split that must be unseen.
+ */
 export interface LeftOutImage {
   path: string;
   className: string;
@@ -37,14 +40,18 @@ export interface LeftOutImage {
 
 export interface SplitRecordOfData {
   images: number;
-  /** Images of each class. */
+  /** Number of images of each class. */
   classCounts: readonly number[];
-  /** SHA-256 over path, class and content of each image in the order of the paths; where images have no paths, over all bytes. */
+  /**
+   * SHA-256 over the path, class and content of each image, in the order of the paths. For images without paths it
+   * covers the bytes of the whole split.
+   */
   digest: string;
-  /** In the order of the split; null where images have no paths. */
+  /** The images in the order of the split; null if they have no paths. */
   files: readonly RecordedImage[] | null;
   /**
-   * The same, with empty paths, of images that have none; absent of data that come with the package, and in records of earlier versions.
+   * The same list for images without paths, each with an empty path. It is absent for data sets that come with the
+   * package and in records of earlier versions.
    */
   unnamed?: readonly RecordedImage[] | undefined;
 }
@@ -52,21 +59,21 @@ export interface SplitRecordOfData {
 export interface RecordedImage {
   path: string;
   label: number;
-  /** Of the image alone, which tells it from others under whatever path. */
+  /** Hash of the image alone. It identifies the image under any path. */
   hash: string;
-  /** Hash of its mask; absent where it has none. */
+  /** Hash of its mask; absent if the image has no mask. */
   mask?: string | undefined;
 }
 
-/** Of the image and its mask: it differs where either has changed. */
+/** Hash of an image together with its mask. It changes if either of them changes. */
 export const wholeHash = ({ hash, mask }: Pick<RecordedImage, "hash" | "mask">): string =>
   mask === undefined ? hash : contentHash(`${hash} ${mask}`);
 
 type RecordedSplits = Partial<Record<SplitName, Split>>;
 
 /**
- * The record of some splits, which share classes, size and normalisation.
- * @param unnamed whether it has the content of images without paths too
+ * Makes the record of splits that share their classes, image size and normalisation.
+ * @param unnamed whether to record the content of images without paths too
  */
 export function recordOf(
   splits: RecordedSplits & { train: Split },
@@ -102,14 +109,17 @@ function splitRecord(split: Split, unnamed: boolean): SplitRecordOfData {
   return { ...counts, digest: digestOfLines(lines), files };
 }
 
-/** Digest over class and content of some images, whatever their order and their names: by which images a model is judged. */
+/**
+ * Digest over the class and content of a split's images, independent of their order and names. It identifies the set of
+ * images that a model was evaluated on.
+ */
 export function contentDigest(split: Split): string {
   const hashes = imageHashes(split);
   const labels = Array.from(split.labels.data() as BigInt64Array, Number);
   return digestOfLines(labels.map((label, place) => [split.classNames[label] ?? label, hashes[place]]));
 }
 
-/** SHA-256 of rows of text, whatever their order. */
+/** SHA-256 of rows of text, independent of the order of the rows. */
 export function digestOfLines(rows: readonly (readonly unknown[])[]): string {
   const hash = createHash("sha256");
   for (const line of rows.map((row) => JSON.stringify(row)).sort()) hash.update(`${line}\n`);
@@ -125,7 +135,7 @@ function digestOfBytes({ images, labels, masks }: Split): string {
   return hash.digest("hex");
 }
 
-/** Images at a time: Node hashes less than 2 GiB at once. */
+/** Number of images that are hashed at once, because Node cannot hash 2 GiB or more in one piece. */
 const PIECE = 4096;
 
 function* piecesOf(tensor: Tensor): Generator<Uint8Array> {
@@ -138,15 +148,19 @@ function* piecesOf(tensor: Tensor): Generator<Uint8Array> {
   }
 }
 
-/** What a model has seen of one split must not judge it in a later one. */
+/**
+ * The order in which splits become unseen. An image that a model has used in a split of lower rank must not be used to
+ * evaluate it in a split of higher rank.
+ */
 export const SPLIT_RANK: Readonly<Record<SplitName, number>> = { train: 0, val: 1, test: 2 };
 
-/** Says in which split an image was, by its path within the data set and the hash of its content. */
+/** Looks up the split that an image was in, by its path within the data set and the hash of its content. */
 export type EarlierSplit = (image: { relative: string; hash: string }) => SplitName | undefined;
 
 /**
- * Where a record has an image, by its path; with `byContent` by its content too, which may have another path now. If the two disagree, or
- * equal images are in several splits, the split that the model has seen most of counts: train, then val.
+ * Makes a look-up of the split that a record has an image in. It compares paths, and with `byContent` also contents, so
+ * that a renamed image is found. If path and content disagree, or equal images are in several splits, the result is the
+ * split with the lowest `SPLIT_RANK`: train before val before test.
  */
 export function earlierSplits(record: DataRecord, { byContent }: { byContent: boolean }): EarlierSplit {
   const paths = new Map<string, SplitName>();
@@ -164,17 +178,20 @@ function mostSeen(one: SplitName | undefined, other: SplitName | undefined): Spl
   return SPLIT_RANK[one] <= SPLIT_RANK[other] ? one : other;
 }
 
-/** Every image that a run has used in a split. */
+/** Every image that a run has used in a split, before or after its data changed. */
 const usedImages = ({ splits, earlier }: DataRecord, name: SplitName): RecordedImage[] => [
   ...listedIn(splits[name]),
   ...(earlier?.[name] ?? []),
 ];
 
-/** The images of a split, with what is known of each. */
+/** The recorded images of a split; empty if the record does not list them. */
 export const listedIn = (split: SplitRecordOfData | undefined): readonly RecordedImage[] =>
   split?.files ?? split?.unnamed ?? [];
 
-/** The record of a run that goes on with other data: it keeps what the run used before, so that nothing of it can judge the run later. */
+/**
+ * The record of a run that continues with changed data. It keeps the images that the run used before, so that none of
+ * them is used to evaluate the run later.
+ */
 export function joinedRecord(before: DataRecord, now: DataRecord): DataRecord {
   const key = ({ path, hash }: RecordedImage) => JSON.stringify([path, hash]);
   const earlier = (["train", "val", "test"] as const).map((name) => {
@@ -194,7 +211,7 @@ type PackedRecord = Omit<DataRecord, "splits" | "earlier" | "leftOut"> & {
 const mapped = <A, B>(object: Readonly<Record<string, A>>, fn: (value: A) => B): Record<string, B> =>
   Object.fromEntries(Object.entries(object).map(([name, value]) => [name, fn(value)]));
 
-/** A record as plain values for a JSON file: the lists of images are packed. */
+/** Converts a record to plain values for a JSON file. The lists of images are compressed. */
 export function packRecord({ splits, earlier, leftOut, ...record }: DataRecord): Record<string, unknown> {
   return {
     ...record,
@@ -210,7 +227,11 @@ export function packRecord({ splits, earlier, leftOut, ...record }: DataRecord):
   };
 }
 
-/** @throws E_CHECKPOINT for what is no packed record; `path` is the file it was read from */
+/**
+ * Reads a record that `packRecord` made.
+ * @param path file that it was read from, named in the error
+ * @throws E_CHECKPOINT for a value that is not a packed record
+ */
 export function unpackRecord(value: unknown, path: string): DataRecord {
   try {
     const { splits, earlier, leftOut, ...packed } = value as PackedRecord;
@@ -218,7 +239,7 @@ export function unpackRecord(value: unknown, path: string): DataRecord {
     const whole =
       isList(classNames, "string") && isList(normalization.mean, "number") && isList(normalization.std, "number");
     if (!whole || !isList(imageSize, "number") || imageSize.length !== 2 || splits.train === undefined)
-      throw new Error("it lacks a part");
+      throw new Error("a field is missing");
     return {
       ...packed,
       splits: mapped(splits, ({ files, unnamed, ...split }) => ({
@@ -230,8 +251,8 @@ export function unpackRecord(value: unknown, path: string): DataRecord {
       ...(leftOut === undefined ? {} : { leftOut: unpackLeftOut(leftOut) }),
     };
   } catch (cause) {
-    const problem = `${path} is damaged (${(cause as Error).message}): what the run's data were is not known`;
-    throw new BatchCamError("E_CHECKPOINT", `${problem}; delete the file to go on without that knowledge`, { cause });
+    const problem = `${path} is damaged (${(cause as Error).message}), so the data of the run are not known`;
+    throw new BatchCamError("E_CHECKPOINT", `${problem}; delete the file to continue without that check`, { cause });
   }
 }
 
@@ -244,7 +265,10 @@ const packFiles = (files: readonly RecordedImage[]): string =>
 /** Gzip of JSON, in base64. */
 const packRows = (rows: readonly (readonly unknown[])[]): string => gzipSync(JSON.stringify(rows)).toString("base64");
 
-/** No list of images is longer: an archive that unpacks to more is none of ours. */
+/**
+ * Upper bound of an unpacked list, which real lists stay far below. It protects against an archive that unpacks to fill
+ * the memory.
+ */
 const MOST_BYTES = 2 ** 30;
 
 function unpackRows<Row>(text: string): Row[] {

@@ -10,12 +10,12 @@ import { digestOfLines, wholeHash } from "./data-record.ts";
 
 export type NamedImage = LabelledImage & { name: SplitName };
 
-/** The images of a data set in one list, each with the split that the files name, or "train". */
+/** All images of a data set in one list, each with the split that the files name for it, or "train" if they name none. */
 export const namedImages = ({ splits }: LabelledImages): NamedImage[] =>
   (Object.keys(splits) as SplitName[]).flatMap((name) => (splits[name] ?? []).map((image) => ({ ...image, name })));
 
 export interface ListedPlace {
-  /** Folder or file that names the images. */
+  /** The folder or CSV file that lists the images. */
   source: string;
   /** Folder that the images' paths are relative to. */
   root: string;
@@ -23,15 +23,15 @@ export interface ListedPlace {
 }
 
 export interface HashedListing {
-  /** For each image the hash of its file; null where the file cannot be read. */
+  /** The hash of each image's file; null if the file cannot be read. */
   hashes: readonly (string | null)[];
-  /** For each image the hash of its mask's file, which is empty for one that cannot be read; undefined where it has no mask. */
+  /** The hash of each image's mask file: empty if the mask cannot be read, undefined if the image has no mask. */
   maskHashes: readonly (string | undefined)[];
-  /** SHA-256 over path, split, class and content of all images, whatever their order. */
+  /** SHA-256 over the path, split, class and content of all images, independent of their order. */
   digest: string;
 }
 
-/** Hashes what the files of a data set say: no image is decoded, and nothing is drawn. */
+/** Hashes the files of a data set. It neither decodes an image nor draws a split. */
 export async function hashListing(
   named: readonly NamedImage[],
   classNames: readonly string[],
@@ -61,17 +61,18 @@ export async function hashListing(
 const wholeOrNull = (hash: string | null, mask: string | undefined): string | null =>
   hash === null ? null : wholeHash({ hash, mask });
 
-/** The folder that the paths of a data set's images are relative to; null where they have none. */
+/** The folder that the images' paths are relative to; null for data sets whose images have no paths. */
 export function rootOf(name: DatasetName, dataDir: string): string | null {
   if (name === "folder") return dataDir;
   return name === "csv" ? dirname(dataDir) : null;
 }
 
 /**
- * Digest of the images in `dataDir`, which is the same wherever they lie: of their paths within the folder, their classes, the splits
- * that the files name, and their bytes. Null for data sets that come with the package, whose files have known sums.
+ * Digest of the images in `dataDir`: of their paths within the folder, their classes, the splits that the files name,
+ * and their bytes. Moving the folder does not change it. It is null for data sets that come with the package, whose
+ * files are checked against known checksums.
  *
- * @throws E_DATA as `loadDataset` does where the data set cannot be listed
+ * @throws E_DATA as `loadDataset` does, if the data set cannot be listed
  */
 export async function datasetDigest(name: DatasetName, options: DigestOptions): Promise<string | null> {
   const { dataDir, signal, followLinks = false } = options;
@@ -94,15 +95,15 @@ export interface DigestOptions {
 }
 
 async function manifestOf(file: string, followLinks: boolean): Promise<LabelledImages> {
-  const { readManifest } = await import("../sources/manifest.ts"); // its parser takes longer to load than most commands need
+  const { readManifest } = await import("../sources/manifest.ts"); // loaded on demand, because its CSV parser is slow to load and most commands do not need it
   return readManifest(file, { followLinks });
 }
 
-/** SHA-256 of a file, from the index of hashes where the file is at rest. */
+/** SHA-256 of a file. The hash comes from the index of known hashes if the file has not changed since. */
 export async function fileDigest(path: string): Promise<string> {
   const [file] = await hashFiles([path], { source: path });
   if (file != null) return digestOfLines([[file.hash]]);
   return createHash("sha256")
     .update(await readRegularFile(path))
-    .digest("hex"); // throws what the file system says
+    .digest("hex"); // if it cannot be read, the error of the file system is thrown
 }

@@ -28,7 +28,7 @@ describe("images of the same content are told, one line a kind with numbers and 
     const train = split("train", "1 cat", "2 dog");
     const val = split("val", "3 cat", "2 dog");
     expect(said(train, val, split("test", "1 cat", "3 cat", "4 dog"))).toEqual([
-      "set: images are also in a split that the model is trained or chosen by: 1 of val, 2 of test (val/1 is the same picture as train/1; test/0 is the same picture as train/0; test/1 is the same picture as val/0); remove them from one of the splits",
+      "set: images are also in a split that the model is trained or selected on: 1 of val, 2 of test (val/1 is the same picture as train/1; test/0 is the same picture as train/0; test/1 is the same picture as val/0); remove them from one of the splits",
     ]);
   });
 
@@ -43,7 +43,7 @@ describe("images of the same content are told, one line a kind with numbers and 
 
   it("as copies within a split", () => {
     expect(said(split("train", "1 cat", "1 cat", "1 cat"), split("test", "2 dog", "2 dog"))).toEqual([
-      "set: images are copies of others of their split and class: 2 of train, 1 of test (train/1 is the same picture as train/0; test/1 is the same picture as test/0); remove the copies, which count several times",
+      "set: images are copies of other images of the same split and class: 2 of train, 1 of test (train/1 is the same picture as train/0; test/1 is the same picture as test/0); remove the copies, because each of them counts again",
     ]);
   });
 

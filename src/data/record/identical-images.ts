@@ -1,11 +1,14 @@
 import type { Split, SplitName } from "../splits/split.ts";
 import { pixelHashes } from "./content-hashes.ts";
 
-/** Images of a data set whose contents are the same, by what is wrong with that. An image may be of several kinds. */
+/** Images of a data set with identical content, grouped by the problem that they cause. An image can be in several groups. */
 export interface IdenticalImages {
-  /** Images that an earlier one of the splits train, val and test has too: the model is judged by what it was trained or chosen by. */
+  /**
+   * Images that are also in an earlier split, in the order train, val, test. The model would be evaluated on images
+   * that it was trained on or selected by.
+   */
   acrossSplits: IdenticalKind;
-  /** Images whose content has another label too, in any split. */
+  /** Images whose content also occurs with another label, in any split. */
   differentLabels: IdenticalKind;
   /** Copies of an earlier image of the same split and label. */
   withinSplits: IdenticalKind;
@@ -13,13 +16,13 @@ export interface IdenticalImages {
 
 export interface IdenticalKind {
   images: number;
-  /** The same number by split. */
+  /** Number of these images in each split. */
   splits: Partial<Record<SplitName, number>>;
-  /** The first few, each of another content. */
+  /** The first few pairs, each with a different content. */
   examples: IdenticalPair[];
 }
 
-/** An image and an earlier one of the same content. */
+/** An image, and an earlier image with the same content. */
 export interface IdenticalPair {
   image: PlacedImage;
   same: PlacedImage;
@@ -31,22 +34,23 @@ export interface PlacedImage {
   class: string;
 }
 
-/** What is compared of a split: for each image its content, in any form that is equal for equal images alone. */
+/** The contents of a split that are compared. `hashes` may be any strings that are equal exactly for equal images. */
 export interface SplitContents extends Pick<Split, "name" | "classNames"> {
   paths?: readonly string[] | undefined;
   hashes: readonly string[];
   labels: ArrayLike<number | bigint>;
 }
 
-/** Examples of a kind. */
+/** Number of examples that are kept for each kind. */
 const SHOWN = 3;
 
 /**
- * Finds images of the same content, in one pass: time and memory grow with the number of images, and no image is decoded again. Images that are
- * files are compared by the hashes of these, which loading needs anyway, others by their pixels.
+ * Finds images with identical content. One pass over the hashes is enough, so time and memory are linear in the number
+ * of images, and no image is decoded again. Images from files are compared by the hashes of their files, which loading
+ * has computed already; other images are compared by their pixels.
  */
 export function identicalImages(splits: readonly Split[]): IdenticalImages {
-  // A file's hash says nothing of pixels: a program may give some splits of files and some of none.
+  // The hash of a file cannot be compared with the hash of pixels, and a program may mix splits of both kinds.
   const areFiles = splits.every(({ hashes }) => hashes !== undefined);
   return identicalContents(
     splits.map((split) => {
@@ -57,23 +61,23 @@ export function identicalImages(splits: readonly Split[]): IdenticalImages {
   );
 }
 
-/** The images of one content so far. */
+/** The images with the same content that have been found so far. */
 interface Copies {
   first: PlacedImage;
-  /** Of each split. */
+  /** Number of copies in each split. */
   counts: Map<SplitName, number>;
   labels: Set<number>;
-  /** Split and label of each image. */
+  /** The combinations of split and label that occur. */
   places: Set<string>;
-  /** Kinds that an example of this content was taken for. */
+  /** Kinds that already show an example with this content. */
   shown: Set<IdenticalKind>;
 }
 
-/** `identicalImages` of contents that are known; the splits come in the order train, val, test. */
+/** `identicalImages` for hashes that are known already. The splits must be in the order train, val, test. */
 export function identicalContents(splits: readonly SplitContents[]): IdenticalImages {
   const found: IdenticalImages = { acrossSplits: newKind(), differentLabels: newKind(), withinSplits: newKind() };
   const firsts = new Map<string, readonly [split: number, place: number]>();
-  const copies = new Map<string, Copies>(); // of contents that came twice: few, as a rule
+  const copies = new Map<string, Copies>(); // only of contents that occur more than once, which are usually few
   for (const [i, split] of splits.entries())
     for (const [place, hash] of split.hashes.entries()) {
       const first = firsts.get(hash);
@@ -110,7 +114,7 @@ function addCopy(found: IdenticalImages, own: Copies, image: PlacedImage, label:
   const place = `${split} ${label}`;
   if (counts.size > (counts.has(split) ? 1 : 0)) count(found.acrossSplits, split, 1, { own, image });
   if (places.has(place)) count(found.withinSplits, split, 1, { own, image });
-  // With its second label a content is one of different labels, and so are its images before.
+  // When a content gets its second label, all images with that content before this one have conflicting labels too.
   if (labels.size === 1 && !labels.has(label))
     for (const [name, images] of counts) count(found.differentLabels, name, images, { own, image });
   counts.set(split, (counts.get(split) ?? 0) + 1);
@@ -133,15 +137,15 @@ function count(
 }
 
 /**
- * A warning, one line each, of the kinds that there are.
+ * One warning for each kind of identical images that occurs.
  *
- * @param what names the data
+ * @param what names the data in the warnings
  */
 export function identicalWarnings(found: IdenticalImages, what: string): string[] {
   const { acrossSplits, differentLabels, withinSplits } = found;
   return [
     ...line(acrossSplits, {
-      problem: `${what}: images are also in a split that the model is trained or chosen by`,
+      problem: `${what}: images are also in a split that the model is trained or selected on`,
       remedy: "remove them from one of the splits",
     }),
     ...line(differentLabels, {
@@ -149,8 +153,8 @@ export function identicalWarnings(found: IdenticalImages, what: string): string[
       remedy: "give each picture one label",
     }),
     ...line(withinSplits, {
-      problem: `${what}: images are copies of others of their split and class`,
-      remedy: "remove the copies, which count several times",
+      problem: `${what}: images are copies of other images of the same split and class`,
+      remedy: "remove the copies, because each of them counts again",
     }),
   ];
 }

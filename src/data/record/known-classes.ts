@@ -8,7 +8,7 @@ import { type DataRecord, earlierSplits, type LeftOutImage, SPLIT_RANK } from ".
 
 type Splits = Partial<Record<SplitName, Split>> & { train: Split; test: Split };
 
-/** Other images as a run takes them, and what was left out for that. */
+/** Splits that were adapted to a run, and the images that were left out for that. */
 export interface AdaptedSplits {
   splits: Splits;
   warnings: string[];
@@ -16,17 +16,21 @@ export interface AdaptedSplits {
 }
 
 export interface AdaptOptions {
-  /** Names the data in messages. */
+  /** Names the data in warnings and errors. */
   what: string;
-  /** Whether the run will be trained on these images: then none of their own training (and validation) images may judge it either. */
+  /**
+   * Whether the run will be trained on these images. Then an image that is in their own training or validation split
+   * must not be in a later split either.
+   */
   trains?: boolean;
 }
 
 /**
- * Other images under the classes, in their order, and the normalisation of a run. Left out are images of classes that the run does not
- * know, and validation and test images that the run was trained on (or chosen by), by their paths or their contents.
+ * Adapts splits to a run: to its classes, in their order, and to its normalisation. It leaves out images of classes
+ * that the run does not know, and validation and test images that the run was trained on or selected by, which it
+ * recognises by path or content.
  *
- * @throws E_DATA for images of another size, and for a split of which nothing is left
+ * @throws E_DATA for images of another size, and for a split that would become empty
  */
 export function underClassesOf(run: DataRecord, splits: Splits, { what, trains = false }: AdaptOptions): AdaptedSplits {
   const { images } = splits.train;
@@ -43,7 +47,7 @@ export function underClassesOf(run: DataRecord, splits: Splits, { what, trains =
     const split = splits[name];
     if (split === undefined) return [];
     const kept = listed.flatMap((image, i) => (image.name === name && fates[i] === "kept" ? [image.place] : []));
-    if (kept.length === 0) throw fault(`no image of ${name} is left that the run can take: ${warnings.join("; ")}`);
+    if (kept.length === 0) throw fault(`no image of ${name} is left that the run can use: ${warnings.join("; ")}`);
     return [[name, selected(run, split, kept)] as const];
   });
   const leftOut = listed.flatMap(({ path, className, hash }, i) =>
@@ -56,11 +60,11 @@ const SPLIT_NAMES = ["train", "val", "test"] as const satisfies readonly SplitNa
 
 interface ListedImage {
   name: SplitName;
-  /** In its split. */
+  /** Position in its split. */
   place: number;
   path: string;
   className: string;
-  /** Of its content. */
+  /** Hash of its content. */
   hash: string;
 }
 
@@ -73,12 +77,12 @@ function listedImages(split: Split, name: SplitName): ListedImage[] {
   }));
 }
 
-/** What becomes of an image: it stays, or its class is unknown to the run, or the run has seen it. */
+/** Whether an image is kept, or left out because the run does not know its class or has already seen the image. */
 type Fate = "kept" | "unknown" | "seen";
 
 function fatesOf(run: DataRecord, listed: readonly ListedImage[], trains: boolean): Fate[] {
   const earlier = earlierSplits(run, { byContent: true });
-  const ranks = new Map<string, number>(); // by content, of the images that the run is about to see
+  const ranks = new Map<string, number>(); // by content, of the images in the new data
   return listed.map(({ name, path, className, hash }) => {
     if (!run.classNames.includes(className)) return "unknown";
     const before = earlier({ relative: path, hash });
@@ -101,12 +105,16 @@ function leftOutWarnings(listed: readonly ListedImage[], fates: readonly Fate[])
     const seen = of("seen").length;
     return [
       ...classes,
-      ...(seen > 0 ? [`left out: ${counted(seen, `${name} image`)} that the run was trained or chosen by`] : []),
+      ...(seen > 0 ? [`left out: ${counted(seen, `${name} image`)} that the run was trained or selected on`] : []),
     ];
   });
 }
 
-/** Where splits are drawn, an image that would judge the run by its path, but whose content the run knows, has gone to a split that it knows. */
+/**
+ * If splits are drawn, an image that was in an evaluation split by its path, but whose content the run has seen, is
+ * drawn into the split that the run has seen it in. These images are counted here, because they are missing from the
+ * evaluation split.
+ */
 function redrawn(run: DataRecord, listed: readonly ListedImage[]): string[] {
   const byPath = earlierSplits(run, { byContent: false });
   const earlier = earlierSplits(run, { byContent: true });
@@ -118,11 +126,11 @@ function redrawn(run: DataRecord, listed: readonly ListedImage[]): string[] {
     counts.set(before, (counts.get(before) ?? 0) + 1);
   }
   return [...counts].map(
-    ([name, count]) => `left out: ${counted(count, `${name} image`)} that the run was trained or chosen by`,
+    ([name, count]) => `left out: ${counted(count, `${name} image`)} that the run was trained or selected on`,
   );
 }
 
-/** Shares the images of a split that stays whole. */
+/** Selects images of a split. If all images and classes are kept, the result shares the tensors of the split. */
 function selected({ classNames, normalization }: DataRecord, split: Split, kept: readonly number[]): Split {
   const common = { classNames, numClasses: classNames.length, normalization };
   const sameClasses = split.classNames.join("\0") === classNames.join("\0");
@@ -135,7 +143,10 @@ function selected({ classNames, normalization }: DataRecord, split: Split, kept:
   return { ...chosen, ...common, labels: tensor(labels, { shape: [labels.length], dtype: "int64" }) };
 }
 
-/** The images in the order of a record, new ones behind; the split itself where that is its order. */
+/**
+ * Sorts the images of a split in the order of a record, with new images at the end. Returns the split itself if it has
+ * that order already.
+ */
 export function inRecordedOrder(split: Split, run: DataRecord): Split {
   const files = run.splits[split.name]?.files ?? null;
   const { paths } = split;

@@ -1,12 +1,12 @@
-/** Names that a message shows of one kind. */
+/** Number of file names that a message shows for each kind. */
 const SHOWN_NAMES = 3;
-/** Kinds that a message shows. */
+/** Number of kinds that a message shows. */
 const SHOWN_KINDS = 8;
 
-/** Ends of the names of pictures that cannot be read, though people expect it. */
+/** Extensions of image formats that users may expect to work, but that cannot be read. */
 const CONVERTIBLE = [".jp2", ".psd", ".tga", ".ppm", ".pgm", ".svg", ".ico"] as const;
 
-/** Kinds that have no extension for a name, with their plurals. */
+/** Kinds of files that are not described by an extension, with their plurals. */
 const PLURALS = {
   hidden: "hidden",
   "without extension": "without extension",
@@ -18,14 +18,17 @@ const PLURALS = {
   "file beside the folders": "files beside the folders",
 } as const;
 
-/** A kind of files: an extension with its dot, or one of those above. */
+/** A kind of file: an extension with its dot, or a key of `PLURALS`. */
 export type LeftOutKind = keyof typeof PLURALS | `.${string}`;
 
-/** Counts what the listing of a folder leaves out, by kind. */
+/** Counts the files that the listing of a folder leaves out, by kind. */
 export class LeftOut {
   private readonly kinds = new Map<LeftOutKind, { count: number; names: string[] }>();
 
-  /** @param name where the kind is worth naming its files, as links are */
+  /**
+   * Counts a file.
+   * @param name name of the file, given if messages about this kind should name its files
+   */
   add(kind: LeftOutKind, name?: string): void {
     const own = this.kinds.get(kind) ?? { count: 0, names: [] };
     own.count++;
@@ -33,7 +36,7 @@ export class LeftOut {
     this.kinds.set(kind, own);
   }
 
-  /** Adds what another listing left out. */
+  /** Adds the counts of another listing. */
   join(other: LeftOut): void {
     for (const [kind, { count, names }] of other.kinds) {
       const own = this.kinds.get(kind) ?? { count: 0, names: [] };
@@ -51,7 +54,10 @@ export class LeftOut {
     return this.kinds.size === 0;
   }
 
-  /** "12 .bmp, 3 links (a/1.png, ...), 2 without extension", the most frequent kinds first, and what to do about some. */
+  /**
+   * Describes the files in a clause such as "12 .bmp, 3 links (a/1.png, ...), 2 without extension", with the most
+   * frequent kinds first, and adds a remedy for some kinds.
+   */
   describe(): string {
     const sorted = [...this.kinds].sort(([a, own], [b, other]) => other.count - own.count || (a < b ? -1 : 1));
     const shown = sorted.slice(0, SHOWN_KINDS).map(([kind, { count, names }]) => {

@@ -168,8 +168,8 @@ it("names the outermost folders of a run's images that are not there any more", 
   expect(missingFolders(run, root)).toBeNull();
   renameSync(join(root, "test"), join(root, "held"));
   expect(missingFolders(run, root)).toMatch(
-    /^images of the run lay in test\/, which is not there now: if it was renamed/,
+    /^images of the run were in test\/, which does not exist now: if it was renamed/,
   );
   rmSync(join(root, "train/b"), { recursive: true });
-  expect(missingFolders(run, root)).toMatch(/lay in test\/, train\/b\/, which are not there now: if they were renamed/);
+  expect(missingFolders(run, root)).toMatch(/were in test\/, train\/b\/, which do not exist now: if they were renamed/);
 });

@@ -4,41 +4,46 @@ import { counted, wordFor } from "../../counted.ts";
 import type { SplitName } from "../splits/split.ts";
 import type { DataRecord } from "./data-record.ts";
 
-/** A class or a split of a run whose images are under another name now. */
+/** A class or split of a run whose images now have another name. */
 export interface Renaming {
   kind: "class" | "split";
   from: string;
   to: string;
-  /** Images that the run has under the old name, and how many of them are under the new name now. */
+  /** Number of images that the run has under the old name, and how many of them are now under the new name. */
   images: number;
   found: number;
   /** Whether the new name also holds the images of another class of the run. */
   joined: boolean;
 }
 
-/** An image by its content, and the class or split that it is in. */
+/** The content hash of an image, and the class or split that it is in. */
 interface Member {
   group: string;
   hash: string;
 }
 
-/** Share of those images of a group that are still there, and share of all its images, which the new name has to hold. */
+/**
+ * Shares that the new name must hold for a renaming to be reported: `NEARLY_ALL` of the group's images that still
+ * exist, and `MOST` of all its images.
+ */
 const NEARLY_ALL = 0.9;
 const MOST = 0.5;
 
 const SPLITS = ["train", "val", "test"] as const satisfies readonly SplitName[];
 
 /**
- * Classes and splits that seem renamed since a run's record was made: nearly all contents of their images that are still there are under
- * one other name. Two classes that exchanged their names are two renamings. Images that have no paths have no contents of their own: if the
- * bytes of all splits are the same, classes are compared by their numbers.
+ * Finds classes and splits that appear to have been renamed since the record of a run was made. A name counts as
+ * renamed if nearly all of its images that still exist are now under one other name. Two classes that exchanged their
+ * names give two renamings. Images without paths have no content hashes, so their classes are compared by number if the
+ * bytes of all splits are unchanged.
  */
 export function renamings(run: DataRecord, now: DataRecord): Renaming[] {
   const unnamed = Object.values(run.splits).some(({ files }) => files === null);
   if (unnamed) return byNumber(run, now);
   const leftOut = (now.leftOut ?? []).map(({ className, hash }) => ({ group: className, hash }));
   const classes = moves([...members(run, "class")], [...members(now, "class"), ...leftOut]);
-  // A split that was drawn is drawn anew where classes have other names: only a split's name that nothing else went to is a new name.
+  // If classes were renamed, a drawn split is drawn again and its images move. So a split counts as renamed only if no
+  // other split moved to the new name.
   const splits = moves([...members(run, "split")], [...members(now, "split")]).filter(({ joined }) => !joined);
   return [
     ...classes.map((move) => ({ kind: "class" as const, ...move })),
@@ -46,7 +51,7 @@ export function renamings(run: DataRecord, now: DataRecord): Renaming[] {
   ];
 }
 
-/** "the class seems renamed from "cat" to "kitten": all its 24 images are under that name now" */
+/** Describes a renaming: `the class seems renamed from "cat" to "kitten": all its 24 images are under that name now`. */
 export function renamingText({ kind, from, to, images, found, joined }: Renaming): string {
   const seems = joined
     ? `the ${kind} "${from}" seems joined into "${to}"`
@@ -56,14 +61,17 @@ export function renamingText({ kind, from, to, images, found, joined }: Renaming
   return `${seems}: ${which} ${wordFor(found, "is", "are")} under that name now`;
 }
 
-/** What to do about renamed classes and splits, as the end of a sentence, and what happens to a run that goes on without doing it. */
+/**
+ * The remedy for renamed classes and splits, and the consequence for a run that continues without it. Both are clauses
+ * of a sentence.
+ */
 export function renamingRemedy(found: readonly Renaming[]): { remedy: string; otherwise: string } {
   const parts = found.map(({ kind, from, to, joined }) =>
     joined ? `take the images of "${from}" out of "${to}" again` : `rename the ${kind} "${to}" back to "${from}"`,
   );
   const otherwise = found.some(({ kind }) => kind === "class")
     ? "would leave these images out, or count them as another class"
-    : "would judge the run by other images than before";
+    : "would evaluate the run on other images than before";
   return { remedy: parts.join(" and "), otherwise };
 }
 
@@ -92,7 +100,10 @@ function moves(run: readonly Member[], now: readonly Member[]): Move[] {
     .map((move) => ({ ...move, joined: (sources.get(move.to) as number) > 1 }));
 }
 
-/** The name that holds nearly all images of a group now: its own if it can be, and an empty one where there is none. */
+/**
+ * The name that now holds nearly all images of a group. The group's own name wins a tie. The name is empty if no name
+ * holds that many.
+ */
 function targetOf(
   from: string,
   own: readonly string[],
@@ -121,19 +132,20 @@ function byNumber(run: DataRecord, now: DataRecord): Renaming[] {
   });
 }
 
-/** Folders that a message names. */
+/** Number of folders that a message names. */
 const SHOWN = 3;
 
 /**
- * Names the folders of a run's images that are not there any more, the outermost of them, in a sentence; null if none is missing. A
- * split's folder whose new name is not a split's is not read any more, so that the contents of its images cannot be found again.
+ * Names in a sentence the folders of a run's images that no longer exist, only the outermost of each. Returns null if
+ * none is missing. This is needed because a split folder that was renamed to something other than a split's name is not
+ * read any more, so the images in it cannot be found by content.
  *
  * @param root folder that the images' paths are relative to
  */
 export function missingFolders({ splits }: DataRecord, root: string): string | null {
   const folders = new Set<string>();
   for (const split of Object.values(splits)) for (const { path } of split.files ?? []) folders.add(dirname(path));
-  const known = new Map<string, boolean>([[".", true]]); // by folder: many share theirs
+  const known = new Map<string, boolean>([[".", true]]); // cached by folder, because many images share one
   const isThere = (folder: string): boolean => {
     const found = known.get(folder) ?? existsSync(join(root, folder));
     known.set(folder, found);
@@ -147,6 +159,6 @@ export function missingFolders({ splits }: DataRecord, root: string): string | n
     .map((folder) => `${folder}/`)
     .join(", ")}${missing.length > SHOWN ? ", ..." : ""}`;
   return missing.length === 1
-    ? `images of the run lay in ${names}, which is not there now: if it was renamed, rename it back`
-    : `images of the run lay in ${names}, which are not there now: if they were renamed, rename them back`;
+    ? `images of the run were in ${names}, which does not exist now: if it was renamed, rename it back`
+    : `images of the run were in ${names}, which do not exist now: if they were renamed, rename them back`;
 }

@@ -9,45 +9,48 @@ import { byCode, confusable } from "./class-names.ts";
 import { noImage } from "./image-folder.ts";
 import { type FoundImage, isImageName, walkImages } from "./image-walk.ts";
 
-/** An image of a class, and the split that it belongs to where the files say so. */
+/** An image file and its class. */
 export interface LabelledImage {
   readonly path: string;
-  /** Index among the class names. */
+  /** Index into the class names. */
   readonly label: number;
-  /** An image that is bright where this one holds what should not matter. */
+  /** Path of a mask: an image that is bright at the pixels of this one that should not affect the prediction. */
   readonly mask?: string;
 }
 
-/** The images of a user's own data set, before any is read. */
+/** The listing of a user's own data set, before any image is read. */
 export interface LabelledImages {
-  /** Sorted by name, in Unicode form NFC. */
+  /** Sorted, in Unicode form NFC. */
   readonly classNames: readonly string[];
-  /** "train" always; the others where the files name them. */
+  /** The images of each split. "train" is always present; the others are present if the files name them. */
   readonly splits: Readonly<Partial<Record<SplitName, readonly LabelledImage[]>>>;
-  /** What was left out, and why. */
+  /** Files that were left out, with the reasons. */
   readonly warnings?: readonly string[];
 }
 
 const CONTEXT: ReadContext = {
   operation: "loadDataset: folder",
-  remedy: "give a folder with one subfolder of images for each class, or with train/, val/ and test/ that hold such",
+  remedy:
+    "give a folder with one subfolder of images for each class, or with train/, val/ and test/ that contain such subfolders",
 };
 
-/** What the whole listing of a data set shares. */
+/** The state that all steps of listing a data set share. */
 interface Listing {
-  /** Of the data set. */
+  /** Folder of the data set. */
   root: string;
   followLinks: boolean;
   leftOut: LeftOut;
 }
 
 /**
- * Lists the images of a folder, told by where they lie: `<class>/*.png`, or `train/<class>/*.png` with `val/` and `test/` beside it if there are
- * such, in any usual spelling. Subfolders of a class belong to it. A folder called `train` that holds images itself is a class if
- * other classes lie beside it.
+ * Lists the images of a folder, whose classes and splits follow from its subfolders: `<class>/*.png`, or
+ * `train/<class>/*.png` with optional `val/` and `test/` in the same folder, in any usual spelling. Images in
+ * subfolders of a class belong to the class. A folder called `train` that contains images itself is a class if there
+ * are other classes in the same folder.
  *
- * @throws E_DATA for fewer than two classes, a class of train without images, classes that differ by case alone, a class of val or test
- *   that train lacks, one image in two classes or splits by links, or a folder that cannot be read
+ * @throws E_DATA for fewer than two classes, a class of train without images, classes whose names differ only in case,
+ *   a class of val or test that train lacks, a file that links put into two classes or splits, or a folder that cannot
+ *   be read
  */
 export async function listClassFolder(
   folder: string,
@@ -67,7 +70,7 @@ export async function listClassFolder(
     const others = names.filter((name) => ![...splits.values()].includes(name)).map((name) => `${name}/`);
     if (others.length > 0)
       beside.push(
-        `${folder}: left out ${others.join(", ")} beside ${splits.get("train")}/: no split with class folders`,
+        `${folder}: left out ${others.join(", ")} next to ${splits.get("train")}/: not a split with class folders`,
       );
   }
   expectDistinct(folder, parts);
@@ -76,7 +79,7 @@ export async function listClassFolder(
   return { ...joined(folder, parts), warnings: [...beside, ...summary] };
 }
 
-/** The folders of the splits; none where the subfolders are the classes. */
+/** The folders of the splits; empty if the subfolders are the classes. */
 async function splitFolders(
   folder: string,
   names: readonly string[],
@@ -90,19 +93,19 @@ async function splitFolders(
     const earlier = found.get(split);
     if (await isClass(join(folder, name), listing)) classes.push(name);
     else if (earlier !== undefined)
-      throw dataError(folder, `holds ${earlier}/ and ${name}/, both of them its ${split} split`, CONTEXT);
+      throw dataError(folder, `holds both ${earlier}/ and ${name}/ as its ${split} split`, CONTEXT);
     else found.set(split, name);
   }
   if (named.length === 0 || (classes.length === named.length && names.length > named.length)) return new Map();
   const list = (of: readonly string[]) => of.map((name) => `${name}/`).join(" and ");
   if (found.has("train")) return found;
   if (classes.length > 0)
-    throw dataError(folder, `holds images directly in ${list(classes)}, which have no class there`, CONTEXT);
-  if (named.length === names.length) throw dataError(folder, `holds ${list(named)} and no train/`, CONTEXT);
-  return new Map(); // classes of subfolders, one of which has the name of a split
+    throw dataError(folder, `holds images directly in ${list(classes)}, where they have no class`, CONTEXT);
+  if (named.length === names.length) throw dataError(folder, `holds ${list(named)} but no train/`, CONTEXT);
+  return new Map(); // the subfolders are classes, and one of them happens to have the name of a split
 }
 
-/** Whether a folder holds images itself, and not in subfolders alone. */
+/** Whether a folder contains images directly and has no subfolders, as the folder of a class does. */
 async function isClass(folder: string, listing: Listing): Promise<boolean> {
   const entries = await reading(folder, () => readdir(folder, { withFileTypes: true }));
   const isOwn = (name: string) => !name.startsWith(".") && isImageName(name);
@@ -110,7 +113,7 @@ async function isClass(folder: string, listing: Listing): Promise<boolean> {
   return entries.some((entry) => !entry.isDirectory() && isOwn(entry.name)) && !linked;
 }
 
-/** A split's classes and their images. */
+/** The classes of a split and their images. */
 interface Part {
   classNames: string[];
   images: { image: FoundImage; label: number }[];
@@ -149,7 +152,10 @@ async function tooFewClasses(folder: string, names: readonly string[], listing: 
   });
 }
 
-/** Links can put one file into two classes, which contradict each other, or two splits, which would be judged by what they taught. */
+/**
+ * Refuses a file that links put into two classes, which contradict each other, or into two splits, because the model
+ * would be evaluated on an image that it was trained on.
+ */
 function expectDistinct(folder: string, parts: ReadonlyMap<SplitName, Part>): void {
   const seen = new Map<string, { path: string; place: string }>();
   for (const [split, { classNames, images }] of parts)
@@ -158,14 +164,14 @@ function expectDistinct(folder: string, parts: ReadonlyMap<SplitName, Part>): vo
       const earlier = seen.get(image.target);
       if (earlier !== undefined && earlier.place !== place) {
         const [first, second] = [earlier.path, image.path].map((path) => relative(folder, path));
-        const problem = `${first} in ${earlier.place} and ${second} in ${place} are one file, by a link`;
+        const problem = `${first} in ${earlier.place} and ${second} in ${place} are the same file, through a link`;
         throw dataError(folder, problem, { ...CONTEXT, remedy: "leave one of them out" });
       }
       seen.set(image.target, { path: image.path, place });
     }
 }
 
-/** The classes are train's; the other splits have them or some of them. */
+/** Joins the splits under the classes of train. The other splits may lack classes, but must not have new ones. */
 function joined(folder: string, parts: ReadonlyMap<SplitName, Part>): LabelledImages {
   const classNames = [...(parts.get("train")?.classNames ?? [])].sort(byCode);
   const splits: Partial<Record<SplitName, LabelledImage[]>> = {};
@@ -182,7 +188,10 @@ function joined(folder: string, parts: ReadonlyMap<SplitName, Part>): LabelledIm
   return { classNames, splits };
 }
 
-/** Folders that are not hidden, sorted by name, with links to folders if these are followed. Images among them are left out. */
+/**
+ * Names of the subfolders that are not hidden, sorted, including links to folders if these are followed. All other
+ * entries are counted as left out.
+ */
 async function subfolders(folder: string, { root, followLinks, leftOut }: Listing): Promise<string[]> {
   const entries = await reading(folder, () => readdir(folder, { withFileTypes: true }));
   const names: string[] = [];

@@ -3,36 +3,44 @@ import { type RandomSource, randomBelow, randomSource } from "../batches/random.
 import type { ByteSplit } from "./idx.ts";
 
 /**
- * Which colour an image has: that of its class ("train"); that of class 9 − y, with which the recipe tests ("test"); that of a class
- * drawn evenly from all ten ("random"); or none, the grey in all three channels, as bright as no class's colour is.
+ * The colour that an image is painted in:
+ *
+ * - "train": the colour of its own class y;
+ * - "test": the colour of class 9 − y, as the recipe tests;
+ * - "random": the colour of a class drawn uniformly from all ten;
+ * - "none": grey in all three channels, which is brighter than every class's colour.
  */
 export type ColorCue = "train" | "test" | "random" | "none";
 
-/** What "random" draws by: its colours are a function of both and of the image's place in the split, on every machine. */
+/**
+ * Options of the "random" cue. The colours depend only on these and on the position of the image in the split, on every
+ * machine.
+ */
 export interface ColorOptions {
-  /** 0 */
+  /** Default 0. */
   seed?: number;
-  /** Which split it is: "test". */
+  /** Name of the split (default "test"). */
   name?: string;
 }
 
 const CLASSES = 10;
 
-/** Hue, saturation and lightness, 0 to 1. */
+/** Hue, saturation and lightness, each in [0, 1]. */
 type Hsl = readonly [number, number, number];
 const RED: Hsl = [0, 1, 0.5];
 const PURPLE: Hsl = [5 / 6, 1, 64 / 255];
 const WHITE = [1, 1, 1] as const;
 
-/** Ten colours, (R, G, B) in [0, 1]: equal steps of hue, saturation and lightness from red to purple, as CSS names them. */
+/** The ten class colours as (R, G, B) in [0, 1]: equal steps of hue, saturation and lightness from CSS's red to its purple. */
 export const CLASS_COLORS: readonly (readonly [number, number, number])[] = Array.from({ length: CLASSES }, (_, i) => {
   const at = (axis: 0 | 1 | 2) => RED[axis] + ((PURPLE[axis] - RED[axis]) * i) / (CLASSES - 1);
   return rgb([at(0), at(1), at(2)]);
 });
 
 /**
- * ColorMNIST (Rieger et al., arXiv 1909.13584): grey images painted in their class's colour in training, and in that of
- * class 9 − y in the test, so that who learned colours is wrong there. grey · colour, rounded to whole bytes.
+ * ColorMNIST (Rieger et al., arXiv 1909.13584). Training images are painted in the colour of their class y, and test
+ * images in the colour of class 9 − y, so that a model that learned colours is wrong on them. Each pixel is grey ·
+ * colour, rounded to an integer.
  */
 export function colorClasses(split: ByteSplit, cue: ColorCue, options: ColorOptions = {}): ByteSplit {
   const { seed = 0, name = "test" } = options;
@@ -55,7 +63,7 @@ export function colorClasses(split: ByteSplit, cue: ColorCue, options: ColorOpti
   return { ...split, shape: [count, 3, height, width], images };
 }
 
-/** Place in the table of colours, of which the one behind the classes' is white. */
+/** Index into the table of colours. The entry after the ten classes is white. */
 function colorOf(cue: ColorCue, label: number, next: RandomSource): number {
   if (cue === "none") return CLASSES;
   if (cue === "random") return randomBelow(next, CLASSES);

@@ -1,14 +1,14 @@
 import { parse } from "csv-parse/sync";
 import { dataError, type ReadContext, readFileBytes } from "../../io/internal.ts";
 
-/** A row of a CSV file: its cells by the names of their columns, in lower case. */
+/** A row of a CSV file: its cells by column name, in lower case. */
 export interface CsvRow {
   readonly cells: Readonly<Record<string, string>>;
-  /** Line of the file on which the row ends, from 1 on. */
+  /** Line of the file on which the row ends, starting at 1. */
   readonly line: number;
 }
 
-/** Which columns a CSV file must have, and which it may have. */
+/** The columns that a CSV file must have, and those that it may have. */
 export interface CsvColumns {
   readonly required: readonly string[];
   readonly optional: readonly string[];
@@ -18,12 +18,12 @@ const MOST_BYTES = 2 ** 28;
 const SEPARATORS = [",", ";", "\t", "|"];
 
 /**
- * Reads a CSV file with a header line. The text is UTF-8, or UTF-16 with a byte-order mark; cells are separated by commas, or by
- * semicolons, tabs or bars where the header shows it; capitals in the header do not matter; a first column without a name, as pandas
- * writes its index, is left out.
+ * Reads a CSV file with a header line. The text is UTF-8, or UTF-16 with a byte-order mark. Cells are separated by
+ * commas, or by semicolons, tabs or bars if the header uses these. Column names are matched without regard to case. A
+ * first column without a name is ignored, because pandas writes its index there.
  *
- * @throws E_DATA, with the line where there is one, for text of another encoding, for quotes that are not closed and rows of other
- *   lengths, and for a header that lacks a column, has one twice, or has an unknown one
+ * @throws E_DATA, with the line number if there is one, for text in another encoding, unclosed quotes, rows of
+ *   different lengths, and a header that lacks a column, repeats one or has an unknown one
  */
 export async function readCsv(path: string, columns: CsvColumns, context: ReadContext): Promise<CsvRow[]> {
   const fault: Fault = (problem, remedy = context.remedy, cause) => {
@@ -47,7 +47,7 @@ function textOf(bytes: Uint8Array, fault: Fault): string {
   const mark = (bytes[0] ?? 0) * 256 + (bytes[1] ?? 0);
   const encoding = mark === 0xfffe ? "utf-16le" : mark === 0xfeff ? "utf-16be" : "utf-8";
   try {
-    const text = new TextDecoder(encoding, { fatal: true }).decode(bytes); // takes the byte-order mark off
+    const text = new TextDecoder(encoding, { fatal: true }).decode(bytes); // this also removes the byte-order mark
     const zero = text.indexOf("\0");
     if (zero >= 0) fault(`line ${lineAt(text, zero)}: is not UTF-8: it holds a zero byte`, SAVE_UTF8);
     return text;
@@ -60,7 +60,10 @@ function textOf(bytes: Uint8Array, fault: Fault): string {
 
 const lineAt = (text: string, end: number): number => text.slice(0, end).split("\n").length;
 
-/** The first line whose bytes are not UTF-8; no byte of a character of several bytes is that of a line break. */
+/**
+ * Number of the first line that is not valid UTF-8. Splitting at line breaks is safe, because no byte of a multi-byte
+ * character equals that of a line break.
+ */
 function firstBrokenLine(bytes: Uint8Array): number {
   const decoder = new TextDecoder("utf-8", { fatal: true });
   for (let start = 0, line = 1; ; line++) {
@@ -75,7 +78,7 @@ function firstBrokenLine(bytes: Uint8Array): number {
   }
 }
 
-/** The separator by which the first line has most of the known columns; a comma where none has more. */
+/** The separator that gives the header the most known columns. The comma wins ties. */
 function separatorOf(text: string, { required, optional }: CsvColumns): string {
   const [line = ""] = text.trimStart().split(/[\r\n]/, 1);
   const known = [...required, ...optional];
@@ -94,11 +97,11 @@ function recordsOf(text: string, delimiter: string, fault: Fault): CsvRecord[] {
     const options = { delimiter, trim: true, skip_empty_lines: true, info: true } as const;
     return parse(text, options) as unknown as CsvRecord[];
   } catch (cause) {
-    return fault(`is no CSV (${(cause as Error).message})`, undefined, cause);
+    return fault(`is not a valid CSV file (${(cause as Error).message})`, undefined, cause);
   }
 }
 
-/** The names of the columns in lower case, "" for one that is left out. */
+/** The column names in lower case. An ignored column has the name "". */
 function headerOf(header: readonly string[], { required, optional }: CsvColumns, fault: Fault): string[] {
   const names = header.map((name) => name.toLowerCase());
   const missing = required.filter((name) => !names.includes(name));

@@ -8,8 +8,12 @@ import type { ByteSplit } from "./idx.ts";
 import { readMnist } from "./mnist.ts";
 
 /**
- * Test sets that differ in the cue alone: that of the image's own class, as in training (`aligned`), of a class drawn evenly from all
- * ten (`random`), none at all (`clean`), or of class 9 − y, which is surely wrong (`adversarial`).
+ * Versions of the test images that differ only in the cue:
+ *
+ * - `aligned`: the cue of the image's own class, as in training;
+ * - `random`: the cue of a class drawn uniformly from all ten;
+ * - `clean`: no cue;
+ * - `adversarial`: the cue of class 9 − y, which is always wrong.
  */
 export type CueSet = "aligned" | "random" | "clean" | "adversarial";
 export const CUE_SETS = ["aligned", "random", "clean", "adversarial"] as const satisfies CueSet[];
@@ -25,15 +29,15 @@ const COLOR_CUES = { aligned: "train", random: "random", clean: "none", adversar
   ColorCue
 >;
 
-/** The test images of a data set, and its labels, with one cue or another; `masks` is where the patch lies, for colours absent. */
+/** The test images and labels of a data set with one version of the cue. `masks` marks the patch; it is absent for colours. */
 export type CuedImages = Pick<Split, "images" | "labels" | "masks">;
 
-/** Options of `loadDataset` that the cues depend on. */
+/** The options of `loadDataset` that the cues depend on. */
 type CueOptions = Pick<DatasetOptions, "dataDir" | "decoyVariant" | "seed">;
-/** Gives the test images with one cue or another. The caller disposes of each set's tensors. */
+/** Makes the test images with one version of the cue. The caller disposes of the tensors of each. */
 type PaintCue = (set: CueSet) => CuedImages;
 
-/** How the clean test images of each data set with a cue are read and painted. */
+/** Readers of the data sets that have a cue. */
 const READERS: Readonly<Partial<Record<DatasetName, (options: CueOptions) => Promise<PaintCue>>>> = {
   "decoy-mnist": async (options) => patched((await readMnist(options.dataDir)).test, options),
   "decoy-fashion-mnist": async (options) => patched((await readFashionMnist(options.dataDir)).test, options),
@@ -41,9 +45,10 @@ const READERS: Readonly<Partial<Record<DatasetName, (options: CueOptions) => Pro
 };
 
 /**
- * Reads the clean test images of a data set whose training images carry a cue, and gives what paints them; null for any other data
- * set. Images, their order and the corners of patches are those of `loadDataset`'s test split with the same options, in every set.
- * rrr's `random` and the colours' `adversarial` are that split itself.
+ * Reads the clean test images of a data set whose training images carry a cue, and returns a function that adds each
+ * version of the cue to them. Returns null for any other data set. In every version the images, their order and the
+ * corners of the patches equal those of the test split of `loadDataset` with the same options. The `random` version of
+ * "rrr" and the `adversarial` version of the colours are identical to that test split.
  */
 export async function readCueSets(name: DatasetName, options: CueOptions): Promise<PaintCue | null> {
   return (await READERS[name]?.(options)) ?? null;

@@ -3,22 +3,27 @@ import { randomBelow, randomSource } from "../batches/random.ts";
 import type { ByteSplit } from "./idx.ts";
 
 /**
- * Two published recipes for a patch in a corner that tells the class in training and misleads in the test:
- * - "rrr" (Ross et al., arXiv 1703.03717): 4x4, each of row and column by a fair coin; grey 255 − 25·label in training, and
- *   in the test that of a label drawn evenly from all ten, whatever the image's own;
- * - "cdep" (Rieger et al., arXiv 1909.13584): 5x5; grey 255 − 25·label in training, 25·label in the test, which is close
- *   to the training grey of label 10 − y. The mask that its authors penalise holds all four corners.
+ * Two published recipes for a patch in a corner that reveals the class in the training images and is misleading in the
+ * test images:
+ *
+ * - "rrr" (Ross et al., arXiv 1703.03717): 4x4 pixels in a random corner. Its grey is 255 − 25·label in training; in
+ *   the test the label is replaced by one drawn uniformly from all ten, independent of the image's own.
+ * - "cdep" (Rieger et al., arXiv 1909.13584): 5x5 pixels. Its grey is 255 − 25·label in training and 25·label in the
+ *   test, which is close to the training grey of label 10 − y. The mask that its authors penalise covers all four
+ *   corners.
  */
 export type DecoyVariant = "rrr" | "cdep";
 export const DECOY_VARIANTS = ["rrr", "cdep"] as const satisfies DecoyVariant[];
 
 /**
- * Which grey the patches have, of the training grey g(y) = 255 − 25·y:
+ * The grey of the patches, given the training grey g(y) = 255 − 25·y:
+ *
  * - "train": g of the image's own label y;
- * - "test": what the recipe tests with. For rrr that is "random", to the byte. For cdep it is 25·y, which is no training grey but
- *   g(10 − y) − 5: as good as a wrong class's for most labels, the own class's for y = 5, and black for y = 0;
- * - "random": g of a label drawn evenly from all ten;
- * - "opposite": g(9 − y), a class's own grey to the byte, and never the right class's;
+ * - "test": the grey that the recipe tests with. For rrr it equals "random". For cdep it is 25·y = g(10 − y) − 5, which
+ *   is not exactly a training grey: for most labels it is almost that of a wrong class, for y = 5 almost that of the
+ *   own class, and for y = 0 it is black;
+ * - "random": g of a label drawn uniformly from all ten;
+ * - "opposite": g(9 − y), exactly the training grey of a class that is always wrong;
  * - "none": no patch.
  */
 export type DecoyCue = "train" | "test" | "random" | "opposite" | "none";
@@ -26,26 +31,26 @@ export type DecoyCue = "train" | "test" | "random" | "opposite" | "none";
 export interface DecoyOptions {
   variant: DecoyVariant;
   cue: DecoyCue;
-  /** The patches are a function of it, of the split's name and of the image's place in the split, on every machine. */
+  /** The patches depend only on the seed, the name of the split and the position of the image in the split, on every machine. */
   seed: number;
-  /** Which split it is: "train" and "test" have streams of their own. */
+  /** Name of the split. "train" and "test" use independent random streams. */
   name: string;
 }
 
-/** A split with patches, and what is patch: (N, H, W), 1 inside. */
+/** A split with patches, and the masks of the patches: (N, H, W), 1 inside. */
 export interface DecoyedSplit extends ByteSplit {
   masks: Uint8Array;
 }
 
-/** Side of a recipe's patch, in pixels. */
+/** Side length of each recipe's patch, in pixels. */
 export const DECOY_SIDE = { rrr: 4, cdep: 5 } as const satisfies Record<DecoyVariant, number>;
 const CLASSES = 10;
 
-/** A copy of a split of ten classes with a patch in a corner of each image. */
+/** Copies a split of ten classes and adds a patch to a corner of each image. */
 export function addDecoys(split: ByteSplit, { variant, cue, seed, name }: DecoyOptions): DecoyedSplit {
   const [count, , height, width] = split.shape;
   const side = DECOY_SIDE[variant];
-  const images = new Uint8Array(split.images); // a Buffer's slice() would be no copy
+  const images = new Uint8Array(split.images); // not slice(), which does not copy if the images are a Buffer
   const masks = new Uint8Array(count * height * width);
   for (const { image, corner, drawn } of draws("addDecoys", split, { variant, seed, name })) {
     const grey = greyOf({ variant, cue }, split.labels[image] as number, drawn);
@@ -58,8 +63,9 @@ export function addDecoys(split: ByteSplit, { variant, cue, seed, name }: DecoyO
 }
 
 /**
- * Where `addDecoys` puts the patch of each image, whatever its cue: (N, H, W), 1 inside. For rrr that is the mask that `addDecoys`
- * gives; cdep's authors penalise all four corners, of which this is the one that is used.
+ * The position of the patch that `addDecoys` adds to each image, which is the same for every cue: (N, H, W), 1 inside.
+ * For rrr this equals the mask of `addDecoys`. For cdep that mask covers all four corners, as its authors penalise
+ * them, and this one covers only the corner that is used.
  */
 export function patchMasks(split: ByteSplit, { variant, seed, name }: Omit<DecoyOptions, "cue">): Uint8Array {
   const [count, , height, width] = split.shape;
@@ -72,7 +78,10 @@ export function patchMasks(split: ByteSplit, { variant, seed, name }: Omit<Decoy
   return masks;
 }
 
-/** What is drawn for each image in turn: its corner, and a label. All of it for any cue, so that corners do not depend on the cue. */
+/**
+ * Draws a corner and a label for each image in turn. Both are drawn for every cue, so that the corners do not depend on
+ * the cue.
+ */
 function* draws(
   operation: string,
   { shape: [count, channels, height, width] }: ByteSplit,
@@ -94,7 +103,7 @@ function* draws(
 
 const trainingGrey = (label: number) => 255 - 25 * label;
 
-/** Null for no patch. */
+/** The grey of a patch; null if there is no patch. */
 function greyOf({ variant, cue }: Pick<DecoyOptions, "variant" | "cue">, label: number, drawn: number): number | null {
   if (cue === "none") return null;
   if (cue === "train") return trainingGrey(label);

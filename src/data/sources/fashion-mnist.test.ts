@@ -81,7 +81,7 @@ describe("readFashionMnist", () => {
     try {
       await expect(readFashionMnist()).rejects.toMatchObject({
         code: "E_DATA",
-        message: expect.stringMatching(/\.gz: is no gzip archive of this data set .*; delete .* and run again/),
+        message: expect.stringMatching(/\.gz: is not a gzip archive of this data set .*; delete .* and run again/),
       });
     } finally {
       globalThis.fetch = fetch;

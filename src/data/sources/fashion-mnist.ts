@@ -8,7 +8,10 @@ import { BatchCamError } from "../../errors.ts";
 import { cacheFolder } from "../images/file-hashes.ts";
 import { type ByteSplit, IDX_FILES, readIdxSplits } from "./idx.ts";
 
-/** MD5 of the four canonical, unpacked files. The npm package of this name has another split. */
+/**
+ * MD5 sums of the four original files, unpacked. The npm package of the same name is not used, because it splits the
+ * images differently.
+ */
 const FASHION_MD5 = {
   "train-images-idx3-ubyte": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
   "train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",
@@ -16,7 +19,7 @@ const FASHION_MD5 = {
   "t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
 } as const;
 
-/** Statistics of the 60,000 training images in [0,1], per channel. */
+/** Mean and standard deviation of the 60,000 training images in [0, 1]. */
 export const FASHION_NORMALIZATION = { mean: [0.2860405969887955], std: [0.3530242445149223] } as const;
 
 export const FASHION_CLASSES = [
@@ -33,18 +36,19 @@ export const FASHION_CLASSES = [
 ] as const;
 
 const OPERATION = "loadDataset: fashion-mnist";
-/** Where Debian's package puts the files. */
+/** The folder in which Debian's package installs the files. */
 const INSTALLED = "/usr/share/datasets/fashion-mnist";
 const PACKAGE = "dataset-fashion-mnist";
-/** The data set's own site. */
+/** The web site of the data set's authors. */
 const SITE = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com";
 
 /**
- * The two splits of Fashion-MNIST (Xiao et al., arXiv 1708.07747) from the four canonical IDX files, unpacked or as .gz: in
- * `dataDir` (torchvision's `FashionMNIST/raw` is one), else as Debian's package installs them, else in the user's cache, where they
- * come from that package, unpacked without root, or from the data set's own site. Every file is checked against its MD5 sum.
+ * Reads the two splits of Fashion-MNIST (Xiao et al., arXiv 1708.07747) from its four IDX files, unpacked or as .gz.
+ * They are looked for in `dataDir` (torchvision's `FashionMNIST/raw` will do). Without `dataDir` they are looked for
+ * where Debian's package installs them, and then in the user's cache, into which they are downloaded from that package
+ * or from the data set's own site. Every file is checked against its MD5 sum.
  *
- * @throws E_DATA for a missing or different file, with what was tried
+ * @throws E_DATA for a missing or different file, with the sources that were tried
  */
 export async function readFashionMnist(dataDir?: string): Promise<{ train: ByteSplit; test: ByteSplit }> {
   const given = dataDir !== undefined;
@@ -76,11 +80,14 @@ async function ownFolder(): Promise<string> {
   }
   throw new BatchCamError(
     "E_DATA",
-    `${OPERATION}: the four files are not here and could not be had (${failures.join("; ")}); copy them into ${cached}, or give their folder as dataDir`,
+    `${OPERATION}: the four files were not found and could not be downloaded (${failures.join("; ")}); copy them into ${cached}, or give their folder as dataDir`,
   );
 }
 
-/** Puts the files into the cache's folder one by one, each whole; what else lies there stays. */
+/**
+ * Moves the files into the cache one by one, so that each appears there only when it is complete. Other files in the
+ * folder are kept.
+ */
 async function gather(cached: string, fetchInto: (folder: string) => Promise<string>): Promise<void> {
   await makeFolder(cacheFolder());
   const work = await mkdtemp(join(cacheFolder(), "fashion-mnist-"));
@@ -99,7 +106,10 @@ async function gather(cached: string, fetchInto: (folder: string) => Promise<str
 
 const run = promisify(execFile);
 
-/** Downloads and unpacks Debian's package without root: with package lists of its own where the system has none. */
+/**
+ * Downloads and unpacks Debian's package without root privileges. If the system has no package lists, it downloads
+ * lists into a folder of its own.
+ */
 async function fromPackage(work: string): Promise<string> {
   const download = (...options: string[]) => run("apt-get", [...options, "download", PACKAGE], { cwd: work });
   await download().catch(async () => {
@@ -110,7 +120,7 @@ async function fromPackage(work: string): Promise<string> {
     await download(...own);
   });
   const archive = (await readdir(work)).find((name) => name.endsWith(".deb"));
-  if (archive === undefined) throw new Error("apt-get gave no package");
+  if (archive === undefined) throw new Error("apt-get downloaded no package");
   await run("dpkg-deb", ["-x", archive, "unpacked"], { cwd: work });
   return join(work, "unpacked", INSTALLED);
 }

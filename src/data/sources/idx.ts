@@ -8,10 +8,10 @@ import { counted } from "../../counted.ts";
 import type { BatchCamError } from "../../errors.ts";
 import { dataError, type ReadContext, readFileBytes } from "../../io/internal.ts";
 
-/** Element arrays that the IDX format can hold. */
+/** The element types that the IDX format supports. */
 export type IdxData = Uint8Array | Int8Array | Int16Array | Int32Array | Float32Array | Float64Array;
 
-/** An IDX array: `data` is row-major and has as many elements as the product of `shape`. */
+/** An array from an IDX file. `data` is row-major, and its length is the product of `shape`. */
 export interface IdxArray {
   shape: number[];
   data: IdxData;
@@ -20,7 +20,10 @@ export interface IdxArray {
 interface ElementType {
   name: string;
   bytes: number;
-  /** Elements of a big-endian payload; single bytes are a view of it, the rest a copy in the machine's order. */
+  /**
+   * Decodes the big-endian elements. Single-byte types are a view of the payload; others are a copy in the byte order
+   * of the machine.
+   */
   decode(payload: Uint8Array): IdxData;
 }
 
@@ -35,15 +38,21 @@ const ELEMENT_TYPES: ReadonlyMap<number, ElementType> = new Map([
 
 const REMEDY = "get the file again, unpacked, from where it came";
 
-/** Reads an IDX file (the format of MNIST). Anything but a complete, exact IDX file is E_DATA. */
+/**
+ * Reads an IDX file, the format of MNIST.
+ *
+ * @throws E_DATA for anything but a complete IDX file without trailing bytes
+ */
 export async function readIdx(path: string): Promise<IdxArray> {
   expectPath("readIdx: path", path);
   return parseIdx(await readFileBytes(path, { operation: "readIdx", remedy: REMEDY }), path);
 }
 
 /**
- * Parses IDX: two zero bytes, element type, number of dimensions, each dimension as big-endian uint32, then the
- * elements, big-endian, row-major. `path` names the file in errors. A uint8 result is a view of `bytes`.
+ * Parses the IDX format: two zero bytes, the element type, the number of dimensions, each dimension as a big-endian
+ * uint32, then the elements, big-endian and row-major. A uint8 result is a view of `bytes`.
+ *
+ * @param path names the file in errors
  */
 export function parseIdx(bytes: Uint8Array, path: string): IdxArray {
   if (!types.isUint8Array(bytes)) throw wrongArgument("parseIdx: bytes", "a Uint8Array", bytes);
@@ -110,18 +119,22 @@ export const IDX_FILES = [
 ] as const;
 export type IdxFile = (typeof IDX_FILES)[number];
 
-/** Where the four files of a data set lie, unpacked or as .gz, and their MD5 sums, unpacked. */
+/** The folder of a data set's four files, unpacked or as .gz, and the MD5 sums of the unpacked files. */
 export interface IdxSource {
   folder: string;
   sums: Readonly<Record<IdxFile, string>>;
   /** Names the data set in messages: "loadDataset: mnist". */
   operation: string;
-  /** What the user can do about a file that is different, and about one that is missing. */
+  /** The remedies for a file with a different checksum and for a missing file. */
   remedy: string;
   missing: string;
 }
 
-/** Reads the two splits of a data set; every file is checked against its sum, and a missing or different one is E_DATA. */
+/**
+ * Reads the two splits of a data set, and checks every file against its checksum.
+ *
+ * @throws E_DATA for a missing or different file
+ */
 export async function readIdxSplits(source: IdxSource): Promise<{ train: ByteSplit; test: ByteSplit }> {
   return {
     train: await readSplit(source, "train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -152,19 +165,22 @@ async function readVerified(source: IdxSource, name: IdxFile): Promise<{ shape: 
 }
 
 function absence(folder: string, name: IdxFile): string {
-  if (!existsSync(folder)) return "there is no such folder";
+  if (!existsSync(folder)) return "the folder does not exist";
   if (!statSync(folder).isDirectory()) return "expected a folder, got a file";
-  return `has no ${name}, packed as .gz or not`;
+  return `has neither ${name} nor ${name}.gz`;
 }
 
-/** More than any of these files holds: an archive that grows beyond it is none of them. */
+/**
+ * Upper bound of an unpacked file, which none of these files reaches. It protects against an archive that unpacks to
+ * fill the memory.
+ */
 const MOST = 64 * 2 ** 20;
 
 function unpack(bytes: Uint8Array, path: string, context: ReadContext): Uint8Array {
   try {
     const { buffer, byteOffset, length } = gunzipSync(bytes, { maxOutputLength: MOST });
-    return new Uint8Array(buffer, byteOffset, length); // no Buffer, whose slice() is no copy
+    return new Uint8Array(buffer, byteOffset, length); // a plain Uint8Array, because slice() of a Buffer does not copy
   } catch (cause) {
-    throw dataError(path, `is no gzip archive of this data set (${(cause as Error).message})`, context, cause);
+    throw dataError(path, `is not a gzip archive of this data set (${(cause as Error).message})`, context, cause);
   }
 }

@@ -14,21 +14,28 @@ import {
 import { LeftOut } from "../record/left-out.ts";
 import { walkImages } from "./image-walk.ts";
 
-const CONTEXT: ReadContext = { operation: "listImages", remedy: "name an image file, or a folder that holds some" };
+const CONTEXT: ReadContext = {
+  operation: "listImages",
+  remedy: "name an image file, or a folder that contains images",
+};
 
 export interface ListImagesOptions {
-  /** Whether links are followed out of the folder, and to folders (false). A link to a folder that holds it is never followed. */
+  /**
+   * Whether to follow links that leave the folder and links to folders (false). A link to a folder that contains the
+   * link is never followed, because it would loop.
+   */
   followLinks?: boolean;
-  /** Told in one sentence how many files of which kinds were left out, if there are any. */
+  /** Called with one sentence that says how many files of which kinds were left out, if there are any. */
   onWarning?: (message: string) => void;
 }
 
 /**
- * Lists the image files of a folder and its subfolders, told by the ends of their names (`IMAGE_EXTENSIONS`, capitals too), sorted by
- * path, character code by character code: the same order on every machine. Left out are hidden files and folders, and
- * without `followLinks` links to folders and links that lead out of the folder. A file stands for itself, whatever its name.
+ * Lists the image files of a folder and its subfolders. An image is recognised by the extension of its name
+ * (`IMAGE_EXTENSIONS`, in any case). The paths are sorted by character code, so the order is the same on every machine.
+ * Hidden files and folders are left out, and without `followLinks` also links to folders and links that leave the
+ * folder. If `path` is a file, the result is that file, whatever its name.
  *
- * @throws E_DATA for a path that is not there or not readable, and for a folder without images
+ * @throws E_DATA for a path that does not exist or cannot be read, and for a folder without images
  */
 export async function listImages(path: string, options: ListImagesOptions = {}): Promise<string[]> {
   expectPath("listImages: path", path);
@@ -43,7 +50,7 @@ export async function listImages(path: string, options: ListImagesOptions = {}):
   return images.map((image) => image.path);
 }
 
-/** E_DATA for a folder without images, with what it holds instead. */
+/** The error for a folder without images (E_DATA). It says what the folder contains instead. */
 export function noImage(folder: string, leftOut: LeftOut, context: ReadContext = CONTEXT): BatchCamError {
   const found = leftOut.isEmpty ? "no file" : leftOut.describe();
   const looked = `looked for ${IMAGE_EXTENSIONS.join(" ")} in it and its subfolders, found ${found}`;
@@ -64,22 +71,22 @@ async function isFile(path: string): Promise<boolean> {
 }
 
 export interface ReadImagesOptions extends ReadImageOptions {
-  /** Images that come together; the last batch may hold fewer. */
+  /** Number of images in a batch (32). The last batch may have fewer. */
   batchSize?: number;
-  /** Images that are decoded at the same time; the number of cores, at most 4, without it. */
+  /** Number of images that are decoded at the same time (default: the number of cores, at most 4). */
   concurrency?: number;
   /**
-   * Takes the error of a file that cannot be read, which is then left out; without it, the first such error ends the reading. A
-   * failure of the machine (E_IO, such as too many open files) ends it in any case.
+   * Called with the error of a file that cannot be read, which is then left out. Without it, the first such error ends
+   * the iteration. A failure of the machine (E_IO, such as too many open files) always ends it.
    */
   onError?: (error: BatchCamError, path: string) => void;
 }
 
 /**
- * Reads images in the order of their paths, several at a time, batch by batch. Without `size` they may differ in size.
- * While the caller works on a batch, the next `concurrency` images are read.
+ * Reads images in the order of their paths, several at a time, and yields them in batches. Without `size` they may
+ * differ in size. While the caller works on a batch, the next `concurrency` images are being read.
  *
- * @throws E_ARGUMENT at once for options that make no sense; while it runs, what `readImage` throws
+ * @throws E_ARGUMENT at once for invalid options; during the iteration, the errors of `readImage`
  */
 export function readImages(paths: Iterable<string>, options: ReadImagesOptions): AsyncGenerator<ImageFile[]> {
   const known = [...READ_OPTIONS, "batchSize", "concurrency", "onError"] as const;
@@ -98,7 +105,7 @@ export function readImages(paths: Iterable<string>, options: ReadImagesOptions):
 
 type Outcome = ImageFile | { path: string; error: unknown };
 
-/** The results in the order of the paths, the next ones already on their way. */
+/** Yields the results in the order of the paths, while the next `ahead` images are being read. */
 async function* inOrder(paths: string[], ahead: number, options: ReadImageOptions): AsyncGenerator<Outcome> {
   const running: Promise<Outcome>[] = [];
   let next = 0;
@@ -108,7 +115,10 @@ async function* inOrder(paths: string[], ahead: number, options: ReadImageOption
   }
 }
 
-/** Never rejects, so that a reading that nobody waits for any more is no unhandled rejection. */
+/**
+ * Reads one image and never rejects, so that a read that is abandoned when the caller stops early is not reported as an
+ * unhandled rejection.
+ */
 async function attempt(path: string, options: ReadImageOptions): Promise<Outcome> {
   return readImage(path, options).catch((error: unknown) => ({ path, error }));
 }

@@ -8,28 +8,32 @@ import { byCode } from "./class-names.ts";
 import { leaves } from "./inner-file.ts";
 
 export interface WalkOptions {
-  /** Whether links are followed out of the folder, and to folders. */
+  /** Whether to follow links that leave the folder and links to folders. */
   followLinks: boolean;
-  /** Counts what is left out. */
+  /** Counts the files that are left out. */
   leftOut: LeftOut;
-  /** Folder that names in messages are relative to; the walked one without it. */
+  /** Folder that names in messages are relative to (default: the folder that is searched). */
   base?: string;
 }
 
-/** An image file that was found: its path, and which file that is behind all links. */
+/** An image file: its path, and its real path with all links resolved. */
 export interface FoundImage {
   readonly path: string;
   readonly target: string;
 }
 
-const CONTEXT: ReadContext = { operation: "listImages", remedy: "name an image file, or a folder that holds some" };
+const CONTEXT: ReadContext = {
+  operation: "listImages",
+  remedy: "name an image file, or a folder that contains images",
+};
 
-/** More would be a cycle in everything but the links' targets. */
+/** Limits the recursion in case the check for cyclic links misses one (bind mounts, for example). */
 const MOST_DEPTH = 64;
 
 /**
- * Finds the image files in a folder and its subfolders by the ends of their names, sorted by path. Hidden entries are left out, and
- * without `followLinks` links to folders and links that lead out of the folder. A link to a folder that holds it is never followed.
+ * Finds the image files in a folder and its subfolders by the extensions of their names, sorted by path. Hidden entries
+ * are left out, and without `followLinks` also links to folders and links that leave the folder. A link to a folder
+ * that contains the link is never followed.
  *
  * @throws E_DATA for a folder that cannot be read
  */
@@ -48,9 +52,9 @@ interface Walk extends WalkOptions {
 
 interface Place {
   path: string;
-  /** The folder itself, behind all links. */
+  /** Path of the folder with all links resolved. */
   real: string;
-  /** The same of the folders that lead to it. */
+  /** The resolved paths of its parent folders, to detect cycles. */
   above: readonly string[];
 }
 
@@ -67,8 +71,7 @@ async function visit(place: Place, walk: Walk): Promise<void> {
 }
 
 async function descend(place: Place, walk: Walk): Promise<void> {
-  if (place.above.length > MOST_DEPTH)
-    throw dataError(place.path, `lies more than ${MOST_DEPTH} folders deep`, CONTEXT);
+  if (place.above.length > MOST_DEPTH) throw dataError(place.path, `is more than ${MOST_DEPTH} folders deep`, CONTEXT);
   await visit(place, walk);
 }
 
@@ -91,7 +94,7 @@ async function targetOf(path: string): Promise<{ target: string; stats: Stats } 
   try {
     return { target: await realpath(path), stats: await stat(path) };
   } catch {
-    return null; // it leads nowhere, or in a circle
+    return null; // the target does not exist, or the links form a cycle
   }
 }
 
@@ -102,7 +105,7 @@ function take(image: FoundImage, entry: Dirent | Stats, { images, leftOut }: Wal
   else leftOut.add(extension === "" ? "without extension" : (extension as `.${string}`));
 }
 
-/** Whether the end of a name is one of those of image files. */
+/** Whether the extension of a name is that of an image format. */
 export const isImageName = (name: string): boolean =>
   (IMAGE_EXTENSIONS as readonly string[]).includes(extname(name).toLowerCase());
 

@@ -1,24 +1,25 @@
 import { readdir, realpath } from "node:fs/promises";
 import { isAbsolute, join, normalize, relative, sep } from "node:path";
 
-/** A file that a manifest names: where it is, and which file that is behind all links; null for one that is not there. */
+/** A file that a CSV file names: its path, and its real path with all links resolved; null if the file does not exist. */
 export interface InnerFile {
   readonly path: string;
   readonly target: string | null;
 }
 
-/** Whether `to` lies outside of the folder `from`. */
+/** Whether `to` is outside the folder `from`. */
 export function leaves(from: string, to: string): boolean {
   const way = relative(from, to);
   return way === ".." || way.startsWith(`..${sep}`) || isAbsolute(way);
 }
 
 /**
- * Makes a function that finds the files that a manifest in `folder` names: relative to the folder, or absolute and inside of it; with
- * slashes, or with the backslashes of Windows; in the Unicode form of the file system or in the other one.
+ * Makes a function that finds the files that a CSV file in `folder` names. A name may be relative to the folder, or
+ * absolute and inside it. It may use slashes or the backslashes of Windows, and a different Unicode form than the file
+ * system.
  *
- * @param followLinks whether links may lead out of the folder
- * @returns a string that says what is wrong with a name
+ * @param followLinks whether links may leave the folder
+ * @returns a function that returns the file, or a string that describes the problem with the name
  */
 export async function innerFiles(
   folder: string,
@@ -27,7 +28,7 @@ export async function innerFiles(
   const root = await realpath(folder);
   const listings = new Map<string, Promise<ReadonlyMap<string, string>>>();
   return async (name) => {
-    if (/^[a-zA-Z]:[\\/]/.test(name) && sep === "/") return `path "${name}" is an absolute one of Windows`;
+    if (/^[a-zA-Z]:[\\/]/.test(name) && sep === "/") return `path "${name}" is an absolute Windows path`;
     for (const spelling of spellings(name)) {
       const own = isAbsolute(spelling) ? relativeTo([folder, root], spelling) : spelling;
       if (own === null || leaves(folder, join(folder, own))) return `path "${name}" leaves the folder`;
@@ -41,7 +42,10 @@ export async function innerFiles(
   };
 }
 
-/** The name itself, and with slashes where it has backslashes: on Linux a name may hold backslashes of its own. */
+/**
+ * The spellings to try: the name as it is, and then with its backslashes replaced by slashes. The name itself comes
+ * first because on Linux a file name may contain backslashes.
+ */
 const spellings = (name: string): string[] => (name.includes("\\") ? [name, name.replaceAll("\\", "/")] : [name]);
 
 function relativeTo(roots: readonly string[], path: string): string | null {
@@ -49,7 +53,7 @@ function relativeTo(roots: readonly string[], path: string): string | null {
   return root === undefined ? null : relative(root, path);
 }
 
-/** A file below a folder, its path part by part in the Unicode form in which the file system has it; null if it is not there. */
+/** Finds a file below a folder, matching each part of its path in either Unicode form. Returns null if it does not exist. */
 async function existing(
   folder: string,
   name: string,

@@ -14,33 +14,39 @@ import { notesLine, pathWithin, problemOf, unreadableError } from "./reading-not
 export interface LabelledDatasetOptions extends Omit<DecodeOptions, "onError"> {
   /** Folder that the images' paths are relative to. */
   root: string;
-  /** Share of the images that becomes the test split where the files name none. */
+  /** Share of the images that becomes the test split if the files do not name one. */
   testFraction: number;
-  /** Seed of that choice. */
+  /** Seed of the draw of the test split. */
   seed: number;
-  /** What becomes of files that cannot be read: they end the loading, with all their names, or each is left out and reported. */
+  /**
+   * Whether files that cannot be read are an error that names all of them ("fail"), or are left out and reported as
+   * warnings ("skip").
+   */
   badImages: "fail" | "skip";
-  /** The split that a run has an image in; undefined for one that it does not know. Only images that are drawn are asked for. */
+  /**
+   * Looks up the split that a run has an image in; undefined for an image that it does not know. It is called only for
+   * images whose split is drawn.
+   */
   earlier?: EarlierSplit | undefined;
-  /** "path" (default), or "order" for runs of versions that drew so. */
+  /** How the test split is drawn: "path" (default), or "order", the method of earlier versions, to resume their runs. */
   draw?: "path" | "order" | undefined;
 }
 
-/** A user's own images in their splits; `val` where the files name one. */
+/** The splits of a user's own images. `val` is present if the files name it. */
 export interface LabelledSplits {
   train: Split;
   val?: Split;
   test: Split;
-  /** Files that were left out, and why. */
+  /** Files that were left out, with the reasons. */
   warnings: readonly string[];
-  /** As `datasetDigest` gives it. */
+  /** The same digest as `datasetDigest` gives. */
   digest: string;
 }
 
 /**
- * Decodes labelled images into splits, normalised by the statistics of the training pixels.
+ * Decodes labelled images into splits. Their normalisation is the mean and standard deviation of the training pixels.
  *
- * @throws E_DATA for an unreadable file (unless such are skipped), and where a class has no training image
+ * @throws E_DATA for an unreadable file (unless `badImages` is "skip"), and for a class without a training image
  */
 export async function loadLabelled(images: LabelledImages, options: LabelledDatasetOptions): Promise<LabelledSplits> {
   const { classNames } = images;
@@ -86,15 +92,15 @@ function maskHashesOf(own: readonly DecodedImage[]): Pick<Split, "maskHashes"> {
   return own.length > 0 && maskHashes.length === own.length ? { maskHashes } : {};
 }
 
-/** An image that was read, its mask too where it has one. */
+/** An image that was decoded, and its mask if it has one. */
 interface DecodedImage extends NamedImage {
-  /** Of the decoded pixels. */
+  /** Its row in the decoded pixels. */
   row: number;
-  /** Path within the data set. */
+  /** Path relative to the data set's folder. */
   relative: string;
-  /** Of the file. */
+  /** Hash of the file. */
   hash: string;
-  /** Of the mask's file; undefined where there is none. */
+  /** Hash of the mask's file; undefined if there is no mask. */
   maskHash: string | undefined;
 }
 
@@ -105,7 +111,10 @@ interface DecodedImages {
   masks: (images: readonly DecodedImage[]) => Uint8Array | null;
 }
 
-/** The images that can be read; why others cannot is a warning, or ends the reading, with all of them. */
+/**
+ * Decodes the images that can be read. For those that cannot, the reasons are added to the warnings, or thrown as one
+ * error about all of them.
+ */
 async function decodeListed(
   { named, hashes, maskHashes }: Pick<HashedListing, "hashes" | "maskHashes"> & { named: readonly NamedImage[] },
   options: LabelledDatasetOptions,
@@ -143,17 +152,17 @@ const noImage = (name: string, source: string): BatchCamError =>
   new BatchCamError("E_DATA", `loadDataset: ${source}: ${name} has no image that can be read; ${READABLE}`);
 
 interface Masks {
-  /** By the place of its image in the list: its row; null where it could not be read. */
+  /** The row of each image's mask, by the position of the image in the list; null if the mask could not be read. */
   at: ReadonlyMap<number, number | null>;
   /** 1 where the masks of these images are brighter than half, (N, H, W); null where not all of them have one. */
   rows: (places: readonly number[]) => Uint8Array | null;
 }
 
-/** The masks of the images that could be read. */
+/** Decodes the masks of the images that could be read. */
 async function masksOf(listed: readonly LabelledImage[], kept: Int32Array, decoding: DecodeOptions): Promise<Masks> {
   const masked = Array.from(kept).filter((i) => listed[i]?.mask !== undefined);
   if (masked.length === 0) return { at: new Map(), rows: () => null };
-  // Margins and what is transparent are no part of a mask.
+  // Margins and transparent pixels do not belong to a mask, so they become black.
   const background = [0, 0, 0] as const;
   const decoded = await decodeImages(
     masked.map((i) => listed[i]?.mask as string),
@@ -170,7 +179,7 @@ async function masksOf(listed: readonly LabelledImage[], kept: Int32Array, decod
   return { at, rows };
 }
 
-/** The images in the splits that the files name; where these name no test split, some of train become it. */
+/** Assigns images to splits. If the files do not name a test split, some training images are drawn for it. */
 function withTest(
   listed: DecodedImage[],
   { splits }: LabelledImages,
@@ -199,7 +208,7 @@ function withTest(
   if (held.size === 0) {
     const known = train.some((_, place) => decided(place) !== undefined);
     const why = known
-      ? "the run has already used as training or validation images all that could be taken"
+      ? "the run has already used all images that could be drawn for training or validation"
       : "each class has a single image, which is needed to train on";
     throw new BatchCamError(
       "E_DATA",
@@ -210,7 +219,10 @@ function withTest(
   return listed.map((image) => (moved.has(image) ? { ...image, name: "test" } : image));
 }
 
-/** How versions without a record of the data drew: an exact share, which depends on the order and number of all images. */
+/**
+ * The method of earlier versions, which kept no record of the data. It draws an exact share, so the choice depends on
+ * the order and number of all images.
+ */
 function heldOutByOrder(labels: readonly number[], fraction: number, seed: number): Set<number> {
   const count = Math.min(Math.max(1, Math.round(labels.length * fraction)), labels.length - 1);
   return stratifiedChoice(labels, count, randomSource("testSplit", { seed }));
@@ -230,7 +242,10 @@ function expectEveryClass(classNames: readonly string[], labels: readonly number
 const imageTensor = (bytes: Uint8Array, count: number, { channels, size }: LabelledDatasetOptions): Tensor =>
   tensor(bytes, { shape: [count, channels, ...size], dtype: "uint8" });
 
-/** Mean and deviation of each channel's pixels in [0, 1], of images one after the other. */
+/**
+ * Mean and standard deviation of each channel, for pixels scaled to [0, 1].
+ * @param pixels images (N, C, H, W), one after the other
+ */
 export function channelStatistics(
   pixels: Uint8Array,
   { channels, size }: { channels: number; size: readonly [number, number] },
@@ -245,7 +260,7 @@ export function channelStatistics(
     const total = own.reduce((sum, n) => sum + n, 0);
     const mean = own.reduce((sum, n, value) => sum + (n * value) / 255, 0) / total;
     const square = own.reduce((sum, n, value) => sum + n * (value / 255 - mean) ** 2, 0) / total;
-    // A channel of one value has no deviation to divide by.
+    // A constant channel has standard deviation 0, which cannot be divided by.
     return { mean, std: Math.sqrt(square) || 1 };
   });
   return { mean: moments.map(({ mean }) => mean), std: moments.map(({ std }) => std) };

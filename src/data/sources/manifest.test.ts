@@ -101,7 +101,7 @@ describe("a CSV file of images", () => {
       ["path,label,split", "images/a.png,x,dev"],
       /line 2: split must be train, val or test, got "dev"/,
     ],
-    ["rows of other lengths", ["path,label", "images/a.png,x,y"], /is no CSV .*line 2/],
+    ["rows of other lengths", ["path,label", "images/a.png,x,y"], /is not a valid CSV file .*line 2/],
     ["one class", ["path,label", "images/a.png,x", "images/b.png,x"], /two classes or more in train, got 1/],
     [
       "the same column twice",
@@ -129,16 +129,20 @@ describe("a CSV file of images", () => {
       /line 4: path "images\/a\.png", which line 2 names too, has the label "x" there and "y" here/,
     ],
     [
-      "labels that differ by case alone",
+      "labels that differ only in case",
       ["path,label", "images/a.png,Cat", "images/b.png,cat", "images/c.png,dog"],
-      /classes "Cat" and "cat" differ by case alone; give them one name, or two/,
+      /classes "Cat" and "cat" differ only in case; give them one name, or two/,
     ],
     [
       "a label of test that differs from train's by case alone",
       ["path,label,split", ...WHOLE, "mask.png,Dark,test"],
-      /classes "dark" and "Dark" differ by case alone/,
+      /classes "dark" and "Dark" differ only in case/,
     ],
-    ["quotes that are not closed", ["path,label", '"images/a.png,x', "images/b.png,y"], /is no CSV \(Quote Not Closed/],
+    [
+      "quotes that are not closed",
+      ["path,label", '"images/a.png,x', "images/b.png,y"],
+      /is not a valid CSV file \(Quote Not Closed/,
+    ],
     ["an empty label", ["path,label", "images/a.png,x", "images/b.png,", "images/c.png,y"], /line 3: label is empty/],
     ["an empty path", ["path,label", "images/a.png,x", ",y"], /line 3: path is empty/],
     ["nothing", [""], /lacks the column path and label; it is empty/],
@@ -220,7 +224,7 @@ describe("a CSV file of images", () => {
     expect(linked.train.labels.numel + linked.test.labels.numel).toBe(4);
     disposeDataset(linked);
     await failing(["path,label", "images/a.png,x", "C:\\pictures\\b.png,y"]).toMatchObject({
-      message: expect.stringMatching(/line 3: path "C:\\pictures\\b\.png" is an absolute one of Windows/),
+      message: expect.stringMatching(/line 3: path "C:\\pictures\\b\.png" is an absolute Windows path/),
     });
   });
 

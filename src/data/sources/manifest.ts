@@ -10,17 +10,24 @@ import { type InnerFile, innerFiles } from "./inner-file.ts";
 
 const CONTEXT: ReadContext = {
   operation: "loadDataset: csv",
-  remedy: "give a CSV file with the columns path and label, and split and mask if there are such",
+  remedy: "give a CSV file with the columns path and label, and optionally split and mask",
 };
 const COLUMNS: CsvColumns = { required: ["path", "label"], optional: ["split", "mask"] };
 
 /**
- * Lists the images that a CSV file names: `path` (beside the file or below it; `innerFiles` says in which forms), `label` (any text), and if
- * wanted `split` (train, val, test or another usual name of one; train where it is empty) and `mask` (an image that is bright where the
- * other one holds what should not matter; all rows of a split or none need one). Classes are the labels of train, in Unicode form NFC, sorted.
+ * Lists the images that a CSV file names. Its columns are:
  *
- * @throws E_DATA, with the line, for what `readCsv` refuses, for a value that is missing or unknown, for a label that train lacks, for
- *   labels that differ by case alone, for a path that leaves the file's folder, and for an image in two splits, of two classes or with two masks
+ * - `path`: a file in the folder of the CSV file or below it (`innerFiles` describes the forms);
+ * - `label`: any text;
+ * - `split` (optional): train, val, test or another usual name of one; an empty cell means train;
+ * - `mask` (optional): an image that is bright at the pixels that should not affect the prediction. Either all rows of
+ *   a split have a mask, or none.
+ *
+ * The classes are the labels of train, in Unicode form NFC, sorted.
+ *
+ * @throws E_DATA, with the line number, for everything that `readCsv` refuses, a missing or unknown value, a label that
+ *   train lacks, labels that differ only in case, a path outside the folder, and an image that has two splits, classes
+ *   or masks
  */
 export async function readManifest(
   path: string,
@@ -55,7 +62,7 @@ export async function readManifest(
   expectMasks(path, splits);
   const rowsName = `${counted(repeated, "row")} ${wordFor(repeated, "names", "name")}`;
   const warnings =
-    repeated === 0 ? [] : [`${path}: ${rowsName} an image that an earlier row names too, which counts once`];
+    repeated === 0 ? [] : [`${path}: ${rowsName} an image that an earlier row names too; each image is used once`];
   return { classNames, splits, warnings };
 }
 
@@ -81,7 +88,7 @@ async function rowsOf(path: string): Promise<Row[]> {
   });
 }
 
-/** The labels of train; others must be among them. */
+/** The classes, which are the labels of train. The other splits must not have other labels. */
 function classesOf(path: string, rows: readonly Row[]): string[] {
   const trained = rows.filter(({ split }) => split === "train").map(({ label }) => label);
   const classNames = [...new Set(trained)].sort(byCode);
@@ -95,7 +102,10 @@ function classesOf(path: string, rows: readonly Row[]): string[] {
   return classNames;
 }
 
-/** An image of two splits would be judged by what it taught, and one of two classes teaches nothing. */
+/**
+ * Refuses rows that name an image again with a different split, mask or label. In two splits, the model would be
+ * evaluated on an image that it was trained on; with two labels, the image teaches nothing.
+ */
 function expectSame(earlier: Row, row: Row, place: (problem: string) => BatchCamError): void {
   const which = `path "${row.path}", which line ${earlier.line} names too,`;
   if (earlier.split !== row.split) throw place(`${which} is in ${earlier.split} there and in ${row.split} here`);
@@ -108,7 +118,7 @@ function expectMasks(path: string, splits: LabelledImages["splits"]): void {
   for (const [name, images] of Object.entries(splits)) {
     const masked = images.filter(({ mask }) => mask !== undefined).length;
     if (masked === 0 || masked === images.length) continue;
-    const problem = `${masked} of ${counted(images.length, "image")} of ${name} ${wordFor(masked, "has", "have")} a mask: all or none need one`;
+    const problem = `${masked} of ${counted(images.length, "image")} of ${name} ${wordFor(masked, "has", "have")} a mask; either all or none must have one`;
     throw dataError(path, problem, CONTEXT);
   }
 }

@@ -141,12 +141,7 @@ describe("a MedMNIST file", () => {
 
   it.each<[string, string, Uint8Array, RegExp]>([
     ["negative", "|i1", Uint8Array.of(0, 255, 3, 4, 5, 6), /got values from -1 to 6/],
-    [
-      "normalised",
-      "<f4",
-      bytesOf(Float32Array.of(-1, 0.5, 1, 0, 0, 0)),
-      /before any normalisation, got values from -1/,
-    ],
+    ["normalised", "<f4", bytesOf(Float32Array.of(-1, 0.5, 1, 0, 0, 0)), /without normalisation, got values from -1/],
     ["not a number", "<f4", bytesOf(Float32Array.of(Number.NaN, 0.5, 1, 0, 0, 0)), /got NaN or infinity/],
     ["infinite", "<f8", bytesOf(Float64Array.of(Infinity, 0.5, 1, 0, 0, 0)), /got NaN or infinity/],
     ["above 255 as floats", "<f4", bytesOf(Float32Array.of(256, 0, 0, 0, 0, 0)), /got values up to 256/],
@@ -180,7 +175,7 @@ describe("a MedMNIST file", () => {
     const labels = npy("|u1", [20_000, 1], new Uint8Array(20_000));
     await expect(load({ ...GREY, "train_labels.npy": labels })).rejects.toMatchObject({
       code: "E_DATA",
-      message: expect.stringMatching(/train_labels must be one for each of 3 images, got \[20000, 1\]/),
+      message: expect.stringMatching(/train_labels must hold one label for each of 3 images, got \[20000, 1\]/),
     });
   });
 
@@ -194,24 +189,24 @@ describe("a MedMNIST file", () => {
     [
       "splits of other kinds of numbers",
       { ...GREY, "test_images.npy": npy("<f4", [2, 2, 3], new Uint8Array(48)) },
-      /test_images are of <f4, and train_images of \|u1/,
+      /test_images are of <f4, but train_images are of \|u1/,
     ],
     [
       "several labels an image",
       { ...GREY, "train_labels.npy": npy("|u1", [3, 2], bytes(6)) },
-      /one for each of 3 images/,
+      /one label for each of 3 images/,
     ],
     [
       "labels of another number",
       { ...GREY, "train_labels.npy": npy("|u1", [2], bytes(2)) },
-      /one for each of 3 images/,
+      /one label for each of 3 images/,
     ],
     [
       "negative labels",
       { ...GREY, "train_labels.npy": npy("|i1", [3], Uint8Array.from([0, 255, 1])) },
       /labels hold -1/,
     ],
-    ["one class", { ...GREY, "train_labels.npy": npy("|u1", [3], new Uint8Array(3)) }, /one class alone/],
+    ["one class", { ...GREY, "train_labels.npy": npy("|u1", [3], new Uint8Array(3)) }, /hold only one class/],
     [
       "a label that train lacks",
       { ...GREY, "test_labels.npy": npy("|u1", [2], Uint8Array.from([0, 3])) },
@@ -266,7 +261,7 @@ describe("a MedMNIST file", () => {
     const wide = npy("|u1", [3, 1, 1025], new Uint8Array(3 * 1025));
     await expect(load({ ...GREY, "train_images.npy": wide })).rejects.toMatchObject({
       code: "E_DATA",
-      message: expect.stringMatching(/train_images are 1x1025; at most 1024 pixels a side/),
+      message: expect.stringMatching(/train_images are 1x1025; each side must be at most 1024 pixels/),
     });
   });
 

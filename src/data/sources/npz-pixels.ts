@@ -1,7 +1,7 @@
 import { counted } from "../../counted.ts";
 import type { NpyDtype, NpyValues } from "../../io/internal.ts";
 
-/** Height, width and channels of `count` images, and whether the first of these four indices runs fastest. */
+/** The size of `count` images, and whether the array is in Fortran order, in which the first index varies fastest. */
 export interface PixelLayout {
   readonly count: number;
   readonly height: number;
@@ -10,30 +10,32 @@ export interface PixelLayout {
   readonly fortranOrder: boolean;
 }
 
-/** How the numbers of a data set's images become 0 to 255: round(scale · value). */
+/** How pixel values are converted to 0 to 255: round(scale · value). */
 export interface PixelScale {
   readonly scale: number;
-  /** What was decided, for the user; absent for bytes, where nothing had to be. */
+  /** A note to the user about the conversion; absent if the values are bytes already. */
   readonly note?: string;
 }
 
 const DEPTHS = [8, 10, 12, 14, 16];
 
 /**
- * Decides what the numbers of a data set's images mean, by the smallest and largest of all its splits together:
+ * Decides how to scale the pixel values of a data set, by their dtype and the smallest and largest value of all splits
+ * together:
  *
- * - bool: false is black, true is white;
- * - whole numbers: 0 to 2^b − 1, where b is the smallest of 8, 10, 12, 14 and 16 bits that holds the largest value;
- * - floats: [0, 1] if all of them are in it, otherwise [0, 255].
+ * - bool: false is black and true is white;
+ * - integers: the range is 0 to 2^b − 1, where b is the smallest of 8, 10, 12, 14 and 16 bits that holds the largest
+ *   value;
+ * - floats: the range is [0, 1] if all values are in it, otherwise [0, 255].
  *
- * @returns a string that says what is wrong with values outside of these ranges
+ * @returns the scale, or a string that describes the problem if values are outside these ranges
  */
 export function pixelScale({ name, kind }: NpyDtype, parts: readonly NpyValues[]): PixelScale | string {
   const [least, most] = rangeOf(parts);
   if (kind === "b") return { scale: 255, note: "images are bool: true is read as 255" };
   if (!(least >= 0) || !Number.isFinite(most)) {
     const got = Number.isFinite(least) && Number.isFinite(most) ? `values from ${least} to ${most}` : "NaN or infinity";
-    return `must hold pixels of 0 and above, before any normalisation, got ${got}`;
+    return `must hold pixel values of at least 0, without normalisation, got ${got}`;
   }
   if (kind === "f") {
     if (most > 255) return `must hold floats in [0, 1] or [0, 255], got values up to ${most}`;
@@ -62,7 +64,7 @@ function rangeOf(parts: readonly NpyValues[]): [least: number, most: number] {
   return [least, most];
 }
 
-/** The values as bytes in the order (N, C, H, W). */
+/** Converts the values to bytes in the order (N, C, H, W). */
 export function planarBytes(values: NpyValues, layout: PixelLayout, scale: number): Uint8Array {
   const { count, height, width, channels, fortranOrder } = layout;
   if (values instanceof Uint8Array && scale === 1 && channels === 1 && !fortranOrder) return values;

@@ -3,17 +3,17 @@ import { extname, join } from "node:path";
 import type { DatasetName } from "../../config/index.ts";
 import { isImageName } from "./image-walk.ts";
 
-/** The data set that reads a file or folder of one's own, and what tells so. */
+/** The data set that can read a user's own file or folder, and a clause that says why. */
 export interface OwnDataset {
   name: DatasetName;
-  /** "holds images": continues a sentence about the path. */
+  /** A clause about the path, such as "holds images". */
   holds: string;
 }
 
-/** Folders that are looked into before it is given up. */
+/** Limit on the number of folders that are searched at each level. */
 const MOST_FOLDERS = 100;
 
-/** What a path of one's own is to `loadDataset`, as far as a quick look tells; undefined where it is nothing of the kind. */
+/** Guesses which data set reads a user's own file or folder, from a quick look at it; undefined if none does. */
 export function ownDataset(path: string): OwnDataset | undefined {
   const found = statSync(path, { throwIfNoEntry: false });
   if (found?.isDirectory()) return holdsImages(path) ? { name: "folder", holds: "holds images" } : undefined;
@@ -23,7 +23,7 @@ export function ownDataset(path: string): OwnDataset | undefined {
   return end === ".npz" ? { name: "npz", holds: "is an .npz file" } : undefined;
 }
 
-/** Looks for an image in a folder, its subfolders and theirs: split, class, image. */
+/** Looks for an image in a folder and two levels of subfolders, which are deep enough for split/class/image. */
 function holdsImages(folder: string): boolean {
   let level = [folder];
   for (let depth = 0; depth < 3; depth++) {
@@ -43,6 +43,6 @@ function entriesOf(folder: string): { name: string; path: string; isFolder: bool
       isFolder: entry.isDirectory(),
     }));
   } catch {
-    return []; // a folder that cannot be read has nothing to show
+    return []; // this is only a guess, so a folder that cannot be read counts as empty
   }
 }

@@ -7,12 +7,12 @@ import { FileError } from "../../io/internal.ts";
 export const pathWithin = (root: string, path: string): string =>
   relative(resolve(root), resolve(path)).split(sep).join("/");
 
-/** What is wrong with a file of a data set, which is named by its path in the data set. */
+/** Describes the problem with a file of a data set, naming the file by its path within the data set. */
 export function problemOf(error: BatchCamError, root: string): string {
   return error instanceof FileError ? `${pathWithin(root, error.path)}: ${error.problem}` : error.message;
 }
 
-/** A message of more is no help, and would fill a terminal. */
+/** Limits the length of an error message about many files. */
 const MOST_SHOWN = 1000;
 
 /** One error about every file of a data set that cannot be read. */
@@ -20,11 +20,14 @@ export function unreadableError(problems: readonly string[], source: string): Ba
   const shown = problems.slice(0, MOST_SHOWN).join("; ");
   const rest = problems.length > MOST_SHOWN ? `; and ${problems.length - MOST_SHOWN} more` : "";
   const files = `${counted(problems.length, "file")} cannot`;
-  const remedy = "mend them, or leave them out with badImages skip"; // the command line names its flag
+  const remedy = "repair them, or leave them out with badImages skip"; // the command line names its flag
   return new BatchCamError("E_DATA", `loadDataset: ${source}: ${files} be read: ${shown}${rest}; ${remedy}`);
 }
 
-/** What reading changed, as one sentence with the number of images of each change; EXIF orientations, which only help, are left out. */
+/**
+ * Summarises in one sentence how reading changed images, with the number of images for each change. Rotations by EXIF
+ * are not mentioned, because they are always right.
+ */
 export function notesLine(notes: readonly (readonly string[])[]): string[] {
   const counts = new Map<string, number>();
   for (const note of notes.flat())

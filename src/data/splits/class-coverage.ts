@@ -3,7 +3,10 @@ import { classCounts } from "../batches/prototypes.ts";
 import { classList } from "../sources/class-names.ts";
 import type { Split, SplitName } from "./split.ts";
 
-/** Images of a class in a split under which its share of correct answers, or what was learned of it, is hardly more than chance. */
+/**
+ * A split with fewer images of a class than this says little about the class: one image changes the accuracy by more
+ * than 20 %, and training learns little from so few.
+ */
 const FEW_IMAGES_OF_CLASS = 5;
 
 /** A class of which a split has fewer images than `FEW_IMAGES_OF_CLASS`. */
@@ -13,14 +16,14 @@ export interface ThinClass {
   images: number;
 }
 
-/** What to do for a split that lacks images of a class. */
+/** The remedy for each split that lacks images of a class. */
 const REMEDIES: Readonly<Record<SplitName, string>> = {
   train: "add images of such classes, or hold fewer out",
-  val: "add images of such classes; where the split is drawn, hold a larger share out (valImages) or name its images yourself",
-  test: "add images of such classes; where the split is drawn, hold a larger share out (testFraction) or name its images yourself",
+  val: "add images of such classes; if the split is drawn, hold a larger share out (valImages) or name its images yourself",
+  test: "add images of such classes; if the split is drawn, hold a larger share out (testFraction) or name its images yourself",
 };
 
-/** Classes of which splits have few images, or none. */
+/** The classes that have fewer than `FEW_IMAGES_OF_CLASS` images in a split, or none. */
 export function thinClasses(splits: readonly Split[]): ThinClass[] {
   return splits.flatMap(({ name, labels, numClasses, classNames }) => {
     const counts = classCounts(labels, numClasses);
@@ -31,7 +34,7 @@ export function thinClasses(splits: readonly Split[]): ThinClass[] {
   });
 }
 
-/** What is said of a split that does not show every class: by its classes' names, one sentence for each split. */
+/** One warning for each evaluation split that has no image of some classes. It names the classes. */
 export function coverageWarnings(splits: readonly (Split | undefined)[]): string[] {
   return splits.flatMap((split) => {
     if (split === undefined || split.name === "train") return [];
@@ -41,7 +44,9 @@ export function coverageWarnings(splits: readonly (Split | undefined)[]): string
     if (missing.length === 0) return [];
     const present = classNames.filter((_, label) => counts[label] !== 0);
     if (present.length === 1)
-      return [`${name} has images of class "${present[0]}" alone: it cannot tell classes apart`];
+      return [
+        `${name} only has images of class "${present[0]}": its accuracy cannot show whether classes are distinguished`,
+      ];
     const what = wordFor(missing.length, "it", "them");
     return [
       `${name} has no image of ${classList(missing)}: its accuracy says nothing about ${what}; ${REMEDIES[name]}`,
@@ -49,7 +54,7 @@ export function coverageWarnings(splits: readonly (Split | undefined)[]): string
   });
 }
 
-/** What is said of a split that has images of a class, but few: by the classes' names and numbers, one sentence for each split. */
+/** One warning for each split that has few images of some classes, but at least one. It names the classes and their counts. */
 export function thinWarnings(splits: readonly Split[]): string[] {
   const thin = thinClasses(splits).filter(({ images }) => images > 0);
   return splits.flatMap(({ name }) => {
@@ -58,8 +63,8 @@ export function thinWarnings(splits: readonly Split[]): string[] {
     const most = own.at(-1)?.images as number;
     const effect =
       name === "train"
-        ? "little can be learned about so few"
-        : `one image moves the accuracy of such a class by ${Math.round(100 / most)} % or more`;
+        ? "a model learns little from so few"
+        : `one image changes the accuracy of such a class by ${Math.round(100 / most)} % or more`;
     const list = classList(
       own.map((one) => one.class),
       own.map(({ images }) => images),

@@ -2,26 +2,34 @@ import { createHash } from "node:crypto";
 import { membersOf } from "../batches/prototypes.ts";
 
 export interface HeldOutOptions {
-  /** Separates choices of different purpose, so that one says nothing about another. */
+  /** Draws for different purposes use different random numbers, so that they are independent. */
   purpose: "test" | "val" | "limit";
-  /** Share of the images that is held out, above 0 and below 1. */
+  /** Share of the images that is held out, in (0, 1). */
   fraction: number;
   seed: number;
-  /** Whether every class gives an image where it has two or more; otherwise all classes together give at least one. */
+  /**
+   * Whether at least one image is held out of every class that has two or more (true). If false, at least one image is
+   * held out of all classes together.
+   */
   everyClass?: boolean;
-  /** Digest of each image's content: images of equal content are held out together. */
+  /** Digest of each image's content. Images with equal content are held out together. */
   hashes?: readonly string[] | undefined;
-  /** Decides for some images beforehand, by their place: true where one is held out. */
+  /** Decides for some images beforehand whether they are held out, by their position; undefined if an image is to be drawn. */
   decided?: (place: number) => boolean | undefined;
 }
 
 /**
- * Chooses the images that are held out, by their places: each image whose number `drawOf(path)` lies below `fraction`. The choice for
- * an image depends on its own path and the seed alone, so that adding, removing or changing other images does not move it. There are two
- * exceptions. A class that would give no image, or would keep none for training, holds out its image of the lowest number, or keeps that
- * of the highest. Images of equal content are one image, with the number of the path that sorts first, so that none is in both parts,
- * unless one content is most of a class, which as one image could hardly be parted.
- * An image that was decided beforehand stays where it was. A class of a single image keeps it for training.
+ * Chooses the images that are held out, and returns their positions. An image is held out if its number `drawOf(path)`
+ * is below `fraction`. The choice depends only on the path of the image and the seed, so adding, removing or changing
+ * other images does not affect it, with two exceptions:
+ *
+ * - If a class would have no image held out, its image with the lowest number is held out. If a class would have no
+ *   image left for training, its image with the highest number is kept.
+ * - Images with equal content are treated as one image, with the number of the path that sorts first, so that the same
+ *   image is never in both parts. This does not apply to a content that makes up most of a class, because the class
+ *   could then hardly be divided.
+ *
+ * An image that was decided beforehand stays as it was. The image of a class with a single image is kept for training.
  *
  * @param paths relative to the data set's folder
  */
@@ -37,7 +45,7 @@ export function heldOut(paths: readonly string[], labels: readonly number[], opt
   return new Set([...held].flatMap(({ places }) => places));
 }
 
-/** Places of the same image, which are held out together. */
+/** The positions of one image and its copies, which are held out together. */
 interface Unit {
   places: number[];
   path: string;
@@ -58,7 +66,7 @@ function unitsOf(paths: readonly string[], labels: readonly number[], options: H
     unit.labels.add(labels[place] as number);
     if (path < unit.path) unit.path = path;
     const before = decided(place);
-    // What is trained on under one path may not be held out under another.
+    // If one copy was decided to be trained on, none of the copies may be held out.
     if (before !== undefined) unit.decided = (unit.decided ?? true) && before;
     units.set(key, unit);
   }
@@ -66,10 +74,10 @@ function unitsOf(paths: readonly string[], labels: readonly number[], options: H
   return [...units.values()];
 }
 
-/** Share of a class above which equal images are drawn each by its path. */
+/** If one content makes up more than this share of a class, its copies are drawn one by one, by their paths. */
 const MOST = 0.8;
 
-/** Contents that make up most of a class. */
+/** The contents that make up more than `MOST` of a class. */
 function mostOfAClass(hashes: readonly string[], labels: readonly number[]): Set<string> {
   const most = new Set<string>();
   for (const own of membersOf(labels)) {
@@ -80,7 +88,7 @@ function mostOfAClass(hashes: readonly string[], labels: readonly number[]): Set
   return most;
 }
 
-/** The images of each class, by its label. */
+/** The units of each class, by label. A unit whose copies have several labels is in several classes. */
 function classesOf(units: readonly Unit[]): Map<number, Unit[]> {
   const classes = new Map<number, Unit[]>();
   for (const unit of units)
@@ -92,7 +100,7 @@ function classesOf(units: readonly Unit[]): Map<number, Unit[]> {
   return classes;
 }
 
-/** Takes an image back where all of a class would be held out. */
+/** Keeps one image of a class for training if all of them would be held out. */
 function keepOne(own: readonly Unit[], held: Set<Unit>): void {
   if (own.some((unit) => !held.has(unit))) return;
   const last = inOrder(own.filter((unit) => unit.decided === undefined)).at(-1);
@@ -102,11 +110,11 @@ function keepOne(own: readonly Unit[], held: Set<Unit>): void {
 interface Choice {
   held: Set<Unit>;
   classes: ReadonlyMap<number, readonly Unit[]>;
-  /** Whether a class may be left without an image if there is no other choice. */
+  /** Whether a class may be left without a training image if there is no other choice. */
   anyway?: boolean;
 }
 
-/** Holds an image out where none would be, if each of its classes keeps another one. */
+/** Holds one image out if none is held out yet, provided that each of its classes keeps another one for training. */
 function holdOne(own: readonly Unit[], { held, classes, anyway = false }: Choice): void {
   if (own.length < 2 || own.some((unit) => held.has(unit))) return;
   const free = inOrder(own.filter((unit) => unit.decided === undefined));
@@ -122,7 +130,10 @@ const inOrder = (units: readonly Unit[]): Unit[] =>
 const byDraw = (places: readonly number[], draws: readonly number[]): number[] =>
   [...places].sort((a, b) => (draws[a] as number) - (draws[b] as number) || a - b);
 
-/** The `count` images of the lowest numbers, in the order of these: adding an image moves at most one of them. */
+/**
+ * The positions of the `count` images with the lowest numbers, in ascending order of the numbers. Adding an image to
+ * the data set replaces at most one of them.
+ */
 export function lowestDraws(
   paths: readonly string[],
   count: number,
@@ -132,24 +143,24 @@ export function lowestDraws(
   return Int32Array.from(byDraw([...paths.keys()], draws).slice(0, count));
 }
 
-/** A number in [0, 1) that is a function of the purpose, the seed and the path: the first 48 bits of their SHA-256. */
+/** A uniform number in [0, 1) from the purpose, the seed and the path: the first 48 bits of their SHA-256. */
 export function drawOf(path: string, { purpose, seed }: Pick<HeldOutOptions, "purpose" | "seed">): number {
-  // File systems write the same accented name in two ways.
+  // File systems differ in the Unicode form of accented names (NFC or NFD).
   const text = `${purpose}\0${seed}\0${path.normalize("NFC")}`;
   return createHash("sha256").update(text).digest().readUIntBE(0, 6) / 2 ** 48;
 }
 
-/** Steps of a factor of 10^(1/10), rounded as in Renard's series R10. */
+/** Multiples within a decade in steps of a factor of 10^(1/10), rounded as in the Renard series R10. */
 const SERIES = [1, 1.25, 1.6, 2, 2.5, 3.15, 4, 5, 6.3, 8];
 
 /**
- * The share that is nearest to `count` of `total` in a fixed series (... 0.08, 0.1, 0.125, 0.16, 0.2 ...), at most an eighth away: it
- * stays the same where a few images are added, which `count / total` does not.
+ * The share nearest to `count / total` in a fixed series (... 0.08, 0.1, 0.125, 0.16, 0.2 ...), at most an eighth off.
+ * Unlike `count / total` it stays the same if a few images are added, so that their draws do not change.
  */
 export function steadyFraction(count: number, total: number): number {
   const exponent = Math.floor(Math.log10(count / total));
   const shares = [...SERIES, 10].map((step) => Number(`${step}e${exponent}`));
   const distance = (share: number) => Math.abs(Math.log((share * total) / count));
   const nearest = shares.reduce((best, share) => (distance(share) < distance(best) ? share : best));
-  return Math.min(nearest, 0.8); // something is left to train on
+  return Math.min(nearest, 0.8); // at least a fifth is left to train on
 }

@@ -7,19 +7,21 @@ import { channelStatistics } from "../sources/labelled-dataset.ts";
 import type { Normalization, Split } from "./split.ts";
 
 export interface SplitOptions {
-  /** Number of classes; one more than the largest label without it. */
+  /** Number of classes (default: the largest label plus one). */
   numClasses?: number;
-  /** A name for each class; their numbers without it. */
+  /** A name for each class (default: the class numbers). */
   classNames?: readonly string[];
-  /** Mean and deviation of each channel in [0, 1]; those of these images without it. */
+  /** Mean and standard deviation of each channel, for pixels in [0, 1] (default: those of these images). */
   normalization?: Normalization;
 }
 
 /**
- * Makes a training split of images that a program has in memory: uint8 (N, C, H, W) and int64 labels (N). The tensors are taken as they are
- * and belong to the split: `disposeSplit` frees them.
+ * Makes a training split of images in memory. The split takes ownership of the tensors without copying them;
+ * `disposeSplit` frees them.
  *
- * @throws E_SHAPE, E_DTYPE and E_ARGUMENT for tensors and options that make no split
+ * @param images uint8 (N, C, H, W), 0 to 255
+ * @param labels int64 (N), 0 to numClasses − 1
+ * @throws E_SHAPE, E_DTYPE and E_ARGUMENT for tensors and options that do not fit
  */
 export function splitOf(images: Tensor, labels: Tensor, options: SplitOptions = {}): Split {
   const known = ["numClasses", "classNames", "normalization"] as const;

@@ -3,33 +3,42 @@ import { counted } from "../../counted.ts";
 import type { Tensor } from "../../tensor/index.ts";
 import { expectClassCount, expectShapes, isTensor } from "../../tensor/internal.ts";
 
-/** Mean and standard deviation of the training pixels in [0,1], one figure per channel. */
+/** Mean and standard deviation of the training pixels in [0, 1], one value per channel. */
 export interface Normalization {
   readonly mean: readonly number[];
   readonly std: readonly number[];
 }
 
-/** One part of a data set, whole in memory. */
+/** One split of a data set, with all its images in memory. */
 export interface Split {
   readonly name: "train" | "val" | "test";
   /** uint8 (N,C,H,W), 0 to 255. */
   readonly images: Tensor;
   /** int64 (N), 0 to numClasses − 1. */
   readonly labels: Tensor;
-  /** uint8 (N,H,W), 1 where an image holds what should not matter (a decoy's patch); absent where that is not known. */
+  /**
+   * uint8 (N, H, W), 1 at pixels that should not affect the prediction (such as a decoy's patch); absent if they are
+   * not known.
+   */
   readonly masks?: Tensor;
-  /** Name of each image: its file's path within the data set, with "/" between folders. Absent where images have no names. */
+  /** Path of each image's file within the data set, with "/" between folders; absent if the images have no names. */
   readonly paths?: readonly string[];
-  /** Digest of each image's content, of its file where it has one: equal contents have equal digests. Absent without `paths`. */
+  /**
+   * Digest of each image's content, computed on its file if it has one. Equal contents have equal digests. Absent
+   * without `paths`.
+   */
   readonly hashes?: readonly string[];
-  /** Digest of each mask's file; absent where images have none. Masks do not tell images apart: `hashes` do. */
+  /** Digest of each mask's file; absent if the images have no masks. Images are identified by `hashes` alone. */
   readonly maskHashes?: readonly string[];
   readonly numClasses: number;
   readonly classNames: readonly string[];
   readonly normalization: Normalization;
 }
 
-/** Fails for what is no split: two live tensors, (N,C,H,W) and (N), and what belongs to them. */
+/**
+ * Throws unless the value is a valid split: two live tensors, (N, C, H, W) and (N), with matching classes,
+ * normalisation and lists.
+ */
 export function expectSplit(operation: string, split: Split): void {
   const { images, labels, numClasses, normalization, paths, hashes, maskHashes } = objectOf(
     `${operation}: split`,
@@ -53,7 +62,10 @@ export function disposeSplit(split: Split): void {
   split.masks?.dispose();
 }
 
-/** Fails unless each figure is a list of finite numbers, one for all channels or one for each, and no deviation is zero. */
+/**
+ * Throws unless the mean and the standard deviation are lists of one number for all channels or one for each, all
+ * finite, and no standard deviation is zero.
+ */
 function expectNormalization(operation: string, normalization: Normalization, channels: number): void {
   const { mean, std } = objectOf(`${operation}: split.normalization`, normalization);
   for (const [name, figures] of Object.entries({ mean, std })) {
@@ -66,7 +78,7 @@ function expectNormalization(operation: string, normalization: Normalization, ch
 
 export type SplitName = "train" | "val" | "test";
 
-/** Usual names of splits, in lower case. */
+/** The usual names of splits, in lower case. */
 const SPELLINGS: Readonly<Record<string, SplitName>> = {
   train: "train",
   training: "train",
@@ -77,23 +89,26 @@ const SPELLINGS: Readonly<Record<string, SplitName>> = {
   testing: "test",
 };
 
-/** The split that a folder's name or a cell means, whatever its capitals; undefined for other names. */
+/** The split that the name of a folder or a cell of a table refers to, ignoring case; undefined for other names. */
 export function splitNamed(name: string): SplitName | undefined {
   const key = name.toLowerCase();
   return Object.hasOwn(SPELLINGS, key) ? SPELLINGS[key] : undefined;
 }
 
-/** Of the RGB pixels of ImageNet in [0, 1]: what the weights of torchvision, timm and transformers are for. */
+/**
+ * Mean and standard deviation of ImageNet's RGB pixels in [0, 1]. The pretrained weights of torchvision, timm and
+ * transformers expect it.
+ */
 export const IMAGENET_NORMALIZATION: Normalization = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
 
-/** (x − mean) / std that leaves pixels in [0, 1]. */
+/** The normalisation that leaves pixels in [0, 1] unchanged. */
 export const NO_NORMALIZATION: Normalization = { mean: [0], std: [1] };
 
 /**
- * The same figures for images of another number of channels: one figure holds for every channel; grey images take the mean
- * over the channels, as timm does, which is 0.449 and 0.226 for ImageNet.
+ * Adapts a normalisation to another number of channels. A single value is used for every channel. For grey images the
+ * values of the channels are averaged, as timm does; for ImageNet this gives 0.449 and 0.226.
  *
- * @returns null where neither is the case
+ * @returns null if the number of channels cannot be adapted
  */
 export function normalizationForChannels({ mean, std }: Normalization, channels: number): Normalization | null {
   const adapt = (figures: readonly number[]) => {
@@ -105,7 +120,7 @@ export function normalizationForChannels({ mean, std }: Normalization, channels:
   return fitted.mean === null || fitted.std === null ? null : { mean: fitted.mean, std: fitted.std };
 }
 
-/** Rounded where the sum's last digits are noise: 0.226, not 0.22599999999999998. */
+/** The mean, rounded to 12 digits to hide rounding errors: 0.226 instead of 0.22599999999999998. */
 function average(figures: readonly number[]): number {
   const sum = figures.reduce((total, figure) => total + figure, 0);
   return Number((sum / figures.length).toPrecision(12));

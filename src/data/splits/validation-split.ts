@@ -9,25 +9,26 @@ import { heldOut, steadyFraction } from "./held-out.ts";
 import { expectSplit, type Split } from "./split.ts";
 
 export interface ValidationOptions {
-  /** Images to hold out, from 1 to N − 1; about so many where the images have paths. */
+  /** Number of images to hold out, from 1 to N − 1. It is approximate if the images have paths. */
   images: number;
-  /** The choice is a function of the labels (or paths), `images` and this integer alone, on every machine. */
+  /** The choice depends only on the labels (or paths), `images` and this integer, on every machine. */
   seed: number;
 }
 
-/** How images that have paths are held out. */
+/** How images with paths are held out. */
 export interface ValidationDraw {
-  /** Share that is held out. */
+  /** Share of the images that is held out. */
   fraction: number;
-  /** Where an image belongs that an earlier draw has placed, by its place in the split. */
+  /** Whether an earlier draw held an image out, by its position in the split; undefined if it has to be drawn. */
   decided?: (place: number) => boolean | undefined;
 }
 
 /**
- * Holds out a validation split for model selection: as near as whole images allow, each class keeps its share. Where images have
- * paths, each is drawn by its own path (`heldOut`), so that adding one moves no other (with the exceptions named there), and the number of images is about the one asked
- * for. Both parts are copies in the original order; `split` stays as it is, for the caller to free. The test split is refused,
- * because what was selected on it can no longer be judged on it.
+ * Holds out a validation split for model selection. The split is stratified: the classes keep their proportions as far
+ * as whole images allow. If the images have paths, each image is drawn by its own path (`heldOut`), so that adding an
+ * image does not move others (with the exceptions described there), and the number of images is only approximate. Both
+ * parts are copies in the original order; the caller still owns `split`. The test split is refused, because a model
+ * that was selected on it can no longer be evaluated on it.
  */
 export function splitValidation(split: Split, options: ValidationOptions): { train: Split; val: Split } {
   const { images, seed } = optionsOf("splitValidation", options, ["images", "seed"]);
@@ -45,7 +46,7 @@ export function splitValidation(split: Split, options: ValidationOptions): { tra
   return parted(split, stratifiedChoice(labels, images, randomSource("splitValidation", { seed })));
 }
 
-/** As `splitValidation`, of images that have paths, by the share that is held out. */
+/** `splitValidation` for images with paths, with the share that is held out in place of a number of images. */
 export function drawValidation(split: Split, seed: number, draw: ValidationDraw): { train: Split; val: Split } {
   const labels = Array.from(split.labels.data() as BigInt64Array, Number);
   const classes = new Set(labels).size;
@@ -64,7 +65,7 @@ function parted(split: Split, held: ReadonlySet<number>): { train: Split; val: S
   };
 }
 
-/** A copy of the images at `indices`, in that order, as a split of its own. */
+/** Copies the images at `indices`, in that order, to a new split. */
 export function selectImages(split: Split, selection: { indices: Int32Array; name: Split["name"] }): Split {
   const { indices, name } = optionsOf("selectImages", selection, ["indices", "name"]);
   expectSplit("selectImages", split);
@@ -84,7 +85,7 @@ export function selectImages(split: Split, selection: { indices: Int32Array; nam
   return { ...split, ...chosen, ...named, name };
 }
 
-/** Places of `total` images, of each class in its share, chosen by the stream. */
+/** A stratified choice: the positions of `total` images drawn at random, each class in proportion to its size. */
 export function stratifiedChoice(labels: readonly number[], total: number, next: RandomSource): Set<number> {
   const classes = membersOf(labels);
   const quotas = largestRemainder(
@@ -94,7 +95,10 @@ export function stratifiedChoice(labels: readonly number[], total: number, next:
   return new Set(classes.flatMap((own, c) => shuffle(own, next).slice(0, quotas[c])));
 }
 
-/** Whole shares of `total` in proportion to `sizes`; what rounding leaves goes to the largest fractions, first class first. */
+/**
+ * Divides `total` into whole numbers in proportion to `sizes` by the largest remainder method. Of equal remainders the
+ * first class wins.
+ */
 function largestRemainder(sizes: readonly number[], total: number): number[] {
   const all = sizes.reduce((sum, size) => sum + size, 0);
   const quotas = sizes.map((size) => Math.floor((size * total) / all));
@@ -104,6 +108,6 @@ function largestRemainder(sizes: readonly number[], total: number): number[] {
   return quotas;
 
   function fraction(c: number): number {
-    return ((sizes[c] as number) * total) % all; // in units of 1/all: exact, unlike the quotient
+    return ((sizes[c] as number) * total) % all; // in units of 1/all, so that the comparison is exact
   }
 }
