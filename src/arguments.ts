@@ -2,8 +2,8 @@ import { types } from "node:util";
 import { BatchCamError, type ErrorCode } from "./errors.ts";
 import { nearestName } from "./nearest-name.ts";
 
-// What public functions say of arguments that TypeScript would have refused: callers from JavaScript have no compiler.
-// `place` names the operation and the argument, "narrow: start".
+// Checks of arguments that TypeScript would refuse, for callers from JavaScript. `place` names the operation and the
+// argument in messages, such as "narrow: start".
 
 export function wrongArgument(
   place: string,
@@ -14,12 +14,15 @@ export function wrongArgument(
   return new BatchCamError(code, `${place}: expected ${expected}, got ${describeValue(value)}`);
 }
 
-/** A value in a message: itself where it is short, else its kind. The one way to put a value into a message: it never throws. */
+/**
+ * Describes a value in a message: the value itself if it is short, otherwise its kind. Every message must use this
+ * function, because it never throws.
+ */
 export function describeValue(value: unknown): string {
   try {
     return described(value);
   } catch {
-    return `a hostile ${typeof value}`; // a Proxy or a getter that throws when it is looked at
+    return `a hostile ${typeof value}`; // a Proxy or a getter that throws when it is read
   }
 }
 
@@ -37,22 +40,22 @@ function described(value: unknown): string {
   return typeof name === "string" && name !== "" ? name : "an object";
 }
 
-/** The same for a rule, "be an integer >= 1": "Conv2d: groups must be an integer >= 1, got 0". */
+/** Makes an error with a rule such as "be an integer >= 1": "Conv2d: groups must be an integer >= 1, got 0". */
 function refusal(place: string, rule: string, value: unknown): BatchCamError {
   return new BatchCamError("E_ARGUMENT", `${place} must ${rule}, got ${describeValue(value)}`);
 }
 
-/** The names of an object type's keys; of a union, those of each member. */
+/** The keys of an object type; for a union, the keys of all its members. */
 type KeysOf<T> = T extends unknown ? keyof T & string : never;
 
-/** Does not compile where a list lacks a key of T, and then names it. */
+/** Makes a list that lacks a key of T fail to compile, with the missing key in the error. */
 type Complete<T, K extends string> = [KeysOf<T>] extends [K] ? unknown : { "the list lacks": Exclude<KeysOf<T>, K> };
 
 /**
- * Checks that options are an object that holds no name besides those in `known`, and returns them. This is how a public function
- * reads its options: `const { a = 1 } = optionsOf("f", options, ["a"])`. Destructuring in the signature would meet null with a
- * TypeError, and would ignore a misspelt name. The compiler refuses a list that lacks a key of the options' type. Without
- * `known`, which is for options that another function checks, every name passes.
+ * Checks that options are an object without unknown names, and returns them. This is how a public function reads its
+ * options: `const { a = 1 } = optionsOf("f", options, ["a"])`. Destructuring in the signature would throw a TypeError
+ * for null and ignore a misspelt name. The compiler refuses a list that lacks a key of the options' type. Without
+ * `known`, every name is accepted; this is for options that another function checks.
  *
  * @throws E_ARGUMENT for another kind of value, and for an unknown name, with the nearest known one
  */
@@ -66,7 +69,7 @@ export function optionsOf<T extends object, const K extends KeysOf<T> = KeysOf<T
   return options;
 }
 
-/** Fails for a key that is not among the known names: "road: unknown option sede; did you mean seed?". */
+/** Throws for an unknown key: "road: unknown option sede; did you mean seed?". */
 function expectKnownKeys(operation: string, options: object, known: readonly string[]): void {
   const unknown = Object.keys(options).find((key) => !known.includes(key));
   if (unknown === undefined) return;
@@ -84,7 +87,7 @@ export function objectOf<T extends object>(place: string, value: T): T {
   throw refusal(place, "be an object", value);
 }
 
-/** Fails unless the value is a number for which `holds`; `rule` says that in words, "lie in [0, 1)". */
+/** Throws unless the value is a number for which `holds` is true. `rule` describes the condition, such as "be in [0, 1)". */
 export function expectNumber(
   place: string,
   value: unknown,
@@ -94,7 +97,7 @@ export function expectNumber(
   if (typeof value !== "number" || !holds(value)) throw refusal(place, rule, value);
 }
 
-/** Fails unless the value is an integer from `least` to `most`. */
+/** Throws unless the value is an integer from `least` to `most`. */
 export function expectInteger(place: string, value: unknown, least: number, most = Number.MAX_SAFE_INTEGER): void {
   if (Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most) return;
   const range = most === Number.MAX_SAFE_INTEGER ? `>= ${least}` : `from ${least} to ${most}`;
@@ -113,25 +116,28 @@ export function expectFunction(place: string, value: unknown): void {
   if (typeof value !== "function") throw refusal(place, "be a function", value);
 }
 
-/** Fails for what the operating system takes for no path: another type, nothing, a zero byte. */
+/** Throws for a value that cannot be a path: not a string, empty, or with a zero byte. */
 export function expectPath(place: string, value: unknown): void {
   if (typeof value === "string" && value !== "" && !value.includes("\0")) return;
   throw refusal(place, "be a path, a string that is not empty and has no zero byte", value);
 }
 
-/** The items of an iterable; a string, whose letters nobody means, is none. */
+/** The items of an iterable. A string is refused, because nobody means its letters. */
 export function itemsOf<T>(place: string, value: Iterable<T>, expected: string): T[] {
   const iterable = typeof value === "object" && value !== null && typeof value[Symbol.iterator] === "function";
   if (!iterable || isShell(value)) throw refusal(place, `be ${expected}`, value);
   return [...value];
 }
 
-/** Fails unless the value is a Map. */
+/** Throws unless the value is a Map. */
 export function expectMap(place: string, value: unknown, expected = "a Map of names and tensors"): void {
   if (!types.isMap(value)) throw refusal(place, `be ${expected}`, value);
 }
 
-/** A Proxy of a collection, or an object that only inherits from one: it has no entries, and its methods throw. */
+/**
+ * Whether a value is a Proxy of a collection or an object that only inherits from one. Such a value has no entries, and
+ * its methods throw.
+ */
 function isShell(value: object): boolean {
   return (value instanceof Map && !types.isMap(value)) || (value instanceof Set && !types.isSet(value));
 }

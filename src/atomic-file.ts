@@ -5,10 +5,12 @@ import { basename, dirname, join } from "node:path";
 import { BatchCamError } from "./errors.ts";
 
 /**
- * Replaces a file so that its name always shows the old content or the new, whenever the process or the machine stops:
- * `write` fills a temporary file (".<name>-<random>.tmp") in the same folder, which is made where it is missing; it is
- * flushed and renamed. What the file system refuses is E_IO; then, and where `write` throws, the old file is intact and
- * the temporary one is gone.
+ * Replaces a file atomically: at any time its name refers to the complete old or the complete new content, even if the
+ * process or the machine stops. `write` fills a temporary file (".<name>-<random>.tmp") in the same folder, which is
+ * created if it is missing. The temporary file is flushed to disk and renamed. On failure the old file is kept and the
+ * temporary one is deleted.
+ *
+ * @throws E_IO if the file system reports an error; anything that `write` throws
  */
 export async function replaceFile(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
   const temporary = temporaryName(path);
@@ -17,18 +19,22 @@ export async function replaceFile(path: string, write: (file: FileHandle) => Pro
     await fill(temporary, write);
     await rename(temporary, path);
   } catch (error) {
-    await rm(temporary, { force: true }).catch(() => {}); // the first failure is the one to report
+    await rm(temporary, { force: true }).catch(() => {}); // the first error is the one to report
     throw fileFault(`cannot write ${path}`, error);
   }
   await flushFolder(dirname(path));
 }
 
-/** As `replaceFile`, for contents that are at hand. */
+/** `replaceFile` for contents in memory. */
 export async function writeFileAtomically(path: string, contents: string | Uint8Array): Promise<void> {
   await replaceFile(path, (file) => file.writeFile(contents));
 }
 
-/** Makes a folder and the parents that it lacks; what the file system refuses is E_IO. */
+/**
+ * Makes a folder and its missing parents.
+ *
+ * @throws E_IO if the file system reports an error
+ */
 export async function makeFolder(path: string): Promise<void> {
   try {
     await makeFolders(path);
@@ -37,26 +43,29 @@ export async function makeFolder(path: string): Promise<void> {
   }
 }
 
-/** Removes a folder in which nothing is; every other one stays as it is. */
+/** Removes a folder if it is empty, and otherwise does nothing. */
 export function removeIfEmpty(path: string): void {
   try {
     rmdirSync(path);
   } catch {
-    // It holds something, or was never there.
+    // It is not empty, or does not exist.
   }
 }
 
-/** How often a folder is made again whose parent another process removes, since it was empty. */
+/** Number of attempts to make a folder whose empty parent another process keeps removing. */
 const ATTEMPTS = 5;
 
-/** One folder at a time: Node's own recursive mkdir never returns where a parent that is there refuses with ENOENT, as /proc does. */
+/**
+ * Makes the folders one at a time. Node's recursive mkdir is not used, because it never returns if an existing parent
+ * fails with ENOENT, as /proc does.
+ */
 async function makeFolders(path: string, attempts = ATTEMPTS): Promise<void> {
   if (await isFolder(path)) return;
   if (dirname(path) !== path) await makeFolders(dirname(path));
   try {
     await mkdir(path);
   } catch (error) {
-    if (await isFolder(path)) return; // another process made it meanwhile
+    if (await isFolder(path)) return; // another process has made it
     const parentIsGone = (error as NodeJS.ErrnoException).code === "ENOENT" && !(await isFolder(dirname(path)));
     if (!parentIsGone || attempts <= 1) throw error;
     await makeFolders(path, attempts - 1);
@@ -67,16 +76,16 @@ async function isFolder(path: string): Promise<boolean> {
   try {
     return (await stat(path)).isDirectory();
   } catch {
-    return false; // missing or hidden: mkdir says which
+    return false; // if the reason is not that it is missing, mkdir will report it
   }
 }
 
-/** Whether a file's name is that of a temporary file, which a killed process may have left. */
+/** Whether a name is that of a temporary file of `replaceFile`. A killed process may leave one behind. */
 export function isTemporary(name: string): boolean {
   return /^\..*-[0-9a-f]{12}\.tmp$/.test(name);
 }
 
-/** E_IO for an error of the operating system, with what to do about it; any other error as it is. */
+/** Converts an error of the operating system to E_IO with a remedy. Any other error is returned unchanged. */
 export function fileFault(failure: string, error: unknown): unknown {
   if (!isSystemError(error)) return error;
   const remedy = REMEDIES[error.code] ?? "check the disk and the folder";
@@ -90,11 +99,11 @@ const REMEDIES: Readonly<Record<string, string>> = {
   EACCES: "allow writing to the folder, or choose another",
   EPERM: "allow writing to the folder, or choose another",
   EROFS: "choose a folder that is not read-only",
-  ENOENT: "the folder was removed meanwhile or takes nothing new: choose another",
+  ENOENT: "the folder was removed in the meantime or does not allow new files: choose another",
   ENOTDIR: "choose a path whose parent is a folder",
   EEXIST: "choose a path whose parent is a folder",
   EISDIR: "choose a path that is not a folder",
-  ERR_FS_EISDIR: "remove what is in the way", // Node's own, where a file was to be removed
+  ERR_FS_EISDIR: "remove what is in the way", // Node's own code, for removing a file
   ENAMETOOLONG: "choose a shorter name",
 };
 
@@ -108,12 +117,18 @@ async function fill(temporary: string, write: (file: FileHandle) => Promise<void
   }
 }
 
-/** The name is cut so that the random part does not push a name that is allowed past the limit of 255 bytes. */
+/**
+ * The name of a temporary file. The original name is truncated, because the random part could otherwise exceed the
+ * limit of 255 bytes.
+ */
 export function temporaryName(path: string): string {
   return join(dirname(path), `.${basename(path).slice(0, 40)}-${randomBytes(6).toString("hex")}.tmp`);
 }
 
-/** Makes the rename itself durable. Some file systems and Windows cannot flush a folder; there the rename has to do. */
+/**
+ * Flushes the folder, so that the rename itself survives a crash. Some file systems and Windows cannot flush a folder;
+ * there the error is ignored.
+ */
 async function flushFolder(folder: string): Promise<void> {
   try {
     const handle = await open(folder, "r");

@@ -1,8 +1,8 @@
-/** CRC-32 as zip files have it, and CRC-32C (Castagnoli) as TensorFlow's records do; both reflected. */
+/** CRC-32 as in zip files, and CRC-32C (Castagnoli) as in TensorFlow's records. Both are bit-reflected. */
 export const crc32 = checksum(0xedb88320);
 export const crc32c = checksum(0x82f63b78);
 
-/** A checksum of data that may come in pieces: `previous` is the sum of the pieces before. */
+/** Makes a checksum function for data that may come in pieces. `previous` is the checksum of the preceding pieces. */
 function checksum(polynomial: number): (data: Uint8Array, previous?: number) => number {
   const table = Uint32Array.from({ length: 256 }, (_, byte) => {
     let value = byte;

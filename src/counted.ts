@@ -1,6 +1,9 @@
-// The one place that knows the plural of a word: every message that names a count goes through it.
+// The only code that forms plurals. Every message with a count uses it.
 
-/** The form of a word that goes with a count: `wordFor(1, "class")` is "class", `wordFor(2, "class")` is "classes". Where the plural is irregular, `many` gives it. */
+/**
+ * The form of a word for a count: `wordFor(1, "class")` is "class", `wordFor(2, "class")` is "classes". `many` is the
+ * plural if it is irregular.
+ */
 export function wordFor(count: number | null | undefined, one: string, many = pluralOf(one)): string {
   return count === 1 ? one : many;
 }
@@ -8,8 +11,8 @@ export function wordFor(count: number | null | undefined, one: string, many = pl
 /**
  * A count with its noun: "1 step", "2 steps", "0 entries".
  *
- * @param noun in the singular; of several words the last is the one that changes ("test image")
- * @param format how the number is written; as it is by default
+ * @param noun in the singular; if it has several words, the last one takes the plural ("test image")
+ * @param format how the number is written
  */
 export function counted<Count extends number | null | undefined>(
   count: Count,
@@ -19,7 +22,7 @@ export function counted<Count extends number | null | undefined>(
   return `${format(count)} ${wordFor(count, noun)}`;
 }
 
-/** What comes first of several: "the first step", "the first 20 steps". */
+/** A phrase for the first of several: "the first step", "the first 20 steps". */
 export function theFirst(count: number, noun: string): string {
   return count === 1 ? `the first ${noun}` : `the first ${counted(count, noun)}`;
 }

@@ -1,4 +1,4 @@
-/** Stable codes that a program may switch on; the message is for people. */
+/** Stable error codes that programs can test. The message is for people. */
 export type ErrorCode =
   | "E_SHAPE"
   | "E_DTYPE"
@@ -12,19 +12,25 @@ export type ErrorCode =
   | "E_NATIVE";
 
 export interface BatchCamErrorOptions extends ErrorOptions {
-  /** The options that the message speaks of, by the names that a program gives them: "lr", "camLayer". */
+  /** Names of the options that the message mentions, as a program writes them: "lr", "camLayer". */
   options?: readonly string[] | undefined;
 }
 
-/** A function, a class or a method before the first colon: "loadDataset", "SGD.loadState"; no path has this form with a colon behind it. */
+/**
+ * Matches the operation before the first colon of a message, such as "loadDataset" or "SGD.loadState". A path followed
+ * by a colon does not match.
+ */
 const OPERATION = /^(?:[a-z]\w*|[A-Z]\w*(?:\.[a-z]\w*)?)(?=: )/;
 
-/** The one error class of the project: the message names the operation, the argument, what was expected, what came, and what to do. */
+/**
+ * The error class of the project. A message names the operation, the argument, what was expected, what was given, and a
+ * remedy.
+ */
 export class BatchCamError extends Error {
   readonly code: ErrorCode;
-  /** The function, the method or the option that the message begins with, "loadDataset" of "loadDataset: name must be ..."; else undefined. */
+  /** The operation at the start of the message: "loadDataset" in "loadDataset: name must be ..."; undefined if there is none. */
   readonly operation: string | undefined;
-  /** The options that the message speaks of and that its words alone do not tell from plain English, "lr". */
+  /** Names of options that the message mentions and that could be mistaken for plain words, such as "lr". */
   readonly options: readonly string[];
 
   constructor(code: ErrorCode, message: string, { options = [], ...rest }: BatchCamErrorOptions = {}) {

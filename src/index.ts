@@ -1,4 +1,5 @@
-// The whole library under one name; the folders' own entries (batch-cam/tensor, batch-cam/nn ...) say what each offers.
+// The whole library as one entry point. The entry points of the folders (batch-cam/tensor, batch-cam/nn ...) describe
+// what each contains.
 export * from "./cam/index.ts";
 export * from "./data/index.ts";
 export { BatchCamError, type ErrorCode } from "./errors.ts";

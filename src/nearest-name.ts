@@ -1,14 +1,17 @@
 import { closest, distance } from "fastest-levenshtein";
 
-/** Spelling without case and separators, so that `batch-size`, `batch_size` and `batchSize` are one name. */
+/** Removes case and separators, so that `batch-size`, `batch_size` and `batchSize` are equal. */
 const bare = (name: string): string => name.replace(/[-_]/g, "").toLowerCase();
 
-/** The known names that differ least from one that is not among them, the nearest first: for a list of what there is. */
+/** The known names that differ least from an unknown one, nearest first. */
 export function nearestNames(name: string, known: readonly string[], count: number): string[] {
   return [...known].sort((a, b) => distance(name, a) - distance(name, b)).slice(0, count);
 }
 
-/** The known name that a misspelt one most likely meant, or undefined if more than a third of the letters differ from every one. */
+/**
+ * The known name that a misspelt one most likely means; undefined if more than a third of the letters differ from every
+ * known name.
+ */
 export function nearestName(name: string, known: readonly string[]): string | undefined {
   if (known.length === 0) return undefined;
   const wanted = bare(name);

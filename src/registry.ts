@@ -1,24 +1,24 @@
 import { nearestName } from "./nearest-name.ts";
 
-/** Something that a user chooses by its name: a model family, a data set, a distance, a method ... */
+/** An item that a user chooses by name: a model family, a data set, a distance, a method ... */
 export interface Named {
   readonly name: string;
 }
 
 /**
- * Things of one kind by their names. A registry is made once from a list and never changes: another list makes another registry, which is
- * how tests add something of their own.
+ * Items of one kind by name. A registry is immutable; a different list makes another registry, which is how tests add
+ * items of their own.
  */
 export interface Registry<T extends Named> {
   readonly items: readonly T[];
   readonly names: readonly T["name"][];
-  /** The item of a name; undefined for anything else, also for a value that is not text. */
+  /** The item with a name; undefined for anything else, including values that are not strings. */
   find(name: unknown): T | undefined;
-  /** ` (did you mean "x"?)` for a misspelt name; empty if no name is near. */
+  /** The text ` (did you mean "x"?)` for a misspelt name; empty if no name is similar. */
   hint(name: unknown): string;
 }
 
-/** A registry of these items, whose names must differ. */
+/** Makes a registry of these items, whose names must differ. */
 export function registryOf<const T extends Named>(items: readonly T[]): Registry<T> {
   const byName = new Map<string, T>(items.map((item) => [item.name, item]));
   if (byName.size !== items.length) throw new Error(`two items of a registry have one name: ${namesIn(items)}`);
@@ -34,7 +34,7 @@ export function registryOf<const T extends Named>(items: readonly T[]): Registry
   };
 }
 
-/** "ssim, l1 and l2" */
+/** Joins names to a phrase such as "ssim, l1 and l2". */
 export function inWords(names: readonly string[], last: "and" | "or" = "and"): string {
   return names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} ${last} ${names.at(-1)}`;
 }

@@ -2,8 +2,8 @@ import { lstatSync, readFileSync, type Stats, statSync } from "node:fs";
 import { appendFile, readFile, stat } from "node:fs/promises";
 
 /**
- * A path that is not a regular file where one was expected. Like an error of the operating system it has a `code` and a `syscall`,
- * so that callers report both alike.
+ * The error for a path that is not a regular file although one was expected. Like an error of the operating system it
+ * has a `code` and a `syscall`, so that callers can report both in the same way.
  */
 export class NotRegularFile extends Error {
   readonly code: "EISDIR" | "ENOTREG";
@@ -26,41 +26,41 @@ function kindOf(found: Stats): string {
 }
 
 /**
- * What `stat` says of a regular file; links are followed. A path is looked at before it is opened because opening a named pipe
- * waits for a writer, and a device may never end.
+ * The result of `stat` for a regular file, following links. A path is checked before it is opened because opening a
+ * named pipe waits for a writer, and reading a device may never end.
  *
- * @throws NotRegularFile for anything else; the operating system's error if there is nothing
+ * @throws NotRegularFile for anything else; the operating system's error if nothing exists at the path
  */
 export async function statRegularFile(path: string): Promise<Stats> {
   return expectRegular(path, await stat(path));
 }
 
-/** The bytes of a regular file; throws as `statRegularFile` does. */
+/** Reads a regular file. Throws as `statRegularFile` does. */
 export async function readRegularFile(path: string): Promise<Buffer> {
   await statRegularFile(path);
   return readFile(path);
 }
 
-/** The text of a regular file in UTF-8; throws as `statRegularFile` does. */
+/** Reads a regular file as UTF-8. Throws as `statRegularFile` does. */
 export async function readRegularText(path: string): Promise<string> {
   await statRegularFile(path);
   return readFile(path, "utf8");
 }
 
-/** `readRegularText`, for code that cannot wait. */
+/** The synchronous version of `readRegularText`. */
 export function readRegularTextSync(path: string): string {
   expectRegular(path, statSync(path));
   return readFileSync(path, "utf8");
 }
 
-/** Appends text to a regular file, which is made if it is missing. */
+/** Appends text to a regular file, which is created if it is missing. */
 export async function appendRegularText(path: string, text: string): Promise<void> {
   const found = await stat(path).catch(() => null);
   if (found !== null) expectRegular(path, found);
   await appendFile(path, text);
 }
 
-/** Whether a path is a symbolic link, wherever it leads. */
+/** Whether a path is a symbolic link, even a broken one. */
 export function isLink(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
 }

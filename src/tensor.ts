@@ -1,3 +1,3 @@
-// The names of `batch-cam/tensor`: tensors, and the files that hold them.
+// The entry point `batch-cam/tensor`: tensors, and reading and writing files of tensors.
 export * from "./io/index.ts";
 export * from "./tensor/index.ts";

@@ -1,4 +1,4 @@
-// What `batch-cam/train` offers: names, nothing else.
+// The entry point `batch-cam/train`.
 
 export type { TrainConfig, TrainConfigInput } from "./config/index.ts";
 export {

@@ -195,7 +195,7 @@ describe("batch-cam data", () => {
     const { code, err } = await data(name, flag, ...(value === undefined ? [] : [value]));
     expect(code).toBe(2);
     expect(err).toContain(`${flag} is for the data sets `);
-    expect(err).toContain(`, and ${name} does not heed it: leave it out`);
+    expect(err).toContain(`, and ${name} does not use it: leave it out`);
   });
 
   it("knows the decoy sets' variants and their masks", async () => {

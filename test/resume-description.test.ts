@@ -119,7 +119,7 @@ describe("a run that was resumed", () => {
     const { code, ...text } = await cli("train", "--resume", join(folder, "cosine"), "--epochs", "1");
     expect(code).toBe(2);
     expect(text.err).toMatch(
-      /--epochs \(the run has 2, got 1\)\. .*\(--sched cosine\) is laid out over the run's 2 epochs: over 1, .*; leave --epochs out .*earlier with --max-steps[^\n]*\n$/,
+      /--epochs \(the run has 2, got 1\)\. .*\(--sched cosine\) spans the run's 2 epochs: over 1, .*; leave --epochs out .*earlier with --max-steps[^\n]*\n$/,
     );
     const longer = await cli("train", "--resume", join(folder, "cosine"), "--epochs", "9");
     expect(longer.err).toContain(

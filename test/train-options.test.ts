@@ -464,7 +464,7 @@ describe("prototypes as controls", () => {
   );
 
   it.each([
-    [{ prototypes: "clean" }, /prototypes.*clean ones are known of decoy sets only/],
+    [{ prototypes: "clean" }, /prototypes.*clean prototypes exist only for decoy sets/],
     [{ prototypes: "global", statistic: "cam-ema" }, /prototypes.*"class" with statistic "cam-ema"/],
   ] as const)("are refused where they make no sense: %o", (config, message) => {
     expect(() => parseTrainConfig(config)).toThrow(message);

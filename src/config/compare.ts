@@ -9,37 +9,37 @@ export const OBJECTIVE_NAMES = ["plain", "prototype", "batch-cam", "both"] as co
 export type ObjectiveName = (typeof OBJECTIVE_NAMES)[number];
 const METHOD_KINDS = ["plain", "guided", "baseline", "reference", "control"] as const;
 
-/** A list in a file; on the command line the same, separated by commas. What it holds is checked item by item. */
+/** A list in a file, or text with commas on the command line. Its items are checked one by one later. */
 const list = () => z.union([z.string(), z.array(z.unknown())]);
 const numbers = () => z.union([z.number(), z.string(), z.array(z.unknown())]);
 
 const rows = group("Grid", {
-  grid: path().optional().describe("YAML or JSON file of a grid, with any of these options; flags win over it"),
+  grid: path().optional().describe("YAML or JSON file of a grid, with any of these options; flags override it"),
   preset: z.string().optional().describe("a grid that comes with the package, in place of a file"),
   name: runName().optional().describe("name of the results folder (default: that of the grid's file, or grid)"),
   base: z.record(z.string(), z.unknown()).default({}).describe("train options of every run"),
   set: z
     .array(z.string())
     .default([])
-    .describe("a train option of every run, as epochs=2; may be given many times")
+    .describe("a train option of every run, such as epochs=2; may be given several times")
     .meta({ repeat: true }),
   models: list()
     .default("simple-cnn")
-    .describe("models, separated by commas; in a file each may have a name and train options of its own"),
-  datasets: list().default("mnist").describe("data sets, as the models"),
-  methods: z.array(z.unknown()).optional().describe("ways to train, each with a name and train options"),
+    .describe("models, separated by commas; in a file each may have its own name and train options"),
+  datasets: list().default("mnist").describe("data sets, in the same form as the models"),
+  methods: z.array(z.unknown()).optional().describe("training methods, each with a name and train options"),
   objectives: list()
     .optional()
-    .describe("in place of methods: plain, prototype, batch-cam, both (default: plain,prototype)"),
+    .describe("instead of methods: plain, prototype, batch-cam, both (default: plain,prototype)"),
   distances: list()
     .optional()
     .describe(
-      `${namesOf(DISTANCES).join(", ")}: each objective but plain with each of them (default: ${DISTANCES[0].name})`,
+      `${namesOf(DISTANCES).join(", ")}; each objective except plain is run with each of them (default: ${DISTANCES[0].name})`,
     ),
   lambdas: numbers()
     .optional()
-    .describe("weights of the objective's losses, each with each distance (default: the distance's own)"),
-  seeds: numbers().default(3).describe("how many seeds, from 0; or a list of them"),
+    .describe("weights of the objective's losses; each is run with each distance (default: the distance's own)"),
+  seeds: numbers().default(3).describe("number of seeds, starting from 0; or a list of seeds"),
   explanations: z
     .int()
     .nonnegative()
@@ -48,28 +48,30 @@ const rows = group("Grid", {
   report: z
     .boolean()
     .default(true)
-    .describe("write report.html with its figures and tables, and runs.csv, where all runs have ended"),
+    .describe("write report.html with its figures and tables, and runs.csv, when all runs have ended"),
 });
 
 const run = group("Run", {
-  output: path().default("runs/compare").describe("folder that holds the results folders"),
-  jobs: count().default(1).describe("runs at the same time, each a process of its own"),
+  output: path().default("runs/compare").describe("folder of the results folders"),
+  jobs: count().default(1).describe("number of runs at the same time, each in its own process"),
   threads: count()
     .optional()
     .describe(
-      "threads of each run (default: what the grid's earlier runs took, else the physical cores over the jobs)",
+      "threads of each run (default: as in the grid's earlier runs, otherwise the physical cores divided by the jobs)",
     ),
   shard: z
     .string()
     .refine(isShard, 'a share i/n with i from 1 to n, such as "2/3"')
     .optional()
-    .describe("run only the i-th of n shares of the grid, as 2/3; results of all shares may be copied together"),
-  list: z.boolean().default(false).describe("print the grid's runs and how far each is, and run nothing"),
-  keepFailed: z.boolean().default(false).describe("do not try runs again that failed in an earlier call"),
+    .describe(
+      "run only the i-th of n shares of the grid, such as 2/3; the results of all shares may be copied together",
+    ),
+  list: z.boolean().default(false).describe("print the grid's runs and their progress without running anything"),
+  keepFailed: z.boolean().default(false).describe("do not retry runs that failed in an earlier call"),
   keepRuns: z.boolean().default(false).describe("keep the run directories, with their weights"),
 });
 
-/** What `batch-cam compare` takes, and what a grid's file holds. */
+/** The options of `batch-cam compare`, and the contents of a grid's file. */
 export const CompareConfig = z.strictObject({ ...rows, ...run });
 export type CompareConfigInput = z.input<typeof CompareConfig>;
 export type CompareConfig = z.output<typeof CompareConfig>;
@@ -79,14 +81,14 @@ function isShard(text: string): boolean {
   return part !== undefined && Number(part) >= 1 && Number(part) <= Number(of);
 }
 
-/** Train options that no row of a grid may have, and why. */
+/** Train options that a row of a grid must not have, and the reasons. */
 export const NO_OPTION_OF_A_ROW: Readonly<Record<string, string>> = {
   seed: "it comes from the grid's seeds",
-  threads: "it is one for the whole grid: give threads beside models",
-  ...because("each run of a grid has a folder of its own", ["output", "experiment"]),
-  ...because("a grid goes on by itself where it stopped", ["resume", "acceptNewData", "overwrite"]),
-  ...because("a grid only keeps numbers of its runs", ["figures", "profile", "profileSteps", "logEvery"]),
-  ...because("a grid is tried out with small limits, such as limitTrain", ["fastDevRun"]),
+  threads: "it is the same for the whole grid: set threads at the top level, next to models",
+  ...because("each run of a grid has its own folder", ["output", "experiment"]),
+  ...because("a grid always continues where it stopped", ["resume", "acceptNewData", "overwrite"]),
+  ...because("a grid only keeps the results of its runs", ["figures", "profile", "profileSteps", "logEvery"]),
+  ...because("to try a grid out, use small limits such as limitTrain", ["fastDevRun"]),
 };
 
 function because(reason: string, keys: (keyof TrainConfig)[]): Record<string, string> {
@@ -99,7 +101,7 @@ const shared: Record<string, z.ZodType> = Object.fromEntries(
 );
 const label = () => z.string().regex(/^(?=\S)\P{C}{1,80}(?<=\S)$/u, "a name of at most 80 characters on one line");
 
-/** What the rows of a grid may hold, by list. Their options are train options, which a run checks together. */
+/** The schemas of a grid's rows, by list. Their options are train options, which are checked together for each run. */
 export const GridRows = {
   base: z.strictObject(shared),
   models: z.strictObject({ name: label(), model, ...shared }),
@@ -107,7 +109,7 @@ export const GridRows = {
   methods: z.strictObject({
     name: label(),
     kind: z.enum(METHOD_KINDS).optional(),
-    datasets: list().optional(), // the rows with which it is crossed, where it is not all
+    datasets: list().optional(), // the data sets that it is combined with, if not all
     ...shared,
   }),
 };

@@ -5,13 +5,13 @@ import { inWords } from "../registry.ts";
 import { dataFields } from "./data-fields.ts";
 import { ownersOf } from "./features.ts";
 
-/** The data sets that an option is for; an option that is not here is for all of them. */
+/** The data sets that each option is for. An option that is not listed is for all of them. */
 const DATASETS_OF = ownersOf(DATASETS);
 
 type OptionsOf<Set> = Set extends { options: infer Options } ? keyof Options : never;
 export type DatasetOption = OptionsOf<(typeof DATASETS)[number]>;
 
-/** Every option that only some data sets use. */
+/** The options that only some data sets use. */
 export const DATASET_OPTIONS = [...DATASETS_OF.keys()] as DatasetOption[];
 
 /** Whether a data set uses an option. */
@@ -19,7 +19,7 @@ export function usesOption(dataset: string, option: DatasetOption): boolean {
   return DATASETS_OF.get(option)?.includes(dataset) ?? false;
 }
 
-/** The options among the keys of `given` that have a value, and that the data set does not use although others do. */
+/** The options in `given` that have a value, but are only used by other data sets. */
 export function unusedOptions(
   dataset: string,
   given: object,
@@ -33,8 +33,9 @@ export function unusedOptions(
 }
 
 /**
- * Fails for a config whose data set would ignore one of its options. Defaults were filled in, so that an option counts as given if it is not
- * the default. A resumed run is not checked: earlier versions let such options into its config.json.
+ * Throws E_CONFIG if the data set of a config would ignore one of its options. Defaults have been filled in already, so
+ * an option counts as given if it differs from its default. A resumed run is not checked, because earlier versions
+ * accepted such options in its config.json.
  */
 export function expectUsedOptions(config: { dataset: string }): void {
   const values = config as Readonly<Record<string, unknown>>;
@@ -43,12 +44,12 @@ export function expectUsedOptions(config: { dataset: string }): void {
   if (unused !== undefined) throw new BatchCamError("E_CONFIG", `train: ${unusedMessage(unused, config.dataset)}`);
 }
 
-/** "imageSize is for the data sets folder and csv, and mnist does not heed it: leave it out" */
+/** A message such as "imageSize is for the data sets folder and csv, and mnist does not use it: leave it out". */
 export function unusedMessage(
   option: string,
   dataset: string,
   { as = option, datasets = DATASETS }: { as?: string; datasets?: readonly DatasetDescription[] } = {},
 ): string {
   const owners = ownersOf(datasets).get(option) ?? [];
-  return `${as} is for the data sets ${inWords(owners)}, and ${dataset} does not heed it: leave it out`;
+  return `${as} is for the data sets ${inWords(owners)}, and ${dataset} does not use it: leave it out`;
 }

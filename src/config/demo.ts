@@ -1,10 +1,10 @@
 import { z } from "zod";
 
-/** What `batch-cam demo` takes. */
+/** The options of `batch-cam demo`. */
 export const DemoConfig = z.strictObject({
-  seed: z.int().nonnegative().default(0).describe("seed of all trainings"),
+  seed: z.int().nonnegative().default(0).describe("seed of all training runs"),
   epochs: z.int().positive().default(2).describe("passes over the MNIST training images"),
-  limitTrain: z.int().positive().default(6_400).describe("MNIST training images used"),
+  limitTrain: z.int().positive().default(6_400).describe("number of MNIST training images that are used"),
   threads: z
     .int()
     .positive()

@@ -8,7 +8,7 @@ import type { FamilyDescription } from "../models/family-description.ts";
 import { OPTIMIZERS, type OptimizerDescription, SCHEDULES, type ScheduleDescription } from "../optim/description.ts";
 import { inWords, type Named } from "../registry.ts";
 
-/** What a config can choose by name: the lists of which schemas, and with them flags, help and messages, are made. */
+/** The items that a config can choose by name. Schemas, and with them flags, help and messages, are made from these lists. */
 export interface Features {
   readonly models: readonly FamilyDescription[];
   readonly datasets: readonly DatasetDescription[];
@@ -19,7 +19,7 @@ export interface Features {
   readonly methods: readonly MethodDescription[];
 }
 
-/** What the package comes with. */
+/** The items that come with the package. */
 export const FEATURES = {
   models: MODEL_FAMILIES,
   datasets: DATASETS,
@@ -30,7 +30,7 @@ export const FEATURES = {
   methods: CAM_METHODS,
 } as const satisfies Features;
 
-/** A field that takes one of the names. */
+/** A field whose value is one of the names. */
 export function choiceOf<const Name extends string>(names: readonly Name[]) {
   return z.enum(names as readonly [Name, ...Name[]]);
 }
@@ -44,12 +44,12 @@ interface Optioned extends Named {
 
 type KeysOf<Options> = Options extends unknown ? keyof Options : never;
 type FieldAt<Options, Key> = Options extends { readonly [K in Key & PropertyKey]: infer Field } ? Field : never;
-/** The fields of a union of options. */
+/** The fields of all members of a union of options. */
 type FieldsOf<Options> = { [Key in KeysOf<Options>]: FieldAt<Options, Key> };
 
 /**
- * The options of all items as fields. Each is described with the names of the items that have it: "resnet: channels of the first stage". Items that
- * have an option in common must share its field.
+ * The options of all items as fields. Each description begins with the names of the items that have the option:
+ * "resnet: channels of the first stage". Items with an option in common must share its field.
  */
 export function optionFields<const Items extends readonly Optioned[]>(
   items: Items,
@@ -64,7 +64,7 @@ export function optionFields<const Items extends readonly Optioned[]>(
   return Object.fromEntries(fields) as FieldsOf<Items[number]["options"]>;
 }
 
-/** For each option the names of the items that have it. */
+/** For each option, the names of the items that have it. */
 export function ownersOf(items: readonly Optioned[]): Map<string, string[]> {
   const owners = new Map<string, string[]>();
   for (const { name, options } of items)
@@ -72,7 +72,7 @@ export function ownersOf(items: readonly Optioned[]): Map<string, string[]> {
   return owners;
 }
 
-/** "0.5 for ssim, 2 for l1 and l2" */
+/** Groups names by value in a phrase such as "0.5 for ssim, 2 for l1 and l2". */
 export function byValue(entries: readonly (readonly [name: string, value: number])[]): string {
   const values = new Set(entries.map(([, value]) => value));
   const named = (value: number) => inWords(entries.filter((entry) => entry[1] === value).map(([name]) => name));

@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-/** Puts fields under one heading of the help. */
+/** Assigns fields to a heading of the help. */
 export function group<S extends z.ZodRawShape>(heading: string, shape: S): S {
   for (const field of Object.values(shape) as z.ZodType[]) {
     z.globalRegistry.add(field, { ...z.globalRegistry.get(field), group: heading });
@@ -8,12 +8,15 @@ export function group<S extends z.ZodRawShape>(heading: string, shape: S): S {
   return shape;
 }
 
-/** A device, once there are several: the names that torch's users give get a clear answer. */
+/**
+ * The device, for the time when there are several. The field exists now so that users who name a device as in torch get
+ * a clear answer.
+ */
 export const device = () =>
   z
     .enum(["auto", "cpu"])
     .default("auto")
-    .describe("where to compute: there is only the CPU yet")
+    .describe("device to compute on; only the CPU is supported so far")
     .meta({ remark: "this version computes on the CPU only: leave it out" });
 export const count = () => z.int().positive();
 export const path = () =>
@@ -21,15 +24,15 @@ export const path = () =>
     .string()
     .min(1, { error: "a path that is not empty", abort: true })
     .refine((text) => !text.includes("\0"), { error: "a path without a zero byte" });
-/** Where the data of a run lie, and whether others are taken. */
+/** The fields that locate the data of a run and accept changed data. */
 export const runDataFields = () => ({
   dataDir: path()
     .optional()
-    .describe("with a run: where its data lie now, if they are not where they lay when it was trained"),
+    .describe("with a run: the present location of its data, if they were moved since it was trained"),
   acceptNewData: z
     .boolean()
     .default(false)
-    .describe("with a run: go on although the images are not those of the run, under its classes and normalisation"),
+    .describe("with a run: continue although the images are not those of the run, with its classes and normalisation"),
 });
-// A folder name: what the shell, a URL and a table cell all take as one word.
+// A folder name that the shell, a URL and a table cell all treat as one word.
 export const runName = () => z.string().regex(/^\w[\w.+=@-]*$/, 'a folder name of letters, digits and ". _ + = @ -"');

@@ -5,11 +5,17 @@ import { trainFields } from "./train-fields.ts";
 const sweep = group("Sweep", {
   lrFrom: z.number().positive().default(1e-6).describe("learning rate of the first step"),
   lrTo: z.number().positive().default(1).describe("learning rate of the last step"),
-  lrSteps: count().min(20).default(100).describe("steps, at rates that rise by a constant factor"),
+  lrSteps: count()
+    .min(20)
+    .default(100)
+    .describe("number of steps; the learning rate rises by a constant factor from each to the next"),
   json: z.boolean().default(false).describe("print the result as JSON"),
 });
 
-/** Of a training, what a sweep decides itself or has no use for: it keeps no run, and judges nothing. */
+/**
+ * Train options that a sweep does not have, because it sets them itself or does not need them: it keeps no run and
+ * evaluates nothing.
+ */
 const NOT_SWEPT = [
   ...(["lr", "sched", "warmupSteps", "minLr", "lambdaWarmup", "epochs", "maxSteps", "maxSeconds", "patience"] as const),
   ...(["resume", "acceptNewData", "overwrite", "output", "experiment", "fastDevRun", "deterministic"] as const),
@@ -19,7 +25,7 @@ const NOT_SWEPT = [
 ] satisfies (keyof typeof trainFields)[];
 const trained = without(trainFields, NOT_SWEPT);
 
-/** What `batch-cam find-lr` takes: what the training would, and the sweep's own. */
+/** The options of `batch-cam find-lr`: those of the sweep, and the train options that apply. */
 export const FindLrConfig = z.strictObject({ ...sweep, ...trained }).superRefine(({ lrFrom, lrTo }, context) => {
   if (lrTo <= lrFrom) context.addIssue({ code: "custom", path: ["lrTo"], message: `above lrFrom (${lrFrom})` });
 });
@@ -30,6 +36,6 @@ function without<S extends object, K extends keyof S>(shape: S, keys: readonly K
 
 export type FindLrConfigInput = z.input<typeof FindLrConfig>;
 export type FindLrConfig = z.output<typeof FindLrConfig>;
-/** Keys of a training's config file that a sweep has no use for. */
+/** Keys of a train config file that a sweep ignores. */
 export const UNUSED_KEYS: readonly string[] = Object.keys(trainFields).filter((key) => !(key in trained));
 export const SWEEP_KEYS = Object.keys(sweep) as (keyof typeof sweep)[];

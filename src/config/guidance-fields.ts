@@ -6,7 +6,7 @@ const PROTOTYPE_SOURCES = ["class", "shuffled", "global", "constant", "clean"] a
 
 const weight = () => z.number().nonnegative();
 
-/** How the maps are guided. */
+/** The fields of the guidance of the maps. */
 export const guidanceFieldsOf = <const D extends Features["distances"], const B extends Features["baselines"]>(
   distances: D,
   baselines: B,
@@ -15,7 +15,10 @@ export const guidanceFieldsOf = <const D extends Features["distances"], const B 
   const lambdas = byValue(distances.map(({ name, lambda }) => [name, lambda]));
   const published = baselines.map(({ name, summary }) => `${summary} (${name})`).join(", ");
   return group("Guidance", {
-    plain: z.boolean().default(false).describe("train without guidance: short for both weights 0"),
+    plain: z
+      .boolean()
+      .default(false)
+      .describe("train without guidance, which is the same as setting both weights to 0"),
     distance: choiceOf(names)
       .default(names[0] as never)
       .describe("distance between a map and its prototype"),
@@ -30,29 +33,43 @@ export const guidanceFieldsOf = <const D extends Features["distances"], const B 
       ),
     baseline: choiceOf(namesOf(baselines))
       .optional()
-      .describe(`a published way to guide, to compare with, by itself unless lambdaPrototype is given: ${published}`),
+      .describe(
+        `a published guidance method to compare with, used alone unless lambdaPrototype is given: ${published}`,
+      ),
     lambdaBaseline: weight().default(1).describe("weight of the baseline's term"),
     batchTarget: z
       .enum(["prototype", "batch-mean"])
       .default("prototype")
-      .describe("what the Batch-CAM Loss compares a class's maps with"),
-    detachBatchMean: z.boolean().default(true).describe("treat the batch mean as a constant"),
+      .describe("target that the Batch-CAM Loss compares the mean map of a class with"),
+    detachBatchMean: z.boolean().default(true).describe("treat the batch mean as a constant in the gradient"),
     order: z
       .enum(["second", "first"])
       .default("second")
-      .describe("let the gradient flow through the channel weights too, or treat them as constants"),
+      .describe("second: the gradient flows through the channel weights too; first: they are treated as constants"),
     camEps: z.number().positive().default(1e-2).describe("added to max - min when a training map is normalised"),
     statistic: z
       .enum(["mean", "median", "trimmed", "cam-ema"])
       .default("mean")
-      .describe("what a class's prototype is: a statistic of its images, or a running mean of its maps"),
+      .describe(
+        "how the prototype of a class is computed: a statistic of its images, or a running mean of its maps (cam-ema)",
+      ),
     prototypes: z
       .enum(PROTOTYPE_SOURCES)
       .default("class")
       .describe(
-        "whose image a map is pulled to: its class's; or, as controls, that of another class (shuffled), the mean of all (global), an even grey (constant), or that of images without the decoy (clean, decoy sets)",
+        "the prototype that a map is guided to: that of its class; or, as controls, that of another class (shuffled), the mean of all classes (global), a uniform grey (constant), or that of images without the decoy (clean, for decoy sets)",
       ),
-    trim: z.number().min(0).lt(0.5).default(0.1).describe("share cut from each end by the trimmed mean"),
-    emaDecay: z.number().min(0).lt(1).default(0.99).describe("share that a cam-ema prototype keeps at each step"),
+    trim: z
+      .number()
+      .min(0)
+      .lt(0.5)
+      .default(0.1)
+      .describe("share of the values that the trimmed mean discards at each end"),
+    emaDecay: z
+      .number()
+      .min(0)
+      .lt(1)
+      .default(0.99)
+      .describe("decay of the running mean of a cam-ema prototype at each step"),
   });
 };

@@ -1,14 +1,14 @@
 import { expectNumber, objectOf } from "../arguments.ts";
 import type { TrainConfig } from "./train-fields.ts";
 
-/** More steps than this were not better in any run that was measured. */
+/** A longer warm-up was not better in any run that was measured. */
 const MOST_STEPS = 150;
 
 /**
- * Steps over which the weights of the guidance rise: those that the config gives, else a third of the run's steps and at
- * most 150, so that a short run is guided too.
+ * Number of steps over which the weights of the guidance rise: the configured number, otherwise a third of the run's
+ * steps and at most 150, so that a short run is guided too.
  *
- * @param steps that the run takes
+ * @param steps number of steps of the run
  */
 export function lambdaWarmupOf(config: Pick<TrainConfig, "lambdaWarmup">, steps: number): number {
   const { lambdaWarmup } = objectOf("lambdaWarmupOf: config", config);

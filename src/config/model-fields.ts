@@ -1,12 +1,12 @@
 import { choiceOf, type Features, optionFields } from "./features.ts";
 import { group, path } from "./fields.ts";
 
-/** The names of every model of a list of families. */
+/** The names of all models of a list of families. */
 export function modelNamesOf<const M extends Features["models"]>(families: M): M[number]["models"][number][] {
   return families.flatMap(({ models }) => models as readonly M[number]["models"][number][]);
 }
 
-/** Which network is trained, and from what weights. */
+/** The fields of the model and its initial weights. */
 export const modelFieldsOf = <const M extends Features["models"]>(families: M) => {
   const names = modelNamesOf(families);
   return group("Model", {
@@ -17,12 +17,12 @@ export const modelFieldsOf = <const M extends Features["models"]>(families: M) =
     weights: path()
       .optional()
       .describe(
-        "weights to start from: safetensors or a file of torch.save of torchvision, timm or transformers, a folder of transformers, a run or its checkpoint",
+        "initial weights: a safetensors or torch.save file from torchvision, timm or transformers, a folder of transformers, a run or its checkpoint",
       ),
     weightsKey: path()
       .optional()
       .describe(
-        "with weights: key of the state dict in a checkpoint, keys joined by dots, or what the names begin with (default: the first of state_dict, model_state_dict, model, net ... that holds tensors)",
+        "with weights: key of the state dict in a checkpoint (keys joined by dots), or the common prefix of its names (default: the first of state_dict, model_state_dict, model, net ... that contains tensors)",
       ),
     camLayer: path()
       .optional()

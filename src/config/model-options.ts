@@ -3,7 +3,10 @@ import { MODEL_FAMILIES } from "../models/description.ts";
 import { inWords } from "../registry.ts";
 import type { TrainConfig } from "./train.ts";
 
-/** Fails for a config with an option of another model family. The model would refuse it too, by names that are not the config's. */
+/**
+ * Throws E_CONFIG for a config with an option of another model family. The model would refuse it too, but with names
+ * other than those of the config.
+ */
 export function expectModelOptions(config: TrainConfig): void {
   const values = config as Readonly<Record<string, unknown>>;
   const own = Object.keys(MODEL_FAMILIES.find(({ models }) => isOf(config.model, models))?.options ?? {});

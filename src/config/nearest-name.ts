@@ -1,7 +1,10 @@
 import { expectFunction, expectString, wrongArgument } from "../arguments.ts";
 import { nearestName as nearest } from "../nearest-name.ts";
 
-/** The known name that a misspelt one most likely meant, or undefined if more than a third of the letters differ from every one. */
+/**
+ * The known name that a misspelt one most likely means; undefined if more than a third of the letters differ from every
+ * known name.
+ */
 export function nearestName(name: string, known: readonly string[]): string | undefined {
   expectString("nearestName: name", name);
   if (!Array.isArray(known)) throw wrongArgument("nearestName: known", "an array of names", known);
@@ -9,7 +12,7 @@ export function nearestName(name: string, known: readonly string[]): string | un
   return nearest(name, known);
 }
 
-/** ` (did you mean "x"?)`, or nothing when no known name is near. */
+/** The text ` (did you mean "x"?)`, or an empty string if no known name is similar. */
 export function hint(name: string, known: readonly string[], show = (match: string) => `"${match}"`): string {
   expectFunction("hint: show", show);
   const match = nearestName(name, known);

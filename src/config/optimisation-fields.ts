@@ -2,7 +2,7 @@ import { z } from "zod";
 import { choiceOf, type Features, namesOf, optionFields } from "./features.ts";
 import { count, group, path } from "./fields.ts";
 
-/** How the weights are learned: the optimizer, its schedule, and the loss of the classes. */
+/** The fields of the optimizer, its schedule and the classification loss. */
 export const optimisationFieldsOf = <const O extends Features["optimizers"], const S extends Features["schedules"]>(
   optimizers: O,
   schedules: S,
@@ -31,37 +31,45 @@ export const optimisationFieldsOf = <const O extends Features["optimizers"], con
       .positive()
       .max(1)
       .default(1)
-      .describe("factor of the learning rate from each layer to the one before it, for fine-tuning"),
-    decayNormAndBias: z.boolean().default(false).describe("let the weight decay act on norms and biases too"),
-    gradAccumSteps: count().default(1).describe("batches whose gradients are added up for one step"),
+      .describe("factor of the learning rate from each layer to the preceding one, for fine-tuning"),
+    decayNormAndBias: z
+      .boolean()
+      .default(false)
+      .describe("apply the weight decay to normalisation layers and biases too"),
+    gradAccumSteps: count().default(1).describe("number of batches whose gradients are accumulated for one step"),
     freeze: path()
       .optional()
-      .describe("module paths, separated by commas, whose weights and running statistics stay as they are"),
-    modelEma: z.boolean().default(false).describe("judge and keep a running average of the weights"),
+      .describe("module paths, separated by commas, whose weights and running statistics are not changed"),
+    modelEma: z.boolean().default(false).describe("evaluate and save a running average of the weights"),
     modelEmaDecay: z
       .number()
       .min(0)
       .lt(1)
       .default(0.9998)
-      .describe("share that the average of the weights keeps at each step"),
-    modelEmaWarmup: z.boolean().default(true).describe("let that share rise to its value over the first steps"),
+      .describe("decay of the running average of the weights at each step"),
+    modelEmaWarmup: z.boolean().default(true).describe("let the decay rise to its value over the first steps"),
     classWeights: z
       .enum(["none", "balanced"])
       .default("none")
-      .describe("balanced: the loss of an image weighs the less, the more images its class has"),
+      .describe("balanced: the loss of an image is weighted by the inverse frequency of its class"),
     mixup: z
       .number()
       .min(0)
       .max(1)
       .default(0)
       .describe(
-        "mix each image with another of its batch, by a share drawn from Beta(mixup, mixup); only without maps, which would have two classes",
+        "mix each image with another of its batch, in a proportion drawn from Beta(mixup, mixup); not with guidance, because a map would have two classes",
       ),
-    labelSmoothing: z.number().min(0).lt(1).default(0).describe("share of the target spread evenly over all classes"),
+    labelSmoothing: z
+      .number()
+      .min(0)
+      .lt(1)
+      .default(0)
+      .describe("share of the target that is distributed uniformly over all classes"),
     clipGrad: z
       .number()
       .positive()
       .optional()
-      .describe("largest norm of the gradient; a larger one is scaled down to it"),
+      .describe("largest norm of the gradient; a gradient with a larger norm is scaled down"),
   });
 };

@@ -3,7 +3,7 @@ import { describeValue, expectFunction, expectString, objectOf, optionsOf, wrong
 import { BatchCamError } from "../errors.ts";
 import { hint } from "./nearest-name.ts";
 
-/** What the JSON schema of a field says; flags, help and messages are derived from it. */
+/** The JSON schema of a field, from which flags, help and messages are derived. */
 export interface FieldSchema {
   type?: string | string[];
   anyOf?: FieldSchema[];
@@ -16,21 +16,21 @@ export interface FieldSchema {
   exclusiveMinimum?: number;
   exclusiveMaximum?: number;
   short?: string;
-  /** A flag that may be given many times. */
+  /** Whether the flag may be given several times. */
   repeat?: boolean;
   group?: string;
-  /** What a refusal adds. */
+  /** A remark that is added to the error for a wrong value. */
   remark?: string;
 }
 
 export interface ParseOptions {
-  /** What is being read, for the head of the message: `train config`, `a.yaml`. */
+  /** The name of the input at the start of a message, such as `train config` or `a.yaml`. */
   what: string;
-  /** How a key is named to the user: the key itself in files and calls, `--batch-size` for a flag. */
+  /** Converts a key to the name that the user knows: the key itself in files and calls, `--batch-size` for a flag. */
   label?: (key: string) => string;
 }
 
-/** The fields of a schema by name, in the order in which they are declared. */
+/** The fields of a schema by name, in the order of their declaration. */
 export function fieldsOf(schema: z.ZodObject): Record<string, FieldSchema> {
   expectSchema("fieldsOf", schema);
   return (z.toJSONSchema(schema, { io: "input" }).properties ?? {}) as Record<string, FieldSchema>;
@@ -38,7 +38,9 @@ export function fieldsOf(schema: z.ZodObject): Record<string, FieldSchema> {
 
 /**
  * Checks `input` against `schema` and fills in the defaults.
- * @throws BatchCamError E_CONFIG naming every wrong key with what was expected and what came, and for an unknown key the nearest known one
+ *
+ * @throws E_CONFIG naming every wrong key with what was expected and what was given, and for an unknown key the nearest
+ *   known one
  */
 export function parseConfig<S extends z.ZodObject>(schema: S, input: unknown, options: ParseOptions): z.output<S> {
   expectSchema("parseConfig", schema);
@@ -81,7 +83,7 @@ function describeIssue(issue: z.core.$ZodIssue, { fields, input, label }: IssueC
   return [`${label(String(key))} must be ${rule}, got ${shown(value)}${misspelt}`];
 }
 
-/** A rule that speaks of other keys ("left out with plain", "at most lr (0.1)"), with these as they are named to the user. */
+/** Replaces the keys in a rule ("left out with plain", "at most lr (0.1)") by the names that the user knows. */
 function withLabels(rule: string, keys: readonly string[], label: (key: string) => string): string {
   const isNamed = (before: string, word: string) => keys.includes(word) && (before !== "" || /[A-Z]/.test(word));
   return rule.replace(
@@ -106,7 +108,7 @@ export function typesOf(field: FieldSchema): string[] {
   return [...[type ?? []].flat(), ...anyOf.flatMap(typesOf)];
 }
 
-/** What a field accepts, in words: `a number, at least 0 and below 1`. */
+/** Describes the values that a field accepts, such as `a number, at least 0 and below 1`. */
 export function expectation(field: FieldSchema): string {
   objectOf("expectation: field", field);
   if (field.const !== undefined) return describeValue(field.const);

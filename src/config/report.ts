@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { path, runDataFields } from "./fields.ts";
 
-/** What `batch-cam report` takes. */
+/** The options of `batch-cam report`. */
 export const ReportConfig = z.strictObject({
   path: path().describe("results folder of a grid, or a run directory"),
   ...runDataFields(),

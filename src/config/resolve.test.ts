@@ -106,8 +106,8 @@ describe("resuming with a saved config", () => {
   });
 
   it.each([
-    ["cosine", 9, /with epochs 9 from the start, or with { weights: "runs\/x" }, to go on from its best/],
-    ["onecycle", 9, /with epochs 9 from the start, or with { weights: "runs\/x" }, to go on from its best/],
+    ["cosine", 9, /with epochs 9 from the start, or with { weights: "runs\/x" } to continue from its best/],
+    ["onecycle", 9, /with epochs 9 from the start, or with { weights: "runs\/x" } to continue from its best/],
     ["cosine", 2, /end the run earlier with maxSteps/],
   ] as const)(
     "refuses other epochs where %s is laid out over them: %i, with the reason and what to do",
@@ -116,11 +116,11 @@ describe("resuming with a saved config", () => {
       const refused = (more: object = {}) =>
         expect(() => resumeTrainConfig(before, { resume: "runs/x", epochs, ...more }));
       refused().toThrow(`epochs (the run has 3, got ${epochs})`);
-      refused().toThrow(`The learning-rate schedule (sched ${sched}) is laid out over the run's 3 epochs`);
+      refused().toThrow(`The learning-rate schedule (sched ${sched}) spans the run's 3 epochs`);
       refused().toThrow(advice);
       refused().not.toThrow(/Leave them out/);
       refused({ lr: 1 }).toThrow(/lr \(the run has .*Leave them out/);
-      refused({ sched: "constant" }).toThrow(/sched \(the run has .*laid out over the run's 3 epochs/);
+      refused({ sched: "constant" }).toThrow(/sched \(the run has .*spans the run's 3 epochs/);
       expect(resumeTrainConfig(before, { resume: "runs/x", epochs: 3 })).toMatchObject({ epochs: 3 });
     },
   );

@@ -7,14 +7,15 @@ import { type ParseOptions, parseConfig } from "./parse.ts";
 import { type ParsedTrainConfig, TrainConfig, type TrainConfigInput } from "./train.ts";
 import { splitRunDirectory } from "./train-checks.ts";
 
-/** Weight of the Prototype Loss if the config gives none. */
+/** The weight of the Prototype Loss if the config does not set it. */
 export function defaultLambda(distance: string): number {
   return DISTANCES.find(({ name }) => name === distance)?.lambda ?? 1;
 }
 
 /**
  * Checks a config and fills in every default.
- * @throws BatchCamError E_CONFIG naming every wrong key with what was expected and what came
+ *
+ * @throws E_CONFIG naming every wrong key with what was expected and what was given
  */
 export function parseTrainConfig(input: unknown, options: Partial<ParseOptions> = {}): TrainConfig {
   return resolveTrainConfig(
@@ -28,7 +29,7 @@ export function parseTrainConfig(input: unknown, options: Partial<ParseOptions> 
 /** Fills in the defaults that depend on other keys. Resolving a resolved config changes nothing. */
 export function resolveTrainConfig(parsed: ParsedTrainConfig): TrainConfig {
   objectOf("resolveTrainConfig: parsed", parsed);
-  const alone = parsed.plain || parsed.baseline !== undefined; // a baseline comes by itself unless more is asked for
+  const alone = parsed.plain || parsed.baseline !== undefined; // a baseline is used alone unless a guidance weight is given
   const lambdaPrototype = parsed.lambdaPrototype ?? (alone ? 0 : defaultLambda(parsed.distance));
   const plain = lambdaPrototype === 0 && parsed.lambdaBatch === 0;
   const place = typeof parsed.resume === "string" ? splitRunDirectory(parsed.resume) : { output: parsed.output };
@@ -38,7 +39,7 @@ export function resolveTrainConfig(parsed: ParsedTrainConfig): TrainConfig {
   return resolved.fastDevRun ? shortened(resolved) : resolved;
 }
 
-/** Lists as texts, which compare by value and which the command line has too. */
+/** Converts lists to text, as on the command line, so that they compare by value. */
 function asTexts(given: Pick<ParsedTrainConfig, "mean" | "std">): Pick<TrainConfig, "mean" | "std"> {
   const texts = Object.entries(given).flatMap(([key, value]) =>
     value === undefined ? [] : [[key, figuresOf(value)?.join(",")]],
@@ -48,7 +49,7 @@ function asTexts(given: Pick<ParsedTrainConfig, "mean" | "std">): Pick<TrainConf
 
 const DEV_RUN = "fast-dev-run";
 
-/** Two steps and a batch of each split, in a folder that no other run has: it is replaced each time. */
+/** Limits a config to two steps and one batch of each split, in a folder of its own that is replaced each time. */
 function shortened(config: TrainConfig): TrainConfig {
   const { experiment, batchSize } = config;
   const own = experiment.endsWith(DEV_RUN) ? experiment : `${experiment}-${DEV_RUN}`;
@@ -56,7 +57,7 @@ function shortened(config: TrainConfig): TrainConfig {
     ...config,
     ...{ experiment: own, overwrite: true, epochs: 1, maxSteps: Math.min(config.maxSteps ?? 2, 2), logEvery: 1 },
     ...{ limitVal: batchSize, limitTest: batchSize, limitTrainBatches: Math.min(config.limitTrainBatches ?? 2, 2) },
-    lambdaWarmup: 0, // or the maps would hardly count
+    lambdaWarmup: 0, // with a warm-up the maps would have almost no weight
   };
 }
 
@@ -77,7 +78,7 @@ function defaultExperiment(config: Omit<TrainConfig, "experiment">): string {
   return [config.model, dataName(config), objectiveName(config), `seed${config.seed}`].join("-");
 }
 
-/** Names the images: a set, its variant, or the folder or file of one's own. */
+/** A short name for the images: the data set with its variant, or the user's folder or file. */
 export function dataName({
   dataset,
   decoyVariant,
@@ -98,7 +99,7 @@ export function dataName({
   return word || dataset;
 }
 
-/** Names the objective and its weights: `plain`, `ssim-p0.5`, `l1-p2-b0.5`, `rrr10`. */
+/** A short name for the objective and its weights: `plain`, `ssim-p0.5`, `l1-p2-b0.5`, `rrr10`. */
 export function objectiveName(
   config: Pick<TrainConfig, "plain" | "distance" | "lambdaPrototype" | "lambdaBatch"> &
     Partial<Pick<TrainConfig, "baseline" | "lambdaBaseline" | "prototypes">>,
@@ -120,8 +121,8 @@ function guidanceName(
 }
 
 /**
- * `over` wins over `base`, key by key. `plain` and the weights of the losses are one choice, so the one given in
- * `over` replaces the other in `base` instead of contradicting it.
+ * Overrides the keys of `base` by those of `over`. `plain` and the weights of the losses are one choice: if `over`
+ * gives one of them, it replaces the other in `base` instead of contradicting it.
  */
 export function overrideTrainConfig(base: TrainConfigInput, over: TrainConfigInput): TrainConfigInput {
   const { lambdaPrototype, lambdaBatch, ...rest } = objectOf("overrideTrainConfig: base", base);

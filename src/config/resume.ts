@@ -5,13 +5,16 @@ import { OUTCOME_FREE } from "./outcome.ts";
 import { overrideTrainConfig, parseTrainConfig, runDirectoryOf } from "./resolve.ts";
 import { TrainConfig, type TrainConfigInput } from "./train.ts";
 
-/** Where a run ends before its epochs do. Given on resuming, they hold for that part of the run alone. */
+/** Limits that end a run before its last epoch. If they are given on resuming, they apply only to that part of the run. */
 export const LIMITS = ["maxSteps", "maxSeconds", "patience"] as const satisfies readonly (keyof TrainConfig)[];
 
-/** What describes a run although it may change on resuming: how long it trains, and which images it reads and is tested on. */
+/**
+ * Options that may change on resuming and are then updated in the run's config: how long it trains, and which images it
+ * reads and is tested on.
+ */
 const REDESCRIBED = ["epochs", "limitTest", "dataDir"] as const satisfies readonly (keyof TrainConfig)[];
 
-/** What may differ when a run goes on: nothing that the numbers of the steps already taken depend on. */
+/** Options that may change on resuming. The results of the steps already taken depend on none of them. */
 const FREE_ON_RESUME: ReadonlySet<string> = new Set<keyof TrainConfig>([
   ...OUTCOME_FREE,
   ...LIMITS,
@@ -19,10 +22,11 @@ const FREE_ON_RESUME: ReadonlySet<string> = new Set<keyof TrainConfig>([
 ]);
 
 /**
- * The config with which a run goes on: the saved one, and from `input` what may change between two parts of a run.
- * `epochs` may change only where the schedule does not depend on it.
+ * The config of a resumed run: the saved config, with the options of `input` that may change on resuming. `epochs` may
+ * change only if the schedule does not depend on it.
+ *
  * @param saved the run's `config.json`
- * @throws BatchCamError E_CONFIG naming every key that would make it another run
+ * @throws E_CONFIG naming every option whose change would make it a different run
  */
 export function resumeTrainConfig(saved: unknown, input: TrainConfigInput): TrainConfig {
   const before = savedTrainConfig(saved);
@@ -39,28 +43,29 @@ export function resumeTrainConfig(saved: unknown, input: TrainConfigInput): Trai
   const advice = changed.length === 1 && scheduled !== "" ? "" : ". Leave them out, or start a new run";
   throw new BatchCamError(
     "E_CONFIG",
-    `resume: a run goes on with the config it began with, but these differ: ${faults.join("; ")}${scheduled}${advice}`,
+    `resume: a run continues with the config that it was started with, but these differ: ${faults.join("; ")}${scheduled}${advice}`,
     { options: [...changed, "sched"] },
   );
 }
 
-/** Reads a run's `config.json`, which has been parsed as JSON. */
+/** Checks a run's `config.json` after it was parsed as JSON. */
 export const savedTrainConfig = (saved: unknown): TrainConfig =>
   parseTrainConfig(saved, { what: "the run's config.json" });
 
-/** Why the number of epochs is part of a run with a schedule, and what to do instead. */
+/** Explains why the number of epochs of a run with a schedule cannot change, and what to do instead. */
 function epochsAdvice({ sched, epochs }: TrainConfig, asked: TrainConfig): string {
-  const reason = `The learning-rate schedule (sched ${sched}) is laid out over the run's ${counted(epochs, "epoch")}: over ${asked.epochs}, the steps already taken would have had other learning rates`;
-  const whole = `leave epochs out to go on to the end of these`;
-  if (asked.epochs < epochs) return `${reason}; ${whole}, and end the run earlier with maxSteps if need be`;
-  return `${reason}; ${whole}, and to train longer begin a new run: with epochs ${asked.epochs} from the start, or with { weights: "${runDirectoryOf(asked)}" }, to go on from its best epoch under a schedule of its own`;
+  const reason = `The learning-rate schedule (sched ${sched}) spans the run's ${counted(epochs, "epoch")}: over ${asked.epochs}, the steps already taken would have had other learning rates`;
+  const whole = `leave epochs out to continue to the end of these`;
+  if (asked.epochs < epochs) return `${reason}; ${whole}, and end the run earlier with maxSteps if necessary`;
+  return `${reason}; ${whole}, and to train longer start a new run: either with epochs ${asked.epochs} from the start, or with { weights: "${runDirectoryOf(asked)}" } to continue from its best epoch under a new schedule`;
 }
 
 /**
- * What the run's `config.json` says once it goes on with `config`: what describes the run is taken over. A limit that was given on
- * resuming is not, unless it replaces one that the run began with and that would be wrong from now on.
+ * The `config.json` of a run that is resumed with `config`. The options in `REDESCRIBED` are updated. A limit that was
+ * given on resuming is not recorded, unless it replaces a limit that the run was started with and that would now be
+ * wrong.
  *
- * @param saved the run's `config.json` until now
+ * @param saved the run's present `config.json`
  */
 export function describeResumedRun(saved: TrainConfig, config: TrainConfig): TrainConfig {
   const keys = [...REDESCRIBED, ...LIMITS.filter((key) => saved[key] !== undefined)];

@@ -1,10 +1,10 @@
 import { z } from "zod";
 import { count, device, group, path, runName } from "./fields.ts";
 
-/** The engine's generator takes no more bits: a larger seed would share its weights with a smaller one. */
+/** The engine's generator uses 32 bits of the seed, so a larger seed would give the same weights as a smaller one. */
 const MOST_SEED = 2 ** 32 - 1;
 
-/** Where and how long a run computes, and what it writes. */
+/** The fields of a run: where and how long it computes, and what it writes. */
 export const runFields = group("Run", {
   seed: z
     .int()
@@ -16,16 +16,16 @@ export const runFields = group("Run", {
   amp: z
     .enum(["auto", "on", "off"])
     .default("auto")
-    .describe("bfloat16 autocast of the network; auto where the processor computes in bfloat16"),
+    .describe("bfloat16 autocast of the network; auto uses it if the processor computes in bfloat16"),
   channelsLast: z
     .enum(["auto", "on", "off"])
     .default("auto")
-    .describe("lay activations out channels last; auto where the processor computes in bfloat16"),
+    .describe("channels-last memory format of activations; auto uses it if the processor computes in bfloat16"),
   threads: count()
     .max(1024)
     .optional()
     .describe("threads of the engine (default: the physical cores this process may use)"),
-  output: path().default("runs").describe("folder that holds the run directories"),
+  output: path().default("runs").describe("folder of the run directories"),
   experiment: runName()
     .optional()
     .describe("name of the run directory (default: from model, data set, objective and seed)"),
@@ -36,11 +36,11 @@ export const runFields = group("Run", {
   acceptNewData: z
     .boolean()
     .default(false)
-    .describe("with resume: go on although the images are not those that the run was begun with"),
+    .describe("with resume: continue although the images are not those that the run was started with"),
   overwrite: z
     .boolean()
     .default(false)
-    .describe("delete a run directory of the same name first; without it an existing one is refused"),
+    .describe("first delete a run directory of the same name; without this an existing one is an error"),
   checkpointEvery: count().default(200).describe("steps between checkpoints"),
   checkpointSeconds: z
     .number()
@@ -52,28 +52,28 @@ export const runFields = group("Run", {
   lossBalanceEvery: count()
     .optional()
     .describe(
-      "steps between reports of how large each term's gradient is; such a step costs a backward pass a term more",
+      "steps between reports of the size of each term's gradient; such a step takes an additional backward pass for each term",
     ),
   fastDevRun: z
     .boolean()
     .default(false)
-    .describe("two steps and one batch of each split, into a folder of its own, to see that everything works"),
+    .describe("run two steps and one batch of each split, in a separate folder, to check that everything works"),
   deterministic: z
     .boolean()
     .default(false)
     .describe(
-      "refuse to go on with a run where its numbers would come out otherwise: other threads, kernels, precision or libtorch",
+      "refuse to resume a run if its results would differ, because of other threads, kernels, precision or libtorch",
     ),
   profile: z
     .boolean()
     .default(false)
-    .describe("print where the time of a step goes, and write profile.json and profile-trace.json"),
-  profileSteps: count().default(10).describe("steps that a profile records, after five of warm-up"),
+    .describe("print where the time of a step is spent, and write profile.json and profile-trace.json"),
+  profileSteps: count().default(10).describe("number of steps that a profile records, after five warm-up steps"),
   figures: z.boolean().default(true).describe("draw a figure of the maps after each epoch, and a report at the end"),
   tensorboard: z
     .boolean()
     .default(false)
-    .describe("write the run for TensorBoard too: every term, the maps of each epoch"),
+    .describe("also write the run for TensorBoard: every term, and the maps of each epoch"),
   maxSteps: count().optional().describe("stop after this many steps"),
   maxSeconds: z.number().positive().optional().describe("stop after this much time in training steps"),
   patience: count()
@@ -83,5 +83,5 @@ export const runFields = group("Run", {
     .int()
     .nonnegative()
     .default(0)
-    .describe("keep the weights of this many last epochs, beside best and last"),
+    .describe("keep the weights of this many last epochs, in addition to best and last"),
 });

@@ -1,12 +1,13 @@
 import type { z } from "zod";
 import { expectNumber, objectOf } from "../arguments.ts";
+import { counted } from "../counted.ts";
 import { FEATURES, type Features, ownersOf } from "./features.ts";
 import { normalizationFault } from "./normalization.ts";
 import type { ParsedTrainConfig, TrainConfig } from "./train-fields.ts";
 
 type Report = (key: keyof ParsedTrainConfig, message: string) => void;
 
-/** The checks that take more than one key; they run once every key is right by itself. */
+/** The checks that involve several keys. They run after every key has been checked by itself. */
 export const checkTogether =
   (features: Features) =>
   (config: ParsedTrainConfig, context: z.core.$RefinementCtx): void => {
@@ -21,14 +22,14 @@ export const checkTogether =
     if (fault !== null) report(...fault);
   };
 
-/** More images than any step has. */
+/** Upper bound on the number of images in a step. */
 const MOST_IMAGES = 2 ** 31 - 1;
 
 function checkOptimizer(config: ParsedTrainConfig, report: Report, optimizers: Features["optimizers"]): void {
   const { opt, nesterov, momentum, minLr, lr, batchSize, gradAccumSteps } = config;
   for (const [option, owners] of ownersOf(optimizers)) {
     const key = option as keyof ParsedTrainConfig;
-    // A switch of another optimizer is a mistake; its numbers have defaults, which are there in any case.
+    // A flag of another optimizer is a mistake. Its numbers are not checked, because their defaults are always present.
     if (config[key] === true && !owners.includes(opt))
       report(key, `false with opt "${opt}" (it belongs to ${owners.join(", ")})`);
   }
@@ -37,7 +38,7 @@ function checkOptimizer(config: ParsedTrainConfig, report: Report, optimizers: F
   if (minLr > lr) report("minLr", `at most lr (${lr})`);
 }
 
-/** A smaller mixup draws shares that are 0 or 1 to the last bit. */
+/** With a smaller mixup, Beta(mixup, mixup) gives only 0 and 1 in floating point. */
 const LEAST_MIXUP = 0.001;
 
 function checkGuidance(config: ParsedTrainConfig, report: Report, datasets: Features["datasets"]): void {
@@ -48,21 +49,22 @@ function checkGuidance(config: ParsedTrainConfig, report: Report, datasets: Feat
     report("prototypes", '"class" with statistic "cam-ema", whose prototypes are running maps');
   const decoy = datasets.some(({ name, options }) => name === dataset && "decoyVariant" in options);
   if (prototypes === "clean" && !decoy)
-    report("prototypes", `another with dataset "${dataset}" (clean ones are known of decoy sets only)`);
+    report("prototypes", `another with dataset "${dataset}" (clean prototypes exist only for decoy sets)`);
   const guided = !plain && (config.lambdaPrototype ?? 1) + lambdaBatch > 0;
   if (config.mixup > 0 && config.mixup < LEAST_MIXUP) report("mixup", `0, or from ${LEAST_MIXUP} to 1`);
   if (config.mixup > 0 && guided) report("mixup", "0 with guidance: the map of a mixed image has no class (add plain)");
   if (config.mixup > 0 && config.baseline !== undefined)
-    report("mixup", "0 with a baseline, whose masks are of one image");
+    report("mixup", "0 with a baseline, whose masks belong to single images");
 }
 
 function checkRun(config: ParsedTrainConfig, report: Report): void {
   const { resume, overwrite, experiment, fastDevRun, acceptNewData, deterministic } = config;
   if (acceptNewData && resume === false)
-    report("acceptNewData", "false without resume (a new run takes what is there)");
+    report("acceptNewData", "false without resume (a new run uses the present data)");
   if (acceptNewData && deterministic)
-    report("acceptNewData", "false with deterministic (other images give other numbers)");
-  if (resume !== false && fastDevRun) report("fastDevRun", "false with resume (it begins anew each time)");
+    report("acceptNewData", "false with deterministic (other images give other results)");
+  if (resume !== false && fastDevRun)
+    report("fastDevRun", "false with resume (it starts from the beginning each time)");
   if (resume !== false && overwrite) report("overwrite", "false with resume (one keeps the run, the other deletes it)");
   if (typeof resume !== "string") return;
   const name = splitRunDirectory(resume).experiment;
@@ -71,7 +73,7 @@ function checkRun(config: ParsedTrainConfig, report: Report): void {
     report("experiment", `"${name}" or left out with resume "${resume}"`);
 }
 
-/** `runs/a/b/` -> the folder that holds the run, and the run's name. */
+/** Splits a run directory such as `runs/a/b/` into the folder `runs/a` and the name `b`. */
 export function splitRunDirectory(directory: string): { output: string; experiment: string } {
   const trimmed = directory.replace(/\/+$/, "");
   const slash = trimmed.lastIndexOf("/");
@@ -80,9 +82,9 @@ export function splitRunDirectory(directory: string): { output: string; experime
 }
 
 /**
- * Settings that are allowed but seldom meant, one sentence each; the trainer emits them as warnings before the first step.
+ * Warnings about settings that are allowed but rarely intended. The trainer emits them before the first step.
  *
- * @param steps that the run will take
+ * @param steps number of steps of the run
  */
 export function configWarnings(config: TrainConfig, steps: number): string[] {
   objectOf("configWarnings: config", config);
@@ -95,7 +97,7 @@ function guidanceWarnings(config: TrainConfig): string[] {
   const warnings: string[] = [];
   if (config.sampler === "balanced" && config.classWeights === "balanced")
     warnings.push(
-      "sampler balanced and classWeights balanced both make up for unequal classes: together they do it twice",
+      "sampler balanced and classWeights balanced both compensate for unequal classes: together they do it twice",
     );
   if (plain && prototypes !== "class")
     warnings.push(`prototypes ${prototypes} is not used with plain: no map is guided`);
@@ -106,12 +108,12 @@ function guidanceWarnings(config: TrainConfig): string[] {
     );
   } else if (batchMean && lambdaBatch > lambdaPrototype / 4) {
     warnings.push(
-      `batchTarget "batch-mean" kills maps when it weighs much: lambdaBatch ${lambdaBatch} is above a quarter of lambdaPrototype ${lambdaPrototype}`,
+      `batchTarget "batch-mean" leads to dead maps if its weight is large: lambdaBatch ${lambdaBatch} is above a quarter of lambdaPrototype ${lambdaPrototype}`,
     );
   }
   if (statistic === "cam-ema" && lambdaPrototype + lambdaBatch > 0) {
     warnings.push(
-      'statistic "cam-ema" compares maps with their own running mean, which dead maps satisfy too: watch the share of dead maps',
+      'statistic "cam-ema" compares maps with their own running mean, which dead maps match as well: watch the share of dead maps',
     );
   }
   return warnings;
@@ -123,13 +125,13 @@ function otherWarnings(config: TrainConfig, steps: number): string[] {
   if (weightsKey !== undefined && weights === undefined) warnings.push("weightsKey is not used without weights");
   const schedule = FEATURES.schedules.find(({ name }) => name === sched);
   if (schedule?.ownWarmup && warmupSteps > 0)
-    warnings.push(`warmupSteps is not used with sched ${sched}, which has a warm-up of its own`);
+    warnings.push(`warmupSteps is not used with sched ${sched}, which has its own warm-up`);
   if (schedule !== undefined && !("minLr" in schedule.options) && minLr > 0)
     warnings.push(`minLr is not used with sched ${sched}`);
   if (!plain && lambdaWarmup !== undefined && lambdaWarmup > steps) {
     const share = Math.round((100 * steps) / lambdaWarmup);
     warnings.push(
-      `lambdaWarmup ${lambdaWarmup} is not over when the run ends at step ${steps}: the maps are guided by at most ${share} % of the weight; left out, it is a third of the steps, at most 150`,
+      `lambdaWarmup ${lambdaWarmup} is longer than the run's ${counted(steps, "step")}: the maps are guided by at most ${share} % of the weight; if you leave it out, it is a third of the steps, at most 150`,
     );
   }
   return warnings;

@@ -7,8 +7,9 @@ import { optimisationFieldsOf } from "./optimisation-fields.ts";
 import { runFields } from "./run-fields.ts";
 
 /**
- * The fields of a train config: the one source of the types, the flags and their help, the files' keys and the checks. Names are camelCase
- * here and in files, `--kebab-case` on the command line, and spelt as in timm if timm has the option.
+ * The fields of a train config. Types, flags with their help, the keys of files, and checks are all derived from them.
+ * Names are camelCase here and in files and `--kebab-case` on the command line. If timm has an option, it has timm's
+ * name.
  */
 export const trainFieldsOf = <const F extends Features>(features: F) => ({
   ...modelFieldsOf<F["models"]>(features.models),
@@ -22,14 +23,14 @@ export const trainFieldsOf = <const F extends Features>(features: F) => ({
 
 export const trainFields = trainFieldsOf(FEATURES);
 
-/** A checked config, with the defaults that need no other key. */
+/** A checked config, with the defaults that do not depend on other keys. */
 export type ParsedTrainConfig = z.output<z.ZodObject<typeof trainFields, z.core.$strict>>;
 
-/** What a run uses, and `config.json` keeps. `plain` is true exactly when both weights are 0. */
+/** A complete config, which a run uses and stores in `config.json`. `plain` is true exactly when both weights are 0. */
 export type TrainConfig = Omit<ParsedTrainConfig, "lambdaPrototype" | "experiment" | "mean" | "std"> & {
   lambdaPrototype: number;
   experiment: string;
-  /** Numbers with commas between them. */
+  /** Numbers separated by commas. */
   mean?: string | undefined;
   std?: string | undefined;
 };

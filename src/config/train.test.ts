@@ -184,7 +184,7 @@ describe("the warnings of a config", () => {
   it("tell of a run that ends before the guidance has its weight, and of how much it has", () => {
     const lambdaWarmup = 150;
     expect(warnings({ lambdaWarmup }, 15)).toEqual([
-      expect.stringMatching(/lambdaWarmup 150 is not over when the run ends at step 15: .* at most 10 %/),
+      expect.stringMatching(/lambdaWarmup 150 is longer than the run's 15 steps: .* at most 10 %/),
     ]);
     expect(warnings({ lambdaWarmup }, 150)).toEqual([]);
     expect(warnings({}, 15)).toEqual([]); // the default is a share of the run's steps

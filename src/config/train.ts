@@ -3,12 +3,12 @@ import { FEATURES, type Features } from "./features.ts";
 import { checkTogether } from "./train-checks.ts";
 import { type ParsedTrainConfig, type TrainConfig as Resolved, trainFields, trainFieldsOf } from "./train-fields.ts";
 
-/** What `train` takes. */
+/** The options of `train`. */
 export const TrainConfig = z.strictObject(trainFields).superRefine(checkTogether(FEATURES));
 export type TrainConfig = Resolved;
 export type { ParsedTrainConfig };
 
-/** The schema of a train config with other models, data sets, distances ... to choose from. */
+/** The schema of a train config with a different choice of models, data sets, distances ... */
 export function trainConfigOf(features: Features): z.ZodObject {
   const fields: Record<string, z.ZodType> = trainFieldsOf(features);
   const check = checkTogether(features);

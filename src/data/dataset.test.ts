@@ -14,7 +14,7 @@ describe("an option that a data set would ignore", () => {
     await expect(loadDataset(name, options)).rejects.toMatchObject({
       code: "E_CONFIG",
       message: expect.stringMatching(
-        /^loadDataset: \w+ is for the data sets .*, and .* does not heed it: leave it out$/,
+        /^loadDataset: \w+ is for the data sets .*, and .* does not use it: leave it out$/,
       ),
     });
   });

@@ -2,52 +2,61 @@ import { createRequire } from "node:module";
 import { addonPath, explainLoadFailure } from "./find.ts";
 import { expectSwitches, type KernelLevel } from "./switches.ts";
 
-/** All functions of the C++ addon: this interface and native/binding/ are the whole native surface. Handles and operators are int32. */
+/**
+ * All functions of the C++ addon. This interface and native/binding/ are the whole interface between TypeScript and
+ * C++. Handles and operators are int32.
+ */
 export interface NativeAddon {
-  /** Shares the buffer that arguments and results pass through; once, before anything else. */
+  /** Shares the buffer through which arguments and results are passed. It must be called once, before anything else. */
   bindArena(arena: Float64Array): void;
   /** Index of an operator for `run`, or -1 if this libtorch does not have it. */
   resolve(name: string, overload: string): number;
-  /** Handle of the one tensor that results, else 0 with the results in the arena; -1 on failure. */
+  /**
+   * Runs an operator on the arguments in the arena. Returns the handle of a single result tensor, 0 if the results are
+   * in the arena, or -1 on failure.
+   */
   run(operator: number): number;
-  /** For operators that write to an argument: 0, or -1 on failure. */
+  /** Runs an operator that writes to one of its arguments. Returns 0, or -1 on failure. */
   runInPlace(operator: number): number;
   internString(text: string): number;
   schemas(): string[];
 
-  /** The arena holds rank and shape. */
+  /** Makes a tensor. Its rank and shape are read from the arena. */
   fromBytes(data: ArrayBufferView, dtype: number): number;
   readBytes(handle: number, offset: number, target: Uint8Array): number;
   writeBytes(handle: number, offset: number, source: Uint8Array): number;
-  /** dtype, device type, device index, requires grad, is leaf, is contiguous, rank, sizes... in the arena. */
+  /** Writes to the arena: dtype, device type, device index, requires grad, is leaf, is contiguous, rank, sizes... */
   describeTensor(handle: number): number;
-  /** How often a tensor was changed in place. */
+  /** Number of in-place changes of a tensor. */
   versionOf(handle: number): number;
-  /** Frees the handles in the arena; `collected` says whether the garbage collector found them unreachable. */
+  /** Frees the handles in the arena. `collected` says whether the garbage collector found them unreachable. */
   release(count: number, collected: boolean): number;
 
-  /** Outputs, inputs and seeds as three lists in the arena; gradients come back in it, -1 for an unused input. */
+  /**
+   * Reads outputs, inputs and output gradients as three lists from the arena, and writes the gradients of the inputs to
+   * it, with -1 for an unused input.
+   */
   grad(retainGraph: boolean, createGraph: boolean, allowUnused: boolean): number;
   backward(retainGraph: boolean, createGraph: boolean): number;
   setRequiresGrad(handle: number, value: boolean): number;
   gradientOf(handle: number): number;
   setGradient(handle: number, gradient: number): number;
   setGradMode(enabled: boolean): boolean;
-  /** The state before comes back in the arena: enabled, dtype. */
+  /** Writes the previous state to the arena: enabled, dtype. */
   enterAutocast(enabled: boolean, dtype: number): void;
   leaveAutocast(enabled: boolean, dtype: number): void;
-  /** Sets whether autograd copies the tensors that it saves in this thread; returns the previous state. */
+  /** Sets whether autograd copies the tensors that it saves in this thread, and returns the previous state. */
   copySaved(enabled: boolean): boolean;
 
   lastError(): string;
-  /** From here on, calls `listener` for warnings of libtorch's: once for each place in its source that gives them. */
+  /** Calls `listener` for warnings of libtorch from now on, once for each place in its source that warns. */
   onWarning(listener: (text: string) => void): void;
   manualSeed(seed: number): void;
   rngState(): number;
   setRngState(handle: number): number;
   setThreads(count: number): void;
   getThreads(): number;
-  /** Live tensors, bytes, peak bytes, cached bytes in the arena. */
+  /** Writes to the arena: live tensors, bytes, peak bytes, cached bytes. */
   memory(): void;
   resetPeak(): void;
   emptyCache(): void;
@@ -62,34 +71,37 @@ export interface NativeAddon {
     padding: number,
   ): boolean;
 
-  /** Starts to record operators, backward nodes and spans, at most `limit` of each; -1 if a recording has begun already. */
+  /**
+   * Starts to record operators, backward nodes and spans, at most `limit` of each. Returns -1 if a recording has
+   * already started.
+   */
   startRecording(limit: number): number;
-  /** Opens a span until `endSpan`, as a row of the recording; operators are recorded only within spans. */
+  /** Opens a span of the recording, which ends at `endSpan`. Operators are recorded only within spans. */
   beginSpan(kind: number, name: string): void;
   endSpan(): void;
   stopRecording(): NativeRecording | undefined;
 }
 
-/** Rows in the layout of native/binding/profiler.cc; names and shapes are numbers of strings. */
+/** A recording in the layout of native/binding/profiler.cc. Names and shapes are indices into `strings`. */
 export interface NativeRecording {
   rows: Float64Array;
   strings: string[];
-  /** Rows that the limit left out. */
+  /** Number of rows that exceeded the limit. */
   dropped: number;
 }
 
-/** What the loaded libtorch says of itself. */
+/** The properties of the loaded libtorch. */
 export interface NativeCapabilities {
   version: string;
-  /** The instruction set that its kernels chose, as libtorch names it: DEFAULT, AVX2, AVX512. */
+  /** The instruction set that libtorch's kernels use, by its name: DEFAULT, AVX2, AVX512. */
   cpuCapability: string;
-  /** The level of the package's own kernels that runs, and those that this processor has. */
+  /** The level of the package's own kernels that is used, and the levels that this processor supports. */
   kernelLevel: KernelLevel;
   kernelLevels: KernelLevel[];
   mkldnn: boolean;
   mkl: boolean;
   gloo: boolean;
-  /** Whether oneDNN's products of small matrices exist for a dtype; `convnext_mlp` needs them. */
+  /** Whether oneDNN supports products of small matrices for a dtype; `convnext_mlp` needs them. */
   productsFloat32: boolean;
   productsBfloat16: boolean;
 }
@@ -97,8 +109,9 @@ export interface NativeCapabilities {
 function load(): NativeAddon {
   expectSwitches();
   const path = addonPath();
-  // Threads of libtorch's OpenMP spin for about a millisecond at each barrier, which starves them all as soon as another
-  // process wants a core; a shorter spin costs an idle machine next to nothing. Read when the library loads.
+  // The OpenMP threads of libtorch spin for about a millisecond at each barrier, which slows all of them down when
+  // another process needs a core. A shorter spin costs almost nothing on an idle machine. OpenMP reads the variable
+  // when the library loads.
   process.env.GOMP_SPINCOUNT ??= "10000";
   const addon = loadFrom(path);
   addon.onWarning((text) => process.emitWarning(`libtorch: ${text}`));

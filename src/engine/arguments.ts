@@ -2,8 +2,9 @@ import { wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { arena, type Scalar } from "./dispatch.ts";
 
-// Checks and writes the arguments of operators. `place` names the argument in messages, "narrow: start": callers from
-// JavaScript have no compiler that would refuse a string, and libtorch would take it for whatever number it turns into.
+// Checks the arguments of operators and writes them to the arena. `place` names the argument in messages, such as
+// "narrow: start". The checks are needed because callers from JavaScript have no compiler, and libtorch would convert a
+// string to some number.
 
 export function integer(value: number, place: string): number {
   if (!Number.isSafeInteger(value)) throw wrongArgument(place, "an integer", value);
@@ -36,8 +37,8 @@ export function string(value: string, place: string): string {
 }
 
 /**
- * A list's items in an array of our own, read before anything is written to the arena: reading a getter or a Proxy may run
- * operators, which write there too.
+ * Copies a list before anything is written to the arena. Reading a getter or a Proxy may run operators, which write to
+ * the arena too.
  */
 export function listOf<T>(values: readonly T[], place: string, expected = "an array"): readonly T[] {
   if (!Array.isArray(values)) throw wrongArgument(place, expected, values);
@@ -62,7 +63,7 @@ function lengthOf(length: number, place: string): number {
   throw new BatchCamError("E_ARGUMENT", `${place}: a list of ${length} is too long for one operator call`);
 }
 
-/** Writes what `integers` gave. */
+/** Writes a list that `integers` has checked. */
 export function putList(start: number, values: readonly number[], place: string): number {
   let p = putLength(start, values.length, place);
   for (let i = 0; i < values.length; i++) arena[p++] = values[i] as number;

@@ -10,7 +10,7 @@ function read(path: string): string {
   }
 }
 
-/** "0-2,5" as [0, 1, 2, 5]. */
+/** Parses a CPU list: "0-2,5" is [0, 1, 2, 5]. */
 function cpuList(text: string): number[] {
   return text
     .trim()
@@ -22,7 +22,7 @@ function cpuList(text: string): number[] {
     });
 }
 
-/** CPUs of time that the container may use, by cgroup v2 or v1; no bound is Infinity. */
+/** The CPU quota of the container, in CPUs, from cgroup v2 or v1; Infinity if there is no limit. */
 function quota(root: string): number {
   const bounds: number[] = [];
   for (const line of read(join(root, "proc/self/cgroup")).split("\n")) {
@@ -46,10 +46,10 @@ function quota(root: string): number {
 }
 
 /**
- * Physical cores that this process may use: those of its affinity mask, siblings of one core counted once, and no more than
- * the container's quota. At least 1.
+ * Number of physical cores that this process may use: the cores in its affinity mask, counting hyper-threads of one
+ * core once, limited by the container's quota. At least 1.
  *
- * @param root where /proc and /sys are
+ * @param root folder of /proc and /sys
  */
 export function usableCores({ root = "/" }: { root?: string } = {}): number {
   const allowed = cpuList(read(join(root, "proc/self/status")).match(/^Cpus_allowed_list:\s*(\S+)/m)?.[1] ?? "");
@@ -67,7 +67,10 @@ export interface CpuFeatures {
   avx2: boolean;
   avx512: boolean;
   amx: boolean;
-  /** Whether products in bfloat16 are faster than in float32: instructions of their own, AVX-512 or AMX or Arm's. */
+  /**
+   * Whether matrix products in bfloat16 are faster than in float32, because the processor has instructions for them
+   * (AVX-512, AMX or Arm).
+   */
   fastBfloat16: boolean;
 }
 

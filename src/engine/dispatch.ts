@@ -2,15 +2,16 @@ import { BatchCamError, type ErrorCode } from "../errors.ts";
 import { native } from "./addon.ts";
 
 declare const handleBrand: unique symbol;
-/** A live tensor of this thread's engine: an int32 slot and generation. */
+/** The handle of a live tensor of this thread's engine: an int32 of a slot and a generation. */
 export type Handle = number & { readonly [handleBrand]: true };
 /** A number or boolean operand; an integral number is an integer scalar, as in torch. */
 export type Scalar = number | boolean;
 
 /**
- * Arguments in, results out: operators read what is written here, so that a call crosses into C++ with one integer.
- * Layout by schema type: tensor, int, float, bool one number; scalar a tag (0 int, 1 float, 2 bool) and a value; a list
- * its length and its elements; an absent optional one NaN. native/binding/marshal.cc reads the same layout.
+ * The buffer for arguments and results. Operators read their arguments from it, so that a call into C++ passes only one
+ * integer. The layout follows the schema types: a tensor, int, float or bool is one number; a scalar is a tag (0 int, 1
+ * float, 2 bool) and a value; a list is its length and its elements; an absent optional argument is NaN.
+ * native/binding/marshal.cc reads the same layout.
  */
 export const arena: Float64Array = new Float64Array(1 << 16);
 native.bindArena(arena);
@@ -18,7 +19,7 @@ native.bindArena(arena);
 const operatorNames: string[] = [];
 const strings = new Map<string, number>();
 
-/** Finds an operator; one that this libtorch lacks fails when it is called. */
+/** Finds an operator. If this libtorch does not have it, calls of the operator fail. */
 export function operator(name: string, overload: string): number {
   const index = native.resolve(name, overload);
   if (index >= 0) return index;
@@ -43,7 +44,7 @@ export function run(index: number): Handle {
 
 let writes = 0;
 
-/** How many operators that write to one of their arguments have run in this thread. */
+/** Number of operators that have written to one of their arguments in this thread. */
 export const inPlaceCalls = (): number => writes;
 
 export function runInPlace(index: number): void {
@@ -51,25 +52,25 @@ export function runInPlace(index: number): void {
   if (native.runInPlace(index) < 0) throw failure(index);
 }
 
-/** For results of a fixed number of tensors. */
+/** Runs an operator whose result is a fixed number of tensors. */
 export function runTuple(index: number, count: number): Handle[] {
   if (native.run(index) < 0) throw failure(index);
   return Array.from(arena.subarray(0, count)) as Handle[];
 }
 
-/** For a result that is a list of tensors. */
+/** Runs an operator whose result is a list of tensors. */
 export function runList(index: number): Handle[] {
   if (native.run(index) < 0) throw failure(index);
   return Array.from(arena.subarray(1, 1 + (arena[0] as number))) as Handle[];
 }
 
-/** For results that are numbers or booleans. */
+/** Runs an operator whose result is a number or boolean. */
 export function runNumber(index: number): number {
   if (native.run(index) < 0) throw failure(index);
   return arena[0] as number;
 }
 
-/** Throws where a native function other than `run` reports failure. */
+/** Throws if a native function other than `run` reports failure. */
 export function check(operation: string, status: number): number {
   if (status < 0) throw nativeError(`${operation}: ${native.lastError()}`);
   return status;
@@ -81,7 +82,10 @@ function failure(index: number): BatchCamError {
   return new BatchCamError("E_NATIVE", `${name}: this libtorch has no such operator; use libtorch 2.7 or newer`);
 }
 
-/** libtorch's own words tell a wrong shape or dtype, which is the caller's mistake, from a fault of the engine. */
+/**
+ * Patterns in libtorch's messages that distinguish a wrong shape or dtype, which is the caller's mistake, from a
+ * failure of the engine.
+ */
 const CAUSES: readonly (readonly [ErrorCode, RegExp])[] = [
   ["E_DISPOSED", /used after it was disposed/],
   ["E_DTYPE", /dtype|scalar type|ScalarType|can't be cast|not implemented for '|input type|LongTensor|boolean tensor/i],

@@ -8,14 +8,14 @@ import { type CpuFeatures, cpuFeatures, hasGpu, usableCores } from "./capability
 import { type BuildStamp, buildStamp, installCommand, setupCommand } from "./find.ts";
 import { type KernelLevel, switchValue } from "./switches.ts";
 
-/** What was found on this machine. */
+/** The properties of this machine that matter to the package. */
 export interface DoctorReport {
   node: string;
   libtorch: { version: string; place: string; source: string } | null;
-  /** Why the engine does not load; null where it does. */
+  /** The reason why the engine does not load; null if it loads. */
   engineFault: string | null;
   cpu: CpuFeatures & { model: string; kernels: string | null; ownKernels: KernelLevel | null; threads: number };
-  /** What BATCH_CAM_BFLOAT16 forces; null where it is left to the processor, or is a value that it may not have. */
+  /** The value that BATCH_CAM_BFLOAT16 forces; null if the choice is left to the processor, or the value is invalid. */
   forcedBfloat16: "on" | "off" | null;
   gpu: boolean;
   gloo: boolean | null;
@@ -53,11 +53,11 @@ function forcedBfloat16(): DoctorReport["forcedBfloat16"] {
     const forced = switchValue("BATCH_CAM_BFLOAT16") ?? "auto";
     return forced === "auto" ? null : forced;
   } catch {
-    return null; // the row of the engine says it
+    return null; // an invalid value is reported in the row of the engine
   }
 }
 
-/** What the engine says of itself, or why it does not load. */
+/** The properties of the engine, or the reason why it does not load. */
 async function loadEngine(): Promise<NativeCapabilities | string> {
   try {
     const { native } = await import("./addon.ts");
@@ -95,7 +95,7 @@ function firstLine(command: string, args: string[]): string | null {
   }
 }
 
-/** sharp reads images, and asks for 20.9. */
+/** Node 20.9 is the oldest version that sharp, the image library, supports. */
 function nodeRow(version: string): Row {
   const [major = 0, minor = 0] = version.split(".").map(Number);
   const enough = major > 20 || (major === 20 && minor >= 9);
@@ -115,7 +115,7 @@ function bfloat16Row({ cpu, forcedBfloat16: forced }: DoctorReport): Row {
   return [null, "bfloat16", "no fast instructions: --amp auto stays with float32"];
 }
 
-/** The report as aligned lines: what it is, whether it is well, and where it is not, what to do. */
+/** Formats the report as aligned lines: the name of each item, whether it is fine, and what to do if it is not. */
 export function formatDoctor(report: DoctorReport): string {
   const { cpu, libtorch } = report;
   const features =

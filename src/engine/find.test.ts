@@ -44,7 +44,7 @@ describe("explainLoadFailure", () => {
   it.each([
     [
       "/x/batch_cam.node: undefined symbol: _ZN2at4oops",
-      /does not fit the libtorch at \/opt\/torch \(built with 2\.11\.0\)/,
+      /does not match the libtorch at \/opt\/torch \(built with 2\.11\.0\)/,
     ],
     [
       "libcudart.so.13: cannot open shared object file: No such file or directory",
@@ -54,7 +54,7 @@ describe("explainLoadFailure", () => {
     ["/lib/libstdc++.so.6: version `GLIBCXX_3.4.30' not found", /C or C\+\+ library is older/],
     [
       "was compiled against a different Node.js version using NODE_MODULE_VERSION 93",
-      /Node .* does not fit it \(built under 20\.0\.0\)/,
+      /Node .* does not match it \(built with 20\.0\.0\)/,
     ],
     ["/x/batch_cam.node: invalid ELF header", /another kind of machine/],
     ["something else", /npm run setup/],

@@ -1,23 +1,23 @@
 import { BatchCamError } from "../errors.ts";
 import { nearestName } from "../nearest-name.ts";
 
-/** Levels of the package's own kernels, the lowest first: native/kernels/select.cc knows the same names. */
+/** Levels of the package's own kernels, lowest first. native/kernels/select.cc has the same names. */
 export const KERNEL_LEVELS = ["baseline", "avx2", "avx512", "tiles"] as const;
 export type KernelLevel = (typeof KERNEL_LEVELS)[number];
 
-/** Environment variables that the engine reads, and the values that each may have; empty is as not set. */
+/** Environment variables that the engine reads, and the values of each. An empty variable counts as unset. */
 const SWITCHES = {
-  /** The highest level of kernels that may run. */
+  /** The highest level of kernels that may be used. */
   BATCH_CAM_KERNELS: KERNEL_LEVELS,
-  /** What `amp: "auto"` and `channelsLast: "auto"` decide, instead of what the processor's features say. */
+  /** Overrides the decision of `amp: "auto"` and `channelsLast: "auto"`, which otherwise follows the processor's features. */
   BATCH_CAM_BFLOAT16: ["auto", "on", "off"],
 } as const;
 type Switches = typeof SWITCHES;
 
 /**
- * The value of an environment variable; undefined where it is not set.
+ * The value of an environment variable; undefined if it is not set.
  *
- * @throws E_CONFIG where it is none of the values that it may have
+ * @throws E_CONFIG for a value that is not allowed
  */
 export function switchValue<Name extends keyof Switches>(
   name: Name,
@@ -35,7 +35,7 @@ export function switchValue<Name extends keyof Switches>(
   );
 }
 
-/** Refuses an environment in which one of the variables has a value that it may not have. */
+/** Throws E_CONFIG if one of the environment variables has a value that is not allowed. */
 export function expectSwitches(env: NodeJS.ProcessEnv = process.env): void {
   for (const name of Object.keys(SWITCHES) as (keyof Switches)[]) switchValue(name, env);
 }

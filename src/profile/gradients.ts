@@ -1,17 +1,21 @@
 import type { RecordedEvent } from "../tensor/internal.ts";
 import { enclosing } from "./nesting.ts";
 
-/** What the engine's own work for a node is reported as: running it, checking and adding up its gradients. */
+/**
+ * Name of the events in which libtorch reports the autograd engine's own work for a node: running it, and checking and
+ * accumulating its gradients.
+ */
 const ENGINE = "autograd::engine::evaluate_function";
 
 export const isEngine = ({ name }: RecordedEvent): boolean => name.startsWith(ENGINE);
 
 /**
- * The module event that each autograd node belongs to, by the node's number: the innermost one in which it was made, and for a
- * node of a gradient's own graph the one that the gradient belongs to.
+ * Assigns each autograd node, by its sequence number, to a module event: the innermost one in which the node was
+ * created. A node that was created during a backward pass (double backward) belongs to the module whose gradient was
+ * being computed.
  *
- * Numbers are given in order, so what is made between two events has the numbers between theirs. This also holds for nodes that
- * no operator reports.
+ * Sequence numbers are assigned in order, so nodes that are created between two events have the numbers between theirs.
+ * This also covers nodes that no operator reports.
  */
 export function nodeOwners(events: readonly RecordedEvent[]): Map<number, number> {
   const owners = new Map<number, number>();
@@ -40,11 +44,11 @@ export function nodeOwners(events: readonly RecordedEvent[]): Map<number, number
   return owners;
 }
 
-/** A node's turn in a backward pass. */
+/** One run of an autograd node in a backward pass. */
 export interface NodeRun {
-  /** Index of its event: the engine's around the node's own, where there is one. */
+  /** Index of its event: that of the engine around the node's own event, if there is one. */
   event: number;
-  /** Index of the module event that it belongs to; undefined for losses, maps and the sums into `.grad`. */
+  /** Index of the module event that it belongs to; undefined for losses, maps and the accumulation into `.grad`. */
   owner: number | undefined;
 }
 

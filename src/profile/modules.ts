@@ -3,20 +3,20 @@ import { type NodeRun, nodeRuns } from "./gradients.ts";
 import { duration, enclosing, entryOf, selfTimes } from "./nesting.ts";
 import type { Scale } from "./scale.ts";
 
-/** One module of a network. `self` is without the modules in it. */
+/** The times of one module of a network. "Self" times exclude its submodules. */
 export interface ModuleRecord {
-  /** State-dict path; "(no module)" holds the gradients of losses and maps, and the sums into `.grad`. */
+  /** Path in the state dict. "(no module)" collects the gradients of losses and maps, and the accumulation into `.grad`. */
   path: string;
-  /** Class. */
+  /** Name of the module's class. */
   type: string;
   forwardSelfMilliseconds: number;
   forwardMilliseconds: number;
-  /** Gradients of what the module computed, wherever a step takes them: in `backward`, and for the maps. */
+  /** Time of the gradients of the module's operations, both in `backward` and for the maps. */
   backwardSelfMilliseconds: number;
   backwardMilliseconds: number;
-  /** Of both self times. */
+  /** Share of both self times in the time of a step. */
   share: number;
-  /** Of `forward`. */
+  /** Calls of `forward` in each step. */
   callsPerStep: number;
 }
 
@@ -75,7 +75,7 @@ function addBackward(
   for (const path of paths) sumOf(path).backward += time;
 }
 
-/** The paths of a module event and of those around it, each once. */
+/** The paths of a module event and of the events around it, without duplicates. */
 function pathsFrom(index: number, events: readonly RecordedEvent[], around: Int32Array): Set<string> {
   const paths = new Set<string>();
   for (let outer = index; outer >= 0; outer = around[outer] as number) paths.add((events[outer] as RecordedEvent).name);

@@ -1,6 +1,6 @@
 import type { EventKind, RecordedEvent } from "../tensor/internal.ts";
 
-/** For each event the index of the innermost event around it of one of some kinds, -1 for none. */
+/** For each event, the index of the innermost enclosing event of one of the given kinds; -1 if there is none. */
 export function enclosing(events: readonly RecordedEvent[], ...kinds: readonly EventKind[]): Int32Array {
   const around = new Int32Array(events.length);
   for (const [index, { parent }] of events.entries()) {
@@ -12,8 +12,8 @@ export function enclosing(events: readonly RecordedEvent[], ...kinds: readonly E
 }
 
 /**
- * Nanoseconds of each event without those of some kinds in it: without the modules in a module, the operators in an operator.
- * Zero for an event of another kind.
+ * Duration of each event in nanoseconds, minus the nested events of the given kinds: a module without its submodules,
+ * an operator without the operators that it calls. It is zero for an event of another kind.
  */
 export function selfTimes(events: readonly RecordedEvent[], ...kinds: readonly EventKind[]): Float64Array {
   const around = enclosing(events, ...kinds);
@@ -29,7 +29,7 @@ export function selfTimes(events: readonly RecordedEvent[], ...kinds: readonly E
 
 export const duration = ({ start, end }: RecordedEvent): number => end - start;
 
-/** The value of a key, made where there is none. */
+/** The value of a key, created if it is missing. */
 export function entryOf<K, V>(map: Map<K, V>, key: K, make: () => V): V {
   let value = map.get(key);
   if (value === undefined) {

@@ -3,16 +3,19 @@ import { isEngine } from "./gradients.ts";
 import { duration, entryOf, selfTimes } from "./nesting.ts";
 import type { Scale } from "./scale.ts";
 
-/** One operator of libtorch or node of its backward pass; `autograd::engine` is the work around the nodes. */
+/**
+ * The times of one operator of libtorch, or of one kind of node of its backward pass. `autograd::engine` is the work of
+ * the engine outside the nodes.
+ */
 export interface OperatorRecord {
   name: string;
-  /** Without the operators that it calls. */
+  /** Time without the operators that it calls. */
   selfMilliseconds: number;
   totalMilliseconds: number;
-  /** Of `selfMilliseconds`. */
+  /** Share of `selfMilliseconds` in the time of a step. */
   share: number;
   callsPerStep: number;
-  /** By the shapes of its tensors, the longest self time first. */
+  /** The same by the shapes of its tensors, longest self time first. */
   shapes: ShapeRecord[];
 }
 
@@ -51,7 +54,7 @@ export function operatorRecords(events: readonly RecordedEvent[], scale: Scale):
 
 const nameOf = (event: RecordedEvent) => (isEngine(event) ? "autograd::engine" : event.name);
 
-/** Whether an operator of that name is under way, so that its time is counted already. */
+/** Whether the event is nested in one of the same name, whose total time includes it already. */
 function isWithin(events: readonly RecordedEvent[], parent: number, name: string): boolean {
   for (let outer = events[parent]; outer !== undefined; outer = events[outer.parent])
     if (nameOf(outer) === name && (outer.kind === "operator" || outer.kind === "backward")) return true;

@@ -3,7 +3,7 @@ import { callSync, type RecordedEvent, span } from "../tensor/internal.ts";
 import { selfTimes } from "./nesting.ts";
 import type { Scale } from "./scale.ts";
 
-/** One phase of a step, without the phases in it. */
+/** The time of one phase of a step, without nested phases. */
 export interface PhaseRecord {
   name: string;
   milliseconds: number;
@@ -16,7 +16,7 @@ export function phaseRecords(events: readonly RecordedEvent[], total: number, sc
   for (const [index, { kind, name }] of events.entries()) {
     if (kind !== "phase") continue;
     const sum = (sums.get(name) ?? 0) + (self[index] as number);
-    sums.delete(name); // it stands where a step comes to it last: the optimizer's first act is to clear gradients
+    sums.delete(name); // placed at its last occurrence, because the optimizer first clears the gradients
     sums.set(name, sum);
   }
   const rest = total - [...sums.values()].reduce((sum, time) => sum + time, 0);
@@ -29,8 +29,8 @@ export function phaseRecords(events: readonly RecordedEvent[], total: number, sc
 }
 
 /**
- * Runs `fn` as a phase of a training step, under which a profile adds up its time; without a profile it is `fn()`.
- * Synchronous. In phases that nest, the outer counts without the inner.
+ * Runs `fn` as a named phase of a training step, whose time a profile adds up. Without a profile it only calls `fn`. It
+ * is synchronous. The time of an outer phase excludes nested phases.
  */
 export function phase<T>(name: string, fn: () => T): T {
   expectString("phase: name", name);

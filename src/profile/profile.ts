@@ -4,13 +4,13 @@ import { callSync } from "../tensor/internal.ts";
 import { type Profile, StepProfiler } from "./step-profiler.ts";
 
 export interface ProfileOptions {
-  /** Steps that are recorded; 10 by default. */
+  /** Number of steps that are recorded (10). */
   steps?: number;
-  /** Steps before them that are run and not recorded; 5 by default. */
+  /** Number of warm-up steps before, which are not recorded (5). */
   skip?: number;
-  /** Whose modules the report names by their paths; others it names by their class. */
+  /** The model whose modules are named by their paths. Other modules are named by their class. */
   model?: Module;
-  /** Operators recorded at most, and as many phases and modules; 500,000 by default, some 300 bytes each. */
+  /** Limit on the number of recorded operators, and separately of phases and modules (500,000). Each takes about 300 bytes. */
   maxEvents?: number;
 }
 
@@ -18,16 +18,16 @@ export const MAX_EVENTS = 500_000;
 const MOST_STEPS = 10_000;
 
 /**
- * Measures where the time of a step goes: runs `step` (synchronous, given the count of steps before it) `skip + steps` times, and
- * records every operator of the last ones. Phases are what the step runs by `phase`; `objective` has `forward`, `maps` and `loss`.
- * Computes what it would without; recording an operator costs it about a microsecond.
+ * Measures where the time of a step is spent. It runs `step` `skip + steps` times and records every operator of the
+ * last `steps` runs. `step` is synchronous and receives the number of preceding steps. Phases are the parts that the
+ * step runs with `phase`; `objective` has the phases `forward`, `maps` and `loss`. Profiling does not change what the
+ * step computes, and adds about a microsecond to each operator.
  *
- * @returns the report, and the events that it adds up, which `writeTrace` makes a file of
- * @throws E_ARGUMENT within another profile; whatever `step` throws
+ * @returns the report, and the events that it summarises, which `writeTrace` writes to a file
+ * @throws E_ARGUMENT within another profile; anything that `step` throws
  *
- * @example
- * const { report } = profile(() => tidy(() => model.forward(images)), { model, steps: 20 });
- * for (const { path, forwardMilliseconds } of report.modules) console.log(path, forwardMilliseconds);
+ * @example const { report } = profile(() => tidy(() => model.forward(images)), { model, steps: 20 }); for (const {
+ *   path, forwardMilliseconds } of report.modules) console.log(path, forwardMilliseconds);
  */
 export function profile(step: (index: number) => unknown, options: ProfileOptions = {}): Profile {
   const {
@@ -45,7 +45,7 @@ export function profile(step: (index: number) => unknown, options: ProfileOption
   try {
     for (let index = 0; index < skip + steps; index++)
       profiler.step(() => {
-        callSync("profile", () => step(index)); // its result is nobody's
+        callSync("profile", () => step(index)); // the result is not used
       });
     return profiler.finish() as Profile;
   } finally {

@@ -5,22 +5,22 @@ import { type OperatorRecord, operatorRecords } from "./operators.ts";
 import { type PhaseRecord, phaseRecords } from "./phases.ts";
 import { scaleOf } from "./scale.ts";
 
-/** Where the time of a step went: means over the recorded steps, in milliseconds, and shares of a step, 0 to 1. */
+/** Where the time of a step was spent: means over the recorded steps, in milliseconds, and shares of a step, 0 to 1. */
 export interface ProfileReport {
-  /** Recorded steps. */
+  /** Number of recorded steps. */
   steps: number;
-  /** Steps before them, for warm-up. */
+  /** Number of warm-up steps before. */
   skipped: number;
   millisecondsPerStep: number;
-  /** In the order in which a step comes to them last; `other` is what lies in no phase. */
+  /** The phases in the order of their last occurrence in a step. `other` is the time outside all phases. */
   phases: PhaseRecord[];
   /** The longest self time first. */
   operators: OperatorRecord[];
   /** The longest self time first. */
   modules: ModuleRecord[];
-  /** Of a step, in no operator: JavaScript, the calls into C++, the collector. */
+  /** Milliseconds of a step outside all operators: JavaScript, calls into C++, and garbage collection. */
   outsideOperators: number;
-  /** Events that `maxEvents` left out: where there are any, operators and modules have taken longer than this says. */
+  /** Number of events that exceeded `maxEvents`. If it is not 0, operators and modules took longer than reported. */
   droppedEvents: number;
 }
 

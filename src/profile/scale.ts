@@ -1,13 +1,13 @@
-/** How the figures of a report are computed from sums of nanoseconds, and of calls, over all recorded steps. */
+/** Converts sums over all recorded steps to the values of a report. */
 export interface Scale {
-  /** Of one step. */
+  /** Milliseconds in one step. */
   milliseconds: (nanoseconds: number) => number;
-  /** Share of the steps' time, 0 to 1. */
+  /** Share of the time of all steps, 0 to 1. */
   share: (nanoseconds: number) => number;
   perStep: (count: number) => number;
 }
 
-/** The scale of `steps` steps that took `total` nanoseconds together. */
+/** Makes the conversion for `steps` steps that took `total` nanoseconds together. */
 export function scaleOf(steps: number, total: number): Scale {
   return {
     milliseconds: (nanoseconds) => nanoseconds / 1e6 / steps,

@@ -3,23 +3,23 @@ import { observeRuns } from "../nn/internal.ts";
 import { type RecordedEvent, recordStep, span, startRecording, stopRecording } from "../tensor/internal.ts";
 import { buildReport, type ProfileReport } from "./report.ts";
 
-/** What was measured: figures, and the single events that they come from. */
+/** The result of a profile: the report, and the events that it summarises. */
 export interface Profile {
   report: ProfileReport;
-  /** In the order of their start. */
+  /** The events in the order of their start. */
   events: RecordedEvent[];
 }
 
 export interface Window {
-  /** Steps that are not recorded: the first ones find caches cold and make what later ones keep. */
+  /** Number of first steps that are not recorded, because they run with cold caches and create objects that later steps reuse. */
   skip: number;
-  /** Steps that are recorded. */
+  /** Number of steps that are recorded. */
   steps: number;
-  /** Operators that are recorded at most, and as many spans; some 300 bytes each. */
+  /** Limit on the number of recorded operators, and separately of spans. Each takes about 300 bytes. */
   maxEvents: number;
 }
 
-/** Records a window of the steps that are run through it. */
+/** Profiles a window of the steps that are run through it. */
 export class StepProfiler {
   readonly #window: Window;
   readonly #paths: ReadonlyMap<object, string>;
@@ -27,7 +27,7 @@ export class StepProfiler {
   #seen = 0;
   #state: "before" | "recording" | "over" = "before";
 
-  /** @param model whose modules go by their paths; others go by their class */
+  /** @param model its modules are named by their paths; other modules are named by their class */
   constructor(window: Window, model: Module | null) {
     this.#window = window;
     const modules = model === null ? [] : [...model.namedModules()];
@@ -35,7 +35,7 @@ export class StepProfiler {
     this.#types = new Map(Array.from(this.#paths, ([module, path]) => [path, module.constructor.name]));
   }
 
-  /** Whether the window is over and its profile waits in `finish`. */
+  /** Whether the window is over, so that `finish` returns its profile. */
   get complete(): boolean {
     return this.#state === "recording" && this.#seen === this.#window.skip + this.#window.steps;
   }
@@ -53,7 +53,7 @@ export class StepProfiler {
     try {
       return observeRuns(this.#observe, () => recordStep(`step ${number}`, fn));
     } catch (error) {
-      this.finish(); // half a step says nothing
+      this.finish(); // the times of an incomplete step would be misleading
       throw error;
     }
   }
@@ -61,7 +61,7 @@ export class StepProfiler {
   readonly #observe = <T>(module: object, forward: () => T): T =>
     span("module", this.#paths.get(module) ?? `(${module.constructor.name})`, forward);
 
-  /** Ends the recording, also before its window is over; null where nothing was recorded. Again: null. */
+  /** Ends the recording, even if its window is not over. Returns null if nothing was recorded, and on a second call. */
   finish(): Profile | null {
     const recorded = this.#state === "recording" ? stopRecording() : null;
     this.#state = "over";

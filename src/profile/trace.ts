@@ -5,7 +5,7 @@ import type { EventKind, RecordedEvent } from "../tensor/internal.ts";
 import { nodeRuns } from "./gradients.ts";
 import type { Profile } from "./step-profiler.ts";
 
-/** One event of Chrome's trace event format; times are microseconds. */
+/** One event in Chrome's trace event format. Times are in microseconds. */
 interface TraceEvent {
   ph: string;
   name: string;
@@ -14,7 +14,7 @@ interface TraceEvent {
   [key: string]: unknown;
 }
 
-/** Rows of the picture, from above. */
+/** Rows of the timeline, from top to bottom. */
 const ROWS = ["phases", "modules", "operators"] as const;
 const ROW_OF: Record<EventKind, (typeof ROWS)[number]> = {
   step: "phases",
@@ -23,14 +23,14 @@ const ROW_OF: Record<EventKind, (typeof ROWS)[number]> = {
   operator: "operators",
   backward: "operators",
 };
-/** Lines put into a file at a time. */
+/** Number of lines that are written to the file at once. */
 const BLOCK = 10_000;
 
 /**
- * Writes a profile for chrome://tracing or ui.perfetto.dev: a row each of phases, modules (with the gradients of what they computed)
- * and operators, with shapes, and arrows from an operator to its gradient.
+ * Writes a profile for chrome://tracing or ui.perfetto.dev. The timeline has one row each for phases, modules (with the
+ * gradients of their operations) and operators with their shapes, and arrows from an operator to its gradient.
  *
- * @throws E_IO for what the file system refuses
+ * @throws E_IO if the file cannot be written
  */
 export async function writeTrace(path: string, profile: Pick<Profile, "events">): Promise<void> {
   expectPath("writeTrace: path", path);
@@ -82,12 +82,12 @@ function complete(event: RecordedEvent, name: string, row: (typeof ROWS)[number]
   };
 }
 
-/** From each operator that made an autograd node to the node's runs. */
+/** Arrows from each operator that created an autograd node to the runs of the node. */
 function* arrows(events: readonly RecordedEvent[]): Generator<TraceEvent> {
   const makers = new Map<number, RecordedEvent>();
   const place = { name: "gradient", cat: "gradient", pid: PID, tid: rowNumber("operators") };
   for (const [id, event] of events.entries()) {
-    // Of several that saw the number free, the last is the one that took it.
+    // Nested operators report the same sequence number; the last one is the one that created the node.
     if (event.kind === "operator" && event.sequence >= 0) makers.set(event.sequence, event);
     const maker = event.kind === "backward" ? makers.get(event.sequence) : undefined;
     if (maker === undefined) continue;

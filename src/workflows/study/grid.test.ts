@@ -280,9 +280,9 @@ describe("a grid that says something wrong", () => {
     [{ base: { seed: 1 } }, "base: seed has no place there: it comes from the grid's seeds"],
     [
       { base: { threads: 1 } },
-      "base: threads has no place there: it is one for the whole grid: give threads beside models",
+      "base: threads has no place there: it is the same for the whole grid: set threads at the top level, next to models",
     ],
-    [{ base: { fastDevRun: true } }, "base: fastDevRun has no place there: a grid is tried out with small limits"],
+    [{ base: { fastDevRun: true } }, "base: fastDevRun has no place there: to try a grid out, use small limits"],
     [{ base: { epoch: 1 } }, 'base: unknown option epoch (did you mean "epochs"?)'],
     [{ base: [1] }, "base must be options, got a list"],
     [{ methods: [] }, "methods must hold at least one item, got an empty list"],
@@ -290,7 +290,7 @@ describe("a grid that says something wrong", () => {
     [{ methods: ["plain"] }, 'methods, row 1 must be train options with a name, got "plain"'],
     [
       { methods: [{ name: "a", resume: true }] },
-      'methods, row 1 ("a"): resume has no place there: a grid goes on by itself where it stopped',
+      'methods, row 1 ("a"): resume has no place there: a grid always continues where it stopped',
     ],
     [{ methods: [{ name: "a", kind: "best" }] }, 'methods, row 1 ("a"): kind must be one of "plain", "guided"'],
     [{ methods: [{ name: "a", datasets: [] }] }, "methods, row 1: datasets must hold at least one item"],
