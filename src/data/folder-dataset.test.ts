@@ -331,7 +331,7 @@ describe("what a folder's names mean", () => {
     const set = await load();
     expect(set.warnings).toEqual([
       'val only has images of class "b": its accuracy cannot show whether classes are distinguished',
-      'test has no image of class "c": its accuracy says nothing about it; add images of such classes; where the split is drawn, hold a larger share out (testFraction) or name its images yourself',
+      'test has no image of class "c": its accuracy says nothing about it; add images of such classes; if the split is drawn, hold a larger share out (testFraction) or name its images yourself',
     ]);
     disposeDataset(set);
   });

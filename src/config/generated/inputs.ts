@@ -21,9 +21,9 @@ export type TrainConfigInput = {
   stemStride?: 2 | undefined;
   /** convnextv2: stochastic depth of the last block */
   dropPath?: number | undefined;
-  /** weights to start from: safetensors or a file of torch.save of torchvision, timm or transformers, a folder of transformers, a run or its checkpoint */
+  /** initial weights: a safetensors or torch.save file from torchvision, timm or transformers, a folder of transformers, a run or its checkpoint */
   weights?: string | undefined;
-  /** with weights: key of the state dict in a checkpoint, keys joined by dots, or what the names begin with (default: the first of state_dict, model_state_dict, model, net ... that holds tensors) */
+  /** with weights: key of the state dict in a checkpoint (keys joined by dots), or the common prefix of its names (default: the first of state_dict, model_state_dict, model, net ... that contains tensors) */
   weightsKey?: string | undefined;
   /** module path of the layer whose maps are guided (default: the last stage whose map has 7x7 cells or more) */
   camLayer?: string | undefined;
@@ -47,17 +47,17 @@ export type TrainConfigInput = {
   badImages?: "fail" | "skip" | undefined;
   /** folder, csv: follow links that leave the data set's folder, and links to folders @default false */
   followLinks?: boolean | undefined;
-  /** training images held out, by seed, to choose the best epoch, of your own about so many; the test split is never used for that (default: about a tenth, at most 5000) */
+  /** number of training images held out, by seed, to choose the best epoch (approximate for your own images); the test split is never used for that (default: about a tenth, at most 5000) */
   valImages?: number | undefined;
-  /** each training image once an epoch, or drawn so that all classes come equally often @default "shuffle" */
+  /** shuffle: each training image once in an epoch; balanced: drawn so that all classes are equally frequent @default "shuffle" */
   sampler?: "shuffle" | "balanced" | undefined;
-  /** to see that a model can learn at all: train on this many batches, and validate on the same images */
+  /** train on this many batches and validate on the same images, to check that a model can learn at all */
   overfitBatches?: number | undefined;
-  /** mean and deviation that pixels are normalised by: the training images', ImageNet's, or none (default: with weights those of their run or folder, else imagenet; data without weights) */
+  /** mean and standard deviation that normalise the pixels: those of the training images, of ImageNet, or none (default: with weights, those of their run or folder, otherwise imagenet; without weights, data) */
   normalization?: "data" | "imagenet" | "none" | undefined;
-  /** mean of the pixels in [0, 1], a number for each channel, in place of normalization */
+  /** mean of the pixels in [0, 1], a number for each channel, instead of normalization */
   mean?: (number)[] | string | undefined;
-  /** deviation of the pixels in [0, 1], a number for each channel */
+  /** standard deviation of the pixels in [0, 1], a number for each channel */
   std?: (number)[] | string | undefined;
   /** use only the first N of the shuffled training images */
   limitTrain?: number | undefined;
@@ -65,23 +65,23 @@ export type TrainConfigInput = {
   limitTest?: number | undefined;
   /** use only N validation images */
   limitVal?: number | undefined;
-  /** end each epoch after this many steps; the next one draws other images */
+  /** end each epoch after this many steps; each epoch draws different images */
   limitTrainBatches?: number | undefined;
   /** largest shift of a training image along either axis, as a share of its side @default 0 */
   augShift?: number | undefined;
-  /** largest turn of a training image, in degrees @default 0 */
+  /** largest rotation of a training image, in degrees @default 0 */
   augRotate?: number | undefined;
   /** largest change of a training image's size, as a share: 0.2 for 0.8 to 1.25 times @default 0 */
   augScale?: number | undefined;
-  /** mirror half the training images, left to right @default false */
+  /** flip half of the training images horizontally @default false */
   augFlip?: boolean | undefined;
-  /** share of the training images of which a rectangle is made grey @default 0 */
+  /** share of the training images in which a rectangle is made grey @default 0 */
   augErase?: number | undefined;
-  /** largest share of a training image's area that is cut away; the rest, of 3:4 to 4:3, is brought to the full size @default 0 */
+  /** largest share of a training image's area that is cropped away; the rest, with an aspect ratio of 3:4 to 4:3, is resized to the full size @default 0 */
   augCrop?: number | undefined;
-  /** magnitude of RandAugment: operations drawn for each image, moving it or changing its shades @default 0 */
+  /** magnitude of RandAugment, which draws operations for each image that move it or change its tones @default 0 */
   randAugment?: number | undefined;
-  /** operations of RandAugment for each image @default 2 */
+  /** number of RandAugment operations for each image @default 2 */
   randAugmentOps?: number | undefined;
   /** largest change of a training image's brightness, as a share @default 0 */
   augBrightness?: number | undefined;
@@ -105,29 +105,29 @@ export type TrainConfigInput = {
   minLr?: number | undefined;
   /** steps over which the learning rate rises linearly to lr @default 0 */
   warmupSteps?: number | undefined;
-  /** factor of the learning rate from each layer to the one before it, for fine-tuning @default 1 */
+  /** factor of the learning rate from each layer to the preceding one, for fine-tuning @default 1 */
   layerDecay?: number | undefined;
-  /** let the weight decay act on norms and biases too @default false */
+  /** apply the weight decay to normalisation layers and biases too @default false */
   decayNormAndBias?: boolean | undefined;
-  /** batches whose gradients are added up for one step @default 1 */
+  /** number of batches whose gradients are accumulated for one step @default 1 */
   gradAccumSteps?: number | undefined;
-  /** module paths, separated by commas, whose weights and running statistics stay as they are */
+  /** module paths, separated by commas, whose weights and running statistics are not changed */
   freeze?: string | undefined;
-  /** judge and keep a running average of the weights @default false */
+  /** evaluate and save a running average of the weights @default false */
   modelEma?: boolean | undefined;
-  /** share that the average of the weights keeps at each step @default 0.9998 */
+  /** decay of the running average of the weights at each step @default 0.9998 */
   modelEmaDecay?: number | undefined;
-  /** let that share rise to its value over the first steps @default true */
+  /** let the decay rise to its value over the first steps @default true */
   modelEmaWarmup?: boolean | undefined;
-  /** balanced: the loss of an image weighs the less, the more images its class has @default "none" */
+  /** balanced: the loss of an image is weighted by the inverse frequency of its class @default "none" */
   classWeights?: "none" | "balanced" | undefined;
-  /** mix each image with another of its batch, by a share drawn from Beta(mixup, mixup); only without maps, which would have two classes @default 0 */
+  /** mix each image with another of its batch, in a proportion drawn from Beta(mixup, mixup); not with guidance, because a map would have two classes @default 0 */
   mixup?: number | undefined;
-  /** share of the target spread evenly over all classes @default 0 */
+  /** share of the target that is distributed uniformly over all classes @default 0 */
   labelSmoothing?: number | undefined;
-  /** largest norm of the gradient; a larger one is scaled down to it */
+  /** largest norm of the gradient; a gradient with a larger norm is scaled down */
   clipGrad?: number | undefined;
-  /** train without guidance: short for both weights 0 @default false */
+  /** train without guidance, which is the same as setting both weights to 0 @default false */
   plain?: boolean | undefined;
   /** distance between a map and its prototype @default "ssim" */
   distance?: "ssim" | "l1" | "l2" | undefined;
@@ -137,45 +137,45 @@ export type TrainConfigInput = {
   lambdaBatch?: number | undefined;
   /** steps over which the weights of the guidance rise linearly from 0 (default: a third of the run's steps, at most 150) */
   lambdaWarmup?: number | undefined;
-  /** a published way to guide, to compare with, by itself unless lambdaPrototype is given: input gradients off the masks (rrr), maps off the masks (rrr-g), maps on the object (hint), the same output without the less salient pixels (saliency-guided) */
+  /** a published guidance method to compare with, used alone unless lambdaPrototype is given: input gradients off the masks (rrr), maps off the masks (rrr-g), maps on the object (hint), the same output without the less salient pixels (saliency-guided) */
   baseline?: "rrr" | "rrr-g" | "hint" | "saliency-guided" | undefined;
   /** weight of the baseline's term @default 1 */
   lambdaBaseline?: number | undefined;
-  /** what the Batch-CAM Loss compares a class's maps with @default "prototype" */
+  /** target that the Batch-CAM Loss compares the mean map of a class with @default "prototype" */
   batchTarget?: "prototype" | "batch-mean" | undefined;
-  /** treat the batch mean as a constant @default true */
+  /** treat the batch mean as a constant in the gradient @default true */
   detachBatchMean?: boolean | undefined;
-  /** let the gradient flow through the channel weights too, or treat them as constants @default "second" */
+  /** second: the gradient flows through the channel weights too; first: they are treated as constants @default "second" */
   order?: "second" | "first" | undefined;
   /** added to max - min when a training map is normalised @default 0.01 */
   camEps?: number | undefined;
-  /** what a class's prototype is: a statistic of its images, or a running mean of its maps @default "mean" */
+  /** how the prototype of a class is computed: a statistic of its images, or a running mean of its maps (cam-ema) @default "mean" */
   statistic?: "mean" | "median" | "trimmed" | "cam-ema" | undefined;
-  /** whose image a map is pulled to: its class's; or, as controls, that of another class (shuffled), the mean of all (global), an even grey (constant), or that of images without the decoy (clean, decoy sets) @default "class" */
+  /** the prototype that a map is guided to: that of its class; or, as controls, that of another class (shuffled), the mean of all classes (global), a uniform grey (constant), or that of images without the decoy (clean, for decoy sets) @default "class" */
   prototypes?: "class" | "shuffled" | "global" | "constant" | "clean" | undefined;
-  /** share cut from each end by the trimmed mean @default 0.1 */
+  /** share of the values that the trimmed mean discards at each end @default 0.1 */
   trim?: number | undefined;
-  /** share that a cam-ema prototype keeps at each step @default 0.99 */
+  /** decay of the running mean of a cam-ema prototype at each step @default 0.99 */
   emaDecay?: number | undefined;
   /** seed of the weights, the shuffling and the validation split @default 0 */
   seed?: number | undefined;
-  /** where to compute: there is only the CPU yet @default "auto" */
+  /** device to compute on; only the CPU is supported so far @default "auto" */
   device?: "auto" | "cpu" | undefined;
-  /** bfloat16 autocast of the network; auto where the processor computes in bfloat16 @default "auto" */
+  /** bfloat16 autocast of the network; auto uses it if the processor computes in bfloat16 @default "auto" */
   amp?: "auto" | "on" | "off" | undefined;
-  /** lay activations out channels last; auto where the processor computes in bfloat16 @default "auto" */
+  /** channels-last memory format of activations; auto uses it if the processor computes in bfloat16 @default "auto" */
   channelsLast?: "auto" | "on" | "off" | undefined;
   /** threads of the engine (default: the physical cores this process may use) */
   threads?: number | undefined;
-  /** folder that holds the run directories @default "runs" */
+  /** folder of the run directories @default "runs" */
   output?: string | undefined;
   /** name of the run directory (default: from model, data set, objective and seed) */
   experiment?: string | undefined;
   /** continue the run named by --experiment, or the run directory given @default false */
   resume?: boolean | string | undefined;
-  /** with resume: go on although the images are not those that the run was begun with @default false */
+  /** with resume: continue although the images are not those that the run was started with @default false */
   acceptNewData?: boolean | undefined;
-  /** delete a run directory of the same name first; without it an existing one is refused @default false */
+  /** first delete a run directory of the same name; without this an existing one is an error @default false */
   overwrite?: boolean | undefined;
   /** steps between checkpoints @default 200 */
   checkpointEvery?: number | undefined;
@@ -185,19 +185,19 @@ export type TrainConfigInput = {
   logEvery?: number | undefined;
   /** epochs between validations; the last epoch is validated in any case @default 1 */
   valInterval?: number | undefined;
-  /** steps between reports of how large each term's gradient is; such a step costs a backward pass a term more */
+  /** steps between reports of the size of each term's gradient; such a step takes an additional backward pass for each term */
   lossBalanceEvery?: number | undefined;
-  /** two steps and one batch of each split, into a folder of its own, to see that everything works @default false */
+  /** run two steps and one batch of each split, in a separate folder, to check that everything works @default false */
   fastDevRun?: boolean | undefined;
-  /** refuse to go on with a run where its numbers would come out otherwise: other threads, kernels, precision or libtorch @default false */
+  /** refuse to resume a run if its results would differ, because of other threads, kernels, precision or libtorch @default false */
   deterministic?: boolean | undefined;
-  /** print where the time of a step goes, and write profile.json and profile-trace.json @default false */
+  /** print where the time of a step is spent, and write profile.json and profile-trace.json @default false */
   profile?: boolean | undefined;
-  /** steps that a profile records, after five of warm-up @default 10 */
+  /** number of steps that a profile records, after five warm-up steps @default 10 */
   profileSteps?: number | undefined;
   /** draw a figure of the maps after each epoch, and a report at the end @default true */
   figures?: boolean | undefined;
-  /** write the run for TensorBoard too: every term, the maps of each epoch @default false */
+  /** also write the run for TensorBoard: every term, and the maps of each epoch @default false */
   tensorboard?: boolean | undefined;
   /** stop after this many steps */
   maxSteps?: number | undefined;
@@ -205,6 +205,6 @@ export type TrainConfigInput = {
   maxSeconds?: number | undefined;
   /** stop early: after this many epochs whose validation accuracy was no better than the best before */
   patience?: number | undefined;
-  /** keep the weights of this many last epochs, beside best and last @default 0 */
+  /** keep the weights of this many last epochs, in addition to best and last @default 0 */
   keepEpochs?: number | undefined;
 };

@@ -46,7 +46,7 @@ describe("readFashionMnist", () => {
     await expect(readFashionMnist(folder)).rejects.toMatchObject({
       code: "E_DATA",
       message: expect.stringMatching(
-        /has no train-images-idx3-ubyte, packed as .gz or not; name the folder of the four canonical files/,
+        /has neither train-images-idx3-ubyte nor train-images-idx3-ubyte.gz; name the folder of the four canonical files/,
       ),
     });
   });

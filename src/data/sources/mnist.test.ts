@@ -71,7 +71,7 @@ describe("readMnist", () => {
     await expect(readMnist(folder)).rejects.toMatchObject({
       code: "E_DATA",
       message: expect.stringMatching(
-        /has no train-images-idx3-ubyte, packed as .gz or not; name the folder of the four original files as dataDir/,
+        /has neither train-images-idx3-ubyte nor train-images-idx3-ubyte.gz; name the folder of the four original files as dataDir/,
       ),
     });
   });

@@ -20,8 +20,8 @@ it("warns of classes that a split has fewer than five images of, with their numb
     "val 2 0",
   ]);
   expect(thinWarnings(splits)).toEqual([
-    'train has fewer than 5 images of class "1" (4): little can be learned about so few; add images of such classes, or hold fewer out',
-    'val has fewer than 5 images of classes "1" (1), "0" (3): one image moves the accuracy of such a class by 33 % or more; add images of such classes; where the split is drawn, hold a larger share out (valImages) or name its images yourself',
+    'train has fewer than 5 images of class "1" (4): a model learns little from so few; add images of such classes, or hold fewer out',
+    'val has fewer than 5 images of classes "1" (1), "0" (3): one image changes the accuracy of such a class by 33 % or more; add images of such classes; if the split is drawn, hold a larger share out (valImages) or name its images yourself',
   ]);
   expect(coverageWarnings(splits)).toEqual([
     expect.stringMatching(/^val has no image of class "2": its accuracy says nothing about it; add images .*valImages/),

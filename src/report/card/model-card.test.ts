@@ -117,8 +117,8 @@ describe("a model card", () => {
   });
 
   it("warns of what flatters validation on sets with a cue", () => {
-    expect(cardOf({ dataset: "decoy-mnist" })).toContain("carry a patch whose grey tells the class");
-    expect(cardOf({ dataset: "color-mnist" })).toContain("have their class's colour");
+    expect(cardOf({ dataset: "decoy-mnist" })).toContain("have a patch whose grey reveals the class");
+    expect(cardOf({ dataset: "color-mnist" })).toContain("are painted in the colour of their class");
     expect(cardOf({})).not.toContain("flatters");
   });
 
