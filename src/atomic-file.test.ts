@@ -64,7 +64,7 @@ describe("replaceFile", () => {
   });
 
   it("reports a folder that may not be written as E_IO", async () => {
-    // /proc refuses new files even to root, whom permission bits do not stop.
+    // /proc refuses new files even for root, who may ignore permission bits.
     const target = process.platform === "linux" ? "/proc/batch-cam" : join(path, "x");
     await expect(writeFileAtomically(target, "new")).rejects.toMatchObject({ code: "E_IO" });
   });
@@ -94,7 +94,7 @@ describe("makeFolder", () => {
 
   it.runIf(process.platform === "linux")("is refused, not waited for, below /proc", async () => {
     const below = "/proc/batch-cam/run";
-    // Each begins when the one before has ended: a rejection that nobody awaits yet would end the test run.
+    // Run one after the other, because a rejection that is not awaited yet would end the test run.
     for (const make of [() => makeFolder(below), () => writeFileAtomically(join(below, "file"), "new")]) {
       await expect(make()).rejects.toMatchObject({
         code: "E_IO",

@@ -34,16 +34,17 @@ describe("counted", () => {
   });
 });
 
-// Nouns that messages count. A measure with a fraction ("0.52 points", "2.1 times") is no count.
+// Nouns that messages count. A number with a fraction ("0.52 points", "2.1 times") always takes the plural, so it is
+// not checked.
 const NOUNS =
   "images|steps|classes|batches|epochs|runs|threads|cores|columns|rows|values|bytes|names|channels|labels|parts|" +
   "pixels|layers|files|folders|samples|maps|seeds|results|jobs|events|others|numbers|elements|entries|tensors|" +
   "dimensions|parameters|methods|lines|bits|bands|prototypes|masks|integers|pictures|strides|pairs|frames|pages";
 const COUNT = new RegExp(`\\$\\{([^{}]*)\\} (?:[a-z]+ )?(?:${NOUNS})\\b`, "g");
 const HAND_MADE = /=== 1 \? "[a-z]+" : "[a-z]+s"/;
-/** Constants, which are never 1. */
+/** Names of constants, whose values are never 1. */
 const CONSTANT = /^[A-Z][A-Z_]+(\(.*\))?$/;
-/** What only looks like a count: a word before a noun or a verb, and sizes. */
+/** Text that only looks like a count: a word before a noun or a verb, and sizes. */
 const NO_COUNT =
   /^\$\{(prototypes\} prototypes|baseline\} needs masks|depth\} samples|earlier\.line\} names|name\} (?:has|maps)|runDirectory\} its images|layer\} sees maps|(?:Math\.abs\(rows\)|width)\} pixels)/;
 

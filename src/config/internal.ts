@@ -1,4 +1,4 @@
-// What the other folders of the project use of this one beside its public names (index.ts). It is not an entry of the package.
+// The names that other folders of the project may import in addition to the public ones in index.ts. This is not an entry point of the package.
 export { GridRows, NO_OPTION_OF_A_ROW, OBJECTIVE_NAMES, type ObjectiveName } from "./compare.ts";
 export type { dataFields } from "./data-fields.ts";
 export { DATASET_OPTIONS, expectUsedOptions, unusedMessage, unusedOptions, usesOption } from "./dataset-options.ts";

@@ -178,7 +178,7 @@ const RESTRICTED = [
   "std",
 ];
 
-/** Right values for some of the keys that no other key restricts. */
+/** Valid values for some of the keys that no other key restricts. */
 function anyInput() {
   const free = Object.entries(fieldsOf(TrainConfig)).filter(([key]) => !RESTRICTED.includes(key));
   return fc.record(Object.fromEntries(free.map(([key, field]) => [key, anyValue(field)])), { requiredKeys: [] });

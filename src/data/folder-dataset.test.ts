@@ -36,7 +36,7 @@ afterEach(async () => {
   else process.env.BATCH_CAM_CACHE = cacheBefore;
 });
 
-/** An image of one colour, of the kind that its name says. */
+/** Writes an image of one colour, in the format of its file name. */
 async function draw(
   name: string,
   [r, g, b]: readonly [number, number, number] = [200, 100, 50],
@@ -56,7 +56,8 @@ const values = (t: { data(): unknown }): number[] => Array.from(t.data() as Uint
 const failing = (options?: DatasetOptions) => expect(load(options)).rejects;
 
 describe("a folder of one's own images", () => {
-  // The first test: the sets of the others are left to the garbage collector, which changes the count at any time.
+  // This test must be the first one, because the data sets of the others are garbage-collected at any time, which
+  // changes the count.
   it("frees all that it made", async () => {
     await drawMany("a", 2);
     await drawMany("b", 2);
@@ -127,7 +128,7 @@ describe("a folder of one's own images", () => {
         expect([values(labels)[i], values(images.narrow(0, i, 1))[0]]).toEqual(dark ? [0, 10] : [1, 90]);
         expect(hashes[i]).toMatch(/^[0-9a-f]{32}$/);
       }
-    expect(new Set([...(train.hashes ?? []), ...(test.hashes ?? [])]).size).toBe(2); // each class is one picture, many times
+    expect(new Set([...(train.hashes ?? []), ...(test.hashes ?? [])]).size).toBe(2); // each class consists of copies of one image
   });
 
   it("takes the splits that folders name, with train's classes", async () => {
@@ -154,7 +155,7 @@ describe("a folder of one's own images", () => {
     expect(normalization.mean[0]).toBeCloseTo(0.5, 6);
     expect(normalization.mean[1]).toBeCloseTo(0.2, 6);
     expect(normalization.std[0]).toBeCloseTo(0.5, 6);
-    expect(normalization.std[1]).toBe(1); // of one value: nothing to divide by
+    expect(normalization.std[1]).toBe(1); // the channel is constant, so its standard deviation would be 0
   });
 
   it("makes grey images of any, where grey is asked for", async () => {
@@ -176,7 +177,7 @@ describe("the cache of decoded images", () => {
     await drawMany("test/b", 1, [70, 80, 90]);
   });
 
-  /** Changes one cached pixel and makes the index agree: what the next load shows tells whether it was used. */
+  /** Changes one cached pixel and updates the checksum, so that the next load shows whether the cache was used. */
   async function paintCache(value: number): Promise<void> {
     const folder = join(outer, "cache", "batch-cam", "decoded");
     const name = (await cached()).find((file) => file.endsWith(".bin")) as string;
@@ -205,7 +206,7 @@ describe("the cache of decoded images", () => {
     await draw("other.png", [20, 30, 40]);
     const other = await readFile(join(folder, "other.png"));
     await rm(join(folder, "other.png"));
-    expect(other.length).toBe(size); // of one colour each
+    expect(other.length).toBe(size); // both images have a single colour
     await writeFile(path, other);
     await utimes(path, atime, mtime);
     expect(values((await load()).train.images)[0]).toBe(20);
@@ -218,7 +219,7 @@ describe("the cache of decoded images", () => {
 
   it("hashes no file again that has been at rest since it was read", async () => {
     const path = join(folder, "train/a/0.png");
-    await new Promise((resolve) => setTimeout(resolve, 2200)); // longer than clocks may differ
+    await new Promise((resolve) => setTimeout(resolve, 2200)); // longer than the allowance for differing clocks
     const options = { source: folder };
     const [first] = await hashFiles([path], options);
     const name = join(outer, "cache/batch-cam/hashes");
@@ -263,7 +264,7 @@ describe("the cache of decoded images", () => {
   });
 
   it("is done without where it cannot be written", async () => {
-    process.env.BATCH_CAM_CACHE = join(folder, "train/a/0.png"); // a file where a folder would have to be
+    process.env.BATCH_CAM_CACHE = join(folder, "train/a/0.png"); // a file, so that the folder cannot be made
     expect((await load()).train.labels.numel).toBe(4);
   });
 });

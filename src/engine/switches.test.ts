@@ -51,7 +51,7 @@ describe("the engine", () => {
   });
 
   it("passes a warning of libtorch's on once, as a warning of the process, in a worker too", async () => {
-    // libtorch warns at each variance of a single value.
+    // libtorch warns each time that the variance of a single value is computed.
     const text = "for (let i = 0; i < 3; i++) t.ones([1]).var().item();";
     const alone = await node(program(`process.on("warning", (w) => console.log(w.name, w.message));\n${text}`));
     expect(alone.out.match(/^Warning libtorch: var\(\): degrees of freedom is <= 0/gm)).toHaveLength(1);

@@ -11,7 +11,7 @@ const WRITTEN = fileURLToPath(new URL("../../test/fixtures/inputs/npy-dtypes.npz
 const DTYPES = ["b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"];
 const COUNT = 24;
 
-/** The numbers of the fixture at [i, j, k], shape (2, 3, 4), as the file holds them. */
+/** The values of the fixture of shape (2, 3, 4), in the order of the file. */
 function written(dtype: string, fortran: boolean): number[] {
   return Array.from({ length: COUNT }, (_, at) => {
     const index = fortran ? (at % 2) * 12 + (Math.floor(at / 2) % 3) * 4 + Math.floor(at / 6) : at;

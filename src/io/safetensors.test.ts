@@ -34,7 +34,7 @@ const free = (tensors: ReadonlyMap<string, Tensor>) => {
   for (const value of tensors.values()) value.dispose();
 };
 
-/** Whether loading ends in tensors or in an E_DATA; anything else fails the test. */
+/** True if the file is loaded, false if it is refused with E_DATA. Any other error fails the test. */
 async function loadsOrRefuses(): Promise<boolean> {
   try {
     free(await loadSafetensors(path));

@@ -42,7 +42,7 @@ afterEach(() => expect(memory().liveTensors).toBe(live));
 const free = (tensors: ReadonlyMap<string, Tensor>) => {
   for (const value of tensors.values()) value.dispose();
 };
-/** The tensors of a fixture, freed after `use`. */
+/** Calls `use` with the tensors of a fixture, and frees them. */
 async function load(name: string, use: (tensors: ReadonlyMap<string, Tensor>) => void, options?: LoadTorchOptions) {
   const tensors = await loadTorchFile(join(FIXTURES, name), options);
   try {
@@ -56,7 +56,7 @@ const numbers = (tensors: ReadonlyMap<string, Tensor>, name: string) => {
   return [value.shape, Array.from(value.data() as ArrayLike<number | bigint>, Number)];
 };
 const fixtureBytes = (name: string) => readFile(join(FIXTURES, name));
-/** What loading these bytes says, which must be an E_DATA. */
+/** The message of loading these bytes, which must fail with E_DATA. */
 async function refusal(bytes: Uint8Array, options?: LoadTorchOptions): Promise<string> {
   await writeFile(path, bytes);
   const error = await loadTorchFile(path, options).then(free, (reason: unknown) => reason);
@@ -64,12 +64,12 @@ async function refusal(bytes: Uint8Array, options?: LoadTorchOptions): Promise<s
   expect((error as BatchCamError).code).toBe("E_DATA");
   return (error as BatchCamError).message;
 }
-/** A file of one tensor "w" over a storage of these bytes, by default two float32. */
+/** A file with one tensor "w" that uses a storage of these bytes (two float32 by default). */
 const fileOf = (described: PickledTensor, storage: Uint8Array = new Uint8Array(new Float32Array([3, 4]).buffer)) =>
   torchArchive(pickle("}", text("w"), pickledTensor(described), "s"), { 0: storage });
 
 describe("loadTorchFile, on files of torch.save", () => {
-  // The rule of scripts/make-torch-files.py.
+  // The same formula as in scripts/make-torch-files.py.
   const rule = (shape: number[], dtype: DType) => {
     const values = Array.from(
       { length: shape.reduce((product, size) => product * size, 1) },
@@ -508,7 +508,7 @@ describe("loadTorchFile, on archives", () => {
 });
 
 describe("loadTorchFile, on damaged files", () => {
-  /** Tensors or an E_DATA; anything else fails the test. */
+  /** True if the file is loaded, false if it is refused with E_DATA. Any other error fails the test. */
   const settles = async (bytes: Uint8Array) => {
     await writeFile(path, bytes);
     try {
@@ -533,7 +533,7 @@ describe("loadTorchFile, on damaged files", () => {
     for (let at = 0; at < valid.length; at++) {
       const bytes = Buffer.from(valid);
       bytes[at] = (bytes[at] as number) ^ (1 << (at % 8));
-      read.push(await settles(bytes)); // throws for anything else
+      read.push(await settles(bytes)); // `settles` throws for any other result
     }
     expect(new Set(read)).toEqual(new Set([true, false]));
   });

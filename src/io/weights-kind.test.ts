@@ -48,7 +48,11 @@ describe("weightsKindOf", () => {
       /Git LFS.*; fetch .*git lfs pull/,
     ],
     ["a page", "\n<!DOCTYPE html><html><title>404</title>", /a web page.*download the file again/],
-    ["an answer in XML", '\uFEFF<?xml version="1.0"?><Error><Code>AccessDenied', /a web page or an error from a server/],
+    [
+      "an answer in XML",
+      '\uFEFF<?xml version="1.0"?><Error><Code>AccessDenied',
+      /a web page or an error from a server/,
+    ],
     ["an answer in JSON", '{"error": "Not Found"}', /a JSON file/],
     ["HDF5", hex("89 48 44 46 0d 0a 1a 0a 00"), /HDF5.*Keras/],
     ["ONNX", Buffer.concat([hex("08 0a 12 07"), Buffer.from("pytorch")]), /an ONNX model; save the state dict/],

@@ -7,7 +7,7 @@ const WIDTH = 3;
 const stack = (maps: readonly (readonly number[])[]) =>
   tensor(Float64Array.from(maps.flat()), { shape: [maps.length, 2, WIDTH], dtype: "float32" });
 
-/** The mean over classes of the mean cosine similarity over every ordered pair, pair by pair. */
+/** The definition by loops: the mean over classes of the mean cosine similarity of all ordered pairs. */
 function byPairs(maps: readonly (readonly number[])[], labels: readonly number[]): number {
   const dot = (a: readonly number[], b: readonly number[]) =>
     a.reduce((sum, value, i) => sum + value * (b[i] as number), 0);

@@ -17,7 +17,10 @@ import {
 } from "../tensor/index.ts";
 import { imputeLinearly } from "./imputation.ts";
 
-/** Each removed pixel's weighted sum of differences to its neighbours, pixel by pixel; zero where the equations hold. */
+/**
+ * The residual of each removed pixel: the weighted sum of the differences to its neighbours, which is zero if the
+ * equation is satisfied.
+ */
 function residual(image: Tensor, removed: Tensor): number {
   const [height, width] = image.sizes.slice(-2) as [number, number];
   const values = image.to("float64").data() as Float64Array;
@@ -113,7 +116,7 @@ describe("imputeLinearly", () => {
       const ramp = Array.from({ length: 256 }, (_, i) => Math.fround(0.5 + (i % 16) / 32) * magnitude);
       const small = tensor(ramp, { shape: [1, 1, 16, 16], dtype });
       const filled = imputeLinearly(small, removed, quiet);
-      // A ramp solves the equations, away from the image's edge.
+      // A linear ramp satisfies the equations, except at the edge of the image.
       expect(filled).toBeAllclose(small, {
         rtol: 1e-6,
         atol: Math.max(magnitude * 1e-6, dtype === "float32" ? 2e-45 : 5e-324),

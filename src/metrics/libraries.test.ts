@@ -23,7 +23,7 @@ const gradCam = ({ model }: ExplainedCase, images: Tensor, targets: Tensor) =>
 describe("Quantus' metrics of maps", () => {
   const reference = fixture("metrics_extra_maps");
   const theirs = (name: string) => reference.reference(`out/${name}`);
-  /** Twelve maps, the signed ones from 4 to 7, those with ties from 8, and their masks. */
+  /** Twelve maps with their masks. Maps 4 to 7 have negative values, and maps from 8 on have ties. */
   const given = () => {
     const { maps: base, masks: few } = explainedCase();
     return { maps: reference.tensor("input/maps"), masks: cat([few, few, few]), base, few };
@@ -66,7 +66,7 @@ describe("Quantus' metrics of maps", () => {
       expect(first(4, ours)).toBeAllclose(first(4, mass), exact);
       expect(ours.narrow(0, 8, 4)).toBeAllclose(mass.narrow(0, 8, 4), exact);
       expect(ours.narrow(0, 4, 4)).not.toBeAllclose(mass.narrow(0, 4, 4), { rtol: 0.1, atol: 0.1 });
-      const near = { rtol: 0, atol: 2e-9 }; // 1e-9 is added to their sum
+      const near = { rtol: 0, atol: 2e-9 }; // Quantus adds 1e-9 to the sum
       expect(ours).toBeAllclose(theirs("AttributionLocalisation/positive"), near);
       expect(energyInMask(maps.abs(), masks)).toBeAllclose(theirs("AttributionLocalisation"), near);
     }));
@@ -93,7 +93,10 @@ describe("Quantus' metrics of maps", () => {
 
 describe("captum's sensitivity_max", () => {
   const { params, ...reference } = fixture("metrics_extra_sensitivity");
-  /** Its perturbations: one stream for the whole batch, the samples of an image together. */
+  /**
+   * captum's perturbations, which come from one random stream for the whole batch, with the samples of an image next to
+   * each other.
+   */
   const perturbations = () => {
     manualSeed(params.seed);
     const [count, samples] = [4, params.samples as number];
@@ -122,7 +125,7 @@ describe("captum's sensitivity_max", () => {
 
 describe("Quantus' MPRT", () => {
   const reference = fixture("metrics_extra_randomisation");
-  const near = { rtol: 0, atol: 5e-4 }; // of maps that differ by rounding, which changes the order of near values
+  const near = { rtol: 0, atol: 5e-4 }; // the maps differ by rounding, which changes the order of close values
   const stored: Reinitialise = (_, name) => reference.tensor(`input/random/${name}`);
 
   it("compares maps by spearman", () =>
@@ -131,7 +134,7 @@ describe("Quantus' MPRT", () => {
       expect(spearman(whole, changed)).toBeAllclose(reference.reference("out/as_is/cascade/fc"), EXACT);
     }));
 
-  /** As its batch norms, which forget the running statistics with the weights. */
+  /** Behaves like batch norms in Quantus, which reset the running statistics with the weights. */
   const forgetful =
     ({ model }: ExplainedCase): Reinitialise =>
     (parameter, name) => {
@@ -186,7 +189,7 @@ describe("torch-cam's metrics", () => {
       const blurred = base.tensor("input/blurred");
       const curve = kind === "deletion" ? deletionCurve : insertionCurve;
       for (const steps of params.steps as number[]) {
-        const atol = 784 % steps === 0 ? 1e-6 : 1e-3; // their steps are of other sizes where they do not divide
+        const atol = 784 % steps === 0 ? 1e-6 : 1e-3; // torch-cam's steps have other sizes if they do not divide 784
         for (const [name, baseline] of [["zero", "zero"] as const, ["blur", blurred] as const]) {
           const { auc } = curve(predict, images, maps, labels, { steps, baseline });
           expect(auc).toBeAllclose(reference(`out/${name}_${steps}/${kind}_auc`), { rtol: 0, atol });

@@ -97,7 +97,7 @@ describe("deletionCurve and insertionCurve", () => {
               expect(curve.select(1, 0)).toBeAllclose(first, { rtol: 1e-4, atol: 1e-6 });
               expect(curve.select(1, steps)).toBeAllclose(last, { rtol: 1e-4, atol: 1e-6 });
             }
-            // Deleting in one order is inserting the other way round.
+            // Deletion in one order equals insertion in the reverse order.
             const mirrored = insertionCurve(predict, other, maps, [1, 1], { ...options, baseline: images });
             expect(mirrored.auc).toBeAllclose(deletion.auc, { rtol: 1e-4, atol: 1e-6 });
           }),

@@ -16,7 +16,7 @@ import {
 import { definedMean } from "./maps.ts";
 import { parameterRandomisation, type Randomisable, type RandomisationOptions } from "./randomisation.ts";
 
-/** y = relu(x·a)·b + c on 4x4 maps: three parameters of two layers. */
+/** A model y = relu(x·a)·b + c on 4x4 maps, with three parameters in two layers. */
 function twoLayers(): { model: Randomisable; explain: () => Tensor; parameters: Map<string, Tensor> } {
   const input = randn([3, 4, 4]);
   const parameters = new Map([
@@ -162,7 +162,7 @@ describe("parameterRandomisation", () => {
 });
 
 describe("parameterRandomisation gives every bit of the weights back", () => {
-  /** Values that arithmetic would not bring back: NaN with a payload, −0, the smallest number. */
+  /** Values that arithmetic would not restore exactly: NaN with a payload, −0, the smallest number. */
   function hostile() {
     const bits = Uint32Array.of(0x7fc00123, 0x80000000, 1, 0x3f800000);
     const weight = tensor(new Float32Array(bits.buffer));

@@ -71,7 +71,7 @@ describe("road", () => {
     tidy(() => {
       manualSeed(3);
       const [images, weights] = [randn([1, 1, 16, 16]), randn([1, 1, 16, 16]).abs()];
-      // Evidence in favour at each pixel: what imputation takes away most of.
+      // The evidence for the class at each pixel. Imputation removes most of it.
       const evidence = images.mul(weights).select(1, 0);
       const predict = linearModel(weights);
       const score = (map: Tensor) => road(predict, images, map, [1], { noise: 0 }).combined.item();
@@ -101,7 +101,8 @@ describe("road", () => {
         .select(0, 0)
         .select(0, side - 1)
         .fill_(1);
-      // Values tell removed pixels from others: those around a removed one never add up to it.
+      // A removed pixel always changes its value, because the mean of its neighbours never equals it. So removed pixels
+      // can be counted.
       const images = arange(side * side)
         .to("float64")
         .sin()
@@ -121,14 +122,14 @@ describe("road", () => {
       const morf = removedIn.get(1) as Uint8Array;
       expect(count(morf.subarray(side * (side - 1)))).toBe(side); // the last row has the largest values
       const upper = count(morf.subarray(0, side * 9));
-      expect(upper).toBeGreaterThan(60); // about half of the 180 that are left
+      expect(upper).toBeGreaterThan(60); // about half of the remaining 180
       expect(upper).toBeLessThan(115);
     }));
 
   it("compares maps by their ranks: their scale and offset do not matter", () =>
     tidy(() => {
       const { predict, images, maps, labels } = explainedCase();
-      const rectified = maps.sub(0.3).relu(); // with many zeros
+      const rectified = maps.sub(0.3).relu(); // maps with many zeros
       const expected = road(predict, images, rectified, labels);
       const others = [rectified.mul(1e-6), rectified.mul(1e6), rectified.mul(2 ** -100), rectified.square()];
       for (const other of [...others, rectified.to("float64").add(7)]) {

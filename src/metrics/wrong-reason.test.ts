@@ -5,7 +5,7 @@ import { WrongReason, wrongReason } from "./wrong-reason.ts";
 
 const stack = (values: number[][]) => tensor(values.flat(), { shape: [values.length, 2, 2], dtype: "float32" });
 
-/** The definition, word by word. */
+/** The definition, computed by loops. */
 function expected(maps: number[][], masks: number[][]) {
   const living = maps.flatMap((map, i) => (map.some((v) => v > 0) ? [{ map, mask: masks[i] as number[] }] : []));
   const threshold = living.flatMap(({ map }) => map).reduce((a, b) => a + b, 0) / (4 * living.length);

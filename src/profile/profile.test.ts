@@ -174,12 +174,12 @@ interface TraceEvent {
 
 const readTrace = (path: string): TraceEvent[] => JSON.parse(readFileSync(path, "utf8")).traceEvents;
 
-/** The depth of a row's bars; fails where two overlap without one holding the other. */
+/** The nesting depth of a row's events. Throws if two events overlap and neither contains the other. */
 function depthOf(row: TraceEvent[]): number {
   const open: TraceEvent[] = [];
   let deepest = 0;
   for (const event of row.sort((a, b) => a.ts - b.ts || b.dur - a.dur)) {
-    const end = ({ ts, dur }: TraceEvent) => ts + dur + 1e-6; // microseconds with a nanosecond's digits are not exact
+    const end = ({ ts, dur }: TraceEvent) => ts + dur + 1e-6; // microseconds with three decimals are rounded
     while (open.length > 0 && end(open.at(-1) as TraceEvent) - 2e-6 <= event.ts) open.pop();
     const outer = open.at(-1);
     if (outer !== undefined && event.ts + event.dur > end(outer)) throw new Error(`${event.name} leaves ${outer.name}`);

@@ -5,7 +5,7 @@ import { buildReport } from "./report.ts";
 
 const MS = 1e6;
 
-/** An event from milliseconds; nodes are the numbers before and after it. */
+/** Makes an event from times in milliseconds. `nodes` are the node numbers before and after it. */
 function event(
   kind: RecordedEvent["kind"],
   name: string,
@@ -16,7 +16,7 @@ function event(
   return { kind, name, start: start * MS, end: end * MS, ...place, ...more };
 }
 
-/** Two steps of 10 ms, of which 6 and 8 lie in phases. */
+/** Two steps of 10 ms, of which 6 and 8 ms are in phases. */
 const PHASES = [
   event("step", "step 1", [0, 10]),
   event("phase", "optimizer", [0, 1], { parent: 0 }),

@@ -13,7 +13,7 @@ const count = (n: number): Int32Array => Int32Array.from({ length: n }, (_, i) =
 const values = (t: Tensor): number[] => Array.from(t.flatten().data() as Float32Array);
 const largest = (t: Tensor): number => t.abs().max().item();
 
-/** Smooth blobs, which sampling twice leaves nearly as they were. */
+/** Images of smooth blobs, which hardly change when they are sampled twice. */
 function blobs(batch: number, height: number, width: number): Tensor {
   const pixels = Array.from({ length: batch * height * width }, (_, i) => {
     const [n, y, x] = [Math.floor(i / (height * width)), Math.floor(i / width) % height, i % width];
@@ -109,13 +109,13 @@ describe("augment", () => {
           const rows = values(geometry as Tensor);
           for (let i = 0; i < 5; i++) {
             const [a = 0, b = 0, x = 0, c = 0, d = 0, y = 0] = rows.slice(6 * i, 6 * i + 6);
-            const [left, up] = [(b * width) / height, (c * height) / width]; // in pixels, the axes turn alike
+            const [left, up] = [(b * width) / height, (c * height) / width]; // in pixels both axes rotate by the same angle
             const zoom = 1 / Math.sqrt(Math.abs(a * d - b * c));
             expect(zoom).toBeGreaterThan(0.8 - 1e-6);
             expect(zoom).toBeLessThan(1.25 + 1e-6);
             expect(Math.abs(d * zoom)).toBeGreaterThan(Math.cos(Math.PI / 6) - 1e-5);
             expect(Math.abs(Math.abs(a) - Math.abs(d)) + Math.abs(Math.abs(left) - Math.abs(up))).toBeLessThan(1e-4);
-            // The new middle comes from the old one, shifted.
+            // The centre of the new image is the centre of the old one, shifted.
             const determinant = a * d - b * c;
             expect(Math.abs((d * x - b * y) / determinant / 2)).toBeLessThan(0.25 + 1e-6);
             expect(Math.abs((a * y - c * x) / determinant / 2)).toBeLessThan(0.25 + 1e-6);

@@ -26,7 +26,7 @@ function histograms(pixels: readonly number[], channels: number): number[][] {
   });
 }
 
-/** The next number of a stream that says these. */
+/** A random stream that repeats these numbers. */
 const saying = (...numbers: number[]) => {
   let at = 0;
   return () => numbers[at++ % numbers.length] as number;
@@ -45,7 +45,8 @@ describe("operations on shades", () => {
       const tables = shadesOf([{ name, strength }], histograms(image.pixels, image.shape[0]));
       const size = image.pixels.length / image.shape[0];
       const made = image.pixels.map((value, i) => (tables[Math.floor(i / size)]?.[value] ?? 0) * 255);
-      // torchvision cuts to whole bytes, the mean grey of a contrast too; where it looks shades up, both are exact.
+      // torchvision truncates results to integers, and the mean grey of contrast too. Its operations that use look-up
+      // tables agree exactly.
       const exact = ["posterize", "equalize", "solarize"].includes(name);
       const worst = Math.max(...made.map((value, i) => Math.abs(value - (pixels[i] as number))));
       expect(worst).toBeLessThan(exact ? 1e-3 : 1.5);

@@ -29,7 +29,10 @@ function splitOf(count: number, classes: number, side: number, draw: Draw, seed 
 
 const SIDE = 24;
 
-/** A disc, a square or a bar of some colour on an even ground, as photos show things: near the centre, or anywhere; under a sky or not. */
+/**
+ * A disc, a square or a bar of a random colour on a uniform background, near the centre or at a random position, with
+ * or without a bright sky, similar to objects in photographs.
+ */
 const scene =
   ({ centred = false, sky = false }): Draw =>
   (label, next) => {

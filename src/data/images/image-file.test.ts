@@ -24,7 +24,7 @@ async function save(content: Sharp | Uint8Array | string, name = `image-${files+
 
 const RGB = { channels: 3 } as const;
 const GREY = { channels: 1 } as const;
-/** Two rows of three pixels, all different. */
+/** Two rows of three different pixels. */
 const COLOURS = [255, 0, 0, 0, 255, 0, 0, 0, 255, 10, 20, 30, 200, 100, 50, 255, 255, 255];
 const PLANAR = [0, 1, 2].flatMap((channel) => COLOURS.filter((_, index) => index % 3 === channel));
 const raw = (samples: number[], width: number, channels: 1 | 2 | 3 | 4) =>
@@ -148,7 +148,7 @@ describe("readImage", () => {
 });
 
 describe("readImage and EXIF orientation", () => {
-  // Where the stored pixel (row, column) of an h x w picture belongs, by the EXIF standard.
+  // The position of the stored pixel (row, column) in an h x w image, for each orientation of the EXIF standard.
   const h = 2;
   const w = 3;
   const PLACES: Record<number, (row: number, column: number) => [number, number]> = {
@@ -215,7 +215,7 @@ describe("readImage at a size", () => {
       Array.from({ length: side * side }, (_, i) =>
         Math.round(128 + 100 * Math.sin((6 * ((i % side) + 0.5)) / side) * Math.cos((5 * Math.floor(i / side)) / side)),
       );
-    const [large, small] = [1100, 550]; // above and below a megapixel
+    const [large, small] = [1100, 550]; // sides of images above and below a megapixel
     for (const fit of ["cover", "contain", "fill"] as const) {
       const options = { ...GREY, size: [40, 60], fit } as const;
       const [first, second] = await Promise.all(
@@ -462,7 +462,7 @@ function bombPng(side: number): Buffer {
   const header = Buffer.alloc(13);
   header.writeUInt32BE(side, 0);
   header.writeUInt32BE(side, 4);
-  header[8] = 1; // bits a pixel, of grey
+  header[8] = 1; // 1 bit for each pixel, grey
   const rows = deflateSync(Buffer.alloc(side * (1 + side / 8)));
   const chunks = [chunk("IHDR", header), chunk("IDAT", rows), chunk("IEND", Buffer.alloc(0))];
   return Buffer.concat([Buffer.from("\x89PNG\r\n\x1a\n", "latin1"), ...chunks]);
@@ -487,7 +487,7 @@ function withLong(file: Buffer, at: number, value: number): Buffer {
   return changed;
 }
 
-/** A BMP file with the masks of a header of 56 bytes. */
+/** A BMP file whose header has 56 bytes and includes bit masks. */
 function masked(file: Buffer, masks: number[]): Buffer {
   const fields = Buffer.alloc(16);
   for (const [i, mask] of masks.entries()) fields.writeUInt32LE(mask, 4 * i);
@@ -495,7 +495,7 @@ function masked(file: Buffer, masks: number[]): Buffer {
   return withLong(withLong(withLong(whole, 10, 70), 14, 56), 30, 3);
 }
 
-/** A TIFF file of sharp's with the values of some tags of type SHORT changed. */
+/** A TIFF file written by sharp, with the values of some tags of type SHORT changed. */
 function withTags(bytes: Buffer, values: Readonly<Record<number, number>>): Buffer {
   const changed = Buffer.from(bytes);
   const directory = bytes.readUInt32LE(4);

@@ -16,7 +16,7 @@ const CASES = JSON.parse(
   readFileSync(new URL("../../../test/fixtures/inputs/torchvision-resize.json", import.meta.url), "utf8"),
 ) as Case[];
 
-/** The image of `make-data-fixtures.py`, (C, H, W), and as its bytes lie there, (H, W, C). */
+/** The image of `make-data-fixtures.py` as (C, H, W); there it is stored as (H, W, C). */
 function imageOf(channels: number, height: number, width: number) {
   const interleaved = Uint8Array.from({ length: height * width * channels }, (_, i) => Math.imul(i, 2654435761) >>> 24);
   const pixels = new Uint8Array(interleaved.length);

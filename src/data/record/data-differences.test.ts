@@ -182,9 +182,9 @@ describe("what a run has seen", () => {
     const run = record([...IMAGES, image("test", "copy", "2")]);
     const earlier = earlierSplits(run, { byContent: true });
     const cases: [string, string, SplitName | undefined][] = [
-      ["c1", "5", "train"], // the path was trained on
-      ["d2", "1", "train"], // the content was
-      ["copy", "2", "train"], // the content was, under another name too
+      ["c1", "5", "train"], // this path was in train
+      ["d2", "1", "train"], // this content was in train
+      ["copy", "2", "train"], // this content was in train under another name
       ["c3", "5", "test"],
       ["new", "new", undefined],
     ];

@@ -12,7 +12,7 @@ beforeEach(() => {
   process.env.BATCH_CAM_CACHE = join(outer, "cache");
   for (const name of ["cat", "dog"]) {
     mkdirSync(join(outer, "set", name), { recursive: true });
-    // Nothing is decoded: what the files hold does not matter.
+    // The files need not be images, because nothing is decoded.
     for (const i of [1, 2]) writeFileSync(join(outer, "set", name, `${i}.png`), `${name} ${i}`);
   }
   writeCsv(["cat/1.png,cat", "dog/1.png,dog", "dog/2.png,dog"]);
@@ -72,7 +72,7 @@ it("of a table goes by its rows, not by their order or its own name", async () =
     expect(await csv()).not.toBe(before);
   }
   writeCsv(["cat/1.png,cat", "dog/1.png,dog", "dog/2.png,dog", "dog/2.png,dog"]);
-  expect(await csv()).toBe(before); // a row that names an image again does not count
+  expect(await csv()).toBe(before); // a row that names an image again does not change the digest
   writeCsv(["cat/1.png,cat,train", "dog/1.png,dog,train", "dog/2.png,dog,test"], "path,label,split");
   expect(await csv()).not.toBe(before);
 });

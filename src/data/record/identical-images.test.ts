@@ -15,7 +15,7 @@ import {
 const NAMES = ["train", "val", "test"] as const satisfies readonly SplitName[];
 const CLASSES = ["cat", "dog", "owl"];
 
-/** Images as "content class" each; the n-th of a split is called "split/n". */
+/** Makes a split of images that are given as "content class". The n-th image of a split is called "split/n". */
 const split = (name: SplitName, ...images: string[]): SplitContents => ({
   ...{ name, classNames: CLASSES, paths: images.map((_, i) => `${name}/${i}`) },
   hashes: images.map((image) => image.split(" ")[0] as string),

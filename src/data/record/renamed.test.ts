@@ -10,7 +10,7 @@ import { missingFolders, renamings } from "./renamed.ts";
 
 type Row = readonly [split: SplitName, className: string, hash: string, path?: string];
 
-/** A record of images; without `files`, as of images that have no paths. */
+/** Makes a record of images; without `files` it is a record of images without paths. */
 function record(rows: readonly Row[], classNames = [...new Set(rows.map(([, name]) => name))].sort()): DataRecord {
   const splits = ["train", "val", "test"].flatMap((split) => {
     const own = rows.filter(([name]) => name === split);

@@ -7,7 +7,7 @@ describe("colours of classes", () => {
     const bytes = CLASS_COLORS.map((color) => color.map((share) => Math.round(share * 255)));
     expect(bytes[0]).toEqual([255, 0, 0]);
     expect(bytes[9]).toEqual([128, 0, 128]);
-    // colour 0.1.5: [c.rgb for c in Color("red").range_to(Color("purple"), 10)], times 255
+    // Made with the Python package colour 0.1.5: [c.rgb for c in Color("red").range_to(Color("purple"), 10)], times 255
     expect(bytes).toEqual([
       ...[
         [255, 0, 0],

@@ -74,7 +74,7 @@ describe.each(["rrr", "cdep"] as const)("the test sets of decoy-mnist (%s)", (de
       expect((255 - greyOf(sets.random, i)) % 25).toBe(0);
     }
     const agree = labels.filter((label, i) => greyOf(sets.random, i) === 255 - 25 * label).length;
-    expect(Math.abs(agree - 1000)).toBeLessThan(120); // four deviations
+    expect(Math.abs(agree - 1000)).toBeLessThan(120); // four standard deviations
     expect(digest(sets.clean.bytes)).toBe(digest(bytesOf(clean.test)));
   });
 

@@ -8,7 +8,7 @@ import type { ByteSplit } from "./idx.ts";
 
 const SIZE = 28 * 28;
 
-/** Images of one grey that no patch has, of labels 0 to 9 in turn. */
+/** Images of a single grey that no patch has, with labels 0 to 9 in turn. */
 function blank(count: number): ByteSplit {
   const labels = Uint8Array.from({ length: count }, (_, i) => i % 10);
   return { shape: [count, 1, 28, 28], images: new Uint8Array(count * SIZE).fill(7), labels };
@@ -21,7 +21,7 @@ interface Patch {
   grey: number;
 }
 
-/** The patch of each image, found by what differs from the blank. */
+/** Finds the patch of each image by the pixels that differ from the original. */
 function patchesOf(images: Uint8Array): Patch[] {
   return Array.from({ length: images.length / SIZE }, (_, n) => {
     const own = images.subarray(n * SIZE, (n + 1) * SIZE);
@@ -29,7 +29,7 @@ function patchesOf(images: Uint8Array): Patch[] {
     const [first = 0, last = 0] = [changed[0], changed.at(-1)];
     const greys = new Set(changed.map((i) => own[i]));
     const side = Math.sqrt(changed.length);
-    expect([greys.size, last - first]).toEqual([1, (side - 1) * 29]); // a filled square
+    expect([greys.size, last - first]).toEqual([1, (side - 1) * 29]); // the changed pixels are a filled square
     return { top: Math.floor(first / 28), left: first % 28, side, grey: own[first] as number };
   });
 }

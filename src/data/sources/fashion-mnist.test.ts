@@ -24,7 +24,7 @@ function restore(name: string, value: string | undefined): void {
   else process.env[name] = value;
 }
 
-/** A program of that name in front of all others. */
+/** Puts a program with this name first on the PATH. */
 async function program(name: string, script: string): Promise<void> {
   await mkdir(join(folder, "bin"), { recursive: true });
   await writeFile(join(folder, "bin", name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });

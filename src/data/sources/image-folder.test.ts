@@ -113,7 +113,10 @@ describe("listImages", () => {
 });
 
 describe("readImages", () => {
-  /** Grey images of growing size, the number of each in its pixels; larger ones take longer, so that order is put to the test. */
+  /**
+   * Writes grey images of increasing size, whose pixels are their number. Larger ones take longer to decode, which
+   * tests that the order is kept.
+   */
   async function numbered(count: number): Promise<string[]> {
     return Promise.all(
       Array.from({ length: count }, async (_, index) => {

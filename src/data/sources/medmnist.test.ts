@@ -18,7 +18,7 @@ const bytesOf = ({ buffer }: { buffer: ArrayBuffer }): Uint8Array => new Uint8Ar
 const int64 = (...values: number[]): Uint8Array => new Uint8Array(BigInt64Array.from(values, BigInt).buffer);
 const bytes = (count: number, first = 0): Uint8Array => Uint8Array.from({ length: count }, (_, i) => (first + i) % 256);
 
-/** Grey 2x3 images; each split's own bytes. */
+/** Grey 2x3 images, with different bytes in each split. */
 const GREY = {
   "train_images.npy": npy("|u1", [3, 2, 3], bytes(18)),
   "train_labels.npy": npy("|u1", [3, 1], Uint8Array.from([0, 2, 1])),

@@ -36,7 +36,7 @@ describe("readMnist", () => {
     }
     const { test } = await readMnist(folder);
     expect(test.labels.length).toBe(10_000);
-    expect(test.images).not.toBeInstanceOf(Buffer); // whose slice() is no copy
+    expect(test.images).not.toBeInstanceOf(Buffer); // slice() of a Buffer does not copy
     await writeFile(join(folder, "t10k-labels-idx1-ubyte.gz"), gzipSync(Buffer.alloc(80 * 2 ** 20)));
     await expect(readMnist(folder)).rejects.toMatchObject({
       code: "E_DATA",

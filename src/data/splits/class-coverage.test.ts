@@ -4,7 +4,7 @@ import { coverageWarnings, thinClasses, thinWarnings } from "./class-coverage.ts
 import { disposeSplit, type Split } from "./split.ts";
 import { splitOf } from "./split-of.ts";
 
-/** A split of so many images of each class. */
+/** Makes a split with the given number of images of each class. */
 function split(name: Split["name"], ...counts: number[]): Split {
   const labels = counts.flatMap((count, label) => new Array<number>(count).fill(label));
   const images = zeros([labels.length, 1, 1, 1], { dtype: "uint8" });

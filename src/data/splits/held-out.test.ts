@@ -10,7 +10,7 @@ interface Image {
   label: number;
 }
 
-/** Images of three classes, each path once. */
+/** Images of three classes with distinct paths. */
 const images = (least: number, most: number) =>
   fc
     .uniqueArray(fc.nat({ max: 9999 }), { minLength: least, maxLength: most })
@@ -25,7 +25,7 @@ function heldPaths(list: readonly Image[], fraction: number, seed: number): Set<
   return new Set([...held].map((place) => (list[place] as Image).path));
 }
 
-/** Whether a class is an exception: the images below the fraction are none of it, or all. */
+/** Whether the exception for classes applies: either none or all images of a class are below the fraction. */
 function isException(list: readonly Image[], label: number, options: { fraction: number; seed: number }): boolean {
   const own = list.filter((image) => image.label === label);
   const below = own.filter(({ path }) => drawOf(path, { purpose: "test", ...options }) < options.fraction).length;
@@ -34,7 +34,7 @@ function isException(list: readonly Image[], label: number, options: { fraction:
 
 const KEY = { purpose: "limit", seed: 0 } as const;
 
-/** Whether a content is more than four fifths of a class. */
+/** Whether one content makes up more than four fifths of a class. */
 const isMost = (name: string, names: readonly string[], labels: readonly number[]) =>
   [0, 1, 2].some((label) => {
     const own = names.filter((_, i) => labels[i] === label);

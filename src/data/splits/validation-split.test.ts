@@ -4,7 +4,7 @@ import { manualSeed, memory, tensor } from "../../tensor/index.ts";
 import { disposeSplit, type Split } from "./split.ts";
 import { selectImages, splitValidation } from "./validation-split.ts";
 
-/** Pixel 0 of image i is i, so that images can be told apart. */
+/** Makes images whose first pixel is their index, so that they can be identified. */
 function splitOf(labels: number[], name: Split["name"] = "train"): Split {
   const pixels = Uint8Array.from(labels.flatMap((_, i) => [i, 7]));
   return {
@@ -26,7 +26,7 @@ beforeEach(() => {
 });
 afterEach(() => expect(memory().liveTensors).toBe(live));
 
-/** Frees the three splits whatever the assertions say. */
+/** Calls the assertions and then frees the three splits, even if an assertion fails. */
 function withParts(
   split: Split,
   options: { images: number; seed: number },
