@@ -157,7 +157,7 @@ describe("batch-cam report of a run", () => {
     expect(text).toContain("On 60 test images");
     for (const heading of ["Results", "Training curves", "Epochs", "Balance of the losses", "Configuration"])
       expect(html).toContain(`>${heading}</h2>`);
-    expect(text).toMatch(/At step \d+, the last that was looked at/);
+    expect(text).toMatch(/At step \d+, the last for which it was logged/);
     expect(text).not.toMatch(/NaN|was stopped/);
     expect(text).toContain("Batch-CAM Loss, before λ");
   });
