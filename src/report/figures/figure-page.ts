@@ -48,7 +48,7 @@ const SIZE = 10;
 const BAR = { width: 150, height: 10 };
 
 /** The colour scale of the maps and the meaning of the marks, as far as the cells use them. */
-export function legendBlock(cells: FigureCell[], width: number): Block {
+function legendBlock(cells: FigureCell[], width: number): Block {
   const items: Block[] = [];
   const coloured = cells.find(({ kind }) => kind !== "image");
   if (coloured) items.push(scale(coloured.colormap));

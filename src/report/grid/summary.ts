@@ -149,7 +149,7 @@ const spreadWords = ({ done }: AnalysedMethod): string =>
   done.length > 1 ? ", mean ± standard deviation" : ", so there is no spread";
 
 /** A sentence about the runs that ended before their guidance had its whole weight; empty if there are no such runs. */
-export function unfinishedWarmUps(groups: readonly AnalysisGroup[]): string[] {
+function unfinishedWarmUps(groups: readonly AnalysisGroup[]): string[] {
   const count = groups.flatMap(({ methods }) =>
     methods.flatMap(({ done }) => done.flatMap(({ config, steps }) => unfinishedWarmUp(config, steps) ?? [])),
   ).length;
@@ -160,7 +160,7 @@ export function unfinishedWarmUps(groups: readonly AnalysisGroup[]): string[] {
 }
 
 /** A sentence about each method of a group that has such runs. */
-export function warmUpsInWords({ methods }: AnalysisGroup): string[] {
+function warmUpsInWords({ methods }: AnalysisGroup): string[] {
   return methods.flatMap(warmUpInWords);
 }
 
