@@ -251,7 +251,7 @@ function fail(message) {
 
 /** Where the generated code finds what it calls. */
 const HELPERS = {
-  "../../engine/arguments.ts": [
+  "../../engine/dispatch.ts": [
     "boolean",
     "float",
     "integer",
@@ -265,8 +265,6 @@ const HELPERS = {
     "putOptionalScalar",
     "putScalar",
     "string",
-  ],
-  "../../engine/dispatch.ts": [
     "arena",
     "type Handle",
     "intern",

@@ -9,13 +9,13 @@ export {
   type Profile,
   type ProfileOptions,
   type ProfileReport,
-  phase,
   profile,
   type RecordedEvent,
   type ShapeRecord,
   writeTrace,
 } from "./profile/index.ts";
 export { createTensorBoardLog, type TensorBoardLog } from "./report/tensorboard/log.ts";
+export { phase } from "./tensor/internal.ts";
 export * from "./train/index.ts";
 export {
   type CueSet,

@@ -1,15 +1,14 @@
 import { expectBoolean, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { autocast, enableGrad, noGrad, type Tensor } from "../tensor/index.ts";
-import { expectShapes, isOverwritten } from "../tensor/internal.ts";
+import { expectShapes, isOverwritten, upcastHalf } from "../tensor/internal.ts";
 import type { MethodName } from "./description.ts";
 import { reduceTerms } from "./gradient-methods.ts";
 import { METHOD_REGISTRY, methodIn } from "./methods.ts";
-import type { NormalizeOptions } from "./normalize.ts";
-import { SCALING, scaleMaps, single } from "./normalize.ts";
+import { type NormalizeOptions, SCALING, scaleMaps } from "./normalize.ts";
+import { readTargets, type Targets } from "./options.ts";
 import { scoreGradient } from "./pass.ts";
 import { overwrittenBehind } from "./recorded-forward.ts";
-import { readTargets, type Targets } from "./targets.ts";
 
 export interface ActivationMapsOptions {
   /** One of those that need activations and gradients alone: GradCAM to EigenGradCAM. */
@@ -58,8 +57,8 @@ export function activationMaps(
   const [target] = readTargets("activationMaps", targets, logits);
   return autocast({ enabled: false }, () =>
     (createGraph ? enableGrad : noGrad)(() => {
-      const score = enableGrad(() => (target as NonNullable<typeof target>).score(single(logits)).sum());
-      const a = single(createGraph ? activations : activations.detach());
+      const score = enableGrad(() => (target as NonNullable<typeof target>).score(upcastHalf(logits)).sum());
+      const a = upcastHalf(createGraph ? activations : activations.detach());
       const g = method.needsGradients ? gradientOf(score, activations, createGraph) : a;
       const terms = method.terms({ activations: a, gradients: g }, "batch-cam");
       const signed = reduceTerms(a, terms, eigenSmooth || method.projects === true);
@@ -78,7 +77,7 @@ export function activationMaps(
 
 function gradientOf(score: Tensor, activations: Tensor, createGraph: boolean): Tensor {
   try {
-    return single(scoreGradient(score, [activations], createGraph)[0] as Tensor);
+    return upcastHalf(scoreGradient(score, [activations], createGraph)[0] as Tensor);
   } catch (cause) {
     throw isOverwritten(cause) ? overwrittenBehind("activationMaps", activations, cause) : cause;
   }

@@ -1,9 +1,16 @@
 import { describeValue, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { autocast, enableGrad, grad, interpolate, type Tensor } from "../tensor/index.ts";
-import { expectShapes, camMaps as fusedMaps, isOverwritten, readLabels, wantsFused } from "../tensor/internal.ts";
+import {
+  expectShapes,
+  camMaps as fusedMaps,
+  isOverwritten,
+  readLabels,
+  upcastHalf,
+  wantsFused,
+} from "../tensor/internal.ts";
 import { weightedSum } from "./gradient-methods.ts";
-import { type NormalizeOptions, normalizeMaps, single } from "./normalize.ts";
+import { type NormalizeOptions, normalizeMaps } from "./normalize.ts";
 import { overwrittenBehind } from "./recorded-forward.ts";
 
 export interface CamHead {
@@ -151,7 +158,7 @@ function targetGradient(
   const target = enableGrad(() => logits.gather(1, classes.unsqueeze(1)).sum());
   try {
     const [gradient] = grad(target, tensor, { createGraph, retainGraph: true }) as [Tensor];
-    return single(gradient);
+    return upcastHalf(gradient);
   } catch (cause) {
     if (isOverwritten(cause)) throw overwrittenBehind("batchCam", tensor, cause);
     if (!/not have been used in the graph/.test(String(cause))) throw cause;
@@ -188,20 +195,20 @@ function headWeights(
   const flattened = columns === K * h * w;
   if (!flattened) expectShapes("batchCam", { activations: [activations, "B K h w"], "head.weight": [weight, "J K"] });
   const mean = () =>
-    single(weight)
+    upcastHalf(weight)
       .view([-1, K, h * w])
       .mean(2); // (J, K)
-  const pooled = flattened ? (known ?? mean()) : single(weight).div(h * w);
+  const pooled = flattened ? (known ?? mean()) : upcastHalf(weight).div(h * w);
   if (output === logits) return pooled.indexSelect(0, classes);
   if (readout === undefined)
-    return single(targetGradient(logits, ["head.output", output], { classes, createGraph })).mm(pooled);
+    return upcastHalf(targetGradient(logits, ["head.output", output], { classes, createGraph })).mm(pooled);
   expectShapes("batchCam", {
     logits: [logits, "B C"],
     "head.output": [output, "B J"],
     "head.readout": [readout, "C J"],
   });
   const passed = output.detach().gt(0).to(pooled.dtype);
-  return single(readout).indexSelect(0, classes).mul(passed).mm(pooled);
+  return upcastHalf(readout).indexSelect(0, classes).mul(passed).mm(pooled);
 }
 
 /** Maps (B, H, W) in [0, 1], and what they were before resizing and normalising, (B, h, w). */

@@ -1,8 +1,7 @@
 import type { Module } from "../nn/index.ts";
 import { cat, stack, type Tensor, tensor, tidy } from "../tensor/index.ts";
+import type { MethodSettings, Target } from "./options.ts";
 import { watchOutputs } from "./recorded-forward.ts";
-import type { MethodSettings } from "./settings.ts";
-import type { Target } from "./targets.ts";
 
 const MEMORY = 2 ** 30;
 /** Beyond this many images a forward pass on the CPU only leaves its caches. */

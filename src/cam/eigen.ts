@@ -1,6 +1,5 @@
 import { eye, type Tensor, where } from "../tensor/index.ts";
-import { eigh, solve } from "../tensor/internal.ts";
-import { single } from "./normalize.ts";
+import { eigh, solve, upcastHalf } from "../tensor/internal.ts";
 
 /**
  * First principal component over space of summands T (B, K, h, w): with X (h·w, K) the summands of a sample, each channel
@@ -22,7 +21,7 @@ export function principalComponent(summands: Tensor): Tensor {
     .mul(centred.detach().sum([2]))
     .sum([1], { keepDims: true });
   const sign = where(likeness.lt(0), -1, 1);
-  return projection.mul(sign).view([batch, height, width]).to(single(summands).dtype);
+  return projection.mul(sign).view([batch, height, width]).to(upcastHalf(summands).dtype);
 }
 
 /** Beyond it the squares of squares overflow. */

@@ -3,17 +3,22 @@ import { BatchCamError } from "../errors.ts";
 import { inEvaluation, Module } from "../nn/index.ts";
 import type { Registry } from "../registry.ts";
 import { autocast, type DType, enableGrad, noGrad, stack, type Tensor, tidy } from "../tensor/index.ts";
-import { expectShapes } from "../tensor/internal.ts";
+import { expectShapes, upcastHalf } from "../tensor/internal.ts";
 import type { MethodName } from "./description.ts";
 import { reduceTerms } from "./gradient-methods.ts";
-import { layersOf } from "./layers.ts";
 import { METHOD_REGISTRY, methodIn, type NamedMethod } from "./methods.ts";
-import type { NormalizeOptions } from "./normalize.ts";
-import { SCALING, scaleMaps, single } from "./normalize.ts";
-import { forwardPass, layerGradients, type Pass, type ReshapeTransform, type TargetLayer } from "./pass.ts";
+import { type NormalizeOptions, SCALING, scaleMaps } from "./normalize.ts";
+import {
+  CONVENTIONS,
+  type Convention,
+  checkSettings,
+  type MethodSettings,
+  readTargets,
+  type Target,
+  type Targets,
+} from "./options.ts";
+import { forwardPass, layerGradients, layersOf, type Pass, type ReshapeTransform, type TargetLayer } from "./pass.ts";
 import { explainingInPlace } from "./recorded-forward.ts";
-import { CONVENTIONS, type Convention, checkSettings, type MethodSettings } from "./settings.ts";
-import { readTargets, type Target, type Targets } from "./targets.ts";
 
 export interface ExplainOptions extends MethodSettings {
   /** What the maps explain: the predicted class by default. */
@@ -201,7 +206,7 @@ function mapOf({ options, createGraph, convention }: Request, method: NamedMetho
     return scaled([relu && method.signed ? map.abs() : map], map.dtype);
   }
   const raw = pass.layers.map((layer) => {
-    const activations = single(createGraph ? layer.activations : layer.activations.detach());
+    const activations = upcastHalf(createGraph ? layer.activations : layer.activations.detach());
     const gradients = method.kind === "layer" && method.needsGradients ? scene.gradientOf(layer) : activations;
     const terms =
       method.kind === "layer"
@@ -211,7 +216,7 @@ function mapOf({ options, createGraph, convention }: Request, method: NamedMetho
     const signed = exactly(() => reduceTerms(activations, terms, project));
     return relu ? signed.relu() : signed;
   });
-  return scaled(raw, single(pass.layers[0]?.activations ?? pass.x).dtype);
+  return scaled(raw, upcastHalf(pass.layers[0]?.activations ?? pass.x).dtype);
 }
 
 const OPTIONS = [

@@ -2,11 +2,10 @@ import { BatchCamError } from "../errors.ts";
 import { LayerNorm, Linear, type Module } from "../nn/index.ts";
 import { handleOutputs, type OutputHandler, tapOutput } from "../nn/internal.ts";
 import { enableGrad, grad, interpolate, isGradEnabled, Tensor } from "../tensor/index.ts";
-import { type BiasedOutput, isTensor, observeBiases } from "../tensor/internal.ts";
-import { single } from "./normalize.ts";
+import { type BiasedOutput, isTensor, observeBiases, upcastHalf } from "../tensor/internal.ts";
+import type { ImageOptions } from "./options.ts";
 import { isUnused, type Pass, scoreGradient } from "./pass.ts";
 import { logitsFor, recordedForward } from "./recorded-forward.ts";
-import type { ImageOptions } from "./settings.ts";
 
 /** What one bias adds to a score, in each place where it is added. */
 export interface BiasTerm {
@@ -53,9 +52,9 @@ export function fullGradTerms(
     const [first, ...gradients] = gradientsOf(score, inputs, createGraph) as [Tensor, ...Tensor[]];
     for (const [i, [path]] of hidden.entries()) expectSeen(path, gradients[taps.length + i] as Tensor);
     const biases = taps.map(({ added, channelDim }, i) => {
-      return { values: single(gradients[i] as Tensor).mul(single(added)), channelDim };
+      return { values: upcastHalf(gradients[i] as Tensor).mul(upcastHalf(added)), channelDim };
     });
-    return { input: single(first.mul(images)), biases };
+    return { input: upcastHalf(first.mul(images)), biases };
   });
 }
 

@@ -1,12 +1,12 @@
 import { type Tensor, tensor } from "../tensor/index.ts";
+import { upcastHalf } from "../tensor/internal.ts";
 import { principalComponent } from "./eigen.ts";
 import { noiseLike } from "./input-gradients.ts";
-import { single } from "./normalize.ts";
+import type { Convention, ProbingOptions } from "./options.ts";
 import { forwardPass, layerGradients, type Pass, type TargetLayer } from "./pass.ts";
-import type { Convention, ProbingOptions } from "./settings.ts";
 
 /** What a layer contributes to its map: channel weights α (B, K) of its activations, or the summands (B, K, h, w) themselves. */
-export type Terms = { readonly weights: Tensor } | { readonly summands: Tensor };
+export type MapTerms = { readonly weights: Tensor } | { readonly summands: Tensor };
 
 /** Activations A and gradients G = ∂(Σ_b score_b) / ∂A of a layer, both (B, K, h, w). */
 export interface LayerView {
@@ -17,22 +17,22 @@ export interface LayerView {
 const SPACE = [2, 3] as const;
 
 /** Grad-CAM: M = ReLU(Σ_k α_k A_k), α_k = mean_{h,w} G_k. Selvaraju et al. 2017, arXiv 1610.02391. */
-export function gradCam({ gradients }: LayerView): Terms {
+export function gradCam({ gradients }: LayerView): MapTerms {
   return { weights: gradients.mean(SPACE) };
 }
 
 /** HiResCAM: M = ReLU(Σ_k G_k ⊙ A_k). Draelos, Carin 2020, arXiv 2011.08891. */
-export function hiResCam({ activations, gradients }: LayerView): Terms {
+export function hiResCam({ activations, gradients }: LayerView): MapTerms {
   return { summands: gradients.mul(activations) };
 }
 
 /** Grad-CAM, element by element: M = Σ_k ReLU(G_k ⊙ A_k). pytorch-grad-cam's GradCAMElementWise. */
-export function gradCamElementWise({ activations, gradients }: LayerView): Terms {
+export function gradCamElementWise({ activations, gradients }: LayerView): MapTerms {
   return { summands: gradients.mul(activations).relu() };
 }
 
 /** LayerCAM: M = ReLU(Σ_k ReLU(G_k) ⊙ A_k). Jiang et al. 2021, IEEE TIP. */
-export function layerCam({ activations, gradients }: LayerView): Terms {
+export function layerCam({ activations, gradients }: LayerView): MapTerms {
   return { summands: gradients.relu().mul(activations) };
 }
 
@@ -40,7 +40,7 @@ export function layerCam({ activations, gradients }: LayerView): Terms {
  * XGrad-CAM: M = ReLU(Σ_k α_k A_k), α_k = Σ_{h,w} G_k ⊙ A_k / (Σ_{h,w} A_k + 1e-7), zero where the denominator is. Fu et al. 2020,
  * arXiv 2008.02312. α is computed in float64.
  */
-export function xGradCam({ activations, gradients }: LayerView): Terms {
+export function xGradCam({ activations, gradients }: LayerView): MapTerms {
   const [a, g] = [activations.to("float64"), gradients.to("float64")];
   const magnitude = a.detach().abs().sum(SPACE).add(1e-7);
   return { weights: quotient(g.mul(a).sum(SPACE), a.sum(SPACE).add(1e-7), magnitude) };
@@ -52,7 +52,7 @@ export function xGradCam({ activations, gradients }: LayerView): Terms {
  * pytorch-grad-cam. α is computed in float64, where G³ of float32's smallest and largest gradients is neither zero nor infinite.
  * In torch-cam's convention a_k = G_k²: version 0.5 divides a copy of it (`alpha[mask].div_(...)`).
  */
-export function gradCamPlusPlus({ activations, gradients }: LayerView, convention: Convention): Terms {
+export function gradCamPlusPlus({ activations, gradients }: LayerView, convention: Convention): MapTerms {
   const g = gradients.to("float64");
   const squares = g.square();
   if (convention === "torch-cam") return { weights: g.relu().mul(squares).sum(SPACE) };
@@ -94,7 +94,7 @@ export function weightedSum(activations: Tensor, alpha: Tensor): Tensor {
   const flat = activations.flatten(2); // (B, K, h·w)
   // Apart from its first pixel, a constant map is a sum of exact zeros; kernels round the columns of a product differently,
   // and normalising would blow that noise up.
-  const first = single(flat.detach().narrow(2, 0, 1));
+  const first = upcastHalf(flat.detach().narrow(2, 0, 1));
   const rest = flat.sub(first); // float32 where the activations have 16 bits: widened in the same pass
   const weights = alpha.unsqueeze(1); // (B, 1, K)
   return weights.bmm(rest).add(weights.bmm(first)).view([batch, height, width]);
@@ -105,7 +105,7 @@ export function weightedSum(activations: Tensor, alpha: Tensor): Tensor {
  * are divided by a power of two near the largest of them, which rounds nothing, and the map is multiplied by it again, so that no
  * product leaves float32's range. The map has the activations' dtype, or float64 if float32 could not hold it.
  */
-export function reduceTerms(activations: Tensor, terms: Terms, project: boolean): Tensor {
+export function reduceTerms(activations: Tensor, terms: MapTerms, project: boolean): Tensor {
   if ("summands" in terms) return project ? principalComponent(terms.summands) : terms.summands.sum([1]);
   const exact = terms.weights.to("float64");
   const scales = largestOf(exact).map(powerOfTwo);
@@ -136,7 +136,7 @@ const isOrdinary = (largest: number) => !(largest > 1e37 || (largest > 0 && larg
  * noisy copies of the image, A that of the image itself. Omeiza et al. 2019, arXiv 1908.01224, with torch-cam's D₂ for the
  * numerator; that library takes D₁, and the activations of the sum, from its last noisy copy alone.
  */
-export function smoothGradCamPlusPlus(pass: Pass, layer: TargetLayer, options: ProbingOptions): Terms {
+export function smoothGradCamPlusPlus(pass: Pass, layer: TargetLayer, options: ProbingOptions): MapTerms {
   const { target, createGraph, settings } = options;
   const index = pass.layers.indexOf(layer);
   const layers = pass.layers.map(({ path, module }) => [path, module] as const);

@@ -1,11 +1,10 @@
 import { BatchCamError } from "../errors.ts";
 import type { Module } from "../nn/index.ts";
 import { enableGrad, randn, type Tensor, tidy, zerosLike } from "../tensor/index.ts";
-import { isTensor, OwnGenerator, withGuidedRelu } from "../tensor/internal.ts";
-import { single } from "./normalize.ts";
+import { isTensor, OwnGenerator, upcastHalf, withGuidedRelu } from "../tensor/internal.ts";
+import type { ImageOptions } from "./options.ts";
 import { type Pass, scoreGradient } from "./pass.ts";
 import { logitsFor, recordedForward } from "./recorded-forward.ts";
-import type { ImageOptions } from "./settings.ts";
 
 /** ∂(Σ_b score_b) / ∂x at `x`, of its shape. */
 function inputGradient(model: Module, x: Tensor, { target, createGraph }: ImageOptions): Tensor {
@@ -13,7 +12,7 @@ function inputGradient(model: Module, x: Tensor, { target, createGraph }: ImageO
     const images = x.detach().requiresGrad_();
     const logits = recordedForward(model, createGraph, () => logitsFor(model, images));
     const score = target.score(logits).sum();
-    return single(scoreGradient(score, [images], createGraph)[0] as Tensor);
+    return upcastHalf(scoreGradient(score, [images], createGraph)[0] as Tensor);
   });
 }
 
@@ -51,7 +50,7 @@ export function integratedGradients({ model, x }: Pass, options: ImageOptions): 
     const gradient = inputGradient(model, start.add(path.mul(point)), options).mul(weight);
     integral = integral?.add(gradient) ?? gradient;
   }
-  return single(path)
+  return upcastHalf(path)
     .mul(integral as Tensor)
     .sum([1]);
 }

@@ -12,14 +12,14 @@ import {
   hiResCam,
   type LayerView,
   layerCam,
+  type MapTerms,
   smoothGradCamPlusPlus,
-  type Terms,
   xGradCam,
 } from "./gradient-methods.ts";
 import { guidedBackprop, integratedGradients, saliency, smoothGrad } from "./input-gradients.ts";
+import type { Convention, ImageOptions, ProbingOptions } from "./options.ts";
 import type { Pass, TargetLayer } from "./pass.ts";
 import { ablationCam, scoreCam } from "./probing-methods.ts";
-import type { Convention, ImageOptions, ProbingOptions } from "./settings.ts";
 
 /** The names of all methods. */
 export const METHODS = CAM_METHODS.map(({ name }) => name);
@@ -30,7 +30,7 @@ export interface LayerMethod {
   readonly needsGradients: boolean;
   /** Whether the summands are projected on their first principal component instead of being added up. */
   readonly projects?: boolean;
-  terms(view: LayerView, convention: Convention): Terms;
+  terms(view: LayerView, convention: Convention): MapTerms;
 }
 
 /** Maps of one layer that need forward passes of their own. */
@@ -39,7 +39,7 @@ export interface ProbingMethod {
   readonly differentiable: boolean;
   /** Whether it puts something in the place of the layer's output, which must then be (B, K, h, w) as it is. */
   readonly replacesOutput?: boolean;
-  terms(pass: Pass, layer: TargetLayer, options: ProbingOptions): Terms;
+  terms(pass: Pass, layer: TargetLayer, options: ProbingOptions): MapTerms;
 }
 
 /** Maps at the image's size that belong to no layer. */

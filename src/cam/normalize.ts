@@ -1,8 +1,8 @@
 import { describeValue, expectBoolean, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { type DType, interpolate, type Tensor } from "../tensor/index.ts";
-import { expectShapes } from "../tensor/internal.ts";
-import type { Convention } from "./settings.ts";
+import { expectShapes, upcastHalf } from "../tensor/internal.ts";
+import type { Convention } from "./options.ts";
 
 export interface NormalizeOptions {
   /** Added to each map's range; a large one fades weak maps out. */
@@ -29,7 +29,7 @@ export function normalizeMaps(maps: Tensor, options: NormalizeOptions = {}): Ten
   if (!maps.dtype.includes("float")) {
     throw new BatchCamError("E_DTYPE", `normalizeMaps: maps must be of floating point, got ${maps.dtype}`);
   }
-  const wide = single(maps);
+  const wide = upcastHalf(maps);
   const lowest = wide.amin([1, 2], { keepDims: true }); // (N, 1, 1)
   const range = wide.amax([1, 2], { keepDims: true }).sub(lowest);
   // Exact arithmetic gives a constant map no gradient at all; 1 / eps times rounding noise would give it a huge one.
@@ -114,9 +114,4 @@ function expectOneSize(raw: readonly Tensor[], size: readonly [number, number] |
     "E_SHAPE",
     `explain: maps of ${sizes.join(" and ")} cannot be fused at their own sizes: leave upsample on, or explain one layer at a time (upsample ${describeValue(false)})`,
   );
-}
-
-/** Float32 for what comes in 16 bits; any other tensor itself. */
-export function single(x: Tensor): Tensor {
-  return x.dtype === "bfloat16" || x.dtype === "float16" ? x.to("float32") : x;
 }

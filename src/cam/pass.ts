@@ -1,6 +1,6 @@
-import { describeValue, wrongArgument } from "../arguments.ts";
+import { describeValue, expectString, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import type { Module } from "../nn/index.ts";
+import { Module } from "../nn/index.ts";
 import {
   describeOutput,
   handleOutputs,
@@ -10,10 +10,9 @@ import {
   tapOutput,
 } from "../nn/internal.ts";
 import { enableGrad, grad, noGrad, type Tensor, tidy } from "../tensor/index.ts";
-import { autocastDtype, isTensor, setGradEnabled } from "../tensor/internal.ts";
-import { single } from "./normalize.ts";
-import { logitsFor, recordedForward } from "./recorded-forward.ts";
-import type { Target } from "./targets.ts";
+import { autocastDtype, isTensor, setGradEnabled, upcastHalf } from "../tensor/internal.ts";
+import type { Target } from "./options.ts";
+import { logitsFor, recordedForward, watchOutputs } from "./recorded-forward.ts";
 
 /** Takes a layer's output to maps (B, K, h, w): tokens without the class token, channels last. */
 export type ReshapeTransform = (output: Tensor) => Tensor;
@@ -76,7 +75,7 @@ export function forwardPass(model: Module, x: Tensor, options: PassOptions): Pas
   expectLogits(logits, x);
   const targets = layers.map(([path, module]) => {
     const tap = tapOf(path, taps.get(module), runs.has(module));
-    const activations = mapsOf(path, tap, { x, reshapeTransform });
+    const activations = asMaps(path, tap, { x, reshapeTransform });
     return { path, module, tap, runs: runs.get(module) as number, sharesInput: shared.has(module), activations };
   });
   return { model, x, logits, layers: targets, reshapeTransform };
@@ -163,7 +162,7 @@ function expectLogits(logits: Tensor, x: Tensor): void {
   );
 }
 
-function mapsOf(
+function asMaps(
   path: string,
   tap: Tensor,
   { x, reshapeTransform }: { x: Tensor; reshapeTransform: ReshapeTransform | undefined },
@@ -196,7 +195,7 @@ export function layerGradients(pass: Pass, target: Target, createGraph: boolean)
     taps,
     createGraph,
   );
-  return gradients.map((gradient) => single(reshaped(gradient, pass.reshapeTransform)));
+  return gradients.map((gradient) => upcastHalf(reshaped(gradient, pass.reshapeTransform)));
 }
 
 /** Gradients of a score that stays usable for the next ones. */
@@ -216,4 +215,50 @@ export function scoreGradient(score: Tensor, inputs: readonly Tensor[], createGr
 /** Whether an error of `grad` says that the graph does not lead from output to input. */
 export function isUnused(error: unknown): boolean {
   return /not have been used in the graph|does not require grad/.test(String(error));
+}
+
+type NamedLayer = readonly [path: string, module: Module];
+
+/**
+ * The layers that are asked for, with their paths: those given, else the model's `camLayer`, else its last layer that gives maps of
+ * more than one cell.
+ *
+ * @throws E_CONFIG for a path or a module that the model lacks, or a model without any map
+ */
+export function layersOf(
+  model: Module,
+  x: Tensor,
+  { layer, layers }: { layer?: string | Module; layers?: readonly (string | Module)[] },
+): NamedLayer[] {
+  if (layer !== undefined && layers !== undefined)
+    throw new BatchCamError(
+      "E_ARGUMENT",
+      "explain: layer and layers both name what is explained; leave one of them out",
+    );
+  if (layers !== undefined && (!Array.isArray(layers) || layers.length === 0))
+    throw wrongArgument("explain: layers", "an array of at least one path or module", layers);
+  const asked = layers ?? (layer === undefined ? [defaultLayer(model, x)] : [layer]);
+  return asked.map((one) => (one instanceof Module ? pathOf(model, one) : byPath(model, one)));
+}
+
+function byPath(model: Module, path: string): NamedLayer {
+  expectString("explain: layer", path);
+  return [path, model.moduleAt(path, "explain")];
+}
+
+function pathOf(model: Module, module: Module): NamedLayer {
+  for (const [path, candidate] of model.namedModules()) if (candidate === module) return [path, module];
+  throw new BatchCamError("E_CONFIG", `explain: layer, a ${module.constructor.name}, is no part of the model`);
+}
+
+function defaultLayer(model: Module, x: Tensor): string {
+  const { camLayer } = model as { camLayer?: unknown };
+  if (typeof camLayer === "string") return camLayer;
+  let last: string | undefined;
+  watchOutputs(model, x, ({ ndim, sizes }, path) => {
+    const [, , height = 0, width = 0] = ndim === 4 ? sizes : [];
+    if (height * width > 1) last = path;
+  });
+  if (last !== undefined) return last;
+  throw new BatchCamError("E_CONFIG", "explain: no layer of the model gives maps of more than one cell: name a layer");
 }

@@ -1,13 +1,11 @@
 import { handleOutputs, inPlaceOf, type OutputHandler } from "../nn/internal.ts";
 import { arange, cat, interpolate, noGrad, oneHot, onesLike, type Tensor, tidy } from "../tensor/index.ts";
-import { autocastDtype } from "../tensor/internal.ts";
+import { autocastDtype, upcastHalf } from "../tensor/internal.ts";
 import { channelScores, chunkSize } from "./chunks.ts";
-import type { Terms } from "./gradient-methods.ts";
-import { single } from "./normalize.ts";
+import type { MapTerms } from "./gradient-methods.ts";
+import type { Convention, ProbingOptions, Target } from "./options.ts";
 import { agree, type Pass, type TargetLayer } from "./pass.ts";
 import { logitsFor } from "./recorded-forward.ts";
-import type { Convention, ProbingOptions } from "./settings.ts";
-import type { Target } from "./targets.ts";
 
 /**
  * Score-CAM: M = ReLU(Σ_k α_k A_k), α = softmax over k of the score of x ⊙ H_k, H_k the channel A_k resized to the image and
@@ -18,8 +16,8 @@ import type { Target } from "./targets.ts";
  * resized between half pixels. Both libraries add 1e-8 itself to the range, and so do their conventions here. The B·K masked
  * images run in chunks.
  */
-export function scoreCam(pass: Pass, layer: TargetLayer, { target, settings, convention }: ProbingOptions): Terms {
-  const activations = single(layer.activations).detach();
+export function scoreCam(pass: Pass, layer: TargetLayer, { target, settings, convention }: ProbingOptions): MapTerms {
+  const activations = upcastHalf(layer.activations).detach();
   const [batch, channels, height, width] = activations.sizes as [number, number, number, number];
   const flat = activations.reshape([batch * channels, height, width]);
   const eps = epsOf(activations, convention); // (B, 1, 1)
@@ -69,11 +67,15 @@ function scaled(maps: Tensor, eps: Tensor): Tensor {
  * The B·K ablations run in chunks. Where the logits depend on the image through the layer alone, only what follows the layer
  * is computed for each of them.
  */
-export function ablationCam(pass: Pass, given: TargetLayer, { target, settings, convention }: ProbingOptions): Terms {
+export function ablationCam(
+  pass: Pass,
+  given: TargetLayer,
+  { target, settings, convention }: ProbingOptions,
+): MapTerms {
   const layer = asItIsRead(pass, given);
   const { tap } = layer;
   const [batch = 0, channels = 0] = tap.sizes;
-  const before = single(target.score(pass.logits.detach())).unsqueeze(1); // (B, 1)
+  const before = upcastHalf(target.score(pass.logits.detach())).unsqueeze(1); // (B, 1)
   const size = chunkSize(pass.model, pass.x, settings);
   const alone = isOnlyWay(pass, layer, target);
   const after = channelScores({ batch, channels, size, target }, (pairs) => {

@@ -2,15 +2,14 @@ import { BatchCamError } from "../errors.ts";
 import type { Module } from "../nn/index.ts";
 import { handleOutputs, logitsOf, type OutputHandler, observeRuns } from "../nn/internal.ts";
 import { noGrad, type Tensor, tidy } from "../tensor/index.ts";
-import { copyingSaved, inPlaceCalls, isOverwritten, isTensor, tapName } from "../tensor/internal.ts";
-import { single } from "./normalize.ts";
+import { copyingSaved, inPlaceCalls, isOverwritten, isTensor, tapName, upcastHalf } from "../tensor/internal.ts";
 
 /** Models that overwrite in place what autograd saves for their gradients: it keeps copies for them. */
 const overwriting = new WeakSet<Module>();
 
 /** The logits of images, float32 or wider. The model gets a copy of them, since it may write to its input. */
 export function logitsFor(model: Module, images: Tensor): Tensor {
-  return single(logitsOf("explain", model, model.forward(images.clone())));
+  return upcastHalf(logitsOf("explain", model, model.forward(images.clone())));
 }
 
 /**

@@ -5,11 +5,11 @@ import fc from "fast-check";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { BatchCamError } from "../errors.ts";
+import { tidy } from "../tensor/core.ts";
 import { arange, empty, rand, tensor, zeros } from "../tensor/create.ts";
 import { DTYPES, type DType } from "../tensor/dtype.ts";
 import { memory } from "../tensor/runtime.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { tidy } from "../tensor/tidy.ts";
 import { loadSafetensors, readSafetensorsMetadata, saveSafetensors } from "./safetensors.ts";
 import { readBytes } from "./tensor-file.ts";
 

@@ -17,11 +17,11 @@ import {
   zipOf,
 } from "../../test/support/torch-archive.ts";
 import { BatchCamError } from "../errors.ts";
+import { tidy } from "../tensor/core.ts";
 import { arange, tensor } from "../tensor/create.ts";
 import { DTYPES, type DType } from "../tensor/dtype.ts";
 import { memory } from "../tensor/runtime.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { tidy } from "../tensor/tidy.ts";
 import { readBytes } from "./tensor-file.ts";
 import { type LoadTorchOptions, loadTorchFile } from "./torch-file.ts";
 

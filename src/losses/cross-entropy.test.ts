@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { autocast, grad, randn, type Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
-import { crossEntropy } from "./cross-entropy.ts";
+import { crossEntropy } from "./map-losses.ts";
 
 const LABELS = [1, 0, 2, 2];
 

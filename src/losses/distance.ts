@@ -2,7 +2,15 @@ import { describeValue, expectNumber, expectString, optionsOf } from "../argumen
 import { BatchCamError } from "../errors.ts";
 import { type Registry, registryOf } from "../registry.ts";
 import { autocast, type Tensor, tensor } from "../tensor/index.ts";
-import { type DistanceKernel, handleOf, isTensor, mapDistance, ssimOf, wantsFused } from "../tensor/internal.ts";
+import {
+  type DistanceKernel,
+  expectTensor,
+  isTensor,
+  mapDistance,
+  ssimOf,
+  upcastHalf,
+  wantsFused,
+} from "../tensor/internal.ts";
 import { DISTANCES, type DistanceName } from "./description.ts";
 
 /** A distance of two stacks of N images: one value for each of N. */
@@ -182,15 +190,10 @@ export function ssimDistance(x: Tensor, y: Tensor, options: SsimOptions = {}): T
   return ssim(x, y, options).neg().add(1);
 }
 
-/** A bfloat16 or float16 tensor as float32; any other tensor unchanged. */
-export function upcastHalf(x: Tensor): Tensor {
-  return x.dtype === "bfloat16" || x.dtype === "float16" ? x.to("float32") : x;
-}
-
 /** Two stacks of images of one shape, (N, …), none of it empty; 16-bit values come out in float32. */
 function imagePair(operation: string, x: Tensor, y: Tensor): [Tensor, Tensor] {
   for (const [argument, value] of Object.entries({ x, y })) {
-    handleOf(value, `${operation}: ${argument}`);
+    expectTensor(value, `${operation}: ${argument}`);
     expectFloating(operation, argument, value);
   }
   const same = x.ndim === y.ndim && x.sizes.every((size, i) => size === y.sizes[i]);

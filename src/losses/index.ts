@@ -1,5 +1,4 @@
 export { CamEma } from "./cam-ema.ts";
-export { crossEntropy } from "./cross-entropy.ts";
 export type { DistanceName } from "./description.ts";
 export { type Distance, distanceOf, l1, l2, type SsimOptions, ssim, ssimDistance, ssimWindow } from "./distance.ts";
-export { type BatchCamLossOptions, batchCamLoss, prototypeLoss } from "./map-losses.ts";
+export { type BatchCamLossOptions, batchCamLoss, crossEntropy, prototypeLoss } from "./map-losses.ts";

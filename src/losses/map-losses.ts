@@ -1,9 +1,9 @@
 import { describeValue, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { autocast, type Tensor, tensor } from "../tensor/index.ts";
-import { expectShapes, readLabels } from "../tensor/internal.ts";
+import { autocast, type CrossEntropyOptions, type Tensor, tensor } from "../tensor/index.ts";
+import { crossEntropyLoss, expectShapes, readLabels, upcastHalf } from "../tensor/internal.ts";
 import type { DistanceName } from "./description.ts";
-import { type Distance, distanceOf, expectFloating, expectMaps, meanDistance, upcastHalf } from "./distance.ts";
+import { type Distance, distanceOf, expectFloating, expectMaps, meanDistance } from "./distance.ts";
 
 /**
  * Prototype Loss: the mean distance of each map to its class's global average, `mean_b d(M_b, P_{y_b})`.
@@ -129,4 +129,22 @@ export function classMeans(maps: Tensor, labels: readonly number[]): ClassMeans 
     classes,
     rows: tensor(BigInt64Array.from(rows, BigInt)),
   };
+}
+
+/**
+ * Cross-entropy of logits (N, C) against class indices (N): `mean_b −Σ_c q_c log softmax_c`, q the one-hot label smoothed
+ * to `(1 − ε)·onehot + ε / C`, as in torch. Logits of 16 bits are taken in float32.
+ */
+export function crossEntropy(
+  logits: Tensor,
+  labels: Tensor | readonly number[],
+  options: CrossEntropyOptions = {},
+): Tensor {
+  const { N = 0, C = 0 } = expectShapes("crossEntropy", { logits: [logits, "N C"] });
+  expectFloating("crossEntropy", "logits", logits);
+  if (N === 0) throw new BatchCamError("E_SHAPE", "crossEntropy: logits hold no sample: an empty batch has no loss");
+  if (optionsOf("crossEntropy", options).weight)
+    expectShapes("crossEntropy", { logits: [logits, "N C"], weight: [options.weight as Tensor, "C"] });
+  const { tensor: classes } = readLabels("crossEntropy", labels, { count: N, numClasses: C });
+  return crossEntropyLoss(upcastHalf(logits), classes, options);
 }

@@ -1,7 +1,7 @@
 import { expectInteger, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { type Tensor, tensor, tidy, where, zerosLike } from "../tensor/index.ts";
-import { callSync, handleOf } from "../tensor/internal.ts";
+import { callSync, expectTensor } from "../tensor/internal.ts";
 import { tieKeys } from "./image-draws.ts";
 import { descendingRanks, holdsNaN, mapRows, shuffledRanks } from "./maps.ts";
 import { classScores, type Predict, type PredictOptions, readExplained } from "./predict.ts";
@@ -116,7 +116,7 @@ function baselineOf(operation: string, baseline: Baseline, images: Tensor): Tens
   const made = typeof baseline === "function" ? callSync(operation, () => baseline(images.clone())) : baseline;
   if (typeof made === "string")
     throw wrongArgument(`${operation}: baseline`, '"zero", a Tensor or a function that makes one', made);
-  handleOf(made, `${operation}: baseline`);
+  expectTensor(made, `${operation}: baseline`);
   const wanted = images.sizes;
   const extra = wanted.length - made.ndim;
   const fits = extra >= 0 && made.sizes.every((size, i) => size === 1 || size === wanted[extra + i]);

@@ -1,7 +1,7 @@
 import { describeValue, expectFunction, expectMap, itemsOf, objectOf, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { noGrad, randn, randperm, type Tensor, tidy } from "../tensor/index.ts";
-import { callSync, expectShapes, handleOf, OwnGenerator } from "../tensor/internal.ts";
+import { callSync, expectShapes, expectTensor, OwnGenerator } from "../tensor/internal.ts";
 import { pearson, spearman } from "./correlation.ts";
 import { expectPixels } from "./maps.ts";
 
@@ -103,7 +103,7 @@ function randomise(layer: string, parameters: ReadonlyMap<string, Tensor>, draw:
     tidy(() => {
       const place = `parameterRandomisation: what reinitialise returned for ${name}`;
       const values = callSync("parameterRandomisation", () => noGrad(() => draw(parameter, name)));
-      handleOf(values, place);
+      expectTensor(values, place);
       if (values.sizes.join() !== parameter.sizes.join())
         throw new BatchCamError("E_SHAPE", `${place} must be [${parameter.shape}], got [${values.shape}]`);
       overwrite(parameters, new Map([[name, values]]));
@@ -139,7 +139,7 @@ function parametersOf(model: Randomisable): Map<string, Tensor> {
   const own = new Map<string, Tensor>();
   for (const [name, parameter] of parameters) {
     if (typeof name !== "string") throw wrongArgument("parameterRandomisation: parameter's name", "a string", name);
-    handleOf(parameter, `parameterRandomisation: ${name}`);
+    expectTensor(parameter, `parameterRandomisation: ${name}`);
     own.set(name, parameter.detach());
   }
   return own;

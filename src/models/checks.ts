@@ -2,8 +2,8 @@ import { describeValue, optionsOf } from "../arguments.ts";
 import { hint } from "../config/internal.ts";
 import { counted } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
-import { expectImages } from "../nn/internal.ts";
 import type { Tensor } from "../tensor/index.ts";
+import { expectImages } from "../tensor/internal.ts";
 
 /** Fails with E_CONFIG unless every value is an integer of at least 1. */
 export function expectSizes(model: string, sizes: Record<string, number>): void {

@@ -2,7 +2,7 @@ import { expectMap, expectString } from "../arguments.ts";
 import { counted } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
 import { noGrad, type Tensor, tidy } from "../tensor/index.ts";
-import { handleOf } from "../tensor/internal.ts";
+import { expectTensor } from "../tensor/internal.ts";
 import { expectModel, type Model } from "./model.ts";
 import { nearestArchitecture } from "./nearest-architecture.ts";
 import { likeliestArchitecture } from "./recognise.ts";
@@ -27,7 +27,7 @@ export function loadPretrained(model: Model, weights: ReadonlyMap<string, Tensor
   expectMap("loadPretrained: weights", weights);
   for (const [name, tensor] of weights) {
     expectString("loadPretrained: a tensor's name", name);
-    handleOf(tensor, `loadPretrained: ${name}`);
+    expectTensor(tensor, `loadPretrained: ${name}`);
   }
   return tidy(() =>
     noGrad(() => {

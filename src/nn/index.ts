@@ -1,7 +1,7 @@
 export { setFusedInference, setFusedTraining } from "../tensor/internal.ts";
 export { inEvaluation } from "./evaluation.ts";
 export { type ConvNormOptions, convNorm } from "./fused/conv-norm.ts";
-export { Conv2d, type Conv2dOptions } from "./layers/conv2d.ts";
+export { type Interceptor, interceptOutputs } from "./interception.ts";
 export { Dropout, DropPath } from "./layers/dropout.ts";
 export { GELU, Linear, ReLU } from "./layers/linear.ts";
 export {
@@ -12,8 +12,15 @@ export {
   LayerNorm,
   LayerNorm2d,
 } from "./layers/norm.ts";
-export { AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d } from "./layers/pooling.ts";
 export { Flatten, Identity, Sequential } from "./layers/sequential.ts";
+export {
+  AdaptiveAvgPool2d,
+  AvgPool2d,
+  Conv2d,
+  type Conv2dOptions,
+  GlobalAvgPool2d,
+  MaxPool2d,
+} from "./layers/spatial.ts";
 export { Module, type TappedForward } from "./module.ts";
 export {
   biasUniform_,
@@ -25,5 +32,5 @@ export {
   type TruncatedNormalOptions,
   truncatedNormal_,
 } from "./parameter.ts";
-export { type Interceptor, interceptOutputs, type RecordedOutputs, recordOutputs } from "./recorder.ts";
+export { type RecordedOutputs, recordOutputs } from "./recorder.ts";
 export type { LoadReport } from "./state-dict.ts";

@@ -4,11 +4,10 @@ import { nearestNames } from "../nearest-name.ts";
 import { type DType, Tensor } from "../tensor/index.ts";
 import { isTensor, nameTap, versionOf } from "../tensor/internal.ts";
 import { forgetFolded } from "./fused/folded-weights.ts";
-import { describeOutput, logitsOf } from "./logits.ts";
+import { emitOutput, isWatched, observed, originOf } from "./interception.ts";
 import { type Role, roleOf } from "./parameter.ts";
 import { treeText } from "./print.ts";
-import { isWatched, observed, recordShared, report } from "./recorder.ts";
-import { originOf } from "./shared-outputs.ts";
+import { describeOutput, logitsOf, recordShared } from "./recorder.ts";
 import { type LoadReport, loadTensors, replaceTensors, type TensorSlot } from "./state-dict.ts";
 
 /** The logits of a forward pass and the outputs that were asked for. */
@@ -63,7 +62,7 @@ export abstract class Module {
     if (!isWatched(this)) return observed(this, forward);
     const before = inputs.map((input) => (isTensor(input) ? versionOf(input) : 0));
     const output = observed(this, forward);
-    return report(this, output, originOf(output, inputs, before));
+    return emitOutput(this, output, originOf(output, inputs, before));
   }
 
   /**

@@ -1,7 +1,7 @@
 import { expectNumber, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { keep, noGrad, type Tensor, tensor, tidy } from "../tensor/index.ts";
-import { handleOf } from "../tensor/internal.ts";
+import { expectTensor } from "../tensor/internal.ts";
 
 /** What a tensor is to the module that owns it. */
 export type Role = "parameter" | "buffer";
@@ -16,7 +16,7 @@ const roles = new WeakMap<object, Role>();
  */
 export function parameter(tensor: Tensor, options: { requiresGrad?: boolean } = {}): Tensor {
   const { requiresGrad = true } = optionsOf("parameter", options, ["requiresGrad"]);
-  handleOf(tensor, "parameter: tensor");
+  expectTensor(tensor, "parameter: tensor");
   if (!tensor.dtype.includes("float")) {
     throw new BatchCamError(
       "E_DTYPE",
@@ -35,7 +35,7 @@ export function parameter(tensor: Tensor, options: { requiresGrad?: boolean } = 
 
 /** Marks a tensor as state that a module saves but does not train (running statistics); it outlives every `tidy`. */
 export function buffer(tensor: Tensor): Tensor {
-  handleOf(tensor, "buffer: tensor");
+  expectTensor(tensor, "buffer: tensor");
   return mark(tensor, "buffer");
 }
 
@@ -52,7 +52,7 @@ export type FanMode = "fanIn" | "fanOut";
 
 /** Inputs and outputs of one unit of a weight (out, in, ...kernel), as torch counts them. */
 function fansOf(weight: Tensor): { fanIn: number; fanOut: number } {
-  handleOf(weight, "init: weight");
+  expectTensor(weight, "init: weight");
   const [outputs, inputs, ...kernel] = weight.sizes;
   if (outputs === undefined || inputs === undefined) {
     throw new BatchCamError(
@@ -88,7 +88,7 @@ export function kaimingNormal_(weight: Tensor, options: { mode?: FanMode } = {})
 /** Uniform in ±1/√fanIn of the weight that the bias belongs to. */
 export function biasUniform_(bias: Tensor, weight: Tensor): Tensor {
   const bound = 1 / Math.sqrt(fansOf(weight).fanIn);
-  handleOf(bias, "biasUniform_: bias");
+  expectTensor(bias, "biasUniform_: bias");
   return noGrad(() => bias.uniform_(-bound, bound));
 }
 
@@ -111,7 +111,7 @@ export function truncatedNormal_(weight: Tensor, options: TruncatedNormalOptions
     min = -2,
     max = 2,
   } = optionsOf("truncatedNormal_", options, ["mean", "std", "min", "max"]);
-  handleOf(weight, "truncatedNormal_: weight");
+  expectTensor(weight, "truncatedNormal_: weight");
   for (const [name, value] of Object.entries({ mean, std, min, max })) expectNumber(`truncatedNormal_: ${name}`, value);
   if (!(std > 0 && min < max)) {
     throw new BatchCamError(

@@ -1,55 +1,9 @@
 import { types } from "node:util";
-import { expectFunction, expectMap, wrongArgument } from "../arguments.ts";
+import { describeValue, expectFunction, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { enableGrad, isGradEnabled, noGrad, type Tensor, tidy } from "../tensor/index.ts";
-import { exchangeTensors, isOverwritten, isTensor } from "../tensor/internal.ts";
-import { logitsOf } from "./logits.ts";
-import { mayShare, type OutputOrigin, SharedOutputs } from "./shared-outputs.ts";
-
-/** Sees a module's output on its way to the next layer, and says what that layer gets. */
-export type Interceptor = (output: Tensor) => Tensor;
-
-/** The same for this library's own code, which itself copies what has to keep its values. */
-export type OutputHandler = (output: Tensor, origin: OutputOrigin) => Tensor;
-
-interface Interception {
-  readonly handlers: ReadonlyMap<object, OutputHandler>;
-  readonly outer: Interception | null;
-}
-
-let active: Interception | null = null;
-
-/**
- * Runs `fn` with the outputs of some modules passed through functions. Interceptions nest, the inner first; nothing stays. A
- * function may keep what it sees and what it returns: the next layer reads a copy.
- */
-export function interceptOutputs<T>(interceptors: ReadonlyMap<object, Interceptor>, fn: () => T): T {
-  expectMap("interceptOutputs: interceptors", interceptors, "a Map of modules and functions");
-  for (const intercept of interceptors.values()) expectFunction("interceptOutputs: an interceptor", intercept);
-  expectFunction("interceptOutputs: fn", fn);
-  return handleOutputs(new Map(Array.from(interceptors, ([module, intercept]) => [module, copying(intercept)])), fn);
-}
-
-const copying = (intercept: Interceptor): OutputHandler => {
-  return (output, origin) => {
-    if (!isTensor(output)) return intercept(output);
-    const seen = output.clone();
-    const given = intercept(seen) ?? seen;
-    if (!isTensor(given)) return given;
-    const next = given.requiresGrad ? enableGrad(() => given.clone()) : given.clone();
-    return inPlaceOf(output, next, origin);
-  };
-};
-
-/** `interceptOutputs` without its copies. */
-export function handleOutputs<T>(handlers: ReadonlyMap<object, OutputHandler>, fn: () => T): T {
-  active = { handlers, outer: active };
-  try {
-    return fn();
-  } finally {
-    active = active.outer;
-  }
-}
+import { isOverwritten, isTensor, versionOf } from "../tensor/internal.ts";
+import { handleOutputs, inPlaceOf, mayShare, type OutputHandler, type OutputOrigin } from "./interception.ts";
 
 /** What a forward pass gave, with the outputs of some modules. */
 export interface RecordedOutputs<T, M extends object> {
@@ -133,55 +87,6 @@ function writtenBack(output: Tensor, tap: Tensor, name: string): Tensor {
   }
 }
 
-/**
- * What the next layer gets where a tensor takes the place of a layer's output. A layer that changed its input in place returned
- * that very memory: whoever holds it, under any name and as any view, reads what takes its place, as it would have read the
- * layer's output. It is therefore written into that memory, and autograd leads every reader through it.
- */
-export function inPlaceOf(output: Tensor, replacement: Tensor, origin: OutputOrigin): Tensor {
-  if (origin !== "rewritten") return replacement;
-  if (output.dtype === replacement.dtype && String(output.sizes) === String(replacement.sizes))
-    return output.copy_(replacement);
-  exchangeTensors(output, replacement); // of another shape, so that only this name can have it
-  return output;
-}
-
-/** Whether somebody looks at a module's output, or changes it, so that it has to exist. */
-export function isWatched(module: object): boolean {
-  for (let interception = active; interception !== null; interception = interception.outer)
-    if (interception.handlers.has(module)) return true;
-  return false;
-}
-
-/** Runs a module's forward in its stead; what a profile takes its times by. */
-export type RunObserver = (module: object, forward: () => Tensor) => Tensor;
-
-let runObserver: RunObserver | null = null;
-
-/** Runs `fn` with a function around every module's forward. */
-export function observeRuns<T>(observer: RunObserver, fn: () => T): T {
-  const outer = runObserver;
-  runObserver = observer;
-  try {
-    return fn();
-  } finally {
-    runObserver = outer;
-  }
-}
-
-/** Runs a module's forward, or what stands for it in a fused kernel, in sight of the observer. */
-export const observed = (module: object, forward: () => Tensor): Tensor =>
-  runObserver === null ? forward() : runObserver(module, forward);
-
-/** What `Module.run` passes its output through, and what fused kernels pass theirs through, which is always their own. */
-export function report(module: object, output: Tensor, origin: OutputOrigin = "own"): Tensor {
-  let reported = output;
-  for (let interception = active; interception !== null; interception = interception.outer) {
-    reported = interception.handlers.get(module)?.(reported, origin) ?? reported;
-  }
-  return reported;
-}
-
 /** What recording needs of a module. It does not import `Module`, whose `forwardWith` records. */
 interface Layer {
   readonly training: boolean;
@@ -228,4 +133,66 @@ function sharedMemory(path: string): BatchCamError {
     "E_CONFIG",
     `forwardWith: ${path} returned memory that the model changes in place afterwards under another name, which a tapped output in training mode does not follow: clone() the input of ${path} or its output, write the later operator without its underscore, or call eval() first`,
   );
+}
+
+interface Handed<M> {
+  readonly module: M;
+  readonly tensor: Tensor;
+  readonly version: number;
+}
+
+/** Outputs that copies took the place of, to find out whether either was changed in place afterwards. */
+export class SharedOutputs<M extends object> {
+  readonly #outputs: Handed<M>[] = [];
+  readonly #copies: Handed<M>[] = [];
+
+  add(module: M, output: Tensor, next: Tensor): void {
+    if (!isTensor(output)) return;
+    this.#outputs.push({ module, tensor: output, version: versionOf(output) });
+    this.#copies.push({ module, tensor: next, version: versionOf(next) });
+  }
+
+  /** Modules whose own output was changed, which only somebody can do who has its memory under another name. */
+  changedElsewhere(): Set<M> {
+    return changedOf(this.#outputs);
+  }
+
+  /** Modules whose output or its copy was changed. */
+  changed(): Set<M> {
+    return changedOf([...this.#outputs, ...this.#copies]);
+  }
+}
+
+function changedOf<M>(handed: readonly Handed<M>[]): Set<M> {
+  const changed = handed.filter(({ tensor, version }) => !tensor.isDisposed && versionOf(tensor) !== version);
+  return new Set(changed.map(({ module }) => module));
+}
+
+/**
+ * The logits in what a model returned: the tensor itself, the first entry of an array (logits and what belongs to them, as
+ * auxiliary heads give), or the property `logits` of an object.
+ *
+ * @throws E_CONFIG where there is no such tensor
+ */
+export function logitsOf(operation: string, model: object, output: unknown): Tensor {
+  const logits = candidateOf(output);
+  if (isTensor(logits)) return logits as Tensor;
+  throw new BatchCamError(
+    "E_CONFIG",
+    `${operation}: the model, a ${model.constructor.name}, returned ${describeOutput(output)}: its forward must return the logits, an array whose first entry they are, or an object with a property "logits"`,
+  );
+}
+
+function candidateOf(output: unknown): unknown {
+  if (isTensor(output) || typeof output !== "object" || output === null) return output;
+  return Array.isArray(output) ? output[0] : (output as { logits?: unknown }).logits;
+}
+
+/** What a module returned that was to be a tensor, in words. */
+export function describeOutput(output: unknown): string {
+  if (Array.isArray(output)) return `an array of ${output.length}`;
+  if (typeof output !== "object" || output === null || isTensor(output)) return describeValue(output);
+  if (typeof (output as { then?: unknown }).then === "function") return "a promise";
+  const keys = Object.keys(output).slice(0, 5);
+  return keys.length === 0 ? describeValue(output) : `an object of ${keys.join(", ")}`;
 }

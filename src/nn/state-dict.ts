@@ -1,7 +1,7 @@
 import { expectMap, expectString } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { type DType, noGrad, type Tensor } from "../tensor/index.ts";
-import { handleOf } from "../tensor/internal.ts";
+import { expectTensor } from "../tensor/internal.ts";
 import { mark, type Role } from "./parameter.ts";
 
 export interface LoadReport {
@@ -31,7 +31,7 @@ export function loadTensors(
   const pairs = [...target].flatMap(([name, tensor]) => {
     const value = state.get(name);
     if (value === undefined) return [];
-    handleOf(value, `loadStateDict: ${name}`);
+    expectTensor(value, `loadStateDict: ${name}`);
     return [{ name, tensor, value }];
   });
   expectSameShapes(pairs, owner);

@@ -1,6 +1,5 @@
 export { Adam, type AdamOptions, AdamW } from "./adam.ts";
-export { clipGradNorm, gradNorm } from "./clip.ts";
-export { Optimizer, type Update } from "./optimizer.ts";
+export { clipGradNorm, gradNorm, Optimizer, type Update } from "./optimizer.ts";
 export type { ParameterGroup, Parameters } from "./parameter-groups.ts";
 export { layersOf, type ParameterGroupsOptions, parameterGroups } from "./parameter-groups.ts";
 export {

@@ -1,8 +1,8 @@
-import { describeValue, expectMap, optionsOf } from "../arguments.ts";
+import { describeValue, expectMap, expectNumber, itemsOf, optionsOf } from "../arguments.ts";
 import { counted, wordFor } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
 import { keep, noGrad, type Tensor, tidy, zeros } from "../tensor/index.ts";
-import { handleOf } from "../tensor/internal.ts";
+import { expectTensor, normOfEach, scaleEach } from "../tensor/internal.ts";
 import {
   expectSetting,
   type Group,
@@ -164,7 +164,7 @@ interface LoadRequest {
 
 function loadSlots(operation: string, slots: readonly Slot[], { names, state }: LoadRequest): void {
   expectMap(`${operation}.loadState: state`, state);
-  for (const [name, tensor] of state) handleOf(tensor, `${operation}.loadState: ${describeValue(name)}`);
+  for (const [name, tensor] of state) expectTensor(tensor, `${operation}.loadState: ${describeValue(name)}`);
   expectKnown(operation, slots, { names, state });
   const full = slots.filter((slot) => hasState(operation, slot, { names, state }));
   const steps = full.map((slot) => readStep(operation, slot, state));
@@ -216,4 +216,41 @@ function readStep(operation: string, slot: Slot, state: ReadonlyMap<string, Tens
   const count = state.get(`${slot.name}.${STEP}`)?.item() ?? 0;
   if (Number.isSafeInteger(count) && count >= 0) return count;
   throw new BatchCamError("E_CHECKPOINT", `${operation}.loadState: ${slot.name}.${STEP} must be a count, got ${count}`);
+}
+
+function gradientsOf(operation: string, params: Parameters): Tensor[] {
+  const items = itemsOf<Tensor | readonly [string, Tensor]>(
+    `${operation}: params`,
+    params,
+    "tensors or [name, tensor] pairs",
+  );
+  return items.flatMap((item) => {
+    const tensor = Array.isArray(item) ? item[1] : item;
+    expectTensor(tensor, `${operation}: params`);
+    return tensor.grad ?? [];
+  });
+}
+
+/** The L2 norm of all gradients together; 0 where there are none, not finite where one is not. */
+export function gradNorm(params: Parameters): number {
+  return noGrad(() => tidy(() => Math.hypot(...normOfEach(gradientsOf("gradNorm", params)))));
+}
+
+/**
+ * Scales all gradients in place by maxNorm / (norm + 1e-6) where their joint L2 norm exceeds maxNorm, as torch's
+ * `clip_grad_norm_`.
+ *
+ * @returns the norm before; where it is not finite the gradients are of no use, and the caller must not step.
+ */
+export function clipGradNorm(params: Parameters, maxNorm: number): number {
+  expectNumber("clipGradNorm: maxNorm", maxNorm, "be > 0", (n) => n > 0);
+  return noGrad(() =>
+    tidy(() => {
+      const gradients = gradientsOf("clipGradNorm", params);
+      const norm = Math.hypot(...normOfEach(gradients));
+      const factor = maxNorm / (norm + 1e-6);
+      if (factor < 1) scaleEach(gradients, factor);
+      return norm;
+    }),
+  );
 }

@@ -10,7 +10,7 @@ import {
 } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import type { Tensor } from "../tensor/index.ts";
-import { handleOf, isTensor } from "../tensor/internal.ts";
+import { expectTensor, isTensor } from "../tensor/internal.ts";
 
 /** Tensors, or named ones as `namedParameters()` gives them; names make the optimizer's state independent of the order. */
 export type Parameters = Iterable<Tensor | readonly [string, Tensor]>;
@@ -105,7 +105,7 @@ function readSlot(operation: string, item: Tensor | readonly [string, Tensor], s
       `${operation}: params must hold tensors, [name, tensor] pairs or { params } groups, got ${describeValue(param)}`,
     );
   }
-  handleOf(param, `${operation}: parameter "${name}"`);
+  expectTensor(param, `${operation}: parameter "${name}"`);
   const problem = problemWith(name, param as Tensor, seen);
   if (problem !== undefined) throw new BatchCamError("E_ARGUMENT", `${operation}: parameter "${name}" ${problem}`);
   seen.set(param as Tensor, name);
@@ -164,7 +164,7 @@ export function parameterGroups(named: ReadonlyMap<string, Tensor>, options: Par
   expectMap("parameterGroups: named", named);
   expectSetting("parameterGroups", { lr, weightDecay });
   expectNumber("parameterGroups: layerDecay", layerDecay, "lie in (0, 1]", (n) => n > 0 && n <= 1);
-  for (const [name, param] of named) handleOf(param, `parameterGroups: ${describeValue(name)}`);
+  for (const [name, param] of named) expectTensor(param, `parameterGroups: ${describeValue(name)}`);
   const depths = layersOf([...named.keys()], layers);
   const last = Math.max(0, ...depths.values());
   const groups = new Map<string, ParameterGroup & { params: [string, Tensor][] }>();

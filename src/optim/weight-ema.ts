@@ -1,7 +1,7 @@
 import { describeValue, expectMap, expectNumber, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { keep, noGrad, type Tensor } from "../tensor/index.ts";
-import { handleOf } from "../tensor/internal.ts";
+import { expectTensor } from "../tensor/internal.ts";
 import { expectShare } from "./parameter-groups.ts";
 
 export interface WeightEmaOptions {
@@ -27,7 +27,7 @@ export class WeightEma {
   constructor(state: ReadonlyMap<string, Tensor>, options: WeightEmaOptions = {}) {
     const { decay = 0.9998, warmup = false } = optionsOf("WeightEma", options, ["decay", "warmup"]);
     expectMap("WeightEma: state", state);
-    for (const [name, tensor] of state) handleOf(tensor, `WeightEma: ${describeValue(name)}`);
+    for (const [name, tensor] of state) expectTensor(tensor, `WeightEma: ${describeValue(name)}`);
     expectShare("WeightEma", { decay });
     this.decay = decay;
     this.warmup = warmup;
@@ -74,6 +74,6 @@ function found(state: ReadonlyMap<string, Tensor>, name: string, operation: stri
   expectMap(`WeightEma.${operation}: state`, state);
   const tensor = state.get(name);
   if (tensor === undefined) throw new BatchCamError("E_CHECKPOINT", `WeightEma.${operation}: the state lacks ${name}`);
-  handleOf(tensor, `WeightEma.${operation}: ${name}`);
+  expectTensor(tensor, `WeightEma.${operation}: ${name}`);
   return tensor;
 }

@@ -1,5 +1,4 @@
-import { expectFunction, expectString } from "../arguments.ts";
-import { callSync, type RecordedEvent, span } from "../tensor/internal.ts";
+import type { RecordedEvent } from "../tensor/internal.ts";
 import { selfTimes } from "./nesting.ts";
 import type { Scale } from "./scale.ts";
 
@@ -26,14 +25,4 @@ export function phaseRecords(events: readonly RecordedEvent[], total: number, sc
     milliseconds: scale.milliseconds(time),
     share: scale.share(time),
   }));
-}
-
-/**
- * Runs `fn` as a named phase of a training step, whose time a profile adds up. Without a profile it only calls `fn`. It
- * is synchronous. The time of an outer phase excludes nested phases.
- */
-export function phase<T>(name: string, fn: () => T): T {
-  expectString("phase: name", name);
-  expectFunction("phase: fn", fn);
-  return span("phase", name, () => callSync("phase", fn));
 }

@@ -1,13 +1,11 @@
 import { expectFunction, optionsOf, wrongArgument } from "../arguments.ts";
 import { native } from "../engine/addon.ts";
-import { boolean, listOf } from "../engine/arguments.ts";
-import { arena, check, type Handle } from "../engine/dispatch.ts";
+import { arena, boolean, check, type Handle, listOf } from "../engine/dispatch.ts";
 import { BatchCamError } from "../errors.ts";
-import { handleOf, putTensors, type TensorCore } from "./core.ts";
+import { callSync, handleOf, putTensors, type TensorCore } from "./core.ts";
 import { codeOf, type DType, dtypeOf } from "./dtype.ts";
 import * as aten from "./generated/aten.ts";
 import { Tensor } from "./tensor.ts";
-import { callSync } from "./tidy.ts";
 
 export interface GradOptions {
   /** Keep the graph of the gradients themselves, for gradients of gradients. */
@@ -145,6 +143,11 @@ export function autocast<T>(options: AutocastOptions, fn: () => T): T {
   } finally {
     native.leaveAutocast(wasEnabled === 1, formerDtype);
   }
+}
+
+/** Converts 16-bit floats to float32; returns any other tensor itself. */
+export function upcastHalf(x: Tensor): Tensor {
+  return x.dtype === "bfloat16" || x.dtype === "float16" ? x.to("float32") : x;
 }
 
 /** Changes that libtorch makes without counting them. */

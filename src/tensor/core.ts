@@ -1,11 +1,11 @@
-/// <reference lib="esnext.disposable" preserve="true" />
-
-import { describeValue } from "../arguments.ts";
+import { types } from "node:util";
+import { describeValue, wrongArgument } from "../arguments.ts";
 import { native } from "../engine/addon.ts";
-import { putLength } from "../engine/arguments.ts";
-import { arena, check, type Handle } from "../engine/dispatch.ts";
+import { arena, check, type Handle, putLength } from "../engine/dispatch.ts";
 import { BatchCamError } from "../errors.ts";
 import { DTYPES, type DType, dtypeOf } from "./dtype.ts";
+
+/// <reference lib="esnext.disposable" preserve="true" />
 
 interface Description {
   readonly dtype: DType;
@@ -45,10 +45,9 @@ function releaseHandles(handles: readonly number[], { collected = false } = {}):
   }
 }
 
-/**
- * The handle of an argument; throws for what is no tensor or is disposed, with the argument's place, "conv2d: weight".
- * Assigned by the class, which alone sees it.
- */
+// These functions read private fields, so the class assigns them in its static block.
+
+/** Returns the handle of an argument. It throws as `expectTensor` does. */
 export let handleOf: (value: TensorCore, place: string) => Handle;
 export let scopeOf: (tensor: TensorCore) => Scope | null;
 export let moveToScope: (tensor: TensorCore, scope: Scope | null) => void;
@@ -150,13 +149,13 @@ export class TensorCore {
   }
 
   get isDisposed(): boolean {
-    expectTensor(this, "isDisposed");
+    if (!isTensor(this)) throw notATensor(this, "isDisposed");
     return this.#handle === DISPOSED;
   }
 
   /** Frees the native tensor now; the second time does nothing. */
   dispose(): void {
-    expectTensor(this, "dispose");
+    if (!isTensor(this)) throw notATensor(this, "dispose");
     if (this.#handle === DISPOSED) return;
     if (this.#scope === null) forgotten.unregister(this);
     const handle = this.#handle;
@@ -193,8 +192,13 @@ export function putTensors(start: number, tensors: readonly TensorCore[], place:
   return p;
 }
 
-function expectTensor(value: unknown, place: string): void {
-  if (!isTensor(value)) throw notATensor(value, place);
+/**
+ * Checks that an argument is a tensor that was not disposed. `place` names the operation and the argument: "conv2d: weight".
+ *
+ * @throws E_ARGUMENT for any other value, E_DISPOSED for a disposed tensor
+ */
+export function expectTensor(value: TensorCore, place: string): void {
+  handleOf(value, place);
 }
 
 function disposed(place: string): BatchCamError {
@@ -205,4 +209,65 @@ function disposed(place: string): BatchCamError {
 function notATensor(value: unknown, place: string): BatchCamError {
   const advice = "make one with tensor(); a tensor does not travel between threads, send its data()";
   return new BatchCamError("E_ARGUMENT", `${place}: expected a Tensor, got ${describeValue(value)}: ${advice}`);
+}
+
+/**
+ * Runs `fn` and frees every tensor made in it, but for those in its result (a tensor, or an array, Map or plain object
+ * of them, nested) and those given to `keep`. Synchronous: a promise is refused with E_ARGUMENT. Scopes nest; a result
+ * belongs to the enclosing scope. Where `fn` throws, everything it made is freed.
+ */
+export function tidy<T>(fn: () => T): T {
+  const scope = new Scope(currentScope());
+  setCurrentScope(scope);
+  try {
+    const result = callSync("tidy", fn);
+    forEachTensor(result, (tensor) => {
+      // One that fn found and did not make stays where it belongs.
+      if (scopeOf(tensor) === scope) moveToScope(tensor, scope.parent);
+    });
+    return result;
+  } finally {
+    setCurrentScope(scope.parent);
+    closeScope(scope);
+  }
+}
+
+/** Exempts a tensor from every enclosing tidy; it lives until it is disposed or forgotten. */
+export function keep<T extends TensorCore>(tensor: T): T {
+  expectTensor(tensor, "keep: tensor");
+  moveToScope(tensor, null);
+  return tensor;
+}
+
+/** Calls a function of the user's whose effect ends with it, so that a promise for a result would outlive it. */
+export function callSync<T>(operation: string, fn: () => T): T {
+  if (typeof fn !== "function") throw wrongArgument(operation, "a function", fn);
+  const result = fn();
+  if (typeof (result as { then?: unknown } | null | undefined)?.then === "function") {
+    throw new BatchCamError("E_ARGUMENT", `${operation}: the function must be synchronous, it returned a promise`);
+  }
+  return result;
+}
+
+/** Visits every tensor of a result, however deep: with a list of what is still to be looked at, and no recursion. */
+function forEachTensor(result: unknown, visit: (tensor: TensorCore) => void): void {
+  if (typeof result !== "object" || result === null) return;
+  const seen = new Set<object>();
+  const open: unknown[] = [result];
+  while (open.length > 0) {
+    const value = open.pop();
+    if (typeof value !== "object" || value === null) continue;
+    if (isTensor(value)) visit(value);
+    else if (!seen.has(value)) {
+      seen.add(value);
+      for (const item of partsOf(value)) open.push(item);
+    }
+  }
+}
+
+function partsOf(value: object): Iterable<unknown> {
+  if (Array.isArray(value)) return Object.values(value);
+  if (types.isMap(value)) return Map.prototype.values.call(value);
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null ? Object.values(value) : [];
 }

@@ -1,8 +1,7 @@
 import { describeValue, expectNumber, optionsOf, wrongArgument } from "../arguments.ts";
 import { counted } from "../counted.ts";
 import { native } from "../engine/addon.ts";
-import { boolean, listOf, putList } from "../engine/arguments.ts";
-import { check, type Handle, type Scalar } from "../engine/dispatch.ts";
+import { boolean, check, type Handle, listOf, putList, type Scalar } from "../engine/dispatch.ts";
 import { BatchCamError } from "../errors.ts";
 import { codeOf, DTYPES, type DType, dtypeOfArray, type TypedArray } from "./dtype.ts";
 import * as aten from "./generated/aten.ts";

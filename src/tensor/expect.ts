@@ -1,7 +1,7 @@
 import { describeValue, expectInteger } from "../arguments.ts";
 import { counted } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
-import { handleOf, isTensor } from "./core.ts";
+import { expectTensor, isTensor } from "./core.ts";
 import { tensor } from "./create.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -15,7 +15,7 @@ export function expectShapes(
 ): Record<string, number> {
   const sizes: Record<string, number> = {};
   for (const [argument, [tensor, pattern]] of Object.entries(tensors)) {
-    handleOf(tensor, `${operation}: ${argument}`);
+    expectTensor(tensor, `${operation}: ${argument}`);
     const letters = pattern.split(" ");
     const shape = tensor.sizes;
     const fits =
@@ -91,7 +91,7 @@ function listOf(operation: string, labels: readonly number[]): readonly number[]
 }
 
 function valuesOf(operation: string, labels: Tensor): number[] {
-  handleOf(labels, `${operation}: labels`);
+  expectTensor(labels, `${operation}: labels`);
   if (labels.ndim !== 1) throw new BatchCamError("E_SHAPE", `${operation}: labels must be [N], got [${labels.shape}]`);
   if (labels.dtype.includes("float") || labels.dtype === "bool") {
     throw new BatchCamError("E_DTYPE", `${operation}: labels must be integers (int64), got ${labels.dtype}`);
@@ -102,4 +102,35 @@ function valuesOf(operation: string, labels: Tensor): number[] {
 /** Fails for a number of classes that cannot be one, or that no memory would hold tables for. */
 export function expectClassCount(operation: string, numClasses: unknown): void {
   expectInteger(`${operation}: numClasses`, numClasses, 1, 2 ** 24);
+}
+
+/** Fails with E_ARGUMENT unless every value is an integer of at least 1. */
+export function expectCounts(operation: string, counts: Record<string, number | readonly number[]>): void {
+  for (const [argument, value] of Object.entries(counts)) {
+    const valid = Array.isArray(value) ? value.length > 0 && value.every(isCount) : isCount(value);
+    if (valid) continue;
+    throw new BatchCamError(
+      "E_ARGUMENT",
+      `${operation}: ${argument} must be an integer >= 1, got ${describeValue(value)}`,
+    );
+  }
+}
+
+const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 1;
+
+/** Fails with E_SHAPE unless x is (N, channels, H, W). */
+export function expectImages(operation: string, x: Tensor, channels?: number): void {
+  expectTensor(x, `${operation}: x`);
+  const shape = x.sizes;
+  if (shape.length === 4 && (channels === undefined || shape[1] === channels)) return;
+  const expected = `[N, ${channels ?? "C"}, H, W]`;
+  throw new BatchCamError("E_SHAPE", `${operation}: x must be ${expected}, got [${shape.join(", ")}]`);
+}
+
+/** Fails with E_SHAPE unless the last dimension of x has `size` elements. */
+export function expectLast(operation: string, x: Tensor, size: number): void {
+  expectTensor(x, `${operation}: x`);
+  const shape = x.sizes;
+  if (shape.at(-1) === size) return;
+  throw new BatchCamError("E_SHAPE", `${operation}: x must be [..., ${size}], got [${shape.join(", ")}]`);
 }

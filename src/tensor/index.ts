@@ -11,6 +11,7 @@ export {
   isGradEnabled,
   noGrad,
 } from "./autograd.ts";
+export { keep, tidy } from "./core.ts";
 export {
   arange,
   empty,
@@ -64,4 +65,3 @@ export {
   setNumThreads,
 } from "./runtime.ts";
 export { type Dims, type Operand, type ReduceOptions, Tensor } from "./tensor.ts";
-export { keep, tidy } from "./tidy.ts";

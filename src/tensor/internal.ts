@@ -7,12 +7,20 @@ export {
   nameTap,
   setGradEnabled,
   tapName,
+  upcastHalf,
   versionOf,
 } from "./autograd.ts";
-export { type BiasedOutput, observeBiases, reportBias } from "./biased-output.ts";
-export { exchangeTensors, handleOf, isTensor } from "./core.ts";
+export { callSync, exchangeTensors, expectTensor, handleOf, isTensor } from "./core.ts";
 export { DTYPES } from "./dtype.ts";
-export { expectClassCount, expectShapes, type Labels, readLabels } from "./expect.ts";
+export {
+  expectClassCount,
+  expectCounts,
+  expectImages,
+  expectLast,
+  expectShapes,
+  type Labels,
+  readLabels,
+} from "./expect.ts";
 export { affineGrid, eigh, gridSample, solve } from "./functions.ts";
 export {
   augmentImages,
@@ -41,7 +49,7 @@ export {
   winogradConv,
 } from "./fused-ops.ts";
 export { asStrided, clone } from "./generated/aten.ts";
-export { channelsLast, crossEntropyLoss, pairOf } from "./layers.ts";
+export { type BiasedOutput, channelsLast, crossEntropyLoss, observeBiases, pairOf, reportBias } from "./layers.ts";
 export {
   type AdamOperands,
   type FusedAdamOptions,
@@ -54,6 +62,7 @@ export {
 export { OwnGenerator } from "./random.ts";
 export {
   type EventKind,
+  phase,
   type RecordedEvent,
   type Recording,
   recordStep,
@@ -63,4 +72,3 @@ export {
 } from "./recording.ts";
 export { withGuidedRelu } from "./rectifier.ts";
 export { onEmptyCache, TensorCache } from "./tensor-cache.ts";
-export { callSync } from "./tidy.ts";

@@ -1,8 +1,8 @@
 import { describeValue, expectBoolean, optionsOf, wrongArgument } from "../arguments.ts";
-import { listOf } from "../engine/arguments.ts";
+import { listOf } from "../engine/dispatch.ts";
 import { BatchCamError } from "../errors.ts";
 import { autocast } from "./autograd.ts";
-import { handleOf } from "./core.ts";
+import { expectTensor } from "./core.ts";
 import { tensor } from "./create.ts";
 import { DTYPES, type DType } from "./dtype.ts";
 import * as aten from "./generated/aten.ts";
@@ -36,7 +36,7 @@ export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
 }
 
 function checkArguments(x: Tensor, size: readonly number[], mode: string): void {
-  handleOf(x, "interpolate: x");
+  expectTensor(x, "interpolate: x");
   if (mode !== "bilinear" && mode !== "nearest")
     throw wrongArgument("interpolate: mode", '"bilinear" or "nearest"', mode);
   if (!DTYPES[x.dtype].floating)

@@ -1,11 +1,40 @@
 import { expectNumber, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { countChange } from "./autograd.ts";
-import { reportBias } from "./biased-output.ts";
-import { handleOf } from "./core.ts";
+import { expectTensor } from "./core.ts";
 import * as aten from "./generated/aten.ts";
 import { rectify } from "./rectifier.ts";
 import { Tensor } from "./tensor.ts";
+
+/** The result of an operator to which it has just added a bias. */
+export interface BiasedOutput {
+  readonly output: Tensor;
+  /** The parameter; null where a norm shifts its input and has none. */
+  readonly bias: Tensor | null;
+  /** What was added whatever the input was, of a shape that broadcasts to the output's. */
+  added(): Tensor;
+  /** Dimension of an output of four dimensions that holds the channels. */
+  readonly channelDim: 1 | 3;
+}
+
+/** Sees the result, and says what takes its place. */
+export type BiasObserver = (biased: BiasedOutput) => Tensor;
+
+let observer: BiasObserver | null = null;
+
+/** What operators that add a bias pass their result through. */
+export const reportBias = (biased: BiasedOutput): Tensor => (observer === null ? biased.output : observer(biased));
+
+/** Runs `fn` in sight of an observer of every bias. Synchronous. */
+export function observeBiases<T>(see: BiasObserver, fn: () => T): T {
+  const outer = observer;
+  observer = see;
+  try {
+    return fn();
+  } finally {
+    observer = outer;
+  }
+}
 
 /** One number for both dimensions, or [height, width]. */
 export type Pair = number | readonly [number, number];
@@ -111,7 +140,7 @@ export function batchNorm(x: Tensor, options: BatchNormOptions = {}): Tensor {
     momentum = 0.1,
     eps = 1e-5,
   } = optionsOf("batchNorm", options, ["weight", "bias", "runningMean", "runningVar", "training", "momentum", "eps"]);
-  handleOf(x, "batchNorm: x");
+  expectTensor(x, "batchNorm: x");
   // The unbiased variance of one value is NaN, which would stay in the running statistics.
   if (training === true && x.numel > 0 && x.numel === x.sizes[1]) {
     throw new BatchCamError("E_SHAPE", `batchNorm: training needs more than one value per channel, got x [${x.shape}]`);

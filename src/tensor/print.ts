@@ -1,7 +1,7 @@
 import { BatchCamError } from "../errors.ts";
+import { tidy } from "./core.ts";
 import { DTYPES, type DType } from "./dtype.ts";
 import type { NestedArray } from "./nested.ts";
-import { tidy } from "./tidy.ts";
 
 // What torch's `repr` writes, with its default settings.
 const PRECISION = 4;

@@ -2,9 +2,8 @@ import { describeValue, expectInteger } from "../arguments.ts";
 import { native } from "../engine/addon.ts";
 import { check, type Handle } from "../engine/dispatch.ts";
 import { BatchCamError } from "../errors.ts";
-import { handleOf } from "./core.ts";
+import { handleOf, keep } from "./core.ts";
 import { Tensor } from "./tensor.ts";
-import { keep } from "./tidy.ts";
 
 /** Seeds this thread's generator (a Mersenne Twister, as torch's on the CPU). The same seed gives the same bits. */
 export function manualSeed(seed: number): void {

@@ -1,5 +1,7 @@
+import { expectFunction, expectString } from "../arguments.ts";
 import { native } from "../engine/addon.ts";
 import { BatchCamError } from "../errors.ts";
+import { callSync } from "./core.ts";
 
 /** What an event is, by the number that native/binding/profiler.cc has for it. */
 const KINDS = ["operator", "backward", "step", "phase", "module"] as const;
@@ -83,4 +85,14 @@ export function span<T>(kind: SpanKind, name: string, fn: () => T): T {
   } finally {
     native.endSpan();
   }
+}
+
+/**
+ * Runs `fn` as a phase of a training step. A profile adds up the time of each phase; without a profile this is `fn()`. If phases
+ * nest, the time of the inner one does not count for the outer one. Synchronous.
+ */
+export function phase<T>(name: string, fn: () => T): T {
+  expectString("phase: name", name);
+  expectFunction("phase: fn", fn);
+  return span("phase", name, () => callSync("phase", fn));
 }

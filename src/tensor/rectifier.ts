@@ -1,7 +1,6 @@
 import type { Handle } from "../engine/dispatch.ts";
-import type { TensorCore } from "./core.ts";
+import { callSync, type TensorCore } from "./core.ts";
 import * as aten from "./generated/aten.ts";
-import { callSync } from "./tidy.ts";
 
 let guidedCalls: number | null = null;
 

@@ -1,5 +1,4 @@
-import type { TensorCore } from "./core.ts";
-import { keep } from "./tidy.ts";
+import { keep, type TensorCore } from "./core.ts";
 
 /** Functions that free what this thread keeps only to save time, called by `emptyCache`. */
 const releases: (() => void)[] = [];

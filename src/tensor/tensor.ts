@@ -1,9 +1,8 @@
 import { optionsOf, wrongArgument } from "../arguments.ts";
 import { native } from "../engine/addon.ts";
-import { boolean, optionalIntegers } from "../engine/arguments.ts";
-import { arena, check, type Handle, type Scalar } from "../engine/dispatch.ts";
+import { arena, boolean, check, type Handle, optionalIntegers, type Scalar } from "../engine/dispatch.ts";
 import { BatchCamError } from "../errors.ts";
-import { handleOf, TensorCore } from "./core.ts";
+import { expectTensor, handleOf, TensorCore } from "./core.ts";
 import { codeOf, DTYPES, type DType, isDType, type TypedArray } from "./dtype.ts";
 import * as aten from "./generated/aten.ts";
 import { leavesOf, type NestedArray, nestedOf } from "./nested.ts";
@@ -62,7 +61,7 @@ export class Tensor extends TensorCore {
   }
   /** Sets `requiresGrad` and returns this tensor. */
   requiresGrad_(value = true): this {
-    handleOf(this, "requiresGrad_");
+    expectTensor(this, "requiresGrad_");
     this.requiresGrad = value;
     return this;
   }
@@ -93,7 +92,7 @@ export class Tensor extends TensorCore {
   // ---- values
   /** A contiguous copy: BigInt64Array for int64, Uint8Array for bool, Float32Array for the 16-bit floats. */
   data(): TypedArray {
-    handleOf(this, "data");
+    expectTensor(this, "data");
     const plain = this.dtype === "bfloat16" || this.dtype === "float16" ? this.to("float32") : this.contiguous();
     const out = DTYPES[this.dtype].array(this.numel);
     check("data", native.readBytes(handleOf(plain, "data"), 0, new Uint8Array(out.buffer)));
@@ -102,7 +101,7 @@ export class Tensor extends TensorCore {
   }
   /** The value of a tensor of one element, as a number (bool: 0 or 1). */
   item(): number {
-    handleOf(this, "item");
+    expectTensor(this, "item");
     if (this.numel !== 1) throw new BatchCamError("E_SHAPE", `item: needs one element, got shape [${this.shape}]`);
     return aten.rawLocalScalarDense(this);
   }
@@ -111,7 +110,7 @@ export class Tensor extends TensorCore {
    * that a number cannot), booleans for bool.
    */
   tolist<T extends NestedArray = NestedArray>(): T {
-    handleOf(this, "tolist");
+    expectTensor(this, "tolist");
     return nestedOf(leavesOf(this.data(), this.dtype), this.sizes) as T;
   }
   /**
@@ -122,7 +121,7 @@ export class Tensor extends TensorCore {
    *   int64 values beyond 2^53, which JSON's readers round
    */
   toJSON(): NestedArray {
-    handleOf(this, "toJSON");
+    expectTensor(this, "toJSON");
     return jsonOf(this);
   }
   /** The tensor as torch prints it, also in a REPL and by `console.log`. */
@@ -136,7 +135,7 @@ export class Tensor extends TensorCore {
   // ---- conversion and layout
   /** Another dtype ("float64") or device ("cpu"); this tensor itself where nothing changes, as in torch. */
   to(target: DType | "cpu" | (string & {})): Tensor {
-    handleOf(this, "to");
+    expectTensor(this, "to");
     if (isDType(target)) return wrap(aten.toDtype(this, codeOf(target)));
     if (target === this.device) return wrap(aten.alias(this));
     throw wrongArgument(
@@ -168,7 +167,7 @@ export class Tensor extends TensorCore {
   }
   /** Matrix transpose of the last two dimensions. */
   t(): Tensor {
-    handleOf(this, "t");
+    expectTensor(this, "t");
     return this.transpose(-2, -1);
   }
   unsqueeze(dim: number): Tensor {
@@ -369,7 +368,7 @@ export class Tensor extends TensorCore {
   }
   /** L2 norm over `dims`. */
   norm(dims?: Dims, options?: ReduceOptions): Tensor {
-    handleOf(this, "norm");
+    expectTensor(this, "norm");
     const list = optionalIntegers(dimsOf(dims), "norm: dims");
     return wrap(aten.linalgVectorNorm(this, 2, list, keepDimsOf("norm", options)));
   }

@@ -218,9 +218,9 @@ describe("dispose", () => {
       [() => gone.item(), /disposed/],
       [() => gone.grad, /^grad: /],
       [() => gone.requiresGrad, /^requiresGrad: /],
-      [() => gone.requiresGrad_(), /^requiresGrad: /],
+      [() => gone.requiresGrad_(), /^requiresGrad_: /],
       [() => gone.detach(), /^detach: self/],
-      [() => noGrad(() => gone.to("float64")), /^to: self/],
+      [() => noGrad(() => gone.to("float64")), /^to: the tensor was disposed/],
     ];
     for (const [use, message] of uses) {
       expect(use).toThrow(expect.objectContaining({ code: "E_DISPOSED", message: expect.stringMatching(message) }));

@@ -1,7 +1,7 @@
 import { types } from "node:util";
 import { expectInteger, expectNumber, objectOf, optionsOf, wrongArgument } from "../../arguments.ts";
 import { type Tensor, tensor, tidy } from "../../tensor/index.ts";
-import { channelsLast, gatherImages, handleOf, type ImageSource } from "../../tensor/internal.ts";
+import { channelsLast, expectTensor, gatherImages, type ImageSource } from "../../tensor/internal.ts";
 import { expectSplit, type Normalization, type Split } from "../splits/split.ts";
 import { membersOf } from "./prototypes.ts";
 import { randomBelow, randomSource, shuffle } from "./random.ts";
@@ -156,7 +156,7 @@ export function imageSource(images: Tensor, indices: Int32Array, { mean, std }: 
 /** (x − mean) / std per channel, for images (B,C,H,W) in [0,1]. */
 export function normalize(pixels: Tensor, normalization: Normalization): Tensor {
   const { mean, std } = objectOf("normalize: normalization", normalization);
-  handleOf(pixels, "normalize: pixels");
+  expectTensor(pixels, "normalize: pixels");
   return tidy(() => pixels.sub(perChannel("mean", mean)).div(perChannel("std", std)));
 }
 

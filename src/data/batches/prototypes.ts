@@ -1,7 +1,7 @@
 import { describeValue, expectFunction, expectNumber, objectOf, optionsOf } from "../../arguments.ts";
 import { BatchCamError } from "../../errors.ts";
 import { arange, cat, stack, type Tensor, tensor, tidy, zeros } from "../../tensor/index.ts";
-import { expectClassCount, expectShapes, handleOf, readLabels } from "../../tensor/internal.ts";
+import { expectClassCount, expectShapes, expectTensor, readLabels } from "../../tensor/internal.ts";
 import { classList } from "../sources/class-names.ts";
 import { expectSplit, type Split } from "../splits/split.ts";
 
@@ -88,7 +88,7 @@ export function classMeanImages(images: Tensor, labels: Tensor, numClasses: numb
  */
 export function classCounts(labels: Tensor, numClasses: number): number[] {
   expectClassCount("classCounts", numClasses);
-  handleOf(labels, "classCounts: labels");
+  expectTensor(labels, "classCounts: labels");
   const counts = new Array<number>(numClasses).fill(0);
   const values = tidy(() => readLabels("classCounts", labels, { count: labels.numel, numClasses }).values);
   for (const label of values) (counts[label] as number)++;

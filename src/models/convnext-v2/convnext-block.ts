@@ -1,10 +1,11 @@
 import { Conv2d, DropPath, GELU, GRN, Identity, LayerNorm, Linear, Module } from "../../nn/index.ts";
-import { expectLast, isPlain } from "../../nn/internal.ts";
+import { isPlain } from "../../nn/internal.ts";
 import { linear, type Tensor, zerosLike } from "../../tensor/index.ts";
 import {
   type ConvNextMlpWeights,
   convNextMlp,
   depthwiseConv,
+  expectLast,
   fusedDtype,
   hasConvNextMlp,
   wantsFused,

@@ -6,9 +6,9 @@ import {
   channelsLast,
   convolution,
   convRelu as convReluOp,
+  expectTensor,
   fusedConv,
   fusedDtype,
-  handleOf,
   hasFusedConv,
   hasWinogradConv,
   packConvWeight,
@@ -16,12 +16,11 @@ import {
   wantsFused,
   winogradConv,
 } from "../../tensor/internal.ts";
-import { Conv2d, outputSize, squareWindow, takes } from "../layers/conv2d.ts";
+import { emitOutput, isWatched, observed } from "../interception.ts";
 import { ReLU } from "../layers/linear.ts";
 import { BatchNorm2d, beginBatch } from "../layers/norm.ts";
-import { MaxPool2d } from "../layers/pooling.ts";
+import { Conv2d, MaxPool2d, outputSize, squareWindow, takes } from "../layers/spatial.ts";
 import type { Module } from "../module.ts";
-import { isWatched, observed, report } from "../recorder.ts";
 import { type Folded, foldedWeights } from "./folded-weights.ts";
 
 export interface ConvNormOptions {
@@ -40,8 +39,8 @@ export function convNorm(conv: Conv2d, norm: BatchNorm2d, x: Tensor, options: Co
   const { add, relu = false } = optionsOf("convNorm", options, ["add", "relu"]);
   if (!(conv instanceof Conv2d)) throw wrongArgument("convNorm: conv", "a Conv2d", conv);
   if (!(norm instanceof BatchNorm2d)) throw wrongArgument("convNorm: norm", "a BatchNorm2d", norm);
-  handleOf(x, "convNorm: x");
-  if (add !== undefined) handleOf(add, "convNorm: add");
+  expectTensor(x, "convNorm: x");
+  if (add !== undefined) expectTensor(add, "convNorm: add");
   if (norm.training) {
     const trained = inTraining(conv, norm, x, { add, relu });
     if (trained !== null) return trained;
@@ -210,7 +209,7 @@ function fused(conv: Conv2d, relu: ReLU, pool: MaxPool2d | null, x: Tensor): Ten
   if (!known || !isPlain(conv, Conv2d) || !takes(conv, x, pool === null ? 1 : 2)) return null;
   if (weight.dtype !== "float32" || bias.dtype !== "float32") return null;
   const y = observed(conv, () => convReluOp(x.to(dtype), weight, bias, { ...window, pool: pool !== null }));
-  return report(pool ?? relu, y);
+  return emitOutput(pool ?? relu, y);
 }
 
 /** Whether a pool takes the maximum of adjacent, non-overlapping windows of 2x2 pixels. */

@@ -1,8 +1,8 @@
 import type { Tensor } from "../../tensor/index.ts";
 import { flatLinear as flatLinearOp, fusedDtype, wantsFused } from "../../tensor/internal.ts";
+import { emitOutput, isWatched, observed } from "../interception.ts";
 import { Linear } from "../layers/linear.ts";
 import { Flatten } from "../layers/sequential.ts";
-import { isWatched, observed, report } from "../recorder.ts";
 import { isOf, isPlain } from "./conv-norm.ts";
 
 /** Means of a weight over the pixels that it reads, (J, K), by the output (B, J) of the layer. */
@@ -36,7 +36,7 @@ export function flatLinear(flatten: Flatten, linear: Linear, maps: Tensor): Tens
     return made.output;
   };
   const output = observed(linear, run);
-  const next = report(linear, output);
+  const next = emitOutput(linear, output);
   // Both the tap, which is the layer's own output, and the copy of it that the next layer reads.
   if (pooled !== undefined) for (const same of [output, next]) means.set(same, pooled);
   return next;

@@ -1,6 +1,6 @@
 import { expectNumber } from "../../arguments.ts";
 import { empty, type Tensor } from "../../tensor/index.ts";
-import { handleOf } from "../../tensor/internal.ts";
+import { expectTensor } from "../../tensor/internal.ts";
 import { Module } from "../module.ts";
 import { settingsText } from "../print.ts";
 
@@ -24,7 +24,7 @@ export class Dropout extends Module {
   }
 
   override forward(x: Tensor): Tensor {
-    handleOf(x, "Dropout: x");
+    expectTensor(x, "Dropout: x");
     return this.training && this.p > 0 ? dropped(x, x.sizes, this.p) : x;
   }
 }
@@ -58,7 +58,7 @@ export class DropPath extends Module {
   }
 
   override forward(x: Tensor): Tensor {
-    handleOf(x, "DropPath: x");
+    expectTensor(x, "DropPath: x");
     if (!this.training || this.rate === 0) return x;
     const [samples = 1, ...rest] = x.sizes;
     return dropped(x, [samples, ...rest.map(() => 1)], this.rate);

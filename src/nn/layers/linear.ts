@@ -1,9 +1,9 @@
 import { optionsOf, wrongArgument } from "../../arguments.ts";
 import { empty, gelu, linear, relu, type Tensor } from "../../tensor/index.ts";
+import { expectCounts, expectLast } from "../../tensor/internal.ts";
 import { Module } from "../module.ts";
 import { biasUniform_, kaimingUniform_, parameter } from "../parameter.ts";
 import { settingsText } from "../print.ts";
-import { expectCounts, expectLast } from "./checks.ts";
 
 /** y = x·weightᵀ + bias, (..., inFeatures) → (..., outFeatures). Initialised as in torch. */
 export class Linear extends Module {

@@ -1,11 +1,10 @@
 import { expectNumber, optionsOf } from "../../arguments.ts";
 import { BatchCamError } from "../../errors.ts";
 import { batchNorm, layerNorm, ones, type Tensor, zeros } from "../../tensor/index.ts";
-import { handleOf, reportBias } from "../../tensor/internal.ts";
+import { expectCounts, expectImages, expectLast, expectTensor, reportBias } from "../../tensor/internal.ts";
 import { Module } from "../module.ts";
 import { buffer, parameter } from "../parameter.ts";
 import { settingsText } from "../print.ts";
-import { expectCounts, expectImages, expectLast } from "./checks.ts";
 
 export interface BatchNormModuleOptions {
   eps?: number;
@@ -154,7 +153,7 @@ export class GRN extends Module {
   }
 
   override forward(x: Tensor): Tensor {
-    handleOf(x, "GRN: x");
+    expectTensor(x, "GRN: x");
     const [space, channel, shape] = this.channelsLast ? [[1, 2], 3, [-1]] : [[2, 3], 1, [-1, 1, 1]];
     if (x.ndim !== 4 || x.sizes[channel] !== this.channels) {
       const expected = this.channelsLast ? `[N, H, W, ${this.channels}]` : `[N, ${this.channels}, H, W]`;

@@ -1,11 +1,11 @@
 import { expectNumber, wrongArgument } from "../../arguments.ts";
 import type { Tensor } from "../../tensor/index.ts";
-import { handleOf } from "../../tensor/internal.ts";
+import { expectTensor } from "../../tensor/internal.ts";
 import { convNorm } from "../fused/conv-norm.ts";
 import { Module } from "../module.ts";
 import { settingsText } from "../print.ts";
-import { Conv2d } from "./conv2d.ts";
 import { BatchNorm2d } from "./norm.ts";
+import { Conv2d } from "./spatial.ts";
 
 /** y = x. */
 export class Identity extends Module {
@@ -30,7 +30,7 @@ export class Flatten extends Module {
   }
 
   override forward(x: Tensor): Tensor {
-    handleOf(x, "Flatten: x");
+    expectTensor(x, "Flatten: x");
     return x.flatten(this.start, this.end);
   }
 }

@@ -8,10 +8,8 @@ import { type BaselineInput, baselineLoss, baselineNeeds } from "../../losses/in
 import type { ClosedFormHead, Model, TappedForward } from "../../models/index.ts";
 import { expectModel } from "../../models/internal.ts";
 import { pooledWeightOf } from "../../nn/internal.ts";
-import { phase } from "../../profile/index.ts";
-import type { CrossEntropyOptions } from "../../tensor/index.ts";
-import { autocast, type Tensor } from "../../tensor/index.ts";
-import { handleOf } from "../../tensor/internal.ts";
+import { autocast, type CrossEntropyOptions, type Tensor } from "../../tensor/index.ts";
+import { expectTensor, phase } from "../../tensor/internal.ts";
 import type { Mixed } from "./mixup.ts";
 
 /** What the objective needs to know of the run. */
@@ -100,7 +98,7 @@ export function objective(model: Model, images: Tensor, labels: Tensor, options:
   expectNumber("objective: step", step);
   expectNumber("objective: crossEntropyScale", scale);
   expectModel("objective", model);
-  handleOf(images, "objective: images");
+  expectTensor(images, "objective: images");
   const needs = baselineNeeds(config.baseline);
   const input = needs.inputGradient ? images.detach().requiresGrad_() : images;
   const mapped = !config.plain || needs.maps;
@@ -116,7 +114,8 @@ export function objective(model: Model, images: Tensor, labels: Tensor, options:
   const unscaled = phase("loss", () => blendedCrossEntropy(scores, labels, { ...weighting, mixed }));
   const crossEntropyTerm = scale === 1 ? unscaled : unscaled.mul(scale);
   const size = images.sizes.slice(-2) as [number, number];
-  const made = source === null ? NO_MAPS : phase("maps", () => mapsOf({ source, taps, scores, labels, size }, options));
+  const made =
+    source === null ? NO_MAPS : phase("maps", () => guidedMaps({ source, taps, scores, labels, size }, options));
   const terms = phase("loss", () => {
     const compared = made.maps === null || config.plain ? NO_TERMS : mapTerms(made.maps, labels, guidance);
     const again = (x: Tensor) => forward(x, []).scores;
@@ -162,7 +161,7 @@ interface Mapped {
 }
 
 /** Maps as they lie on the images (`seen`) and on what the images were before they were moved (`maps`). */
-function mapsOf(
+function guidedMaps(
   { source: { camLayer, head }, taps, scores, labels, size }: Mapped,
   { guidance, geometry = null }: ObjectiveOptions,
 ) {

@@ -11,12 +11,10 @@ import {
 import { BatchCamError } from "../../errors.ts";
 import { foregroundMask } from "../../metrics/index.ts";
 import { clipGradNorm } from "../../optim/index.ts";
-import { phase } from "../../profile/index.ts";
 import { backward, noGrad, type Tensor, tensor, tidy } from "../../tensor/index.ts";
-import { channelsLast, normOfEach } from "../../tensor/internal.ts";
+import { channelsLast, normOfEach, phase } from "../../tensor/internal.ts";
 import { lastCheckpoint } from "../run/checkpoint.ts";
 import type { StepMetrics } from "../run/events.ts";
-import { imagesPerStep } from "../run/session-checks.ts";
 import type { Session } from "../run/session-state.ts";
 import { EpochMeans } from "./epoch-means.ts";
 import { lossBalance } from "./loss-balance.ts";
@@ -24,6 +22,9 @@ import { type Mixed, mixUp } from "./mixup.ts";
 import { objective, type Terms, weightsAt } from "./objective.ts";
 
 type Metrics = StepMetrics & { accuracy: number };
+
+/** The images that one step of the optimizer takes, in one batch or several. */
+export const imagesPerStep = ({ batchSize, gradAccumSteps }: Session["config"]): number => batchSize * gradAccumSteps;
 
 /** Puts the model into training, and gives the images of each step of the epoch in progress that is still to come. */
 export function beginEpoch({ config, model, frozen, progress, stepsPerEpoch, ...session }: Session): Int32Array[] {

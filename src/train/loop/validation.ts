@@ -10,7 +10,7 @@ import type { Model } from "../../models/index.ts";
 import { expectModel } from "../../models/internal.ts";
 import { inEvaluation } from "../../nn/index.ts";
 import { interpolate, type Tensor, tensor, tidy } from "../../tensor/index.ts";
-import { handleOf } from "../../tensor/internal.ts";
+import { expectTensor } from "../../tensor/internal.ts";
 import type { MapSamples, SplitRecord } from "../run/events.ts";
 import type { Session } from "../run/session-state.ts";
 import { inPrecision, type Precision } from "./precision.ts";
@@ -54,7 +54,7 @@ function expectEvaluation(
     ...(["batchSize", "onImages", "signal"] as const),
   ]);
   expectString(`${operation}: camLayer`, camLayer);
-  handleOf(prototypes, `${operation}: prototypes`);
+  expectTensor(prototypes, `${operation}: prototypes`);
   if (onImages !== undefined) expectFunction(`${operation}: onImages`, onImages);
   expectSignal(`${operation}: signal`, signal);
 }

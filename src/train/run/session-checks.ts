@@ -9,12 +9,10 @@ import { familyOf } from "../../models/internal.ts";
 import { inWords } from "../../registry.ts";
 import { tidy } from "../../tensor/index.ts";
 import type { ConfiguredData } from "../data/configured-data.ts";
+import { imagesPerStep } from "../loop/step.ts";
 import type { Progress } from "./checkpoint.ts";
 import type { TrainEvent } from "./events.ts";
 import { camLayerOf } from "./from-config.ts";
-
-/** What one step of the optimizer sees. */
-export const imagesPerStep = ({ batchSize, gradAccumSteps }: TrainConfig): number => batchSize * gradAccumSteps;
 
 /** Fewer validation images than this say little of which epoch is best. */
 const FEW_IMAGES = 50;
@@ -72,7 +70,7 @@ export function expectAnnotations({ baseline, dataset }: TrainConfig, data: Conf
 }
 
 /** The layer whose maps are guided, and their size. A model that cannot take the data set's images is the config's fault. */
-export function mapsOf(
+export function guidedLayer(
   config: TrainConfig,
   model: Model,
   split: Split,

@@ -14,6 +14,7 @@ import { guidedPrototypes, prototypeOptions } from "../loop/guided-prototypes.ts
 import { createOptimizer, freeze, learningRate } from "../loop/optimisation.ts";
 import { usesBfloat16, usesChannelsLast } from "../loop/precision.ts";
 import { profilerOf } from "../loop/profiling.ts";
+import { imagesPerStep } from "../loop/step.ts";
 import { disposeAll } from "./checkpoint.ts";
 import type { TrainEvent } from "./events.ts";
 import { modelFor } from "./from-config.ts";
@@ -23,9 +24,8 @@ import { type OpenRun, openRun, writeJson } from "./run-directory.ts";
 import {
   checkMapSize,
   expectAnnotations,
+  guidedLayer,
   guidedShape,
-  imagesPerStep,
-  mapsOf,
   normWarnings,
   sizeWarnings,
 } from "./session-checks.ts";
@@ -84,7 +84,7 @@ async function openSession(
   const model = modelFor(config, data.train);
   const adapted = startModel(model, start, config.model);
   if (start.source !== null) adapted.push(normalizationNote(data.train.normalization, start.source));
-  const { camLayer, size } = mapsOf(config, model, data.train);
+  const { camLayer, size } = guidedLayer(config, model, data.train);
   checkMapSize(size, camLayer, emit);
   const imageSize = data.train.images.sizes.slice(-2) as [number, number];
   const statistics = prototypeOptions(config, (message) => emit({ type: "warning", message }));
