@@ -6,6 +6,7 @@ export { ExplainConfig } from "./explain.ts";
 export { BASELINE_NAMES, DATASET_NAMES, type DatasetName, MODEL_NAMES, type ModelName } from "./features.ts";
 export { lambdaWarmupOf } from "./lambda-warmup.ts";
 
+export type { ParseOptions } from "./parse.ts";
 export { ReportConfig } from "./report.ts";
 export { objectiveName, overrideTrainConfig, parseTrainConfig, resolveTrainConfig, runDirectoryOf } from "./resolve.ts";
 export { describeResumedRun, LIMITS, resumeTrainConfig, savedTrainConfig } from "./resume.ts";

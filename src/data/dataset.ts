@@ -16,12 +16,13 @@ import { DATASETS, type DatasetDescription, type DatasetName } from "./descripti
 import type { ImageFit } from "./images/resize.ts";
 import type { EarlierSplit } from "./record/data-record.ts";
 import { fileDigest, rootOf } from "./record/dataset-digest.ts";
-import { type LabelledImages, listClassFolder } from "./sources/class-folder.ts";
+import type { LabelledImages } from "./sources/class-folder.ts";
 import { colorClasses } from "./sources/color-mnist.ts";
 import { addDecoys, DECOY_VARIANTS, type DecoyVariant } from "./sources/decoy.ts";
 import { FASHION_CLASSES, FASHION_NORMALIZATION, readFashionMnist } from "./sources/fashion-mnist.ts";
 import type { ByteSplit } from "./sources/idx.ts";
 import { channelStatistics, loadLabelled } from "./sources/labelled-dataset.ts";
+import { LISTED_SOURCES, type ListedSource } from "./sources/listed-sources.ts";
 import { MNIST_NORMALIZATION, readMnist } from "./sources/mnist.ts";
 import { ownDataset } from "./sources/own-dataset.ts";
 import { coverageWarnings } from "./splits/class-coverage.ts";
@@ -107,8 +108,8 @@ const LOADERS: Readonly<Record<DatasetName, DatasetLoader>> = {
       ...options,
     }),
   "color-mnist": async ({ dataDir }) => colored(await readMnist(dataDir)),
-  folder: loadFolder,
-  csv: loadCsv,
+  folder: (options) => loadListed("folder", options),
+  csv: (options) => loadListed("csv", options),
   npz: loadNpz,
 };
 
@@ -224,15 +225,11 @@ function colored(grey: { train: ByteSplit; test: ByteSplit }): Dataset {
   );
 }
 
-async function loadFolder(options: DatasetOptions): Promise<Dataset> {
-  const folder = expectDataDir("folder", "give the folder of the images, with one subfolder for each class", options);
-  return labelled("folder", await listClassFolder(folder, { followLinks: options.followLinks ?? false }), options);
-}
-
-async function loadCsv(options: DatasetOptions): Promise<Dataset> {
-  const file = expectDataDir("csv", "give the CSV file that names the images", options);
-  const { readManifest } = await import("./sources/manifest.ts"); // loaded on demand, because its CSV parser is slow to load
-  return labelled("csv", await readManifest(file, { followLinks: options.followLinks ?? false }), options);
+/** Loads the images that a folder or a file of the user's own names. */
+async function loadListed(name: DatasetName, options: DatasetOptions): Promise<Dataset> {
+  const source = LISTED_SOURCES[name] as ListedSource;
+  const dataDir = expectDataDir(name, source.expects, options);
+  return labelled(name, await source.list(dataDir, { followLinks: options.followLinks ?? false }), options);
 }
 
 async function loadNpz(options: DatasetOptions): Promise<Dataset> {

@@ -3,6 +3,7 @@ export type { AugmentKey, AugmentOptions } from "./augment/draws.ts";
 export {
   type Batch,
   type BatchPlan,
+  type BatchSizes,
   balancedIndices,
   batchCount,
   batches,
@@ -23,9 +24,10 @@ export {
 export { type Dataset, type DatasetOptions, disposeDataset, loadDataset } from "./dataset.ts";
 export { type ImageFile, type ReadImageOptions, readImage } from "./images/image-file.ts";
 export type { ImageFit } from "./images/resize.ts";
+export type { EarlierSplit } from "./record/data-record.ts";
 export type { DecoyCue, DecoyVariant } from "./sources/decoy.ts";
-export { type IdxArray, type IdxData, parseIdx, readIdx } from "./sources/idx.ts";
-export { listImages, type ReadImagesOptions, readImages } from "./sources/image-folder.ts";
+export { type IdxArray, type IdxData, readIdx } from "./sources/idx.ts";
+export { type ListImagesOptions, listImages, type ReadImagesOptions, readImages } from "./sources/image-folder.ts";
 export { disposeSplit, type Normalization, type Split } from "./splits/split.ts";
 export { type SplitOptions, splitOf } from "./splits/split-of.ts";
 export { selectImages, splitValidation, type ValidationOptions } from "./splits/validation-split.ts";

@@ -1,6 +1,6 @@
 export { Adam, type AdamOptions, AdamW } from "./adam.ts";
 export { clipGradNorm, gradNorm, Optimizer, type Update } from "./optimizer.ts";
-export type { ParameterGroup, Parameters } from "./parameter-groups.ts";
+export type { ParameterGroup, Parameters, Slot } from "./parameter-groups.ts";
 export { layersOf, type ParameterGroupsOptions, parameterGroups } from "./parameter-groups.ts";
 export {
   constant,

@@ -6,6 +6,7 @@ export {
   type RatePoint,
 } from "./loop/find-learning-rate.ts";
 export { type TrainOptions, train } from "./loop/loop.ts";
+export type { Mixed } from "./loop/mixup.ts";
 export { type Guidance, type ObjectiveOptions, objective, type Terms, warmedUp } from "./loop/objective.ts";
 export { evaluateSplit, type SplitEvaluationOptions, sampleMaps } from "./loop/validation.ts";
 export type {
@@ -14,6 +15,7 @@ export type {
   JudgedRun,
   MapSamples,
   ProfileEvent,
+  Rejudged,
   SplitRecord,
   StartEvent,
   StepEvent,

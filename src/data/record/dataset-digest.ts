@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
-import { dirname } from "node:path";
+import { OWN_DATA } from "../../config/internal.ts";
 import { readRegularFile } from "../../regular-file.ts";
 import type { DatasetName } from "../description.ts";
 import { hashFiles } from "../images/file-hashes.ts";
-import { type LabelledImage, type LabelledImages, listClassFolder } from "../sources/class-folder.ts";
+import type { LabelledImage, LabelledImages } from "../sources/class-folder.ts";
+import { LISTED_SOURCES } from "../sources/listed-sources.ts";
 import { pathWithin } from "../sources/reading-notes.ts";
 import type { SplitName } from "../splits/split.ts";
 import { digestOfLines, wholeHash } from "./data-record.ts";
@@ -63,8 +64,7 @@ const wholeOrNull = (hash: string | null, mask: string | undefined): string | nu
 
 /** The folder that the images' paths are relative to; null for data sets whose images have no paths. */
 export function rootOf(name: DatasetName, dataDir: string): string | null {
-  if (name === "folder") return dataDir;
-  return name === "csv" ? dirname(dataDir) : null;
+  return LISTED_SOURCES[name]?.root(dataDir) ?? null;
 }
 
 /**
@@ -76,15 +76,11 @@ export function rootOf(name: DatasetName, dataDir: string): string | null {
  */
 export async function datasetDigest(name: DatasetName, options: DigestOptions): Promise<string | null> {
   const { dataDir, signal, followLinks = false } = options;
-  if (dataDir === undefined) return null;
-  const listed =
-    name === "folder"
-      ? await listClassFolder(dataDir, { followLinks })
-      : name === "csv"
-        ? await manifestOf(dataDir, followLinks)
-        : null;
-  if (listed === null) return name === "npz" ? fileDigest(dataDir) : null;
-  const place = { source: dataDir, root: rootOf(name, dataDir) as string, ...(signal ? { signal } : {}) };
+  if (dataDir === undefined || !OWN_DATA.has(name)) return null;
+  const source = LISTED_SOURCES[name];
+  if (source === undefined) return fileDigest(dataDir);
+  const listed = await source.list(dataDir, { followLinks });
+  const place = { source: dataDir, root: source.root(dataDir), ...(signal ? { signal } : {}) };
   return (await hashListing(namedImages(listed), listed.classNames, place)).digest;
 }
 
@@ -92,11 +88,6 @@ export interface DigestOptions {
   dataDir?: string | undefined;
   followLinks?: boolean | undefined;
   signal?: AbortSignal | undefined;
-}
-
-async function manifestOf(file: string, followLinks: boolean): Promise<LabelledImages> {
-  const { readManifest } = await import("../sources/manifest.ts"); // loaded on demand, because its CSV parser is slow to load and most commands do not need it
-  return readManifest(file, { followLinks });
 }
 
 /** SHA-256 of a file. The hash comes from the index of known hashes if the file has not changed since. */
