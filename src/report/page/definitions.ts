@@ -36,7 +36,8 @@ export const OBJECTIVE: Definition = {
 export function measureDefinition(name: MeasureName): Definition {
   const { definition, source, note } = MEASURES[name];
   const sentence = `${capital(definition)}${source === undefined ? "" : ` (${source})`}.`;
-  return { id: name, term: capital(testName(name)), text: [sentence, note].filter(Boolean).join(" ") };
+  const text = [sentence, note].filter(Boolean).join(" ").replaceAll("'", "’");
+  return { id: name, term: capital(testName(name)), text };
 }
 
 /** A list of definitions, with their formulas. */
