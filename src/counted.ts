@@ -32,6 +32,6 @@ export const grouped = (count: number): string => count.toLocaleString("en");
 
 function pluralOf(noun: string): string {
   if (/[^aeiou]y$/.test(noun)) return `${noun.slice(0, -1)}ies`;
-  // "och" is spoken as "ock": epochs.
+  // "och" is pronounced "ock", so its plural is "epochs".
   return /(s|x|[^o]ch|sh)$/.test(noun) ? `${noun}es` : `${noun}s`;
 }

@@ -1,9 +1,9 @@
 /**
- * The table of everything that a run is measured by. The terminal's tables, the reports, the model card, the charts, evaluation.json
- * and docs/measures.md take names, units, directions and definitions from here.
+ * The table of all measures of a run. The terminal's tables, the reports, the model card, the charts, evaluation.json and
+ * docs/measures.md take names, units, directions and definitions from it.
  */
 
-/** How a measure is named, written and defined wherever it is shown. */
+/** The name, format and definition of a measure. */
 export interface Measure {
   /** The full name, in lower case for use within a sentence. */
   name: string;
@@ -13,19 +13,19 @@ export interface Measure {
   column?: string;
   /** The unit of the value that is shown. Shares are recorded from 0 to 1 and shown in per cent, times are recorded in seconds. */
   unit: "" | "%" | "ms" | "s";
-  /** Which direction is better; null if neither is. */
+  /** Whether higher or lower values are better; null if neither is. */
   better: "higher" | "lower" | null;
   /** The range of the recorded value. */
   range: readonly [lowest: number, highest: number];
   /** The decimals of the value that is shown. */
   digits: number;
-  /** A phrase without a full stop. */
+  /** The definition, as a phrase without a full stop. */
   definition: string;
-  /** The paper or library whose definition it is; absent if it is the project's own. */
+  /** The paper or library that the definition comes from; absent if it is the project's own. */
   source?: string;
   /** The quantity that the values count, if it is not a share. */
   counts?: string;
-  /** Whole sentences about how to read the measure. */
+  /** Sentences about how to interpret the measure. */
   note?: string;
 }
 
@@ -36,7 +36,7 @@ const number = (row: Row): Measure => ({ short: row.name, unit: "", range: [0, 1
 const positive = (row: Row): Measure => number({ range: [0, Number.POSITIVE_INFINITY], ...row });
 const time = (row: Row): Measure => positive({ ...row, unit: row.unit ?? "s", digits: 1 });
 
-/** Logged at training steps, and as means over an epoch. */
+/** Measures that are logged at training steps, and as means over an epoch. */
 const TRAINING = {
   loss: positive({
     name: "loss, the whole objective",
@@ -87,7 +87,7 @@ const TRAINING = {
   lr: positive({ name: "learning rate", better: null, definition: "learning rate of a step" }),
 };
 
-/** How well a model classifies the images of a split. */
+/** Measures of how well a model classifies the images of a split. */
 const CLASSIFICATION = {
   accuracy: share({
     name: "accuracy",
@@ -127,7 +127,7 @@ const MAP_SSIM = number({
   range: [-1, 1],
   definition: "structural similarity of a map and the prototype of its class, mean over positions and images",
   source: "Wang et al. 2004",
-  note: "It is 1 if map and prototype are identical. Means μ, variances σ² and the covariance are taken under a Gaussian window of 11 pixels (σ = 1.5) that lies inside the image; c₁ = 0.01², c₂ = 0.03².",
+  note: "It is 1 if map and prototype are identical. Means μ, variances σ² and the covariance are taken under a Gaussian window of 11 pixels (σ = 1.5) inside the image; c₁ = 0.01², c₂ = 0.03².",
 });
 
 /** Properties of the maps of the true class, over a whole split. */
@@ -148,7 +148,7 @@ const MAPS = {
     column: "on foreground",
     better: "higher",
     definition:
-      "share of a map's sum that lies on the foreground of its image, the pixels brighter than 0.1; mean over the maps that are not dead",
+      "share of a map's sum that is on the foreground of its image, the pixels brighter than 0.1; mean over the maps that are not dead",
     source: "relevance mass accuracy of Quantus",
     note: "Images whose foreground covers more than 80 % are left out.",
   }),
@@ -156,7 +156,7 @@ const MAPS = {
     name: "share of dead maps",
     short: "dead maps",
     better: "lower",
-    definition: "share of the maps that are zero everywhere, because no channel speaks for the class",
+    definition: "share of the maps that are zero everywhere, because no channel supports the class",
     note: "Dead maps count in every other mean except that of the energy in the foreground.",
   }),
 };
@@ -229,7 +229,7 @@ const EXPLANATIONS = {
     name: "pointing game",
     column: "pointing",
     better: "higher",
-    definition: "share of maps whose maximum lies on the foreground, the pixels above 0.1",
+    definition: "share of maps whose maximum is on the foreground, the pixels above 0.1",
     source: "Zhang et al. 2016",
     note: "Images whose foreground covers more than 80 % are left out.",
   }),
@@ -264,7 +264,7 @@ const EXPLANATIONS = {
   }),
 };
 
-/** How far a model relies on a cue that its training images carry and that says nothing at the test. */
+/** Measures of how much a model relies on a cue that its training images have and that is not informative in the test. */
 const CUE = {
   alignedAccuracy: share({
     name: "accuracy, aligned cues",
@@ -301,7 +301,7 @@ const CUE = {
     short: "map in patch",
     better: "lower",
     definition:
-      "share of the sum of the Grad-CAM map of the true class that lies on the patch, on the images with random cues; dead maps are left out",
+      "share of the sum of the Grad-CAM map of the true class that is on the patch, on the images with random cues; dead maps are left out",
     note: "Chance level is the share of the image that the patch covers.",
   }),
   wrongReason: share({

@@ -16,7 +16,7 @@ export function trainConfigOf(features: Features): z.ZodObject {
 }
 
 /**
- * What a caller writes: every key optional. Generated, so that editors show what each key means: after a change here, run
- * `npm run build && node scripts/generate-config-types.mjs`.
+ * A train config as a caller writes it, with every key optional. The type is generated, so that editors show the description of each
+ * key. After a change of the fields run `npm run generate`.
  */
 export type { TrainConfigInput } from "./generated/inputs.ts";

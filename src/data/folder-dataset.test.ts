@@ -381,8 +381,8 @@ describe("what a folder leaves out", () => {
     for (const part of ["2 .psd", "1 .raw", "1 without extension", "2 hidden", "1 pipe, socket or device"])
       expect(warning).toContain(part);
     expect(warning).toContain("1 broken link (a/broken.png)");
-    expect(warning).toContain("1 image beside the folders (stray.png)");
-    expect(warning).toContain("1 file beside the folders (list.csv)");
+    expect(warning).toContain("1 image outside the folders (stray.png)");
+    expect(warning).toContain("1 file outside the folders (list.csv)");
     expect(warning).toMatch(/; ImageMagick converts pictures: mogrify -format png \*\.psd$/);
     disposeDataset(set);
   });

@@ -71,7 +71,7 @@ export class Coherence {
     return { mean, perClass, counts: [...this.#counts] };
   }
 
-  /** Forgets every map and frees the sums. */
+  /** Discards all maps and frees the sums. */
   reset(): void {
     this.#sums?.dispose();
     this.#sums = undefined;

@@ -107,6 +107,6 @@ function readPercentiles(given: Iterable<number>): readonly number[] {
   if (percentiles.length === 0 || percentiles.length > 1000)
     throw new BatchCamError("E_ARGUMENT", `road: percentiles must be 1 to 1000 numbers, got ${percentiles.length}`);
   for (const [index, q] of percentiles.entries())
-    expectNumber(`road: percentile ${index}`, q, "lie in [0, 100]", (n) => n >= 0 && n <= 100);
+    expectNumber(`road: percentile ${index}`, q, "be in [0, 100]", (n) => n >= 0 && n <= 100);
   return percentiles;
 }

@@ -14,9 +14,9 @@ export interface ProfileReport {
   millisecondsPerStep: number;
   /** The phases in the order of their last occurrence in a step. `other` is the time outside all phases. */
   phases: PhaseRecord[];
-  /** The longest self time first. */
+  /** Sorted by self time, longest first. */
   operators: OperatorRecord[];
-  /** The longest self time first. */
+  /** Sorted by self time, longest first. */
   modules: ModuleRecord[];
   /** Milliseconds of a step outside all operators: JavaScript, calls into C++, and garbage collection. */
   outsideOperators: number;

@@ -53,7 +53,7 @@ interface Job extends ReadImageOptions {
 }
 
 const WHITE: Background = [255, 255, 255];
-const DAMAGED: ReadContext = { operation: "readImage", remedy: "get the file again from where it came" };
+const DAMAGED: ReadContext = { operation: "readImage", remedy: "get the file again from its source" };
 
 /**
  * Larger images are shrunk by libvips, which is faster because it uses threads of its own, but does not match

@@ -14,7 +14,7 @@ export type { ImageFile, ReadImageOptions };
 
 const DEFAULT_MAX_PIXELS = 100_000_000;
 const CONTEXT: ReadContext = { operation: "readImage", remedy: "name an image file that you may read" };
-const DAMAGED: ReadContext = { operation: "readImage", remedy: "get the file again from where it came" };
+const DAMAGED: ReadContext = { operation: "readImage", remedy: "get the file again from its source" };
 /**
  * Version of the decoder. It must be increased whenever the same file would be decoded to different pixels, so that
  * cached images are not used.

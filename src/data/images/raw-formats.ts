@@ -5,7 +5,7 @@ import { decodeHeic, isHeic } from "./heic.ts";
 
 const CONTEXT: ReadContext = {
   operation: "readImage",
-  remedy: "get the file again from where it came, or convert it to PNG",
+  remedy: "get the file again from its source, or convert it to PNG",
 };
 
 /** An image in a format that sharp cannot read, before it is decoded. */

@@ -14,8 +14,8 @@ const PLURALS = {
   "broken link": "broken links",
   "link to a folder that holds it": "links to folders that hold them",
   "pipe, socket or device": "pipes, sockets or devices",
-  "image beside the folders": "images beside the folders",
-  "file beside the folders": "files beside the folders",
+  "image outside the folders": "images outside the folders",
+  "file outside the folders": "files outside the folders",
 } as const;
 
 /** A kind of file: an extension with its dot, or a key of `PLURALS`. */

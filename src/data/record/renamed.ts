@@ -12,7 +12,7 @@ export interface Renaming {
   /** Number of images that the run has under the old name, and how many of them are now under the new name. */
   images: number;
   found: number;
-  /** Whether the new name also holds the images of another class of the run. */
+  /** Whether the images of another class of the run are under the new name too. */
   joined: boolean;
 }
 

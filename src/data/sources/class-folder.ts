@@ -203,7 +203,7 @@ async function subfolders(folder: string, { root, followLinks, leftOut }: Listin
     else if (linked) leftOut.add("link", relative(root, path));
     else
       leftOut.add(
-        isImageName(entry.name) ? "image beside the folders" : "file beside the folders",
+        isImageName(entry.name) ? "image outside the folders" : "file outside the folders",
         relative(root, path),
       );
   }

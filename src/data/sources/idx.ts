@@ -36,7 +36,7 @@ const ELEMENT_TYPES: ReadonlyMap<number, ElementType> = new Map([
   [0x0e, { name: "float64", bytes: 8, decode: (p) => fill(new Float64Array(p.length / 8), p, "getFloat64") }],
 ]);
 
-const REMEDY = "get the file again, unpacked, from where it came";
+const REMEDY = "get the file again from its source, unpacked";
 
 /**
  * Reads an IDX file, the format of MNIST.

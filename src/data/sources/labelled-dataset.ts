@@ -107,7 +107,7 @@ interface DecodedImage extends NamedImage {
 interface DecodedImages {
   pixels: Uint8Array;
   listed: DecodedImage[];
-  /** 1 where the masks of these images are brighter than half, (N, H, W); null where not all of them have one. */
+  /** The binary masks of these images, (N, H, W), 1 where the mask is brighter than 127; null unless all of them have one. */
   masks: (images: readonly DecodedImage[]) => Uint8Array | null;
 }
 
@@ -154,7 +154,7 @@ const noImage = (name: string, source: string): BatchCamError =>
 interface Masks {
   /** The row of each image's mask, by the position of the image in the list; null if the mask could not be read. */
   at: ReadonlyMap<number, number | null>;
-  /** 1 where the masks of these images are brighter than half, (N, H, W); null where not all of them have one. */
+  /** The binary masks of these images, (N, H, W), 1 where the mask is brighter than 127; null unless all of them have one. */
   rows: (places: readonly number[]) => Uint8Array | null;
 }
 
