@@ -182,12 +182,7 @@ describe("road", () => {
 
   it.each<[string, unknown, string, RegExp]>([
     ["no percentile", { percentiles: [] }, "E_ARGUMENT", /percentiles must be 1 to 1000 numbers, got 0/],
-    [
-      "a percentile above 100",
-      { percentiles: [10, 101] },
-      "E_ARGUMENT",
-      /percentile 1 must be in \[0, 100\], got 101/,
-    ],
+    ["a percentile above 100", { percentiles: [10, 101] }, "E_ARGUMENT", /percentile 1 must be in \[0, 100\], got 101/],
     ["a percentile that is NaN", { percentiles: [Number.NaN] }, "E_ARGUMENT", /percentile 0 must be in/],
     ["one number for a list", { percentiles: 50 }, "E_ARGUMENT", /percentiles must be a list of numbers/],
     ["another score", { score: "loss" }, "E_ARGUMENT", /score: expected "logit" or "probability", got "loss"/],

@@ -6,7 +6,7 @@ import { type Profile, StepProfiler } from "./step-profiler.ts";
 export interface ProfileOptions {
   /** Number of steps that are recorded (10). */
   steps?: number;
-  /** Number of warm-up steps before, which are not recorded (5). */
+  /** Number of warm-up steps that run first and are not recorded (5). */
   skip?: number;
   /** The model whose modules are named by their paths. Other modules are named by their class. */
   model?: Module;

@@ -9,7 +9,7 @@ import { scaleOf } from "./scale.ts";
 export interface ProfileReport {
   /** Number of recorded steps. */
   steps: number;
-  /** Number of warm-up steps before. */
+  /** Number of warm-up steps that ran first. */
   skipped: number;
   millisecondsPerStep: number;
   /** The phases in the order of their last occurrence in a step. `other` is the time outside all phases. */
