@@ -76,6 +76,6 @@ function lastBalance(balance: Balance): Markup | null {
   const heads = ["λ", "value", "gradient norm", "cosine"].map(
     (head) => markup`<th scope="col" class="number">${head}</th>`,
   );
-  return markup`<div class="wide" tabindex="0" role="region" aria-label="Balance at the last step looked at"><table class="results"><caption>At step ${last.step}, the last that was looked at</caption>
+  return markup`<div class="wide" tabindex="0" role="region" aria-label="Balance at the last logged step"><table class="results"><caption>At step ${last.step}, the last for which it was logged</caption>
 <thead><tr><th scope="col">term</th>${heads}</tr></thead><tbody>${rows}</tbody></table></div>`;
 }
