@@ -14,37 +14,47 @@ const list = () => z.union([z.string(), z.array(z.unknown())]);
 const numbers = () => z.union([z.number(), z.string(), z.array(z.unknown())]);
 
 const rows = group("Grid", {
-  grid: path().optional().describe("YAML or JSON file of a grid, with any of these options; flags override it"),
-  preset: z.string().optional().describe("a grid that comes with the package, in place of a file"),
-  name: runName().optional().describe("name of the results folder (default: that of the grid's file, or grid)"),
-  base: z.record(z.string(), z.unknown()).default({}).describe("train options of every run"),
+  grid: path()
+    .optional()
+    .describe("YAML or JSON file that describes a grid, with any of these options; a flag overrides the file's value"),
+  preset: z.string().optional().describe("use a grid that comes with the package instead of a file"),
+  name: runName()
+    .optional()
+    .describe("name of the results folder (default: the name of the grid's file without its extension, or grid)"),
+  base: z.record(z.string(), z.unknown()).default({}).describe("train options that apply to every run"),
   set: z
     .array(z.string())
     .default([])
-    .describe("a train option of every run, such as epochs=2; may be given several times")
+    .describe("a train option that applies to every run, such as epochs=2; may be given several times")
     .meta({ repeat: true }),
   models: list()
     .default("simple-cnn")
-    .describe("models, separated by commas; in a file each may have its own name and train options"),
-  datasets: list().default("mnist").describe("data sets, in the same form as the models"),
+    .describe("models, separated by commas; in a file, each may also have a name and its own train options"),
+  datasets: list()
+    .default("mnist")
+    .describe("data sets, separated by commas; in a file, each may also have a name and its own train options"),
   methods: z.array(z.unknown()).optional().describe("training methods, each with a name and train options"),
   objectives: list()
     .optional()
-    .describe("instead of methods: plain, prototype, batch-cam, both (default: plain,prototype)"),
+    .describe(
+      "losses to train with, separated by commas: plain (none on the maps), prototype (Prototype Loss), batch-cam (Batch-CAM Loss) or both; use either objectives or methods (default: plain,prototype)",
+    ),
   distances: list()
     .optional()
     .describe(
-      `${namesOf(DISTANCES).join(", ")}; each objective except plain is run with each of them (default: ${DISTANCES[0].name})`,
+      `distances, separated by commas (${namesOf(DISTANCES).join(", ")}); every objective except plain runs with each of them (default: ${DISTANCES[0].name})`,
     ),
   lambdas: numbers()
     .optional()
-    .describe("weights of the objective's losses; each is run with each distance (default: the distance's own)"),
-  seeds: numbers().default(3).describe("number of seeds, starting from 0; or a list of seeds"),
+    .describe(
+      "weights of the objective's losses; every distance runs with each of them (default: the distance's default weight)",
+    ),
+  seeds: numbers().default(3).describe("number of seeds, counted from 0, or a list of seeds separated by commas"),
   explanations: z
     .int()
     .nonnegative()
     .default(200)
-    .describe("test images for the faithfulness metrics of each run; 0 for none"),
+    .describe("number of test images on which each run's faithfulness metrics are computed; 0 skips them"),
   report: z
     .boolean()
     .default(true)
@@ -52,23 +62,23 @@ const rows = group("Grid", {
 });
 
 const run = group("Run", {
-  output: path().default("runs/compare").describe("folder of the results folders"),
-  jobs: count().default(1).describe("number of runs at the same time, each in its own process"),
+  output: path().default("runs/compare").describe("folder in which the results folder is created"),
+  jobs: count().default(1).describe("number of runs to train at the same time, each in its own process"),
   threads: count()
     .optional()
     .describe(
-      "threads of each run (default: as in the grid's earlier runs, otherwise the physical cores divided by the jobs)",
+      "threads of each run (default: as many as the grid's earlier runs used, or the physical cores divided by the number of jobs)",
     ),
   shard: z
     .string()
     .refine(isShard, 'a share i/n with i from 1 to n, such as "2/3"')
     .optional()
     .describe(
-      "run only the i-th of n shares of the grid, such as 2/3; the results of all shares may be copied together",
+      "train only the i-th of n shares of the grid, such as 2/3; the results of all shares can then be copied into one folder",
     ),
-  list: z.boolean().default(false).describe("print the grid's runs and their progress without running anything"),
+  list: z.boolean().default(false).describe("print the grid's runs and the state of each, and train nothing"),
   keepFailed: z.boolean().default(false).describe("do not retry runs that failed in an earlier call"),
-  keepRuns: z.boolean().default(false).describe("keep the run directories, with their weights"),
+  keepRuns: z.boolean().default(false).describe("keep the run directories with their weights, not only their results"),
 });
 
 /** The options of `batch-cam compare`, and the contents of a grid's file. */

@@ -2,9 +2,9 @@ import { z } from "zod";
 
 /** The options of `batch-cam demo`. */
 export const DemoConfig = z.strictObject({
-  seed: z.int().nonnegative().default(0).describe("seed of all training runs"),
+  seed: z.int().nonnegative().default(0).describe("seed of every training run"),
   epochs: z.int().positive().default(2).describe("passes over the MNIST training images"),
-  limitTrain: z.int().positive().default(6_400).describe("number of MNIST training images that are used"),
+  limitTrain: z.int().positive().default(6_400).describe("number of MNIST training images to use"),
   threads: z
     .int()
     .positive()

@@ -14,58 +14,67 @@ const subjectFieldsOf = <const M extends Features["models"]>(families: M) =>
     weights: path()
       .optional()
       .describe(
-        "weights to explain instead of a run: a safetensors or torch.save file from torchvision, timm, transformers or batch-cam, or a folder of transformers",
+        "explain a model from these weights instead of a run: a .safetensors file or a torch.save checkpoint from torchvision, timm, transformers or batch-cam, or a transformers model folder",
       ),
     weightsKey: path()
       .optional()
       .describe(
-        "with --weights: key of the state dict in a checkpoint (keys joined by dots), or the common prefix of its names",
+        "with --weights: where the state dict is inside the checkpoint: its key, nested keys joined by dots, or the common prefix of its tensor names",
       ),
     model: choiceOf(modelNamesOf(families))
       .optional()
-      .describe("with --weights: their architecture (default: recognised by their names and shapes)"),
+      .describe("with --weights: architecture (default: recognised from the names and shapes of the weights)"),
     imageSize: count()
       .optional()
-      .describe("with --weights: side of the images that the model takes (default: 224, and 28 for small stems)"),
+      .describe("with --weights: height and width of the model's input images (default: 224, or 28 for small stems)"),
     normalization: z
       .enum(["imagenet", "none"])
       .optional()
       .describe(
-        "with --weights: normalisation of the pixels; none leaves them in [0, 1] (default: that of their run or folder, otherwise imagenet for 3 channels)",
+        "with --weights: normalisation of the pixels; none leaves them in [0, 1] (default: the one recorded with the weights, or imagenet for 3 channels)",
       ),
     mean: figures()
       .optional()
-      .describe("with --weights: mean of the pixels in [0, 1], a number for each channel, instead of normalization"),
-    std: figures().optional().describe("with --weights: standard deviation of the pixels, a number for each channel"),
-    classNames: path().optional().describe("text file with a class name on each line"),
+      .describe(
+        "with --weights: mean of the pixels in [0, 1], one number per channel, separated by commas; replaces --normalization",
+      ),
+    std: figures()
+      .optional()
+      .describe("with --weights: standard deviation of the pixels in [0, 1], one number per channel"),
+    classNames: path().optional().describe("text file with one class name per line"),
   });
 
 const images = group("Images", {
-  images: z.array(path()).optional(),
+  images: z.array(path()).optional().describe("image files, or folders of images"),
   split: z
     .enum(["test", "val", "train"])
     .optional()
-    .describe("with --run: explain images of its data set instead of files"),
+    .describe("with --run: explain images from this split of its data set instead of files"),
   ...runDataFields(),
   limit: count()
     .optional()
     .describe(
-      "explain only N images: the first files that can be read, or images from all classes of a split (default: all files, or 16 of a split)",
+      "explain at most N images: the first N readable files, or N images of a split spread over its classes (default: 16 images of a split, or all files)",
     ),
   fit: z
     .enum(["cover", "contain", "fill"])
     .default("cover")
-    .describe("how an image is fitted to the model's size: crop, add margins, or distort"),
+    .describe("how a picture is resized to the model's input: cropped (cover), padded (contain) or stretched (fill)"),
   invert: z
     .boolean()
     .default(false)
-    .describe("invert the pixels: for images of dark strokes on light paper, if the model expects light on dark"),
-  maxPixels: count().optional().describe("largest image that is decoded (default: 100,000,000 pixels)"),
+    .describe(
+      "invert the pixels, for pictures of dark strokes on light paper and a model trained on light strokes on dark",
+    ),
+  maxPixels: count().optional().describe("refuse to decode larger pictures (default: 100,000,000 pixels)"),
   badImages: z
     .enum(["fail", "skip"])
     .default("fail")
-    .describe("whether a file that cannot be read is an error, or is left out and reported"),
-  followLinks: z.boolean().default(false).describe("follow links that leave a folder of images, and links to folders"),
+    .describe("stop at a file that cannot be read, or skip and report it"),
+  followLinks: z
+    .boolean()
+    .default(false)
+    .describe("in a folder of images, also follow symbolic links that lead to folders or out of it"),
 });
 
 const mapFieldsOf = (methods: Features["methods"]) =>
@@ -73,31 +82,33 @@ const mapFieldsOf = (methods: Features["methods"]) =>
     method: z
       .string()
       .default("GradCAM")
-      .describe(`one or several methods, separated by commas: ${namesOf(methods).join(", ")}`),
+      .describe(`CAM methods, separated by commas: ${namesOf(methods).join(", ")}`),
     layer: path()
       .optional()
       .describe(
-        "module path of the layer, or several to fuse, separated by commas (default: the run's, otherwise the model's last stage)",
+        "module path of the target layer, or several paths, separated by commas, whose maps are fused (default: the run's layer, or the model's last stage)",
       ),
     target: z
       .string()
       .default("prediction")
-      .describe("class that is explained: prediction, label (of a split), all, kth:K, a class name or its number"),
+      .describe(
+        "class to explain: prediction, label (with --split), all, kth:K (the class with the K-th highest score), or a class's name or number",
+      ),
     augSmooth: z
       .boolean()
       .default(false)
-      .describe("average six maps, including those of the flipped image and of other contrasts"),
+      .describe("test-time augmentation: average six maps, of the image and its mirror image at three contrasts"),
     eigenSmooth: z
       .boolean()
       .default(false)
-      .describe("use the first principal component of the layer's terms instead of their sum"),
+      .describe("combine the layer's weighted channels by their first principal component instead of their sum"),
     convention: z
       .enum(["batch-cam", "pytorch-grad-cam", "torch-cam"])
       .default("batch-cam")
-      .describe("the library whose scaling and formulas are used, if libraries differ"),
+      .describe("library whose scaling and formulas are used if libraries differ"),
     samples: count()
       .optional()
-      .describe(`noisy copies of each image (default: ${defaultsOf(methods, "samples")})`),
+      .describe(`number of noisy copies of each image (default: ${defaultsOf(methods, "samples")})`),
     noise: z
       .number()
       .nonnegative()
@@ -105,7 +116,7 @@ const mapFieldsOf = (methods: Features["methods"]) =>
       .describe("standard deviation of the noise, in units of the normalised image"),
     steps: count()
       .optional()
-      .describe(`number of points on the path (default: ${defaultsOf(methods, "steps")})`),
+      .describe(`number of points on the integration path (default: ${defaultsOf(methods, "steps")})`),
     seed: z.int().nonnegative().default(0).describe("seed of the noise"),
   });
 
@@ -113,39 +124,36 @@ const output = group("Output", {
   output: path()
     .optional()
     .describe(
-      "folder for pictures, maps and manifest.json (default: explanations, or explanations-2, ... if that exists)",
+      "folder for pictures, maps and manifest.json (default: explanations, or explanations-2 and so on if it exists)",
     ),
-  overwrite: z.boolean().default(false).describe("replace an existing explanation"),
+  overwrite: z.boolean().default(false).describe("replace an existing explanation in the output folder"),
   style: z
     .enum(["overlay", "classic", "map"])
     .optional()
     .describe(
-      "overlay: the map over the image, more opaque where it is higher; classic: pytorch-grad-cam's half and half; map: the map only (default: overlay, or map for methods of single pixels)",
+      "overlay: the map over the image, more opaque where the map is higher; classic: half image, half map, as in pytorch-grad-cam; map: the map alone (default: overlay, or map for methods that score single pixels)",
     ),
   colormap: z
     .enum(["inferno", "viridis", "jet"])
     .optional()
-    .describe("colours of the maps (default: inferno, jet for classic)"),
+    .describe("colour map (default: inferno, or jet for style classic)"),
   overlays: z.boolean().default(true).describe("write a picture for each image and method"),
-  caption: z
-    .boolean()
-    .default(true)
-    .describe("add the name, the prediction and its confidence in a strip below each picture"),
-  grid: z.boolean().default(true).describe("write all images and methods side by side"),
+  caption: z.boolean().default(true).describe("print the name, prediction and confidence below each picture"),
+  grid: z.boolean().default(true).describe("also write one picture with all images and methods side by side"),
   raw: z
     .enum(["safetensors", "npy", "none"])
     .default("safetensors")
-    .describe("file of the maps in [0, 1], float32, at the model's image size"),
+    .describe("file format for the maps as numbers: float32 in [0, 1], at the model's image size"),
 });
 
 const run = group("Run", {
   device: device(),
-  batchSize: count().default(32).describe("images in a batch").meta({ short: "b" }),
+  batchSize: count().default(32).describe("images per forward pass").meta({ short: "b" }),
   amp: z
     .enum(["auto", "on", "off"])
     .default("auto")
     .describe(
-      "bfloat16 autocast of the network; auto uses it if the processor computes in bfloat16; off gives full precision",
+      "run the network in bfloat16 (autocast); auto: if the processor has bfloat16 instructions; off gives full float32 precision",
     ),
   threads: count().optional().describe("threads of the engine (default: the physical cores this process may use)"),
 });

@@ -16,7 +16,7 @@ export const device = () =>
   z
     .enum(["auto", "cpu"])
     .default("auto")
-    .describe("device to compute on; only the CPU is supported so far")
+    .describe("device to compute on; this version supports only the CPU")
     .meta({ remark: "this version computes on the CPU only: leave it out" });
 export const count = () => z.int().positive();
 export const path = () =>
@@ -26,13 +26,13 @@ export const path = () =>
     .refine((text) => !text.includes("\0"), { error: "a path without a zero byte" });
 /** The fields that locate the data of a run and accept changed data. */
 export const runDataFields = () => ({
-  dataDir: path()
-    .optional()
-    .describe("with a run: the present location of its data, if they were moved since it was trained"),
+  dataDir: path().optional().describe("with a run: where its data are now, if they have moved since training"),
   acceptNewData: z
     .boolean()
     .default(false)
-    .describe("with a run: continue although the images are not those of the run, with its classes and normalisation"),
+    .describe(
+      "with a run: accept images that differ from those it was trained on; its classes and normalisation still apply",
+    ),
 });
 // A folder name that the shell, a URL and a table cell all treat as one word.
 export const runName = () => z.string().regex(/^\w[\w.+=@-]*$/, 'a folder name of letters, digits and ". _ + = @ -"');

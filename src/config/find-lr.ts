@@ -8,7 +8,7 @@ const sweep = group("Sweep", {
   lrSteps: count()
     .min(20)
     .default(100)
-    .describe("number of steps; the learning rate rises by a constant factor from each to the next"),
+    .describe("number of steps; the rate rises by a constant factor from step to step"),
   json: z.boolean().default(false).describe("print the result as JSON"),
 });
 

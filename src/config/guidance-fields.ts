@@ -18,58 +18,72 @@ export const guidanceFieldsOf = <const D extends Features["distances"], const B 
     plain: z
       .boolean()
       .default(false)
-      .describe("train without guidance, which is the same as setting both weights to 0"),
+      .describe("train without guidance; the same as setting lambdaPrototype and lambdaBatch to 0"),
     distance: choiceOf(names)
       .default(names[0] as never)
-      .describe("distance between a map and its prototype"),
-    lambdaPrototype: weight().optional().describe(`weight of the Prototype Loss (default: ${lambdas})`),
-    lambdaBatch: weight().default(0).describe("weight of the Batch-CAM Loss"),
+      .describe("distance between a map and its class's prototype"),
+    lambdaPrototype: weight()
+      .optional()
+      .describe(
+        `weight of the Prototype Loss, the distance of each map from its class's prototype (default: ${lambdas})`,
+      ),
+    lambdaBatch: weight()
+      .default(0)
+      .describe(
+        "weight of the Batch-CAM Loss, the distance between each class's mean map in the batch and its prototype (but see batchTarget)",
+      ),
     lambdaWarmup: z
       .int()
       .nonnegative()
       .optional()
       .describe(
-        "steps over which the weights of the guidance rise linearly from 0 (default: a third of the run's steps, at most 150)",
+        "steps over which both guidance weights rise linearly from 0 (default: a third of the run's steps, at most 150)",
       ),
     baseline: choiceOf(namesOf(baselines))
       .optional()
       .describe(
-        `a published guidance method to compare with, used alone unless lambdaPrototype is given: ${published}`,
+        `train with a published guidance method for comparison; it replaces the Prototype Loss unless lambdaPrototype is given: ${published}`,
       ),
-    lambdaBaseline: weight().default(1).describe("weight of the baseline's term"),
+    lambdaBaseline: weight().default(1).describe("weight of the baseline's loss"),
     batchTarget: z
       .enum(["prototype", "batch-mean"])
       .default("prototype")
-      .describe("target that the Batch-CAM Loss compares the mean map of a class with"),
-    detachBatchMean: z.boolean().default(true).describe("treat the batch mean as a constant in the gradient"),
+      .describe(
+        "prototype: the Batch-CAM Loss compares each class's mean map in the batch with its prototype; batch-mean: it compares each map with its class's mean map in the batch",
+      ),
+    detachBatchMean: z
+      .boolean()
+      .default(true)
+      .describe("treat the batch mean as a constant, through which no gradient flows"),
     order: z
       .enum(["second", "first"])
       .default("second")
-      .describe("second: the gradient flows through the channel weights too; first: they are treated as constants"),
-    camEps: z.number().positive().default(1e-2).describe("added to max - min when a training map is normalised"),
+      .describe(
+        "second: the loss's gradient also flows through the channel weights of the maps; first: they are treated as constants, which is cheaper",
+      ),
+    camEps: z
+      .number()
+      .positive()
+      .default(1e-2)
+      .describe("constant added to max - min when a training map is normalised"),
     statistic: z
       .enum(["mean", "median", "trimmed", "cam-ema"])
       .default("mean")
       .describe(
-        "how the prototype of a class is computed: a statistic of its images, or a running mean of its maps (cam-ema)",
+        "how a class's prototype is computed: the mean, median or trimmed mean of its images, or a running mean of its maps (cam-ema)",
       ),
     prototypes: z
       .enum(PROTOTYPE_SOURCES)
       .default("class")
       .describe(
-        "the prototype that a map is guided to: that of its class; or, as controls, that of another class (shuffled), the mean of all classes (global), a uniform grey (constant), or that of images without the decoy (clean, for decoy sets)",
+        "prototype that a map is pulled to: its own class's (class); or, as a control, another class's (shuffled), the mean of all classes (global), a uniform grey (constant), or its class's without the decoy patch (clean, for decoy data sets)",
       ),
     trim: z
       .number()
       .min(0)
       .lt(0.5)
       .default(0.1)
-      .describe("share of the values that the trimmed mean discards at each end"),
-    emaDecay: z
-      .number()
-      .min(0)
-      .lt(1)
-      .default(0.99)
-      .describe("decay of the running mean of a cam-ema prototype at each step"),
+      .describe("fraction of the values that the trimmed mean leaves out at each end"),
+    emaDecay: z.number().min(0).lt(1).default(0.99).describe("decay of the running mean that cam-ema uses"),
   });
 };

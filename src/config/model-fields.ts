@@ -17,17 +17,17 @@ export const modelFieldsOf = <const M extends Features["models"]>(families: M) =
     weights: path()
       .optional()
       .describe(
-        "initial weights: a safetensors or torch.save file from torchvision, timm or transformers, a folder of transformers, a run or its checkpoint",
+        "pretrained weights to start from: a .safetensors file or a torch.save checkpoint from torchvision, timm or transformers, a transformers model folder, or a run directory or its checkpoint",
       ),
     weightsKey: path()
       .optional()
       .describe(
-        "with weights: key of the state dict in a checkpoint (keys joined by dots), or the common prefix of its names (default: the first of state_dict, model_state_dict, model, net ... that contains tensors)",
+        "with weights: where the state dict is inside the checkpoint: its key, nested keys joined by dots, or the common prefix of its tensor names (default: the first of state_dict, model_state_dict, model, net ... that contains tensors)",
       ),
     camLayer: path()
       .optional()
       .describe(
-        "module path of the layer whose maps are guided (default: the last stage whose map has 7x7 cells or more)",
+        "module path of the target layer, whose maps are guided (default: the last stage with a map of 7x7 or more)",
       ),
   });
 };

@@ -10,7 +10,7 @@ export const optimisationFieldsOf = <const O extends Features["optimizers"], con
   const [opt, sched] = [namesOf(optimizers), namesOf(schedules)];
   return group("Optimisation", {
     epochs: count().default(3).describe("passes over the training images"),
-    batchSize: count().default(128).describe("images per step").meta({ short: "b" }),
+    batchSize: count().default(128).describe("images per batch").meta({ short: "b" }),
     opt: choiceOf(opt)
       .default(opt[0] as never)
       .describe("optimizer"),
@@ -20,7 +20,7 @@ export const optimisationFieldsOf = <const O extends Features["optimizers"], con
       .number()
       .nonnegative()
       .default(0)
-      .describe("weight decay: decoupled in adamw, an L2 term in adam and sgd"),
+      .describe("weight decay: decoupled for adamw, an L2 term of the loss for adam and sgd"),
     sched: choiceOf(sched)
       .default(sched[0] as never)
       .describe("learning-rate schedule over the whole run"),
@@ -31,45 +31,44 @@ export const optimisationFieldsOf = <const O extends Features["optimizers"], con
       .positive()
       .max(1)
       .default(1)
-      .describe("factor of the learning rate from each layer to the preceding one, for fine-tuning"),
-    decayNormAndBias: z
-      .boolean()
-      .default(false)
-      .describe("apply the weight decay to normalisation layers and biases too"),
-    gradAccumSteps: count().default(1).describe("number of batches whose gradients are accumulated for one step"),
+      .describe("for fine-tuning: each layer's learning rate is this factor times that of the layer after it"),
+    decayNormAndBias: z.boolean().default(false).describe("also apply weight decay to normalisation layers and biases"),
+    gradAccumSteps: count()
+      .default(1)
+      .describe("number of batches whose gradients are accumulated for one optimizer step"),
     freeze: path()
       .optional()
-      .describe("module paths, separated by commas, whose weights and running statistics are not changed"),
-    modelEma: z.boolean().default(false).describe("evaluate and save a running average of the weights"),
-    modelEmaDecay: z
-      .number()
-      .min(0)
-      .lt(1)
-      .default(0.9998)
-      .describe("decay of the running average of the weights at each step"),
-    modelEmaWarmup: z.boolean().default(true).describe("let the decay rise to its value over the first steps"),
+      .describe("module paths, separated by commas, whose weights and running statistics are not trained"),
+    modelEma: z
+      .boolean()
+      .default(false)
+      .describe(
+        "keep an exponential moving average of the weights, and validate and save it instead of the weights themselves",
+      ),
+    modelEmaDecay: z.number().min(0).lt(1).default(0.9998).describe("decay of the moving average of the weights"),
+    modelEmaWarmup: z.boolean().default(true).describe("raise the decay to its value over the first steps"),
     classWeights: z
       .enum(["none", "balanced"])
       .default("none")
-      .describe("balanced: the loss of an image is weighted by the inverse frequency of its class"),
+      .describe("balanced: weight each image's loss by the inverse frequency of its class"),
     mixup: z
       .number()
       .min(0)
       .max(1)
       .default(0)
       .describe(
-        "mix each image with another of its batch, in a proportion drawn from Beta(mixup, mixup); not with guidance, because a map would have two classes",
+        "mix each image with another of its batch, in a proportion drawn from Beta(mixup, mixup); only without guidance, because a mixed image's map would have two classes",
       ),
     labelSmoothing: z
       .number()
       .min(0)
       .lt(1)
       .default(0)
-      .describe("share of the target that is distributed uniformly over all classes"),
+      .describe("fraction of the target probability that is spread evenly over all classes"),
     clipGrad: z
       .number()
       .positive()
       .optional()
-      .describe("largest norm of the gradient; a gradient with a larger norm is scaled down"),
+      .describe("largest norm of the gradient; a larger gradient is scaled down to it"),
   });
 };

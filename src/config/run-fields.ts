@@ -11,77 +11,84 @@ export const runFields = group("Run", {
     .nonnegative()
     .max(MOST_SEED)
     .default(0)
-    .describe("seed of the weights, the shuffling and the validation split"),
+    .describe("seed of the initial weights, the shuffling and the validation split"),
   device: device(),
   amp: z
     .enum(["auto", "on", "off"])
     .default("auto")
-    .describe("bfloat16 autocast of the network; auto uses it if the processor computes in bfloat16"),
+    .describe("run the network in bfloat16 (autocast); auto: if the processor has bfloat16 instructions"),
   channelsLast: z
     .enum(["auto", "on", "off"])
     .default("auto")
-    .describe("channels-last memory format of activations; auto uses it if the processor computes in bfloat16"),
+    .describe("store activations in channels-last memory format; auto: if the processor has bfloat16 instructions"),
   threads: count()
     .max(1024)
     .optional()
     .describe("threads of the engine (default: the physical cores this process may use)"),
-  output: path().default("runs").describe("folder of the run directories"),
+  output: path().default("runs").describe("folder in which the run directory is created"),
   experiment: runName()
     .optional()
-    .describe("name of the run directory (default: from model, data set, objective and seed)"),
+    .describe("name of the run directory (default: made from the model, data set, objective and seed)"),
   resume: z
     .union([z.boolean(), path()])
     .default(false)
-    .describe("continue the run named by --experiment, or the run directory given"),
+    .describe("continue an interrupted run: the one named by --experiment, or the given run directory"),
   acceptNewData: z
     .boolean()
     .default(false)
-    .describe("with resume: continue although the images are not those that the run was started with"),
+    .describe("with --resume: continue even if the images differ from those that the run started with"),
   overwrite: z
     .boolean()
     .default(false)
-    .describe("first delete a run directory of the same name; without this an existing one is an error"),
+    .describe(
+      "delete an existing run directory of the same name first; without this option, training refuses to start",
+    ),
   checkpointEvery: count().default(200).describe("steps between checkpoints"),
   checkpointSeconds: z
     .number()
     .positive()
     .optional()
-    .describe("also write a checkpoint when this many seconds have passed since the last"),
-  logEvery: count().default(20).describe("steps between logged rows of the metrics"),
-  valInterval: count().default(1).describe("epochs between validations; the last epoch is validated in any case"),
+    .describe("also write a checkpoint if this many seconds have passed since the last one"),
+  logEvery: count().default(20).describe("steps between rows of the metrics log"),
+  valInterval: count().default(1).describe("epochs between validations; the last epoch is always validated"),
   lossBalanceEvery: count()
     .optional()
     .describe(
-      "steps between reports of the size of each term's gradient; such a step takes an additional backward pass for each term",
+      "steps between reports of the size of each loss term's gradient; such a step costs one more backward pass per term",
     ),
   fastDevRun: z
     .boolean()
     .default(false)
-    .describe("run two steps and one batch of each split, in a separate folder, to check that everything works"),
+    .describe(
+      "train two steps and evaluate one batch of each split, in a separate folder, to check that everything works",
+    ),
   deterministic: z
     .boolean()
     .default(false)
     .describe(
-      "refuse to resume a run if its results would differ, because of other threads, kernels, precision or libtorch",
+      "refuse to resume a run if its numbers would change because the threads, kernels, precision or libtorch differ",
     ),
   profile: z
     .boolean()
     .default(false)
-    .describe("print where the time of a step is spent, and write profile.json and profile-trace.json"),
-  profileSteps: count().default(10).describe("number of steps that a profile records, after five warm-up steps"),
-  figures: z.boolean().default(true).describe("draw a figure of the maps after each epoch, and a report at the end"),
+    .describe("print how the time of a step is spent, and write profile.json and profile-trace.json"),
+  profileSteps: count().default(10).describe("number of steps that the profile records, after five warm-up steps"),
+  figures: z
+    .boolean()
+    .default(true)
+    .describe("draw a figure of the maps after each epoch, and write report.html at the end"),
   tensorboard: z
     .boolean()
     .default(false)
-    .describe("also write the run for TensorBoard: every term, and the maps of each epoch"),
+    .describe("also write TensorBoard event files: every loss term, and the maps of each epoch"),
   maxSteps: count().optional().describe("stop after this many steps"),
-  maxSeconds: z.number().positive().optional().describe("stop after this much time in training steps"),
+  maxSeconds: z.number().positive().optional().describe("stop when the training steps have taken this many seconds"),
   patience: count()
     .optional()
-    .describe("stop early: after this many epochs whose validation accuracy was no better than the best before"),
+    .describe("early stopping: stop after this many epochs without a better validation accuracy"),
   keepEpochs: z
     .int()
     .nonnegative()
     .default(0)
-    .describe("keep the weights of this many last epochs, in addition to best and last"),
+    .describe("also keep the weights of the last N epochs, besides the best and the last"),
 });

@@ -25,40 +25,43 @@ export interface DatasetDescription {
 }
 
 const drawn = {
-  dataSeed: z.int().nonnegative().default(0).describe("seed of the patches or colours, and of the draw of test images"),
+  dataSeed: z
+    .int()
+    .nonnegative()
+    .default(0)
+    .describe("seed of the decoy patches or colours, and of the choice of test images"),
 };
 
 const decoy = {
   decoyVariant: z
     .enum(["rrr", "cdep"])
     .default("rrr")
-    .describe("rrr: 4x4 patches whose grey is random in the test images; cdep: 5x5 patches whose grey misleads there"),
+    .describe(
+      "rrr has 4x4 patches whose grey is random in the test images; cdep has 5x5 patches whose grey is misleading there",
+    ),
   ...drawn,
 };
 
 const imageFiles = {
-  imageSize: z.int().min(4).max(1024).default(64).describe("height and width that images are resized to"),
-  imageChannels: z.literal([1, 3]).default(3).describe("1 for grey images, 3 for colour"),
+  imageSize: z.int().min(4).max(1024).default(64).describe("height and width to which images are resized"),
+  imageChannels: z.literal([1, 3]).default(3).describe("1 for greyscale images, 3 for RGB"),
   imageFit: z
     .enum(["cover", "contain", "fill"])
     .default("cover")
-    .describe("how images are fitted to that size: crop, add margins, or distort"),
+    .describe("how images are fitted to that size: cropped (cover), padded (contain) or stretched (fill)"),
   testFraction: z
     .number()
     .gt(0)
     .lt(1)
     .default(0.2)
     .describe(
-      "share held out as the test split if there is no test/; each image is drawn by its path, so that adding an image does not move others, except in a class so small that none is drawn: it gives its image with the lowest hash, which an added image may replace",
+      "fraction of the images held out as the test split if the data set has none; whether an image is held out depends only on its path, so adding images moves no others (a class too small to have any image drawn gives the one with the lowest hash)",
     ),
-  badImages: z
-    .enum(["fail", "skip"])
-    .default("fail")
-    .describe("whether files that cannot be read are an error or are left out"),
+  badImages: z.enum(["fail", "skip"]).default("fail").describe("stop at files that cannot be read, or skip them"),
   followLinks: z
     .boolean()
     .default(false)
-    .describe("follow links that leave the data set's folder, and links to folders"),
+    .describe("also follow symbolic links that lead to folders or out of the data set's folder"),
   ...drawn,
 };
 

@@ -38,25 +38,25 @@ export interface BaselineDescription {
 export const BASELINES = [
   {
     name: "rrr",
-    summary: "input gradients off the masks",
+    summary: "penalises input gradients inside the masks",
     source: "Ross, Hughes and Doshi-Velez, arXiv 1703.03717",
     needs: { masks: true, maps: false, inputGradient: true },
   },
   {
     name: "rrr-g",
-    summary: "maps off the masks",
+    summary: "penalises map values inside the masks",
     source: "Schramowski et al., arXiv 2001.05371",
     needs: { masks: true, maps: true, inputGradient: false },
   },
   {
     name: "hint",
-    summary: "maps on the object",
+    summary: "rewards map values outside the masks, on the object",
     source: "after Selvaraju et al., arXiv 1902.03751, as Friedrich et al. 2023 write it",
     needs: { masks: true, maps: true, inputGradient: false },
   },
   {
     name: "saliency-guided",
-    summary: "the same output without the less salient pixels",
+    summary: "asks for the same output when the less salient pixels are hidden",
     source: "Ismail et al., arXiv 2111.14338",
     needs: { masks: false, maps: false, inputGradient: true },
   },

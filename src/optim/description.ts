@@ -16,7 +16,12 @@ export const OPTIMIZERS = [
     name: "sgd",
     summary: "gradient descent with momentum; weight decay is an L2 term",
     options: {
-      momentum: z.number().min(0).lt(1).default(0.9).describe("share of the last update that the next one keeps"),
+      momentum: z
+        .number()
+        .min(0)
+        .lt(1)
+        .default(0.9)
+        .describe("fraction of the previous update that is added to the next"),
       nesterov: z.boolean().default(false).describe("Nesterov momentum"),
     },
   },
@@ -42,13 +47,13 @@ export const SCHEDULES = [
   {
     name: "cosine",
     summary: "half a cosine from lr to minLr",
-    options: { minLr: z.number().nonnegative().default(0).describe("learning rate at the end") },
+    options: { minLr: z.number().nonnegative().default(0).describe("learning rate at the end of the run") },
     ownWarmup: false,
     needsLength: true,
   },
   {
     name: "onecycle",
-    summary: "a rise to lr and a longer fall to almost 0",
+    summary: "a rise to lr, then a longer fall to almost 0",
     options: {},
     ownWarmup: true,
     needsLength: true,

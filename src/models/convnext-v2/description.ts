@@ -18,9 +18,18 @@ export const convNextV2Description = {
     patchSize: z
       .literal([1, 2, 4])
       .optional()
-      .describe("side and stride of the stem (default: 4, and below 64 pixels a stem of stride 2)"),
-    stemStride: z.literal(2).optional().describe("a plain 2x2 stem of stride 2, in place of patchSize"),
-    dropPath: z.number().min(0).lt(1).optional().describe("stochastic depth of the last block"),
+      .describe(
+        "kernel size and stride of the stem convolution (default: 4; for images below 64 pixels, stemStride 2)",
+      ),
+    stemStride: z.literal(2).optional().describe("use a 2x2 stem convolution of stride 2 instead of patchSize"),
+    dropPath: z
+      .number()
+      .min(0)
+      .lt(1)
+      .optional()
+      .describe(
+        "stochastic depth: probability that the last block is skipped; it rises linearly from 0 at the first block",
+      ),
   },
   takesImageSize: false,
   // It keeps half as many cells on a side as patchSize 1, at a quarter of the cost.

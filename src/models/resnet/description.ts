@@ -11,9 +11,11 @@ export const resnetDescription = {
     stem: z
       .enum(["imagenet", "small"])
       .optional()
-      .describe("7x7 of stride 2 and a pool, or 3x3 of stride 1 (default: small below 64 pixels)"),
-    width: z.int().positive().max(4096).optional().describe("channels of the first stage (default: 64)"),
-    zeroInitLast: z.boolean().optional().describe("zero weights in the last norm of each block at the start"),
+      .describe(
+        "imagenet: a 7x7 convolution of stride 2 and max pooling; small: a 3x3 convolution of stride 1 (default: small for images below 64 pixels)",
+      ),
+    width: z.int().positive().max(4096).optional().describe("number of channels of the first stage (default: 64)"),
+    zeroInitLast: z.boolean().optional().describe("initialise the last normalisation of each block with zero weights"),
   },
   takesImageSize: false,
   smallStem: { stem: "small" },

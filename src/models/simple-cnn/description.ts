@@ -11,9 +11,11 @@ export const simpleCnnDescription = {
     head: z
       .enum(["mlp", "gap"])
       .optional()
-      .describe("two linear layers after the last map (mlp, the default), or global average pooling and one"),
+      .describe(
+        "classifier after the last map: two linear layers (mlp), or global average pooling and one linear layer (gap) (default: mlp)",
+      ),
     norm: z.enum(["none", "batch"]).optional().describe("normalisation after each convolution (default: none)"),
-    dropout: z.number().min(0).lt(1).optional().describe("share that is dropped before the last layer"),
+    dropout: z.number().min(0).lt(1).optional().describe("dropout probability before the last layer"),
   },
   takesImageSize: true,
   smallStem: {},
