@@ -2,19 +2,19 @@ import type { z } from "zod";
 import type { Operand } from "./flags.ts";
 import type { OutputStream } from "./io.ts";
 
-/** `failed`: it has said what went wrong, and the exit code is 1. */
+/** With `failed`, the command has already printed what went wrong; the exit code is 1. */
 export type Outcome = "done" | "interrupted" | "failed";
 
-/** What a command's `run` receives. */
+/** The argument of a command's `run`. */
 export interface CommandCall<S extends z.ZodObject = z.ZodObject> {
-  /** What the user gave, checked; the keys not given are absent. */
+  /** The values that the user gave, after the checks. Keys that were not given are absent. */
   input: z.input<S>;
-  /** The same with the defaults. */
+  /** The same values with the defaults filled in. */
   config: z.output<S>;
   stdout: OutputStream;
   stderr: OutputStream;
   env: Record<string, string | undefined>;
-  /** Aborts at Ctrl-C when the command is interruptible. */
+  /** Aborts on Ctrl-C if the command is interruptible. */
   signal: AbortSignal;
 }
 
@@ -22,23 +22,23 @@ export interface Command<S extends z.ZodObject = z.ZodObject> {
   name: string;
   /** One line for the help. */
   summary: string;
-  /** Flags, their help, the keys of a config file and the checks all come from it. */
+  /** The schema from which the flags, their help, the keys of a config file and the checks are made. */
   config: S;
-  /** What words without a flag are for. */
+  /** The config key that takes the words without a flag. */
   operand?: Operand;
-  /** How flags win over a config file; a command that has it takes `--config`, or names the file by `fileOf`. */
+  /** Merges the flags into a config file. A command that defines it accepts `--config`, or names the file by `fileOf`. */
   merge?: (file: z.input<S>, flags: z.input<S>) => z.input<S>;
-  /** The config file that other flags or words name. */
+  /** The config file that other flags or words name, if any. */
   fileOf?: (flags: z.input<S>) => string | undefined;
-  /** Whether what was given names nothing to do: the help is printed in place of a run. */
+  /** Whether the given values leave nothing to do. The help is then printed instead. */
   isIdle?: (flags: z.input<S>) => boolean;
-  /** Where Ctrl-C reaches `run` as an aborted signal: when it then stops, in words. Without it Ctrl-C ends the process. */
+  /** For a command to which Ctrl-C is passed as an aborted signal: when it stops, in words. If it is absent, Ctrl-C ends the process. */
   interruptible?: string;
-  /** Imports what is slow to load (the engine) itself, so that help stays fast. */
+  /** Imports slow modules (the engine) itself, so that help is printed quickly. */
   run(call: CommandCall<S>): Promise<Outcome>;
 }
 
-/** Types a command by its schema. */
+/** Infers a command's types from its schema. */
 export function defineCommand<S extends z.ZodObject>(command: Command<S>): Command {
   return command as unknown as Command;
 }

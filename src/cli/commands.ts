@@ -1,12 +1,15 @@
 import type { Named } from "../registry.ts";
 import type { Command } from "./command.ts";
 
-/** A command that is known by name, and loaded when it is asked for: most of them load the engine or a report. */
+/**
+ * A command's name and the function that loads it. Commands are loaded only when they are used, because most of them load the engine or the
+ * reports.
+ */
 export interface CommandEntry extends Named {
   load(): Promise<Command>;
 }
 
-/** Every command, in the order of the help. A new one is a file and a line here. */
+/** Every command, in the order of the help. To add one, write its file and add a line here. */
 export const COMMANDS: readonly CommandEntry[] = [
   { name: "train", load: async () => (await import("./train/command.ts")).trainCommand },
   { name: "find-lr", load: async () => (await import("./find-lr/command.ts")).findLrCommand },

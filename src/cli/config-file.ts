@@ -3,9 +3,9 @@ import { BatchCamError } from "../errors.ts";
 import { readRegularText } from "../regular-file.ts";
 
 /**
- * The options written in a YAML or JSON file. Keys and values are the schema's matter.
- * @param asked what named the file, for the head of messages
- * @throws BatchCamError E_IO when the file cannot be read; E_CONFIG when it is malformed (with the line) or is not a set of options
+ * Reads the options from a YAML or JSON file. The schema checks the keys and values later.
+ * @param asked the flag or command that named the file, at the start of messages
+ * @throws BatchCamError E_IO if the file cannot be read; E_CONFIG if it is malformed (with the line) or does not contain a set of options
  */
 export async function readConfigFile(path: string, asked = "--config"): Promise<Record<string, unknown>> {
   const parse = PARSERS[extname(path).toLowerCase()];
@@ -48,7 +48,7 @@ async function parseYaml(text: string, path: string): Promise<unknown> {
   try {
     return document.toJS();
   } catch (cause) {
-    // An alias without its anchor, or more aliases than a config can mean.
+    // yaml throws here for an alias without an anchor, and for more aliases than a config can reasonably contain.
     throw malformed(path, "YAML", { text, offset: undefined, reason: (cause as Error).message, cause });
   }
 }
@@ -59,7 +59,7 @@ function parseJson(text: string, path: string): unknown {
   } catch (cause) {
     const reason = (cause as Error).message;
     const position = /position (\d+)/.exec(reason)?.[1];
-    // A text that merely stops short is reported by V8 without a position.
+    // V8 reports no position if the text ends too early.
     throw malformed(path, "JSON", {
       text,
       offset: position === undefined ? text.trimEnd().length : Number(position),

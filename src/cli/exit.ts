@@ -1,7 +1,7 @@
 import { BatchCamError, type ErrorCode } from "../errors.ts";
 import type { CliIo } from "./io.ts";
 
-/** What the user can put right: a wrong option, path or file. */
+/** Codes of errors that the user can correct: a wrong option, path or file. */
 const USER_MISTAKES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "E_CONFIG",
   "E_DATA",
@@ -11,7 +11,7 @@ const USER_MISTAKES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "E_NUMERIC",
 ]);
 
-/** Prints a failure and returns the exit code: 2 for the user's mistakes, 1 for ours. */
+/** Prints an error and returns the exit code: 2 for the user's mistakes, 1 for other failures. */
 export function reportFailure(error: unknown, { stderr, env }: Pick<CliIo, "stderr" | "env">): number {
   const known = error instanceof BatchCamError;
   const mistake = known && USER_MISTAKES.has(error.code);

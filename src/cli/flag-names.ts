@@ -3,20 +3,26 @@ import type { Command } from "./command.ts";
 import { kebabCase } from "./flags.ts";
 import { quoted } from "./shell-word.ts";
 
-/** What names a command's options: its name heads its errors, its schema has the keys, and one of them may be a word without a flag. */
+/**
+ * The parts of a command by which its options are named: its name starts the error messages, its schema has the keys, and its operand is
+ * the option without a flag.
+ */
 export type CommandNames = Pick<Command, "config" | "name" | "operand">;
 
-/** An option as the command line has it: `--cam-layer`, or `RUN` where it is the word without a flag. */
+/** The name of an option on the command line: `--cam-layer`, or the operand's name such as `RUN`. */
 export function flagOf(key: string, { operand }: Pick<Command, "operand">): string {
   return key === operand?.key ? operand.name : `--${kebabCase(key)}`;
 }
 
 /**
- * An error of the library as a command says it; this is the one place where the library's words become the command line's. The operation at
- * the head, a function that the user never called, gives way to the command, or to the flag where it is one of the command's options.
- * Options are named by their flags: those that a program would pass ("{ width: 8 }"), those of several words anywhere, and one of a
- * single word, which may be plain English, only where it stands as an option does (`inPlaces`). A key in a config file ("batchSize in
- * a.yaml") and parts of paths stay as they are. Of the system's failures the words are left.
+ * Rewrites an error of the library in the terms of the command line. This is the only place that does so.
+ *
+ * - The operation at the start of the message is a function that the user never called. It is replaced by the command, or by the flag if it
+ * is one of the command's options.
+ * - Options are replaced by their flags: in arguments that a program would pass ("{ width: 8 }"), and in keys of several words anywhere. A key
+ * of a single word may be an ordinary word, so it is replaced only in the contexts of `inPlaces`.
+ * - Keys of a config file ("batchSize in a.yaml") and parts of paths are not changed.
+ * - System errors are shortened to their description.
  */
 export function inFlagsOf(error: unknown, command: CommandNames): unknown {
   if (!(error instanceof BatchCamError)) return error;
@@ -40,12 +46,13 @@ function headed({ operation, detail, options }: BatchCamError, command: CommandN
   return opensWithName ? text : `${command.name}: ${text}`;
 }
 
-/** Before and after a word that is an option, whatever it means in English: "the option seed". */
+/** Contexts in which a word is an option, even if it is also an ordinary word: "the option seed". */
 const AS_OPTION: readonly Place[] = [["\\boption ", ""]];
 
 /**
- * Before and after a word that is one of the options of which an error says that it speaks; anywhere else it is plain English, as in "over
- * the run's 2 epochs": "lr is 0", "these differ: lr (the run has 0.1)", "together with mean", "with epochs 9", "(sched cosine)", "leave epochs out".
+ * Contexts in which a word is an option if the error lists it among its options; anywhere else it is an ordinary word, as in "over the run's
+ * 2 epochs". Examples: "lr is 0", "these differ: lr (the run has 0.1)", "together with mean", "with epochs 9", "(sched cosine)", "leave
+ * epochs out".
  */
 const AS_MARKED: readonly Place[] = [
   ["^", "(?= (?:must|is|are|gives|holds|takes|belongs)\\b|:|$)"],
@@ -57,7 +64,7 @@ const AS_MARKED: readonly Place[] = [
 
 type Place = readonly [before: string, after: string];
 
-/** A text with these options by their flags where they stand in one of the places. */
+/** Replaces the given keys by their flags in these contexts. */
 function inPlaces(text: string, places: readonly Place[], keys: readonly string[], command: CommandNames): string {
   if (keys.length === 0) return text;
   const end = "(?![\\w/-]|\\.\\w)";
@@ -67,14 +74,14 @@ function inPlaces(text: string, places: readonly Place[], keys: readonly string[
   }, text);
 }
 
-/** A text with these of a command's options by their flags. */
+/** Replaces the given keys in a text by their flags. */
 function withFlags(text: string, keys: readonly string[], command: CommandNames): string {
   if (keys.length === 0) return text;
   const pattern = new RegExp(`(?<![\\w./"'-])(${keys.join("|")})(?![\\w/-]|\\.\\w| in )`, "g");
   return text.replace(pattern, (key) => flagOf(key, command));
 }
 
-/** `--model resnet18 --width 8` of "{ model: "resnet18", width: 8 }", which is how the library says what a program may pass. */
+/** Rewrites `{ model: "resnet18", width: 8 }`, which is how the library writes arguments of a program, as `--model resnet18 --width 8`. */
 function withArguments(text: string, keys: readonly string[], command: CommandNames): string {
   return text.replace(/\{ (\w+: [^{},]+(?:, \w+: [^{},]+)*) \}/g, (all, list: string) => {
     const pairs = list.split(", ").map((pair) => pair.split(": ") as [string, string]);
@@ -90,6 +97,9 @@ function argument(flag: string, value: string): string {
   return flag.startsWith("--") ? `${flag} ${word}` : `${word} for ${flag}`;
 }
 
-/** "no such file or directory" of Node's "ENOENT: no such file or directory, open 'a.png'", whose path the message has already. */
+/**
+ * Shortens Node's "ENOENT: no such file or directory, open 'a.png'" to "no such file or directory", because the message already has the
+ * path.
+ */
 const plainFailures = (text: string): string =>
   text.replace(/\bE[A-Z]{2,}: ([^,;()]+), [a-z]+(?: '[^']*'(?: -> '[^']*')?)?/g, "$1");

@@ -8,18 +8,18 @@ import { quoted } from "./shell-word.ts";
 
 /** A command-line flag, derived from one field of a schema. */
 export interface Flag {
-  /** Without the dashes: `batch-size`. */
+  /** The name without dashes: `batch-size`. */
   name: string;
   /** The key in the config: `batchSize`. */
   key: string;
-  /** `optional`: takes a value or stands alone, as `--resume` does. `repeat`: may be given many times. */
+  /** `optional` takes a value or stands alone, as `--resume` does. `repeat` may be given several times. */
   kind: "boolean" | "number" | "string" | "optional" | "repeat";
   field: FieldSchema;
 }
 
 export const kebabCase = (key: string): string => key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
-/** Names of training options that no other text has. */
+/** Keys of training options in camelCase, which cannot be confused with ordinary words. */
 const KEYS = new RegExp(
   `\\b(${Object.keys(TrainConfig.shape)
     .filter((key) => /[A-Z]/.test(key))
@@ -27,26 +27,28 @@ const KEYS = new RegExp(
   "g",
 );
 
-/** A text of the library as the command line says it: options by their flags. */
+/** Replaces the keys of options in a text of the library by their flags. */
 export const inFlags = (text: string): string => text.replace(KEYS, (key) => `--${kebabCase(key)}`);
 
-/** What a command line may hold. */
+/** The flags and the operand that a command line accepts. */
 export interface Grammar {
   flags: readonly Flag[];
   operand?: Operand | undefined;
 }
 
-/** The words of a command line that belong to no flag: the key that takes them, and what the help calls them. */
+/** The words of a command line without a flag: the config key that takes them, and their name in the help. */
 export interface Operand {
   key: string;
   name: string;
-  /** Whether the key takes a list of them. */
+  /** Whether the key takes a list of words. */
   many?: boolean;
-  /** What to write in place of a word that is something else than the command takes: the rest of an error's sentence. */
+  /** Advice for a word that the command cannot take, as the rest of an error's sentence. */
   advice?: (word: string) => string | undefined;
 }
 
-/** The flags of a schema, in its order; a list has one where it may be a text with commas too, or the flag be repeated. */
+/**
+ * The flags of a schema, in its order. A list gets a flag only if it can be written as a text with commas or if the flag may be repeated.
+ */
 export function flagsOf(schema: z.ZodObject): Flag[] {
   return Object.entries(fieldsOf(schema))
     .filter(([, field]) => !isNested(typesOf(field)) || field.repeat)
@@ -69,9 +71,10 @@ type Token = NonNullable<ReturnType<typeof parseArgs>["tokens"]>[number];
 type OptionToken = Extract<Token, { kind: "option" }>;
 
 /**
- * The values given on a command line, by config key; of a flag that is given twice the last counts, as in argparse. Ranges and choices are the schema's matter.
- * @param grammar the flags, and the operand where the command has one
- * @param what the command, for the head of messages
+ * Reads the values on a command line, by config key. If a flag is given twice, the last value counts, as in argparse. The schema checks
+ * ranges and choices later.
+ * @param grammar the flags, and the operand if the command has one
+ * @param what the command, at the start of messages
  * @throws BatchCamError E_CONFIG for an unknown flag, a missing or malformed value, or a word that belongs to no flag
  */
 export function parseFlags(argv: readonly string[], grammar: Grammar, what: string): Record<string, unknown> {
@@ -110,13 +113,13 @@ function takeOperand(
   else values[key] = word;
 }
 
-/** Of a data set's name, or a folder or file of images, how it is given. */
+/** Advice if the word is the name of a data set, or a folder or file of images. */
 function strayHint(word: string, flags: readonly Flag[]): string {
   if (!flags.some(({ key }) => key === "dataset")) return "; see --help";
-  if ((DATASET_NAMES as readonly string[]).includes(word)) return `: a data set is given by --dataset ${word}`;
+  if ((DATASET_NAMES as readonly string[]).includes(word)) return `: use --dataset ${word} to choose a data set`;
   const own = ownDataset(word);
   if (own === undefined) return "; see --help";
-  return `: it ${own.holds}, which are given by --dataset ${own.name} --data-dir ${quoted(word)}`;
+  return `: it ${own.holds}, which --dataset ${own.name} --data-dir ${quoted(word)} would use`;
 }
 
 function tokenize(argv: readonly string[], flags: readonly Flag[]): Token[] {
@@ -131,7 +134,7 @@ function tokenize(argv: readonly string[], flags: readonly Flag[]): Token[] {
 
 function findFlag(token: OptionToken, flags: readonly Flag[], what: string): { flag: Flag; negated: boolean } {
   const flag = flags.find(({ name }) => name === token.name);
-  // parseArgs knows a short flag by its long name, so a bare letter here is one it does not know.
+  // For a short flag, parseArgs reports the long name that it stands for, so a bare letter here is an unknown flag.
   if (flag && token.rawName !== `-${token.name}`) return { flag, negated: false };
   const negated = flags.find(
     ({ name, kind }) => token.name === `no-${name}` && (kind === "boolean" || kind === "optional"),
@@ -143,7 +146,7 @@ function findFlag(token: OptionToken, flags: readonly Flag[], what: string): { f
   throw fault(what, `unknown flag ${token.rawName}${near}; see --help`);
 }
 
-/** The flags whose names begin with one that was cut short. */
+/** The flags whose names start with the given name, if it was shortened. */
 function longer(name: string, names: readonly string[]): string {
   const found = names.filter((known) => name.length > 1 && known.startsWith(name));
   return found.length === 0

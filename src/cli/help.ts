@@ -2,21 +2,25 @@ import { typesOf } from "../config/internal.ts";
 import { type Flag, inFlags } from "./flags.ts";
 import { wrap } from "./table.ts";
 
-/** Widest left column; a longer flag has its description on the next line. */
+/** Width of the left column. The description of a longer flag starts on the next line. */
 const LEFT = 30;
 
-/** The `--help` of one command: its flags under their headings, wrapped to `columns`. */
-export function formatCommandHelp(
-  usage: string,
-  summary: string,
-  { flags, columns }: { flags: readonly Flag[]; columns: number },
-): string {
+export interface CommandHelp {
+  flags: readonly Flag[];
+  /** The words without a flag, as the usage names them, with their description. */
+  operand?: { name: string; description: string } | undefined;
+  columns: number;
+}
+
+/** The `--help` of one command: its operand, and its flags under their headings, wrapped to `columns`. */
+export function formatCommandHelp(usage: string, summary: string, { flags, operand, columns }: CommandHelp): string {
   const headings = [...new Set(flags.map(({ field }) => field.group ?? "Flags"))];
   const sections = headings.map((heading) => {
     const own = flags.filter(({ field }) => (field.group ?? "Flags") === heading);
     return [`\n${heading}`, ...own.map((flag) => formatFlag(flag, columns))].join("\n");
   });
-  return [`${summary}\n\nUsage: batch-cam ${usage} [flags]`, ...sections].join("\n").concat("\n");
+  const words = operand === undefined ? [] : [`\n${describe(`  ${operand.name}`, operand.description, columns)}`];
+  return [`${summary}\n\nUsage: batch-cam ${usage} [flags]`, ...words, ...sections].join("\n").concat("\n");
 }
 
 /** The help of the whole program. */
@@ -34,17 +38,22 @@ export function formatHelp(commands: readonly { name: string; summary: string }[
 function formatFlag(flag: Flag, columns: number): string {
   const left = foldChoices(`  ${signature(flag)}`, columns);
   const { description = "", default: value } = flag.field;
-  // "default: false" of a switch says nothing, and a default of the model's or the machine's stands in the description.
+  // "default: false" of a switch is left out because it says nothing, and defaults that depend on the model or machine are part of the
+  // description.
   const hasDefault = value !== undefined && value !== false && !Array.isArray(value);
   const facts = [...rangeOf(flag.field), ...(hasDefault ? [`default: ${value === true ? "on" : value}`] : [])];
-  const text = inFlags(facts.length === 0 ? description : `${description} (${facts.join("; ")})`);
-  const lines = wrap(text, Math.max(24, columns - LEFT - 1));
+  return describe(left, facts.length === 0 ? description : `${description} (${facts.join("; ")})`, columns);
+}
+
+/** A flag or word in the left column, and its description in the right one. */
+function describe(left: string, description: string, columns: number): string {
+  const lines = wrap(inFlags(description), Math.max(24, columns - LEFT - 1));
   const indent = `\n${" ".repeat(LEFT)}`;
   if (left.length > LEFT - 2) return `${left}${indent}${lines.join(indent)}`;
   return `${left.padEnd(LEFT)}${lines.join(indent)}`;
 }
 
-/** Nothing where there is no upper limit: that a count is at least 1 goes without saying. */
+/** The range of a number, or nothing if it has no upper limit: every count is at least 1, which needs no mention. */
 function rangeOf({ type, minimum, exclusiveMinimum, maximum, exclusiveMaximum }: Flag["field"]): string[] {
   const to = exclusiveMaximum === undefined ? maximum : `below ${exclusiveMaximum}`;
   if (to === undefined || to === Number.MAX_SAFE_INTEGER) return [];
@@ -71,7 +80,7 @@ function placeholder(kind: Flag["kind"], field: Flag["field"]): string {
   return typesOf(field).includes("array") ? "list" : "text";
 }
 
-/** Choices too long for a line go on below the first of them. */
+/** Wraps choices that are too long for a line, aligned with the first choice. */
 function foldChoices(line: string, columns: number): string {
   if (line.length <= columns) return line;
   const start = line.indexOf("<") + 1;

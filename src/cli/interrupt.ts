@@ -3,17 +3,18 @@ import { type CliIo, SIGNAL_EXIT_CODES } from "./io.ts";
 type WatchedSignal = keyof typeof SIGNAL_EXIT_CODES;
 
 export interface Interrupt {
-  /** Aborts at the first signal. */
+  /** Aborts on the first signal. */
   readonly signal: AbortSignal;
-  /** The exit code of the signal that came, 130 for Ctrl-C; 0 while none has. */
+  /** The exit code of the signal that was received, 130 for Ctrl-C, or 0 if there was none. */
   exitCode(): number;
-  /** Gives the signals back their default effect. */
+  /** Restores the default effect of the signals. */
   stop(): void;
 }
 
 /**
- * The first SIGINT, SIGTERM or SIGHUP (a terminal that was closed) aborts, so that the command ends in order, `when` it says; the
- * second ends the process at once.
+ * On the first SIGINT, SIGTERM or SIGHUP (the terminal was closed), aborts the signal, so that the command can stop in order. The second
+ * ends the process immediately.
+ * @param when when the command will stop, in words
  */
 export function watchInterrupts({ signals, stderr, exit }: CliIo, when: string): Interrupt {
   const controller = new AbortController();
@@ -23,9 +24,9 @@ export function watchInterrupts({ signals, stderr, exit }: CliIo, when: string):
     if (code !== 0 && !pipe) exit(SIGNAL_EXIT_CODES[name as WatchedSignal]);
     if (code !== 0) return;
     code = SIGNAL_EXIT_CODES[name as WatchedSignal];
-    // A terminal shows ^C in the progress line.
+    // A terminal prints ^C into the progress line, so the message starts on a new line.
     const lead = stderr.isTTY ? "\n" : "";
-    if (!pipe) stderr.write(`${lead}stopping ${when} (once more to stop at once)\n`);
+    if (!pipe) stderr.write(`${lead}stopping ${when} (press Ctrl-C again to stop at once)\n`);
     controller.abort();
   };
   const names = Object.keys(SIGNAL_EXIT_CODES) as WatchedSignal[];

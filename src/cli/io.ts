@@ -1,4 +1,4 @@
-/** Where a command writes; `process.stdout` is one, and so is a test's array of strings. */
+/** A stream to which a command writes, such as `process.stdout` or a test's array of strings. */
 export interface OutputStream {
   write(text: string): unknown;
   isTTY?: boolean | undefined;
@@ -7,23 +7,23 @@ export interface OutputStream {
   off?(event: "resize", listener: () => void): unknown;
 }
 
-/** Where signals come from; `process` is one. */
+/** A source of signals, such as `process`. */
 export interface SignalSource {
   on(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): unknown;
   off(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): unknown;
 }
 
-/** Everything of the process that the command line touches. */
+/** Everything of the process that the command line uses. */
 export interface CliIo {
   stdout: OutputStream;
   stderr: OutputStream;
   env: Record<string, string | undefined>;
   signals: SignalSource;
-  /** Ends the process at once. */
+  /** Ends the process immediately. */
   exit(code: number): void;
 }
 
-/** The real process. */
+/** The input and output of the real process. */
 export function processIo(): CliIo {
   for (const stream of [process.stdout, process.stderr]) stream.on("error", onBrokenPipe);
   showWarnings();
@@ -31,17 +31,17 @@ export function processIo(): CliIo {
   return { stdout, stderr, env, signals: process, exit: (code) => process.exit(code) };
 }
 
-/** Prints the process's warnings (libtorch's are among them) as the command line does its own, instead of as Node does. */
+/** Prints the process's warnings, including libtorch's, in the command line's format instead of Node's. */
 function showWarnings(): void {
-  if (process.listenerCount("warning") === 0) return; // NODE_NO_WARNINGS
+  if (process.listenerCount("warning") === 0) return; // NODE_NO_WARNINGS is set
   process.removeAllListeners("warning");
   process.on("warning", ({ message }) => process.stderr.write(`warning: ${message}\n`));
 }
 
 let complained = false;
 
-// Node turns SIGPIPE into an error of the write; turned back, `train | head` checkpoints as on any other signal.
-// An output that takes nothing more, on a full disk, ends the run the same way.
+// Node reports SIGPIPE as a write error. It is converted back into a signal, so that `train | head` writes a checkpoint as on any other
+// signal. An output that cannot be written for another reason, such as a full disk, ends the run in the same way.
 function onBrokenPipe(error: NodeJS.ErrnoException): void {
   if (error.code !== "EPIPE" && !complained) {
     complained = true;
@@ -50,5 +50,5 @@ function onBrokenPipe(error: NodeJS.ErrnoException): void {
   if (!process.emit("SIGPIPE", "SIGPIPE")) process.exit(SIGNAL_EXIT_CODES.SIGPIPE);
 }
 
-/** 128 + the signal's number, as shells report it. */
+/** 128 plus the signal's number, as shells report it. */
 export const SIGNAL_EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143, SIGPIPE: 141 } as const;

@@ -7,16 +7,16 @@ import { COMMANDS, type CommandEntry } from "./commands.ts";
 import { readConfigFile } from "./config-file.ts";
 import { reportFailure } from "./exit.ts";
 import { flagOf, inFlagsOf } from "./flag-names.ts";
-import { type Flag, flagsOf, kebabCase, parseFlags } from "./flags.ts";
-import { formatCommandHelp, formatHelp } from "./help.ts";
+import { type Flag, flagsOf, kebabCase, type Operand, parseFlags } from "./flags.ts";
+import { type CommandHelp, formatCommandHelp, formatHelp } from "./help.ts";
 import { watchInterrupts } from "./interrupt.ts";
 import { type CliIo, processIo } from "./io.ts";
 import { withSafeOutput } from "./safe-output.ts";
 
 /**
- * Runs the command line and returns the exit code: 0, 2 for the user's mistakes, 1 for ours or for failed runs, 130 after Ctrl-C. Never throws.
- *
- * @param entries the commands that there are
+ * Runs the command line. It never throws.
+ * @param entries the available commands
+ * @returns the exit code: 0, 2 for the user's mistakes, 1 for other failures or failed runs, 130 after Ctrl-C
  */
 export async function main(
   argv: readonly string[],
@@ -37,7 +37,7 @@ export async function main(
   }
 }
 
-/** Parses a command's flags and config file, runs it, and returns the exit code; what it throws speaks of the command's flags. */
+/** Parses a command's flags and config file, runs it, and returns the exit code. Errors that it throws name the command's flags. */
 export async function runCommand(command: Command, argv: readonly string[], io: CliIo): Promise<number> {
   try {
     return await parseAndRun(command, argv, io);
@@ -72,13 +72,13 @@ async function parseAndRun(command: Command, argv: readonly string[], io: CliIo)
   } catch (error) {
     const { signal } = interrupt ?? {};
     if (signal?.aborted !== true || error !== signal.reason) throw error;
-    return interrupt?.exitCode() ?? 0; // throwIfAborted is how a command stops
+    return interrupt?.exitCode() ?? 0; // a command may stop by throwIfAborted, which throws
   } finally {
     interrupt?.stop();
   }
 }
 
-/** Fails for a flag that the data set would ignore, whatever its value. */
+/** Throws if a flag was given that the data set would ignore, whatever the flag's value. */
 function expectUsed(command: string, flags: object, { dataset }: { dataset?: unknown }): void {
   const [unused] = typeof dataset === "string" ? unusedOptions(dataset, flags) : [];
   if (unused === undefined) return;
@@ -86,7 +86,7 @@ function expectUsed(command: string, flags: object, { dataset }: { dataset?: unk
   throw new BatchCamError("E_CONFIG", `${command}: ${message}`);
 }
 
-/** Asks for the word that a command cannot do without. */
+/** Throws if the word that a command requires is missing. */
 function expectOperand({ name, operand, config }: Command, given: Record<string, unknown>): void {
   if (operand === undefined || given[operand.key] !== undefined) return;
   const field = config.shape[operand.key];
@@ -94,7 +94,7 @@ function expectOperand({ name, operand, config }: Command, given: Record<string,
   const what = fieldsOf(config)[operand.key]?.description ?? operand.name;
   throw new BatchCamError(
     "E_CONFIG",
-    `${name} needs ${operand.name}, which is missing: ${what}. Write \`batch-cam ${name} ${operand.name}\`; \`batch-cam ${name} --help\` says more`,
+    `${name} needs ${operand.name}, which is missing: ${what}. Write \`batch-cam ${name} ${operand.name}\`, or see \`batch-cam ${name} --help\``,
   );
 }
 
@@ -112,8 +112,15 @@ async function help([name]: readonly string[], io: CliIo, commands: Registry<Com
 
 function printCommandHelp(command: Command, { stdout }: CliIo): number {
   const columns = Math.min(stdout.columns ?? 80, 120);
-  stdout.write(formatCommandHelp(usageOf(command), command.summary, { flags: allFlags(command), columns }));
+  const help = { flags: allFlags(command), operand: describedOperand(command), columns };
+  stdout.write(formatCommandHelp(usageOf(command), command.summary, help));
   return 0;
+}
+
+function describedOperand({ operand, config }: Command): CommandHelp["operand"] {
+  if (operand === undefined) return undefined;
+  const description = fieldsOf(config)[operand.key]?.description;
+  return description === undefined ? undefined : { name: wordsOf(operand), description };
 }
 
 const CONFIG_FLAG: Flag = {
@@ -124,14 +131,16 @@ const CONFIG_FLAG: Flag = {
     type: "string",
     short: "c",
     group: "Run",
-    description: "YAML or JSON file with any of these options; flags win over it",
+    description: "YAML or JSON file with any of these options; a flag overrides the file's value",
   },
 };
 
 /** "evaluate RUN", "explain IMAGE ..." */
 function usageOf({ name, operand }: Command): string {
-  return operand === undefined ? name : `${name} ${operand.name}${operand.many ? " ..." : ""}`;
+  return operand === undefined ? name : `${name} ${wordsOf(operand)}`;
 }
+
+const wordsOf = ({ name, many }: Operand): string => `${name}${many ? " ..." : ""}`;
 
 function allFlags(command: Command): Flag[] {
   return [...flagsOf(command.config), ...(command.merge && !command.fileOf ? [CONFIG_FLAG] : [])];

@@ -9,7 +9,7 @@ const OWN_SEQUENCES = /(^\r\u001b\[2K|\u001b\[(?:2|22|33|39)m)/;
 export function safeText(text: string, isTTY = false): string {
   const replaced = (part: string) => part.replace(UNSAFE_CHARACTERS, "\ufffd");
   if (!isTTY) return replaced(text);
-  // `split` with a group puts what the group matched at the odd positions.
+  // With a capturing group, `split` puts the matched separators at the odd positions.
   return text
     .split(OWN_SEQUENCES)
     .map((part, index) => (index % 2 === 1 ? part : replaced(part)))

@@ -7,28 +7,28 @@ import type { TrainResult } from "../train/run/events.ts";
 import { kebabCase } from "./flags.ts";
 import { quoted } from "./shell-word.ts";
 
-/** What else is known of a run. */
+/** Facts about a run that its folder does not contain. */
 export interface KnownOfRun {
   environment: RunEnvironment;
-  /** Steps that it has taken. */
+  /** The number of steps it has taken. */
   step: number;
-  /** What ended its last part; undefined where it was not trained just now. */
+  /** The reason its last part ended, or undefined if it was not trained in this process. */
   endedBy?: TrainResult["endedBy"] | undefined;
-  /** With which its last part ran: limits that were given on resuming are not in the run's `config.json`. */
+  /** The config of its last part. Limits that were given on resuming are not in the run's `config.json`. */
   config?: TrainConfig | undefined;
 }
 
-/** What a run says of itself, for people who want the same run again. */
+/** A description of a run for people who want to repeat it. */
 export interface RunDescription {
-  /** As its `config.json` has it; where the run went on with other data, with `acceptNewData`. */
+  /** The content of its `config.json`, with `acceptNewData` if the run continued with other data. */
   config: TrainConfig;
-  /** The command that trains it anew. */
+  /** The command that trains it again. */
   command: string;
-  /** Why that command does not give exactly the same run, one sentence each; none where it does. */
+  /** The reasons why that command does not give exactly the same run, one sentence each; empty if it does. */
   caveats: string[];
 }
 
-/** Describes a run by what lies in its folder. */
+/** Describes a run from the files in its folder. */
 export async function describeRun(runDirectory: string, known: KnownOfRun): Promise<RunDescription> {
   const saved = await readConfig(runDirectory, known.config);
   const data = await readRunData(runDirectory).catch(() => null);
@@ -48,7 +48,7 @@ async function readConfig(runDirectory: string, otherwise: TrainConfig | undefin
   }
 }
 
-/** The limit that ended the run, where it was given for its last part alone. */
+/** The limit that ended the run, if it was given only for its last part. */
 function endingLimit(saved: TrainConfig, { endedBy, config }: KnownOfRun): Record<string, number> {
   const limit = LIMITS.find((key) => key === endedBy);
   const value = limit && config?.[limit];
@@ -61,9 +61,9 @@ function dataCaveats(data: RunData | null, steps: number): string[] {
     const when = step < steps ? `at epoch ${epoch}, after step ${step}` : `after its last step, ${step}`;
     return `${when} (${differences.join("; ")})`;
   });
-  const when = known.length === 0 ? "at an epoch that the version of then did not note" : known.join(", and ");
+  const when = known.length === 0 ? "at an epoch that an earlier version did not record" : known.join(", and ");
   return [
-    `This run cannot be repeated exactly by one command, because its data changed ${when}: it went on with --accept-new-data.`,
+    `This run cannot be repeated exactly by one command, because its data changed ${when}: it was resumed with --accept-new-data.`,
   ];
 }
 
@@ -77,11 +77,11 @@ function environmentCaveats({ resumed = [], ...first }: RunEnvironment): string[
     return `${key} ${[first[key] ?? "unknown", ...later].join(", ")}`;
   });
   return [
-    `Parts of this run ran in different surroundings (${changes.join("; ")}), so that its numbers may come out a little differently.`,
+    `Parts of this run were trained in different environments (${changes.join("; ")}), so a repeated run may give slightly different numbers.`,
   ];
 }
 
-/** The command that goes on with an interrupted run, fit to paste into a shell. */
+/** The command that continues an interrupted run, ready to be pasted into a shell. */
 export function resumeCommand(runDirectory: string): string {
   const word = quoted(runDirectory);
   if (word === runDirectory && !word.startsWith("-")) return `npx batch-cam train --resume ${word}`;
@@ -89,8 +89,8 @@ export function resumeCommand(runDirectory: string): string {
 }
 
 /**
- * The command that trains a run anew, under a name of its own: the one that is there stays.
- * @param more options that the run's `config.json` does not have
+ * The command that trains a run again under a new name, so that the existing run is not replaced.
+ * @param more options that the run's `config.json` does not contain
  */
 function againCommand(runDirectory: string, more: Readonly<Record<string, number>> = {}): string {
   const file = quoted(join(runDirectory, "config.json"));

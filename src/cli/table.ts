@@ -1,6 +1,6 @@
 import { oneLine } from "./safe-output.ts";
 
-/** An aligned text table: the first `left` columns to the left, the others, which hold numbers, to the right. */
+/** An aligned text table. The first `left` columns are aligned to the left; the others contain numbers and are aligned to the right. */
 export function formatTable(headers: readonly string[], given: readonly (readonly string[])[], left = 1): string {
   const rows = given.map((row) => row.map(oneLine));
   const widths = headers.map((header, column) =>
@@ -18,8 +18,8 @@ export function formatTable(headers: readonly string[], given: readonly (readonl
 }
 
 /**
- * The same with at most `width` characters in a line, as far as one column of numbers beside the left ones allows: columns that do not fit
- * stand in tables of their own below, each with the left columns again.
+ * Splits a table that is wider than `width` characters. The columns that do not fit follow in further tables, each of which repeats the
+ * left columns. Every table has at least one column of numbers, even if it is then too wide.
  */
 export function formatTables(
   headers: readonly string[],
@@ -42,7 +42,7 @@ export function formatTables(
   return parts.join("\n");
 }
 
-/** The lines of a text, broken between words, of at most `width` characters where no word is longer. */
+/** Breaks a text between words into lines of at most `width` characters. A longer word gets its own line. */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   for (const word of text.split(" ")) {

@@ -3,11 +3,11 @@ import { type Command, defineCommand } from "../command.ts";
 import type { CompareParts, Comparison } from "./compare.ts";
 import { gridFileOf, mergeGrid, namesNoGrid } from "./input.ts";
 
-/** `batch-cam compare`, with what `load` gives for a finished grid. */
+/** Makes the `compare` command. `load` imports the part that handles a finished grid. */
 function createCompareCommand(load: () => Promise<CompareParts>): Command {
   return defineCommand({
     name: "compare",
-    summary: "Train a grid of models, data sets, methods and seeds, and compare what they come to.",
+    summary: "Train every combination of models, data sets, methods and seeds, and compare the results.",
     config: CompareConfig,
     operand: { key: "grid", name: "GRID" },
     fileOf: gridFileOf,

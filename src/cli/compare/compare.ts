@@ -14,23 +14,23 @@ import type { CommandCall, Outcome } from "../command.ts";
 import { failureLines, listTable, spuriousTable, summaryTable } from "./lines.ts";
 import { CompareProgress } from "./progress.ts";
 
-/** A grid whose runs have all ended, done or failed. */
+/** A grid whose runs have all ended, whether they succeeded or failed. */
 export interface Comparison {
   grid: Grid;
   /** The results folder. */
   folder: string;
-  /** With the names of the grid of today, in its order. */
+  /** The records, named as in the current grid and in its order. */
   records: readonly CellRecord[];
 }
 
 export interface CompareParts {
-  /** Called with the finished comparison if the grid asks for a report. Its result is printed below the table. */
+  /** Handles a finished comparison if the grid asks for a report. The text that it returns is printed below the table. */
   onFinished: (comparison: Comparison, warn: (message: string) => void) => Promise<string>;
 }
 
 type CompareCall = Pick<CommandCall, "stdout" | "stderr" | "env" | "signal"> & { config: CompareConfig };
 
-/** `batch-cam compare`: runs what is missing of a grid, and prints what its methods come to. */
+/** `batch-cam compare`: trains the runs of a grid that have no result yet, and prints a table of all results. */
 export async function runCompare({ onFinished }: CompareParts, call: CompareCall): Promise<Outcome> {
   const { config, stdout, stderr, signal } = call;
   const grid = readGrid(config);
@@ -44,13 +44,13 @@ export async function runCompare({ onFinished }: CompareParts, call: CompareCall
   const old = store.withoutDigest(cells, grid.explanations).length;
   if (old > 0)
     stderr.write(
-      `note: ${counted(old, "result")} of an earlier version ${wordFor(old, "does", "do")} not say of which images: run again\n`,
+      `note: ${counted(old, "result")} of an earlier version ${wordFor(old, "does", "do")} not record the images used: ${wordFor(old, "its run is", "their runs are")} repeated\n`,
     );
   const records = await runCells(cells, { grid, digests, store, call });
   const failures = failureLines(records);
   if (signal.aborted && records.length < cells.length) {
     for (const line of failures) stderr.write(`failed: ${line}\n`);
-    stderr.write("to go on: give the same command again\n");
+    stderr.write("to continue: give the same command again\n");
     return "interrupted";
   }
   if (records.length > 0) stdout.write(`\n${summaryTable(summarise(records))}`);
@@ -65,7 +65,7 @@ export async function runCompare({ onFinished }: CompareParts, call: CompareCall
   return failures.length > 0 || records.length < cells.length ? "failed" : "done";
 }
 
-/** The digests of the images as they are now. Images that cannot be read keep the digest of the grid's last run. */
+/** Digests of the images as they are now. For images that cannot be read, the digests from the last call are used. */
 async function digestsOf(grid: Grid, store: Store, signal: AbortSignal): Promise<DataDigests> {
   const now = await dataDigests(
     cellsOf(grid).map(({ config }) => config),
@@ -84,7 +84,7 @@ async function runCells(
   const threads = call.config.threads ?? (await store.threads()) ?? Math.max(1, Math.floor(cores / jobs));
   if (jobs * threads > Math.max(cores, jobs))
     call.stderr.write(
-      `warning: ${counted(jobs, "job")} of ${counted(threads, "thread")} each, and ${counted(cores, "core")}: they wait for each other\n`,
+      `warning: ${counted(jobs, "job")} of ${counted(threads, "thread")} each share ${counted(cores, "core")} and slow each other down\n`,
     );
   await store.writeGrid(grid, threads);
   await store.writeDigests(digests);

@@ -36,9 +36,9 @@ describe("a grid on the command line", () => {
     [{}, { set: ["epochs"] }, '--set must be option=value, got "epochs"'],
     [{}, { set: ["epochs="] }, '--set must be option=value, got "epochs="'],
     [{}, { set: ["=2"] }, '--set must be option=value, got "=2"'],
-    [{ set: [] }, {}, "set has no place in a grid's file: write base"],
-    [{ grid: "b.yaml" }, {}, "grid has no place in a grid's file"],
-    [{ preset: "demo" }, {}, "preset has no place in a grid's file"],
+    [{ set: [] }, {}, "set cannot be set in a grid's file: use base"],
+    [{ grid: "b.yaml" }, {}, "grid cannot be set in a grid's file"],
+    [{ preset: "demo" }, {}, "preset cannot be set in a grid's file"],
   ])("is refused where %j and %j are given", (file, flags, message) => {
     expect(() => merged(file, flags)).toThrow(
       expect.objectContaining({ code: "E_CONFIG", message: `compare: ${message}` }),
@@ -52,9 +52,9 @@ describe("a grid on the command line", () => {
       /--preset must be left out with a grid's file/,
     );
     expect(() => gridFileOf({ preset: "demos" })).toThrow(
-      /--preset must be of .*demo.*, got "demos" \(did you mean "demo"\?\)/,
+      /--preset must be one of .*demo.*, got "demos" \(did you mean "demo"\?\)/,
     );
-    expect(() => gridFileOf({ preset: "../package" })).toThrow(/--preset must be of /);
+    expect(() => gridFileOf({ preset: "../package" })).toThrow(/--preset must be one of /);
   });
 });
 

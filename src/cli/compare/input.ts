@@ -5,31 +5,33 @@ import { CompareConfig, type CompareConfigInput, TrainConfig } from "../../confi
 import { hint, numberIn } from "../../config/internal.ts";
 import { gridFault } from "../../workflows/study/grid-lists.ts";
 
-/** The file that the command line names: that of a grid, or of a preset. */
+/** The grid's file that the command line names: its own, or that of a preset. */
 export function gridFileOf({ grid, preset }: CompareConfigInput): string | undefined {
   if (grid !== undefined && preset !== undefined)
     throw gridFault(`--preset must be left out with a grid's file, got "${preset}" and ${grid}`);
   return preset === undefined ? grid : presetFile(preset);
 }
 
-/** Options of the command that do not belong to the grid. */
+/** Options of `compare` that say how to run a grid rather than what it contains. */
 const NO_PART_OF_A_GRID: ReadonlySet<string> = new Set<keyof CompareConfigInput>([
   ...(["output", "jobs", "threads", "shard", "keepFailed", "keepRuns", "report", "name"] as const),
 ]);
 
-/** Whether flags name no file, no preset and no row: nobody means hours of the default grid by that. */
+/** Whether the flags name no file, no preset and no row. Training the default grid would take hours, so nobody intends it by accident. */
 export const namesNoGrid = (flags: CompareConfigInput): boolean =>
   Object.keys(flags).every((key) => NO_PART_OF_A_GRID.has(key));
 
 const isOfGrid = (key: string): boolean => Object.hasOwn(CompareConfig.shape, key);
 
-/** Flags win over the file; `--set` over its `base`, and objectives over its methods. */
+/**
+ * Merges flags into a grid's file: flags replace keys of the file, `--set` replaces keys of its `base`, and objectives replace its methods.
+ */
 export function mergeGrid(file: CompareConfigInput, flags: CompareConfigInput): CompareConfigInput {
   for (const key of ["grid", "preset", "set"] as const)
     if (Object.hasOwn(file, key))
-      throw gridFault(`${key} has no place in a grid's file${key === "set" ? ": write base" : ""}`);
+      throw gridFault(`${key} cannot be set in a grid's file${key === "set" ? ": use base" : ""}`);
   const stray = Object.keys(file).find((key) => Object.hasOwn(TrainConfig.shape, key) && !isOfGrid(key));
-  if (stray !== undefined) throw gridFault(`${stray} is an option of training, which has its place under base`);
+  if (stray !== undefined) throw gridFault(`${stray} is a train option: put it under base`);
   const { methods, ...others } = file;
   const kept = flags.objectives === undefined && methods !== undefined ? { methods } : {};
   const path = gridFileOf(flags);
@@ -38,7 +40,10 @@ export function mergeGrid(file: CompareConfigInput, flags: CompareConfigInput): 
   return flags.set === undefined ? merged : { ...merged, base: { ...merged.base, ...settings(flags.set) } };
 }
 
-/** `epochs=2` or `limit-train=2` as options: numbers and switches by their looks. The last counts. */
+/**
+ * Reads texts such as `epochs=2` or `limit-train=2` as options. Values that look like numbers or switches become such. The last one of a
+ * name counts.
+ */
 function settings(texts: readonly string[]): Record<string, unknown> {
   const options: Record<string, unknown> = {};
   for (const text of texts) {
@@ -59,11 +64,13 @@ function typed(value: string): unknown {
 const FOLDER = new URL("../../../presets/", import.meta.url);
 
 /**
- * The file of a grid that comes with the package.
- * @throws E_CONFIG for a name that there is not
+ * The file of a preset.
+ * @throws E_CONFIG if there is no preset of this name
  */
 export function presetFile(name: string): string {
   const known = readdirSync(FOLDER).flatMap((file) => file.match(/^(.+)\.yaml$/)?.[1] ?? []);
   if (known.includes(name)) return fileURLToPath(new URL(`${name}.yaml`, FOLDER));
-  throw gridFault(`--preset must be of ${known.sort().join(", ")}, got ${JSON.stringify(name)}${hint(name, known)}`);
+  throw gridFault(
+    `--preset must be one of ${known.sort().join(", ")}, got ${JSON.stringify(name)}${hint(name, known)}`,
+  );
 }

@@ -56,9 +56,11 @@ describe("the lines of a grid", () => {
   it("say whose runs are waited for", () => {
     const holder = "process 7 on here";
     expect(waitingLine({ cells: cells.slice(0, 1), holder })).toMatch(
-      /^1 run is under way by process 7 on here: waiting/,
+      /^1 run is being trained by process 7 on here: waiting/,
     );
-    expect(waitingLine({ cells, holder })).toMatch(/^4 runs are under way by process 7 on here and others: waiting/);
+    expect(waitingLine({ cells, holder })).toMatch(
+      /^4 runs are being trained by process 7 on here and others: waiting/,
+    );
   });
 });
 

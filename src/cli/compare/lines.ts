@@ -11,19 +11,21 @@ import type { Spread, SummaryRow } from "../../workflows/study/summary.ts";
 import { formatTable } from "../table.ts";
 import { percent, short } from "../train/progress-lines.ts";
 
-/** How far a grid is. */
+/** The progress of a grid. */
 export interface GridCount {
   total: number;
   done: number;
   failed: number;
-  /** Seconds; null while that is not known. */
+  /** Estimated seconds until the grid is finished, or null if they are not known yet. */
   left: number | null;
 }
 
 export const cellName = ({ model, dataset, method, seed }: Cell): string =>
   `${model}  ${dataset}  ${method}  seed ${seed}`;
 
-/** One finished cell, the k-th of the grid. What a failed one said is for `failureLines`, once. */
+/**
+ * The line for a run of the grid that has ended. The message of a failed run is not part of it; `failureLines` prints that once at the end.
+ */
 export function cellLine(record: CellRecord, { done, failed, total }: GridCount, seconds: number | null): string {
   const head = `[${done + failed}/${total}] ${cellName(record)}`;
   if (record.status === "failed") return `${head}  failed (${record.error.code})`;
@@ -39,23 +41,23 @@ export function countLine({ total, done, failed, left }: GridCount): string {
   return [...parts, ...(left === null ? [] : [`about ${duration(rounded(left))} left`])].join(", ");
 }
 
-/** As exact as an estimate is: to 5 s, from a minute on to minutes, from an hour on to 10 minutes. */
+/** Rounds to the accuracy of the estimate: to 5 s below a minute, to minutes below an hour, to 10 minutes above. */
 function rounded(seconds: number): number {
   const unit = seconds < 55 ? 5 : seconds < 3570 ? 60 : 600;
   return Math.max(1, Math.round(seconds / unit)) * unit;
 }
 
-/** The runs that are left are those of other processes. */
+/** The line that is shown while only other processes still work on the grid. */
 export function waitingLine({ cells, holder }: { cells: readonly Cell[]; holder: string }): string {
   const others = cells.length > 1 ? ` and others` : "";
   const runs = `${counted(cells.length, "run")} ${wordFor(cells.length, "is", "are")}`;
-  return `${runs} under way by ${holder}${others}: waiting for the records (Ctrl-C ends the waiting alone)`;
+  return `${runs} being trained by ${holder}${others}: waiting for the results (Ctrl-C only stops this wait)`;
 }
 
 const SHOWN = ["accuracy", "mapSsim", "coherence", "deadMaps"] as const satisfies MeasureName[];
 const HEADERS = ["model", "data set", "method", "seeds", ...SHOWN.map((name) => MEASURES[name].short), "ms/step"];
 
-/** Means over the seeds, with the standard deviation if there are several. */
+/** The mean of each measure over the seeds, with the standard deviation if there are several seeds. */
 export function summaryTable(rows: readonly SummaryRow[]): string {
   const cells = rows.map((row) => [
     ...[row.model, row.dataset, row.method],
@@ -66,19 +68,19 @@ export function summaryTable(rows: readonly SummaryRow[]): string {
   return formatTable(HEADERS, cells, 3);
 }
 
-/** Mean and deviation of a measure with the decimals that the table of measures gives it. */
+/** Mean and standard deviation of a measure, with as many decimals as the table of measures defines for it. */
 function measureCell(name: MeasureName, value: Spread, { withUnit = false } = {}): string {
   const { unit, digits } = MEASURES[name];
   return spread(value, (one) => (one * factorOf(MEASURES[name])).toFixed(digits), withUnit ? unit : "");
 }
 
-/** `98.1 ± 0.2%`; a dash if there is no mean. */
+/** `98.1 ± 0.2%`, or a dash if there is no mean. */
 function spread({ mean, deviation }: Spread, text: (value: number) => string, unit = ""): string {
   if (!Number.isFinite(mean)) return "-";
   return Number.isFinite(deviation) ? `${text(mean)} ± ${text(deviation)}${unit}` : `${text(mean)}${unit}`;
 }
 
-/** The failed cells, each with what it said. */
+/** One line for each failed run, with its error message. */
 export function failureLines(records: readonly CellRecord[]): string[] {
   return records.flatMap((record) =>
     record.status === "failed"
@@ -87,13 +89,13 @@ export function failureLines(records: readonly CellRecord[]): string[] {
   );
 }
 
-/** The message without the function of the library at its head, which nobody called. */
+/** Removes the library function at the start of the message, which the user never called. */
 const withoutOperation = ({ code, message }: { code: string; message: string }): string => {
   const { operation, detail } = new BatchCamError(code as ErrorCode, message);
   return operation !== undefined && Object.hasOwn(TrainConfig.shape, operation) ? message : detail;
 };
 
-/** A message may end in a broken process's last words. */
+/** Joins the lines of a message, because it may end with the last output of a crashed process. */
 function inOneLine(message: string): string {
   const line = message.replace(/\s+/g, " ");
   return line.length > LONGEST ? `${line.slice(0, LONGEST)} ...` : line;
@@ -101,7 +103,7 @@ function inOneLine(message: string): string {
 
 const LONGEST = 300;
 
-/** The grid's cells and how far each is. */
+/** A table of the grid's runs and the state of each. */
 export function listTable(cells: readonly { cell: Cell; state: CellState }[]): string {
   const rows = cells.map(({ cell, state }) => [
     ...[cell.id, cell.model, cell.dataset, cell.method],
@@ -116,7 +118,7 @@ export function listTable(cells: readonly { cell: Cell; state: CellState }[]): s
 const milliseconds = (seconds: number): string =>
   seconds < 1 ? (1000 * seconds).toPrecision(3) : (1000 * seconds).toFixed(0);
 
-/** A value that JSON may have kept as null. */
+/** Formats a value that JSON stores as null if it is not finite. */
 function shortOr(value: number | null): string {
   return value === null || !Number.isFinite(value) ? "-" : short(value);
 }
@@ -139,8 +141,9 @@ const SPURIOUS_HEADERS = [
 ];
 
 /**
- * How far each method relies on the cue of its data set, model by model. References see annotations or clean images, so they are upper
- * bounds and not rivals. Only what a method gains beyond the controls beside it is its own.
+ * A table of how much each method relies on the cue of its data set, for each model. The reference methods use annotations or clean images,
+ * so they are upper bounds rather than competitors. The controls show the gain that guidance has for reasons other than its prototypes;
+ * only a larger gain is due to the method.
  */
 export function spuriousTable(rows: readonly SpuriousRow[]): string {
   const several = new Set(rows.map(({ model }) => model)).size > 1;
@@ -151,6 +154,6 @@ export function spuriousTable(rows: readonly SpuriousRow[]): string {
     row.gapClosed === null ? "-" : `${Math.round(100 * row.gapClosed)}%`,
   ]);
   const note =
-    "gap closed: the share of what plain training loses to the best reference on random cues. Judge a method beside the controls.";
+    "gap closed: the share of the accuracy gap between plain training and the best reference, on random cues. Compare a method with the controls.";
   return `${formatTable(SPURIOUS_HEADERS, cells, 3)}${note}\n`;
 }

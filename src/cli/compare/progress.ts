@@ -13,12 +13,15 @@ export interface CompareProgressOptions {
   now?: () => number;
 }
 
-/** A terminal redraws no faster than this. */
+/** Shortest time between two updates of the line on a terminal. */
 const REDRAW_MS = 200;
-/** Where lines stay, one in this time. */
+/** Shortest time between two progress lines if the output is not a terminal. */
 const PLAIN_LINE_MS = 60_000;
 
-/** Shows a grid as it goes: a line that stays for each finished cell, and how far all is: live on a terminal, a plain line now and then elsewhere. */
+/**
+ * Shows the progress of a grid. Each finished run gets a line. The count of finished runs is a line that is redrawn on a terminal, and an
+ * occasional line of text elsewhere.
+ */
 export class CompareProgress {
   readonly #stdout: OutputStream;
   readonly #live: boolean;
@@ -56,7 +59,7 @@ export class CompareProgress {
     this.#show();
   }
 
-  /** Takes the live line off the terminal. */
+  /** Removes the redrawn line from the terminal. */
   stop(): void {
     if (this.#drawn) this.#stdout.write("\r\u001b[2K");
     this.#drawn = false;
@@ -74,10 +77,10 @@ export class CompareProgress {
   #line(text: string): void {
     this.stop();
     this.#stdout.write(`${text}\n`);
-    if (this.#live) this.#written = Number.NEGATIVE_INFINITY; // the count is drawn again at once
+    if (this.#live) this.#written = Number.NEGATIVE_INFINITY; // draw the count again immediately
   }
 
-  /** The count, where enough time has passed since the last. */
+  /** Draws the count if enough time has passed since the last time. */
   #show(): void {
     const wait = this.#live ? REDRAW_MS : PLAIN_LINE_MS;
     const { done, failed, total } = this.#count();

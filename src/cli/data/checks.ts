@@ -5,14 +5,14 @@ import { type IdenticalImages, identicalImages, identicalWarnings } from "../../
 import { coverageWarnings, type ThinClass, thinClasses, thinWarnings } from "../../data/splits/class-coverage.ts";
 import { heldOutValidation } from "../../train/data/configured-data.ts";
 
-/** What a training with the default options would warn of in a data set. */
+/** The findings on a data set, which training with the default options would warn about. */
 export interface DataChecks {
   warnings: string[];
-  /** Images of each class that training holds out for validation; null where the data set has a validation split. */
+  /** The number of images of each class that training holds out for validation, or null if the data set has a validation split. */
   heldOut: number[] | null;
-  /** Classes of which a split has few images, as training has the splits. */
+  /** Classes with few images in one of the splits that training uses. */
   thinClasses: ThinClass[];
-  /** Null for the built-in data sets, whose images are what they are. */
+  /** Null for the built-in data sets, whose images nobody can change. */
   identicalImages: IdenticalImages | null;
 }
 
@@ -21,7 +21,7 @@ export function checkData(dataset: Dataset, place: string): DataChecks {
   const { train, val, test } = dataset;
   const own = OWN_DATA.has(dataset.name);
   const identical = own ? identicalImages(val === undefined ? [train, test] : [train, val, test]) : null;
-  // Training holds validation images out of the training images, where there are no others.
+  // If the data set has no validation split, training holds out some of the training images.
   const drawn = val === undefined ? heldOutValidation(train, parseTrainConfig({})) : null;
   const splits: Split[] = [drawn?.train ?? train, drawn?.val ?? (val as Split), test];
   try {
@@ -40,7 +40,7 @@ export function checkData(dataset: Dataset, place: string): DataChecks {
   }
 }
 
-/** Of splits that the table does not show: training will have them. */
+/** Warnings about splits that the table does not show, because training creates them. */
 function drawnWarnings({ train, val }: { train: Split; val: Split }, test: Split): string[] {
   const drawn = [...coverageWarnings([val]), ...thinWarnings([train, val])];
   return [

@@ -23,7 +23,7 @@ import { formatTable } from "../table.ts";
 import { percent } from "../train/progress-lines.ts";
 import { checkData, type DataChecks } from "./checks.ts";
 
-/** `batch-cam data`: loads a data set, which checks it, and shows what is in it. */
+/** `batch-cam data`: loads a data set, which also checks it, and prints its splits and classes. */
 export async function runData({
   config,
   stdout,
@@ -90,13 +90,13 @@ function tableOf(dataset: Dataset, { label, heldOut }: { label: string; heldOut:
     formatTable(["class", ...splits.map((split) => split.name), "share of train"], [...rows, sums]),
     balance(first),
     heldOut !== null
-      ? `Training holds ${total(heldOut).toLocaleString("en")} of the train images out for validation (--val-images).`
+      ? `Training holds out ${total(heldOut).toLocaleString("en")} of the train images for validation (--val-images).`
       : "",
     "",
   ].join("\n");
 }
 
-/** What unequal classes want of training. */
+/** A sentence on how balanced the classes are, with the train options for unequal classes. */
 function balance(counts: readonly number[]): string {
   const present = counts.filter((count) => count > 0);
   const ratio = Math.max(...present) / Math.min(...present);
@@ -104,7 +104,7 @@ function balance(counts: readonly number[]): string {
   return `The largest class has ${ratio.toFixed(1)} times the images of the smallest: see --sampler balanced and --class-weights balanced.`;
 }
 
-/** One column a class: its first training image, and its prototype. */
+/** One column per class: its first training image and its prototype. */
 async function figureOf(dataset: Dataset, label: string): Promise<FigureInput> {
   const { classNames, train } = dataset;
   const labels = Array.from(train.labels.data() as BigInt64Array, Number);

@@ -8,7 +8,7 @@ function createDemoCommand(load: () => Promise<TrainingParts>): Command {
   return defineCommand({
     name: "demo",
     summary:
-      "Train on MNIST, plain and guided, and on MNIST with a decoy patch, with a control beside them, and compare.",
+      "Train five small networks on MNIST, without and with guidance, also with a decoy patch, and compare them in a report.",
     config: DemoConfig,
     interruptible: "after this step with a checkpoint",
     run: async (call) => await runDemo(await load(), call),

@@ -47,7 +47,7 @@ function resultOf({ output, experiment }: TrainConfigInput): TrainResult {
   };
 }
 
-/** A trainer that leaves a checkpoint as the real one does, and may be interrupted or fail at a given call. */
+/** A trainer that writes a checkpoint as the real one does, and that can be interrupted or fail at a given call. */
 function trainer(behaviour: Partial<Record<number, "interrupt" | "die" | BatchCamError>> = {}) {
   const calls: TrainConfigInput[] = [];
   const train: Train = async (config, { onEvent }) => {
@@ -126,7 +126,7 @@ describe("the demo", () => {
       const first = trainer({ [index + 1]: "interrupt" });
       const stopped = await demo(first.train);
       expect(stopped.outcome).toBe("interrupted");
-      expect(stopped.err).toBe("to go on: give the same command again\n");
+      expect(stopped.err).toBe("to continue: give the same command again\n");
       expect(existsSync(join(folder, "demo", "report.html"))).toBe(false);
       const second = trainer();
       expect((await demo(second.train)).outcome).toBe("done");
@@ -282,7 +282,7 @@ describe("the demo's table of the decoy set", () => {
       ...{ plain: result(0.984, 0.783), guided: result(0.974, 0.936), control: result(0.949, 0.94) },
     });
     const cells = table.split("\n").map((line) => line.split(/ {2,}/));
-    expect(cells[0]).toEqual(["accuracy where the patch", "tells the class", "is drawn at random"]);
+    expect(cells[0]).toEqual(["accuracy where the patch", "reveals the class", "is drawn at random"]);
     expect(cells.slice(2, 5)).toEqual([
       ["plain", "98.4%", "78.3%"],
       ["guided", "97.4%", "93.6%"],

@@ -30,7 +30,7 @@ export async function runDemo(parts: TrainingParts, call: DemoCall): Promise<Out
     call.stdout.write(`\n${DEMO_HEADINGS[name]}\n`);
     const result = await trainOne(name, state, { train: parts.train, call });
     if (result.interrupted) {
-      call.stderr.write("to go on: give the same command again\n");
+      call.stderr.write("to continue: give the same command again\n");
       return "interrupted";
     }
     state.results[name] = result;
@@ -108,7 +108,7 @@ function noteBegin(
     if (type !== "start" || state.begun.includes(name)) return;
     state.begun.push(name);
     writing = writeDemoState(state.config.output, state);
-    writing.catch(() => {}); // `written` reports it
+    writing.catch(() => {}); // `written` reports the error
   };
   return { onEvent, written: () => writing };
 }

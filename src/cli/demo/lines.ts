@@ -12,7 +12,9 @@ export function decoyOf(results: Pick<DemoResults, "decoy-plain" | "decoy-guided
   return { plain: results["decoy-plain"], guided: results["decoy-guided"], control: results["decoy-control"] };
 }
 
-/** What the demo ends with: a table of the runs on MNIST, one of those on its decoy set, and what the latter shows and does not. */
+/**
+ * The lines that end the demo: a table of the runs on MNIST, a table of those on the decoy set, and what the second does and does not show.
+ */
 export function closingLines(results: DemoResults): string {
   const decoy = decoyOf(results);
   const { shows, doesNotShow } = decoyInWords(decoy);
@@ -21,7 +23,7 @@ export function closingLines(results: DemoResults): string {
   return `MNIST\n${formatDemoTable(results)}\nMNIST with a decoy patch\n${formatDecoyTable(decoy)}\n${words}\n`;
 }
 
-/** As wide as the table of MNIST. */
+/** The width of the table of MNIST runs. */
 const COLUMNS = 100;
 
 const MAP_MEASURES = ["mapL1", "mapL2", "mapSsim", "coherence"] as const satisfies MeasureName[];
@@ -30,7 +32,7 @@ const HEADERS = [
   ...[...MAP_MEASURES, "deadMaps" as const, "secondsPerEpoch" as const].map((name) => MEASURES[name].short),
 ];
 
-/** One row for each run on MNIST; the maps are compared with the prototypes of their classes. */
+/** One row for each run on MNIST. The maps are compared with the prototypes of their classes. */
 export function formatDemoTable(results: Pick<DemoResults, "plain" | "guided">): string {
   const rows = (["plain", "guided"] as const).map((name) => {
     const { test, history } = results[name];
@@ -49,5 +51,5 @@ export function formatDecoyTable(results: DecoyResults): string {
     const { told, random } = decoyAccuracy(results[name]);
     return [name, cell(told), cell(random)];
   });
-  return formatTable(["accuracy where the patch", "tells the class", "is drawn at random"], rows);
+  return formatTable(["accuracy where the patch", "reveals the class", "is drawn at random"], rows);
 }

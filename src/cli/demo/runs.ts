@@ -12,7 +12,7 @@ import { readConfigFile } from "../config-file.ts";
 /** The contents of `demo.json`: how far a demo has come. The next start continues it, and knows which runs it may overwrite. */
 export interface DemoState {
   config: DemoConfig;
-  /** The runs whose folders may be overwritten, because none of them was there before a demo claimed their names. */
+  /** The runs whose folders may be overwritten, because no folder of that name existed before a demo reserved it. */
   runs: readonly DemoRun[];
   /** The runs that this demo has begun, so that their folders hold nothing of an earlier demo. */
   begun: DemoRun[];

@@ -7,7 +7,7 @@ const DoctorConfig = z.strictObject({
 
 export const doctorCommand = defineCommand({
   name: "doctor",
-  summary: "Print what was found: libtorch, processor, threads, GPU, data.",
+  summary: "Print what batch-cam finds on this machine: libtorch, processor, threads, GPU, data.",
   config: DoctorConfig,
   async run({ config, stdout }) {
     const { doctorReport, formatDoctor } = await import("../../tensor/doctor.ts");

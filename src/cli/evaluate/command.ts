@@ -3,7 +3,8 @@ import { defineCommand } from "../command.ts";
 
 export const evaluateCommand = defineCommand({
   name: "evaluate",
-  summary: "Judge a run: accuracy, and every metric of its explanations; printed and kept in the run.",
+  summary:
+    "Evaluate a run: print its accuracy and all metrics of its explanations, and save them in the run directory.",
   config: EvaluateConfig,
   operand: { key: "run", name: "RUN" },
   interruptible: "after this batch",

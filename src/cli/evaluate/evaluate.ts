@@ -20,7 +20,7 @@ import { EvaluationProgress } from "./progress.ts";
 
 type EvaluateCall = Pick<CommandCall, "stdout" | "stderr" | "signal"> & { config: EvaluateConfig };
 
-/** Judges a run and keeps the record in it; one that is there is replaced. */
+/** Evaluates a run and writes the record into its directory, replacing an earlier one. */
 export async function runEvaluate({ config, stdout, stderr, signal }: EvaluateCall): Promise<Outcome> {
   if (config.threads !== undefined) setNumThreads(config.threads);
   const methods = methodsOf("evaluate", config.method);
@@ -72,14 +72,14 @@ export async function runEvaluate({ config, stdout, stderr, signal }: EvaluateCa
   }
 }
 
-/** What an earlier call found of the same checkpoint and split by other methods, or on other images. */
+/** The results of earlier calls for the same checkpoint and split, with other methods or on other images. */
 async function earlier(file: string, record: EvaluationRecord): Promise<ExplanationMetrics[]> {
   const about = (one: ExplanationMetrics) =>
     [one.method, one.target, one.images, one.layer, one.steps, one.seed].join();
   const replaced = new Set(record.explanations.map(about));
   try {
     const before = JSON.parse(await readRegularText(file)) as EvaluationRecord;
-    // The same weights, as far as two calls agree: their batches may round differently.
+    // The weights are taken to be the same if the accuracies almost agree: other batches may round differently.
     const sameData = JSON.stringify(before.data ?? []) === JSON.stringify(record.data);
     const same =
       sameData &&
@@ -87,6 +87,6 @@ async function earlier(file: string, record: EvaluationRecord): Promise<Explanat
       Math.abs(before.classification.accuracy - record.classification.accuracy) < 0.002;
     return same ? before.explanations.filter((one) => one.values !== undefined && !replaced.has(about(one))) : [];
   } catch {
-    return []; // there is none, or it is damaged
+    return []; // the file does not exist, or it is damaged
   }
 }

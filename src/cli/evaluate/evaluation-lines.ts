@@ -10,23 +10,26 @@ import type { RunSubject } from "../../workflows/loaded-model.ts";
 import { formatTable, formatTables } from "../table.ts";
 import { percent, short } from "../train/progress-lines.ts";
 
-/** The contents of `evaluation.json`. */
+/** The content of `evaluation.json`. */
 export interface EvaluationRecord {
   schemaVersion: 1;
   checkpoint: string;
   split: "test" | "val";
-  /** In what the images differ from those that the run was trained with; empty for the run's own. */
+  /** How the images differ from those that the run was trained with; empty if they are the same. */
   data: string[];
-  /** Over the whole split, with the maps of the true class. */
+  /** The measures over the whole split, with the maps of the true class. */
   classification: SplitRecord;
-  /** Each with the metrics that none of its images has, if there are such. */
+  /** For each method its metrics, and in `leftOut` those that are not defined for any of its images. */
   explanations: (ExplanationMetrics & { leftOut?: readonly LeftOut[] })[];
-  /** Null where the data set has no spurious cue, and for the validation split, whose images all carry it as in training. */
+  /** Null if the data set has no spurious cue, and for the validation split, where the cue is the same as in training. */
   spurious: SpuriousRecord | null;
   definitions: Readonly<Record<string, string>>;
 }
 
-/** The record as text: accuracy, a row for each metric, a column for each method, and the randomisation check; the table within `width` characters, if given. */
+/**
+ * Formats the record as text: accuracy, a table with a row per metric and a column per method, and the randomisation check. The table is at
+ * most `width` characters wide, if that is given.
+ */
 export function formatEvaluation(
   { checkpoint, classification, explanations, spurious }: EvaluationRecord,
   subject: RunSubject,
@@ -40,10 +43,12 @@ export function formatEvaluation(
   const about = `maps of the ${first.target === "label" ? "true" : "predicted"} class at ${camLayer}, ${counted(first.images, "image")}`;
   const names = EXPLANATION_MEASURES.filter((name) => explanations.some(({ values }) => values[name] !== undefined));
   const rows = names.map((name) => [headOf(name), ...explanations.map(({ values }) => cell(values[name]))]);
-  const headers = ["metric (0 to 1 unless it says)", ...explanations.map(({ method }) => method)];
+  const headers = ["metric (0 to 1 unless stated)", ...explanations.map(({ method }) => method)];
   const table = formatTables(headers, rows, { width });
   const missing = explanations.some(({ values }) => Object.values(values).some((value) => value.undefined > 0));
-  const note = missing ? ["(-n): not defined for n of the images, such as those with a dead map", ""] : [];
+  const note = missing
+    ? ["(-n): the metric is not defined for n of the images, such as those with a dead map", ""]
+    : [];
   const gaps = leftOutLines(explanations);
   const cues = spurious === null ? [] : spuriousLines(spurious, subject);
   const classes = classLines(classification, data.test.classNames);
@@ -61,7 +66,7 @@ export function formatEvaluation(
   return `${lines.join("\n").trimEnd()}\n`;
 }
 
-/** Classes on a line, the worst first. */
+/** The number of classes listed, the worst first. */
 const MOST_CLASSES = 10;
 
 function classLines({ classAccuracy = [] }: SplitRecord, names: readonly string[]): string[] {
@@ -75,34 +80,34 @@ function classLines({ classAccuracy = [] }: SplitRecord, names: readonly string[
   return [`by class: ${worst.map(({ name, accuracy }) => `${name} ${percent(accuracy)}`).join(", ")}${more}`];
 }
 
-/** The metric's name, its direction, and what it counts if its values are not between 0 and 1. */
+/** The metric's name and direction, and its unit if its values are not between 0 and 1. */
 function headOf(name: MetricName): string {
   const { counts } = MEASURES[name];
   return [name, arrowOf(MEASURES[name]), counts === undefined ? "" : `(${counts})`].filter(Boolean).join(" ");
 }
 
-/** A mean, followed in brackets by the number of images for which the metric is not defined. */
+/** The mean of a metric, followed by the number of images for which it is not defined, if there are any. */
 function cell(value: MetricValue | undefined): string {
   if (value === undefined) return "-";
   const { mean, undefined: missing } = value;
   return `${defined(mean, 3)}${missing > 0 ? ` (-${missing})` : ""}`;
 }
 
-/** A number, or a dash if it is not finite, for example because all maps are dead. */
+/** A dash if the number is not finite, for example if all maps are dead. */
 const defined = (value: number, digits: number): string => (Number.isFinite(value) ? value.toFixed(digits) : "-");
 
 function randomisationText({ method, randomisation }: ExplanationMetrics): string[] {
   if (randomisation === null) return [];
   const steps = randomisation.map(({ layer, spearman }) => `${layer} ${defined(spearman.mean, 2)}`);
   return [
-    `${method}, rank correlation of the maps with those of random weights, from the top down: ${steps.join(", ")}`,
+    `${method}, rank correlation of the maps with those after randomising the weights, layer by layer from the last: ${steps.join(", ")}`,
     "",
   ];
 }
 
 const inPercent = (share: number) => (share * 100).toFixed(1);
 
-/** How far a model leans on its data set's cue: a table of the four test sets, and what the maps show of the patch. */
+/** Lines on how much a model relies on its data set's cue: a table of the four test sets, and the part of the maps that is on the patch. */
 function spuriousLines(
   record: SpuriousRecord,
   { config: { dataset, decoyVariant }, imageSize }: Pick<RunSubject, "config" | "imageSize">,
@@ -113,24 +118,24 @@ function spuriousLines(
   const [height, width] = imageSize;
   const area = DECOY_SIDE[decoyVariant] ** 2 / (height * width);
   return [
-    `how far the model leans on ${cue}, ${counted(record.images, "test image")}`,
+    `how much the model relies on ${cue}, ${counted(record.images, "test image")}`,
     formatTable([patched ? "patch" : "colour", "accuracy %", "worst class %"], rows),
-    "aligned: of the image's own class; random: of any class; clean: none; adversarial: of class 9 − y",
+    "aligned: the cue of the image's own class; random: of a random class; clean: no cue; adversarial: of class 9 − y",
     ...(patched ? mapLines(record, area) : []),
     "",
   ];
 }
 
 function mapLines({ energyInPatch, wrongReason }: SpuriousRecord, area: number): string[] {
-  if (energyInPatch === null || wrongReason === null) return ["maps of the random set: all are dead"];
+  if (energyInPatch === null || wrongReason === null) return ["maps of the random set: all of them are dead"];
   const { score, dropped } = wrongReason;
-  const maps = `maps of the random set: ${percent(energyInPatch)} of their sum on the patch, which is ${percent(area)} of the image`;
+  const maps = `maps of the random set: ${percent(energyInPatch)} of their sum is on the patch, which covers ${percent(area)} of the image`;
   return [
     `${maps}; wrong-reason score ${percent(score)}${dropped > 0 ? ` (without ${counted(dropped, "dead map")})` : ""}`,
   ];
 }
 
-/** Metrics of a method that none of the images has, and why. */
+/** Metrics that are not defined for any of a method's images, and the reason. */
 export interface LeftOut {
   metrics: MetricName[];
   why: string;
@@ -142,7 +147,7 @@ const OF_FOREGROUND: ReadonlySet<MetricName> = new Set([
   "relevanceRankAccuracy",
 ] as const);
 
-/** A method's metrics without those that are defined for no image, which are named apart with the reason. */
+/** Moves the metrics that are not defined for any image out of a method's values and into `leftOut`, with the reason. */
 export function withoutUndefined(found: ExplanationMetrics): ExplanationMetrics & { leftOut: LeftOut[] } {
   const entries = Object.entries(found.values) as [MetricName, { mean: number }][];
   const isMissing = ([, { mean }]: (typeof entries)[number]) => !Number.isFinite(mean);
@@ -154,16 +159,16 @@ export function withoutUndefined(found: ExplanationMetrics): ExplanationMetrics 
 function reasonsOf(missing: readonly MetricName[], { values }: ExplanationMetrics): LeftOut[] {
   const dead = values.deadMaps?.mean === 1;
   const reasonOf = (name: MetricName): string => {
-    if (dead) return "every map is dead, zero everywhere";
+    if (dead) return "every map is dead (zero everywhere)";
     return OF_FOREGROUND.has(name)
-      ? "no image has a foreground that is told from its background (pixels above 0.1, at most 80 % of the image)"
+      ? "no image has a foreground that can be separated from its background (pixels above 0.1 that cover at most 80 % of the image)"
       : "it is not defined for any of the images";
   };
   const reasons = [...new Set(missing.map(reasonOf))];
   return reasons.map((why) => ({ metrics: missing.filter((name) => reasonOf(name) === why), why }));
 }
 
-/** One line for each reason; of several methods it names the method. */
+/** One line for each reason, which also names the method if there are several. */
 export function leftOutLines(explanations: readonly { method: string; leftOut?: readonly LeftOut[] }[]): string[] {
   return explanations.flatMap(({ method, leftOut = [] }) => {
     const of = explanations.length > 1 ? `${method}: ` : "";

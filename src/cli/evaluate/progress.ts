@@ -2,8 +2,8 @@ import type { OutputStream } from "../io.ts";
 import { type Counter, createCounter } from "../train/progress.ts";
 
 /**
- * How far an evaluation is: one count for each of its parts, since an image takes another time in each. The time left is that of the part
- * at work, at the rate measured in it.
+ * The progress of an evaluation, as one counter for each of its parts, because an image takes a different time in each part. The time left
+ * is that of the current part, at the rate measured in it.
  */
 export class EvaluationProgress {
   readonly #stream: OutputStream;
@@ -14,10 +14,9 @@ export class EvaluationProgress {
   }
 
   /**
-   * A part whose total its own first report tells.
-   *
-   * @param what it counts: "images for the accuracy"
-   * @returns hears of `count` more of `total` that are done
+   * Starts a part whose total number is known from its first report.
+   * @param what the things it counts: "images for the accuracy"
+   * @returns a function to call with the number that was just finished and the total
    */
   part(what: string): (count: number, total: number) => void {
     this.stop();
@@ -27,7 +26,7 @@ export class EvaluationProgress {
     };
   }
 
-  /** What the metrics of a method's explanations report to: its images, and then the steps of its randomisation check. */
+  /** Functions through which a method's metrics report their progress: first its images, then the steps of its randomisation check. */
   method(name: string, images: number): { onImages: (count: number) => void; onRandomised: (total: number) => void } {
     const judged = this.part(`${name}, images`);
     let check: ((count: number, total: number) => void) | undefined;
@@ -40,7 +39,7 @@ export class EvaluationProgress {
     };
   }
 
-  /** Takes the line off the terminal. */
+  /** Removes the line from the terminal. */
   stop(): void {
     this.#counter?.stop();
     this.#counter = undefined;

@@ -13,7 +13,7 @@ describe("metrics that no image has", () => {
     );
     expect(found.values).toEqual({ sparseness: { mean: 0.4, undefined: 2 } });
     expect(leftOutLines([found])).toEqual([
-      "left out: pointingGame, energyInForeground, because no image has a foreground that is told from its background (pixels above 0.1, at most 80 % of the image)",
+      "left out: pointingGame, energyInForeground, because no image has a foreground that can be separated from its background (pixels above 0.1 that cover at most 80 % of the image)",
     ]);
   });
 
@@ -21,7 +21,7 @@ describe("metrics that no image has", () => {
     const dead = withoutUndefined(metrics({ sparseness: none, deadMaps: { mean: 1, undefined: 0 } }, "LayerCAM"));
     const well = withoutUndefined(metrics({ sparseness: { mean: 0.4, undefined: 0 } }));
     expect(leftOutLines([well, dead])).toEqual([
-      "LayerCAM: left out: sparseness, because every map is dead, zero everywhere",
+      "LayerCAM: left out: sparseness, because every map is dead (zero everywhere)",
     ]);
   });
 });

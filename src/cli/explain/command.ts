@@ -3,7 +3,8 @@ import { defineCommand } from "../command.ts";
 
 export const explainCommand = defineCommand({
   name: "explain",
-  summary: "Explain what a model sees in images: maps by one or several methods, as pictures and as numbers.",
+  summary:
+    "Explain a model's predictions: compute CAM maps of images, by one or several methods, as pictures and as numbers.",
   config: ExplainConfig,
   operand: { key: "images", name: "IMAGE", many: true },
   interruptible: "after this image",

@@ -12,7 +12,7 @@ import { planExplanation, type SkippedFile } from "./plan.ts";
 
 type ExplainCall = Pick<CommandCall, "stdout" | "stderr" | "signal"> & { config: ExplainConfig };
 
-/** Images whose prediction is printed. */
+/** The number of images whose prediction is printed. */
 const SAID = 20;
 
 /** "cat.jpg: tabby 93.1 %" */
@@ -21,7 +21,7 @@ function verdictLine({ image, prediction, confidence }: ExplainedImageRecord, na
   return oneLine(`${image.name}: ${names[prediction]} ${percent(confidence)}${wrong}`);
 }
 
-/** Explains images, writes pictures, maps and a manifest, and says where they are. */
+/** Explains the images, writes pictures, maps and a manifest, and prints where they are. */
 export async function runExplain({ config, stdout, stderr, signal }: ExplainCall): Promise<Outcome> {
   if (config.threads !== undefined) setNumThreads(config.threads);
   const skipped: SkippedFile[] = [];
@@ -62,12 +62,14 @@ export async function runExplain({ config, stdout, stderr, signal }: ExplainCall
   }
 }
 
-/** Images of a size that the model cannot take, and layers without maps, were asked for by the user, by flags. */
+/**
+ * Turns errors about an image size that the model cannot take, or about a layer without maps, into mistakes of the flags that chose them.
+ */
 function asMistake(error: unknown, { imageSize, layer }: ExplainConfig): unknown {
   if (!(error instanceof BatchCamError)) return error;
   const { code, message } = error;
   if (layer !== undefined && /is no map/.test(message)) {
-    // A program can pass a function that makes maps of such an output; the command line cannot.
+    // A program can pass a function that makes maps of such an output; the command line cannot, so that advice is removed.
     const plain = message.replace(/^explain: layer /, "explain: --layer ").replace(/, or give reshapeTransform.*$/, "");
     return new BatchCamError(code, plain, { cause: error });
   }

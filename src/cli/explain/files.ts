@@ -10,10 +10,10 @@ import type { ExplainedImageRecord, ExplainedMap } from "../../workflows/explain
 import { claimFolder, expectFree, type FolderUse, nextFolder } from "./folder.ts";
 import type { ExplanationPlan, SkippedFile } from "./plan.ts";
 
-/** Images that the grid shows; more would be a book. */
+/** The largest number of images in the grid: more do not fit a page that anyone would read. */
 const GRID = 60;
 
-/** What the manifest says of one image. */
+/** The entry of one image in the manifest. */
 interface ManifestImage {
   name: string;
   file: string | null;
@@ -25,13 +25,16 @@ interface ManifestImage {
   maps: { method: string; target: string; probability: number; dead: boolean; picture: string | null }[];
 }
 
-/** The files that are read. */
+/** The files that the explanation reads. */
 function inputsOf({ weights, classNames }: ExplainConfig, { subject, files }: ExplanationPlan): string[] {
   const others = [subject.checkpoint, weights, classNames].filter((path) => path !== undefined);
   return [...files, ...others];
 }
 
-/** The folder of an explanation: pictures as they come, then grid, raw maps, and the manifest last, which says that all is there. */
+/**
+ * Writes the folder of an explanation. Pictures are written while images are explained, then the grid and the raw maps, and at last the
+ * manifest, which marks the folder as complete.
+ */
 export class ExplanationFiles {
   readonly #folder: string;
   readonly #config: ExplainConfig;
@@ -48,7 +51,7 @@ export class ExplanationFiles {
     this.#plan = plan;
   }
 
-  /** Touches nothing yet. @throws E_CONFIG where something is there already that must not be replaced */
+  /** Opens the folder without changing anything in it. @throws E_CONFIG if the folder contains something that must not be replaced */
   static async open(config: ExplainConfig, plan: ExplanationPlan): Promise<ExplanationFiles> {
     const inputs = inputsOf(config, plan);
     const folder = config.output ?? (await nextFolder({ overwrite: config.overwrite, inputs }));
@@ -65,7 +68,7 @@ export class ExplanationFiles {
     };
   }
 
-  /** Gives the folder back. */
+  /** Releases the folder. */
   close(): void {
     this.#release?.();
   }
@@ -98,7 +101,7 @@ export class ExplanationFiles {
     });
   }
 
-  /** Writes what needs all images; returns the paths of what a person looks at first. */
+  /** Writes the files that need all images, and returns the paths of those to look at first. */
   async finish(skipped: readonly SkippedFile[]): Promise<string[]> {
     if (this.#config.grid) await this.#writeGrid();
     const raw = await this.#writeRaw();
@@ -107,7 +110,7 @@ export class ExplanationFiles {
     return [...this.#written, manifest];
   }
 
-  /** The class that a row's maps explain, where they all explain one. */
+  /** The class that all maps of a row explain, if it is the same for all. */
   #targetOf({ maps }: ExplainedImageRecord): { target?: string } {
     const [first] = maps;
     if (this.#plan.target === "all" || first === undefined) return {};
@@ -155,7 +158,7 @@ export class ExplanationFiles {
     const pages = explanationFigure({
       title: `What ${subject.modelName} looks at`,
       subtitle: `${targetText(target, names)}; layer ${layers.join(", ")}${shown}`,
-      footer: `${subject.checkpoint}. ${this.#config.augSmooth ? "Maps are means of six scaled maps" : "Maps are scaled one by one"}: colours compare places within an image, not images.`,
+      footer: `${subject.checkpoint}. ${this.#config.augSmooth ? "Each map is the mean of six scaled maps" : "Each map is scaled by itself"}, so colours can be compared within an image but not between images.`,
       ...{ methods: columns, images: this.#grid, ...styleOf(this.#config) },
       styles: methods.flatMap((method) => columnsOf(method).map(() => styleOf(this.#config, method).style)),
     });
@@ -222,7 +225,7 @@ function verdictOf({ image, prediction, confidence }: ExplainedImageRecord, name
   return { name: image.name, prediction: names[prediction] as string, confidence, ...label };
 }
 
-/** Methods of single pixels are drawn as maps of their own: over an image their points would not be seen. */
+/** Methods that score single pixels are drawn as separate maps, because single points would not be visible over an image. */
 function styleOf({ style, colormap }: ExplainConfig, method?: MethodName) {
   const own = style ?? (method !== undefined && PIXELS.has(method) ? "map" : "overlay");
   return colormap === undefined ? { style: own } : { style: own, colormap };

@@ -6,9 +6,9 @@ import { METHODS } from "../../cam/index.ts";
 import { BatchCamError } from "../../errors.ts";
 import { holderOf, lockRun, RUN_LOCK } from "../../train/run/run-lock.ts";
 
-/** Says that a folder is an explanation's, finished or not: written first, removed last. */
+/** An empty file that marks a folder as an explanation's, finished or not. It is written first and removed last. */
 const MARK = ".batch-cam-explanation";
-/** What an explanation writes under names of its own, all files but `overlays`. */
+/** The names of all files that an explanation writes, except those in `overlays`. */
 const OWN = new RegExp(
   `^(?:grid(?:-\\d+)?\\.png|maps\\.safetensors|manifest\\.json|(?:${METHODS.join("|").replaceAll("+", "\\+")})(?:\\.\\d+)?\\.npy)$`,
 );
@@ -17,35 +17,36 @@ const PICTURE = /^\d{4,}-.*\.png$/;
 export interface FolderUse {
   output: string;
   overwrite: boolean;
-  /** Files that are read: images, weights. They must not lie in the folder. */
+  /** The files that are read: images and weights. They must not be inside the folder. */
   inputs: readonly string[];
 }
 
 /**
- * Fails where a folder must not be written to: it holds a finished explanation that is not to be replaced, or anything that no
- * explanation wrote, or the images themselves. Changes nothing.
+ * Throws if a folder must not be written to: if it contains a finished explanation that may not be replaced, files that no explanation
+ * wrote, or the images themselves. It changes nothing.
  */
 export async function expectFree({ output, overwrite, inputs }: FolderUse): Promise<void> {
   const fail = (message: string): never => {
     throw new BatchCamError("E_CONFIG", `explain: ${message}`);
   };
   if (!existsSync(output)) return;
-  if (!statSync(output).isDirectory()) fail(`--output ${output} is no folder`);
+  if (!statSync(output).isDirectory()) fail(`--output ${output} is not a folder`);
   const inside = inputs.find((input) => existsSync(input) && isWithin(realpathSync(output), realpathSync(input)));
   if (inside !== undefined)
-    fail(`--output ${output} holds what is read for the explanation (${inside}): choose another`);
+    fail(`--output ${output} contains a file that the explanation reads (${inside}): choose another folder`);
   const foreign = await foreignEntry(output);
-  if (foreign !== undefined) fail(`${output} holds something else (${foreign}): choose another --output`);
+  if (foreign !== undefined)
+    fail(`${output} contains something that is not an explanation (${foreign}): choose another --output`);
   if (existsSync(join(output, "manifest.json")) && !overwrite)
-    fail(`${output} holds an explanation: choose another --output, or --overwrite it`);
+    fail(`${output} contains an explanation: choose another --output, or add --overwrite to replace it`);
 }
 
-/** More of them than anybody keeps. */
+/** A limit that ends the search; nobody keeps so many explanations. */
 const MOST_FOLDERS = 10_000;
 
 /**
- * The folder for an explanation that names none: `explanations`, or `explanations-2` and so on where a finished one, one in
- * progress, or anything else is there.
+ * The folder for an explanation that names none: `explanations`, or `explanations-2` and so on if that contains a finished explanation, one
+ * in progress, or anything else.
  */
 export async function nextFolder(use: Omit<FolderUse, "output">, base = "explanations"): Promise<string> {
   for (let number = 1; number < MOST_FOLDERS; number++) {
@@ -56,27 +57,31 @@ export async function nextFolder(use: Omit<FolderUse, "output">, base = "explana
     );
     if (free) return output;
   }
-  throw new BatchCamError("E_CONFIG", `explain: there are ${MOST_FOLDERS} folders ${base}-N: name one by --output`);
+  throw new BatchCamError(
+    "E_CONFIG",
+    `explain: there are ${MOST_FOLDERS} folders ${base}-N already: choose one with --output`,
+  );
 }
 
-/** Whether it is the folder's own state that keeps an explanation out; any other failure is not helped by another number. */
+/** Whether an error is about the content of the folder. Any other error would occur with the next number too, so it is thrown. */
 function isTaken(error: unknown): boolean {
   if (error instanceof BatchCamError && error.code === "E_CONFIG") return true;
   throw error;
 }
 
 /**
- * Makes the folder this process's own and empties it of an earlier explanation, the manifest first, which says that all is there.
+ * Locks the folder for this process and deletes an earlier explanation from it. The manifest goes first, because it marks the folder as
+ * complete.
  *
- * @returns what gives the folder back
- * @throws E_CHECKPOINT where a live process writes there
+ * @returns a function that releases the folder
+ * @throws E_CHECKPOINT if another live process writes there
  */
 export async function claimFolder(use: FolderUse, overlays: boolean): Promise<() => void> {
   const { output } = use;
   await makeFolder(output);
   const release = lockRun(output);
   try {
-    await expectFree(use); // another process may have been there meanwhile
+    await expectFree(use); // another process may have written there before the lock was taken
     await writeFileAtomically(join(output, MARK), "");
     for (const entry of ["manifest.json", ...(await readdir(output))])
       if (!isKeeper(entry)) await rm(join(output, entry), { recursive: true, force: true });
@@ -90,7 +95,10 @@ export async function claimFolder(use: FolderUse, overlays: boolean): Promise<()
 
 const isKeeper = (entry: string) => entry === MARK || entry.startsWith(RUN_LOCK);
 
-/** Something in a folder that no explanation wrote: anything but a lock, where the folder does not bear the mark. */
+/**
+ * The name of something in a folder that no explanation wrote, if any. Without the mark, that is everything except locks and temporary
+ * files.
+ */
 async function foreignEntry(output: string): Promise<string | undefined> {
   const entries = await readdir(output, { withFileTypes: true });
   const marked = entries.some(({ name }) => name === MARK);

@@ -12,10 +12,10 @@ import { fileBatches, type SourceBatch, splitBatches } from "../../workflows/exp
 import { openRun, openRunModel, openWeights, type RunSubject, type Subject } from "../../workflows/loaded-model.ts";
 import { oneLine } from "../safe-output.ts";
 
-/** Images of a split that are explained where no number is given. */
+/** The number of images of a split that are explained by default. */
 const FEW = 16;
 
-/** What an explanation is made of. */
+/** Everything that an explanation needs. */
 export interface ExplanationPlan {
   subject: Subject;
   methods: MethodName[];
@@ -23,9 +23,9 @@ export interface ExplanationPlan {
   target: TargetChoice;
   options: ExplainOptions;
   amp: boolean;
-  /** The image files, none for a split. */
+  /** The image files; empty if the images come from a split. */
   files: string[];
-  /** How many images there are. */
+  /** The number of images. */
   count: number;
   batches: AsyncIterable<SourceBatch>;
 }
@@ -42,21 +42,21 @@ export interface SkippedFile {
   error: string;
 }
 
-/** "a, b" as a list without blanks. */
+/** Splits "a, b" at the commas and removes blanks. */
 const listOf = (text: string): string[] =>
   text
     .split(",")
     .map((item) => item.trim())
     .filter((item) => item !== "");
 
-/** The methods that "a, b" names, each once. @throws E_CONFIG where it names none, or one that there is not */
+/** The methods that "a, b" names, each once. @throws E_CONFIG if the text names no method or an unknown one */
 export function methodsOf(command: string, text: string): MethodName[] {
   const methods = new Set(listOf(text).map((name) => methodNamed(command, name)));
   if (methods.size === 0) throw new BatchCamError("E_CONFIG", `${command}: --method names no method`);
   return [...methods];
 }
 
-/** `methodOf`, whose error names the flag. */
+/** `methodOf` with an error that names the flag. */
 function methodNamed(command: string, name: string): MethodName {
   try {
     return methodOf(name);
@@ -67,9 +67,9 @@ function methodNamed(command: string, name: string): MethodName {
 }
 
 /**
- * Opens the model and the images that a config names; `plan.subject` is to be disposed of. `skipped` gathers the files that
- * cannot be read, where the config lets them pass; `say` is told what folders hold besides images, `onWarning` what is to be said of
- * the run's data.
+ * Opens the model and the images that a config names. The caller disposes of `plan.subject`. Files that cannot be read are added to
+ * `skipped` if the config allows that. `say` is called with notes on the content of folders, `onWarning` with warnings about the run's
+ * data.
  */
 export async function planExplanation(
   config: ExplainConfig,
@@ -95,7 +95,10 @@ export async function planExplanation(
   }
 }
 
-/** The layers that "a, b" names. @throws E_CONFIG where it names none, or one that the model lacks: before a folder is made */
+/**
+ * The layers that "a, b" names. They are checked before a folder is made. @throws E_CONFIG if the text names no layer, or one that the
+ * model does not have
+ */
 function layersOf({ model }: Subject, text: string): string[] {
   const layers = listOf(text);
   if (layers.length === 0) throw new BatchCamError("E_CONFIG", "explain: --layer names no layer");
@@ -110,28 +113,28 @@ function checkSources(config: ExplainConfig): void {
     throw new BatchCamError("E_CONFIG", `explain: ${message}`);
   };
   if ((run === undefined) === (weights === undefined))
-    fail("name the model: --run with a run directory, or --weights with a file of weights, one of the two");
+    fail("name the model: give either --run with a run directory or --weights with a file of weights");
   if ((images === undefined) === (split === undefined))
-    fail("name the images: files or folders, or --split test with --run, one of the two");
+    fail("name the images: give either files or folders, or --split test with --run");
   const withWeights = { "--weights-key": weightsKey, "--normalization": normalization, "--mean": mean, "--std": std };
   const [stray] = Object.entries(withWeights).filter(([, value]) => weights === undefined && value !== undefined);
-  if (stray !== undefined) fail(`${stray[0]} goes with --weights; a run knows its own`);
-  if (split !== undefined && run === undefined) fail("--split needs --run, whose data set it is a part of");
+  if (stray !== undefined) fail(`${stray[0]} is only for --weights: a run's is recorded in it`);
+  if (split !== undefined && run === undefined) fail("--split needs --run, whose data set the split belongs to");
   if (run === undefined && (dataDir !== undefined || acceptNewData))
-    fail("--data-dir and --accept-new-data go with --run, whose data they are about");
-  if (model !== undefined && weights === undefined) fail("--model goes with --weights; a run knows its own");
+    fail("--data-dir and --accept-new-data are only for --run, whose data they describe");
+  if (model !== undefined && weights === undefined) fail("--model is only for --weights: a run's is recorded in it");
   if (target === "label" && split === undefined)
-    fail("--target label needs --split: the classes of files are not known");
+    fail("--target label needs --split: the true classes of image files are not known");
 }
 
-/** Classes of which pictures can still be looked at. */
+/** The largest number of classes for which pictures are drawn for every class. */
 const MOST_CLASSES = 50;
 
 function expectPictures({ target, overlays, grid }: ExplainConfig, classes: number): void {
   if (target !== "all" || classes <= MOST_CLASSES || (!overlays && !grid)) return;
   throw new BatchCamError(
     "E_CONFIG",
-    `explain: --target all would draw ${counted(classes, "picture")} of each image: name a class, or add --no-overlays --no-grid for the raw maps alone`,
+    `explain: --target all would draw ${counted(classes, "picture")} of each image: name a class, or add --no-overlays --no-grid to write only the raw maps`,
   );
 }
 
@@ -153,26 +156,26 @@ async function openSubject(config: ExplainConfig, onWarning: (message: string) =
     return withNames(await openWeights(config.weights, options), names, config);
   }
   const { run, dataDir, acceptNewData } = config;
-  // Files need the run alone; images of a split need its data set too.
+  // Explaining files needs only the run's model; images of a split need its data set too.
   const open = config.split === undefined ? openRunModel : openRun;
   return withNames(await open(run as string, "explain", { dataDir, acceptNewData, onWarning }), names, config);
 }
 
-/** The subject with the names of `--class-names` for its classes. */
+/** Replaces the subject's class names by those of `--class-names`, if given. */
 function withNames(subject: Subject, names: readonly string[] | undefined, { classNames }: ExplainConfig): Subject {
   if (names === undefined) return subject;
   if (names.length === subject.classNames.length) return { ...subject, classNames: names };
-  const counts = `${counted(names.length, "name")}, and the model has ${counted(subject.classNames.length, "class")}`;
+  const counts = `${counted(names.length, "name")}, but the model has ${counted(subject.classNames.length, "class")}`;
   subject.dispose();
-  const problem = `${classNames} holds ${counts}: write one on each line, in their order`;
+  const problem = `${classNames} contains ${counts}: write one name per line, in the order of the classes`;
   throw new BatchCamError("E_CONFIG", `explain: --class-names: ${problem}`);
 }
 
 async function readNames(path: string): Promise<string[]> {
-  const context = { operation: "explain: --class-names", remedy: "name a text file with a class on each line" };
+  const context = { operation: "explain: --class-names", remedy: "name a text file with one class name per line" };
   const text = Buffer.from(await readFileBytes(path, context)).toString("utf8");
   if (/[\0\ufffd]/.test(text))
-    throw new BatchCamError("E_DATA", `${context.operation}: ${path}: is no text in UTF-8; ${context.remedy}`);
+    throw new BatchCamError("E_DATA", `${context.operation}: ${path}: is not text in UTF-8; ${context.remedy}`);
   const lines = text.replace(/^\uFEFF/, "").split(/\r?\n/);
   return lines.map((line) => line.trim()).filter((line) => line !== "");
 }
@@ -192,7 +195,7 @@ function sourceOf(config: ExplainConfig, { subject, files, skipped }: Material) 
   }
   const skip = (error: BatchCamError, file: string) => void skipped.push({ file, error: error.detail });
   const onError = config.badImages === "skip" ? skip : undefined;
-  const chosen = onError === undefined ? files.slice(0, limit) : files; // one that is left out makes room for another
+  const chosen = onError === undefined ? files.slice(0, limit) : files; // a skipped file does not count towards the limit, so all files stay candidates
   const { channels, imageSize: size } = subject;
   return {
     files: chosen,
@@ -201,10 +204,10 @@ function sourceOf(config: ExplainConfig, { subject, files, skipped }: Material) 
   };
 }
 
-/** Class names that a message lists. */
+/** The number of class names that a message lists. */
 const MOST_LISTED = 12;
 
-/** "prediction", "label", "all", "kth:3", a class name or a class number. */
+/** Parses "prediction", "label", "all", "kth:3", a class name or a class number. */
 export function targetOf(text: string, classNames: readonly string[]): TargetChoice {
   if (text === "prediction" || text === "label" || text === "all") return text;
   const count = classNames.length;
@@ -228,7 +231,7 @@ export function targetOf(text: string, classNames: readonly string[]): TargetCho
   return fail(`must be prediction, label, all, kth:K, a class name or its number, got "${text}"${near}; ${classes}`);
 }
 
-/** All names, or of many those that are most like a text. */
+/** All names, or the names most similar to the text if there are many. */
 function listed(names: readonly string[], text: string): string {
   if (names.length <= MOST_LISTED) return names.map(oneLine).join(", ");
   const nearest = nearestNames(text, names, MOST_LISTED).map(oneLine);

@@ -3,9 +3,9 @@ import { defineCommand } from "../command.ts";
 
 export const findLrCommand = defineCommand({
   name: "find-lr",
-  summary: "Find a learning rate: steps at rising rates, until the loss blows up.",
+  summary: "Find a learning rate: train at rising rates until the loss diverges, and suggest one.",
   config: FindLrConfig,
-  // A training's own file will do.
+  // A config file of `train` is accepted; the keys that a sweep does not use are dropped.
   merge: (file, flags) => ({
     ...Object.fromEntries(Object.entries(file).filter(([key]) => !UNUSED_KEYS.includes(key))),
     ...flags,

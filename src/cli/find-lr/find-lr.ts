@@ -11,7 +11,7 @@ type FindLrCall = Pick<CommandCall, "stdout" | "stderr" | "signal"> & {
   config: FindLrConfig;
 };
 
-/** `batch-cam find-lr`: a learning-rate range test of a training as its options have it. */
+/** `batch-cam find-lr`: a learning-rate range test with the options of a training run. */
 export async function runFindLr({ input, config, stdout, stderr, signal }: FindLrCall): Promise<Outcome> {
   const own: readonly string[] = SWEEP_KEYS;
   const training = Object.fromEntries(Object.entries(input).filter(([key]) => !own.includes(key))) as TrainConfigInput;
@@ -27,10 +27,10 @@ export async function runFindLr({ input, config, stdout, stderr, signal }: FindL
   }
 }
 
-/** Characters of the longest bar. */
+/** Length of the longest bar, in characters. */
 const BAR = 24;
 
-/** About a dozen rates of the sweep, each with a bar, and what they suggest. */
+/** A table of about a dozen rates of the sweep, each with a bar for its loss, and the suggested rate. */
 function textOf({ points, suggestion, lowest, diverged }: FoundRate): string {
   const every = Math.max(1, Math.floor(points.length / 12));
   const shown = points.filter((_, i) => (points.length - 1 - i) % every === 0);
@@ -38,10 +38,10 @@ function textOf({ points, suggestion, lowest, diverged }: FoundRate): string {
   const most = Math.max(...shown.map(({ smoothed }) => smoothed));
   const bar = (loss: number) => "#".repeat(Math.round((BAR * (loss - least)) / (most - least || 1))).padEnd(BAR);
   const rows = shown.map(({ lr, smoothed }) => [lr.toExponential(1), short(smoothed), bar(smoothed)]);
-  const end = diverged ? "There the loss blew up." : "The last rate was reached without the loss blowing up.";
+  const end = diverged ? "At that rate the loss diverged." : "The loss did not diverge up to the last rate.";
   const advice =
     suggestion === null
-      ? "The loss fell nowhere: take other bounds (--lr-from, --lr-to) or more steps (--lr-steps)."
-      : `It falls fastest at ${suggestion.toExponential(1)}, and is lowest at ${lowest.toExponential(1)}: try --lr ${suggestion.toExponential(0)}.`;
+      ? "The loss never fell: try other bounds (--lr-from, --lr-to) or more steps (--lr-steps)."
+      : `The loss falls fastest at ${suggestion.toExponential(1)}, and is lowest at ${lowest.toExponential(1)}: try --lr ${suggestion.toExponential(0)}.`;
   return `${formatTable(["lr", "loss", ""], rows)}\n${end}\n${advice}\n`;
 }

@@ -17,7 +17,7 @@ target layer: whose maps guide the training and are explained, unless --cam-laye
 stem: how the first layers are made for images of this size
 `;
 
-/** One row a model, with the stem and the target layer that `train` takes for images of this size. */
+/** One row per model, with the stem and the target layer that `train` chooses for images of this size. */
 export function modelTable(names: readonly string[], images: Images, families = FAMILIES): string {
   const { imageSize, inChannels, numClasses } = images;
   const head = `images of ${imageSize}x${imageSize}, channels ${inChannels}, classes ${numClasses}`;
@@ -52,7 +52,7 @@ function row(name: string, { imageSize, inChannels, numClasses }: Images, famili
   }
 }
 
-/** 11,2 million as "11.2 M". */
+/** Formats 11.2 million as "11.2 M". */
 function short(value: number): string {
   const [unit, scale] = value >= 1e9 ? ["G", 1e9] : value >= 1e6 ? ["M", 1e6] : ["k", 1e3];
   return `${(value / (scale as number)).toFixed(2)} ${unit}`;

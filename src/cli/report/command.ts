@@ -3,7 +3,7 @@ import { defineCommand } from "../command.ts";
 
 export const reportCommand = defineCommand({
   name: "report",
-  summary: "Write the report.html of a grid's results, or of a run, anew from what is there.",
+  summary: "Write report.html again for a grid's results folder or a run directory.",
   config: ReportConfig,
   operand: { key: "path", name: "GRID|RUN" },
   async run(call) {

@@ -17,7 +17,7 @@ import { quoted } from "../shell-word.ts";
 
 type Warn = (message: string) => void;
 
-/** Writes the report of a results folder by its own `grid.yaml`. */
+/** Writes the report of a results folder from its `grid.yaml`. */
 export async function reportStore(folder: string, warn: Warn): Promise<string> {
   const path = join(folder, "grid.yaml");
   const file = await readConfigFile(path, "report");
@@ -25,9 +25,8 @@ export async function reportStore(folder: string, warn: Warn): Promise<string> {
 }
 
 /**
- * Writes `runs.csv`, `report.html` and `report/` with its figures and tables into a results folder, of all the grid's records
- * that are there.
- * @returns where the runs' numbers and the page are, in words
+ * Writes `runs.csv`, `report.html` and `report/` with its figures and tables into a results folder, from all records that exist.
+ * @returns lines that name the files
  */
 export async function writeGridReport({ grid, folder }: { grid: Grid; folder: string }, warn: Warn): Promise<string> {
   const { records, missing } = await readRecords(grid, folder);
@@ -43,10 +42,10 @@ export async function writeGridReport({ grid, folder }: { grid: Grid; folder: st
   }
   const page = join(folder, "report.html");
   await writeFileAtomically(page, html);
-  return `every number of every run: ${runs}\nreport: ${page}\n`;
+  return `numbers of every run: ${runs}\nreport: ${page}\n`;
 }
 
-/** Warnings that the reader of the report should know. */
+/** Warnings that a reader of the report should know first. */
 function faultsOf({ missing, failed, mixed, groups }: GridReportInput): string[] {
   const done = groups.flatMap(({ methods }) => methods.flatMap((method) => method.done)).length;
   const all = done + failed.length + missing.length;
@@ -61,7 +60,7 @@ function faultsOf({ missing, failed, mixed, groups }: GridReportInput): string[]
     ...(hasFailed > 0 ? [`${hasFailed} of the grid’s ${counted(all, "run")} failed`] : []),
     ...mixed.map(
       (group) =>
-        `${groupName(group)}: its runs were tested on different images: where they have changed, begin anew with another --name`,
+        `${groupName(group)}: its runs were tested on different images; if the images have changed, start again with another --name`,
     ),
   ];
 }
@@ -94,7 +93,7 @@ function inputOf({ grid, folder, records, missing }: Records & { grid: Grid; fol
   };
 }
 
-/** The commands that make the report again. `--name` is needed only if the folder's name is not the grid's. */
+/** The commands that repeat the grid and its report. `--name` is needed only if the folder and the grid have different names. */
 function commands(grid: Grid, folder: string): string {
   const name = basename(folder) === grid.name ? "" : ` --name ${quoted(basename(folder))}`;
   const file = quoted(join(folder, "grid.yaml"));

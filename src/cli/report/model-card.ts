@@ -10,22 +10,22 @@ import type { StartEvent, TrainResult } from "../../train/run/events.ts";
 import { describeRun } from "../shell-commands.ts";
 import { quoted } from "../shell-word.ts";
 
-/** Writes a run's `README.md`, unless someone else wrote the file that exists. */
+/** Writes a run's `README.md`, unless one exists that batch-cam did not write. */
 export async function writeModelCard(
   result: TrainResult,
   start: StartEvent,
   warn: (message: string) => void,
 ): Promise<void> {
   const path = join(result.runDirectory, "README.md");
-  // A broken link was made by someone too.
+  // `lstat` also finds a broken link, which somebody else made too.
   const taken = await lstat(path).catch(() => null);
   if (taken !== null && !(await isOurs(path))) {
-    warn(`${path} is not batch-cam's own and stays as it is: the run has no model card`);
+    warn(`${path} was not written by batch-cam and is left as it is, so the run has no model card`);
     return;
   }
   const { runDirectory, step, endedBy } = result;
   const read = await readEnvironment(runDirectory).catch((error: Error) => {
-    warn(`the model card says nothing of the surroundings: ${error.message}`);
+    warn(`the model card does not describe the environment: ${error.message}`);
     return {};
   });
   const environment = environmentUntil(read, step);
@@ -39,10 +39,10 @@ export async function writeModelCard(
   await writeFileAtomically(path, modelCard({ result, start, options: chosen(config, start), ...about }));
 }
 
-/** Options about the folder of a run, and not about the run. */
+/** Options about the folder of a run rather than the run itself. */
 const PLACES: readonly string[] = ["output", "experiment", "resume", "overwrite"];
 
-/** Options of a run that differ from the defaults. */
+/** The options of a run that differ from their defaults. */
 function chosen(config: TrainConfig, { stepsPerEpoch }: StartEvent): Record<string, unknown> {
   const { distance, plain, epochs, maxSteps = Number.POSITIVE_INFINITY } = config;
   const { lambdaPrototype, ...others } = parseTrainConfig({ distance, plain });
@@ -52,7 +52,7 @@ function chosen(config: TrainConfig, { stepsPerEpoch }: StartEvent): Record<stri
   return Object.fromEntries(entries);
 }
 
-/** Removes the card of an earlier run in the same folder before a new run begins. */
+/** Removes the model card before a new run, because it describes the run that is replaced. */
 export async function removeModelCard(runDirectory: string): Promise<void> {
   const path = join(runDirectory, "README.md");
   if (await isOurs(path)) await rm(path, { force: true });

@@ -7,7 +7,7 @@ import type { CommandCall, Outcome } from "../command.ts";
 
 type ReportCall = Pick<CommandCall, "stdout" | "stderr"> & { config: ReportConfig };
 
-/** `batch-cam report`: of a grid's results folder or of a run directory, whichever it is. */
+/** `batch-cam report`: writes the report of a grid's results folder or of a run directory. */
 export async function runReport({ config, stdout, stderr }: ReportCall): Promise<Outcome> {
   const folder = config.path.replace(/(?<=.)\/+$/, "");
   const { dataDir, acceptNewData } = config;
@@ -27,12 +27,12 @@ function kindOf(folder: string): "grid" | "run" {
   const has = (name: string) => existsSync(join(folder, name));
   if (has("cells")) {
     if (has("grid.yaml")) return "grid";
-    throw fault(`${folder} has records of a grid (cells/) and no grid.yaml, which names its rows: copy it there`);
+    throw fault(`${folder} has records of a grid (cells/) but no grid.yaml, which defines its rows: copy it there`);
   }
   if (has("config.json")) return "run";
   const runs = runsIn(folder).slice(0, MOST_NAMED);
   throw fault(
-    `${folder} is neither a grid's results folder (it has no cells/) nor a run directory (it has no config.json)${runs.length === 0 ? "" : `; it holds runs: ${runs.join(", ")}`}`,
+    `${folder} is neither a grid's results folder (it has no cells/) nor a run directory (it has no config.json)${runs.length === 0 ? "" : `; it contains the runs ${runs.join(", ")}`}`,
   );
 }
 

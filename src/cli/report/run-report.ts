@@ -11,17 +11,17 @@ import { type EvaluateOptions, type Evaluation, evaluate, evaluateSamples } from
 import { describeRun } from "../shell-commands.ts";
 
 export interface RunReportOptions {
-  /** How the only run, which has just ended, began. */
+  /** The start event of the only run, if it has just ended. */
   start?: StartEvent;
-  /** The commands that make the page again; without them, the one that made the first run. */
+  /** The commands that make the page again; by default the command that made the first run. */
   commands?: readonly string[];
-  /** Runs on a decoy set, which have a section of their own. */
+  /** The runs on a decoy set, which have a separate section. */
   decoy?: DecoyResults;
 }
 
 /**
- * One HTML page about finished runs, at most one plain and one guided: results, maps of the same test images, curves and configs.
- * @throws BatchCamError E_CHECKPOINT where a run directory lacks one of its files
+ * An HTML page about finished runs, at most one plain and one guided: results, maps of the same test images, curves and configs.
+ * @throws BatchCamError E_CHECKPOINT if a run directory lacks one of its files
  */
 export async function renderReport(
   results: readonly (JudgedRun & Partial<Pick<TrainResult, "endedBy">>)[],
@@ -38,7 +38,7 @@ export async function renderReport(
   return pageOf(reported, { commands, decoy: decoy && (await showDecoy(decoy)) });
 }
 
-/** The runs on a decoy set with their maps of the same test images, and the prototypes of the guided one. */
+/** The runs on a decoy set with their maps of the same test images, and the prototypes of the guided run. */
 async function showDecoy(results: DecoyResults): Promise<DecoyShown> {
   const found = await Promise.all(DECOY_RUNS.map((name) => evaluateSamples(results[name].runDirectory)));
   const runs = found.map(({ config, samples: { maps, dead, predictions } }, index) => {
@@ -56,7 +56,7 @@ interface PageOptions {
 
 function pageOf(reported: readonly Described[], { commands, decoy }: PageOptions = {}): Promise<string> {
   const [first] = reported;
-  if (!first) throw new BatchCamError("E_ARGUMENT", "renderReport: results must hold at least one run, got none");
+  if (!first) throw new BatchCamError("E_ARGUMENT", "renderReport: results must contain at least one run, got none");
   const { images, labels, height, width, prototypes, classNames } = first.samples;
   return renderRunReport({
     title: `Batch-CAM: ${first.model} on ${first.dataset}${decoy ? ` and ${decoy.runs[0]?.config.dataset}` : ""}, ${reported.map(({ run }) => run.name).join(" and ")}`,
@@ -72,9 +72,9 @@ function pageOf(reported: readonly Described[], { commands, decoy }: PageOptions
 }
 
 /**
- * Writes the page of a run directory anew, of its best epoch so far, which is tested again.
+ * Writes the page of a run directory again, for its best epoch so far, which is tested again.
  * @returns the path of the page
- * @throws BatchCamError E_CHECKPOINT where the run has no checkpoint of an epoch, or one of its files cannot be read
+ * @throws BatchCamError E_CHECKPOINT if the run has no checkpoint of an epoch, or if one of its files cannot be read
  */
 export async function reportRun(runDirectory: string, options: EvaluateOptions = {}): Promise<string> {
   const log = await readLog(join(runDirectory, "metrics.jsonl"));
@@ -94,13 +94,13 @@ export async function reportRun(runDirectory: string, options: EvaluateOptions =
   return page;
 }
 
-/** The best epoch of a log; 0 for none. */
+/** The best epoch of a log, or 0 if there is none. */
 function bestOf(history: readonly EpochRecord[], rejudged: Rejudged | undefined): number {
   const from = rejudged?.val === null ? rejudged.after : 0;
   return history.findLast(({ epoch, bestSoFar }) => bestSoFar && epoch > from)?.epoch ?? 0;
 }
 
-/** Whether epochs are missing that nothing but an interruption explains. */
+/** Whether epochs are missing for no other reason than an interruption. */
 function isUnfinished(
   history: readonly EpochRecord[],
   { epochs, maxSteps, maxSeconds, patience }: TrainConfig,

@@ -3,10 +3,10 @@ import { defineCommand } from "../command.ts";
 
 const SetupConfig = z.strictObject({});
 
-/** bin/batch-cam.mjs runs set-up itself, which must work before anything is built; this is its place in the help. */
+/** bin/batch-cam.mjs runs the set-up itself, because it must work before anything is built. This entry only puts it into the help. */
 export const setupCommand = defineCommand({
   name: "setup",
-  summary: "Fetch libtorch where there is none, and build the engine.",
+  summary: "Download libtorch if it is missing, and build the engine.",
   config: SetupConfig,
   async run() {
     const script = new URL("../../../scripts/setup/main.mjs", import.meta.url);

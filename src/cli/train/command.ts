@@ -8,7 +8,7 @@ import { inFlags } from "../flags.ts";
 import { resumeCommand } from "../shell-commands.ts";
 import { loadTrainingParts, type TrainingParts, trainInView } from "./training.ts";
 
-/** `batch-cam train`, with the trainer that `load` gives. */
+/** Makes the `train` command. `load` imports the trainer. */
 export function createTrainCommand(load: () => Promise<TrainingParts>): Command {
   return defineCommand({
     name: "train",
@@ -31,16 +31,16 @@ export function createTrainCommand(load: () => Promise<TrainingParts>): Command 
       await cleared;
       if (start !== undefined) await writeModelCard(result, start, warn);
       if (result.interrupted) {
-        call.stderr.write(`to go on: ${resumeCommand(result.runDirectory)}\n`);
+        call.stderr.write(`to continue: ${resumeCommand(result.runDirectory)}\n`);
         return "interrupted";
       }
-      // As the run has it: a resumed one may know better than the flags.
+      // The config of the start event counts, because a resumed run may have other options than the flags.
       if (!(start?.config ?? call.config).figures) return "done";
       const report = join(result.runDirectory, "report.html");
       try {
         await writeFileAtomically(report, await renderReport([result], start === undefined ? {} : { start }));
       } catch (error) {
-        // Images that changed while the run was training are no reason to call the training failed.
+        // If the images changed during training, the report cannot be written, but the training has still succeeded.
         if (!(error instanceof BatchCamError && error.code === "E_DATA")) throw error;
         warn(`there is no report: ${inFlags(error.detail)}`);
         return "done";

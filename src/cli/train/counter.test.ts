@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type CounterOptions, createCounter } from "./progress.ts";
 
-/** A counter whose clock is set by hand, and what it wrote. */
+/** A counter with a clock that the test sets, and the text that it wrote. */
 function counting(total: number, options: CounterOptions & { columns?: number; isTTY?: boolean } = {}) {
   const { columns, isTTY = true, ...rest } = options;
   let time = 0;
@@ -19,7 +19,7 @@ function counting(total: number, options: CounterOptions & { columns?: number; i
 describe("a counter", () => {
   it("says nothing of the time left until a rate is measured, which the first batch is no part of", () => {
     const { step } = counting(1000, { burst: 250 });
-    expect(step(60_000, 250)).toMatch(/\] 250 of 1000$/); // with what came before it
+    expect(step(60_000, 250)).toMatch(/\] 250 of 1000$/); // the time left is missing, because the rate includes the time before the first batch
     expect(step(70_000, 250)).toMatch(/\] 500 of 1000 {2}25\.0\/s {2}20 s left$/);
     expect(step(80_000, 250)).toMatch(/\] 750 of 1000 {2}25\.0\/s {2}10 s left$/);
   });

@@ -42,7 +42,9 @@ describe("profileLines", () => {
   });
 
   it("warns where events are missing, and only there", () => {
-    expect(textOf(REPORT)).not.toContain("no room");
-    expect(textOf({ ...REPORT, droppedEvents: 7 })).toMatch(/^7 events found no room, .* fewer --profile-steps$/m);
+    expect(textOf(REPORT)).not.toContain("did not fit");
+    expect(textOf({ ...REPORT, droppedEvents: 7 })).toMatch(
+      /^7 events did not fit into the buffer, .* fewer --profile-steps$/m,
+    );
   });
 });

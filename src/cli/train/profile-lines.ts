@@ -4,14 +4,14 @@ import type { ProfileEvent } from "../../train/run/events.ts";
 import { formatTable } from "../table.ts";
 import { percent } from "./progress-lines.ts";
 
-/** Rows of the two long tables. */
+/** The number of rows of the two long tables. */
 const MOST = 20;
 
-/** What a profile has to say on a terminal: three tables, and where the rest is. */
+/** The lines of a profile on a terminal: three tables, and the files with the rest. */
 export function profileLines({ report, path, tracePath }: ProfileEvent): string[] {
   const { steps, skipped, millisecondsPerStep, droppedEvents } = report;
   const times = `${counted(steps, "step")} after ${skipped} of warm-up`;
-  const dropped = `${counted(droppedEvents, "event")} found no room, so operators and gradients took longer than this says: give fewer --profile-steps\n`;
+  const dropped = `${counted(droppedEvents, "event")} did not fit into the buffer, so operators and gradients took longer than shown: use fewer --profile-steps\n`;
   return [
     `\nprofile of ${times}: ${ms(millisecondsPerStep)} ms a step\n`,
     phaseTable(report),

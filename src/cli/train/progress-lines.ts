@@ -21,7 +21,7 @@ import type {
 
 export const percent = (share: number, digits = 1): string => `${(share * 100).toFixed(digits)}%`;
 
-/** Three significant places for a table or a progress line. */
+/** Formats a number for a table or a progress line with three decimals, or in exponential notation from 1000. */
 export const short = (value: number): string => (Math.abs(value) >= 1000 ? value.toExponential(2) : value.toFixed(3));
 
 export function startLines(start: StartEvent): string[] {
@@ -30,17 +30,17 @@ export function startLines(start: StartEvent): string[] {
   const maps = `maps of ${start.mapSize.join("x")} from ${start.camLayer}`;
   const { resumedFromStep: from, stepsPerEpoch, epochs, config } = start;
   const last = Math.min(stepsPerEpoch * epochs, config.maxSteps ?? Number.POSITIVE_INFINITY);
-  const onward = from < last ? `going on from step ${from}` : `complete at step ${from}, and judged once more`;
+  const onward = from < last ? `resumed at step ${from}` : `complete at step ${from}, evaluated again`;
   const resumed = from > 0 ? `, ${onward}` : "";
   const { imageSize: _, ...told } = start.modelOptions;
   const options = Object.entries(told).map(([key, value]) => `, ${key} ${value}`);
   const model = `${config.model}${options.join("")} of ${counted(start.parameters, "parameter")}`;
   const first = `${start.runDirectory}${resumed}: ${model}; ${maps}; ${images}; ${engine}`;
-  // Prototypes without shape are a warning of the trainer's.
+  // If the prototypes have no shape, the trainer has already warned about that.
   return start.prototypeShape?.carries === "shape" ? [first, describeShape(start.prototypeShape)] : [first];
 }
 
-/** Every term of the loss apart, before its weight: `ce 0.412  proto 0.218`. */
+/** Every term of the loss, before its weight: `ce 0.412  proto 0.218`. */
 function lossTerms(metrics: StepMetrics): string {
   return Object.entries(TERM_NAMES)
     .flatMap(([term, name]) => {
@@ -63,12 +63,12 @@ export function balanceLine({ step, terms }: BalanceEvent): string {
   return `loss balance at step ${step}: ${parts.join("  ")}`;
 }
 
-/** Nothing where the objective needs no maps. */
+/** The percentage of dead maps, or an empty text if the objective needs no maps. */
 function deadShare({ deadMaps }: StepMetrics, name: string): string {
   return deadMaps === null ? "" : `${name} ${percent(deadMaps)}`;
 }
 
-/** Seconds of training left in the whole run at the present rate; evaluation is not counted. */
+/** Estimated seconds of training left in the whole run, at the current rate and without evaluation. */
 function secondsLeft(step: StepEvent, start: Pick<StartEvent, "epochs" | "trainImages" | "config">): number {
   const steps = (start.epochs - step.epoch + 1) * step.stepsPerEpoch - step.stepInEpoch;
   const { batchSize, gradAccumSteps } = start.config;
@@ -86,13 +86,13 @@ export function plainStepLine(step: StepEvent, start: StartEvent): string {
 
 interface Segment {
   text: string;
-  /** The highest goes first when the line is too long. */
+  /** The order in which parts are left out if the line is too long: the highest first. */
   rank: number;
 }
 
 const BAR = { text: "", rank: 4, least: 10, most: 32 };
 
-/** The live line, at most `width` characters: what matters least is left out, and the bar takes the room that is left. */
+/** The live line, of at most `width` characters. The least important parts are left out, and the bar fills the rest. */
 export function liveStepLine(step: StepEvent, start: StartEvent, width: number): string {
   const { loss } = step.metrics;
   const bar: Segment = { text: "#".repeat(BAR.least), rank: BAR.rank };
@@ -118,7 +118,7 @@ export function liveStepLine(step: StepEvent, start: StartEvent, width: number):
 
 const joined = (segments: readonly Segment[]): string => segments.map(({ text }) => text).join("  ");
 
-/** `[=====>    ]`, `width` characters in all. */
+/** `[=====>    ]`, `width` characters wide. */
 function progressBar(share: number, width: number): string {
   const inner = Math.max(0, width - 2);
   const filled = Math.round(Math.min(1, Math.max(0, share)) * inner);
@@ -145,14 +145,14 @@ export function endLines(result: TrainResult): string[] {
   ];
 }
 
-/** Nothing where it took all its epochs. */
+/** The reason why training ended before its last epoch, or no line if it did not. */
 function endReason(result: TrainResult): string[] {
   const { endedBy, step, history } = result;
   if (endedBy === "patience") {
     const [from, to] = [patienceFrom(result), lastValidated(history)];
     return [`stopped early: no better validation accuracy from epoch ${from} to ${to} (--patience)`];
   }
-  if (endedBy === "maxSeconds") return [`stopped at step ${step}, its time being over (--max-seconds)`];
+  if (endedBy === "maxSeconds") return [`stopped at step ${step}, because its time is over (--max-seconds)`];
   return endedBy === "maxSteps" ? [`stopped at step ${step} (--max-steps)`] : [];
 }
 
@@ -164,7 +164,7 @@ function splitLine(record: SplitRecord): string {
   return `${record.split}: ${namedMeasures(record, ["accuracy"])}  maps against prototypes: ${maps.join("  ")}  ${rest}`;
 }
 
-/** Measures by their short names: `accuracy 98.10%`, `map SSIM 0.655`. */
+/** Formats measures by their short names: `accuracy 98.10%`, `map SSIM 0.655`. */
 function namedMeasures(record: SplitRecord, names: readonly (MeasureName & keyof SplitRecord)[]): string[] {
   return names.map((name) => {
     const { short: label, unit, digits } = MEASURES[name];
@@ -174,11 +174,11 @@ function namedMeasures(record: SplitRecord, names: readonly (MeasureName & keyof
 
 export interface Figures {
   onEvent(event: TrainEvent): void;
-  /** Resolves once every figure is written. */
+  /** Resolves when every figure is written. */
   written(): Promise<void>;
 }
 
-/** Draws `figures/epoch-N.png` of a run for each `maps` event. A figure that cannot be written is a warning: the run goes on. */
+/** Draws `figures/epoch-N.png` for each `maps` event of a run. If a figure cannot be written, it warns and the run continues. */
 export function createFigures(warn: (message: string) => void): Figures {
   let start: StartEvent | undefined;
   let judged = "";

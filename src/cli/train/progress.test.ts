@@ -115,7 +115,7 @@ function terminal({ columns = 120, isTTY = true, env = {} as Record<string, stri
   };
 }
 
-/** What a terminal shows in its last line after everything written. */
+/** The last line that a terminal shows after all output. */
 function lastLine(text: string): string {
   const line = text.split("\n").at(-1) ?? "";
   return visible(line.split("\r\u001b[2K").at(-1) ?? "");
@@ -252,7 +252,7 @@ describe("progress in a file or a pipe", () => {
     const { send, out } = plain();
     send({ ...START, resumedFromStep: 40 });
     expect(out()).toBe(
-      "runs/a, going on from step 40: simple-cnn, head gap of 900000 parameters; maps of 7x7 from features.7; 12800 training, 500 validation and 1000 test images; 2 threads, float32\n",
+      "runs/a, resumed at step 40: simple-cnn, head gap of 900000 parameters; maps of 7x7 from features.7; 12800 training, 500 validation and 1000 test images; 2 threads, float32\n",
     );
   });
 
@@ -287,12 +287,12 @@ describe("the end of a run", () => {
       epoch: i + 1,
       val: { ...SPLIT, accuracy },
     }));
-    // Patience counts accuracy alone, though the surer third epoch is the best.
+    // Patience compares only accuracies: the third epoch is the best by cross-entropy, but not by accuracy.
     expect(end({ endedBy: "patience", history: judged, bestEpoch: 3 })).toContain(
       "stopped early: no better validation accuracy from epoch 2 to 4 (--patience)",
     );
     expect(end({ endedBy: "maxSteps" })).toContain("stopped at step 200 (--max-steps)");
-    expect(end({ endedBy: "maxSeconds" })).toContain("stopped at step 200, its time being over (--max-seconds)");
+    expect(end({ endedBy: "maxSeconds" })).toContain("stopped at step 200, because its time is over (--max-seconds)");
     expect(end({})).not.toContain("stopped");
   });
 });

@@ -9,22 +9,22 @@ export interface ProgressOptions {
   stdout: OutputStream;
   stderr: OutputStream;
   env: Record<string, string | undefined>;
-  /** Milliseconds, from any origin. */
+  /** Milliseconds since an arbitrary moment. */
   now?: () => number;
 }
 
 export interface Progress {
   onEvent(event: TrainEvent): void;
-  /** Takes the live line off the terminal; call it however the run ends. */
+  /** Removes the live line from the terminal. It must be called however the run ends. */
   stop(): void;
 }
 
-/** A terminal redraws no faster than this. */
+/** Shortest time between two updates of the live line. */
 const REDRAW_MS = 100;
-/** Where lines stay, one each quarter of an epoch and at least one in this time. */
+/** If the output is not a terminal, a line is written each quarter of an epoch and at least once in this time. */
 const PLAIN_LINE_MS = 30_000;
 
-/** Shows a run as it goes: a live line on a terminal, sparse plain lines elsewhere, warnings on stderr. */
+/** Shows the progress of a run: a live line on a terminal, occasional lines elsewhere, and warnings on stderr. */
 export function createProgress(options: ProgressOptions): Progress {
   const live = options.stdout.isTTY === true && options.env.TERM !== "dumb";
   const steps = live ? new LiveSteps(options) : new PlainSteps(options);
@@ -58,7 +58,7 @@ function coloured(env: ProgressOptions["env"]): boolean {
   return !env.NO_COLOR && env.TERM !== "dumb";
 }
 
-/** Images per second over the last few steps: time per image averaged with weights that fall by a fifth each step. */
+/** The rate in images per second over the last few steps: an exponential moving average of the time per image, with decay 0.8. */
 class SteadyRate {
   #secondsPerImage: number | undefined;
 
@@ -83,7 +83,7 @@ class PlainSteps {
   }
 
   step(step: StepEvent, start: StartEvent): void {
-    // The last quarter's end is the epoch's own line.
+    // The last quarter of an epoch gets no line here, because the epoch's own line follows.
     const inside = Math.min(3, Math.floor((step.stepInEpoch / step.stepsPerEpoch) * 4));
     const quarter = step.epoch * 4 + inside;
     if (quarter === this.#lastQuarter && this.#now() - this.#lastTime < PLAIN_LINE_MS) return;
@@ -136,7 +136,7 @@ class LiveSteps {
 
   #draw(): void {
     if (!this.#last) return;
-    // A full line would wrap, and a wrapped line cannot be redrawn.
+    // One character is left free, because a full line would wrap, and a wrapped line cannot be redrawn.
     const width = (this.#stdout.columns ?? 80) - 1;
     const text = liveStepLine(this.#last.step, this.#last.start, width);
     this.#erase();
@@ -149,30 +149,30 @@ class LiveSteps {
 }
 
 export interface Counter {
-  /** So many more are done, one by default. */
+  /** Reports that `count` more are done, one by default. */
   step(count?: number): void;
-  /** Writes lines that stay, above the count. */
+  /** Writes lines that are kept, above the live line. */
   above(write: () => void): void;
-  /** Takes the line off the terminal. */
+  /** Removes the line from the terminal. */
   stop(): void;
 }
 
 export interface CounterOptions {
-  /** How many come at once, a batch of them: nothing is said of the rate in the middle of the first ones. */
+  /** How many are finished at the same time, as in a batch. No rate is shown before the first batch is complete. */
   burst?: number;
-  /** Milliseconds, from any origin. */
+  /** Milliseconds since an arbitrary moment. */
   now?: () => number;
 }
 
-/** A terminal redraws no faster than this. */
+/** Shortest time between two updates of the line on a terminal. */
 const COUNTER_REDRAW_MS = 100;
-/** Elsewhere a line is written no more often than this. */
+/** Shortest time between two lines if the output is not a terminal. */
 const LINE_MS = 10_000;
 const BAR = 24;
-/** Characters of the shortest bar that says anything. */
+/** Width of the shortest bar that is shown, in characters. */
 const LEAST_BAR = 6;
 
-/** Counts what is done: a live line on a terminal, a plain one every ten seconds elsewhere. */
+/** Shows a count of finished items: a live line on a terminal, a plain line every ten seconds elsewhere. */
 export function createCounter(
   stream: OutputStream,
   what: string,
@@ -210,7 +210,7 @@ export function createCounter(
   };
 }
 
-/** A count with its bar, in one line of the terminal: a line that wraps cannot be redrawn. */
+/** A count with its bar, short enough for one line of the terminal: a wrapped line cannot be redrawn. */
 function lineOf(
   what: string,
   text: string,
@@ -223,19 +223,19 @@ function lineOf(
   return `${what} [${"=".repeat(filled).padEnd(bar)}] ${text}`;
 }
 
-/** How fast it goes, and how long what is left takes at that rate; nothing while the rate is not known. */
+/** The rate and the time that is left at this rate; empty while the rate is not known. */
 function pace(perSecond: number | null, left: number): string[] {
   if (perSecond === null) return [];
   const rate = perSecond >= 1 ? `${perSecond.toFixed(1)}/s` : `${(1 / perSecond).toFixed(1)} s each`;
   return [rate, `${duration(Math.max(0, left) / perSecond)} left`];
 }
 
-/** A rate is known once this long has been measured. */
+/** Shortest time after which a measured rate is shown. */
 const LEAST_MS = 1000;
 
 /**
- * The mean rate since the first burst ended: the first one carries the loading of data and the engine's warm-up. It is known after a second
- * burst, and no sooner than a second later.
+ * The mean rate since the end of the first burst, which includes the loading of data and the engine's warm-up. It is known after a second
+ * burst, and at least a second later.
  */
 class MeasuredRate {
   readonly #burst: number;

@@ -6,20 +6,20 @@ import type { RunReportOptions } from "../report/run-report.ts";
 import { createProgress } from "./progress.ts";
 import { createFigures } from "./progress-lines.ts";
 
-/** The trainer, as the commands call it. */
+/** The trainer as the commands call it. */
 export type Train = (
   config: TrainConfigInput,
   options: { onEvent?: (event: TrainEvent) => void; signal?: AbortSignal },
 ) => Promise<TrainResult>;
 
-/** What the commands are made of; tests give their own. */
+/** The parts that the commands are made of. Tests replace them. */
 export interface TrainingParts {
   train: Train;
-  /** The page about finished runs. */
+  /** Makes the page about finished runs. */
   renderReport: (results: readonly TrainResult[], options?: RunReportOptions) => Promise<string>;
 }
 
-/** The real trainer and report; they load the engine, so nothing else imports them. */
+/** The real trainer and report. They load the engine, so only this function imports them. */
 export async function loadTrainingParts(): Promise<TrainingParts> {
   const [{ train }, { renderReport }] = await Promise.all([
     import("../../train/index.ts"),
@@ -29,11 +29,11 @@ export async function loadTrainingParts(): Promise<TrainingParts> {
 }
 
 type TrainingCall = Pick<CommandCall, "stdout" | "stderr" | "env" | "signal"> & {
-  /** Sees every event first. */
+  /** Called with every event, before the progress is shown. */
   onEvent?: (event: TrainEvent) => void;
 };
 
-/** Trains, showing progress and drawing a figure of each epoch's maps. */
+/** Trains a run, shows its progress and draws a figure of each epoch's maps. */
 export async function trainInView(train: Train, config: TrainConfigInput, call: TrainingCall): Promise<TrainResult> {
   const progress = createProgress(call);
   const warn = (message: string) => progress.onEvent({ type: "warning", message });
@@ -42,7 +42,7 @@ export async function trainInView(train: Train, config: TrainConfigInput, call: 
   const onEvent = (event: TrainEvent): void => {
     call.onEvent?.(event);
     figures.onEvent(event);
-    if (event.type === "start") logged = event.config.tensorboard; // a resumed run may know better than the flags
+    if (event.type === "start") logged = event.config.tensorboard; // the start event has the config of a resumed run, which may differ from the flags
     if (logged) tensorBoard.onEvent(event);
     progress.onEvent(event);
   };
