@@ -7,7 +7,7 @@ import { nearestName } from "../nearest-name.ts";
 import { readRegularText } from "../regular-file.ts";
 import { type RunData, readRunData } from "../train/data/run-data.ts";
 
-/** What opening a run begins with. */
+/** The files that are read to open a run. */
 export interface RunFiles {
   /** The run directory. */
   run: string;
@@ -20,10 +20,10 @@ const CONFIG = "config.json";
 const BEST = join("checkpoints", "best.safetensors");
 
 /**
- * The files of a run directory, or of a checkpoint in one.
+ * Finds the files of a run directory, or of a checkpoint in one.
  *
- * @param operation what an error names
- * @throws E_CHECKPOINT for what is no finished run, with what it is and what may have been meant
+ * @param operation the name of the caller in error messages
+ * @throws E_CHECKPOINT if the path is not a finished run, with the reason and a path that may have been meant
  */
 export async function runFiles(runOrCheckpoint: string, operation: string): Promise<RunFiles> {
   expectPath(`${operation}: run`, runOrCheckpoint);
@@ -35,9 +35,9 @@ export async function runFiles(runOrCheckpoint: string, operation: string): Prom
   return { run, checkpoint, config: await configOf(join(run, CONFIG), operation), runData: await readRunData(run) };
 }
 
-const NAME_ONE = "name a run directory, as batch-cam train writes it, or a checkpoint in one";
+const NAME_ONE = "name a run directory that batch-cam train wrote, or a checkpoint in one";
 
-/** What is wrong with a path that should be a run's, and what to do; null for a run. */
+/** The reason why a path is not a finished run's, with advice, or null if it is one. */
 function faultOf(paths: { given: string; run: string; checkpoint: string; isFile: boolean }): string | null {
   const { given, run, checkpoint, isFile } = paths;
   const found = lookAt(given);
@@ -48,23 +48,23 @@ function faultOf(paths: { given: string; run: string; checkpoint: string; isFile
       beside.map((path) => basename(path)),
     );
     const meant = near === undefined ? listed(beside) : ` (did you mean ${join(dirname(given), near)}?)`;
-    return `${given} is no finished run: there is no such ${isFile ? "file" : "folder"}${meant}; ${NAME_ONE}`;
+    return `${given} is not a finished run: there is no such ${isFile ? "file" : "folder"}${meant}; ${NAME_ONE}`;
   }
-  if (!isFile && !found.isDirectory()) return `${given} is no run: it is a file; ${NAME_ONE}`;
+  if (!isFile && !found.isDirectory()) return `${given} is not a run: it is a file; ${NAME_ONE}`;
   if (!existsSync(join(run, CONFIG))) {
-    if (isFile) return `${given} lies in no run (there is no ${join(run, CONFIG)}); ${NAME_ONE}`;
+    if (isFile) return `${given} is not in a run directory (there is no ${join(run, CONFIG)}); ${NAME_ONE}`;
     const runs = runsIn(run);
-    const above = existsSync(join(dirname(run), CONFIG)) ? `; it is a part of the run ${dirname(run)}` : "";
+    const above = existsSync(join(dirname(run), CONFIG)) ? `; it is a folder inside the run ${dirname(run)}` : "";
     const instead =
-      runs.length > 0 ? `; it holds runs: ${runs.slice(0, MOST_NAMED).join(", ")}` : above || `; ${NAME_ONE}`;
-    return `${run} is no finished run: it has no ${join(run, CONFIG)}${instead}`;
+      runs.length > 0 ? `; it contains the runs ${runs.slice(0, MOST_NAMED).join(", ")}` : above || `; ${NAME_ONE}`;
+    return `${run} is not a finished run: it has no ${join(run, CONFIG)}${instead}`;
   }
   if (existsSync(checkpoint)) return null;
-  return `${run} is no finished run: it has no ${checkpoint}, which the first epoch leaves; go on with the run by \`npx batch-cam train --resume ${run}\``;
+  return `${run} is not a finished run: it has no ${checkpoint}, which is written after the first epoch; continue the run with \`npx batch-cam train --resume ${run}\``;
 }
 
 const listed = (paths: readonly string[]) =>
-  paths.length === 0 ? "" : `; beside it are ${paths.slice(0, MOST_NAMED).join(", ")}`;
+  paths.length === 0 ? "" : `; the same folder contains ${paths.slice(0, MOST_NAMED).join(", ")}`;
 
 async function configOf(path: string, operation: string): Promise<TrainConfig> {
   try {
@@ -76,7 +76,7 @@ async function configOf(path: string, operation: string): Promise<TrainConfig> {
   }
 }
 
-/** More are no help in a message. */
+/** The largest number of paths that a message lists. */
 export const MOST_NAMED = 5;
 
 /** The run directories in a folder. */
@@ -85,7 +85,7 @@ export const runsIn = (folder: string): string[] => pathsIn(folder).filter((path
 const checkpointsBeside = (path: string): string[] =>
   pathsIn(dirname(path)).filter((other) => other.endsWith(".safetensors"));
 
-/** What a path names; undefined where there is nothing that can be reached. */
+/** The file or folder that a path names, or undefined if it does not exist or cannot be reached. */
 function lookAt(path: string): Stats | undefined {
   try {
     return statSync(path);
@@ -98,6 +98,6 @@ function pathsIn(folder: string): string[] {
   try {
     return readdirSync(folder).map((name) => join(folder, name));
   } catch {
-    return []; // there is none, or it cannot be read
+    return []; // the folder does not exist, or it cannot be read
   }
 }

@@ -5,11 +5,11 @@ import type { MapSamples, SplitRecord } from "../../train/run/events.ts";
 import { openRun, type RunDataOptions, type RunSubject } from "../loaded-model.ts";
 
 export interface EvaluateOptions extends RunDataOptions {
-  /** Images at a time. */
+  /** Images per forward pass. */
   batchSize?: number;
 }
 
-/** What a checkpoint is worth on its run's test split. */
+/** The test results of a checkpoint. */
 export interface Evaluation {
   checkpoint: string;
   config: TrainConfig;
@@ -18,12 +18,12 @@ export interface Evaluation {
 }
 
 /**
- * Evaluates a run's best epoch, or one checkpoint of it, on the test split and in the precision that its config names: on
- * the machine that trained it, the run's own test figures come out again.
+ * Evaluates a run's best epoch, or one of its checkpoints, on the test split and in the precision of its config. On the machine that
+ * trained the run, the result equals the run's own test results.
  *
  * @param runOrCheckpoint a run directory, or a file in its `checkpoints/`
- * @throws E_CHECKPOINT where there is none, or it does not fit its run's model; E_DATA where the data are not those of the run, naming
- *   each difference
+ * @throws E_CHECKPOINT if there is no checkpoint or it does not fit its run's model; E_DATA if the data differ from the run's, naming each
+ * difference
  */
 export async function evaluate(runOrCheckpoint: string, options: EvaluateOptions = {}): Promise<Evaluation> {
   return withRun(runOrCheckpoint, options, async ({ checkpoint, config, model, data: { test } }, judged) => ({
@@ -33,7 +33,7 @@ export async function evaluate(runOrCheckpoint: string, options: EvaluateOptions
   }));
 }
 
-/** As `evaluate`, but only the maps of one test image of each class: a moment's work. */
+/** Like `evaluate`, but computes only the maps of one test image of each class, which is quick. */
 export async function evaluateSamples(
   runOrCheckpoint: string,
   options: EvaluateOptions = {},

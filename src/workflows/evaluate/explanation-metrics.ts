@@ -28,55 +28,58 @@ import type { RunSubject } from "../loaded-model.ts";
 
 export interface ExplanationMetricsOptions {
   method: MethodName;
-  /** Class that the maps explain: the true one, or the predicted one. */
+  /** The class that the maps explain: the true class or the predicted class. */
   target: "label" | "prediction";
-  /** Images, of all classes of the split. */
+  /** Number of images, spread over all classes of the split. */
   limit: number;
   batchSize: number;
-  /** Of insertion and deletion. */
+  /** Steps of the insertion and deletion curves. */
   steps: number;
-  /** Whether the parameter-randomisation check is run. */
+  /** Whether to run the parameter-randomisation check. */
   randomise: boolean;
   seed: number;
-  /** Hears of every image that is done. */
+  /** Called after each batch with its number of images. */
   onImages?: (count: number) => void;
-  /** Hears of each step of the randomisation check, and of how many there are. */
+  /** Called after each step of the randomisation check, with the number of steps. */
   onRandomised?: (total: number) => void;
   signal?: AbortSignal | undefined;
 }
 
-/** A mean over the images for which a metric is defined, and for how many it is not (a dead map points nowhere). */
+/** The mean over the images for which a metric is defined, and the number of the other images. A dead map has no maximum, for example. */
 export interface MetricValue {
   mean: number;
   undefined: number;
 }
 
-/** What the maps of one method are worth on a split. `METRIC_DEFINITIONS` says what each is. */
+/** The metrics of one method's maps on a split. `METRIC_DEFINITIONS` defines each of them. */
 export interface ExplanationMetrics {
   method: MethodName;
   layer: string;
   target: "label" | "prediction";
   images: number;
-  /** Of insertion and deletion, and of all noise. */
+  /** Steps of the insertion and deletion curves, and the seed of all noise. */
   steps: number;
   seed: number;
-  /** A metric that this split cannot support, because it has no masks, is left out. */
+  /** Metrics that this split cannot support, because it has no masks, are left out. */
   values: Partial<Record<MetricName, MetricValue>>;
-  /** Mean Spearman correlation of the maps with themselves after layers were made random, from the top down; null where not asked for. */
+  /**
+   * The mean Spearman correlation of the maps with themselves after layers were randomised from the last to the first, or null if the check
+   * was not run.
+   */
   randomisation: { layer: string; spearman: MetricValue }[] | null;
 }
 
 export type MetricName = (typeof EXPLANATION_MEASURES)[number];
 
-/** What each metric is, with its source and direction, in the order of the table. */
+/** The definition of each metric with its source and direction, in the order of the table. */
 export const METRIC_DEFINITIONS = Object.fromEntries(
   EXPLANATION_MEASURES.map((name) => [name, fullDefinition(MEASURES[name])]),
 ) as Readonly<Record<MetricName, string>>;
 
-/** Images of the randomisation check, which explains them once for each layer. */
+/** The number of images in the randomisation check, which explains them once for each layer. */
 const RANDOMISED = 100;
 
-/** Judges the maps of one method on some images of a split, batch by batch, in the run's own precision. */
+/** Computes the metrics of one method's maps on some images of a split, batch by batch, in the run's precision. */
 export async function explanationMetrics(
   subject: RunSubject,
   split: Split,
@@ -101,7 +104,7 @@ export async function explanationMetrics(
         coherence.update(maps, labels);
       });
       options.onImages?.(indices.length);
-      await setImmediate(); // lets signals have their turn
+      await setImmediate(); // gives pending signals a chance to be handled
       options.signal?.throwIfAborted();
     }
     const meanOfAll = (values: readonly number[]) => tidy(() => meanOf(tensor(values, { dtype: "float64" })));
@@ -121,20 +124,25 @@ function meanOf(values: Tensor): MetricValue {
   return { mean, undefined: missing };
 }
 
-/** The parts of a model that are made random one after the other, from the top down: its stages, and what stands before and behind them. */
+/**
+ * The parts of a model that are randomised one after another, from the last to the first: its stages, and the layers before and after them.
+ */
 function partsOf(model: Model): string[] {
   const part = (name: string) =>
     model.camLayers.find((layer) => name.startsWith(`${layer}.`)) ?? (name.split(".")[0] as string);
   return [...new Set(Array.from(model.namedParameters().keys(), part))].reverse();
 }
 
-/** Images of one's own lie class by class, and all classes are judged; those of other sets are mixed, and the first are judged. */
+/**
+ * The indices of the images to evaluate. The user's own images are ordered by class, so images are picked from all classes; other data sets
+ * are shuffled already, so the first images are used.
+ */
 function judgedPlaces({ labels, paths }: Split, count: number): Int32Array {
   if (paths === undefined) return Int32Array.from({ length: count }, (_, place) => place);
   return placesOfAllClasses(Array.from(labels.data() as BigInt64Array, Number), count);
 }
 
-/** One method's maps and their metrics, for batches of a split. */
+/** Computes one method's maps and their metrics for batches of a split. */
 class Judge {
   readonly #subject: RunSubject;
   readonly #split: Split;
@@ -154,7 +162,7 @@ class Judge {
     const { maps, targets } = this.#explain(x, this.#options.target === "label" ? labels : "prediction");
     const predict = (images: Tensor) =>
       inPrecision(images, this.#subject, (laid) => this.#subject.model.forward(laid)).to("float32");
-    // The target of a single logit is 0, its only index; as a label, the class that it speaks for is 1.
+    // A single logit's target index is 0, but the logit stands for class 1, which is the label.
     const labelled = this.#subject.prototypes.sizes[0] === 1 ? targets.add(1) : targets;
     const judged = [predict, x, maps, labelled] as const;
     const curves = { steps, batchSize };
@@ -188,7 +196,7 @@ class Judge {
     return masks === undefined ? {} : { energyInMask: energyInMask(maps, masks.indexSelect(0, tensor(indices))) };
   }
 
-  /** On some images of the split; the model's weights are as before when it ends. */
+  /** Runs the randomisation check on some images of the split. The model's weights are restored at the end. */
   randomisation(indices: Int32Array): { layer: string; spearman: MetricValue }[] {
     return tidy(() => {
       const x = normalize(gatherPixels(this.#split, indices), this.#split.normalization);
@@ -197,7 +205,7 @@ class Judge {
       const layers = partsOf(this.#subject.model);
       const explained = () => {
         const { maps } = this.#explain(x, targets);
-        this.#options.onRandomised?.(layers.length + 1); // the first are the trained model's
+        this.#options.onRandomised?.(layers.length + 1); // the first maps are those of the trained model
         return maps;
       };
       const rows = parameterRandomisation(this.#subject.model, explained, { seed: this.#options.seed, layers });

@@ -15,27 +15,27 @@ import { openRun, type RunDataOptions, type RunSubject } from "../loaded-model.t
 
 export type { CueSet } from "../../data/sources/cue-sets.ts";
 
-/** How far a model leans on a cue that training images carry by chance. */
+/** How much a model relies on a spurious cue of its training images. */
 export interface SpuriousRecord {
-  /** Images of each test set. */
+  /** Number of images in each test set. */
   images: number;
-  /** 0 to 1. */
+  /** Accuracy on each test set, from 0 to 1. */
   accuracy: Record<CueSet, number>;
-  /** Accuracy of the class that has the lowest, 0 to 1, of those that have images. */
+  /** The lowest accuracy of any class that has images, from 0 to 1. */
   worstClass: Record<CueSet, number>;
   /**
-   * Mean share of the map's sum on the patch, on the random set, dead maps left out; null where the cue has no place of its own, or
-   * every map is dead. Chance level is the patch's share of the image.
+   * The mean fraction of a map's sum that is on the patch, over the random set without dead maps. Null if the cue has no position of its
+   * own or if every map is dead. By chance it would be the patch's fraction of the image.
    */
   energyInPatch: number | null;
   /**
-   * Share of the patch's pixels whose value in the map is above the mean of all maps of the random set (XIL), and how many dead
-   * maps were left out; null where the cue has no place of its own, or every map is dead.
+   * The fraction of the patch's pixels whose map value is above the mean of all maps of the random set (XIL), and the number of dead maps
+   * that were left out. Null if the cue has no position of its own or if every map is dead.
    */
   wrongReason: { score: number; dropped: number } | null;
 }
 
-/** What the names in a `SpuriousRecord` mean, for a reader of the file. */
+/** Definitions of the fields of a `SpuriousRecord`, for readers of the file. */
 export const SPURIOUS_DEFINITIONS = {
   aligned: fullDefinition(MEASURES.alignedAccuracy),
   random: fullDefinition(MEASURES.randomAccuracy),
@@ -47,20 +47,20 @@ export const SPURIOUS_DEFINITIONS = {
 } as const;
 
 export interface SpuriousOptions extends RunDataOptions {
-  /** Images at a time (250). */
+  /** Images per forward pass (default: 250). */
   batchSize?: number;
-  /** Hears after each batch of how many images it had, and how many images of all sets there are. */
+  /** Called after each batch with its number of images and the number of images in all sets. */
   onImages?: (count: number, total: number) => void;
-  /** Aborting it rejects with its reason, between two batches. */
+  /** If it is aborted, the promise rejects with its reason after the current batch. */
   signal?: AbortSignal | undefined;
 }
 
 /**
- * Opens a run's best epoch, or one checkpoint of it, and judges how far it leans on the cue of its data set: see `spuriousRecord`.
- * Null for a run on a data set without one (`decoy-mnist`, `decoy-fashion-mnist` and `color-mnist` have one).
+ * Opens a run's best epoch, or one of its checkpoints, and measures how much it relies on the cue of its data set: see `spuriousRecord`.
+ * Returns null if the data set has no cue; `decoy-mnist`, `decoy-fashion-mnist` and `color-mnist` have one.
  *
  * @param runOrCheckpoint a run directory, or a file in its `checkpoints/`
- * @throws E_CHECKPOINT where there is none, or it does not fit its run's model; E_NUMERIC for logits that are not finite
+ * @throws E_CHECKPOINT if there is no checkpoint or it does not fit its run's model; E_NUMERIC for logits that are not finite
  */
 export async function evaluateSpurious(
   runOrCheckpoint: string,
@@ -80,15 +80,17 @@ export async function evaluateSpurious(
 }
 
 /**
- * Judges a run's model on four test sets that differ in nothing but the cue, and, where the cue is a patch, its Grad-CAM maps of the
- * true class on the random one; null for a run on a data set without such a cue. The images are the run's own test images, with the
- * normalisation of its training images, in its precision and layout; a patch lies in the same corner in every set.
+ * Evaluates a run's model on four test sets that differ only in the cue. If the cue is a patch, it also evaluates the Grad-CAM maps of the
+ * true class on the random set. Returns null for a run on a data set without a cue. The images are the run's own test images, in its
+ * precision and memory layout and with the normalisation of its training images. A patch is in the same corner of an image in every set.
  *
  * - `aligned`: the cue of the image's own class, as in training;
- * - `random`: that of a class drawn evenly from all ten, right for one image in ten; for decoys of the recipe "rrr" the run's test set;
- * - `clean`: no patch; for colours the grey image in all three channels, brighter than any training image;
- * - `adversarial`: that of class 9 − y, which is never right; for colours the run's test set. The recipe "cdep" tests with another
- *   grey, 25·y, which is that of class 10 − y less 5: its test accuracy is the run's, and none of these four.
+ * - `random`: the cue of a class drawn uniformly from all ten, which is right for one image in ten; for decoys of the variant "rrr" this is
+ * the run's test set;
+ * - `clean`: no patch; for colours the grey image in all three channels, which is brighter than any training image;
+ * - `adversarial`: the cue of class 9 − y, which is never right; for colours this is the run's test set. The variant "cdep" has a different
+ * test set, with the grey 25·y, which is that of class 10 − y less 5: the run's own test accuracy is measured on it, and none of these
+ * four.
  *
  * @throws E_NUMERIC for logits that are not finite
  */
@@ -120,7 +122,7 @@ export async function spuriousRecord(
   return { images, accuracy: each("accuracy"), worstClass: each("worstClass"), ...maps.figures() };
 }
 
-/** The images that the run is tested on, out of all test images with a cue. Takes over the tensors. */
+/** The images that the run is tested on, selected from all test images with a cue. It takes ownership of the tensors. */
 function splitOf(cued: CuedImages, { config, data: { test } }: RunSubject): Split {
   const { masks: _, ...about } = test;
   const whole: Split = { ...about, ...cued };
@@ -129,7 +131,7 @@ function splitOf(cued: CuedImages, { config, data: { test } }: RunSubject): Spli
   return limited;
 }
 
-/** Logits (B, C) of some images of a split. */
+/** Computes the logits (B, C) of some images of a split. */
 type Logits = (split: Split, indices: Int32Array) => Tensor;
 
 const plainLogits =
@@ -145,7 +147,7 @@ interface Judged {
   worstClass: number;
 }
 
-/** Accuracy on a split, all in all and of the class that has the lowest. */
+/** The accuracy on a split, over all images and for the class with the lowest accuracy. */
 async function judge(
   split: Split,
   logitsOf: Logits,
@@ -171,7 +173,7 @@ async function judge(
       }
     });
     onImages(indices.length, CUE_SETS.length * split.labels.numel);
-    await setImmediate(); // lets signals have their turn
+    await setImmediate(); // gives pending signals a chance to be handled
     signal?.throwIfAborted();
   }
   const shares = seen.flatMap((count, own) => (count === 0 ? [] : [(right[own] as number) / count]));
@@ -179,7 +181,7 @@ async function judge(
   return { accuracy: total / split.labels.numel, worstClass: Math.min(...shares) };
 }
 
-/** What the maps of images whose patch says nothing of their class show of it. */
+/** Measures how much the maps show of a patch that is independent of the image's class. */
 class MapJudge {
   readonly #subject: RunSubject;
   readonly #energy = new EnergyInMask();

@@ -8,46 +8,48 @@ import { inPrecision } from "../../train/loop/precision.ts";
 import type { Subject } from "../loaded-model.ts";
 import type { ShownPicture, SourceBatch, SourceImage } from "./image-source.ts";
 
-/** What is explained of each image: the predicted class, the true one, a class, the k-th most probable, or every class. */
+/**
+ * The class to explain for each image: the predicted class, the true class, a class by number, the k-th most probable class, or every
+ * class.
+ */
 export type TargetChoice = "prediction" | "label" | "all" | { readonly kth: number } | number;
 
 export interface ExplainImagesOptions {
   methods: readonly MethodName[];
   layers: readonly string[];
   target: TargetChoice;
-  /** Passed on to `explain`. */
+  /** Options that are passed on to `explain`. */
   options?: ExplainOptions;
-  /** bfloat16 autocast of the network, with activations channels last. */
+  /** Whether to run the network in bfloat16 (autocast), with activations in channels-last format. */
   amp?: boolean;
   signal?: AbortSignal | undefined;
 }
 
-/** The maps of one column of a report: a method, and with target "all" a class. */
+/** The map of one column of a report: that of a method, or of a method and a class with target "all". */
 export interface ExplainedMap {
   readonly method: MethodName;
-  /** Class that the map explains. */
+  /** The class that the map explains. */
   readonly target: number;
   /** (H, W) in [0, 1], at the model's image size. */
   readonly map: Float32Array;
-  /** The same at the size of the picture that is shown. */
+  /** The same map at the size of the picture that is shown. */
   readonly shown: Float32Array;
 }
 
-/** One image, what the model says of it, and why, in plain values. */
+/** One image, the model's prediction and its maps, as plain values. */
 export interface ExplainedImageRecord {
   readonly image: SourceImage;
   readonly picture: ShownPicture;
   readonly prediction: number;
-  /** Probability of the prediction, 0 to 1: the softmax of the logits, or the sigmoid of a single one. */
+  /** The probability of the prediction, from 0 to 1: the softmax of the logits, or the sigmoid of a single logit. */
   readonly confidence: number;
-  /** Probability of each class. */
+  /** The probability of each class. */
   readonly probabilities: Float32Array;
   readonly maps: readonly ExplainedMap[];
 }
 
 /**
- * Explains images batch by batch, one record for each. Disposes of the batches.
- *
+ * Explains images batch by batch and yields one record for each image. It disposes of the batches.
  * @throws E_CONFIG for a target that the images or the model do not have
  */
 export async function* explainImages(
@@ -65,15 +67,15 @@ export async function* explainImages(
     } finally {
       batch.pixels.dispose();
     }
-    await setImmediate(); // lets signals have their turn
+    await setImmediate(); // gives pending signals a chance to be handled
   }
 }
 
 interface Column {
   readonly method: MethodName;
-  /** (H, W) of each row */
+  /** The map (H, W) of each row. */
   readonly maps: readonly Float32Array[];
-  /** Class that each row's map explains. */
+  /** The class that each row's map explains. */
   readonly targets: readonly number[];
 }
 
@@ -138,7 +140,7 @@ async function recordOf(
   if (prediction < 0)
     throw new BatchCamError(
       "E_NUMERIC",
-      `explain: the model's answer to ${image.name} is not finite: its weights, or the image's values, hold NaN or infinity`,
+      `explain: the model's logits for ${image.name} are not finite: its weights, or the image's values, contain NaN or infinity`,
     );
   const maps = columns.map(({ method, maps, targets }) => {
     const map = maps[row] as Float32Array;

@@ -12,30 +12,35 @@ import {
 import type { BatchCamError } from "../../errors.ts";
 import { type Tensor, tensor, tidy } from "../../tensor/index.ts";
 
-/** A picture to look at: grey (H, W) or colour (3, H, W) in [0, 1]. */
+/** A picture for people to look at: greyscale (H, W) or RGB (3, H, W), in [0, 1]. */
 export interface ShownPicture {
   readonly pixels: Float32Array;
   readonly height: number;
   readonly width: number;
 }
 
-/** An image on its way to a model. */
+/** An image that is going to be passed to a model. */
 export interface SourceImage {
-  /** The file's name, within its data set where it is of a split; of an image without a file its split and number. */
+  /**
+   * The file's name, relative to the data set's folder if it belongs to a split. An image without a file is named by its split and index.
+   */
   readonly name: string;
-  /** Path of the file; null where there is none. */
+  /** Path of the file, or null if there is none. */
   readonly file: string | null;
-  /** Number in the split; null for a file. */
+  /** Index in the split, or null for a file. */
   readonly index: number | null;
-  /** True class, where it is known. */
+  /** The true class, or null if it is not known. */
   readonly label: number | null;
-  /** What reading changed: "first of 12 frames". */
+  /** Changes that were made when the file was read: "first of 12 frames". */
   readonly notes: readonly string[];
-  /** As people see it, at the file's own resolution, grey for a grey model, cut or padded as the model's input is. */
+  /**
+   * Loads the image for people to look at: at the file's resolution, in greyscale for a greyscale model, cropped or padded as the model's
+   * input is.
+   */
   shown(): Promise<ShownPicture>;
 }
 
-/** Some images, and their pixels as the model's size wants them: (B, C, H, W) in [0, 1]. */
+/** Some images, and their pixels at the model's input size: (B, C, H, W) in [0, 1]. */
 export interface SourceBatch {
   readonly images: readonly SourceImage[];
   readonly pixels: Tensor;
@@ -47,18 +52,18 @@ export interface FileSourceOptions {
   fit: ImageFit;
   batchSize: number;
   maxPixels?: number | undefined;
-  /** Light for dark: the model's input is 1 − x, what is shown stays. */
+  /** Whether to invert the pixels: the model's input is 1 − x, while the shown picture is not changed. */
   invert?: boolean;
-  /** Takes the error of a file that cannot be read, which is then left out. */
+  /** Called with the error of a file that cannot be read; the file is then skipped. Without it, the error is thrown. */
   onError?: ((error: BatchCamError, path: string) => void) | undefined;
-  /** Stops after this many images that could be read. */
+  /** Stops after this many readable images. */
   limit?: number | undefined;
 }
 
-/** Longest side of a picture that is shown. */
+/** The longest side of a picture that is shown, in pixels. */
 const SHOWN = 768;
 
-/** Image files, batch by batch; the caller disposes of each batch's pixels. */
+/** Reads image files batch by batch. The caller disposes of each batch's pixels. */
 export async function* fileBatches(paths: readonly string[], options: FileSourceOptions): AsyncGenerator<SourceBatch> {
   const { channels, size, fit, batchSize, maxPixels, invert = false, onError } = options;
   const { limit: most = Number.POSITIVE_INFINITY } = options;
@@ -92,8 +97,8 @@ function sourceOf(file: ImageFile, { channels, size, fit, maxPixels }: FileSourc
 }
 
 /**
- * The file's own resolution in the proportions that the model sees: those of its input where the picture is cut or padded, its
- * own where it is distorted.
+ * The size of the shown picture: the file's resolution in the aspect ratio that the model sees. That is the aspect ratio of the model's
+ * input if the picture is cropped or padded, and the file's own if it is stretched.
  */
 function shownSize(
   original: { width: number; height: number },
@@ -108,7 +113,7 @@ function shownSize(
   return [Math.max(1, Math.round(h * reduce)), Math.max(1, Math.round(w * reduce))];
 }
 
-/** Images of all classes of a split, `limit` of them, batch by batch; the caller disposes of each batch's pixels. */
+/** Yields `limit` images from all classes of a split, batch by batch. The caller disposes of each batch's pixels. */
 export async function* splitBatches(
   split: Split,
   { limit, batchSize, root = null }: { limit: number; batchSize: number; root?: string | null },

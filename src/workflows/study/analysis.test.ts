@@ -10,7 +10,7 @@ const METHODS = [
   { name: "wrong prototypes", prototypes: "shuffled" },
 ];
 
-/** A grid's records with an accuracy for each method and seed; none where there is no number. */
+/** Records of a grid with the given accuracy for each method and seed. A null means a run that has not ended. */
 function records(accuracies: Record<string, (number | null)[]>, over: Partial<DoneCell> = {}): CellRecord[] {
   const seeds = Math.max(...Object.values(accuracies).map(({ length }) => length));
   return gridCells({ methods: METHODS, seeds }).flatMap((cell) => {

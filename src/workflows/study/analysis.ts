@@ -8,12 +8,12 @@ import { rowsOf, type Spread, spread } from "./summary.ts";
 export interface AnalysisGroup {
   model: string;
   dataset: string;
-  /** The first plain method, which the others are held against; null where the grid has none. */
+  /** The first method of kind plain, with which the others are compared, or null if the grid has none. */
   plain: string | null;
   methods: AnalysedMethod[];
-  /** By accuracy on random cues; null where there is none. */
+  /** For each kind the method with the highest accuracy on random cues, or null if there is none. */
   best: Record<"method" | "control" | "reference", AnalysedMethod | null>;
-  /** The best method against the best control, on random cues; null without both. */
+  /** The comparison of the best method with the best control on random cues, or null without both. */
   duel: Duel | null;
 }
 
@@ -23,27 +23,27 @@ export interface AnalysedMethod {
   done: DoneCell[];
   failed: number;
   values: Record<MeasureId, Spread>;
-  /** Against plain training from the same seeds; null for plain itself, and where there is none. */
+  /** The effects relative to plain training with the same seeds. Null for plain itself, and if there is none. */
   effects: Record<MeasureId, Effect> | null;
-  /** Time of a step over plain training's of the same seed; no number where there is none. */
+  /** Time of a step relative to plain training with the same seed; NaN if there is none. */
   overhead: Spread;
-  /** As `summariseSpurious`. */
+  /** The same as in `summariseSpurious`. */
   gapClosed: number | null;
 }
 
 export interface Effect extends PairedTest {
-  /** p after Holm's correction for all methods that were held against the same plain training. */
+  /** p after Holm's correction for all methods that are compared with the same plain training. */
   adjusted: number | null;
 }
 
-/** Method − control on the random set, from the same seeds; both chosen by their means there. */
+/** The difference of method and control on the random set, paired by seed. Both were chosen for their means there. */
 export interface Duel {
   method: string;
   control: string;
   test: PairedTest;
 }
 
-/** What a grid comes to: one group a model and data set, in the order of the records. */
+/** Analyses the records of a grid: one group for each model and data set, in the order of the records. */
 export function analyse(records: readonly CellRecord[]): AnalysisGroup[] {
   const gaps = new Map(summariseSpurious(records).map((row) => [keyOf(row), row.gapClosed]));
   const groups = new Map<string, AnalysedMethod[]>();
@@ -70,8 +70,8 @@ export function analyse(records: readonly CellRecord[]): AnalysisGroup[] {
 }
 
 /**
- * Whether the runs of a group were tested on other images, other classes or another number of images: a folder's images have changed since
- * some of them, and their numbers do not belong together.
+ * Whether the runs of a group were tested on different images, classes or numbers of images. The images of a folder have then changed
+ * between runs, and their numbers are not comparable.
  */
 export function hasMixedData({ methods }: AnalysisGroup): boolean {
   const seen = methods.flatMap(({ done }) =>
@@ -117,7 +117,7 @@ function withEffects(methods: readonly AnalysedMethod[], plain: AnalysedMethod):
 const differences = (one: AnalysedMethod, other: AnalysedMethod, id: MeasureId): number[] =>
   pairsOf(one, other, id).map(([value, base]) => value - base);
 
-/** The values of both for each seed that both have finished. */
+/** The values of both methods for each seed that both have finished. */
 function pairsOf(one: AnalysedMethod, other: AnalysedMethod, id: MeasureId): [number, number][] {
   const before = new Map(other.done.map((record) => [record.seed, measured(record, id)]));
   return one.done.flatMap((record) => {

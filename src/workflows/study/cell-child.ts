@@ -4,24 +4,24 @@ import { fileURLToPath } from "node:url";
 import { BatchCamError } from "../../errors.ts";
 import { CELL_EXIT, type CellJob, type CellProgress, STOP } from "./cell-protocol.ts";
 
-/** How a cell's process ended; `why` says in words how one broke off that should not have. */
+/** How a cell's process ended. `why` describes a crash in words. */
 export type ChildEnding = { how: keyof typeof CELL_EXIT } | { how: "crashed"; why: string };
 
 export interface ChildOptions {
-  /** Aborting it ends the process with a checkpoint. */
+  /** Aborting it stops the process after a checkpoint. */
   signal: AbortSignal;
   onProgress: (progress: CellProgress) => void;
-  /** The program; tests give their own. */
+  /** The program to run; tests replace it. */
   program?: string | undefined;
 }
 
 const PROGRAM = fileURLToPath(new URL("./cell-process.js", import.meta.url));
-/** Characters of a broken process's last words that are kept. */
+/** The number of characters of a crashed process's last output that are kept. */
 const LAST_WORDS = 600;
 
-/** Runs a cell in a process of its own, and tells how that ended. */
+/** Runs a cell in a separate process and returns how it ended. */
 export async function runInChild(job: CellJob, { signal, onProgress, program }: ChildOptions): Promise<ChildEnding> {
-  // The grid's own flags, such as a debugger's port, are not the cells'.
+  // Flags of the grid's own process, such as a debugger's port, are not passed to the cells.
   const child = fork(program ?? PROGRAM, [], { stdio: ["ignore", "ignore", "pipe", "ipc"], execArgv: [] });
   let words = "";
   child.stderr?.setEncoding("utf8").on("data", (text: string) => {
@@ -45,16 +45,16 @@ export async function runInChild(job: CellJob, { signal, onProgress, program }: 
   }
 }
 
-/** A process that is gone hears nothing; its ending tells. */
+/** Sends a message. A process that has ended cannot receive it; its exit code is handled elsewhere. */
 function say(child: ChildProcess, message: CellJob | typeof STOP): void {
   if (child.connected) child.send(message, () => {});
 }
 
 function endingOf(code: number | null, killedBy: NodeJS.Signals | null, words: string): ChildEnding {
-  // Ctrl-C may come before the process listens for it.
+  // The signal may arrive before the process has installed its handler.
   if (killedBy === "SIGINT" || killedBy === "SIGTERM" || killedBy === "SIGHUP") return { how: "stopped" };
   for (const [how, exit] of Object.entries(CELL_EXIT)) if (code === exit) return { how: how as keyof typeof CELL_EXIT };
   const end = killedBy === null ? `ended with code ${code}` : `was killed by ${killedBy}`;
-  const memory = killedBy === "SIGKILL" ? " (the system does that where memory runs out: try fewer --jobs)" : "";
+  const memory = killedBy === "SIGKILL" ? " (the system does that if it runs out of memory: try fewer --jobs)" : "";
   return { how: "crashed", why: `its process ${end}${memory}${words === "" ? "" : `: ${words}`}` };
 }

@@ -1,4 +1,4 @@
-// The program of a cell's process: it is given a job, and leaves the cell's record in the store.
+// The program of a cell's process: it receives a job, and writes the cell's record into the store.
 import { rm } from "node:fs/promises";
 import { BatchCamError } from "../../errors.ts";
 import type { TrainEvent } from "../../train/run/events.ts";
@@ -6,9 +6,9 @@ import { CELL_EXIT, type CellJob, type CellProgress, STOP } from "./cell-protoco
 import type { CellRecord, FailedCell } from "./records.ts";
 import { Store } from "./store.ts";
 
-/** A process whose grid is gone, and that hangs, ends after this. */
+/** A process whose grid has ended, and that hangs, is ended after this time. */
 const ORPHAN_MS = 60_000;
-/** Progress is told no more often than this. */
+/** Shortest time between two progress messages. */
 const TELL_MS = 500;
 
 const stop = new AbortController();
@@ -19,7 +19,7 @@ async function main(job: CellJob): Promise<number> {
   const release = store.claim(id);
   if (release === null) return CELL_EXIT.taken;
   try {
-    // Another process may have been here between the grid's look and the claim.
+    // Another process may have finished the cell after the grid looked and before this process claimed it.
     const found = await store.read(job.cell);
     if (found?.status === "done" || (found !== null && (await store.isSince(id, job.since)))) return CELL_EXIT.recorded;
     await store.sweep(id);
@@ -49,7 +49,7 @@ function failure(cell: CellJob["cell"], error: unknown): FailedCell {
   return { ...cell, schemaVersion: 1, status: "failed", error: { code, message } };
 }
 
-/** Tells the grid how far the training is. */
+/** Makes a function that sends the progress of training to the grid. */
 function teller(): (event: TrainEvent) => void {
   let told = Number.NEGATIVE_INFINITY;
   let trainImages = 0;
@@ -67,7 +67,7 @@ function teller(): (event: TrainEvent) => void {
 }
 
 function tell(progress: CellProgress): void {
-  if (process.connected) process.send?.(progress, undefined, undefined, () => {}); // a grid that is gone hears nothing
+  if (process.connected) process.send?.(progress, undefined, undefined, () => {}); // the grid may have ended
 }
 
 function onMessage(message: CellJob | typeof STOP): void {
@@ -85,9 +85,9 @@ function end(code: number): void {
   if (process.connected) process.disconnect();
 }
 
-// Ctrl-C, and the closing of a terminal, reach every process of it; hearing it twice means the same.
+// Ctrl-C and the closing of a terminal reach all of its processes. Receiving a signal twice has no further effect.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop.abort());
-process.stderr.on("error", () => {}); // its reader may be gone
+process.stderr.on("error", () => {}); // the process that reads the pipe may have ended
 process.on("message", onMessage);
 process.on("disconnect", () => {
   stop.abort();

@@ -1,24 +1,24 @@
 import type { Cell } from "./records.ts";
 
-// What a grid's process and those of its cells say to each other. What came of a cell is told by the exit code and the store, for
-// a last message may be lost.
+// The messages between a grid's process and the processes of its cells. The result of a cell is given by the exit code and the store,
+// because a last message may be lost.
 
-/** The grid's first message: what is to be run. */
+/** The grid's first message: the job. */
 export interface CellJob {
   cell: Cell;
-  /** The store. */
+  /** The store's folder. */
   folder: string;
   threads: number;
   explanations: number;
   keepRuns: boolean;
-  /** Milliseconds since 1970: a failure recorded later than this is not tried again. */
+  /** Milliseconds since 1970. A failure that was recorded later than this is not retried. */
   since: number;
 }
 
-/** The grid's second message, where there is one: end with a checkpoint. */
+/** The grid's second message, if there is one: stop after a checkpoint. */
 export const STOP = "stop";
 
-/** How far a cell's training is. */
+/** The progress of a cell's training. */
 export interface CellProgress {
   step: number;
   steps: number;
@@ -26,10 +26,10 @@ export interface CellProgress {
 }
 
 export const CELL_EXIT = {
-  /** The store has the cell's record, done or failed. */
+  /** The store contains the cell's record, done or failed. */
   recorded: 0,
-  /** Another process is at work on the cell. */
+  /** Another process is training the cell. */
   taken: 75,
-  /** Stopped; a later process goes on. */
+  /** The process was stopped; a later process continues. */
   stopped: 130,
 } as const;

@@ -9,14 +9,14 @@ import type { Grid, GridRow, MethodRow } from "./grid.ts";
 import { gridFault } from "./grid-lists.ts";
 import type { Cell, MethodKind } from "./records.ts";
 
-/** More than anybody waits for: a typing mistake. */
+/** A larger grid is taken for a typing mistake. */
 const MOST_CELLS = 10_000;
 
 /**
- * The runs of a grid, all of the first seed first. Options of a row win over `base`: the model's, then the data set's, then the
- * method's.
- * @param digests of the images that are one's own: runs on the same images are the same run, wherever these lie
- * @throws E_CONFIG naming the rows whose options contradict each other, or that are the same run
+ * The runs of a grid, ordered by seed. Options of a row override `base`: first the model's, then the data set's, then the method's.
+ *
+ * @param digests digests of the user's own images: runs on the same images are the same run, wherever the images are stored
+ * @throws E_CONFIG that names the rows whose options contradict each other or that are the same run
  */
 export function cellsOf(grid: Grid, digests: DataDigests = new Map()): Cell[] {
   const { models, datasets, methods, seeds } = grid;
@@ -55,27 +55,29 @@ function cellOf({ base, explanations }: Grid, { seed, dataset, model, method }: 
   };
 }
 
-/** Refuses a baseline without its masks before any run; training would refuse it too, but only when the run's turn has come. */
+/**
+ * Refuses a baseline without the masks it needs before any run starts. Training would refuse it too, but only when it is that run's turn.
+ */
 function expectMasks({ baseline, dataset }: TrainConfig, rows: Pick<Cell, "model" | "dataset" | "method">): void {
   if (!baselineNeeds(baseline).masks || DATASETS.find(({ name }) => name === dataset)?.masks !== "never") return;
   throw gridFault(
-    `${placeOf(rows)}: baseline ${baseline} needs masks, and ${dataset} has none: name the data sets of that method in its row, as datasets: [decoy-mnist]`,
+    `${placeOf(rows)}: baseline ${baseline} needs masks, and ${dataset} has none: name the data sets of that method in its row, such as datasets: [decoy-mnist]`,
   );
 }
 
-/** Where a run stands in its grid, in words. */
+/** Names the rows of a run in its grid. */
 export function placeOf({ model, dataset, method }: Pick<Cell, "model" | "dataset" | "method">): string {
   return `model "${model}", data set "${dataset}", method "${method}"`;
 }
 
-/** Format of the records and definition of what they measure: records of another one are other cells. */
+/** The version of the records' format and of their measures. Records of another version count as other cells. */
 const MEASURED = 1;
 const DEFAULTS = parseTrainConfig({});
 
 /**
- * Hash of all that a cell's numbers depend on: the options that are not the default, the images where they are one's own, and what is
- * measured. Neither names nor places, nor the order of anything. Without the digest of one's own images their place stands for them, as
- * in records of versions that knew no digests.
+ * A hash of everything that a cell's numbers depend on: the options that are not the default, the digest of the user's own images, and the
+ * measures. Names, paths and the order of options have no influence. If the digest of the user's own images is not known, their path is
+ * used instead, as in records of versions that had no digests.
  */
 export function cellId(config: TrainConfig, explanations: number, data?: string): string {
   const images = data === undefined ? [] : [["data", data]];
@@ -83,14 +85,14 @@ export function cellId(config: TrainConfig, explanations: number, data?: string)
   return createHash("sha256").update(text).digest("hex").slice(0, 16);
 }
 
-/** Where the images lie does not matter where it is known which they are. */
+/** Leaves out where the images are stored if their digest is known. */
 function placeless<C extends Partial<TrainConfig>>(config: C, data: string | undefined): C {
   if (data === undefined) return config;
   const { dataDir: _, ...rest } = config;
   return rest as C;
 }
 
-/** Options that matter and are not the default, by name: one that a later version adds changes no id. */
+/** The options that affect the numbers and differ from their defaults, by name. An option that a later version adds changes no id. */
 function unusual(config: TrainConfig): [string, unknown][] {
   const usual = outcomeOf(DEFAULTS);
   return Object.entries(outcomeOf(config))
@@ -98,13 +100,13 @@ function unusual(config: TrainConfig): [string, unknown][] {
     .sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
-/** Whether a kept config, of this version or an earlier one, means the same run: a default may have changed since. */
+/** Whether a stored config, of this or an earlier version, describes the same run. A default may have changed since it was written. */
 export function isSameRun(kept: Partial<TrainConfig>, config: TrainConfig, data?: string): boolean {
   const whole = { ...DEFAULTS, ...kept } as TrainConfig;
   return JSON.stringify(unusual(placeless(whole, data))) === JSON.stringify(unusual(placeless(config, data)));
 }
 
-/** What a method is, told by its options where its row does not say it. */
+/** The kind of a method: the kind that its row names, or else the kind that follows from its options. */
 function kindOf(config: TrainConfig, { name, kind }: MethodRow): MethodKind {
   const { told, because } = toldKind(config);
   const allowed: MethodKind[] = told === "control" ? ["control", "reference"] : [told, "control"];
@@ -114,8 +116,8 @@ function kindOf(config: TrainConfig, { name, kind }: MethodRow): MethodKind {
 
 function toldKind({ plain, baseline, prototypes }: TrainConfig): { told: MethodKind; because: string } {
   if (baselineNeeds(baseline).masks)
-    return { told: "reference", because: `it trains by ${baseline}, which sees masks` };
-  if (baseline !== undefined) return { told: "baseline", because: `it trains by ${baseline}` };
+    return { told: "reference", because: `it trains with ${baseline}, which uses masks` };
+  if (baseline !== undefined) return { told: "baseline", because: `it trains with ${baseline}` };
   if (plain) return { told: "plain", because: "it trains without guidance" };
   if (prototypes !== "class") return { told: "control", because: `its prototypes are ${prototypes}` };
   return { told: "guided", because: "its maps are guided" };
@@ -131,7 +133,7 @@ function refuseTwins(cells: readonly Cell[]): void {
   }
 }
 
-/** The i-th of n shares, as "2/3" says: every n-th cell by id, so that each process finds the same shares. */
+/** The i-th of n shares, given as "2/3": every n-th cell in the order of ids, so that each process computes the same shares. */
 export function shareOf(cells: readonly Cell[], shard: string | undefined): Cell[] {
   if (shard === undefined) return [...cells];
   const [part, of] = shard.split("/").map(Number) as [number, number];

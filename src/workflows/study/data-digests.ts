@@ -4,17 +4,15 @@ import { datasetDigest } from "../../data/record/dataset-digest.ts";
 import { BatchCamError } from "../../errors.ts";
 import { datasetOptions } from "../../train/data/configured-data.ts";
 
-/** Digests of the data sets of one's own that a grid names, by `dataKey`. */
+/** The digests of the user's own data sets that a grid names, by `dataKey`. */
 export type DataDigests = ReadonlyMap<string, string>;
 
-/** Names the data of a run within its grid; null for data sets that come with the package, whose content never changes. */
+/** A key for the data of a run within its grid, or null for data sets of the package, whose content never changes. */
 export function dataKey({ dataset, dataDir }: Pick<TrainConfig, "dataset" | "dataDir">): string | null {
   return OWN_DATA.has(dataset) && dataDir !== undefined ? `${dataset} ${dataDir}` : null;
 }
 
-/**
- * Digests of the data of some runs as they are now. Data that cannot be listed have none: their run says what is wrong with them.
- */
+/** Computes the digests of some runs' data as they are now. Data that cannot be listed get no digest; their run reports the reason. */
 export async function dataDigests(configs: readonly TrainConfig[], signal?: AbortSignal): Promise<Map<string, string>> {
   const digests = new Map<string, string>();
   const tried = new Set<string>();

@@ -5,7 +5,7 @@ import type { Cell, CellRecord } from "./records.ts";
 
 const steps = (cell: Cell) => ({ step: 0, steps: cell.config.epochs * 10, trainImages: 1280 });
 
-/** A grid whose clock the test sets, in seconds. */
+/** A grid with a clock that the test sets, in seconds. */
 function timed(cells: Cell[], { jobs = 1, records = [] as CellRecord[] } = {}) {
   let now = 0;
   const left = new TimeLeft(jobs, () => 1000 * now);
@@ -33,7 +33,7 @@ describe("the time that is left", () => {
     grid.progress(same[0], 0);
     expect(grid.left.seconds()).toBeNull();
     grid.at(10);
-    grid.progress(same[0], 10); // half of 20 steps: 10 s are left of it, and 20 of each other
+    grid.progress(same[0], 10); // 10 of 20 steps took 10 s: 10 s are left of this run, and 20 s of each other run
     expect(grid.left.seconds()).toBeCloseTo(70, 9);
   });
 

@@ -11,25 +11,25 @@ interface Measured {
 interface Running {
   cell: Cell;
   began: number;
-  /** Its first word, and when that came: before, there is nothing but loading. */
+  /** Its first progress message with the time when it came; everything before is loading. */
   first: { step: number; at: number } | null;
   progress: CellProgress | null;
 }
 
 /**
- * How long a grid will still take: what a step took in the finished cells of a cell's model and data set, or else of its
- * model, or else of all, times the steps that it has to take.
+ * Estimates the time that a grid still needs: for each remaining cell, its number of steps times the mean time of a step in the finished
+ * cells of the same model and data set, or else of the same model, or else of all.
  */
 export class TimeLeft {
   readonly #jobs: number;
   readonly #now: () => number;
   readonly #measured: Measured[] = [];
-  /** Training images of a data set's row, and of its limit. */
+  /** The number of training images for each data set and limit. */
   readonly #images = new Map<string, number>();
   readonly #running = new Map<string, Running>();
   #left = new Map<string, Cell>();
 
-  /** @param now milliseconds, from any origin */
+  /** @param now returns milliseconds since an arbitrary moment */
   constructor(jobs: number, now = () => performance.now()) {
     this.#jobs = jobs;
     this.#now = now;
@@ -47,7 +47,7 @@ export class TimeLeft {
     else if (event.type === "stopped") this.#forget(event.cell.id);
   }
 
-  /** Seconds; null while nothing tells. */
+  /** Seconds, or null while no run has made progress. */
   seconds(): number | null {
     let sum = 0;
     let longest = 0;
@@ -73,7 +73,7 @@ export class TimeLeft {
     this.#running.delete(id);
   }
 
-  /** What a finished cell teaches: its process's time, or its training's alone where that is all that is known. */
+  /** Learns from a finished cell: the time of its process, or only of its training if nothing else is known. */
   #learn(record: CellRecord, seconds: number | null): void {
     this.#forget(record.id);
     if (record.status !== "done") return;
@@ -106,7 +106,7 @@ export class TimeLeft {
     return null;
   }
 
-  /** The cells at work, for as long as none is finished. */
+  /** Measurements of running cells, which are used until the first cell is finished. */
   #underWay(): Measured[] {
     return [...this.#running.values()].flatMap(({ cell, first, progress }) => {
       if (first === null || progress === null || progress.step === first.step) return [];

@@ -21,13 +21,13 @@ export interface GridRow {
 }
 
 export interface MethodRow extends GridRow {
-  /** Where none is given, the options tell it. */
+  /** The kind of a method; by default it follows from the options. */
   kind?: MethodKind | undefined;
-  /** Names of the data sets with which it is crossed, where that is not all. */
+  /** Names of the data sets that the method is combined with; all of them by default. */
   datasets?: string[] | undefined;
 }
 
-/** A grid as its file and flags have it, with every row checked by itself. */
+/** A grid after its file and flags were merged, with every row checked by itself. */
 export interface Grid {
   name: string;
   base: TrainConfigInput;
@@ -40,8 +40,8 @@ export interface Grid {
 }
 
 /**
- * Reads what a grid's file and flags say.
- * @throws E_CONFIG naming the row, the key, what was expected and what came
+ * Checks a grid's file and flags.
+ * @throws E_CONFIG that names the row, the key, what was expected and what came
  */
 export function readGrid(config: CompareConfig): Grid {
   const { name = "grid", explanations, report } = config;
@@ -60,7 +60,7 @@ export function readGrid(config: CompareConfig): Grid {
   return grid;
 }
 
-/** Images of one's own lie somewhere: that is asked before hours of other runs. */
+/** Throws if a data set of the user's own images has no path, before other runs have taken hours. */
 function expectPlaces({ base, models, datasets, methods }: Grid): void {
   const isPlaced = [base, ...[...models, ...methods].map(({ options }) => options)].some(
     ({ dataDir }) => dataDir !== undefined,
@@ -70,11 +70,11 @@ function expectPlaces({ base, models, datasets, methods }: Grid): void {
   );
   if (isPlaced || lost === undefined) return;
   throw gridFault(
-    `datasets, "${lost.name}": dataDir is missing: where the images lie; give it by --set data-dir=PATH, or in the row of a grid's file`,
+    `datasets, "${lost.name}": dataDir is missing: give the location of the images with --set data-dir=PATH, or in the row of a grid's file`,
   );
 }
 
-/** The grid as a file that means the same: `grid.yaml` of its results folder. */
+/** The content of `grid.yaml` in the results folder, which describes the same grid. */
 export function gridFile(grid: Grid): Record<string, unknown> {
   const rows = (list: readonly MethodRow[]) => list.map(({ options, ...row }) => ({ ...row, ...options }));
   const { models, datasets, methods, ...rest } = grid;
@@ -108,28 +108,28 @@ function methodRow({ what, row }: PlacedRow, known: { datasets: readonly string[
 
 type Entry = { name: string; kind?: MethodKind; datasets?: string | unknown[] } & TrainConfigInput;
 
-/** A row as an object: a text alone is its name. */
+/** A row as an object. A row that is only a text is a name. */
 function entry(what: string, row: unknown, list: "models" | "datasets" | "methods"): Entry {
   const given = typeof row === "string" && list !== "methods" ? { name: row } : row;
   const label = (given as { name?: unknown } | null)?.name;
   return optionsOf(typeof label === "string" ? `${what} (${describeValue(label)})` : what, given, list) as Entry;
 }
 
-/** Options of a row, each of which is right by itself. */
+/** The options of a row, each valid by itself. */
 function optionsOf(what: string, row: unknown, list: keyof typeof GridRows): TrainConfigInput {
   if (typeof row !== "object" || row === null || Array.isArray(row))
     throw gridFault(`${what} must be train options with a name, got ${describeValue(row)}`);
   for (const key of Object.keys(row)) {
     const elsewhere = key === "model" || key === "dataset" ? `${key}s` : list;
-    if (elsewhere !== list) throw gridFault(`${what}: ${key} has no place there: it belongs to ${elsewhere}`);
+    if (elsewhere !== list) throw gridFault(`${what}: ${key} cannot be set there: it belongs to ${elsewhere}`);
     if (Object.hasOwn(NO_OPTION_OF_A_ROW, key))
-      throw gridFault(`${what}: ${key} has no place there: ${NO_OPTION_OF_A_ROW[key]}`);
+      throw gridFault(`${what}: ${key} cannot be set there: ${NO_OPTION_OF_A_ROW[key]}`);
   }
   parseConfig(GridRows[list], row, { what: `compare: ${what}` });
   return row as TrainConfigInput;
 }
 
-/** A name of the registry, given apart from the row's own name or by it. */
+/** The known name that a row chooses: by its own key, or by the row's name. */
 function knownAs<T extends string>(
   key: "model" | "dataset",
   value: string,
@@ -138,7 +138,7 @@ function knownAs<T extends string>(
   if (known.includes(value as T)) return value as T;
   const choices = `one of ${known.join(", ")}`;
   throw gridFault(
-    `${what}: its name must be a ${key}, ${choices}, or ${key} be given beside it, got ${describeValue(value)}${hint(value, known)}`,
+    `${what}: its name must be a ${key}, ${choices}, or ${key} must be given too, got ${describeValue(value)}${hint(value, known)}`,
   );
 }
 
@@ -157,14 +157,14 @@ function methodsOf(
   if (methods === undefined) return crossed({ objectives, distances, lambdas });
   const beside = Object.entries({ objectives, distances, lambdas }).find(([, value]) => value !== undefined)?.[0];
   if (beside !== undefined)
-    throw gridFault(`${beside} must be left out with methods: each row of methods says by itself how it trains`);
+    throw gridFault(`${beside} must be left out with methods: each row of methods defines by itself how it trains`);
   return rowsOf("methods", methods).map((row) => methodRow(row, known));
 }
 
 const DISTANCE_NAMES = DISTANCES.map(({ name }) => name);
 const WEIGHT = { holds: (value: number) => Number.isFinite(value) && value > 0, rule: "numbers above 0" };
 
-/** Each objective with each distance and weight; plain has neither. */
+/** Combines each objective with each distance and weight. Plain training has neither. */
 function crossed(config: Pick<CompareConfig, "objectives" | "distances" | "lambdas">): MethodRow[] {
   const objectives = namesOf("objectives", config.objectives ?? ["plain", "prototype"], OBJECTIVE_NAMES);
   const distances = namesOf("distances", config.distances ?? [DISTANCES[0].name], DISTANCE_NAMES);

@@ -1,8 +1,8 @@
 declare module "jstat" {
-  /** The two functions of jStat that are used: its package has no types. */
+  /** Types for the two functions of jStat that are used, because its package has none. */
   const jstat: {
     jStat: {
-      /** Regularised incomplete beta function. */
+      /** The regularised incomplete beta function. */
       ibeta(x: number, a: number, b: number): number;
       studentt: { inv(p: number, degreesOfFreedom: number): number };
     };

@@ -1,7 +1,7 @@
 import type { MeasureName } from "../../measures.ts";
 import type { DoneCell } from "./records.ts";
 
-/** Where the record of a run keeps each measure that a grid compares. */
+/** Functions that read each measure that a grid compares from the record of a run. */
 const READERS = {
   accuracy: ({ test }) => test.accuracy,
   crossEntropy: ({ test }) => test.crossEntropy,
@@ -28,7 +28,7 @@ const READERS = {
 export type MeasureId = keyof typeof READERS;
 export const MEASURE_IDS = Object.keys(READERS) as MeasureId[];
 
-/** The value of a measure; null if the record has none, or one that JSON cannot hold, such as NaN. */
+/** The value of a measure, or null if the record has none. JSON stores values that are not finite, such as NaN, as null. */
 export function measured(record: DoneCell, id: MeasureId): number | null {
   const value = READERS[id](record);
   return typeof value === "number" && Number.isFinite(value) ? value : null;

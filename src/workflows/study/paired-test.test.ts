@@ -46,7 +46,7 @@ describe("a paired t-test", () => {
   });
 
   it("does not depend on the unit, and turns its interval round with the sign", () => {
-    // Numbers below the smallest normal one have fewer digits: a change of unit changes their ratios.
+    // Numbers below the smallest normal number have fewer digits, so a change of unit would change their ratios.
     const difference = fc
       .double({ min: -1, max: 1, noNaN: true })
       .filter((value) => value === 0 || Math.abs(value) > 1e-300);
@@ -56,7 +56,7 @@ describe("a paired t-test", () => {
         fc.double({ min: 0.01, max: 1000, noNaN: true }),
         (list, unit) => {
           const [one, scaled] = [pairedTest(list), pairedTest(list.map((value) => -unit * value))];
-          if (one.p === null || scaled.p === null) return; // on the edge of being all the same
+          if (one.p === null || scaled.p === null) return; // the differences are so close to equal that rounding decides
           expect(Math.abs(scaled.p - one.p)).toBeLessThan(1e-6);
           expect(scaled.low).toBeCloseTo(-unit * (one.high as number), 6);
         },

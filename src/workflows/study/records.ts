@@ -4,48 +4,49 @@ import type { ExplanationMetrics } from "../evaluate/explanation-metrics.ts";
 import type { SpuriousRecord } from "../evaluate/spurious.ts";
 
 /**
- * What a method is to a comparison: `plain` training; a Batch-CAM objective; a published `baseline` without annotations; a
- * `reference` that sees masks, so an upper bound and no rival; or a `control`, which says what an effect is not due to.
+ * The role of a method in a comparison: `plain` training; `guided` by a Batch-CAM objective; a published `baseline` without annotations; a
+ * `reference` that uses masks, and is therefore an upper bound rather than a competitor; or a `control`, which shows how large an effect is
+ * without the proposed cause.
  */
 export type MethodKind = "plain" | "guided" | "baseline" | "reference" | "control";
 
 /** One training run of a grid. */
 export interface Cell {
-  /** Hash of all that its numbers depend on: its file's name in the store. */
+  /** A hash of everything that its numbers depend on, which is also its file name in the store. */
   id: string;
-  /** Names of the grid's rows: as its file or flags have them. */
+  /** The names of the grid's rows, as in its file or flags. */
   model: string;
   dataset: string;
   method: string;
   kind: MethodKind;
   seed: number;
   config: TrainConfig;
-  /** Digest of the images, where they are one's own; absent for the package's, and from records of versions that kept none. */
+  /** Digest of the user's own images. It is absent for data sets of the package, and in records of versions that did not store it. */
   data?: string;
 }
 
-/** What a grid keeps of a cell: `cells/<id>.json`. */
+/** The result of a cell, stored as `cells/<id>.json`. */
 export type CellRecord = DoneCell | FailedCell;
 
 export interface DoneCell extends Cell {
   schemaVersion: 1;
   status: "done";
-  /** The best epoch's model, by the validation split. */
+  /** Measures of the model of the best epoch, which was chosen on the validation split. */
   test: SplitRecord;
   history: EpochRecord[];
   bestEpoch: number;
   steps: number;
-  /** How many images the run used, after any limit; absent from records of versions that did not keep it. */
+  /** The number of images that the run used, after any limit. It is absent from records of versions that did not store it. */
   images?: Readonly<Record<"train" | "val" | "test", number>>;
-  /** In training steps alone. */
+  /** Time in training steps, without evaluation. */
   seconds: number;
-  /** Median of a step, data to optimizer, after the first five. */
+  /** Median time of a step from data to optimizer, without the first five steps. */
   secondsPerStep: number;
-  /** Trainable numbers of the model. */
+  /** Number of trainable parameters of the model. */
   parameters: number;
-  /** Faithfulness and localisation of Grad-CAM's maps; null where the grid asks for none. */
+  /** Faithfulness and localisation of the Grad-CAM maps, or null if the grid does not ask for them. */
   explanations: ExplanationMetrics | null;
-  /** Null where the data set has no spurious cue. */
+  /** Null if the data set has no spurious cue. */
   spurious: SpuriousRecord | null;
   samples: CellSamples;
   environment: Record<string, unknown>;
@@ -58,8 +59,8 @@ export interface FailedCell extends Cell {
 }
 
 /**
- * The same test images for every cell of a data set: the first of each class, with their maps, and what all maps of a class
- * are on average. Pictures are bytes, 0 to 255 for 0 to 1, row by row, in base64; images channel by channel.
+ * Sample images: the first test image of each class, the same for every cell of a data set, with their maps, and the mean map of each
+ * class. Pictures are stored in base64 as bytes, 0 to 255 for 0 to 1, row by row, and images channel by channel.
  */
 export interface CellSamples {
   classNames: readonly string[];
@@ -70,7 +71,7 @@ export interface CellSamples {
   predictions: number[];
   images: string[];
   maps: string[];
-  /** Mean map of each class over the test split: the reconstruction of its prototype. */
+  /** The mean map of each class over the test split, which is the reconstruction of its prototype. */
   meanMaps: string[];
   prototypes: string[];
 }

@@ -17,25 +17,27 @@ import { cellSamples } from "./samples.ts";
 import { medianStepSeconds } from "./step-time.ts";
 
 export interface RunCellOptions {
-  /** The run's, which goes on where it holds a checkpoint of the same run, threads and all that changes numbers included. */
+  /**
+   * The run directory. If it contains a checkpoint of the same run, training continues from it; the same run includes the same threads and
+   * everything else that changes the numbers.
+   */
   directory: string;
   threads: number;
-  /** Test images for the metrics of explanations; 0 for none. */
+  /** Number of test images for the explanation metrics; 0 for none. */
   explanations: number;
   signal?: AbortSignal;
   onEvent?: (event: TrainEvent) => void;
 }
 
-/** How explanations are judged, the same for every cell: a change here is a change of what is measured. */
+/** The settings with which explanations are evaluated, the same for every cell. A change here changes what is measured. */
 const JUDGED = { method: "GradCAM", target: "label", batchSize: 250, steps: 20, randomise: false, seed: 0 } as const;
-/** Seconds between checkpoints where the config names none: what a kill may cost. */
+/** Seconds between checkpoints by default, which is the most time that a kill can cost. */
 const CHECKPOINT_SECONDS = 60;
 
 /**
- * Trains a cell and measures its best epoch's model on the test split. Null where the signal cut it short; then the run
- * directory holds a checkpoint to go on from.
- *
- * @throws whatever training and evaluation do, E_NUMERIC where the loss stops being finite
+ * Trains a cell and evaluates the model of its best epoch on the test split. Returns null if the signal stopped it early; the run directory
+ * then contains a checkpoint from which it can continue.
+ * @throws the errors of training and evaluation; E_NUMERIC if the loss stops being finite
  */
 export async function runCell(cell: Cell, options: RunCellOptions): Promise<DoneCell | null> {
   const { directory, explanations, signal, onEvent = () => {} } = options;
@@ -64,13 +66,13 @@ export async function runCell(cell: Cell, options: RunCellOptions): Promise<Done
   };
 }
 
-/** Fails where the images were changed between the grid's look at them and the training. */
+/** Throws if the images changed between the start of the grid and the training. */
 async function expectData({ data, config }: Cell, directory: string): Promise<void> {
   const trained = (await readRunData(directory))?.record.source ?? undefined;
   if (data === undefined || data === trained) return;
   throw new BatchCamError(
     "E_DATA",
-    `compare: the images of ${config.dataDir} have changed since the grid began; give the command again`,
+    `compare: the images of ${config.dataDir} have changed since the grid started; give the command again`,
   );
 }
 
@@ -97,7 +99,10 @@ async function trainCell(
   return train(config, options);
 }
 
-/** What a run says that is damaged, of another version, or began in other surroundings. */
+/**
+ * Errors of resuming a run that is damaged, or that started with another version or in another environment. It is trained again from the
+ * start.
+ */
 const WORTHLESS: ReadonlySet<string> = new Set(["E_CHECKPOINT", "E_CONFIG"]);
 
 type Measured = Pick<DoneCell, "explanations" | "spurious" | "samples">;

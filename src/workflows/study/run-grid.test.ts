@@ -19,7 +19,7 @@ beforeEach(async () => {
   await store.prepare();
 });
 
-/** Cells whose processes do what their method's name says, of as many seeds. */
+/** Cells whose processes do what their method's name says, one for each seed. */
 const cellsThat = (does: string, seeds = 1): Cell[] => gridCells({ methods: [{ name: does, plain: true }], seeds });
 
 async function run(cells: Cell[], options: Partial<RunGridOptions> = {}) {
@@ -53,7 +53,7 @@ describe("runGrid", () => {
 
   it.each([1, 2, 3])("has %d at work at a time", async (jobs) => {
     const { types } = await run(cellsThat("works", 6), { jobs });
-    // As the grid starts and ends them: when a process gets to work is the machine's matter.
+    // Only the order in which the grid starts and ends cells is checked: when a process really runs depends on the machine.
     let now = 0;
     const most = types.map((type) => {
       now += type === "start" ? 1 : type === "end" ? -1 : 0;
@@ -86,7 +86,7 @@ describe("runGrid", () => {
   });
 
   it.each([
-    ["dies", /its process was killed by SIGKILL \(the system does that where memory runs out: try fewer --jobs\)/],
+    ["dies", /its process was killed by SIGKILL \(the system does that if it runs out of memory: try fewer --jobs\)/],
     ["stumbles", /its process ended with code 3: a leg is missing/],
   ])("records what a process that %s has said, and goes on", async (does, message) => {
     const cells = [...cellsThat(does), ...cellsThat("works", 2).slice(1)];

@@ -5,42 +5,41 @@ import type { CellProgress } from "./cell-protocol.ts";
 import type { Cell, CellRecord } from "./records.ts";
 import type { Store } from "./store.ts";
 
-/** What a grid tells as it goes. */
+/** Events that a grid emits. */
 export type GridEvent =
-  /** Once, with the records that were there. */
+  /** Emitted once, with the records that already existed. */
   | { type: "begin"; cells: readonly Cell[]; records: readonly CellRecord[] }
   | { type: "start"; cell: Cell }
   | { type: "progress"; cell: Cell; progress: CellProgress }
-  /** `seconds` of its process; null where another grid's process ran it. */
+  /** `seconds` is the time of the cell's process, or null if another grid's process ran it. */
   | { type: "end"; cell: Cell; record: CellRecord; seconds: number | null }
-  /** Stopped by a signal of somebody's to its process; what is missing is run by the next call. */
+  /** Somebody stopped the cell's process by a signal. The next call runs the cell again. */
   | { type: "stopped"; cell: Cell }
-  /** Only cells of other processes are left. */
+  /** Only cells that other processes are training are left. */
   | { type: "waiting"; cells: readonly Cell[]; holder: string };
 
 export interface RunGridOptions {
   store: Store;
-  /** Cells at a time. */
+  /** Number of cells that are trained at the same time. */
   jobs: number;
-  /** Of each cell. */
+  /** Threads of each cell. */
   threads: number;
   explanations: number;
   keepFailed: boolean;
   keepRuns: boolean;
   signal: AbortSignal;
   onEvent: (event: GridEvent) => void;
-  /** The program of a cell's process; tests give their own. */
+  /** The program of a cell's process; tests replace it. */
   program?: string | undefined;
 }
 
-/** Between two looks at cells that other processes run. */
+/** Time between two checks of the cells that other processes are training. */
 const LOOK_MS = 500;
 
 /**
- * Runs the cells that the store has no record of, and those that failed before, each in a process of its own. Resolves to the
- * records of all, in order; a cell that was stopped has none.
- *
- * @throws E_IO where the store cannot be read or written, or no process be started; the cells at work are stopped first
+ * Runs the cells without a record in the store, and those that failed before, each in a separate process. Resolves to the records of all
+ * cells, in order; a cell that was stopped has none.
+ * @throws E_IO if the store cannot be read or written, or if a process cannot be started; running cells are stopped first
  */
 export async function runGrid(cells: readonly Cell[], options: RunGridOptions): Promise<CellRecord[]> {
   const run = new GridRun(cells, options);
@@ -54,17 +53,17 @@ class GridRun {
   readonly #options: RunGridOptions;
   readonly #records = new Map<string, CellRecord>();
   readonly #since = Date.now();
-  /** Ends with the grid's own signal, and where the store fails. */
+  /** Aborts with the grid's own signal, and if the store fails. */
   readonly #stop: AbortController;
   #queue: Cell[] = [];
-  /** At which other processes are at work. */
+  /** Cells that other processes are training. */
   #elsewhere: Cell[] = [];
 
   constructor(cells: readonly Cell[], options: RunGridOptions) {
     this.#cells = cells;
     this.#options = options;
     this.#stop = new AbortController();
-    setMaxListeners(0, this.#stop.signal); // one of each job
+    setMaxListeners(0, this.#stop.signal); // each job adds a listener
     if (options.signal.aborted) this.#stop.abort();
     options.signal.addEventListener("abort", () => this.#stop.abort(), { once: true });
   }
@@ -92,12 +91,12 @@ class GridRun {
     return this.#cells.flatMap(({ id }) => this.#records.get(id) ?? []);
   }
 
-  /** Takes cells from the queue until it is empty. */
+  /** Runs cells from the queue until it is empty. */
   async #work(): Promise<void> {
     try {
       for (let cell = this.#next(); cell !== undefined; cell = this.#next()) await this.#runCell(cell);
     } catch (error) {
-      this.#stop.abort(); // without a store, what the others do is lost
+      this.#stop.abort(); // without the store, the results of the other jobs would be lost
       throw error;
     }
   }
@@ -130,10 +129,10 @@ class GridRun {
     if (!this.#stop.signal.aborted) this.#options.onEvent({ type: "stopped", cell });
   }
 
-  /** Takes over a record that is in the store now. */
+  /** Reads the record that is now in the store, and emits its event. */
   async #take(cell: Cell, seconds: number | null): Promise<void> {
     const record = await this.#options.store.read(cell);
-    if (record === null) return this.#noteStop(cell); // somebody deletes records
+    if (record === null) return this.#noteStop(cell); // somebody deleted the record
     this.#records.set(cell.id, record);
     this.#options.onEvent({ type: "end", cell, record, seconds });
   }
@@ -141,7 +140,7 @@ class GridRun {
   async #recordCrash(cell: Cell, message: string): Promise<void> {
     const { store } = this.#options;
     const release = store.claim(cell.id);
-    if (release === null) return; // another process is at it already
+    if (release === null) return; // another process is already training it
     try {
       if (await this.#isSettled(cell)) return;
       await store.write({ ...cell, schemaVersion: 1, status: "failed", error: { code: "E_CRASH", message } });
@@ -150,7 +149,7 @@ class GridRun {
     }
   }
 
-  /** Looks after the cells of other processes: takes over their records, or the cells themselves where a process is gone. */
+  /** Waits for the cells of other processes. It takes over their records, or the cells themselves if their process has ended. */
   async #waitForOthers(): Promise<void> {
     const { store, onEvent } = this.#options;
     const { signal } = this.#stop;
@@ -158,7 +157,7 @@ class GridRun {
       for (const cell of this.#elsewhere.splice(0)) {
         const holder = store.holder(cell.id);
         if (holder === null)
-          this.#queue.push(cell); // done, or left by a process that is gone
+          this.#queue.push(cell); // finished, or abandoned by a process that has ended
         else {
           this.#elsewhere.push(cell);
           if (!told) onEvent({ type: "waiting", cells: [...this.#elsewhere], holder });

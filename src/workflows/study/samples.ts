@@ -6,7 +6,7 @@ import { explainBatch, firstOfEachClass } from "../../train/loop/validation.ts";
 import type { RunSubject } from "../loaded-model.ts";
 import type { CellSamples } from "./records.ts";
 
-/** Test images at a time. */
+/** Test images per forward pass. */
 const BATCH = 250;
 
 /** The first test image of each class with its map, and the mean map of each class over the test split. */
@@ -35,7 +35,7 @@ export async function cellSamples(subject: RunSubject, signal?: AbortSignal): Pr
   });
 }
 
-/** A class without test images has a map of zeros. */
+/** A class without test images gets a map of zeros. */
 async function meanMapsOf(subject: RunSubject, signal: AbortSignal | undefined): Promise<string[]> {
   const { model } = subject;
   const { test } = subject.data;
@@ -46,7 +46,7 @@ async function meanMapsOf(subject: RunSubject, signal: AbortSignal | undefined):
         const { labels, maps } = explainBatch(model, test, indices, subject);
         sums.indexAdd_(0, labels, maps.to("float64"));
       });
-      await setImmediate(); // lets signals have their turn
+      await setImmediate(); // gives pending signals a chance to be handled
       signal?.throwIfAborted();
     }
     const counts = classCounts(test.labels, test.numClasses).map((count) => Math.max(1, count));
@@ -58,7 +58,7 @@ async function meanMapsOf(subject: RunSubject, signal: AbortSignal | undefined):
 
 const numbersOf = (labels: Tensor): number[] => Array.from(labels.data() as BigInt64Array, Number);
 
-/** (N, H, W) in [0, 1] as bytes, picture by picture. */
+/** Encodes pictures (N, H, W) in [0, 1] as bytes, one text per picture. */
 function picturesOf(pictures: Tensor): string[] {
   return pictures.unbind(0).map((picture) => {
     const values = Array.from(picture.to("float32").data() as Float32Array);

@@ -5,15 +5,15 @@ import type { Cell } from "./records.ts";
 /** An option with its value as text. */
 export type Setting = readonly [option: string, value: string];
 
-/** What the runs of a grid were trained with: what they share, and what each row has beside it. */
+/** The options that the runs of a grid were trained with: those they share, and those of each row. */
 export interface GridSettings {
-  /** Of all runs: what is not the default, and what every reader asks for. */
+  /** Options of all runs: those that are not the default, and a few that every reader asks for. */
   common: Setting[];
   rows: SettingsRow[];
 }
 
 export interface SettingsRow {
-  /** Which list of the grid the row stands in; "run" for options that no row alone decides. */
+  /** The list of the grid that the row is in, or "run" for options that no row decides by itself. */
   of: "model" | "dataset" | "method" | "run";
   name: string;
   settings: Setting[];
@@ -23,12 +23,12 @@ const ALWAYS = [
   ...["epochs", "batchSize", "opt", "lr", "weightDecay", "sched", "limitTrain", "limitTest"],
   ...["distance", "lambdaPrototype", "lambdaBatch"],
 ];
-/** What the names of the rows say, or what differs in every run. */
+/** Options that the names of the rows already state, or that differ in every run. */
 const SAID: ReadonlySet<string> = new Set(["model", "dataset", "seed", "dataDir"]);
 const DIMENSIONS = ["method", "model", "dataset"] as const;
 const USUAL = outcomeOf(parseTrainConfig({}));
 
-/** The settings of a grid's cells, each option where it is decided. */
+/** The settings of a grid's cells, each option with the row that decides it. */
 export function settingsOf(cells: readonly Cell[]): GridSettings {
   const configs = new Map(cells.map((cell) => [cell, outcomeOf(cell.config)]));
   const value = (cell: Cell, option: string): unknown => configs.get(cell)?.[option];

@@ -4,7 +4,7 @@ import { pairedTest } from "./paired-test.ts";
 import type { CellRecord, DoneCell, MethodKind } from "./records.ts";
 import { rowsOf, type Spread, spread } from "./summary.ts";
 
-/** How far the seeds of one model, data set and method lean on the data set's cue. */
+/** How much the runs of one model, data set and method rely on the data set's cue, over all seeds. */
 export interface SpuriousRow {
   model: string;
   dataset: string;
@@ -12,21 +12,21 @@ export interface SpuriousRow {
   kind: MethodKind;
   done: number;
   accuracy: Record<CueSet, Spread>;
-  /** Of the class that has the lowest accuracy on the random set. */
+  /** The accuracy of the class with the lowest accuracy on the random set. */
   worstClass: Spread;
   energyInPatch: Spread;
   wrongReason: Spread;
   /**
-   * Share of what plain training loses to the best reference on the random set that the method wins back:
-   * (m − plain) / (reference − plain), of means. Null without both, and where plain loses less than two points or what cannot
-   * be told from chance: a share of nothing says nothing.
+   * The fraction of the accuracy gap between plain training and the best reference, on the random set, that the method closes: (m − plain)
+   * / (reference − plain), of means. Null without both, and if the gap is below two points or not significant, because a fraction of such a
+   * gap means nothing.
    */
   gapClosed: number | null;
 }
 
 type CuedCell = DoneCell & { spurious: NonNullable<DoneCell["spurious"]> };
 
-/** One row a model, data set and method that has a cue and a finished run, in the order of the records. */
+/** One row for each model, data set and method that has a cue and a finished run, in the order of the records. */
 export function summariseSpurious(records: readonly CellRecord[]): SpuriousRow[] {
   const cued = records.filter((record): record is CuedCell => record.status === "done" && record.spurious !== null);
   const groups = rowsOf(cued);
@@ -47,7 +47,7 @@ function rowOf(group: CuedCell[]): Omit<SpuriousRow, "gapClosed"> {
   };
 }
 
-/** Less than this between plain training and the best reference is no gap. */
+/** A smaller difference between plain training and the best reference does not count as a gap. */
 const LEAST_GAP = 0.02;
 
 type Leaning = Pick<SpuriousRow, "model" | "dataset" | "accuracy">;

@@ -1,13 +1,12 @@
 import type { TrainConfig } from "../../config/index.ts";
 import type { LogRow } from "../../train/run/metrics-log.ts";
 
-/** Steps at a run's beginning that are slower than the rest: memory is asked for, kernels are made. */
+/** The number of steps at the start of a run that are slower than the rest, because memory is allocated and kernels are compiled. */
 const WARM_UP = 5;
 
 /**
- * Median time of a step in seconds, data to optimizer, after the first five, from a run's log of every step; of all steps where
- * there are no others. A batch that an epoch's end cuts short counts as the full one that it goes at the rate of. NaN for a log
- * without steps.
+ * The median time of a step in seconds, from data to optimizer, computed from a run's log of every step. The first five steps are left out,
+ * unless there are no others. The last batch of an epoch may be smaller; its time is scaled to a full batch. NaN for a log without steps.
  */
 export function medianStepSeconds(
   log: readonly LogRow[],

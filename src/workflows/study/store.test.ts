@@ -186,7 +186,7 @@ describe("a store", () => {
     mkdirSync(taken);
     writeFileSync(join(taken, "thesis.tex"), "");
     await expect(new Store(taken).prepare()).rejects.toThrow(
-      /taken holds thesis.tex and no results of a grid .*another --name/,
+      /taken contains thesis.tex but no results of a grid .*another --name/,
     );
     expect(readdirSync(taken)).toEqual(["thesis.tex"]);
     await expect(new Store(join(taken, "thesis.tex")).prepare()).rejects.toMatchObject({ code: "E_IO" });

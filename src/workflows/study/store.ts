@@ -13,13 +13,14 @@ import { type Grid, gridFile } from "./grid.ts";
 import { gridFault } from "./grid-lists.ts";
 import type { Cell, CellRecord, DoneCell } from "./records.ts";
 
-/** How far a cell is. `damaged`: its record cannot be read, or is of another run; it is moved aside where the cell is run. */
+/** The state of a cell. `damaged`: its record cannot be read, or belongs to another run; it is moved away when the cell is run. */
 export type CellState = "to do" | "begun" | "running" | "done" | "failed" | "damaged";
 
 /**
- * A grid's results folder: `cells/<id>.json`, a record each, which are all that counts; folders are merged by copying them
- * together. Beside them `grid.yaml` as last run and `data.json`, the digests of its images, `runs/<id>`, the run directories of cells in progress, `claims/<id>.lock`,
- * which name the process at work, and `damaged/`, what could not be read. A grid that ends removes `runs/` and `claims/` if they are empty.
+ * The results folder of a grid. Its results are the records `cells/<id>.json`, so folders can be merged by copying their records into one.
+ * It also contains `grid.yaml`, the grid of the last call; `data.json`, the digests of its images; `runs/<id>`, the run directories of
+ * cells in progress; `claims/<id>.lock`, the locks of cells with the process that is training them; and `damaged/`, records that could not
+ * be read. When a grid ends, `runs/` and `claims/` are removed if they are empty.
  */
 export class Store {
   readonly folder: string;
@@ -30,8 +31,8 @@ export class Store {
   }
 
   /**
-   * Makes the folder of the records; those of runs and claims are made when they are needed.
-   * @throws E_CONFIG where the folder holds other things and no store
+   * Makes the folder of the records. The folders of runs and claims are made when they are needed.
+   * @throws E_CONFIG if the folder contains other files but no store
    */
   async prepare(): Promise<void> {
     const names: string[] = await readdir(this.folder).catch(() => []);
@@ -39,37 +40,37 @@ export class Store {
     if (others.length > 0 && !names.includes("cells")) {
       const held = others.slice(0, 3).join(", ");
       throw gridFault(
-        `${this.folder} holds ${held} and no results of a grid (it has no cells/): give another --name or --output`,
+        `${this.folder} contains ${held} but no results of a grid (it has no cells/): give another --name or --output`,
       );
     }
     await makeFolder(join(this.folder, "cells"));
   }
 
-  /** Removes the folders that only a grid at work needs, unless something is in them: another process may be at work. */
+  /** Removes the folders that are needed only while a grid runs, unless they contain something, because another process may be running. */
   removeEmptyFolders(): void {
     for (const name of ["runs", "claims"]) removeIfEmpty(join(this.folder, name));
   }
 
-  /** What the folder's grid was when it was last run. */
+  /** Writes the grid of this call. */
   async writeGrid(grid: Grid, threads: number): Promise<void> {
-    const head = "# The grid as last run: batch-cam compare <this file> goes on with it.\n";
+    const head = "# The grid of the last call: batch-cam compare <this file> continues it.\n";
     await writeFileAtomically(join(this.folder, "grid.yaml"), head + stringify({ ...gridFile(grid), threads }));
   }
 
-  /** Threads of the runs so far, as `grid.yaml` has them; null where it says nothing. */
+  /** The threads of earlier runs, as `grid.yaml` records them, or null if it does not. */
   async threads(): Promise<number | null> {
     const text = await readRegularText(join(this.folder, "grid.yaml")).catch(() => "");
     const [, threads] = text.match(/^threads: (\d{1,4})$/m) ?? [];
     return threads === undefined ? null : Number(threads);
   }
 
-  /** Which images the grid's data sets of one's own were when it was last run: what reports go by, which have no need of the images. */
+  /** Writes the digests of the grid's own images, so that reports can be made when the images are gone. */
   async writeDigests(digests: DataDigests): Promise<void> {
     if (digests.size === 0) return;
     await writeFileAtomically(join(this.folder, DIGESTS), `${JSON.stringify(Object.fromEntries(digests), null, 2)}\n`);
   }
 
-  /** None where the folder is of a version that kept no digests, or the file is damaged. */
+  /** Empty if the folder was written by a version without digests, or if the file is damaged. */
   async digests(): Promise<Map<string, string>> {
     try {
       const kept = JSON.parse(await readRegularText(join(this.folder, DIGESTS))) as Record<string, unknown>;
@@ -79,7 +80,7 @@ export class Store {
     }
   }
 
-  /** Cells that an earlier version has a record of, which does not say of which images it is. */
+  /** Cells of which only an earlier version has a record, without a digest of the images. */
   withoutDigest(cells: readonly Cell[], explanations: number): Cell[] {
     return cells.filter(
       ({ id, config, data }) =>
@@ -91,7 +92,7 @@ export class Store {
     return join(this.folder, "runs", id);
   }
 
-  /** A cell's record, with the names that the cell has in its grid of today; null where there is none that can be trusted. */
+  /** A cell's record, with the names of the cell in the current grid, or null if there is no valid record. */
   async read(cell: Cell): Promise<CellRecord | null> {
     const text = await this.#text(cell.id);
     const record = text === null ? null : recordIn(text, cell);
@@ -109,19 +110,21 @@ export class Store {
     return existsSync(lastCheckpoint(this.runDirectory(cell.id))) ? "begun" : "to do";
   }
 
-  /** Whether a record was written at a time (milliseconds) or later; not where a clock that runs ahead dated it. */
+  /**
+   * Whether a record was written at a time (in milliseconds) or later. A record from the future, which a fast clock dated, does not count.
+   */
   async isSince(id: string, time: number): Promise<boolean> {
     const found = await stat(this.#file(id)).catch(() => null);
     return found !== null && found.mtimeMs >= time && found.mtimeMs <= Date.now() + CLOCK_SLACK;
   }
 
-  /** Only for who holds the cell's claim. */
+  /** Writes a record. Only the process that has claimed the cell may call it. */
   async write(record: CellRecord): Promise<void> {
     await this.#moveDamaged(record);
     await writeFileAtomically(this.#file(record.id), `${JSON.stringify(record, null, 2)}\n`);
   }
 
-  /** The live process at work on a cell, in words; null where there is none. */
+  /** The live process that is training a cell, in words, or null if there is none. */
   holder(id: string): string | null {
     return holderOf(this.claimPath(id), runNamed(id));
   }
@@ -132,7 +135,7 @@ export class Store {
 
   /**
    * Claims a cell for this process.
-   * @returns what gives it back; null where a live process holds it
+   * @returns a function that releases it, or null if a live process has claimed it
    */
   claim(id: string): (() => void) | null {
     for (let attempts = CLAIM_ATTEMPTS; ; attempts--) {
@@ -146,7 +149,7 @@ export class Store {
     }
   }
 
-  /** Before each claim, since a grid that ends removes the folder if it is empty. */
+  /** Makes the folder before each claim, because a grid that ends removes it if it is empty. */
   #makeClaims(): void {
     try {
       mkdirSync(join(this.folder, "claims"));
@@ -156,14 +159,14 @@ export class Store {
     }
   }
 
-  /** Temporary files that a killed process left of a cell's record. Only for who holds the cell's claim. */
+  /** Deletes temporary files of a cell's record that a killed process left. Only the process that has claimed the cell may call it. */
   async sweep(id: string): Promise<void> {
     const folder = join(this.folder, "cells");
     for (const name of await readdir(folder).catch(() => []))
       if (isTemporary(name) && name.startsWith(`.${id}.json-`)) await rm(join(folder, name), { force: true });
   }
 
-  /** Keeps what stands in a record's place and is none, out of the way. */
+  /** Moves a file that is in a record's place but is not a valid record into `damaged/`. */
   async #moveDamaged(cell: Cell): Promise<void> {
     const text = await this.#text(cell.id);
     if (text === null || recordIn(text, cell) !== null) return;
@@ -188,10 +191,10 @@ export class Store {
 
 const DIGESTS = "data.json";
 
-/** In milliseconds: how far file times may be ahead of this process. */
+/** Milliseconds by which file times may be ahead of this process's clock. */
 const CLOCK_SLACK = 2000;
 
-/** How often another process may remove the folder of the claims between its making and the claim. */
+/** How often another process may remove the folder of the claims between its creation and the claim. */
 const CLAIM_ATTEMPTS = 20;
 
 const isMissing = (error: unknown): boolean =>
@@ -199,7 +202,7 @@ const isMissing = (error: unknown): boolean =>
 
 const runNamed = (id: string): string => `the run ${id} of a grid`;
 
-/** A cell's record in a text; null where it is torn, lacks what every record has, or is of another run. */
+/** Parses a cell's record, or returns null if the text is incomplete, lacks a required field, or belongs to another run. */
 function recordIn(text: string, cell: Cell): CellRecord | null {
   try {
     const record = JSON.parse(text) as Partial<CellRecord> | null;
@@ -212,7 +215,7 @@ function recordIn(text: string, cell: Cell): CellRecord | null {
   }
 }
 
-/** Whether a finished run's record has the parts that every comparison reads. */
+/** Whether the record of a finished run has the fields that every comparison reads. */
 function isWhole({ test, history, samples, environment }: Partial<DoneCell>): boolean {
   const numbers: unknown[] = [test?.accuracy, test?.crossEntropy, test?.images];
   const lists: unknown[] = [history, samples?.labels, samples?.classNames, samples?.images, samples?.maps];
@@ -220,7 +223,7 @@ function isWhole({ test, history, samples, environment }: Partial<DoneCell>): bo
   return isObject(environment) && epochs && numbers.every(isNumberOrNull) && lists.every(Array.isArray);
 }
 
-/** JSON has null for what is not finite. */
+/** JSON stores values that are not finite as null. */
 const isNumberOrNull = (value: unknown): boolean => value === null || typeof value === "number";
 
 function isObject(value: unknown): value is object {

@@ -3,7 +3,7 @@ import { doneCell, failedCell, gridCells } from "../../../test/support/grid-cell
 import { summarise } from "./summary.ts";
 
 const cells = gridCells({ objectives: "plain,prototype", seeds: 3 });
-const accuracies = [0.5, 0.1, 0.7, 0.2, 0.9, 0.6]; // plain and guided in turn, seed by seed
+const accuracies = [0.5, 0.1, 0.7, 0.2, 0.9, 0.6]; // plain and guided alternate, seed by seed
 
 describe("summarise", () => {
   it("gives each model, data set and method the mean and the sample deviation over its seeds", () => {

@@ -1,13 +1,13 @@
 import { type MeasureId, measured } from "./measures.ts";
 import type { CellRecord, DoneCell } from "./records.ts";
 
-/** Mean over seeds and sample standard deviation (n − 1); NaN where there is none. */
+/** Mean over the seeds and sample standard deviation (n − 1); NaN if there is none. */
 export interface Spread {
   mean: number;
   deviation: number;
 }
 
-/** What the seeds of one model, data set and method come to. */
+/** The results of one model, data set and method over all seeds. */
 export interface SummaryRow {
   model: string;
   dataset: string;
@@ -21,7 +21,7 @@ export interface SummaryRow {
   secondsPerStep: Spread;
 }
 
-/** One row a model, data set and method, in the order of the records. */
+/** One row for each model, data set and method, in the order of the records. */
 export function summarise(records: readonly CellRecord[]): SummaryRow[] {
   return rowsOf(records).map((group) => {
     const { model, dataset, method } = group[0] as CellRecord;
@@ -38,7 +38,7 @@ export function summarise(records: readonly CellRecord[]): SummaryRow[] {
   });
 }
 
-/** The records of each model, data set and method, in the order in which they first come. */
+/** The records of each model, data set and method, in the order of their first record. */
 export function rowsOf<T extends CellRecord>(records: readonly T[]): T[][] {
   const groups = new Map<string, T[]>();
   for (const record of records) {
@@ -48,7 +48,7 @@ export function rowsOf<T extends CellRecord>(records: readonly T[]): T[][] {
   return [...groups.values()];
 }
 
-/** Of the values that are numbers: JSON keeps none that is not finite. */
+/** Mean and standard deviation of the finite values, which JSON stores as numbers. */
 export function spread(values: readonly (number | null)[]): Spread {
   const known = values.filter((value) => value !== null && Number.isFinite(value)) as number[];
   const mean = known.reduce((sum, value) => sum + value, 0) / known.length;
