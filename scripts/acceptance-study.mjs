@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Trains the larger models on real MNIST, plain and guided, with two seeds, and holds the figures against what a PyTorch
-// reference of the same recipes reached. Some 20 minutes on two cores; --row runs one row.
+// Trains the larger models on MNIST, without and with guidance and with two seeds, and compares the results with those of a PyTorch
+// reference of the same recipes. It takes about 20 minutes on two cores; --row runs one row.
 //   node scripts/acceptance-study.mjs [--row resnet18-narrow] [--seeds 0,1] [--output DIR]
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -22,11 +22,11 @@ const output = values.output || mkdtempSync(join(tmpdir(), "batch-cam-acceptance
 /**
  * @typedef {object} Goal
  * @property {TrainConfigInput} config
- * @property {number} [accuracy] the least
- * @property {number} [ssim] the least
- * @property {number} [ssimMost]
- * @property {number} [behindPlain]
- * @property {number} [apart]
+ * @property {number} [accuracy] lowest accuracy
+ * @property {number} [ssim] lowest SSIM of the test maps and their prototypes
+ * @property {number} [ssimMost] highest SSIM
+ * @property {number} [behindPlain] most by which the accuracy may be below plain training's
+ * @property {number} [apart] most by which the accuracy may differ from the first run's
  */
 
 /** @type {TrainConfigInput} */
@@ -43,7 +43,7 @@ const NARROW = { model: "resnet18", width: 16, limitTrain: 10_000, epochs: 2, lr
 const ATTO = { model: "convnextv2_atto", opt: "adamw", lr: 2e-3, batchSize: 64, ...ONE_CYCLE };
 
 /**
- * Least accuracy, and bounds of the test maps' SSIM to their prototypes.
+ * The runs of each model, with bounds of the accuracy and of the SSIM between test maps and prototypes.
  *
  * @type {Record<string, { config: TrainConfigInput, runs: Record<string, Goal> }>}
  */
@@ -89,7 +89,7 @@ const ROWS = {
 };
 
 /**
- * What a run's test figures miss; `first` are those of the row's first run.
+ * The goals that a run's test results miss; `first` are the results of the row's first run.
  *
  * @param {Goal} goal
  * @param {SplitRecord} record
@@ -100,8 +100,12 @@ function faults({ accuracy, ssim, ssimMost, behindPlain, apart }, record, first)
     accuracy !== undefined && record.accuracy < accuracy && `accuracy below ${accuracy}`,
     ssim !== undefined && record.mapSsim < ssim && `SSIM below ${ssim}`,
     ssimMost !== undefined && record.mapSsim > ssimMost && `SSIM above ${ssimMost}`,
-    behindPlain !== undefined && record.accuracy < first.accuracy - behindPlain && `over ${behindPlain} behind plain`,
-    apart !== undefined && Math.abs(record.accuracy - first.accuracy) > apart && `over ${apart} from the first`,
+    behindPlain !== undefined &&
+      record.accuracy < first.accuracy - behindPlain &&
+      `more than ${behindPlain} below plain training`,
+    apart !== undefined &&
+      Math.abs(record.accuracy - first.accuracy) > apart &&
+      `more than ${apart} from the first run`,
   ].filter(Boolean);
 }
 
@@ -123,7 +127,7 @@ for (const [row, { config, runs }] of Object.entries(ROWS)) {
       const seconds = ((performance.now() - start) / 1000).toFixed(0);
       const figures = `accuracy ${(100 * record.accuracy).toFixed(2)} %  SSIM ${record.mapSsim.toFixed(3)}  L1 ${record.mapL1.toFixed(3)}`;
       const more = `coherence ${record.coherence.toFixed(3)}  dead ${(100 * record.deadMaps).toFixed(1)} %  ${seconds} s`;
-      console.log(`${name.padEnd(38)} ${figures}  ${more}  ${wrong.join(", ") || "as wanted"}`);
+      console.log(`${name.padEnd(38)} ${figures}  ${more}  ${wrong.join(", ") || "as expected"}`);
     }
   }
 }

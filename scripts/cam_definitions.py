@@ -1,4 +1,4 @@
-"""What each quantity of make-cam-fixtures.py is, as its manifest says it."""
+"""Definitions of the quantities that make-cam-fixtures.py computes, as its manifest states them."""
 
 MINMAX = """
 minmax(v) = (v - min) / (1e-7 + max(v - min)), per map; resize: bilinear, half-pixel centres, no antialias

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 
 class SmallCNN(torch.nn.Module):
-    """As test/support/small-cnn.ts, with sizes read from the weights."""
+    """The network of test/support/small-cnn.ts, with sizes read from the weights."""
 
     def __init__(self, state):
         super().__init__()

@@ -1,8 +1,7 @@
 #!/usr/bin/env node
-// Enforces ARCHITECTURE.md's import table: every import of every source file, except tests, must be allowed by its folder's row.
-// It also refuses imports of a folder's private files from outside of it, circles of imports, and includes in native/ that the table does not allow or that declare every operator of
-// libtorch.
-// It fails if it finds no file, if a folder has no row, and if a row has no folder.
+// Enforces ARCHITECTURE.md's import table: every import of every source file, except tests, must be allowed by its folder's row. It also
+// refuses circular imports, and includes in native/ that the table does not allow or that declare every operator of libtorch. It fails if
+// it finds no file, if a folder has no row, and if a row has no folder.
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, relative, resolve, sep } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -18,7 +17,7 @@ const EVERYWHERE = [
   "src/registry.ts",
   "src/measures.ts",
 ];
-/** The row of the plain descriptions of features, which any folder may import. */
+/** The row of the feature descriptions, which are plain data that any folder may import. */
 const DESCRIPTIONS = "src/**/description.ts";
 /** @param {string} path */
 const isDescription = (path) => /(?:\/|-)description\.ts$/.test(path);
@@ -30,11 +29,14 @@ const OPEN = ["src/engine", "src/data", "src/train", "src/workflows", "src/repor
 const OPEN_FILES = ["src/tensor/doctor.ts"];
 const IMPORT = /^\s*(?:import|export)\s+(type\s)?(?:[^"';]*?\sfrom\s+)?"([^"]+)"|import\(\s*"([^"]+)"\s*\)/gm;
 
-/** @typedef {{ places: string[], types: string[], packages: string[] }} Rule what a place may import */
-/** @typedef {Map<string, Rule>} Table the rules by place */
+/**
+ * @typedef {{ places: string[], types: string[], packages: string[] }} Rule the folders, folders for types only, and packages that may be
+ * imported
+ */
+/** @typedef {Map<string, Rule>} Table the rules by folder or file */
 
 /**
- * The table's rows: place -> { allowed places, places for types alone, npm packages }.
+ * Reads the table's rows: for each folder or file, what it may import.
  *
  * @param {string} markdown
  * @returns {Table}
@@ -79,7 +81,7 @@ function ruleOf(rule, places, index) {
 }
 
 /**
- * Faults of one file, as "file:line: what is wrong".
+ * The faults of one file, as "file:line: message".
  *
  * @param {string} file
  * @param {string} source
@@ -122,12 +124,12 @@ const isDoor = (path, folder) =>
   OPEN_FILES.includes(path) ||
   DOORS.some((name) => path === `${folder}/${name}`);
 
-/** Headers of libtorch's that declare every operator: each takes the compiler as long as all else in a file. */
+/** Headers of libtorch that declare every operator. Each takes as long to compile as everything else in a file. */
 const EVERY_OPERATOR =
   /^\s*#\s*include\s*[<"]((?:ATen\/(?:ATen|Functions|NativeFunctions)|torch\/(?:all|torch|extension))\.h)[>"]/gm;
 
 /**
- * Faults of one file of native/.
+ * The includes of one file of native/ that declare every operator.
  *
  * @param {string} file
  * @param {string} source
@@ -140,7 +142,7 @@ export function headerFaultsOf(file, source) {
 }
 
 /**
- * The table's rows of native/: folder -> what its files may include, folders of native/ or libtorch or node-api-headers.
+ * Reads the table's rows of native/: for each folder, the folders of native/, libtorch and node-api-headers that its files may include.
  *
  * @param {string} markdown
  * @returns {Map<string, string[]>}
@@ -154,7 +156,7 @@ export function readIncludeTable(markdown) {
 const INCLUDE = /^\s*#\s*include\s*(?:"([^"]+)"|<((?:ATen|c10|torch)\/|node_api\.h>))/gm;
 
 /**
- * Includes of one file of native/ that the table does not allow.
+ * The includes of one file of native/ that the table does not allow.
  *
  * @param {string} file
  * @param {string} source
@@ -174,7 +176,7 @@ export function includeFaultsOf(file, source, table) {
 }
 
 /**
- * Each circle of imports as "a.ts -> b.ts -> a.ts", from the files that each file imports. Types count too.
+ * Circular imports as "a.ts -> b.ts -> a.ts", found in the imports of each file. Imports of types count too.
  *
  * @param {ReadonlyMap<string, readonly string[]>} importsOf
  */
@@ -252,7 +254,7 @@ function main() {
   const faults = files.flatMap((file) => faultsOf(file, readFileSync(file, "utf8"), table));
   if (files.length === 0) faults.push("src/: no source file found; the check would check nothing");
   const importsOf = new Map(files.map((file) => [file, importsIn(file, readFileSync(file, "utf8"))]));
-  for (const circle of circlesOf(importsOf)) faults.push(`a circle of imports: ${circle}`);
+  for (const circle of circlesOf(importsOf)) faults.push(`a circular import: ${circle}`);
   for (const place of table.keys())
     if (place !== DESCRIPTIONS && !existsSync(place))
       faults.push(`ARCHITECTURE.md: ${place} is in the table but not in the tree`);
@@ -263,7 +265,7 @@ function main() {
   }
   for (const fault of faults) console.error(fault);
   if (faults.length > 0) process.exit(1);
-  console.log(`imports: ${files.length} files obey the table, without circles`);
+  console.log(`imports: ${files.length} files obey the table, without circular imports`);
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {

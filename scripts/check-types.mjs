@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Compiles a program that imports every entry of the packed package, with the oldest TypeScript that is supported and without
-// skipLibCheck, under each module resolution that reads the package's entries. Needs `npm run build`, and npm's registry.
+// Compiles a program that imports every entry of the packed package, with the oldest supported TypeScript, without skipLibCheck, and with
+// each module resolution that can read the package's entries. It needs `npm run build` and npm's registry.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// `npm run check`: everything that can be said of the sources without running the suite, all at the same time. Prints what the
-// failing checks print. `node scripts/check.mjs types imports` runs some of them alone.
+// `npm run check`: runs all checks of the sources except the tests, in parallel, and prints the output of the checks that fail. `node
+// scripts/check.mjs types imports` runs only the named ones.
 import { execFileSync, spawn } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -20,7 +20,7 @@ const node = (...args) => ({ command: process.execPath, args });
 /** @param {string} name @param {...string} args */
 const tool = (name, ...args) => ({ command: join(BIN, name), args });
 
-/** The longest first, so that none of them is alone at the end. @type {Record<string, Check | null>} */
+/** The slowest checks come first, so that none of them runs alone at the end. @type {Record<string, Check | null>} */
 const CHECKS = {
   lint: tool("biome", "check", "."),
   types: tool("tsc", "--noEmit"),
@@ -32,18 +32,18 @@ const CHECKS = {
   imports: node("scripts/check-imports.mjs"),
 };
 
-/** The addon knows the schemas, so one that was built of these sources must be asked; `npm run setup` builds it. */
+/** The operators' schemas come from the addon, so this check needs an addon built from these sources; `npm run setup` builds it. */
 function operators() {
   const built = addon.isFresh({ root: ROOT, env: process.env });
   return built ? node("scripts/generate-ops.mjs", "--check") : null;
 }
 
-/** Scripts import what set-up built, so their types can be checked only if that was built of these sources. */
+/** Scripts import files that the set-up builds, so their types can be checked only if those were built from these sources. */
 function scriptTypes() {
   return typescript.isFresh({ root: ROOT }) ? tool("tsc", "-p", "tsconfig.scripts.json") : null;
 }
 
-/** The package has no program for Linux on ARM. Sources have the same format everywhere, so one kind of machine will do. */
+/** The package has no program for Linux on ARM. The format does not depend on the machine, so the check on other machines is enough. */
 function clangFormat() {
   const programs = join(dirname(createRequire(import.meta.url).resolve("clang-format")), "bin");
   const here = `${process.platform}_${process.platform === "darwin" ? "x64" : process.arch}`;
@@ -57,7 +57,7 @@ function clangFormat() {
 }
 
 /**
- * Runs a check to its end.
+ * Runs a check.
  *
  * @param {string} name
  * @param {Check | null} check
@@ -83,12 +83,12 @@ function run(name, check) {
 }
 
 /**
- * Installs what package-lock.json asks for and node_modules lacks, as after a pull that changed both. Not by `npm ci`, which
- * empties node_modules first, and tests may be running on it.
+ * Installs the packages of package-lock.json that node_modules lacks, for example after a pull that changed both. `npm ci` would first
+ * empty node_modules, which running tests may be using.
  */
 function installPackages() {
   if (packages.isFresh({ root: ROOT })) return;
-  process.stdout.write("npm packages: node_modules is not what package-lock.json asks for; installing\n");
+  process.stdout.write("npm packages: node_modules does not match package-lock.json; installing\n");
   const args = ["install", "--no-save", "--include=dev", "--no-audit", "--no-fund", "--loglevel=error"];
   execFileSync("npm", args, { cwd: ROOT, stdio: "inherit" });
 }
@@ -98,7 +98,7 @@ async function main() {
   const asked = process.argv.slice(2);
   const unknown = asked.filter((name) => !Object.hasOwn(CHECKS, name));
   if (unknown.length > 0)
-    throw new Error(`check: no check "${unknown[0]}"; the checks are ${Object.keys(CHECKS).join(", ")}`);
+    throw new Error(`check: there is no check "${unknown[0]}"; the checks are ${Object.keys(CHECKS).join(", ")}`);
   const chosen = Object.entries(CHECKS).filter(([name]) => asked.length === 0 || asked.includes(name));
   const results = await Promise.all(chosen.map(([name, check]) => run(name, check)));
   for (const { name, ok, output, seconds } of results) {

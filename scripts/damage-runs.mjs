@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-// Damages finished and interrupted runs in random ways and uses them: `node scripts/damage-runs.mjs [--cases 1000] [--seed 0]`.
-// Resuming, evaluating, explaining, reporting and overwriting must each give a result or a BatchCamError: a crash, a hang (30 s) or
-// any other error is a fault, and so is a changed file outside the run's folder. `--only CASE` repeats one. Needs `npm run build`.
+// Damages finished and interrupted runs at random and then uses them: `node scripts/damage-runs.mjs [--cases 1000] [--seed 0]`. Resuming,
+// evaluating, explaining, reporting and overwriting must each give a result or a BatchCamError. A crash, a hang (30 s), any other error, or
+// a changed file outside the run's folder is a fault. `--only CASE` repeats one case. It needs `npm run build`.
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -53,7 +53,7 @@ const SMALL = {
 };
 
 /**
- * A small data set, a finished run and one that was stopped.
+ * Prepares a small data set, a finished run and an interrupted run.
  *
  * @param {string} folder
  */
@@ -95,7 +95,7 @@ async function child(folder, [seed = 0, first = 0, last = 0]) {
       const done = Array.from({ length: 1 + random.below(2) }, () => damage(run, { random, outside }));
       const [name, use] = random.pick(Object.entries(uses));
       const outcome = await outcomeOf(() => use(run));
-      // A link that the user made may be written through; what was there stays.
+      // A command may write through a link that the user made, but it must not change the file that the link names.
       const kept = readFileSync(join(outside, "precious.safetensors"), "utf8") === "precious";
       rmSync(work, { recursive: true, force: true });
       if (!kept) return `${name} after ${done.join(", ")}: a file outside the run was changed`;
@@ -106,7 +106,7 @@ async function child(folder, [seed = 0, first = 0, last = 0]) {
 }
 
 /**
- * Everything that a user does with a run.
+ * All commands and functions that a user may call on a run.
  *
  * @param {string} folder
  * @returns {Promise<Record<string, (run: string) => unknown>>}
@@ -144,7 +144,7 @@ async function usesOf(folder) {
 }
 
 /**
- * One way to damage a run's folder; says what it did.
+ * Damages a run's folder in one way, and returns a description of it.
  *
  * @param {string} run
  * @param {Pick<Place, "random" | "outside">} place

@@ -13,21 +13,21 @@ def numbers(value):
 
 
 def both(subject, compute):
-    """out/ from a computation in float32 and out64/ from the same in float64."""
+    """Runs a computation in float32 for out/ and in float64 for out64/."""
     narrow, wide = compute(subject), compute(subject.wide())
     tensors = {f"out/{key}": numbers(value).float() for key, value in narrow.items()}
     return tensors | {f"out64/{key}": numbers(value).double() for key, value in wide.items()}
 
 
 def measured(tensors):
-    """max|out - out64| / max|out64|: what float32 costs."""
+    """max|out - out64| / max|out64|: the rounding error of float32."""
     wide = {key: value for key, value in tensors.items() if key.startswith("out64/")}
     pairs = {key: (tensors.get(key.replace("out64/", "out/")), value) for key, value in wide.items()}
     return {key: float((a - b).abs().max() / b.abs().max()) for key, (a, b) in pairs.items() if a is not None}
 
 
 def write_case(folder, name, tensors, entry):
-    """Writes the tensors; the manifest's entry of the case, with entry's fields in their places."""
+    """Writes the tensors, and returns the manifest's entry of the case with the fields of `entry`."""
     tensors = {key: numbers(value).contiguous() for key, value in sorted(tensors.items())}
     nonfinite = [key for key, value in tensors.items() if not value.isfinite().all()]
     assert nonfinite == entry.get("nonfinite_tensors", []), (name, nonfinite)
@@ -45,7 +45,7 @@ def write_case(folder, name, tensors, entry):
 
 def write_manifest(folder, scripts, libraries, cases):
     manifest = {
-        "conventions": "As manifest.json. params.base: the case there whose input/x, input/y, param/ and buffer/ are used.",
+        "conventions": "The same format as manifest.json. params.base names the case of that file whose input/x, input/y, param/ and buffer/ are used.",
         "made_by": scripts,
         "versions": {name: version(name) for name in libraries},
         "cases": cases,

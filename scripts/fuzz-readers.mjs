@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-// Hands damaged files to every reader of the package: `node scripts/fuzz-readers.mjs [--cases 100000] [--seed 0]`. A reader must
-// give a result or a BatchCamError: a crash, a hang (30 s), any other error, or memory that grows by 3 GiB is a fault. A case is a
-// function of (seed, case), so `--only CASE` repeats one. Needs `npm run build`.
+// Passes damaged files to every reader of the package: `node scripts/fuzz-readers.mjs [--cases 100000] [--seed 0]`. A reader must give a
+// result or a BatchCamError. A crash, a hang (30 s), any other error, or memory that grows by 3 GiB is a fault. A case depends only on
+// (seed, case), so `--only CASE` repeats one. It needs `npm run build`.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ import { randomSource } from "./fuzz/random.mjs";
 import { readerSeeds } from "./fuzz/reader-seeds.mjs";
 import { outcomeOf, runCases, watch } from "./fuzz/watched.mjs";
 
-// An image of 100 million pixels, the largest that is read, takes 2 GiB while it is decoded.
+// An image of 100 million pixels, the largest that is accepted, takes 2 GiB while it is decoded.
 const MOST_BYTES = 3 * 2 ** 30;
 if (process.argv[2] === "--child") await child(process.argv.slice(3).map(Number));
 else await main();

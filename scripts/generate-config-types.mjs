@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Writes src/config/generated/inputs.ts: what callers may write in a config, each key with its description, which zod's inferred
-// types do not carry into an editor. `--check` writes nothing and fails if the file is out of date. Needs `npm run build` first.
+// Writes src/config/generated/inputs.ts: the types of configs as callers write them, with the description of each key, which editors could
+// not show for types inferred by zod. `--check` writes nothing and fails if the file is out of date. It needs `npm run build` first.
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 export const target = fileURLToPath(new URL("../src/config/generated/inputs.ts", import.meta.url));
 
 /**
- * The module's text, from each type's name and the fields of its schema (`fieldsOf`).
+ * The module's text, made from each type's name and the fields of its schema (`fieldsOf`).
  *
  * @param {Record<string, Record<string, Field>>} fieldsByName
  */

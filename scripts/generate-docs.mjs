@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Writes the tables of docs/ between `<!-- table: NAME -->` and `<!-- end of table -->` from the descriptions of the features and from the
-// schemas. `--check` writes nothing and fails if a table is out of date. Needs `npm run build` first.
+// Writes the tables of docs/ between `<!-- table: NAME -->` and `<!-- end of table -->` from the feature descriptions and the schemas.
+// `--check` writes nothing and fails if a table is out of date. It needs `npm run build` first.
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
@@ -23,7 +23,7 @@ export function tablesOf(features, fields, commands) {
   return {
     commands: table(["command", "what it does"], summaries(commands)),
     models: table(
-      ["models", "what they are", "source", "options of their own", "names of weights"],
+      ["models", "what they are", "source", "their options", "weight names of"],
       models.map((family) => [
         codes(family.models),
         family.summary,
@@ -33,31 +33,31 @@ export function tablesOf(features, fields, commands) {
       ]),
     ),
     datasets: table(
-      ["data set", "images", "options of its own", "masks"],
+      ["data set", "images", "its options", "masks"],
       datasets.map(({ name, summary, options, masks }) => [code(name), summary, codes(Object.keys(options)), masks]),
     ),
     distances: table(
-      ["distance", "of a map M and its prototype P", "usual weight"],
+      ["distance", "distance of a map M and its prototype P", "usual weight"],
       distances.map(({ name, summary, lambda }) => [code(name), summary, String(lambda)]),
     ),
     baselines: table(
-      ["baseline", "what it asks of the network", "source", "needs masks"],
+      ["baseline", "what it trains for", "source", "needs masks"],
       baselines.map(({ name, summary, source, needs }) => [code(name), summary, source, needs.masks ? "yes" : "no"]),
     ),
-    optimizers: table(["optimizer", "what it is", "options of its own"], withOptions(optimizers)),
-    schedules: table(["schedule", "learning rate", "options of its own"], withOptions(schedules)),
+    optimizers: table(["optimizer", "what it is", "its options"], withOptions(optimizers)),
+    schedules: table(["schedule", "learning rate", "its options"], withOptions(schedules)),
     methods: table(
       ["method", "map, before ReLU", "source"],
       methods.map(({ name, formula, source }) => [name, formula, source]),
     ),
     options: Object.entries(groupsOf(fields))
-      .map(([group, own]) => `### ${group}\n\n${table(["option", "what it means", "default"], own.map(optionRow))}`)
+      .map(([group, own]) => `### ${group}\n\n${table(["option", "description", "default"], own.map(optionRow))}`)
       .join("\n\n"),
   };
 }
 
 /**
- * A page with its tables filled in. A page may name only tables that there are.
+ * Fills in the tables of a page. @throws if the page names a table that does not exist
  *
  * @param {string} text
  * @param {Record<string, string>} tables

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Writes src/tensor/generated/aten.ts: one typed function for each operator of scripts/ops.txt, its signature taken from
-// the schemas of the libtorch that the addon runs on. `--check` writes nothing and fails where the file is out of date.
+// Writes src/tensor/generated/aten.ts: one typed function for each operator of scripts/ops.txt, with the signature of its schema in the
+// libtorch that the addon uses. `--check` writes nothing and fails if the file is out of date.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -14,8 +14,9 @@ const target = join(root, "src/tensor/generated/aten.ts");
 /** @typedef {{ name: string, args: Argument[], writes: boolean, returns: string[] }} Schema */
 
 /**
- * How an argument of a schema type is declared in TypeScript, and how it is checked and written to the arena. Lists are taken,
- * copied and checked, before anything is written: reading one may run a getter or a Proxy, and that may run operators.
+ * For each type of a schema, the argument's type in TypeScript, and the code that checks it and writes it to the arena. Lists are copied
+ * and checked before anything is written, because reading one may run a getter or a Proxy, which may run operators that write to the arena
+ * too.
  *
  * @type {Record<string, { ts: string, take?: Line, put: Line }>}
  */
@@ -47,7 +48,7 @@ const TYPES = {
   float: { ts: "number", put: (name, place) => `arena[next++] = float(${name}, ${place});` },
   "float?": { ts: "number | undefined", put: (name, place) => `arena[next++] = optionalFloat(${name}, ${place});` },
   bool: { ts: "boolean", put: (name, place) => `arena[next++] = boolean(${name}, ${place}) ? 1 : 0;` },
-  // Only empty ones are of use here: parameters of activations that have none.
+  // Only empty lists are needed here, as parameters of activations that have none.
   "Scalar?[]": {
     ts: "readonly []",
     take: (name, place) => `${name} = listOf(${name}, ${place}) as [];`,
@@ -73,14 +74,15 @@ function typeOf(text) {
 const camel = (name) => name.replace(/_+([a-z0-9])/gi, (_match, letter) => letter.toUpperCase());
 
 /**
- * An operator's name with its namespace; ops.txt leaves out that of ATen.
+ * The full name of an operator. ops.txt omits the namespace if it is aten.
  *
  * @param {string} name
  */
 const qualified = (name) => (name.includes("::") ? name : `aten::${name}`);
 
 /**
- * `mkldnn::_convolution_pointwise` becomes mkldnnConvolutionPointwise, `add_.Tensor` addInPlaceTensor, `_fused_adam_` fusedAdamInPlace, `sum.dim_IntList` sumDimIntList.
+ * Makes a function name: `mkldnn::_convolution_pointwise` becomes mkldnnConvolutionPointwise, `add_.Tensor` addInPlaceTensor,
+ * `_fused_adam_` fusedAdamInPlace, `sum.dim_IntList` sumDimIntList.
  *
  * @param {string} operator
  */
@@ -116,7 +118,7 @@ function splitTopLevel(text) {
 }
 
 /**
- * A schema's default as TypeScript: None, True, 'text', or one number that stands for each of a fixed number of them.
+ * Translates a schema's default into TypeScript: None, True, 'text', or one number that is repeated a fixed number of times.
  *
  * @param {string} text
  * @param {string} type
@@ -140,7 +142,8 @@ function parseArgument(text) {
 }
 
 /**
- * Drops alias annotations, `Tensor(a!)` or `Tensor(a -> *)`; what an operator writes to is in its result's annotation.
+ * Removes alias annotations, `Tensor(a!)` or `Tensor(a -> *)`. Whether an operator writes to an argument is read from the annotation of its
+ * result.
  *
  * @param {string} schema
  */
@@ -184,7 +187,7 @@ function returnOf({ writes, returns }, op) {
 }
 
 /**
- * How messages name an argument: "maxPool2d: kernelSize".
+ * The name of an argument in messages: "maxPool2d: kernelSize".
  *
  * @param {string} name
  * @param {string} operator
@@ -195,7 +198,7 @@ const placeOf = (name, operator) => JSON.stringify(`${camel(operator.replace(/::
 const typeFor = (type) => TYPES[type] ?? fail(`no TypeScript for ${type}`);
 
 /**
- * The line that writes an argument.
+ * The line of code that writes an argument to the arena.
  *
  * @param {Argument} argument
  * @param {string} operator
@@ -203,7 +206,7 @@ const typeFor = (type) => TYPES[type] ?? fail(`no TypeScript for ${type}`);
 const putOf = ({ type, name }, operator) => typeFor(type).put(name, placeOf(name, operator));
 
 /**
- * The line that reads a list, if the argument is one.
+ * The line of code that copies a list, if the argument is one.
  *
  * @param {Argument} argument
  * @param {string} operator
@@ -249,7 +252,7 @@ function fail(message) {
   process.exit(1);
 }
 
-/** Where the generated code finds what it calls. */
+/** The files from which the generated code imports its helpers. */
 const HELPERS = {
   "../../engine/dispatch.ts": [
     "boolean",

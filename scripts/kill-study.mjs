@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Kills a training run with SIGKILL at random moments and resumes it, until it ends; then its weights must equal those of the
-// unbroken run, bit for bit.
+// Kills a training run with SIGKILL at random moments and resumes it until it ends. Its weights must then equal those of an uninterrupted
+// run, bit for bit.
 //   node scripts/kill-study.mjs [--kills 50] [--seed 1]
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -37,14 +37,14 @@ const CONFIG = [
 ].flat();
 
 let state = Number(values.seed);
-/** Uniform in [0, 1), the same for a seed. */
+/** A number drawn uniformly from [0, 1), the same for the same seed. */
 function random() {
   state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
   return state / 2 ** 32;
 }
 
 /**
- * Runs `batch-cam train`; killed after `milliseconds` of training where that is given. Resolves to whether it ended by itself.
+ * Runs `batch-cam train`, and kills it after `milliseconds` of training if they are given. Resolves to whether it ended by itself.
  *
  * @param {string[]} args
  * @param {number} [milliseconds]
@@ -61,7 +61,7 @@ function run(args, milliseconds) {
     /** @param {Buffer} chunk */
     const listen = (chunk) => {
       said += chunk;
-      // From the first line on: before it, there is nothing but the loading of the engine.
+      // The time starts with the first line of output, because everything before is the loading of the engine.
       if (milliseconds !== undefined) timer ??= setTimeout(() => child.kill("SIGKILL"), milliseconds);
     };
     child.stdout.on("data", listen);
@@ -107,15 +107,15 @@ async function main() {
     }
     const same = digest(name) === expected.weights && steps(name).join() === expected.steps;
     if (!same) {
-      console.error(`round ${round}, ${kills} kills: weights or log differ from the unbroken run's`);
+      console.error(`round ${round}, ${kills} kills: weights or log differ from those of the uninterrupted run`);
       console.error(`weights ${digest(name)}, expected ${expected.weights}`);
       console.error(`steps logged ${steps(name).join()}, expected ${expected.steps}`);
       return 1;
     }
-    console.log(`round ${round}: ${kills} kills so far, weights and log equal the unbroken run's`);
+    console.log(`round ${round}: ${kills} kills so far, weights and log equal those of the uninterrupted run`);
     rmSync(join(output, name), { recursive: true });
   }
-  console.log(`${kills} kills: every run resumed and ended with the unbroken run's weights, bit for bit`);
+  console.log(`${kills} kills: every run resumed and ended with the weights of the uninterrupted run, bit for bit`);
   return 0;
 }
 

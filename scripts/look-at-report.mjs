@@ -1,6 +1,6 @@
-// Opens a report.html in headless Chromium at desktop and phone width, light and dark, and on paper: screenshots, and what is wrong.
-// Fails on console errors, requests, overflow of the page to the right, and axe-core's serious or critical faults.
-// Usage: node scripts/look-at-report.mjs report.html [--out <folder>]; needs chromium or google-chrome on the PATH.
+// Opens a report.html in headless Chromium at desktop and phone width, in light and dark mode and for print, and takes screenshots. It
+// fails on console errors, requests, content wider than the page, and serious or critical faults that axe-core finds.
+// Usage: node scripts/look-at-report.mjs report.html [--out <folder>]; it needs chromium or google-chrome on the PATH.
 import { existsSync, mkdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { delimiter, join, resolve } from "node:path";
@@ -9,7 +9,7 @@ import { parseArgs } from "node:util";
 
 const BROWSERS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
-/** The first browser on the PATH; undefined where there is none. */
+/** The first browser on the PATH, or undefined if there is none. */
 export function findBrowser(path = process.env.PATH ?? "") {
   const folders = path.split(delimiter).filter(Boolean);
   return BROWSERS.flatMap((name) => folders.map((folder) => join(folder, name))).find((file) => existsSync(file));
@@ -19,7 +19,7 @@ const THEMES = /** @type {const} */ (["light", "dark"]);
 const VIEWS = [1280, 390].flatMap((width) => THEMES.map((theme) => ({ width, theme })));
 
 /**
- * Faults of a page, as lines; screenshots and a PDF go to `out` if it is given.
+ * The faults of a page, one line each. Screenshots and a PDF are written to `out` if it is given.
  *
  * @param {string} report
  * @param {{ browser: string | undefined, out?: string | undefined }} options
@@ -35,7 +35,7 @@ export async function lookAt(report, { browser: executablePath, out }) {
   try {
     for (const { width, theme } of VIEWS) {
       const view = `${width} px, ${theme}`;
-      // The page's own policy forbids scripts: axe comes in past it.
+      // The page's content security policy forbids scripts, so it is bypassed to run axe.
       const context = await browser.newContext({
         viewport: { width, height: 900 },
         colorScheme: theme,
@@ -47,7 +47,7 @@ export async function lookAt(report, { browser: executablePath, out }) {
       const address = pathToFileURL(resolve(report)).href;
       page.on("request", (request) => {
         const url = request.url();
-        if (url !== address && !url.startsWith("data:")) faults.push(`${view}: it asks for ${url}`);
+        if (url !== address && !url.startsWith("data:")) faults.push(`${view}: the page requests ${url}`);
       });
       await page.goto(address, { waitUntil: "load" });
       const wide = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");

@@ -1,4 +1,4 @@
-// Writes test/fixtures/rand_augment.json with torchvision: make-augment-fixtures.py says what.
+// Writes test/fixtures/rand_augment.json with torchvision; see make-augment-fixtures.py.
 // Usage: node scripts/make-augment-fixtures.mjs [--venv <folder>] [--out <folder>]
 import { writeFixtures } from "./python-environment.mjs";
 

@@ -1,4 +1,4 @@
-"""What torchvision's operations on shades make of images of bytes: test/fixtures/rand_augment.json."""
+"""Writes test/fixtures/rand_augment.json: results of torchvision's colour operations on uint8 images."""
 import json
 import sys
 

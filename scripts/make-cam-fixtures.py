@@ -28,7 +28,7 @@ PGC, TORCHCAM, CAPTUM = ("grad-cam", "torchcam", "captum")
 
 
 def grad_cam(method, subject, targets=None, step="get_cam_image", layers=True, **options):
-    """What `step` of a pytorch-grad-cam method gives, and the map that the method returns."""
+    """The result of `step` of a pytorch-grad-cam method, and the map that the method returns."""
     with method(model=subject.model, target_layers=[subject.target_layer()] if layers else []) as cam:
         original, seen = getattr(cam, step), []
         setattr(cam, step, lambda *given: seen.append(original(*given)) or seen[-1])
@@ -41,7 +41,7 @@ def grad_cam(method, subject, targets=None, step="get_cam_image", layers=True, *
 
 
 def gradients_at(subject, x, modules):
-    """Outputs of modules and the gradients there, and that of the image."""
+    """The outputs of modules, their gradients, and the gradient of the image."""
     outputs, x = [], x.clone().requires_grad_()
     hooks = [m.register_forward_hook(lambda _m, _i, out: outputs.append(out) or out.clone()) for m in modules]
     logits = subject.model(x)
@@ -71,7 +71,7 @@ def smoothing(subject):
 
 
 def full_gradient_terms(subject):
-    """|x * d/dx| and |b * G| of every layer that FullGrad takes, (B, K, h, w) each."""
+    """|x * d/dx|, and |b * G| of every layer that FullGrad uses, each (B, K, h, w)."""
     kinds = (torch.nn.Conv2d, torch.nn.BatchNorm2d)
     layers = [m for m in subject.model.modules() if isinstance(m, kinds) and m.bias is not None]
     _, grads, image = gradients_at(subject, subject.x, layers)
@@ -126,7 +126,7 @@ def score_cam(subject):
 
 
 def torch_cam(method, subject, noise=None):
-    """The raw and the normalised map of a torch-cam method; noise replaces what its distribution would draw."""
+    """The raw and the normalised map of a torch-cam method; `noise` replaces the samples of its distribution."""
     result = {}
     for key, normalized in (("raw", False), ("normalized", True)):
         with method(subject.model, subject.layer) as cam, torch.enable_grad():
@@ -138,7 +138,7 @@ def torch_cam(method, subject, noise=None):
 
 
 def smooth_mean(subject, noise):
-    """Smooth Grad-CAM++ with every derivative averaged and the clean maps."""
+    """Smooth Grad-CAM++ with the mean of every derivative and the maps of the clean image."""
     layers = [subject.target_layer()]
     grads = torch.stack([gradients_at(subject, subject.x + n, layers)[1][0] for n in noise.to(subject.x)])
     [maps] = gradients_at(subject, subject.x, layers)[0]
@@ -177,7 +177,7 @@ def captum_smooth(subject):
     noise = draw_noise(subject)
 
     def compute(chosen):
-        drawn = noise.transpose(0, 1).flatten(0, 1).to(chosen.x)  # captum keeps the samples of an image together
+        drawn = noise.transpose(0, 1).flatten(0, 1).to(chosen.x) # captum expects the samples of an image next to each other
         tunnel = captum.attr.NoiseTunnel(captum.attr.Saliency(chosen.model))
         settings = {"nt_type": "smoothgrad", "nt_samples": SAMPLES, "stdevs": STD, "target": chosen.y}
         with mock.patch("torch.normal", lambda *_: drawn):
@@ -207,7 +207,8 @@ TIGHT = {
 }
 NOISE = {"std": STD, "num_samples": SAMPLES, "noise": "input/noise is (sample, B, C, H, W), scaled by std already"}
 PATH = {"n_steps": STEPS, "baseline": 0}
-# What computes the tensors, the library, what is checked, the paragraphs of the definition, parameters, tolerance.
+# For each kind: the function that computes the tensors, the library, what is checked, the paragraphs of the definition, parameters,
+# tolerance.
 KINDS = {
     "smoothing": (smoothing, PGC, "GradCAM with aug_smooth and with eigen_smooth", "G AUG EIGEN MINMAX", {}, LOOSE),
     "fullgrad": (fullgrad, PGC, "FullGrad, summed and scaled", "FULLGRAD MINMAX", {}, LOOSE),

@@ -1,4 +1,4 @@
-// Writes test/fixtures/inputs/npy-dtypes.npz with NumPy and torchvision-resize.json with torchvision: make-data-fixtures.py says what.
+// Writes test/fixtures/inputs/npy-dtypes.npz with NumPy and torchvision-resize.json with torchvision; see make-data-fixtures.py.
 // Usage: node scripts/make-data-fixtures.mjs [--venv <folder>] [--out <folder>]
 import { writeFixtures } from "./python-environment.mjs";
 

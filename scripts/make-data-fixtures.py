@@ -36,7 +36,7 @@ numpy.savez_compressed(folder / "npy-dtypes.npz", **arrays)
 
 
 def image_of(channels, height, width):
-    """Byte i, in the order (H, W, C), is the top byte of the 32-bit product of i and Knuth's 2654435761: the test computes it too."""
+    """Byte i, in the order (H, W, C), is the top byte of the 32-bit product of i and Knuth's 2654435761. The test computes the same bytes."""
     product = (numpy.arange(height * width * channels, dtype=numpy.uint64) * 2654435761) % 2**32
     return torch.from_numpy((product >> 24).astype("uint8").reshape(height, width, channels)).permute(2, 0, 1)
 

@@ -34,7 +34,7 @@ def grad_cam(model, images, classes):
 
 
 def judged(metric, maps, masks=None, alone=True, **options):
-    """A Quantus metric of maps (N,H,W), each in a call of its own or all in one."""
+    """A Quantus metric of maps (N,H,W), in one call for each map or one call for all."""
     maps = np.asarray(maps)[:, None]
     masks = np.ones_like(maps, dtype=np.uint8) if masks is None else np.asarray(masks)[:, None]
     parts = [slice(i, i + 1) for i in range(len(maps))] if alone else [slice(None)]
@@ -92,7 +92,7 @@ def captum_sensitivity(subject):
         return images + (torch.rand(images.shape) * 2 - 1) * RADIUS
 
     def measure(explain, **options):
-        def either(given, **target):  # captum gives a tuple, and takes one, for the clean images alone
+        def either(given, **target): # captum passes a tuple and expects one for the clean images only
             return (explain(*given, **target),) if isinstance(given, tuple) else explain(given, **target)
 
         return sensitivity_max(either, subject.x, perturb, n_perturb_samples=SAMPLES, **options)
@@ -141,7 +141,7 @@ def quantus_randomisation(subject):
 
 
 class Given:
-    """An extractor of torch-cam's protocol whose map is already there."""
+    """An extractor with torch-cam's interface that returns a given map."""
 
     def __init__(self, model, maps):
         self.model, self.maps, self._hooks_off = model, maps, contextlib.nullcontext
@@ -195,7 +195,8 @@ def road(subject):
     return {"out/ROADCombined": combined, "out/quantus/imputed": np.stack(imputed)}
 
 
-# What computes the tensors, the libraries, what is checked, parameters, tolerance, and which tensors hold NaN.
+# For each kind: the function that computes the tensors, the libraries, what is checked, parameters, tolerance, and the tensors that
+# contain NaN.
 KINDS = {
     "maps": (
         quantus_maps,

@@ -1,4 +1,4 @@
-"""Writes printed_tensors.json and printed_modules.json: what torch prints of tensors and modules."""
+"""Writes printed_tensors.json and printed_modules.json: tensors and modules as torch prints them."""
 import json
 import random
 import sys
@@ -49,7 +49,7 @@ def modules():
 folder = Path(sys.argv[1])
 cases = []
 for data, shape, dtype, grad in tensors():
-    # A pair stands for so many numbers from 0 on, divided by the second.
+    # A pair (n, d) stands for the numbers 0 to n - 1, divided by d.
     values = [i / data[1] for i in range(data[0])] if isinstance(data, tuple) else data
     tensor = torch.tensor(values, dtype=getattr(torch, dtype)).reshape(shape).requires_grad_(grad)
     given = {"range": data} if isinstance(data, tuple) else {"data": [str(value) for value in data]}

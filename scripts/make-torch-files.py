@@ -29,7 +29,7 @@ MARKER = "torch-file-was-executed"
 
 
 def rule(shape: tuple[int, ...], dtype: str) -> torch.Tensor:
-    """Element i is (3 i) mod 7 - 2 (for uint8 its absolute value), converted to the dtype: the tests know the same rule."""
+    """Element i is (3 i) mod 7 - 2 (for uint8 its absolute value), converted to the dtype. The tests use the same rule."""
     count = int(torch.tensor(shape, dtype=torch.int64).prod())
     values = (3 * torch.arange(count)) % 7 - 2
     values = values.abs() if dtype == "uint8" else values
@@ -87,11 +87,11 @@ def nested() -> dict[str, object]:
 
 
 class AttributeDict(dict):
-    """A dict with a class of its own, as Lightning keeps hyperparameters in."""
+    """A subclass of dict, like the one in which Lightning stores hyperparameters."""
 
 
 def beside() -> dict[str, object]:
-    """A checkpoint as training scripts write it, with objects of many classes beside the weights."""
+    """A checkpoint as training scripts write it, with objects of many classes besides the weights."""
     hyper = AttributeDict(lr=0.1, milestones=[1, 2])
     hyper.frozen = True
     counts = collections.defaultdict(list, {"a": [1, 2]})
@@ -124,17 +124,17 @@ class Mode(enum.Enum):
 
 
 class Tagged(torch.Tensor):
-    """A tensor of a class of its own, which torch pickles by _rebuild_from_type_v2."""
+    """A tensor of a subclass, which torch pickles by _rebuild_from_type_v2."""
 
 
 def keyed() -> dict[str, object]:
-    """Weights and their average, each within a dict of its own."""
+    """Weights and their moving average, each in a separate dict."""
     average = {name: value + 1 for name, value in module().state_dict().items()}
     return {"net": {"module": module().state_dict()}, "ema": {"module": average, "decay": 0.9}, "epoch": 1}
 
 
 class Reduced:
-    """Pickled as a call of `function` with `arguments`, and after it whatever state is given."""
+    """An object that is pickled as a call of `function` with `arguments`, followed by the given state."""
 
     def __init__(self, function: object, *arguments: object, state: object = None):
         self.reduced = (function, arguments) if state is None else (function, arguments, state)
@@ -187,7 +187,7 @@ def write_archive(path: str, data: bytes) -> None:
 
 
 def write_torchscript(path: str) -> None:
-    """Without the debug records, which hold paths of the machine that wrote them."""
+    """Removes the debug records, which contain paths of the machine that wrote them."""
     stream = io.BytesIO()
     torch.jit.save(torch.jit.script(module()), stream)
     with zipfile.ZipFile(stream) as read, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -197,7 +197,7 @@ def write_torchscript(path: str) -> None:
 
 
 def write_zip64(path: str, source: str) -> None:
-    """The same entries with 64-bit numbers, as torch writes them beyond 4 GiB."""
+    """The same entries with 64-bit sizes and offsets, as torch writes them in files above 4 GiB."""
     zipfile.ZIP64_LIMIT = 0
     with zipfile.ZipFile(source) as read, zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for entry in read.infolist():
@@ -226,7 +226,7 @@ def main(folder: str) -> None:
     torch.save(module(), f"{folder}/whole.pth")
     for protocol in (3, 5):
         torch.save(nested(), f"{folder}/nested-protocol{protocol}.pth", pickle_protocol=protocol)
-    # The source of a pickled network's class, and the path of that source, are left out.
+    # torch would store the source of a pickled network's class, and the path of that source.
     torch.serialization.get_source_lines_and_file = None
     legacy = {"legacy": module().state_dict(), "legacy-views": views(), "legacy-whole": module(), "legacy-beside": beside()}
     for name, value in legacy.items():

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Builds dist/ for `npm pack`: an installation of the package has no TypeScript compiler, and no sources for one.
+// Builds dist/ for `npm pack`, because an installed package contains neither the sources nor a TypeScript compiler.
 import { fileURLToPath } from "node:url";
 import { asFailure } from "./setup/failure.mjs";
 import { Progress } from "./setup/progress.mjs";

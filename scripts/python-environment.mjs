@@ -1,4 +1,4 @@
-// A Python with the packages that a comparison needs, in a virtual environment of its own.
+// Provides a Python with the packages that a comparison needs, in a separate virtual environment.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -7,8 +7,8 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 /**
- * The interpreter of a virtual environment in `folder` with the packages of `requirements/<name>.txt`. An environment that is
- * already there is used again: pip adds what it lacks. A `complete` list names the dependencies too, and pip adds no others.
+ * The interpreter of a virtual environment in `folder` with the packages of `requirements/<name>.txt`. An existing environment is used
+ * again, and pip adds missing packages. If the list is `complete`, it names the dependencies too, and pip adds no others.
  *
  * @param {string} name
  * @param {string} folder
@@ -29,8 +29,8 @@ export function installPython(name, folder, { complete = false } = {}) {
 }
 
 /**
- * Runs Python programs that write fixtures into the folder that they are given, with the packages of `requirements/<name>.txt`.
- * Of the command line: `--venv`, an environment to keep, and `--out`, another folder than the tests' own.
+ * Runs Python programs, with the packages of `requirements/<name>.txt`, that write fixtures into the folder given to them. Flags of the
+ * command line: `--venv` names an environment to keep, and `--out` a folder other than the tests' own.
  *
  * @param {string} name
  * @param {readonly (string | URL)[]} programs

@@ -1,5 +1,5 @@
 // Checks that this project and Python's safetensors read each other's files, and write the same bytes, for every dtype.
-// Usage: npm run build && node scripts/python-interop.mjs     (needs python3 with venv; packages go to a temporary folder)
+// Usage: npm run build && node scripts/python-interop.mjs (it needs python3 with venv; packages are installed in a temporary folder)
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,7 +10,7 @@ import { installPython } from "./python-environment.mjs";
 
 /** @import { Tensor } from "batch-cam/tensor" */
 
-// The same rule as in python-interop.py.
+// The same shapes as in python-interop.py.
 const SHAPES = { scalar: [], vector: [5], matrix: [2, 3], empty: [0], hollow: [2, 0, 3] };
 /** @type {import("batch-cam/tensor").DType[]} */
 const DTYPES = ["float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"];
@@ -45,7 +45,7 @@ async function compareWithTheirs(ours, folder) {
   const metadata = await readSafetensorsMetadata(path);
   if (metadata.name !== METADATA.name) fail(`metadata: got ${JSON.stringify(metadata)}`);
   const bytesOf = (/** @type {string} */ name) => readFileSync(join(folder, `${name}.safetensors`));
-  if (!bytesOf("ours").equals(bytesOf("theirs"))) fail("the two files hold the same tensors in different bytes");
+  if (!bytesOf("ours").equals(bytesOf("theirs"))) fail("the two files contain the same tensors in different bytes");
 }
 
 /**

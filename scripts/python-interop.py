@@ -28,7 +28,7 @@ METADATA = {"name": 'na\u00efve "quoted" \\ \n \U0001f600'}
 
 def element_bytes(dtype: str, shape: tuple[int, ...]) -> bytes:
     values = (3 * numpy.arange(numpy.prod(shape, dtype=int))) % 7 - 2
-    if dtype == "bfloat16":  # exact for small integers: the upper half of a float32
+    if dtype == "bfloat16": # exact for small integers: bfloat16 is the upper half of a float32
         return (values.astype("<f4").view("<u4") >> 16).astype("<u2").tobytes()
     if dtype == "uint8":
         return numpy.abs(values).astype(dtype).tobytes()

@@ -12,7 +12,7 @@ const { height, width, images, labels, prototypes, classNames } = runs.plain.sam
  */
 const cell = (kind) => (pixels) => ({ kind, pixels, height, width });
 /**
- * The maps of a run, with the marks of the report: dead, and what a misread digit was taken for.
+ * The maps of a run, with the marks of the report for dead maps and for misread digits.
  *
  * @param {keyof typeof runs} label
  */

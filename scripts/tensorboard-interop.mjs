@@ -1,5 +1,5 @@
-// Trains with --tensorboard, stops and resumes it, and checks that the real TensorBoard reads back every number of the log.
-// Usage: npm run build && node scripts/tensorboard-interop.mjs [--venv <folder>]     (needs python3 with venv)
+// Trains with --tensorboard, stops and resumes the run, and checks that TensorBoard reads every number of the log from the event files.
+// Usage: npm run build && node scripts/tensorboard-interop.mjs [--venv <folder>] (it needs python3 with venv)
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,7 +9,7 @@ import { parseArgs } from "node:util";
 import { installPython } from "./python-environment.mjs";
 
 /**
- * @typedef {object} Seen what TensorBoard read
+ * @typedef {object} Seen the content that TensorBoard read
  * @property {Record<string, [step: number, value: number][]>} scalars
  * @property {Record<string, [step: number, width: number][]>} images
  * @property {Record<string, string>} texts
@@ -21,7 +21,7 @@ const { values } = parseArgs({ options: { venv: { type: "string" } } });
 const folder = mkdtempSync(join(tmpdir(), "batch-cam-tensorboard-"));
 
 /**
- * Rows of the log, as [tag, step, value].
+ * The rows of the log, as [tag, step, value].
  *
  * @param {string} run
  * @returns {[tag: string, step: number, value: number][]}

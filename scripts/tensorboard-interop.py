@@ -1,4 +1,4 @@
-"""Reads a folder of event files with TensorBoard's own accumulator, and prints what it sees as JSON."""
+"""Reads a folder of event files with TensorBoard's own accumulator, and prints its content as JSON."""
 import json
 import sys
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Runs the numerical tests as other processors would: what libtorch, oneDNN and this package's own kernels use is held
-// down, combination by combination, to what a lesser processor has. Prints a Markdown table; exits with 1 if a test fails.
+// Runs the numerical tests as other processors would run them: for each combination, libtorch, oneDNN and this package's kernels are
+// limited to the instructions of a lesser processor. It prints a Markdown table, and exits with 1 if a test fails.
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { probe } from "./test-matrix/probe.mjs";

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Compiles the addon against several versions of libtorch and runs the tests under several versions of Node, each in a copy
-// of the checkout, which is left alone. Prints a Markdown table; exits with 1 if anything fails.
+// Compiles the addon against several versions of libtorch and runs the tests with several versions of Node, each in a copy of the checkout,
+// which is not changed. It prints a Markdown table, and exits with 1 if anything fails.
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -49,7 +49,7 @@ const split = (text) => text.split(",").filter(Boolean);
 const say = (text) => process.stderr.write(`${text}\n`);
 
 /**
- * Every pair that is tested: the first of the one kind with all of the other, or all with all.
+ * The pairs of versions to test: the first libtorch with every Node and the first Node with every libtorch, or all with all.
  *
  * @param {readonly Torch[]} torches
  * @param {readonly Node[]} nodes
@@ -61,7 +61,7 @@ function pairs(torches, nodes) {
 }
 
 /**
- * Sets a copy up as a user would, and runs the tests there.
+ * Sets up a copy as a user would, and runs the tests there.
  *
  * @param {{ torch: Torch, node: Node }} pair
  * @param {{ copy: string, caches: string, files: readonly string[] }} options
@@ -98,7 +98,7 @@ async function testAll({ torches, nodes, files }) {
   const failures = [];
   try {
     const copy = copyOfCheckout(ROOT, join(place, "checkout"));
-    const caches = join(place, "cache"); // of its own, so that the addon is compiled for each libtorch once
+    const caches = join(place, "cache"); // a separate cache, so that the addon is compiled once for each libtorch
     mkdirSync(caches);
     for (const pair of pairs(torches, nodes)) {
       const { cells, failures: lines } = await test(pair, { copy, caches, files });

@@ -21,7 +21,7 @@ def networks() -> dict[str, torch.nn.Module]:
 
 
 def moved(model: torch.nn.Module, generator: torch.Generator) -> torch.nn.Module:
-    """Values that no layer starts from, so that none can be left out unnoticed; and running statistics that have moved."""
+    """Random values that no layer is initialised with, so that a parameter that was not loaded is noticed, also in the running statistics."""
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))

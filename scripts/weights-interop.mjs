@@ -1,7 +1,7 @@
-// Checks that weights move both ways between this project and torchvision and timm, and come in from transformers (whole, in
-// parts, and as a file of torch.save): the same weights give the same logits.
+// Checks that weights can be exchanged with torchvision and timm in both directions, and loaded from transformers (as one file, in shards,
+// and as a torch.save file): the same weights must give the same logits.
 // Usage: npm run setup && node scripts/weights-interop.mjs [--python <interpreter with the requirements>]
-// Without --python the requirements go to a virtual environment in a temporary folder (torch and what it needs: some GB to fetch).
+// Without --python, the requirements are installed in a virtual environment in a temporary folder (torch and its dependencies, some GB).
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -15,14 +15,14 @@ import { installPython } from "./python-environment.mjs";
 /** @import { Tensor } from "batch-cam/tensor" */
 /** @typedef {{ folder: string, python: string }} Places */
 
-// As torchvision and timm make them, so that both sides build the same network by name.
+// The arguments with which torchvision and timm make each model, so that both sides build the same network by name.
 const MODELS = [
   { name: "resnet18", library: "torchvision" },
   { name: "resnet34", library: "torchvision" },
   { name: "convnextv2_atto", library: "timm" },
   { name: "convnextv2_tiny", library: "timm" },
 ];
-const TOLERANCE = 1e-4; // of the largest logit: float32 sums of two libraries' kernels
+const TOLERANCE = 1e-4; // relative to the largest logit: the float32 sums of two libraries' kernels differ
 
 const { values } = parseArgs({ options: { python: { type: "string" } } });
 /** @param {string} path */
@@ -33,12 +33,12 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
  * @param {Tensor | undefined} b
  */
 const farthest = (a, b) => {
-  if (b === undefined) throw new Error("the other library wrote no such logits");
+  if (b === undefined) throw new Error("the other library did not write these logits");
   return tidy(() => a.sub(b).abs().max().item() / b.abs().max().item());
 };
 
 /**
- * Ours to theirs, then theirs to ours; each as the largest difference of a logit.
+ * Exchanges weights in both directions; returns the largest difference of a logit for each.
  *
  * @param {(typeof MODELS)[number]} network
  * @param {Places} places
@@ -56,12 +56,13 @@ async function exchange({ name, library }, { folder, python }) {
   const read = await loadSafetensors(path("logits.safetensors"));
   const out = farthest(logits(), read.get("ours"));
   const { notes } = loadPretrained(model, await loadSafetensors(path("theirs.safetensors")));
-  if (notes.length > 0) throw new Error(`${name}: nothing was to be adapted, but: ${notes.join("; ")}`);
+  if (notes.length > 0)
+    throw new Error(`${name}: the weights should have fitted without changes, but: ${notes.join("; ")}`);
   return { name, library, out, in: farthest(logits(), read.get("theirs")) };
 }
 
 /**
- * The largest difference of a logit to transformers' own, for each way in which its weights are kept.
+ * The largest difference of a logit from transformers' own, for each format of its weights.
  *
  * @param {Places} places
  */
@@ -74,7 +75,7 @@ async function fromTransformers({ folder, python }) {
     for (const kept of [name, `${name}-parts`, `${name}-pytorch_model.bin`]) {
       const { weights } = await loadWeights(join(folder, kept));
       const described = describeWeights(weights);
-      if (described.name !== name) throw new Error(`${kept} was taken for ${described.name}`);
+      if (described.name !== name) throw new Error(`${kept} was recognised as ${described.name}`);
       const model = createModel(name, described.options).eval();
       loadPretrained(model, weights);
       const own = tidy(() => noGrad(() => model.forward(images)));

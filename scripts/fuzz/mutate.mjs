@@ -1,6 +1,6 @@
 /** @import { Random } from "./random.mjs" */
 
-/** Numbers that readers get wrong: limits of signed and unsigned integers of every width. */
+/** Numbers that readers often handle wrongly: the limits of signed and unsigned integers of every width. */
 const EDGES = [0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff];
 
 /**
@@ -18,7 +18,7 @@ const MUTATIONS = {
     if (bytes.length > 0) bytes[below(bytes.length)] = pick([0, 1, 0x7f, 0x80, 0xff, below(256)]);
     return bytes;
   },
-  /** A header's sizes and offsets are 2, 4 or 8 bytes long, in either byte order. */
+  /** Sizes and offsets in headers are 2, 4 or 8 bytes long, in either byte order. */
   setInteger(bytes, { below, pick }) {
     const width = pick([2, 4, 8]);
     if (bytes.length < width) return bytes;
@@ -44,7 +44,7 @@ const MUTATIONS = {
     const junk = Buffer.from(Array.from({ length: 1 + below(16) }, () => below(256)));
     return Buffer.concat([bytes.subarray(0, at), junk, bytes.subarray(at)]);
   },
-  /** Texts are damaged by their own kind: digits become other numbers, words and brackets go. */
+  /** Texts are damaged in their own way: digits are replaced by other numbers, and words and brackets are removed. */
   replaceText(bytes, { below, pick }) {
     const text = bytes.toString("latin1");
     const tokens = [...text.matchAll(/-?\d+|[[\]{}",:()=;]|\b\w+\b/g)];
@@ -72,7 +72,7 @@ const MUTATIONS = {
 const WAYS = Object.values(MUTATIONS);
 
 /**
- * A damaged copy of bytes: one to four mutations one after the other.
+ * A damaged copy of some bytes, after one to four mutations.
  *
  * @param {Uint8Array} bytes
  * @param {Random} random

@@ -6,7 +6,7 @@
  */
 
 /**
- * mulberry32: a stream of numbers in [0, 1) that depends on its seed alone.
+ * mulberry32: a stream of numbers in [0, 1) that depends only on its seed.
  *
  * @param {number} seed
  * @returns {Random}

@@ -9,7 +9,7 @@ import sharp from "sharp";
 const FIXTURES = fileURLToPath(new URL("../../test/fixtures", import.meta.url));
 
 /**
- * The smaller files of a folder of fixtures whose names match.
+ * The smaller files of a folder of fixtures whose names match a pattern.
  *
  * @param {string} folder
  * @param {RegExp} pattern
@@ -22,7 +22,7 @@ function fixtures(folder, pattern) {
 }
 
 /**
- * Valid files of every kind that the library reads, by the name that a file of that kind has.
+ * Valid files of every kind that the library reads. A key is a file name that such a file may have.
  *
  * @param {Writer} engine
  * @returns {Promise<Record<string, Buffer[]>>}
@@ -74,7 +74,7 @@ async function safetensors({ saveSafetensors, tensor, file }) {
 }
 
 /**
- * An IDX file of bytes, as MNIST's.
+ * An IDX file of bytes, the format of MNIST.
  *
  * @param {readonly number[]} sizes
  */

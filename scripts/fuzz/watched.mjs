@@ -1,16 +1,15 @@
 import { fork } from "node:child_process";
 
-/** @typedef {{ begin?: number, end?: number, found?: string, done?: boolean }} Message what a child says of a case */
+/** @typedef {{ begin?: number, end?: number, found?: string, done?: boolean }} Message a message of a child about a case */
 
 /** A case that takes longer counts as a hang. */
 const PATIENCE_MS = 30_000;
 
 /**
- * Runs cases `first` to `last` of a program in child processes, each of which sends `{ begin: case }` before a case and
- * `{ end: case, found }` after it; `found` is "fine", "refused", or the description of a fault. A child that crashes or hangs is
- * replaced and the next case goes on, so that every case is counted.
- *
- * @returns counts of what was fine and refused, and every fault with its case
+ * Runs cases `first` to `last` of a program in child processes. A child sends `{ begin: case }` before a case and `{ end: case, found }`
+ * after it, where `found` is "fine", "refused", or the description of a fault. A child that crashes or hangs is replaced by another one,
+ * which continues with the next case, so that every case is counted.
+ * @returns the numbers of fine and refused cases, and every fault with its case
  * @param {string} program
  * @param {{ first: number, last: number, args?: string[], onProgress?: (at: number, faults: number) => void }} options
  */
@@ -77,7 +76,7 @@ function watchChild(program, args, onEnd) {
 }
 
 /**
- * The child's side: runs one case after the other and reports each.
+ * Runs one case after another and reports each; called in the child process.
  *
  * @param {(at: number) => Promise<string>} runCase
  * @param {{ first: number, last: number }} range
@@ -94,7 +93,7 @@ export async function runCases(runCase, { first, last }) {
 }
 
 /**
- * Runs a call and describes its outcome: "fine", "refused" by a BatchCamError, or the text of any other error.
+ * Runs a function and describes its outcome: "fine", "refused" for a BatchCamError, or the text of any other error.
  *
  * @param {() => unknown} fn
  */

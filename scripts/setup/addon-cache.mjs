@@ -1,5 +1,5 @@
-// Built addons, shared by all checkouts and installations. An entry is one file, `<key>-<sha256 of the file>.node`: the key
-// says what it was built from, the sum shows damage, and one rename puts it there whole.
+// A cache of built addons, shared by all checkouts and installations. An entry is one file, `<key>-<sha256 of the file>.node`: the key
+// identifies what it was built from, the hash reveals damage, and a single rename makes writing it atomic.
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, renameSync, statSync, utimesSync } from "node:fs";
 import { join } from "node:path";
@@ -12,14 +12,14 @@ import { loadProblem } from "./tools.mjs";
 
 /** @import { Context, ToolchainMarks } from "./types.d.ts" */
 
-/** An addon takes under 2 MB. Checkouts of several branches, and of several compilers, take turns. */
+/** An addon takes less than 2 MB. Several entries let checkouts of different branches and compilers alternate without a rebuild. */
 const KEPT_ENTRIES = 16;
 const ENTRY = /^([0-9a-f]{32})-([0-9a-f]{64})\.node$/;
 /** Locks and temporary files of processes that were killed. */
 const LEFT_OVER = /\.(lock\.\d+|tmp)$/;
 const LEFT_OVER_MS = 24 * 3_600_000;
 
-/** Variables that change what cmake and the compilers make of the same sources. */
+/** Variables that change the result of cmake and the compilers for the same sources. */
 const BUILD_VARIABLES = [
   ...["CXXFLAGS", "LDFLAGS", "CPATH", "CPLUS_INCLUDE_PATH", "LIBRARY_PATH", "SDKROOT"],
   ...["CMAKE_BUILD_TYPE", "CMAKE_TOOLCHAIN_FILE", "CMAKE_PREFIX_PATH", "MACOSX_DEPLOYMENT_TARGET"],
@@ -29,7 +29,7 @@ const BUILD_VARIABLES = [
 const folderOf = (env) => join(cacheRoot(env), "addons");
 
 /**
- * What compiles and links the addon, as one text. libtorch's path belongs to it: the addon finds its libraries by that path.
+ * Everything that compiles and links the addon, as one text. It includes libtorch's path, by which the addon finds its libraries.
  *
  * @param {ToolchainMarks} toolchain
  */
@@ -40,7 +40,7 @@ export function toolchainOf({ libtorch, compiler, env }) {
 }
 
 /**
- * Names an addon by all that it is built from: the hash of its sources and the toolchain.
+ * Names an addon by everything that it is built from: the hash of its sources and the toolchain.
  *
  * @param {string} sources
  * @param {string} toolchain
@@ -52,15 +52,15 @@ export const addonKey = (sources, toolchain) =>
     .slice(0, 32);
 
 /**
- * Whether any addon is kept, of whatever sources.
+ * Whether the cache contains an addon, of whatever sources.
  *
  * @param {NodeJS.ProcessEnv} env
  */
 export const holdsAddons = (env) => entries(folderOf(env)).length > 0;
 
 /**
- * Copies the kept addon of a key to `target`; false if there is none. Each is checked by its sum and by loading it, and one
- * that fails is removed.
+ * Copies the cached addon of a key to `target`; returns false if there is none. Each candidate is checked by its hash and by loading it,
+ * and removed if it fails.
  *
  * @param {string} key
  * @param {string} target
@@ -77,8 +77,8 @@ export async function takeAddon(key, target, { env, root }) {
     if (sha256(bytes) === entry.sum) {
       writeWhole(temporary, bytes);
       if ((await loadProblem(temporary, { env, root })) === null) {
-        renameSync(temporary, target); // a process that runs the old addon keeps its file
-        tryTo(() => utimesSync(path, new Date(), new Date())); // the least recently used are removed first
+        renameSync(temporary, target); // a rename, so that a process that runs the old addon keeps its file
+        tryTo(() => utimesSync(path, new Date(), new Date())); // marks it as used: the least recently used are removed first
         return true;
       }
       remove(temporary);
@@ -89,7 +89,8 @@ export async function takeAddon(key, target, { env, root }) {
 }
 
 /**
- * Keeps a built addon for other checkouts. The cache is a convenience: null, or why it could not be written.
+ * Stores a built addon for other checkouts. Because the cache is only a convenience, it returns the reason if it cannot be written, and
+ * null otherwise.
  *
  * @param {string} key
  * @param {string} built
@@ -113,8 +114,8 @@ export function keepAddon(key, built, { env }) {
 }
 
 /**
- * Runs `build` while no other set-up builds the same addon: the one that waited then finds it kept. Where the cache cannot
- * be written, each builds for itself.
+ * Runs `build` while no other set-up builds the same addon; a set-up that waited then finds the addon in the cache. If the cache cannot be
+ * written, each set-up builds by itself.
  *
  * @param {string} key
  * @param {() => Promise<void>} build
@@ -136,7 +137,7 @@ export async function buildAlone(key, build, { env, progress }) {
 }
 
 /**
- * Removes all but the newest entries, and what killed processes left.
+ * Removes all but the newest entries, and files that killed processes left.
  *
  * @param {string} folder
  */
@@ -161,7 +162,7 @@ function entries(folder) {
 }
 
 /**
- * When a file was last written, or an entry last used; 0 where it has gone meanwhile.
+ * The time at which a file was last written or an entry last used, or 0 if it has been removed meanwhile.
  *
  * @param {string} path
  */

@@ -14,13 +14,13 @@ const ADDON = "batch_cam.node";
 
 /** @type {BuildStep} */
 export const addon = {
-  /** Whether native/build holds an addon of these sources, this libtorch, these Node-API headers and this compiler. */
+  /** Whether native/build contains an addon of these sources, this libtorch, these Node-API headers and this compiler. */
   isFresh({ root, env }) {
     const stamp = readJson(stampPath(root));
     if (stamp?.format !== FORMAT || !existsSync(join(root, "native/build", ADDON))) return false;
     if (stamp.platform !== process.platform || stamp.arch !== process.arch) return false;
     if (stamp.requested !== requestedLibtorch(env, stamp) || !existsSync(stamp.library)) return false;
-    // A machine that has lost its compiler keeps the addon that it has.
+    // If the compiler is no longer installed, the existing addon is still used.
     const compiler = findCompiler(env)?.identity ?? stamp.compiler;
     return stamp.compiler === compiler && stamp.mark === libraryMark(stamp.library) && stamp.hash === sourceHash(root);
   },
@@ -28,7 +28,7 @@ export const addon = {
   async run(context) {
     const { root, env } = context;
     const compiler = expectCompiler(env);
-    // Missing tools are named before libtorch is fetched, unless an addon may be there that needs no build.
+    // Missing tools are reported before libtorch is downloaded, unless the cache may have an addon, which needs no build.
     if (!holdsAddons(env)) expectBuildTools(env);
     const requested = requestedLibtorch(env, readJson(stampPath(root)));
     const libtorch = await findLibtorch(context, requested);
@@ -37,7 +37,7 @@ export const addon = {
     const key = addonKey(hash, toolchain);
     if (!(await takeKept(context, key))) {
       const build = async () => {
-        if (await takeKept(context, key)) return; // another set-up has built it meanwhile
+        if (await takeKept(context, key)) return; // another set-up may have built it while this one waited
         await buildAddon(context, { compiler, libtorch, toolchain, target: join(root, "native/build", ADDON) });
         keep(context, key, hash);
       };
@@ -66,14 +66,14 @@ export const addon = {
 };
 
 /**
- * Takes the addon from the cache, if it is there.
+ * Copies the addon from the cache, if it is there.
  *
  * @param {Context} context
  * @param {string} key
  */
 async function takeKept(context, key) {
   const taken = await takeAddon(key, join(context.root, "native/build", ADDON), context);
-  if (taken) context.progress.note("addon: taken from the cache, where an earlier set-up of the same sources left it");
+  if (taken) context.progress.note("addon: copied from the cache of an earlier set-up of the same sources");
   return taken;
 }
 
@@ -83,13 +83,14 @@ async function takeKept(context, key) {
  * @param {string} hash
  */
 function keep({ root, env, progress }, key, hash) {
-  if (sourceHash(root) !== hash) return; // edited while it was compiled: the key does not describe it
+  if (sourceHash(root) !== hash) return; // the sources were edited during the build, so the key does not describe the addon
   const problem = keepAddon(key, join(root, "native/build", ADDON), { env });
-  if (problem) progress.note(`the addon is not kept for other checkouts: ${problem}`);
+  if (problem) progress.note(`the addon was not stored for other checkouts: ${problem}`);
 }
 
 /**
- * A LIBTORCH of an earlier set-up stays in use in shells that do not set it; set to nothing, it is forgotten.
+ * The libtorch that LIBTORCH names, or the one that it named in an earlier set-up if it is not set now. Setting it to an empty text forgets
+ * that one.
  *
  * @param {NodeJS.ProcessEnv} env
  * @param {{ requested: string | null } | null} stamp
@@ -101,7 +102,7 @@ const requestedLibtorch = (env, stamp) => (env.LIBTORCH ?? stamp?.requested) || 
 const stampPath = (root) => join(root, "native/build/stamp.json");
 
 /**
- * One hash over the addon's sources and the Node-API headers' version.
+ * One hash of the addon's sources and of the Node-API headers' version.
  *
  * @param {string} root
  */

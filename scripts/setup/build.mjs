@@ -34,7 +34,7 @@ export function nodeApiHeaders(root) {
 }
 
 /**
- * Compiles the addon in native/build/work, as far as it has changed since the last build there, and copies it to `target`.
+ * Compiles the addon in native/build/work, repeating only what has changed since the last build there, and copies it to `target`.
  *
  * @param {Context} context
  * @param {Omit<Toolchain, "env"> & { toolchain: string, target: string }} from
@@ -59,7 +59,7 @@ export async function buildAddon({ root, env, progress }, { compiler, libtorch, 
       await tool(cmake, ["--build", work, "--parallel", String(compilerJobs(env))], building);
       const built = join(work, "batch_cam.node");
       await checkLoads(built, { root, env, libtorch });
-      // Copied and renamed, so that a process that runs the old addon keeps its file.
+      // The file is copied and then renamed, so that a process that runs the old addon keeps its file.
       copyFileSync(built, `${target}.new`);
       renameSync(`${target}.new`, target);
     });
@@ -69,8 +69,8 @@ export async function buildAddon({ root, env, progress }, { compiler, libtorch, 
 }
 
 /**
- * Whether objects of an earlier build may be used again. What another compiler or libtorch made, or a checkout before it was
- * moved, does not fit. And ninja and make see a change by its time alone: a file put back with an old time escapes them.
+ * Whether the objects of an earlier build can be used again. They cannot if the compiler, libtorch or the path of the checkout has changed,
+ * or if a source was replaced by a file with an older time, because ninja and make detect changes only by the time.
  *
  * @param {string} work
  * @param {string} root
@@ -128,7 +128,7 @@ async function checkLoads(path, { root, env, libtorch }) {
 }
 
 /**
- * The path of cmake; a SetupFailure if it or what it drives is missing.
+ * The path of cmake. @throws SetupFailure if cmake, or ninja and make, are missing
  *
  * @param {NodeJS.ProcessEnv} env
  */
@@ -170,7 +170,11 @@ function explain(output, root) {
     );
   }
   const errors = output.split("\n").filter((line) => /\berror\b|undefined reference|cannot find/i.test(line));
-  return new SetupFailure("the addon does not compile", `mend what the compiler names above (whole output: ${log})`, {
-    details: errors.length > 0 ? errors.slice(0, 12).join("\n") : tail(output),
-  });
+  return new SetupFailure(
+    "the addon does not compile",
+    `fix the errors that the compiler reports above (whole output: ${log})`,
+    {
+      details: errors.length > 0 ? errors.slice(0, 12).join("\n") : tail(output),
+    },
+  );
 }

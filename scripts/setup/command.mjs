@@ -2,15 +2,15 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
 /**
- * The command that sets up from a working folder: `npm run setup` is a script of a checkout's own package.json. A project
- * that has batch-cam installed, or links a checkout, has the command line alone.
+ * The command that runs the set-up from a working folder. `npm run setup` is a script of the checkout's package.json; a project that has
+ * batch-cam installed or linked has only the command line.
  */
 export function setupCommand(cwd = process.cwd()) {
   return packageName(cwd) === "batch-cam" ? "npm run setup" : "npx batch-cam setup";
 }
 
 /**
- * The name of the package that a folder belongs to; undefined if it belongs to none.
+ * The name of the package that a folder belongs to, or undefined if it belongs to none.
  *
  * @param {string} folder
  * @returns {string | undefined}

@@ -1,4 +1,4 @@
-/** A failure that the user can mend: what went wrong, and what to do about it. Printed without a stack trace. */
+/** A failure that the user can fix, with its cause and a remedy. It is printed without a stack trace. */
 export class SetupFailure extends Error {
   /**
    * @param {string} cause
@@ -13,10 +13,10 @@ export class SetupFailure extends Error {
   }
 }
 
-const ROOMIER = "or move the checkout, or by BATCH_CAM_CACHE the cache, to a roomier disk";
-const YOURS = "or run from a folder that is yours";
+const ROOMIER = "or move the checkout (or, with BATCH_CAM_CACHE, the cache) to a disk with more space";
+const YOURS = "or run in a folder that you own";
 /**
- * What a refusal of the system means, what to do about it, and the usual way round it.
+ * For each code of a system error its meaning, a remedy, and another way out.
  *
  * @type {Record<string, [cause: string, remedy: string, elsewhere: string]>}
  */
@@ -29,21 +29,21 @@ const SYSTEM_CAUSES = {
   EMFILE: ["too many open files", "raise the limit with `ulimit -n 4096`", ""],
 };
 /**
- * What these mean where a folder was to be made; elsewhere a missing file is a fault of ours.
+ * The same for errors that mean something else when a folder is made; anywhere else, a missing file is a fault of the set-up.
  *
  * @type {typeof SYSTEM_CAUSES}
  */
 const FOLDER_CAUSES = {
   ...SYSTEM_CAUSES,
-  ENOENT: ["the file system there takes no new folders", "choose a folder on a disk", YOURS],
+  ENOENT: ["new folders cannot be made in that file system", "choose a folder on a disk", YOURS],
   ENOTDIR: ["a part of that path is a file", "move that file away", YOURS],
-  EEXIST: ["something that is no folder has that name", "move it away", YOURS],
+  EEXIST: ["a file that is not a folder has that name", "move it away", YOURS],
   ENAMETOOLONG: ["the name is too long", "choose a shorter one", ""],
-  ELOOP: ["its symbolic links lead in a circle", "mend the links", YOURS],
+  ELOOP: ["its symbolic links form a loop", "fix the links", YOURS],
 };
 
 /**
- * The code of a system error, such as ENOSPC, and the path; nothing of any other value.
+ * The code and path of a system error, such as ENOSPC, or an empty object for any other value.
  *
  * @param {unknown} error
  * @returns {NodeJS.ErrnoException | { code?: undefined, path?: undefined }}
@@ -57,7 +57,7 @@ export const systemError = (error) => (error instanceof Error ? error : {});
 const join = (remedy, elsewhere) => (elsewhere ? `${remedy}, ${elsewhere}` : remedy);
 
 /**
- * Any thrown value as a SetupFailure: system errors by their code, the rest as a fault of ours.
+ * Converts any thrown value into a SetupFailure: system errors by their code, and others as a fault of the set-up.
  *
  * @param {unknown} error
  * @returns {SetupFailure}
@@ -74,7 +74,7 @@ export function asFailure(error) {
 }
 
 /**
- * Why a folder could not be made, as a SetupFailure; `elsewhere` ("or …") is the way round it that fits that folder.
+ * The reason why a folder could not be made, as a SetupFailure. `elsewhere` ("or …") is another way out that fits that folder.
  *
  * @param {string} path
  * @param {unknown} error
@@ -92,31 +92,31 @@ export function folderFailure(path, error, elsewhere) {
 function unexpected(error) {
   return new SetupFailure(
     `unexpected: ${error instanceof Error ? error.message : error}`,
-    "run it again with BATCH_CAM_DEBUG=1 and report the stack trace: this is a fault of set-up",
+    "run it again with BATCH_CAM_DEBUG=1 and report the stack trace: this is a fault of the set-up",
   );
 }
 
-/** Network failures as npm, pip and curl word them. */
+/** Messages of npm, pip and curl about network failures. */
 const OFFLINE =
   /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|ERR_SOCKET_TIMEOUT|NewConnectionError|NameResolutionError|Failed to establish a new connection|name resolution|Name or service not known|nodename nor servname|ConnectTimeout|Read timed out|ReadTimeoutError|ProxyError|Network is unreachable|Max retries exceeded|Connection refused|Connection reset/i;
 const CERTIFICATE = /CERTIFICATE_VERIFY_FAILED|SELF_SIGNED_CERT|UNABLE_TO_GET_ISSUER_CERT|UNABLE_TO_VERIFY_LEAF/;
 const FULL = /ENOSPC|No space left on device|Errno 28|EDQUOT|Disk quota exceeded/i;
 
 /**
- * A full disk as a tool's output tells it, null where it tells of none; `elsewhere` ("or …") is the way round it.
+ * A failure for a full disk if a tool's output reports one, or null. `elsewhere` ("or …") is another way out.
  *
  * @param {string} tool
  * @param {string} output
  * @param {string} where
  */
-export function diskFailure(tool, output, where, elsewhere = "or move the checkout to a roomier disk") {
+export function diskFailure(tool, output, where, elsewhere = "or move the checkout to a disk with more space") {
   return FULL.test(output)
     ? new SetupFailure(`no space left on the disk while ${tool} wrote to ${where}`, join("free some space", elsewhere))
     : null;
 }
 
 /**
- * A network that cannot be reached or trusted as a tool's output tells it; null where it tells of neither.
+ * A failure for a network that cannot be reached, or a certificate that is not trusted, if a tool's output reports one, or null.
  *
  * @param {string} tool
  * @param {string} output
@@ -124,7 +124,7 @@ export function diskFailure(tool, output, where, elsewhere = "or move the checko
 export function networkFailure(tool, output) {
   if (CERTIFICATE.test(output)) {
     return new SetupFailure(
-      `${tool} does not trust the certificate that it was shown`,
+      `${tool} does not trust the server's certificate`,
       "behind a company proxy, set NODE_EXTRA_CA_CERTS (npm) and PIP_CERT (pip) to the proxy's certificate file",
       { details: tail(output) },
     );
@@ -132,7 +132,7 @@ export function networkFailure(tool, output) {
   if (OFFLINE.test(output)) {
     return new SetupFailure(
       `${tool} could not reach the network`,
-      "connect (or set HTTPS_PROXY) and run `npm run setup` again; what is already there is kept",
+      "connect (or set HTTPS_PROXY) and run `npm run setup` again; finished downloads are kept",
       {
         details: tail(
           output

@@ -14,10 +14,9 @@ import {
 import { dirname, join } from "node:path";
 
 /**
- * A JSON file's value; null where it is missing or cut short.
- *
+ * The value of a JSON file, or null if the file is missing or incomplete.
  * @param {string} path
- * @returns {any} whatever the file holds; its readers check what they use
+ * @returns {any} the value; callers check the parts that they use
  */
 export function readJson(path) {
   try {
@@ -28,7 +27,7 @@ export function readJson(path) {
 }
 
 /**
- * Writes a file and has it reach the disk before it returns, so that a rename after it never names an empty file.
+ * Writes a file and flushes it to the disk before it returns, so that a later rename never makes an empty file visible.
  *
  * @param {string} path
  * @param {string | Uint8Array} content
@@ -44,7 +43,7 @@ export function writeWhole(path, content) {
 }
 
 /**
- * Writes a JSON file so that a kill at any moment leaves the old one or the new one.
+ * Writes a JSON file atomically: a kill at any moment leaves either the old or the new content.
  *
  * @param {string} path
  * @param {unknown} value
@@ -61,7 +60,7 @@ export function writeJson(path, value) {
 }
 
 /**
- * Paths of the files below a folder, sorted, relative to it; `skip` names folders that are not entered.
+ * The paths of the files in a folder, sorted and relative to it. Folders named in `skip` are left out.
  *
  * @param {string} root
  * @param {{ skip?: readonly string[] }} options
@@ -82,7 +81,7 @@ export function listFiles(root, { skip = [] } = {}) {
 }
 
 /**
- * One hash over the names and the contents of files, given relative to a root.
+ * One hash of the names and the contents of files, given relative to a root.
  *
  * @param {string} root
  * @param {readonly string[]} paths
@@ -97,7 +96,7 @@ export function hashFiles(root, paths) {
 }
 
 /**
- * Bytes of the files below a folder; files that vanish while it looks count as nothing.
+ * The size of the files in a folder, in bytes. Files that disappear during the scan are not counted.
  *
  * @param {string} root
  */
@@ -109,7 +108,7 @@ export function folderSize(root) {
       bytes += entry.isDirectory() ? folderSize(path) : statSync(path).size;
     }
   } catch {
-    // It was moved or removed meanwhile.
+    // The file was moved or removed meanwhile.
   }
   return bytes;
 }
@@ -120,7 +119,7 @@ export function remove(path) {
 }
 
 /**
- * The nearest folder at or above a path that exists: where free space can be asked for.
+ * The nearest existing folder at or above a path, for which the free space can be read.
  *
  * @param {string} path
  * @returns {string}

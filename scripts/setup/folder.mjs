@@ -3,8 +3,8 @@ import { dirname } from "node:path";
 import { folderFailure } from "./failure.mjs";
 
 /**
- * Makes a folder and the parents that it lacks, one by one: Node's own recursive mkdir never returns where a parent that
- * is there refuses with ENOENT, as /proc does. `elsewhere` tells the user how to choose another place.
+ * Makes a folder and its missing parents one by one, because Node's own recursive mkdir never returns if an existing parent refuses with
+ * ENOENT, as /proc does. `elsewhere` tells the user how to choose another folder.
  *
  * @param {string} path
  * @param {string} [elsewhere]
@@ -25,6 +25,6 @@ function isFolder(path) {
   try {
     return statSync(path).isDirectory();
   } catch {
-    return false; // missing or hidden: mkdir says which
+    return false; // missing or inaccessible: mkdir reports which
   }
 }

@@ -1,6 +1,6 @@
-// Runs one command in a process group of its own and ends the whole group when the set-up that asked for it goes away,
-// by Ctrl-C or SIGKILL alike: its end of our standard input closes. So no compiler or download outlives an interrupted
-// set-up and writes under the feet of the next one.
+// Runs one command in a separate process group and ends the whole group when the set-up that started it ends, whether by Ctrl-C or by
+// SIGKILL. The guard notices this because its standard input is closed. So no compiler or download of an interrupted set-up keeps writing
+// while the next set-up runs.
 import { spawn } from "node:child_process";
 
 const [command = "", ...args] = process.argv.slice(2);
@@ -9,12 +9,12 @@ const child = spawn(command, args, { detached: true, stdio: ["ignore", "inherit"
 const GRACE_MS = 2_000;
 let ending = false;
 
-/** SIGTERM first: ninja gives each compiler a group of its own and ends them itself when it is asked to. */
+/** SIGTERM is sent first: ninja gives each compiler a separate group, and ends the compilers itself on SIGTERM. */
 function endGroup() {
   if (ending) return;
   ending = true;
   signalGroup("SIGTERM");
-  // The guard ends when the command has: set-up's locks stay taken until then.
+  // The guard ends only after the command, because the set-up's locks are held until then.
   setTimeout(() => signalGroup("SIGKILL"), GRACE_MS);
 }
 
@@ -23,7 +23,7 @@ function signalGroup(signal) {
   try {
     if (child.pid !== undefined) process.kill(-child.pid, signal);
   } catch {
-    // It has ended already.
+    // The group has already ended.
   }
 }
 

@@ -1,11 +1,11 @@
 import { availableParallelism, freemem } from "node:os";
 import { SetupFailure } from "./failure.mjs";
 
-/** What the compiler takes at its peak for one file, with libtorch's headers in it, and some room. */
+/** The most memory that the compiler uses for one file with libtorch's headers, plus a reserve. */
 const BYTES_PER_JOB = 2 * 1024 ** 3;
 
 /**
- * How many files are compiled at once: CMAKE_BUILD_PARALLEL_LEVEL, else as many as there are cores and memory for.
+ * The number of files that are compiled at the same time: CMAKE_BUILD_PARALLEL_LEVEL, or else as many as cores and memory allow.
  *
  * @param {NodeJS.ProcessEnv} env
  * @param {{ cores?: number, memory?: number }} machine
@@ -15,19 +15,19 @@ export function compilerJobs(env, { cores = availableParallelism(), memory = fre
   if (/^[1-9]\d*$/.test(asked ?? "")) return Number(asked);
   if (asked) {
     throw new SetupFailure(
-      `CMAKE_BUILD_PARALLEL_LEVEL is "${asked}", and it must be a whole number from 1 on`,
-      "set it to how many files may be compiled at once, or unset it",
+      `CMAKE_BUILD_PARALLEL_LEVEL is "${asked}", but it must be a whole number of at least 1`,
+      "set it to the number of files to compile at the same time, or unset it",
     );
   }
   return Math.max(1, Math.min(cores, Math.floor(memory / BYTES_PER_JOB)));
 }
 
-/** Free memory of the machine, or of the container if that has less. Node before 20.13 knows only the machine's. */
+/** Free memory of the machine, or of the container if that has less. Node before 20.13 can read only the machine's. */
 const freeMemory = () => Math.min(freemem(), process.availableMemory?.() ?? Number.POSITIVE_INFINITY);
 
 /**
- * How far a build is ("12 of 40") by a line of ninja's ("[12/40] Building ...") or make's ("[ 30%] Building ...", of as many
- * files as `files` says); null if the line does not tell.
+ * The progress of a build ("12 of 40") from a line of ninja ("[12/40] Building ...") or make ("[ 30%] Building ...", of `files` files), or
+ * null if the line does not contain it.
  *
  * @param {string} line
  * @param {number} files

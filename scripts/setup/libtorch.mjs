@@ -12,11 +12,11 @@ const PASSED_OVER = {
   cache: "the cached libtorch",
 };
 const OWN_COPY =
-  "unset LIBTORCH to let set-up fetch one, or point it at a libtorch 2.7 or newer (2.11 is what is tested)";
+  "unset LIBTORCH to let set-up fetch one, or point it at a libtorch 2.7 or newer (2.11 is the tested version)";
 
 /**
- * The libtorch to build against: the one asked for, the torch of python3, the cached copy, else wheels fetched into the
- * cache. One that $LIBTORCH names and that will not do is an error; any other that will not do is passed over with a note.
+ * Finds the libtorch to build against: the requested one, the torch of python3, the cached copy, or wheels that are downloaded into the
+ * cache. If the one that $LIBTORCH names cannot be used, that is an error; any other is skipped with a note.
  *
  * @param {Context} context
  * @param {string | null} requested
@@ -40,7 +40,7 @@ export async function findLibtorch(context, requested) {
       return await checkLoads(libtorch, context);
     } catch (error) {
       if (!(error instanceof SetupFailure)) throw error;
-      progress.note(`${PASSED_OVER[source]} is passed over: ${error.message}`);
+      progress.note(`${PASSED_OVER[source]} is skipped: ${error.message}`);
     }
   }
   await fetchLibtorch(context, python, (folder) => inspect(folder, "cache"));
@@ -48,7 +48,7 @@ export async function findLibtorch(context, requested) {
 }
 
 /**
- * What a libtorch folder holds: { path, source, include, lib, version, library }; a SetupFailure where it will not do.
+ * Describes a libtorch folder: { path, source, include, lib, version, library }. @throws SetupFailure if it cannot be used
  *
  * @param {string} path
  * @param {LibtorchSource} source
@@ -64,7 +64,7 @@ export function inspect(path, source) {
   if (!existsSync(library)) throw wrong(`lib/libtorch_cpu.${EXTENSION} is not in it${nearMiss(path)}`);
   if (!existsSync(join(include, "ATen/ATen.h"))) throw wrong("the headers are not in it (include/ATen/ATen.h)");
   const version = versionOf(path);
-  if (!version) throw wrong("its version cannot be told (no version.py, build-version or torch/version.h)");
+  if (!version) throw wrong("its version is unknown (there is no version.py, build-version or torch/version.h)");
   if (isOlder(version))
     throw wrong(`this is libtorch ${version}, and batch-cam needs ${MINIMUM.major}.${MINIMUM.minor} or newer`);
   if (hasOldAbi(lib)) throw wrong("it was built with the pre-C++11 ABI of libstdc++");
@@ -78,7 +78,7 @@ function nearMiss(path) {
 }
 
 /**
- * "2.11.0+cu130" from a Python package, a release archive or the headers; null where none says.
+ * "2.11.0+cu130", read from a Python package, a release archive or the headers, or null if none of them contains a version.
  *
  * @param {string} path
  * @returns {string | null}
@@ -102,7 +102,7 @@ function isOlder(version) {
 }
 
 /**
- * libc10's own symbol names show how std::string was compiled: `RKSs` is the old ABI.
+ * The symbol names of libc10 show how std::string was compiled: `RKSs` belongs to the old ABI.
  *
  * @param {string} lib
  */
@@ -112,7 +112,7 @@ function hasOldAbi(lib) {
 }
 
 /**
- * Loads libtorch_cpu in a process of its own: a folder may look right and lack a library that it depends on.
+ * Loads libtorch_cpu in a separate process, because a folder may look complete and lack a library that it depends on.
  *
  * @param {Libtorch} libtorch
  * @param {Context} context
@@ -120,7 +120,7 @@ function hasOldAbi(lib) {
 async function checkLoads(libtorch, { env, root, progress }) {
   await progress.step(`libtorch ${libtorch.version} in ${libtorch.path}`, async () => {
     const reason = await loadProblem(libtorch.library, { env, root });
-    // It is no addon: having loaded, it is refused for that, and any other complaint is the loader's.
+    // libtorch_cpu is not an addon. If it loads, Node refuses it for that reason; any other message is an error of the loader.
     if (reason && !/did not self-register/i.test(reason)) {
       throw new SetupFailure(
         `libtorch ${libtorch.version} in ${libtorch.path} does not load: ${reason}`,
@@ -134,7 +134,7 @@ async function checkLoads(libtorch, { env, root, progress }) {
 /** @param {string} reason */
 function loadRemedy(reason) {
   if (/lib(cudart|cupti)/.test(reason)) {
-    return "install nvidia-cuda-runtime and nvidia-cuda-cupti beside that torch (pip, the versions it asks for), or unset LIBTORCH";
+    return "install nvidia-cuda-runtime and nvidia-cuda-cupti next to that torch (with pip, in the versions it requires), or unset LIBTORCH";
   }
   if (/GLIBC|musl/i.test(reason))
     return "this system's C library is older than that libtorch needs: use a newer system or image";
@@ -157,7 +157,7 @@ print("probe " + json.dumps({"version": list(sys.version_info[:2]), "torch": fol
 /** @import { Context, Libtorch, LibtorchSource, Python } from "./types.d.ts" */
 
 /**
- * What python3 has, without importing torch: { executable, version, torch, pip }; null where python3 is absent or broken.
+ * What python3 has installed, found without importing torch: { executable, version, torch, pip }, or null if python3 is missing or broken.
  *
  * @param {Pick<Context, "env" | "root">} context
  * @returns {Python | null}
@@ -171,7 +171,7 @@ function askPython({ env, root }) {
 }
 
 /**
- * A short mark that changes when the file does.
+ * A short text that changes if the file changes.
  *
  * @param {string} library
  */

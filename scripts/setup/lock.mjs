@@ -18,9 +18,9 @@ import { makeFolder } from "./folder.mjs";
 
 /** @import { Holder, LockFile } from "./types.d.ts" */
 
-// A lock is the highest-numbered of the files `<name>.1`, `<name>.2` …, one for each time that it was taken. Taking it
-// means making the next number, which link() lets one process alone do, and only the holder of a higher number deletes
-// a lower one. So a stale lock is passed, never removed, and no two processes can break it at once.
+// A lock is the highest-numbered of the files `<name>.1`, `<name>.2` …, one for each time it was taken. A process takes the lock by making
+// the file with the next number, which link() lets only one process do. Only the holder of a higher number deletes a lower one. So a stale
+// lock is superseded and never removed, and two processes cannot both replace it.
 
 const HEARTBEAT_MS = 5_000;
 const FOREIGN_STALE_MS = 60_000;
@@ -29,7 +29,7 @@ const FOREIGN_STALE_MS = 60_000;
 const held = new Set();
 
 /**
- * Runs `action` while no other process that uses the same path does; `onWait` hears the holder once if it must wait.
+ * Runs `action` while no other process that uses the same path runs its own. If it has to wait, `onWait` is called once with the holder.
  *
  * @template Result
  * @param {string} path
@@ -47,14 +47,14 @@ export async function withLock(path, action, { onWait = () => {}, pollMs = 150 }
   } finally {
     clearInterval(heartbeat);
     held.delete(own);
-    // On a full disk this fails too, and must not hide the first failure: the lock is free when this process has ended.
+    // On a full disk this fails too, and must not hide the first error: the lock becomes free when this process ends.
     tryTo(() => writeJson(own, { released: true }));
   }
 }
 
 /**
- * Has the locks of this process stay taken, if it is killed, until a process that it started has ended too: an npm or a
- * compiler takes a moment to die, and must not write under the feet of the next set-up.
+ * If this process is killed, keeps its locks taken until a process that it started has ended too. npm and compilers take a moment to end,
+ * and must not write while the next set-up runs.
  *
  * @param {number} pid
  */
@@ -76,7 +76,7 @@ async function take(path, onWait, pollMs) {
       const own = claim(path, latest.number + 1);
       if (own) return own;
     } else {
-      if (latest.content && !told) onWait(latest.content); // it has none where its holder gave it up this moment
+      if (latest.content && !told) onWait(latest.content); // there is no content if the holder is releasing the lock at this moment
       told ||= latest.content !== null;
       await sleep(pollMs);
     }
@@ -84,7 +84,7 @@ async function take(path, onWait, pollMs) {
 }
 
 /**
- * The newest file of a lock; number 0 where it was never taken.
+ * The newest file of a lock, with number 0 if it was never taken.
  *
  * @param {string} path
  * @returns {LockFile}
@@ -121,7 +121,7 @@ function claim(path, number) {
   } finally {
     tryTo(() => unlinkSync(draft));
   }
-  // A slow process may have made a number that was used and deleted already: only the highest holds the lock.
+  // A slow process may have made a file whose number was already used and deleted: only the highest number holds the lock.
   const lower = numbers(path).sort((a, b) => a - b);
   if (lower.pop() !== number) {
     unlinkSync(own);
@@ -132,7 +132,7 @@ function claim(path, number) {
 }
 
 /**
- * Whether a lock may be taken: never taken, given back, or its holder is dead.
+ * Whether a lock may be taken: it was never taken, it was released, or its holder has ended.
  *
  * @param {LockFile} lock
  */
@@ -144,7 +144,7 @@ function isFree({ number, file, content }) {
 }
 
 /**
- * A holder on another machine, or in another container, cannot be asked for: it lives while it touches its file.
+ * A process on another machine or in another container cannot be looked up. It counts as alive while it keeps touching its file.
  *
  * @param {string} file
  */
@@ -157,7 +157,7 @@ function isSilent(file) {
 }
 
 /**
- * The time by the clock that stamps files there, which may be a file server's.
+ * The time of the clock that dates files in a folder, which may be a file server's.
  *
  * @param {string} folder
  */
@@ -178,7 +178,7 @@ function touch(file) {
 /** @type {string | undefined} */
 let knownMachine;
 
-/** Names the set of processes among which a pid means the same: host, boot and pid namespace. */
+/** Identifies the processes among which a pid is unique: host, boot and pid namespace. */
 function machine() {
   knownMachine ??= [
     hostname(),
@@ -189,7 +189,7 @@ function machine() {
 }
 
 /**
- * When a process started, in whatever unit the system gives; null where no such process runs. A pid alone may be reused.
+ * The start time of a process, in the system's unit, or null if it is not running. A pid alone may have been reused.
  *
  * @param {number} pid
  * @returns {string | null}

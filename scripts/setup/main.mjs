@@ -15,7 +15,7 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "")
 const STEPS = [packages, addon, typescript];
 
 /**
- * Brings a checkout up to date, whatever state it is in; silent and without a lock where nothing is to be done.
+ * Brings a checkout up to date, whatever its state. If nothing needs to be done, it prints nothing and takes no lock.
  *
  * @param {Context} context
  */
@@ -23,7 +23,7 @@ export async function setUp(context) {
   if (process.platform === "win32") {
     throw new SetupFailure(
       "Windows is not supported",
-      "run batch-cam in WSL 2 (Ubuntu, for example), where everything works as on Linux",
+      "run batch-cam in WSL 2 (Ubuntu, for example), which works like Linux",
     );
   }
   if (STEPS.every((step) => step.isFresh(context))) return;
@@ -39,7 +39,7 @@ export async function setUp(context) {
 }
 
 /**
- * The program: sets up the checkout or the installation that it lies in. On failure it says the cause and the remedy.
+ * The program: sets up the checkout or installation that contains it. On failure it prints the cause and the remedy.
  *
  * @returns the exit code
  * @param {{ root?: string, env?: NodeJS.ProcessEnv, sayWhenFresh?: boolean }} options

@@ -8,7 +8,7 @@ import { run, which } from "./tools.mjs";
 
 /** @type {FileStep} */
 export const packages = {
-  /** Whether node_modules holds what package-lock.json asks for. npm writes its own record there last, so a cut-off install shows. */
+  /** Whether node_modules matches package-lock.json. npm writes its own record of it last, so an interrupted install is detected. */
   isFresh({ root }) {
     const wanted = readJson(join(root, "package-lock.json"))?.packages;
     if (!wanted) return true; // an installed package, not a checkout
@@ -29,15 +29,15 @@ export const packages = {
     });
     if (!packages.isFresh({ root })) {
       throw new SetupFailure(
-        "npm ci ended well, but node_modules does not hold what package-lock.json asks for",
-        "delete node_modules and run `npm run setup` again; if it stays, `npm config list` may show what npm leaves out",
+        "npm ci succeeded, but node_modules does not match package-lock.json",
+        "delete node_modules and run `npm run setup` again; if that does not help, `npm config list` may show what npm leaves out",
       );
     }
   },
 };
 
 /**
- * The npm that runs this script, else the one on PATH.
+ * The npm that runs this script, or else the one on PATH.
  *
  * @param {NodeJS.ProcessEnv} env
  * @returns {[command: string, ...args: string[]]}
@@ -62,17 +62,17 @@ function explain(output) {
     const path = /^npm (?:error|ERR!) path (.*)$/m.exec(output)?.[1] ?? "node_modules";
     return new SetupFailure(
       `npm may not write to ${path} (${refused})`,
-      "give yourself write access to it, or run from a folder that is yours (npm's cache: set npm_config_cache to one)",
+      "give yourself write access to it, or run in a folder that you own (npm's cache: set npm_config_cache to one)",
     );
   }
   const lines = output.split("\n").filter((line) => /^npm (error|ERR!) \S/.test(line));
   const details = lines.slice(0, 12).join("\n") || tail(output);
   if (/EUSAGE/.test(output)) {
     return new SetupFailure(
-      "npm ci refuses: package.json and package-lock.json do not agree",
-      "run `npm install` where you changed package.json, or restore both files (git checkout package.json package-lock.json)",
+      "npm ci failed because package.json and package-lock.json do not match",
+      "run `npm install` if you changed package.json, or restore both files (git checkout package.json package-lock.json)",
       { details },
     );
   }
-  return new SetupFailure("npm ci failed", "mend what npm names above, then run `npm run setup` again", { details });
+  return new SetupFailure("npm ci failed", "fix what npm reports above, then run `npm run setup` again", { details });
 }

@@ -5,7 +5,10 @@ const LOG_INTERVAL_MS = 15_000;
 /** @param {number} since */
 const seconds = (since) => `${((performance.now() - since) / 1000).toFixed(1)} s`;
 
-/** What set-up tells the user: one line a step with its time; on a terminal the running step shows a spinner and its last word. */
+/**
+ * Prints the progress of the set-up: one line per step with its time. On a terminal, the running step shows a spinner and its latest
+ * status.
+ */
 export class Progress {
   #stream;
 
@@ -19,7 +22,7 @@ export class Progress {
   }
 
   /**
-   * Runs one step; `work` gets a function that changes the word shown behind the title.
+   * Runs one step. `work` receives a function that changes the status shown after the title.
    *
    * @template Result
    * @param {string} title
@@ -40,7 +43,7 @@ export class Progress {
   }
 
   /**
-   * In a log: a line now and then, so that what takes minutes is seen to go on.
+   * Prints a line from time to time if the output is not a terminal, so that long steps show progress.
    *
    * @param {string} title
    * @returns {{ say(word: string): void, end(line: string): void }}

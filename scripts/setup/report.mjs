@@ -6,7 +6,7 @@ import { ask, findCompiler, which } from "./tools.mjs";
 /** @import { Context } from "./types.d.ts" */
 
 /**
- * What set-up needs and finds, one line each, for a checkout that is not built: `doctor` before there is an engine to ask.
+ * Lists what the set-up needs and whether it was found, one line each. `doctor` prints this if there is no built engine to ask.
  *
  * @param {Pick<Context, "root" | "env">} context
  */
@@ -36,7 +36,7 @@ export function toolReport({ root, env }) {
 const line = (what, found, remedy) => `${what.padEnd(14)} ${found || `missing: ${remedy}`}`;
 
 /**
- * Whether a package that set-up itself needs is there, in this package's node_modules or in a project's around it.
+ * Whether the npm packages that the set-up needs are installed, in this package's node_modules or in that of a project around it.
  *
  * @param {string} root
  */

@@ -11,7 +11,7 @@ const GUARD = fileURLToPath(new URL("guard.mjs", import.meta.url));
 const KEPT_OUTPUT = 4 * 1024 * 1024;
 
 /**
- * The full path of a program on PATH (or of a path given as such), null where there is none.
+ * The full path of a program on PATH (or of a path given as such), or null if there is none.
  *
  * @param {string} name
  * @param {NodeJS.ProcessEnv} env
@@ -35,7 +35,7 @@ function isExecutable(path) {
 }
 
 /**
- * Runs a command to its end under the guard; `onLine` sees each line of its output as it comes.
+ * Runs a command under the guard until it ends. `onLine` is called with each line of its output.
  *
  * @param {string} command
  * @param {readonly string[]} args
@@ -44,7 +44,7 @@ function isExecutable(path) {
  */
 export function run(command, args, { cwd, env, onLine = () => {} }) {
   return new Promise((resolve, reject) => {
-    // Detached: what kills this whole process group must leave the guard alive to end the command.
+    // Detached, so that a kill of this whole process group leaves the guard alive to end the command.
     const child = spawn(process.execPath, [GUARD, command, ...args], { cwd, env, stdio: "pipe", detached: true });
     if (child.pid) lendLocks(child.pid);
     let output = "";
@@ -64,7 +64,7 @@ export function run(command, args, { cwd, env, onLine = () => {} }) {
 }
 
 /**
- * A short question to a program: its output and whether it answered in time.
+ * Runs a program briefly; returns its output, and whether it ended in time.
  *
  * @param {string} command
  * @param {readonly string[]} args
@@ -76,7 +76,7 @@ export function ask(command, args, { env, cwd, timeout = 60_000 }) {
 }
 
 /**
- * The C++ compiler that set-up uses: $CXX, else c++, g++ or clang++ on PATH; null where there is none.
+ * The C++ compiler that the set-up uses: $CXX, or else c++, g++ or clang++ on PATH, or null if there is none.
  *
  * @param {NodeJS.ProcessEnv} env
  * @returns {Compiler | null}
@@ -92,7 +92,8 @@ export function findCompiler(env) {
 const LOAD = "process.dlopen({ exports: {} }, process.argv[1], require('node:os').constants.dlopen.RTLD_NOW)";
 
 /**
- * Loads a shared library, every symbol resolved, in a Node of its own: what the loader says of it, null when it loads as an addon.
+ * Loads a shared library in a separate Node process, resolving every symbol. Returns the loader's error message, or null if the library
+ * loads as an addon.
  *
  * @param {string} path
  * @param {Pick<Context, "env" | "root">} context

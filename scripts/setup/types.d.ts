@@ -1,31 +1,31 @@
 import type { Progress } from "./progress.mjs";
 
-/** What every step of set-up works with: the folder of the package, the variables, and where it tells how far it is. */
+/** The context of every step of the set-up: the package's folder, the environment variables, and the progress to report to. */
 export interface Context {
   root: string;
   env: NodeJS.ProcessEnv;
   progress: Progress;
 }
 
-/** One part of set-up: whether it is up to date, and how it is brought up to date. */
+/** One part of the set-up, with a check whether it is up to date. */
 export interface Step {
   isFresh(context: Context): boolean;
   run(context: Context): Promise<void>;
 }
 
-/** A step that asks for the compiler too. */
+/** A step that also needs the compiler. */
 export interface BuildStep extends Step {
   isFresh(context: Pick<Context, "root" | "env">): boolean;
 }
 
-/** A step that only looks at files. */
+/** A step that only reads files. */
 export interface FileStep extends Step {
   isFresh(context: Pick<Context, "root">): boolean;
 }
 
 export interface Compiler {
   path: string;
-  /** Changes when the program behind the path does. */
+  /** Changes if the program behind the path changes. */
   identity: string;
 }
 
@@ -36,7 +36,7 @@ export interface Libtorch {
   source: LibtorchSource;
   include: string;
   lib: string;
-  /** libtorch_cpu itself. */
+  /** The path of libtorch_cpu. */
   library: string;
   version: string;
 }
@@ -44,22 +44,22 @@ export interface Libtorch {
 export interface Python {
   executable: string;
   version: [major: number, minor: number];
-  /** The folder of its torch. */
+  /** The folder of its torch package. */
   torch: string | null;
   pip: boolean;
 }
 
-/** What a lock's file says of the process that holds it. */
+/** The content of a lock's file: the process that holds the lock. */
 export interface Holder {
   pid: number;
   machine: string;
   start: string | null;
-  /** A process that it started, which may outlive it. */
+  /** A process that the holder started, which may outlive it. */
   helper?: { pid: number; start: string | null };
   released?: boolean;
 }
 
-/** The newest file of a lock; number 0 if it was never taken. */
+/** The newest file of a lock; the number is 0 if the lock was never taken. */
 export interface LockFile {
   number: number;
   file: string;
@@ -72,7 +72,7 @@ export interface Toolchain {
   env: NodeJS.ProcessEnv;
 }
 
-/** What of it decides whether a kept addon fits. */
+/** The parts of the toolchain that decide whether a cached addon can be used. */
 export interface ToolchainMarks {
   libtorch: Pick<Libtorch, "path" | "lib" | "library" | "version">;
   compiler: Pick<Compiler, "identity">;

@@ -12,15 +12,16 @@ const COMPILER = "node_modules/typescript/bin/tsc";
 export const typescript = {
   /** Whether dist/ was built from these sources by this compiler. */
   isFresh({ root }) {
-    if (!existsSync(join(root, "src"))) return true; // an installed package: dist/ came with it
-    // `rm -rf dist/*` leaves the stamp, whose name begins with a dot.
+    if (!existsSync(join(root, "src"))) return true; // an installed package, which contains dist/
+    // The stamp's name begins with a dot, so `rm -rf dist/*` does not remove it.
     return existsSync(join(root, "dist/index.js")) && readJson(stampPath(root))?.hash === sourceHash(root);
   },
 
   async run({ root, env, progress }) {
     const hash = sourceHash(root);
     const args = [COMPILER, "-p", "tsconfig.build.json", "--noEmitOnError", "--listEmittedFiles", "--pretty", "false"];
-    // A kill in mid-build mixes old and new in dist/, which the old stamp would call fresh once the sources are put back.
+    // A build that is killed leaves old and new files in dist/. If the sources were then restored, the old stamp would call them up to
+    // date.
     remove(stampPath(root));
     await progress.step("TypeScript", async () => {
       const { code, output } = await run(process.execPath, args, { cwd: root, env });
@@ -42,7 +43,7 @@ function sourceHash(root) {
 }
 
 /**
- * Removes from dist/ what an earlier build made of sources that are gone.
+ * Removes files from dist/ whose sources no longer exist.
  *
  * @param {string} root
  * @param {string} output
@@ -64,7 +65,7 @@ function explain(output) {
   const errors = output.split("\n").filter((line) => /error TS\d+/.test(line));
   return new SetupFailure(
     "the TypeScript build failed",
-    "mend what the compiler names; `npx tsc --noEmit` shows it all",
+    "fix the errors that the compiler reports; `npx tsc --noEmit` shows all of them",
     {
       details: errors.length > 0 ? errors.slice(0, 12).join("\n") : tail(output),
     },

@@ -10,24 +10,24 @@ import { damagedFile, surplus } from "./whole.mjs";
 
 /** @import { Context, Python } from "./types.d.ts" */
 
-/** The libtorch that set-up fetches: ARCHITECTURE.md says why it is this one. */
+/** The libtorch version that the set-up downloads; ARCHITECTURE.md gives the reasons. */
 export const PINNED_VERSION = "2.11.0";
 const GB = 1e9;
 const LINUX_X64 = process.platform === "linux" && process.arch === "x64";
-/** libtorch_cpu.so of the Linux x86-64 wheel will not load without the two CUDA libraries, GPU or not. */
+/** On Linux x86-64, the wheel's libtorch_cpu.so does not load without the two CUDA libraries, even without a GPU. */
 const WHEELS = [
   `torch==${PINNED_VERSION}`,
   ...(LINUX_X64 ? ["nvidia-cuda-runtime==13.0.96", "nvidia-cuda-cupti==13.0.85"] : []),
 ];
-/** The wheels and what they unpack to lie side by side for a while. */
+/** The wheels and their unpacked files are on the disk at the same time. */
 const NEEDED_BYTES = process.platform === "linux" ? 2.5 * GB : 1 * GB;
-/** CPython versions that torch has wheels for. Any other asks pip for those of 3.12: only the C++ part is used. */
+/** CPython versions for which torch has wheels. For any other, pip is asked for the wheels of 3.12, because only the C++ part is used. */
 const WHEEL_PYTHONS = { oldest: 10, newest: 14 };
 const OTHER_WAY = "or set LIBTORCH to a folder of libtorch 2.7 or newer (with include/ and lib/)";
-const OTHER_PLACE = `or set BATCH_CAM_CACHE to a folder on a disk that you may write to, ${OTHER_WAY}`;
+const OTHER_PLACE = `or set BATCH_CAM_CACHE to a folder that you may write to, ${OTHER_WAY}`;
 
 /**
- * Where the fetched libtorch of this platform lies, shared by all checkouts.
+ * The folder of the downloaded libtorch for this platform, shared by all checkouts.
  *
  * @param {NodeJS.ProcessEnv} env
  */
@@ -36,7 +36,8 @@ export function cachedFolder(env) {
 }
 
 /**
- * Puts the pinned wheels into the cache: a folder beside the target is filled, checked and renamed. `check` throws if the copy is bad.
+ * Downloads the pinned wheels into the cache: a temporary folder next to the target is filled, checked and renamed. `check` throws if the
+ * copy is damaged.
  *
  * @param {Context} context
  * @param {Python | null} python
@@ -61,7 +62,7 @@ export async function fetchLibtorch(context, python, check) {
  * @param {(folder: string) => unknown} check
  */
 async function fetchInto(target, { env, root, progress }, python, check) {
-  if (existsSync(target) && isGood(target, check)) return; // another checkout fetched it meanwhile
+  if (existsSync(target) && isGood(target, check)) return; // another checkout may have downloaded it while this one waited
   const prefix = `${target}.partial-`;
   for (const name of readdirSync(dirname(target))) {
     if (join(dirname(target), name).startsWith(prefix)) remove(join(dirname(target), name));
@@ -100,14 +101,14 @@ function expectWhole(target) {
   const path = damagedFile(target);
   if (path) {
     throw new SetupFailure(
-      `${join(target, path)} is missing or cut short`,
-      "run `npm run setup` again: it is fetched anew",
+      `${join(target, path)} is missing or incomplete`,
+      "run `npm run setup` again to download it again",
     );
   }
 }
 
 /**
- * Refuses a cached copy that a crash or a full disk has left incomplete.
+ * Throws if a crash or a full disk has left an incomplete copy in the cache.
  *
  * @param {NodeJS.ProcessEnv} env
  */
@@ -120,7 +121,8 @@ export function expectWholeCache(env) {
  * @param {Pick<Context, "env" | "root"> & { python: Python, say: (word: string) => void }} context
  */
 async function install(partial, { env, root, python, say }) {
-  // pip unpacks in its temporary folder first: kept here, it is on the disk that was measured, and is swept with the rest.
+  // pip first unpacks into its temporary folder. It is put here, so that it is on the disk whose space was checked, and is removed with the
+  // rest.
   const temporary = join(partial, "tmp");
   makeFolder(temporary, OTHER_PLACE);
   const timer = setInterval(() => say(`${Math.round(folderSize(partial) / 1e6)} MB`), 1_000);
@@ -155,7 +157,7 @@ function wheelTags({ version: [major, minor] }) {
 }
 
 /**
- * Refuses to start a download that the disk has no room for.
+ * Throws if the disk does not have enough space for the download.
  *
  * @param {string} folder
  * @param {number} needed
@@ -166,7 +168,7 @@ export function expectSpace(folder, needed) {
   if (free >= needed) return;
   throw new SetupFailure(
     `no disk space for libtorch: ${(needed / GB).toFixed(1)} GB are needed in ${folder}, ${(free / GB).toFixed(1)} GB are free`,
-    `free some space, set BATCH_CAM_CACHE to a folder on a roomier disk, ${OTHER_WAY}`,
+    `free some space, set BATCH_CAM_CACHE to a folder on a disk with more space, ${OTHER_WAY}`,
   );
 }
 
@@ -217,12 +219,12 @@ function explain(output, where) {
   if (environment) return environment;
   if (/No matching distribution|Could not find a version/.test(output)) {
     return new SetupFailure(
-      `pip finds no wheel of ${WHEELS.join(", ")} for ${process.platform} ${process.arch}`,
+      `pip found no wheel of ${WHEELS.join(", ")} for ${process.platform} ${process.arch}`,
       `check the network and the index that pip uses (pip config list), ${OTHER_WAY}`,
       { details: tail(output, 4) },
     );
   }
-  return new SetupFailure("pip could not install libtorch's wheels", `mend what pip names above, ${OTHER_WAY}`, {
+  return new SetupFailure("pip could not install libtorch's wheels", `fix what pip reports above, ${OTHER_WAY}`, {
     details: tail(output),
   });
 }

@@ -1,12 +1,12 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 
-// What is kept of the wheels: the C++ part, and the CUDA libraries for machines with a GPU. The rest only Python needs.
+// The files that are kept of the wheels: the C++ part, and the CUDA libraries, without which it does not load. Only Python needs the rest.
 const KEPT = { "": ["torch", "nvidia", "torchgen"], torch: ["include", "lib", "share", "version.py"] };
 const ONLY_PYTHON = /^lib(torch_python|shm)/;
 
 /**
- * The files and folders of unpacked wheels that a C++ program has no use for, relative to their folder.
+ * The files and folders of unpacked wheels that a C++ program does not need, relative to their folder.
  *
  * @param {string} folder
  */
@@ -21,7 +21,7 @@ export function surplus(folder) {
 }
 
 /**
- * A header or library that the wheels' own lists (RECORD) name and that is missing or cut short; null where all are whole.
+ * The first header or library that the wheels' own lists (RECORD) name and that is missing or incomplete, or null if there is none.
  *
  * @param {string} folder
  * @returns {string | null}
@@ -39,7 +39,7 @@ export function damagedFile(folder) {
 }
 
 /**
- * A RECORD's lines are path,hash,size; its own line has no size.
+ * Parses a RECORD, whose lines are path,hash,size. The line of the RECORD itself has no size.
  *
  * @param {string} list
  */

@@ -6,18 +6,18 @@ import { run } from "./run-tests.mjs";
 
 const LINUX_X64 = process.platform === "linux" && process.arch === "x64";
 
-/** The newest release of PyPI's package torch that pip finds for this machine. */
+/** The newest release of the package torch that pip finds for this machine. */
 export async function newestTorch() {
   const output = await pip(["index", "versions", "torch"], process.env);
   const version = /^torch \((\S+)\)/m.exec(output)?.[1];
-  if (version === undefined) throw new Error(`pip does not tell the newest torch: ${output.trim().split("\n").at(-1)}`);
+  if (version === undefined)
+    throw new Error(`pip does not report the newest torch: ${output.trim().split("\n").at(-1)}`);
   return version;
 }
 
 /**
- * A version of libtorch ("2.7.0"; "pinned" is set-up's own), kept in a folder of the cache.
- *
- * @returns {Promise<{ version: string, folder: string }>} the folder is what LIBTORCH wants
+ * Downloads a version of libtorch ("2.7.0", or "pinned" for the set-up's own) into a folder of the cache, unless it is there.
+ * @returns {Promise<{ version: string, folder: string }>} `folder` is the value for LIBTORCH
  * @param {string} asked
  * @param {{ cache: string, say: (text: string) => void }} options
  */
@@ -40,7 +40,7 @@ export async function fetchTorch(asked, { cache, say }) {
 async function fetchInto(target, version, say) {
   say(`fetching libtorch ${version} into ${target} ...`);
   const partial = `${target}.partial-${process.pid}`;
-  // pip unpacks in its temporary folder first: kept here, it is removed with the rest.
+  // pip first unpacks into its temporary folder. It is put here, so that it is removed with the rest.
   const temporary = join(partial, "tmp");
   mkdirSync(temporary, { recursive: true });
   const env = { ...process.env, TMPDIR: temporary, PIP_USER: "0", PIP_REQUIRE_VIRTUALENV: "0" };
@@ -59,8 +59,8 @@ async function fetchInto(target, version, say) {
 }
 
 /**
- * What libtorch_cpu.so of the Linux x86-64 wheel does not load without, GPU or not: the CUDA runtime and CUPTI, in the versions
- * that the wheel asks for. Wheels from 2.12 or so on ask for them as parts of `cuda-toolkit`.
+ * The packages without which the libtorch_cpu.so of the Linux x86-64 wheel does not load, even without a GPU: the CUDA runtime and CUPTI,
+ * in the versions that the wheel requires. Wheels from about 2.12 on require them as parts of `cuda-toolkit`.
  *
  * @param {string} folder
  * @param {string} version

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { run } from "./run-tests.mjs";
 
 /**
- * A version of Node ("22", "20.9.0") from npm's package `node`, kept in a folder of the cache.
+ * Installs a version of Node ("22", "20.9.0") from npm's package `node` into a folder of the cache, unless it is there.
  *
  * @returns {Promise<{ version: string, executable: string, bin: string }>}
  * @param {string} version

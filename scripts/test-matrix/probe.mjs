@@ -1,6 +1,6 @@
 import { run } from "./run-tests.mjs";
 
-// A convolution, of a size that libtorch gives oneDNN, has it say which instructions it may use.
+// Runs a convolution of a size for which libtorch uses oneDNN, so that oneDNN reports the instruction set it may use.
 const PROGRAM = `
 import { capabilities, conv2d, getNumThreads, noGrad, ones } from "batch-cam/tensor";
 noGrad(() => conv2d(ones([4, 16, 32, 32]), ones([16, 16, 3, 3])).sum().item());
@@ -8,7 +8,8 @@ console.log("probe " + JSON.stringify({ ...capabilities(), threads: getNumThread
 `;
 
 /**
- * What runs in an environment, as the engine itself says: capabilities(), the number of threads, and oneDNN's instructions.
+ * The levels that an environment really uses, as the engine reports them: capabilities(), the number of threads, and oneDNN's instruction
+ * set.
  *
  * @param {{ root: string, env: NodeJS.ProcessEnv, node?: string }} options
  */

@@ -1,17 +1,17 @@
-// Which processors are played, and by which tests. Three libraries choose kernels, each by a variable of its own: libtorch
-// by ATEN_CPU_CAPABILITY, oneDNN by ONEDNN_MAX_CPU_ISA, this package by BATCH_CAM_KERNELS; BATCH_CAM_BFLOAT16 decides
-// what training computes in where nobody says.
+// The processors that are emulated, and the tests that are run for each. Three libraries choose kernels by the processor, and a variable
+// limits each of them: ATEN_CPU_CAPABILITY libtorch, ONEDNN_MAX_CPU_ISA oneDNN, and BATCH_CAM_KERNELS this package. BATCH_CAM_BFLOAT16
+// decides the precision of training if no option does.
 import { readFileSync } from "node:fs";
 
 /**
  * @typedef {object} Combination
  * @property {string} name
  * @property {Record<string, string>} env
- * @property {Record<string, string | number | boolean | RegExp | undefined>} expected what must be seen to run
+ * @property {Record<string, string | number | boolean | RegExp | undefined>} expected the values that the engine must report
  * @property {string | null} lacks
  */
 
-/** Test files whose numbers depend on the processor, by parts of their paths. */
+/** Test files whose numbers depend on the processor, as parts of their paths. */
 export const NUMERICAL_TESTS = [
   ...["src/nn/", "src/losses/", "src/cam/", "src/metrics/", "src/tensor/"],
   ...[
@@ -26,7 +26,7 @@ export const NUMERICAL_TESTS = [
   ...["test/fused-step", "test/train.test"],
 ];
 
-/** What CI runs beside the suite: the tests of kernels of its own and of operators, as on a processor without AVX-512. */
+/** The combination that CI runs besides the suite: tests of this package's kernels and operators, as on a processor without AVX-512. */
 export const SMOKE = {
   combinations: ["avx2 (1 thread)"],
   files: ["src/nn/batch-norm-act", "src/nn/fused-convolution", "src/nn/flat-linear", "src/cam/cam-maps", "test/ops"],
@@ -37,7 +37,7 @@ const AVX2 = { ATEN_CPU_CAPABILITY: "avx2", ONEDNN_MAX_CPU_ISA: "AVX2", BATCH_CA
 const AVX512 = { ATEN_CPU_CAPABILITY: "avx512", ONEDNN_MAX_CPU_ISA: "AVX512_CORE", BATCH_CAM_KERNELS: "avx512" };
 
 /**
- * What oneDNN says of itself where it is held down to an instruction set.
+ * The lines by which oneDNN confirms that it is limited to an instruction set.
  *
  * @type {Record<string, RegExp>}
  */
@@ -50,8 +50,8 @@ const ONE_DNN = {
 };
 
 /**
- * Each processor with the features that it needs, and the numbers of threads that it runs with. Whole processors, as they
- * are sold, and two mixtures that no `auto` would choose. With two threads sums are split otherwise: once for each kind of kernel.
+ * The processors, with the features that each needs and its numbers of threads. They are real processors and two mixtures that no `auto`
+ * would choose. Two threads split sums differently, so each kind of kernel also runs with two.
  */
 const PROCESSORS = [
   { name: "no vectors", env: { ...PLAIN, BATCH_CAM_BFLOAT16: "off" }, needs: [], threads: [1] },
@@ -79,7 +79,8 @@ const PROCESSORS = [
 ];
 
 /**
- * Every combination: its name and environment, what must be seen to run, and what this processor lacks for it (or null).
+ * Every combination: its name and environment, the values that the engine must report, and the features that this processor lacks for it
+ * (or null).
  *
  * @param {ReadonlySet<string>} features
  * @returns {Combination[]}
@@ -109,7 +110,7 @@ function processorFeatures() {
   try {
     text = readFileSync("/proc/cpuinfo", "utf8");
   } catch {
-    // No Linux: only what needs nothing is played.
+    // Without /proc/cpuinfo (not on Linux), only combinations that need no feature are run.
   }
   return new Set(/^flags\s*:(.*)$/m.exec(text)?.[1]?.trim().split(/\s+/) ?? []);
 }

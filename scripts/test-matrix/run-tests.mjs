@@ -1,4 +1,4 @@
-// The test suite, or a part of it, in a process of its own, with what became of it as counts.
+// Runs the test suite, or a part of it, in a separate process and counts the results.
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -7,11 +7,9 @@ import { join, relative } from "node:path";
 /** @typedef {{ passed: number, failed: number, skipped: number, seconds: number, failures: string[] }} Outcome */
 
 /**
- * Runs vitest in a checkout with an environment, one file at a time, under the Node `node`.
- *
- * @returns {Promise<{ passed: number, failed: number, skipped: number, seconds: number, failures: string[] }>} the counts, and
- *   a line for each failure
- *
+ * Runs vitest in a checkout with an environment, one file at a time, with the given `node`.
+ * @returns {Promise<{ passed: number, failed: number, skipped: number, seconds: number, failures: string[] }>} the counts, and one line for
+ * each failure
  * @param {{ root: string, env: NodeJS.ProcessEnv, files: readonly string[], node?: string }} options
  */
 export async function runTests({ root, env, files, node = process.execPath }) {
@@ -29,7 +27,7 @@ export async function runTests({ root, env, files, node = process.execPath }) {
 }
 
 /**
- * Runs a program to its end: its exit code, and all that it printed.
+ * Runs a program until it ends, and returns its exit code and its output.
  *
  * @param {string} command
  * @param {readonly string[]} args
@@ -66,7 +64,7 @@ function countsOf(path, { root, code, output }) {
     if (status === "failed" && tests.length === 0) return [`${file} does not load: ${firstLine(message)}`];
     return tests.map((test) => `${file}: ${test.fullName}: ${firstLine(test.failureMessages?.[0])}`);
   });
-  // vitest exits with 1 for errors outside of every test too.
+  // vitest also exits with 1 for errors outside of tests.
   if (code !== 0 && failures.length === 0) failures.push(`vitest exited with ${code}:\n${lastLines(output)}`);
   const skipped = results.numPendingTests + results.numTodoTests;
   return { passed: results.numPassedTests, failed: failures.length, skipped, failures };

@@ -1,7 +1,7 @@
 /** @import { Outcome } from "./run-tests.mjs" */
 
 /**
- * Rows of cells as a Markdown table under its heads.
+ * Formats rows of cells as a Markdown table with headings.
  *
  * @param {readonly string[]} heads
  * @param {readonly (readonly (string | number)[])[]} rows
@@ -19,7 +19,7 @@ export function markdownTable(heads, rows) {
 }
 
 /**
- * What became of a run, in one line, for who waits for the table.
+ * The result of a run in one line, which is printed before the table is complete.
  *
  * @param {Outcome} outcome
  */
@@ -27,7 +27,7 @@ export const outcomeLine = ({ passed, failed, skipped, seconds }) =>
   `${passed} passed, ${failed} failed, ${skipped} skipped in ${seconds} s`;
 
 /**
- * The same as the cells of its row.
+ * The same result as the cells of its row.
  *
  * @param {Outcome} outcome
  * @returns {(string | number)[]}
