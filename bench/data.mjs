@@ -1,4 +1,5 @@
-// A folder of JPEG images: the first loading against sharp's own throughput, the second from the cache, and what data takes of a step.
+// Measures how fast a folder of JPEG images is loaded: the first loading relative to sharp's own throughput, the second loading from the
+// cache, and the part of a training step that loading takes.
 //   node bench/data.mjs [--images 20000] [--side 128] [--size 64] [--json]
 import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
@@ -23,7 +24,7 @@ const folder = await mkdtemp(join(tmpdir(), "batch-cam-jpeg-"));
 process.env.BATCH_CAM_CACHE = join(folder, "cache");
 
 /**
- * Runs a job for each of `count` numbers, as many at a time as the machine has cores and two.
+ * Runs a job for each of `count` numbers. As many run at the same time as the machine has cores, plus two.
  *
  * @param {number} jobs
  * @param {(index: number) => Promise<unknown>} job
@@ -109,7 +110,7 @@ try {
     );
     console.log(`from the cache ${rate(second).toFixed(0)} images/s`);
     for (const [name, share] of Object.entries(shares))
-      console.log(`data is ${(share * 100).toFixed(1)} % of a step, ${name}`);
+      console.log(`data takes ${(share * 100).toFixed(1)} % of a step, ${name}`);
   }
 } finally {
   await rm(folder, { recursive: true, force: true });

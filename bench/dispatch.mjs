@@ -1,6 +1,6 @@
-// What one call of an operator costs on a tensor of eight floats, where the arithmetic is nothing and the way there is all.
+// Measures the cost of calling an operator, on a tensor of eight floats, for which the arithmetic takes almost no time.
 //   node bench/dispatch.mjs [--python python3] [--rounds 15] [--calls 100000] [--json]
-// With --python, torch in that Python does the same in turn with it: one round here, one there.
+// With --python, the same is measured for torch in that Python, alternating round by round.
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -21,7 +21,7 @@ const [rounds, calls] = [Number(values.rounds), Number(values.calls)];
 setNumThreads(1);
 const [a, b, weight] = [ones([8]), ones([8]), ones([8], { requiresGrad: true })];
 
-/** Results are freed, as a training step's are: 100 at a time by tidy. Python frees each by its count of references. */
+/** Results are freed as in a training step: 100 at a time by tidy. Python frees each by its reference count. */
 const OPERATORS = {
   add: () => a.add(b),
   add_: () => a.add_(0),
@@ -41,7 +41,7 @@ function measure(operator) {
   return Number(process.hrtime.bigint() - start) / calls;
 }
 
-/** Starts the peer; its answers come line by line. @param {string} python */
+/** Starts the peer, which answers line by line. @param {string} python */
 async function startPeer(python) {
   const script = fileURLToPath(new URL("peers/dispatch.py", import.meta.url));
   const child = spawn(python, [script], { stdio: ["pipe", "pipe", "inherit"] });

@@ -1,9 +1,11 @@
-// Explanations a second, against pytorch-grad-cam and torch-cam: ResNet-18 with the small stem, untrained but with running
-// statistics of MNIST, on MNIST's test images. One round here, one there, on the same weights and as many threads.
+// Measures explanations per second, relative to pytorch-grad-cam and torch-cam: an untrained ResNet-18 with the small stem, but with
+// running statistics of MNIST, on MNIST's test images. The libraries alternate round by round, with the same weights and the same number of
+// threads.
 //   node bench/explain.mjs --python <interpreter> | --venv <folder> [--images 1000] [--probed 4] [--rounds 5] [--threads 2]
-//     [--layer layer4.1] [--batches 1,8,32,64,128,256] [--chunks 16,32,64,128] [--methods gradcam,scorecam,ablationcam] [--json]
-// Each side runs at the batch size and then the layout (channels last or first) that were best for it in a first sweep. ScoreCAM
-// and AblationCAM, a forward pass for each channel, run on `probed` images, and their sweep (of the passes' batch size) on one.
+//   [--layer layer4.1] [--batches 1,8,32,64,128,256] [--chunks 16,32,64,128] [--methods gradcam,scorecam,ablationcam] [--json]
+// A first sweep finds the fastest batch size and then the fastest memory layout (channels last or first) for each library. ScoreCAM and
+// AblationCAM need a forward pass for each channel, so they run on `probed` images, and their sweep (of the batch size of those passes) on
+// one.
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { cpus, loadavg, tmpdir } from "node:os";
@@ -57,7 +59,7 @@ const [rounds, threads] = [Number(values.rounds), Number(values.threads)];
 /** @param {string} text */
 const list = (text) => text.split(",").map(Number);
 
-const AGREEING = 16; // images on which the maps are compared
+const AGREEING = 16; // the number of images on which the maps are compared
 /** @type {Record<What, Method>} */
 const METHODS = {
   gradcam: { name: "GradCAM", sizes: list(values.batches), count: images, swept: (batch) => Math.max(64, batch) },
@@ -66,7 +68,7 @@ const METHODS = {
 };
 
 /**
- * The network, with running statistics of MNIST images, and the images to explain.
+ * Makes the network, with running statistics of MNIST images, and the images to explain.
  *
  * @param {string} folder
  */
@@ -91,13 +93,14 @@ async function makeNetwork(folder) {
 }
 
 /**
- * This project: maps of `count` images, in batches, or in passes of `batch` for the methods that probe the network.
+ * Makes the function that runs this project: it computes maps of `count` images in batches, or with passes of `batch` for methods that
+ * probe the network.
  *
  * @param {Pick<Network, "model" | "data">} network
  * @returns {(asked: Asked & { what: What }, onMaps?: (maps: Tensor) => void) => number}
  */
 function explainer({ model, data }) {
-  // Of one channel both layouts are the same memory; the strides say which one it is.
+  // With one channel, both memory formats have the same bytes; only the strides tell them apart.
   /** @param {Tensor} x */
   const channelsLast = (x) => x.reshape([x.shape[0] ?? 0, ...x.shape.slice(2), 1]).permute([0, 3, 1, 2]);
   return ({ what, count, batch, fast = false, last = false }, onMaps = () => {}) => {
@@ -119,7 +122,7 @@ function explainer({ model, data }) {
 }
 
 /**
- * The Python side: it answers each request when it has finished.
+ * Starts the Python process, which answers each request when it has finished it.
  *
  * @param {string} python
  * @param {Network["paths"]} paths
@@ -148,7 +151,7 @@ async function startPeer(python, paths) {
 }
 
 /**
- * Who explains by a method, each as a function of { count, batch } that gives seconds.
+ * The libraries that have a method, each as a function of { count, batch } that returns seconds.
  *
  * @param {What} what
  * @param {Parties} parties
@@ -272,7 +275,7 @@ function report({ machine, agreement, results }) {
     `${machine.cpu}, ${threads} threads, libtorch ${capabilities().version}, Python's torch ${machine.torch}`,
   );
   console.log(`load average ${machine.load[0].toFixed(2)} before, ${machine.load[1].toFixed(2)} after`);
-  if (load > 0.5) console.log("WARNING: the machine was busy with something else: only a quiet one gives fair ratios");
+  if (load > 0.5) console.log("WARNING: other programs used the machine, so the ratios are not reliable");
   console.log(`ResNet-18, ${layer}, medians of ${rounds} rounds; GradCAM on ${images} images, the others on ${probed}`);
   console.table(results.map(({ sweep: _, ...row }) => row));
   for (const { method, side, sweep: speeds } of results) {

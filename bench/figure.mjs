@@ -1,4 +1,4 @@
-// Training steps as bars: a group for each model with a scale of its own, a bar for each side.
+// Draws training steps as a bar chart: a group with its own scale for each model, and a bar for each library.
 import { createRequire } from "node:module";
 import { Resvg } from "@resvg/resvg-js";
 

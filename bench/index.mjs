@@ -1,8 +1,8 @@
-// Training steps, what guidance adds to them, and memory, against PyTorch doing the same work: `npm run bench`.
+// Compares training steps, the cost of guidance and memory with PyTorch doing the same work: `npm run bench`.
 //   node bench/index.mjs [--venv DIR] [--models simple-cnn,resnet18,convnextv2_atto] [--rounds 7] [--steps N] [--threads 2]
-//     [--wait 300] [--quick] [--explain] [--out runs/bench] [--json]
-// --steps is the length of a block, each model's own without it; --wait the seconds that may be spent on a busy machine, and on
-// taking disturbed rounds again; --quick is a first look, of SimpleCNN in three rounds. docs/benchmarks.md tells how to read it.
+//   [--wait 300] [--quick] [--explain] [--out runs/bench] [--json]
+// --steps is the length of a block, with a default for each model. --wait is the time in seconds to wait for a quiet machine and to repeat
+// disturbed rounds. --quick measures only SimpleCNN, in three rounds. docs/benchmarks.md explains the results.
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -85,11 +85,13 @@ function report(found) {
   for (const line of machineLines(found)) console.log(line);
   console.log("\nTraining steps");
   console.table(stepTable(results));
-  console.log("Guidance: a guided step over the plain one beside it");
+  console.log("Guidance: time of a guided step relative to the plain step measured next to it");
   console.table(guidedTable(results));
   console.log("Other ways to maps inside a training step");
   console.table(loopTable(results));
-  console.log("Peak resident memory of a process that trains; added to it once its libraries were loaded");
+  console.log(
+    "Peak resident memory of a training process, and the part that was added after its libraries were loaded",
+  );
   console.table(memoryTable(results));
   for (const line of warnings(results)) console.log(line);
 }

@@ -1,11 +1,11 @@
-// The machine that is measured on, and how busy it is with other things.
+// Describes the machine, and measures how much other programs use it.
 import { readFileSync } from "node:fs";
 import { cpus, loadavg, totalmem } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const FLAGS = ["avx2", "avx512f", "avx512_bf16", "amx_bf16"];
-const TICKS = 100; // a second, in /proc/stat
-/** Share of the machine that others may use before a measurement counts as disturbed. */
+const TICKS = 100; // per second, the unit of /proc/stat
+/** The share of the machine that other programs may use before a measurement counts as disturbed. */
 export const LIMIT = 0.1;
 
 /** @param {string} path */
@@ -36,7 +36,7 @@ export function describeMachine() {
 
 export const load = () => loadavg()[0] ?? 0;
 
-/** Seconds that all cores have worked, or that a hypervisor took from them, until now. */
+/** The CPU time so far, in seconds, that all cores have worked or that a hypervisor took from them. */
 export function clock() {
   const worked = cpus().reduce((sum, { times }) => sum + times.user + times.nice + times.sys + times.irq, 0) / 1000;
   const stolen = Number(read("/proc/stat").match(/^cpu\s+(?:\d+\s+){7}(\d+)/)?.[1] ?? 0) / TICKS;
@@ -44,7 +44,7 @@ export function clock() {
 }
 
 /**
- * The share of the machine that others used since `before`, where our side used `own` seconds.
+ * The share of the machine that other programs used since `before`, if our side used `own` seconds.
  *
  * @param {{ busy: number, at: number }} before
  */
@@ -53,7 +53,7 @@ export function othersSince(before, own = 0) {
   return Math.max(0, (now.busy - before.busy - own) / ((now.at - before.at) * cpus().length));
 }
 
-/** Waits for a quiet machine, and lets disturbed measurements be taken again, for `seconds` in all. */
+/** Waits for a quiet machine and allows disturbed measurements to be repeated, for `seconds` in all. */
 export class Patience {
   /** @param {number} seconds */
   constructor(seconds) {
@@ -71,7 +71,7 @@ export class Patience {
   }
 
   /**
-   * Whether there is time to do again what took so long.
+   * Whether there is time to repeat a measurement that took so many seconds.
    *
    * @param {number} seconds
    */

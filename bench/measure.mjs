@@ -1,4 +1,4 @@
-// One model: the fastest way to use each peer, then training steps, memory, and what maps and guidance add to a step.
+// Measures one model: the fastest configuration of each peer, then training steps, memory, and the cost of maps and guidance.
 import { join } from "node:path";
 import { startOurs, startPeer } from "./peer.mjs";
 import { GUIDED, LOOPS, MODELS, PLAIN, peerKinds } from "./plan.mjs";
@@ -50,7 +50,7 @@ export async function measureModel(name, context) {
 const without = ({ side: _, ...rest }) => rest;
 
 /**
- * The file that all sides start from.
+ * Makes the file that all sides start from.
  *
  * @param {ModelKey} name
  * @param {Context} context
@@ -74,7 +74,7 @@ async function prepare(name, { folder, threads, steps }) {
 }
 
 /**
- * Of each kind of peer the configuration with the shortest step, still running.
+ * For each kind of peer, finds the configuration with the shortest step and keeps it running.
  *
  * @param {Request} request
  * @param {Context & { bfloat16: boolean }} context
@@ -108,7 +108,7 @@ async function fastest(request, context) {
 }
 
 /**
- * The shortest step of a few, and what it took to get there.
+ * The shortest step of a few, with the time it took to build it.
  *
  * @param {Side} side
  * @param {Request} request
@@ -173,7 +173,7 @@ async function plainSteps(asking, { rounds, patience, say }) {
 }
 
 /**
- * Every loss at the default layer; at the last layer, where that is another, the Prototype Loss by SSIM.
+ * Measures every loss at the default layer, and the Prototype Loss with SSIM at the last layer if that is another one.
  *
  * @param {Asking} asking
  * @param {Context & { layers: Layers }} context
@@ -223,7 +223,7 @@ async function besidePlain(asking, { layer, variants }, { rounds, patience }) {
 }
 
 /**
- * What other ways to maps add to PyTorch's own plain step.
+ * Measures what other ways to compute maps add to PyTorch's own plain step.
  *
  * @param {Asking} asking
  * @param {Context} context

@@ -1,5 +1,5 @@
-// This project's side of bench/index.mjs, in a process of its own: it speaks as peers/train.py does, a line of JSON for a line.
-// A request with `make` writes the file that all sides start from: weights, images, labels and prototypes.
+// Runs this project for bench/index.mjs in a separate process. Like peers/train.py, it answers each line of JSON with one line. A request
+// with `make` writes the file that all sides start from: weights, images, labels and prototypes.
 import { createInterface } from "node:readline";
 import { parseTrainConfig } from "batch-cam/config";
 import { createModel, defaultCamLayer } from "batch-cam/models";
@@ -26,8 +26,8 @@ import { objective } from "batch-cam/train";
 /** @typedef {{ take: () => number, firstLoss: number, buildSeconds: number }} Step */
 
 const CLASSES = 10;
-const WEIGHT = 0.5; // of the guidance
-const AFTER_WARM_UP = 1000; // a step at which the guidance has its full weight
+const WEIGHT = 0.5; // of the guidance losses
+const AFTER_WARM_UP = 1000; // a step after the warm-up, when the guidance has its full weight
 /** @type {Record<ModelKey, ModelOptions>} */
 const MODELS = {
   "simple-cnn": {},
@@ -59,12 +59,12 @@ async function make({ model: name, batch, state }) {
   return { layers: { default: defaultCamLayer(model, [1, 28, 28]), last: model.camLayer } };
 }
 
-// Of one channel both layouts are the same memory; the strides say which one it is.
+// With one channel, both memory formats have the same bytes; only the strides tell them apart.
 /** @param {Tensor} x */
 const channelsLast = (x) => x.reshape([x.shape[0] ?? 0, ...x.shape.slice(2), 1]).permute([0, 3, 1, 2]);
 
 /**
- * A step as the trainer takes it, in the precision and the layout that it chooses on this machine.
+ * Builds a step as the trainer takes it, in the precision and memory format that it chooses on this machine.
  *
  * @param {Request & Variant} request
  */
@@ -96,7 +96,7 @@ const cpuSeconds = () => Object.values(process.cpuUsage()).reduce((sum, micro) =
 const built = new Map();
 
 /**
- * A step, the loss of its first taking, and the seconds until then.
+ * A step, the loss when it was first taken, and the seconds until then.
  *
  * @param {Request & Variant} request
  * @returns {Promise<Step>}
@@ -121,7 +121,7 @@ function timed(take) {
 }
 
 /**
- * Steps of all variants in turn: for each its seconds, its first loss, and how long it took to build.
+ * Takes steps of all variants alternately. Returns for each its seconds, its first loss, and the time it took to build.
  *
  * @param {Request & Partial<MakeRequest>} request
  */

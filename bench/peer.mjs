@@ -1,4 +1,4 @@
-// A process that takes training steps when asked to: a line of JSON there, a line back.
+// Starts a process that takes training steps on request: it answers each line of JSON with one line.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
@@ -32,7 +32,7 @@ async function start(command, args, { env = {}, says }) {
     hello,
     ask,
     make: ask,
-    /** Ends when the process has ended, so that its end disturbs nobody. */
+    /** Waits until the process has ended, so that it does not disturb later measurements. */
     stop: async () => {
       if (child.exitCode !== null || child.signalCode !== null) return;
       child.stdin.end();

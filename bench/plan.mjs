@@ -1,9 +1,9 @@
-// What bench/index.mjs measures, and the ratios that are aimed at: ours over the other's, smaller is better.
+// What bench/index.mjs measures, and the target ratios of our time to the other's (smaller is better).
 
 /** @import { ModelKey, PeerKind, Variant } from "./types.d.ts" */
 
 /**
- * `steps` in a block of one side before the next side has its turn.
+ * `steps` is the number of steps in a block, after which the next side has its turn.
  *
  * @type {Record<ModelKey, { title: string, batch: number, steps: number, goals: { eager: number, compile: number, guided: number } }>}
  */
@@ -25,11 +25,11 @@ export const MODELS = {
 
 export const MEMORY_GOAL = 0.8;
 
-/** By default glibc gives freed blocks back to the kernel and faults them in again; these make it keep them. */
+/** By default glibc returns freed memory to the kernel, and pages are faulted in again. These settings make it keep the memory. */
 const KEEPING = { MALLOC_MMAP_MAX_: "0", MALLOC_TRIM_THRESHOLD_: String(2 ** 40), MALLOC_TOP_PAD_: String(2 ** 26) };
 
 /**
- * PyTorch as it may be used; of each kind the configuration that is the fastest here is measured.
+ * The ways to use PyTorch that are compared. For each kind, the fastest configuration on this machine is measured.
  *
  * @param {{ bfloat16: boolean, linux: boolean }} machine
  * @returns {Record<string, PeerKind>}
@@ -58,13 +58,13 @@ export const GUIDED = ["prototype", "batch-cam"].flatMap((objective) =>
 );
 
 /**
- * Other ways to maps inside a training step.
+ * Other ways to compute maps inside a training step.
  *
  * @type {Record<string, string>}
  */
 export const LOOPS = {
   "per-image": "guided, a pass and a gradient for each image",
   captum: "guided, captum's LayerGradCam with its graph",
-  "torch-cam": "maps to look at, torch-cam",
-  "pytorch-grad-cam": "maps to look at, pytorch-grad-cam",
+  "torch-cam": "maps for viewing only, torch-cam",
+  "pytorch-grad-cam": "maps for viewing only, pytorch-grad-cam",
 };

@@ -1,4 +1,4 @@
-// Blocks of steps in turn, one of each side in each round, so that a slow moment of the machine falls on all of them.
+// Runs blocks of steps in rounds, one block of each side per round, so that a slow moment of the machine affects all sides.
 /** @import { Patience } from "./machine.mjs" */
 import { clock, LIMIT, othersSince } from "./machine.mjs";
 import { median, spread } from "./statistics.mjs";
@@ -6,8 +6,8 @@ import { median, spread } from "./statistics.mjs";
 /** @import { Answer, Round } from "./types.d.ts" */
 
 /**
- * The answers of all sides, by name, in each of so many rounds. A round that others disturbed is taken again while there is
- * patience left; then it stays, and says so.
+ * The answers of all sides, by name, for each round. A disturbed round is repeated while there is patience left; after that it is kept and
+ * marked as busy.
  *
  * @param {Record<string, () => Promise<Answer>>} blocks
  * @param {{ rounds: number, patience: Patience }} options
@@ -54,7 +54,7 @@ async function oneRound(blocks) {
 const secondsOf = ({ answers }, side, variant) => answers[side]?.seconds[variant] ?? [];
 
 /**
- * The undisturbed rounds, or all where there is none.
+ * The undisturbed rounds, or all rounds if there is none.
  *
  * @param {readonly Round[]} rounds
  */
@@ -65,7 +65,7 @@ export function quietOf(rounds) {
 }
 
 /**
- * Milliseconds of a variant's steps.
+ * The time of a variant's steps in milliseconds.
  *
  * @param {readonly Round[]} rounds
  * @param {string} side
@@ -74,7 +74,7 @@ export const milliseconds = (rounds, side, variant = 0) =>
   spread(rounds.flatMap((round) => secondsOf(round, side, variant).map((seconds) => 1000 * seconds)));
 
 /**
- * One side's step over another's, round by round.
+ * The time of one side's step relative to another's, round by round.
  *
  * @param {readonly Round[]} rounds
  * @param {string} side
@@ -84,7 +84,7 @@ export const sideRatio = (rounds, side, other, variant = 0) =>
   spread(rounds.map((round) => median(secondsOf(round, side, variant)) / median(secondsOf(round, other, variant))));
 
 /**
- * A variant's step over the plain one (the first variant) next to it.
+ * The time of a variant's step relative to the plain step (the first variant) next to it.
  *
  * @param {readonly Round[]} rounds
  * @param {string} side

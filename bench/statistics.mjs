@@ -15,7 +15,7 @@ export const median = (numbers) =>
   );
 
 /**
- * Median, and the 10th and 90th percentile; of less than ten numbers the smallest and the largest.
+ * The median with the 10th and 90th percentiles, or with the smallest and largest value of fewer than ten numbers.
  *
  * @param {readonly number[]} numbers
  * @returns {import("./types.d.ts").Spread}

@@ -1,4 +1,4 @@
-// The results in words and numbers.
+// Formats the results as text.
 
 import { barFigure } from "./figure.mjs";
 import { LOOPS, MEMORY_GOAL, MODELS } from "./plan.mjs";
@@ -65,7 +65,7 @@ export function guidedTable(results) {
           spread: range(ours.overPlain, 2),
           goal: plain ? "" : goal(ours.overPlain, MODELS[model].goals.guided),
           "PyTorch ms": ms(eager.ms),
-          "over its plain": times(eager.overPlain),
+          "relative to its plain step": times(eager.overPlain),
           "ours / PyTorch": ratio(between),
           "quiet rounds": rounds(at),
         };
@@ -81,14 +81,14 @@ export function loopTable(results) {
       model,
       "in PyTorch": LOOPS[row.objective],
       "ms a step": ms(row.ms),
-      "over its plain": Number(row.overPlain.median.toFixed(2)),
+      "relative to its plain step": Number(row.overPlain.median.toFixed(2)),
       "quiet rounds": rounds(loops),
     })),
   );
 }
 
 /**
- * The whole process, and what training added to it once its libraries were loaded.
+ * The memory of the whole process, and the part that training added after its libraries were loaded.
  *
  * @param {readonly ModelResult[]} results
  */
@@ -115,7 +115,8 @@ export function memoryTable(results) {
 }
 
 /**
- * Ours, both peers as glibc comes, and the eager configuration with the smallest peak, where it is not the fastest.
+ * The memory of our process, of both peers with glibc's default settings, and of the eager configuration with the smallest peak if it is
+ * not the fastest.
  *
  * @param {ModelResult} result
  * @returns {Memory[]}
@@ -132,7 +133,7 @@ function memoryOf(result) {
 }
 
 /**
- * How far apart the first losses of the sides are, which start from the same weights and images.
+ * The largest difference between the first losses of the sides, which start from the same weights and images.
  *
  * @param {readonly ModelResult[]} results
  */
@@ -150,7 +151,7 @@ export function disagreement(results) {
 }
 
 /**
- * What of a run is not to be quoted.
+ * Warnings about results that must not be quoted.
  *
  * @param {readonly ModelResult[]} results
  */
@@ -159,9 +160,11 @@ export function warnings(results) {
   const parts = results.flatMap(({ plain, guided, loops }) => [plain, ...guided, loops]);
   const found = [];
   if (parts.some(({ busy }) => busy))
-    found.push("BUSY: others used the machine in every round of what is marked so. Do not quote its numbers.");
+    found.push("BUSY: other programs used the machine in every round of the results marked so. Do not quote them.");
   if (swept.some(({ busy }) => busy))
-    found.push("BUSY: others used the machine while configurations were chosen: a peer may have a faster one.");
+    found.push(
+      "BUSY: other programs used the machine while configurations were compared, so a peer may have a faster one.",
+    );
   return found;
 }
 

@@ -1,4 +1,5 @@
-// What guidance adds to a training step: SimpleCNN, the trainer's own objective, plain and guided steps in turn on one batch.
+// Measures what guidance adds to a training step of SimpleCNN with the trainer's own objective. Plain and guided steps alternate on one
+// batch.
 //   node bench/train-step.mjs [--batch 128] [--rounds 60] [--head mlp|gap] [--amp] [--channels-last] [--json]
 import { parseArgs } from "node:util";
 import { parseTrainConfig } from "batch-cam/config";
@@ -44,7 +45,7 @@ const VARIANTS = {
   "prototype ssim, first order": { order: "first" },
 };
 
-// Of one channel both layouts are the same memory; the strides say which one it is.
+// With one channel, both memory formats have the same bytes; only the strides tell them apart.
 const images = values["channels-last"] ? randn([batch, 28, 28, 1]).permute([0, 3, 1, 2]) : randn([batch, 1, 28, 28]);
 const labels = tensor(
   Int32Array.from({ length: batch }, (_, i) => i % 10),
@@ -91,7 +92,7 @@ const base = times.plain ?? [];
 const rows = Object.entries(times).map(([name, own]) => ({
   objective: name,
   "ms a step": median(own).toFixed(2),
-  // Ratios of neighbours, so that a slow moment of the machine falls on both.
+  // Each step is divided by the plain step measured next to it, so that a slow moment of the machine affects both.
   "ratio to plain": median(own.map((time, i) => time / (base[i] ?? Number.NaN))).toFixed(3),
   "peak MiB": peaks[name]?.toFixed(0),
 }));

@@ -10,13 +10,13 @@ export interface Spread {
 
 export type ModelKey = "simple-cnn" | "resnet18" | "convnextv2_atto";
 
-/** What a step computes. */
+/** The loss that a step computes. */
 export interface Variant {
   objective: string;
   distance: DistanceName;
 }
 
-/** What a side is asked to do. */
+/** A request to a side. */
 export interface Request {
   model: ModelKey;
   layer: string;
@@ -28,13 +28,13 @@ export interface Request {
   config?: string;
 }
 
-/** The file that all sides start from. */
+/** A request for the file that all sides start from. */
 export interface MakeRequest {
   threads: number;
   make: { model: ModelKey; batch: number; state: string };
 }
 
-/** What a side answers: a list for each variant. */
+/** A side's answer, as a list with an entry for each variant. */
 export interface Answer {
   seconds: number[][];
   firstLoss: number[];
@@ -44,12 +44,12 @@ export interface Answer {
 }
 
 export interface Layers {
-  /** Of `defaultCamLayer`. */
+  /** The result of `defaultCamLayer`. */
   default: string;
   last: string;
 }
 
-/** What a side says when it has started. */
+/** The message of a side when it has started. */
 export interface Hello {
   libtorch: string;
   torch: string;
@@ -57,7 +57,7 @@ export interface Hello {
   peakRssMiB: number;
 }
 
-/** A process that takes training steps when it is asked to. */
+/** A process that takes training steps on request. */
 export interface Side {
   hello: Hello;
   ask(request: Request): Promise<Answer>;
@@ -65,7 +65,7 @@ export interface Side {
   stop(): Promise<void>;
 }
 
-/** A kind of peer: what it is called, its configurations, and the ratio that is aimed at. */
+/** A kind of peer: its title, its configurations, and the target ratio. */
 export interface PeerKind {
   title: string;
   goal: "eager" | "compile";
@@ -73,7 +73,7 @@ export interface PeerKind {
   env?: Record<string, string>;
 }
 
-/** What trying a configuration has shown. */
+/** The result of trying a configuration. */
 export interface Tried {
   ms: number;
   busy: boolean;
@@ -95,33 +95,33 @@ export interface RunningPeer extends Peer {
   side: Side;
 }
 
-/** What all measurements share. */
+/** Settings shared by all measurements. */
 export interface Context {
   python: string;
   folder: string;
   threads: number;
   rounds: number;
-  /** The length of a block; each model's own without it. */
+  /** The length of a block; by default each model has its own. */
   steps: number | undefined;
   patience: Patience;
   say(line: string): void;
 }
 
-/** The sides that are asked, what each is used as, and what they are asked. */
+/** The sides, the configuration of each, and the request that they get. */
 export interface Asking {
   sides: Record<string, Side>;
   configs: Record<string, string>;
   request: Request;
 }
 
-/** One round: the answers by side, and the largest share of the machine that others used. */
+/** One round: the answers by side, and the largest share of the machine that other programs used. */
 export interface Round {
   answers: Record<string, Answer>;
   others: number;
   busy: boolean;
 }
 
-/** How many of the rounds were undisturbed. */
+/** The number of undisturbed rounds. */
 export interface Quiet {
   quiet: number;
   of: number;
@@ -155,7 +155,7 @@ export interface LoopRow {
   overPlain: Spread;
 }
 
-/** Everything that was measured of one model. */
+/** Everything that was measured for one model. */
 export interface ModelResult {
   model: ModelKey;
   batch: number;
@@ -167,7 +167,7 @@ export interface ModelResult {
   loops: Quiet & { rows: LoopRow[] };
 }
 
-/** What bench.json holds. */
+/** The content of bench.json. */
 export interface Found {
   machine: ReturnType<typeof import("./machine.mjs").describeMachine>;
   versions: { libtorch: string; torch: string };

@@ -2,15 +2,15 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-// What is imported below is imported when it is needed: set-up and doctor must run where nothing is built or installed.
+// Modules are imported only when they are needed, because set-up and doctor must run if nothing is built or installed.
 const entry = new URL("../dist/cli/main.js", import.meta.url);
 const root = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
 
 async function run() {
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
   if (major < 20 || (major === 20 && minor < 9))
-    return fail(`needs Node 20.9 or newer, and this is ${process.version}`);
-  // Not through dist: set-up may replace it, and the npm packages that it imports.
+    return fail(`needs Node 20.9 or newer, but this is ${process.version}`);
+  // Set-up does not run from dist, because it may replace dist and the npm packages that dist imports.
   if (process.argv[2] === "setup" && (process.argv.length === 3 || !existsSync(entry))) return setUp();
   if (!existsSync(entry)) {
     if (process.argv[2] === "doctor") return diagnose();
@@ -30,7 +30,7 @@ async function setUp() {
   return main({ sayWhenFresh: true });
 }
 
-/** Of a package that is itself incomplete, the checkout's. */
+/** The command that runs set-up. If the package lacks the file that determines it, the command of a checkout is used. */
 async function setupCommand() {
   const found = await import("../scripts/setup/command.mjs").catch(() => null);
   return found?.setupCommand() ?? "npm run setup";

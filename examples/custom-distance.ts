@@ -1,4 +1,4 @@
-// Guides by a distance of your own: any function of two stacks of maps (N, H, W) that gives one value for each of the N.
+// Guides training by your own distance: any function of two stacks of maps (N, H, W) that returns one value for each of the N maps.
 //   node examples/custom-distance.ts [training steps]
 import {
   backward,
@@ -14,7 +14,7 @@ import {
   tidy,
 } from "batch-cam";
 
-/** One minus the cosine of the angle between two maps, which does not depend on how bright they are. */
+/** One minus the cosine of the angle between two maps, which does not depend on their brightness. */
 function cosineDistance(x: Tensor, y: Tensor): Tensor {
   const [a, b] = [x.flatten(1), y.flatten(1)];
   const lengths = a.square().sum(1).mul(b.square().sum(1)).add(1e-8).sqrt();

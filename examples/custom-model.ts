@@ -1,4 +1,4 @@
-// A network of your own: a class that extends Model and calls its layers by `run`, so that maps can be taken from any of them.
+// Defines your own network: a class that extends Model and calls its layers by `run`, so that maps can be taken from any of them.
 //   node examples/custom-model.ts
 import { batchCam, Model, nn, prototypeLoss } from "batch-cam";
 import { grad, manualSeed, rand, randn, type Tensor, tensor } from "batch-cam/tensor";

@@ -1,4 +1,4 @@
-// Judges explanations: is what a map marks what the network needs? A map of noise beside them is the control.
+// Evaluates explanations: does a map mark the pixels that the network needs? A map of random noise is the control.
 //   node examples/evaluate-maps.ts [training steps] [test images]
 import {
   backward,

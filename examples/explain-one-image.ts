@@ -1,4 +1,4 @@
-// Says what a network takes an image for, and where in the image it looks.
+// Prints the class that a network predicts for an image, and draws the map that explains the prediction.
 //   node examples/explain-one-image.ts photo.jpg resnet18.pth map.png
 import { createModel, explain, loadPretrained, loadWeights, normalize, readImage, tensor, tidy } from "batch-cam";
 import sharp from "sharp";

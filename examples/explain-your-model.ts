@@ -1,4 +1,4 @@
-// Explains a model of your own: a class that extends Module and calls its layers by `run`.
+// Explains your own model: a class that extends Module and calls its layers by `run`.
 //   node examples/explain-your-model.ts
 import { crossEntropy, EnergyInMask, explain, nn, optim } from "batch-cam";
 import { backward, manualSeed, rand, randn, type Tensor, tensor, tidy } from "batch-cam/tensor";
@@ -16,7 +16,9 @@ class ShapeNet extends nn.Module {
   }
 }
 
-/** Noise (N, 1, 24, 24) with a standing or a lying bar somewhere, which of them (N), and a mask of its place (N, 24, 24). */
+/**
+ * Noise images (N, 1, 24, 24) with a vertical or horizontal bar at a random position, their labels (N), and masks of the bars (N, 24, 24).
+ */
 function pictures(count: number) {
   const images = randn([count, 1, 24, 24]).mul(0.2);
   const masks = images.mul(0).squeeze(1);

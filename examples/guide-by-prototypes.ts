@@ -1,4 +1,4 @@
-// Trains the same network without guidance, guided by its classes' mean images, and guided by those of wrong classes.
+// Trains the same network without guidance, guided by the mean images of its classes, and guided by those of other classes.
 //   node examples/guide-by-prototypes.ts [training images]
 import type { TrainConfigInput } from "batch-cam/config";
 import { train } from "batch-cam/train";

@@ -1,4 +1,4 @@
-// A training loop of your own: a schedule, a validation split, and the weights of the best epoch in a file that torch can load.
+// Writes your own training loop, with a schedule, a validation split, and the weights of the best epoch in a file that torch can load.
 //   node examples/own-training-loop.ts weights.safetensors [epochs] [training images]
 import {
   accuracy,
@@ -21,7 +21,7 @@ import {
 const [output = "weights.safetensors", epochs = "3", count = "6400"] = process.argv.slice(2);
 const BATCH = 64;
 
-/** Share of the split that the model classifies rightly. */
+/** The fraction of the split that the model classifies correctly. */
 function evaluate(model: Model, split: Split): number {
   model.eval();
   let right = 0;

@@ -1,4 +1,4 @@
-// Trains a guided classifier on a folder that has a subfolder of images for each class.
+// Trains a guided classifier on a folder that contains a subfolder of images for each class.
 //   node examples/train-on-a-folder.ts my-images [epochs]
 import { train } from "batch-cam/train";
 

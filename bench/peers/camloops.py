@@ -1,4 +1,4 @@
-"""Maps inside a training step by other libraries, as their documentation shows them, and by a loop over the images."""
+"""Computes maps inside a training step by other libraries, as their documentation shows, and by a loop over the images."""
 
 import torch
 
@@ -6,7 +6,7 @@ from guidance import grad_cam
 
 
 def viewed_by_pytorch_grad_cam(step):
-    """After the step's own update, on a pass of its own; in float32, as it does not take bfloat16."""
+    """Computes the maps after the step's own update, in a separate forward pass; in float32, because it does not support bfloat16."""
     from pytorch_grad_cam import GradCAM
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
@@ -22,7 +22,7 @@ def viewed_by_pytorch_grad_cam(step):
 
 
 def viewed_by_torch_cam(step):
-    """From the step's own forward pass."""
+    """Computes the maps from the step's own forward pass."""
     import torchcam.methods
 
     labels = step.labels.tolist()
@@ -37,7 +37,7 @@ def viewed_by_torch_cam(step):
 
 
 def guided_by_captum(step):
-    """Its maps with their graph, on a forward pass of its own."""
+    """Computes maps with their graph, in a separate forward pass."""
     from captum.attr import LayerGradCam
 
     cam = LayerGradCam(step.model, step.layer)
@@ -53,7 +53,7 @@ def guided_by_captum(step):
 
 
 def guided_by_loop(step):
-    """A pass and a gradient for each image, as a hook on the layer gives them."""
+    """Computes each map by its own forward pass and gradient, as a hook on the layer does."""
 
     def maps():
         found = []

@@ -1,4 +1,4 @@
-"""The other side of bench/dispatch.mjs: for each line `<operator> <calls>` on stdin, nanoseconds per call on stdout."""
+"""The peer of bench/dispatch.mjs: for each line `<operator> <calls>` on stdin, it writes the nanoseconds per call to stdout."""
 
 import sys
 import time
@@ -10,7 +10,7 @@ a, b = torch.ones(8), torch.ones(8)
 weight = torch.ones(8, requires_grad=True)
 
 
-# Operators are written out in their own loops: a lambda would cost a call that a user's program does not make.
+# Each operator has its own loop, because a lambda would add a call that a user's program does not make.
 def add(calls):
     start = time.perf_counter_ns()
     for _ in range(calls):

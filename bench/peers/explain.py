@@ -54,7 +54,7 @@ def grad_cam(model, images, labels, layer, batch, **_):
 
 
 def perturbation(method):
-    """Methods of one image at a time with many passes each: `batch` is the size of those passes."""
+    """Methods that explain one image at a time with many passes: `batch` is the batch size of those passes."""
 
     def run(model, images, labels, layer, batch, **_):
         with method(model=model, target_layers=[model.get_submodule(layer)]) as cam:
@@ -97,7 +97,7 @@ KINDS = {
 
 
 def answer(model, images, labels, request):
-    """{what, images, batch, layer, amp?, channelsLast?, maps?}: the seconds, and the maps in the file that `maps` names."""
+    """Answers {what, images, batch, layer, amp?, channelsLast?, maps?} with the seconds; writes the maps to the file that `maps` names."""
     x, y = images[: request["images"]], labels[: request["images"]]
     layout = torch.channels_last if request.get("channelsLast") else torch.contiguous_format
     model.to(memory_format=layout)

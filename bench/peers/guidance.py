@@ -1,4 +1,4 @@
-"""Maps and the losses on them as the paper describes them, (B, h, w) in float32; the formulas of src/cam and src/losses."""
+"""Maps (B, h, w) in float32 and the losses on them, as the paper describes them, with the formulas of src/cam and src/losses."""
 
 import functools
 
@@ -20,7 +20,7 @@ def weighted(gradient, activations):
 
 
 def normalised(maps, eps=1e-2):
-    """Resized to the image and scaled to [0, 1]."""
+    """Maps resized to the image and scaled to [0, 1]."""
     resized = F.interpolate(maps.unsqueeze(1), SIZE, mode="bilinear", align_corners=False).squeeze(1)
     lowest = resized.amin((1, 2), keepdim=True)
     return (resized - lowest) / (resized.amax((1, 2), keepdim=True) - lowest + eps)
@@ -41,7 +41,7 @@ def gaussian(side=11, sigma=1.5):
 
 
 def smoothed(planes):
-    """A separable convolution of all planes (N, H, W), as channels of one image: ten times as fast as N images of one channel."""
+    """A separable convolution of all planes (N, H, W) as channels of one image, which is ten times as fast as N images of one channel."""
     count, taps = len(planes), gaussian()
     along_rows = taps.view(1, 1, 1, -1).expand(count, 1, 1, -1)
     rows = F.conv2d(planes.unsqueeze(0), along_rows, groups=count)
@@ -60,12 +60,12 @@ DISTANCES = {"l1": l1, "l2": l2, "ssim": ssim_distance}
 
 
 def prototype_loss(maps, labels, prototypes, distance):
-    """Each map against the prototype of its class."""
+    """The mean distance of each map from the prototype of its class."""
     return DISTANCES[distance](maps, prototypes[labels])
 
 
 def batch_cam_loss(maps, labels, prototypes, distance):
-    """The mean map of each class present against its prototype."""
+    """The distance of each class's mean map in the batch from its prototype, averaged over the classes present."""
     classes, rows = labels.unique(return_inverse=True)
     members = F.one_hot(rows, len(classes)).to(maps.dtype)
     means = (members / members.sum(0)).t() @ maps.flatten(1)

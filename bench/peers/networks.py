@@ -1,4 +1,4 @@
-"""The networks of bench/index.mjs as torchvision and timm have them, whole and cut behind the layer whose maps are looked at."""
+"""The networks of bench/index.mjs from torchvision and timm, whole and split after the layer whose maps are computed."""
 
 import timm
 import torch
@@ -29,7 +29,7 @@ def simple_cnn():
 
 
 def resnet18():
-    """torchvision's, with a 3x3 stem of stride 1 and no max-pool."""
+    """torchvision's ResNet-18, with a 3x3 stem of stride 1 and no max-pool."""
     model = torchvision.models.resnet18(num_classes=10)
     model.conv1, model.maxpool = nn.Conv2d(1, 64, 3, 1, 1, bias=False), nn.Identity()
     layers = dict(model.named_children())
@@ -47,7 +47,7 @@ NETWORKS = {"simple-cnn": simple_cnn, "resnet18": resnet18, "convnextv2_atto": c
 
 
 def network(name, layer, weights):
-    """The model, what of it leads to `layer`, and what follows; the three share their weights."""
+    """The model, its part up to `layer`, and its part after it; the three share their weights."""
     model, layers = NETWORKS[name]()
     model.load_state_dict(weights, strict=True)
     behind = list(layers).index(layer) + 1
@@ -56,7 +56,7 @@ def network(name, layer, weights):
 
 
 def channels_last(images):
-    """Of one channel both layouts are the same memory; the strides say which one it is."""
+    """With one channel, both memory formats have the same bytes; only the strides tell them apart."""
     if images.shape[1] == 1:
         return images.squeeze(1).unsqueeze(-1).permute(0, 3, 1, 2)
     return images.contiguous(memory_format=torch.channels_last)

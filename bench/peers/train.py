@@ -19,7 +19,7 @@ from camloops import LOOPS
 from guidance import LOSSES, grad_cam, normalised
 from networks import channels_last, network
 
-WEIGHT = 0.5  # of the guidance
+WEIGHT = 0.5 # of the guidance losses
 CONFIGS = {
     "eager": {},
     "eager-fp32": {"last": True, "fused": True},
@@ -30,7 +30,7 @@ CONFIGS = {
 
 
 class Step:
-    """Forward pass, loss, backward pass and update; with its network and optimizer."""
+    """One training step (forward pass, loss, backward pass and update), with its network and optimizer."""
 
     def __init__(self, request):
         options = CONFIGS[request["config"]]
@@ -50,13 +50,13 @@ class Step:
             self.compile()
 
     def parts(self, objective):
-        """What gives the loss, and what looks at maps after the update."""
+        """The function that computes the loss, and the one that computes maps after the update, if any."""
         if objective in LOOPS:
             return LOOPS[objective](self)
         return (self.plain if objective == "plain" else self.guided), None
 
     def compile(self):
-        """The whole network; of a guided step what leads to the maps, as what follows is differentiated twice."""
+        """The module to compile: the whole network, or for a guided step only the part up to the maps, because the rest is differentiated twice."""
         self.compiled = torch.compile(self.model if self.objective == "plain" else self.trunk)
         if self.objective == "plain":
             self.loss = lambda: self.cross_entropy(self.scores(self.compiled))
@@ -119,7 +119,7 @@ class Server:
         self.built = {}
 
     def step_for(self, request):
-        """A step, the loss of its first taking, and the seconds until then, compilation included."""
+        """A step, the loss when it was first taken, and the seconds until then, including compilation."""
         key = json.dumps([request[name] for name in ("config", "model", "layer", "objective", "distance", "state")])
         if key not in self.built:
             began = time.perf_counter()
@@ -129,7 +129,7 @@ class Server:
         return self.built[key]
 
     def answer(self, request):
-        """Steps of all variants in turn: for each its seconds, its first loss, and how long it took to build."""
+        """Takes steps of all variants alternately; returns for each its seconds, its first loss, and the time it took to build."""
         torch.set_num_threads(request["threads"])
         began = cpu_seconds()
         steps, losses, built = zip(*(self.step_for({**request, **variant}) for variant in request["variants"]))
