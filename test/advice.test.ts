@@ -18,7 +18,7 @@ interface Line {
   text: string;
 }
 
-/** The lines of the sources that are no comments. */
+/** The lines of the sources that are not comments. */
 const codeLines = (): Line[] =>
   readdirSync(SOURCES, { recursive: true, encoding: "utf8" })
     .filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts"))
@@ -28,7 +28,7 @@ const codeLines = (): Line[] =>
         .map((text, i) => ({ place: `${file}:${i + 1}`, text: text.replace(/^\s*(?:\/\/|\/\*|\*).*$/, "") })),
     );
 
-/** Custom properties of style sheets look like flags: they are set by "--name:" and read by "var(--name)". */
+/** Custom properties of style sheets look like flags: they are set as "--name:" and read as "var(--name)". */
 const flagsIn = ({ text }: Line): string[] =>
   Array.from(
     text

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { manualSeed, noGrad, randn, type Tensor, tidy } from "../src/tensor/index.ts";
 import { BatchCamCase } from "./support/batch-cam-case.ts";
 
-// Behind ReLUs the objective jumps where one of them switches, so steps must be tiny: float64 allows it.
+// The objective is not smooth where a ReLU switches, so steps must be tiny, which float64 allows.
 const STEP = 1e-7;
 const COMBOS = ["proto", "batch", "within"].flatMap((kind) =>
   ["L1", "L2", "SSIM"].map((distance) => `${kind}_${distance}`),
@@ -44,7 +44,7 @@ describe.each(subjects)("the objective of $name by $way, training $training", ({
         return tidy(() => objective().total.item());
       }) as [number, number];
       expect((ahead - behind) / (2 * STEP)).toBeAllclose(expected, { rtol: 2e-6, atol: 1e-7 });
-      expect(Math.abs(expected - byCrossEntropy)).toBeGreaterThan(1e-4); // the regulariser takes part
+      expect(Math.abs(expected - byCrossEntropy)).toBeGreaterThan(1e-4); // the regulariser contributes to the gradient
       model.dispose();
     }),
   );

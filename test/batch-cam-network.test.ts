@@ -11,7 +11,7 @@ interface Explained {
   logits: Tensor;
 }
 
-/** A fixture's network in evaluation mode, and its normalised maps for any choice of its samples. */
+/** A fixture's network in evaluation mode, and a function that computes normalised maps of any of its samples. */
 function explainer(name: string, dtype: "float32" | "float64" = "float32") {
   const subject = new BatchCamCase(name, dtype);
   subject.model.eval();

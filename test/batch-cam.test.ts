@@ -7,14 +7,14 @@ import { fixture, fixtureNames } from "./support/fixtures.ts";
 const CONSTANT = ["batchcam_edge_constant_cam", "batchcam_edge_1x1"];
 const DTYPES = ["float32", "float64"] as const;
 
-/** Tolerances: the manifest's for float32; in float64 nothing but rounding may differ. */
+/** The manifest's tolerances for float32; float64 results may differ only by rounding. */
 function tolerances(name: string, dtype: DType) {
   if (dtype === "float64") return { values: { rtol: 1e-11, atol: 1e-12 }, gradients: { relL2: 1e-11, absL2: 1e-12 } };
   const { rtol, atol, relL2, absL2 } = fixture(name).tolerance;
   return { values: { rtol, atol }, gradients: { relL2, absL2 } };
 }
 
-// The closed form is that of a linear layer right behind the pooled maps.
+// Layers that are followed only by pooling and a linear layer, for which the closed form exists.
 const LAST_MAPS = ["act3", "layer4"];
 const waysOf = (name: string): Way[] =>
   fixture(name).has("param/fc.weight") && LAST_MAPS.includes(fixture(name).params.target_layer)
@@ -150,7 +150,7 @@ describe("batchcam_training_trajectory", () => {
     });
   });
 
-  /** Cross-entropy and regulariser before each update. */
+  /** The cross-entropy and the regulariser before each update. */
   function train(network: BatchCamCase, combo: string, way: Way): number[][] {
     const { model } = network;
     const optimizer = new SGD(model.parameters(), { lr: 0.05, momentum: 0.9, nesterov: true, weightDecay: 1e-4 });

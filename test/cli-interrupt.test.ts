@@ -28,7 +28,7 @@ const RESULT: TrainResult = {
 const renderReport = async () => "<html></html>";
 
 describe("Ctrl-C", () => {
-  /** A trainer that gets a signal, and ends with a checkpoint as the real one does when it is aborted. */
+  /** A trainer that receives a signal and ends with a checkpoint, as the real one does when it is aborted. */
   const interrupted =
     (fire: () => void, runDirectory = "runs/a"): Train =>
     async (_, { signal }) => {
@@ -58,7 +58,7 @@ describe("Ctrl-C", () => {
     expect(code).toBe(expected);
     expect(exits).toEqual([]);
     expect(text.err).toMatch(/stopping after this step with a checkpoint/);
-    expect(text.err).toContain("to go on: npx batch-cam train --resume runs/a\n");
+    expect(text.err).toContain("to continue: npx batch-cam train --resume runs/a\n");
     expect(signals.listenerCount(name)).toBe(0);
   });
 
@@ -135,10 +135,10 @@ describe("a real run", () => {
     await first.stepped;
     first.child.kill("SIGINT");
     expect(await first.ended, first.text.err).toBe(130);
-    expect(first.text.err).toContain("to go on: npx batch-cam train --resume runs/stopped\n");
+    expect(first.text.err).toContain("to continue: npx batch-cam train --resume runs/stopped\n");
     const second = start("--resume", "runs/stopped");
     expect(await second.ended, second.text.err).toBe(0);
-    expect(second.text.out).toMatch(/^runs\/stopped, going on from step \d+: /);
+    expect(second.text.out).toMatch(/^runs\/stopped, resumed at step \d+: /);
     expect(second.text.out).toMatch(/^test: accuracy /m);
     for (const name of ["report.html", "summary.csv", join("figures", "epoch-3.png")]) {
       expect(existsSync(join(folder, "runs", "stopped", name)), name).toBe(true);

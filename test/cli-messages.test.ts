@@ -9,7 +9,7 @@ import { train } from "../src/train.ts";
 import { cli } from "./support/cli.ts";
 import { temporaryFolder } from "./support/temporary-folder.ts";
 
-// What a user reads who gives a command something wrong: flags and files, what was expected, what came, and what to do.
+// The messages for mistakes in flags and files: each must say what was expected, what came, and what to do.
 
 const folder = temporaryFolder("messages");
 const before = process.cwd();
@@ -54,7 +54,7 @@ afterAll(() => {
   process.chdir(before);
 });
 
-/** Copies of the run: with its data gone, a damaged config, weights of another network, and before its first epoch. */
+/** Copies of the run with missing data, with a damaged config, with weights of another network, and without its first epoch. */
 async function otherRuns(): Promise<void> {
   for (const name of ["moved", "damaged", "foreign", "begun"])
     cpSync(join("runs", "one"), join("runs", name), { recursive: true });
@@ -75,7 +75,7 @@ async function answer(line: string): Promise<{ code: number; err: string }> {
 
 const OWN = "--dataset folder --data-dir photos --image-size 16 --experiment x";
 
-/** A command line, and what the answer holds. */
+/** A command line, and a pattern that its message must match. */
 const TABLE: readonly (readonly [string, RegExp])[] = [
   [
     "train --data-dir photos",
@@ -104,11 +104,8 @@ const TABLE: readonly (readonly [string, RegExp])[] = [
   ["train --dataset npz --data-dir broken.npz", /broken\.npz: expected a zip archive/],
   ["train --dataset npz --data-dir photos", /photos: expected an \.npz file, got a folder; name a file in it$/],
   ["train --dataset foldr", /--dataset must be one of .*got "foldr" \(did you mean "folder"\?\)/],
-  [
-    "train photos",
-    /"photos" belongs to no flag: it holds images, which are given by --dataset folder --data-dir photos$/,
-  ],
-  ["train folder", /"folder" belongs to no flag: a data set is given by --dataset folder$/],
+  ["train photos", /"photos" belongs to no flag: it holds images, which --dataset folder --data-dir photos would use$/],
+  ["train folder", /"folder" belongs to no flag: use --dataset folder to choose a data set$/],
   ["train --data photos", /unknown flag --data \(did you mean --dataset or --data-dir or --data-seed\?\)/],
   [`train ${OWN} --cam-layer nope`, /train: --cam-layer: the model has no layer "nope"; the nearest are/],
   [`find-lr ${OWN.replace(" --experiment x", "")} --cam-layer nope`, /find-lr: --cam-layer: the model has no layer/],
@@ -159,12 +156,12 @@ const TABLE: readonly (readonly [string, RegExp])[] = [
   ["train --config types.yaml", /batchSize in types\.yaml must be a whole number, above 0, got -1$/],
   ["train --config photos", /--config: "photos" must end in \.yaml, \.yml or \.json$/],
 
-  ["evaluate nope", /nope is no finished run: there is no such folder; name a run directory/],
-  ["evaluate runs/on", /runs\/on is no finished run: there is no such folder \(did you mean runs\/one\?\)/],
-  ["evaluate runs", /runs is no finished run: .*it holds runs: .*runs\/one/],
+  ["evaluate nope", /nope is not a finished run: there is no such folder; name a run directory/],
+  ["evaluate runs/on", /runs\/on is not a finished run: there is no such folder \(did you mean runs\/one\?\)/],
+  ["evaluate runs", /runs is not a finished run: .*it contains the runs .*runs\/one/],
   ["evaluate text.txt", /text\.txt is no run: it is a file; name a run directory/],
-  ["evaluate resnet.safetensors", /resnet\.safetensors lies in no run \(there is no config\.json\)/],
-  ["evaluate runs/one/checkpoints", /it is a part of the run runs\/one$/],
+  ["evaluate resnet.safetensors", /resnet\.safetensors is not in a run directory \(there is no config\.json\)/],
+  ["evaluate runs/one/checkpoints", /it is a folder inside the run runs\/one$/],
   [
     "evaluate runs/one/checkpoints/bset.safetensors",
     /no such file \(did you mean runs\/one\/checkpoints\/best\.safetensors\?\)/,
@@ -179,7 +176,7 @@ const TABLE: readonly (readonly [string, RegExp])[] = [
     /evaluate: --method: unknown explanation method "gradcm"; did you mean GradCAM\?/,
   ],
   ["report nope", /report: there is no nope: name the results folder of a grid, or a run directory$/],
-  ["report runs", /is neither a grid's results folder .*; it holds runs: .*runs\/one/],
+  ["report runs", /is neither a grid's results folder .*; it contains the runs .*runs\/one/],
   ["report runs/moved", /^batch-cam: report: the data of the run runs\/moved .*--data-dir$/],
   ["report runs/one --data-dir fewer", /^batch-cam: report: the images of fewer .*with --accept-new-data$/],
 
@@ -193,7 +190,7 @@ const TABLE: readonly (readonly [string, RegExp])[] = [
   ],
   ["explain text.txt --run runs/one", /explain: text\.txt: is not an image that can be read, but text/],
   ["explain text.txt --run runs/one --bad-images skip", /none of the files can be read: text\.txt: is not an image/],
-  ["explain photos --run nope", /nope is no finished run: there is no such folder/],
+  ["explain photos --run nope", /nope is not a finished run: there is no such folder/],
   ["explain photos --run runs/one --layer nope", /explain: --layer: the model has no layer "nope"; the nearest/],
   [
     "explain photos --run runs/one --layer fc",
@@ -212,7 +209,7 @@ const TABLE: readonly (readonly [string, RegExp])[] = [
   ],
   [
     "explain photos --run runs/one --class-names two.txt",
-    /--class-names: two\.txt holds 2 names, and the model has 3 classes/,
+    /--class-names: two\.txt contains 2 names, but the model has 3 classes/,
   ],
   ["explain photos --run runs/one --class-names photos/cat/0.png", /--class-names: photos\/cat\/0\.png: is no text/],
   ["explain photos --weights resnet.safetensors --class-names two.txt", /--class-names: two\.txt holds 2 names/],
@@ -239,7 +236,7 @@ const TABLE: readonly (readonly [string, RegExp])[] = [
   ["data foldr", /NAME must be one of .*got "foldr" \(did you mean "folder"\?\)$/],
   ["data mnist --data-dir photos", /photos holds images: to load that, give folder for NAME$/],
   ["data folder --data-dir photos --picture photos", /cannot write photos: illegal operation on a directory; choose/],
-  ["compare types.yaml", /batchSize is an option of training, which has its place under base$/],
+  ["compare types.yaml", /batchSize is a train option: put it under base$/],
   ["compare --datasets folder --list", /datasets, "folder": dataDir is missing: .*--set data-dir=PATH/],
   ["demo --output text.txt", /cannot read text\.txt\/demo\.json: not a directory$/],
   ["models --model resnet81", /\(did you mean "resnet18"\?\)$/],
@@ -255,7 +252,7 @@ describe("the answer to a mistake", () => {
     expect(said).toHaveLength(1);
     expect(said[0]).toMatch(message);
     expect(said[0]?.startsWith(`batch-cam: ${command}: `)).toBe(true);
-    // No function or option of the library: these are words such as loadDataset and camLayer. Keys in a config file are written so.
+    // The message must not name functions or options of the library, such as loadDataset or camLayer. Only keys of a config file look like that.
     if (!/^compare|--config/.test(line)) expect(said[0]).not.toMatch(/(?<![\w/."`-])[a-z]+[A-Z]\w*(?=[\s:,.]|$)/);
     expect(code).toBe(2);
   });

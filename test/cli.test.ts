@@ -28,7 +28,7 @@ const RESULT: TrainResult = {
 
 const renderReport = async (results: readonly TrainResult[]) => `<html>${results.map(({ step }) => step)}</html>`;
 
-/** Runs `batch-cam train` with a trainer that does what the test says. */
+/** Runs `batch-cam train` with the given trainer. */
 async function trainCli(argv: string[], train: Train, options: { env?: Record<string, string> } = {}) {
   const fake = fakeIo(options);
   const command = createTrainCommand(async () => ({ train, renderReport }));
@@ -90,7 +90,7 @@ describe("batch-cam", () => {
     ]) {
       const { code, out } = await cli(...argv);
       expect(code).toBe(0);
-      expect(out).toMatch(/-b, --batch-size <n> +images per step \(default: 128\)/);
+      expect(out).toMatch(/-b, --batch-size <n> +images per batch \(default: 128\)/);
       expect(out).toMatch(/--distance <ssim\|l1\|l2>/);
       expect(out).toMatch(/--\[no-\]figures/);
       expect(out).toMatch(/-c, --config <text>/);
@@ -148,7 +148,7 @@ describe("batch-cam compare", () => {
     ["- a\n- b\n", /expected options as "key: value", got a list/],
     ["modles: simple-cnn\n", /unknown option modles in .*bad.yaml \(did you mean "models"\?\)/],
     ["jobs: many\n", /jobs in .*bad.yaml must be a whole number, above 0, got "many"/],
-    ["set: [epochs=2]\n", /set has no place in a grid's file/],
+    ["set: [epochs=2]\n", /set cannot be set in a grid's file/],
     [
       "datasets: [mnist, { name: a, dataset: mnits }]\n",
       /datasets, row 2 \("a"\): dataset must be one of .*did you mean "mnist"/,

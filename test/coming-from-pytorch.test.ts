@@ -20,7 +20,7 @@ const snippets = page
   .map(({ section, code }, i) => ({ title: section.slice(0, section.indexOf("\n")), code, name: `snippet-${i}` }));
 
 const folder = temporaryFolderInPackage("pytorch");
-// test/docs.test.ts checks their types; Node 20 needs them stripped.
+// test/docs.test.ts checks the types of the snippets. Node 20 cannot run TypeScript, so the types are removed.
 beforeAll(async () => {
   for (const { name, code } of snippets) writeFileSync(join(folder, `${name}.mts`), code);
   const compilerOptions = { module: "nodenext", target: "es2023", noCheck: true, skipLibCheck: true };
@@ -29,7 +29,7 @@ beforeAll(async () => {
   expect({ code, out }).toEqual({ code: 0, out: "" });
 });
 
-/** What each snippet prints, in part. */
+/** A pattern for the output of each snippet. */
 const PRINTED: Record<string, RegExp> = {
   Tensors:
     /^tensor\(\[\[ 1\.5410, -0\.2934, -2\.1788\],\n.*requires_grad=True\)\n\[ 1, 3 \] \[ 0, 2, 4, 6, 8 \]\n\[ 2, 1 \] \[ 2 \]\n$/s,

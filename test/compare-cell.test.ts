@@ -29,7 +29,7 @@ const directoryOf = (name: string) => join(folder, name);
 const run = (cell: Cell, name: string, options: Partial<RunCellOptions> = {}) =>
   runCell(cell, { directory: directoryOf(name), threads: 1, explanations: 10, ...options });
 
-/** A record without what a clock says. */
+/** A record without the values that depend on time. */
 function numbersOf(record: DoneCell | null) {
   const { seconds: _, secondsPerStep: _step, environment: _environment, history = [], ...rest } = record as DoneCell;
   return { ...rest, history: history.map(({ secondsPerEpoch: _epoch, ...epoch }) => epoch) };

@@ -49,14 +49,14 @@ it("keeps a grid's results by the images: moved ones are the same run, changed o
   expect(changed.out).toMatch(/0 of 1 done before/);
   const both = records();
   expect(new Set(both.map(({ data }) => data)).size).toBe(2);
-  // What is printed, and the report's table, are of the images of today alone.
+  // The printed table and the report contain only results of the current images.
   expect(changed.out.match(/^simple-cnn +photos +plain +1 /gm)).toHaveLength(1);
   const runs = () => readFileSync(join(folder, "runs/compare/grid/runs.csv"), "utf8").trim().split("\n");
   expect(runs()).toHaveLength(2);
 
   rmSync(join(folder, "pictures"), { recursive: true });
   const report = await cli("report", "runs/compare/grid");
-  expect([report.code, report.err]).toEqual([0, ""]); // it needs the records alone
+  expect([report.code, report.err]).toEqual([0, ""]); // the report needs only the records
   expect(runs()).toHaveLength(2);
 });
 
@@ -64,7 +64,7 @@ it("reports a store of a version that kept no digests, and runs its cells again,
   for (const name of ["bird", "cat", "dog"]) await drawClass(join(folder, "old"), name, { count: 14 });
   rmSync(join(folder, "runs"), { recursive: true });
   await compare("old");
-  // As that version left it: without digests, and named by the folder's path.
+  // The record as an earlier version wrote it: without digests, and named by the folder's path.
   const [record] = records() as [DoneCell];
   rmSync(join(folder, "runs/compare/grid/data.json"));
   const { data: _, ...before } = record;
@@ -77,8 +77,8 @@ it("reports a store of a version that kept no digests, and runs its cells again,
   expect([report.code, report.err]).toEqual([0, ""]);
   const { code, out, err } = await compare("old");
   expect(code, err).toBe(0);
-  expect(err).toMatch(/note: 1 result of an earlier version does not say of which images: run again/);
+  expect(err).toMatch(/note: 1 result of an earlier version does not record the images used: its run is repeated/);
   expect(out).toMatch(/0 of 1 done before/);
-  expect(existsSync(join(cells(), `${id}.json`))).toBe(true); // it stays where it is
+  expect(existsSync(join(cells(), `${id}.json`))).toBe(true); // the earlier record is kept
   expect(records()).toHaveLength(2);
 });

@@ -49,7 +49,7 @@ explanations: 20
     expect(page).toContain("<h3>Failed: 1</h3>");
     expect(page).toContain(">Faithfulness and localisation of Grad-CAM’s maps</h3>");
     expect(err).toMatch(/failed: small {2}mnist {2}wild {2}seed 4: .*crossEntropy is .*\(E_NUMERIC\)\n/);
-    expect(`${out}${err}`.split("crossEntropy is")).toHaveLength(2); // said once
+    expect(`${out}${err}`.split("crossEntropy is")).toHaveLength(2); // printed once
     const records = recordsIn("study");
     expect(records.map(({ method, status }) => `${method} ${status}`).sort()).toEqual([
       "guided done",
@@ -115,7 +115,7 @@ threads: 1
 explanations: 10
 `;
 
-  /** Waits until the run of a cell has a checkpoint, and gives the number of its process. */
+  /** Waits until the run of a cell has a checkpoint, and returns the pid of its process. */
   async function midway(name: string, child: ChildProcess): Promise<number> {
     for (; child.exitCode === null && child.signalCode === null; await wait(10)) {
       const [claim] = existsSync(join(storeOf(name), "claims")) ? readdirSync(join(storeOf(name), "claims")) : [];
@@ -123,7 +123,7 @@ explanations: 10
       if (id === undefined || !existsSync(join(storeOf(name), "runs", id, "checkpoints", "last.safetensors"))) continue;
       try {
         return JSON.parse(readFileSync(join(storeOf(name), "claims", claim as string), "utf8")).pid;
-      } catch {} // the next cell's turn
+      } catch {} // the cell has ended, so the next one is looked at
     }
     throw new Error("the grid was over before its end could be cut off");
   }
@@ -139,7 +139,7 @@ explanations: 10
     throw new Error(`process ${pid} lives on`);
   }
 
-  /** A record without what a clock says. */
+  /** A record without the values that depend on time. */
   function numbersOf({ seconds: _, secondsPerStep: _step, environment: _environment, history, ...rest }: DoneCell) {
     return { ...rest, history: history.map(({ secondsPerEpoch: _epoch, ...epoch }) => epoch) };
   }
@@ -152,7 +152,7 @@ explanations: 10
     const orphan = await midway("broken", killed.child);
     killed.child.kill("SIGKILL");
     expect(await killed.ended).toBe("SIGKILL");
-    await gone(orphan); // by itself, with a checkpoint
+    await gone(orphan); // the process ends by itself, with a checkpoint
     expect((await compare(path, "--list")).out).toMatch(/ begun\n/);
 
     const interrupted = start(path);
@@ -160,7 +160,7 @@ explanations: 10
     interrupted.child.kill("SIGINT");
     expect(await interrupted.ended, interrupted.text.err).toBe(130);
     expect(interrupted.text.err).toMatch(
-      /stopping each run after its step with a checkpoint .*\nto go on: give the same command again\n$/,
+      /stopping each run after its step with a checkpoint .*\nto continue: give the same command again\n$/,
     );
 
     const crashed = start(path);

@@ -9,7 +9,7 @@ import { expectNetwork } from "./support/network-case.ts";
 const DTYPES = ["float32", "float64"] as const;
 const FULL = ["model_convnextv2_atto_patch4", "model_convnextv2_atto_stem2", "model_convnextv2_atto_timm_patch2"];
 
-// Without batch norm and stochastic depth both modes compute the same.
+// Without batch norm and stochastic depth, both modes compute the same values.
 describe.each(DTYPES)("the network of model_tiny_convnextv2 in %s", (dtype) => {
   it.each(["eval", "train"] as const)("has timm's values, activations and gradients in %s mode", (mode) =>
     expectNetwork(fixture("model_tiny_convnextv2"), { mode, dtype, against: "eval" }),
@@ -132,7 +132,7 @@ describe("a new ConvNeXt V2", () => {
         return create().stateDict().get("stages.3.blocks.0.mlp.fc1.weight") as Tensor;
       }) as [Tensor, Tensor];
       expect(a.equal(b)).toBe(true);
-      expect(a.div(0.02).square().square().mean().item()).toBeCloseTo(3, 1); // a uniform weight has 1.8
+      expect(a.div(0.02).square().square().mean().item()).toBeCloseTo(3, 1); // a uniform distribution would give 1.8
       expect(a.abs().max().item()).toBeLessThan(0.02 * 6);
     }));
 

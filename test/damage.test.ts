@@ -9,7 +9,7 @@ const script = async (name: string, ...args: string[]): Promise<string> => {
   return stdout;
 };
 
-// The scripts run far more cases: CONTRIBUTING.md has their commands.
+// CONTRIBUTING.md lists the commands that run many more cases.
 describe("damaged files", () => {
   it("are read or refused by every reader, and never end the process", async () => {
     expect(await script("fuzz-readers.mjs", "--cases", "390")).toMatch(/^390 damaged files: .*, 0 faults\n$/);

@@ -14,7 +14,7 @@ const cache = process.env.BATCH_CAM_CACHE;
 
 const data = (...argv: string[]) => cli("data", ...argv, "--picture", picture);
 
-/** Images of one grey, named so that the order of names is the order of numbers. */
+/** Writes images of a single grey, with names that sort like numbers. */
 async function draw(place: string, count: number, grey: number): Promise<void> {
   mkdirSync(join(photos, place), { recursive: true });
   const background = { r: grey, g: grey, b: grey };
@@ -36,7 +36,7 @@ afterAll(() => {
   else process.env.BATCH_CAM_CACHE = cache;
 });
 
-/** Of two classes of few images, which are all the same. */
+/** The start of warnings about a data set of two classes with few, identical images. */
 const HELD = "warning: when training has held validation images out,";
 const SAID = [
   `${HELD} val only has images of class "cats": its accuracy cannot show whether classes are distinguished`,

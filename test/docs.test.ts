@@ -19,7 +19,7 @@ describe("TypeScript on the pages", () => {
   const fileOf = ({ place }: Fence) => `${place.replace(/[^\w]/g, "-")}.ts`;
   let said: string[];
 
-  /** The package's entries as the sources have them, so that no build is needed. */
+  /** Maps the package's entries to the sources, so that no build is needed. */
   const paths = Object.fromEntries(
     Object.entries(exports).flatMap(([entry, target]) => {
       if (typeof target === "string") return [];
@@ -43,7 +43,7 @@ describe("TypeScript on the pages", () => {
   });
 
   it.each(snippets)("passes the compiler at its strictest ($place)", (snippet) => {
-    // A snippet that is a part of a program says in `<!-- context ... -->`, right before it, what it stands in.
+    // For a snippet that is part of a program, a comment `<!-- context ... -->` before it declares the code around it.
     expect(said.filter((line) => line.startsWith(fileOf(snippet)))).toEqual([]);
   });
 
@@ -66,12 +66,12 @@ describe("commands on the pages", () => {
 
   const given = all.flatMap(({ place, line }) => {
     const [, words] = /^(?:npx |node bin\/)?batch-cam(?:\.mjs)? +(.+)$/.exec(line) ?? [];
-    const whole = /^(\/|<command>|--?(help|version|h|v)\b|help\b)/; // an entry's name, any command, or no command
+    const whole = /^(\/|<command>|--?(help|version|h|v)\b|help\b)/; // an entry's name, a placeholder or a general flag: none of them names a command
     return words === undefined || whole.test(words) ? [] : [{ place, words }];
   });
 
   it.each(given)("are taken by the command line: batch-cam $words ($place)", ({ words }) => {
-    // Brackets are what may be left out; a word in capitals stands for a value: a number parses wherever a value does.
+    // Words in brackets are optional and removed. A word in capitals stands for a value; a number is accepted for any value.
     const [name = "", ...argv] = words
       .replace(/[[\]]/g, "")
       .replace(/ [A-Z]{1,4}\b/g, " 1")
@@ -93,7 +93,7 @@ describe("commands on the pages", () => {
     );
     const ofScripts = (flag: string) =>
       programs.some((text) => new RegExp(`^\\s*"?${flag}"?: \\{ type: |--${flag}\\b`, "m").test(text));
-    const own = inline.filter(({ line }) => !/^(?!batch-cam|npx|npm|node)[a-z]+ /.test(line)); // no other program's
+    const own = inline.filter(({ line }) => !/^(?!batch-cam|npx|npm|node)[a-z]+ /.test(line)); // leaves out the flags of other programs
     const named = own.flatMap(({ place, line }) =>
       Array.from(line.matchAll(/(?<![\w-])--([a-z][a-z-]*[a-z])\b/g), ([, flag = ""]) => ({ place, flag })),
     );
@@ -130,7 +130,7 @@ describe("environment variables", () => {
       .filter((name) => /\.(ts|mjs|cc|h)$/.test(name) && !/\.test\.ts$|^build\//.test(name))
       .map((name) => ({ file: `${folder}/${name}`, text: textOf(`${folder}/${name}`) })),
   );
-  /** Every program has these. */
+  /** Variables that every program reads. */
   const COMMON = ["PATH"];
   const READS = [
     /(?<![\w.])(?:process\.|options\.)?env(?:\.|\[")([A-Z][A-Z\d_]+)/g,

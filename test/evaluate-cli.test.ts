@@ -36,7 +36,7 @@ describe("batch-cam evaluate", () => {
       ["LayerCAM", 40],
     ]);
     expect(Object.keys(record.definitions)).toEqual(Object.keys(METRIC_DEFINITIONS));
-    const names = Object.keys(METRIC_DEFINITIONS).filter((name) => name !== "energyInMask"); // MNIST marks nothing
+    const names = Object.keys(METRIC_DEFINITIONS).filter((name) => name !== "energyInMask"); // MNIST has no masks
     for (const { values, randomisation } of record.explanations) {
       expect(Object.keys(values)).toEqual(names);
       for (const [name, { mean }] of Object.entries(values) as [string, { mean: number }][])
@@ -94,7 +94,7 @@ describe("batch-cam evaluate", () => {
       values.push(Object.fromEntries(named));
     }
     const [one, ...others] = values as [Record<string, number>, ...Record<string, number>[]];
-    // A network's float32 kernels round differently for batches of different sizes: by some 1e-6 in a gradient.
+    // In float32, a network rounds differently for batches of different sizes, by about 1e-6 in a gradient.
     const near = (name: string, value: number) => (name.startsWith("SmoothGrad") ? 5e-6 : 1e-6) * Math.max(1, value);
     for (const other of others)
       for (const [name, value] of Object.entries(other))
@@ -125,7 +125,7 @@ describe("batch-cam evaluate", () => {
 
   it("names the runs of a folder that is none itself", async () => {
     const { code, err } = await evaluate(folder);
-    expect([code, err]).toEqual([2, expect.stringMatching(/is no finished run: .*it holds runs: .*run$/m)]);
+    expect([code, err]).toEqual([2, expect.stringMatching(/is not a finished run: .*it contains the runs .*run$/m)]);
   });
 
   it("leaves the run's weights as they are, and prints JSON alone on demand", async () => {
@@ -151,7 +151,11 @@ describe("batch-cam evaluate", () => {
   it.each([
     ["no run", [], /evaluate needs RUN, which is missing: run directory/],
     ["two runs", ["a", "b"], /RUN is given twice, the second time as "b"/],
-    ["a missing run", [join(folder, "nowhere")], /is no finished run: there is no such folder;.* name a run directory/],
+    [
+      "a missing run",
+      [join(folder, "nowhere")],
+      /is not a finished run: there is no such folder;.* name a run directory/,
+    ],
     ["an unknown method", [run, "--method", "gradcm"], /did you mean GradCAM\?/],
     ["no method", [run, "--method", ","], /names no method/],
     ["a split that runs do not have", [run, "--split", "train"], /--split must be one of "test", "val", got "train"/],

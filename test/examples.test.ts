@@ -11,7 +11,7 @@ import { temporaryFolderInPackage } from "./support/temporary-folder.ts";
 const EXAMPLES = readdirSync(join(ROOT, "examples"));
 const folder = temporaryFolderInPackage("examples");
 
-/** How each is called in small form, and what it prints. */
+/** For each example, arguments that make it quick, and a pattern for its output. */
 const CALLS: Record<string, { args: string[]; prints: RegExp }> = {
   "train-on-a-folder": {
     args: ["photos", "1"],

@@ -105,7 +105,7 @@ describe("batch-cam explain", () => {
       const { width } = PNG.sync.read(readFileSync(join(output, maps[0]?.picture as string)));
       return width;
     });
-    expect(sizes).toEqual([200, 200]); // 40x90 cut to 40x40 and enlarged five times; 300x200 turned, cut to 200x200
+    expect(sizes).toEqual([200, 200]); // 40x90 is cropped to 40x40 and enlarged five times; 300x200 is rotated and cropped to 200x200
     expect(readFileSync(join(output, "LayerCAM.npy")).subarray(1, 6).toString()).toBe("NUMPY");
   });
 
@@ -174,7 +174,7 @@ describe("batch-cam explain", () => {
     const { images, skipped } = manifestOf(at("skipped"));
     expect([images.length, skipped.length]).toEqual([2, 1]);
     const one = await cli(...base, "--bad-images", "skip", "--limit", "1", "--output", at("one"));
-    expect([one.code, manifestOf(at("one")).images.length]).toEqual([0, 1]); // the file that was left out does not count
+    expect([one.code, manifestOf(at("one")).images.length]).toEqual([0, 1]); // a skipped file does not count towards --limit
   });
 
   it("leaves nothing behind where it fails, and fails where no file can be read", async () => {
@@ -230,13 +230,16 @@ describe("batch-cam explain", () => {
     const again = await cli(...base, "--output", at("kept"));
     expect([again.code, again.err]).toEqual([
       2,
-      expect.stringMatching(/holds an explanation: choose another --output, or --overwrite/),
+      expect.stringMatching(/contains an explanation: choose another --output, or add --overwrite to replace it/),
     ]);
     expect((await cli(...base, "--output", at("kept"), "--overwrite")).code).toBe(0);
     const inside = await cli(...base, "--output", at("photos"), "--overwrite");
-    expect([inside.code, inside.err]).toEqual([2, expect.stringMatching(/holds what is read for the explanation/)]);
+    expect([inside.code, inside.err]).toEqual([2, expect.stringMatching(/contains a file that the explanation reads/)]);
     const other = await cli(...base, "--output", at("run"), "--overwrite");
-    expect([other.code, other.err]).toEqual([2, expect.stringMatching(/run holds something else \(\w/)]);
+    expect([other.code, other.err]).toEqual([
+      2,
+      expect.stringMatching(/run contains something that is not an explanation \(\w/),
+    ]);
   });
 
   it("numbers the folders of explanations that name none, and makes none where layer or method is wrong", async () => {
@@ -273,15 +276,15 @@ describe("batch-cam explain", () => {
 
   it.each([
     ["no model", ["x.png"], /name the model: --run/],
-    ["two models", ["x.png", "--run", "a", "--weights", "b"], /one of the two/],
+    ["two models", ["x.png", "--run", "a", "--weights", "b"], /give either --run with a run directory or --weights/],
     ["no images", ["--run", "a"], /name the images/],
-    ["files and a split", ["x.png", "--run", "a", "--split", "test"], /one of the two/],
+    ["files and a split", ["x.png", "--run", "a", "--split", "test"], /give either files or folders, or --split/],
     ["a split without a run", ["--weights", "a", "--split", "test"], /--split needs --run/],
     ["an unknown method", ["x.png", "--run", "a", "--method", "gradcan"], /did you mean GradCAM\?/],
     ["the label of files", ["x.png", "--run", "a", "--target", "label"], /--target label needs --split/],
     ["a missing file", [at("nowhere.png"), "--run", at("run")], /nowhere\.png: cannot be read/],
     ["a folder without images", [at("run", "checkpoints"), "--run", at("run")], /holds no image: looked for/],
-    ["a missing run", [at("broken.png"), "--run", at("nowhere")], /is no finished run/],
+    ["a missing run", [at("broken.png"), "--run", at("nowhere")], /is not a finished run/],
     [
       "an unknown layer",
       ["--run", at("run"), "--split", "test", "--layer", "pool3", "--output", at("x1")],
@@ -317,7 +320,7 @@ describe("batch-cam explain", () => {
     for (const file of names) {
       writeFileSync(join(output, file), "precious");
       const { code, err } = await cli(...base, "--output", output);
-      expect([code, err]).toEqual([2, expect.stringMatching(/precious holds something else/)]);
+      expect([code, err]).toEqual([2, expect.stringMatching(/precious contains something that is not an explanation/)]);
       expect(readFileSync(join(output, file), "utf8")).toBe("precious");
       rmSync(join(output, file));
     }
@@ -332,24 +335,29 @@ describe("batch-cam explain", () => {
       "maps.safetensors",
       "overlays",
     ]);
-    // A kill between the raw maps and the manifest leaves what a next call may replace.
+    // If a kill happens between writing the raw maps and the manifest, the next call may replace the folder.
     rmSync(join(output, "manifest.json"));
     writeFileSync(join(output, "GradCAM++.3.npy"), "half an explanation");
     expect((await cli(...base, "--output", output)).code).toBe(0);
     writeFileSync(join(output, "labels.npy"), "precious");
-    expect((await cli(...base, "--output", output)).err).toMatch(/holds something else \(labels\.npy\)/);
+    expect((await cli(...base, "--output", output)).err).toMatch(
+      /contains something that is not an explanation \(labels\.npy\)/,
+    );
     rmSync(join(output, "labels.npy"));
     copyFileSync(at("resnet.safetensors"), join(output, "weights.safetensors"));
     symlinkSync(output, at("link-to-precious"));
     const own = ["explain", at("photos"), "--image-size", "32", "--output", output, "--overwrite"];
     const weights = await cli(...own, "--weights", join(at("link-to-precious"), "weights.safetensors"));
-    expect([weights.code, weights.err]).toEqual([2, expect.stringMatching(/holds what is read for the explanation/)]);
+    expect([weights.code, weights.err]).toEqual([
+      2,
+      expect.stringMatching(/contains a file that the explanation reads/),
+    ]);
     rmSync(join(output, "weights.safetensors"));
     const bad = await cli(...base, "--output", output, "--layer", "nope");
     expect([bad.code, existsSync(join(output, "manifest.json"))]).toEqual([2, true]);
     writeFileSync(at("a-file"), "");
     const file = await cli(...base, "--output", at("a-file"));
-    expect([file.code, file.err]).toEqual([2, expect.stringMatching(/a-file is no folder/)]);
+    expect([file.code, file.err]).toEqual([2, expect.stringMatching(/a-file is not a folder/)]);
   });
 
   it("lets one process at a time into a folder", async () => {
@@ -369,7 +377,7 @@ describe("batch-cam explain", () => {
     ];
     const ends = await Promise.all([cli(...argv), cli(...argv)]);
     expect(ends.map(({ code }) => code).sort()).toEqual([0, 2]);
-    expect(ends.map(({ err }) => err).join("")).toMatch(/is in use by process|holds an explanation/);
+    expect(ends.map(({ err }) => err).join("")).toMatch(/is in use by process|contains an explanation/);
     for (const { maps } of manifestOf(output).images) expect(existsSync(join(output, maps[0].picture))).toBe(true);
   });
 
@@ -379,7 +387,7 @@ describe("batch-cam explain", () => {
     await saveSafetensors(at("nan.safetensors"), model.stateDict());
     const base = ["explain", at("photos", "more"), "--image-size", "32"];
     const nan = await cli(...base, "--weights", at("nan.safetensors"), "--output", at("nan"));
-    expect([nan.code, nan.err]).toEqual([2, expect.stringMatching(/answer to tall picture\.png is not finite/)]);
+    expect([nan.code, nan.err]).toEqual([2, expect.stringMatching(/logits for tall picture\.png are not finite/)]);
     expect(existsSync(at("nan"))).toBe(false);
     const weights = ["--weights", at("resnet.safetensors")];
     for (const names of ["/dev/zero", at("nowhere.txt")]) {
@@ -414,7 +422,7 @@ describe("batch-cam explain", () => {
       await new Promise((resolve) => setTimeout(resolve, 5));
     signals.emit("SIGINT", "SIGINT");
     expect(await running).toBe(130);
-    expect(text.err).toBe("stopping after this image (once more to stop at once)\n");
+    expect(text.err).toBe("stopping after this image (press Ctrl-C again to stop at once)\n");
     expect(existsSync(join(output, "manifest.json"))).toBe(false);
     const again = argv.map((word) => (word === "40" ? "2" : word));
     expect((await cli(...again)).code).toBe(0);

@@ -8,7 +8,7 @@ import { smallCnnOf } from "./support/small-cnn.ts";
 
 const RAW = { upsample: false, normalize: false } as const;
 
-/** What one of the fixtures `cam_extra_*` compares, on the network and the images of the case that it extends. */
+/** One of the fixtures `cam_extra_*`, with the network and the images of the case that it extends. */
 class ExtraCase {
   readonly reference: Fixture;
   readonly base: Fixture;
@@ -27,7 +27,7 @@ class ExtraCase {
     return explain(this.model, x, { method, targets, layers, ...options }).maps;
   }
 
-  /** Maps as a share of the largest value of each sample, against float64 where the case has it. */
+  /** Compares maps by their difference relative to the largest value of each sample, with the float64 result if the case has one. */
   expectRaw(maps: Tensor, path: string, share = 1e-6): void {
     const expected = this.reference.reference(path).to("float64");
     const scale = expected

@@ -17,13 +17,13 @@ const CASES = [
 const modelOf = (reference: Fixture): Model =>
   reference.case.name.includes("small_cnn") ? smallCnnOf(reference) : networkOf(reference);
 
-/** Flips the sign of each sample's map where it then lies nearer to the reference: singular vectors have none. */
+/** Flips the sign of each sample's map if it is then closer to the reference, because the sign of singular vectors is arbitrary. */
 function withSignOf(maps: Tensor, reference: Tensor): Tensor {
   const sign = where(maps.mul(reference).sum([1, 2], { keepDims: true }).lt(0), -1, 1);
   return maps.mul(sign);
 }
 
-/** Largest difference as a share of the largest value of each sample. */
+/** Compares maps by their largest difference relative to the largest value of each sample. */
 function expectMaps(maps: Tensor, reference: Tensor, share: number): void {
   const scale = reference.abs().amax([1, 2], { keepDims: true }).clamp(1e-12);
   expect(maps.div(scale)).toBeAllclose(reference.div(scale), { rtol: 0, atol: share });
@@ -41,7 +41,7 @@ describe.each(CASES)("%s", (name) => {
       ...options,
     }).maps;
   const eigen = (method: string) => method.startsWith("Eigen");
-  /** Its AblationCAM divides by the signed score, here as well in its convention alone. */
+  /** pytorch-grad-cam's AblationCAM divides by the signed score, which this package does only in that library's convention. */
   const signs = (method: string) => (method === "AblationCAM" ? ({ convention: "pytorch-grad-cam" } as const) : {});
 
   it.each(methods)("%s: raw and signed maps are pytorch-grad-cam's", (method) => {

@@ -35,7 +35,10 @@ const LAYER_METHODS = METHODS.slice(0, METHODS.indexOf("AblationCAM"));
 const DIFFERENTIABLE = METHODS.filter((name) => name !== "AblationCAM" && name !== "ScoreCAM");
 const RAW = { upsample: false, normalize: false } as const;
 
-/** conv - norm - ReLU twice, with a shortcut around the second: its first map is the only way to the logits, its inner one is not. */
+/**
+ * conv - norm - ReLU twice, with a shortcut around the second: every path to the logits goes through the first map, but not through the
+ * inner one.
+ */
 class Shortcut extends Module {
   readonly conv1 = new Conv2d(2, 5, 3, { stride: 2, padding: 1 });
   readonly act1 = new ReLU();
@@ -334,7 +337,7 @@ describe("gradient-free methods", () => {
         relu: false,
       });
       const { logits, outputs } = noGrad(() => forwardWith(shared, images, "act"));
-      // Behind the layer all is linear: without a channel the score lacks what the channel brought.
+      // Everything after the layer is linear, so without a channel the score lacks exactly that channel's contribution.
       const share = outputs.mean([2, 3]).mul(shared.fc.weight.detach().select(0, 1));
       const weights = share.div(logits.select(1, 1).abs().unsqueeze(1)).view([3, 6, 1, 1]);
       expect(maps).toBeAllclose(outputs.mul(weights).sum([1]), { rtol: 1e-3, atol: 1e-5 });
@@ -407,7 +410,7 @@ describe("gradient-free methods", () => {
       }
     }));
 
-  /** The network's own formula from a layer on. */
+  /** The network's own formula, starting from a layer. */
   function ablatedLogits(layer: string, output: Tensor): Tensor {
     return noGrad(() => {
       const first = layer === "act1" ? output : model.act1.forward(model.conv1.forward(images));
@@ -443,7 +446,7 @@ describe("IntegratedGradients", () => {
     }));
 });
 
-/** Everything that explaining must leave alone. */
+/** The state that an explanation must not change. */
 function stateOf(subject: Module) {
   const bytes = (t: Tensor) => Buffer.from(t.data().buffer).toString("base64");
   return tidy(() => ({
@@ -485,7 +488,7 @@ describe("side effects", () => {
           thrown = true;
           expect(String(error)).toMatch(/out of order/);
         }
-        // AblationCAM tries one image for all, and where the model cannot do that goes on with each sample's own.
+        // AblationCAM first tries one image for all channels. If the model cannot handle that, it uses each sample separately.
         expect(thrown || subject.passes < pass || (method === "AblationCAM" && subject.passes > pass)).toBe(true);
         expect(stateOf(subject)).toEqual(before);
         expect(grad(model.forward(images).sum(), model.fc.weight)).toHaveLength(1);
@@ -553,7 +556,10 @@ describe("createGraph", () => {
     }),
   );
 
-  /** Smooth but for a ReLU that is far from its kink, so that finite differences hold and guided backpropagation has one. */
+  /**
+   * A smooth network with one ReLU whose input is far from 0, so that finite differences are accurate and guided backpropagation has a
+   * ReLU.
+   */
   class Smooth extends Module {
     readonly conv = new Conv2d(1, 4, 3);
     readonly act = new Tanh();
@@ -650,7 +656,7 @@ describe("methodOf", () => {
   });
 });
 
-/** What a JavaScript caller might pass, whatever the types say. */
+/** Arguments that a JavaScript caller might pass, whatever the types allow. */
 // biome-ignore lint/suspicious/noExplicitAny: that is the point.
 type Anything = any;
 

@@ -75,7 +75,7 @@ describe("gradAccumSteps", () => {
   });
 });
 
-/** Without the step of 1e-30 that the first run took. */
+/** Rounds away the step of 1e-30 that the first run took. */
 const rounded = (values: readonly number[] | undefined) => values?.map((value) => Math.round(value * 1e12) + 0);
 
 describe("freeze", () => {

@@ -30,7 +30,7 @@ class NormClamp extends BatchNorm2d {
   }
 }
 
-/** A linear layer over channels that lie last, with a ReLU. */
+/** A linear layer over channels that are the last dimension, followed by a ReLU. */
 class Channels extends Linear {
   override forward(x: Tensor): Tensor {
     return super
@@ -40,7 +40,7 @@ class Channels extends Linear {
   }
 }
 
-/** A layer of a user's, which computes with its own weights. */
+/** A user's layer that computes with its own weights. */
 class Own extends Module {
   readonly weight = parameter(randn([CHANNELS, CHANNELS, 1, 1]));
   readonly shift = parameter(randn([CHANNELS]));
@@ -49,7 +49,7 @@ class Own extends Module {
   }
 }
 
-/** A layer of a user's that adds its bias itself. */
+/** A user's layer that adds its bias itself. */
 class AddsBias extends Module {
   readonly bias = parameter(randn([CHANNELS]));
   override forward(x: Tensor): Tensor {
@@ -70,7 +70,7 @@ const LAYERS: Record<string, () => Module> = {
   addsBias: () => new AddsBias(),
 };
 
-/** Layers in the order of `order`, of which one may stand twice, then a linear layer over the pooled maps, and a head beside it. */
+/** The layers named in `order`, which may name a layer twice, followed by a linear layer over the pooled maps and a second head. */
 class Network extends Module {
   readonly layers: Module[];
   readonly order: readonly number[];

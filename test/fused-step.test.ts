@@ -23,10 +23,10 @@ const stepsOf = ({ found }: GuidedSteps, network: string) => found.filter(({ nam
 
 const { kernelLevels, productsFloat32, productsBfloat16 } = native.capabilities();
 
-/** SSIM one by one is composed of libtorch's operators, in C++. */
+/** SSIM without fused kernels is composed of libtorch's operators in C++, so these kernels run in any case. */
 const OF_THE_LAYERS = ["ssim"];
 
-/** The kernels that a step must run: where another stands in, the test would compare a way with itself. */
+/** The kernels that a step must run. If others ran instead, the test would compare an implementation with itself. */
 function expectedKernels(level: string, network: string, amp: boolean): string[] {
   const shared = ["cam_maps", "map_distance"];
   const convolved = amp ? (level === "tiles" ? ["amx_weight_gradient"] : []) : ["winograd"];
@@ -34,7 +34,7 @@ function expectedKernels(level: string, network: string, amp: boolean): string[]
     "simple-cnn": ["conv_relu", "flat_linear", ...convolved],
     "simple-cnn, pooled": ["conv_relu", ...convolved],
     resnet18: ["batch_norm_act", "convolution", ...convolved],
-    // Made of libtorch's products of small matrices, which not every processor has in both dtypes.
+    // These kernels need libtorch's batched products of small matrices, which not every processor supports in both dtypes.
     convnextv2_atto: (amp ? productsBfloat16 : productsFloat32) ? ["convnext_mlp", "depthwise_conv"] : [],
   }[network] as string[];
   return [...shared, ...own].sort();

@@ -47,11 +47,11 @@ describe("images that a program gives without paths", () => {
     expect(record.leftOut?.map(({ path }) => path)).toEqual(
       [20, 21, 22, 23, 24].map((i) => `val[${i}]`).concat([20, 21, 22, 23, 24, 25, 26].map((i) => `test[${i}]`)),
     );
-    // The same images are no other ones from then on, and what they leaked stays left out.
+    // From then on the same images do not count as changed, and the leaked images stay left out.
     const again = await run({ experiment: "leaks", resume: true, epochs: 3 }, other);
     expect([again.leaks, again.result.test?.images]).toEqual([[], 20]);
     expect((await evaluate(join(output, "leaks"), { data: other })).test.images).toBe(20);
-    // What the run used before it went on with other images stays known too.
+    // Images that the run used before it continued with other images are also remembered.
     const third = { train: fresh, val: VAL, test: joinSplits(TEST, rowsOf(TRAIN, 0, 9)) };
     const judged = await evaluate(join(output, "leaks"), { data: third, acceptNewData: true });
     expect(judged.test.images).toBe(20);

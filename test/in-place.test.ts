@@ -8,7 +8,7 @@ import { runProgram } from "./support/program.ts";
 
 type Step = (y: Tensor) => Tensor;
 
-/** conv - steps - relu - steps - conv - linear: what the steps write in place, a second network computes without. */
+/** conv - steps - relu - steps - conv - linear. In one network the steps work in place; a second network computes the same without that. */
 class Network extends Module {
   readonly conv1 = new Conv2d(2, 4, 3, { padding: 1 });
   readonly relu = new ReLU();
@@ -58,7 +58,7 @@ const WAYS: [string, Step, Step][] = [
   ],
 ];
 
-/** 1 in the first channel, 0 in the others. */
+/** A mask that is 1 in the first channel and 0 in the others. */
 function firstChannel(y: Tensor): Tensor {
   const ones = y.detach().mul(0);
   ones.select(1, 0).fill_(1);

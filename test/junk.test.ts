@@ -13,12 +13,12 @@ import { ones, Tensor, tensor, tidy, zeros } from "../src/tensor/index.ts";
 import * as train from "../src/train.ts";
 import { temporaryFolder } from "./support/temporary-folder.ts";
 
-// What a program without types may pass: every public function and method takes it, and ends in a result or a BatchCamError.
-// Getters and proxies that throw are not among it: what they throw is their owner's.
+// Arguments that a program without types may pass. Every public function and method must return a result or throw a BatchCamError. Getters
+// and proxies that throw are not included, because their errors belong to their owner.
 
 type Callable = (...args: unknown[]) => unknown;
 
-/** What nobody should pass. */
+/** Values that nobody should pass. */
 function junk(): unknown[] {
   const gone = zeros([2]);
   gone.dispose();
@@ -76,7 +76,7 @@ function junk(): unknown[] {
   ];
 }
 
-/** What is right somewhere, so that the calls get past the first check. */
+/** Values that are valid for some arguments, so that calls get past the first check. */
 function plausible(): unknown[] {
   const pixels = { images: zeros([4, 1, 8, 8], { dtype: "uint8" }), labels: tensor([0n, 1n, 0n, 1n]) };
   const normalization = { mean: [0.1], std: [0.3] };
@@ -126,7 +126,7 @@ const OPTIONS =
     " ",
   );
 
-/** mulberry32: the same calls in every run. */
+/** mulberry32, so that every run makes the same calls. */
 function randomSource(seed: number): () => number {
   let state = seed;
   return () => {
@@ -137,7 +137,7 @@ function randomSource(seed: number): () => number {
   };
 }
 
-/** A source of arguments, made anew now and then because calls change what they are given. */
+/** A source of arguments. The values are made again from time to time, because calls change them. */
 function argumentsFrom(seed: number): () => unknown[] {
   const random = randomSource(seed);
   let [bad, good] = [junk(), plausible()];
@@ -155,7 +155,7 @@ function argumentsFrom(seed: number): () => unknown[] {
   };
 }
 
-/** Undefined for a value or a BatchCamError; else what was thrown. What a call returns is used, too. */
+/** The error text of a call, or undefined for a result or a BatchCamError. The result of a call is used too. */
 async function foreignError(call: () => unknown): Promise<string | undefined> {
   try {
     let result: unknown;
@@ -182,7 +182,7 @@ function show(value: unknown): string {
   return typeof value === "bigint" ? `${value}n` : typeof value === "string" ? JSON.stringify(value) : String(value);
 }
 
-/** The first of many random calls that throws what it must not, with its arguments. */
+/** The first of many random calls that throws a wrong error, with its arguments. */
 async function firstFailure(make: (args: unknown[]) => () => unknown, seed: number, count: number): Promise<string> {
   const next = argumentsFrom(seed);
   for (let i = 0; i < count; i++) {
@@ -193,17 +193,17 @@ async function firstFailure(make: (args: unknown[]) => () => unknown, seed: numb
   return "";
 }
 
-/** A config that is right but for its folders: junk that reads as an empty object would train for an hour. */
+/** Whether a config is valid: an argument that reads as an empty config would train for an hour. */
 const untrainable = (first: unknown) =>
   typeof first === "object" || first === undefined
     ? { output: "/dev/null/nowhere", dataDir: "/dev/null/nowhere" }
     : first;
 
-// More of them, or others, to look for what is left: JUNK_CALLS=5000 JUNK_SEED=1 npx vitest run test/junk.test.ts
+// To look for rarer faults, use more calls or another seed: JUNK_CALLS=5000 JUNK_SEED=1 npx vitest run test/junk.test.ts
 const CALLS = countFrom("JUNK_CALLS", 250);
 const SEED = countFrom("JUNK_SEED", 7);
 
-/** A number from the environment: one that is none would run no call, and pass. */
+/** Reads a number from the environment. An invalid one throws, because the test would make no call and pass. */
 function countFrom(name: string, usual: number): number {
   const given = process.env[name] || String(usual);
   if (!/^\d+$/.test(given)) throw new Error(`environment variable ${name}: expected a whole number, got "${given}"`);
@@ -221,7 +221,7 @@ const exported = Object.entries(entries).flatMap(([entry, names]) =>
 );
 const callable = exported.filter(({ value }) => typeof value === "function");
 const isClass = (value: unknown) => /^class\b/.test(Function.prototype.toString.call(value));
-// Tensor's constructor takes the engine's own handles, which are plain numbers.
+// Tensor is left out: its constructor takes the engine's handles, which are plain numbers.
 const classes = callable.filter(({ value }) => isClass(value) && value !== Tensor);
 const functions = callable.filter(({ value }) => !isClass(value));
 const seedOf = (text: string) => [...text].reduce((seed, letter) => Math.imul(seed, 31) + letter.charCodeAt(0), SEED);
@@ -258,10 +258,10 @@ const instances: Record<string, () => object> = {
   ConvNextV2: () => new models.ConvNextV2("convnextv2_atto", { dims: [1, 1, 1, 1], depths: [1, 1, 1, 1] }),
 };
 
-/** Protected: what subclasses write and the base class calls. */
+/** Protected methods, which only subclasses define and the base class calls. */
 const PROTECTED = ["constructor", "update", "fusedStep", "stateNames"];
 
-/** Every public method and every setter on the way from an object to Object. */
+/** Every public method and every setter of an object and its prototypes. */
 function membersOf(object: object): { name: string; setter: boolean }[] {
   const hidden = object instanceof optim.Optimizer ? PROTECTED : ["constructor"];
   const found = new Map<string, boolean>();
@@ -276,7 +276,7 @@ function membersOf(object: object): { name: string; setter: boolean }[] {
 describe("junk for arguments", () => {
   const folder = temporaryFolder("junk");
   const [before, threads] = [process.cwd(), engine.getNumThreads()];
-  beforeAll(() => process.chdir(folder)); // a plain word is a path, too
+  beforeAll(() => process.chdir(folder)); // calls may use a plain word as a path and write files there
   afterAll(() => {
     process.chdir(before);
     engine.setNumThreads(threads);

@@ -6,7 +6,7 @@ import { temporaryFolder } from "./support/temporary-folder.ts";
 
 const output = temporaryFolder("last-batch");
 
-/** On images of 28x28 the stem for 224x224 leaves maps of 1x1 in layer4: one image is one value per channel there. */
+/** With images of 28x28, the stem for 224x224 leaves maps of 1x1 in layer4, so a batch of one image has one value per channel there. */
 const ONE_CELL: TrainConfigInput = {
   ...{ output, model: "resnet18", width: 4, stem: "imagenet" },
   ...{ limitTrain: 33, valImages: 10, limitTest: 10, batchSize: 16, epochs: 2 },

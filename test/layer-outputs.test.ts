@@ -6,7 +6,7 @@ import { cat, manualSeed, randn, type Tensor, tidy } from "../src/tensor/index.t
 const RAW: ExplainOptions = { targets: [0, 2], normalize: false, relu: false, samples: 2, steps: 3, noise: 0 };
 const images = randn([2, 2, 6, 6]);
 
-/** conv - a layer, around which a second way leads - linear. */
+/** conv - a layer with a shortcut around it - linear. */
 class Around extends Module {
   readonly conv = new Conv2d(2, 4, 3);
   readonly layer: Module;
@@ -119,7 +119,7 @@ describe("a layer that returns its input", () => {
     }));
 });
 
-/** A model whose forward gives `output` of its logits; its block has two outputs. */
+/** A model whose forward returns `output` of its logits, and whose block has two outputs. */
 class Several extends Module {
   readonly block = new (class extends Module {
     readonly conv = new Conv2d(2, 4, 3);

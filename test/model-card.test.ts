@@ -59,6 +59,6 @@ it("leaves a README.md alone that somebody else wrote, and says so", async () =>
   writeFileSync(card, "my own notes\n");
   const { code, err } = await train(...SMALL, "--overwrite");
   expect(code).toBe(0);
-  expect(err).toMatch(/README\.md is not batch-cam's own and stays as it is/);
+  expect(err).toMatch(/README\.md was not written by batch-cam and is left as it is/);
   expect(readFileSync(card, "utf8")).toBe("my own notes\n");
 });

@@ -49,7 +49,7 @@ describe("model_shapes.json", () => {
   });
 });
 
-/** Millions of parameters: `num_params` of torchvision 0.26.0, and what the model cards of timm say. */
+/** Millions of parameters, from `num_params` of torchvision 0.26.0 and from timm's model cards. */
 const SIZES: Record<string, number> = {
   resnet18: 11.689512,
   resnet34: 21.797672,
@@ -98,7 +98,7 @@ describe("networks that the file does not list", () => {
     expect(state.get("head.fc.weight")?.shape).toEqual([1000, 1024]);
   });
 
-  /** State-dict names without the numbers of the blocks, each once; the second block stands for all that follow it. */
+  /** State-dict names without the numbers of the blocks, each once. The second block represents all later ones. */
   function generic(model: Model): Set<string> {
     const names = [...model.stateDict().keys()];
     return new Set(names.map((name) => name.replace(/(blocks|layer\d)\.[1-9]\d*\./, "$1.n.")));

@@ -9,7 +9,7 @@ afterEach(() => {
 });
 
 describe("multiplyAdds", () => {
-  // Published: torchvision's 1.81 G and 3.66 G, timm's 0.55 G.
+  // Published numbers: torchvision's 1.81 G and 3.66 G, timm's 0.55 G.
   it.each([
     ["resnet18", 1.814e9],
     ["resnet34", 3.664e9],

@@ -341,9 +341,9 @@ describe("defaultCamLayer", () => {
     const model = use(createModel("simple-cnn", { head: "gap" }));
     expect(defaultCamLayer(model, [1, 6, 6])).toBe("act1");
     const resnet = use(createModel("resnet18", { width: 2 }));
-    expect(defaultCamLayer(resnet, [3, 16, 16])).toBe("layer1"); // 4, 2, 1, 1
-    expect(defaultCamLayer(resnet, [3, 8, 8])).toBe("layer1"); // 2, 1, 1, 1
-    expect(defaultCamLayer(resnet, [3, 4, 4])).toBe("layer4"); // 1, 1, 1, 1
+    expect(defaultCamLayer(resnet, [3, 16, 16])).toBe("layer1"); // sides 4, 2, 1, 1
+    expect(defaultCamLayer(resnet, [3, 8, 8])).toBe("layer1"); // sides 2, 1, 1, 1
+    expect(defaultCamLayer(resnet, [3, 4, 4])).toBe("layer4"); // sides 1, 1, 1, 1
   });
 
   it("is the only layer that a model of one stage names", () => {

@@ -33,7 +33,7 @@ function globalResponseNorm({ x, w, b }: Inputs): Tensor {
   return (x as Tensor).add(b as Tensor).add((x as Tensor).mul(response).mul(w as Tensor));
 }
 
-/** Batch norm in eval mode as its formula, which has gradients for the statistics too. */
+/** Batch norm in eval mode by its formula, which also has gradients with respect to the statistics. */
 function affineNorm({ x, w, b, rm, rv }: Inputs): Tensor {
   const [mean, variance, weight, bias] = [rm, rv, w, b].map((t) => (t as Tensor).reshape([1, -1, 1, 1])) as [
     Tensor,
@@ -49,7 +49,7 @@ const onChannelsLast =
   (inputs, of) =>
     channelsFirst(operator({ ...inputs, x: channelsLast(inputs.x as Tensor) }, of));
 
-/** The operator of each case, by the start of its name. */
+/** The operator of each case, found by the start of the case's name. */
 const OPERATORS: Readonly<Record<string, Operator>> = {
   op_relu: ({ x }) => relu(x as Tensor),
   op_gelu_exact: ({ x }) => gelu(x as Tensor),
@@ -87,7 +87,7 @@ function operatorOf(name: string): Operator {
 
 type DType = "float32" | "float64";
 
-/** The case's operator, its gradients, and the gradients of Σⱼ⟨gradⱼ, uⱼ⟩, keyed as the fixture keys them. */
+/** The case's operator, its gradients, and the gradients of Σⱼ⟨gradⱼ, uⱼ⟩, with the fixture's keys. */
 function evaluate(of: Fixture, dtype: DType): Map<string, Tensor> {
   const names = of
     .names("input/")

@@ -44,7 +44,7 @@ const leaf = (values: number[], dtype: DType = "float64"): Tensor =>
   own(keep(tensor(values, { dtype, requiresGrad: true })));
 const valuesOf = (t: Tensor): number[] => Array.from(t.data() as Float64Array);
 
-/** Weight decays are those that the fixtures' programs used. */
+/** The weight decays are those of the programs that made the fixtures. */
 const CASES: Record<string, { make: (params: Parameters) => Optimizer; rate: Schedule }> = {
   optim_sgd_momentum: {
     make: (params) => new SGD(params, { lr: 0.1, momentum: 0.9, weightDecay: 5e-4 }),
@@ -125,7 +125,7 @@ describe.each(Object.entries(CASES))("%s", (name, { make, rate }) => {
   });
 });
 
-/** Four steps on ‖a‖²/2, to which ‖b‖³/3 joins at the third: torch.float64, a = [1, -2, 3], b = [0.5, 4]. */
+/** Four steps on ‖a‖²/2, with ‖b‖³/3 added from the third step on; references from torch.float64 with a = [1, -2, 3], b = [0.5, 4]. */
 function fourSteps(make: (a: Tensor, b: Tensor) => Optimizer): number[] {
   const [a, b] = [leaf([1, -2, 3]), leaf([0.5, 4])];
   const optimizer = own(make(a, b));

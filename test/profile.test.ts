@@ -11,7 +11,7 @@ import { temporaryFolder } from "./support/temporary-folder.ts";
 
 const output = temporaryFolder("profile");
 
-/** Two epochs of six steps, with every part of a step in use. */
+/** Two epochs of six steps that use every part of a step. */
 const SMALL: TrainConfigInput = {
   output,
   ...{ norm: "batch", statistic: "cam-ema", lambdaBatch: 0.1, modelEma: true, clipGrad: 1 },
@@ -29,7 +29,7 @@ async function eventsOf(config: TrainConfigInput): Promise<TrainEvent[]> {
   return events;
 }
 
-/** What a run computed; how long it took is left out. */
+/** The results of a run without the times. */
 const numbersOf = (run: string) =>
   readFileSync(pathOf(run, "metrics.jsonl"), "utf8").replace(/"(imagesPerSecond|secondsPerEpoch)":[^,}]+/g, "");
 const weightsOf = (run: string) => readFileSync(pathOf(run, "checkpoints", "last.safetensors"), "base64");
@@ -43,7 +43,7 @@ describe("train with a profile", () => {
   ] as const)("%s computes the same bits as without it", async (name, how) => {
     const config = { ...SMALL, ...how };
     await train({ ...config, experiment: `${name}-without` });
-    // A window from the first epoch into the second: validation and checkpoints lie in it.
+    // The profiled steps extend from the first epoch into the second, so validation and a checkpoint are between them.
     await train({ ...config, experiment: `${name}-with`, profile: true, profileSteps: 3 });
     expect(weightsOf(`${name}-with`)).toBe(weightsOf(`${name}-without`));
     expect(numbersOf(`${name}-with`)).toBe(numbersOf(`${name}-without`));
@@ -157,7 +157,7 @@ describe("batch-cam train --profile", () => {
     expect(out).toMatch(/^profile of 4 steps after 5 of warm-up: [\d.]+ ms a step$/m);
     expect(out).toMatch(/^phase +ms\/step +share$/m);
     for (const name of PHASES) expect(out).toMatch(new RegExp(`^${name} +[\\d.]+ +[\\d.]+%$`, "m"));
-    // Of the first convolution at least, one call or one for each of its two gradients: the way depends on the processor.
+    // The processor decides whether the backward pass of a convolution is one call or one for each of its two gradients.
     expect(out).toMatch(/^aten::convolution_backward +[\d.]+ +[\d.]+ +[\d.]+% +[1-6]$/m);
     expect(out).toMatch(/^\(in no operator\) +[\d.]+ +[\d.]+%$/m);
     expect(out).toMatch(/^conv2 Conv2d +([\d.]+ +){4}[\d.]+% +1$/m);

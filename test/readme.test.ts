@@ -18,7 +18,7 @@ function run(program: string, ...args: string[]) {
 
 describe("the README's library example", () => {
   it("trains", () => {
-    const last = example.replace("seed: 0 }", "seed: 0, startBatch: 464 }"); // five steps of the epoch
+    const last = example.replace("seed: 0 }", "seed: 0, startBatch: 464 }"); // starts five steps before the end of the epoch
     expect(last).not.toBe(example);
     writeFileSync(
       join(folder, "example.mjs"),
@@ -27,7 +27,7 @@ describe("the README's library example", () => {
     const { status, stderr, stdout } = run(process.execPath, "example.mjs");
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
     const printed = stdout.trim().split("\n");
-    expect(printed).toHaveLength(6); // a loss for each step, and the tensors left
+    expect(printed).toHaveLength(6); // one loss for each step, and the number of live tensors
     expect(Number(printed.at(-1))).toBeLessThan(60);
   });
 });

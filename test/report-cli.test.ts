@@ -38,7 +38,7 @@ describe("batch-cam report of a grid", () => {
     const path = await storeNamed("study");
     const { code, out, err } = await report(`${path}/`);
     expect({ code, err }).toEqual({ code: 0, err: "" });
-    expect(out).toBe(`every number of every run: ${join(path, "runs.csv")}\nreport: ${join(path, "report.html")}\n`);
+    expect(out).toBe(`numbers of every run: ${join(path, "runs.csv")}\nreport: ${join(path, "report.html")}\n`);
     expect(textOf(readFileSync(join(path, "report.html"), "utf8"))).toContain("18 finished runs of 2 combinations");
     expect(readdirSync(join(path, "report", "figures"))).toContain("cue-simple-cnn-decoy-mnist.png");
     expect(readdirSync(join(path, "report", "tables"))).toContain("cue.tex");

@@ -93,7 +93,7 @@ describe("a new ResNet", () => {
         return unit;
       });
       const largest = units.at(-1) as Tensor;
-      expect(largest.square().square().mean().item()).toBeCloseTo(3, 0); // a uniform weight has 1.8
+      expect(largest.square().square().mean().item()).toBeCloseTo(3, 0); // a uniform distribution would give 1.8
       expect(largest.abs().max().item()).toBeGreaterThan(3.5);
     });
   });

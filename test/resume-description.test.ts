@@ -64,7 +64,7 @@ describe("a run that was resumed", () => {
     await begin("shorter", "--epochs", "4", "--max-steps", "3");
     await resume("shorter", "--epochs", "2", "--max-steps", "99");
     expect(json("shorter", "config.json")).toMatchObject({ epochs: 2 });
-    // The limit that it began with was replaced, and would be wrong of a run of 4 steps.
+    // The limit that the run started with was replaced, because it would be wrong for a run of 4 steps.
     expect(json("shorter", "config.json")).toMatchObject({ maxSteps: 99 });
     await expectSameAgain("shorter", /-again$/);
   });
@@ -82,7 +82,7 @@ describe("a run that was resumed", () => {
     await resume("same", "--threads", "1", "--keep-epochs", "2");
     expect(text("same", "config.json")).toBe(before);
     expect(json("same", "environment.json")).not.toHaveProperty("resumed");
-    // By how many images it is judged describes it.
+    // The number of images that the run is tested on is part of its description.
     await resume("same", "--limit-test", "5");
     expect(json("same", "config.json").limitTest).toBe(5);
     expect(text("same", "README.md")).toContain("On the 5 test images");
@@ -90,7 +90,7 @@ describe("a run that was resumed", () => {
 
   it("says in its environment, its card and its report from which step on it had other threads", async () => {
     await begin("threads", "--tensorboard");
-    await resume("threads", "--threads", "2"); // complete: no step was taken with them
+    await resume("threads", "--threads", "2"); // the run is complete, so no step used the other threads
     expect(text("threads", "README.md")).toMatch(/threads 1, .*trains it anew/);
     await resume("threads", "--epochs", "2", "--threads", "2", "--figures");
     expect(json("threads", "environment.json")).toMatchObject({ threads: 1, resumed: [{ fromStep: 3, threads: 2 }] });
@@ -123,7 +123,7 @@ describe("a run that was resumed", () => {
     );
     const longer = await cli("train", "--resume", join(folder, "cosine"), "--epochs", "9");
     expect(longer.err).toContain(
-      `with --epochs 9 from the start, or with --weights ${join(folder, "cosine")}, to go on`,
+      `with --epochs 9 from the start, or with --weights ${join(folder, "cosine")}, which starts`,
     );
   });
 });

@@ -40,7 +40,7 @@ describe("a run that goes on with other validation images", () => {
     const [row, ...more] = judgements("others");
     expect(more).toEqual([]);
     expect(row).toMatchObject({ epoch: before.bestEpoch, after: 2, step: 8, otherImages: true });
-    // Of the new images most bear the other class: what was good by the old ones is not by these.
+    // Most of the new images have the other class's label, so that a model that was good on the old images is bad on them.
     const old = before.history.find(({ epoch }) => epoch === before.bestEpoch)?.val;
     expect(row.val.accuracy).toBeLessThan(0.5);
     expect(old?.accuracy).toBeGreaterThan(0.5);
@@ -58,7 +58,7 @@ describe("a run that goes on with other validation images", () => {
       if (better) shown = val;
     }
     expect(Number((await readSafetensorsMetadata(best("others"))).epoch)).toBe(result.bestEpoch);
-    // The same images are no other ones from then on.
+    // From then on, the same images do not count as changed.
     const again = await goOn("others", OTHER_VAL, { epochs: 5 });
     expect(again.warnings).toEqual([]);
     expect(judgements("others")).toHaveLength(1);
@@ -70,7 +70,7 @@ describe("a run that goes on with other validation images", () => {
     cpSync(join(output, "numbers"), join(output, "copy"), { recursive: true });
     const data = { ...DATA, test: OTHER_VAL.val };
     const { test } = await evaluate(join(output, "copy"), { data, acceptNewData: true });
-    const { result } = await goOn("numbers", OTHER_VAL, { acceptNewData: true }); // complete: no step is taken
+    const { result } = await goOn("numbers", OTHER_VAL, { acceptNewData: true }); // the run is complete, so no step is taken
     expect(result).toMatchObject({ interrupted: false, step: 8, bestEpoch: result.rejudged?.epoch });
     expect(result.rejudged?.val).toEqual({ ...test, split: "val" });
   });

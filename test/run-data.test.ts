@@ -25,7 +25,7 @@ import { temporaryFolder } from "./support/temporary-folder.ts";
 const outer = temporaryFolder("run-data");
 const place = process.cwd();
 const cacheBefore = process.env.BATCH_CAM_CACHE;
-/** Made once; each test has copies. */
+/** A run that is trained once and copied by each test. */
 const original = join(outer, "original");
 let home: string;
 
@@ -69,7 +69,7 @@ const SMALL = {
   ...{ figures: false, threads: 1, amp: "off", logEvery: 1 },
 } as const satisfies TrainConfigInput;
 
-/** Trains until a step and is stopped. */
+/** Trains to a step and stops. */
 async function stopped(step: number, more: TrainConfigInput = {}) {
   const stop = new AbortController();
   const config = { ...SMALL, experiment: "cut", ...more };
@@ -99,7 +99,7 @@ it("has its data.json before its config.json: what a kill between them leaves is
   cpSync("runs/run/data.json", "runs/begun/data.json");
   expect((await judge()).code).toBe(0);
   const { code, err } = await cli("evaluate", "runs/begun");
-  expect([code, err]).toEqual([2, expect.stringMatching(/is no finished run: it has no .*config\.json/)]);
+  expect([code, err]).toEqual([2, expect.stringMatching(/is not a finished run: it has no .*config\.json/)]);
   await train({ ...SMALL, epochs: 1, experiment: "begun" });
   expect((await readRunData("runs/begun"))?.plan).toMatchObject({ otherData: false });
 });
@@ -281,7 +281,7 @@ describe("--accept-new-data", () => {
     const contents = (record: DataRecord, name: "train" | "val" | "test") =>
       (record.splits[name]?.files ?? []).map(({ hash }) => hash);
     const seen = new Set([...contents(before.record, "train"), ...contents(before.record, "val")]);
-    // The data come sorted now, with a new class, and a test folder of which the run knows a part.
+    // The data are now sorted into splits, with a new class, and the test folder contains some images that the run used.
     const [[known], [own]] = [before.record.splits.train?.files ?? [], before.record.splits.test?.files ?? []] as [
       RecordedImage[],
       RecordedImage[],
@@ -324,7 +324,7 @@ describe("--accept-new-data", () => {
     expect(after.record.leftOut?.map(({ path }) => path)).toEqual(
       expect.arrayContaining(["test/cat/known.png", "test/cat/new.png", "train/ant/50.png"]),
     );
-    // An image that the run was trained on once stays known as such, also if it was gone for a while.
+    // An image that the run was once trained on stays known, even if it was missing for a while.
     rmSync(join("sorted/train", (known as RecordedImage).path));
     const again = await cli("train", "--resume", "runs/cut", "--accept-new-data");
     expect(again.code, again.err).toBe(0);
@@ -495,7 +495,7 @@ describe("equal images under several names", () => {
 
 describe("a run whose data are as they were", () => {
   it("is evaluated, explained and resumed from any working folder, after a move of the data, the run, or both", async () => {
-    expect((await cli("train", "--resume", "runs/run")).code).toBe(0); // it notes that its data lie here
+    expect((await cli("train", "--resume", "runs/run")).code).toBe(0); // the run notes that its data are here
     mkdirSync("elsewhere");
     process.chdir("elsewhere");
     expect((await cli("evaluate", "../runs/run", ...QUICK)).err).toBe("");
@@ -507,7 +507,7 @@ describe("a run whose data are as they were", () => {
     expect((await judge("--data-dir", "pictures")).err).toBe("");
     expect((await explained("--split", "val", "--data-dir", "pictures")).err).toBe("");
     expect((await cli("train", "--resume", "runs/run", "--data-dir", "pictures")).code).toBe(0);
-    expect((await judge()).err).toBe(""); // the run has noted where they lie now
+    expect((await judge()).err).toBe(""); // the run has noted where its data are now
     expect(JSON.parse(readFileSync("runs/run/config.json", "utf8")).dataDir).toBe("pictures");
     renameSync("pictures", "photos");
     mkdirSync("moved");
@@ -563,7 +563,7 @@ describe("a run of a version that kept no record of its data", () => {
   beforeEach(() => rmSync("runs/run/data.json"));
 
   it("is compared by the mean images of its classes, which a note says", async () => {
-    // It drew its test images by order, which this version does for such a run alone.
+    // It selected its test images by order, which this version repeats only for such a run.
     const { code, err } = await judge();
     expect(code).toBe(2);
     expect(err).toMatch(/the training images are not those of the run .*: the mean image is another for "bird"/);
@@ -589,7 +589,7 @@ describe("splits that a program gives", () => {
     const own = await splits();
     const result = await train(config, { data: own });
     expect(result.test?.images).toBe(40);
-    expect(own.train.images.sizes[0]).toBe(200); // alive
+    expect(own.train.images.sizes[0]).toBe(200); // the program's tensors are not freed
     const judged = await evaluate("runs/own", { data: own });
     expect(judged.test.accuracy).toBe(result.test?.accuracy);
     const relabelled = { ...own.test, labels: tensor((own.test.labels.data() as BigInt64Array).reverse()) };

@@ -26,7 +26,7 @@ beforeEach(() => {
 });
 const kept = () => readdirSync(join(place, "cache/batch-cam/addons")).filter((name) => name.endsWith(".node"));
 
-/** An addon that loads in a moment: another package's. */
+/** An addon of another package, which loads quickly. */
 const loadable = (() => {
   const folder = "node_modules/@resvg";
   const name = readdirSync(folder).find((each) => each.startsWith("resvg-js-")) ?? "";
@@ -108,7 +108,7 @@ describe("the cache of built addons", () => {
 /** The libtorch that this checkout's addon was built against. */
 const builtAgainst: string = JSON.parse(readFileSync("native/build/stamp.json", "utf8")).libtorch;
 
-/** A cmake that "builds" by a copy, takes its time for it, and counts its builds. */
+/** A fake cmake that "builds" by copying a file, takes some time, and counts its builds. */
 const CMAKE = (calls: string) => `#!/bin/sh
 PATH=/usr/bin:/bin
 if [ "$1" = --build ]; then
@@ -150,7 +150,7 @@ describe("set-up of several checkouts", () => {
     expect(both.filter(({ said }) => /waiting for another set-up .* same addon/.test(said))).toHaveLength(1);
     rmSync(join(place, "bin/cmake"));
     const third = await setUp(checkout("three"), { PATH: "/nowhere", CXX: "/usr/bin/c++" });
-    expect(third.said).toMatch(/addon: taken from the cache/);
+    expect(third.said).toMatch(/addon: copied from the cache/);
     for (const name of ["one", "two", "three"]) {
       expect(existsSync(join(place, name, "native/build/batch_cam.node"))).toBe(true);
     }
@@ -180,7 +180,7 @@ describe("a build", () => {
 
   it.each(["many", "0", "-1", "1.5", "2 "])("refuses to compile %j files at once", (asked) => {
     expect(() => compilerJobs({ CMAKE_BUILD_PARALLEL_LEVEL: asked })).toThrow(
-      `CMAKE_BUILD_PARALLEL_LEVEL is "${asked}", and it must be a whole number from 1 on`,
+      `CMAKE_BUILD_PARALLEL_LEVEL is "${asked}", but it must be a whole number of at least 1`,
     );
   });
 

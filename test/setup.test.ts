@@ -38,7 +38,7 @@ function setup(env: Env, root = "."): Outcome {
   return { status, said: `${stdout}${stderr}` };
 }
 
-/** What every refusal owes the user: the cause, the remedy, and no stack trace for what is no fault of set-up's. */
+/** Every refusal must contain the cause and the remedy, and no stack trace unless the set-up itself is at fault. */
 function expectRefusal({ status, said }: Outcome, cause: RegExp, remedy: RegExp) {
   expect(said).toMatch(cause);
   expect(said.split("remedy: ")[1]).toMatch(remedy);
@@ -46,7 +46,7 @@ function expectRefusal({ status, said }: Outcome, cause: RegExp, remedy: RegExp)
   expect(status).toBe(1);
 }
 
-/** A checkout with nothing built: the scripts and the npm packages are this one's, and the addon has no source. */
+/** A checkout in which nothing is built. Its scripts and npm packages are those of this checkout, and its addon has no sources. */
 function bareCheckout(root = join(place, "checkout"), { packages = true } = {}): string {
   mkdirSync(join(root, "native"), { recursive: true });
   for (const name of ["setup", "setup.mjs"]) {
@@ -58,14 +58,14 @@ function bareCheckout(root = join(place, "checkout"), { packages = true } = {}):
 }
 
 const IDLE = "exit 0";
-/** A python3 that says this of itself, and that runs `pip` for `-m pip`. */
+/** A fake python3 that describes itself as given, and runs `pip` for `-m pip`. */
 const python = (about: object, pip = IDLE) => `case "$1" in
 -c) echo 'probe ${JSON.stringify({ version: [3, 12], torch: null, pip: true, ...about })}' ;;
 *) ${pip} ;;
 esac`;
 const ALL = { "c++": IDLE, cmake: IDLE, make: IDLE, python3: python({}) };
 
-/** A PATH with these programs alone, as shell scripts; the environment of a machine that has nothing else. */
+/** The environment of a machine on which PATH has only these programs, given as shell scripts. */
 function machine(programs: Env, env: Env = {}): Env {
   const bin = temporaryFolder("bin");
   for (const [name, script] of Object.entries(programs)) {
@@ -81,7 +81,7 @@ const without = (name: keyof typeof ALL): Env =>
 /** The libtorch that this checkout's addon was built against. */
 const builtAgainst = (): string => JSON.parse(readFileSync("native/build/stamp.json", "utf8")).libtorch;
 
-/** A folder that looks like libtorch from outside; its libraries are empty. */
+/** A folder that looks like libtorch, but whose libraries are empty. */
 function fakeLibtorch(folder: string, version = "2.11.0"): string {
   for (const name of ["lib", "include/ATen"]) mkdirSync(join(folder, name), { recursive: true });
   for (const name of ["libtorch_cpu", "libc10"]) {
@@ -100,7 +100,7 @@ describe("set-up", () => {
       expect(setup({})).toEqual({ status: 0, said: "" });
       return performance.now() - start;
     });
-    expect(Math.min(...times)).toBeLessThan(2_000); // the least: other tests may keep the machine busy
+    expect(Math.min(...times)).toBeLessThan(2_000); // the shortest time, because other tests may be using the machine
   });
 
   it.each([
@@ -134,7 +134,7 @@ describe("a tool that fails", () => {
     ["finds a stale lock file", "code EUSAGE\nnot in sync", /package-lock\.json do not agree/, /^run `npm install`/],
     ["finds the disk full", "code ENOSPC\nno space", /no space left on the disk while npm/, /^free some space/],
     ["is shown a strange certificate", "code SELF_SIGNED_CERT_IN_CHAIN", /does not trust/, /NODE_EXTRA_CA_CERTS/],
-    ["fails in a way of its own", "code EWHATEVER", /npm ci failed\n.*EWHATEVER/, /^mend what npm names above/],
+    ["fails in a way of its own", "code EWHATEVER", /npm ci failed\n.*EWHATEVER/, /^fix what npm reports above/],
   ])("is told with cause and remedy where npm %s", (_, text, cause, remedy) => {
     const root = bareCheckout(undefined, { packages: false });
     expectRefusal(setup(machine({ ...ALL, npm: npm(text) }), root), cause, remedy);
@@ -142,8 +142,8 @@ describe("a tool that fails", () => {
 
   it.each([
     ["fills the disk", "OSError: [Errno 28] No space left on device", /no space left .* while pip/, /BATCH_CAM_CACHE/],
-    ["finds no wheel", "ERROR: No matching distribution found for torch", /pip finds no wheel of torch==/, /LIBTORCH/],
-    ["fails in a way of its own", "ERROR: whatever", /wheels\n.*ERROR: whatever/, /^mend what pip names .*LIBTORCH/],
+    ["finds no wheel", "ERROR: No matching distribution found for torch", /pip found no wheel of torch==/, /LIBTORCH/],
+    ["fails in a way of its own", "ERROR: whatever", /wheels\n.*ERROR: whatever/, /^fix what pip reports .*LIBTORCH/],
   ])("is told with cause and remedy where pip %s", (_, text, cause, remedy) => {
     const env = machine({ ...ALL, python3: python({}, says(text)) });
     expectRefusal(setup(env, bareCheckout()), cause, remedy);
@@ -227,7 +227,7 @@ describe("without a network", () => {
     const programs = { ...ALL, python3: python({ torch }, `exec '${real}' "$@"`) };
     const settings = { PIP_INDEX_URL: NOWHERE, PIP_RETRIES: "1", PIP_CONFIG_FILE: "/dev/null", PIP_FIND_LINKS: "" };
     const outcome = setup(machine(programs, { ...settings, PIP_EXTRA_INDEX_URL: "" }), bareCheckout());
-    expect(outcome.said).toMatch(/python3's torch is passed over: .*2\.4\.1/);
+    expect(outcome.said).toMatch(/python3's torch is skipped: .*2\.4\.1/);
     expectRefusal(outcome, /pip could not reach the network/, CONNECT);
     expect(readdirSync(join(place, "cache/batch-cam")).filter((name) => !/\.lock\.\d+$/.test(name))).toEqual([]);
   });
@@ -264,7 +264,7 @@ describe("a place that cannot be written", () => {
   });
 });
 
-/** Whether this process may mount a file system of a size of its own. */
+/** Whether this process may mount a file system of limited size. */
 const canMount = (() => {
   const folder = temporaryFolder("mount");
   if (spawnSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", folder]).status !== 0) return false;
@@ -314,7 +314,8 @@ describe.runIf(canMount)("on a disk of its own", () => {
 });
 
 describe("the shared cache", () => {
-  // A pip that unpacks an empty libtorch and counts its calls: set-up then fails, for it does not load, but knows the cache.
+  // A fake pip that unpacks an empty libtorch and counts its calls. The set-up then fails because that does not load, but it has filled the
+  // cache.
   let wheels: string;
   let calls: string;
   beforeAll(() => {
@@ -369,7 +370,7 @@ cp -r '${wheels}/torch-2.11.0.dist-info' "$target"`;
     );
     damage(join(place, "cache/batch-cam", name, "torch"));
     const { said } = setup(withPip(), root);
-    expect(said).toMatch(/the cached libtorch is passed over/);
+    expect(said).toMatch(/the cached libtorch is skipped/);
     expect(said).toMatch(note);
     expect(fetches()).toBe(2);
   });
@@ -381,7 +382,7 @@ cp -r '${wheels}/torch-2.11.0.dist-info' "$target"`;
       const [pid, overlap] = [join(place, "pid"), join(place, "overlap")];
       const { child, ended } = start(withPip(`trap '' TERM; echo $$ > '${pid}'; sleep 60; sleep 60`), root);
       while (!existsSync(pid)) await sleep(20);
-      process.kill(-(child.pid ?? Number.NaN), signal); // its whole process group, as a terminal or a job runner does
+      process.kill(-(child.pid ?? Number.NaN), signal); // kills the whole process group, as a terminal or a job scheduler does
       await ended;
       const outcome = setup(withPip(`kill -0 $(cat '${pid}') && touch '${overlap}'`), root);
       expectRefusal(outcome, LOADS_NOT, /LIBTORCH/);

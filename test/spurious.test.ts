@@ -74,7 +74,7 @@ describe("evaluateSpurious", () => {
 });
 
 describe("a model that reads the corners alone", () => {
-  /** Scores by how near the brightest corner pixel is to each class's grey. */
+  /** Scores a class by how close the brightest corner pixel is to the class's grey. */
   function readCorners(x: Tensor, { mean, std }: { mean: readonly number[]; std: readonly number[] }): Tensor {
     const grey = x
       .mul(std[0] as number)
@@ -93,7 +93,7 @@ describe("a model that reads the corners alone", () => {
     const { normalization } = subject.data.test;
     const model = subject.model as unknown as { forward: (x: Tensor) => Tensor };
     const own = model.forward.bind(subject.model);
-    // The network runs, as its maps want it to, and has no say.
+    // The network runs, because its maps need it, but its logits are replaced.
     model.forward = (x) =>
       own(x)
         .mul(0)
@@ -113,9 +113,9 @@ describe("batch-cam evaluate", () => {
   it("prints how far a run leans on its cue, and keeps it in evaluation.json", async () => {
     const { code, out, err } = await cli("evaluate", at("decoy"), "--limit", "10", "--steps", "2", "--no-randomise");
     expect([code, err]).toEqual([0, ""]);
-    expect(out).toContain("how far the model leans on the patch (rrr), 300 test images");
+    expect(out).toContain("how much the model relies on the patch (rrr), 300 test images");
     expect(out).toMatch(/^adversarial +\d+\.\d +\d+\.\d$/m);
-    expect(out).toMatch(/of their sum on the patch, which is 2\.0% of the image; wrong-reason score \d/);
+    expect(out).toMatch(/of their sum is on the patch, which covers 2\.0% of the image; wrong-reason score \d/);
     const kept = JSON.parse(readFileSync(join(at("decoy"), "evaluation.json"), "utf8"));
     expect(kept.definitions.adversarial).toMatch(/class 9 − y/);
   });

@@ -13,7 +13,7 @@ const folder = temporaryFolder("start");
 
 const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
 
-/** Weights for images of 3 channels, and of 1. */
+/** Files of weights for images of 3 channels and of 1, and of nested weights. */
 const [colour, grey, nested] = ["colour.safetensors", "grey.safetensors", "nested.safetensors"].map((name) =>
   join(folder, name),
 ) as [string, string, string];
@@ -47,7 +47,7 @@ async function run(config: TrainConfigInput): Promise<TrainResult & { said: stri
   return { ...result, said: said.filter((line) => line.startsWith("normalization:")), kept };
 }
 
-/** The normalisation in force in a run, as an evaluation has it. */
+/** The normalisation that a run uses, as an evaluation reads it. */
 async function inForce(directory: string) {
   const subject = await openRun(directory, "test");
   try {

@@ -34,10 +34,10 @@ async function stepsOf(config: TrainConfigInput) {
   return { result, steps };
 }
 
-/** An unguided run of SMALL, which others are compared with. */
+/** An unguided run of SMALL, with which others are compared. */
 const plainRun = once(() => stepsOf({ experiment: "plain", plain: true }));
 
-/** Trains until a step, and goes on from the checkpoint. */
+/** Trains to a step and continues from the checkpoint. */
 async function inTwoParts(config: TrainConfigInput, step: number) {
   const stop = new AbortController();
   const onEvent = (event: TrainEvent) => void (event.type === "step" && event.step >= step && stop.abort());
@@ -73,7 +73,7 @@ describe("augmentation in training", () => {
   });
 
   it("changes the images of the training, and leaves those of validation and test alone", async () => {
-    const still = { lr: 1e-30, epochs: 1 }; // the weights stay, so equal images give equal numbers
+    const still = { lr: 1e-30, epochs: 1 }; // the weights do not change, so equal images give equal numbers
     const plain = await stepsOf({ ...still, experiment: "as-is" });
     const changed = await stepsOf({ ...still, experiment: "moved", augShift: 0.3 });
     for (const [i, { crossEntropy, loss }] of changed.steps.entries()) {
@@ -104,7 +104,7 @@ describe("the end of a run", () => {
 });
 
 describe("a run that is cut and goes on", () => {
-  // The accuracy rises until step 6 and falls again, so that what is cut there is better than all that counts.
+  // The accuracy rises until step 6 and falls again, so that an interruption in between has better results than any epoch.
   const WILD = {
     ...{ epochs: 6, limitTrainBatches: 2, opt: "sgd", lr: 0.005, plain: true, keepEpochs: 2, valInterval: 2 },
   } satisfies TrainConfigInput;
@@ -178,8 +178,8 @@ describe("a run that is cut and goes on", () => {
       return seen;
     };
     expect(await from({ experiment: "void", maxSteps: 2 })).toEqual([0, 1]);
-    expect(await from({ experiment: "void", resume: true, maxSteps: 3 })).toEqual([2, 2]); // logged before, and again
-    expect(await from({ experiment: "void", resume: true })).toEqual([4]); // step 3 ended an epoch
+    expect(await from({ experiment: "void", resume: true, maxSteps: 3 })).toEqual([2, 2]); // the log already has step 2, which is logged again
+    expect(await from({ experiment: "void", resume: true })).toEqual([4]); // step 3 was the end of an epoch, so nothing is logged again
   });
 });
 
@@ -512,7 +512,7 @@ describe("a full disk", () => {
         const whole = await train({ ...config, experiment: "roomy" });
         const fill = join(disk, "filler");
         const onEvent = (event: TrainEvent) => {
-          // All but a little of the room, so that the next checkpoint breaks off midway.
+          // Fills the disk up to a small rest, so that writing the next checkpoint fails midway.
           if (event.type === "checkpoint" && event.step === 3)
             writeFileSync(fill, Buffer.alloc(freeBytes(disk) - 400_000));
         };

@@ -19,7 +19,7 @@ import { temporaryFolder } from "./support/temporary-folder.ts";
 
 const output = temporaryFolder("train");
 
-/** Small, with every part of the state in use: optimizer moments, batch norm, running prototypes. */
+/** A small config that uses every part of the state: optimizer moments, batch norm, running prototypes. */
 const SMALL: TrainConfigInput = {
   output,
   norm: "batch",
@@ -50,7 +50,7 @@ const rows = (run: string) =>
     .map((line) => JSON.parse(line));
 const numbersOf = (run: string) => rows(run).map(({ imagesPerSecond: _, secondsPerEpoch: __, ...row }) => row);
 
-/** Trains, and aborts when `step` steps are done. */
+/** Trains, and aborts after `step` steps. */
 function trainUntil(config: TrainConfigInput, step: number) {
   const stop = new AbortController();
   return train(config, {
@@ -61,7 +61,7 @@ function trainUntil(config: TrainConfigInput, step: number) {
   });
 }
 
-/** What an unbroken run of SMALL comes to, and its events. */
+/** The result of an uninterrupted run of SMALL, and its events. */
 const whole = once(async () => {
   const events: TrainEvent[] = [];
   const result = await train({ ...SMALL, experiment: "whole" }, { onEvent: (event) => events.push(event) });
@@ -161,7 +161,7 @@ describe("train", () => {
   });
 
   it("holds as many live tensors at the end as before", async () => {
-    await whole(); // matrices that are cached on first use
+    await whole(); // caches matrices that are computed on first use
     const { liveTensors } = memory();
     await train({ ...SMALL, experiment: "live" });
     expect(memory().liveTensors).toBe(liveTensors);
@@ -227,7 +227,7 @@ describe("a run directory that cannot be used", () => {
 
   it("is refused while another process holds it", async () => {
     await train({ ...SMALL, experiment: "held", epochs: 1 });
-    // Only Linux says in /proc when a process began; elsewhere a lock names the process alone.
+    // Only Linux reports the start time of a process, in /proc; on other systems a lock names only the process.
     const stat = process.platform === "linux" ? readFileSync(`/proc/${process.ppid}/stat`, "utf8") : "";
     const began = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
     const { hostname } = await import("node:os");

@@ -14,10 +14,10 @@ import { ones, tensor, tidy, zeros } from "../src/tensor/index.ts";
 import * as engine from "../src/tensor.ts";
 import * as train from "../src/train.ts";
 
-// Every function and constructor with options, called with one that does not exist. A name that is misspelt would otherwise be
-// ignored without a word, and the call would do something else than what was asked for.
+// Calls every function and constructor that takes options with one that does not exist. Otherwise a misspelt name would be ignored
+// silently, and the call would do something else than intended.
 
-// biome-ignore lint/suspicious/noExplicitAny: what a JavaScript caller might pass.
+// biome-ignore lint/suspicious/noExplicitAny: values that a JavaScript caller might pass.
 type Unknown = any;
 
 const x = ones([2, 1, 8, 8]);
@@ -38,7 +38,7 @@ const indices = Int32Array.of(0, 1);
 const predict = (images: engine.Tensor) => model().forward(images);
 const evaluation = { camLayer: "pool2", prototypes: zeros([2, 8, 8]) };
 
-/** How each is called, with options that hold `bad` beside what is needed. */
+/** A call of each with `bad`, which contains an option that does not exist, and otherwise valid arguments. */
 const CALLS: Record<string, (bad: Unknown) => unknown> = {
   arange: (bad) => engine.arange(0, 3, bad),
   autocast: (bad) => engine.autocast(bad, () => 1),
@@ -195,7 +195,7 @@ describe("an option that does not exist", () => {
     const names = Object.values(entries).flatMap((entry) => Object.keys(entry));
     const withOptions = names.filter((name) => source.some((text) => takesOptions(text, name)));
     expect(withOptions.length).toBeGreaterThan(60);
-    // The base class of optimizers, which takes what its subclasses have read.
+    // The base class of optimizers is left out, because its subclasses read the options.
     expect(withOptions.filter((name) => !(name in CALLS) && name !== "Optimizer")).toEqual([]);
   });
 });
@@ -205,7 +205,7 @@ const filesOf = (folder: string): string[] =>
     .filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts"))
     .map((file) => join(folder, file));
 
-/** Whether a source exports a function, or a class with a constructor, of that name with a parameter called options or plan. */
+/** Whether a source exports a function, or a class with a constructor, of this name that has a parameter called options or plan. */
 function takesOptions(source: string, name: string): boolean {
   const called = source.match(
     new RegExp(`^export (?:async )?function\\*? ${name}(?:<[^(]*>)?\\(([\\s\\S]*?)\\)(?:: | \\{)`, "m"),

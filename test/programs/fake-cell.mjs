@@ -1,4 +1,4 @@
-// Stands in for the process of a grid's cell: what it does is its method's name. It notes its beginning and end in the store's log.
+// Replaces the process of a grid's cell in tests. Its method's name says what it does. It writes its start and end into the store's log.
 import { appendFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -13,7 +13,7 @@ const DOES = {
     process.stderr.write("a leg is missing\n");
     return 3;
   },
-  lies: () => 0, // without a record
+  lies: () => 0, // exits as "recorded" without a record
   "is told to end": () => process.kill(process.pid, "SIGTERM"),
   "waits to be stopped": () => new Promise((resolve) => process.once("message", () => resolve(130))),
   "takes the store away": async ({ folder }) => {

@@ -1,6 +1,6 @@
-// Guided steps with the kernels for training and without: how far each is from the float32 step without, relative, as JSON;
-// and which kernels ran. With the argument "fault" the kernels see weights without their last inner channel, as if they left
-// out the end of a vector; one distance then shows it.
+// Takes guided steps with and without the training kernels and prints, as JSON, the error of each relative to the float32 step without
+// kernels, and which kernels ran. With the argument "fault", the kernels see weights whose last inner channel is zero, as if they left out
+// the end of a vector; the errors must reveal that.
 import { parseTrainConfig } from "batch-cam/config";
 import { createModel } from "batch-cam/models";
 import { setFusedTraining } from "batch-cam/nn";
@@ -12,9 +12,9 @@ const STARTS = 2;
 const broken = process.argv[2] === "fault";
 const DISTANCES = broken ? ["ssim"] : ["l1", "l2", "ssim"];
 
-// Where rounding lets a ReLU, a maximum or a map fall the other way, its gradient moves by far more than by rounding,
-// whichever of the two is right. So each network gets weights with which these stand far from their edges: a ReLU
-// passes all of a channel or nothing of it, and maps are no small differences of large numbers.
+// If rounding changes the sign of a ReLU's input or the position of a maximum, a gradient changes by much more than by rounding, whichever
+// result is right. So each network gets weights for which this does not happen: a ReLU passes either all of a channel or nothing, and maps
+// are not small differences of large numbers.
 const MODELS = {
   "simple-cnn": { side: 28, options: { head: "mlp" }, settle: (path, p) => settleConvolutions(path, p, 1) },
   "simple-cnn, pooled": { side: 28, options: { head: "gap" }, settle: (path, p) => settleConvolutions(path, p, 5) },
@@ -33,9 +33,9 @@ const MODELS = {
 
 const signs = (p) => randn(p.shape).sign();
 
-// In float32 no ReLU may stand near its edge: a block's second norm outweighs what the shortcut adds, some 6 at most, or adds to
-// it. In bfloat16 many do behind a shortcut, and rounding lets some fall the other way: so many small causes make the
-// errors of two starts alike, where a few large ones would not.
+// In float32, no input of a ReLU may be near 0: the second norm of a block is either much larger than the shortcut (about 6 at most) or is
+// added to it. In bfloat16, many inputs behind a shortcut are near 0 and change sign by rounding. The many small effects give similar
+// errors for every start, while a few large ones would not.
 function settleNorms(path, p, amp) {
   if (/bn2\.bias/.test(path)) p.copy_(amp ? signs(p).mul(3) : signs(p).mul(7.5).sub(4.5));
   else if (/downsample\.1\.bias/.test(path)) p.copy_(amp ? signs(p).mul(3) : signs(p).abs().mul(3));
@@ -45,7 +45,7 @@ function settleNorms(path, p, amp) {
 function settleConvolutions(path, p, offset) {
   if (/conv\d\.weight/.test(path)) p.mul_(2);
   if (/conv\d\.bias/.test(path)) p.add_(signs(p).mul(offset));
-  // Of the head: no two summands of a map cancel, and logits stay of the order of one.
+  // The head's weights are positive, so that no two terms of a map cancel, and scaled so that logits are of order one.
   if (/fc\d?\.weight/.test(path)) p.copy_(p.abs().mul(path === "fc1.weight" ? 0.2 : path === "fc2.weight" ? 0.5 : 1));
 }
 
@@ -71,7 +71,7 @@ function task(name, { start, distance, amp, faulty = false }) {
   return { model, run: (rounded) => objective(model, images, labels, { step: 1000, guidance, amp: rounded }) };
 }
 
-/** The loss, and the gradient of each parameter; `rounded`: in bfloat16. */
+/** The loss, and the gradient of each parameter. With `rounded`, the step runs in bfloat16. */
 function step(name, { fused, rounded, ...options }) {
   setFusedTraining(fused);
   const { model, run } = task(name, options);
@@ -82,7 +82,7 @@ function step(name, { fused, rounded, ...options }) {
 
 const length = (parts) => Math.sqrt(parts.reduce((sum, t) => sum + t.square().sum().item(), 0));
 
-/** Errors of the loss and of the gradient as a whole, and of each weight's own. */
+/** Errors of the loss, of the gradient as a whole, and of each weight's gradient. */
 function errors(given, exact) {
   const apart = given.gradients.map((t, i) => t.sub(exact.gradients[i]));
   const isWeight = (_, i) => exact.gradients[i].shape.length > 1;
@@ -93,7 +93,7 @@ function errors(given, exact) {
   };
 }
 
-/** One start by the kernels, and in bfloat16 by the layers one by one too, against float32 by the layers one by one. */
+/** Compares one start with the kernels, and in bfloat16 also without them, with the float32 step without kernels. */
 function compared(name, { start, distance, amp }) {
   return tidy(() => {
     const of = (options) => step(name, { start, distance, amp, ...options });
@@ -104,7 +104,7 @@ function compared(name, { start, distance, amp }) {
   });
 }
 
-/** The kernels of its own that a step ran, by the operators' names. */
+/** The names of this package's kernels that a step ran. */
 function kernelsOf(name, { amp, fused }) {
   setFusedTraining(fused);
   const { model, run } = task(name, { start: 0, distance: "ssim", amp });

@@ -1,5 +1,5 @@
-// Random calls of the engine with good and bad arguments: `node fuzz.mjs <seed> <calls> [--trace]`. Whatever happens must be
-// a result or a BatchCamError; prints how many of each as one line of JSON. --trace names each call before it is made.
+// Makes random calls of the engine with good and bad arguments: `node fuzz.mjs <seed> <calls> [--trace]`. Every call must end in a result
+// or a BatchCamError. It prints the number of each as one line of JSON. --trace prints each call before it is made.
 import * as engine from "batch-cam/tensor";
 import { randomSource } from "../../scripts/fuzz/random.mjs";
 
@@ -65,7 +65,7 @@ const flag = () => random() < 0.5;
 const dims = () => pick([integer, list, () => undefined])();
 const pair = () => pick([integer, () => [integer(), integer()]])();
 
-/** Kinds of arguments, one letter each; a lower-case `?` after it makes it optional. */
+/** The kinds of arguments, one letter each. A `?` after the letter makes the argument optional. */
 const KINDS = {
   T: existing,
   I: indices,
@@ -235,7 +235,7 @@ const FUNCTIONS = {
 const functions = { ...engine };
 const spoil = (args) => args.map((value) => (random() < 0.03 ? junk() : value));
 
-/** One random call as a name and a thunk. Sizes are kept small where numbers are sizes: 100 is the largest. */
+/** A random call, as its name and a function. Sizes are at most 100. */
 function randomCall() {
   if (random() < 0.3) {
     const name = pick(Object.keys(FUNCTIONS));

@@ -1,7 +1,6 @@
-// Explains random small networks that work in place, share modules, have modules with several outputs and layers that return
-// their input, and the same networks written without any of that: `node in-place.mjs [--seed S] [--runs N] [--trace]`. Both must
-// have the same maps by every method, and by batchCam through forwardWith. Prints counts and the first differences as one line
-// of JSON.
+// Explains random small networks that work in place, share modules, have modules with several outputs and layers that return their input,
+// and equivalent networks without any of that: `node in-place.mjs [--seed S] [--runs N] [--trace]`. Both must have the same maps by every
+// method, and by batchCam through forwardWith. It prints counts and the first differences as one line of JSON.
 
 import { parseArgs } from "node:util";
 import { batchCam, explain, METHODS } from "batch-cam/cam";
@@ -23,7 +22,7 @@ const CHANNELS = 4;
 const TOLERANCE = 1e-5;
 const CLASSES = [1, 2];
 
-/** A module whose forward is given twice: as it works in place, and without. */
+/** A module with two versions of forward: one that works in place, and one that does not. */
 class TwoWays extends Module {
   constructor(inPlace, ways) {
     super();
@@ -38,7 +37,7 @@ const bounded = (t, inPlace) => (inPlace ? t.clamp_(-1.5, 2) : t.clamp(-1.5, 2))
 const halfOf = (y) => Math.floor(y.sizes[1] / 2);
 const rest = (y, dim, from) => y.narrow(dim, from, y.sizes[dim] - from);
 
-/** Modules by kind; what they compute does not depend on `inPlace`. */
+/** The modules by kind. `inPlace` does not change what they compute. */
 const MODULES = {
   conv: () => new Conv2d(CHANNELS, CHANNELS, 3, { padding: 1 }),
   norm() {
@@ -56,7 +55,7 @@ const MODULES = {
   dropout: (inPlace) => (inPlace ? new Dropout(0.5) : new TwoWays(false, [null, (x) => x.mul(1)])),
 };
 
-/** A module with several outputs, which the network adds up. */
+/** A module with several outputs, which the network adds. */
 class Split extends Module {
   constructor(inPlace) {
     super();
@@ -70,7 +69,7 @@ class Split extends Module {
   }
 }
 
-/** A biased layer's subclass that ends with an activation. */
+/** A subclass of a layer with bias that ends with an activation. */
 class ConvTanh extends Conv2d {
   constructor(inPlace) {
     super(CHANNELS, CHANNELS, 3, { padding: 1 });
@@ -82,7 +81,7 @@ class ConvTanh extends Conv2d {
   }
 }
 
-/** Steps of a network on maps y: in place and without. */
+/** The steps of a network on maps y, each in place and not. */
 const STEPS = {
   scale: [(y) => y.mul_(1.5), (y) => y.mul(1.5)],
   shift: [(y) => y.add_(0.25), (y) => y.add(0.25)],
@@ -106,7 +105,10 @@ const STEPS = {
   square: [(y) => y.mul_(y.clone()).mul_(0.3), (y) => y.mul(y).mul(0.3)],
 };
 
-/** Views y of maps that keep their four dimensions and square channels: how one is made, and how its base looks once it has changed. */
+/**
+ * Views of maps, which keep four dimensions and square channels: how each view y is made, and how the base after a change of y is computed
+ * without working in place.
+ */
 const VIEWS = {
   half: [(y) => y.narrow(3, 0, 1), (y, part) => cat([part, rest(y, 3, 1)], 3)],
   select: [(y) => y.select(1, 1).unsqueeze(1), (y, part) => cat([y.narrow(1, 0, 1), part, rest(y, 1, 2)], 1)],
@@ -115,7 +117,7 @@ const VIEWS = {
   whole: [(y) => y, (_, part) => part],
 };
 
-/** What is read beside a module's output, of maps: the maps themselves, or a view that was made before the module ran. */
+/** Values that are read in addition to a module's output: the maps themselves, or a view that was made before the module ran. */
 const HELD = {
   base: (y) => y,
   slice: (y) => y.narrow(2, 0, 1),
@@ -125,7 +127,7 @@ const HELD = {
 const WRITING = /clamped|overwriting|returnsView/;
 const PASSING = /identity|dropout/;
 
-/** The steps of a random network: names of STEPS, and modules with their number, of which one may stand twice. */
+/** The steps of a random network: names of STEPS, and modules by number, one of which may occur twice. */
 function planOf(seed) {
   const { below, pick } = randomSource(seed);
   const viewOf = () => ({
@@ -133,7 +135,7 @@ function planOf(seed) {
     held: pick(["base", "slice", "transposed"]),
     discards: below(4) === 0,
   });
-  const modules = ["conv", "relu"]; // at least one, for GuidedBackprop and for maps
+  const modules = ["conv", "relu"]; // one of each at least, for maps and for GuidedBackprop
   while (modules.length < 4 + below(4)) modules.push(pick([...Object.keys(MODULES), "split", "convTanh"]));
   const steps = [{ module: 0 }, { module: 1 }];
   for (let i = 2; i < modules.length; i++) {
@@ -146,7 +148,7 @@ function planOf(seed) {
     if (below(4) === 0) steps.push({ module: below(i + 1) }); // a shared module
   }
   for (let extra = below(3); extra > 0; extra--) steps.push({ step: pick(Object.keys(STEPS)) });
-  // The sums behind views round float32 so differently that gradients of FullGrad, with its small divisors, differ by 1e-3.
+  // The sums after views round so differently in float32 that gradients of FullGrad, which have small divisors, differ by 1e-3.
   const dtype = steps.some(({ around }) => around === "view") ? "float64" : pick(["float32", "float64"]);
   const targets = modules.map((kind, i) => (kind === "split" ? `m${i}.conv` : `m${i}`));
   return {
@@ -179,7 +181,7 @@ class Network extends Module {
     const start = inPlace ? image.mul_(1.1).sub_(0.1) : image.mul(1.1).sub(0.1);
     let y = this.stem.run(plan.changesImage ? start : inPlace ? image.clone() : image.mul(1.1).sub(0.1));
     for (const { module, around = "", step, view } of plan.steps) {
-      // A gentle network overwrites nothing that autograd needs, as the result of a ReLU is.
+      // A gentle network does not overwrite values that autograd needs, such as the output of a ReLU.
       const way = plan.gentle && around === "reused input" ? "" : around;
       if (way === "view") y = this.runOnView(module, y, view);
       else if (step === undefined) y = this.runModule(this[`m${module}`], y, way);
@@ -202,7 +204,7 @@ class Network extends Module {
       const z = run(y);
       return inPlace && z !== shortcut ? z.add_(shortcut) : z.add(shortcut);
     }
-    // What a module rewrote is read again under its old name: there it is the module's output.
+    // If a module changed a tensor in place, the tensor's old name now refers to the module's output.
     if (
       around === "alias" &&
       /clamped|overwriting/.test(this.plan.modules[this.indexOf(module)]) &&
@@ -222,7 +224,7 @@ class Network extends Module {
     return run(y);
   }
 
-  /** A module that writes, or returns its input, on a view of maps that are read under another name as well. */
+  /** Runs a module that writes to a view of maps, or returns it, while the maps are also read under another name. */
   runOnView(number, maps, { kind, held, discards }) {
     const { inPlace } = this;
     const module = this[`m${number}`];
@@ -233,7 +235,7 @@ class Network extends Module {
     const other = HELD[held](base);
     const given = view(base);
     let z = module.run(given);
-    // A module that returns its input has an output that changes with it, whichever of both is written to.
+    // The output of a module that returns its input changes with the input, whichever of the two is written to.
     if (!writes && inPlace) (discards ? base : z).mul_(0.5);
     else if (!writes) z = z.mul(0.5);
     const changed = inPlace ? base : joined(!writes && discards ? base.mul(0.5) : base, z);
@@ -253,7 +255,7 @@ class Network extends Module {
 
 const counts = { networks: 0, comparisons: 0, refusedByAutograd: 0, differences: [] };
 
-/** The largest difference as a share of the largest value. */
+/** The largest difference, relative to the largest value. */
 function apart(a, b) {
   if (a.shape.join() !== b.shape.join()) return Number.POSITIVE_INFINITY;
   const scale = b.abs().max().item();
@@ -284,7 +286,7 @@ function compareExplanations(plan, [written, plain], x) {
   if (!x.equal(kept)) counts.differences.push({ name: "the caller's image", error: apart(x, kept), plan });
 }
 
-/** Gradients of a loss of the maps with respect to every parameter. */
+/** Compares the gradients of a loss of the maps with respect to every parameter. */
 function compareGradients(plan, name, [found, expected], [written, plain]) {
   if (!expected.requiresGrad) return;
   const gradients = (maps, model) =>
@@ -294,7 +296,7 @@ function compareGradients(plan, name, [found, expected], [written, plain]) {
   compare(plan, name, gradients(found, written), gradients(expected, plain));
 }
 
-/** Whether autograd refuses the network as it is written, without any tap. */
+/** Whether autograd refuses the network with in-place operations, without any tap. */
 function isRefused(written, x) {
   try {
     const { logits } = written.forwardWith(x, { taps: [] });

@@ -1,4 +1,4 @@
-// How memory behaves where nothing calls dispose: `node memory.mjs <scenario>` prints one line of JSON.
+// Measures the memory of programs that never call dispose: `node memory.mjs <scenario>` prints one line of JSON.
 import { setImmediate } from "node:timers/promises";
 import { backward, conv2d, grad, memory, noGrad, ones, randn, setNumThreads, tidy, zeros } from "batch-cam/tensor";
 import { train } from "batch-cam/train";
@@ -7,7 +7,7 @@ const MiB = 2 ** 20;
 const rss = () => process.memoryUsage().rss / MiB;
 
 const scenarios = {
-  /** Tensors that nobody holds, outside tidy: the collector must hear of them and free them. */
+  /** Makes tensors without references, outside tidy: the garbage collector must know their size and free them. */
   async forgotten() {
     const loop = async (rounds) => {
       for (let i = 0; i < rounds; i++) {
@@ -25,7 +25,7 @@ const scenarios = {
     return { made: 20 * 20 * 8, growth: most - before, live: memory().liveTensors };
   },
 
-  /** The same with small tensors, whose weight is in their number. */
+  /** The same with small tensors, which fill memory only by their number. */
   async forgottenSmall() {
     for (let i = 0; i < 400; i++) {
       for (let j = 0; j < 500; j++) zeros([4]);
@@ -47,9 +47,9 @@ const scenarios = {
     return { made, left: memory().liveTensors - before.liveTensors, bytes: memory().bytes - before.bytes };
   },
 
-  /** Double backward, as a guided training step has it. */
+  /** Double backward passes, as in a guided training step. */
   async steps() {
-    setNumThreads(1); // the machine may be busy with other tests
+    setNumThreads(1); // other tests may be using the machine
     const weights = [randn([8, 1, 3, 3]), randn([8, 8, 3, 3])].map((w) => w.mul_(0.1).requiresGrad_());
     const x = randn([16, 1, 28, 28]);
     const step = () =>
@@ -76,7 +76,7 @@ const scenarios = {
     return marks;
   },
 
-  /** The real trainer, 2,000 guided steps: what is held at the end of every epoch. */
+  /** Runs the real trainer for 2,000 guided steps, and reports the memory in use at the end of every epoch. */
   async training(output) {
     const marks = [];
     const config = {
@@ -91,14 +91,14 @@ const scenarios = {
     await train(config, {
       onEvent: ({ type, record }) => {
         if (type !== "epoch") return;
-        global.gc(); // V8 lets its own garbage lie until it fills a heap of tens of MB
+        global.gc(); // V8 does not collect its own garbage before it fills some tens of MB
         marks.push({ step: record.step, ...memory(), rss: rss() });
       },
     });
     return marks;
   },
 
-  /** Ends with tensors, a graph and a tidy alive. */
+  /** Ends the process while tensors, a graph and a tidy scope are alive. */
   async exit() {
     globalThis.kept = ones([100, 100], { requiresGrad: true })
       .matmul(ones([100, 100]))

@@ -1,5 +1,5 @@
-// Reads an image when the process may open no further file, with an `onError` that leaves bad images out: `node open-files.mjs FILE`.
-// Prints the error's code, and how many images were left out, as one line of JSON.
+// Reads an image when the process cannot open another file, with an `onError` that skips bad images: `node open-files.mjs FILE`. It prints
+// the error's code and the number of skipped images as one line of JSON.
 import { closeSync, openSync } from "node:fs";
 import { readImages } from "batch-cam/data";
 
@@ -8,7 +8,7 @@ let left = 0;
 const read = async () => {
   for await (const _ of readImages([file], { channels: 3, onError: () => left++ }));
 };
-await read(); // loads all that is loaded on demand
+await read(); // loads modules that are loaded on first use
 const held = [];
 try {
   for (;;) held.push(openSync("/dev/null", "r"));

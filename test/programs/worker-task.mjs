@@ -1,4 +1,5 @@
-// What the worker threads of worker.mjs do. workerData: { task, ... }; posts one message, but for the tasks that never end.
+// The tasks of the worker threads that worker.mjs starts. workerData: { task, ... }. Each posts one message, except the tasks that never
+// end.
 import { parentPort, workerData } from "node:worker_threads";
 import {
   autocast,
@@ -15,7 +16,7 @@ import {
   zeros,
 } from "batch-cam/tensor";
 
-/** A short training of a small network; the same seed must give the same bits in every thread. */
+/** Trains a small network briefly. The same seed must give the same bits in every thread. */
 export function train(seed, steps = 20) {
   setNumThreads(1);
   manualSeed(seed);
@@ -39,7 +40,7 @@ export function train(seed, steps = 20) {
 
 const tasks = {
   train: ({ seed, steps }) => train(seed, steps),
-  /** Stays within noGrad and autocast, of which the other threads must see nothing. */
+  /** Runs within noGrad and autocast, which must not affect the other threads. */
   modes: ({ rounds }) =>
     noGrad(() =>
       autocast({}, () => {

@@ -1,4 +1,4 @@
-// The engine in worker threads: `node worker.mjs <scenario>` prints one line of JSON.
+// Uses the engine in worker threads: `node worker.mjs <scenario>` prints one line of JSON.
 import { once } from "node:events";
 import { setTimeout } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
@@ -6,7 +6,7 @@ import { Worker } from "node:worker_threads";
 const script = new URL("worker-task.mjs", import.meta.url);
 const start = (task, data = {}) => new Worker(script, { workerData: { task, ...data } });
 
-/** What a worker posts and how it ends. */
+/** Runs a task in a worker; returns the message that it posts and its exit code. */
 async function run(task, data) {
   const worker = start(task, data);
   const ending = { message: undefined, error: undefined };
@@ -76,7 +76,7 @@ const scenarios = {
     };
   },
 
-  /** The main thread ends while a worker computes. */
+  /** Ends the main thread while a worker computes. */
   async abandoned() {
     start("spin");
     await setTimeout(400);
@@ -84,7 +84,7 @@ const scenarios = {
     process.exit(0);
   },
 
-  /** The addon is loaded by workers alone, and loaded again when the last one has gone. */
+  /** Loads the addon only in workers, and again after the last one has ended. */
   async workersOnly() {
     const endings = [];
     for (let i = 0; i < 4; i++) endings.push(await run("train", { seed: 3 }));

@@ -6,7 +6,7 @@ import { type Fixture, fixture } from "./fixtures.ts";
 import { networkOf } from "./reference-networks.ts";
 import { smallCnnOf } from "./small-cnn.ts";
 
-/** How α is found: by autograd, or by the closed form of a head that allows it. */
+/** How α is computed: by autograd, or by the closed form, which only some heads allow. */
 export type Way = "autograd" | "closed form";
 
 export interface Forward {
@@ -15,7 +15,7 @@ export interface Forward {
   activations: Tensor;
   /** G (B, K, h, w) */
   gradient: Tensor;
-  /** α (B, K), as the maps show it: what each activation counts in the signed map */
+  /** α (B, K), recovered from the maps: the weight of each activation in the signed map */
   alpha: Tensor;
   signed: Tensor;
   cam: Tensor;
@@ -29,7 +29,7 @@ export class BatchCamCase {
   readonly reference: Fixture;
   readonly dtype: DType;
   readonly model: Model;
-  /** Path of the layer that the maps are taken from. */
+  /** The path of the target layer. */
   readonly layer: string;
   readonly prototypes: Tensor;
 
@@ -72,7 +72,7 @@ export class BatchCamCase {
     return batchCamLoss(norm, labels, { distance, target: "batch-mean", detach: kind === "within_sg" });
   }
 
-  /** Gradients of `total` by parameter name; the graph stays for the next. */
+  /** The gradients of `total` by parameter name. The graph is kept for further calls. */
   gradients(total: Tensor): Map<string, Tensor> {
     const parameters = this.model.namedParameters();
     const gradients = grad(total, [...parameters.values()], { retainGraph: true, allowUnused: true });

@@ -1,4 +1,4 @@
-/** An event of a TensorBoard file, as far as it is read here. */
+/** An event of a TensorBoard file, with the fields that tests read. */
 export interface Decoded {
   wallTime: number;
   step: number;
@@ -43,7 +43,7 @@ function fieldsOf(bytes: Buffer): Fields {
 const bytesIn = (fields: Fields, number: number): Buffer[] => (fields.get(number) ?? []) as Buffer[];
 const numberIn = (fields: Fields, number: number): number => (fields.get(number)?.[0] ?? 0) as number;
 
-/** Every event of a file; a reader apart from the writer, after TensorFlow's .proto files. */
+/** Reads every event of a file. It is written from TensorFlow's .proto files, independently of the writer. */
 export function readEvents(file: Buffer): Decoded[] {
   const events: Decoded[] = [];
   for (let at = 0; at < file.length; ) {

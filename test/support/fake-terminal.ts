@@ -1,6 +1,6 @@
 import { EventEmitter } from "node:events";
 
-/** Streams that keep what is written, signals that the test sends, and an exit that only notes its code. */
+/** Streams that record their output, signals that the test sends, and an exit that only records its code. */
 export function fakeIo({ env = {} as Record<string, string>, columns = 80 } = {}) {
   const text = { out: "", err: "" };
   const signals = new EventEmitter();

@@ -14,9 +14,9 @@ export interface FixtureCase {
   checks: string;
   source: string;
   definition: string;
-  // biome-ignore lint/suspicious/noExplicitAny: each case has parameters of its own.
+  // biome-ignore lint/suspicious/noExplicitAny: each case has different parameters.
   params: Record<string, any>;
-  // biome-ignore lint/suspicious/noExplicitAny: most hold rtol, atol, rel_l2 and abs_l2; some a rule of their own.
+  // biome-ignore lint/suspicious/noExplicitAny: most have rtol, atol, rel_l2 and abs_l2, and some have other keys.
   tolerance: Record<string, any>;
   nonfinite_tensors: string[];
   tensors: Record<string, string>;
@@ -25,14 +25,14 @@ export interface FixtureCase {
 export interface Fixture {
   readonly case: FixtureCase;
   readonly params: FixtureCase["params"];
-  /** Tolerances in the words of the matchers. */
+  /** The tolerances under the names that the matchers use. */
   readonly tolerance: Required<Pick<AllcloseOptions, "rtol" | "atol">> & Required<RelL2Options>;
   /** A new tensor each time, in the file's dtype; the caller frees it. */
   tensor(path: string): Tensor;
-  /** The float64 result where the case has one ("out64/y" for "out/y"), else the float32 one. */
+  /** The float64 result if the case has one ("out64/y" for "out/y"), or else the float32 result. */
   reference(path: string): Tensor;
   has(path: string): boolean;
-  /** Paths that start with a prefix, in the order of the manifest. */
+  /** The paths that start with a prefix, in the order of the manifest. */
   names(prefix?: string): string[];
 }
 
@@ -45,22 +45,22 @@ const manifestOf = (file: string) => JSON.parse(readFileSync(new URL(file, FOLDE
 const manifest = manifestOf("manifest.json");
 const cases = [...manifest.cases, ...manifestOf("extra-manifest.json").cases];
 
-/** What `hashedState` makes weights from, and its first values for some names. */
+/** The seed from which `hashedState` makes weights, and the first values for some names. */
 export const { seed: hashSeed, hash_test_vectors: hashVectors } = manifest;
 
-/** One network of model_shapes.json: the library's state-dict names and shapes, in its order. */
+/** One network of model_shapes.json: the library's state-dict names and shapes, in the library's order. */
 export interface NetworkShapes {
   parameter_count: number;
   parameters: [string, number[]][];
   buffers: [string, number[]][];
 }
 
-/** model_shapes.json: networks for ten classes, by description. */
+/** The networks of model_shapes.json, for ten classes, by description. */
 export function networkShapes(): Record<string, NetworkShapes> {
   return JSON.parse(readFileSync(new URL("model_shapes.json", FOLDER), "utf8")).models;
 }
 
-/** Names of the cases that start with a prefix. */
+/** The names of the cases that start with a prefix. */
 export function fixtureNames(prefix = ""): string[] {
   return cases.map(({ name }) => name).filter((name) => name.startsWith(prefix));
 }

@@ -9,7 +9,7 @@ export const gridOf = (input: unknown) => readGrid(parseConfig(CompareConfig, in
 
 export const gridCells = (input: CompareConfigInput): Cell[] => cellsOf(gridOf(input));
 
-/** A record as a cell's process leaves it, with the numbers that a test is about. */
+/** A record as a cell's process writes it, with the numbers that a test needs. */
 export function doneCell(
   cell: Cell,
   { test = {}, ...over }: { test?: object } & Partial<Omit<DoneCell, "test">> = {},

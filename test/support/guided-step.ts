@@ -1,15 +1,15 @@
-// What test/programs/fused-step.mjs prints, and what a step by fused kernels must hold to.
+// The output of test/programs/fused-step.mjs, and the bounds on a step with fused kernels.
 
 interface Errors {
-  /** Absolute. */
+  /** The absolute error. */
   loss: number;
   /** ‖g − exact‖ / ‖exact‖ of the gradients of all parameters together. */
   gradient: number;
-  /** The same for each weight that is a matrix or a kernel. */
+  /** The same for each weight that is a matrix or a convolution kernel. */
   weights: number[];
 }
 
-/** One step in one precision against the float32 step of the layers one by one. */
+/** A step in one precision, compared with the float32 step without fused kernels. */
 export interface Compared {
   name: string;
   distance: string;
@@ -17,26 +17,26 @@ export interface Compared {
   amp: boolean;
   exactLoss: number;
   fused: Errors;
-  /** By the layers one by one in bfloat16. */
+  /** The errors without fused kernels, in bfloat16. */
   plain: Errors | null;
 }
 
 export interface GuidedSteps {
-  /** The level of kernels that ran. */
+  /** The level of the kernels that ran. */
   level: string;
   found: Compared[];
-  /** Names of the kernels that a step ran. */
+  /** The names of the kernels that a step ran. */
   ran: { name: string; amp: boolean; fused: boolean; kernels: string[] }[];
 }
 
-/** Half of what separates two neighbouring numbers at 1: the largest relative error of one rounding. */
+/** Half the distance between neighbouring numbers at 1, which is the largest relative error of one rounding. */
 const UNIT = { float32: 2 ** -24, bfloat16: 2 ** -8 };
 
 /**
- * Bounds on rounding. A network of L weights rounds the result of each layer and its operand: 2L roundings forward; the
- * maps' gradient goes back through them, and the loss's gradient through both: 8L. Roundings that know nothing of each
- * other add up as √n, each at most one unit (about 0.4 of it on average, which is the margin of `loss`). For
- * differences, as of batch norm's centred sums, a gradient gets twice that.
+ * Bounds on rounding errors. A network of L weights rounds the result and the operand of each layer, which is 2L roundings in the forward
+ * pass. The maps' gradient adds as many, and the loss's gradient goes back through both: 8L in all. Independent roundings add up as √n,
+ * each at most one unit (about 0.4 of it on average, which is the margin of `loss`). For differences, such as batch norm's centred sums, a
+ * gradient gets twice that.
  */
 const bfloat16Bounds = (layers: number) => ({
   loss: UNIT.bfloat16 * Math.sqrt(2 * layers),
@@ -44,23 +44,24 @@ const bfloat16Bounds = (layers: number) => ({
 });
 
 /**
- * In float32 the sums round: of n ≤ 2304 products (3x3 kernels of 256 channels at most) √n units each, 8L = 168 of them, and
- * four times that by Winograd (ARCHITECTURE.md): 2⁻²⁴ · √(168 · 2304) · 4 = 1.5e-4, of which two thirds are allowed; a tenth
- * of it has been seen. Of the loss, a mean over few values, a tenth. A single weight's gradient may be small against
- * what it is the difference of, as behind a batch norm: ten times as much of its own length.
+ * In float32, sums round too: a sum of n ≤ 2304 products (3x3 kernels of at most 256 channels) has an error of √n units. There are 8L = 168
+ * sums, and Winograd convolution has four times the error (ARCHITECTURE.md): 2⁻²⁴ · √(168 · 2304) · 4 = 1.5e-4, of which two thirds are
+ * allowed; a tenth of it has been observed. The loss, a mean of few values, gets a tenth. The gradient of a single weight may be small
+ * compared with the terms whose difference it is, for example behind a batch norm, so it gets ten times as much, relative to its own
+ * length.
  */
 const FLOAT32_BOUNDS = { loss: 1e-5, gradient: 1e-4, weight: 1e-3 };
 
 /**
- * How much larger a weight's error may be by the kernels than by the layers one by one, in bfloat16: the geometric mean over
- * a network's weights, starts and distances. Two ways of as many roundings have a mean of 1. A weight's own error is a draw of
- * noise, but over 24 (SimpleCNN) to 126 (ResNet-18) of them the mean of the logarithms lies between -0.3 and 0 and spreads by
- * 0.09 from start to start (six starts): 0.26, the logarithm of 1.3, is more than four spreads away for two. Kernels that
- * leave out a channel give 0.7 to 3.5.
+ * How many times larger a weight's error may be with the kernels than without, in bfloat16, as the geometric mean over a network's weights,
+ * starts and distances. Two implementations with as many roundings have a mean of 1. The error of a single weight is random, but over 24
+ * (SimpleCNN) to 126 (ResNet-18) weights the mean of the logarithms is between -0.3 and 0, with a standard deviation of 0.09 over six
+ * starts. The logarithm of 1.3 is 0.26, which is more than four deviations away for two starts. Kernels that leave out a channel give 0.7
+ * to 3.5.
  */
 const LARGEST_RATIO = 1.3;
 
-/** What is wrong with steps in float32: nothing where each is within its bounds. */
+/** The faults of steps in float32: none if each error is within its bounds. */
 function float32Faults({ name, distance, start, exactLoss, fused }: Compared): string[] {
   const what = `${name}, float32, ${distance}, start ${start}`;
   const worst = Math.max(...fused.weights);
@@ -73,7 +74,8 @@ function float32Faults({ name, distance, start, exactLoss, fused }: Compared): s
 
 function bfloat16Faults({ name, distance, start, exactLoss, fused, plain }: Compared): string[] {
   const bounds = bfloat16Bounds(fused.weights.length);
-  // Of the layers one by one too: else the network is one that rounding throws off, and shows nothing.
+  // The steps without kernels must be within the bounds too. Otherwise rounding has too large an effect on the network for it to show
+  // anything.
   return Object.entries({ fused, plain: plain as Errors }).flatMap(([way, errors]) => {
     const what = `${name}, bfloat16, ${distance}, start ${start}, ${way}`;
     return [
@@ -83,7 +85,7 @@ function bfloat16Faults({ name, distance, start, exactLoss, fused, plain }: Comp
   });
 }
 
-/** Geometric mean of fused over plain errors. */
+/** The geometric mean of the errors with kernels, divided by that without. */
 function ratio(steps: readonly Compared[]): number {
   const logs = steps.flatMap(({ fused, plain }) =>
     fused.weights.map((error, i) => Math.log(error / (plain?.weights[i] as number))),
@@ -91,7 +93,7 @@ function ratio(steps: readonly Compared[]): number {
   return Math.exp(logs.reduce((sum, log) => sum + log, 0) / logs.length);
 }
 
-/** Everything that is wrong with the steps of one network. */
+/** All faults of the steps of one network. */
 export function faultsOf(steps: readonly Compared[]): string[] {
   const halves = steps.filter(({ amp }) => amp);
   return [

@@ -1,7 +1,7 @@
 import { type Tensor, tensor } from "../../src/tensor/index.ts";
 import { hashSeed } from "./fixtures.ts";
 
-/** Murmur3's finaliser. */
+/** The finaliser of MurmurHash3. */
 function mix(value: number): number {
   let h = value ^ (value >>> 16);
   h = Math.imul(h, 0x85ebca6b);
@@ -20,7 +20,7 @@ export function hashedValues(name: string, count: number): Float64Array {
   return Float64Array.from({ length: count }, (_, i) => (mix(mix(i + 0x9e3779b9) ^ key) + 0.5) / 2 ** 32);
 }
 
-/** The values of a state dict that the fixtures of full-size networks were made with; its own tensors give names and shapes. */
+/** The values of a state dict with which the fixtures of full-size networks were made. The given state defines names and shapes. */
 export function hashedState(state: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
   return new Map(Array.from(state, ([name, { shape, numel }]) => [name, hashedTensor(name, shape, numel)]));
 }
@@ -32,7 +32,7 @@ function hashedTensor(name: string, shape: readonly number[], numel: number): Te
   return tensor(Float32Array.from(values), { shape: [...shape] });
 }
 
-/** Values lie in offset ± scale. */
+/** The values are between offset − scale and offset + scale. */
 function rangeOf(name: string, shape: readonly number[]): { offset: number; scale: number } {
   if (shape.length > 1) return { offset: 0, scale: Math.sqrt(3 / shape.slice(1).reduce((a, b) => a * b)) };
   const aroundOne = name.endsWith("weight") || name.endsWith("running_var");

@@ -2,10 +2,10 @@ import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import sharp from "sharp";
 
-/** Grey of a class's squares. */
+/** The grey value of each class's squares. */
 const SHADES: Readonly<Record<string, number>> = { bird: 60, cat: 120, dog: 180 };
 
-/** A picture of its class's grey on black, with a corner that makes each picture another one. */
+/** Draws a square in its class's grey on black, with a corner that differs from picture to picture. */
 export async function drawImage(path: string, { shade, mark }: { shade: number; mark: number }): Promise<void> {
   const side = 16;
   const pixels = Buffer.alloc(side * side);

@@ -8,11 +8,11 @@ export interface Fence {
   place: string;
   language: string;
   code: string;
-  /** What the comment `<!-- context ... -->` right before the block declares for it: a reader knows it from the text. */
+  /** The declarations in the comment `<!-- context ... -->` right before the block. Readers know them from the text. */
   context: string;
 }
 
-/** Pages that users and contributors read. */
+/** The pages that users and contributors read. */
 export const PAGES = [
   ...["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md"],
   ...readdirSync(join(ROOT, "docs"), { recursive: true, encoding: "utf8" })
@@ -32,11 +32,11 @@ export function fencesOf(page: string, text = textOf(page)): Fence[] {
   });
 }
 
-/** Text in `code` marks outside of blocks. */
+/** The text in `code` marks outside of blocks. */
 export const inlineCodeOf = (text: string): string[] =>
   Array.from(text.replace(FENCE, "").matchAll(/`([^`\n]+)`/g), ([, code = ""]) => code);
 
-/** The commands of a shell block, one a line, without comments. */
+/** The commands of a shell block, one per line and without comments. */
 export const commandsIn = (code: string): string[] =>
   code
     .replace(/\\\n/g, " ")

@@ -2,13 +2,13 @@ import { expect } from "vitest";
 import type { Tensor } from "../../src/tensor/index.ts";
 
 type Nested = number | readonly Nested[];
-/** Anything that has numbers and a shape. */
+/** A value with numbers and a shape. */
 export type Comparable = Tensor | Nested | ArrayLike<number | bigint>;
 
 export interface AllcloseOptions {
   rtol?: number;
   atol?: number;
-  /** Takes NaN for equal to NaN. */
+  /** Whether NaN equals NaN. */
   equalNan?: boolean;
 }
 
@@ -20,9 +20,9 @@ export interface RelL2Options {
 declare module "vitest" {
   // biome-ignore lint/suspicious/noExplicitAny: the interface that this extends is declared with it.
   interface Matchers<T = any> {
-    /** |a − b| <= atol + rtol·|b| for every element, and one shape. Defaults are torch's: rtol 1e-5, atol 1e-8. */
+    /** |a − b| <= atol + rtol·|b| for every element, and equal shapes. The defaults are torch's: rtol 1e-5, atol 1e-8. */
     toBeAllclose(expected: Comparable, options?: AllcloseOptions): T;
-    /** ‖a − b‖₂ <= relL2·‖b‖₂ + absL2, and one shape. */
+    /** ‖a − b‖₂ <= relL2·‖b‖₂ + absL2, and equal shapes. */
     toHaveRelL2(expected: Comparable, options: RelL2Options): T;
   }
 }
@@ -75,7 +75,7 @@ function allclose(a: Values, b: Values, { rtol = 1e-5, atol = 1e-8, equalNan = f
   return { pass: wrong === 0, message };
 }
 
-/** The difference in units of what is allowed; above 1 is too much. */
+/** The difference divided by the allowed difference; above 1 it is too large. */
 function excessOf(a: number, b: number, { rtol, atol, equalNan }: Required<AllcloseOptions>): number {
   if (a === b || (equalNan && Number.isNaN(a) && Number.isNaN(b))) return 0;
   if (!Number.isFinite(a) || !Number.isFinite(b)) return Number.POSITIVE_INFINITY;

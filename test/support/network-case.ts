@@ -5,21 +5,21 @@ import { crossEntropyLoss } from "../../src/tensor/layers.ts";
 import type { Fixture } from "./fixtures.ts";
 import { networkOf } from "./reference-networks.ts";
 
-/** How a network is run to be compared with its fixture `model_*`. */
+/** How a network is run for the comparison with its fixture `model_*`. */
 export interface NetworkRun {
   mode: "eval" | "train";
   dtype: DType;
-  /** Which of the fixture's modes holds the numbers; networks without batch norm have one for both. */
+  /** The mode whose numbers in the fixture are compared. Networks without batch norm have one set for both modes. */
   against?: "eval" | "train";
 }
 
-/** Tolerances: the manifest's for float32; in float64 nothing but rounding may differ. */
+/** The manifest's tolerances for float32; float64 results may differ only by rounding. */
 export function tolerancesOf({ tolerance: { rtol, atol, relL2, absL2 } }: Fixture, dtype: DType) {
   if (dtype === "float64") return { values: { rtol: 1e-10, atol: 1e-12 }, norms: { relL2: 1e-10, absL2: 1e-12 } };
   return { values: { rtol, atol }, norms: { relL2, absL2 } };
 }
 
-/** Compares logits, loss, activations, gradients and running statistics with all that the fixture holds of them. */
+/** Compares logits, loss, activations, gradients and running statistics with those of the fixture. */
 export function expectNetwork(reference: Fixture, { mode, dtype, against = mode }: NetworkRun): void {
   tidy(() => {
     using owned = disposable(networkOf(reference));
@@ -34,7 +34,7 @@ export function expectNetwork(reference: Fixture, { mode, dtype, against = mode 
     expect(loss.reshape([1])).toBeAllclose(reference.reference(`out/${against}/loss`), values);
     expect(taps[last] as Tensor).toBeAllclose(reference.reference(`out/${against}/feat_last`), values);
     for (const [layer, path] of activations) {
-      const { rtol, atol } = reference.tolerance; // there are no float64 activations
+      const { rtol, atol } = reference.tolerance; // the fixture has no float64 activations
       expect(taps[layer] as Tensor, layer).toBeAllclose(reference.tensor(path), { rtol, atol });
     }
     backward(loss);
@@ -61,7 +61,7 @@ function expectGradients(model: Model, reference: Fixture, { against, dtype }: C
     if (!reference.has(`out64/${against}/grad_head8`)) continue;
     const first = gradient.flatten().narrow(0, 0, Math.min(8, gradient.numel));
     const head = reference.tensor(`out64/${against}/grad_head8`).select(0, index).narrow(0, 0, first.numel);
-    // Measured against the whole gradient, of which these entries may be a small part.
+    // The error is compared with the norm of the whole gradient, of which the stored entries may be a small part.
     const allowed = norms.relL2 * (lengths[index] as number) + norms.absL2;
     expect(first, name).toHaveRelL2(head, { relL2: 0, absL2: allowed });
   }

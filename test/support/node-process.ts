@@ -5,21 +5,21 @@ import type { CliResult } from "./cli.ts";
 
 export interface ProcessOptions {
   cwd?: string;
-  /** Variables besides those of the test's own process. */
+  /** Variables in addition to those of the test's own process. */
   env?: Record<string, string | undefined>;
-  /** Whether it leads a process group of its own, so that a test can end the whole group. */
+  /** Whether it leads a separate process group, so that a test can end the whole group. */
   detached?: boolean;
 }
 
 export interface Running {
   child: ChildProcess & { stdout: NonNullable<ChildProcess["stdout"]> };
-  /** What it has written until now. */
+  /** Its output so far. */
   text: { out: string; err: string };
   /** Its exit code, or the signal that ended it. */
   ended: Promise<number | string>;
 }
 
-/** Starts Node with these arguments in a process of its own. */
+/** Starts Node with these arguments in a separate process. */
 export function startNode(args: readonly string[], { env = {}, ...options }: ProcessOptions = {}): Running {
   const child = spawn(process.execPath, args, {
     ...options,
@@ -36,7 +36,7 @@ export function startNode(args: readonly string[], { env = {}, ...options }: Pro
   return { child, text, ended: once(child, "close").then(([code, signal]) => code ?? signal) };
 }
 
-/** Runs Node with these arguments to its end. */
+/** Runs Node with these arguments until it ends. */
 export async function runNode(
   args: readonly string[],
   options: ProcessOptions = {},
@@ -46,5 +46,5 @@ export async function runNode(
   return { code, ...text };
 }
 
-/** The command line as users start it; it runs what `npm run build` made. */
+/** The command line as users start it, which runs the files that `npm run build` made. */
 export const BIN = join(import.meta.dirname, "../../bin/batch-cam.mjs");

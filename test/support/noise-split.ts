@@ -2,8 +2,8 @@ import { type Split, selectImages, splitOf } from "../../src/data/index.ts";
 import { cat, tensor } from "../../src/tensor/index.ts";
 
 /**
- * Dark and bright images of noise, 16x16, in turn of class 0 and 1; each seed has images of its own.
- * @param wrong share that bears the other class
+ * Dark and bright images of noise, 16x16, alternately of class 0 and 1. Each seed gives different images.
+ * @param wrong the fraction of images with the other class's label
  */
 export function noiseSplit(seed: number, count: number, wrong = 0): Split {
   let state = seed;
@@ -18,7 +18,7 @@ export function noiseSplit(seed: number, count: number, wrong = 0): Split {
   return splitOf(images, tensor(labels, { dtype: "int64" }), { numClasses: 2, normalization });
 }
 
-/** The images of several splits in one. */
+/** The images of several splits in one split. */
 export function joinSplits(first: Split, ...others: readonly Split[]): Split {
   const all = [first, ...others];
   return {
@@ -34,6 +34,6 @@ export function joinSplits(first: Split, ...others: readonly Split[]): Split {
   };
 }
 
-/** The images from `start` to before `end`. */
+/** The images from index `start` up to, but not including, `end`. */
 export const rowsOf = (split: Split, start: number, end: number): Split =>
   selectImages(split, { indices: Int32Array.from({ length: end - start }, (_, i) => start + i), name: split.name });

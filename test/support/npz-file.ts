@@ -11,13 +11,13 @@ export const npy = (descr: string, shape: readonly number[], body: Uint8Array, o
 };
 
 export interface Lie {
-  /** What the zip says an entry unpacks to, in place of the truth. */
+  /** The unpacked size that the zip claims, if it should be false. */
   size?: number;
-  /** Checksum of what it unpacks to. */
+  /** The checksum of the unpacked bytes that the zip claims. */
   sum?: number;
 }
 
-/** A zip, written by hand so that it can lie. */
+/** A zip that is written by hand, so that it can contain false sizes and checksums. */
 export function zip(entries: Readonly<Record<string, Buffer>>, lie: Lie = {}): Buffer {
   const [locals, central]: [Buffer[], Buffer[]] = [[], []];
   let offset = 0;

@@ -1,4 +1,4 @@
-/** A result that several tests compare with: the first one that asks computes it, so each test can also run alone. */
+/** Computes a result that several tests use when the first of them needs it, so that each test can also run alone. */
 export function once<T>(make: () => Promise<T>): () => Promise<T> {
   let made: Promise<T> | undefined;
   return () => {

@@ -8,18 +8,18 @@ export interface Ending {
   signal: string | null;
   stdout: string;
   stderr: string;
-  /** What the program printed as its last line, as JSON. */
-  // biome-ignore lint/suspicious/noExplicitAny: each program has results of its own.
+  /** The last line that the program printed, parsed as JSON. */
+  // biome-ignore lint/suspicious/noExplicitAny: each program has different results.
   result: any;
 }
 
-/** A hang, not a busy machine. */
+/** So long that only a hang exceeds it, even on a busy machine. */
 const TIMEOUT = 580_000;
 const BUILT = new URL("../../dist/tensor.js", import.meta.url);
 
 /**
- * Runs test/programs/`name` in a process of its own, on the built package as a user's program does, and gives its end
- * whatever it is: a crash is a result.
+ * Runs test/programs/`name` in a separate process on the built package, as a user's program would run. It returns however the program ends,
+ * because a crash is a result too.
  */
 export function runProgram(
   name: string,

@@ -27,7 +27,7 @@ const NETWORKS: Record<string, [string, ModelOptions]> = {
   batchcam_convnextv2_stages3: TINY_CONVNEXT,
 };
 
-/** The network of the registry behind a fixture, with the fixture's weights. */
+/** The registry's network for a fixture, with the fixture's weights. */
 export function networkOf(reference: Fixture): Model {
   const [name, options] = NETWORKS[reference.case.name] as [string, ModelOptions];
   const logits = reference.has("out/logits") ? "out/logits" : "out/eval/logits";

@@ -8,7 +8,7 @@ import { doneCell, gridCells } from "./grid-cells.ts";
 
 const SIDE = 4;
 
-/** Two classes of 4x4 pictures. */
+/** Samples of two classes, with pictures of 4x4. */
 export function pictureSamples(over: Partial<CellSamples> = {}): CellSamples {
   const picture = (value: number) => Buffer.from(new Uint8Array(SIDE * SIDE).fill(value)).toString("base64");
   return {
@@ -19,14 +19,14 @@ export function pictureSamples(over: Partial<CellSamples> = {}): CellSamples {
   };
 }
 
-/** Reliance on a cue where only accuracy with random cues and the wrong-reason score matter. */
+/** A record of the reliance on a cue, for tests that need only the accuracy with random cues and the wrong-reason score. */
 export function spuriousOf(random: number, score: number | null = 0.3): SpuriousRecord {
   const accuracy = { aligned: 0.99, random, clean: random, adversarial: random };
   const wrongReason = score === null ? null : { score, dropped: 0 };
   return { images: 100, accuracy, worstClass: accuracy, energyInPatch: 0.1, wrongReason };
 }
 
-/** Finished runs of every cell of a grid, with numbers that differ by method and seed; `of` gives what a test is about. */
+/** Finished runs of every cell of a grid, with numbers that differ by method and seed. `of` overrides the numbers that a test needs. */
 export function gridRecords(
   grid: CompareConfigInput,
   of: (method: string, seed: number) => Parameters<typeof doneCell>[1] = () => ({}),
@@ -48,7 +48,7 @@ export function reportInput(records: readonly CellRecord[], over: Partial<GridRe
   };
 }
 
-/** What a reader sees of a page: no style, no markup. */
+/** The text that a reader sees on a page, without style and markup. */
 export function textOf(html: string): string {
   return html
     .replace(/<style>.*?<\/style>/s, "")

@@ -9,12 +9,12 @@ export interface SmallCnnOptions {
   strides?: readonly [number, number, number];
   head: "gap" | "mlp";
   hidden?: number;
-  /** Side of the last map, for the "mlp" head. */
+  /** The side of the last map, for the "mlp" head. */
   mapSize?: number;
   numClasses?: number;
 }
 
-/** The network behind the fixtures `model_small_cnn_*` and `batchcam_*`: three times conv3x3 - batch norm - ReLU, and a head. */
+/** The network of the fixtures `model_small_cnn_*` and `batchcam_*`: conv3x3 - batch norm - ReLU three times, and a head. */
 export class SmallCNN extends Model {
   readonly camLayer = "act3";
   readonly classifier = "fc";
@@ -78,7 +78,7 @@ export class SmallCNN extends Model {
   }
 }
 
-/** The network of a fixture, with its weights, sizes read from them. */
+/** The network of a fixture with its weights, from which its sizes are read. */
 export function smallCnnOf(
   reference: Fixture,
   { strides = [1, 2, 2] }: Pick<SmallCnnOptions, "strides"> = {},

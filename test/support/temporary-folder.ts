@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "vitest";
 
-// Each test file has a process, and therefore a copy of this module, of its own.
+// The folders of one test file, because each test file runs in a separate process with its own copy of this module.
 const made: string[] = [];
 
-// The import registers it before any hook of the test file, so it runs after all of them.
+// Registered on import, before any hook of the test file, so that it runs after all of them.
 afterAll(() => {
   for (const folder of made.splice(0)) rmSync(folder, { recursive: true, force: true });
 });
@@ -17,10 +17,10 @@ function makeIn(parent: string, name: string): string {
   return folder;
 }
 
-/** A new empty folder, which is removed when the test file has run. May be called at the top of a file, in a hook or in a test. */
+/** Makes an empty folder, which is removed after the test file has run. It may be called at the top of a file, in a hook or in a test. */
 export const temporaryFolder = (name = "test"): string => makeIn(tmpdir(), name);
 
-/** One inside the package, where programs import the package itself as "batch-cam". Git and the linter ignore runs/. */
+/** Makes a folder inside the package, so that programs in it can import the package as "batch-cam". Git and the linter ignore runs/. */
 export function temporaryFolderInPackage(name: string): string {
   const runs = join(import.meta.dirname, "../../runs");
   mkdirSync(runs, { recursive: true });

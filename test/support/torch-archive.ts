@@ -1,15 +1,15 @@
-/** An entry of a zip archive as `zipOf` writes it; what is not given is what torch writes. */
+/** An entry of a zip archive that `zipOf` writes. Values that are not given are those that torch writes. */
 export interface ZipPart {
   name: string;
   data: Uint8Array;
-  /** 0 is stored, 8 deflated. */
+  /** 0 for stored, 8 for deflated. */
   method?: number;
-  /** What the directory says, whatever is true. */
+  /** The size in the central directory, whether it is true or not. */
   size?: number;
   offset?: number;
 }
 
-/** A zip archive without checksums, right or wrong as its parts say. */
+/** A zip archive without checksums. It is as valid as its parts. */
 export function zipOf(parts: readonly ZipPart[]): Buffer {
   const locals: Buffer[] = [];
   const directory: Buffer[] = [];
@@ -44,7 +44,7 @@ function fields(signature: number, shorts: readonly number[]): Buffer {
   return bytes;
 }
 
-/** The checksum, both sizes, the name's length, and `rest` bytes for what is left of the header. */
+/** The checksum, both sizes, the length of the name, and `rest` bytes for the remaining header. */
 function sizes(size: number, path: Buffer, rest: number): Buffer {
   const bytes = Buffer.alloc(16 + rest);
   bytes.writeUInt32LE(size, 4);
@@ -53,13 +53,13 @@ function sizes(size: number, path: Buffer, rest: number): Buffer {
   return bytes;
 }
 
-/** A file of torch.save around this pickle and these storages. */
+/** A torch.save file with this pickle and these storages. */
 export function torchArchive(pickle: Uint8Array, storages: Record<string, Uint8Array> = {}): Buffer {
   const data = Object.entries(storages).map(([key, bytes]) => ({ name: `archive/data/${key}`, data: bytes }));
   return zipOf([{ name: "archive/data.pkl", data: pickle }, ...data]);
 }
 
-/** Bytes of a pickle: text as it is, numbers as bytes. */
+/** The bytes of a pickle: text as it is, numbers as single bytes. */
 export function bytesOf(...parts: readonly (string | number | Uint8Array)[]): Buffer {
   return Buffer.concat(
     parts.map((part) => {
@@ -97,14 +97,14 @@ export function tuple(items: readonly Uint8Array[]): Buffer {
 export interface PickledTensor {
   type?: string;
   key?: string;
-  /** Elements that the pickle says the storage has. */
+  /** The number of elements that the pickle claims for the storage. */
   elements?: number | bigint;
   offset?: number | bigint;
   shape?: readonly (number | bigint)[];
   strides?: readonly (number | bigint)[];
 }
 
-/** A tensor as torch.save describes it: by default the two float32 of the storage "0". */
+/** A tensor in torch.save's format: by default the two float32 values of storage "0". */
 export function pickledTensor({
   type = "FloatStorage",
   key = "0",
