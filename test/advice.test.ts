@@ -38,8 +38,8 @@ const flagsIn = ({ text }: Line): string[] =>
     ([, name]) => name as string,
   );
 
-describe("what the sources advise", () => {
-  it("names no flag that no command has", () => {
+describe("advice in the sources", () => {
+  it("names only flags that a command has", () => {
     const known = new Set([...commands.values()].flatMap(flagNames));
     const unknown = codeLines().flatMap((line) =>
       flagsIn(line)
@@ -49,7 +49,7 @@ describe("what the sources advise", () => {
     expect(unknown).toEqual([]);
   });
 
-  it("names no command that there is not, and gives none a flag that it lacks", () => {
+  it("names only commands that exist, with flags that they have", () => {
     const wrong = codeLines().flatMap((line) =>
       Array.from(line.text.matchAll(/npx batch-cam ([a-z][\w-]*)([^`"]*)/g)).flatMap(([, name = "", rest = ""]) => {
         const command = commands.get(name);
@@ -63,7 +63,7 @@ describe("what the sources advise", () => {
     expect(wrong).toEqual([]);
   });
 
-  it("finds what it looks for", () => {
+  it("is found by the patterns of this test", () => {
     const text = 'fail("see --epochs and --batch-size=3 (--no-grid)"); style("--ink: red; color: var(--ink)")';
     expect(flagsIn({ place: "", text })).toEqual(["epochs", "batch-size", "no-grid"]);
     expect([...commands.keys()]).toEqual(
@@ -83,7 +83,7 @@ describe("an error of the library", () => {
     expect(said("choose it by weightsKey", "explain")).toBe("explain: choose it by --weights-key");
   });
 
-  it("names the command in place of the function that failed, and keeps what the function is about", () => {
+  it("names the command instead of the function that failed, and keeps the function's subject", () => {
     expect(said("loadDataset: photos: holds no image")).toBe("train: photos: holds no image");
     expect(said("SGD.loadState: the state lacks step")).toBe("train: the state lacks step");
     expect(said("evaluate: the run has no data", "report")).toBe("report: the run has no data");
@@ -123,7 +123,7 @@ describe("an error of the library", () => {
     }
   });
 
-  it("turns options to pass into flags to write", () => {
+  it("rewrites options that a program passes as flags", () => {
     expect(said('weights: a.pth: give { model: "resnet18", width: 16, camLayer: "a b" }')).toBe(
       "train: --weights: a.pth: give --model resnet18 --width 16 --cam-layer 'a b'",
     );
@@ -132,14 +132,14 @@ describe("an error of the library", () => {
     expect(said('give { dataset: "folder" }', "data")).toBe("data: give folder for NAME");
   });
 
-  it("shortens what the system calls a failure to its words", () => {
+  it("shortens a system error to its description", () => {
     const failed = "cannot be read (ENOENT: no such file or directory, stat 'a/b.png'); name a file";
     expect(said(failed)).toBe("train: cannot be read (no such file or directory); name a file");
     const renamed = "cannot write b: EISDIR: illegal operation on a directory, rename '.b.tmp' -> 'b'; choose a path";
     expect(said(renamed)).toBe("train: cannot write b: illegal operation on a directory; choose a path");
   });
 
-  it("leaves alone what the command has no flag for, keys in files, and paths", () => {
+  it("does not change words without a flag, keys in files, and paths", () => {
     for (const text of ["batchSize in run.yaml is 0", "/data/batchSize/a.png", "batchSize.png"])
       expect(said(text)).toBe(`train: ${text}`);
     expect(said("lambdaPrototype is 3", "explain")).toBe("explain: lambdaPrototype is 3");

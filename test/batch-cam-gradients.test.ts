@@ -16,7 +16,7 @@ const subjects = [
 ] as const;
 
 describe.each(subjects)("the objective of $name by $way, training $training", ({ name, way, training }) => {
-  it.each(COMBOS)("changes along a random direction as its gradient says: %s", (combo) =>
+  it.each(COMBOS)("changes along a random direction as its gradient predicts: %s", (combo) =>
     tidy(() => {
       const subject = new BatchCamCase(name, "float64");
       const { model } = subject;
@@ -51,7 +51,7 @@ describe.each(subjects)("the objective of $name by $way, training $training", ({
 });
 
 describe("each parameter of the mlp network", () => {
-  it("has the gradient that finite differences give", () =>
+  it("has the gradient of finite differences", () =>
     tidy(() => {
       const subject = new BatchCamCase("batchcam_cnn_mlp", "float64");
       const objective = () => {

@@ -33,7 +33,7 @@ const precisions = NAMES.flatMap((name) => [
 ]);
 
 describe.each(precisions)("the maps of $name in evaluation mode, $dtype", ({ name, dtype, relL2 }) => {
-  it("are those of each sample alone", () =>
+  it("are equal to those of each sample alone", () =>
     tidy(() => {
       const { explain, labels, model } = explainer(name, dtype);
       const { maps } = explain([...labels.keys()]);
@@ -41,7 +41,7 @@ describe.each(precisions)("the maps of $name in evaluation mode, $dtype", ({ nam
       model.dispose();
     }));
 
-  it("follow their samples through any choice and order", () =>
+  it("do not depend on the other samples or on their order", () =>
     tidy(() => {
       const { explain, labels, model } = explainer(name, dtype);
       const { maps } = explain([...labels.keys()]);
@@ -60,7 +60,7 @@ describe.each(precisions)("the maps of $name in evaluation mode, $dtype", ({ nam
 });
 
 describe.each(NAMES)("batchCam on %s", (name) => {
-  it.each([true, false])("changes nothing of the network or the generator (training %s)", (training) =>
+  it.each([true, false])("does not change the network or the generator (training %s)", (training) =>
     tidy(() => {
       const { subject, model } = explainer(name);
       model.train(training);
@@ -80,7 +80,7 @@ describe.each(NAMES)("batchCam on %s", (name) => {
     }),
   );
 
-  it("leaves the logits' graph for the cross-entropy, and works more than once on it", () =>
+  it("keeps the logits' graph for the cross-entropy, and can be repeated on it", () =>
     tidy(() => {
       const { subject, model } = explainer(name);
       const { ce, cam, norm } = subject.forward("autograd");
@@ -90,7 +90,7 @@ describe.each(NAMES)("batchCam on %s", (name) => {
       model.dispose();
     }));
 
-  it("carries NaN from one image to its own map alone, so that it is seen", () =>
+  it("passes NaN from one image only to its own map, so that it is noticed", () =>
     tidy(() => {
       const { subject, model } = explainer(name);
       const x = subject.reference.tensor("input/x");
@@ -118,7 +118,7 @@ describe("a batch of dead maps", () => {
       subject.model.dispose();
     }));
 
-  it("is counted sample by sample where others live", () =>
+  it("is counted sample by sample if other maps are not dead", () =>
     tidy(() => {
       const subject = new BatchCamCase("batchcam_edge_zero_cam_mixed", "float32");
       const { cam, norm } = subject.forward("closed form");

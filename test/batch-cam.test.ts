@@ -96,13 +96,13 @@ describe.each(usual)("$name in $dtype by $way", (subject) => {
 describe.each(constant)("$name in $dtype by $way", (subject) => {
   const { values } = tolerances("batchcam_cnn_gap", subject.dtype);
 
-  it("has torch's raw maps, and zeros for what varies nowhere", () =>
+  it("has torch's raw maps, and zeros for constant maps", () =>
     withCase(subject, ({ reference }, forward) => {
       expect(forward.cam).toBeAllclose(reference.reference("out/cam"), values);
       expect(forward.norm.abs().max().item()).toBe(0);
     }));
 
-  it("has the exact regularisers, and for gradient that of the cross-entropy alone", () =>
+  it("has the exact regularisers, and only the cross-entropy's gradient", () =>
     withCase(subject, (network, { norm, labels, ce }) => {
       const { reference } = network;
       for (const combo of reference.params.combos as string[]) {

@@ -26,7 +26,7 @@ describe("the import table", () => {
     ["src/losses/a.ts", 'import { join } from "node:path";'],
     ["src/report/a.ts", 'const { Resvg } = await import("@resvg/resvg-js");'],
     ["src/config/a.ts", 'import { z } from "zod";'],
-  ])("lets %s say %s", (file, source) => {
+  ])("allows in %s: %s", (file, source) => {
     expect(faultsOf(file, source, table)).toEqual([]);
   });
 
@@ -46,7 +46,7 @@ describe("the import table", () => {
     ["src/nn/a.ts", 'import { z } from "zod";', /src\/nn may not import the package zod/],
     ["src/data/a.ts", 'const y = await import("@scope/name/deep.js");', /may not import the package @scope\/name/],
     ["src/new/a.ts", "", /has no row in the import table/],
-  ])("refuses %s saying %s", (file, source, expected) => {
+  ])("refuses in %s: %s", (file, source, expected) => {
     expect(faultsOf(file, source, table).join("\n")).toMatch(expected);
   });
 
@@ -77,7 +77,7 @@ describe("the addon's sources", () => {
     ["native/kernels/a.h", '#include "kernels/table.h"\n#include <string.h>'],
     ["native/ops/a.cc", '#include <ATen/core/Tensor.h>\n#include "memory/allocator.h"\n#include "kernels/table.h"'],
     ["native/binding/a.cc", '#include <node_api.h>\n#include "ops/winograd.h"'],
-  ])("lets %s include what its folder may", (file, source) => {
+  ])("allows %s the includes of its folder", (file, source) => {
     expect(includeFaultsOf(file, source, includes)).toEqual([]);
   });
 
@@ -92,13 +92,13 @@ describe("the addon's sources", () => {
     ["native/memory/a.cc", '#include "binding/engine.h"', /native\/memory may not include native\/binding/],
     ["native/binding/a.cc", '#include "engine.h"', /native\/binding may not include engine\.h/],
     ["native/other/a.cc", "", /has no row in the import table/],
-  ])("does not let %s say %s", (file, source, expected) => {
+  ])("refuses in %s: %s", (file, source, expected) => {
     expect(includeFaultsOf(file, source, includes).join("\n")).toMatch(expected);
   });
 });
 
-describe("circles of imports", () => {
-  it("are found and told by their files, each from the file where it was entered", () => {
+describe("circular imports", () => {
+  it("are found, and named by their files from the first one on", () => {
     const imports = {
       "a.ts": ["b.ts"],
       "b.ts": ["c.ts", "d.ts"],
@@ -109,7 +109,7 @@ describe("circles of imports", () => {
     expect(circlesOf(new Map(Object.entries(imports)))).toEqual(["a.ts -> b.ts -> c.ts -> a.ts", "d.ts -> d.ts"]);
   });
 
-  it("are none where two files import a third", () => {
+  it("do not include two files that import a third", () => {
     const imports = { "a.ts": ["c.ts", "b.ts"], "b.ts": ["c.ts"], "c.ts": [] };
     expect(circlesOf(new Map(Object.entries(imports)))).toEqual([]);
   });
@@ -124,7 +124,7 @@ describe("the files of a folder", () => {
 });
 
 describe("descriptions of features", () => {
-  it("may be imported from any folder, and import nothing of the engine", () => {
+  it("may be imported from any folder, and do not import the engine", () => {
     expect(faultsOf("src/config/a.ts", 'import { x } from "../models/description.ts";', table)).toEqual([]);
     const faults = faultsOf("src/models/resnet/description.ts", 'import { x } from "../../tensor/index.ts";', table);
     expect(faults.join()).toMatch(/may not import src\/tensor/);

@@ -5,7 +5,7 @@ import { workflowFaults } from "../scripts/check-repository.mjs";
 const workflow = readFileSync(".github/workflows/ci.yml", "utf8");
 
 describe("the check of GitHub's workflows", () => {
-  it("finds nothing wrong with the project's own", async () => {
+  it("finds no fault in the project's own", async () => {
     expect(await workflowFaults("ci.yml", workflow)).toEqual([]);
   });
 

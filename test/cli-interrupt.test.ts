@@ -53,21 +53,24 @@ describe("Ctrl-C", () => {
     ["SIGINT", 130],
     ["SIGTERM", 143],
     ["SIGHUP", 129],
-  ] as const)("(%s) ends the run with a checkpoint, tells how to go on and exits with %d", async (name, expected) => {
-    const { code, text, exits, signals } = await trainUnder([name]);
-    expect(code).toBe(expected);
-    expect(exits).toEqual([]);
-    expect(text.err).toMatch(/stopping after this step with a checkpoint/);
-    expect(text.err).toContain("to continue: npx batch-cam train --resume runs/a\n");
-    expect(signals.listenerCount(name)).toBe(0);
-  });
+  ] as const)(
+    "(%s) ends the run with a checkpoint, prints how to continue, and exits with %d",
+    async (name, expected) => {
+      const { code, text, exits, signals } = await trainUnder([name]);
+      expect(code).toBe(expected);
+      expect(exits).toEqual([]);
+      expect(text.err).toMatch(/stopping after this step with a checkpoint/);
+      expect(text.err).toContain("to continue: npx batch-cam train --resume runs/a\n");
+      expect(signals.listenerCount(name)).toBe(0);
+    },
+  );
 
   it("given twice exits at once", async () => {
     expect((await trainUnder(["SIGINT", "SIGINT"])).exits).toEqual([130]);
     expect((await trainUnder(["SIGINT", "SIGTERM"])).exits).toEqual([143]);
   });
 
-  it("of a reader that closed its pipe ends the run once, in silence", async () => {
+  it("of a reader that closed its pipe ends the run once, without a message", async () => {
     const { code, exits, text } = await trainUnder(["SIGPIPE", "SIGPIPE"]);
     expect({ code, exits }).toEqual({ code: 141, exits: [] });
     expect(text.err).not.toContain("stopping");
@@ -81,7 +84,7 @@ describe("Ctrl-C", () => {
     expect((await trainUnder(["SIGINT"], directory)).text.err).toContain(`npx batch-cam train ${quoted}\n`);
   });
 
-  it("counts for nothing when the run was over already", async () => {
+  it("has no effect if the run has already ended", async () => {
     const fake = fakeIo();
     const train: Train = async () => {
       fake.signals.emit("SIGINT", "SIGINT");
@@ -96,7 +99,7 @@ describe("Ctrl-C", () => {
     ).toBe(0);
   });
 
-  it("is the process's own again after a failure", async () => {
+  it("has its default effect again after a failure", async () => {
     const { io, signals } = fakeIo();
     const train: Train = async () => Promise.reject(new BatchCamError("E_DATA", "gone"));
     await expect(
@@ -130,7 +133,7 @@ describe("a real run", () => {
     while (!condition() && child.exitCode === null) await once(child.stdout ?? child, "data");
   }
 
-  it("stops at Ctrl-C with a checkpoint, and the command that it prints goes on to the end", async () => {
+  it("stops at Ctrl-C with a checkpoint, and the printed command continues it to the end", async () => {
     const first = start("--experiment=stopped", "--epochs=3", ...small);
     await first.stepped;
     first.child.kill("SIGINT");
@@ -145,13 +148,13 @@ describe("a real run", () => {
     }
   });
 
-  it("refuses a run directory that is there, and says what to do", async () => {
+  it("refuses an existing run directory, with advice", async () => {
     const again = start("--experiment=stopped");
     expect(await again.ended).toBe(2);
     expect(again.text.err).toMatch(/^batch-cam: runs\/stopped [^\n]*--resume[^\n]*--overwrite[^\n]*\n$/);
   });
 
-  it("keeps a checkpoint when the reader of its output goes away", async () => {
+  it("writes a checkpoint if the reader of its output ends", async () => {
     const run = start("--experiment=piped", "--epochs=50", ...small);
     await run.stepped;
     run.child.stdout.destroy();

@@ -244,7 +244,7 @@ const TABLE: readonly (readonly [string, RegExp])[] = [
   ["setup --foo", /unknown flag --foo; see --help$/],
 ];
 
-describe("the answer to a mistake", () => {
+describe("the message for a mistake", () => {
   it.each(TABLE)("%s", async (line, message) => {
     const { code, err } = await answer(line);
     const [command = ""] = line.split(" ");
@@ -257,7 +257,7 @@ describe("the answer to a mistake", () => {
     expect(code).toBe(2);
   });
 
-  it("lists only the nearest of many classes", async () => {
+  it("lists only the most similar of many class names", async () => {
     const many = Array.from({ length: 200 }, (_, label) => `class ${label}`);
     const { targetOf } = await import("../src/cli/explain/plan.ts");
     expect(() => targetOf("clas 150", many)).toThrow(

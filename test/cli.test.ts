@@ -75,7 +75,7 @@ describe("batch-cam", () => {
     );
   });
 
-  it("takes no inherited name for a command", async () => {
+  it("does not accept the name of an inherited property as a command", async () => {
     expect(await cli("constructor")).toMatchObject({
       code: 2,
       err: expect.stringContaining('unknown command "constructor"'),
@@ -161,13 +161,13 @@ describe("batch-cam compare", () => {
     expect(existsSync(output)).toBe(false);
   });
 
-  it.each([[[]], [["--jobs", "2"]]])("prints its help where it is given no grid, for %j", async (argv) => {
+  it.each([[[]], [["--jobs", "2"]]])("prints its help if no grid is given, for %j", async (argv) => {
     const { code, out, err } = await cli("compare", ...argv);
     expect({ code, err }).toEqual({ code: 0, err: "" });
     expect(out).toContain("Usage: batch-cam compare GRID [flags]");
   });
 
-  it("lists the runs of a share, with the command line's options over the file's, and writes nothing", async () => {
+  it("lists the runs of a share, with flags overriding the file's options, and writes nothing", async () => {
     const path = file("few.yaml", "base: { epochs: 1 }\nmethods: [{ name: none, plain: true }]\nseeds: 5\n");
     const output = join(folder, "nothing");
     const argv = ["compare", path, "--list", "--output", output, "--seeds", "0,7", "--models", "resnet18"];
@@ -181,7 +181,7 @@ describe("batch-cam compare", () => {
 });
 
 describe("batch-cam train", () => {
-  it("hands the trainer what was given and no more", async () => {
+  it("passes only the given options to the trainer", async () => {
     expect(await configGiven("-b", "64", "--no-figures", "--lambda-prototype=1")).toEqual({
       batchSize: 64,
       figures: false,
@@ -190,14 +190,14 @@ describe("batch-cam train", () => {
     expect(await configGiven("--resume", "runs/a")).toEqual({ resume: "runs/a" });
   });
 
-  it("lets flags win over a file, in YAML and in JSON", async () => {
+  it("lets flags override a file, in YAML and in JSON", async () => {
     const yaml = file("a.yaml", "lr: 0.01\nepochs: 2\nfigures: false\n");
     expect(await configGiven("-c", yaml, "--lr", "0.5")).toEqual({ lr: 0.5, epochs: 2, figures: false });
     const json = file("a.json", '{ "lr": 0.01 }');
     expect(await configGiven(`--config=${json}`, "--figures")).toEqual({ lr: 0.01, figures: true });
   });
 
-  it("trains plainly with --plain whatever weights the file has", async () => {
+  it("trains without guidance with --plain, whatever weights the file sets", async () => {
     const yaml = file("guided.yaml", "lambdaPrototype: 1\nlambdaBatch: 0.5\nlr: 0.1\n");
     expect(await configGiven("-c", yaml, "--plain")).toEqual({ lr: 0.1, plain: true });
   });
@@ -215,12 +215,12 @@ describe("batch-cam train", () => {
     expect(failure).toMatchObject({ code: "E_CONFIG", message: expect.stringMatching(message) });
   });
 
-  it("names the flag, not the file, when the flag's value is wrong", async () => {
+  it("names the flag and not the file if the flag's value is wrong", async () => {
     const { failure } = await trainCli(["-c", file("right.yaml", "lr: 1\n"), "--lr", "-2"], async () => RESULT);
     expect(failure).toMatchObject({ message: "train: --lr must be a number, above 0, got -2" });
   });
 
-  it("returns 0 and shows the run's events", async () => {
+  it("returns 0 and prints the run's events", async () => {
     const { code, text } = await trainCli([], async (_, { onEvent }) => {
       onEvent?.({ type: "warning", message: "small maps" });
       onEvent?.({ type: "end", result: RESULT });
@@ -249,14 +249,14 @@ describe("batch-cam train", () => {
 describe("bin/batch-cam.mjs", () => {
   const run = (path: string, ...argv: string[]) => runNode([path, ...argv]);
 
-  it("says how to build it when it is not built", async () => {
+  it("prints how to build it if it is not built", async () => {
     mkdirSync(join(folder, "bin"));
     copyFileSync(BIN, join(folder, "bin", "batch-cam.mjs"));
     const answer = await run(join(folder, "bin", "batch-cam.mjs"), "train");
     expect(answer).toEqual({ code: 1, out: "", err: "batch-cam: it is not built yet: run `npm run setup`\n" });
   });
 
-  it("says how to mend it when a package is missing", async () => {
+  it("prints what to do if a package is missing", async () => {
     mkdirSync(join(folder, "dist", "cli"), { recursive: true });
     writeFileSync(join(folder, "dist", "cli", "main.js"), 'import "no-such-package-of-ours";\n');
     writeFileSync(join(folder, "package.json"), '{ "type": "module" }');

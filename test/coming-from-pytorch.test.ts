@@ -40,14 +40,14 @@ const PRINTED: Record<string, RegExp> = {
   "Grad-CAM": /^\[ 2, 32, 32 \] \[ 2, 5 \]\n$/,
 };
 
-describe("the page for those who come from PyTorch", () => {
-  it.each(snippets)("has code under $title that runs and prints what it should", async ({ title, name }) => {
+describe("the page for PyTorch users", () => {
+  it.each(snippets)("has code under $title that runs and prints the expected output", async ({ title, name }) => {
     const { code, out, err } = await runNode([`${name}.mjs`], { cwd: folder });
     expect({ code, err }).toEqual({ code: 0, err: "" });
     expect(out).toMatch(PRINTED[title] ?? /^never/);
   });
 
-  it("names only what the package has, in its tables", () => {
+  it("names in its tables only functions that the package has", () => {
     const exported = new Set(
       Object.keys({ ...cam, ...data, ...engine, ...losses, ...models, ...nn, ...optim, ...train }),
     );

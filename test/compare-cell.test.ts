@@ -48,7 +48,7 @@ describe("a cell", () => {
   });
   afterAll(() => subject.dispose());
 
-  it("is kept with its names, the config of its run, and where it ran", () => {
+  it("contains its names, the config of its run, and the environment", () => {
     expect(record).toMatchObject({ ...cell, schemaVersion: 1, status: "done", steps: 6, spurious: null });
     expect(record.history.map(({ epoch }) => epoch)).toEqual([1, 2]);
     expect(record.environment).toMatchObject({ threads: 1, seed: 3, precision: "float32" });
@@ -58,14 +58,14 @@ describe("a cell", () => {
     expect(JSON.parse(JSON.stringify(record))).toEqual(record);
   });
 
-  it("is judged by its best epoch on the test split, as `evaluate` judges the run", async () => {
+  it("has the test results of its best epoch, as `evaluate` computes them", async () => {
     const { test } = await evaluate(directoryOf("whole"));
     expect(record.test).toEqual(test);
     expect(record.bestEpoch).toBe(record.history.findLast(({ bestSoFar }) => bestSoFar)?.epoch);
     expect(record.explanations).toMatchObject({ method: "GradCAM", images: 10, target: "label", randomisation: null });
   });
 
-  it("shows the first test image of each class as it is, with its map", () => {
+  it("contains the first test image of each class, unchanged, with its map", () => {
     const { samples } = record;
     const { test } = subject.data;
     const labels = Array.from(test.labels.data() as BigInt64Array, Number);
@@ -91,7 +91,7 @@ describe("a cell", () => {
     expect(samples.labels).toEqual([...new Set(labels)].sort((a, b) => a - b));
   });
 
-  it("shows the mean map of each class over the test split, and the prototypes", () => {
+  it("contains the mean map of each class over the test split, and the prototypes", () => {
     const { test } = subject.data;
     const labels = Array.from(test.labels.data() as BigInt64Array, Number);
     const shown = record.samples.meanMaps.map(bytesOf);
@@ -118,11 +118,11 @@ describe("a cell", () => {
     });
   });
 
-  it("comes out the same again, bit for bit, in another folder", async () => {
+  it("is the same, bit for bit, in another folder", async () => {
     expect(numbersOf(await run(cell, "again"))).toEqual(numbersOf(record));
   });
 
-  it("comes out the same where it was stopped in training and in judgement, and went on each time", async () => {
+  it("is the same if it was stopped in training and in evaluation and continued each time", async () => {
     for (const at of [3, 6]) {
       const stop = new AbortController();
       const onEvent = (event: TrainEvent) => void (event.type === "step" && event.step === at && stop.abort());
@@ -151,7 +151,7 @@ describe("a cell", () => {
         writeFileSync(join(directoryOf("left"), "checkpoints", "last.safetensors"), "torn");
       },
     ],
-  ])("begins anew in a directory that holds a run %s", async (_, leave) => {
+  ])("starts again in a directory that contains a run %s", async (_, leave) => {
     await leave();
     expect(existsSync(directoryOf("left"))).toBe(true);
     const begun: number[] = [];
@@ -160,7 +160,7 @@ describe("a cell", () => {
     expect(begun).toEqual([0]);
   });
 
-  it("keeps colours, and counts a class without test images as zeros", async () => {
+  it("keeps colours, and has a mean map of zeros for a class without test images", async () => {
     const few = await run(cellOf({ limitTest: 6 }, "color-mnist"), "colours", { explanations: 0 });
     const { samples, explanations } = few as DoneCell;
     expect(explanations).toBeNull();
@@ -171,7 +171,7 @@ describe("a cell", () => {
     for (const map of missing) expect(bytesOf(map)).toEqual(new Uint8Array(28 * 28));
   });
 
-  it("fails as its training does, and leaves no tensor behind", async () => {
+  it("fails with the error of its training, and leaves no live tensor", async () => {
     const before = memory().liveTensors;
     await expect(run(cellOf({ lr: 1e30 }), "wild")).rejects.toMatchObject({ code: "E_NUMERIC" });
     await run(cell, "tidy");
@@ -179,7 +179,7 @@ describe("a cell", () => {
     await expect(run(cellOf({ camLayer: "nowhere" }), "lost")).rejects.toThrow(/nowhere/);
   });
 
-  it("logs every step in its run, and draws nothing", () => {
+  it("logs every step of its run, and draws nothing", () => {
     const log = readFileSync(join(directoryOf("again"), "metrics.jsonl"), "utf8");
     expect(log.match(/"kind":"step"/g)).toHaveLength(6);
     expect(existsSync(join(directoryOf("again"), "figures"))).toBe(false);

@@ -31,7 +31,7 @@ beforeAll(async () => {
   for (const name of ["bird", "cat", "dog"]) await drawClass(join(folder, "photos"), name, { count: 14 });
 });
 
-it("keeps a grid's results by the images: moved ones are the same run, changed ones another", async () => {
+it("identifies a grid's results by their images: moved images give the same run, changed images another", async () => {
   const first = await compare("photos");
   expect(first.code, first.err).toBe(0);
   const [record] = records() as [DoneCell];
@@ -60,7 +60,7 @@ it("keeps a grid's results by the images: moved ones are the same run, changed o
   expect(runs()).toHaveLength(2);
 });
 
-it("reports a store of a version that kept no digests, and runs its cells again, saying so", async () => {
+it("reports a store of a version without digests, and runs its cells again with a note", async () => {
   for (const name of ["bird", "cat", "dog"]) await drawClass(join(folder, "old"), name, { count: 14 });
   rmSync(join(folder, "runs"), { recursive: true });
   await compare("old");

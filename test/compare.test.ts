@@ -37,7 +37,7 @@ explanations: 20
 `;
   const path = grid("study", `${rows}seeds: [4]\n`);
 
-  it("runs its cells in processes of their own, keeps the failure of one, and prints what the others come to", async () => {
+  it("runs its cells in separate processes, records the failure of one, and prints the results of the others", async () => {
     const { code, out, err } = await compare(path, "--jobs", "2", "--threads", "1");
     expect(code, out + err).toBe(1);
     expect(out).toMatch(/^3 runs, 2 at a time, 1 thread each; 0 of 3 done before\n/);
@@ -66,7 +66,7 @@ explanations: 20
     expect(readdirSync(storeOf("study")).sort()).toEqual(["cells", "grid.yaml", "report", "report.html", "runs.csv"]);
   });
 
-  it("runs nothing twice: not what is done, and with --keep-failed not what failed", async () => {
+  it("does not repeat finished runs, nor failed ones with --keep-failed", async () => {
     const times = () =>
       readdirSync(join(storeOf("study"), "cells")).map(
         (name) => statSync(join(storeOf("study"), "cells", name)).mtimeMs,
@@ -78,7 +78,7 @@ explanations: 20
     expect(times()).toEqual(before);
   });
 
-  it("runs only what an extended grid adds, into the same folder, with its own names for what is there", async () => {
+  it("runs only the cells that an extended grid adds, in the same folder, and renames existing results", async () => {
     const more = grid(
       "more",
       `${rows.replace("name: guided", "name: by L1").replace("  - { name: wild, lr: 1.0e+30 }\n", "")}seeds: [4, 5]\n`,
@@ -92,7 +92,7 @@ explanations: 20
     expect(list.out).toMatch(/\n4 runs: 4 done\n$/);
   });
 
-  it("is split into shares, and merged by copying records", async () => {
+  it("can be split into shares, and merged by copying records", async () => {
     const ids = async (...argv: string[]) => {
       const { out } = await compare(path, "--list", ...argv);
       return [...out.matchAll(/^([0-9a-f]{16}) /gm)].map(([, id]) => id);
@@ -106,7 +106,7 @@ explanations: 20
   });
 });
 
-describe("a grid that is cut short", () => {
+describe("an interrupted grid", () => {
   const text = `
 base: { ${SMALL}, epochs: 12, checkpointEvery: 3 }
 methods: [{ name: plain, plain: true }, { name: guided, distance: ssim }]
@@ -144,7 +144,7 @@ explanations: 10
     return { ...rest, history: history.map(({ secondsPerEpoch: _epoch, ...epoch }) => epoch) };
   }
 
-  it("by kills of the grid and of a cell, and by Ctrl-C, goes on to the numbers of the unbroken one, bit for bit", async () => {
+  it("by kills of the grid and of a cell, and by Ctrl-C, continues to the numbers of an uninterrupted one, bit for bit", async () => {
     expect((await compare(grid("whole", text))).code).toBe(0);
     const path = grid("broken", text);
 
@@ -176,7 +176,7 @@ explanations: 10
     for (const name of ["runs", "claims"]) expect(existsSync(join(storeOf("broken"), name))).toBe(false);
   });
 
-  it("is run by two processes at once without a cell run twice", async () => {
+  it("can be run by two processes at the same time without running a cell twice", async () => {
     const path = grid("shared", text.replace("seeds: 1", "seeds: 2").replace("epochs: 12", "epochs: 1"));
     const both = await Promise.all([compare(path, "--keep-runs"), compare(path, "--keep-runs")]);
     expect(

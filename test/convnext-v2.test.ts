@@ -40,7 +40,7 @@ describe("the maps of a ConvNeXt V2", () => {
     return model.camLayers.map((layer) => mapSize(model, [1, side, side], layer)[0]);
   };
 
-  it("have the sides that the stem and three halvings leave", () => {
+  it("have the size that the stem and three halvings leave", () => {
     expect(sides({}, 224)).toEqual([56, 28, 14, 7]);
     expect(sides({ patchSize: 4 }, 32)).toEqual([8, 4, 2, 1]);
     expect(sides({ patchSize: 2 }, 64)).toEqual([16, 8, 4, 2]);
@@ -58,7 +58,7 @@ describe("the maps of a ConvNeXt V2", () => {
     expect(defaultCamLayer(create({ ...TINY, patchSize: 4 }), [1, 32, 32])).toBe("stages.0");
   });
 
-  it("have their channels last in memory from the first norm on, so that blocks copy nothing", () =>
+  it("are in channels-last format from the first norm on, so that blocks copy nothing", () =>
     tidy(() => {
       const model = create({ ...TINY, dims: [16, 16, 24, 32] });
       const inner = ["stem.1", "stages.0.blocks.0.conv_dw", "stages.0", "stages.1.downsample.1", "stages.2.blocks.1"];
@@ -66,7 +66,7 @@ describe("the maps of a ConvNeXt V2", () => {
       for (const path of inner) expect(taps[path]?.permute([0, 2, 3, 1]).isContiguous, path).toBe(true);
     }));
 
-  it("have the dims' channels, outside a block first and inside it last", () =>
+  it("have the channels of `dims`, as the first dimension outside of blocks and the last one inside", () =>
     tidy(() => {
       const model = create({ ...TINY, numClasses: 7 });
       const taps = ["stem.0", "stages.1", "stages.1.blocks.0.mlp.fc1", "head.norm"];
@@ -82,7 +82,7 @@ describe("the maps of a ConvNeXt V2", () => {
 });
 
 describe("the MLP of a block", () => {
-  it("computes the same with the weights of 1x1 convolutions as with those of linear layers", () =>
+  it("computes the same with 1x1 convolutions and with linear layers of the same weights", () =>
     tidy(() => {
       const [conv, linear] = [create(TINY, "convnextv2_atto"), create(TINY, "convnextv2_tiny")];
       const flat = Array.from(conv.stateDict(), ([name, value]) => {
@@ -96,7 +96,7 @@ describe("the MLP of a block", () => {
       expect(conv.forward(x)).toBeAllclose(linear.forward(x), { rtol: 0, atol: 0 });
     }));
 
-  it("refuses maps of other channels by name", () => {
+  it("refuses maps with another number of channels, naming the layer", () => {
     const fc1 = create(TINY).namedModules().get("stages.0.blocks.0.mlp.fc1");
     expect(() => tidy(() => fc1?.run(zeros([1, 2, 2, 3])))).toThrow(/Pointwise: x must be \[..., 4\]/);
   });
@@ -125,7 +125,7 @@ describe("a new ConvNeXt V2", () => {
     }
   });
 
-  it("is normal, and the same for a seed", () =>
+  it("is normally distributed, and the same for the same seed", () =>
     tidy(() => {
       const [a, b] = [3, 3].map((seed) => {
         manualSeed(seed);
@@ -136,7 +136,7 @@ describe("a new ConvNeXt V2", () => {
       expect(a.abs().max().item()).toBeLessThan(0.02 * 6);
     }));
 
-  it("is freed by dispose, and a step leaves nothing behind", () => {
+  it("is freed by dispose, and a step leaves no live tensor", () => {
     const before = memory().liveTensors;
     const model = createModel("convnextv2_atto", { ...TINY, dropPath: 0.5 });
     const made = memory().liveTensors;
@@ -168,7 +168,7 @@ describe("stochastic depth", () => {
     expect([...dropping.stateDict().keys()]).toEqual([...plain.stateDict().keys()]);
   });
 
-  it("changes training by the generator alone, and leaves evaluation as it is", () =>
+  it("depends in training only on the generator, and does not change evaluation", () =>
     tidy(() => {
       const [plain, dropping] = [create(TINY), create({ ...TINY, dropPath: 0.9 })];
       dropping.loadStateDict(plain.stateDict());
@@ -196,7 +196,7 @@ describe("stochastic depth", () => {
 });
 
 describe("the layers of a ConvNeXt V2", () => {
-  it("are timm's for layer-wise rates: the stem, each block, with the first the downsampling before it, and the head", () => {
+  it("are grouped as in timm for layer-wise rates: the stem, each block (the first with the downsampling before it), and the head", () => {
     const model = create({ ...TINY, patchSize: 2, depths: [1, 2, 1, 1] });
     const layers = layersOf([...model.namedParameters().keys()], model.layerPatterns);
     expect(new Set(layers.values())).toEqual(new Set([0, 1, 2, 3, 4, 5, 6]));
@@ -225,7 +225,7 @@ describe("a ConvNeXt V2 on unusual input", () => {
     }),
   );
 
-  it("takes an empty batch, and refuses other channels", () =>
+  it("takes an empty batch, and refuses images with other channels", () =>
     tidy(() => {
       const model = create(TINY);
       expect(model.forward(zeros([0, 1, 28, 28])).shape).toEqual([0, 5]);
@@ -246,7 +246,7 @@ describe("a ConvNeXt V2 on unusual input", () => {
       }
     }));
 
-  it("carries NaN to the logits of its own image alone", () =>
+  it("passes NaN only to the logits of the same image", () =>
     tidy(() => {
       const model = create(TINY);
       const x = randn([3, 1, 28, 28]);
@@ -257,7 +257,7 @@ describe("a ConvNeXt V2 on unusual input", () => {
       for (const b of [0, 2]) expect(logits.select(0, b)).toBeAllclose(clean.select(0, b), { rtol: 1e-6, atol: 1e-7 });
     }));
 
-  it("stays close to itself under bfloat16 autocast", () =>
+  it("gives similar results with bfloat16 autocast", () =>
     tidy(() => {
       manualSeed(1);
       const model = create({ ...TINY, dropPath: 0 });

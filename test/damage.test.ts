@@ -11,11 +11,11 @@ const script = async (name: string, ...args: string[]): Promise<string> => {
 
 // CONTRIBUTING.md lists the commands that run many more cases.
 describe("damaged files", () => {
-  it("are read or refused by every reader, and never end the process", async () => {
+  it("are either read or refused by every reader, and never end the process", async () => {
     expect(await script("fuzz-readers.mjs", "--cases", "390")).toMatch(/^390 damaged files: .*, 0 faults\n$/);
   });
 
-  it("in a run's folder are used or refused by every command, and nothing outside the folder changes", async () => {
+  it("in a run's folder are either used or refused by every command, and nothing outside the folder changes", async () => {
     expect(await script("damage-runs.mjs", "--cases", "40")).toMatch(/^40 damaged runs: .*, 0 faults\n$/);
   });
 });

@@ -56,7 +56,7 @@ const SAID = [
 ];
 
 describe("batch-cam data", () => {
-  it("shows the splits, classes and balance of one's own images, under their folder's name", async () => {
+  it("prints the splits, classes and balance of the user's own images, under their folder's name", async () => {
     const { code, out, err } = await data("folder", "--data-dir", photos, "--image-size", "16");
     expect(code).toBe(0);
     expect(err.trim().split("\n")).toEqual(SAID);
@@ -78,7 +78,7 @@ describe("batch-cam data", () => {
     });
   });
 
-  it("prints as JSON what it warns of: classes of few images, and images of the same content", async () => {
+  it("prints its findings as JSON: classes of few images, and images with the same content", async () => {
     const { out } = await data("folder", "--data-dir", photos, "--image-size", "16", "--json");
     expect(JSON.parse(out)).toMatchObject({
       heldOutForValidation: { cats: 2, "dogs & wolves": 0 },
@@ -111,7 +111,7 @@ describe("batch-cam data", () => {
     expect(JSON.parse(digits)).toMatchObject({ thinClasses: [], identicalImages: null });
   });
 
-  it("tells of pictures with two labels, of tables and of NumPy files too", async () => {
+  it("reports pictures with two labels, also in tables and NumPy files", async () => {
     writeFileSync(
       join(photos, "set.csv"),
       "path,label\ntrain/cats/10.png,a\ntrain/cats/11.png,b\ntrain/dogs & wolves/10.png,a\ntrain/dogs & wolves/11.png,b\n",
@@ -136,7 +136,7 @@ describe("batch-cam data", () => {
     );
   });
 
-  it("names what it left out, where it may leave out what cannot be read", async () => {
+  it("names the files that it skipped, if it may skip unreadable files", async () => {
     const broken = join(photos, "train/cats/99.png");
     writeFileSync(broken, "no picture");
     const failed = await data("folder", "--data-dir", photos);
@@ -149,7 +149,7 @@ describe("batch-cam data", () => {
     rmSync(broken);
   });
 
-  it("lists every file that cannot be read at once, by its name in the folder, and how to leave them out", async () => {
+  it("lists all unreadable files together, by their names in the folder, and how to skip them", async () => {
     const names = ["train/cats/a.png", "train/dogs & wolves/b.png", "test/cats/c.png"];
     for (const name of names) writeFileSync(join(photos, name), "no picture");
     const { code, err } = await data("folder", "--data-dir", photos);
@@ -160,7 +160,7 @@ describe("batch-cam data", () => {
     for (const name of names) rmSync(join(photos, name));
   });
 
-  it("says in one sentence what was left out, and in another what reading changed, from the cache too", async () => {
+  it("reports in one sentence the skipped files, and in another what reading changed, also from the cache", async () => {
     const wide = Uint16Array.from({ length: 100 }, (_, i) => i * 655);
     const extra = join(photos, "train/cats/wide.png");
     await sharp(wide, { raw: { width: 10, height: 10, channels: 1 } })
@@ -191,14 +191,14 @@ describe("batch-cam data", () => {
     ["npz", "--follow-links", undefined],
     ["mnist", "--decoy-variant", "cdep"],
     ["mnist", "--data-seed", "3"],
-  ])("refuses for %s what it would ignore: %s %s", async (name, flag, value) => {
+  ])("refuses for %s an option that it would ignore: %s %s", async (name, flag, value) => {
     const { code, err } = await data(name, flag, ...(value === undefined ? [] : [value]));
     expect(code).toBe(2);
     expect(err).toContain(`${flag} is for the data sets `);
     expect(err).toContain(`, and ${name} does not use it: leave it out`);
   });
 
-  it("knows the decoy sets' variants and their masks", async () => {
+  it("supports the variants of the decoy sets, and their masks", async () => {
     const { out } = await data("decoy-mnist", "--decoy-variant", "cdep");
     expect(out).toContain("decoy-mnist-cdep: 10 classes, images of 1x28x28, with masks");
     expect(out).toContain("The classes are about equally large.");

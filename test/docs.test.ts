@@ -42,12 +42,12 @@ describe("TypeScript on the pages", () => {
     said = out.split("\n");
   });
 
-  it.each(snippets)("passes the compiler at its strictest ($place)", (snippet) => {
+  it.each(snippets)("compiles with the strictest options ($place)", (snippet) => {
     // For a snippet that is part of a program, a comment `<!-- context ... -->` before it declares the code around it.
     expect(said.filter((line) => line.startsWith(fileOf(snippet)))).toEqual([]);
   });
 
-  it("is all that the compiler complains about", () => {
+  it("is the only code with compiler errors", () => {
     expect(said.filter((line) => line !== "" && !snippets.some((each) => line.startsWith(fileOf(each))))).toEqual([]);
   });
 });
@@ -70,7 +70,7 @@ describe("commands on the pages", () => {
     return words === undefined || whole.test(words) ? [] : [{ place, words }];
   });
 
-  it.each(given)("are taken by the command line: batch-cam $words ($place)", ({ words }) => {
+  it.each(given)("are accepted by the command line: batch-cam $words ($place)", ({ words }) => {
     // Words in brackets are optional and removed. A word in capitals stands for a value; a number is accepted for any value.
     const [name = "", ...argv] = words
       .replace(/[[\]]/g, "")
@@ -84,7 +84,7 @@ describe("commands on the pages", () => {
     expect(() => parseFlags(own, { flags: flagsOf(config), operand }, name)).not.toThrow();
   });
 
-  it("name no flag that neither a command nor a script has", () => {
+  it("name only flags that a command or a script has", () => {
     const known = new Set([...commands.values()].flatMap(flagNames));
     const programs = ["scripts", "bench"].flatMap((folder) =>
       readdirSync(join(ROOT, folder))
@@ -114,7 +114,7 @@ describe("commands on the pages", () => {
 });
 
 describe("links on the pages", () => {
-  it("lead to files that exist", () => {
+  it("point to files that exist", () => {
     const broken = PAGES.flatMap((page) =>
       Array.from(textOf(page).matchAll(/\]\((?!https?:|#)([^)#\s]+)/g), ([, target = ""]) => target)
         .filter((target) => !existsSync(join(ROOT, dirname(page), target)))

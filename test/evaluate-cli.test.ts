@@ -24,7 +24,7 @@ beforeAll(async () => {
 }, 120_000);
 
 describe("batch-cam evaluate", () => {
-  it("prints and keeps every metric of several methods, each with its definition", async () => {
+  it("prints and saves every metric of several methods, each with its definition", async () => {
     const { code, out, err } = await evaluate(run, "--method", "GradCAM,layer-cam", "--limit", "40", "--steps", "5");
     expect([code, err]).toEqual([0, ""]);
     const record = JSON.parse(readFileSync(join(run, "evaluation.json"), "utf8"));
@@ -53,7 +53,7 @@ describe("batch-cam evaluate", () => {
     expect(out).toMatch(/test, 80 images: accuracy \d+/);
   });
 
-  it("gives the means of the metrics' own functions over the split, whatever the batch size", async () => {
+  it("gives the means of the metric functions over the split, whatever the batch size", async () => {
     await evaluate(run, "--limit", "30", "--steps", "4", "--no-randomise", "--batch-size", "7");
     const record = JSON.parse(readFileSync(join(run, "evaluation.json"), "utf8"));
     expect(record.explanations[0].randomisation).toBeNull();
@@ -81,7 +81,7 @@ describe("batch-cam evaluate", () => {
     subject.dispose();
   });
 
-  it("gives equal numbers at every batch size, of methods and metrics that draw too", async () => {
+  it("gives equal numbers at every batch size, even for methods and metrics that use random numbers", async () => {
     const values: Record<string, number>[] = [];
     for (const batchSize of ["1", "2"]) {
       const limits = ["--limit", "3", "--steps", "2", "--no-randomise", "--batch-size", batchSize];
@@ -102,7 +102,7 @@ describe("batch-cam evaluate", () => {
   });
   type Values = Record<string, { mean: number }>;
 
-  it("keeps what earlier calls found by other methods, and replaces what it finds anew", async () => {
+  it("keeps results of earlier calls with other methods, and replaces those of the same method", async () => {
     const found = async (...argv: string[]) => {
       await evaluate(run, "--no-randomise", "--steps", "2", ...argv);
       const { explanations } = JSON.parse(readFileSync(join(run, "evaluation.json"), "utf8"));
@@ -118,17 +118,17 @@ describe("batch-cam evaluate", () => {
     expect(await found("--limit", "10", "--seed", "3")).toHaveLength(4);
   });
 
-  it("judges a split in which classes are missing", async () => {
+  it("evaluates a split in which classes are missing", async () => {
     const { code, out } = await evaluate(run, "--limit", "3", "--steps", "2", "--no-randomise");
     expect([code, out]).toEqual([0, expect.stringMatching(/^deadMaps ↓ +0\./m)]);
   });
 
-  it("names the runs of a folder that is none itself", async () => {
+  it("names the runs in a folder that is not a run itself", async () => {
     const { code, err } = await evaluate(folder);
     expect([code, err]).toEqual([2, expect.stringMatching(/is not a finished run: .*it contains the runs .*run$/m)]);
   });
 
-  it("leaves the run's weights as they are, and prints JSON alone on demand", async () => {
+  it("does not change the run's weights, and prints only JSON if asked to", async () => {
     const weights = () => readFileSync(join(run, "checkpoints", "best.safetensors")).toString("base64");
     const before = weights();
     const { code, out } = await evaluate(
@@ -166,7 +166,7 @@ describe("batch-cam evaluate", () => {
     expect([code, err.trim().split("\n").length]).toEqual([2, 1]);
   });
 
-  it("refuses a run whose config is damaged, and says what is wrong", async () => {
+  it("refuses a run whose config is damaged, with the reason", async () => {
     const path = join(run, "config.json");
     const config = readFileSync(path, "utf8");
     writeFileSync(path, config.slice(0, 40));

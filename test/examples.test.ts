@@ -53,7 +53,7 @@ beforeAll(async () => {
 });
 
 describe("the examples", () => {
-  it.each(EXAMPLES)("%s runs as its first lines say", async (file) => {
+  it.each(EXAMPLES)("%s runs with the command of its first lines", async (file) => {
     const name = file.replace(".ts", "");
     const { args, prints } = CALLS[name] ?? { args: [], prints: /a call of it is missing in this test/ };
     const env = { BATCH_CAM_CACHE: join(folder, "cache") };
@@ -63,12 +63,12 @@ describe("the examples", () => {
     expect(readFileSync(join(ROOT, "examples", file), "utf8")).toContain(`//   node examples/${file}`);
   });
 
-  it("leave what they say that they write", () => {
+  it("write the files that they announce", () => {
     for (const file of ["map.png", "own.safetensors", "runs/my-images/checkpoints/best.safetensors"])
       expect(existsSync(join(folder, file)), file).toBe(true);
   });
 
-  it("are listed in docs/library.md, one by one", () => {
+  it("are all listed in docs/library.md", () => {
     const page = textOf("docs/library.md");
     for (const file of EXAMPLES) expect(page).toContain(`(../examples/${file})`);
   });

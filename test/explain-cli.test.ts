@@ -74,7 +74,7 @@ describe("batch-cam explain", () => {
     expect(raw.get("HiResCAM")?.max().item()).toBeLessThanOrEqual(1);
   });
 
-  it("explains files and folders with weights of torchvision, upright and at their own resolution", async () => {
+  it("explains files and folders with torchvision's weights, upright and at the files' resolution", async () => {
     const output = at("photos-explained");
     writeFileSync(at("names.txt"), "cat\ndog\nowl\n");
     const { code, err } = await cli(
@@ -109,7 +109,7 @@ describe("batch-cam explain", () => {
     expect(readFileSync(join(output, "LayerCAM.npy")).subarray(1, 6).toString()).toBe("NUMPY");
   });
 
-  it("gives the maps that explain gives for the same pixels", async () => {
+  it("gives the same maps as `explain` for the same pixels", async () => {
     const output = at("same");
     await cli(
       "explain",
@@ -136,7 +136,7 @@ describe("batch-cam explain", () => {
     });
   });
 
-  it("shows every class, ranks and numbers, and writes no more than asked for", async () => {
+  it("accepts every class, ranks and numbers, and writes only the requested files", async () => {
     const output = at("all");
     const base = ["explain", "--run", at("run"), "--split", "val", "--limit", "2", "--no-overlays", "--output", output];
     expect((await cli(...base, "--target", "all")).code).toBe(0);
@@ -155,7 +155,7 @@ describe("batch-cam explain", () => {
     expect(manifestOf(output).images[0].maps[0].target).toBe("7");
   });
 
-  it("leaves out unreadable files only on demand, and says which", async () => {
+  it("skips unreadable files only if asked to, and names them", async () => {
     const base = [
       "explain",
       at("broken.png"),
@@ -177,7 +177,7 @@ describe("batch-cam explain", () => {
     expect([one.code, manifestOf(at("one")).images.length]).toEqual([0, 1]); // a skipped file does not count towards --limit
   });
 
-  it("leaves nothing behind where it fails, and fails where no file can be read", async () => {
+  it("writes nothing if it fails, and fails if no file can be read", async () => {
     const base = ["explain", "--run", at("run"), "--split", "test", "--limit", "1", "--output", at("failed")];
     expect((await cli(...base, "--target", "10")).code).toBe(2);
     expect(existsSync(at("failed"))).toBe(false);
@@ -187,7 +187,7 @@ describe("batch-cam explain", () => {
     expect(existsSync(at("unread"))).toBe(false);
   });
 
-  it("prints the predictions, and draws pictures with or without a caption, of single pixels as maps of their own", async () => {
+  it("prints the predictions, and draws pictures with or without a caption, for pixel methods as separate maps", async () => {
     const output = at("pixels");
     const base = ["explain", "--run", at("run"), "--split", "test", "--limit", "1", "--output", output, "--overwrite"];
     const { out } = await cli(...base, "--method", "Saliency,GradCAM");
@@ -201,7 +201,7 @@ describe("batch-cam explain", () => {
     expect([captioned > 224, heightOf()]).toEqual([true, 224]);
   });
 
-  it("draws no picture of each of very many classes", async () => {
+  it("refuses to draw a picture for each of very many classes", async () => {
     manualSeed(2);
     using wide = createModel("resnet18", { numClasses: 60, width: 4 });
     await saveSafetensors(at("wide.safetensors"), wide.stateDict());
@@ -224,7 +224,7 @@ describe("batch-cam explain", () => {
     expect((await loadSafetensors(at("wide", "maps.safetensors"))).size).toBe(60);
   });
 
-  it("keeps what is there: an explanation unless told, other things always", async () => {
+  it("does not replace an explanation without --overwrite, nor anything else ever", async () => {
     const base = ["explain", at("photos"), "--weights", at("resnet.safetensors"), "--image-size", "32"];
     expect((await cli(...base, "--output", at("kept"))).code).toBe(0);
     const again = await cli(...base, "--output", at("kept"));
@@ -242,7 +242,7 @@ describe("batch-cam explain", () => {
     ]);
   });
 
-  it("numbers the folders of explanations that name none, and makes none where layer or method is wrong", async () => {
+  it("numbers the default folders, and makes none if layer or method is wrong", async () => {
     const base = [
       "explain",
       at("photos"),
@@ -297,12 +297,12 @@ describe("batch-cam explain", () => {
     ],
     ["an unknown target", ["--run", at("run"), "--split", "test", "--target", "lable"], /did you mean "?label/],
     [
-      "a class that the model lacks",
+      "a class that the model does not have",
       ["--run", at("run"), "--split", "test", "--target", "10", "--output", at("x3")],
       /from 0 to 9, got 10/,
     ],
     [
-      "a rank that it lacks",
+      "a rank that it does not have",
       ["--run", at("run"), "--split", "test", "--target", "kth:11", "--output", at("x4")],
       /from 1 to 10/,
     ],
@@ -312,7 +312,7 @@ describe("batch-cam explain", () => {
     expect([code, err.trim().split("\n").length]).toEqual([2, 1]);
   });
 
-  it("deletes nothing that no explanation wrote, whatever its name", async () => {
+  it("deletes only files that an explanation wrote, whatever their names", async () => {
     const output = at("precious");
     const base = ["explain", at("photos"), "--weights", at("resnet.safetensors"), "--image-size", "32", "--overwrite"];
     mkdirSync(join(output, "overlays"), { recursive: true });
@@ -360,7 +360,7 @@ describe("batch-cam explain", () => {
     expect([file.code, file.err]).toEqual([2, expect.stringMatching(/a-file is not a folder/)]);
   });
 
-  it("lets one process at a time into a folder", async () => {
+  it("lets only one process at a time write to a folder", async () => {
     const output = at("shared");
     const argv = [
       "explain",
@@ -381,7 +381,7 @@ describe("batch-cam explain", () => {
     for (const { maps } of manifestOf(output).images) expect(existsSync(join(output, maps[0].picture))).toBe(true);
   });
 
-  it("refuses weights that are not finite, names that are no file, and shortens long ones", async () => {
+  it("refuses weights that are not finite and names that are not files, and shortens long names", async () => {
     using model = createModel("resnet18", { numClasses: 3, width: 4 });
     noGrad(() => model.namedParameters().get("layer2.0.conv1.weight")?.fill_(Number.NaN));
     await saveSafetensors(at("nan.safetensors"), model.stateDict());
@@ -401,7 +401,7 @@ describe("batch-cam explain", () => {
     );
   });
 
-  it("ends at Ctrl-C without a manifest, and can then be given again", async () => {
+  it("stops at Ctrl-C without a manifest, and can then be repeated", async () => {
     const output = at("interrupted");
     const argv = [
       "explain",

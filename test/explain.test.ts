@@ -81,7 +81,7 @@ describe("explain", () => {
     }),
   );
 
-  it("gives for several methods what each gives alone, by one forward pass for those that need no other", () =>
+  it("gives for several methods the maps of each alone, with one forward pass for those that need no other", () =>
     tidy(() => {
       const passes = { count: 0 };
       const counted = new (class extends Module {
@@ -145,7 +145,7 @@ describe("explain", () => {
       expect(explain(cnn, randn([2, 1, 28, 28])).layers).toEqual(["pool2"]);
     }));
 
-  it("reads foreign layouts through reshapeTransform, gradients included", () =>
+  it("reads other layouts through reshapeTransform, including gradients", () =>
     tidy(() => {
       const tokens = new Sequential(
         new Conv2d(2, 6, 2, { stride: 2 }),
@@ -174,7 +174,7 @@ describe("explain", () => {
       expect(maps.sub(wide).abs().mean().item()).toBeLessThan(0.05);
     }));
 
-  it("takes a batch of one, images of one pixel's map and float64", () =>
+  it("takes a batch of one, maps of one pixel, and float64", () =>
     tidy(() => {
       expect(explain(model, randn([1, 2, 3, 3]), { layer: "act2" }).maps.shape).toEqual([1, 3, 3]);
       expect(
@@ -249,7 +249,7 @@ describe("gradient-free methods", () => {
   );
 
   it.each(["act2", "act1", "norm", "conv2"])(
-    "AblationCAM at %s is its definition, whether or not other ways lead around the layer",
+    "AblationCAM at %s is its definition, whether or not other paths lead around the layer",
     (layer) =>
       tidy(() => {
         const { maps, logits } = shown("AblationCAM", { layer, targets: 1, ...RAW, relu: false });
@@ -273,19 +273,19 @@ describe("gradient-free methods", () => {
 
   it.each([
     [
-      "a way that has no gradient",
+      "a path without a gradient",
       (first: Tensor, x: Tensor) => first.mean([2, 3]).mul(x.gt(0.5).to("float32").mean([1, 2, 3]).view([-1, 1])),
     ],
     [
-      "code that reckons with the batch",
+      "code that depends on the batch size",
       (first: Tensor, x: Tensor) => first.mean([2, 3]).view([x.sizes[0] as number, 5]),
     ],
     [
-      "a noGrad of the model's own",
+      "the model's own noGrad",
       (first: Tensor, x: Tensor) => noGrad(() => first.mean([2, 3]).add(x.mean([1, 2, 3]).view([-1, 1]))),
     ],
     [
-      "a way that shows once channels are gone",
+      "a path that has an effect only without channels",
       (first: Tensor, x: Tensor) =>
         first
           .mean([2, 3])
@@ -293,7 +293,7 @@ describe("gradient-free methods", () => {
           .maximum(x.mean([1, 2, 3]).view([-1, 1]))
           .mul(2),
     ],
-  ])("AblationCAM is its definition beside %s", (_, head) =>
+  ])("AblationCAM is its definition despite %s", (_, head) =>
     tidy(() => {
       const odd = new (class extends Module {
         readonly conv = new Conv2d(2, 5, 3, { stride: 2 });
@@ -318,7 +318,7 @@ describe("gradient-free methods", () => {
     }),
   );
 
-  it("AblationCAM replaces a layer's last run where it runs at several sizes", () =>
+  it("AblationCAM replaces a layer's last call if it is called at several sizes", () =>
     tidy(() => {
       const shared = new (class extends Module {
         readonly conv1 = new Conv2d(2, 4, 3);
@@ -343,7 +343,7 @@ describe("gradient-free methods", () => {
       expect(maps).toBeAllclose(outputs.mul(weights).sum([1]), { rtol: 1e-3, atol: 1e-5 });
     }));
 
-  it("FullGrad knows where the channels of ConvNeXt's layers are, though a map is as high as they are many", () =>
+  it("FullGrad finds the channel dimension of ConvNeXt's layers, even if maps are as high as there are channels", () =>
     tidy(() => {
       const convnext = createModel("convnextv2_atto", {
         inChannels: 1,
@@ -381,7 +381,7 @@ describe("gradient-free methods", () => {
       expect(maps).toBeAllclose(expected, { rtol: 1e-3, atol: 1e-3 });
     }));
 
-  it("explains a layer of a backbone that the model itself runs under noGrad", () =>
+  it("explains a layer of a backbone that the model itself runs within noGrad", () =>
     tidy(() => {
       const frozen = new (class extends Module {
         readonly backbone = new Sequential(new Conv2d(2, 5, 3), new ReLU());
@@ -399,7 +399,7 @@ describe("gradient-free methods", () => {
       expect(maps).toBeAllclose(activations.mul(alpha).sum([1]), { rtol: 1e-4, atol: 1e-6 });
     }));
 
-  it("gives NaN maps to the image that holds NaN alone, by projections too", () =>
+  it("gives NaN maps only to the image that contains NaN, also for projections", () =>
     tidy(() => {
       const poisoned = images.clone();
       poisoned.select(0, 1).fill_(Number.NaN);
@@ -423,7 +423,7 @@ describe("gradient-free methods", () => {
 });
 
 describe("noise", () => {
-  it.each(["SmoothGrad", "SmoothGradCAM++"] as const)("of %s is a function of the seed", (method) =>
+  it.each(["SmoothGrad", "SmoothGradCAM++"] as const)("of %s depends only on the seed", (method) =>
     tidy(() => {
       const first = shown(method, { seed: 3 }).maps;
       expect(shown(method, { seed: 3 }).maps.equal(first)).toBe(true);
@@ -433,7 +433,7 @@ describe("noise", () => {
 });
 
 describe("IntegratedGradients", () => {
-  it("sums up to the score's difference from the baseline", () =>
+  it("sums to the difference of the score from the baseline's", () =>
     tidy(() => {
       const baseline = randn([1, 2, 8, 10]);
       const options = { normalize: false, relu: false, targets: 1, steps: 200, baseline } as const;
@@ -460,7 +460,7 @@ function stateOf(subject: Module) {
 
 describe("side effects", () => {
   it.each(METHODS)(
-    "%s leaves weights, gradients, modes, statistics and generator bit for bit, in training mode too",
+    "%s does not change weights, gradients, modes, statistics and generator, bit for bit, even in training mode",
     (method) =>
       tidy(() => {
         const subject = new Shortcut();
@@ -474,7 +474,7 @@ describe("side effects", () => {
       }),
   );
 
-  it.each(METHODS)("%s leaves the same where the model throws midway", (method) =>
+  it.each(METHODS)("%s does not change them if the model throws midway", (method) =>
     tidy(() => {
       const subject = new Failing();
       for (let pass = 1; pass <= 3; pass++) {
@@ -507,7 +507,7 @@ describe("side effects", () => {
     }
   }
 
-  it("frees all that it makes but its result", () => {
+  it("frees all tensors except its result", () => {
     const run = () => tidy(() => void explain(model, images, { method: [...METHODS], layer: "act2", targets: 1 }));
     run();
     const { liveTensors, bytes } = memory();
@@ -595,7 +595,7 @@ describe("createGraph", () => {
 });
 
 describe("activationMaps", () => {
-  it.each(LAYER_METHODS)("%s gives explain's maps from a forward pass of the caller's, with their graph", (method) =>
+  it.each(LAYER_METHODS)("%s gives the maps of `explain` from the caller's forward pass, with their graph", (method) =>
     tidy(() => {
       model.eval();
       const { logits, outputs } = forwardWith(model, images, "act2");
@@ -607,7 +607,7 @@ describe("activationMaps", () => {
     }),
   );
 
-  it("refuses methods that need the model, and says which do not", () =>
+  it("refuses methods that need the model, and names those that do not", () =>
     tidy(() => {
       const { logits, outputs } = forwardWith(model, images, "act2");
       expect(() => activationMaps(logits, outputs, 1, { method: "ScoreCAM" })).toThrow(
@@ -618,7 +618,7 @@ describe("activationMaps", () => {
 });
 
 describe("conventions", () => {
-  it("differ for one layer by no more than the eps, torch-cam's at the layer's own size", () =>
+  it("differ for one layer by at most eps, with torch-cam's at the layer's size", () =>
     tidy(() => {
       const [ours, theirs] = CONVENTIONS.map((convention) => shown("GradCAM", { convention }).maps) as [Tensor, Tensor];
       expect(theirs).toBeAllclose(ours, { rtol: 0, atol: 1e-4 });
@@ -632,7 +632,7 @@ describe("conventions", () => {
 });
 
 describe("methodOf", () => {
-  it("knows every method however it is spelt", () => {
+  it("accepts every method in any spelling", () => {
     for (const name of METHODS) {
       expect(methodOf(name.toLowerCase())).toBe(name);
       expect(methodOf(name.replace("++", "PlusPlus"))).toBe(name);
@@ -642,7 +642,7 @@ describe("methodOf", () => {
     expect(methodOf("gradcampp")).toBe("GradCAM++");
   });
 
-  it("answers a misspelt one with the nearest, and never crashes", () => {
+  it("suggests the most similar name for a misspelt one, and never crashes", () => {
     expect(() => methodOf("gradcan")).toThrow(/unknown explanation method "gradcan"; did you mean GradCAM\?/);
     fc.assert(
       fc.property(fc.anything(), (name) => {
@@ -667,14 +667,14 @@ const BAD: [string, Anything, ErrorCode, RegExp][] = [
   ["a target out of range", { targets: [0, 1, 4] }, "E_ARGUMENT", /label 2 must be 0 to 3, got 4/],
   ["one target out of range", { targets: 4 }, "E_ARGUMENT", /targets must be an integer from 0 to 3, got 4/],
   ["a rank out of range", { targets: { kth: 0 } }, "E_ARGUMENT", /targets.kth must be an integer from 1 to 4/],
-  ["targets that are none", { targets: "label" }, "E_ARGUMENT", /targets must be "prediction", "all"/],
+  ["targets of a wrong type", { targets: "label" }, "E_ARGUMENT", /targets must be "prediction", "all"/],
   [
-    "a function that gives no score for each sample",
+    "a function that does not return one score per sample",
     { targets: (l: Tensor) => l.sum() },
     "E_SHAPE",
     /scores \[N=3\], got \[\]/,
   ],
-  ["a function that gives no tensor", { targets: () => 3 }, "E_SHAPE", /scores \[N=3\], got 3/],
+  ["a function that does not return a tensor", { targets: () => 3 }, "E_SHAPE", /scores \[N=3\], got 3/],
   [
     "an unknown layer",
     { layer: "act3" },
@@ -683,7 +683,7 @@ const BAD: [string, Anything, ErrorCode, RegExp][] = [
   ],
   ["a module of another model", { layer: new ReLU() }, "E_CONFIG", /a ReLU, is no part of the model/],
   [
-    "a layer that is not spatial",
+    "a layer without spatial dimensions",
     { layer: "fc" },
     "E_CONFIG",
     /layer fc gives \[3, 4\], which is no map \[B=3, K, h, w\]/,
@@ -691,7 +691,7 @@ const BAD: [string, Anything, ErrorCode, RegExp][] = [
   ["layer and layers", { layers: ["act1"] }, "E_ARGUMENT", /leave one of them out/],
   ["no layers", { layer: undefined, layers: [] }, "E_ARGUMENT", /at least one path or module/],
   [
-    "an upsampling to nothing",
+    "an upsampling to size 0",
     { layer: undefined, layers: ["act2", "conv1"], upsample: [0, 1] },
     "E_ARGUMENT",
     /upsample: expected true, false or \[height, width\]/,
@@ -703,9 +703,9 @@ const BAD: [string, Anything, ErrorCode, RegExp][] = [
     /convention: expected "batch-cam", "pytorch-grad-cam"/,
   ],
   ["no samples", { samples: 0 }, "E_ARGUMENT", /samples must be an integer >= 1/],
-  ["a noise below zero", { noise: -1 }, "E_ARGUMENT", /noise must be a number >= 0/],
+  ["a negative noise", { noise: -1 }, "E_ARGUMENT", /noise must be a number >= 0/],
   ["a fractional seed", { seed: 0.5 }, "E_ARGUMENT", /seed must be an integer/],
-  ["an augSmooth that is no boolean", { augSmooth: 1 }, "E_ARGUMENT", /augSmooth must be true or false/],
+  ["an augSmooth that is not a boolean", { augSmooth: 1 }, "E_ARGUMENT", /augSmooth must be true or false/],
   [
     "eigenSmooth without a layer",
     { method: "Saliency", eigenSmooth: true },
@@ -713,13 +713,13 @@ const BAD: [string, Anything, ErrorCode, RegExp][] = [
     /Saliency takes no eigenSmooth/,
   ],
   [
-    "a reshapeTransform that is no function",
+    "a reshapeTransform that is not a function",
     { reshapeTransform: 3 },
     "E_ARGUMENT",
     /reshapeTransform must be a function/,
   ],
   [
-    "a reshapeTransform that gives nothing",
+    "a reshapeTransform that returns nothing",
     { reshapeTransform: () => undefined },
     "E_ARGUMENT",
     /what reshapeTransform gives: expected a Tensor/,
@@ -736,8 +736,8 @@ const BAD: [string, Anything, ErrorCode, RegExp][] = [
     "E_DTYPE",
     /scores of floating point, got int64/,
   ],
-  ["an option that it does not know", { target: 3 }, "E_ARGUMENT", /unknown option target; did you mean targets\?/],
-  ["options that are no object", null, "E_ARGUMENT", /options must be an object/],
+  ["an unknown option", { target: 3 }, "E_ARGUMENT", /unknown option target; did you mean targets\?/],
+  ["options that are not an object", null, "E_ARGUMENT", /options must be an object/],
 ];
 
 describe("explain refuses", () => {
@@ -759,7 +759,7 @@ describe("explain refuses", () => {
     }),
   );
 
-  it("images of another rank, none, or of bytes, and what is no model", () =>
+  it("images of another rank, an empty batch, bytes, and a value that is not a model", () =>
     tidy(() => {
       const cases: [Tensor, ErrorCode][] = [
         [randn([2, 8, 10]), "E_SHAPE"],

@@ -12,7 +12,7 @@ const folder = temporaryFolder("rates");
 const SMALL = { limitTrain: 320, valImages: 20, limitTest: 20, batchSize: 32 };
 
 describe("findLearningRate", () => {
-  it("finds a rate at which training works, between bounds that do nothing and that destroy", async () => {
+  it("finds a rate at which training works, between bounds that have no effect and that diverge", async () => {
     const seen: RatePoint[] = [];
     const found = await findLearningRate(SMALL, {
       from: 1e-6,
@@ -29,7 +29,7 @@ describe("findLearningRate", () => {
     for (const ratio of ratios) expect(ratio).toBeCloseTo(1e9 ** (1 / 59), 6);
   });
 
-  it("repeats itself, leaves no tensor behind, and smooths without bias: the first mean is the first loss", async () => {
+  it("is repeatable, leaves no live tensor, and smooths without bias: the first mean is the first loss", async () => {
     const one = await findLearningRate(SMALL, { steps: 20 });
     const before = memory().liveTensors;
     const two = await findLearningRate(SMALL, { steps: 20 });
@@ -38,7 +38,7 @@ describe("findLearningRate", () => {
     expect(one.points[0]?.smoothed).toBeCloseTo(one.points[0]?.loss as number, 10);
   });
 
-  it("suggests nothing where no rate changes anything", async () => {
+  it("suggests nothing if no rate changes the loss", async () => {
     const found = await findLearningRate({ ...SMALL, overfitBatches: 1 }, { from: 1e-30, to: 1e-29, steps: 20 });
     expect(found).toMatchObject({ diverged: false });
     expect(found.suggestion === null || found.suggestion <= 1e-29).toBe(true);
@@ -48,19 +48,19 @@ describe("findLearningRate", () => {
     ["bounds that do not rise", { from: 1, to: 1 }, /to must be above from \(1\)/],
     ["a rate of zero", { from: 0 }, /from must be above 0/],
     ["too few steps", { steps: 3 }, /steps must be an integer >= 20/],
-    ["options that are none", null, /options must be an object/],
+    ["options that are not an object", null, /options must be an object/],
   ])("refuses %s", async (_, options, message) => {
     await expect(findLearningRate(SMALL, options as never)).rejects.toThrow(message);
   });
 
-  it("sweeps rates of any size, also where their ratio is no number", async () => {
+  it("sweeps rates of any size, even if their ratio overflows", async () => {
     const found = await findLearningRate(SMALL, { from: 1e-300, to: 1e300, steps: 20 });
     expect(found.points[0]?.lr).toBeCloseTo(0, 12);
     expect(found.points.every(({ lr, loss }) => Number.isFinite(lr) && Number.isFinite(loss))).toBe(true);
     expect(found.diverged).toBe(true);
   });
 
-  it("says where no temporary folder can be made", async () => {
+  it("names the place where no temporary folder can be made", async () => {
     vi.stubEnv("TMPDIR", join(folder, "missing"));
     try {
       await expect(findLearningRate(SMALL)).rejects.toMatchObject({
@@ -72,7 +72,7 @@ describe("findLearningRate", () => {
     }
   });
 
-  it("stops at a signal, and leaves no folder behind", async () => {
+  it("stops if its signal is aborted, and leaves no folder", async () => {
     const stop = new AbortController();
     const folders = () => readdirSync(tmpdir()).filter((name) => name.startsWith("batch-cam-find-lr-"));
     const before = folders();
@@ -83,7 +83,7 @@ describe("findLearningRate", () => {
 });
 
 describe("batch-cam find-lr", () => {
-  it("takes a training's own config file, and prints a rate to try", async () => {
+  it("accepts a config file of `train`, and prints a rate to try", async () => {
     const file = join(folder, "train.yaml");
     writeFileSync(file, "limitTrain: 320\nlr: 0.5\nexperiment: mine\nvalImages: 20\nlimitTest: 20\nbatchSize: 32\n");
     const { code, out, err } = await cli("find-lr", "-c", file, "--lr-steps", "40", "--lr-to", "10");
@@ -93,7 +93,7 @@ describe("batch-cam find-lr", () => {
   });
 
   it.each(["--tensorboard", "--patience=3", "--max-steps=9", "--loss-balance-every=1"])(
-    "has no flag %s, which would do nothing",
+    "has no flag %s, which would have no effect",
     async (flag) => {
       const { code, err } = await cli("find-lr", flag);
       expect(code).toBe(2);

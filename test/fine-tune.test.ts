@@ -38,7 +38,7 @@ function largestDifference(a: Map<string, number[]>, b: Map<string, number[]>): 
 }
 
 describe("gradAccumSteps", () => {
-  it("is the gradient of one large batch also where classes weigh differently", async () => {
+  it("is the gradient of one large batch, even with class weights", async () => {
     const rows = async (config: TrainConfigInput) => {
       const metrics: StepMetrics[] = [];
       const onEvent = (event: TrainEvent) => void (event.type === "step" && metrics.push(event.metrics));
@@ -79,7 +79,7 @@ describe("gradAccumSteps", () => {
 const rounded = (values: readonly number[] | undefined) => values?.map((value) => Math.round(value * 1e12) + 0);
 
 describe("freeze", () => {
-  it("leaves the weights and the running statistics of its modules as they were, and trains the others", async () => {
+  it("does not change the weights and running statistics of the frozen modules, and trains the others", async () => {
     const config = { ...SMALL, norm: "batch", checkpointEvery: 1 } as const;
     const start = await train({ ...config, experiment: "start", maxSteps: 1, lr: 1e-30 });
     const before = await weightsOf(start.checkpoint);
@@ -94,7 +94,7 @@ describe("freeze", () => {
     expect(after.get("bn3.num_batches_tracked")).toEqual([frozen.step]);
   });
 
-  it("refuses an unknown module with the nearest, and to freeze everything", async () => {
+  it("refuses an unknown module, suggesting the most similar one, and refuses to freeze everything", async () => {
     await expect(train({ ...SMALL, experiment: "typo", freeze: "cnov1" })).rejects.toMatchObject({
       code: "E_CONFIG",
       message: expect.stringMatching(/freeze: the model has no layer "cnov1"; the nearest are conv1/),
@@ -107,7 +107,7 @@ describe("freeze", () => {
 });
 
 describe("modelEma", () => {
-  it("judges, keeps and tests the average, while the last checkpoint holds the trained weights", async () => {
+  it("validates, saves and tests the average, while the last checkpoint contains the trained weights", async () => {
     const config = { ...SMALL, modelEmaDecay: 0.5, modelEmaWarmup: false } as const;
     const plain = await train({ ...config, experiment: "trained" });
     const result = await train({ ...config, experiment: "averaged", modelEma: true });
@@ -118,7 +118,7 @@ describe("modelEma", () => {
 });
 
 describe("layerDecay and weightDecay", () => {
-  it("slow the early layers, and spare biases the decay unless told", async () => {
+  it("slow down the early layers, and leave biases out of the weight decay by default", async () => {
     const config = { ...SMALL, epochs: 1, plain: true, opt: "sgd", momentum: 0, lr: 1e-3 } as const;
     const start = await weightsOf((await train({ ...config, experiment: "s", lr: 1e-30 })).checkpoint);
     const moved = async (experiment: string, extra: TrainConfigInput) => {

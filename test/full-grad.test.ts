@@ -131,7 +131,7 @@ describe("FullGrad", () => {
       expect(fullGrad(shared, x)).toBeAllclose(fullGrad(once, x));
     }));
 
-  it("takes a bias where it is added, before the activation of a layer's subclass", () =>
+  it("reads a bias where it is added, before the activation of a layer's subclass", () =>
     tidy(() => {
       const layer = new ConvRelu(CHANNELS, CHANNELS, 3, { padding: 1 }).to("float64");
       const plain = conv().to("float64");
@@ -143,7 +143,7 @@ describe("FullGrad", () => {
       expect(fullGrad(inside, x)).toBeAllclose(fullGrad(apart, x));
     }));
 
-  it("is not refused for a biased layer off the way to the logits, which adds nothing", () =>
+  it("accepts a biased layer that does not lead to the logits, which adds nothing", () =>
     tidy(() => {
       const model = new Network([conv()], [0]);
       const x = images().to("float32");
@@ -152,7 +152,7 @@ describe("FullGrad", () => {
       expect(fullGrad(model, x).equal(before)).toBe(true);
     }));
 
-  it("is refused for a module of the user's that adds its bias and is called by forward()", () =>
+  it("is refused for a user's module that adds its bias and is called by forward()", () =>
     tidy(() => {
       const layer = new AddsBias();
       const model = new (class extends Module {

@@ -41,9 +41,9 @@ function expectedKernels(level: string, network: string, amp: boolean): string[]
 }
 
 describe.each(KERNEL_LEVELS.map((level) => ({ level, here: kernelLevels.includes(level) })))(
-  "a guided step by the kernels of level $level (this processor has them: $here)",
+  "a guided step with the kernels of level $level (this processor supports them: $here)",
   ({ level, here }) => {
-    it.skipIf(!here)("runs them, and is as near to float32 as the layers one by one", async () => {
+    it.skipIf(!here)("runs them, and is as close to float32 as without fused kernels", async () => {
       process.env.BATCH_CAM_KERNELS = level;
       const steps = await guidedSteps();
       expect(steps.level).toBe(level);

@@ -28,8 +28,8 @@ const contents = (record: DataRecord, name: SplitName) =>
   listedIn({ ...record.splits[name] } as never).map(({ hash }) => hash);
 const shared = (one: readonly string[], other: readonly string[]) => one.filter((hash) => other.includes(hash));
 
-describe("images that a program gives without paths", () => {
-  it("never judge a run that was trained on them, when it goes on with other ones", async () => {
+describe("images that a program passes without paths", () => {
+  it("are not used to evaluate a run that was trained on them, if it continues with other images", async () => {
     await run({ experiment: "leaks" }, { train: TRAIN, val: VAL, test: TEST });
     const fresh = noiseSplit(4, 24);
     const other = {
@@ -57,7 +57,7 @@ describe("images that a program gives without paths", () => {
     expect(judged.test.images).toBe(20);
   });
 
-  it("stay in training or validation where a run holds its validation images out itself", async () => {
+  it("stay in training or validation if a run holds out its validation images itself", async () => {
     await run({ experiment: "held" }, { train: TRAIN, test: TEST });
     const before = await recordOf("held");
     expect(before.splits.val?.images).toBe(16);
@@ -73,7 +73,7 @@ describe("images that a program gives without paths", () => {
     expect(await recordOf("held")).toEqual(after);
   });
 
-  it("are refused where nothing is left to judge by", async () => {
+  it("are refused if no image is left for evaluation", async () => {
     await run({ experiment: "nothing" }, { train: TRAIN, val: VAL, test: TEST });
     const data = { train: TRAIN, val: VAL, test: rowsOf(TRAIN, 0, 30) };
     await expect(evaluate(join(output, "nothing"), { data, acceptNewData: true })).rejects.toMatchObject({

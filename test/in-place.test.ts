@@ -66,15 +66,17 @@ function firstChannel(y: Tensor): Tensor {
 }
 
 describe.each(WAYS)("a network with %s", (_, inPlace, without) => {
-  it.each(["start", "middle", "end"] as const)("has the maps of the network without by every method (%s)", (place) =>
-    tidy(() => {
-      const [written, plain] = pairOf({ [place]: inPlace }, { [place]: without });
-      const before = images.clone();
-      const options = { ...OPTIONS, method: METHODS, layer: place === "end" ? "relu" : "conv1" };
-      const [found, expected] = [explain(written, images, options).maps, explain(plain, images, options).maps];
-      for (const method of METHODS) expect(found[method]).toBeAllclose(expected[method], { rtol: 1e-9, atol: 1e-12 });
-      expect(images.equal(before)).toBe(true);
-    }),
+  it.each(["start", "middle", "end"] as const)(
+    "has the same maps as the network without in-place operations, by every method (%s)",
+    (place) =>
+      tidy(() => {
+        const [written, plain] = pairOf({ [place]: inPlace }, { [place]: without });
+        const before = images.clone();
+        const options = { ...OPTIONS, method: METHODS, layer: place === "end" ? "relu" : "conv1" };
+        const [found, expected] = [explain(written, images, options).maps, explain(plain, images, options).maps];
+        for (const method of METHODS) expect(found[method]).toBeAllclose(expected[method], { rtol: 1e-9, atol: 1e-12 });
+        expect(images.equal(before)).toBe(true);
+      }),
   );
 
   it("has the same maps by batchCam through forwardWith, and the same gradients", () =>
@@ -97,7 +99,7 @@ describe.each(WAYS)("a network with %s", (_, inPlace, without) => {
 });
 
 describe("a training pass whose values were overwritten", () => {
-  it("is refused by batchCam with the layer and the way out, and explained by explain", () =>
+  it("is refused by batchCam with the layer and advice, and explained by `explain`", () =>
     tidy(() => {
       const network = new Network({ end: (y) => y.mul_(2) }).eval();
       const x = randn([2, 2, 6, 6]);
@@ -108,7 +110,7 @@ describe("a training pass whose values were overwritten", () => {
       expect(explain(network, x, { layer: "conv1", createGraph: true }).maps.requiresGrad).toBe(true);
     }));
 
-  it("names the module where autograd lets nothing be overwritten", () =>
+  it("names the module if autograd does not allow overwriting", () =>
     tidy(() => {
       const network = new Network({
         end: (y) => {
@@ -123,7 +125,7 @@ describe("a training pass whose values were overwritten", () => {
 });
 
 describe("a view that was made before the explained layer ran", () => {
-  it("may be written to behind it", () =>
+  it("may be written to after it", () =>
     tidy(() => {
       const networkOf = (inPlace: boolean) => {
         manualSeed(5);
@@ -147,7 +149,7 @@ describe("a view that was made before the explained layer ran", () => {
     }));
 });
 
-describe("functions of the user's may write to what they are given", () => {
+describe("functions of the user may write to their arguments", () => {
   const [network] = pairOf({}, {});
 
   it.each(["GradCAM", "AblationCAM", "ScoreCAM", "Saliency"] as const)("targets of %s", (method) =>
@@ -167,7 +169,7 @@ describe("functions of the user's may write to what they are given", () => {
       expect(maps((y) => y.mul_(2)).equal(maps((y) => y.mul(2)))).toBe(true);
     }));
 
-  it("what interceptors keep and return stays as it is", () =>
+  it("tensors that interceptors keep and return do not change", () =>
     tidy(() => {
       const [written] = pairOf({ middle: (y) => y.mul_(2), end: (y) => y.add_(1) }, {});
       const replacement = randn([2, 4, 5, 6], { dtype: "float64" });
@@ -220,7 +222,7 @@ describe("functions of the user's may write to what they are given", () => {
 });
 
 describe("random networks that work in place, share modules and have several outputs", () => {
-  it("have the maps of the same networks written without, by every method", async () => {
+  it("have the same maps as networks without in-place operations, by every method", async () => {
     const { code, stderr, result } = await runProgram("in-place.mjs", ["--runs", "12"]);
     expect(code, stderr).toBe(0);
     expect(result.differences).toEqual([]);

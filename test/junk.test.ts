@@ -273,7 +273,7 @@ function membersOf(object: object): { name: string; setter: boolean }[] {
   return Array.from(found, ([name, setter]) => ({ name, setter }));
 }
 
-describe("junk for arguments", () => {
+describe("arbitrary arguments", () => {
   const folder = temporaryFolder("junk");
   const [before, threads] = [process.cwd(), engine.getNumThreads()];
   beforeAll(() => process.chdir(folder)); // calls may use a plain word as a path and write files there
@@ -305,7 +305,7 @@ describe("junk for arguments", () => {
     }
   });
 
-  it("is refused by every method of a proxy of a tensor, which is no tensor", async () => {
+  it("includes a proxy of a tensor, which every method refuses because it is not a tensor", async () => {
     for (const { name, setter } of membersOf(ones([2]))) {
       if (setter) continue;
       const self = new Proxy(ones([2, 2]), {}) as unknown as Record<string, Callable>;
@@ -313,12 +313,12 @@ describe("junk for arguments", () => {
     }
   });
 
-  it("has an instance for each class that can be made", () => {
+  it("includes an instance of each class that can be constructed", () => {
     const made = classes.map(({ name }) => name).filter((name) => !["Module", "Model", "Optimizer"].includes(name));
     expect(made.filter((name) => instances[name] === undefined)).toEqual([]);
   });
 
-  it("leaves the engine in working order", () => {
+  it("leaves the engine usable", () => {
     expect(tensor([[1, 2]]).matmul(tensor([[3], [4]]))).toBeAllclose([[11]]);
     expect(engine.conv2d(ones([1, 1, 3, 3]), ones([1, 1, 3, 3])).dtype).toBe("float32");
   });
@@ -337,7 +337,7 @@ describe("options", () => {
     ["ssim", () => losses.ssim(x, x, null as never)],
   ];
 
-  it.each(cases)("that are no object are named with their operation (%s)", (operation, call) => {
+  it.each(cases)("that are not an object are refused with the operation's name (%s)", (operation, call) => {
     expect(call).toThrow(`${operation}: options must be an object, got`);
   });
 });
@@ -361,7 +361,7 @@ describe("lists whose reading runs operators", () => {
 });
 
 describe("tidy", () => {
-  it("keeps the tensors of a result that is nested without end", () => {
+  it("keeps the tensors of a result that contains itself", () => {
     const kept = tidy(() => {
       let result: unknown = ones([1]);
       for (let depth = 0; depth < 1e5; depth++) result = [result];
@@ -374,7 +374,7 @@ describe("tidy", () => {
 });
 
 describe("setNumThreads", () => {
-  it("takes a positive integer and no junk", () => {
+  it("takes only a positive integer", () => {
     const before = engine.getNumThreads();
     engine.setNumThreads(1);
     expect(engine.getNumThreads()).toBe(1);

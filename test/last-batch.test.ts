@@ -23,14 +23,14 @@ async function valuesOf(path: string): Promise<Record<string, number[]>> {
   return Object.fromEntries(values);
 }
 
-describe("a last batch of one image, where a batch norm sees maps of 1x1", () => {
+describe("a last batch of one image, if a batch norm has maps of 1x1", () => {
   it.each<[string, TrainConfigInput, number]>([
     ["is joined to the one before it", {}, 2],
     ["is joined with the balanced sampler too", { sampler: "balanced" }, 2],
-    ["is joined to the last step where gradients are added up", { batchSize: 8, gradAccumSteps: 2 }, 2],
-    ["is joined within a step of added gradients", { batchSize: 8, gradAccumSteps: 2, limitTrain: 25 }, 2],
-    ["stays a batch of two where there are two", { limitTrain: 34 }, 3],
-    ["needs no other where its norms are frozen", { freeze: "layer4", limitTrain: 33 }, 3],
+    ["is joined to the last step if gradients are accumulated", { batchSize: 8, gradAccumSteps: 2 }, 2],
+    ["is joined within a step of accumulated gradients", { batchSize: 8, gradAccumSteps: 2, limitTrain: 25 }, 2],
+    ["stays a batch of two if there are two images", { limitTrain: 34 }, 3],
+    ["needs no other image if its norms are frozen", { freeze: "layer4", limitTrain: 33 }, 3],
     ["is joined in batches of two", { batchSize: 2, limitTrain: 5 }, 2],
   ])("%s", async (_, config, stepsPerEpoch) => {
     const { step, history } = await train(named(config));
@@ -38,7 +38,7 @@ describe("a last batch of one image, where a batch norm sees maps of 1x1", () =>
     expect(history.every(({ train: { loss } }) => Number.isFinite(loss))).toBe(true);
   });
 
-  it("goes on bit for bit after it was stopped before the joined batch", async () => {
+  it("gives the same bits if the run was stopped before the joined batch and continued", async () => {
     const whole = await train(named({ checkpointEvery: 1 }));
     const config = named({ checkpointEvery: 1 });
     const stop = new AbortController();
@@ -53,7 +53,7 @@ describe("a last batch of one image, where a batch norm sees maps of 1x1", () =>
     expect((await findLearningRate({ ...config, limitTrain: 17 }, { steps: 20, to: 1e-3 })).points).toHaveLength(20);
   });
 
-  it("stays apart where the maps are larger", async () => {
+  it("stays separate if the maps are larger", async () => {
     const { step } = await train(named({ model: "simple-cnn", norm: "batch", width: undefined, stem: undefined }));
     expect(step).toBe(6);
   });
@@ -62,14 +62,14 @@ describe("a last batch of one image, where a batch norm sees maps of 1x1", () =>
     [{ batchSize: 1 }, /^batchSize: the batch norm layer4\.0\.\S+ sees maps of 1x1 .* batches of 1: use batchSize 2/],
     [{ batchSize: 1, gradAccumSteps: 16 }, /^batchSize: the batch norm layer4/],
     [{ limitTrain: 1 }, /got 1 training image: train on more \(limitTrain\)/],
-  ])("is refused before anything is trained where there is no other: %j", async (config, message) => {
+  ])("is refused before training if there is no other batch: %j", async (config, message) => {
     await expect(train(named(config))).rejects.toMatchObject({
       code: "E_CONFIG",
       message: expect.stringMatching(message),
     });
   });
 
-  it("trains batches of one where the maps are larger, or the norms are frozen", async () => {
+  it("can be trained alone if the maps are larger or the norms are frozen", async () => {
     const few = { batchSize: 1, limitTrain: 3, epochs: 1 };
     expect((await train(named({ ...few, stem: "small" }))).step).toBe(3);
     expect((await train(named({ ...few, freeze: "layer4" }))).step).toBe(3);

@@ -57,7 +57,7 @@ describe("a layer that returns its input", () => {
       }),
   );
 
-  it("is read under its old name as well where what it returned is changed in place afterwards", () =>
+  it("may be read under its old name if its output is changed in place afterwards", () =>
     tidy(() => {
       class Written extends Around {
         override forward(x: Tensor): Tensor {
@@ -85,7 +85,7 @@ describe("a layer that returns its input", () => {
       }
     }));
 
-  it("is read under its old name as well where it has changed it in place", () =>
+  it("may be read under its old name if it has changed it in place", () =>
     tidy(() => {
       class Clamp extends Module {
         override forward(x: Tensor): Tensor {
@@ -143,7 +143,7 @@ class Several extends Module {
 }
 
 describe("several outputs", () => {
-  it("of a module inside are no matter to any method", () =>
+  it("of an inner module affect no method", () =>
     tidy(() => {
       const model = new Several();
       for (const method of METHODS)
@@ -151,7 +151,7 @@ describe("several outputs", () => {
       expect(explain(model, images).layers).toEqual(["block.conv"]);
     }));
 
-  it("of a layer that is explained are refused, with the layer and what it returned", () => {
+  it("of an explained layer are refused, naming the layer and what it returned", () => {
     const expected = expect.objectContaining({
       code: "E_CONFIG",
       message: expect.stringMatching(/layer block returned an array of 2.*choose a layer inside it/),
@@ -166,7 +166,7 @@ describe("several outputs", () => {
   it.each([
     ["an array that begins with the logits", (logits: Tensor, pooled: Tensor) => [logits, pooled]],
     ["an object with logits", (logits: Tensor, pooled: Tensor) => ({ pooled, logits })],
-  ])("of a model are taken as %s", (_, output) =>
+  ])("of a model are accepted as %s", (_, output) =>
     tidy(() => {
       const model = new Several(output);
       const plain = new Several();
@@ -185,7 +185,7 @@ describe("several outputs", () => {
     ["an object of scores", (logits: Tensor) => ({ scores: logits })],
     ["undefined", () => undefined],
     ["a promise", async (logits: Tensor) => logits],
-  ])("of a model without logits, %s, are refused with what is expected", (what, output) => {
+  ])("of a model without logits, %s, are refused, stating what is expected", (what, output) => {
     const model = new Several(output);
     const message = new RegExp(`the model, a Several, returned ${what}: its forward must return the logits`);
     for (const method of ["GradCAM", "FullGrad", "Saliency"])
@@ -194,7 +194,7 @@ describe("several outputs", () => {
   });
 });
 
-describe("a module that stands in two places", () => {
+describe("a module in two places", () => {
   it("is found under both paths", () =>
     tidy(() => {
       const model = new (class extends Module {
@@ -226,13 +226,13 @@ describe("a layer that the model calls by forward() and not by run()", () => {
   })();
   const byLayer = METHODS.filter((name) => !/FullGrad|Saliency|Integrated|SmoothGrad$|Guided/.test(name));
 
-  it.each(byLayer)("is refused by %s with what to do", (method) => {
+  it.each(byLayer)("is refused by %s with advice", (method) => {
     expect(() => explain(model, images, { method, layer: "conv" })).toThrow(
       /explain: the model did not run conv .*call their children by run\(x\)/,
     );
   });
 
-  it("has its bias in FullGrad all the same", () =>
+  it("still has its bias in FullGrad", () =>
     tidy(() => {
       const maps = () => explain(model, images, { method: "FullGrad", normalize: false }).maps;
       const before = maps();

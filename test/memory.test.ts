@@ -10,7 +10,7 @@ async function measure(scenario: string, { args = [], execArgv = [] }: { args?: 
 }
 
 describe("memory of a program that disposes nothing", () => {
-  it("stays bounded when the event loop turns: V8 knows what tensors weigh", async () => {
+  it("stays bounded if the event loop runs, because V8 knows the size of tensors", async () => {
     const { made, growth, live } = await measure("forgotten");
     expect(made).toBe(3200); // MiB
     expect(growth).toBeLessThan(400);
@@ -22,13 +22,13 @@ describe("memory of a program that disposes nothing", () => {
     expect(live).toBeLessThan(made / 2);
   });
 
-  it("is given back by the collector, tensor by tensor", async () => {
+  it("is freed by the garbage collector, tensor by tensor", async () => {
     expect(await measure("collected", { execArgv: ["--expose-gc"] })).toEqual({ made: 1000, left: 0, bytes: 0 });
   });
 });
 
 describe("memory of training steps within tidy", () => {
-  it("is flat: live tensors, bytes and the process", async () => {
+  it("is constant: live tensors, bytes and the process", async () => {
     const marks: { liveTensors: number; bytes: number; rss: number }[] = await measure("steps");
     const [, ...warm] = marks;
     const [first, last] = [warm[1], warm.at(-1)];
@@ -40,7 +40,7 @@ describe("memory of training steps within tidy", () => {
 });
 
 describe("the trainer, over 2,000 guided steps", () => {
-  it("holds the same at every epoch's end: tensors, their bytes and, warm, the process's memory within 2 %", async () => {
+  it("has the same tensors and bytes at the end of every epoch, and after warm-up the same process memory within 2 %", async () => {
     const folder = temporaryFolder("memory");
     const marks: { step: number; liveTensors: number; bytes: number; rss: number }[] = await measure("training", {
       args: [folder],

@@ -12,7 +12,7 @@ const card = join(run, "README.md");
 const train = (...argv: string[]) => cli("train", "--output", folder, "--experiment", "run", "--no-figures", ...argv);
 const SMALL = "--limit-train 64 --val-images 30 --limit-test 30 --batch-size 32 --epochs 1".split(" ");
 
-it("a run leaves a card, which a run in its place replaces, and files for TensorBoard where they are wanted", async () => {
+it("a run writes a card, which a run that replaces it rewrites, and files for TensorBoard if asked to", async () => {
   expect(await train(...SMALL, "--tensorboard")).toMatchObject({ code: 0 });
   const first = readFileSync(card, "utf8");
   expect(first).toContain("| `limitTrain` | `64` |");
@@ -27,7 +27,7 @@ it("a run leaves a card, which a run in its place replaces, and files for Tensor
   expect(existsSync(join(run, "tensorboard"))).toBe(false);
 });
 
-it("says how much of the weights the warm-up let act, and that two steps say nothing", async () => {
+it("states how much of the weights the warm-up reached, and that two steps show nothing", async () => {
   await train(...SMALL, "--overwrite", "--lambda-warmup", "40");
   expect(readFileSync(card, "utf8")).toMatch(/first 40 steps, and the run took 2: \*\*they reached 5 % at most\*\*/);
   await train(...SMALL, "--overwrite", "--lambda-warmup", "1");
@@ -37,7 +37,7 @@ it("says how much of the weights the warm-up let act, and that two steps say not
   expect(readFileSync(join(folder, "run-fast-dev-run", "README.md"), "utf8")).toContain("This was a fast dev run");
 });
 
-it("is written also where the run's surroundings can no longer be read, with a warning", async () => {
+it("is written even if the run's environment can no longer be read, with a warning", async () => {
   writeFileSync(join(run, "environment.json"), "{");
   const { code, err } = await train("--resume");
   expect([code, err]).toEqual([
@@ -47,7 +47,7 @@ it("is written also where the run's surroundings can no longer be read, with a w
   expect(readFileSync(card, "utf8")).toContain("libtorch unknown");
 });
 
-it("leaves a link to nowhere alone", async () => {
+it("does not replace a broken link", async () => {
   rmSync(card);
   symlinkSync(join(folder, "elsewhere.md"), card);
   expect((await train(...SMALL, "--overwrite")).err).toMatch(/is not batch-cam's own/);
@@ -55,7 +55,7 @@ it("leaves a link to nowhere alone", async () => {
   rmSync(card);
 });
 
-it("leaves a README.md alone that somebody else wrote, and says so", async () => {
+it("does not replace a README.md that batch-cam did not write, with a warning", async () => {
   writeFileSync(card, "my own notes\n");
   const { code, err } = await train(...SMALL, "--overwrite");
   expect(code).toBe(0);

@@ -34,7 +34,7 @@ const shapesOf = (named: Iterable<[string, { shape: readonly number[] }]>) =>
   Array.from(named, ([name, { shape }]) => [name, shape]);
 
 describe("model_shapes.json", () => {
-  it("lists the networks that are compared below, and no other", () => {
+  it("lists exactly the networks that are compared below", () => {
     expect(Object.keys(networkShapes())).toEqual(Object.keys(NETWORKS));
   });
 
@@ -109,7 +109,7 @@ describe("a state dict", () => {
   it.each([
     ["resnet18", { width: 4, numClasses: 3 }],
     ["convnextv2_atto", { dims: [4, 6, 8, 10], depths: [1, 1, 2, 1], numClasses: 3 }],
-  ] as const)("is taken by %s whole, and given back as it was", (name, options) => {
+  ] as const)("is loaded completely by %s, and saved unchanged", (name, options) => {
     const model = create(name, options);
     const state = hashedState(model.stateDict());
     expect(model.loadStateDict(state)).toEqual({ missing: [], unexpected: [] });
@@ -119,14 +119,14 @@ describe("a state dict", () => {
     for (const value of state.values()) value.dispose();
   });
 
-  it("of another variant is refused with both shapes", () => {
+  it("of another variant is refused, naming both shapes", () => {
     const [atto, tiny] = [create("convnextv2_atto"), create("convnextv2_femto")];
     expect(() => atto.loadStateDict(tiny.stateDict())).toThrow(
       /stem.0.weight is \[40, 3, 4, 4\] here and \[48, 3, 4, 4\] in the state/,
     );
   });
 
-  it("of the other stem is refused with the names that differ", () => {
+  it("of the other stem is refused, naming the weights that differ", () => {
     const [plain, patch] = [create("convnextv2_atto", { stemStride: 2 }), create("convnextv2_atto", { patchSize: 2 })];
     expect(() => plain.loadStateDict(patch.stateDict())).toThrow(/4 unexpected \(stages.0.downsample.0.weight, /);
   });

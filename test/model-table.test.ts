@@ -14,20 +14,20 @@ describe("multiplyAdds", () => {
     ["resnet18", 1.814e9],
     ["resnet34", 3.664e9],
     ["convnextv2_atto", 0.547e9],
-  ])("of %s at 224x224 is what its library says", (name, published) => {
+  ])("of %s at 224x224 agrees with its library", (name, published) => {
     const model = createModel(name);
     made.push(model);
     expect(multiplyAdds(model, [3, 224, 224]) / published).toBeCloseTo(1, 2);
   });
 
-  it("counts by hand: places times weights", () => {
+  it("agrees with a count by hand: positions times weights", () => {
     const model = createModel("simple-cnn", { head: "gap" });
     made.push(model);
     const [first, second, third] = [28 * 28 * 32 * 9, 28 * 28 * 64 * 32 * 9, 14 * 14 * 128 * 64 * 9];
     expect(multiplyAdds(model, [1, 28, 28])).toBe(first + second + third + 128 * 10);
   });
 
-  it("leaves mode, statistics and memory as they were", () => {
+  it("does not change mode, statistics and memory", () => {
     const model = createModel("resnet18", { width: 4, stem: "small" });
     made.push(model);
     const { liveTensors } = memory();
@@ -41,20 +41,20 @@ describe("multiplyAdds", () => {
 describe("batch-cam models", () => {
   const table = (...argv: string[]) => cli("models", ...argv);
 
-  it("names the stem and the target layer that train takes at a size, and the maps of the stages", async () => {
+  it("names the stem and the target layer that `train` uses at a size, and the maps of the stages", async () => {
     const { code, out } = await table("--model", "resnet18");
     expect(code).toBe(0);
     expect(out).toMatch(/^images of 28x28, channels 1, classes 10\n/);
     expect(out).toMatch(/^resnet18 +11\.17 M +455\.80 M +28x28 14x14 7x7 4x4 +layer3 +stem small$/m);
   });
 
-  it("says where images are too small", async () => {
+  it("marks images that are too small", async () => {
     expect((await table("--image-size", "8", "--model", "convnextv2_atto")).out).toMatch(
       /^convnextv2_atto +images too small$/m,
     );
   });
 
-  it("refuses a model that it lacks, with the nearest", async () => {
+  it("refuses an unknown model, suggesting the most similar one", async () => {
     const { code, err } = await table("--model", "resnet81");
     expect(code).toBe(2);
     expect(err).toMatch(/did you mean "resnet18"\?/);

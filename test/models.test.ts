@@ -116,7 +116,7 @@ describe("SimpleCNN", () => {
     ]);
   });
 
-  it("has a linear layer behind the pooled maps with the gap head, and no convolution bias before a batch norm", () => {
+  it("has a linear layer after the pooled maps with the gap head, and no convolution bias before a batch norm", () => {
     expect(
       shapes(use(createModel("simple-cnn", { head: "gap", norm: "batch", numClasses: 3, inChannels: 2 }))),
     ).toEqual([
@@ -154,14 +154,14 @@ describe("SimpleCNN", () => {
     }),
   );
 
-  it("names the linear layer that reads the maps, and gives the weights between them and the logits", () => {
+  it("names the linear layer after the maps, and returns the weights between them and the logits", () => {
     const gap = use(createModel("simple-cnn", { head: "gap" })) as SimpleCNN;
     expect(gap.closedFormHead()).toEqual({ layer: "fc", weight: gap.fc?.weight });
     const mlp = use(createModel("simple-cnn")) as SimpleCNN;
     expect(mlp.closedFormHead()).toEqual({ layer: "fc1", weight: mlp.fc1?.weight, readout: mlp.fc2?.weight });
   });
 
-  it("says which images it takes", () =>
+  it("states which images it accepts", () =>
     tidy(() => {
       const mlp = use(createModel("simple-cnn"));
       expect(() => mlp.forward(zeros([2, 1, 32, 32]))).toThrow(/made for images of 28x28, got 32x32; set imageSize/);
@@ -176,7 +176,7 @@ describe("SimpleCNN", () => {
     }));
 
   it.each(["mlp", "gap"] as const)(
-    "drops features before the last layer of %s in training alone, and has no closed form then",
+    "drops features before the last layer of %s only in training, and then has no closed form",
     (head) => {
       tidy(() => {
         manualSeed(5);
@@ -200,7 +200,7 @@ const norm = (name: string, channels: number): string[] => [
 ];
 
 describe("createModel", () => {
-  it("names the nearest model", () => {
+  it("suggests the most similar model", () => {
     const thrown = caught(() => createModel("simplecn"));
     expect(thrown).toMatchObject({
       code: "E_CONFIG",
@@ -233,7 +233,7 @@ function caught(fn: () => unknown): unknown {
 }
 
 describe("forwardWith", () => {
-  it("gives the tensors that the next layer reads, in the graph of the logits", () =>
+  it("returns the tensors that the next layer reads, in the graph of the logits", () =>
     tidy(() => {
       const model = use(createModel("simple-cnn", { head: "gap" }));
       const x = randn([2, 1, 28, 28]);
@@ -244,14 +244,14 @@ describe("forwardWith", () => {
       expect(logits).toBeAllclose(pooled.matmul(fc.weight.t()).add(fc.bias as Tensor), { rtol: 1e-5, atol: 1e-6 });
     }));
 
-  it("gives nothing but the logits for no taps, and each path once", () =>
+  it("returns only the logits without taps, and each path once", () =>
     tidy(() => {
       const model = use(createModel("simple-cnn"));
       expect(model.forwardWith(zeros([1, 1, 28, 28]), { taps: [] }).taps).toEqual({});
       expect(Object.keys(model.forwardWith(zeros([1, 1, 28, 28]), { taps: ["fc2", "fc2"] }).taps)).toEqual(["fc2"]);
     }));
 
-  it("gives a map that gradients can be taken of where every layer is frozen, unless recording is off", () =>
+  it("returns a map with a gradient even if every layer is frozen, unless recording is off", () =>
     tidy(() => {
       const model = use(createModel("simple-cnn")).requiresGrad_(false);
       const x = zeros([1, 1, 28, 28]);
@@ -260,22 +260,25 @@ describe("forwardWith", () => {
       expect(model.forward(x).requiresGrad).toBe(false);
     }));
 
-  it.each([["pool3"], ["conv1.weight"], [""], ["__proto__"]])("refuses the path %j and lists the nearest", (path) => {
-    const model = use(createModel("simple-cnn"));
-    const thrown = caught(() => model.forwardWith(zeros([1, 1, 28, 28]), { taps: [path] }));
-    expect(thrown).toMatchObject({
-      code: "E_CONFIG",
-      message: expect.stringMatching(/no layer ".*"; the nearest are \w+, \w+, \w+/),
-    });
-  });
+  it.each([["pool3"], ["conv1.weight"], [""], ["__proto__"]])(
+    "refuses the path %j and lists the most similar ones",
+    (path) => {
+      const model = use(createModel("simple-cnn"));
+      const thrown = caught(() => model.forwardWith(zeros([1, 1, 28, 28]), { taps: [path] }));
+      expect(thrown).toMatchObject({
+        code: "E_CONFIG",
+        message: expect.stringMatching(/no layer ".*"; the nearest are \w+, \w+, \w+/),
+      });
+    },
+  );
 
-  it("puts pool1 and pool2 nearest to pool3", () => {
+  it("suggests pool1 and pool2 for pool3", () => {
     expect(() => use(createModel("simple-cnn")).forwardWith(zeros([1, 1, 28, 28]), { taps: ["pool3"] })).toThrow(
       /the nearest are pool1, pool2/,
     );
   });
 
-  it("says so where a module did not run", () => {
+  it("reports that a module did not run", () => {
     class Lazy extends SimpleCNN {
       override forward(x: Tensor): Tensor {
         return this.fc2?.forward(x.flatten(1).narrow(1, 0, 128)) as Tensor;
@@ -289,7 +292,7 @@ describe("forwardWith", () => {
     );
   });
 
-  it("leaves nothing behind, also where the forward pass fails", () => {
+  it("leaves no live tensor, even if the forward pass fails", () => {
     const model = use(createModel("simple-cnn"));
     const before = memory().liveTensors;
     for (let i = 0; i < 3; i++) {
@@ -310,7 +313,7 @@ describe("mapSize", () => {
     expect(mapSize(model.to("float64"), [1, 28, 28])).toEqual([7, 7]);
   });
 
-  it("changes neither modes nor running statistics, and keeps no tensor", () => {
+  it("changes neither modes nor running statistics, and leaves no live tensor", () => {
     const model = use(createModel("simple-cnn", { norm: "batch" })) as SimpleCNN;
     model.bn1?.eval();
     const before = memory().liveTensors;
@@ -320,7 +323,7 @@ describe("mapSize", () => {
     expect(memory().liveTensors).toBe(before);
   });
 
-  it("refuses a layer whose output is no map", () => {
+  it("refuses a layer whose output is not a map", () => {
     const model = use(createModel("simple-cnn"));
     expect(() => mapSize(model, [1, 28, 28], "fc1")).toThrow(/fc1 gives \[1, 128\], which is no map/);
     expect(() => mapSize(model, [3, 28, 28])).toThrow(/x must be \[N, 1, H, W\]/);
@@ -337,7 +340,7 @@ describe("defaultCamLayer", () => {
     expect(defaultCamLayer(model, [1, 224, 13])).toBe("act1");
   });
 
-  it("is the last of those with the largest map where none has 7", () => {
+  it("is the last of those with the largest map if none has 7 cells", () => {
     const model = use(createModel("simple-cnn", { head: "gap" }));
     expect(defaultCamLayer(model, [1, 6, 6])).toBe("act1");
     const resnet = use(createModel("resnet18", { width: 2 }));
@@ -346,13 +349,13 @@ describe("defaultCamLayer", () => {
     expect(defaultCamLayer(resnet, [3, 4, 4])).toBe("layer4"); // sides 1, 1, 1, 1
   });
 
-  it("is the only layer that a model of one stage names", () => {
+  it("is the only layer of a model with one stage", () => {
     const model = use(smallCnnOf(fixture("model_small_cnn_gap")));
     expect(model.camLayers).toEqual(["act3"]);
     expect(defaultCamLayer(model, [1, 28, 28])).toBe("act3");
   });
 
-  it("refuses images that the model cannot take, and changes nothing of the model", () => {
+  it("refuses images that the model cannot take, without changing the model", () => {
     const model = use(createModel("resnet18", { width: 2 })).train();
     const before = memory().liveTensors;
     expect(() => defaultCamLayer(model, [1, 28, 28])).toThrow(/ResNet: x must be \[N, 3, H, W\]/);
@@ -364,7 +367,7 @@ describe("defaultCamLayer", () => {
 });
 
 describe("a model's state", () => {
-  it("moves to another model of the same options, and not to one of others", () => {
+  it("can be loaded into a model with the same options, but not with others", () => {
     const [from, to] = [
       use(createModel("simple-cnn", { head: "gap" })),
       use(createModel("simple-cnn", { head: "gap" })),
@@ -388,7 +391,7 @@ describe("a model's state", () => {
     expect(memory().liveTensors).toBe(before);
   });
 
-  it("loads what there is where strict is off", () => {
+  it("is loaded as far as it fits if strict is false", () => {
     const model = use(createModel("simple-cnn", { head: "gap", numClasses: 2 }));
     tidy(() => model.loadStateDict(new Map([["fc.bias", tensor([3, -3])]]), { strict: false }));
     expect((model as SimpleCNN).fc?.bias as Tensor).toBeAllclose([3, -3]);

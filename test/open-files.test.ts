@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, it } from "vitest";
 
-it("a machine that opens no further file ends the reading, and no good image is left out as a bad one", async () => {
+it("if no more files can be opened, reading ends with an error, and valid images are not skipped as bad ones", async () => {
   const program = join(import.meta.dirname, "programs", "open-files.mjs");
   const image = join(import.meta.dirname, "fixtures", "inputs", "two-by-two.png");
   const command = `ulimit -n 200; exec "${process.execPath}" "${program}" "${image}"`;

@@ -87,7 +87,7 @@ function adamW(params: Parameters): Optimizer {
 describe.each(Object.entries(CASES))("%s", (name, { make, rate }) => {
   const reference = fixture(name);
 
-  it.each(["float32", "float64"] as const)("goes torch's way for ten steps in %s", (dtype) => {
+  it.each(["float32", "float64"] as const)("agrees with torch for ten steps in %s", (dtype) => {
     const tolerance = dtype === "float64" ? { rtol: 1e-9, atol: 1e-11 } : reference.tolerance;
     const model = own(new Sequential(new Linear(6, 8), new Linear(8, 4))).to(dtype);
     const [first, second] = [model.at(0) as Linear, model.at(1) as Linear];
@@ -144,7 +144,7 @@ describe("settings and groups, against torch", () => {
   it.each<[string, (a: Tensor, b: Tensor) => Optimizer, number[]]>([
     ["SGD without momentum", (a, b) => new SGD([a, b], { lr: 0.1 }), [0.6561, -1.3122, 1.9683, 0.4524375, 1.824]],
     [
-      "SGD with dampening, a parameter whose gradient comes late",
+      "SGD with dampening, and a parameter without a gradient in the first steps",
       (a, b) => new SGD([a, b], { lr: 0.1, momentum: 0.9, dampening: 0.5, weightDecay: 0.01 }),
       [0.426070756000125, -0.85214151200025, 1.2782122680003751, 0.4400552375, 0.6641611999999999],
     ],
@@ -208,7 +208,7 @@ describe("settings and groups, against torch", () => {
 });
 
 describe("a step", () => {
-  it("leaves parameters without a gradient alone", () => {
+  it("does not change parameters without a gradient", () => {
     const [used, unused] = [leaf([1]), leaf([1])];
     const optimizer = own(new AdamW([used, unused], { lr: 0.1, weightDecay: 0.5 }));
     tidy(() => backward(used.square().sum()));
@@ -231,7 +231,7 @@ describe("a step", () => {
     expect(weight.grad).toBeNull();
   });
 
-  it.each(["sgd", "adam"])("puts values in their places where memory layouts differ (%s)", (kind) =>
+  it.each(["sgd", "adam"])("assigns values correctly if memory formats differ (%s)", (kind) =>
     tidy(() => {
       const make = (weight: Tensor) =>
         own(kind === "sgd" ? new SGD([weight], { lr: 0.1, momentum: 0.9 }) : new Adam([weight], { lr: 0.1 }));
@@ -254,7 +254,7 @@ describe("a step", () => {
     }),
   );
 
-  it("keeps no tensor but its state, for any number of steps", () => {
+  it("keeps no tensor except its state, for any number of steps", () => {
     const model = own(new Sequential(new Linear(3, 3), new Linear(3, 1)));
     const optimizer = own(new AdamW(model.namedParameters()));
     const step = () =>
@@ -290,7 +290,7 @@ describe("gradient norms", () => {
     return params;
   };
 
-  it("is taken over all gradients, and clips as torch's clip_grad_norm_", () => {
+  it("is computed over all gradients, and clips like torch's clip_grad_norm_", () => {
     const params = withGradients();
     expect(gradNorm(params)).toBe(13);
     expect(clipGradNorm(params, 6.5)).toBe(13);
@@ -305,13 +305,13 @@ describe("gradient norms", () => {
     expect(gradNorm(params)).toBeCloseTo(6.5, 5);
   });
 
-  it.each([13.1, Number.POSITIVE_INFINITY])("leaves gradients alone under a limit of %d", (limit) => {
+  it.each([13.1, Number.POSITIVE_INFINITY])("does not change gradients under a limit of %d", (limit) => {
     const params = withGradients();
     expect(clipGradNorm(params, limit)).toBe(13);
     expect(params[1]?.grad).toBeAllclose([12, 0, 0], { rtol: 0, atol: 0 });
   });
 
-  it("is 0 without gradients, reported where it is not finite, and takes named parameters", () => {
+  it("is 0 without gradients, is reported if it is not finite, and accepts named parameters", () => {
     expect(gradNorm([leaf([1])])).toBe(0);
     const bad = leaf([1]);
     bad.grad = tensor([Number.NaN], { dtype: "float64" });
@@ -327,7 +327,7 @@ describe("bad input", () => {
     ["empty groups", () => new SGD([{ params: [] }], { lr: 0.1 }), /params is empty/],
     ["a negative rate", () => new SGD([weight()], { lr: -1 }), /SGD: lr must be a number >= 0, got -1/],
     [
-      "a rate that is no number",
+      "a rate that is not a number",
       () => new AdamW([weight()], { lr: Number.NaN }),
       /AdamW: lr must be a number >= 0, got NaN/,
     ],
@@ -345,7 +345,7 @@ describe("bad input", () => {
     ],
     ["a parameter twice", () => twice(weight()), /parameter "1" is the same tensor as "0"/],
     [
-      "two of one name",
+      "two parameters of one name",
       () =>
         new SGD(
           [
@@ -374,13 +374,13 @@ describe("bad input", () => {
   });
   const twice = (param: Tensor) => new SGD([param, param], { lr: 0.1 });
 
-  it("is refused where the rate is set", () => {
+  it("is refused when the rate is set", () => {
     const optimizer = own(new SGD([weight()], { lr: 0.1 }));
     expect(() => Object.assign(optimizer, { lr: Number.NaN })).toThrow(/SGD: lr must be a number >= 0, got NaN/);
     expect(optimizer.lr).toBe(0.1);
   });
 
-  it("says so where a parameter was disposed, as Module.to does", () => {
+  it("reports a parameter that was disposed, as Module.to does", () => {
     const model = own(new Linear(2, 2));
     const optimizer = own(new SGD(model.parameters(), { lr: 0.1 }));
     model.to("float64");

@@ -32,14 +32,14 @@ const weightOf = (model: Model, name: string) => model.namedParameters().get(nam
 describe.each(SMALL)("loadPretrained into %s", (name, options) => {
   const of = (extra: ModelOptions, seed: number) => make(name, { ...options, ...extra }, seed);
 
-  it("copies weights that fit, and has nothing to say", () =>
+  it("copies weights that fit, without a note", () =>
     tidy(() => {
       const [from, to] = [of({ numClasses: 7, inChannels: 3 }, 1), of({ numClasses: 7, inChannels: 3 }, 2)];
       expect(loadPretrained(to, from.stateDict())).toEqual({ notes: [] });
       for (const [key, value] of from.stateDict()) expect(to.stateDict().get(key)?.equal(value), key).toBe(true);
     }));
 
-  it("leaves the classifier fresh for another number of classes, and says so", () =>
+  it("keeps the new classifier for another number of classes, with a note", () =>
     tidy(() => {
       const [from, to] = [of({ numClasses: 1000, inChannels: 3 }, 1), of({ numClasses: 10, inChannels: 3 }, 2)];
       const before = weightOf(to, `${to.classifier}.weight`).clone();
@@ -63,7 +63,7 @@ describe.each(SMALL)("loadPretrained into %s", (name, options) => {
       });
     }));
 
-  it("repeats it in turn and scales it for other numbers, as timm does", () =>
+  it("repeats it cyclically and scales it for other numbers of channels, as timm does", () =>
     tidy(() => {
       const [from, to] = [of({ numClasses: 5, inChannels: 3 }, 1), of({ numClasses: 5, inChannels: 5 }, 2)];
       expect(loadPretrained(to, from.stateDict()).notes).toEqual([expect.stringMatching(/repeated to 5 channels/)]);
@@ -73,7 +73,7 @@ describe.each(SMALL)("loadPretrained into %s", (name, options) => {
       });
     }));
 
-  it("changes nothing where a name is missing, unexpected or of another shape", () =>
+  it("changes nothing if a name is missing, unexpected or of another shape", () =>
     tidy(() => {
       const to = of({ numClasses: 5, inChannels: 3 }, 2);
       const before = new Map(Array.from(to.stateDict(), ([key, value]) => [key, value.clone()]));
@@ -98,7 +98,7 @@ describe("weights of another architecture", () => {
     ["convnextv2_atto", {}, "resnet18", {}, /look like convnextv2_atto/],
     ["convnextv2_femto", {}, "convnextv2_atto", {}, /look like convnextv2_femto/],
     ["simple-cnn", { head: "gap" }, "resnet18", {}, /look like simple-cnn/],
-  ] as const)("of %s %o are refused by %s with what they look like", (from, options, to, toOptions, message) =>
+  ] as const)("of %s %o are refused by %s, naming what they look like", (from, options, to, toOptions, message) =>
     tidy(() => {
       const target = make(to, { numClasses: 3, inChannels: 3, ...toOptions });
       expect(() => loadPretrained(target, state(from, options))).toThrow(
@@ -112,7 +112,7 @@ describe("weights of another architecture", () => {
     ["model.layer1.0.weight", /prefix/],
     ["visual.weight", /none of this project's models/],
     ["downsample_layers.0.0.weight", /authors' repository/],
-  ])("with names such as %s are told apart", (name, message) =>
+  ])("with names such as %s are recognised", (name, message) =>
     tidy(() => {
       const target = make("resnet18", { width: 4, numClasses: 3 });
       expect(() => loadPretrained(target, new Map([[name, zeros([1])]]))).toThrow(
@@ -129,7 +129,7 @@ describe("train --weights", () => {
     ...{ batchSize: 32, epochs: 1, figures: false, plain: true },
   };
 
-  it("starts from a file made for other classes and channels, and tells what was adapted", async () => {
+  it("starts from a file for other classes and channels, and reports what was adapted", async () => {
     const path = join(folder, "imagenet.safetensors");
     await saveSafetensors(path, make("resnet18", { width: 4, stem: "small" }).stateDict());
     const warnings: string[] = [];
@@ -142,7 +142,7 @@ describe("train --weights", () => {
     ]);
   });
 
-  it("reads what torch.save wrote, and says what it looks like where it does not fit; code in it is never run", async () => {
+  it("reads torch.save files, names what they look like if they do not fit, and never runs code in them", async () => {
     const torchFile = (name: string) => join(import.meta.dirname, "fixtures", "torch-files", name);
     await expect(train({ ...config, experiment: "pth", weights: torchFile("model.pth") })).rejects.toMatchObject({
       code: "E_CHECKPOINT",
@@ -155,7 +155,7 @@ describe("train --weights", () => {
     });
   });
 
-  it("names the options where the weights have another stem", async () => {
+  it("names the options if the weights have another stem", async () => {
     const path = join(folder, "stem.safetensors");
     await saveSafetensors(path, make("resnet18", { width: 4, stem: "imagenet" }).stateDict());
     await expect(train({ ...config, experiment: "stem", weights: path })).rejects.toMatchObject({
@@ -168,7 +168,7 @@ describe("train --weights", () => {
     expect(test?.images).toBe(20);
   });
 
-  it("takes a run for its best epoch, and DataParallel's prefix off", async () => {
+  it("loads the best epoch of a run, and removes DataParallel's prefix", async () => {
     await train({ ...config, experiment: "first" });
     const warnings: string[] = [];
     const onEvent = (event: { type: string; message?: string }) =>
@@ -181,7 +181,7 @@ describe("train --weights", () => {
     expect(warnings).toEqual([]);
   });
 
-  it("refuses images that the model's stem shrinks to nothing, before a run is made", async () => {
+  it("refuses images that the model's stem reduces to size 0, before a run is made", async () => {
     const small = {
       ...config,
       width: undefined,

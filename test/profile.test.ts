@@ -84,12 +84,12 @@ describe("train with a profile", () => {
     expect(stray).toEqual([]);
   });
 
-  it("reports a window that the run's end cuts short", async () => {
+  it("reports a window that the end of the run shortens", async () => {
     const events = await eventsOf({ ...SMALL, experiment: "short", profile: true, maxSteps: 7 });
     expect(events.find(({ type }) => type === "profile")).toMatchObject({ report: { steps: 2 } });
   });
 
-  it("reports a window that the signal cuts short", async () => {
+  it("reports a window that the signal shortens", async () => {
     const [stop, reports] = [new AbortController(), [] as ProfileReport[]];
     const onEvent = (event: TrainEvent) => {
       if (event.type === "step" && event.step === 7) stop.abort();
@@ -100,7 +100,7 @@ describe("train with a profile", () => {
     expect(reports).toEqual([expect.objectContaining({ steps: 2 })]);
   });
 
-  it("warns where the run is over before the window begins", async () => {
+  it("warns if the run ends before the window begins", async () => {
     const events = await eventsOf({ ...SMALL, experiment: "warm-up", profile: true, maxSteps: 5 });
     expect(events).toContainEqual({
       type: "warning",
@@ -110,7 +110,7 @@ describe("train with a profile", () => {
     expect(existsSync(pathOf("warm-up", "profile.json"))).toBe(false);
   });
 
-  it("is asked for anew when a run goes on, and makes no other run of it", async () => {
+  it("must be requested again on resuming, and does not make it another run", async () => {
     await train({ ...SMALL, experiment: "resumed", profile: true, maxSteps: 6 });
     expect(json("resumed", "config.json")).toMatchObject({ profile: false });
     const plain = await eventsOf({ ...SMALL, experiment: "resumed", resume: true, maxSteps: 7 });
@@ -126,7 +126,7 @@ describe("train with a profile", () => {
     expect(again.find(({ type }) => type === "profile")).toMatchObject({ report: { steps: 6 } });
   });
 
-  it("leaves no old profile to a run that begins anew", async () => {
+  it("removes an old profile from a run that starts again", async () => {
     await train({ ...SMALL, experiment: "anew", profile: true, maxSteps: 6 });
     await train({ ...SMALL, experiment: "anew", overwrite: true, maxSteps: 6 });
     expect(["profile.json", "profile-trace.json"].filter((name) => existsSync(pathOf("anew", name)))).toEqual([]);
@@ -147,7 +147,7 @@ describe("batch-cam train --profile", () => {
     expect(err).toContain(message);
   });
 
-  it("prints phases, operators and modules, and where the files are", async () => {
+  it("prints phases, operators, modules and the paths of the files", async () => {
     const fake = fakeIo();
     const command = createTrainCommand(async () => ({ train, renderReport: async () => "" }));
     const argv = ["--limit-train=192", "--val-images=60", "--limit-test=60", "-b", "32", "--epochs=2", "--no-figures"];

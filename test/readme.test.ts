@@ -33,7 +33,7 @@ describe("the README's library example", () => {
 });
 
 describe("the grid in docs/comparing.md", () => {
-  it("is one that `compare` takes", async () => {
+  it("is accepted by `compare`", async () => {
     const [, grid = ""] = page("comparing.md").match(/```yaml\n([\s\S]*?)```/) ?? [];
     writeFileSync(join(folder, "study.yaml"), grid);
     const { code, out, err } = await runNode([BIN, "compare", "study.yaml", "--list"], { cwd: folder });
@@ -51,7 +51,7 @@ describe("the table of entries in docs/library.md", () => {
     }),
   );
 
-  it.each(rows)("$entries hold $names", ({ entries, names }) => {
+  it.each(rows)("$entries export $names", ({ entries, names }) => {
     const imports = entries.map((entry) => `...Object.keys(await import("${entry}"))`).join(", ");
     const { stdout, stderr } = run(
       process.execPath,

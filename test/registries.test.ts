@@ -152,7 +152,7 @@ async function run(...argv: string[]) {
 }
 
 describe("a config made with something new of each kind", () => {
-  it.each(CHOICES)("takes the new %s, and names it for a misspelt one", (key, name, misspelt) => {
+  it.each(CHOICES)("accepts the new %s, and suggests it for a misspelt one", (key, name, misspelt) => {
     expect(parseConfig(schema, { [key]: name }, { what: "train" })[key]).toBe(name);
     expect(() => parseConfig(schema, { [key]: misspelt }, { what: "train" })).toThrow(
       new RegExp(`${key} must be one of .*"${name}".*, got "${misspelt}" \\(did you mean "${name}"\\?\\)`),
@@ -169,14 +169,14 @@ describe("a config made with something new of each kind", () => {
     expect(() => parseFlags(["--toy-widht", "8"], flags, "train")).toThrow(/did you mean --toy-width\?/);
   });
 
-  it("tells in the help of explain which methods and models there are", () => {
+  it("lists the methods and models in the help of explain", () => {
     const help = helpOf(explainConfigOf(FEATURES_WITH_TOYS)).replace(/\s+/g, " ");
     expect(help).toMatch(/GuidedBackprop, ToyCAM/);
     expect(help).toMatch(/3 for ToyCAM/);
     expect(help.replaceAll(" ", "")).toContain("toynet");
   });
 
-  it("leaves the package's own config as it was", () => {
+  it("does not change the package's own config", () => {
     expect(helpOf(TrainConfig)).not.toContain("toy");
     expect(Object.keys(fieldsOf(TrainConfig))).toEqual(Object.keys(fieldsOf(trainConfigOf(FEATURES))));
   });
@@ -185,7 +185,7 @@ describe("a config made with something new of each kind", () => {
 describe("the tables of docs/", () => {
   const commands = Promise.all(COMMANDS.map(({ load }) => load()));
 
-  it("are those of the descriptions", async () => {
+  it("agree with the descriptions", async () => {
     const tables = tablesOf(FEATURES, fieldsOf(TrainConfig), await commands);
     const pages = readdirSync(DOCS).filter((name) => name.endsWith(".md"));
     const found = new Set<string>();
@@ -213,13 +213,13 @@ describe("the tables of docs/", () => {
     for (const [name, row] of Object.entries(rows)) expect(tables[name]).toMatch(row);
   });
 
-  it("cannot be of a name that there is not", () => {
+  it("must have a known name", () => {
     expect(() => withTables("<!-- table: toys -->\n<!-- end of table -->", {})).toThrow(/no table "toys"/);
   });
 });
 
 describe("a new command", () => {
-  it("runs, is in the help, and is named for a misspelt one", async () => {
+  it("runs, is in the help, and is suggested for a misspelt one", async () => {
     expect(await run("toycommand", "--toy-flag")).toEqual({ code: 0, out: "toy true\n", err: "" });
     expect((await run("--help")).out).toMatch(/^ {2}toycommand +Does nothing\.$/m);
     expect((await run("help", "toycommand")).out).toContain("--toy-flag");
@@ -232,14 +232,14 @@ describe("a new command", () => {
 describe("a new model family", () => {
   const families = [...FAMILIES, family as ModelFamily];
 
-  it("makes its models, and is named for a misspelt one", () =>
+  it("makes its models, and is suggested for a misspelt one", () =>
     tidy(() => {
       using model = createModelOf(families, "toynet", { toyWidth: 6 });
       expect(model.forward(rand([2, 1, 8, 8])).sizes).toEqual([2, 10]);
       expect(() => createModelOf(families, "toynat")).toThrow(/unknown model "toynat" \(did you mean "toynet"\?\)/);
     }));
 
-  it("recognises its weights, and is the nearest of weights that are almost its own", () =>
+  it("recognises its weights, and is suggested for similar weights", () =>
     tidy(() => {
       using model = createModelOf(families, "toynet", { toyWidth: 6 });
       const weights = model.stateDict();
@@ -256,8 +256,8 @@ describe("a new model family", () => {
   });
 });
 
-describe("something new by its name", () => {
-  it("is a data set, with options of its own", async () => {
+describe("a new feature", () => {
+  it("may be a data set with its own options", async () => {
     const seen: object[] = [];
     const split = splitOf(zeros([4, 1, 8, 8], { dtype: "uint8" }), tensor([0n, 1n, 0n, 1n]));
     const load = async (options: object) => {
@@ -275,13 +275,13 @@ describe("something new by its name", () => {
     await expect(loadDatasetOf(sets, "toyzet")).rejects.toThrow(/, "toyset", got "toyzet" \(did you mean "toyset"\?\)/);
   });
 
-  it("is a distance", () => {
+  it("may be a distance", () => {
     const known = registryOf([{ name: "toydistance", distance: l1 }]);
     expect(distanceIn(known, "toydistance", "f")).toBe(l1);
     expect(() => distanceIn(known, "toydistence", "f")).toThrow(/f: distance must be "toydistance" or .*did you mean/);
   });
 
-  it("is a baseline", () => {
+  it("may be a baseline", () => {
     const [description] = FEATURES_WITH_TOYS.baselines.slice(-1);
     if (description === undefined) throw new Error("there is no baseline");
     const known = registryOf([{ ...description, term: () => tensor(3) }]);
@@ -289,7 +289,7 @@ describe("something new by its name", () => {
     expect(() => baselineLossOf(known, "toybasline", {} as BaselineInput)).toThrow(/did you mean "toybaseline"\?/);
   });
 
-  it("is an optimizer or a schedule", () => {
+  it("may be an optimizer or a schedule", () => {
     const weight = rand([2]).requiresGrad_();
     const create = () => new SGD([weight], { lr: 1 });
     const optimizers = registryOf([{ name: "toyopt", create }]);
@@ -302,7 +302,7 @@ describe("something new by its name", () => {
     );
   });
 
-  it("is a method of explanation, however it is spelt", () =>
+  it("may be a CAM method, in any spelling", () =>
     tidy(() => {
       const toy: NamedMethod = {
         name: "ToyCAM",
@@ -321,7 +321,7 @@ describe("something new by its name", () => {
 });
 
 describe("explain", () => {
-  it("has the maps of several methods under the names that were asked for, also in its type", () =>
+  it("has the maps of several methods under the requested names, also in its type", () =>
     tidy(() => {
       using model = new ToyNet();
       const { maps } = explain(model, rand([2, 1, 8, 8]), { method: ["GradCAM", "EigenCAM"] });

@@ -44,7 +44,7 @@ describe("batch-cam report of a grid", () => {
     expect(readdirSync(join(path, "report", "tables"))).toContain("cue.tex");
   });
 
-  it("says which runs are missing or damaged, and goes on with the others", async () => {
+  it("names missing and damaged runs, and continues with the others", async () => {
     const path = await storeNamed("gaps");
     const [first, second, third] = gridCells(GRID);
     const file = (cell: typeof first) => join(path, "cells", `${cell?.id}.json`);
@@ -63,7 +63,7 @@ describe("batch-cam report of a grid", () => {
     expect(text).toMatch(/mnist, guided, seed 0: damaged/);
   });
 
-  it("warns where the images of a data set have changed between its runs", async () => {
+  it("warns if the images of a data set have changed between its runs", async () => {
     const path = await storeNamed("changed");
     const [record] = gridRecords(GRID) as [ReturnType<typeof gridRecords>[number]];
     await new Store(path).write({ ...record, test: { ...record.test, images: 7 } });
@@ -74,7 +74,7 @@ describe("batch-cam report of a grid", () => {
     expect(text).toContain("The runs of simple-cnn on mnist were tested on different images: do not compare them.");
   });
 
-  it("replaces an earlier report, and leaves the records as they were", async () => {
+  it("replaces an earlier report, and does not change the records", async () => {
     const path = await storeNamed("twice");
     const records = () =>
       readdirSync(join(path, "cells")).map((name) => readFileSync(join(path, "cells", name), "utf8"));
@@ -88,7 +88,7 @@ describe("batch-cam report of a grid", () => {
     expect(records()).toEqual(before);
   });
 
-  it("warns of a file that cannot be written, and writes the page", async () => {
+  it("warns about a file that cannot be written, and writes the page", async () => {
     const path = await storeNamed("blocked");
     mkdirSync(join(path, "report", "tables", "time.csv"), { recursive: true });
     const { code, err } = await report(path);
@@ -108,7 +108,7 @@ describe("batch-cam report refuses", () => {
 
   it.each([
     ["no path", () => [], /report needs GRID\|RUN, which is missing: results folder/],
-    ["a folder that is not there", () => [join(folder, "nowhere")], /report: there is no .*nowhere/],
+    ["a missing folder", () => [join(folder, "nowhere")], /report: there is no .*nowhere/],
     ["a file", () => [join(made("f", { a: "" }), "a")], /is a file: name the results folder/],
     ["an empty folder", () => [made("empty")], /neither a grid's results folder .* nor a run directory/],
     [
@@ -117,7 +117,7 @@ describe("batch-cam report refuses", () => {
       /has records of a grid \(cells\/\) and no grid\.yaml/,
     ],
     [
-      "a grid.yaml that is none",
+      "a grid.yaml that is not a grid",
       () => {
         made("wrong/cells");
         return [made("wrong", { "grid.yaml": "models: [nope]\n" })];
@@ -125,7 +125,7 @@ describe("batch-cam report refuses", () => {
       /nope/,
     ],
     [
-      "a grid.yaml that is torn",
+      "an incomplete grid.yaml",
       () => {
         made("torn/cells");
         return [made("torn", { "grid.yaml": "models: [" })];
@@ -162,14 +162,14 @@ describe("batch-cam report of a run", () => {
     expect(text).toContain("Batch-CAM Loss, before λ");
   });
 
-  it("says so where the run was stopped before its end", async () => {
+  it("states that the run was stopped before its end", async () => {
     const config = JSON.parse(readFileSync(join(run, "config.json"), "utf8"));
     writeFileSync(join(run, "config.json"), JSON.stringify({ ...config, epochs: 5 }));
     await report(run);
     expect(textOf(readFileSync(join(run, "report.html"), "utf8"))).toMatch(/was stopped at step 8, before its end/);
   });
 
-  it("refuses one without a checkpoint, and says what is missing", async () => {
+  it("refuses a run without a checkpoint, naming what is missing", async () => {
     rmSync(join(run, "checkpoints"), { recursive: true });
     const { code, err } = await report(run);
     expect(code).not.toBe(0);
@@ -179,7 +179,7 @@ describe("batch-cam report of a run", () => {
 
 const browser = findBrowser();
 describe.skipIf(browser === undefined)("the page in a browser", () => {
-  it("loads nothing, is never wider than the window, and has no serious fault for who cannot see or use a mouse", async () => {
+  it("loads no other files, is never wider than the window, and has no serious accessibility fault", async () => {
     const path = await storeNamed("seen");
     await report(path);
     expect(await lookAt(join(path, "report.html"), { browser })).toEqual([]);

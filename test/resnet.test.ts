@@ -50,7 +50,7 @@ describe("the maps of a ResNet", () => {
     expect(defaultCamLayer(create(SMALL), [1, 64, 64])).toBe("layer4");
   });
 
-  it("have twice the channels in each stage, from the width on", () =>
+  it("have `width` channels in the first stage and twice as many in each next one", () =>
     tidy(() => {
       const model = create({ ...SMALL, width: 6 });
       const { logits, taps } = model.forwardWith(randn([2, 1, 16, 20]), { taps: ["bn1", ...model.camLayers] });
@@ -143,7 +143,7 @@ describe("a new ResNet", () => {
       expect(taps["layer4.1"]).toBeAllclose(taps["layer4.0"] as Tensor, { rtol: 0, atol: 0 });
     }));
 
-  it("is the same for a seed, and another for another", () => {
+  it("is the same for the same seed, and different for another", () => {
     const [a, b, c] = [4, 4, 5].map((seed) => {
       manualSeed(seed);
       return create(SMALL).stateDict().get("layer3.0.downsample.0.weight") as Tensor;
@@ -185,7 +185,7 @@ describe("a ResNet on unusual input", () => {
       expect(model.forward(zeros([0, 3, 32, 32])).shape).toEqual([0, 3]);
     }));
 
-  it("carries NaN to the logits of its own image alone, in evaluation", () =>
+  it("passes NaN only to the logits of the same image, in evaluation mode", () =>
     tidy(() => {
       const model = create(SMALL).eval();
       const x = randn([3, 1, 28, 28]);
@@ -206,7 +206,7 @@ describe("a ResNet on unusual input", () => {
     expect(forward).toThrow(expect.objectContaining({ code: "E_SHAPE", message: expect.stringMatching(message) }));
   });
 
-  it("says why one image cannot be trained on where its map has one cell", () => {
+  it("explains why a single image cannot be trained on if its map has one cell", () => {
     const model = create({ width: 2 });
     expect(() => tidy(() => model.forward(zeros([1, 3, 32, 32])))).toThrow(/more than one value per channel/);
   });

@@ -48,7 +48,7 @@ async function expectSameAgain(run: string, command: RegExp) {
 }
 
 describe("a run that was resumed", () => {
-  it("has its new number of epochs in its config, and the command of its card trains them all", async () => {
+  it("has its new number of epochs in its config, and its card's command trains all of them", async () => {
     await begin("longer");
     await resume("longer", "--epochs", "2", "--max-steps", "3");
     expect(json("longer", "config.json")).toMatchObject({ epochs: 2 });
@@ -60,7 +60,7 @@ describe("a run that was resumed", () => {
     await expectSameAgain("longer", /-again$/);
   });
 
-  it("has fewer epochs in its config where it ends earlier", async () => {
+  it("has fewer epochs in its config if it ends earlier", async () => {
     await begin("shorter", "--epochs", "4", "--max-steps", "3");
     await resume("shorter", "--epochs", "2", "--max-steps", "99");
     expect(json("shorter", "config.json")).toMatchObject({ epochs: 2 });
@@ -69,14 +69,14 @@ describe("a run that was resumed", () => {
     await expectSameAgain("shorter", /-again$/);
   });
 
-  it("names the limit that ended it in its command and not in its config, where that was given on resuming", async () => {
+  it("names the limit that ended it in its command but not in its config, if that was given on resuming", async () => {
     await begin("limited");
     await resume("limited", "--epochs", "3", "--max-steps", "3");
     expect(json("limited", "config.json")).not.toHaveProperty("maxSteps");
     await expectSameAgain("limited", /-again --max-steps 3$/);
   });
 
-  it("leaves its config as it is, to the byte, until something changes that describes it", async () => {
+  it("does not change its config, byte for byte, unless its description changes", async () => {
     await begin("same");
     const before = text("same", "config.json");
     await resume("same", "--threads", "1", "--keep-epochs", "2");
@@ -88,7 +88,7 @@ describe("a run that was resumed", () => {
     expect(text("same", "README.md")).toContain("On the 5 test images");
   });
 
-  it("says in its environment, its card and its report from which step on it had other threads", async () => {
+  it("records in its environment, its card and its report the step from which it had other threads", async () => {
     await begin("threads", "--tensorboard");
     await resume("threads", "--threads", "2"); // the run is complete, so no step used the other threads
     expect(text("threads", "README.md")).toMatch(/threads 1, .*trains it anew/);
@@ -114,7 +114,7 @@ describe("a run that was resumed", () => {
     expect(configs).toEqual(["1", "1", "2", "3"]);
   });
 
-  it("refuses other epochs than its schedule was laid out for, in one line that says why and what to do", async () => {
+  it("refuses other epochs if its schedule depends on them, in one line with the reason and advice", async () => {
     await begin("cosine", "--sched", "cosine", "--epochs", "2", "--max-steps", "1");
     const { code, ...text } = await cli("train", "--resume", join(folder, "cosine"), "--epochs", "1");
     expect(code).toBe(2);

@@ -33,8 +33,8 @@ const judgements = (experiment: string) =>
     .filter(({ kind }) => kind === "rejudged");
 const best = (experiment: string) => join(output, experiment, "checkpoints", "best.safetensors");
 
-describe("a run that goes on with other validation images", () => {
-  it("judges its best epoch again by them, once, and compares later epochs with that", async () => {
+describe("a run that continues with other validation images", () => {
+  it("validates its best epoch again with them, once, and compares later epochs with the result", async () => {
     const { result: before } = await run({ experiment: "others" }, { data: DATA });
     const { result, warnings } = await goOn("others", OTHER_VAL, { acceptNewData: true, epochs: 4 });
     const [row, ...more] = judgements("others");
@@ -65,7 +65,7 @@ describe("a run that goes on with other validation images", () => {
     expect(again.result.rejudged).toMatchObject({ epoch: before.bestEpoch, step: 8 });
   });
 
-  it("judges by the numbers that an evaluation of the same weights by these images gives", async () => {
+  it("gets the results that an evaluation of the same weights with these images gives", async () => {
     await run({ experiment: "numbers" }, { data: DATA });
     cpSync(join(output, "numbers"), join(output, "copy"), { recursive: true });
     const data = { ...DATA, test: OTHER_VAL.val };
@@ -75,7 +75,7 @@ describe("a run that goes on with other validation images", () => {
     expect(result.rejudged?.val).toEqual({ ...test, split: "val" });
   });
 
-  it("goes on with the same weights as if it had not been judged", async () => {
+  it("continues with the same weights as without that validation", async () => {
     const steps = async (experiment: string, data: object, more: TrainConfigInput) => {
       await run({ experiment, dropout: 0.2, modelEma: true }, { data: DATA });
       await goOn(experiment, data, { dropout: 0.2, modelEma: true, epochs: 3, ...more });
@@ -86,7 +86,7 @@ describe("a run that goes on with other validation images", () => {
     expect(judgements("judged")).toHaveLength(1);
   });
 
-  it("counts patience anew, so that it trains although the earlier images said that it was over", async () => {
+  it("counts patience from the start, so that it trains even if it had ended with the earlier images", async () => {
     const config = { experiment: "patient", epochs: 8, patience: 1, lr: 0.2 } as const;
     const { result: before } = await run(config, { data: DATA });
     expect(before.endedBy).toBe("patience");
@@ -95,8 +95,8 @@ describe("a run that goes on with other validation images", () => {
   });
 });
 
-describe("a run that goes on", () => {
-  it("with other training images and the same validation images judges nothing again", async () => {
+describe("a run that continues", () => {
+  it("with other training images and the same validation images validates nothing again", async () => {
     await run({ experiment: "training" }, { data: DATA });
     const { val } = DATA;
     const reversed = Int32Array.from({ length: 30 }, (_, i) => 29 - i);
@@ -110,20 +110,23 @@ describe("a run that goes on", () => {
   it.each([
     ["other", OTHER_VAL, { acceptNewData: true }],
     ["equal", DATA, {}],
-  ])("by %s validation images without its best weights chooses among the epochs to come", async (name, data, more) => {
-    const experiment = `lost-${name}`;
-    const { result: before } = await run({ experiment }, { data: DATA });
-    rmSync(best(experiment));
-    const complete = await goOn(experiment, data, more);
-    expect(complete.result).toMatchObject({ bestEpoch: 0, best: null, interrupted: false });
-    expect(complete.warnings).toEqual([
-      expect.stringMatching(/epoch \d, the best so far, cannot be judged .*is not there/),
-    ]);
-    expect(complete.warnings[0]?.startsWith("the validation images are others")).toBe(name === "other");
-    const { result, warnings } = await goOn(experiment, data, { ...more, epochs: 4 });
-    expect(warnings).toEqual([]);
-    expect(result.history.find(({ epoch }) => epoch === 3)?.bestSoFar).toBe(true);
-    expect(result.bestEpoch).toBeGreaterThan(before.history.length);
-    expect(Number((await readSafetensorsMetadata(best(experiment))).epoch)).toBe(result.bestEpoch);
-  });
+  ])(
+    "with %s validation images and without its best weights chooses among the next epochs",
+    async (name, data, more) => {
+      const experiment = `lost-${name}`;
+      const { result: before } = await run({ experiment }, { data: DATA });
+      rmSync(best(experiment));
+      const complete = await goOn(experiment, data, more);
+      expect(complete.result).toMatchObject({ bestEpoch: 0, best: null, interrupted: false });
+      expect(complete.warnings).toEqual([
+        expect.stringMatching(/epoch \d, the best so far, cannot be judged .*is not there/),
+      ]);
+      expect(complete.warnings[0]?.startsWith("the validation images are others")).toBe(name === "other");
+      const { result, warnings } = await goOn(experiment, data, { ...more, epochs: 4 });
+      expect(warnings).toEqual([]);
+      expect(result.history.find(({ epoch }) => epoch === 3)?.bestSoFar).toBe(true);
+      expect(result.bestEpoch).toBeGreaterThan(before.history.length);
+      expect(Number((await readSafetensorsMetadata(best(experiment))).epoch)).toBe(result.bestEpoch);
+    },
+  );
 });

@@ -77,7 +77,7 @@ async function stopped(step: number, more: TrainConfigInput = {}) {
   await train(config, { signal: stop.signal, onEvent });
 }
 
-describe("what a run keeps of its data", () => {
+describe("the record of a run's data", () => {
   it("is in data.json: classes, counts, size, normalisation, and each image's path and content", async () => {
     const { record, plan } = (await readRunData("runs/run")) as RunData;
     expect(record).toMatchObject({ classNames: ["bird", "cat", "dog"], channels: 1, imageSize: [16, 16] });
@@ -94,7 +94,7 @@ describe("what a run keeps of its data", () => {
   });
 });
 
-it("has its data.json before its config.json: what a kill between them leaves is no run, and a new one takes its place", async () => {
+it("is written before config.json: a kill between them does not leave a run, and a new one replaces it", async () => {
   mkdirSync("runs/begun");
   cpSync("runs/run/data.json", "runs/begun/data.json");
   expect((await judge()).code).toBe(0);
@@ -180,7 +180,7 @@ describe.each(CHANGES)("where $name", ({ change, said }) => {
   });
 });
 
-it("names a split that was renamed, of a table and of a folder, also where its new name is none of a split", async () => {
+it("names a split that was renamed, in a table and in a folder, even if its new name is not that of a split", async () => {
   for (const split of ["train", "val", "test"])
     for (const [i, name] of ["cat", "dog"].entries())
       await drawClass(join("sorted", split), name, { count: 4, from: 10 * split.length + i });
@@ -219,7 +219,7 @@ it("names a split that was renamed, of a table and of a folder, also where its n
 });
 
 describe("--accept-new-data", () => {
-  it("judges added images too, none of which the run was trained on, and says what was accepted", async () => {
+  it("also evaluates added images, none of which the run was trained on, and reports what was accepted", async () => {
     const { record } = (await readRunData("runs/run")) as RunData;
     for (const name of ["bird", "cat", "dog"]) await drawClass("photos", name, { count: 12, from: 300 });
     const { code, err } = await judge("--accept-new-data");
@@ -235,7 +235,7 @@ describe("--accept-new-data", () => {
     expect(data.join("; ")).toMatch(/test: \d+ images added/);
   });
 
-  it("keeps the run's classes in their order, and leaves out images of a class that it does not know", async () => {
+  it("keeps the run's classes in their order, and leaves out images of an unknown class", async () => {
     await drawClass("photos", "ant", { count: 10, shade: 220 });
     const { code, err } = await judge("--accept-new-data");
     expect(code, err).toBe(0);
@@ -246,7 +246,7 @@ describe("--accept-new-data", () => {
     expect(classification().accuracy).toBe(accuracy);
   });
 
-  it("leaves out of the test split what the run was trained on, also where it was renamed", async () => {
+  it("leaves images that the run was trained on out of the test split, even if they were renamed", async () => {
     const { record } = (await readRunData("runs/run")) as RunData;
     const trained = (record.splits.train?.files ?? []).slice(0, 6);
     mkdirSync("sorted");
@@ -259,7 +259,7 @@ describe("--accept-new-data", () => {
     expect(classification().images).toBe(record.splits.test?.images);
   });
 
-  it("never judges by a content that the run was trained on, under whatever path it lies now", async () => {
+  it("never evaluates on an image that the run was trained on, whatever its path is now", async () => {
     const { record } = (await readRunData("runs/run")) as RunData;
     const tested = (record.splits.test?.files ?? []).slice(0, 7);
     const trained = (record.splits.train?.files ?? []).slice(0, 7);
@@ -275,7 +275,7 @@ describe("--accept-new-data", () => {
     expect(classification().images).toBe((record.splits.test?.images ?? 0) - tested.length);
   });
 
-  it("keeps what a run has used and left out, so that the same data are no other data from then on", async () => {
+  it("records what a run has used and left out, so that the same data do not count as changed later", async () => {
     await stopped(9);
     const before = (await readRunData("runs/cut")) as RunData;
     const contents = (record: DataRecord, name: "train" | "val" | "test") =>
@@ -334,7 +334,7 @@ describe("--accept-new-data", () => {
     expect((await cli("evaluate", "runs/cut", ...QUICK)).err).toMatch(/images that the run leaves out: 1 added/);
   });
 
-  it("leaves every row of training images out of the test images of arrays, whatever row it is", async () => {
+  it("leaves every row of training images out of the test images of arrays, whatever its index", async () => {
     const { train: all } = await loadDataset("mnist");
     const rows = (from: number, count: number) => {
       const images = all.images.narrow(0, from, count);
@@ -372,7 +372,7 @@ describe("--accept-new-data", () => {
     expect((await evaluate("runs/npz", { ...options, dataDir: "mixed.npz" })).test.images).toBe(40);
   });
 
-  it("goes on with the run's own plan: the schedule is not stretched, and its images stay in their splits", async () => {
+  it("continues with the run's own plan: the schedule is not stretched, and images stay in their splits", async () => {
     await stopped(9, { sched: "cosine" });
     const before = (await readRunData("runs/cut")) as RunData;
     for (const name of ["bird", "cat", "dog"]) await drawClass("photos", name, { count: 30, from: 300 });
@@ -405,7 +405,7 @@ describe("--accept-new-data", () => {
     expect((await cli("evaluate", "runs/cut", ...QUICK)).code).toBe(0);
   });
 
-  it("ends before the schedule does where images are gone, and says so", async () => {
+  it("ends before the schedule if images are gone, with a warning", async () => {
     await stopped(9, { sched: "cosine" });
     for (const name of ["bird", "cat", "dog"]) for (let i = 0; i < 12; i++) rmSync(`photos/${name}/${i}.png`);
     const warnings: string[] = [];
@@ -418,7 +418,7 @@ describe("--accept-new-data", () => {
     expect(warnings.join("\n")).toMatch(/an epoch is \d+ steps, in the run's plan \d+, so that the run ends before/);
   });
 
-  it("refuses to train on where a class of the run has no image any more", async () => {
+  it("refuses to continue if a class of the run has no image any more", async () => {
     await stopped(5);
     renameSync("photos/cat", "photos/kitten");
     const { code, err } = await cli("train", "--resume", "runs/cut", "--accept-new-data");
@@ -435,7 +435,7 @@ describe("--accept-new-data", () => {
       ["--resume", "runs/run", "--deterministic", "--accept-new-data"],
       /false with --deterministic/,
     ],
-  ])("has no place with %s", async (_, argv, said) => {
+  ])("is refused with %s", async (_, argv, said) => {
     const { code, err } = await cli("train", ...argv);
     expect(code).toBe(2);
     expect(err).toMatch(said);
@@ -450,7 +450,7 @@ describe("equal images under several names", () => {
       ([name, split]) => [name, new Set(split.files?.map(({ hash }) => hash))] as const,
     );
 
-  it("are in one split where it is drawn, of a table also where a row is given twice", async () => {
+  it("are in one split if it is drawn at random, also if a row of a table is given twice", async () => {
     for (const name of ["bird", "cat", "dog"])
       for (let i = 0; i < 24; i += 2) linkSync(`photos/${name}/${i}.png`, `photos/${name}/again-${i}.png`);
     const names = readdirSync("photos").flatMap((name) =>
@@ -479,7 +479,7 @@ describe("equal images under several names", () => {
     }
   });
 
-  it("are named once, with their number, where the files put them into two splits", async () => {
+  it("are reported once, with their number, if the files put them into two splits", async () => {
     cpSync("photos", "sorted/train", { recursive: true });
     for (const i of [1, 2, 3]) cpSync(`photos/cat/${i}.png`, `sorted/test/cat/other-${i}.png`);
     await drawClass("sorted/test", "dog", { count: 3, from: 700 });
@@ -493,8 +493,8 @@ describe("equal images under several names", () => {
   });
 });
 
-describe("a run whose data are as they were", () => {
-  it("is evaluated, explained and resumed from any working folder, after a move of the data, the run, or both", async () => {
+describe("a run whose data have not changed", () => {
+  it("can be evaluated, explained and resumed from any working folder, after a move of the data, the run, or both", async () => {
     expect((await cli("train", "--resume", "runs/run")).code).toBe(0); // the run notes that its data are here
     mkdirSync("elsewhere");
     process.chdir("elsewhere");
@@ -518,7 +518,7 @@ describe("a run whose data are as they were", () => {
     ).toBe("");
   });
 
-  it("finds its data beside it where both were moved together", async () => {
+  it("finds its data next to it if both were moved together", async () => {
     await stopped(3, { epochs: 1 });
     expect((await train({ resume: "runs/cut" })).interrupted).toBe(false);
     mkdirSync("moved");
@@ -527,7 +527,7 @@ describe("a run whose data are as they were", () => {
     expect([code, err]).toEqual([0, ""]);
   });
 
-  it("explains files with nothing but itself", async () => {
+  it("can explain files without its data", async () => {
     cpSync("photos/cat/1.png", "photo.png");
     rmSync("photos", { recursive: true });
     const { code, manifest, err } = await explained("photo.png");
@@ -548,7 +548,7 @@ describe("a run whose data are as they were", () => {
     }
   });
 
-  it("says that its data.json is damaged, and never half believes it", async () => {
+  it("reports a damaged data.json, and does not use a part of it", async () => {
     const text = readFileSync("runs/run/data.json", "utf8");
     for (const damaged of [text.slice(0, 300), "[]", "{}", text.replace(/"files": "[^"]{9}/, '"files": "AAAAAAAAA')]) {
       writeFileSync("runs/run/data.json", damaged);
@@ -559,10 +559,10 @@ describe("a run whose data are as they were", () => {
   });
 });
 
-describe("a run of a version that kept no record of its data", () => {
+describe("a run of a version that did not record its data", () => {
   beforeEach(() => rmSync("runs/run/data.json"));
 
-  it("is compared by the mean images of its classes, which a note says", async () => {
+  it("is compared by the mean images of its classes, with a note", async () => {
     // It selected its test images by order, which this version repeats only for such a run.
     const { code, err } = await judge();
     expect(code).toBe(2);
@@ -576,7 +576,7 @@ describe("a run of a version that kept no record of its data", () => {
   });
 });
 
-describe("splits that a program gives", () => {
+describe("splits that a program passes", () => {
   async function splits(): Promise<{ train: Split; test: Split }> {
     const { train: all, test } = await loadDataset("mnist");
     const pick = (split: Split, from: number, count: number) =>
@@ -585,7 +585,7 @@ describe("splits that a program gives", () => {
   }
   const config = { epochs: 1, plain: true, figures: false, threads: 1, valImages: 20, experiment: "own" } as const;
 
-  it("are trained on, stay the program's, and are told from others by pixels and labels", async () => {
+  it("are trained on, are not freed, and are compared by pixels and labels", async () => {
     const own = await splits();
     const result = await train(config, { data: own });
     expect(result.test?.images).toBe(40);

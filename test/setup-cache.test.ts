@@ -38,7 +38,7 @@ const KEY = "0123456789abcdef".repeat(2);
 describe("the cache of built addons", () => {
   const take = (key = KEY) => takeAddon(key, join(place, "taken.node"), { env, root: "." });
 
-  it("gives back the same bytes, and under that key alone", async () => {
+  it("returns the same bytes, and only for that key", async () => {
     expect(await take()).toBe(false);
     expect(keepAddon(KEY, loadable, { env })).toBeNull();
     expect(await take(KEY.replace("0", "f"))).toBe(false);
@@ -56,7 +56,7 @@ describe("the cache of built addons", () => {
         keepAddon(KEY, join(place, "text"), { env });
       },
     ],
-  ])("removes and does not use an addon that %s", async (_, damage) => {
+  ])("removes an addon that %s, without using it", async (_, damage) => {
     keepAddon(KEY, loadable, { env });
     damage();
     expect(await take()).toBe(false);
@@ -64,7 +64,7 @@ describe("the cache of built addons", () => {
     expect(kept()).toEqual([]);
   });
 
-  it("keeps the sixteen that were used last, and removes what killed processes left a day ago", async () => {
+  it("keeps the sixteen most recently used ones, and removes files that killed processes left a day ago", async () => {
     const folder = join(place, "cache/batch-cam/addons");
     const small = join(place, "small");
     const old = new Date(Date.now() - 2 * 86_400_000);
@@ -144,7 +144,7 @@ describe("set-up of several checkouts", () => {
     chmodSync(join(place, "bin/cmake"), 0o755);
   });
 
-  it("compiles once where two run at once, and never for a third or where there is no cmake", async () => {
+  it("compiles once if two run at the same time, and not at all for a third or without cmake", async () => {
     const both = await Promise.all([setUp(checkout("one")), setUp(checkout("two"))]);
     expect(both.map(({ status }) => status)).toEqual([0, 0]);
     expect(both.filter(({ said }) => /waiting for another set-up .* same addon/.test(said))).toHaveLength(1);
@@ -157,7 +157,7 @@ describe("set-up of several checkouts", () => {
     expect(builds()).toBe(1);
   });
 
-  it("says that the cache cannot be written, and goes on without it", async () => {
+  it("reports that the cache cannot be written, and continues without it", async () => {
     writeFileSync(join(place, "file"), "");
     const { status, said } = await setUp(checkout("one"), { BATCH_CAM_CACHE: join(place, "file") });
     expect(said).toMatch(/not kept for other checkouts/);
@@ -174,11 +174,14 @@ describe("a build", () => {
     [{}, 8, 1, 1],
     [{ CMAKE_BUILD_PARALLEL_LEVEL: "3" }, 8, 5, 3],
     [{ CMAKE_BUILD_PARALLEL_LEVEL: "" }, 2, 32, 2],
-  ])("with %o on %i cores and %i GiB of free memory compiles %i files at once", (variables, cores, memory, jobs) => {
-    expect(compilerJobs(variables, { cores, memory: memory * GiB })).toBe(jobs);
-  });
+  ])(
+    "with %o on %i cores and %i GiB of free memory compiles %i files at the same time",
+    (variables, cores, memory, jobs) => {
+      expect(compilerJobs(variables, { cores, memory: memory * GiB })).toBe(jobs);
+    },
+  );
 
-  it.each(["many", "0", "-1", "1.5", "2 "])("refuses to compile %j files at once", (asked) => {
+  it.each(["many", "0", "-1", "1.5", "2 "])("refuses to compile %j files at the same time", (asked) => {
     expect(() => compilerJobs({ CMAKE_BUILD_PARALLEL_LEVEL: asked })).toThrow(
       `CMAKE_BUILD_PARALLEL_LEVEL is "${asked}", but it must be a whole number of at least 1`,
     );
@@ -188,7 +191,7 @@ describe("a build", () => {
     ["[12/40] Building CXX object addon.cc.o", "12 of 40"],
     ["[ 50%] Building CXX object addon.cc.o", "20 of 40"],
     ["a warning", null],
-  ])("tells from %s how far it is", (line, expected) => {
+  ])("reads its progress from %s", (line, expected) => {
     expect(buildProgress(line, 40)).toBe(expected);
   });
 });

@@ -93,7 +93,7 @@ function fakeLibtorch(folder: string, version = "2.11.0"): string {
 }
 
 describe("set-up", () => {
-  it("says nothing, within two seconds, and ends well where there is nothing to do", () => {
+  it("prints nothing and succeeds within two seconds if there is nothing to do", () => {
     expect(setup({}).status).toBe(0);
     const times = [1, 2, 3].map(() => {
       const start = performance.now();
@@ -110,16 +110,16 @@ describe("set-up", () => {
     ["python3", without("python3"), /no working python3 to fetch/, /^install Python 3 with pip .*LIBTORCH/],
     ["working python3", { ...ALL, python3: "exit 1" }, /no working python3 to fetch/, /^install Python 3 with pip/],
     ["pip", { ...ALL, python3: python({ pip: false }) }, /python3 has no pip/, /^install pip .*ensurepip.*LIBTORCH/],
-  ])("names cause and remedy where there is no %s", (_, programs, cause, remedy) => {
+  ])("names cause and remedy if there is no %s", (_, programs, cause, remedy) => {
     expectRefusal(setup(machine(programs), bareCheckout()), cause, remedy);
   });
 
-  it("names a CXX that is no program", () => {
+  it("names a CXX that is not a program", () => {
     const env = machine(ALL, { CXX: "no-such-compiler" });
     expectRefusal(setup(env, bareCheckout()), /CXX=no-such-compiler is not a program/, /name it in CXX/);
   });
 
-  it("names cause and remedy where there is no npm", () => {
+  it("names cause and remedy if there is no npm", () => {
     const root = bareCheckout(undefined, { packages: false });
     expectRefusal(setup(machine(ALL), root), /npm is not on PATH/, /^install Node with npm/);
   });
@@ -130,12 +130,22 @@ describe("a tool that fails", () => {
   const npm = (text: string) => says(text.replace(/^/gm, "npm error "));
 
   it.each([
-    ["may not write", "code EACCES\npath /x/node_modules", /npm may not write to \/x\/node_modules/, /^give yourself/],
-    ["finds a stale lock file", "code EUSAGE\nnot in sync", /package-lock\.json do not agree/, /^run `npm install`/],
+    [
+      "has no write permission",
+      "code EACCES\npath /x/node_modules",
+      /npm may not write to \/x\/node_modules/,
+      /^give yourself/,
+    ],
+    [
+      "finds an outdated lock file",
+      "code EUSAGE\nnot in sync",
+      /package-lock\.json do not match/,
+      /^run `npm install`/,
+    ],
     ["finds the disk full", "code ENOSPC\nno space", /no space left on the disk while npm/, /^free some space/],
-    ["is shown a strange certificate", "code SELF_SIGNED_CERT_IN_CHAIN", /does not trust/, /NODE_EXTRA_CA_CERTS/],
-    ["fails in a way of its own", "code EWHATEVER", /npm ci failed\n.*EWHATEVER/, /^fix what npm reports above/],
-  ])("is told with cause and remedy where npm %s", (_, text, cause, remedy) => {
+    ["receives an untrusted certificate", "code SELF_SIGNED_CERT_IN_CHAIN", /does not trust/, /NODE_EXTRA_CA_CERTS/],
+    ["fails for another reason", "code EWHATEVER", /npm ci failed\n.*EWHATEVER/, /^fix what npm reports above/],
+  ])("is reported with cause and remedy if npm %s", (_, text, cause, remedy) => {
     const root = bareCheckout(undefined, { packages: false });
     expectRefusal(setup(machine({ ...ALL, npm: npm(text) }), root), cause, remedy);
   });
@@ -143,8 +153,8 @@ describe("a tool that fails", () => {
   it.each([
     ["fills the disk", "OSError: [Errno 28] No space left on device", /no space left .* while pip/, /BATCH_CAM_CACHE/],
     ["finds no wheel", "ERROR: No matching distribution found for torch", /pip found no wheel of torch==/, /LIBTORCH/],
-    ["fails in a way of its own", "ERROR: whatever", /wheels\n.*ERROR: whatever/, /^fix what pip reports .*LIBTORCH/],
-  ])("is told with cause and remedy where pip %s", (_, text, cause, remedy) => {
+    ["fails for another reason", "ERROR: whatever", /wheels\n.*ERROR: whatever/, /^fix what pip reports .*LIBTORCH/],
+  ])("is reported with cause and remedy if pip %s", (_, text, cause, remedy) => {
     const env = machine({ ...ALL, python3: python({}, says(text)) });
     expectRefusal(setup(env, bareCheckout()), cause, remedy);
   });
@@ -169,21 +179,21 @@ describe("a tool that fails", () => {
       /does not compile\n.*tensor\.cc:1:1/,
       /whole output: .*build\.log/,
     ],
-  ])("is told with cause and remedy where the build %s", (_, text, cause, remedy) => {
+  ])("is reported with cause and remedy if the build %s", (_, text, cause, remedy) => {
     const env = machine({ ...ALL, cmake: says(text) }, { LIBTORCH: builtAgainst() });
     expectRefusal(setup(env, bareCheckout()), cause, remedy);
   });
 });
 
-describe("a LIBTORCH that will not do", () => {
+describe("a LIBTORCH that cannot be used", () => {
   const OWN_COPY = /^unset LIBTORCH .*2\.7 or newer/;
 
   it.each([
-    ["is no folder", () => join(place, "nowhere"), /LIBTORCH=.*nowhere: no such folder/],
-    ["holds no library", () => place, /LIBTORCH=.*: lib\/libtorch_cpu\.\w+ is not in it/],
+    ["is not a folder", () => join(place, "nowhere"), /LIBTORCH=.*nowhere: no such folder/],
+    ["contains no library", () => place, /LIBTORCH=.*: lib\/libtorch_cpu\.\w+ is not in it/],
     ["is the folder above", () => resolve(fakeLibtorch(join(place, "torch")), ".."), /did you mean .*torch\?/],
     [
-      "holds no headers",
+      "contains no headers",
       () => {
         const folder = fakeLibtorch(join(place, "torch"));
         rmSync(join(folder, "include"), { recursive: true });
@@ -201,11 +211,11 @@ describe("a LIBTORCH that will not do", () => {
       () => fakeLibtorch(join(place, "torch")),
       /libtorch 2\.11\.0 in .* does not load: .*torch_cpu/,
     ],
-  ])("is refused with the remedy where it %s", (_, make, cause) => {
+  ])("is refused with the remedy if it %s", (_, make, cause) => {
     expectRefusal(setup(machine(ALL, { LIBTORCH: make() }), bareCheckout()), cause, OWN_COPY);
   });
 
-  it("is refused by its headers' version where it has no version.py", () => {
+  it("is refused by its headers' version if it has no version.py", () => {
     const folder = fakeLibtorch(join(place, "torch"));
     rmSync(join(folder, "version.py"));
     const headers = join(folder, "include/torch/csrc/api/include/torch");
@@ -221,7 +231,7 @@ describe("without a network", () => {
   const NOWHERE = "http://127.0.0.1:9";
   const CONNECT = /^connect \(or set HTTPS_PROXY\) and run `npm run setup` again/;
 
-  it("says that pip cannot reach it, after passing over a torch of python3 that is too old", () => {
+  it("reports that pip cannot reach it, after skipping a torch of python3 that is too old", () => {
     const real = spawnSync("python3", ["-c", "import sys; print(sys.executable)"], { encoding: "utf8" }).stdout.trim();
     const torch = fakeLibtorch(join(place, "torch"), "2.4.1");
     const programs = { ...ALL, python3: python({ torch }, `exec '${real}' "$@"`) };
@@ -232,7 +242,7 @@ describe("without a network", () => {
     expect(readdirSync(join(place, "cache/batch-cam")).filter((name) => !/\.lock\.\d+$/.test(name))).toEqual([]);
   });
 
-  it("says that npm cannot reach it", () => {
+  it("reports that npm cannot reach it", () => {
     const settings = {
       npm_config_registry: NOWHERE,
       npm_config_cache: join(place, "npm"),
@@ -246,18 +256,18 @@ describe("without a network", () => {
 describe("a place that cannot be written", () => {
   const OTHER_CACHE = /set BATCH_CAM_CACHE to a folder .*LIBTORCH/;
 
-  it.runIf(process.platform === "linux")("is refused, not waited for, where it lies below /proc", () => {
+  it.runIf(process.platform === "linux")("is refused without waiting if it is below /proc", () => {
     const env = machine(ALL, { BATCH_CAM_CACHE: "/proc/batch-cam/cache" });
     expectRefusal(setup(env, bareCheckout()), /cannot make the folder \/proc\/batch-cam: .*ENOENT/, OTHER_CACHE);
   });
 
-  it("is refused where a file has the cache's name", () => {
+  it("is refused if a file has the cache's name", () => {
     writeFileSync(join(place, "file"), "");
     const env = machine(ALL, { BATCH_CAM_CACHE: join(place, "file") });
     expectRefusal(setup(env, bareCheckout()), /cannot make the folder .*file: .*EEXIST/, OTHER_CACHE);
   });
 
-  it("is refused where a file has the build folder's name", () => {
+  it("is refused if a file has the build folder's name", () => {
     const root = bareCheckout();
     writeFileSync(join(root, "native/build"), "");
     expectRefusal(setup(machine(ALL), root), /cannot make the folder .*native\/build: .*EEXIST/, /^move it away/);
@@ -271,7 +281,7 @@ const canMount = (() => {
   return spawnSync("umount", [folder]).status === 0;
 })();
 
-describe.runIf(canMount)("on a disk of its own", () => {
+describe.runIf(canMount)("on a separate disk", () => {
   let disk: string;
   const mount = (...options: string[]) =>
     expect(spawnSync("mount", ["-t", "tmpfs", "-o", options.join(","), "tmpfs", disk]).status).toBe(0);
@@ -281,7 +291,7 @@ describe.runIf(canMount)("on a disk of its own", () => {
   });
   afterEach(() => spawnSync("umount", [disk]));
 
-  it("says before it fetches that the cache's disk is too small", () => {
+  it("reports before the download that the cache's disk is too small", () => {
     mount("size=1m");
     expectRefusal(
       setup(machine(ALL, { BATCH_CAM_CACHE: disk }), bareCheckout()),
@@ -293,7 +303,7 @@ describe.runIf(canMount)("on a disk of its own", () => {
   it.each([
     ["has no space left for", "nr_inodes=1", /cannot make the folder .*: no space left on the disk \(ENOSPC\)/],
     ["is read-only under", "ro", /cannot make the folder .*: the file system is read-only \(EROFS\)/],
-  ])("says that the disk %s the cache", (_, option, cause) => {
+  ])("reports that the disk %s the cache", (_, option, cause) => {
     mount("size=1m", option);
     expectRefusal(setup(machine(ALL, { BATCH_CAM_CACHE: disk }), bareCheckout()), cause, /set BATCH_CAM_CACHE to/);
   });
@@ -301,7 +311,7 @@ describe.runIf(canMount)("on a disk of its own", () => {
   it.each([
     ["cmake's files", 8_192],
     ["the compiler's files", 65_536],
-  ])("says that the disk is full of %s", (_, room) => {
+  ])("reports that the disk is full of %s", (_, room) => {
     mount("size=1m");
     const root = bareCheckout(join(disk, "checkout"));
     mkdirSync(join(root, "native/binding"));
@@ -344,7 +354,7 @@ cp -r '${wheels}/torch-2.11.0.dist-info' "$target"`;
     return { child, ended: ended.then((status) => ({ status, said: text.err })) };
   }
 
-  it("is filled once by two checkouts that are set up at once", async () => {
+  it("is filled once by two checkouts that are set up at the same time", async () => {
     const env = withPip("sleep 1");
     const running = ["one", "two"].map((name) => start(env, bareCheckout(join(place, name))).ended);
     const outcomes = await Promise.all(running);
@@ -356,11 +366,11 @@ cp -r '${wheels}/torch-2.11.0.dist-info' "$target"`;
   it.each([
     ["a header is missing", (torch: string) => rmSync(join(torch, "include/ATen/ATen.h")), /ATen\.h/],
     [
-      "a library is cut short",
+      "a library is incomplete",
       (torch: string) => appendFileSync(join(torch, "lib/libtorch_cpu.so"), "?"),
       /libtorch_cpu/,
     ],
-  ])("is fetched anew where %s", (_, damage, note) => {
+  ])("is downloaded again if %s", (_, damage, note) => {
     const root = bareCheckout();
     setup(withPip(), root);
     setup(withPip(), root);
@@ -376,7 +386,7 @@ cp -r '${wheels}/torch-2.11.0.dist-info' "$target"`;
   });
 
   it.each(["SIGKILL", "SIGINT"] as const)(
-    "is filled by the next set-up once %s has ended one and its pip, which takes a moment to die",
+    "is filled by the next set-up after %s has ended one and its pip, which takes a moment to end",
     async (signal) => {
       const root = bareCheckout();
       const [pid, overlap] = [join(place, "pid"), join(place, "overlap")];

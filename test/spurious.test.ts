@@ -28,7 +28,7 @@ beforeAll(async () => {
 }, 120_000);
 
 describe("evaluateSpurious", () => {
-  it("judges a run on decoys on four sets; the random one is the recipe's own test", async () => {
+  it("evaluates a run on decoys on four sets; the random one is its own test set", async () => {
     const before = memory().liveTensors;
     const record = await evaluateSpurious(at("decoy"));
     expect(memory().liveTensors).toBe(before);
@@ -45,7 +45,7 @@ describe("evaluateSpurious", () => {
     expect(record.wrongReason?.score).toBeLessThanOrEqual(1);
   });
 
-  it("of colours has no place to look at, and its adversarial set is the recipe's own test", async () => {
+  it("has no position for colours, whose adversarial set is its own test set", async () => {
     const record = await evaluateSpurious(at("color"));
     expect(record).toMatchObject({ energyInPatch: null, wrongReason: null });
     const subject = await openRun(at("color"), "test");
@@ -73,7 +73,7 @@ describe("evaluateSpurious", () => {
   });
 });
 
-describe("a model that reads the corners alone", () => {
+describe("a model that reads only the corners", () => {
   /** Scores a class by how close the brightest corner pixel is to the class's grey. */
   function readCorners(x: Tensor, { mean, std }: { mean: readonly number[]; std: readonly number[] }): Tensor {
     const grey = x
@@ -110,7 +110,7 @@ describe("a model that reads the corners alone", () => {
 });
 
 describe("batch-cam evaluate", () => {
-  it("prints how far a run leans on its cue, and keeps it in evaluation.json", async () => {
+  it("prints how much a run relies on its cue, and saves it in evaluation.json", async () => {
     const { code, out, err } = await cli("evaluate", at("decoy"), "--limit", "10", "--steps", "2", "--no-randomise");
     expect([code, err]).toEqual([0, ""]);
     expect(out).toContain("how much the model relies on the patch (rrr), 300 test images");
@@ -120,7 +120,7 @@ describe("batch-cam evaluate", () => {
     expect(kept.definitions.adversarial).toMatch(/class 9 − y/);
   });
 
-  it("says nothing of cues for a run without", async () => {
+  it("does not mention cues for a run without one", async () => {
     const { out } = await cli("evaluate", at("clean"), "--limit", "10", "--steps", "2", "--no-randomise");
     expect(out).not.toContain("leans");
   });

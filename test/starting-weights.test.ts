@@ -58,7 +58,7 @@ async function inForce(directory: string) {
 }
 
 describe("the normalisation of a run that starts from weights", () => {
-  it("is ImageNet's for weights of three channels, averaged for grey images; it is said, kept and used by evaluate", async () => {
+  it("is ImageNet's for weights of three channels, averaged for grey images; it is reported, saved and used by evaluate", async () => {
     const result = await run({ weights: colour });
     expect(result.said).toEqual([
       "normalization: pixels are normalised by mean 0.449 and deviation 0.226, ImageNet's, as weights of torchvision and timm expect; see --normalization for others",
@@ -70,12 +70,12 @@ describe("the normalisation of a run that starts from weights", () => {
 
   it.each<[string, TrainConfigInput, number[], number]>([
     ["the training images' own without weights", {}, [0.1307], 0],
-    ["the training images' own where that is asked for", { weights: "colour", normalization: "data" }, [0.1307], 0],
+    ["the training images' own if that is asked for", { weights: "colour", normalization: "data" }, [0.1307], 0],
     ["the training images' own for weights of one channel", { weights: "grey" }, [0.1307], 0],
-    ["ImageNet's where that is asked for without weights", { normalization: "imagenet" }, [0.449], 1],
-    ["none where that is asked for", { normalization: "none" }, [0], 1],
-    ["what is given, as a list", { mean: [0.25], std: [0.5] }, [0.25], 1],
-    ["what is given, as a text, before the weights'", { weights: "colour", mean: "0.25", std: "0.5" }, [0.25], 1],
+    ["ImageNet's if that is asked for without weights", { normalization: "imagenet" }, [0.449], 1],
+    ["none if that is asked for", { normalization: "none" }, [0], 1],
+    ["the given one, as a list", { mean: [0.25], std: [0.5] }, [0.25], 1],
+    ["the given one, as a text, rather than the weights'", { weights: "colour", mean: "0.25", std: "0.5" }, [0.25], 1],
     ["the average of three figures for grey images", { mean: "0.1,0.2,0.3", std: "1,1,1" }, [0.2], 1],
   ])("is %s", async (_, config, mean, lines) => {
     const weights = { colour, grey }[config.weights ?? ""];
@@ -85,7 +85,7 @@ describe("the normalisation of a run that starts from weights", () => {
     expect(result.said).toHaveLength(lines);
   });
 
-  it("is that of their run where the weights are a run's, or its checkpoint, and stays on resuming", async () => {
+  it("is that of their run if the weights are a run or its checkpoint, and stays on resuming", async () => {
     const first = await run({ mean: [0.25], std: [0.5] });
     for (const weights of [first.runDirectory, first.best as string]) {
       const second = await run({ weights, maxSteps: 1 });
@@ -110,7 +110,7 @@ describe("the normalisation of a run that starts from weights", () => {
     expect(() => parseTrainConfig(config)).toThrow(message);
   });
 
-  it("refuses figures that are not one for each channel of the images", async () => {
+  it("refuses a list that does not have one number per channel", async () => {
     const three = normalizationForChannels({ mean: [0.5, 0.5], std: [1, 1] }, 3);
     expect(three).toBeNull();
     expect(normalizationForChannels({ mean: [0.5], std: [1] }, 3)).toEqual({ mean: [0.5, 0.5, 0.5], std: [1, 1, 1] });
@@ -119,7 +119,7 @@ describe("the normalisation of a run that starts from weights", () => {
 });
 
 describe("train with weightsKey", () => {
-  it("starts from the weights that the key names, in a run that keeps the key", async () => {
+  it("starts from the weights that the key names, in a run that records the key", async () => {
     await expect(run({ weights: nested })).rejects.toMatchObject({
       code: "E_CHECKPOINT",
       message: expect.stringMatching(
@@ -132,7 +132,7 @@ describe("train with weightsKey", () => {
 });
 
 describe("train with weights of another network", () => {
-  it("names the network that they are for", async () => {
+  it("names the network that they belong to", async () => {
     const wrong = run({ weights: colour, model: "simple-cnn", width: undefined });
     await expect(wrong).rejects.toMatchObject({
       code: "E_CHECKPOINT",
@@ -150,7 +150,7 @@ describe("openWeights, on the normalisation", () => {
     return { ...subject.normalization, notes: subject.notes };
   };
 
-  it("takes the default that a training from these weights has, and says so", async () => {
+  it("uses the default of training from these weights, with a note", async () => {
     const { notes, ...found } = await normalizationOf(colour);
     expect(found).toEqual(IMAGENET);
     expect(notes).toEqual([expect.stringMatching(/^normalization: .* mean 0\.485, 0\.456, 0\.406 .*ImageNet's/)]);
@@ -159,7 +159,7 @@ describe("openWeights, on the normalisation", () => {
     expect(await normalizationOf(best as string)).toMatchObject({ mean: [0.25], std: [0.5] });
   });
 
-  it("takes what is given, fitted to the channels", async () => {
+  it("uses the given one, fitted to the channels", async () => {
     expect(await normalizationOf(grey, { normalization: "imagenet" })).toMatchObject({ mean: [0.449], std: [0.226] });
     expect(await normalizationOf(colour, { normalization: "none" })).toMatchObject({ mean: [0, 0, 0], std: [1, 1, 1] });
     expect(await normalizationOf(colour, { mean: "0.5", std: [0.25] })).toMatchObject({ mean: [0.5, 0.5, 0.5] });
@@ -172,7 +172,7 @@ describe("openWeights, on the normalisation", () => {
   it.each<[string, object]>([
     ["preprocessor_config.json", { image_mean: [0.5, 0.5, 0.5], image_std: [0.1, 0.1, 0.1] }],
     ["config.json", { pretrained_cfg: { mean: [0.5, 0.5, 0.5], std: [0.1, 0.1, 0.1] } }],
-  ])("takes what %s says in a folder of transformers or timm", async (name, content) => {
+  ])("uses what %s states in a folder of transformers or timm", async (name, content) => {
     const place = join(folder, name.replace(/\..*/, ""));
     mkdirSync(place);
     writeFileSync(join(place, "model.safetensors"), readFileSync(colour));

@@ -20,8 +20,8 @@ interface Combination {
   lacks: string | null;
 }
 
-describe("the processors that are played", () => {
-  it("are those whose features this one has, and the others say what it lacks", () => {
+describe("the processors that are emulated", () => {
+  it("are those whose features this processor has, and the others name what it lacks", () => {
     const all: Combination[] = combinations(new Set(["avx2", "avx512f"]));
     const lacking = Object.fromEntries(all.map(({ name, lacks }) => [name, lacks]));
     expect(lacking["no vectors (1 thread)"]).toBeNull();
@@ -41,7 +41,7 @@ describe("the processors that are played", () => {
     expect(of("BATCH_CAM_BFLOAT16")).toEqual(new Set(["on", "off"]));
   });
 
-  it("are listed as a Markdown table, and a name that none has is refused", async () => {
+  it("are listed as a Markdown table, and an unknown name is refused", async () => {
     const { out } = await runNode(["scripts/test-processors.mjs", "--list", "--only", "avx2 (1"]);
     expect(out.trimEnd().split("\n")).toHaveLength(3);
     expect(out).toMatch(/^\| combination +\| environment +\| here +\|\n\| ---/);
@@ -52,7 +52,7 @@ describe("the processors that are played", () => {
 });
 
 describe("runTests", () => {
-  it("counts what passed, failed and was skipped, and names the failures", async () => {
+  it("counts passed, failed and skipped tests, and names the failures", async () => {
     const file = join("test", "support", `matrix-${process.pid}.test.ts`);
     const text = `import { expect, it } from "vitest";
 it("holds", () => {});
@@ -70,7 +70,7 @@ it.skip("is left out", () => {});`;
     }
   });
 
-  it("takes a run without results for a failure", async () => {
+  it("treats a run without results as a failure", async () => {
     mkdirSync(join(place, "node_modules/vitest"), { recursive: true });
     writeFileSync(join(place, "node_modules/vitest/vitest.mjs"), "console.error('no such file'); process.exit(3);");
     const outcome = await runTests({ root: place, env: process.env, files: [] });
@@ -83,7 +83,7 @@ it.skip("is left out", () => {});`;
 });
 
 describe("copyOfCheckout", () => {
-  it("takes what git knows or would add as it lies there, and nothing that it ignores", () => {
+  it("copies files that git tracks or would add, in their current state, and none that it ignores", () => {
     const git = (...args: string[]) => execFileSync("git", args, { cwd: place, stdio: "ignore" });
     git("init");
     mkdirSync(join(place, "src"));
@@ -101,7 +101,7 @@ describe("copyOfCheckout", () => {
 });
 
 describe("markdownTable", () => {
-  it("aligns its columns, and a bar in a cell stays in it", () => {
+  it("aligns its columns, and escapes bars in cells", () => {
     expect(markdownTable(["a", "longer"], [["x|y", 1]])).toBe(
       "| a    | longer |\n| ---  | ---    |\n| x\\|y | 1      |",
     );

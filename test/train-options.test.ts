@@ -65,14 +65,14 @@ describe("augmentation in training", () => {
     ...{ modelEma: true, sched: "cosine", sampler: "balanced", patience: 3 },
   } as const satisfies TrainConfigInput;
 
-  it("is resumed bit for bit, with averaged weights, a schedule, balanced draws and early stopping on", async () => {
+  it("is resumed bit for bit, with averaged weights, a schedule, the balanced sampler and early stopping", async () => {
     const whole = await train({ ...SMALL, ...CHANGED, experiment: "augmented" });
     const parts = await inTwoParts({ ...CHANGED, experiment: "augmented-parts" }, 4);
     expect(await bitsOf(parts.checkpoint)).toEqual(await bitsOf(whole.checkpoint));
     expect(parts.test).toEqual(whole.test);
   });
 
-  it("changes the images of the training, and leaves those of validation and test alone", async () => {
+  it("changes training images, but not those of validation and test", async () => {
     const still = { lr: 1e-30, epochs: 1 }; // the weights do not change, so equal images give equal numbers
     const plain = await stepsOf({ ...still, experiment: "as-is" });
     const changed = await stepsOf({ ...still, experiment: "moved", augShift: 0.3 });
@@ -86,7 +86,7 @@ describe("augmentation in training", () => {
 });
 
 describe("the end of a run", () => {
-  it("comes early where validation no longer improves, and the best epoch is tested", async () => {
+  it("comes early if validation no longer improves, and the best epoch is tested", async () => {
     const { result } = await stepsOf({ experiment: "patient", lr: 1e-9, epochs: 9, patience: 2 });
     expect(result.history).toHaveLength(3);
     expect(result.endedBy).toBe("patience");
@@ -95,7 +95,7 @@ describe("the end of a run", () => {
     expect(result.test).not.toBeNull();
   });
 
-  it("comes after maxSeconds of training, behind a validated epoch", async () => {
+  it("comes after maxSeconds of training, after a validation", async () => {
     const { result, steps } = await stepsOf({ experiment: "timed", epochs: 50, maxSeconds: 1e-6 });
     expect(steps).toHaveLength(1);
     expect(result.endedBy).toBe("maxSeconds");
@@ -103,7 +103,7 @@ describe("the end of a run", () => {
   });
 });
 
-describe("a run that is cut and goes on", () => {
+describe("a run that is interrupted and continues", () => {
   // The accuracy rises until step 6 and falls again, so that an interruption in between has better results than any epoch.
   const WILD = {
     ...{ epochs: 6, limitTrainBatches: 2, opt: "sgd", lr: 0.005, plain: true, keepEpochs: 2, valInterval: 2 },
@@ -112,7 +112,7 @@ describe("a run that is cut and goes on", () => {
     readdirSync(join(output, run, "checkpoints")).filter((name) => /^(best|epoch)/.test(name));
   const linesOf = (run: string) => readFileSync(join(output, run, "summary.csv"), "utf8").split("\n").length;
 
-  it("keeps nothing of what was judged out of turn: neither best weights nor epochs nor rows", async () => {
+  it("keeps nothing of the validation at the interruption: neither best weights nor epochs nor rows", async () => {
     const whole = await train({ ...SMALL, ...WILD, experiment: "uncut" });
     const wholeBest = await bitsOf(whole.best as string);
     let better = 0;
@@ -134,7 +134,7 @@ describe("a run that is cut and goes on", () => {
     expect(linesOf("cut-5")).toBe(linesOf("uncut"));
   });
 
-  it("tests the weights that its history calls the best, after a kill between their saving and the checkpoint", async () => {
+  it("tests the weights that its history names as the best, after a kill between saving them and the checkpoint", async () => {
     const config = { ...SMALL, ...WILD, valInterval: 1, experiment: "killed", checkpointEvery: 1000 };
     const killed = new Error("killed");
     let at = 0;
@@ -154,7 +154,7 @@ describe("a run that is cut and goes on", () => {
     expect(files("killed").filter((name) => name.startsWith("best"))).toEqual(["best.safetensors"]);
   });
 
-  it("is refused where its folder is damaged, with a code", async () => {
+  it("is refused with an error code if its folder is damaged", async () => {
     const config = { ...SMALL, experiment: "damaged", epochs: 1 };
     await train(config);
     const folder = join(output, "damaged");
@@ -167,7 +167,7 @@ describe("a run that is cut and goes on", () => {
     await again().toMatchObject({ code: "E_IO", message: expect.stringContaining("remove what is in the way") });
   });
 
-  it("says of which step on the log is void: of its last, where that was judged out of turn", async () => {
+  it("reports the step from which the log is void: its last step, if that was validated at an interruption", async () => {
     const from = async (config: TrainConfigInput) => {
       const seen: number[] = [];
       const onEvent = (event: TrainEvent) => {
@@ -184,7 +184,7 @@ describe("a run that is cut and goes on", () => {
 });
 
 describe("photographs", () => {
-  it("have no foreground that brightness could tell: no energy on it is claimed", async () => {
+  it("have no foreground that brightness shows, so no energy on it is reported", async () => {
     const folder = join(output, "photos");
     for (const [i, name] of ["cats", "dogs"].entries()) {
       mkdirSync(join(folder, name), { recursive: true });
@@ -209,7 +209,7 @@ describe("photographs", () => {
 });
 
 describe("the best epoch", () => {
-  it("is the surer one of those that are equally accurate; patience counts accuracy alone", async () => {
+  it("is the one with the lower loss if accuracies are equal; patience counts only accuracy", async () => {
     const { result } = await stepsOf({ experiment: "tied", epochs: 9, lr: 1e-5, opt: "sgd", plain: true, patience: 3 });
     const [first, ...rest] = result.history.map(({ val }) => val);
     expect(rest.every(({ accuracy }) => accuracy === first?.accuracy)).toBe(true);
@@ -236,7 +236,7 @@ describe("kept epochs", () => {
 });
 
 describe("a signal that comes early", () => {
-  it("stops before the first step, with a checkpoint that the run goes on from", async () => {
+  it("stops before the first step, with a checkpoint from which the run continues", async () => {
     const whole = await train({ ...SMALL, experiment: "undisturbed" });
     const config = { ...SMALL, experiment: "early" };
     const stopped = await train(config, { signal: AbortSignal.abort(new Error("stop")) });
@@ -246,8 +246,8 @@ describe("a signal that comes early", () => {
   });
 });
 
-describe("fewer epochs than a run has begun", () => {
-  it("are refused on resuming: nothing would be judged", async () => {
+describe("fewer epochs than a run has started", () => {
+  it("are refused on resuming, because nothing would be validated", async () => {
     const config = { ...SMALL, experiment: "shorter", valInterval: 3 };
     await train({ ...config, epochs: 4, maxSteps: 4 });
     await expect(train({ ...config, epochs: 1, resume: true })).rejects.toMatchObject({
@@ -266,7 +266,7 @@ describe("overfitBatches", () => {
 });
 
 describe("valInterval", () => {
-  it("validates every so many epochs and the last, with the means of the training between", async () => {
+  it("validates every valInterval epochs and the last one, with the means of the training in between", async () => {
     const { result, steps } = await stepsOf({ experiment: "sparse", epochs: 5, valInterval: 2 });
     expect(result.history.map(({ epoch }) => epoch)).toEqual([2, 4, 5]);
     const mean = steps.slice(0, 6).reduce((sum, { crossEntropy }) => sum + crossEntropy, 0) / 6;
@@ -283,8 +283,8 @@ describe("valInterval", () => {
   });
 });
 
-describe("a number that is none", () => {
-  it("is one after a resume too: coherence where a class has one image", async () => {
+describe("a number that is not finite", () => {
+  it("is still not finite after a resume: the coherence of a class with one image", async () => {
     const config = { valImages: 8, experiment: "lonely" };
     const { result } = await stepsOf({ ...config, experiment: "lonely-whole" });
     expect(result.history[0]?.val.coherence).toBeNaN();
@@ -313,7 +313,7 @@ describe("limited epochs", () => {
     });
   });
 
-  it("warn where there are fewer validation images than limitVal", async () => {
+  it("warn if there are fewer validation images than limitVal", async () => {
     const warnings: string[] = [];
     const onEvent = (event: TrainEvent) => void (event.type === "warning" && warnings.push(event.message));
     await train({ ...SMALL, experiment: "few", limitVal: 99, maxSteps: 1 }, { onEvent });
@@ -322,7 +322,7 @@ describe("limited epochs", () => {
 });
 
 describe("a run of few steps", () => {
-  it("warms its guidance up over a third of them where nothing is asked for, and goes on with that", async () => {
+  it("warms up its guidance over a third of them by default, and keeps that on resuming", async () => {
     const { lambdaWarmup: _, ...config } = { ...SMALL, experiment: "few-steps" };
     const warmups: unknown[] = [];
     const warnings: string[] = [];
@@ -340,7 +340,7 @@ describe("a run of few steps", () => {
 });
 
 describe("fastDevRun", () => {
-  it("takes two steps and a batch of each split, in a folder that it replaces and no other run has", async () => {
+  it("takes two steps and one batch of each split, in a separate folder that it replaces", async () => {
     const config = { ...SMALL, experiment: "quick", fastDevRun: true, epochs: 50 };
     for (let round = 0; round < 2; round++) {
       const result = await train(config);
@@ -351,7 +351,7 @@ describe("fastDevRun", () => {
     expect(existsSync(join(output, "quick"))).toBe(false);
   });
 
-  it("does not replace a run that was none, whatever its name", async () => {
+  it("does not replace a run that was not a fast dev run, whatever its name", async () => {
     const experiment = "real-fast-dev-run";
     await train({ ...SMALL, experiment, epochs: 1, maxSteps: 1 });
     await train({ ...SMALL, experiment: "begun", fastDevRun: true });
@@ -368,7 +368,7 @@ describe("fastDevRun", () => {
     });
   });
 
-  it("warns of no limit that nobody set", async () => {
+  it("does not warn about limits that nobody set", async () => {
     const warnings: string[] = [];
     const onEvent = (event: TrainEvent) => void (event.type === "warning" && warnings.push(event.message));
     await train({ ...SMALL, experiment: "silent", batchSize: 64, fastDevRun: true }, { onEvent });
@@ -381,7 +381,7 @@ describe("fastDevRun", () => {
 });
 
 describe("deterministic", () => {
-  it("refuses to go on with other threads, and names them; without it the run goes on", async () => {
+  it("refuses to continue with other threads, and names them; without it the run continues", async () => {
     const config = { ...SMALL, experiment: "exact", deterministic: true, threads: 1, epochs: 1 } as const;
     await train({ ...config, maxSteps: 1 });
     const more = { ...config, resume: true, threads: 2, maxSteps: 6 };
@@ -405,7 +405,7 @@ describe("deterministic", () => {
 });
 
 describe("mixup", () => {
-  it("trains a plain model, is resumed bit for bit, and changes nothing where it is 0", async () => {
+  it("trains a plain model, is resumed bit for bit, and changes nothing if it is 0", async () => {
     const config = { plain: true, mixup: 0.4 };
     const { result } = await stepsOf({ ...config, experiment: "mixed" });
     const parts = await inTwoParts({ ...config, experiment: "mixed-parts" }, 4);
@@ -414,7 +414,7 @@ describe("mixup", () => {
     expect(await bitsOf(plain.checkpoint)).not.toEqual(await bitsOf(result.checkpoint));
   });
 
-  it("takes no share so small that nothing is mixed", () => {
+  it("refuses a value so small that nothing is mixed", () => {
     expect(() => parseTrainConfig({ plain: true, mixup: 1e-320 })).toThrow(/mixup must be 0, or from 0\.001 to 1/);
     expect(parseTrainConfig({ plain: true, mixup: 0.001 }).mixup).toBe(0.001);
   });
@@ -428,8 +428,8 @@ describe("mixup", () => {
   });
 });
 
-describe("sizes that are seldom meant", () => {
-  it("are warned of: a step above the training images, and too few validation images to choose by", async () => {
+describe("sizes that are seldom intended", () => {
+  it("cause warnings: a step larger than the training set, and too few validation images to choose by", async () => {
     const warnings: string[] = [];
     const onEvent = (event: TrainEvent) => void (event.type === "warning" && warnings.push(event.message));
     await train(
@@ -450,7 +450,7 @@ describe("prototypes as controls", () => {
   const guidedByOwn = once(() => stepsOf({ ...GUIDED, prototypes: "class", experiment: "guided-by-own" }));
 
   it.each(["shuffled", "global", "constant", "clean"] as const)(
-    "%s guide, and are judged by the class's own",
+    "%s guide, and are evaluated against the class's own prototype",
     async (prototypes) => {
       const before = memory().liveTensors;
       const own = await guidedByOwn();
@@ -466,7 +466,7 @@ describe("prototypes as controls", () => {
   it.each([
     [{ prototypes: "clean" }, /prototypes.*clean prototypes exist only for decoy sets/],
     [{ prototypes: "global", statistic: "cam-ema" }, /prototypes.*"class" with statistic "cam-ema"/],
-  ] as const)("are refused where they make no sense: %o", (config, message) => {
+  ] as const)("are refused if they make no sense: %o", (config, message) => {
     expect(() => parseTrainConfig(config)).toThrow(message);
   });
 
@@ -476,7 +476,7 @@ describe("prototypes as controls", () => {
 });
 
 describe("lossBalanceEvery", () => {
-  it("reports each term with its gradient, logs it, and leaves the training as it is, bit for bit", async () => {
+  it("reports and logs each term with its gradient, and does not change the training, bit for bit", async () => {
     const events: Extract<TrainEvent, { type: "balance" }>[] = [];
     const onEvent = (event: TrainEvent) => void (event.type === "balance" && events.push(event));
     const config = { ...SMALL, lambdaBatch: 0.5 };
@@ -500,7 +500,7 @@ describe("lossBalanceEvery", () => {
 
 describe("a full disk", () => {
   it.skipIf(process.getuid?.() !== 0 || !canMount())(
-    "while a checkpoint is written loses nothing: with room again, the run ends with the unbroken weights, bit for bit",
+    "while a checkpoint is written loses nothing: with space again, the run ends with the uninterrupted run's weights, bit for bit",
     async () => {
       const disk = temporaryFolder("disk");
       execFileSync("mount", ["-t", "tmpfs", "-o", "size=40m", "tmpfs", disk]);
@@ -532,7 +532,7 @@ describe("a full disk", () => {
 });
 
 describe("class imbalance", () => {
-  it("can weigh in the loss, by the numbers of each class", async () => {
+  it("can be weighted in the loss by their frequency", async () => {
     const plain = await plainRun();
     const weighted = await stepsOf({ experiment: "weighted", plain: true, classWeights: "balanced" });
     expect(weighted.steps[0]?.crossEntropy).not.toBe(plain.steps[0]?.crossEntropy);
@@ -555,7 +555,7 @@ describe("published baselines", () => {
     },
   );
 
-  it("name the run, and come beside the Prototype Loss where that is asked for", () => {
+  it("name the run, and are added to the Prototype Loss if that is asked for", () => {
     expect(parseTrainConfig({ baseline: "rrr", lambdaBaseline: 10 })).toMatchObject({
       ...{ plain: true, lambdaPrototype: 0, experiment: "simple-cnn-mnist-rrr10-seed0" },
     });
@@ -564,7 +564,7 @@ describe("published baselines", () => {
     expect(parseTrainConfig({})).toMatchObject({ plain: false, lambdaPrototype: 0.5 });
   });
 
-  it("that need masks refuse a data set without", async () => {
+  it("that need masks refuse a data set without masks", async () => {
     const before = memory().liveTensors;
     await expect(train({ ...SMALL, experiment: "maskless", baseline: "rrr" })).rejects.toMatchObject({
       code: "E_CONFIG",

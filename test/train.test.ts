@@ -95,7 +95,7 @@ describe("train", () => {
     );
   });
 
-  it("gives the same weights, bit for bit, for the same seed, and others for another", async () => {
+  it("gives the same weights, bit for bit, for the same seed, and different ones for another", async () => {
     const a = await whole();
     const b = await train({ ...SMALL, experiment: "same-seed" });
     const c = await train({ ...SMALL, experiment: "other-seed", seed: 1 });
@@ -105,7 +105,7 @@ describe("train", () => {
   });
 
   it.each([3, 6, 9])(
-    "stopped by the signal at step %i, goes on to the same weights and the same log as an unbroken run",
+    "stopped by the signal at step %i, continues to the same weights and the same log as an uninterrupted run",
     async (step) => {
       const unbroken = await whole();
       const part = await trainUntil({ ...SMALL, experiment: `part-${step}` }, step);
@@ -123,7 +123,7 @@ describe("train", () => {
     ["in the first epoch's validation", "step", 6, setImmediate],
     ["in the last epoch's validation", "step", 12, setImmediate],
     ["in the final test", "checkpoint", 12, setImmediate],
-  ] as const)("stopped %s, ends at once, and resumed as if nothing had been", async (_, type, step, soon) => {
+  ] as const)("stopped %s, ends at once, and is resumed to the same results", async (_, type, step, soon) => {
     const experiment = `stopped-${type}-${step}-${soon.name}`;
     const unbroken = await whole();
     const stop = new AbortController();
@@ -143,7 +143,7 @@ describe("train", () => {
     expect(numbersOf(experiment)).toEqual(numbersOf("whole"));
   });
 
-  it("drops rows of the log after the checkpoint, and a torn one, when it resumes", async () => {
+  it("removes rows of the log after the checkpoint, and an incomplete one, when it resumes", async () => {
     await trainUntil({ ...SMALL, experiment: "torn" }, 5);
     const log = join(output, "torn", "metrics.jsonl");
     writeFileSync(log, `${readFileSync(log, "utf8")}{"kind":"step","epoch":1,"step":99}\n{"kind":"st`);
@@ -152,7 +152,7 @@ describe("train", () => {
     expect(rows("torn").filter(({ kind }) => kind === "step")).toHaveLength(12);
   });
 
-  it("cut short by maxSteps, a later resume goes on to the same weights as an unbroken run", async () => {
+  it("ended early by maxSteps, continues on a later resume to the same weights as an uninterrupted run", async () => {
     const unbroken = await whole();
     await train({ ...SMALL, experiment: "short", maxSteps: 4 });
     const rest = await train({ ...SMALL, experiment: "short", resume: true, maxSteps: 1000 });
@@ -160,14 +160,14 @@ describe("train", () => {
     expect(numbersOf("short")).toEqual(numbersOf("whole"));
   });
 
-  it("holds as many live tensors at the end as before", async () => {
+  it("has as many live tensors at the end as before", async () => {
     await whole(); // caches matrices that are computed on first use
     const { liveTensors } = memory();
     await train({ ...SMALL, experiment: "live" });
     expect(memory().liveTensors).toBe(liveTensors);
   });
 
-  it("holds as many live tensors at every epoch's end", async () => {
+  it("has as many live tensors at the end of every epoch", async () => {
     const live: number[] = [];
     const onEvent = (event: TrainEvent) => {
       if (event.type === "epoch") live.push(memory().liveTensors);
@@ -176,7 +176,7 @@ describe("train", () => {
     expect(new Set(live).size).toBe(1);
   });
 
-  it("stops at a loss that is not finite, with the step, the term and the last good checkpoint named", async () => {
+  it("stops at a loss that is not finite, naming the step, the term and the last good checkpoint", async () => {
     const bad = {
       ...SMALL,
       experiment: "nan",
@@ -196,7 +196,7 @@ describe("train", () => {
     expect(state.size).toBeGreaterThan(0);
   });
 
-  it("evaluates a finished run as its own test did", async () => {
+  it("evaluates a finished run with the same results as its own test", async () => {
     const result = await train({ ...SMALL, experiment: "evaluated", statistic: "mean" });
     const { liveTensors } = memory();
     const { test, samples } = await evaluate(result.runDirectory);
@@ -208,7 +208,7 @@ describe("train", () => {
 });
 
 describe("a run directory that cannot be used", () => {
-  it("is refused where a run exists, and the run is left as it is", async () => {
+  it("is refused if a run exists, which is not changed", async () => {
     await train({ ...SMALL, experiment: "taken", epochs: 1 });
     const before = await bitsOf(join(output, "taken", "checkpoints", "last.safetensors"));
     await expect(train({ ...SMALL, experiment: "taken" })).rejects.toMatchObject({
@@ -218,7 +218,7 @@ describe("a run directory that cannot be used", () => {
     expect(await bitsOf(join(output, "taken", "checkpoints", "last.safetensors"))).toEqual(before);
   });
 
-  it("is refused where there is none to resume", async () => {
+  it("is refused if there is no run to resume", async () => {
     await expect(train({ ...SMALL, experiment: "none", resume: true })).rejects.toMatchObject({
       code: "E_CONFIG",
       message: expect.stringContaining("no run"),
@@ -238,7 +238,7 @@ describe("a run directory that cannot be used", () => {
     });
   });
 
-  it("is taken over from a process that is gone", async () => {
+  it("is taken over from a process that has ended", async () => {
     await trainUntil({ ...SMALL, experiment: "stale" }, 2);
     writeFileSync(
       join(output, "stale", "run.lock"),
@@ -250,7 +250,7 @@ describe("a run directory that cannot be used", () => {
   it.each([
     ["the weights", "checkpoints/last.safetensors"],
     ["the state", "checkpoints/last-4.state.safetensors"],
-  ])("is refused with E_CHECKPOINT where %s are damaged, and nothing is lost", async (what, name) => {
+  ])("is refused with E_CHECKPOINT if %s are damaged, and nothing is lost", async (what, name) => {
     const experiment = `damaged-${what.split(" ")[1]}`;
     await trainUntil({ ...SMALL, experiment }, 4);
     const path = join(output, experiment, name);
@@ -262,7 +262,7 @@ describe("a run directory that cannot be used", () => {
     expect(existsSync(path)).toBe(true);
   });
 
-  it("is refused where the weights name a state outside the run's folder, which is not read", async () => {
+  it("is refused if the weights name a state outside the run's folder, which is not read", async () => {
     await trainUntil({ ...SMALL, experiment: "led-out" }, 4);
     const folder = join(output, "led-out", "checkpoints");
     const path = join(folder, "last.safetensors");
@@ -277,13 +277,13 @@ describe("a run directory that cannot be used", () => {
     });
   });
 
-  it("is refused where the folder cannot be made", async () => {
+  it("is refused if the folder cannot be made", async () => {
     await expect(
       train({ ...SMALL, output: join(output, "files", "config.json"), experiment: "x" }),
     ).rejects.toMatchObject({ code: "E_IO" });
   });
 
-  it("is refused for a resume with another objective, every difference named", async () => {
+  it("is refused for a resume with another objective, naming every difference", async () => {
     await trainUntil({ ...SMALL, experiment: "other" }, 2);
     await expect(train({ ...SMALL, experiment: "other", resume: true, lr: 0.5, distance: "l1" })).rejects.toMatchObject(
       { code: "E_CONFIG", message: expect.stringMatching(/lr.*distance|distance.*lr/) },
@@ -311,7 +311,7 @@ describe("a run directory with files in it", () => {
     expect(readdirSync(outside)).toEqual(before);
   });
 
-  it("of somebody else is refused, also with overwrite, and nothing in it is touched", async () => {
+  it("of somebody else is refused, even with overwrite, and nothing in it is changed", async () => {
     const folder = join(output, "project");
     mkdirSync(join(folder, "checkpoints"), { recursive: true });
     writeFileSync(join(folder, "checkpoints", "mymodel.pt"), "precious");
@@ -325,7 +325,7 @@ describe("a run directory with files in it", () => {
     expect(filesOf(folder)).toEqual(["mymodel.pt", "summary.csv"]);
   });
 
-  it("that a run is to replace loses only what a run writes", async () => {
+  it("that a run replaces loses only files that a run writes", async () => {
     const folder = join(output, "shared-folder");
     await train({ ...SMALL, experiment: "shared-folder", epochs: 1 });
     for (const name of ["notes.txt", "checkpoints/mymodel.pt", "tensorboard/plan.md"]) {
@@ -339,7 +339,7 @@ describe("a run directory with files in it", () => {
   });
 
   it.each(['{"compilerOptions": {}}', "[]", "not JSON"])(
-    "is refused where its config.json is no run's: %s",
+    "is refused if its config.json is not a run's: %s",
     async (text) => {
       const folder = join(output, "foreign");
       mkdirSync(folder, { recursive: true });
@@ -355,8 +355,8 @@ describe("a run directory with files in it", () => {
   it.each([
     ["a folder without the data", { dataDir: "/nonexistent" }, "E_DATA"],
     ["an unknown layer", { camLayer: "conv9" }, "E_CONFIG"],
-    ["nothing left to train", { freeze: "conv1,bn1,conv2,bn2,conv3,bn3,fc1,fc2" }, "E_CONFIG"],
-  ])("keeps the old run where --overwrite meets %s", async (what, mistake, code) => {
+    ["no parameter left to train", { freeze: "conv1,bn1,conv2,bn2,conv3,bn3,fc1,fc2" }, "E_CONFIG"],
+  ])("keeps the old run if --overwrite fails because of %s", async (what, mistake, code) => {
     const experiment = `kept-${code}-${what.length}`;
     await train({ ...SMALL, experiment, epochs: 1 });
     const before = filesOf(join(output, experiment));
@@ -365,7 +365,7 @@ describe("a run directory with files in it", () => {
     expect((await evaluateSamples(join(output, experiment))).samples.maps).toHaveLength(10);
   });
 
-  it("leaves no folder behind where the new run cannot begin", async () => {
+  it("leaves no folder if the new run cannot start", async () => {
     await expect(train({ ...SMALL, experiment: "never", camLayer: "conv9" })).rejects.toMatchObject({
       code: "E_CONFIG",
     });
@@ -379,7 +379,7 @@ describe("a run directory with files in it", () => {
     expect((await train({ resume })).interrupted).toBe(false);
   });
 
-  it("without a checkpoint begins anew on resume, says so, and starts its log again", async () => {
+  it("without a checkpoint starts from the beginning on resume, with a warning and a new log", async () => {
     await train({ ...SMALL, experiment: "lost", epochs: 1, sched: "constant" });
     rmSync(join(output, "lost", "checkpoints", "last.safetensors"));
     const warnings: string[] = [];
@@ -393,7 +393,7 @@ describe("a run directory with files in it", () => {
   });
 
   it.each(["{}", "null", '{"step":"x"}', "[1]", "not json"])(
-    "whose state says %s of its progress is refused on resume",
+    "whose state claims %s for its progress is refused on resume",
     async (progress) => {
       const experiment = `progress-${progress.length}`;
       await train({ ...SMALL, experiment, epochs: 1 });
@@ -408,7 +408,7 @@ describe("a run directory with files in it", () => {
 });
 
 describe("weights that are not finite", () => {
-  it("are never saved, judged or called good", async () => {
+  it("are never saved, validated or named as the best", async () => {
     const bad = { ...SMALL, norm: "none", lr: 1e300, checkpointEvery: 1, sched: "constant" } as const;
     await expect(train({ ...bad, experiment: "poisoned" })).rejects.toMatchObject({
       code: "E_NUMERIC",

@@ -185,11 +185,11 @@ describe("an option that does not exist", () => {
     ["SGD", () => new optim.SGD([weight], { lr: 1, weight_decay: 1 } as Unknown), "weightDecay"],
     ["zeros", () => zeros([2], { requires_grad: true } as Unknown), "requiresGrad"],
     ["createModel", () => models.createModel("resnet18", { numclasses: 2 } as Unknown), "numClasses"],
-  ])("is answered with the nearest one by %s", (_, call, nearest) => {
+  ])("is answered with the most similar one by %s", (_, call, nearest) => {
     expect(call).toThrow(new RegExp(`did you mean \\W?${nearest}`));
   });
 
-  it("is looked for in every function and class whose signature has options", () => {
+  it("is tested for every function and class whose signature has options", () => {
     const source = filesOf(join(import.meta.dirname, "../src")).map((file) => readFileSync(file, "utf8"));
     const entries = { engine, nn, optim, cam, losses, metrics, data, models, config, train };
     const names = Object.values(entries).flatMap((entry) => Object.keys(entry));

@@ -179,7 +179,7 @@ function pairOf({ layer, body, plain }: Case): [Network, Network] {
 }
 
 describe.each(Object.entries(CASES))("%s", (_, given) => {
-  it("is read as in the network without in-place work, by methods that use a layer in different ways", () =>
+  it("is read as in the network without in-place operations, by methods that use a layer in different ways", () =>
     tidy(() => {
       const [written, plain] = pairOf(given);
       const settings = { targets: [0, 2], normalize: false, relu: false };
@@ -191,7 +191,7 @@ describe.each(Object.entries(CASES))("%s", (_, given) => {
       }
     }));
 
-  it("is read as in that network behind a tap of forwardWith, with the same gradients", () =>
+  it("is read as in that network with a tap of forwardWith, with the same gradients", () =>
     tidy(() => {
       const [found, expected] = pairOf(given).map((network) => {
         const { logits, taps } = network.forwardWith(images, { taps: ["layer"] });
@@ -206,7 +206,7 @@ describe.each(Object.entries(CASES))("%s", (_, given) => {
 describe("forwardWith in training mode", () => {
   const { layer, body } = CASES["a slice that Dropout returns, whose base is changed afterwards"] as Case;
 
-  it("refuses an output whose memory is changed afterwards under another name, and names the layer and the way out", () =>
+  it("refuses an output whose memory is changed afterwards under another name, naming the layer and the remedy", () =>
     tidy(() => {
       const network = networkOf(layer(), body);
       network.training = true;
@@ -217,7 +217,7 @@ describe("forwardWith in training mode", () => {
 });
 
 describe("a view that was made without recording", () => {
-  it("is not changed by a tapped layer in silence: an error says so", () =>
+  it("cannot be changed silently by a tapped layer: an error is thrown", () =>
     tidy(() => {
       const frozen: Body = (given, h, read) => {
         const view = noGrad(() => h.detach().narrow(1, 0, 3));
@@ -231,7 +231,7 @@ describe("a view that was made without recording", () => {
 });
 
 describe("one of several views that an operator made", () => {
-  it("is not changed by an explained layer in silence: an error says so", () =>
+  it("cannot be changed silently by an explained layer: an error is thrown", () =>
     tidy(() => {
       const network = networkOf(clampInPlace(), (layer, h, read) => {
         const [first] = h.split(3, 1) as [Tensor];

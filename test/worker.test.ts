@@ -16,20 +16,20 @@ describe("the engine in worker threads", () => {
     expect(await outcome("twoAtOnce")).toEqual({ a: true, b: true });
   });
 
-  it("keeps grad mode and autocast apart", async () => {
+  it("keeps grad mode and autocast separate", async () => {
     expect(await outcome("modesApart")).toEqual({
       here: ["float32 true true"],
       there: ["bfloat16 false", "bfloat16 false"],
     });
   });
 
-  it("frees a worker's tensors when it ends, and counts each thread's own", async () => {
+  it("frees a worker's tensors when it ends, and counts tensors per thread", async () => {
     const { live, code, peak, left, mine } = await outcome("freedAtExit");
     expect({ live, code, left, mine }).toEqual({ live: 3, code: 0, left: 0, mine: 0 });
     expect(peak).toBeGreaterThanOrEqual(2 ** 24);
   });
 
-  it("outlives workers that are terminated while they compute", async () => {
+  it("survives workers that are terminated while they compute", async () => {
     expect(await outcome("terminated")).toEqual({ sum: 1e6 });
   });
 
@@ -37,15 +37,15 @@ describe("the engine in worker threads", () => {
     expect(await outcome("abandoned")).toEqual({ leaving: true });
   });
 
-  it("is loaded by workers alone, again and again", async () => {
+  it("can be loaded only by workers, repeatedly", async () => {
     expect(await outcome("workersOnly")).toEqual({ codes: [0, 0, 0, 0], equal: true });
   });
 
-  it("outlives workers that fail or exit", async () => {
+  it("survives workers that fail or exit", async () => {
     expect(await outcome("failures")).toEqual({ failed: ["on purpose", 1], exited: 3, still: 2 });
   });
 
-  it("leaves nothing behind from many workers", async () => {
+  it("keeps nothing of many workers", async () => {
     expect(await outcome("many")).toEqual({ codes: [0], bytes: 0 });
   });
 
@@ -57,7 +57,7 @@ describe("the engine in worker threads", () => {
 });
 
 describe("two processes at once", () => {
-  it("compute the same and both end well", async () => {
+  it("compute the same, and both end with code 0", async () => {
     const endings = await Promise.all(
       ["sameBits", "workersOnly"].map((scenario) => runProgram("worker.mjs", [scenario])),
     );

@@ -16,19 +16,19 @@ async function read(name: string, text: string | Buffer) {
 }
 
 describe("a config file", () => {
-  it("is YAML or JSON by its ending", async () => {
+  it("is YAML or JSON according to its extension", async () => {
     const expected = { lr: 1e-3, plain: true, amp: "off", output: "my runs" };
     expect(await read("a.yaml", 'lr: 1e-3 # rate\nplain: true\namp: off\noutput: "my runs"\n')).toEqual(expected);
     expect(await read("a.YML", "{ lr: 0.001, plain: true, amp: off, output: my runs }")).toEqual(expected);
     expect(await read("a.json", JSON.stringify(expected))).toEqual(expected);
   });
 
-  it("may begin with a byte-order mark, as some editors write it", async () => {
+  it("may begin with a byte-order mark, which some editors write", async () => {
     expect(await read("bom.json", '\uFEFF{"lr":1}')).toEqual({ lr: 1 });
     expect(await read("bom.yaml", "\uFEFFlr: 1")).toEqual({ lr: 1 });
   });
 
-  it("may be empty or hold comments only", async () => {
+  it("may be empty or contain only comments", async () => {
     expect(await read("empty.yaml", "")).toEqual({});
     expect(await read("comment.yaml", "# nothing yet\n")).toEqual({});
   });
@@ -54,7 +54,7 @@ describe("a config file", () => {
     expect(failure.message).not.toContain("\n");
   });
 
-  it("with aliases that multiply is refused and not expanded", async () => {
+  it("with aliases that multiply is refused before they are expanded", async () => {
     const levels = Array.from(
       { length: 12 },
       (_, i) =>
@@ -65,14 +65,14 @@ describe("a config file", () => {
     await expect(read("bomb.yaml", levels.join("\n"))).rejects.toMatchObject({ code: "E_CONFIG" });
   });
 
-  it("with another ending is refused", async () => {
+  it("with another extension is refused", async () => {
     await expect(read("a.toml", "lr = 1")).rejects.toMatchObject({
       code: "E_CONFIG",
       message: expect.stringContaining(".yaml, .yml or .json"),
     });
   });
 
-  it("that cannot be read says why", async () => {
+  it("that cannot be read is refused with the reason", async () => {
     await mkdir(join(folder, "dir.yaml"));
     await expect(readConfigFile(join(folder, "none.yaml"))).rejects.toMatchObject({
       code: "E_IO",
@@ -84,7 +84,7 @@ describe("a config file", () => {
     });
   });
 
-  it.skipIf(process.getuid?.() === 0)("that may not be read says so", async () => {
+  it.skipIf(process.getuid?.() === 0)("without read permission is refused with that reason", async () => {
     await writeFile(join(folder, "secret.yaml"), "lr: 1");
     await chmod(join(folder, "secret.yaml"), 0);
     await expect(readConfigFile(join(folder, "secret.yaml"))).rejects.toThrow(/permission denied/);

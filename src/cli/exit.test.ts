@@ -25,17 +25,17 @@ describe("a failure", () => {
     });
   });
 
-  it("that the user can mend is one line, whatever its message", () => {
+  it("that the user can correct is printed on one line, whatever its message", () => {
     expect(report(new BatchCamError("E_DATA", "two\n  lines")).text).toBe("batch-cam: two lines\n");
   });
 
-  it("of loading keeps the lines that say what was tried", () => {
+  it("of loading keeps the lines that list what was tried", () => {
     expect(report(new BatchCamError("E_NATIVE", "not found:\n  a\n  b")).text).toBe(
       "batch-cam: not found:\n  a\n  b\n",
     );
   });
 
-  it("nobody foresaw exits with 1 and shows where it came from", () => {
+  it("that is unexpected exits with 1 and shows its stack", () => {
     const { code, text } = report(new TypeError("x is not a function"));
     expect(code).toBe(1);
     expect(text).toMatch(/^batch-cam: unexpected error: x is not a function\n {4}at .*exit\.test/);

@@ -42,11 +42,11 @@ describe("flags", () => {
     expect(parse("-b16")).toEqual({ batchSize: 16 });
   });
 
-  it("leave out what is not given, so that a file or a default can speak", () => {
+  it("omit keys that are not given, so that a file or a default applies", () => {
     expect(parse()).toEqual({});
   });
 
-  it("take a list as one text, and gather what may be given many times", () => {
+  it("take a list as one text, and collect the values of flags that may be repeated", () => {
     const Lists = z.strictObject({
       names: z.union([z.string(), z.array(z.unknown())]).optional(),
       counts: z.union([z.number(), z.string(), z.array(z.number())]).optional(),
@@ -70,7 +70,7 @@ describe("flags", () => {
     expect(parse("--plain=false", "--figures=true")).toEqual({ plain: false, figures: true });
   });
 
-  it("count as given last, as in argparse, in whatever form they are repeated", () => {
+  it("use the last value, as in argparse, in whatever form they are repeated", () => {
     expect(parse("--lr", "1", "--lr", "2")).toEqual({ lr: 2 });
     expect(parse("--batch-size=4", "-b", "6")).toEqual({ batchSize: 6 });
     expect(parse("--figures", "--no-figures")).toEqual({ figures: false });
@@ -79,7 +79,7 @@ describe("flags", () => {
     expect(() => parse("--lr", "x", "--lr", "2")).toThrow('--lr must be a number, got "x"');
   });
 
-  it("take a value or stand alone where the schema has both", () => {
+  it("may be used with or without a value if the schema allows both", () => {
     expect(parse("--resume")).toEqual({ resume: true });
     expect(parse("--resume", "--plain")).toEqual({ resume: true, plain: true });
     expect(parse("--resume", "runs/a", "--plain")).toEqual({ resume: "runs/a", plain: true });
@@ -137,7 +137,7 @@ describe("flags", () => {
     expect((caught as Error).message).not.toContain("\n");
   });
 
-  it("refuse or parse any command line, and never fail otherwise", () => {
+  it("either refuse or parse any command line, without any other error", () => {
     const word = fc.oneof(
       fc.string(),
       fc.constantFrom(
@@ -168,7 +168,7 @@ describe("flags", () => {
 });
 
 describe("kebabCase", () => {
-  it("is the flag's spelling of a key", () => {
+  it("converts a key to the name of its flag", () => {
     expect(["lr", "batchSize", "detachBatchMean"].map(kebabCase)).toEqual(["lr", "batch-size", "detach-batch-mean"]);
   });
 });

@@ -8,7 +8,7 @@ describe("safeText", () => {
     ["a carriage return", "cat\rdog", "cat\ufffddog"],
     ["a backspace and a bell", "a\b\u0007", "a\ufffd\ufffd"],
     ["a C1 control character", "a\u009b31m", "a\ufffd31m"],
-    ["a mark that turns the direction of text", "a\u202egpj.exe", "a\ufffdgpj.exe"],
+    ["a character that reverses the direction of text", "a\u202egpj.exe", "a\ufffdgpj.exe"],
   ])("replaces %s", (_, text, expected) => {
     expect(safeText(text)).toBe(expected);
     expect(safeText(text, true)).toBe(expected);
@@ -19,7 +19,7 @@ describe("safeText", () => {
     expect(safeText(text)).toBe(text);
   });
 
-  it("keeps the command line's own sequences on a terminal alone", () => {
+  it("keeps the command line's own sequences only on a terminal", () => {
     const live = "\r\u001b[2Ktrain [==\u001b[2m>   \u001b[22m]";
     expect(safeText(live, true)).toBe(live);
     expect(safeText(live)).not.toContain("\u001b");
@@ -28,7 +28,7 @@ describe("safeText", () => {
 });
 
 describe("main", () => {
-  it("prints an argument's control characters to no stream", async () => {
+  it("never prints control characters of an argument", async () => {
     const { code, err } = await cli("tra\u001b]0;title\u0007in");
     expect(code).toBe(2);
     expect(err).toContain("unknown command");

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { formatTable, formatTables } from "./table.ts";
 
 describe("a table", () => {
-  it("keeps a name with a line feed to its row", () => {
+  it("keeps a name with a line feed on one line", () => {
     const lines = formatTable(["class", "images"], [["cat\ndog", "1"]])
       .trimEnd()
       .split("\n");
@@ -39,7 +39,7 @@ describe("a table for a narrow terminal", () => {
   const headers = ["metric", "GradCAM", "LayerCAM", "ScoreCAM"];
   const rows = [["energy", "0.5", "0.4", "0.3"]];
 
-  it("puts the columns that do not fit below, each with the names of the rows", () => {
+  it("puts columns that do not fit into tables below, each with the names of the rows", () => {
     expect(formatTables(headers, rows, { width: 26 })).toBe(
       [
         formatTable(headers.slice(0, 3), [["energy", "0.5", "0.4"]]),
@@ -48,11 +48,11 @@ describe("a table for a narrow terminal", () => {
     );
   });
 
-  it.each([undefined, 80])("is one table where it fits (%s columns)", (width) => {
+  it.each([undefined, 80])("is one table if it fits (%s columns)", (width) => {
     expect(formatTables(headers, rows, { width })).toBe(formatTable(headers, rows));
   });
 
-  it("has one column of numbers where none fits", () => {
+  it("has one column of numbers even if none fits", () => {
     expect(formatTables(headers, rows, { width: 5 }).match(/metric/g)).toHaveLength(3);
   });
 });

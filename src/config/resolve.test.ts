@@ -23,7 +23,7 @@ describe("a resolved train config", () => {
     ["ssim", 0.5],
     ["l1", 2],
     ["l2", 2],
-  ])("weighs the Prototype Loss in %s with %d unless told otherwise", (distance, weight) => {
+  ])("weighs the Prototype Loss with %s by %d by default", (distance, weight) => {
     expect(parseTrainConfig({ distance }).lambdaPrototype).toBe(weight);
     expect(parseTrainConfig({ distance, lambdaPrototype: 0.1 }).lambdaPrototype).toBe(0.1);
   });
@@ -62,7 +62,7 @@ describe("a resolved train config", () => {
 });
 
 describe("overriding a config", () => {
-  it("takes what is given and keeps the rest", () => {
+  it("replaces the keys that are given and keeps the others", () => {
     expect(overrideTrainConfig({ lr: 1, epochs: 2 }, { lr: 3 })).toEqual({ lr: 3, epochs: 2 });
     expect(overrideTrainConfig({ lr: 1 }, { lr: undefined })).toEqual({ lr: 1 });
   });
@@ -73,7 +73,7 @@ describe("overriding a config", () => {
     expect(overrideTrainConfig({ plain: true }, { lambdaPrototype: 0 })).toEqual({ plain: true, lambdaPrototype: 0 });
   });
 
-  it("keeps a contradiction that stands in one place", () => {
+  it("keeps a contradiction within one config", () => {
     const both = overrideTrainConfig({}, { plain: true, lambdaPrototype: 1 });
     expect(() => parseTrainConfig(both)).toThrow(/left out with plain/);
   });
@@ -82,17 +82,17 @@ describe("overriding a config", () => {
 describe("resuming with a saved config", () => {
   const saved = parseTrainConfig({ lr: 0.01, experiment: "first", opt: "sgd" });
 
-  it("needs nothing but the run's place", () => {
+  it("needs only the run's path", () => {
     const config = resumeTrainConfig(saved, { resume: "moved/there" });
     expect(config).toEqual({ ...saved, resume: "moved/there", output: "moved", experiment: "there" });
   });
 
-  it("lets what no step depends on change, and more epochs under a constant schedule", () => {
+  it("allows changes that no step depends on, and more epochs with a constant schedule", () => {
     const free = { threads: 1, logEvery: 5, checkpointEvery: 7, figures: false, epochs: 9, maxSteps: 12 };
     expect(resumeTrainConfig(saved, { resume: "runs/first", ...free })).toMatchObject(free);
   });
 
-  it("refuses what would make it another run, naming both values", () => {
+  it("refuses changes that would make it another run, naming both values", () => {
     const other = { resume: "runs/first", lr: 0.1, batchSize: 64, camLayer: "features.0" };
     expect(() => resumeTrainConfig(saved, other)).toThrow(/lr \(the run has 0.01, got 0.1\)/);
     expect(() => resumeTrainConfig(saved, other)).toThrow(/batchSize \(the run has 128, got 64\)/);
@@ -110,7 +110,7 @@ describe("resuming with a saved config", () => {
     ["onecycle", 9, /with epochs 9 from the start, or with { weights: "runs\/x" } to continue from its best/],
     ["cosine", 2, /end the run earlier with maxSteps/],
   ] as const)(
-    "refuses other epochs where %s is laid out over them: %i, with the reason and what to do",
+    "refuses other epochs if the schedule %s depends on them: %i, with the reason and what to do",
     (sched, epochs, advice) => {
       const before = parseTrainConfig({ sched });
       const refused = (more: object = {}) =>
@@ -133,23 +133,23 @@ describe("resuming with a saved config", () => {
   );
 });
 
-describe("what a resumed run's config.json says", () => {
+describe("the config.json of a resumed run", () => {
   const saved = parseTrainConfig({ experiment: "first", dataset: "folder", dataDir: "photos" });
 
-  it("has what describes the run, and not what holds for one part of it", () => {
+  it("contains the options that describe the run, and not those of one part of it", () => {
     const given = { epochs: 9, limitTest: 5, dataDir: "moved", threads: 3, logEvery: 7, maxSteps: 4, patience: 2 };
     const now = resumeTrainConfig(saved, { resume: "runs/first", acceptNewData: true, ...given });
     expect(describeResumedRun(saved, now)).toEqual({ ...saved, epochs: 9, limitTest: 5, dataDir: "moved" });
   });
 
-  it("has a limit that replaces one with which the run began", () => {
+  it("contains a limit that replaces one from the start of the run", () => {
     const limited = { ...saved, maxSteps: 4, patience: 2 };
     const now = resumeTrainConfig(limited, { resume: "runs/first", maxSteps: 8, maxSeconds: 9 });
     expect(describeResumedRun(limited, now)).toEqual({ ...limited, maxSteps: 8 });
   });
 });
 
-describe("the name of a run on images of one's own", () => {
+describe("the name of a run on the user's own images", () => {
   it.each([
     ["folder", "data/my shapes/", "my-shapes"],
     ["folder", "..", "folder"],
@@ -157,7 +157,7 @@ describe("the name of a run on images of one's own", () => {
     ["csv", "sets/birds.v2.csv", "birds.v2"],
     ["npz", "bloodmnist.npz", "bloodmnist"],
     ["mnist", "somewhere", "mnist"],
-  ] as const)("is that of the folder or file: %s in %s", (dataset, dataDir, name) => {
+  ] as const)("contains the name of the folder or file: %s in %s", (dataset, dataDir, name) => {
     expect(parseTrainConfig({ dataset, dataDir }).experiment).toBe(`simple-cnn-${name}-ssim-p0.5-seed0`);
   });
 });

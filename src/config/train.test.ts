@@ -45,7 +45,7 @@ describe("the train config", () => {
     }
   });
 
-  it("accepts an undefined value as one that is not given", () => {
+  it("treats an undefined value as not given", () => {
     expect(parseTrainConfig({ lr: undefined, threads: undefined })).toMatchObject({ lr: 1e-3 });
   });
 
@@ -76,11 +76,11 @@ describe("the train config", () => {
     expect(failure({ [key]: 1 }).message).toBe(`train config: unknown option ${key} (did you mean "${nearest}"?)`);
   });
 
-  it("offers no name where none is near", () => {
+  it("suggests no name if none is similar", () => {
     expect(failure({ wallpaper: 1 }).message).toBe("train config: unknown option wallpaper");
   });
 
-  it.each([[null], [3], ["runs"], [[]], [undefined]])("refuses %s in place of an object", (input) => {
+  it.each([[null], [3], ["runs"], [[]], [undefined]])("refuses %s instead of an object", (input) => {
     expect(failure(input).message).toMatch(/expected an object of options, got/);
   });
 
@@ -110,7 +110,7 @@ describe("the train config", () => {
     expect(failure(input).message).toContain(message);
   });
 
-  it("never answers an input with anything but a config or E_CONFIG", () => {
+  it("answers every input with a config or E_CONFIG", () => {
     const keys = fc.constantFrom(...Object.keys(TrainConfig.shape), "__proto__", "constructor", "x");
     fc.assert(
       fc.property(fc.dictionary(keys, fc.anything(), { maxKeys: 5 }), (input) => {
@@ -153,23 +153,23 @@ describe("the device of a config", () => {
 describe("the warnings of a config", () => {
   const warnings = (input: object, steps = 1000) => configWarnings(parseTrainConfig(input), steps);
 
-  it("are none for the defaults, for plain training and for the recommended sums", () => {
+  it("are empty for the defaults, for plain training and for the recommended weights", () => {
     for (const input of [{}, { plain: true }, { distance: "l1" }, { lambdaBatch: 0.5 }])
       expect(warnings(input)).toEqual([]);
   });
 
-  it("tell of the collapse of the batch-mean target without the Prototype Loss", () => {
+  it("mention the collapse of the batch-mean target without the Prototype Loss", () => {
     const alone = { batchTarget: "batch-mean", lambdaPrototype: 0, lambdaBatch: 1 };
     expect(warnings(alone)).toEqual([expect.stringMatching(/collapses to dead maps.*lambdaPrototype/)]);
   });
 
-  it("tell of a batch-mean weight above a quarter of the Prototype Loss's", () => {
+  it("mention a batch-mean weight above a quarter of the Prototype Loss's", () => {
     const heavy = { batchTarget: "batch-mean", lambdaPrototype: 1, lambdaBatch: 0.3 };
     expect(warnings(heavy)).toEqual([expect.stringMatching(/above a quarter/)]);
     expect(warnings({ ...heavy, lambdaBatch: 0.25 })).toEqual([]);
   });
 
-  it("say nothing of a batch-mean target that has no weight", () => {
+  it("do not mention a batch-mean target with weight 0", () => {
     expect(warnings({ batchTarget: "batch-mean" })).toEqual([]);
   });
 
@@ -177,11 +177,11 @@ describe("the warnings of a config", () => {
     [{ statistic: "cam-ema" }, /running mean/],
     [{ sched: "onecycle", warmupSteps: 10 }, /warmupSteps is not used/],
     [{ sched: "constant", minLr: 1e-5 }, /minLr is not used/],
-  ])("tell of %j", (input, message) => {
+  ])("mention %j", (input, message) => {
     expect(warnings(input)).toEqual([expect.stringMatching(message)]);
   });
 
-  it("tell of a run that ends before the guidance has its weight, and of how much it has", () => {
+  it("mention a run that ends before the guidance has its full weight, with the weight that it reaches", () => {
     const lambdaWarmup = 150;
     expect(warnings({ lambdaWarmup }, 15)).toEqual([
       expect.stringMatching(/lambdaWarmup 150 is longer than the run's 15 steps: .* at most 10 %/),
@@ -190,13 +190,13 @@ describe("the warnings of a config", () => {
     expect(warnings({}, 15)).toEqual([]); // the default is a share of the run's steps
   });
 
-  it("leave out the guidance's when there is none", () => {
+  it("do not mention guidance in plain training", () => {
     expect(warnings({ plain: true, statistic: "cam-ema" }, 10)).toEqual([]);
   });
 });
 
-describe("the type of what callers write", () => {
-  it("is the schema's, with every description", () => {
+describe("the type of a config as callers write it", () => {
+  it("agrees with the schema, and has every description", () => {
     expect(readFileSync(target, "utf8")).toBe(configTypes({ TrainConfigInput: fieldsOf(TrainConfig) }));
     const inferred: z.input<typeof TrainConfig> = {};
     const written: Required<TrainConfigInput> = inferred as Required<z.input<typeof TrainConfig>>;

@@ -16,7 +16,7 @@ describe("fixture", () => {
     }
   });
 
-  it("gives tolerances, parameters and the widest reference", () => {
+  it("returns tolerances, parameters and the most precise reference", () => {
     const batchNorm = fixture("op_batchnorm_train");
     expect(batchNorm.tolerance).toEqual({ rtol: 1e-4, atol: 2e-6, relL2: 2e-4, absL2: 1e-6 });
     expect(batchNorm.reference("out/y").dtype).toBe("float64");
@@ -25,14 +25,14 @@ describe("fixture", () => {
     expect(fixture("ssim_multichannel").has("out64/window")).toBe(true);
   });
 
-  it("names a case or a tensor that does not exist", () => {
+  it("names a case or a tensor that does not exist in the error", () => {
     expect(() => fixture("op_none")).toThrow(/no case "op_none"/);
     expect(() => fixture("op_relu").tensor("out/none")).toThrow(/op_relu\.safetensors: no tensor "out\/none"/);
   });
 });
 
 describe("hashedValues", () => {
-  it.each(Object.entries(hashVectors))("begin as the manifest says for %s", (name, expected) => {
+  it.each(Object.entries(hashVectors))("begin with the values of the manifest for %s", (name, expected) => {
     expect([...hashedValues(name, expected.length)]).toEqual(expected);
   });
 });
@@ -47,7 +47,7 @@ describe("toBeAllclose", () => {
     expect([]).toBeAllclose(new Float64Array(0));
   });
 
-  it("reports the worst element, its place and how many are wrong", () => {
+  it("reports the worst element, its position and how many are wrong", () => {
     const message = /2 of 4 elements .* the worst at \[1, 0\] expected 3, got 4: \|a - b\| = 1, allowed 0\.3/;
     const a = tensor([
       [1, 2.5],
@@ -64,11 +64,11 @@ describe("toBeAllclose", () => {
     ).toThrow(message);
   });
 
-  it("tells shapes apart that hold the same values", () => {
+  it("distinguishes shapes with the same values", () => {
     expect(() => expect(tensor([[1, 2]])).toBeAllclose([1, 2])).toThrow(/expected shape \[2\], got \[1, 2\]/);
   });
 
-  it("takes NaN for equal to nothing unless asked, and infinity for equal to itself", () => {
+  it("treats NaN as unequal unless asked to, and infinity as equal to itself", () => {
     expect([Number.NaN]).not.toBeAllclose([Number.NaN]);
     expect([Number.NaN]).toBeAllclose([Number.NaN], { equalNan: true });
     expect([1]).not.toBeAllclose([Number.NaN], { equalNan: true });

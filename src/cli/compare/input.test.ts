@@ -11,7 +11,7 @@ import { gridFileOf, mergeGrid } from "./input.ts";
 const merged = (file: CompareConfigInput, flags: CompareConfigInput) => mergeGrid(file, flags);
 
 describe("a grid on the command line", () => {
-  it("is named after its file, by the file, or by a flag, the last winning", () => {
+  it("is named after its file, by a key of the file, or by a flag, which takes precedence", () => {
     expect(merged({}, {})).toEqual({});
     expect(merged({}, { grid: "grids/my study.yaml" }).name).toBe("my study");
     expect(merged({ name: "own" }, { grid: "study.yaml" }).name).toBe("own");
@@ -19,7 +19,7 @@ describe("a grid on the command line", () => {
     expect(merged({}, { preset: "demo" }).name).toBe("demo");
   });
 
-  it("adds to the options of the file's base, and wins over them", () => {
+  it("adds options to the file's base, and replaces those with the same name", () => {
     const set = ["epochs=2", "limit-train=50", "plain=true", "amp=off", "lr=1e-3", "dataDir=a=b c"];
     expect(merged({ base: { epochs: 9, batchSize: 4 } }, { set }).base).toEqual({
       ...{ epochs: 2, batchSize: 4, limitTrain: 50, plain: true, amp: "off", lr: 1e-3, dataDir: "a=b c" },
@@ -39,13 +39,13 @@ describe("a grid on the command line", () => {
     [{ set: [] }, {}, "set cannot be set in a grid's file: use base"],
     [{ grid: "b.yaml" }, {}, "grid cannot be set in a grid's file"],
     [{ preset: "demo" }, {}, "preset cannot be set in a grid's file"],
-  ])("is refused where %j and %j are given", (file, flags, message) => {
+  ])("is refused if %j and %j are given", (file, flags, message) => {
     expect(() => merged(file, flags)).toThrow(
       expect.objectContaining({ code: "E_CONFIG", message: `compare: ${message}` }),
     );
   });
 
-  it("is that of a file or of a preset, and not of both", () => {
+  it("comes from a file or a preset, but not both", () => {
     expect(gridFileOf({})).toBeUndefined();
     expect(gridFileOf({ grid: "a.yaml" })).toBe("a.yaml");
     expect(() => gridFileOf({ grid: "a.yaml", preset: "demo" })).toThrow(

@@ -9,7 +9,7 @@ const cells = gridCells({ objectives: "plain,prototype", seeds: 2 }) as [Cell, C
 const count = { total: 4, done: 2, failed: 1, left: null };
 
 describe("the lines of a grid", () => {
-  it("name a finished run, its place and its numbers", () => {
+  it("name a finished run, its position and its numbers", () => {
     const record = doneCell(cells[1], { test: { accuracy: 0.98765, deadMaps: 0.012 }, secondsPerStep: 0.0123 });
     expect(cellLine(record, count, 65)).toBe(
       "[3/4] simple-cnn  mnist  prototype ssim  seed 0  accuracy 98.77%  map SSIM 0.500  dead 1.2%  12.3 ms/step  1 min 5 s",
@@ -18,7 +18,7 @@ describe("the lines of a grid", () => {
     expect(cellLine(doneCell(cells[1], { secondsPerStep: 1.5 }), count, 1)).toContain("  1500 ms/step  ");
   });
 
-  it("say at once that a run failed, and why in a line of its own", () => {
+  it("report a failed run immediately, and the reason in a separate line", () => {
     expect(cellLine(failedCell(cells[0], "loss is NaN"), count, 3)).toBe(
       "[3/4] simple-cnn  mnist  plain  seed 0  failed (E_NUMERIC)",
     );
@@ -27,13 +27,13 @@ describe("the lines of a grid", () => {
     ]);
   });
 
-  it("keep the last words of a broken process to one line", () => {
+  it("put the last output of a crashed process on one line", () => {
     const [line = ""] = failureLines([failedCell(cells[0], `died:\n  at a\n${"x".repeat(999)}`)]);
     expect(line).toMatch(/ seed 0: died: at a x+ \.\.\. \(E_NUMERIC\)$/);
     expect(line.length).toBeLessThan(400);
   });
 
-  it("count what is done, failed and left", () => {
+  it("count the finished, failed and remaining runs", () => {
     expect(countLine({ ...count, left: 130 })).toBe("2 of 4 done, 1 failed, about 2 min left");
     expect(countLine({ total: 4, done: 0, failed: 0, left: null })).toBe("0 of 4 done");
   });
@@ -53,7 +53,7 @@ describe("the lines of a grid", () => {
     expect(countLine({ ...count, left: seconds })).toBe(`2 of 4 done, 1 failed, about ${text} left`);
   });
 
-  it("say whose runs are waited for", () => {
+  it("name the process whose runs are waited for", () => {
     const holder = "process 7 on here";
     expect(waitingLine({ cells: cells.slice(0, 1), holder })).toMatch(
       /^1 run is being trained by process 7 on here: waiting/,
@@ -81,17 +81,17 @@ describe("the table of a grid", () => {
     expect(rest).toEqual([""]);
   });
 
-  it("has dashes where no run of a row is done", () => {
+  it("has dashes if no run of a row is finished", () => {
     expect(summaryTable(summarise([failedCell(cells[0])]))).toMatch(/plain +0 of 1 +- +- +- +- +-\n$/);
   });
 
-  it("lists runs and how far each is", () => {
+  it("lists the runs and the state of each", () => {
     const text = listTable(cells.map((cell, i) => ({ cell, state: i === 0 ? "done" : "to do" })));
     expect(text).toContain(`${cells[0].id}  simple-cnn  mnist     plain           plain   0     done\n`);
     expect(text).toMatch(/\n\n4 runs: 1 done, 3 to do\n$/);
   });
 
-  it("show how far methods lean on a cue, with their kind and the share of the gap that they close", () => {
+  it("show how much methods rely on a cue, with their kind and the fraction of the gap that they close", () => {
     const leaning = (random: number) => ({
       ...{ images: 10, energyInPatch: 0.02, wrongReason: { score: 0.3, dropped: 1 } },
       accuracy: { aligned: 1, random, clean: 0.5, adversarial: 0.25 },

@@ -34,7 +34,7 @@ function shown({ isTTY = false, columns = 80, env = {} as Record<string, string>
 const begin: GridEvent = { type: "begin", cells, records: [doneCell(cells[0], { steps: 21, seconds: 40 })] };
 
 describe("the progress of a grid", () => {
-  it("is lines that stay where the output is no terminal: one a run, and a count once a minute", () => {
+  it("is plain lines if the output is not a terminal: one per run, and a count once a minute", () => {
     const { hears } = shown();
     expect(hears(0, begin)).toBe("4 runs, 1 at a time, 2 threads each; 1 of 4 done before\n");
     expect(hears(0, { type: "start", cell: cells[1] })).toBe("");
@@ -48,7 +48,7 @@ describe("the progress of a grid", () => {
     );
   });
 
-  it("is a live line on a terminal, which goes where a line is to stay", () => {
+  it("is a live line on a terminal, which is removed before other lines are written", () => {
     const { hears, progress, text } = shown({ isTTY: true });
     const record = doneCell(cells[1], { steps: 21 });
     expect(hears(0, begin)).toBe(
@@ -70,7 +70,7 @@ describe("the progress of a grid", () => {
     expect(shown({ isTTY: true, env: { TERM: "dumb" } }).hears(0, begin)).toMatch(/before\n$/);
   });
 
-  it("draws no count when all is done", () => {
+  it("draws no count when all runs are finished", () => {
     const { hears } = shown({ isTTY: true });
     hears(0, { type: "begin", cells: cells.slice(0, 2), records: [doneCell(cells[0])] });
     expect(hears(1000, { type: "end", cell: cells[1], record: doneCell(cells[1]), seconds: 1 })).toMatch(/ {2}1 s\n$/);

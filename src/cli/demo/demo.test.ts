@@ -82,7 +82,7 @@ async function demo(train: Train, options: object = {}) {
 }
 
 describe("the demo", () => {
-  it("trains on MNIST, and on its decoy set with a control guided to one image for all classes, all with one seed", async () => {
+  it("trains on MNIST, and on its decoy set with a control whose prototype is the same for all classes, all with one seed", async () => {
     const { train, calls } = trainer();
     const { outcome } = await demo(train, { seed: 7, threads: 2, epochs: 1, limitTrain: 640 });
     const shared = { seed: 7, threads: 2, output: join(folder, "demo"), overwrite: true };
@@ -113,7 +113,7 @@ describe("the demo", () => {
     expect(out.endsWith(`\nmaps side by side: ${report}\n`)).toBe(true);
   });
 
-  it("starts from the beginning when it is run again, over its own old runs", async () => {
+  it("starts from the beginning if it is run again, and replaces its own old runs", async () => {
     await demo(trainer().train);
     const { train, calls } = trainer();
     expect((await demo(train)).outcome).toBe("done");
@@ -121,7 +121,7 @@ describe("the demo", () => {
   });
 
   it.each(DEMO_RUNS.map((name, index) => ({ name, index })))(
-    "goes on where $name was interrupted",
+    "continues where $name was interrupted",
     async ({ index }) => {
       const first = trainer({ [index + 1]: "interrupt" });
       const stopped = await demo(first.train);
@@ -140,7 +140,7 @@ describe("the demo", () => {
     },
   );
 
-  it("goes on with an interrupted demo of before there were runs on the decoy set", async () => {
+  it("continues an interrupted demo of a version without the decoy set", async () => {
     await demo(trainer({ 2: "interrupt" }).train);
     const file = join(folder, "demo", "demo.json");
     const { runs, ...older } = JSON.parse(readFileSync(file, "utf8"));
@@ -152,7 +152,7 @@ describe("the demo", () => {
     expect(calls[0]).toMatchObject({ resume: true });
   });
 
-  it("overwrites a finished demo of before, but no folder that it did not claim", async () => {
+  it("overwrites an earlier finished demo, but no folder that it did not reserve", async () => {
     await demo(trainer().train);
     const file = join(folder, "demo", "demo.json");
     const { runs, ...older } = JSON.parse(readFileSync(file, "utf8"));
@@ -165,14 +165,14 @@ describe("the demo", () => {
     expect((await demo(trainer().train)).outcome).toBe("done");
   });
 
-  it("begins a run again that was killed before its first checkpoint", async () => {
+  it("trains a run again that was killed before its first checkpoint", async () => {
     await expect(demo(trainer({ 1: "die" }).train)).rejects.toThrow("NaN");
     const { train, calls } = trainer();
     await demo(train);
     expect(calls).toMatchObject(DEMO_RUNS.map((experiment) => ({ experiment, overwrite: true })));
   });
 
-  it("begins a run again whose checkpoint is damaged, and says so", async () => {
+  it("trains a run again whose checkpoint is damaged, with a warning", async () => {
     await demo(trainer({ 1: "interrupt" }).train);
     const { train, calls } = trainer({ 1: new BatchCamError("E_CHECKPOINT", "last.safetensors is damaged") });
     const { outcome, err } = await demo(train);
@@ -184,12 +184,12 @@ describe("the demo", () => {
     ]);
   });
 
-  it("does not begin again for a failure that would only come back", async () => {
+  it("does not train again after an error that would occur again", async () => {
     await demo(trainer({ 1: "interrupt" }).train);
     await expect(demo(trainer({ 1: new BatchCamError("E_IO", "disk full") }).train)).rejects.toThrow("disk full");
   });
 
-  it("does not take the checkpoint of an older demo for its own", async () => {
+  it("does not continue from the checkpoint of an older demo", async () => {
     await demo(trainer().train);
     await expect(demo(trainer({ 1: new BatchCamError("E_DATA", "before the start") }).train)).rejects.toThrow(
       "before the start",
@@ -199,20 +199,20 @@ describe("the demo", () => {
     expect(calls).toMatchObject(DEMO_RUNS.map((experiment) => ({ experiment, overwrite: true })));
   });
 
-  it("starts from the beginning when the options differ from the interrupted demo's", async () => {
+  it("starts from the beginning if the options differ from the interrupted demo's", async () => {
     await demo(trainer({ 2: "interrupt" }).train);
     const { train, calls } = trainer();
     await demo(train, { seed: 1 });
     expect(calls).toMatchObject(DEMO_RUNS.map((experiment) => ({ experiment, seed: 1, overwrite: true })));
   });
 
-  it("starts from the beginning when its own notes are damaged but its runs are gone", async () => {
+  it("starts from the beginning if its demo.json is damaged and its runs are gone", async () => {
     mkdirSync(join(folder, "demo"));
     writeFileSync(join(folder, "demo", "demo.json"), '{ "config": ');
     expect((await demo(trainer().train)).outcome).toBe("done");
   });
 
-  it("touches no run that it did not make", async () => {
+  it("does not change runs that it did not make", async () => {
     mkdirSync(join(folder, "demo", "guided"), { recursive: true });
     writeFileSync(join(folder, "demo", "guided", "precious"), "");
     const { train, calls } = trainer();
@@ -224,7 +224,7 @@ describe("the demo", () => {
     expect(existsSync(join(folder, "demo", "guided", "precious"))).toBe(true);
   });
 
-  it("says when its folder cannot be made", async () => {
+  it("reports that its folder cannot be made", async () => {
     writeFileSync(join(folder, "file"), "");
     await expect(demo(trainer().train, { output: join(folder, "file", "demo") })).rejects.toMatchObject({
       code: "E_IO",
@@ -259,7 +259,7 @@ describe("the demo's closing lines", () => {
     typeof closingLines
   >[0];
 
-  it("tell both stories, in lines that fit a terminal", () => {
+  it("describe both parts, in lines that fit a terminal", () => {
     const lines = closingLines(results).split("\n");
     expect(lines[0]).toBe("MNIST");
     expect(lines).toContain("MNIST with a decoy patch");
@@ -277,7 +277,7 @@ describe("the demo's table of the decoy set", () => {
     test: random === null ? null : { ...TEST, accuracy: random },
   });
 
-  it("has the accuracy where the patch tells the class and where it is drawn at random", () => {
+  it("has the accuracy with patches that reveal the class and with random ones", () => {
     const table = formatDecoyTable({
       ...{ plain: result(0.984, 0.783), guided: result(0.974, 0.936), control: result(0.949, 0.94) },
     });
@@ -290,7 +290,7 @@ describe("the demo's table of the decoy set", () => {
     ]);
   });
 
-  it("has an empty cell where there is no test", () => {
+  it("has an empty cell for a run without a test", () => {
     const unfinished = { plain: result(0.9, null), guided: result(0.9, null), control: result(0.9, null) };
     expect(formatDecoyTable(unfinished)).toMatch(/^control +90\.0%$/m);
   });

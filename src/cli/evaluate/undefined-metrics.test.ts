@@ -6,8 +6,8 @@ const metrics = (values: ExplanationMetrics["values"], method = "GradCAM") =>
   ({ method, values }) as unknown as ExplanationMetrics;
 const none = { mean: Number.NaN, undefined: 5 };
 
-describe("metrics that no image has", () => {
-  it("are left out and named with the reason, the others stay", () => {
+describe("metrics that are not defined for any image", () => {
+  it("are left out and named with the reason, while the others are kept", () => {
     const found = withoutUndefined(
       metrics({ pointingGame: none, energyInForeground: none, sparseness: { mean: 0.4, undefined: 2 } }),
     );
@@ -17,7 +17,7 @@ describe("metrics that no image has", () => {
     ]);
   });
 
-  it("are blamed on the maps where all of them are dead, a line for each method", () => {
+  it("are explained by the maps if all of them are dead, in a line for each method", () => {
     const dead = withoutUndefined(metrics({ sparseness: none, deadMaps: { mean: 1, undefined: 0 } }, "LayerCAM"));
     const well = withoutUndefined(metrics({ sparseness: { mean: 0.4, undefined: 0 } }));
     expect(leftOutLines([well, dead])).toEqual([

@@ -17,14 +17,14 @@ function counting(total: number, options: CounterOptions & { columns?: number; i
 }
 
 describe("a counter", () => {
-  it("says nothing of the time left until a rate is measured, which the first batch is no part of", () => {
+  it("shows no remaining time until a rate is measured, which does not include the first batch", () => {
     const { step } = counting(1000, { burst: 250 });
     expect(step(60_000, 250)).toMatch(/\] 250 of 1000$/); // the time left is missing, because the rate includes the time before the first batch
     expect(step(70_000, 250)).toMatch(/\] 500 of 1000 {2}25\.0\/s {2}20 s left$/);
     expect(step(80_000, 250)).toMatch(/\] 750 of 1000 {2}25\.0\/s {2}10 s left$/);
   });
 
-  it("says nothing of it in the middle of the first batches, whose images come at once", () => {
+  it("shows no remaining time in the middle of the first batches, whose images finish together", () => {
     const { step } = counting(32, { burst: 4 });
     const lines = Array.from({ length: 12 }, (_, i) => step(10_000 * (Math.floor(i / 4) + 1) + 200 * (i % 4)));
     for (const line of lines.slice(0, 7)) expect(line).not.toContain("left");
@@ -44,7 +44,7 @@ describe("a counter", () => {
     for (const at of [5000, 10_000]) expect(step(at, 300).length).toBeLessThan(columns);
   });
 
-  it("writes a plain line every ten seconds where the output is no terminal, and none for the end", () => {
+  it("writes a plain line every ten seconds if the output is not a terminal, and none at the end", () => {
     const { step, written } = counting(4, { isTTY: false });
     for (const at of [1000, 5000, 10_000, 20_000]) step(at);
     expect(written).toEqual(["judged 3 of 4  4.5 s each  5 s left\n"]);

@@ -26,14 +26,14 @@ const SAMPLES: MapSamples = {
 const start = (epochs = 12) => ({ type: "start", runDirectory: folder, epochs }) as StartEvent;
 
 describe("the figure of an epoch", () => {
-  it("has a column for each class that has a sample, with its own prototype", () => {
+  it("has a column for each class with a sample, with the class's prototype", () => {
     const { columns, rows } = mapsFigure(SAMPLES, "title", "subtitle");
     expect(columns).toEqual(["zero", "two"]);
     const prototypes = rows.find(({ label }) => label === "prototype")?.cells.map((cell) => cell?.pixels);
     expect(prototypes).toEqual([pixels(0.6), pixels(0.8)]);
   });
 
-  it("marks dead maps and wrong predictions, with the class that was read", () => {
+  it("marks dead maps, and wrong predictions with the predicted class", () => {
     const maps = mapsFigure(SAMPLES, "title", "subtitle").rows.find(({ label }) => label === "map");
     expect(maps?.cells).toMatchObject([
       { dead: true, wrong: false },
@@ -42,7 +42,7 @@ describe("the figure of an epoch", () => {
     expect(maps?.captions).toEqual(["", "read as one"]);
   });
 
-  it("is a PNG in the run's folder, named so that names sort by epoch", async () => {
+  it("is a PNG in the run's folder, whose name sorts by epoch", async () => {
     const warnings: string[] = [];
     const figures = createFigures((message) => warnings.push(message));
     figures.onEvent(start());
@@ -53,7 +53,7 @@ describe("the figure of an epoch", () => {
     expect(png.subarray(1, 4).toString("latin1")).toBe("PNG");
   });
 
-  it("that cannot be written is a warning, and the next one is tried", async () => {
+  it("that cannot be written causes a warning, and the next one is tried", async () => {
     const warnings: string[] = [];
     const figures = createFigures((message) => warnings.push(message));
     writeFileSync(join(folder, "figures"), "in the way");

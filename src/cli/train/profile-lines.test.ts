@@ -30,7 +30,7 @@ const textOf = (report: ProfileReport) =>
   );
 
 describe("profileLines", () => {
-  it("shows the first twenty operators, adds up the others, and says what lies outside them", () => {
+  it("shows the first twenty operators, the sum of the others, and the time outside of operators", () => {
     const text = textOf(REPORT);
     expect(text).toMatch(/^aten::mm +30\.00 +60\.00 +30\.0% +1\.5$/m);
     expect(text).toMatch(/^aten::op18 /m);
@@ -41,7 +41,7 @@ describe("profileLines", () => {
     expect(text).toContain("runs/a/profile-trace.json");
   });
 
-  it("warns where events are missing, and only there", () => {
+  it("warns if events are missing, and only then", () => {
     expect(textOf(REPORT)).not.toContain("did not fit");
     expect(textOf({ ...REPORT, droppedEvents: 7 })).toMatch(
       /^7 events did not fit into the buffer, .* fewer --profile-steps$/m,

@@ -140,19 +140,19 @@ describe("progress on a terminal", () => {
     expect(lastLine(out()).length).toBeLessThan(columns);
   });
 
-  it("steadies the rate and the time left over the last steps", () => {
+  it("averages the rate and the time left over the last steps", () => {
     const { send, out } = terminal();
     send(START, step(50), step(100, { imagesPerSecond: 640 }));
     expect(lastLine(out())).toMatch(/1067 images\/s {2}12 s left$/);
   });
 
-  it("keeps the place and the terms of the loss on 80 columns", () => {
+  it("keeps the position and the terms of the loss on 80 columns", () => {
     const { send, out } = terminal({ columns: 80 });
     send(START, step(50));
     expect(lastLine(out())).toMatch(/epoch 1\/2 {2}\[=.*\] {3}50\/100 {2}ce 0.412 {2}proto 0.218/);
   });
 
-  it("draws again at the new width when the terminal is resized, and no more once stopped", () => {
+  it("redraws at the new width when the terminal is resized, and stops doing so when it is stopped", () => {
     const { send, out, stdout, resize, stop } = terminal({ columns: 120 });
     send(START, step(50));
     stdout.columns = 30;
@@ -164,7 +164,7 @@ describe("progress on a terminal", () => {
     expect(out()).toHaveLength(length);
   });
 
-  it("draws at most ten times a second, and the last step of an epoch always", () => {
+  it("draws at most ten times a second, and always draws the last step of an epoch", () => {
     const { send, out, clock } = terminal();
     send(START, step(10));
     clock.ms = 50;
@@ -186,21 +186,21 @@ describe("progress on a terminal", () => {
     expect(lastLine(out())).toContain("100/100");
   });
 
-  it("takes the live line away for a warning, which goes to stderr", () => {
+  it("removes the live line for a warning, which is written to stderr", () => {
     const { send, out, errors } = terminal();
     send(START, step(50), { type: "warning", message: "22% of the maps are dead" });
     expect(errors()).toBe("\u001b[33mwarning:\u001b[39m 22% of the maps are dead\n");
     expect(lastLine(out())).toContain("50/100");
   });
 
-  it("leaves no live line behind", () => {
+  it("removes the live line at the end", () => {
     const { send, out } = terminal();
     send(START, step(50), { type: "end", result: RESULT });
     expect(lastLine(out())).toBe("");
     expect(visible(out())).toContain("test: accuracy 98.71%");
   });
 
-  it("writes no colour with NO_COLOR, and colour without", () => {
+  it("writes no colours with NO_COLOR, and colours without", () => {
     const coloured = terminal();
     coloured.send(START, step(50));
     expect(visible(coloured.out())).not.toBe(coloured.out());
@@ -220,7 +220,7 @@ describe("progress on a terminal", () => {
 describe("progress in a file or a pipe", () => {
   const plain = () => terminal({ isTTY: false });
 
-  it("is lines without control characters", () => {
+  it("consists of lines without control characters", () => {
     const { send, out, errors } = plain();
     send(
       START,
@@ -235,7 +235,7 @@ describe("progress in a file or a pipe", () => {
     expect(errors()).toBe("warning: w\n");
   });
 
-  it("has a line each quarter of an epoch, and one at least every half minute", () => {
+  it("has a line for each quarter of an epoch, and at least one every half minute", () => {
     const { send, out, clock } = plain();
     send(START);
     for (let i = 1; i <= 100; i++) send(step(i));
@@ -248,7 +248,7 @@ describe("progress in a file or a pipe", () => {
     expect(out()).not.toContain("epoch 2/2  step 3/100");
   });
 
-  it("tells what is trained on what, and from which step a resumed run goes on", () => {
+  it("starts with the model, the data and the run directory, and the step at which a resumed run continues", () => {
     const { send, out } = plain();
     send({ ...START, resumedFromStep: 40 });
     expect(out()).toBe(
@@ -256,7 +256,7 @@ describe("progress in a file or a pipe", () => {
     );
   });
 
-  it("says nothing of maps where the objective needs none", () => {
+  it("does not mention maps if the objective needs none", () => {
     const metrics = { ...METRICS, prototypeLoss: null, deadMaps: null, rawMapMax: null };
     for (const isTTY of [true, false]) {
       const { send, out } = terminal({ isTTY });
@@ -265,7 +265,7 @@ describe("progress in a file or a pipe", () => {
     }
   });
 
-  it("leaves out the terms that the objective lacks, and shows numbers that are not finite", () => {
+  it("leaves out terms that the objective does not have, and shows numbers that are not finite", () => {
     const { send, out } = plain();
     send(START, step(50, { metrics: { ...METRICS, prototypeLoss: null, loss: Number.NaN }, imagesPerSecond: 0 }));
     expect(out()).toContain("loss NaN  ce 0.412  dead maps 3.1%  0 images/s  an unknown time left");
@@ -281,7 +281,7 @@ describe("progress in a file or a pipe", () => {
 describe("the end of a run", () => {
   const end = (result: Partial<TrainResult>) => endLines({ ...RESULT, ...result }).join("\n");
 
-  it("says what ended it, where that was not its number of epochs", () => {
+  it("is explained if the run did not end after its number of epochs", () => {
     const judged = [0.7, 0.9, 0.9, 0.8].map((accuracy, i) => ({
       ...RECORD,
       epoch: i + 1,

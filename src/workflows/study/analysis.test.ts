@@ -29,7 +29,7 @@ describe("the analysis of a grid", () => {
     far: [0.91, 0.92, 0.93],
   });
 
-  it("holds each method against plain training of the same seeds", () => {
+  it("compares each method with plain training with the same seeds", () => {
     const { plain, methods } = groupOf(list);
     expect(plain).toBe("plain");
     expect(methods.map(({ method, kind }) => [method, kind])).toEqual([
@@ -42,18 +42,18 @@ describe("the analysis of a grid", () => {
     expect(methods[1]?.effects?.accuracy.p).toBeLessThan(0.001);
   });
 
-  it("corrects p for all methods held against the same plain training", () => {
+  it("corrects p for all methods that are compared with the same plain training", () => {
     const [near, far] = ["near", "far"].map((name) => methodOf(list, name)?.effects?.accuracy);
     expect(near?.adjusted).toBeCloseTo(2 * (near?.p as number), 12);
     expect(far?.adjusted).toBe(far?.p);
   });
 
-  it("pairs by seed, not by position: a run that is missing takes its partner with it", () => {
+  it("pairs by seed, not by position: if a run is missing, its partner is left out", () => {
     const effect = methodOf(records({ plain: [null, 0.5, 0.6], near: [0.9, 0.7, null] }), "near")?.effects?.accuracy;
     expect(effect).toMatchObject({ pairs: 1, mean: expect.closeTo(0.2, 12), p: null, adjusted: null });
   });
 
-  it("takes the time of a step as a ratio to the same seed's", () => {
+  it("gives the time of a step relative to plain training with the same seed", () => {
     const slow = records({ plain: [0.9, 0.9], near: [0.9, 0.9] }).map((record) => {
       const seconds = (record.method === "near" ? 3 : 2) * (record.seed + 1);
       return { ...(record as DoneCell), secondsPerStep: seconds };
@@ -62,7 +62,7 @@ describe("the analysis of a grid", () => {
     expect(methodOf(slow, "plain")?.overhead).toEqual({ mean: 1, deviation: Number.NaN });
   });
 
-  it("has no effects without plain training, and none of numbers that JSON could not keep", () => {
+  it("has no effects without plain training, and none for values that JSON cannot store", () => {
     expect(methodOf(records({ near: [0.9, 0.9, 0.9] }), "near")).toMatchObject({ effects: null });
     expect(groupOf(records({ near: [0.9] })).plain).toBeNull();
     const broken = list.map((record) => ({
@@ -73,7 +73,7 @@ describe("the analysis of a grid", () => {
     expect(methodOf(broken, "near")?.effects?.coherence).toMatchObject({ pairs: 0, mean: null, p: null });
   });
 
-  it("counts failed runs, and keeps them out of every number", () => {
+  it("counts failed runs, and leaves them out of every number", () => {
     const cells = gridCells({ methods: METHODS, seeds: 2 }).filter(({ method }) => method === "near");
     const [one, two] = cells.map((cell, i) => (i === 0 ? doneCell(cell) : failedCell(cell)));
     expect(methodOf([one, two] as CellRecord[], "near")).toMatchObject({
@@ -83,7 +83,7 @@ describe("the analysis of a grid", () => {
   });
 });
 
-describe("the best method beside the best control", () => {
+describe("the best method and the best control", () => {
   const cued = (accuracies: Record<string, (number | null)[]>) =>
     records(accuracies).map((record) => {
       const { accuracy } = (record as DoneCell).test;
@@ -92,7 +92,7 @@ describe("the best method beside the best control", () => {
       return { ...(record as DoneCell), spurious };
     });
 
-  it("are those of the highest accuracy with random cues, paired by seed", () => {
+  it("are those with the highest accuracy with random cues, paired by seed", () => {
     const { duel } = groupOf(
       cued({
         plain: [0.5, 0.5, 0.5],
@@ -105,7 +105,7 @@ describe("the best method beside the best control", () => {
     expect(duel?.test.mean).toBeCloseTo(0.29 / 3, 12);
   });
 
-  it("are left out where there is no control, no method, or no cue", () => {
+  it("are left out if there is no control, no method, or no cue", () => {
     expect(groupOf(cued({ plain: [0.5], near: [0.8] })).duel).toBeNull();
     expect(groupOf(cued({ plain: [0.5], "wrong prototypes": [0.8] })).duel).toBeNull();
     expect(groupOf(records({ near: [0.8], "wrong prototypes": [0.8] })).duel).toBeNull();

@@ -25,8 +25,8 @@ function timed(cells: Cell[], { jobs = 1, records = [] as CellRecord[] } = {}) {
 
 const same = gridCells({ base: { epochs: 2 }, seeds: 2 }) as [Cell, Cell, Cell, Cell];
 
-describe("the time that is left", () => {
-  it("is not known before anything has moved, and then told by the run at work", () => {
+describe("the remaining time", () => {
+  it("is not known before a run makes progress, and then follows from the running run", () => {
     const grid = timed(same);
     expect(grid.left.seconds()).toBeNull();
     grid.start(same[0]);
@@ -37,7 +37,7 @@ describe("the time that is left", () => {
     expect(grid.left.seconds()).toBeCloseTo(70, 9);
   });
 
-  it("is what the finished runs took, for those that are left, less what has passed of those at work", () => {
+  it("is the mean time of the finished runs for each remaining run, less the time that running runs have taken", () => {
     const grid = timed(same);
     grid.start(same[0]);
     grid.progress(same[0], 20);
@@ -49,14 +49,14 @@ describe("the time that is left", () => {
     expect(grid.left.seconds()).toBeCloseTo(80, 9);
   });
 
-  it("is shared by the jobs, and no shorter than the longest run", () => {
+  it("is divided by the number of jobs, but not shorter than the longest run", () => {
     const grid = timed(same, { jobs: 2, records: [doneCell(same[0], { steps: 20, seconds: 30 })] });
     expect(grid.left.seconds()).toBeCloseTo(45, 9);
     const wide = timed(same, { jobs: 9, records: [doneCell(same[0], { steps: 20, seconds: 30 })] });
     expect(wide.left.seconds()).toBeCloseTo(30, 9);
   });
 
-  it("takes a step's time from the same model and data set, else from the model, else from all, and counts steps", () => {
+  it("uses the step time of the same model and data set, or of the model, or of all, times the number of steps", () => {
     const cells = gridCells({
       models: ["simple-cnn", "resnet18"],
       datasets: [
@@ -74,7 +74,7 @@ describe("the time that is left", () => {
     expect(leftAfter(done(cnnSmall, 1), done(cnnLarge, 50), done(resnetSmall, 20), done(resnetLarge, 1))).toBe(0);
   });
 
-  it("learns the size of a data set from its first run, and minds maxSteps", () => {
+  it("learns the size of a data set from its first run, and respects maxSteps", () => {
     const cells = gridCells({ base: { epochs: 4, maxSteps: 15 }, objectives: "plain", seeds: 2 }) as [Cell, Cell];
     const grid = timed(cells);
     grid.start(cells[0]);
@@ -85,7 +85,7 @@ describe("the time that is left", () => {
     expect(grid.left.seconds()).toBeCloseTo(3, 9); // 15 steps, at 8 s for 40
   });
 
-  it("counts only what a run that went on has done since", () => {
+  it("counts only the steps of a resumed run since it was resumed", () => {
     const grid = timed(same);
     grid.start(same[0]);
     grid.progress(same[0], 16);
@@ -94,7 +94,7 @@ describe("the time that is left", () => {
     expect(grid.left.seconds()).toBeCloseTo(18 + 3 * 20, 9);
   });
 
-  it("forgets runs that failed or were stopped", () => {
+  it("ignores runs that failed or were stopped", () => {
     const grid = timed(same, { records: [doneCell(same[0], { steps: 20, seconds: 30 })] });
     grid.left.onEvent({ type: "end", cell: same[1], record: failedCell(same[1]), seconds: 1 });
     grid.left.onEvent({ type: "stopped", cell: same[2] });

@@ -74,7 +74,7 @@ describe("a grid", () => {
     });
   });
 
-  it("gives rows names apart from what they run", () => {
+  it("lets rows have names that differ from what they train", () => {
     const { model, dataset, config } = only({
       models: [{ name: "narrow", model: "resnet18", width: 16 }],
       datasets: [{ name: "few digits", dataset: "mnist", limitTrain: 100 }],
@@ -83,7 +83,7 @@ describe("a grid", () => {
     expect(config).toMatchObject({ model: "resnet18", width: 16, dataset: "mnist", limitTrain: 100 });
   });
 
-  it("takes each distance's own weight where none is given, and both losses' for both", () => {
+  it("uses each distance's default weight if none is given, and for both losses with "both"", () => {
     const methods = cells({ objectives: "prototype,batch-cam,both", distances: "ssim,l1", seeds: 1 });
     const weights = methods.map(({ method, config }) => [
       method,
@@ -126,7 +126,7 @@ describe("a grid", () => {
     );
   });
 
-  it("tells by its options what a method is, unless it is called a control", () => {
+  it("infers a method's kind from its options, unless it is called a control", () => {
     const kinds = cells({
       datasets: "decoy-mnist",
       methods: [
@@ -143,7 +143,7 @@ describe("a grid", () => {
     expect(kinds).toEqual(["plain", "guided", "baseline", "reference", "control", "control", "reference"]);
   });
 
-  it("means the same by the file that it is written to", () => {
+  it("is the same after it was written to a file and read again", () => {
     const grid = gridOf({
       name: "study",
       base: { epochs: 2, limitTrain: 500 },
@@ -164,7 +164,7 @@ describe("a grid", () => {
 describe("the id of a run", () => {
   const base = { epochs: 2, lr: 0.01, augFlip: true };
 
-  it("is that of the options, whatever their order, and of the names and places of nothing", () => {
+  it("depends on the options, but not on their order or on names and paths", () => {
     fc.assert(
       fc.property(fc.shuffledSubarray(Object.entries(base), { minLength: 3, maxLength: 3 }), (entries) => {
         expect(only({ base: Object.fromEntries(entries) }).id).toBe(only({ base }).id);
@@ -180,12 +180,12 @@ describe("the id of a run", () => {
     expect(only({ ...named, base }).id).toBe(only({ base }).id);
   });
 
-  it("is the same whether a default is written or not, and where an option stands", () => {
+  it("does not change if a default is written out, or if an option is set in another row", () => {
     expect(only({ base: { batchSize: 128, epochs: 3 } }).id).toBe(only({}).id);
     expect(only({ models: [{ name: "simple-cnn", lr: 0.5 }] }).id).toBe(only({ base: { lr: 0.5 } }).id);
   });
 
-  it("is another for whatever changes a number", () => {
+  it("changes with everything that changes a number", () => {
     const changes: CompareConfigInput[] = [
       {},
       ...[{ epochs: 4 }, { lr: 2e-3 }, { limitTest: 100 }, { valImages: 50 }, { maxSteps: 9 }, { patience: 2 }].map(
@@ -204,22 +204,22 @@ describe("the id of a run", () => {
     expect(new Set(changes.map((change) => only(change).id)).size).toBe(changes.length);
   });
 
-  it("stays what it was: results that are kept are found by it", () => {
+  it("stays the same between versions, because stored results are found by it", () => {
     expect(only({}).id).toBe("dc3b0992fc9a2a6b");
     expect(only({ objectives: "prototype", distances: "l1", base, seeds: [2] }).id).toBe("6f2a09248d29cfb6");
   });
 });
 
-describe("a config that was kept", () => {
+describe("a stored config", () => {
   const { config } = only({ base: { epochs: 2 } });
 
-  it("means the same run where it lacks an option that came later, or differs in what changes no number", () => {
+  it("describes the same run if it lacks a newer option, or differs in an option that changes no number", () => {
     const { augFlip: _, ...older } = config;
     expect(isSameRun(older, config)).toBe(true);
     expect(isSameRun({ ...config, threads: 9, output: "elsewhere" }, config)).toBe(true);
   });
 
-  it("means another run where an option differs, and where a default has changed since it was written", () => {
+  it("describes another run if an option differs, or if a default has changed since it was written", () => {
     expect(isSameRun({ ...config, augFlip: true }, config)).toBe(false);
     expect(isSameRun({ ...config, lr: 0.5 }, config)).toBe(false);
     expect(isSameRun({ ...config, retired: 1 } as typeof config, config)).toBe(false);
@@ -227,7 +227,7 @@ describe("a config that was kept", () => {
 });
 
 describe("shares of a grid", () => {
-  it("hold every run once, in like numbers, whatever the order of the rows", () => {
+  it("contain every run once, in similar numbers, whatever the order of the rows", () => {
     const grid = { models: "simple-cnn,resnet18", datasets: "mnist,color-mnist", seeds: 3 };
     const turned = { models: "resnet18,simple-cnn", datasets: "color-mnist,mnist", seeds: "2,0,1" };
     fc.assert(
@@ -248,7 +248,7 @@ describe("shares of a grid", () => {
   });
 });
 
-describe("a grid that says something wrong", () => {
+describe("a grid with a mistake", () => {
   it.each<[unknown, string]>([
     [{ model: "simple-cnn" }, 'unknown option model (did you mean "models"?)'],
     [{ models: [] }, "models must have at least one item, got an empty list"],
@@ -316,7 +316,7 @@ describe("a grid that says something wrong", () => {
     [{ explanations: -1 }, "explanations must be a whole number, at least 0, got -1"],
     [{ jobs: 0 }, "jobs must be a whole number, above 0, got 0"],
     [{ name: "a/b" }, 'name must be a folder name of letters, digits and ". _ + = @ -", got "a/b"'],
-  ])("(%j) is told so: %s", (input, message) => {
+  ])("(%j) is refused: %s", (input, message) => {
     expect(() => gridOf(input)).toThrow(
       expect.objectContaining({ code: "E_CONFIG", message: expect.stringContaining(message) }),
     );
@@ -368,7 +368,7 @@ describe("a grid that says something wrong", () => {
       },
       "the grid has 12000 runs",
     ],
-  ])("in rows that contradict each other (%j) is told so: %s", (input, message) => {
+  ])("in rows that contradict each other (%j) is refused: %s", (input, message) => {
     expect(() => cells({ seeds: 1, ...input })).toThrow(
       expect.objectContaining({ code: "E_CONFIG", message: expect.stringContaining(message) }),
     );

@@ -24,12 +24,12 @@ describe("a paired t-test", () => {
       expect(Math.abs((found[end] as number) - one[end])).toBeLessThan(1e-7 * one.deviation);
   });
 
-  it("of a p worked out by hand: 1, 2, 3 has t = 2·√3 with 2 degrees of freedom, p = 1 − √(6/7)", () => {
+  it("agrees with a p computed by hand: 1, 2, 3 has t = 2·√3 with 2 degrees of freedom, p = 1 − √(6/7)", () => {
     // P(|T| > t) with 2 degrees of freedom is 1 − t / √(2 + t²).
     expect(pairedTest([1, 2, 3]).p).toBeCloseTo(1 - Math.sqrt(12 / 14), 8);
   });
 
-  it("has its interval around zero just where p is above 0.05", () => {
+  it("has an interval that contains zero if and only if p is above 0.05", () => {
     fc.assert(
       fc.property(fc.array(fc.double({ min: -1, max: 1, noNaN: true }), { minLength: 3, maxLength: 12 }), (list) => {
         const { p, low, high } = pairedTest(list);
@@ -39,13 +39,16 @@ describe("a paired t-test", () => {
     );
   });
 
-  it.each([1e-200, 1e-160, 1e160])("judges differences by their ratios, were they of the size of %d", (size) => {
-    const [one, scaled] = [pairedTest([1, 2, 4]), pairedTest([size, 2 * size, 4 * size])];
-    expect(scaled.p).toBeCloseTo(one.p as number, 12);
-    expect((scaled.deviation as number) / size).toBeCloseTo(one.deviation as number, 12);
-  });
+  it.each([1e-200, 1e-160, 1e160])(
+    "depends only on the ratios of the differences, even if they are of the size of %d",
+    (size) => {
+      const [one, scaled] = [pairedTest([1, 2, 4]), pairedTest([size, 2 * size, 4 * size])];
+      expect(scaled.p).toBeCloseTo(one.p as number, 12);
+      expect((scaled.deviation as number) / size).toBeCloseTo(one.deviation as number, 12);
+    },
+  );
 
-  it("does not depend on the unit, and turns its interval round with the sign", () => {
+  it("does not depend on the unit, and a change of sign mirrors the interval", () => {
     // Numbers below the smallest normal number have fewer digits, so a change of unit would change their ratios.
     const difference = fc
       .double({ min: -1, max: 1, noNaN: true })
@@ -68,10 +71,14 @@ describe("a paired t-test", () => {
     ["no pair", [], { pairs: 0, mean: null, deviation: null }],
     ["one pair", [0.5], { pairs: 1, mean: 0.5, deviation: null }],
     ["two pairs", [1, 3], { pairs: 2, mean: 2, deviation: Math.SQRT2 }],
-    ["differences that are all the same", [0.1 + 0.2, 0.3, 0.3], { pairs: 3 }],
+    ["differences that are all equal", [0.1 + 0.2, 0.3, 0.3], { pairs: 3 }],
     ["no difference", [0, 0, 0, 0], { pairs: 4, mean: 0, deviation: 0 }],
-    ["two numbers among what is none", [1, Number.NaN, 3, Number.POSITIVE_INFINITY], { pairs: 2, mean: 2 }],
-  ])("says nothing of chance for %s", (_, differences, expected) => {
+    [
+      "two numbers among values that are not finite",
+      [1, Number.NaN, 3, Number.POSITIVE_INFINITY],
+      { pairs: 2, mean: 2 },
+    ],
+  ])("gives no p value for %s", (_, differences, expected) => {
     expect(pairedTest(differences)).toMatchObject({ ...expected, p: null, low: null, high: null });
   });
 });
@@ -82,12 +89,12 @@ describe("Holm's correction", () => {
     for (const [index, value] of [0.03, 0.06, 0.06, 0.02].entries()) expect(adjusted[index]).toBeCloseTo(value, 12);
   });
 
-  it("leaves out what was not tested, and never exceeds 1", () => {
+  it("leaves out values that were not tested, and never exceeds 1", () => {
     expect(holm([null, 0.6, null, 0.7])).toEqual([null, 1, null, 1]);
     expect(holm([])).toEqual([]);
   });
 
-  it("keeps the order of the tests, lies between p and m·p, and is p alone", () => {
+  it("keeps the order of the tests, is between p and m·p, and is p for a single test", () => {
     fc.assert(
       fc.property(fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { minLength: 1, maxLength: 12 }), (ps) => {
         const adjusted = holm(ps) as number[];

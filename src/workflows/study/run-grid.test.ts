@@ -40,7 +40,7 @@ const log = () => readFileSync(join(store.folder, "log"), "utf8").trimEnd().spli
 const begun = () => log().filter((line) => line.startsWith("begins")).length;
 
 describe("runGrid", () => {
-  it("runs each cell once in a process of its own, and gives the records in the order of the cells", async () => {
+  it("runs each cell once in a separate process, and returns the records in the order of the cells", async () => {
     const cells = cellsThat("works", 5);
     const { records, types } = await run(cells);
     expect(records.map(({ id }) => id)).toEqual(cells.map(({ id }) => id));
@@ -51,7 +51,7 @@ describe("runGrid", () => {
     expect(records[0]).toMatchObject({ environment: { threads: 3 } });
   });
 
-  it.each([1, 2, 3])("has %d at work at a time", async (jobs) => {
+  it.each([1, 2, 3])("runs %d at a time", async (jobs) => {
     const { types } = await run(cellsThat("works", 6), { jobs });
     // Only the order in which the grid starts and ends cells is checked: when a process really runs depends on the machine.
     let now = 0;
@@ -62,7 +62,7 @@ describe("runGrid", () => {
     expect(Math.max(...most)).toBe(jobs);
   });
 
-  it("runs nothing that is done, and only what an extended grid adds", async () => {
+  it("runs only cells without a record, such as those that an extended grid adds", async () => {
     await run(cellsThat("works", 2));
     const { records, events } = await run(cellsThat("works", 3));
     expect(begun()).toBe(3);
@@ -71,7 +71,7 @@ describe("runGrid", () => {
     expect((await run(cellsThat("works", 3))).types).toEqual(["begin"]);
   });
 
-  it("tries failed cells again, unless told not to", async () => {
+  it("retries failed cells, unless keepFailed is set", async () => {
     const [cell] = cellsThat("works") as [Cell];
     await store.write(failedCell(cell));
     expect((await run([cell], { keepFailed: true })).records).toEqual([failedCell(cell)]);
@@ -79,7 +79,7 @@ describe("runGrid", () => {
     expect(begun()).toBe(1);
   });
 
-  it("runs cells of damaged records again", async () => {
+  it("runs cells with damaged records again", async () => {
     const [cell] = cellsThat("works") as [Cell];
     writeFileSync(join(store.folder, "cells", `${cell.id}.json`), '{"schemaVersion":1');
     expect((await run([cell])).records).toMatchObject([{ status: "done" }]);
@@ -88,7 +88,7 @@ describe("runGrid", () => {
   it.each([
     ["dies", /its process was killed by SIGKILL \(the system does that if it runs out of memory: try fewer --jobs\)/],
     ["stumbles", /its process ended with code 3: a leg is missing/],
-  ])("records what a process that %s has said, and goes on", async (does, message) => {
+  ])("records the message of a process that %s, and continues", async (does, message) => {
     const cells = [...cellsThat(does), ...cellsThat("works", 2).slice(1)];
     const { records } = await run(cells, { jobs: 1 });
     expect(records).toMatchObject([
@@ -98,14 +98,14 @@ describe("runGrid", () => {
     expect(await store.state(cells[0] as Cell)).toBe("failed");
   });
 
-  it.each(["is told to end", "lies"])("has no record of a cell whose process %s, and goes on", async (does) => {
+  it.each(["is told to end", "lies"])("has no record of a cell whose process %s, and continues", async (does) => {
     const cells = [...cellsThat(does), ...cellsThat("works", 2).slice(1)];
     const { records, types } = await run(cells, { jobs: 1 });
     expect(records).toMatchObject([{ status: "done", seed: 1 }]);
     expect(types).toContain("stopped");
   });
 
-  it("stops the cells at work where its signal says so, and begins no other", async () => {
+  it("stops the running cells if its signal is aborted, and starts no others", async () => {
     const stop = new AbortController();
     const cells = cellsThat("waits to be stopped", 4);
     const onEvent = ({ type }: GridEvent) => {
@@ -118,7 +118,7 @@ describe("runGrid", () => {
     expect((await run(cells, { signal: stop.signal })).types).toEqual(["begin"]);
   });
 
-  it("waits for a cell that another process is at, and takes over its record", async () => {
+  it("waits for a cell that another process is training, and takes over its record", async () => {
     const cells = cellsThat("works", 2) as [Cell, Cell];
     const release = store.claim(cells[0].id);
     const onEvent = async ({ type }: GridEvent) => {
@@ -135,7 +135,7 @@ describe("runGrid", () => {
     expect(events.at(-1)).toMatchObject({ type: "end", seconds: null });
   });
 
-  it("takes a cell over whose process gave it back without a record, and no failure of another's twice", async () => {
+  it("takes over a cell whose process released it without a record, and does not repeat another's failure", async () => {
     const [left, broken] = cellsThat("works", 2) as [Cell, Cell];
     const releases = [store.claim(left.id), store.claim(broken.id)];
     const onEvent = async ({ type }: GridEvent) => {
@@ -148,7 +148,7 @@ describe("runGrid", () => {
     expect(records).toMatchObject([{ status: "done" }, { status: "failed" }]);
   });
 
-  it("ends the waiting where its signal says so", async () => {
+  it("stops waiting if its signal is aborted", async () => {
     const stop = new AbortController();
     const [cell] = cellsThat("works") as [Cell];
     store.claim(cell.id);
@@ -159,7 +159,7 @@ describe("runGrid", () => {
     expect(records).toEqual([]);
   });
 
-  it("stops all cells and says why where the store fails", async () => {
+  it("stops all cells and throws the reason if the store fails", async () => {
     const cells = [
       ...cellsThat("waits to be stopped"),
       ...gridCells({ methods: [{ name: "takes the store away", plain: true }], seeds: [1] }),
@@ -167,7 +167,7 @@ describe("runGrid", () => {
     await expect(run(cells)).rejects.toMatchObject({ code: "E_IO" });
   });
 
-  it("says so where no process can be started", async () => {
+  it("reports that no process can be started", async () => {
     const path = process.execPath;
     process.execPath = join(folder, "no-such-node");
     try {

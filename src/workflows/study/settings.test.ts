@@ -9,7 +9,7 @@ const rowsOf = (grid: Parameters<typeof gridCells>[0]) =>
   );
 
 describe("the settings of a grid", () => {
-  it("are common where all runs share them: what is not the default, and what every reader asks for", () => {
+  it("are common if all runs share them: those that are not the default, and those that every reader asks for", () => {
     const { common, rows } = settingsOf(
       gridCells({ base: { epochs: 2, sched: "cosine" }, datasets: "mnist", seeds: 3 }),
     );
@@ -20,7 +20,7 @@ describe("the settings of a grid", () => {
     expect(rows.map(({ of, name }) => `${of} ${name}`)).toEqual(["method plain", "method prototype ssim"]);
   });
 
-  it("stand with the row that decides them", () => {
+  it("are listed with the row that decides them", () => {
     const rows = rowsOf({
       models: [
         { name: "small", model: "simple-cnn" },
@@ -43,7 +43,7 @@ describe("the settings of a grid", () => {
     expect(rows["method strong"]).toMatch(/^(?=.*lambdaPrototype 20)(?=.*prototypes shuffled)/);
   });
 
-  it("stand with the run where no row alone decides them", () => {
+  it("are listed with the run if no row alone decides them", () => {
     const rows = rowsOf({
       models: [
         { name: "a", model: "simple-cnn", lr: 0.002 },
@@ -61,7 +61,7 @@ describe("the settings of a grid", () => {
     expect(rows["run a, mnist, fast"]).toBe("lr 0.01");
   });
 
-  it("are none of no run", () => {
+  it("are empty without a run", () => {
     expect(settingsOf([])).toEqual({ common: [], rows: [] });
   });
 });

@@ -33,7 +33,7 @@ const RANDOM: Record<string, readonly [number, number]> = {
 const records = cells.map((cell) => doneCell(cell, { spurious: leaning(RANDOM[cell.method]?.[cell.seed] ?? 0) }));
 
 describe("summariseSpurious", () => {
-  it("gives each method its accuracies over the seeds, its kind, and the share of the gap to the best reference", () => {
+  it("has each method's accuracies over the seeds, its kind, and the fraction of the gap to the best reference that it closes", () => {
     const rows = summariseSpurious(records);
     expect(rows.map(({ method, kind, done }) => [method, kind, done])).toEqual([
       ["plain", "plain", 2],
@@ -48,7 +48,7 @@ describe("summariseSpurious", () => {
     expect(rows[1]?.wrongReason.mean).toBeCloseTo(0.2, 12);
   });
 
-  it("has no share without a reference, without plain, or where plain loses nothing", () => {
+  it("has no such fraction without a reference, without plain training, or if plain training loses nothing", () => {
     const without = (method: string) => summariseSpurious(records.filter((record) => record.method !== method));
     for (const rows of [without("RRR"), without("plain")])
       expect(rows.every(({ gapClosed }) => gapClosed === null)).toBe(true);
@@ -56,7 +56,7 @@ describe("summariseSpurious", () => {
     expect(summariseSpurious(equal).every(({ gapClosed }) => gapClosed === null)).toBe(true);
   });
 
-  it("has no share of a gap that is below two points or not told from chance", () => {
+  it("has no fraction of a gap that is below two points or not significant", () => {
     const three = gridCells({ datasets: "decoy-mnist", seeds: 3, methods: [METHODS[0], METHODS[1], METHODS[3]] });
     const shares = (plain: number[], reference: number[]) =>
       summariseSpurious(
@@ -72,7 +72,7 @@ describe("summariseSpurious", () => {
     expect(shares([0.5, 0.6, 0.4], [0.9, 0.5, 0.6])).toEqual([null, null, null]);
   });
 
-  it("leaves out runs without a cue and failed ones, and figures that a cue without a place does not have", () => {
+  it("leaves out failed runs and runs without a cue, and measures that a cue without a position does not have", () => {
     const [first, ...rest] = records as [(typeof records)[0], ...typeof records];
     const mixed = [doneCell(cells[0] as never), failedCell(cells[1] as never), ...rest.slice(1)];
     expect(summariseSpurious(mixed).map(({ method }) => method)).toEqual(
@@ -89,7 +89,7 @@ describe("runsTable", () => {
     .trimEnd()
     .split("\n");
 
-  it("has a row for each finished run with every number under its place in the record", () => {
+  it("has a row for each finished run, and each number under its path in the record", () => {
     expect(lines).toHaveLength(1 + records.length);
     const [header = ""] = lines;
     for (const column of ["seed", "test.accuracy", "spurious.accuracy.random", "spurious.wrongReason.score"])
@@ -98,7 +98,7 @@ describe("runsTable", () => {
     expect(lines[1]?.split(",")[at]).toBe("0.5");
   });
 
-  it("quotes what holds a comma, and leaves what is not known empty", () => {
+  it("quotes values with a comma, and leaves unknown values empty", () => {
     expect(lines.some((line) => line.includes(',"shuffled, really",control,'))).toBe(true);
     const text = runsTable([doneCell(cells[0] as never, { test: { coherence: null } })]);
     expect(text).toMatch(/,0\.5,,0,0\.5\n$/);

@@ -12,11 +12,11 @@ describe("medianStepSeconds", () => {
     expect(medianStepSeconds(log(9, 9, 9, 9, 9, 1, 8, 3, 2), config)).toBeCloseTo(2.5, 12);
   });
 
-  it("is that of all steps where there are no more than five", () => {
+  it("is that of all steps if there are at most five", () => {
     expect(medianStepSeconds(log(1, 2, 9), config)).toBeCloseTo(2, 12);
   });
 
-  it("looks at steps alone, and is NaN without any", () => {
+  it("ignores other rows of the log, and is NaN without a step", () => {
     const epoch = { kind: "epoch", epoch: 1, step: 3 } as LogRow;
     expect(medianStepSeconds([epoch, ...log(1, 2, 9)], config)).toBeCloseTo(2, 12);
     expect(medianStepSeconds([epoch], config)).toBeNaN();

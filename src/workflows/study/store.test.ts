@@ -25,7 +25,7 @@ const put = (text: string) => writeFileSync(place(cell.id), text);
 const claimOf = (pid: number) => JSON.stringify({ host: hostname(), pid, began: "1" });
 
 describe("a store", () => {
-  it("has folders of runs and claims only while something is in them", () => {
+  it("has folders for runs and claims only while they contain something", () => {
     const release = store.claim(cell.id);
     store.removeEmptyFolders();
     expect(store.holder(cell.id)).not.toBeNull();
@@ -38,7 +38,7 @@ describe("a store", () => {
     expect(readdirSync(store.folder)).toEqual(["cells"]);
   });
 
-  it("is claimed while another process removes the folder of the claims again and again", async () => {
+  it("can be claimed while another process keeps removing the folder of the claims", async () => {
     const path = JSON.stringify(store.claimPath("x").replace(/.x\.lock$/, ""));
     const program = `const { rmdirSync } = require("node:fs"); process.send(0); for (;;) try { rmdirSync(${path}) } catch {}`;
     const remover = fork("-e", [program], { execArgv: [], stdio: ["ignore", "ignore", "inherit", "ipc"] });
@@ -54,7 +54,7 @@ describe("a store", () => {
     }
   });
 
-  it("keeps a record, and gives it the names that its cell has in the grid of today", async () => {
+  it("stores a record, and returns it with the names of its cell in the current grid", async () => {
     await store.write(doneCell(cell, { seconds: 7 }));
     expect(await store.read(cell)).toEqual(doneCell(cell, { seconds: 7 }));
     const renamed: Cell = { ...cell, model: "CNN", dataset: "digits", method: "none", kind: "control" };
@@ -77,7 +77,7 @@ describe("a store", () => {
     ["without its test figures", () => JSON.stringify({ ...doneCell(cell), test: undefined })],
     ["no object", () => "3"],
     ["null", () => "null"],
-  ])("takes a record that is %s for none, and moves it aside for the next", async (_, text) => {
+  ])("ignores a record that is %s, and moves it away when the cell is run", async (_, text) => {
     put(text());
     expect(await store.read(cell)).toBeNull();
     expect(await store.state(cell)).toBe("damaged");
@@ -95,7 +95,7 @@ describe("a store", () => {
     expect(existsSync(join(store.folder, "damaged"))).toBe(false);
   });
 
-  it("is merged by copying records", async () => {
+  it("can be merged by copying records", async () => {
     await store.write(doneCell(cell));
     const second = new Store(join(folder, "elsewhere"));
     await second.prepare();
@@ -104,7 +104,7 @@ describe("a store", () => {
     expect([(await store.read(cell))?.id, (await store.read(other))?.id]).toEqual([cell.id, other.id]);
   });
 
-  it("tells how far each cell is", async () => {
+  it("reports the state of each cell", async () => {
     expect(await store.state(cell)).toBe("to do");
     mkdirSync(join(store.runDirectory(cell.id), "checkpoints"), { recursive: true });
     writeFileSync(join(store.runDirectory(cell.id), "checkpoints", "last.safetensors"), "");
@@ -118,7 +118,7 @@ describe("a store", () => {
     expect(await store.state(cell)).toBe("done");
   });
 
-  it("gives a cell to one process at a time, and takes it from one that is gone", () => {
+  it("lets one process at a time claim a cell, and replaces the claim of one that has ended", () => {
     const release = store.claim(cell.id);
     expect(store.holder(cell.id)).toBe(`process ${process.pid} on ${hostname()}`);
     expect(store.claim(cell.id)).toBeNull();
@@ -131,7 +131,7 @@ describe("a store", () => {
     expect(store.claim(cell.id)).not.toBeNull();
   });
 
-  it("says of a claim that it cannot make what is wrong", () => {
+  it("reports the reason if a claim cannot be made", () => {
     mkdirSync(store.claimPath(cell.id), { recursive: true });
     expect(() => store.claim(cell.id)).toThrow(expect.objectContaining({ code: "E_IO" }));
     expect(() => store.holder(cell.id)).toThrow(expect.objectContaining({ code: "E_IO" }));
@@ -148,7 +148,7 @@ describe("a store", () => {
     expect(await store.isSince(cell.id, 100_000)).toBe(false);
   });
 
-  it("sweeps what a killed process left of one cell's record, and nothing else", async () => {
+  it("deletes temporary files that a killed process left of one cell's record, and nothing else", async () => {
     const left = (name: string) => join(store.folder, "cells", name);
     const [mine, others] = [`.${cell.id}.json-0123456789ab.tmp`, `.${other.id}.json-0123456789ab.tmp`];
     for (const name of [mine, others, "notes.txt"]) writeFileSync(left(name), "");
@@ -156,7 +156,7 @@ describe("a store", () => {
     expect(readdirSync(join(store.folder, "cells")).sort()).toEqual([others, "notes.txt"]);
   });
 
-  it("writes the grid as a file that means the same, whatever its names look like", async () => {
+  it("writes the grid as a file that describes the same grid, whatever its names", async () => {
     const grid = gridOf({
       name: "odd",
       models: [
@@ -177,7 +177,7 @@ describe("a store", () => {
     expect(cellsOf(again)).toEqual(cellsOf(grid));
   });
 
-  it("is made in a new folder, in an empty one, in one of its own, and in no other", async () => {
+  it("can be made in a new folder, an empty one, or one of its own, but in no other", async () => {
     await new Store(store.folder).prepare();
     const strange = join(folder, "strange");
     mkdirSync(strange);
@@ -192,7 +192,7 @@ describe("a store", () => {
     await expect(new Store(join(taken, "thesis.tex")).prepare()).rejects.toMatchObject({ code: "E_IO" });
   });
 
-  it("says which record cannot be read", async () => {
+  it("names the record that cannot be read", async () => {
     mkdirSync(place(cell.id));
     await expect(store.read(cell)).rejects.toMatchObject({
       code: "E_IO",

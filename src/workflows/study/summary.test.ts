@@ -6,7 +6,7 @@ const cells = gridCells({ objectives: "plain,prototype", seeds: 3 });
 const accuracies = [0.5, 0.1, 0.7, 0.2, 0.9, 0.6]; // plain and guided alternate, seed by seed
 
 describe("summarise", () => {
-  it("gives each model, data set and method the mean and the sample deviation over its seeds", () => {
+  it("has the mean and the sample standard deviation over the seeds of each model, data set and method", () => {
     const rows = summarise(cells.map((cell, i) => doneCell(cell, { test: { accuracy: accuracies[i] } })));
     expect(rows.map(({ method, done, failed }) => [method, done, failed])).toEqual([
       ["plain", 3, 0],
@@ -18,20 +18,20 @@ describe("summarise", () => {
     expect(rows[1]?.accuracy.deviation).toBeCloseTo(Math.sqrt(0.14 / 2), 12);
   });
 
-  it("counts failed runs, and takes no number from them", () => {
+  it("counts failed runs, and leaves out their numbers", () => {
     const [first, , second] = cells as [(typeof cells)[0], unknown, (typeof cells)[0]];
     const [row] = summarise([failedCell(first), doneCell(second)]);
     expect(row).toMatchObject({ done: 1, failed: 1, accuracy: { mean: 0.9, deviation: Number.NaN } });
     expect(summarise([failedCell(first)])[0]?.accuracy).toEqual({ mean: Number.NaN, deviation: Number.NaN });
   });
 
-  it("leaves out what JSON kept as null", () => {
+  it("leaves out values that JSON stores as null", () => {
     const [first, , second] = cells as [(typeof cells)[0], unknown, (typeof cells)[0]];
     const [row] = summarise([doneCell(first, { test: { coherence: null } }), doneCell(second)]);
     expect(row?.coherence).toEqual({ mean: 0.8, deviation: Number.NaN });
   });
 
-  it("has no rows for no records", () => {
+  it("has no rows without records", () => {
     expect(summarise([])).toEqual([]);
   });
 });
