@@ -150,7 +150,7 @@ const TABLE: readonly (readonly [string, RegExp])[] = [
     /--resume: the data of the run .* are not at .*elsewhere.*say where they lie with --data-dir$/,
   ],
   ["train --resume runs/one --data-dir fewer", /1 image gone \(cat\/0\.png\)\. .*--data-dir, .*--accept-new-data$/],
-  ["train --resume runs/one --lr 0.1", /but these differ: --lr \(the run has 0\.001, got 0\.1\)/],
+  ["train --resume runs/one --lr 0.1", /but these options differ: --lr \(the run has 0\.001, got 0\.1\)/],
   ["train --config broken.yaml", /train: broken\.yaml: malformed YAML at line 2/],
   ["train --config typo.yaml", /unknown option epoch in typo\.yaml \(did you mean "epochs"\?\)/],
   ["train --config types.yaml", /batchSize in types\.yaml must be a whole number, above 0, got -1$/],
@@ -159,7 +159,7 @@ const TABLE: readonly (readonly [string, RegExp])[] = [
   ["evaluate nope", /nope is not a finished run: there is no such folder; name a run directory/],
   ["evaluate runs/on", /runs\/on is not a finished run: there is no such folder \(did you mean runs\/one\?\)/],
   ["evaluate runs", /runs is not a finished run: .*it contains the runs .*runs\/one/],
-  ["evaluate text.txt", /text\.txt is no run: it is a file; name a run directory/],
+  ["evaluate text.txt", /text\.txt is not a run: it is a file; name a run directory/],
   ["evaluate resnet.safetensors", /resnet\.safetensors is not in a run directory \(there is no config\.json\)/],
   ["evaluate runs/one/checkpoints", /it is a folder inside the run runs\/one$/],
   [
@@ -211,8 +211,8 @@ const TABLE: readonly (readonly [string, RegExp])[] = [
     "explain photos --run runs/one --class-names two.txt",
     /--class-names: two\.txt contains 2 names, but the model has 3 classes/,
   ],
-  ["explain photos --run runs/one --class-names photos/cat/0.png", /--class-names: photos\/cat\/0\.png: is no text/],
-  ["explain photos --weights resnet.safetensors --class-names two.txt", /--class-names: two\.txt holds 2 names/],
+  ["explain photos --run runs/one --class-names photos/cat/0.png", /--class-names: photos\/cat\/0\.png: is not text/],
+  ["explain photos --weights resnet.safetensors --class-names two.txt", /--class-names: two\.txt contains 2 names/],
   [
     "explain photos --weights resnet.safetensors --model simple-cnn",
     /of resnet18, not of simple-cnn: .*give --model resnet18$/,
@@ -232,7 +232,7 @@ const TABLE: readonly (readonly [string, RegExp])[] = [
 
   ["data photos", /NAME "photos" holds images .*: write `batch-cam data folder --data-dir photos`$/],
   ["data ./columns.csv", /write `batch-cam data csv --data-dir \.\/columns\.csv`$/],
-  ["data ./nowhere", /there is nothing to read at that path: write `batch-cam data folder --data-dir FOLDER`/],
+  ["data ./nowhere", /there is no file or folder at that path: write `batch-cam data folder --data-dir FOLDER`/],
   ["data foldr", /NAME must be one of .*got "foldr" \(did you mean "folder"\?\)$/],
   ["data mnist --data-dir photos", /photos holds images: to load that, give folder for NAME$/],
   ["data folder --data-dir photos --picture photos", /cannot write photos: illegal operation on a directory; choose/],

@@ -85,7 +85,7 @@ describe.each(cases("_guided"))("%s", (name) => {
 describe.each(cases("_classes"))("%s", (name) => {
   const subject = new ExtraCase(name);
 
-  it("target "all" gives the maps of each class in one call", () =>
+  it("targets all gives the maps of each class in one call", () =>
     tidy(() => {
       const all = { targets: "all" } as const;
       subject.expectRaw(

@@ -68,7 +68,7 @@ export async function runExplain({ config, stdout, stderr, signal }: ExplainCall
 function asMistake(error: unknown, { imageSize, layer }: ExplainConfig): unknown {
   if (!(error instanceof BatchCamError)) return error;
   const { code, message } = error;
-  if (layer !== undefined && /is no map/.test(message)) {
+  if (layer !== undefined && /is (?:no|not a) map/.test(message)) {
     // A program can pass a function that makes maps of such an output; the command line cannot, so that advice is removed.
     const plain = message.replace(/^explain: layer /, "explain: --layer ").replace(/, or give reshapeTransform.*$/, "");
     return new BatchCamError(code, plain, { cause: error });

@@ -83,7 +83,7 @@ describe("a grid", () => {
     expect(config).toMatchObject({ model: "resnet18", width: 16, dataset: "mnist", limitTrain: 100 });
   });
 
-  it("uses each distance's default weight if none is given, and for both losses with "both"", () => {
+  it("uses each distance's default weight if none is given, and for both losses with `both`", () => {
     const methods = cells({ objectives: "prototype,batch-cam,both", distances: "ssim,l1", seeds: 1 });
     const weights = methods.map(({ method, config }) => [
       method,
