@@ -4,7 +4,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-/** @typedef {import("../src/config/index.ts").FieldSchema & { items?: Field, prefixItems?: Field[] }} Field */
+/** @typedef {import("../src/config/internal.ts").FieldSchema & { items?: Field, prefixItems?: Field[] }} Field */
 
 export const target = fileURLToPath(new URL("../src/config/generated/inputs.ts", import.meta.url));
 

@@ -123,7 +123,7 @@ describe("a run that was resumed", () => {
     );
     const longer = await cli("train", "--resume", join(folder, "cosine"), "--epochs", "9");
     expect(longer.err).toContain(
-      `with --epochs 9 from the start, or with --weights ${join(folder, "cosine")}, which starts`,
+      `with --epochs 9 from the start, or with --weights ${join(folder, "cosine")} to continue`,
     );
   });
 });
