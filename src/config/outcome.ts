@@ -16,7 +16,7 @@ export const OUTCOME_FREE: readonly (keyof TrainConfig)[] = [
 ];
 
 /** The part of a config that determines the results of a run. Runs that agree in it are the same experiment. */
-export function outcomeOf(config: TrainConfig): Record<string, unknown> {
+export function resultConfig(config: TrainConfig): Record<string, unknown> {
   const free: ReadonlySet<string> = new Set([...OUTCOME_FREE, ...(OWN_DATA.has(config.dataset) ? [] : ["dataDir"])]);
   return Object.fromEntries(Object.entries(config).filter(([key, value]) => value !== undefined && !free.has(key)));
 }

@@ -109,6 +109,6 @@ describe("the table of a grid", () => {
     const text = spuriousTable(summariseSpurious(records));
     expect(text).toMatch(/^decoy-mnist +guided +guided +90\.0 +45\.0 +50\.0 +25\.0 +100\.0 +2\.0 +30\.0 +75%$/m);
     expect(text).toMatch(/^decoy-mnist +RRR +reference .* 100%$/m);
-    expect(text).toContain("Judge a method beside the controls.");
+    expect(text).toContain("Compare a method with the controls.");
   });
 });

@@ -12,7 +12,7 @@ import {
   METRIC_DEFINITIONS,
 } from "../../workflows/evaluate/explanation-metrics.ts";
 import { SPURIOUS_DEFINITIONS, spuriousRecord } from "../../workflows/evaluate/spurious.ts";
-import { openRun } from "../../workflows/loaded-model.ts";
+import { openRun, type RunSubject } from "../../workflows/loaded-model.ts";
 import type { CommandCall, Outcome } from "../command.ts";
 import { methodsOf } from "../explain/plan.ts";
 import { type EvaluationRecord, formatEvaluation, withoutUndefined } from "./evaluation-lines.ts";
@@ -21,55 +21,72 @@ import { EvaluationProgress } from "./progress.ts";
 type EvaluateCall = Pick<CommandCall, "stdout" | "stderr" | "signal"> & { config: EvaluateConfig };
 
 /** Evaluates a run and writes the record into its directory, replacing an earlier one. */
-export async function runEvaluate({ config, stdout, stderr, signal }: EvaluateCall): Promise<Outcome> {
+export async function runEvaluate(call: EvaluateCall): Promise<Outcome> {
+  const { config, stdout, stderr } = call;
   if (config.threads !== undefined) setNumThreads(config.threads);
   const methods = methodsOf("evaluate", config.method);
   const { dataDir, acceptNewData } = config;
   const onWarning = (message: string) => stderr.write(`warning: ${message}\n`);
   const subject = await openRun(config.run, "evaluate", { dataDir, acceptNewData, onWarning });
-  const split = subject.data[config.split];
   const progress = new EvaluationProgress(stderr);
-  const toldOf = (method: MethodName) => progress.method(method, Math.min(config.limit, split.labels.numel));
   try {
-    const { checkpoint, camLayer, prototypes, amp, channelsLast } = subject;
-    const { batchSize } = config;
-    const accuracy = progress.part("images for the accuracy");
-    const onImages = (count: number) => accuracy(count, split.labels.numel);
-    const options = { camLayer, prototypes, amp, channelsLast, batchSize, onImages, signal };
-    const classification = await evaluateSplit(subject.model, split, options);
-    if (!Number.isFinite(classification.crossEntropy))
-      throw new BatchCamError("E_NUMERIC", `evaluate: the model of ${checkpoint} gives logits that are not finite`);
-    const cued = { batchSize, onImages: progress.part("images for the cue"), signal };
-    const spurious = config.split === "test" ? await spuriousRecord(subject, cued) : null;
-    const explanations: ExplanationMetrics[] = [];
-    for (const method of methods)
-      explanations.push(
-        withoutUndefined(await explanationMetrics(subject, split, { ...config, ...toldOf(method), method, signal })),
-      );
+    const record = await evaluateRun(subject, methods, { call, progress });
     progress.stop();
-    const definitions = { ...METRIC_DEFINITIONS, ...(spurious === null ? {} : SPURIOUS_DEFINITIONS) };
     const name = config.split === "test" ? "evaluation.json" : `evaluation-${config.split}.json`;
-    const file = join(dirname(dirname(checkpoint)), name);
-    const record: EvaluationRecord = {
-      schemaVersion: 1,
-      ...{ checkpoint, split: config.split, data: subject.data.differences, classification, explanations },
-      ...{ spurious, definitions },
-    };
+    const file = join(dirname(dirname(subject.checkpoint)), name);
     const kept = await earlier(file, record);
-    const all = { ...record, explanations: [...explanations, ...kept] };
+    const all = { ...record, explanations: [...record.explanations, ...kept] };
     await writeFileAtomically(file, `${JSON.stringify(all, null, 2)}\n`);
-    stdout.write(
-      config.json
-        ? `${JSON.stringify(record, null, 2)}\n`
-        : formatEvaluation(record, subject, stdout.isTTY ? stdout.columns : undefined),
-    );
-    if (!config.json)
+    if (config.json) stdout.write(`${JSON.stringify(record, null, 2)}\n`);
+    else {
+      stdout.write(formatEvaluation(record, subject, stdout.isTTY ? stdout.columns : undefined));
       stdout.write(`definitions and all values${kept.length > 0 ? ", and those of earlier calls" : ""}: ${file}\n`);
+    }
     return "done";
   } finally {
     progress.stop();
     subject.dispose();
   }
+}
+
+interface Evaluating {
+  call: EvaluateCall;
+  progress: EvaluationProgress;
+}
+
+async function evaluateRun(
+  subject: RunSubject,
+  methods: readonly MethodName[],
+  { call: { config, signal }, progress }: Evaluating,
+): Promise<EvaluationRecord> {
+  const { checkpoint, camLayer, prototypes, amp, channelsLast } = subject;
+  const { batchSize } = config;
+  const split = subject.data[config.split];
+  const accuracy = progress.part("images for the accuracy");
+  const onImages = (count: number) => accuracy(count, split.labels.numel);
+  const options = { camLayer, prototypes, amp, channelsLast, batchSize, onImages, signal };
+  const classification = await evaluateSplit(subject.model, split, options);
+  if (!Number.isFinite(classification.crossEntropy))
+    throw new BatchCamError("E_NUMERIC", `evaluate: the model of ${checkpoint} gives logits that are not finite`);
+  const cued = { batchSize, onImages: progress.part("images for the cue"), signal };
+  const spurious = config.split === "test" ? await spuriousRecord(subject, cued) : null;
+  const explanations: ExplanationMetrics[] = [];
+  for (const method of methods) {
+    const listeners = progress.method(method, Math.min(config.limit, split.labels.numel));
+    const found = await explanationMetrics(subject, split, { ...config, ...listeners, method, signal });
+    explanations.push(withoutUndefined(found));
+  }
+  const definitions = { ...METRIC_DEFINITIONS, ...(spurious === null ? {} : SPURIOUS_DEFINITIONS) };
+  return {
+    schemaVersion: 1,
+    checkpoint,
+    split: config.split,
+    data: subject.data.differences,
+    classification,
+    explanations,
+    spurious,
+    definitions,
+  };
 }
 
 /** The results of earlier calls for the same checkpoint and split, with other methods or on other images. */

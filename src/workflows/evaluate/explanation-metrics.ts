@@ -86,20 +86,20 @@ export async function explanationMetrics(
   options: ExplanationMetricsOptions,
 ): Promise<ExplanationMetrics> {
   const { method, target, limit, batchSize, steps, seed } = options;
-  const chosen = judgedPlaces(split, Math.min(limit, split.labels.numel));
+  const chosen = chosenIndices(split, Math.min(limit, split.labels.numel));
   const count = chosen.length;
   const gathered = new Map<MetricName, number[]>();
   using coherence = new Coherence(split.numClasses);
-  const judge = new Judge(subject, split, options);
+  const metrics = new MethodMetrics(subject, split, options);
   return await inEvaluation(subject.model, async () => {
     for (const places of batchIndices(count, { batchSize, shuffle: false })) {
       const indices = places.map((place) => chosen[place] as number);
       tidy(() => {
-        const { values, maps, labels } = judge.batch(indices);
+        const { values, maps, labels } = metrics.batch(indices);
         for (const [name, value] of Object.entries(values) as [MetricName, Tensor][]) {
-          const sofar = gathered.get(name) ?? [];
-          sofar.push(...(value.to("float64").data() as Float64Array));
-          gathered.set(name, sofar);
+          const gatheredSoFar = gathered.get(name) ?? [];
+          gatheredSoFar.push(...(value.to("float64").data() as Float64Array));
+          gathered.set(name, gatheredSoFar);
         }
         coherence.update(maps, labels);
       });
@@ -113,7 +113,7 @@ export async function explanationMetrics(
     const names = EXPLANATION_MEASURES.filter((name) => found.has(name));
     const values = Object.fromEntries(names.map((name) => [name, found.get(name)])) as ExplanationMetrics["values"];
     const randomisation = options.randomise
-      ? judge.randomisation(judgedPlaces(split, Math.min(RANDOMISED, count)))
+      ? metrics.randomisation(chosenIndices(split, Math.min(RANDOMISED, count)))
       : null;
     return { method, layer: subject.camLayer, target, images: count, steps, seed, values, randomisation };
   });
@@ -137,13 +137,13 @@ function partsOf(model: Model): string[] {
  * The indices of the images to evaluate. The user's own images are ordered by class, so images are picked from all classes; other data sets
  * are shuffled already, so the first images are used.
  */
-function judgedPlaces({ labels, paths }: Split, count: number): Int32Array {
+function chosenIndices({ labels, paths }: Split, count: number): Int32Array {
   if (paths === undefined) return Int32Array.from({ length: count }, (_, place) => place);
   return placesOfAllClasses(Array.from(labels.data() as BigInt64Array, Number), count);
 }
 
 /** Computes one method's maps and their metrics for batches of a split. */
-class Judge {
+class MethodMetrics {
   readonly #subject: RunSubject;
   readonly #split: Split;
   readonly #options: ExplanationMetricsOptions;

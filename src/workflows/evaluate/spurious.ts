@@ -102,14 +102,14 @@ export async function spuriousRecord(
   const { model, config } = subject;
   const cued = await readCueSets(config.dataset, datasetOptions(config));
   if (cued === null) return null;
-  const maps = new MapJudge(subject);
+  const maps = new PatchMetrics(subject);
   const judged = await inEvaluation(model, async () => {
-    const found: [CueSet, Judged][] = [];
+    const found: [CueSet, SplitAccuracy][] = [];
     for (const set of CUE_SETS) {
       const split = splitOf(cued(set), subject);
       const logits = set === "random" && split.masks !== undefined ? maps.logits : plainLogits(subject);
       try {
-        found.push([set, await judge(split, logits, { batchSize, onImages, signal })]);
+        found.push([set, await accuracyOf(split, logits, { batchSize, onImages, signal })]);
       } finally {
         disposeSplit(split);
       }
@@ -142,13 +142,13 @@ const plainLogits =
       return inPrecision(images, subject, (laid) => subject.model.forward(laid));
     });
 
-interface Judged {
+interface SplitAccuracy {
   accuracy: number;
   worstClass: number;
 }
 
 /** The accuracy on a split, over all images and for the class with the lowest accuracy. */
-async function judge(
+async function accuracyOf(
   split: Split,
   logitsOf: Logits,
   {
@@ -156,7 +156,7 @@ async function judge(
     onImages,
     signal,
   }: Required<Pick<SpuriousOptions, "batchSize" | "onImages">> & Pick<SpuriousOptions, "signal">,
-): Promise<Judged> {
+): Promise<SplitAccuracy> {
   const seen = new Array<number>(split.numClasses).fill(0);
   const right = new Array<number>(split.numClasses).fill(0);
   for (const indices of batchIndices(split.labels.numel, { batchSize, shuffle: false })) {
@@ -182,7 +182,7 @@ async function judge(
 }
 
 /** Measures how much the maps show of a patch that is independent of the image's class. */
-class MapJudge {
+class PatchMetrics {
   readonly #subject: RunSubject;
   readonly #energy = new EnergyInMask();
   readonly #wrongReason = new WrongReason();

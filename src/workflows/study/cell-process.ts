@@ -9,7 +9,7 @@ import { Store } from "./store.ts";
 /** A process whose grid has ended, and that hangs, is ended after this time. */
 const ORPHAN_MS = 60_000;
 /** Shortest time between two progress messages. */
-const TELL_MS = 500;
+const PROGRESS_MS = 500;
 
 const stop = new AbortController();
 
@@ -37,7 +37,7 @@ async function recordOf(job: CellJob, directory: string): Promise<CellRecord | n
   const { cell, threads, explanations } = job;
   try {
     const { runCell } = await import("./run-cell.ts");
-    return await runCell(cell, { directory, threads, explanations, signal: stop.signal, onEvent: teller() });
+    return await runCell(cell, { directory, threads, explanations, signal: stop.signal, onEvent: progressSender() });
   } catch (error) {
     return failure(cell, error);
   }
@@ -50,7 +50,7 @@ function failure(cell: CellJob["cell"], error: unknown): FailedCell {
 }
 
 /** Makes a function that sends the progress of training to the grid. */
-function teller(): (event: TrainEvent) => void {
+function progressSender(): (event: TrainEvent) => void {
   let told = Number.NEGATIVE_INFINITY;
   let trainImages = 0;
   let steps = 0;
@@ -59,7 +59,7 @@ function teller(): (event: TrainEvent) => void {
       trainImages = event.trainImages;
       steps = Math.min(event.config.maxSteps ?? Number.POSITIVE_INFINITY, event.epochs * event.stepsPerEpoch);
       tell({ step: event.resumedFromStep, steps, trainImages });
-    } else if (event.type === "step" && (event.step === steps || performance.now() - told > TELL_MS)) {
+    } else if (event.type === "step" && (event.step === steps || performance.now() - told > PROGRESS_MS)) {
       told = performance.now();
       tell({ step: event.step, steps, trainImages });
     }

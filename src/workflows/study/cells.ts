@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { overrideTrainConfig, parseTrainConfig, type TrainConfig, type TrainConfigInput } from "../../config/index.ts";
-import { outcomeOf } from "../../config/internal.ts";
+import { resultConfig } from "../../config/internal.ts";
 import { counted } from "../../counted.ts";
 import { DATASETS } from "../../data/description.ts";
 import { baselineNeeds } from "../../losses/internal.ts";
@@ -81,29 +81,29 @@ const DEFAULTS = parseTrainConfig({});
  */
 export function cellId(config: TrainConfig, explanations: number, data?: string): string {
   const images = data === undefined ? [] : [["data", data]];
-  const text = JSON.stringify([MEASURED, explanations, ...unusual(placeless(config, data)), ...images]);
+  const text = JSON.stringify([MEASURED, explanations, ...nonDefault(withoutPath(config, data)), ...images]);
   return createHash("sha256").update(text).digest("hex").slice(0, 16);
 }
 
 /** Leaves out where the images are stored if their digest is known. */
-function placeless<C extends Partial<TrainConfig>>(config: C, data: string | undefined): C {
+function withoutPath<C extends Partial<TrainConfig>>(config: C, data: string | undefined): C {
   if (data === undefined) return config;
   const { dataDir: _, ...rest } = config;
   return rest as C;
 }
 
 /** The options that affect the numbers and differ from their defaults, by name. An option that a later version adds changes no id. */
-function unusual(config: TrainConfig): [string, unknown][] {
-  const usual = outcomeOf(DEFAULTS);
-  return Object.entries(outcomeOf(config))
-    .filter(([key, value]) => value !== usual[key])
+function nonDefault(config: TrainConfig): [string, unknown][] {
+  const defaults = resultConfig(DEFAULTS);
+  return Object.entries(resultConfig(config))
+    .filter(([key, value]) => value !== defaults[key])
     .sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
 /** Whether a stored config, of this or an earlier version, describes the same run. A default may have changed since it was written. */
 export function isSameRun(kept: Partial<TrainConfig>, config: TrainConfig, data?: string): boolean {
   const whole = { ...DEFAULTS, ...kept } as TrainConfig;
-  return JSON.stringify(unusual(placeless(whole, data))) === JSON.stringify(unusual(placeless(config, data)));
+  return JSON.stringify(nonDefault(withoutPath(whole, data))) === JSON.stringify(nonDefault(withoutPath(config, data)));
 }
 
 /** The kind of a method: the kind that its row names, or else the kind that follows from its options. */

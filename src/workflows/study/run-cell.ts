@@ -30,7 +30,14 @@ export interface RunCellOptions {
 }
 
 /** The settings with which explanations are evaluated, the same for every cell. A change here changes what is measured. */
-const JUDGED = { method: "GradCAM", target: "label", batchSize: 250, steps: 20, randomise: false, seed: 0 } as const;
+const EXPLANATION_SETTINGS = {
+  method: "GradCAM",
+  target: "label",
+  batchSize: 250,
+  steps: 20,
+  randomise: false,
+  seed: 0,
+} as const;
 /** Seconds between checkpoints by default, which is the most time that a kill can cost. */
 const CHECKPOINT_SECONDS = 60;
 
@@ -92,7 +99,7 @@ async function trainCell(
     try {
       return await train({ ...config, resume: true }, options);
     } catch (error) {
-      if (!(error instanceof BatchCamError && WORTHLESS.has(error.code))) throw error;
+      if (!(error instanceof BatchCamError && RESTART.has(error.code))) throw error;
     }
   }
   await rm(directory, { recursive: true, force: true });
@@ -103,7 +110,7 @@ async function trainCell(
  * Errors of resuming a run that is damaged, or that started with another version or in another environment. It is trained again from the
  * start.
  */
-const WORTHLESS: ReadonlySet<string> = new Set(["E_CHECKPOINT", "E_CONFIG"]);
+const RESTART: ReadonlySet<string> = new Set(["E_CHECKPOINT", "E_CONFIG"]);
 
 type Measured = Pick<DoneCell, "explanations" | "spurious" | "samples">;
 
@@ -114,7 +121,7 @@ async function measure(
   const subject = await openRun(directory, "compare");
   try {
     const judge = (limit: number) =>
-      explanationMetrics(subject, subject.data.test, { ...JUDGED, limit, ...withSignal(signal) });
+      explanationMetrics(subject, subject.data.test, { ...EXPLANATION_SETTINGS, limit, ...withSignal(signal) });
     return {
       explanations: explanations > 0 ? await judge(explanations) : null,
       spurious: await spuriousRecord(subject, withSignal(signal)),

@@ -1,5 +1,5 @@
 import { parseTrainConfig } from "../../config/index.ts";
-import { outcomeOf } from "../../config/internal.ts";
+import { resultConfig } from "../../config/internal.ts";
 import type { Cell } from "./records.ts";
 
 /** An option with its value as text. */
@@ -26,17 +26,17 @@ const ALWAYS = [
 /** Options that the names of the rows already state, or that differ in every run. */
 const SAID: ReadonlySet<string> = new Set(["model", "dataset", "seed", "dataDir"]);
 const DIMENSIONS = ["method", "model", "dataset"] as const;
-const USUAL = outcomeOf(parseTrainConfig({}));
+const DEFAULTS = resultConfig(parseTrainConfig({}));
 
 /** The settings of a grid's cells, each option with the row that decides it. */
 export function settingsOf(cells: readonly Cell[]): GridSettings {
-  const configs = new Map(cells.map((cell) => [cell, outcomeOf(cell.config)]));
+  const configs = new Map(cells.map((cell) => [cell, resultConfig(cell.config)]));
   const value = (cell: Cell, option: string): unknown => configs.get(cell)?.[option];
   const distinct = (list: readonly Cell[], option: string) => new Set(list.map((cell) => written(value(cell, option))));
   const options = [...new Set([...configs.values()].flatMap(Object.keys))].filter((option) => !SAID.has(option));
   const shared = options.filter((option) => distinct(cells, option).size === 1);
   const common = shared
-    .filter((option) => ALWAYS.includes(option) || cells.some((cell) => value(cell, option) !== USUAL[option]))
+    .filter((option) => ALWAYS.includes(option) || cells.some((cell) => value(cell, option) !== DEFAULTS[option]))
     .map((option): Setting => [option, written(value(cells[0] as Cell, option))]);
   const rows = new Map<string, SettingsRow>();
   for (const option of options.filter((one) => !shared.includes(one))) {
@@ -46,7 +46,7 @@ export function settingsOf(cells: readonly Cell[]): GridSettings {
     const nameOf = (cell: Cell) => (of === undefined ? runName(cell) : cell[of]);
     for (const [name, [first]] of groupedBy(cells, nameOf)) {
       const [found, key] = [value(first as Cell, option), JSON.stringify([of, name])];
-      if (found === undefined || (found === USUAL[option] && !ALWAYS.includes(option) && of !== undefined)) continue;
+      if (found === undefined || (found === DEFAULTS[option] && !ALWAYS.includes(option) && of !== undefined)) continue;
       const row = rows.get(key) ?? { of: of ?? "run", name, settings: [] };
       rows.set(key, { ...row, settings: [...row.settings, [option, written(found)]] });
     }
