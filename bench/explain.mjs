@@ -216,7 +216,7 @@ async function measure(what, parties) {
     batch: swept.best.batch,
     channels: swept.best.last ? "last" : "first",
     "images/s": rounded(count / median(own)),
-    // Of neighbours, so that a slow moment of the machine falls on both.
+    // The ratio of two measurements next to each other, so that a slow moment of the machine affects both.
     "times the time of ours": rounded(median(own.map((time, i) => time / (first[i] ?? Number.NaN)))),
     sweep: Object.fromEntries(Object.entries(swept.speeds).map(([batch, speed]) => [batch, rounded(speed)])),
   }));

@@ -1,4 +1,4 @@
-// What bench/index.mjs measures, and the target ratios of our time to the other's (smaller is better).
+// The measurements of bench/index.mjs, and the target ratios of our time to the other's (smaller is better).
 
 /** @import { ModelKey, PeerKind, Variant } from "./types.d.ts" */
 

@@ -21,11 +21,11 @@ const EVERYWHERE = [
 const DESCRIPTIONS = "src/**/description.ts";
 /** @param {string} path */
 const isDescription = (path) => /(?:\/|-)description\.ts$/.test(path);
-/** What one folder may import of another: its public names, what it offers to the project, and descriptions. */
+/** The files of a folder that other folders may import: its public names and its names for the rest of the project. */
 const DOORS = ["index.ts", "internal.ts"];
-/** Folders of which others import single files: the command line would load the engine with an index of theirs. */
+/** Folders whose single files may be imported, because importing their index would load the engine into the command line. */
 const OPEN = ["src/engine", "src/data", "src/train", "src/workflows", "src/report"];
-/** A single file for the same reason: `batch-cam doctor` runs where the engine does not load. */
+/** A single file that may be imported, because `batch-cam doctor` must run even if the engine does not load. */
 const OPEN_FILES = ["src/tensor/doctor.ts"];
 const IMPORT = /^\s*(?:import|export)\s+(type\s)?(?:[^"';]*?\sfrom\s+)?"([^"]+)"|import\(\s*"([^"]+)"\s*\)/gm;
 

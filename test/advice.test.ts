@@ -93,7 +93,7 @@ describe("an error of the library", () => {
     expect(said("train: it is too late")).toBe("train: it is too late");
   });
 
-  it("names options of one word where the error says that it speaks of them", () => {
+  it("names options of one word if the error lists them", () => {
     const message = "resume: these differ: lr (0.1), model (resnet18); the model lr.png";
     expect(said(message, "train", ["lr"])).toBe(
       "train: --resume: these differ: --lr (0.1), model (resnet18); the model lr.png",
@@ -112,7 +112,7 @@ describe("an error of the library", () => {
     expect(said("give the option dataset", "data")).toBe("data: give the option NAME");
   });
 
-  it("leaves an option's word alone where it is plain English", () => {
+  it("does not change an option's word that is an ordinary word", () => {
     for (const [name, { config }] of commands) {
       const words = Object.keys(config.shape).filter((key) => !/[A-Z]/.test(key));
       const sentences = words.map(

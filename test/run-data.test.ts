@@ -142,12 +142,12 @@ const CHANGES: Case[] = [
     said: /images? gone \(dog\/[12]\.png/,
   },
   {
-    name: "a file holds other bytes under its old name",
+    name: "a file has other bytes under its old name",
     change: () => drawImage("photos/dog/5.png", { shade: 181, mark: 7 }),
     said: /1 image changed \(dog\/5\.png\)/,
   },
   {
-    name: "an image lies in another class's folder",
+    name: "an image is in another class's folder",
     change: () => renameSync("photos/dog/5.png", "photos/cat/905.png"),
     said: /1 image relabelled \(cat\/905\.png\)/,
   },

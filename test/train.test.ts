@@ -225,7 +225,7 @@ describe("a run directory that cannot be used", () => {
     });
   });
 
-  it("is refused while another process holds it", async () => {
+  it("is refused while another process has locked it", async () => {
     await train({ ...SMALL, experiment: "held", epochs: 1 });
     // Only Linux reports the start time of a process, in /proc; on other systems a lock names only the process.
     const stat = process.platform === "linux" ? readFileSync(`/proc/${process.ppid}/stat`, "utf8") : "";

@@ -157,7 +157,7 @@ print("probe " + json.dumps({"version": list(sys.version_info[:2]), "torch": fol
 /** @import { Context, Libtorch, LibtorchSource, Python } from "./types.d.ts" */
 
 /**
- * What python3 has installed, found without importing torch: { executable, version, torch, pip }, or null if python3 is missing or broken.
+ * The packages of python3, found without importing torch: { executable, version, torch, pip }, or null if python3 is missing or broken.
  *
  * @param {Pick<Context, "env" | "root">} context
  * @returns {Python | null}

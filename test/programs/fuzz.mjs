@@ -235,7 +235,7 @@ const FUNCTIONS = {
 const functions = { ...engine };
 const spoil = (args) => args.map((value) => (random() < 0.03 ? junk() : value));
 
-/** A random call, as its name and a function. Sizes are at most 100. */
+/** Makes a random call: a text that describes it, and the function that performs it. Sizes are at most 100. */
 function randomCall() {
   if (random() < 0.3) {
     const name = pick(Object.keys(FUNCTIONS));

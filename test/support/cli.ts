@@ -4,9 +4,9 @@ import { fakeIo } from "./fake-terminal.ts";
 export interface CliResult {
   /** The exit code. */
   code: number;
-  /** What the command wrote to standard output. */
+  /** The text that the command wrote to standard output. */
   out: string;
-  /** What the command wrote to standard error. */
+  /** The text that the command wrote to standard error. */
   err: string;
 }
 

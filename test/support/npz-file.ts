@@ -11,9 +11,9 @@ export const npy = (descr: string, shape: readonly number[], body: Uint8Array, o
 };
 
 export interface Lie {
-  /** The unpacked size that the zip claims, if it should be false. */
+  /** The unpacked size that the zip states; the true size by default. */
   size?: number;
-  /** The checksum of the unpacked bytes that the zip claims. */
+  /** The checksum of the unpacked bytes that the zip states; the true checksum by default. */
   sum?: number;
 }
 

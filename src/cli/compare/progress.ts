@@ -9,7 +9,7 @@ export interface CompareProgressOptions {
   env: Record<string, string | undefined>;
   jobs: number;
   threads: number;
-  /** Milliseconds, from any origin. */
+  /** Milliseconds since an arbitrary moment. */
   now?: () => number;
 }
 

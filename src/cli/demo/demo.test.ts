@@ -282,7 +282,7 @@ describe("the demo's table of the decoy set", () => {
       ...{ plain: result(0.984, 0.783), guided: result(0.974, 0.936), control: result(0.949, 0.94) },
     });
     const cells = table.split("\n").map((line) => line.split(/ {2,}/));
-    expect(cells[0]).toEqual(["accuracy where the patch", "reveals the class", "is drawn at random"]);
+    expect(cells[0]).toEqual(["accuracy if the patch", "reveals the class", "is drawn at random"]);
     expect(cells.slice(2, 5)).toEqual([
       ["plain", "98.4%", "78.3%"],
       ["guided", "97.4%", "93.6%"],

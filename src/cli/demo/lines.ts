@@ -51,5 +51,5 @@ export function formatDecoyTable(results: DecoyResults): string {
     const { told, random } = decoyAccuracy(results[name]);
     return [name, cell(told), cell(random)];
   });
-  return formatTable(["accuracy where the patch", "reveals the class", "is drawn at random"], rows);
+  return formatTable(["accuracy if the patch", "reveals the class", "is drawn at random"], rows);
 }

@@ -9,7 +9,7 @@ import type { Grid, GridRow, MethodRow } from "./grid.ts";
 import { gridFault } from "./grid-lists.ts";
 import type { Cell, MethodKind } from "./records.ts";
 
-/** A larger grid is taken for a typing mistake. */
+/** A larger grid is probably a typing mistake, so it is refused. */
 const MOST_CELLS = 10_000;
 
 /**
