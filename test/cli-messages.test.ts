@@ -84,7 +84,7 @@ const TABLE: readonly (readonly [string, RegExp])[] = [
   ["train --data-dir columns.csv", /columns\.csv is a CSV file: .*--dataset csv$/],
   ["train --data-dir nowhere", /nowhere: the folder does not exist; .*--data-dir/],
   ["find-lr --data-dir photos", /^batch-cam: find-lr: .*give --dataset folder$/],
-  ["train --dataset folder", /--data-dir is missing: the folder/],
+  ["train --dataset folder", /--data-dir is missing; give the folder/],
   [
     "train --dataset folder --data-dir nowhere",
     /train: folder: nowhere: cannot be read \(no such file or directory\); give a/,
@@ -150,7 +150,7 @@ const TABLE: readonly (readonly [string, RegExp])[] = [
     /--resume: the data of the run .* are not at .*elsewhere.*say where they lie with --data-dir$/,
   ],
   ["train --resume runs/one --data-dir fewer", /1 image gone \(cat\/0\.png\)\. .*--data-dir, .*--accept-new-data$/],
-  ["train --resume runs/one --lr 0.1", /but these options differ: --lr \(the run has 0\.001, got 0\.1\)/],
+  ["train --resume runs/one --lr 0.1", /but these differ: --lr \(the run has 0\.001, got 0\.1\)/],
   ["train --config broken.yaml", /train: broken\.yaml: malformed YAML at line 2/],
   ["train --config typo.yaml", /unknown option epoch in typo\.yaml \(did you mean "epochs"\?\)/],
   ["train --config types.yaml", /batchSize in types\.yaml must be a whole number, above 0, got -1$/],
