@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { movingMean, thin } from "./series.ts";
+import { movingMean, thin } from "./line-chart.ts";
 
 const line = (...values: (number | null)[]) => values.map((y, index) => ({ x: index + 1, y }));
 

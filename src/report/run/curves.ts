@@ -1,8 +1,7 @@
 import { MEASURES, type MeasureName } from "../../measures.ts";
 import { EPOCH_CURVES, STEP_CURVES } from "../charts/curves.ts";
-import { type Line, lineChart, lineSample, type Scale } from "../charts/line-chart.ts";
+import { type Line, lineChart, lineSample, type Point, type Scale } from "../charts/line-chart.ts";
 import { lineStyle } from "../charts/palette.ts";
-import type { Point } from "../charts/series.ts";
 import { type Markup, markup } from "../page/markup.ts";
 import { chartTitle, factorOf } from "../text/measure-text.ts";
 import { formatShort, isNumber, mean } from "../text/numbers.ts";

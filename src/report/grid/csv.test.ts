@@ -1,7 +1,7 @@
 import { parse } from "csv-parse/sync";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { csvRow } from "./csv.ts";
+import { csvRow } from "./table-files.ts";
 
 describe("csvRow", () => {
   it("leaves no cell that a spreadsheet would take for a formula, and changes no number", () => {
