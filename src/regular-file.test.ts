@@ -3,7 +3,14 @@ import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { temporaryFolder } from "../test/support/temporary-folder.ts";
-import { appendRegularText, readRegularFile, readRegularText, readRegularTextSync } from "./regular-file.ts";
+import {
+  appendRegularText,
+  isLink,
+  readRegularFile,
+  readRegularText,
+  readRegularTextSync,
+  statOf,
+} from "./regular-file.ts";
 
 let folder: string;
 beforeAll(() => {
@@ -53,5 +60,17 @@ describe("reading", () => {
     await appendRegularText(join(folder, "new"), "a");
     await appendRegularText(join(folder, "new"), "b");
     expect(readFileSync(join(folder, "new"), "utf8")).toBe("ab");
+  });
+});
+
+describe("a look at a path", () => {
+  it.each(["nothing", "text/below", "dangling/below", "a\0b", "x".repeat(300)])("finds nothing at %j", (name) => {
+    expect([statOf(join(folder, name)), isLink(join(folder, name))]).toEqual([undefined, false]);
+  });
+
+  it("follows a link, and knows one that leads nowhere", () => {
+    expect(statOf(join(folder, "link"))?.isFile()).toBe(true);
+    expect([statOf(join(folder, "dangling")), isLink(join(folder, "dangling"))]).toEqual([undefined, true]);
+    expect(isLink(join(folder, "text"))).toBe(false);
   });
 });

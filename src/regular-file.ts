@@ -60,9 +60,25 @@ export async function appendRegularText(path: string, text: string): Promise<voi
   await appendFile(path, text);
 }
 
+/**
+ * The result of `stat`, following links; undefined if nothing can be reached at the path. The option `throwIfNoEntry` of
+ * `statSync` is not enough for that: it throws for a path that leads through a file, or through a folder that is closed.
+ */
+export function statOf(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Whether a path is a symbolic link, even a broken one. */
 export function isLink(path: string): boolean {
-  return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+  try {
+    return lstatSync(path).isSymbolicLink();
+  } catch {
+    return false;
+  }
 }
 
 function expectRegular(path: string, found: Stats): Stats {

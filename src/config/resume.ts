@@ -1,3 +1,4 @@
+import { objectOf } from "../arguments.ts";
 import { counted } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
 import { SCHEDULES } from "../optim/description.ts";
@@ -68,6 +69,8 @@ function epochsAdvice({ sched, epochs }: TrainConfig, asked: TrainConfig): strin
  * @param saved the run's present `config.json`
  */
 export function describeResumedRun(saved: TrainConfig, config: TrainConfig): TrainConfig {
+  objectOf("describeResumedRun: saved", saved);
+  objectOf("describeResumedRun: config", config);
   const keys = [...REDESCRIBED, ...LIMITS.filter((key) => saved[key] !== undefined)];
   const entries = keys.map((key) => [key, config[key]] as const).filter(([, value]) => value !== undefined);
   return { ...saved, ...Object.fromEntries(entries) };

@@ -1,6 +1,6 @@
-import { statSync } from "node:fs";
 import { counted, grouped } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
+import { statOf } from "../regular-file.ts";
 import { dataError, type ReadContext } from "./file-bytes.ts";
 import { MOST_HEADER_BYTES, type NpyHeader, type NpyValues, parseNpyHeader, valuesOf } from "./npy.ts";
 import { reading, type TensorFile } from "./tensor-file.ts";
@@ -39,7 +39,7 @@ export async function readNpz<T>(
   try {
     return await reading({ ...CONTEXT, path }, async (file) => use(await arraysOf(file, names, path)));
   } catch (error) {
-    if (error instanceof BatchCamError && statSync(path, { throwIfNoEntry: false })?.isDirectory())
+    if (error instanceof BatchCamError && statOf(path)?.isDirectory())
       throw dataError(path, "expected an .npz file, got a folder", { ...CONTEXT, remedy: "name a file in it" }, error);
     if (!(error instanceof BatchCamError && error.code === "E_IO")) throw error;
     const { message } = error.cause as Error;

@@ -1,10 +1,10 @@
-import { existsSync, readdirSync, type Stats, statSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { expectPath } from "../arguments.ts";
 import { parseTrainConfig, type TrainConfig } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { nearestName } from "../nearest-name.ts";
-import { readRegularText } from "../regular-file.ts";
+import { readRegularText, statOf } from "../regular-file.ts";
 import { type RunData, readRunData } from "../train/data/run-data.ts";
 
 /** The files that are read to open a run. */
@@ -40,7 +40,7 @@ const NAME_ONE = "name a run directory that batch-cam train wrote, or a checkpoi
 /** The reason why a path is not a finished run's, with advice, or null if it is one. */
 function faultOf(paths: { given: string; run: string; checkpoint: string; isFile: boolean }): string | null {
   const { given, run, checkpoint, isFile } = paths;
-  const found = lookAt(given);
+  const found = statOf(given);
   if (found === undefined) {
     const beside = isFile ? checkpointsBeside(given) : runsIn(dirname(given));
     const near = nearestName(
@@ -84,15 +84,6 @@ export const runsIn = (folder: string): string[] => pathsIn(folder).filter((path
 
 const checkpointsBeside = (path: string): string[] =>
   pathsIn(dirname(path)).filter((other) => other.endsWith(".safetensors"));
-
-/** The file or folder that a path names, or undefined if it does not exist or cannot be reached. */
-function lookAt(path: string): Stats | undefined {
-  try {
-    return statSync(path);
-  } catch {
-    return undefined;
-  }
-}
 
 function pathsIn(folder: string): string[] {
   try {

@@ -1,7 +1,8 @@
-import { existsSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { ReportConfig } from "../../config/index.ts";
 import { BatchCamError } from "../../errors.ts";
+import { statOf } from "../../regular-file.ts";
 import { MOST_NAMED, runsIn } from "../../workflows/run-files.ts";
 import type { CommandCall, Outcome } from "../command.ts";
 
@@ -21,7 +22,7 @@ export async function runReport({ config, stdout, stderr }: ReportCall): Promise
 }
 
 function kindOf(folder: string): "grid" | "run" {
-  const found = statSync(folder, { throwIfNoEntry: false });
+  const found = statOf(folder);
   if (found === undefined) throw fault(`there is no ${folder}: name the results folder of a grid, or a run directory`);
   if (!found.isDirectory()) throw fault(`${folder} is a file: name the results folder of a grid, or a run directory`);
   const has = (name: string) => existsSync(join(folder, name));

@@ -1,6 +1,7 @@
-import { readdirSync, statSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { extname, join } from "node:path";
 import type { DatasetName } from "../../config/index.ts";
+import { statOf } from "../../regular-file.ts";
 import { isImageName } from "./image-walk.ts";
 
 /** The data set that can read a user's own file or folder, and a clause that says why. */
@@ -15,7 +16,7 @@ const MOST_FOLDERS = 100;
 
 /** Guesses which data set reads a user's own file or folder, from a quick look at it; undefined if none does. */
 export function ownDataset(path: string): OwnDataset | undefined {
-  const found = statSync(path, { throwIfNoEntry: false });
+  const found = statOf(path);
   if (found?.isDirectory()) return holdsImages(path) ? { name: "folder", holds: "holds images" } : undefined;
   if (!found?.isFile()) return undefined;
   const end = extname(path).toLowerCase();

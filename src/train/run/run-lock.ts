@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
-import { linkSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { temporaryName } from "../../atomic-file.ts";
 import { BatchCamError } from "../../errors.ts";
-import { isLink, readRegularTextSync } from "../../regular-file.ts";
+import { isLink, readRegularTextSync, statOf } from "../../regular-file.ts";
 
 interface Owner {
   host: string;
@@ -102,7 +102,7 @@ const DANGLING = "a link that leads nowhere";
  * far in the future comes from another clock and says nothing.
  */
 function isBeingWritten(path: string): boolean {
-  const found = statSync(path, { throwIfNoEntry: false });
+  const found = statOf(path);
   return found !== undefined && Math.abs(Date.now() - found.mtimeMs) < 10_000;
 }
 
