@@ -1,14 +1,13 @@
 import { expectBoolean, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { autocast, enableGrad, noGrad, type Tensor } from "../tensor/index.ts";
-import { expectShapes, isOverwritten, upcastHalf } from "../tensor/internal.ts";
+import { expectShapes, upcastHalf } from "../tensor/internal.ts";
 import type { MethodName } from "./description.ts";
-import { reduceTerms } from "./gradient-methods.ts";
+import { mapOfTerms } from "./gradient-methods.ts";
 import { METHOD_REGISTRY, methodIn } from "./methods.ts";
-import { type NormalizeOptions, SCALING, scaleMaps } from "./normalize.ts";
-import { readTargets, type Targets } from "./options.ts";
-import { scoreGradient } from "./pass.ts";
-import { overwrittenBehind } from "./recorded-forward.ts";
+import { type NormalizeOptions, SCALING } from "./normalize.ts";
+import { readTargets, type Target, type Targets } from "./options.ts";
+import { callersGradient } from "./target-gradient.ts";
 
 export interface ActivationMapsOptions {
   /** One of those that need activations and gradients alone: GradCAM to EigenGradCAM. */
@@ -41,8 +40,14 @@ export function activationMaps(
   targets: Exclude<Targets, "all">,
   options: ActivationMapsOptions = {},
 ): Tensor {
-  const given = optionsOf("activationMaps", options, OPTIONS);
-  const { method: asked = "GradCAM", createGraph = true, relu = true, eigenSmooth = false, normalize = false } = given;
+  const {
+    method: asked = "GradCAM",
+    createGraph = true,
+    relu = true,
+    eigenSmooth = false,
+    normalize = false,
+    upsample,
+  } = optionsOf("activationMaps", options, OPTIONS);
   for (const [name, value] of Object.entries({ createGraph, relu, eigenSmooth }))
     expectBoolean(`activationMaps: ${name}`, value);
   expectShapes("activationMaps", { logits: [logits, "B C"], activations: [activations, "B K h w"] });
@@ -54,31 +59,22 @@ export function activationMaps(
       `activationMaps: ${method.name} needs the model: use explain; possible are ${able}`,
     );
   }
-  const [target] = readTargets("activationMaps", targets, logits);
-  return autocast({ enabled: false }, () =>
-    (createGraph ? enableGrad : noGrad)(() => {
-      const score = enableGrad(() => (target as NonNullable<typeof target>).score(upcastHalf(logits)).sum());
-      const a = upcastHalf(createGraph ? activations : activations.detach());
-      const g = method.needsGradients ? gradientOf(score, activations, createGraph) : a;
-      const terms = method.terms({ activations: a, gradients: g }, "batch-cam");
-      const signed = reduceTerms(a, terms, eigenSmooth || method.projects === true);
-      const raw = relu ? signed.relu() : signed;
-      const size = activations.sizes.slice(2) as [number, number];
-      return scaleMaps([raw], {
-        convention: "batch-cam",
-        size,
-        upsample: given.upsample ?? false,
-        normalize: normalize === true ? SCALING["batch-cam"] : normalize,
-        dtype: a.dtype,
-      });
-    }),
-  );
-}
-
-function gradientOf(score: Tensor, activations: Tensor, createGraph: boolean): Tensor {
-  try {
-    return upcastHalf(scoreGradient(score, [activations], createGraph)[0] as Tensor);
-  } catch (cause) {
-    throw isOverwritten(cause) ? overwrittenBehind("activationMaps", activations, cause) : cause;
-  }
+  const [target] = readTargets("activationMaps", targets, logits) as [Target];
+  return (createGraph ? enableGrad : noGrad)(() => {
+    const a = upcastHalf(createGraph ? activations : activations.detach());
+    const given = { operation: "activationMaps", logits, tensor: activations, name: "activations", createGraph };
+    const gradients = method.needsGradients
+      ? autocast({ enabled: false }, () => callersGradient(given, () => target.score(upcastHalf(logits))))
+      : a;
+    const terms = autocast({ enabled: false }, () => method.terms({ activations: a, gradients }, "batch-cam"));
+    return mapOfTerms([{ activations: a, terms }], {
+      project: eigenSmooth || method.projects === true,
+      relu,
+      convention: "batch-cam",
+      size: activations.sizes.slice(2) as [number, number],
+      upsample: upsample ?? false,
+      normalize: normalize === true ? SCALING["batch-cam"] : normalize,
+      dtype: a.dtype,
+    });
+  });
 }

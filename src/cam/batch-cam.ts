@@ -1,17 +1,11 @@
 import { describeValue, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { autocast, enableGrad, grad, interpolate, type Tensor } from "../tensor/index.ts";
-import {
-  expectShapes,
-  camMaps as fusedMaps,
-  isOverwritten,
-  readLabels,
-  upcastHalf,
-  wantsFused,
-} from "../tensor/internal.ts";
+import { autocast, interpolate, type Tensor } from "../tensor/index.ts";
+import { expectShapes, camMaps as fusedMaps, readLabels, upcastHalf, wantsFused } from "../tensor/internal.ts";
 import { weightedSum } from "./gradient-methods.ts";
-import { type NormalizeOptions, normalizeMaps } from "./normalize.ts";
-import { overwrittenBehind } from "./recorded-forward.ts";
+import { type NormalizeOptions, normalizeMaps, scaleMaps } from "./normalize.ts";
+import { classTarget } from "./options.ts";
+import { callersGradient } from "./target-gradient.ts";
 
 export interface CamHead {
   readonly weight: Tensor;
@@ -68,13 +62,17 @@ export function batchCam(
 ): Tensor {
   const { createGraph = true, relu = true, upsample, normalize = false, ...rest } = checkedOptions(options);
   const [A, alpha] = weighted(logits, activations, targets, { createGraph, ...rest });
-  const normalizing = normalize === true ? {} : normalize;
-  // Maps stay float32 under autocast: rounded to bfloat16 before normalising they lose a third of their quality.
+  // Maps stay float32 under autocast: rounded to bfloat16 before they are scaled, they would lose a third of their quality.
   return autocast({ enabled: false }, () => {
-    const summed = weightedSum(A, alpha);
-    const raw = relu ? summed.relu() : summed;
-    const sized = upsample === undefined ? raw : interpolate(raw, { size: upsample });
-    return normalizing === false ? sized : normalizeMaps(sized, normalizing);
+    const signed = weightedSum(A, alpha);
+    return scaleMaps([signed], {
+      relu,
+      convention: "batch-cam",
+      size: A.sizes.slice(2) as [number, number],
+      upsample: upsample ?? false,
+      normalize: normalize === true ? {} : normalize,
+      dtype: signed.dtype,
+    });
   });
 }
 
@@ -107,7 +105,9 @@ function weighted(
   const second = createGraph && order === "second";
   const alpha = autocast({ enabled: false }, () =>
     head === undefined
-      ? targetGradient(logits, ["activations", activations], { classes, createGraph: second }).mean([2, 3])
+      ? targetGradient(logits, { name: "activations", tensor: activations }, { classes, createGraph: second }).mean([
+          2, 3,
+        ])
       : headWeights(logits, activations, { classes, head, createGraph: second }),
   );
   return [createGraph ? activations : activations.detach(), second ? alpha : alpha.detach()];
@@ -138,41 +138,21 @@ function checkedOptions(options: BatchCamOptions): BatchCamOptions {
   return options;
 }
 
-interface TargetGradientOptions {
+interface HeadWeightsOptions {
   classes: Tensor;
+  head: CamHead;
   createGraph: boolean;
 }
 
-/** ∂(Σ_b S[b, t_b]) / ∂tensor, of the tensor's shape. */
+/** ∂(Σ_b S[b, t_b]) / ∂tensor, of the tensor's shape, in the caller's forward pass. */
 function targetGradient(
   logits: Tensor,
-  [name, tensor]: readonly [string, Tensor],
-  { classes, createGraph }: TargetGradientOptions,
+  argument: { name: string; tensor: Tensor },
+  { classes, createGraph }: Pick<HeadWeightsOptions, "classes" | "createGraph">,
 ): Tensor {
-  for (const [argument, value] of [
-    ["logits", logits],
-    [name, tensor],
-  ] as const) {
-    if (!value.requiresGrad) throw withoutGraph(`no graph behind ${argument}`);
-  }
-  const target = enableGrad(() => logits.gather(1, classes.unsqueeze(1)).sum());
-  try {
-    const [gradient] = grad(target, tensor, { createGraph, retainGraph: true }) as [Tensor];
-    return upcastHalf(gradient);
-  } catch (cause) {
-    if (isOverwritten(cause)) throw overwrittenBehind("batchCam", tensor, cause);
-    if (!/not have been used in the graph/.test(String(cause))) throw cause;
-    throw withoutGraph(`the logits were not computed from ${name}`, cause);
-  }
-}
-
-function withoutGraph(problem: string, cause?: unknown): BatchCamError {
-  const advice = "compute both in one forward pass outside noGrad, and pass the very tensor that the next layer reads";
-  return new BatchCamError("E_ARGUMENT", `batchCam: ${problem}: ${advice}`, { cause });
-}
-
-interface HeadWeightsOptions extends TargetGradientOptions {
-  head: CamHead;
+  return callersGradient({ operation: "batchCam", logits, ...argument, createGraph }, () =>
+    classTarget(classes).score(logits),
+  );
 }
 
 /** α (B, K) in closed form, for a linear head on the pooled or the flattened activations. */
@@ -201,7 +181,7 @@ function headWeights(
   const pooled = flattened ? (known ?? mean()) : upcastHalf(weight).div(h * w);
   if (output === logits) return pooled.indexSelect(0, classes);
   if (readout === undefined)
-    return upcastHalf(targetGradient(logits, ["head.output", output], { classes, createGraph })).mm(pooled);
+    return targetGradient(logits, { name: "head.output", tensor: output }, { classes, createGraph }).mm(pooled);
   expectShapes("batchCam", {
     logits: [logits, "B C"],
     "head.output": [output, "B J"],

@@ -2,10 +2,10 @@ import { expectBoolean, expectFunction, optionsOf, wrongArgument } from "../argu
 import { BatchCamError } from "../errors.ts";
 import { inEvaluation, Module } from "../nn/index.ts";
 import type { Registry } from "../registry.ts";
-import { autocast, type DType, enableGrad, noGrad, stack, type Tensor, tidy } from "../tensor/index.ts";
+import { autocast, enableGrad, noGrad, stack, type Tensor, tidy } from "../tensor/index.ts";
 import { expectShapes, upcastHalf } from "../tensor/internal.ts";
 import type { MethodName } from "./description.ts";
-import { reduceTerms } from "./gradient-methods.ts";
+import { mapOfTerms } from "./gradient-methods.ts";
 import { METHOD_REGISTRY, methodIn, type NamedMethod } from "./methods.ts";
 import { type NormalizeOptions, SCALING, scaleMaps } from "./normalize.ts";
 import {
@@ -196,27 +196,23 @@ function mapOf({ options, createGraph, convention }: Request, method: NamedMetho
   const { relu = true, eigenSmooth = false, upsample, normalize = true } = options;
   const size = pass.x.sizes.slice(2) as [number, number];
   const common = { target, settings: options, createGraph };
-  // The network may compute in 16 bits, the maps do not: rounded before normalising they lose a third of their quality.
-  const exactly = <T>(fn: () => T) => autocast({ enabled: false }, fn);
-  const scaling = normalize === true ? SCALING[convention] : normalize;
-  const scaled = (raw: readonly Tensor[], dtype: DType) =>
-    exactly(() => scaleMaps(raw, { convention, size, upsample, normalize: scaling, dtype }));
+  const scaling = { convention, size, upsample, normalize: normalize === true ? SCALING[convention] : normalize };
   if (method.kind === "image") {
     const map = method.map(pass, common);
-    return scaled([relu && method.signed ? map.abs() : map], map.dtype);
+    const unsigned = relu && method.signed ? map.abs() : map;
+    return autocast({ enabled: false }, () => scaleMaps([unsigned], { ...scaling, relu: false, dtype: map.dtype }));
   }
-  const raw = pass.layers.map((layer) => {
+  const layers = pass.layers.map((layer) => {
     const activations = upcastHalf(createGraph ? layer.activations : layer.activations.detach());
     const gradients = method.kind === "layer" && method.needsGradients ? scene.gradientOf(layer) : activations;
     const terms =
       method.kind === "layer"
         ? method.terms({ activations, gradients }, convention)
         : method.terms(pass, layer, { ...common, convention });
-    const project = eigenSmooth || (method.kind === "layer" && method.projects === true);
-    const signed = exactly(() => reduceTerms(activations, terms, project));
-    return relu ? signed.relu() : signed;
+    return { activations, terms };
   });
-  return scaled(raw, upcastHalf(pass.layers[0]?.activations ?? pass.x).dtype);
+  const project = eigenSmooth || (method.kind === "layer" && method.projects === true);
+  return mapOfTerms(layers, { ...scaling, relu, project, dtype: (layers[0]?.activations ?? pass.x).dtype });
 }
 
 const OPTIONS = [

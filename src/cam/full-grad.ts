@@ -4,8 +4,9 @@ import { handleOutputs, type OutputHandler, tapOutput } from "../nn/internal.ts"
 import { enableGrad, grad, interpolate, isGradEnabled, Tensor } from "../tensor/index.ts";
 import { type BiasedOutput, isTensor, observeBiases, upcastHalf } from "../tensor/internal.ts";
 import type { ImageOptions } from "./options.ts";
-import { isUnused, type Pass, scoreGradient } from "./pass.ts";
+import type { Pass } from "./pass.ts";
 import { logitsFor, recordedForward } from "./recorded-forward.ts";
+import { isUnused, scoreGradient } from "./target-gradient.ts";
 
 /** What one bias adds to a score, in each place where it is added. */
 export interface BiasTerm {

@@ -1,7 +1,8 @@
-import { type Tensor, tensor } from "../tensor/index.ts";
+import { autocast, type Tensor, tensor } from "../tensor/index.ts";
 import { upcastHalf } from "../tensor/internal.ts";
 import { principalComponent } from "./eigen.ts";
 import { noiseLike } from "./input-gradients.ts";
+import { type ScaleOptions, scaleMaps } from "./normalize.ts";
 import type { Convention, ProbingOptions } from "./options.ts";
 import { forwardPass, layerGradients, type Pass, type TargetLayer } from "./pass.ts";
 
@@ -118,6 +119,26 @@ export function reduceTerms(activations: Tensor, terms: MapTerms, project: boole
   const fits = largestOf(map.flatten(1)).every((largest, row) => holds(largest, scales[row] as number));
   const dtype = fits ? map.dtype : "float64";
   return map.to(dtype).mul(scale.unsqueeze(2).to(dtype));
+}
+
+/** What a method makes of one layer. */
+export interface LayerTerms {
+  readonly activations: Tensor;
+  readonly terms: MapTerms;
+}
+
+/**
+ * The last steps of every map that is made of layers: the terms of each layer are added up or projected, cut off at zero, resized and
+ * scaled to [0, 1], and several layers are fused. The network may compute in 16 bits, but the maps do not: rounded before they are
+ * scaled, they would lose a third of their quality.
+ */
+export function mapOfTerms(layers: readonly LayerTerms[], options: ScaleOptions & { project: boolean }): Tensor {
+  return autocast({ enabled: false }, () =>
+    scaleMaps(
+      layers.map(({ activations, terms }) => reduceTerms(activations, terms, options.project)),
+      options,
+    ),
+  );
 }
 
 /** The largest magnitude of each row. */

@@ -3,8 +3,9 @@ import type { Module } from "../nn/index.ts";
 import { enableGrad, randn, type Tensor, tidy, zerosLike } from "../tensor/index.ts";
 import { isTensor, OwnGenerator, upcastHalf, withGuidedRelu } from "../tensor/internal.ts";
 import type { ImageOptions } from "./options.ts";
-import { type Pass, scoreGradient } from "./pass.ts";
+import type { Pass } from "./pass.ts";
 import { logitsFor, recordedForward } from "./recorded-forward.ts";
+import { scoreGradient } from "./target-gradient.ts";
 
 /** ∂(Σ_b score_b) / ∂x at `x`, of its shape. */
 function inputGradient(model: Module, x: Tensor, { target, createGraph }: ImageOptions): Tensor {

@@ -55,6 +55,8 @@ function expectMaps(operation: string, maps: Tensor): void {
 }
 
 export interface ScaleOptions {
+  /** Whether negative values are cut off first. */
+  relu: boolean;
   convention: Convention;
   /** Of the image. */
   size: readonly [number, number];
@@ -67,7 +69,8 @@ export interface ScaleOptions {
 }
 
 /** Raw maps (B, h, w) of one or several layers as one map (B, H, W) for each image. */
-export function scaleMaps(raw: readonly Tensor[], options: ScaleOptions): Tensor {
+export function scaleMaps(signed: readonly Tensor[], options: ScaleOptions): Tensor {
+  const raw = options.relu ? signed.map((maps) => maps.relu()) : signed;
   return scaledMaps(raw, options).to(options.dtype);
 }
 

@@ -1,4 +1,4 @@
-import { describeValue, expectString, wrongArgument } from "../arguments.ts";
+import { expectString, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { Module } from "../nn/index.ts";
 import {
@@ -9,10 +9,11 @@ import {
   SharedOutputs,
   tapOutput,
 } from "../nn/internal.ts";
-import { enableGrad, grad, noGrad, type Tensor, tidy } from "../tensor/index.ts";
+import { enableGrad, noGrad, type Tensor, tidy } from "../tensor/index.ts";
 import { autocastDtype, isTensor, setGradEnabled, upcastHalf } from "../tensor/internal.ts";
 import type { Target } from "./options.ts";
 import { logitsFor, recordedForward, watchOutputs } from "./recorded-forward.ts";
+import { scoreGradient } from "./target-gradient.ts";
 
 /** Takes a layer's output to maps (B, K, h, w): tokens without the class token, channels last. */
 export type ReshapeTransform = (output: Tensor) => Tensor;
@@ -196,25 +197,6 @@ export function layerGradients(pass: Pass, target: Target, createGraph: boolean)
     createGraph,
   );
   return gradients.map((gradient) => upcastHalf(reshaped(gradient, pass.reshapeTransform)));
-}
-
-/** Gradients of a score that stays usable for the next ones. */
-export function scoreGradient(score: Tensor, inputs: readonly Tensor[], createGraph: boolean): Tensor[] {
-  try {
-    return grad(score, inputs, { createGraph, retainGraph: true });
-  } catch (cause) {
-    if (!isUnused(cause)) throw cause;
-    throw new BatchCamError(
-      "E_ARGUMENT",
-      `explain: the target's score does not depend on every layer that is explained: choose layers on the way to the logits (${describeValue(inputs.length)} given)`,
-      { cause },
-    );
-  }
-}
-
-/** Whether an error of `grad` says that the graph does not lead from output to input. */
-export function isUnused(error: unknown): boolean {
-  return /not have been used in the graph|does not require grad/.test(String(error));
 }
 
 type NamedLayer = readonly [path: string, module: Module];

@@ -2,7 +2,7 @@ import { BatchCamError } from "../errors.ts";
 import type { Module } from "../nn/index.ts";
 import { handleOutputs, logitsOf, type OutputHandler, observeRuns } from "../nn/internal.ts";
 import { noGrad, type Tensor, tidy } from "../tensor/index.ts";
-import { copyingSaved, inPlaceCalls, isOverwritten, isTensor, tapName, upcastHalf } from "../tensor/internal.ts";
+import { copyingSaved, inPlaceCalls, isOverwritten, isTensor, upcastHalf } from "../tensor/internal.ts";
 
 /** Models that overwrite in place what autograd saves for their gradients: it keeps copies for them. */
 const overwriting = new WeakSet<Module>();
@@ -68,21 +68,6 @@ function namingFailures<T>(model: Module, forward: () => T): T {
       { cause },
     );
   }
-}
-
-/** The error for a gradient that needs a value which the caller's model overwrote in place after it had tapped a layer's output. */
-export function overwrittenBehind(operation: string, output: Tensor, cause: unknown): BatchCamError {
-  const layer = tapName(output);
-  const behind = layer === undefined ? "behind the activations" : `behind layer ${layer}`;
-  const operator = /output \d+ of (\w+?)(?:Backward\d*)?,/.exec(String(cause))?.[1];
-  const value = operator === undefined ? "a value" : `a value of ${operator}`;
-  const advice =
-    "write that operator without its underscore (mul in place of mul_), or clone() the tensor before it, as training needs too";
-  return new BatchCamError(
-    "E_CONFIG",
-    `${operation}: the gradient needs ${value} that the model overwrote in place ${behind}: ${advice}; explain() takes the model as it is`,
-    { cause },
-  );
 }
 
 /** Shows every module's output that is one tensor, for the first of the images, in the order in which they run, without a graph. */
