@@ -74,7 +74,8 @@ export async function findLearningRate(
       () => {},
       async (session) => {
         // In logarithms: the ratio of the two may be no finite number.
-        session.rate = (step) => Math.exp(Math.log(from) + (Math.log(to) - Math.log(from)) * (step / (steps - 1)));
+        session.optimisation.rate = (step) =>
+          Math.exp(Math.log(from) + (Math.log(to) - Math.log(from)) * (step / (steps - 1)));
         return judged(await sweep(session, { steps, onStep, signal }), steps);
       },
       { signal },

@@ -63,17 +63,17 @@ async function runEpochs(session: Session, signal: AbortSignal | undefined): Pro
   }
   await finishProfile(session);
   const result = await finish(session, interrupted, signal);
-  session.emit({ type: "end", result });
+  session.reporting.emit({ type: "end", result });
   return result;
 }
 
 const isOver = (session: Session): boolean => endOf(session) !== null;
 
 /** Why no further step is to be taken: their number, their time, or a validation that has not improved for long. */
-function endOf({ config, progress, lastStep, totalSteps }: Session): Exclude<TrainResult["endedBy"], "signal"> | null {
+function endOf({ config, progress, length }: Session): Exclude<TrainResult["endedBy"], "signal"> | null {
   const { maxSeconds = Number.POSITIVE_INFINITY, patience = Number.POSITIVE_INFINITY } = config;
   const { step, seconds, history } = progress;
-  if (step >= lastStep) return step < totalSteps ? "maxSteps" : "epochs";
+  if (step >= length.lastStep) return step < length.totalSteps ? "maxSteps" : "epochs";
   if (lastValidated(history) - patienceFrom(progress) >= patience) return "patience";
   return seconds >= maxSeconds ? "maxSeconds" : null;
 }
@@ -81,8 +81,8 @@ function endOf({ config, progress, lastStep, totalSteps }: Session): Exclude<Tra
 /** Validates after the last step of an epoch, and moves on; false where the signal cut that short. */
 async function judgeEpoch(session: Session, signal: AbortSignal | undefined): Promise<boolean> {
   refuseNonFiniteWeights(session);
-  const { progress, config, stepsPerEpoch } = session;
-  const whole = progress.batch === stepsPerEpoch;
+  const { progress, config, length, network, optimisation } = session;
+  const whole = progress.batch === length.stepsPerEpoch;
   const due = whole && progress.epoch % config.valInterval === 0;
   if (whole && !due && progress.epoch < config.epochs && !isOver(session)) {
     Object.assign(progress, { epoch: progress.epoch + 1, batch: 0 });
@@ -91,9 +91,9 @@ async function judgeEpoch(session: Session, signal: AbortSignal | undefined): Pr
   }
   // Where a run ends, it is judged as it is. Out of turn, that leaves no trace in the run once it goes on.
   if (!due) await checkpoint(session);
-  const judged = await withAverage(session.model, session.weightEma, async () => {
-    const { model, val } = session;
-    const judgement = await unlessAborted(signal, () => evaluateSplit(model, val, validationOptions(session, signal)));
+  const judged = await withAverage(network.model, optimisation.weightEma, async () => {
+    const judge = () => evaluateSplit(network.model, session.splits.val, validationOptions(session, signal));
+    const judgement = await unlessAborted(signal, judge);
     if (judgement !== null) await endEpoch(session, judgement, due);
     return judgement !== null;
   });
@@ -116,7 +116,8 @@ export async function unlessAborted<T>(signal: AbortSignal | undefined, fn: () =
 
 /** The batches of the epoch in progress that are still to come; true where the signal cut it short. */
 async function runEpoch(session: Session, signal: AbortSignal | undefined): Promise<boolean> {
-  const { config, progress, profiler } = session;
+  const { config, progress, reporting } = session;
+  const { profiler } = reporting;
   const means = EpochMeans.from(progress.means);
   const stopping = () => signal?.aborted === true;
   let savedAt = performance.now();
@@ -137,7 +138,7 @@ async function runEpoch(session: Session, signal: AbortSignal | undefined): Prom
     progress.epochSeconds += seconds;
     progress.means = means.state();
     if (profiler?.complete) await finishProfile(session);
-    if (session.balance !== null) await logBalance(session, session.balance);
+    if (reporting.balance !== null) await logBalance(session, reporting.balance);
     if (progress.step % config.logEvery === 0) await logStep(session, metrics, indices.length / seconds);
     const due = config.checkpointSeconds !== undefined && performance.now() - savedAt > config.checkpointSeconds * 1000;
     if (stopping() || due || progress.step % config.checkpointEvery === 0) {
@@ -151,25 +152,27 @@ async function runEpoch(session: Session, signal: AbortSignal | undefined): Prom
 }
 
 async function logStep(
-  { log, emit, progress, stepsPerEpoch }: Session,
+  { reporting, progress, length }: Session,
   metrics: StepMetrics,
   imagesPerSecond: number,
 ): Promise<void> {
   const { epoch, step, batch } = progress;
-  await log.append({ kind: "step", epoch, step, imagesPerSecond, ...metrics });
-  emit({ type: "step", epoch, step, stepInEpoch: batch, stepsPerEpoch, metrics, imagesPerSecond });
+  const { stepsPerEpoch } = length;
+  await reporting.log.append({ kind: "step", epoch, step, imagesPerSecond, ...metrics });
+  reporting.emit({ type: "step", epoch, step, stepInEpoch: batch, stepsPerEpoch, metrics, imagesPerSecond });
 }
 
-async function logBalance(session: Session, terms: TermBalance[]): Promise<void> {
-  const { epoch, step } = session.progress;
-  session.balance = null;
-  await session.log.append({ kind: "balance", epoch, step, terms });
-  session.emit({ type: "balance", epoch, step, terms });
+async function logBalance({ progress, reporting }: Session, terms: TermBalance[]): Promise<void> {
+  const { epoch, step } = progress;
+  reporting.balance = null;
+  await reporting.log.append({ kind: "balance", epoch, step, terms });
+  reporting.emit({ type: "balance", epoch, step, terms });
 }
 
 /** Logs the epoch, keeps its weights where they are the best so far, and moves on to the next. */
 async function endEpoch(session: Session, judged: SplitRecord, due: boolean): Promise<void> {
-  const { config, progress, model, val, log, emit } = session;
+  const { config, progress } = session;
+  const { log, emit } = session.reporting;
   const { epoch, step, history } = progress;
   const record: EpochRecord = {
     epoch,
@@ -185,7 +188,10 @@ async function endEpoch(session: Session, judged: SplitRecord, due: boolean): Pr
   await log.append({ kind: "epoch", ...record });
   await log.writeSummary(history);
   emit({ type: "epoch", epoch, epochs: config.epochs, record });
-  if (config.figures) emit({ type: "maps", epoch, samples: await sampleMaps(model, val, validationOptions(session)) });
+  if (config.figures) {
+    const samples = await sampleMaps(session.network.model, session.splits.val, validationOptions(session));
+    emit({ type: "maps", epoch, samples });
+  }
   Object.assign(progress, { epoch: epoch + 1, batch: 0, means: new EpochMeans().state(), epochSeconds: 0 });
 }
 
@@ -194,12 +200,12 @@ async function endEpoch(session: Session, judged: SplitRecord, due: boolean): Pr
  * @param due false out of turn: then no epoch's place is taken
  */
 async function keepWeights(
-  { config, model, run, progress }: Session,
+  { config, network, run, progress }: Session,
   { bestSoFar }: EpochRecord,
   due: boolean,
 ): Promise<void> {
   const { epoch } = progress;
-  const weights = model.stateDict();
+  const weights = network.model.stateDict();
   try {
     if (bestSoFar) {
       await saveBest(run.directory, weights, epoch);
@@ -216,7 +222,7 @@ async function checkpoint(session: Session): Promise<void> {
   const taken = snapshot(session);
   const path = await saveCheckpoint(session.run.directory, taken).finally(() => disposeAll(taken.model, taken.state));
   session.savedStep = session.progress.step;
-  session.emit({ type: "checkpoint", step: session.progress.step, path });
+  session.reporting.emit({ type: "checkpoint", step: session.progress.step, path });
 }
 
 async function finish(session: Session, cut: boolean, signal: AbortSignal | undefined): Promise<TrainResult> {
@@ -239,55 +245,44 @@ async function finish(session: Session, cut: boolean, signal: AbortSignal | unde
 }
 
 async function testBest(session: Session, best: string | null, signal: AbortSignal | undefined): Promise<SplitRecord> {
-  const { model, test } = session;
+  const { model } = session.network;
   if (best !== null) {
     const weights = await loadSafetensors(best);
     loadCheckpointed(model, weights, best);
     disposeAll(weights);
   }
-  return evaluateSplit(model, test, validationOptions(session, signal));
+  return evaluateSplit(model, session.splits.test, validationOptions(session, signal));
 }
 
-/** What is void to who keeps a log by steps, though it holds: it comes once more. */
-function repeatSteps({ rewound, emit, progress, stepsPerEpoch }: Session): void {
+/**
+ * Emits the step rows again that resuming kept, because loggers indexed by step (TensorBoard) discard everything from `voidFromStep` on.
+ */
+function repeatSteps({ reporting: { rewound, emit }, progress, length: { stepsPerEpoch } }: Session): void {
   for (const { kind: _, epoch, step, imagesPerSecond, ...metrics } of rewound.left)
     emit({ type: "step", epoch, step, stepInEpoch: progress.batch, stepsPerEpoch, metrics, imagesPerSecond });
 }
 
-function announce({
-  run,
-  config,
-  model,
-  guidance,
-  mapSize,
-  stepsPerEpoch,
-  train,
-  val,
-  test,
-  amp,
-  progress,
-  rewound,
-  emit,
-  prototypeShape,
-}: Session): void {
-  emit({
+function announce(session: Session): void {
+  const { run, config, network, guidance, maps, length, splits, progress, reporting } = session;
+  const { train, val, test } = splits;
+  reporting.emit({
     type: "start",
     runDirectory: run.directory,
     modelOptions: modelOptions(config, train),
     resumedFromStep: progress.step,
-    voidFromStep: rewound.fromStep,
-    parameters: model.parameters().reduce((sum, parameter) => sum + parameter.numel, 0),
-    mapSize,
+    voidFromStep: reporting.rewound.fromStep,
+    parameters: network.model.parameters().reduce((sum, parameter) => sum + parameter.numel, 0),
+    mapSize: maps.size,
     camLayer: guidance.camLayer,
-    stepsPerEpoch,
+    stepsPerEpoch: length.stepsPerEpoch,
     epochs: config.epochs,
     trainImages: train.labels.numel,
     valImages: val.labels.numel,
     testImages: test.labels.numel,
     threads: getNumThreads(),
     classNames: train.classNames,
-    ...(prototypeShape === null ? {} : { prototypeShape }),
-    precision: amp ? "bfloat16" : "float32",
+    ...(maps.prototypeShape === null ? {} : { prototypeShape: maps.prototypeShape }),
+    precision: network.amp ? "bfloat16" : "float32",
     config,
   });
 }

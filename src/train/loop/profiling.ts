@@ -15,13 +15,13 @@ export function profilerOf({ profile, profileSteps }: TrainConfig, model: Model)
 
 /** The part of a session that its profile needs. */
 interface Profiled {
-  readonly profiler: StepProfiler | null;
   readonly run: { readonly directory: string };
-  readonly emit: (event: TrainEvent) => void;
+  readonly reporting: { readonly profiler: StepProfiler | null; readonly emit: (event: TrainEvent) => void };
 }
 
 /** Ends the profile of a run, also before its last step is recorded, and writes its files. If that fails, the run continues without them. */
-export async function finishProfile({ profiler, run, emit }: Profiled): Promise<void> {
+export async function finishProfile({ run, reporting }: Profiled): Promise<void> {
+  const { profiler, emit } = reporting;
   if (profiler === null || profiler.finished) return;
   const profile = profiler.finish();
   if (profile === null) {

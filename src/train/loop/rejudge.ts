@@ -15,9 +15,9 @@ import { evaluateSplit, validationOptions } from "./validation.ts";
  * weights in the model, and the numbers in `session.progress`; null where there is nothing to judge, as with images that were judged by before.
  */
 export async function rejudge(session: Session, data: SessionData, signal?: AbortSignal): Promise<Rejudged | null> {
-  const { progress, run, emit } = session;
+  const { progress, run } = session;
   const { history, bestEpoch, validation: before } = progress;
-  progress.validation = contentDigest(session.val);
+  progress.validation = contentDigest(session.splits.val);
   if (history.length === 0) return null;
   const otherImages = before === undefined ? mayBeOthers(session, data) : before !== progress.validation;
   const best = bestCheckpoint(run.directory);
@@ -29,7 +29,10 @@ export async function rejudge(session: Session, data: SessionData, signal?: Abor
   if (val === null) progress.bestEpoch = 0;
   const earlier = history.find(({ epoch }) => epoch === bestEpoch)?.val ?? null;
   if (bestEpoch > 0)
-    emit({ type: "warning", message: sentence(rejudged, { earlier, problem: judged?.problem ?? "" }) });
+    session.reporting.emit({
+      type: "warning",
+      message: sentence(rejudged, { earlier, problem: judged?.problem ?? "" }),
+    });
   return rejudged;
 }
 
@@ -43,7 +46,8 @@ type Judgement = { val: SplitRecord; problem?: undefined } | { problem: string }
 
 /** The best epoch's numbers by the validation images of now, or why there are none. */
 async function judgeBest(session: Session, path: string, signal: AbortSignal | undefined): Promise<Judgement> {
-  const { model, val, progress } = session;
+  const { progress } = session;
+  const { model } = session.network;
   if (!existsSync(path)) return { problem: `${path} is not there` };
   const epoch = await epochOf(path);
   if (epoch !== null && epoch !== progress.bestEpoch) return { problem: `${path} holds those of epoch ${epoch}` };
@@ -58,7 +62,7 @@ async function judgeBest(session: Session, path: string, signal: AbortSignal | u
     if (error instanceof BatchCamError) return { problem: error.message };
     throw error;
   }
-  return { val: await evaluateSplit(model, val, validationOptions(session, signal)) };
+  return { val: await evaluateSplit(model, session.splits.val, validationOptions(session, signal)) };
 }
 
 const share = (value: number): string => `${(100 * value).toFixed(2)} %`;

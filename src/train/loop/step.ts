@@ -8,6 +8,7 @@ import {
   gatherLabelled,
   normalize,
 } from "../../data/batches/loader.ts";
+import type { Split } from "../../data/index.ts";
 import { BatchCamError } from "../../errors.ts";
 import { foregroundMask } from "../../metrics/index.ts";
 import { clipGradNorm } from "../../optim/index.ts";
@@ -27,12 +28,13 @@ type Metrics = StepMetrics & { accuracy: number };
 export const imagesPerStep = ({ batchSize, gradAccumSteps }: Session["config"]): number => batchSize * gradAccumSteps;
 
 /** Puts the model into training, and gives the images of each step of the epoch in progress that is still to come. */
-export function beginEpoch({ config, model, frozen, progress, stepsPerEpoch, ...session }: Session): Int32Array[] {
-  const { train, smallestBatch } = session;
+export function beginEpoch({ config, network, progress, length, splits }: Session): Int32Array[] {
+  const { train } = splits;
+  const { smallestBatch, stepsPerEpoch } = length;
   const { epoch, batch: startBatch } = progress;
   const plan = { batchSize: imagesPerStep(config), smallestBatch, seed: config.seed, epoch, startBatch };
-  model.train();
-  for (const module of frozen) module.eval();
+  network.model.train();
+  for (const module of network.frozen) module.eval();
   const order = config.sampler === "balanced" ? balancedIndices(train, plan) : batchIndices(train.labels.numel, plan);
   return order.slice(0, stepsPerEpoch - startBatch);
 }
@@ -42,13 +44,15 @@ export function beginEpoch({ config, model, frozen, progress, stepsPerEpoch, ...
  * it makes is freed when it returns.
  */
 export function takeStep(session: Session, indices: Int32Array): Metrics {
-  const { config, progress, model, optimizer, weightEma } = session;
+  const { config, progress } = session;
+  const { model } = session.network;
+  const { optimizer, weightEma, rate } = session.optimisation;
   phase("optimizer", () => optimizer.zeroGrad());
   const numbers = accumulate(session, indices);
   const update = () => {
     const gradNorm = clipGradNorm(model.parameters(), config.clipGrad ?? Number.POSITIVE_INFINITY);
     if (!Number.isFinite(gradNorm)) throw notFinite(session, "gradient", gradNorm);
-    optimizer.lr = session.rate(progress.step);
+    optimizer.lr = rate(progress.step);
     optimizer.step();
     weightEma?.update(model.stateDict(), progress.step);
     return { ...numbers, gradNorm, lr: optimizer.lr };
@@ -58,7 +62,8 @@ export function takeStep(session: Session, indices: Int32Array): Metrics {
 
 /** Leaves in `.grad` the gradient of the mean loss over all images, batch by batch. */
 function accumulate(session: Session, indices: Int32Array): Omit<Metrics, "gradNorm" | "lr"> {
-  const { config, smallestBatch } = session;
+  const { config } = session;
+  const { smallestBatch } = session.length;
   const place = session.progress.batch * imagesPerStep(config);
   const parts = batchBounds(indices.length, { batchSize: config.batchSize, smallestBatch });
   if (parts.length === 1) return accumulateBatch(session, { indices, place, crossEntropyScale: 1 }, 1);
@@ -82,7 +87,7 @@ interface Drawn {
 }
 
 /** What images count for in the cross-entropy, which is a mean by class weights. */
-function weightOf({ train, guidance: { classWeights } }: Session, indices: Int32Array): number {
+function weightOf({ splits: { train }, guidance: { classWeights } }: Session, indices: Int32Array): number {
   if (!classWeights) return indices.length;
   return tidy(() =>
     classWeights
@@ -93,7 +98,8 @@ function weightOf({ train, guidance: { classWeights } }: Session, indices: Int32
 }
 
 function accumulateBatch(session: Session, drawn: Drawn, share: number): Omit<Metrics, "gradNorm" | "lr"> {
-  const { progress, model, guidance, amp } = session;
+  const { progress, guidance, reporting } = session;
+  const { model, amp } = session.network;
   const { crossEntropyScale } = drawn;
   return tidy(() => {
     const { images, labels, ...rest } = phase("data", () => mixedBatch(session, drawn));
@@ -104,7 +110,7 @@ function accumulateBatch(session: Session, drawn: Drawn, share: number): Omit<Me
       batchCamLoss: terms.batchCamLoss,
       baselineLoss: terms.baselineLoss,
     });
-    if (balanceIsDue(session)) session.balance = lossBalance(model, terms, weightsAt(session.config, progress.step));
+    if (balanceIsDue(session)) reporting.balance = lossBalance(model, terms, weightsAt(session.config, progress.step));
     phase("backward", () => backward(share === 1 ? terms.loss : terms.loss.mul(share)));
     return { ...readTerms(terms, session), accuracy: shareCorrect(terms.logits, labels) };
   });
@@ -121,7 +127,9 @@ interface TrainingBatch {
 }
 
 function takeBatch(session: Session, { indices, place }: Drawn): TrainingBatch {
-  const { train, config, progress, channelsLast: last } = session;
+  const { config, progress } = session;
+  const { train } = session.splits;
+  const last = session.network.channelsLast;
   const repeats = config.sampler === "balanced";
   const key = { seed: config.seed, epoch: progress.epoch, place: repeats ? place : undefined };
   const changes = { ...augmentOptions(config), ...key };
@@ -141,14 +149,14 @@ function takeBatch(session: Session, { indices, place }: Drawn): TrainingBatch {
 const NO_ANNOTATIONS = { masks: null, foreground: null };
 
 interface Annotated {
-  train: Session["train"];
+  train: Split;
   /** (B, C, H, W) in [0, 1], before they were changed: what is erased is no object */
   pixels: Tensor;
   indices: Int32Array;
   geometry: Tensor | null;
 }
 
-/** Masks and what of the images is no background, moved as the images were. */
+/** The masks, and the foreground of each image, moved as the images were. */
 function annotations({ train, pixels, indices, geometry }: Annotated): Pick<TrainingBatch, "masks" | "foreground"> {
   const moved = (masks: Tensor) =>
     geometry === null ? masks : warp(masks.unsqueeze(1), geometry, "zeros").squeeze(1).round();
@@ -180,8 +188,10 @@ function mixedBatch(session: Session, drawn: Drawn): TrainingBatch & { mixed: Mi
 }
 
 /** Once a step: over its first batch. */
-const balanceIsDue = ({ balance, config, progress }: Session): boolean =>
-  balance === null && config.lossBalanceEvery !== undefined && (progress.step + 1) % config.lossBalanceEvery === 0;
+const balanceIsDue = ({ reporting, config, progress }: Session): boolean =>
+  reporting.balance === null &&
+  config.lossBalanceEvery !== undefined &&
+  (progress.step + 1) % config.lossBalanceEvery === 0;
 
 function readTerms(terms: Terms, { config, progress }: Session): Omit<StepMetrics, "gradNorm" | "lr"> {
   const weights = weightsAt(config, progress.step);
@@ -211,7 +221,7 @@ function refuseNonFinite(session: Session, terms: Record<string, Tensor | null>)
 
 /** Fails where a weight is not finite: what is saved, judged or called good never holds such a one. */
 export function refuseNonFiniteWeights(session: Session): void {
-  const named = [...session.model.namedParameters()];
+  const named = [...session.network.model.namedParameters()];
   const norms = noGrad(() => tidy(() => normOfEach(named.map(([, parameter]) => parameter.detach()))));
   const bad = norms.findIndex((norm) => !Number.isFinite(norm));
   const [name] = named[bad] ?? [];

@@ -164,13 +164,13 @@ export async function sampleMaps(model: Model, split: Split, options: SplitEvalu
   );
 }
 
-/** How a session judges its model. */
+/** The options by which a session validates and tests its model. */
 export const validationOptions = (
-  { guidance, references, amp, channelsLast }: Session,
+  { guidance, maps, network: { amp, channelsLast } }: Session,
   signal?: AbortSignal,
 ): SplitEvaluationOptions => ({
   camLayer: guidance.camLayer,
-  prototypes: references,
+  prototypes: maps.references,
   amp,
   channelsLast,
   signal,

@@ -38,14 +38,15 @@ export async function resume(session: Session, resumed: ResumedData): Promise<vo
     expectReachable(config, progress);
     goOnFrom(session, progress);
     await restoreBest(run.directory, progress.bestEpoch);
-    loadCheckpointed(session.model, model, lastCheckpoint(run.directory));
-    session.optimizer.loadState(without("optimizer.", state));
-    session.weightEma?.loadState(without("ema.", state));
+    const { optimizer, weightEma } = session.optimisation;
+    loadCheckpointed(session.network.model, model, lastCheckpoint(run.directory));
+    optimizer.loadState(without("optimizer.", state));
+    weightEma?.loadState(without("ema.", state));
     session.guidance.camEma?.loadState(state);
     const rejudged = await rejudge(session, resumed.data, resumed.signal);
-    if (rejudged !== null) session.model.loadStateDict(model); // the best epoch's are in it
+    if (rejudged !== null) session.network.model.loadStateDict(model); // judging left the best epoch's weights in it
     setRngState(state.get("rng") as Tensor);
-    session.rewound = await session.log.rewindTo(progress);
+    session.reporting.rewound = await session.reporting.log.rewindTo(progress);
     if (rejudged !== null) await keepJudgement(session, rejudged);
   } finally {
     disposeAll(model, state);
@@ -55,19 +56,20 @@ export async function resume(session: Session, resumed: ResumedData): Promise<vo
 
 /** From now on a checkpoint knows the judgement, so that no later part of the run judges again. */
 async function keepJudgement(session: Session, rejudged: Rejudged): Promise<void> {
-  await session.log.append({ kind: "rejudged", ...rejudged });
+  await session.reporting.log.append({ kind: "rejudged", ...rejudged });
   const taken = snapshot(session);
   await saveCheckpoint(session.run.directory, taken).finally(() => disposeAll(taken.model, taken.state));
 }
 
 function goOnFrom(session: Session, progress: Progress): void {
   // Fewer images make shorter epochs.
-  progress.batch = Math.min(progress.batch, session.stepsPerEpoch);
+  const { length } = session;
+  progress.batch = Math.min(progress.batch, length.stepsPerEpoch);
   session.progress = progress;
   session.savedStep = progress.step;
   const { epochs, maxSteps = Number.POSITIVE_INFINITY } = session.config;
-  session.totalSteps = progress.step + (epochs - progress.epoch + 1) * session.stepsPerEpoch - progress.batch;
-  session.lastStep = Math.min(maxSteps, session.totalSteps);
+  length.totalSteps = progress.step + (epochs - progress.epoch + 1) * length.stepsPerEpoch - progress.batch;
+  length.lastStep = Math.min(maxSteps, length.totalSteps);
 }
 
 /** The files that describe the run, so that they hold of what it does from now on. */

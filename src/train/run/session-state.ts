@@ -12,58 +12,91 @@ import type { TermBalance, TrainEvent } from "./events.ts";
 import type { MetricsLog, Rewound } from "./metrics-log.ts";
 import type { OpenRun } from "./run-directory.ts";
 
-/** Everything that a run holds while it trains. */
-export interface Session {
-  run: OpenRun;
-  config: TrainConfig;
-  train: Split;
-  val: Split;
-  test: Split;
-  model: Model;
-  /** In evaluation mode and without gradients throughout. */
-  frozen: readonly Module[];
-  optimizer: Optimizer;
-  weightEma: WeightEma | null;
-  guidance: Guidance;
-  /** How much shape the prototypes carry that maps are guided to; null if nothing asks for it. */
-  prototypeShape: PrototypeShape | null;
-  /** What evaluation compares the maps with: the images' prototypes, also if training uses running maps. */
-  references: Tensor;
+/** The images of a run. */
+export interface RunSplits {
+  readonly train: Split;
+  readonly val: Split;
+  readonly test: Split;
+}
+
+/** The network of a run, and how it computes. */
+export interface Network {
+  readonly model: Model;
+  /** Modules that stay in evaluation mode and without gradients throughout. */
+  readonly frozen: readonly Module[];
+  /** Whether the network computes in bfloat16. */
+  readonly amp: boolean;
+  readonly channelsLast: boolean;
+}
+
+/** What turns gradients into new weights. */
+export interface Optimisation {
+  readonly optimizer: Optimizer;
+  readonly weightEma: WeightEma | null;
   /** Learning rate of a step, from 0. */
   rate: (step: number) => number;
-  /** The fewest images of one pass: a last batch that is smaller is joined to the one before it. */
-  smallestBatch: 1 | 2;
-  stepsPerEpoch: number;
+}
+
+/** The maps of a run: what training guides them to is in its `Guidance`, what evaluation compares them with is here. */
+export interface RunMaps {
+  /** [height, width] at the guided layer */
+  readonly size: readonly [number, number];
+  /** (C, H, W): the prototypes of the images. Evaluation uses them also if training uses running maps. */
+  readonly references: Tensor;
+  /** How much shape the prototypes carry that maps are guided to; null if nothing asks for it. */
+  readonly prototypeShape: PrototypeShape | null;
+}
+
+/** How long a run is. */
+export interface RunLength {
+  /** The fewest images of one pass. A last batch that is smaller is joined to the one before it. */
+  readonly smallestBatch: 1 | 2;
+  readonly stepsPerEpoch: number;
   /** The step at which the last epoch ends. */
   totalSteps: number;
   /** The step at which the run ends. */
   lastStep: number;
-  mapSize: readonly [number, number];
-  amp: boolean;
-  channelsLast: boolean;
-  log: MetricsLog;
+}
+
+/** What a run tells of itself while it trains. */
+export interface Reporting {
+  readonly emit: (event: TrainEvent) => void;
+  readonly log: MetricsLog;
   /** Null if nothing is to be profiled. */
-  profiler: StepProfiler | null;
-  progress: Progress;
-  /** From where on an earlier part of the run is void. */
+  readonly profiler: StepProfiler | null;
+  /** The part of the log that resuming cut off, because the run had gone on after its last checkpoint. */
   rewound: Rewound;
-  /** Of the step in progress, if one is due; its reader sets it back to null. */
+  /** The balance of the terms in the step in progress, if one is due. Its reader sets it back to null. */
   balance: TermBalance[] | null;
+}
+
+/** Everything that a run holds while it trains. */
+export interface Session {
+  readonly run: OpenRun;
+  readonly config: TrainConfig;
+  readonly splits: RunSplits;
+  readonly network: Network;
+  readonly optimisation: Optimisation;
+  readonly guidance: Guidance;
+  readonly maps: RunMaps;
+  readonly length: RunLength;
+  readonly reporting: Reporting;
+  progress: Progress;
   /** Step of the last checkpoint; null before the first. */
   savedStep: number | null;
-  emit: (event: TrainEvent) => void;
-  close: () => void;
+  readonly close: () => void;
 }
 
 /** The machine, the versions and the precision that the session runs with. */
-export const environmentOf = ({ config, amp }: Session): Environment =>
-  environment({ seed: config.seed, precision: amp ? "bfloat16" : "float32" });
+export const environmentOf = ({ config, network }: Session): Environment =>
+  environment({ seed: config.seed, precision: network.amp ? "bfloat16" : "float32" });
 
 /** What a checkpoint of this moment holds. */
-export function snapshot({ model, optimizer, weightEma, guidance, progress }: Session): Snapshot {
+export function snapshot({ network, optimisation, guidance, progress }: Session): Snapshot {
+  const { optimizer, weightEma } = optimisation;
   const state = new Map<string, Tensor>([["rng", getRngState()]]);
   for (const [name, tensor] of optimizer.stateTensors()) state.set(`optimizer.${name}`, tensor.detach());
   for (const [name, tensor] of weightEma?.state() ?? []) state.set(`ema.${name}`, tensor.detach());
   for (const [name, tensor] of guidance.camEma?.state() ?? []) state.set(name, tensor.detach());
-  return { model: model.stateDict(), state, progress };
+  return { model: network.model.stateDict(), state, progress };
 }

@@ -6,16 +6,19 @@ import { contentDigest } from "../../data/record/data-record.ts";
 import { saveSafetensors } from "../../io/index.ts";
 import { CamEma } from "../../losses/index.ts";
 import type { Model } from "../../models/index.ts";
+import type { Module } from "../../nn/index.ts";
 import { WeightEma } from "../../optim/index.ts";
+import type { StepProfiler } from "../../profile/index.ts";
 import { capabilities, keep, manualSeed, setNumThreads, type Tensor, tensor, tidy } from "../../tensor/index.ts";
 import { normalizationNote } from "../data/normalization.ts";
-import { type RunData, writeRunData } from "../data/run-data.ts";
+import { type RunData, type RunPlan, writeRunData } from "../data/run-data.ts";
 import { guidedPrototypes, prototypeOptions } from "../loop/guided-prototypes.ts";
+import type { Guidance } from "../loop/objective.ts";
 import { createOptimizer, freeze, learningRate } from "../loop/optimisation.ts";
 import { usesBfloat16, usesChannelsLast } from "../loop/precision.ts";
 import { profilerOf } from "../loop/profiling.ts";
 import { imagesPerStep } from "../loop/step.ts";
-import { disposeAll } from "./checkpoint.ts";
+import { disposeAll, type Progress } from "./checkpoint.ts";
 import type { TrainEvent } from "./events.ts";
 import { modelFor } from "./from-config.ts";
 import { MetricsLog } from "./metrics-log.ts";
@@ -38,8 +41,15 @@ import {
   type SessionDataOptions,
   smallestBatch,
 } from "./session-data.ts";
-import { environmentOf, type Session } from "./session-state.ts";
-import { loadStart, NO_START, startModel } from "./starting-weights.ts";
+import {
+  environmentOf,
+  type Optimisation,
+  type Reporting,
+  type RunLength,
+  type RunMaps,
+  type Session,
+} from "./session-state.ts";
+import { loadStart, NO_START, type Start, startModel } from "./starting-weights.ts";
 
 /**
  * Opens the run that a config names, and closes it whatever becomes of fn.
@@ -64,106 +74,140 @@ export async function withSession<T>(
   }
 }
 
-/** Loads the data, builds the model and, on resuming, puts everything where the checkpoint left it. */
+/** Loads the data, builds the model and, if the run resumes, puts everything where the checkpoint left it. */
 async function openSession(
   run: OpenRun,
   emit: (event: TrainEvent) => void,
   options: SessionDataOptions,
 ): Promise<Session> {
-  const { directory } = run;
   setNumThreads(run.config.threads ?? capabilities().cores);
   const start = run.resuming ? NO_START : await loadStart(run.config);
-  const started = { ...run, config: { ...run.config, ...start.choice } };
-  const data = await openData(started, options).catch((error: unknown) => {
-    disposeAll(start.weights);
-    throw error;
-  });
-  let { config } = data;
-  expectAnnotations(config, data);
-  manualSeed(config.seed);
-  const model = modelFor(config, data.train);
-  const adapted = startModel(model, start, config.model);
+  const data = await dataFor(run, start, options);
+  manualSeed(data.config.seed);
+  const model = modelFor(data.config, data.train);
+  const adapted = startModel(model, start, data.config.model);
   if (start.source !== null) adapted.push(normalizationNote(data.train.normalization, start.source));
-  const { camLayer, size } = guidedLayer(config, model, data.train);
+  const guided = await guidedMaps(run, { data, model, emit });
+  const frozen = data.config.freeze === undefined ? [] : freeze(model, data.config.freeze);
+  const { length, plan, warnings } = lengthOf(data, model, frozen);
+  // The warm-up that was decided is kept with the run, which resumes with it.
+  const config = { ...data.config, lambdaWarmup: lambdaWarmupOf(data.config, length.lastStep) };
+  const prototypeShape = guidedShape(config, data.train);
+  const shapeWarnings =
+    prototypeShape === null || prototypeShape.carries === "shape" ? [] : [describeShape(prototypeShape)];
+  const messages = [
+    ...configWarnings(config, length.lastStep),
+    ...data.warnings,
+    ...guided.warnings,
+    ...warnings,
+    ...sizeWarnings(config, length.lastStep, data),
+    ...normWarnings(config, length.lastStep, model),
+    ...shapeWarnings,
+    ...adapted,
+  ];
+  for (const message of messages) emit({ type: "warning", message });
+  const session: Session = {
+    run,
+    config,
+    splits: { train: data.train, val: data.val, test: data.test },
+    network: { model, frozen, amp: usesBfloat16(config), channelsLast: usesChannelsLast(config) },
+    optimisation: optimisationOf(config, model, plan.stepsPerEpoch * config.epochs),
+    guidance: { config, ...guided.guidance },
+    maps: { ...guided.maps, prototypeShape },
+    length,
+    reporting: reportingOf(run, emit, profilerOf(config, model)),
+    progress: run.resuming ? noProgress() : { ...noProgress(), validation: contentDigest(data.val) },
+    savedStep: null,
+    close: () => closeSession(session, data),
+  };
+  if (run.resuming) await resume(session, { data, plan, ...options });
+  else await begin(session, newRunData(data, plan, { directory: run.directory, given: options.given }));
+  return session;
+}
+
+function optimisationOf(config: TrainConfig, model: Model, scheduledSteps: number): Optimisation {
+  return {
+    optimizer: createOptimizer(config, model),
+    weightEma: config.modelEma ? averageOf(model, config) : null,
+    rate: learningRate(config, scheduledSteps),
+  };
+}
+
+function reportingOf(
+  { directory }: OpenRun,
+  emit: (event: TrainEvent) => void,
+  profiler: StepProfiler | null,
+): Reporting {
+  return { emit, log: new MetricsLog(directory), profiler, rewound: { fromStep: 0, left: [] }, balance: null };
+}
+
+/** The images of a run, which are normalised as the weights that it starts from expect. */
+async function dataFor(run: OpenRun, start: Start, options: SessionDataOptions): Promise<SessionData> {
+  const data = await openData({ ...run, config: { ...run.config, ...start.choice } }, options).catch(
+    (error: unknown) => {
+      disposeAll(start.weights);
+      throw error;
+    },
+  );
+  expectAnnotations(data.config, data);
+  return data;
+}
+
+/** The layer whose maps are guided, and what they are guided to and compared with. */
+async function guidedMaps(
+  run: OpenRun,
+  { data, model, emit }: { data: SessionData; model: Model; emit: (event: TrainEvent) => void },
+): Promise<{
+  guidance: Omit<Guidance, "config">;
+  maps: Omit<RunMaps, "prototypeShape">;
+  warnings: string[];
+}> {
+  const { config, train } = data;
+  const { camLayer, size } = guidedLayer(config, model, train);
   checkMapSize(size, camLayer, emit);
-  const imageSize = data.train.images.sizes.slice(-2) as [number, number];
+  const imageSize = train.images.sizes.slice(-2) as [number, number];
   const statistics = prototypeOptions(config, (message) => emit({ type: "warning", message }));
-  const computed = keep(await classPrototypes(data.train, statistics));
-  const known = await runPrototypes(run, data, computed);
-  const { references } = known;
+  const computed = keep(await classPrototypes(train, statistics));
+  const { references, warnings } = await runPrototypes(run, data, computed);
   const camEma =
     config.statistic === "cam-ema" && !config.plain
-      ? new CamEma(data.train.numClasses, imageSize, { decay: config.emaDecay })
+      ? new CamEma(train.numClasses, imageSize, { decay: config.emaDecay })
       : null;
   const prototypes = camEma?.prototypes ?? (await guidedPrototypes(references, config, statistics));
-  const classWeights = config.classWeights === "balanced" ? keep(balancedWeights(data.train)) : null;
-  const frozen = config.freeze === undefined ? [] : freeze(model, config.freeze);
-  const image = data.train.images.sizes.slice(1) as [number, number, number];
-  const fewest = smallestBatch(config, model, { frozen, image, images: data.train.labels.numel });
+  const classWeights = config.classWeights === "balanced" ? keep(balancedWeights(train)) : null;
+  return { guidance: { camLayer, prototypes, camEma, classWeights }, maps: { size, references }, warnings };
+}
+
+/** The number of steps that the images and the config make, and the plan that a resumed run keeps. */
+function lengthOf(
+  data: SessionData,
+  model: Model,
+  frozen: readonly Module[],
+): { length: RunLength; plan: RunPlan; warnings: string[] } {
+  const { config, train } = data;
+  const image = train.images.sizes.slice(1) as [number, number, number];
+  const fewest = smallestBatch(config, model, { frozen, image, images: train.labels.numel });
   const steps = Math.min(
-    batchCount(data.train.labels.numel, { batchSize: imagesPerStep(config), smallestBatch: fewest }),
+    batchCount(train.labels.numel, { batchSize: imagesPerStep(config), smallestBatch: fewest }),
     config.limitTrainBatches ?? Number.POSITIVE_INFINITY,
   );
   const { stepsPerEpoch, plan, warnings } = epochSteps(steps, data);
   const totalSteps = config.epochs * stepsPerEpoch;
   const lastStep = Math.min(config.maxSteps ?? Number.POSITIVE_INFINITY, totalSteps);
-  config = { ...config, lambdaWarmup: lambdaWarmupOf(config, lastStep) }; // kept with the run, which goes on with it
-  const shape = guidedShape(config, data.train);
-  for (const message of [
-    ...configWarnings(config, lastStep),
-    ...data.warnings,
-    ...known.warnings,
-    ...warnings,
-    ...sizeWarnings(config, lastStep, data),
-    ...normWarnings(config, lastStep, model),
-    ...(shape === null || shape.carries === "shape" ? [] : [describeShape(shape)]),
-    ...adapted,
-  ])
-    emit({ type: "warning", message });
-  const session: Session = {
-    run,
-    config,
-    train: data.train,
-    val: data.val,
-    test: data.test,
-    model,
-    frozen,
-    optimizer: createOptimizer(config, model),
-    weightEma: config.modelEma ? averageOf(model, config) : null,
-    guidance: { config, camLayer, prototypes, camEma, classWeights },
-    prototypeShape: shape,
-    references,
-    rate: learningRate(config, plan.stepsPerEpoch * config.epochs),
-    smallestBatch: fewest,
-    stepsPerEpoch,
-    totalSteps,
-    lastStep,
-    mapSize: size,
-    amp: usesBfloat16(config),
-    channelsLast: usesChannelsLast(config),
-    log: new MetricsLog(directory),
-    profiler: profilerOf(config, model),
-    progress: {
-      step: 0,
-      epoch: 1,
-      batch: 0,
-      means: { images: 0, sums: {} },
-      history: [],
-      bestEpoch: 0,
-      ...(run.resuming ? {} : { validation: contentDigest(data.val) }),
-      seconds: 0,
-      epochSeconds: 0,
-    },
-    rewound: { fromStep: 0, left: [] },
-    balance: null,
-    savedStep: null,
-    emit,
-    close: () => closeSession(session, data),
-  };
-  if (run.resuming) await resume(session, { data, plan, ...options });
-  else await begin(session, newRunData(data, plan, { directory, given: options.given }));
-  return session;
+  return { length: { smallestBatch: fewest, stepsPerEpoch, totalSteps, lastStep }, plan, warnings };
 }
+
+/** The progress of a run that has taken no step. */
+const noProgress = (): Progress => ({
+  step: 0,
+  epoch: 1,
+  batch: 0,
+  means: { images: 0, sums: {} },
+  history: [],
+  bestEpoch: 0,
+  seconds: 0,
+  epochSeconds: 0,
+});
 
 /** N / (C · n_c): weights by which every class counts alike, of mean 1 over the images. Classes without images weigh nothing. */
 function balancedWeights(split: Split): Tensor {
@@ -176,13 +220,13 @@ function balancedWeights(split: Split): Tensor {
 }
 
 async function begin(session: Session, data: RunData): Promise<void> {
-  const { run, config, references, emit } = session;
+  const { run, config, maps, reporting } = session;
   if (config.resume !== false) {
-    emit({ type: "warning", message: `${run.directory} has no checkpoint: the run begins anew` });
+    reporting.emit({ type: "warning", message: `${run.directory} has no checkpoint: the run begins anew` });
   }
   await run.clear();
   await writeJson(join(run.directory, "environment.json"), environmentOf(session));
-  await saveSafetensors(join(run.directory, "prototypes.safetensors"), new Map([["prototypes", references]]));
+  await saveSafetensors(join(run.directory, "prototypes.safetensors"), new Map([["prototypes", maps.references]]));
   await writeRunData(run.directory, data);
   // Last: a run exists once its config does.
   const own = { resume: false, overwrite: false, profile: false, acceptNewData: false };
@@ -193,15 +237,14 @@ function averageOf(model: Model, { modelEmaDecay: decay, modelEmaWarmup: warmup 
   return tidy(() => new WeightEma(model.stateDict(), { decay, warmup }));
 }
 
-function closeSession(session: Session, data: SessionData): void {
-  const { model, optimizer, weightEma, references, guidance, profiler } = session;
-  profiler?.finish();
-  model.dispose();
-  disposeAll(optimizer.stateTensors());
+function closeSession({ network, optimisation, guidance, maps, reporting }: Session, data: SessionData): void {
+  reporting.profiler?.finish();
+  network.model.dispose();
+  disposeAll(optimisation.optimizer.stateTensors());
   if (guidance.camEma === null) guidance.prototypes.dispose();
   else disposeAll(guidance.camEma.state());
-  weightEma?.dispose();
-  references.dispose();
+  optimisation.weightEma?.dispose();
+  maps.references.dispose();
   guidance.classWeights?.dispose();
   data.dispose();
 }
