@@ -7,7 +7,7 @@ import { gatherPixels, normalize } from "../src/data/index.ts";
 import { inEvaluation } from "../src/nn/index.ts";
 import { memory, type Tensor, tensor, tidy } from "../src/tensor/index.ts";
 import { evaluate, type TrainEvent } from "../src/train.ts";
-import { openRun, type RunSubject } from "../src/workflows/loaded-model.ts";
+import { type LoadedRun, openRun } from "../src/workflows/loaded-model.ts";
 import type { Cell, DoneCell } from "../src/workflows/study/records.ts";
 import { type RunCellOptions, runCell } from "../src/workflows/study/run-cell.ts";
 import { gridCells } from "./support/grid-cells.ts";
@@ -41,7 +41,7 @@ const asBytes = (picture: Tensor) => Array.from(picture.data() as Float32Array, 
 describe("a cell", () => {
   const cell = cellOf();
   let record: DoneCell;
-  let subject: RunSubject;
+  let subject: LoadedRun;
   beforeAll(async () => {
     record = (await run(cell, "whole")) as DoneCell;
     subject = await openRun(directoryOf("whole"), "test");

@@ -20,13 +20,13 @@ import type { GivenSplits } from "../train/data/configured-data.ts";
 import { comparePrototypes, type KnownData, loadKnownData } from "../train/data/known-data.ts";
 import { broughtNormalization, chosenNormalization, normalizationNote } from "../train/data/normalization.ts";
 import { prototypeOptions } from "../train/loop/guided-prototypes.ts";
-import { usesBfloat16, usesChannelsLast } from "../train/loop/precision.ts";
+import { type ModelInPrecision, precisionOf } from "../train/loop/precision.ts";
 import { disposeAll, loadCheckpointed } from "../train/run/checkpoint.ts";
 import { camLayerOf, type ImagesAndClasses, modelFor } from "../train/run/from-config.ts";
 import { runFiles } from "./run-files.ts";
 
 /** A trained model, and how images come to it. */
-export interface Subject {
+export interface LoadedModel {
   /** Where the weights were read from. */
   readonly checkpoint: string;
   readonly model: Model;
@@ -45,14 +45,11 @@ export interface Subject {
 }
 
 /** A run's model with the run's own data, settings and prototypes. */
-export interface RunSubject extends Subject {
+export interface LoadedRun extends LoadedModel, ModelInPrecision {
   readonly config: TrainConfig;
   readonly data: KnownData;
   /** (C, H, W) */
   readonly prototypes: Tensor;
-  /** The precision and the layout that the run's config names on this machine. */
-  readonly amp: boolean;
-  readonly channelsLast: boolean;
 }
 
 /** How a run's data are found and compared. */
@@ -78,7 +75,7 @@ export async function openRun(
   runOrCheckpoint: string,
   operation: string,
   options: RunDataOptions = {},
-): Promise<RunSubject> {
+): Promise<LoadedRun> {
   const files = await runFiles(runOrCheckpoint, operation);
   const { run, checkpoint, runData } = files;
   const { acceptNewData: accept = false, dataDir, data: given, onWarning = () => {} } = options;
@@ -94,13 +91,12 @@ export async function openRun(
     const { config } = data;
     if (data.differences.length > 0) for (const message of data.warnings) onWarning(message);
     if (runData === null) for (const message of await oldRunWarnings(data, known)) onWarning(message);
-    const subject = await modelSubject({ checkpoint, config, data: data.test });
+    const subject = await loadModelOf({ checkpoint, config, data: data.test });
     dispose.push(() => subject.dispose());
     return {
       ...{ ...subject, config, data, dispose: disposeEach },
       prototypes: saved.get("prototypes") as Tensor,
-      amp: usesBfloat16(config),
-      channelsLast: usesChannelsLast(config),
+      ...precisionOf(config),
     };
   } catch (error) {
     disposeEach();
@@ -132,12 +128,12 @@ export async function openRunModel(
   runOrCheckpoint: string,
   operation: string,
   options: RunDataOptions = {},
-): Promise<Subject> {
+): Promise<LoadedModel> {
   const { checkpoint, config, runData } = await runFiles(runOrCheckpoint, operation);
   if (runData === null) return openRun(runOrCheckpoint, operation, options);
   const { classNames, channels, imageSize, normalization } = runData.record;
   const images = { sizes: [1, channels, ...imageSize] };
-  return modelSubject({
+  return loadModelOf({
     checkpoint,
     config,
     data: { numClasses: classNames.length, classNames, images, normalization },
@@ -146,7 +142,11 @@ export async function openRunModel(
 
 type AboutImages = ImagesAndClasses & { classNames: readonly string[]; normalization: Normalization };
 
-async function modelSubject(about: { checkpoint: string; config: TrainConfig; data: AboutImages }): Promise<Subject> {
+async function loadModelOf(about: {
+  checkpoint: string;
+  config: TrainConfig;
+  data: AboutImages;
+}): Promise<LoadedModel> {
   const { checkpoint, config, data } = about;
   const weights = await loadSafetensors(checkpoint);
   try {
@@ -188,7 +188,7 @@ export interface WeightsOptions {
  *
  * @throws E_CHECKPOINT for weights of no known architecture, or of another than was named
  */
-export async function openWeights(path: string, options: WeightsOptions = {}): Promise<Subject> {
+export async function openWeights(path: string, options: WeightsOptions = {}): Promise<LoadedModel> {
   expectPath("openWeights: path", path);
   const known = ["key", "model", "imageSize", "normalization", "mean", "std", "classNames"] as const;
   const { key, model: name, imageSize, classNames, ...scale } = optionsOf("openWeights", options, known);

@@ -12,7 +12,7 @@ import {
   METRIC_DEFINITIONS,
 } from "../../workflows/evaluate/explanation-metrics.ts";
 import { SPURIOUS_DEFINITIONS, spuriousRecord } from "../../workflows/evaluate/spurious.ts";
-import { openRun, type RunSubject } from "../../workflows/loaded-model.ts";
+import { type LoadedRun, openRun } from "../../workflows/loaded-model.ts";
 import type { CommandCall, Outcome } from "../command.ts";
 import { methodsOf } from "../explain/plan.ts";
 import { type EvaluationRecord, formatEvaluation, withoutUndefined } from "./evaluation-lines.ts";
@@ -55,7 +55,7 @@ interface Evaluating {
 }
 
 async function evaluateRun(
-  subject: RunSubject,
+  subject: LoadedRun,
   methods: readonly MethodName[],
   { call: { config, signal }, progress }: Evaluating,
 ): Promise<EvaluationRecord> {

@@ -6,7 +6,7 @@ import { arrowOf, EXPLANATION_MEASURES, MEASURES } from "../../measures.ts";
 import type { SplitRecord } from "../../train/run/events.ts";
 import type { ExplanationMetrics, MetricName, MetricValue } from "../../workflows/evaluate/explanation-metrics.ts";
 import type { SpuriousRecord } from "../../workflows/evaluate/spurious.ts";
-import type { RunSubject } from "../../workflows/loaded-model.ts";
+import type { LoadedRun } from "../../workflows/loaded-model.ts";
 import { formatTable, formatTables } from "../table.ts";
 import { percent, short } from "../train/progress-lines.ts";
 
@@ -32,7 +32,7 @@ export interface EvaluationRecord {
  */
 export function formatEvaluation(
   { checkpoint, classification, explanations, spurious }: EvaluationRecord,
-  subject: RunSubject,
+  subject: LoadedRun,
   width?: number,
 ): string {
   const { camLayer, amp, data } = subject;
@@ -110,7 +110,7 @@ const inPercent = (share: number) => (share * 100).toFixed(1);
 /** Lines on how much a model relies on its data set's cue: a table of the four test sets, and the part of the maps that is on the patch. */
 function spuriousLines(
   record: SpuriousRecord,
-  { config: { dataset, decoyVariant }, imageSize }: Pick<RunSubject, "config" | "imageSize">,
+  { config: { dataset, decoyVariant }, imageSize }: Pick<LoadedRun, "config" | "imageSize">,
 ): string[] {
   const patched = DATASETS.some(({ name, options }) => name === dataset && "decoyVariant" in options);
   const cue = patched ? `the patch (${decoyVariant})` : "the colour";

@@ -9,7 +9,7 @@ import { nearestNames } from "../../nearest-name.ts";
 import { usesBfloat16 } from "../../train/loop/precision.ts";
 import type { TargetChoice } from "../../workflows/explain/explain-images.ts";
 import { fileBatches, type SourceBatch, splitBatches } from "../../workflows/explain/image-source.ts";
-import { openRun, openRunModel, openWeights, type RunSubject, type Subject } from "../../workflows/loaded-model.ts";
+import { type LoadedModel, type LoadedRun, openRun, openRunModel, openWeights } from "../../workflows/loaded-model.ts";
 import { oneLine } from "../safe-output.ts";
 
 /** The number of images of a split that are explained by default. */
@@ -17,7 +17,7 @@ const FEW = 16;
 
 /** Everything that an explanation needs. */
 export interface ExplanationPlan {
-  subject: Subject;
+  subject: LoadedModel;
   methods: MethodName[];
   layers: string[];
   target: TargetChoice;
@@ -99,7 +99,7 @@ export async function planExplanation(
  * The layers that "a, b" names. They are checked before a folder is made. @throws E_CONFIG if the text names no layer, or one that the
  * model does not have
  */
-function layersOf({ model }: Subject, text: string): string[] {
+function layersOf({ model }: LoadedModel, text: string): string[] {
   const layers = listOf(text);
   if (layers.length === 0) throw new BatchCamError("E_CONFIG", "explain: --layer names no layer");
   for (const layer of layers) model.moduleAt(layer, "explain: --layer");
@@ -148,7 +148,7 @@ async function filesOf(
   return [...new Set(found)];
 }
 
-async function openSubject(config: ExplainConfig, onWarning: (message: string) => void): Promise<Subject> {
+async function openSubject(config: ExplainConfig, onWarning: (message: string) => void): Promise<LoadedModel> {
   const names = config.classNames === undefined ? undefined : await readNames(config.classNames);
   if (config.weights !== undefined) {
     const { weightsKey: key, model, imageSize, normalization, mean, std } = config;
@@ -162,7 +162,11 @@ async function openSubject(config: ExplainConfig, onWarning: (message: string) =
 }
 
 /** Replaces the subject's class names by those of `--class-names`, if given. */
-function withNames(subject: Subject, names: readonly string[] | undefined, { classNames }: ExplainConfig): Subject {
+function withNames(
+  subject: LoadedModel,
+  names: readonly string[] | undefined,
+  { classNames }: ExplainConfig,
+): LoadedModel {
   if (names === undefined) return subject;
   if (names.length === subject.classNames.length) return { ...subject, classNames: names };
   const counts = `${counted(names.length, "name")}, but the model has ${counted(subject.classNames.length, "class")}`;
@@ -181,7 +185,7 @@ async function readNames(path: string): Promise<string[]> {
 }
 
 interface Material {
-  subject: Subject;
+  subject: LoadedModel;
   files: string[];
   skipped: SkippedFile[];
 }
@@ -189,7 +193,7 @@ interface Material {
 function sourceOf(config: ExplainConfig, { subject, files, skipped }: Material) {
   const { split, limit, batchSize, fit, invert, maxPixels } = config;
   if (split !== undefined) {
-    const { [split]: images, root } = (subject as RunSubject).data;
+    const { [split]: images, root } = (subject as LoadedRun).data;
     const count = Math.min(limit ?? FEW, images.labels.numel);
     return { files: [], count, batches: splitBatches(images, { limit: count, batchSize, root }) };
   }

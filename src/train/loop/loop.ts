@@ -7,7 +7,7 @@ import type { GivenSplits } from "../data/configured-data.ts";
 import {
   bestCheckpoint,
   disposeAll,
-  dropAside,
+  dropPreviousBest,
   lastCheckpoint,
   loadCheckpointed,
   saveBest,
@@ -99,7 +99,7 @@ async function judgeEpoch(session: Session, signal: AbortSignal | undefined): Pr
   });
   if (due) {
     await checkpoint(session);
-    await dropAside(session.run.directory);
+    await dropPreviousBest(session.run.directory);
   }
   return judged;
 }

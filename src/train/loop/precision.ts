@@ -1,4 +1,5 @@
 import type { TrainConfig } from "../../config/index.ts";
+import type { Model } from "../../models/index.ts";
 import { autocast, capabilities, type Tensor } from "../../tensor/index.ts";
 import { channelsLast } from "../../tensor/internal.ts";
 
@@ -9,6 +10,17 @@ export interface Precision {
   /** Whether activations lie channels last. */
   readonly channelsLast?: boolean;
 }
+
+/** A model and how it computes: what a run that trains and a run that was loaded have in common. */
+export interface ModelInPrecision extends Required<Precision> {
+  readonly model: Model;
+}
+
+/** The precision that a config names on this machine. */
+export const precisionOf = (config: TrainConfig): Required<Precision> => ({
+  amp: usesBfloat16(config),
+  channelsLast: usesChannelsLast(config),
+});
 
 /** Whether the network computes in bfloat16 on this machine. */
 export function usesBfloat16({ amp }: Pick<TrainConfig, "amp">): boolean {

@@ -99,32 +99,35 @@ export async function saveBest(
   epoch: number,
 ): Promise<string> {
   return asFileFault(runDirectory, async () => {
-    await setBestAside(runDirectory);
+    await keepPreviousBest(runDirectory);
     return saveWeights(bestCheckpoint(runDirectory), model, epoch);
   });
 }
 
-/** Keeps the best weights so far, where there are any, under a second name until a checkpoint knows of better ones. */
-async function setBestAside(runDirectory: string): Promise<void> {
-  const [best, aside] = [bestCheckpoint(runDirectory), asideOf(runDirectory)];
+/** Keeps the best weights so far, if there are any, under a second name until a checkpoint refers to better ones. */
+async function keepPreviousBest(runDirectory: string): Promise<void> {
+  const best = bestCheckpoint(runDirectory);
+  const previousBest = previousBestOf(runDirectory);
   if (!existsSync(best)) return;
-  await rm(aside, { force: true });
-  await link(best, aside).catch(() => copyFile(best, aside)); // a file system without hard links
+  await rm(previousBest, { force: true });
+  await link(best, previousBest).catch(() => copyFile(best, previousBest)); // a file system without hard links
 }
 
-/** Before a run goes on: the best weights are again those of `bestEpoch`, 0 for none, whatever was judged after the checkpoint. */
+/** Before a run resumes, makes the best weights those of `bestEpoch` (0 for none) again, whatever was validated after the checkpoint. */
 export async function restoreBest(runDirectory: string, bestEpoch: number): Promise<void> {
-  const [best, aside] = [bestCheckpoint(runDirectory), asideOf(runDirectory)];
+  const best = bestCheckpoint(runDirectory);
+  const previousBest = previousBestOf(runDirectory);
   await asFileFault(runDirectory, async () => {
     if (bestEpoch === 0) await rm(best, { force: true });
-    else if ((await epochOf(best)) !== bestEpoch && (await epochOf(aside)) === bestEpoch) await rename(aside, best);
-    await dropAside(runDirectory);
+    else if ((await epochOf(best)) !== bestEpoch && (await epochOf(previousBest)) === bestEpoch)
+      await rename(previousBest, best);
+    await dropPreviousBest(runDirectory);
   });
 }
 
-/** Once a checkpoint knows the best weights. */
-export async function dropAside(runDirectory: string): Promise<void> {
-  await rm(asideOf(runDirectory), { force: true });
+/** Deletes the previous best weights. Call it once a checkpoint refers to the best ones. */
+export async function dropPreviousBest(runDirectory: string): Promise<void> {
+  await rm(previousBestOf(runDirectory), { force: true });
 }
 
 /** Which epoch's weights a file holds; null where that cannot be read. */
@@ -133,7 +136,7 @@ export async function epochOf(path: string): Promise<number | null> {
   return epoch === undefined ? null : Number(epoch);
 }
 
-const asideOf = (runDirectory: string) => join(folderOf(runDirectory), "best-before.safetensors");
+const previousBestOf = (runDirectory: string) => join(folderOf(runDirectory), "best-before.safetensors");
 
 async function saveWeights(path: string, model: ReadonlyMap<string, Tensor>, epoch: number): Promise<string> {
   await saveSafetensors(path, model, { format: "pt", "batch-cam": FORMAT, epoch: String(epoch) });

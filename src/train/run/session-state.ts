@@ -1,11 +1,11 @@
 import type { TrainConfig } from "../../config/index.ts";
 import type { PrototypeShape, Split } from "../../data/index.ts";
-import type { Model } from "../../models/index.ts";
 import type { Module } from "../../nn/index.ts";
 import type { Optimizer, WeightEma } from "../../optim/index.ts";
 import type { StepProfiler } from "../../profile/index.ts";
 import { getRngState, type Tensor } from "../../tensor/index.ts";
 import type { Guidance } from "../loop/objective.ts";
+import type { ModelInPrecision } from "../loop/precision.ts";
 import type { Progress, Snapshot } from "./checkpoint.ts";
 import { type Environment, environment } from "./environment.ts";
 import type { TermBalance, TrainEvent } from "./events.ts";
@@ -20,13 +20,9 @@ export interface RunSplits {
 }
 
 /** The network of a run, and how it computes. */
-export interface Network {
-  readonly model: Model;
+export interface Network extends ModelInPrecision {
   /** Modules that stay in evaluation mode and without gradients throughout. */
   readonly frozen: readonly Module[];
-  /** Whether the network computes in bfloat16. */
-  readonly amp: boolean;
-  readonly channelsLast: boolean;
 }
 
 /** What turns gradients into new weights. */

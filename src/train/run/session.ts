@@ -15,7 +15,7 @@ import { type RunData, type RunPlan, writeRunData } from "../data/run-data.ts";
 import { guidedPrototypes, prototypeOptions } from "../loop/guided-prototypes.ts";
 import type { Guidance } from "../loop/objective.ts";
 import { createOptimizer, freeze, learningRate } from "../loop/optimisation.ts";
-import { usesBfloat16, usesChannelsLast } from "../loop/precision.ts";
+import { precisionOf } from "../loop/precision.ts";
 import { profilerOf } from "../loop/profiling.ts";
 import { imagesPerStep } from "../loop/step.ts";
 import { disposeAll, type Progress } from "./checkpoint.ts";
@@ -110,7 +110,7 @@ async function openSession(
     run,
     config,
     splits: { train: data.train, val: data.val, test: data.test },
-    network: { model, frozen, amp: usesBfloat16(config), channelsLast: usesChannelsLast(config) },
+    network: { model, frozen, ...precisionOf(config) },
     optimisation: optimisationOf(config, model, plan.stepsPerEpoch * config.epochs),
     guidance: { config, ...guided.guidance },
     maps: { ...guided.maps, prototypeShape },

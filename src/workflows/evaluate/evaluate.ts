@@ -2,7 +2,7 @@ import { expectInteger, optionsOf } from "../../arguments.ts";
 import type { TrainConfig } from "../../config/index.ts";
 import { evaluateSplit, type SplitEvaluationOptions, sampleMaps } from "../../train/loop/validation.ts";
 import type { MapSamples, SplitRecord } from "../../train/run/events.ts";
-import { openRun, type RunDataOptions, type RunSubject } from "../loaded-model.ts";
+import { type LoadedRun, openRun, type RunDataOptions } from "../loaded-model.ts";
 
 export interface EvaluateOptions extends RunDataOptions {
   /** Images per forward pass. */
@@ -47,7 +47,7 @@ export async function evaluateSamples(
 async function withRun<T>(
   runOrCheckpoint: string,
   given: EvaluateOptions,
-  fn: (subject: RunSubject, options: SplitEvaluationOptions) => Promise<T>,
+  fn: (subject: LoadedRun, options: SplitEvaluationOptions) => Promise<T>,
 ): Promise<T> {
   const known = ["batchSize", "dataDir", "acceptNewData", "data", "onWarning"] as const;
   const { batchSize = 250, ...options } = optionsOf("evaluate", given, known);

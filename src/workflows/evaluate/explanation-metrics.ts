@@ -24,7 +24,7 @@ import type { Model } from "../../models/index.ts";
 import { inEvaluation } from "../../nn/index.ts";
 import { type Tensor, tensor, tidy } from "../../tensor/index.ts";
 import { inPrecision } from "../../train/loop/precision.ts";
-import type { RunSubject } from "../loaded-model.ts";
+import type { LoadedRun } from "../loaded-model.ts";
 
 export interface ExplanationMetricsOptions {
   method: MethodName;
@@ -81,7 +81,7 @@ const RANDOMISED = 100;
 
 /** Computes the metrics of one method's maps on some images of a split, batch by batch, in the run's precision. */
 export async function explanationMetrics(
-  subject: RunSubject,
+  subject: LoadedRun,
   split: Split,
   options: ExplanationMetricsOptions,
 ): Promise<ExplanationMetrics> {
@@ -144,11 +144,11 @@ function chosenIndices({ labels, paths }: Split, count: number): Int32Array {
 
 /** Computes one method's maps and their metrics for batches of a split. */
 class MethodMetrics {
-  readonly #subject: RunSubject;
+  readonly #subject: LoadedRun;
   readonly #split: Split;
   readonly #options: ExplanationMetricsOptions;
 
-  constructor(subject: RunSubject, split: Split, options: ExplanationMetricsOptions) {
+  constructor(subject: LoadedRun, split: Split, options: ExplanationMetricsOptions) {
     this.#subject = subject;
     this.#split = split;
     this.#options = options;

@@ -11,7 +11,7 @@ import { datasetOptions } from "../../train/data/configured-data.ts";
 import { limitTest } from "../../train/data/owned-splits.ts";
 import { inPrecision } from "../../train/loop/precision.ts";
 import { explainBatch } from "../../train/loop/validation.ts";
-import { openRun, type RunDataOptions, type RunSubject } from "../loaded-model.ts";
+import { type LoadedRun, openRun, type RunDataOptions } from "../loaded-model.ts";
 
 export type { CueSet } from "../../data/sources/cue-sets.ts";
 
@@ -95,7 +95,7 @@ export async function evaluateSpurious(
  * @throws E_NUMERIC for logits that are not finite
  */
 export async function spuriousRecord(
-  subject: RunSubject,
+  subject: LoadedRun,
   options: SpuriousOptions = {},
 ): Promise<SpuriousRecord | null> {
   const { batchSize = 250, onImages = () => {}, signal } = options;
@@ -123,7 +123,7 @@ export async function spuriousRecord(
 }
 
 /** The images that the run is tested on, selected from all test images with a cue. It takes ownership of the tensors. */
-function splitOf(cued: CuedImages, { config, data: { test } }: RunSubject): Split {
+function splitOf(cued: CuedImages, { config, data: { test } }: LoadedRun): Split {
   const { masks: _, ...about } = test;
   const whole: Split = { ...about, ...cued };
   const limited = limitTest(whole, config);
@@ -135,7 +135,7 @@ function splitOf(cued: CuedImages, { config, data: { test } }: RunSubject): Spli
 type Logits = (split: Split, indices: Int32Array) => Tensor;
 
 const plainLogits =
-  (subject: RunSubject): Logits =>
+  (subject: LoadedRun): Logits =>
   (split, indices) =>
     noGrad(() => {
       const images = normalize(gatherPixels(split, indices), split.normalization);
@@ -183,11 +183,11 @@ async function accuracyOf(
 
 /** Measures how much the maps show of a patch that is independent of the image's class. */
 class PatchMetrics {
-  readonly #subject: RunSubject;
+  readonly #subject: LoadedRun;
   readonly #energy = new EnergyInMask();
   readonly #wrongReason = new WrongReason();
 
-  constructor(subject: RunSubject) {
+  constructor(subject: LoadedRun) {
     this.#subject = subject;
   }
 

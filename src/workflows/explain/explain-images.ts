@@ -5,7 +5,7 @@ import { BatchCamError } from "../../errors.ts";
 import { probabilitiesOf } from "../../metrics/internal.ts";
 import { interpolate, type Tensor, tensor, tidy } from "../../tensor/index.ts";
 import { inPrecision } from "../../train/loop/precision.ts";
-import type { Subject } from "../loaded-model.ts";
+import type { LoadedModel } from "../loaded-model.ts";
 import type { ShownPicture, SourceBatch, SourceImage } from "./image-source.ts";
 
 /**
@@ -53,7 +53,7 @@ export interface ExplainedImageRecord {
  * @throws E_CONFIG for a target that the images or the model do not have
  */
 export async function* explainImages(
-  subject: Subject,
+  subject: LoadedModel,
   batches: AsyncIterable<SourceBatch>,
   options: ExplainImagesOptions,
 ): AsyncGenerator<ExplainedImageRecord> {
@@ -87,7 +87,7 @@ interface ExplainedBatch {
   size: readonly [number, number];
 }
 
-function explainBatch(subject: Subject, batch: SourceBatch, wanted: ExplainImagesOptions): ExplainedBatch {
+function explainBatch(subject: LoadedModel, batch: SourceBatch, wanted: ExplainImagesOptions): ExplainedBatch {
   const { methods, layers, target, options = {}, amp = false } = wanted;
   return tidy(() => {
     const normalized = normalize(batch.pixels, subject.normalization);

@@ -3,14 +3,14 @@ import { batchIndices, classCounts } from "../../data/index.ts";
 import { inEvaluation } from "../../nn/index.ts";
 import { type Tensor, tensor, tidy, zeros } from "../../tensor/index.ts";
 import { explainBatch, firstOfEachClass } from "../../train/loop/validation.ts";
-import type { RunSubject } from "../loaded-model.ts";
+import type { LoadedRun } from "../loaded-model.ts";
 import type { CellSamples } from "./records.ts";
 
 /** Test images per forward pass. */
 const BATCH = 250;
 
 /** The first test image of each class with its map, and the mean map of each class over the test split. */
-export async function cellSamples(subject: RunSubject, signal?: AbortSignal): Promise<CellSamples> {
+export async function cellSamples(subject: LoadedRun, signal?: AbortSignal): Promise<CellSamples> {
   const { model, prototypes } = subject;
   const { test } = subject.data;
   const [, channels, height, width] = test.images.sizes as [number, number, number, number];
@@ -36,7 +36,7 @@ export async function cellSamples(subject: RunSubject, signal?: AbortSignal): Pr
 }
 
 /** A class without test images gets a map of zeros. */
-async function meanMapsOf(subject: RunSubject, signal: AbortSignal | undefined): Promise<string[]> {
+async function meanMapsOf(subject: LoadedRun, signal: AbortSignal | undefined): Promise<string[]> {
   const { model } = subject;
   const { test } = subject.data;
   const sums = zeros([test.numClasses, ...test.images.sizes.slice(-2)], { dtype: "float64" });
