@@ -22,11 +22,11 @@ export type ReshapeTransform = (output: Tensor) => Tensor;
 export interface TargetLayer {
   readonly path: string;
   readonly module: Module;
-  /** The layer's output, which the next layer reads a copy of: that of its last run, where it runs several times. */
+  /** The layer's output, of its last run if it runs several times. The next layer reads a copy of it. */
   readonly tap: Tensor;
   /** How often the layer ran. */
   readonly runs: number;
-  /** Whether the layer returned its input, or a view of it, which was changed in place afterwards under the one name or the other. */
+  /** Whether the layer returned its input or a view of it, and that memory was changed in place afterwards. */
   readonly sharesInput: boolean;
   /** A (B, K, h, w): the output, reshaped where a transform is given. */
   readonly activations: Tensor;
@@ -62,7 +62,7 @@ export function forwardPass(model: Module, x: Tensor, options: PassOptions): Pas
     recordedForward(model, record === "everything", () => tappedForward(model, x, { ...options, joined }));
   let found = tapped(new Set());
   const { shared } = found;
-  // Whether what reads such a layer's input beside it was to see the change, only the logits tell.
+  // Other readers of such a layer's input may have to see the change. Only a comparison of the logits shows that.
   if (
     record !== "nothing" &&
     shared.size > 0 &&
@@ -82,7 +82,7 @@ export function forwardPass(model: Module, x: Tensor, options: PassOptions): Pas
   return { model, x, logits, layers: targets, reshapeTransform };
 }
 
-/** Whether logits are the same but for rounding. */
+/** Whether two tensors of logits are equal up to rounding. */
 export function agree(ours: Tensor, theirs: Tensor): boolean {
   const tolerance = autocastDtype() === null ? 1e-4 : 1e-2;
   return tidy(
@@ -98,7 +98,7 @@ interface TappedPass {
   readonly shared: ReadonlySet<Module>;
 }
 
-/** `joined` are layers that return their input or a view of it, and whose output is what everybody reads who holds it. */
+/** `joined` are layers that return their input or a view of it. Every reader of that memory then reads the tap. */
 function tappedForward(
   model: Module,
   x: Tensor,
@@ -135,7 +135,7 @@ function tappedForward(
   return { logits, taps, runs, shared: watch.changed() };
 }
 
-/** Runs a pass that begins to record at its first target layer: with a graph from the start where views made before are written to. */
+/** Runs a pass that begins to record at its first target layer. If a view made before is written to, it records from the start. */
 function fromFirstLayer(forward: () => Tensor): Tensor {
   try {
     return noGrad(forward);

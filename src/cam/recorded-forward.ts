@@ -4,7 +4,7 @@ import { handleOutputs, logitsOf, type OutputHandler, observeRuns } from "../nn/
 import { noGrad, type Tensor, tidy } from "../tensor/index.ts";
 import { copyingSaved, inPlaceCalls, isOverwritten, isTensor, upcastHalf } from "../tensor/internal.ts";
 
-/** Models that overwrite in place what autograd saves for their gradients: it keeps copies for them. */
+/** Models that overwrite in place a value that autograd has saved. Their passes run while autograd keeps copies. */
 const overwriting = new WeakSet<Module>();
 
 /** The logits of images, float32 or wider. The model gets a copy of them, since it may write to its input. */
@@ -13,11 +13,11 @@ export function logitsFor(model: Module, images: Tensor): Tensor {
 }
 
 /**
- * Runs the part of an explanation that calls a model. A network that works in place may run well and still have no gradient,
- * where an operator has overwritten what the gradient of another one needs. Such a network is explained once more, while
- * autograd keeps copies of what it saves. The first attempt costs nothing extra; the model is remembered for the next time.
+ * Runs the part of an explanation that calls a model. A network that works in place may run without an error and still have no
+ * gradient, because one operator overwrote a value that the gradient of another needs. Such a network runs once more while
+ * autograd copies every value that it saves. The first attempt costs nothing extra, and the model is remembered.
  *
- * @throws E_CONFIG where the model does what autograd allows in no case
+ * @throws E_CONFIG if the model writes to a tensor that autograd never allows to be overwritten
  */
 export function explainingInPlace<T>(model: Module, run: () => T): T {
   try {
@@ -30,9 +30,8 @@ export function explainingInPlace<T>(model: Module, run: () => T): T {
 }
 
 /**
- * A forward pass of a model that may record a graph. Whether what lies before the target layers was overwritten shows only where
- * the caller differentiates the maps. A graph that is handed out is therefore recorded with copies as soon as the model writes
- * to anything in place.
+ * Runs a forward pass that may record a graph. If the graph is returned to the caller, an overwritten value would show only when
+ * the caller differentiates the maps. Such a graph is therefore recorded with copies if the model writes to any tensor in place.
  */
 export function recordedForward<T>(model: Module, createGraph: boolean, forward: () => T): T {
   if (!overwriting.has(model)) {
@@ -70,7 +69,7 @@ function namingFailures<T>(model: Module, forward: () => T): T {
   }
 }
 
-/** Shows every module's output that is one tensor, for the first of the images, in the order in which they run, without a graph. */
+/** Runs the first image through the model without a graph, and calls `watch` with the output of every module, in their order. */
 export function watchOutputs(model: Module, x: Tensor, watch: (output: Tensor, path: string) => void): void {
   const watching = (path: string): OutputHandler => {
     return (output) => {

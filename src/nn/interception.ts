@@ -24,10 +24,10 @@ export function originOf(output: unknown, inputs: readonly unknown[], before: re
 /** Whether an output may be the input of its module, or a view of it, that the module left as it was. */
 export const mayShare = (origin: OutputOrigin): boolean => origin === "input" || origin === "unknown";
 
-/** Sees a module's output on its way to the next layer, and says what that layer gets. */
+/** Takes a module's output and returns what the next layer gets. */
 export type Interceptor = (output: Tensor) => Tensor;
 
-/** The same for this library's own code, which itself copies what has to keep its values. */
+/** An `Interceptor` of this library. It gets the output itself, and has to copy what must keep its values. */
 export type OutputHandler = (output: Tensor, origin: OutputOrigin) => Tensor;
 
 interface Interception {
@@ -69,14 +69,14 @@ export function handleOutputs<T>(handlers: ReadonlyMap<object, OutputHandler>, f
   }
 }
 
-/** Whether somebody looks at a module's output, or changes it, so that it has to exist. */
+/** Whether a handler takes this module's output, so that a fused kernel may not skip it. */
 export function isWatched(module: object): boolean {
   for (let interception = active; interception !== null; interception = interception.outer)
     if (interception.handlers.has(module)) return true;
   return false;
 }
 
-/** Runs a module's forward in its stead; what a profile takes its times by. */
+/** Runs a module's forward. A profile measures the time of modules in this way. */
 export type RunObserver = (module: object, forward: () => Tensor) => Tensor;
 
 let runObserver: RunObserver | null = null;
@@ -92,11 +92,11 @@ export function observeRuns<T>(observer: RunObserver, fn: () => T): T {
   }
 }
 
-/** Runs a module's forward, or what stands for it in a fused kernel, in sight of the observer. */
+/** Runs a module's forward, or the fused kernel that replaces it, through the observer if there is one. */
 export const observed = (module: object, forward: () => Tensor): Tensor =>
   runObserver === null ? forward() : runObserver(module, forward);
 
-/** What `Module.run` passes its output through, and what fused kernels pass theirs through, which is always their own. */
+/** Passes a module's output through the handlers. `Module.run` and the fused kernels call it; a kernel's output is always its own. */
 export function emitOutput(module: object, output: Tensor, origin: OutputOrigin = "own"): Tensor {
   let reported = output;
   for (let interception = active; interception !== null; interception = interception.outer) {

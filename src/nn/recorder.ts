@@ -43,7 +43,7 @@ export function recordOutputs<T, M extends object = object>(
   return { result, outputs, changed: watch.changed(), changedElsewhere: watch.changedElsewhere() };
 }
 
-/** A layer's output as somebody keeps it, and as the next layer gets it. */
+/** A layer's output: the tensor that is kept, and the one that the next layer gets. */
 export interface TappedOutput {
   readonly tap: Tensor;
   readonly next: Tensor;
@@ -141,7 +141,7 @@ interface Handed<M> {
   readonly version: number;
 }
 
-/** Outputs that copies took the place of, to find out whether either was changed in place afterwards. */
+/** Outputs that were replaced by copies. It finds out which outputs or copies were changed in place afterwards. */
 export class SharedOutputs<M extends object> {
   readonly #outputs: Handed<M>[] = [];
   readonly #copies: Handed<M>[] = [];
@@ -188,7 +188,7 @@ function candidateOf(output: unknown): unknown {
   return Array.isArray(output) ? output[0] : (output as { logits?: unknown }).logits;
 }
 
-/** What a module returned that was to be a tensor, in words. */
+/** Describes for an error what a module returned in place of a tensor. */
 export function describeOutput(output: unknown): string {
   if (Array.isArray(output)) return `an array of ${output.length}`;
   if (typeof output !== "object" || output === null || isTensor(output)) return describeValue(output);

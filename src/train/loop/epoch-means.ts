@@ -67,6 +67,6 @@ export function patienceFrom(judged: Judged): number {
   return epochs.find(({ val }) => val.accuracy === most)?.epoch ?? judged.rejudged?.after ?? 0;
 }
 
-/** The more accurate; of those that are alike, as happens where few images judge, the one that is surer of the right classes. */
+/** Compares by accuracy. Equal accuracies, which are common with few validation images, are decided by the cross-entropy. */
 const isBetter = (val: SplitRecord, than: SplitRecord): boolean =>
   val.accuracy > than.accuracy || (val.accuracy === than.accuracy && val.crossEntropy < than.crossEntropy);
