@@ -275,7 +275,7 @@ describe("batch-cam explain", () => {
   });
 
   it.each([
-    ["no model", ["x.png"], /name the model: --run/],
+    ["no model", ["x.png"], /name the model: give either --run/],
     ["two models", ["x.png", "--run", "a", "--weights", "b"], /give either --run with a run directory or --weights/],
     ["no images", ["--run", "a"], /name the images/],
     ["files and a split", ["x.png", "--run", "a", "--split", "test"], /give either files or folders, or --split/],

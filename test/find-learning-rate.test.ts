@@ -88,7 +88,7 @@ describe("batch-cam find-lr", () => {
     writeFileSync(file, "limitTrain: 320\nlr: 0.5\nexperiment: mine\nvalImages: 20\nlimitTest: 20\nbatchSize: 32\n");
     const { code, out, err } = await cli("find-lr", "-c", file, "--lr-steps", "40", "--lr-to", "10");
     expect([code, err]).toEqual([0, ""]);
-    expect(out).toMatch(/It falls fastest at \S+, and is lowest at \S+: try --lr \S+\.\n$/);
+    expect(out).toMatch(/The loss falls fastest at \S+, and is lowest at \S+: try --lr \S+\.\n$/);
     expect(existsSync("runs/mine")).toBe(false);
   });
 

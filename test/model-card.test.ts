@@ -42,7 +42,7 @@ it("is written even if the run's environment can no longer be read, with a warni
   const { code, err } = await train("--resume");
   expect([code, err]).toEqual([
     0,
-    expect.stringMatching(/card says nothing of the surroundings: cannot read .*environment\.json/),
+    expect.stringMatching(/card does not describe the environment: cannot read .*environment\.json/),
   ]);
   expect(readFileSync(card, "utf8")).toContain("libtorch unknown");
 });
@@ -50,7 +50,7 @@ it("is written even if the run's environment can no longer be read, with a warni
 it("does not replace a broken link", async () => {
   rmSync(card);
   symlinkSync(join(folder, "elsewhere.md"), card);
-  expect((await train(...SMALL, "--overwrite")).err).toMatch(/is not batch-cam's own/);
+  expect((await train(...SMALL, "--overwrite")).err).toMatch(/was not written by batch-cam/);
   expect(existsSync(join(folder, "elsewhere.md"))).toBe(false);
   rmSync(card);
 });

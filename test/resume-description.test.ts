@@ -96,7 +96,7 @@ describe("a run that was resumed", () => {
     expect(json("threads", "environment.json")).toMatchObject({ threads: 1, resumed: [{ fromStep: 3, threads: 2 }] });
     for (const name of ["README.md", "report.html"]) {
       expect(text("threads", name)).toMatch(/threads.*1, and 2 from step 3 on/);
-      expect(text("threads", name)).toMatch(/ran in different surroundings \(threads 1, 2 from step 3 on\)/);
+      expect(text("threads", name)).toMatch(/were trained in different environments \(threads 1, 2 from step 3 on\)/);
     }
     expect(text("threads", "report.html")).not.toContain("should give the same numbers");
     await resume("threads", "--epochs", "3");

@@ -160,7 +160,7 @@ describe("set-up of several checkouts", () => {
   it("reports that the cache cannot be written, and continues without it", async () => {
     writeFileSync(join(place, "file"), "");
     const { status, said } = await setUp(checkout("one"), { BATCH_CAM_CACHE: join(place, "file") });
-    expect(said).toMatch(/not kept for other checkouts/);
+    expect(said).toMatch(/not stored for other checkouts/);
     expect(status).toBe(0);
   });
 });
