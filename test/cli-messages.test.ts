@@ -178,7 +178,7 @@ const TABLE: readonly (readonly [string, RegExp])[] = [
   ["report nope", /report: there is no nope: name the results folder of a grid, or a run directory$/],
   ["report text.txt/run", /report: there is no text\.txt\/run: name the results folder of a grid, or a run directory$/],
   ["train --data-dir text.txt/photos", /text\.txt\/photos: the folder does not exist; .*--data-dir/],
-  ["evaluate text.txt/run", /text\.txt\/run is no finished run: there is no such folder/],
+  ["evaluate text.txt/run", /text\.txt\/run is not a finished run: there is no such folder/],
   ["report runs", /is neither a grid's results folder .*; it contains the runs .*runs\/one/],
   ["report runs/moved", /^batch-cam: report: the data of the run runs\/moved .*--data-dir$/],
   ["report runs/one --data-dir fewer", /^batch-cam: report: the images of fewer .*with --accept-new-data$/],
