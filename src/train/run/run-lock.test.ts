@@ -1,6 +1,16 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, lstatSync, mkdirSync, readdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
@@ -45,6 +55,28 @@ describe("lockRun", () => {
     lockRun(folder)();
     expect(existsSync(join(folder, "run.lock"))).toBe(false);
   });
+
+  it.runIf(process.platform === "linux")(
+    "takes over a claim of a killed process that its parent never asked about",
+    async () => {
+      // exec puts a program in the place of the child's parent that never asks for the exit status of its children.
+      const script = "sleep 60 & echo $!; exec sleep 60";
+      const parent = spawn("bash", ["-c", script], { stdio: ["ignore", "pipe", "inherit"] });
+      try {
+        const [said] = (await once(parent.stdout, "data")) as [Buffer];
+        const pid = Number(String(said));
+        const stat = () => readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
+        await expect.poll(() => readFileSync(`/proc/${parent.pid}/comm`, "utf8")).toBe("sleep\n");
+        process.kill(pid, "SIGKILL");
+        await expect.poll(() => stat()[0]).toBe("Z");
+        writeFileSync(join(folder, "run.lock"), JSON.stringify({ ...left, pid, began: stat()[19] }));
+        lockRun(folder)();
+        expect(readdirSync(folder)).toEqual([]);
+      } finally {
+        parent.kill();
+      }
+    },
+  );
 
   it("takes over a torn claim that another clock dated in the future", () => {
     writeFileSync(join(folder, "run.lock"), "");

@@ -131,7 +131,7 @@ function inUse(runDirectory: string, path: string, owner = parseOwner(readFileOr
 }
 
 function claim(): string {
-  const self: Owner = { host: hostname(), pid: process.pid, began: beginning(process.pid) };
+  const self: Owner = { host: hostname(), pid: process.pid, began: kernelRecord(process.pid).began };
   return JSON.stringify(self);
 }
 
@@ -161,14 +161,21 @@ function isAlive({ host, pid, began }: Owner): boolean {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ESRCH") return false;
   }
-  return beginning(pid) === began;
+  const { began: now, ended } = kernelRecord(pid);
+  return now === began && !ended;
 }
 
-function beginning(pid: number): string {
+/**
+ * What Linux says of a process: when it began, and whether it has ended. A killed process stays in the table as a zombie ("Z") until
+ * its parent asks for its exit status, which in some containers never happens, and signals can still be sent to it.
+ */
+function kernelRecord(pid: number): { began: string; ended: boolean } {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
+    // The name before the last bracket may contain blanks and brackets.
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return { began: fields[19] ?? "", ended: fields[0] === "Z" || fields[0] === "X" };
   } catch {
-    return ""; // no /proc here: the number alone must do
+    return { began: "", ended: false }; // without /proc only the number tells whether the process exists
   }
 }
