@@ -1,3 +1,4 @@
+import { extname } from "node:path";
 /** The formats that can be read: sharp's name for each, and the usual name. */
 export const IMAGE_FORMATS: ReadonlyMap<string, string> = new Map([
   ["png", "png"],
@@ -41,3 +42,7 @@ export function foreignKind(bytes: Uint8Array): string | undefined {
   if (known) return known.name;
   return /^[\t\r\n\x20-\x7e]+$/.test(head) ? "text" : undefined;
 }
+
+/** Whether the extension of a name is that of an image format. */
+export const isImageName = (name: string): boolean =>
+  (IMAGE_EXTENSIONS as readonly string[]).includes(extname(name).toLowerCase());

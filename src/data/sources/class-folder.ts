@@ -2,12 +2,12 @@ import { readdir, stat } from "node:fs/promises";
 import { basename, join, relative } from "node:path";
 import type { BatchCamError } from "../../errors.ts";
 import { dataError, type ReadContext } from "../../io/internal.ts";
-import { READABLE } from "../images/format.ts";
+import { isImageName, READABLE } from "../images/format.ts";
 import { LeftOut } from "../record/left-out.ts";
 import { type SplitName, splitNamed } from "../splits/split.ts";
 import { byCode, confusable } from "./class-names.ts";
 import { noImage } from "./image-folder.ts";
-import { type FoundImage, isImageName, walkImages } from "./image-walk.ts";
+import { type FoundImage, walkImages } from "./image-walk.ts";
 
 /** An image file and its class. */
 export interface LabelledImage {

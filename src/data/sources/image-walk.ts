@@ -2,7 +2,7 @@ import type { Dirent, Stats } from "node:fs";
 import { readdir, realpath, stat } from "node:fs/promises";
 import { extname, join, relative } from "node:path";
 import { dataError, type ReadContext } from "../../io/internal.ts";
-import { IMAGE_EXTENSIONS } from "../images/format.ts";
+import { isImageName } from "../images/format.ts";
 import type { LeftOut } from "../record/left-out.ts";
 import { byCode } from "./class-names.ts";
 import { leaves } from "./inner-file.ts";
@@ -104,10 +104,6 @@ function take(image: FoundImage, entry: Dirent | Stats, { images, leftOut }: Wal
   else if (isImageName(image.path)) images.push(image);
   else leftOut.add(extension === "" ? "without extension" : (extension as `.${string}`));
 }
-
-/** Whether the extension of a name is that of an image format. */
-export const isImageName = (name: string): boolean =>
-  (IMAGE_EXTENSIONS as readonly string[]).includes(extname(name).toLowerCase());
 
 async function reading<T>(path: string, read: () => Promise<T>): Promise<T> {
   try {

@@ -2,7 +2,7 @@ import { readdirSync } from "node:fs";
 import { extname, join } from "node:path";
 import type { DatasetName } from "../../config/index.ts";
 import { statOf } from "../../regular-file.ts";
-import { isImageName } from "./image-walk.ts";
+import { isImageName } from "../images/format.ts"; // not from image-walk.ts, which loads the engine: the flags read this file
 
 /** The data set that can read a user's own file or folder, and a clause that says why. */
 export interface OwnDataset {
