@@ -151,7 +151,7 @@ describe("a real run", () => {
   it("refuses an existing run directory, with advice", async () => {
     const again = start("--experiment=stopped");
     expect(await again.ended).toBe(2);
-    expect(again.text.err).toMatch(/^batch-cam: runs\/stopped [^\n]*--resume[^\n]*--overwrite[^\n]*\n$/);
+    expect(again.text.err).toMatch(/^batch-cam: train: runs\/stopped [^\n]*--resume[^\n]*--overwrite[^\n]*\n$/);
   });
 
   it("writes a checkpoint if the reader of its output ends", async () => {

@@ -1,5 +1,5 @@
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { runCommand } from "../src/cli/main.ts";
 import { createTrainCommand } from "../src/cli/train/command.ts";
@@ -254,6 +254,21 @@ describe("bin/batch-cam.mjs", () => {
     copyFileSync(BIN, join(folder, "bin", "batch-cam.mjs"));
     const answer = await run(join(folder, "bin", "batch-cam.mjs"), "train");
     expect(answer).toEqual({ code: 1, out: "", err: "batch-cam: it is not built yet: run `npm run setup`\n" });
+  });
+
+  it("prints help and runs doctor if only the native addon is missing", async () => {
+    const [root, copy] = [dirname(dirname(BIN)), join(folder, "without-addon")];
+    for (const name of ["bin", "dist", "scripts", "package.json"])
+      cpSync(join(root, name), join(copy, name), { recursive: true });
+    symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
+    const bin = join(copy, "bin", "batch-cam.mjs");
+    expect(await run(bin, "--help")).toMatchObject({ code: 0, out: expect.stringMatching(/^ {2}demo /m), err: "" });
+    expect(await run(bin, "train", "--help")).toMatchObject({
+      code: 0,
+      out: expect.stringContaining("--epochs"),
+      err: "",
+    });
+    expect((await run(bin, "doctor")).out).toMatch(/not built/);
   });
 
   it("prints what to do if a package is missing", async () => {

@@ -5,8 +5,7 @@ import { BatchCamError } from "../../errors.ts";
 import type { StartEvent, TrainEvent } from "../../train/run/events.ts";
 import { type Command, defineCommand } from "../command.ts";
 import { inFlags } from "../flags.ts";
-import { resumeCommand } from "../shell-commands.ts";
-import { loadTrainingParts, type TrainingParts, trainInView } from "./training.ts";
+import type { TrainingParts } from "./training.ts";
 
 /** Makes the `train` command. `load` imports the trainer. */
 export function createTrainCommand(load: () => Promise<TrainingParts>): Command {
@@ -18,6 +17,7 @@ export function createTrainCommand(load: () => Promise<TrainingParts>): Command 
     interruptible: "after this step with a checkpoint",
     async run({ input, ...call }) {
       const { train, renderReport } = await load();
+      const { trainInView } = await import("./training.ts");
       const { removeModelCard, writeModelCard } = await import("../report/model-card.ts");
       let start: StartEvent | undefined;
       let cleared = Promise.resolve();
@@ -31,6 +31,7 @@ export function createTrainCommand(load: () => Promise<TrainingParts>): Command 
       await cleared;
       if (start !== undefined) await writeModelCard(result, start, warn);
       if (result.interrupted) {
+        const { resumeCommand } = await import("../shell-commands.ts");
         call.stderr.write(`to continue: ${resumeCommand(result.runDirectory)}\n`);
         return "interrupted";
       }
@@ -51,4 +52,4 @@ export function createTrainCommand(load: () => Promise<TrainingParts>): Command 
   });
 }
 
-export const trainCommand = createTrainCommand(loadTrainingParts);
+export const trainCommand = createTrainCommand(async () => (await import("./training.ts")).loadTrainingParts());
