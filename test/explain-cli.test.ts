@@ -1,5 +1,6 @@
 import {
   copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -175,6 +176,27 @@ describe("batch-cam explain", () => {
     expect([images.length, skipped.length]).toEqual([2, 1]);
     const one = await cli(...base, "--bad-images", "skip", "--limit", "1", "--output", at("one"));
     expect([one.code, manifestOf(at("one")).images.length]).toEqual([0, 1]); // a skipped file does not count towards --limit
+  });
+
+  it("lists all unreadable files at once, with the flag that leaves them out", async () => {
+    mkdirSync(at("several"));
+    cpSync(at("photos"), at("several/good"), { recursive: true });
+    writeFileSync(at("several/a.png"), "no image");
+    writeFileSync(at("several/z.jpg"), "");
+    const weights = ["--weights", at("resnet.safetensors"), "--image-size", "32", "--output", at("listed")];
+    const stopped = await cli("explain", at("several"), "--batch-size", "1", ...weights);
+    expect([stopped.code, stopped.err]).toEqual([
+      2,
+      expect.stringMatching(
+        /^batch-cam: explain: 2 files cannot be read: .*several\/a\.png: is not an image .*; .*several\/z\.jpg: is empty \(0 bytes\); repair them, or leave them out with --bad-images skip$/m,
+      ),
+    ]);
+    expect(existsSync(at("listed"))).toBe(false);
+    const none = await cli("explain", at("several/a.png"), at("several/z.jpg"), "--bad-images", "skip", ...weights);
+    expect([none.code, none.err]).toEqual([
+      2,
+      expect.stringMatching(/none of the files can be read: .*a\.png: is not .*; .*z\.jpg: is empty \(0 bytes\)$/m),
+    ]);
   });
 
   it("writes nothing if it fails, and fails if no file can be read", async () => {

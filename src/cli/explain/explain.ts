@@ -1,4 +1,5 @@
 import type { ExplainConfig } from "../../config/index.ts";
+import { problemList } from "../../data/sources/reading-notes.ts";
 import { BatchCamError } from "../../errors.ts";
 import { setNumThreads } from "../../tensor/index.ts";
 import { type ExplainedImageRecord, explainImages } from "../../workflows/explain/explain-images.ts";
@@ -27,6 +28,7 @@ export async function runExplain({ config, stdout, stderr, signal }: ExplainCall
   const skipped: SkippedFile[] = [];
   const plan = await planExplanation(config, {
     skipped,
+    signal,
     say: (message) => void stdout.write(`${message}\n`),
     onWarning: (message) => void stderr.write(`warning: ${message}\n`),
   });
@@ -45,8 +47,7 @@ export async function runExplain({ config, stdout, stderr, signal }: ExplainCall
       if (explained++ < SAID) counter.above(() => stdout.write(`${verdictLine(record, subject.classNames)}\n`));
       counter.step();
     }
-    if (explained === 0)
-      throw new BatchCamError("E_DATA", `explain: none of the files can be read: ${skipped[0]?.error}`);
+    if (explained === 0) throw noneReadable(skipped);
     if (explained > SAID) stdout.write(`... and ${explained - SAID} more, in the manifest\n`);
     const written = await files.finish(skipped);
     counter.stop();
@@ -60,6 +61,12 @@ export async function runExplain({ config, stdout, stderr, signal }: ExplainCall
     counter.stop();
     plan.subject.dispose();
   }
+}
+
+function noneReadable(skipped: readonly SkippedFile[]): BatchCamError {
+  const reasons =
+    skipped.length === 1 ? (skipped[0] as SkippedFile).error : problemList(skipped.map((one) => one.problem));
+  return new BatchCamError("E_DATA", `explain: none of the files can be read: ${reasons}`);
 }
 
 /**

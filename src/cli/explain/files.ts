@@ -208,7 +208,7 @@ export class ExplanationFiles {
         imageSize,
       },
       images: this.#images,
-      skipped,
+      skipped: skipped.map(({ file, error }) => ({ file, error })),
     };
   }
 }

@@ -8,7 +8,7 @@ import { readFileBytes } from "../../io/internal.ts";
 import { nearestNames } from "../../nearest-name.ts";
 import { usesBfloat16 } from "../../train/loop/precision.ts";
 import type { TargetChoice } from "../../workflows/explain/explain-images.ts";
-import { fileBatches, type SourceBatch, splitBatches } from "../../workflows/explain/image-source.ts";
+import { fileBatches, problemWithPath, type SourceBatch, splitBatches } from "../../workflows/explain/image-source.ts";
 import { type LoadedModel, type LoadedRun, openRun, openRunModel, openWeights } from "../../workflows/loaded-model.ts";
 import { oneLine } from "../safe-output.ts";
 
@@ -34,12 +34,15 @@ export interface PlanOptions {
   skipped: SkippedFile[];
   say: (message: string) => void;
   onWarning: (message: string) => void;
+  signal?: AbortSignal | undefined;
 }
 
 /** A file that could not be read, and why. */
 export interface SkippedFile {
   file: string;
   error: string;
+  /** The path and the problem alone, without what to do. */
+  problem: string;
 }
 
 /** Splits "a, b" at the commas and removes blanks. */
@@ -73,7 +76,7 @@ function methodNamed(command: string, name: string): MethodName {
  */
 export async function planExplanation(
   config: ExplainConfig,
-  { skipped, say, onWarning }: PlanOptions,
+  { skipped, say, onWarning, signal }: PlanOptions,
 ): Promise<ExplanationPlan> {
   checkSources(config);
   const methods = methodsOf("explain", config.method);
@@ -87,7 +90,7 @@ export async function planExplanation(
     const options = { augSmooth, eigenSmooth, convention, seed, upsample, ...Object.fromEntries(numbers) };
     const target = targetOf(config.target, subject.classNames);
     expectPictures(config, subject.classNames.length);
-    const source = sourceOf(config, { subject, files, skipped });
+    const source = sourceOf(config, { subject, files, skipped, signal });
     return { subject, methods, layers, target, options, amp: usesBfloat16(config), ...source };
   } catch (error) {
     subject.dispose();
@@ -188,23 +191,25 @@ interface Material {
   subject: LoadedModel;
   files: string[];
   skipped: SkippedFile[];
+  signal: AbortSignal | undefined;
 }
 
-function sourceOf(config: ExplainConfig, { subject, files, skipped }: Material) {
+function sourceOf(config: ExplainConfig, { subject, files, skipped, signal }: Material) {
   const { split, limit, batchSize, fit, invert, maxPixels } = config;
   if (split !== undefined) {
     const { [split]: images, root } = (subject as LoadedRun).data;
     const count = Math.min(limit ?? FEW, images.labels.numel);
     return { files: [], count, batches: splitBatches(images, { limit: count, batchSize, root }) };
   }
-  const skip = (error: BatchCamError, file: string) => void skipped.push({ file, error: error.detail });
+  const skip = (error: BatchCamError, file: string) =>
+    void skipped.push({ file, error: error.detail, problem: problemWithPath(error) });
   const onError = config.badImages === "skip" ? skip : undefined;
   const chosen = onError === undefined ? files.slice(0, limit) : files; // a skipped file does not count towards the limit, so all files stay candidates
   const { channels, imageSize: size } = subject;
   return {
     files: chosen,
     count: Math.min(limit ?? chosen.length, chosen.length),
-    batches: fileBatches(chosen, { channels, size, fit, batchSize, maxPixels, invert, onError, limit }),
+    batches: fileBatches(chosen, { channels, size, fit, batchSize, maxPixels, invert, onError, limit, signal }),
   };
 }
 

@@ -129,7 +129,8 @@ async function decodeListed(
     decoding,
   );
   const masks = await masksOf(named, kept, decoding);
-  if (badImages === "fail" && unreadable.length > 0) throw unreadableError(unreadable, options.source);
+  if (badImages === "fail" && unreadable.length > 0)
+    throw unreadableError(unreadable, `loadDataset: ${options.source}`);
   warnings.push(...unreadable.map((problem) => `left out: ${problem}`), ...notesLine(notes));
   const listed = Array.from(kept, (place, row): DecodedImage[] => {
     if (masks.at.get(place) === null) return [];

@@ -15,13 +15,21 @@ export function problemOf(error: BatchCamError, root: string): string {
 /** Limits the length of an error message about many files. */
 const MOST_SHOWN = 1000;
 
-/** One error about every file of a data set that cannot be read. */
-export function unreadableError(problems: readonly string[], source: string): BatchCamError {
+/** One text of many problems with files. */
+export function problemList(problems: readonly string[]): string {
   const shown = problems.slice(0, MOST_SHOWN).join("; ");
-  const rest = problems.length > MOST_SHOWN ? `; and ${problems.length - MOST_SHOWN} more` : "";
+  return problems.length > MOST_SHOWN ? `${shown}; and ${problems.length - MOST_SHOWN} more` : shown;
+}
+
+/**
+ * One error about every file that cannot be read.
+ *
+ * @param context the operation, and the data set if there is one: "loadDataset: photos"
+ */
+export function unreadableError(problems: readonly string[], context: string): BatchCamError {
   const files = `${counted(problems.length, "file")} cannot`;
   const remedy = "repair them, or leave them out with badImages skip"; // the command line names its flag
-  return new BatchCamError("E_DATA", `loadDataset: ${source}: ${files} be read: ${shown}${rest}; ${remedy}`);
+  return new BatchCamError("E_DATA", `${context}: ${files} be read: ${problemList(problems)}; ${remedy}`);
 }
 
 /**

@@ -9,7 +9,9 @@ import {
   readImages,
   type Split,
 } from "../../data/index.ts";
+import { unreadableError } from "../../data/sources/reading-notes.ts";
 import type { BatchCamError } from "../../errors.ts";
+import { FileError } from "../../io/internal.ts";
 import { type Tensor, tensor, tidy } from "../../tensor/index.ts";
 
 /** A picture for people to look at: greyscale (H, W) or RGB (3, H, W), in [0, 1]. */
@@ -54,23 +56,32 @@ export interface FileSourceOptions {
   maxPixels?: number | undefined;
   /** Whether to invert the pixels: the model's input is 1 − x, while the shown picture is not changed. */
   invert?: boolean;
-  /** Called with the error of a file that cannot be read; the file is then skipped. Without it, the error is thrown. */
+  /** Called with the error of a file that cannot be read; the file is then skipped. Without it, one error lists all such files. */
   onError?: ((error: BatchCamError, path: string) => void) | undefined;
   /** Stops after this many readable images. */
   limit?: number | undefined;
+  signal?: AbortSignal | undefined;
 }
 
 /** The longest side of a picture that is shown, in pixels. */
 const SHOWN = 768;
 
-/** Reads image files batch by batch. The caller disposes of each batch's pixels. */
+/**
+ * Reads image files batch by batch. The caller disposes of each batch's pixels.
+ *
+ * @throws E_DATA without `onError`, after the last file, if files cannot be read. No batch is yielded after the first of them.
+ */
 export async function* fileBatches(paths: readonly string[], options: FileSourceOptions): AsyncGenerator<SourceBatch> {
-  const { channels, size, fit, batchSize, maxPixels, invert = false, onError } = options;
+  const { channels, size, fit, batchSize, maxPixels, invert = false, signal } = options;
   const { limit: most = Number.POSITIVE_INFINITY } = options;
   let done = 0;
   const limit = maxPixels === undefined ? {} : { maxPixels };
-  const reading = { channels, size, fit, batchSize, ...limit, ...(onError === undefined ? {} : { onError }) };
+  const unreadable: BatchCamError[] = [];
+  const { onError = (error) => void unreadable.push(error) } = options;
+  const reading = { channels, size, fit, batchSize, ...limit, onError };
   for await (const read of readImages(paths, reading)) {
+    signal?.throwIfAborted();
+    if (unreadable.length > 0) continue; // the other files are only read to find all that must be repaired
     const files = read.slice(0, most - done);
     if (files.length === 0) continue;
     done += files.length;
@@ -84,6 +95,15 @@ export async function* fileBatches(paths: readonly string[], options: FileSource
     yield { images: files.map((file) => sourceOf(file, options)), pixels };
     if (done >= most) return;
   }
+  const [first] = unreadable;
+  if (first === undefined) return;
+  // Nothing would remain if the only file was left out, so its own error and remedy say more.
+  throw paths.length === 1 ? first : unreadableError(unreadable.map(problemWithPath), "explain");
+}
+
+/** The problem with a file, named by its path as it was given. */
+export function problemWithPath(error: BatchCamError): string {
+  return error instanceof FileError ? `${error.path}: ${error.problem}` : error.detail;
 }
 
 function sourceOf(file: ImageFile, { channels, size, fit, maxPixels }: FileSourceOptions): SourceImage {
