@@ -34,5 +34,6 @@ export const runDataFields = () => ({
       "with a run: accept images that differ from those it was trained on; its classes and normalisation still apply",
     ),
 });
-// A folder name that the shell, a URL and a table cell all treat as one word.
-export const runName = () => z.string().regex(/^\w[\w.+=@-]*$/, 'a folder name of letters, digits and ". _ + = @ -"');
+// A folder name that the shell and a table cell treat as one word. Letters and digits of all scripts are allowed, with their marks.
+export const runName = () =>
+  z.string().regex(/^[\p{L}\p{N}_][\p{L}\p{M}\p{N}_.+=@-]*$/u, 'a folder name of letters, digits and ". _ + = @ -"');

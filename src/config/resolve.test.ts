@@ -157,8 +157,22 @@ describe("the name of a run on the user's own images", () => {
     ["csv", "sets/birds.v2.csv", "birds.v2"],
     ["npz", "bloodmnist.npz", "bloodmnist"],
     ["mnist", "somewhere", "mnist"],
+    ["folder", "../Ünïcödé – 画像", "Ünïcödé-画像"],
+    ["folder", "cafe\u0301", "caf\u00e9"],
+    ["folder", "画像", "画像"],
+    ["folder", "हिन्दी", "हिन्दी"],
+    ["csv", "Größe №2.csv", "Größe-2"],
   ] as const)("contains the name of the folder or file: %s in %s", (dataset, dataDir, name) => {
-    expect(parseTrainConfig({ dataset, dataDir }).experiment).toBe(`simple-cnn-${name}-ssim-p0.5-seed0`);
+    const { experiment } = parseTrainConfig({ dataset, dataDir });
+    expect(experiment).toBe(`simple-cnn-${name}-ssim-p0.5-seed0`);
+    expect(parseTrainConfig({ experiment }).experiment).toBe(experiment);
+  });
+
+  it("contains a checksum for a folder whose name has neither letters nor digits, so that two such folders differ", () => {
+    const [one, other] = ["🐱🐶", "🐦"].map((dataDir) => parseTrainConfig({ dataset: "folder", dataDir }).experiment);
+    expect(one).toMatch(/^simple-cnn-[0-9a-f]{8}-ssim/);
+    expect(other).toMatch(/^simple-cnn-[0-9a-f]{8}-ssim/);
+    expect(one).not.toBe(other);
   });
 });
 

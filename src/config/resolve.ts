@@ -1,4 +1,5 @@
 import { expectNumber, expectString, objectOf, optionsOf } from "../arguments.ts";
+import { crc32 } from "../checksum.ts";
 import { DATASETS } from "../data/description.ts";
 import { DISTANCES } from "../losses/description.ts";
 import { figuresOf } from "./normalization.ts";
@@ -92,11 +93,20 @@ export function dataName({
       .split("/")
       .filter((part) => part !== "")
       .at(-1) ?? "";
-  const word = last
-    .replace(/\.(csv|npz)$/, "")
-    .replace(/[^\w.+=@-]+/g, "-")
-    .replace(/^[^\w]+/, "");
-  return word || dataset;
+  return wordOf(last.replace(/\.(csv|npz)$/, "")) || dataset;
+}
+
+/**
+ * The letters and digits of a file's name, of all scripts, with dashes in place of what a run's name cannot contain. A name without any
+ * becomes a checksum, so that two such names stay different; a name of dots alone is no name and gives "".
+ */
+function wordOf(name: string): string {
+  // macOS and Linux may write "é" as different characters, which must give the same name.
+  const text = name.normalize("NFC");
+  const word = text.replace(/[^\p{L}\p{M}\p{N}_.+=@-]+/gu, "-").replace(/^[^\p{L}\p{N}_]+/u, "");
+  // Names of ASCII characters alone keep the name that earlier versions gave them.
+  if (word !== "" || /^[\0-\x7f]*$/.test(text)) return word;
+  return crc32(new TextEncoder().encode(text)).toString(16).padStart(8, "0");
 }
 
 /** A short name for the objective and its weights: `plain`, `ssim-p0.5`, `l1-p2-b0.5`, `rrr10`. */

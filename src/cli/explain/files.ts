@@ -130,9 +130,7 @@ export class ExplanationFiles {
   async #writeOverlay(record: ExplainedImageRecord, map: ExplainedMap): Promise<string> {
     const { image } = record;
     const number = String(this.#images.length).padStart(4, "0");
-    const stem = basename(image.name, extname(image.name))
-      .replace(/[^\w.+@-]+/g, "-")
-      .slice(0, 80);
+    const stem = stemOf(image.name);
     const file = join("overlays", `${number}-${stem}.${this.#columnOf(map)}.png`);
     const names = this.#plan.subject.classNames;
     const target = { target: names[map.target] as string };
@@ -211,6 +209,16 @@ export class ExplanationFiles {
       skipped: skipped.map(({ file, error }) => ({ file, error })),
     };
   }
+}
+
+/** The letters and digits of an image's name, of all scripts. File systems allow 255 bytes for a picture's whole name. */
+function stemOf(name: string): string {
+  const word = basename(name, extname(name))
+    .normalize("NFC")
+    .replace(/[^\p{L}\p{M}\p{N}_.+@-]+/gu, "-");
+  const letters = [...word].slice(0, 80);
+  while (Buffer.byteLength(letters.join("")) > 160) letters.pop();
+  return letters.join("");
 }
 
 function joined(maps: readonly Float32Array[]): Float32Array {
