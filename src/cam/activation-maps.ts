@@ -10,7 +10,7 @@ import { readTargets, type Target, type Targets } from "./options.ts";
 import { callersGradient } from "./target-gradient.ts";
 
 export interface ActivationMapsOptions {
-  /** One of those that need activations and gradients alone: GradCAM to EigenGradCAM. */
+  /** A method that needs only activations and gradients: GradCAM to EigenGradCAM. */
   method?: MethodName | (string & {});
   /** Whether the maps carry a graph to the parameters (true). */
   createGraph?: boolean;
@@ -25,13 +25,13 @@ export interface ActivationMapsOptions {
 const OPTIONS = ["method", "createGraph", "relu", "eigenSmooth", "upsample", "normalize"] as const;
 
 /**
- * Maps by any method that needs a layer's activations and gradients alone, from a forward pass of the caller's: what `batchCam` is
- * for Grad-CAM, for use in a training loss. Nothing of the model is touched, its mode included.
+ * Maps by any method that needs only a layer's activations and gradients, computed from the caller's own forward pass. Like
+ * `batchCam`, which does this for Grad-CAM, it is meant for use in a training loss. It does not change the model or its mode.
  *
  * @param logits S (B, C), computed from `activations` with their graph
  * @param activations A (B, K, h, w), the target layer's output, not detached
  * @param targets as in `explain`, "all" excepted
- * @returns maps (B, h, w), or (B, H, W) where upsampled
+ * @returns maps (B, h, w), or (B, H, W) if upsampled
  * @throws E_SHAPE; E_CONFIG for an unknown method; E_ARGUMENT for one that needs more than this, or logits without a graph
  */
 export function activationMaps(

@@ -10,9 +10,9 @@ import { callersGradient } from "./target-gradient.ts";
 export interface CamHead {
   readonly weight: Tensor;
   readonly output?: Tensor;
-  /** (C, J): where the logits are `linear(relu(output), readout, bias)`, so that no gradient has to be taken. */
+  /** (C, J), given if the logits are `linear(relu(output), readout, bias)`: α then needs no gradient. */
   readonly readout?: Tensor;
-  /** (J, K): the mean over pixels of a weight that has them, where it is known already. */
+  /** (J, K): the mean of the weight over its pixels, if it has any and the mean is already known. */
   readonly pooled?: Tensor | undefined;
 }
 
@@ -29,9 +29,9 @@ export interface BatchCamOptions {
   normalize?: boolean | NormalizeOptions;
   /**
    * The linear layer that reads the activations, for α in closed form, without differentiating down to them: its `weight`,
-   * (J, K) where it reads their global average or (J, K·h·w) where it reads them flattened, and its `output` (B, J), the
-   * very tensor that the next layer reads; left out where the layer gives the logits themselves. With E = ∂(Σ_b S[b, t_b]) /
-   * ∂output, α = E · weight / (h·w), weight summed over the pixels where it has them. Only for
+   * (J, K) if it reads their global average or (J, K·h·w) if it reads them flattened, and its `output` (B, J), the
+   * very tensor that the next layer reads; left out if the layer gives the logits themselves. With E = ∂(Σ_b S[b, t_b]) /
+   * ∂output, α = E · weight / (h·w), with the weight summed over the pixels if it has any. Only for
    * `output = linear(mean(A) or flatten(A), weight, bias)`.
    */
   head?: CamHead;
@@ -45,7 +45,7 @@ export interface BatchCamOptions {
  * @param logits S (B, C), before softmax, computed from `activations` with their graph
  * @param activations A (B, K, h, w), the target layer's output, not detached
  * @param targets t (B), the class that each map explains, as a rule the label
- * @returns maps (B, h, w), or (B, H, W) where upsampled; float32 also under autocast (float64 stays)
+ * @returns maps (B, h, w), or (B, H, W) if upsampled; float32 also under autocast (float64 stays)
  *
  * One sum serves the batch as long as nothing after A mixes samples; batch norm after the target layer in train mode does,
  * and G[b] then holds cross-sample terms. Writes no `.grad`, keeps the graph for the loss, leaves nothing behind.
@@ -77,8 +77,7 @@ export function batchCam(
 }
 
 /**
- * What a guided step wants of `batchCam`: the maps at the images' size, normalised, and what they were before. One kernel
- * makes both.
+ * The maps that a guided training step needs: normalised at the images' size, and raw. One kernel computes both.
  */
 export function guidanceMaps(
   logits: Tensor,
@@ -191,13 +190,13 @@ function headWeights(
   return upcastHalf(readout).indexSelect(0, classes).mul(passed).mm(pooled);
 }
 
-/** Maps (B, H, W) in [0, 1], and what they were before resizing and normalising, (B, h, w). */
+/** Maps (B, H, W) in [0, 1], and the same maps before resizing and normalising, (B, h, w). */
 export interface SizedMaps {
   maps: Tensor;
   raw: Tensor;
 }
 
-/** `normalizeMaps(interpolate(relu(Σ_k α_k · A_k)))`: of A (B, K, h, w) and α (B, K), by one kernel where there is one. */
+/** `normalizeMaps(interpolate(relu(Σ_k α_k · A_k)))` for A (B, K, h, w) and α (B, K), in one kernel if one supports them. */
 export function camMaps(
   activations: Tensor,
   alpha: Tensor,

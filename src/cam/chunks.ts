@@ -4,12 +4,12 @@ import type { MethodSettings, Target } from "./options.ts";
 import { watchOutputs } from "./recorded-forward.ts";
 
 const MEMORY = 2 ** 30;
-/** Beyond this many images a forward pass on the CPU only leaves its caches. */
+/** With more images than this, a forward pass no longer fits the CPU's caches and gains no speed. */
 const MOST = 128;
 /** Tensors of the size of the largest output that a forward pass without a graph holds at once, roughly. */
 const HELD = 4;
 
-/** Images of one forward pass that a memory limit allows, by the largest output of any module for one image. */
+/** How many images a memory limit allows in one forward pass, estimated from the largest output of any module for one image. */
 export function chunkSize(
   model: Module,
   x: Tensor,
@@ -42,15 +42,16 @@ export interface ChannelScoresOptions {
   batch: number;
   /** K */
   channels: number;
-  /** Most rows of one forward pass. */
+  /** The largest number of rows in one forward pass. */
   size: number;
   target: Target;
 }
 
 /**
  * Scores (B, K) of the logits that a method computes for every pair of a sample and a channel. The forward passes take at most
- * `size` rows each. The target, which may be a function of the caller's, gets the logits (B, C) of the whole batch in its order,
- * once for each channel, so that what it reads for a row by its place, such as a label, belongs to that row whatever `size` is.
+ * `size` rows each. The target, which may be a function of the caller's, gets the logits (B, C) of the whole batch in its
+ * order, once for each channel, so that what it reads for a row by its place, such as a label, belongs to that row whatever
+ * `size` is.
  *
  * @param logitsOf the logits (n, C) of n pairs
  */
@@ -78,7 +79,7 @@ interface Run {
   readonly count: number;
 }
 
-/** A run in as few parts of at most `size` as possible, which are nearly equally long. */
+/** Splits a run into as few parts of at most `size` as possible, of nearly equal length. */
 function runsOf({ start, count }: Run, size: number): Run[] {
   const parts = Math.ceil(count / size);
   const bounds = Array.from({ length: parts + 1 }, (_, part) => start + Math.floor((part * count) / parts));

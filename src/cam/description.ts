@@ -1,12 +1,12 @@
 /**
- * What flags, help and documentation must know of a method of explanation. It is plain data, which loads without the engine; the method itself
- * is in `methods.ts`.
+ * The facts about an explanation method that flags, help and documentation use. This is plain data that loads without the
+ * engine; the method itself is in `methods.ts`.
  */
 export interface MethodDescription {
   readonly name: string;
   /**
-   * The map before ReLU: A is the target layer's output (B, K, h, w), s the score of the explained class, G = ∂(Σ_b s_b) / ∂A, and x the
-   * image.
+   * The map before ReLU: A is the target layer's output (B, K, h, w), s the score of the explained class, G = ∂(Σ_b s_b) / ∂A,
+   * and x the image.
    */
   readonly formula: string;
   /** Where it was published. */

@@ -6,8 +6,8 @@ import { eigh, solve, upcastHalf } from "../tensor/internal.ts";
  * less its mean, and v the first right singular vector of X, the projection X v as a map (B, h, w). Signed.
  *
  * Singular vectors have no sign of their own. Here the projection takes the one in which it correlates with Σ_k T_k, so that
- * the map is bright where the summands are large; pytorch-grad-cam keeps whatever LAPACK gives. Where a map has no variance it
- * is zero, where it holds NaN or infinity it is NaN. Differentiable where the first singular value is a simple one.
+ * the map is bright where the summands are large; pytorch-grad-cam keeps whatever LAPACK gives. A map without variance is zero;
+ * a map that holds NaN or infinity is NaN. The map is differentiable if the first singular value is simple.
  */
 export function principalComponent(summands: Tensor): Tensor {
   const [batch, , height, width] = summands.sizes as [number, number, number, number];

@@ -21,9 +21,12 @@ import { forwardPass, layerGradients, layersOf, type Pass, type ReshapeTransform
 import { explainingInPlace } from "./recorded-forward.ts";
 
 export interface ExplainOptions extends MethodSettings {
-  /** What the maps explain: the predicted class by default. */
+  /** The class or score that the maps explain; the predicted class by default. */
   targets?: Targets;
-  /** The layer whose maps are taken: its state-dict path, or the module; by default the model's `camLayer`, else its last layer that gives maps. */
+  /**
+   * The layer whose maps are taken: its state-dict path, or the module; by default the model's `camLayer`, else its last layer
+   * that gives maps.
+   */
   layer?: string | Module;
   /** Several layers, whose maps are fused: resized to the image, scaled, averaged. */
   layers?: readonly (string | Module)[];
@@ -33,13 +36,16 @@ export interface ExplainOptions extends MethodSettings {
   relu?: boolean;
   /** True: maps of the image's size; false: as the layer gives them; or [height, width]. */
   upsample?: boolean | readonly [number, number];
-  /** Scales each map to [0, 1] (true: by its own range, eps a share of 1e-8 of it, so that the unit of the logits does not matter). */
+  /**
+   * Scales each map to [0, 1] (true: by its own range, eps a share of 1e-8 of it, so that the unit of the logits does not
+   * matter).
+   */
   normalize?: boolean | NormalizeOptions;
   /** The mean of six maps: of the image and its mirror image, each times 0.9, 1 and 1.1: pytorch-grad-cam's `aug_smooth`. */
   augSmooth?: boolean;
   /** The first principal component of the summands in place of their sum: pytorch-grad-cam's `eigen_smooth`. */
   eigenSmooth?: boolean;
-  /** Whose conventions hold where libraries differ. */
+  /** The library whose conventions are followed if libraries differ. */
   convention?: Convention;
   /** Whether the maps carry a graph to the parameters, for a loss. AblationCAM and ScoreCAM have none. */
   createGraph?: boolean;
@@ -70,15 +76,16 @@ interface Request {
  * forward pass. Each method's formula is with its function; `METHODS` lists them.
  *
  * Raw maps are resized bilinearly to the image and scaled to [0, 1] one by one; a map that the ReLU kills is zero. The model
- * runs in evaluation mode. Parameters, `.grad`, modes, batch-norm statistics and the random generator stay as they are, also
- * where it throws. Under `autocast` the network computes in 16 bits and the maps in 32.
+ * runs in evaluation mode. Parameters, `.grad`, modes, batch-norm statistics and the random generator stay as they are, even if
+ * it throws. Under `autocast` the network computes in 16 bits and the maps in 32.
  *
  * @example
  * const { maps } = explain(model, images, { method: "LayerCAM", targets: labels });
  * const { maps: each } = explain(model, images, { method: ["GradCAM", "ScoreCAM"] });  // each.GradCAM, each.ScoreCAM
  *
- * @throws E_CONFIG for an unknown method or layer, with the nearest, or a layer that gives no maps; E_SHAPE for targets of another
- *   number, or images that the model cannot take; E_ARGUMENT for a target out of range or an option that does not fit the method
+ * @throws E_CONFIG for an unknown method or layer, with the nearest, or a layer that gives no maps; E_SHAPE for targets of
+ *   another number, or images that the model cannot take; E_ARGUMENT for a target out of range or an option that does not fit
+ *   the method
  */
 export function explain(
   model: Module,
@@ -255,7 +262,7 @@ function checkOptions(options: ExplainOptions, methods: readonly NamedMethod[]):
   }
 }
 
-/** Sides beyond any picture's would only run out of memory. */
+/** The engine would run out of memory for sides larger than those of any picture. */
 const MOST_PIXELS = 16384;
 
 function expectUpsample(upsample: unknown): void {

@@ -8,7 +8,7 @@ import type { Pass } from "./pass.ts";
 import { logitsFor, recordedForward } from "./recorded-forward.ts";
 import { isUnused, scoreGradient } from "./target-gradient.ts";
 
-/** What one bias adds to a score, in each place where it is added. */
+/** The contribution of one bias to a score, at each position at which the bias is added. */
 export interface BiasTerm {
   /** b ⊙ ∂score/∂(output), of the output's shape */
   readonly values: Tensor;
@@ -18,10 +18,10 @@ export interface BiasTerm {
 
 /**
  * FullGrad: M = ψ(x ⊙ ∂score/∂x) + Σ over biases b of ψ(b ⊙ ∂score/∂(what b was added to)), ψ(T) = Σ over channels of |T_k|,
- * scaled to [0, 1] by (|T_k| − min) / (max − min + 1e-7) and resized bilinearly. Srinivas, Fleuret 2019, arXiv 1905.00780, with the
- * scale of each channel of pytorch-grad-cam. A batch norm's bias is the effective one, bias − mean · weight / √(var + eps). That
- * library takes convolutions and batch norms; here every other bias that is added to maps counts too, once for each time that its
- * layer runs. It takes all layers, whichever is asked for.
+ * scaled to [0, 1] by (|T_k| − min) / (max − min + 1e-7) and resized bilinearly. Srinivas, Fleuret 2019, arXiv 1905.00780, with
+ * the scale of each channel of pytorch-grad-cam. A batch norm's bias is the effective one, bias − mean · weight / √(var + eps).
+ * That library takes convolutions and batch norms; here every other bias that is added to maps counts too, once for each time
+ * that its layer runs. It takes all layers, whichever is asked for.
  */
 export function fullGrad(pass: Pass, options: ImageOptions): Tensor {
   const { input, biases } = fullGradTerms(pass, options);
@@ -35,10 +35,10 @@ export function fullGrad(pass: Pass, options: ImageOptions): Tensor {
 }
 
 /**
- * The full gradients: x ⊙ ∂score/∂x, and the term of each bias where it is added. For a network of layers with biases and of
- * ReLUs and poolings, the sum of them all is the score of each sample (their proposition 1).
+ * The full gradients: x ⊙ ∂score/∂x, and the term of each bias at each position. For a network of layers with biases, ReLUs and
+ * poolings, the sum of all of them is the score of each sample (their proposition 1).
  *
- * @throws E_ARGUMENT where the score does not depend on x; E_CONFIG for a module that adds its bias unseen
+ * @throws E_ARGUMENT if the score does not depend on x; E_CONFIG for a module that adds its bias where no tap sees it
  */
 export function fullGradTerms(
   { model, x }: Pick<Pass, "model" | "x">,
@@ -59,7 +59,7 @@ export function fullGradTerms(
   });
 }
 
-/** Gradients with zeros for biases that the score does not depend on, as those of an auxiliary head. */
+/** Gradients with zeros for biases that the score does not depend on, such as those of an auxiliary head. */
 function gradientsOf(score: Tensor, inputs: readonly Tensor[], createGraph: boolean): Tensor[] {
   try {
     return grad(score, inputs, { createGraph, retainGraph: true });
@@ -71,7 +71,7 @@ function gradientsOf(score: Tensor, inputs: readonly Tensor[], createGraph: bool
 }
 
 interface BiasTap {
-  /** What the bias was added to, with the bias. */
+  /** The sum of the bias and the tensor that it was added to. */
   readonly tap: Tensor;
   readonly added: Tensor;
   readonly channelDim: 1 | 3;
@@ -80,13 +80,13 @@ interface BiasTap {
 interface BiasedPass {
   readonly logits: Tensor;
   readonly taps: readonly BiasTap[];
-  /** Biases by the paths of their modules that were neither seen where they are added nor at the output of their module. */
+  /** Biases, by the paths of their modules, whose addition no tap saw, neither in place nor at the output of the module. */
   readonly unseen: ReadonlyMap<string, Tensor>;
 }
 
 /**
- * A forward pass that taps each result where a bias has just been added, before any activation; and for modules of the user's
- * that add their `bias` themselves, their output.
+ * A forward pass that taps each result where a bias has just been added, before any activation; for user-defined modules that
+ * add their `bias` themselves, it taps their output.
  */
 function biasedForward(model: Module, images: Tensor): BiasedPass {
   const taps: BiasTap[] = [];
@@ -119,7 +119,7 @@ function biasedForward(model: Module, images: Tensor): BiasedPass {
   return { logits, taps, unseen: new Map(unseen) };
 }
 
-/** The bias that a module of the user's has under the usual name. */
+/** The bias of a user-defined module, if it has one under the usual name. */
 function biasOf(module: Module): Tensor | null {
   const { bias } = module as { bias?: unknown };
   return bias instanceof Tensor ? bias : null;
@@ -131,7 +131,9 @@ function addedBy(module: Module, bias: Tensor, output: Tensor): Pick<BiasTap, "a
   return { added: channelDim === 3 ? bias.flatten() : bias.view([-1, 1, 1]), channelDim };
 }
 
-/** Whether a layer's output is (B, h, w, K): as it says, by its kind, or where its channels can stand nowhere else. */
+/**
+ * Whether a layer's output is (B, h, w, K): the layer says so, its class implies it, or no other dimension fits its channels.
+ */
 function hasChannelsLast(module: Module, bias: Tensor, output: Tensor): boolean {
   const { channelDim } = module as { channelDim?: unknown };
   if (channelDim === 1 || channelDim === 3) return channelDim === 3;
@@ -139,7 +141,7 @@ function hasChannelsLast(module: Module, bias: Tensor, output: Tensor): boolean 
   return output.sizes[1] !== bias.numel && output.sizes[3] === bias.numel;
 }
 
-/** Fails where the score depends on a bias that no tap has. */
+/** Fails if the score depends on a bias that no tap has. */
 function expectSeen(path: string, gradient: Tensor): void {
   if (gradient.detach().abs().max().item() === 0) return;
   throw new BatchCamError(

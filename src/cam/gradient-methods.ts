@@ -6,7 +6,7 @@ import { type ScaleOptions, scaleMaps } from "./normalize.ts";
 import type { Convention, ProbingOptions } from "./options.ts";
 import { forwardPass, layerGradients, type Pass, type TargetLayer } from "./pass.ts";
 
-/** What a layer contributes to its map: channel weights α (B, K) of its activations, or the summands (B, K, h, w) themselves. */
+/** A layer's contribution to its map: channel weights α (B, K) of its activations, or the summands (B, K, h, w) themselves. */
 export type MapTerms = { readonly weights: Tensor } | { readonly summands: Tensor };
 
 /** Activations A and gradients G = ∂(Σ_b score_b) / ∂A of a layer, both (B, K, h, w). */
@@ -38,8 +38,8 @@ export function layerCam({ activations, gradients }: LayerView): MapTerms {
 }
 
 /**
- * XGrad-CAM: M = ReLU(Σ_k α_k A_k), α_k = Σ_{h,w} G_k ⊙ A_k / (Σ_{h,w} A_k + 1e-7), zero where the denominator is. Fu et al. 2020,
- * arXiv 2008.02312. α is computed in float64.
+ * XGrad-CAM: M = ReLU(Σ_k α_k A_k), α_k = Σ_{h,w} G_k ⊙ A_k / (Σ_{h,w} A_k + 1e-7), zero if the denominator is zero. Fu et al.
+ * 2020, arXiv 2008.02312. α is computed in float64.
  */
 export function xGradCam({ activations, gradients }: LayerView): MapTerms {
   const [a, g] = [activations.to("float64"), gradients.to("float64")];
@@ -48,10 +48,10 @@ export function xGradCam({ activations, gradients }: LayerView): MapTerms {
 }
 
 /**
- * Grad-CAM++: M = ReLU(Σ_k α_k A_k), α_k = Σ_{h,w} a_k ⊙ ReLU(G_k), a_k = G_k² / (2 G_k² + (Σ_{h,w} A_k) G_k³ + 1e-6), zero where
- * G_k or the denominator is. Chattopadhay et al. 2018, arXiv 1710.11063, for a score whose higher derivatives are powers of G; as
- * pytorch-grad-cam. α is computed in float64, where G³ of float32's smallest and largest gradients is neither zero nor infinite.
- * In torch-cam's convention a_k = G_k²: version 0.5 divides a copy of it (`alpha[mask].div_(...)`).
+ * Grad-CAM++: M = ReLU(Σ_k α_k A_k), α_k = Σ_{h,w} a_k ⊙ ReLU(G_k), a_k = G_k² / (2 G_k² + (Σ_{h,w} A_k) G_k³ + 1e-6), zero if
+ * G_k or the denominator is zero. Chattopadhay et al. 2018, arXiv 1710.11063, for a score whose higher derivatives are powers
+ * of G; as pytorch-grad-cam. α is computed in float64, where G³ of float32's smallest and largest gradients is neither zero nor
+ * infinite. In torch-cam's convention a_k = G_k²: version 0.5 divides a copy of it (`alpha[mask].div_(...)`).
  */
 export function gradCamPlusPlus({ activations, gradients }: LayerView, convention: Convention): MapTerms {
   const g = gradients.to("float64");
@@ -62,8 +62,8 @@ export function gradCamPlusPlus({ activations, gradients }: LayerView, conventio
 }
 
 /**
- * α (B, K) = Σ_{h,w} ReLU(G) ⊙ G² / (2 G² + G³ + eps), zero where G² or the denominator is: with G² and G³ as given, B, K and 1 or
- * more pixels, in float64.
+ * α (B, K) = Σ_{h,w} ReLU(G) ⊙ G² / (2 G² + G³ + eps), zero if G² or the denominator is zero, with G² and G³ as given, B, K and
+ * 1 or more pixels, in float64.
  */
 function plusPlusWeights(
   gradients: Tensor,
@@ -77,19 +77,19 @@ function plusPlusWeights(
     .sum(SPACE);
 }
 
-/** What rounding leaves of a sum in float64 whose terms cancel, as a share of their magnitudes. */
+/** The rounding error of a float64 sum whose terms cancel, as a share of their magnitudes. */
 const ROUNDING = 2 ** -50;
 
 /**
- * a / b in float64, zero where b is a sum that cancels to what rounding leaves of it: neither its size nor its sign is then known.
- * `magnitude` is the sum of its terms' magnitudes.
+ * a / b in float64, zero if b is a sum that cancels down to its rounding error, because neither its size nor its sign is then
+ * known. `magnitude` is the sum of its terms' magnitudes.
  */
 function quotient(a: Tensor, b: Tensor, magnitude: Tensor): Tensor {
   const none = b.detach().abs().le(magnitude.mul(ROUNDING));
   return a.div(b.maskedFill(none, 1)).maskedFill(none, 0);
 }
 
-/** Σ_k α[b,k] · A[b,k] as batched products: α (B, K), A (B, K, h, w) → (B, h, w), float32 where A has 16 bits. */
+/** Σ_k α[b,k] · A[b,k] as batched products: α (B, K), A (B, K, h, w) → (B, h, w), float32 if A has 16 bits. */
 export function weightedSum(activations: Tensor, alpha: Tensor): Tensor {
   const [batch, , height, width] = activations.sizes as [number, number, number, number];
   const flat = activations.flatten(2); // (B, K, h·w)
@@ -102,9 +102,9 @@ export function weightedSum(activations: Tensor, alpha: Tensor): Tensor {
 }
 
 /**
- * A layer's signed map (B, h, w): the sum of its terms over the channels, or their first principal component. Each sample's weights
- * are divided by a power of two near the largest of them, which rounds nothing, and the map is multiplied by it again, so that no
- * product leaves float32's range. The map has the activations' dtype, or float64 if float32 could not hold it.
+ * A layer's signed map (B, h, w): the sum of its terms over the channels, or their first principal component. Each sample's
+ * weights are divided by a power of two near the largest of them, which rounds nothing, and the map is multiplied by it again,
+ * so that no product leaves float32's range. The map has the activations' dtype, or float64 if float32 could not hold it.
  */
 export function reduceTerms(activations: Tensor, terms: MapTerms, project: boolean): Tensor {
   if ("summands" in terms) return project ? principalComponent(terms.summands) : terms.summands.sum([1]);
@@ -121,16 +121,16 @@ export function reduceTerms(activations: Tensor, terms: MapTerms, project: boole
   return map.to(dtype).mul(scale.unsqueeze(2).to(dtype));
 }
 
-/** What a method makes of one layer. */
+/** The terms that a method computes for one layer. */
 export interface LayerTerms {
   readonly activations: Tensor;
   readonly terms: MapTerms;
 }
 
 /**
- * The last steps of every map that is made of layers: the terms of each layer are added up or projected, cut off at zero, resized and
- * scaled to [0, 1], and several layers are fused. The network may compute in 16 bits, but the maps do not: rounded before they are
- * scaled, they would lose a third of their quality.
+ * The last steps of every map that is made of layers: the terms of each layer are added up or projected, cut off at zero,
+ * resized and scaled to [0, 1], and several layers are fused. The network may compute in 16 bits, but the maps do not: rounded
+ * before they are scaled, they would lose a third of their quality.
  */
 export function mapOfTerms(layers: readonly LayerTerms[], options: ScaleOptions & { project: boolean }): Tensor {
   return autocast({ enabled: false }, () =>
@@ -153,9 +153,9 @@ const powerOfTwo = (value: number) => (value > 0 && value < Infinity ? 2 ** Math
 const isOrdinary = (largest: number) => !(largest > 1e37 || (largest > 0 && largest < 1e-30));
 
 /**
- * Smooth Grad-CAM++: M = ReLU(Σ_k α_k A_k), α_k = Σ_{h,w} ReLU(D₁) ⊙ D₂ / (2 D₂ + Σ_{h,w} D₃ ⊙ A_k + 1e-8), D_n the mean of G_kⁿ over
- * noisy copies of the image, A that of the image itself. Omeiza et al. 2019, arXiv 1908.01224, with torch-cam's D₂ for the
- * numerator; that library takes D₁, and the activations of the sum, from its last noisy copy alone.
+ * Smooth Grad-CAM++: M = ReLU(Σ_k α_k A_k), α_k = Σ_{h,w} ReLU(D₁) ⊙ D₂ / (2 D₂ + Σ_{h,w} D₃ ⊙ A_k + 1e-8), D_n the mean of
+ * G_kⁿ over noisy copies of the image, A that of the image itself. Omeiza et al. 2019, arXiv 1908.01224, with torch-cam's D₂
+ * for the numerator; that library takes D₁, and the activations of the sum, from its last noisy copy alone.
  */
 export function smoothGradCamPlusPlus(pass: Pass, layer: TargetLayer, options: ProbingOptions): MapTerms {
   const { target, createGraph, settings } = options;

@@ -25,8 +25,8 @@ export function saliency({ model, x }: Pass, options: ImageOptions): Tensor {
 }
 
 /**
- * SmoothGrad: max over channels of |mean over noisy copies of ∂score / ∂x|, with normal noise of deviation 0.15 (max x − min x) of
- * the image, or as given; the draws are the same for every image (`noiseLike`). Smilkov et al. 2017, arXiv 1706.03825.
+ * SmoothGrad: max over channels of |mean over noisy copies of ∂score / ∂x|, with normal noise of deviation 0.15 (max x − min x)
+ * of the image, or as given; the draws are the same for every image (`noiseLike`). Smilkov et al. 2017, arXiv 1706.03825.
  */
 export function smoothGrad({ model, x }: Pass, options: ImageOptions): Tensor {
   const range = x.amax([1, 2, 3], { keepDims: true }).sub(x.amin([1, 2, 3], { keepDims: true }));
@@ -70,7 +70,8 @@ function baselineOf(x: Tensor, baseline: Tensor | undefined): Tensor {
 
 /**
  * Guided backpropagation: max over channels of |∂score / ∂x| where each ReLU lets a gradient pass only if it and the ReLU's
- * input are positive. Springenberg et al. 2014, arXiv 1412.6806. It hardly depends on the class: a baseline, no explanation.
+ * input are positive. Springenberg et al. 2014, arXiv 1412.6806. It hardly depends on the class: it is a baseline, not an
+ * explanation.
  *
  * @throws E_CONFIG for a model without a ReLU
  */
@@ -83,13 +84,16 @@ export function guidedBackprop({ model, x }: Pass, options: ImageOptions): Tenso
   );
 }
 
-/** A point of [0, 1] and its weight in a sum that stands for an integral. */
+/** A point of [0, 1] and its weight in a sum that approximates an integral. */
 export interface Node {
   readonly point: number;
   readonly weight: number;
 }
 
-/** Gauss-Legendre quadrature on [0, 1] with n points, exact for polynomials of degree 2n − 1: roots of the Legendre polynomial P_n by Newton's method. */
+/**
+ * Gauss-Legendre quadrature on [0, 1] with n points, exact for polynomials of degree 2n − 1: roots of the Legendre polynomial
+ * P_n by Newton's method.
+ */
 export function gaussLegendre(n: number): Node[] {
   return Array.from({ length: n }, (_, i) => {
     let root = Math.cos((Math.PI * (i + 0.75)) / (n + 0.5));
@@ -113,9 +117,9 @@ function legendre(n: number, z: number): { value: number; derivative: number } {
 }
 
 export interface NoiseOptions {
-  /** Copies, where the noise is not given. */
+  /** The number of copies, used if the noise itself is not given. */
   samples: number;
-  /** Of normal noise: a number, or a tensor that broadcasts to x. */
+  /** Standard deviation of the normal noise: a number, or a tensor that broadcasts to x. */
   deviation: number | Tensor;
   /** A number in place of the deviation, or the noise itself (n, ...x). */
   noise?: number | Tensor;
@@ -123,13 +127,14 @@ export interface NoiseOptions {
 }
 
 /**
- * The offsets of noisy copies of x, one by one; each is broadcast over the batch unless the deviation has a value for each image.
+ * The offsets of noisy copies of x, one by one; each is broadcast over the batch unless the deviation has a value for each
+ * image.
  *
- * The draws are functions of the seed and of the size of one image alone: every image gets the same ones. So the map of an image is
- * the same by itself and in any batch, at any place, and it changes smoothly with the image. Draws that depended on the image's
- * values would be others for its neighbours, however near. The engine's generator is left as it was.
+ * The draws are functions of the seed and of the size of one image alone: every image gets the same ones. So the map of an
+ * image is the same by itself and in any batch, at any place, and it changes smoothly with the image. Draws that depended on
+ * the image's values would differ even for almost equal images. The engine's generator is left as it was.
  *
- * @throws E_SHAPE where the noise given does not fit x
+ * @throws E_SHAPE if the given noise does not fit x
  */
 export function noiseLike(x: Tensor, { samples, deviation, noise, seed = 0 }: NoiseOptions): Tensor[] {
   if (isTensor(noise)) return givenNoise(x, noise as Tensor);

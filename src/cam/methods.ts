@@ -37,7 +37,7 @@ export interface LayerMethod {
 export interface ProbingMethod {
   readonly kind: "probing";
   readonly differentiable: boolean;
-  /** Whether it puts something in the place of the layer's output, which must then be (B, K, h, w) as it is. */
+  /** Whether it replaces the layer's output, which must then be (B, K, h, w) without a transform. */
   readonly replacesOutput?: boolean;
   terms(pass: Pass, layer: TargetLayer, options: ProbingOptions): MapTerms;
 }
@@ -45,7 +45,7 @@ export interface ProbingMethod {
 /** Maps at the image's size that belong to no layer. */
 export interface ImageMethod {
   readonly kind: "image";
-  /** Whether the map has a sign, which `relu` then takes the magnitude of. */
+  /** Whether the map is signed; `relu` then takes its magnitude. */
   readonly signed?: boolean;
   map(pass: Pass, options: ImageOptions): Tensor;
 }

@@ -8,8 +8,8 @@ export interface NormalizeOptions {
   /** Added to each map's range; a large one fades weak maps out. */
   eps?: number;
   /**
-   * Whether eps is a share of the map's own range (false): `(M − min) / ((max − min) (1 + eps))`, so that a map and any multiple of
-   * it, however small, give the same.
+   * Whether eps is a share of the map's own range (false): `(M − min) / ((max − min) (1 + eps))`, so that a map and any
+   * multiple of it, however small, give the same.
    */
   relative?: boolean;
 }
@@ -36,7 +36,7 @@ export function normalizeMaps(maps: Tensor, options: NormalizeOptions = {}): Ten
   const constant = range.detach().eq(0);
   const varies = constant.logicalNot().to(wide.dtype);
   const shifted = wide.sub(lowest);
-  // The reciprocal of a range alone, without an eps, may overflow: there the map is divided.
+  // The reciprocal of a range alone, without an eps, may overflow, so the map is divided instead.
   if (relative) return shifted.div(range.mul(1 + eps).maskedFill(constant, 1)).mul(varies);
   return shifted.mul(range.add(eps).reciprocal().mul(varies));
 }
@@ -58,13 +58,13 @@ export interface ScaleOptions {
   /** Whether negative values are cut off first. */
   relu: boolean;
   convention: Convention;
-  /** Of the image. */
+  /** [height, width] of the image. */
   size: readonly [number, number];
   /** True: to the image's size; false: as the layer gives them; or a size. */
   upsample: boolean | readonly [number, number] | undefined;
-  /** What is given to `normalizeMaps`; false leaves the maps as they are. */
+  /** The options of `normalizeMaps`; false leaves the maps as they are. */
   normalize: false | NormalizeOptions;
-  /** Of the result. */
+  /** The dtype of the result. */
   dtype: DType;
 }
 

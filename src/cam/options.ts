@@ -4,7 +4,7 @@ import { Tensor, tensor } from "../tensor/index.ts";
 import { isTensor, readLabels } from "../tensor/internal.ts";
 
 /**
- * What maps explain, sample by sample:
+ * The class or score that the maps explain, sample by sample:
  * - `"prediction"`: the class with the largest logit; `{ kth: k }`: the k-th most probable class, 1 being the prediction;
  * - a class for every sample: an integer tensor (B) or an array of B numbers, or one number for all of them;
  * - a function of logits (B, C) that gives scores (B), each of its own row: `(logits) => logits.logSoftmax(1).select(1, 3)`. It
@@ -24,7 +24,7 @@ export type ScoreFunction = (logits: Tensor) => Tensor;
 
 /** One score for each sample, of which maps are made. */
 export interface Target {
-  /** (B), int64: the class of each sample; null where a function scores them. */
+  /** (B), int64: the class of each sample; null if a function scores them. */
   readonly classes: Tensor | null;
   /** Scores (B) of logits (B, C), the rows of the whole batch in their order. */
   score(logits: Tensor): Tensor;
@@ -39,7 +39,7 @@ export function classTarget(classes: Tensor): Target {
  * Reads targets against the logits (B, C) of the batch that they belong to.
  *
  * @returns one target, or with "all" one for each class
- * @throws E_SHAPE where their number is not B; E_ARGUMENT for a class or a rank out of range, or what is no target
+ * @throws E_SHAPE if their number is not B; E_ARGUMENT for a class or a rank out of range, or a value that is not a target
  */
 export function readTargets(operation: string, targets: Targets, logits: Tensor): Target[] {
   const [count, numClasses] = logits.sizes as [number, number];
@@ -89,13 +89,13 @@ function scoreFunction(operation: string, fn: ScoreFunction): Target["score"] {
   };
 }
 
-/** What single methods can be told; each has the default of its paper or of the library that it is compared with. */
+/** Settings of single methods; each has the default of its paper or of the library that it is compared with. */
 export interface MethodSettings {
   /** SmoothGrad (25), SmoothGradCAM++ (4): noisy copies of each image. */
   samples?: number;
   /**
-   * Deviation of their normal noise in units of x: 0.15 of each image's range for SmoothGrad, 0.3 for SmoothGradCAM++; or the noise
-   * itself, (copies, B, C, H, W).
+   * Deviation of their normal noise in units of x: 0.15 of each image's range for SmoothGrad, 0.3 for SmoothGradCAM++; or the
+   * noise itself, (copies, B, C, H, W).
    */
   noise?: number | Tensor;
   /** IntegratedGradients: points of the path (50). */
@@ -104,7 +104,9 @@ export interface MethodSettings {
   baseline?: Tensor;
   /** Seed of the noise (0), which is the same for every image of a call. The engine's generator is left as it was. */
   seed?: number;
-  /** AblationCAM, ScoreCAM: most images of one forward pass; by default what `memoryLimit` allows, up to 128. */
+  /**
+   * AblationCAM, ScoreCAM: the largest number of images in one forward pass; by default what `memoryLimit` allows, up to 128.
+   */
   chunkSize?: number;
   /** AblationCAM, ScoreCAM: bytes that a forward pass may take, roughly (1 GiB). */
   memoryLimit?: number;
@@ -121,26 +123,26 @@ export function checkSettings(operation: string, settings: MethodSettings): void
     expectNumber(`${operation}: memoryLimit`, memoryLimit, "be a number > 0", (n) => n > 0);
 }
 
-/** What a method of the whole image works on, but for the images. */
+/** The input of a method for whole images, except the images. */
 export interface ImageOptions {
   target: Target;
   settings: MethodSettings;
   createGraph: boolean;
 }
 
-/** What a method works on that runs the model itself. */
+/** The input of a method that runs the model itself. */
 export interface ProbingOptions extends ImageOptions {
   convention: Convention;
 }
 
 /**
- * Whose conventions the maps follow where libraries differ:
- * - "batch-cam" (default): resize to the image, then one min-max with eps 1e-8; several layers are scaled, resized, averaged and
- *   scaled again;
+ * The library whose conventions the maps follow if libraries differ:
+ * - "batch-cam" (default): resize to the image, then one min-max with eps 1e-8; several layers are scaled, resized, averaged
+ *   and scaled again;
  * - "pytorch-grad-cam" (1.5): min-max with eps 1e-7, resize, average over the layers, min-max again;
  * - "torch-cam" (0.5): min-max with eps 1e-8 at the map's own size, resized only where `upsample` asks for it; of several
- *   layers, resized to the largest of their maps, the largest value; Grad-CAM++ without its denominator; Score-CAM's channels scaled before they are resized, between half
- *   pixels.
+ *   layers, resized to the largest of their maps, the largest value; Grad-CAM++ without its denominator; Score-CAM's channels
+ *   scaled before they are resized, between half pixels.
  */
 export type Convention = "batch-cam" | "pytorch-grad-cam" | "torch-cam";
 export const CONVENTIONS = ["batch-cam", "pytorch-grad-cam", "torch-cam"] as const satisfies Convention[];

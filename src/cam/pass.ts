@@ -28,7 +28,7 @@ export interface TargetLayer {
   readonly runs: number;
   /** Whether the layer returned its input or a view of it, and that memory was changed in place afterwards. */
   readonly sharesInput: boolean;
-  /** A (B, K, h, w): the output, reshaped where a transform is given. */
+  /** A (B, K, h, w): the output, reshaped if a transform is given. */
   readonly activations: Tensor;
 }
 
@@ -46,15 +46,16 @@ export interface Pass {
 export interface PassOptions {
   layers: readonly (readonly [path: string, module: Module])[];
   /**
-   * What is recorded for gradients: nothing; what follows the target layers, which become leaves (the layers before the first
-   * of them then cost no more than at inference); or the whole pass, so that gradients reach the parameters.
+   * The part of the pass that is recorded for gradients: nothing; only what follows the target layers, which become leaves (the
+   * layers before the first of them then cost no more than at inference); or the whole pass, so that gradients reach the
+   * parameters.
    */
   record: "nothing" | "behind the layers" | "everything";
   reshapeTransform?: ReshapeTransform | undefined;
 }
 
 /**
- * @throws E_CONFIG for a layer that did not run, or whose output is no map; E_SHAPE for logits that are not (B, classes)
+ * @throws E_CONFIG for a layer that did not run, or whose output is not a map; E_SHAPE for logits that are not (B, classes)
  */
 export function forwardPass(model: Module, x: Tensor, options: PassOptions): Pass {
   const { layers, record, reshapeTransform } = options;
@@ -130,12 +131,14 @@ function tappedForward(
     return handleOutputs(handlers, () => logitsFor(model, x));
   };
   let logits = record === "everything" ? enableGrad(forward) : fromFirstLayer(forward);
-  // A layer within a noGrad of the model's own, as a frozen backbone's, cannot turn recording on for what follows it.
+  // A layer inside the model's own noGrad (a frozen backbone) cannot turn recording on for the layers that follow.
   if (record === "behind the layers" && !logits.requiresGrad) logits = enableGrad(forward);
   return { logits, taps, runs, shared: watch.changed() };
 }
 
-/** Runs a pass that begins to record at its first target layer. If a view made before is written to, it records from the start. */
+/**
+ * Runs a pass that begins to record at its first target layer. If a view made before is written to, it records from the start.
+ */
 function fromFirstLayer(forward: () => Tensor): Tensor {
   try {
     return noGrad(forward);
@@ -187,7 +190,7 @@ function reshaped(output: Tensor, reshapeTransform: ReshapeTransform | undefined
 /**
  * G = ∂(Σ_b score_b) / ∂A (B, K, h, w) of each target layer, by one vector-Jacobian product for the batch.
  *
- * @throws E_ARGUMENT where the score does not depend on a layer
+ * @throws E_ARGUMENT if the score does not depend on a layer
  */
 export function layerGradients(pass: Pass, target: Target, createGraph: boolean): Tensor[] {
   const taps = pass.layers.map(({ tap }) => tap);
@@ -202,8 +205,8 @@ export function layerGradients(pass: Pass, target: Target, createGraph: boolean)
 type NamedLayer = readonly [path: string, module: Module];
 
 /**
- * The layers that are asked for, with their paths: those given, else the model's `camLayer`, else its last layer that gives maps of
- * more than one cell.
+ * The layers that are asked for, with their paths: those given, else the model's `camLayer`, else its last layer that gives
+ * maps of more than one cell.
  *
  * @throws E_CONFIG for a path or a module that the model lacks, or a model without any map
  */

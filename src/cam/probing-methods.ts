@@ -32,7 +32,10 @@ export function scoreCam(pass: Pass, layer: TargetLayer, { target, settings, con
   return { weights: scores.softmax(1) };
 }
 
-/** What is added to the ranges of a sample's channels: (B, 1, 1). It is a share of the largest one, so that the unit of A does not matter. */
+/**
+ * The eps that is added to the ranges of a sample's channels: (B, 1, 1). It is a share of the largest range, so that the unit
+ * of A does not matter.
+ */
 function epsOf(activations: Tensor, convention: Convention): Tensor {
   const ranges = activations.amax([2, 3]).sub(activations.amin([2, 3])); // (B, K)
   const unit = convention === "batch-cam" ? ranges.amax([1]) : onesLike(ranges.select(1, 0));
@@ -58,13 +61,13 @@ function scaled(maps: Tensor, eps: Tensor): Tensor {
 }
 
 /**
- * Ablation-CAM: M = ReLU(Σ_k α_k A_k), α_k = (s − s_k) / |s|, s the score and s_k the score with channel k of A set to zero; zero
- * where s is. Desai, Ramaswamy 2020, who divide by s, and so does convention "pytorch-grad-cam": of a negative score the sign of
- * every weight is then turned over, and the map shows what speaks against the class. pytorch-grad-cam sets the channel to zero
- * only where the smallest activation of the image is exactly 0 (behind a ReLU as a rule), else to that minimum less 1e7; maps of
- * layers with negative values differ.
+ * Ablation-CAM: M = ReLU(Σ_k α_k A_k), α_k = (s − s_k) / |s|, s the score and s_k the score with channel k of A set to zero;
+ * zero if s is zero. Desai, Ramaswamy 2020. They divide by s, and so does convention "pytorch-grad-cam": a negative score then
+ * flips the sign of every weight, and the map shows the evidence against the class. pytorch-grad-cam sets the channel to zero
+ * only where the smallest activation of the image is exactly 0 (behind a ReLU as a rule), else to that minimum less 1e7; maps
+ * of layers with negative values differ.
  *
- * The B·K ablations run in chunks. Where the logits depend on the image through the layer alone, only what follows the layer
+ * The B·K ablations run in chunks. If the logits depend on the image only through the layer, only what follows the layer
  * is computed for each of them.
  */
 export function ablationCam(
@@ -91,7 +94,7 @@ export function ablationCam(
   return { weights: drop.div(divisor.to("float64").maskedFill(none, 1)).maskedFill(none, 0) };
 }
 
-/** The layer, of which `sharesInput` says whether what reads its input beside it has to see what replaces its output. */
+/** The layer with `sharesInput` set if other readers of its input have to see the replacement of its output. */
 function asItIsRead(pass: Pass, layer: TargetLayer): TargetLayer {
   if (!layer.sharesInput) return layer;
   const apart = { ...layer, sharesInput: false };
@@ -99,7 +102,7 @@ function asItIsRead(pass: Pass, layer: TargetLayer): TargetLayer {
   return agree(logits, pass.logits) ? apart : layer;
 }
 
-/** The logits of images whose output at a layer, in its last run, is replaced; the model may overwrite what replaces it. */
+/** The logits of images whose output at a layer, in its last run, is replaced; the model may overwrite the replacement. */
 function logitsFrom(
   { model }: Pass,
   { module, runs, sharesInput }: TargetLayer,
@@ -115,7 +118,7 @@ function logitsFrom(
 }
 
 /**
- * Whether the score depends on the image through this layer's output and by no other way: whether another image, one for all samples,
+ * Whether the score depends on the image only through this layer's output: whether another image, one for all samples,
  * gives what the samples' own images give, with the outputs as they are, with every other channel removed and with none left.
  */
 function isOnlyWay(pass: Pass, layer: TargetLayer, target: Target): boolean {
@@ -135,7 +138,7 @@ function isOnlyWay(pass: Pass, layer: TargetLayer, target: Target): boolean {
       .view([1, -1, 1, 1]);
     return [output, output.mul(even), output.mul(0)].every((probe) => {
       try {
-        // One sample more than there are, so that code which reckons with the batch's size is found out.
+        // One extra sample, to detect code that depends on the batch size.
         const longer = cat([probe, probe.narrow(0, 0, 1)]);
         const logits = logitsFrom(pass, layer, { images: other, output: longer }).narrow(0, 0, count);
         const wanted = target.score(logitsFrom(pass, layer, { images: pass.x.detach(), output: probe.clone() }));
@@ -146,7 +149,7 @@ function isOnlyWay(pass: Pass, layer: TargetLayer, target: Target): boolean {
           .mul(tolerance * 1e-2); // a share of the scores, so that their unit does not matter
         return error.sub(wanted.abs().mul(tolerance)).sub(rounding).max().item() <= 0;
       } catch {
-        return false; // whatever the model says to a batch of one, it is asked for its own images instead
+        return false; // the model may reject other images or batch sizes; it then runs on its own images
       }
     });
   });

@@ -4,9 +4,9 @@ import { type Registry, registryOf } from "../registry.ts";
 import { grad, logSoftmax, noGrad, rand, type Tensor, zeros } from "../tensor/index.ts";
 import { BASELINES, type BaselineDescription, type BaselineName } from "./description.ts";
 
-/** What a baseline sees of a step. */
+/** The input that a training step gives to a baseline. */
 export interface BaselineInput {
-  /** (B, C, H, W), normalised; where the baseline differentiates by them, a leaf that requires gradients. */
+  /** (B, C, H, W), normalised; a leaf that requires gradients if the baseline differentiates with respect to them. */
   images: Tensor;
   /** (B, C), float32, computed from `images` with their graph */
   scores: Tensor;
@@ -28,7 +28,7 @@ export interface Baseline extends BaselineDescription {
   term(input: BaselineInput): Tensor;
 }
 
-/** What a step needs that no baseline guides. */
+/** The needs of a step without a baseline. */
 const NOTHING: BaselineDescription["needs"] = { masks: false, maps: false, inputGradient: false };
 
 /** Which parts of a step a baseline needs; none of them without a baseline. */
@@ -44,8 +44,8 @@ export function baselineNeeds(name: string | undefined): BaselineDescription["ne
  * - `rrr-g`: the same of Grad-CAM maps, `mean_b Σ (A_b ⊙ M_b)² / Σ A_b` (Schramowski et al., arXiv 2001.05371)
  * - `hint`: a reward for maps on the object, `mean_b Σ (R_b ⊙ (1 − M_b))² / Σ R_b`, R the object's pixels outside of A
  *   (after Selvaraju et al., arXiv 1902.03751, as the XIL typology, Friedrich et al. 2023, writes it)
- * - `saliency-guided`: `KL(p(x) ‖ p(x̃))`, x̃ the image whose less salient half of the pixels is drawn anew between its least and its
- *   largest value; saliency is |∂s_y/∂x| without a graph (Ismail et al., arXiv 2111.14338)
+ * - `saliency-guided`: `KL(p(x) ‖ p(x̃))`, x̃ the image in which the less salient half of the pixels is replaced by random
+ *   values between its smallest and its largest value; saliency is |∂s_y/∂x| without a graph (Ismail et al., arXiv 2111.14338)
  *
  * All but the last see annotations, which the losses of Batch-CAM do without.
  *
@@ -105,7 +105,10 @@ function saliency(images: Tensor, scores: Tensor, labels: Tensor): Tensor {
   return (grad(own, images, { retainGraph: true })[0] as Tensor).detach().abs().sum([1]);
 }
 
-/** Images whose less salient half of the pixels is drawn between each image's least and largest value. */
+/**
+ * Images in which the less salient half of the pixels is replaced by random values between the image's smallest and largest
+ * value.
+ */
 function withoutLessSalient(images: Tensor, salient: Tensor): Tensor {
   const [batch = 0, channels = 0, height = 0, width = 0] = images.sizes;
   const pixels = height * width;

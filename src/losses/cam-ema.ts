@@ -51,7 +51,7 @@ export class CamEma {
     );
   }
 
-  /** What a checkpoint must hold to continue. */
+  /** The tensors that a checkpoint needs to continue. */
   state(): Map<string, Tensor> {
     return new Map([
       ["camEma.prototypes", this.prototypes],
@@ -59,7 +59,7 @@ export class CamEma {
     ]);
   }
 
-  /** Copies a `state` in. Everything is checked first, so that a failure leaves this one as it was. */
+  /** Copies a `state` into this object. Everything is checked first, so that a failure changes nothing. */
   loadState(state: ReadonlyMap<string, Tensor>): void {
     expectMap("CamEma.loadState: state", state);
     const pairs = Array.from(this.state(), ([name, target]) => {

@@ -1,12 +1,14 @@
 /**
- * What flags, help, documentation and reports must know of a distance between a map and its prototype. It is plain data, which loads without
- * the engine; the function itself is in `distance.ts`.
+ * The facts about a distance between a map and its prototype that flags, help, documentation and reports use. This is plain
+ * data that loads without the engine; the function itself is in `distance.ts`.
  */
 export interface DistanceDescription {
   readonly name: string;
-  /** What it measures, with its formula. */
+  /** The quantity that it measures, with its formula. */
   readonly summary: string;
-  /** Weight of the Prototype Loss if the config gives none: the one with which maps of about the same quality come out. */
+  /**
+   * Weight of the Prototype Loss if the config gives none: chosen so that all distances give maps of about the same quality.
+   */
   readonly lambda: number;
 }
 
@@ -26,11 +28,11 @@ export type DistanceName = (typeof DISTANCES)[number]["name"];
 /** A published way to guide a network, to compare with. Its term is in `baselines.ts`. */
 export interface BaselineDescription {
   readonly name: string;
-  /** What it does, in a few words. */
+  /** Its purpose in a few words. */
   readonly summary: string;
   /** Where it was published. */
   readonly source: string;
-  /** The parts of a step that it needs: masks of what should not matter, maps, and gradients by the images. */
+  /** The parts of a step that it needs: masks of what should not matter, maps, and gradients with respect to the images. */
   readonly needs: { readonly masks: boolean; readonly maps: boolean; readonly inputGradient: boolean };
 }
 

@@ -74,7 +74,10 @@ export function meanDistance(operation: string, distance: Distance, [x, y]: read
   );
 }
 
-/** The same by one kernel, which differentiates by x alone; null if the kernel does not know the distance or cannot take these images. */
+/**
+ * The same in one kernel, which differentiates only with respect to x; null if the kernel does not know the distance or cannot
+ * take these images.
+ */
 function fused(distance: Distance, [x, y]: readonly [Tensor, Tensor]): Tensor | null {
   const kind = KNOWN.items.find((item) => item.distance === distance)?.kernel;
   const [, height = 0, width = 0] = x.sizes;
@@ -109,13 +112,13 @@ export function ssimWindow(height: number, width: number): number {
  *
  *     SSIM = (2μₓμᵧ + C₁)(2σₓᵧ + C₂) / ((μₓ² + μᵧ² + C₁)(σₓ² + σᵧ² + C₂)),  C₁ = (k₁L)², C₂ = (k₂L)²
  *
- * averaged over the windows that lie inside the image (no padding) and over channels. Means and variances are weighted by
- * a Gaussian window. Agrees with pytorch-msssim and with scikit-image's gaussian_weights; torchmetrics pads instead. Computed in
- * float64, less whole multiples of the data range, so that an offset costs no digits. Images in float64 are compared with
- * pytorch-msssim's own window, whose weights were rounded to float32, so that their sum misses one by up to 9e-8. That shows on constant
- * images alone, where it moves the variance by that share of the squared mean: there, variances are never negative here, as
- * pytorch-msssim's can be. For values within the data range and σ 1.5 the result is within 2e-5 of the formula, and within 3e-5 of
- * pytorch-msssim. For images in other dtypes the window is divided by its sum.
+ * averaged over the windows inside the image (no padding) and over channels. Means and variances are weighted by
+ * a Gaussian window. Agrees with pytorch-msssim and with scikit-image's gaussian_weights; torchmetrics pads instead. Computed
+ * in float64, less whole multiples of the data range, so that an offset costs no digits. Images in float64 are compared with
+ * pytorch-msssim's own window, whose weights were rounded to float32, so that their sum differs from one by up to 9e-8. The
+ * difference matters only for constant images, whose variance it changes by that share of the squared mean. Such a variance can
+ * be negative in pytorch-msssim, but not here. For values within the data range and σ 1.5 the result is within 2e-5 of the
+ * formula, and within 3e-5 of pytorch-msssim. For images in other dtypes the window is divided by its sum.
  *
  * Wang et al., Image quality assessment, 2004.
  *

@@ -32,7 +32,7 @@ export function prototypeLoss(
 
 export interface BatchCamLossOptions {
   distance?: DistanceName | Distance;
-  /** What the maps of a class are held against: its prototype, or their own mean in this batch. */
+  /** The target that the maps of a class are compared with: its prototype, or their own mean in this batch. */
   target?: "prototype" | "batch-mean";
   /** P (C, H, W), for target "prototype"; they carry no gradient. */
   prototypes?: Tensor;
@@ -45,7 +45,7 @@ export interface BatchCamLossOptions {
  *
  * - "prototype": mean over the classes present of `d(mean_{b: y_b=c} M_b, P_c)`
  * - "batch-mean": `mean_b d(M_b, mean of the maps of class y_b in this batch)`. Alone it collapses to all-zero maps, which
- *   agree perfectly; use it beside the Prototype Loss, at a quarter of its weight or less.
+ *   agree perfectly; combine it with the Prototype Loss, at a quarter of that weight or less.
  *
  * @param maps M (B, H, W), normalised to [0, 1]
  * @param labels y (B)

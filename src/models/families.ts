@@ -22,7 +22,7 @@ export function familyOf(name: string, families: readonly ModelFamily[] = FAMILI
   return families.find(({ models }) => models.includes(name));
 }
 
-/** What a model must be told of images whose smaller side is `side`; `given` are the options that the user chose. */
+/** The options that a model needs for images whose smaller side is `side`; `given` are the options that the user chose. */
 export function optionsForImages(
   name: string,
   side: number,

@@ -1,15 +1,16 @@
 import type { z } from "zod";
 
 /**
- * What flags, help, documentation and the choice of options must know of a model family. It is plain data, so that `batch-cam --help`
- * need not load the engine; the network itself and the recognition of its weights are in the family's `family.ts`.
+ * The facts about a model family that flags, help, documentation and the choice of options use. This is plain data, so that
+ * `batch-cam --help` need not load the engine; the network itself and the recognition of its weights are in the family's
+ * `family.ts`.
  */
 export interface FamilyDescription {
   /** The family, as help texts call it. */
   readonly name: string;
   /** Names of its models, smallest first. */
   readonly models: readonly string[];
-  /** What it is, in a few words. */
+  /** A description in a few words. */
   readonly summary: string;
   /** Where it was published. */
   readonly source: string;
@@ -23,6 +24,6 @@ export interface FamilyDescription {
   readonly smallStem: Readonly<Record<string, unknown>>;
   /** The options that choose the stem. */
   readonly stemOptions: readonly string[];
-  /** What to change if the model cannot take the data set's images. */
+  /** The change to suggest if the model cannot take the data set's images. */
   readonly misfitAdvice: string;
 }

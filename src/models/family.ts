@@ -7,13 +7,15 @@ export interface WeightsView {
   readonly weights: ReadonlyMap<string, Tensor>;
   /** Whether any name matches. */
   has(pattern: RegExp): boolean;
-  /** Shape of `<layer>.weight`; empty if there is none. */
+  /** Shape of `<layer>.weight`; empty if the layer has no weight. */
   shapeOf(layer: string): readonly number[];
   /** How many different first groups the pattern finds in the names: the blocks of a stage. */
   count(pattern: RegExp): number;
 }
 
-/** What a family says of weights: the model and options that they are for, or what they look like if this project lacks it. */
+/**
+ * A family's answer about weights: the model and options that they fit, or a description of a model that this project lacks.
+ */
 export type Recognition<Options extends object = object> =
   | { readonly name: string; readonly options: Options & { numClasses?: number } }
   | { readonly looksLike: string };
@@ -26,7 +28,7 @@ export interface Dialect {
   readonly as: string;
   /** A name that no other code has. */
   readonly sign: RegExp;
-  /** What the names of a whole network begin with there, before the names of the rules. */
+  /** The prefix of a whole network's names there, before the names of the rules. */
   readonly prefix?: RegExp;
   readonly rules: readonly (readonly [RegExp, (...groups: string[]) => string])[];
 }

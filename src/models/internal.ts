@@ -1,4 +1,4 @@
-// What the other folders of the project use of this one beside its public names (index.ts). It is not an entry of the package.
+// Names that other folders of the project use, in addition to the public ones (index.ts). This is not an entry of the package.
 export { createModelOf } from "./create.ts";
 export { FAMILIES, familyOf, optionsForImages } from "./families.ts";
 export { expectModel } from "./model.ts";

@@ -18,18 +18,18 @@ export interface LoadWeightsOptions {
 /** Weights under the names of this project's models. The caller frees them. */
 export interface LoadedWeights {
   weights: Map<string, Tensor>;
-  /** What was chosen and changed, one sentence each, for people. */
+  /** The choices and changes that were made, one sentence each, for people. */
   notes: string[];
 }
 
 /**
- * Reads weights from a file, told by its bytes: safetensors, or what torch.save wrote (a state dict, or a checkpoint that
+ * Reads weights from a file, recognised by its bytes: safetensors, or what torch.save wrote (a state dict, or a checkpoint that
  * holds one); from a run directory, its best epoch; or from a folder or an index of transformers. Without a key, the
  * weights of a checkpoint are those at the first of `state_dict`, `model_state_dict`, `model`, `net` ... that holds tensors,
  * running averages last. Prefixes of all names are taken off, and names of transformers translated to torchvision's and timm's.
  *
  * @throws E_DATA for a file that is damaged or of another format, with what it is; E_CHECKPOINT for a folder without weights;
- * E_IO where the operating system refuses
+ * E_IO if the operating system refuses
  */
 export async function loadWeights(path: string, options: LoadWeightsOptions = {}): Promise<LoadedWeights> {
   expectPath("loadWeights: path", path);

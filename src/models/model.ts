@@ -8,7 +8,7 @@ export interface ClosedFormHead {
   /** Path of the linear layer that reads the maps, globally averaged or flattened. */
   readonly layer: string;
   readonly weight: Tensor;
-  /** Weight of the linear layer that reads that one's output behind a ReLU; left out where the first one gives the logits. */
+  /** Weight of the linear layer that reads that one's output behind a ReLU; left out if the first one gives the logits. */
   readonly readout?: Tensor;
 }
 
@@ -35,7 +35,7 @@ export abstract class Model extends Module {
 
   /**
    * The linear layer that reads the output of `camLayer`, globally averaged or flattened, for Grad-CAM weights in closed
-   * form; null where what follows is anything else.
+   * form; null if anything else follows.
    */
   closedFormHead(): ClosedFormHead | null {
     return null;
@@ -47,7 +47,7 @@ export abstract class Model extends Module {
    */
   readonly layerPatterns: readonly RegExp[] = [];
 
-  /** How many numbers the model has to train. */
+  /** The number of trainable parameters. */
   numParameters(): number {
     return this.parameters().reduce((sum, parameter) => sum + parameter.numel, 0);
   }
@@ -57,7 +57,7 @@ export abstract class Model extends Module {
  * Height and width of a layer's output for images (channels, height, width); `camLayer` by default. Changes neither the
  * model's mode nor its running statistics.
  *
- * @throws E_CONFIG for an unknown layer, or one whose output is no map; E_SHAPE for images that the model cannot take
+ * @throws E_CONFIG for an unknown layer, or one whose output is not a map; E_SHAPE for images that the model cannot take
  */
 export function mapSize(
   model: Model,
@@ -81,7 +81,7 @@ export function mapSizes(
   return inEvaluation(model, () => tidy(() => noGrad(() => sizesOfTaps(model, image, layers))));
 }
 
-/** Fails with E_ARGUMENT for what is no model. */
+/** Fails with E_ARGUMENT for a value that is not a model. */
 export function expectModel(operation: string, model: unknown): void {
   if (!(model instanceof Model)) throw wrongArgument(`${operation}: model`, "a Model", model);
 }

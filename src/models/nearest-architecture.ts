@@ -14,7 +14,7 @@ function knownModels(families: readonly ModelFamily[]): string {
 }
 
 /**
- * Says of weights of no architecture of this project which architectures there are, which is nearest, and how many names fit.
+ * Describes weights that fit no architecture of this project: the known architectures, the nearest one, and how many names fit.
  * "known are …; nearest is resnet18, of whose 122 names 60 are there, beside 14 others ("a", "b", "c", …)"
  */
 export function nearestArchitecture(

@@ -7,7 +7,7 @@ import { expectModel, type Model } from "./model.ts";
 import { nearestArchitecture } from "./nearest-architecture.ts";
 import { likeliestArchitecture } from "./recognise.ts";
 
-/** What was changed in weights made for other classes or channels. */
+/** The changes to weights that were made for other classes or channels. */
 export interface Adaptation {
   /** One sentence for each change, for people. */
   notes: string[];
@@ -15,12 +15,12 @@ export interface Adaptation {
 
 /**
  * Loads weights of torchvision, timm or this project into a model of any number of classes and input channels. The model's
- * classifier keeps its fresh initialisation if the weights have none, or one for another number of classes; the first convolution is adapted to the channels as timm
- * does it: for one channel its weights are summed, for others repeated in turn and scaled by 3 / channels. Everything else
- * must fit exactly; a failure leaves the model as it was.
+ * classifier keeps its fresh initialisation if the weights have none, or one for another number of classes; the first
+ * convolution is adapted to the channels as timm does it: for one channel its weights are summed, for others repeated in turn
+ * and scaled by 3 / channels. Everything else must fit exactly; a failure leaves the model as it was.
  *
  * @throws E_CHECKPOINT with the first ten missing and unexpected names, and what architecture the weights look like; E_SHAPE
- * with both shapes where one differs
+ * with both shapes if one differs
  */
 export function loadPretrained(model: Model, weights: ReadonlyMap<string, Tensor>): Adaptation {
   expectModel("loadPretrained", model);
@@ -47,7 +47,7 @@ export function loadPretrained(model: Model, weights: ReadonlyMap<string, Tensor
 }
 
 /**
- * Gives tensors the model's shapes where those differ in dimensions of 1 alone: the weights of a 1x1 convolution and of a
+ * Gives tensors the model's shapes if the shapes differ only in dimensions of size 1: the weights of a 1x1 convolution and of a
  * linear layer, and what transformers keeps as (1, 1, 1, C).
  */
 function fitShapes(model: Model, state: Map<string, Tensor>): void {

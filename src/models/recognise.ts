@@ -5,7 +5,7 @@ import { FAMILIES, type ModelOptions } from "./families.ts";
 import { type ModelFamily, type Recognition, viewOf } from "./family.ts";
 import { nearestArchitecture } from "./nearest-architecture.ts";
 
-/** What the first family that recognises weights says of them; null if none does. */
+/** The answer of the first family that recognises the weights; null if none does. */
 export function recognise(
   weights: ReadonlyMap<string, Tensor>,
   families: readonly ModelFamily[] = FAMILIES,
@@ -30,7 +30,7 @@ export function likeliestArchitecture(weights: ReadonlyMap<string, Tensor>): str
  * The model that weights were made for, by their names and shapes: what `createModel` needs to take them as they are.
  *
  * @throws E_CHECKPOINT for weights of no architecture of this project, with what they look like and what is nearest, or for
- * weights without a head, which know no classes
+ * weights without a head, which have no classes
  */
 export function describeWeights(weights: ReadonlyMap<string, Tensor>): { name: string; options: ModelOptions } {
   expectMap("describeWeights: weights", weights);

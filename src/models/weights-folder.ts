@@ -4,14 +4,14 @@ import { counted, wordFor } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
 import { readRegularText } from "../regular-file.ts";
 
-/** The files that hold a model's weights; of several, each with the names that are read from it. */
+/** The files that hold a model's weights; if there are several, each has the names that are read from it. */
 export interface WeightsFiles {
   readonly file: string;
   /** null: all of them */
   readonly names: ReadonlySet<string> | null;
 }
 
-/** Where the weights lie in a folder, most certain first: of a run, of transformers and timm. */
+/** The paths of weights in a folder, most certain first: those of a run, of transformers and of timm. */
 const USUAL_FILES = [
   "checkpoints/best.safetensors",
   "best.safetensors",

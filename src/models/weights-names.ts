@@ -12,7 +12,10 @@ export interface NamedWeights {
 
 const DIALECTS = FAMILIES.flatMap(({ dialects }) => dialects);
 
-/** Prefixes that wrappers of a model put before every name: DataParallel, torch.compile and ModelEma. They say nothing about the model. */
+/**
+ * Prefixes that wrappers of a model put before every name: DataParallel, torch.compile and ModelEma. They say nothing about the
+ * model.
+ */
 const WRAPPERS = ["module", "_orig_mod"];
 /** Names under which training code keeps its model. */
 const HOLDERS = ["model", "backbone", "net", "network", "encoder", "base_model", "ema_model", "model_ema"];
@@ -46,7 +49,7 @@ function withoutPrefixes(original: readonly string[]): { names: string[]; taken:
   return { names, taken };
 }
 
-/** The part before the first dot that all names have; null where they differ. */
+/** The part before the first dot that all names have; null if they differ. */
 function sharedPrefix(names: readonly string[]): string | null {
   const prefix = /^([^.]+)\./.exec(names[0] ?? "")?.[1];
   return prefix !== undefined && names.every((name) => name.startsWith(`${prefix}.`)) ? prefix : null;
@@ -79,7 +82,7 @@ function withoutHeadIndex(names: readonly string[]): readonly string[] {
   return names.map((name) => name.replace(HEAD_IN_SEQUENCE, "$1.$3"));
 }
 
-/** Advice for weights whose names mostly, but not all, begin with one prefix; "" if there is no such prefix. */
+/** Advice for weights whose names mostly, but not all, begin with one prefix; "" if no prefix is that common. */
 export function prefixHint(names: readonly string[]): string {
   const counts = new Map<string, number>();
   for (const name of names) {

@@ -4,8 +4,8 @@ import { forgetFolded } from "./fused/folded-weights.ts";
 import { Module } from "./module.ts";
 
 /**
- * Runs `fn`, which may be asynchronous, with a module in evaluation mode, and gives every module of its tree back in the mode
- * that it was in, also where `fn` throws.
+ * Runs `fn`, which may be asynchronous, with a module in evaluation mode, and then restores the mode of every module in its
+ * tree, even if `fn` throws.
  */
 export function inEvaluation<T>(root: Module, fn: () => T): T {
   if (!(root instanceof Module)) throw wrongArgument("inEvaluation: root", "a Module", root);

@@ -3,9 +3,9 @@ import { enableGrad, type Tensor } from "../tensor/index.ts";
 import { exchangeTensors, isTensor, versionOf } from "../tensor/internal.ts";
 
 /**
- * Where a module's output comes from: "own" says that nobody else holds its memory; "input" that it is an input of the module, as
- * of `Identity`; "rewritten" that it is one that the module changed in place, or a view of one; "unknown" that it may be a view of an
- * input, or kept by the module.
+ * Where a module's output comes from: "own" says that nobody else holds its memory; "input" that it is an input of the module,
+ * as of `Identity`; "rewritten" that it is one that the module changed in place, or a view of one; "unknown" that it may be a
+ * view of an input, or kept by the module.
  */
 export type OutputOrigin = "own" | "input" | "rewritten" | "unknown";
 
@@ -96,7 +96,10 @@ export function observeRuns<T>(observer: RunObserver, fn: () => T): T {
 export const observed = (module: object, forward: () => Tensor): Tensor =>
   runObserver === null ? forward() : runObserver(module, forward);
 
-/** Passes a module's output through the handlers. `Module.run` and the fused kernels call it; a kernel's output is always its own. */
+/**
+ * Passes a module's output through the handlers. `Module.run` and the fused kernels call it; a kernel's output is always its
+ * own.
+ */
 export function emitOutput(module: object, output: Tensor, origin: OutputOrigin = "own"): Tensor {
   let reported = output;
   for (let interception = active; interception !== null; interception = interception.outer) {
@@ -106,9 +109,9 @@ export function emitOutput(module: object, output: Tensor, origin: OutputOrigin 
 }
 
 /**
- * What the next layer gets where a tensor takes the place of a layer's output. A layer that changed its input in place returned
- * that very memory: whoever holds it, under any name and as any view, reads what takes its place, as it would have read the
- * layer's output. It is therefore written into that memory, and autograd leads every reader through it.
+ * The tensor that the next layer gets if a layer's output is replaced. A layer that changed its input in place returned
+ * that very memory: whoever holds it, under any name and as any view, must read the replacement, as it would have read the
+ * layer's output. The replacement is therefore written into that memory, and autograd leads every reader through it.
  */
 export function inPlaceOf(output: Tensor, replacement: Tensor, origin: OutputOrigin): Tensor {
   if (origin !== "rewritten") return replacement;

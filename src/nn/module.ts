@@ -14,7 +14,10 @@ import { type LoadReport, loadTensors, replaceTensors, type TensorSlot } from ".
 export interface TappedForward<Path extends string = string> {
   /** (B, numClasses), before softmax */
   logits: Tensor;
-  /** By module path; part of the graph of `logits`, so that gradients with respect to them exist. Values as the layers gave them. */
+  /**
+   * By module path; part of the graph of `logits`, so that gradients with respect to them exist. Values as the layers gave
+   * them.
+   */
   taps: Record<Path, Tensor>;
 }
 
@@ -53,7 +56,7 @@ export abstract class Module {
     }
   }
 
-  /** What the module computes. Synchronous, and free of effects but for running statistics. */
+  /** The module's computation. It is synchronous, and has no effects except on running statistics. */
   abstract forward(x: Tensor, ...others: Tensor[]): Tensor;
 
   /** `forward`, seen by `forwardWith`: how a module calls its children. */
@@ -67,11 +70,11 @@ export abstract class Module {
 
   /**
    * A forward pass that also returns the outputs of modules by their state-dict paths, as nodes of the graph that lead to the
-   * logits. Where frozen layers give one without a graph, it becomes a leaf that requires gradients (unless recording is
+   * logits. If frozen layers give an output without a graph, it becomes a leaf that requires gradients (unless recording is
    * off). A module that runs twice gives its last output. Leaves nothing behind.
    *
-   * The outputs, and x, keep their values whatever the model writes in place: it reads copies. Of a model that returns an array
-   * the first entry is taken for the logits, of an object its property `logits`.
+   * The outputs, and x, keep their values whatever the model writes in place: it reads copies. If the model returns an array,
+   * its first entry is taken as the logits; if it returns an object, its property `logits`.
    *
    * @throws E_CONFIG for a path that the model lacks, with the nearest ones, for a module that did not run or gave no single
    *   tensor, or for a model that returns no logits; and in training mode for a layer that returned memory which the model
@@ -104,10 +107,10 @@ export abstract class Module {
   }
 
   /**
-   * The module at a state-dict path; one that stands in two places is found under both.
+   * The module at a state-dict path; a module with two paths is found under both.
    *
-   * @param operation what an error names
-   * @throws E_CONFIG where there is none, with the nearest paths
+   * @param operation the operation that an error names
+   * @throws E_CONFIG if there is no such module, with the nearest paths
    */
   moduleAt(path: string, operation = "moduleAt"): Module {
     expectString("moduleAt: operation", operation);
@@ -185,7 +188,7 @@ export abstract class Module {
 
   /**
    * Copies values in by name, converting dtypes. Everything is checked first, so that a failure leaves the module as it
-   * was. A missing `num_batches_tracked` is no error, as in torch for files without its version mark.
+   * was. A missing `num_batches_tracked` is not an error, as in torch for files without its version mark.
    *
    * @returns the names that were missing or unexpected, which `strict: false` lets pass.
    * @throws E_CHECKPOINT with the first ten missing and unexpected names; E_SHAPE with both shapes where one differs.
@@ -242,13 +245,13 @@ function settingsOf(module: Module): string {
   try {
     return module.extraRepr();
   } catch (error) {
-    // Printing is no occasion to fail for a model whose tensors are gone.
+    // Printing must not fail for a model whose tensors were disposed.
     if (error instanceof BatchCamError && error.code === "E_DISPOSED") return "disposed";
     throw error;
   }
 }
 
-/** Depth first, parents before children; a module that stands in two places is visited twice, a cycle is not followed. */
+/** Depth first, parents before children; a module with two paths is visited twice, and a cycle is not followed. */
 function* walk(module: Module, path = "", ancestors: readonly Module[] = []): Generator<Visit> {
   yield { path, module };
   const line = [...ancestors, module];

@@ -3,7 +3,7 @@ import { BatchCamError } from "../errors.ts";
 import { keep, noGrad, type Tensor, tensor, tidy } from "../tensor/index.ts";
 import { expectTensor } from "../tensor/internal.ts";
 
-/** What a tensor is to the module that owns it. */
+/** The role of a tensor in the module that owns it. */
 export type Role = "parameter" | "buffer";
 
 const roles = new WeakMap<object, Role>();
@@ -12,7 +12,7 @@ const roles = new WeakMap<object, Role>();
  * Marks a tensor as a trainable weight of the module that it is assigned to, and makes it outlive every `tidy`. Returns
  * the tensor itself.
  *
- * @throws E_DTYPE unless it is floating, E_ARGUMENT where autograd made it from other tensors.
+ * @throws E_DTYPE unless it is floating, E_ARGUMENT if autograd made it from other tensors.
  */
 export function parameter(tensor: Tensor, options: { requiresGrad?: boolean } = {}): Tensor {
   const { requiresGrad = true } = optionsOf("parameter", options, ["requiresGrad"]);
@@ -95,7 +95,7 @@ export function biasUniform_(bias: Tensor, weight: Tensor): Tensor {
 export interface TruncatedNormalOptions {
   mean?: number;
   std?: number;
-  /** Values lie in [min, max], which are absolute as in torch and timm, not multiples of `std`. */
+  /** Values are limited to [min, max], which are absolute as in torch and timm, not multiples of `std`. */
   min?: number;
   max?: number;
 }

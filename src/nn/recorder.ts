@@ -5,7 +5,7 @@ import { enableGrad, isGradEnabled, noGrad, type Tensor, tidy } from "../tensor/
 import { isOverwritten, isTensor, versionOf } from "../tensor/internal.ts";
 import { handleOutputs, inPlaceOf, mayShare, type OutputHandler, type OutputOrigin } from "./interception.ts";
 
-/** What a forward pass gave, with the outputs of some modules. */
+/** The result of a forward pass, with the outputs of some modules. */
 export interface RecordedOutputs<T, M extends object> {
   readonly result: T;
   readonly outputs: Map<M, Tensor>;
@@ -58,12 +58,12 @@ export interface TapOptions {
 
 /**
  * Taps a layer's output. The next layer gets the same values in memory of their own, so that whatever it writes there in place
- * does not reach the tap. With `graph` the tap is a node in the graph of `next`, of which gradients exist also where frozen
- * layers gave the output without a graph; only what is computed of the layer's output leads through it, and nothing that reads
- * the layer's input, though that may be the same tensor. What is no tensor, as the outputs of a module that has several, is
- * neither kept apart nor differentiated.
+ * does not reach the tap. With `graph` the tap is a node in the graph of `next`, and gradients exist even if frozen layers gave
+ * the output without a graph. Only readers of the layer's output lead through the tap; readers of the layer's input do not,
+ * even if it is the same tensor. A value that is not a tensor, such as the outputs of a module with several, is neither copied
+ * nor differentiated.
  *
- * @throws E_CONFIG where the layer works in place on a view that autograd does not let it overwrite
+ * @throws E_CONFIG if the layer works in place on a view that autograd does not let it overwrite
  */
 export function tapOutput(output: Tensor, { origin, graph, name }: TapOptions): TappedOutput {
   if (!isTensor(output)) return { tap: output, next: output };
@@ -75,7 +75,10 @@ export function tapOutput(output: Tensor, { origin, graph, name }: TapOptions): 
   });
 }
 
-/** The output, whose readers are led through the tap. The libtorch error's words stay, by which callers know what to try next. */
+/**
+ * Leads the readers of the output through the tap. The wording of libtorch's error is kept, because callers decide by it what
+ * to try next.
+ */
 function writtenBack(output: Tensor, tap: Tensor, name: string): Tensor {
   try {
     return inPlaceOf(output, tap, "rewritten");
@@ -87,18 +90,18 @@ function writtenBack(output: Tensor, tap: Tensor, name: string): Tensor {
   }
 }
 
-/** What recording needs of a module. It does not import `Module`, whose `forwardWith` records. */
+/** The part of a module that recording needs. This file does not import `Module`, whose `forwardWith` records. */
 interface Layer {
   readonly training: boolean;
   namedModules(): ReadonlyMap<string, Layer>;
 }
 
 /**
- * `recordOutputs` of a model, where a tapped output may share memory with its module's input. What reads the output gets a copy
- * of it, and a change of that memory under another name does not reach the copy. Whether that matters, only the logits tell: a
- * model in evaluation mode runs once more without taps, and where the logits differ the output stays in its memory.
+ * `recordOutputs` of a model in which a tapped output may share memory with its module's input. Readers of the output get a
+ * copy of it, which misses later changes of that memory under another name. Only the logits show whether that matters: a model
+ * in evaluation mode runs once more without taps, and if the logits differ the output stays in its memory.
  *
- * @throws E_CONFIG in training mode, where a second run would change running statistics
+ * @throws E_CONFIG in training mode, because a second run would change running statistics
  */
 export function recordShared<M extends Layer>(
   model: M,
@@ -121,7 +124,7 @@ export function recordShared<M extends Layer>(
   return agrees ? first : recordOutputs(wanted, forward, { joined: first.changed, nameOf });
 }
 
-/** Whether logits are the same but for rounding. */
+/** Whether logits are equal up to rounding. */
 function areClose(ours: Tensor, theirs: Tensor): boolean {
   const [a, b] = [ours.detach().to("float64"), theirs.detach().to("float64")];
   const tolerance = ours.dtype === "float32" || ours.dtype === "float64" ? 1e-4 : 1e-2;
@@ -152,7 +155,7 @@ export class SharedOutputs<M extends object> {
     this.#copies.push({ module, tensor: next, version: versionOf(next) });
   }
 
-  /** Modules whose own output was changed, which only somebody can do who has its memory under another name. */
+  /** Modules whose own output was changed. Only code that holds its memory under another name can do that. */
   changedElsewhere(): Set<M> {
     return changedOf(this.#outputs);
   }
@@ -172,7 +175,7 @@ function changedOf<M>(handed: readonly Handed<M>[]): Set<M> {
  * The logits in what a model returned: the tensor itself, the first entry of an array (logits and what belongs to them, as
  * auxiliary heads give), or the property `logits` of an object.
  *
- * @throws E_CONFIG where there is no such tensor
+ * @throws E_CONFIG if there is no such tensor
  */
 export function logitsOf(operation: string, model: object, output: unknown): Tensor {
   const logits = candidateOf(output);

@@ -52,12 +52,12 @@ const SCHEDULE_REGISTRY: Registry<NamedSchedule> = registryOf(
   SCHEDULES.map(({ name }) => ({ name, create: CREATE_SCHEDULE[name] })),
 );
 
-/** The optimizer of a name. `known` is what there is to choose from. */
+/** The optimizer with a name, chosen from `known`. */
 export function optimizerNamed(name: string, known = OPTIMIZER_REGISTRY): NamedOptimizer {
   return named("optimizer", name, known);
 }
 
-/** The schedule of a name. `known` is what there is to choose from. */
+/** The schedule with a name, chosen from `known`. */
 export function scheduleNamed(name: string, known = SCHEDULE_REGISTRY): NamedSchedule {
   return named("schedule", name, known);
 }

@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-/** What flags, help and documentation must know of an optimizer. Its class is chosen in `by-name.ts`. */
+/** The facts about an optimizer that flags, help and documentation use. Its class is chosen in `by-name.ts`. */
 export interface OptimizerDescription {
   readonly name: string;
   readonly summary: string;
@@ -29,7 +29,7 @@ export const OPTIMIZERS = [
 
 export type OptimizerName = (typeof OPTIMIZERS)[number]["name"];
 
-/** What flags, help and documentation must know of a learning-rate schedule. Its function is in `by-name.ts`. */
+/** The facts about a learning-rate schedule that flags, help and documentation use. Its function is in `by-name.ts`. */
 export interface ScheduleDescription {
   readonly name: string;
   readonly summary: string;
@@ -37,7 +37,7 @@ export interface ScheduleDescription {
   readonly options: Readonly<Record<string, z.ZodType>>;
   /** Whether it rises by itself, so that `warmupSteps` is not used. */
   readonly ownWarmup: boolean;
-  /** Whether its rates depend on the number of steps, which a run that goes on may then not change. */
+  /** Whether its rates depend on the number of steps; a resumed run must not change that number then. */
   readonly needsLength: boolean;
 }
 

@@ -12,7 +12,7 @@ import {
   type Slot,
 } from "./parameter-groups.ts";
 
-/** What one update works on: slots of one group that have a gradient, with their gradients. */
+/** The input of one update: the slots of one group that have a gradient, with their gradients. */
 export interface Update {
   readonly slots: readonly Slot[];
   readonly grads: readonly Tensor[];
@@ -96,12 +96,12 @@ export abstract class Optimizer {
     loadSlots(this.constructor.name, this.#allSlots(), { names: this.stateNames(), state });
   }
 
-  /** Frees the moments; the optimizer then starts anew. */
+  /** Frees the moments; the optimizer then starts from the beginning. */
   dispose(): void {
     for (const slot of this.#allSlots()) forget(slot);
   }
 
-  /** The buffers that each parameter has after its first step; "step" stands for the count. */
+  /** The buffers that each parameter has after its first step; "step" is the step count. */
   protected abstract stateNames(): readonly string[];
   /** The algorithm; called without recording, inside tidy. */
   protected abstract update(update: Update): void;
@@ -191,7 +191,7 @@ function expectKnown(operation: string, slots: readonly Slot[], { names, state }
   );
 }
 
-/** Whether the state has all that a parameter needs; one without a step has nothing. */
+/** Whether the state is complete for a parameter; a parameter without a step has no state. */
 function hasState(operation: string, slot: Slot, { names, state }: LoadRequest): boolean {
   const missing = names.filter((name) => !state.has(`${slot.name}.${name}`));
   if (missing.length === names.length) return false;
@@ -231,16 +231,16 @@ function gradientsOf(operation: string, params: Parameters): Tensor[] {
   });
 }
 
-/** The L2 norm of all gradients together; 0 where there are none, not finite where one is not. */
+/** The L2 norm of all gradients together; 0 without gradients, and not finite if one of them is not. */
 export function gradNorm(params: Parameters): number {
   return noGrad(() => tidy(() => Math.hypot(...normOfEach(gradientsOf("gradNorm", params)))));
 }
 
 /**
- * Scales all gradients in place by maxNorm / (norm + 1e-6) where their joint L2 norm exceeds maxNorm, as torch's
+ * Scales all gradients in place by maxNorm / (norm + 1e-6) if their joint L2 norm exceeds maxNorm, as torch's
  * `clip_grad_norm_`.
  *
- * @returns the norm before; where it is not finite the gradients are of no use, and the caller must not step.
+ * @returns the norm before scaling; if it is not finite, the gradients are useless and the caller must not step.
  */
 export function clipGradNorm(params: Parameters, maxNorm: number): number {
   expectNumber("clipGradNorm: maxNorm", maxNorm, "be > 0", (n) => n > 0);

@@ -23,7 +23,7 @@ export interface ParameterGroup {
   weightDecay?: number;
 }
 
-/** A parameter with what the optimizer keeps for it. */
+/** A parameter with the state that the optimizer keeps for it. */
 export interface Slot {
   /** The parameter's name, or its index among all parameters. */
   readonly name: string;
@@ -128,7 +128,7 @@ export function expectSetting(operation: string, settings: Record<string, number
   }
 }
 
-/** Fails with E_ARGUMENT unless every setting lies in [0, 1). */
+/** Fails with E_ARGUMENT unless every setting is in [0, 1). */
 export function expectShare(operation: string, settings: Record<string, number>): void {
   for (const [name, value] of Object.entries(settings)) {
     if (typeof value === "number" && value >= 0 && value < 1) continue;
@@ -143,7 +143,7 @@ export interface ParameterGroupsOptions {
   layerDecay?: number;
   /** The layers from the input to the head, as patterns of parameter names; see `layersOf`. */
   layers?: readonly RegExp[];
-  /** Whether what has at most one dimension (norms, biases, GRN) is free of weight decay, as in timm. */
+  /** Whether parameters of at most one dimension (norms, biases, GRN) have no weight decay, as in timm. */
   filterBiasAndBn?: boolean;
 }
 

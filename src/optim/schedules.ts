@@ -20,7 +20,9 @@ export function linearWarmup(options: { lr: number; steps: number; startFactor?:
   );
 }
 
-/** Half a cosine from `lr` at step 0 to `minLr` at step `steps`, rising again after: torch's CosineAnnealingLR, T_max = `steps`. */
+/**
+ * Half a cosine from `lr` at step 0 to `minLr` at step `steps`, rising again after: torch's CosineAnnealingLR, T_max = `steps`.
+ */
 export function cosine(options: { lr: number; steps: number; minLr?: number }): Schedule {
   const { lr, steps, minLr = 0 } = optionsOf("cosine", options, ["lr", "steps", "minLr"]);
   expectFinite("cosine", { lr, minLr });
@@ -42,7 +44,7 @@ export interface TimmCosineOptions {
   steps: number;
   minLr?: number;
   warmupSteps?: number;
-  /** The rate of step 0 where there is a warm-up. */
+  /** The rate of step 0 if there is a warm-up. */
   warmupLr?: number;
   /** True: the cosine starts at its peak after the warm-up. False (timm's default): it is entered at step `warmupSteps`. */
   warmupPrefix?: boolean;
@@ -128,7 +130,7 @@ function cycle(
   return scheduled(operation, (step) => {
     const at = Math.min(step, last);
     if (at <= top) return top > 0 ? between(start, peak, at / top) : peak;
-    // Where the cycle is too short to rise, `top` is negative, and the first step is already under way down, as in torch.
+    // If the cycle is too short to rise, `top` is negative and the rate already falls at the first step, as in torch.
     return between(peak, end, (at - top) / (last - top));
   });
 }

@@ -48,7 +48,7 @@ export class SGD extends Optimizer {
   get momentum(): number {
     return this.#momentum;
   }
-  /** For schedules that cycle it; zero and above zero do not turn into one another. */
+  /** For schedules that cycle it. It may vary between steps, but cannot switch between zero and non-zero. */
   set momentum(value: number) {
     expectShare("SGD", { momentum: value });
     if ((value === 0) !== (this.#momentum === 0)) {
@@ -66,7 +66,7 @@ export class SGD extends Optimizer {
 
   protected override update({ slots, grads, lr, weightDecay }: Update): void {
     const isFirst = (slot: Slot) => this.#momentum !== 0 && slot.buffers.momentum_buffer === undefined;
-    // Parameters that have their first gradient later than others start their own momentum then.
+    // A parameter that gets its first gradient later than others starts its own momentum at that step.
     for (const isFirstStep of [false, true]) {
       const chosen = [...slots.keys()].filter((index) => isFirst(slots[index] as Slot) === isFirstStep);
       if (chosen.length > 0) this.#updateAlike({ slots, grads, lr, weightDecay }, chosen, isFirstStep);

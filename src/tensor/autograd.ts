@@ -12,7 +12,7 @@ export interface GradOptions {
   createGraph?: boolean;
   /** Keep the graph of `outputs` for a further call; as `createGraph` by default. */
   retainGraph?: boolean;
-  /** The vector of the vector-Jacobian product, one for each output; needed where an output is no scalar. */
+  /** The vector of the vector-Jacobian product, one for each output; needed if an output is not a scalar. */
   gradOutputs?: Tensor | readonly Tensor[];
   /** Give zeros for an input that the outputs do not depend on, instead of an error. */
   allowUnused?: boolean;
@@ -114,7 +114,7 @@ export function isGradEnabled(): boolean {
   return enabled;
 }
 
-/** The dtype of the autocast that is on here; null where none is. */
+/** The dtype of the active autocast; null if autocast is off. */
 export function autocastDtype(): DType | null {
   native.enterAutocast(false, codeOf("float32"));
   const [enabled = 0, dtype = 0] = arena;
@@ -123,13 +123,16 @@ export function autocastDtype(): DType | null {
 }
 
 export interface AutocastOptions {
-  /** What matrix products and convolutions compute in. */
+  /** The dtype in which matrix products and convolutions compute. */
   dtype?: "bfloat16" | "float16";
   /** False turns an enclosing autocast off. */
   enabled?: boolean;
 }
 
-/** Runs `fn` with torch's automatic mixed precision on the CPU: products in `dtype`, sensitive operators in float32. Synchronous. */
+/**
+ * Runs `fn` with torch's automatic mixed precision on the CPU: products in `dtype`, sensitive operators in float32.
+ * Synchronous.
+ */
 export function autocast<T>(options: AutocastOptions, fn: () => T): T {
   const { dtype = "bfloat16", enabled = true } = optionsOf("autocast", options, ["dtype", "enabled"]);
   expectFunction("autocast: fn", fn);
@@ -158,7 +161,7 @@ export function countChange(tensor: TensorCore): void {
   uncounted.set(tensor, (uncounted.get(tensor) ?? 0) + 1);
 }
 
-/** How often a tensor was changed in place: what is derived from it holds as long as this does not change. */
+/** How often a tensor was changed in place. Values derived from the tensor are valid as long as this does not change. */
 export function versionOf(tensor: TensorCore): number {
   return check("versionOf", native.versionOf(handleOf(tensor, "versionOf"))) + (uncounted.get(tensor) ?? 0);
 }
@@ -170,7 +173,7 @@ export function nameTap(tensor: TensorCore, layer: string): void {
   names.set(tensor, layer);
 }
 
-/** The layer whose output a tensor is, where a forward pass told it. */
+/** The layer whose output a tensor is, if a forward pass recorded it. */
 export const tapName = (tensor: TensorCore): string | undefined => names.get(tensor);
 
 export { inPlaceCalls } from "../engine/dispatch.ts";

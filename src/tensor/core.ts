@@ -52,13 +52,13 @@ export let handleOf: (value: TensorCore, place: string) => Handle;
 export let scopeOf: (tensor: TensorCore) => Scope | null;
 export let moveToScope: (tensor: TensorCore, scope: Scope | null) => void;
 export let closeScope: (scope: Scope) => void;
-/** Exchanges the native tensors that two objects stand for; each keeps its scope. */
+/** Exchanges the native tensors of two objects; each object keeps its scope. */
 export let exchangeTensors: (a: TensorCore, b: TensorCore) => void;
-/** Whether a value is a tensor itself: a Proxy of one, or an object that only inherits from Tensor, is none. */
+/** Whether a value is a tensor itself: a Proxy of one, or an object that only inherits from Tensor, is not a tensor. */
 export let isTensor: (value: unknown) => value is TensorCore;
 let descriptionOf: (tensor: TensorCore, place: string) => Description;
 
-/** What every tensor has before any operator: a native tensor, its lifetime and its description. */
+/** The base of every tensor, without operators: a native tensor, its lifetime and its description. */
 export class TensorCore {
   #handle: number;
   #scope: Scope | null;
@@ -214,7 +214,7 @@ function notATensor(value: unknown, place: string): BatchCamError {
 /**
  * Runs `fn` and frees every tensor made in it, but for those in its result (a tensor, or an array, Map or plain object
  * of them, nested) and those given to `keep`. Synchronous: a promise is refused with E_ARGUMENT. Scopes nest; a result
- * belongs to the enclosing scope. Where `fn` throws, everything it made is freed.
+ * belongs to the enclosing scope. If `fn` throws, everything it made is freed.
  */
 export function tidy<T>(fn: () => T): T {
   const scope = new Scope(currentScope());
@@ -222,7 +222,7 @@ export function tidy<T>(fn: () => T): T {
   try {
     const result = callSync("tidy", fn);
     forEachTensor(result, (tensor) => {
-      // One that fn found and did not make stays where it belongs.
+      // A tensor that fn did not make stays in its own scope.
       if (scopeOf(tensor) === scope) moveToScope(tensor, scope.parent);
     });
     return result;
@@ -239,7 +239,7 @@ export function keep<T extends TensorCore>(tensor: T): T {
   return tensor;
 }
 
-/** Calls a function of the user's whose effect ends with it, so that a promise for a result would outlive it. */
+/** Calls a user's function whose effect ends when it returns; a promise is refused, because it would outlive the effect. */
 export function callSync<T>(operation: string, fn: () => T): T {
   if (typeof fn !== "function") throw wrongArgument(operation, "a function", fn);
   const result = fn();
@@ -249,7 +249,7 @@ export function callSync<T>(operation: string, fn: () => T): T {
   return result;
 }
 
-/** Visits every tensor of a result, however deep: with a list of what is still to be looked at, and no recursion. */
+/** Visits every tensor of a result, however deep: it keeps a list of pending values instead of recursing. */
 function forEachTensor(result: unknown, visit: (tensor: TensorCore) => void): void {
   if (typeof result !== "object" || result === null) return;
   const seen = new Set<object>();

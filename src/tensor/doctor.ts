@@ -1,2 +1,2 @@
-// A door of its own: `batch-cam doctor` must run where the engine does not load.
+// This is a separate entry because `batch-cam doctor` must run even if the engine does not load.
 export { type DoctorReport, doctorReport, formatDoctor } from "../engine/doctor.ts";

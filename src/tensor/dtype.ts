@@ -28,7 +28,7 @@ interface DTypeInfo {
   /** c10::ScalarType */
   readonly code: number;
   readonly bytes: number;
-  /** What `data()` returns; the 16-bit floats, which JavaScript lacks, come as float32. */
+  /** The array type that `data()` returns; 16-bit floats, which JavaScript lacks, are returned as float32. */
   readonly array: (length: number) => TypedArray;
   readonly floating: boolean;
 }
@@ -70,7 +70,7 @@ export function isDType(name: unknown): name is DType {
   return typeof name === "string" && Object.hasOwn(DTYPES, name);
 }
 
-/** The dtype that holds a typed array's elements as they are, or undefined where torch has none in use here. */
+/** The dtype that holds a typed array's elements as they are, or undefined if no supported dtype does. */
 export function dtypeOfArray(data: ArrayBufferView): DType | undefined {
   if (data instanceof Float32Array) return "float32";
   if (data instanceof Float64Array) return "float64";

@@ -6,8 +6,8 @@ import { tensor } from "./create.ts";
 import type { Tensor } from "./tensor.ts";
 
 /**
- * Fails unless each tensor has the shape that its pattern names: letters are sizes that must agree wherever the letter
- * stands again, numbers are sizes. `expectShapes("f", { maps: [maps, "N H W"], labels: [labels, "N"] })`.
+ * Fails unless each tensor has the shape that its pattern names: equal letters are equal sizes, and numbers are the sizes
+ * themselves. `expectShapes("f", { maps: [maps, "N H W"], labels: [labels, "N"] })`.
  */
 export function expectShapes(
   operation: string,

@@ -19,7 +19,7 @@ export function stack(tensors: readonly Tensor[], dim = 0): Tensor {
   return new Tensor(aten.stack(nonEmpty("stack", tensors), dim));
 }
 
-/** `yes` where the condition holds, `no` elsewhere; a number takes the other's dtype where that can hold it, as in torch. */
+/** `yes` where the condition holds, `no` elsewhere; a number takes the other's dtype if that can hold it, as in torch. */
 export function where(condition: Tensor, yes: Operand, no: Operand): Tensor {
   if (isScalar(yes)) {
     return new Tensor(isScalar(no) ? aten.whereScalar(condition, yes, no) : aten.whereScalarSelf(condition, yes, no));
@@ -32,7 +32,10 @@ export function oneHot(labels: Tensor, numClasses: number): Tensor {
   return new Tensor(aten.oneHot(labels, numClasses));
 }
 
-/** Eigenvalues (…, n), ascending, and eigenvectors (…, n, n), in columns, of symmetric matrices (…, n, n), of which the lower triangle is read. */
+/**
+ * Eigenvalues (…, n), ascending, and eigenvectors (…, n, n), in columns, of symmetric matrices (…, n, n), of which the lower
+ * triangle is read.
+ */
 export function eigh(a: Tensor): { values: Tensor; vectors: Tensor } {
   const [values, vectors] = aten.linalgEigh(a);
   return { values: new Tensor(values), vectors: new Tensor(vectors) };
@@ -45,7 +48,10 @@ export function solve(a: Tensor, b: Tensor): Tensor {
 
 const PADDING = { zeros: 0, border: 1, reflection: 2 } as const;
 
-/** Sampling places (B, H, W, 2) of affine matrices (B, 2, 3), in coordinates from −1 to 1 at the image's edges, as torch's `affine_grid`. */
+/**
+ * Sampling places (B, H, W, 2) of affine matrices (B, 2, 3), in coordinates from −1 to 1 at the image's edges, as torch's
+ * `affine_grid`.
+ */
 export function affineGrid(matrices: Tensor, sizes: readonly number[]): Tensor {
   return new Tensor(aten.affineGridGenerator(matrices, [...sizes], false));
 }

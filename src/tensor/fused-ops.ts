@@ -40,7 +40,9 @@ export function depthwiseConv(x: Tensor, w: Tensor, bias: Tensor): Tensor {
   return new Tensor(aten.batchCamDepthwiseConv(x, w, bias));
 }
 
-/** Convolution of x (N, C, H, W) with w (K, C, k, k), channels-last; each pass uses the kernel that is fastest for its shape. */
+/**
+ * Convolution of x (N, C, H, W) with w (K, C, k, k), channels-last; each pass uses the kernel that is fastest for its shape.
+ */
 export function convolution(x: Tensor, w: Tensor, { stride, padding }: { stride: number; padding: number }): Tensor {
   return new Tensor(aten.batchCamConvolution(x, w, stride, padding));
 }
@@ -116,7 +118,7 @@ export function flatLinear(x: Tensor, w: Tensor, bias: Tensor): { output: Tensor
   return { output: new Tensor(output), pooled: new Tensor(pooled) };
 }
 
-/** What the fused kernel of distances knows. */
+/** The distances that the fused kernel supports. */
 export type DistanceKernel = keyof typeof KINDS;
 
 const KINDS = { l1: 0, l2: 1, ssim: 2 } as const;
@@ -139,8 +141,8 @@ export function mapDistance(
 }
 
 /**
- * SSIM of x and y (N, H, W), computed in float64, less whole multiples of the images' range: (N), in their dtype, differentiable to
- * any order.
+ * SSIM of x and y (N, H, W), computed in float64, less whole multiples of the images' range: (N), in their dtype,
+ * differentiable to any order.
  */
 export function ssimOf([x, y]: readonly [Tensor, Tensor], { window, c1, c2 }: SsimWindow, range: number): Tensor {
   return new Tensor(aten.batchCamSsim(x, y, window, c1, c2, range));
@@ -168,7 +170,10 @@ export interface ImageChanges {
   rectangles: Tensor;
 }
 
-/** The same with changes: shades are replaced, positions are mapped (bilinear, with the border repeated), and a rectangle is erased. */
+/**
+ * The same with changes: shades are replaced, positions are mapped (bilinear, with the border repeated), and a rectangle is
+ * erased.
+ */
 export function augmentImages(
   { images, indices, mean, std }: ImageSource,
   { geometry, shades, rectangles }: ImageChanges,
@@ -197,7 +202,7 @@ function change(purpose: keyof typeof enabled, value: boolean, place: string): b
   return before;
 }
 
-/** Whether fused kernels are wanted now: those of training where a graph is recorded. */
+/** Whether fused kernels are switched on: those of training if a graph is recorded, otherwise those of inference. */
 export const wantsFused = (): boolean => enabled[isGradEnabled() ? "training" : "inference"];
 
 export interface FusedConvOptions extends ConvOptions {

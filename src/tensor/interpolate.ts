@@ -13,13 +13,16 @@ export interface InterpolateOptions {
   /** [height, width] of the result. */
   size: readonly [number, number];
   mode?: "bilinear" | "nearest";
-  /** Bilinear: whether the corner pixels of both sizes coincide, as torch's UpsamplingBilinear2d has it; half pixels otherwise. */
+  /**
+   * Bilinear: whether the corner pixels of both sizes coincide, as torch's UpsamplingBilinear2d has it; half pixels otherwise.
+   */
   alignCorners?: boolean;
 }
 
 /**
  * Resizes the last two dimensions of x (…, h, w). Bilinear is torch's `align_corners = false` (by
- * default) without antialiasing, `a + t(b − a)` between the neighbours of each target pixel, so that a constant map stays exactly constant.
+ * default) without antialiasing, `a + t(b − a)` between the neighbours of each target pixel, so that a constant map stays
+ * exactly constant.
  */
 export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
   const {
@@ -31,7 +34,7 @@ export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
   checkArguments(x, size, mode);
   expectBoolean("interpolate: alignCorners", alignCorners);
   if (mode === "nearest") return nearest(x, size);
-  // Maps stay in float32 where autocast would multiply matrices in 16 bits.
+  // Maps stay in float32 even if autocast would multiply matrices in 16 bits.
   return autocast({ enabled: false }, () => bilinear(x, size, alignCorners));
 }
 
@@ -87,7 +90,7 @@ function nearest(x: Tensor, size: readonly [number, number]): Tensor {
   return resized.reshape([...x.sizes.slice(0, -2), ...size]);
 }
 
-/** Where a target pixel lies among the `from` source pixels of one dimension. */
+/** The position of a target pixel among the `from` source pixels of one dimension. */
 type Grid = (target: number, from: number, to: number) => number;
 const halfPixel: Grid = (target, from, to) => Math.max(0, ((target + 0.5) * from) / to - 0.5);
 const cornerToCorner: Grid = (target, from, to) => (to > 1 ? (target * (from - 1)) / (to - 1) : 0);

@@ -16,7 +16,7 @@ export interface NestedValues {
 const MAX_DEPTH = 64;
 
 /**
- * The values, row-major, and the shape of nested arrays. Booleans alone are bool, a bigint makes them int64, all else is
+ * The values, row-major, and the shape of nested arrays. Booleans alone are bool, a bigint makes them int64, everything else is
  * float32, unless a dtype is given.
  */
 export function readNested(data: NestedArray, wanted: DType | undefined): NestedValues {

@@ -7,7 +7,7 @@ export interface FusedSgdOptions {
   dampening: number;
   weightDecay: number;
   nesterov: boolean;
-  /** The momentum buffers hold nothing yet. */
+  /** Whether the momentum buffers are still empty. */
   isFirstStep: boolean;
 }
 

@@ -3,17 +3,17 @@ import { tidy } from "./core.ts";
 import { DTYPES, type DType } from "./dtype.ts";
 import type { NestedArray } from "./nested.ts";
 
-// What torch's `repr` writes, with its default settings.
+// This file prints tensors as torch's `repr` does with its default settings.
 const PRECISION = 4;
 const THRESHOLD = 1000;
 const EDGE = 3;
 const WIDTH = 80;
 const PREFIX = "tensor(";
 
-/** The dtypes that torch does not name: those that the printed values tell. */
+/** The dtypes that torch does not name: they are evident from the printed values. */
 const SELF_EVIDENT: readonly string[] = ["float32", "int64", "bool"];
 
-/** What printing needs of a tensor. It does not import `Tensor`, whose methods print. */
+/** The part of a tensor that printing needs. This file does not import `Tensor`, whose methods print. */
 interface Printable {
   readonly dtype: DType;
   readonly numel: number;
@@ -28,7 +28,10 @@ interface Printable {
 type Leaf = number | bigint | boolean;
 type Format = (value: Leaf) => string;
 
-/** A tensor as torch prints it: values in rows, the middle of large tensors left out, then what the values do not tell. */
+/**
+ * A tensor as torch prints it: values in rows, the middle of large tensors left out, then the properties that the values do not
+ * show.
+ */
 export function printed(tensor: Printable): string {
   const suffixes = [];
   if (tensor.numel === 0 && tensor.ndim !== 1) suffixes.push(`size=(${tuple(tensor.sizes)})`);
@@ -60,7 +63,10 @@ function valuesOf(tensor: Printable): string {
   return rows(shown, { cut, indent: PREFIX.length, format });
 }
 
-/** The values, of each dimension whose middle is left out the first and last ones; `from` is the first dimension that is not cut yet. */
+/**
+ * The values, of each dimension whose middle is left out the first and last ones; `from` is the first dimension that is not cut
+ * yet.
+ */
 function edges(tensor: Printable, cut: readonly boolean[], from = 0): NestedArray {
   const dim = cut.indexOf(true, from);
   if (dim < 0) return tensor.tolist();
@@ -117,7 +123,7 @@ function plainFormat(values: readonly Leaf[]): Format {
   return (value) => text(value).padStart(width);
 }
 
-/** Whole numbers with a point, else four decimals; powers of ten where the values differ by more than a thousand times. */
+/** Whole numbers with a point, else four decimals; powers of ten if the values differ by more than a thousand times. */
 function floatFormat(values: readonly number[]): Format {
   const known = values.filter((value) => Number.isFinite(value) && value !== 0);
   const magnitudes = known.map(Math.abs);
@@ -141,7 +147,7 @@ function floatFormat(values: readonly number[]): Format {
 /** `f"{value:.{digits}f}"` */
 export function decimal(value: number, digits: number): string {
   const magnitude = Math.abs(value);
-  // Beyond it toFixed falls back to powers of ten, and there are no decimals to round.
+  // Beyond this, toFixed falls back to powers of ten, and no decimals remain to be rounded.
   const text = magnitude >= 1e21 ? BigInt(magnitude).toString() + (digits > 0 ? `.${"0".repeat(digits)}` : "") : "";
   return signOf(value) + (text || rounded(magnitude.toFixed(digits), magnitude.toFixed(digits + 40), digits));
 }
@@ -163,7 +169,7 @@ function rounded(near: string, exact: string, digits: number): string {
   return tie && Number(kept.at(-1)) % 2 === 0 ? kept : near;
 }
 
-/** What JSON needs of a tensor. It does not import `Tensor`, which has a `toJSON`. */
+/** The part of a tensor that JSON needs. This file does not import `Tensor`, which has a `toJSON`. */
 interface Listed {
   readonly numel: number;
   readonly sizes: readonly number[];

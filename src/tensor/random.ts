@@ -34,7 +34,7 @@ export class OwnGenerator {
     this.draw(() => manualSeed(seed));
   }
 
-  /** Runs `fn`, whose draws go on from those of the last call. */
+  /** Runs `fn`, whose draws continue the sequence of the last call. */
   draw<T>(fn: () => T): T {
     const outer = getRngState();
     if (this.#state !== undefined) setRngState(this.#state);

@@ -3,7 +3,7 @@ import { native } from "../engine/addon.ts";
 import { BatchCamError } from "../errors.ts";
 import { callSync } from "./core.ts";
 
-/** What an event is, by the number that native/binding/profiler.cc has for it. */
+/** The kinds of events, by their numbers in native/binding/profiler.cc. */
 const KINDS = ["operator", "backward", "step", "phase", "module"] as const;
 export type EventKind = (typeof KINDS)[number];
 type SpanKind = Exclude<EventKind, "operator" | "backward">;
@@ -12,7 +12,7 @@ type SpanKind = Exclude<EventKind, "operator" | "backward">;
 export interface RecordedEvent {
   kind: EventKind;
   name: string;
-  /** Of an operator's tensors: "[128, 3, 28, 28] [16, 3, 3, 3]". */
+  /** Shapes of an operator's tensors: "[128, 3, 28, 28] [16, 3, 3, 3]". */
   shapes: string;
   /** Index of the event in which this one happened, -1 for none. */
   parent: number;
@@ -29,14 +29,14 @@ export interface RecordedEvent {
 /** Events in the order of their start. */
 export interface Recording {
   events: RecordedEvent[];
-  /** Events that found no room. */
+  /** The number of events that did not fit the buffer. */
   dropped: number;
 }
 
 const COLUMNS = 9;
 let recording = false;
 
-/** @throws E_ARGUMENT where a profile is being recorded already */
+/** @throws E_ARGUMENT if a profile is already being recorded */
 export function startRecording(maxEvents: number): void {
   if (native.startRecording(maxEvents) < 0) throw new BatchCamError("E_ARGUMENT", `profile: ${native.lastError()}`);
 }
@@ -50,7 +50,9 @@ export function stopRecording(): Recording {
   return { events, dropped };
 }
 
-/** The addon's own autograd nodes are named by their C++ type: "torch::autograd::CppNode<batch_cam::(anonymous namespace)::X>". */
+/**
+ * The addon's own autograd nodes are named by their C++ type: "torch::autograd::CppNode<batch_cam::(anonymous namespace)::X>".
+ */
 const plainName = (name: string): string =>
   name.replace(/torch::autograd::CppNode<(?:\w+::)?(?:\(anonymous namespace\)::)?(\w+)>$/, "batch_cam::$1Backward");
 
@@ -88,8 +90,8 @@ export function span<T>(kind: SpanKind, name: string, fn: () => T): T {
 }
 
 /**
- * Runs `fn` as a phase of a training step. A profile adds up the time of each phase; without a profile this is `fn()`. If phases
- * nest, the time of the inner one does not count for the outer one. Synchronous.
+ * Runs `fn` as a phase of a training step. A profile adds up the time of each phase; without a profile this is `fn()`. If
+ * phases nest, the time of the inner one does not count for the outer one. Synchronous.
  */
 export function phase<T>(name: string, fn: () => T): T {
   expectString("phase: name", name);

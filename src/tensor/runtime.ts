@@ -28,9 +28,9 @@ export function resetPeakMemory(): void {
 }
 
 /**
- * Frees what this thread keeps only to save time (weights of resizings, weights that inference has folded), and gives the memory that
- * no tensor holds back to the system. Rarely needed: the first is bounded, and of the second the process never holds more than 1.5 times
- * what its tensors once needed together, and 64 MiB.
+ * Frees what this thread keeps only to save time (weights of resizings, weights that inference has folded), and gives the
+ * memory that no tensor holds back to the system. Rarely needed: the first is bounded, and of the second the process never
+ * holds more than 1.5 times what its tensors once needed together, and 64 MiB.
  */
 export function emptyCache(): void {
   releaseCaches();
@@ -60,11 +60,14 @@ export interface Capabilities {
   kernelLevels: readonly KernelLevel[];
   /** Physical cores that this process may use. */
   cores: number;
-  /** Whether bfloat16 products are faster than float32 ones here; `BATCH_CAM_BFLOAT16` (on, off) answers instead of the processor. */
+  /**
+   * Whether bfloat16 products are faster than float32 ones here; `BATCH_CAM_BFLOAT16` (on, off) answers instead of the
+   * processor.
+   */
   fastBfloat16: boolean;
 }
 
-/** What the engine has to work with. */
+/** The hardware and the libraries that the engine uses. */
 export function capabilities(): Capabilities {
   const { version, cpuCapability, kernelLevel, kernelLevels } = native.capabilities();
   const kernels = { kernels: kernelLevel, kernelLevels };

@@ -12,12 +12,12 @@ export function releaseCaches(): void {
   for (const release of releases) release();
 }
 
-/** Bytes that one cache of constants holds at most. */
+/** The largest number of bytes that one cache of constants holds. */
 const CAPACITY = 2 ** 24;
 
 /**
- * Constant tensors by name, such as the weights of a resizing: the least recently used ones are freed once they exceed a number of
- * bytes together, and all of them by `emptyCache`. A tensor of more than a quarter of these bytes is not kept, so that those
+ * Constant tensors by name, such as the weights of a resizing: the least recently used ones are freed once they exceed a number
+ * of bytes together, and all of them by `emptyCache`. A tensor of more than a quarter of these bytes is not kept, so that those
  * returned last, which the caller still computes with, are never the ones that are freed.
  */
 export class TensorCache<T extends TensorCore> {

@@ -65,12 +65,12 @@ export class Tensor extends TensorCore {
     this.requiresGrad = value;
     return this;
   }
-  /** Whether autograd made this tensor from others (false) or it stands at the root (true). */
+  /** True if this tensor is a leaf of the graph, false if autograd made it from others. */
   get isLeaf(): boolean {
     check("isLeaf", native.describeTensor(handleOf(this, "isLeaf")));
     return arena[4] === 1;
   }
-  /** Whether the elements lie in memory in row-major order, as `contiguous()` puts them. */
+  /** Whether the elements are in row-major order in memory, as `contiguous()` arranges them. */
   get isContiguous(): boolean {
     check("isContiguous", native.describeTensor(handleOf(this, "isContiguous")));
     return arena[5] === 1;
@@ -106,19 +106,19 @@ export class Tensor extends TensorCore {
     return aten.rawLocalScalarDense(this);
   }
   /**
-   * The values as nested arrays, a plain value for a tensor without dimensions: numbers (bigints where an int64 tensor holds one
-   * that a number cannot), booleans for bool.
+   * The values as nested arrays, a plain value for a tensor without dimensions: numbers (bigints where an int64 tensor holds
+   * one that a number cannot), booleans for bool.
    */
   tolist<T extends NestedArray = NestedArray>(): T {
     expectTensor(this, "tolist");
     return nestedOf(leavesOf(this.data(), this.dtype), this.sizes) as T;
   }
   /**
-   * What `JSON.stringify` writes: the nested arrays of `tolist`, in which JSON has null for NaN and infinity. `tensor(JSON.parse(text))`
-   * reads them back; dtype and device are not written.
+   * The value that `JSON.stringify` writes: the nested arrays of `tolist`, with null for NaN and infinity.
+   * `tensor(JSON.parse(text))` reads them back; dtype and device are not written.
    *
-   * @throws E_ARGUMENT for more than 2^20 values, since a logger that meets a model's weights would write hundreds of megabytes, and for
-   *   int64 values beyond 2^53, which JSON's readers round
+   * @throws E_ARGUMENT for more than 2^20 values, since a logger that meets a model's weights would write hundreds of
+   *   megabytes, and for int64 values beyond 2^53, which JSON's readers round
    */
   toJSON(): NestedArray {
     expectTensor(this, "toJSON");
@@ -133,7 +133,7 @@ export class Tensor extends TensorCore {
   }
 
   // ---- conversion and layout
-  /** Another dtype ("float64") or device ("cpu"); this tensor itself where nothing changes, as in torch. */
+  /** Another dtype ("float64") or device ("cpu"); this tensor itself if nothing changes, as in torch. */
   to(target: DType | "cpu" | (string & {})): Tensor {
     expectTensor(this, "to");
     if (isDType(target)) return wrap(aten.toDtype(this, codeOf(target)));
@@ -393,7 +393,7 @@ export class Tensor extends TensorCore {
   topk(k: number, dim = -1): { values: Tensor; indices: Tensor } {
     return pair(aten.topk(this, k, dim));
   }
-  /** The lower of the two middle values where their number is even, as in torch. */
+  /** The lower of the two middle values if the number of values is even, as in torch. */
   median(dim: number): { values: Tensor; indices: Tensor } {
     return pair(aten.medianDim(this, dim));
   }

@@ -25,7 +25,7 @@ import { disposeAll, loadCheckpointed } from "../train/run/checkpoint.ts";
 import { camLayerOf, type ImagesAndClasses, modelFor } from "../train/run/from-config.ts";
 import { runFiles } from "./run-files.ts";
 
-/** A trained model, and how images come to it. */
+/** A trained model, and how its images are prepared. */
 export interface LoadedModel {
   /** Where the weights were read from. */
   readonly checkpoint: string;
@@ -35,9 +35,9 @@ export interface LoadedModel {
   /** [height, width] of the images that it takes. */
   readonly imageSize: readonly [number, number];
   readonly normalization: Normalization;
-  /** Names of the classes; their numbers where none are known. */
+  /** Names of the classes; their numbers if no names are known. */
   readonly classNames: readonly string[];
-  /** What was chosen and changed where the weights were read, for people. */
+  /** The choices and changes that were made when the weights were read, for people. */
   readonly notes: readonly string[];
   /** The layer whose maps the model was guided by, or the architecture's own. */
   readonly camLayer: string;
@@ -54,13 +54,13 @@ export interface LoadedRun extends LoadedModel, ModelInPrecision {
 
 /** How a run's data are found and compared. */
 export interface RunDataOptions {
-  /** Where the run's data lie now (where they lay when it was trained). */
+  /** The present path of the run's data (by default the path when it was trained). */
   dataDir?: string | undefined;
-  /** Goes on with images that are not those of the run, under its classes and normalisation (false). */
+  /** Accepts images that are not those of the run, under its classes and normalisation (false). */
   acceptNewData?: boolean | undefined;
   /** The splits of a run that a program gave its images. */
   data?: GivenSplits | undefined;
-  /** Hears of accepted differences, and of what cannot be compared. */
+  /** Called with accepted differences, and with what cannot be compared. */
   onWarning?: ((message: string) => void) | undefined;
 }
 
@@ -68,8 +68,9 @@ export interface RunDataOptions {
  * Opens a run's best epoch, or one checkpoint of it, with its data set. Dispose of it.
  *
  * @param runOrCheckpoint a run directory, or a file in its `checkpoints/`
- * @param operation what an error names
- * @throws E_CHECKPOINT where there is none, or it does not fit its run's model; E_DATA where the data are not those of the run
+ * @param operation the operation that an error names
+ * @throws E_CHECKPOINT if there is no checkpoint, or it does not fit its run's model; E_DATA if the data are not those of the
+ *   run
  */
 export async function openRun(
   runOrCheckpoint: string,
@@ -121,8 +122,8 @@ async function oldRunWarnings(
 }
 
 /**
- * Opens a run's model alone: classes, normalisation and image size are what the run keeps of its data, which need not be there any more.
- * A run of a version that kept nothing is opened with its data.
+ * Opens a run's model alone: classes, normalisation and image size are what the run keeps of its data, which need not be there
+ * any more. A run of a version that kept nothing is opened with its data.
  */
 export async function openRunModel(
   runOrCheckpoint: string,
@@ -172,10 +173,13 @@ async function loadModelOf(about: {
 export interface WeightsOptions {
   /** Which of a checkpoint's entries holds them; see `loadWeights`. */
   key?: string | undefined;
-  /** The architecture; by default told by the weights. */
+  /** The architecture; by default recognised from the weights. */
   model?: string | undefined;
   imageSize?: number | undefined;
-  /** Of the pixels in [0, 1]; by default that of the run or folder of the weights, else ImageNet's for three channels. */
+  /**
+   * Normalisation of the pixels in [0, 1]; by default that of the run or folder of the weights, else ImageNet's for three
+   * channels.
+   */
   normalization?: "imagenet" | "none" | undefined;
   /** Mean and deviation of the pixels in [0, 1] in its place, a number for each channel. */
   mean?: string | readonly number[] | undefined;
@@ -228,7 +232,7 @@ export async function openWeights(path: string, options: WeightsOptions = {}): P
 
 const NORMALIZING = ["normalization", "mean", "std"];
 
-/** What is chosen, else what the weights bring, else none. */
+/** The normalisation that was chosen, else that of the weights, else none. */
 async function normalizationOf(
   path: string,
   { weights, channels, scale }: { weights: ReadonlyMap<string, Tensor>; channels: number; scale: NormalizationChoice },

@@ -51,13 +51,13 @@ class GrnMlp extends Module {
     return this.fc2.run(this.grn.run(this.act.run(this.fc1.run(x))));
   }
 
-  /** Whether nobody wants the output of one of its layers. */
+  /** Whether the outputs of its layers are not observed. */
   isFusable(): boolean {
     const linears = [this.fc1, this.fc2].every((layer) => isPlain(layer, Pointwise) || isPlain(layer, Linear));
     return linears && isPlain(this, GrnMlp) && isPlain(this.grn, GRN) && isPlain(this.act, GELU);
   }
 
-  /** What the fused kernel computes from, with the norm before it. */
+  /** The weights that the fused kernel reads, with the norm before it. */
   weights(norm: LayerNorm): ConvNextMlpWeights {
     const product = ({ weight, bias }: Pointwise | Linear) => ({ weight: weight.flatten(1), bias: bias as Tensor });
     return { norm, fc1: product(this.fc1), grn: this.grn, fc2: product(this.fc2) };
@@ -80,7 +80,7 @@ export class ConvNextBlock extends Module {
   }
 
   override forward(x: Tensor): Tensor {
-    // From the first layer norm on, maps lie in memory with their channels last: to permute is to copy nothing.
+    // From the first layer norm on, maps are channels-last in memory, so `permute` needs no copy.
     const pixels = x.permute([0, 2, 3, 1]); // (N, H, W, C)
     const fused = this.#inTwoKernels(pixels);
     if (fused !== null) return fused.permute([0, 3, 1, 2]);
@@ -89,7 +89,10 @@ export class ConvNextBlock extends Module {
     return x.add(branch.permute([0, 3, 1, 2]));
   }
 
-  /** The same; null where a layer's own output is wanted, or the kernels are not. Both agree to rounding. */
+  /**
+   * The same in one kernel; null if a layer's own output is observed or the kernels are switched off. Both agree up to
+   * rounding.
+   */
   #inTwoKernels(pixels: Tensor): Tensor | null {
     const { conv_dw, norm, mlp, drop_path } = this;
     const dtype = fusedDtype(pixels);

@@ -136,7 +136,7 @@ export class SimpleCNN extends Model {
   }
 
   override closedFormHead(): ClosedFormHead | null {
-    if (this.drop !== null) return null; // what it drops has a say in the gradient
+    if (this.drop !== null) return null; // the dropped values affect the gradient
     if (this.fc1 !== null && this.fc2 !== null)
       return { layer: "fc1", weight: this.fc1.weight, readout: this.fc2.weight };
     return this.fc === null ? null : { layer: "fc", weight: this.fc.weight };

@@ -24,16 +24,17 @@ import type { Module } from "../module.ts";
 import { type Folded, foldedWeights } from "./folded-weights.ts";
 
 export interface ConvNormOptions {
-  /** Added behind the norm: a block's shortcut. */
+  /** A tensor that is added after the norm: a block's shortcut. */
   add?: Tensor | undefined;
-  /** Whether max(·, 0) ends it. */
+  /** Whether a ReLU follows. */
   relu?: boolean;
 }
 
 /**
- * y = relu(norm(conv(x)) + add), the pair that residual networks are made of. In evaluation, where no graph is recorded and nobody
- * asks for the output of either layer, the norm is folded into the weights, W · γ / √(σ² + eps), and one kernel computes it all;
- * else the layers run one after the other, as they do for weights or images that are not finite. Both agree to rounding.
+ * y = relu(norm(conv(x)) + add), the pair that residual networks are made of. In evaluation, if no graph is recorded and the
+ * output of neither layer is observed, the norm is folded into the weights, W · γ / √(σ² + eps), and one kernel computes it
+ * all; otherwise the layers run one after the other, as they also do if weights or images are not finite. Both paths agree up
+ * to rounding.
  */
 export function convNorm(conv: Conv2d, norm: BatchNorm2d, x: Tensor, options: ConvNormOptions = {}): Tensor {
   const { add, relu = false } = optionsOf("convNorm", options, ["add", "relu"]);
@@ -58,7 +59,7 @@ export function convNorm(conv: Conv2d, norm: BatchNorm2d, x: Tensor, options: Co
   return result;
 }
 
-/** In the weights' dtype. The kernel is fastest on channels that lie last, and passes that layout on. */
+/** Computes in the weights' dtype. The kernel is fastest for the channels-last layout, and its result keeps that layout. */
 function inOneKernel(
   x: Tensor,
   { weight, bias, dtype, winogradPadding: padding }: Folded,
@@ -80,16 +81,16 @@ interface Bound {
   most: number;
 }
 
-/** No value of these is larger: found by looking, or by what a kernel can make of what it was given. */
+/** Upper bounds of the magnitudes in tensors, either measured or derived from the bounds of a kernel's inputs. */
 const bounds = new WeakMap<Tensor, Bound>();
-/** Far from what a sum of products of float32 can hold. */
+/** A limit that keeps float32 sums of products far from overflow. */
 const LARGE = 1e30;
-/** From here on a bound is looked after: sums of positive bounds grow much faster than values do. */
+/** A bound above this is replaced by a measured one, because sums of bounds grow much faster than the values do. */
 const VAGUE = 1e15;
 
 /**
- * What no value of the result exceeds; infinite where the operands hold NaN or infinity. The kernel's ReLU gives 0 for NaN, and would
- * hide that there was one.
+ * An upper bound of the result's magnitudes; infinite if the operands hold NaN or infinity. The kernel's ReLU turns NaN into 0
+ * and would hide it.
  */
 function largestResult(x: Tensor, add: Tensor | undefined, { gain, shift }: Folded): number {
   return gain * largest(x) + shift + (add === undefined ? 0 : largest(add));
@@ -104,15 +105,15 @@ function largest(x: Tensor): number {
   return most;
 }
 
-/** The largest magnitude; infinite where there is NaN. */
+/** The largest magnitude; infinite if any value is NaN. */
 function magnitude(x: Tensor): number {
   const [low, high] = tidy(() => [x.min().item(), x.max().item()]) as [number, number];
   return Number.isNaN(low + high) ? Number.POSITIVE_INFINITY : Math.max(Math.abs(low), Math.abs(high));
 }
 
 /**
- * Whether the kernel can add a tensor itself: one of its result's own shape, which must have more than one channel and place, for
- * else oneDNN cannot tell the layout.
+ * Whether the kernel can add a tensor itself: it must have the result's shape, with more than one channel and more than one
+ * pixel, because otherwise oneDNN cannot determine the layout.
  */
 function isPlainSum(add: Tensor, x: Tensor, { weight, options }: Conv2d): boolean {
   const [batch, channels = 0, height = 0, width = 0] = add.sizes;
@@ -121,7 +122,7 @@ function isPlainSum(add: Tensor, x: Tensor, { weight, options }: Conv2d): boolea
   return own && height === result[0] && width === result[1] && channels > 1 && height * width > 1;
 }
 
-/** Norm, sum and ReLU in one kernel behind the convolution; null where the layers have to run one after the other. */
+/** Norm, sum and ReLU in one kernel after the convolution; null if the layers have to run one after the other. */
 function inTraining(
   conv: Conv2d,
   norm: BatchNorm2d,
@@ -131,7 +132,7 @@ function inTraining(
   const window = squareWindow(conv);
   const dtype = fusedDtype(x);
   if (dtype === null || window === null || conv.bias !== null || !wantsFused()) return null;
-  // Of few channels little time is to be saved, and the layers one by one give libtorch's own digits.
+  // With few channels fusing saves little time, and the separate layers give exactly libtorch's values.
   if (dtype === "float32" && norm.numFeatures < 64) return null;
   if (!isPlain(conv, Conv2d) || !isPlain(norm, BatchNorm2d)) return null;
   if (add !== undefined && add.dtype !== dtype) return null;
@@ -146,7 +147,7 @@ function inTraining(
 
 const sameShape = (a: Tensor, b: Tensor): boolean => a.sizes.join() === b.sizes.join();
 
-/** What the fused kernel of inference computes in here; null where the layers have to run one after the other. */
+/** The dtype in which the fused inference kernel computes here; null if the layers have to run one after the other. */
 function foldedDtype(
   conv: Conv2d,
   norm: BatchNorm2d,
@@ -173,7 +174,7 @@ function folded(
   const window = squareWindow(conv);
   const winograd = dtype === "float32" && window !== null && hasWinogradConv(size, weight.sizes, window);
   const winogradPadding = winograd ? window.padding : null;
-  // The layout follows the size; any number of images may come then.
+  // The layout depends on the image size, but not on the number of images.
   const purpose = `${dtype} ${winograd ? "winograd" : size.slice(2)} ${norm.eps}`;
   const make = (): Folded => {
     const scale = gain.detach().div(variance.add(norm.eps).sqrt());
@@ -193,8 +194,9 @@ function folded(
 }
 
 /**
- * pool(relu(conv(x))), what plain convolutional networks are made of: one kernel where nobody asks for the output of the
- * convolution or of the ReLU, else the layers one after the other. The values and what ties give are the layers' own.
+ * pool(relu(conv(x))), the building block of plain convolutional networks. It runs in one kernel if the outputs of the
+ * convolution and the ReLU are not observed, otherwise layer by layer. Values, and gradients at ties, equal those of the
+ * layers.
  */
 export function convRelu(conv: Conv2d, relu: ReLU, pool: MaxPool2d | null, x: Tensor): Tensor {
   return fused(conv, relu, pool, x) ?? [conv, relu, pool].reduce((y, layer) => layer?.run(y) ?? y, x);
@@ -223,9 +225,9 @@ function halves(pool: MaxPool2d): boolean {
 
 type Kind = abstract new (...args: never[]) => Module;
 
-/** Whether a layer is of just this class, with the forward of the class. */
+/** Whether a layer is of exactly this class and has the `forward` of the class. */
 export const isOf = (layer: Module, kind: Kind): boolean =>
   layer.constructor === kind && !Object.hasOwn(layer, "forward");
 
-/** Whether a fused kernel may stand for a layer: one of just this class that nobody looks at. */
+/** Whether a fused kernel may replace a layer: it is of exactly this class, and its output is not observed. */
 export const isPlain = (layer: Module, kind: Kind): boolean => isOf(layer, kind) && !isWatched(layer);

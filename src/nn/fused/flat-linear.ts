@@ -8,15 +8,15 @@ import { isOf, isPlain } from "./conv-norm.ts";
 /** Means of a weight over the pixels that it reads, (J, K), by the output (B, J) of the layer. */
 const means = new WeakMap<Tensor, Tensor>();
 
-/** What `flatLinear` found beside this output of its linear layer; undefined for any other tensor, and where it is freed. */
+/** The pooled weight that `flatLinear` computed together with this output; undefined for other tensors, or if it was freed. */
 export function pooledWeightOf(output: Tensor): Tensor | undefined {
   const pooled = means.get(output);
   return pooled?.isDisposed ? undefined : pooled;
 }
 
 /**
- * linear(flatten(maps)) of maps (B, K, h, w): one kernel that reads maps whose channels lie last as they are, where nobody
- * asks for the flattened ones; else the layers one after the other. Where the output is watched, the weight's means are kept.
+ * linear(flatten(maps)) of maps (B, K, h, w): one kernel that reads channels-last maps without a copy if the flattened maps are
+ * not observed, otherwise the layers one after the other. The weight's means are kept if the output is observed.
  */
 export function flatLinear(flatten: Flatten, linear: Linear, maps: Tensor): Tensor {
   const dtype = fusedDtype(maps);
@@ -30,7 +30,7 @@ export function flatLinear(flatten: Flatten, linear: Linear, maps: Tensor): Tens
   let pooled: Tensor | undefined;
   const run = () => {
     const made = flatLinearOp(maps.to(dtype), weight, bias);
-    // Nobody else asks for the means, and they would hold the graph.
+    // Only an observer needs the means, and keeping them would keep the graph alive.
     if (isWatched(linear)) pooled = made.pooled;
     else made.pooled.dispose();
     return made.output;

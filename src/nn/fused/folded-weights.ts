@@ -1,12 +1,15 @@
 import { keep, type Tensor, tidy } from "../../tensor/index.ts";
 import { onEmptyCache, versionOf } from "../../tensor/internal.ts";
 
-/** What inference computes with in place of a convolution's weights and the norm behind it. */
+/** The weights that inference uses in place of a convolution's weights and the norm after it. */
 export interface Folded {
   readonly weight: Tensor;
   readonly bias: Tensor;
   readonly dtype: "float32" | "bfloat16";
-  /** The convolution's padding where the weights are as they were, for `winogradConv`; null where they are laid out for oneDNN's kernel. */
+  /**
+   * The convolution's padding if the weights keep their layout for `winogradConv`; null if they are laid out for oneDNN's
+   * kernel.
+   */
   readonly winogradPadding: number | null;
   /** Largest sum of the magnitudes of one output channel's weights: by how much the largest value can grow. */
   readonly gain: number;
@@ -34,8 +37,8 @@ onEmptyCache(() => {
 const entries = new WeakMap<object, Entry>();
 
 /**
- * The folded weights of a layer, made anew where one of their sources was changed in place or replaced, or where they are needed
- * for another purpose (a dtype, a size). One set lives for each layer, outside every tidy, until `forgetFolded` or `emptyCache`.
+ * The folded weights of a layer. They are computed again if one of their sources was changed in place or replaced, or if they
+ * are needed for another dtype or size. One set lives for each layer, outside every tidy, until `forgetFolded` or `emptyCache`.
  */
 export function foldedWeights(
   layer: object,

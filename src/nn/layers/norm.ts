@@ -169,8 +169,8 @@ export class GRN extends Module {
 }
 
 /**
- * ‖x‖₂ over `dims`, with gradient zero where it is zero. libtorch's own norm is slow over strided data, and its second-order
- * gradient is NaN where a channel is dead.
+ * ‖x‖₂ over `dims`, with a zero gradient if it is zero. libtorch's own norm is slow over strided data, and its second-order
+ * gradient is NaN if a channel is dead.
  */
 function norms(x: Tensor, dims: readonly number[]): Tensor {
   const squared = x.square().sum(dims, { keepDims: true });

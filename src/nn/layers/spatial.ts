@@ -24,7 +24,7 @@ export interface Conv2dOptions extends ConvOptions {
  * Convolution: y[n, k] = bias[k] + Σ_c weight[k, c] ⋆ x[n, c] (cross-correlation), (N, C, H, W) → (N, K, H', W') with
  * H' = ⌊(H + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1. Initialised as in torch.
  *
- * @throws E_ARGUMENT where sizes are no positive integers or `groups` does not divide the channels; E_SHAPE for a wrong x.
+ * @throws E_ARGUMENT if sizes are not positive integers or `groups` does not divide the channels; E_SHAPE for a wrong x.
  */
 export class Conv2d extends Module {
   readonly weight: Tensor; // (K, C / groups, kh, kw)
@@ -94,7 +94,7 @@ export function squareWindow({ weight, options }: Conv2d): { stride: number; pad
     : null;
 }
 
-/** Whether x is images (N, C, H, W) with values that a convolution takes, and of whose result `least` pixels a side are left. */
+/** Whether x is (N, C, H, W) in a dtype that a convolution takes, and large enough for a result of `least` pixels a side. */
 export function takes({ weight, inChannels, options }: Conv2d, x: Tensor, least = 1): boolean {
   if (x.ndim !== 4 || x.sizes[1] !== inChannels || x.sizes.includes(0)) return false;
   return outputSize(x.sizes.slice(2), weight.sizes.slice(2), options).every((side) => side >= least);
