@@ -25,14 +25,14 @@ export interface ConfiguredData {
   test: Split;
   /** Where the data set has less than was asked for. */
   warnings: string[];
-  /** What a run keeps of them, before the limits on their number. */
+  /** The record of these images that a run keeps, made before their number is limited. */
   record: DataRecord;
-  /** Folder that the images' paths are relative to; null where they are no files. */
+  /** Folder that the images' paths are relative to; null if the images are not files. */
   root: string | null;
   dispose: () => void;
 }
 
-/** Splits that a program gives in place of a data set's. They stay the program's to free. */
+/** Splits that a program passes in place of a data set's. The program still owns them and frees them. */
 export interface GivenSplits {
   train: Split;
   /** Without it, validation images are held out of `train`. */
@@ -43,13 +43,13 @@ export interface GivenSplits {
 export interface LoadDataOptions {
   signal?: AbortSignal | undefined;
   given?: GivenSplits | undefined;
-  /** What a run knows of its data: the images that it knows stay in their splits and their order. */
+  /** The run's record of its data. Images that are in the record keep their split and their order. */
   run?: DataRecord | undefined;
-  /** Takes other images too, under the classes and the normalisation of that run. */
+  /** Accepts images that differ from the record, with that run's classes and normalisation. */
   adapt?: boolean;
   /** Whether that run will be trained on them. */
   trains?: boolean;
-  /** "order" draws as versions did whose runs keep no record of their data. */
+  /** "order" draws validation images as those versions did whose runs keep no record of their data. */
   draw?: "path" | "order";
 }
 
@@ -95,7 +95,7 @@ export async function loadData(config: TrainConfig, options: LoadDataOptions = {
   }
 }
 
-/** The splits as the data set or the program has them. */
+/** The splits as the data set or the program provides them, before any validation images are held out. */
 async function partsOf(
   config: TrainConfig,
   { given, run, adapt = false, draw, signal }: LoadDataOptions,
@@ -114,7 +114,7 @@ async function partsOf(
 
 const splitsOf = ({ train, val, test }: GivenSplits): Parts => ({ train, ...(val === undefined ? {} : { val }), test });
 
-/** The splits that a program gives, under their own names; fails where they do not belong together. */
+/** The splits that a program passes, under their own names. Fails if they do not belong together. */
 function checkedSplits(given: GivenSplits): Parts {
   const { train, val, test } = optionsOf("data", given, ["train", "val", "test"]);
   const parts = splitsOf({ train, ...(val === undefined ? {} : { val }), test });
@@ -130,18 +130,18 @@ function checkedSplits(given: GivenSplits): Parts {
   return Object.fromEntries(Object.entries(parts).map(([name, split]) => [name, { ...split, name }])) as Parts;
 }
 
-/** What may mislead in the images as a run has them: classes with few of them, and images of the same content. */
+/** Warnings about a run's images: classes with few images, and images with the same content. */
 function faultWarnings(
   { train, val, test }: Parts,
   { config, given, found }: { config: TrainConfig; given: GivenSplits | undefined; found: Parts },
 ): string[] {
-  // The built-in sets are what they are, of classes of about one size.
+  // The built-in data sets never change, and their classes are of about the same size.
   if (given === undefined && !OWN_DATA.has(config.dataset)) return [];
   const splits = [train, ...(val === undefined ? [] : [val]), test];
   const what = given === undefined ? (config.dataDir ?? config.dataset) : "data";
   const identical = identicalWarnings(identicalImages(splits), what);
   if (config.fastDevRun || config.overfitBatches !== undefined) return identical;
-  // The loading of a data set has told of classes that its own splits lack.
+  // Loading the data set has already warned of classes that its own splits lack.
   const unknown = given === undefined ? (found.val === undefined ? [val] : []) : splits;
   return [...coverageWarnings(unknown), ...thinWarnings(splits), ...identical];
 }
@@ -149,7 +149,7 @@ function faultWarnings(
 const eachSplit = (parts: Parts, fn: (split: Split) => Split): Parts =>
   Object.fromEntries(Object.entries(parts).map(([name, split]) => [name, fn(split)])) as Parts;
 
-/** Without paths, images are drawn by their order. */
+/** Images without paths are drawn by their order. */
 const withoutPaths = (parts: Parts): Parts =>
   eachSplit(parts, ({ paths: _, hashes: __, maskHashes: ___, ...split }) => split);
 
@@ -160,7 +160,7 @@ const asOf = (run: DataRecord, parts: Parts, given: GivenSplits | undefined): Pa
     return given === undefined ? { ...ordered, normalization: run.normalization } : ordered;
   });
 
-/** What a config says of its data set's images, as far as the data set uses it. */
+/** The options of a config about its data set's images, as far as the data set uses them. */
 export function datasetOptions(config: Pick<TrainConfig, keyof typeof dataFields>): DatasetOptions {
   const { dataDir, dataset } = config;
   const used = DATASET_OPTIONS.filter((option) => usesOption(dataset, option));
@@ -172,7 +172,7 @@ export function datasetOptions(config: Pick<TrainConfig, keyof typeof dataFields
   };
 }
 
-/** With the data set's own validation split, else with one held out of the training images; none where the run overfits. */
+/** Uses the data set's own validation split, else holds one out of the training images. A run that overfits has none. */
 function withValidation(
   parts: Parts,
   { valImages, seed, overfitBatches }: TrainConfig,
@@ -200,8 +200,8 @@ function withValidation(
 }
 
 /**
- * Parts other images without paths as a run has parted its own: an image that it knows by its content stays in its split, and others are
- * drawn by their contents, in the same share. Null for a run that does not know the contents of its images.
+ * Splits changed images without paths as the run split its own: an image whose content the run has recorded keeps its split,
+ * and the others are drawn by their contents, in the same share. Returns null if the run has no record of its images' contents.
  */
 function decidedByContent(
   train: Split,
@@ -225,8 +225,8 @@ function decidedByContent(
 }
 
 /**
- * Parts training images where the data set has no validation split: `valImages` of them, else a tenth and at most 5000. Images that have
- * paths are drawn by them, each apart, so that their number is about that.
+ * Splits training images if the data set has no validation split: holds out `valImages` of them, else a tenth and at most 5000.
+ * If images have paths, each is drawn by its own path, so that their number is only about that.
  */
 export function heldOutValidation(
   train: Split,

@@ -13,34 +13,34 @@ import { type ConfiguredData, type GivenSplits, loadData } from "./configured-da
 import { findData, type RunData } from "./run-data.ts";
 
 export interface KnownDataOptions {
-  /** Names what is done in messages. */
+  /** The name of the operation, for messages. */
   operation: string;
   runDirectory: string;
-  /** What the run keeps of its data; null for a run of a version that kept nothing. */
+  /** The run's record of its data; null for a run of a version that kept none. */
   runData: RunData | null;
-  /** Goes on with data that differ from the run's. */
+  /** Continues with data that differ from the run's. */
   accept: boolean;
   /** Whether the run will be trained on them. */
   trains?: boolean;
-  /** Where the data lie now, in place of the places that the run knows. */
+  /** Where the data are now, in place of the paths that the run recorded. */
   dataDir?: string | undefined;
   given?: GivenSplits | undefined;
   signal?: AbortSignal | undefined;
 }
 
-/** The data of a run that is there already. */
+/** The data of an existing run. */
 export interface KnownData extends ConfiguredData {
-  /** The run's config, with the place of the data as it is now. */
+  /** The run's config, with the current path of the data. */
   config: TrainConfig;
-  /** Accepted differences from the run's data. */
+  /** The differences from the run's data that were accepted. */
   differences: string[];
 }
 
 /**
- * Loads the data of a run and compares them with what the run keeps of them.
+ * Loads the data of a run and compares them with the record that the run keeps of them.
  *
- * @throws E_DATA naming each difference, unless differences are accepted: then images that the run knows stay in their splits, and others
- *   are taken under the run's classes and normalisation
+ * @throws E_DATA naming each difference, unless differences are accepted: then images in the record keep their split, and other
+ *   images are added under the run's classes and normalisation
  */
 export async function loadKnownData(run: TrainConfig, options: KnownDataOptions): Promise<KnownData> {
   const { operation, runDirectory, runData, accept, trains = false, given, signal } = options;
@@ -53,7 +53,7 @@ export async function loadKnownData(run: TrainConfig, options: KnownDataOptions)
       "E_DATA",
       `${operation}: a program gave the run ${runDirectory} its images: give them again, as the option data of the library's function`,
     );
-  // A run that went on with other data leaves out of them what it left out then.
+  // A run that was resumed with other data leaves out the same images as it did then.
   const adapt = record.leftOut !== undefined;
   const load = { run: record, given, signal };
   const missing = given === undefined ? missingFolder(record, config) : null;
@@ -74,7 +74,7 @@ function missingFolder(record: DataRecord, { dataset, dataDir }: TrainConfig): s
   return root === null ? null : missingFolders(record, root);
 }
 
-/** Adds a sentence to the error of data that cannot be read: what was renamed is then named by what lacks it. */
+/** Adds the missing folders to the error for data that cannot be read, because a renamed folder may be its cause. */
 async function withHint<T>(hint: string | null, load: () => Promise<T>): Promise<T> {
   try {
     return await load();
@@ -84,7 +84,7 @@ async function withHint<T>(hint: string | null, load: () => Promise<T>): Promise
   }
 }
 
-/** Where the data lie, where that is not as the config says. */
+/** The current path of the data, if it differs from the config's. */
 function placed({ dataDir, runData, given, runDirectory, operation }: KnownDataOptions): Pick<TrainConfig, "dataDir"> {
   if (dataDir !== undefined) return { dataDir };
   const place = runData?.place ?? null;
@@ -106,18 +106,19 @@ function otherData(
   return new BatchCamError("E_DATA", `${operation}: ${problem}. To go on, ${remedy}`);
 }
 
-/** What evaluation and resuming say of a run whose data cannot be compared in full. */
+/** The warning that evaluation and resuming give if a run's data cannot be compared in full. */
 const UNKNOWN_DATA =
   "the run was begun by a version that kept no record of its data: only the classes' number and names (as far as its model card has them), the size and the mean images were compared";
 
-/** Rounding of means over some ten thousand images. */
+/** Allows for the rounding of means over some ten thousand images. */
 const TOLERANCE = 1e-4;
 
 /**
- * Compares a run that kept no record of its data by its prototypes: statistics of each class's training images.
+ * Compares the data of a run that kept no record of them by its prototypes, which are statistics of each class's training
+ * images.
  *
- * @param now the same statistics of the images that are there
- * @throws E_DATA naming the classes whose training images are others, unless differences are accepted
+ * @param now the same statistics of the current images
+ * @throws E_DATA naming the classes whose training images differ, unless differences are accepted
  */
 export async function comparePrototypes(
   now: Tensor,
@@ -143,7 +144,7 @@ export async function comparePrototypes(
   }
 }
 
-/** A run's model card names its classes, in their order, where they are not very many. */
+/** A run's model card lists its classes in order, unless there are very many. */
 async function cardDifferences(runDirectory: string, now: readonly string[]): Promise<string[]> {
   const card = await readRegularText(join(runDirectory, "README.md")).catch(() => "");
   const [, table = ""] = card.match(/^\| class \| accuracy \|\n[^\n]*\n((?:\|[^\n]*\n?)*)/m) ?? [];

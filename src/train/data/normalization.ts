@@ -34,15 +34,16 @@ export function normalizedDataset(dataset: Dataset, config: TrainConfig): Datase
   return { ...dataset, normalization, train: apply(dataset.train), test: apply(dataset.test), ...val };
 }
 
-/** A choice that weights bring with them, and where it is from. */
+/** A normalisation that comes with weights, and its source. */
 export interface BroughtNormalization {
   choice: NormalizationChoice;
   source: string;
 }
 
 /**
- * The normalisation that weights were trained with, as far as it is known: their run's; what a folder of transformers or
- * timm says; ImageNet's for any others that take three channels; null for the rest, and where the config chooses itself.
+ * The normalisation that weights were trained with, as far as it is known: that of their run; that in a folder of transformers
+ * or timm; ImageNet's for any other weights with three input channels. Null for all others, and if the config chooses a
+ * normalisation itself.
  *
  * @param path of the weights
  */
@@ -72,12 +73,12 @@ const figuresText = ({ mean, std }: Normalization): string =>
 
 const short = (figure: number): string => String(Number(figure.toPrecision(4)));
 
-/** Channels that the first convolution takes. */
+/** Input channels of the first convolution. */
 function channelsOf(weights: ReadonlyMap<string, Tensor>): number | undefined {
   return (weights.get("conv1.weight") ?? weights.get("stem.0.weight"))?.sizes[1];
 }
 
-/** The run directory that a path names, or whose checkpoint it names; null where there is none. */
+/** The run directory at a path, or the one that contains the checkpoint at that path; null if neither exists. */
 async function runOf(path: string): Promise<string | null> {
   const parent = dirname(path);
   for (const folder of basename(parent) === "checkpoints" ? [path, dirname(parent)] : [path]) {
@@ -87,13 +88,15 @@ async function runOf(path: string): Promise<string | null> {
   return null;
 }
 
-/** What a run keeps in `data.json`, or chose in its config; null for a run of a version that kept none. */
+/**
+ * The normalisation that a run recorded in `data.json` or chose in its config; null for a run of a version that recorded none.
+ */
 async function ofRun(run: string): Promise<Normalization | null> {
   const data = asFigures((await readObject(join(run, "data.json")))?.normalization, "mean", "std");
   return data ?? chosenNormalization((await readObject(join(run, "config.json"))) ?? {});
 }
 
-/** What transformers keeps beside its weights in `preprocessor_config.json`, and timm in `config.json`. */
+/** The normalisation that transformers saves with its weights in `preprocessor_config.json`, and timm in `config.json`. */
 async function ofFolder(path: string): Promise<Normalization | null> {
   const folder = existsSync(join(path, "config.json")) ? path : dirname(path);
   const own = (name: string) => readObject(join(folder, name));
@@ -110,7 +113,7 @@ function asFigures(value: unknown, meanKey: string, stdKey: string): Normalizati
 
 const isFigures = (value: unknown): value is number[] => Array.isArray(value) && figuresOf(value as number[]) !== null;
 
-/** null where there is none, or it is damaged: then nothing is known. */
+/** Returns null if the file is missing or damaged: nothing is known then. */
 async function readObject(path: string): Promise<Record<string, unknown> | null> {
   try {
     const value: unknown = JSON.parse(await readRegularText(path));

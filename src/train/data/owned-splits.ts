@@ -5,11 +5,11 @@ import { lowestDraws } from "../../data/splits/held-out.ts";
 import type { SplitName } from "../../data/splits/split.ts";
 import type { Tensor } from "../../tensor/index.ts";
 
-/** The test images that a config judges by: those it is given, or a choice of them, which depends on their number alone. */
+/** The test images that a config evaluates on: all of them, or a selection that depends only on their number. */
 export const limitTest = (test: Split, config: Pick<TrainConfig, "limitTest">): Split =>
   limit(test, config.limitTest, 0);
 
-/** Splits within the limits of a config on their number of images. */
+/** Splits, limited to the numbers of images that a config allows. */
 export function limited({ train, val, test }: Required<Parts>, config: TrainConfig): Required<Parts> {
   return {
     train: limit(train, config.limitTrain, config.seed),
@@ -54,7 +54,7 @@ function limit(split: Split, count: number | undefined, seed: number): Split {
   return selectImages(split, { indices: choice(split, count, seed), name: split.name });
 }
 
-/** A seeded choice of `count` images: by their paths, or by the order of epoch 0, which no training epoch has. */
+/** A seeded selection of `count` images: by their paths, or by the order of epoch 0, which no training epoch uses. */
 function choice({ labels, paths }: Split, count: number, seed: number): Int32Array {
   if (paths !== undefined) return lowestDraws(paths, count, { purpose: "limit", seed });
   const [indices = new Int32Array()] = batchIndices(labels.numel, { batchSize: count, seed, epoch: 0 });
@@ -64,12 +64,12 @@ function choice({ labels, paths }: Split, count: number, seed: number): Int32Arr
 /** The splits of a data set; one that the files do not name is absent. */
 export type Parts = Partial<Record<SplitName, Split>> & { train: Split; test: Split };
 
-/** The tensors of splits, of which many share theirs. */
+/** The tensors of splits. Many splits share theirs. */
 export class OwnedSplits {
   readonly #others: ReadonlySet<Tensor>;
   #own = new Set<Tensor>();
 
-  /** @param others splits of somebody else, which are never freed */
+  /** @param others splits that belong to the caller, which are never freed */
   constructor(others: Partial<Parts> = {}) {
     this.#others = new Set(tensorsOf(others));
   }
@@ -78,7 +78,7 @@ export class OwnedSplits {
     for (const tensor of tensorsOf(parts)) if (!this.#others.has(tensor)) this.#own.add(tensor);
   }
 
-  /** Frees all that these splits do not use. */
+  /** Frees every tensor that these splits do not use. */
   keep(parts: Parts): void {
     this.add(parts);
     const kept = new Set(tensorsOf(parts));

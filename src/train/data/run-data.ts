@@ -5,39 +5,42 @@ import { BatchCamError } from "../../errors.ts";
 import { readRegularText } from "../../regular-file.ts";
 import { writeJson } from "../run/run-directory.ts";
 
-/** What a run keeps of its data in `data.json`. */
+/** The record of a run's data, saved as `data.json`. */
 export interface RunData {
   record: DataRecord;
-  /** Where the data lay; null for those that come with the package or were given by a program. */
+  /** Where the data were; null for data that come with the package or were passed by a program. */
   place: DataPlace | null;
   plan: RunPlan;
-  /** Each time that the run went on with other data, in order. Runs of versions that kept no such list have none. */
+  /** Each time that the run was resumed with other data, in order. Runs of earlier versions have no such list. */
   changes: readonly DataChange[];
 }
 
-/** Other data, accepted on resuming. */
+/** A change of the data that was accepted on resuming. */
 export interface DataChange {
   /** The epoch in progress, from 1. */
   epoch: number;
   /** Steps that were taken before. */
   step: number;
-  /** What was different, a sentence's part each. */
+  /** The differences, each a part of a sentence. */
   differences: readonly string[];
 }
 
-/** Several ways to the same folder or file: one of them holds after a move, or from another working folder. */
+/** Several paths to the same folder or file: one of them is still valid after a move, or from another working folder. */
 export interface DataPlace {
   absolute: string;
-  /** From the run directory. */
+  /** Relative to the run directory. */
   fromRun: string;
-  /** As it was written, from the working folder of then. */
+  /** As the user wrote it, relative to the working folder of that time. */
   given: string;
 }
 
-/** What a run decided by the number of its training images when it began; more or fewer images do not change it. */
+/**
+ * The plan that a run made from the number of its training images when it began; a later change of that number does not alter
+ * it.
+ */
 export interface RunPlan {
   stepsPerEpoch: number;
-  /** Whether the run went on with other images than it was begun with: its prototypes are those of the first ones. */
+  /** Whether the run was resumed with other images than it began with: its prototypes are then those of the first ones. */
   otherData: boolean;
 }
 
@@ -45,7 +48,7 @@ const FILE = "data.json";
 
 /**
  * Reads a run's `data.json`; null for a run of a version that wrote none.
- * @throws E_CHECKPOINT where it is damaged
+ * @throws E_CHECKPOINT if it is damaged
  */
 export async function readRunData(runDirectory: string): Promise<RunData | null> {
   const path = join(runDirectory, FILE);
@@ -103,15 +106,15 @@ export function placeOf(dataDir: string | undefined, runDirectory: string): Data
 }
 
 /**
- * Where a run's data lie now: where they lay from the run directory, which may have been moved or copied together with them, else at
- * their absolute path, else at the path that was given, from the working folder of today.
+ * The current path of a run's data: the path relative to the run directory, which may have been moved or copied together with
+ * them, else the absolute path, else the path that the user gave, relative to the current working folder.
  *
- * @throws E_DATA where they are at none of these
+ * @throws E_DATA if the data are at none of these
  */
 export function findData({ absolute, fromRun, given }: DataPlace, runDirectory: string, operation: string): string {
   const tried = [...new Set([resolve(runDirectory, fromRun), absolute, resolve(given)])];
   const found = tried.find((path) => existsSync(path));
-  if (found !== undefined) return found === resolve(given) ? given : found; // as people wrote it, where that still says the same
+  if (found !== undefined) return found === resolve(given) ? given : found; // keeps the user's spelling if it still leads there
   throw new BatchCamError(
     "E_DATA",
     `${operation}: the data of the run ${runDirectory} are not at ${tried.join(", nor at ")}; say where they lie with dataDir`,

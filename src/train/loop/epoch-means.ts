@@ -2,7 +2,7 @@ import type { EpochRecord, JudgedRun, SplitRecord, StepMetrics } from "../run/ev
 
 type Values = StepMetrics & { accuracy: number };
 
-/** Means over an epoch's steps, weighted by their images; its state continues it exactly after a resume. */
+/** Means over an epoch's steps, weighted by the number of images. Its state continues it exactly after a resume. */
 export class EpochMeans {
   #images = 0;
   #sums: Record<string, number | null> = {};
@@ -37,15 +37,15 @@ export interface EpochMeansState {
   sums: Record<string, number | null>;
 }
 
-/** Validated epochs, and how the best of them was judged again, if it was. */
+/** The validated epochs and, if the best of them was validated again, that result. */
 type Judged = Pick<JudgedRun, "history" | "rejudged">;
 
 /** The last epoch that was validated; 0 before the first. */
 export const lastValidated = (history: readonly EpochRecord[]): number => history.at(-1)?.epoch ?? 0;
 
 /**
- * What a new epoch is compared with: all earlier ones, or since the best of them was judged again by other images, that judgement and the
- * epochs after it.
+ * The epochs that a new epoch is compared with: all earlier ones. If the best of them was validated again on other images, that
+ * result and the epochs after it.
  */
 function comparable({ history, rejudged }: Judged): { epoch: number; val: SplitRecord }[] {
   if (rejudged === undefined) return [...history];
@@ -58,8 +58,8 @@ export const isBestSoFar = (val: SplitRecord, judged: Judged): boolean =>
   comparable(judged).every(({ val: earlier }) => isBetter(val, earlier));
 
 /**
- * The epoch from which patience counts: the first of the highest validation accuracy, 0 before any. Where the best epoch was judged again,
- * it counts anew from there, since the epochs before it were compared by other images.
+ * The epoch from which patience counts: the first with the highest validation accuracy; 0 before there is one. If the best
+ * epoch was validated again, patience starts over there, because the epochs before it were validated on other images.
  */
 export function patienceFrom(judged: Judged): number {
   const epochs = comparable(judged);

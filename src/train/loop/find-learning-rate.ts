@@ -30,24 +30,24 @@ export interface RatePoint {
 
 export interface FoundRate {
   points: RatePoint[];
-  /** Rate at which the smoothed loss falls fastest over log(lr); null where it falls nowhere. */
+  /** Rate at which the smoothed loss falls fastest over log(lr); null if it never falls. */
   suggestion: number | null;
   /** Rate of the lowest smoothed loss: beyond it training is no longer sure to converge. */
   lowest: number;
-  /** Whether the loss blew up before the last rate was reached. */
+  /** Whether the loss diverged before the last rate was reached. */
   diverged: boolean;
 }
 
-/** Of the mean before; what is beyond this many times the best has diverged: both as in fastai. */
+/** The weight of the previous mean, and the multiple of the best loss above which a loss has diverged; as in fastai. */
 const SMOOTHING = 0.9;
 const DIVERGENCE = 4;
 
 /**
- * Learning-rate range test (Smith, arXiv 1506.01186): takes steps of the whole objective at rates that rise by a constant factor,
- * until the loss blows up, and suggests the rate where it falls fastest (as Lightning's `lr_find`). λ is at its full weight
- * throughout. Leaves no run behind.
+ * Learning-rate range test (Smith, arXiv 1506.01186): takes steps of the whole objective at rates that rise by a constant
+ * factor, until the loss diverges, and suggests the rate at which it falls fastest (as Lightning's `lr_find`). λ has its full
+ * weight throughout. Writes no run directory that is kept.
  *
- * @throws E_CONFIG, E_DATA as `train` does; E_NUMERIC where not even the first rates give a finite loss
+ * @throws E_CONFIG, E_DATA as `train` does; E_NUMERIC if not even the first rates give a finite loss
  */
 export async function findLearningRate(
   input: TrainConfigInput = {},
@@ -73,7 +73,7 @@ export async function findLearningRate(
       config,
       () => {},
       async (session) => {
-        // In logarithms: the ratio of the two may be no finite number.
+        // The rates are compared as logarithms, because their ratio may overflow.
         session.optimisation.rate = (step) =>
           Math.exp(Math.log(from) + (Math.log(to) - Math.log(from)) * (step / (steps - 1)));
         return judged(await sweep(session, { steps, onStep, signal }), steps);
@@ -114,7 +114,7 @@ async function sweep(
   return points;
 }
 
-/** One step; null where its numbers are no longer finite. */
+/** Takes one step; null if its loss or gradient is not finite. */
 function pointOf(session: Session, indices: Int32Array, before: readonly RatePoint[]): RatePoint | null {
   try {
     const { loss, lr } = takeStep(session, indices);
@@ -133,9 +133,9 @@ function pointOf(session: Session, indices: Int32Array, before: readonly RatePoi
 function judged(points: readonly RatePoint[], steps: number): FoundRate {
   const losses = points.map(({ smoothed }) => smoothed);
   const lowest = losses.indexOf(Math.min(...losses));
-  // The first steps' mean is of few losses, so that its slope says little.
+  // The mean of the first steps covers few losses, so that its slope says little.
   const skipped = Math.min(10, Math.floor(lowest / 2));
-  // From one step to the next the loss falls by chance as well: over a tenth of the sweep less so.
+  // Between two steps the loss may fall by chance; over a tenth of the sweep that is less likely.
   const span = Math.max(1, Math.min(Math.round(steps / 10), lowest - skipped));
   const slopes = losses.slice(skipped + span, lowest + 1).map((loss, i) => loss - (losses[skipped + i] as number));
   const steepest = slopes.indexOf(Math.min(...slopes));

@@ -5,16 +5,16 @@ import { keep, type Tensor, tensor, tidy } from "../../tensor/index.ts";
 import { loadData } from "../data/configured-data.ts";
 
 /**
- * What the maps of each class are pulled to, (C, H, W). All but "class" and "clean" are controls: where they do as well as
- * the right prototypes, what was gained is not due to where the prototypes point.
+ * The maps that each class is guided to, (C, H, W). All but "class" and "clean" are controls: if they do as well as the
+ * right prototypes, the gain is not due to where the prototypes point.
  * - "class": the class's own;
  * - "shuffled": another class's, by a seeded permutation of one cycle, which leaves none in its place;
  * - "global": the mean of all prototypes, for every class;
  * - "constant": the mean of their values, in every pixel;
- * - "clean": the class's own, of the images as they are without the decoy: what nobody has who needs it.
+ * - "clean": the class's own, of the images without the decoy. In practice these images are not available.
  *
  * @param own (C, H, W): the class's own; it is not freed
- * @param options what clean prototypes are, as `prototypes` takes them
+ * @param options the options of clean prototypes, as `prototypes` takes them
  */
 export async function guidedPrototypes(
   own: Tensor,
@@ -32,7 +32,10 @@ export async function guidedPrototypes(
   return keep(made);
 }
 
-/** What the prototypes that a run keeps are: statistics of its training images, also where its maps are pulled to running means. */
+/**
+ * The images of the prototypes that a run keeps. These are statistics of its training images, even if its maps are guided to
+ * running means.
+ */
 export function prototypeOptions({ statistic, trim }: TrainConfig, onWarning: (message: string) => void) {
   return { statistic: statistic === "cam-ema" ? "mean" : statistic, trim, onWarning } as const;
 }
@@ -48,7 +51,7 @@ export function oneCycle(count: number, seed: number): Int32Array {
   return order;
 }
 
-/** Of the same images as the run's own: validation images are left out here too. */
+/** Uses the same images as the run's own prototypes: validation images are left out here too. */
 async function cleanPrototypes(config: TrainConfig, options: PrototypeOptions): Promise<Tensor> {
   const dataset = config.dataset === "decoy-fashion-mnist" ? "fashion-mnist" : "mnist";
   const data = await loadData({ ...config, dataset });

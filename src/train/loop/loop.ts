@@ -28,15 +28,15 @@ export interface TrainOptions {
   onEvent?: (event: TrainEvent) => void;
   /** Aborting it stops the run after the step in progress, with a checkpoint. */
   signal?: AbortSignal;
-  /** Images in place of the data set that the config names. They stay the caller's to free. */
+  /** Images in place of the data set that the config names. The caller still owns them and frees them. */
   data?: GivenSplits;
 }
 
 /**
  * Trains a classifier, guided or plain, into a run directory, and tests the epoch that the validation split chose.
  *
- * @throws E_CONFIG, E_DATA, E_IO before anything is trained; E_NUMERIC where a term of the loss or the gradient stops being
- * finite, with the step, the term and the last good checkpoint named
+ * @throws E_CONFIG, E_DATA, E_IO before training starts; E_NUMERIC if a term of the loss or the gradient stops being finite,
+ *   naming the step, the term and the last good checkpoint
  */
 export async function train(input: TrainConfigInput = {}, options: TrainOptions = {}): Promise<TrainResult> {
   const { onEvent = () => {}, signal, data: given } = optionsOf("train", options, ["onEvent", "signal", "data"]);
@@ -57,7 +57,7 @@ export async function train(input: TrainConfigInput = {}, options: TrainOptions 
 async function runEpochs(session: Session, signal: AbortSignal | undefined): Promise<TrainResult> {
   const { config, progress } = session;
   let interrupted = false;
-  // A checkpoint may stand between an epoch's last step and its judgement.
+  // A checkpoint may have been written after an epoch's last step and before its validation.
   while (progress.epoch <= config.epochs && (!isOver(session) || progress.batch > 0) && !interrupted) {
     interrupted = (await runEpoch(session, signal)) || !(await judgeEpoch(session, signal));
   }
@@ -69,7 +69,7 @@ async function runEpochs(session: Session, signal: AbortSignal | undefined): Pro
 
 const isOver = (session: Session): boolean => endOf(session) !== null;
 
-/** Why no further step is to be taken: their number, their time, or a validation that has not improved for long. */
+/** Why training stops: the number of steps, the time, or a validation accuracy that has not improved for long. */
 function endOf({ config, progress, length }: Session): Exclude<TrainResult["endedBy"], "signal"> | null {
   const { maxSeconds = Number.POSITIVE_INFINITY, patience = Number.POSITIVE_INFINITY } = config;
   const { step, seconds, history } = progress;
@@ -78,7 +78,7 @@ function endOf({ config, progress, length }: Session): Exclude<TrainResult["ende
   return seconds >= maxSeconds ? "maxSeconds" : null;
 }
 
-/** Validates after the last step of an epoch, and moves on; false where the signal cut that short. */
+/** Validates after the last step of an epoch, and moves on to the next; false if the signal interrupted that. */
 async function judgeEpoch(session: Session, signal: AbortSignal | undefined): Promise<boolean> {
   refuseNonFiniteWeights(session);
   const { progress, config, length, network, optimisation } = session;
@@ -89,7 +89,7 @@ async function judgeEpoch(session: Session, signal: AbortSignal | undefined): Pr
     await checkpoint(session);
     return true;
   }
-  // Where a run ends, it is judged as it is. Out of turn, that leaves no trace in the run once it goes on.
+  // A run that ends when no validation is due is validated once, so that it has a result. Resuming undoes that validation.
   if (!due) await checkpoint(session);
   const judged = await withAverage(network.model, optimisation.weightEma, async () => {
     const judge = () => evaluateSplit(network.model, session.splits.val, validationOptions(session, signal));
@@ -104,7 +104,7 @@ async function judgeEpoch(session: Session, signal: AbortSignal | undefined): Pr
   return judged;
 }
 
-/** What fn resolves to, or null where the signal cut it short. */
+/** Resolves to the result of fn, or to null if the signal interrupted it. */
 export async function unlessAborted<T>(signal: AbortSignal | undefined, fn: () => Promise<T>): Promise<T | null> {
   try {
     return await fn();
@@ -114,7 +114,7 @@ export async function unlessAborted<T>(signal: AbortSignal | undefined, fn: () =
   }
 }
 
-/** The batches of the epoch in progress that are still to come; true where the signal cut it short. */
+/** Trains on the remaining batches of the epoch in progress; true if the signal interrupted it. */
 async function runEpoch(session: Session, signal: AbortSignal | undefined): Promise<boolean> {
   const { config, progress, reporting } = session;
   const { profiler } = reporting;
@@ -146,7 +146,7 @@ async function runEpoch(session: Session, signal: AbortSignal | undefined): Prom
       savedAt = performance.now();
     }
     if (stopping()) return true;
-    await setImmediate(); // lets signals, progress and the garbage collector have their turn
+    await setImmediate(); // lets signals, progress and the garbage collector run
   }
   return false;
 }
@@ -169,7 +169,7 @@ async function logBalance({ progress, reporting }: Session, terms: TermBalance[]
   reporting.emit({ type: "balance", epoch, step, terms });
 }
 
-/** Logs the epoch, keeps its weights where they are the best so far, and moves on to the next. */
+/** Logs the epoch, saves its weights if they are the best so far, and moves on to the next. */
 async function endEpoch(session: Session, judged: SplitRecord, due: boolean): Promise<void> {
   const { config, progress } = session;
   const { log, emit } = session.reporting;
@@ -196,8 +196,8 @@ async function endEpoch(session: Session, judged: SplitRecord, due: boolean): Pr
 }
 
 /**
- * The weights of an epoch that is the best so far, and those of the last few epochs where they are wanted.
- * @param due false out of turn: then no epoch's place is taken
+ * Saves the weights of an epoch if it is the best so far, and those of the last few epochs if the config asks for them.
+ * @param due false if no validation was due after this epoch: then its weights are not counted among the last few
  */
 async function keepWeights(
   { config, network, run, progress }: Session,
@@ -255,7 +255,8 @@ async function testBest(session: Session, best: string | null, signal: AbortSign
 }
 
 /**
- * Emits the step rows again that resuming kept, because loggers indexed by step (TensorBoard) discard everything from `voidFromStep` on.
+ * Emits the step rows kept from before the resume again, because loggers indexed by step (TensorBoard) discard everything from
+ * `voidFromStep` on.
  */
 function repeatSteps({ reporting: { rewound, emit }, progress, length: { stepsPerEpoch } }: Session): void {
   for (const { kind: _, epoch, step, imagesPerSecond, ...metrics } of rewound.left)

@@ -4,9 +4,9 @@ import type { TermBalance } from "../run/events.ts";
 import type { Terms } from "./objective.ts";
 
 /**
- * How large each term of a step's loss is, and its gradient: RRR's rule of thumb wants the terms of a guided loss of similar
- * size early on; a cosine far below 0 says that a term pulls against the cross-entropy. Keeps the graph for the step's own
- * backward pass.
+ * The size of each term of a step's loss and of its gradient. RRR's rule of thumb is that the terms of a guided loss are of
+ * similar size early on; a cosine far below 0 shows that a term works against the cross-entropy. Retains the graph for the
+ * step's own backward pass.
  *
  * @param weights of the terms at this step, warm-up included
  */

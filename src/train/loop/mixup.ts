@@ -1,18 +1,18 @@
 import { type RandomSource, randomSource } from "../../data/batches/random.ts";
 import type { Tensor } from "../../tensor/index.ts";
 
-/** Each image of a batch blended with the one that lies as far from the other end, and that one's label. */
+/** Each image i of a batch is blended with image B - 1 - i, and so is its label. */
 export interface Mixed {
   images: Tensor;
-  /** (B): labels of what was blended in. */
+  /** (B): the labels of the images that were blended in. */
   partners: Tensor;
-  /** How much of an image is its own, 0 to 1. */
+  /** The share of the original image in each blend, 0 to 1. */
   share: number;
 }
 
 /**
- * Mixup (Zhang et al., arXiv 1710.09412), one share λ ~ Beta(α, α) a batch, as timm's batch mode: `λ·x + (1 − λ)·flip(x)`.
- * The loss is `λ·CE(y) + (1 − λ)·CE(flip(y))`. The share is a function of the keys alone.
+ * Mixup (Zhang et al., arXiv 1710.09412) with one share λ ~ Beta(α, α) per batch, as in timm's batch mode: `λ·x + (1 −
+ * λ)·flip(x)`. The loss is `λ·CE(y) + (1 − λ)·CE(flip(y))`. The share depends only on the keys.
  */
 export function mixUp(images: Tensor, labels: Tensor, alpha: number, keys: Readonly<Record<string, number>>): Mixed {
   const share = betaShare(alpha, randomSource("mixup", keys));
@@ -20,7 +20,9 @@ export function mixUp(images: Tensor, labels: Tensor, alpha: number, keys: Reado
   return { images: mixed, partners: labels.flip([0]), share };
 }
 
-/** A draw from Beta(α, α), α at most 1, by Jöhnk's rejection: U^(1/α) / (U^(1/α) + V^(1/α)) where that sum is at most 1. */
+/**
+ * A draw from Beta(α, α), α at most 1, by Jöhnk's rejection: U^(1/α) / (U^(1/α) + V^(1/α)), accepted if that sum is at most 1.
+ */
 export function betaShare(alpha: number, next: RandomSource): number {
   for (;;) {
     // In logarithms: for a small α both powers underflow.

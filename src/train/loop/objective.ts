@@ -12,19 +12,19 @@ import { autocast, type CrossEntropyOptions, type Tensor } from "../../tensor/in
 import { expectTensor, phase } from "../../tensor/internal.ts";
 import type { Mixed } from "./mixup.ts";
 
-/** What the objective needs to know of the run. */
+/** The parts of a run that the objective needs. */
 export interface Guidance {
   config: TrainConfig;
   camLayer: string;
   /** (C, H, W) */
   prototypes: Tensor;
-  /** (C): how much the cross-entropy of a class's images weighs; equally without it. */
+  /** (C): weight of each class in the cross-entropy; without it all classes weigh the same. */
   classWeights?: Tensor | null;
-  /** Present where the prototypes are running averages of the maps. */
+  /** Present if the prototypes are running averages of the maps. */
   camEma: CamEma | null;
 }
 
-/** A step's loss and, apart, everything it is made of; null where the objective has no such term. */
+/** A step's loss, and separately each of its terms; a term is null if the objective does not have it. */
 export interface Terms {
   loss: Tensor;
   logits: Tensor;
@@ -52,29 +52,29 @@ export function weightsAt(config: TrainConfig, step: number): Record<keyof Weigh
   return { prototypeLoss: at(lambdaPrototype), batchCamLoss: at(lambdaBatch), baselineLoss: at(lambdaBaseline) };
 }
 
-/** What a step has beside its images and labels. */
+/** The inputs of a step other than its images and labels. */
 export interface ObjectiveOptions {
-  /** From 0: where the warm-up of the weights is. */
+  /** The step, from 0. It decides how far the weights have warmed up. */
   step: number;
   guidance: Guidance;
   /** Whether the network runs under autocast. */
   amp: boolean;
-  /** How `augment` moved the images; null where it did not. */
+  /** How `augment` moved the images; null if it did not. */
   geometry?: Tensor | null;
-  /** What the cross-entropy is multiplied with (1), where a part of a step counts for more or less than its images. */
+  /** A factor for the cross-entropy (1 by default), used if a part of a step weighs more or less than its number of images. */
   crossEntropyScale?: number;
-  /** Labels of what mixup blended in, and how much of each image is its own; null without. */
+  /** The labels that mixup blended in, and the share of the original image; null without mixup. */
   mixed?: Pick<Mixed, "partners" | "share"> | null;
-  /** (B, H, W), 1 where an image holds what should not matter: for baselines alone. */
+  /** (B, H, W), 1 where a pixel should not matter; only baselines use it. */
   masks?: Tensor | null;
-  /** (B, H, W), 1 where an image shows its object: for baselines alone. */
+  /** (B, H, W), 1 where a pixel shows the object; only baselines use it. */
   foreground?: Tensor | null;
 }
 
 /**
- * `CE + λ_p·PrototypeLoss + λ_b·BatchCamLoss + λ·baseline`, each λ warmed up. Without weights it is cross-entropy and no map is
- * made. Maps of images that were moved are compared where the images lay before. The network runs under autocast where `amp`
- * asks for it; maps and losses are float32 in any case.
+ * `CE + λ_p·PrototypeLoss + λ_b·BatchCamLoss + λ·baseline`, each λ warmed up. If all weights are zero, it is cross-entropy
+ * alone and no map is computed. Maps of images that were moved are mapped back and compared at the original positions. The
+ * network runs under autocast if `amp` asks for it; maps and losses are always float32.
  */
 export function objective(model: Model, images: Tensor, labels: Tensor, options: ObjectiveOptions): Terms {
   const {
@@ -140,7 +140,7 @@ function blendedCrossEntropy(
 const NO_MAPS = { maps: null, seen: null, rawMaps: null, dead: null };
 const NO_TERMS = { prototypeLoss: null, batchCamLoss: null };
 
-/** The layer whose output the maps are made of, and where their weights come from. */
+/** The layer whose output the maps are computed from, and the source of their weights. */
 interface MapSource {
   camLayer: string;
   head: ClosedFormHead | null;
@@ -160,7 +160,7 @@ interface Mapped {
   size: readonly [number, number];
 }
 
-/** Maps as they lie on the images (`seen`) and on what the images were before they were moved (`maps`). */
+/** Maps aligned with the images as the network saw them (`seen`), and with the images before they were moved (`maps`). */
 function guidedMaps(
   { source: { camLayer, head }, taps, scores, labels, size }: Mapped,
   { guidance, geometry = null }: ObjectiveOptions,
@@ -182,7 +182,7 @@ function baselineOf(
   return baselineLoss(config.baseline, { ...input, masks, foreground });
 }
 
-/** Maps of images that were moved, as they lie on the images before: where the prototypes are. */
+/** Maps of images that were moved, mapped back to the original positions, as the prototypes are. */
 const broughtBack = (maps: Tensor, geometry: Tensor): Tensor =>
   warp(maps.unsqueeze(1), inverseGeometry(geometry), "zeros").squeeze(1);
 

@@ -14,7 +14,7 @@ import {
 import { optimizerNamed, scheduleNamed } from "../../optim/internal.ts";
 import { disposeAll } from "../run/checkpoint.ts";
 
-/** The optimizer that a config names, for what the model has to train. */
+/** The optimizer that a config names, for the model's trainable parameters. */
 export function createOptimizer(config: TrainConfig, model: Model): Optimizer {
   const { lr, weightDecay, momentum, nesterov, layerDecay, decayNormAndBias } = config;
   const trained = [...model.namedParameters()].filter(([, parameter]) => parameter.requiresGrad);
@@ -34,16 +34,16 @@ export function learningRate({ sched, lr, minLr, warmupSteps }: TrainConfig, ste
   const warmup = ownWarmup ? 0 : warmupSteps;
   const after = scheduleNamed(sched).create({ lr, minLr, steps: Math.max(1, steps - warmup) });
   if (warmup === 0) return after;
-  // The first step moves too: step t of the warm-up uses the rate that is reached after it.
+  // The first step must have an effect too: step t of the warm-up uses the rate that is reached after it.
   const rise = linearWarmup({ lr, steps: warmup });
   return sequential((step) => rise(step + 1), warmup, after);
 }
 
 /**
- * Freezes the modules at some paths, separated by commas: their parameters need no gradient. Returns the modules, which
- * have to stay in evaluation mode so that their running statistics stay too.
+ * Freezes the modules at some paths, separated by commas: their parameters need no gradient. Returns the modules, which must
+ * stay in evaluation mode so that their running statistics do not change.
  *
- * @throws E_CONFIG for a path that the model lacks, or where nothing is left to train
+ * @throws E_CONFIG for a path that the model does not have, or if nothing is left to train
  */
 export function freeze(model: Model, paths: string): Module[] {
   const modules = paths.split(",").map((path) => model.moduleAt(path.trim(), "freeze"));
@@ -54,7 +54,7 @@ export function freeze(model: Model, paths: string): Module[] {
   return modules;
 }
 
-/** Runs fn with the averaged weights in the model, where there is an average, and puts the trained ones back, bit for bit. */
+/** Runs fn with the averaged weights in the model, if there is an average, and restores the trained ones bit for bit. */
 export async function withAverage<T>(model: Model, average: WeightEma | null, fn: () => Promise<T>): Promise<T> {
   if (average === null) return fn();
   const live = model.stateDict();

@@ -7,11 +7,11 @@ import { channelsLast } from "../../tensor/internal.ts";
 export interface Precision {
   /** bfloat16 autocast */
   readonly amp?: boolean;
-  /** Whether activations lie channels last. */
+  /** Whether activations are in channels-last layout. */
   readonly channelsLast?: boolean;
 }
 
-/** A model and how it computes: what a run that trains and a run that was loaded have in common. */
+/** A model and its precision, which a run in training and a loaded run have in common. */
 export interface ModelInPrecision extends Required<Precision> {
   readonly model: Model;
 }
@@ -27,12 +27,12 @@ export function usesBfloat16({ amp }: Pick<TrainConfig, "amp">): boolean {
   return amp === "on" || (amp === "auto" && capabilities().fastBfloat16);
 }
 
-/** Whether activations lie channels last on this machine. */
+/** Whether activations are in channels-last layout on this machine. */
 export function usesChannelsLast({ channelsLast }: Pick<TrainConfig, "channelsLast">): boolean {
   return channelsLast === "on" || (channelsLast === "auto" && capabilities().fastBfloat16);
 }
 
-/** `fn` of images (B, C, H, W), laid out and computed with as a precision says. */
+/** Computes `fn` of images (B, C, H, W) with the layout and the precision given. */
 export function inPrecision<T>(
   images: Tensor,
   { amp = false, channelsLast: last = false }: Precision,

@@ -6,7 +6,7 @@ import { MAX_EVENTS, StepProfiler, writeTrace } from "../../profile/index.ts";
 import type { TrainEvent } from "../run/events.ts";
 import { writeJson } from "../run/run-directory.ts";
 
-/** Steps at the start of a run, or of what is left of it, that no profile records. */
+/** Steps that are not profiled at the start of a run, or at the start of the rest of a resumed one. */
 const WARM_UP = 5;
 
 export function profilerOf({ profile, profileSteps }: TrainConfig, model: Model): StepProfiler | null {
@@ -19,7 +19,10 @@ interface Profiled {
   readonly reporting: { readonly profiler: StepProfiler | null; readonly emit: (event: TrainEvent) => void };
 }
 
-/** Ends the profile of a run, also before its last step is recorded, and writes its files. If that fails, the run continues without them. */
+/**
+ * Ends the profile of a run, even before its last step is recorded, and writes its files. If that fails, the run continues
+ * without them.
+ */
 export async function finishProfile({ run, reporting }: Profiled): Promise<void> {
   const { profiler, emit } = reporting;
   if (profiler === null || profiler.finished) return;

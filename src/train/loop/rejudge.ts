@@ -10,9 +10,10 @@ import { lastValidated } from "./epoch-means.ts";
 import { evaluateSplit, validationOptions } from "./validation.ts";
 
 /**
- * Judges the best epoch so far again if the validation images are others than those by which it was chosen, so that later epochs are
- * compared with it by the same images. Where its weights are gone, the best epoch is chosen among those to come. Leaves the best epoch's
- * weights in the model, and the numbers in `session.progress`; null where there is nothing to judge, as with images that were judged by before.
+ * Validates the best epoch so far again if the validation images are not those that chose it, so that later epochs are compared
+ * with it on the same images. If its weights are gone, the best epoch is chosen among the later ones. Leaves the best epoch's
+ * weights in the model, and the result in `session.progress`. Returns null if there is nothing to validate again, for example
+ * because the images are the same as before.
  */
 export async function rejudge(session: Session, data: SessionData, signal?: AbortSignal): Promise<Rejudged | null> {
   const { progress, run } = session;
@@ -36,7 +37,7 @@ export async function rejudge(session: Session, data: SessionData, signal?: Abor
   return rejudged;
 }
 
-/** Of a checkpoint that does not say by which images it was judged, the record of the data tells. */
+/** If a checkpoint does not record its validation images, the run's record of its data is compared instead. */
 function mayBeOthers({ config }: Session, { before, differences, record }: SessionData): boolean {
   if (before === null) return config.acceptNewData;
   return differences.length > 0 && before.record.splits.val?.digest !== record.splits.val?.digest;
@@ -44,7 +45,7 @@ function mayBeOthers({ config }: Session, { before, differences, record }: Sessi
 
 type Judgement = { val: SplitRecord; problem?: undefined } | { problem: string };
 
-/** The best epoch's numbers by the validation images of now, or why there are none. */
+/** The best epoch's result on the current validation images, or the reason why there is none. */
 async function judgeBest(session: Session, path: string, signal: AbortSignal | undefined): Promise<Judgement> {
   const { progress } = session;
   const { model } = session.network;

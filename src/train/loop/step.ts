@@ -27,7 +27,7 @@ type Metrics = StepMetrics & { accuracy: number };
 /** The images that one step of the optimizer takes, in one batch or several. */
 export const imagesPerStep = ({ batchSize, gradAccumSteps }: Session["config"]): number => batchSize * gradAccumSteps;
 
-/** Puts the model into training, and gives the images of each step of the epoch in progress that is still to come. */
+/** Puts the model into training mode, and yields the images of each remaining step of the epoch in progress. */
 export function beginEpoch({ config, network, progress, length, splits }: Session): Int32Array[] {
   const { train } = splits;
   const { smallestBatch, stepsPerEpoch } = length;
@@ -40,8 +40,8 @@ export function beginEpoch({ config, network, progress, length, splits }: Sessio
 }
 
 /**
- * One step of gradient descent, on gradients added up over batches where the config asks for more than one. Everything that
- * it makes is freed when it returns.
+ * One step of gradient descent, with gradients accumulated over several batches if the config asks for it. Every tensor that it
+ * creates is freed when it returns.
  */
 export function takeStep(session: Session, indices: Int32Array): Metrics {
   const { config, progress } = session;
@@ -81,12 +81,12 @@ function accumulate(session: Session, indices: Int32Array): Omit<Metrics, "gradN
 
 interface Drawn {
   indices: Int32Array;
-  /** Where the first of them stands in its epoch. */
+  /** Position of the first of them in its epoch. */
   place: number;
   crossEntropyScale: number;
 }
 
-/** What images count for in the cross-entropy, which is a mean by class weights. */
+/** The weight of the images in the cross-entropy, which is a mean by class weights. */
 function weightOf({ splits: { train }, guidance: { classWeights } }: Session, indices: Int32Array): number {
   if (!classWeights) return indices.length;
   return tidy(() =>
@@ -119,9 +119,9 @@ function accumulateBatch(session: Session, drawn: Drawn, share: number): Omit<Me
 interface TrainingBatch {
   images: Tensor;
   labels: Tensor;
-  /** How the images were moved; null where they were not. */
+  /** How the images were moved; null if they were not. */
   geometry: Tensor | null;
-  /** What a baseline wants to know; null where there is none. */
+  /** The masks for the baseline; null without one. */
   masks: Tensor | null;
   foreground: Tensor | null;
 }
@@ -150,7 +150,7 @@ const NO_ANNOTATIONS = { masks: null, foreground: null };
 
 interface Annotated {
   train: Split;
-  /** (B, C, H, W) in [0, 1], before they were changed: what is erased is no object */
+  /** (B, C, H, W) in [0, 1], before augmentation: erased pixels do not show the object */
   pixels: Tensor;
   indices: Int32Array;
   geometry: Tensor | null;
@@ -187,7 +187,7 @@ function mixedBatch(session: Session, drawn: Drawn): TrainingBatch & { mixed: Mi
   return { ...batch, images: mixed.images, mixed };
 }
 
-/** Once a step: over its first batch. */
+/** Runs once per step, on the step's first batch. */
 const balanceIsDue = ({ reporting, config, progress }: Session): boolean =>
   reporting.balance === null &&
   config.lossBalanceEvery !== undefined &&
@@ -219,7 +219,7 @@ function refuseNonFinite(session: Session, terms: Record<string, Tensor | null>)
   }
 }
 
-/** Fails where a weight is not finite: what is saved, judged or called good never holds such a one. */
+/** Fails if a weight is not finite, so that no such weight is ever saved, validated or chosen as the best. */
 export function refuseNonFiniteWeights(session: Session): void {
   const named = [...session.network.model.namedParameters()];
   const norms = noGrad(() => tidy(() => normOfEach(named.map(([, parameter]) => parameter.detach()))));

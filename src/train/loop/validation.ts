@@ -17,18 +17,18 @@ import { inPrecision, type Precision } from "./precision.ts";
 
 export interface SplitEvaluationOptions {
   camLayer: string;
-  /** (C, H, W), what the maps are held against. */
+  /** (C, H, W): the prototypes that the maps are compared with. */
   prototypes: Tensor;
   amp?: boolean;
   channelsLast?: boolean;
   batchSize?: number;
-  /** Hears after each batch of how many images it had. */
+  /** Called after each batch with its number of images. */
   onImages?: (count: number) => void;
   /** Aborting it rejects with its reason, between two batches. */
   signal?: AbortSignal | undefined;
 }
 
-/** A share of the map's range, small enough to leave every map's contrast as it is; training adds a larger value to the range. */
+/** A share of the map's range, small enough to preserve every map's contrast; training adds a larger value to the range. */
 const SCALING = { eps: 1e-6, relative: true } as const;
 
 interface Explained {
@@ -59,7 +59,10 @@ function expectEvaluation(
   expectSignal(`${operation}: signal`, signal);
 }
 
-/** Logits and maps of some images of a split, in evaluation mode, as every figure of the trainer has them. Call it inside `tidy`. */
+/**
+ * Logits and maps of some images of a split, in evaluation mode, as all of the trainer's metrics use them. Call it inside
+ * `tidy`.
+ */
 export function explainBatch(
   model: Model,
   split: Split,
@@ -82,8 +85,8 @@ export function explainBatch(
 }
 
 /**
- * Accuracy of a model over a split, and its maps of the true classes against the prototypes. Leaves parameters, gradients,
- * mode and batch-norm statistics as they are.
+ * Accuracy of a model on a split, and its maps of the true classes compared with the prototypes. Leaves parameters, gradients,
+ * mode and batch-norm statistics unchanged.
  */
 export async function evaluateSplit(model: Model, split: Split, options: SplitEvaluationOptions): Promise<SplitRecord> {
   expectEvaluation("evaluateSplit", model, { split, options });
@@ -112,7 +115,7 @@ export async function evaluateSplit(model: Model, split: Split, options: SplitEv
         coherence.update(maps, labels);
       });
       options.onImages?.(indices.length);
-      await setImmediate(); // lets signals have their turn
+      await setImmediate(); // lets signals run
       options.signal?.throwIfAborted();
     }
   });
@@ -133,7 +136,7 @@ export async function evaluateSplit(model: Model, split: Split, options: SplitEv
   };
 }
 
-/** Where the first image of each class stands in a split; a class without images has none. */
+/** The index of the first image of each class in a split; a class without images has none. */
 export function firstOfEachClass({ labels, numClasses }: Split): Int32Array {
   const all = Array.from(labels.data() as BigInt64Array, Number);
   const first = Array.from({ length: numClasses }, (_, label) => all.indexOf(label));

@@ -10,7 +10,7 @@ import type { Tensor } from "../../tensor/index.ts";
 import type { EpochMeansState } from "../loop/epoch-means.ts";
 import type { EpochRecord, Rejudged } from "./events.ts";
 
-/** Where a run stands, beside its tensors; numbers survive JSON exactly. */
+/** The progress of a run, without its tensors; numbers survive JSON exactly. */
 export interface Progress {
   /** Steps taken. */
   step: number;
@@ -21,7 +21,10 @@ export interface Progress {
   means: EpochMeansState;
   history: EpochRecord[];
   bestEpoch: number;
-  /** Digest of the validation images by which `history`, or since it was judged again the best epoch, was judged; absent in checkpoints of earlier versions. */
+  /**
+   * Digest of the validation images of `history` or, if the best epoch was validated again, of that validation; absent in
+   * checkpoints of earlier versions.
+   */
   validation?: string;
   rejudged?: Rejudged;
   /** Training time so far, and of the epoch in progress. */
@@ -29,7 +32,7 @@ export interface Progress {
   epochSeconds: number;
 }
 
-/** Everything that a run needs to go on bit for bit. */
+/** Everything that a run needs to continue bit for bit. */
 export interface Snapshot {
   /** The model's state dict. */
   model: ReadonlyMap<string, Tensor>;
@@ -39,7 +42,7 @@ export interface Snapshot {
 }
 
 const FORMAT = "batch-cam 1";
-/** The only names that a state has; a file that names another one could lead out of the run's folder. */
+/** The only names that a state file may have; any other name could lead out of the run's folder. */
 const STATE_NAME = /^last-\d+\.state\.safetensors$/;
 const folderOf = (runDirectory: string) => join(runDirectory, "checkpoints");
 
@@ -52,14 +55,14 @@ export function bestCheckpoint(runDirectory: string): string {
 }
 
 /**
- * Writes `checkpoints/last.safetensors` (weights alone, as torch names them) and beside it the state to resume from. The
- * state's name holds its step and is written first; renaming the weights, which name their state, is what commits both.
+ * Writes `checkpoints/last.safetensors` (weights alone, with torch's names) and a separate state file to resume from. The
+ * state's name contains its step, and the state is written first. Renaming the weights, which name their state, commits both.
  */
 export async function saveCheckpoint(runDirectory: string, snapshot: Snapshot): Promise<string> {
   return asFileFault(runDirectory, () => writeCheckpoint(runDirectory, snapshot));
 }
 
-/** What the file system refuses within fn is E_IO. */
+/** Turns a file-system error within fn into E_IO. */
 async function asFileFault<T>(runDirectory: string, fn: () => Promise<T>): Promise<T> {
   try {
     return await fn();
@@ -82,7 +85,7 @@ async function writeCheckpoint(runDirectory: string, { model, state, progress }:
       state: stateName,
     });
   } catch (error) {
-    // On a full disk, a state that no weights name would take the room that the next attempt needs.
+    // On a full disk, a state that no weights refer to would take the space that the next attempt needs.
     if (stateName !== committed) await rm(statePath, { force: true });
     throw error;
   }
@@ -113,7 +116,10 @@ async function keepPreviousBest(runDirectory: string): Promise<void> {
   await link(best, previousBest).catch(() => copyFile(best, previousBest)); // a file system without hard links
 }
 
-/** Before a run resumes, makes the best weights those of `bestEpoch` (0 for none) again, whatever was validated after the checkpoint. */
+/**
+ * Before a run resumes, restores the best weights of `bestEpoch` (0 for none), whichever epochs were validated after the
+ * checkpoint.
+ */
 export async function restoreBest(runDirectory: string, bestEpoch: number): Promise<void> {
   const best = bestCheckpoint(runDirectory);
   const previousBest = previousBestOf(runDirectory);
@@ -130,7 +136,7 @@ export async function dropPreviousBest(runDirectory: string): Promise<void> {
   await rm(previousBestOf(runDirectory), { force: true });
 }
 
-/** Which epoch's weights a file holds; null where that cannot be read. */
+/** The epoch whose weights a file holds; null if it cannot be read. */
 export async function epochOf(path: string): Promise<number | null> {
   const { epoch } = await readSafetensorsMetadata(path).catch(() => ({ epoch: undefined }));
   return epoch === undefined ? null : Number(epoch);
@@ -143,7 +149,7 @@ async function saveWeights(path: string, model: ReadonlyMap<string, Tensor>, epo
   return path;
 }
 
-/** Writes the weights of an epoch, and removes those of epochs before the last `keep` that were kept. */
+/** Writes the weights of an epoch, and removes saved ones of epochs before the last `keep`. */
 export async function saveEpoch(
   runDirectory: string,
   model: ReadonlyMap<string, Tensor>,
@@ -161,7 +167,7 @@ export async function saveEpoch(
 /**
  * Reads the last checkpoint of a run. The caller frees the tensors.
  *
- * @throws E_CHECKPOINT where it is missing, damaged, or not one of ours
+ * @throws E_CHECKPOINT if it is missing, damaged, or was not written by batch-cam
  */
 export async function loadCheckpoint(runDirectory: string): Promise<Snapshot> {
   const path = lastCheckpoint(runDirectory);
@@ -197,7 +203,7 @@ export async function loadCheckpoint(runDirectory: string): Promise<Snapshot> {
   }
 }
 
-/** Puts a checkpoint's weights into the model of its run. @throws E_CHECKPOINT naming the file where they do not fit */
+/** Loads a checkpoint's weights into the model of its run. @throws E_CHECKPOINT naming the file if they do not fit */
 export function loadCheckpointed(model: Model, weights: ReadonlyMap<string, Tensor>, checkpoint: string): void {
   try {
     model.loadStateDict(weights);
@@ -209,7 +215,7 @@ export function loadCheckpointed(model: Model, weights: ReadonlyMap<string, Tens
   }
 }
 
-/** JSON has no NaN and no Infinity: here they are texts. */
+/** JSON has no NaN and no Infinity: they are written as strings. */
 const keepNumbers = (_: string, value: unknown): unknown =>
   typeof value === "number" && !Number.isFinite(value) ? String(value) : value;
 const NO_JSON: readonly unknown[] = ["NaN", "Infinity", "-Infinity"];
@@ -231,7 +237,7 @@ function readProgress(text: string | undefined): Progress {
   throw new BatchCamError("E_CHECKPOINT", "its state does not say how far the run had come");
 }
 
-/** Whether a row of the history has what going on reads of it. */
+/** Whether a row of the history has the fields that resuming reads. */
 function isRecord(row: Partial<EpochRecord> | null): boolean {
   return Number.isSafeInteger(row?.epoch) && typeof row?.val?.accuracy === "number" && typeof row.train === "object";
 }
@@ -240,7 +246,7 @@ function isRejudged({ after, step, val }: Partial<Rejudged>): boolean {
   return [after, step].every(Number.isSafeInteger) && (val === null || typeof val?.accuracy === "number");
 }
 
-/** Frees the handles of a state; what they share memory with lives on. */
+/** Frees the handles of a state; memory that they share with other tensors is kept. */
 export function disposeAll(...states: ReadonlyMap<string, Tensor>[]): void {
   for (const state of states) for (const tensor of state.values()) tensor.dispose();
 }

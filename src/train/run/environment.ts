@@ -6,7 +6,7 @@ import { BatchCamError } from "../../errors.ts";
 import { readRegularText } from "../../regular-file.ts";
 import { capabilities, getNumThreads } from "../../tensor/index.ts";
 
-/** What a run ran on; kept as `environment.json`. */
+/** The machine and the versions that a run used, saved as `environment.json`. */
 export interface Environment {
   batchCam: string;
   node: string;
@@ -15,23 +15,23 @@ export interface Environment {
   host: string;
   cpu: string;
   cpuCapability: string;
-  /** Level of the package's own kernels that ran. */
+  /** Instruction-set level of the package's own kernels that ran. */
   kernels: string;
   threads: number;
   memoryGiB: number;
   precision: "float32" | "bfloat16";
   seed: number;
-  /** Commit of the folder the run was started in, where that is a git checkout. */
+  /** Commit of the folder that the run was started in, if that is a git checkout. */
   git: string | null;
   startedAt: string;
 }
 
-/** What a run keeps of where it ran: where it began, and what was different from some step on. */
+/** A run's record of its environments: the first one, and the differences from some step on. */
 export type RunEnvironment = Partial<Environment> & { resumed?: readonly ResumedEnvironment[] };
 
-/** What was different from the part of the run before, when it was resumed. */
+/** The differences from the previous part of the run, found when it was resumed. */
 export type ResumedEnvironment = Partial<Environment> & {
-  /** The first step that was taken there, counted from 1. */
+  /** The first step taken in that environment, counted from 1. */
   fromStep: number;
 };
 
@@ -57,8 +57,8 @@ export function environment({ seed, precision }: Pick<Environment, "seed" | "pre
 }
 
 /**
- * What a run says of where it began; nothing where it has no `environment.json`.
- * @throws E_CHECKPOINT where that is damaged
+ * A run's record of the environment that it began in; empty if it has no `environment.json`.
+ * @throws E_CHECKPOINT if that is damaged
  */
 export async function readEnvironment(runDirectory: string): Promise<RunEnvironment> {
   const path = join(runDirectory, "environment.json");
@@ -73,21 +73,21 @@ export async function readEnvironment(runDirectory: string): Promise<RunEnvironm
   }
 }
 
-/** Without what no run wrote in place of its later parts. */
+/** Drops entries in the list of later parts that no run wrote. */
 function withParts({ resumed, ...first }: { resumed?: unknown }): RunEnvironment {
   if (!Array.isArray(resumed)) return first;
   const parts = resumed.filter((part: Partial<ResumedEnvironment> | null) => Number.isSafeInteger(part?.fromStep));
   return parts.length === 0 ? first : { ...first, resumed: parts };
 }
 
-/** What is kept of a part of a run that says nothing of the numbers. */
+/** The recorded fields that do not affect the numbers. */
 const OF_THE_MOMENT: readonly string[] = ["startedAt"] satisfies (keyof Environment)[];
 
 /**
- * What a run that goes on keeps of where it ran, or null if that is what it keeps already.
+ * The environment record of a run that is resumed, or null if the present one is already right.
  *
  * @param before `environment.json`
- * @param fromStep the first step that will be taken, counted from 1: what was kept of later ones is void
+ * @param fromStep the first step that will be taken, counted from 1: entries for later steps are void
  */
 export function resumedEnvironment(before: RunEnvironment, now: Environment, fromStep: number): RunEnvironment | null {
   const { resumed = [], ...first } = before;
@@ -100,13 +100,13 @@ export function resumedEnvironment(before: RunEnvironment, now: Environment, fro
   return { ...first, ...(parts.length === 0 ? {} : { resumed: parts }) };
 }
 
-/** Without parts that were begun and took no step: a run that is complete may be resumed anywhere. */
+/** Drops parts that began but took no step, because a complete run may be resumed on any machine. */
 export function environmentUntil({ resumed = [], ...first }: RunEnvironment, step: number): RunEnvironment {
   const kept = resumed.filter(({ fromStep }) => fromStep <= step);
   return kept.length === 0 ? first : { ...first, resumed: kept };
 }
 
-/** What is known of where a run ran, each value with those of its later parts: "1, and 2 from step 7 on". */
+/** The known environments of a run, each value with those of later parts: "1, and 2 from step 7 on". */
 export function environmentInWords({ resumed = [], ...first }: RunEnvironment): Record<string, string | number> {
   const words = Object.entries(first).flatMap(([key, value]) => {
     const later = resumed.flatMap((part) => {
@@ -119,11 +119,11 @@ export function environmentInWords({ resumed = [], ...first }: RunEnvironment): 
   return Object.fromEntries(words);
 }
 
-/** What a run's numbers depend on beside its config, to the last bit. */
+/** The fields that affect a run's numbers, to the last bit, in addition to its config. */
 export const DECISIVE = ["batchCam", "libtorch", "cpu", "cpuCapability", "kernels", "threads", "precision"] as const;
 
 /**
- * Fails where a run that must be deterministic would go on in other surroundings than it began in.
+ * Fails if a run that must be deterministic would continue in another environment than it began in.
  *
  * @throws E_CHECKPOINT naming each difference
  */

@@ -3,7 +3,10 @@ import type { PrototypeShape } from "../../data/index.ts";
 import type { ModelOptions } from "../../models/index.ts";
 import type { ProfileReport } from "../../profile/index.ts";
 
-/** What a training run tells its caller, in order: `start`, then `step`, `balance`, `epoch`, `maps`, `checkpoint`, `profile` and `warning`, then `end`. */
+/**
+ * The events that a training run sends to its caller, in order: `start`, then `step`, `balance`, `epoch`, `maps`, `checkpoint`,
+ * `profile` and `warning`, then `end`.
+ */
 export type TrainEvent =
   | StartEvent
   | StepEvent
@@ -19,13 +22,16 @@ export type TrainEvent =
 export interface StartEvent {
   type: "start";
   runDirectory: string;
-  /** Steps already taken by the run that goes on; 0 for a new one. */
+  /** Steps that a resumed run has already taken; 0 for a new one. */
   resumedFromStep: number;
-  /** What an earlier part of the run logged of this step and later ones is void; what holds of it comes once more. 0 for a new run. */
+  /**
+   * Rows that an earlier part of the run logged for this step and later ones are void; those that are still valid are sent
+   * again. 0 for a new run.
+   */
   voidFromStep: number;
-  /** What the model was told, by the config or for the size of the images. */
+  /** The model's options, from the config or chosen for the size of the images. */
   modelOptions: ModelOptions;
-  /** Trainable numbers of the model. */
+  /** Number of trainable parameters of the model. */
   parameters: number;
   /** Height and width of the guided maps, before they are upsampled. */
   mapSize: readonly [number, number];
@@ -38,11 +44,14 @@ export interface StartEvent {
   testImages: number;
   threads: number;
   classNames: readonly string[];
-  /** What the network computes in; maps and losses are float32 in any case. */
+  /** The data type that the network computes in; maps and losses are always float32. */
   precision: "float32" | "bfloat16";
-  /** How much shape the mean images carry that the maps are guided to; absent where they are guided to others, or the images are few. */
+  /**
+   * How much shape the mean images have that the maps are guided to; absent if they are guided to others, or if there are few
+   * images.
+   */
   prototypeShape?: PrototypeShape;
-  /** The effective one: on resuming the run's own, with what may change. */
+  /** The effective config. For a resumed run it is the saved one, with the options that may change. */
   config: TrainConfig;
 }
 
@@ -76,11 +85,11 @@ export interface TermBalance {
   value: number;
   /** L2 norm of the gradient of weight · value with respect to all parameters. */
   gradNorm: number;
-  /** Cosine of that gradient with the cross-entropy's, −1 to 1; null where one of them is zero. */
+  /** Cosine of that gradient with the cross-entropy's, −1 to 1; null if one of them is zero. */
   cosine: number | null;
 }
 
-/** Sent once where the config asks for a profile, after its window or the run's end. */
+/** Sent once if the config asks for a profile, after its window or the run's end. */
 export interface ProfileEvent {
   type: "profile";
   report: ProfileReport;
@@ -90,23 +99,25 @@ export interface ProfileEvent {
   tracePath: string;
 }
 
-/** One step's numbers, every term of `loss = crossEntropy + lambdaPrototype * prototypeLoss + lambdaBatch * batchCamLoss` apart. */
+/**
+ * One step's numbers, with each term of `loss = crossEntropy + lambdaPrototype * prototypeLoss + lambdaBatch * batchCamLoss`.
+ */
 export interface StepMetrics {
   loss: number;
   crossEntropy: number;
-  /** Before its weight; null where the objective has no such term. */
+  /** Before its weight; null if the objective has no such term. */
   prototypeLoss: number | null;
-  /** Before its weight; null where the objective has no such term. */
+  /** Before its weight; null if the objective has no such term. */
   batchCamLoss: number | null;
-  /** Term of the baseline, before its weight; null where the config names none. */
+  /** Term of the baseline, before its weight; null if the config names none. */
   baselineLoss: number | null;
   /** Weight at this step, warm-up included. */
   lambdaPrototype: number;
   /** Weight at this step, warm-up included. */
   lambdaBatch: number;
-  /** Share of the maps that are zero everywhere, 0 to 1; null where the objective needs no maps. */
+  /** Share of the maps that are zero everywhere, 0 to 1; null if the objective needs no maps. */
   deadMaps: number | null;
-  /** Largest value of the maps before they are normalised; null where the objective needs no maps. */
+  /** Largest value of the maps before they are normalised; null if the objective needs no maps. */
   rawMapMax: number | null;
   /** L2 norm of the gradient of all parameters, before it is clipped. */
   gradNorm: number;
@@ -126,7 +137,9 @@ export interface EpochRecord {
   bestSoFar: boolean;
 }
 
-/** The best epoch, judged again when the run went on: epochs that are judged by different images cannot be compared. */
+/**
+ * The best epoch, validated again when the run was resumed: epochs that were validated on different images cannot be compared.
+ */
 export interface Rejudged {
   /** Steps that were taken before. */
   step: number;
@@ -134,9 +147,9 @@ export interface Rejudged {
   epoch: number;
   /** The last epoch that was validated before. */
   after: number;
-  /** Whether the validation images are others than before. */
+  /** Whether the validation images differ from those before. */
   otherImages: boolean;
-  /** Null where its weights could not be judged: the best epoch is then one of those after it. */
+  /** Null if its weights could not be validated: the best epoch is then one of those after it. */
   val: SplitRecord | null;
 }
 
@@ -146,7 +159,10 @@ export interface SplitRecord {
   images: number;
   /** 0 to 1. */
   accuracy: number;
-  /** The same for the images of each class; NaN (null in files) for a class without images. Absent in records of earlier versions. */
+  /**
+   * Accuracy on the images of each class; NaN (null in files) for a class without images. Absent in records of earlier
+   * versions.
+   */
   classAccuracy?: readonly (number | null)[];
   crossEntropy: number;
   /** Mean of |map - prototype| over pixels and images. */
@@ -159,7 +175,10 @@ export interface SplitRecord {
   coherence: number;
   /** Share of the maps that are zero everywhere, 0 to 1. */
   deadMaps: number;
-  /** Share of the maps' energy on pixels brighter than 0.1, 0 to 1; NaN where those are more than 80 % of the images: photographs. */
+  /**
+   * Share of the maps' energy on pixels brighter than 0.1, 0 to 1; NaN if those are more than 80 % of the images, as in
+   * photographs.
+   */
   energyInForeground: number;
 }
 
@@ -179,13 +198,13 @@ export interface MapSamples {
   prototypes: Float32Array[];
 }
 
-/** What `train` resolves to. */
+/** The result of `train`. */
 export interface TrainResult extends JudgedRun {
-  /** What ended it: all its epochs, `maxSteps`, `maxSeconds`, `patience`, or the signal. */
+  /** The reason for its end: all its epochs, `maxSteps`, `maxSeconds`, `patience`, or the signal. */
   endedBy: "epochs" | "maxSteps" | "maxSeconds" | "patience" | "signal";
 }
 
-/** What a run has come to. */
+/** The results of a run. */
 export interface JudgedRun {
   runDirectory: string;
   /** True when the signal stopped the run before its end; it can be resumed. */
@@ -196,7 +215,7 @@ export interface JudgedRun {
   /** The best epoch's model on the test split; null when the run was interrupted. */
   test: SplitRecord | null;
   bestEpoch: number;
-  /** How the best epoch was judged again, the last time that it was; absent where it never was. */
+  /** The last time that the best epoch was validated again; absent if it never was. */
   rejudged?: Rejudged;
   /** Path of the last checkpoint. */
   checkpoint: string;

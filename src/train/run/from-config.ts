@@ -2,7 +2,7 @@ import type { TrainConfig } from "../../config/index.ts";
 import { createModel, defaultCamLayer, type Model, type ModelOptions } from "../../models/index.ts";
 import { FAMILIES, optionsForImages } from "../../models/internal.ts";
 
-/** What a model has to know of the images and classes that it is for. */
+/** The properties of the images and classes that a model is built for. */
 export interface ImagesAndClasses {
   numClasses: number;
   /** Sizes of the images' tensor, (N, C, H, W). */
@@ -15,7 +15,7 @@ export function modelFor(config: TrainConfig, split: ImagesAndClasses): Model {
   return createModel(config.model, { numClasses: split.numClasses, inChannels, ...modelOptions(config, split) });
 }
 
-/** What the config says of the architecture, and for small images a stem that keeps their detail. */
+/** The architecture options of the config and, for small images, a stem that preserves their detail. */
 export function modelOptions(config: TrainConfig, { images }: Pick<ImagesAndClasses, "images">): ModelOptions {
   const side = Math.min(...images.sizes.slice(-2));
   const values = config as Readonly<Record<string, unknown>>;

@@ -15,15 +15,15 @@ export type LogRow =
 
 type RewindTarget = Pick<Progress, "step" | "epoch" | "history" | "rejudged">;
 
-/** Where a log was cut back to. */
+/** The first step that was cut from a log, and the step rows that are left from there on. */
 export interface Rewound {
   fromStep: number;
   left: readonly StepRow[];
 }
 
 /**
- * `metrics.jsonl` and `summary.csv` of a run. Rows of the log are appended, each with one write; a kill can tear only the
- * last, and resuming drops that and every row after the checkpoint.
+ * `metrics.jsonl` and `summary.csv` of a run. Each row of the log is appended with one write, so that a killed process can
+ * leave only the last row incomplete. Resuming drops that row and every row after the checkpoint.
  */
 export class MetricsLog {
   readonly path: string;
@@ -43,12 +43,12 @@ export class MetricsLog {
   }
 
   /**
-   * Keeps the rows up to `step`, and of epochs only those before `epoch`, which is still to be judged.
-   * @returns the first step of which something was dropped, or might have been, and what is left of it and later ones
+   * Keeps the rows up to `step`, and the epoch rows only before `epoch`, which is still to be validated.
+   * @returns the first step of which a row was or may have been dropped, and the step rows that are left from there on
    */
   async rewindTo({ step, epoch, history, rejudged }: RewindTarget): Promise<Rewound> {
     const isStale = (row: LogRow) => row.kind === "epoch" && row.epoch >= epoch;
-    // A judgement is in the log before its checkpoint is.
+    // A second validation of the best epoch is logged before its checkpoint is written.
     const isVoid = (row: LogRow) => row.kind === "rejudged" && row.step > (rejudged?.step ?? -1);
     const rows = (await readLog(this.path)).filter((row) => row.step <= step && !isVoid(row));
     const kept = rows.filter((row) => !isStale(row));
@@ -67,7 +67,7 @@ export class MetricsLog {
   }
 }
 
-/** The rows of a log that can be read; a torn last one is left out. */
+/** The rows of a log that can be read; an incomplete last row is left out. */
 export async function readLog(path: string): Promise<LogRow[]> {
   const text = await readRegularText(path).catch(() => "");
   return text.split("\n").flatMap((line) => {

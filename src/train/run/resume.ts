@@ -21,7 +21,7 @@ import { expectReachable } from "./session-checks.ts";
 import { resumedRunData, type SessionData } from "./session-data.ts";
 import { environmentOf, type Session, snapshot } from "./session-state.ts";
 
-/** The data with which a run goes on. */
+/** The data that a resumed run continues with. */
 export interface ResumedData {
   data: SessionData;
   plan: RunPlan;
@@ -29,7 +29,7 @@ export interface ResumedData {
   signal?: AbortSignal | undefined;
 }
 
-/** Puts everything where the last checkpoint left it, and writes what is different about the run from now on. */
+/** Restores the state of the last checkpoint, and records what differs in the run from now on. */
 export async function resume(session: Session, resumed: ResumedData): Promise<void> {
   const { run, config } = session;
   if (config.deterministic) expectSameEnvironment(await readEnvironment(run.directory), environmentOf(session));
@@ -44,7 +44,7 @@ export async function resume(session: Session, resumed: ResumedData): Promise<vo
     weightEma?.loadState(without("ema.", state));
     session.guidance.camEma?.loadState(state);
     const rejudged = await rejudge(session, resumed.data, resumed.signal);
-    if (rejudged !== null) session.network.model.loadStateDict(model); // judging left the best epoch's weights in it
+    if (rejudged !== null) session.network.model.loadStateDict(model); // the best epoch's weights were in it
     setRngState(state.get("rng") as Tensor);
     session.reporting.rewound = await session.reporting.log.rewindTo(progress);
     if (rejudged !== null) await keepJudgement(session, rejudged);
@@ -54,7 +54,7 @@ export async function resume(session: Session, resumed: ResumedData): Promise<vo
   await describeAnew(session, resumed);
 }
 
-/** From now on a checkpoint knows the judgement, so that no later part of the run judges again. */
+/** Writes a checkpoint that contains the new validation, so that no later part of the run repeats it. */
 async function keepJudgement(session: Session, rejudged: Rejudged): Promise<void> {
   await session.reporting.log.append({ kind: "rejudged", ...rejudged });
   const taken = snapshot(session);
@@ -72,14 +72,14 @@ function goOnFrom(session: Session, progress: Progress): void {
   length.lastStep = Math.min(maxSteps, length.totalSteps);
 }
 
-/** The files that describe the run, so that they hold of what it does from now on. */
+/** Updates the files that describe the run, so that they are right for the rest of it. */
 async function describeAnew(session: Session, { data, plan, given }: ResumedData): Promise<void> {
   const { run, config, progress } = session;
   const { directory, saved } = run;
   const { epoch, step } = progress;
   const kept = resumedRunData(data, { directory, given, plan, epoch, step });
   if (kept !== null) await writeRunData(directory, kept);
-  // A damaged file says nothing that could be added to.
+  // A damaged file has no content to add to.
   const before = await readEnvironment(directory).catch(() => ({}));
   const surroundings =
     Object.keys(before).length === 0 ? null : resumedEnvironment(before, environmentOf(session), step + 1);

@@ -16,22 +16,22 @@ import { isLink, readRegularText } from "../../regular-file.ts";
 import { lastCheckpoint } from "./checkpoint.ts";
 import { lockRun, RUN_LOCK } from "./run-lock.ts";
 
-/** A run's folder, claimed for this process, and the config that the run goes by. */
+/** A run's folder, locked for this process, and the run's effective config. */
 export interface OpenRun {
   directory: string;
   config: TrainConfig;
-  /** On resuming, what the run's `config.json` says; null for a new run. */
+  /** The run's saved `config.json` on resuming; null for a new run. */
   saved: TrainConfig | null;
-  /** Where this call says that the data lie. */
+  /** The path of the data that was passed in this call. */
   dataDir: string | undefined;
-  /** Whether there is a checkpoint to go on from. */
+  /** Whether there is a checkpoint to resume from. */
   resuming: boolean;
-  /** Deletes what an earlier run left, `config.json` first. Only once the new run is sure to begin. */
+  /** Deletes the files of an earlier run, `config.json` first. Call it only once the new run is sure to begin. */
   clear: () => Promise<void>;
   close: () => void;
 }
 
-/** What a run writes into its folder. */
+/** The files and folders that a run writes into its folder. */
 const CONFIG = "config.json";
 const RESULTS = [
   "metrics.jsonl",
@@ -41,21 +41,21 @@ const RESULTS = [
   "profile-trace.json",
   "evaluation.json",
 ];
-/** Folders, and the names that a run gives within: what else lies there is somebody else's. */
+/** Folders, and the file names that a run uses in them. Other files in them belong to the user. */
 const FOLDERS: Readonly<Record<string, RegExp>> = {
   checkpoints: /^((last|best|best-before|epoch-\d+)|last-\d+\.state)\.safetensors$/,
   figures: /^epoch-\d+\.png$/,
   tensorboard: /^events\.out\.tfevents\./,
 };
-/** Before anything is trained: worth nothing alone. */
+/** Files written before training starts, which have no value alone. */
 const BEGINNINGS = ["environment.json", "prototypes.safetensors", "data.json"];
 
 /**
- * Opens the run directory that the config names: a new one, or with `resume` the one that is there, whose saved config
- * then holds. Deletes nothing.
+ * Opens the run directory that the config names: a new one or, with `resume`, the existing one, whose saved config then
+ * applies. Deletes nothing.
  *
- * @throws E_CONFIG where a run exists and neither `resume` nor `overwrite` is given, where the folder holds files of somebody
- * else, or where there is none to resume
+ * @throws E_CONFIG if a run exists and neither `resume` nor `overwrite` is given, if the folder holds files that no run wrote,
+ *   or if there is no run to resume
  */
 export async function openRun(input: TrainConfigInput): Promise<OpenRun> {
   const asked = parseTrainConfig(input);
@@ -109,7 +109,7 @@ async function resumedConfig(
   return { config: { ...config, output, experiment }, saved: savedTrainConfig(saved) };
 }
 
-/** Refuses a folder that a new run must not write to: nothing that it did not make itself is ever deleted. */
+/** Refuses a folder that a new run must not write to. Files that batch-cam did not write are never deleted. */
 async function expectRoom(directory: string, { overwrite, fastDevRun }: TrainConfig): Promise<void> {
   const names = await readdir(directory).catch(() => []);
   const held = names.filter((name) => ![...BEGINNINGS, RUN_LOCK].includes(name) && !isTemporary(name));
@@ -135,7 +135,7 @@ async function expectRoom(directory: string, { overwrite, fastDevRun }: TrainCon
   );
 }
 
-/** Refuses to delete through a link: what it leads to is outside the run's folder. */
+/** Refuses to delete through a link, because its target is outside the run's folder. */
 function expectOwnFolders(directory: string): void {
   const linked = Object.keys(FOLDERS).find((folder) => isLink(join(directory, folder)));
   if (linked === undefined) return;
@@ -145,7 +145,7 @@ function expectOwnFolders(directory: string): void {
   );
 }
 
-/** The config that a run wrote, of this version or another; null where it is none. */
+/** The config that a run wrote, of this version or another; null if it was not written by a run. */
 function asRun(saved: unknown): { fastDevRun: boolean } | null {
   if (typeof saved !== "object" || saved === null) return null;
   const { model, dataset, experiment, fastDevRun } = saved as Record<string, unknown>;
@@ -184,7 +184,7 @@ async function savedConfig(directory: string): Promise<unknown> {
   }
 }
 
-/** Temporary files of a process that was killed while it wrote. */
+/** Temporary files of a process that was killed during a write. */
 async function removeLeftovers(directory: string): Promise<void> {
   for (const folder of [directory, join(directory, "checkpoints"), join(directory, "figures")].filter(isOwn)) {
     const names = await readdir(folder).catch(() => []);
@@ -192,7 +192,7 @@ async function removeLeftovers(directory: string): Promise<void> {
   }
 }
 
-/** The run's folder itself may be reached by a link; what is in it may not lead elsewhere. */
+/** The run's folder itself may be a link; nothing in it may be a link to another place. */
 const isOwn = (path: string, index: number): boolean => index === 0 || !isLink(path);
 
 export async function writeJson(path: string, value: unknown): Promise<void> {

@@ -9,24 +9,24 @@ import { isLink, readRegularTextSync, statOf } from "../../regular-file.ts";
 interface Owner {
   host: string;
   pid: number;
-  /** When the process began, as the kernel counts: tells a process from a later one with its number. */
+  /** The process's start time, as the kernel counts it. It distinguishes a process from a later one with the same id. */
   began: string;
 }
 
 export const RUN_LOCK = "run.lock";
 
 /**
- * Claims a run directory for this process, so that two never write one run. The claim of a process that is gone, on this
- * machine, is taken over.
+ * Locks a run directory for this process, so that two processes never write the same run. The lock of a process on this machine
+ * that no longer exists is taken over.
  *
- * @returns what gives the claim back
- * @throws E_CHECKPOINT where a live process holds it
+ * @returns a function that releases the lock
+ * @throws E_CHECKPOINT if a live process holds it
  */
 export function lockRun(runDirectory: string): () => void {
   return claimFile(join(runDirectory, RUN_LOCK), runDirectory);
 }
 
-/** The same for anything, by a file in a folder that is there; `what` names the thing in errors. */
+/** Locks anything else in the same way, by a file in an existing folder; `what` names it in errors. */
 export function claimFile(path: string, what: string): () => void {
   try {
     return acquire(path, what);
@@ -35,7 +35,7 @@ export function claimFile(path: string, what: string): () => void {
   }
 }
 
-/** The live process that holds a claim, in words; null where none does. */
+/** A description of the live process that holds a lock; null if there is none. */
 export function holderOf(path: string, what: string): string | null {
   try {
     const owner = parseOwner(readFileOr(path, ""));
@@ -53,8 +53,9 @@ function cannotClaim(what: string, cause: unknown): BatchCamError {
 const nameOf = ({ pid, host }: Owner): string => `process ${pid} on ${host}`;
 
 /**
- * A dead claim is replaced, never removed, and only by who holds the lock named after what it says: of those who saw it one
- * gets that lock at a time, and whoever gets it later finds another claim in its place. A holder that died is dealt with alike.
+ * A stale lock is replaced, never deleted. Processes that saw it first take a second lock, named by the stale lock's hash, so
+ * that only one of them replaces it. Each later one finds another lock in its place. A stale second lock is replaced in the
+ * same way.
  */
 function acquire(path: string, runDirectory: string): () => void {
   const mine = claim();
@@ -83,30 +84,30 @@ function acquire(path: string, runDirectory: string): () => void {
   };
 }
 
-/** The text of a claim whose owner is gone. */
+/** The text of a lock whose owner no longer exists. */
 function readDead(path: string, runDirectory: string): string {
   const text = readFileOr(path, null);
-  // A link that leads nowhere is not a claim: nobody can have written one there.
+  // A broken link is not a lock: no process can have written one there.
   if (text === null && isLink(path)) return DANGLING;
-  if (text === null) throw inUse(runDirectory, path); // given back just now
+  if (text === null) throw inUse(runDirectory, path); // it was released just now
   const owner = parseOwner(text);
   if (owner === null ? isBeingWritten(path) : isAlive(owner)) throw inUse(runDirectory, path, owner);
   return text;
 }
 
-/** Stands for the text of a claim whose path is a link that leads nowhere. */
+/** Stands in for the text of a lock whose path is a broken link. */
 const DANGLING = "a link that leads nowhere";
 
 /**
- * Whether an unreadable claim was written a moment ago: on a file system without hard links a claim is empty at first. A time
- * far in the future comes from another clock and says nothing.
+ * Whether an unreadable lock was written a moment ago: on a file system without hard links a lock is empty at first. A time far
+ * in the future comes from another clock and is ignored.
  */
 function isBeingWritten(path: string): boolean {
   const found = statOf(path);
   return found !== undefined && Math.abs(Date.now() - found.mtimeMs) < 10_000;
 }
 
-/** Puts the whole claim in place at once, so that nobody reads half of it. False where there is one already. */
+/** Writes the whole lock at once, so that no process reads half of it. Returns false if there is one already. */
 function publish(draft: string, path: string, text: string): boolean {
   try {
     try {
@@ -150,7 +151,7 @@ function parseOwner(text: string): Owner | null {
     const whole = typeof host === "string" && Number.isSafeInteger(pid) && pid > 0 && typeof began === "string";
     return whole ? { host, pid, began } : null;
   } catch {
-    return null; // torn by a power cut
+    return null; // a power cut left it incomplete
   }
 }
 
@@ -166,8 +167,8 @@ function isAlive({ host, pid, began }: Owner): boolean {
 }
 
 /**
- * What Linux says of a process: when it began, and whether it has ended. A killed process stays in the table as a zombie ("Z") until
- * its parent asks for its exit status, which in some containers never happens, and signals can still be sent to it.
+ * The state of a process on Linux: its start time, and whether it has ended. A killed process stays in the table as a zombie
+ * ("Z") until its parent asks for its exit status, which in some containers never happens, and signals can still be sent to it.
  */
 function kernelRecord(pid: number): { began: string; ended: boolean } {
   try {
@@ -176,6 +177,6 @@ function kernelRecord(pid: number): { began: string; ended: boolean } {
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     return { began: fields[19] ?? "", ended: fields[0] === "Z" || fields[0] === "X" };
   } catch {
-    return { began: "", ended: false }; // without /proc only the number tells whether the process exists
+    return { began: "", ended: false }; // without /proc only the process id shows whether the process exists
   }
 }

@@ -14,19 +14,19 @@ import type { Progress } from "./checkpoint.ts";
 import type { TrainEvent } from "./events.ts";
 import { camLayerOf } from "./from-config.ts";
 
-/** Fewer validation images than this say little of which epoch is best. */
+/** With fewer validation images than this, the choice of the best epoch is unreliable. */
 const FEW_IMAGES = 50;
 
-/** In fewer steps than this hardly anything is learned. */
+/** With fewer steps than this, the model learns hardly anything. */
 const FEW_STEPS = 10;
 
-/** Steps after which batch norm's running statistics have forgotten where they began: 0.9 to the power of 50 is 0.5 %. */
+/** Steps after which batch norm's running statistics have forgotten their initial values: 0.9 to the power of 50 is 0.5 %. */
 const STEPS_OF_NORM = 50;
 
-/** Where validation says less than it seems to: running statistics that have not settled. */
+/** Warnings for validation results that are unreliable because the running statistics have not settled. */
 export function normWarnings({ fastDevRun, weights }: TrainConfig, steps: number, model: Model): string[] {
   if (fastDevRun || weights !== undefined || steps >= STEPS_OF_NORM) return [];
-  // The state dict's tensors are handles of their own, which the tidy frees.
+  // The state dict's tensors are separate handles, which the tidy frees.
   if (!tidy(() => [...model.stateDict().keys()]).some((name) => name.endsWith("running_mean"))) return [];
   return [
     `validation lags behind training in a run of ${counted(steps, "step")}: batch norm's running statistics, by which a model is judged, take about ${STEPS_OF_NORM} steps to settle`,
@@ -50,10 +50,13 @@ export function sizeWarnings(config: TrainConfig, steps: number, { train, val }:
   return warnings;
 }
 
-/** In fewer images than this chance decides what their mean shows. */
+/** With fewer images than this, the shape in their mean is due to chance. */
 const FEWEST_SHAPED = 20;
 
-/** How much shape the prototypes carry to which a run guides its maps; null for runs that guide to others, and for very few images. */
+/**
+ * How much shape the prototypes have that a run guides its maps to; null for runs that guide to others, and for very few
+ * images.
+ */
 export function guidedShape(config: TrainConfig, train: Split): PrototypeShape | null {
   const { plain, statistic, prototypes, fastDevRun, overfitBatches } = config;
   if (plain || statistic === "cam-ema" || prototypes !== "class") return null;
@@ -69,7 +72,7 @@ export function expectAnnotations({ baseline, dataset }: TrainConfig, data: Conf
   throw new BatchCamError("E_CONFIG", `baseline: ${baseline} needs masks, and ${dataset} has none: ${advice}`);
 }
 
-/** The layer whose maps are guided, and their size. A model that cannot take the data set's images is the config's fault. */
+/** The layer whose maps are guided, and their size. If the model cannot take the data set's images, the config is to blame. */
 export function guidedLayer(
   config: TrainConfig,
   model: Model,
@@ -77,7 +80,7 @@ export function guidedLayer(
 ): { camLayer: string; size: readonly [number, number] } {
   try {
     const camLayer = camLayerOf(config, model, split);
-    model.moduleAt(camLayer, "camLayer"); // names the option, where the pass for the map's size would name forwardWith
+    model.moduleAt(camLayer, "camLayer"); // an error here names the option; the pass for the map's size would name forwardWith
     return { camLayer, size: mapSize(model, split.images.sizes.slice(1) as [number, number, number], camLayer) };
   } catch (cause) {
     if (!(cause instanceof BatchCamError) || cause.code !== "E_SHAPE") throw aboutLayer(cause);
@@ -86,13 +89,13 @@ export function guidedLayer(
   }
 }
 
-/** That a layer gives no map is about `camLayer`, the option that chose it. */
+/** If a layer gives no map, the error names `camLayer`, the option that chose it. */
 function aboutLayer(error: unknown): unknown {
   const isPlain = error instanceof BatchCamError && error.code === "E_CONFIG" && error.operation === undefined;
   return isPlain ? new BatchCamError(error.code, `camLayer: ${error.message}`, { cause: error }) : error;
 }
 
-/** A map of one cell says nothing of where the model looks; under 4x4 it says little. */
+/** A map of one cell cannot show where the model looks; one under 4x4 shows little. */
 export function checkMapSize(
   size: readonly [number, number],
   camLayer: string,

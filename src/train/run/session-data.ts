@@ -13,13 +13,13 @@ import { comparePrototypes, loadKnownData } from "../data/known-data.ts";
 import { findData, placeOf, type RunData, type RunPlan, readRunData } from "../data/run-data.ts";
 import type { OpenRun } from "./run-directory.ts";
 
-/** The data of a run that begins or goes on. */
+/** The data of a new or a resumed run. */
 export interface SessionData extends ConfiguredData {
-  /** The run's config, with the place of the data as it is now. */
+  /** The run's config, with the current path of the data. */
   config: TrainConfig;
-  /** What the run kept of its data when it was begun; null for a new run, and for one of a version that kept nothing. */
+  /** The record of its data that the run made when it began; null for a new run, and for one of a version that kept none. */
   before: RunData | null;
-  /** Accepted differences from that. */
+  /** The differences from that record that were accepted. */
   differences: readonly string[];
 }
 
@@ -28,12 +28,12 @@ export interface SessionDataOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** @throws E_DATA where the run goes on, and its data are others that were not accepted */
+/** @throws E_DATA if the run is resumed and its data have differences that were not accepted */
 export async function openData(run: OpenRun, options: SessionDataOptions): Promise<SessionData> {
   const { directory, config, resuming, dataDir } = run;
   const before = config.resume === false ? null : await readRunData(directory);
   if (!resuming) {
-    // A run without a checkpoint begins anew, with the data that it was to have.
+    // A run without a checkpoint starts over, with the data that its config names.
     const place = before?.place ?? null;
     const found = place === null || dataDir !== undefined ? {} : { dataDir: findData(place, directory, "resume") };
     const own = { ...config, ...found };
@@ -47,7 +47,7 @@ export async function openData(run: OpenRun, options: SessionDataOptions): Promi
   return { ...known, before };
 }
 
-/** Fails where new data have no image to train on for a class that the run was trained on. */
+/** Fails if the new data have no training image of a class that the run was trained on. */
 function expectRunClasses(now: DataRecord, before: DataRecord | null): void {
   const { classNames, splits } = now;
   const had = (label: number) => (before?.splits.train?.classCounts[label] ?? 0) > 0;
@@ -62,7 +62,7 @@ function expectRunClasses(now: DataRecord, before: DataRecord | null): void {
   );
 }
 
-/** Steps of an epoch and of its learning-rate schedule. */
+/** The number of steps of an epoch, and of its learning-rate schedule. */
 export interface EpochSteps {
   stepsPerEpoch: number;
   plan: RunPlan;
@@ -70,9 +70,9 @@ export interface EpochSteps {
 }
 
 /**
- * The steps of an epoch where the images make `steps` of them. A run whose data have changed keeps its plan: with more images each epoch
- * takes as many steps as before, and draws other images; with fewer an epoch is shorter, and the learning rates of its plan's end are
- * never reached.
+ * The steps of an epoch if the images make `steps` of them. A run whose data have changed keeps its plan. With more images,
+ * each epoch takes as many steps as before and draws a different subset. With fewer, an epoch is shorter, and the last learning
+ * rates of the schedule are never reached.
  */
 export function epochSteps(steps: number, { before, differences }: SessionData): EpochSteps {
   const first = before?.plan ?? { stepsPerEpoch: steps, otherData: false };
@@ -89,10 +89,10 @@ export function epochSteps(steps: number, { before, differences }: SessionData):
 }
 
 /**
- * The prototypes that the run keeps, which are those of its first images also where it goes on with others. A run that kept no other
- * record of its data is compared by them.
+ * The prototypes that the run keeps. They are those of its first images, even if it is resumed with others. If a run kept no
+ * other record of its data, the data are compared by the prototypes.
  *
- * @param computed those of the images that are there; it is freed where others hold
+ * @param computed the prototypes of the current images; freed if others are used
  */
 export async function runPrototypes(
   { directory, resuming, config }: OpenRun,
@@ -111,7 +111,7 @@ export async function runPrototypes(
   return { references: keep(own), warnings };
 }
 
-/** What a new run keeps of its data. */
+/** The record that a new run makes of its data. */
 export function newRunData(
   { record, config }: SessionData,
   plan: RunPlan,
@@ -120,7 +120,7 @@ export function newRunData(
   return { record, place: given === undefined ? placeOf(config.dataDir, directory) : null, plan, changes: [] };
 }
 
-/** Where a run goes on, and with what. */
+/** The point from which a run is resumed, and its data. */
 export interface GoingOn {
   directory: string;
   given: GivenSplits | undefined;
@@ -130,7 +130,7 @@ export interface GoingOn {
   step: number;
 }
 
-/** What a run that goes on keeps of its data from now on; null where that is written already, and for a run that keeps nothing. */
+/** The record of its data that a resumed run writes; null if it is already written, and for a run that keeps none. */
 export function resumedRunData(
   { record, config, before, differences }: SessionData,
   { directory, given, plan, epoch, step }: GoingOn,
@@ -145,7 +145,7 @@ export function resumedRunData(
   return { record: kept, place: moved ? place : before.place, plan, changes: [...before.changes, ...change] };
 }
 
-/** What a run trains on, as far as the size of its batches is concerned. */
+/** The parts of a run that limit the size of its batches. */
 interface TrainedOn {
   /** Modules that stay in evaluation mode, whose batch norms take no statistics from a batch. */
   frozen: readonly Module[];
@@ -156,10 +156,10 @@ interface TrainedOn {
 }
 
 /**
- * The fewest images that one pass of training can take: 2 where a batch norm sees maps of 1x1, because a single image
+ * The fewest images that one pass of training can take: 2 if a batch norm sees maps of 1x1, because a single image
  * would give it one value per channel, which has no variance; else 1.
  *
- * @throws E_CONFIG where batches, or the whole training split, hold fewer
+ * @throws E_CONFIG if batches, or the whole training split, hold fewer
  */
 export function smallestBatch(config: TrainConfig, model: Model, { frozen, image, images }: TrainedOn): 1 | 2 {
   const still = new Set(frozen.flatMap((module) => [...module.namedModules().values()]));

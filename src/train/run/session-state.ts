@@ -25,7 +25,7 @@ export interface Network extends ModelInPrecision {
   readonly frozen: readonly Module[];
 }
 
-/** What turns gradients into new weights. */
+/** The parts that turn gradients into new weights. */
 export interface Optimisation {
   readonly optimizer: Optimizer;
   readonly weightEma: WeightEma | null;
@@ -54,7 +54,7 @@ export interface RunLength {
   lastStep: number;
 }
 
-/** What a run tells of itself while it trains. */
+/** The outputs of a run while it trains. */
 export interface Reporting {
   readonly emit: (event: TrainEvent) => void;
   readonly log: MetricsLog;
@@ -87,7 +87,7 @@ export interface Session {
 export const environmentOf = ({ config, network }: Session): Environment =>
   environment({ seed: config.seed, precision: network.amp ? "bfloat16" : "float32" });
 
-/** What a checkpoint of this moment holds. */
+/** The contents of a checkpoint taken now. */
 export function snapshot({ network, optimisation, guidance, progress }: Session): Snapshot {
   const { optimizer, weightEma } = optimisation;
   const state = new Map<string, Tensor>([["rng", getRngState()]]);

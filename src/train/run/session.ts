@@ -52,8 +52,8 @@ import {
 import { loadStart, NO_START, type Start, startModel } from "./starting-weights.ts";
 
 /**
- * Opens the run that a config names, and closes it whatever becomes of fn.
- * @param options `signal` rejects with its reason where it is aborted while data are loaded
+ * Opens the run that a config names, and closes it even if fn fails.
+ * @param options `signal` rejects with its reason if it is aborted while data are loaded
  */
 export async function withSession<T>(
   input: TrainConfigInput,
@@ -209,7 +209,10 @@ const noProgress = (): Progress => ({
   epochSeconds: 0,
 });
 
-/** N / (C · n_c): weights by which every class counts alike, of mean 1 over the images. Classes without images weigh nothing. */
+/**
+ * N / (C · n_c): weights that make every class count the same, with mean 1 over the images. Classes without images have weight
+ * 0.
+ */
 function balancedWeights(split: Split): Tensor {
   const counts = classCounts(split.labels, split.numClasses);
   const present = counts.filter((count) => count > 0).length;
@@ -228,7 +231,7 @@ async function begin(session: Session, data: RunData): Promise<void> {
   await writeJson(join(run.directory, "environment.json"), environmentOf(session));
   await saveSafetensors(join(run.directory, "prototypes.safetensors"), new Map([["prototypes", maps.references]]));
   await writeRunData(run.directory, data);
-  // Last: a run exists once its config does.
+  // This comes last, because a run exists as soon as its config does.
   const own = { resume: false, overwrite: false, profile: false, acceptNewData: false };
   await writeJson(join(run.directory, "config.json"), { ...config, ...own });
 }

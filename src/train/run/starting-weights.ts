@@ -6,13 +6,13 @@ import type { Tensor } from "../../tensor/index.ts";
 import { broughtNormalization } from "../data/normalization.ts";
 import { disposeAll } from "./checkpoint.ts";
 
-/** What a run starts from: weights, what they say of the normalisation, and sentences on both. */
+/** The start of a run: its weights, the normalisation that comes with them, and messages on both. */
 export interface Start {
-  /** Where they were read from. */
+  /** The path that they were read from. */
   path: string;
   weights: ReadonlyMap<string, Tensor>;
   choice: Pick<TrainConfig, "normalization" | "mean" | "std">;
-  /** Where the normalisation is from; null for the training images' own. */
+  /** The source of the normalisation; null for the training images' own. */
   source: string | null;
   notes: readonly string[];
 }
@@ -35,7 +35,7 @@ export async function loadStart(config: TrainConfig): Promise<Start> {
   };
 }
 
-/** Puts the weights into the model, and frees them; sentences on what was chosen and adapted. */
+/** Loads the weights into the model, and frees them. Returns messages on what was chosen and adapted. */
 export function startModel(model: Model, start: Start, name: string): string[] {
   const { weights, notes } = start;
   if (weights.size === 0) return [...notes];
@@ -47,7 +47,8 @@ export function startModel(model: Model, start: Start, name: string): string[] {
 }
 
 /**
- * Starts a model from weights that `loadWeights` gave, which stay the caller's. Returns what was adapted to its classes and channels.
+ * Initialises a model with weights from `loadWeights`, which the caller still owns. Returns what was adapted to its classes and
+ * channels.
  *
  * @throws E_CHECKPOINT for weights that do not fit
  */
@@ -62,7 +63,7 @@ function startFrom(model: Model, { path, weights }: Start, name: string): string
   }
 }
 
-/** The options of the config that make the model that the weights are for, where these differ: 'model: "resnet18", width: 16'. */
+/** The options of the config for the model that the weights belong to, if they differ: 'model: "resnet18", width: 16'. */
 function fittingOptions(model: Model, weights: ReadonlyMap<string, Tensor>, name: string): string {
   const wanted = recognise(weights);
   if (wanted === null || "looksLike" in wanted) return "";
