@@ -88,9 +88,15 @@ export function isTemporary(name: string): boolean {
 /** Converts an error of the operating system to E_IO with a remedy. Any other error is returned unchanged. */
 export function fileFault(failure: string, error: unknown): unknown {
   if (!isSystemError(error)) return error;
-  const remedy = REMEDIES[error.code] ?? "check the disk and the folder";
+  const remedy = isUncreated(error)
+    ? `the folder ${error.path} cannot be created: choose another`
+    : (REMEDIES[error.code] ?? "check the disk and the folder");
   return new BatchCamError("E_IO", `${failure}: ${error.message}; ${remedy}`, { cause: error });
 }
+
+/** Whether a folder could not be made although its parent exists, as in /proc. */
+const isUncreated = ({ code, syscall, path }: NodeJS.ErrnoException): boolean =>
+  code === "ENOENT" && syscall === "mkdir" && path !== undefined;
 
 const REMEDIES: Readonly<Record<string, string>> = {
   ENOSPC: "free disk space and write again",
@@ -99,7 +105,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
   EACCES: "allow writing to the folder, or choose another",
   EPERM: "allow writing to the folder, or choose another",
   EROFS: "choose a folder that is not read-only",
-  ENOENT: "the folder was removed in the meantime or does not allow new files: choose another",
+  ENOENT: "choose another folder",
   ENOTDIR: "choose a path whose parent is a folder",
   EEXIST: "choose a path whose parent is a folder",
   EISDIR: "choose a path that is not a folder",

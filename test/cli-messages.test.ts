@@ -38,6 +38,7 @@ beforeAll(async () => {
   writeFileSync("broken.npz", "no archive");
   writeFileSync("broken.pth", "no weights");
   writeFileSync("broken.yaml", "a: [1\n");
+  writeFileSync("indent.yaml", "lr: 1\n  epochs: 3\n");
   writeFileSync("typo.yaml", "epoch: 3\n");
   writeFileSync("types.yaml", "batchSize: -1\n");
   await train({
@@ -244,7 +245,17 @@ const TABLE: readonly (readonly [string, RegExp])[] = [
   ["demo --output text.txt", /cannot read text\.txt\/demo\.json: not a directory$/],
   ["models --model resnet81", /\(did you mean "resnet18"\?\)$/],
   ["doctor extra", /"extra" belongs to no flag; see --help$/],
-  ["setup --foo", /unknown flag --foo; see --help$/],
+  ["setup --foo", /unknown flag --foo; see `batch-cam setup --help`$/],
+  [
+    "find-lr --epochs 1",
+    /unknown flag --epochs of find-lr \(it is a flag of train\).*; see `batch-cam find-lr --help`$/,
+  ],
+  ["evaluate runs/one --limit-test 8", /unknown flag --limit-test of evaluate \(it is a flag of train\b/],
+  ["data --output dd", /unknown flag --output of data \(it is a flag of train\).*; see `batch-cam data --help`$/],
+  ["compare --preset nope", /--preset must be one of "ablation", .*, got "nope"$/],
+  ["compare --objectives nope", /--objectives must be one of "plain", "prototype", "batch-cam", "both", got "nope"$/],
+  ["demo --output /proc/x", /no such file or directory; the folder \/proc\/x cannot be created: choose another$/],
+  ["train --config indent.yaml", /the indentation or a colon is wrong near line 2 \(Nested mappings/],
 ];
 
 describe("the message for a mistake", () => {

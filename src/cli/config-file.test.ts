@@ -34,7 +34,11 @@ describe("a config file", () => {
   });
 
   it.each([
-    ["tab.yaml", "lr: 1\nopt:\n\t- x\n", /malformed YAML at line 3: /],
+    ["tab.yaml", "lr: 1\nopt:\n\t- x\n", /malformed YAML: the indentation or a colon is wrong near line 3 \(Tabs/],
+    ["indent.yaml", "lr: 1\n  epochs: 3\nopt: sgd\n", /the indentation or a colon is wrong near line 2 \(Nested/],
+    ["deeper.yaml", "opt: sgd\nlr: 1\n\n  epochs: 3\n", /the indentation or a colon is wrong near line 4 \(Nested/],
+    ["shallow.yaml", "a:\n  lr: 1\n epochs: 3\n", /the indentation or a colon is wrong near line 3 \(All mapping/],
+    ["colon.yaml", "lr: 1\nepochs 3\nopt: sgd\n", /the indentation or a colon is wrong near line 2 \(Implicit/],
     ["open.yaml", 'lr: 1\noutput: "runs\n', /malformed YAML at line \d: /],
     ["twice.yaml", "lr: 1\nepochs: 2\nlr: 3\n", /malformed YAML at line 3: .*unique/],
     ["alias.yaml", "lr: *rate\n", /malformed YAML/],

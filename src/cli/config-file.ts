@@ -1,4 +1,5 @@
 import { extname } from "node:path";
+import type { YAMLParseError } from "yaml";
 import { BatchCamError } from "../errors.ts";
 import { readRegularText } from "../regular-file.ts";
 
@@ -44,13 +45,37 @@ async function parseYaml(text: string, path: string): Promise<unknown> {
   const { parseDocument } = await import("yaml");
   const document = parseDocument(text, { prettyErrors: false, logLevel: "error" });
   const [error] = document.errors;
-  if (error) throw malformed(path, "YAML", { text, offset: error.pos[0], reason: error.message, cause: error });
+  if (error) {
+    const reason = error.message;
+    const line = misaligned(document.errors, text);
+    if (line !== undefined) {
+      const why = `the indentation or a colon is wrong near line ${line} (${reason.replace(/\s+/g, " ")})`;
+      throw new BatchCamError("E_CONFIG", `${path}: malformed YAML: ${why}`, { cause: error });
+    }
+    throw malformed(path, "YAML", { text, offset: error.pos[0], reason, cause: error });
+  }
   try {
     return document.toJS();
   } catch (cause) {
     // yaml throws here for an alias without an anchor, and for more aliases than a config can reasonably contain.
     throw malformed(path, "YAML", { text, offset: undefined, reason: (cause as Error).message, cause });
   }
+}
+
+/** Messages of the parser for lines that are indented wrongly or lack a colon. */
+const MISALIGNED =
+  /^(?:Nested mappings|Implicit keys|Implicit map keys|All \w+ items must|Tabs are not allowed|Unexpected .* at node end)/;
+
+/**
+ * The line of the first fault if its indentation or a missing colon is the likely cause. Of a key that is indented below a value, the
+ * parser reports the value's line and, as a second error at the same place, a range that ends at the key.
+ */
+function misaligned(errors: readonly YAMLParseError[], text: string): number | undefined {
+  const [first, second] = errors;
+  if (first === undefined || !MISALIGNED.test(first.message)) return undefined;
+  const isRange = first.code === "BLOCK_AS_IMPLICIT_KEY" && second?.pos[0] === first.pos[0];
+  const offset = isRange ? Math.max(second.pos[0], second.pos[1] - 1) : first.pos[0];
+  return text.slice(0, offset).split("\n").length;
 }
 
 function parseJson(text: string, path: string): unknown {

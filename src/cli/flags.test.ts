@@ -102,11 +102,14 @@ describe("flags", () => {
   });
 
   it.each([
-    [["--batchsize", "4"], "example: unknown flag --batchsize (did you mean --batch-size?); see --help"],
+    [
+      ["--batchsize", "4"],
+      "example: unknown flag --batchsize (did you mean --batch-size?); see `batch-cam example --help`",
+    ],
     [["--batch_size=4"], "unknown flag --batch_size (did you mean --batch-size?)"],
     [["--no-figure"], "unknown flag --no-figure (did you mean --no-figures?)"],
     [["--no-lr"], "unknown flag --no-lr"],
-    [["--wallpaper"], "unknown flag --wallpaper; see --help"],
+    [["--wallpaper"], "unknown flag --wallpaper; see `batch-cam example --help`"],
     [["-z"], "unknown flag -z"],
     [["--__proto__=1"], "unknown flag --__proto__"],
     [["--lr"], "--lr needs a value: a number"],

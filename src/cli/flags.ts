@@ -34,6 +34,8 @@ export const inFlags = (text: string): string => text.replace(KEYS, (key) => `--
 export interface Grammar {
   flags: readonly Flag[];
   operand?: Operand | undefined;
+  /** The flags of the other commands, to say to which of them an unknown flag belongs. */
+  others?: readonly { name: string; flags: readonly Flag[] }[];
 }
 
 /** The words of a command line without a flag: the config key that takes them, and their name in the help. */
@@ -78,14 +80,14 @@ type OptionToken = Extract<Token, { kind: "option" }>;
  * @throws BatchCamError E_CONFIG for an unknown flag, a missing or malformed value, or a word that belongs to no flag
  */
 export function parseFlags(argv: readonly string[], grammar: Grammar, what: string): Record<string, unknown> {
-  const { flags, operand } = grammar;
+  const { flags, operand, others = [] } = grammar;
   const tokens = tokenize(argv, flags);
   const values: Record<string, unknown> = {};
   for (let i = 0; i < tokens.length; i++) {
     const token = tokens[i] as Token;
     if (token.kind === "positional") takeOperand(values, token.value, { operand, flags, what });
     if (token.kind !== "option") continue;
-    const { flag, negated } = findFlag(token, flags, what);
+    const { flag, negated } = findFlag(token, { flags, others }, what);
     const next = tokens[i + 1];
     if (flag.kind === "optional" && !negated && token.value === undefined && next?.kind === "positional") {
       values[flag.key] = next.value;
@@ -132,7 +134,8 @@ function tokenize(argv: readonly string[], flags: readonly Flag[]): Token[] {
   return parseArgs({ args: [...argv], options, strict: false, allowPositionals: true, tokens: true }).tokens;
 }
 
-function findFlag(token: OptionToken, flags: readonly Flag[], what: string): { flag: Flag; negated: boolean } {
+function findFlag(token: OptionToken, grammar: Grammar, what: string): { flag: Flag; negated: boolean } {
+  const { flags, others = [] } = grammar;
   const flag = flags.find(({ name }) => name === token.name);
   // For a short flag, parseArgs reports the long name that it stands for, so a bare letter here is an unknown flag.
   if (flag && token.rawName !== `-${token.name}`) return { flag, negated: false };
@@ -141,9 +144,13 @@ function findFlag(token: OptionToken, flags: readonly Flag[], what: string): { f
   );
   if (negated && token.value === undefined) return { flag: negated, negated: true };
   if (negated) throw fault(what, `${token.rawName} takes no value, got "${token.value}"`);
-  const names = flags.flatMap(({ name, kind }) => (kind === "boolean" ? [name, `no-${name}`] : [name]));
+  const names = namesOf(flags);
   const near = hint(token.name, names, (match) => `--${match}`) || longer(token.name, names);
-  throw fault(what, `unknown flag ${token.rawName}${near}; see --help`);
+  // The first one is named: the commands are in the order of their importance, and a list of many would hide the advice.
+  const owner = others.find((other) => other.name !== what && namesOf(other.flags).includes(token.name));
+  const isElsewhere = owner !== undefined && token.rawName === `--${token.name}`;
+  const elsewhere = isElsewhere ? ` of ${what} (it is a flag of ${owner.name})` : "";
+  throw fault(what, `unknown flag ${token.rawName}${elsewhere}${near}; see \`batch-cam ${what} --help\``);
 }
 
 /** The flags whose names start with the given name, if it was shortened. */
@@ -156,6 +163,10 @@ function longer(name: string, names: readonly string[]): string {
         .map((known) => `--${known}`)
         .join(" or ")}?)`;
 }
+
+/** The names by which flags are given, also the negated ones. */
+const namesOf = (flags: readonly Flag[]): string[] =>
+  flags.flatMap(({ name, kind }) => (kind === "boolean" ? [name, `no-${name}`] : [name]));
 
 function flagValue({ rawName, value, inlineValue }: OptionToken, flag: Flag, what: string): unknown {
   const expected = expectation(flag.field);

@@ -48,11 +48,7 @@ export async function runCommand(command: Command, argv: readonly string[], io: 
 
 async function parseAndRun(command: Command, argv: readonly string[], io: CliIo): Promise<number> {
   if (argv.includes("--help") || argv.includes("-h")) return printCommandHelp(command, io);
-  const { config: named, ...given } = parseFlags(
-    argv,
-    { flags: allFlags(command), operand: command.operand },
-    command.name,
-  );
+  const { config: named, ...given } = await readFlags(command, argv);
   expectOperand(command, given);
   const path = command.fileOf ? command.fileOf(given) : (named as string | undefined);
   const file = path === undefined ? {} : await readConfigFile(path, command.fileOf ? command.name : "--config");
@@ -75,6 +71,19 @@ async function parseAndRun(command: Command, argv: readonly string[], io: CliIo)
     return interrupt?.exitCode() ?? 0; // a command may stop by throwIfAborted, which throws
   } finally {
     interrupt?.stop();
+  }
+}
+
+/** Parses the flags. Only if this fails are the other commands loaded, so that the message can say to which of them a flag belongs. */
+async function readFlags(command: Command, argv: readonly string[]): Promise<Record<string, unknown>> {
+  const { name, operand } = command;
+  const grammar = { flags: allFlags(command), operand };
+  try {
+    return parseFlags(argv, grammar, name);
+  } catch {
+    const loaded = await Promise.all(COMMANDS.map((entry) => entry.load()));
+    const others = loaded.map((other) => ({ name: other.name, flags: allFlags(other) }));
+    return parseFlags(argv, { ...grammar, others }, name);
   }
 }
 

@@ -71,6 +71,9 @@ export function presetFile(name: string): string {
   const known = readdirSync(FOLDER).flatMap((file) => file.match(/^(.+)\.yaml$/)?.[1] ?? []);
   if (known.includes(name)) return fileURLToPath(new URL(`${name}.yaml`, FOLDER));
   throw gridFault(
-    `--preset must be one of ${known.sort().join(", ")}, got ${JSON.stringify(name)}${hint(name, known)}`,
+    `--preset must be one of ${known
+      .sort()
+      .map((each) => JSON.stringify(each))
+      .join(", ")}, got ${JSON.stringify(name)}${hint(name, known)}`,
   );
 }

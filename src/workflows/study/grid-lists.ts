@@ -25,7 +25,9 @@ export function namesOf<T extends string>(list: string, value: unknown, known: r
   const names = itemsOf(list, value).map((item) => {
     if (known.includes(item as T)) return item as T;
     const misspelt = typeof item === "string" ? hint(item, known) : "";
-    throw gridFault(`${list} must be one of ${known.join(", ")}, got ${describeValue(item)}${misspelt}`);
+    throw gridFault(
+      `${list} must be one of ${known.map(describeValue).join(", ")}, got ${describeValue(item)}${misspelt}`,
+    );
   });
   return unlike(list, names);
 }

@@ -136,7 +136,7 @@ function knownAs<T extends string>(
   { what, known }: { what: string; known: readonly T[] },
 ): T {
   if (known.includes(value as T)) return value as T;
-  const choices = `one of ${known.join(", ")}`;
+  const choices = `one of ${known.map(describeValue).join(", ")}`;
   throw gridFault(
     `${what}: its name must be a ${key}, ${choices}, or ${key} must be given too, got ${describeValue(value)}${hint(value, known)}`,
   );
