@@ -43,9 +43,8 @@ const SAID = [
   expect.stringMatching(
     /^warning: when training .* train has fewer than 5 images of class(es)? "dogs & wolves" \(2\).*: a model learns little from so few/,
   ),
-  expect.stringMatching(/^warning: when .* val has fewer than 5 images of class "cats" \(2\): .* \(--val-images\)/),
   expect.stringMatching(
-    /^warning: test has fewer than 5 images of classes "cats" \(1\), "dogs & wolves" \(1\): .*--test-f/,
+    /^warning: when .* val has fewer than 5 images of class "cats" \(2\), and test has fewer than 5 images of classes "cats" \(1\), "dogs & wolves" \(1\): .*\(--val-images, --test-fraction\)/,
   ),
   expect.stringMatching(
     /^warning: .*: images are also in a split .*: 2 of test \(test\/cats\/10\.png is the same pic.*; remove/,

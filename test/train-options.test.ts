@@ -438,8 +438,7 @@ describe("sizes that are seldom intended", () => {
     );
     expect(warnings).toEqual([
       "prototypes shuffled is not used with plain: no map is guided",
-      "the run has only 1 step: see --epochs and --batch-size",
-      "a step takes 128 images and there are 96: each epoch is one step (see batchSize)",
+      "the run has only 1 step: a step takes 128 images and there are 96, so that each epoch is one step; a smaller batchSize, such as batchSize 8, or more epochs make more steps",
       "there are only 40 validation images: the accuracy that chooses the best epoch moves by 2.5 % an image (see valImages)",
     ]);
   });

@@ -40,11 +40,11 @@ export function checkData(dataset: Dataset, place: string): DataChecks {
   }
 }
 
-/** Warnings about splits that the table does not show, because training creates them. */
+/** Warnings about the test split, and about splits that the table does not show, because training creates them. */
 function drawnWarnings({ train, val }: { train: Split; val: Split }, test: Split): string[] {
-  const drawn = [...coverageWarnings([val]), ...thinWarnings([train, val])];
-  return [
-    ...drawn.map((warning) => `when training has held validation images out, ${warning}`),
-    ...thinWarnings([test]),
-  ];
+  const warnings = [...coverageWarnings([val]), ...thinWarnings([train, val, test])];
+  // The table shows the test split as training uses it.
+  return warnings.map((warning) =>
+    warning.startsWith(`${test.name} `) ? warning : `when training has held validation images out, ${warning}`,
+  );
 }

@@ -29,6 +29,14 @@ it("warns of classes that a split has fewer than five images of, with their numb
   splits.forEach(disposeSplit);
 });
 
+it("warns once if validation and test are both thin, of the least effect in either", () => {
+  const splits = [split("train", 9, 9), split("val", 1, 9), split("test", 4, 2)];
+  expect(thinWarnings(splits)).toEqual([
+    'val has fewer than 5 images of class "0" (1), and test has fewer than 5 images of classes "1" (2), "0" (4): one image changes the accuracy of such a class by 25 % or more; add images of such classes; if a split is drawn, hold a larger share out (valImages, testFraction) or name its images yourself',
+  ]);
+  splits.forEach(disposeSplit);
+});
+
 it("names the fewest of many classes", () => {
   const test = split("test", 4, 4, 4, 1, 4, 4, 4);
   expect(thinWarnings([test])[0]).toContain(

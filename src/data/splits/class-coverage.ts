@@ -23,6 +23,10 @@ const REMEDIES: Readonly<Record<SplitName, string>> = {
   test: "add images of such classes; if the split is drawn, hold a larger share out (testFraction) or name its images yourself",
 };
 
+/** The remedy for the validation and the test split together. */
+const JOINT_REMEDY =
+  "add images of such classes; if a split is drawn, hold a larger share out (valImages, testFraction) or name its images yourself";
+
 /** The classes that have fewer than `FEW_IMAGES_OF_CLASS` images in a split, or none. */
 export function thinClasses(splits: readonly Split[]): ThinClass[] {
   return splits.flatMap(({ name, labels, numClasses, classNames }) => {
@@ -54,21 +58,30 @@ export function coverageWarnings(splits: readonly (Split | undefined)[]): string
   });
 }
 
-/** One warning for each split that has few images of some classes, but at least one. It names the classes and their counts. */
+/**
+ * Warnings about splits that have few images of some classes, but at least one. They name the classes and their counts. Validation and
+ * test share one warning, because the effect and the remedy are the same.
+ */
 export function thinWarnings(splits: readonly Split[]): string[] {
   const thin = thinClasses(splits).filter(({ images }) => images > 0);
-  return splits.flatMap(({ name }) => {
-    const own = thin.filter(({ split }) => split === name).sort((a, b) => a.images - b.images);
-    if (own.length === 0) return [];
-    const most = own.at(-1)?.images as number;
-    const effect =
-      name === "train"
-        ? "a model learns little from so few"
-        : `one image changes the accuracy of such a class by ${Math.round(100 / most)} % or more`;
-    const list = classList(
+  const ofSplit = (split: SplitName) => thin.filter((one) => one.split === split).sort((a, b) => a.images - b.images);
+  const listOf = (own: readonly ThinClass[]) =>
+    `fewer than ${FEW_IMAGES_OF_CLASS} images of ${classList(
       own.map((one) => one.class),
       own.map(({ images }) => images),
-    );
-    return [`${name} has fewer than ${FEW_IMAGES_OF_CLASS} images of ${list}: ${effect}; ${REMEDIES[name]}`];
+    )}`;
+  const train = ofSplit("train");
+  const judging = (["val", "test"] as const).flatMap((split) => {
+    const own = ofSplit(split);
+    return own.length === 0 ? [] : [{ split, own }];
   });
+  const warnings: string[] = [];
+  if (train.length > 0)
+    warnings.push(`train has ${listOf(train)}: a model learns little from so few; ${REMEDIES.train}`);
+  const [first, second] = judging;
+  if (first === undefined) return warnings;
+  const most = Math.max(...judging.flatMap(({ own }) => own.map(({ images }) => images)));
+  const who = judging.map(({ split, own }) => `${split} has ${listOf(own)}`).join(", and ");
+  const effect = `one image changes the accuracy of such a class by ${Math.round(100 / most)} % or more`;
+  return [...warnings, `${who}: ${effect}; ${second === undefined ? REMEDIES[first.split] : JOINT_REMEDY}`];
 }

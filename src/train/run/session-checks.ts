@@ -37,17 +37,34 @@ export function sizeWarnings(config: TrainConfig, steps: number, { train, val }:
   if (config.fastDevRun || config.overfitBatches !== undefined) return [];
   const [images, judges, perStep] = [train.labels.numel, val.labels.numel, imagesPerStep(config)];
   const warnings: string[] = [];
-  if (steps < FEW_STEPS && config.maxSteps === undefined)
-    warnings.push(`the run has only ${counted(steps, "step")}: see --epochs and --batch-size`);
-  if (perStep > images)
-    warnings.push(
-      `a step takes ${counted(perStep, "image")} and there ${wordFor(images, "is", "are")} ${images}: each epoch is one step (see batchSize)`,
-    );
+  const isShort = steps < FEW_STEPS && config.maxSteps === undefined;
+  if (isShort || perStep > images) warnings.push(stepsWarning(config, { steps, images, perStep, isShort }));
   if (judges < FEW_IMAGES && config.limitVal === undefined)
     warnings.push(
       `there ${wordFor(judges, "is", "are")} only ${counted(judges, "validation image")}: the accuracy that chooses the best epoch moves by ${(100 / judges).toFixed(1)} % an image (see valImages)`,
     );
   return warnings;
+}
+
+/** One warning about few steps and about a step that takes more images than there are, with a batch size that makes more steps. */
+function stepsWarning(
+  { gradAccumSteps, batchSize, limitTrainBatches }: TrainConfig,
+  { steps, images, perStep, isShort }: { steps: number; images: number; perStep: number; isShort: boolean },
+): string {
+  const few = isShort ? [`the run has only ${counted(steps, "step")}`] : [];
+  const large =
+    perStep > images
+      ? [
+          `a step takes ${counted(perStep, "image")} and there ${wordFor(images, "is", "are")} ${images}, so that each epoch is one step`,
+        ]
+      : [];
+  // The largest power of two that makes an epoch of ten steps or more, and no batch of a single image.
+  const wanted = 2 ** Math.floor(Math.log2(Math.max(2, images / (FEW_STEPS * gradAccumSteps))));
+  const remedy =
+    wanted < batchSize && limitTrainBatches === undefined
+      ? `a smaller batchSize, such as batchSize ${wanted}, or more epochs make more steps`
+      : "train for more epochs";
+  return `${[...few, ...large].join(": ")}; ${remedy}`;
 }
 
 /** With fewer images than this, the shape in their mean is due to chance. */
