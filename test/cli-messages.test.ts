@@ -39,6 +39,7 @@ beforeAll(async () => {
   writeFileSync("broken.pth", "no weights");
   writeFileSync("broken.yaml", "a: [1\n");
   writeFileSync("indent.yaml", "lr: 1\n  epochs: 3\n");
+  writeFileSync("grid.yaml", "dataset: [mnist]\nepochs: 1\n");
   writeFileSync("typo.yaml", "epoch: 3\n");
   writeFileSync("types.yaml", "batchSize: -1\n");
   await train({
@@ -240,6 +241,10 @@ const TABLE: readonly (readonly [string, RegExp])[] = [
   ["data foldr", /NAME must be one of .*got "foldr" \(did you mean "folder"\?\)$/],
   ["data mnist --data-dir photos", /photos holds images: to load that, give folder for NAME$/],
   ["data folder --data-dir photos --picture photos", /cannot write photos: illegal operation on a directory; choose/],
+  [
+    "compare grid.yaml",
+    /compare: grid\.yaml: dataset \(did you mean "datasets"\?\) is a train option: .*; epochs is a train/,
+  ],
   ["compare types.yaml", /batchSize is a train option: put it under base$/],
   ["compare --datasets folder --list", /datasets, "folder": dataDir is missing: .*--set data-dir=PATH/],
   ["demo --output text.txt", /cannot read text\.txt\/demo\.json: not a directory$/],

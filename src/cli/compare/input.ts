@@ -23,6 +23,9 @@ export const namesNoGrid = (flags: CompareConfigInput): boolean =>
 
 const isOfGrid = (key: string): boolean => Object.hasOwn(CompareConfig.shape, key);
 
+const strayFault = (key: string): string =>
+  `${key}${hint(key, Object.keys(CompareConfig.shape))} is a train option: put it under base`;
+
 /**
  * Merges flags into a grid's file: flags replace keys of the file, `--set` replaces keys of its `base`, and objectives replace its methods.
  */
@@ -30,8 +33,8 @@ export function mergeGrid(file: CompareConfigInput, flags: CompareConfigInput): 
   for (const key of ["grid", "preset", "set"] as const)
     if (Object.hasOwn(file, key))
       throw gridFault(`${key} cannot be set in a grid's file${key === "set" ? ": use base" : ""}`);
-  const stray = Object.keys(file).find((key) => Object.hasOwn(TrainConfig.shape, key) && !isOfGrid(key));
-  if (stray !== undefined) throw gridFault(`${stray} is a train option: put it under base`);
+  const stray = Object.keys(file).filter((key) => Object.hasOwn(TrainConfig.shape, key) && !isOfGrid(key));
+  if (stray.length > 0) throw gridFault(`${gridFileOf(flags) ?? "the grid"}: ${stray.map(strayFault).join("; ")}`);
   const { methods, ...others } = file;
   const kept = flags.objectives === undefined && methods !== undefined ? { methods } : {};
   const path = gridFileOf(flags);
