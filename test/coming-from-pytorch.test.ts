@@ -7,7 +7,7 @@ import * as losses from "../src/losses/index.ts";
 import * as models from "../src/models/index.ts";
 import * as nn from "../src/nn/index.ts";
 import * as optim from "../src/optim/index.ts";
-import * as engine from "../src/tensor/index.ts";
+import * as engine from "../src/tensor.ts";
 import * as train from "../src/train.ts";
 import { runNode } from "./support/node-process.ts";
 import { temporaryFolderInPackage } from "./support/temporary-folder.ts";

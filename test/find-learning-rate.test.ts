@@ -104,6 +104,6 @@ describe("batch-cam find-lr", () => {
   it("refuses rates that do not rise, by the flag's name", async () => {
     const { code, err } = await cli("find-lr", "--lr-from", "1", "--lr-to", "0.1");
     expect(code).toBe(2);
-    expect(err).toContain("--lr-to must be above lrFrom (1), got 0.1");
+    expect(err).toContain("--lr-to must be above --lr-from (1), got 0.1");
   });
 });

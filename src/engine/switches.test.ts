@@ -38,7 +38,7 @@ describe("the engine", () => {
     const loaded = await node(["--input-type=module", "--eval", `await import(${JSON.stringify(TENSOR)})`], env);
     expect(loaded.err).toMatch(/BatchCamError: environment variable BATCH_CAM_KERNELS: expected one of baseline,/);
     const { code, err } = await node([BIN, "train", "--output", "/dev/null/nowhere"], env);
-    expect(err).toMatch(/^batch-cam: environment variable BATCH_CAM_KERNELS: [^\n]* got "garbage"[^\n]*\n$/);
+    expect(err).toMatch(/^batch-cam: train: environment variable BATCH_CAM_KERNELS: [^\n]* got "garbage"[^\n]*\n$/);
     expect(code).toBe(2);
   });
 

@@ -60,7 +60,7 @@ describe("readFashionMnist", () => {
       await expect(readFashionMnist()).rejects.toMatchObject({
         code: "E_DATA",
         message: expect.stringMatching(
-          /could not be had \(Debian's package dataset-fashion-mnist: E: no such package; the data set's own site: no network here\); copy them into .*fashion-mnist, or give their folder as dataDir/,
+          /could not be downloaded \(Debian's package dataset-fashion-mnist: E: no such package; the data set's own site: no network here\); copy them into .*fashion-mnist, or give their folder as dataDir/,
         ),
       });
     } finally {
