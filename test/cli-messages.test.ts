@@ -231,7 +231,7 @@ const TABLE: readonly (readonly [string, RegExp])[] = [
   ["explain photos --weights broken.pth", /explain: --weights: broken\.pth: expected weights/],
   [
     "explain photos --run runs/one --max-pixels 10",
-    /more than --max-pixels 10; make it smaller, or allow more with --max-pixels$/,
+    /more than --max-pixels 10; .*make large ones smaller or allow more with --max-pixels, or leave them out with --bad-images skip$/,
   ],
   ["explain photos --run runs/one --method Saliency --eigen-smooth", /Saliency takes no --eigen-smooth/],
 

@@ -25,10 +25,11 @@ export function problemList(problems: readonly string[]): string {
  * One error about every file that cannot be read.
  *
  * @param context the operation, and the data set if there is one: "loadDataset: photos"
+ * @param repair what makes the files readable
  */
-export function unreadableError(problems: readonly string[], context: string): BatchCamError {
+export function unreadableError(problems: readonly string[], context: string, repair = "repair them"): BatchCamError {
   const files = `${counted(problems.length, "file")} cannot`;
-  const remedy = "repair them, or leave them out with badImages skip"; // the command line names its flag
+  const remedy = `${repair}, or leave them out with badImages skip`; // the command line names its flag
   return new BatchCamError("E_DATA", `${context}: ${files} be read: ${problemList(problems)}; ${remedy}`);
 }
 

@@ -98,7 +98,10 @@ export async function* fileBatches(paths: readonly string[], options: FileSource
   const [first] = unreadable;
   if (first === undefined) return;
   // Nothing would remain if the only file was left out, so its own error and remedy say more.
-  throw paths.length === 1 ? first : unreadableError(unreadable.map(problemWithPath), "explain");
+  if (paths.length === 1) throw first;
+  const tooLarge = unreadable.some(({ detail }) => detail.includes("more than maxPixels"));
+  const repair = tooLarge ? "repair them, make large ones smaller or allow more with maxPixels" : "repair them";
+  throw unreadableError(unreadable.map(problemWithPath), "explain", repair);
 }
 
 /** The problem with a file, named by its path as it was given. */

@@ -195,7 +195,7 @@ const DIGESTS = "data.json";
 const CLOCK_SLACK = 2000;
 
 /** How often another process may remove the folder of the claims between its creation and the claim. */
-const CLAIM_ATTEMPTS = 20;
+const CLAIM_ATTEMPTS = 1000;
 
 const isMissing = (error: unknown): boolean =>
   error instanceof BatchCamError && (error.cause as NodeJS.ErrnoException | undefined)?.code === "ENOENT";
