@@ -13,21 +13,29 @@ import { train } from "batch-cam/train";
 const DIST = new URL("../dist/", import.meta.url).href;
 const inspector = new Session();
 
-/** Files with a function that ran since the last call; running a file's top level does not count. */
+/** @import { Profiler } from "node:inspector" */
+/** @import { TrainConfigInput, TrainEvent } from "batch-cam/train" */
+
+/** Whether a function ran; the top level of a file does not count. @param {Profiler.FunctionCoverage} coverage */
+const ran = ({ functionName, ranges: [whole] }) =>
+  whole !== undefined && whole.count > 0 && !(functionName === "" && whole.startOffset === 0);
+
+/** Files with a function that ran since the last call. */
 async function filesSinceLastCall() {
   const { result } = await inspector.post("Profiler.takePreciseCoverage");
-  const ran = ({ functionName, ranges: [whole] }) =>
-    whole.count > 0 && !(functionName === "" && whole.startOffset === 0);
   return result
     .filter(({ url, functions }) => url.startsWith(DIST) && functions.some(ran))
     .map(({ url }) => url.slice(DIST.length))
     .sort();
 }
 
+/** @param {string} runDirectory */
 async function filesOfStep(runDirectory) {
+  /** @type {string[][]} */
   const steps = [];
   let reading = Promise.resolve();
   const enough = new AbortController();
+  /** @type {TrainConfigInput} */
   const config = {
     dataset: "fashion-mnist",
     model: "convnextv2_atto",
@@ -40,14 +48,15 @@ async function filesOfStep(runDirectory) {
     logEvery: 1,
     output: runDirectory,
   };
+  /** @param {TrainEvent} event */
   const onEvent = (event) => {
     if (event.type !== "step") return;
-    reading = reading.then(async () => steps.push(await filesSinceLastCall()));
+    reading = reading.then(async () => void steps.push(await filesSinceLastCall()));
     if (event.step === 4) enough.abort(); // no validation: nothing after the fourth step is of interest
   };
   await train(config, { onEvent, signal: enough.signal });
   await reading;
-  return steps[3];
+  return steps[3] ?? [];
 }
 
 async function filesOfExplain() {
@@ -65,10 +74,8 @@ try {
   inspector.connect();
   await inspector.post("Profiler.enable");
   await inspector.post("Profiler.startPreciseCoverage", { callCount: true, detailed: false });
-  for (const [title, files] of [
-    ["A guided step", await filesOfStep(join(folder, "run"))],
-    ["An explain call", await filesOfExplain()],
-  ])
+  const calls = { "A guided step": await filesOfStep(join(folder, "run")), "An explain call": await filesOfExplain() };
+  for (const [title, files] of Object.entries(calls))
     console.log(`${title}: ${files.length} files\n${files.map((file) => `  ${file}\n`).join("")}`);
 } finally {
   rmSync(folder, { recursive: true, force: true });
