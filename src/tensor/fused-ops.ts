@@ -1,6 +1,7 @@
 import { expectBoolean } from "../arguments.ts";
 import { native } from "../engine/addon.ts";
 import { autocastDtype, countChange, isGradEnabled } from "./autograd.ts";
+import { zeros } from "./create.ts";
 import * as aten from "./generated/aten.ts";
 import { type ConvOptions, pairOf } from "./layers.ts";
 import { Tensor } from "./tensor.ts";
@@ -215,6 +216,24 @@ export interface FusedConvOptions extends ConvOptions {
 /** Whether this libtorch has oneDNN's convolution with fused post-operations, as its x86 builds do. */
 export const hasFusedConv: boolean =
   native.capabilities().mkldnn && native.resolve("mkldnn::_convolution_pointwise", "") >= 0;
+
+let takesBfloat16: boolean | undefined;
+
+/**
+ * Whether `fusedConv` takes bfloat16 on this processor. oneDNN refuses it on those without AVX-512 or AVX-NE-CONVERT, and no
+ * capability of libtorch's says so; packing one weight shows it.
+ */
+export function fusedConvTakesBfloat16(): boolean {
+  if (takesBfloat16 === undefined) {
+    try {
+      packConvWeight(zeros([1, 1, 1, 1], { dtype: "bfloat16" }), [1, 1, 1, 1], {}).dispose();
+      takesBfloat16 = true;
+    } catch {
+      takesBfloat16 = false;
+    }
+  }
+  return takesBfloat16;
+}
 
 /** The weight in oneDNN's blocked layout for images of a size (N, C, H, W); only `fusedConv` can read it. */
 export function packConvWeight(weight: Tensor, size: readonly number[], options: ConvOptions): Tensor {

@@ -34,6 +34,7 @@ export {
   depthwiseConv,
   flatLinear,
   fusedConv,
+  fusedConvTakesBfloat16,
   fusedDtype,
   gatherImages,
   hasConvNextMlp,

@@ -8,6 +8,7 @@ import {
   convRelu as convReluOp,
   expectTensor,
   fusedConv,
+  fusedConvTakesBfloat16,
   fusedDtype,
   hasFusedConv,
   hasWinogradConv,
@@ -159,7 +160,8 @@ function foldedDtype(
     takes(conv, x) && (add === undefined || (add.numel > 0 && (add.dtype === "float32" || add.dtype === "bfloat16")));
   if (!fits || conv.weight.dtype !== "float32" || norm.weight.dtype !== "float32") return null;
   const cast = autocastDtype();
-  if (cast === "bfloat16") return x.dtype === "float32" || x.dtype === "bfloat16" ? cast : null;
+  if (cast === "bfloat16")
+    return (x.dtype === "float32" || x.dtype === "bfloat16") && fusedConvTakesBfloat16() ? cast : null;
   return cast === null && x.dtype === "float32" ? "float32" : null;
 }
 
