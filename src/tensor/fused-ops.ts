@@ -1,6 +1,7 @@
 import { expectBoolean } from "../arguments.ts";
 import { native } from "../engine/addon.ts";
 import { autocastDtype, countChange, isGradEnabled } from "./autograd.ts";
+import { tidy } from "./core.ts";
 import { zeros } from "./create.ts";
 import * as aten from "./generated/aten.ts";
 import { type ConvOptions, pairOf } from "./layers.ts";
@@ -226,7 +227,7 @@ let takesBfloat16: boolean | undefined;
 export function fusedConvTakesBfloat16(): boolean {
   if (takesBfloat16 === undefined) {
     try {
-      packConvWeight(zeros([1, 1, 1, 1], { dtype: "bfloat16" }), [1, 1, 1, 1], {}).dispose();
+      tidy(() => void packConvWeight(zeros([1, 1, 1, 1], { dtype: "bfloat16" }), [1, 1, 1, 1], {}));
       takesBfloat16 = true;
     } catch {
       takesBfloat16 = false;
