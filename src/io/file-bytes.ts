@@ -11,6 +11,8 @@ export interface ReadContext {
   operation: string;
   /** The remedy for a missing or damaged file. */
   remedy: string;
+  /** Options that the remedy mentions, as a program writes them. */
+  options?: readonly string[];
 }
 
 /** Error codes that mean a failure of the machine rather than of the file. Reading the same file later may succeed. */
@@ -48,8 +50,8 @@ export class FileError extends BatchCamError {
   /** The problem, as a clause such as "is empty (0 bytes)". */
   readonly problem: string;
 
-  constructor(path: string, problem: string, { operation, remedy }: ReadContext, options?: ErrorOptions) {
-    super("E_DATA", `${operation}: ${path}: ${problem}; ${remedy}`, options);
+  constructor(path: string, problem: string, { operation, remedy, options }: ReadContext, cause?: ErrorOptions) {
+    super("E_DATA", `${operation}: ${path}: ${problem}; ${remedy}`, { ...cause, options });
     this.path = path;
     this.problem = problem;
   }

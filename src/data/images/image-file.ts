@@ -122,7 +122,7 @@ function expectDecodable({ format, width, height, depth, space }: About, maxPixe
   if (width * height > maxPixels) {
     const remedy = "make it smaller, or allow more with maxPixels";
     const problem = `is ${width}x${height}, ${counted(width * height, "pixel", grouped)}, more than maxPixels ${grouped(maxPixels)}`;
-    throw dataError(path, problem, { ...CONTEXT, remedy });
+    throw dataError(path, problem, { ...CONTEXT, remedy, options: ["maxPixels"] });
   }
   if (depth !== "uchar" && depth !== "ushort") {
     const problem = `has ${depth} samples (${space}), whose value for white is not known`;

@@ -1,5 +1,5 @@
 import { counted, wordFor } from "../../counted.ts";
-import type { SplitName } from "../splits/split.ts";
+import { SPLIT_NAMES, type SplitName } from "../splits/split.ts";
 import { type DataRecord, type LeftOutImage, type SplitRecordOfData, wholeHash } from "./data-record.ts";
 import { renamings, renamingText } from "./renamed.ts";
 
@@ -22,7 +22,6 @@ interface Changes {
   moved: Known[];
 }
 
-const SPLITS = ["train", "val", "test"] as const satisfies readonly SplitName[];
 /** Number of example paths that a message names for each kind of change. */
 const SHOWN = 2;
 
@@ -86,12 +85,12 @@ function classDifferences(run: readonly string[], now: readonly string[]): strin
 }
 
 function imageDifferences(run: DataRecord, now: DataRecord): string[] {
-  const names = SPLITS.filter((name) => run.splits[name]?.digest !== now.splits[name]?.digest);
+  const names = SPLIT_NAMES.filter((name) => run.splits[name]?.digest !== now.splits[name]?.digest);
   if (names.length === 0) return [];
   const unnamed = names.filter((name) => run.splits[name]?.files == null || now.splits[name]?.files == null);
   const lost = unnamed.map((name) => `${name}: ${withoutNames(run.splits[name], now.splits[name])}`);
   const changes = changesOf(knownIn(run), knownIn(now));
-  const told = SPLITS.flatMap((name) => {
+  const told = SPLIT_NAMES.flatMap((name) => {
     if (unnamed.includes(name)) return [];
     const text = textOf(changes, name);
     return text === "" ? [] : [`${name}: ${text}`];
@@ -120,7 +119,7 @@ function withoutNames(run: SplitRecordOfData | undefined, now: SplitRecordOfData
 
 function knownIn({ splits, classNames }: DataRecord): Known[] {
   const seen = new Map<string, number>();
-  return SPLITS.flatMap((split) =>
+  return SPLIT_NAMES.flatMap((split) =>
     (splits[split]?.files ?? []).map(({ path, label, hash, mask }) => {
       // A CSV file may name the same file several times.
       const times = seen.get(path) ?? 0;

@@ -3,7 +3,7 @@ import { gunzipSync, gzipSync } from "node:zlib";
 import { BatchCamError } from "../../errors.ts";
 import type { Tensor } from "../../tensor/index.ts";
 import { contentHash } from "../images/file-hashes.ts";
-import type { Normalization, Split, SplitName } from "../splits/split.ts";
+import { type Normalization, SPLIT_NAMES, type Split, type SplitName } from "../splits/split.ts";
 import { imageHashes } from "./content-hashes.ts";
 
 /** The data that a run was trained, validated and tested on. It holds enough to recognise whether later data are the same. */
@@ -194,7 +194,7 @@ export const listedIn = (split: SplitRecordOfData | undefined): readonly Recorde
  */
 export function joinedRecord(before: DataRecord, now: DataRecord): DataRecord {
   const key = ({ path, hash }: RecordedImage) => JSON.stringify([path, hash]);
-  const earlier = (["train", "val", "test"] as const).map((name) => {
+  const earlier = SPLIT_NAMES.map((name) => {
     const present = new Set(listedIn(now.splits[name]).map(key));
     return [name, usedImages(before, name).filter((image) => !present.has(key(image)))] as const;
   });

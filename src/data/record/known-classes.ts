@@ -1,7 +1,7 @@
 import { counted } from "../../counted.ts";
 import { BatchCamError } from "../../errors.ts";
 import { tensor } from "../../tensor/index.ts";
-import type { Split, SplitName } from "../splits/split.ts";
+import { SPLIT_NAMES, type Split, type SplitName } from "../splits/split.ts";
 import { selectImages } from "../splits/validation-split.ts";
 import { imageHashes } from "./content-hashes.ts";
 import { type DataRecord, earlierSplits, type LeftOutImage, SPLIT_RANK } from "./data-record.ts";
@@ -55,8 +55,6 @@ export function underClassesOf(run: DataRecord, splits: Splits, { what, trains =
   );
   return { splits: Object.fromEntries(adapted) as Splits, warnings: [...warnings, ...redrawn(run, listed)], leftOut };
 }
-
-const SPLIT_NAMES = ["train", "val", "test"] as const satisfies readonly SplitName[];
 
 interface ListedImage {
   name: SplitName;

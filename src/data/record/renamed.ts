@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { counted, wordFor } from "../../counted.ts";
-import type { SplitName } from "../splits/split.ts";
+import { SPLIT_NAMES } from "../splits/split.ts";
 import type { DataRecord } from "./data-record.ts";
 
 /** A class or split of a run whose images now have another name. */
@@ -28,8 +28,6 @@ interface Member {
  */
 const NEARLY_ALL = 0.9;
 const MOST = 0.5;
-
-const SPLITS = ["train", "val", "test"] as const satisfies readonly SplitName[];
 
 /**
  * Finds classes and splits that appear to have been renamed since the record of a run was made. A name counts as
@@ -76,7 +74,7 @@ export function renamingRemedy(found: readonly Renaming[]): { remedy: string; ot
 }
 
 function* members({ splits, classNames }: DataRecord, kind: Renaming["kind"]): Generator<Member> {
-  for (const split of SPLITS)
+  for (const split of SPLIT_NAMES)
     for (const { label, hash } of splits[split]?.files ?? [])
       yield { group: kind === "split" ? split : (classNames[label] ?? String(label)), hash };
 }
@@ -123,11 +121,11 @@ function targetOf(
 }
 
 function byNumber(run: DataRecord, now: DataRecord): Renaming[] {
-  const same = SPLITS.every((name) => run.splits[name]?.digest === now.splits[name]?.digest);
+  const same = SPLIT_NAMES.every((name) => run.splits[name]?.digest === now.splits[name]?.digest);
   if (!same || run.classNames.length !== now.classNames.length) return [];
   return run.classNames.flatMap((from, label): Renaming[] => {
     const to = now.classNames[label] as string;
-    const images = SPLITS.reduce((sum, name) => sum + (run.splits[name]?.classCounts[label] ?? 0), 0);
+    const images = SPLIT_NAMES.reduce((sum, name) => sum + (run.splits[name]?.classCounts[label] ?? 0), 0);
     return from === to || images === 0 ? [] : [{ kind: "class", from, to, images, found: images, joined: false }];
   });
 }

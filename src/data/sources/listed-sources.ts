@@ -4,7 +4,7 @@ import { type LabelledImages, listClassFolder } from "./class-folder.ts";
 
 /** How a data set of the user's own names its images, whose files are then read one by one. */
 export interface ListedSource {
-  /** What to give as `dataDir`, for an error. */
+  /** A description of a valid `dataDir`, for error messages. */
   readonly expects: string;
   /** Lists the images of `dataDir`. No image is read. */
   list(dataDir: string, options: { followLinks: boolean }): Promise<LabelledImages>;

@@ -4,7 +4,7 @@ import type { NpyValues } from "../../io/internal.ts";
 import { dataError, type NpzArray, type ReadContext, readNpz } from "../../io/internal.ts";
 import { type Tensor, tensor } from "../../tensor/index.ts";
 import { contentHash } from "../images/file-hashes.ts";
-import type { Split, SplitName } from "../splits/split.ts";
+import { SPLIT_NAMES, type Split, type SplitName } from "../splits/split.ts";
 import { channelStatistics } from "./labelled-dataset.ts";
 import { type PixelLayout, pixelScale, planarBytes } from "./npz-pixels.ts";
 
@@ -12,7 +12,6 @@ const CONTEXT: ReadContext = {
   operation: "loadDataset: npz",
   remedy: "give a file of one of MedMNIST's 2-D data sets with one label for each image, or one with the same arrays",
 };
-const SPLITS: readonly SplitName[] = ["train", "val", "test"];
 
 /** The same limit as for a user's own images in other formats. */
 const MOST_SIDE = 1024;
@@ -33,10 +32,10 @@ type Fault = (problem: string) => BatchCamError;
  *   single class
  */
 export async function readMedMnist(path: string): Promise<Record<SplitName, Split> & { warnings: readonly string[] }> {
-  const names = SPLITS.flatMap((split) => [`${split}_images`, `${split}_labels`]);
+  const names = SPLIT_NAMES.flatMap((split) => [`${split}_images`, `${split}_labels`]);
   const fault = (problem: string) => dataError(path, problem, CONTEXT);
   return readNpz(path, names, async (arrays) => {
-    const parts = SPLITS.map((name) => partOf(name, arrays, fault));
+    const parts = SPLIT_NAMES.map((name) => partOf(name, arrays, fault));
     expectOneSize(parts, fault);
     const labels: Uint16Array[] = [];
     for (const part of parts) labels.push(labelsOf(part.name, await part.labels.read(), fault));
@@ -119,7 +118,7 @@ function classCountOf(labels: readonly Uint16Array[], fault: Fault): number {
     );
   for (const [i, own] of others.entries()) {
     const unknown = own.find((label) => label >= numClasses);
-    if (unknown !== undefined) throw fault(`label ${unknown} of ${SPLITS[i + 1]}_labels is not in train_labels`);
+    if (unknown !== undefined) throw fault(`label ${unknown} of ${SPLIT_NAMES[i + 1]}_labels is not in train_labels`);
   }
   return numClasses;
 }

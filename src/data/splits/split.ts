@@ -11,7 +11,7 @@ export interface Normalization {
 
 /** One split of a data set, with all its images in memory. */
 export interface Split {
-  readonly name: "train" | "val" | "test";
+  readonly name: SplitName;
   /** uint8 (N,C,H,W), 0 to 255. */
   readonly images: Tensor;
   /** int64 (N), 0 to numClasses − 1. */
@@ -76,7 +76,10 @@ function expectNormalization(operation: string, normalization: Normalization, ch
   }
 }
 
-export type SplitName = "train" | "val" | "test";
+/** The splits of a data set, in the order in which they are listed. */
+export const SPLIT_NAMES = ["train", "val", "test"] as const;
+
+export type SplitName = (typeof SPLIT_NAMES)[number];
 
 /** The usual names of splits, in lower case. */
 const SPELLINGS: Readonly<Record<string, SplitName>> = {

@@ -99,7 +99,7 @@ export async function* fileBatches(paths: readonly string[], options: FileSource
   if (first === undefined) return;
   // Nothing would remain if the only file was left out, so its own error and remedy say more.
   if (paths.length === 1) throw first;
-  const tooLarge = unreadable.some(({ detail }) => detail.includes("more than maxPixels"));
+  const tooLarge = unreadable.some(({ options: named }) => named.includes("maxPixels"));
   const repair = tooLarge ? "repair them, make large ones smaller or allow more with maxPixels" : "repair them";
   throw unreadableError(unreadable.map(problemWithPath), "explain", repair);
 }
