@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { SGD } from "../src/optim/index.ts";
 import { backward, type DType, type Tensor, tidy } from "../src/tensor/index.ts";
 import { BatchCamCase, type Forward, type Way } from "./support/batch-cam-case.ts";
-import { fixture, fixtureNames } from "./support/fixtures.ts";
+import { type Fixture, fixture, fixtureNames } from "./support/fixtures.ts";
 
 const CONSTANT = ["batchcam_edge_constant_cam", "batchcam_edge_1x1"];
 const DTYPES = ["float32", "float64"] as const;
@@ -12,6 +12,23 @@ function tolerances(name: string, dtype: DType) {
   if (dtype === "float64") return { values: { rtol: 1e-11, atol: 1e-12 }, gradients: { relL2: 1e-11, absL2: 1e-12 } };
   const { rtol, atol, relL2, absL2 } = fixture(name).tolerance;
   return { values: { rtol, atol }, gradients: { relL2, absL2 } };
+}
+
+/**
+ * The absolute tolerance of the float32 activations. The fixture stores them in float32 only, so both sides have rounding, and it
+ * depends on the order in which a processor's kernel adds: torch's own run is 2.4 times further from float64 than the manifest's
+ * tolerance for `batchcam_resnet18_layer4`. A sum of K products has a rounding error of about u·√K times its size (u = 2⁻²⁴), the
+ * errors of the layers add as independent ones do, and normalisation keeps their relative size. The factor 6 is √2, for the two sides,
+ * times 4.2 standard deviations, for the largest of some 4,000 elements.
+ */
+function activationsAtol(reference: Fixture, stored: Tensor, { atol }: { atol: number }) {
+  const kernels = reference.names("param/").map((path) => reference.tensor(path).sizes);
+  const products = kernels.reduce(
+    (sum, [, ...inner]) => sum + (inner.length === 3 ? inner.reduce((a, b) => a * b) : 0),
+    0,
+  );
+  const rms = Math.sqrt(stored.square().mean().item());
+  return Math.max(atol, 6 * 2 ** -24 * Math.sqrt(products) * rms);
 }
 
 // Layers that are followed only by pooling and a linear layer, for which the closed form exists.
@@ -49,7 +66,11 @@ describe.each(usual)("$name in $dtype by $way", (subject) => {
     withCase(subject, ({ reference }, forward) => {
       expect(forward.logits).toBeAllclose(reference.reference("out/logits"), values);
       const stored = reference.tensor("out/A"); // float32, with the rounding of torch's own run
-      if (subject.dtype === "float32") expect(forward.activations).toBeAllclose(stored, values);
+      if (subject.dtype === "float32")
+        expect(forward.activations).toBeAllclose(stored, {
+          ...values,
+          atol: activationsAtol(reference, stored, values),
+        });
       else expect(forward.activations).toHaveRelL2(stored, { relL2: 1e-5 });
       expect(forward.gradient).toBeAllclose(reference.reference("out/G"), values);
       expect(forward.alpha).toBeAllclose(reference.reference("out/alpha"), values);
