@@ -10,27 +10,27 @@ import { readTargets, type Target, type Targets } from "./options.ts";
 import { callersGradient } from "./target-gradient.ts";
 
 export interface ActivationMapsOptions {
-  /** A method that needs only activations and gradients: GradCAM to EigenGradCAM. */
+  /** A method that needs only a layer's activations and gradients, such as GradCAM or LayerCAM. */
   method?: MethodName | (string & {});
-  /** Whether the maps carry a graph to the parameters (true). */
+  /** Whether the maps have a graph to the parameters, which a training loss needs (default: true). */
   createGraph?: boolean;
   relu?: boolean;
   eigenSmooth?: boolean;
-  /** [H, W]: resizes the maps, to the image's size as a rule. */
+  /** Size [H, W] that the maps are resized to, usually the size of the image. */
   upsample?: readonly [number, number];
-  /** Scales each map to [0, 1]; `true` as in `explain`. */
+  /** Whether each map is scaled to [0, 1], as `explain` does, or the options of the scaling. */
   normalize?: boolean | NormalizeOptions;
 }
 
 const OPTIONS = ["method", "createGraph", "relu", "eigenSmooth", "upsample", "normalize"] as const;
 
 /**
- * Maps by any method that needs only a layer's activations and gradients, computed from the caller's own forward pass. Like
- * `batchCam`, which does this for Grad-CAM, it is meant for use in a training loss. It does not change the model or its mode.
+ * Maps by any method that needs only a layer's activations and gradients, computed from the caller's own forward pass. Like `batchCam`,
+ * which does this for Grad-CAM, it is meant for use in a training loss. It does not change the model or its mode.
  *
  * @param logits S (B, C), computed from `activations` with their graph
  * @param activations A (B, K, h, w), the target layer's output, not detached
- * @param targets as in `explain`, "all" excepted
+ * @param targets as in `explain`, except "all"
  * @returns maps (B, h, w), or (B, H, W) if upsampled
  * @throws E_SHAPE; E_CONFIG for an unknown method; E_ARGUMENT for one that needs more than this, or logits without a graph
  */

@@ -21,7 +21,7 @@ const disposed = () => {
   return made;
 };
 
-/** What a JavaScript caller might pass, whatever the types say. */
+/** Values that a JavaScript caller might pass, although the types forbid them. */
 // biome-ignore lint/suspicious/noExplicitAny: that is the point.
 type Anything = any;
 

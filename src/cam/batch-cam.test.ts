@@ -31,7 +31,10 @@ interface Network {
   head: CamHead;
 }
 
-/** conv - ReLU (the activations) and one of two heads: pooled and linear, or two layers with a tanh between them. */
+/**
+ * A network of a convolution and a ReLU, whose output is the activations, and one of two heads: pooling and a linear
+ * layer, or two linear layers with a tanh between them.
+ */
 function network(head: "gap" | "mlp", dtype: DType = "float64"): Network {
   manualSeed(3);
   const parameter = (shape: number[], scale: number) => randn(shape, { dtype }).mul(scale).detach().requiresGrad_();
@@ -51,7 +54,7 @@ function network(head: "gap" | "mlp", dtype: DType = "float64"): Network {
 const cam = ({ logits, activations }: Network, options?: BatchCamOptions) =>
   batchCam(logits, activations, TARGETS, options);
 
-/** Gradients of a scalar that weighs every pixel differently. */
+/** The gradients of a weighted sum of the maps, in which every pixel has a different weight. */
 function gradients({ kernel, weights }: Network, maps: Tensor): Tensor[] {
   const cotangent = tensor(
     Float64Array.from({ length: maps.numel }, (_, i) => Math.sin(i)),
@@ -60,7 +63,7 @@ function gradients({ kernel, weights }: Network, maps: Tensor): Tensor[] {
   return grad(maps.mul(cotangent).sum(), [kernel, ...weights], { retainGraph: true, allowUnused: true });
 }
 
-/** α (B, K), kept in the graph. */
+/** The channel weights α (B, K), with their graph. */
 function alphaOf({ logits, activations }: Network): Tensor {
   const score = logits.gather(1, tensor(BigInt64Array.from(TARGETS, BigInt)).unsqueeze(1)).sum();
   return (grad(score, activations, { createGraph: true })[0] as Tensor).mean([2, 3], { keepDims: true });

@@ -10,29 +10,32 @@ import { callersGradient } from "./target-gradient.ts";
 export interface CamHead {
   readonly weight: Tensor;
   readonly output?: Tensor;
-  /** (C, J), given if the logits are `linear(relu(output), readout, bias)`: α then needs no gradient. */
+  /**
+   * Weight (C, J) of the last layer, given if the logits are `linear(relu(output), readout, bias)`. α then needs no
+   * gradient.
+   */
   readonly readout?: Tensor;
-  /** (J, K): the mean of the weight over its pixels, if it has any and the mean is already known. */
+  /** Mean (J, K) of `weight` over its pixels, if the layer reads flattened maps and the mean is already known. */
   readonly pooled?: Tensor | undefined;
 }
 
 export interface BatchCamOptions {
-  /** "second" lets the gradient of the maps flow through α too; "first" treats α as a constant. */
+  /** "second" also differentiates the maps through α; "first" treats α as a constant. */
   order?: "first" | "second";
-  /** Whether the maps carry a graph to the parameters; false gives maps for viewing. */
+  /** Whether the maps have a graph to the parameters. Maps that are only looked at need none. */
   createGraph?: boolean;
-  /** Whether negative evidence is cut off; false gives the signed sum. */
+  /** Whether a ReLU removes negative values; without it the maps are signed. */
   relu?: boolean;
-  /** [H, W]: resizes the maps bilinearly, to the image's size as a rule. */
+  /** Size [H, W] that the maps are resized to bilinearly, usually the size of the image. */
   upsample?: readonly [number, number];
-  /** Scales each map to [0, 1], after upsampling; `true` for eps 1e-8. */
+  /** Whether each map is scaled to [0, 1] after upsampling; `true` uses eps 1e-8. */
   normalize?: boolean | NormalizeOptions;
   /**
-   * The linear layer that reads the activations, for α in closed form, without differentiating down to them: its `weight`,
-   * (J, K) if it reads their global average or (J, K·h·w) if it reads them flattened, and its `output` (B, J), the
-   * very tensor that the next layer reads; left out if the layer gives the logits themselves. With E = ∂(Σ_b S[b, t_b]) /
-   * ∂output, α = E · weight / (h·w), with the weight summed over the pixels if it has any. Only for
-   * `output = linear(mean(A) or flatten(A), weight, bias)`.
+   * The linear layer that reads the activations. With it, α has a closed form and needs no gradient with respect to the activations.
+   * `weight` is (J, K) if the layer reads their global average, or (J, K·h·w) if it reads them flattened. `output` (B, J) must be the
+   * same tensor that the next layer reads; it is left out if the layer gives the logits themselves. With E = ∂(Σ_b S[b, t_b]) / ∂output,
+   * α = E · weight / (h·w), where the weight is summed over its pixels if it reads flattened maps. This holds only for `output =
+   * linear(mean(A) or flatten(A), weight, bias)`.
    */
   head?: CamHead;
 }
@@ -44,11 +47,11 @@ export interface BatchCamOptions {
  *
  * @param logits S (B, C), before softmax, computed from `activations` with their graph
  * @param activations A (B, K, h, w), the target layer's output, not detached
- * @param targets t (B), the class that each map explains, as a rule the label
+ * @param targets t (B), the class that each map explains, usually the label
  * @returns maps (B, h, w), or (B, H, W) if upsampled; float32 also under autocast (float64 stays)
  *
- * One sum serves the batch as long as nothing after A mixes samples; batch norm after the target layer in train mode does,
- * and G[b] then holds cross-sample terms. Writes no `.grad`, keeps the graph for the loss, leaves nothing behind.
+ * One sum is enough for the batch as long as no layer after A mixes samples. Batch norm in training mode after the target layer does, so
+ * that G[b] then contains terms of other samples. The function writes no `.grad`, keeps the graph for the loss and has no other effects.
  *
  * Selvaraju et al., Grad-CAM, 2017; Ignesti, Moroni, Martinelli, Batch-CAM, arXiv 2510.00664.
  *
@@ -62,7 +65,8 @@ export function batchCam(
 ): Tensor {
   const { createGraph = true, relu = true, upsample, normalize = false, ...rest } = checkedOptions(options);
   const [A, alpha] = weighted(logits, activations, targets, { createGraph, ...rest });
-  // Maps stay float32 under autocast: rounded to bfloat16 before they are scaled, they would lose a third of their quality.
+  // Maps are computed in float32 under autocast too: if they were rounded to bfloat16 before they are scaled, they would lose a third of
+  // their quality.
   return autocast({ enabled: false }, () => {
     const signed = weightedSum(A, alpha);
     return scaleMaps([signed], {
@@ -77,7 +81,8 @@ export function batchCam(
 }
 
 /**
- * The maps that a guided training step needs: normalised at the images' size, and raw. One kernel computes both.
+ * Computes the maps that a guided training step needs, the normalised ones at the images' size and the raw ones, in one
+ * kernel.
  */
 export function guidanceMaps(
   logits: Tensor,
@@ -89,7 +94,7 @@ export function guidanceMaps(
   return autocast({ enabled: false }, () => camMaps(A, alpha, { size, eps }));
 }
 
-/** The activations and their weights α (B, K), each with the graph that the maps are to have. */
+/** The activations and their weights α (B, K), each with the graph that the maps need. */
 function weighted(
   logits: Tensor,
   activations: Tensor,
@@ -143,7 +148,7 @@ interface HeadWeightsOptions {
   createGraph: boolean;
 }
 
-/** ∂(Σ_b S[b, t_b]) / ∂tensor, of the tensor's shape, in the caller's forward pass. */
+/** The gradient ∂(Σ_b S[b, t_b]) / ∂tensor in the caller's forward pass, in the tensor's shape. */
 function targetGradient(
   logits: Tensor,
   argument: { name: string; tensor: Tensor },

@@ -17,7 +17,7 @@ describe("channelScores", () => {
         tidy(() => {
           const labels = Array.from({ length: batch }, (_, sample) => sample % 3);
           const seen: string[] = [];
-          /** Logit c of sample b without channel k is 100 b + 10 k + c. */
+          /** Makes logits that show where they came from: logit c of sample b without channel k is 100 b + 10 k + c. */
           const logitsOf = ({ samples, channels: removed, count }: Pairs) => {
             expect(count).toBeLessThanOrEqual(size);
             const [own, gone] = [numbers(samples), numbers(removed)];

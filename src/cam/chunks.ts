@@ -4,9 +4,12 @@ import type { MethodSettings, Target } from "./options.ts";
 import { watchOutputs } from "./recorded-forward.ts";
 
 const MEMORY = 2 ** 30;
-/** With more images than this, a forward pass no longer fits the CPU's caches and gains no speed. */
+/** The largest chunk. More images do not fit the CPU's caches, so that they do not make a forward pass faster. */
 const MOST = 128;
-/** Tensors of the size of the largest output that a forward pass without a graph holds at once, roughly. */
+/**
+ * An estimate of how many tensors of the size of the largest output a forward pass without a graph holds at the same
+ * time.
+ */
 const HELD = 4;
 
 /** How many images a memory limit allows in one forward pass, estimated from the largest output of any module for one image. */
@@ -28,11 +31,11 @@ function largestOutput(model: Module, x: Tensor): number {
   return largest;
 }
 
-/** Rows of one forward pass, each for a pair of a sample and a channel. */
+/** The rows of one forward pass. Each row is a pair of a sample and a channel. */
 export interface Pairs {
-  /** (n), int64: sample of each row */
+  /** (n), int64: the sample of each row */
   readonly samples: Tensor;
-  /** (n), int64: channel of each row */
+  /** (n), int64: the channel of each row */
   readonly channels: Tensor;
   readonly count: number;
 }
@@ -48,12 +51,11 @@ export interface ChannelScoresOptions {
 }
 
 /**
- * Scores (B, K) of the logits that a method computes for every pair of a sample and a channel. The forward passes take at most
- * `size` rows each. The target, which may be a function of the caller's, gets the logits (B, C) of the whole batch in its
- * order, once for each channel, so that what it reads for a row by its place, such as a label, belongs to that row whatever
- * `size` is.
+ * Scores (B, K) of the logits that a method computes for every pair of a sample and a channel. The forward passes take at most `size`
+ * rows each. The target may be a function of the caller's. It gets the logits (B, C) of the whole batch in its order, once for each
+ * channel, so that it can look up values such as labels by the position of a row, whatever `size` is.
  *
- * @param logitsOf the logits (n, C) of n pairs
+ * @param logitsOf returns the logits (n, C) of n pairs
  */
 export function channelScores(
   { batch, channels, size, target }: ChannelScoresOptions,
@@ -79,14 +81,14 @@ interface Run {
   readonly count: number;
 }
 
-/** Splits a run into as few parts of at most `size` as possible, of nearly equal length. */
+/** Splits `count` items into as few parts of at most `size` as possible, of nearly equal length. */
 function runsOf({ start, count }: Run, size: number): Run[] {
   const parts = Math.ceil(count / size);
   const bounds = Array.from({ length: parts + 1 }, (_, part) => start + Math.floor((part * count) / parts));
   return bounds.slice(1).map((end, part) => ({ start: bounds[part] as number, count: end - (bounds[part] as number) }));
 }
 
-/** The pairs of a run, counted channel by channel: pair i is sample i mod B and channel ⌊i / B⌋. */
+/** The pairs of one pass, counted channel by channel: pair i is sample i mod B and channel ⌊i / B⌋. */
 function pairsOf({ start, count }: Run, batch: number): Pairs {
   const indices = (of: (pair: number) => number) =>
     tensor(BigInt64Array.from({ length: count }, (_, i) => BigInt(of(start + i))));

@@ -5,19 +5,19 @@
 export interface MethodDescription {
   readonly name: string;
   /**
-   * The map before ReLU: A is the target layer's output (B, K, h, w), s the score of the explained class, G = ∂(Σ_b s_b) / ∂A,
-   * and x the image.
+   * The formula of the map before ReLU. A is the target layer's output (B, K, h, w), s the score of the explained class, G = ∂(Σ_b s_b) /
+   * ∂A, and x the image.
    */
   readonly formula: string;
-  /** Where it was published. */
+  /** The publication that the method comes from. */
   readonly source: string;
-  /** How many noisy copies of each image it takes by default, if it takes any. */
+  /** The default number of noisy copies of each image, if the method uses them. */
   readonly samples?: number;
-  /** How many points of a path it takes by default, if it follows one. */
+  /** The default number of points of the path from the baseline to the image, if the method integrates along one. */
   readonly steps?: number;
 }
 
-/** Every method, in the order of help and tables. A new one is an entry here and a line in `methods.ts`. */
+/** Every method, in the order of help and tables. A new method needs an entry here and a line in `methods.ts`. */
 export const CAM_METHODS = [
   { name: "GradCAM", formula: "Σ_k α_k A_k, α_k = mean G_k", source: "Selvaraju 2017" },
   { name: "HiResCAM", formula: "Σ_k G_k ⊙ A_k", source: "Draelos 2020" },

@@ -15,7 +15,7 @@ describe("principalComponent", () => {
       const maps = principalComponent(summands);
       const flat = summands.flatten(2);
       const centred = flat.sub(flat.mean([2], { keepDims: true })); // (B, K, h·w)
-      // Power iteration, an independent way to the same direction.
+      // Power iteration finds the same direction by an independent algorithm.
       let direction = randn([shape[0] as number, shape[1] as number, 1], { dtype: "float64" });
       for (let i = 0; i < 3000; i++) {
         const next = centred.bmm(centred.transpose(1, 2).bmm(direction));

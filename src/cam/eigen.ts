@@ -2,16 +2,16 @@ import { eye, type Tensor, where } from "../tensor/index.ts";
 import { eigh, solve, upcastHalf } from "../tensor/internal.ts";
 
 /**
- * First principal component over space of summands T (B, K, h, w): with X (h·w, K) the summands of a sample, each channel
- * less its mean, and v the first right singular vector of X, the projection X v as a map (B, h, w). Signed.
+ * First principal component of the summands T (B, K, h, w) over space. X (h·w, K) has the summands of a sample with each channel's mean
+ * subtracted, and v is the first right singular vector of X. The result is the signed projection X v as a map (B, h, w).
  *
- * Singular vectors have no sign of their own. Here the projection takes the one in which it correlates with Σ_k T_k, so that
- * the map is bright where the summands are large; pytorch-grad-cam keeps whatever LAPACK gives. A map without variance is zero;
- * a map that holds NaN or infinity is NaN. The map is differentiable if the first singular value is simple.
+ * The sign of a singular vector is arbitrary. Here it is chosen so that the projection correlates positively with Σ_k T_k, which makes
+ * the map bright where the summands are large; pytorch-grad-cam keeps the sign that LAPACK returns. A map without variance is zero, and a
+ * map that contains NaN or infinity is NaN. The map is differentiable if the first singular value is simple.
  */
 export function principalComponent(summands: Tensor): Tensor {
   const [batch, , height, width] = summands.sizes as [number, number, number, number];
-  const given = summands.flatten(2).transpose(1, 2).to("float64"); // (B, h·w, K); squaring halves the digits
+  const given = summands.flatten(2).transpose(1, 2).to("float64"); // (B, h·w, K), in float64 because squaring halves the number of correct digits
   const broken = given.detach().abs().amax([1, 2], { keepDims: true }).lt(LARGE).logicalNot(); // (B, 1, 1)
   const flat = given.maskedFill(broken, 0);
   const centred = flat.sub(flat.mean([1], { keepDims: true }));
@@ -24,10 +24,10 @@ export function principalComponent(summands: Tensor): Tensor {
   return projection.mul(sign).view([batch, height, width]).to(upcastHalf(summands).dtype);
 }
 
-/** Beyond it the squares of squares overflow. */
+/** Products of two squares of larger values overflow. */
 const LARGE = 1e70;
 
-/** X v, by whichever of XᵀX and XXᵀ is smaller. */
+/** Computes X v from the smaller of the matrices XᵀX and XXᵀ. */
 function project(x: Tensor): Tensor {
   const [, places = 0, channels = 0] = x.sizes;
   if (channels <= places) {
@@ -42,8 +42,8 @@ function project(x: Tensor): Tensor {
 }
 
 /**
- * Eigenvector (B, n, 1) of the largest eigenvalue of symmetric C (B, n, n). Its derivative is (λI − C)⁺ dC v, which needs no
- * other eigenvector: autograd's own formula divides by the differences of all pairs and is NaN for a C of low rank.
+ * Eigenvector (B, n, 1) of the largest eigenvalue of symmetric C (B, n, n). Its derivative is (λI − C)⁺ dC v, which needs no other
+ * eigenvector. Autograd's own formula divides by the differences of all pairs of eigenvalues, so it is NaN for a C of low rank.
  */
 function leading(c: Tensor): Tensor {
   const size = c.sizes[1] as number;
@@ -52,7 +52,7 @@ function leading(c: Tensor): Tensor {
   if (!c.requiresGrad) return vector;
   const value = values.narrow(1, size - 1, 1).unsqueeze(2); // (B, 1, 1)
   const outer = vector.bmm(vector.transpose(1, 2)); // (B, n, n)
-  const scale = value.add(value.eq(0)); // a zero C has no direction, and a solvable system all the same
+  const scale = value.add(value.eq(0)); // for C = 0, which has no principal direction, this keeps the system solvable
   const system = eye(size, { dtype: "float64" }).add(outer).mul(scale).sub(c.detach());
   const moved = c.bmm(vector);
   const tangent = moved.sub(vector.mul(vector.mul(moved).sum([1], { keepDims: true })));

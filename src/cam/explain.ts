@@ -24,41 +24,52 @@ export interface ExplainOptions extends MethodSettings {
   /** The class or score that the maps explain; the predicted class by default. */
   targets?: Targets;
   /**
-   * The layer whose maps are taken: its state-dict path, or the module; by default the model's `camLayer`, else its last layer
-   * that gives maps.
+   * The target layer, as its state-dict path or the module. The default is the model's `camLayer` or, without one, its last layer with a
+   * spatial output.
    */
   layer?: string | Module;
-  /** Several layers, whose maps are fused: resized to the image, scaled, averaged. */
+  /** Several target layers, whose maps are fused: resized to the image, scaled and averaged. */
   layers?: readonly (string | Module)[];
-  /** Takes the layer's output, and its gradient, to (B, K, h, w): for tokens or channels last. */
+  /**
+   * Converts the layer's output and its gradient to (B, K, h, w), for layers whose outputs are tokens or channels-last.
+   */
   reshapeTransform?: ReshapeTransform;
-  /** Whether negative evidence is cut off (true); false gives signed maps. */
+  /** Whether a ReLU removes negative values (default: true); false gives signed maps. */
   relu?: boolean;
-  /** True: maps of the image's size; false: as the layer gives them; or [height, width]. */
+  /** The size of the maps: that of the image (true), that of the layer's output (false), or [height, width]. */
   upsample?: boolean | readonly [number, number];
   /**
-   * Scales each map to [0, 1] (true: by its own range, eps a share of 1e-8 of it, so that the unit of the logits does not
-   * matter).
+   * Whether each map is scaled to [0, 1]. With true, eps is 1e-8 of the map's range, so that the unit of the logits
+   * does not matter.
    */
   normalize?: boolean | NormalizeOptions;
-  /** The mean of six maps: of the image and its mirror image, each times 0.9, 1 and 1.1: pytorch-grad-cam's `aug_smooth`. */
+  /**
+   * Whether to average six maps, those of the image and its mirror image multiplied by 0.9, 1 and 1.1, as pytorch-grad-cam's `aug_smooth`
+   * does.
+   */
   augSmooth?: boolean;
-  /** The first principal component of the summands in place of their sum: pytorch-grad-cam's `eigen_smooth`. */
+  /**
+   * Whether to take the first principal component of the summands instead of their sum, as pytorch-grad-cam's
+   * `eigen_smooth` does.
+   */
   eigenSmooth?: boolean;
   /** The library whose conventions are followed if libraries differ. */
   convention?: Convention;
-  /** Whether the maps carry a graph to the parameters, for a loss. AblationCAM and ScoreCAM have none. */
+  /** Whether the maps have a graph to the parameters, which a loss needs. AblationCAM and ScoreCAM cannot have one. */
   createGraph?: boolean;
 }
 
 export interface Explanation<Maps = Tensor> {
-  /** (B, H, W) in [0, 1]; (B, C, H, W) for targets "all"; for several methods one such tensor by name. */
+  /**
+   * The maps, (B, H, W) in [0, 1], or (B, C, H, W) for targets "all". For several methods, an object with one such
+   * tensor for each name.
+   */
   maps: Maps;
   /** (B, C), before softmax */
   logits: Tensor;
-  /** (B), int64: the explained class of each sample; null for "all" and for a function. */
+  /** (B), int64: the explained class of each sample; null if the targets are "all" or a function. */
   targets: Tensor | null;
-  /** Paths of the layers that the maps were taken from; none for methods that belong to no layer. */
+  /** Paths of the target layers; empty for methods that use no layer. */
   layers: string[];
 }
 
@@ -72,20 +83,19 @@ interface Request {
 }
 
 /**
- * Maps that explain what a model says of images (B, C, H, W), normalised as it takes them, by one or several methods in one
- * forward pass. Each method's formula is with its function; `METHODS` lists them.
+ * Computes maps that explain a model's logits for images (B, C, H, W), which must be normalised as the model expects. Several methods
+ * share one forward pass. `METHODS` lists the methods; the formula of each is at its function.
  *
- * Raw maps are resized bilinearly to the image and scaled to [0, 1] one by one; a map that the ReLU kills is zero. The model
- * runs in evaluation mode. Parameters, `.grad`, modes, batch-norm statistics and the random generator stay as they are, even if
- * it throws. Under `autocast` the network computes in 16 bits and the maps in 32.
+ * Each raw map is resized bilinearly to the image and scaled to [0, 1]; a map without positive values is zero. The model runs in
+ * evaluation mode. Parameters, `.grad`, modes, batch-norm statistics and the random generator do not change, even if the function throws.
+ * Under `autocast` the network computes in 16 bits and the maps in 32.
  *
  * @example
  * const { maps } = explain(model, images, { method: "LayerCAM", targets: labels });
  * const { maps: each } = explain(model, images, { method: ["GradCAM", "ScoreCAM"] });  // each.GradCAM, each.ScoreCAM
  *
- * @throws E_CONFIG for an unknown method or layer, with the nearest, or a layer that gives no maps; E_SHAPE for targets of
- *   another number, or images that the model cannot take; E_ARGUMENT for a target out of range or an option that does not fit
- *   the method
+ * @throws E_CONFIG for an unknown method or layer, with the nearest name, or a layer without a spatial output; E_SHAPE for a wrong number
+ * of targets, or images that the model cannot take; E_ARGUMENT for a target out of range or an option that the method does not support
  */
 export function explain(
   model: Module,
@@ -105,7 +115,9 @@ export function explain(
   return explainBy(METHOD_REGISTRY, model, x, options);
 }
 
-/** The maps of several methods: under the names that were asked for, or those of them that are spelt as in `METHODS`. */
+/**
+ * The maps of several methods by the names that were given. The type has only the names that are spelt as in `METHODS`.
+ */
 export type MapsOf<Name extends string> = [Name] extends [MethodName]
   ? Record<Name, Tensor>
   : Partial<Record<MethodName, Tensor>>;
@@ -137,14 +149,14 @@ export function explainBy(
 
 type MapsByMethod = Record<string, Tensor>;
 
-/** With `augSmooth` the mean over the six variants of the images, else their maps. */
+/** The maps of the images, or with `augSmooth` the mean of the maps of six variants of the images. */
 function smoothed(request: Request, x: Tensor): Explanation<MapsByMethod> {
   const { targets = "prediction", augSmooth = false } = request.options;
   const once = (images: Tensor, wanted: Targets) =>
     explainingInPlace(request.model, () => explainOnce(request, images, wanted));
   const plain = once(x, targets);
   if (!augSmooth) return plain;
-  // The variants explain the class of the image itself.
+  // All variants explain the class that was chosen for the original image.
   const fixed = plain.targets ?? targets;
   const sums = { ...plain.maps };
   for (const { mirrored, factor } of VARIANTS) {
@@ -158,7 +170,7 @@ function smoothed(request: Request, x: Tensor): Explanation<MapsByMethod> {
   return { ...plain, maps: Object.fromEntries(means) };
 }
 
-/** All but the image itself. */
+/** The variants other than the original image. */
 const VARIANTS = [0.9, 1, 1.1]
   .flatMap((factor) => [false, true].map((mirrored) => ({ mirrored, factor })))
   .filter(({ mirrored, factor }) => mirrored || factor !== 1);
@@ -262,7 +274,7 @@ function checkOptions(options: ExplainOptions, methods: readonly NamedMethod[]):
   }
 }
 
-/** The engine would run out of memory for sides larger than those of any picture. */
+/** Sizes larger than those of any real image are refused, because the engine would run out of memory. */
 const MOST_PIXELS = 16384;
 
 function expectUpsample(upsample: unknown): void {

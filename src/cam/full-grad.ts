@@ -12,16 +12,16 @@ import { isUnused, scoreGradient } from "./target-gradient.ts";
 export interface BiasTerm {
   /** b ⊙ ∂score/∂(output), of the output's shape */
   readonly values: Tensor;
-  /** Dimension of values (B, K, h, w) or (B, h, w, K) that holds the channels. */
+  /** The dimension of the channels: 1 for values (B, K, h, w), 3 for values (B, h, w, K). */
   readonly channelDim: 1 | 3;
 }
 
 /**
- * FullGrad: M = ψ(x ⊙ ∂score/∂x) + Σ over biases b of ψ(b ⊙ ∂score/∂(what b was added to)), ψ(T) = Σ over channels of |T_k|,
- * scaled to [0, 1] by (|T_k| − min) / (max − min + 1e-7) and resized bilinearly. Srinivas, Fleuret 2019, arXiv 1905.00780, with
- * the scale of each channel of pytorch-grad-cam. A batch norm's bias is the effective one, bias − mean · weight / √(var + eps).
- * That library takes convolutions and batch norms; here every other bias that is added to maps counts too, once for each time
- * that its layer runs. It takes all layers, whichever is asked for.
+ * FullGrad: M = ψ(x ⊙ ∂score/∂x) + Σ over biases b of ψ(b ⊙ ∂score/∂(what b was added to)), ψ(T) = Σ over channels of |T_k|, scaled to
+ * [0, 1] by (|T_k| − min) / (max − min + 1e-7) and resized bilinearly. Srinivas, Fleuret 2019, arXiv 1905.00780, with each channel scaled
+ * as in pytorch-grad-cam. The bias of a batch norm is the effective one, bias − mean · weight / √(var + eps). That library uses only the
+ * biases of convolutions and batch norms. Here every other bias that is added to maps counts too, once for each time that its layer runs.
+ * The method always uses all layers, whatever layer the caller names.
  */
 export function fullGrad(pass: Pass, options: ImageOptions): Tensor {
   const { input, biases } = fullGradTerms(pass, options);
@@ -35,10 +35,10 @@ export function fullGrad(pass: Pass, options: ImageOptions): Tensor {
 }
 
 /**
- * The full gradients: x ⊙ ∂score/∂x, and the term of each bias at each position. For a network of layers with biases, ReLUs and
- * poolings, the sum of all of them is the score of each sample (their proposition 1).
+ * The full gradients: x ⊙ ∂score/∂x, and the term of each bias at each position. For a network of layers with biases, ReLUs and poolings,
+ * their sum is the score of each sample (proposition 1 of the paper).
  *
- * @throws E_ARGUMENT if the score does not depend on x; E_CONFIG for a module that adds its bias where no tap sees it
+ * @throws E_ARGUMENT if the score does not depend on x; E_CONFIG for a module that adds its bias in a way that no tap can observe
  */
 export function fullGradTerms(
   { model, x }: Pick<Pass, "model" | "x">,
@@ -65,7 +65,7 @@ function gradientsOf(score: Tensor, inputs: readonly Tensor[], createGraph: bool
     return grad(score, inputs, { createGraph, retainGraph: true });
   } catch (error) {
     if (!isUnused(error)) throw error;
-    scoreGradient(score, inputs.slice(0, 1), false); // of the images the score must depend
+    scoreGradient(score, inputs.slice(0, 1), false); // allowUnused is false, because the score must depend on the images
     return grad(score, inputs, { createGraph, retainGraph: true, allowUnused: true });
   }
 }
@@ -80,7 +80,7 @@ interface BiasTap {
 interface BiasedPass {
   readonly logits: Tensor;
   readonly taps: readonly BiasTap[];
-  /** Biases, by the paths of their modules, whose addition no tap saw, neither in place nor at the output of the module. */
+  /** The biases whose addition no tap has observed, by the paths of their modules. */
   readonly unseen: ReadonlyMap<string, Tensor>;
 }
 
@@ -141,7 +141,7 @@ function hasChannelsLast(module: Module, bias: Tensor, output: Tensor): boolean 
   return output.sizes[1] !== bias.numel && output.sizes[3] === bias.numel;
 }
 
-/** Fails if the score depends on a bias that no tap has. */
+/** Throws if the score depends on a bias that no tap has observed. */
 function expectSeen(path: string, gradient: Tensor): void {
   if (gradient.detach().abs().max().item() === 0) return;
   throw new BatchCamError(
@@ -154,6 +154,6 @@ function expectSeen(path: string, gradient: Tensor): void {
 function scaledSum(terms: Tensor, size: readonly [number, number]): Tensor {
   const shifted = terms.sub(terms.amin([2, 3], { keepDims: true }));
   const range = shifted.amax([2, 3], { keepDims: true }).add(1e-7);
-  // Resizing is linear: the channels' sum is resized in place of each channel.
+  // Resizing is linear, so that the sum of the channels can be resized instead of each channel.
   return interpolate(shifted.div(range).sum([1]), { size });
 }

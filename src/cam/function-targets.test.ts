@@ -27,7 +27,7 @@ const maps = (method: MethodName, options: ExplainOptions) =>
   explain(model, images, { method, layer: "act", samples: 3, steps: 4, ...options }).maps;
 
 describe("a function of the logits", () => {
-  /** A score that looks the labels of the batch up by the rows' places. */
+  /** A target function that looks up the labels of the batch by the positions of the rows. */
   const looked = (logits: Tensor) => logits.gather(1, tensor(LABELS, { dtype: "int64" }).unsqueeze(1));
 
   const CHUNKED = ["AblationCAM", "ScoreCAM"] as const;

@@ -6,7 +6,7 @@ import { type ScaleOptions, scaleMaps } from "./normalize.ts";
 import type { Convention, ProbingOptions } from "./options.ts";
 import { forwardPass, layerGradients, type Pass, type TargetLayer } from "./pass.ts";
 
-/** A layer's contribution to its map: channel weights α (B, K) of its activations, or the summands (B, K, h, w) themselves. */
+/** A layer's contribution to its map: either channel weights α (B, K) of its activations, or the summands (B, K, h, w). */
 export type MapTerms = { readonly weights: Tensor } | { readonly summands: Tensor };
 
 /** Activations A and gradients G = ∂(Σ_b score_b) / ∂A of a layer, both (B, K, h, w). */
@@ -27,7 +27,7 @@ export function hiResCam({ activations, gradients }: LayerView): MapTerms {
   return { summands: gradients.mul(activations) };
 }
 
-/** Grad-CAM, element by element: M = Σ_k ReLU(G_k ⊙ A_k). pytorch-grad-cam's GradCAMElementWise. */
+/** Element-wise Grad-CAM: M = Σ_k ReLU(G_k ⊙ A_k). pytorch-grad-cam's GradCAMElementWise. */
 export function gradCamElementWise({ activations, gradients }: LayerView): MapTerms {
   return { summands: gradients.mul(activations).relu() };
 }
@@ -48,10 +48,10 @@ export function xGradCam({ activations, gradients }: LayerView): MapTerms {
 }
 
 /**
- * Grad-CAM++: M = ReLU(Σ_k α_k A_k), α_k = Σ_{h,w} a_k ⊙ ReLU(G_k), a_k = G_k² / (2 G_k² + (Σ_{h,w} A_k) G_k³ + 1e-6), zero if
- * G_k or the denominator is zero. Chattopadhay et al. 2018, arXiv 1710.11063, for a score whose higher derivatives are powers
- * of G; as pytorch-grad-cam. α is computed in float64, where G³ of float32's smallest and largest gradients is neither zero nor
- * infinite. In torch-cam's convention a_k = G_k²: version 0.5 divides a copy of it (`alpha[mask].div_(...)`).
+ * Grad-CAM++: M = ReLU(Σ_k α_k A_k), α_k = Σ_{h,w} a_k ⊙ ReLU(G_k), a_k = G_k² / (2 G_k² + (Σ_{h,w} A_k) G_k³ + 1e-6), zero if G_k or the
+ * denominator is zero. Chattopadhay et al. 2018, arXiv 1710.11063, for a score whose higher derivatives are powers of G, as in
+ * pytorch-grad-cam. α is computed in float64, because in float32 G³ of very small or large gradients would become zero or infinite. In
+ * torch-cam's convention a_k = G_k², because version 0.5 of that library divides only a copy (`alpha[mask].div_(...)`).
  */
 export function gradCamPlusPlus({ activations, gradients }: LayerView, convention: Convention): MapTerms {
   const g = gradients.to("float64");
@@ -62,8 +62,8 @@ export function gradCamPlusPlus({ activations, gradients }: LayerView, conventio
 }
 
 /**
- * α (B, K) = Σ_{h,w} ReLU(G) ⊙ G² / (2 G² + G³ + eps), zero if G² or the denominator is zero, with G² and G³ as given, B, K and
- * 1 or more pixels, in float64.
+ * α (B, K) = Σ_{h,w} ReLU(G) ⊙ G² / (2 G² + G³ + eps), in float64; zero if G² or the denominator is zero. G² and G³ are given as (B, K,
+ * pixels).
  */
 function plusPlusWeights(
   gradients: Tensor,
@@ -81,8 +81,8 @@ function plusPlusWeights(
 const ROUNDING = 2 ** -50;
 
 /**
- * a / b in float64, zero if b is a sum that cancels down to its rounding error, because neither its size nor its sign is then
- * known. `magnitude` is the sum of its terms' magnitudes.
+ * a / b in float64. The result is zero if b is a sum whose terms cancel down to rounding error, because neither its size nor its sign is
+ * known then. `magnitude` is the sum of the magnitudes of its terms.
  */
 function quotient(a: Tensor, b: Tensor, magnitude: Tensor): Tensor {
   const none = b.detach().abs().le(magnitude.mul(ROUNDING));
@@ -93,18 +93,18 @@ function quotient(a: Tensor, b: Tensor, magnitude: Tensor): Tensor {
 export function weightedSum(activations: Tensor, alpha: Tensor): Tensor {
   const [batch, , height, width] = activations.sizes as [number, number, number, number];
   const flat = activations.flatten(2); // (B, K, h·w)
-  // Apart from its first pixel, a constant map is a sum of exact zeros; kernels round the columns of a product differently,
-  // and normalising would blow that noise up.
+  // The first pixel is subtracted before the sum, so that a constant map is a sum of exact zeros. Otherwise kernels round the columns of
+  // a product differently, and normalising would amplify that noise.
   const first = upcastHalf(flat.detach().narrow(2, 0, 1));
-  const rest = flat.sub(first); // float32 where the activations have 16 bits: widened in the same pass
+  const rest = flat.sub(first); // converts 16-bit activations to float32 in the same pass
   const weights = alpha.unsqueeze(1); // (B, 1, K)
   return weights.bmm(rest).add(weights.bmm(first)).view([batch, height, width]);
 }
 
 /**
- * A layer's signed map (B, h, w): the sum of its terms over the channels, or their first principal component. Each sample's
- * weights are divided by a power of two near the largest of them, which rounds nothing, and the map is multiplied by it again,
- * so that no product leaves float32's range. The map has the activations' dtype, or float64 if float32 could not hold it.
+ * A layer's signed map (B, h, w): the sum of its terms over the channels, or their first principal component. To stay within the range of
+ * float32, each sample's weights are divided by a power of two near the largest of them, and the map is multiplied by it afterwards;
+ * neither operation rounds. The map has the activations' dtype, or float64 if float32 could not hold it.
  */
 export function reduceTerms(activations: Tensor, terms: MapTerms, project: boolean): Tensor {
   if ("summands" in terms) return project ? principalComponent(terms.summands) : terms.summands.sum([1]);
@@ -128,9 +128,9 @@ export interface LayerTerms {
 }
 
 /**
- * The last steps of every map that is made of layers: the terms of each layer are added up or projected, cut off at zero,
- * resized and scaled to [0, 1], and several layers are fused. The network may compute in 16 bits, but the maps do not: rounded
- * before they are scaled, they would lose a third of their quality.
+ * The last steps of every method that uses layers: the terms of each layer are added up or projected, passed through the ReLU, resized
+ * and scaled to [0, 1], and the maps of several layers are fused. The maps have 32 bits even if the network computes in 16: if they were
+ * rounded before they are scaled, they would lose a third of their quality.
  */
 export function mapOfTerms(layers: readonly LayerTerms[], options: ScaleOptions & { project: boolean }): Tensor {
   return autocast({ enabled: false }, () =>
@@ -146,16 +146,16 @@ function largestOf(rows: Tensor): Float64Array {
   return rows.detach().abs().amax([1]).to("float64").data() as Float64Array;
 }
 
-/** The largest power of two that does not exceed a value; 1 for zero and what is not finite. */
+/** The largest power of two that does not exceed a value; 1 for zero, NaN and infinity. */
 const powerOfTwo = (value: number) => (value > 0 && value < Infinity ? 2 ** Math.floor(Math.log2(value)) : 1);
 
-/** Whether values up to this one keep their digits in float32. */
+/** Whether values up to this magnitude keep their precision in float32. */
 const isOrdinary = (largest: number) => !(largest > 1e37 || (largest > 0 && largest < 1e-30));
 
 /**
- * Smooth Grad-CAM++: M = ReLU(Σ_k α_k A_k), α_k = Σ_{h,w} ReLU(D₁) ⊙ D₂ / (2 D₂ + Σ_{h,w} D₃ ⊙ A_k + 1e-8), D_n the mean of
- * G_kⁿ over noisy copies of the image, A that of the image itself. Omeiza et al. 2019, arXiv 1908.01224, with torch-cam's D₂
- * for the numerator; that library takes D₁, and the activations of the sum, from its last noisy copy alone.
+ * Smooth Grad-CAM++: M = ReLU(Σ_k α_k A_k), α_k = Σ_{h,w} ReLU(D₁) ⊙ D₂ / (2 D₂ + Σ_{h,w} D₃ ⊙ A_k + 1e-8), where D_n is the mean of G_kⁿ
+ * over noisy copies of the image, and A belongs to the image itself. Omeiza et al. 2019, arXiv 1908.01224, with D₂ in the numerator as in
+ * torch-cam. That library computes D₁, and the activations of the sum, from its last noisy copy alone.
  */
 export function smoothGradCamPlusPlus(pass: Pass, layer: TargetLayer, options: ProbingOptions): MapTerms {
   const { target, createGraph, settings } = options;
@@ -170,7 +170,7 @@ export function smoothGradCamPlusPlus(pass: Pass, layer: TargetLayer, options: P
       record,
       reshapeTransform: pass.reshapeTransform,
     });
-    const gradient = (layerGradients(noisy, target, createGraph)[index] as Tensor).to("float64"); // for its powers
+    const gradient = (layerGradients(noisy, target, createGraph)[index] as Tensor).to("float64"); // float64, for the powers of the gradient
     for (const [power, value] of [gradient, gradient.square(), gradient.pow(3)].entries())
       sums[power] = sums[power]?.add(value) ?? value;
     copies++;

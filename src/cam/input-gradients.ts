@@ -25,8 +25,8 @@ export function saliency({ model, x }: Pass, options: ImageOptions): Tensor {
 }
 
 /**
- * SmoothGrad: max over channels of |mean over noisy copies of ∂score / ∂x|, with normal noise of deviation 0.15 (max x − min x)
- * of the image, or as given; the draws are the same for every image (`noiseLike`). Smilkov et al. 2017, arXiv 1706.03825.
+ * SmoothGrad: max over channels of |mean over noisy copies of ∂score / ∂x|. The noise is normal, with standard deviation 0.15 (max x −
+ * min x) of the image unless it is given; the draws are the same for every image (`noiseLike`). Smilkov et al. 2017, arXiv 1706.03825.
  */
 export function smoothGrad({ model, x }: Pass, options: ImageOptions): Tensor {
   const range = x.amax([1, 2, 3], { keepDims: true }).sub(x.amin([1, 2, 3], { keepDims: true }));
@@ -38,9 +38,9 @@ export function smoothGrad({ model, x }: Pass, options: ImageOptions): Tensor {
 }
 
 /**
- * Integrated gradients: Σ over channels of (x − x₀) ⊙ ∫₀¹ ∂score / ∂x (x₀ + t (x − x₀)) dt, (B, H, W), signed: its sum over the
- * image is score(x) − score(x₀). The integral by Gauss-Legendre quadrature on `steps` points, as captum's default. Sundararajan
- * et al. 2017, arXiv 1703.01365.
+ * Integrated gradients: Σ over channels of (x − x₀) ⊙ ∫₀¹ ∂score / ∂x (x₀ + t (x − x₀)) dt, (B, H, W), signed. Its sum over the image is
+ * score(x) − score(x₀). The integral is computed by Gauss-Legendre quadrature with `steps` points, captum's default. Sundararajan et al.
+ * 2017, arXiv 1703.01365.
  */
 export function integratedGradients({ model, x }: Pass, options: ImageOptions): Tensor {
   const { steps = 50, baseline } = options.settings;
@@ -69,8 +69,8 @@ function baselineOf(x: Tensor, baseline: Tensor | undefined): Tensor {
 }
 
 /**
- * Guided backpropagation: max over channels of |∂score / ∂x| where each ReLU lets a gradient pass only if it and the ReLU's
- * input are positive. Springenberg et al. 2014, arXiv 1412.6806. It hardly depends on the class: it is a baseline, not an
+ * Guided backpropagation: max over channels of |∂score / ∂x| where each ReLU lets a gradient pass only if it and the ReLU's input are
+ * positive. Springenberg et al. 2014, arXiv 1412.6806. It hardly depends on the class, so it serves as a baseline rather than as an
  * explanation.
  *
  * @throws E_CONFIG for a model without a ReLU
@@ -117,22 +117,21 @@ function legendre(n: number, z: number): { value: number; derivative: number } {
 }
 
 export interface NoiseOptions {
-  /** The number of copies, used if the noise itself is not given. */
+  /** The number of copies. It is used only if the noise itself is not given. */
   samples: number;
   /** Standard deviation of the normal noise: a number, or a tensor that broadcasts to x. */
   deviation: number | Tensor;
-  /** A number in place of the deviation, or the noise itself (n, ...x). */
+  /** A standard deviation to use instead of `deviation`, or the noise itself (n, ...x). */
   noise?: number | Tensor;
   seed?: number;
 }
 
 /**
- * The offsets of noisy copies of x, one by one; each is broadcast over the batch unless the deviation has a value for each
- * image.
+ * The offsets of noisy copies of x, one by one; each is broadcast over the batch unless the deviation has a value for each image.
  *
- * The draws are functions of the seed and of the size of one image alone: every image gets the same ones. So the map of an
- * image is the same by itself and in any batch, at any place, and it changes smoothly with the image. Draws that depended on
- * the image's values would differ even for almost equal images. The engine's generator is left as it was.
+ * The draws depend only on the seed and on the size of one image, so that every image gets the same ones. The map of an image is
+ * therefore the same in any batch and at any position, and it changes smoothly with the image. Draws that depended on the image's values
+ * would differ even for almost equal images. The state of the engine's random generator does not change.
  *
  * @throws E_SHAPE if the given noise does not fit x
  */

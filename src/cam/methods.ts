@@ -28,24 +28,24 @@ export const METHODS = CAM_METHODS.map(({ name }) => name);
 export interface LayerMethod {
   readonly kind: "layer";
   readonly needsGradients: boolean;
-  /** Whether the summands are projected on their first principal component instead of being added up. */
+  /** Whether the map is the first principal component of the summands instead of their sum. */
   readonly projects?: boolean;
   terms(view: LayerView, convention: Convention): MapTerms;
 }
 
-/** Maps of one layer that need forward passes of their own. */
+/** Maps of one layer by a method that runs additional forward passes. */
 export interface ProbingMethod {
   readonly kind: "probing";
   readonly differentiable: boolean;
-  /** Whether it replaces the layer's output, which must then be (B, K, h, w) without a transform. */
+  /** Whether the method replaces the layer's output, which must then be (B, K, h, w) without a transform. */
   readonly replacesOutput?: boolean;
   terms(pass: Pass, layer: TargetLayer, options: ProbingOptions): MapTerms;
 }
 
-/** Maps at the image's size that belong to no layer. */
+/** Maps at the image's size by a method that uses no layer. */
 export interface ImageMethod {
   readonly kind: "image";
-  /** Whether the map is signed; `relu` then takes its magnitude. */
+  /** Whether the map is signed. The option `relu` then means its magnitude. */
   readonly signed?: boolean;
   map(pass: Pass, options: ImageOptions): Tensor;
 }
@@ -87,7 +87,7 @@ export const METHOD_REGISTRY: Registry<NamedMethod> = registryOf(
   METHODS.map((name): NamedMethod => ({ name, ...METHOD_TABLE[name] })),
 );
 
-/** Letters and digits alone, so that "grad-cam++" and "GradCAMPlusPlus" are one name. */
+/** Reduces a name to letters and digits, so that "grad-cam++" and "GradCAMPlusPlus" are equal. */
 const plain = (name: string) =>
   name
     .toLowerCase()
@@ -98,7 +98,7 @@ const plain = (name: string) =>
 /**
  * A method's canonical name, however it is spelt: "gradcam", "grad-cam++", "GradCAMPlusPlus".
  *
- * @throws E_CONFIG for an unknown one, with the nearest
+ * @throws E_CONFIG for an unknown name, with the nearest known one
  */
 export function methodOf(name: string): MethodName {
   return methodIn(METHOD_REGISTRY, name).name as MethodName;

@@ -5,19 +5,19 @@ import { expectShapes, upcastHalf } from "../tensor/internal.ts";
 import type { Convention } from "./options.ts";
 
 export interface NormalizeOptions {
-  /** Added to each map's range; a large one fades weak maps out. */
+  /** A constant that is added to each map's range. A large one makes weak maps fainter. */
   eps?: number;
   /**
-   * Whether eps is a share of the map's own range (false): `(M − min) / ((max − min) (1 + eps))`, so that a map and any
-   * multiple of it, however small, give the same.
+   * Whether eps is relative to the map's range (default: false): `(M − min) / ((max − min) (1 + eps))`. The result is
+   * then the same for a map and any multiple of it, however small.
    */
   relative?: boolean;
 }
 
 /**
- * Scales each map of (N, H, W) to [0, 1]: `(M − min) / (max − min + eps)`. The graph is kept through min and max; among
- * ties their gradient is shared equally. A constant map gives zeros with a zero gradient, never NaN. 16-bit maps come out
- * in float32.
+ * Scales each map of (N, H, W) to [0, 1]: `(M − min) / (max − min + eps)`. The result is differentiable, also through
+ * min and max, whose gradient is shared equally among equal values. A constant map gives zeros with a zero gradient,
+ * never NaN. 16-bit maps are converted to float32.
  */
 export function normalizeMaps(maps: Tensor, options: NormalizeOptions = {}): Tensor {
   const { eps = 1e-8, relative = false } = optionsOf("normalizeMaps", options, ["eps", "relative"]);
@@ -32,16 +32,16 @@ export function normalizeMaps(maps: Tensor, options: NormalizeOptions = {}): Ten
   const wide = upcastHalf(maps);
   const lowest = wide.amin([1, 2], { keepDims: true }); // (N, 1, 1)
   const range = wide.amax([1, 2], { keepDims: true }).sub(lowest);
-  // Exact arithmetic gives a constant map no gradient at all; 1 / eps times rounding noise would give it a huge one.
+  // The exact gradient of a constant map is zero, but rounding noise divided by eps would be huge.
   const constant = range.detach().eq(0);
   const varies = constant.logicalNot().to(wide.dtype);
   const shifted = wide.sub(lowest);
-  // The reciprocal of a range alone, without an eps, may overflow, so the map is divided instead.
+  // Without an eps, the reciprocal of a small range may overflow, so the map is divided by the range instead.
   if (relative) return shifted.div(range.mul(1 + eps).maskedFill(constant, 1)).mul(varies);
   return shifted.mul(range.add(eps).reciprocal().mul(varies));
 }
 
-/** Which maps of (N, H, W) the ReLU killed entirely: (N), bool. */
+/** Which maps of (N, H, W) are dead, that is, zero everywhere after the ReLU: (N), bool. */
 export function deadMaps(maps: Tensor): Tensor {
   expectMaps("deadMaps", maps);
   return maps.detach().abs().amax([1, 2]).eq(0);
@@ -55,20 +55,20 @@ function expectMaps(operation: string, maps: Tensor): void {
 }
 
 export interface ScaleOptions {
-  /** Whether negative values are cut off first. */
+  /** Whether a ReLU removes negative values first. */
   relu: boolean;
   convention: Convention;
   /** [height, width] of the image. */
   size: readonly [number, number];
-  /** True: to the image's size; false: as the layer gives them; or a size. */
+  /** The size of the result: that of the image (true), that of the layer's output (false), or [height, width]. */
   upsample: boolean | readonly [number, number] | undefined;
-  /** The options of `normalizeMaps`; false leaves the maps as they are. */
+  /** The options of `normalizeMaps`, or false for maps that are not scaled. */
   normalize: false | NormalizeOptions;
   /** The dtype of the result. */
   dtype: DType;
 }
 
-/** Raw maps (B, h, w) of one or several layers as one map (B, H, W) for each image. */
+/** Combines raw maps (B, h, w) of one or several layers into one map (B, H, W) for each image. */
 export function scaleMaps(signed: readonly Tensor[], options: ScaleOptions): Tensor {
   const raw = options.relu ? signed.map((maps) => maps.relu()) : signed;
   return scaledMaps(raw, options).to(options.dtype);
@@ -86,7 +86,10 @@ function scaledMaps(raw: readonly Tensor[], options: ScaleOptions): Tensor {
   return convention === "torch-cam" ? fuse(each, convention) : scaled(fuse(each, convention));
 }
 
-/** How each convention scales maps to [0, 1]. In that of batch-cam the maps do not depend on the logits' unit. */
+/**
+ * The way in which each convention scales maps to [0, 1]. By the convention "batch-cam" the maps do not depend on the
+ * unit of the logits.
+ */
 export const SCALING = {
   "batch-cam": { eps: 1e-8, relative: true },
   "pytorch-grad-cam": { eps: 1e-7 },

@@ -4,13 +4,13 @@ import { Tensor, tensor } from "../tensor/index.ts";
 import { isTensor, readLabels } from "../tensor/internal.ts";
 
 /**
- * The class or score that the maps explain, sample by sample:
+ * The class or score that the maps of each sample explain:
  * - `"prediction"`: the class with the largest logit; `{ kth: k }`: the k-th most probable class, 1 being the prediction;
  * - a class for every sample: an integer tensor (B) or an array of B numbers, or one number for all of them;
- * - a function of logits (B, C) that gives scores (B), each of its own row: `(logits) => logits.logSoftmax(1).select(1, 3)`. It
- *   always gets the rows of the whole batch in their order, once for every copy, path point or removed channel that a method
- *   scores, whatever the chunks of the forward passes are;
- * - `"all"`: every class in turn; maps are (B, C, H, W).
+ * - a function from logits (B, C) to scores (B) in which each score depends only on its own row: `(logits) =>
+ *   logits.logSoftmax(1).select(1, 3)`. It always gets the rows of the whole batch in their order, once for every noisy copy, path point
+ *   or removed channel that a method scores, even if the forward passes run in chunks;
+ * - `"all"`: every class; maps are (B, C, H, W).
  */
 export type Targets =
   | "prediction"
@@ -22,7 +22,7 @@ export type Targets =
   | ScoreFunction;
 export type ScoreFunction = (logits: Tensor) => Tensor;
 
-/** One score for each sample, of which maps are made. */
+/** The scores that maps are made for, one for each sample. */
 export interface Target {
   /** (B), int64: the class of each sample; null if a function scores them. */
   readonly classes: Tensor | null;
@@ -36,9 +36,9 @@ export function classTarget(classes: Tensor): Target {
 }
 
 /**
- * Reads targets against the logits (B, C) of the batch that they belong to.
+ * Checks targets and converts them, given the logits (B, C) of their batch.
  *
- * @returns one target, or with "all" one for each class
+ * @returns one target, or with "all" a target for each class
  * @throws E_SHAPE if their number is not B; E_ARGUMENT for a class or a rank out of range, or a value that is not a target
  */
 export function readTargets(operation: string, targets: Targets, logits: Tensor): Target[] {
@@ -77,10 +77,10 @@ const isList = (value: unknown) => Array.isArray(value) || (ArrayBuffer.isView(v
 
 function scoreFunction(operation: string, fn: ScoreFunction): Target["score"] {
   return (logits) => {
-    const scores = fn(logits.clone()); // which it may write to
+    const scores = fn(logits.clone()); // a copy, because the function may write to its argument
     const count = logits.sizes[0] as number;
     if (scores instanceof Tensor && ["", "1"].includes(scores.sizes.slice(1).join()) && scores.sizes[0] === count) {
-      if (scores.dtype.includes("float")) return scores.reshape([count]); // also of a column [B, 1], as `gather` gives it
+      if (scores.dtype.includes("float")) return scores.reshape([count]); // a column [B, 1], as `gather` returns it, is allowed too
       const problem = `scores of floating point, got ${scores.dtype}`;
       throw new BatchCamError("E_DTYPE", `${operation}: the targets' function must give ${problem}`);
     }
@@ -89,26 +89,32 @@ function scoreFunction(operation: string, fn: ScoreFunction): Target["score"] {
   };
 }
 
-/** Settings of single methods; each has the default of its paper or of the library that it is compared with. */
+/**
+ * Settings of particular methods. The defaults are those of the method's paper or of the library that it is compared
+ * with.
+ */
 export interface MethodSettings {
-  /** SmoothGrad (25), SmoothGradCAM++ (4): noisy copies of each image. */
+  /** Number of noisy copies of each image, for SmoothGrad (25) and SmoothGradCAM++ (4). */
   samples?: number;
   /**
-   * Deviation of their normal noise in units of x: 0.15 of each image's range for SmoothGrad, 0.3 for SmoothGradCAM++; or the
-   * noise itself, (copies, B, C, H, W).
+   * Standard deviation of their normal noise, in units of x, or the noise itself (copies, B, C, H, W). The default is 0.15 of each
+   * image's range for SmoothGrad, and 0.3 for SmoothGradCAM++.
    */
   noise?: number | Tensor;
-  /** IntegratedGradients: points of the path (50). */
+  /** Number of points of the path of IntegratedGradients (50). */
   steps?: number;
-  /** IntegratedGradients: where the path begins, broadcast to x; zeros by default. */
+  /** Start of the path of IntegratedGradients, broadcast to x (default: zeros). */
   baseline?: Tensor;
-  /** Seed of the noise (0), which is the same for every image of a call. The engine's generator is left as it was. */
+  /**
+   * Seed of the noise (0), which is the same for every image of a call. The state of the engine's random generator does
+   * not change.
+   */
   seed?: number;
   /**
-   * AblationCAM, ScoreCAM: the largest number of images in one forward pass; by default what `memoryLimit` allows, up to 128.
+   * Largest number of images in one forward pass of AblationCAM and ScoreCAM. The default is as many as `memoryLimit` allows, up to 128.
    */
   chunkSize?: number;
-  /** AblationCAM, ScoreCAM: bytes that a forward pass may take, roughly (1 GiB). */
+  /** Approximate limit on the bytes that one forward pass of AblationCAM and ScoreCAM uses (1 GiB). */
   memoryLimit?: number;
 }
 
@@ -123,7 +129,7 @@ export function checkSettings(operation: string, settings: MethodSettings): void
     expectNumber(`${operation}: memoryLimit`, memoryLimit, "be a number > 0", (n) => n > 0);
 }
 
-/** The input of a method for whole images, except the images. */
+/** The input of a method that differentiates with respect to the images, apart from the images. */
 export interface ImageOptions {
   target: Target;
   settings: MethodSettings;
@@ -136,13 +142,13 @@ export interface ProbingOptions extends ImageOptions {
 }
 
 /**
- * The library whose conventions the maps follow if libraries differ:
+ * The library whose conventions the maps follow, where libraries differ:
  * - "batch-cam" (default): resize to the image, then one min-max with eps 1e-8; several layers are scaled, resized, averaged
  *   and scaled again;
  * - "pytorch-grad-cam" (1.5): min-max with eps 1e-7, resize, average over the layers, min-max again;
- * - "torch-cam" (0.5): min-max with eps 1e-8 at the map's own size, resized only where `upsample` asks for it; of several
- *   layers, resized to the largest of their maps, the largest value; Grad-CAM++ without its denominator; Score-CAM's channels
- *   scaled before they are resized, between half pixels.
+ * - "torch-cam" (0.5): min-max with eps 1e-8 at the map's own size, resized only if `upsample` asks for it; the maps of several layers
+ *   are resized to the largest of them and combined by their maximum; Grad-CAM++ without its denominator; the channels of Score-CAM are
+ *   scaled before they are resized with half-pixel centres.
  */
 export type Convention = "batch-cam" | "pytorch-grad-cam" | "torch-cam";
 export const CONVENTIONS = ["batch-cam", "pytorch-grad-cam", "torch-cam"] as const satisfies Convention[];

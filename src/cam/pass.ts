@@ -15,10 +15,13 @@ import type { Target } from "./options.ts";
 import { logitsFor, recordedForward, watchOutputs } from "./recorded-forward.ts";
 import { scoreGradient } from "./target-gradient.ts";
 
-/** Takes a layer's output to maps (B, K, h, w): tokens without the class token, channels last. */
+/**
+ * Converts a layer's output to maps (B, K, h, w), for layers whose outputs are channels-last, or tokens with a class
+ * token.
+ */
 export type ReshapeTransform = (output: Tensor) => Tensor;
 
-/** A layer whose maps are explained, in one forward pass. */
+/** A target layer in one forward pass. */
 export interface TargetLayer {
   readonly path: string;
   readonly module: Module;
@@ -26,13 +29,16 @@ export interface TargetLayer {
   readonly tap: Tensor;
   /** How often the layer ran. */
   readonly runs: number;
-  /** Whether the layer returned its input or a view of it, and that memory was changed in place afterwards. */
+  /**
+   * Whether the layer returned its input or a view of it, and the memory of that tensor was changed in place
+   * afterwards.
+   */
   readonly sharesInput: boolean;
   /** A (B, K, h, w): the output, reshaped if a transform is given. */
   readonly activations: Tensor;
 }
 
-/** A batch's forward pass, seen at its target layers. */
+/** The forward pass of a batch, with the outputs of its target layers. */
 export interface Pass {
   readonly model: Module;
   /** (B, C, H, W) */
@@ -46,9 +52,8 @@ export interface Pass {
 export interface PassOptions {
   layers: readonly (readonly [path: string, module: Module])[];
   /**
-   * The part of the pass that is recorded for gradients: nothing; only what follows the target layers, which become leaves (the
-   * layers before the first of them then cost no more than at inference); or the whole pass, so that gradients reach the
-   * parameters.
+   * The part of the pass that autograd records: nothing; only the layers after the target layers, whose outputs become leaves (the layers
+   * before the first of them then cost no more than at inference); or the whole pass, so that gradients reach the parameters.
    */
   record: "nothing" | "behind the layers" | "everything";
   reshapeTransform?: ReshapeTransform | undefined;
@@ -63,7 +68,8 @@ export function forwardPass(model: Module, x: Tensor, options: PassOptions): Pas
     recordedForward(model, record === "everything", () => tappedForward(model, x, { ...options, joined }));
   let found = tapped(new Set());
   const { shared } = found;
-  // Other readers of such a layer's input may have to see the change. Only a comparison of the logits shows that.
+  // Other layers that read the same input may depend on the change. Only a comparison of the logits shows whether they
+  // do.
   if (
     record !== "nothing" &&
     shared.size > 0 &&
@@ -95,11 +101,15 @@ interface TappedPass {
   readonly logits: Tensor;
   readonly taps: ReadonlyMap<Module, Tensor>;
   readonly runs: ReadonlyMap<Module, number>;
-  /** Layers whose output, which may be their input or a view of it, was changed in place afterwards under any name. */
+  /**
+   * The layers whose output may share memory with their input, and was changed in place afterwards through any tensor.
+   */
   readonly shared: ReadonlySet<Module>;
 }
 
-/** `joined` are layers that return their input or a view of it. Every reader of that memory then reads the tap. */
+/**
+ * @param joined layers that return their input or a view of it; everything that reads that memory then reads the tap
+ */
 function tappedForward(
   model: Module,
   x: Tensor,
@@ -131,13 +141,15 @@ function tappedForward(
     return handleOutputs(handlers, () => logitsFor(model, x));
   };
   let logits = record === "everything" ? enableGrad(forward) : fromFirstLayer(forward);
-  // A layer inside the model's own noGrad (a frozen backbone) cannot turn recording on for the layers that follow.
+  // A layer that runs inside the model's own noGrad, such as a layer of a frozen backbone, cannot turn on recording for
+  // the layers after it.
   if (record === "behind the layers" && !logits.requiresGrad) logits = enableGrad(forward);
   return { logits, taps, runs, shared: watch.changed() };
 }
 
 /**
- * Runs a pass that begins to record at its first target layer. If a view made before is written to, it records from the start.
+ * Runs a pass that begins to record at its first target layer. If the model writes to a view that was made earlier, the pass runs again
+ * and records from the start.
  */
 function fromFirstLayer(forward: () => Tensor): Tensor {
   try {
@@ -205,8 +217,7 @@ export function layerGradients(pass: Pass, target: Target, createGraph: boolean)
 type NamedLayer = readonly [path: string, module: Module];
 
 /**
- * The layers that are asked for, with their paths: those given, else the model's `camLayer`, else its last layer that gives
- * maps of more than one cell.
+ * The target layers with their paths: the given ones, or the model's `camLayer`, or its last layer whose output has more than one pixel.
  *
  * @throws E_CONFIG for a path or a module that the model lacks, or a model without any map
  */

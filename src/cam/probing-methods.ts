@@ -8,12 +8,11 @@ import { agree, type Pass, type TargetLayer } from "./pass.ts";
 import { logitsFor } from "./recorded-forward.ts";
 
 /**
- * Score-CAM: M = ReLU(Σ_k α_k A_k), α = softmax over k of the score of x ⊙ H_k, H_k the channel A_k resized to the image and
- * scaled to [0, 1] by (H − min) / (max − min + 1e-8 r), r the largest range among the image's channels. Wang et al. 2020,
- * arXiv 1910.01279.
+ * Score-CAM: M = ReLU(Σ_k α_k A_k), α = softmax over k of the score of x ⊙ H_k, H_k the channel A_k resized to the image and scaled to
+ * [0, 1] by (H − min) / (max − min + 1e-8 r), r the largest range among the image's channels. Wang et al. 2020, arXiv 1910.01279.
  *
- * The channels are resized corner to corner, as in pytorch-grad-cam; in torch-cam's convention they are scaled first and then
- * resized between half pixels. Both libraries add 1e-8 itself to the range, and so do their conventions here. The B·K masked
+ * The channels are resized with aligned corners, as in pytorch-grad-cam; in torch-cam's convention they are scaled first and then resized
+ * with half-pixel centres. Both libraries add 1e-8 to the range without the factor r, and so do their conventions here. The B·K masked
  * images run in chunks.
  */
 export function scoreCam(pass: Pass, layer: TargetLayer, { target, settings, convention }: ProbingOptions): MapTerms {
@@ -52,7 +51,7 @@ function masksOf(channels: Tensor, eps: Tensor, { size, convention }: MaskOption
   return scaled(interpolate(channels, { size, alignCorners: true }), eps);
 }
 
-/** Maps (n, H, W) in [0, 1]; a constant one is zero. */
+/** Scales maps (n, H, W) to [0, 1]; a constant map becomes zero. */
 function scaled(maps: Tensor, eps: Tensor): Tensor {
   const shifted = maps.sub(maps.amin([1, 2], { keepDims: true }));
   const range = shifted.amax([1, 2], { keepDims: true });
@@ -61,14 +60,14 @@ function scaled(maps: Tensor, eps: Tensor): Tensor {
 }
 
 /**
- * Ablation-CAM: M = ReLU(Σ_k α_k A_k), α_k = (s − s_k) / |s|, s the score and s_k the score with channel k of A set to zero;
- * zero if s is zero. Desai, Ramaswamy 2020. They divide by s, and so does convention "pytorch-grad-cam": a negative score then
- * flips the sign of every weight, and the map shows the evidence against the class. pytorch-grad-cam sets the channel to zero
- * only where the smallest activation of the image is exactly 0 (behind a ReLU as a rule), else to that minimum less 1e7; maps
- * of layers with negative values differ.
+ * Ablation-CAM: M = ReLU(Σ_k α_k A_k), α_k = (s − s_k) / |s|, s the score and s_k the score with channel k of A set to zero; zero if s is
+ * zero. Desai, Ramaswamy 2020. They divide by s, and so does convention "pytorch-grad-cam": a negative score then flips the sign of every
+ * weight, and the map shows the evidence against the class. pytorch-grad-cam sets the channel to zero only if the smallest activation of
+ * the image is exactly 0, which is usual after a ReLU, and otherwise to that minimum minus 1e7. For layers with negative outputs the maps
+ * therefore differ.
  *
- * The B·K ablations run in chunks. If the logits depend on the image only through the layer, only what follows the layer
- * is computed for each of them.
+ * The B·K ablations run in chunks. If the logits depend on the image only through the layer, only the layers after it are computed for
+ * each of them.
  */
 export function ablationCam(
   pass: Pass,
@@ -88,13 +87,15 @@ export function ablationCam(
     return logitsFrom(pass, layer, { images, output: ablated });
   });
   const none = before.eq(0);
-  // In float64 a drop over a tiny score does not overflow.
+  // float64, because the drop divided by a tiny score could overflow in float32.
   const drop = before.to("float64").sub(after.to("float64"));
   const divisor = convention === "pytorch-grad-cam" ? before : before.abs();
   return { weights: drop.div(divisor.to("float64").maskedFill(none, 1)).maskedFill(none, 0) };
 }
 
-/** The layer with `sharesInput` set if other readers of its input have to see the replacement of its output. */
+/**
+ * The layer, with `sharesInput` set if other layers that read its input must also get the replacement of its output.
+ */
 function asItIsRead(pass: Pass, layer: TargetLayer): TargetLayer {
   if (!layer.sharesInput) return layer;
   const apart = { ...layer, sharesInput: false };
@@ -102,7 +103,7 @@ function asItIsRead(pass: Pass, layer: TargetLayer): TargetLayer {
   return agree(logits, pass.logits) ? apart : layer;
 }
 
-/** The logits of images whose output at a layer, in its last run, is replaced; the model may overwrite the replacement. */
+/** The logits of images if the output of a layer's last run is replaced. The model may overwrite the replacement. */
 function logitsFrom(
   { model }: Pass,
   { module, runs, sharesInput }: TargetLayer,
@@ -118,13 +119,14 @@ function logitsFrom(
 }
 
 /**
- * Whether the score depends on the image only through this layer's output: whether another image, one for all samples,
- * gives what the samples' own images give, with the outputs as they are, with every other channel removed and with none left.
+ * Whether the score depends on the image only through this layer's output. To find out, all samples get the same other image, while the
+ * layer's outputs remain those of their own images: unchanged, with every second channel removed, and with all channels removed. The
+ * scores must stay the same each time.
  */
 function isOnlyWay(pass: Pass, layer: TargetLayer, target: Target): boolean {
   const [count = 0] = pass.x.sizes;
   const first = pass.x.detach().narrow(0, 0, 1);
-  const tolerance = autocastDtype() === null ? 1e-4 : 1e-2; // bfloat16 rounds otherwise in another batch
+  const tolerance = autocastDtype() === null ? 1e-4 : 1e-2; // in bfloat16, a batch of another size rounds differently
   return tidy(() => {
     const other = first
       .flip([2, 3])
@@ -146,7 +148,7 @@ function isOnlyWay(pass: Pass, layer: TargetLayer, target: Target): boolean {
         const rounding = wanted
           .abs()
           .max()
-          .mul(tolerance * 1e-2); // a share of the scores, so that their unit does not matter
+          .mul(tolerance * 1e-2); // relative to the scores, so that their unit does not matter
         return error.sub(wanted.abs().mul(tolerance)).sub(rounding).max().item() <= 0;
       } catch {
         return false; // the model may reject other images or batch sizes; it then runs on its own images

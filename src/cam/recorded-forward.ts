@@ -4,7 +4,9 @@ import { handleOutputs, logitsOf, type OutputHandler, observeRuns } from "../nn/
 import { noGrad, type Tensor, tidy } from "../tensor/index.ts";
 import { copyingSaved, inPlaceCalls, isOverwritten, isTensor, upcastHalf } from "../tensor/internal.ts";
 
-/** Models that overwrite in place a value that autograd has saved. Their passes run while autograd keeps copies. */
+/**
+ * Models that overwrite in place a value that autograd has saved. Their later passes run while autograd keeps copies.
+ */
 const overwriting = new WeakSet<Module>();
 
 /** The logits of images, float32 or wider. The model gets a copy of them, since it may write to its input. */
@@ -13,9 +15,9 @@ export function logitsFor(model: Module, images: Tensor): Tensor {
 }
 
 /**
- * Runs the part of an explanation that calls a model. A network that works in place may run without an error and still have no
- * gradient, because one operator overwrote a value that the gradient of another needs. Such a network runs once more while
- * autograd copies every value that it saves. The first attempt costs nothing extra, and the model is remembered.
+ * Runs the part of an explanation that calls a model. If a network works in place, its forward pass may succeed and its backward pass
+ * fail, because one operator overwrote a value that the gradient of another one needs. Such a network runs again while autograd copies
+ * every value that it saves. The model is remembered, so that its next call makes copies at once; other models have no extra cost.
  *
  * @throws E_CONFIG if the model writes to a tensor that autograd never allows to be overwritten
  */
@@ -30,8 +32,8 @@ export function explainingInPlace<T>(model: Module, run: () => T): T {
 }
 
 /**
- * Runs a forward pass that may record a graph. If the graph is returned to the caller, an overwritten value would show only when
- * the caller differentiates the maps. Such a graph is therefore recorded with copies if the model writes to any tensor in place.
+ * Runs a forward pass that may record a graph. If the graph is returned to the caller, an overwritten value would show only when the
+ * caller differentiates the maps. Therefore the graph is recorded with copies if the model writes to any tensor in place.
  */
 export function recordedForward<T>(model: Module, createGraph: boolean, forward: () => T): T {
   if (!overwriting.has(model)) {
@@ -43,14 +45,14 @@ export function recordedForward<T>(model: Module, createGraph: boolean, forward:
   return copyingSaved("explain", () => namingFailures(model, forward));
 }
 
-/** Names the module in which autograd refuses to work in place. */
+/** Makes an error that names the module in which autograd refuses an in-place operation. */
 function namingFailures<T>(model: Module, forward: () => T): T {
   let failed: object | undefined;
   const observer = (module: object, run: () => Tensor): Tensor => {
     try {
       return run();
     } catch (error) {
-      failed ??= module; // the innermost
+      failed ??= module; // the innermost module
       throw error;
     }
   };

@@ -39,7 +39,7 @@ function scaled<T>(factor: number, fn: () => T): T {
 }
 
 describe("maps in [0, 1]", () => {
-  /** Methods whose raw map is multiplied by what the logits are multiplied by. */
+  /** The methods whose raw map is proportional to the logits. */
   const HOMOGENEOUS = METHODS.filter(
     (name) => !["GradCAM++", "SmoothGradCAM++", "ScoreCAM", "FullGrad"].includes(name),
   );
@@ -62,7 +62,7 @@ describe("maps in [0, 1]", () => {
     }));
 });
 
-/** Channel weights by the formula as it is written, in JavaScript's float64. */
+/** Channel weights computed literally by the formula, in float64. */
 function exactWeights(name: "XGradCAM" | "GradCAM++", activations: number[], gradients: number[]): number {
   const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
   const total = sum(activations);
@@ -107,10 +107,10 @@ describe.each([
     tidy(() => {
       for (const dtype of ["float32", "bfloat16", "float16", "float64"] as const) {
         const view = [a, g].map((row) => tensor([[[row]]], { dtype })) as [Tensor, Tensor];
-        if (view.some((given) => !given.isfinite().all().item())) continue; // float16 ends at 65504
+        if (view.some((given) => !given.isfinite().all().item())) continue; // the largest number of float16 is 65504
         const terms = method({ activations: view[0], gradients: view[1] });
         expect(Array.from(weightsOf(...view)).every(Number.isFinite)).toBe(true);
-        if (dtype.endsWith("16")) continue; // activations reach the sum in 32 bits
+        if (dtype.endsWith("16")) continue; // the activations are converted to 32 bits before the sum
         expect(reduceTerms(view[0], terms, false).isfinite().all().item()).toBe(1);
       }
     }),
@@ -128,7 +128,7 @@ describe("AblationCAM", () => {
         noGrad(() => model.fc.bias?.fill_(bias));
         const { logits } = explain(model, images, { layer: "act" });
         const scores = logits.gather(1, tensor([[0n], [1n], [2n], [0n]])).squeeze(1);
-        const share = model.fc.weight.detach().indexSelect(0, tensor([0n, 1n, 2n, 0n])); // what a channel's mean brings
+        const share = model.fc.weight.detach().indexSelect(0, tensor([0n, 1n, 2n, 0n])); // the contribution of a channel's mean
         const activations = noGrad(() => model.conv.forward(images).relu());
         const weights = activations.mean([2, 3]).mul(share).div(scores.abs().unsqueeze(1)).view([4, 6, 1, 1]);
         const expected = activations.mul(weights).sum([1]);

@@ -3,8 +3,8 @@ import { BatchCamError } from "../errors.ts";
 import { enableGrad, grad, type Tensor } from "../tensor/index.ts";
 import { isOverwritten, tapName, upcastHalf } from "../tensor/internal.ts";
 
-// Every map begins with the gradient of the target's score, G = ∂(Σ_b score_b) / ∂A. One vector-Jacobian product serves the batch.
-// `scoreGradient` is for forward passes that `explain` runs, `callersGradient` for those that the caller ran.
+// Every method needs the gradient of the target's score, G = ∂(Σ_b score_b) / ∂A. One vector-Jacobian product is enough for the whole
+// batch. `scoreGradient` is for forward passes that `explain` runs, and `callersGradient` for those that the caller ran.
 
 /**
  * The gradients of a score with respect to tensors of a forward pass that `explain` ran. The graph is kept for further gradients.
@@ -24,19 +24,19 @@ export function scoreGradient(score: Tensor, inputs: readonly Tensor[], createGr
   }
 }
 
-/** Whether an error of `grad` says that the graph does not lead from output to input. */
+/** Whether an error of `grad` says that the output does not depend on the input. */
 export function isUnused(error: unknown): boolean {
   return /not have been used in the graph|does not require grad/.test(String(error));
 }
 
-/** A tensor of a forward pass that the caller ran. */
+/** A tensor of a forward pass that the caller ran, with the names that errors use. */
 export interface CallersTensor {
-  /** The public function that was called, for errors. */
+  /** The public function that was called. */
   operation: string;
   /** S (B, C), computed from `tensor` with its graph. */
   logits: Tensor;
   tensor: Tensor;
-  /** Which argument of the public function `tensor` is. */
+  /** The name of the argument through which `tensor` was passed. */
   name: string;
   createGraph: boolean;
 }

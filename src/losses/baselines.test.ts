@@ -16,7 +16,7 @@ function input(over: Partial<BaselineInput> = {}): BaselineInput & { weight: Ten
   return { ...base, ...over, weight };
 }
 
-/** The model's forward pass, and the images that it was called with. */
+/** The model's forward pass, which also keeps the images that it is called with. */
 function watched({ forward }: BaselineInput) {
   const seen: Tensor[] = [];
   const watching = (images: Tensor) => {

@@ -12,44 +12,44 @@ export interface BaselineInput {
   scores: Tensor;
   /** (B), int64 */
   labels: Tensor;
-  /** (B, H, W), 1 where an image holds what should not matter */
+  /** (B, H, W), 1 at pixels that should not affect the prediction */
   masks: Tensor | null;
   /** (B, H, W) in [0, 1]: Grad-CAM maps of the true classes, with their graph */
   maps: Tensor | null;
-  /** (B, H, W), 1 where an image shows its object */
+  /** (B, H, W), 1 at pixels of the object */
   foreground: Tensor | null;
-  /** Scores of other images by the same model. */
+  /** Returns the scores of other images by the same model. */
   forward: (images: Tensor) => Tensor;
 }
 
-/** A published way of guided training, to compare with in the same trainer. */
+/** A published method of guided training, which the same trainer can run for comparison. */
 export interface Baseline extends BaselineDescription {
-  /** Its term of the loss, a scalar before its weight. */
+  /** The method's term of the loss, a scalar that is not yet multiplied by its weight. */
   term(input: BaselineInput): Tensor;
 }
 
-/** The needs of a step without a baseline. */
+/** The parts that a step without a baseline needs. */
 const NOTHING: BaselineDescription["needs"] = { masks: false, maps: false, inputGradient: false };
 
-/** Which parts of a step a baseline needs; none of them without a baseline. */
+/** The parts of a step that a baseline needs; none if there is no baseline. */
 export function baselineNeeds(name: string | undefined): BaselineDescription["needs"] {
   return baselineRegistry.find(name)?.needs ?? NOTHING;
 }
 
 /**
- * The term that a baseline adds to the cross-entropy, before its weight: a scalar.
+ * The term that a baseline adds to the cross-entropy: a scalar that is not yet multiplied by its weight.
  *
- * - `rrr`: right for the right reasons, `mean_b Σ (A_b ⊙ ∂/∂x_b Σ_c log p_c)²`, A the mask of what should not matter and x the
+ * - `rrr`: right for the right reasons, `mean_b Σ (A_b ⊙ ∂/∂x_b Σ_c log p_c)²`, A the mask of the pixels that should not matter and x the
  *   normalised image (Ross, Hughes and Doshi-Velez, arXiv 1703.03717)
- * - `rrr-g`: the same of Grad-CAM maps, `mean_b Σ (A_b ⊙ M_b)² / Σ A_b` (Schramowski et al., arXiv 2001.05371)
- * - `hint`: a reward for maps on the object, `mean_b Σ (R_b ⊙ (1 − M_b))² / Σ R_b`, R the object's pixels outside of A
- *   (after Selvaraju et al., arXiv 1902.03751, as the XIL typology, Friedrich et al. 2023, writes it)
+ * - `rrr-g`: the same penalty on Grad-CAM maps, `mean_b Σ (A_b ⊙ M_b)² / Σ A_b` (Schramowski et al., arXiv 2001.05371)
+ * - `hint`: a reward for maps on the object, `mean_b Σ (R_b ⊙ (1 − M_b))² / Σ R_b`, R the object's pixels outside of A (after Selvaraju
+ *   et al., arXiv 1902.03751, in the form of the XIL typology, Friedrich et al. 2023)
  * - `saliency-guided`: `KL(p(x) ‖ p(x̃))`, x̃ the image in which the less salient half of the pixels is replaced by random
  *   values between its smallest and its largest value; saliency is |∂s_y/∂x| without a graph (Ismail et al., arXiv 2111.14338)
  *
- * All but the last see annotations, which the losses of Batch-CAM do without.
+ * All except the last use annotations, which the losses of Batch-CAM do not need.
  *
- * @throws E_ARGUMENT for an unknown name, with the nearest, or if the step lacks what the baseline needs
+ * @throws E_ARGUMENT for an unknown name, with the nearest known one, or if the step lacks a part that the baseline needs
  */
 export function baselineLoss(name: BaselineName, input: BaselineInput): Tensor {
   return baselineLossOf(baselineRegistry, name, input);
@@ -95,7 +95,7 @@ const baselineRegistry: Registry<Baseline> = registryOf(
   BASELINES.map((baseline) => ({ ...baseline, term: TERMS[baseline.name] })),
 );
 
-/** Mean over images of the mean over a region's pixels; an image without a region counts 0. */
+/** Mean over images of the mean over a region's pixels. An image without a region contributes 0. */
 const onRegion = (values: Tensor, region: Tensor): Tensor =>
   values.mul(region).flatten(1).sum(1).div(region.flatten(1).sum(1).clamp(1, Number.POSITIVE_INFINITY)).mean();
 

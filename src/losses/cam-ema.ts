@@ -6,13 +6,13 @@ import { expectMaps } from "./distance.ts";
 import { classMeans } from "./map-losses.ts";
 
 /**
- * Prototypes made of the maps themselves: for each class an exponential running average over training,
- * `P_c ← decay·P_c + (1 − decay)·mean of the class's maps in the batch`, beginning with the first mean seen.
+ * Prototypes that are computed from the maps: for each class an exponential running average over training, `P_c ←
+ * decay·P_c + (1 − decay)·mean of the class's maps in the batch`, which starts with the first mean.
  */
 export class CamEma {
   /** (C, H, W) */
   readonly prototypes: Tensor;
-  /** (C), 1 once a class has been seen */
+  /** (C), 1 for classes that have occurred in a batch */
   readonly seen: Tensor;
   readonly decay: number;
 
@@ -43,7 +43,7 @@ export class CamEma {
       noGrad(() => {
         const { means, classes } = classMeans(maps.detach().to("float32"), values);
         const index = tensor(BigInt64Array.from(classes, BigInt));
-        const weight = this.seen.indexSelect(0, index).mul(-this.decay).add(1).view([-1, 1, 1]); // 1 − decay, or 1 at first
+        const weight = this.seen.indexSelect(0, index).mul(-this.decay).add(1).view([-1, 1, 1]); // 1 − decay, but 1 for a new class
         const change = means.sub(this.prototypes.indexSelect(0, index)).mul(weight);
         this.prototypes.indexAdd_(0, index, change);
         this.seen.indexAdd_(0, index, ones([classes.length])).clamp_(0, 1);
@@ -51,7 +51,7 @@ export class CamEma {
     );
   }
 
-  /** The tensors that a checkpoint needs to continue. */
+  /** The tensors that a checkpoint must contain to continue the averages. */
   state(): Map<string, Tensor> {
     return new Map([
       ["camEma.prototypes", this.prototypes],

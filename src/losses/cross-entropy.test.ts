@@ -4,7 +4,7 @@ import { crossEntropy } from "./map-losses.ts";
 
 const LABELS = [1, 0, 2, 2];
 
-/** −log softmax of each row at its label, in JavaScript's numbers. */
+/** −log softmax of each row at its label, computed in float64. */
 function byHand(logits: Tensor, labels: readonly number[]): number[] {
   const [, classes] = logits.shape as [number, number];
   const values = Array.from(logits.data(), Number);

@@ -6,13 +6,11 @@ export interface DistanceDescription {
   readonly name: string;
   /** The quantity that it measures, with its formula. */
   readonly summary: string;
-  /**
-   * Weight of the Prototype Loss if the config gives none: chosen so that all distances give maps of about the same quality.
-   */
+  /** The default weight of the Prototype Loss, chosen so that all distances lead to maps of about the same quality. */
   readonly lambda: number;
 }
 
-/** Every distance, the default first. A new one is an entry here and a line in `distance.ts`. */
+/** Every distance, the default first. A new distance needs an entry here and a line in `distance.ts`. */
 export const DISTANCES = [
   {
     name: "ssim",
@@ -25,18 +23,18 @@ export const DISTANCES = [
 
 export type DistanceName = (typeof DISTANCES)[number]["name"];
 
-/** A published way to guide a network, to compare with. Its term is in `baselines.ts`. */
+/** A published method of guided training, for comparison. Its term of the loss is in `baselines.ts`. */
 export interface BaselineDescription {
   readonly name: string;
   /** Its purpose in a few words. */
   readonly summary: string;
-  /** Where it was published. */
+  /** The publication that the method comes from. */
   readonly source: string;
-  /** The parts of a step that it needs: masks of what should not matter, maps, and gradients with respect to the images. */
+  /** The parts of a step that it needs: masks of pixels that should not matter, maps, and gradients with respect to the images. */
   readonly needs: { readonly masks: boolean; readonly maps: boolean; readonly inputGradient: boolean };
 }
 
-/** Every baseline. A new one is an entry here and a function in `baselines.ts`. */
+/** Every baseline. A new baseline needs an entry here and a function in `baselines.ts`. */
 export const BASELINES = [
   {
     name: "rrr",

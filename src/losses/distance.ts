@@ -13,7 +13,7 @@ import {
 } from "../tensor/internal.ts";
 import { DISTANCES, type DistanceName } from "./description.ts";
 
-/** A distance of two stacks of N images: one value for each of N. */
+/** A distance between two stacks of N images: one value for each of the N pairs. */
 export type Distance = (x: Tensor, y: Tensor) => Tensor;
 
 /** Mean absolute difference `mean |x − y|` over the pixels of each image (N, …): (N). */
@@ -28,11 +28,11 @@ export function l2(x: Tensor, y: Tensor): Tensor {
   return a.sub(b).square().flatten(1).mean(1);
 }
 
-/** A distance that is known by name. */
+/** A distance that users choose by its name. */
 export interface NamedDistance {
   readonly name: string;
   readonly distance: Distance;
-  /** The kind by which the fused kernel knows it, if it does. */
+  /** The kind that the fused kernel has for it, if the kernel supports it. */
   readonly kernel?: DistanceKernel;
 }
 
@@ -44,7 +44,7 @@ const FUNCTIONS: Readonly<Record<DistanceName, Omit<NamedDistance, "name">>> = {
 
 const KNOWN: Registry<NamedDistance> = registryOf(DISTANCES.map(({ name }) => ({ name, ...FUNCTIONS[name] })));
 
-/** A distance by name, or a function of the caller's own. `operation` is what an error names. */
+/** Looks up a distance by name, or returns the caller's own function. Errors begin with `operation`. */
 export function distanceOf(distance: DistanceName | Distance, operation = "distanceOf"): Distance {
   expectString("distanceOf: operation", operation);
   return distanceIn(KNOWN, distance, operation);
@@ -63,7 +63,7 @@ export function distanceIn(known: Registry<NamedDistance>, distance: string | Di
   throw new BatchCamError("E_ARGUMENT", `${operation}: distance must be ${names} or a function, got ${got}`);
 }
 
-/** The mean of a distance over N pairs of images, in float32 also under autocast. */
+/** The mean of a distance over N pairs of images. It is float32 under autocast too. */
 export function meanDistance(operation: string, distance: Distance, [x, y]: readonly [Tensor, Tensor]): Tensor {
   const values = autocast({ enabled: false }, () => fused(distance, [x, y]) ?? distance(x, y));
   if (isTensor(values) && values.ndim === 1 && values.sizes[0] === x.sizes[0]) return (values as Tensor).mean();
@@ -75,8 +75,7 @@ export function meanDistance(operation: string, distance: Distance, [x, y]: read
 }
 
 /**
- * The same in one kernel, which differentiates only with respect to x; null if the kernel does not know the distance or cannot
- * take these images.
+ * The same in one kernel, which has a gradient only with respect to x; null if the kernel does not support the distance or these images.
  */
 function fused(distance: Distance, [x, y]: readonly [Tensor, Tensor]): Tensor | null {
   const kind = KNOWN.items.find((item) => item.distance === distance)?.kernel;
@@ -89,17 +88,17 @@ function fused(distance: Distance, [x, y]: readonly [Tensor, Tensor]): Tensor | 
 }
 
 export interface SsimOptions {
-  /** Side of the Gaussian window, odd; 11, or the largest odd size that the image holds. */
+  /** Side of the Gaussian window, an odd number (default: 11, or the largest odd size that fits into the image). */
   window?: number;
   /** Standard deviation of the window, in pixels. */
   sigma?: number;
-  /** Difference of the largest and the smallest value that an image can hold. */
+  /** Difference between the largest and the smallest value that an image can have. */
   dataRange?: number;
   k1?: number;
   k2?: number;
 }
 
-/** The window's side that `ssim` takes for an image of this size: 11, or the largest odd side that fits. */
+/** The side of the window that `ssim` uses for an image of this size: 11, or the largest odd side that fits. */
 export function ssimWindow(height: number, width: number): number {
   expectNumber("ssimWindow: height", height);
   expectNumber("ssimWindow: width", width);
@@ -108,17 +107,17 @@ export function ssimWindow(height: number, width: number): number {
 }
 
 /**
- * Structural similarity of x and y, (N, H, W) or (N, C, H, W): one value for each of N, in [−1, 1], 1 for equal images.
+ * Structural similarity of x and y, (N, H, W) or (N, C, H, W): one value for each of the N pairs, in [−1, 1], 1 for equal images.
  *
  *     SSIM = (2μₓμᵧ + C₁)(2σₓᵧ + C₂) / ((μₓ² + μᵧ² + C₁)(σₓ² + σᵧ² + C₂)),  C₁ = (k₁L)², C₂ = (k₂L)²
  *
- * averaged over the windows inside the image (no padding) and over channels. Means and variances are weighted by
- * a Gaussian window. Agrees with pytorch-msssim and with scikit-image's gaussian_weights; torchmetrics pads instead. Computed
- * in float64, less whole multiples of the data range, so that an offset costs no digits. Images in float64 are compared with
- * pytorch-msssim's own window, whose weights were rounded to float32, so that their sum differs from one by up to 9e-8. The
- * difference matters only for constant images, whose variance it changes by that share of the squared mean. Such a variance can
- * be negative in pytorch-msssim, but not here. For values within the data range and σ 1.5 the result is within 2e-5 of the
- * formula, and within 3e-5 of pytorch-msssim. For images in other dtypes the window is divided by its sum.
+ * averaged over the windows inside the image (no padding) and over channels. Means and variances are weighted by a Gaussian window.
+ * Agrees with pytorch-msssim and with scikit-image's gaussian_weights; torchmetrics pads instead. Computed in float64, after subtracting
+ * a whole multiple of the data range, so that an offset of the images does not reduce the precision. Images in float64 are compared with
+ * pytorch-msssim's own window, whose weights were rounded to float32, so that their sum differs from one by up to 9e-8. The difference
+ * matters only for constant images, whose variance it changes by that share of the squared mean. Such a variance can be negative in
+ * pytorch-msssim, but not here. For values within the data range and σ 1.5 the result is within 2e-5 of the formula, and within 3e-5 of
+ * pytorch-msssim. For images in other dtypes the window is divided by its sum.
  *
  * Wang et al., Image quality assessment, 2004.
  *
@@ -132,7 +131,7 @@ export function ssim(x: Tensor, y: Tensor, options: SsimOptions = {}): Tensor {
   const [height, width] = a.sizes.slice(-2) as [number, number];
   const checked = checkedOptions(height, width, options);
   const { window, c1, c2 } = windowOf(checked);
-  // Under autocast the windows' products would be rounded to 16 bits.
+  // Autocast would round the products with the window to 16 bits.
   return autocast({ enabled: false }, () => {
     const planes = [a, b].map((images) => images.reshape([-1, height, width])) as [Tensor, Tensor];
     const taps = tensor(window, { dtype: "float64", device: a.device });
@@ -180,7 +179,7 @@ const windowOf = ({ window: side, sigma, dataRange, k1, k2 }: Required<SsimOptio
 /** Window and constants of `ssimDistance` for images of this size. */
 const ssimWindowOf = (height: number, width: number): Window => windowOf(checkedOptions(height, width, {}));
 
-/** Built in float32 at every step, as pytorch-msssim builds it, so that results agree to the last digits. */
+/** The window is computed in float32 at every step, as in pytorch-msssim, so that results agree to the last digits. */
 function gaussian(side: number, sigma: number): Float64Array {
   const exponent = (i: number) => Math.fround(-((i - (side - 1) / 2) ** 2) / (2 * sigma ** 2));
   const taps = Float64Array.from({ length: side }, (_, i) => Math.fround(Math.exp(exponent(i))));
@@ -193,7 +192,7 @@ export function ssimDistance(x: Tensor, y: Tensor, options: SsimOptions = {}): T
   return ssim(x, y, options).neg().add(1);
 }
 
-/** Two stacks of images of one shape, (N, …), none of it empty; 16-bit values come out in float32. */
+/** Checks two stacks of images of one shape (N, …) that is not empty, and converts 16-bit values to float32. */
 function imagePair(operation: string, x: Tensor, y: Tensor): [Tensor, Tensor] {
   for (const [argument, value] of Object.entries({ x, y })) {
     expectTensor(value, `${operation}: ${argument}`);
@@ -217,7 +216,7 @@ export function expectFloating(operation: string, argument: string, value: Tenso
   );
 }
 
-/** Maps (B, H, W) of at least one sample and one pixel. */
+/** Checks maps (B, H, W), which need at least one sample and one pixel. */
 export function expectMaps(operation: string, maps: Tensor): void {
   expectFloating(operation, "maps", maps);
   if (maps.numel > 0) return;

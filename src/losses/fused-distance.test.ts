@@ -66,7 +66,7 @@ describe.each(NAMES)("the %s distance by one kernel", (name) => {
     const pair: [Tensor, Tensor] = [rand([2, 12, 13]).requiresGrad_(), rand([2, 12, 13])];
     const [plain, fused] = [false, true].map((on) => kernelsRunBy(() => measured(name, pair, on)).join());
     expect(fused).toContain("batch_cam::map_distance");
-    // batch_cam::ssim is no kernel: it is composed of libtorch's operators.
+    // batch_cam::ssim is not a fused kernel: it is composed of libtorch's operators.
     expect(plain?.replaceAll("batch_cam::ssim", "")).not.toContain("batch_cam::");
   });
 
@@ -83,7 +83,7 @@ describe.each(NAMES)("the %s distance by one kernel", (name) => {
             ReturnType<typeof measured>,
           ];
           expect(Math.abs(fused.value.item() - plain.value.item())).toBeLessThan(5e-6);
-          // Windows of one pixel have a variance of rounding noise alone.
+          // With windows of one pixel, the variance is only rounding noise.
           if (name === "ssim" && Math.min(height, width) < 3) return;
           for (const order of ["first", "alone", "second"] as const)
             expect(apart(fused[order], plain[order]), order).toBeLessThan(2e-4);

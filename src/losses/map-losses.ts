@@ -11,7 +11,7 @@ import { type Distance, distanceOf, expectFloating, expectMaps, meanDistance } f
  * @param maps M (B, H, W), normalised to [0, 1]
  * @param labels y (B)
  * @param prototypes P (C, H, W) in [0, 1]; they carry no gradient
- * @returns a scalar, float32 also under autocast; arXiv 2510.00664
+ * @returns a scalar, float32 under autocast too; arXiv 2510.00664
  * @throws E_SHAPE, also for an empty batch; E_DTYPE; E_ARGUMENT for a label out of range or an unknown distance
  */
 export function prototypeLoss(
@@ -36,7 +36,7 @@ export interface BatchCamLossOptions {
   target?: "prototype" | "batch-mean";
   /** P (C, H, W), for target "prototype"; they carry no gradient. */
   prototypes?: Tensor;
-  /** For target "batch-mean": treat the mean as a constant. */
+  /** For target "batch-mean": whether the mean is treated as a constant. */
   detach?: boolean;
 }
 
@@ -44,13 +44,13 @@ export interface BatchCamLossOptions {
  * Batch-CAM Loss: consistency of the maps inside a batch, a scalar (arXiv 2510.00664). By `target`:
  *
  * - "prototype": mean over the classes present of `d(mean_{b: y_b=c} M_b, P_c)`
- * - "batch-mean": `mean_b d(M_b, mean of the maps of class y_b in this batch)`. Alone it collapses to all-zero maps, which
- *   agree perfectly; combine it with the Prototype Loss, at a quarter of that weight or less.
+ * - "batch-mean": `mean_b d(M_b, mean of the maps of class y_b in this batch)`. Used alone, this loss makes all maps collapse to zeros,
+ *   which agree perfectly. Combine it with the Prototype Loss, with at most a quarter of its weight.
  *
  * @param maps M (B, H, W), normalised to [0, 1]
  * @param labels y (B)
- * @returns a scalar, float32 also under autocast
- * @throws E_SHAPE, also for an empty batch; E_DTYPE; E_ARGUMENT for a label out of range, an unknown distance or target,
+ * @returns a scalar, float32 under autocast too
+ *  @throws E_SHAPE, also for an empty batch; E_DTYPE; E_ARGUMENT for a label out of range, an unknown distance or target,
  *   or missing prototypes
  */
 export function batchCamLoss(
@@ -108,7 +108,7 @@ interface ClassMeans {
   /** (P, H, W): the mean map of each class present */
   means: Tensor;
   classes: number[];
-  /** (B): each sample's row in `means` */
+  /** (B): the row of each sample in `means` */
   rows: Tensor;
 }
 
@@ -132,8 +132,8 @@ export function classMeans(maps: Tensor, labels: readonly number[]): ClassMeans 
 }
 
 /**
- * Cross-entropy of logits (N, C) against class indices (N): `mean_b −Σ_c q_c log softmax_c`, q the one-hot label smoothed
- * to `(1 − ε)·onehot + ε / C`, as in torch. Logits of 16 bits are taken in float32.
+ * Cross-entropy of logits (N, C) against class indices (N): `mean_b −Σ_c q_c log softmax_c`, q the one-hot label
+ * smoothed to `(1 − ε)·onehot + ε / C`, as in torch. Logits of 16 bits are converted to float32.
  */
 export function crossEntropy(
   logits: Tensor,

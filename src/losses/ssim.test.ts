@@ -26,7 +26,7 @@ const PAIRS = [
   "zeros_vs_zeros",
   "zeros_vs_image",
 ];
-/** Elsewhere the gradient is rounding noise over C₂ (see the manifest). */
+/** At the other pixels the gradient is rounding noise divided by C₂ (see the manifest). */
 const COMPARABLE = ["random", "inverted", "noisy"];
 
 const sizes = ["ssim_28x28", "ssim_32x32"].flatMap((name) => PAIRS.map((pair) => ({ name, pair })));
@@ -59,7 +59,7 @@ describe.each(["float32", "float64"] as const)("ssim in %s", (dtype) => {
         reference.tensor(`input/${pair}/X`).to("float64"),
         reference.tensor(`input/${pair}/Y`).to("float64"),
       );
-      // The float32 window of pytorch-msssim does not sum to exactly one, which shows on constants.
+      // The float32 window of pytorch-msssim does not sum to exactly one, which affects the result for constant images.
       expect(value).toBeAllclose(reference.tensor(`out64/${pair}/skimage_gaussian`), { rtol: 0, atol: 2e-5 });
     }),
   );
@@ -68,7 +68,7 @@ describe.each(["float32", "float64"] as const)("ssim in %s", (dtype) => {
     tidy(() => {
       for (const [a, b] of CONSTANTS) {
         const value = ssim(full([1, 20, 17], a, { dtype }), full([1, 20, 17], b, { dtype })).item();
-        // The window of float64 images is pytorch-msssim's, whose sum is not exactly one.
+        // For float64 images the window is that of pytorch-msssim, whose sum is not exactly one.
         const atol = dtype === "float32" ? 2e-7 : 2e-5;
         expect(value).toBeAllclose((2 * a * b + 1e-4) / (a * a + b * b + 1e-4), { rtol: 0, atol });
       }
@@ -87,7 +87,7 @@ describe.each(["float32", "float64"] as const)("ssim in %s", (dtype) => {
   );
 });
 
-/** Two constants each: close, far apart, equal, zero. */
+/** Pairs of constants: close, far apart, equal, and zero. */
 const CONSTANTS = [
   [0.6, 0.601],
   [0.2, 0.9],
@@ -99,7 +99,7 @@ const CONSTANTS = [
 it("of constants in float64 is within 3e-5 of pytorch-msssim's formula with its window, and within 2e-5 of the exact value, for every odd window", () =>
   tidy(() => {
     for (let window = 1; window <= 33; window += 2) {
-      // As pytorch-msssim builds it, in float32; its sum is not exactly one.
+      // The window as pytorch-msssim computes it, in float32; its sum is not exactly one.
       const raw = Array.from({ length: window }, (_, i) =>
         Math.fround(Math.exp(Math.fround(-((i - (window - 1) / 2) ** 2) / 4.5))),
       );
@@ -137,7 +137,8 @@ describe("ssim", () => {
       const taps = Array.from({ length: 11 }, (_, i) => {
         const point = dark.clone();
         point.narrow(1, i, 1).narrow(2, i, 1).fill_(1);
-        // Against nothing, and with C₂ beyond all, SSIM is C₁ / (μ² + C₁); μ is the window at the bright pixel.
+        // If one image is zero and C₂ is much larger than all variances, SSIM is C₁ / (μ² + C₁), where μ is the
+        // window's value at the bright pixel.
         const mean = Math.sqrt(1e-12 / ssim(point, dark, { k1: 1e-6, k2: 1e9 }).item() - 1e-12);
         return Math.sqrt(mean);
       });
@@ -233,7 +234,7 @@ describe("ssim", () => {
       const [x, y] = [rand([1, 90, 77], { dtype: "float64" }), rand([1, 90, 77], { dtype: "float64" })];
       const expected = byHand(x.data(), y.data(), { ...size, window: 11 });
       expect(ssim(x, y).item()).toBeAllclose(expected, { rtol: 0, atol: 1e-6 }); // the window is float32
-      // 700 of them together are more than one part's pixels.
+      // 700 images have more pixels than are processed at a time.
       const many = ssim(x.expand([700, 90, 77]), y.expand([700, 90, 77]));
       const alone = ssim(x, y).item();
       expect([many.min().item(), many.max().item()]).toBeAllclose([alone, alone], { rtol: 0, atol: 1e-12 });
@@ -272,7 +273,7 @@ interface Layout {
   window: number;
 }
 
-/** SSIM by loops, in JavaScript's numbers. */
+/** SSIM computed by loops, in float64. */
 function byHand(
   x: ArrayLike<number | bigint>,
   y: ArrayLike<number | bigint>,

@@ -36,7 +36,7 @@ export class Adam extends Optimizer {
   get betas(): readonly [number, number] {
     return this.#betas;
   }
-  /** For schedules that cycle β₁. */
+  /** β₁, which schedules may change between steps. */
   set betas(betas: readonly [number, number]) {
     if (!Array.isArray(betas)) throw wrongArgument(`${this.constructor.name}: betas`, "[beta1, beta2]", betas);
     const [beta1, beta2] = betas as readonly [number, number];
@@ -67,8 +67,8 @@ export class Adam extends Optimizer {
 }
 
 /**
- * AdamW (arXiv 1711.05101) as in torch: Adam with the decay apart from the gradient, p ← p − lr·weightDecay·p first;
- * `weightDecay` is 0.01 by default.
+ * AdamW (arXiv 1711.05101) as in torch: Adam with decoupled weight decay, which applies p ← p − lr·weightDecay·p before
+ * the update. `weightDecay` is 0.01 by default.
  */
 export class AdamW extends Adam {
   constructor(params: Parameters | Iterable<ParameterGroup>, options: AdamOptions = {}) {
@@ -81,7 +81,7 @@ export class AdamW extends Adam {
   }
 }
 
-/** The number of each parameter's step; those with the same number share one tensor. */
+/** The step number of each parameter. Parameters with the same number share one tensor. */
 function nextSteps(slots: readonly Slot[]): Tensor[] {
   const made = new Map<number, Tensor>();
   return slots.map(({ step }) => {

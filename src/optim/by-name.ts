@@ -8,7 +8,7 @@ import type { ParameterGroup } from "./parameter-groups.ts";
 import { constant, cosine, oneCycle, type Schedule } from "./schedules.ts";
 import { SGD } from "./sgd.ts";
 
-/** Train options that optimizers read; each takes its own. */
+/** The train options that optimizers read. Each optimizer uses some of them. */
 export interface OptimizerOptions {
   lr: number;
   weightDecay: number;
@@ -16,19 +16,19 @@ export interface OptimizerOptions {
   nesterov: boolean;
 }
 
-/** Train options that schedules read, and how many steps there are after the warm-up. */
+/** The train options that schedules read, and the number of steps after the warm-up. */
 export interface ScheduleOptions {
   lr: number;
   minLr: number;
   steps: number;
 }
 
-/** An optimizer that is known by name. */
+/** An optimizer that users choose by its name. */
 export interface NamedOptimizer extends Named {
   create(groups: readonly ParameterGroup[], options: OptimizerOptions): Optimizer;
 }
 
-/** A schedule that is known by name. */
+/** A schedule that users choose by its name. */
 export interface NamedSchedule extends Named {
   create(options: ScheduleOptions): Schedule;
 }
@@ -52,12 +52,12 @@ const SCHEDULE_REGISTRY: Registry<NamedSchedule> = registryOf(
   SCHEDULES.map(({ name }) => ({ name, create: CREATE_SCHEDULE[name] })),
 );
 
-/** The optimizer with a name, chosen from `known`. */
+/** Looks up an optimizer by its name in `known`. */
 export function optimizerNamed(name: string, known = OPTIMIZER_REGISTRY): NamedOptimizer {
   return named("optimizer", name, known);
 }
 
-/** The schedule with a name, chosen from `known`. */
+/** Looks up a schedule by its name in `known`. */
 export function scheduleNamed(name: string, known = SCHEDULE_REGISTRY): NamedSchedule {
   return named("schedule", name, known);
 }

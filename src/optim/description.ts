@@ -4,11 +4,11 @@ import { z } from "zod";
 export interface OptimizerDescription {
   readonly name: string;
   readonly summary: string;
-  /** Train options of this optimizer alone, by key. */
+  /** The train options that only this optimizer uses, by key. */
   readonly options: Readonly<Record<string, z.ZodType>>;
 }
 
-/** Every optimizer, the default first. A new one is an entry here and a line in `by-name.ts`. */
+/** Every optimizer, the default first. A new optimizer needs an entry here and a line in `by-name.ts`. */
 export const OPTIMIZERS = [
   { name: "adam", summary: "Adam; weight decay is an L2 term", options: {} },
   { name: "adamw", summary: "Adam with decoupled weight decay", options: {} },
@@ -33,15 +33,15 @@ export type OptimizerName = (typeof OPTIMIZERS)[number]["name"];
 export interface ScheduleDescription {
   readonly name: string;
   readonly summary: string;
-  /** Train options of this schedule alone, by key. */
+  /** The train options that only this schedule uses, by key. */
   readonly options: Readonly<Record<string, z.ZodType>>;
-  /** Whether it rises by itself, so that `warmupSteps` is not used. */
+  /** Whether the schedule contains a warm-up of its own, so that `warmupSteps` is not used. */
   readonly ownWarmup: boolean;
-  /** Whether its rates depend on the number of steps; a resumed run must not change that number then. */
+  /** Whether the rates depend on the total number of steps. A resumed run must then keep that number. */
   readonly needsLength: boolean;
 }
 
-/** Every schedule, the default first. A new one is an entry here and a line in `by-name.ts`. */
+/** Every schedule, the default first. A new schedule needs an entry here and a line in `by-name.ts`. */
 export const SCHEDULES = [
   { name: "constant", summary: "lr at every step", options: {}, ownWarmup: false, needsLength: false },
   {

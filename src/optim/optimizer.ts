@@ -12,7 +12,7 @@ import {
   type Slot,
 } from "./parameter-groups.ts";
 
-/** The input of one update: the slots of one group that have a gradient, with their gradients. */
+/** The input of one update: the parameters of one group that have a gradient, with their gradients. */
 export interface Update {
   readonly slots: readonly Slot[];
   readonly grads: readonly Tensor[];
@@ -20,7 +20,7 @@ export interface Update {
   readonly weightDecay: number;
 }
 
-/** Changes parameters by their `.grad`. A parameter without one is left alone, and takes no step. */
+/** Updates parameters by their `.grad`. A parameter without a gradient is not changed, and its step is not counted. */
 export abstract class Optimizer {
   readonly #groups: readonly Group[];
   #lr: number;
@@ -38,7 +38,7 @@ export abstract class Optimizer {
     this.#lr = lr;
   }
 
-  /** The learning rate; groups with a rate of their own keep their ratio to it. */
+  /** The learning rate. If it is set, groups with a rate of their own keep their ratio to it. */
   get lr(): number {
     return this.#lr;
   }
@@ -47,12 +47,12 @@ export abstract class Optimizer {
     this.#lr = value;
   }
 
-  /** The rate that each group uses, in the order of the groups. */
+  /** The learning rate of each group, in the order of the groups. */
   get groupLearningRates(): number[] {
     return this.#groups.map(({ scale }) => this.#lr * scale);
   }
 
-  /** One update of every parameter that has a gradient. */
+  /** Updates every parameter that has a gradient once. */
   step(): void {
     noGrad(() =>
       tidy(() => {
@@ -74,21 +74,22 @@ export abstract class Optimizer {
     if (ready.length > 0) this.update({ slots: ready, grads, lr: this.#lr * scale, weightDecay });
   }
 
-  /** Drops every gradient; `.grad` is null afterwards, as in torch. */
+  /** Removes every gradient: `.grad` is null afterwards, as in torch. */
   zeroGrad(): void {
     for (const { slots } of this.#groups) for (const { param } of slots) param.grad = null;
   }
 
   /**
-   * Moments and step counts under "<parameter>.<torch's name>", for a checkpoint; learning rate and settings are not
-   * among them. They are the optimizer's own tensors, and the next step changes them: clone what is to last.
+   * Moments and step counts under "<parameter>.<torch's name>", for a checkpoint, without the learning rate and the
+   * settings. They are the optimizer's own tensors, which the next step changes: clone them to keep their values.
    */
   stateTensors(): Map<string, Tensor> {
     return stateOf(this.#allSlots(), this.stateNames());
   }
 
   /**
-   * Takes over what `stateTensors` gave, converting dtypes; checked as a whole first.
+   * Copies a state that `stateTensors` returned into this optimizer, and converts dtypes. Everything is checked first,
+   * so that a failure changes nothing.
    *
    * @throws E_CHECKPOINT for names that do not fit these parameters, E_SHAPE for shapes that do not.
    */
@@ -103,7 +104,7 @@ export abstract class Optimizer {
 
   /** The buffers that each parameter has after its first step; "step" is the step count. */
   protected abstract stateNames(): readonly string[];
-  /** The algorithm; called without recording, inside tidy. */
+  /** The algorithm of the optimizer. It is called within `noGrad` and `tidy`. */
   protected abstract update(update: Update): void;
 
   #allSlots(): Slot[] {
@@ -122,14 +123,14 @@ function expectLike(operation: string, { name, param }: Slot, grad: Tensor): voi
 
 const STEP = "step";
 
-/** A buffer of the parameter's shape and dtype, zero at first, which outlives the step. */
+/** A buffer of the parameter's shape and dtype that outlives the step. It is zero before the first one. */
 export function bufferOf(slot: Slot, name: string): Tensor {
   const { sizes, dtype, device } = slot.param;
   slot.buffers[name] ??= keep(zeros(sizes, { dtype, device }));
   return slot.buffers[name];
 }
 
-/** Back to the state before the first step. */
+/** Restores the state before the first step. */
 export function forget(slot: Slot): void {
   for (const tensor of Object.values(slot.buffers)) tensor.dispose();
   slot.buffers = {};
@@ -151,7 +152,7 @@ function countOf(slot: Slot): Tensor | undefined {
   return slot.buffers[STEP]?.fill_(slot.step);
 }
 
-/** Counts the parameter's steps; the tensor that a checkpoint holds is made with the first. */
+/** Counts a step of the parameter. The first step creates the tensor that a checkpoint contains. */
 export function setStep(slot: Slot, step: number): void {
   slot.step = step;
   slot.buffers[STEP] ??= keep(zeros([]));

@@ -12,13 +12,16 @@ import { BatchCamError } from "../errors.ts";
 import type { Tensor } from "../tensor/index.ts";
 import { expectTensor, isTensor } from "../tensor/internal.ts";
 
-/** Tensors, or named ones as `namedParameters()` gives them; names make the optimizer's state independent of the order. */
+/**
+ * Tensors, or pairs of names and tensors as `namedParameters()` returns them. With names, the optimizer's state does not depend on the
+ * order.
+ */
 export type Parameters = Iterable<Tensor | readonly [string, Tensor]>;
 
-/** Parameters with settings of their own; what is left out is the optimizer's. */
+/** Parameters with settings of their own. Settings that are left out are those of the optimizer. */
 export interface ParameterGroup {
   params: Parameters;
-  /** Its ratio to the optimizer's rate is kept when that is set. */
+  /** The group's learning rate. If the optimizer's rate is changed, the ratio to it is kept. */
   lr?: number;
   weightDecay?: number;
 }
@@ -28,9 +31,9 @@ export interface Slot {
   /** The parameter's name, or its index among all parameters. */
   readonly name: string;
   readonly param: Tensor;
-  /** Steps that this parameter took. */
+  /** The number of steps of this parameter. */
   step: number;
-  /** By torch's names; empty before the first step. */
+  /** The buffers, by torch's names; empty before the first step. */
   buffers: Record<string, Tensor>;
 }
 
@@ -46,7 +49,7 @@ interface Defaults {
   weightDecay: number;
 }
 
-/** Reads parameters or groups of them; refuses what cannot be optimized. */
+/** Reads parameters or groups of parameters, and refuses tensors that cannot be optimized. */
 export function readGroups(
   operation: string,
   params: Parameters | Iterable<ParameterGroup>,
@@ -139,7 +142,7 @@ export function expectShare(operation: string, settings: Record<string, number>)
 export interface ParameterGroupsOptions {
   lr: number;
   weightDecay: number;
-  /** Factor of the learning rate from one layer to the one before it; 1 trains every layer at the same rate. */
+  /** Factor between the learning rates of a layer and the layer after it; with 1 every layer has the same rate. */
   layerDecay?: number;
   /** The layers from the input to the head, as patterns of parameter names; see `layersOf`. */
   layers?: readonly RegExp[];
@@ -180,8 +183,8 @@ export function parameterGroups(named: ReadonlyMap<string, Tensor>, options: Par
 }
 
 /**
- * The layer of each parameter, 0 at the input. Names are sorted by the first pattern that they match, then by the numbers
- * that it captures; one that matches none belongs to the head, the last layer.
+ * The layer of each parameter, 0 at the input. Layers are ordered by the first pattern that a name matches, and then by
+ * the numbers that the pattern captures. A name that matches no pattern belongs to the head, which is the last layer.
  */
 export function layersOf(names: readonly string[], patterns: readonly RegExp[]): Map<string, number> {
   if (!Array.isArray(names)) throw wrongArgument("layersOf: names", "an array of parameter names", names);

@@ -1,16 +1,19 @@
 import { describeValue, expectFunction, expectNumber, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 
-/** The value (a learning rate, a momentum) that update number `step`, counted from 0, uses. Pure: resuming needs no state. */
+/**
+ * Returns the value (a learning rate or a momentum) for update number `step`, counted from 0. It has no state that a resumed run would
+ * need.
+ */
 export type Schedule = (step: number) => number;
 
-/** `value` at every step. */
+/** A schedule that is `value` at every step. */
 export function constant(value: number): Schedule {
   expectFinite("constant", { value });
   return scheduled("constant", () => value);
 }
 
-/** `lr·(startFactor + (1 − startFactor)·t / steps)`, from step `steps` on `lr`: torch's LinearLR. */
+/** `lr·(startFactor + (1 − startFactor)·t / steps)` up to step `steps`, then `lr`: torch's LinearLR. */
 export function linearWarmup(options: { lr: number; steps: number; startFactor?: number }): Schedule {
   const { lr, steps, startFactor = 0 } = optionsOf("linearWarmup", options, ["lr", "steps", "startFactor"]);
   expectFinite("linearWarmup", { lr, startFactor });
@@ -21,7 +24,8 @@ export function linearWarmup(options: { lr: number; steps: number; startFactor?:
 }
 
 /**
- * Half a cosine from `lr` at step 0 to `minLr` at step `steps`, rising again after: torch's CosineAnnealingLR, T_max = `steps`.
+ * Half a cosine from `lr` at step 0 to `minLr` at step `steps`, after which it rises again: torch's CosineAnnealingLR with T_max =
+ * `steps`.
  */
 export function cosine(options: { lr: number; steps: number; minLr?: number }): Schedule {
   const { lr, steps, minLr = 0 } = optionsOf("cosine", options, ["lr", "steps", "minLr"]);
@@ -30,7 +34,7 @@ export function cosine(options: { lr: number; steps: number; minLr?: number }): 
   return scheduled("cosine", (step) => halfCosine(lr, minLr, step / steps));
 }
 
-/** `first` below step `milestone`, then `second`, which counts from 0 again: torch's SequentialLR. */
+/** `first` before step `milestone`, then `second`, whose steps are counted from 0 again: torch's SequentialLR. */
 export function sequential(first: Schedule, milestone: number, second: Schedule): Schedule {
   expectFunction("sequential: first", first);
   expectSteps("sequential", { milestone });
@@ -44,13 +48,16 @@ export interface TimmCosineOptions {
   steps: number;
   minLr?: number;
   warmupSteps?: number;
-  /** The rate of step 0 if there is a warm-up. */
+  /** The rate at step 0, if there is a warm-up. */
   warmupLr?: number;
-  /** True: the cosine starts at its peak after the warm-up. False (timm's default): it is entered at step `warmupSteps`. */
+  /**
+   * Whether the cosine starts after the warm-up. If false (timm's default), it starts at step 0, and the warm-up replaces its first
+   * `warmupSteps` steps.
+   */
   warmupPrefix?: boolean;
 }
 
-/** A linear warm-up from `warmupLr`, half a cosine, then `minLr` for good: timm's CosineLRScheduler with one cycle. */
+/** A linear warm-up from `warmupLr`, half a cosine, and then `minLr`: timm's CosineLRScheduler with one cycle. */
 export function timmCosine(options: TimmCosineOptions): Schedule {
   const {
     lr,
@@ -72,7 +79,7 @@ export function timmCosine(options: TimmCosineOptions): Schedule {
 }
 
 export interface OneCycleOptions {
-  /** Steps of the whole cycle; later ones keep the last value. */
+  /** Steps of the whole cycle. Later steps have the value of the last one. */
   steps: number;
   /** Share of the cycle in which the rate rises. */
   pctStart?: number;
@@ -87,7 +94,7 @@ export interface OneCycleLrOptions extends OneCycleOptions {
   finalDivFactor?: number;
 }
 
-/** maxLr / divFactor up to maxLr, then down to the first rate / finalDivFactor: torch's OneCycleLR. */
+/** Rises from maxLr / divFactor to maxLr, and then falls to the first rate / finalDivFactor: torch's OneCycleLR. */
 export function oneCycle(options: OneCycleLrOptions): Schedule {
   const {
     maxLr,
@@ -105,7 +112,10 @@ export interface OneCycleMomentumOptions extends OneCycleOptions {
   maxMomentum?: number;
 }
 
-/** The momentum (SGD) or β₁ (Adam) that torch's OneCycleLR cycles against the rate: max, base at the peak, max. */
+/**
+ * The momentum (SGD) or β₁ (Adam) of torch's OneCycleLR: it falls from `maxMomentum` to `baseMomentum` while the rate
+ * rises, and returns while the rate falls.
+ */
 export function oneCycleMomentum(options: OneCycleMomentumOptions): Schedule {
   const {
     baseMomentum = 0.85,
@@ -130,7 +140,7 @@ function cycle(
   return scheduled(operation, (step) => {
     const at = Math.min(step, last);
     if (at <= top) return top > 0 ? between(start, peak, at / top) : peak;
-    // If the cycle is too short to rise, `top` is negative and the rate already falls at the first step, as in torch.
+    // If the cycle is too short to rise, `top` is negative, and the rate falls from the first step on, as in torch.
     return between(peak, end, (at - top) / (last - top));
   });
 }
@@ -142,7 +152,7 @@ function scheduled(operation: string, schedule: Schedule): Schedule {
   };
 }
 
-/** From `from` at share 0 to `to` at share 1. */
+/** Interpolates between `from` at share 0 and `to` at share 1. */
 function halfCosine(from: number, to: number, share: number): number {
   return to + ((from - to) / 2) * (1 + Math.cos(Math.PI * share));
 }

@@ -9,7 +9,7 @@ export interface SGDOptions {
   lr: number;
   momentum?: number;
   nesterov?: boolean;
-  /** An L2 term: weightDecay·p is added to the gradient. */
+  /** The factor of an L2 term: weightDecay·p is added to the gradient. */
   weightDecay?: number;
   dampening?: number;
 }
@@ -48,7 +48,7 @@ export class SGD extends Optimizer {
   get momentum(): number {
     return this.#momentum;
   }
-  /** For schedules that cycle it. It may vary between steps, but cannot switch between zero and non-zero. */
+  /** The momentum, which schedules may change between steps, but not between zero and non-zero. */
   set momentum(value: number) {
     expectShare("SGD", { momentum: value });
     if ((value === 0) !== (this.#momentum === 0)) {
@@ -66,7 +66,8 @@ export class SGD extends Optimizer {
 
   protected override update({ slots, grads, lr, weightDecay }: Update): void {
     const isFirst = (slot: Slot) => this.#momentum !== 0 && slot.buffers.momentum_buffer === undefined;
-    // A parameter that gets its first gradient later than others starts its own momentum at that step.
+    // The momentum of a parameter starts at the step in which it gets its first gradient, which may be later than for
+    // others.
     for (const isFirstStep of [false, true]) {
       const chosen = [...slots.keys()].filter((index) => isFirst(slots[index] as Slot) === isFirstStep);
       if (chosen.length > 0) this.#updateAlike({ slots, grads, lr, weightDecay }, chosen, isFirstStep);

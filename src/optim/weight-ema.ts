@@ -5,16 +5,16 @@ import { expectTensor } from "../tensor/internal.ts";
 import { expectShare } from "./parameter-groups.ts";
 
 export interface WeightEmaOptions {
-  /** The share of itself that the average keeps at a step; 0.9998. */
+  /** The weight of the previous average at each step (0.9998). */
   decay?: number;
-  /** Whether the decay rises to that value, so that short runs and first steps are not all initialisation. */
+  /** Whether the decay rises to `decay` gradually, so that the average forgets the initial weights quickly. */
   warmup?: boolean;
 }
 
 /**
- * A running average of a model's weights: `ema ← d·ema + (1 − d)·weight` after each step, for parameters and floating
- * buffers alike; counts (integers) are copied. d is `decay`, with warm-up `min(decay, 1 − (1 + step)^(−2/3))`. As timm's
- * `ModelEmaV3`.
+ * A running average of a model's weights: `ema ← d·ema + (1 − d)·weight` after each step, for parameters and
+ * floating-point buffers. Integer buffers, which are counts, are copied. d is `decay`, with warm-up `min(decay, 1 − (1
+ * + step)^(−2/3))`. The same as timm's `ModelEmaV3`.
  *
  * Polyak and Juditsky, Acceleration of stochastic approximation by averaging, 1992.
  */
@@ -23,7 +23,7 @@ export class WeightEma {
   readonly warmup: boolean;
   readonly #average: Map<string, Tensor>;
 
-  /** @param state a module's `stateDict()`; the average begins as a copy of it */
+  /** @param state a module's `stateDict()`, which is copied as the first average */
   constructor(state: ReadonlyMap<string, Tensor>, options: WeightEmaOptions = {}) {
     const { decay = 0.9998, warmup = false } = optionsOf("WeightEma", options, ["decay", "warmup"]);
     expectMap("WeightEma: state", state);
@@ -34,13 +34,13 @@ export class WeightEma {
     this.#average = noGrad(() => new Map(Array.from(state, ([name, tensor]) => [name, keep(tensor.detach().clone())])));
   }
 
-  /** The share that the average keeps at a step, counted from 0. */
+  /** The decay d at a step, counted from 0. */
   decayAt(step: number): number {
     expectNumber("WeightEma: step", step);
     return this.warmup ? Math.min(this.decay, 1 - (1 + step) ** (-2 / 3)) : this.decay;
   }
 
-  /** Takes in the weights after a step, counted from 0. */
+  /** Adds the weights after a step, counted from 0, to the average. */
   update(state: ReadonlyMap<string, Tensor>, step: number): void {
     const share = 1 - this.decayAt(step);
     noGrad(() => {
@@ -52,12 +52,12 @@ export class WeightEma {
     });
   }
 
-  /** The averages under the state's names: the tensors themselves, which the next update changes. */
+  /** The averages by the names of the state. The tensors are not copies, and the next update changes them. */
   state(): ReadonlyMap<string, Tensor> {
     return this.#average;
   }
 
-  /** Takes over averages that `state` gave. */
+  /** Copies averages that `state` returned into this object. */
   loadState(state: ReadonlyMap<string, Tensor>): void {
     const saved = new Map(Array.from(this.#average.keys(), (name) => [name, found(state, name, "loadState")]));
     noGrad(() => {
