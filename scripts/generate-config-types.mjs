@@ -33,9 +33,10 @@ function comment({ description = "", default: value }) {
  * @param {Field} field
  * @returns {string}
  */
-function typeOf({ type, enum: values, const: only, anyOf, items, prefixItems }) {
+function typeOf({ type, enum: values, const: only, anyOf, items, prefixItems, extension }) {
   if (values !== undefined) return values.map((value) => JSON.stringify(value)).join(" | ");
   if (only !== undefined) return JSON.stringify(only);
+  if (extension !== undefined) return `\`\${string}${extension}\``;
   if (anyOf !== undefined) return anyOf.map(typeOf).join(" | ");
   if (prefixItems !== undefined) return `[${prefixItems.map(typeOf).join(", ")}]`;
   if (type === "array" && items !== undefined) return `(${typeOf(items)})[]`;

@@ -1,4 +1,4 @@
-import { typesOf } from "../config/internal.ts";
+import { choicesOf, typesOf } from "../config/internal.ts";
 import { type Flag, inFlags } from "./flags.ts";
 import { wrap } from "./table.ts";
 
@@ -74,7 +74,9 @@ function signature({ name, kind, field }: Flag): string {
 }
 
 function placeholder(kind: Flag["kind"], field: Flag["field"]): string {
-  if (field.enum) return field.enum.join("|");
+  const file = (field.anyOf ?? []).flatMap(({ extension }) => (extension === undefined ? [] : [`path${extension}`]));
+  const choices = [...choicesOf(field), ...file];
+  if (choices.length > 0) return choices.join("|");
   if (kind === "number") return "n";
   if (kind === "repeat") return "option=value";
   return typesOf(field).includes("array") ? "list" : "text";

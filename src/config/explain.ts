@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { byValue, choiceOf, FEATURES, type Features, namesOf } from "./features.ts";
+import { byValue, FEATURES, type Features, namesOf } from "./features.ts";
 import { count, device, group, path, runDataFields } from "./fields.ts";
-import { modelNamesOf } from "./model-fields.ts";
+import { modelChoice } from "./model-fields.ts";
 import { figures } from "./normalization.ts";
 
 /** The defaults of a setting, such as "4 for SmoothGradCAM++, 25 for SmoothGrad". */
@@ -21,9 +21,11 @@ const subjectFieldsOf = <const M extends Features["models"]>(families: M) =>
       .describe(
         "with --weights: where the state dict is inside the checkpoint: its key, nested keys joined by dots, or the common prefix of its tensor names",
       ),
-    model: choiceOf(modelNamesOf(families))
+    model: modelChoice(families)
       .optional()
-      .describe("with --weights: architecture (default: recognised from the names and shapes of the weights)"),
+      .describe(
+        "explain this exported model (.pt2); with --weights: the architecture (default: recognised from the names and shapes of the weights)",
+      ),
     imageSize: count()
       .optional()
       .describe("with --weights: height and width of the model's input images (default: 224, or 28 for small stems)"),

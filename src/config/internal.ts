@@ -8,5 +8,5 @@ export { hint, nearestName } from "./nearest-name.ts";
 export { figuresOf, type NormalizationChoice, normalizationFault } from "./normalization.ts";
 export { numberIn } from "./number-text.ts";
 export { OWN_DATA, resultConfig } from "./outcome.ts";
-export { expectation, type FieldSchema, fieldsOf, parseConfig, typesOf } from "./parse.ts";
+export { choicesOf, expectation, type FieldSchema, fieldsOf, parseConfig, typesOf } from "./parse.ts";
 export { dataName, defaultLambda } from "./resolve.ts";

@@ -1,3 +1,5 @@
+import { z } from "zod";
+import { exportedPath } from "../models/exported/description.ts";
 import { choiceOf, type Features, optionFields } from "./features.ts";
 import { group, path } from "./fields.ts";
 
@@ -6,13 +8,19 @@ export function modelNamesOf<const M extends Features["models"]>(families: M): M
   return families.flatMap(({ models }) => models as readonly M[number]["models"][number][]);
 }
 
+/** A field whose value is the name of a model, or the path of an exported one. */
+export const modelChoice = <const M extends Features["models"]>(families: M) =>
+  z.union([choiceOf(modelNamesOf(families)), exportedPath()]);
+
 /** The fields of the model and its initial weights. */
 export const modelFieldsOf = <const M extends Features["models"]>(families: M) => {
   const names = modelNamesOf(families);
   return group("Model", {
-    model: choiceOf(names)
+    model: modelChoice(families)
       .default(names[0] as never)
-      .describe("architecture to train"),
+      .describe(
+        "architecture to train, or a model of your own: a .pt2 file (batch-cam export-recipe shows how to write it)",
+      ),
     ...optionFields(families),
     weights: path()
       .optional()

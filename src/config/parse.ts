@@ -9,6 +9,8 @@ export interface FieldSchema {
   anyOf?: FieldSchema[];
   const?: unknown;
   enum?: unknown[];
+  /** The ending of a file's name that the field takes. */
+  extension?: string;
   default?: unknown;
   description?: string;
   minimum?: number;
@@ -76,7 +78,7 @@ function describeIssue(issue: z.core.$ZodIssue, { fields, input, label }: IssueC
     issue.code === "custom" ||
     issue.code === "invalid_format" ||
     (issue.code === "too_small" && issue.origin === "string");
-  const choices = field.enum?.map(String) ?? [];
+  const choices = choicesOf(field).map(String);
   const near = typeof value === "string" && !choices.includes(value) ? hint(value, choices) : "";
   const misspelt = field.remark === undefined ? near : `: ${field.remark}`;
   const rule = written ? withLabels(issue.message, Object.keys(fields), label) : expectation(field);
@@ -108,6 +110,12 @@ export function typesOf(field: FieldSchema): string[] {
   return [...[type ?? []].flat(), ...anyOf.flatMap(typesOf)];
 }
 
+/** The values that a field accepts by name, also if it accepts others. */
+export const choicesOf = ({ enum: values = [], anyOf = [] }: FieldSchema): unknown[] => [
+  ...values,
+  ...anyOf.flatMap(choicesOf),
+];
+
 /** Describes the values that a field accepts, such as `a number, at least 0 and below 1`. */
 export function expectation(field: FieldSchema): string {
   objectOf("expectation: field", field);
@@ -117,6 +125,8 @@ export function expectation(field: FieldSchema): string {
     const choices = field.enum.map(describeValue);
     return choices.length === 1 ? `${choices[0]}` : `one of ${choices.join(", ")}`;
   }
+  if (field.extension !== undefined) return `a path that ends with ${field.extension}`;
+  if (field.anyOf?.some((one) => one.extension !== undefined)) return field.anyOf.map(expectation).join(", or ");
   const kind = typesOf(field).map((type) => KINDS[type] ?? type);
   const limits = [
     field.minimum !== undefined && field.minimum > -Number.MAX_SAFE_INTEGER && `at least ${field.minimum}`,

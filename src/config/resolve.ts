@@ -2,6 +2,7 @@ import { expectNumber, expectString, objectOf, optionsOf } from "../arguments.ts
 import { crc32 } from "../checksum.ts";
 import { DATASETS } from "../data/description.ts";
 import { DISTANCES } from "../losses/description.ts";
+import { exportedName, isExportedPath } from "../models/exported/description.ts";
 import { figuresOf } from "./normalization.ts";
 import { OWN_DATA } from "./outcome.ts";
 import { type ParseOptions, parseConfig } from "./parse.ts";
@@ -76,8 +77,12 @@ function defaultExperiment(config: Omit<TrainConfig, "experiment">): string {
   expectString("resolveTrainConfig: model", config.model);
   expectString("resolveTrainConfig: dataset", config.dataset);
   expectNumber("resolveTrainConfig: seed", config.seed);
-  return [config.model, dataName(config), objectiveName(config), `seed${config.seed}`].join("-");
+  return [modelLabel(config.model), dataName(config), objectiveName(config), `seed${config.seed}`].join("-");
 }
+
+/** A short name for the model: its own, or that of its file. */
+export const modelLabel = (model: string): string =>
+  isExportedPath(model) ? wordOf(exportedName(model)) || "pt2" : model;
 
 /** A short name for the images: the data set with its variant, or the user's folder or file. */
 export function dataName({

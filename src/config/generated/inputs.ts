@@ -1,8 +1,8 @@
 // Written by scripts/generate-config-types.mjs from the schemas of src/config. Do not edit.
 
 export type TrainConfigInput = {
-  /** architecture to train @default "simple-cnn" */
-  model?: "simple-cnn" | "resnet18" | "resnet34" | "convnextv2_atto" | "convnextv2_femto" | "convnextv2_pico" | "convnextv2_nano" | "convnextv2_tiny" | "convnextv2_base" | undefined;
+  /** architecture to train, or a model of your own: a .pt2 file (batch-cam export-recipe shows how to write it) @default "simple-cnn" */
+  model?: "simple-cnn" | "resnet18" | "resnet34" | "convnextv2_atto" | "convnextv2_femto" | "convnextv2_pico" | "convnextv2_nano" | "convnextv2_tiny" | "convnextv2_base" | `${string}.pt2` | undefined;
   /** simple-cnn: classifier after the last map: two linear layers (mlp), or global average pooling and one linear layer (gap) (default: mlp) */
   head?: "mlp" | "gap" | undefined;
   /** simple-cnn: normalisation after each convolution (default: none) */
