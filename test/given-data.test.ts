@@ -82,3 +82,47 @@ describe("images that a program passes without paths", () => {
     });
   });
 });
+
+describe("splits that a program gives", () => {
+  it("may be without test images, and name their validation images in full", async () => {
+    const events: TrainEvent[] = [];
+    const { test, interrupted, endedBy, best } = await train(
+      { ...SMALL, experiment: "untested" },
+      { data: { train: TRAIN, validation: VAL }, onEvent: (event) => void events.push(event) },
+    );
+    expect({ test, interrupted, endedBy }).toEqual({ test: null, interrupted: false, endedBy: "epochs" });
+    expect(best).toContain("best.safetensors");
+    expect(events.find(({ type }) => type === "start")).toMatchObject({ valImages: 20, testImages: 0 });
+    expect((await recordOf("untested")).splits.test).toBeUndefined();
+    await expect(evaluate(join(output, "untested"), { data: { train: TRAIN, validation: VAL } })).rejects.toMatchObject(
+      { code: "E_DATA", message: expect.stringMatching(/gave it no test images: give them now/) },
+    );
+    const later = { train: TRAIN, validation: VAL, test: TEST };
+    expect((await evaluate(join(output, "untested"), { data: later, acceptNewData: true })).test.images).toBe(20);
+  });
+
+  it("are normalised as the training images are, or as the config says", async () => {
+    const other = { ...TEST, normalization: { mean: [0.1], std: [3] } };
+    const same = await run({ experiment: "normalised" }, { train: TRAIN, val: VAL, test: TEST });
+    const given = await run({ experiment: "by-train" }, { train: TRAIN, val: VAL, test: other });
+    expect(given.result.test).toEqual(same.result.test);
+    await run({ experiment: "by-config", mean: [0.25], std: [0.5] }, { train: TRAIN, val: VAL, test: TEST });
+    expect((await recordOf("by-config")).normalization).toEqual({ mean: [0.25], std: [0.5] });
+  });
+
+  const wide = { ...VAL, classNames: ["a", "b", "c"], numClasses: 3 };
+  it.each<[string, unknown, string, RegExp]>([
+    ["nothing", null, "E_ARGUMENT", /data must be an object|data/],
+    ["no training images", { val: VAL, test: TEST }, "E_ARGUMENT", /data: train/],
+    ["an unknown split", { train: TRAIN, tests: TEST }, "E_ARGUMENT", /unknown option tests.*test/],
+    ["validation images twice", { train: TRAIN, val: VAL, validation: VAL }, "E_ARGUMENT", /val is another name/],
+    ["other classes", { train: TRAIN, val: wide, test: TEST }, "E_ARGUMENT", /val has images .* 3 classes .*and train/],
+    ["a split without images", { train: TRAIN, val: rowsOf(VAL, 0, 0), test: TEST }, "E_DATA", /val has no images/],
+    ["images in place of a split", { train: TRAIN.images }, "E_ARGUMENT", /data: train/],
+  ])("are refused with %s", async (_, data, code, message) => {
+    await expect(run({ experiment: "bad" }, data as never)).rejects.toMatchObject({
+      code,
+      message: expect.stringMatching(message),
+    });
+  });
+});

@@ -1,4 +1,4 @@
-export type { GivenSplits } from "./data/configured-data.ts";
+export type { GivenSplits } from "./data/given-splits.ts";
 export {
   type FindLearningRateOptions,
   type FoundRate,

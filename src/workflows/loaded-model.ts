@@ -3,7 +3,7 @@ import { expectInteger, expectPath, optionsOf } from "../arguments.ts";
 import type { TrainConfig } from "../config/index.ts";
 import { type NormalizationChoice, normalizationFault } from "../config/internal.ts";
 import { counted } from "../counted.ts";
-import { prototypes as classPrototypes, type Normalization } from "../data/index.ts";
+import { prototypes as classPrototypes, type Normalization, type Split } from "../data/index.ts";
 import { NO_NORMALIZATION, normalizationForChannels } from "../data/splits/split.ts";
 import { BatchCamError } from "../errors.ts";
 import { loadSafetensors } from "../io/index.ts";
@@ -16,7 +16,7 @@ import {
   type ModelOptions,
 } from "../models/index.ts";
 import type { Tensor } from "../tensor/index.ts";
-import type { GivenSplits } from "../train/data/configured-data.ts";
+import type { GivenSplits } from "../train/data/given-splits.ts";
 import { comparePrototypes, type KnownData, loadKnownData } from "../train/data/known-data.ts";
 import { broughtNormalization, chosenNormalization, normalizationNote } from "../train/data/normalization.ts";
 import { prototypeOptions } from "../train/loop/guided-prototypes.ts";
@@ -47,7 +47,8 @@ export interface LoadedModel {
 /** A run's model with the run's own data, settings and prototypes. */
 export interface LoadedRun extends LoadedModel, ModelInPrecision {
   readonly config: TrainConfig;
-  readonly data: KnownData;
+  /** `test` is the test split or, if the run was opened so, the validation split of a run without test images. */
+  readonly data: KnownData & { readonly test: Split };
   /** (C, H, W) */
   readonly prototypes: Tensor;
 }
@@ -75,7 +76,7 @@ export interface RunDataOptions {
 export async function openRun(
   runOrCheckpoint: string,
   operation: string,
-  options: RunDataOptions = {},
+  options: RunDataOptions & { withoutTest?: "refuse" | "validation" } = {},
 ): Promise<LoadedRun> {
   const files = await runFiles(runOrCheckpoint, operation);
   const { run, checkpoint, runData } = files;
@@ -87,8 +88,9 @@ export async function openRun(
   };
   try {
     const known = { operation, runDirectory: run, accept };
-    const data = await loadKnownData(files.config, { ...known, runData, dataDir, given });
-    dispose.push(() => data.dispose());
+    const found = await loadKnownData(files.config, { ...known, runData, dataDir, given });
+    dispose.push(() => found.dispose());
+    const data = { ...found, test: testOf(found, known, options.withoutTest) };
     const { config } = data;
     if (data.differences.length > 0) for (const message of data.warnings) onWarning(message);
     if (runData === null) for (const message of await oldRunWarnings(data, known)) onWarning(message);
@@ -103,6 +105,20 @@ export async function openRun(
     disposeEach();
     throw error;
   }
+}
+
+/** The images that a run is judged on. */
+function testOf(
+  { test, val }: KnownData,
+  { operation, runDirectory }: { operation: string; runDirectory: string },
+  withoutTest: "refuse" | "validation" = "refuse",
+): Split {
+  if (test !== null) return test;
+  if (withoutTest === "validation") return val;
+  throw new BatchCamError(
+    "E_DATA",
+    `${operation}: the program that trained the run ${runDirectory} gave it no test images: give them now, { data: { train, validation, test }, acceptNewData: true }`,
+  );
 }
 
 /** Compares a run that kept no record of its data by what it has. */

@@ -6,11 +6,11 @@ import { selectImages } from "../splits/validation-split.ts";
 import { imageHashes } from "./content-hashes.ts";
 import { type DataRecord, earlierSplits, type LeftOutImage, SPLIT_RANK } from "./data-record.ts";
 
-type Splits = Partial<Record<SplitName, Split>> & { train: Split; test: Split };
+type Splits = Partial<Record<SplitName, Split>> & { train: Split };
 
 /** Splits that were adapted to a run, and the images that were left out for that. */
-export interface AdaptedSplits {
-  splits: Splits;
+export interface AdaptedSplits<S extends Splits = Splits> {
+  splits: S;
   warnings: string[];
   leftOut: LeftOutImage[];
 }
@@ -32,7 +32,11 @@ export interface AdaptOptions {
  *
  * @throws E_DATA for images of another size, and for a split that would become empty
  */
-export function underClassesOf(run: DataRecord, splits: Splits, { what, trains = false }: AdaptOptions): AdaptedSplits {
+export function underClassesOf<S extends Splits>(
+  run: DataRecord,
+  splits: S,
+  { what, trains = false }: AdaptOptions,
+): AdaptedSplits<S> {
   const { images } = splits.train;
   const [, channels, ...size] = images.sizes;
   const fault = (problem: string) => new BatchCamError("E_DATA", `${what}: ${problem}`);
@@ -53,7 +57,7 @@ export function underClassesOf(run: DataRecord, splits: Splits, { what, trains =
   const leftOut = listed.flatMap(({ path, className, hash }, i) =>
     fates[i] === "unknown" || fates[i] === "seen" ? [{ path, className, hash }] : [],
   );
-  return { splits: Object.fromEntries(adapted) as Splits, warnings: [...warnings, ...redrawn(run, listed)], leftOut };
+  return { splits: Object.fromEntries(adapted) as S, warnings: [...warnings, ...redrawn(run, listed)], leftOut };
 }
 
 interface ListedImage {

@@ -46,7 +46,7 @@ export function expectSplit(operation: string, split: Split): void {
   );
   const { C = 0 } = expectShapes(operation, { "split.images": [images, "N C H W"], "split.labels": [labels, "N"] });
   expectClassCount(operation, numClasses);
-  expectNormalization(operation, normalization, C);
+  expectNormalization(`${operation}: split.normalization`, normalization, C);
   for (const [name, list] of Object.entries({ paths, hashes, maskHashes }))
     if (list !== undefined && (!Array.isArray(list) || list.length !== labels.numel))
       throw wrongArgument(`${operation}: split.${name}`, `one for each of ${counted(labels.numel, "image")}`, list);
@@ -66,13 +66,13 @@ export function disposeSplit(split: Split): void {
  * Throws unless the mean and the standard deviation are lists of one number for all channels or one for each, all
  * finite, and no standard deviation is zero.
  */
-function expectNormalization(operation: string, normalization: Normalization, channels: number): void {
-  const { mean, std } = objectOf(`${operation}: split.normalization`, normalization);
+export function expectNormalization(place: string, normalization: Normalization, channels: number): void {
+  const { mean, std } = objectOf(place, normalization);
   for (const [name, figures] of Object.entries({ mean, std })) {
     const fits = Array.isArray(figures) && [1, channels].includes(figures.length) && figures.every(Number.isFinite);
     if (fits && (name === "mean" || figures.every((figure) => figure !== 0))) continue;
     const rule = name === "std" ? "finite numbers other than 0" : "finite numbers";
-    throw wrongArgument(`${operation}: split.normalization.${name}`, `a list of 1 or ${channels} ${rule}`, figures);
+    throw wrongArgument(`${place}.${name}`, `a list of 1 or ${channels} ${rule}`, figures);
   }
 }
 

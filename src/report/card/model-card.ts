@@ -209,7 +209,7 @@ function usage({ result, start, runWord }: CardInput): string {
 function limits({ start: { config, testImages } }: CardInput): string {
   const guided = config.lambdaPrototype + config.lambdaBatch > 0;
   const points = [
-    `One run with seed ${config.seed}: other seeds give other numbers, by some tenths of a point of accuracy or more. One test image is ${Number((100 / testImages).toPrecision(2))} points.`,
+    `One run with seed ${config.seed}: other seeds give other numbers, by some tenths of a point of accuracy or more.${testImages === 0 ? " It was not tested." : ` One test image is ${Number((100 / testImages).toPrecision(2))} points.`}`,
     ...(guided
       ? [
           "Maps that are close to prototypes are what training asked for. They are no proof that the model decides by the object: compare it with a run with `--prototypes shuffled`.",

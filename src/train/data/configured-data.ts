@@ -1,9 +1,8 @@
-import { optionsOf } from "../../arguments.ts";
 import type { TrainConfig } from "../../config/index.ts";
 import type { dataFields } from "../../config/internal.ts";
 import { DATASET_OPTIONS, OWN_DATA, usesOption } from "../../config/internal.ts";
 import { counted, wordFor } from "../../counted.ts";
-import { type DatasetOptions, loadDataset, type Split, splitValidation } from "../../data/index.ts";
+import { type Dataset, type DatasetOptions, loadDataset, type Split, splitValidation } from "../../data/index.ts";
 import { imageHashes } from "../../data/record/content-hashes.ts";
 import { leftOutDifferences } from "../../data/record/data-differences.ts";
 import { type DataRecord, earlierSplits, listedIn, recordOf } from "../../data/record/data-record.ts";
@@ -12,17 +11,18 @@ import { identicalImages, identicalWarnings } from "../../data/record/identical-
 import { inRecordedOrder, underClassesOf } from "../../data/record/known-classes.ts";
 import { coverageWarnings, thinWarnings } from "../../data/splits/class-coverage.ts";
 import { steadyFraction } from "../../data/splits/held-out.ts";
-import { expectSplit } from "../../data/splits/split.ts";
 import { drawValidation } from "../../data/splits/validation-split.ts";
 import { BatchCamError } from "../../errors.ts";
-import { normalizedDataset } from "./normalization.ts";
-import { limited, limitWarnings, OwnedSplits, overfitted, type Parts } from "./owned-splits.ts";
+import { type GivenSplits, givenParts } from "./given-splits.ts";
+import { normalizedSplits } from "./normalization.ts";
+import { limited, limitWarnings, OwnedSplits, overfitted, type Parts, type WithValidation } from "./owned-splits.ts";
 
 /** The images that a config names, in its splits. */
 export interface ConfiguredData {
   train: Split;
   val: Split;
-  test: Split;
+  /** Null if a program gave none. */
+  test: Split | null;
   /** Where the data set has less than was asked for. */
   warnings: string[];
   /** The record of these images that a run keeps, made before their number is limited. */
@@ -30,14 +30,6 @@ export interface ConfiguredData {
   /** Folder that the images' paths are relative to; null if the images are not files. */
   root: string | null;
   dispose: () => void;
-}
-
-/** Splits that a program passes in place of a data set's. The program still owns them and frees them. */
-export interface GivenSplits {
-  train: Split;
-  /** Without it, validation images are held out of `train`. */
-  val?: Split;
-  test: Split;
 }
 
 export interface LoadDataOptions {
@@ -55,7 +47,7 @@ export interface LoadDataOptions {
 
 export async function loadData(config: TrainConfig, options: LoadDataOptions = {}): Promise<ConfiguredData> {
   const { run, adapt = false, trains = false, given } = options;
-  const owned = new OwnedSplits(given);
+  const owned = new OwnedSplits(Object.values(given ?? {}));
   try {
     const { digest = null, warnings, parts: found } = await partsOf(config, options);
     owned.add(found);
@@ -78,12 +70,13 @@ export async function loadData(config: TrainConfig, options: LoadDataOptions = {
     const isNew = run !== undefined && (run.leftOut === undefined || leftOutDifferences(run, record).length > 0);
     const whole = { ...ordered, ...(config.overfitBatches === undefined ? {} : overfitted(ordered.train, config)) };
     owned.add(whole);
-    const final = limited(whole as Required<Parts>, config);
+    const final = limited(whole as WithValidation, config);
     const faults = faultWarnings(ordered, { config, given, found });
-    const limits = limitWarnings(config, { found, whole: whole as Required<Parts> });
+    const limits = limitWarnings(config, { found, whole: whole as WithValidation });
     owned.keep(final);
     return {
       ...final,
+      test: final.test ?? null,
       warnings: [...warnings, ...(isNew ? left : []), ...faults, ...limits],
       record,
       root: given !== undefined || config.dataDir === undefined ? null : rootOf(config.dataset, config.dataDir),
@@ -100,35 +93,18 @@ async function partsOf(
   config: TrainConfig,
   { given, run, adapt = false, draw, signal }: LoadDataOptions,
 ): Promise<{ parts: Parts; warnings: readonly string[]; digest?: string | undefined }> {
-  if (given !== undefined) return { parts: checkedSplits(given), warnings: [] };
+  if (given !== undefined) return { parts: givenParts(given, config), warnings: [] };
   const loaded = await loadDataset(config.dataset, {
     ...datasetOptions(config),
     ...{ draw, earlier: run && earlierSplits(run, { byContent: adapt }) },
     ...(signal ? { signal } : {}),
   });
-  const dataset = normalizedDataset(loaded, config);
-  const { warnings = [], digest } = dataset;
-  const parts = splitsOf(dataset);
+  const { warnings = [], digest } = loaded;
+  const parts = normalizedSplits(splitsOf(loaded), config);
   return { parts: draw === "order" ? withoutPaths(parts) : parts, warnings, digest };
 }
 
-const splitsOf = ({ train, val, test }: GivenSplits): Parts => ({ train, ...(val === undefined ? {} : { val }), test });
-
-/** The splits that a program passes, under their own names. Fails if they do not belong together. */
-function checkedSplits(given: GivenSplits): Parts {
-  const { train, val, test } = optionsOf("data", given, ["train", "val", "test"]);
-  const parts = splitsOf({ train, ...(val === undefined ? {} : { val }), test });
-  const about = ({ images, classNames, numClasses }: Split) => {
-    const [, ...size] = images.sizes;
-    return `images of ${size.join("x")} in ${counted(numClasses, "class")} (${[...classNames].join(", ")})`;
-  };
-  for (const [name, split] of Object.entries(parts)) {
-    expectSplit(`data: ${name}`, split);
-    if (about(split) === about(train)) continue;
-    throw new BatchCamError("E_ARGUMENT", `data: ${name} has ${about(split)}, and train ${about(train)}`);
-  }
-  return Object.fromEntries(Object.entries(parts).map(([name, split]) => [name, { ...split, name }])) as Parts;
-}
+const splitsOf = ({ train, val, test }: Dataset): Parts => ({ train, ...(val === undefined ? {} : { val }), test });
 
 /** Warnings about a run's images: classes with few images, and images with the same content. */
 function faultWarnings(
@@ -137,7 +113,7 @@ function faultWarnings(
 ): string[] {
   // The built-in data sets never change, and their classes are of about the same size.
   if (given === undefined && !OWN_DATA.has(config.dataset)) return [];
-  const splits = [train, ...(val === undefined ? [] : [val]), test];
+  const splits = [train, val, test].filter((split) => split !== undefined);
   const what = given === undefined ? (config.dataDir ?? config.dataset) : "data";
   const identical = identicalWarnings(identicalImages(splits), what);
   if (config.fastDevRun || config.overfitBatches !== undefined) return identical;

@@ -9,7 +9,8 @@ import { loadSafetensors } from "../../io/index.ts";
 import { readRegularText } from "../../regular-file.ts";
 import { type Tensor, tidy } from "../../tensor/index.ts";
 import { disposeAll } from "../run/checkpoint.ts";
-import { type ConfiguredData, type GivenSplits, loadData } from "./configured-data.ts";
+import { type ConfiguredData, loadData } from "./configured-data.ts";
+import type { GivenSplits } from "./given-splits.ts";
 import { findData, type RunData } from "./run-data.ts";
 
 export interface KnownDataOptions {

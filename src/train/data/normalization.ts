@@ -1,13 +1,13 @@
 import { existsSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import type { TrainConfig } from "../../config/index.ts";
 import { figuresOf, type NormalizationChoice } from "../../config/internal.ts";
 import { counted, wordFor } from "../../counted.ts";
-import type { Dataset, Normalization, Split } from "../../data/index.ts";
+import type { Normalization } from "../../data/index.ts";
 import { IMAGENET_NORMALIZATION, NO_NORMALIZATION, normalizationForChannels } from "../../data/splits/split.ts";
 import { BatchCamError } from "../../errors.ts";
 import { readRegularText } from "../../regular-file.ts";
 import type { Tensor } from "../../tensor/index.ts";
+import type { Parts } from "./owned-splits.ts";
 
 /** The figures that a choice names; null for those of the training images, the default. */
 export function chosenNormalization({ normalization, mean, std }: NormalizationChoice): Normalization | null {
@@ -17,11 +17,11 @@ export function chosenNormalization({ normalization, mean, std }: NormalizationC
   return normalization === "none" ? NO_NORMALIZATION : null;
 }
 
-/** A data set with the normalisation that a config chooses, over the same tensors. */
-export function normalizedDataset(dataset: Dataset, config: TrainConfig): Dataset {
+/** Splits with the normalisation that a config chooses, over the same tensors; the splits themselves if it chooses none. */
+export function normalizedSplits(splits: Parts, config: NormalizationChoice): Parts {
   const chosen = chosenNormalization(config);
-  if (chosen === null) return dataset;
-  const [, channels = 1] = dataset.train.images.sizes;
+  if (chosen === null) return splits;
+  const [, channels = 1] = splits.train.images.sizes;
   const normalization = normalizationForChannels(chosen, channels);
   if (normalization === null)
     throw new BatchCamError(
@@ -29,9 +29,8 @@ export function normalizedDataset(dataset: Dataset, config: TrainConfig): Datase
       `mean: ${counted(chosen.mean.length, "number")} ${wordFor(chosen.mean.length, "was", "were")} given for images of ${counted(channels, "channel")}: give one for each`,
       { options: ["mean"] },
     );
-  const apply = (split: Split): Split => ({ ...split, normalization });
-  const val = dataset.val === undefined ? {} : { val: apply(dataset.val) };
-  return { ...dataset, normalization, train: apply(dataset.train), test: apply(dataset.test), ...val };
+  const entries = Object.entries(splits).map(([name, split]) => [name, { ...split, normalization }]);
+  return Object.fromEntries(entries) as Parts;
 }
 
 /** A normalisation that comes with weights, and its source. */

@@ -10,17 +10,17 @@ export const limitTest = (test: Split, config: Pick<TrainConfig, "limitTest">): 
   limit(test, config.limitTest, 0);
 
 /** Splits, limited to the numbers of images that a config allows. */
-export function limited({ train, val, test }: Required<Parts>, config: TrainConfig): Required<Parts> {
+export function limited({ train, val, test }: WithValidation, config: TrainConfig): WithValidation {
   return {
     train: limit(train, config.limitTrain, config.seed),
     val: limit(val, config.limitVal, config.seed),
-    test: limitTest(test, config),
+    ...(test === undefined ? {} : { test: limitTest(test, config) }),
   };
 }
 
 export function limitWarnings(
   config: TrainConfig,
-  { found, whole }: { found: Parts; whole: Required<Parts> },
+  { found, whole }: { found: Parts; whole: WithValidation },
 ): string[] {
   const unused = found.val !== undefined && config.valImages !== undefined;
   const own = unused ? ["valImages is not used: the data set has a validation split of its own"] : [];
@@ -29,7 +29,7 @@ export function limitWarnings(
     ...own,
     ...tooFew("limitTrain", config.limitTrain, whole.train),
     ...tooFew("limitVal", config.limitVal, whole.val),
-    ...tooFew("limitTest", config.limitTest, whole.test),
+    ...(whole.test === undefined ? [] : tooFew("limitTest", config.limitTest, whole.test)),
   ];
 }
 
@@ -61,8 +61,11 @@ function choice({ labels, paths }: Split, count: number, seed: number): Int32Arr
   return indices;
 }
 
-/** The splits of a data set; one that the files do not name is absent. */
-export type Parts = Partial<Record<SplitName, Split>> & { train: Split; test: Split };
+/** The splits of a data set, or of a program; one that the files do not name, or that was not given, is absent. */
+export type Parts = Partial<Record<SplitName, Split>> & { train: Split };
+
+/** Splits of which the validation split is known. */
+export type WithValidation = Parts & { val: Split };
 
 /** The tensors of splits. Many splits share theirs. */
 export class OwnedSplits {
@@ -70,18 +73,18 @@ export class OwnedSplits {
   #own = new Set<Tensor>();
 
   /** @param others splits that belong to the caller, which are never freed */
-  constructor(others: Partial<Parts> = {}) {
+  constructor(others: readonly (Split | undefined)[] = []) {
     this.#others = new Set(tensorsOf(others));
   }
 
   add(parts: Parts): void {
-    for (const tensor of tensorsOf(parts)) if (!this.#others.has(tensor)) this.#own.add(tensor);
+    for (const tensor of tensorsOf(Object.values(parts))) if (!this.#others.has(tensor)) this.#own.add(tensor);
   }
 
   /** Frees every tensor that these splits do not use. */
   keep(parts: Parts): void {
     this.add(parts);
-    const kept = new Set(tensorsOf(parts));
+    const kept = new Set(tensorsOf(Object.values(parts)));
     for (const tensor of this.#own) if (!kept.has(tensor)) tensor.dispose();
     this.#own = new Set([...this.#own].filter((tensor) => kept.has(tensor)));
   }
@@ -92,9 +95,6 @@ export class OwnedSplits {
   }
 }
 
-const tensorsOf = (parts: Partial<Parts>): Tensor[] =>
-  Object.values(parts).flatMap(({ images, labels, masks }) => [
-    images,
-    labels,
-    ...(masks === undefined ? [] : [masks]),
-  ]);
+/** What is no split, because a program gave something else, has no tensors here and is refused later. */
+const tensorsOf = (splits: readonly (Split | undefined)[]): Tensor[] =>
+  splits.flatMap((split) => [split?.images, split?.labels, split?.masks].filter((tensor) => tensor !== undefined));

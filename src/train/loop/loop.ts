@@ -3,7 +3,7 @@ import { expectFunction, expectSignal, optionsOf } from "../../arguments.ts";
 import type { TrainConfigInput } from "../../config/index.ts";
 import { loadSafetensors } from "../../io/index.ts";
 import { getNumThreads } from "../../tensor/index.ts";
-import type { GivenSplits } from "../data/configured-data.ts";
+import type { GivenSplits } from "../data/given-splits.ts";
 import {
   bestCheckpoint,
   disposeAll,
@@ -228,14 +228,16 @@ async function checkpoint(session: Session): Promise<void> {
 async function finish(session: Session, cut: boolean, signal: AbortSignal | undefined): Promise<TrainResult> {
   const { progress, run } = session;
   const best = progress.bestEpoch === 0 ? null : bestCheckpoint(run.directory);
-  const test = cut ? null : await unlessAborted(signal, () => testBest(session, best, signal));
+  const tested = cut
+    ? null
+    : await unlessAborted(signal, async () => ({ test: await testBest(session, best, signal) }));
   return {
     runDirectory: run.directory,
-    interrupted: test === null,
-    endedBy: (test === null ? null : endOf(session)) ?? "signal",
+    interrupted: tested === null,
+    endedBy: (tested === null ? null : endOf(session)) ?? "signal",
     step: progress.step,
     history: progress.history,
-    test,
+    test: tested?.test ?? null,
     bestEpoch: progress.bestEpoch,
     ...(progress.rejudged === undefined ? {} : { rejudged: progress.rejudged }),
     checkpoint: lastCheckpoint(run.directory),
@@ -244,14 +246,20 @@ async function finish(session: Session, cut: boolean, signal: AbortSignal | unde
   };
 }
 
-async function testBest(session: Session, best: string | null, signal: AbortSignal | undefined): Promise<SplitRecord> {
+/** Loads the best epoch's weights into the model, and tests them; null if there are no test images. */
+async function testBest(
+  session: Session,
+  best: string | null,
+  signal: AbortSignal | undefined,
+): Promise<SplitRecord | null> {
   const { model } = session.network;
+  const { test } = session.splits;
   if (best !== null) {
     const weights = await loadSafetensors(best);
     loadCheckpointed(model, weights, best);
     disposeAll(weights);
   }
-  return evaluateSplit(model, session.splits.test, validationOptions(session, signal));
+  return test === null ? null : evaluateSplit(model, test, validationOptions(session, signal));
 }
 
 /**
@@ -279,7 +287,7 @@ function announce(session: Session): void {
     epochs: config.epochs,
     trainImages: train.labels.numel,
     valImages: val.labels.numel,
-    testImages: test.labels.numel,
+    testImages: test?.labels.numel ?? 0,
     threads: getNumThreads(),
     classNames: train.classNames,
     ...(maps.prototypeShape === null ? {} : { prototypeShape: maps.prototypeShape }),

@@ -212,7 +212,7 @@ export interface JudgedRun {
   /** Steps since the run began. */
   step: number;
   history: EpochRecord[];
-  /** The best epoch's model on the test split; null when the run was interrupted. */
+  /** The best epoch's model on the test split; null if the run was interrupted or was given no test images. */
   test: SplitRecord | null;
   bestEpoch: number;
   /** The last time that the best epoch was validated again; absent if it never was. */

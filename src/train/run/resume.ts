@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { describeResumedRun } from "../../config/index.ts";
 import { setRngState, type Tensor } from "../../tensor/index.ts";
-import type { GivenSplits } from "../data/configured-data.ts";
+import type { GivenSplits } from "../data/given-splits.ts";
 import { type RunPlan, writeRunData } from "../data/run-data.ts";
 import { rejudge } from "../loop/rejudge.ts";
 import {

@@ -16,7 +16,8 @@ import type { OpenRun } from "./run-directory.ts";
 export interface RunSplits {
   readonly train: Split;
   readonly val: Split;
-  readonly test: Split;
+  /** Null if a program gave none. */
+  readonly test: Split | null;
 }
 
 /** The network of a run, and how it computes. */
