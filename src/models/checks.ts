@@ -5,7 +5,7 @@ import { BatchCamError } from "../errors.ts";
 import type { Tensor } from "../tensor/index.ts";
 import { expectImages } from "../tensor/internal.ts";
 
-/** Fails with E_CONFIG unless every value is an integer of at least 1. */
+/** Throws E_CONFIG unless every value is an integer of at least 1. */
 export function expectSizes(model: string, sizes: Record<string, number>): void {
   for (const [option, value] of Object.entries(sizes)) {
     if (isSize(value)) continue;
@@ -13,7 +13,7 @@ export function expectSizes(model: string, sizes: Record<string, number>): void 
   }
 }
 
-/** Fails with E_CONFIG unless every value is a list of `length` integers of at least 1. */
+/** Throws E_CONFIG unless every value is a list of `length` integers of at least 1. */
 export function expectSizeLists(model: string, length: number, lists: Record<string, readonly number[]>): void {
   for (const [option, list] of Object.entries(lists)) {
     if (Array.isArray(list) && list.length === length && list.every(isSize)) continue;
@@ -26,7 +26,7 @@ export function expectSizeLists(model: string, length: number, lists: Record<str
 
 const isSize = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 1;
 
-/** Fails with E_CONFIG unless the value is one of the choices. */
+/** Throws E_CONFIG unless the value is one of the choices. */
 export function expectOneOf<T extends string | number | boolean>(
   model: string,
   option: string,
@@ -37,7 +37,7 @@ export function expectOneOf<T extends string | number | boolean>(
   throw new BatchCamError("E_CONFIG", `${model}: ${option} must be ${known}, got ${describeValue(value)}`);
 }
 
-/** Options as they are; fails with E_CONFIG for one that the model does not have. An option that is undefined counts as left out. */
+/** Returns the options. Throws E_CONFIG for an option that the model does not have, unless its value is undefined. */
 export function knownOptions<T extends object>(model: string, options: T, known: readonly string[]): T {
   const wrong = Object.entries(optionsOf(model, options)).find(
     ([option, value]) => value !== undefined && !known.includes(option),
@@ -51,7 +51,7 @@ export function knownOptions<T extends object>(model: string, options: T, known:
   return options;
 }
 
-/** Fails with E_SHAPE unless x is (N, channels, H, W) with sides that leave a map of at least one cell. */
+/** Throws E_SHAPE unless x is (N, channels, H, W) and large enough for a last map of at least one pixel. */
 export function expectInput(
   model: string,
   x: Tensor,
@@ -66,7 +66,7 @@ export function expectInput(
   );
 }
 
-/** A share of what is dropped. */
+/** Throws E_CONFIG unless a drop rate is at least 0 and below 1. */
 export function expectRate(model: string, option: string, rate: number): void {
   if (typeof rate === "number" && rate >= 0 && rate < 1) return;
   throw new BatchCamError("E_CONFIG", `${model}: ${option} must lie in [0, 1), got ${describeValue(rate)}`);

@@ -4,9 +4,10 @@ import { noGrad, Tensor, tidy, zeros } from "../tensor/index.ts";
 import { expectModel, type Model } from "./model.ts";
 
 /**
- * Multiply-adds of one forward pass for one image (channels, height, width): of every layer with a weight of two or more
- * dimensions (convolutions and linear layers) its numbers times the places at which it is applied. Norms, activations and
- * sums count for nothing, as in the figures of papers and of torchvision.
+ * Number of multiply-adds of one forward pass for one image (channels, height, width). It is the sum over all layers
+ * whose weight has two or more dimensions (convolutions and linear layers) of the number of weights times the number of
+ * positions at which they are applied. Norms, activations and sums are not counted, as in papers and in torchvision's
+ * figures.
  *
  * @throws E_SHAPE for images that the model cannot take
  */

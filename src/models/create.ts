@@ -7,9 +7,10 @@ import type { ModelFamily } from "./family.ts";
 import type { Model } from "./model.ts";
 
 /**
- * A new model by name, initialised by the engine's generator: seed it with `manualSeed`.
+ * Makes a new model by name. Its initial weights are drawn from the engine's random generator, which `manualSeed`
+ * seeds.
  *
- * @throws E_CONFIG for an unknown name or option, with the nearest, or for values that leave no map
+ * @throws E_CONFIG for an unknown name or option, with the nearest known one, or for values that do not give a map
  */
 export function createModel(name: ModelName | (string & {}), options: ModelOptions = {}): Model {
   return createModelOf(FAMILIES, name, options);

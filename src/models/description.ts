@@ -3,7 +3,7 @@ import type { FamilyDescription } from "./family-description.ts";
 import { resnetDescription } from "./resnet/description.ts";
 import { simpleCnnDescription } from "./simple-cnn/description.ts";
 
-/** Every model family, in the order of help and tables. A new one is a line here and a line in `families.ts`. */
+/** Every model family, in the order of help and tables. A new family needs a line here and a line in `families.ts`. */
 export const MODEL_FAMILIES = [
   simpleCnnDescription,
   resnetDescription,

@@ -3,26 +3,26 @@ import type { ModelFamily } from "./family.ts";
 import { resnet } from "./resnet/family.ts";
 import { simpleCnn } from "./simple-cnn/family.ts";
 
-/** Every model family, in the order of `MODEL_FAMILIES`. A new one is a line here and a line in `description.ts`. */
+/** Every model family, in the order of `MODEL_FAMILIES`. A new family needs a line here and a line in `description.ts`. */
 const FAMILY_LIST = [simpleCnn, resnet, convNextV2] as const;
 
 export const FAMILIES: readonly ModelFamily[] = FAMILY_LIST as readonly ModelFamily[];
 
 type OptionsOf<Family> = Family extends ModelFamily<infer Options> ? Options : never;
-/** `A | B` to `A & B`. */
+/** Converts the type `A | B` to `A & B`. */
 type Together<Union> = (Union extends unknown ? (one: Union) => void : never) extends (all: infer All) => void
   ? All
   : never;
 
-/** Options of a model. One that its family lacks is refused. */
+/** The options of a model. An option that its family does not have is refused. */
 export type ModelOptions = Together<OptionsOf<(typeof FAMILY_LIST)[number]>>;
 
-/** The family of a model's name; undefined for an unknown name. */
+/** The family that has a model of this name; undefined for an unknown name. */
 export function familyOf(name: string, families: readonly ModelFamily[] = FAMILIES): ModelFamily | undefined {
   return families.find(({ models }) => models.includes(name));
 }
 
-/** The options that a model needs for images whose smaller side is `side`; `given` are the options that the user chose. */
+/** The options that a model needs for images whose smaller side is `side`. `given` are the options that the user chose. */
 export function optionsForImages(
   name: string,
   side: number,
@@ -39,5 +39,5 @@ export function optionsForImages(
   };
 }
 
-/** Below this many pixels, the stems made for 224x224 leave no usable map. */
+/** For images of fewer pixels, the stems made for 224x224 give maps that are too small to use. */
 const SMALL_SIDE = 64;

@@ -6,21 +6,21 @@ import type { z } from "zod";
  * `family.ts`.
  */
 export interface FamilyDescription {
-  /** The family, as help texts call it. */
+  /** The name of the family in help texts. */
   readonly name: string;
-  /** Names of its models, smallest first. */
+  /** The names of its models, smallest first. */
   readonly models: readonly string[];
   /** A description in a few words. */
   readonly summary: string;
-  /** Where it was published. */
+  /** The publication that the family comes from. */
   readonly source: string;
-  /** The library whose names and shapes its state dict has; null if they are its own. */
+  /** The library whose names and shapes its state dict has; null if no library has the model. */
   readonly namesOf: string | null;
-  /** Train options of the family alone, by key. Two families with an option of one name share its field. */
+  /** The train options that only this family uses, by key. Families with an option of the same name share its field. */
   readonly options: Readonly<Record<string, z.ZodType>>;
-  /** Whether the model is made for one image size, which it takes as `imageSize`. */
+  /** Whether the model is built for one image size, which is its option `imageSize`. */
   readonly takesImageSize: boolean;
-  /** Options for images that are too small for the usual stem; given if none of `stemOptions` is. */
+  /** The options for images that are too small for the usual stem. They are used if the user gives none of `stemOptions`. */
   readonly smallStem: Readonly<Record<string, unknown>>;
   /** The options that choose the stem. */
   readonly stemOptions: readonly string[];

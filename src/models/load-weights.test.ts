@@ -36,7 +36,7 @@ const free = (tensors: ReadonlyMap<string, Tensor>) => {
   for (const value of tensors.values()) value.dispose();
 };
 
-/** What comes of a file: names, and notes. */
+/** The result of loading a file: its names and its notes. */
 async function read(path: string, key?: string): Promise<{ names: string[]; notes: string[] }> {
   const { weights, notes } = await loadWeights(path, { key });
   const names = [...weights.keys()];
@@ -92,7 +92,7 @@ describe("loadWeights, on names", () => {
   });
 });
 
-/** A model's weights under the names that another library gives them. */
+/** The weights of a model under the names that another library gives them. */
 const renamed = (model: Model, rules: readonly [RegExp, string | ((...groups: string[]) => string)][]) =>
   new Map(
     Array.from(model.stateDict(), ([name, own]) => {

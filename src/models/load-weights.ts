@@ -9,8 +9,8 @@ import { namesOfModels } from "./weights-names.ts";
 
 export interface LoadWeightsOptions {
   /**
-   * Which of a checkpoint's entries holds the weights, by keys joined by dots ("state_dict_ema", "ema.module"), or what the
-   * names begin with that are to be read ("backbone").
+   * The entry of a checkpoint that contains the weights, as keys joined by dots ("state_dict_ema", "ema.module"), or the prefix of the
+   * names to read ("backbone").
    */
   key?: string | undefined;
 }
@@ -18,18 +18,18 @@ export interface LoadWeightsOptions {
 /** Weights under the names of this project's models. The caller frees them. */
 export interface LoadedWeights {
   weights: Map<string, Tensor>;
-  /** The choices and changes that were made, one sentence each, for people. */
+  /** Descriptions of the choices and changes that were made, one sentence each. */
   notes: string[];
 }
 
 /**
- * Reads weights from a file, recognised by its bytes: safetensors, or what torch.save wrote (a state dict, or a checkpoint that
- * holds one); from a run directory, its best epoch; or from a folder or an index of transformers. Without a key, the
- * weights of a checkpoint are those at the first of `state_dict`, `model_state_dict`, `model`, `net` ... that holds tensors,
- * running averages last. Prefixes of all names are taken off, and names of transformers translated to torchvision's and timm's.
+ * Reads weights. The path may be a file of safetensors or of torch.save (a state dict, or a checkpoint that contains one), recognised by
+ * its bytes; a run directory, of which the best epoch is read; or a folder or an index of transformers. Without a key, the weights of a
+ * checkpoint are those at the first of `state_dict`, `model_state_dict`, `model`, `net` ... that contains tensors, and running averages
+ * come last. Prefixes that all names share are removed, and the names of transformers are translated to those of torchvision and timm.
  *
- * @throws E_DATA for a file that is damaged or of another format, with what it is; E_CHECKPOINT for a folder without weights;
- * E_IO if the operating system refuses
+ * @throws E_DATA for a file that is damaged or of another format, with a description of its format; E_CHECKPOINT for a folder without
+ * weights; E_IO if the operating system reports an error
  */
 export async function loadWeights(path: string, options: LoadWeightsOptions = {}): Promise<LoadedWeights> {
   expectPath("loadWeights: path", path);
@@ -66,7 +66,7 @@ function choiceNote(key: string, others: readonly string[]): string {
   return `${found}; it has weights at ${list} too, which weightsKey chooses`;
 }
 
-/** Those whose names begin with the key, without it. */
+/** The tensors whose names begin with the key, under the rest of their names. */
 function underKey(weights: Map<string, Tensor>, key: string | undefined, file: string): Map<string, Tensor> {
   if (key === undefined) return weights;
   const prefix = `${key}.`;
@@ -82,7 +82,7 @@ function underKey(weights: Map<string, Tensor>, key: string | undefined, file: s
   );
 }
 
-/** Weights in parts; a part may hold more than the index asks it for. */
+/** Reads weights that are divided into several files. A file may contain more tensors than the index names for it. */
 async function readParts(parts: readonly WeightsFiles[], key: string | undefined): Promise<LoadedWeights> {
   const weights = new Map<string, Tensor>();
   try {

@@ -3,47 +3,47 @@ import { BatchCamError } from "../errors.ts";
 import { inEvaluation, Module, type TappedForward } from "../nn/index.ts";
 import { noGrad, type Tensor, tidy, zeros } from "../tensor/index.ts";
 
-/** How a network's logits follow from the maps of its `camLayer`; see `CamHead` of batch-cam/cam. */
+/** The layers between the maps of a network's `camLayer` and its logits; see `CamHead` of batch-cam/cam. */
 export interface ClosedFormHead {
-  /** Path of the linear layer that reads the maps, globally averaged or flattened. */
+  /** Path of the linear layer that reads the maps, either their global average or the flattened maps. */
   readonly layer: string;
   readonly weight: Tensor;
-  /** Weight of the linear layer that reads that one's output behind a ReLU; left out if the first one gives the logits. */
+  /** Weight of the last linear layer, which reads the first one's output after a ReLU; left out if the first layer gives the logits. */
   readonly readout?: Tensor;
 }
 
 /**
- * A classifier whose inner maps can be asked for by path. A subclass calls its layers by `run`, as every module does: that
- * is where `forwardWith` sees their outputs.
+ * A classifier whose layers' outputs can be requested by path. A subclass calls its layers by `run`, as every module does, so that
+ * `forwardWith` gets their outputs.
  */
 export abstract class Model extends Module {
-  /** Images (B, C, H, W), normalised, to logits (B, numClasses). */
+  /** Computes logits (B, numClasses) from normalised images (B, C, H, W). */
   abstract override forward(x: Tensor): Tensor;
 
-  /** Path of the layer whose output the maps are taken from by default. */
+  /** Path of the default target layer, whose output the maps are computed from. */
   abstract readonly camLayer: string;
   abstract readonly numClasses: number;
   /** Path of the layer that gives the logits, as timm's `classifier`. */
   abstract readonly classifier: string;
-  /** Path of the layer that takes the images, as timm's `first_conv`. */
+  /** Path of the layer that reads the images, as timm's `first_conv`. */
   abstract readonly firstConv: string;
 
-  /** Paths of the stages, first to last: layers whose maps shrink towards the head, any of which can be the target. */
+  /** Paths of the stages from first to last. The maps get smaller towards the head, and each stage can be the target layer. */
   get camLayers(): readonly string[] {
     return [this.camLayer];
   }
 
   /**
-   * The linear layer that reads the output of `camLayer`, globally averaged or flattened, for Grad-CAM weights in closed
-   * form; null if anything else follows.
+   * The linear layer that reads the global average or the flattened output of `camLayer`, for Grad-CAM weights in
+   * closed form; null if another kind of layer follows.
    */
   closedFormHead(): ClosedFormHead | null {
     return null;
   }
 
   /**
-   * The layers from the input to the head as patterns of parameter names, for layer-wise learning rates: see
-   * `parameterGroups`. What no pattern matches is the head.
+   * The layers from the input to the head as patterns of parameter names, for layer-wise learning rates; see
+   * `parameterGroups`. Parameters that match no pattern belong to the head.
    */
   readonly layerPatterns: readonly RegExp[] = [];
 
@@ -54,10 +54,11 @@ export abstract class Model extends Module {
 }
 
 /**
- * Height and width of a layer's output for images (channels, height, width); `camLayer` by default. Changes neither the
- * model's mode nor its running statistics.
+ * Height and width of the output of a layer (default: `camLayer`) for images (channels, height, width). The model's
+ * mode and running statistics do not change.
  *
- * @throws E_CONFIG for an unknown layer, or one whose output is not a map; E_SHAPE for images that the model cannot take
+ * @throws E_CONFIG for an unknown layer, or one whose output is not a map; E_SHAPE for images that the model cannot
+ * take
  */
 export function mapSize(
   model: Model,
@@ -69,7 +70,7 @@ export function mapSize(
   return size;
 }
 
-/** `mapSize` of several layers, by one forward pass. */
+/** `mapSize` of several layers, from one forward pass. */
 export function mapSizes(
   model: Model,
   image: readonly [number, number, number],
@@ -81,7 +82,7 @@ export function mapSizes(
   return inEvaluation(model, () => tidy(() => noGrad(() => sizesOfTaps(model, image, layers))));
 }
 
-/** Fails with E_ARGUMENT for a value that is not a model. */
+/** Throws E_ARGUMENT for a value that is not a model. */
 export function expectModel(operation: string, model: unknown): void {
   if (!(model instanceof Model)) throw wrongArgument(`${operation}: model`, "a Model", model);
 }

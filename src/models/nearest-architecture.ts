@@ -29,7 +29,8 @@ export function nearestArchitecture(
     matched: given.filter((one) => names.has(one)).length,
     others: given.filter((one) => !names.has(one)),
   }));
-  // Names are shared by sizes of one family: the fewest missing and foreign names together decide.
+  // The sizes of a family share names, so the nearest one is that with the fewest missing and unexpected names in
+  // total.
   const [best] = fits.toSorted((a, b) => unlike(a) - unlike(b));
   const hint = prefixHint(given);
   if (best === undefined || best.matched === 0) return `known are ${known}, none of whose names are there${hint}`;
@@ -45,7 +46,7 @@ export function nearestArchitecture(
 const unlike = ({ total, matched, others }: { total: number; matched: number; others: readonly string[] }): number =>
   total - matched + others.length;
 
-/** Parameters' names of every model. The engine's generator is left as it was. */
+/** The parameters' names of every model. The state of the engine's random generator does not change. */
 function namesOfKnown(families: readonly ModelFamily[]): Map<string, Set<string>> {
   const state = getRngState();
   const found = new Map<string, Set<string>>();

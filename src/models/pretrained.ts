@@ -7,20 +7,20 @@ import { expectModel, type Model } from "./model.ts";
 import { nearestArchitecture } from "./nearest-architecture.ts";
 import { likeliestArchitecture } from "./recognise.ts";
 
-/** The changes to weights that were made for other classes or channels. */
+/** The changes that were made to adapt weights to other classes or channels. */
 export interface Adaptation {
-  /** One sentence for each change, for people. */
+  /** One sentence for each change. */
   notes: string[];
 }
 
 /**
- * Loads weights of torchvision, timm or this project into a model of any number of classes and input channels. The model's
- * classifier keeps its fresh initialisation if the weights have none, or one for another number of classes; the first
- * convolution is adapted to the channels as timm does it: for one channel its weights are summed, for others repeated in turn
- * and scaled by 3 / channels. Everything else must fit exactly; a failure leaves the model as it was.
+ * Loads weights of torchvision, timm or this project into a model of any number of classes and input channels. If the weights have no
+ * classifier, or one for another number of classes, the model's classifier keeps its initial weights. The first convolution is adapted to
+ * the channels as in timm: for one channel its weights are summed, for other numbers they are repeated in turn and scaled by 3 /
+ * channels. Everything else must fit exactly. On a failure the model does not change.
  *
- * @throws E_CHECKPOINT with the first ten missing and unexpected names, and what architecture the weights look like; E_SHAPE
- * with both shapes if one differs
+ * @throws E_CHECKPOINT with the first ten missing and unexpected names and the architecture that the weights resemble; E_SHAPE with both
+ * shapes if one differs
  */
 export function loadPretrained(model: Model, weights: ReadonlyMap<string, Tensor>): Adaptation {
   expectModel("loadPretrained", model);
@@ -47,8 +47,8 @@ export function loadPretrained(model: Model, weights: ReadonlyMap<string, Tensor
 }
 
 /**
- * Gives tensors the model's shapes if the shapes differ only in dimensions of size 1: the weights of a 1x1 convolution and of a
- * linear layer, and what transformers keeps as (1, 1, 1, C).
+ * Reshapes tensors to the model's shapes if these differ only in dimensions of size 1, as for a 1x1 convolution and a linear layer, and
+ * for parameters that transformers stores as (1, 1, 1, C).
  */
 function fitShapes(model: Model, state: Map<string, Tensor>): void {
   const squeezed = (sizes: readonly number[]) => sizes.filter((size) => size !== 1).join();
@@ -59,7 +59,7 @@ function fitShapes(model: Model, state: Map<string, Tensor>): void {
   }
 }
 
-/** Puts the model's own classifier in the place of one for other classes, or of none. */
+/** Replaces a classifier for other classes, or a missing one, by the model's own. */
 function keepClassifier(model: Model, state: Map<string, Tensor>, notes: string[]): void {
   const { classifier, numClasses } = model;
   const weight = state.get(`${classifier}.weight`);
@@ -75,11 +75,11 @@ function keepClassifier(model: Model, state: Map<string, Tensor>, notes: string[
   );
 }
 
-/** How other code names what follows a backbone: heads of classification, and projections of self-supervised training. */
+/** The names of layers that other code adds after a backbone: classification heads, and projections of self-supervised training. */
 const OTHER_HEAD =
   /^(?:heads?|classifier|last_linear|linear|fc|logits|projector|projection_head|contrastive_head|predictor)\./;
 
-/** For a backbone: the model's own head, in the place of heads that are not known here. */
+/** For a backbone: replaces heads that this project does not know by the model's own head. */
 function addHead(model: Model, state: Map<string, Tensor>, notes: string[]): void {
   const [head = ""] = model.classifier.split(".");
   const own = model.stateDict();
@@ -104,14 +104,14 @@ function adaptFirstConvolution(model: Model, state: Map<string, Tensor>, notes: 
       `loadPretrained: ${name} takes ${counted(found, "channel")}, the model has ${wanted}; only weights for 3 channels can be adapted`,
     );
   }
-  // Sums in half precision would lose digits that the model has.
+  // The sum is computed in the model's precision, because in half precision it would lose digits.
   const wide = weight.dtype === "float64" ? weight : weight.to("float32");
   state.set(name, wanted === 1 ? wide.sum([1], { keepDims: true }) : repeated(wide, wanted));
   const how = wanted === 1 ? "summed over its channels" : `repeated to ${counted(wanted, "channel")} and scaled`;
   notes.push(`${name} is ${how}: the weights are for ${found}-channel images`);
 }
 
-/** timm's `adapt_input_conv`. */
+/** Adapts the first convolution as timm's `adapt_input_conv` does. */
 function repeated(weight: Tensor, channels: number): Tensor {
   const found = weight.sizes[1] as number;
   const copies = Math.ceil(channels / found);
@@ -126,7 +126,7 @@ function withArchitecture(error: unknown, weights: ReadonlyMap<string, Tensor>):
   const likely = likeliestArchitecture(weights);
   const looks = likely === null ? "they look like none of this project's models" : `they look like ${likely}`;
   const nearest = error.code === "E_CHECKPOINT" ? `; ${nearestArchitecture(weights)}` : "";
-  // Advice for `loadStateDict`, which a caller of this function cannot follow.
+  // Removes the advice of `loadStateDict`, which a caller of this function cannot follow.
   const message = error.message.replace(/; pass \{ strict: false \} .*$/, "");
   return new BatchCamError(error.code, `${message} (${looks}${nearest})`, { cause: error });
 }

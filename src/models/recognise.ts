@@ -19,7 +19,10 @@ export function recognise(
   return wrapped ? { looksLike: "weights with a prefix before every name; take it off" } : null;
 }
 
-/** The model that weights were most likely made for, or what they look like otherwise; null if nothing is known of them. */
+/**
+ * The model that weights were most likely made for, or a description of an architecture that this project does not have; null for unknown
+ * weights.
+ */
 export function likeliestArchitecture(weights: ReadonlyMap<string, Tensor>): string | null {
   const found = recognise(weights);
   if (found === null) return null;
@@ -27,9 +30,10 @@ export function likeliestArchitecture(weights: ReadonlyMap<string, Tensor>): str
 }
 
 /**
- * The model that weights were made for, by their names and shapes: what `createModel` needs to take them as they are.
+ * The model that weights were made for, found by their names and shapes: the arguments of `createModel` for a model that they fit
+ * exactly.
  *
- * @throws E_CHECKPOINT for weights of no architecture of this project, with what they look like and what is nearest, or for
+ * @throws E_CHECKPOINT for weights that fit no architecture of this project, with what they resemble and the nearest architecture, or for
  * weights without a head, which have no classes
  */
 export function describeWeights(weights: ReadonlyMap<string, Tensor>): { name: string; options: ModelOptions } {

@@ -4,14 +4,14 @@ import { counted, wordFor } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
 import { readRegularText } from "../regular-file.ts";
 
-/** The files that hold a model's weights; if there are several, each has the names that are read from it. */
+/** The files that contain a model's weights. If there are several, each has a list of the names that are read from it. */
 export interface WeightsFiles {
   readonly file: string;
-  /** null: all of them */
+  /** null if all names are read */
   readonly names: ReadonlySet<string> | null;
 }
 
-/** The paths of weights in a folder, most certain first: those of a run, of transformers and of timm. */
+/** The usual paths of weights in a folder, in the order in which they are tried: those of a run, of transformers and of timm. */
 const USUAL_FILES = [
   "checkpoints/best.safetensors",
   "best.safetensors",
@@ -29,13 +29,13 @@ const OTHER_LIBRARIES: Readonly<Record<string, string>> = {
   "model.onnx": "ONNX",
 };
 
-/** The index of a model of a thousand parts is far smaller. */
+/** Limit on the size of an index. The index of a model of a thousand parts is much smaller. */
 const MAX_INDEX_BYTES = 64 * 2 ** 20;
 
 /**
- * The file of weights that a path names: itself, or for a folder the one that is usual there.
+ * The file of weights that a path names: the path itself or, for a folder, the usual file in it.
  *
- * @throws E_CHECKPOINT for a folder with none or several, with what it holds
+ * @throws E_CHECKPOINT for a folder with no such file or several, with a description of its content
  */
 export function weightsFileAt(path: string): string {
   if (!existsSync(path) || !statSync(path).isDirectory()) return path;
@@ -65,10 +65,11 @@ const shown = (names: readonly string[]): string =>
     : `${names.slice(0, 8).join(", ")}${names.length > 8 ? ` and ${names.length - 8} more` : ""}`;
 
 /**
- * The parts of weights by an index of transformers' (`model.safetensors.index.json`): `weight_map` gives the file of each name,
- * relative to the index.
+ * The files of weights that an index of transformers (`model.safetensors.index.json`) names. Its `weight_map` gives the file of each
+ * name, relative to the index.
  *
- * @throws E_DATA for an index that is damaged, whose paths lead out of its folder, or parts that are missing, all of them named
+ * @throws E_DATA for an index that is damaged, whose paths lead out of its folder, or that names missing files, all of which the message
+ * lists
  */
 export async function partsOf(index: string): Promise<WeightsFiles[]> {
   const fail = (problem: string, remedy: string): never => {
@@ -113,7 +114,7 @@ function weightMap(text: string, fail: (problem: string) => never): [string, str
   return entries as [string, string][];
 }
 
-/** Links may lead anywhere, as they do in the cache of Hugging Face; the text of a path may not. */
+/** Links may lead out of the folder, as they do in the cache of Hugging Face, but the text of a path must not. */
 function staysWithin(file: string): boolean {
   return !isAbsolute(file) && !/^[a-z]:|\\|\0/i.test(file) && !file.split("/").includes("..");
 }

@@ -3,26 +3,23 @@ import type { Tensor } from "../tensor/index.ts";
 import { FAMILIES } from "./families.ts";
 import type { Dialect } from "./family.ts";
 
-/** Weights under the names of this project's models, and what was changed for that. */
+/** Weights under the names of this project's models, and the changes that were made. */
 export interface NamedWeights {
   weights: Map<string, Tensor>;
-  /** One sentence for each change, for people. */
+  /** One sentence for each change. */
   notes: string[];
 }
 
 const DIALECTS = FAMILIES.flatMap(({ dialects }) => dialects);
 
-/**
- * Prefixes that wrappers of a model put before every name: DataParallel, torch.compile and ModelEma. They say nothing about the
- * model.
- */
+/** Prefixes that wrappers of a model (DataParallel, torch.compile and ModelEma) add to every name. They do not depend on the model. */
 const WRAPPERS = ["module", "_orig_mod"];
-/** Names under which training code keeps its model. */
+/** Names that training code usually gives to the attribute with its model. */
 const HOLDERS = ["model", "backbone", "net", "network", "encoder", "base_model", "ema_model", "model_ema"];
 
 /**
- * Brings names to those of torchvision and timm: prefixes that all names share are taken off, again and again
- * ("module._orig_mod."), and the names of transformers and of the ConvNeXt authors are translated. The tensors stay the same.
+ * Translates names to those of torchvision and timm. Prefixes that all names share are removed, several if they are nested
+ * ("module._orig_mod."), and the names of transformers and of the ConvNeXt authors are translated. The tensors are not changed.
  */
 export function namesOfModels(weights: ReadonlyMap<string, Tensor>): NamedWeights {
   const notes: string[] = [];
@@ -49,18 +46,18 @@ function withoutPrefixes(original: readonly string[]): { names: string[]; taken:
   return { names, taken };
 }
 
-/** The part before the first dot that all names have; null if they differ. */
+/** The part before the first dot, if it is the same for all names; null otherwise. */
 function sharedPrefix(names: readonly string[]): string | null {
   const prefix = /^([^.]+)\./.exec(names[0] ?? "")?.[1];
   return prefix !== undefined && names.every((name) => name.startsWith(`${prefix}.`)) ? prefix : null;
 }
 
-/** Whether names are those of one of the families here, as they are or translated. */
+/** Whether names are those of one of the project's families, either directly or after translation. */
 function isKnown(names: readonly string[]): boolean {
   return [...DIALECTS, ...FAMILIES].some(({ sign }) => names.some((name) => sign.test(name)));
 }
 
-/** A name by the first rule that matches it; a name that none matches stays as it is. */
+/** Translates a name by the first rule that matches it. A name that no rule matches is not changed. */
 function translate(name: string, { rules, prefix }: Dialect): string {
   const inner = prefix === undefined ? name : name.replace(prefix, "");
   for (const [pattern, rule] of rules) {
@@ -70,19 +67,19 @@ function translate(name: string, { rules, prefix }: Dialect): string {
   return name;
 }
 
-/** The head's path and the place in a sequence: `fc.1.weight` of a Sequential(Dropout, Linear). */
+/** The head's path and an index, as in `fc.1.weight` of a Sequential(Dropout, Linear). */
 const HEAD_IN_SEQUENCE = new RegExp(
   `^(${[...new Set(FAMILIES.flatMap(({ heads }) => heads))].map((path) => path.replaceAll(".", "\\.")).join("|")})\\.(\\d+)\\.(weight|bias)$`,
 );
 
-/** Takes the place off the head's names, `fc.1.weight` to `fc.weight`, if the sequence has one layer with weights. */
+/** Removes the index from the head's names, `fc.1.weight` to `fc.weight`, if only one layer of the sequence has weights. */
 function withoutHeadIndex(names: readonly string[]): readonly string[] {
   const parts = names.flatMap((name) => HEAD_IN_SEQUENCE.exec(name)?.slice(1, 3).join(".") ?? []);
   if (new Set(parts).size !== 1 || parts.length > 2) return names;
   return names.map((name) => name.replace(HEAD_IN_SEQUENCE, "$1.$3"));
 }
 
-/** Advice for weights whose names mostly, but not all, begin with one prefix; "" if no prefix is that common. */
+/** Advice for weights of which most names, but not all, begin with the same prefix; "" if no prefix is that common. */
 export function prefixHint(names: readonly string[]): string {
   const counts = new Map<string, number>();
   for (const name of names) {

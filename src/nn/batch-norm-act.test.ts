@@ -12,7 +12,7 @@ interface Inputs {
   add: Tensor | undefined;
 }
 
-/** relu(norm(x) + add) of float64, operation by operation; the ReLU passes what `kept` says. */
+/** relu(norm(x) + add) in float64, one operation at a time. The mask `kept` determines which values the ReLU passes. */
 function reference({ x, weight, bias, add }: Inputs, kept: Tensor | null): Tensor {
   const mean = (t: Tensor) => t.mean([0, 2, 3], { keepDims: true });
   const distance = x.sub(mean(x));
@@ -68,7 +68,7 @@ describe.each([
     for (const [i, gradient] of found.entries()) expect(apart(gradient, wanted[i] as Tensor)).toBeLessThan(within);
   });
 
-  /** Of the gradients of the input and of what is added, taken with a graph: a sum that weighs both. */
+  /** A weighted sum of the gradients of the input and of the added tensor, which are computed with a graph. */
   const pulled = (y: Tensor, inputs: Inputs, [dy, u]: [Tensor, Tensor]) => {
     const [dx, dadd] = grad(y, given(inputs), { gradOutputs: [dy], createGraph: true }) as [Tensor, Tensor?];
     const sum = dx.mul(u).sum();
@@ -90,7 +90,7 @@ describe.each([
       return grad(sum, [x, gradient]) as Tensor[];
     };
     const [found, wanted] = [second(y, of, dy), second(y64, of64, dy64)];
-    // Composed of operators, each of which rounds.
+    // This derivative is composed of operators, each of which rounds.
     for (const [i, gradient] of found.entries()) expect(apart(gradient, wanted[i] as Tensor)).toBeLessThan(2 * within);
   });
 });

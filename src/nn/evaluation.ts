@@ -14,7 +14,7 @@ export function inEvaluation<T>(root: Module, fn: () => T): T {
   const restore = () => {
     for (const [module, training] of modes) {
       module.training = training;
-      if (training) forgetFolded(module); // its weights are about to change
+      if (training) forgetFolded(module); // training will change its weights, so the folded ones are freed
     }
   };
   root.eval();

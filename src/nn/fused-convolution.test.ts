@@ -28,7 +28,10 @@ const shape = (
   [outer, kernel, stride, padding]: [number, number, number, number],
 ): Shape => ({ images, inner, height, width, outer, kernel, stride, padding });
 
-/** Whole tiles and not; maps that threads share by images and by columns; strides, frames, places that see nothing. */
+/**
+ * Shapes with whole and partial tiles, maps that threads divide by images and by columns, strides, paddings, and kernel
+ * positions that are entirely outside the image.
+ */
 const SHAPES = [
   shape([3, 16, 12, 13], [32, 3, 1, 1]),
   shape([1, 48, 28, 28], [16, 3, 1, 1]),
@@ -47,17 +50,20 @@ const SHAPES = [
 ];
 
 const named = SHAPES.map((of) => ({ ...of, name: JSON.stringify(of) }));
-// Of a result one pixel wide libtorch's own bfloat16 kernel reads memory that nobody wrote: nothing to compare with.
+// For results one pixel wide, libtorch's own bfloat16 kernel reads uninitialised memory, so there is no reference to
+// compare with.
 const comparable = named.filter(({ width }) => width !== 2);
 
 /**
- * Where no kernel of oneDNN's does it (on processors without AVX-512), libtorch adds up an input's gradient in bfloat16: the k²
- * values that patches hold of a pixel, one after the other. The j-th sum is √j long and is rounded, so that all add up to
- * √(1 + k²/2) of one rounding. That one is 0.4 units (2⁻⁸) in root mean square; 0.6 leaves room for small maps.
+ * On processors without AVX-512, where oneDNN has no kernel for it, libtorch sums the gradient of an input pixel in bfloat16: the k²
+ * values that the patches contain for the pixel, one after the other. The j-th partial sum has a magnitude of √j and is rounded, so that
+ * the errors add up to √(1 + k²/2) times one rounding error. The root mean square of one rounding error is 0.4 units (2⁻⁸); the factor
+ * 0.6 leaves a margin for small maps.
  */
 const sumInBfloat16 = ({ kernel }: Shape) => 0.6 * 2 ** -8 * Math.sqrt(1 + kernel ** 2 / 2);
 
-// In bfloat16 one unit, which is two and a half roundings: of the result, and of an operand that was a result.
+// In bfloat16 the bound is one unit, which is two and a half times the typical rounding error: both the result and an
+// operand that is itself a result are rounded.
 describe.each([
   { dtype: "float32", within: 2e-6, ofInput: () => 2e-6 },
   { dtype: "bfloat16", within: 4e-3, ofInput: sumInBfloat16 },
@@ -93,7 +99,7 @@ describe.each([
   });
 });
 
-/** A convolution with its ReLU, a pool or none, and images for them. */
+/** A convolution with its ReLU, optionally a pooling layer, and images for them. */
 function stage(of: Shape, pooled: boolean) {
   manualSeed(2);
   const conv = new Conv2d(of.inner, of.outer, of.kernel, { stride: of.stride, padding: of.padding });
@@ -102,7 +108,7 @@ function stage(of: Shape, pooled: boolean) {
   return { conv, relu, pool, x: channelsLast(of.images, of.inner, of.height, of.width) };
 }
 
-/** Output, gradients and the gradients of a gradient's square. */
+/** The output, the gradients, and the gradients of the square of a gradient. */
 function measured(
   { conv, relu, pool, x: given }: ReturnType<typeof stage>,
   fused: boolean,

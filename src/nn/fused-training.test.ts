@@ -9,7 +9,7 @@ afterEach(() => {
   setFusedTraining(true);
 });
 
-/** Channels that fill no whole vector, odd maps. */
+/** A network whose channels do not fill whole vectors, with maps of odd sizes. */
 const OPTIONS = { numClasses: 4, inChannels: 1, stemStride: 2, dims: [6, 10, 20, 24], depths: [1, 2, 1, 1] } as const;
 
 function shaken() {
@@ -27,7 +27,7 @@ function shaken() {
 const relative = (a: Tensor, b: Tensor): number =>
   a.sub(b).square().sum().sqrt().item() / Math.max(1e-12, b.square().sum().sqrt().item());
 
-/** Logits, the gradient of a map, and what a loss of both gives the parameters: a second derivative. */
+/** The logits, the gradient with respect to a map, and the parameters' gradients of a loss of both, which involve second derivatives. */
 function measured(model: ReturnType<typeof shaken>, x: Tensor, { fused, amp }: { fused: boolean; amp: boolean }) {
   setFusedTraining(fused);
   const forward = () => model.forwardWith(x, { taps: ["stages.1"] });
@@ -41,7 +41,7 @@ function measured(model: ReturnType<typeof shaken>, x: Tensor, { fused, amp }: {
   return { logits: logits.to("float32"), slope: slope.to("float32"), gradients };
 }
 
-// The block is made of libtorch's products of small matrices, which not every processor has in both dtypes.
+// The fused block uses products of small matrices, which not every processor supports in both dtypes.
 describe.each([
   { amp: false, within: 2e-4, here: hasConvNextMlp("float32") },
   { amp: true, within: 6e-2, here: hasConvNextMlp("bfloat16") },

@@ -3,17 +3,18 @@ import { enableGrad, type Tensor } from "../tensor/index.ts";
 import { exchangeTensors, isTensor, versionOf } from "../tensor/internal.ts";
 
 /**
- * Where a module's output comes from: "own" says that nobody else holds its memory; "input" that it is an input of the module,
- * as of `Identity`; "rewritten" that it is one that the module changed in place, or a view of one; "unknown" that it may be a
- * view of an input, or kept by the module.
+ * The origin of a module's output: "own" if no other tensor shares its memory; "input" if it is an input of the module, as for
+ * `Identity`; "rewritten" if it is an input that the module changed in place, or a view of one; "unknown" if it may be a view of an
+ * input, or a tensor that the module keeps.
  */
 export type OutputOrigin = "own" | "input" | "rewritten" | "unknown";
 
-/** Where an output comes from, of a module whose inputs had these versions before it ran. */
+/** The origin of a module's output, given the versions that its inputs had before it ran. */
 export function originOf(output: unknown, inputs: readonly unknown[], before: readonly number[]): OutputOrigin {
   if (!isTensor(output)) return "unknown";
   const version = versionOf(output);
-  // A view has the version of what it is a view of, and an output of its own has hardly ever that of a changed input.
+  // A view has the version of its base. An output with memory of its own hardly ever has the same version as a changed
+  // input.
   const isRewritten = inputs.some(
     (input, i) => isTensor(input) && versionOf(input) !== before[i] && versionOf(input) === version,
   );
@@ -21,13 +22,13 @@ export function originOf(output: unknown, inputs: readonly unknown[], before: re
   return inputs.includes(output) ? "input" : "unknown";
 }
 
-/** Whether an output may be the input of its module, or a view of it, that the module left as it was. */
+/** Whether an output may be the module's input or a view of it, without an in-place change by the module. */
 export const mayShare = (origin: OutputOrigin): boolean => origin === "input" || origin === "unknown";
 
-/** Takes a module's output and returns what the next layer gets. */
+/** A function that receives a module's output and returns the tensor that the next layer gets. */
 export type Interceptor = (output: Tensor) => Tensor;
 
-/** An `Interceptor` of this library. It gets the output itself, and has to copy what must keep its values. */
+/** An internal `Interceptor`. It gets the output itself rather than a copy, so it has to copy tensors whose values must not change. */
 export type OutputHandler = (output: Tensor, origin: OutputOrigin) => Tensor;
 
 interface Interception {
@@ -38,8 +39,8 @@ interface Interception {
 let active: Interception | null = null;
 
 /**
- * Runs `fn` with the outputs of some modules passed through functions. Interceptions nest, the inner first; nothing stays. A
- * function may keep what it sees and what it returns: the next layer reads a copy.
+ * Runs `fn` while the outputs of some modules are passed through functions. Interceptions can be nested; the inner one is called first.
+ * They end with `fn`. A function may keep the tensor that it receives and the one that it returns, because the next layer reads a copy.
  */
 export function interceptOutputs<T>(interceptors: ReadonlyMap<object, Interceptor>, fn: () => T): T {
   expectMap("interceptOutputs: interceptors", interceptors, "a Map of modules and functions");
@@ -69,19 +70,19 @@ export function handleOutputs<T>(handlers: ReadonlyMap<object, OutputHandler>, f
   }
 }
 
-/** Whether a handler takes this module's output, so that a fused kernel may not skip it. */
+/** Whether a handler needs this module's output, so that a fused kernel must not skip it. */
 export function isWatched(module: object): boolean {
   for (let interception = active; interception !== null; interception = interception.outer)
     if (interception.handlers.has(module)) return true;
   return false;
 }
 
-/** Runs a module's forward. A profile measures the time of modules in this way. */
+/** Called in place of a module's forward, which it runs. A profile measures the time of modules with it. */
 export type RunObserver = (module: object, forward: () => Tensor) => Tensor;
 
 let runObserver: RunObserver | null = null;
 
-/** Runs `fn` with a function around every module's forward. */
+/** Runs `fn` while an observer is called around every module's forward. */
 export function observeRuns<T>(observer: RunObserver, fn: () => T): T {
   const outer = runObserver;
   runObserver = observer;
@@ -97,8 +98,8 @@ export const observed = (module: object, forward: () => Tensor): Tensor =>
   runObserver === null ? forward() : runObserver(module, forward);
 
 /**
- * Passes a module's output through the handlers. `Module.run` and the fused kernels call it; a kernel's output is always its
- * own.
+ * Passes a module's output through the handlers. `Module.run` and the fused kernels call it. The origin of a kernel's output is always
+ * "own".
  */
 export function emitOutput(module: object, output: Tensor, origin: OutputOrigin = "own"): Tensor {
   let reported = output;
@@ -109,14 +110,14 @@ export function emitOutput(module: object, output: Tensor, origin: OutputOrigin 
 }
 
 /**
- * The tensor that the next layer gets if a layer's output is replaced. A layer that changed its input in place returned
- * that very memory: whoever holds it, under any name and as any view, must read the replacement, as it would have read the
- * layer's output. The replacement is therefore written into that memory, and autograd leads every reader through it.
+ * The tensor that the next layer gets if a layer's output is replaced. If the layer changed its input in place and returned it, other
+ * code may hold the same memory through another tensor or a view, and must read the replacement as it would have read the layer's output.
+ * The replacement is therefore written into that memory, so that autograd includes it in the graph of everything that reads the memory.
  */
 export function inPlaceOf(output: Tensor, replacement: Tensor, origin: OutputOrigin): Tensor {
   if (origin !== "rewritten") return replacement;
   if (output.dtype === replacement.dtype && String(output.sizes) === String(replacement.sizes))
     return output.copy_(replacement);
-  exchangeTensors(output, replacement); // of another shape, so that only this name can have it
+  exchangeTensors(output, replacement); // the shape differs, so the replacement cannot be written into the memory
   return output;
 }

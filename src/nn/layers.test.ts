@@ -22,7 +22,7 @@ import {
 
 const values = (t: Tensor) => Array.from(t.data() as Float32Array);
 
-/** Value, gradients and double backward of a layer against an `op_*` fixture, in float32 and float64. */
+/** Compares the value, the gradients and the double backward of a layer with an `op_*` fixture, in float32 and float64. */
 function expectAgreement(
   name: string,
   build: (reference: Fixture) => Module,
@@ -57,7 +57,8 @@ function expectAgreement(
       const scalar = [...inputs.keys()]
         .map((key, index) => (first[index] as Tensor).mul(input(`u/${key}`)).sum())
         .reduce((a, b) => a.add(b));
-      if (model instanceof BatchNorm2d && !model.training) return; // The fixture's scalar has terms of the running statistics too.
+      // The scalar of the fixture includes terms of the running statistics.
+      if (model instanceof BatchNorm2d && !model.training) return;
       const all = new Map([...inputs, ["cotangent", cotangent]]);
       const second = grad(scalar, [...all.values()], { allowUnused: true });
       for (const [index, key] of [...all.keys()].entries()) {
@@ -178,7 +179,7 @@ describe("GRN", () => {
       layer.dispose();
     }));
 
-  /** Gradients of the first order and, of their squares, of the second. */
+  /** The gradients, and the gradients of the squares of the gradients. */
   const gradientsOf = (forward: (x: Tensor) => Tensor, x: Tensor, weight: Tensor) => {
     const input = x.detach().requiresGrad_();
     const [first] = grad(forward(input).square().sum(), [input], { createGraph: true }) as [Tensor];
@@ -204,7 +205,7 @@ describe("GRN", () => {
         expect(gradient).toHaveRelL2(living[i] as Tensor, { relL2: 1e-12 });
       }
       x.select(3, 1).narrow(0, 0, 1).zero_();
-      const [dead] = gradientsOf(byNorm, x, weight); // the norm's second order is NaN here
+      const [dead] = gradientsOf(byNorm, x, weight); // the second derivative of libtorch's norm is NaN here
       const [first, ...second] = gradientsOf((input) => layer.run(input), x, weight);
       expect(first).toHaveRelL2(dead, { relL2: 1e-12 });
       for (const gradient of second) expect(gradient.isfinite().all().item()).toBe(1);

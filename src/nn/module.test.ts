@@ -337,7 +337,8 @@ describe("a printed module", () => {
   const reference: Record<string, string> = JSON.parse(
     readFileSync(new URL("../../test/fixtures/printed_modules.json", import.meta.url), "utf8"),
   );
-  // Ours has the ReLUs of a block in its forward pass, none of them works in place, and a pool to 1x1 is spelt 1.
+  // In this project the ReLUs of a block are not modules, no layer works in place, and the size of a 1x1 pooling layer
+  // is printed as 1.
   const alike = (text = "") =>
     text.replace(/\n +\(relu\): ReLU\(.*\)/g, "").replace("output_size=(1, 1)", "output_size=1");
 

@@ -10,13 +10,13 @@ import { treeText } from "./print.ts";
 import { describeOutput, logitsOf, recordShared } from "./recorder.ts";
 import { type LoadReport, loadTensors, replaceTensors, type TensorSlot } from "./state-dict.ts";
 
-/** The logits of a forward pass and the outputs that were asked for. */
+/** The logits of a forward pass and the requested outputs. */
 export interface TappedForward<Path extends string = string> {
   /** (B, numClasses), before softmax */
   logits: Tensor;
   /**
-   * By module path; part of the graph of `logits`, so that gradients with respect to them exist. Values as the layers gave
-   * them.
+   * The outputs by module path. They are part of the graph of `logits`, so that gradients with respect to them exist. Their values are
+   * those that the layers returned.
    */
   taps: Record<Path, Tensor>;
 }
@@ -27,12 +27,12 @@ interface Visit {
 }
 
 /**
- * A part of a network. Its children are its own properties: modules, arrays of modules (named "blocks.0", "blocks.1" …),
- * and tensors marked with `parameter` or `buffer`. Names and order are those of torch's `state_dict`: own parameters, own
- * buffers, then children, each in the order in which the class declares them.
+ * A part of a network. Its children are its own properties: modules, arrays of modules (named "blocks.0", "blocks.1"
+ * …), and tensors marked with `parameter` or `buffer`. Names and order are those of torch's `state_dict`: own
+ * parameters, own buffers, then children, each in the order in which the class declares them.
  *
- * A subclass writes `forward`; a parent calls its children by `run`, which is `forward` plus the report that
- * `forwardWith` takes a module's output from.
+ * A subclass defines `forward`. A parent calls its children by `run`, which calls `forward` and passes the output on to
+ * `forwardWith` and other observers.
  *
  * @example
  * class Block extends Module {
@@ -44,7 +44,7 @@ interface Visit {
  * }
  */
 export abstract class Module {
-  /** Whether layers that behave differently in training (batch norm) do so. Set by `train` and `eval`. */
+  /** Whether the module is in training mode, in which some layers, such as batch norm, behave differently. Set by `train` and `eval`. */
   training = true;
 
   constructor() {
@@ -59,7 +59,7 @@ export abstract class Module {
   /** The module's computation. It is synchronous, and has no effects except on running statistics. */
   abstract forward(x: Tensor, ...others: Tensor[]): Tensor;
 
-  /** `forward`, seen by `forwardWith`: how a module calls its children. */
+  /** Calls `forward` and passes the output to observers such as `forwardWith`. A module calls its children by it. */
   run(...inputs: Parameters<this["forward"]>): Tensor {
     const forward = () => this.forward(...(inputs as unknown as [Tensor, ...Tensor[]]));
     if (!isWatched(this)) return observed(this, forward);
@@ -69,16 +69,16 @@ export abstract class Module {
   }
 
   /**
-   * A forward pass that also returns the outputs of modules by their state-dict paths, as nodes of the graph that lead to the
-   * logits. If frozen layers give an output without a graph, it becomes a leaf that requires gradients (unless recording is
-   * off). A module that runs twice gives its last output. Leaves nothing behind.
+   * A forward pass that also returns the outputs of modules by their state-dict paths, as nodes of the graph that lead to the logits. If
+   * frozen layers return an output without a graph, it becomes a leaf that requires gradients (unless recording is off). For a module
+   * that runs twice, the last output is returned. Taps end with the call.
    *
-   * The outputs, and x, keep their values whatever the model writes in place: it reads copies. If the model returns an array,
-   * its first entry is taken as the logits; if it returns an object, its property `logits`.
+   * The outputs and x keep their values even if the model works in place, because it reads copies. If the model returns an array, its
+   * first entry is used as the logits; if it returns an object, its property `logits`.
    *
-   * @throws E_CONFIG for a path that the model lacks, with the nearest ones, for a module that did not run or gave no single
-   *   tensor, or for a model that returns no logits; and in training mode for a layer that returned memory which the model
-   *   changes in place afterwards under another name
+   * @throws E_CONFIG for a path that the model does not have, with the nearest ones, for a module that did not run or did not return a
+   * single tensor, or for a model that returns no logits; and in training mode for a layer whose output the model changes in place
+   * afterwards through another tensor
    */
   forwardWith<const Path extends string>(x: Tensor, options: { taps: readonly Path[] }): TappedForward<Path> {
     const { taps } = optionsOf("forwardWith", options, ["taps"]);
@@ -107,9 +107,9 @@ export abstract class Module {
   }
 
   /**
-   * The module at a state-dict path; a module with two paths is found under both.
+   * The module at a state-dict path. A module with two paths is found under both.
    *
-   * @param operation the operation that an error names
+   * @param operation the operation at the start of errors
    * @throws E_CONFIG if there is no such module, with the nearest paths
    */
   moduleAt(path: string, operation = "moduleAt"): Module {
@@ -129,7 +129,7 @@ export abstract class Module {
   }
 
   // ---- the tree
-  /** Every module under its path, this one under "", each once. */
+  /** Every module with its path, each once. The path of this module is "". */
   namedModules(): Map<string, Module> {
     const found = new Map<string, Module>();
     const seen = new Set<Module>();
@@ -141,12 +141,12 @@ export abstract class Module {
     return found;
   }
 
-  /** Trainable weights under their state-dict names; a shared one once, under its first name. */
+  /** Trainable weights with their state-dict names. A shared weight occurs once, under its first name. */
   namedParameters(): Map<string, Tensor> {
     return unique(namedTensors(this, ["parameter"]));
   }
 
-  /** Running statistics and the like under their state-dict names. */
+  /** Buffers, such as running statistics, with their state-dict names. */
   namedBuffers(): Map<string, Tensor> {
     return unique(namedTensors(this, ["buffer"]));
   }
@@ -156,7 +156,7 @@ export abstract class Module {
   }
 
   // ---- mode
-  /** Sets training mode on the whole tree, or with `false` evaluation mode. */
+  /** Sets the whole tree to training mode, or with `false` to evaluation mode. */
   train(training = true): this {
     expectBoolean("train: training", training);
     for (const module of this.namedModules().values()) module.training = training;
@@ -179,19 +179,19 @@ export abstract class Module {
 
   // ---- state
   /**
-   * Parameters and buffers under torch's names, in torch's order. The tensors are new handles without a graph that share
-   * memory with the module: writing to one writes to the module, disposing one does not harm it.
+   * Parameters and buffers under torch's names, in torch's order. The tensors are new handles without a graph that
+   * share memory with the module. Writing to one changes the module; disposing one does not.
    */
   stateDict(): Map<string, Tensor> {
     return new Map(Array.from(liveState(this), ([name, tensor]) => [name, tensor.detach()]));
   }
 
   /**
-   * Copies values in by name, converting dtypes. Everything is checked first, so that a failure leaves the module as it
-   * was. A missing `num_batches_tracked` is not an error, as in torch for files without its version mark.
+   * Copies values into the module by name, and converts dtypes. Everything is checked first, so that a failure changes
+   * nothing. A missing `num_batches_tracked` is not an error, as in torch for files without a version number.
    *
-   * @returns the names that were missing or unexpected, which `strict: false` lets pass.
-   * @throws E_CHECKPOINT with the first ten missing and unexpected names; E_SHAPE with both shapes where one differs.
+   * @returns the missing and unexpected names, which `strict: false` allows.
+   * @throws E_CHECKPOINT with the first ten missing and unexpected names; E_SHAPE with both shapes if one differs.
    */
   loadStateDict(state: ReadonlyMap<string, Tensor>, options: { strict?: boolean } = {}): LoadReport {
     const { strict = true } = optionsOf("loadStateDict", options, ["strict"]);
@@ -199,8 +199,9 @@ export abstract class Module {
   }
 
   /**
-   * Converts floating parameters and buffers to a dtype, or moves everything to a device, in place; both in any order.
-   * A converted parameter is a new tensor, and the old one is disposed: make the optimizer afterwards.
+   * Converts floating-point parameters and buffers to a dtype, moves everything to a device, or both; the arguments may
+   * be in any order. A converted parameter is a new tensor and the old one is disposed, so create the optimizer
+   * afterwards.
    */
   to(...targets: (DType | (string & {}))[]): this {
     const slots = [...walk(this)].flatMap(({ module }) => slotsOf(module));
@@ -208,7 +209,7 @@ export abstract class Module {
     return this;
   }
 
-  /** Frees every parameter and buffer now, and what was derived from them for inference. */
+  /** Frees every parameter and buffer immediately, and the weights that were derived from them for inference. */
   dispose(): void {
     for (const module of this.namedModules().values()) forgetFolded(module);
     for (const tensor of liveState(this).values()) tensor.dispose();
@@ -219,12 +220,12 @@ export abstract class Module {
   }
 
   // ---- printing
-  /** The settings that a printed model names, "3, 64, kernel_size=(7, 7)"; a subclass says its own. */
+  /** The settings in a printed model, such as "3, 64, kernel_size=(7, 7)". Subclasses override it. */
   extraRepr(): string {
     return "";
   }
 
-  /** The tree of modules as torch prints it, also in a REPL and by `console.log`. */
+  /** The tree of modules in torch's format. A REPL and `console.log` print it too. */
   toString(): string {
     return printedTree(this, []);
   }
@@ -251,7 +252,7 @@ function settingsOf(module: Module): string {
   }
 }
 
-/** Depth first, parents before children; a module with two paths is visited twice, and a cycle is not followed. */
+/** Visits the tree depth-first, parents before children. A module with two paths is visited twice, and cycles are not followed. */
 function* walk(module: Module, path = "", ancestors: readonly Module[] = []): Generator<Visit> {
   yield { path, module };
   const line = [...ancestors, module];

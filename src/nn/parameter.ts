@@ -9,10 +9,10 @@ export type Role = "parameter" | "buffer";
 const roles = new WeakMap<object, Role>();
 
 /**
- * Marks a tensor as a trainable weight of the module that it is assigned to, and makes it outlive every `tidy`. Returns
- * the tensor itself.
+ * Marks a tensor as a trainable weight of the module that it is assigned to, and exempts it from every `tidy`. Returns
+ * the same tensor.
  *
- * @throws E_DTYPE unless it is floating, E_ARGUMENT if autograd made it from other tensors.
+ * @throws E_DTYPE unless it is a floating-point tensor, E_ARGUMENT if autograd made it from other tensors
  */
 export function parameter(tensor: Tensor, options: { requiresGrad?: boolean } = {}): Tensor {
   const { requiresGrad = true } = optionsOf("parameter", options, ["requiresGrad"]);
@@ -33,7 +33,7 @@ export function parameter(tensor: Tensor, options: { requiresGrad?: boolean } = 
   return mark(tensor, "parameter");
 }
 
-/** Marks a tensor as state that a module saves but does not train (running statistics); it outlives every `tidy`. */
+/** Marks a tensor as state that a module saves but does not train, such as running statistics, and exempts it from every `tidy`. */
 export function buffer(tensor: Tensor): Tensor {
   expectTensor(tensor, "buffer: tensor");
   return mark(tensor, "buffer");
@@ -50,7 +50,7 @@ export function roleOf(value: unknown): Role | undefined {
 
 export type FanMode = "fanIn" | "fanOut";
 
-/** Inputs and outputs of one unit of a weight (out, in, ...kernel), as torch counts them. */
+/** fanIn and fanOut of a weight (out, in, ...kernel), as torch defines them. */
 function fansOf(weight: Tensor): { fanIn: number; fanOut: number } {
   expectTensor(weight, "init: weight");
   const [outputs, inputs, ...kernel] = weight.sizes;
@@ -69,7 +69,10 @@ function fanOf(operation: string, weight: Tensor, mode: FanMode): number {
   return fansOf(weight)[mode];
 }
 
-/** Uniform in ±√3·gain/√fan, gain = √(2 / (1 + a²)): He et al. 2015, with torch's default slope for layers, a = √5. */
+/**
+ * Draws from the uniform distribution in ±√3·gain/√fan, gain = √(2 / (1 + a²)): He et al. 2015, with torch's default
+ * slope for layers, a = √5.
+ */
 export function kaimingUniform_(weight: Tensor, options: { a?: number; mode?: FanMode } = {}): Tensor {
   const { a = Math.sqrt(5), mode = "fanIn" } = optionsOf("kaimingUniform_", options, ["a", "mode"]);
   expectNumber("kaimingUniform_: a", a);
@@ -78,14 +81,14 @@ export function kaimingUniform_(weight: Tensor, options: { a?: number; mode?: Fa
   return noGrad(() => weight.uniform_(-bound, bound));
 }
 
-/** Normal with standard deviation √2/√fan, for a ReLU behind the layer: He et al. 2015. */
+/** Draws from the normal distribution with standard deviation √2/√fan, for layers followed by a ReLU: He et al. 2015. */
 export function kaimingNormal_(weight: Tensor, options: { mode?: FanMode } = {}): Tensor {
   const { mode = "fanOut" } = optionsOf("kaimingNormal_", options, ["mode"]);
   const deviation = Math.SQRT2 / Math.sqrt(fanOf("kaimingNormal_", weight, mode));
   return noGrad(() => weight.normal_(0, deviation));
 }
 
-/** Uniform in ±1/√fanIn of the weight that the bias belongs to. */
+/** Draws from the uniform distribution in ±1/√fanIn, with fanIn of the weight that the bias belongs to. */
 export function biasUniform_(bias: Tensor, weight: Tensor): Tensor {
   const bound = 1 / Math.sqrt(fansOf(weight).fanIn);
   expectTensor(bias, "biasUniform_: bias");
@@ -100,10 +103,13 @@ export interface TruncatedNormalOptions {
   max?: number;
 }
 
-/** The largest float32 below 1: `uniform_` may give −1, whose erf⁻¹ would be an outlier as far out as `min` allows. */
+/**
+ * The largest float32 below 1. Draws of `uniform_` are limited to it, because erf⁻¹(−1) is infinite and would give an
+ * outlier at `min`.
+ */
 const BELOW_ONE = 1 - 2 ** -24;
 
-/** Normal values confined to [min, max], by the inverse of the cumulative distribution: torch's `trunc_normal_`. */
+/** Draws normal values within [min, max], by the inverse of the cumulative distribution function: torch's `trunc_normal_`. */
 export function truncatedNormal_(weight: Tensor, options: TruncatedNormalOptions = {}): Tensor {
   const {
     mean = 0,

@@ -1,6 +1,6 @@
-// Modules as torch prints them.
+// This file prints modules in torch's format.
 
-/** A module's name and settings on one line, its children below, two columns further in. */
+/** A module's name and settings on one line, and its children on the lines below, indented by two spaces. */
 export function treeText(name: string, settings: string, children: readonly (readonly [string, string])[]): string {
   if (children.length === 0) return `${name}(${settings})`;
   const lines = children.map(([path, text]) => `(${path}): ${text.replaceAll("\n", "\n  ")}`);
@@ -9,7 +9,7 @@ export function treeText(name: string, settings: string, children: readonly (rea
 
 type Setting = number | boolean | string | null | readonly number[];
 
-/** "64, eps=1e-05, affine=True": values in order, then settings by name, all in Python's spelling. */
+/** "64, eps=1e-05, affine=True": positional values, then settings by name, all in Python's notation. */
 export function settingsText(values: readonly Setting[], named: Readonly<Record<string, Setting>> = {}): string {
   const settings = Object.entries(named).map(([name, value]) => `${name}=${pythonText(value)}`);
   return [...values.map(pythonText), ...settings].join(", ");

@@ -11,13 +11,13 @@ export interface RecordedOutputs<T, M extends object> {
   readonly outputs: Map<M, Tensor>;
   /** Modules whose output may share memory with their input, and was changed in place afterwards. */
   readonly changed: ReadonlySet<M>;
-  /** Those of them whose memory was changed under another name than that of the output. */
+  /** Those of them whose memory was changed through a tensor other than the output. */
   readonly changedElsewhere: ReadonlySet<M>;
 }
 
 /**
- * Runs `fn` and gathers the outputs of the modules in `wanted`, each as `tapOutput` keeps it; a module that runs twice gives
- * its last output. `joined` are modules whose output stays in the memory that it shares with their input.
+ * Runs `fn` and collects the outputs of the modules in `wanted` by `tapOutput`. For a module that runs twice, the last output is kept.
+ * `joined` are modules whose output keeps sharing memory with their input.
  */
 export function recordOutputs<T, M extends object = object>(
   wanted: ReadonlySet<M>,
@@ -52,18 +52,17 @@ export interface TappedOutput {
 export interface TapOptions {
   readonly origin: OutputOrigin;
   readonly graph: boolean;
-  /** How an error names the layer. */
+  /** The name of the layer in errors. */
   readonly name: string;
 }
 
 /**
- * Taps a layer's output. The next layer gets the same values in memory of their own, so that whatever it writes there in place
- * does not reach the tap. With `graph` the tap is a node in the graph of `next`, and gradients exist even if frozen layers gave
- * the output without a graph. Only readers of the layer's output lead through the tap; readers of the layer's input do not,
- * even if it is the same tensor. A value that is not a tensor, such as the outputs of a module with several, is neither copied
- * nor differentiated.
+ * Taps a layer's output. The next layer gets a copy, so that in-place changes by it do not affect the tap. With `graph` the tap is a node
+ * in the graph of `next`, so that gradients with respect to it exist even if frozen layers returned the output without a graph. Only what
+ * reads the layer's output depends on the tap; what reads the layer's input does not, even if both are the same tensor. A value that is
+ * not a tensor, such as the outputs of a module with several, is neither copied nor differentiated.
  *
- * @throws E_CONFIG if the layer works in place on a view that autograd does not let it overwrite
+ * @throws E_CONFIG if the layer works in place on a view that autograd does not allow to be overwritten
  */
 export function tapOutput(output: Tensor, { origin, graph, name }: TapOptions): TappedOutput {
   if (!isTensor(output)) return { tap: output, next: output };
@@ -76,8 +75,8 @@ export function tapOutput(output: Tensor, { origin, graph, name }: TapOptions): 
 }
 
 /**
- * Leads the readers of the output through the tap. The wording of libtorch's error is kept, because callers decide by it what
- * to try next.
+ * Makes the copy of the output depend on the tap. The wording of libtorch's error is kept, because callers use it to decide what to try
+ * next.
  */
 function writtenBack(output: Tensor, tap: Tensor, name: string): Tensor {
   try {
@@ -97,9 +96,9 @@ interface Layer {
 }
 
 /**
- * `recordOutputs` of a model in which a tapped output may share memory with its module's input. Readers of the output get a
- * copy of it, which misses later changes of that memory under another name. Only the logits show whether that matters: a model
- * in evaluation mode runs once more without taps, and if the logits differ the output stays in its memory.
+ * `recordOutputs` of a model in which a tapped output may share memory with its module's input. Layers that read the output get a copy,
+ * which does not reflect later changes of that memory through another tensor. Only the logits show whether that matters: a model in
+ * evaluation mode runs again without taps, and if the logits differ, the output is not copied.
  *
  * @throws E_CONFIG in training mode, because a second run would change running statistics
  */
@@ -144,7 +143,7 @@ interface Handed<M> {
   readonly version: number;
 }
 
-/** Outputs that were replaced by copies. It finds out which outputs or copies were changed in place afterwards. */
+/** The outputs that were replaced by copies. This class determines which outputs or copies were changed in place afterwards. */
 export class SharedOutputs<M extends object> {
   readonly #outputs: Handed<M>[] = [];
   readonly #copies: Handed<M>[] = [];
@@ -155,12 +154,12 @@ export class SharedOutputs<M extends object> {
     this.#copies.push({ module, tensor: next, version: versionOf(next) });
   }
 
-  /** Modules whose own output was changed. Only code that holds its memory under another name can do that. */
+  /** The modules whose original output was changed, which is possible only through another tensor that shares its memory. */
   changedElsewhere(): Set<M> {
     return changedOf(this.#outputs);
   }
 
-  /** Modules whose output or its copy was changed. */
+  /** The modules whose output or its copy was changed. */
   changed(): Set<M> {
     return changedOf([...this.#outputs, ...this.#copies]);
   }
@@ -172,10 +171,10 @@ function changedOf<M>(handed: readonly Handed<M>[]): Set<M> {
 }
 
 /**
- * The logits in what a model returned: the tensor itself, the first entry of an array (logits and what belongs to them, as
- * auxiliary heads give), or the property `logits` of an object.
+ * Finds the logits in the value that a model returned: the tensor itself, the first entry of an array (as models with auxiliary heads
+ * return), or the property `logits` of an object.
  *
- * @throws E_CONFIG if there is no such tensor
+ * @throws E_CONFIG if the value contains no such tensor
  */
 export function logitsOf(operation: string, model: object, output: unknown): Tensor {
   const logits = candidateOf(output);
@@ -191,7 +190,7 @@ function candidateOf(output: unknown): unknown {
   return Array.isArray(output) ? output[0] : (output as { logits?: unknown }).logits;
 }
 
-/** Describes for an error what a module returned in place of a tensor. */
+/** Describes, for an error, a value that a module returned instead of a tensor. */
 export function describeOutput(output: unknown): string {
   if (Array.isArray(output)) return `an array of ${output.length}`;
   if (typeof output !== "object" || output === null || isTensor(output)) return describeValue(output);

@@ -5,9 +5,9 @@ import { expectTensor } from "../tensor/internal.ts";
 import { mark, type Role } from "./parameter.ts";
 
 export interface LoadReport {
-  /** Names that the module has and the loaded state lacks. */
+  /** Names of the module that are missing in the loaded state. */
   missing: string[];
-  /** Names that the loaded state has and the module lacks. */
+  /** Names of the loaded state that the module does not have. */
   unexpected: string[];
 }
 
@@ -59,7 +59,7 @@ function firstTen(items: readonly string[], separator: string): string {
   return items.slice(0, 10).join(separator) + (items.length > 10 ? `${separator}... ${items.length - 10} more` : "");
 }
 
-/** A property of a module that holds a parameter or a buffer. */
+/** A property of a module whose value is a parameter or a buffer. */
 export interface TensorSlot {
   readonly owner: object;
   readonly key: string;
@@ -70,7 +70,7 @@ export interface TensorSlot {
 const FLOATING: readonly string[] = ["float32", "float64", "bfloat16", "float16"] satisfies DType[];
 const OTHER: readonly string[] = ["int64", "int32", "int16", "int8", "uint8", "bool"] satisfies DType[];
 
-/** Converts the tensors of a module tree and puts the results in their places; on a failure nothing has changed. */
+/** Replaces the tensors of a module tree by converted ones. On a failure nothing changes. */
 export function replaceTensors(slots: readonly TensorSlot[], targets: readonly string[]): void {
   for (const target of targets) expectString("Module.to: target", target);
   const wrong = targets.find((target) => OTHER.includes(target));

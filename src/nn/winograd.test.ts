@@ -121,7 +121,7 @@ describe("convolution by 3x3 in float32", () => {
       const x = channelsLast(1, 32, 6, 6).contiguous();
       x.narrow(2, 3, 1).narrow(3, 2, 1).fill_(value);
       const y = noGrad(() => convolution(x, randn([32, 32, 3, 3]), { stride: 1, padding: 1 }));
-      // Of the pixel's own neighbours.
+      // These are the outputs whose kernels cover the pixel.
       expect(y.narrow(2, 2, 3).narrow(3, 1, 3).isfinite().any().item()).toBeFalsy();
     }
   });

@@ -11,9 +11,9 @@ import {
   wantsFused,
 } from "../../tensor/internal.ts";
 
-const EPS = 1e-6; // of every layer norm, as in timm
+const EPS = 1e-6; // the eps of every layer norm, as in timm
 
-/** Which of two layers that compute the same holds the MLP's weights: timm's small variants have 1x1 convolutions. */
+/** The kind of layer that has the MLP's weights. Both compute the same, and timm's small variants have 1x1 convolutions. */
 export type MlpKind = "conv" | "linear";
 
 /** A linear layer over the channels of (N, H, W, C) whose weight has the shape of a 1x1 convolution, (K, C, 1, 1). */
@@ -32,7 +32,7 @@ class Pointwise extends Conv2d {
   }
 }
 
-/** y = fc2(grn(gelu(fc1(x)))) over the channels, four times as many in between, (N, H, W, C) → (N, H, W, C). */
+/** y = fc2(grn(gelu(fc1(x)))) over the channels, with four times as many hidden channels, (N, H, W, C) → (N, H, W, C). */
 class GrnMlp extends Module {
   readonly fc1: Pointwise | Linear;
   readonly act = new GELU();
@@ -51,13 +51,13 @@ class GrnMlp extends Module {
     return this.fc2.run(this.grn.run(this.act.run(this.fc1.run(x))));
   }
 
-  /** Whether the outputs of its layers are not observed. */
+  /** Whether no observer needs the outputs of its layers. */
   isFusable(): boolean {
     const linears = [this.fc1, this.fc2].every((layer) => isPlain(layer, Pointwise) || isPlain(layer, Linear));
     return linears && isPlain(this, GrnMlp) && isPlain(this.grn, GRN) && isPlain(this.act, GELU);
   }
 
-  /** The weights that the fused kernel reads, with the norm before it. */
+  /** The weights that the fused kernel reads, including those of the norm. */
   weights(norm: LayerNorm): ConvNextMlpWeights {
     const product = ({ weight, bias }: Pointwise | Linear) => ({ weight: weight.flatten(1), bias: bias as Tensor });
     return { norm, fc1: product(this.fc1), grn: this.grn, fc2: product(this.fc2) };
@@ -80,7 +80,7 @@ export class ConvNextBlock extends Module {
   }
 
   override forward(x: Tensor): Tensor {
-    // From the first layer norm on, maps are channels-last in memory, so `permute` needs no copy.
+    // From the first layer norm on, maps are channels-last in memory, so that `permute` needs no copy.
     const pixels = x.permute([0, 2, 3, 1]); // (N, H, W, C)
     const fused = this.#inTwoKernels(pixels);
     if (fused !== null) return fused.permute([0, 3, 1, 2]);
@@ -90,8 +90,8 @@ export class ConvNextBlock extends Module {
   }
 
   /**
-   * The same in one kernel; null if a layer's own output is observed or the kernels are switched off. Both agree up to
-   * rounding.
+   * The same in one kernel; null if the output of one of its layers is observed or the kernels are switched off. Both
+   * agree up to rounding.
    */
   #inTwoKernels(pixels: Tensor): Tensor | null {
     const { conv_dw, norm, mlp, drop_path } = this;

@@ -16,19 +16,21 @@ import { ConvNextBlock, type MlpKind } from "./convnext-block.ts";
 import type { convNextV2Description } from "./description.ts";
 
 export interface ConvNextV2Options {
-  /** 1000, as in timm. */
+  /** The number of classes (1000, as in timm). */
   numClasses?: number;
-  /** 3, as in timm. */
+  /** The channels of the images (3, as in timm). */
   inChannels?: number;
-  /** timm's `patch_size`: side and stride of the stem's convolution, 4 (default), 2 or 1. With 2, stage 0 halves the map too. */
+  /**
+   * timm's `patch_size`: the side and stride of the stem's convolution, 4 (default), 2 or 1. With 2, the first stage also halves the map.
+   */
   patchSize?: 1 | 2 | 4;
-  /** 2: a 2x2 stem of stride 2 and nothing more, in place of `patchSize`: maps of 14, 7, 3, 1 for images of 28x28. */
+  /** 2 makes the stem a 2x2 convolution of stride 2, instead of `patchSize`: maps of 14, 7, 3, 1 for images of 28x28. */
   stemStride?: 2;
-  /** Channels of the four stages. */
+  /** The channels of the four stages. */
   dims?: readonly number[];
-  /** Blocks of the four stages. */
+  /** The number of blocks in each of the four stages. */
   depths?: readonly number[];
-  /** Stochastic depth of the last block, from 0 for the first in equal steps over all blocks: timm's `drop_path_rate`. */
+  /** The rate of stochastic depth in the last block. It rises from 0 in the first block in equal steps: timm's `drop_path_rate`. */
   dropPath?: number;
 }
 
@@ -60,13 +62,13 @@ export const VARIANTS = {
 } as const satisfies Record<ConvNextV2Name, Variant>;
 
 const STAGES = 4;
-const EPS = 1e-6; // of every layer norm
+const EPS = 1e-6; // the eps of every layer norm
 
 interface StageOptions {
-  /** 2 halves the map before the blocks. */
+  /** The stride of the convolution before the blocks; 2 halves the map. */
   stride: 1 | 2;
   mlp: MlpKind;
-  /** Stochastic depth of each block. */
+  /** The rate of stochastic depth in each block. */
   rates: readonly number[];
 }
 
@@ -108,22 +110,21 @@ class Head extends Module {
 }
 
 /**
- * ConvNeXt V2 (Woo et al., arXiv 2301.00808): a stem of patches, four stages of depthwise 7x7 convolutions and MLPs with
- * global response normalisation, the last three of which halve the map, then mean, layer norm and a linear layer. State-dict
- * names and shapes are timm's, so that weights move both ways. Inside a block maps are (N, H, W, C), outside (N, C, H, W).
- *
- * Maps of the stages: a 4th, 8th, 16th and 32nd of the image's side with `patchSize` 4 and 2; a 2nd to a 16th with
- * `stemStride` 2; all of it to an 8th with `patchSize` 1 (28, 14, 7, 3 for 28x28).
+ * ConvNeXt V2 (Woo et al., arXiv 2301.00808): a stem of patches, four stages of depthwise 7x7 convolutions and MLPs with global response
+ * normalisation, the last three of which halve the map, then mean, layer norm and a linear layer. State-dict names and shapes are timm's,
+ * so that weights can be exchanged in both directions. Inside a block maps are (N, H, W, C), elsewhere (N, C, H, W). The sides of the
+ * stages' maps are 1/4, 1/8, 1/16 and 1/32 of the image's side with `patchSize` 4 and 2; 1/2 to 1/16 with `stemStride` 2; and 1 to 1/8
+ * with `patchSize` 1 (28, 14, 7, 3 for 28x28).
  */
 export class ConvNextV2 extends Model {
   readonly camLayer = `stages.${STAGES - 1}`;
   readonly classifier = "head.fc";
   readonly firstConv = "stem.0";
-  // A stage's downsampling learns with its first block, as in timm.
+  // The downsampling of a stage has the learning rate of the stage's first block, as in timm.
   override readonly layerPatterns = [/^stem\./, /^stages\.(\d+)\.(?:downsample|blocks\.(\d+))\./];
   readonly numClasses: number;
   readonly inChannels: number;
-  readonly #leastSide: number; // which leaves one cell of the last map
+  readonly #leastSide: number; // which gives a last map of one pixel
   readonly stem: Sequential;
   readonly stages: Sequential;
   readonly head: Head;
@@ -166,7 +167,7 @@ export class ConvNextV2 extends Model {
   }
 }
 
-/** Side of the stem's patches, and by how much each stage shrinks its input. */
+/** The side of the stem's patches, and the factor by which each stage reduces the size of its input. */
 function downsampling(
   name: string,
   { patchSize, stemStride }: ConvNextV2Options,
@@ -181,7 +182,7 @@ function downsampling(
   return { patch, strides: [patch === 2 ? 2 : 1, 2, 2, 2] };
 }
 
-/** For each block of each stage: rate·i / (blocks − 1) for the i-th of all. */
+/** The rates for each stage and block: rate·i / (blocks − 1) for the i-th block of the network. */
 function dropPathRates(rate: number, depths: readonly number[]): number[][] {
   const blocks = depths.reduce((sum, depth) => sum + depth, 0);
   let before = 0;
@@ -192,7 +193,10 @@ function dropPathRates(rate: number, depths: readonly number[]): number[][] {
   });
 }
 
-/** timm's: weights of convolutions and linear layers truncated normal with deviation 0.02, their biases zero. */
+/**
+ * Initialises as timm does: weights of convolutions and linear layers from a truncated normal distribution with
+ * standard deviation 0.02, and biases with zero.
+ */
 function initialise(model: ConvNextV2): void {
   for (const module of model.namedModules().values()) {
     if (!(module instanceof Conv2d || module instanceof Linear)) continue;

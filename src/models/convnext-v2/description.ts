@@ -32,7 +32,7 @@ export const convNextV2Description = {
       ),
   },
   takesImageSize: false,
-  // It keeps half as many cells on a side as patchSize 1, at a quarter of the cost.
+  // Its maps have half the side of those with patchSize 1, at a quarter of the cost.
   smallStem: { stemStride: 2 },
   stemOptions: ["patchSize", "stemStride"],
   misfitAdvice: "choose a stem that shrinks less (patchSize, stemStride)",

@@ -1,6 +1,6 @@
 import type { Dialect } from "../family.ts";
 
-/** Layers of a block in timm, by their names in transformers, which took them over from the authors. */
+/** The layers of a block in timm, by their names in transformers, which are those of the authors' code. */
 const BLOCK: Readonly<Record<string, string>> = {
   dwconv: "conv_dw",
   layernorm: "norm",
@@ -20,7 +20,7 @@ function blockName(stage: string, block: string, layer: string, part: string): s
   return `stages.${stage}.blocks.${block}.${known}`;
 }
 
-/** Other libraries' names of timm's layers. */
+/** The names that other libraries give to timm's layers. */
 export const CONVNEXT_DIALECTS: readonly Dialect[] = [
   {
     of: "transformers' ConvNeXt",

@@ -3,7 +3,7 @@ import { ConvNextV2, type ConvNextV2Name, type ConvNextV2Options, VARIANTS } fro
 import { convNextV2Description } from "./description.ts";
 import { CONVNEXT_DIALECTS } from "./dialects.ts";
 
-/** The sizes whose parameters' names differ: the others have the blocks of one of these. */
+/** One model for each set of parameter names. The other models have the same names as one of these. */
 const SKETCHED = ["convnextv2_atto", "convnextv2_nano", "convnextv2_tiny", "convnextv2_base"] as const;
 
 export const convNextV2: ModelFamily<ConvNextV2Options> = {
@@ -31,7 +31,7 @@ function recognise(view: WeightsView): Recognition<ConvNextV2Options> | null {
   const name = convNextV2Description.models.find((model) => fits(VARIANTS[model]));
   if (name === undefined) return { looksLike: "a ConvNeXt V2 of another size" };
   const [, inChannels = 3, patch = 4] = shapeOf("stem.0");
-  // timm's patch of 2 halves the map in the first stage too; a plain stem of stride 2 does not.
+  // With timm's patch size 2, the first stage halves the map too; with a plain stem of stride 2 it does not.
   const plain = patch === 2 && !has(/^stages\.0\.downsample\.1\.weight$/);
   const stem = plain ? { stemStride: 2 as const } : { patchSize: patch as 1 | 2 | 4 };
   return { name, options: { ...classesOf(view, "head.fc"), inChannels, ...stem } };

@@ -31,7 +31,7 @@ function recognise(view: WeightsView): Recognition<ResNetOptions> | null {
 
 const next = (index = "0") => Number(index) + 1;
 
-/** transformers' names of torchvision's layers. */
+/** The names that transformers gives to torchvision's layers. */
 function transformers(): Dialect {
   return {
     of: "transformers' ResNet",

@@ -18,15 +18,21 @@ import { type ClosedFormHead, Model } from "../model.ts";
 import type { resnetDescription } from "./description.ts";
 
 export interface ResNetOptions {
-  /** 1000, as in torchvision. */
+  /** The number of classes (1000, as in torchvision). */
   numClasses?: number;
-  /** 3, as in torchvision. */
+  /** The channels of the images (3, as in torchvision). */
   inChannels?: number;
-  /** "imagenet" (default): 7x7 convolution of stride 2 and 3x3 max-pool of stride 2; "small", for images of 28 to 64: 3x3 of stride 1. */
+  /**
+   * "imagenet" (default) is a 7x7 convolution of stride 2 and a 3x3 max-pool of stride 2; "small", for images of 28 to 64 pixels, is a
+   * 3x3 convolution of stride 1.
+   */
   stem?: "imagenet" | "small";
-  /** Channels of the first stage, 64; each later stage has twice those of the one before it. */
+  /** The channels of the first stage (64). Each later stage has twice as many as the previous one. */
   width?: number;
-  /** Zero weights in the last norm of each block, which then starts as its shortcut: torchvision's `zero_init_residual`. */
+  /**
+   * Whether the last norm of each block starts with zero weights, so that the block starts as its shortcut: torchvision's
+   * `zero_init_residual`.
+   */
   zeroInitLast?: boolean;
 }
 
@@ -40,13 +46,13 @@ const RESNET_OPTIONS = [
 
 export type ResNetName = (typeof resnetDescription)["models"][number];
 
-/** Blocks of each stage. */
+/** The number of blocks of each stage. */
 export const DEPTHS = {
   resnet18: [2, 2, 2, 2],
   resnet34: [3, 4, 6, 3],
 } as const satisfies Record<ResNetName, readonly number[]>;
 
-/** A convolution without bias, which the batch norm behind it would cancel. */
+/** A convolution without bias, because the batch norm after it would cancel a bias. */
 function convolution(from: number, to: number, kernel: number, stride = 1): Conv2d {
   return new Conv2d(from, to, kernel, { stride, padding: (kernel - 1) / 2, bias: false });
 }
@@ -61,7 +67,7 @@ class BasicBlock extends Module {
 
   constructor(from: number, to: number, stride: number) {
     super();
-    // Before the convolutions of the block, as in torchvision: the weights of a seed are then torchvision's.
+    // It is made before the convolutions of the block, as in torchvision, so that the same seed gives the same weights.
     const projection = stride !== 1 || from !== to;
     this.downsample = projection ? new Sequential(convolution(from, to, 1, stride), new BatchNorm2d(to)) : null;
     this.conv1 = convolution(from, to, 3, stride);
@@ -83,9 +89,10 @@ function stage(from: number, to: number, { depth, stride }: { depth: number; str
 }
 
 /**
- * ResNet-18 and -34 (He et al., arXiv 1512.03385): stem, four stages of basic blocks, the last three of which halve the map,
- * global average pooling, one linear layer. State-dict names and shapes are torchvision's, so that weights move both ways.
- * Maps of layer1 to layer4: 56, 28, 14, 7 for 224x224 with the "imagenet" stem; 28, 14, 7, 4 for 28x28 with the "small" one.
+ * ResNet-18 and -34 (He et al., arXiv 1512.03385): stem, four stages of basic blocks, the last three of which halve the map, global
+ * average pooling, one linear layer. State-dict names and shapes are torchvision's, so that weights can be exchanged in both directions.
+ * The sides of the maps of layer1 to layer4: 56, 28, 14, 7 for 224x224 with the "imagenet" stem; 28, 14, 7, 4 for 28x28 with the "small"
+ * one.
  */
 export class ResNet extends Model {
   readonly camLayer = "layer4";
@@ -153,7 +160,10 @@ export class ResNet extends Model {
   }
 }
 
-/** torchvision's: convolutions normal with deviation √(2 / fanOut); norms 1 and 0 and the linear layer are the layers' own. */
+/**
+ * Initialises as torchvision does: convolutions from a normal distribution with standard deviation √(2 / fanOut). Norms and the linear
+ * layer keep the initial values of their classes.
+ */
 function initialise(model: ResNet, zeroInitLast: boolean): void {
   for (const module of model.namedModules().values()) {
     if (module instanceof Conv2d) kaimingNormal_(module.weight, { mode: "fanOut" });

@@ -29,7 +29,7 @@ function recognise(view: WeightsView): Recognition<SimpleCnnOptions> | null {
     head: mlp ? "mlp" : "gap",
     norm: has(/^bn1\.weight$/) ? "batch" : "none",
   };
-  // The first linear layer reads the maps of the last pool, whose side is a quarter of the image's.
+  // The first linear layer reads the maps of the last pooling layer, whose side is a quarter of the image's.
   return {
     name: "simple-cnn",
     options: mlp ? { ...options, imageSize: 4 * Math.round(Math.sqrt(features / channels)) } : options,

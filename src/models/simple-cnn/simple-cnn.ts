@@ -18,13 +18,13 @@ import { type ClosedFormHead, Model } from "../model.ts";
 export interface SimpleCnnOptions {
   numClasses?: number;
   inChannels?: number;
-  /** Side of the images, which sizes the first linear layer of the "mlp" head; 28. */
+  /** The side of the images (28), which determines the size of the first linear layer of the "mlp" head. */
   imageSize?: number;
-  /** "mlp": flatten - linear 128 - ReLU - linear; "gap": global average pool - linear. */
+  /** "mlp" is flatten - linear 128 - ReLU - linear; "gap" is global average pooling - linear. */
   head?: "mlp" | "gap";
-  /** "batch": batch norm after each convolution, which then has no bias. */
+  /** "batch" adds a batch norm after each convolution, which then has no bias. */
   norm?: "none" | "batch";
-  /** Share of the numbers before the last layer that training drops; 0. */
+  /** The probability with which training drops each value before the last layer (0). */
   dropout?: number;
 }
 
@@ -38,8 +38,8 @@ const SIMPLE_CNN_OPTIONS = [
 ] as const satisfies (keyof SimpleCnnOptions)[];
 
 /**
- * The small network of the paper's first experiments: conv3x3 32 - ReLU - conv3x3 64 - ReLU - max-pool 2 - conv3x3 128 -
- * ReLU - max-pool 2 - head. The maps are those of the last pool, 7x7 for images of 28x28.
+ * The small network of the paper's first experiments: conv3x3 32 - ReLU - conv3x3 64 - ReLU - max-pool 2 - conv3x3 128
+ * - ReLU - max-pool 2 - head. The maps are the output of the last max-pool, 7x7 for images of 28x28.
  */
 export class SimpleCNN extends Model {
   readonly camLayer = "pool2";
@@ -47,7 +47,7 @@ export class SimpleCNN extends Model {
   readonly firstConv = "conv1";
   override readonly layerPatterns = [/^(?:conv|bn)(\d)/, /^fc1/];
   readonly numClasses: number;
-  readonly #mapSide: number | undefined; // the "mlp" head takes maps of one size
+  readonly #mapSide: number | undefined; // the "mlp" head supports only maps of one size
   readonly conv1: Conv2d;
   readonly bn1: BatchNorm2d | null;
   readonly act1 = new ReLU();

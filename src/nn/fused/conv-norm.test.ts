@@ -24,7 +24,7 @@ afterEach(() => {
   setFusedInference(true);
 });
 
-/** A norm with statistics and weights of its own, in evaluation. */
+/** A norm in evaluation mode with random statistics and weights. */
 function settled(channels: number): BatchNorm2d {
   const norm = new BatchNorm2d(channels);
   noGrad(() => {

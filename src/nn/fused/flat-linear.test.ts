@@ -24,7 +24,7 @@ function layers({ images, channels, height, width, features }: (typeof CASES)[nu
   return { flatten: new Flatten(), linear, maps };
 }
 
-/** With a loss of the output and of the weight's means, as a guided step has. */
+/** Computes a loss of both the output and the means of the weight, as a guided step does. */
 function measured({ flatten, linear, maps }: ReturnType<typeof layers>, fused: boolean, amp: boolean) {
   setFusedTraining(fused);
   const run = () => recordOutputs(new Set<object>([linear]), () => flatLinear(flatten, linear, maps)).result;

@@ -5,10 +5,12 @@ import { Linear } from "../layers/linear.ts";
 import { Flatten } from "../layers/sequential.ts";
 import { isOf, isPlain } from "./conv-norm.ts";
 
-/** Means of a weight over the pixels that it reads, (J, K), by the output (B, J) of the layer. */
+/** The means of a weight over the pixels that it reads, (J, K), for each output tensor (B, J) of a layer. */
 const means = new WeakMap<Tensor, Tensor>();
 
-/** The pooled weight that `flatLinear` computed together with this output; undefined for other tensors, or if it was freed. */
+/**
+ * The pooled weight that `flatLinear` computed together with this output; undefined for other tensors, or if the pooled weight was freed.
+ */
 export function pooledWeightOf(output: Tensor): Tensor | undefined {
   const pooled = means.get(output);
   return pooled?.isDisposed ? undefined : pooled;
@@ -37,7 +39,7 @@ export function flatLinear(flatten: Flatten, linear: Linear, maps: Tensor): Tens
   };
   const output = observed(linear, run);
   const next = emitOutput(linear, output);
-  // Both the tap, which is the layer's own output, and the copy of it that the next layer reads.
+  // The key may be the tap, which is the layer's own output, or the copy of it that the next layer reads.
   if (pooled !== undefined) for (const same of [output, next]) means.set(same, pooled);
   return next;
 }

@@ -11,7 +11,10 @@ export interface Folded {
    * kernel.
    */
   readonly winogradPadding: number | null;
-  /** Largest sum of the magnitudes of one output channel's weights: by how much the largest value can grow. */
+  /**
+   * The largest sum of the magnitudes of one output channel's weights. The convolution multiplies the largest magnitude
+   * by at most this factor.
+   */
   readonly gain: number;
   /** Largest magnitude of the bias. */
   readonly shift: number;
@@ -37,8 +40,8 @@ onEmptyCache(() => {
 const entries = new WeakMap<object, Entry>();
 
 /**
- * The folded weights of a layer. They are computed again if one of their sources was changed in place or replaced, or if they
- * are needed for another dtype or size. One set lives for each layer, outside every tidy, until `forgetFolded` or `emptyCache`.
+ * The folded weights of a layer. They are computed again if one of their sources was changed in place or replaced, or if they are needed
+ * for another dtype or size. Each layer has one set, which no tidy frees. It exists until `forgetFolded` or `emptyCache` is called.
  */
 export function foldedWeights(
   layer: object,

@@ -5,8 +5,8 @@ import { Module } from "../module.ts";
 import { settingsText } from "../print.ts";
 
 /**
- * Dropout (Srivastava et al., JMLR 2014): in training y = x·m / (1 − p) with m one Bernoulli(1 − p) for each number, so that the
- * mean stays; in evaluation y = x. As torch's `nn.Dropout`.
+ * Dropout (Srivastava et al., JMLR 2014): in training y = x·m / (1 − p) with m drawn from Bernoulli(1 − p) for each value, so that the
+ * mean does not change; in evaluation y = x. The same as torch's `nn.Dropout`.
  *
  * @throws E_ARGUMENT unless 0 <= p < 1
  */
@@ -29,7 +29,7 @@ export class Dropout extends Module {
   }
 }
 
-/** x·m / (1 − p) with m Bernoulli(1 − p) of a shape that x's broadcasts over. */
+/** x·m / (1 − p), where m is drawn from Bernoulli(1 − p) in a shape that broadcasts to that of x. */
 export function dropped(x: Tensor, shape: readonly number[], p: number): Tensor {
   return x.mul(
     empty(shape, { dtype: x.dtype })
@@ -39,8 +39,8 @@ export function dropped(x: Tensor, shape: readonly number[], p: number): Tensor 
 }
 
 /**
- * Stochastic depth (Huang et al., arXiv 1603.09382), on the branch of a residual block: in training y[n] = x[n]·m[n] / (1 − rate)
- * with m[n] one Bernoulli(1 − rate) for each sample, so that the mean stays; in evaluation y = x. (N, ...) → (N, ...).
+ * Stochastic depth (Huang et al., arXiv 1603.09382), on the branch of a residual block: in training y[n] = x[n]·m[n] / (1 − rate) with
+ * m[n] drawn from Bernoulli(1 − rate) for each sample, so that the mean does not change; in evaluation y = x. (N, ...) → (N, ...).
  *
  * @throws E_ARGUMENT unless 0 <= rate < 1
  */

@@ -42,7 +42,7 @@ export class ReLU extends Module {
   }
 }
 
-/** x·Φ(x), exact; "tanh" is the approximation x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³))). */
+/** x·Φ(x), computed exactly by default; "tanh" is the approximation x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³))). */
 export class GELU extends Module {
   readonly approximate: "none" | "tanh";
 

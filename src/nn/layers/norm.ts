@@ -8,7 +8,7 @@ import { settingsText } from "../print.ts";
 
 export interface BatchNormModuleOptions {
   eps?: number;
-  /** Share of the batch in a running statistic; null gives the plain average of all batches so far. */
+  /** Weight of the batch in the running statistics; null gives the plain average of all batches so far. */
   momentum?: number | null;
 }
 
@@ -21,7 +21,7 @@ export interface BatchNormModuleOptions {
 export class BatchNorm2d extends Module {
   readonly weight: Tensor; // (C)
   readonly bias: Tensor; // (C)
-  // Spelt as torch spells them: property names are the names in the state dict.
+  // The names are torch's, because property names are the names in the state dict.
   readonly running_mean: Tensor; // (C)
   readonly running_var: Tensor; // (C)
   readonly num_batches_tracked: Tensor; // (), int64
@@ -64,7 +64,7 @@ export class BatchNorm2d extends Module {
   }
 }
 
-/** Counts a batch of training; its share in the running statistics. */
+/** Counts a training batch, and returns its weight in the running statistics. */
 export function beginBatch(norm: BatchNorm2d, x: Tensor): number {
   if (x.numel === norm.numFeatures) {
     throw new BatchCamError(
@@ -116,13 +116,14 @@ const weightsOf = ({ weight, bias, eps }: LayerNorm) => ({ weight, bias, eps });
 
 export interface GRNOptions {
   eps?: number;
-  /** True for (N, H, W, C), false for (N, C, H, W). */
+  /** True for inputs (N, H, W, C), false for (N, C, H, W). */
   channelsLast?: boolean;
 }
 
 /**
  * Global response normalisation (ConvNeXt V2, arXiv 2301.00808): y = x + weight·(x·R) + bias, R = g / (mean_c g + eps),
- * g[n, c] = ‖x[n, :, :, c]‖₂. Names are timm's; both parameters start at zero, so that the layer starts as the identity.
+ * g[n, c] = ‖x[n, :, :, c]‖₂. The parameters' names are timm's. Both start at zero, so that the layer starts as the
+ * identity.
  */
 export class GRN extends Module {
   readonly weight: Tensor; // (C)
@@ -143,7 +144,7 @@ export class GRN extends Module {
     this.bias = parameter(zeros([channels]));
   }
 
-  /** Dimension of the output that holds the channels. */
+  /** The dimension of the output's channels. */
   get channelDim(): 1 | 3 {
     return this.channelsLast ? 3 : 1;
   }
@@ -169,8 +170,8 @@ export class GRN extends Module {
 }
 
 /**
- * ‖x‖₂ over `dims`, with a zero gradient if it is zero. libtorch's own norm is slow over strided data, and its second-order
- * gradient is NaN if a channel is dead.
+ * ‖x‖₂ over `dims`, with a zero gradient if the norm is zero. libtorch's own norm is slow for strided data, and its second derivative is
+ * NaN if a channel is zero everywhere.
  */
 function norms(x: Tensor, dims: readonly number[]): Tensor {
   const squared = x.square().sum(dims, { keepDims: true });

@@ -14,7 +14,7 @@ export class Identity extends Module {
   }
 }
 
-/** Joins the dimensions from `start` to `end`; (N, C, H, W) → (N, C·H·W) by default. */
+/** Joins the dimensions from `start` to `end`, by default (N, C, H, W) → (N, C·H·W). */
 export class Flatten extends Module {
   readonly start: number;
   readonly end: number;
@@ -35,7 +35,7 @@ export class Flatten extends Module {
   }
 }
 
-/** Modules one after the other, named "0", "1" … */
+/** Runs modules one after the other. Their names are "0", "1" … */
 export class Sequential extends Module {
   constructor(...modules: Module[]) {
     super();
@@ -61,7 +61,7 @@ export class Sequential extends Module {
     return [...this].length;
   }
 
-  /** The module of an index; negative ones count from the end. */
+  /** The module at an index; negative indices count from the end. */
   at(index: number): Module | undefined {
     expectNumber("Sequential.at: index", index);
     return [...this].at(index);

@@ -48,7 +48,7 @@ export class Conv2d extends Module {
     this.bias = bias ? parameter(biasUniform_(empty([outChannels]), this.weight)) : null;
   }
 
-  /** Dimension of the output that holds the channels. */
+  /** The dimension of the output's channels. */
   get channelDim(): 1 | 3 {
     return 1;
   }
@@ -73,7 +73,7 @@ export class Conv2d extends Module {
   }
 }
 
-/** ⌊(side + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1 of both sides. */
+/** The height and width of the output, each ⌊(side + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1. */
 export function outputSize(sides: readonly number[], kernel: readonly number[], options: ConvOptions): number[] {
   const { stride = 1, padding = 0, dilation = 1 } = options;
   return sides.map((side, axis) => {
@@ -83,7 +83,7 @@ export function outputSize(sides: readonly number[], kernel: readonly number[], 
   });
 }
 
-/** Stride and padding of a convolution that the fused path knows: square and dense; null for others. */
+/** The stride and padding of a convolution that the fused kernels support (square and without groups or dilation); null for others. */
 export function squareWindow({ weight, options }: Conv2d): { stride: number; padding: number } | null {
   const { stride = 1, padding = 0, dilation = 1, groups = 1 } = options;
   const side = ([height, width]: readonly number[]) => (height === width ? (height ?? null) : null);
@@ -94,13 +94,16 @@ export function squareWindow({ weight, options }: Conv2d): { stride: number; pad
     : null;
 }
 
-/** Whether x is (N, C, H, W) in a dtype that a convolution takes, and large enough for a result of `least` pixels a side. */
+/**
+ * Whether x is (N, C, H, W) in a dtype that a convolution supports, and large enough for a result of at least `least` pixels on each
+ * side.
+ */
 export function takes({ weight, inChannels, options }: Conv2d, x: Tensor, least = 1): boolean {
   if (x.ndim !== 4 || x.sizes[1] !== inChannels || x.sizes.includes(0)) return false;
   return outputSize(x.sizes.slice(2), weight.sizes.slice(2), options).every((side) => side >= least);
 }
 
-/** The kernel and its options, checked once. */
+/** A pooling layer with a kernel size and options, which it checks. */
 abstract class Pool2d extends Module {
   readonly kernelSize: Pair;
   readonly options: PoolOptions;
@@ -121,7 +124,7 @@ abstract class Pool2d extends Module {
   }
 }
 
-/** Largest value under each window; the stride is the kernel's size unless told otherwise. (N, C, H, W) → (N, C, H', W'). */
+/** The largest value in each window. The default stride is the kernel's size. (N, C, H, W) → (N, C, H', W'). */
 export class MaxPool2d extends Pool2d {
   override extraRepr(): string {
     return settingsText([], { ...this.settings(), dilation: 1, ceil_mode: this.options.ceilMode === true });
@@ -133,7 +136,7 @@ export class MaxPool2d extends Pool2d {
   }
 }
 
-/** Mean under each window, padding counted as zeros. (N, C, H, W) → (N, C, H', W'). */
+/** The mean of each window, in which padding counts as zeros. (N, C, H, W) → (N, C, H', W'). */
 export class AvgPool2d extends Pool2d {
   override extraRepr(): string {
     return settingsText([], this.settings());
@@ -145,7 +148,7 @@ export class AvgPool2d extends Pool2d {
   }
 }
 
-/** Means over a grid of `size` windows as equal as can be. (N, C, H, W) → (N, C, size...). */
+/** The means over a grid of `size` windows whose sizes are as equal as possible. (N, C, H, W) → (N, C, size...). */
 export class AdaptiveAvgPool2d extends Module {
   readonly size: Pair;
 
@@ -165,7 +168,7 @@ export class AdaptiveAvgPool2d extends Module {
   }
 }
 
-/** Mean over all pixels. (N, C, H, W) → (N, C). */
+/** The mean over all pixels. (N, C, H, W) → (N, C). */
 export class GlobalAvgPool2d extends Module {
   override forward(x: Tensor): Tensor {
     expectImages("GlobalAvgPool2d", x);
