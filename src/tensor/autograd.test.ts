@@ -299,7 +299,7 @@ function numericalGradient(f: (x: Tensor) => Tensor, x: Tensor, step = 1e-6): Fl
   });
 }
 
-/** Smooth at the points drawn: kinks of relu, abs and max are far from them, in float64. */
+/** The functions are smooth near the drawn points: in float64, the kinks of relu, abs and max are far from them. */
 const COMPOSITES: Readonly<Record<string, readonly [readonly number[], (x: Tensor) => Tensor]>> = {
   arithmetic: [[3, 4], (x) => x.mul(x).add(1).div(x.square().add(2)).sub(x.exp().mul(0.1)).sum()],
   "logarithm, root and power": [

@@ -8,29 +8,29 @@ import * as aten from "./generated/aten.ts";
 import { Tensor } from "./tensor.ts";
 
 export interface GradOptions {
-  /** Keep the graph of the gradients themselves, for gradients of gradients. */
+  /** Whether the gradients have a graph of their own, so that they can be differentiated again. */
   createGraph?: boolean;
-  /** Keep the graph of `outputs` for a further call; as `createGraph` by default. */
+  /** Whether the graph of `outputs` is kept for a further call (default: the value of `createGraph`). */
   retainGraph?: boolean;
-  /** The vector of the vector-Jacobian product, one for each output; needed if an output is not a scalar. */
+  /** The vector of the vector-Jacobian product, one tensor for each output. It is required if an output is not a scalar. */
   gradOutputs?: Tensor | readonly Tensor[];
-  /** Give zeros for an input that the outputs do not depend on, instead of an error. */
+  /** Whether an input that the outputs do not depend on gets a gradient of zeros instead of an error. */
   allowUnused?: boolean;
 }
 
 const asList = (value: Tensor | readonly Tensor[], place: string): readonly Tensor[] =>
   Array.isArray(value) ? listOf(value, place) : [value as Tensor];
 
-/** One gradient for each input: a tuple where the inputs are one. */
+/** One gradient for each input; a tuple if the inputs are a tuple. */
 export type Gradients<Inputs extends Tensor | readonly Tensor[]> = Inputs extends readonly Tensor[]
   ? { -readonly [Place in keyof Inputs]: Tensor }
   : [Tensor];
 
 /**
  * Gradients of the sum of `outputs` (weighted by `gradOutputs`) with respect to each of `inputs`: one vector-Jacobian
- * product. Writes no `.grad`.
+ * product. It writes no `.grad`.
  *
- * @returns an array with a gradient for each input, also for a single one
+ * @returns an array with a gradient for each input, even if there is only one
  * @throws E_NATIVE if an output has no graph, or an input is unused and `allowUnused` is not set.
  */
 export function grad<const Inputs extends Tensor | readonly Tensor[]>(
@@ -66,7 +66,10 @@ export function grad<const Inputs extends Tensor | readonly Tensor[]>(
   return gradients as Tensor[] as Gradients<Inputs>;
 }
 
-/** Adds the gradient of `loss` (a scalar, or with `gradient` any shape) to the `.grad` of every leaf that it depends on. */
+/**
+ * Adds the gradient of `loss` to the `.grad` of every leaf that it depends on. `loss` is a scalar, or of any shape if `gradient` is
+ * given.
+ */
 export function backward(
   loss: Tensor,
   options: { gradient?: Tensor; createGraph?: boolean; retainGraph?: boolean } = {},
@@ -93,17 +96,17 @@ function withGradMode<T>(operation: string, enabled: boolean, fn: () => T): T {
   }
 }
 
-/** Runs `fn` without recording a graph. Synchronous. */
+/** Runs `fn`, which must be synchronous, without recording a graph. */
 export function noGrad<T>(fn: () => T): T {
   return withGradMode("noGrad", false, fn);
 }
 
-/** Runs `fn` recording a graph, also within `noGrad`. Synchronous. */
+/** Runs `fn`, which must be synchronous, and records a graph even within `noGrad`. */
 export function enableGrad<T>(fn: () => T): T {
   return withGradMode("enableGrad", true, fn);
 }
 
-/** Turns recording on or off from here to the end of the enclosing `noGrad` or `enableGrad`, which puts it back. */
+/** Turns recording on or off until the end of the enclosing `noGrad` or `enableGrad`, which restores the previous state. */
 export function setGradEnabled(enabled: boolean): void {
   native.setGradMode(boolean(enabled, "setGradEnabled: enabled"));
 }
@@ -125,13 +128,13 @@ export function autocastDtype(): DType | null {
 export interface AutocastOptions {
   /** The dtype in which matrix products and convolutions compute. */
   dtype?: "bfloat16" | "float16";
-  /** False turns an enclosing autocast off. */
+  /** False turns off an enclosing autocast. */
   enabled?: boolean;
 }
 
 /**
- * Runs `fn` with torch's automatic mixed precision on the CPU: products in `dtype`, sensitive operators in float32.
- * Synchronous.
+ * Runs `fn`, which must be synchronous, with torch's automatic mixed precision on the CPU: matrix products in `dtype`,
+ * and numerically sensitive operators in float32.
  */
 export function autocast<T>(options: AutocastOptions, fn: () => T): T {
   const { dtype = "bfloat16", enabled = true } = optionsOf("autocast", options, ["dtype", "enabled"]);
@@ -153,34 +156,36 @@ export function upcastHalf(x: Tensor): Tensor {
   return x.dtype === "bfloat16" || x.dtype === "float16" ? x.to("float32") : x;
 }
 
-/** Changes that libtorch makes without counting them. */
+/** The numbers of in-place changes that libtorch does not count, by tensor. */
 const uncounted = new WeakMap<TensorCore, number>();
 
-/** Says that a tensor was changed in place by an operator that does not count it, as batch norm does its running statistics. */
+/**
+ * Records that a tensor was changed in place by an operator that does not count the change, as batch norm changes its running statistics.
+ */
 export function countChange(tensor: TensorCore): void {
   uncounted.set(tensor, (uncounted.get(tensor) ?? 0) + 1);
 }
 
-/** How often a tensor was changed in place. Values derived from the tensor are valid as long as this does not change. */
+/** The number of in-place changes of a tensor. Values that were derived from the tensor are valid as long as it stays the same. */
 export function versionOf(tensor: TensorCore): number {
   return check("versionOf", native.versionOf(handleOf(tensor, "versionOf"))) + (uncounted.get(tensor) ?? 0);
 }
 
 const names = new WeakMap<TensorCore, string>();
 
-/** Remembers of which layer a tensor is the output, for messages. */
+/** Records which layer a tensor is the output of, for messages. */
 export function nameTap(tensor: TensorCore, layer: string): void {
   names.set(tensor, layer);
 }
 
-/** The layer whose output a tensor is, if a forward pass recorded it. */
+/** The layer that a tensor is the output of, if a forward pass recorded it. */
 export const tapName = (tensor: TensorCore): string | undefined => names.get(tensor);
 
 export { inPlaceCalls } from "../engine/dispatch.ts";
 
 /**
- * Runs `fn` while autograd keeps copies of the values that it saves for the backward pass, so that operators that work in
- * place may overwrite any of them afterwards. Costs the memory of a copy for each saved value. Synchronous.
+ * Runs `fn`, which must be synchronous, while autograd keeps copies of the values that it saves for the backward pass,
+ * so that in-place operators may overwrite them afterwards. It takes the memory of a copy of each saved value.
  */
 export function copyingSaved<T>(operation: string, fn: () => T): T {
   const before = native.copySaved(true);
@@ -191,7 +196,7 @@ export function copyingSaved<T>(operation: string, fn: () => T): T {
   }
 }
 
-/** Whether an error says that autograd needs a value that an operator overwrote in place, or may not overwrite. */
+/** Whether an error says that an operator overwrote a value that autograd needs, or that autograd refused it. */
 export function isOverwritten(error: unknown): boolean {
   return /modified by an inplace operation|in-place operation|modified inplace|is being modified inplace/.test(
     String(error),

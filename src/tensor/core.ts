@@ -15,7 +15,7 @@ interface Description {
 
 const DISPOSED = -1;
 
-/** Tensors made while a scope is the current one belong to it; see tidy. */
+/** The tensors that are made while a scope is the current one belong to it; see `tidy`. */
 export class Scope {
   readonly parent: Scope | null;
   readonly members: TensorCore[] = [];
@@ -34,7 +34,7 @@ export function setCurrentScope(scope: Scope | null): void {
   current = scope;
 }
 
-// A tensor that no scope owns is freed when JavaScript forgets it; one in a scope needs no such registration.
+// Frees a tensor that no scope owns when JavaScript collects it. Tensors in a scope are not registered here.
 const forgotten = new FinalizationRegistry<Handle>((handle) => releaseHandles([handle], { collected: true }));
 
 function releaseHandles(handles: readonly number[], { collected = false } = {}): void {
@@ -45,20 +45,20 @@ function releaseHandles(handles: readonly number[], { collected = false } = {}):
   }
 }
 
-// These functions read private fields, so the class assigns them in its static block.
+// These functions need the private fields of the class, so its static block assigns them.
 
 /** Returns the handle of an argument. It throws as `expectTensor` does. */
 export let handleOf: (value: TensorCore, place: string) => Handle;
 export let scopeOf: (tensor: TensorCore) => Scope | null;
 export let moveToScope: (tensor: TensorCore, scope: Scope | null) => void;
 export let closeScope: (scope: Scope) => void;
-/** Exchanges the native tensors of two objects; each object keeps its scope. */
+/** Exchanges the native tensors of two objects. Each object stays in its scope. */
 export let exchangeTensors: (a: TensorCore, b: TensorCore) => void;
-/** Whether a value is a tensor itself: a Proxy of one, or an object that only inherits from Tensor, is not a tensor. */
+/** Whether a value is a tensor. A Proxy of a tensor, or an object that only inherits from Tensor, is not one. */
 export let isTensor: (value: unknown) => value is TensorCore;
 let descriptionOf: (tensor: TensorCore, place: string) => Description;
 
-/** The base of every tensor, without operators: a native tensor, its lifetime and its description. */
+/** The base class of tensors, without operators: a native tensor, its lifetime and its description. */
 export class TensorCore {
   #handle: number;
   #scope: Scope | null;
@@ -116,12 +116,12 @@ export class TensorCore {
     };
   }
 
-  /** Sizes, outermost first. */
+  /** The sizes of the dimensions, outermost first. */
   get shape(): number[] {
     return [...descriptionOf(this, "shape").shape];
   }
 
-  /** The shape itself, for code on the hot path that only reads it. */
+  /** The shape without a copy, for frequently called code that only reads it. */
   get sizes(): readonly number[] {
     return descriptionOf(this, "sizes").shape;
   }
@@ -142,7 +142,7 @@ export class TensorCore {
     return elements(descriptionOf(this, "numel"));
   }
 
-  /** Bytes of the elements, apart from any other tensor that shares them. */
+  /** The number of bytes of the elements, whether or not other tensors share them. */
   get nbytes(): number {
     const description = descriptionOf(this, "nbytes");
     return elements(description) * DTYPES[description.dtype].bytes;
@@ -153,7 +153,7 @@ export class TensorCore {
     return this.#handle === DISPOSED;
   }
 
-  /** Frees the native tensor now; the second time does nothing. */
+  /** Frees the native tensor immediately. A second call does nothing. */
   dispose(): void {
     if (!isTensor(this)) throw notATensor(this, "dispose");
     if (this.#handle === DISPOSED) return;
@@ -180,12 +180,12 @@ function describe(handle: Handle): Description {
   };
 }
 
-/** A tensor that may be absent, as an operator's argument. */
+/** The handle of an operator's argument that may be absent. */
 export function optionalHandle(value: TensorCore | null | undefined, place: string): number {
   return value === undefined || value === null ? Number.NaN : handleOf(value, place);
 }
 
-/** Writes a list of tensors, one that `listOf` gave, to the arena from `start` on; the position after it. */
+/** Writes a list of tensors, as `listOf` returns it, to the arena from `start` on, and returns the position after it. */
 export function putTensors(start: number, tensors: readonly TensorCore[], place: string): number {
   let p = putLength(start, tensors.length, place);
   for (let i = 0; i < tensors.length; i++) arena[p++] = handleOf(tensors[i] as TensorCore, place);
@@ -193,7 +193,8 @@ export function putTensors(start: number, tensors: readonly TensorCore[], place:
 }
 
 /**
- * Checks that an argument is a tensor that was not disposed. `place` names the operation and the argument: "conv2d: weight".
+ * Checks that an argument is a tensor that was not disposed. `place` is the operation and the argument in messages, such as "conv2d:
+ * weight".
  *
  * @throws E_ARGUMENT for any other value, E_DISPOSED for a disposed tensor
  */
@@ -212,9 +213,9 @@ function notATensor(value: unknown, place: string): BatchCamError {
 }
 
 /**
- * Runs `fn` and frees every tensor made in it, but for those in its result (a tensor, or an array, Map or plain object
- * of them, nested) and those given to `keep`. Synchronous: a promise is refused with E_ARGUMENT. Scopes nest; a result
- * belongs to the enclosing scope. If `fn` throws, everything it made is freed.
+ * Runs `fn` and frees every tensor that is made in it, except those in its result (a tensor, or nested arrays, Maps or
+ * plain objects of tensors) and those given to `keep`. `fn` must be synchronous: a promise is refused with E_ARGUMENT.
+ * Scopes can be nested, and a result belongs to the enclosing scope. If `fn` throws, all its tensors are freed.
  */
 export function tidy<T>(fn: () => T): T {
   const scope = new Scope(currentScope());
@@ -222,7 +223,7 @@ export function tidy<T>(fn: () => T): T {
   try {
     const result = callSync("tidy", fn);
     forEachTensor(result, (tensor) => {
-      // A tensor that fn did not make stays in its own scope.
+      // A tensor that was made outside `fn` stays in its own scope.
       if (scopeOf(tensor) === scope) moveToScope(tensor, scope.parent);
     });
     return result;
@@ -232,14 +233,16 @@ export function tidy<T>(fn: () => T): T {
   }
 }
 
-/** Exempts a tensor from every enclosing tidy; it lives until it is disposed or forgotten. */
+/** Exempts a tensor from every enclosing `tidy`. It exists until it is disposed or collected by the garbage collector. */
 export function keep<T extends TensorCore>(tensor: T): T {
   expectTensor(tensor, "keep: tensor");
   moveToScope(tensor, null);
   return tensor;
 }
 
-/** Calls a user's function whose effect ends when it returns; a promise is refused, because it would outlive the effect. */
+/**
+ * Calls a user's function in a mode that ends when it returns. A promise is refused, because its code would run after the mode has ended.
+ */
 export function callSync<T>(operation: string, fn: () => T): T {
   if (typeof fn !== "function") throw wrongArgument(operation, "a function", fn);
   const result = fn();
@@ -249,7 +252,7 @@ export function callSync<T>(operation: string, fn: () => T): T {
   return result;
 }
 
-/** Visits every tensor of a result, however deep: it keeps a list of pending values instead of recursing. */
+/** Visits every tensor of a result. It keeps a list of pending values instead of recursing, so that the depth is not limited. */
 function forEachTensor(result: unknown, visit: (tensor: TensorCore) => void): void {
   if (typeof result !== "object" || result === null) return;
   const seen = new Set<object>();

@@ -20,14 +20,14 @@ function finish(made: Tensor, { requiresGrad = false }: TensorOptions): Tensor {
   return boolean(requiresGrad, "requiresGrad") ? made.requiresGrad_() : made;
 }
 
-/** The dtype's code, once the options are known to be what this engine can do. */
+/** Returns the code of the dtype after checking that the engine supports the options. */
 function checkedDType({ dtype = "float32", device = "cpu" }: TensorOptions): number {
   if (device !== "cpu") throw wrongArgument("device", '"cpu", the only device of this engine', device);
   return codeOf(dtype);
 }
 
 function checkedShape(operation: string, shape: readonly number[]): readonly number[] {
-  // Checked in a copy: a getter may give another value the next time.
+  // A copy is checked, because a getter may return another value the next time.
   const sizes = Array.isArray(shape) ? listOf(shape, `${operation}: shape`) : undefined;
   if (sizes?.every((size) => Number.isSafeInteger(size) && size >= 0)) return sizes;
   throw new BatchCamError(
@@ -37,8 +37,8 @@ function checkedShape(operation: string, shape: readonly number[]): readonly num
 }
 
 /**
- * A tensor from a typed array (copied; its own dtype unless told otherwise) or from nested arrays (float32; booleans give
- * bool, bigints int64).
+ * Makes a tensor from a typed array, which is copied and determines the default dtype, or from nested arrays (float32;
+ * for booleans bool, for bigints int64).
  *
  * @throws E_SHAPE for ragged arrays or a shape that does not fit the number of values.
  */
@@ -117,7 +117,10 @@ export function eye(n: number, options: TensorOptions = {}): Tensor {
   return finish(new Tensor(aten.eye(n, checkedDType(options))), options);
 }
 
-/** `arange(n)`, or from `start` by `step` to below `end`; int64 unless a bound is fractional or a dtype is given. */
+/**
+ * The numbers 0 to n − 1, or from `start` in steps of `step` up to, but not including, `end`. The dtype is int64 unless
+ * a bound is fractional or a dtype is given.
+ */
 export function arange(start: number, end?: number, options: TensorOptions & { step?: number } = {}): Tensor {
   optionsOf("arange", options, ["dtype", "device", "requiresGrad", "step"]);
   const [from, to, step] = end === undefined ? [0, start, options.step ?? 1] : [start, end, options.step ?? 1];
@@ -127,13 +130,13 @@ export function arange(start: number, end?: number, options: TensorOptions & { s
   return finish(new Tensor(aten.arangeStartStep(from, to, step, checkedDType({ ...options, dtype }))), options);
 }
 
-/** Standard normal values, the ones torch draws for the same seed. */
+/** Standard normal values, the same as torch draws for the same seed. */
 export function randn(shape: readonly number[], options: TensorOptions = {}): Tensor {
   optionsOf("randn", options, TENSOR_OPTIONS);
   return finish(empty(shape, { ...options, requiresGrad: false }).normal_(), options);
 }
 
-/** Uniform values in [0, 1), the ones torch draws for the same seed. */
+/** Uniform values in [0, 1), the same as torch draws for the same seed. */
 export function rand(shape: readonly number[], options: TensorOptions = {}): Tensor {
   optionsOf("rand", options, TENSOR_OPTIONS);
   return finish(empty(shape, { ...options, requiresGrad: false }).uniform_(), options);

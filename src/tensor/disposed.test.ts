@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { BatchCamError } from "../errors.ts";
 import { type Tensor, tensor } from "./index.ts";
 
-/** What still answers when the tensor is gone. */
+/** The members that still work after the tensor was disposed. */
 const ALWAYS = new Set<PropertyKey>([
   ...["constructor", "toString", "isDisposed", "dispose"],
   ...[Symbol.dispose, Symbol.for("nodejs.util.inspect.custom")],
@@ -11,7 +11,7 @@ const other = tensor([
   [1, 2],
   [3, 4],
 ]);
-/** Arguments of which each method takes some: it looks at its tensor before it looks at what these hold. */
+/** Arguments for any method. Each method checks its tensor before it reads the values of its arguments. */
 const ARGUMENTS: readonly (readonly unknown[])[] = [[], [0], [other], [[0, 1]], [0, 1], [0, other], ["cpu"]];
 
 const gone = (): Tensor => {
@@ -23,7 +23,7 @@ const gone = (): Tensor => {
   return made;
 };
 
-/** Every public member on the prototypes, with what calls it. */
+/** Every public member of the prototypes, with a function that calls it. */
 function members(): [name: string, calls: ((of: Tensor) => unknown)[]][] {
   const found = new Map<PropertyKey, PropertyDescriptor>();
   for (let at = Object.getPrototypeOf(other); at !== Object.prototype; at = Object.getPrototypeOf(at))

@@ -55,7 +55,7 @@ export function dtypeOf(code: number): DType {
   return dtype;
 }
 
-/** The code of a dtype, for operators; an unknown name is the caller's mistake. */
+/** The code of a dtype, for operators. Throws E_DTYPE for an unknown name. */
 export function codeOf(dtype: DType): number {
   if (!isDType(dtype)) {
     throw new BatchCamError(
@@ -70,7 +70,7 @@ export function isDType(name: unknown): name is DType {
   return typeof name === "string" && Object.hasOwn(DTYPES, name);
 }
 
-/** The dtype that holds a typed array's elements as they are, or undefined if no supported dtype does. */
+/** The dtype that can store the elements of a typed array without a conversion; undefined if no supported dtype can. */
 export function dtypeOfArray(data: ArrayBufferView): DType | undefined {
   if (data instanceof Float32Array) return "float32";
   if (data instanceof Float64Array) return "float64";

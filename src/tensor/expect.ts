@@ -6,8 +6,8 @@ import { tensor } from "./create.ts";
 import type { Tensor } from "./tensor.ts";
 
 /**
- * Fails unless each tensor has the shape that its pattern names: equal letters are equal sizes, and numbers are the sizes
- * themselves. `expectShapes("f", { maps: [maps, "N H W"], labels: [labels, "N"] })`.
+ * Throws unless each tensor has the shape of its pattern. Equal letters are equal sizes, and numbers are exact sizes:
+ * `expectShapes("f", { maps: [maps, "N H W"], labels: [labels, "N"] })`.
  */
 export function expectShapes(
   operation: string,
@@ -38,7 +38,7 @@ export function expectShapes(
   return sizes;
 }
 
-/** Class indices both as the engine and as JavaScript want them. */
+/** Class indices as a tensor and as an array of numbers. */
 export interface Labels {
   /** (N), int64 */
   readonly tensor: Tensor;
@@ -99,12 +99,12 @@ function valuesOf(operation: string, labels: Tensor): number[] {
   return Array.from(labels.data() as ArrayLike<number | bigint>, Number);
 }
 
-/** Fails for a number of classes that cannot be one, or that no memory would hold tables for. */
+/** Throws for a value that is not a number of classes, or that is too large for a table in memory. */
 export function expectClassCount(operation: string, numClasses: unknown): void {
   expectInteger(`${operation}: numClasses`, numClasses, 1, 2 ** 24);
 }
 
-/** Fails with E_ARGUMENT unless every value is an integer of at least 1. */
+/** Throws E_ARGUMENT unless every value is an integer of at least 1. */
 export function expectCounts(operation: string, counts: Record<string, number | readonly number[]>): void {
   for (const [argument, value] of Object.entries(counts)) {
     const valid = Array.isArray(value) ? value.length > 0 && value.every(isCount) : isCount(value);
@@ -118,7 +118,7 @@ export function expectCounts(operation: string, counts: Record<string, number | 
 
 const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 1;
 
-/** Fails with E_SHAPE unless x is (N, channels, H, W). */
+/** Throws E_SHAPE unless x is (N, channels, H, W). */
 export function expectImages(operation: string, x: Tensor, channels?: number): void {
   expectTensor(x, `${operation}: x`);
   const shape = x.sizes;
@@ -127,7 +127,7 @@ export function expectImages(operation: string, x: Tensor, channels?: number): v
   throw new BatchCamError("E_SHAPE", `${operation}: x must be ${expected}, got [${shape.join(", ")}]`);
 }
 
-/** Fails with E_SHAPE unless the last dimension of x has `size` elements. */
+/** Throws E_SHAPE unless the last dimension of x has `size` elements. */
 export function expectLast(operation: string, x: Tensor, size: number): void {
   expectTensor(x, `${operation}: x`);
   const shape = x.sizes;

@@ -9,7 +9,7 @@ function nonEmpty(operation: string, tensors: readonly Tensor[]): readonly Tenso
   return tensors;
 }
 
-/** Joins tensors along a dimension that they have. */
+/** Joins tensors along an existing dimension. */
 export function cat(tensors: readonly Tensor[], dim = 0): Tensor {
   return new Tensor(aten.cat(nonEmpty("cat", tensors), dim));
 }
@@ -19,7 +19,10 @@ export function stack(tensors: readonly Tensor[], dim = 0): Tensor {
   return new Tensor(aten.stack(nonEmpty("stack", tensors), dim));
 }
 
-/** `yes` where the condition holds, `no` elsewhere; a number takes the other's dtype if that can hold it, as in torch. */
+/**
+ * Takes each element from `yes` if the condition is true there, and otherwise from `no`. A number gets the other
+ * operand's dtype if that can represent it, as in torch.
+ */
 export function where(condition: Tensor, yes: Operand, no: Operand): Tensor {
   if (isScalar(yes)) {
     return new Tensor(isScalar(no) ? aten.whereScalar(condition, yes, no) : aten.whereScalarSelf(condition, yes, no));
@@ -27,21 +30,21 @@ export function where(condition: Tensor, yes: Operand, no: Operand): Tensor {
   return new Tensor(isScalar(no) ? aten.whereScalarOther(condition, yes, no) : aten.whereSelf(condition, yes, no));
 }
 
-/** (N) labels as (N, numClasses) zeros and ones, int64. */
+/** Converts labels (N) to zeros and ones (N, numClasses), int64. */
 export function oneHot(labels: Tensor, numClasses: number): Tensor {
   return new Tensor(aten.oneHot(labels, numClasses));
 }
 
 /**
- * Eigenvalues (…, n), ascending, and eigenvectors (…, n, n), in columns, of symmetric matrices (…, n, n), of which the lower
- * triangle is read.
+ * Eigenvalues (…, n) in ascending order, and eigenvectors (…, n, n) in columns, of symmetric matrices (…, n, n). Only the lower triangle
+ * is read.
  */
 export function eigh(a: Tensor): { values: Tensor; vectors: Tensor } {
   const [values, vectors] = aten.linalgEigh(a);
   return { values: new Tensor(values), vectors: new Tensor(vectors) };
 }
 
-/** x with a x = b, for square a (…, n, n) and b (…, n, k). */
+/** Solves a x = b for x, with square a (…, n, n) and b (…, n, k). */
 export function solve(a: Tensor, b: Tensor): Tensor {
   return new Tensor(aten.linalgSolve(a, b));
 }
@@ -49,14 +52,14 @@ export function solve(a: Tensor, b: Tensor): Tensor {
 const PADDING = { zeros: 0, border: 1, reflection: 2 } as const;
 
 /**
- * Sampling places (B, H, W, 2) of affine matrices (B, 2, 3), in coordinates from −1 to 1 at the image's edges, as torch's
- * `affine_grid`.
+ * The sampling positions (B, H, W, 2) of affine matrices (B, 2, 3), in coordinates from −1 to 1 at the image's edges:
+ * torch's `affine_grid`.
  */
 export function affineGrid(matrices: Tensor, sizes: readonly number[]): Tensor {
   return new Tensor(aten.affineGridGenerator(matrices, [...sizes], false));
 }
 
-/** x (B, C, H, W) at places (B, H', W', 2), bilinear, as torch's `grid_sample` with corners not aligned. */
+/** Samples x (B, C, H, W) bilinearly at positions (B, H', W', 2): torch's `grid_sample` with `align_corners=False`. */
 export function gridSample(x: Tensor, grid: Tensor, { padding }: { padding: keyof typeof PADDING }): Tensor {
   return new Tensor(aten.gridSampler2d(x, grid, 0, PADDING[padding], false));
 }

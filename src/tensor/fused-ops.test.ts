@@ -3,7 +3,7 @@ import { apart, double, fresh } from "../../test/support/apart.ts";
 import { type ConvNextMlpWeights, convNextMlp, depthwiseConv, hasConvNextMlp } from "./fused-ops.ts";
 import { conv2d, gelu, grad, layerNorm, linear, manualSeed, randn, type Tensor } from "./index.ts";
 
-/** The result, the gradients by `inputs`, and the derivatives of the first gradient along a random direction. */
+/** The result, the gradients with respect to `inputs`, and the derivatives of the first gradient along a random direction. */
 function measured(run: (inputs: Tensor[]) => Tensor, inputs: Tensor[]): Tensor[] {
   const leaves = inputs.map(fresh);
   const y = run(leaves);
@@ -15,7 +15,7 @@ function measured(run: (inputs: Tensor[]) => Tensor, inputs: Tensor[]): Tensor[]
   return [y, ...gradients, ...second.filter((t) => t !== null)];
 }
 
-/** The largest relative distance of a kernel's results to those of the same formula in float64. */
+/** The largest relative error of a kernel's results, compared with the same formula in float64. */
 function furthest(inputs: Tensor[], kernel: (inputs: Tensor[]) => Tensor, formula: (inputs: Tensor[]) => Tensor) {
   const found = measured(kernel, inputs);
   const wanted = measured(formula, inputs.map(double));
@@ -42,7 +42,7 @@ describe("depthwiseConv", () => {
     const inputs = [randn([3, height, width, channels]), randn([channels, 1, side, side]), randn([channels])];
     expect(furthest(inputs, kernel, formula)).toBeLessThan(1e-6);
     const [x, ...others] = inputs as [Tensor, ...Tensor[]];
-    // bfloat16 rounds by 2⁻⁹ at most; a second derivative has gone through four roundings.
+    // The relative rounding error of bfloat16 is at most 2⁻⁹, and a second derivative is rounded four times.
     expect(furthest([x.to("bfloat16"), ...others], kernel, formula)).toBeLessThan(2 ** -7);
   });
 
@@ -88,7 +88,7 @@ describe("convNextMlp", () => {
     const inputs = inputsOf(shape.samples, shape.size, shape.channels);
     if (hasConvNextMlp("float32")) expect(furthest(inputs, kernel, formula)).toBeLessThan(1e-5);
     if (!hasConvNextMlp("bfloat16")) return;
-    // As for whole networks of this block in nn/fused-training.test.ts.
+    // The same bound as for whole networks of this block in nn/fused-training.test.ts.
     const [x, residual, ...weights] = inputs as [Tensor, Tensor, ...Tensor[]];
     expect(furthest([x.to("bfloat16"), residual.to("bfloat16"), ...weights], kernel, formula)).toBeLessThan(6e-2);
   });

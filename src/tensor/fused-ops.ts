@@ -7,7 +7,7 @@ import * as aten from "./generated/aten.ts";
 import { type ConvOptions, pairOf } from "./layers.ts";
 import { Tensor } from "./tensor.ts";
 
-/** Weights of a ConvNeXt-V2 block behind its depthwise convolution; `fc1` (4C, C), `fc2` (C, 4C). */
+/** The weights of a ConvNeXt-V2 block after its depthwise convolution; `fc1` is (4C, C) and `fc2` (C, 4C). */
 export interface ConvNextMlpWeights {
   norm: { weight: Tensor; bias: Tensor; eps: number };
   fc1: { weight: Tensor; bias: Tensor };
@@ -15,10 +15,10 @@ export interface ConvNextMlpWeights {
   fc2: { weight: Tensor; bias: Tensor };
 }
 
-/** Whether oneDNN's products of small matrices, which `convNextMlp` needs, exist for a dtype on this processor. */
+/** Whether oneDNN supports products of small matrices, which `convNextMlp` needs, for a dtype on this processor. */
 const { productsFloat32, productsBfloat16 } = native.capabilities();
 
-/** The dtype in which a fused kernel computes x: that of autocast, or x's own; null if the kernels do not support it. */
+/** The dtype in which a fused kernel processes x: that of autocast, or otherwise that of x; null if the kernels do not support it. */
 export function fusedDtype(x: Tensor): "float32" | "bfloat16" | null {
   const dtype = x.dtype === "float32" || x.dtype === "bfloat16" ? (autocastDtype() ?? x.dtype) : null;
   return dtype === "float32" || dtype === "bfloat16" ? dtype : null;
@@ -75,7 +75,7 @@ export interface ConvReluOptions {
   pool: boolean;
 }
 
-/** relu(convolution(x, w) + bias), with max-pooling if `pool` is set; layout and dtypes as of `convolution`. */
+/** relu(convolution(x, w) + bias), with max-pooling if `pool` is set; layout and dtypes are those of `convolution`. */
 export function convRelu(x: Tensor, w: Tensor, bias: Tensor, { stride, padding, pool }: ConvReluOptions): Tensor {
   return new Tensor(aten.batchCamConvRelu(x, w, bias, stride, padding, pool));
 }
@@ -87,13 +87,13 @@ export interface BatchNormActOptions {
   runningVar: Tensor;
   momentum: number;
   eps: number;
-  /** Added after the norm. */
+  /** A tensor that is added after the norm. */
   add?: Tensor | undefined;
   /** Whether a ReLU follows. */
   relu: boolean;
 }
 
-/** relu(batchNorm(x) + add) of x (N, C, H, W), channels-last, by the batch's statistics; updates the running statistics. */
+/** relu(batchNorm(x) + add) of x (N, C, H, W), channels-last, with the batch's statistics. It updates the running statistics. */
 export function batchNormAct(x: Tensor, options: BatchNormActOptions): Tensor {
   const { weight, bias, runningMean, runningVar, momentum, eps, add, relu } = options;
   const result = aten.batchCamBatchNormAct(x, weight, bias, runningMean, runningVar, add, relu, momentum, eps);
@@ -103,7 +103,8 @@ export function batchNormAct(x: Tensor, options: BatchNormActOptions): Tensor {
 
 /**
  * Maps of A (B, K, h, w) with α (B, K), float32: M = relu(Σ_k α_k · A_k), resized bilinearly to (B, height, width), and
- * (M − min) / (max − min + eps); and M itself, (B, h, w). A constant map gives zeros.
+ * scaled to (M − min) / (max − min + eps); the second result is M before resizing, (B, h, w). A constant map gives
+ * zeros.
  */
 export function camMaps(
   activations: Tensor,
@@ -133,7 +134,7 @@ export interface SsimWindow {
   c2: number;
 }
 
-/** Distances of x to y, both float32 (N, H, W): (N). y must not require gradients; the window is float32. */
+/** The distances between x and y, both float32 (N, H, W): (N). y must not require gradients. The window is float32. */
 export function mapDistance(
   kind: DistanceKernel,
   [x, y]: readonly [Tensor, Tensor],
@@ -143,8 +144,8 @@ export function mapDistance(
 }
 
 /**
- * SSIM of x and y (N, H, W), computed in float64, less whole multiples of the images' range: (N), in their dtype,
- * differentiable to any order.
+ * SSIM of x and y (N, H, W): (N), in their dtype, differentiable to any order. It is computed in float64, after
+ * subtracting a whole multiple of the images' range.
  */
 export function ssimOf([x, y]: readonly [Tensor, Tensor], { window, c1, c2 }: SsimWindow, range: number): Tensor {
   return new Tensor(aten.batchCamSsim(x, y, window, c1, c2, range));
@@ -173,8 +174,8 @@ export interface ImageChanges {
 }
 
 /**
- * The same with changes: shades are replaced, positions are mapped (bilinear, with the border repeated), and a rectangle is
- * erased.
+ * Gathers images as `gatherImages` does and augments them: shades are replaced, positions are mapped (bilinearly, with the border
+ * repeated), and a rectangle is erased.
  */
 export function augmentImages(
   { images, indices, mean, std }: ImageSource,
@@ -184,15 +185,18 @@ export function augmentImages(
   return new Tensor(aten.batchCamAugmentImages(images, indices, geometry, shades, rectangles, mean, std, channelsLast));
 }
 
-/** Kernels that do the work of several layers: those of inference, and those that record a graph. */
+/** Whether kernels that replace several layers are used: those of inference, and those that record a graph. */
 const enabled = { inference: true, training: true };
 
-/** Switches the fused kernels of inference on (as they are) or off; returns how they were. */
+/** Switches the fused kernels of inference on (the default) or off, and returns the previous state. */
 export function setFusedInference(value: boolean): boolean {
   return change("inference", value, "setFusedInference: enabled");
 }
 
-/** Switches the fused kernels of training on (as they are) or off, back to the layers one by one; returns how they were. */
+/**
+ * Switches the fused kernels of training on (the default) or off, and returns the previous state. Without them each layer runs
+ * separately.
+ */
 export function setFusedTraining(value: boolean): boolean {
   return change("training", value, "setFusedTraining: enabled");
 }
@@ -208,7 +212,7 @@ function change(purpose: keyof typeof enabled, value: boolean, place: string): b
 export const wantsFused = (): boolean => enabled[isGradEnabled() ? "training" : "inference"];
 
 export interface FusedConvOptions extends ConvOptions {
-  /** Added to the result of the convolution. */
+  /** A tensor that is added to the result of the convolution. */
   add?: Tensor | undefined;
   /** Whether a ReLU follows. */
   relu?: boolean;
@@ -221,8 +225,8 @@ export const hasFusedConv: boolean =
 let takesBfloat16: boolean | undefined;
 
 /**
- * Whether `fusedConv` takes bfloat16 on this processor. oneDNN refuses it on those without AVX-512 or AVX-NE-CONVERT, and no
- * capability of libtorch's says so; packing one weight shows it.
+ * Whether `fusedConv` supports bfloat16 on this processor. oneDNN refuses it on processors without AVX-512 or AVX-NE-CONVERT. libtorch
+ * has no function that reports this, so packing one weight is tried.
  */
 export function fusedConvTakesBfloat16(): boolean {
   if (takesBfloat16 === undefined) {

@@ -6,12 +6,12 @@ const size = fc.integer({ min: 1, max: 9 });
 const target = fc.tuple(fc.integer({ min: 1, max: 30 }), fc.integer({ min: 1, max: 30 }));
 const value = fc.double({ min: -1e3, max: 1e3, noNaN: true });
 
-/** A map of any size with its values, (h, w). */
+/** An arbitrary map (h, w) with its values. */
 const map = fc
   .tuple(size, size)
   .chain(([h, w]) => fc.array(fc.array(value, { minLength: w, maxLength: w }), { minLength: h, maxLength: h }));
 
-/** Bilinear, align_corners = false, one target pixel at a time: a + t(b − a) along the rows, then along the columns. */
+/** Bilinear resizing with align_corners = false, one target pixel at a time: a + t(b − a) along the rows, then along the columns. */
 function reference(rows: number[][], [height, width]: readonly [number, number]): number[][] {
   const [h, w] = [rows.length, (rows[0] as number[]).length];
   const source = (i: number, from: number, to: number) => {
@@ -34,7 +34,7 @@ function reference(rows: number[][], [height, width]: readonly [number, number])
 }
 
 const scaleOf = (rows: number[][]) => Math.max(...rows.flat().map(Math.abs));
-/** A few steps of the subnormal numbers, below which no share of a value can be asked for: it would round to zero itself. */
+/** A few times the smallest subnormal number. A relative tolerance makes no sense below it, because it would round to zero. */
 const LEAST = 4 * Number.MIN_VALUE;
 
 describe("interpolate, bilinear", () => {
@@ -116,7 +116,7 @@ describe("interpolate, bilinear", () => {
         const exact = columns(x);
         const resized = interpolate(x, { size, alignCorners });
         expect(resized).toBeAllclose(exact.to("float32"), { rtol: 1e-6, atol: 1e-6 });
-        // A strip of it alone is small enough for a matrix, and has the same pixels away from the cut.
+        // A strip of the map is small enough for the matrix product, and its pixels away from the cut are the same.
         if (alignCorners) continue;
         const strip = interpolate(x.narrow(2, 0, 12), { size: [9, 23] });
         expect(resized.narrow(2, 0, 20)).toBeAllclose(strip.narrow(2, 0, 20), { rtol: 1e-4, atol: 1e-5 });
@@ -134,7 +134,7 @@ describe("interpolate, bilinear", () => {
       const resized = interpolate(x, { size: [3, 900] });
       const [gradient] = grad(resized.square().sum(), [x], { createGraph: true }) as [Tensor];
       const [again] = grad(gradient.sum(), [x]) as [Tensor];
-      // Each row of weights sums to one: J'J 1 sums to the number of target pixels.
+      // Each row of weights sums to one, so the elements of J'J 1 sum to the number of target pixels.
       expect(again.sum().item()).toBeAllclose(2 * 3 * 900, { rtol: 1e-5 });
     }));
 

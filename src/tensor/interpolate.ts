@@ -14,15 +14,16 @@ export interface InterpolateOptions {
   size: readonly [number, number];
   mode?: "bilinear" | "nearest";
   /**
-   * Bilinear: whether the corner pixels of both sizes coincide, as torch's UpsamplingBilinear2d has it; half pixels otherwise.
+   * For bilinear resizing: whether the corner pixels of both sizes coincide, as in torch's UpsamplingBilinear2d, instead of the pixels'
+   * outer edges.
    */
   alignCorners?: boolean;
 }
 
 /**
- * Resizes the last two dimensions of x (…, h, w). Bilinear is torch's `align_corners = false` (by
- * default) without antialiasing, `a + t(b − a)` between the neighbours of each target pixel, so that a constant map stays
- * exactly constant.
+ * Resizes the last two dimensions of x (…, h, w). Bilinear resizing follows torch's `align_corners = false` (the
+ * default) without antialiasing. It is computed as `a + t(b − a)` between the neighbours of each target pixel, so that
+ * a constant map stays exactly constant.
  */
 export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
   const {
@@ -34,7 +35,7 @@ export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
   checkArguments(x, size, mode);
   expectBoolean("interpolate: alignCorners", alignCorners);
   if (mode === "nearest") return nearest(x, size);
-  // Maps stay in float32 even if autocast would multiply matrices in 16 bits.
+  // Maps are resized in float32 even if autocast multiplies matrices in 16 bits.
   return autocast({ enabled: false }, () => bilinear(x, size, alignCorners));
 }
 
@@ -54,13 +55,13 @@ function checkArguments(x: Tensor, size: readonly number[], mode: string): void 
   }
 }
 
-/** Entries from which a matrix of weights, nearly all of them zeros, costs more than libtorch's kernel for single pixels. */
+/** The number of entries from which multiplying by a matrix of weights, most of which are zero, takes longer than libtorch's kernel. */
 const LARGEST_MATRIX = 2 ** 18;
 
 function bilinear(x: Tensor, size: readonly [number, number], alignCorners: boolean): Tensor {
   const from = x.sizes.slice(-2) as [number, number];
-  // Each row of weights sums to one, so the map minus any constant, resized, plus that constant is the map resized; with
-  // one of the map's own values for the constant, a constant map is resized as zeros: exactly.
+  // Each row of weights sums to one, so a constant can be subtracted before resizing and added afterwards. The constant
+  // is one of the map's own values, so that a constant map is resized as zeros, which is exact.
   const offset = x.detach().narrow(-2, 0, 1).narrow(-1, 0, 1);
   const shifted = x.sub(offset);
   const large = from.some((length, i) => length * (size[i] as number) > LARGEST_MATRIX);
@@ -71,7 +72,10 @@ function bilinear(x: Tensor, size: readonly [number, number], alignCorners: bool
   return rows.matmul(shifted).matmul(columns.t()).add(offset);
 }
 
-/** The same by libtorch's kernel, in float64: in float32 it places the pixels of large images only to a thousandth. */
+/**
+ * The same by libtorch's kernel. It runs in float64, because in float32 the positions of the pixels of large images
+ * have errors of up to a thousandth.
+ */
 function pixelByPixel(x: Tensor, size: readonly [number, number], alignCorners: boolean): Tensor {
   const [height, width] = x.sizes.slice(-2) as [number, number];
   if (x.numel === 0)
@@ -97,7 +101,7 @@ const cornerToCorner: Grid = (target, from, to) => (to > 1 ? (target * (from - 1
 
 const cache = new TensorCache<Tensor>();
 
-/** (to, from) interpolation weights along one dimension: at most two in a row. */
+/** The interpolation weights (to, from) along one dimension, at most two in each row. */
 function weights(from: number, to: number, { dtype, grid }: { dtype: DType; grid: Grid }): Tensor {
   return cache.get(`${from} ${to} ${dtype} ${grid.name}`, () => {
     const values = new Float64Array(to * from);

@@ -6,18 +6,18 @@ import * as aten from "./generated/aten.ts";
 import { rectify } from "./rectifier.ts";
 import { Tensor } from "./tensor.ts";
 
-/** The result of an operator to which it has just added a bias. */
+/** The result of an operator that has just added a bias. */
 export interface BiasedOutput {
   readonly output: Tensor;
-  /** The parameter; null if a norm shifts its input without one. */
+  /** The bias parameter; null if a norm shifts its input without one. */
   readonly bias: Tensor | null;
   /** The sum of the terms that do not depend on the input, in a shape that broadcasts to the output's. */
   added(): Tensor;
-  /** Dimension of an output of four dimensions that holds the channels. */
+  /** The dimension of the channels in an output of four dimensions. */
   readonly channelDim: 1 | 3;
 }
 
-/** Receives the result, and returns its replacement. */
+/** A function that receives the result and returns its replacement. */
 export type BiasObserver = (biased: BiasedOutput) => Tensor;
 
 let observer: BiasObserver | null = null;
@@ -25,7 +25,7 @@ let observer: BiasObserver | null = null;
 /** Passes the result of an operator that adds a bias to the observer, if there is one, and returns its replacement. */
 export const reportBias = (biased: BiasedOutput): Tensor => (observer === null ? biased.output : observer(biased));
 
-/** Runs `fn` with an observer of every bias. Synchronous. */
+/** Runs `fn`, which must be synchronous, with an observer of every bias. */
 export function observeBiases<T>(see: BiasObserver, fn: () => T): T {
   const outer = observer;
   observer = see;
@@ -72,7 +72,7 @@ export const relu = (x: Tensor): Tensor => new Tensor(rectify(x));
 export const sigmoid = (x: Tensor): Tensor => new Tensor(aten.sigmoid(x));
 export const tanh = (x: Tensor): Tensor => new Tensor(aten.tanh(x));
 
-/** x·Φ(x), exact by default; "tanh" is the usual approximation. */
+/** x·Φ(x), computed exactly by default; "tanh" is the usual approximation. */
 export function gelu(x: Tensor, options: { approximate?: "none" | "tanh" } = {}): Tensor {
   const { approximate = "none" } = optionsOf("gelu", options, ["approximate"]);
   return new Tensor(aten.gelu(x, approximate));
@@ -87,7 +87,7 @@ export function leakyRelu(x: Tensor, negativeSlope = 0.01): Tensor {
 }
 
 export interface PoolOptions {
-  /** The kernel's size by default. */
+  /** The stride (default: the kernel's size). */
   stride?: Pair;
   padding?: Pair;
   ceilMode?: boolean;
@@ -123,13 +123,13 @@ export interface BatchNormOptions {
   bias?: Tensor | null | undefined;
   runningMean?: Tensor | null;
   runningVar?: Tensor | null;
-  /** Use and update with the batch's statistics (true), or use the running ones (false). */
+  /** Whether to use the batch's statistics and to update the running ones with them (true), or to use the running ones (false). */
   training?: boolean;
   momentum?: number;
   eps?: number;
 }
 
-/** `(x − mean) / √(var + eps) · weight + bias` per channel; running statistics are updated in place in training. */
+/** `(x − mean) / √(var + eps) · weight + bias` for each channel. In training, the running statistics are updated in place. */
 export function batchNorm(x: Tensor, options: BatchNormOptions = {}): Tensor {
   const {
     weight,
@@ -141,7 +141,7 @@ export function batchNorm(x: Tensor, options: BatchNormOptions = {}): Tensor {
     eps = 1e-5,
   } = optionsOf("batchNorm", options, ["weight", "bias", "runningMean", "runningVar", "training", "momentum", "eps"]);
   expectTensor(x, "batchNorm: x");
-  // The unbiased variance of one value is NaN, which would stay in the running statistics.
+  // The unbiased variance of a single value is NaN, which would remain in the running statistics.
   if (training === true && x.numel > 0 && x.numel === x.sizes[1]) {
     throw new BatchCamError("E_SHAPE", `batchNorm: training needs more than one value per channel, got x [${x.shape}]`);
   }
@@ -173,9 +173,9 @@ export function layerNorm(
 const REDUCTIONS = { none: 0, mean: 1, sum: 2 } as const;
 
 export interface CrossEntropyOptions {
-  /** Weight of each class (C). */
+  /** The weight of each class (C). */
   weight?: Tensor | null | undefined;
-  /** Share of the target that is spread over all classes, 0 to 1. */
+  /** The share of the target that is distributed over all classes, 0 to 1 (label smoothing). */
   labelSmoothing?: number;
   reduction?: keyof typeof REDUCTIONS;
 }
@@ -195,8 +195,8 @@ export function crossEntropyLoss(logits: Tensor, targets: Tensor, options: Cross
 }
 
 /**
- * Images (N, C, H, W) laid out channels last, which convolutions, norms and pools then pass on. Of one channel both layouts
- * are the same memory; the strides decide which one libtorch takes it for.
+ * Converts images (N, C, H, W) to channels-last memory format, which the results of convolutions, norms and pooling layers then have too.
+ * With one channel both formats have the same bytes, and only the strides tell libtorch which one it is.
  */
 export function channelsLast(images: Tensor): Tensor {
   const [count, channels, height, width] = images.sizes as [number, number, number, number];

@@ -12,12 +12,12 @@ export interface NestedValues {
   dtype: DType;
 }
 
-/** libtorch's own limit for most operators; it also ends an array that contains itself. */
+/** The largest number of dimensions in most operators of libtorch. The limit also stops the search in an array that contains itself. */
 const MAX_DEPTH = 64;
 
 /**
- * The values, row-major, and the shape of nested arrays. Booleans alone are bool, a bigint makes them int64, everything else is
- * float32, unless a dtype is given.
+ * The values, row-major, and the shape of nested arrays. Unless a dtype is given, values that are all booleans give bool, values with a
+ * bigint give int64, and other values give float32.
  */
 export function readNested(data: NestedArray, wanted: DType | undefined): NestedValues {
   const shape: number[] = [];
@@ -32,7 +32,7 @@ export function readNested(data: NestedArray, wanted: DType | undefined): Nested
   if (!DTYPES[dtype].floating && dtype !== "bool") checkIntegers(flat, dtype);
   if (dtype === "int64") return { values: BigInt64Array.from(flat, BigInt), shape, dtype };
   if (dtype === "bool") return { values: Uint8Array.from(flat, (leaf) => (leaf ? 1 : 0)), shape, dtype };
-  // float64 holds every number exactly; the engine narrows it once.
+  // float64 represents every number exactly, and the engine rounds it once.
   return { values: Float64Array.from(flat, Number), shape, dtype };
 }
 
@@ -77,7 +77,7 @@ function collect(data: NestedArray, shape: readonly number[], depth: number, out
   for (const item of data as readonly NestedArray[]) collect(item, shape, depth + 1, out);
 }
 
-/** The values of a tensor's `data()` as `tolist` gives them. */
+/** Converts the values of a tensor's `data()` to those that `tolist` returns. */
 export function leavesOf(data: ArrayLike<number | bigint>, dtype: DType): Leaf[] {
   if (dtype === "bool") return Array.from(data, (value) => value !== 0);
   const values = Array.from(data);
@@ -85,7 +85,7 @@ export function leavesOf(data: ArrayLike<number | bigint>, dtype: DType): Leaf[]
   return numbers.every(Number.isSafeInteger) || dtype !== "int64" ? numbers : values;
 }
 
-/** Values in row-major order as nested arrays of a shape. */
+/** Converts values in row-major order to nested arrays of a shape. */
 export function nestedOf(leaves: readonly Leaf[], shape: readonly number[]): NestedArray {
   const [size, ...inner] = shape;
   if (size === undefined) return leaves[0] as Leaf;

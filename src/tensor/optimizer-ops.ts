@@ -7,7 +7,7 @@ export interface FusedSgdOptions {
   dampening: number;
   weightDecay: number;
   nesterov: boolean;
-  /** Whether the momentum buffers are still empty. */
+  /** Whether the momentum buffers have no values yet. */
   isFirstStep: boolean;
 }
 
@@ -19,17 +19,17 @@ export interface FusedAdamOptions {
   weightDecay: number;
 }
 
-/** Parameters, their gradients and the state of each; the state is row-major, as `zeros(shape)` makes it. */
+/** Parameters, their gradients and their states. The state tensors are row-major, as `zeros(shape)` makes them. */
 export interface AdamOperands {
   params: readonly Tensor[];
   grads: readonly Tensor[];
   expAvgs: readonly Tensor[];
   expAvgSqs: readonly Tensor[];
-  /** One float32 scalar per parameter: the number of this step, from 1. */
+  /** One float32 scalar for each parameter: the number of this step, counted from 1. */
   steps: readonly Tensor[];
 }
 
-/** One step of SGD in place, in one pass over memory: libtorch's `_fused_sgd_`. Call within noGrad and tidy. */
+/** Takes one step of SGD in place, in one pass over memory: libtorch's `_fused_sgd_`. Call it within `noGrad` and `tidy`. */
 export function fusedSgd(
   { params, grads, buffers }: { params: readonly Tensor[]; grads: readonly Tensor[]; buffers: readonly Tensor[] },
   { lr, momentum, dampening, weightDecay, nesterov, isFirstStep }: FusedSgdOptions,
@@ -39,7 +39,7 @@ export function fusedSgd(
   );
 }
 
-/** One step of Adam with L2 decay in place: libtorch's `_fused_adam_`. Call within noGrad and tidy. */
+/** Takes one step of Adam with L2 decay in place: libtorch's `_fused_adam_`. Call it within `noGrad` and `tidy`. */
 export function fusedAdam({ params, grads, expAvgs, expAvgSqs, steps }: AdamOperands, options: FusedAdamOptions): void {
   const { lr, beta1, beta2, weightDecay, eps } = options;
   inRowMajor(params, grads, (p, g) =>
@@ -47,7 +47,7 @@ export function fusedAdam({ params, grads, expAvgs, expAvgSqs, steps }: AdamOper
   );
 }
 
-/** One step of Adam with decoupled decay in place: libtorch's `_fused_adamw_`. Call within noGrad and tidy. */
+/** Takes one step of Adam with decoupled decay in place: libtorch's `_fused_adamw_`. Call it within `noGrad` and `tidy`. */
 export function fusedAdamW(
   { params, grads, expAvgs, expAvgSqs, steps }: AdamOperands,
   options: FusedAdamOptions,
@@ -72,8 +72,8 @@ export function scaleEach(tensors: readonly Tensor[], factor: number): void {
 }
 
 /**
- * The fused kernels on the CPU walk raw memory and assume that all operands are laid out alike, without a check: a
- * channels-last gradient of a row-major weight would be applied to the wrong elements.
+ * The fused CPU kernels assume, without a check, that all operands have the same memory layout. A channels-last
+ * gradient of a row-major weight would be applied to the wrong elements.
  */
 function inRowMajor(
   params: readonly Tensor[],

@@ -3,14 +3,14 @@ import { tidy } from "./core.ts";
 import { DTYPES, type DType } from "./dtype.ts";
 import type { NestedArray } from "./nested.ts";
 
-// This file prints tensors as torch's `repr` does with its default settings.
+// This file prints tensors in the format of torch's `repr` with its default settings.
 const PRECISION = 4;
 const THRESHOLD = 1000;
 const EDGE = 3;
 const WIDTH = 80;
 const PREFIX = "tensor(";
 
-/** The dtypes that torch does not name: they are evident from the printed values. */
+/** The dtypes that torch does not print, because they are evident from the values. */
 const SELF_EVIDENT: readonly string[] = ["float32", "int64", "bool"];
 
 /** The part of a tensor that printing needs. This file does not import `Tensor`, whose methods print. */
@@ -29,7 +29,7 @@ type Leaf = number | bigint | boolean;
 type Format = (value: Leaf) => string;
 
 /**
- * A tensor as torch prints it: values in rows, the middle of large tensors left out, then the properties that the values do not
+ * A tensor in torch's format: the values in rows, without the middle of large tensors, and then the properties that the values do not
  * show.
  */
 export function printed(tensor: Printable): string {
@@ -64,8 +64,8 @@ function valuesOf(tensor: Printable): string {
 }
 
 /**
- * The values, of each dimension whose middle is left out the first and last ones; `from` is the first dimension that is not cut
- * yet.
+ * The values to print. Of a dimension whose middle is left out, only the first and the last ones remain. `from` is the first dimension
+ * that has not been cut yet.
  */
 function edges(tensor: Printable, cut: readonly boolean[], from = 0): NestedArray {
   const dim = cut.indexOf(true, from);
@@ -75,7 +75,7 @@ function edges(tensor: Printable, cut: readonly boolean[], from = 0): NestedArra
   return joined(edge(0), edge(size - EDGE), dim);
 }
 
-/** Two nested arrays one after the other along a dimension. */
+/** Concatenates two nested arrays along a dimension. */
 function joined(first: NestedArray, last: NestedArray, dim: number): NestedArray {
   const [a, b] = [first as NestedArray[], last as NestedArray[]];
   return dim === 0 ? [...a, ...b] : a.map((row, i) => joined(row, b[i] as NestedArray, dim - 1));
@@ -89,7 +89,7 @@ function collect(value: NestedArray, leaves: Leaf[]): void {
 interface Layout {
   /** For each dimension, whether its middle is left out. */
   cut: readonly boolean[];
-  /** Columns to the left of the text. */
+  /** The number of columns to the left of the text. */
   indent: number;
   format: Format;
 }
@@ -123,7 +123,10 @@ function plainFormat(values: readonly Leaf[]): Format {
   return (value) => text(value).padStart(width);
 }
 
-/** Whole numbers with a point, else four decimals; powers of ten if the values differ by more than a thousand times. */
+/**
+ * Formats whole numbers with a point and others with four decimals, or all in scientific notation if their magnitudes
+ * differ by a factor of more than a thousand.
+ */
 function floatFormat(values: readonly number[]): Format {
   const known = values.filter((value) => Number.isFinite(value) && value !== 0);
   const magnitudes = known.map(Math.abs);
@@ -142,12 +145,12 @@ function floatFormat(values: readonly number[]): Format {
   return (value) => text(value as number).padStart(width);
 }
 
-// Numbers in Python's formats. Python rounds ties to the even digit, JavaScript away from zero.
+// Formats numbers as Python does, which rounds ties to the even digit; JavaScript rounds them away from zero.
 
 /** `f"{value:.{digits}f}"` */
 export function decimal(value: number, digits: number): string {
   const magnitude = Math.abs(value);
-  // Beyond this, toFixed falls back to powers of ten, and no decimals remain to be rounded.
+  // For larger numbers, toFixed uses scientific notation, and there are no decimals to round.
   const text = magnitude >= 1e21 ? BigInt(magnitude).toString() + (digits > 0 ? `.${"0".repeat(digits)}` : "") : "";
   return signOf(value) + (text || rounded(magnitude.toFixed(digits), magnitude.toFixed(digits + 40), digits));
 }
@@ -162,7 +165,7 @@ export function exponential(value: number, digits: number): string {
 
 const signOf = (value: number) => (value < 0 || Object.is(value, -0) ? "-" : "");
 
-/** The text that JavaScript rounded, or that with the even last digit where the exact digits end in a tie. */
+/** The text that JavaScript rounded or, if the exact value is a tie, the text with the even last digit. */
 function rounded(near: string, exact: string, digits: number): string {
   const kept = exact.slice(0, exact.indexOf(".") + (digits > 0 ? digits + 1 : 0));
   const tie = /^\.?50*$/.test(exact.slice(kept.length));
@@ -177,10 +180,10 @@ interface Listed {
   tolist(): NestedArray;
 }
 
-/** About 20 MB of text in float32. */
+/** The largest number of values that are converted, about 20 MB of text in float32. */
 const MOST_VALUES = 2 ** 20;
 
-/** A tensor's values as nested arrays that JSON can hold; see `Tensor.toJSON`. */
+/** A tensor's values as nested arrays that JSON can represent; see `Tensor.toJSON`. */
 export function jsonOf(tensor: Listed): NestedArray {
   if (tensor.numel > MOST_VALUES)
     throw new BatchCamError(
@@ -196,7 +199,7 @@ export function jsonOf(tensor: Listed): NestedArray {
   return values;
 }
 
-/** One look is enough: `tolist` gives bigints for all values or for none. */
+/** Checking one value is enough: `tolist` returns bigints for all values or for none. */
 function holdsBigint(values: NestedArray): boolean {
   const leaf = Array.isArray(values) ? values.flat(Number.POSITIVE_INFINITY)[0] : values;
   return typeof leaf === "bigint";

@@ -18,8 +18,8 @@ const seeded = (seed: number, draw: () => Tensor) => {
 };
 
 /**
- * What torch 2.11.0 draws on the CPU after torch.manual_seed(seed), to float32's digits: torch.randn(5), torch.rand(20)[15:]
- * and so on. From 16 elements on, randn takes another, vectorised path.
+ * The values that torch 2.11.0 draws on the CPU after torch.manual_seed(seed), in float32's precision: torch.randn(5),
+ * torch.rand(20)[15:] and so on. From 16 elements on, randn uses a different, vectorised algorithm.
  */
 const TORCH: readonly (readonly [string, () => Tensor, readonly number[]])[] = [
   ["randn of 5", () => seeded(0, () => randn([5])), [1.5409961, -0.2934289, -2.1787894, 0.56843126, -1.0845224]],
@@ -90,7 +90,7 @@ describe("manualSeed", () => {
 describe("the generator's state", () => {
   it("continues the sequence from where it was taken, also between two halves of a pair", () => {
     manualSeed(3);
-    randn([3]); // an odd number: half of a Box-Muller pair is kept
+    randn([3]); // an odd number of values, so that the second value of a Box-Muller pair is kept
     const state = getRngState();
     const draws = () => [randn([4]), rand([4]), randperm(9)].map((t) => t.data());
     const first = draws();

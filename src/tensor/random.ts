@@ -5,7 +5,7 @@ import { BatchCamError } from "../errors.ts";
 import { handleOf, keep } from "./core.ts";
 import { Tensor } from "./tensor.ts";
 
-/** Seeds this thread's generator (a Mersenne Twister, as torch's on the CPU). The same seed gives the same bits. */
+/** Seeds this thread's random generator, a Mersenne Twister as in torch on the CPU. The same seed gives the same bits. */
 export function manualSeed(seed: number): void {
   if (!Number.isSafeInteger(seed) || seed < 0) {
     throw new BatchCamError(
@@ -16,7 +16,7 @@ export function manualSeed(seed: number): void {
   native.manualSeed(seed);
 }
 
-/** The generator's whole state, uint8; `setRngState` continues the sequence from it. */
+/** The complete state of the random generator, uint8. `setRngState` continues the sequence from it. */
 export function getRngState(): Tensor {
   return new Tensor(check("getRngState", native.rngState()) as Handle);
 }
@@ -25,7 +25,7 @@ export function setRngState(state: Tensor): void {
   check("setRngState", native.setRngState(handleOf(state, "setRngState: state")));
 }
 
-/** Random numbers of a seed of their own: what is drawn here leaves the thread's generator as it was. */
+/** A random stream with its own seed. Drawing from it does not change the state of the thread's generator. */
 export class OwnGenerator {
   #state: Tensor | undefined;
 
@@ -34,7 +34,7 @@ export class OwnGenerator {
     this.draw(() => manualSeed(seed));
   }
 
-  /** Runs `fn`, whose draws continue the sequence of the last call. */
+  /** Runs `fn`, whose draws continue the sequence from the last call. */
   draw<T>(fn: () => T): T {
     const outer = getRngState();
     if (this.#state !== undefined) setRngState(this.#state);

@@ -8,20 +8,20 @@ const KINDS = ["operator", "backward", "step", "phase", "module"] as const;
 export type EventKind = (typeof KINDS)[number];
 type SpanKind = Exclude<EventKind, "operator" | "backward">;
 
-/** Something that took time: an operator of libtorch, a node of its backward pass, or a span that was opened around them. */
+/** A timed event: an operator of libtorch, a node of its backward pass, or a span that contains such events. */
 export interface RecordedEvent {
   kind: EventKind;
   name: string;
   /** Shapes of an operator's tensors: "[128, 3, 28, 28] [16, 3, 3, 3]". */
   shapes: string;
-  /** Index of the event in which this one happened, -1 for none. */
+  /** Index of the event that contains this one; -1 for none. */
   parent: number;
   /** Nanoseconds since the recording began. */
   start: number;
   end: number;
-  /** Number of the autograd node that an operator makes, or that a backward event runs; -1 for none. */
+  /** Number of the autograd node that an operator creates, or that a backward event runs; -1 for none. */
   sequence: number;
-  /** The number that the next autograd node would have had at the start and at the end. */
+  /** The next free number of autograd nodes at the start and at the end of the event. */
   before: number;
   after: number;
 }
@@ -29,7 +29,7 @@ export interface RecordedEvent {
 /** Events in the order of their start. */
 export interface Recording {
   events: RecordedEvent[];
-  /** The number of events that did not fit the buffer. */
+  /** The number of events that were not recorded, because the buffer was full. */
   dropped: number;
 }
 
@@ -68,7 +68,7 @@ function eventOf(row: Float64Array, strings: readonly string[]): RecordedEvent {
 
 type NumericColumn = "parent" | "start" | "end" | "sequence" | "before" | "after";
 
-/** Runs `fn` as a step of the profile: what happens in it, and nothing else, is recorded. */
+/** Runs `fn` as a step of the profile. Events are recorded only within such steps. */
 export function recordStep<T>(name: string, fn: () => T): T {
   recording = true;
   try {
@@ -78,7 +78,7 @@ export function recordStep<T>(name: string, fn: () => T): T {
   }
 }
 
-/** Runs `fn`, as an event of its own while a step is recorded. */
+/** Runs `fn`. If a step is being recorded, the run is an event of the profile. */
 export function span<T>(kind: SpanKind, name: string, fn: () => T): T {
   if (!recording) return fn();
   native.beginSpan(KINDS.indexOf(kind), name);
@@ -90,8 +90,8 @@ export function span<T>(kind: SpanKind, name: string, fn: () => T): T {
 }
 
 /**
- * Runs `fn` as a phase of a training step. A profile adds up the time of each phase; without a profile this is `fn()`. If
- * phases nest, the time of the inner one does not count for the outer one. Synchronous.
+ * Runs `fn`, which must be synchronous, as a phase of a training step. A profile adds up the time of each phase;
+ * without a profile this is `fn()`. The time of a nested phase is not counted for the outer one.
  */
 export function phase<T>(name: string, fn: () => T): T {
   expectString("phase: name", name);

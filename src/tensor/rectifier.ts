@@ -4,7 +4,7 @@ import * as aten from "./generated/aten.ts";
 
 let guidedCalls: number | null = null;
 
-/** max(x, 0): every `relu` calls this, so that `withGuidedRelu` can change the gradient of all of them. */
+/** max(x, 0). Every `relu` calls this function, so that `withGuidedRelu` can change the gradient of all of them. */
 export function rectify(x: TensorCore): Handle {
   if (guidedCalls === null) return aten.relu(x);
   guidedCalls++;
@@ -12,10 +12,10 @@ export function rectify(x: TensorCore): Handle {
 }
 
 /**
- * Runs `fn` with the gradient of guided backpropagation in every ReLU: it passes only where both the input and the gradient
- * that comes from above are positive (Springenberg et al., arXiv 1412.6806). Values stay the same. Synchronous.
+ * Runs `fn`, which must be synchronous, with the gradient of guided backpropagation in every ReLU: a gradient passes only if both it and
+ * the ReLU's input are positive (Springenberg et al., arXiv 1412.6806). The values do not change.
  *
- * @returns what `fn` gave, and how many ReLUs it computed
+ * @returns the result of `fn`, and the number of ReLUs that it computed
  */
 export function withGuidedRelu<T>(fn: () => T): { result: T; rectifiers: number } {
   const outer = guidedCalls;

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { empty, emptyCache, full, memory, randn, resetPeakMemory, type Tensor, tidy, zeros } from "./index.ts";
 
 const MiB = 2 ** 20;
-/** A float32 tensor of so many MiB. */
+/** A float32 tensor of the given size in MiB. */
 const sized = (size: number) => zeros([Math.round((size * MiB) / 4)]);
 
 afterEach(() => emptyCache());

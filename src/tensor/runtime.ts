@@ -7,13 +7,16 @@ import { BatchCamError } from "../errors.ts";
 import { releaseCaches } from "./tensor-cache.ts";
 
 export interface MemoryStatistics {
-  /** Tensors of this thread that are not yet disposed. */
+  /** The number of tensors of this thread that are not disposed. */
   liveTensors: number;
-  /** Bytes of tensor memory in the process, whatever holds it: tensors, graphs, caches. */
+  /** The bytes of tensor memory in the process, including that of graphs and caches. */
   bytes: number;
-  /** The most that `bytes` has been, since the start or the last `resetPeakMemory`. */
+  /** The maximum of `bytes` since the start or the last `resetPeakMemory`. */
   peakBytes: number;
-  /** Bytes that no tensor holds, kept for the next ones: a training step asks for the same blocks again and again. */
+  /**
+   * Bytes that no tensor uses and that are kept for the next tensors, because a training step allocates the same sizes
+   * again and again.
+   */
   cachedBytes: number;
 }
 
@@ -28,16 +31,16 @@ export function resetPeakMemory(): void {
 }
 
 /**
- * Frees what this thread keeps only to save time (weights of resizings, weights that inference has folded), and gives the
- * memory that no tensor holds back to the system. Rarely needed: the first is bounded, and of the second the process never
- * holds more than 1.5 times what its tensors once needed together, and 64 MiB.
+ * Frees the values that this thread keeps only to save time (interpolation weights, and folded weights of inference), and returns memory
+ * that no tensor uses to the system. It is rarely needed: the caches are bounded, and the process never keeps more than 1.5 times the
+ * largest amount that its tensors needed, plus 64 MiB.
  */
 export function emptyCache(): void {
   releaseCaches();
   native.emptyCache();
 }
 
-/** How many threads one operator may use. */
+/** The number of threads that one operator may use. */
 export function setNumThreads(count: number): void {
   if (!Number.isInteger(count) || count < 1 || count > 1024) {
     throw new BatchCamError("E_ARGUMENT", `setNumThreads: expected 1 to 1024, got ${describeValue(count)}`);
@@ -50,20 +53,17 @@ export function getNumThreads(): number {
 }
 
 export interface Capabilities {
-  /** libtorch's version. */
+  /** The version of libtorch. */
   version: string;
-  /** The instruction set that libtorch's kernels chose: DEFAULT, AVX2, AVX512. */
+  /** The instruction set that libtorch's kernels use: DEFAULT, AVX2 or AVX512. */
   cpuCapability: string;
-  /** The level of this package's own kernels that runs: the highest that the processor has and `BATCH_CAM_KERNELS` allows. */
+  /** The level of this package's own kernels: the highest one that the processor supports and `BATCH_CAM_KERNELS` allows. */
   kernels: KernelLevel;
-  /** The levels that this processor has, the lowest first. */
+  /** The levels that this processor supports, the lowest first. */
   kernelLevels: readonly KernelLevel[];
-  /** Physical cores that this process may use. */
+  /** The number of physical cores that this process may use. */
   cores: number;
-  /**
-   * Whether bfloat16 products are faster than float32 ones here; `BATCH_CAM_BFLOAT16` (on, off) answers instead of the
-   * processor.
-   */
+  /** Whether bfloat16 products are faster than float32 ones on this processor. `BATCH_CAM_BFLOAT16` (on, off) overrides the answer. */
   fastBfloat16: boolean;
 }
 

@@ -1,9 +1,9 @@
 import { keep, type TensorCore } from "./core.ts";
 
-/** Functions that free what this thread keeps only to save time, called by `emptyCache`. */
+/** The functions that free the caches of this thread. `emptyCache` calls them. */
 const releases: (() => void)[] = [];
 
-/** Registers a function that frees memory which can be made again. Called once for each module that holds such memory. */
+/** Registers a function that frees a cache. Each source file with a cache calls it once. */
 export function onEmptyCache(release: () => void): void {
   releases.push(release);
 }
@@ -12,13 +12,13 @@ export function releaseCaches(): void {
   for (const release of releases) release();
 }
 
-/** The largest number of bytes that one cache of constants holds. */
+/** The largest number of bytes in one cache of constants. */
 const CAPACITY = 2 ** 24;
 
 /**
- * Constant tensors by name, such as the weights of a resizing: the least recently used ones are freed once they exceed a number
- * of bytes together, and all of them by `emptyCache`. A tensor of more than a quarter of these bytes is not kept, so that those
- * returned last, which the caller still computes with, are never the ones that are freed.
+ * Constant tensors by name, such as interpolation weights. If they exceed a total size, the least recently used ones are freed;
+ * `emptyCache` frees all. A tensor of more than a quarter of that size is not kept, so that the tensors returned last, which the caller
+ * still uses, are never freed.
  */
 export class TensorCache<T extends TensorCore> {
   readonly #tensors = new Map<string, T>(); // in the order of their last use

@@ -24,7 +24,7 @@ const broadcastable = fc
     );
   });
 
-/** Drops up to `most` leading sizes of one. */
+/** Removes up to `most` leading dimensions of size one. */
 function withoutOnes(shape: number[], most: number): number[] {
   let drop = 0;
   while (drop < most && shape[drop] === 1) drop++;
@@ -37,7 +37,7 @@ function arrayOf(shape: number[]): fc.Arbitrary<Array3> {
   return fc.array(number, { minLength: length, maxLength: length }).map((data) => ({ shape, data }));
 }
 
-/** The reference: element by element, sizes of one repeated. */
+/** The reference: computed element by element, with dimensions of size one repeated. */
 function combine(a: Array3, b: Array3, f: (x: number, y: number) => number): Array3 {
   const rank = Math.max(a.shape.length, b.shape.length);
   const padded = (s: number[]) => [...Array<number>(rank - s.length).fill(1), ...s];

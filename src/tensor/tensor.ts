@@ -9,9 +9,9 @@ import { leavesOf, type NestedArray, nestedOf } from "./nested.ts";
 import { jsonOf, printed } from "./print.ts";
 import { rectify } from "./rectifier.ts";
 
-/** A tensor or a number on the right of an operator. */
+/** The right operand of an operator: a tensor or a number. */
 export type Operand = Tensor | Scalar;
-/** Dimensions to reduce, all of them by default; negative ones count from the end. */
+/** The dimensions to reduce (default: all). Negative ones count from the end. */
 export type Dims = number | readonly number[];
 export interface ReduceOptions {
   keepDims?: boolean;
@@ -43,9 +43,9 @@ function binary(
 }
 
 /**
- * An n-dimensional array of libtorch. Methods are torch's, in camelCase; shapes broadcast and dtypes promote as in torch.
- * Memory is native: make tensors inside `tidy`, or `dispose` them, or leave them to the garbage collector, which frees
- * nothing before the event loop turns.
+ * An n-dimensional array of libtorch. Methods are torch's, in camelCase; shapes broadcast and dtypes promote as in
+ * torch. Memory is native. Make tensors inside `tidy`, or `dispose` them, or leave them to the garbage collector, which
+ * frees nothing until control returns to the event loop.
  */
 export class Tensor extends TensorCore {
   // ---- autograd
@@ -75,7 +75,7 @@ export class Tensor extends TensorCore {
     check("isContiguous", native.describeTensor(handleOf(this, "isContiguous")));
     return arena[5] === 1;
   }
-  /** The gradient that `backward` gathered, or null. Each read is a new handle on the same memory. */
+  /** The gradient that `backward` accumulated, or null. Each read returns a new handle to the same memory. */
   get grad(): Tensor | null {
     check("grad", native.gradientOf(handleOf(this, "grad")));
     const handle = arena[0] as Handle;
@@ -84,7 +84,7 @@ export class Tensor extends TensorCore {
   set grad(value: Tensor | null) {
     check("grad", native.setGradient(handleOf(this, "grad"), value === null ? -1 : handleOf(value, "grad: value")));
   }
-  /** The same values outside any graph; shares memory. */
+  /** A tensor with the same values outside any graph, which shares the memory. */
   detach(): Tensor {
     return wrap(aten.detach(this));
   }
@@ -106,8 +106,8 @@ export class Tensor extends TensorCore {
     return aten.rawLocalScalarDense(this);
   }
   /**
-   * The values as nested arrays, a plain value for a tensor without dimensions: numbers (bigints where an int64 tensor holds
-   * one that a number cannot), booleans for bool.
+   * The values as nested arrays, or as a plain value for a tensor without dimensions. They are numbers, booleans for bool, and bigints
+   * for an int64 tensor with a value that a number cannot represent.
    */
   tolist<T extends NestedArray = NestedArray>(): T {
     expectTensor(this, "tolist");
@@ -117,14 +117,14 @@ export class Tensor extends TensorCore {
    * The value that `JSON.stringify` writes: the nested arrays of `tolist`, with null for NaN and infinity.
    * `tensor(JSON.parse(text))` reads them back; dtype and device are not written.
    *
-   * @throws E_ARGUMENT for more than 2^20 values, since a logger that meets a model's weights would write hundreds of
-   *   megabytes, and for int64 values beyond 2^53, which JSON's readers round
+   * @throws E_ARGUMENT for more than 2^20 values, because a logger that is given a model's weights would write hundreds
+   * of megabytes, and for int64 values beyond 2^53, which readers of JSON round
    */
   toJSON(): NestedArray {
     expectTensor(this, "toJSON");
     return jsonOf(this);
   }
-  /** The tensor as torch prints it, also in a REPL and by `console.log`. */
+  /** The tensor in torch's format. A REPL and `console.log` print it too. */
   override toString(): string {
     return this.isDisposed ? "tensor(disposed)" : printed(this);
   }
@@ -133,7 +133,7 @@ export class Tensor extends TensorCore {
   }
 
   // ---- conversion and layout
-  /** Another dtype ("float64") or device ("cpu"); this tensor itself if nothing changes, as in torch. */
+  /** Converts to another dtype ("float64") or device ("cpu"). Returns this tensor if nothing changes, as in torch. */
   to(target: DType | "cpu" | (string & {})): Tensor {
     expectTensor(this, "to");
     if (isDType(target)) return wrap(aten.toDtype(this, codeOf(target)));
@@ -251,7 +251,7 @@ export class Tensor extends TensorCore {
   lerp(end: Tensor, weight: Tensor | number): Tensor {
     return wrap(typeof weight === "number" ? aten.lerpScalar(this, end, weight) : aten.lerpTensor(this, end, weight));
   }
-  /** `this + a·b` in one pass, each broadcast to the others. */
+  /** `this + a·b` in one pass; all three broadcast. */
   addcmul(a: Tensor, b: Tensor): Tensor {
     return wrap(aten.addcmul(this, a, b));
   }
@@ -347,7 +347,7 @@ export class Tensor extends TensorCore {
     const { keepDims = false, correction = 1 } = optionsOf("std", options, ["keepDims", "correction"]);
     return wrap(aten.stdCorrection(this, dimsOf(dims), correction, keepDims));
   }
-  /** Largest values; the gradient is shared equally among ties. */
+  /** The largest values. The gradient is shared equally among equal values. */
   amax(dims: Dims = [], options?: ReduceOptions): Tensor {
     return wrap(aten.amax(this, dimsOf(dims), keepDimsOf("amax", options)));
   }
@@ -385,7 +385,7 @@ export class Tensor extends TensorCore {
     const { descending = false } = optionsOf("sort", options, ["descending"]);
     return pair(aten.sort(this, dim, descending));
   }
-  /** Indices that sort `dim`; with `stable`, equal values stay in their order. NaN counts as the largest. */
+  /** The indices that sort `dim`. With `stable`, equal values keep their order. NaN counts as the largest value. */
   argsort(dim = -1, options: { descending?: boolean; stable?: boolean } = {}): Tensor {
     const { descending = false, stable = false } = optionsOf("argsort", options, ["descending", "stable"]);
     return wrap(aten.argsortStable(this, stable, dim, descending));
@@ -432,7 +432,7 @@ export class Tensor extends TensorCore {
   isfinite(): Tensor {
     return wrap(aten.isfinite(this));
   }
-  /** Whether both have one shape and the same values. */
+  /** Whether both have the same shape and the same values. */
   equal(other: Tensor): boolean {
     return aten.equal(this, other) !== 0;
   }

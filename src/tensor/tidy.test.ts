@@ -3,7 +3,7 @@ import { keep, memory, noGrad, ones, randn, type Tensor, tensor, tidy, zeros } f
 
 const live = () => memory().liveTensors;
 
-/** What fn leaves alive, by the engine's own count. */
+/** The number of tensors that fn leaves alive, as the engine counts them. */
 function leftBy(fn: () => void): number {
   const before = live();
   fn();
