@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
   autocast,
+  cat,
   conv2d,
   type DType,
   getRngState,
@@ -73,6 +74,37 @@ function expectSame(received: readonly Tensor[], expected: readonly Tensor[], re
   for (const [i, value] of received.entries())
     expect(value).toHaveRelL2(expected[i] as Tensor, { relL2, absL2: 1e-12 });
 }
+
+describe("batchCam of a layer that gives tokens", () => {
+  /** The network with its maps as tokens (B, 1 + h·w, K), the first of which is a class token. */
+  function tokenNetwork(): { maps: Network; tokens: Tensor; logits: Tensor } {
+    const maps = network("mlp");
+    const classToken = ones([5, 1, 6], { dtype: "float64" });
+    const tokens = cat([classToken, maps.activations.flatten(2).transpose(1, 2)], 1);
+    const read = tokens.narrow(1, 1, 20).transpose(1, 2).flatten(1);
+    const [first, second] = maps.weights as [Tensor, Tensor];
+    return { maps, tokens, logits: linear(linear(read, first).tanh(), second) };
+  }
+  const reshapeTransform = (output: Tensor) => output.narrow(1, 1, 20).transpose(1, 2).reshape([5, 6, 5, 4]);
+
+  it("is that of the maps which reshapeTransform gives, value and gradient", () =>
+    tidy(() => {
+      const { maps, tokens, logits } = tokenNetwork();
+      const received = batchCam(logits, tokens, TARGETS, { reshapeTransform });
+      expect(received).toBeAllclose(cam(maps), { rtol: 1e-12, atol: 1e-13 });
+      expectSame(gradients(maps, received), gradients(maps, cam(maps)), 1e-10);
+    }));
+
+  it("refuses tokens without a transform, or with one that gives no maps", () =>
+    tidy(() => {
+      const { tokens, logits } = tokenNetwork();
+      expect(() => batchCam(logits, tokens, TARGETS)).toThrow(/batchCam: activations.*\[5, 21, 6\]/);
+      expect(() => batchCam(logits, tokens, TARGETS, { reshapeTransform: (t) => t.flatten(1) })).toThrow(
+        /batchCam: act/,
+      );
+      expect(() => batchCam(logits, tokens, TARGETS, { reshapeTransform: 1 as never })).toThrow(/must be a function/);
+    }));
+});
 
 describe.each(["gap", "mlp"] as const)("batchCam with the %s head", (head) => {
   it("is ReLU(Σ α A), value and gradient, with α in the graph in second order", () =>

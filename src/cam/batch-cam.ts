@@ -1,10 +1,11 @@
-import { describeValue, optionsOf } from "../arguments.ts";
+import { describeValue, expectFunction, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { autocast, interpolate, type Tensor } from "../tensor/index.ts";
 import { expectShapes, camMaps as fusedMaps, readLabels, upcastHalf, wantsFused } from "../tensor/internal.ts";
 import { weightedSum } from "./gradient-methods.ts";
 import { type NormalizeOptions, normalizeMaps, scaleMaps } from "./normalize.ts";
 import { classTarget } from "./options.ts";
+import type { ReshapeTransform } from "./pass.ts";
 import { callersGradient } from "./target-gradient.ts";
 
 export interface CamHead {
@@ -38,6 +39,11 @@ export interface BatchCamOptions {
    * linear(mean(A) or flatten(A), weight, bias)`.
    */
   head?: CamHead;
+  /**
+   * Takes the layer's output, and its gradient, to (B, K, h, w), if the layer gives tokens or channels last. It must be linear in its
+   * argument: a permutation, a selection or a change of shape.
+   */
+  reshapeTransform?: ReshapeTransform;
 }
 
 /**
@@ -46,7 +52,7 @@ export interface BatchCamOptions {
  *     G = ∂(Σ_b S[b, t_b]) / ∂A,  α[b,k] = mean_{h,w} G[b,k],  M[b] = ReLU(Σ_k α[b,k] · A[b,k])
  *
  * @param logits S (B, C), before softmax, computed from `activations` with their graph
- * @param activations A (B, K, h, w), the target layer's output, not detached
+ * @param activations A (B, K, h, w), the target layer's output, not detached; another shape with `reshapeTransform`
  * @param targets t (B), the class that each map explains, usually the label
  * @returns maps (B, h, w), or (B, H, W) if upsampled; float32 also under autocast (float64 stays)
  *
@@ -88,7 +94,11 @@ export function guidanceMaps(
   logits: Tensor,
   activations: Tensor,
   targets: Tensor | readonly number[],
-  { size, eps, ...options }: Pick<BatchCamOptions, "order" | "head"> & { size: readonly [number, number]; eps: number },
+  {
+    size,
+    eps,
+    ...options
+  }: Pick<BatchCamOptions, "order" | "head" | "reshapeTransform"> & { size: readonly [number, number]; eps: number },
 ): SizedMaps {
   const [A, alpha] = weighted(logits, activations, targets, checkedOptions(options));
   return autocast({ enabled: false }, () => camMaps(A, alpha, { size, eps }));
@@ -99,30 +109,32 @@ function weighted(
   logits: Tensor,
   activations: Tensor,
   targets: Tensor | readonly number[],
-  { order = "second", createGraph = true, head }: BatchCamOptions,
+  { order = "second", createGraph = true, head, reshapeTransform = (output) => output }: BatchCamOptions,
 ): [Tensor, Tensor] {
-  const { B = 0, C = 0 } = expectShapes("batchCam", { logits: [logits, "B C"], activations: [activations, "B K h w"] });
-  if (activations.numel === 0) {
+  const maps = reshapeTransform(activations);
+  const { B = 0, C = 0 } = expectShapes("batchCam", { logits: [logits, "B C"], activations: [maps, "B K h w"] });
+  if (maps.numel === 0) {
     throw new BatchCamError("E_SHAPE", `batchCam: activations hold no value, got [${activations.shape.join(", ")}]`);
   }
   const { tensor: classes } = readLabels("batchCam", targets, { count: B, numClasses: C });
   const second = createGraph && order === "second";
-  const alpha = autocast({ enabled: false }, () =>
-    head === undefined
-      ? targetGradient(logits, { name: "activations", tensor: activations }, { classes, createGraph: second }).mean([
-          2, 3,
-        ])
-      : headWeights(logits, activations, { classes, head, createGraph: second }),
-  );
-  return [createGraph ? activations : activations.detach(), second ? alpha : alpha.detach()];
+  const alpha = autocast({ enabled: false }, () => {
+    if (head !== undefined) return headWeights(logits, maps, { classes, head, createGraph: second });
+    const output = { name: "activations", tensor: activations };
+    return reshapeTransform(targetGradient(logits, output, { classes, createGraph: second })).mean([2, 3]);
+  });
+  return [createGraph ? maps : maps.detach(), second ? alpha : alpha.detach()];
 }
+
+const OPTIONS = ["order", "createGraph", "relu", "upsample", "normalize", "head", "reshapeTransform"] as const;
 
 function checkedOptions(options: BatchCamOptions): BatchCamOptions {
   const refuse = (option: string, expected: string, got: unknown): never => {
     throw new BatchCamError("E_ARGUMENT", `batchCam: ${option} must be ${expected}, got ${describeValue(got)}`);
   };
-  optionsOf("batchCam", options, ["order", "createGraph", "relu", "upsample", "normalize", "head"]);
-  const { order, upsample, normalize, head } = options;
+  optionsOf("batchCam", options, [...OPTIONS]);
+  const { order, upsample, normalize, head, reshapeTransform } = options;
+  if (reshapeTransform !== undefined) expectFunction("batchCam: reshapeTransform", reshapeTransform);
   if (order !== undefined && order !== "first" && order !== "second") refuse("order", '"first" or "second"', order);
   if (
     normalize !== undefined &&
