@@ -1,4 +1,4 @@
-import { type FileHandle, open } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { expectPath } from "../arguments.ts";
 import { native } from "../engine/addon.ts";
 import { check } from "../engine/dispatch.ts";
@@ -14,9 +14,15 @@ export type Remedy = string | ((path: string) => string);
 /** Throws E_DATA. The default remedy says that the file is damaged. */
 export type Fail = (problem: string, remedy?: Remedy) => never;
 
+/** What bytes are read from: an open file (`FileHandle`), a part of one, or memory. */
+interface ByteSource {
+  /** Reads some bytes, at most `length`, into `target` from `offset` on. None are left if it reads 0. */
+  read(target: Uint8Array, offset: number, length: number, position: number): Promise<{ bytesRead: number }>;
+}
+
 /** A file of tensors, open for reading. */
 export interface TensorFile {
-  readonly handle: FileHandle;
+  readonly handle: ByteSource;
   readonly size: number;
   readonly fail: Fail;
 }
@@ -51,6 +57,23 @@ export async function reading<T>(
     if (!(error instanceof Error && "syscall" in error)) throw error;
     throw new BatchCamError("E_IO", `${operation}: cannot read ${path}: ${error.message}`, { cause: error });
   }
+}
+
+/** A part of a file, as a file of its own. */
+export function partOfFile({ handle }: TensorFile, position: number, size: number, fail: Fail): TensorFile {
+  const read: ByteSource["read"] = (target, offset, length, at) =>
+    handle.read(target, offset, Math.max(0, Math.min(length, size - at)), position + at);
+  return { handle: { read }, size, fail };
+}
+
+/** Bytes in memory, as a file. */
+export function fileOfBytes(bytes: Uint8Array, fail: Fail): TensorFile {
+  const read: ByteSource["read"] = async (target, offset, length, at) => {
+    const part = bytes.subarray(at, at + length);
+    target.set(part, offset);
+    return { bytesRead: part.length };
+  };
+  return { handle: { read }, size: bytes.length, fail };
 }
 
 export async function readFully({ handle, fail }: TensorFile, target: Uint8Array, position: number): Promise<void> {

@@ -81,7 +81,8 @@ export async function readTorchFile(
   });
 }
 
-async function readPickle(file: TensorFile): Promise<PickleValue> {
+/** The value of a file of torch.save, with tensors whose values have not been read. */
+export async function readPickle(file: TensorFile): Promise<PickleValue> {
   const head = new Uint8Array(Math.min(16, file.size));
   await readFully(file, head, 0);
   if (isLegacyTorch(head)) return readLegacyPickle(file, MAX_PICKLE_BYTES);

@@ -19,9 +19,14 @@ import type { UnpicklerOptions } from "./unpickler.ts";
 /** A tensor that a pickle describes. It has been checked against the size of its storage, but its values have not been read. */
 export class TorchTensor extends Opaque {
   readonly layout: TorchLayout;
-  constructor(layout: TorchLayout) {
+  /** Whether it is a torch.nn.Parameter. */
+  readonly isParameter: boolean;
+  readonly requiresGrad: boolean;
+  constructor(layout: TorchLayout, { isParameter = false, requiresGrad = false } = {}) {
     super("a tensor");
     this.layout = layout;
+    this.isParameter = isParameter;
+    this.requiresGrad = requiresGrad;
   }
 }
 
@@ -29,6 +34,8 @@ export interface TorchLayout {
   readonly dtype: DType;
   readonly shape: readonly number[];
   readonly strides: readonly number[];
+  /** Its storage, which other tensors may share. */
+  readonly storage: ArchiveRecord;
   /** Byte offset of the first element in the file. */
   readonly position: number;
   readonly numel: number;
@@ -111,8 +118,8 @@ export function torchGlobals(archive: TorchArchive, fail: Fail): Omit<UnpicklerO
     new Callable("torch._utils._rebuild_tensor", (args) => rebuildTensor(args, fail)),
     new Callable("torch._utils._rebuild_tensor_v2", (args) => rebuildTensor(args, fail)),
     new Callable("torch._utils._rebuild_tensor_v3", (args) => foreignDType(args[6])),
-    new Callable("torch._utils._rebuild_parameter", ([data]) => unwrapParameter(data, fail)),
-    new Callable("torch._utils._rebuild_parameter_with_state", ([data]) => unwrapParameter(data, fail)),
+    new Callable("torch._utils._rebuild_parameter", (args) => rebuildParameter(args, fail)),
+    new Callable("torch._utils._rebuild_parameter_with_state", (args) => rebuildParameter(args, fail)),
     new Callable("torch._tensor._rebuild_from_type_v2", (args) => rebuildFromType(args, fail)),
     ...Object.entries(FOREIGN_TENSORS).map(
       ([name, kind]) => new Callable(`torch._utils.${name}`, () => new ForeignTensor(kind)),
@@ -206,7 +213,9 @@ function rebuildTensor(args: readonly PickleValue[], fail: Fail): Opaque {
     const span = `elements ${offset} to ${offset + extent}`;
     fail(`a tensor [${shape.join(", ")}] uses ${span} of a storage of ${storage.record.bytes / bytes}`);
   }
-  return new TorchTensor({ dtype, shape, strides, position: storage.record.position + offset * bytes, numel, extent });
+  const { record } = storage;
+  const position = record.position + offset * bytes;
+  return new TorchTensor({ dtype, shape, strides, storage: record, position, numel, extent });
 }
 
 function measure(shape: readonly number[], strides: readonly number[], fail: Fail): { numel: number; extent: number } {
@@ -239,8 +248,11 @@ function foreignDType(dtype: PickleValue | undefined): ForeignTensor {
   return new ForeignTensor(`a dtype that this engine does not support (${describePickled(dtype)})`);
 }
 
-function unwrapParameter(data: PickleValue | undefined, fail: Fail): Opaque {
-  if (data instanceof TorchTensor || data instanceof ForeignTensor) return data;
+/** Builds a parameter from (data, requires_grad, hooks). */
+function rebuildParameter([data, requiresGrad]: readonly PickleValue[], fail: Fail): Opaque {
+  if (data instanceof ForeignTensor) return data;
+  if (data instanceof TorchTensor)
+    return new TorchTensor(data.layout, { isParameter: true, requiresGrad: requiresGrad === true });
   return fail(`a parameter: expected a tensor, got ${describePickled(data)}`);
 }
 

@@ -60,8 +60,11 @@ export interface Graph {
 
 /** A parameter, buffer or constant of the program. Names that share a storage share it here too. */
 export interface ProgramTensor {
-  /** Its input of the graph. */
-  readonly value: ValueName;
+  /**
+   * Its input of the graph. It is null for a tensor of the state dict that the graph does not use, and for the other names of tied
+   * weights, since some versions of torch list one input for all of them.
+   */
+  readonly value: ValueName | null;
   /** Its name in `state_dict`, or that of the constant. */
   readonly name: string;
   readonly kind: "parameter" | "buffer" | "constant";
