@@ -99,7 +99,7 @@ export function foreignArchiveOf(names: readonly string[]): ForeignFormat | null
   if (has(/^[^/]+\/data\.pkl$/)) return null;
   if (has(/(?:^|\/)model\.weights\.h5$/)) return { what: "a Keras model (.keras)", remedy: CONVERT_FROM("Keras") };
   if (has(/^(?:[^/]+\/)?archive_format$/)) {
-    return { what: "a program of torch.export (.pt2)", remedy: FROM_ITS_LIBRARY };
+    return { what: "a program of torch.export (.pt2)", remedy: EXPORTED_PROGRAM };
   }
   if (has(/\.npy$/)) return { what: "a NumPy archive (.npz)", remedy: NPZ_TO_SAFETENSORS };
   if (has(/(?:^|\/)saved_model\.pb$/)) {
@@ -108,6 +108,9 @@ export function foreignArchiveOf(names: readonly string[]): ForeignFormat | null
   const shown = names.slice(0, 3).join(", ") || "nothing";
   return { what: `a zip archive that torch.save did not write (it holds ${shown})`, remedy: UNPACK("unzip") };
 }
+
+const EXPORTED_PROGRAM =
+  "it is a model with its weights: give it as the model (loadExportedModel), or save the state dict in Python: torch.save(torch.export.load(path).state_dict, path)";
 
 const NPZ_TO_SAFETENSORS: Remedy = (path) =>
   `if its arrays have PyTorch's names and layouts, convert it: python -c "import numpy, safetensors.numpy as s; s.save_file(dict(numpy.load('${inPython(path)}')), '${stem(path)}.safetensors')"`;

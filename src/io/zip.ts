@@ -187,7 +187,8 @@ const PIECE_BYTES = 2 ** 18;
 
 /**
  * Yields the unpacked data of a zip entry in chunks of at most 256 KiB, so that memory does not grow with the entry.
- * The CRC-32 is checked after the last chunk, so a caller that stops early skips the check.
+ * The CRC-32 is checked after the last chunk, so a caller that stops early skips the check. A CRC-32 of 0 counts as not
+ * recorded, because some programs write zip archives without checksums.
  *
  * @throws E_DATA for an entry that is encrypted, compressed by a method other than deflate, damaged, or whose size or
  *   CRC-32 differs from the directory
@@ -208,7 +209,8 @@ export async function* unpackEntry(file: TensorFile, entry: ZipEntry): AsyncGene
   }
   if (filled < entry.unpackedBytes)
     file.fail(`${what} is damaged: it holds ${counted(filled, "byte")}, and the directory says ${entry.unpackedBytes}`);
-  if (sum !== entry.crc) file.fail(`${what} is damaged: its checksum (CRC-32) is not the one in the directory`);
+  if (entry.crc !== 0 && sum !== entry.crc)
+    file.fail(`${what} is damaged: its checksum (CRC-32) is not the one in the directory`);
 }
 
 async function* storedPieces(file: TensorFile, { position, bytes }: ZipEntry): AsyncGenerator<Uint8Array> {

@@ -32,8 +32,8 @@ export async function openProgramArchive(file: TensorFile): Promise<ProgramArchi
   );
   const flat = entries.get(FLAT_PROGRAM);
   if (flat !== undefined) return { file, entries, json: flat, name: null };
-  await expectVersion(entries, file);
   const name = programOf(entries, file) ?? refuseArchive(names, file);
+  await expectVersion(entries, file);
   return { file, entries, json: entries.get(`models/${name}.json`) as ZipEntry, name };
 }
 

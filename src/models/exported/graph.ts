@@ -11,7 +11,7 @@ export type FailGraph = (problem: string, remedy?: string) => never;
 const RUN_GRAPHS = new Set(["higher_order.wrap_with_set_grad_enabled", "higher_order.wrap_with_autocast"]);
 
 /** Subgraphs inside of subgraphs. Blocks of `no_grad` and autocast are seldom nested at all. */
-const MAX_DEPTH = 16;
+const MAX_DEPTH = 4;
 
 /**
  * Reads a graph, and checks that every name is defined once and before it is used (so that there is no cycle), that tensors

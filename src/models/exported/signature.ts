@@ -39,6 +39,10 @@ export function signatureOf(
   const output = outputs.logits(input);
   const { bufferUpdates } = outputs;
   expectSame(graph.outputs, [...bufferUpdates.map(({ value }) => value), output], "output", fail);
+  const buffers = new Set(inputs.tensors.flatMap(({ name, kind }) => (kind === "buffer" ? [name] : [])));
+  const unknown = bufferUpdates.find(({ buffer }) => !buffers.has(buffer));
+  if (unknown !== undefined)
+    fail(`the graph updates the buffer ${JSON.stringify(unknown.buffer.slice(0, 80))}, which the model does not have`);
   return { tensors: inputs.tensors, input, output, bufferUpdates };
 }
 
