@@ -145,3 +145,15 @@ function isShell(value: object): boolean {
 export function expectSignal(place: string, value: unknown): void {
   if (value !== undefined && !(value instanceof AbortSignal)) throw refusal(place, "be an AbortSignal", value);
 }
+
+/**
+ * Calls a user's function in a mode that ends when it returns. A promise is refused, because its code would run after the mode has ended.
+ */
+export function callSync<T>(operation: string, fn: () => T): T {
+  if (typeof fn !== "function") throw wrongArgument(operation, "a function", fn);
+  const result = fn();
+  if (typeof (result as { then?: unknown } | null | undefined)?.then === "function") {
+    throw new BatchCamError("E_ARGUMENT", `${operation}: the function must be synchronous, it returned a promise`);
+  }
+  return result;
+}

@@ -1,7 +1,7 @@
-import { expectInteger, optionsOf, wrongArgument } from "../arguments.ts";
+import { callSync, expectInteger, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { type Tensor, tensor, tidy, where, zerosLike } from "../tensor/index.ts";
-import { callSync, expectTensor } from "../tensor/internal.ts";
+import { expectTensor } from "../tensor/internal.ts";
 import { tieKeys } from "./image-draws.ts";
 import { descendingRanks, holdsNaN, mapRows, shuffledRanks } from "./maps.ts";
 import { classScores, type Predict, type PredictOptions, readExplained } from "./predict.ts";

@@ -1,7 +1,7 @@
-import { expectFunction, expectInteger, optionsOf, wrongArgument } from "../arguments.ts";
+import { callSync, expectFunction, expectInteger, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { arange, cat, noGrad, type Tensor, tidy } from "../tensor/index.ts";
-import { callSync, expectShapes, type Labels, readLabels } from "../tensor/internal.ts";
+import { expectShapes, type Labels, readLabels } from "../tensor/internal.ts";
 import { expectPixels } from "./maps.ts";
 
 /**

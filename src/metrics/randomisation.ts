@@ -1,7 +1,16 @@
-import { describeValue, expectFunction, expectMap, itemsOf, objectOf, optionsOf, wrongArgument } from "../arguments.ts";
+import {
+  callSync,
+  describeValue,
+  expectFunction,
+  expectMap,
+  itemsOf,
+  objectOf,
+  optionsOf,
+  wrongArgument,
+} from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { noGrad, randn, randperm, type Tensor, tidy } from "../tensor/index.ts";
-import { callSync, expectShapes, expectTensor, OwnGenerator } from "../tensor/internal.ts";
+import { expectShapes, expectTensor, OwnGenerator } from "../tensor/internal.ts";
 import { pearson, spearman } from "./correlation.ts";
 import { expectPixels } from "./maps.ts";
 

@@ -1,8 +1,8 @@
-import { expectFunction, expectInteger, expectNumber, optionsOf } from "../arguments.ts";
+import { callSync, expectFunction, expectInteger, expectNumber, optionsOf } from "../arguments.ts";
 import { counted } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
 import { arange, cat, type Tensor, tidy } from "../tensor/index.ts";
-import { callSync, expectShapes } from "../tensor/internal.ts";
+import { expectShapes } from "../tensor/internal.ts";
 import { ImageDraws, indicesOf } from "./image-draws.ts";
 import { mapRows } from "./maps.ts";
 import { expectImages } from "./predict.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { inEvaluation } from "./evaluation.ts";
 import { BatchNorm2d, ReLU, Sequential } from "./index.ts";
+import { inEvaluation } from "./module.ts";
 
 function mixed(): Sequential {
   const root = new Sequential(new BatchNorm2d(2), new ReLU());

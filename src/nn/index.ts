@@ -1,5 +1,4 @@
 export { setFusedInference, setFusedTraining } from "../tensor/internal.ts";
-export { inEvaluation } from "./evaluation.ts";
 export { type ConvNormOptions, convNorm } from "./fused/conv-norm.ts";
 export { type Interceptor, interceptOutputs } from "./interception.ts";
 export { Dropout, DropPath } from "./layers/dropout.ts";
@@ -21,7 +20,7 @@ export {
   GlobalAvgPool2d,
   MaxPool2d,
 } from "./layers/spatial.ts";
-export { Module, type TappedForward } from "./module.ts";
+export { inEvaluation, Module, type TappedForward } from "./module.ts";
 export {
   biasUniform_,
   buffer,

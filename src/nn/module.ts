@@ -1,14 +1,13 @@
-import { expectBoolean, expectString, optionsOf, wrongArgument } from "../arguments.ts";
+import { types } from "node:util";
+import { expectBoolean, expectFunction, expectString, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { nearestNames } from "../nearest-name.ts";
-import { type DType, Tensor } from "../tensor/index.ts";
-import { isTensor, nameTap, versionOf } from "../tensor/internal.ts";
-import { forgetFolded } from "./fused/folded-weights.ts";
+import type { DType, Tensor } from "../tensor/index.ts";
+import { forgetDerived, isTensor, versionOf } from "../tensor/internal.ts";
 import { emitOutput, isWatched, observed, originOf } from "./interception.ts";
-import { type Role, roleOf } from "./parameter.ts";
-import { treeText } from "./print.ts";
-import { describeOutput, logitsOf, recordShared } from "./recorder.ts";
-import { type LoadReport, loadTensors, replaceTensors, type TensorSlot } from "./state-dict.ts";
+import { printedTree } from "./print.ts";
+import { logitsOf, recordShared, tapsOf } from "./recorder.ts";
+import { type LoadReport, loadTensors, replaceTensors, slotsOf, stateOf, tensorsOf } from "./state-dict.ts";
 
 /** The logits of a forward pass and the requested outputs. */
 export interface TappedForward<Path extends string = string> {
@@ -87,23 +86,7 @@ export abstract class Module {
     const forward = () => this.forward(isTensor(x) ? x.clone() : x);
     const { result, outputs } = recordShared(this, modules, forward);
     const logits = logitsOf("forwardWith", this, result);
-    const found = {} as Record<Path, Tensor>;
-    for (const [path, module] of modules) {
-      const output = outputs.get(module);
-      if (output === undefined)
-        throw new BatchCamError(
-          "E_CONFIG",
-          `forwardWith: the model did not run ${path} on its way to the logits; modules call their children by run(x), not forward(x)`,
-        );
-      if (!isTensor(output))
-        throw new BatchCamError(
-          "E_CONFIG",
-          `forwardWith: ${path} returned ${describeOutput(output)}, not one tensor: tap a layer inside it`,
-        );
-      nameTap(output, path);
-      found[path] = output;
-    }
-    return { logits, taps: found };
+    return { logits, taps: tapsOf(modules, outputs) };
   }
 
   /**
@@ -143,12 +126,12 @@ export abstract class Module {
 
   /** Trainable weights with their state-dict names. A shared weight occurs once, under its first name. */
   namedParameters(): Map<string, Tensor> {
-    return unique(namedTensors(this, ["parameter"]));
+    return tensorsOf(walk(this), "parameter");
   }
 
   /** Buffers, such as running statistics, with their state-dict names. */
   namedBuffers(): Map<string, Tensor> {
-    return unique(namedTensors(this, ["buffer"]));
+    return tensorsOf(walk(this), "buffer");
   }
 
   parameters(): Tensor[] {
@@ -183,7 +166,7 @@ export abstract class Module {
    * share memory with the module. Writing to one changes the module; disposing one does not.
    */
   stateDict(): Map<string, Tensor> {
-    return new Map(Array.from(liveState(this), ([name, tensor]) => [name, tensor.detach()]));
+    return new Map(Array.from(stateOf(walk(this)), ([name, tensor]) => [name, tensor.detach()]));
   }
 
   /**
@@ -195,7 +178,7 @@ export abstract class Module {
    */
   loadStateDict(state: ReadonlyMap<string, Tensor>, options: { strict?: boolean } = {}): LoadReport {
     const { strict = true } = optionsOf("loadStateDict", options, ["strict"]);
-    return loadTensors(liveState(this), state, { strict, owner: this.constructor.name });
+    return loadTensors(stateOf(walk(this)), state, { strict, owner: this.constructor.name });
   }
 
   /**
@@ -211,8 +194,8 @@ export abstract class Module {
 
   /** Frees every parameter and buffer immediately, and the weights that were derived from them for inference. */
   dispose(): void {
-    for (const module of this.namedModules().values()) forgetFolded(module);
-    for (const tensor of liveState(this).values()) tensor.dispose();
+    for (const module of this.namedModules().values()) forgetDerived(module);
+    for (const tensor of stateOf(walk(this)).values()) tensor.dispose();
   }
 
   [Symbol.dispose](): void {
@@ -227,30 +210,15 @@ export abstract class Module {
 
   /** The tree of modules in torch's format. A REPL and `console.log` print it too. */
   toString(): string {
-    return printedTree(this, []);
+    return printedTree<Module>(this, childrenOf);
   }
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return this.toString();
   }
 }
 
-function printedTree(module: Module, ancestors: readonly Module[]): string {
-  const line = [...ancestors, module];
-  const children = [...childrenOf(module)]
-    .filter(([, child]) => !line.includes(child))
-    .map(([path, child]) => [path, printedTree(child, line)] as const);
-  return treeText(module.constructor.name, settingsOf(module), children);
-}
-
-function settingsOf(module: Module): string {
-  try {
-    return module.extraRepr();
-  } catch (error) {
-    // Printing must not fail for a model whose tensors were disposed.
-    if (error instanceof BatchCamError && error.code === "E_DISPOSED") return "disposed";
-    throw error;
-  }
-}
+/** Joins two parts of a path. */
+const join = (path: string, name: string): string => (path === "" ? name : `${path}.${name}`);
 
 /** Visits the tree depth-first, parents before children. A module with two paths is visited twice, and cycles are not followed. */
 function* walk(module: Module, path = "", ancestors: readonly Module[] = []): Generator<Visit> {
@@ -261,8 +229,6 @@ function* walk(module: Module, path = "", ancestors: readonly Module[] = []): Ge
   }
 }
 
-const join = (path: string, name: string) => (path === "" ? name : `${path}.${name}`);
-
 function* childrenOf(module: Module): Generator<[string, Module]> {
   for (const [name, value] of Object.entries(module)) {
     if (value instanceof Module) yield [name, value];
@@ -272,33 +238,28 @@ function* childrenOf(module: Module): Generator<[string, Module]> {
   }
 }
 
-function slotsOf(owner: Module): TensorSlot[] {
-  return Object.entries(owner).flatMap(([key, tensor]) => {
-    const role = tensor instanceof Tensor ? roleOf(tensor) : undefined;
-    return role === undefined ? [] : [{ owner, key, tensor, role }];
-  });
-}
-
-function* namedTensors(root: Module, roles: readonly Role[]): Generator<[string, Tensor]> {
-  for (const { path, module } of walk(root)) {
-    const slots = slotsOf(module);
-    for (const wanted of roles) {
-      for (const { key, tensor, role } of slots) if (role === wanted) yield [join(path, key), tensor];
+/**
+ * Runs `fn`, which may be asynchronous, with a module in evaluation mode, and then restores the mode of every module in its
+ * tree, even if `fn` throws.
+ */
+export function inEvaluation<T>(root: Module, fn: () => T): T {
+  if (!(root instanceof Module)) throw wrongArgument("inEvaluation: root", "a Module", root);
+  expectFunction("inEvaluation: fn", fn);
+  const modes = Array.from(root.namedModules().values(), (module) => [module, module.training] as const);
+  const restore = () => {
+    for (const [module, training] of modes) {
+      module.training = training;
+      if (training) forgetDerived(module); // training will change its weights, so the folded ones are freed
     }
+  };
+  root.eval();
+  let pending = false;
+  try {
+    const result = fn();
+    if (!types.isPromise(result)) return result;
+    pending = true;
+    return result.finally(restore) as T;
+  } finally {
+    if (!pending) restore();
   }
-}
-
-function liveState(root: Module): Map<string, Tensor> {
-  return new Map(namedTensors(root, ["parameter", "buffer"]));
-}
-
-function unique(named: Iterable<[string, Tensor]>): Map<string, Tensor> {
-  const found = new Map<string, Tensor>();
-  const seen = new Set<Tensor>();
-  for (const [name, tensor] of named) {
-    if (seen.has(tensor)) continue;
-    seen.add(tensor);
-    found.set(name, tensor);
-  }
-  return found;
 }

@@ -1,7 +1,37 @@
+import { BatchCamError } from "../errors.ts";
+
 // This file prints modules in torch's format.
 
+/** The part of a module that printing needs. This file does not import `Module`, which prints itself. */
+interface Printable {
+  extraRepr(): string;
+}
+
+/** A module with its children, each on lines of its own. A module that contains itself is not printed again. */
+export function printedTree<M extends Printable>(
+  module: M,
+  childrenOf: (module: M) => Iterable<[path: string, child: M]>,
+  ancestors: readonly M[] = [],
+): string {
+  const line = [...ancestors, module];
+  const children = [...childrenOf(module)]
+    .filter(([, child]) => !line.includes(child))
+    .map(([path, child]) => [path, printedTree(child, childrenOf, line)] as const);
+  return treeText(module.constructor.name, settingsOf(module), children);
+}
+
+function settingsOf(module: Printable): string {
+  try {
+    return module.extraRepr();
+  } catch (error) {
+    // Printing must not fail for a model whose tensors were disposed.
+    if (error instanceof BatchCamError && error.code === "E_DISPOSED") return "disposed";
+    throw error;
+  }
+}
+
 /** A module's name and settings on one line, and its children on the lines below, indented by two spaces. */
-export function treeText(name: string, settings: string, children: readonly (readonly [string, string])[]): string {
+function treeText(name: string, settings: string, children: readonly (readonly [string, string])[]): string {
   if (children.length === 0) return `${name}(${settings})`;
   const lines = children.map(([path, text]) => `(${path}): ${text.replaceAll("\n", "\n  ")}`);
   return `${name}(\n  ${[...(settings === "" ? [] : [settings]), ...lines].join("\n  ")}\n)`;

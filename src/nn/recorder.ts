@@ -2,7 +2,7 @@ import { types } from "node:util";
 import { describeValue, expectFunction, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { enableGrad, isGradEnabled, noGrad, type Tensor, tidy } from "../tensor/index.ts";
-import { isOverwritten, isTensor, versionOf } from "../tensor/internal.ts";
+import { isOverwritten, isTensor, nameTap, versionOf } from "../tensor/internal.ts";
 import { handleOutputs, inPlaceOf, mayShare, type OutputHandler, type OutputOrigin } from "./interception.ts";
 
 /** The result of a forward pass, with the outputs of some modules. */
@@ -121,6 +121,29 @@ export function recordShared<M extends Layer>(
     return areClose(logitsOf("forwardWith", model, first.result), logits);
   });
   return agrees ? first : recordOutputs(wanted, forward, { joined: first.changed, nameOf });
+}
+
+/**
+ * The recorded outputs of modules by their paths.
+ *
+ * @throws E_CONFIG for a module that did not run, or that did not return a single tensor
+ */
+export function tapsOf<Path extends string>(
+  modules: ReadonlyMap<Path, object>,
+  outputs: ReadonlyMap<object, Tensor>,
+): Record<Path, Tensor> {
+  const found = {} as Record<Path, Tensor>;
+  for (const [path, module] of modules) {
+    const output = outputs.get(module);
+    const problem =
+      output === undefined
+        ? `the model did not run ${path} on its way to the logits; modules call their children by run(x), not forward(x)`
+        : `${path} returned ${describeOutput(output)}, not one tensor: tap a layer inside it`;
+    if (output === undefined || !isTensor(output)) throw new BatchCamError("E_CONFIG", `forwardWith: ${problem}`);
+    nameTap(output, path);
+    found[path] = output;
+  }
+  return found;
 }
 
 /** Whether logits are equal up to rounding. */

@@ -1,8 +1,56 @@
 import { expectMap, expectString } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
-import { type DType, noGrad, type Tensor } from "../tensor/index.ts";
+import { type DType, noGrad, Tensor } from "../tensor/index.ts";
 import { expectTensor } from "../tensor/internal.ts";
-import { mark, type Role } from "./parameter.ts";
+import { mark, type Role, roleOf } from "./parameter.ts";
+
+/** A module of a tree, and its path. This file does not import `Module`, whose state it reads and writes. */
+interface Visit {
+  readonly path: string;
+  readonly module: object;
+}
+
+/** A property of a module whose value is a parameter or a buffer. */
+export interface TensorSlot {
+  readonly owner: object;
+  readonly key: string;
+  readonly tensor: Tensor;
+  readonly role: Role;
+}
+
+/** The parameters and buffers that are properties of a module, in the order of their declaration. */
+export function slotsOf(owner: object): TensorSlot[] {
+  return Object.entries(owner).flatMap(([key, tensor]) => {
+    const role = tensor instanceof Tensor ? roleOf(tensor) : undefined;
+    return role === undefined ? [] : [{ owner, key, tensor, role }];
+  });
+}
+
+/** Tensors of some roles under their state-dict names; a shared tensor has several. */
+function* namedTensors(tree: Iterable<Visit>, roles: readonly Role[]): Generator<[string, Tensor]> {
+  for (const { path, module } of tree) {
+    const slots = slotsOf(module);
+    for (const wanted of roles)
+      for (const { key, tensor, role } of slots)
+        if (role === wanted) yield [path === "" ? key : `${path}.${key}`, tensor];
+  }
+}
+
+/** Every parameter and buffer of a tree under torch's names, in torch's order. */
+export const stateOf = (tree: Iterable<Visit>): Map<string, Tensor> =>
+  new Map(namedTensors(tree, ["parameter", "buffer"]));
+
+/** The tensors of one role under their state-dict names; a shared one once, under its first name. */
+export function tensorsOf(tree: Iterable<Visit>, role: Role): Map<string, Tensor> {
+  const found = new Map<string, Tensor>();
+  const seen = new Set<Tensor>();
+  for (const [name, tensor] of namedTensors(tree, [role])) {
+    if (seen.has(tensor)) continue;
+    seen.add(tensor);
+    found.set(name, tensor);
+  }
+  return found;
+}
 
 export interface LoadReport {
   /** Names of the module that are missing in the loaded state. */
@@ -57,14 +105,6 @@ function describe(kind: string, names: readonly string[]): string {
 
 function firstTen(items: readonly string[], separator: string): string {
   return items.slice(0, 10).join(separator) + (items.length > 10 ? `${separator}... ${items.length - 10} more` : "");
-}
-
-/** A property of a module whose value is a parameter or a buffer. */
-export interface TensorSlot {
-  readonly owner: object;
-  readonly key: string;
-  readonly tensor: Tensor;
-  readonly role: Role;
 }
 
 const FLOATING: readonly string[] = ["float32", "float64", "bfloat16", "float16"] satisfies DType[];

@@ -1,7 +1,7 @@
 import { optionsOf, wrongArgument } from "../arguments.ts";
 import { type Tensor, tensor } from "../tensor/index.ts";
-import { type AdamOperands, type FusedAdamOptions, fusedAdam, fusedAdamW } from "../tensor/internal.ts";
-import { bufferOf, Optimizer, setStep, type Update } from "./optimizer.ts";
+import { rawFusedAdamInPlace, rawFusedAdamwInPlace } from "../tensor/internal.ts";
+import { bufferOf, inRowMajor, Optimizer, setStep, type Update } from "./optimizer.ts";
 import { expectSetting, expectShare, type ParameterGroup, type Parameters, type Slot } from "./parameter-groups.ts";
 
 export interface AdamOptions {
@@ -89,4 +89,38 @@ function nextSteps(slots: readonly Slot[]): Tensor[] {
     made.set(step, known);
     return known;
   });
+}
+
+interface FusedAdamOptions {
+  lr: number;
+  beta1: number;
+  beta2: number;
+  eps: number;
+  weightDecay: number;
+}
+
+/** Parameters, their gradients and their states. The state tensors are row-major, as `zeros(shape)` makes them. */
+interface AdamOperands {
+  params: readonly Tensor[];
+  grads: readonly Tensor[];
+  expAvgs: readonly Tensor[];
+  expAvgSqs: readonly Tensor[];
+  /** One float32 scalar for each parameter: the number of this step, counted from 1. */
+  steps: readonly Tensor[];
+}
+
+/** Takes one step of Adam with L2 decay in place: libtorch's `_fused_adam_`. Call it within `noGrad` and `tidy`. */
+function fusedAdam({ params, grads, expAvgs, expAvgSqs, steps }: AdamOperands, options: FusedAdamOptions): void {
+  const { lr, beta1, beta2, weightDecay, eps } = options;
+  inRowMajor(params, grads, (p, g) =>
+    rawFusedAdamInPlace(p, g, expAvgs, expAvgSqs, [], steps, lr, beta1, beta2, weightDecay, eps, false, false),
+  );
+}
+
+/** Takes one step of Adam with decoupled decay in place: libtorch's `_fused_adamw_`. Call it within `noGrad` and `tidy`. */
+function fusedAdamW({ params, grads, expAvgs, expAvgSqs, steps }: AdamOperands, options: FusedAdamOptions): void {
+  const { lr, beta1, beta2, weightDecay, eps } = options;
+  inRowMajor(params, grads, (p, g) =>
+    rawFusedAdamwInPlace(p, g, expAvgs, expAvgSqs, [], steps, lr, beta1, beta2, weightDecay, eps, false, false),
+  );
 }

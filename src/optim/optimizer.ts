@@ -1,8 +1,8 @@
-import { describeValue, expectMap, expectNumber, itemsOf, optionsOf } from "../arguments.ts";
-import { counted, wordFor } from "../counted.ts";
+import { expectNumber, itemsOf, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { keep, noGrad, type Tensor, tidy, zeros } from "../tensor/index.ts";
-import { expectTensor, normOfEach, scaleEach } from "../tensor/internal.ts";
+import { expectTensor, rawForeachMulInPlaceScalar } from "../tensor/internal.ts";
+import { checkedState, STEP } from "./optimizer-state.ts";
 import {
   expectSetting,
   type Group,
@@ -43,7 +43,7 @@ export abstract class Optimizer {
     return this.#lr;
   }
   set lr(value: number) {
-    expectSetting(this.constructor.name, { lr: value });
+    expectNumber(`${this.constructor.name}: lr`, value, "be a number >= 0", (n) => Number.isFinite(n) && n >= 0);
     this.#lr = value;
   }
 
@@ -84,7 +84,14 @@ export abstract class Optimizer {
    * settings. They are the optimizer's own tensors, which the next step changes: clone them to keep their values.
    */
   stateTensors(): Map<string, Tensor> {
-    return stateOf(this.#allSlots(), this.stateNames());
+    const state = new Map<string, Tensor>();
+    for (const slot of this.#allSlots()) {
+      for (const name of this.stateNames()) {
+        const value = name === STEP ? slot.buffers[STEP]?.fill_(slot.step) : slot.buffers[name];
+        if (value !== undefined) state.set(`${slot.name}.${name}`, value);
+      }
+    }
+    return state;
   }
 
   /**
@@ -94,7 +101,20 @@ export abstract class Optimizer {
    * @throws E_CHECKPOINT for names that do not fit these parameters, E_SHAPE for shapes that do not.
    */
   loadState(state: ReadonlyMap<string, Tensor>): void {
-    loadSlots(this.constructor.name, this.#allSlots(), { names: this.stateNames(), state });
+    const names = this.stateNames();
+    const steps = checkedState(this.constructor.name, this.#allSlots(), { names, state });
+    noGrad(() => {
+      for (const slot of this.#allSlots()) {
+        const step = steps.get(slot);
+        if (step === undefined) {
+          forget(slot);
+          continue;
+        }
+        setStep(slot, step);
+        for (const name of names)
+          if (name !== STEP) bufferOf(slot, name).copy_(state.get(`${slot.name}.${name}`) as Tensor);
+      }
+    });
   }
 
   /** Frees the moments; the optimizer then starts from the beginning. */
@@ -121,8 +141,6 @@ function expectLike(operation: string, { name, param }: Slot, grad: Tensor): voi
   );
 }
 
-const STEP = "step";
-
 /** A buffer of the parameter's shape and dtype that outlives the step. It is zero before the first one. */
 export function bufferOf(slot: Slot, name: string): Tensor {
   const { sizes, dtype, device } = slot.param;
@@ -131,25 +149,10 @@ export function bufferOf(slot: Slot, name: string): Tensor {
 }
 
 /** Restores the state before the first step. */
-export function forget(slot: Slot): void {
+function forget(slot: Slot): void {
   for (const tensor of Object.values(slot.buffers)) tensor.dispose();
   slot.buffers = {};
   slot.step = 0;
-}
-
-export function stateOf(slots: readonly Slot[], names: readonly string[]): Map<string, Tensor> {
-  const state = new Map<string, Tensor>();
-  for (const slot of slots) {
-    for (const name of names) {
-      const value = name === STEP ? countOf(slot) : slot.buffers[name];
-      if (value !== undefined) state.set(`${slot.name}.${name}`, value);
-    }
-  }
-  return state;
-}
-
-function countOf(slot: Slot): Tensor | undefined {
-  return slot.buffers[STEP]?.fill_(slot.step);
 }
 
 /** Counts a step of the parameter. The first step creates the tensor that a checkpoint contains. */
@@ -158,65 +161,38 @@ export function setStep(slot: Slot, step: number): void {
   slot.buffers[STEP] ??= keep(zeros([]));
 }
 
-interface LoadRequest {
-  readonly names: readonly string[];
-  readonly state: ReadonlyMap<string, Tensor>;
+/**
+ * The fused CPU kernels assume, without a check, that all operands have the same memory layout. A channels-last
+ * gradient of a row-major weight would be applied to the wrong elements.
+ */
+export function inRowMajor(
+  params: readonly Tensor[],
+  grads: readonly Tensor[],
+  run: (params: Tensor[], grads: Tensor[]) => void,
+): void {
+  const aligned = params.map(rowMajor);
+  run(aligned, grads.map(rowMajor));
+  for (const [index, param] of params.entries()) {
+    const copy = aligned[index] as Tensor;
+    if (copy !== param) param.copy_(copy);
+  }
 }
 
-function loadSlots(operation: string, slots: readonly Slot[], { names, state }: LoadRequest): void {
-  expectMap(`${operation}.loadState: state`, state);
-  for (const [name, tensor] of state) expectTensor(tensor, `${operation}.loadState: ${describeValue(name)}`);
-  expectKnown(operation, slots, { names, state });
-  const full = slots.filter((slot) => hasState(operation, slot, { names, state }));
-  const steps = full.map((slot) => readStep(operation, slot, state));
-  noGrad(() => {
-    for (const slot of slots) if (!full.includes(slot)) forget(slot);
-    for (const [index, slot] of full.entries()) {
-      setStep(slot, steps[index] as number);
-      for (const name of names)
-        if (name !== STEP) bufferOf(slot, name).copy_(state.get(`${slot.name}.${name}`) as Tensor);
-    }
+function rowMajor(tensor: Tensor): Tensor {
+  return tensor.isContiguous ? tensor : tensor.contiguous();
+}
+
+/** The L2 norm of each tensor. */
+export function normOfEach(tensors: readonly Tensor[]): number[] {
+  return tensors.map((tensor) => {
+    using norm = tensor.norm();
+    return norm.item();
   });
 }
 
-function expectKnown(operation: string, slots: readonly Slot[], { names, state }: LoadRequest): void {
-  const known = new Set(slots.flatMap((slot) => names.map((name) => `${slot.name}.${name}`)));
-  const unexpected = [...state.keys()].filter((key) => !known.has(key));
-  if (unexpected.length === 0) return;
-  const listed =
-    unexpected.slice(0, 10).map(String).join(", ") +
-    (unexpected.length > 10 ? ` and ${unexpected.length - 10} more` : "");
-  throw new BatchCamError(
-    "E_CHECKPOINT",
-    `${operation}.loadState: ${counted(unexpected.length, "name")} ${wordFor(unexpected.length, "fits", "fit")} no parameter of this optimizer (${listed}); was the state saved by another optimizer or model?`,
-  );
-}
-
-/** Whether the state is complete for a parameter; a parameter without a step has no state. */
-function hasState(operation: string, slot: Slot, { names, state }: LoadRequest): boolean {
-  const missing = names.filter((name) => !state.has(`${slot.name}.${name}`));
-  if (missing.length === names.length) return false;
-  if (missing.length > 0) {
-    throw new BatchCamError(
-      "E_CHECKPOINT",
-      `${operation}.loadState: "${slot.name}" lacks ${missing.join(", ")}; the state is incomplete`,
-    );
-  }
-  for (const name of names) {
-    const [wanted, got] = [name === STEP ? [] : slot.param.sizes, state.get(`${slot.name}.${name}`)?.sizes ?? []];
-    if (wanted.join() === got.join()) continue;
-    throw new BatchCamError(
-      "E_SHAPE",
-      `${operation}.loadState: ${slot.name}.${name} must be [${wanted.join(", ")}], got [${got.join(", ")}]`,
-    );
-  }
-  return true;
-}
-
-function readStep(operation: string, slot: Slot, state: ReadonlyMap<string, Tensor>): number {
-  const count = state.get(`${slot.name}.${STEP}`)?.item() ?? 0;
-  if (Number.isSafeInteger(count) && count >= 0) return count;
-  throw new BatchCamError("E_CHECKPOINT", `${operation}.loadState: ${slot.name}.${STEP} must be a count, got ${count}`);
+/** Multiplies each tensor in place. */
+function scaleEach(tensors: readonly Tensor[], factor: number): void {
+  rawForeachMulInPlaceScalar(tensors, factor);
 }
 
 function gradientsOf(operation: string, params: Parameters): Tensor[] {

@@ -1,8 +1,8 @@
 import { optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import type { Tensor } from "../tensor/index.ts";
-import { fusedSgd } from "../tensor/internal.ts";
-import { bufferOf, Optimizer, type Update } from "./optimizer.ts";
+import { rawFusedSgdInPlace } from "../tensor/internal.ts";
+import { bufferOf, inRowMajor, Optimizer, type Update } from "./optimizer.ts";
 import { expectSetting, expectShare, type ParameterGroup, type Parameters, type Slot } from "./parameter-groups.ts";
 
 export interface SGDOptions {
@@ -84,4 +84,24 @@ export class SGD extends Optimizer {
     const { momentum, dampening, nesterov } = this;
     fusedSgd(operands, { lr, momentum, dampening, weightDecay, nesterov, isFirstStep });
   }
+}
+
+interface FusedSgdOptions {
+  lr: number;
+  momentum: number;
+  dampening: number;
+  weightDecay: number;
+  nesterov: boolean;
+  /** Whether the momentum buffers have no values yet. */
+  isFirstStep: boolean;
+}
+
+/** Takes one step of SGD in place, in one pass over memory: libtorch's `_fused_sgd_`. Call it within `noGrad` and `tidy`. */
+function fusedSgd(
+  { params, grads, buffers }: { params: readonly Tensor[]; grads: readonly Tensor[]; buffers: readonly Tensor[] },
+  { lr, momentum, dampening, weightDecay, nesterov, isFirstStep }: FusedSgdOptions,
+): void {
+  inRowMajor(params, grads, (p, g) =>
+    rawFusedSgdInPlace(p, g, buffers, weightDecay, momentum, lr, dampening, nesterov, false, isFirstStep),
+  );
 }

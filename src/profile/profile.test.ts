@@ -5,7 +5,7 @@ import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { Conv2d, Flatten, Linear, ReLU, Sequential } from "../nn/index.ts";
 import { backward, manualSeed, ones, type Tensor, tidy } from "../tensor/index.ts";
 import { phase } from "../tensor/internal.ts";
-import { withGuidedRelu } from "../tensor/rectifier.ts";
+import { withGuidedRelu } from "../tensor/tensor.ts";
 import { profile, type RecordedEvent, writeTrace } from "./index.ts";
 
 const folder = temporaryFolder("profile");

@@ -1,6 +1,6 @@
-import { expectFunction, expectInteger, optionsOf, wrongArgument } from "../arguments.ts";
+import { callSync, expectFunction, expectInteger, optionsOf, wrongArgument } from "../arguments.ts";
 import { Module } from "../nn/index.ts";
-import { callSync } from "../tensor/internal.ts";
+
 import { type Profile, StepProfiler } from "./step-profiler.ts";
 
 export interface ProfileOptions {

@@ -1,8 +1,8 @@
-import { expectFunction, optionsOf, wrongArgument } from "../arguments.ts";
+import { callSync, expectFunction, optionsOf, wrongArgument } from "../arguments.ts";
 import { native } from "../engine/addon.ts";
 import { arena, boolean, check, type Handle, listOf } from "../engine/dispatch.ts";
 import { BatchCamError } from "../errors.ts";
-import { callSync, handleOf, putTensors, type TensorCore } from "./core.ts";
+import { handleOf, putTensors, type TensorCore } from "./core.ts";
 import { codeOf, type DType, dtypeOf } from "./dtype.ts";
 import * as aten from "./generated/aten.ts";
 import { Tensor } from "./tensor.ts";

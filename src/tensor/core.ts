@@ -1,5 +1,5 @@
 import { types } from "node:util";
-import { describeValue, wrongArgument } from "../arguments.ts";
+import { callSync, describeValue } from "../arguments.ts";
 import { native } from "../engine/addon.ts";
 import { arena, check, type Handle, putLength } from "../engine/dispatch.ts";
 import { BatchCamError } from "../errors.ts";
@@ -238,18 +238,6 @@ export function keep<T extends TensorCore>(tensor: T): T {
   expectTensor(tensor, "keep: tensor");
   moveToScope(tensor, null);
   return tensor;
-}
-
-/**
- * Calls a user's function in a mode that ends when it returns. A promise is refused, because its code would run after the mode has ended.
- */
-export function callSync<T>(operation: string, fn: () => T): T {
-  if (typeof fn !== "function") throw wrongArgument(operation, "a function", fn);
-  const result = fn();
-  if (typeof (result as { then?: unknown } | null | undefined)?.then === "function") {
-    throw new BatchCamError("E_ARGUMENT", `${operation}: the function must be synchronous, it returned a promise`);
-  }
-  return result;
 }
 
 /** Visits every tensor of a result. It keeps a list of pending values instead of recursing, so that the depth is not limited. */

@@ -15,7 +15,7 @@ import {
   zeros,
   zerosLike,
 } from "./index.ts";
-import type { NestedArray } from "./nested.ts";
+import type { NestedArray } from "./print.ts";
 
 const values = (t: Tensor) => Array.from(t.data() as ArrayLike<number | bigint>, Number);
 

@@ -5,7 +5,7 @@ import { boolean, check, type Handle, listOf, putList, type Scalar } from "../en
 import { BatchCamError } from "../errors.ts";
 import { codeOf, DTYPES, type DType, dtypeOfArray, type TypedArray } from "./dtype.ts";
 import * as aten from "./generated/aten.ts";
-import { type NestedArray, readNested } from "./nested.ts";
+import type { Leaf, NestedArray } from "./print.ts";
 import { Tensor } from "./tensor.ts";
 
 export interface TensorOptions {
@@ -145,4 +145,75 @@ export function rand(shape: readonly number[], options: TensorOptions = {}): Ten
 /** A random permutation of 0 … n − 1, int64. */
 export function randperm(n: number): Tensor {
   return new Tensor(aten.randpermGenerator(n, codeOf("int64")));
+}
+
+interface NestedValues {
+  values: BigInt64Array | Uint8Array | Float64Array;
+  shape: number[];
+  dtype: DType;
+}
+
+/** The largest number of dimensions in most operators of libtorch. The limit also stops the search in an array that contains itself. */
+const MAX_DEPTH = 64;
+
+/**
+ * The values, row-major, and the shape of nested arrays. Unless a dtype is given, values that are all booleans give bool, values with a
+ * bigint give int64, and other values give float32.
+ */
+function readNested(data: NestedArray, wanted: DType | undefined): NestedValues {
+  const shape: number[] = [];
+  for (let level: NestedArray | undefined = data; Array.isArray(level); level = level[0]) {
+    if (shape.push(level.length) > MAX_DEPTH) {
+      throw new BatchCamError("E_SHAPE", `tensor: expected at most ${MAX_DEPTH} dimensions, got arrays nested deeper`);
+    }
+  }
+  const flat: Leaf[] = [];
+  collect(data, shape, 0, flat);
+  const dtype = wanted ?? naturalDType(flat);
+  if (!DTYPES[dtype].floating && dtype !== "bool") checkIntegers(flat, dtype);
+  if (dtype === "int64") return { values: BigInt64Array.from(flat, BigInt), shape, dtype };
+  if (dtype === "bool") return { values: Uint8Array.from(flat, (leaf) => (leaf ? 1 : 0)), shape, dtype };
+  // float64 represents every number exactly, and the engine rounds it once.
+  return { values: Float64Array.from(flat, Number), shape, dtype };
+}
+
+function naturalDType(flat: readonly Leaf[]): DType {
+  if (flat.some((leaf) => typeof leaf === "bigint")) return "int64";
+  return flat.length > 0 && flat.every((leaf) => typeof leaf === "boolean") ? "bool" : "float32";
+}
+
+function checkIntegers(flat: readonly Leaf[], dtype: DType): void {
+  const bits = 8 * DTYPES[dtype].bytes;
+  const [low, high] = dtype === "uint8" ? [0n, 255n] : [-(2n ** BigInt(bits - 1)), 2n ** BigInt(bits - 1) - 1n];
+  for (const leaf of flat) {
+    const exact = typeof leaf !== "number" || Number.isSafeInteger(leaf);
+    if (!exact || BigInt(leaf) < low || BigInt(leaf) > high) {
+      throw new BatchCamError(
+        "E_DTYPE",
+        `tensor: expected integers from ${low} to ${high} for ${dtype}, got ${describeValue(leaf)}`,
+      );
+    }
+  }
+}
+
+function collect(data: NestedArray, shape: readonly number[], depth: number, out: Leaf[]): void {
+  const expected = shape[depth];
+  if (expected === undefined) {
+    if (typeof data !== "number" && typeof data !== "bigint" && typeof data !== "boolean") {
+      throw new BatchCamError(
+        "E_SHAPE",
+        `tensor: expected a number at depth ${depth} of the nested array, got ${describeValue(data)}`,
+      );
+    }
+    out.push(data);
+    return;
+  }
+  if (!Array.isArray(data) || data.length !== expected) {
+    const got = Array.isArray(data) ? `${data.length}` : describeValue(data);
+    throw new BatchCamError(
+      "E_SHAPE",
+      `tensor: ragged nested array: expected ${counted(expected, "element")} at depth ${depth}, got ${got}`,
+    );
+  }
+  for (const item of data as readonly NestedArray[]) collect(item, shape, depth + 1, out);
 }

@@ -127,6 +127,21 @@ export function expectImages(operation: string, x: Tensor, channels?: number): v
   throw new BatchCamError("E_SHAPE", `${operation}: x must be ${expected}, got [${shape.join(", ")}]`);
 }
 
+/** Throws E_SHAPE unless x is (N, channels, H, W) and large enough for a last map of at least one pixel. */
+export function expectInput(
+  operation: string,
+  x: Tensor,
+  { channels, leastSide }: { channels?: number; leastSide: number },
+): void {
+  expectImages(operation, x, channels);
+  const [height = 0, width = 0] = x.sizes.slice(2);
+  if (Math.min(height, width) >= leastSide) return;
+  throw new BatchCamError(
+    "E_SHAPE",
+    `${operation}: images of ${height}x${width} collapse to nothing; it needs at least ${leastSide}x${leastSide}`,
+  );
+}
+
 /** Throws E_SHAPE unless the last dimension of x has `size` elements. */
 export function expectLast(operation: string, x: Tensor, size: number): void {
   expectTensor(x, `${operation}: x`);

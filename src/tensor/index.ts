@@ -52,7 +52,7 @@ export {
   softmax,
   tanh,
 } from "./layers.ts";
-export type { NestedArray } from "./nested.ts";
+export type { NestedArray } from "./print.ts";
 export { getRngState, manualSeed, setRngState } from "./random.ts";
 export {
   type Capabilities,

@@ -10,12 +10,13 @@ export {
   upcastHalf,
   versionOf,
 } from "./autograd.ts";
-export { callSync, exchangeTensors, expectTensor, handleOf, isTensor } from "./core.ts";
+export { exchangeTensors, expectTensor, handleOf, isTensor } from "./core.ts";
 export { DTYPES } from "./dtype.ts";
 export {
   expectClassCount,
   expectCounts,
   expectImages,
+  expectInput,
   expectLast,
   expectShapes,
   type Labels,
@@ -49,17 +50,15 @@ export {
   wantsFused,
   winogradConv,
 } from "./fused-ops.ts";
-export { asStrided, clone } from "./generated/aten.ts";
-export { type BiasedOutput, channelsLast, crossEntropyLoss, observeBiases, pairOf, reportBias } from "./layers.ts";
 export {
-  type AdamOperands,
-  type FusedAdamOptions,
-  fusedAdam,
-  fusedAdamW,
-  fusedSgd,
-  normOfEach,
-  scaleEach,
-} from "./optimizer-ops.ts";
+  asStrided,
+  clone,
+  rawForeachMulInPlaceScalar,
+  rawFusedAdamInPlace,
+  rawFusedAdamwInPlace,
+  rawFusedSgdInPlace,
+} from "./generated/aten.ts";
+export { type BiasedOutput, channelsLast, crossEntropyLoss, observeBiases, pairOf, reportBias } from "./layers.ts";
 export { OwnGenerator } from "./random.ts";
 export {
   type EventKind,
@@ -71,5 +70,5 @@ export {
   startRecording,
   stopRecording,
 } from "./recording.ts";
-export { withGuidedRelu } from "./rectifier.ts";
-export { onEmptyCache, TensorCache } from "./tensor-cache.ts";
+export { withGuidedRelu } from "./tensor.ts";
+export { derivedTensors, forgetDerived, TensorCache } from "./tensor-cache.ts";

@@ -3,8 +3,7 @@ import { BatchCamError } from "../errors.ts";
 import { countChange } from "./autograd.ts";
 import { expectTensor } from "./core.ts";
 import * as aten from "./generated/aten.ts";
-import { rectify } from "./rectifier.ts";
-import { Tensor } from "./tensor.ts";
+import { rectify, Tensor } from "./tensor.ts";
 
 /** The result of an operator that has just added a bias. */
 export interface BiasedOutput {

@@ -1,9 +1,27 @@
 import { BatchCamError } from "../errors.ts";
 import { tidy } from "./core.ts";
 import { DTYPES, type DType } from "./dtype.ts";
-import type { NestedArray } from "./nested.ts";
 
-// This file prints tensors in the format of torch's `repr` with its default settings.
+export type Leaf = number | bigint | boolean;
+export type NestedArray = Leaf | readonly NestedArray[];
+
+/** Converts the values of a tensor's `data()` to those that `tolist` returns. */
+export function leavesOf(data: ArrayLike<number | bigint>, dtype: DType): Leaf[] {
+  if (dtype === "bool") return Array.from(data, (value) => value !== 0);
+  const values = Array.from(data);
+  const numbers = values.map(Number);
+  return numbers.every(Number.isSafeInteger) || dtype !== "int64" ? numbers : values;
+}
+
+/** Converts values in row-major order to nested arrays of a shape. */
+export function nestedOf(leaves: readonly Leaf[], shape: readonly number[]): NestedArray {
+  const [size, ...inner] = shape;
+  if (size === undefined) return leaves[0] as Leaf;
+  const step = inner.reduce((product, length) => product * length, 1);
+  return Array.from({ length: size }, (_, i) => nestedOf(leaves.slice(i * step, (i + 1) * step), inner));
+}
+
+// The rest of this file prints tensors in the format of torch's `repr` with its default settings.
 const PRECISION = 4;
 const THRESHOLD = 1000;
 const EDGE = 3;
@@ -25,7 +43,6 @@ interface Printable {
   tolist(): NestedArray;
 }
 
-type Leaf = number | bigint | boolean;
 type Format = (value: Leaf) => string;
 
 /**

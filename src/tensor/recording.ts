@@ -1,7 +1,6 @@
-import { expectFunction, expectString } from "../arguments.ts";
+import { callSync, expectFunction, expectString } from "../arguments.ts";
 import { native } from "../engine/addon.ts";
 import { BatchCamError } from "../errors.ts";
-import { callSync } from "./core.ts";
 
 /** The kinds of events, by their numbers in native/binding/profiler.cc. */
 const KINDS = ["operator", "backward", "step", "phase", "module"] as const;

@@ -1,10 +1,11 @@
-import { keep, type TensorCore } from "./core.ts";
+import { versionOf } from "./autograd.ts";
+import { isTensor, keep, type TensorCore, tidy } from "./core.ts";
 
 /** The functions that free the caches of this thread. `emptyCache` calls them. */
 const releases: (() => void)[] = [];
 
 /** Registers a function that frees a cache. Each source file with a cache calls it once. */
-export function onEmptyCache(release: () => void): void {
+function onEmptyCache(release: () => void): void {
   releases.push(release);
 }
 
@@ -55,4 +56,65 @@ export class TensorCache<T extends TensorCore> {
     this.#tensors.clear();
     this.#bytes = 0;
   }
+}
+
+/** What was derived from some tensors, and the state of these tensors at that time. */
+interface Entry {
+  readonly made: object;
+  readonly sources: readonly TensorCore[];
+  readonly versions: readonly number[];
+  readonly purpose: string;
+  readonly owner: WeakRef<object>;
+}
+
+const entries = new WeakMap<object, Entry>();
+
+/** The objects that have an entry, for `emptyCache`: a WeakMap does not list its keys. */
+const owners = new Set<WeakRef<object>>();
+const collected = new FinalizationRegistry<WeakRef<object>>((owner) => owners.delete(owner));
+onEmptyCache(() => {
+  for (const owner of [...owners]) {
+    const alive = owner.deref();
+    if (alive !== undefined) forgetDerived(alive);
+  }
+});
+
+export interface Derivation<T> {
+  /** The tensors that the values are computed from. */
+  readonly sources: readonly TensorCore[];
+  /** Names what the values are for: values for another purpose replace them. */
+  readonly purpose: string;
+  readonly make: () => T;
+}
+
+/**
+ * Tensors derived from others, such as folded weights: the properties of what `make` returns. They are computed again if one of their
+ * sources was changed in place or replaced, or if they are needed for another purpose. Each owner has one set, which no tidy frees. It
+ * exists until `forgetDerived` or `emptyCache` is called.
+ */
+export function derivedTensors<T extends object>(owner: object, { sources, purpose, make }: Derivation<T>): T {
+  const found = entries.get(owner);
+  const versions = sources.map(versionOf);
+  const same = (source: TensorCore, index: number) =>
+    found?.sources[index] === source && found.versions[index] === versions[index];
+  if (found?.purpose === purpose && found.sources.length === sources.length && sources.every(same))
+    return found.made as T;
+  forgetDerived(owner);
+  const made = tidy(make);
+  for (const value of Object.values(made)) if (isTensor(value)) keep(value);
+  const entry = { made, sources, versions, purpose, owner: new WeakRef(owner) };
+  entries.set(owner, entry);
+  owners.add(entry.owner);
+  collected.register(owner, entry.owner, entry.owner);
+  return made;
+}
+
+/** Frees what `derivedTensors` made for an owner. */
+export function forgetDerived(owner: object): void {
+  const entry = entries.get(owner);
+  if (entry === undefined) return;
+  for (const value of Object.values(entry.made)) if (isTensor(value)) value.dispose();
+  entries.delete(owner);
+  owners.delete(entry.owner);
+  collected.unregister(entry.owner);
 }

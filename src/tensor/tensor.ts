@@ -1,13 +1,11 @@
-import { optionsOf, wrongArgument } from "../arguments.ts";
+import { callSync, optionsOf, wrongArgument } from "../arguments.ts";
 import { native } from "../engine/addon.ts";
 import { arena, boolean, check, type Handle, optionalIntegers, type Scalar } from "../engine/dispatch.ts";
 import { BatchCamError } from "../errors.ts";
 import { expectTensor, handleOf, TensorCore } from "./core.ts";
 import { codeOf, DTYPES, type DType, isDType, type TypedArray } from "./dtype.ts";
 import * as aten from "./generated/aten.ts";
-import { leavesOf, type NestedArray, nestedOf } from "./nested.ts";
-import { jsonOf, printed } from "./print.ts";
-import { rectify } from "./rectifier.ts";
+import { jsonOf, leavesOf, type NestedArray, nestedOf, printed } from "./print.ts";
 
 /** The right operand of an operator: a tensor or a number. */
 export type Operand = Tensor | Scalar;
@@ -505,4 +503,29 @@ function inPlace<T extends Tensor>(
 
 function pair([values, indices]: [Handle, Handle]): { values: Tensor; indices: Tensor } {
   return { values: wrap(values), indices: wrap(indices) };
+}
+
+let guidedCalls: number | null = null;
+
+/** max(x, 0). Every `relu` calls this function, so that `withGuidedRelu` can change the gradient of all of them. */
+export function rectify(x: TensorCore): Handle {
+  if (guidedCalls === null) return aten.relu(x);
+  guidedCalls++;
+  return aten.batchCamGuidedRelu(x);
+}
+
+/**
+ * Runs `fn`, which must be synchronous, with the gradient of guided backpropagation in every ReLU: a gradient passes only if both it and
+ * the ReLU's input are positive (Springenberg et al., arXiv 1412.6806). The values do not change.
+ *
+ * @returns the result of `fn`, and the number of ReLUs that it computed
+ */
+export function withGuidedRelu<T>(fn: () => T): { result: T; rectifiers: number } {
+  const outer = guidedCalls;
+  guidedCalls = 0;
+  try {
+    return { result: callSync("withGuidedRelu", fn), rectifiers: guidedCalls };
+  } finally {
+    guidedCalls = outer;
+  }
 }

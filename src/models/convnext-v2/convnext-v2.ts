@@ -10,8 +10,8 @@ import {
   truncatedNormal_,
 } from "../../nn/index.ts";
 import { noGrad, type Tensor } from "../../tensor/index.ts";
-import { expectInput, expectOneOf, expectRate, expectSizeLists, expectSizes, knownOptions } from "../checks.ts";
-import { Model } from "../model.ts";
+import { expectInput } from "../../tensor/internal.ts";
+import { expectOneOf, expectRate, expectSizeLists, expectSizes, knownOptions, Model } from "../model.ts";
 import { ConvNextBlock, type MlpKind } from "./convnext-block.ts";
 import type { convNextV2Description } from "./description.ts";
 

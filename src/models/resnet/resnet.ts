@@ -13,8 +13,8 @@ import {
 } from "../../nn/index.ts";
 import { isPlain } from "../../nn/internal.ts";
 import { noGrad, type Tensor } from "../../tensor/index.ts";
-import { expectInput, expectOneOf, expectSizes, knownOptions } from "../checks.ts";
-import { type ClosedFormHead, Model } from "../model.ts";
+import { expectInput } from "../../tensor/internal.ts";
+import { type ClosedFormHead, expectOneOf, expectSizes, knownOptions, Model } from "../model.ts";
 import type { resnetDescription } from "./description.ts";
 
 export interface ResNetOptions {

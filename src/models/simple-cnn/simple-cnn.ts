@@ -12,8 +12,8 @@ import {
 } from "../../nn/index.ts";
 import { convRelu, flatLinear } from "../../nn/internal.ts";
 import type { Tensor } from "../../tensor/index.ts";
-import { expectInput, expectOneOf, expectRate, expectSizes, knownOptions } from "../checks.ts";
-import { type ClosedFormHead, Model } from "../model.ts";
+import { expectInput } from "../../tensor/internal.ts";
+import { type ClosedFormHead, expectOneOf, expectRate, expectSizes, knownOptions, Model } from "../model.ts";
 
 export interface SimpleCnnOptions {
   numClasses?: number;

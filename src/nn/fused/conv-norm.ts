@@ -6,6 +6,7 @@ import {
   channelsLast,
   convolution,
   convRelu as convReluOp,
+  derivedTensors,
   expectTensor,
   fusedConv,
   fusedConvTakesBfloat16,
@@ -22,13 +23,31 @@ import { ReLU } from "../layers/linear.ts";
 import { BatchNorm2d, beginBatch } from "../layers/norm.ts";
 import { Conv2d, MaxPool2d, outputSize, squareWindow, takes } from "../layers/spatial.ts";
 import type { Module } from "../module.ts";
-import { type Folded, foldedWeights } from "./folded-weights.ts";
 
 export interface ConvNormOptions {
   /** A tensor that is added after the norm: a block's shortcut. */
   add?: Tensor | undefined;
   /** Whether a ReLU follows. */
   relu?: boolean;
+}
+
+/** The weights that inference uses in place of a convolution's weights and the norm after it. */
+interface Folded {
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+  readonly dtype: "float32" | "bfloat16";
+  /**
+   * The convolution's padding if the weights keep their layout for `winogradConv`; null if they are laid out for oneDNN's
+   * kernel.
+   */
+  readonly winogradPadding: number | null;
+  /**
+   * The largest sum of the magnitudes of one output channel's weights. The convolution multiplies the largest magnitude
+   * by at most this factor.
+   */
+  readonly gain: number;
+  /** Largest magnitude of the bias. */
+  readonly shift: number;
 }
 
 /**
@@ -187,12 +206,15 @@ function folded(
       .to(dtype);
     const moved = shift.detach().sub(centre.mul(scale)).to(dtype);
     return {
-      ...{ weight: winograd ? scaled : packConvWeight(scaled, size, conv.options), bias: moved },
-      ...{ dtype, winogradPadding },
-      ...{ gain: magnitude(scaled.to("float32").abs().sum([1, 2, 3])), shift: magnitude(moved) },
+      weight: winograd ? scaled : packConvWeight(scaled, size, conv.options),
+      bias: moved,
+      dtype,
+      winogradPadding,
+      gain: magnitude(scaled.to("float32").abs().sum([1, 2, 3])),
+      shift: magnitude(moved),
     };
   };
-  return foldedWeights(conv, { sources, purpose, make });
+  return derivedTensors(conv, { sources, purpose, make });
 }
 
 /**

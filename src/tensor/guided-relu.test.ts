@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { grad, relu, type Tensor, tensor, tidy } from "./index.ts";
-import { withGuidedRelu } from "./rectifier.ts";
+import { withGuidedRelu } from "./tensor.ts";
 
 describe("withGuidedRelu", () => {
   const input = () => tensor([-2, -1, 0, 1, 2, 3], { requiresGrad: true });
