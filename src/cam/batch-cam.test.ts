@@ -18,8 +18,8 @@ import {
   tensor,
   tidy,
 } from "../tensor/index.ts";
-import { type BatchCamOptions, batchCam, type CamHead } from "./batch-cam.ts";
-import { deadMaps, normalizeMaps } from "./normalize.ts";
+import { type BatchCamOptions, batchCam, type CamHead, deadMaps } from "./batch-cam.ts";
+import { normalizeMaps } from "./normalize.ts";
 
 const TARGETS = [2, 0, 3, 2, 1];
 

@@ -3,7 +3,7 @@ import { BatchCamError } from "../errors.ts";
 import { autocast, interpolate, type Tensor } from "../tensor/index.ts";
 import { expectShapes, camMaps as fusedMaps, readLabels, upcastHalf, wantsFused } from "../tensor/internal.ts";
 import { weightedSum } from "./gradient-methods.ts";
-import { type NormalizeOptions, normalizeMaps, scaleMaps } from "./normalize.ts";
+import { expectMaps, type NormalizeOptions, normalizeMaps, scaleMaps } from "./normalize.ts";
 import { classTarget } from "./options.ts";
 import type { ReshapeTransform } from "./pass.ts";
 import { callersGradient } from "./target-gradient.ts";
@@ -88,7 +88,7 @@ export function batchCam(
 
 /**
  * Computes the maps that a guided training step needs, the normalised ones at the images' size and the raw ones, in one
- * kernel.
+ * kernel, and which of them are dead.
  */
 export function guidanceMaps(
   logits: Tensor,
@@ -99,10 +99,21 @@ export function guidanceMaps(
     eps,
     ...options
   }: Pick<BatchCamOptions, "order" | "head" | "reshapeTransform"> & { size: readonly [number, number]; eps: number },
-): SizedMaps {
+): SizedMaps & { dead: Tensor } {
   const [A, alpha] = weighted(logits, activations, targets, checkedOptions(options));
-  return autocast({ enabled: false }, () => camMaps(A, alpha, { size, eps }));
+  return autocast({ enabled: false }, () => {
+    const sized = camMaps(A, alpha, { size, eps });
+    return { ...sized, dead: areZero(sized.raw) };
+  });
 }
+
+/** Which maps of (N, H, W) are dead, that is, zero everywhere after the ReLU: (N), bool. */
+export function deadMaps(maps: Tensor): Tensor {
+  expectMaps("deadMaps", maps);
+  return areZero(maps);
+}
+
+const areZero = (maps: Tensor): Tensor => maps.detach().abs().amax([1, 2]).eq(0);
 
 /** The activations and their weights α (B, K), each with the graph that the maps need. */
 function weighted(

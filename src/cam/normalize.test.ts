@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { full, grad, randn, type Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
-import { deadMaps, normalizeMaps } from "./normalize.ts";
+import { deadMaps } from "./batch-cam.ts";
+import { normalizeMaps } from "./normalize.ts";
 
 const stack = (values: readonly number[], width: number) =>
   tensor(Float64Array.from(values), { shape: [1, values.length / width, width] });

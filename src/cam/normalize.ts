@@ -41,13 +41,7 @@ export function normalizeMaps(maps: Tensor, options: NormalizeOptions = {}): Ten
   return shifted.mul(range.add(eps).reciprocal().mul(varies));
 }
 
-/** Which maps of (N, H, W) are dead, that is, zero everywhere after the ReLU: (N), bool. */
-export function deadMaps(maps: Tensor): Tensor {
-  expectMaps("deadMaps", maps);
-  return maps.detach().abs().amax([1, 2]).eq(0);
-}
-
-function expectMaps(operation: string, maps: Tensor): void {
+export function expectMaps(operation: string, maps: Tensor): void {
   const { H, W } = expectShapes(operation, { maps: [maps, "N H W"] });
   if (H === 0 || W === 0) {
     throw new BatchCamError("E_SHAPE", `${operation}: maps have no pixel, got [${maps.shape.join(", ")}]`);

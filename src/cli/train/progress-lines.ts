@@ -7,7 +7,7 @@ import { mapsFigure } from "../../report/figures/picture-rows.ts";
 import type { FigureInput } from "../../report/index.ts";
 import { duration } from "../../report/text/duration.ts";
 import { columnName } from "../../report/text/measure-text.ts";
-import { lastValidated, patienceFrom } from "../../train/loop/epoch-means.ts";
+import { lastValidated, patienceFrom } from "../../train/loop/best-epoch.ts";
 import type {
   BalanceEvent,
   EpochRecord,

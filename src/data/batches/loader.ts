@@ -119,6 +119,11 @@ export function gatherLabelled(split: Split, indices: Int32Array): { pixels: Ten
 export function gatherBatch(split: Split, indices: Int32Array, options: { channelsLast?: boolean } = {}): Batch {
   expectSplit("gatherBatch", split);
   const { channelsLast: last = false } = optionsOf("gatherBatch", options, ["channelsLast"]);
+  return gatherUnchecked(split, indices, last);
+}
+
+/** `gatherBatch` of a split that was checked before, as the trainer's are when a run begins. */
+export function gatherUnchecked(split: Split, indices: Int32Array, last: boolean): Batch {
   return tidy(() => {
     const labels = select(split.labels, indices);
     const gathered = gather(split, indices, { normalization: split.normalization, last });

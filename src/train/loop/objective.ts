@@ -1,10 +1,17 @@
 import { expectNumber, objectOf, optionsOf } from "../../arguments.ts";
-import { type CamHead, deadMaps } from "../../cam/index.ts";
+import type { CamHead } from "../../cam/index.ts";
 import { guidanceMaps } from "../../cam/internal.ts";
 import { lambdaWarmupOf, type TrainConfig } from "../../config/index.ts";
 import { inverseGeometry, warp } from "../../data/index.ts";
-import { batchCamLoss, type CamEma, crossEntropy, prototypeLoss } from "../../losses/index.ts";
-import { type BaselineInput, baselineLoss, baselineNeeds } from "../../losses/internal.ts";
+import {
+  batchCamLoss,
+  type CamEma,
+  crossEntropy,
+  type Distance,
+  distanceOf,
+  prototypeLoss,
+} from "../../losses/index.ts";
+import { baselineLoss, baselineNeeds } from "../../losses/internal.ts";
 import type { ClosedFormHead, Model, TappedForward } from "../../models/index.ts";
 import { expectModel } from "../../models/internal.ts";
 import { pooledWeightOf } from "../../nn/internal.ts";
@@ -45,9 +52,35 @@ export function warmedUp(lambda: number, step: number, warmup: number): number {
   return warmup === 0 ? lambda : lambda * Math.min(1, (step + 1) / warmup);
 }
 
+/** What a config asks of the objective, decided once for all steps of a run. */
+export interface ObjectivePlan extends Guidance {
+  /** The steps over which the weights of the terms rise. */
+  readonly warmup: number;
+  readonly distance: Distance;
+  /** Whether the baseline differentiates with respect to the images. */
+  readonly inputGradient: boolean;
+  /** The source of the maps; null if no term needs maps. */
+  readonly source: MapSource | null;
+  readonly crossEntropy: CrossEntropyOptions;
+}
+
+/** @throws E_ARGUMENT for an unknown distance */
+export function planOf(model: Model, guidance: Guidance): ObjectivePlan {
+  const { config, classWeights: weight } = guidance;
+  const needs = baselineNeeds(config.baseline);
+  return {
+    ...guidance,
+    warmup: lambdaWarmupOf(config, Number.POSITIVE_INFINITY),
+    distance: distanceOf(config.distance, "objective"),
+    inputGradient: needs.inputGradient,
+    source: config.plain && !needs.maps ? null : mapSource(model, guidance),
+    crossEntropy: { labelSmoothing: config.labelSmoothing, ...(weight ? { weight } : {}) },
+  };
+}
+
 /** The weight of each term at a step (from 0). */
-export function weightsAt(config: TrainConfig, step: number): Record<keyof WeightedTerms, number> {
-  const at = (lambda: number) => warmedUp(lambda, step, lambdaWarmupOf(config, Number.POSITIVE_INFINITY));
+export function weightsAt({ config, warmup }: ObjectivePlan, step: number): Record<keyof WeightedTerms, number> {
+  const at = (lambda: number) => warmedUp(lambda, step, warmup);
   const { lambdaPrototype, lambdaBatch, lambdaBaseline } = config;
   return { prototypeLoss: at(lambdaPrototype), batchCamLoss: at(lambdaBatch), baselineLoss: at(lambdaBaseline) };
 }
@@ -77,13 +110,7 @@ export interface ObjectiveOptions {
  * network runs under autocast if `amp` asks for it; maps and losses are always float32.
  */
 export function objective(model: Model, images: Tensor, labels: Tensor, options: ObjectiveOptions): Terms {
-  const {
-    step,
-    guidance,
-    amp,
-    mixed = null,
-    crossEntropyScale: scale = 1,
-  } = optionsOf("objective", options, [
+  const { guidance, ...inputs } = optionsOf("objective", options, [
     "step",
     "guidance",
     "amp",
@@ -93,34 +120,38 @@ export function objective(model: Model, images: Tensor, labels: Tensor, options:
     "geometry",
     "foreground",
   ]);
-  const { config } = objectOf("objective: guidance", guidance);
-  objectOf("objective: guidance.config", config);
-  expectNumber("objective: step", step);
-  expectNumber("objective: crossEntropyScale", scale);
+  objectOf("objective: guidance.config", objectOf("objective: guidance", guidance).config);
+  expectNumber("objective: step", inputs.step);
+  expectNumber("objective: crossEntropyScale", inputs.crossEntropyScale ?? 1);
   expectModel("objective", model);
   expectTensor(images, "objective: images");
-  const needs = baselineNeeds(config.baseline);
-  const input = needs.inputGradient ? images.detach().requiresGrad_() : images;
-  const mapped = !config.plain || needs.maps;
+  return termsOf(planOf(model, guidance), model, { images, labels, ...inputs });
+}
+
+/** The inputs of a step that follows a plan. */
+export type StepInputs = { images: Tensor; labels: Tensor } & Omit<ObjectiveOptions, "guidance">;
+
+/** `objective` of a run, whose arguments were checked when the run began. */
+export function termsOf(plan: ObjectivePlan, model: Model, inputs: StepInputs): Terms {
+  const { images, labels, step, amp, mixed = null, crossEntropyScale: scale = 1 } = inputs;
+  const input = plan.inputGradient ? images.detach().requiresGrad_() : images;
   const forward = (x: Tensor, layers: readonly string[]) => {
     const run = () => model.forwardWith(x, { taps: layers });
     const { logits, taps }: TappedForward = amp ? autocast({ dtype: "bfloat16" }, run) : run();
     return { logits, taps, scores: logits.to("float32") };
   };
-  const source = mapped ? mapSource(model, guidance) : null;
+  const { source } = plan;
   const { logits, taps, scores } = phase("forward", () => forward(input, source?.layers ?? []));
-  const { classWeights: weight } = guidance;
-  const weighting = { labelSmoothing: config.labelSmoothing, ...(weight ? { weight } : {}) };
-  const unscaled = phase("loss", () => blendedCrossEntropy(scores, labels, { ...weighting, mixed }));
+  const unscaled = phase("loss", () => blendedCrossEntropy(scores, labels, { ...plan.crossEntropy, mixed }));
   const crossEntropyTerm = scale === 1 ? unscaled : unscaled.mul(scale);
-  const size = images.sizes.slice(-2) as [number, number];
-  const made =
-    source === null ? NO_MAPS : phase("maps", () => guidedMaps({ source, taps, scores, labels, size }, options));
+  const made = source === null ? NO_MAPS : phase("maps", () => guidedMaps(plan, source, { taps, scores, inputs }));
   const terms = phase("loss", () => {
-    const compared = made.maps === null || config.plain ? NO_TERMS : mapTerms(made.maps, labels, guidance);
+    const compared = made.maps === null || plan.config.plain ? NO_TERMS : mapTerms(made.maps, labels, plan);
     const again = (x: Tensor) => forward(x, []).scores;
-    const baselineTerm = baselineOf({ images: input, scores, labels, maps: made.seen, forward: again }, options);
-    return weighted(crossEntropyTerm, { ...compared, baselineLoss: baselineTerm }, { config, step });
+    const { masks = null, foreground = null } = inputs;
+    const seen = { images: input, scores, labels, maps: made.seen, masks, foreground, forward: again };
+    const baselineTerm = plan.config.baseline === undefined ? null : baselineLoss(plan.config.baseline, seen);
+    return weighted(crossEntropyTerm, { ...compared, baselineLoss: baselineTerm }, weightsAt(plan, step));
   });
   const { dead, rawMaps } = made;
   return { logits, crossEntropy: crossEntropyTerm, ...terms, dead, rawMaps };
@@ -152,34 +183,21 @@ function mapSource(model: Model, { camLayer }: Guidance): MapSource {
   return { camLayer, head, layers: head === null ? [camLayer] : [camLayer, head.layer] };
 }
 
-interface Mapped {
-  source: MapSource;
-  taps: TappedForward["taps"];
-  scores: Tensor;
-  labels: Tensor;
-  size: readonly [number, number];
-}
-
 /** Maps aligned with the images as the network saw them (`seen`), and with the images before they were moved (`maps`). */
 function guidedMaps(
-  { source: { camLayer, head }, taps, scores, labels, size }: Mapped,
-  { guidance, geometry = null }: ObjectiveOptions,
+  plan: ObjectivePlan,
+  { camLayer, head }: MapSource,
+  { taps, scores, inputs }: { taps: TappedForward["taps"]; scores: Tensor; inputs: StepInputs },
 ) {
-  const { order, camEps: eps } = guidance.config;
+  const { images, labels, geometry = null } = inputs;
+  const { order, camEps: eps } = plan.config;
+  const size = images.sizes.slice(-2) as [number, number];
   const closedForm = head === null ? {} : { head: closedFormOf(head, taps[head.layer] as Tensor) };
   const options = { order, size, eps, ...closedForm };
-  const { maps: seen, raw: rawMaps } = guidanceMaps(scores, taps[camLayer] as Tensor, labels, options);
+  const { maps: seen, raw: rawMaps, dead } = guidanceMaps(scores, taps[camLayer] as Tensor, labels, options);
   const maps = geometry === null ? seen : broughtBack(seen, geometry);
-  guidance.camEma?.update(maps, labels);
-  return { maps, seen, rawMaps, dead: deadMaps(rawMaps) };
-}
-
-function baselineOf(
-  input: Omit<BaselineInput, "masks" | "foreground">,
-  { guidance: { config }, masks = null, foreground = null }: ObjectiveOptions,
-): Tensor | null {
-  if (config.baseline === undefined) return null;
-  return baselineLoss(config.baseline, { ...input, masks, foreground });
+  plan.camEma?.update(maps, labels);
+  return { maps, seen, rawMaps, dead };
 }
 
 /** Maps of images that were moved, mapped back to the original positions, as the prototypes are. */
@@ -197,9 +215,8 @@ type WeightedTerms = Pick<Terms, "prototypeLoss" | "batchCamLoss" | "baselineLos
 function weighted(
   crossEntropyTerm: Tensor,
   terms: WeightedTerms,
-  { config, step }: { config: TrainConfig; step: number },
+  weights: Readonly<Record<keyof WeightedTerms, number>>,
 ): WeightedTerms & Pick<Terms, "loss"> {
-  const weights = weightsAt(config, step);
   const names = ["prototypeLoss", "batchCamLoss", "baselineLoss"] as const;
   const parts = names.flatMap((name) => terms[name]?.mul(weights[name]) ?? []);
   return { ...terms, loss: parts.reduce((sum, term) => sum.add(term), crossEntropyTerm) };
@@ -208,9 +225,9 @@ function weighted(
 function mapTerms(
   maps: Tensor,
   labels: Tensor,
-  { config, prototypes }: Guidance,
+  { config, prototypes, distance }: ObjectivePlan,
 ): Pick<Terms, "prototypeLoss" | "batchCamLoss"> {
-  const { distance, batchTarget: target, detachBatchMean: detach } = config;
+  const { batchTarget: target, detachBatchMean: detach } = config;
   return {
     prototypeLoss: config.lambdaPrototype > 0 ? prototypeLoss(maps, labels, prototypes, { distance }) : null,
     batchCamLoss: config.lambdaBatch > 0 ? batchCamLoss(maps, labels, { distance, target, prototypes, detach }) : null,

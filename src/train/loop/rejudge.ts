@@ -6,7 +6,7 @@ import { bestCheckpoint, disposeAll, epochOf } from "../run/checkpoint.ts";
 import type { Rejudged, SplitRecord } from "../run/events.ts";
 import type { SessionData } from "../run/session-data.ts";
 import type { Session } from "../run/session-state.ts";
-import { lastValidated } from "./epoch-means.ts";
+import { lastValidated } from "./best-epoch.ts";
 import { evaluateSplit, validationOptions } from "./validation.ts";
 
 /**

@@ -1,27 +1,17 @@
-import { augment, gatherAugmented, warp } from "../../data/augment/augment.ts";
-import { type AugmentOptions, augments } from "../../data/augment/draws.ts";
-import {
-  balancedIndices,
-  batchBounds,
-  batchIndices,
-  gatherBatch,
-  gatherLabelled,
-  normalize,
-} from "../../data/batches/loader.ts";
-import type { Split } from "../../data/index.ts";
+import { gatherAugmented } from "../../data/augment/augment.ts";
+import { balancedIndices, batchBounds, batchIndices, gatherUnchecked } from "../../data/batches/loader.ts";
 import { BatchCamError } from "../../errors.ts";
-import { foregroundMask } from "../../metrics/index.ts";
 import { clipGradNorm } from "../../optim/index.ts";
 import { normOfEach } from "../../optim/internal.ts";
 import { backward, noGrad, type Tensor, tensor, tidy } from "../../tensor/index.ts";
 import { channelsLast, phase } from "../../tensor/internal.ts";
-import { lastCheckpoint } from "../run/checkpoint.ts";
+import { type EpochMeansState, lastCheckpoint } from "../run/checkpoint.ts";
 import type { StepMetrics } from "../run/events.ts";
 import type { Session } from "../run/session-state.ts";
-import { EpochMeans } from "./epoch-means.ts";
+import { type Annotations, annotatedBatch } from "./annotated-batch.ts";
 import { lossBalance } from "./loss-balance.ts";
 import { type Mixed, mixUp } from "./mixup.ts";
-import { objective, type Terms, weightsAt } from "./objective.ts";
+import { type Terms, termsOf, weightsAt } from "./objective.ts";
 
 type Metrics = StepMetrics & { accuracy: number };
 
@@ -47,11 +37,11 @@ export function beginEpoch({ config, network, progress, length, splits }: Sessio
 export function takeStep(session: Session, indices: Int32Array): Metrics {
   const { config, progress } = session;
   const { model } = session.network;
-  const { optimizer, weightEma, rate } = session.optimisation;
+  const { optimizer, weightEma, rate, parameters } = session.optimisation;
   phase("optimizer", () => optimizer.zeroGrad());
   const numbers = accumulate(session, indices);
   const update = () => {
-    const gradNorm = clipGradNorm(model.parameters(), config.clipGrad ?? Number.POSITIVE_INFINITY);
+    const gradNorm = clipGradNorm(parameters, config.clipGrad ?? Number.POSITIVE_INFINITY);
     if (!Number.isFinite(gradNorm)) throw notFinite(session, "gradient", gradNorm);
     optimizer.lr = rate(progress.step);
     optimizer.step();
@@ -104,80 +94,43 @@ function accumulateBatch(session: Session, drawn: Drawn, share: number): Omit<Me
   const { crossEntropyScale } = drawn;
   return tidy(() => {
     const { images, labels, ...rest } = phase("data", () => mixedBatch(session, drawn));
-    const terms = objective(model, images, labels, { step: progress.step, guidance, amp, crossEntropyScale, ...rest });
+    const inputs = { images, labels, step: progress.step, amp, crossEntropyScale, ...rest };
+    const terms = termsOf(guidance, model, inputs);
     refuseNonFinite(session, {
       crossEntropy: terms.crossEntropy,
       prototypeLoss: terms.prototypeLoss,
       batchCamLoss: terms.batchCamLoss,
       baselineLoss: terms.baselineLoss,
     });
-    if (balanceIsDue(session)) reporting.balance = lossBalance(model, terms, weightsAt(session.config, progress.step));
+    if (balanceIsDue(session)) reporting.balance = lossBalance(model, terms, weightsAt(guidance, progress.step));
     phase("backward", () => backward(share === 1 ? terms.loss : terms.loss.mul(share)));
     return { ...readTerms(terms, session), accuracy: shareCorrect(terms.logits, labels) };
   });
 }
 
-interface TrainingBatch {
+interface TrainingBatch extends Annotations {
   images: Tensor;
   labels: Tensor;
   /** How the images were moved; null if they were not. */
   geometry: Tensor | null;
-  /** The masks for the baseline; null without one. */
-  masks: Tensor | null;
-  foreground: Tensor | null;
 }
 
 function takeBatch(session: Session, { indices, place }: Drawn): TrainingBatch {
   const { config, progress } = session;
-  const { train } = session.splits;
+  const { train, augmentation } = session.splits;
   const last = session.network.channelsLast;
   const repeats = config.sampler === "balanced";
   const key = { seed: config.seed, epoch: progress.epoch, place: repeats ? place : undefined };
-  const changes = { ...augmentOptions(config), ...key };
-  if (config.baseline === undefined) {
-    const batch = augments(changes)
-      ? gatherAugmented(train, indices, { ...changes, channelsLast: last })
-      : { ...gatherBatch(train, indices, { channelsLast: last }), geometry: null };
-    return { ...batch, ...NO_ANNOTATIONS };
+  if (config.baseline !== undefined) {
+    const batch = annotatedBatch(train, indices, { ...augmentation, ...key });
+    return { ...batch, images: last ? channelsLast(batch.images) : batch.images };
   }
-  const { pixels, labels } = gatherLabelled(train, indices);
-  const { images, geometry } = augment(pixels, indices, changes);
-  const normalized = normalize(images, train.normalization);
-  const annotated = annotations({ train, pixels, indices, geometry });
-  return { images: last ? channelsLast(normalized) : normalized, labels, geometry, ...annotated };
+  const batch =
+    augmentation === null
+      ? { ...gatherUnchecked(train, indices, last), geometry: null }
+      : gatherAugmented(train, indices, { ...augmentation, ...key, channelsLast: last });
+  return { ...batch, masks: null, foreground: null };
 }
-
-const NO_ANNOTATIONS = { masks: null, foreground: null };
-
-interface Annotated {
-  train: Split;
-  /** (B, C, H, W) in [0, 1], before augmentation: erased pixels do not show the object */
-  pixels: Tensor;
-  indices: Int32Array;
-  geometry: Tensor | null;
-}
-
-/** The masks, and the foreground of each image, moved as the images were. */
-function annotations({ train, pixels, indices, geometry }: Annotated): Pick<TrainingBatch, "masks" | "foreground"> {
-  const moved = (masks: Tensor) =>
-    geometry === null ? masks : warp(masks.unsqueeze(1), geometry, "zeros").squeeze(1).round();
-  const foreground = moved(foregroundMask(pixels).to("float32"));
-  if (train.masks === undefined) return { masks: null, foreground };
-  const masks = train.masks.indexSelect(0, tensor(indices)).to("float32");
-  return { masks: moved(masks), foreground };
-}
-
-const augmentOptions = (config: Session["config"]): AugmentOptions => ({
-  shift: config.augShift,
-  rotate: config.augRotate,
-  scale: config.augScale,
-  flip: config.augFlip,
-  erase: config.augErase,
-  brightness: config.augBrightness,
-  crop: config.augCrop,
-  randAugment: config.randAugment,
-  randAugmentOps: config.randAugmentOps,
-});
 
 function mixedBatch(session: Session, drawn: Drawn): TrainingBatch & { mixed: Mixed | null } {
   const batch = takeBatch(session, drawn);
@@ -194,8 +147,8 @@ const balanceIsDue = ({ reporting, config, progress }: Session): boolean =>
   config.lossBalanceEvery !== undefined &&
   (progress.step + 1) % config.lossBalanceEvery === 0;
 
-function readTerms(terms: Terms, { config, progress }: Session): Omit<StepMetrics, "gradNorm" | "lr"> {
-  const weights = weightsAt(config, progress.step);
+function readTerms(terms: Terms, { guidance, progress }: Session): Omit<StepMetrics, "gradNorm" | "lr"> {
+  const weights = weightsAt(guidance, progress.step);
   const value = (term: Tensor | null) => (term === null ? null : term.item());
   return {
     loss: terms.loss.item(),
@@ -243,4 +196,34 @@ function notFinite(
     "E_NUMERIC",
     `step ${step}: ${term} is ${value}; ${good}. Try a smaller value of the option lr, clipGrad or a longer lambdaWarmup`,
   );
+}
+
+/** Means over an epoch's steps, weighted by the number of images. Its state continues it exactly after a resume. */
+export class EpochMeans {
+  #images = 0;
+  #sums: Record<string, number | null> = {};
+
+  add(values: Metrics, images: number): void {
+    this.#images += images;
+    for (const [key, value] of Object.entries(values)) {
+      const sum = this.#sums[key];
+      this.#sums[key] = value === null ? null : (sum ?? 0) + value * images;
+    }
+  }
+
+  means(): Metrics {
+    const entries = Object.entries(this.#sums).map(([key, sum]) => [key, sum === null ? null : sum / this.#images]);
+    return Object.fromEntries(entries) as unknown as Metrics;
+  }
+
+  state(): EpochMeansState {
+    return { images: this.#images, sums: { ...this.#sums } };
+  }
+
+  static from({ images, sums }: EpochMeansState): EpochMeans {
+    const means = new EpochMeans();
+    means.#images = images;
+    means.#sums = { ...sums };
+    return means;
+  }
 }

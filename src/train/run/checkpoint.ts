@@ -7,8 +7,13 @@ import { BatchCamError } from "../../errors.ts";
 import { loadSafetensors, readSafetensorsMetadata, saveSafetensors } from "../../io/index.ts";
 import type { Model } from "../../models/index.ts";
 import type { Tensor } from "../../tensor/index.ts";
-import type { EpochMeansState } from "../loop/epoch-means.ts";
 import type { EpochRecord, Rejudged } from "./events.ts";
+
+/** The sums over the steps of an epoch so far, from which its means continue. */
+export interface EpochMeansState {
+  images: number;
+  sums: Record<string, number | null>;
+}
 
 /** The progress of a run, without its tensors; numbers survive JSON exactly. */
 export interface Progress {

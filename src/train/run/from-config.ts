@@ -1,4 +1,6 @@
 import type { TrainConfig } from "../../config/index.ts";
+import { augments } from "../../data/augment/draws.ts";
+import type { AugmentOptions } from "../../data/index.ts";
 import { createModel, defaultCamLayer, type Model, type ModelOptions } from "../../models/index.ts";
 import { FAMILIES, optionsForImages } from "../../models/internal.ts";
 
@@ -35,4 +37,20 @@ export function camLayerOf(
   { images }: Pick<ImagesAndClasses, "images">,
 ): string {
   return camLayer ?? defaultCamLayer(model, images.sizes.slice(1) as [number, number, number]);
+}
+
+/** How a config changes training images; null if it does not. */
+export function augmentationOf(config: TrainConfig): AugmentOptions | null {
+  const options: AugmentOptions = {
+    shift: config.augShift,
+    rotate: config.augRotate,
+    scale: config.augScale,
+    flip: config.augFlip,
+    erase: config.augErase,
+    brightness: config.augBrightness,
+    crop: config.augCrop,
+    randAugment: config.randAugment,
+    randAugmentOps: config.randAugmentOps,
+  };
+  return augments(options) ? options : null;
 }

@@ -1,3 +1,4 @@
+import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
 import { writeFileAtomically } from "../../atomic-file.ts";
 import { BatchCamError } from "../../errors.ts";
@@ -28,6 +29,8 @@ export interface Rewound {
 export class MetricsLog {
   readonly path: string;
   readonly #summaryPath: string;
+  /** Whether the log is known to be a regular file, which is checked before the first row of a run is written. */
+  #checked = false;
 
   constructor(runDirectory: string) {
     this.path = join(runDirectory, "metrics.jsonl");
@@ -36,7 +39,9 @@ export class MetricsLog {
 
   async append(row: LogRow): Promise<void> {
     try {
-      await appendRegularText(this.path, `${JSON.stringify(row)}\n`);
+      const line = `${JSON.stringify(row)}\n`;
+      await (this.#checked ? appendFile(this.path, line) : appendRegularText(this.path, line));
+      this.#checked = true;
     } catch (cause) {
       throw new BatchCamError("E_IO", `cannot write ${this.path}: ${(cause as Error).message}`, { cause });
     }

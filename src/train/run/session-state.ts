@@ -1,10 +1,10 @@
 import type { TrainConfig } from "../../config/index.ts";
-import type { PrototypeShape, Split } from "../../data/index.ts";
+import type { AugmentOptions, PrototypeShape, Split } from "../../data/index.ts";
 import type { Module } from "../../nn/index.ts";
 import type { Optimizer, WeightEma } from "../../optim/index.ts";
 import type { StepProfiler } from "../../profile/index.ts";
 import { getRngState, type Tensor } from "../../tensor/index.ts";
-import type { Guidance } from "../loop/objective.ts";
+import type { ObjectivePlan } from "../loop/objective.ts";
 import type { ModelInPrecision } from "../loop/precision.ts";
 import type { Progress, Snapshot } from "./checkpoint.ts";
 import { type Environment, environment } from "./environment.ts";
@@ -18,6 +18,8 @@ export interface RunSplits {
   readonly val: Split;
   /** Null if a program gave none. */
   readonly test: Split | null;
+  /** How training images are changed; null if they are not. */
+  readonly augmentation: AugmentOptions | null;
 }
 
 /** The network of a run, and how it computes. */
@@ -29,6 +31,8 @@ export interface Network extends ModelInPrecision {
 /** The parts that turn gradients into new weights. */
 export interface Optimisation {
   readonly optimizer: Optimizer;
+  /** The parameters of the network, whose gradients are clipped together. */
+  readonly parameters: readonly Tensor[];
   readonly weightEma: WeightEma | null;
   /** Learning rate of a step, from 0. */
   rate: (step: number) => number;
@@ -74,7 +78,7 @@ export interface Session {
   readonly splits: RunSplits;
   readonly network: Network;
   readonly optimisation: Optimisation;
-  readonly guidance: Guidance;
+  readonly guidance: ObjectivePlan;
   readonly maps: RunMaps;
   readonly length: RunLength;
   readonly reporting: Reporting;

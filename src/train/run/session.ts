@@ -13,14 +13,14 @@ import { capabilities, keep, manualSeed, setNumThreads, type Tensor, tensor, tid
 import { normalizationNote } from "../data/normalization.ts";
 import { type RunData, type RunPlan, writeRunData } from "../data/run-data.ts";
 import { guidedPrototypes, prototypeOptions } from "../loop/guided-prototypes.ts";
-import type { Guidance } from "../loop/objective.ts";
+import { type Guidance, planOf } from "../loop/objective.ts";
 import { createOptimizer, freeze, learningRate } from "../loop/optimisation.ts";
 import { precisionOf } from "../loop/precision.ts";
 import { profilerOf } from "../loop/profiling.ts";
 import { imagesPerStep } from "../loop/step.ts";
 import { disposeAll, type Progress } from "./checkpoint.ts";
 import type { TrainEvent } from "./events.ts";
-import { modelFor } from "./from-config.ts";
+import { augmentationOf, modelFor } from "./from-config.ts";
 import { MetricsLog } from "./metrics-log.ts";
 import { resume } from "./resume.ts";
 import { type OpenRun, openRun, writeJson } from "./run-directory.ts";
@@ -109,10 +109,10 @@ async function openSession(
   const session: Session = {
     run,
     config,
-    splits: { train: data.train, val: data.val, test: data.test },
+    splits: { train: data.train, val: data.val, test: data.test, augmentation: augmentationOf(config) },
     network: { model, frozen, ...precisionOf(config) },
     optimisation: optimisationOf(config, model, plan.stepsPerEpoch * config.epochs),
-    guidance: { config, ...guided.guidance },
+    guidance: planOf(model, { config, ...guided.guidance }),
     maps: { ...guided.maps, prototypeShape },
     length,
     reporting: reportingOf(run, emit, profilerOf(config, model)),
@@ -128,6 +128,7 @@ async function openSession(
 function optimisationOf(config: TrainConfig, model: Model, scheduledSteps: number): Optimisation {
   return {
     optimizer: createOptimizer(config, model),
+    parameters: model.parameters(),
     weightEma: config.modelEma ? averageOf(model, config) : null,
     rate: learningRate(config, scheduledSteps),
   };

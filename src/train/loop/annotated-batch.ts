@@ -1,0 +1,30 @@
+import { augment, warp } from "../../data/augment/augment.ts";
+import type { AugmentKey, AugmentOptions } from "../../data/augment/draws.ts";
+import { gatherLabelled, normalize } from "../../data/batches/loader.ts";
+import type { Split } from "../../data/index.ts";
+import { foregroundMask } from "../../metrics/index.ts";
+import { type Tensor, tensor } from "../../tensor/index.ts";
+
+/** What a batch knows of its images for a baseline, at the positions to which augmentation moved them; null without a baseline. */
+export interface Annotations {
+  /** (B, H, W), 1 where a pixel should not matter; null if the data set has no masks. */
+  masks: Tensor | null;
+  /** (B, H, W), 1 where a pixel shows the object. */
+  foreground: Tensor | null;
+}
+
+/** A batch of normalised images with the annotations that baselines compare maps with. Call it inside `tidy`. */
+export function annotatedBatch(
+  train: Split,
+  indices: Int32Array,
+  changes: AugmentOptions & AugmentKey,
+): Annotations & { images: Tensor; labels: Tensor; geometry: Tensor | null } {
+  const { pixels, labels } = gatherLabelled(train, indices);
+  const { images, geometry } = augment(pixels, indices, changes);
+  const moved = (masks: Tensor) =>
+    geometry === null ? masks : warp(masks.unsqueeze(1), geometry, "zeros").squeeze(1).round();
+  // The foreground is that of the images before augmentation, because erased pixels do not show the object.
+  const foreground = moved(foregroundMask(pixels).to("float32"));
+  const masks = train.masks === undefined ? null : moved(train.masks.indexSelect(0, tensor(indices)).to("float32"));
+  return { images: normalize(images, train.normalization), labels, geometry, masks, foreground };
+}
