@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { fullGradTerms } from "../src/cam/full-grad.ts";
 import { explain } from "../src/cam/index.ts";
-import { classTarget } from "../src/cam/options.ts";
+import { classTarget } from "../src/cam/targets.ts";
 import { BatchNorm2d, Conv2d, Linear, MaxPool2d, Module, parameter, ReLU, Sequential } from "../src/nn/index.ts";
 import { conv2d, manualSeed, rand, randn, type Tensor, tensor, tidy } from "../src/tensor/index.ts";
 

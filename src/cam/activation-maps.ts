@@ -6,8 +6,7 @@ import type { MethodName } from "./description.ts";
 import { mapOfTerms } from "./gradient-methods.ts";
 import { METHOD_REGISTRY, methodIn } from "./methods.ts";
 import { type NormalizeOptions, SCALING } from "./normalize.ts";
-import { readTargets, type Target, type Targets } from "./options.ts";
-import { callersGradient } from "./target-gradient.ts";
+import { callersGradient, readTargets, type Target, type Targets } from "./targets.ts";
 
 export interface ActivationMapsOptions {
   /** A method that needs only a layer's activations and gradients, such as GradCAM or LayerCAM. */

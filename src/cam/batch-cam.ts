@@ -4,9 +4,8 @@ import { autocast, interpolate, type Tensor } from "../tensor/index.ts";
 import { expectShapes, camMaps as fusedMaps, readLabels, upcastHalf, wantsFused } from "../tensor/internal.ts";
 import { weightedSum } from "./gradient-methods.ts";
 import { expectMaps, type NormalizeOptions, normalizeMaps, scaleMaps } from "./normalize.ts";
-import { classTarget } from "./options.ts";
 import type { ReshapeTransform } from "./pass.ts";
-import { callersGradient } from "./target-gradient.ts";
+import { callersGradient, classTarget } from "./targets.ts";
 
 export interface CamHead {
   readonly weight: Tensor;

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { Conv2d, Linear, Module, Sequential } from "../nn/index.ts";
 import { randn, type Tensor, tensor, tidy } from "../tensor/index.ts";
 import { channelScores, chunkSize, type Pairs } from "./chunks.ts";
-import type { Target } from "./options.ts";
+import type { Target } from "./targets.ts";
 
 const numbers = (t: Tensor) => Array.from(t.data() as BigInt64Array, Number);
 

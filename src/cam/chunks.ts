@@ -1,7 +1,8 @@
 import type { Module } from "../nn/index.ts";
 import { cat, stack, type Tensor, tensor, tidy } from "../tensor/index.ts";
-import type { MethodSettings, Target } from "./options.ts";
+import type { MethodSettings } from "./options.ts";
 import { watchOutputs } from "./recorded-forward.ts";
+import type { Target } from "./targets.ts";
 
 const MEMORY = 2 ** 30;
 /** The largest chunk. More images do not fit the CPU's caches, so that they do not make a forward pass faster. */

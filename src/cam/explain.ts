@@ -1,63 +1,17 @@
-import { expectBoolean, expectFunction, optionsOf, wrongArgument } from "../arguments.ts";
+import { expectBoolean, expectFunction, expectInteger, expectNumber, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { inEvaluation, Module } from "../nn/index.ts";
 import type { Registry } from "../registry.ts";
 import { autocast, enableGrad, noGrad, stack, type Tensor, tidy } from "../tensor/index.ts";
-import { expectShapes, upcastHalf } from "../tensor/internal.ts";
+import { expectShapes, isTensor, upcastHalf } from "../tensor/internal.ts";
 import type { MethodName } from "./description.ts";
 import { mapOfTerms } from "./gradient-methods.ts";
 import { METHOD_REGISTRY, methodIn, type NamedMethod } from "./methods.ts";
-import { type NormalizeOptions, SCALING, scaleMaps } from "./normalize.ts";
-import {
-  CONVENTIONS,
-  type Convention,
-  checkSettings,
-  type MethodSettings,
-  readTargets,
-  type Target,
-  type Targets,
-} from "./options.ts";
-import { forwardPass, layerGradients, layersOf, type Pass, type ReshapeTransform, type TargetLayer } from "./pass.ts";
+import { CONVENTIONS, type Convention, SCALING, scaleMaps } from "./normalize.ts";
+import type { ExplainOptions, MethodSettings } from "./options.ts";
+import { forwardPass, layerGradients, layersOf, type Pass, type TargetLayer } from "./pass.ts";
 import { explainingInPlace } from "./recorded-forward.ts";
-
-export interface ExplainOptions extends MethodSettings {
-  /** The class or score that the maps explain; the predicted class by default. */
-  targets?: Targets;
-  /**
-   * The target layer, as its state-dict path or the module. The default is the model's `camLayer` or, without one, its last layer with a
-   * spatial output.
-   */
-  layer?: string | Module;
-  /** Several target layers, whose maps are fused: resized to the image, scaled and averaged. */
-  layers?: readonly (string | Module)[];
-  /**
-   * Converts the layer's output and its gradient to (B, K, h, w), for layers whose outputs are tokens or channels-last.
-   */
-  reshapeTransform?: ReshapeTransform;
-  /** Whether a ReLU removes negative values (default: true); false gives signed maps. */
-  relu?: boolean;
-  /** The size of the maps: that of the image (true), that of the layer's output (false), or [height, width]. */
-  upsample?: boolean | readonly [number, number];
-  /**
-   * Whether each map is scaled to [0, 1]. With true, eps is 1e-8 of the map's range, so that the unit of the logits
-   * does not matter.
-   */
-  normalize?: boolean | NormalizeOptions;
-  /**
-   * Whether to average six maps, those of the image and its mirror image multiplied by 0.9, 1 and 1.1, as pytorch-grad-cam's `aug_smooth`
-   * does.
-   */
-  augSmooth?: boolean;
-  /**
-   * Whether to take the first principal component of the summands instead of their sum, as pytorch-grad-cam's
-   * `eigen_smooth` does.
-   */
-  eigenSmooth?: boolean;
-  /** The library whose conventions are followed if libraries differ. */
-  convention?: Convention;
-  /** Whether the maps have a graph to the parameters, which a loss needs. AblationCAM and ScoreCAM cannot have one. */
-  createGraph?: boolean;
-}
+import { readTargets, type Target, type Targets } from "./targets.ts";
 
 export interface Explanation<Maps = Tensor> {
   /**
@@ -254,8 +208,18 @@ function checkedMethods(known: Registry<NamedMethod>, method: string | readonly 
   return [...new Set(names.map((name) => methodIn(known, name)))];
 }
 
+function checkSettings(settings: MethodSettings): void {
+  const { samples, noise, steps, seed, chunkSize, memoryLimit } = settings;
+  for (const [name, value] of Object.entries({ samples, steps, chunkSize }))
+    if (value !== undefined) expectInteger(`explain: ${name}`, value, 1);
+  if (noise !== undefined && !isTensor(noise))
+    expectNumber("explain: noise", noise, "be a number >= 0", (n) => n >= 0 && n < Infinity);
+  if (seed !== undefined) expectInteger("explain: seed", seed, 0);
+  if (memoryLimit !== undefined) expectNumber("explain: memoryLimit", memoryLimit, "be a number > 0", (n) => n > 0);
+}
+
 function checkOptions(options: ExplainOptions, methods: readonly NamedMethod[]): void {
-  checkSettings("explain", options);
+  checkSettings(options);
   const { relu, augSmooth, eigenSmooth, createGraph, convention, reshapeTransform } = options;
   for (const [name, value] of Object.entries({ relu, augSmooth, eigenSmooth, createGraph }))
     if (value !== undefined) expectBoolean(`explain: ${name}`, value);

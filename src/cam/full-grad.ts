@@ -6,7 +6,7 @@ import { type BiasedOutput, isTensor, observeBiases, upcastHalf } from "../tenso
 import type { ImageOptions } from "./options.ts";
 import type { Pass } from "./pass.ts";
 import { logitsFor, recordedForward } from "./recorded-forward.ts";
-import { isUnused, scoreGradient } from "./target-gradient.ts";
+import { isUnused, scoreGradient } from "./targets.ts";
 
 /** The contribution of one bias to a score, at each position at which the bias is added. */
 export interface BiasTerm {

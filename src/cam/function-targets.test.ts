@@ -2,8 +2,9 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { Conv2d, Linear, Module, ReLU } from "../nn/index.ts";
 import { manualSeed, randn, type Tensor, tensor, tidy } from "../tensor/index.ts";
 import type { MethodName } from "./description.ts";
-import { type ExplainOptions, explain } from "./explain.ts";
+import { explain } from "./explain.ts";
 import { METHODS } from "./methods.ts";
+import type { ExplainOptions } from "./options.ts";
 
 class Net extends Module {
   readonly conv = new Conv2d(1, 6, 3, { stride: 2 });

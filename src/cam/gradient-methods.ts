@@ -2,8 +2,8 @@ import { autocast, type Tensor, tensor } from "../tensor/index.ts";
 import { upcastHalf } from "../tensor/internal.ts";
 import { principalComponent } from "./eigen.ts";
 import { noiseLike } from "./input-gradients.ts";
-import { type ScaleOptions, scaleMaps } from "./normalize.ts";
-import type { Convention, ProbingOptions } from "./options.ts";
+import { type Convention, type ScaleOptions, scaleMaps } from "./normalize.ts";
+import type { ProbingOptions } from "./options.ts";
 import { forwardPass, layerGradients, type Pass, type TargetLayer } from "./pass.ts";
 
 /** A layer's contribution to its map: either channel weights α (B, K) of its activations, or the summands (B, K, h, w). */

@@ -5,7 +5,7 @@ import { isTensor, OwnGenerator, upcastHalf, withGuidedRelu } from "../tensor/in
 import type { ImageOptions } from "./options.ts";
 import type { Pass } from "./pass.ts";
 import { logitsFor, recordedForward } from "./recorded-forward.ts";
-import { scoreGradient } from "./target-gradient.ts";
+import { scoreGradient } from "./targets.ts";
 
 /** ∂(Σ_b score_b) / ∂x at `x`, of its shape. */
 function inputGradient(model: Module, x: Tensor, { target, createGraph }: ImageOptions): Tensor {

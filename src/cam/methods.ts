@@ -17,7 +17,8 @@ import {
   xGradCam,
 } from "./gradient-methods.ts";
 import { guidedBackprop, integratedGradients, saliency, smoothGrad } from "./input-gradients.ts";
-import type { Convention, ImageOptions, ProbingOptions } from "./options.ts";
+import type { Convention } from "./normalize.ts";
+import type { ImageOptions, ProbingOptions } from "./options.ts";
 import type { Pass, TargetLayer } from "./pass.ts";
 import { ablationCam, scoreCam } from "./probing-methods.ts";
 

@@ -2,7 +2,18 @@ import { describeValue, expectBoolean, optionsOf } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
 import { type DType, interpolate, type Tensor } from "../tensor/index.ts";
 import { expectShapes, upcastHalf } from "../tensor/internal.ts";
-import type { Convention } from "./options.ts";
+
+/**
+ * The library whose conventions the maps follow, where libraries differ:
+ * - "batch-cam" (default): resize to the image, then one min-max with eps 1e-8; several layers are scaled, resized, averaged
+ *   and scaled again;
+ * - "pytorch-grad-cam" (1.5): min-max with eps 1e-7, resize, average over the layers, min-max again;
+ * - "torch-cam" (0.5): min-max with eps 1e-8 at the map's own size, resized only if `upsample` asks for it; the maps of several layers
+ *   are resized to the largest of them and combined by their maximum; Grad-CAM++ without its denominator; the channels of Score-CAM are
+ *   scaled before they are resized with half-pixel centres.
+ */
+export type Convention = "batch-cam" | "pytorch-grad-cam" | "torch-cam";
+export const CONVENTIONS = ["batch-cam", "pytorch-grad-cam", "torch-cam"] as const satisfies Convention[];
 
 export interface NormalizeOptions {
   /** A constant that is added to each map's range. A large one makes weak maps fainter. */

@@ -11,9 +11,8 @@ import {
 } from "../nn/internal.ts";
 import { enableGrad, noGrad, type Tensor, tidy } from "../tensor/index.ts";
 import { autocastDtype, isTensor, setGradEnabled, upcastHalf } from "../tensor/internal.ts";
-import type { Target } from "./options.ts";
 import { logitsFor, recordedForward, watchOutputs } from "./recorded-forward.ts";
-import { scoreGradient } from "./target-gradient.ts";
+import { scoreGradient, type Target } from "./targets.ts";
 
 /**
  * Converts a layer's output to maps (B, K, h, w), for layers whose outputs are channels-last, or tokens with a class

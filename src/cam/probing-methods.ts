@@ -3,9 +3,11 @@ import { arange, cat, interpolate, noGrad, oneHot, onesLike, type Tensor, tidy }
 import { autocastDtype, upcastHalf } from "../tensor/internal.ts";
 import { channelScores, chunkSize } from "./chunks.ts";
 import type { MapTerms } from "./gradient-methods.ts";
-import type { Convention, ProbingOptions, Target } from "./options.ts";
+import type { Convention } from "./normalize.ts";
+import type { ProbingOptions } from "./options.ts";
 import { agree, type Pass, type TargetLayer } from "./pass.ts";
 import { logitsFor } from "./recorded-forward.ts";
+import type { Target } from "./targets.ts";
 
 /**
  * Score-CAM: M = ReLU(Σ_k α_k A_k), α = softmax over k of the score of x ⊙ H_k, H_k the channel A_k resized to the image and scaled to

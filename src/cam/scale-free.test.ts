@@ -2,9 +2,10 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { Conv2d, Linear, Module, ReLU } from "../nn/index.ts";
 import { manualSeed, noGrad, randn, type Tensor, tensor, tidy, zeros } from "../tensor/index.ts";
 import type { MethodName } from "./description.ts";
-import { type ExplainOptions, explain } from "./explain.ts";
+import { explain } from "./explain.ts";
 import { gradCamPlusPlus, reduceTerms, xGradCam } from "./gradient-methods.ts";
 import { METHODS } from "./methods.ts";
+import type { ExplainOptions } from "./options.ts";
 
 class Net extends Module {
   readonly conv = new Conv2d(2, 6, 3, { padding: 1 });
