@@ -144,10 +144,10 @@ function findFlag(token: OptionToken, grammar: Grammar, what: string): { flag: F
   );
   if (negated && token.value === undefined) return { flag: negated, negated: true };
   if (negated) throw fault(what, `${token.rawName} takes no value, got "${token.value}"`);
-  const names = namesOf(flags);
+  const names = flagNames(flags);
   const near = hint(token.name, names, (match) => `--${match}`) || longer(token.name, names);
   // The first one is named: the commands are in the order of their importance, and a list of many would hide the advice.
-  const owner = others.find((other) => other.name !== what && namesOf(other.flags).includes(token.name));
+  const owner = others.find((other) => other.name !== what && flagNames(other.flags).includes(token.name));
   const isElsewhere = owner !== undefined && token.rawName === `--${token.name}`;
   const elsewhere = isElsewhere ? ` of ${what} (it is a flag of ${owner.name})` : "";
   throw fault(what, `unknown flag ${token.rawName}${elsewhere}${near}; see \`batch-cam ${what} --help\``);
@@ -165,7 +165,7 @@ function longer(name: string, names: readonly string[]): string {
 }
 
 /** The names by which flags are given, also the negated ones. */
-const namesOf = (flags: readonly Flag[]): string[] =>
+const flagNames = (flags: readonly Flag[]): string[] =>
   flags.flatMap(({ name, kind }) => (kind === "boolean" ? [name, `no-${name}`] : [name]));
 
 function flagValue({ rawName, value, inlineValue }: OptionToken, flag: Flag, what: string): unknown {

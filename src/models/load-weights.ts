@@ -4,7 +4,7 @@ import { BatchCamError } from "../errors.ts";
 import { loadSafetensors } from "../io/index.ts";
 import { readTorchFile, weightsKindOf } from "../io/internal.ts";
 import type { Tensor } from "../tensor/index.ts";
-import { partsOf, type WeightsFiles, weightsFileAt } from "./weights-folder.ts";
+import { indexedFiles, type WeightsFiles, weightsFileAt } from "./weights-folder.ts";
 import { namesOfModels } from "./weights-names.ts";
 
 export interface LoadWeightsOptions {
@@ -37,7 +37,7 @@ export async function loadWeights(path: string, options: LoadWeightsOptions = {}
   if (key !== undefined && typeof key !== "string") throw wrongArgument("loadWeights: key", "a string", key);
   const file = weightsFileAt(path);
   const kind = await weightsKindOf(file, "weights");
-  const read = kind === "index" ? await readParts(await partsOf(file), key) : await readOne(file, key);
+  const read = kind === "index" ? await readParts(await indexedFiles(file), key) : await readOne(file, key);
   if (read.weights.size === 0)
     throw new BatchCamError("E_DATA", `weights: ${file}: expected tensors, got a file without any; name another file`);
   const { weights, notes } = namesOfModels(read.weights);

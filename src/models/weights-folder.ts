@@ -71,7 +71,7 @@ const shown = (names: readonly string[]): string =>
  * @throws E_DATA for an index that is damaged, whose paths lead out of its folder, or that names missing files, all of which the message
  * lists
  */
-export async function partsOf(index: string): Promise<WeightsFiles[]> {
+export async function indexedFiles(index: string): Promise<WeightsFiles[]> {
   const fail = (problem: string, remedy: string): never => {
     throw new BatchCamError("E_DATA", `weights: ${index}: ${problem}; ${remedy}`);
   };

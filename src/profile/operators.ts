@@ -47,7 +47,7 @@ export function operatorRecords(events: readonly RecordedEvent[], scale: Scale):
     shape.self += own;
     shape.calls += 1;
   }
-  return Array.from(sums, ([name, sum]) => recordOf(name, sum, scale)).sort(
+  return Array.from(sums, ([name, sum]) => operatorRecord(name, sum, scale)).sort(
     (a, b) => b.selfMilliseconds - a.selfMilliseconds,
   );
 }
@@ -61,7 +61,7 @@ function isWithin(events: readonly RecordedEvent[], parent: number, name: string
   return false;
 }
 
-function recordOf(name: string, { self, total, calls, shapes }: Sums, scale: Scale): OperatorRecord {
+function operatorRecord(name: string, { self, total, calls, shapes }: Sums, scale: Scale): OperatorRecord {
   return {
     name,
     selfMilliseconds: scale.milliseconds(self),

@@ -251,12 +251,12 @@ function forEachTensor(result: unknown, visit: (tensor: TensorCore) => void): vo
     if (isTensor(value)) visit(value);
     else if (!seen.has(value)) {
       seen.add(value);
-      for (const item of partsOf(value)) open.push(item);
+      for (const item of valuesIn(value)) open.push(item);
     }
   }
 }
 
-function partsOf(value: object): Iterable<unknown> {
+function valuesIn(value: object): Iterable<unknown> {
   if (Array.isArray(value)) return Object.values(value);
   if (types.isMap(value)) return Map.prototype.values.call(value);
   const prototype = Object.getPrototypeOf(value);

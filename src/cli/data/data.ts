@@ -37,7 +37,7 @@ export async function runData({
     const checks = checkData(dataset, given.dataDir ?? given.dataset);
     for (const warning of checks.warnings) stderr.write(`warning: ${inFlags(warning)}\n`);
     const shape = prototypeShape(dataset.train);
-    if (json) stdout.write(`${JSON.stringify({ ...recordOf(dataset, checks), prototypes: shape })}\n`);
+    if (json) stdout.write(`${JSON.stringify({ ...dataSummary(dataset, checks), prototypes: shape })}\n`);
     else stdout.write(`${tableOf(dataset, { label, heldOut: checks.heldOut })}${describeShape(shape)}\n`);
     const figure = await figureOf(dataset, label);
     await writeFileAtomically(picture, camFigure(figure).png);
@@ -51,7 +51,7 @@ export async function runData({
 const splitsOf = ({ train, val, test }: Dataset): Split[] => (val === undefined ? [train, test] : [train, val, test]);
 const countsOf = ({ labels, numClasses }: Split): number[] => classCounts(labels, numClasses);
 
-function recordOf(dataset: Dataset, { heldOut, thinClasses, identicalImages }: DataChecks) {
+function dataSummary(dataset: Dataset, { heldOut, thinClasses, identicalImages }: DataChecks) {
   const { name, classNames, normalization, train } = dataset;
   const byClass = (counts: readonly number[]) => Object.fromEntries(classNames.map((name, i) => [name, counts[i]]));
   const splits = splitsOf(dataset).map((split) => [split.name, byClass(countsOf(split))] as const);

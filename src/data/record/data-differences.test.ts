@@ -5,7 +5,7 @@ import { tensor } from "../../tensor/index.ts";
 import type { SplitName } from "../splits/split.ts";
 import { disposeSplit, type Split } from "../splits/split.ts";
 import { dataDifferences } from "./data-differences.ts";
-import { type DataRecord, earlierSplits, joinedRecord, packRecord, recordOf, unpackRecord } from "./data-record.ts";
+import { type DataRecord, dataRecord, earlierSplits, joinedRecord, packRecord, unpackRecord } from "./data-record.ts";
 import { inRecordedOrder, underClassesOf } from "./known-classes.ts";
 
 interface Image {
@@ -44,7 +44,7 @@ const splitsOf = (images: readonly Image[], classNames = CLASSES) => ({
 
 function record(images: readonly Image[], classNames = CLASSES): DataRecord {
   const splits = splitsOf(images, classNames);
-  const made = recordOf(splits, { dataset: "csv", valFraction: 0.1, source: null });
+  const made = dataRecord(splits, { dataset: "csv", valFraction: 0.1, source: null });
   for (const split of Object.values(splits)) disposeSplit(split);
   return made;
 }
@@ -115,7 +115,7 @@ describe("dataDifferences", () => {
   it("are known of images without paths by their bytes and labels, as numbers", () => {
     const bare = (images: Image[]) => {
       const { paths: _, hashes: __, ...train } = splitOf("train", images, CLASSES);
-      const made = recordOf({ train }, { dataset: null, valFraction: null, source: null });
+      const made = dataRecord({ train }, { dataset: null, valFraction: null, source: null });
       disposeSplit(train);
       return made;
     };

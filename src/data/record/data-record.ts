@@ -75,7 +75,7 @@ type RecordedSplits = Partial<Record<SplitName, Split>>;
  * Makes the record of splits that share their classes, image size and normalisation.
  * @param unnamed whether to record the content of images without paths too
  */
-export function recordOf(
+export function dataRecord(
   splits: RecordedSplits & { train: Split },
   about: Pick<DataRecord, "dataset" | "valFraction" | "source">,
   { unnamed = false }: { unnamed?: boolean } = {},

@@ -54,7 +54,7 @@ export async function readMedMnist(path: string): Promise<Record<SplitName, Spli
       return {
         name,
         ...tensorsOf(bytes, shape, labels[i] as Uint16Array),
-        ...namesOf(name, bytes, own.count),
+        ...pathsAndHashes(name, bytes, own.count),
         ...common,
       };
     });
@@ -136,7 +136,7 @@ async function pixelsOf(
 }
 
 /** Images in an array have no files, so they are named by their position and their hashes are those of their pixels. */
-function namesOf(name: SplitName, pixels: Uint8Array, count: number): Pick<Split, "paths" | "hashes"> {
+function pathsAndHashes(name: SplitName, pixels: Uint8Array, count: number): Pick<Split, "paths" | "hashes"> {
   const size = pixels.length / count;
   const places = Array.from({ length: count }, (_, i) => i);
   return {

@@ -33,10 +33,10 @@ const GAP: Definition = {
   text: "(m − plain) / (reference − plain) of mean accuracies with random cues. The reference is the best of those that see masks or clean images.",
 };
 
-const namesOf = (group: keyof typeof MEASURE_GROUPS): MeasureName[] =>
+const measuresOf = (group: keyof typeof MEASURE_GROUPS): MeasureName[] =>
   Object.keys(MEASURE_GROUPS[group].measures) as MeasureName[];
 
-const ON_TEST = [...namesOf("classification"), ...namesOf("maps")];
+const ON_TEST = [...measuresOf("classification"), ...measuresOf("maps")];
 
 /** The definitions of all numbers that a comparison shows. */
 export function gridDefinitions({ groups }: GridReportInput): Markup {
@@ -46,7 +46,7 @@ export function gridDefinitions({ groups }: GridReportInput): Markup {
   const explained = EXPLANATION_MEASURES.filter(
     (name) => metrics.has(name) && compared.has(name) && !ON_TEST.includes(name),
   );
-  const cue = runs.some(({ spurious }) => spurious !== null) ? namesOf("cue").map(measureDefinition) : [];
+  const cue = runs.some(({ spurious }) => spurious !== null) ? measuresOf("cue").map(measureDefinition) : [];
   return definitionList([
     ...SUBJECTS,
     ...ON_TEST.map(measureDefinition),

@@ -22,13 +22,13 @@ const [LINE, PAGE] = [110, 38];
  */
 export function tableLatex(table: ReportTable): string {
   const pages = packed(table.sections, { size: ({ rows }) => rows.length + 1, room: PAGE });
-  const parts = partsOf(table).flatMap((shown) => pages.map((sections) => ({ sections, shown })));
+  const parts = columnsOfTables(table).flatMap((shown) => pages.map((sections) => ({ sections, shown })));
   const tables = parts.map((part, index) => latexPart(table, part, index));
   return `% \\usepackage{booktabs,graphicx}\n${tables.join("\n")}`;
 }
 
 /** The indices of the columns of each table. */
-function partsOf({ columns, sections }: ReportTable): number[][] {
+function columnsOfTables({ columns, sections }: ReportTable): number[][] {
   const rows = sections.flatMap((section) => section.rows);
   const names = Math.max(6, ...rows.map(({ method, kind }) => method.length + kind.length)) + 10;
   const widthOf = (index: number) =>

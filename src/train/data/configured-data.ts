@@ -5,7 +5,7 @@ import { counted, wordFor } from "../../counted.ts";
 import { type Dataset, type DatasetOptions, loadDataset, type Split, splitValidation } from "../../data/index.ts";
 import { imageHashes } from "../../data/record/content-hashes.ts";
 import { leftOutDifferences } from "../../data/record/data-differences.ts";
-import { type DataRecord, earlierSplits, listedIn, recordOf } from "../../data/record/data-record.ts";
+import { type DataRecord, dataRecord, earlierSplits, listedIn } from "../../data/record/data-record.ts";
 import { rootOf } from "../../data/record/dataset-digest.ts";
 import { identicalImages, identicalWarnings } from "../../data/record/identical-images.ts";
 import { inRecordedOrder, underClassesOf } from "../../data/record/known-classes.ts";
@@ -49,7 +49,7 @@ export async function loadData(config: TrainConfig, options: LoadDataOptions = {
   const { run, adapt = false, trains = false, given } = options;
   const owned = new OwnedSplits(Object.values(given ?? {}));
   try {
-    const { digest = null, warnings, parts: found } = await partsOf(config, options);
+    const { digest = null, warnings, parts: found } = await providedSplits(config, options);
     owned.add(found);
     const what = given === undefined ? `loadDataset: ${config.dataDir ?? config.dataset}` : "train: data";
     const {
@@ -66,7 +66,7 @@ export async function loadData(config: TrainConfig, options: LoadDataOptions = {
     owned.add(ordered);
     const about = { dataset: given === undefined ? config.dataset : null, valFraction, source: digest };
     const own = given !== undefined || config.dataDir !== undefined;
-    const record = { ...recordOf(ordered, about, { unnamed: own }), ...(leftOut === undefined ? {} : { leftOut }) };
+    const record = { ...dataRecord(ordered, about, { unnamed: own }), ...(leftOut === undefined ? {} : { leftOut }) };
     const isNew = run !== undefined && (run.leftOut === undefined || leftOutDifferences(run, record).length > 0);
     const whole = { ...ordered, ...(config.overfitBatches === undefined ? {} : overfitted(ordered.train, config)) };
     owned.add(whole);
@@ -89,7 +89,7 @@ export async function loadData(config: TrainConfig, options: LoadDataOptions = {
 }
 
 /** The splits as the data set or the program provides them, before any validation images are held out. */
-async function partsOf(
+async function providedSplits(
   config: TrainConfig,
   { given, run, adapt = false, draw, signal }: LoadDataOptions,
 ): Promise<{ parts: Parts; warnings: readonly string[]; digest?: string | undefined }> {

@@ -23,7 +23,7 @@ export async function rejudge(session: Session, data: SessionData, signal?: Abor
   const otherImages = before === undefined ? mayBeOthers(session, data) : before !== progress.validation;
   const best = bestCheckpoint(run.directory);
   if (!otherImages && (bestEpoch === 0 || existsSync(best))) return null;
-  const judged = bestEpoch === 0 ? null : await judgeBest(session, best, signal);
+  const judged = bestEpoch === 0 ? null : await validateBestAgain(session, best, signal);
   const val = judged !== null && "val" in judged ? judged.val : null;
   const rejudged: Rejudged = { step: progress.step, epoch: bestEpoch, after: lastValidated(history), otherImages, val };
   progress.rejudged = rejudged;
@@ -46,7 +46,7 @@ function mayBeOthers({ config }: Session, { before, differences, record }: Sessi
 type Judgement = { val: SplitRecord; problem?: undefined } | { problem: string };
 
 /** The best epoch's result on the current validation images, or the reason why there is none. */
-async function judgeBest(session: Session, path: string, signal: AbortSignal | undefined): Promise<Judgement> {
+async function validateBestAgain(session: Session, path: string, signal: AbortSignal | undefined): Promise<Judgement> {
   const { progress } = session;
   const { model } = session.network;
   if (!existsSync(path)) return { problem: `${path} is not there` };

@@ -63,7 +63,7 @@ function expectEvaluation(
  * Logits and maps of some images of a split, in evaluation mode, as all of the trainer's metrics use them. Call it inside
  * `tidy`.
  */
-export function explainBatch(
+export function explainTrueClasses(
   model: Model,
   split: Split,
   indices: Int32Array,
@@ -98,7 +98,7 @@ export async function evaluateSplit(model: Model, split: Split, options: SplitEv
   await inEvaluation(model, async () => {
     for (const indices of batchIndices(images, { batchSize: options.batchSize ?? 250, shuffle: false })) {
       tidy(() => {
-        const { logits, labels, pixels, maps } = explainBatch(model, split, indices, options);
+        const { logits, labels, pixels, maps } = explainTrueClasses(model, split, indices, options);
         const own = options.prototypes.indexSelect(0, labels);
         const hits = logits.argmax(1).eq(labels).data() as Uint8Array;
         for (const [i, label] of (labels.data() as BigInt64Array).entries()) {
@@ -151,7 +151,7 @@ export async function sampleMaps(model: Model, split: Split, options: SplitEvalu
   const arrays = (stacked: Tensor) => stacked.unbind(0).map((image) => image.data() as Float32Array);
   return inEvaluation(model, () =>
     tidy(() => {
-      const { logits, labels, pixels, maps, dead } = explainBatch(model, split, chosen, options);
+      const { logits, labels, pixels, maps, dead } = explainTrueClasses(model, split, chosen, options);
       return {
         classNames: split.classNames,
         height,

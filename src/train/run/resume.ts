@@ -51,7 +51,7 @@ export async function resume(session: Session, resumed: ResumedData): Promise<vo
   } finally {
     disposeAll(model, state);
   }
-  await describeAnew(session, resumed);
+  await updateDescription(session, resumed);
 }
 
 /** Writes a checkpoint that contains the new validation, so that no later part of the run repeats it. */
@@ -73,7 +73,7 @@ function goOnFrom(session: Session, progress: Progress): void {
 }
 
 /** Updates the files that describe the run, so that they are right for the rest of it. */
-async function describeAnew(session: Session, { data, plan, given }: ResumedData): Promise<void> {
+async function updateDescription(session: Session, { data, plan, given }: ResumedData): Promise<void> {
   const { run, config, progress } = session;
   const { directory, saved } = run;
   const { epoch, step } = progress;

@@ -122,7 +122,7 @@ export function newRunData(
 }
 
 /** The point from which a run is resumed, and its data. */
-export interface GoingOn {
+export interface ResumePoint {
   directory: string;
   given: GivenSplits | undefined;
   plan: RunPlan;
@@ -134,7 +134,7 @@ export interface GoingOn {
 /** The record of its data that a resumed run writes; null if it is already written, and for a run that keeps none. */
 export function resumedRunData(
   { record, config, before, differences }: SessionData,
-  { directory, given, plan, epoch, step }: GoingOn,
+  { directory, given, plan, epoch, step }: ResumePoint,
 ): RunData | null {
   if (before === null) return null;
   const place = given === undefined ? placeOf(config.dataDir, directory) : null;

@@ -127,7 +127,7 @@ function meanOf(values: Tensor): MetricValue {
 /**
  * The parts of a model that are randomised one after another, from the last to the first: its stages, and the layers before and after them.
  */
-function partsOf(model: Model): string[] {
+function randomisedParts(model: Model): string[] {
   const part = (name: string) =>
     model.camLayers.find((layer) => name.startsWith(`${layer}.`)) ?? (name.split(".")[0] as string);
   return [...new Set(Array.from(model.namedParameters().keys(), part))].reverse();
@@ -202,7 +202,7 @@ class MethodMetrics {
       const x = normalize(gatherPixels(this.#split, indices), this.#split.normalization);
       const labels = this.#split.labels.indexSelect(0, tensor(indices));
       const { targets } = this.#explain(x, this.#options.target === "label" ? labels : "prediction");
-      const layers = partsOf(this.#subject.model);
+      const layers = randomisedParts(this.#subject.model);
       const explained = () => {
         const { maps } = this.#explain(x, targets);
         this.#options.onRandomised?.(layers.length + 1); // the first maps are those of the trained model

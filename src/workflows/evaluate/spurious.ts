@@ -10,7 +10,7 @@ import { noGrad, type Tensor, tensor, tidy } from "../../tensor/index.ts";
 import { datasetOptions } from "../../train/data/configured-data.ts";
 import { limitTest } from "../../train/data/owned-splits.ts";
 import { inPrecision } from "../../train/loop/precision.ts";
-import { explainBatch } from "../../train/loop/validation.ts";
+import { explainTrueClasses } from "../../train/loop/validation.ts";
 import { type LoadedRun, openRun, type RunDataOptions } from "../loaded-model.ts";
 
 export type { CueSet } from "../../data/sources/cue-sets.ts";
@@ -192,7 +192,7 @@ class PatchMetrics {
   }
 
   readonly logits: Logits = (split, indices) => {
-    const { logits, maps } = explainBatch(this.#subject.model, split, indices, this.#subject);
+    const { logits, maps } = explainTrueClasses(this.#subject.model, split, indices, this.#subject);
     const patches = (split.masks as Tensor).indexSelect(0, tensor(indices));
     this.#energy.update(maps, patches);
     this.#wrongReason.update(maps, patches);

@@ -59,10 +59,10 @@ export async function* explainImages(
 ): AsyncGenerator<ExplainedImageRecord> {
   for await (const batch of batches) {
     try {
-      const explained = explainBatch(subject, batch, options);
+      const explained = explainedColumns(subject, batch, options);
       for (const [row, image] of batch.images.entries()) {
         options.signal?.throwIfAborted();
-        yield await recordOf(explained, { image, row });
+        yield await explainedImage(explained, { image, row });
       }
     } finally {
       batch.pixels.dispose();
@@ -87,7 +87,7 @@ interface ExplainedBatch {
   size: readonly [number, number];
 }
 
-function explainBatch(subject: LoadedModel, batch: SourceBatch, wanted: ExplainImagesOptions): ExplainedBatch {
+function explainedColumns(subject: LoadedModel, batch: SourceBatch, wanted: ExplainImagesOptions): ExplainedBatch {
   const { methods, layers, target, options = {}, amp = false } = wanted;
   return tidy(() => {
     const normalized = normalize(batch.pixels, subject.normalization);
@@ -130,7 +130,7 @@ function targetsOf(target: TargetChoice, { images }: SourceBatch, numClasses: nu
   });
 }
 
-async function recordOf(
+async function explainedImage(
   { probabilities, numClasses, columns, size }: ExplainedBatch,
   { image, row }: { image: SourceImage; row: number },
 ): Promise<ExplainedImageRecord> {

@@ -21,7 +21,7 @@ export function rowsOf(list: string, value: unknown): { what: string; row: unkno
 }
 
 /** Reads a list of names, each of which must be known. */
-export function namesOf<T extends string>(list: string, value: unknown, known: readonly T[]): T[] {
+export function knownNames<T extends string>(list: string, value: unknown, known: readonly T[]): T[] {
   const names = itemsOf(list, value).map((item) => {
     if (known.includes(item as T)) return item as T;
     const misspelt = typeof item === "string" ? hint(item, known) : "";

@@ -11,7 +11,7 @@ import {
   parseConfig,
 } from "../../config/internal.ts";
 import { DISTANCES, type DistanceName } from "../../losses/description.ts";
-import { gridFault, namesOf, numbersOf, rowsOf, seedsOf, unlike } from "./grid-lists.ts";
+import { gridFault, knownNames, numbersOf, rowsOf, seedsOf, unlike } from "./grid-lists.ts";
 import type { MethodKind } from "./records.ts";
 
 /** A model, a data set or a method of a grid: its name, and the train options that it sets. */
@@ -102,7 +102,7 @@ function datasetRow({ what, row }: PlacedRow): GridRow {
 
 function methodRow({ what, row }: PlacedRow, known: { datasets: readonly string[] }): MethodRow {
   const { name, kind, datasets, ...options } = entry(what, row, "methods");
-  const only = datasets === undefined ? {} : { datasets: namesOf(`${what}: datasets`, datasets, known.datasets) };
+  const only = datasets === undefined ? {} : { datasets: knownNames(`${what}: datasets`, datasets, known.datasets) };
   return { name, ...(kind === undefined ? {} : { kind }), ...only, options };
 }
 
@@ -166,8 +166,8 @@ const WEIGHT = { holds: (value: number) => Number.isFinite(value) && value > 0, 
 
 /** Combines each objective with each distance and weight. Plain training has neither. */
 function crossed(config: Pick<CompareConfig, "objectives" | "distances" | "lambdas">): MethodRow[] {
-  const objectives = namesOf("objectives", config.objectives ?? ["plain", "prototype"], OBJECTIVE_NAMES);
-  const distances = namesOf("distances", config.distances ?? [DISTANCES[0].name], DISTANCE_NAMES);
+  const objectives = knownNames("objectives", config.objectives ?? ["plain", "prototype"], OBJECTIVE_NAMES);
+  const distances = knownNames("distances", config.distances ?? [DISTANCES[0].name], DISTANCE_NAMES);
   const lambdas = config.lambdas === undefined ? [undefined] : numbersOf("lambdas", config.lambdas, WEIGHT);
   return objectives.flatMap((objective) => {
     if (objective === "plain") return [{ name: "plain", kind: "plain", options: { plain: true } }];

@@ -2,7 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import { batchIndices, classCounts } from "../../data/index.ts";
 import { inEvaluation } from "../../nn/index.ts";
 import { type Tensor, tensor, tidy, zeros } from "../../tensor/index.ts";
-import { explainBatch, firstOfEachClass } from "../../train/loop/validation.ts";
+import { explainTrueClasses, firstOfEachClass } from "../../train/loop/validation.ts";
 import type { LoadedRun } from "../loaded-model.ts";
 import type { CellSamples } from "./records.ts";
 
@@ -18,7 +18,7 @@ export async function cellSamples(subject: LoadedRun, signal?: AbortSignal): Pro
     const meanMaps = await meanMapsOf(subject, signal);
     return tidy(() => {
       const indices = firstOfEachClass(test);
-      const { logits, labels, maps } = explainBatch(model, test, indices, subject);
+      const { logits, labels, maps } = explainTrueClasses(model, test, indices, subject);
       return {
         ...{ classNames: test.classNames, height, width, channels },
         labels: numbersOf(labels),
@@ -43,7 +43,7 @@ async function meanMapsOf(subject: LoadedRun, signal: AbortSignal | undefined): 
   try {
     for (const indices of batchIndices(test.labels.numel, { batchSize: BATCH, shuffle: false })) {
       tidy(() => {
-        const { labels, maps } = explainBatch(model, test, indices, subject);
+        const { labels, maps } = explainTrueClasses(model, test, indices, subject);
         sums.indexAdd_(0, labels, maps.to("float64"));
       });
       await setImmediate(); // gives pending signals a chance to be handled
