@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
-import type { DoneCell } from "../src/workflows/study/records.ts";
+import type { DoneRun } from "../src/workflows/study/records.ts";
 import { drawClass } from "./support/image-folder.ts";
 import { BIN, runNode } from "./support/node-process.ts";
 import { temporaryFolder } from "./support/temporary-folder.ts";
@@ -19,9 +19,9 @@ methods: [{ name: plain, plain: true }]
 seeds: 1
 explanations: 0
 `;
-const cells = () => join(folder, "runs/compare/grid/cells");
+const runs = () => join(folder, "runs/compare/grid/cells");
 const records = () =>
-  readdirSync(cells()).map((name) => JSON.parse(readFileSync(join(cells(), name), "utf8")) as DoneCell);
+  readdirSync(runs()).map((name) => JSON.parse(readFileSync(join(runs(), name), "utf8")) as DoneRun);
 const compare = (dataDir: string, ...more: string[]) => {
   writeFileSync(join(folder, "grid.yaml"), gridOf(dataDir));
   return cli("compare", "grid.yaml", "--threads", "1", ...more);
@@ -34,7 +34,7 @@ beforeAll(async () => {
 it("identifies a grid's results by their images: moved images give the same run, changed images another", async () => {
   const first = await compare("photos");
   expect(first.code, first.err).toBe(0);
-  const [record] = records() as [DoneCell];
+  const [record] = records() as [DoneRun];
   expect(record.data).toMatch(/^[0-9a-f]{64}$/);
 
   renameSync(join(folder, "photos"), join(folder, "pictures"));
@@ -60,18 +60,18 @@ it("identifies a grid's results by their images: moved images give the same run,
   expect(runs()).toHaveLength(2);
 });
 
-it("reports a store of a version without digests, and runs its cells again with a note", async () => {
+it("reports a store of a version without digests, and runs its runs again with a note", async () => {
   for (const name of ["bird", "cat", "dog"]) await drawClass(join(folder, "old"), name, { count: 14 });
   rmSync(join(folder, "runs"), { recursive: true });
   await compare("old");
   // The record as an earlier version wrote it: without digests, and named by the folder's path.
-  const [record] = records() as [DoneCell];
+  const [record] = records() as [DoneRun];
   rmSync(join(folder, "runs/compare/grid/data.json"));
   const { data: _, ...before } = record;
-  const { cellId } = await import("../src/workflows/study/cells.ts");
-  const id = cellId(before.config, 0);
-  rmSync(join(cells(), `${record.id}.json`));
-  writeFileSync(join(cells(), `${id}.json`), JSON.stringify({ ...before, id }));
+  const { runId } = await import("../src/workflows/study/grid-runs.ts");
+  const id = runId(before.config, 0);
+  rmSync(join(runs(), `${record.id}.json`));
+  writeFileSync(join(runs(), `${id}.json`), JSON.stringify({ ...before, id }));
 
   const report = await cli("report", "runs/compare/grid");
   expect([report.code, report.err]).toEqual([0, ""]);
@@ -79,6 +79,6 @@ it("reports a store of a version without digests, and runs its cells again with 
   expect(code, err).toBe(0);
   expect(err).toMatch(/note: 1 result of an earlier version does not record the images used: its run is repeated/);
   expect(out).toMatch(/0 of 1 done before/);
-  expect(existsSync(join(cells(), `${id}.json`))).toBe(true); // the earlier record is kept
+  expect(existsSync(join(runs(), `${id}.json`))).toBe(true); // the earlier record is kept
   expect(records()).toHaveLength(2);
 });

@@ -3,7 +3,7 @@ import { cpSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync 
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import type { DoneCell } from "../src/workflows/study/records.ts";
+import type { DoneRun } from "../src/workflows/study/records.ts";
 import { BIN, runNode, startNode } from "./support/node-process.ts";
 import { temporaryFolder } from "./support/temporary-folder.ts";
 
@@ -20,7 +20,7 @@ function grid(name: string, text: string): string {
 const storeOf = (name: string) => join(folder, "runs", "compare", name);
 const recordsIn = (name: string) =>
   readdirSync(join(storeOf(name), "cells")).map(
-    (file) => JSON.parse(readFileSync(join(storeOf(name), "cells", file), "utf8")) as DoneCell,
+    (file) => JSON.parse(readFileSync(join(storeOf(name), "cells", file), "utf8")) as DoneRun,
   );
 
 const SMALL = "limitTrain: 256, valImages: 50, limitTest: 100, batchSize: 32, lambdaWarmup: 2, amp: off";
@@ -37,7 +37,7 @@ explanations: 20
 `;
   const path = grid("study", `${rows}seeds: [4]\n`);
 
-  it("runs its cells in separate processes, records the failure of one, and prints the results of the others", async () => {
+  it("runs its runs in separate processes, records the failure of one, and prints the results of the others", async () => {
     const { code, out, err } = await compare(path, "--jobs", "2", "--threads", "1");
     expect(code, out + err).toBe(1);
     expect(out).toMatch(/^3 runs, 2 at a time, 1 thread each; 0 of 3 done before\n/);
@@ -78,7 +78,7 @@ explanations: 20
     expect(times()).toEqual(before);
   });
 
-  it("runs only the cells that an extended grid adds, in the same folder, and renames existing results", async () => {
+  it("runs only the runs that an extended grid adds, in the same folder, and renames existing results", async () => {
     const more = grid(
       "more",
       `${rows.replace("name: guided", "name: by L1").replace("  - { name: wild, lr: 1.0e+30 }\n", "")}seeds: [4, 5]\n`,
@@ -115,7 +115,7 @@ threads: 1
 explanations: 10
 `;
 
-  /** Waits until the run of a cell has a checkpoint, and returns the pid of its process. */
+  /** Waits until the training of a run has a checkpoint, and returns the pid of its process. */
   async function midway(name: string, child: ChildProcess): Promise<number> {
     for (; child.exitCode === null && child.signalCode === null; await wait(10)) {
       const [claim] = existsSync(join(storeOf(name), "claims")) ? readdirSync(join(storeOf(name), "claims")) : [];
@@ -123,7 +123,7 @@ explanations: 10
       if (id === undefined || !existsSync(join(storeOf(name), "runs", id, "checkpoints", "last.safetensors"))) continue;
       try {
         return JSON.parse(readFileSync(join(storeOf(name), "claims", claim as string), "utf8")).pid;
-      } catch {} // the cell has ended, so the next one is looked at
+      } catch {} // the run has ended, so the next one is looked at
     }
     throw new Error("the grid was over before its end could be cut off");
   }
@@ -140,11 +140,11 @@ explanations: 10
   }
 
   /** A record without the values that depend on time. */
-  function numbersOf({ seconds: _, secondsPerStep: _step, environment: _environment, history, ...rest }: DoneCell) {
+  function numbersOf({ seconds: _, secondsPerStep: _step, environment: _environment, history, ...rest }: DoneRun) {
     return { ...rest, history: history.map(({ secondsPerEpoch: _epoch, ...epoch }) => epoch) };
   }
 
-  it("by kills of the grid and of a cell, and by Ctrl-C, continues to the numbers of an uninterrupted one, bit for bit", async () => {
+  it("by kills of the grid and of a run, and by Ctrl-C, continues to the numbers of an uninterrupted one, bit for bit", async () => {
     expect((await compare(grid("whole", text))).code).toBe(0);
     const path = grid("broken", text);
 
@@ -176,7 +176,7 @@ explanations: 10
     for (const name of ["runs", "claims"]) expect(existsSync(join(storeOf("broken"), name))).toBe(false);
   });
 
-  it("can be run by two processes at the same time without running a cell twice", async () => {
+  it("can be run by two processes at the same time without running a run twice", async () => {
     const path = grid("shared", text.replace("seeds: 1", "seeds: 2").replace("epochs: 12", "epochs: 1"));
     const both = await Promise.all([compare(path, "--keep-runs"), compare(path, "--keep-runs")]);
     expect(

@@ -6,7 +6,7 @@ import type { CompareConfigInput } from "../src/config/index.ts";
 import { train } from "../src/train/index.ts";
 import { Store } from "../src/workflows/study/store.ts";
 import { cli } from "./support/cli.ts";
-import { gridCells, gridOf } from "./support/grid-cells.ts";
+import { gridOf, gridRuns } from "./support/grid-runs.ts";
 import { gridRecords, spuriousOf, textOf } from "./support/report-case.ts";
 import { temporaryFolder } from "./support/temporary-folder.ts";
 
@@ -21,7 +21,7 @@ const GRID = {
   seeds: 3,
 } satisfies CompareConfigInput;
 
-/** A results folder with a record of every cell. */
+/** A results folder with a record of every run. */
 async function storeNamed(name: string): Promise<string> {
   const store = new Store(join(folder, name));
   await store.prepare();
@@ -46,8 +46,8 @@ describe("batch-cam report of a grid", () => {
 
   it("names missing and damaged runs, and continues with the others", async () => {
     const path = await storeNamed("gaps");
-    const [first, second, third] = gridCells(GRID);
-    const file = (cell: typeof first) => join(path, "cells", `${cell?.id}.json`);
+    const [first, second, third] = gridRuns(GRID);
+    const file = (run: typeof first) => join(path, "cells", `${run?.id}.json`);
     rmSync(file(first));
     writeFileSync(file(second), '{"torn": ');
     writeFileSync(file(third), JSON.stringify({ ...JSON.parse(readFileSync(file(third), "utf8")), samples: null }));
@@ -114,7 +114,7 @@ describe("batch-cam report refuses", () => {
     [
       "records without their grid",
       () => [join(made("bare/cells"), "..").replace(/\/cells\/\.\.$/, "")],
-      /has records of a grid \(cells\/\) but no grid\.yaml/,
+      /has records of a grid \(runs\/\) but no grid\.yaml/,
     ],
     [
       "a grid.yaml that is not a grid",

@@ -2,14 +2,14 @@ import type { CompareConfigInput } from "../../src/config/index.ts";
 import type { GridReportInput } from "../../src/report/grid/input.ts";
 import type { SpuriousRecord } from "../../src/workflows/evaluate/spurious.ts";
 import { analyse } from "../../src/workflows/study/analysis.ts";
-import type { CellRecord, CellSamples, DoneCell } from "../../src/workflows/study/records.ts";
+import type { DoneRun, GridRunRecord, RunSamples } from "../../src/workflows/study/records.ts";
 import { settingsOf } from "../../src/workflows/study/settings.ts";
-import { doneCell, gridCells } from "./grid-cells.ts";
+import { doneRun, gridRuns } from "./grid-runs.ts";
 
 const SIDE = 4;
 
 /** Samples of two classes, with pictures of 4x4. */
-export function pictureSamples(over: Partial<CellSamples> = {}): CellSamples {
+export function pictureSamples(over: Partial<RunSamples> = {}): RunSamples {
   const picture = (value: number) => Buffer.from(new Uint8Array(SIDE * SIDE).fill(value)).toString("base64");
   return {
     ...{ classNames: ["cat", "dog"], height: SIDE, width: SIDE, channels: 1, labels: [0, 1], predictions: [0, 0] },
@@ -26,19 +26,19 @@ export function spuriousOf(random: number, score: number | null = 0.3): Spurious
   return { images: 100, accuracy, worstClass: accuracy, energyInPatch: 0.1, wrongReason };
 }
 
-/** Finished runs of every cell of a grid, with numbers that differ by method and seed. `of` overrides the numbers that a test needs. */
+/** Finished records of every run of a grid, with numbers that differ by method and seed. `of` overrides the numbers that a test needs. */
 export function gridRecords(
   grid: CompareConfigInput,
-  of: (method: string, seed: number) => Parameters<typeof doneCell>[1] = () => ({}),
-): DoneCell[] {
-  return gridCells(grid).map((cell) => {
-    const { test, ...over } = of(cell.method, cell.seed) ?? {};
-    const usual = { accuracy: 0.8 + 0.01 * cell.seed + 0.001 * cell.method.length, mapSsim: 0.3 + 0.02 * cell.seed };
-    return doneCell(cell, { samples: pictureSamples(), ...over, test: { ...usual, ...test } });
+  of: (method: string, seed: number) => Parameters<typeof doneRun>[1] = () => ({}),
+): DoneRun[] {
+  return gridRuns(grid).map((run) => {
+    const { test, ...over } = of(run.method, run.seed) ?? {};
+    const usual = { accuracy: 0.8 + 0.01 * run.seed + 0.001 * run.method.length, mapSsim: 0.3 + 0.02 * run.seed };
+    return doneRun(run, { samples: pictureSamples(), ...over, test: { ...usual, ...test } });
   });
 }
 
-export function reportInput(records: readonly CellRecord[], over: Partial<GridReportInput> = {}): GridReportInput {
+export function reportInput(records: readonly GridRunRecord[], over: Partial<GridReportInput> = {}): GridReportInput {
   return {
     ...{ name: "study", command: "npx batch-cam report runs/compare/study", groups: analyse(records), mixed: [] },
     settings: settingsOf(records),

@@ -2,10 +2,10 @@ import { join } from "node:path";
 import type { CompareConfig } from "../../config/index.ts";
 import { counted, wordFor } from "../../counted.ts";
 import { capabilities } from "../../tensor/index.ts";
-import { cellsOf, shareOf } from "../../workflows/study/cells.ts";
 import { type DataDigests, dataDigests } from "../../workflows/study/data-digests.ts";
 import { type Grid, readGrid } from "../../workflows/study/grid.ts";
-import type { Cell, CellRecord } from "../../workflows/study/records.ts";
+import { runsOf, shareOf } from "../../workflows/study/grid-runs.ts";
+import type { GridRun, GridRunRecord } from "../../workflows/study/records.ts";
 import { runGrid } from "../../workflows/study/run-grid.ts";
 import { summariseSpurious } from "../../workflows/study/spurious-summary.ts";
 import { Store } from "../../workflows/study/store.ts";
@@ -20,7 +20,7 @@ export interface Comparison {
   /** The results folder. */
   folder: string;
   /** The records, named as in the current grid and in its order. */
-  records: readonly CellRecord[];
+  records: readonly GridRunRecord[];
 }
 
 export interface CompareParts {
@@ -36,19 +36,19 @@ export async function runCompare({ onFinished }: CompareParts, call: CompareCall
   const grid = readGrid(config);
   const store = new Store(join(config.output, grid.name));
   const digests = await digestsOf(grid, store, signal);
-  const cells = shareOf(cellsOf(grid, digests), config.shard);
+  const runs = shareOf(runsOf(grid, digests), config.shard);
   if (config.list) {
-    stdout.write(listTable(await Promise.all(cells.map(async (cell) => ({ cell, state: await store.state(cell) })))));
+    stdout.write(listTable(await Promise.all(runs.map(async (run) => ({ run, state: await store.state(run) })))));
     return "done";
   }
-  const old = store.withoutDigest(cells, grid.explanations).length;
+  const old = store.withoutDigest(runs, grid.explanations).length;
   if (old > 0)
     stderr.write(
       `note: ${counted(old, "result")} of an earlier version ${wordFor(old, "does", "do")} not record the images used: ${wordFor(old, "its run is", "their runs are")} repeated\n`,
     );
-  const records = await runCells(cells, { grid, digests, store, call });
+  const records = await trainGridRuns(runs, { grid, digests, store, call });
   const failures = failureLines(records);
-  if (signal.aborted && records.length < cells.length) {
+  if (signal.aborted && records.length < runs.length) {
     for (const line of failures) stderr.write(`failed: ${line}\n`);
     stderr.write("to continue: give the same command again\n");
     return "interrupted";
@@ -62,22 +62,22 @@ export async function runCompare({ onFinished }: CompareParts, call: CompareCall
     stdout.write(await onFinished({ grid, folder: store.folder, records }, warn));
   }
   stdout.write(`results: ${store.folder}\n`);
-  return failures.length > 0 || records.length < cells.length ? "failed" : "done";
+  return failures.length > 0 || records.length < runs.length ? "failed" : "done";
 }
 
 /** Digests of the images as they are now. For images that cannot be read, the digests from the last call are used. */
 async function digestsOf(grid: Grid, store: Store, signal: AbortSignal): Promise<DataDigests> {
   const now = await dataDigests(
-    cellsOf(grid).map(({ config }) => config),
+    runsOf(grid).map(({ config }) => config),
     signal,
   );
   return new Map([...(await store.digests()), ...now]);
 }
 
-async function runCells(
-  cells: readonly Cell[],
+async function trainGridRuns(
+  runs: readonly GridRun[],
   { grid, digests, store, call }: { grid: Grid; digests: DataDigests; store: Store; call: CompareCall },
-): Promise<CellRecord[]> {
+): Promise<GridRunRecord[]> {
   const { jobs, keepFailed, keepRuns } = call.config;
   await store.prepare();
   const { cores } = capabilities();
@@ -92,7 +92,7 @@ async function runCells(
   const onEvent = progress.onEvent.bind(progress);
   const { explanations } = grid;
   try {
-    return await runGrid(cells, {
+    return await runGrid(runs, {
       ...{ store, jobs, threads, explanations, keepFailed, keepRuns },
       ...{ signal: call.signal, onEvent },
     });

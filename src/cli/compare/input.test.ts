@@ -3,8 +3,8 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { CompareConfig, type CompareConfigInput } from "../../config/index.ts";
 import { parseConfig } from "../../config/internal.ts";
-import { cellsOf } from "../../workflows/study/cells.ts";
 import { readGrid } from "../../workflows/study/grid.ts";
+import { runsOf } from "../../workflows/study/grid-runs.ts";
 import { readConfigFile } from "../config-file.ts";
 import { gridFileOf, mergeGrid } from "./input.ts";
 
@@ -65,6 +65,6 @@ describe("the grids that come with the package", () => {
     const flags = { preset: file.replace(/\.yaml$/, "") };
     const read = await readConfigFile(gridFileOf(flags) as string);
     const grid = readGrid(parseConfig(CompareConfig, mergeGrid(read, flags), { what: "compare" }));
-    expect(cellsOf(grid).length).toBeGreaterThan(1);
+    expect(runsOf(grid).length).toBeGreaterThan(1);
   });
 });

@@ -4,9 +4,9 @@ import { BatchCamError, type ErrorCode } from "../../errors.ts";
 import { MEASURES, type MeasureName } from "../../measures.ts";
 import { duration } from "../../report/text/duration.ts";
 import { columnHead, factorOf } from "../../report/text/measure-text.ts";
-import type { Cell, CellRecord } from "../../workflows/study/records.ts";
+import type { GridRun, GridRunRecord } from "../../workflows/study/records.ts";
 import type { SpuriousRow } from "../../workflows/study/spurious-summary.ts";
-import type { CellState } from "../../workflows/study/store.ts";
+import type { RunState } from "../../workflows/study/store.ts";
 import type { Spread, SummaryRow } from "../../workflows/study/summary.ts";
 import { formatTable } from "../table.ts";
 import { percent, short } from "../train/progress-lines.ts";
@@ -20,14 +20,14 @@ export interface GridCount {
   left: number | null;
 }
 
-export const cellName = ({ model, dataset, method, seed }: Cell): string =>
+export const runName = ({ model, dataset, method, seed }: GridRun): string =>
   `${model}  ${dataset}  ${method}  seed ${seed}`;
 
 /**
  * The line for a run of the grid that has ended. The message of a failed run is not part of it; `failureLines` prints that once at the end.
  */
-export function cellLine(record: CellRecord, { done, failed, total }: GridCount, seconds: number | null): string {
-  const head = `[${done + failed}/${total}] ${cellName(record)}`;
+export function runLine(record: GridRunRecord, { done, failed, total }: GridCount, seconds: number | null): string {
+  const head = `[${done + failed}/${total}] ${runName(record)}`;
   if (record.status === "failed") return `${head}  failed (${record.error.code})`;
   const { accuracy, mapSsim, deadMaps } = record.test;
   const maps = `${MEASURES.mapSsim.short} ${shortOr(mapSsim)}  dead ${percent(deadMaps)}`;
@@ -48,10 +48,10 @@ function rounded(seconds: number): number {
 }
 
 /** The line that is shown while only other processes still work on the grid. */
-export function waitingLine({ cells, holder }: { cells: readonly Cell[]; holder: string }): string {
-  const others = cells.length > 1 ? ` and others` : "";
-  const runs = `${counted(cells.length, "run")} ${wordFor(cells.length, "is", "are")}`;
-  return `${runs} being trained by ${holder}${others}: waiting for the results (Ctrl-C only stops this wait)`;
+export function waitingLine({ runs, holder }: { runs: readonly GridRun[]; holder: string }): string {
+  const others = runs.length > 1 ? ` and others` : "";
+  const training = `${counted(runs.length, "run")} ${wordFor(runs.length, "is", "are")}`;
+  return `${training} being trained by ${holder}${others}: waiting for the results (Ctrl-C only stops this wait)`;
 }
 
 const SHOWN = ["accuracy", "mapSsim", "coherence", "deadMaps"] as const satisfies MeasureName[];
@@ -59,13 +59,13 @@ const HEADERS = ["model", "data set", "method", "seeds", ...SHOWN.map((name) => 
 
 /** The mean of each measure over the seeds, with the standard deviation if there are several seeds. */
 export function summaryTable(rows: readonly SummaryRow[]): string {
-  const cells = rows.map((row) => [
+  const runs = rows.map((row) => [
     ...[row.model, row.dataset, row.method],
     row.failed > 0 ? `${row.done} of ${row.done + row.failed}` : String(row.done),
     ...SHOWN.map((name) => measureCell(name, row[name], { withUnit: true })),
     spread(row.secondsPerStep, milliseconds),
   ]);
-  return formatTable(HEADERS, cells, 3);
+  return formatTable(HEADERS, runs, 3);
 }
 
 /** Mean and standard deviation of a measure, with as many decimals as the table of measures defines for it. */
@@ -81,10 +81,10 @@ function spread({ mean, deviation }: Spread, text: (value: number) => string, un
 }
 
 /** One line for each failed run, with its error message. */
-export function failureLines(records: readonly CellRecord[]): string[] {
+export function failureLines(records: readonly GridRunRecord[]): string[] {
   return records.flatMap((record) =>
     record.status === "failed"
-      ? [`${cellName(record)}: ${inOneLine(withoutOperation(record.error))} (${record.error.code})`]
+      ? [`${runName(record)}: ${inOneLine(withoutOperation(record.error))} (${record.error.code})`]
       : [],
   );
 }
@@ -104,15 +104,15 @@ function inOneLine(message: string): string {
 const LONGEST = 300;
 
 /** A table of the grid's runs and the state of each. */
-export function listTable(cells: readonly { cell: Cell; state: CellState }[]): string {
-  const rows = cells.map(({ cell, state }) => [
-    ...[cell.id, cell.model, cell.dataset, cell.method],
-    ...[cell.kind, String(cell.seed), state],
+export function listTable(runs: readonly { run: GridRun; state: RunState }[]): string {
+  const rows = runs.map(({ run, state }) => [
+    ...[run.id, run.model, run.dataset, run.method],
+    ...[run.kind, String(run.seed), state],
   ]);
-  const states = [...new Set(cells.map(({ state }) => state))];
-  const counts = states.map((state) => `${cells.filter((one) => one.state === state).length} ${state}`);
+  const states = [...new Set(runs.map(({ state }) => state))];
+  const counts = states.map((state) => `${runs.filter((one) => one.state === state).length} ${state}`);
   const table = formatTable(["run", "model", "data set", "method", "kind", "seed", "state"], rows, 7);
-  return `${table}\n${counted(cells.length, "run")}: ${counts.join(", ")}\n`;
+  return `${table}\n${counted(runs.length, "run")}: ${counts.join(", ")}\n`;
 }
 
 const milliseconds = (seconds: number): string =>
@@ -147,7 +147,7 @@ const SPURIOUS_HEADERS = [
  */
 export function spuriousTable(rows: readonly SpuriousRow[]): string {
   const several = new Set(rows.map(({ model }) => model)).size > 1;
-  const cells = rows.map((row) => [
+  const runs = rows.map((row) => [
     several ? `${row.model}, ${row.dataset}` : row.dataset,
     ...[row.method, row.kind],
     ...COLUMNS.map(([name, read]) => measureCell(name, read(row))),
@@ -155,5 +155,5 @@ export function spuriousTable(rows: readonly SpuriousRow[]): string {
   ]);
   const note =
     "gap closed: the share of the accuracy gap between plain training and the best reference, on random cues. Compare a method with the controls.";
-  return `${formatTable(SPURIOUS_HEADERS, cells, 3)}${note}\n`;
+  return `${formatTable(SPURIOUS_HEADERS, runs, 3)}${note}\n`;
 }

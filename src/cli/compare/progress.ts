@@ -2,7 +2,7 @@ import { counted } from "../../counted.ts";
 import { TimeLeft } from "../../workflows/study/estimate.ts";
 import type { GridEvent } from "../../workflows/study/run-grid.ts";
 import type { OutputStream } from "../io.ts";
-import { cellLine, cellName, countLine, type GridCount, waitingLine } from "./lines.ts";
+import { countLine, type GridCount, runLine, runName, waitingLine } from "./lines.ts";
 
 export interface CompareProgressOptions {
   stdout: OutputStream;
@@ -46,15 +46,15 @@ export class CompareProgress {
   onEvent(event: GridEvent): void {
     this.#timeLeft.onEvent(event);
     if (event.type === "begin") {
-      this.#total = event.cells.length;
+      this.#total = event.runs.length;
       for (const { status } of event.records) this.#add(status);
       this.#line(
         `${counted(this.#total, "run")}, ${this.#manner}; ${countLine({ ...this.#count(), left: null })} before`,
       );
     } else if (event.type === "end") {
       this.#add(event.record.status);
-      this.#line(cellLine(event.record, this.#count(), event.seconds));
-    } else if (event.type === "stopped") this.#line(`stopped by a signal: ${cellName(event.cell)}`);
+      this.#line(runLine(event.record, this.#count(), event.seconds));
+    } else if (event.type === "stopped") this.#line(`stopped by a signal: ${runName(event.run)}`);
     else if (event.type === "waiting") this.#line(waitingLine(event));
     this.#show();
   }

@@ -7,9 +7,9 @@ import { type GridReportInput, groupName } from "../../report/grid/input.ts";
 import { gridReport } from "../../report/grid/report.ts";
 import { runsTable } from "../../report/grid/table-files.ts";
 import { analyse, hasMixedData } from "../../workflows/study/analysis.ts";
-import { cellsOf } from "../../workflows/study/cells.ts";
 import { type Grid, readGrid } from "../../workflows/study/grid.ts";
-import type { CellRecord } from "../../workflows/study/records.ts";
+import { runsOf } from "../../workflows/study/grid-runs.ts";
+import type { GridRunRecord } from "../../workflows/study/records.ts";
 import { settingsOf } from "../../workflows/study/settings.ts";
 import { Store } from "../../workflows/study/store.ts";
 import { readConfigFile } from "../config-file.ts";
@@ -66,17 +66,17 @@ function faultsOf({ missing, failed, mixed, groups }: GridReportInput): string[]
 }
 
 interface Records {
-  records: CellRecord[];
+  records: GridRunRecord[];
   missing: GridReportInput["missing"];
 }
 
 async function readRecords(grid: Grid, folder: string): Promise<Records> {
   const store = new Store(folder);
-  const records: CellRecord[] = [];
+  const records: GridRunRecord[] = [];
   const missing = [];
-  for (const cell of cellsOf(grid, await store.digests())) {
-    const record = await store.read(cell);
-    if (record === null) missing.push({ ...cell, state: await store.state(cell) });
+  for (const run of runsOf(grid, await store.digests())) {
+    const record = await store.read(run);
+    if (record === null) missing.push({ ...run, state: await store.state(run) });
     else records.push(record);
   }
   return { records, missing };

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { doneCell, gridCells } from "../../../test/support/grid-cells.ts";
+import { doneRun, gridRuns } from "../../../test/support/grid-runs.ts";
 import { textOf } from "../../../test/support/report-case.ts";
 import { analyse } from "../../workflows/study/analysis.ts";
 import { dataInWords, dataTable } from "./conditions.ts";
 
-const [folder, mnist] = gridCells({
+const [folder, mnist] = gridRuns({
   models: [{ name: "small", model: "simple-cnn" }],
   methods: [{ name: "plain", plain: true }],
   datasets: [
@@ -12,19 +12,19 @@ const [folder, mnist] = gridCells({
     { name: "digits", dataset: "mnist" },
   ],
   seeds: [0],
-} as never) as [Parameters<typeof doneCell>[0], Parameters<typeof doneCell>[0]];
+} as never) as [Parameters<typeof doneRun>[0], Parameters<typeof doneRun>[0]];
 const samples = (classNames: string[], channels: number) => {
-  return { ...doneCell(folder).samples, classNames, channels, height: 64, width: 48 };
+  return { ...doneRun(folder).samples, classNames, channels, height: 64, width: 48 };
 };
 const groups = analyse([
-  doneCell(
+  doneRun(
     { ...folder, data: "0123456789abcdef0123" },
     {
       images: { train: 1200, val: 1, test: 1 },
       samples: samples(["wren", "robin"], 3),
     },
   ),
-  doneCell(mnist, { samples: samples(["0"], 1), test: { images: 10_000 } }),
+  doneRun(mnist, { samples: samples(["0"], 1), test: { images: 10_000 } }),
 ]);
 
 describe("the data of a grid's report", () => {

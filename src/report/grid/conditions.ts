@@ -1,6 +1,6 @@
 import { counted } from "../../counted.ts";
 import type { AnalysisGroup } from "../../workflows/study/analysis.ts";
-import type { DoneCell } from "../../workflows/study/records.ts";
+import type { DoneRun } from "../../workflows/study/records.ts";
 import type { GridSettings, Setting, SettingsRow } from "../../workflows/study/settings.ts";
 import { type Markup, markup } from "../page/markup.ts";
 import { formatCount } from "../text/numbers.ts";
@@ -13,12 +13,12 @@ const DIGEST = 12;
 interface Used {
   /** The name of the data set in the grid. */
   name: string;
-  done: readonly DoneCell[];
+  done: readonly DoneRun[];
 }
 
 /** The data of each of the grid's data sets whose runs have finished. */
 function usedIn(groups: readonly AnalysisGroup[]): Used[] {
-  const used = new Map<string, DoneCell[]>();
+  const used = new Map<string, DoneRun[]>();
   for (const { dataset, methods } of groups)
     used.set(dataset, [...(used.get(dataset) ?? []), ...methods.flatMap(({ done }) => done)]);
   return Array.from(used, ([name, done]) => ({ name, done })).filter(({ done }) => done.length > 0);
@@ -36,7 +36,7 @@ export function dataTable(groups: readonly AnalysisGroup[]): Markup {
 }
 
 function row({ name, done }: Used): Markup {
-  const each = (of: (cell: DoneCell) => string | undefined) => distinct(done, of).join(" or ");
+  const each = (of: (run: DoneRun) => string | undefined) => distinct(done, of).join(" or ");
   const [place, digest] = [each(({ config }) => config.dataDir), each(({ data }) => data?.slice(0, DIGEST))];
   const parts = [
     markup`${each(({ config }) => config.dataset)}${place === "" ? "" : markup` in <code>${place}</code>`}`,
@@ -50,7 +50,7 @@ function row({ name, done }: Used): Markup {
 }
 
 /** The numbers of images that a run used. Records of earlier versions have only that of the test images. */
-function imagesInWords({ images, test }: DoneCell): string {
+function imagesInWords({ images, test }: DoneRun): string {
   if (images === undefined) return counted(test.images, "test image", formatCount);
   const { train, val } = images;
   return `${formatCount(train)} training, ${formatCount(val)} validation and ${counted(images.test, "test image", formatCount)}`;
@@ -70,11 +70,11 @@ export function dataInWords(groups: readonly AnalysisGroup[]): string {
     .join(", ");
 }
 
-const placeOf = ({ config: { dataset, dataDir } }: DoneCell): string | undefined =>
+const placeOf = ({ config: { dataset, dataDir } }: DoneRun): string | undefined =>
   dataDir === undefined ? undefined : `${dataset} ${dataDir}`;
 
-function distinct(cells: readonly DoneCell[], of: (cell: DoneCell) => string | undefined): string[] {
-  return [...new Set(cells.flatMap((cell) => of(cell) ?? []))];
+function distinct(runs: readonly DoneRun[], of: (run: DoneRun) => string | undefined): string[] {
+  return [...new Set(runs.flatMap((run) => of(run) ?? []))];
 }
 
 /** These keys differ for every run, or name the machine. */

@@ -1,5 +1,5 @@
 import type { AnalysisGroup } from "../../workflows/study/analysis.ts";
-import type { Cell, FailedCell } from "../../workflows/study/records.ts";
+import type { FailedRun, GridRun } from "../../workflows/study/records.ts";
 import type { GridSettings } from "../../workflows/study/settings.ts";
 
 /** The input of `gridReport`. */
@@ -14,9 +14,9 @@ export interface GridReportInput {
   /** The train options of the runs. */
   settings: GridSettings;
   seeds: readonly number[];
-  failed: readonly FailedCell[];
+  failed: readonly FailedRun[];
   /** The runs of the grid without a readable record: not started, in progress, or with a damaged record. */
-  missing: readonly (Pick<Cell, "model" | "dataset" | "method" | "seed"> & { state: string })[];
+  missing: readonly (Pick<GridRun, "model" | "dataset" | "method" | "seed"> & { state: string })[];
 }
 
 /** "simple-cnn on mnist" */

@@ -1,5 +1,5 @@
 import type { AnalysisGroup } from "../../workflows/study/analysis.ts";
-import type { CellSamples, DoneCell } from "../../workflows/study/records.ts";
+import type { DoneRun, RunSamples } from "../../workflows/study/records.ts";
 import { camFigure } from "../figures/cam-figure.ts";
 import type { Figure } from "../figures/figure-page.ts";
 import {
@@ -65,7 +65,7 @@ export function reconstructions(group: AnalysisGroup, slug: string): PictureFigu
 
 interface Shown {
   method: string;
-  run: DoneCell;
+  run: DoneRun;
 }
 
 /** The first seed of each method whose samples are those of the first method: the same images, of the same size. */
@@ -86,13 +86,13 @@ function seedWords(shown: readonly Shown[]): string {
 }
 
 /** The samples with their pictures decoded. */
-function sampleSet(samples: CellSamples): SampleSet {
+function sampleSet(samples: RunSamples): SampleSet {
   const decoded = (pictures: readonly string[]) => pictures.map((one) => pixelsOf(one, samples, 1, 3));
   return { ...samples, images: decoded(samples.images), prototypes: decoded(samples.prototypes) };
 }
 
 /** Null if the bytes are not those of a picture of this size with one of these numbers of channels. */
-function pixelsOf(text: string, { height, width }: CellSamples, ...channels: number[]): Float32Array | null {
+function pixelsOf(text: string, { height, width }: RunSamples, ...channels: number[]): Float32Array | null {
   const bytes = Buffer.from(text, "base64");
   const isWhole = channels.some((count) => bytes.length === count * height * width) && bytes.length > 0;
   return isWhole ? Float32Array.from(bytes, (byte) => byte / 255) : null;

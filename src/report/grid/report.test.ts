@@ -1,6 +1,6 @@
 import { SaxesParser } from "saxes";
 import { describe, expect, it } from "vitest";
-import { failedCell, gridCells } from "../../../test/support/grid-cells.ts";
+import { failedRun, gridRuns } from "../../../test/support/grid-runs.ts";
 import { gridRecords, pictureSamples, reportInput, spuriousOf, textOf } from "../../../test/support/report-case.ts";
 import type { EpochRecord } from "../../train/run/events.ts";
 import { gridReport, type ReportFile } from "./report.ts";
@@ -101,8 +101,8 @@ describe("the report of a store", () => {
 
   it("names failed and missing runs, with what they said", async () => {
     const [first, ...others] = gridRecords({ methods: METHODS, seeds: 3 });
-    const [cell] = gridCells({ methods: METHODS, seeds: 3 });
-    const failed = failedCell(cell as NonNullable<typeof cell>, "loss <b>is</b> NaN");
+    const [run] = gridRuns({ methods: METHODS, seeds: 3 });
+    const failed = failedRun(run as NonNullable<typeof run>, "loss <b>is</b> NaN");
     const missing = [{ ...(first as NonNullable<typeof first>), seed: 7, state: "damaged" }];
     const { html, text } = await report([failed, ...others], { missing });
     expect(text).toContain("1 run failed and counts for nothing");
@@ -157,8 +157,8 @@ describe("the report of a store", () => {
   });
 
   it("without a finished run is a page all the same", async () => {
-    const cells = gridCells({ methods: METHODS, seeds: 1 });
-    const { text, warnings } = await report(cells.map((cell) => failedCell(cell)));
+    const runs = gridRuns({ methods: METHODS, seeds: 1 });
+    const { text, warnings } = await report(runs.map((run) => failedRun(run)));
     expect(warnings).toEqual([]);
     expect(text).toContain("0 finished runs");
     expect(await gridReport(reportInput([]))).toMatchObject({ warnings: [], files: [] });

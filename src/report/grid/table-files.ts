@@ -1,4 +1,4 @@
-import type { CellRecord } from "../../workflows/study/records.ts";
+import type { GridRunRecord } from "../../workflows/study/records.ts";
 import { type ReportTable, seedsOf, type TableCell, type TableColumn, type TableSection } from "./table.ts";
 
 /** A table as CSV (RFC 4180) in full precision. A missing number is an empty field. */
@@ -127,7 +127,7 @@ export function latexText(text: string): string {
 }
 
 /** All numbers of a grid's finished runs as CSV (RFC 4180), a row for each run. A missing number is an empty field. */
-export function runsTable(records: readonly CellRecord[]): string {
+export function runsTable(records: readonly GridRunRecord[]): string {
   const rows = records.flatMap((record) => {
     if (record.status !== "done") return [];
     const { id, model, dataset, method, kind, seed, test, spurious, explanations } = record;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { doneCell, failedCell, gridCells } from "../../../test/support/grid-cells.ts";
+import { doneRun, failedRun, gridRuns } from "../../../test/support/grid-runs.ts";
 import { analyse } from "./analysis.ts";
-import type { CellRecord, DoneCell } from "./records.ts";
+import type { DoneRun, GridRunRecord } from "./records.ts";
 
 const METHODS = [
   { name: "plain", plain: true },
@@ -11,16 +11,16 @@ const METHODS = [
 ];
 
 /** Records of a grid with the given accuracy for each method and seed. A null means a run that has not ended. */
-function records(accuracies: Record<string, (number | null)[]>, over: Partial<DoneCell> = {}): CellRecord[] {
+function records(accuracies: Record<string, (number | null)[]>, over: Partial<DoneRun> = {}): GridRunRecord[] {
   const seeds = Math.max(...Object.values(accuracies).map(({ length }) => length));
-  return gridCells({ methods: METHODS, seeds }).flatMap((cell) => {
-    const accuracy = accuracies[cell.method]?.[cell.seed];
-    return accuracy === undefined || accuracy === null ? [] : [doneCell(cell, { test: { accuracy }, ...over })];
+  return gridRuns({ methods: METHODS, seeds }).flatMap((run) => {
+    const accuracy = accuracies[run.method]?.[run.seed];
+    return accuracy === undefined || accuracy === null ? [] : [doneRun(run, { test: { accuracy }, ...over })];
   });
 }
 
-const groupOf = (list: CellRecord[]) => analyse(list)[0] as ReturnType<typeof analyse>[number];
-const methodOf = (list: CellRecord[], name: string) => groupOf(list).methods.find(({ method }) => method === name);
+const groupOf = (list: GridRunRecord[]) => analyse(list)[0] as ReturnType<typeof analyse>[number];
+const methodOf = (list: GridRunRecord[], name: string) => groupOf(list).methods.find(({ method }) => method === name);
 
 describe("the analysis of a grid", () => {
   const list = records({
@@ -56,7 +56,7 @@ describe("the analysis of a grid", () => {
   it("gives the time of a step relative to plain training with the same seed", () => {
     const slow = records({ plain: [0.9, 0.9], near: [0.9, 0.9] }).map((record) => {
       const seconds = (record.method === "near" ? 3 : 2) * (record.seed + 1);
-      return { ...(record as DoneCell), secondsPerStep: seconds };
+      return { ...(record as DoneRun), secondsPerStep: seconds };
     });
     expect(methodOf(slow, "near")?.overhead).toEqual({ mean: 1.5, deviation: 0 });
     expect(methodOf(slow, "plain")?.overhead).toEqual({ mean: 1, deviation: Number.NaN });
@@ -66,17 +66,17 @@ describe("the analysis of a grid", () => {
     expect(methodOf(records({ near: [0.9, 0.9, 0.9] }), "near")).toMatchObject({ effects: null });
     expect(groupOf(records({ near: [0.9] })).plain).toBeNull();
     const broken = list.map((record) => ({
-      ...(record as DoneCell),
-      test: { ...(record as DoneCell).test, coherence: null as unknown as number },
+      ...(record as DoneRun),
+      test: { ...(record as DoneRun).test, coherence: null as unknown as number },
     }));
     expect(methodOf(broken, "near")?.values.coherence).toEqual({ mean: Number.NaN, deviation: Number.NaN });
     expect(methodOf(broken, "near")?.effects?.coherence).toMatchObject({ pairs: 0, mean: null, p: null });
   });
 
   it("counts failed runs, and leaves them out of every number", () => {
-    const cells = gridCells({ methods: METHODS, seeds: 2 }).filter(({ method }) => method === "near");
-    const [one, two] = cells.map((cell, i) => (i === 0 ? doneCell(cell) : failedCell(cell)));
-    expect(methodOf([one, two] as CellRecord[], "near")).toMatchObject({
+    const runs = gridRuns({ methods: METHODS, seeds: 2 }).filter(({ method }) => method === "near");
+    const [one, two] = runs.map((run, i) => (i === 0 ? doneRun(run) : failedRun(run)));
+    expect(methodOf([one, two] as GridRunRecord[], "near")).toMatchObject({
       failed: 1,
       values: { accuracy: { mean: 0.9, deviation: Number.NaN } },
     });
@@ -86,10 +86,10 @@ describe("the analysis of a grid", () => {
 describe("the best method and the best control", () => {
   const cued = (accuracies: Record<string, (number | null)[]>) =>
     records(accuracies).map((record) => {
-      const { accuracy } = (record as DoneCell).test;
+      const { accuracy } = (record as DoneRun).test;
       const same = { aligned: accuracy, random: accuracy, clean: accuracy, adversarial: accuracy };
       const spurious = { images: 100, accuracy: same, worstClass: same, energyInPatch: null, wrongReason: null };
-      return { ...(record as DoneCell), spurious };
+      return { ...(record as DoneRun), spurious };
     });
 
   it("are those with the highest accuracy with random cues, paired by seed", () => {

@@ -1,6 +1,6 @@
 import { MEASURE_IDS, type MeasureId, measured } from "./measures.ts";
 import { holm, type PairedTest, pairedTest } from "./paired-test.ts";
-import type { CellRecord, DoneCell, MethodKind } from "./records.ts";
+import type { DoneRun, GridRunRecord, MethodKind } from "./records.ts";
 import { summariseSpurious } from "./spurious-summary.ts";
 import { rowsOf, type Spread, spread } from "./summary.ts";
 
@@ -20,7 +20,7 @@ export interface AnalysisGroup {
 export interface AnalysedMethod {
   method: string;
   kind: MethodKind;
-  done: DoneCell[];
+  done: DoneRun[];
   failed: number;
   values: Record<MeasureId, Spread>;
   /** The effects relative to plain training with the same seeds. Null for plain itself, and if there is none. */
@@ -44,12 +44,12 @@ export interface Duel {
 }
 
 /** Analyses the records of a grid: one group for each model and data set, in the order of the records. */
-export function analyse(records: readonly CellRecord[]): AnalysisGroup[] {
+export function analyse(records: readonly GridRunRecord[]): AnalysisGroup[] {
   const gaps = new Map(summariseSpurious(records).map((row) => [keyOf(row), row.gapClosed]));
   const groups = new Map<string, AnalysedMethod[]>();
   const places = new Map<string, { model: string; dataset: string }>();
   for (const rows of rowsOf(records)) {
-    const { model, dataset } = rows[0] as CellRecord;
+    const { model, dataset } = rows[0] as GridRunRecord;
     const place = JSON.stringify([model, dataset]);
     places.set(place, { model, dataset });
     groups.set(place, [...(groups.get(place) ?? []), methodOf(rows, gaps)]);
@@ -85,9 +85,9 @@ export function hasMixedData({ methods }: AnalysisGroup): boolean {
 const keyOf = ({ model, dataset, method }: { model: string; dataset: string; method: string }): string =>
   JSON.stringify([model, dataset, method]);
 
-function methodOf(rows: readonly CellRecord[], gaps: ReadonlyMap<string, number | null>): AnalysedMethod {
-  const first = rows[0] as CellRecord;
-  const done = rows.filter((record): record is DoneCell => record.status === "done");
+function methodOf(rows: readonly GridRunRecord[], gaps: ReadonlyMap<string, number | null>): AnalysedMethod {
+  const first = rows[0] as GridRunRecord;
+  const done = rows.filter((record): record is DoneRun => record.status === "done");
   const values = Object.fromEntries(
     MEASURE_IDS.map((id) => [id, spread(done.map((record) => measured(record, id)))]),
   ) as Record<MeasureId, Spread>;

@@ -1,29 +1,29 @@
 import { describe, expect, it } from "vitest";
-import { doneCell, failedCell, gridCells } from "../../../test/support/grid-cells.ts";
+import { doneRun, failedRun, gridRuns } from "../../../test/support/grid-runs.ts";
 import { TimeLeft } from "./estimate.ts";
-import type { Cell, CellRecord } from "./records.ts";
+import type { GridRun, GridRunRecord } from "./records.ts";
 
-const steps = (cell: Cell) => ({ step: 0, steps: cell.config.epochs * 10, trainImages: 1280 });
+const steps = (run: GridRun) => ({ step: 0, steps: run.config.epochs * 10, trainImages: 1280 });
 
 /** A grid with a clock that the test sets, in seconds. */
-function timed(cells: Cell[], { jobs = 1, records = [] as CellRecord[] } = {}) {
+function timed(runs: GridRun[], { jobs = 1, records = [] as GridRunRecord[] } = {}) {
   let now = 0;
   const left = new TimeLeft(jobs, () => 1000 * now);
-  left.onEvent({ type: "begin", cells, records });
+  left.onEvent({ type: "begin", runs, records });
   return {
     left,
     at: (seconds: number) => {
       now = seconds;
     },
-    start: (cell: Cell) => left.onEvent({ type: "start", cell }),
-    progress: (cell: Cell, step: number) =>
-      left.onEvent({ type: "progress", cell, progress: { ...steps(cell), step } }),
-    end: (cell: Cell, seconds: number) =>
-      left.onEvent({ type: "end", cell, record: doneCell(cell, { steps: steps(cell).steps }), seconds }),
+    start: (run: GridRun) => left.onEvent({ type: "start", run }),
+    progress: (run: GridRun, step: number) =>
+      left.onEvent({ type: "progress", run, progress: { ...steps(run), step } }),
+    end: (run: GridRun, seconds: number) =>
+      left.onEvent({ type: "end", run, record: doneRun(run, { steps: steps(run).steps }), seconds }),
   };
 }
 
-const same = gridCells({ base: { epochs: 2 }, seeds: 2 }) as [Cell, Cell, Cell, Cell];
+const same = gridRuns({ base: { epochs: 2 }, seeds: 2 }) as [GridRun, GridRun, GridRun, GridRun];
 
 describe("the remaining time", () => {
   it("is not known before a run makes progress, and then follows from the running run", () => {
@@ -50,14 +50,14 @@ describe("the remaining time", () => {
   });
 
   it("is divided by the number of jobs, but not shorter than the longest run", () => {
-    const grid = timed(same, { jobs: 2, records: [doneCell(same[0], { steps: 20, seconds: 30 })] });
+    const grid = timed(same, { jobs: 2, records: [doneRun(same[0], { steps: 20, seconds: 30 })] });
     expect(grid.left.seconds()).toBeCloseTo(45, 9);
-    const wide = timed(same, { jobs: 9, records: [doneCell(same[0], { steps: 20, seconds: 30 })] });
+    const wide = timed(same, { jobs: 9, records: [doneRun(same[0], { steps: 20, seconds: 30 })] });
     expect(wide.left.seconds()).toBeCloseTo(30, 9);
   });
 
   it("uses the step time of the same model and data set, or of the model, or of all, times the number of steps", () => {
-    const cells = gridCells({
+    const runs = gridRuns({
       models: ["simple-cnn", "resnet18"],
       datasets: [
         { name: "small", dataset: "mnist", limitTrain: 1280 },
@@ -65,9 +65,9 @@ describe("the remaining time", () => {
       ],
       ...{ base: { epochs: 1 }, objectives: "plain", seeds: 1 },
     });
-    const [cnnSmall, resnetSmall, cnnLarge, resnetLarge] = cells as [Cell, Cell, Cell, Cell];
-    const done = (cell: Cell, seconds: number) => doneCell(cell, { steps: cell === cnnLarge ? 100 : 10, seconds });
-    const leftAfter = (...records: CellRecord[]) => timed(cells, { records }).left.seconds();
+    const [cnnSmall, resnetSmall, cnnLarge, resnetLarge] = runs as [GridRun, GridRun, GridRun, GridRun];
+    const done = (run: GridRun, seconds: number) => doneRun(run, { steps: run === cnnLarge ? 100 : 10, seconds });
+    const leftAfter = (...records: GridRunRecord[]) => timed(runs, { records }).left.seconds();
     expect(leftAfter(done(cnnSmall, 1))).toBeCloseTo(1 + 10 + 10, 9);
     expect(leftAfter(done(cnnSmall, 1), done(resnetSmall, 20))).toBeCloseTo(10 + 200, 9);
     expect(leftAfter(done(cnnSmall, 1), done(cnnLarge, 50), done(resnetSmall, 20))).toBeCloseTo(200, 9);
@@ -75,13 +75,13 @@ describe("the remaining time", () => {
   });
 
   it("learns the size of a data set from its first run, and respects maxSteps", () => {
-    const cells = gridCells({ base: { epochs: 4, maxSteps: 15 }, objectives: "plain", seeds: 2 }) as [Cell, Cell];
-    const grid = timed(cells);
-    grid.start(cells[0]);
-    grid.left.onEvent({ type: "progress", cell: cells[0], progress: { step: 5, steps: 15, trainImages: 1280 } });
+    const runs = gridRuns({ base: { epochs: 4, maxSteps: 15 }, objectives: "plain", seeds: 2 }) as [GridRun, GridRun];
+    const grid = timed(runs);
+    grid.start(runs[0]);
+    grid.left.onEvent({ type: "progress", run: runs[0], progress: { step: 5, steps: 15, trainImages: 1280 } });
     grid.at(5);
-    grid.progress(cells[0], 10);
-    grid.end(cells[0], 8);
+    grid.progress(runs[0], 10);
+    grid.end(runs[0], 8);
     expect(grid.left.seconds()).toBeCloseTo(3, 9); // 15 steps, at 8 s for 40
   });
 
@@ -95,9 +95,9 @@ describe("the remaining time", () => {
   });
 
   it("ignores runs that failed or were stopped", () => {
-    const grid = timed(same, { records: [doneCell(same[0], { steps: 20, seconds: 30 })] });
-    grid.left.onEvent({ type: "end", cell: same[1], record: failedCell(same[1]), seconds: 1 });
-    grid.left.onEvent({ type: "stopped", cell: same[2] });
+    const grid = timed(same, { records: [doneRun(same[0], { steps: 20, seconds: 30 })] });
+    grid.left.onEvent({ type: "end", run: same[1], record: failedRun(same[1]), seconds: 1 });
+    grid.left.onEvent({ type: "stopped", run: same[2] });
     expect(grid.left.seconds()).toBeCloseTo(30, 9);
   });
 });

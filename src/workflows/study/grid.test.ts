@@ -2,18 +2,18 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { CompareConfig, type CompareConfigInput } from "../../config/index.ts";
 import { parseConfig } from "../../config/internal.ts";
-import { cellsOf, isSameRun, shareOf } from "./cells.ts";
 import { gridFile, readGrid } from "./grid.ts";
-import type { Cell } from "./records.ts";
+import { isSameRun, runsOf, shareOf } from "./grid-runs.ts";
+import type { GridRun } from "./records.ts";
 
 const gridOf = (input: unknown) => readGrid(parseConfig(CompareConfig, input, { what: "compare" }));
-const cells = (input: CompareConfigInput) => cellsOf(gridOf(input));
-const only = (input: CompareConfigInput): Cell => {
-  const [cell, ...others] = cells({ objectives: ["plain"], seeds: [0], ...input });
+const runs = (input: CompareConfigInput) => runsOf(gridOf(input));
+const only = (input: CompareConfigInput): GridRun => {
+  const [run, ...others] = runs({ objectives: ["plain"], seeds: [0], ...input });
   expect(others).toEqual([]);
-  return cell as Cell;
+  return run as GridRun;
 };
-const ids = (input: CompareConfigInput) => cells(input).map(({ id }) => id);
+const ids = (input: CompareConfigInput) => runs(input).map(({ id }) => id);
 
 describe("a grid", () => {
   it("is every model with every data set, method and seed, each once, and plain with no distance or weight", () => {
@@ -31,7 +31,7 @@ describe("a grid", () => {
         const { models, datasets, objectives, distances, lambdas, seeds } = grid;
         const guided = objectives.filter((name) => name !== "plain").length * distances.length * lambdas.length;
         const methods = guided + (objectives.includes("plain") ? 1 : 0);
-        const all = cells(grid);
+        const all = runs(grid);
         expect(all).toHaveLength(models.length * datasets.length * methods * seeds);
         expect(new Set(all.map(({ id }) => id)).size).toBe(all.length);
         for (const { config, seed, model, dataset } of all) {
@@ -43,7 +43,7 @@ describe("a grid", () => {
   });
 
   it("runs all of the first seed first", () => {
-    expect(cells({ models: "simple-cnn,resnet18", seeds: "4,2" }).map(({ seed }) => seed)).toEqual([
+    expect(runs({ models: "simple-cnn,resnet18", seeds: "4,2" }).map(({ seed }) => seed)).toEqual([
       4, 4, 4, 4, 2, 2, 2, 2,
     ]);
   });
@@ -57,18 +57,18 @@ describe("a grid", () => {
       methods: [{ name: "m", plain: true, ...row(0.4) }],
       seeds: [5],
     };
-    const [cell] = cells(grid);
-    expect(cell?.config).toMatchObject({ lr: 0.4, batchSize: 3, epochs: 1, limitTrain: 7, seed: 5, plain: true });
+    const [run] = runs(grid);
+    expect(run?.config).toMatchObject({ lr: 0.4, batchSize: 3, epochs: 1, limitTrain: 7, seed: 5, plain: true });
   });
 
   it("lets plain and the weights of the losses replace each other, row by row", () => {
     const guided = { name: "guided", lambdaPrototype: 1 };
     const plain = { name: "plain", plain: true };
-    expect(cells({ base: { lambdaBatch: 2 }, methods: [plain], seeds: 1 })[0]?.config).toMatchObject({
+    expect(runs({ base: { lambdaBatch: 2 }, methods: [plain], seeds: 1 })[0]?.config).toMatchObject({
       plain: true,
       lambdaBatch: 0,
     });
-    expect(cells({ base: { plain: true }, methods: [guided], seeds: 1 })[0]?.config).toMatchObject({
+    expect(runs({ base: { plain: true }, methods: [guided], seeds: 1 })[0]?.config).toMatchObject({
       plain: false,
       lambdaPrototype: 1,
     });
@@ -84,7 +84,7 @@ describe("a grid", () => {
   });
 
   it("uses each distance's default weight if none is given, and for both losses with `both`", () => {
-    const methods = cells({ objectives: "prototype,batch-cam,both", distances: "ssim,l1", seeds: 1 });
+    const methods = runs({ objectives: "prototype,batch-cam,both", distances: "ssim,l1", seeds: 1 });
     const weights = methods.map(({ method, config }) => [
       method,
       config.distance,
@@ -99,7 +99,7 @@ describe("a grid", () => {
       ["both ssim", "ssim", 0.5, 0.5],
       ["both l1", "l1", 2, 2],
     ]);
-    expect(cells({ objectives: "prototype", lambdas: ".5,1e1", seeds: 1 }).map(({ method }) => method)).toEqual([
+    expect(runs({ objectives: "prototype", lambdas: ".5,1e1", seeds: 1 }).map(({ method }) => method)).toEqual([
       "prototype ssim 0.5",
       "prototype ssim 10",
     ]);
@@ -115,7 +115,7 @@ describe("a grid", () => {
       ],
       seeds: 1,
     };
-    const pairs = cells(grid).map(({ dataset, method }) => `${dataset} ${method}`);
+    const pairs = runs(grid).map(({ dataset, method }) => `${dataset} ${method}`);
     expect(pairs).toEqual([
       ...["mnist all", "mnist two", "color-mnist all", "patches all", "patches two", "patches one"],
     ]);
@@ -127,7 +127,7 @@ describe("a grid", () => {
   });
 
   it("infers a method's kind from its options, unless it is called a control", () => {
-    const kinds = cells({
+    const kinds = runs({
       datasets: "decoy-mnist",
       methods: [
         { name: "a", plain: true },
@@ -157,7 +157,7 @@ describe("a grid", () => {
     });
     const again = gridOf(gridFile(grid));
     expect(again).toEqual(grid);
-    expect(cellsOf(again)).toEqual(cellsOf(grid));
+    expect(runsOf(again)).toEqual(runsOf(grid));
   });
 });
 
@@ -232,11 +232,11 @@ describe("shares of a grid", () => {
     const turned = { models: "resnet18,simple-cnn", datasets: "color-mnist,mnist", seeds: "2,0,1" };
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 30 }), (of) => {
-        const shares = Array.from({ length: of }, (_, i) => shareOf(cells(grid), `${i + 1}/${of}`));
+        const shares = Array.from({ length: of }, (_, i) => shareOf(runs(grid), `${i + 1}/${of}`));
         const sizes = shares.map((share) => share.length);
         expect(Math.max(...sizes) - Math.min(...sizes)).toBeLessThanOrEqual(1);
         expect(shares.flatMap((share) => share.map(({ id }) => id)).sort()).toEqual(ids(grid).sort());
-        const again = shareOf(cells(turned), `1/${of}`).map(({ id }) => id);
+        const again = shareOf(runs(turned), `1/${of}`).map(({ id }) => id);
         expect(again.sort()).toEqual(shares[0]?.map(({ id }) => id).sort());
       }),
       { numRuns: 10 },
@@ -369,7 +369,7 @@ describe("a grid with a mistake", () => {
       "the grid has 12000 runs",
     ],
   ])("in rows that contradict each other (%j) is refused: %s", (input, message) => {
-    expect(() => cells({ seeds: 1, ...input })).toThrow(
+    expect(() => runs({ seeds: 1, ...input })).toThrow(
       expect.objectContaining({ code: "E_CONFIG", message: expect.stringContaining(message) }),
     );
   });

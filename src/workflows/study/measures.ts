@@ -1,5 +1,5 @@
 import type { MeasureName } from "../../measures.ts";
-import type { DoneCell } from "./records.ts";
+import type { DoneRun } from "./records.ts";
 
 /** Functions that read each measure that a grid compares from the record of a run. */
 const READERS = {
@@ -23,20 +23,20 @@ const READERS = {
   worstClass: ({ spurious }) => spurious?.worstClass.random,
   energyInPatch: ({ spurious }) => spurious?.energyInPatch,
   wrongReason: ({ spurious }) => spurious?.wrongReason?.score,
-} as const satisfies Partial<Record<MeasureName, (record: DoneCell) => number | null | undefined>>;
+} as const satisfies Partial<Record<MeasureName, (record: DoneRun) => number | null | undefined>>;
 
 export type MeasureId = keyof typeof READERS;
 export const MEASURE_IDS = Object.keys(READERS) as MeasureId[];
 
 /** The value of a measure, or null if the record has none. JSON stores values that are not finite, such as NaN, as null. */
-export function measured(record: DoneCell, id: MeasureId): number | null {
+export function measured(record: DoneRun, id: MeasureId): number | null {
   const value = READERS[id](record);
   return typeof value === "number" && Number.isFinite(value) ? value : null;
 }
 
-type MetricName = keyof NonNullable<DoneCell["explanations"]>["values"];
+type MetricName = keyof NonNullable<DoneRun["explanations"]>["values"];
 
-function explained<T extends MetricName>(...names: T[]): Record<T, (record: DoneCell) => number | undefined> {
-  const entries = names.map((name) => [name, ({ explanations }: DoneCell) => explanations?.values?.[name]?.mean]);
+function explained<T extends MetricName>(...names: T[]): Record<T, (record: DoneRun) => number | undefined> {
+  const entries = names.map((name) => [name, ({ explanations }: DoneRun) => explanations?.values?.[name]?.mean]);
   return Object.fromEntries(entries);
 }

@@ -11,7 +11,7 @@ import type { SpuriousRecord } from "../evaluate/spurious.ts";
 export type MethodKind = "plain" | "guided" | "baseline" | "reference" | "control";
 
 /** One training run of a grid. */
-export interface Cell {
+export interface GridRun {
   /** A hash of everything that its numbers depend on, which is also its file name in the store. */
   id: string;
   /** The names of the grid's rows, as in its file or flags. */
@@ -25,10 +25,10 @@ export interface Cell {
   data?: string;
 }
 
-/** The result of a cell, stored as `cells/<id>.json`. */
-export type CellRecord = DoneCell | FailedCell;
+/** The result of a run, stored as `cells/<id>.json`. */
+export type GridRunRecord = DoneRun | FailedRun;
 
-export interface DoneCell extends Cell {
+export interface DoneRun extends GridRun {
   schemaVersion: 1;
   status: "done";
   /** Measures of the model of the best epoch, which was chosen on the validation split. */
@@ -48,21 +48,21 @@ export interface DoneCell extends Cell {
   explanations: ExplanationMetrics | null;
   /** Null if the data set has no spurious cue. */
   spurious: SpuriousRecord | null;
-  samples: CellSamples;
+  samples: RunSamples;
   environment: Record<string, unknown>;
 }
 
-export interface FailedCell extends Cell {
+export interface FailedRun extends GridRun {
   schemaVersion: 1;
   status: "failed";
   error: { code: string; message: string };
 }
 
 /**
- * Sample images: the first test image of each class, the same for every cell of a data set, with their maps, and the mean map of each
+ * Sample images: the first test image of each class, the same for every run of a data set, with their maps, and the mean map of each
  * class. Pictures are stored in base64 as bytes, 0 to 255 for 0 to 1, row by row, and images channel by channel.
  */
-export interface CellSamples {
+export interface RunSamples {
   classNames: readonly string[];
   height: number;
   width: number;

@@ -1,66 +1,66 @@
 import { setMaxListeners } from "node:events";
 import { setTimeout as wait } from "node:timers/promises";
-import { runInChild } from "./cell-child.ts";
-import type { CellProgress } from "./cell-protocol.ts";
-import type { Cell, CellRecord } from "./records.ts";
+import type { GridRun, GridRunRecord } from "./records.ts";
+import { runInChild } from "./run-child.ts";
+import type { RunProgress } from "./run-protocol.ts";
 import type { Store } from "./store.ts";
 
 /** Events that a grid emits. */
 export type GridEvent =
   /** Emitted once, with the records that already existed. */
-  | { type: "begin"; cells: readonly Cell[]; records: readonly CellRecord[] }
-  | { type: "start"; cell: Cell }
-  | { type: "progress"; cell: Cell; progress: CellProgress }
-  /** `seconds` is the time of the cell's process, or null if another grid's process ran it. */
-  | { type: "end"; cell: Cell; record: CellRecord; seconds: number | null }
-  /** Somebody stopped the cell's process by a signal. The next call runs the cell again. */
-  | { type: "stopped"; cell: Cell }
-  /** Only cells that other processes are training are left. */
-  | { type: "waiting"; cells: readonly Cell[]; holder: string };
+  | { type: "begin"; runs: readonly GridRun[]; records: readonly GridRunRecord[] }
+  | { type: "start"; run: GridRun }
+  | { type: "progress"; run: GridRun; progress: RunProgress }
+  /** `seconds` is the time of the run's process, or null if another grid's process trained it. */
+  | { type: "end"; run: GridRun; record: GridRunRecord; seconds: number | null }
+  /** Somebody stopped the run's process by a signal. The next call trains the run again. */
+  | { type: "stopped"; run: GridRun }
+  /** Only runs that other processes are training are left. */
+  | { type: "waiting"; runs: readonly GridRun[]; holder: string };
 
 export interface RunGridOptions {
   store: Store;
-  /** Number of cells that are trained at the same time. */
+  /** Number of runs that are trained at the same time. */
   jobs: number;
-  /** Threads of each cell. */
+  /** Threads of each run. */
   threads: number;
   explanations: number;
   keepFailed: boolean;
   keepRuns: boolean;
   signal: AbortSignal;
   onEvent: (event: GridEvent) => void;
-  /** The program of a cell's process; tests replace it. */
+  /** The program of a run's process; tests replace it. */
   program?: string | undefined;
 }
 
-/** Time between two checks of the cells that other processes are training. */
+/** Time between two checks of the runs that other processes are training. */
 const LOOK_MS = 500;
 
 /**
- * Runs the cells without a record in the store, and those that failed before, each in a separate process. Resolves to the records of all
- * cells, in order; a cell that was stopped has none.
- * @throws E_IO if the store cannot be read or written, or if a process cannot be started; running cells are stopped first
+ * Trains the runs without a record in the store, and those that failed before, each in a separate process. Resolves to the records of all
+ * runs, in order; a run that was stopped has none.
+ * @throws E_IO if the store cannot be read or written, or if a process cannot be started; runs in progress are stopped first
  */
-export async function runGrid(cells: readonly Cell[], options: RunGridOptions): Promise<CellRecord[]> {
-  const run = new GridRun(cells, options);
-  await run.begin();
-  await run.toTheEnd();
-  return run.records();
+export async function runGrid(runs: readonly GridRun[], options: RunGridOptions): Promise<GridRunRecord[]> {
+  const execution = new GridExecution(runs, options);
+  await execution.begin();
+  await execution.toTheEnd();
+  return execution.records();
 }
 
-class GridRun {
-  readonly #cells: readonly Cell[];
+class GridExecution {
+  readonly #runs: readonly GridRun[];
   readonly #options: RunGridOptions;
-  readonly #records = new Map<string, CellRecord>();
+  readonly #records = new Map<string, GridRunRecord>();
   readonly #since = Date.now();
   /** Aborts with the grid's own signal, and if the store fails. */
   readonly #stop: AbortController;
-  #queue: Cell[] = [];
-  /** Cells that other processes are training. */
-  #elsewhere: Cell[] = [];
+  #queue: GridRun[] = [];
+  /** Runs that other processes are training. */
+  #elsewhere: GridRun[] = [];
 
-  constructor(cells: readonly Cell[], options: RunGridOptions) {
-    this.#cells = cells;
+  constructor(runs: readonly GridRun[], options: RunGridOptions) {
+    this.#runs = runs;
     this.#options = options;
     this.#stop = new AbortController();
     setMaxListeners(0, this.#stop.signal); // each job adds a listener
@@ -70,12 +70,12 @@ class GridRun {
 
   async begin(): Promise<void> {
     const { store, keepFailed, onEvent } = this.#options;
-    for (const cell of this.#cells) {
-      const record = await store.read(cell);
-      if (record?.status === "done" || (record !== null && keepFailed)) this.#records.set(cell.id, record);
-      else this.#queue.push(cell);
+    for (const run of this.#runs) {
+      const record = await store.read(run);
+      if (record?.status === "done" || (record !== null && keepFailed)) this.#records.set(run.id, record);
+      else this.#queue.push(run);
     }
-    onEvent({ type: "begin", cells: this.#cells, records: this.records() });
+    onEvent({ type: "begin", runs: this.#runs, records: this.records() });
   }
 
   async toTheEnd(): Promise<void> {
@@ -87,80 +87,80 @@ class GridRun {
     }
   }
 
-  records(): CellRecord[] {
-    return this.#cells.flatMap(({ id }) => this.#records.get(id) ?? []);
+  records(): GridRunRecord[] {
+    return this.#runs.flatMap(({ id }) => this.#records.get(id) ?? []);
   }
 
-  /** Runs cells from the queue until it is empty. */
+  /** Trains runs from the queue until it is empty. */
   async #work(): Promise<void> {
     try {
-      for (let cell = this.#next(); cell !== undefined; cell = this.#next()) await this.#runCell(cell);
+      for (let run = this.#next(); run !== undefined; run = this.#next()) await this.#trainGridRun(run);
     } catch (error) {
       this.#stop.abort(); // without the store, the results of the other jobs would be lost
       throw error;
     }
   }
 
-  #next(): Cell | undefined {
+  #next(): GridRun | undefined {
     return this.#stop.signal.aborted ? undefined : this.#queue.shift();
   }
 
-  async #runCell(cell: Cell): Promise<void> {
+  async #trainGridRun(run: GridRun): Promise<void> {
     const { store, threads, explanations, keepRuns, onEvent, program } = this.#options;
-    if (store.holder(cell.id) !== null) {
-      this.#elsewhere.push(cell);
+    if (store.holder(run.id) !== null) {
+      this.#elsewhere.push(run);
       return;
     }
-    if (await this.#isSettled(cell)) return this.#take(cell, null);
-    onEvent({ type: "start", cell });
+    if (await this.#isSettled(run)) return this.#take(run, null);
+    onEvent({ type: "start", run });
     const began = performance.now();
-    const job = { cell, folder: store.folder, threads, explanations, keepRuns, since: this.#since };
-    const onProgress = (progress: CellProgress) => onEvent({ type: "progress", cell, progress });
+    const job = { run, folder: store.folder, threads, explanations, keepRuns, since: this.#since };
+    const onProgress = (progress: RunProgress) => onEvent({ type: "progress", run, progress });
     const ending = await runInChild(job, { signal: this.#stop.signal, onProgress, program });
-    if (ending.how === "taken") this.#elsewhere.push(cell);
-    else if (ending.how === "stopped") this.#noteStop(cell);
+    if (ending.how === "taken") this.#elsewhere.push(run);
+    else if (ending.how === "stopped") this.#noteStop(run);
     else {
-      if (ending.how === "crashed") await this.#recordCrash(cell, ending.why);
-      await this.#take(cell, (performance.now() - began) / 1000);
+      if (ending.how === "crashed") await this.#recordCrash(run, ending.why);
+      await this.#take(run, (performance.now() - began) / 1000);
     }
   }
 
-  #noteStop(cell: Cell): void {
-    if (!this.#stop.signal.aborted) this.#options.onEvent({ type: "stopped", cell });
+  #noteStop(run: GridRun): void {
+    if (!this.#stop.signal.aborted) this.#options.onEvent({ type: "stopped", run });
   }
 
   /** Reads the record that is now in the store, and emits its event. */
-  async #take(cell: Cell, seconds: number | null): Promise<void> {
-    const record = await this.#options.store.read(cell);
-    if (record === null) return this.#noteStop(cell); // somebody deleted the record
-    this.#records.set(cell.id, record);
-    this.#options.onEvent({ type: "end", cell, record, seconds });
+  async #take(run: GridRun, seconds: number | null): Promise<void> {
+    const record = await this.#options.store.read(run);
+    if (record === null) return this.#noteStop(run); // somebody deleted the record
+    this.#records.set(run.id, record);
+    this.#options.onEvent({ type: "end", run, record, seconds });
   }
 
-  async #recordCrash(cell: Cell, message: string): Promise<void> {
+  async #recordCrash(run: GridRun, message: string): Promise<void> {
     const { store } = this.#options;
-    const release = store.claim(cell.id);
+    const release = store.claim(run.id);
     if (release === null) return; // another process is already training it
     try {
-      if (await this.#isSettled(cell)) return;
-      await store.write({ ...cell, schemaVersion: 1, status: "failed", error: { code: "E_CRASH", message } });
+      if (await this.#isSettled(run)) return;
+      await store.write({ ...run, schemaVersion: 1, status: "failed", error: { code: "E_CRASH", message } });
     } finally {
       release();
     }
   }
 
-  /** Waits for the cells of other processes. It takes over their records, or the cells themselves if their process has ended. */
+  /** Waits for the runs of other processes. It takes over their records, or the runs themselves if their process has ended. */
   async #waitForOthers(): Promise<void> {
     const { store, onEvent } = this.#options;
     const { signal } = this.#stop;
     for (let told = false; this.#elsewhere.length > 0 && this.#queue.length === 0 && !signal.aborted; ) {
-      for (const cell of this.#elsewhere.splice(0)) {
-        const holder = store.holder(cell.id);
+      for (const run of this.#elsewhere.splice(0)) {
+        const holder = store.holder(run.id);
         if (holder === null)
-          this.#queue.push(cell); // finished, or abandoned by a process that has ended
+          this.#queue.push(run); // finished, or abandoned by a process that has ended
         else {
-          this.#elsewhere.push(cell);
-          if (!told) onEvent({ type: "waiting", cells: [...this.#elsewhere], holder });
+          this.#elsewhere.push(run);
+          if (!told) onEvent({ type: "waiting", runs: [...this.#elsewhere], holder });
           told = true;
         }
       }
@@ -169,10 +169,10 @@ class GridRun {
     }
   }
 
-  /** Whether another process has recorded a cell since this grid began. */
-  async #isSettled(cell: Cell): Promise<boolean> {
+  /** Whether another process has recorded a run since this grid began. */
+  async #isSettled(run: GridRun): Promise<boolean> {
     const { store } = this.#options;
-    const record = await store.read(cell);
-    return record?.status === "done" || (record !== null && (await store.isSince(cell.id, this.#since)));
+    const record = await store.read(run);
+    return record?.status === "done" || (record !== null && (await store.isSince(run.id, this.#since)));
   }
 }

@@ -4,13 +4,13 @@ import { inEvaluation } from "../../nn/index.ts";
 import { type Tensor, tensor, tidy, zeros } from "../../tensor/index.ts";
 import { explainTrueClasses, firstOfEachClass } from "../../train/loop/validation.ts";
 import type { LoadedRun } from "../loaded-model.ts";
-import type { CellSamples } from "./records.ts";
+import type { RunSamples } from "./records.ts";
 
 /** Test images per forward pass. */
 const BATCH = 250;
 
 /** The first test image of each class with its map, and the mean map of each class over the test split. */
-export async function cellSamples(subject: LoadedRun, signal?: AbortSignal): Promise<CellSamples> {
+export async function runSamples(subject: LoadedRun, signal?: AbortSignal): Promise<RunSamples> {
   const { model, prototypes } = subject;
   const { test } = subject.data;
   const [, channels, height, width] = test.images.sizes as [number, number, number, number];

@@ -1,17 +1,17 @@
 import { describe, expect, it } from "vitest";
-import { gridCells } from "../../../test/support/grid-cells.ts";
+import { gridRuns } from "../../../test/support/grid-runs.ts";
 import { settingsOf } from "./settings.ts";
 
 const textOf = (settings: readonly (readonly [string, string])[]) => settings.map((one) => one.join(" ")).join(", ");
-const rowsOf = (grid: Parameters<typeof gridCells>[0]) =>
+const rowsOf = (grid: Parameters<typeof gridRuns>[0]) =>
   Object.fromEntries(
-    settingsOf(gridCells(grid)).rows.map(({ of, name, settings }) => [`${of} ${name}`, textOf(settings)]),
+    settingsOf(gridRuns(grid)).rows.map(({ of, name, settings }) => [`${of} ${name}`, textOf(settings)]),
   );
 
 describe("the settings of a grid", () => {
   it("are common if all runs share them: those that are not the default, and those that every reader asks for", () => {
     const { common, rows } = settingsOf(
-      gridCells({ base: { epochs: 2, sched: "cosine" }, datasets: "mnist", seeds: 3 }),
+      gridRuns({ base: { epochs: 2, sched: "cosine" }, datasets: "mnist", seeds: 3 }),
     );
     expect(Object.fromEntries(common)).toMatchObject({ epochs: "2", batchSize: "128", opt: "adam", sched: "cosine" });
     expect(common.map(([option]) => option)).not.toEqual(

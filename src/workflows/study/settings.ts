@@ -1,6 +1,6 @@
 import { parseTrainConfig } from "../../config/index.ts";
 import { resultConfig } from "../../config/internal.ts";
-import type { Cell } from "./records.ts";
+import type { GridRun } from "./records.ts";
 
 /** An option with its value as text. */
 export type Setting = readonly [option: string, value: string];
@@ -28,24 +28,25 @@ const SAID: ReadonlySet<string> = new Set(["model", "dataset", "seed", "dataDir"
 const DIMENSIONS = ["method", "model", "dataset"] as const;
 const DEFAULTS = resultConfig(parseTrainConfig({}));
 
-/** The settings of a grid's cells, each option with the row that decides it. */
-export function settingsOf(cells: readonly Cell[]): GridSettings {
-  const configs = new Map(cells.map((cell) => [cell, resultConfig(cell.config)]));
-  const value = (cell: Cell, option: string): unknown => configs.get(cell)?.[option];
-  const distinct = (list: readonly Cell[], option: string) => new Set(list.map((cell) => written(value(cell, option))));
+/** The settings of a grid's runs, each option with the row that decides it. */
+export function settingsOf(runs: readonly GridRun[]): GridSettings {
+  const configs = new Map(runs.map((run) => [run, resultConfig(run.config)]));
+  const value = (run: GridRun, option: string): unknown => configs.get(run)?.[option];
+  const distinct = (list: readonly GridRun[], option: string) =>
+    new Set(list.map((run) => written(value(run, option))));
   const options = [...new Set([...configs.values()].flatMap(Object.keys))].filter((option) => !SAID.has(option));
-  const shared = options.filter((option) => distinct(cells, option).size === 1);
+  const shared = options.filter((option) => distinct(runs, option).size === 1);
   const common = shared
-    .filter((option) => ALWAYS.includes(option) || cells.some((cell) => value(cell, option) !== DEFAULTS[option]))
-    .map((option): Setting => [option, written(value(cells[0] as Cell, option))]);
+    .filter((option) => ALWAYS.includes(option) || runs.some((run) => value(run, option) !== DEFAULTS[option]))
+    .map((option): Setting => [option, written(value(runs[0] as GridRun, option))]);
   const rows = new Map<string, SettingsRow>();
   for (const option of options.filter((one) => !shared.includes(one))) {
     const of = DIMENSIONS.find((dimension) =>
-      [...groupedBy(cells, (cell) => cell[dimension]).values()].every((list) => distinct(list, option).size === 1),
+      [...groupedBy(runs, (run) => run[dimension]).values()].every((list) => distinct(list, option).size === 1),
     );
-    const nameOf = (cell: Cell) => (of === undefined ? runName(cell) : cell[of]);
-    for (const [name, [first]] of groupedBy(cells, nameOf)) {
-      const [found, key] = [value(first as Cell, option), JSON.stringify([of, name])];
+    const nameOf = (run: GridRun) => (of === undefined ? runName(run) : run[of]);
+    for (const [name, [first]] of groupedBy(runs, nameOf)) {
+      const [found, key] = [value(first as GridRun, option), JSON.stringify([of, name])];
       if (found === undefined || (found === DEFAULTS[option] && !ALWAYS.includes(option) && of !== undefined)) continue;
       const row = rows.get(key) ?? { of: of ?? "run", name, settings: [] };
       rows.set(key, { ...row, settings: [...row.settings, [option, written(found)]] });
@@ -55,7 +56,7 @@ export function settingsOf(cells: readonly Cell[]): GridSettings {
   return { common: inOrder(common), rows: [...rows.values()].sort((a, b) => place(a) - place(b)) };
 }
 
-const runName = ({ model, dataset, method }: Cell): string => `${model}, ${dataset}, ${method}`;
+const runName = ({ model, dataset, method }: GridRun): string => `${model}, ${dataset}, ${method}`;
 
 const inOrder = (settings: Setting[]): Setting[] => {
   const place = ([option]: Setting) => (ALWAYS.includes(option) ? ALWAYS.indexOf(option) : ALWAYS.length);
@@ -64,8 +65,8 @@ const inOrder = (settings: Setting[]): Setting[] => {
 
 const written = (value: unknown): string => (typeof value === "string" ? value : (JSON.stringify(value) ?? "unset"));
 
-function groupedBy(cells: readonly Cell[], key: (cell: Cell) => string): Map<string, Cell[]> {
-  const groups = new Map<string, Cell[]>();
-  for (const cell of cells) groups.set(key(cell), [...(groups.get(key(cell)) ?? []), cell]);
+function groupedBy(runs: readonly GridRun[], key: (run: GridRun) => string): Map<string, GridRun[]> {
+  const groups = new Map<string, GridRun[]>();
+  for (const run of runs) groups.set(key(run), [...(groups.get(key(run)) ?? []), run]);
   return groups;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { doneCell, failedCell, gridCells } from "../../../test/support/grid-cells.ts";
+import { doneRun, failedRun, gridRuns } from "../../../test/support/grid-runs.ts";
 import { runsTable } from "../../report/grid/table-files.ts";
 import type { SpuriousRecord } from "../evaluate/spurious.ts";
 import { summariseSpurious } from "./spurious-summary.ts";
@@ -10,7 +10,7 @@ const METHODS = [
   { name: "shuffled, really", lambdaPrototype: 5, prototypes: "shuffled" },
   { name: "RRR", baseline: "rrr" },
 ] as const;
-const cells = gridCells({ datasets: "decoy-mnist", seeds: 2, methods: [...METHODS] });
+const runs = gridRuns({ datasets: "decoy-mnist", seeds: 2, methods: [...METHODS] });
 
 function leaning(random: number, patch: number | null = 0.1): SpuriousRecord {
   const each = { aligned: 0.99, random, clean: 0.5, adversarial: 0.25 };
@@ -30,7 +30,7 @@ const RANDOM: Record<string, readonly [number, number]> = {
   "shuffled, really": [0.9, 0.9],
   RRR: [1, 1],
 };
-const records = cells.map((cell) => doneCell(cell, { spurious: leaning(RANDOM[cell.method]?.[cell.seed] ?? 0) }));
+const records = runs.map((run) => doneRun(run, { spurious: leaning(RANDOM[run.method]?.[run.seed] ?? 0) }));
 
 describe("summariseSpurious", () => {
   it("has each method's accuracies over the seeds, its kind, and the fraction of the gap to the best reference that it closes", () => {
@@ -57,12 +57,12 @@ describe("summariseSpurious", () => {
   });
 
   it("has no fraction of a gap that is below two points or not significant", () => {
-    const three = gridCells({ datasets: "decoy-mnist", seeds: 3, methods: [METHODS[0], METHODS[1], METHODS[3]] });
+    const three = gridRuns({ datasets: "decoy-mnist", seeds: 3, methods: [METHODS[0], METHODS[1], METHODS[3]] });
     const shares = (plain: number[], reference: number[]) =>
       summariseSpurious(
-        three.map((cell) => {
+        three.map((run) => {
           const values: Record<string, number[]> = { plain, guided: [0.6, 0.6, 0.6], RRR: reference };
-          return doneCell(cell, { spurious: leaning(values[cell.method]?.[cell.seed] ?? 0) });
+          return doneRun(run, { spurious: leaning(values[run.method]?.[run.seed] ?? 0) });
         }),
       ).map(({ gapClosed }) => gapClosed);
     expect(shares([0.5, 0.51, 0.49], [0.8, 0.79, 0.81])).toEqual(
@@ -74,7 +74,7 @@ describe("summariseSpurious", () => {
 
   it("leaves out failed runs and runs without a cue, and measures that a cue without a position does not have", () => {
     const [first, ...rest] = records as [(typeof records)[0], ...typeof records];
-    const mixed = [doneCell(cells[0] as never), failedCell(cells[1] as never), ...rest.slice(1)];
+    const mixed = [doneRun(runs[0] as never), failedRun(runs[1] as never), ...rest.slice(1)];
     expect(summariseSpurious(mixed).map(({ method }) => method)).toEqual(
       summariseSpurious(rest.slice(1)).map(({ method }) => method),
     );
@@ -85,7 +85,7 @@ describe("summariseSpurious", () => {
 });
 
 describe("runsTable", () => {
-  const lines = runsTable([...records, failedCell(cells[0] as never)])
+  const lines = runsTable([...records, failedRun(runs[0] as never)])
     .trimEnd()
     .split("\n");
 
@@ -100,7 +100,7 @@ describe("runsTable", () => {
 
   it("quotes values with a comma, and leaves unknown values empty", () => {
     expect(lines.some((line) => line.includes(',"shuffled, really",control,'))).toBe(true);
-    const text = runsTable([doneCell(cells[0] as never, { test: { coherence: null } })]);
+    const text = runsTable([doneRun(runs[0] as never, { test: { coherence: null } })]);
     expect(text).toMatch(/,0\.5,,0,0\.5\n$/);
   });
 

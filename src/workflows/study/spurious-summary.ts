@@ -1,7 +1,7 @@
 import type { CueSet } from "../evaluate/spurious.ts";
 import { type MeasureId, measured } from "./measures.ts";
 import { pairedTest } from "./paired-test.ts";
-import type { CellRecord, DoneCell, MethodKind } from "./records.ts";
+import type { DoneRun, GridRunRecord, MethodKind } from "./records.ts";
 import { rowsOf, type Spread, spread } from "./summary.ts";
 
 /** How much the runs of one model, data set and method rely on the data set's cue, over all seeds. */
@@ -24,18 +24,18 @@ export interface SpuriousRow {
   gapClosed: number | null;
 }
 
-type CuedCell = DoneCell & { spurious: NonNullable<DoneCell["spurious"]> };
+type CuedRun = DoneRun & { spurious: NonNullable<DoneRun["spurious"]> };
 
 /** One row for each model, data set and method that has a cue and a finished run, in the order of the records. */
-export function summariseSpurious(records: readonly CellRecord[]): SpuriousRow[] {
-  const cued = records.filter((record): record is CuedCell => record.status === "done" && record.spurious !== null);
+export function summariseSpurious(records: readonly GridRunRecord[]): SpuriousRow[] {
+  const cued = records.filter((record): record is CuedRun => record.status === "done" && record.spurious !== null);
   const groups = rowsOf(cued);
   const rows = groups.map(rowOf);
   return rows.map((row) => ({ ...row, gapClosed: gapClosed(row, groups) }));
 }
 
-function rowOf(group: CuedCell[]): Omit<SpuriousRow, "gapClosed"> {
-  const { model, dataset, method, kind } = group[0] as CuedCell;
+function rowOf(group: CuedRun[]): Omit<SpuriousRow, "gapClosed"> {
+  const { model, dataset, method, kind } = group[0] as CuedRun;
   const over = (id: MeasureId) => spread(group.map((record) => measured(record, id)));
   const on = (set: CueSet) => over(`${set}Accuracy`);
   return {
@@ -52,7 +52,7 @@ const LEAST_GAP = 0.02;
 
 type Leaning = Pick<SpuriousRow, "model" | "dataset" | "accuracy">;
 
-function gapClosed({ model, dataset, accuracy }: Leaning, groups: readonly CuedCell[][]): number | null {
+function gapClosed({ model, dataset, accuracy }: Leaning, groups: readonly CuedRun[][]): number | null {
   const beside = groups.filter(([one]) => one?.model === model && one.dataset === dataset);
   const plain = beside.find(([one]) => one?.kind === "plain");
   const references = beside.filter(([one]) => one?.kind === "reference");
@@ -64,10 +64,10 @@ function gapClosed({ model, dataset, accuracy }: Leaning, groups: readonly CuedC
   return (accuracy.random.mean - meanOnRandom(plain)) / gap;
 }
 
-const onRandom = (record: CuedCell): number | null => measured(record, "randomAccuracy");
-const meanOnRandom = (records: readonly CuedCell[]): number => spread(records.map(onRandom)).mean;
+const onRandom = (record: CuedRun): number | null => measured(record, "randomAccuracy");
+const meanOnRandom = (records: readonly CuedRun[]): number => spread(records.map(onRandom)).mean;
 
-function differenceFrom(plain: readonly CuedCell[], record: CuedCell): number[] {
+function differenceFrom(plain: readonly CuedRun[], record: CuedRun): number[] {
   const base = plain.find(({ seed }) => seed === record.seed);
   const [value, before] = [onRandom(record), base === undefined ? null : onRandom(base)];
   return value === null || before === null ? [] : [value - before];

@@ -4,11 +4,11 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utime
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
-import { doneCell, failedCell, gridCells, gridOf } from "../../../test/support/grid-cells.ts";
+import { doneRun, failedRun, gridOf, gridRuns } from "../../../test/support/grid-runs.ts";
 import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 import { readConfigFile } from "../../cli/config-file.ts";
-import { cellsOf } from "./cells.ts";
-import type { Cell } from "./records.ts";
+import { runsOf } from "./grid-runs.ts";
+import type { GridRun } from "./records.ts";
 import { Store } from "./store.ts";
 
 let folder: string;
@@ -19,21 +19,21 @@ beforeEach(async () => {
   await store.prepare();
 });
 
-const [cell, other] = gridCells({ seeds: 1 }) as [Cell, Cell];
+const [run, other] = gridRuns({ seeds: 1 }) as [GridRun, GridRun];
 const place = (id: string) => join(store.folder, "cells", `${id}.json`);
-const put = (text: string) => writeFileSync(place(cell.id), text);
+const put = (text: string) => writeFileSync(place(run.id), text);
 const claimOf = (pid: number) => JSON.stringify({ host: hostname(), pid, began: "1" });
 
 describe("a store", () => {
   it("has folders for runs and claims only while they contain something", () => {
-    const release = store.claim(cell.id);
+    const release = store.claim(run.id);
     store.removeEmptyFolders();
-    expect(store.holder(cell.id)).not.toBeNull();
+    expect(store.holder(run.id)).not.toBeNull();
     release?.();
-    mkdirSync(store.runDirectory(cell.id), { recursive: true });
+    mkdirSync(store.runDirectory(run.id), { recursive: true });
     store.removeEmptyFolders();
     expect(readdirSync(store.folder).sort()).toEqual(["cells", "runs"]);
-    rmSync(store.runDirectory(cell.id), { recursive: true });
+    rmSync(store.runDirectory(run.id), { recursive: true });
     store.removeEmptyFolders();
     expect(readdirSync(store.folder)).toEqual(["cells"]);
   });
@@ -45,8 +45,8 @@ describe("a store", () => {
     try {
       await once(remover, "message");
       for (let attempt = 0; attempt < 300; attempt++) {
-        const release = store.claim(cell.id);
-        expect(store.holder(cell.id)).not.toBeNull();
+        const release = store.claim(run.id);
+        expect(store.holder(run.id)).not.toBeNull();
         release?.();
       }
     } finally {
@@ -54,10 +54,10 @@ describe("a store", () => {
     }
   });
 
-  it("stores a record, and returns it with the names of its cell in the current grid", async () => {
-    await store.write(doneCell(cell, { seconds: 7 }));
-    expect(await store.read(cell)).toEqual(doneCell(cell, { seconds: 7 }));
-    const renamed: Cell = { ...cell, model: "CNN", dataset: "digits", method: "none", kind: "control" };
+  it("stores a record, and returns it with the names of its run in the current grid", async () => {
+    await store.write(doneRun(run, { seconds: 7 }));
+    expect(await store.read(run)).toEqual(doneRun(run, { seconds: 7 }));
+    const renamed: GridRun = { ...run, model: "CNN", dataset: "digits", method: "none", kind: "control" };
     expect(await store.read(renamed)).toMatchObject({
       model: "CNN",
       dataset: "digits",
@@ -66,93 +66,93 @@ describe("a store", () => {
       seconds: 7,
     });
     expect(await store.read(other)).toBeNull();
-    expect(readdirSync(join(store.folder, "cells"))).toEqual([`${cell.id}.json`]);
+    expect(readdirSync(join(store.folder, "cells"))).toEqual([`${run.id}.json`]);
   });
 
   it.each([
-    ["torn", () => JSON.stringify(doneCell(cell)).slice(0, 900)],
+    ["torn", () => JSON.stringify(doneRun(run)).slice(0, 900)],
     ["empty", () => ""],
-    ["of another run", () => JSON.stringify({ ...doneCell(other), id: cell.id })],
-    ["of another format", () => JSON.stringify({ ...doneCell(cell), schemaVersion: 2 })],
-    ["without its test figures", () => JSON.stringify({ ...doneCell(cell), test: undefined })],
+    ["of another run", () => JSON.stringify({ ...doneRun(other), id: run.id })],
+    ["of another format", () => JSON.stringify({ ...doneRun(run), schemaVersion: 2 })],
+    ["without its test figures", () => JSON.stringify({ ...doneRun(run), test: undefined })],
     ["no object", () => "3"],
     ["null", () => "null"],
-  ])("ignores a record that is %s, and moves it away when the cell is run", async (_, text) => {
+  ])("ignores a record that is %s, and moves it away when the run is trained again", async (_, text) => {
     put(text());
-    expect(await store.read(cell)).toBeNull();
-    expect(await store.state(cell)).toBe("damaged");
-    await store.write(doneCell(cell));
-    expect(await store.read(cell)).toEqual(doneCell(cell));
+    expect(await store.read(run)).toBeNull();
+    expect(await store.state(run)).toBe("damaged");
+    await store.write(doneRun(run));
+    expect(await store.read(run)).toEqual(doneRun(run));
     const [aside, ...more] = readdirSync(join(store.folder, "damaged"));
     expect(more).toEqual([]);
     expect(readFileSync(join(store.folder, "damaged", aside as string), "utf8")).toBe(text());
   });
 
   it("replaces a failed record in place", async () => {
-    await store.write(failedCell(cell));
-    await store.write(doneCell(cell));
-    expect(await store.read(cell)).toMatchObject({ status: "done" });
+    await store.write(failedRun(run));
+    await store.write(doneRun(run));
+    expect(await store.read(run)).toMatchObject({ status: "done" });
     expect(existsSync(join(store.folder, "damaged"))).toBe(false);
   });
 
   it("can be merged by copying records", async () => {
-    await store.write(doneCell(cell));
+    await store.write(doneRun(run));
     const second = new Store(join(folder, "elsewhere"));
     await second.prepare();
-    await second.write(doneCell(other));
+    await second.write(doneRun(other));
     cpSync(join(second.folder, "cells"), join(store.folder, "cells"), { recursive: true });
-    expect([(await store.read(cell))?.id, (await store.read(other))?.id]).toEqual([cell.id, other.id]);
+    expect([(await store.read(run))?.id, (await store.read(other))?.id]).toEqual([run.id, other.id]);
   });
 
-  it("reports the state of each cell", async () => {
-    expect(await store.state(cell)).toBe("to do");
-    mkdirSync(join(store.runDirectory(cell.id), "checkpoints"), { recursive: true });
-    writeFileSync(join(store.runDirectory(cell.id), "checkpoints", "last.safetensors"), "");
-    expect(await store.state(cell)).toBe("begun");
-    const release = store.claim(cell.id);
-    expect(await store.state(cell)).toBe("running");
+  it("reports the state of each run", async () => {
+    expect(await store.state(run)).toBe("to do");
+    mkdirSync(join(store.runDirectory(run.id), "checkpoints"), { recursive: true });
+    writeFileSync(join(store.runDirectory(run.id), "checkpoints", "last.safetensors"), "");
+    expect(await store.state(run)).toBe("begun");
+    const release = store.claim(run.id);
+    expect(await store.state(run)).toBe("running");
     release?.();
-    await store.write(failedCell(cell));
-    expect(await store.state(cell)).toBe("failed");
-    await store.write(doneCell(cell));
-    expect(await store.state(cell)).toBe("done");
+    await store.write(failedRun(run));
+    expect(await store.state(run)).toBe("failed");
+    await store.write(doneRun(run));
+    expect(await store.state(run)).toBe("done");
   });
 
-  it("lets one process at a time claim a cell, and replaces the claim of one that has ended", () => {
-    const release = store.claim(cell.id);
-    expect(store.holder(cell.id)).toBe(`process ${process.pid} on ${hostname()}`);
-    expect(store.claim(cell.id)).toBeNull();
+  it("lets one process at a time claim a run, and replaces the claim of one that has ended", () => {
+    const release = store.claim(run.id);
+    expect(store.holder(run.id)).toBe(`process ${process.pid} on ${hostname()}`);
+    expect(store.claim(run.id)).toBeNull();
     expect(store.claim(other.id)).not.toBeNull();
     release?.();
-    expect(store.holder(cell.id)).toBeNull();
+    expect(store.holder(run.id)).toBeNull();
     const gone = Number(execFileSync(process.execPath, ["-p", "process.pid"], { encoding: "utf8" }));
-    writeFileSync(store.claimPath(cell.id), claimOf(gone));
-    expect(store.holder(cell.id)).toBeNull();
-    expect(store.claim(cell.id)).not.toBeNull();
+    writeFileSync(store.claimPath(run.id), claimOf(gone));
+    expect(store.holder(run.id)).toBeNull();
+    expect(store.claim(run.id)).not.toBeNull();
   });
 
   it("reports the reason if a claim cannot be made", () => {
-    mkdirSync(store.claimPath(cell.id), { recursive: true });
-    expect(() => store.claim(cell.id)).toThrow(expect.objectContaining({ code: "E_IO" }));
-    expect(() => store.holder(cell.id)).toThrow(expect.objectContaining({ code: "E_IO" }));
+    mkdirSync(store.claimPath(run.id), { recursive: true });
+    expect(() => store.claim(run.id)).toThrow(expect.objectContaining({ code: "E_IO" }));
+    expect(() => store.holder(run.id)).toThrow(expect.objectContaining({ code: "E_IO" }));
   });
 
   it("knows whether a record is newer than a moment", async () => {
-    expect(await store.isSince(cell.id, 0)).toBe(false);
-    await store.write(failedCell(cell));
-    utimesSync(place(cell.id), 100, 100);
-    expect(await store.isSince(cell.id, 100_000)).toBe(true);
-    expect(await store.isSince(cell.id, 100_001)).toBe(false);
+    expect(await store.isSince(run.id, 0)).toBe(false);
+    await store.write(failedRun(run));
+    utimesSync(place(run.id), 100, 100);
+    expect(await store.isSince(run.id, 100_000)).toBe(true);
+    expect(await store.isSince(run.id, 100_001)).toBe(false);
     const ahead = Date.now() / 1000 + 3600;
-    utimesSync(join(store.folder, "cells", `${cell.id}.json`), ahead, ahead);
-    expect(await store.isSince(cell.id, 100_000)).toBe(false);
+    utimesSync(join(store.folder, "cells", `${run.id}.json`), ahead, ahead);
+    expect(await store.isSince(run.id, 100_000)).toBe(false);
   });
 
-  it("deletes temporary files that a killed process left of one cell's record, and nothing else", async () => {
+  it("deletes temporary files that a killed process left of one run's record, and nothing else", async () => {
     const left = (name: string) => join(store.folder, "cells", name);
-    const [mine, others] = [`.${cell.id}.json-0123456789ab.tmp`, `.${other.id}.json-0123456789ab.tmp`];
+    const [mine, others] = [`.${run.id}.json-0123456789ab.tmp`, `.${other.id}.json-0123456789ab.tmp`];
     for (const name of [mine, others, "notes.txt"]) writeFileSync(left(name), "");
-    await store.sweep(cell.id);
+    await store.sweep(run.id);
     expect(readdirSync(join(store.folder, "cells")).sort()).toEqual([others, "notes.txt"]);
   });
 
@@ -174,7 +174,7 @@ describe("a store", () => {
     expect(await store.threads()).toBe(4);
     const again = gridOf(await readConfigFile(join(store.folder, "grid.yaml")));
     expect(again).toEqual(grid);
-    expect(cellsOf(again)).toEqual(cellsOf(grid));
+    expect(runsOf(again)).toEqual(runsOf(grid));
   });
 
   it("can be made in a new folder, an empty one, or one of its own, but in no other", async () => {
@@ -193,10 +193,10 @@ describe("a store", () => {
   });
 
   it("names the record that cannot be read", async () => {
-    mkdirSync(place(cell.id));
-    await expect(store.read(cell)).rejects.toMatchObject({
+    mkdirSync(place(run.id));
+    await expect(store.read(run)).rejects.toMatchObject({
       code: "E_IO",
-      message: expect.stringContaining(place(cell.id)),
+      message: expect.stringContaining(place(run.id)),
     });
   });
 });

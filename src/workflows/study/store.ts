@@ -7,19 +7,19 @@ import { BatchCamError } from "../../errors.ts";
 import { readRegularText } from "../../regular-file.ts";
 import { lastCheckpoint } from "../../train/run/checkpoint.ts";
 import { claimFile, holderOf } from "../../train/run/run-lock.ts";
-import { cellId, isSameRun } from "./cells.ts";
 import type { DataDigests } from "./data-digests.ts";
 import { type Grid, gridFile } from "./grid.ts";
 import { gridFault } from "./grid-lists.ts";
-import type { Cell, CellRecord, DoneCell } from "./records.ts";
+import { isSameRun, runId } from "./grid-runs.ts";
+import type { DoneRun, GridRun, GridRunRecord } from "./records.ts";
 
-/** The state of a cell. `damaged`: its record cannot be read, or belongs to another run; it is moved away when the cell is run. */
-export type CellState = "to do" | "begun" | "running" | "done" | "failed" | "damaged";
+/** The state of a run. `damaged`: its record cannot be read, or belongs to another run; it is moved away when the run is trained again. */
+export type RunState = "to do" | "begun" | "running" | "done" | "failed" | "damaged";
 
 /**
  * The results folder of a grid. Its results are the records `cells/<id>.json`, so folders can be merged by copying their records into one.
  * It also contains `grid.yaml`, the grid of the last call; `data.json`, the digests of its images; `runs/<id>`, the run directories of
- * cells in progress; `claims/<id>.lock`, the locks of cells with the process that is training them; and `damaged/`, records that could not
+ * runs in progress; `claims/<id>.lock`, the locks of runs with the process that is training them; and `damaged/`, records that could not
  * be read. When a grid ends, `runs/` and `claims/` are removed if they are empty.
  */
 export class Store {
@@ -80,11 +80,11 @@ export class Store {
     }
   }
 
-  /** Cells of which only an earlier version has a record, without a digest of the images. */
-  withoutDigest(cells: readonly Cell[], explanations: number): Cell[] {
-    return cells.filter(
+  /** Runs of which only an earlier version has a record, without a digest of the images. */
+  withoutDigest(runs: readonly GridRun[], explanations: number): GridRun[] {
+    return runs.filter(
       ({ id, config, data }) =>
-        data !== undefined && !existsSync(this.#file(id)) && existsSync(this.#file(cellId(config, explanations))),
+        data !== undefined && !existsSync(this.#file(id)) && existsSync(this.#file(runId(config, explanations))),
     );
   }
 
@@ -92,22 +92,22 @@ export class Store {
     return join(this.folder, "runs", id);
   }
 
-  /** A cell's record, with the names of the cell in the current grid, or null if there is no valid record. */
-  async read(cell: Cell): Promise<CellRecord | null> {
-    const text = await this.#text(cell.id);
-    const record = text === null ? null : recordIn(text, cell);
+  /** A run's record, with the names of the run in the current grid, or null if there is no valid record. */
+  async read(run: GridRun): Promise<GridRunRecord | null> {
+    const text = await this.#text(run.id);
+    const record = text === null ? null : recordIn(text, run);
     if (record === null) return null;
-    const { model, dataset, method, kind } = cell;
+    const { model, dataset, method, kind } = run;
     return { ...record, model, dataset, method, kind };
   }
 
-  async state(cell: Cell): Promise<CellState> {
-    const record = await this.read(cell);
+  async state(run: GridRun): Promise<RunState> {
+    const record = await this.read(run);
     if (record?.status === "done") return "done";
-    if (this.holder(cell.id) !== null) return "running";
+    if (this.holder(run.id) !== null) return "running";
     if (record !== null) return "failed";
-    if (existsSync(this.#file(cell.id))) return "damaged";
-    return existsSync(lastCheckpoint(this.runDirectory(cell.id))) ? "begun" : "to do";
+    if (existsSync(this.#file(run.id))) return "damaged";
+    return existsSync(lastCheckpoint(this.runDirectory(run.id))) ? "begun" : "to do";
   }
 
   /**
@@ -118,13 +118,13 @@ export class Store {
     return found !== null && found.mtimeMs >= time && found.mtimeMs <= Date.now() + CLOCK_SLACK;
   }
 
-  /** Writes a record. Only the process that has claimed the cell may call it. */
-  async write(record: CellRecord): Promise<void> {
+  /** Writes a record. Only the process that has claimed the run may call it. */
+  async write(record: GridRunRecord): Promise<void> {
     await this.#moveDamaged(record);
     await writeFileAtomically(this.#file(record.id), `${JSON.stringify(record, null, 2)}\n`);
   }
 
-  /** The live process that is training a cell, in words, or null if there is none. */
+  /** The live process that is training a run, in words, or null if there is none. */
   holder(id: string): string | null {
     return holderOf(this.claimPath(id), runNamed(id));
   }
@@ -134,7 +134,7 @@ export class Store {
   }
 
   /**
-   * Claims a cell for this process.
+   * Claims a run for this process.
    * @returns a function that releases it, or null if a live process has claimed it
    */
   claim(id: string): (() => void) | null {
@@ -159,7 +159,7 @@ export class Store {
     }
   }
 
-  /** Deletes temporary files of a cell's record that a killed process left. Only the process that has claimed the cell may call it. */
+  /** Deletes temporary files of a run's record that a killed process left. Only the process that has claimed the run may call it. */
   async sweep(id: string): Promise<void> {
     const folder = join(this.folder, "cells");
     for (const name of await readdir(folder).catch(() => []))
@@ -167,11 +167,11 @@ export class Store {
   }
 
   /** Moves a file that is in a record's place but is not a valid record into `damaged/`. */
-  async #moveDamaged(cell: Cell): Promise<void> {
-    const text = await this.#text(cell.id);
-    if (text === null || recordIn(text, cell) !== null) return;
+  async #moveDamaged(run: GridRun): Promise<void> {
+    const text = await this.#text(run.id);
+    if (text === null || recordIn(text, run) !== null) return;
     await makeFolder(join(this.folder, "damaged"));
-    await rename(this.#file(cell.id), join(this.folder, "damaged", `${cell.id}-${Date.now()}.json`));
+    await rename(this.#file(run.id), join(this.folder, "damaged", `${run.id}-${Date.now()}.json`));
   }
 
   async #text(id: string): Promise<string | null> {
@@ -202,21 +202,21 @@ const isMissing = (error: unknown): boolean =>
 
 const runNamed = (id: string): string => `the run ${id} of a grid`;
 
-/** Parses a cell's record, or returns null if the text is incomplete, lacks a required field, or belongs to another run. */
-function recordIn(text: string, cell: Cell): CellRecord | null {
+/** Parses a run's record, or returns null if the text is incomplete, lacks a required field, or belongs to another run. */
+function recordIn(text: string, run: GridRun): GridRunRecord | null {
   try {
-    const record = JSON.parse(text) as Partial<CellRecord> | null;
-    if (record?.schemaVersion !== 1 || record.id !== cell.id || !isObject(record.config)) return null;
-    if (record.data !== cell.data || !isSameRun(record.config, cell.config, cell.data)) return null;
-    if (record.status === "failed") return isObject(record.error) ? (record as CellRecord) : null;
-    return record.status === "done" && isWhole(record) ? (record as CellRecord) : null;
+    const record = JSON.parse(text) as Partial<GridRunRecord> | null;
+    if (record?.schemaVersion !== 1 || record.id !== run.id || !isObject(record.config)) return null;
+    if (record.data !== run.data || !isSameRun(record.config, run.config, run.data)) return null;
+    if (record.status === "failed") return isObject(record.error) ? (record as GridRunRecord) : null;
+    return record.status === "done" && isWhole(record) ? (record as GridRunRecord) : null;
   } catch {
     return null;
   }
 }
 
 /** Whether the record of a finished run has the fields that every comparison reads. */
-function isWhole({ test, history, samples, environment }: Partial<DoneCell>): boolean {
+function isWhole({ test, history, samples, environment }: Partial<DoneRun>): boolean {
   const numbers: unknown[] = [test?.accuracy, test?.crossEntropy, test?.images];
   const lists: unknown[] = [history, samples?.labels, samples?.classNames, samples?.images, samples?.maps];
   const epochs = Array.isArray(history) && history.every((epoch) => isObject(epoch) && typeof epoch.epoch === "number");

@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { doneCell, failedCell, gridCells } from "../../../test/support/grid-cells.ts";
+import { doneRun, failedRun, gridRuns } from "../../../test/support/grid-runs.ts";
 import { summarise } from "./summary.ts";
 
-const cells = gridCells({ objectives: "plain,prototype", seeds: 3 });
+const runs = gridRuns({ objectives: "plain,prototype", seeds: 3 });
 const accuracies = [0.5, 0.1, 0.7, 0.2, 0.9, 0.6]; // plain and guided alternate, seed by seed
 
 describe("summarise", () => {
   it("has the mean and the sample standard deviation over the seeds of each model, data set and method", () => {
-    const rows = summarise(cells.map((cell, i) => doneCell(cell, { test: { accuracy: accuracies[i] } })));
+    const rows = summarise(runs.map((run, i) => doneRun(run, { test: { accuracy: accuracies[i] } })));
     expect(rows.map(({ method, done, failed }) => [method, done, failed])).toEqual([
       ["plain", 3, 0],
       ["prototype ssim", 3, 0],
@@ -19,15 +19,15 @@ describe("summarise", () => {
   });
 
   it("counts failed runs, and leaves out their numbers", () => {
-    const [first, , second] = cells as [(typeof cells)[0], unknown, (typeof cells)[0]];
-    const [row] = summarise([failedCell(first), doneCell(second)]);
+    const [first, , second] = runs as [(typeof runs)[0], unknown, (typeof runs)[0]];
+    const [row] = summarise([failedRun(first), doneRun(second)]);
     expect(row).toMatchObject({ done: 1, failed: 1, accuracy: { mean: 0.9, deviation: Number.NaN } });
-    expect(summarise([failedCell(first)])[0]?.accuracy).toEqual({ mean: Number.NaN, deviation: Number.NaN });
+    expect(summarise([failedRun(first)])[0]?.accuracy).toEqual({ mean: Number.NaN, deviation: Number.NaN });
   });
 
   it("leaves out values that JSON stores as null", () => {
-    const [first, , second] = cells as [(typeof cells)[0], unknown, (typeof cells)[0]];
-    const [row] = summarise([doneCell(first, { test: { coherence: null } }), doneCell(second)]);
+    const [first, , second] = runs as [(typeof runs)[0], unknown, (typeof runs)[0]];
+    const [row] = summarise([doneRun(first, { test: { coherence: null } }), doneRun(second)]);
     expect(row?.coherence).toEqual({ mean: 0.8, deviation: Number.NaN });
   });
 

@@ -1,5 +1,5 @@
 import { type MeasureId, measured } from "./measures.ts";
-import type { CellRecord, DoneCell } from "./records.ts";
+import type { DoneRun, GridRunRecord } from "./records.ts";
 
 /** Mean over the seeds and sample standard deviation (n − 1); NaN if there is none. */
 export interface Spread {
@@ -22,10 +22,10 @@ export interface SummaryRow {
 }
 
 /** One row for each model, data set and method, in the order of the records. */
-export function summarise(records: readonly CellRecord[]): SummaryRow[] {
+export function summarise(records: readonly GridRunRecord[]): SummaryRow[] {
   return rowsOf(records).map((group) => {
-    const { model, dataset, method } = group[0] as CellRecord;
-    const done = group.filter((record): record is DoneCell => record.status === "done");
+    const { model, dataset, method } = group[0] as GridRunRecord;
+    const done = group.filter((record): record is DoneRun => record.status === "done");
     const over = (id: MeasureId) => spread(done.map((record) => measured(record, id)));
     return {
       ...{ model, dataset, method, done: done.length, failed: group.length - done.length },
@@ -39,7 +39,7 @@ export function summarise(records: readonly CellRecord[]): SummaryRow[] {
 }
 
 /** The records of each model, data set and method, in the order of their first record. */
-export function rowsOf<T extends CellRecord>(records: readonly T[]): T[][] {
+export function rowsOf<T extends GridRunRecord>(records: readonly T[]): T[][] {
   const groups = new Map<string, T[]>();
   for (const record of records) {
     const row = JSON.stringify([record.model, record.dataset, record.method]);

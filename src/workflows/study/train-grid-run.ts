@@ -13,11 +13,11 @@ import { readLog } from "../../train/run/metrics-log.ts";
 import { explanationMetrics } from "../evaluate/explanation-metrics.ts";
 import { spuriousRecord } from "../evaluate/spurious.ts";
 import { openRun } from "../loaded-model.ts";
-import type { Cell, DoneCell } from "./records.ts";
-import { cellSamples } from "./samples.ts";
+import type { DoneRun, GridRun } from "./records.ts";
+import { runSamples } from "./samples.ts";
 import { medianStepSeconds } from "./step-time.ts";
 
-export interface RunCellOptions {
+export interface TrainGridRunOptions {
   /**
    * The run directory. If it contains a checkpoint of the same run, training continues from it; the same run includes the same threads and
    * everything else that changes the numbers.
@@ -30,7 +30,7 @@ export interface RunCellOptions {
   onEvent?: (event: TrainEvent) => void;
 }
 
-/** The settings with which explanations are evaluated, the same for every cell. A change here changes what is measured. */
+/** The settings with which explanations are evaluated, the same for every run. A change here changes what is measured. */
 const EXPLANATION_SETTINGS = {
   method: "GradCAM",
   target: "label",
@@ -43,14 +43,14 @@ const EXPLANATION_SETTINGS = {
 const CHECKPOINT_SECONDS = 60;
 
 /**
- * Trains a cell and evaluates the model of its best epoch on the test split. Returns null if the signal stopped it early; the run directory
+ * Trains a run and evaluates the model of its best epoch on the test split. Returns null if the signal stopped it early; the run directory
  * then contains a checkpoint from which it can continue.
  * @throws the errors of training and evaluation; E_NUMERIC if the loss stops being finite
  */
-export async function runCell(cell: Cell, options: RunCellOptions): Promise<DoneCell | null> {
+export async function trainGridRun(run: GridRun, options: TrainGridRunOptions): Promise<DoneRun | null> {
   const { directory, explanations, signal, onEvent = () => {} } = options;
   let start: StartEvent | undefined;
-  const result = await trainCell(cell.config, {
+  const result = await trainRun(run.config, {
     ...options,
     onEvent: (event) => {
       if (event.type === "start") start = event;
@@ -59,14 +59,14 @@ export async function runCell(cell: Cell, options: RunCellOptions): Promise<Done
   });
   const { test, history, bestEpoch, step, seconds, interrupted } = result;
   if (interrupted || test === null || start === undefined) return null;
-  await expectData(cell, directory);
+  await expectData(run, directory);
   const log = await readLog(join(directory, "metrics.jsonl"));
   const measured = await unlessAborted(signal, () => measure(directory, { explanations, signal }));
   if (measured === null) return null;
   return {
-    ...cell,
+    ...run,
     ...{ schemaVersion: 1, status: "done", test, history, bestEpoch, steps: step, seconds },
-    secondsPerStep: medianStepSeconds(log, cell.config),
+    secondsPerStep: medianStepSeconds(log, run.config),
     parameters: start.parameters,
     images: { train: start.trainImages, val: start.valImages, test: test.images },
     ...measured,
@@ -75,7 +75,7 @@ export async function runCell(cell: Cell, options: RunCellOptions): Promise<Done
 }
 
 /** Throws if the images changed between the start of the grid and the training. */
-async function expectData({ data, config }: Cell, directory: string): Promise<void> {
+async function expectData({ data, config }: GridRun, directory: string): Promise<void> {
   const trained = (await readRunData(directory))?.record.source ?? undefined;
   if (data === undefined || data === trained) return;
   throw new BatchCamError(
@@ -84,15 +84,15 @@ async function expectData({ data, config }: Cell, directory: string): Promise<vo
   );
 }
 
-type TrainCellOptions = Pick<RunCellOptions, "directory" | "threads" | "signal" | "onEvent">;
+type TrainRunOptions = Pick<TrainGridRunOptions, "directory" | "threads" | "signal" | "onEvent">;
 
-async function trainCell(
-  cell: TrainConfig,
-  { directory, threads, signal, onEvent }: TrainCellOptions,
+async function trainRun(
+  run: TrainConfig,
+  { directory, threads, signal, onEvent }: TrainRunOptions,
 ): Promise<TrainResult> {
   const options = { ...withSignal(signal), ...(onEvent === undefined ? {} : { onEvent }) };
   const config: TrainConfigInput = {
-    ...{ checkpointSeconds: CHECKPOINT_SECONDS, ...cell },
+    ...{ checkpointSeconds: CHECKPOINT_SECONDS, ...run },
     ...{ output: dirname(directory), experiment: basename(directory), threads, figures: false, logEvery: 1 },
     deterministic: true,
   };
@@ -113,7 +113,7 @@ async function trainCell(
  */
 const RESTART: ReadonlySet<string> = new Set(["E_CHECKPOINT", "E_CONFIG"]);
 
-type Measured = Pick<DoneCell, "explanations" | "spurious" | "samples">;
+type Measured = Pick<DoneRun, "explanations" | "spurious" | "samples">;
 
 async function measure(
   directory: string,
@@ -126,7 +126,7 @@ async function measure(
     return {
       explanations: explanations > 0 ? await judge(explanations) : null,
       spurious: await spuriousRecord(subject, withSignal(signal)),
-      samples: await cellSamples(subject, signal),
+      samples: await runSamples(subject, signal),
     };
   } finally {
     subject.dispose();

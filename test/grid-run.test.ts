@@ -8,48 +8,48 @@ import { inEvaluation } from "../src/nn/index.ts";
 import { memory, type Tensor, tensor, tidy } from "../src/tensor/index.ts";
 import { evaluate, type TrainEvent } from "../src/train.ts";
 import { type LoadedRun, openRun } from "../src/workflows/loaded-model.ts";
-import type { Cell, DoneCell } from "../src/workflows/study/records.ts";
-import { type RunCellOptions, runCell } from "../src/workflows/study/run-cell.ts";
-import { gridCells } from "./support/grid-cells.ts";
+import type { DoneRun, GridRun } from "../src/workflows/study/records.ts";
+import { type TrainGridRunOptions, trainGridRun } from "../src/workflows/study/train-grid-run.ts";
+import { gridRuns } from "./support/grid-runs.ts";
 import { temporaryFolder } from "./support/temporary-folder.ts";
 
-const folder = temporaryFolder("cell");
+const folder = temporaryFolder("run");
 
 const SMALL = {
   ...{ limitTrain: 96, valImages: 40, limitTest: 40, batchSize: 32, epochs: 2, lambdaWarmup: 3, amp: "off" },
   checkpointEvery: 2,
 } as const satisfies TrainConfigInput;
 
-function cellOf(options: TrainConfigInput = {}, dataset = "mnist"): Cell {
-  const [cell] = gridCells({ base: { ...SMALL, ...options }, datasets: dataset, objectives: "prototype", seeds: [3] });
-  return cell as Cell;
+function runOf(options: TrainConfigInput = {}, dataset = "mnist"): GridRun {
+  const [run] = gridRuns({ base: { ...SMALL, ...options }, datasets: dataset, objectives: "prototype", seeds: [3] });
+  return run as GridRun;
 }
 
 const directoryOf = (name: string) => join(folder, name);
-const run = (cell: Cell, name: string, options: Partial<RunCellOptions> = {}) =>
-  runCell(cell, { directory: directoryOf(name), threads: 1, explanations: 10, ...options });
+const trained = (run: GridRun, name: string, options: Partial<TrainGridRunOptions> = {}) =>
+  trainGridRun(run, { directory: directoryOf(name), threads: 1, explanations: 10, ...options });
 
 /** A record without the values that depend on time. */
-function numbersOf(record: DoneCell | null) {
-  const { seconds: _, secondsPerStep: _step, environment: _environment, history = [], ...rest } = record as DoneCell;
+function numbersOf(record: DoneRun | null) {
+  const { seconds: _, secondsPerStep: _step, environment: _environment, history = [], ...rest } = record as DoneRun;
   return { ...rest, history: history.map(({ secondsPerEpoch: _epoch, ...epoch }) => epoch) };
 }
 
 const bytesOf = (text: string) => Uint8Array.from(Buffer.from(text, "base64"));
 const asBytes = (picture: Tensor) => Array.from(picture.data() as Float32Array, (value) => Math.round(255 * value));
 
-describe("a cell", () => {
-  const cell = cellOf();
-  let record: DoneCell;
+describe("a run", () => {
+  const run = runOf();
+  let record: DoneRun;
   let subject: LoadedRun;
   beforeAll(async () => {
-    record = (await run(cell, "whole")) as DoneCell;
+    record = (await trained(run, "whole")) as DoneRun;
     subject = await openRun(directoryOf("whole"), "test");
   });
   afterAll(() => subject.dispose());
 
   it("contains its names, the config of its run, and the environment", () => {
-    expect(record).toMatchObject({ ...cell, schemaVersion: 1, status: "done", steps: 6, spurious: null });
+    expect(record).toMatchObject({ ...run, schemaVersion: 1, status: "done", steps: 6, spurious: null });
     expect(record.history.map(({ epoch }) => epoch)).toEqual([1, 2]);
     expect(record.environment).toMatchObject({ threads: 1, seed: 3, precision: "float32" });
     expect(record.parameters).toBe(subject.model.parameters().reduce((sum, { numel }) => sum + numel, 0));
@@ -119,20 +119,20 @@ describe("a cell", () => {
   });
 
   it("is the same, bit for bit, in another folder", async () => {
-    expect(numbersOf(await run(cell, "again"))).toEqual(numbersOf(record));
+    expect(numbersOf(await trained(run, "again"))).toEqual(numbersOf(record));
   });
 
   it("is the same if it was stopped in training and in evaluation and continued each time", async () => {
     for (const at of [3, 6]) {
       const stop = new AbortController();
       const onEvent = (event: TrainEvent) => void (event.type === "step" && event.step === at && stop.abort());
-      expect(await run(cell, "parts", { signal: stop.signal, onEvent })).toBeNull();
+      expect(await trained(run, "parts", { signal: stop.signal, onEvent })).toBeNull();
     }
     const stop = new AbortController();
     const onEvent = (event: TrainEvent) => void (event.type === "end" && setImmediate(() => stop.abort()));
-    expect(await run(cell, "parts", { signal: stop.signal, onEvent })).toBeNull();
+    expect(await trained(run, "parts", { signal: stop.signal, onEvent })).toBeNull();
     const begun: number[] = [];
-    const last = await run(cell, "parts", {
+    const last = await trained(run, "parts", {
       onEvent: (e) => void (e.type === "start" && begun.push(e.resumedFromStep)),
     });
     expect(begun).toEqual([6]);
@@ -140,14 +140,14 @@ describe("a cell", () => {
   });
 
   it.each([
-    ["of another number of threads", () => run(cell, "left", { threads: 2, signal: AbortSignal.abort() })],
-    ["of another run", () => run(cellOf({ lr: 0.5 }), "left", { signal: AbortSignal.abort() })],
+    ["of another number of threads", () => trained(run, "left", { threads: 2, signal: AbortSignal.abort() })],
+    ["of another run", () => trained(runOf({ lr: 0.5 }), "left", { signal: AbortSignal.abort() })],
     ["with a torn config", () => writeFileSync(join(directoryOf("left"), "config.json"), "{")],
     ["without a config", () => rmSync(join(directoryOf("left"), "config.json"))],
     [
       "with a torn checkpoint",
       async () => {
-        await run(cell, "left", { signal: AbortSignal.abort() });
+        await trained(run, "left", { signal: AbortSignal.abort() });
         writeFileSync(join(directoryOf("left"), "checkpoints", "last.safetensors"), "torn");
       },
     ],
@@ -156,13 +156,13 @@ describe("a cell", () => {
     expect(existsSync(directoryOf("left"))).toBe(true);
     const begun: number[] = [];
     const onEvent = (event: TrainEvent) => void (event.type === "start" && begun.push(event.resumedFromStep));
-    expect(numbersOf(await run(cell, "left", { onEvent }))).toEqual(numbersOf(record));
+    expect(numbersOf(await trained(run, "left", { onEvent }))).toEqual(numbersOf(record));
     expect(begun).toEqual([0]);
   });
 
   it("keeps colours, and has a mean map of zeros for a class without test images", async () => {
-    const few = await run(cellOf({ limitTest: 6 }, "color-mnist"), "colours", { explanations: 0 });
-    const { samples, explanations } = few as DoneCell;
+    const few = await trained(runOf({ limitTest: 6 }, "color-mnist"), "colours", { explanations: 0 });
+    const { samples, explanations } = few as DoneRun;
     expect(explanations).toBeNull();
     expect(samples.channels).toBe(3);
     for (const image of samples.images) expect(bytesOf(image)).toHaveLength(3 * 28 * 28);
@@ -173,10 +173,10 @@ describe("a cell", () => {
 
   it("fails with the error of its training, and leaves no live tensor", async () => {
     const before = memory().liveTensors;
-    await expect(run(cellOf({ lr: 1e30 }), "wild")).rejects.toMatchObject({ code: "E_NUMERIC" });
-    await run(cell, "tidy");
+    await expect(trained(runOf({ lr: 1e30 }), "wild")).rejects.toMatchObject({ code: "E_NUMERIC" });
+    await trained(run, "tidy");
     expect(memory().liveTensors).toBe(before);
-    await expect(run(cellOf({ camLayer: "nowhere" }), "lost")).rejects.toThrow(/nowhere/);
+    await expect(trained(runOf({ camLayer: "nowhere" }), "lost")).rejects.toThrow(/nowhere/);
   });
 
   it("logs every step of its run, and draws nothing", () => {

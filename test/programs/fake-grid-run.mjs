@@ -1,4 +1,4 @@
-// Replaces the process of a grid's cell in tests. Its method's name says what it does. It writes its start and end into the store's log.
+// Replaces the process of a grid's run in tests. Its method's name says what it does. It writes its start and end into the store's log.
 import { appendFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -23,19 +23,19 @@ const DOES = {
   },
 };
 
-function record({ cell, folder, threads }) {
+function record({ run, folder, threads }) {
   const test = { accuracy: 1, crossEntropy: 0, images: 1 };
   const samples = { classNames: [], labels: [], images: [], maps: [] };
   const numbers = { test, history: [], samples, environment: { threads } };
-  const text = JSON.stringify({ ...cell, schemaVersion: 1, status: "done", ...numbers });
-  writeFileSync(join(folder, "cells", `${cell.id}.json`), text);
+  const text = JSON.stringify({ ...run, schemaVersion: 1, status: "done", ...numbers });
+  writeFileSync(join(folder, "cells", `${run.id}.json`), text);
   return 0;
 }
 
 process.once("message", async (job) => {
-  const note = (what) => appendFileSync(join(job.folder, "log"), `${what} ${job.cell.id}\n`);
+  const note = (what) => appendFileSync(join(job.folder, "log"), `${what} ${job.run.id}\n`);
   note("begins");
-  const code = await DOES[job.cell.method](job);
-  if (job.cell.method === "works") note("ends");
+  const code = await DOES[job.run.method](job);
+  if (job.run.method === "works") note("ends");
   process.exit(code);
 });

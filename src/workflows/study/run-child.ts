@@ -2,32 +2,32 @@ import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { BatchCamError } from "../../errors.ts";
-import { CELL_EXIT, type CellJob, type CellProgress, STOP } from "./cell-protocol.ts";
+import { RUN_EXIT, type RunJob, type RunProgress, STOP } from "./run-protocol.ts";
 
-/** How a cell's process ended. `why` describes a crash in words. */
-export type ChildEnding = { how: keyof typeof CELL_EXIT } | { how: "crashed"; why: string };
+/** How a run's process ended. `why` describes a crash in words. */
+export type ChildEnding = { how: keyof typeof RUN_EXIT } | { how: "crashed"; why: string };
 
 export interface ChildOptions {
   /** Aborting it stops the process after a checkpoint. */
   signal: AbortSignal;
-  onProgress: (progress: CellProgress) => void;
+  onProgress: (progress: RunProgress) => void;
   /** The program to run; tests replace it. */
   program?: string | undefined;
 }
 
-const PROGRAM = fileURLToPath(new URL("./cell-process.js", import.meta.url));
+const PROGRAM = fileURLToPath(new URL("./run-process.js", import.meta.url));
 /** The number of characters of a crashed process's last output that are kept. */
 const LAST_WORDS = 600;
 
-/** Runs a cell in a separate process and returns how it ended. */
-export async function runInChild(job: CellJob, { signal, onProgress, program }: ChildOptions): Promise<ChildEnding> {
-  // Flags of the grid's own process, such as a debugger's port, are not passed to the cells.
+/** Trains a run in a separate process and returns how it ended. */
+export async function runInChild(job: RunJob, { signal, onProgress, program }: ChildOptions): Promise<ChildEnding> {
+  // Flags of the grid's own process, such as a debugger's port, are not passed to the runs.
   const child = fork(program ?? PROGRAM, [], { stdio: ["ignore", "ignore", "pipe", "ipc"], execArgv: [] });
   let words = "";
   child.stderr?.setEncoding("utf8").on("data", (text: string) => {
     words = (words + text).slice(-LAST_WORDS);
   });
-  child.on("message", (message) => onProgress(message as CellProgress));
+  child.on("message", (message) => onProgress(message as RunProgress));
   const stop = () => say(child, STOP);
   signal.addEventListener("abort", stop);
   try {
@@ -46,14 +46,14 @@ export async function runInChild(job: CellJob, { signal, onProgress, program }: 
 }
 
 /** Sends a message. A process that has ended cannot receive it; its exit code is handled elsewhere. */
-function say(child: ChildProcess, message: CellJob | typeof STOP): void {
+function say(child: ChildProcess, message: RunJob | typeof STOP): void {
   if (child.connected) child.send(message, () => {});
 }
 
 function endingOf(code: number | null, killedBy: NodeJS.Signals | null, words: string): ChildEnding {
   // The signal may arrive before the process has installed its handler.
   if (killedBy === "SIGINT" || killedBy === "SIGTERM" || killedBy === "SIGHUP") return { how: "stopped" };
-  for (const [how, exit] of Object.entries(CELL_EXIT)) if (code === exit) return { how: how as keyof typeof CELL_EXIT };
+  for (const [how, exit] of Object.entries(RUN_EXIT)) if (code === exit) return { how: how as keyof typeof RUN_EXIT };
   const end = killedBy === null ? `ended with code ${code}` : `was killed by ${killedBy}`;
   const memory = killedBy === "SIGKILL" ? " (the system does that if it runs out of memory: try fewer --jobs)" : "";
   return { how: "crashed", why: `its process ${end}${memory}${words === "" ? "" : `: ${words}`}` };

@@ -1,11 +1,11 @@
-import type { Cell } from "./records.ts";
+import type { GridRun } from "./records.ts";
 
-// The messages between a grid's process and the processes of its cells. The result of a cell is given by the exit code and the store,
+// The messages between a grid's process and the processes of its runs. The result of a run is given by the exit code and the store,
 // because a last message may be lost.
 
 /** The grid's first message: the job. */
-export interface CellJob {
-  cell: Cell;
+export interface RunJob {
+  run: GridRun;
   /** The store's folder. */
   folder: string;
   threads: number;
@@ -18,17 +18,17 @@ export interface CellJob {
 /** The grid's second message, if there is one: stop after a checkpoint. */
 export const STOP = "stop";
 
-/** The progress of a cell's training. */
-export interface CellProgress {
+/** The progress of a run's training. */
+export interface RunProgress {
   step: number;
   steps: number;
   trainImages: number;
 }
 
-export const CELL_EXIT = {
-  /** The store contains the cell's record, done or failed. */
+export const RUN_EXIT = {
+  /** The store contains the run's record, done or failed. */
   recorded: 0,
-  /** Another process is training the cell. */
+  /** Another process is training the run. */
   taken: 75,
   /** The process was stopped; a later process continues. */
   stopped: 130,

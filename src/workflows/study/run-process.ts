@@ -1,9 +1,9 @@
-// The program of a cell's process: it receives a job, and writes the cell's record into the store.
+// The program of a run's process: it receives a job, and writes the run's record into the store.
 import { rm } from "node:fs/promises";
 import { BatchCamError } from "../../errors.ts";
 import type { TrainEvent } from "../../train/run/events.ts";
-import { CELL_EXIT, type CellJob, type CellProgress, STOP } from "./cell-protocol.ts";
-import type { CellRecord, FailedCell } from "./records.ts";
+import type { FailedRun, GridRunRecord } from "./records.ts";
+import { RUN_EXIT, type RunJob, type RunProgress, STOP } from "./run-protocol.ts";
 import { Store } from "./store.ts";
 
 /** A process whose grid has ended, and that hangs, is ended after this time. */
@@ -13,40 +13,46 @@ const PROGRESS_MS = 500;
 
 const stop = new AbortController();
 
-async function main(job: CellJob): Promise<number> {
+async function main(job: RunJob): Promise<number> {
   const store = new Store(job.folder);
-  const { id } = job.cell;
+  const { id } = job.run;
   const release = store.claim(id);
-  if (release === null) return CELL_EXIT.taken;
+  if (release === null) return RUN_EXIT.taken;
   try {
-    // Another process may have finished the cell after the grid looked and before this process claimed it.
-    const found = await store.read(job.cell);
-    if (found?.status === "done" || (found !== null && (await store.isSince(id, job.since)))) return CELL_EXIT.recorded;
+    // Another process may have finished the run after the grid looked and before this process claimed it.
+    const found = await store.read(job.run);
+    if (found?.status === "done" || (found !== null && (await store.isSince(id, job.since)))) return RUN_EXIT.recorded;
     await store.sweep(id);
     const record = await recordOf(job, store.runDirectory(id));
-    if (record === null) return CELL_EXIT.stopped;
+    if (record === null) return RUN_EXIT.stopped;
     await store.write(record);
     if (!job.keepRuns) await rm(store.runDirectory(id), { recursive: true, force: true });
-    return CELL_EXIT.recorded;
+    return RUN_EXIT.recorded;
   } finally {
     release();
   }
 }
 
-async function recordOf(job: CellJob, directory: string): Promise<CellRecord | null> {
-  const { cell, threads, explanations } = job;
+async function recordOf(job: RunJob, directory: string): Promise<GridRunRecord | null> {
+  const { run, threads, explanations } = job;
   try {
-    const { runCell } = await import("./run-cell.ts");
-    return await runCell(cell, { directory, threads, explanations, signal: stop.signal, onEvent: progressSender() });
+    const { trainGridRun } = await import("./train-grid-run.ts");
+    return await trainGridRun(run, {
+      directory,
+      threads,
+      explanations,
+      signal: stop.signal,
+      onEvent: progressSender(),
+    });
   } catch (error) {
-    return failure(cell, error);
+    return failure(run, error);
   }
 }
 
-function failure(cell: CellJob["cell"], error: unknown): FailedCell {
+function failure(run: RunJob["run"], error: unknown): FailedRun {
   const code = error instanceof BatchCamError ? error.code : "E_UNEXPECTED";
   const message = error instanceof Error ? error.message : String(error);
-  return { ...cell, schemaVersion: 1, status: "failed", error: { code, message } };
+  return { ...run, schemaVersion: 1, status: "failed", error: { code, message } };
 }
 
 /** Makes a function that sends the progress of training to the grid. */
@@ -66,11 +72,11 @@ function progressSender(): (event: TrainEvent) => void {
   };
 }
 
-function tell(progress: CellProgress): void {
+function tell(progress: RunProgress): void {
   if (process.connected) process.send?.(progress, undefined, undefined, () => {}); // the grid may have ended
 }
 
-function onMessage(message: CellJob | typeof STOP): void {
+function onMessage(message: RunJob | typeof STOP): void {
   if (message === STOP) stop.abort();
   else main(message).then(end, endInError);
 }
@@ -91,5 +97,5 @@ process.stderr.on("error", () => {}); // the process that reads the pipe may hav
 process.on("message", onMessage);
 process.on("disconnect", () => {
   stop.abort();
-  setTimeout(() => process.exit(CELL_EXIT.stopped), ORPHAN_MS).unref();
+  setTimeout(() => process.exit(RUN_EXIT.stopped), ORPHAN_MS).unref();
 });

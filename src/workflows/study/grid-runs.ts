@@ -7,10 +7,10 @@ import { baselineNeeds } from "../../losses/internal.ts";
 import { type DataDigests, dataKey } from "./data-digests.ts";
 import type { Grid, GridRow, MethodRow } from "./grid.ts";
 import { gridFault } from "./grid-lists.ts";
-import type { Cell, MethodKind } from "./records.ts";
+import type { GridRun, MethodKind } from "./records.ts";
 
 /** A larger grid is probably a typing mistake, so it is refused. */
-const MOST_CELLS = 10_000;
+const MOST_RUNS = 10_000;
 
 /**
  * The runs of a grid, ordered by seed. Options of a row override `base`: first the model's, then the data set's, then the method's.
@@ -18,21 +18,21 @@ const MOST_CELLS = 10_000;
  * @param digests digests of the user's own images: runs on the same images are the same run, wherever the images are stored
  * @throws E_CONFIG that names the rows whose options contradict each other or that are the same run
  */
-export function cellsOf(grid: Grid, digests: DataDigests = new Map()): Cell[] {
+export function runsOf(grid: Grid, digests: DataDigests = new Map()): GridRun[] {
   const { models, datasets, methods, seeds } = grid;
   const count = models.length * datasets.length * methods.length * seeds.length;
-  if (count > MOST_CELLS) throw gridFault(`the grid has ${counted(count, "run")}; at most ${MOST_CELLS} are allowed`);
-  const cells = seeds.flatMap((seed) =>
+  if (count > MOST_RUNS) throw gridFault(`the grid has ${counted(count, "run")}; at most ${MOST_RUNS} are allowed`);
+  const runs = seeds.flatMap((seed) =>
     datasets.flatMap((dataset) =>
       models.flatMap((model) =>
         methods
           .filter((method) => method.datasets?.includes(dataset.name) ?? true)
-          .map((method) => cellOf(grid, { seed, dataset, model, method }, digests)),
+          .map((method) => runOf(grid, { seed, dataset, model, method }, digests)),
       ),
     ),
   );
-  refuseTwins(cells);
-  return cells;
+  refuseTwins(runs);
+  return runs;
 }
 
 interface Place {
@@ -42,7 +42,7 @@ interface Place {
   method: MethodRow;
 }
 
-function cellOf({ base, explanations }: Grid, { seed, dataset, model, method }: Place, digests: DataDigests): Cell {
+function runOf({ base, explanations }: Grid, { seed, dataset, model, method }: Place, digests: DataDigests): GridRun {
   const rows = { model: model.name, dataset: dataset.name, method: method.name };
   const given = [base, model.options, dataset.options, method.options].reduce(overrideTrainConfig) as TrainConfigInput;
   const config = parseTrainConfig({ ...given, seed }, { what: `compare: ${placeOf(rows)}` });
@@ -50,7 +50,7 @@ function cellOf({ base, explanations }: Grid, { seed, dataset, model, method }: 
   const kind = kindOf(config, method);
   const data = digests.get(dataKey(config) ?? "");
   return {
-    ...{ id: cellId(config, explanations, data), ...rows, kind, seed, config },
+    ...{ id: runId(config, explanations, data), ...rows, kind, seed, config },
     ...(data === undefined ? {} : { data }),
   };
 }
@@ -58,7 +58,7 @@ function cellOf({ base, explanations }: Grid, { seed, dataset, model, method }: 
 /**
  * Refuses a baseline without the masks it needs before any run starts. Training would refuse it too, but only when it is that run's turn.
  */
-function expectMasks({ baseline, dataset }: TrainConfig, rows: Pick<Cell, "model" | "dataset" | "method">): void {
+function expectMasks({ baseline, dataset }: TrainConfig, rows: Pick<GridRun, "model" | "dataset" | "method">): void {
   if (!baselineNeeds(baseline).masks || DATASETS.find(({ name }) => name === dataset)?.masks !== "never") return;
   throw gridFault(
     `${placeOf(rows)}: baseline ${baseline} needs masks, and ${dataset} has none: name the data sets of that method in its row, such as datasets: [decoy-mnist]`,
@@ -66,20 +66,20 @@ function expectMasks({ baseline, dataset }: TrainConfig, rows: Pick<Cell, "model
 }
 
 /** Names the rows of a run in its grid. */
-export function placeOf({ model, dataset, method }: Pick<Cell, "model" | "dataset" | "method">): string {
+export function placeOf({ model, dataset, method }: Pick<GridRun, "model" | "dataset" | "method">): string {
   return `model "${model}", data set "${dataset}", method "${method}"`;
 }
 
-/** The version of the records' format and of their measures. Records of another version count as other cells. */
+/** The version of the records' format and of their measures. Records of another version count as other runs. */
 const MEASURED = 1;
 const DEFAULTS = parseTrainConfig({});
 
 /**
- * A hash of everything that a cell's numbers depend on: the options that are not the default, the digest of the user's own images, and the
+ * A hash of everything that a run's numbers depend on: the options that are not the default, the digest of the user's own images, and the
  * measures. Names, paths and the order of options have no influence. If the digest of the user's own images is not known, their path is
  * used instead, as in records of versions that had no digests.
  */
-export function cellId(config: TrainConfig, explanations: number, data?: string): string {
+export function runId(config: TrainConfig, explanations: number, data?: string): string {
   const images = data === undefined ? [] : [["data", data]];
   const text = JSON.stringify([MEASURED, explanations, ...nonDefault(withoutPath(config, data)), ...images]);
   return createHash("sha256").update(text).digest("hex").slice(0, 16);
@@ -123,21 +123,21 @@ function toldKind({ plain, baseline, prototypes }: TrainConfig): { told: MethodK
   return { told: "guided", because: "its maps are guided" };
 }
 
-function refuseTwins(cells: readonly Cell[]): void {
-  const seen = new Map<string, Cell>();
-  for (const cell of cells) {
-    const twin = seen.get(cell.id);
+function refuseTwins(runs: readonly GridRun[]): void {
+  const seen = new Map<string, GridRun>();
+  for (const run of runs) {
+    const twin = seen.get(run.id);
     if (twin !== undefined)
-      throw gridFault(`${placeOf(twin)} and ${placeOf(cell)} are the same run: leave one of the rows out`);
-    seen.set(cell.id, cell);
+      throw gridFault(`${placeOf(twin)} and ${placeOf(run)} are the same run: leave one of the rows out`);
+    seen.set(run.id, run);
   }
 }
 
-/** The i-th of n shares, given as "2/3": every n-th cell in the order of ids, so that each process computes the same shares. */
-export function shareOf(cells: readonly Cell[], shard: string | undefined): Cell[] {
-  if (shard === undefined) return [...cells];
+/** The i-th of n shares, given as "2/3": every n-th run in the order of ids, so that each process computes the same shares. */
+export function shareOf(runs: readonly GridRun[], shard: string | undefined): GridRun[] {
+  if (shard === undefined) return [...runs];
   const [part, of] = shard.split("/").map(Number) as [number, number];
-  const ids = cells.map(({ id }) => id).sort();
+  const ids = runs.map(({ id }) => id).sort();
   const own = new Set(ids.filter((_, index) => index % of === part - 1));
-  return cells.filter(({ id }) => own.has(id));
+  return runs.filter(({ id }) => own.has(id));
 }
