@@ -254,7 +254,7 @@ function fail(message) {
 
 /** The files from which the generated code imports its helpers. */
 const HELPERS = {
-  "../../engine/dispatch.ts": [
+  "../../engine/internal.ts": [
     "boolean",
     "float",
     "integer",

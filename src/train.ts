@@ -14,7 +14,7 @@ export {
   type ShapeRecord,
   writeTrace,
 } from "./profile/index.ts";
-export { createTensorBoardLog, type TensorBoardLog } from "./report/tensorboard/log.ts";
+export { createTensorBoardLog, type TensorBoardLog } from "./report/internal.ts";
 export { phase } from "./tensor/internal.ts";
 export * from "./train/index.ts";
 export {

@@ -1,9 +1,8 @@
 import { basename, join } from "node:path";
 import { LIMITS, savedTrainConfig, type TrainConfig } from "../config/index.ts";
 import { readRegularText } from "../regular-file.ts";
-import { type RunData, readRunData } from "../train/data/run-data.ts";
-import { DECISIVE, type RunEnvironment } from "../train/run/environment.ts";
-import type { TrainResult } from "../train/run/events.ts";
+import type { TrainResult } from "../train/index.ts";
+import { DECISIVE, type RunData, type RunEnvironment, readRunData } from "../train/internal.ts";
 import { kebabCase } from "./flags.ts";
 import { quoted } from "./shell-word.ts";
 

@@ -1,7 +1,6 @@
 import { open } from "node:fs/promises";
 import { expectPath } from "../arguments.ts";
-import { native } from "../engine/addon.ts";
-import { check } from "../engine/dispatch.ts";
+import { check, native } from "../engine/internal.ts";
 import { BatchCamError } from "../errors.ts";
 import { NotRegularFile, statRegularFile } from "../regular-file.ts";
 import type { Tensor } from "../tensor/index.ts";

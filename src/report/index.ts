@@ -4,6 +4,7 @@ export type { MapStyle, Verdict } from "./figures/explained-image.ts";
 export { type ExplainedImage, type ExplanationInput, explanationFigure } from "./figures/explanation-figure.ts";
 export { type ExplanationPictureInput, explanationPicture } from "./figures/explanation-picture.ts";
 export type { Figure } from "./figures/figure-page.ts";
+export { gridReport } from "./grid/report.ts";
 export { COLORMAPS, type Colormap, colormapTable, INFERNO } from "./pictures/colormap.ts";
 export { encodeNpy, type NpyData } from "./pictures/npy.ts";
 export { type ClassicOverlayOptions, classicOverlay, type OverlayOptions, overlay } from "./pictures/overlay.ts";

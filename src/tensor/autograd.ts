@@ -1,11 +1,12 @@
 import { callSync, expectFunction, optionsOf, wrongArgument } from "../arguments.ts";
-import { native } from "../engine/addon.ts";
-import { arena, boolean, check, type Handle, listOf } from "../engine/dispatch.ts";
+import { arena, boolean, check, type Handle, listOf, native } from "../engine/internal.ts";
 import { BatchCamError } from "../errors.ts";
 import { handleOf, putTensors, type TensorCore } from "./core.ts";
 import { codeOf, type DType, dtypeOf } from "./dtype.ts";
 import * as aten from "./generated/aten.ts";
 import { Tensor } from "./tensor.ts";
+
+export { inPlaceCalls } from "../engine/internal.ts";
 
 export interface GradOptions {
   /** Whether the gradients have a graph of their own, so that they can be differentiated again. */
@@ -180,8 +181,6 @@ export function nameTap(tensor: TensorCore, layer: string): void {
 
 /** The layer that a tensor is the output of, if a forward pass recorded it. */
 export const tapName = (tensor: TensorCore): string | undefined => names.get(tensor);
-
-export { inPlaceCalls } from "../engine/dispatch.ts";
 
 /**
  * Runs `fn`, which must be synchronous, while autograd keeps copies of the values that it saves for the backward pass,

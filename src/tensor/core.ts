@@ -1,7 +1,6 @@
 import { types } from "node:util";
 import { callSync, describeValue } from "../arguments.ts";
-import { native } from "../engine/addon.ts";
-import { arena, check, type Handle, putLength } from "../engine/dispatch.ts";
+import { arena, check, type Handle, native, putLength } from "../engine/internal.ts";
 import { BatchCamError } from "../errors.ts";
 import { DTYPES, type DType, dtypeOf } from "./dtype.ts";
 

@@ -1,7 +1,6 @@
 import { describeValue, expectNumber, optionsOf, wrongArgument } from "../arguments.ts";
 import { counted } from "../counted.ts";
-import { native } from "../engine/addon.ts";
-import { boolean, check, type Handle, listOf, putList, type Scalar } from "../engine/dispatch.ts";
+import { boolean, check, type Handle, listOf, native, putList, type Scalar } from "../engine/internal.ts";
 import { BatchCamError } from "../errors.ts";
 import { codeOf, DTYPES, type DType, dtypeOfArray, type TypedArray } from "./dtype.ts";
 import * as aten from "./generated/aten.ts";

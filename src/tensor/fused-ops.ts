@@ -1,5 +1,5 @@
 import { expectBoolean } from "../arguments.ts";
-import { native } from "../engine/addon.ts";
+import { native } from "../engine/internal.ts";
 import { autocastDtype, countChange, isGradEnabled } from "./autograd.ts";
 import { tidy } from "./core.ts";
 import { zeros } from "./create.ts";

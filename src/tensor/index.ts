@@ -1,5 +1,4 @@
-export type { Scalar } from "../engine/dispatch.ts";
-export type { KernelLevel } from "../engine/switches.ts";
+export type { KernelLevel, Scalar } from "../engine/internal.ts";
 export {
   type AutocastOptions,
   autocast,

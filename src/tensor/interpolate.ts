@@ -1,5 +1,5 @@
 import { describeValue, expectBoolean, optionsOf, wrongArgument } from "../arguments.ts";
-import { listOf } from "../engine/dispatch.ts";
+import { listOf } from "../engine/internal.ts";
 import { BatchCamError } from "../errors.ts";
 import { autocast } from "./autograd.ts";
 import { expectTensor } from "./core.ts";

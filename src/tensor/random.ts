@@ -1,6 +1,5 @@
 import { describeValue, expectInteger } from "../arguments.ts";
-import { native } from "../engine/addon.ts";
-import { check, type Handle } from "../engine/dispatch.ts";
+import { check, type Handle, native } from "../engine/internal.ts";
 import { BatchCamError } from "../errors.ts";
 import { handleOf, keep } from "./core.ts";
 import { Tensor } from "./tensor.ts";

@@ -1,5 +1,5 @@
 import { callSync, expectFunction, expectString } from "../arguments.ts";
-import { native } from "../engine/addon.ts";
+import { native } from "../engine/internal.ts";
 import { BatchCamError } from "../errors.ts";
 
 /** The kinds of events, by their numbers in native/binding/profiler.cc. */

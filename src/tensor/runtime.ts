@@ -1,8 +1,5 @@
 import { describeValue } from "../arguments.ts";
-import { native } from "../engine/addon.ts";
-import { cpuFeatures, usableCores } from "../engine/capability.ts";
-import { arena } from "../engine/dispatch.ts";
-import { type KernelLevel, switchValue } from "../engine/switches.ts";
+import { arena, cpuFeatures, type KernelLevel, native, switchValue, usableCores } from "../engine/internal.ts";
 import { BatchCamError } from "../errors.ts";
 import { releaseCaches } from "./tensor-cache.ts";
 

@@ -1,6 +1,5 @@
 import { callSync, optionsOf, wrongArgument } from "../arguments.ts";
-import { native } from "../engine/addon.ts";
-import { arena, boolean, check, type Handle, optionalIntegers, type Scalar } from "../engine/dispatch.ts";
+import { arena, boolean, check, type Handle, native, optionalIntegers, type Scalar } from "../engine/internal.ts";
 import { BatchCamError } from "../errors.ts";
 import { expectTensor, handleOf, TensorCore } from "./core.ts";
 import { codeOf, DTYPES, type DType, isDType, type TypedArray } from "./dtype.ts";

@@ -4,7 +4,7 @@ import type { TrainConfig } from "../config/index.ts";
 import { type NormalizationChoice, normalizationFault } from "../config/internal.ts";
 import { counted } from "../counted.ts";
 import { prototypes as classPrototypes, type Normalization, type Split } from "../data/index.ts";
-import { NO_NORMALIZATION, normalizationForChannels } from "../data/splits/split.ts";
+import { NO_NORMALIZATION, normalizationForChannels } from "../data/internal.ts";
 import { BatchCamError } from "../errors.ts";
 import { loadSafetensors } from "../io/index.ts";
 import {
@@ -16,13 +16,23 @@ import {
   type ModelOptions,
 } from "../models/index.ts";
 import type { Tensor } from "../tensor/index.ts";
-import type { GivenSplits } from "../train/data/given-splits.ts";
-import { comparePrototypes, type KnownData, loadKnownData } from "../train/data/known-data.ts";
-import { broughtNormalization, chosenNormalization, normalizationNote } from "../train/data/normalization.ts";
-import { prototypeOptions } from "../train/loop/guided-prototypes.ts";
-import { type ModelInPrecision, precisionOf } from "../train/loop/precision.ts";
-import { disposeAll, loadCheckpointed } from "../train/run/checkpoint.ts";
-import { camLayerOf, type ImagesAndClasses, modelFor } from "../train/run/from-config.ts";
+import type { GivenSplits } from "../train/index.ts";
+import {
+  broughtNormalization,
+  camLayerOf,
+  chosenNormalization,
+  comparePrototypes,
+  disposeAll,
+  type ImagesAndClasses,
+  type KnownData,
+  loadCheckpointed,
+  loadKnownData,
+  type ModelInPrecision,
+  modelFor,
+  normalizationNote,
+  precisionOf,
+  prototypeOptions,
+} from "../train/internal.ts";
 import { runFiles } from "./run-files.ts";
 
 /** A trained model, and how its images are prepared. */

@@ -5,7 +5,7 @@ import { parseTrainConfig, type TrainConfig } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { nearestName } from "../nearest-name.ts";
 import { readRegularText, statOf } from "../regular-file.ts";
-import { type RunData, readRunData } from "../train/data/run-data.ts";
+import { type RunData, readRunData } from "../train/internal.ts";
 
 /** The files that are read to open a run. */
 export interface RunFiles {

@@ -2,14 +2,20 @@ import { join } from "node:path";
 import type { CompareConfig } from "../../config/index.ts";
 import { counted, wordFor } from "../../counted.ts";
 import { capabilities } from "../../tensor/index.ts";
-import { type DataDigests, dataDigests } from "../../workflows/study/data-digests.ts";
-import { type Grid, readGrid } from "../../workflows/study/grid.ts";
-import { runsOf, shareOf } from "../../workflows/study/grid-runs.ts";
-import type { GridRun, GridRunRecord } from "../../workflows/study/records.ts";
-import { runGrid } from "../../workflows/study/run-grid.ts";
-import { summariseSpurious } from "../../workflows/study/spurious-summary.ts";
-import { Store } from "../../workflows/study/store.ts";
-import { summarise } from "../../workflows/study/summary.ts";
+import {
+  type DataDigests,
+  dataDigests,
+  type Grid,
+  type GridRun,
+  type GridRunRecord,
+  readGrid,
+  runGrid,
+  runsOf,
+  Store,
+  shareOf,
+  summarise,
+  summariseSpurious,
+} from "../../workflows/internal.ts";
 import type { CommandCall, Outcome } from "../command.ts";
 import { failureLines, listTable, spuriousTable, summaryTable } from "./lines.ts";
 import { CompareProgress } from "./progress.ts";

@@ -2,12 +2,8 @@ import { TrainConfig } from "../../config/index.ts";
 import { counted, wordFor } from "../../counted.ts";
 import { BatchCamError, type ErrorCode } from "../../errors.ts";
 import { MEASURES, type MeasureName } from "../../measures.ts";
-import { duration } from "../../report/text/duration.ts";
-import { columnHead, factorOf } from "../../report/text/measure-text.ts";
-import type { GridRun, GridRunRecord } from "../../workflows/study/records.ts";
-import type { SpuriousRow } from "../../workflows/study/spurious-summary.ts";
-import type { RunState } from "../../workflows/study/store.ts";
-import type { Spread, SummaryRow } from "../../workflows/study/summary.ts";
+import { columnHead, duration, factorOf } from "../../report/internal.ts";
+import type { GridRun, GridRunRecord, RunState, Spread, SpuriousRow, SummaryRow } from "../../workflows/internal.ts";
 import { formatTable } from "../table.ts";
 import { percent, short } from "../train/progress-lines.ts";
 

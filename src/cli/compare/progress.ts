@@ -1,6 +1,5 @@
 import { counted } from "../../counted.ts";
-import { TimeLeft } from "../../workflows/study/estimate.ts";
-import type { GridEvent } from "../../workflows/study/run-grid.ts";
+import { type GridEvent, TimeLeft } from "../../workflows/internal.ts";
 import type { OutputStream } from "../io.ts";
 import { countLine, type GridCount, runLine, runName, waitingLine } from "./lines.ts";
 

@@ -1,9 +1,16 @@
 import { parseTrainConfig } from "../../config/index.ts";
 import { OWN_DATA } from "../../config/internal.ts";
 import { classCounts, type Dataset, disposeSplit, type Split } from "../../data/index.ts";
-import { type IdenticalImages, identicalImages, identicalWarnings } from "../../data/record/identical-images.ts";
-import { coverageWarnings, type ThinClass, thinClasses, thinWarnings } from "../../data/splits/class-coverage.ts";
-import { heldOutValidation } from "../../train/data/configured-data.ts";
+import {
+  coverageWarnings,
+  type IdenticalImages,
+  identicalImages,
+  identicalWarnings,
+  type ThinClass,
+  thinClasses,
+  thinWarnings,
+} from "../../data/internal.ts";
+import { heldOutValidation } from "../../train/internal.ts";
 
 /** The findings on a data set, which training with the default options would warn about. */
 export interface DataChecks {

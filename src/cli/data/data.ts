@@ -3,7 +3,6 @@ import { writeFileAtomically } from "../../atomic-file.ts";
 import type { DataConfig } from "../../config/index.ts";
 import { dataName } from "../../config/internal.ts";
 import { counted, grouped } from "../../counted.ts";
-import { describeShape } from "../../data/batches/prototype-shape.ts";
 import {
   classCounts,
   type Dataset,
@@ -14,9 +13,10 @@ import {
   prototypes,
   type Split,
 } from "../../data/index.ts";
+import { describeShape } from "../../data/internal.ts";
 import { camFigure, type FigureInput } from "../../report/index.ts";
 import { type Tensor, tidy } from "../../tensor/index.ts";
-import { datasetOptions } from "../../train/data/configured-data.ts";
+import { datasetOptions } from "../../train/internal.ts";
 import type { CommandCall, Outcome } from "../command.ts";
 import { inFlags } from "../flags.ts";
 import { formatTable } from "../table.ts";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { writeFileAtomically } from "../../atomic-file.ts";
 import { DemoConfig, type TrainConfigInput } from "../../config/index.ts";
 import { BatchCamError } from "../../errors.ts";
-import type { TrainEvent, TrainResult } from "../../train/run/events.ts";
+import type { TrainEvent, TrainResult } from "../../train/index.ts";
 import type { CommandCall, Outcome } from "../command.ts";
 import { kebabCase } from "../flags.ts";
 import { quoted } from "../shell-word.ts";

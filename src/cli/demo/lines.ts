@@ -1,6 +1,6 @@
 import { MEASURES, type MeasureName } from "../../measures.ts";
-import { DECOY_RUNS, type DecoyResults, decoyAccuracy, decoyInWords } from "../../report/run/decoy-story.ts";
-import type { TrainResult } from "../../train/run/events.ts";
+import { DECOY_RUNS, type DecoyResults, decoyAccuracy, decoyInWords } from "../../report/internal.ts";
+import type { TrainResult } from "../../train/index.ts";
 import { formatTable, wrap } from "../table.ts";
 import { percent, short } from "../train/progress-lines.ts";
 import type { DemoRun } from "./runs.ts";

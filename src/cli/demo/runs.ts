@@ -4,8 +4,8 @@ import { CompareConfig, type DemoConfig, overrideTrainConfig, type TrainConfigIn
 import { parseConfig } from "../../config/internal.ts";
 import { BatchCamError } from "../../errors.ts";
 import { readRegularText } from "../../regular-file.ts";
-import type { TrainResult } from "../../train/run/events.ts";
-import { readGrid } from "../../workflows/study/grid.ts";
+import type { TrainResult } from "../../train/index.ts";
+import { readGrid } from "../../workflows/internal.ts";
 import { presetFile } from "../compare/input.ts";
 import { readConfigFile } from "../config-file.ts";
 

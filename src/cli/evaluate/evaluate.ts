@@ -5,14 +5,16 @@ import type { EvaluateConfig } from "../../config/index.ts";
 import { BatchCamError } from "../../errors.ts";
 import { readRegularText } from "../../regular-file.ts";
 import { setNumThreads } from "../../tensor/index.ts";
-import { evaluateSplit } from "../../train/loop/validation.ts";
+import { evaluateSplit } from "../../train/index.ts";
 import {
   type ExplanationMetrics,
   explanationMetrics,
+  type LoadedRun,
   METRIC_DEFINITIONS,
-} from "../../workflows/evaluate/explanation-metrics.ts";
-import { SPURIOUS_DEFINITIONS, spuriousRecord } from "../../workflows/evaluate/spurious.ts";
-import { type LoadedRun, openRun } from "../../workflows/loaded-model.ts";
+  openRun,
+  SPURIOUS_DEFINITIONS,
+  spuriousRecord,
+} from "../../workflows/internal.ts";
 import type { CommandCall, Outcome } from "../command.ts";
 import { methodsOf } from "../explain/plan.ts";
 import { type EvaluationRecord, formatEvaluation, withoutUndefined } from "./evaluation-lines.ts";

@@ -1,12 +1,10 @@
 import { counted } from "../../counted.ts";
 import { DATASETS } from "../../data/description.ts";
-import { CUE_SETS } from "../../data/sources/cue-sets.ts";
-import { DECOY_SIDE } from "../../data/sources/decoy.ts";
+import { CUE_SETS, DECOY_SIDE } from "../../data/internal.ts";
 import { arrowOf, EXPLANATION_MEASURES, MEASURES } from "../../measures.ts";
-import type { SplitRecord } from "../../train/run/events.ts";
-import type { ExplanationMetrics, MetricName, MetricValue } from "../../workflows/evaluate/explanation-metrics.ts";
-import type { SpuriousRecord } from "../../workflows/evaluate/spurious.ts";
-import type { LoadedRun } from "../../workflows/loaded-model.ts";
+import type { SplitRecord } from "../../train/index.ts";
+import type { SpuriousRecord } from "../../workflows/index.ts";
+import type { ExplanationMetrics, LoadedRun, MetricName, MetricValue } from "../../workflows/internal.ts";
 import { formatTable, formatTables } from "../table.ts";
 import { percent, short } from "../train/progress-lines.ts";
 

@@ -1,8 +1,8 @@
 import type { ExplainConfig } from "../../config/index.ts";
-import { problemList } from "../../data/sources/reading-notes.ts";
+import { problemList } from "../../data/internal.ts";
 import { BatchCamError } from "../../errors.ts";
 import { setNumThreads } from "../../tensor/index.ts";
-import { type ExplainedImageRecord, explainImages } from "../../workflows/explain/explain-images.ts";
+import { type ExplainedImageRecord, explainImages } from "../../workflows/internal.ts";
 import type { CommandCall, Outcome } from "../command.ts";
 import { inFlags } from "../flags.ts";
 import { oneLine } from "../safe-output.ts";

@@ -6,7 +6,7 @@ import { counted } from "../../counted.ts";
 import { saveSafetensors } from "../../io/index.ts";
 import { type ExplainedImage, encodeNpy, explanationFigure, explanationPicture } from "../../report/index.ts";
 import { tensor, tidy } from "../../tensor/index.ts";
-import type { ExplainedImageRecord, ExplainedMap } from "../../workflows/explain/explain-images.ts";
+import type { ExplainedImageRecord, ExplainedMap } from "../../workflows/internal.ts";
 import { claimFolder, expectFree, type FolderUse, nextFolder } from "./folder.ts";
 import type { ExplanationPlan, SkippedFile } from "./plan.ts";
 

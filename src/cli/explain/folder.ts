@@ -4,7 +4,7 @@ import { join, relative, sep } from "node:path";
 import { isTemporary, makeFolder, writeFileAtomically } from "../../atomic-file.ts";
 import { METHODS } from "../../cam/index.ts";
 import { BatchCamError } from "../../errors.ts";
-import { holderOf, lockRun, RUN_LOCK } from "../../train/run/run-lock.ts";
+import { holderOf, lockRun, RUN_LOCK } from "../../train/internal.ts";
 
 /** An empty file that marks a folder as an explanation's, finished or not. It is written first and removed last. */
 const MARK = ".batch-cam-explanation";

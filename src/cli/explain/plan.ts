@@ -6,10 +6,19 @@ import { listImages } from "../../data/index.ts";
 import { BatchCamError } from "../../errors.ts";
 import { readFileBytes } from "../../io/internal.ts";
 import { nearestNames } from "../../nearest-name.ts";
-import { usesBfloat16 } from "../../train/loop/precision.ts";
-import type { TargetChoice } from "../../workflows/explain/explain-images.ts";
-import { fileBatches, problemWithPath, type SourceBatch, splitBatches } from "../../workflows/explain/image-source.ts";
-import { type LoadedModel, type LoadedRun, openRun, openRunModel, openWeights } from "../../workflows/loaded-model.ts";
+import { usesBfloat16 } from "../../train/internal.ts";
+import {
+  fileBatches,
+  type LoadedModel,
+  type LoadedRun,
+  openRun,
+  openRunModel,
+  openWeights,
+  problemWithPath,
+  type SourceBatch,
+  splitBatches,
+  type TargetChoice,
+} from "../../workflows/internal.ts";
 import { oneLine } from "../safe-output.ts";
 
 /** The number of images of a split that are explained by default. */

@@ -1,6 +1,6 @@
 import type { TrainConfigInput } from "../../config/index.ts";
 import { type FindLrConfig, type FindLrConfigInput, SWEEP_KEYS } from "../../config/internal.ts";
-import { type FoundRate, findLearningRate } from "../../train/loop/find-learning-rate.ts";
+import { type FoundRate, findLearningRate } from "../../train/index.ts";
 import type { CommandCall, Outcome } from "../command.ts";
 import { formatTable } from "../table.ts";
 import { createCounter } from "../train/progress.ts";

@@ -3,15 +3,18 @@ import { writeFileAtomically } from "../../atomic-file.ts";
 import { CompareConfig } from "../../config/index.ts";
 import { parseConfig } from "../../config/internal.ts";
 import { counted, wordFor } from "../../counted.ts";
-import { type GridReportInput, groupName } from "../../report/grid/input.ts";
-import { gridReport } from "../../report/grid/report.ts";
-import { runsTable } from "../../report/grid/table-files.ts";
-import { analyse, hasMixedData } from "../../workflows/study/analysis.ts";
-import { type Grid, readGrid } from "../../workflows/study/grid.ts";
-import { runsOf } from "../../workflows/study/grid-runs.ts";
-import type { GridRunRecord } from "../../workflows/study/records.ts";
-import { settingsOf } from "../../workflows/study/settings.ts";
-import { Store } from "../../workflows/study/store.ts";
+import { gridReport } from "../../report/index.ts";
+import { type GridReportInput, groupName, runsTable } from "../../report/internal.ts";
+import {
+  analyse,
+  type Grid,
+  type GridRunRecord,
+  hasMixedData,
+  readGrid,
+  runsOf,
+  Store,
+  settingsOf,
+} from "../../workflows/internal.ts";
 import { readConfigFile } from "../config-file.ts";
 import { quoted } from "../shell-word.ts";
 

@@ -4,9 +4,9 @@ import { writeFileAtomically } from "../../atomic-file.ts";
 import { lambdaWarmupOf, parseTrainConfig, type TrainConfig } from "../../config/index.ts";
 import { OWN_DATA } from "../../config/internal.ts";
 import { readRegularText } from "../../regular-file.ts";
-import { CARD_MARK, modelCard } from "../../report/card/model-card.ts";
-import { environmentInWords, environmentUntil, readEnvironment } from "../../train/run/environment.ts";
-import type { StartEvent, TrainResult } from "../../train/run/events.ts";
+import { CARD_MARK, modelCard } from "../../report/internal.ts";
+import type { StartEvent, TrainResult } from "../../train/index.ts";
+import { environmentInWords, environmentUntil, readEnvironment } from "../../train/internal.ts";
 import { describeRun } from "../shell-commands.ts";
 import { quoted } from "../shell-word.ts";
 

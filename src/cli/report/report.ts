@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { ReportConfig } from "../../config/index.ts";
 import { BatchCamError } from "../../errors.ts";
 import { statOf } from "../../regular-file.ts";
-import { MOST_NAMED, runsIn } from "../../workflows/run-files.ts";
+import { MOST_NAMED, runsIn } from "../../workflows/internal.ts";
 import type { CommandCall, Outcome } from "../command.ts";
 
 type ReportCall = Pick<CommandCall, "stdout" | "stderr"> & { config: ReportConfig };

@@ -3,10 +3,9 @@ import { writeFileAtomically } from "../../atomic-file.ts";
 import type { TrainConfig } from "../../config/index.ts";
 import { BatchCamError } from "../../errors.ts";
 import { type DecoyShown, type ReportedRun, renderRunReport } from "../../report/index.ts";
-import { DECOY_RUNS, type DecoyResults } from "../../report/run/decoy-story.ts";
-import { environmentInWords, environmentUntil, readEnvironment } from "../../train/run/environment.ts";
-import type { EpochRecord, JudgedRun, Rejudged, StartEvent, TrainResult } from "../../train/run/events.ts";
-import { type LogRow, readLog } from "../../train/run/metrics-log.ts";
+import { DECOY_RUNS, type DecoyResults } from "../../report/internal.ts";
+import type { EpochRecord, JudgedRun, Rejudged, StartEvent, TrainResult } from "../../train/index.ts";
+import { environmentInWords, environmentUntil, type LogRow, readEnvironment, readLog } from "../../train/internal.ts";
 import { type EvaluateOptions, type Evaluation, evaluate, evaluateSamples } from "../../workflows/index.ts";
 import { describeRun } from "../shell-commands.ts";
 

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { writeFileAtomically } from "../../atomic-file.ts";
 import { overrideTrainConfig, TrainConfig } from "../../config/index.ts";
 import { BatchCamError } from "../../errors.ts";
-import type { StartEvent, TrainEvent } from "../../train/run/events.ts";
+import type { StartEvent, TrainEvent } from "../../train/index.ts";
 import { type Command, defineCommand } from "../command.ts";
 import { inFlags } from "../flags.ts";
 import type { TrainingParts } from "./training.ts";

@@ -1,6 +1,6 @@
 import { counted } from "../../counted.ts";
 import type { ModuleRecord, OperatorRecord, ProfileReport } from "../../profile/index.ts";
-import type { ProfileEvent } from "../../train/run/events.ts";
+import type { ProfileEvent } from "../../train/index.ts";
 import { formatTable } from "../table.ts";
 import { percent } from "./progress-lines.ts";
 

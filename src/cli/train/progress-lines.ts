@@ -1,13 +1,10 @@
 import { join } from "node:path";
 import { writeFileAtomically } from "../../atomic-file.ts";
 import { counted } from "../../counted.ts";
-import { describeShape } from "../../data/batches/prototype-shape.ts";
+import { describeShape } from "../../data/internal.ts";
 import { MEASURES, type MeasureName } from "../../measures.ts";
-import { mapsFigure } from "../../report/figures/picture-rows.ts";
 import type { FigureInput } from "../../report/index.ts";
-import { duration } from "../../report/text/duration.ts";
-import { columnName } from "../../report/text/measure-text.ts";
-import { lastValidated, patienceFrom } from "../../train/loop/best-epoch.ts";
+import { columnName, duration, mapsFigure } from "../../report/internal.ts";
 import type {
   BalanceEvent,
   EpochRecord,
@@ -17,7 +14,8 @@ import type {
   StepMetrics,
   TrainEvent,
   TrainResult,
-} from "../../train/run/events.ts";
+} from "../../train/index.ts";
+import { lastValidated, patienceFrom } from "../../train/internal.ts";
 
 export const percent = (share: number, digits = 1): string => `${(share * 100).toFixed(digits)}%`;
 

@@ -1,5 +1,5 @@
-import { duration } from "../../report/text/duration.ts";
-import type { StartEvent, StepEvent, TrainEvent } from "../../train/run/events.ts";
+import { duration } from "../../report/internal.ts";
+import type { StartEvent, StepEvent, TrainEvent } from "../../train/index.ts";
 import { inFlags } from "../flags.ts";
 import type { OutputStream } from "../io.ts";
 import { profileLines } from "./profile-lines.ts";

@@ -1,6 +1,6 @@
 import type { TrainConfigInput } from "../../config/index.ts";
-import { createTensorBoardLog } from "../../report/tensorboard/log.ts";
-import type { TrainEvent, TrainResult } from "../../train/run/events.ts";
+import { createTensorBoardLog } from "../../report/internal.ts";
+import type { TrainEvent, TrainResult } from "../../train/index.ts";
 import type { CommandCall } from "../command.ts";
 import type { RunReportOptions } from "../report/run-report.ts";
 import { createProgress } from "./progress.ts";

@@ -3,7 +3,7 @@ import { counted, theFirst } from "../../counted.ts";
 import { DATASETS } from "../../data/description.ts";
 import { arrowOf, MEASURES } from "../../measures.ts";
 import { MODEL_FAMILIES } from "../../models/description.ts";
-import type { EpochRecord, SplitRecord, StartEvent, TrainResult } from "../../train/run/events.ts";
+import type { EpochRecord, SplitRecord, StartEvent, TrainResult } from "../../train/index.ts";
 import { duration } from "../text/duration.ts";
 import { inCell, inText, markdownTable } from "../text/markdown.ts";
 import { DASH, formatCount, isNumber } from "../text/numbers.ts";

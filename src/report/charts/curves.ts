@@ -1,5 +1,5 @@
 import type { MeasureName } from "../../measures.ts";
-import type { EpochRecord, StepMetrics } from "../../train/run/events.ts";
+import type { EpochRecord, StepMetrics } from "../../train/index.ts";
 import type { Scale } from "./line-chart.ts";
 
 type Validated = MeasureName & keyof EpochRecord["val"];

@@ -1,4 +1,4 @@
-import type { MethodKind } from "../../workflows/study/records.ts";
+import type { MethodKind } from "../../workflows/internal.ts";
 import { type ColourName, colour } from "../page/colours.ts";
 
 /** How the kinds of methods look. The shapes tell them apart without colour. */

@@ -1,4 +1,4 @@
-import type { MapSamples } from "../../train/run/events.ts";
+import type { MapSamples } from "../../train/index.ts";
 import { isDead } from "../pictures/picture.ts";
 import type { FigureInput, FigureRow } from "./cam-figure.ts";
 import type { FigureCell } from "./cell.ts";

@@ -1,7 +1,5 @@
 import { counted } from "../../counted.ts";
-import type { AnalysisGroup } from "../../workflows/study/analysis.ts";
-import type { DoneRun } from "../../workflows/study/records.ts";
-import type { GridSettings, Setting, SettingsRow } from "../../workflows/study/settings.ts";
+import type { AnalysisGroup, DoneRun, GridSettings, Setting, SettingsRow } from "../../workflows/internal.ts";
 import { type Markup, markup } from "../page/markup.ts";
 import { formatCount } from "../text/numbers.ts";
 

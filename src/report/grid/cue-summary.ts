@@ -1,6 +1,6 @@
 import { counted } from "../../counted.ts";
 import { MEASURES } from "../../measures.ts";
-import type { AnalysedMethod, AnalysisGroup, Duel } from "../../workflows/study/analysis.ts";
+import type { AnalysedMethod, AnalysisGroup, Duel } from "../../workflows/internal.ts";
 import { differenceText, spreadText } from "../text/measure-text.ts";
 import { formatNumber, isNumber, LEVEL, pText } from "../text/numbers.ts";
 

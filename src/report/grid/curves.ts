@@ -1,7 +1,6 @@
 import { MEASURES } from "../../measures.ts";
-import type { EpochRecord } from "../../train/run/events.ts";
-import type { AnalysisGroup } from "../../workflows/study/analysis.ts";
-import type { MethodKind } from "../../workflows/study/records.ts";
+import type { EpochRecord } from "../../train/index.ts";
+import type { AnalysisGroup, MethodKind } from "../../workflows/internal.ts";
 import { EPOCH_CURVES, STEP_CURVES } from "../charts/curves.ts";
 import type { FigurePlan, Panel } from "../charts/engine.ts";
 import { type Line, linePanel, lineSample, lineStyles, type Scale } from "../charts/line-chart.ts";

@@ -1,6 +1,5 @@
 import { MEASURES } from "../../measures.ts";
-import type { AnalysedMethod, AnalysisGroup } from "../../workflows/study/analysis.ts";
-import type { MeasureId } from "../../workflows/study/measures.ts";
+import type { AnalysedMethod, AnalysisGroup, MeasureId } from "../../workflows/internal.ts";
 import { domainOf } from "../charts/domain.ts";
 import type { FigurePlan, Panel } from "../charts/engine.ts";
 import { KINDS } from "../charts/palette.ts";

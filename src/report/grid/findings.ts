@@ -1,7 +1,6 @@
 import { counted } from "../../counted.ts";
 import { MEASURES } from "../../measures.ts";
-import type { AnalysedMethod, Effect } from "../../workflows/study/analysis.ts";
-import type { MeasureId } from "../../workflows/study/measures.ts";
+import type { AnalysedMethod, Effect, MeasureId } from "../../workflows/internal.ts";
 import { type Markup, markup } from "../page/markup.ts";
 import { capital, columnName, differenceText, signedText, spreadText, testName } from "../text/measure-text.ts";
 import { formatCount, formatNumber, LEVEL, pText } from "../text/numbers.ts";

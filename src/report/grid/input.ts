@@ -1,6 +1,4 @@
-import type { AnalysisGroup } from "../../workflows/study/analysis.ts";
-import type { FailedRun, GridRun } from "../../workflows/study/records.ts";
-import type { GridSettings } from "../../workflows/study/settings.ts";
+import type { AnalysisGroup, FailedRun, GridRun, GridSettings } from "../../workflows/internal.ts";
 
 /** The input of `gridReport`. */
 export interface GridReportInput {

@@ -1,5 +1,4 @@
-import type { AnalysisGroup } from "../../workflows/study/analysis.ts";
-import type { DoneRun, RunSamples } from "../../workflows/study/records.ts";
+import type { AnalysisGroup, DoneRun, RunSamples } from "../../workflows/internal.ts";
 import { camFigure } from "../figures/cam-figure.ts";
 import type { Figure } from "../figures/figure-page.ts";
 import {

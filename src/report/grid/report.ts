@@ -1,5 +1,4 @@
-import type { AnalysisGroup } from "../../workflows/study/analysis.ts";
-import type { MethodKind } from "../../workflows/study/records.ts";
+import type { AnalysisGroup, MethodKind } from "../../workflows/internal.ts";
 import { type DrawnFigure, drawFigure, type FigurePlan } from "../charts/engine.ts";
 import { mapLegend } from "../page/gallery.ts";
 import { type Markup, markup } from "../page/markup.ts";

@@ -1,4 +1,4 @@
-import type { AnalysisGroup } from "../../workflows/study/analysis.ts";
+import type { AnalysisGroup } from "../../workflows/internal.ts";
 import { domainOf } from "../charts/domain.ts";
 import type { FigurePlan, Panel } from "../charts/engine.ts";
 import { labelPlaces } from "../charts/label-places.ts";

@@ -1,7 +1,6 @@
 import { counted, wordFor } from "../../counted.ts";
 import { MEASURES } from "../../measures.ts";
-import type { AnalysedMethod, AnalysisGroup } from "../../workflows/study/analysis.ts";
-import type { MeasureId } from "../../workflows/study/measures.ts";
+import type { AnalysedMethod, AnalysisGroup, MeasureId } from "../../workflows/internal.ts";
 import { type Markup, markup } from "../page/markup.ts";
 import { spreadText, testName } from "../text/measure-text.ts";
 import { formatCount, isNumber, LEVEL } from "../text/numbers.ts";

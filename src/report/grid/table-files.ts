@@ -1,4 +1,4 @@
-import type { GridRunRecord } from "../../workflows/study/records.ts";
+import type { GridRunRecord } from "../../workflows/internal.ts";
 import { type ReportTable, seedsOf, type TableCell, type TableColumn, type TableSection } from "./table.ts";
 
 /** A table as CSV (RFC 4180) in full precision. A missing number is an empty field. */

@@ -1,5 +1,4 @@
-import type { AnalysedMethod, AnalysisGroup } from "../../workflows/study/analysis.ts";
-import type { MethodKind } from "../../workflows/study/records.ts";
+import type { AnalysedMethod, AnalysisGroup, MethodKind } from "../../workflows/internal.ts";
 
 /** A table of the report, in the form from which the page, the CSV and the LaTeX are made. */
 export interface ReportTable {

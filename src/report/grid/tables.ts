@@ -1,6 +1,5 @@
 import { MEASURES } from "../../measures.ts";
-import type { AnalysedMethod, AnalysisGroup } from "../../workflows/study/analysis.ts";
-import type { MeasureId } from "../../workflows/study/measures.ts";
+import type { AnalysedMethod, AnalysisGroup, MeasureId } from "../../workflows/internal.ts";
 import { columnHead, columnName, differenceUnit, shownValue, signedText, spreadText } from "../text/measure-text.ts";
 import { DASH, formatNumber, pText } from "../text/numbers.ts";
 import { type ColumnPlan, fillTable, type ReportTable, type TablePlan } from "./table.ts";

@@ -1,5 +1,5 @@
 import { MEASURES, type MeasureName } from "../../measures.ts";
-import type { BalanceEvent } from "../../train/run/events.ts";
+import type { BalanceEvent } from "../../train/index.ts";
 import { lineChart, lineSample, type Scale } from "../charts/line-chart.ts";
 import { lineStyle } from "../charts/palette.ts";
 import { type Markup, markup } from "../page/markup.ts";

@@ -1,5 +1,5 @@
 import { counted } from "../../counted.ts";
-import type { JudgedRun } from "../../train/run/events.ts";
+import type { JudgedRun } from "../../train/index.ts";
 import { formatCount, formatNumber, formatPercent, isNumber } from "../text/numbers.ts";
 
 /** The runs on a decoy set, by their guidance. The maps of the control are pulled towards an image that does not depend on the class. */

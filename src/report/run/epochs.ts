@@ -1,5 +1,5 @@
 import { MEASURES } from "../../measures.ts";
-import type { EpochRecord } from "../../train/run/events.ts";
+import type { EpochRecord } from "../../train/index.ts";
 import { type Markup, markup } from "../page/markup.ts";
 import type { Section } from "../page/page.ts";
 import { columnName, valueText } from "../text/measure-text.ts";

@@ -1,6 +1,6 @@
 import { counted } from "../../counted.ts";
 import { BatchCamError } from "../../errors.ts";
-import type { BalanceEvent, JudgedRun, StepMetrics } from "../../train/run/events.ts";
+import type { BalanceEvent, JudgedRun, StepMetrics } from "../../train/index.ts";
 import { channelsOf, expectMap } from "../pictures/picture.ts";
 import { DECOY_RUNS, type DecoyRunName } from "./decoy-story.ts";
 

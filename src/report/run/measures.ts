@@ -1,5 +1,5 @@
 import { MEASURES } from "../../measures.ts";
-import type { JudgedRun } from "../../train/run/events.ts";
+import type { JudgedRun } from "../../train/index.ts";
 import { differenceText, valueText } from "../text/measure-text.ts";
 import { isNumber, mean } from "../text/numbers.ts";
 

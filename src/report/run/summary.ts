@@ -1,5 +1,5 @@
 import { counted } from "../../counted.ts";
-import type { JudgedRun } from "../../train/run/events.ts";
+import type { JudgedRun } from "../../train/index.ts";
 import { formatCount, formatNumber, formatPercent, isNumber } from "../text/numbers.ts";
 import { unfinishedWarmUp } from "../text/warm-up.ts";
 import type { ReportedRun, RunReportInput } from "./input.ts";

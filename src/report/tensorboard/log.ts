@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { expectFunction } from "../../arguments.ts";
 import { makeFolder } from "../../atomic-file.ts";
-import type { StartEvent, TrainEvent } from "../../train/run/events.ts";
+import type { StartEvent, TrainEvent } from "../../train/index.ts";
 import { mapsFigure } from "../figures/picture-rows.ts";
 import { inCell, markdownTable } from "../text/markdown.ts";
 import { type EventContent, encodeEvent, eventRecord, type SummaryValue } from "./events.ts";

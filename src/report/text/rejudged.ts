@@ -1,4 +1,4 @@
-import type { JudgedRun } from "../../train/run/events.ts";
+import type { JudgedRun } from "../../train/index.ts";
 import { formatPercent } from "./numbers.ts";
 
 /** A sentence for runs whose epochs were not all judged by the same validation images; null if they were. */

@@ -3,15 +3,23 @@ import type { dataFields } from "../../config/internal.ts";
 import { DATASET_OPTIONS, OWN_DATA, usesOption } from "../../config/internal.ts";
 import { counted, wordFor } from "../../counted.ts";
 import { type Dataset, type DatasetOptions, loadDataset, type Split, splitValidation } from "../../data/index.ts";
-import { imageHashes } from "../../data/record/content-hashes.ts";
-import { leftOutDifferences } from "../../data/record/data-differences.ts";
-import { type DataRecord, dataRecord, earlierSplits, listedIn } from "../../data/record/data-record.ts";
-import { rootOf } from "../../data/record/dataset-digest.ts";
-import { identicalImages, identicalWarnings } from "../../data/record/identical-images.ts";
-import { inRecordedOrder, underClassesOf } from "../../data/record/known-classes.ts";
-import { coverageWarnings, thinWarnings } from "../../data/splits/class-coverage.ts";
-import { steadyFraction } from "../../data/splits/held-out.ts";
-import { drawValidation } from "../../data/splits/validation-split.ts";
+import {
+  coverageWarnings,
+  type DataRecord,
+  dataRecord,
+  drawValidation,
+  earlierSplits,
+  identicalImages,
+  identicalWarnings,
+  imageHashes,
+  inRecordedOrder,
+  leftOutDifferences,
+  listedIn,
+  rootOf,
+  steadyFraction,
+  thinWarnings,
+  underClassesOf,
+} from "../../data/internal.ts";
 import { BatchCamError } from "../../errors.ts";
 import { type GivenSplits, givenParts } from "./given-splits.ts";
 import { normalizedSplits } from "./normalization.ts";

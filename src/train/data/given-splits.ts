@@ -2,7 +2,7 @@ import { optionsOf } from "../../arguments.ts";
 import type { TrainConfig } from "../../config/index.ts";
 import { counted } from "../../counted.ts";
 import type { Split } from "../../data/index.ts";
-import { expectSplit } from "../../data/splits/split.ts";
+import { expectSplit } from "../../data/internal.ts";
 import { BatchCamError } from "../../errors.ts";
 import { normalizedSplits } from "./normalization.ts";
 import type { Parts } from "./owned-splits.ts";

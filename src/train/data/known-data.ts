@@ -1,9 +1,14 @@
 import { join } from "node:path";
 import type { TrainConfig } from "../../config/index.ts";
-import { dataDifferences } from "../../data/record/data-differences.ts";
-import type { DataRecord } from "../../data/record/data-record.ts";
-import { rootOf } from "../../data/record/dataset-digest.ts";
-import { missingFolders, type Renaming, renamingRemedy, renamings } from "../../data/record/renamed.ts";
+import {
+  type DataRecord,
+  dataDifferences,
+  missingFolders,
+  type Renaming,
+  renamingRemedy,
+  renamings,
+  rootOf,
+} from "../../data/internal.ts";
 import { BatchCamError } from "../../errors.ts";
 import { loadSafetensors } from "../../io/index.ts";
 import { readRegularText } from "../../regular-file.ts";

@@ -3,7 +3,7 @@ import { basename, dirname, join } from "node:path";
 import { figuresOf, type NormalizationChoice } from "../../config/internal.ts";
 import { counted, wordFor } from "../../counted.ts";
 import type { Normalization } from "../../data/index.ts";
-import { IMAGENET_NORMALIZATION, NO_NORMALIZATION, normalizationForChannels } from "../../data/splits/split.ts";
+import { IMAGENET_NORMALIZATION, NO_NORMALIZATION, normalizationForChannels } from "../../data/internal.ts";
 import { BatchCamError } from "../../errors.ts";
 import { readRegularText } from "../../regular-file.ts";
 import type { Tensor } from "../../tensor/index.ts";

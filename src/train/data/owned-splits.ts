@@ -1,8 +1,7 @@
 import type { TrainConfig } from "../../config/index.ts";
 import { counted, wordFor } from "../../counted.ts";
-import { batchIndices, type Split, selectImages } from "../../data/index.ts";
-import { lowestDraws } from "../../data/splits/held-out.ts";
-import type { SplitName } from "../../data/splits/split.ts";
+import { batchIndices, type Split, type SplitName, selectImages } from "../../data/index.ts";
+import { lowestDraws } from "../../data/internal.ts";
 import type { Tensor } from "../../tensor/index.ts";
 
 /** The test images that a config evaluates on: all of them, or a selection that depends only on their number. */

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
-import { type DataRecord, packRecord, unpackRecord } from "../../data/record/data-record.ts";
+import { type DataRecord, packRecord, unpackRecord } from "../../data/internal.ts";
 import { BatchCamError } from "../../errors.ts";
 import { readRegularText } from "../../regular-file.ts";
 import { writeJson } from "../run/run-directory.ts";

@@ -1,7 +1,5 @@
-import { augment, warp } from "../../data/augment/augment.ts";
-import type { AugmentKey, AugmentOptions } from "../../data/augment/draws.ts";
-import { gatherLabelled, normalize } from "../../data/batches/loader.ts";
-import type { Split } from "../../data/index.ts";
+import { type AugmentKey, type AugmentOptions, augment, normalize, type Split, warp } from "../../data/index.ts";
+import { gatherLabelled } from "../../data/internal.ts";
 import { foregroundMask } from "../../metrics/index.ts";
 import { type Tensor, tensor } from "../../tensor/index.ts";
 

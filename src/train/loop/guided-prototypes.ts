@@ -1,6 +1,6 @@
 import type { TrainConfig } from "../../config/index.ts";
-import { randomBelow, randomSource } from "../../data/batches/random.ts";
 import { type PrototypeOptions, prototypes } from "../../data/index.ts";
+import { randomBelow, randomSource } from "../../data/internal.ts";
 import { keep, type Tensor, tensor, tidy } from "../../tensor/index.ts";
 import { loadData } from "../data/configured-data.ts";
 

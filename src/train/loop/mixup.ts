@@ -1,4 +1,4 @@
-import { type RandomSource, randomSource } from "../../data/batches/random.ts";
+import { type RandomSource, randomSource } from "../../data/internal.ts";
 import type { Tensor } from "../../tensor/index.ts";
 
 /** Each image i of a batch is blended with image B - 1 - i, and so is its label. */

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { contentDigest } from "../../data/record/data-record.ts";
+import { contentDigest } from "../../data/internal.ts";
 import { BatchCamError } from "../../errors.ts";
 import { loadSafetensors } from "../../io/index.ts";
 import { bestCheckpoint, disposeAll, epochOf } from "../run/checkpoint.ts";

@@ -1,5 +1,5 @@
-import { gatherAugmented } from "../../data/augment/augment.ts";
-import { balancedIndices, batchBounds, batchIndices, gatherUnchecked } from "../../data/batches/loader.ts";
+import { balancedIndices, batchIndices } from "../../data/index.ts";
+import { batchBounds, gatherAugmented, gatherUnchecked } from "../../data/internal.ts";
 import { BatchCamError } from "../../errors.ts";
 import { clipGradNorm } from "../../optim/index.ts";
 import { normOfEach } from "../../optim/internal.ts";

@@ -2,7 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import { expectFunction, expectSignal, expectString, optionsOf } from "../../arguments.ts";
 import { deadMaps, explain, normalizeMaps } from "../../cam/index.ts";
 import { batchIndices, gatherPixels, normalize, type Split } from "../../data/index.ts";
-import { expectSplit } from "../../data/splits/split.ts";
+import { expectSplit } from "../../data/internal.ts";
 import { crossEntropy, l1, l2, ssim } from "../../losses/index.ts";
 import { Coherence, EnergyInMask, foregroundMask } from "../../metrics/index.ts";
 import { MOST_FOREGROUND } from "../../metrics/internal.ts";

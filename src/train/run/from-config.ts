@@ -1,6 +1,6 @@
 import type { TrainConfig } from "../../config/index.ts";
-import { augments } from "../../data/augment/draws.ts";
 import type { AugmentOptions } from "../../data/index.ts";
+import { augments } from "../../data/internal.ts";
 import { createModel, defaultCamLayer, type Model, type ModelOptions } from "../../models/index.ts";
 import { FAMILIES, optionsForImages } from "../../models/internal.ts";
 

@@ -1,8 +1,7 @@
 import { join } from "node:path";
 import type { TrainConfig } from "../../config/index.ts";
 import { counted } from "../../counted.ts";
-import { type DataRecord, joinedRecord } from "../../data/record/data-record.ts";
-import { renamingRemedy, renamings, renamingText } from "../../data/record/renamed.ts";
+import { type DataRecord, joinedRecord, renamingRemedy, renamings, renamingText } from "../../data/internal.ts";
 import { BatchCamError } from "../../errors.ts";
 import { loadSafetensors } from "../../io/index.ts";
 import { type Model, mapSizes } from "../../models/index.ts";

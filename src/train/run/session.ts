@@ -1,8 +1,7 @@
 import { join } from "node:path";
 import { configWarnings, lambdaWarmupOf, type TrainConfig, type TrainConfigInput } from "../../config/index.ts";
-import { describeShape } from "../../data/batches/prototype-shape.ts";
 import { batchCount, classCounts, prototypes as classPrototypes, type Split } from "../../data/index.ts";
-import { contentDigest } from "../../data/record/data-record.ts";
+import { contentDigest, describeShape } from "../../data/internal.ts";
 import { saveSafetensors } from "../../io/index.ts";
 import { CamEma } from "../../losses/index.ts";
 import type { Model } from "../../models/index.ts";

@@ -1,7 +1,12 @@
 import { expectInteger, optionsOf } from "../../arguments.ts";
 import type { TrainConfig } from "../../config/index.ts";
-import { evaluateSplit, type SplitEvaluationOptions, sampleMaps } from "../../train/loop/validation.ts";
-import type { MapSamples, SplitRecord } from "../../train/run/events.ts";
+import {
+  evaluateSplit,
+  type MapSamples,
+  type SplitEvaluationOptions,
+  type SplitRecord,
+  sampleMaps,
+} from "../../train/index.ts";
 import { type LoadedRun, openRun, type RunDataOptions } from "../loaded-model.ts";
 
 export interface EvaluateOptions extends RunDataOptions {

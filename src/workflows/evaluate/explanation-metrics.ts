@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import { deadMaps, explain, type MethodName } from "../../cam/index.ts";
-import { placesOfAllClasses } from "../../data/batches/prototypes.ts";
 import { batchIndices, gatherPixels, normalize, type Split } from "../../data/index.ts";
+import { placesOfAllClasses } from "../../data/internal.ts";
 import { l1, l2, ssim } from "../../losses/index.ts";
 import { EXPLANATION_MEASURES, fullDefinition, MEASURES } from "../../measures.ts";
 import {
@@ -23,7 +23,7 @@ import { MOST_FOREGROUND } from "../../metrics/internal.ts";
 import type { Model } from "../../models/index.ts";
 import { inEvaluation } from "../../nn/index.ts";
 import { type Tensor, tensor, tidy } from "../../tensor/index.ts";
-import { inPrecision } from "../../train/loop/precision.ts";
+import { inPrecision } from "../../train/internal.ts";
 import type { LoadedRun } from "../loaded-model.ts";
 
 export interface ExplanationMetricsOptions {

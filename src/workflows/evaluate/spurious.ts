@@ -1,19 +1,16 @@
 import { setImmediate } from "node:timers/promises";
 import { expectFunction, expectInteger, expectSignal, optionsOf } from "../../arguments.ts";
 import { batchIndices, disposeSplit, gatherPixels, normalize, type Split } from "../../data/index.ts";
-import { CUE_SETS, type CuedImages, type CueSet, readCueSets } from "../../data/sources/cue-sets.ts";
+import { CUE_SETS, type CuedImages, type CueSet, readCueSets } from "../../data/internal.ts";
 import { BatchCamError } from "../../errors.ts";
 import { fullDefinition, MEASURES } from "../../measures.ts";
 import { EnergyInMask, WrongReason } from "../../metrics/index.ts";
 import { inEvaluation } from "../../nn/index.ts";
 import { noGrad, type Tensor, tensor, tidy } from "../../tensor/index.ts";
-import { datasetOptions } from "../../train/data/configured-data.ts";
-import { limitTest } from "../../train/data/owned-splits.ts";
-import { inPrecision } from "../../train/loop/precision.ts";
-import { explainTrueClasses } from "../../train/loop/validation.ts";
+import { datasetOptions, explainTrueClasses, inPrecision, limitTest } from "../../train/internal.ts";
 import { type LoadedRun, openRun, type RunDataOptions } from "../loaded-model.ts";
 
-export type { CueSet } from "../../data/sources/cue-sets.ts";
+export type { CueSet } from "../../data/internal.ts";
 
 /** How much a model relies on a spurious cue of its training images. */
 export interface SpuriousRecord {

@@ -4,7 +4,7 @@ import { normalize } from "../../data/index.ts";
 import { BatchCamError } from "../../errors.ts";
 import { probabilitiesOf } from "../../metrics/internal.ts";
 import { interpolate, type Tensor, tensor, tidy } from "../../tensor/index.ts";
-import { inPrecision } from "../../train/loop/precision.ts";
+import { inPrecision } from "../../train/internal.ts";
 import type { LoadedModel } from "../loaded-model.ts";
 import type { ShownPicture, SourceBatch, SourceImage } from "./image-source.ts";
 

@@ -1,5 +1,4 @@
 import { basename, join } from "node:path";
-import { placesOfAllClasses } from "../../data/batches/prototypes.ts";
 import {
   batchIndices,
   gatherPixels,
@@ -9,7 +8,7 @@ import {
   readImages,
   type Split,
 } from "../../data/index.ts";
-import { unreadableError } from "../../data/sources/reading-notes.ts";
+import { placesOfAllClasses, unreadableError } from "../../data/internal.ts";
 import type { BatchCamError } from "../../errors.ts";
 import { FileError } from "../../io/internal.ts";
 import { type Tensor, tensor, tidy } from "../../tensor/index.ts";

@@ -1,8 +1,8 @@
 import type { TrainConfig } from "../../config/index.ts";
 import { OWN_DATA } from "../../config/internal.ts";
-import { datasetDigest } from "../../data/record/dataset-digest.ts";
+import { datasetDigest } from "../../data/internal.ts";
 import { BatchCamError } from "../../errors.ts";
-import { datasetOptions } from "../../train/data/configured-data.ts";
+import { datasetOptions } from "../../train/internal.ts";
 
 /** The digests of the user's own data sets that a grid names, by `dataKey`. */
 export type DataDigests = ReadonlyMap<string, string>;

@@ -1,5 +1,5 @@
 import type { TrainConfig } from "../../config/index.ts";
-import type { EpochRecord, SplitRecord } from "../../train/run/events.ts";
+import type { EpochRecord, SplitRecord } from "../../train/index.ts";
 import type { ExplanationMetrics } from "../evaluate/explanation-metrics.ts";
 import type { SpuriousRecord } from "../evaluate/spurious.ts";
 

@@ -1,7 +1,7 @@
 // The program of a run's process: it receives a job, and writes the run's record into the store.
 import { rm } from "node:fs/promises";
 import { BatchCamError } from "../../errors.ts";
-import type { TrainEvent } from "../../train/run/events.ts";
+import type { TrainEvent } from "../../train/index.ts";
 import type { FailedRun, GridRunRecord } from "./records.ts";
 import { RUN_EXIT, type RunJob, type RunProgress, STOP } from "./run-protocol.ts";
 import { Store } from "./store.ts";

@@ -2,7 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import { batchIndices, classCounts } from "../../data/index.ts";
 import { inEvaluation } from "../../nn/index.ts";
 import { type Tensor, tensor, tidy, zeros } from "../../tensor/index.ts";
-import { explainTrueClasses, firstOfEachClass } from "../../train/loop/validation.ts";
+import { explainTrueClasses, firstOfEachClass } from "../../train/internal.ts";
 import type { LoadedRun } from "../loaded-model.ts";
 import type { RunSamples } from "./records.ts";
 

@@ -1,5 +1,5 @@
 import type { TrainConfig } from "../../config/index.ts";
-import type { LogRow } from "../../train/run/metrics-log.ts";
+import type { LogRow } from "../../train/internal.ts";
 
 /** The number of steps at the start of a run that are slower than the rest, because memory is allocated and kernels are compiled. */
 const WARM_UP = 5;

@@ -1,0 +1,22 @@
+// Names that other folders of the project use, in addition to the public ones (index.ts). This is not an entry of the package.
+export { datasetOptions, heldOutValidation } from "./data/configured-data.ts";
+export { comparePrototypes, type KnownData, loadKnownData } from "./data/known-data.ts";
+export { broughtNormalization, chosenNormalization, normalizationNote } from "./data/normalization.ts";
+export { limitTest } from "./data/owned-splits.ts";
+export { type RunData, readRunData } from "./data/run-data.ts";
+export { lastValidated, patienceFrom } from "./loop/best-epoch.ts";
+export { unlessAborted } from "./loop/epoch-end.ts";
+export { prototypeOptions } from "./loop/guided-prototypes.ts";
+export { inPrecision, type ModelInPrecision, precisionOf, usesBfloat16 } from "./loop/precision.ts";
+export { explainTrueClasses, firstOfEachClass } from "./loop/validation.ts";
+export { disposeAll, lastCheckpoint, loadCheckpointed } from "./run/checkpoint.ts";
+export {
+  DECISIVE,
+  environmentInWords,
+  environmentUntil,
+  type RunEnvironment,
+  readEnvironment,
+} from "./run/environment.ts";
+export { camLayerOf, type ImagesAndClasses, modelFor } from "./run/from-config.ts";
+export { type LogRow, readLog } from "./run/metrics-log.ts";
+export { claimFile, holderOf, lockRun, RUN_LOCK } from "./run/run-lock.ts";
