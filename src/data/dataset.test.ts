@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { temporaryFolder } from "../../test/support/temporary-folder.ts";
 import { memory } from "../tensor/index.ts";
-import { type Dataset, disposeDataset, loadDataset } from "./dataset.ts";
+import { type Dataset, disposeDataset } from "./dataset.ts";
+import { loadDataset } from "./load-dataset.ts";
 
 describe("an option that a data set would ignore", () => {
   it.each([

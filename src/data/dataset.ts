@@ -1,31 +1,8 @@
-import {
-  describeValue,
-  expectInteger,
-  expectNumber,
-  expectPath,
-  expectSignal,
-  objectOf,
-  optionsOf,
-  wrongArgument,
-} from "../arguments.ts";
-import { unusedMessage, unusedOptions } from "../config/internal.ts";
-import { BatchCamError } from "../errors.ts";
-import { type Registry, registryOf } from "../registry.ts";
-import { tensor } from "../tensor/index.ts";
-import { DATASETS, type DatasetDescription, type DatasetName } from "./description.ts";
+import { objectOf } from "../arguments.ts";
+import type { DatasetName } from "./description.ts";
 import type { ImageFit } from "./images/resize.ts";
 import type { EarlierSplit } from "./record/data-record.ts";
-import { fileDigest, rootOf } from "./record/dataset-digest.ts";
-import type { LabelledImages } from "./sources/class-folder.ts";
-import { colorClasses } from "./sources/color-mnist.ts";
-import { addDecoys, DECOY_VARIANTS, type DecoyVariant } from "./sources/decoy.ts";
-import { FASHION_CLASSES, FASHION_NORMALIZATION, readFashionMnist } from "./sources/fashion-mnist.ts";
-import type { ByteSplit } from "./sources/idx.ts";
-import { channelStatistics, loadLabelled } from "./sources/labelled-dataset.ts";
-import { LISTED_SOURCES, type ListedSource } from "./sources/listed-sources.ts";
-import { MNIST_NORMALIZATION, readMnist } from "./sources/mnist.ts";
-import { ownDataset } from "./sources/own-dataset.ts";
-import { coverageWarnings } from "./splits/class-coverage.ts";
+import type { DecoyVariant } from "./sources/decoy.ts";
 import { disposeSplit, type Normalization, type Split } from "./splits/split.ts";
 
 /** A named data set with the splits that it comes with. */
@@ -43,8 +20,6 @@ export interface Dataset {
   /** Digest of a user's own files: of their paths, classes, named splits and bytes. Moving the folder does not change it. */
   readonly digest?: string;
 }
-
-const DIGITS = Array.from({ length: 10 }, (_, digit) => String(digit));
 
 export interface DatasetOptions {
   /**
@@ -92,204 +67,10 @@ export interface DatasetOptions {
 /** The function that loads a data set. */
 export type DatasetLoader = (options: DatasetOptions) => Promise<Dataset>;
 
-/** An entry of the registry of data sets: its description and its loader. */
-export interface NamedDataset extends DatasetDescription {
-  readonly load: DatasetLoader;
-}
-
-const LOADERS: Readonly<Record<DatasetName, DatasetLoader>> = {
-  mnist: loadMnist,
-  "fashion-mnist": loadFashionMnist,
-  "decoy-mnist": async (options) =>
-    decoyed("decoy-mnist", await readMnist(options.dataDir), { classNames: DIGITS, ...options }),
-  "decoy-fashion-mnist": async (options) =>
-    decoyed("decoy-fashion-mnist", await readFashionMnist(options.dataDir), {
-      classNames: FASHION_CLASSES,
-      ...options,
-    }),
-  "color-mnist": async ({ dataDir }) => colored(await readMnist(dataDir)),
-  folder: (options) => loadListed("folder", options),
-  csv: (options) => loadListed("csv", options),
-  npz: loadNpz,
-};
-
-const KNOWN: Registry<NamedDataset> = registryOf(DATASETS.map((set) => ({ ...set, load: LOADERS[set.name] })));
-
-const OPTIONS = [
-  ...(["dataDir", "decoyVariant", "seed", "imageSize", "imageChannels", "imageFit", "testFraction"] as const),
-  ...(["badImages", "followLinks", "earlier", "draw", "signal"] as const),
-] as const;
-
-/**
- * Loads a data set. Each split has one uint8 image tensor (N, C, H, W) and one int64 label tensor (N). The caller frees
- * them with `disposeDataset`.
- *
- * @param name one of `DATASETS`
- * @throws E_CONFIG for an unknown name, with the nearest known one, and for options that the data set does not use;
- *   E_DATA for missing or damaged files
- */
-export async function loadDataset(name: string, options: DatasetOptions = {}): Promise<Dataset> {
-  return loadDatasetOf(KNOWN, name, optionsOf("loadDataset", options, OPTIONS));
-}
-
-/** `loadDataset` with the data sets of any registry. */
-export async function loadDatasetOf(
-  sets: Registry<NamedDataset>,
-  name: string,
-  options: DatasetOptions = {},
-): Promise<Dataset> {
-  const set = sets.find(name);
-  if (set === undefined) {
-    const known = sets.names.map((each) => `"${each}"`).join(", ");
-    const got = `${describeValue(name)}${sets.hint(name)}`;
-    throw new BatchCamError("E_CONFIG", `loadDataset: name must be one of ${known}, got ${got}`);
-  }
-  expectUsed(sets, name, options);
-  const { dataDir, decoyVariant, seed, imageSize, testFraction } = options;
-  if (dataDir !== undefined) expectPath("loadDataset: dataDir", dataDir);
-  if (seed !== undefined) expectInteger("loadDataset: seed", seed, 0);
-  if (decoyVariant !== undefined && !DECOY_VARIANTS.includes(decoyVariant))
-    throw wrongArgument("loadDataset: decoyVariant", '"rrr" or "cdep"', decoyVariant);
-  expectSignal("loadDataset: signal", options.signal);
-  if (imageSize !== undefined) expectInteger("loadDataset: imageSize", imageSize, 4, 1024);
-  if (testFraction !== undefined)
-    expectNumber("loadDataset: testFraction", testFraction, "be between 0 and 1", (n) => n > 0 && n < 1);
-  try {
-    return withCoverage(await set.load(options));
-  } catch (error) {
-    const unread = error instanceof BatchCamError && error.code === "E_DATA";
-    if (!unread || dataDir === undefined || set.own) throw error;
-    throw withOwnData(error, dataDir);
-  }
-}
-
-/** If `dataDir` contains a user's own data, adds to the error which data set can load it. */
-function withOwnData(error: BatchCamError, dataDir: string): BatchCamError {
-  const own = ownDataset(dataDir);
-  if (own === undefined) return error;
-  const message = `${error.message}. ${dataDir} ${own.holds}: to load that, give { dataset: "${own.name}" }`;
-  return new BatchCamError("E_DATA", message, { cause: error });
-}
-
-/** Refuses an option that the data set would ignore, because it is probably a mistake. */
-function expectUsed({ items }: Registry<NamedDataset>, name: string, { seed, ...given }: DatasetOptions): void {
-  const [unused] = unusedOptions(name, { ...given, dataSeed: seed }, items);
-  if (unused === undefined) return;
-  const option = unused === "dataSeed" ? "seed" : unused;
-  throw new BatchCamError("E_CONFIG", `loadDataset: ${unusedMessage(unused, name, { as: option, datasets: items })}`);
-}
-
-function withCoverage(dataset: Dataset): Dataset {
-  const warnings = [...(dataset.warnings ?? []), ...coverageWarnings([dataset.val, dataset.test])];
-  return warnings.length === 0 ? dataset : { ...dataset, warnings };
-}
-
 /** Frees the tensors of a data set. */
 export function disposeDataset(dataset: Dataset): void {
   const { train, val, test } = objectOf("disposeDataset: dataset", dataset);
   const splits = val === undefined ? [train, test] : [train, val, test];
   for (const split of splits) objectOf("disposeDataset: a split", split);
   for (const split of splits) disposeSplit(split);
-}
-
-async function loadMnist({ dataDir }: DatasetOptions): Promise<Dataset> {
-  return datasetOf("mnist", await readMnist(dataDir), { classNames: DIGITS, normalization: MNIST_NORMALIZATION });
-}
-
-async function loadFashionMnist({ dataDir }: DatasetOptions): Promise<Dataset> {
-  const about = { classNames: FASHION_CLASSES, normalization: FASHION_NORMALIZATION };
-  return datasetOf("fashion-mnist", await readFashionMnist(dataDir), about);
-}
-
-/** Adds patches with the training cue to the training images, and patches with the recipe's test cue to the test images. */
-function decoyed(
-  name: DatasetName,
-  clean: { train: ByteSplit; test: ByteSplit },
-  options: DatasetOptions & { classNames: readonly string[] },
-): Dataset {
-  const { decoyVariant: variant = "rrr", seed = 0, classNames } = options;
-  const train = addDecoys(clean.train, { variant, cue: "train", seed, name: "train" });
-  const test = addDecoys(clean.test, { variant, cue: "test", seed, name: "test" });
-  return datasetOf(name, { train, test }, { classNames, normalization: greyStatistics(train) });
-}
-
-/** Paints the training images in the colour of their class y, and the test images in that of class 9 − y. */
-function colored(grey: { train: ByteSplit; test: ByteSplit }): Dataset {
-  const train = colorClasses(grey.train, "train");
-  const [, channels, height, width] = train.shape;
-  const normalization = channelStatistics(train.images, { channels, size: [height, width] });
-  return datasetOf(
-    "color-mnist",
-    { train, test: colorClasses(grey.test, "test") },
-    { classNames: DIGITS, normalization },
-  );
-}
-
-/** Loads the images that a folder or a file of the user's own names. */
-async function loadListed(name: DatasetName, options: DatasetOptions): Promise<Dataset> {
-  const source = LISTED_SOURCES[name] as ListedSource;
-  const dataDir = expectDataDir(name, source.expects, options);
-  return labelled(name, await source.list(dataDir, { followLinks: options.followLinks ?? false }), options);
-}
-
-async function loadNpz(options: DatasetOptions): Promise<Dataset> {
-  const { readMedMnist } = await import("./sources/medmnist.ts"); // loaded on demand, because its zip reader is slow to load
-  const file = expectDataDir("npz", "give the .npz file", options);
-  const splits = await readMedMnist(file);
-  const { numClasses, classNames, normalization } = splits.train;
-  return { name: "npz", numClasses, classNames, normalization, ...splits, digest: await fileDigest(file) };
-}
-
-function expectDataDir(name: DatasetName, what: string, { dataDir }: DatasetOptions): string {
-  if (dataDir !== undefined) return dataDir;
-  throw new BatchCamError("E_CONFIG", `loadDataset: ${name}: dataDir is missing; ${what}`);
-}
-
-async function labelled(name: DatasetName, images: LabelledImages, options: DatasetOptions): Promise<Dataset> {
-  const { dataDir: source = "", imageSize = 64, imageChannels = 3, imageFit = "cover", badImages = "fail" } = options;
-  const splits = await loadLabelled(images, {
-    ...{ source, channels: imageChannels, size: [imageSize, imageSize], fit: imageFit, badImages },
-    ...{ testFraction: options.testFraction ?? 0.2, seed: options.seed ?? 0 },
-    ...{ root: rootOf(name, source) as string, earlier: options.earlier, draw: options.draw },
-    ...(options.signal ? { signal: options.signal } : {}),
-  });
-  const { numClasses, classNames, normalization } = splits.train;
-  return { name, numClasses, classNames, normalization, ...splits };
-}
-
-const greyStatistics = ({ images, shape: [, , height, width] }: ByteSplit): Normalization =>
-  channelStatistics(images, { channels: 1, size: [height, width] });
-
-interface BytesOfSplits {
-  train: ByteSplit & { masks?: Uint8Array };
-  test: ByteSplit & { masks?: Uint8Array };
-}
-
-function datasetOf(
-  name: DatasetName,
-  bytes: BytesOfSplits,
-  about: Pick<Dataset, "classNames" | "normalization">,
-): Dataset {
-  const common = { numClasses: about.classNames.length, ...about };
-  return {
-    name,
-    ...common,
-    train: { name: "train", ...splitTensors(bytes.train), ...common },
-    test: { name: "test", ...splitTensors(bytes.test), ...common },
-  };
-}
-
-/** Copies the bytes of a split into tensors. */
-export function splitTensors({
-  shape,
-  images,
-  labels,
-  masks,
-}: BytesOfSplits["train"]): Pick<Split, "images" | "labels" | "masks"> {
-  const [count, , height, width] = shape;
-  return {
-    images: tensor(images, { shape: [...shape], dtype: "uint8" }),
-    labels: tensor(labels, { shape: [count], dtype: "int64" }),
-    ...(masks === undefined ? {} : { masks: tensor(masks, { shape: [count, height, width], dtype: "uint8" }) }),
-  };
 }

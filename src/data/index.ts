@@ -21,9 +21,10 @@ export {
   type PrototypeStatistic,
   prototypes,
 } from "./batches/prototypes.ts";
-export { type Dataset, type DatasetOptions, disposeDataset, loadDataset } from "./dataset.ts";
+export { type Dataset, type DatasetOptions, disposeDataset } from "./dataset.ts";
 export { type ImageFile, type ReadImageOptions, readImage } from "./images/image-file.ts";
 export type { ImageFit } from "./images/resize.ts";
+export { loadDataset } from "./load-dataset.ts";
 export type { EarlierSplit } from "./record/data-record.ts";
 export type { DecoyCue, DecoyVariant } from "./sources/decoy.ts";
 export { type IdxArray, type IdxData, readIdx } from "./sources/idx.ts";

@@ -2,6 +2,7 @@ import { counted } from "../counted.ts";
 import type { DType } from "../tensor/index.ts";
 import { DTYPES } from "../tensor/internal.ts";
 import { CONVERT } from "./foreign-formats.ts";
+import type { UnpicklerOptions } from "./pickle-machine.ts";
 import {
   Callable,
   describePickled,
@@ -14,7 +15,6 @@ import {
 import { quote } from "./safetensors-json.ts";
 import type { Fail } from "./tensor-file.ts";
 import type { ArchiveRecord, TorchArchive } from "./torch-archive.ts";
-import type { UnpicklerOptions } from "./unpickler.ts";
 
 /** A tensor that a pickle describes. It has been checked against the size of its storage, but its values have not been read. */
 export class TorchTensor extends Opaque {

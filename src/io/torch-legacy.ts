@@ -1,12 +1,13 @@
 import { counted } from "../counted.ts";
 import { CONVERT } from "./foreign-formats.ts";
+import type { UnpicklerOptions } from "./pickle-machine.ts";
 import { PickleReader } from "./pickle-reader.ts";
 import { Callable, ForeignName, ForeignObject, mayNameData, type PickleValue, Tuple } from "./pickle-value.ts";
 import { quote } from "./safetensors-json.ts";
 import { readFully, type TensorFile } from "./tensor-file.ts";
 import type { ArchiveRecord } from "./torch-archive.ts";
 import { StorageType, torchGlobals } from "./torch-globals.ts";
-import { type UnpicklerOptions, unpickleNext } from "./unpickler.ts";
+import { unpickleNext } from "./unpickler.ts";
 
 /** The first bytes of a file that torch.save wrote before 1.6: a pickle of the number 0x1950a86a20f9469cfc6c. */
 const MAGIC = Buffer.from("80028a0a6cfc9c46f9206aa850192e", "hex");

@@ -1,5 +1,6 @@
 import { counted } from "../counted.ts";
 import { CONVERT } from "./foreign-formats.ts";
+import { PickleMachine, type UnpicklerOptions } from "./pickle-machine.ts";
 import { PickleReader } from "./pickle-reader.ts";
 import {
   Callable,
@@ -11,23 +12,6 @@ import {
   Tuple,
 } from "./pickle-value.ts";
 import { quote } from "./safetensors-json.ts";
-import type { Fail } from "./tensor-file.ts";
-
-export interface UnpicklerOptions {
-  /** The names that a pickle may use, as "module.name", with their values. Only a Callable can be called. */
-  readonly globals: ReadonlyMap<string, Opaque>;
-  /** Whether any other name is allowed as a placeholder for data that is ignored; by default none is. */
-  readonly isData?: (module: string, name: string) => boolean;
-  /** Resolves a persistent id. torch.save uses these to refer to storages. */
-  readonly persistentLoad: (id: PickleValue) => PickleValue;
-  readonly fail: Fail;
-}
-
-/**
- * Limit on the number of objects that a pickle can make. One-byte opcodes could otherwise make very many. A state dict
- * of 100,000 tensors stays below it.
- */
-const MAX_OBJECTS = 2 ** 20;
 
 /**
  * Interprets a pickle of protocol 2 to 5 on a machine that can only build plain data. It knows the opcodes that
@@ -42,112 +26,21 @@ export function unpickle(bytes: Uint8Array, options: UnpicklerOptions): PickleVa
 
 /** Interprets the pickle at the position of the reader, and leaves the reader after its end. */
 export function unpickleNext(reader: PickleReader, options: UnpicklerOptions): PickleValue {
-  return new Machine(reader, options).run();
-}
-
-class Machine {
-  readonly reader: PickleReader;
-  readonly options: UnpicklerOptions;
-  private readonly stack: PickleValue[] = [];
-  /** The height of the stack at each mark. */
-  private readonly marks: number[] = [];
-  private readonly memo = new Map<number, PickleValue>();
-  private containers = 0;
-
-  constructor(reader: PickleReader, options: UnpicklerOptions) {
-    this.reader = reader;
-    this.options = options;
-  }
-
-  run(): PickleValue {
-    this.expectProtocol();
-    for (;;) {
-      const position = this.reader.position;
-      const opcode = this.reader.u8();
-      if (opcode === STOP) return this.pop();
-      const step = STEPS.get(opcode);
-      if (step === undefined) this.refuseOpcode(opcode, position);
-      else step(this);
-    }
-  }
-
-  push(value: PickleValue): void {
-    this.stack.push(value);
-    this.expectBelow(this.stack.length, "values on its stack");
-  }
-
-  /** Pushes a value that takes memory of its own, and counts it towards the limit. */
-  pushContainer(value: PickleValue): void {
-    this.expectBelow(++this.containers, "containers");
-    this.push(value);
-  }
-
-  pop(): PickleValue {
-    if (this.stack.length <= (this.marks.at(-1) ?? 0)) this.fail("takes a value from an empty stack");
-    return this.stack.pop() as PickleValue;
-  }
-
-  top(): PickleValue {
-    const value = this.pop();
-    this.stack.push(value);
-    return value;
-  }
-
-  popItems(count: number): PickleValue[] {
-    return Array.from({ length: count }, () => this.pop()).reverse();
-  }
-
-  mark(): void {
-    this.marks.push(this.stack.length);
-    this.expectBelow(this.marks.length, "marks");
-  }
-
-  popToMark(): PickleValue[] {
-    const height = this.marks.pop();
-    if (height === undefined) return this.fail("ends a mark that it did not set");
-    return this.stack.splice(height);
-  }
-
-  /** The opcode POP, which removes a mark if one is on top. */
-  drop(): void {
-    if (this.marks.at(-1) === this.stack.length) this.marks.pop();
-    else this.pop();
-  }
-
-  memoize(index = this.memo.size): void {
-    this.memo.set(index, this.top());
-    this.expectBelow(this.memo.size, "memo entries");
-  }
-
-  recall(index: number): void {
-    const value = this.memo.get(index);
-    if (value === undefined) this.fail(`recalls the memo ${index}, which it did not set`);
-    else this.push(value);
-  }
-
-  fail(problem: string): never {
-    return this.options.fail(`data.pkl ${problem} (near byte ${this.reader.position})`);
-  }
-
-  private expectProtocol(): void {
-    const [opcode, protocol] = [this.reader.u8(), this.reader.u8()];
-    if (opcode !== PROTO || protocol < 2 || protocol > 5) this.fail("is not a pickle of protocol 2 to 5");
-  }
-
-  private expectBelow(count: number, what: string): void {
-    if (count > MAX_OBJECTS) this.fail(`has more than ${MAX_OBJECTS} ${what}`);
-  }
-
-  private refuseOpcode(opcode: number, position: number): never {
-    const got = `0x${opcode.toString(16).padStart(2, "0")}`;
-    return this.options.fail(`data.pkl has the opcode ${got} at byte ${position}, which torch.save does not write`);
+  const machine = new PickleMachine(reader, options);
+  machine.expectProtocol();
+  for (;;) {
+    const { position } = reader;
+    const opcode = reader.u8();
+    if (opcode === STOP) return machine.pop();
+    const step = STEPS.get(opcode);
+    if (step === undefined) machine.refuseOpcode(opcode, position);
+    else step(machine);
   }
 }
 
-const PROTO = 0x80;
 const STOP = 0x2e;
 
-type Step = (machine: Machine) => void;
+type Step = (machine: PickleMachine) => void;
 const code = (character: string) => character.charCodeAt(0);
 
 const STEPS: ReadonlyMap<number, Step> = new Map<number, Step>([
@@ -209,7 +102,7 @@ const SET = new Opaque("a set");
 const BYTES = new Opaque("bytes");
 
 /** Skips bytes, because no name or position of a tensor is stored as bytes. */
-function pushBytes(machine: Machine, length: number): void {
+function pushBytes(machine: PickleMachine, length: number): void {
   machine.reader.take(length);
   machine.push(BYTES);
 }
@@ -217,7 +110,7 @@ function pushBytes(machine: Machine, length: number): void {
 const UTF8 = new TextDecoder("utf-8", { fatal: true });
 
 /** Pushes a string of Python 2, which may be text or bytes. */
-function pushByteString(machine: Machine, length: number): void {
+function pushByteString(machine: PickleMachine, length: number): void {
   const bytes = machine.reader.take(length);
   try {
     machine.push(UTF8.decode(bytes));
@@ -233,21 +126,21 @@ function pushByteString(machine: Machine, length: number): void {
  */
 const MAX_LONG_BYTES = 1024;
 
-function pushLongLong(machine: Machine): void {
+function pushLongLong(machine: PickleMachine): void {
   const length = machine.reader.u32();
   if (length > MAX_LONG_BYTES) machine.fail(`has a number of ${counted(length, "byte")}`);
   machine.push(machine.reader.long(length));
 }
 
 /** Appends to a list. Items of a placeholder are ignored. */
-function append(machine: Machine, items: readonly PickleValue[]): void {
+function append(machine: PickleMachine, items: readonly PickleValue[]): void {
   const list = machine.top();
   if (list instanceof ForeignObject) return;
   if (!Array.isArray(list)) machine.fail(`appends to ${describePickled(list)}, which is not a list`);
   for (const item of items) list.push(item);
 }
 
-function setItems(machine: Machine, items: readonly PickleValue[]): void {
+function setItems(machine: PickleMachine, items: readonly PickleValue[]): void {
   const dict = machine.top();
   if (dict instanceof ForeignObject) return;
   if (!(dict instanceof Map)) machine.fail(`sets items of ${describePickled(dict)}, which is not a dict`);
@@ -259,19 +152,19 @@ function setItems(machine: Machine, items: readonly PickleValue[]): void {
   }
 }
 
-function pushFrozenSet(machine: Machine): void {
+function pushFrozenSet(machine: PickleMachine): void {
   machine.popToMark();
   machine.push(SET);
 }
 
-function addItems(machine: Machine): void {
+function addItems(machine: PickleMachine): void {
   machine.popToMark();
   const set = machine.top();
   if (set !== SET && !(set instanceof ForeignObject))
     machine.fail(`adds items to ${describePickled(set)}, which is not a set`);
 }
 
-function pushGlobal(machine: Machine, module: PickleValue, name: PickleValue): void {
+function pushGlobal(machine: PickleMachine, module: PickleValue, name: PickleValue): void {
   if (typeof module !== "string" || typeof name !== "string")
     machine.fail("names a global with values that are not strings");
   const { globals, isData, fail } = machine.options;
@@ -284,7 +177,7 @@ function pushGlobal(machine: Machine, module: PickleValue, name: PickleValue): v
   }
 }
 
-function reduce(machine: Machine): void {
+function reduce(machine: PickleMachine): void {
   const [callable, args] = machine.popItems(2);
   const isForeign = callable instanceof ForeignName;
   if (!isForeign && !(callable instanceof Callable)) machine.fail(`calls ${describePickled(callable)}`);
@@ -293,11 +186,11 @@ function reduce(machine: Machine): void {
 }
 
 /** The opcode for `cls.__new__(cls, *args)`, which equals a call for all known names. */
-function newObject(machine: Machine): void {
+function newObject(machine: PickleMachine): void {
   reduce(machine);
 }
 
-function newObjectWithKeywords(machine: Machine): void {
+function newObjectWithKeywords(machine: PickleMachine): void {
   machine.pop();
   reduce(machine);
 }
@@ -306,7 +199,7 @@ function newObjectWithKeywords(machine: Machine): void {
  * Sets attributes of an object. Attributes of a dict, such as the `_metadata` that torch.nn adds to a state dict, are
  * ignored.
  */
-function build(machine: Machine): void {
+function build(machine: PickleMachine): void {
   const state = machine.pop();
   const target = machine.top();
   if (target instanceof ForeignObject) target.isModule ||= isModuleState(state);

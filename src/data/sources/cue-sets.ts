@@ -1,5 +1,6 @@
-import { type DatasetOptions, splitTensors } from "../dataset.ts";
+import type { DatasetOptions } from "../dataset.ts";
 import type { DatasetName } from "../description.ts";
+import { splitTensors } from "../loaders.ts";
 import type { Split } from "../splits/split.ts";
 import { type ColorCue, colorClasses } from "./color-mnist.ts";
 import { addDecoys, type DecoyCue, patchMasks } from "./decoy.ts";
