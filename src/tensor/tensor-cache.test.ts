@@ -3,7 +3,7 @@ import { ssim } from "../losses/index.ts";
 import { imputeLinearly } from "../metrics/index.ts";
 import { BatchNorm2d, Conv2d, Sequential } from "../nn/index.ts";
 import { emptyCache, interpolate, memory, noGrad, ones, rand, tidy, zeros } from "./index.ts";
-import { TensorCache } from "./tensor-cache.ts";
+import { derivedTensors, forgetDerived, TensorCache } from "./tensor-cache.ts";
 
 describe("a cache of constant tensors", () => {
   const row = (bytes: number) => () => zeros([bytes], { dtype: "uint8" });
@@ -28,6 +28,39 @@ describe("a cache of constant tensors", () => {
     expect(made[0]?.isDisposed).toBe(false);
     cache.clear();
     expect(made[0]?.isDisposed).toBe(true);
+  });
+});
+
+describe("tensors derived from others", () => {
+  it("are made again if a source changes or is replaced, or for another purpose, and are freed then", () =>
+    tidy(() => {
+      const owner = {};
+      const [source, other] = [ones([2]), ones([2])];
+      const derived = (from: typeof source, purpose: string) =>
+        derivedTensors(owner, { sources: [from], purpose, make: () => ({ doubled: from.mul(2), factor: 2 }) });
+      const first = derived(source, "a");
+      expect(derived(source, "a")).toBe(first);
+      source.add_(1);
+      const second = derived(source, "a");
+      expect([first.doubled.isDisposed, second.doubled.tolist()]).toEqual([true, [4, 4]]);
+      const third = derived(other, "a");
+      expect([second.doubled.isDisposed, third.doubled.tolist()]).toEqual([true, [2, 2]]);
+      const fourth = derived(other, "b");
+      expect([third.doubled.isDisposed, fourth.doubled.isDisposed]).toEqual([true, false]);
+      forgetDerived(owner);
+      expect(fourth.doubled.isDisposed).toBe(true);
+    }));
+
+  it("outlive the tidy in which they are made, until emptyCache", () => {
+    const owner = {};
+    using source = ones([2]);
+    const make = () => ({ sum: source.sum() });
+    const derived = () => derivedTensors(owner, { sources: [source], purpose: "", make });
+    tidy(() => void derived());
+    const kept = derived();
+    expect(kept.sum.item()).toBe(2);
+    emptyCache();
+    expect(kept.sum.isDisposed).toBe(true);
   });
 });
 
