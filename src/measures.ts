@@ -29,6 +29,13 @@ export interface Measure {
   note?: string;
 }
 
+/** The measure of a term that a program added to the loss under this name. */
+export const measureOfTerm = (name: string): Measure => ({
+  ...{ name: `${name}, a term of the program`, short: name, unit: "", better: "lower", digits: 3 },
+  range: [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY],
+  definition: "term that the program which trained the run added to the loss, as it was added",
+});
+
 type Row = Omit<Measure, "unit" | "range" | "digits" | "short"> & Partial<Measure>;
 
 const share = (row: Row): Measure => ({ short: row.name, unit: "%", range: [0, 1], digits: 1, ...row });

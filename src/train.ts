@@ -1,5 +1,6 @@
 // The entry point `batch-cam/train`.
 
+export { writeReport } from "./cli/internal.ts";
 export type { TrainConfig, TrainConfigInput } from "./config/index.ts";
 export {
   type EventKind,

@@ -17,6 +17,10 @@ const CALLS: Record<string, { args: string[]; prints: RegExp }> = {
     args: ["photos", "1"],
     prints: /^epoch 1: validation accuracy [\d.]+\ntest accuracy [\d.]+; the weights are in runs\/my-images\//,
   },
+  "train-your-model": {
+    args: ["1"],
+    prints: /^epoch 1: \d\.\d+ right, modestLogits \d\.\d+\ntest accuracy \d\.\d+; runs\/bars\/report\.html\n$/,
+  },
   "guide-by-prototypes": {
     args: ["320"],
     prints: /^plain: accuracy .*\nguided: .*\nguided by wrong prototypes: .*\n$/,
@@ -64,7 +68,12 @@ describe("the examples", () => {
   });
 
   it("write the files that they announce", () => {
-    for (const file of ["map.png", "own.safetensors", "runs/my-images/checkpoints/best.safetensors"])
+    for (const file of [
+      "map.png",
+      "own.safetensors",
+      "runs/my-images/checkpoints/best.safetensors",
+      "runs/bars/report.html",
+    ])
       expect(existsSync(join(folder, file)), file).toBe(true);
   });
 

@@ -1,8 +1,9 @@
 import { basename, join } from "node:path";
 import { LIMITS, savedTrainConfig, type TrainConfig } from "../config/index.ts";
+import { givenPartsOf } from "../config/internal.ts";
 import { readRegularText } from "../regular-file.ts";
 import type { TrainResult } from "../train/index.ts";
-import { DECISIVE, type RunData, type RunEnvironment, readRunData } from "../train/internal.ts";
+import { callOf, DECISIVE, type RunData, type RunEnvironment, readGiven, readRunData } from "../train/internal.ts";
 import { kebabCase } from "./flags.ts";
 import { quoted } from "./shell-word.ts";
 
@@ -33,7 +34,7 @@ export async function describeRun(runDirectory: string, known: KnownOfRun): Prom
   const data = await readRunData(runDirectory).catch(() => null);
   return {
     config: data?.plan.otherData ? { ...saved, acceptNewData: true } : saved,
-    command: againCommand(runDirectory, endingLimit(saved, known)),
+    command: await repeatCommand(runDirectory, saved, known),
     caveats: [...dataCaveats(data, known.step), ...environmentCaveats(known.environment)],
   };
 }
@@ -85,6 +86,14 @@ export function resumeCommand(runDirectory: string): string {
   const word = quoted(runDirectory);
   if (word === runDirectory && !word.startsWith("-")) return `npx batch-cam train --resume ${word}`;
   return `npx batch-cam train --resume=${word.startsWith("'") ? word : `'${word}'`}`;
+}
+
+/** The command that trains a run again, or the call if a program gave its model or its images. */
+async function repeatCommand(runDirectory: string, saved: TrainConfig, known: KnownOfRun): Promise<string> {
+  const parts = givenPartsOf(saved);
+  const record = await readGiven(runDirectory);
+  if (parts.model || parts.data || record.losses.length > 0) return callOf({ runDirectory, parts, record }, "train");
+  return againCommand(runDirectory, endingLimit(saved, known));
 }
 
 /**

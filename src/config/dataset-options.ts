@@ -4,6 +4,7 @@ import { BatchCamError } from "../errors.ts";
 import { inWords } from "../registry.ts";
 import { dataFields } from "./data-fields.ts";
 import { ownersOf } from "./features.ts";
+import { GIVEN } from "./given.ts";
 
 /** The data sets that each option is for. An option that is not listed is for all of them. */
 const DATASETS_OF = ownersOf(DATASETS);
@@ -51,5 +52,6 @@ export function unusedMessage(
   { as = option, datasets = DATASETS }: { as?: string; datasets?: readonly DatasetDescription[] } = {},
 ): string {
   const owners = ownersOf(datasets).get(option) ?? [];
-  return `${as} is for the data sets ${inWords(owners)}, and ${dataset} does not use it: leave it out`;
+  const why = dataset === GIVEN ? "the images were given" : `${dataset} does not use it`;
+  return `${as} is for the data sets ${inWords(owners)}, and ${why}: leave it out`;
 }

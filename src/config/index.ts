@@ -10,5 +10,5 @@ export type { ParseOptions } from "./parse.ts";
 export { ReportConfig } from "./report.ts";
 export { objectiveName, overrideTrainConfig, parseTrainConfig, resolveTrainConfig, runDirectoryOf } from "./resolve.ts";
 export { describeResumedRun, LIMITS, resumeTrainConfig, savedTrainConfig } from "./resume.ts";
-export { type ParsedTrainConfig, TrainConfig, type TrainConfigInput } from "./train.ts";
+export { type NamedTrainConfig, type ParsedTrainConfig, TrainConfig, type TrainConfigInput } from "./train.ts";
 export { configWarnings } from "./train-checks.ts";

@@ -3,10 +3,11 @@ export { GridRows, NO_OPTION_OF_A_ROW, OBJECTIVE_NAMES, type ObjectiveName } fro
 export type { dataFields } from "./data-fields.ts";
 export { DATASET_OPTIONS, expectUsedOptions, unusedMessage, unusedOptions, usesOption } from "./dataset-options.ts";
 export { FindLrConfig, type FindLrConfigInput, SWEEP_KEYS, UNUSED_KEYS } from "./find-lr.ts";
+export { GIVEN, type Given, type GivenParts, givenPartsOf } from "./given.ts";
 export { expectModelOptions } from "./model-options.ts";
 export { hint, nearestName } from "./nearest-name.ts";
 export { figuresOf, type NormalizationChoice, normalizationFault } from "./normalization.ts";
 export { numberIn } from "./number-text.ts";
 export { OWN_DATA, resultConfig } from "./outcome.ts";
 export { choicesOf, expectation, type FieldSchema, fieldsOf, parseConfig, typesOf } from "./parse.ts";
-export { dataName, defaultLambda } from "./resolve.ts";
+export { dataName, defaultLambda, parseGivenConfig } from "./resolve.ts";

@@ -1,6 +1,7 @@
 import { BatchCamError } from "../errors.ts";
 import { MODEL_FAMILIES } from "../models/description.ts";
 import { inWords } from "../registry.ts";
+import { GIVEN } from "./given.ts";
 import type { TrainConfig } from "./train.ts";
 
 /**
@@ -13,7 +14,8 @@ export function expectModelOptions(config: TrainConfig): void {
   for (const { models, options } of MODEL_FAMILIES) {
     const unused = Object.keys(options).find((key) => values[key] !== undefined && !own.includes(key));
     if (unused === undefined) continue;
-    const message = `${unused} is for ${inWords(models)}, and ${config.model} does not have it: leave it out`;
+    const why = config.model === GIVEN ? "the model was given" : `${config.model} does not have it`;
+    const message = `${unused} is for ${inWords(models)}, and ${why}: leave it out`;
     throw new BatchCamError("E_CONFIG", `train: ${message}`, { options: [unused] });
   }
 }

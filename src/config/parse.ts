@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { describeValue, expectFunction, expectString, objectOf, optionsOf, wrongArgument } from "../arguments.ts";
 import { BatchCamError } from "../errors.ts";
+import { givenFault } from "./given.ts";
 import { hint } from "./nearest-name.ts";
 
 /** The JSON schema of a field, from which flags, help and messages are derived. */
@@ -74,6 +75,8 @@ function describeIssue(issue: z.core.$ZodIssue, { fields, input, label }: IssueC
   if (key === undefined) return [`expected an object of options, got ${shown(input)}`];
   const field = fields[String(key)] ?? {};
   const value = (input as Record<PropertyKey, unknown>)[key];
+  const given = givenFault(String(key), value);
+  if (given !== null) return [`${label(String(key))} ${given}`];
   const written =
     issue.code === "custom" ||
     issue.code === "invalid_format" ||

@@ -1,12 +1,14 @@
 import { expectNumber, expectString, objectOf, optionsOf } from "../arguments.ts";
 import { crc32 } from "../checksum.ts";
 import { DATASETS } from "../data/description.ts";
+import { BatchCamError } from "../errors.ts";
 import { DISTANCES } from "../losses/description.ts";
 import { exportedName, isExportedPath } from "../models/exported/description.ts";
+import { type Given, type GivenParts, givenPartsOf, markedAsGiven, withoutGiven } from "./given.ts";
 import { figuresOf } from "./normalization.ts";
 import { OWN_DATA } from "./outcome.ts";
 import { type ParseOptions, parseConfig } from "./parse.ts";
-import { type ParsedTrainConfig, TrainConfig, type TrainConfigInput } from "./train.ts";
+import { type NamedTrainConfig, type ParsedTrainConfig, TrainConfig, type TrainConfigInput } from "./train.ts";
 import { splitRunDirectory } from "./train-checks.ts";
 
 /** The weight of the Prototype Loss if the config does not set it. */
@@ -19,17 +21,52 @@ export function defaultLambda(distance: string): number {
  *
  * @throws E_CONFIG naming every wrong key with what was expected and what was given
  */
-export function parseTrainConfig(input: unknown, options: Partial<ParseOptions> = {}): TrainConfig {
-  return resolveTrainConfig(
-    parseConfig(TrainConfig, input, {
-      what: "train config",
-      ...optionsOf("parseTrainConfig", options, ["what", "label"]),
-    }),
-  );
+export function parseTrainConfig(input: unknown, options: Partial<ParseOptions> = {}): NamedTrainConfig {
+  const { what = "train config", ...rest } = optionsOf("parseTrainConfig", options, ["what", "label"]);
+  return resolveTrainConfig(parseConfig(TrainConfig, input, { what, ...rest })) as NamedTrainConfig;
 }
 
+const isObject = (value: unknown): value is object => typeof value === "object" && value !== null;
+
+/**
+ * `parseTrainConfig` for a run whose model or images a program gives. Their options are then "given"; images replace a data set
+ * that the config names.
+ *
+ * @throws E_CONFIG for a config that names a model beside the one that is given, or where the given images are
+ */
+export function parseGivenConfig(input: unknown, given: GivenParts, options: Partial<ParseOptions> = {}): TrainConfig {
+  if (!isObject(input) || !(given.model || given.data)) return parseTrainConfig(input, options);
+  const { model, dataDir } = input as TrainConfigInput;
+  const contradicting = [
+    ...(given.model && model !== undefined ? [["model", "model"]] : []),
+    ...(given.data && dataDir !== undefined ? [["dataDir", "data"]] : []),
+  ];
+  for (const [key, option] of contradicting)
+    throw new BatchCamError(
+      "E_CONFIG",
+      `train config: ${key} and the option ${option} of train contradict each other: leave one of them out`,
+    );
+  return parseMarked(input, given, { what: "train config", ...options });
+}
+
+/** Checks the content of a run's `config.json`, in which a model or images may be "given". */
+export function parseSavedConfig(saved: unknown, what: string): TrainConfig {
+  return isObject(saved) ? parseMarked(saved, givenPartsOf(saved), { what }) : parseTrainConfig(saved, { what });
+}
+
+function parseMarked(input: object, given: GivenParts, options: ParseOptions): TrainConfig {
+  const parsed = parseConfig(TrainConfig, withoutGiven(input, given), options);
+  return resolveTrainConfig(markedAsGiven(parsed, given));
+}
+
+/** A checked config, whose model and images may be given. */
+type MarkedConfig = Omit<ParsedTrainConfig, "model" | "dataset"> & {
+  model: ParsedTrainConfig["model"] | Given;
+  dataset: ParsedTrainConfig["dataset"] | Given;
+};
+
 /** Fills in the defaults that depend on other keys. Resolving a resolved config changes nothing. */
-export function resolveTrainConfig(parsed: ParsedTrainConfig): TrainConfig {
+export function resolveTrainConfig(parsed: MarkedConfig): TrainConfig {
   objectOf("resolveTrainConfig: parsed", parsed);
   const alone = parsed.plain || parsed.baseline !== undefined; // a baseline is used alone unless a guidance weight is given
   const lambdaPrototype = parsed.lambdaPrototype ?? (alone ? 0 : defaultLambda(parsed.distance));

@@ -3,7 +3,7 @@ import { counted } from "../counted.ts";
 import { BatchCamError } from "../errors.ts";
 import { SCHEDULES } from "../optim/description.ts";
 import { OUTCOME_FREE } from "./outcome.ts";
-import { overrideTrainConfig, parseTrainConfig, runDirectoryOf } from "./resolve.ts";
+import { overrideTrainConfig, parseSavedConfig, runDirectoryOf } from "./resolve.ts";
 import { TrainConfig, type TrainConfigInput } from "./train.ts";
 
 /** Limits that end a run before its last epoch. If they are given on resuming, they apply only to that part of the run. */
@@ -32,7 +32,7 @@ const FREE_ON_RESUME: ReadonlySet<string> = new Set<keyof TrainConfig>([
 export function resumeTrainConfig(saved: unknown, input: TrainConfigInput): TrainConfig {
   const before = savedTrainConfig(saved);
   const { output, experiment, resume, overwrite, ...base } = before;
-  const config = parseTrainConfig(overrideTrainConfig(base, input));
+  const config = parseSavedConfig(overrideTrainConfig(base as TrainConfigInput, input), "train config");
   const lengthMatters = SCHEDULES.find(({ name }) => name === before.sched)?.needsLength ?? true;
   const free = (key: string) => FREE_ON_RESUME.has(key) || (key === "epochs" && !lengthMatters);
   const changed = (Object.keys(TrainConfig.shape) as (keyof TrainConfig)[]).filter(
@@ -50,8 +50,8 @@ export function resumeTrainConfig(saved: unknown, input: TrainConfigInput): Trai
 }
 
 /** Checks a run's `config.json` after it was parsed as JSON. */
-export const savedTrainConfig = (saved: unknown): TrainConfig =>
-  parseTrainConfig(saved, { what: "the run's config.json" });
+export const savedTrainConfig = (saved: unknown, what = "the run's config.json"): TrainConfig =>
+  parseSavedConfig(saved, what);
 
 /** Explains why the number of epochs of a run with a schedule cannot change, and what to do instead. */
 function epochsAdvice({ sched, epochs }: TrainConfig, asked: TrainConfig): string {

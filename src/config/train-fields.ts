@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import { augmentationFields, dataFieldsOf, selectionFields } from "./data-fields.ts";
 import { FEATURES, type Features } from "./features.ts";
+import type { Given } from "./given.ts";
 import { guidanceFieldsOf } from "./guidance-fields.ts";
 import { modelFieldsOf } from "./model-fields.ts";
 import { optimisationFieldsOf } from "./optimisation-fields.ts";
@@ -26,8 +27,18 @@ export const trainFields = trainFieldsOf(FEATURES);
 /** A checked config, with the defaults that do not depend on other keys. */
 export type ParsedTrainConfig = z.output<z.ZodObject<typeof trainFields, z.core.$strict>>;
 
+/** A complete config, which names its model and its data set. */
+export type NamedTrainConfig = TrainConfig & Pick<ParsedTrainConfig, "model" | "dataset">;
+
 /** A complete config, which a run uses and stores in `config.json`. `plain` is true exactly when both weights are 0. */
-export type TrainConfig = Omit<ParsedTrainConfig, "lambdaPrototype" | "experiment" | "mean" | "std"> & {
+export type TrainConfig = Omit<
+  ParsedTrainConfig,
+  "model" | "dataset" | "lambdaPrototype" | "experiment" | "mean" | "std"
+> & {
+  /** "given" if a program gave the model. */
+  model: ParsedTrainConfig["model"] | Given;
+  /** "given" if a program gave the images. */
+  dataset: ParsedTrainConfig["dataset"] | Given;
   lambdaPrototype: number;
   experiment: string;
   /** Numbers separated by commas. */

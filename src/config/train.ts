@@ -1,12 +1,18 @@
 import { z } from "zod";
 import { FEATURES, type Features } from "./features.ts";
 import { checkTogether } from "./train-checks.ts";
-import { type ParsedTrainConfig, type TrainConfig as Resolved, trainFields, trainFieldsOf } from "./train-fields.ts";
+import {
+  type NamedTrainConfig,
+  type ParsedTrainConfig,
+  type TrainConfig as Resolved,
+  trainFields,
+  trainFieldsOf,
+} from "./train-fields.ts";
 
 /** The options of `train`. */
 export const TrainConfig = z.strictObject(trainFields).superRefine(checkTogether(FEATURES));
 export type TrainConfig = Resolved;
-export type { ParsedTrainConfig };
+export type { NamedTrainConfig, ParsedTrainConfig };
 
 /** The schema of a train config with a different choice of models, data sets, distances ... */
 export function trainConfigOf(features: Features): z.ZodObject {

@@ -55,30 +55,39 @@ export abstract class Model extends Module {
   }
 }
 
+/** What a network says of itself beside its layers: what a `Model` does, and for any other module that nothing is known. */
+export type Traits = Pick<Model, "camLayers" | "layerPatterns">;
+
+const NO_TRAITS: Traits = { camLayers: [], layerPatterns: [] };
+
+export const traitsOf = (model: Module): Traits => (model instanceof Model ? model : NO_TRAITS);
+
 /**
- * Height and width of the output of a layer (default: `camLayer`) for images (channels, height, width). The model's
- * mode and running statistics do not change.
+ * Height and width of a layer's output for images (channels, height, width); the `camLayer` of a `Model` by default. Changes
+ * neither the model's mode nor its running statistics.
  *
  * @throws E_CONFIG for an unknown layer, or one whose output is not a map; E_SHAPE for images that the model cannot
  * take
  */
 export function mapSize(
-  model: Model,
+  model: Module,
   image: readonly [number, number, number],
   layer?: string,
 ): readonly [number, number] {
-  expectModel("mapSize", model);
-  const [size] = mapSizes(model, image, [layer === undefined ? model.camLayer : layer]) as [readonly [number, number]];
+  expectModule("mapSize", model);
+  const path = layer ?? (model instanceof Model ? model.camLayer : undefined);
+  if (path === undefined) throw wrongArgument("mapSize: layer", "the path of a layer", layer);
+  const [size] = mapSizes(model, image, [path]) as [readonly [number, number]];
   return size;
 }
 
 /** `mapSize` of several layers, from one forward pass. */
 export function mapSizes(
-  model: Model,
+  model: Module,
   image: readonly [number, number, number],
   layers: readonly string[],
 ): (readonly [number, number])[] {
-  expectModel("mapSize", model);
+  expectModule("mapSize", model);
   if (!Array.isArray(image) || image.length !== 3)
     throw wrongArgument("mapSize: image", "[channels, height, width]", image);
   return inEvaluation(model, () => tidy(() => noGrad(() => sizesOfTaps(model, image, layers))));
@@ -89,8 +98,13 @@ export function expectModel(operation: string, model: unknown): void {
   if (!(model instanceof Model)) throw wrongArgument(`${operation}: model`, "a Model", model);
 }
 
+/** Fails with E_ARGUMENT for a value that is not a module. */
+export function expectModule(operation: string, model: unknown): void {
+  if (!(model instanceof Module)) throw wrongArgument(`${operation}: model`, "a Module", model);
+}
+
 function sizesOfTaps(
-  model: Model,
+  model: Module,
   image: readonly [number, number, number],
   layers: readonly string[],
 ): (readonly [number, number])[] {

@@ -1,4 +1,5 @@
 export type { GivenSplits } from "./data/given-splits.ts";
+export type { ExtraLosses, LossBatch, LossOption, LossTerm } from "./loop/extra-losses.ts";
 export {
   type FindLearningRateOptions,
   type FoundRate,
@@ -12,6 +13,7 @@ export { evaluateSplit, type SplitEvaluationOptions, sampleMaps } from "./loop/v
 export type {
   BalanceEvent,
   EpochRecord,
+  ExtraMetrics,
   JudgedRun,
   MapSamples,
   ProfileEvent,

@@ -18,5 +18,8 @@ export {
   readEnvironment,
 } from "./run/environment.ts";
 export { camLayerOf, type ImagesAndClasses, modelFor } from "./run/from-config.ts";
+export { describeModel, expectNetwork } from "./run/given-model.ts";
+export { callOf, expectModelOfRun, readGiven } from "./run/given-parts.ts";
 export { type LogRow, readLog } from "./run/metrics-log.ts";
 export { claimFile, holderOf, lockRun, RUN_LOCK } from "./run/run-lock.ts";
+export { continueOrRestart } from "./run/run-start.ts";

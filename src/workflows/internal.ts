@@ -1,4 +1,5 @@
 // Names that other folders of the project use, in addition to the public ones (index.ts). This is not an entry of the package.
+export { evaluateForReport } from "./evaluate/evaluate.ts";
 export {
   type ExplanationMetrics,
   explanationMetrics,

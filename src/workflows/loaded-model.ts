@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { expectInteger, expectPath, optionsOf } from "../arguments.ts";
 import type { TrainConfig } from "../config/index.ts";
-import { type NormalizationChoice, normalizationFault } from "../config/internal.ts";
+import { givenPartsOf, type NormalizationChoice, normalizationFault } from "../config/internal.ts";
 import { counted } from "../counted.ts";
 import { prototypes as classPrototypes, type Normalization, type Split } from "../data/index.ts";
 import { NO_NORMALIZATION, normalizationForChannels } from "../data/internal.ts";
@@ -15,6 +15,7 @@ import {
   type Model,
   type ModelOptions,
 } from "../models/index.ts";
+import type { Module } from "../nn/index.ts";
 import type { Tensor } from "../tensor/index.ts";
 import type { GivenSplits } from "../train/index.ts";
 import {
@@ -22,7 +23,10 @@ import {
   camLayerOf,
   chosenNormalization,
   comparePrototypes,
+  describeModel,
   disposeAll,
+  expectModelOfRun,
+  expectNetwork,
   type ImagesAndClasses,
   type KnownData,
   loadCheckpointed,
@@ -32,14 +36,15 @@ import {
   normalizationNote,
   precisionOf,
   prototypeOptions,
+  readGiven,
 } from "../train/internal.ts";
-import { runFiles } from "./run-files.ts";
+import { type RunFiles, runFiles } from "./run-files.ts";
 
 /** A trained model, and how its images are prepared. */
 export interface LoadedModel {
   /** Where the weights were read from. */
   readonly checkpoint: string;
-  readonly model: Model;
+  readonly model: Module;
   readonly modelName: string;
   readonly channels: 1 | 3;
   /** [height, width] of the images that it takes. */
@@ -71,6 +76,8 @@ export interface RunDataOptions {
   acceptNewData?: boolean | undefined;
   /** The splits of a run that a program gave its images. */
   data?: GivenSplits | undefined;
+  /** The network of a run that a program gave it: the run's weights are loaded into it, and it is not disposed of. */
+  model?: Module | undefined;
   /** Called with accepted differences, and with what cannot be compared. */
   onWarning?: ((message: string) => void) | undefined;
 }
@@ -86,7 +93,7 @@ export interface RunDataOptions {
 export async function openRun(
   runOrCheckpoint: string,
   operation: string,
-  options: RunDataOptions & { withoutTest?: "refuse" | "validation" } = {},
+  options: RunDataOptions & { withoutTest?: WithoutTest } = {},
 ): Promise<LoadedRun> {
   const files = await runFiles(runOrCheckpoint, operation);
   const { run, checkpoint, runData } = files;
@@ -104,7 +111,8 @@ export async function openRun(
     const { config } = data;
     if (data.differences.length > 0) for (const message of data.warnings) onWarning(message);
     if (runData === null) for (const message of await oldRunWarnings(data, known)) onWarning(message);
-    const subject = await loadModelOf({ checkpoint, config, data: data.test });
+    const model = await givenModelOf(files, operation, options.model);
+    const subject = await loadModelOf({ checkpoint, config, data: data.test, given: model });
     dispose.push(() => subject.dispose());
     return {
       ...{ ...subject, config, data, dispose: disposeEach },
@@ -117,11 +125,14 @@ export async function openRun(
   }
 }
 
+/** What to do about a run that a program gave no test images: refuse it, or take its validation images. */
+export type WithoutTest = "refuse" | "validation";
+
 /** The images that a run is judged on. */
 function testOf(
   { test, val }: KnownData,
   { operation, runDirectory }: { operation: string; runDirectory: string },
-  withoutTest: "refuse" | "validation" = "refuse",
+  withoutTest: WithoutTest = "refuse",
 ): Split {
   if (test !== null) return test;
   if (withoutTest === "validation") return val;
@@ -156,7 +167,9 @@ export async function openRunModel(
   operation: string,
   options: RunDataOptions = {},
 ): Promise<LoadedModel> {
-  const { checkpoint, config, runData } = await runFiles(runOrCheckpoint, operation);
+  const files = await runFiles(runOrCheckpoint, operation);
+  const { checkpoint, config, runData } = files;
+  const given = await givenModelOf(files, operation, options.model);
   if (runData === null) return openRun(runOrCheckpoint, operation, options);
   const { classNames, channels, imageSize, normalization } = runData.record;
   const images = { sizes: [1, channels, ...imageSize] };
@@ -164,7 +177,23 @@ export async function openRunModel(
     checkpoint,
     config,
     data: { numClasses: classNames.length, classNames, images, normalization },
+    given,
   });
+}
+
+/**
+ * The network that a program gives for a run; undefined for a run whose config names one.
+ * @throws E_CONFIG if the run needs one and none is given, or the reverse; E_CHECKPOINT if it has another architecture
+ */
+async function givenModelOf(
+  { run, config }: RunFiles,
+  operation: string,
+  model: Module | undefined,
+): Promise<Module | undefined> {
+  if (model !== undefined) expectNetwork(operation, model);
+  const about = { operation, runDirectory: run, parts: givenPartsOf(config), record: await readGiven(run) };
+  expectModelOfRun(about, model === undefined ? null : describeModel(model));
+  return model;
 }
 
 type AboutImages = ImagesAndClasses & { classNames: readonly string[]; normalization: Normalization };
@@ -173,11 +202,13 @@ async function loadModelOf(about: {
   checkpoint: string;
   config: TrainConfig;
   data: AboutImages;
+  given: Module | undefined;
 }): Promise<LoadedModel> {
-  const { checkpoint, config, data } = about;
+  const { checkpoint, config, data, given } = about;
   const weights = await loadSafetensors(checkpoint);
   try {
-    const model = modelFor(config, data);
+    const model = given ?? modelFor(config, data);
+    const dispose = () => (given === undefined ? model.dispose() : undefined);
     try {
       loadCheckpointed(model, weights, checkpoint);
       const [, channels, ...imageSize] = data.images.sizes as readonly [number, 1 | 3, number, number];
@@ -185,10 +216,10 @@ async function loadModelOf(about: {
       return {
         ...{ checkpoint, model, modelName: config.model, channels, imageSize, normalization, classNames },
         ...{ notes: [], camLayer: camLayerOf(config, model, data) },
-        dispose: () => model.dispose(),
+        dispose,
       };
     } catch (error) {
-      model.dispose();
+      dispose();
       throw error;
     }
   } finally {

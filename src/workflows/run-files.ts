@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { expectPath } from "../arguments.ts";
-import { parseTrainConfig, type TrainConfig } from "../config/index.ts";
+import { savedTrainConfig, type TrainConfig } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { nearestName } from "../nearest-name.ts";
 import { readRegularText, statOf } from "../regular-file.ts";
@@ -68,7 +68,7 @@ const listed = (paths: readonly string[]) =>
 
 async function configOf(path: string, operation: string): Promise<TrainConfig> {
   try {
-    return parseTrainConfig(JSON.parse(await readRegularText(path)), { what: path });
+    return savedTrainConfig(JSON.parse(await readRegularText(path)), path);
   } catch (cause) {
     if (cause instanceof BatchCamError) throw cause;
     const problem = `${path} cannot be read (${(cause as Error).message}): restore it, or name another run`;

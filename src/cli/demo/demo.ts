@@ -4,6 +4,7 @@ import { writeFileAtomically } from "../../atomic-file.ts";
 import { DemoConfig, type TrainConfigInput } from "../../config/index.ts";
 import { BatchCamError } from "../../errors.ts";
 import type { TrainEvent, TrainResult } from "../../train/index.ts";
+import { continueOrRestart } from "../../train/internal.ts";
 import type { CommandCall, Outcome } from "../command.ts";
 import { kebabCase } from "../flags.ts";
 import { quoted } from "../shell-word.ts";
@@ -84,15 +85,13 @@ async function trainOne(
   const config = await demoRunOptions(name, call.config);
   const note = noteBegin(name, state);
   const run = (how: TrainConfigInput) => trainInView(train, { ...config, ...how }, { ...call, onEvent: note.onEvent });
-  const resumable =
-    state.begun.includes(name) && existsSync(join(call.config.output, name, "checkpoints", "last.safetensors"));
+  const restart = (error: BatchCamError | null) => {
+    if (error !== null) call.stderr.write(`warning: ${error.detail}; starting ${name} again\n`);
+    return run({ overwrite: true });
+  };
   try {
-    if (!resumable) return await run({ overwrite: true });
-    return await run({ resume: true }).catch((error) => {
-      if (!(error instanceof BatchCamError && RESTART.has(error.code))) throw error;
-      call.stderr.write(`warning: ${error.detail}; starting ${name} again\n`);
-      return run({ overwrite: true });
-    });
+    if (!state.begun.includes(name)) return await restart(null);
+    return await continueOrRestart(join(call.config.output, name), { resume: () => run({ resume: true }), restart });
   } finally {
     await note.written();
   }
@@ -112,6 +111,3 @@ function noteBegin(
   };
   return { onEvent, written: () => writing };
 }
-
-// The errors of resuming a damaged run, or one of another version. Such a run is trained again.
-const RESTART: ReadonlySet<string> = new Set(["E_CHECKPOINT", "E_CONFIG"]);

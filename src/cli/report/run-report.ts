@@ -4,9 +4,25 @@ import type { TrainConfig } from "../../config/index.ts";
 import { BatchCamError } from "../../errors.ts";
 import { type DecoyShown, type ReportedRun, renderRunReport } from "../../report/index.ts";
 import { DECOY_RUNS, type DecoyResults } from "../../report/internal.ts";
-import type { EpochRecord, JudgedRun, Rejudged, StartEvent, TrainResult } from "../../train/index.ts";
-import { environmentInWords, environmentUntil, type LogRow, readEnvironment, readLog } from "../../train/internal.ts";
-import { type EvaluateOptions, type Evaluation, evaluate, evaluateSamples } from "../../workflows/index.ts";
+import type {
+  EpochRecord,
+  ExtraMetrics,
+  JudgedRun,
+  Rejudged,
+  StartEvent,
+  StepMetrics,
+  TrainResult,
+} from "../../train/index.ts";
+import {
+  environmentInWords,
+  environmentUntil,
+  type LogRow,
+  readEnvironment,
+  readGiven,
+  readLog,
+} from "../../train/internal.ts";
+import { type EvaluateOptions, type Evaluation, evaluateSamples } from "../../workflows/index.ts";
+import { evaluateForReport } from "../../workflows/internal.ts";
 import { describeRun } from "../shell-commands.ts";
 
 export interface RunReportOptions {
@@ -71,7 +87,9 @@ function pageOf(reported: readonly Described[], { commands, decoy }: PageOptions
 }
 
 /**
- * Writes the page of a run directory again, for its best epoch so far, which is tested again.
+ * Writes `report.html` of a run directory, for its best epoch so far, which is tested again: results, maps, curves and options.
+ * `batch-cam report` does the same for a run whose model and images no program gave.
+ *
  * @returns the path of the page
  * @throws BatchCamError E_CHECKPOINT if the run has no checkpoint of an epoch, or if one of its files cannot be read
  */
@@ -79,7 +97,7 @@ export async function reportRun(runDirectory: string, options: EvaluateOptions =
   const log = await readLog(join(runDirectory, "metrics.jsonl"));
   const history = log.flatMap((row) => (row.kind === "epoch" ? [row] : []));
   const rejudged = log.findLast((row) => row.kind === "rejudged");
-  const evaluation = await evaluate(runDirectory, options);
+  const evaluation = await evaluateForReport(runDirectory, options);
   const { config, checkpoint, test } = evaluation;
   const step = log.reduce((last, row) => Math.max(last, row.step), 0);
   const result: JudgedRun = {
@@ -115,11 +133,15 @@ interface Shown extends Pick<Evaluation, "samples" | "config"> {
   start?: StartEvent | undefined;
 }
 
+/** The numbers of a logged step, those of a program's terms included. */
+const numbersOf = (row: Extract<LogRow, { kind: "step" }>): StepMetrics & ExtraMetrics =>
+  Object.fromEntries(Object.entries(row).filter(([key]) => key !== "kind")) as StepMetrics & ExtraMetrics;
+
 async function showRun(
   result: JudgedRun & Partial<Pick<TrainResult, "endedBy">>,
   { samples, config: { model, dataset, plain }, log, start }: Shown,
 ) {
-  const steps = log.flatMap((row) => (row.kind === "step" ? [{ step: row.step, metrics: row }] : []));
+  const steps = log.flatMap((row) => (row.kind === "step" ? [{ step: row.step, metrics: numbersOf(row) }] : []));
   const balance = log.flatMap((row) => (row.kind === "balance" ? [row] : []));
   const { maps, dead, predictions } = samples;
   const { runDirectory, step, endedBy } = result;
@@ -127,6 +149,7 @@ async function showRun(
   const about = { environment, step, endedBy, config: start?.config };
   const { config, command, caveats } = await describeRun(runDirectory, about);
   const name = plain ? "plain" : "guided";
-  const run: ReportedRun = { name, config, result, steps, balance, maps, dead, predictions };
+  const { losses } = await readGiven(runDirectory);
+  const run: ReportedRun = { name, config, result, steps, losses, balance, maps, dead, predictions };
   return { run, samples, environment: environmentInWords(environment), model, dataset, command, caveats };
 }

@@ -1,4 +1,4 @@
-import { MEASURES, type MeasureName } from "../../measures.ts";
+import { MEASURES, type Measure, measureOfTerm } from "../../measures.ts";
 import { EPOCH_CURVES, STEP_CURVES } from "../charts/curves.ts";
 import { type Line, lineChart, lineSample, type Point, type Scale } from "../charts/line-chart.ts";
 import { lineStyle } from "../charts/palette.ts";
@@ -10,7 +10,7 @@ import type { ReportedRun, RunReportInput } from "./input.ts";
 /** A chart that has a line for each run. */
 interface RunChart {
   id: string;
-  measure: MeasureName;
+  measure: Measure;
   /** The split that the numbers belong to; empty for the training steps. */
   split: string;
   scale: Scale;
@@ -21,20 +21,28 @@ interface RunChart {
 
 const OF_STEPS: readonly RunChart[] = STEP_CURVES.map(({ name, scale, isSchedule = false }) => ({
   id: `step-${name}`,
-  ...{ measure: name, split: "", scale, isSmoothed: !isSchedule, xLabel: "step" },
+  ...{ measure: MEASURES[name], split: "", scale, isSmoothed: !isSchedule, xLabel: "step" },
   points: ({ steps }) => steps.map(({ step, metrics }) => ({ x: step, y: metrics[name] })),
 }));
 
+/** The charts of the terms that a program added to the loss of one of the runs. */
+const ofTerms = (runs: readonly ReportedRun[]): RunChart[] =>
+  [...new Set(runs.flatMap(({ losses = [] }) => losses))].map((name, place) => ({
+    id: `step-term-${place}`,
+    ...{ measure: measureOfTerm(name), split: "", scale: "linear", isSmoothed: true, xLabel: "step" },
+    points: ({ steps }) => steps.map(({ step, metrics }) => ({ x: step, y: metrics[name] ?? null })),
+  }));
+
 const OF_EPOCHS: readonly RunChart[] = EPOCH_CURVES.map(({ name, split, of }) => ({
   id: `${split}-${name}`,
-  ...{ measure: name, split, scale: "linear", isSmoothed: false, xLabel: "epoch" },
+  ...{ measure: MEASURES[name], split, scale: "linear", isSmoothed: false, xLabel: "epoch" },
   points: ({ result }) => result.history.map((record) => ({ x: record.epoch, y: of(record) ?? null })),
 }));
 
 /** Small charts of everything that was logged, with all runs in each. What no run has, or what is zero throughout, is left out. */
 export async function curveGrids({ runs }: RunReportInput): Promise<Markup> {
   const key = runs.map(({ name }) => markup`<span>${lineSample(styleOf(name))} ${name}</span>`);
-  const bySteps = await drawn(OF_STEPS, runs);
+  const bySteps = await drawn([...OF_STEPS, ...ofTerms(runs)], runs);
   const byEpochs = await drawn(OF_EPOCHS, runs);
   if (bySteps.length + byEpochs.length === 0) return markup`<p>No step and no epoch was recorded.</p>`;
   return markup`<p class="legend">${key}</p>
@@ -65,7 +73,7 @@ async function drawn(charts: readonly RunChart[], runs: readonly ReportedRun[]):
 
 /** The lines of the runs that have any value. */
 function linesOf({ measure, points: pointsOf }: RunChart, runs: readonly ReportedRun[]): Line[] {
-  const factor = factorOf(MEASURES[measure]);
+  const factor = factorOf(measure);
   const lines = runs.map((run) => {
     const points = pointsOf(run).map(({ x, y }) => ({ x, y: y === null ? null : y * factor }));
     return { name: run.name, points, style: styleOf(run.name) };
@@ -75,8 +83,8 @@ function linesOf({ measure, points: pointsOf }: RunChart, runs: readonly Reporte
 
 async function figure(chart: RunChart, lines: readonly Line[]): Promise<Markup> {
   const { id, measure, split, scale, isSmoothed, xLabel } = chart;
-  const { unit } = MEASURES[measure];
-  const title = chartTitle({ ...MEASURES[measure], unit: "" }, split);
+  const { unit } = measure;
+  const title = chartTitle({ ...measure, unit: "" }, split);
   const longest = Math.max(...lines.map(({ points }) => points.length));
   const window = isSmoothed && longest >= 40 ? Math.min(200, Math.max(3, Math.round(longest / 25))) : 1;
   const svg = await lineChart({ title, lines, xLabel, scale, smooth: window }, id);

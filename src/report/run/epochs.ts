@@ -25,8 +25,11 @@ const validated = (name: "accuracy" | "mapSsim" | "mapL1" | "coherence" | "deadM
   cell: ({ val }) => valueText(MEASURES[name], val[name]),
 });
 
-const COLUMNS: readonly Column[] = [
+const added = (name: string): Column => ({ head: name, cell: ({ train }) => formatNumber(train[name] ?? null) });
+
+const columnsOf = ({ losses = [] }: ReportedRun): readonly Column[] => [
   ...(["loss", "crossEntropy", "prototypeLoss", "batchCamLoss", "baselineLoss"] as const).map(trained),
+  ...losses.map(added),
   ...(["accuracy", "mapSsim", "mapL1", "coherence", "deadMaps"] as const).map(validated),
   { head: "s", cell: ({ secondsPerEpoch }) => formatNumber(secondsPerEpoch, 1) },
 ];
@@ -43,8 +46,10 @@ export function epochSection({ runs }: RunReportInput): Section[] {
   return [{ id: "epochs", heading: "Epochs", body: markup`${tables}${rejudged}${note}` }];
 }
 
-function epochTable({ name, result: { history, bestEpoch } }: ReportedRun): Markup {
-  const columns = COLUMNS.filter(({ isThere }) => isThere === undefined || history.some(isThere));
+function epochTable(run: ReportedRun): Markup {
+  const { name } = run;
+  const { history, bestEpoch } = run.result;
+  const columns = columnsOf(run).filter(({ isThere }) => isThere === undefined || history.some(isThere));
   const heads = columns.map(({ head }) => markup`<th scope="col" class="number">${head}</th>`);
   const rows = history.map((record) => {
     const cells = columns.map(({ cell }) => markup`<td class="number">${cell(record)}</td>`);

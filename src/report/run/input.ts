@@ -1,6 +1,6 @@
 import { counted } from "../../counted.ts";
 import { BatchCamError } from "../../errors.ts";
-import type { BalanceEvent, JudgedRun, StepMetrics } from "../../train/index.ts";
+import type { BalanceEvent, ExtraMetrics, JudgedRun, StepMetrics } from "../../train/index.ts";
 import { channelsOf, expectMap } from "../pictures/picture.ts";
 import { DECOY_RUNS, type DecoyRunName } from "./decoy-story.ts";
 
@@ -32,7 +32,9 @@ export interface ReportedRun extends MappedRun {
   config: Record<string, unknown>;
   result: JudgedRun;
   /** The logged steps. They need not be all steps. */
-  steps: readonly { step: number; metrics: StepMetrics }[];
+  steps: readonly { step: number; metrics: StepMetrics & ExtraMetrics }[];
+  /** The names of the terms that a program added to the loss (none). */
+  losses?: readonly string[];
   /** The balance of the losses, if the run has logged it. */
   balance?: readonly Omit<BalanceEvent, "type">[];
 }

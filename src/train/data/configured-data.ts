@@ -1,6 +1,6 @@
-import type { TrainConfig } from "../../config/index.ts";
+import type { DatasetName, TrainConfig } from "../../config/index.ts";
 import type { dataFields } from "../../config/internal.ts";
-import { DATASET_OPTIONS, OWN_DATA, usesOption } from "../../config/internal.ts";
+import { DATASET_OPTIONS, GIVEN, OWN_DATA, usesOption } from "../../config/internal.ts";
 import { counted, wordFor } from "../../counted.ts";
 import { type Dataset, type DatasetOptions, loadDataset, type Split, splitValidation } from "../../data/index.ts";
 import {
@@ -87,7 +87,10 @@ export async function loadData(config: TrainConfig, options: LoadDataOptions = {
       test: final.test ?? null,
       warnings: [...warnings, ...(isNew ? left : []), ...faults, ...limits],
       record,
-      root: given !== undefined || config.dataDir === undefined ? null : rootOf(config.dataset, config.dataDir),
+      root:
+        given !== undefined || config.dataset === GIVEN || config.dataDir === undefined
+          ? null
+          : rootOf(config.dataset, config.dataDir),
       dispose: () => owned.dispose(),
     };
   } catch (error) {
@@ -102,7 +105,7 @@ async function providedSplits(
   { given, run, adapt = false, draw, signal }: LoadDataOptions,
 ): Promise<{ parts: Parts; warnings: readonly string[]; digest?: string | undefined }> {
   if (given !== undefined) return { parts: givenParts(given, config), warnings: [] };
-  const loaded = await loadDataset(config.dataset, {
+  const loaded = await loadDataset(namedDataset(config), {
     ...datasetOptions(config),
     ...{ draw, earlier: run && earlierSplits(run, { byContent: adapt }) },
     ...(signal ? { signal } : {}),
@@ -110,6 +113,12 @@ async function providedSplits(
   const { warnings = [], digest } = loaded;
   const parts = normalizedSplits(splitsOf(loaded), config);
   return { parts: draw === "order" ? withoutPaths(parts) : parts, warnings, digest };
+}
+
+/** The data set that a config names. A run's images that a program gave are nowhere to be found. */
+function namedDataset({ dataset }: TrainConfig): DatasetName {
+  if (dataset !== GIVEN) return dataset;
+  throw new BatchCamError("E_DATA", "data: a program gave this run its images, so that it has to give them again");
 }
 
 const splitsOf = ({ train, val, test }: Dataset): Parts => ({ train, ...(val === undefined ? {} : { val }), test });

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { TrainConfig } from "../../config/index.ts";
+import { GIVEN, givenPartsOf } from "../../config/internal.ts";
 import {
   type DataRecord,
   dataDifferences,
@@ -14,6 +15,7 @@ import { loadSafetensors } from "../../io/index.ts";
 import { readRegularText } from "../../regular-file.ts";
 import { type Tensor, tidy } from "../../tensor/index.ts";
 import { disposeAll } from "../run/checkpoint.ts";
+import { callOf, readGiven } from "../run/given-parts.ts";
 import { type ConfiguredData, loadData } from "./configured-data.ts";
 import type { GivenSplits } from "./given-splits.ts";
 import { findData, type RunData } from "./run-data.ts";
@@ -57,7 +59,7 @@ export async function loadKnownData(run: TrainConfig, options: KnownDataOptions)
   if (record.dataset === null && given === undefined)
     throw new BatchCamError(
       "E_DATA",
-      `${operation}: a program gave the run ${runDirectory} its images: give them again, as the option data of the library's function`,
+      `${operation}: a program gave the run ${runDirectory} its images. In TypeScript, give them again: ${callOf({ runDirectory, parts: { ...givenPartsOf(run), data: true }, record: await readGiven(runDirectory) }, operation)}`,
     );
   // A run that was resumed with other data leaves out the same images as it did then.
   const adapt = record.leftOut !== undefined;
@@ -76,7 +78,7 @@ export async function loadKnownData(run: TrainConfig, options: KnownDataOptions)
 }
 
 function missingFolder(record: DataRecord, { dataset, dataDir }: TrainConfig): string | null {
-  const root = dataDir === undefined ? null : rootOf(dataset, dataDir);
+  const root = dataDir === undefined || dataset === GIVEN ? null : rootOf(dataset, dataDir);
   return root === null ? null : missingFolders(record, root);
 }
 

@@ -1,34 +1,51 @@
 import { setImmediate } from "node:timers/promises";
 import { expectFunction, expectSignal, optionsOf } from "../../arguments.ts";
 import type { TrainConfigInput } from "../../config/index.ts";
+import type { Module } from "../../nn/index.ts";
 import { getNumThreads } from "../../tensor/index.ts";
 import type { GivenSplits } from "../data/given-splits.ts";
 import type { StepMetrics, TermBalance, TrainEvent, TrainResult } from "../run/events.ts";
 import { modelOptions } from "../run/from-config.ts";
+import { expectTrainable } from "../run/given-model.ts";
 import { withSession } from "../run/session.ts";
 import type { Session } from "../run/session-state.ts";
 import { checkpoint, endOf, finish, validateEpoch } from "./epoch-end.ts";
+import { type LossOption, lossesOf } from "./extra-losses.ts";
 import { finishProfile } from "./profiling.ts";
 import { beginEpoch, EpochMeans, takeStep } from "./step.ts";
 
 export interface TrainOptions {
-  onEvent?: (event: TrainEvent) => void;
+  onEvent?: ((event: TrainEvent) => void) | undefined;
   /** Aborting it stops the run after the step in progress, with a checkpoint. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Images in place of the data set that the config names. The caller still owns them and frees them. */
-  data?: GivenSplits;
+  data?: GivenSplits | undefined;
+  /**
+   * A network in place of the one that the config names: any module that takes the images and gives a logit for each class. It is
+   * trained in place, and has the weights of the best epoch in the end (those of the last step if the run was interrupted).
+   * Resuming loads the run's weights into it.
+   */
+  model?: Module | undefined;
+  /** Terms that are added to the loss as they are, and logged under their names. */
+  loss?: LossOption | undefined;
 }
 
 /**
  * Trains a classifier, guided or plain, into a run directory, and tests the epoch that the validation split chose.
  *
- * @throws E_CONFIG, E_DATA, E_IO before training starts; E_NUMERIC if a term of the loss or the gradient stops being finite,
+ * A run whose model, images or loss terms a program gave is resumed with the same ones.
+ *
+ * @throws E_CONFIG, E_DATA, E_IO before training starts, E_ARGUMENT, E_SHAPE and E_CHECKPOINT for a model, images or terms that do
+ *   not fit; E_NUMERIC if a term of the loss or the gradient stops being finite,
  *   naming the step, the term and the last good checkpoint
  */
 export async function train(input: TrainConfigInput = {}, options: TrainOptions = {}): Promise<TrainResult> {
-  const { onEvent = () => {}, signal, data: given } = optionsOf("train", options, ["onEvent", "signal", "data"]);
+  const known = ["onEvent", "signal", "data", "model", "loss"] as const;
+  const { onEvent = () => {}, signal, data, model, loss } = optionsOf("train", options, known);
   expectFunction("train: onEvent", onEvent);
   expectSignal("train: signal", signal);
+  if (model !== undefined) expectTrainable("train", model);
+  const given = { model, data, losses: lossesOf("train", loss) };
   return withSession(
     input,
     onEvent,
@@ -122,7 +139,7 @@ function repeatSteps({ reporting: { rewound, emit }, progress, length: { stepsPe
 }
 
 function announce(session: Session): void {
-  const { run, config, network, guidance, maps, length, splits, progress, reporting } = session;
+  const { run, config, network, guidance, losses, maps, length, splits, progress, reporting } = session;
   const { train, val, test } = splits;
   reporting.emit({
     type: "start",
@@ -140,6 +157,7 @@ function announce(session: Session): void {
     testImages: test?.labels.numel ?? 0,
     threads: getNumThreads(),
     classNames: train.classNames,
+    ...(losses.size === 0 ? {} : { losses: [...losses.keys()] }),
     ...(maps.prototypeShape === null ? {} : { prototypeShape: maps.prototypeShape }),
     precision: network.amp ? "bfloat16" : "float32",
     config,

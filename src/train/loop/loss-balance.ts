@@ -1,4 +1,4 @@
-import type { Model } from "../../models/index.ts";
+import type { Module } from "../../nn/index.ts";
 import { cat, grad, type Tensor, tidy } from "../../tensor/index.ts";
 import type { TermBalance } from "../run/events.ts";
 import type { Terms } from "./objective.ts";
@@ -10,7 +10,7 @@ import type { Terms } from "./objective.ts";
  *
  * @param weights of the terms at this step, warm-up included
  */
-export function lossBalance(model: Model, terms: Terms, weights: Readonly<Record<string, number>>): TermBalance[] {
+export function lossBalance(model: Module, terms: Terms, weights: Readonly<Record<string, number>>): TermBalance[] {
   const parameters = model.parameters().filter(({ requiresGrad }) => requiresGrad);
   return tidy(() => {
     const flat = (term: Tensor): Tensor =>
@@ -29,8 +29,9 @@ export function lossBalance(model: Model, terms: Terms, weights: Readonly<Record
   });
 }
 
-const guidanceTerms = ({ prototypeLoss, batchCamLoss, baselineLoss }: Terms) => ({
+const guidanceTerms = ({ prototypeLoss, batchCamLoss, baselineLoss, extra }: Terms) => ({
   prototypeLoss,
   batchCamLoss,
   baselineLoss,
+  ...extra,
 });

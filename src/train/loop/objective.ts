@@ -12,11 +12,13 @@ import {
   prototypeLoss,
 } from "../../losses/index.ts";
 import { baselineLoss, baselineNeeds } from "../../losses/internal.ts";
-import type { ClosedFormHead, Model, TappedForward } from "../../models/index.ts";
-import { expectModel } from "../../models/internal.ts";
+import { type ClosedFormHead, Model, type TappedForward } from "../../models/index.ts";
+import { expectModule } from "../../models/internal.ts";
+import type { Module } from "../../nn/index.ts";
 import { pooledWeightOf } from "../../nn/internal.ts";
 import { autocast, type CrossEntropyOptions, type Tensor } from "../../tensor/index.ts";
 import { expectTensor, phase } from "../../tensor/internal.ts";
+import { type ExtraLosses, extraTerms } from "./extra-losses.ts";
 import type { Mixed } from "./mixup.ts";
 
 /** The parts of a run that the objective needs. */
@@ -40,6 +42,8 @@ export interface Terms {
   batchCamLoss: Tensor | null;
   /** The term of a published baseline. */
   baselineLoss: Tensor | null;
+  /** The terms that a program adds, by their names. */
+  extra: Readonly<Record<string, Tensor>>;
   /** (B), bool */
   dead: Tensor | null;
   /** (B, h, w), before normalisation */
@@ -65,7 +69,7 @@ export interface ObjectivePlan extends Guidance {
 }
 
 /** @throws E_ARGUMENT for an unknown distance */
-export function planOf(model: Model, guidance: Guidance): ObjectivePlan {
+export function planOf(model: Module, guidance: Guidance): ObjectivePlan {
   const { config, classWeights: weight } = guidance;
   const needs = baselineNeeds(config.baseline);
   return {
@@ -102,14 +106,17 @@ export interface ObjectiveOptions {
   masks?: Tensor | null;
   /** (B, H, W), 1 where a pixel shows the object; only baselines use it. */
   foreground?: Tensor | null;
+  /** Terms that are added to the loss as they are, and the epoch, from 1, that they are told. */
+  losses?: ExtraLosses;
+  epoch?: number;
 }
 
 /**
- * `CE + λ_p·PrototypeLoss + λ_b·BatchCamLoss + λ·baseline`, each λ warmed up. If all weights are zero, it is cross-entropy
- * alone and no map is computed. Maps of images that were moved are mapped back and compared at the original positions. The
+ * `CE + λ_p·PrototypeLoss + λ_b·BatchCamLoss + λ·baseline + losses`, each λ warmed up. If all weights are zero, no map is
+ * computed. Maps of images that were moved are mapped back and compared at the original positions. The
  * network runs under autocast if `amp` asks for it; maps and losses are always float32.
  */
-export function objective(model: Model, images: Tensor, labels: Tensor, options: ObjectiveOptions): Terms {
+export function objective(model: Module, images: Tensor, labels: Tensor, options: ObjectiveOptions): Terms {
   const { guidance, ...inputs } = optionsOf("objective", options, [
     "step",
     "guidance",
@@ -119,11 +126,13 @@ export function objective(model: Model, images: Tensor, labels: Tensor, options:
     "masks",
     "geometry",
     "foreground",
+    "losses",
+    "epoch",
   ]);
   objectOf("objective: guidance.config", objectOf("objective: guidance", guidance).config);
   expectNumber("objective: step", inputs.step);
   expectNumber("objective: crossEntropyScale", inputs.crossEntropyScale ?? 1);
-  expectModel("objective", model);
+  expectModule("objective", model);
   expectTensor(images, "objective: images");
   return termsOf(planOf(model, guidance), model, { images, labels, ...inputs });
 }
@@ -132,8 +141,9 @@ export function objective(model: Model, images: Tensor, labels: Tensor, options:
 export type StepInputs = { images: Tensor; labels: Tensor } & Omit<ObjectiveOptions, "guidance">;
 
 /** `objective` of a run, whose arguments were checked when the run began. */
-export function termsOf(plan: ObjectivePlan, model: Model, inputs: StepInputs): Terms {
+export function termsOf(plan: ObjectivePlan, model: Module, inputs: StepInputs): Terms {
   const { images, labels, step, amp, mixed = null, crossEntropyScale: scale = 1 } = inputs;
+  const { losses = NO_LOSSES, epoch = 1 } = inputs;
   const input = plan.inputGradient ? images.detach().requiresGrad_() : images;
   const forward = (x: Tensor, layers: readonly string[]) => {
     const run = () => model.forwardWith(x, { taps: layers });
@@ -153,8 +163,11 @@ export function termsOf(plan: ObjectivePlan, model: Model, inputs: StepInputs): 
     const baselineTerm = plan.config.baseline === undefined ? null : baselineLoss(plan.config.baseline, seen);
     return weighted(crossEntropyTerm, { ...compared, baselineLoss: baselineTerm }, weightsAt(plan, step));
   });
+  const seen = { images: input, labels, logits: scores, maps: made.seen, taps };
+  const extra = phase("loss", () => extraTerms(losses, { ...seen, model, step: step + 1, epoch }));
+  const loss = Object.values(extra).reduce((sum, term) => sum.add(term), terms.loss);
   const { dead, rawMaps } = made;
-  return { logits, crossEntropy: crossEntropyTerm, ...terms, dead, rawMaps };
+  return { logits, crossEntropy: crossEntropyTerm, ...terms, extra, loss, dead, rawMaps };
 }
 
 /** Cross-entropy against both labels of a mixed image, by their shares. */
@@ -169,6 +182,7 @@ function blendedCrossEntropy(
 }
 
 const NO_MAPS = { maps: null, seen: null, rawMaps: null, dead: null };
+const NO_LOSSES: ExtraLosses = new Map();
 const NO_TERMS = { prototypeLoss: null, batchCamLoss: null };
 
 /** The layer whose output the maps are computed from, and the source of their weights. */
@@ -178,8 +192,8 @@ interface MapSource {
   layers: readonly string[];
 }
 
-function mapSource(model: Model, { camLayer }: Guidance): MapSource {
-  const head = camLayer === model.camLayer ? model.closedFormHead() : null;
+function mapSource(model: Module, { camLayer }: Guidance): MapSource {
+  const head = model instanceof Model && camLayer === model.camLayer ? model.closedFormHead() : null;
   return { camLayer, head, layers: head === null ? [camLayer] : [camLayer, head.layer] };
 }
 

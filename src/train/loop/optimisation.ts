@@ -1,6 +1,6 @@
 import type { TrainConfig } from "../../config/index.ts";
 import { BatchCamError } from "../../errors.ts";
-import type { Model } from "../../models/index.ts";
+import { traitsOf } from "../../models/internal.ts";
 import type { Module } from "../../nn/index.ts";
 import { SCHEDULES } from "../../optim/description.ts";
 import {
@@ -15,14 +15,14 @@ import { optimizerNamed, scheduleNamed } from "../../optim/internal.ts";
 import { disposeAll } from "../run/checkpoint.ts";
 
 /** The optimizer that a config names, for the model's trainable parameters. */
-export function createOptimizer(config: TrainConfig, model: Model): Optimizer {
+export function createOptimizer(config: TrainConfig, model: Module): Optimizer {
   const { lr, weightDecay, momentum, nesterov, layerDecay, decayNormAndBias } = config;
   const trained = [...model.namedParameters()].filter(([, parameter]) => parameter.requiresGrad);
   const params = parameterGroups(new Map(trained), {
     lr,
     weightDecay,
     layerDecay,
-    layers: model.layerPatterns,
+    layers: traitsOf(model).layerPatterns,
     filterBiasAndBn: !decayNormAndBias,
   });
   return optimizerNamed(config.opt).create(params, { lr, weightDecay, momentum, nesterov });
@@ -45,7 +45,7 @@ export function learningRate({ sched, lr, minLr, warmupSteps }: TrainConfig, ste
  *
  * @throws E_CONFIG for a path that the model does not have, or if nothing is left to train
  */
-export function freeze(model: Model, paths: string): Module[] {
+export function freeze(model: Module, paths: string): Module[] {
   const modules = paths.split(",").map((path) => model.moduleAt(path.trim(), "freeze"));
   for (const module of modules) module.requiresGrad_(false);
   if (model.parameters().every((parameter) => !parameter.requiresGrad)) {
@@ -55,7 +55,7 @@ export function freeze(model: Model, paths: string): Module[] {
 }
 
 /** Runs fn with the averaged weights in the model, if there is an average, and restores the trained ones bit for bit. */
-export async function withAverage<T>(model: Model, average: WeightEma | null, fn: () => Promise<T>): Promise<T> {
+export async function withAverage<T>(model: Module, average: WeightEma | null, fn: () => Promise<T>): Promise<T> {
   if (average === null) return fn();
   const live = model.stateDict();
   const trained = new Map(Array.from(live, ([name, tensor]) => [name, tensor.clone()]));

@@ -1,5 +1,5 @@
 import type { TrainConfig } from "../../config/index.ts";
-import type { Model } from "../../models/index.ts";
+import type { Module } from "../../nn/index.ts";
 import { autocast, capabilities, type Tensor } from "../../tensor/index.ts";
 import { channelsLast } from "../../tensor/internal.ts";
 
@@ -13,7 +13,7 @@ export interface Precision {
 
 /** A model and its precision, which a run in training and a loaded run have in common. */
 export interface ModelInPrecision extends Required<Precision> {
-  readonly model: Model;
+  readonly model: Module;
 }
 
 /** The precision that a config names on this machine. */

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { TrainConfig } from "../../config/index.ts";
 import { BatchCamError } from "../../errors.ts";
-import type { Model } from "../../models/index.ts";
+import type { Module } from "../../nn/index.ts";
 import { MAX_EVENTS, StepProfiler, writeTrace } from "../../profile/index.ts";
 import type { TrainEvent } from "../run/events.ts";
 import { writeJson } from "../run/run-directory.ts";
@@ -9,7 +9,7 @@ import { writeJson } from "../run/run-directory.ts";
 /** Steps that are not profiled at the start of a run, or at the start of the rest of a resumed one. */
 const WARM_UP = 5;
 
-export function profilerOf({ profile, profileSteps }: TrainConfig, model: Model): StepProfiler | null {
+export function profilerOf({ profile, profileSteps }: TrainConfig, model: Module): StepProfiler | null {
   return profile ? new StepProfiler({ skip: WARM_UP, steps: profileSteps, maxEvents: MAX_EVENTS }, model) : null;
 }
 

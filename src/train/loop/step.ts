@@ -6,14 +6,16 @@ import { normOfEach } from "../../optim/internal.ts";
 import { backward, noGrad, type Tensor, tensor, tidy } from "../../tensor/index.ts";
 import { channelsLast, phase } from "../../tensor/internal.ts";
 import { type EpochMeansState, lastCheckpoint } from "../run/checkpoint.ts";
-import type { StepMetrics } from "../run/events.ts";
+import type { EpochRecord, StepMetrics } from "../run/events.ts";
 import type { Session } from "../run/session-state.ts";
 import { type Annotations, annotatedBatch } from "./annotated-batch.ts";
 import { lossBalance } from "./loss-balance.ts";
 import { type Mixed, mixUp } from "./mixup.ts";
 import { type Terms, termsOf, weightsAt } from "./objective.ts";
 
-type Metrics = StepMetrics & { accuracy: number };
+type Metrics = EpochRecord["train"];
+/** The numbers of a step before its update. */
+type LossMetrics = Omit<StepMetrics, "gradNorm" | "lr"> & { accuracy: number };
 
 /** The images that one step of the optimizer takes, in one batch or several. */
 export const imagesPerStep = ({ batchSize, gradAccumSteps }: Session["config"]): number => batchSize * gradAccumSteps;
@@ -52,7 +54,7 @@ export function takeStep(session: Session, indices: Int32Array): Metrics {
 }
 
 /** Leaves in `.grad` the gradient of the mean loss over all images, batch by batch. */
-function accumulate(session: Session, indices: Int32Array): Omit<Metrics, "gradNorm" | "lr"> {
+function accumulate(session: Session, indices: Int32Array): LossMetrics {
   const { config } = session;
   const { smallestBatch } = session.length;
   const place = session.progress.batch * imagesPerStep(config);
@@ -88,19 +90,21 @@ function weightOf({ splits: { train }, guidance: { classWeights } }: Session, in
   );
 }
 
-function accumulateBatch(session: Session, drawn: Drawn, share: number): Omit<Metrics, "gradNorm" | "lr"> {
+function accumulateBatch(session: Session, drawn: Drawn, share: number): LossMetrics {
   const { progress, guidance, reporting } = session;
   const { model, amp } = session.network;
   const { crossEntropyScale } = drawn;
   return tidy(() => {
     const { images, labels, ...rest } = phase("data", () => mixedBatch(session, drawn));
-    const inputs = { images, labels, step: progress.step, amp, crossEntropyScale, ...rest };
+    const { step, epoch } = progress;
+    const inputs = { images, labels, step, epoch, losses: session.losses, amp, crossEntropyScale, ...rest };
     const terms = termsOf(guidance, model, inputs);
     refuseNonFinite(session, {
       crossEntropy: terms.crossEntropy,
       prototypeLoss: terms.prototypeLoss,
       batchCamLoss: terms.batchCamLoss,
       baselineLoss: terms.baselineLoss,
+      ...terms.extra,
     });
     if (balanceIsDue(session)) reporting.balance = lossBalance(model, terms, weightsAt(guidance, progress.step));
     phase("backward", () => backward(share === 1 ? terms.loss : terms.loss.mul(share)));
@@ -160,6 +164,7 @@ function readTerms(terms: Terms, { guidance, progress }: Session): Omit<StepMetr
     lambdaBatch: weights.batchCamLoss,
     deadMaps: terms.dead === null ? null : terms.dead.to("float32").mean().item(),
     rawMapMax: terms.rawMaps === null ? null : terms.rawMaps.detach().max().item(),
+    ...Object.fromEntries(Object.entries(terms.extra).map(([name, term]) => [name, term.item()])),
   };
 }
 
@@ -207,7 +212,7 @@ export class EpochMeans {
     this.#images += images;
     for (const [key, value] of Object.entries(values)) {
       const sum = this.#sums[key];
-      this.#sums[key] = value === null ? null : (sum ?? 0) + value * images;
+      this.#sums[key] = value === null || value === undefined ? null : (sum ?? 0) + value * images;
     }
   }
 

@@ -6,9 +6,8 @@ import { expectSplit } from "../../data/internal.ts";
 import { crossEntropy, l1, l2, ssim } from "../../losses/index.ts";
 import { Coherence, EnergyInMask, foregroundMask } from "../../metrics/index.ts";
 import { MOST_FOREGROUND } from "../../metrics/internal.ts";
-import type { Model } from "../../models/index.ts";
-import { expectModel } from "../../models/internal.ts";
-import { inEvaluation } from "../../nn/index.ts";
+import { expectModule } from "../../models/internal.ts";
+import { inEvaluation, type Module } from "../../nn/index.ts";
 import { interpolate, type Tensor, tensor, tidy } from "../../tensor/index.ts";
 import { expectTensor } from "../../tensor/internal.ts";
 import type { MapSamples, SplitRecord } from "../run/events.ts";
@@ -44,10 +43,10 @@ interface Explained {
 
 function expectEvaluation(
   operation: string,
-  model: Model,
+  model: Module,
   { split, options }: { split: Split; options: SplitEvaluationOptions },
 ): void {
-  expectModel(operation, model);
+  expectModule(operation, model);
   expectSplit(operation, split);
   const { camLayer, prototypes, onImages, signal } = optionsOf(operation, options, [
     ...(["camLayer", "prototypes", "amp", "channelsLast"] as const),
@@ -64,7 +63,7 @@ function expectEvaluation(
  * `tidy`.
  */
 export function explainTrueClasses(
-  model: Model,
+  model: Module,
   split: Split,
   indices: Int32Array,
   { camLayer, ...precision }: Precision & { camLayer: string },
@@ -88,7 +87,11 @@ export function explainTrueClasses(
  * Accuracy of a model on a split, and its maps of the true classes compared with the prototypes. Leaves parameters, gradients,
  * mode and batch-norm statistics unchanged.
  */
-export async function evaluateSplit(model: Model, split: Split, options: SplitEvaluationOptions): Promise<SplitRecord> {
+export async function evaluateSplit(
+  model: Module,
+  split: Split,
+  options: SplitEvaluationOptions,
+): Promise<SplitRecord> {
   expectEvaluation("evaluateSplit", model, { split, options });
   const sums = { crossEntropy: 0, l1: 0, l2: 0, ssim: 0, foreground: 0 };
   const [seen, right] = [new Array<number>(split.numClasses).fill(0), new Array<number>(split.numClasses).fill(0)];
@@ -144,7 +147,7 @@ export function firstOfEachClass({ labels, numClasses }: Split): Int32Array {
 }
 
 /** The first image of each class of a split with its map, for figures: the same images at every epoch. */
-export async function sampleMaps(model: Model, split: Split, options: SplitEvaluationOptions): Promise<MapSamples> {
+export async function sampleMaps(model: Module, split: Split, options: SplitEvaluationOptions): Promise<MapSamples> {
   expectEvaluation("sampleMaps", model, { split, options });
   const [height, width] = split.images.sizes.slice(-2) as [number, number];
   const chosen = firstOfEachClass(split);

@@ -5,7 +5,7 @@ import { describeValue } from "../../arguments.ts";
 import { fileFault } from "../../atomic-file.ts";
 import { BatchCamError } from "../../errors.ts";
 import { loadSafetensors, readSafetensorsMetadata, saveSafetensors } from "../../io/index.ts";
-import type { Model } from "../../models/index.ts";
+import type { Module } from "../../nn/index.ts";
 import type { Tensor } from "../../tensor/index.ts";
 import type { EpochRecord, Rejudged } from "./events.ts";
 
@@ -209,7 +209,7 @@ export async function loadCheckpoint(runDirectory: string): Promise<Snapshot> {
 }
 
 /** Loads a checkpoint's weights into the model of its run. @throws E_CHECKPOINT naming the file if they do not fit */
-export function loadCheckpointed(model: Model, weights: ReadonlyMap<string, Tensor>, checkpoint: string): void {
+export function loadCheckpointed(model: Module, weights: ReadonlyMap<string, Tensor>, checkpoint: string): void {
   try {
     model.loadStateDict(weights);
   } catch (error) {

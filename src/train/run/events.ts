@@ -44,6 +44,8 @@ export interface StartEvent {
   testImages: number;
   threads: number;
   classNames: readonly string[];
+  /** The names of the terms that a program added to the loss; absent if there are none. */
+  losses?: readonly string[];
   /** The data type that the network computes in; maps and losses are always float32. */
   precision: "float32" | "bfloat16";
   /**
@@ -63,7 +65,8 @@ export interface StepEvent {
   step: number;
   stepInEpoch: number;
   stepsPerEpoch: number;
-  metrics: StepMetrics;
+  /** With the terms that a program added to the loss, by their names. */
+  metrics: StepMetrics & ExtraMetrics;
   imagesPerSecond: number;
 }
 
@@ -100,9 +103,10 @@ export interface ProfileEvent {
 }
 
 /**
- * One step's numbers, with each term of `loss = crossEntropy + lambdaPrototype * prototypeLoss + lambdaBatch * batchCamLoss`.
+ * One step's numbers, with each term of `loss = crossEntropy + lambdaPrototype * prototypeLoss + lambdaBatch * batchCamLoss`, to
+ * which the baseline's term and those of the option `loss` are added.
  */
-export interface StepMetrics {
+export type StepMetrics = {
   loss: number;
   crossEntropy: number;
   /** Before its weight; null if the objective has no such term. */
@@ -122,7 +126,10 @@ export interface StepMetrics {
   /** L2 norm of the gradient of all parameters, before it is clipped. */
   gradNorm: number;
   lr: number;
-}
+};
+
+/** The terms that a program added to the loss, by their names: numbers, as they were added to the loss. */
+export type ExtraMetrics = { readonly [term: string]: number | null | undefined };
 
 /** One validated epoch's numbers; a row of `summary.csv`. */
 export interface EpochRecord {
@@ -130,7 +137,7 @@ export interface EpochRecord {
   /** Steps since the run began. */
   step: number;
   /** Means over the steps since the last validation: the epoch's, unless `valInterval` leaves some out. */
-  train: StepMetrics & { accuracy: number };
+  train: StepMetrics & { accuracy: number } & ExtraMetrics;
   val: SplitRecord;
   secondsPerEpoch: number;
   /** Whether the validation split chose this epoch over all earlier ones. */

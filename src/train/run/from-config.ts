@@ -3,6 +3,7 @@ import type { AugmentOptions } from "../../data/index.ts";
 import { augments } from "../../data/internal.ts";
 import { createModel, defaultCamLayer, type Model, type ModelOptions } from "../../models/index.ts";
 import { FAMILIES, optionsForImages } from "../../models/internal.ts";
+import type { Module } from "../../nn/index.ts";
 
 /** The properties of the images and classes that a model is built for. */
 export interface ImagesAndClasses {
@@ -33,7 +34,7 @@ const MODEL_OPTIONS = [...new Set(FAMILIES.flatMap(({ options }) => Object.keys(
 /** The layer whose maps a run guides or judges. */
 export function camLayerOf(
   { camLayer }: TrainConfig,
-  model: Model,
+  model: Module,
   { images }: Pick<ImagesAndClasses, "images">,
 ): string {
   return camLayer ?? defaultCamLayer(model, images.sizes.slice(1) as [number, number, number]);

@@ -4,8 +4,9 @@ import { type PrototypeShape, prototypeShape, type Split } from "../../data/inde
 import { BatchCamError } from "../../errors.ts";
 import { BASELINES } from "../../losses/description.ts";
 import { baselineNeeds } from "../../losses/internal.ts";
-import { type Model, mapSize } from "../../models/index.ts";
+import { mapSize } from "../../models/index.ts";
 import { familyOf } from "../../models/internal.ts";
+import type { Module } from "../../nn/index.ts";
 import { inWords } from "../../registry.ts";
 import { tidy } from "../../tensor/index.ts";
 import type { ConfiguredData } from "../data/configured-data.ts";
@@ -24,7 +25,7 @@ const FEW_STEPS = 10;
 const STEPS_OF_NORM = 50;
 
 /** Warnings for validation results that are unreliable because the running statistics have not settled. */
-export function normWarnings({ fastDevRun, weights }: TrainConfig, steps: number, model: Model): string[] {
+export function normWarnings({ fastDevRun, weights }: TrainConfig, steps: number, model: Module): string[] {
   if (fastDevRun || weights !== undefined || steps >= STEPS_OF_NORM) return [];
   // The state dict's tensors are separate handles, which the tidy frees.
   if (!tidy(() => [...model.stateDict().keys()]).some((name) => name.endsWith("running_mean"))) return [];
@@ -92,7 +93,7 @@ export function expectAnnotations({ baseline, dataset }: TrainConfig, data: Conf
 /** The layer whose maps are guided, and their size. If the model cannot take the data set's images, the config is to blame. */
 export function guidedLayer(
   config: TrainConfig,
-  model: Model,
+  model: Module,
   split: Split,
 ): { camLayer: string; size: readonly [number, number] } {
   try {

@@ -4,7 +4,7 @@ import { counted } from "../../counted.ts";
 import { type DataRecord, joinedRecord, renamingRemedy, renamings, renamingText } from "../../data/internal.ts";
 import { BatchCamError } from "../../errors.ts";
 import { loadSafetensors } from "../../io/index.ts";
-import { type Model, mapSizes } from "../../models/index.ts";
+import { mapSizes } from "../../models/index.ts";
 import { BatchNorm2d, type Module } from "../../nn/index.ts";
 import { keep, type Tensor } from "../../tensor/index.ts";
 import { type ConfiguredData, loadData } from "../data/configured-data.ts";
@@ -30,9 +30,9 @@ export interface SessionDataOptions {
 
 /** @throws E_DATA if the run is resumed and its data have differences that were not accepted */
 export async function openData(run: OpenRun, options: SessionDataOptions): Promise<SessionData> {
-  const { directory, config, resuming, dataDir } = run;
-  const before = config.resume === false ? null : await readRunData(directory);
-  if (!resuming) {
+  const { directory, config, start, dataDir } = run;
+  const before = start === "continue" || start === "restart" ? await readRunData(directory) : null;
+  if (start !== "continue") {
     // A run without a checkpoint starts over, with the data that its config names.
     const place = before?.place ?? null;
     const found = place === null || dataDir !== undefined ? {} : { dataDir: findData(place, directory, "resume") };
@@ -95,12 +95,12 @@ export function epochSteps(steps: number, { before, differences }: SessionData):
  * @param computed the prototypes of the current images; freed if others are used
  */
 export async function runPrototypes(
-  { directory, resuming, config }: OpenRun,
+  { directory, start, config }: OpenRun,
   { before, differences, train }: SessionData,
   computed: Tensor,
 ): Promise<{ references: Tensor; warnings: string[] }> {
   const same = before !== null && differences.length === 0 && !before.plan.otherData;
-  if (!resuming || same) return { references: computed, warnings: [] };
+  if (start !== "continue" || same) return { references: computed, warnings: [] };
   const compared = { operation: "resume", runDirectory: directory, accept: config.acceptNewData };
   const warnings = before === null ? await comparePrototypes(computed, train.classNames, compared) : [];
   const saved = await loadSafetensors(join(directory, "prototypes.safetensors"));
@@ -161,7 +161,7 @@ interface TrainedOn {
  *
  * @throws E_CONFIG if batches, or the whole training split, hold fewer
  */
-export function smallestBatch(config: TrainConfig, model: Model, { frozen, image, images }: TrainedOn): 1 | 2 {
+export function smallestBatch(config: TrainConfig, model: Module, { frozen, image, images }: TrainedOn): 1 | 2 {
   const still = new Set(frozen.flatMap((module) => [...module.namedModules().values()]));
   const norms = [...model.namedModules()].filter(([, module]) => module instanceof BatchNorm2d && !still.has(module));
   const paths = norms.map(([path]) => path);

@@ -4,6 +4,7 @@ import type { Module } from "../../nn/index.ts";
 import type { Optimizer, WeightEma } from "../../optim/index.ts";
 import type { StepProfiler } from "../../profile/index.ts";
 import { getRngState, type Tensor } from "../../tensor/index.ts";
+import type { ExtraLosses } from "../loop/extra-losses.ts";
 import type { ObjectivePlan } from "../loop/objective.ts";
 import type { ModelInPrecision } from "../loop/precision.ts";
 import type { Progress, Snapshot } from "./checkpoint.ts";
@@ -26,6 +27,8 @@ export interface RunSplits {
 export interface Network extends ModelInPrecision {
   /** Modules that stay in evaluation mode and without gradients throughout. */
   readonly frozen: readonly Module[];
+  /** Frees a network that the run made; gives one that a program gave back in the mode that it came in. */
+  readonly release: () => void;
 }
 
 /** The parts that turn gradients into new weights. */
@@ -79,6 +82,8 @@ export interface Session {
   readonly network: Network;
   readonly optimisation: Optimisation;
   readonly guidance: ObjectivePlan;
+  /** The terms that a program adds to the loss. */
+  readonly losses: ExtraLosses;
   readonly maps: RunMaps;
   readonly length: RunLength;
   readonly reporting: Reporting;

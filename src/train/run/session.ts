@@ -4,7 +4,6 @@ import { batchCount, classCounts, prototypes as classPrototypes, type Split } fr
 import { contentDigest, describeShape } from "../../data/internal.ts";
 import { saveSafetensors } from "../../io/index.ts";
 import { CamEma } from "../../losses/index.ts";
-import type { Model } from "../../models/index.ts";
 import type { Module } from "../../nn/index.ts";
 import { WeightEma } from "../../optim/index.ts";
 import type { StepProfiler } from "../../profile/index.ts";
@@ -20,6 +19,8 @@ import { imagesPerStep } from "../loop/step.ts";
 import { disposeAll, type Progress } from "./checkpoint.ts";
 import type { TrainEvent } from "./events.ts";
 import { augmentationOf, modelFor } from "./from-config.ts";
+import { expectFitting, expectLayersFor, rememberState } from "./given-model.ts";
+import { type GivenToRun, writeGiven } from "./given-parts.ts";
 import { MetricsLog } from "./metrics-log.ts";
 import { resume } from "./resume.ts";
 import { type OpenRun, openRun, writeJson } from "./run-directory.ts";
@@ -42,6 +43,7 @@ import {
 } from "./session-data.ts";
 import {
   environmentOf,
+  type Network,
   type Optimisation,
   type Reporting,
   type RunLength,
@@ -49,6 +51,11 @@ import {
   type Session,
 } from "./session-state.ts";
 import { loadStart, NO_START, type Start, startModel } from "./starting-weights.ts";
+
+export interface SessionOptions {
+  given?: GivenToRun | undefined;
+  signal?: AbortSignal | undefined;
+}
 
 /**
  * Opens the run that a config names, and closes it even if fn fails.
@@ -58,9 +65,9 @@ export async function withSession<T>(
   input: TrainConfigInput,
   emit: (event: TrainEvent) => void,
   fn: (session: Session) => Promise<T>,
-  options: SessionDataOptions = {},
+  options: SessionOptions = {},
 ): Promise<T> {
-  const run = await openRun(input);
+  const run = await openRun(input, options.given);
   try {
     const session = await openSession(run, emit, options);
     try {
@@ -77,13 +84,37 @@ export async function withSession<T>(
 async function openSession(
   run: OpenRun,
   emit: (event: TrainEvent) => void,
-  options: SessionDataOptions,
+  { given = {}, signal }: SessionOptions,
 ): Promise<Session> {
   setNumThreads(run.config.threads ?? capabilities().cores);
-  const start = run.resuming ? NO_START : await loadStart(run.config);
-  const data = await dataFor(run, start, options);
+  const resumes = run.start === "continue";
+  const start = resumes ? NO_START : await loadStart(run.config);
+  const data = await dataFor(run, start, { given: given.data, signal });
   manualSeed(data.config.seed);
-  const model = modelFor(data.config, data.train);
+  const network = networkOf(data, given.model);
+  try {
+    return await sessionOf(run, emit, { data, start, network, given, signal });
+  } catch (error) {
+    network.release();
+    throw error;
+  }
+}
+
+/** What a session is made of. */
+interface Parts {
+  data: SessionData;
+  start: Start;
+  network: Pick<Network, "model" | "release">;
+  given: GivenToRun;
+  signal: AbortSignal | undefined;
+}
+
+async function sessionOf(
+  run: OpenRun,
+  emit: (event: TrainEvent) => void,
+  { data, start, network: { model, release }, given, signal }: Parts,
+): Promise<Session> {
+  const resumes = run.start === "continue";
   const adapted = startModel(model, start, data.config.model);
   if (start.source !== null) adapted.push(normalizationNote(data.train.normalization, start.source));
   const guided = await guidedMaps(run, { data, model, emit });
@@ -109,22 +140,34 @@ async function openSession(
     run,
     config,
     splits: { train: data.train, val: data.val, test: data.test, augmentation: augmentationOf(config) },
-    network: { model, frozen, ...precisionOf(config) },
+    network: { model, frozen, release, ...precisionOf(config) },
+    losses: given.losses ?? new Map(),
     optimisation: optimisationOf(config, model, plan.stepsPerEpoch * config.epochs),
     guidance: planOf(model, { config, ...guided.guidance }),
     maps: { ...guided.maps, prototypeShape },
     length,
     reporting: reportingOf(run, emit, profilerOf(config, model)),
-    progress: run.resuming ? noProgress() : { ...noProgress(), validation: contentDigest(data.val) },
+    progress: resumes ? noProgress() : { ...noProgress(), validation: contentDigest(data.val) },
     savedStep: null,
     close: () => closeSession(session, data),
   };
-  if (run.resuming) await resume(session, { data, plan, ...options });
-  else await begin(session, newRunData(data, plan, { directory: run.directory, given: options.given }));
+  if (resumes) await resume(session, { data, plan, given: given.data, signal });
+  else await begin(session, newRunData(data, plan, { directory: run.directory, given: given.data }), given);
   return session;
 }
 
-function optimisationOf(config: TrainConfig, model: Model, scheduledSteps: number): Optimisation {
+/** The network that a program gave, or else the one that the config names. */
+function networkOf({ config, train }: SessionData, given: Module | undefined): Pick<Network, "model" | "release"> {
+  if (given === undefined) {
+    const model = modelFor(config, train);
+    return { model, release: () => model.dispose() };
+  }
+  expectLayersFor(config, given);
+  expectFitting("train", given, train);
+  return { model: given, release: rememberState(given) };
+}
+
+function optimisationOf(config: TrainConfig, model: Module, scheduledSteps: number): Optimisation {
   return {
     optimizer: createOptimizer(config, model),
     parameters: model.parameters(),
@@ -156,7 +199,7 @@ async function dataFor(run: OpenRun, start: Start, options: SessionDataOptions):
 /** The layer whose maps are guided, and what they are guided to and compared with. */
 async function guidedMaps(
   run: OpenRun,
-  { data, model, emit }: { data: SessionData; model: Model; emit: (event: TrainEvent) => void },
+  { data, model, emit }: { data: SessionData; model: Module; emit: (event: TrainEvent) => void },
 ): Promise<{
   guidance: Omit<Guidance, "config">;
   maps: Omit<RunMaps, "prototypeShape">;
@@ -181,7 +224,7 @@ async function guidedMaps(
 /** The number of steps that the images and the config make, and the plan that a resumed run keeps. */
 function lengthOf(
   data: SessionData,
-  model: Model,
+  model: Module,
   frozen: readonly Module[],
 ): { length: RunLength; plan: RunPlan; warnings: string[] } {
   const { config, train } = data;
@@ -222,27 +265,28 @@ function balancedWeights(split: Split): Tensor {
   );
 }
 
-async function begin(session: Session, data: RunData): Promise<void> {
+async function begin(session: Session, data: RunData, given: GivenToRun): Promise<void> {
   const { run, config, maps, reporting } = session;
-  if (config.resume !== false) {
+  if (run.start === "restart") {
     reporting.emit({ type: "warning", message: `${run.directory} has no checkpoint: the run begins anew` });
   }
   await run.clear();
   await writeJson(join(run.directory, "environment.json"), environmentOf(session));
   await saveSafetensors(join(run.directory, "prototypes.safetensors"), new Map([["prototypes", maps.references]]));
   await writeRunData(run.directory, data);
+  await writeGiven(run.directory, given);
   // This comes last, because a run exists as soon as its config does.
   const own = { resume: false, overwrite: false, profile: false, acceptNewData: false };
   await writeJson(join(run.directory, "config.json"), { ...config, ...own });
 }
 
-function averageOf(model: Model, { modelEmaDecay: decay, modelEmaWarmup: warmup }: TrainConfig): WeightEma {
+function averageOf(model: Module, { modelEmaDecay: decay, modelEmaWarmup: warmup }: TrainConfig): WeightEma {
   return tidy(() => new WeightEma(model.stateDict(), { decay, warmup }));
 }
 
 function closeSession({ network, optimisation, guidance, maps, reporting }: Session, data: SessionData): void {
   reporting.profiler?.finish();
-  network.model.dispose();
+  network.release();
   disposeAll(optimisation.optimizer.stateTensors());
   if (guidance.camEma === null) guidance.prototypes.dispose();
   else disposeAll(guidance.camEma.state());

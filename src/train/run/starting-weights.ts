@@ -1,7 +1,9 @@
 import type { TrainConfig } from "../../config/index.ts";
+import { GIVEN } from "../../config/internal.ts";
 import { BatchCamError } from "../../errors.ts";
-import { loadPretrained, loadWeights, type Model } from "../../models/index.ts";
+import { loadPretrained, loadWeights, Model } from "../../models/index.ts";
 import { familyOf, recognise } from "../../models/internal.ts";
+import type { Module } from "../../nn/index.ts";
 import type { Tensor } from "../../tensor/index.ts";
 import { broughtNormalization } from "../data/normalization.ts";
 import { disposeAll } from "./checkpoint.ts";
@@ -36,7 +38,7 @@ export async function loadStart(config: TrainConfig): Promise<Start> {
 }
 
 /** Loads the weights into the model, and frees them. Returns messages on what was chosen and adapted. */
-export function startModel(model: Model, start: Start, name: string): string[] {
+export function startModel(model: Module, start: Start, name: string): string[] {
   const { weights, notes } = start;
   if (weights.size === 0) return [...notes];
   try {
@@ -52,9 +54,11 @@ export function startModel(model: Model, start: Start, name: string): string[] {
  *
  * @throws E_CHECKPOINT for weights that do not fit
  */
-function startFrom(model: Model, { path, weights }: Start, name: string): string[] {
+function startFrom(model: Module, { path, weights }: Start, name: string): string[] {
   try {
-    return loadPretrained(model, weights).notes;
+    if (model instanceof Model) return loadPretrained(model, weights).notes;
+    model.loadStateDict(weights);
+    return [];
   } catch (error) {
     if (!(error instanceof BatchCamError) || !["E_SHAPE", "E_CHECKPOINT"].includes(error.code)) throw error;
     const remedy = fittingOptions(model, weights, name);
@@ -64,8 +68,8 @@ function startFrom(model: Model, { path, weights }: Start, name: string): string
 }
 
 /** The options of the config for the model that the weights belong to, if they differ: 'model: "resnet18", width: 16'. */
-function fittingOptions(model: Model, weights: ReadonlyMap<string, Tensor>, name: string): string {
-  const wanted = recognise(weights);
+function fittingOptions(model: Module, weights: ReadonlyMap<string, Tensor>, name: string): string {
+  const wanted = name === GIVEN ? null : recognise(weights);
   if (wanted === null || "looksLike" in wanted) return "";
   const made = recognise(model.stateDict());
   const own: Readonly<Record<string, unknown>> = { ...(made !== null && "name" in made ? made.options : {}) };

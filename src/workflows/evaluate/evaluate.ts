@@ -7,7 +7,7 @@ import {
   type SplitRecord,
   sampleMaps,
 } from "../../train/index.ts";
-import { type LoadedRun, openRun, type RunDataOptions } from "../loaded-model.ts";
+import { type LoadedRun, openRun, type RunDataOptions, type WithoutTest } from "../loaded-model.ts";
 
 export interface EvaluateOptions extends RunDataOptions {
   /** Images per forward pass. */
@@ -38,26 +38,50 @@ export async function evaluate(runOrCheckpoint: string, options: EvaluateOptions
   }));
 }
 
-/** Like `evaluate`, but computes only the maps of one test image of each class, which is quick. */
+/** `evaluate` for the report of a run, which may have no test images: it then shows maps of validation images. */
+export async function evaluateForReport(
+  runDirectory: string,
+  options: EvaluateOptions = {},
+): Promise<Omit<Evaluation, "test"> & { test: SplitRecord | null }> {
+  const judge = async ({ checkpoint, config, model, data: { test } }: LoadedRun, judged: SplitEvaluationOptions) => ({
+    ...{ checkpoint, config },
+    test: test.name === "test" ? await evaluateSplit(model, test, judged) : null,
+    samples: await sampleMaps(model, test, judged),
+  });
+  return withRun(runDirectory, options, judge, { operation: "writeReport", withoutTest: "validation" });
+}
+
+/**
+ * Like `evaluate`, but computes only the maps of one test image of each class, which is quick. A run without test images shows
+ * validation images.
+ */
 export async function evaluateSamples(
   runOrCheckpoint: string,
   options: EvaluateOptions = {},
 ): Promise<Omit<Evaluation, "test">> {
-  return withRun(runOrCheckpoint, options, async ({ checkpoint, config, model, data: { test } }, judged) => ({
+  const judge = async ({ checkpoint, config, model, data: { test } }: LoadedRun, judged: SplitEvaluationOptions) => ({
     ...{ checkpoint, config },
     samples: await sampleMaps(model, test, judged),
-  }));
+  });
+  return withRun(runOrCheckpoint, options, judge, { withoutTest: "validation" });
+}
+
+interface Opening {
+  /** The operation that an error names. */
+  operation?: string;
+  withoutTest?: WithoutTest;
 }
 
 async function withRun<T>(
   runOrCheckpoint: string,
   given: EvaluateOptions,
   fn: (subject: LoadedRun, options: SplitEvaluationOptions) => Promise<T>,
+  { operation = "evaluate", withoutTest = "refuse" }: Opening = {},
 ): Promise<T> {
-  const known = ["batchSize", "dataDir", "acceptNewData", "data", "onWarning"] as const;
-  const { batchSize = 250, ...options } = optionsOf("evaluate", given, known);
-  expectInteger("evaluate: batchSize", batchSize, 1);
-  const subject = await openRun(runOrCheckpoint, "evaluate", options);
+  const known = ["batchSize", "dataDir", "acceptNewData", "data", "model", "onWarning"] as const;
+  const { batchSize = 250, ...options } = optionsOf(operation, given, known);
+  expectInteger(`${operation}: batchSize`, batchSize, 1);
+  const subject = await openRun(runOrCheckpoint, operation, { ...options, withoutTest });
   const { camLayer, prototypes, amp, channelsLast } = subject;
   try {
     return await fn(subject, { camLayer, prototypes, batchSize, amp, channelsLast });

@@ -20,8 +20,8 @@ import {
   sparseness,
 } from "../../metrics/index.ts";
 import { MOST_FOREGROUND } from "../../metrics/internal.ts";
-import type { Model } from "../../models/index.ts";
-import { inEvaluation } from "../../nn/index.ts";
+import { traitsOf } from "../../models/internal.ts";
+import { inEvaluation, type Module } from "../../nn/index.ts";
 import { type Tensor, tensor, tidy } from "../../tensor/index.ts";
 import { inPrecision } from "../../train/internal.ts";
 import type { LoadedRun } from "../loaded-model.ts";
@@ -127,9 +127,9 @@ function meanOf(values: Tensor): MetricValue {
 /**
  * The parts of a model that are randomised one after another, from the last to the first: its stages, and the layers before and after them.
  */
-function randomisedParts(model: Model): string[] {
+function randomisedParts(model: Module): string[] {
   const part = (name: string) =>
-    model.camLayers.find((layer) => name.startsWith(`${layer}.`)) ?? (name.split(".")[0] as string);
+    traitsOf(model).camLayers.find((layer) => name.startsWith(`${layer}.`)) ?? (name.split(".")[0] as string);
   return [...new Set(Array.from(model.namedParameters().keys(), part))].reverse();
 }
 

@@ -1,5 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 import { expectFunction, expectInteger, expectSignal, optionsOf } from "../../arguments.ts";
+import { GIVEN } from "../../config/internal.ts";
 import { batchIndices, disposeSplit, gatherPixels, normalize, type Split } from "../../data/index.ts";
 import { CUE_SETS, type CuedImages, type CueSet, readCueSets } from "../../data/internal.ts";
 import { BatchCamError } from "../../errors.ts";
@@ -63,7 +64,7 @@ export async function evaluateSpurious(
   runOrCheckpoint: string,
   options: SpuriousOptions = {},
 ): Promise<SpuriousRecord | null> {
-  const known = ["batchSize", "onImages", "signal", "dataDir", "acceptNewData", "data", "onWarning"] as const;
+  const known = ["batchSize", "onImages", "signal", "dataDir", "acceptNewData", "data", "model", "onWarning"] as const;
   const { batchSize, onImages, signal, ...data } = optionsOf("evaluateSpurious", options, known);
   if (batchSize !== undefined) expectInteger("evaluateSpurious: batchSize", batchSize, 1);
   if (onImages !== undefined) expectFunction("evaluateSpurious: onImages", onImages);
@@ -97,6 +98,7 @@ export async function spuriousRecord(
 ): Promise<SpuriousRecord | null> {
   const { batchSize = 250, onImages = () => {}, signal } = options;
   const { model, config } = subject;
+  if (config.dataset === GIVEN) return null;
   const cued = await readCueSets(config.dataset, datasetOptions(config));
   if (cued === null) return null;
   const maps = new PatchMetrics(subject);

@@ -1,4 +1,4 @@
-import type { TrainConfig } from "../../config/index.ts";
+import type { NamedTrainConfig } from "../../config/index.ts";
 import { OWN_DATA } from "../../config/internal.ts";
 import { datasetDigest } from "../../data/internal.ts";
 import { BatchCamError } from "../../errors.ts";
@@ -8,12 +8,15 @@ import { datasetOptions } from "../../train/internal.ts";
 export type DataDigests = ReadonlyMap<string, string>;
 
 /** A key for the data of a run within its grid, or null for data sets of the package, whose content never changes. */
-export function dataKey({ dataset, dataDir }: Pick<TrainConfig, "dataset" | "dataDir">): string | null {
+export function dataKey({ dataset, dataDir }: Pick<NamedTrainConfig, "dataset" | "dataDir">): string | null {
   return OWN_DATA.has(dataset) && dataDir !== undefined ? `${dataset} ${dataDir}` : null;
 }
 
 /** Computes the digests of some runs' data as they are now. Data that cannot be listed get no digest; their run reports the reason. */
-export async function dataDigests(configs: readonly TrainConfig[], signal?: AbortSignal): Promise<Map<string, string>> {
+export async function dataDigests(
+  configs: readonly NamedTrainConfig[],
+  signal?: AbortSignal,
+): Promise<Map<string, string>> {
   const digests = new Map<string, string>();
   const tried = new Set<string>();
   for (const config of configs) {

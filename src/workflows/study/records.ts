@@ -1,4 +1,4 @@
-import type { TrainConfig } from "../../config/index.ts";
+import type { NamedTrainConfig } from "../../config/index.ts";
 import type { EpochRecord, SplitRecord } from "../../train/index.ts";
 import type { ExplanationMetrics } from "../evaluate/explanation-metrics.ts";
 import type { SpuriousRecord } from "../evaluate/spurious.ts";
@@ -20,7 +20,7 @@ export interface GridRun {
   method: string;
   kind: MethodKind;
   seed: number;
-  config: TrainConfig;
+  config: NamedTrainConfig;
   /** Digest of the user's own images. It is absent for data sets of the package, and in records of versions that did not store it. */
   data?: string;
 }

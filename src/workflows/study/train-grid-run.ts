@@ -1,11 +1,10 @@
-import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import type { TrainConfig, TrainConfigInput } from "../../config/index.ts";
+import type { NamedTrainConfig, TrainConfigInput } from "../../config/index.ts";
 import { BatchCamError } from "../../errors.ts";
 import { readRegularText } from "../../regular-file.ts";
 import { type StartEvent, type TrainEvent, type TrainResult, train } from "../../train/index.ts";
-import { environmentInWords, readLog, readRunData, unlessAborted } from "../../train/internal.ts";
+import { continueOrRestart, environmentInWords, readLog, readRunData, unlessAborted } from "../../train/internal.ts";
 import { explanationMetrics } from "../evaluate/explanation-metrics.ts";
 import { spuriousRecord } from "../evaluate/spurious.ts";
 import { openRun } from "../loaded-model.ts";
@@ -83,7 +82,7 @@ async function expectData({ data, config }: GridRun, directory: string): Promise
 type TrainRunOptions = Pick<TrainGridRunOptions, "directory" | "threads" | "signal" | "onEvent">;
 
 async function trainRun(
-  run: TrainConfig,
+  run: NamedTrainConfig,
   { directory, threads, signal, onEvent }: TrainRunOptions,
 ): Promise<TrainResult> {
   const options = { ...withSignal(signal), ...(onEvent === undefined ? {} : { onEvent }) };
@@ -92,22 +91,14 @@ async function trainRun(
     ...{ output: dirname(directory), experiment: basename(directory), threads, figures: false, logEvery: 1 },
     deterministic: true,
   };
-  if (existsSync(join(directory, "config.json"))) {
-    try {
-      return await train({ ...config, resume: true }, options);
-    } catch (error) {
-      if (!(error instanceof BatchCamError && RESTART.has(error.code))) throw error;
-    }
-  }
-  await rm(directory, { recursive: true, force: true });
-  return train(config, options);
+  return continueOrRestart(directory, {
+    resume: () => train({ ...config, resume: true }, options),
+    restart: async () => {
+      await rm(directory, { recursive: true, force: true });
+      return train(config, options);
+    },
+  });
 }
-
-/**
- * Errors of resuming a run that is damaged, or that started with another version or in another environment. It is trained again from the
- * start.
- */
-const RESTART: ReadonlySet<string> = new Set(["E_CHECKPOINT", "E_CONFIG"]);
 
 type Measured = Pick<DoneRun, "explanations" | "spurious" | "samples">;
 

@@ -1,0 +1,125 @@
+import { types } from "node:util";
+import { describeValue, wrongArgument } from "../../arguments.ts";
+import { BatchCamError } from "../../errors.ts";
+import type { Module } from "../../nn/index.ts";
+import type { Tensor } from "../../tensor/index.ts";
+import { isTensor } from "../../tensor/internal.ts";
+import type { StepMetrics } from "../run/events.ts";
+
+/** A batch in training, as a term of the loss that a program adds sees it. Its tensors are freed after the step. */
+export interface LossBatch {
+  /** (B, C, H, W): normalised, and augmented or mixed if the run does that. */
+  images: Tensor;
+  /** (B), int64. */
+  labels: Tensor;
+  /** (B, classes), float32: before softmax. */
+  logits: Tensor;
+  /** (B, H, W) in [0, 1]: the map of each image's true class, over the image as it is in `images`; null in a run without maps. */
+  maps: Tensor | null;
+  /** The outputs of the layers that the maps are made of, by path; empty in a run without maps. */
+  taps: Readonly<Record<string, Tensor>>;
+  /** The network, in training mode. */
+  model: Module;
+  /** The step and the epoch, counted from 1 as in events. */
+  step: number;
+  epoch: number;
+}
+
+/**
+ * A term that a program adds to the loss: a scalar that depends on the network, best a mean over the images of the batch, so that
+ * parts of a step (`gradAccumSteps`) weigh as much as their images.
+ */
+export type LossTerm = (batch: LossBatch) => Tensor;
+
+/** One term, logged under the function's own name, or several, logged under the names of the properties. */
+export type LossOption = LossTerm | Readonly<Record<string, LossTerm>>;
+
+/** The terms that a program adds to the loss, by their names. */
+export type ExtraLosses = ReadonlyMap<string, LossTerm>;
+
+/** The name of a function that has none of its own: JavaScript calls a function in `{ loss: (batch) => ... }` "loss". */
+const UNNAMED = "extraLoss";
+const NOT_ITS_OWN: readonly string[] = ["", "loss", "anonymous"];
+
+const NAME = /^[\p{L}_][\p{L}\p{N}_-]*$/u;
+
+/** Names that rows of a run's log and of its tables have already. */
+const TAKEN: ReadonlySet<string> = new Set<
+  keyof StepMetrics | "accuracy" | "kind" | "epoch" | "step" | "imagesPerSecond"
+>([
+  ...([
+    "loss",
+    "crossEntropy",
+    "prototypeLoss",
+    "batchCamLoss",
+    "baselineLoss",
+    "lambdaPrototype",
+    "lambdaBatch",
+  ] as const),
+  ...(["deadMaps", "rawMapMax", "gradNorm", "lr", "accuracy", "kind", "epoch", "step", "imagesPerSecond"] as const),
+]);
+
+/**
+ * The terms of the option `loss` of `train`.
+ * @throws E_ARGUMENT for other values, and for names that cannot be columns of a table or that the log has already
+ */
+export function lossesOf(operation: string, option: LossOption | undefined): ExtraLosses {
+  if (option === undefined) return new Map();
+  const isObject = typeof option === "object" && option !== null && !Array.isArray(option) && !isTensor(option);
+  if (typeof option !== "function" && !isObject)
+    throw wrongArgument(`${operation}: loss`, "a function of the batch, or { name: function }", option);
+  const named: [string, LossTerm][] =
+    typeof option === "function"
+      ? [[NOT_ITS_OWN.includes(option.name) ? UNNAMED : option.name, option]]
+      : Object.entries(option);
+  for (const [name, term] of named) {
+    if (typeof term !== "function") throw wrongArgument(`${operation}: loss: ${name}`, "a function of the batch", term);
+    if (NAME.test(name) && !TAKEN.has(name) && !(name in {})) continue;
+    const why = TAKEN.has(name) ? "is the name of a number that every run logs" : "cannot be the name of a column";
+    throw new BatchCamError(
+      "E_ARGUMENT",
+      `${operation}: loss: ${describeValue(name)} ${why}: name the term with letters, digits, "_" and "-", as { loss: { myTerm: (batch) => ... } }`,
+    );
+  }
+  return new Map(named);
+}
+
+/**
+ * The terms of a batch, checked.
+ * @throws E_ARGUMENT, E_SHAPE, E_DTYPE or E_DISPOSED if one returned anything but a scalar that depends on the network
+ */
+export function extraTerms(losses: ExtraLosses, batch: LossBatch): Record<string, Tensor> {
+  return Object.fromEntries(Array.from(losses, ([name, term]) => [name, checkedTerm(name, term(batch), batch.step)]));
+}
+
+function checkedTerm(name: string, value: Tensor, step: number): Tensor {
+  const place = `train: loss: ${name}`;
+  if (!isTensor(value)) {
+    if (!types.isPromise(value)) throw wrongArgument(place, "a scalar Tensor", value);
+    (value as Promise<unknown>).catch(() => {}); // its own error would end the process
+    throw new BatchCamError(
+      "E_ARGUMENT",
+      `${place}: expected a scalar Tensor, got a promise: the function must be synchronous`,
+    );
+  }
+  const fault = faultOf(value);
+  if (fault === null) return value;
+  const [code, problem] = fault;
+  throw new BatchCamError(
+    code,
+    `${place}: expected a scalar Tensor that depends on the network, got ${problem} (step ${step})`,
+  );
+}
+
+function faultOf(value: Tensor): readonly ["E_DISPOSED" | "E_SHAPE" | "E_DTYPE" | "E_ARGUMENT", string] | null {
+  if (value.isDisposed) return ["E_DISPOSED", "a disposed one: return it without disposing of it"];
+  if (value.ndim !== 0)
+    return ["E_SHAPE", `one of shape [${value.sizes.join(", ")}]: take its mean, value.mean(), or its sum`];
+  if (!value.dtype.includes("float"))
+    return ["E_DTYPE", `one of dtype ${value.dtype}: convert it, value.to("float32")`];
+  if (value.requiresGrad) return null;
+  return [
+    "E_ARGUMENT",
+    "a constant, whose gradient is zero: compute it from batch.logits, batch.maps or the weights of batch.model, without detach and noGrad",
+  ];
+}

@@ -1,0 +1,25 @@
+/** A run exists as soon as its config does, which is written last of the files before training. */
+export const CONFIG = "config.json";
+
+/** The file that describes the model and the loss terms that a program gave to a run. */
+export const GIVEN_FILE = "given.json";
+
+/** Files that are written before training starts, which have no value alone. */
+export const BEGINNINGS: readonly string[] = ["environment.json", "prototypes.safetensors", "data.json", GIVEN_FILE];
+
+/** Files that a run writes while it trains, or that commands write about it. */
+export const RESULTS: readonly string[] = [
+  "metrics.jsonl",
+  "summary.csv",
+  "report.html",
+  "profile.json",
+  "profile-trace.json",
+  "evaluation.json",
+];
+
+/** Folders, and the names of the files that a run writes in them. Other files in them belong to the user. */
+export const FOLDERS: Readonly<Record<string, RegExp>> = {
+  checkpoints: /^((last|best|best-before|epoch-\d+)|last-\d+\.state)\.safetensors$/,
+  figures: /^epoch-\d+\.png$/,
+  tensorboard: /^events\.out\.tfevents\./,
+};
