@@ -100,6 +100,19 @@ napi_value schemas(napi_env env, napi_callback_info) {
   return list;
 }
 
+// schemaOf(operator): the schema of an operator that `resolve` found, as text.
+napi_value schemaOf(napi_env env, napi_callback_info info) {
+  Arguments<1> arguments(env, info);
+  Engine& engine = engineOf(env);
+  const auto index = static_cast<size_t>(arguments.integer(0));
+  std::ostringstream text;
+  guarded(engine, 0, [&] {
+    text << engine.calls->operators.at(index).handle.schema();
+    return 0;
+  });
+  return string(env, text.str());
+}
+
 // internString(text): the index by which operators receive this string.
 napi_value internString(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
@@ -111,11 +124,8 @@ napi_value internString(napi_env env, napi_callback_info info) {
 }  // namespace
 
 std::vector<Binding> dispatchBindings() {
-  return {{"resolve", resolve},
-          {"run", run},
-          {"runInPlace", runInPlace},
-          {"schemas", schemas},
-          {"internString", internString}};
+  return {{"resolve", resolve}, {"run", run},           {"runInPlace", runInPlace},
+          {"schemas", schemas}, {"schemaOf", schemaOf}, {"internString", internString}};
 }
 
 }  // namespace batch_cam

@@ -36,9 +36,11 @@ class Reader {
       case TypeKind::OptionalType:
         return optional(*type.castRaw<c10::OptionalType>()->getElementType());
       case TypeKind::ListType:
-        return list(*type.castRaw<c10::ListType>()->getElementType());
+        return list(type.castRaw<c10::ListType>()->getElementType());
       case TypeKind::DeviceObjType:
         return IValue(device());
+      case TypeKind::GeneratorType:
+        return IValue(engine_.generator);
       default:
         TORCH_CHECK(false, "argument type ", type.str(), " is not supported by the binding");
     }
@@ -83,9 +85,9 @@ class Reader {
     return read(element);
   }
 
-  IValue list(const c10::Type& element) {
+  IValue list(const c10::TypePtr& element) {
     const int64_t count = this->count();
-    switch (element.kind()) {
+    switch (element->kind()) {
       case TypeKind::TensorType: {
         c10::List<at::Tensor> values;
         values.reserve(count);
@@ -109,28 +111,16 @@ class Reader {
         for (int64_t i = 0; i < count; ++i) values.push_back(next() != 0);
         return IValue(std::move(values));
       }
-      case TypeKind::OptionalType:
-        return optionals(*element.castRaw<c10::OptionalType>()->getElementType(), count);
       default:
-        TORCH_CHECK(false, "list of ", element.str(), " is not supported by the binding");
+        return anyList(element, count);
     }
   }
 
-  // A list of optional tensors, NaN for an absent one. Lists of optional scalars are supported only if they are empty.
-  IValue optionals(const c10::Type& element, int64_t count) {
-    if (element.kind() == TypeKind::NumberType) {
-      TORCH_CHECK(count == 0, "a list of scalars must be empty");
-      return IValue(c10::List<std::optional<c10::Scalar>>());
-    }
-    c10::List<std::optional<at::Tensor>> values;
-    for (int64_t i = 0; i < count; ++i) {
-      const double handle = next();
-      if (handle != handle) {
-        values.push_back(std::nullopt);
-      } else {
-        values.push_back(engine_.tensors.at(static_cast<int32_t>(handle)));
-      }
-    }
+  // A list of any other type: scalars, strings, lists of integers, or optional values, each written as one alone is.
+  IValue anyList(const c10::TypePtr& element, int64_t count) {
+    c10::impl::GenericList values(element);
+    values.reserve(count);
+    for (int64_t i = 0; i < count; ++i) values.push_back(read(*element));
     return IValue(std::move(values));
   }
 
@@ -146,11 +136,13 @@ class Writer {
   void write(const IValue& value) {
     if (value.isTensor()) {
       put(handleOf(value.toTensor()));
-    } else if (value.isTensorList()) {
-      const auto tensors = value.toTensorList();
-      TORCH_CHECK(tensors.size() < engine_.arenaLength - position_, "more tensors result than one call can return");
-      put(static_cast<double>(tensors.size()));
-      for (const at::Tensor& tensor : tensors) put(handleOf(tensor));
+    } else if (value.isList()) {
+      const auto values = value.toListRef();
+      TORCH_CHECK(values.size() < engine_.arenaLength - position_, "more values result than one call can return");
+      put(static_cast<double>(values.size()));
+      for (const IValue& item : values) write(item);
+    } else if (value.isNone()) {
+      put(kNoTensor);
     } else if (value.isInt()) {
       put(static_cast<double>(value.toInt()));
     } else if (value.isDouble()) {

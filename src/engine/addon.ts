@@ -20,6 +20,8 @@ export interface NativeAddon {
   runInPlace(operator: number): number;
   internString(text: string): number;
   schemas(): string[];
+  /** The schema of an operator that `resolve` found. */
+  schemaOf(operator: number): string;
 
   /** Makes a tensor. Its rank and shape are read from the arena. */
   fromBytes(data: ArrayBufferView, dtype: number): number;

@@ -11,7 +11,8 @@ export type Scalar = number | boolean;
 /**
  * The buffer for arguments and results. Operators read their arguments from it, so that a call into C++ passes only one
  * integer. The layout follows the schema types: a tensor, int, float or bool is one number; a scalar is a tag (0 int, 1
- * float, 2 bool) and a value; a list is its length and its elements; an absent optional argument is NaN.
+ * float, 2 bool) and a value; a list is its length and its elements; an absent optional argument is NaN. The binding passes the engine's own generator, which has no
+ * place in it.
  * native/binding/marshal.cc reads the same layout.
  */
 export const arena: Float64Array = new Float64Array(1 << 16);
@@ -51,6 +52,12 @@ export const inPlaceCalls = (): number => writes;
 export function runInPlace(index: number): void {
   writes++;
   if (native.runInPlace(index) < 0) throw failure(index);
+}
+
+/** `run` of an operator that writes to one of its arguments and also returns it. */
+export function runWriting(index: number): Handle {
+  writes++;
+  return run(index);
 }
 
 /** Runs an operator whose result is a fixed number of tensors. */

@@ -26,7 +26,15 @@ export {
   runList,
   runNumber,
   runTuple,
+  runWriting,
   type Scalar,
   string,
 } from "./dispatch.ts";
+export {
+  type CallArgument,
+  findOperator,
+  type OperatorSchema,
+  type SchemaArgument,
+  type SchemaType,
+} from "./schema.ts";
 export { type KernelLevel, switchValue } from "./switches.ts";

@@ -1,4 +1,6 @@
 // Names that other folders of the project use, in addition to the public ones (index.ts). This is not an entry of the package.
+
+export { type CallArgument, findOperator, type OperatorSchema, type SchemaArgument } from "../engine/internal.ts";
 export {
   autocastDtype,
   copyingSaved,
@@ -58,7 +60,16 @@ export {
   rawFusedAdamwInPlace,
   rawFusedSgdInPlace,
 } from "./generated/aten.ts";
-export { type BiasedOutput, channelsLast, crossEntropyLoss, observeBiases, pairOf, reportBias } from "./layers.ts";
+export {
+  type BiasedOutput,
+  channelsLast,
+  crossEntropyLoss,
+  observeBiases,
+  observesBiases,
+  pairOf,
+  reportBias,
+} from "./layers.ts";
+export { type CallValue, CODES, callOperator, OperatorCall } from "./operator-call.ts";
 export { OwnGenerator } from "./random.ts";
 export {
   type EventKind,

@@ -24,6 +24,9 @@ let observer: BiasObserver | null = null;
 /** Passes the result of an operator that adds a bias to the observer, if there is one, and returns its replacement. */
 export const reportBias = (biased: BiasedOutput): Tensor => (observer === null ? biased.output : observer(biased));
 
+/** Whether an observer sees biases now. */
+export const observesBiases = (): boolean => observer !== null;
+
 /** Runs `fn`, which must be synchronous, with an observer of every bias. */
 export function observeBiases<T>(see: BiasObserver, fn: () => T): T {
   const outer = observer;
