@@ -70,6 +70,9 @@ export function handleOutputs<T>(handlers: ReadonlyMap<object, OutputHandler>, f
   }
 }
 
+/** Whether a handler takes the output of any module. */
+export const isWatching = (): boolean => active !== null;
+
 /** Whether a handler needs this module's output, so that a fused kernel must not skip it. */
 export function isWatched(module: object): boolean {
   for (let interception = active; interception !== null; interception = interception.outer)

@@ -1,7 +1,21 @@
 // Names that other folders of the project use, in addition to the public ones (index.ts). This is not an entry of the package.
 
 export { expectImages, expectLast } from "../tensor/internal.ts";
-export { convRelu, isPlain } from "./fused/conv-norm.ts";
+export { BorrowedLayers, convRelu, isPlain } from "./fused/conv-norm.ts";
 export { flatLinear, pooledWeightOf } from "./fused/flat-linear.ts";
-export { handleOutputs, inPlaceOf, mayShare, type OutputHandler, observeRuns } from "./interception.ts";
+export {
+  emitOutput,
+  handleOutputs,
+  inPlaceOf,
+  isWatched,
+  isWatching,
+  mayShare,
+  type OutputHandler,
+  type OutputOrigin,
+  observed,
+  observeRuns,
+} from "./interception.ts";
+export { dropped } from "./layers/dropout.ts";
+export { mark } from "./parameter.ts";
 export { describeOutput, logitsOf, SharedOutputs, tapOutput } from "./recorder.ts";
+export { PARTS } from "./state-dict.ts";

@@ -7,7 +7,7 @@ import { forgetDerived, isTensor, versionOf } from "../tensor/internal.ts";
 import { emitOutput, isWatched, observed, originOf } from "./interception.ts";
 import { printedTree } from "./print.ts";
 import { logitsOf, recordShared, tapsOf } from "./recorder.ts";
-import { type LoadReport, loadTensors, replaceTensors, slotsOf, stateOf, tensorsOf } from "./state-dict.ts";
+import { type LoadReport, loadTensors, partsOf, replaceTensors, slotsOf, stateOf, tensorsOf } from "./state-dict.ts";
 
 /** The logits of a forward pass and the requested outputs. */
 export interface TappedForward<Path extends string = string> {
@@ -131,7 +131,7 @@ export abstract class Module {
 
   /** Buffers, such as running statistics, with their state-dict names. */
   namedBuffers(): Map<string, Tensor> {
-    return tensorsOf(walk(this), "buffer");
+    return tensorsOf(walk(this), "buffer", "non-persistent buffer");
   }
 
   parameters(): Tensor[] {
@@ -195,7 +195,7 @@ export abstract class Module {
   /** Frees every parameter and buffer immediately, and the weights that were derived from them for inference. */
   dispose(): void {
     for (const module of this.namedModules().values()) forgetDerived(module);
-    for (const tensor of stateOf(walk(this)).values()) tensor.dispose();
+    for (const { module } of walk(this)) for (const { tensor } of slotsOf(module)) tensor.dispose();
   }
 
   [Symbol.dispose](): void {
@@ -203,6 +203,11 @@ export abstract class Module {
   }
 
   // ---- printing
+  /** The name of the module's class in a printed model. */
+  typeName(): string {
+    return this.constructor.name;
+  }
+
   /** The settings in a printed model, such as "3, 64, kernel_size=(7, 7)". Subclasses override it. */
   extraRepr(): string {
     return "";
@@ -230,7 +235,7 @@ function* walk(module: Module, path = "", ancestors: readonly Module[] = []): Ge
 }
 
 function* childrenOf(module: Module): Generator<[string, Module]> {
-  for (const [name, value] of Object.entries(module)) {
+  for (const [name, value] of Object.entries(partsOf(module))) {
     if (value instanceof Module) yield [name, value];
     else if (Array.isArray(value)) {
       for (const [index, item] of value.entries()) if (item instanceof Module) yield [`${name}.${index}`, item];

@@ -3,8 +3,11 @@ import { BatchCamError } from "../errors.ts";
 import { keep, noGrad, type Tensor, tensor, tidy } from "../tensor/index.ts";
 import { expectTensor } from "../tensor/internal.ts";
 
-/** The role of a tensor in the module that owns it. */
-export type Role = "parameter" | "buffer";
+/**
+ * The role of a tensor in the module that owns it. A buffer that is not persistent is converted and listed as the others, but
+ * is in no state dict; a constant is only converted.
+ */
+export type Role = "parameter" | "buffer" | "non-persistent buffer" | "constant";
 
 const roles = new WeakMap<object, Role>();
 

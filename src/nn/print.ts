@@ -4,6 +4,7 @@ import { BatchCamError } from "../errors.ts";
 
 /** The part of a module that printing needs. This file does not import `Module`, which prints itself. */
 interface Printable {
+  typeName(): string;
   extraRepr(): string;
 }
 
@@ -17,7 +18,7 @@ export function printedTree<M extends Printable>(
   const children = [...childrenOf(module)]
     .filter(([, child]) => !line.includes(child))
     .map(([path, child]) => [path, printedTree(child, childrenOf, line)] as const);
-  return treeText(module.constructor.name, settingsOf(module), children);
+  return treeText(module.typeName(), settingsOf(module), children);
 }
 
 function settingsOf(module: Printable): string {

@@ -10,7 +10,7 @@ interface Visit {
   readonly module: object;
 }
 
-/** A property of a module whose value is a parameter or a buffer. */
+/** A property of a module, or of its record of parts, whose value is a tensor with a role. */
 export interface TensorSlot {
   readonly owner: object;
   readonly key: string;
@@ -18,8 +18,18 @@ export interface TensorSlot {
   readonly role: Role;
 }
 
-/** The parameters and buffers that are properties of a module, in the order of their declaration. */
-export function slotsOf(owner: object): TensorSlot[] {
+/**
+ * Key of a record with a module's children and tensors, for a class whose names for them may be those of its own methods. Other modules
+ * have them as properties.
+ */
+export const PARTS: unique symbol = Symbol("parts");
+
+/** The object whose properties a module's children and tensors are. */
+export const partsOf = (module: object): object => (module as { [PARTS]?: object })[PARTS] ?? module;
+
+/** The tensors of a module that have a role, in the order of their declaration. */
+export function slotsOf(module: object): TensorSlot[] {
+  const owner = partsOf(module);
   return Object.entries(owner).flatMap(([key, tensor]) => {
     const role = tensor instanceof Tensor ? roleOf(tensor) : undefined;
     return role === undefined ? [] : [{ owner, key, tensor, role }];
@@ -40,11 +50,11 @@ function* namedTensors(tree: Iterable<Visit>, roles: readonly Role[]): Generator
 export const stateOf = (tree: Iterable<Visit>): Map<string, Tensor> =>
   new Map(namedTensors(tree, ["parameter", "buffer"]));
 
-/** The tensors of one role under their state-dict names; a shared one once, under its first name. */
-export function tensorsOf(tree: Iterable<Visit>, role: Role): Map<string, Tensor> {
+/** The tensors of some roles under their state-dict names; a shared one once, under its first name. */
+export function tensorsOf(tree: Iterable<Visit>, ...roles: readonly Role[]): Map<string, Tensor> {
   const found = new Map<string, Tensor>();
   const seen = new Set<Tensor>();
-  for (const [name, tensor] of namedTensors(tree, [role])) {
+  for (const [name, tensor] of namedTensors(tree, roles)) {
     if (seen.has(tensor)) continue;
     seen.add(tensor);
     found.set(name, tensor);

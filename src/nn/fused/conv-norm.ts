@@ -8,6 +8,7 @@ import {
   convRelu as convReluOp,
   derivedTensors,
   expectTensor,
+  forgetDerived,
   fusedConv,
   fusedConvTakesBfloat16,
   fusedDtype,
@@ -77,6 +78,31 @@ export function convNorm(conv: Conv2d, norm: BatchNorm2d, x: Tensor, options: Co
   const result = inOneKernel(x, weights, { conv, add, relu });
   bounds.set(result, { version: versionOf(result), most });
   return result;
+}
+
+/** Parameters, buffers and settings of a convolution and a batch norm that belong to another module. */
+export interface BorrowedConvNorm {
+  readonly conv: Pick<Conv2d, "weight" | "bias" | "inChannels" | "options">;
+  readonly norm: Pick<BatchNorm2d, "weight" | "bias" | "running_mean" | "running_var" | "num_batches_tracked"> &
+    Pick<BatchNorm2d, "numFeatures" | "eps" | "momentum" | "training">;
+}
+
+/** The two layers that `convNorm` takes, for weights that an imported model owns. `lend` gives them the tensors of a run. */
+export class BorrowedLayers {
+  // They are made without their constructors, which would draw new weights.
+  readonly conv = Object.create(Conv2d.prototype) as Conv2d;
+  readonly norm = Object.create(BatchNorm2d.prototype) as BatchNorm2d;
+
+  lend({ conv, norm }: BorrowedConvNorm): this {
+    Object.assign(this.conv, conv, { training: norm.training });
+    Object.assign(this.norm, norm);
+    return this;
+  }
+
+  /** Frees the folded weights of inference. */
+  forget(): void {
+    forgetDerived(this.conv);
+  }
 }
 
 /** Computes in the weights' dtype. The kernel is fastest for the channels-last layout, and its result keeps that layout. */
