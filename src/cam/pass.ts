@@ -33,8 +33,12 @@ export interface TargetLayer {
    * afterwards.
    */
   readonly sharesInput: boolean;
-  /** A (B, K, h, w): the output, reshaped if a transform is given. */
+  /** A (B, K, h, w): the output, reshaped if a transform is given, or if the model has one for this layer. */
   readonly activations: Tensor;
+  /** The transform that made the activations of the output. */
+  readonly reshape: ReshapeTransform | undefined;
+  /** Dimension of the output that holds the channels, if the caller gave no transform. */
+  readonly channelDim: number;
 }
 
 /** The forward pass of a batch, with the outputs of its target layers. */
@@ -45,7 +49,17 @@ export interface Pass {
   /** (B, classes), before softmax; float32 or wider */
   readonly logits: Tensor;
   readonly layers: readonly TargetLayer[];
+  /** The caller's transform. */
   readonly reshapeTransform: ReshapeTransform | undefined;
+}
+
+/** A transform that the model knows for its own layer, which says where the output has its channels. */
+type OwnTransform = ReshapeTransform & { readonly channelDim?: number };
+
+/** The transform that a model such as an imported ViT has for a layer. */
+function ownTransform(model: Module, path: string): OwnTransform | undefined {
+  const known = model as { reshapeTransformOf?: (layer: string) => OwnTransform | undefined };
+  return typeof known.reshapeTransformOf === "function" ? known.reshapeTransformOf(path) : undefined;
 }
 
 export interface PassOptions {
@@ -82,8 +96,11 @@ export function forwardPass(model: Module, x: Tensor, options: PassOptions): Pas
   expectLogits(logits, x);
   const targets = layers.map(([path, module]) => {
     const tap = tapOf(path, taps.get(module), runs.has(module));
-    const activations = asMaps(path, tap, { x, reshapeTransform });
-    return { path, module, tap, runs: runs.get(module) as number, sharesInput: shared.has(module), activations };
+    const own = reshapeTransform === undefined ? ownTransform(model, path) : undefined;
+    const reshape = reshapeTransform ?? own;
+    const activations = asMaps(path, tap, { x, reshapeTransform: reshape });
+    const run = { runs: runs.get(module) as number, sharesInput: shared.has(module) };
+    return { path, module, tap, ...run, activations, reshape, channelDim: own?.channelDim ?? 1 };
   });
   return { model, x, logits, layers: targets, reshapeTransform };
 }
@@ -210,7 +227,7 @@ export function layerGradients(pass: Pass, target: Target, createGraph: boolean)
     taps,
     createGraph,
   );
-  return gradients.map((gradient) => upcastHalf(reshaped(gradient, pass.reshapeTransform)));
+  return gradients.map((gradient, i) => upcastHalf(reshaped(gradient, pass.layers[i]?.reshape)));
 }
 
 type NamedLayer = readonly [path: string, module: Module];

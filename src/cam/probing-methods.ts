@@ -77,14 +77,17 @@ export function ablationCam(
   { target, settings, convention }: ProbingOptions,
 ): MapTerms {
   const layer = asItIsRead(pass, given);
-  const { tap } = layer;
-  const [batch = 0, channels = 0] = tap.sizes;
+  const { tap, channelDim } = layer;
+  const batch = tap.sizes[0] as number;
+  const channels = tap.sizes[channelDim] as number;
   const before = upcastHalf(target.score(pass.logits.detach())).unsqueeze(1); // (B, 1)
   const size = chunkSize(pass.model, pass.x, settings);
   const alone = isOnlyWay(pass, layer, target);
   const after = channelScores({ batch, channels, size, target }, (pairs) => {
-    const kept = oneHot(pairs.channels, channels).eq(0).to(tap.dtype).unsqueeze(2).unsqueeze(3); // (n, K, 1, 1)
-    const ablated = tap.detach().indexSelect(0, pairs.samples).mul(kept);
+    const own = tap.detach().indexSelect(0, pairs.samples);
+    const kept = oneHot(pairs.channels, channels).eq(0).to(tap.dtype); // (n, K)
+    const shape = own.sizes.map((size, i) => (i === 0 || i === channelDim ? size : 1));
+    const ablated = own.mul(kept.view(shape));
     const images = alone ? pass.x.narrow(0, 0, 1) : pass.x.indexSelect(0, pairs.samples);
     return logitsFrom(pass, layer, { images, output: ablated });
   });
@@ -136,10 +139,10 @@ function isOnlyWay(pass: Pass, layer: TargetLayer, target: Target): boolean {
       .add(first.abs().amax([1, 2, 3], { keepDims: true }))
       .add(0.5);
     const output = layer.tap.detach();
-    const even = arange(output.sizes[1] as number)
+    const even = arange(output.sizes[layer.channelDim] as number)
       .remainder(2)
       .to(output.dtype)
-      .view([1, -1, 1, 1]);
+      .view(output.sizes.map((_size, i) => (i === layer.channelDim ? -1 : 1)));
     return [output, output.mul(even), output.mul(0)].every((probe) => {
       try {
         // One extra sample, to detect code that depends on the batch size.

@@ -1,6 +1,6 @@
 import { wrongArgument } from "../arguments.ts";
 import { inEvaluation, recordOutputs } from "../nn/index.ts";
-import { noGrad, Tensor, tidy, zeros } from "../tensor/index.ts";
+import { noGrad, tidy, zeros } from "../tensor/index.ts";
 import { expectModel, type Model } from "./model.ts";
 
 /**
@@ -16,16 +16,17 @@ export function multiplyAdds(model: Model, image: readonly [number, number, numb
   if (!Array.isArray(image) || image.length !== 3)
     throw wrongArgument("multiplyAdds: image", "[channels, height, width]", image);
   const layers = [...model.namedModules().values()].flatMap((module) => {
-    const { weight } = module as { weight?: unknown };
-    return weight instanceof Tensor && weight.ndim >= 2 ? [{ module, weight }] : [];
+    const weight = module.namedParameters().get("weight");
+    return weight !== undefined && weight.ndim >= 2 ? [{ module, weight }] : [];
   });
   return inEvaluation(model, () =>
     tidy(() =>
       noGrad(() => {
+        const batch = model.fixedBatch ?? 1;
         const wanted = new Set(layers.map(({ module }) => module));
-        const { outputs } = recordOutputs(wanted, () => model.forward(zeros([1, ...image])));
+        const { outputs } = recordOutputs(wanted, () => model.forward(zeros([batch, ...image])));
         const places = ({ module, weight }: (typeof layers)[number]) =>
-          (outputs.get(module)?.numel ?? 0) / (weight.sizes[0] as number);
+          (outputs.get(module)?.numel ?? 0) / (weight.sizes[0] as number) / batch;
         return layers.reduce((sum, layer) => sum + layer.weight.numel * places(layer), 0);
       }),
     ),

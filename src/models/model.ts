@@ -14,6 +14,12 @@ export interface ClosedFormHead {
   readonly readout?: Tensor;
 }
 
+/** Takes a layer's output, which is not in the layout of maps, to maps (N, C, h, w). */
+export type MapTransform = ((output: Tensor) => Tensor) & {
+  /** Dimension of the output that holds the channels. */
+  readonly channelDim: number;
+};
+
 /**
  * A classifier whose layers' outputs can be requested by path. A subclass calls its layers by `run`, as every module does, so that
  * `forwardWith` gets their outputs.
@@ -33,6 +39,19 @@ export abstract class Model extends Module {
   /** Paths of the stages from first to last. The maps get smaller towards the head, and each stage can be the target layer. */
   get camLayers(): readonly string[] {
     return [this.camLayer];
+  }
+
+  /** The only number of images that the model takes at once; null for any. */
+  get fixedBatch(): number | null {
+    return null;
+  }
+
+  /**
+   * Takes the output of a layer that gives no maps (N, C, h, w), such as tokens or channels last, to maps; undefined for a layer
+   * that gives maps or anything else.
+   */
+  reshapeTransformOf(_layer: string): MapTransform | undefined {
+    return undefined;
   }
 
   /**
@@ -109,9 +128,11 @@ function sizesOfTaps(
   layers: readonly string[],
 ): (readonly [number, number])[] {
   const dtype = model.parameters()[0]?.dtype ?? "float32";
-  const { taps }: TappedForward = model.forwardWith(zeros([1, ...image], { dtype }), { taps: layers });
+  const images = zeros([model.fixedBatch ?? 1, ...image], { dtype });
+  const { taps }: TappedForward = model.forwardWith(images, { taps: layers });
   return layers.map((layer) => {
-    const shape = taps[layer]?.sizes ?? [];
+    const output = taps[layer] as Tensor;
+    const shape = (model.reshapeTransformOf(layer)?.(output) ?? output).sizes;
     const [, , height, width] = shape;
     if (shape.length === 4 && height !== undefined && width !== undefined) return [height, width];
     throw new BatchCamError(
