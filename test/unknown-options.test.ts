@@ -120,6 +120,7 @@ const CALLS: Record<string, (bad: Unknown) => unknown> = {
   SimpleCNN: (bad) => new models.SimpleCNN(bad),
   createModel: (bad) => models.createModel("resnet18", bad),
   loadWeights: (bad) => models.loadWeights("nowhere", bad),
+  loadExportedModel: (bad) => models.loadExportedModel("nowhere.pt2", bad),
 
   augment: (bad) => data.augment(x, indices, { seed: 0, epoch: 0, ...bad }),
   balancedIndices: (bad) => data.balancedIndices(split, { batchSize: 2, ...bad }),

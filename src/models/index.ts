@@ -4,9 +4,13 @@ export { ConvNextV2, type ConvNextV2Name, type ConvNextV2Options } from "./convn
 export { multiplyAdds } from "./cost.ts";
 export { createModel } from "./create.ts";
 export type { ModelName } from "./description.ts";
+export { ExportedModel } from "./exported/exported-model.ts";
+export { type LoadExportedOptions, loadExportedModel } from "./exported/load.ts";
+export type { MapLayout } from "./exported/map-layout.ts";
+export type { ModuleOutput } from "./exported/module-outputs.ts";
 export type { ModelOptions } from "./families.ts";
 export { type LoadedWeights, type LoadWeightsOptions, loadWeights } from "./load-weights.ts";
-export { type ClosedFormHead, Model, mapSize, mapSizes } from "./model.ts";
+export { type ClosedFormHead, type MapTransform, Model, mapSize, mapSizes } from "./model.ts";
 export { type Adaptation, loadPretrained } from "./pretrained.ts";
 export { describeWeights } from "./recognise.ts";
 export { ResNet, type ResNetName, type ResNetOptions } from "./resnet/resnet.ts";

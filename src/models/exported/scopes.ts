@@ -12,7 +12,9 @@ export function scopesOf(metadata: Readonly<Record<string, unknown>>): ModuleSco
   if (typeof stack !== "string" || stack === "") return [];
   return stack.split(";").flatMap((entry) => {
     const [, path, ...type] = splitAtCommas(entry);
-    return path === undefined ? [] : [{ path: cleanPath(path), type: type.join(",") }];
+    // torch writes such an entry for a node that it made itself, such as the size of an input.
+    if (path === undefined || path.startsWith("_empty_nn_module_stack")) return [];
+    return [{ path: cleanPath(path), type: type.join(",") }];
   });
 }
 

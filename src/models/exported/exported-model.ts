@@ -1,0 +1,228 @@
+import { expectBoolean, expectInteger } from "../../arguments.ts";
+import { BatchCamError } from "../../errors.ts";
+import { biasUniform_, inEvaluation, kaimingUniform_, parameter } from "../../nn/index.ts";
+import { PARTS } from "../../nn/internal.ts";
+import { empty, type Tensor, tidy } from "../../tensor/index.ts";
+import { expectImages } from "../../tensor/internal.ts";
+import { type ClosedFormHead, type MapTransform, Model } from "../model.ts";
+import { cutPaths } from "./cut-values.ts";
+import { chooseLayers, type LayerChoice } from "./default-layer.ts";
+import { ModuleTree, type TensorPlace, tensorAt } from "./exported-module.ts";
+import { GraphRunner } from "./graph-runner.ts";
+import { layoutText, toMaps } from "./map-layout.ts";
+import { classifierOf, Definitions, firstConvOf, pooledMaps, type WeightedLayer } from "./model-head.ts";
+import { cellsMatter, exampleImages, type ModuleOutput, moduleOutputs } from "./module-outputs.ts";
+import type { Program, ValueName } from "./program.ts";
+import { trainingNotice } from "./training-notice.ts";
+
+/** Sides of the images if the file takes any. */
+const USUAL_SIDE = 224;
+
+/**
+ * A classifier that torch.export wrote: its graph of ATen operators runs here with autograd to any order. Modules, parameters and
+ * buffers have PyTorch's paths and names, so that every module's output can be tapped and weights move both ways. It is in
+ * evaluation mode at first; `train()` and `eval()` switch batch norm and dropout, whichever mode the file was exported in.
+ */
+export class ExportedModel extends Model {
+  readonly [PARTS]: Record<string, unknown> = Object.create(null);
+  /** Name of the Python class of the model, "ResNet". */
+  readonly pythonType: string;
+  /** The version of torch that wrote the file. */
+  readonly torchVersion: string;
+  /** Channels, height and width of the images; a number that the file leaves open is null. */
+  readonly imageSize: readonly [channels: number | null, height: number | null, width: number | null];
+  readonly firstConv: string;
+  readonly classifier: string;
+  readonly #program: Program;
+  readonly #source: string;
+  readonly #places: ReadonlyMap<ValueName, TensorPlace>;
+  readonly #runner: GraphRunner;
+  readonly #head: WeightedLayer | null;
+  readonly #outputs = new Map<string, ModuleOutput>();
+  #layers: LayerChoice = { camLayer: null, camLayers: [] };
+  readonly #batch: number | null;
+  #numClasses = 0;
+  #toldOfTraining = false;
+
+  /**
+   * @param program its tensors belong to the model from then on
+   * @param source the file, for messages
+   * @throws E_DATA with every node that this engine cannot run, or for a program whose output is no logits
+   */
+  constructor(program: Program, source: string) {
+    super();
+    this.#program = program;
+    this.#source = source;
+    this.torchVersion = program.torchVersion;
+    const [batch = null, channels = null, height = null, width = null] = program.input.sizes;
+    this.#batch = batch;
+    this.imageSize = [channels, height, width];
+    const tree = new ModuleTree(this[PARTS] as Record<string, unknown>);
+    this.#places = placesOf(program, tree);
+    this.pythonType = tree.addScopes(program.graph) || "ExportedModel";
+    const definitions = new Definitions(program);
+    this.#head = classifierOf(program, definitions, source);
+    this.classifier = this.#head?.path ?? "";
+    this.firstConv = firstConvOf(program, definitions)?.path ?? "";
+    this.#runner = new GraphRunner({ program, tree, places: this.#places, root: this }, source);
+    for (const module of this.namedModules().values()) module.training = false;
+    this.#look(definitions);
+  }
+
+  /** Runs example images, which shows the number of classes and the layers that give maps. */
+  #look(definitions: Definitions): void {
+    inEvaluation(this, () =>
+      tidy(() => {
+        const images = exampleImages(this.#exampleSizes(), this.#runner.dtype);
+        const { outputs, logits } = moduleOutputs(this, images);
+        this.#numClasses = this.#classesOf(logits, images);
+        for (const output of outputs) this.#outputs.set(output.path, output);
+        const cuts = cutPaths(this.#program, this.#runner.calls, definitions);
+        const matters = (output: ModuleOutput) => output.layout?.kind !== "tokens" || cellsMatter(this, images, output);
+        this.#layers = chooseLayers(outputs, { isCut: (path) => cuts.has(path), matters });
+      }),
+    );
+  }
+
+  #exampleSizes(): number[] {
+    const [channels, height, width] = this.imageSize;
+    // Two images, because an export may take none but one image for a special case.
+    return [this.fixedBatch ?? 2, channels ?? 3, height ?? width ?? USUAL_SIDE, width ?? height ?? USUAL_SIDE];
+  }
+
+  #classesOf(logits: readonly number[], images: Tensor): number {
+    const [batch, classes] = logits;
+    if (logits.length === 2 && batch === images.sizes[0] && classes !== undefined && classes > 0) return classes;
+    throw new BatchCamError(
+      "E_DATA",
+      `loadExportedModel: ${this.#source}: a classifier gives logits (N, classes), and this program gives [${logits.join(", ")}] for images of [${images.shape.join(", ")}]: export the classifier alone, without what follows its logits`,
+    );
+  }
+
+  override forward(x: Tensor): Tensor {
+    const [channels, height, width] = this.imageSize;
+    expectImages("ExportedModel", x, channels ?? undefined);
+    this.#expectBatch(x.sizes[0] as number);
+    const fits = [height, width].every((side, i) => side === null || side === x.sizes[2 + i]);
+    if (fits) return this.#runner.run(x);
+    throw new BatchCamError(
+      "E_SHAPE",
+      `ExportedModel: ${this.#source} was exported for images of ${height ?? "any"}x${width ?? "any"}, got ${x.sizes[2]}x${x.sizes[3]}: resize the images, or export it for that size (batch-cam export-recipe)`,
+    );
+  }
+
+  #expectBatch(batch: number): void {
+    if (this.fixedBatch === null || this.fixedBatch === batch) return;
+    throw new BatchCamError(
+      "E_SHAPE",
+      `ExportedModel: ${this.#source} was exported for exactly ${this.fixedBatch} images at a time, got ${batch}: export it for any number of images; batch-cam export-recipe prints how`,
+    );
+  }
+
+  // ---- what the file shows
+  override get fixedBatch(): number | null {
+    return this.#batch;
+  }
+
+  override get numClasses(): number {
+    return this.#numClasses;
+  }
+
+  /** @throws E_CONFIG if no module of the model gives maps */
+  override get camLayer(): string {
+    if (this.#layers.camLayer !== null) return this.#layers.camLayer;
+    throw new BatchCamError(
+      "E_CONFIG",
+      `ExportedModel: no module of ${this.#source} gives maps of more than one cell: name a layer (camLayer)`,
+    );
+  }
+
+  override get camLayers(): readonly string[] {
+    return this.#layers.camLayers;
+  }
+
+  /** The outputs of all modules for example images, in the order in which the modules end. */
+  get moduleOutputs(): readonly ModuleOutput[] {
+    return [...this.#outputs.values()];
+  }
+
+  override reshapeTransformOf(layer: string): MapTransform | undefined {
+    const layout = this.#outputs.get(layer)?.layout ?? null;
+    return layout === null ? undefined : toMaps(layout);
+  }
+
+  /** What a layer gives, in words: "tokens (N, 1 + 14 x 14, C)"; null for a layer that gives no maps. */
+  layoutOf(layer: string): string | null {
+    const layout = this.#outputs.get(layer)?.layout ?? null;
+    return layout === null ? null : layoutText(layout);
+  }
+
+  override closedFormHead(): ClosedFormHead | null {
+    const maps = pooledMaps(this.#program, new Definitions(this.#program), this.#head);
+    const place = this.#head === null ? undefined : this.#places.get(this.#head.weight);
+    if (maps === null || place === undefined || this.#outputs.get(this.camLayer)?.layout?.kind !== "maps") return null;
+    const outputOf = (path: string) => this.#runner.outputOf(path);
+    if (outputOf(this.camLayer) !== maps || outputOf(this.classifier) !== this.#program.output) return null;
+    return { layer: this.classifier, weight: tensorAt(place) };
+  }
+
+  // ---- changes
+  /** Sets training mode; the first time, a warning names what does not follow it. */
+  override train(training = true): this {
+    expectBoolean("train: training", training);
+    if (training && !this.#toldOfTraining) {
+      this.#toldOfTraining = true;
+      process.emitWarning(trainingNotice(this.#program, this.#source));
+    }
+    if (training) this.#runner.forgetFolded();
+    return super.train(training);
+  }
+
+  /**
+   * Puts a new layer for another number of classes in the place of the one that gives the logits, initialised as torch does it.
+   *
+   * @throws E_CONFIG if the graph does not end in a linear layer or a convolution
+   */
+  resetClassifier(numClasses: number): this {
+    expectInteger("resetClassifier: numClasses", numClasses, 1);
+    const head = this.#head;
+    if (head === null)
+      throw new BatchCamError(
+        "E_CONFIG",
+        `resetClassifier: the logits of ${this.#source} do not come from a linear layer: train it with its own ${this.#numClasses} classes, or change the model in Python and export it again`,
+      );
+    const place = this.#places.get(head.weight) as TensorPlace;
+    const old = tensorAt(place);
+    const dtype = old.dtype;
+    const weight = kaimingUniform_(empty([numClasses, ...old.sizes.slice(1)])).to(dtype);
+    place.record[place.key] = parameter(weight);
+    const bias = head.bias === null ? undefined : this.#places.get(head.bias);
+    if (bias !== undefined) {
+      const fresh = biasUniform_(empty([numClasses]), weight).to(dtype);
+      tensorAt(bias).dispose();
+      bias.record[bias.key] = parameter(fresh);
+    }
+    old.dispose();
+    this.#look(new Definitions(this.#program));
+    return this;
+  }
+
+  override dispose(): void {
+    this.#runner.forgetFolded();
+    super.dispose();
+  }
+
+  override typeName(): string {
+    return this.pythonType;
+  }
+}
+
+/** Puts the program's tensors into their modules; the places of those that the graph reads. */
+function placesOf(program: Program, tree: ModuleTree): ReadonlyMap<ValueName, TensorPlace> {
+  const places = new Map<ValueName, TensorPlace>();
+  for (const tensor of program.tensors) {
+    const place = tree.add(tensor);
+    if (tensor.value !== null) places.set(tensor.value, place);
+  }
+  return places;
+}

@@ -1,0 +1,39 @@
+import { findOperator, type OperatorSchema } from "../../tensor/internal.ts";
+import { partsOf } from "./node-names.ts";
+import type { Argument, Node } from "./program.ts";
+
+/** The operator of a node's target, "aten.add_.Tensor"; null if this libtorch does not have it. */
+export function operatorOf(target: string): OperatorSchema | null {
+  const { namespace, base, overload } = partsOf(target);
+  return findOperator(`${namespace}::${base}`, overload);
+}
+
+/** Whether the operator writes to one of its arguments. */
+export const writesToArgument = (operator: OperatorSchema): boolean => operator.args.some(({ type }) => type.writes);
+
+/**
+ * The operator that computes the same without writing: `relu` for `relu_`. Null if there is none with the same arguments.
+ */
+export function outOfPlace(target: string): OperatorSchema | null {
+  const { namespace, base, overload } = partsOf(target);
+  if (!base.endsWith("_") || base.endsWith("__")) return null;
+  const own = findOperator(`${namespace}::${base}`, overload);
+  const twin = findOperator(`${namespace}::${base.slice(0, -1)}`, overload);
+  if (own === null || twin === null || twin.args.length !== own.args.length) return null;
+  return own.args.every(({ name }, i) => twin.args[i]?.name === name) ? twin : null;
+}
+
+/**
+ * The overload for a number in the place of a tensor: `mul.Scalar` for a `mul.Tensor` whose `other` is a number. It is what
+ * PyTorch computes for such a call, with the same rules for dtypes. The target itself if there is none.
+ */
+export function withScalarOverload(node: Node, isNumber: (argument: Argument) => boolean): string {
+  const { namespace, base, overload } = partsOf(node.target);
+  if (overload !== "Tensor") return node.target;
+  const other = node.inputs.find(({ name }) => name === "other");
+  if (other === undefined || !isNumber(other.argument)) return node.target;
+  const scalar = findOperator(`${namespace}::${base}`, "Scalar");
+  const given = new Set(node.inputs.map(({ name }) => name));
+  const takesAll = scalar !== null && [...given].every((name) => scalar.args.some((arg) => arg.name === name));
+  return takesAll ? `${namespace}.${base}.Scalar` : node.target;
+}

@@ -1,0 +1,133 @@
+import { dropped } from "../../nn/internal.ts";
+import { batchNorm, isGradEnabled, ones, relu, type Tensor } from "../../tensor/index.ts";
+import { type CallValue, reportBias } from "../../tensor/internal.ts";
+import type { ArgumentValues } from "./graph-plan.ts";
+import { twiceDifferentiable } from "./twice-differentiable.ts";
+
+/** What an operator that is run in a way of its own needs to know. */
+export interface SpecialCall {
+  /** The operator as libtorch runs it. */
+  plain(): CallValue;
+  values(): ArgumentValues;
+  /** Whether the module around the node is in training mode. */
+  isTraining(): boolean;
+  /** Counts a batch of training of a batch norm: the number of batches so far, or null if nothing counts them. */
+  countBatch(): Tensor | null;
+}
+
+export type Special = (call: SpecialCall) => CallValue;
+
+/** How operators are run that follow train() and eval(), that explanations look into, or that autograd knows too little of. */
+export function specialOf(base: string): Special | null {
+  const name = base.replace(/_$/, "");
+  const twice = twiceDifferentiable(name);
+  if (twice !== null) return (call) => (isGradEnabled() ? twice(call.values(), call.plain) : call.plain());
+  return SPECIALS[name] ?? null;
+}
+
+/** Names that hold for the decomposed forms of batch norm too, whose first output is the result. */
+const BATCH_NORMS = [
+  ...["native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training"],
+  ...["_native_batch_norm_legit_functional", "_batch_norm_with_update", "_batch_norm_no_update"],
+  "_batch_norm_with_update_functional",
+];
+
+const SPECIALS: Readonly<Record<string, Special>> = {
+  relu: ({ values }) => relu(values().self as Tensor),
+  batch_norm: batchNormOf,
+  ...Object.fromEntries(BATCH_NORMS.map((name) => [name, (call: SpecialCall) => [batchNormOf(call)]])),
+  dropout: (call) => (call.isTraining() ? dropout(call.values()) : call.plain()),
+  native_dropout: (call) => (call.isTraining() ? nativeDropout(call.values()) : call.plain()),
+  feature_dropout: (call) => (call.isTraining() ? featureDropout(call.values()) : call.plain()),
+  alpha_dropout: (call) => (call.isTraining() ? alphaDropout(call.values(), false) : call.plain()),
+  feature_alpha_dropout: (call) => (call.isTraining() ? alphaDropout(call.values(), true) : call.plain()),
+  conv2d: (call) => biased(call, 1),
+  conv_transpose2d: (call) => biased(call, 1),
+  convolution: (call) => biased(call, 1),
+  _convolution: (call) => biased(call, 1),
+  group_norm: (call) => biased(call, 1),
+  instance_norm: (call) => biased(call, 1),
+  linear: (call) => biased(call, 3),
+  layer_norm: (call) => biased(call, 3),
+};
+
+/** Tells an observer, such as FullGrad, of the bias that an operator adds. */
+function biased(call: SpecialCall, channelDim: 1 | 3): CallValue {
+  const output = call.plain() as Tensor;
+  const bias = call.values().bias as Tensor | null;
+  if (bias === null) return output;
+  const added = () =>
+    channelDim === 1 && output.ndim > 2 ? bias.view([-1, ...output.sizes.slice(2).map(() => 1)]) : bias;
+  return reportBias({ output, bias, added, channelDim: bias.ndim === 1 ? channelDim : 1 });
+}
+
+/**
+ * Batch norm by the batch's statistics in training mode, and by the running ones in evaluation mode. One without running
+ * statistics always takes the batch's.
+ */
+function batchNormOf(call: SpecialCall): Tensor {
+  const { input, weight, bias, running_mean: mean, running_var: variance, momentum, eps } = call.values();
+  const tracked = mean !== null && mean !== undefined;
+  const training = !tracked || call.isTraining();
+  const count = tracked && training ? call.countBatch() : null;
+  return batchNorm(input as Tensor, {
+    weight: weight as Tensor | null,
+    bias: bias as Tensor | null,
+    runningMean: (mean as Tensor | undefined) ?? null,
+    runningVar: (variance as Tensor | undefined) ?? null,
+    training,
+    momentum: momentumOf(momentum as number, count),
+    eps: eps as number,
+  });
+}
+
+/** `momentum=None`, the plain average of all batches, is written as 0 where a module is exported in evaluation mode. */
+const momentumOf = (momentum: number, count: Tensor | null): number =>
+  momentum === 0 && count !== null ? 1 / count.item() : momentum;
+
+// Dropout draws from this engine's generator, as the layers of batch-cam/nn do; libtorch's own operators draw from another.
+
+function dropout({ input, p }: ArgumentValues): Tensor {
+  const x = input as Tensor;
+  if (p === 0 || x.numel === 0) return x.mul(1);
+  return p === 1 ? x.mul(0) : dropped(x, x.sizes, p as number);
+}
+
+function nativeDropout(values: ArgumentValues): CallValue {
+  const kept = dropout({
+    input: ones((values.input as Tensor).sizes, { dtype: (values.input as Tensor).dtype }),
+    p: values.p ?? 0,
+  });
+  return [(values.input as Tensor).mul(kept), kept.ne(0)];
+}
+
+/** One draw for each channel of each sample. */
+const channelShape = (x: Tensor): number[] => x.sizes.map((size, i) => (i < 2 ? size : 1));
+
+function featureDropout({ input, p }: ArgumentValues): Tensor {
+  const x = input as Tensor;
+  return p === 0 ? x.mul(1) : p === 1 ? x.mul(0) : dropped(x, channelShape(x), p as number);
+}
+
+const ALPHA = 1.7580993408473766;
+
+/** Klambauer et al., arXiv 1706.02515: dropped values become −α', and the result keeps mean and variance. */
+function alphaDropout({ input, p }: ArgumentValues, channels: boolean): Tensor {
+  const x = input as Tensor;
+  const rate = p as number;
+  if (rate === 0) return x.mul(1);
+  if (rate === 1) return x.mul(0);
+  const kept = dropped(
+    ones(channels ? channelShape(x) : x.sizes, { dtype: x.dtype }),
+    channels ? channelShape(x) : x.sizes,
+    rate,
+  )
+    .ne(0)
+    .to(x.dtype);
+  const scale = 1 / Math.sqrt((ALPHA ** 2 * rate + 1) * (1 - rate));
+  const shift = kept
+    .sub(1)
+    .mul(ALPHA * scale)
+    .add(ALPHA * scale * rate);
+  return x.mul(kept).mul(scale).add(shift);
+}

@@ -1,0 +1,27 @@
+import { counted } from "../../counted.ts";
+import { labelOf, partsOf } from "./node-names.ts";
+import type { Graph, Node, Program } from "./program.ts";
+
+/** Operators that draw random numbers in any mode: what stochastic depth becomes if a model is exported in training mode. */
+const DRAWS =
+  /^(?:bernoulli|rand|randn|randint|rand_like|randn_like|randperm|normal|uniform|multinomial)(?:_functional)?_?$/;
+
+/** What of an exported model does not follow `train()`: in one sentence for people. */
+export function trainingNotice({ graph }: Program, source: string): string {
+  const nodes = allNodes(graph);
+  const count = (pattern: RegExp) => nodes.filter(({ target }) => pattern.test(partsOf(target).base)).length;
+  const norms = counted(count(/batch_norm/), "batch norm");
+  const dropouts = counted(count(/dropout/), "dropout");
+  const draws = nodes.filter(({ target }) => DRAWS.test(partsOf(target).base));
+  const random =
+    draws.length === 0
+      ? ""
+      : `; ${counted(draws.length, "node")} of the graph ${draws.length === 1 ? "draws" : "draw"} random numbers in evaluation mode too, such as ${labelOf(draws[0] as Node)}`;
+  return `${source} in training mode: ${norms} and ${dropouts} follow train() and eval(); stochastic depth (DropPath) and other branches on self.training are as they were when the model was exported${random}`;
+}
+
+function allNodes(graph: Graph): Node[] {
+  const inner = (node: Node) =>
+    node.inputs.flatMap(({ argument }) => (argument.kind === "graph" ? allNodes(argument.graph) : []));
+  return graph.nodes.flatMap((node) => [node, ...inner(node)]);
+}
