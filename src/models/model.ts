@@ -75,9 +75,14 @@ export abstract class Model extends Module {
 }
 
 /** What a network says of itself beside its layers: what a `Model` does, and for any other module that nothing is known. */
-export type Traits = Pick<Model, "camLayers" | "layerPatterns">;
+export type Traits = Pick<Model, "camLayers" | "layerPatterns" | "fixedBatch" | "reshapeTransformOf">;
 
-const NO_TRAITS: Traits = { camLayers: [], layerPatterns: [] };
+const NO_TRAITS: Traits = {
+  camLayers: [],
+  layerPatterns: [],
+  fixedBatch: null,
+  reshapeTransformOf: () => undefined,
+};
 
 export const traitsOf = (model: Module): Traits => (model instanceof Model ? model : NO_TRAITS);
 
@@ -128,11 +133,12 @@ function sizesOfTaps(
   layers: readonly string[],
 ): (readonly [number, number])[] {
   const dtype = model.parameters()[0]?.dtype ?? "float32";
-  const images = zeros([model.fixedBatch ?? 1, ...image], { dtype });
+  const traits = traitsOf(model);
+  const images = zeros([traits.fixedBatch ?? 1, ...image], { dtype });
   const { taps }: TappedForward = model.forwardWith(images, { taps: layers });
   return layers.map((layer) => {
     const output = taps[layer] as Tensor;
-    const shape = (model.reshapeTransformOf(layer)?.(output) ?? output).sizes;
+    const shape = (traits.reshapeTransformOf(layer)?.(output) ?? output).sizes;
     const [, , height, width] = shape;
     if (shape.length === 4 && height !== undefined && width !== undefined) return [height, width];
     throw new BatchCamError(

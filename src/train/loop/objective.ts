@@ -1,5 +1,5 @@
 import { expectNumber, objectOf, optionsOf } from "../../arguments.ts";
-import type { CamHead } from "../../cam/index.ts";
+import type { CamHead, ReshapeTransform } from "../../cam/index.ts";
 import { guidanceMaps } from "../../cam/internal.ts";
 import { lambdaWarmupOf, type TrainConfig } from "../../config/index.ts";
 import { inverseGeometry, warp } from "../../data/index.ts";
@@ -13,7 +13,7 @@ import {
 } from "../../losses/index.ts";
 import { baselineLoss, baselineNeeds } from "../../losses/internal.ts";
 import { type ClosedFormHead, Model, type TappedForward } from "../../models/index.ts";
-import { expectModule } from "../../models/internal.ts";
+import { expectModule, traitsOf } from "../../models/internal.ts";
 import type { Module } from "../../nn/index.ts";
 import { pooledWeightOf } from "../../nn/internal.ts";
 import { autocast, type CrossEntropyOptions, type Tensor } from "../../tensor/index.ts";
@@ -190,24 +190,28 @@ interface MapSource {
   camLayer: string;
   head: ClosedFormHead | null;
   layers: readonly string[];
+  /** Takes the output to maps, if the layer gives tokens or channels last. */
+  reshapeTransform: ReshapeTransform | undefined;
 }
 
 function mapSource(model: Module, { camLayer }: Guidance): MapSource {
   const head = model instanceof Model && camLayer === model.camLayer ? model.closedFormHead() : null;
-  return { camLayer, head, layers: head === null ? [camLayer] : [camLayer, head.layer] };
+  const layers = head === null ? [camLayer] : [camLayer, head.layer];
+  return { camLayer, head, layers, reshapeTransform: traitsOf(model).reshapeTransformOf(camLayer) };
 }
 
 /** Maps aligned with the images as the network saw them (`seen`), and with the images before they were moved (`maps`). */
 function guidedMaps(
   plan: ObjectivePlan,
-  { camLayer, head }: MapSource,
+  { camLayer, head, reshapeTransform }: MapSource,
   { taps, scores, inputs }: { taps: TappedForward["taps"]; scores: Tensor; inputs: StepInputs },
 ) {
   const { images, labels, geometry = null } = inputs;
   const { order, camEps: eps } = plan.config;
   const size = images.sizes.slice(-2) as [number, number];
   const closedForm = head === null ? {} : { head: closedFormOf(head, taps[head.layer] as Tensor) };
-  const options = { order, size, eps, ...closedForm };
+  const reshape = reshapeTransform === undefined ? {} : { reshapeTransform };
+  const options = { order, size, eps, ...closedForm, ...reshape };
   const { maps: seen, raw: rawMaps, dead } = guidanceMaps(scores, taps[camLayer] as Tensor, labels, options);
   const maps = geometry === null ? seen : broughtBack(seen, geometry);
   plan.camEma?.update(maps, labels);
