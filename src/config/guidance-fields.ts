@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { expectNumber, objectOf } from "../arguments.ts";
 import { byValue, choiceOf, type Features, namesOf } from "./features.ts";
 import { group } from "./fields.ts";
 
@@ -87,3 +88,18 @@ export const guidanceFieldsOf = <const D extends Features["distances"], const B 
     emaDecay: z.number().min(0).lt(1).default(0.99).describe("decay of the running mean that cam-ema uses"),
   });
 };
+
+/** A longer warm-up was not better in any run that was measured. */
+const MOST_STEPS = 150;
+
+/**
+ * Number of steps over which the weights of the guidance rise: the configured number, otherwise a third of the run's
+ * steps and at most 150, so that a short run is guided too.
+ *
+ * @param steps number of steps of the run
+ */
+export function lambdaWarmupOf(config: { readonly lambdaWarmup?: number | undefined }, steps: number): number {
+  const { lambdaWarmup } = objectOf("lambdaWarmupOf: config", config);
+  expectNumber("lambdaWarmupOf: steps", steps);
+  return lambdaWarmup ?? Math.min(MOST_STEPS, Math.floor(steps / 3));
+}

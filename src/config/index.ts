@@ -4,7 +4,7 @@ export { DemoConfig, type DemoConfigInput } from "./demo.ts";
 export { EvaluateConfig } from "./evaluate.ts";
 export { ExplainConfig } from "./explain.ts";
 export { BASELINE_NAMES, DATASET_NAMES, type DatasetName, MODEL_NAMES, type ModelName } from "./features.ts";
-export { lambdaWarmupOf } from "./lambda-warmup.ts";
+export { lambdaWarmupOf } from "./guidance-fields.ts";
 
 export type { ParseOptions } from "./parse.ts";
 export { ReportConfig } from "./report.ts";

@@ -36,7 +36,7 @@ export async function resume(session: Session, resumed: ResumedData): Promise<vo
   const { model, state, progress } = await loadCheckpoint(run.directory);
   try {
     expectReachable(config, progress);
-    goOnFrom(session, progress);
+    continueFrom(session, progress);
     await restoreBest(run.directory, progress.bestEpoch);
     const { optimizer, weightEma } = session.optimisation;
     loadCheckpointed(session.network.model, model, lastCheckpoint(run.directory));
@@ -61,7 +61,7 @@ async function keepJudgement(session: Session, rejudged: Rejudged): Promise<void
   await saveCheckpoint(session.run.directory, taken).finally(() => disposeAll(taken.model, taken.state));
 }
 
-function goOnFrom(session: Session, progress: Progress): void {
+function continueFrom(session: Session, progress: Progress): void {
   // Fewer images make shorter epochs.
   const { length } = session;
   progress.batch = Math.min(progress.batch, length.stepsPerEpoch);
