@@ -24,6 +24,7 @@ const tool = (name, ...args) => ({ command: join(BIN, name), args });
 const CHECKS = {
   lint: tool("biome", "check", "."),
   types: tool("tsc", "--noEmit"),
+  exports: node("scripts/check-exports.mjs"),
   "types of scripts": scriptTypes(),
   pages: tool("vitest", "run", "test/docs.test.ts", "--reporter=dot"),
   operators: operators(),

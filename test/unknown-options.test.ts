@@ -139,6 +139,7 @@ const CALLS: Record<string, (bad: Unknown) => unknown> = {
 
   evaluate: (bad) => train.evaluate("nowhere", bad),
   evaluateSamples: (bad) => train.evaluateSamples("nowhere", bad),
+  writeReport: (bad) => train.writeReport("nowhere", bad),
   evaluateSpurious: (bad) => train.evaluateSpurious("nowhere", bad),
   evaluateSplit: (bad) => train.evaluateSplit(model(), split, { ...evaluation, ...bad }),
   sampleMaps: (bad) => train.sampleMaps(model(), split, { ...evaluation, ...bad }),

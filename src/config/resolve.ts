@@ -4,7 +4,7 @@ import { DATASETS } from "../data/description.ts";
 import { BatchCamError } from "../errors.ts";
 import { DISTANCES } from "../losses/description.ts";
 import { exportedName, isExportedPath } from "../models/exported/description.ts";
-import { type Given, type GivenParts, givenPartsOf, markedAsGiven, withoutGiven } from "./given.ts";
+import { type GivenParts, givenPartsOf, markedAsGiven, withoutGiven } from "./given.ts";
 import { figuresOf } from "./normalization.ts";
 import { OWN_DATA } from "./outcome.ts";
 import { type ParseOptions, parseConfig } from "./parse.ts";
@@ -59,14 +59,8 @@ function parseMarked(input: object, given: GivenParts, options: ParseOptions): T
   return resolveTrainConfig(markedAsGiven(parsed, given));
 }
 
-/** A checked config, whose model and images may be given. */
-type MarkedConfig = Omit<ParsedTrainConfig, "model" | "dataset"> & {
-  model: ParsedTrainConfig["model"] | Given;
-  dataset: ParsedTrainConfig["dataset"] | Given;
-};
-
 /** Fills in the defaults that depend on other keys. Resolving a resolved config changes nothing. */
-export function resolveTrainConfig(parsed: MarkedConfig): TrainConfig {
+export function resolveTrainConfig(parsed: ParsedTrainConfig | TrainConfig): TrainConfig {
   objectOf("resolveTrainConfig: parsed", parsed);
   const alone = parsed.plain || parsed.baseline !== undefined; // a baseline is used alone unless a guidance weight is given
   const lambdaPrototype = parsed.lambdaPrototype ?? (alone ? 0 : defaultLambda(parsed.distance));

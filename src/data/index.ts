@@ -23,6 +23,7 @@ export {
 } from "./batches/prototypes.ts";
 export { type Dataset, type DatasetOptions, disposeDataset } from "./dataset.ts";
 export { type ImageFile, type ReadImageOptions, readImage } from "./images/image-file.ts";
+export type { Background } from "./images/pixels.ts";
 export type { ImageFit } from "./images/resize.ts";
 export { loadDataset } from "./load-dataset.ts";
 export type { EarlierSplit } from "./record/data-record.ts";

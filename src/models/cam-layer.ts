@@ -3,7 +3,7 @@ import { inEvaluation, type Module } from "../nn/index.ts";
 import { handleOutputs, type OutputHandler } from "../nn/internal.ts";
 import { noGrad, tidy, zeros } from "../tensor/index.ts";
 import { isTensor } from "../tensor/internal.ts";
-import { expectModule, Model, mapSizes } from "./model.ts";
+import { expectImageSize, expectModule, Model, mapSizes } from "./model.ts";
 
 /** The smallest side, in pixels, of a map that is fine enough to be guided. */
 const FINE = 7;
@@ -24,6 +24,7 @@ const FINE = 7;
  */
 export function defaultCamLayer(model: Module, image: readonly [number, number, number]): string {
   expectModule("defaultCamLayer", model);
+  expectImageSize("defaultCamLayer", image);
   const found = model instanceof Model ? stagesOf(model, image) : layersWithMaps(model, image);
   const wanted = Math.min(FINE, Math.max(...found.map(({ side }) => side)));
   const layer = found.findLast(({ side }) => side >= wanted)?.path;

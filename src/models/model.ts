@@ -112,14 +112,19 @@ export function mapSizes(
   layers: readonly string[],
 ): (readonly [number, number])[] {
   expectModule("mapSize", model);
-  if (!Array.isArray(image) || image.length !== 3)
-    throw wrongArgument("mapSize: image", "[channels, height, width]", image);
+  expectImageSize("mapSize", image);
   return inEvaluation(model, () => tidy(() => noGrad(() => sizesOfTaps(model, image, layers))));
 }
 
 /** Throws E_ARGUMENT for a value that is not a model. */
 export function expectModel(operation: string, model: unknown): void {
   if (!(model instanceof Model)) throw wrongArgument(`${operation}: model`, "a Model", model);
+}
+
+/** Fails with E_ARGUMENT for a value that is not the size of an image. */
+export function expectImageSize(operation: string, image: unknown): void {
+  if (!Array.isArray(image) || image.length !== 3)
+    throw wrongArgument(`${operation}: image`, "[channels, height, width]", image);
 }
 
 /** Fails with E_ARGUMENT for a value that is not a module. */

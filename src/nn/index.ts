@@ -19,6 +19,7 @@ export {
   type Conv2dOptions,
   GlobalAvgPool2d,
   MaxPool2d,
+  type Pool2d,
 } from "./layers/spatial.ts";
 export { inEvaluation, Module, type TappedForward } from "./module.ts";
 export {

@@ -1,4 +1,4 @@
-export type { KernelLevel, Scalar } from "../engine/internal.ts";
+export type { Handle, KernelLevel, Scalar } from "../engine/internal.ts";
 export {
   type AutocastOptions,
   autocast,
@@ -10,7 +10,7 @@ export {
   isGradEnabled,
   noGrad,
 } from "./autograd.ts";
-export { keep, tidy } from "./core.ts";
+export { keep, type TensorCore, tidy } from "./core.ts";
 export {
   arange,
   empty,

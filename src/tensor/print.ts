@@ -3,7 +3,7 @@ import { tidy } from "./core.ts";
 import { DTYPES, type DType } from "./dtype.ts";
 
 export type Leaf = number | bigint | boolean;
-export type NestedArray = Leaf | readonly NestedArray[];
+export type NestedArray = number | bigint | boolean | readonly NestedArray[];
 
 /** Converts the values of a tensor's `data()` to those that `tolist` returns. */
 export function leavesOf(data: ArrayLike<number | bigint>, dtype: DType): Leaf[] {

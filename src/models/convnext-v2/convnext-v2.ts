@@ -92,7 +92,7 @@ class Stage extends Module {
 }
 
 /** logits = fc(norm(mean over the map)), (N, C, H, W) → (N, classes). */
-class Head extends Module {
+export class Head extends Module {
   readonly global_pool = new AdaptiveAvgPool2d(1);
   readonly norm: LayerNorm2d;
   readonly flatten = new Flatten();

@@ -104,7 +104,7 @@ export function takes({ weight, inChannels, options }: Conv2d, x: Tensor, least 
 }
 
 /** A pooling layer with a kernel size and options, which it checks. */
-abstract class Pool2d extends Module {
+export abstract class Pool2d extends Module {
   readonly kernelSize: Pair;
   readonly options: PoolOptions;
 
