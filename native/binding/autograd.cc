@@ -12,7 +12,7 @@ namespace {
 
 using torch::autograd::variable_list;
 
-// Reads a list of tensors from the arena: their number, then their handles, where NaN stands for an undefined tensor.
+// Reads a list of tensors from the arena: their number, then their handles. NaN means an undefined tensor.
 variable_list readTensors(const Engine& engine, size_t& position) {
   TORCH_CHECK(position < engine.arenaLength, "the argument buffer is too short for this call");
   const double count = engine.arena[position++];

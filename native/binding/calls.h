@@ -1,4 +1,4 @@
-// The state of calls to operators by name. It is apart from engine.h because the dispatcher's headers take 2 s to
+// The state of calls to operators by name. It is not part of engine.h because the dispatcher's headers take 2 s to
 // compile, and only the files that call operators need them.
 #pragma once
 

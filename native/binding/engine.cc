@@ -64,7 +64,7 @@ Engine& engineOf(napi_env env) {
   return *static_cast<Engine*>(data);
 }
 
-// V8 is told changes, not totals.
+// V8 expects the change since the last report, not the total.
 static void report(Engine& engine, int64_t change) {
   int64_t total = 0;
   napi_adjust_external_memory(engine.env, change, &total);

@@ -53,8 +53,8 @@ struct Engine {
   napi_ref arenaReference = nullptr;
   std::string error;                              // of the last failed call
   std::unique_ptr<c10::WarningHandler> warnings;  // of this thread; libtorch keeps a pointer to it
-  int64_t reportedBytes = 0;                      // the tensor memory that V8 was last told of
-  int64_t mostBytes = 0;                          // the most since mostSince
+  int64_t reportedBytes = 0;                      // the tensor memory that was last reported to V8
+  int64_t mostBytes = 0;                          // the maximum since mostSince
   std::chrono::steady_clock::time_point mostSince = std::chrono::steady_clock::now();
 };
 

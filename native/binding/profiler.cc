@@ -1,5 +1,5 @@
-// The recording behind a profile: one table of events on one clock. Events are libtorch's operators and backward nodes,
-// which it reports by RecordFunction, and spans that TypeScript opens around them.
+// The recording that a profile is made from: one table of events, with times of one clock. Events are libtorch's
+// operators and backward nodes, which it reports by RecordFunction, and spans that TypeScript opens around them.
 #include <ATen/SequenceNumber.h>
 #include <ATen/core/List.h>
 #include <ATen/record_function.h>
@@ -27,8 +27,8 @@ struct Row {
   double parent;  // index of the row that encloses it, or -1
   double start;   // nanoseconds since the recording began
   double end;
-  double sequence;  // number of the autograd node that an operator creates, or that a backward node is; or -1
-  double before;    // the next autograd node's number at the start, and (after) at the end
+  double sequence;  // number of the autograd node that an operator creates, or of the backward node itself; or -1
+  double before;    // the next free number of autograd nodes, at the start and (after) at the end
   double after;
 };
 
@@ -48,7 +48,7 @@ class Strings {
 };
 
 struct Recording {
-  size_t limit;  // the most rows of operators, and the most of spans
+  size_t limit;  // the largest number of rows of operators, and of spans
   std::chrono::steady_clock::time_point origin = std::chrono::steady_clock::now();
   std::vector<Row> rows;
   std::vector<int64_t> open;  // rows of events that have not ended, innermost last; -1 for an event without a row

@@ -70,7 +70,7 @@ napi_value emptyCache(napi_env env, napi_callback_info) {
   return undefined(env);
 }
 
-// Whether libtorch was built with Gloo: then it exports the virtual table of ProcessGroupGloo.
+// Whether libtorch was built with Gloo. If so, it exports the virtual table of ProcessGroupGloo.
 bool hasGloo() { return dlsym(RTLD_DEFAULT, "_ZTVN4c10d16ProcessGroupGlooE") != nullptr; }
 
 // supportsWinograd(images, inner, outer, height, width, padding): whether batch_cam::winograd_conv supports a 3x3

@@ -42,7 +42,7 @@ struct NormBackwardFactors {
 };
 
 // Operands of batch norm's double backward. The backward pass computed dx and dz from dy; dz = dy where y > 0, or
-// everywhere if y is null. u is the gradient by dx, and v (or null) the gradient by dz.
+// everywhere if y is null. u is the gradient with respect to dx, and v (or null) the gradient with respect to dz.
 template <typename T>
 struct NormDoubleBackward {
   const T* u;
@@ -55,8 +55,9 @@ struct NormDoubleBackward {
 // The number of sums over rows that batch norm's double backward needs for each channel.
 constexpr int kDoubleBackwardSums = 5;
 
-// The results of batch norm's double backward as linear functions for each channel: the gradient by dz is
-// ofDz.gain u - ofDz.slope x - ofDz.offset, and the gradient by x is ofU u + ofGradient dz + ofX x + constant.
+// The results of batch norm's double backward as linear functions for each channel: the gradient with respect to dz is
+// ofDz.gain u - ofDz.slope x - ofDz.offset, and the gradient with respect to x is ofU u + ofGradient dz + ofX x +
+// constant.
 struct NormDoubleBackwardFactors {
   NormBackwardFactors ofDz;
   const float* ofU;

@@ -1,5 +1,6 @@
 // Depthwise convolution of one channels-last image with a kernel of 3x3, 5x5 or 7x7, stride 1 and padding k / 2, and
-// the gradient of its weight. The gradient by the input is the same convolution with the kernel rotated by 180 degrees.
+// the gradient of its weight. The gradient with respect to the input is the same convolution with the kernel rotated by
+// 180 degrees.
 //
 // Caller: ops/depthwise.cc. Vectors hold neighbouring channels. `pad` converts the image to float32 once, so that the
 // convolution needs no tests for the image's edges and no conversions.

@@ -6,7 +6,7 @@
 namespace batch_cam {
 
 // The levels that this processor, its operating system and this build support, lowest first: some of baseline, avx2,
-// avx512 and tiles. "tiles" stands for the tile registers of AMX (amx.h); its other kernels are those of avx512.
+// avx512 and tiles. "tiles" means the tile registers of AMX (amx.h); its other kernels are those of avx512.
 const std::vector<const char*>& kernelLevels();
 
 // The highest level whose kernels run.

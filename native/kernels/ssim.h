@@ -1,4 +1,4 @@
-// SSIM, the structural similarity of two images (Wang et al., 2004), and its gradient by the first one:
+// SSIM, the structural similarity of two images (Wang et al., 2004), and its gradient with respect to the first one:
 //
 //   SSIM = (2 µx µy + C1) (2 σxy + C2) / ((µx² + µy² + C1) (σx² + σy² + C2)),
 //
@@ -79,7 +79,7 @@ struct Moments {
 };
 
 // Mean and variance of `side` values that are `step` floats apart, weighted by the symmetric taps. The values are taken
-// relative to the middle one: the variance of large, nearly equal values is then precise, where the difference between
+// relative to the middle one, which makes the variance of large, nearly equal values precise; the difference between
 // the mean square and the squared mean would lose all digits. The middle value's own weight is not used, so that the
 // weights in effect add up to exactly one, and the variance is never negative.
 inline Moments momentsUnder(const Windows& of, const float* in, int64_t step) {
@@ -126,7 +126,7 @@ inline void sumAndDifference(const SsimShape& shape, int64_t stride, const float
     });
 }
 
-// SSIM at one position, and its derivatives by the means and the variances of p and of m.
+// SSIM at one position, and its derivatives with respect to the means and the variances of p and of m.
 struct Similarity {
   Vector value, byMeanP, byMeanM, byVarianceP, byVarianceM;
 };

@@ -57,7 +57,7 @@ struct Kernels {
   void (*normBackward)(Extent extent, const T* dy, const T* y, const T* x, const NormBackwardFactors& norm, T* dx);
   // sums (5, channels): adds the sums over the rows of u, dz, u (x - mean), dz (x - mean) and u dz.
   void (*normDoubleBackwardSums)(Extent extent, const NormDoubleBackward<T>& of, const float* mean, float* sums);
-  // The gradients by dy and by x of the backward pass (see NormDoubleBackwardFactors).
+  // The gradients with respect to dy and x of the backward pass (see NormDoubleBackwardFactors).
   void (*normDoubleBackward)(Extent extent, const NormDoubleBackward<T>& of, const NormDoubleBackwardFactors& norm,
                              T* ddy, T* dx);
 
@@ -126,15 +126,15 @@ struct KernelTable {
   void (*resizeBackward)(const ResizeShape& shape, const float* dout, float* scratch, float* dmap);
   // map = (map - min) / (max - min + eps) in place; zeros if all values are equal.
   void (*normalise)(int64_t count, float eps, float* map);
-  // Replaces the gradient by the normalised map with the gradient by `map`.
+  // Replaces the gradient with respect to the normalised map with the gradient with respect to `map`.
   void (*normaliseBackward)(int64_t count, float eps, const float* map, float* gradient);
 
   // --- ssim.h; called by ops/map_distance.cc ---
 
   // The number of floats that `ssim` needs as scratch memory.
   int64_t (*ssimScratch)(const SsimShape& shape);
-  // The mean SSIM of two images (H, W), and its gradient by x unless dx is null. The window is the outer product of
-  // taps (side) with itself. All floats of `scratch` must be zero before the first call.
+  // The mean SSIM of two images (H, W), and its gradient with respect to x unless dx is null. The window is the outer
+  // product of taps (side) with itself. All floats of `scratch` must be zero before the first call.
   float (*ssim)(const SsimShape& shape, const float* x, const float* y, const float* taps, float* scratch, float* dx);
 
   // --- depthwise.h; called by ops/depthwise.cc ---

@@ -46,7 +46,7 @@ void* fromSystem(size_t bytes) {
   if (bytes >= 2 * kHugePage) {
     void* memory = nullptr;
     if (posix_memalign(&memory, kHugePage, bytes) != 0) return nullptr;
-    madvise(memory, bytes, MADV_HUGEPAGE);  // if there are no huge pages, the memory works too, but is slower
+    madvise(memory, bytes, MADV_HUGEPAGE);  // without huge pages, the memory works too, but is slower
     return memory;
   }
 #endif
@@ -115,7 +115,7 @@ class BlockCache {
     return new (memory) Block{capacity, sizeClass, nullptr, nullptr, nullptr, nullptr};
   }
 
-  // The limit of all blocks' sizes, for the largest amount in use.
+  // The limit of the total size of all blocks, given the largest amount that was in use.
   static size_t ceiling(size_t most) { return most + most / 2 + kSlack; }
 
   void keep(Block* block) {
@@ -140,7 +140,7 @@ class BlockCache {
     if (block->nextOfClass != nullptr) block->nextOfClass->previousOfClass = block->previousOfClass;
   }
 
-  // Returns the oldest cached blocks until all blocks take at most `held` bytes.
+  // Returns the oldest cached blocks to the system until all blocks take at most `held` bytes.
   void shrinkTo(size_t held) {
     while (oldest_ != nullptr && used_ + cached_ > held) {
       Block* block = oldest_;

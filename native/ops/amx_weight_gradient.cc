@@ -26,8 +26,8 @@ using at::Tensor;
 
 constexpr int64_t kTileSizeA = kAmxTileRows * kAmxTileInner,
                   kTileSizeC = kAmxTileRows * kAmxTileRows;  // elements of a tile
-// Tiles along the output pixels that are multiplied at a time: two rows of tiles of dy of this length stay in the
-// first-level cache.
+// The number of tiles along the output pixels that are multiplied at a time. Two rows of tiles of dy of this length
+// stay in the first-level cache.
 constexpr int64_t kStepsPerBlock = 14;
 
 const BFloat16* data(const Tensor& tensor) { return dataOf<BFloat16>(tensor); }
@@ -89,9 +89,9 @@ void addAll(const std::vector<std::unique_ptr<Buffer<float>>>& perThread, const 
   }
 }
 
-// For stride 1 and large outputs: threads divide the images, and each thread sums a gradient of its own. All positions
-// of the kernel read the same padded image, shifted by a number of pixels. Rows are interleaved in pairs, so that a
-// shift by an odd number of pixels needs a second copy that starts one pixel later. The shape of the sums is
+// The gradient for stride 1 and large outputs. Threads divide the images, and each thread sums a gradient of its own.
+// All positions of the kernel read the same padded image, shifted by a number of pixels. Rows are interleaved in pairs,
+// so that a shift by an odd number of pixels needs a second copy that starts one pixel later. The shape of the sums is
 // (positions, K / 16, C / 16, 16, 16).
 Tensor byImages(const Tensor& x, const Tensor& dy, const Geometry& g) {
   const int64_t width = g.width + 2 * g.padding, positions = g.kernel * g.kernel;
@@ -138,8 +138,9 @@ int64_t partOf(int64_t channels) {
   return kAmxTileRows;
 }
 
-// For small outputs or strides: threads divide the columns of the gradient (a position of the kernel and a part of the
-// channels), and each sums over all images. The sums are (positions x parts, K / 16, part / 16, 16, 16).
+// The gradient for small outputs, or for strides other than 1. Threads divide the columns of the gradient (a position
+// of the kernel and a part of the channels), and each sums over all images. The sums are (positions x parts, K / 16,
+// part / 16, 16, 16).
 Tensor byColumns(const Tensor& x, const Tensor& dy, const Geometry& g) {
   const int64_t steps = stepsFor(g.outPixels()), part = partOf(g.inner), parts = g.inner / part;
   const int64_t down = g.outer / kAmxTileRows, across = part / kAmxTileRows, positions = g.kernel * g.kernel;

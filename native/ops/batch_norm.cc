@@ -37,7 +37,8 @@ struct Normalised {
   }
 };
 
-// The same with libtorch's operators, for a double backward that includes the gradients by weight and bias.
+// The same with libtorch's operators, for a double backward that includes the gradients with respect to weight and
+// bias.
 Tensor composed(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& add, bool relu, double eps) {
   const Normalised normalised(x.to(at::kFloat), eps);
   const Tensor normed = (normalised.value * weight.view({-1, 1, 1}) + bias.view({-1, 1, 1})).to(x.scalar_type());
@@ -51,7 +52,8 @@ Tensor asChannelsLast(const Tensor& gradient, const Tensor& like) {
 }
 
 // The backward pass of BatchNormAct by x and by add, as a function of dy, x and weight that has a derivative of its
-// own. It is used if the gradients by weight and bias are not needed, as for Grad-CAM's gradient by an earlier stage.
+// own. It is used if the gradients with respect to weight and bias are not needed, as for Grad-CAM's gradient with
+// respect to an earlier stage.
 struct BatchNormActGradient : torch::autograd::Function<BatchNormActGradient> {
   static variable_list forward(AutogradContext* context, const Tensor& dy, const Tensor& x, const Tensor& weight,
                                const std::optional<Tensor>& kept, const BatchNormStatistics& statistics, bool needsAdd,

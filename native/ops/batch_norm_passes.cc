@@ -158,17 +158,18 @@ BatchNormGradients gradientsOf(const Tensor& dy, const Tensor& y, const Tensor& 
   return {dx, dweight, dbias, needsAdd ? masked : Tensor()};
 }
 
-// The double backward. The backward pass computed dx and dz; u and v are the gradients by them. For each channel, with
-// S = sum(u), Z = sum(dz), A = sum(u xhat), B = sum(dz xhat) and P = sum(u dz),
+// The double backward. The backward pass computed dx and dz; u and v are the gradients with respect to them. For each
+// channel, with S = sum(u), Z = sum(dz), A = sum(u xhat), B = sum(dz xhat) and P = sum(u dz),
 //
 //   F = sum(u dx) = weight rstd (P - S Z / n - A B / n).
 //
-// Its derivatives are
-//   by dz:     weight rstd (u - S / n - xhat A / n), the form of dx itself, because the norm's Jacobian is symmetric;
-//   by weight: F / weight;
-//   by x:      -F rstd xhat / n - weight rstd² / n (B u + A dz - (S B + Z A) / n - 2 A B xhat / n).
+// Its derivatives with respect to
+//   dz are     weight rstd (u - S / n - xhat A / n), the form of dx itself, because the norm's Jacobian is symmetric;
+//   weight are F / weight;
+//   x are      -F rstd xhat / n - weight rstd² / n (B u + A dz - (S B + Z A) / n - 2 A B xhat / n).
 //
-// The gradient by dy is the one by dz, plus v, where y > 0. This struct holds the derivatives' coefficients.
+// The gradient with respect to dy is that with respect to dz, plus v, where y > 0. This struct holds the derivatives'
+// coefficients.
 struct DoubleBackwardFactors {
   std::vector<float> gain, slope, offset, ofU, ofGradient, ofX, constant;
   Tensor weight;

@@ -21,7 +21,7 @@ struct BatchNormGradients {
   at::Tensor x, weight, bias, add;
 };
 
-// The gradients by what the backward pass was computed from.
+// The gradients with respect to the arguments of the backward pass.
 struct BatchNormDoubleGradients {
   at::Tensor dy, x, weight;
 };
@@ -33,7 +33,8 @@ BatchNormStatistics batchNormStatistics(const at::Tensor& x, const RunningStatis
 at::Tensor batchNormForward(const at::Tensor& x, const BatchNormStatistics& statistics, const at::Tensor& weight,
                             const at::Tensor& bias, const at::Tensor& add, bool relu);
 
-// The gradients for dy. y is undefined if there was no ReLU; the gradient by `add` is computed if it is needed.
+// The gradients for dy. y is undefined if there was no ReLU; the gradient with respect to `add` is computed if it is
+// needed.
 BatchNormGradients batchNormBackward(const at::Tensor& dy, const at::Tensor& y, const at::Tensor& x,
                                      const BatchNormStatistics& statistics, const at::Tensor& weight, bool needsAdd);
 

@@ -92,8 +92,8 @@ struct Gradients {
   Tensor activations, alpha;
 };
 
-// The backward pass, from the gradients by maps and by raw (undefined: zero). It computes the resized maps again,
-// because keeping them would take more memory traffic.
+// The backward pass, from the gradients with respect to maps and raw (undefined: zero). It computes the resized maps
+// again, because keeping them would take more memory traffic.
 template <typename T>
 void gradientsOf(const Tensor& activations, const Tensor& alpha, const Tensor& raw, float eps, const Tensor& dmaps,
                  const Tensor& draw, const Gradients& of) {

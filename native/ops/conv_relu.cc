@@ -6,7 +6,7 @@
 // Caller: src/nn/fused/conv-norm.ts, for the layers of a plain convolutional network. Such a network spends much of its
 // time in the two passes of max-pooling over memory. Here the convolution's output is not kept for the backward pass:
 // with pooling a one-byte code for each result says which pixel it came from (kernels/relu_pool.h), and without pooling
-// y itself says where the ReLU was active. The gradient by the bias is summed in the same pass.
+// y itself says where the ReLU was active. The gradient with respect to the bias is summed in the same pass.
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/conv2d.h>
@@ -90,7 +90,7 @@ Tensor reluForward(const Tensor& x, const Tensor& operand, const Tensor& bias, c
   return z;
 }
 
-// The gradient by the convolution's output, and by the bias.
+// The gradient with respect to the convolution's output and the bias.
 struct OutputGradients {
   Tensor dz, bias;
 };

@@ -32,7 +32,8 @@ struct MlpEps {
 at::Tensor mlpForward(const at::Tensor& x, const at::Tensor& residual, const MlpParameters& parameters,
                       const MlpEps& eps, const at::Tensor& norms);
 
-// The gradient by x, and those by the parameters in the order of MlpParameter. The gradient by the residual is `dout`.
+// The gradient with respect to x, and those with respect to the parameters in the order of MlpParameter. The gradient
+// with respect to the residual is `dout`.
 std::vector<at::Tensor> mlpBackward(const at::Tensor& x, const at::Tensor& norms, const at::Tensor& dout,
                                     const MlpParameters& parameters, const MlpEps& eps);
 

@@ -1,5 +1,6 @@
-// The backward pass of the MLP of a ConvNeXt-V2 block; convnext_mlp_forward.cc has the formula. With u the gradient by
-// the result of GRN, s = 1 + weight_grn R, m = mean(n) + eps and D_c = sum over pixels of u g, all for one sample:
+// The backward pass of the MLP of a ConvNeXt-V2 block; convnext_mlp_forward.cc has the formula. With u the gradient
+// with respect to the result of GRN, s = 1 + weight_grn R, m = mean(n) + eps and D_c = sum over pixels of u g, all for
+// one sample:
 //
 //   dg = u s + g k,  k_c = (weight_c D_c / m - sum over c' of (weight_c' D_c' n_c') / (H m²)) / n_c,
 //   dweight_grn = n / m D,  dbias_grn = sum over pixels of u,  dh = dg gelu'(h).
@@ -22,7 +23,7 @@ namespace {
 using at::Tensor;
 using namespace mlp;
 
-// The gradients by the parameters that one thread has summed.
+// The gradients with respect to the parameters, as sums of one thread.
 struct ParameterSums {
   explicit ParameterSums(const Sizes& sizes)
       : normWeight(sizes.channels),
@@ -93,7 +94,7 @@ struct Backward {
     float* rstd = b.statistics.data() + bufferRows;
     const LayerNormWeights norm{floats(p[kNormWeight]), floats(p[kNormBias]), static_cast<float>(eps.norm)};
 
-    // The hidden layer, and the gradient by fc2's weight and bias.
+    // The hidden layer, and the gradient with respect to fc2's weight and bias.
     kernel.layerNorm(narrow, input, norm, b.normed.data(), b.statistics.data(), rstd);
     product({narrow.rows, sizes.hidden, sizes.channels}, b.normed.data(), sizes.channels, dataOf<T>(fc1),
             b.hidden.data(), false);
@@ -103,7 +104,7 @@ struct Backward {
             sums.fc2Weight.data(), true);
     kernel.columnSums(narrow, gradient, sums.fc2Bias.data());
 
-    // The gradient by the hidden layer, through GRN and GELU, and by fc1's weight.
+    // The gradient with respect to the hidden layer, through GRN and GELU, and with respect to fc1's weight.
     product({narrow.rows, sizes.hidden, sizes.channels}, gradient, sizes.channels, dataOf<T>(fc2Back), b.hidden.data(),
             false);
     backwardGrnAndGelu(first, count, b, sums);
@@ -111,7 +112,7 @@ struct Backward {
     product({sizes.channels, sizes.hidden, narrow.rows}, b.transposedRows.data(), even, b.pairs.data(),
             sums.fc1Weight.data(), true);
 
-    // The gradient by the norm's input.
+    // The gradient with respect to the norm's input.
     product({narrow.rows, sizes.channels, sizes.hidden}, b.derivative.data(), sizes.hidden, dataOf<T>(fc1Back),
             b.hidden.data(), false);
     kernel.layerNormBackward(narrow, input, b.hidden.data(), b.statistics.data(), rstd, floats(p[kNormWeight]),
@@ -135,8 +136,8 @@ struct Backward {
     return scalesOf(sizes, floats(norms) + sample * sizes.hidden, floats(p[kGrnWeight]), eps.grn, b.scale.data());
   }
 
-  // From the gradient by the result of GRN, in b.hidden, to the gradient by the result of the first product, in
-  // b.derivative and, as the right operand of a product, in b.pairs.
+  // From the gradient with respect to the result of GRN, in b.hidden, to the gradient with respect to the result of the
+  // first product, in b.derivative and, as the right operand of a product, in b.pairs.
   void backwardGrnAndGelu(int64_t first, int64_t count, Buffers& b, ParameterSums& sums) const {
     const auto& kernel = kernelsOf<T>();
     const float* weight = floats(p[kGrnWeight]);

@@ -1,5 +1,5 @@
-// What the two passes of the ConvNeXt-V2 MLP share: the division of a batch into groups of samples, operands of
-// products, and the scales of GRN. Only convnext_mlp_*.cc include this file.
+// Functions that both passes of the ConvNeXt-V2 MLP use: they divide a batch into groups of samples, prepare operands
+// of products, and compute the scales of GRN. Only convnext_mlp_*.cc include this file.
 #pragma once
 
 #include <ATen/Parallel.h>

@@ -28,7 +28,7 @@ Tensor channelsLast(const Tensor& gradient, const Tensor& like) {
 
 // A convolution is bilinear, and so are its two gradients. The derivatives of each of the three passes are again such
 // passes, so that these three functions give derivatives of any order. `operand` is the weight in the layout that the
-// forward pass and the gradient by the input read (operandOf).
+// forward pass and the gradient with respect to the input read (operandOf).
 struct Convolution : torch::autograd::Function<Convolution> {
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& weight, const Tensor& operand,
                         const Geometry& g);

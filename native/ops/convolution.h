@@ -1,6 +1,6 @@
-// The shape of a convolution with a square kernel, and the three passes of a convolution: forward, gradient by the
-// input and gradient by the weight. convolution_passes.cc chooses a kernel for each pass; ARCHITECTURE.md has the
-// table.
+// The shape of a convolution with a square kernel, and the three passes of a convolution: forward, gradient with
+// respect to the input and gradient with respect to the weight. convolution_passes.cc chooses a kernel for each pass;
+// ARCHITECTURE.md has the table.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -27,7 +27,7 @@ Geometry geometryOf(const at::Tensor& x, const at::Tensor& weight, int64_t strid
 // (K, k k C) for products, or channels-last for oneDNN.
 at::Tensor operandOf(const at::Tensor& weight, const at::Tensor& x, const Geometry& geometry);
 // The three passes, without a graph. x and dy are channels-last and of one dtype; bias is of x's dtype, or undefined.
-// The gradient by the weight is float32.
+// The gradient with respect to the weight is float32.
 at::Tensor forwardPass(const at::Tensor& x, const at::Tensor& operand, const at::Tensor& bias,
                        const Geometry& geometry);
 at::Tensor inputPass(const at::Tensor& x, const at::Tensor& operand, const at::Tensor& dy, const Geometry& geometry);

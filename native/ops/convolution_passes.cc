@@ -43,7 +43,7 @@ bool usesProductForWeight(const Geometry& g, at::ScalarType dtype) {
   return g.outHeight * g.outWidth <= 64;
 }
 
-// The same for the forward pass and the gradient by the input.
+// The same for the forward pass and the gradient with respect to the input.
 bool usesProductForValues(const Geometry& g) {
   // oneDNN's bfloat16 kernel was observed to read uninitialised memory for outputs that are one pixel wide.
   if (g.outWidth == 1 && g.kernel > 1) return true;
@@ -87,7 +87,7 @@ Tensor patchesOf(const Tensor& x, const Geometry& g) {
 template <typename T>
 Tensor forwardByProduct(const Tensor& x, const Tensor& matrix, const Tensor& bias, const Geometry& g) {
   const Tensor patches = patchesOf<T>(x, g);
-  // The result must not be a view: the output of an autograd function may be changed in place.
+  // The result must not be a view, because the output of an autograd function may be changed in place.
   const Tensor y = at::empty({g.images, g.outer, g.outHeight, g.outWidth}, x.options(), at::MemoryFormat::ChannelsLast);
   Tensor rows = pixelsOf(y).view({g.outPixels(), g.outer});
   if (bias.defined()) {
@@ -149,7 +149,7 @@ Tensor asWeight(const Tensor& gradient) {
   return positionsLast<T>(gradient.permute({0, 2, 3, 1}).flatten(1), gradient.sizes());
 }
 
-// One gradient by oneDNN: by the input if `which` is 0, by the weight if it is 1.
+// One gradient, computed by oneDNN: with respect to the input if `which` is 0, and to the weight if it is 1.
 Tensor backwardPass(const Tensor& x, const Tensor& operand, const Tensor& dy, const Geometry& g, int64_t which) {
   const auto gradients =
       at::convolution_backward(dy, x, operand, at::OptionalIntArrayRef(), {g.stride, g.stride}, {g.padding, g.padding},

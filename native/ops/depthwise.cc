@@ -42,7 +42,7 @@ struct Layout {
   }
 };
 
-// A weight (C, 1, k, k) as (k, k, paddedChannels), rotated by 180 degrees for the gradient by the input.
+// A weight (C, 1, k, k) as (k, k, paddedChannels), rotated by 180 degrees for the gradient with respect to the input.
 Buffer<float> kernelOf(const Tensor& weight, const DepthwiseImage& image, bool rotated180) {
   const Tensor source = weight.to(at::kFloat).contiguous();
   const float* from = source.const_data_ptr<float>();
@@ -121,8 +121,8 @@ Tensor depthwiseConv(const Tensor& x, const Tensor& weight, const std::optional<
 
 Tensor rotated180(const Tensor& weight) { return weight.flip({2, 3}); }
 
-// The gradient by the weight: dweight[c, r, s] = sum over n, h, w of dy[n, h, w, c] x[n, h + r - b, w + s - b, c]. It
-// is bilinear in x and dy, so that its derivatives are depthwise convolutions again.
+// The gradient with respect to the weight: dweight[c, r, s] = sum over n, h, w of dy[n, h, w, c] x[n, h + r - b, w + s
+// - b, c]. It is bilinear in x and dy, so that its derivatives are depthwise convolutions again.
 struct DepthwiseWeight : torch::autograd::Function<DepthwiseWeight> {
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& dy, const Tensor& weight) {
     context->save_for_backward({x, dy});

@@ -12,10 +12,10 @@
 
 namespace batch_cam {
 
-// The gradients by `inputs` of compute(inputs), for the output gradient `gradient`, with a graph for the next
-// derivative. There is one result for each input; it is undefined if the context does not need it. `compute` receives
-// aliases of the inputs: if one input was computed from another one, differentiating by the inputs themselves would
-// count that path twice.
+// The gradients with respect to `inputs` of compute(inputs), for the output gradient `gradient`, with a graph for the
+// next derivative. There is one result for each input; it is undefined if the context does not need it. `compute`
+// receives aliases of the inputs: if one input was computed from another one, differentiating by the inputs themselves
+// would count that path twice.
 template <typename Compute>
 torch::autograd::variable_list gradientsWithGraph(torch::autograd::AutogradContext* context,
                                                   const torch::autograd::variable_list& inputs,

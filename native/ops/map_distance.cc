@@ -4,9 +4,9 @@
 //
 // batch_cam::ssim(x, y, window, c1, c2, range): see ssim.h.
 //
-// Caller: src/losses/distance.ts, for the losses that compare maps with prototypes or with each other. The gradient by
-// x is computed in the forward pass, while the image's planes are in the cache; the backward pass multiplies it by the
-// incoming gradient. The second derivative is composed of libtorch's operators.
+// Caller: src/losses/distance.ts, for the losses that compare maps with prototypes or with each other. The gradient
+// with respect to x is computed in the forward pass, while the image's planes are in the cache; the backward pass
+// multiplies it by the incoming gradient. The second derivative is composed of libtorch's operators.
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
@@ -43,7 +43,7 @@ struct Measure {
   }
 };
 
-// L1 or L2 of one pair of images, and its gradient by x unless dx is null.
+// L1 or L2 of one pair of images, and its gradient with respect to x unless dx is null.
 float elementwise(int64_t kind, int64_t count, const float* x, const float* y, float* dx) {
   const float scale = 1.0f / static_cast<float>(count);
   double total = 0;
@@ -80,7 +80,7 @@ void distances(const Tensor& x, const Tensor& y, const Measure& measure, const T
 Tensor composed(const Tensor& x, const Tensor& y, const Measure& measure) {
   if (measure.kind == kL1) return (x - y).abs().flatten(1).mean(1);
   if (measure.kind == kL2) return (x - y).square().flatten(1).mean(1);
-  // The kernel's window adds up to one in effect.
+  // The weights of the kernel's window add up to one in effect, so this window is divided by its sum too.
   const Tensor taps = measure.taps.to(at::kDouble);
   return 1 - ssim(x, y, taps / taps.sum(), measure.c1, measure.c2, /*range=*/1);
 }

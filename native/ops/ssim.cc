@@ -1,5 +1,5 @@
 // batch_cam::ssim. It is used where the kernel of batch_cam::map_distance is not available: for the metric SSIM, for
-// images that are not float32, for gradients by the second image, and for second derivatives.
+// images that are not float32, for gradients with respect to the second image, and for second derivatives.
 #include "ops/ssim.h"
 
 #include <ATen/TensorOperators.h>
@@ -58,7 +58,7 @@ Tensor similaritySum(const Tensor& x, const Tensor& y, const Tensor& shiftX, con
   const std::vector<Tensor> of = smoothed(at::cat({p, m, p.square(), m.square()}), strip).chunk(4);
   const Tensor varianceP = notNegative(of[2] - of[0].square()), varianceM = notNegative(of[3] - of[1].square());
   const Tensor squareP = (of[0] + (shiftX + shiftY)).square(), squareM = (of[1] + (shiftX - shiftY)).square();
-  // This form is as bounded as 1 - 2 q / (p + q + 2 c), and more precise for results near zero.
+  // This form has the same bounds as 1 - 2 q / (p + q + 2 c), and is more precise for results near zero.
   const auto ratio = [](const Tensor& p, const Tensor& q, double c) { return (p - q + 2 * c) / (p + q + 2 * c); };
   const Tensor luminance = ratio(squareP, squareM, c1), structure = ratio(varianceP, varianceM, c2);
   return (luminance * structure).sum({1, 2});

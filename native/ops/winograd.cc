@@ -1,4 +1,4 @@
-// The forward pass of Winograd's convolution, and its gradient by the input, which is a convolution too.
+// The forward pass of Winograd's convolution, and its gradient with respect to the input, which is a convolution too.
 #include "ops/winograd.h"
 
 #include <ATen/record_function.h>
@@ -11,11 +11,12 @@ namespace {
 using at::Tensor;
 using namespace winograd;
 
-// Floats of a block's transformed tiles that fit in the second-level cache beside a panel of the weight.
+// The largest number of floats in a block's transformed tiles, so that they fit in the second-level cache together with
+// a panel of the weight.
 constexpr int64_t kBlockFloats = 160 << 10;
-// With at most this many tiles in all, the products of a whole panel fit in the cache.
+// The largest total number of tiles for which the products of a whole panel fit in the cache.
 constexpr int64_t kFewTiles = 128;
-// Inner channels of a panel that convolvePanelByPanel transforms at a time.
+// The number of inner channels of a panel that convolvePanelByPanel transforms at a time.
 constexpr int64_t kInnerBlock = 64;
 
 // The operands of one convolution: y = relu(conv(x, weight) + bias + add).
@@ -57,8 +58,8 @@ struct Pass {
   }
 };
 
-// For many tiles. The weight is transformed once. Each thread transforms blocks of tiles that fit in its cache, and
-// multiplies a block with one panel of the weight after the other.
+// The convolution for many tiles. The weight is transformed once. Each thread transforms blocks of tiles that fit in
+// its cache, and multiplies a block with one panel of the weight after the other.
 void convolveBlockByBlock(const Pass& pass) {
   const WeightView& weight = pass.weight;
   const TransformedWeight transformed(weight);
@@ -108,8 +109,8 @@ void multiplyPanel(const Pass& pass, int64_t panel, const float* values, int64_t
   }
 }
 
-// For few tiles and a large weight. All tiles are transformed first. Each thread takes panels of the weight; a panel's
-// transform stays in the cache and is never written to memory.
+// The convolution for few tiles and a large weight. All tiles are transformed first. Each thread takes panels of the
+// weight; a panel's transform stays in the cache and is never written to memory.
 void convolvePanelByPanel(const Pass& pass) {
   const WeightView& weight = pass.weight;
   const int64_t all = pass.tiles.count(), valueStride = all * weight.inner + kElementPadding;

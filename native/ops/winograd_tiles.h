@@ -15,8 +15,8 @@
 namespace batch_cam {
 namespace winograd {
 
-// Floats of padding between two of the 36 elements. Without them the elements of a tile would be a power of two apart,
-// and compete for the same lines of the cache.
+// The number of floats of padding between two of the 36 elements. Without them the elements of a tile would be a power
+// of two apart, and compete for the same lines of the cache.
 constexpr int64_t kElementPadding = 16;
 
 inline int64_t dividedUp(int64_t a, int64_t b) { return (a + b - 1) / b; }

@@ -11,8 +11,8 @@ namespace {
 using at::Tensor;
 using namespace winograd;
 
-// Floats of the transformed tiles of a chunk. Chunks bound the memory of the transformed values, which is 36/16 of that
-// of the images.
+// The number of floats in the transformed tiles of a chunk. Chunks limit the memory of the transformed values, which
+// take 36/16 of the memory of the images.
 constexpr int64_t kChunkFloats = 1 << 20;
 
 struct WeightGradientSums {
