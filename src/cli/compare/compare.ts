@@ -17,6 +17,7 @@ import {
   summariseSpurious,
 } from "../../workflows/internal.ts";
 import type { CommandCall, Outcome } from "../command.ts";
+import { inGridFile } from "./input.ts";
 import { failureLines, listTable, spuriousTable, summaryTable } from "./lines.ts";
 import { CompareProgress } from "./progress.ts";
 
@@ -39,9 +40,10 @@ type CompareCall = Pick<CommandCall, "stdout" | "stderr" | "env" | "signal"> & {
 /** `batch-cam compare`: trains the runs of a grid that have no result yet, and prints a table of all results. */
 export async function runCompare({ onFinished }: CompareParts, call: CompareCall): Promise<Outcome> {
   const { config, stdout, stderr, signal } = call;
-  const grid = readGrid(config);
+  const grid = inGridFile(config, () => readGrid(config));
+  const planned = inGridFile(config, () => runsOf(grid));
   const store = new Store(join(config.output, grid.name));
-  const digests = await digestsOf(grid, store, signal);
+  const digests = await digestsOf(planned, store, signal);
   const runs = shareOf(runsOf(grid, digests), config.shard);
   if (config.list) {
     stdout.write(listTable(await Promise.all(runs.map(async (run) => ({ run, state: await store.state(run) })))));
@@ -72,9 +74,9 @@ export async function runCompare({ onFinished }: CompareParts, call: CompareCall
 }
 
 /** Digests of the images as they are now. For images that cannot be read, the digests from the last call are used. */
-async function digestsOf(grid: Grid, store: Store, signal: AbortSignal): Promise<DataDigests> {
+async function digestsOf(runs: readonly GridRun[], store: Store, signal: AbortSignal): Promise<DataDigests> {
   const now = await dataDigests(
-    runsOf(grid).map(({ config }) => config),
+    runs.map(({ config }) => config),
     signal,
   );
   return new Map([...(await store.digests()), ...now]);

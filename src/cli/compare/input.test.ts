@@ -6,7 +6,7 @@ import { parseConfig } from "../../config/internal.ts";
 import { readGrid } from "../../workflows/study/grid.ts";
 import { runsOf } from "../../workflows/study/grid-runs.ts";
 import { readConfigFile } from "../config-file.ts";
-import { gridFileOf, mergeGrid } from "./input.ts";
+import { gridFileOf, inGridFile, mergeGrid } from "./input.ts";
 
 const merged = (file: CompareConfigInput, flags: CompareConfigInput) => mergeGrid(file, flags);
 
@@ -24,6 +24,18 @@ describe("a grid on the command line", () => {
     expect(merged({ base: { epochs: 9, batchSize: 4 } }, { set }).base).toEqual({
       ...{ epochs: 2, batchSize: 4, limitTrain: 50, plain: true, amp: "off", lr: 1e-3, dataDir: "a=b c" },
     });
+  });
+
+  it.each<[string, CompareConfigInput, CompareConfigInput, RegExp]>([
+    ["a row", { models: [{ name: "resnet18", widht: 8 }] }, {}, /^compare: a\.yaml: models, row 1 .*widht/],
+    ["base", { base: { epoch: 2 } }, {}, /^compare: a\.yaml: base: unknown option epoch/],
+    ["a row that is not an object", { methods: [3] }, {}, /^compare: a\.yaml: methods, row 1/],
+    ["a run", { base: { nesterov: true, opt: "adam" } }, {}, /^compare: a\.yaml: .*nesterov/],
+    ["a list that is a flag", {}, { models: "resnet81" }, /^compare: models, row 1/],
+    ["an option of --set", { base: { lr: 1 } }, { set: ["epoch=2"] }, /^compare: base: unknown option epoch/],
+  ])("names the file in an error about %s, if the file contains it", (_, file, flags, message) => {
+    const config = parseConfig(CompareConfig, merged(file, { ...flags, grid: "a.yaml" }), { what: "compare" });
+    expect(() => inGridFile(config, () => runsOf(readGrid(config)))).toThrow(message);
   });
 
   it("replaces the file's methods by objectives", () => {

@@ -3,6 +3,7 @@ import { basename, extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { CompareConfig, type CompareConfigInput, TrainConfig } from "../../config/index.ts";
 import { hint, numberIn } from "../../config/internal.ts";
+import { BatchCamError } from "../../errors.ts";
 import { gridFault } from "../../workflows/study/grid-lists.ts";
 
 /** The grid's file that the command line names: its own, or that of a preset. */
@@ -10,6 +11,26 @@ export function gridFileOf({ grid, preset }: CompareConfigInput): string | undef
   if (grid !== undefined && preset !== undefined)
     throw gridFault(`--preset must be left out with a grid's file, got "${preset}" and ${grid}`);
   return preset === undefined ? grid : presetFile(preset);
+}
+
+/** Calls `read`. Its errors about a row or an option that the grid's file contains then begin with the name of the file. */
+export function inGridFile<Result>(config: CompareConfigInput, read: () => Result): Result {
+  try {
+    return read();
+  } catch (error) {
+    const file = gridFileOf(config);
+    if (file === undefined || !(error instanceof BatchCamError) || isFromFlags(error.detail, config)) throw error;
+    throw new BatchCamError(error.code, `compare: ${file}: ${error.detail}`, { cause: error, options: error.options });
+  }
+}
+
+/** Whether a message is about a list that a flag gave as text, or about an option that `--set` gave. */
+function isFromFlags(message: string, config: CompareConfigInput): boolean {
+  const [, list, key = ""] =
+    message.match(/^(base|models|datasets|methods|seeds)\b(?:: (?:unknown option )?(\w+))?/) ?? [];
+  if (list === undefined) return false;
+  if (list === "base") return Object.hasOwn(settings(config.set ?? []), key);
+  return typeof config[list as "models"] === "string";
 }
 
 /** Options of `compare` that say how to run a grid rather than what it contains. */
@@ -68,7 +89,7 @@ const FOLDER = new URL("../../../presets/", import.meta.url);
 
 /**
  * The file of a preset.
- * @throws E_CONFIG if there is no preset of this name
+ * @throws E_CONFIG for an unknown preset
  */
 export function presetFile(name: string): string {
   const known = readdirSync(FOLDER).flatMap((file) => file.match(/^(.+)\.yaml$/)?.[1] ?? []);

@@ -70,7 +70,7 @@ function measureCell(name: MeasureName, value: Spread, { withUnit = false } = {}
   return spread(value, (one) => (one * factorOf(MEASURES[name])).toFixed(digits), withUnit ? unit : "");
 }
 
-/** `98.1 ± 0.2%`, or a dash if there is no mean. */
+/** Formats `98.1 ± 0.2%`, or a dash if the mean is missing. */
 function spread({ mean, deviation }: Spread, text: (value: number) => string, unit = ""): string {
   if (!Number.isFinite(mean)) return "-";
   return Number.isFinite(deviation) ? `${text(mean)} ± ${text(deviation)}${unit}` : `${text(mean)}${unit}`;

@@ -15,6 +15,7 @@ import {
   Store,
   settingsOf,
 } from "../../workflows/internal.ts";
+import { inGridFile } from "../compare/input.ts";
 import { readConfigFile } from "../config-file.ts";
 import { quoted } from "../shell-word.ts";
 
@@ -24,7 +25,8 @@ type Warn = (message: string) => void;
 export async function reportStore(folder: string, warn: Warn): Promise<string> {
   const path = join(folder, "grid.yaml");
   const file = await readConfigFile(path, "report");
-  return writeGridReport({ grid: readGrid(parseConfig(CompareConfig, file, { what: path })), folder }, warn);
+  const config = parseConfig(CompareConfig, file, { what: path });
+  return writeGridReport({ grid: inGridFile({ grid: path }, () => readGrid(config)), folder }, warn);
 }
 
 /**
