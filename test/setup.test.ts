@@ -15,6 +15,7 @@ import {
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { toolReport } from "../scripts/setup/report.mjs";
 import { startNode } from "./support/node-process.ts";
 import { temporaryFolder } from "./support/temporary-folder.ts";
 
@@ -91,6 +92,29 @@ function fakeLibtorch(folder: string, version = "2.11.0"): string {
   writeFileSync(join(folder, "version.py"), `__version__ = '${version}'\n`);
   return folder;
 }
+
+describe("doctor before the build", () => {
+  it.each<[string, () => Env, RegExp]>([
+    [
+      "the libtorch of LIBTORCH",
+      () => ({ LIBTORCH: fakeLibtorch(join(place, "own"), "2.12.0") }),
+      /2\.12\.0 in .*own \(from LIBTORCH\)/,
+    ],
+    [
+      "a LIBTORCH that does not exist",
+      () => ({ LIBTORCH: "/nowhere" }),
+      /missing: LIBTORCH=\/nowhere: no such folder; unset LIBTORCH/,
+    ],
+    [
+      "the one that set-up would download",
+      () => ({}),
+      /missing: 2\.7 or newer is needed; the set-up downloads 2\.11\.0 into .*cache/,
+    ],
+  ])("names %s", (_, env, expected) => {
+    const rows = toolReport({ root: resolve("."), env: machine(ALL, env()) }).split("\n");
+    expect(rows.find((row) => row.startsWith("libtorch "))).toMatch(expected);
+  });
+});
 
 describe("set-up", () => {
   it("prints nothing and succeeds within two seconds if there is nothing to do", () => {

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { SetupFailure } from "./failure.mjs";
 import { ask, loadProblem, which } from "./tools.mjs";
-import { cachedFolder, expectWholeCache, fetchLibtorch } from "./wheels.mjs";
+import { cachedFolder, expectWholeCache, fetchLibtorch, PINNED_VERSION } from "./wheels.mjs";
 
 const MINIMUM = { major: 2, minor: 7 };
 const EXTENSION = process.platform === "darwin" ? "dylib" : "so";
@@ -45,6 +45,38 @@ export async function findLibtorch(context, requested) {
   }
   await fetchLibtorch(context, python, (folder) => inspect(folder, "cache"));
   return checkLoads(inspect(cachedFolder(env), "cache"), context);
+}
+
+/**
+ * The libtorch that `findLibtorch` would use if nothing was set up before. Nothing is loaded or downloaded.
+ *
+ * @param {Pick<Context, "env" | "root">} context
+ * @returns {{ found: string } | { missing: string }} a description of it, or the reason why there is none and the remedy
+ */
+export function describeLibtorch(context) {
+  const { env } = context;
+  if (env.LIBTORCH) return describeFolder(resolve(env.LIBTORCH), "LIBTORCH");
+  const torch = askPython(context)?.torch;
+  const installed = torch ? describeFolder(torch, "python3") : null;
+  if (installed !== null && "found" in installed) return installed;
+  const target = cachedFolder(env);
+  if (existsSync(target)) return describeFolder(target, "cache");
+  const { major, minor } = MINIMUM;
+  return { missing: `${major}.${minor} or newer is needed; the set-up downloads ${PINNED_VERSION} into ${target}` };
+}
+
+/**
+ * @param {string} path
+ * @param {LibtorchSource} source
+ * @returns {{ found: string } | { missing: string }}
+ */
+function describeFolder(path, source) {
+  try {
+    return { found: `${inspect(path, source).version} in ${path} (from ${source})` };
+  } catch (error) {
+    if (!(error instanceof SetupFailure)) throw error;
+    return { missing: `${error.message}; ${error.remedy}` };
+  }
 }
 
 /**

@@ -127,7 +127,7 @@ export function formatDoctor(report: DoctorReport): string {
       libtorch !== null,
       "libtorch",
       libtorch === null
-        ? `not set up: run \`${setupCommand()}\``
+        ? `not set up: run \`${setupCommand()}\`, which uses the libtorch (2.7 or newer) of $LIBTORCH or python3, or downloads it`
         : `${libtorch.version} in ${libtorch.place} (from ${libtorch.source})`,
     ],
     [
