@@ -114,12 +114,12 @@ const CHANGES: Case[] = [
   {
     name: "a class folder has another name",
     change: () => renameSync("photos/cat", "photos/kitten"),
-    said: /class "cat" of the run is gone; class "kitten" is new; the class seems renamed from "cat" to "kitten": all its 24 images .*relabelled \(kitten.*rename the class "kitten" back to "cat"; if the new name is meant, begin a new run/,
+    said: /class "cat" of the run is missing; class "kitten" is new; the class seems to have been renamed from "cat" to "kitten": all its 24 images .*relabelled \(kitten.*rename the class "kitten" back to "cat"; if the new name is meant, start a new run/,
   },
   {
     name: "a renamed folder changes the order of the classes",
     change: () => renameSync("photos/bird", "photos/zebra"),
-    said: /class "bird" of the run is gone; class "zebra" is new; .*rename the class "zebra" back to "bird"/,
+    said: /class "bird" of the run is missing; class "zebra" is new; .*rename the class "zebra" back to "bird"/,
   },
   {
     name: "two class folders exchanged their names",
@@ -172,7 +172,7 @@ describe.each(CHANGES)("where $name", ({ change, said }) => {
     ]) {
       expect([code, out], err).toEqual([2, ""]);
       expect(err.trim().split("\n")).toHaveLength(1);
-      expect(err).toMatch(/photos are not those of the run runs\/run: /);
+      expect(err).toMatch(/photos differ from those of the run runs\/run: /);
       expect(err).toMatch(said);
       expect(err).toMatch(/--data-dir.*--accept-new-data/);
     }
@@ -202,11 +202,13 @@ it("names a split that was renamed, in a table and in a folder, even if its new 
   );
   const swapped = await cli("evaluate", "runs/csv", ...QUICK);
   expect(swapped.err).toMatch(
-    /the split seems renamed from "val" to "test".*rename the split "test" back to "val" and /,
+    /the split seems to have been renamed from "val" to "test".*rename the split "test" back to "val" and /,
   );
   writeFileSync("set.csv", table.replace(/,cat,/g, ",kitten,"));
   const label = await cli("evaluate", "runs/csv", ...QUICK);
-  expect(label.err).toMatch(/class seems renamed from "cat" to "kitten": all its 12 images.*rename the class "kitten"/);
+  expect(label.err).toMatch(
+    /class seems to have been renamed from "cat" to "kitten": all its 12 images.*rename the class "kitten"/,
+  );
   for (const name of ["train", "val", "test"]) {
     renameSync(`sorted/${name}`, "sorted/held");
     const { code, err } = await cli("evaluate", "runs/folder", ...QUICK);
@@ -224,7 +226,7 @@ describe("--accept-new-data", () => {
     for (const name of ["bird", "cat", "dog"]) await drawClass("photos", name, { count: 12, from: 300 });
     const { code, err } = await judge("--accept-new-data");
     expect(code, err).toBe(0);
-    expect(err).toMatch(/warning: the data are not those of the run \(.*added/);
+    expect(err).toMatch(/warning: the data differ from those of the run \(.*added/);
     const before = record.splits.test?.images ?? 0;
     expect(classification().images).toBeGreaterThan(before);
     const { manifest } = await explained("--split", "test", "--limit", "999", "--accept-new-data");
@@ -300,7 +302,7 @@ describe("--accept-new-data", () => {
     );
     expect(resumed.code, resumed.err).toBe(0);
     expect(resumed.err).toMatch(/left out: 2 test images that the run was trained or selected on/);
-    expect(resumed.err).not.toMatch(/there is no report/);
+    expect(resumed.err).not.toMatch(/the report could not be written/);
     expect(JSON.parse(readFileSync("runs/cut/config.json", "utf8"))).toMatchObject({ acceptNewData: false });
     for (const name of ["README.md", "report.html"]) {
       const page = readFileSync(join("runs/cut", name), "utf8");
@@ -308,7 +310,7 @@ describe("--accept-new-data", () => {
         /cannot be repeated exactly by one command, because its data changed at epoch 2, after step 9/,
       );
       expect(page).toMatch(/acceptNewData<?.*true/);
-      expect(page).not.toMatch(/trains it anew|should give the same numbers/);
+      expect(page).not.toMatch(/trains it again|should give the same numbers/);
     }
     for (const argv of [
       ["evaluate", "runs/cut", ...QUICK],
@@ -317,7 +319,7 @@ describe("--accept-new-data", () => {
     ]) {
       const { code, err } = await cli(...argv);
       expect(code, `${argv}: ${err}`).toBe(0);
-      expect(err).not.toMatch(/left out: .*(trained|does not know)|are not those of the run/);
+      expect(err).not.toMatch(/left out: .*(trained|does not know)|differ from those of the run/);
     }
     const after = (await readRunData("runs/cut")) as RunData;
     expect(contents(after.record, "test").filter((hash) => seen.has(hash))).toEqual([]);
@@ -392,7 +394,7 @@ describe("--accept-new-data", () => {
     for (const [step, rate] of rates)
       expect(rate).toBeCloseTo((1e-3 * (1 + Math.cos((Math.PI * (step - 1)) / (4 * stepsPerEpoch)))) / 2, 9);
     expect(warnings.join("\n")).toMatch(
-      /keeps its prototypes and its learning-rate schedule; an epoch stays \d+ steps/,
+      /keeps its prototypes and its learning-rate schedule; an epoch still has \d+ steps/,
     );
     const after = (await readRunData("runs/cut")) as typeof before;
     expect(after.plan).toEqual({ ...before.plan, otherData: true });
@@ -415,7 +417,9 @@ describe("--accept-new-data", () => {
     expect(result).toMatchObject({ interrupted: false, endedBy: "epochs" });
     expect(result.history.map(({ epoch }) => epoch)).toEqual([1, 2, 3, 4]);
     expect(result.step).toBeLessThan(4 * before.plan.stepsPerEpoch);
-    expect(warnings.join("\n")).toMatch(/an epoch is \d+ steps, in the run's plan \d+, so that the run ends before/);
+    expect(warnings.join("\n")).toMatch(
+      /an epoch has \d+ steps instead of the planned \d+, so that the run ends before/,
+    );
   });
 
   it("refuses to continue if a class of the run has no image any more", async () => {
@@ -490,6 +494,16 @@ describe("equal images under several names", () => {
     expect(own).toEqual([
       expect.stringMatching(/3 of test \(test\/cat\/other-1\.png is the same picture as \w+\/cat\/1\.png; .*other-3/),
     ]);
+    const again = { ...SMALL, dataDir: "sorted", experiment: "shared", resume: true };
+    warnings.length = 0;
+    await train({ ...again, epochs: 2 }, { onEvent });
+    expect(warnings.join("\n")).not.toMatch(/images are also in a split/);
+    expect(warnings.join("\n")).toMatch(
+      /\d+ warnings? about the data (is|are) the same as before: see warnings in data\.json/,
+    );
+    await expect(train({ ...again, epochs: 1 })).rejects.toThrow(
+      /^epochs: the run has already trained 2 epochs, so it cannot end after 1: leave epochs out .* more than 2 to train it further/,
+    );
   });
 });
 
@@ -566,13 +580,13 @@ describe("a run of a version that did not record its data", () => {
     // It selected its test images by order, which this version repeats only for such a run.
     const { code, err } = await judge();
     expect(code).toBe(2);
-    expect(err).toMatch(/the training images are not those of the run .*: the mean image is another for "bird"/);
+    expect(err).toMatch(/the training images differ from those of the run .*: the mean image differs for "bird"/);
     renameSync("photos/dog", "photos/wolf");
-    expect((await judge()).err).toMatch(/the classes are bird, cat, wolf, in the run's model card bird, cat, dog/);
+    expect((await judge()).err).toMatch(/the classes are bird, cat, wolf \(in the run's model card bird, cat, dog/);
     renameSync("photos/wolf", "photos/dog");
     const accepted = await judge("--accept-new-data");
     expect(accepted.code, accepted.err).toBe(0);
-    expect(accepted.err).toMatch(/begun by a version that kept no record of its data/);
+    expect(accepted.err).toMatch(/started by a version that recorded nothing about its data/);
   });
 });
 
@@ -595,7 +609,7 @@ describe("splits that a program passes", () => {
     const relabelled = { ...own.test, labels: tensor((own.test.labels.data() as BigInt64Array).reverse()) };
     await expect(evaluate("runs/own", { data: { ...own, test: relabelled } })).rejects.toMatchObject({
       code: "E_DATA",
-      message: expect.stringMatching(/test: images or labels are others/),
+      message: expect.stringMatching(/test: images or labels are different/),
     });
     const bytes = own.test.images.data() as Uint8Array;
     bytes[0] = 255 - (bytes[0] as number);
@@ -604,7 +618,7 @@ describe("splits that a program passes", () => {
     expect((await evaluate("runs/own", { data: { ...own, test: pixels }, acceptNewData: true })).test.images).toBe(40);
     await expect(evaluate("runs/own")).rejects.toMatchObject({
       code: "E_DATA",
-      message: expect.stringMatching(/a program gave the run .* its images/),
+      message: expect.stringMatching(/the run .* was trained on images that a program passed/),
     });
     await expect(train({ ...config, experiment: "other" }, { data: { ...own, wrong: 1 } as never })).rejects.toThrow(
       /wrong/,

@@ -8,39 +8,40 @@ import { writeJson } from "../run/run-directory.ts";
 /** The record of a run's data, saved as `data.json`. */
 export interface RunData {
   record: DataRecord;
-  /** Where the data were; null for data that come with the package or were passed by a program. */
+  /** The paths at which the data were; null for data that come with the package or were passed by a program. */
   place: DataPlace | null;
   plan: RunPlan;
-  /** Each time that the run was resumed with other data, in order. Runs of earlier versions have no such list. */
+  /** The changes of the data on resuming, in order. Runs of earlier versions have no such list. */
   changes: readonly DataChange[];
+  /** The warnings about the data that the run has given, so that a resumed run does not repeat them. Earlier versions kept none. */
+  warnings: readonly string[];
 }
 
 /** A change of the data that was accepted on resuming. */
 export interface DataChange {
   /** The epoch in progress, from 1. */
   epoch: number;
-  /** Steps that were taken before. */
+  /** The number of steps that were taken before. */
   step: number;
   /** The differences, each a part of a sentence. */
   differences: readonly string[];
 }
 
-/** Several paths to the same folder or file: one of them is still valid after a move, or from another working folder. */
+/** Several paths to the same folder or file, so that one of them is still valid after a move or from another working folder. */
 export interface DataPlace {
   absolute: string;
   /** Relative to the run directory. */
   fromRun: string;
-  /** As the user wrote it, relative to the working folder of that time. */
+  /** The path that the user gave, relative to the working folder of that time. */
   given: string;
 }
 
 /**
- * The plan that a run made from the number of its training images when it began; a later change of that number does not alter
- * it.
+ * The plan that a run derived from its number of training images when it began. If that number changes later, the plan stays the same.
  */
 export interface RunPlan {
   stepsPerEpoch: number;
-  /** Whether the run was resumed with other images than it began with: its prototypes are then those of the first ones. */
+  /** Whether the run was resumed with other images than it began with. Its prototypes remain those of the first images. */
   otherData: boolean;
 }
 
@@ -60,11 +61,12 @@ export async function readRunData(runDirectory: string): Promise<RunData | null>
     if (code === "ENOENT") return null;
     throw new BatchCamError("E_CHECKPOINT", `cannot read ${path}: ${message}`, { cause });
   }
-  const { place, plan, changes, ...record } = parsed(text, path);
+  const { place, plan, changes, warnings, ...record } = parsed(text, path);
   const { stepsPerEpoch, otherData } = (plan ?? {}) as Partial<RunPlan>;
   if (!Number.isSafeInteger(stepsPerEpoch) || (stepsPerEpoch as number) < 1) throw damaged(path, "it has no plan");
   const kept = { stepsPerEpoch: stepsPerEpoch as number, otherData: otherData === true };
-  return { record: unpackRecord(record, path), place: asPlace(place), plan: kept, changes: asChanges(changes) };
+  const about = { place: asPlace(place), plan: kept, changes: asChanges(changes), warnings: asTexts(warnings) };
+  return { record: unpackRecord(record, path), ...about };
 }
 
 function parsed(text: string, path: string): Record<string, unknown> {
@@ -74,13 +76,13 @@ function parsed(text: string, path: string): Record<string, unknown> {
   } catch (cause) {
     throw damaged(path, (cause as Error).message);
   }
-  throw damaged(path, "it holds no object");
+  throw damaged(path, "it does not contain an object");
 }
 
 const damaged = (path: string, reason: string): BatchCamError =>
   new BatchCamError(
     "E_CHECKPOINT",
-    `${path} is damaged (${reason}): what the run's data were is not known; delete the file to go on without that knowledge`,
+    `${path} is damaged (${reason}), so the data of the run are not known; delete the file to continue without that check`,
   );
 
 function asPlace(value: unknown): DataPlace | null {
@@ -88,6 +90,9 @@ function asPlace(value: unknown): DataPlace | null {
   const texts = [absolute, fromRun, given].every((text) => typeof text === "string");
   return texts ? (value as DataPlace) : null;
 }
+
+const asTexts = (value: unknown): string[] =>
+  Array.isArray(value) ? value.filter((text) => typeof text === "string") : [];
 
 function asChanges(value: unknown): DataChange[] {
   const isChange = ({ epoch, step, differences }: Partial<DataChange>) =>
@@ -114,9 +119,10 @@ export function placeOf(dataDir: string | undefined, runDirectory: string): Data
 export function findData({ absolute, fromRun, given }: DataPlace, runDirectory: string, operation: string): string {
   const tried = [...new Set([resolve(runDirectory, fromRun), absolute, resolve(given)])];
   const found = tried.find((path) => existsSync(path));
-  if (found !== undefined) return found === resolve(given) ? given : found; // keeps the user's spelling if it still leads there
+  // Keeps the path as the user wrote it, if it still leads to the same place.
+  if (found !== undefined) return found === resolve(given) ? given : found;
   throw new BatchCamError(
     "E_DATA",
-    `${operation}: the data of the run ${runDirectory} are not at ${tried.join(", nor at ")}; say where they lie with dataDir`,
+    `${operation}: the data of the run ${runDirectory} are not at ${tried.join(" or ")}; give their present path with dataDir`,
   );
 }

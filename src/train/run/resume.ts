@@ -25,11 +25,13 @@ import { environmentOf, type Session, snapshot } from "./session-state.ts";
 export interface ResumedData {
   data: SessionData;
   plan: RunPlan;
+  /** The warnings about the data. */
+  warnings: readonly string[];
   given?: GivenSplits | undefined;
   signal?: AbortSignal | undefined;
 }
 
-/** Restores the state of the last checkpoint, and records what differs in the run from now on. */
+/** Restores the state of the last checkpoint, and records the changes of options, data and environment. */
 export async function resume(session: Session, resumed: ResumedData): Promise<void> {
   const { run, config } = session;
   if (config.deterministic) expectSameEnvironment(await readEnvironment(run.directory), environmentOf(session));
@@ -44,7 +46,7 @@ export async function resume(session: Session, resumed: ResumedData): Promise<vo
     weightEma?.loadState(without("ema.", state));
     session.guidance.camEma?.loadState(state);
     const rejudged = await rejudge(session, resumed.data, resumed.signal);
-    if (rejudged !== null) session.network.model.loadStateDict(model); // the best epoch's weights were in it
+    if (rejudged !== null) session.network.model.loadStateDict(model); // it contained the weights of the best epoch
     setRngState(state.get("rng") as Tensor);
     session.reporting.rewound = await session.reporting.log.rewindTo(progress);
     if (rejudged !== null) await keepJudgement(session, rejudged);
@@ -62,7 +64,7 @@ async function keepJudgement(session: Session, rejudged: Rejudged): Promise<void
 }
 
 function continueFrom(session: Session, progress: Progress): void {
-  // Fewer images make shorter epochs.
+  // With fewer images, the epochs are shorter.
   const { length } = session;
   progress.batch = Math.min(progress.batch, length.stepsPerEpoch);
   session.progress = progress;
@@ -72,14 +74,14 @@ function continueFrom(session: Session, progress: Progress): void {
   length.lastStep = Math.min(maxSteps, length.totalSteps);
 }
 
-/** Updates the files that describe the run, so that they are right for the rest of it. */
-async function updateDescription(session: Session, { data, plan, given }: ResumedData): Promise<void> {
+/** Updates the files that describe the run, so that they are correct for the rest of the run. */
+async function updateDescription(session: Session, { data, plan, warnings, given }: ResumedData): Promise<void> {
   const { run, config, progress } = session;
   const { directory, saved } = run;
   const { epoch, step } = progress;
-  const kept = resumedRunData(data, { directory, given, plan, epoch, step });
+  const kept = resumedRunData(data, { directory, given, plan, warnings, epoch, step });
   if (kept !== null) await writeRunData(directory, kept);
-  // A damaged file has no content to add to.
+  // A damaged file is not updated.
   const before = await readEnvironment(directory).catch(() => ({}));
   const surroundings =
     Object.keys(before).length === 0 ? null : resumedEnvironment(before, environmentOf(session), step + 1);

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { TrainConfig } from "../../config/index.ts";
-import { counted } from "../../counted.ts";
+import { counted, wordFor } from "../../counted.ts";
 import { type DataRecord, joinedRecord, renamingRemedy, renamings, renamingText } from "../../data/internal.ts";
 import { BatchCamError } from "../../errors.ts";
 import { loadSafetensors } from "../../io/index.ts";
@@ -33,7 +33,7 @@ export async function openData(run: OpenRun, options: SessionDataOptions): Promi
   const { directory, config, start, dataDir } = run;
   const before = start === "continue" || start === "restart" ? await readRunData(directory) : null;
   if (start !== "continue") {
-    // A run without a checkpoint starts over, with the data that its config names.
+    // A run without a checkpoint starts again with the data that its config names.
     const place = before?.place ?? null;
     const found = place === null || dataDir !== undefined ? {} : { dataDir: findData(place, directory, "resume") };
     const own = { ...config, ...found };
@@ -47,7 +47,7 @@ export async function openData(run: OpenRun, options: SessionDataOptions): Promi
   return { ...known, before };
 }
 
-/** Fails if the new data have no training image of a class that the run was trained on. */
+/** Throws if the new data have no training image of a class that the run was trained on. */
 function expectRunClasses(now: DataRecord, before: DataRecord | null): void {
   const { classNames, splits } = now;
   const had = (label: number) => (before?.splits.train?.classCounts[label] ?? 0) > 0;
@@ -58,7 +58,7 @@ function expectRunClasses(now: DataRecord, before: DataRecord | null): void {
   const remedy = renamed.length === 0 ? "add images" : renamingRemedy(renamed).remedy;
   throw new BatchCamError(
     "E_DATA",
-    `resume: no image is left to train on for ${missing.map((name) => `"${name}"`).join(", ")} of the run's classes${reasons}; ${remedy}, or begin a new run`,
+    `resume: no image is left to train on for ${missing.map((name) => `"${name}"`).join(", ")} of the run's classes${reasons}; ${remedy}, or start a new run`,
   );
 }
 
@@ -83,14 +83,14 @@ export function epochSteps(steps: number, { before, differences }: SessionData):
   if (steps === plan.stepsPerEpoch) return { stepsPerEpoch, plan, warnings: [kept] };
   const epochs =
     steps > plan.stepsPerEpoch
-      ? `an epoch stays ${counted(plan.stepsPerEpoch, "step")} of the ${steps} that the images make, and draws other images each time`
-      : `an epoch is ${counted(steps, "step")}, in the run's plan ${plan.stepsPerEpoch}, so that the run ends before that schedule`;
+      ? `an epoch still has ${counted(plan.stepsPerEpoch, "step")}, although there are images for ${steps}, and uses different images each time`
+      : `an epoch has ${counted(steps, "step")} instead of the planned ${plan.stepsPerEpoch}, so that the run ends before its learning-rate schedule`;
   return { stepsPerEpoch, plan, warnings: [`${kept}; ${epochs}`] };
 }
 
 /**
- * The prototypes that the run keeps. They are those of its first images, even if it is resumed with others. If a run kept no
- * other record of its data, the data are compared by the prototypes.
+ * The prototypes of the run. They are those of its first images, even if it is resumed with others. If a run kept no other record of its
+ * data, the data are compared by the prototypes.
  *
  * @param computed the prototypes of the current images; freed if others are used
  */
@@ -106,7 +106,7 @@ export async function runPrototypes(
   const saved = await loadSafetensors(join(directory, "prototypes.safetensors"));
   const own = saved.get("prototypes");
   if (own === undefined)
-    throw new BatchCamError("E_CHECKPOINT", `resume: ${directory}/prototypes.safetensors holds no prototypes`);
+    throw new BatchCamError("E_CHECKPOINT", `resume: ${directory}/prototypes.safetensors contains no prototypes`);
   computed.dispose();
   return { references: keep(own), warnings };
 }
@@ -115,16 +115,35 @@ export async function runPrototypes(
 export function newRunData(
   { record, config }: SessionData,
   plan: RunPlan,
-  { directory, given }: { directory: string; given: GivenSplits | undefined },
+  { directory, given, warnings }: Pick<ResumePoint, "directory" | "given" | "warnings">,
 ): RunData {
-  return { record, place: given === undefined ? placeOf(config.dataDir, directory) : null, plan, changes: [] };
+  return {
+    record,
+    place: given === undefined ? placeOf(config.dataDir, directory) : null,
+    plan,
+    changes: [],
+    warnings,
+  };
 }
 
-/** The point from which a run is resumed, and its data. */
+/** The warnings about the data that a run has not given before. One sentence replaces those that it has given. */
+export function newWarnings(warnings: readonly string[], given: readonly string[] = []): string[] {
+  const fresh = warnings.filter((warning) => !given.includes(warning));
+  const repeated = warnings.length - fresh.length;
+  if (repeated === 0) return fresh;
+  return [
+    ...fresh,
+    `${counted(repeated, "warning")} about the data ${wordFor(repeated, "is", "are")} the same as before: see warnings in data.json`,
+  ];
+}
+
+/** The state from which a run is resumed, and its data. */
 export interface ResumePoint {
   directory: string;
   given: GivenSplits | undefined;
   plan: RunPlan;
+  /** The warnings about the data. */
+  warnings: readonly string[];
   /** The epoch in progress, and the steps taken. */
   epoch: number;
   step: number;
@@ -133,19 +152,26 @@ export interface ResumePoint {
 /** The record of its data that a resumed run writes; null if it is already written, and for a run that keeps none. */
 export function resumedRunData(
   { record, config, before, differences }: SessionData,
-  { directory, given, plan, epoch, step }: ResumePoint,
+  { directory, given, plan, warnings, epoch, step }: ResumePoint,
 ): RunData | null {
   if (before === null) return null;
   const place = given === undefined ? placeOf(config.dataDir, directory) : null;
   const moved = place !== null && place.absolute !== before.place?.absolute;
-  if (differences.length === 0 && !moved) return null;
+  const fresh = warnings.filter((warning) => !before.warnings.includes(warning));
+  if (differences.length === 0 && !moved && fresh.length === 0) return null;
   const other = differences.length > 0 || before.record.leftOut !== undefined;
   const kept = other ? joinedRecord(before.record, record) : record;
   const change = differences.length === 0 ? [] : [{ epoch, step, differences }];
-  return { record: kept, place: moved ? place : before.place, plan, changes: [...before.changes, ...change] };
+  return {
+    record: kept,
+    place: moved ? place : before.place,
+    plan,
+    changes: [...before.changes, ...change],
+    warnings: [...before.warnings, ...fresh],
+  };
 }
 
-/** The parts of a run that limit the size of its batches. */
+/** The properties of a run that limit the size of its batches. */
 interface TrainedOn {
   /** Modules that stay in evaluation mode, whose batch norms take no statistics from a batch. */
   frozen: readonly Module[];
@@ -168,8 +194,9 @@ export function smallestBatch(config: TrainConfig, model: Module, { frozen, imag
   const sizes = paths.length === 0 ? [] : mapSizes(model, image, paths);
   const layer = paths[sizes.findIndex(([height, width]) => height * width === 1)];
   if (layer === undefined) return 1;
-  const needs = `the batch norm ${layer} sees maps of 1x1 at this image size and needs at least two images for a variance`;
-  const otherwise = "choose a stem that shrinks less (stem, patchSize, stemStride), or freeze that layer (freeze)";
+  const needs = `the batch norm ${layer} gets maps of 1x1 at this image size and needs at least two images for a variance`;
+  const otherwise =
+    "choose a stem that reduces the image less (stem, patchSize, stemStride), or freeze that layer (freeze)";
   if (config.batchSize === 1)
     throw new BatchCamError("E_CONFIG", `batchSize: ${needs}, got batches of 1: use batchSize 2 or more, ${otherwise}`);
   if (images === 1)

@@ -35,6 +35,7 @@ import {
 import {
   epochSteps,
   newRunData,
+  newWarnings,
   openData,
   runPrototypes,
   type SessionData,
@@ -58,7 +59,7 @@ export interface SessionOptions {
 }
 
 /**
- * Opens the run that a config names, and closes it even if fn fails.
+ * Opens the run that a config names, calls fn, and closes the run even if fn throws.
  * @param options `signal` rejects with its reason if it is aborted while data are loaded
  */
 export async function withSession<T>(
@@ -80,7 +81,7 @@ export async function withSession<T>(
   }
 }
 
-/** Loads the data, builds the model and, if the run resumes, puts everything where the checkpoint left it. */
+/** Loads the data, builds the model and, if the run is resumed, restores the state of the checkpoint. */
 async function openSession(
   run: OpenRun,
   emit: (event: TrainEvent) => void,
@@ -120,19 +121,19 @@ async function sessionOf(
   const guided = await guidedMaps(run, { data, model, emit });
   const frozen = data.config.freeze === undefined ? [] : freeze(model, data.config.freeze);
   const { length, plan, warnings } = lengthOf(data, model, frozen);
-  // The warm-up that was decided is kept with the run, which resumes with it.
+  // The number of warm-up steps is stored with the run, so that a resumed run uses the same number.
   const config = { ...data.config, lambdaWarmup: lambdaWarmupOf(data.config, length.lastStep) };
   const prototypeShape = guidedShape(config, data.train);
   const shapeWarnings =
     prototypeShape === null || prototypeShape.carries === "shape" ? [] : [describeShape(prototypeShape)];
+  const dataWarnings = [...data.warnings, ...shapeWarnings];
   const messages = [
     ...configWarnings(config, length.lastStep),
-    ...data.warnings,
+    ...newWarnings(dataWarnings, data.before?.warnings),
     ...guided.warnings,
     ...warnings,
     ...sizeWarnings(config, length.lastStep, data),
     ...normWarnings(config, length.lastStep, model),
-    ...shapeWarnings,
     ...adapted,
   ];
   for (const message of messages) emit({ type: "warning", message });
@@ -151,8 +152,11 @@ async function sessionOf(
     savedStep: null,
     close: () => closeSession(session, data),
   };
-  if (resumes) await resume(session, { data, plan, given: given.data, signal });
-  else await begin(session, newRunData(data, plan, { directory: run.directory, given: given.data }), given);
+  if (resumes) await resume(session, { data, plan, warnings: dataWarnings, given: given.data, signal });
+  else {
+    const about = { directory: run.directory, given: given.data, warnings: dataWarnings };
+    await begin(session, newRunData(data, plan, about), given);
+  }
   return session;
 }
 
@@ -196,7 +200,7 @@ async function dataFor(run: OpenRun, start: Start, options: SessionDataOptions):
   return data;
 }
 
-/** The layer whose maps are guided, and what they are guided to and compared with. */
+/** The layer whose maps are guided, and the prototypes that they are guided to and compared with. */
 async function guidedMaps(
   run: OpenRun,
   { data, model, emit }: { data: SessionData; model: Module; emit: (event: TrainEvent) => void },
@@ -221,7 +225,7 @@ async function guidedMaps(
   return { guidance: { camLayer, prototypes, camEma, classWeights }, maps: { size, references }, warnings };
 }
 
-/** The number of steps that the images and the config make, and the plan that a resumed run keeps. */
+/** The number of steps, which follows from the images and the config, and the plan that a resumed run keeps. */
 function lengthOf(
   data: SessionData,
   model: Module,
@@ -240,7 +244,7 @@ function lengthOf(
   return { length: { smallestBatch: fewest, stepsPerEpoch, totalSteps, lastStep }, plan, warnings };
 }
 
-/** The progress of a run that has taken no step. */
+/** The progress of a run before its first step. */
 const noProgress = (): Progress => ({
   step: 0,
   epoch: 1,
@@ -268,14 +272,14 @@ function balancedWeights(split: Split): Tensor {
 async function begin(session: Session, data: RunData, given: GivenToRun): Promise<void> {
   const { run, config, maps, reporting } = session;
   if (run.start === "restart") {
-    reporting.emit({ type: "warning", message: `${run.directory} has no checkpoint: the run begins anew` });
+    reporting.emit({ type: "warning", message: `${run.directory} has no checkpoint: the run starts from the beginning` });
   }
   await run.clear();
   await writeJson(join(run.directory, "environment.json"), environmentOf(session));
   await saveSafetensors(join(run.directory, "prototypes.safetensors"), new Map([["prototypes", maps.references]]));
   await writeRunData(run.directory, data);
   await writeGiven(run.directory, given);
-  // This comes last, because a run exists as soon as its config does.
+  // The config is written last, because a folder counts as a run as soon as it has a config.
   const own = { resume: false, overwrite: false, profile: false, acceptNewData: false };
   await writeJson(join(run.directory, "config.json"), { ...config, ...own });
 }
