@@ -81,7 +81,7 @@ const OWN = "--dataset folder --data-dir photos --image-size 16 --experiment x";
 const TABLE: readonly (readonly [string, RegExp])[] = [
   [
     "train --data-dir photos",
-    /photos: has neither train-images-idx3-ubyte nor train-images-idx3-ubyte.gz.*photos holds images: .*--dataset folder$/,
+    /photos: has neither train-images-idx3-ubyte nor train-images-idx3-ubyte.gz.*photos contains images: .*--dataset folder$/,
   ],
   ["train --data-dir columns.csv", /columns\.csv is a CSV file: .*--dataset csv$/],
   ["train --data-dir nowhere", /nowhere: the folder does not exist; .*--data-dir/],
@@ -95,7 +95,7 @@ const TABLE: readonly (readonly [string, RegExp])[] = [
   ["train --dataset folder --data-dir nothing", /nothing: needs a subfolder for each of two classes or more, got no/],
   [
     "train --dataset folder --data-dir hollow",
-    /hollow\/empty: holds no image: .*found no file; put images .*or remove/,
+    /hollow\/empty: contains no images: .*found no file; put images .*or remove/,
   ],
   [
     "train --dataset folder --data-dir damaged",
@@ -106,12 +106,15 @@ const TABLE: readonly (readonly [string, RegExp])[] = [
   ["train --dataset npz --data-dir broken.npz", /broken\.npz: expected a zip archive/],
   ["train --dataset npz --data-dir photos", /photos: expected an \.npz file, got a folder; name a file in it$/],
   ["train --dataset foldr", /--dataset must be one of .*got "foldr" \(did you mean "folder"\?\)/],
-  ["train photos", /"photos" belongs to no flag: it holds images, which --dataset folder --data-dir photos would use$/],
-  ["train folder", /"folder" belongs to no flag: use --dataset folder to choose a data set$/],
+  [
+    "train photos",
+    /unexpected argument "photos": it contains images, which --dataset folder --data-dir photos would use$/,
+  ],
+  ["train folder", /unexpected argument "folder": use --dataset folder to choose a data set$/],
   ["train --data photos", /unknown flag --data \(did you mean --dataset or --data-dir or --data-seed\?\)/],
   [`train ${OWN} --cam-layer nope`, /train: --cam-layer: the model has no layer "nope"; the nearest are/],
   [`find-lr ${OWN.replace(" --experiment x", "")} --cam-layer nope`, /find-lr: --cam-layer: the model has no layer/],
-  [`train ${OWN} --head gap --cam-layer fc`, /train: --cam-layer: fc gives \[1, 3\], which is no map/],
+  [`train ${OWN} --head gap --cam-layer fc`, /train: --cam-layer: fc gives \[1, 3\], which is not a map/],
   [`train ${OWN} --freeze nope`, /train: --freeze: the model has no layer "nope"/],
   [
     `train ${OWN} --width 8`,
@@ -122,16 +125,19 @@ const TABLE: readonly (readonly [string, RegExp])[] = [
   [`train ${OWN} --weights photos`, /--weights: photos is a folder without weights: expected/],
   [
     `train ${OWN} --weights resnet.safetensors`,
-    /resnet\.safetensors: .*give --model resnet18 --width 16 --stem small$/,
+    /resnet\.safetensors: the weights are those of another network: give --model resnet18 --width 16 --stem small to train that one\. The mismatch: /,
   ],
-  [`train ${OWN} --model resnet18 --weights resnet.safetensors`, /resnet\.safetensors: .*, give --width 16$/],
+  [
+    `train ${OWN} --model resnet18 --weights resnet.safetensors`,
+    /resnet\.safetensors: the weights are those of another network: give --width 16 to train that one\. The mismatch: /,
+  ],
   [
     `train ${OWN} --model resnet18 --width 16 --stem imagenet --weights resnet.safetensors`,
-    /conv1\.weight is .*, give --stem small$/,
+    /: give --stem small to train that one\. The mismatch: .*conv1\.weight is /,
   ],
   [`train ${OWN} --mean 0.1,0.2 --std 1,1`, /train: --mean: 2 numbers were given for images of 3 channels: give one/],
   [`train ${OWN} --mean 0.1`, /--std must be given together with --mean, got nothing$/],
-  [`train ${OWN} --val-images 100`, /--val-images is 100, and there are \d+ images to train on: hold fewer out/],
+  [`train ${OWN} --val-images 100`, /--val-images is 100, but there are only \d+ training images: hold out fewer/],
   [`train ${OWN} --baseline rrr`, /--baseline: rrr needs masks, and folder has none: /],
   ["train --plain --lambda-batch 1", /--lambda-batch must be 0 or left out with --plain, got 1$/],
   ["train --min-lr 1", /--min-lr must be at most --lr \(0\.001\), got 1$/],
@@ -139,7 +145,7 @@ const TABLE: readonly (readonly [string, RegExp])[] = [
   ["find-lr --lr-from 1 --lr-to 0.1", /--lr-to must be above --lr-from \(1\), got 0\.1$/],
   [
     `train ${OWN.replace(/x$/, "one")}`,
-    /runs\/one holds a run already: give --resume .* --overwrite .* --experiment NAME/,
+    /runs\/one already contains a run: give --resume .* --overwrite .* --experiment NAME/,
   ],
   [`train ${OWN} --output text.txt`, /cannot make the folder text\.txt\/x: file already exists; choose a path/],
   ["train --resume nowhere", /--resume: there is no run in nowhere \(it has no config\.json\); name a run directory$/],
@@ -149,7 +155,7 @@ const TABLE: readonly (readonly [string, RegExp])[] = [
   ],
   [
     "train --resume runs/moved",
-    /--resume: the data of the run .* are not at .*elsewhere.*say where they lie with --data-dir$/,
+    /--resume: the data of the run .* are not at .*elsewhere.*give their present path with --data-dir$/,
   ],
   ["train --resume runs/one --data-dir fewer", /1 image gone \(cat\/0\.png\)\. .*--data-dir, .*--accept-new-data$/],
   ["train --resume runs/one --lr 0.1", /but these differ: --lr \(the run has 0\.001, got 0\.1\)/],
@@ -170,15 +176,21 @@ const TABLE: readonly (readonly [string, RegExp])[] = [
   ],
   ["evaluate runs/begun", /it has no runs\/begun\/checkpoints\/best\.safetensors, .* train --resume runs\/begun`$/],
   ["evaluate runs/damaged", /runs\/damaged\/config\.json cannot be read .*: restore it, or name another run$/],
-  ["evaluate runs/foreign", /foreign\/checkpoints\/best\.safetensors is not of its run: .*missing.*; restore the file/],
-  ["evaluate runs/moved", /are not at .*elsewhere.*; say where they lie with --data-dir$/],
+  [
+    "evaluate runs/foreign",
+    /foreign\/checkpoints\/best\.safetensors does not belong to its run: .*missing.*; restore the file/,
+  ],
+  ["evaluate runs/moved", /are not at .*elsewhere.*; give their present path with --data-dir$/],
   ["evaluate runs/one --data-dir nowhere", /nowhere: cannot be read \(no such file or directory\)/],
   [
     "evaluate runs/one --method gradcm",
     /evaluate: --method: unknown explanation method "gradcm"; did you mean GradCAM\?/,
   ],
-  ["report nope", /report: there is no nope: name the results folder of a grid, or a run directory$/],
-  ["report text.txt/run", /report: there is no text\.txt\/run: name the results folder of a grid, or a run directory$/],
+  ["report nope", /report: nope does not exist: name the results folder of a grid, or a run directory$/],
+  [
+    "report text.txt/run",
+    /report: text\.txt\/run does not exist: name the results folder of a grid, or a run directory$/,
+  ],
   ["train --data-dir text.txt/photos", /text\.txt\/photos: the folder does not exist; .*--data-dir/],
   ["evaluate text.txt/run", /text\.txt\/run is not a finished run: there is no such folder/],
   ["report runs", /is neither a grid's results folder .*; it contains the runs .*runs\/one/],
@@ -191,7 +203,7 @@ const TABLE: readonly (readonly [string, RegExp])[] = [
   ],
   [
     "explain nothing --run runs/one",
-    /explain: nothing: holds no image: .*name an image file, or a folder that contains images$/,
+    /explain: nothing: contains no images: .*name an image file, or a folder that contains images$/,
   ],
   ["explain text.txt --run runs/one", /explain: text\.txt: is not an image that can be read, but text/],
   ["explain text.txt --run runs/one --bad-images skip", /none of the files can be read: text\.txt: is not an image/],
@@ -199,7 +211,7 @@ const TABLE: readonly (readonly [string, RegExp])[] = [
   ["explain photos --run runs/one --layer nope", /explain: --layer: the model has no layer "nope"; the nearest/],
   [
     "explain photos --run runs/one --layer fc",
-    /explain: --layer fc gives .*which is no map.*: choose a layer before the head$/,
+    /explain: --layer fc gives .*which is not a map.*: choose a layer before the head$/,
   ],
   [
     "explain photos --run runs/one --target dg",
@@ -233,13 +245,13 @@ const TABLE: readonly (readonly [string, RegExp])[] = [
     "explain photos --run runs/one --max-pixels 10",
     /more than --max-pixels 10; .*make large ones smaller or allow more with --max-pixels, or leave them out with --bad-images skip$/,
   ],
-  ["explain photos --run runs/one --method Saliency --eigen-smooth", /Saliency takes no --eigen-smooth/],
+  ["explain photos --run runs/one --method Saliency --eigen-smooth", /Saliency does not support --eigen-smooth/],
 
-  ["data photos", /NAME "photos" holds images .*: write `batch-cam data folder --data-dir photos`$/],
+  ["data photos", /NAME "photos" contains images .*: write `batch-cam data folder --data-dir photos`$/],
   ["data ./columns.csv", /write `batch-cam data csv --data-dir \.\/columns\.csv`$/],
   ["data ./nowhere", /there is no file or folder at that path: write `batch-cam data folder --data-dir FOLDER`/],
   ["data foldr", /NAME must be one of .*got "foldr" \(did you mean "folder"\?\)$/],
-  ["data mnist --data-dir photos", /photos holds images: to load that, give folder for NAME$/],
+  ["data mnist --data-dir photos", /photos contains images: to load that, give folder for NAME$/],
   ["data folder --data-dir photos --picture photos", /cannot write photos: illegal operation on a directory; choose/],
   [
     "compare grid.yaml",
@@ -249,7 +261,7 @@ const TABLE: readonly (readonly [string, RegExp])[] = [
   ["compare --datasets folder --list", /datasets, "folder": dataDir is missing: .*--set data-dir=PATH/],
   ["demo --output text.txt", /cannot read text\.txt\/demo\.json: not a directory$/],
   ["models --model resnet81", /\(did you mean "resnet18"\?\)$/],
-  ["doctor extra", /"extra" belongs to no flag; see --help$/],
+  ["doctor extra", /unexpected argument "extra"; see --help$/],
   ["setup --foo", /unknown flag --foo; see `batch-cam setup --help`$/],
   [
     "find-lr --epochs 1",

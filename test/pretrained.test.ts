@@ -44,7 +44,9 @@ describe.each(SMALL)("loadPretrained into %s", (name, options) => {
       const [from, to] = [of({ numClasses: 1000, inChannels: 3 }, 1), of({ numClasses: 10, inChannels: 3 }, 2)];
       const before = weightOf(to, `${to.classifier}.weight`).clone();
       const { notes } = loadPretrained(to, from.stateDict());
-      expect(notes).toEqual([expect.stringMatching(/starts anew: the weights are for 1000 classes, the model has 10/)]);
+      expect(notes).toEqual([
+        expect.stringMatching(/keeps its initial values: the weights are for 1000 classes, the model has 10/),
+      ]);
       expect(weightOf(to, `${to.classifier}.weight`).equal(before)).toBe(true);
       const stem = `${to.firstConv}.weight`;
       expect(weightOf(to, stem).equal(weightOf(from, stem))).toBe(true);
@@ -137,7 +139,9 @@ describe("train --weights", () => {
       event.message?.startsWith("weights:") && warnings.push(event.message);
     await train({ ...config, experiment: "tuned", weights: path }, { onEvent });
     expect(warnings).toEqual([
-      expect.stringMatching(/^weights: fc starts anew: the weights are for 1000 classes, the model has 10$/),
+      expect.stringMatching(
+        /^weights: fc keeps its initial values: the weights are for 1000 classes, the model has 10$/,
+      ),
       expect.stringMatching(/^weights: conv1.weight is summed/),
     ]);
   });
@@ -161,7 +165,7 @@ describe("train --weights", () => {
     await expect(train({ ...config, experiment: "stem", weights: path })).rejects.toMatchObject({
       code: "E_CHECKPOINT",
       message: expect.stringMatching(
-        /^weights: .*stem\.safetensors: .*conv1\.weight.*; to train the network of the weights, give \{ stem: "imagenet" \}$/,
+        /^weights: .*stem\.safetensors: the weights are those of another network: give \{ stem: "imagenet" \} to train that one\. The mismatch: .*conv1\.weight/,
       ),
     });
     const { test } = await train({ ...config, experiment: "stem", weights: path, stem: "imagenet", overwrite: true });
@@ -193,7 +197,7 @@ describe("train --weights", () => {
     await expect(train(asked)).rejects.toMatchObject({
       code: "E_CONFIG",
       message: expect.stringMatching(
-        /28x28 collapse to nothing; it needs at least 32x32: choose a stem that shrinks less/,
+        /28x28 are too small; it needs at least 32x32: choose a stem that reduces the image less/,
       ),
     });
   });

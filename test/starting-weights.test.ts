@@ -91,7 +91,7 @@ describe("the normalisation of a run that starts from weights", () => {
       const second = await run({ weights, maxSteps: 1 });
       expect(second.kept).toMatchObject({ mean: "0.25", std: "0.5" });
       expect(second.said).toEqual([
-        expect.stringMatching(/mean 0\.25 and deviation 0\.5, as in the run of the weights/),
+        expect.stringMatching(/mean 0\.25 and deviation 0\.5, as recorded in the run of the weights/),
       ]);
       const rest = await train({ ...SMALL, experiment: String(second.kept.experiment), weights, resume: true });
       expect(await inForce(rest.runDirectory)).toEqual({ mean: [0.25], std: [0.5] });
@@ -137,7 +137,7 @@ describe("train with weights of another network", () => {
     await expect(wrong).rejects.toMatchObject({
       code: "E_CHECKPOINT",
       message: expect.stringMatching(
-        /nearest is resnet18, of whose 122 names 122 are there\); .*, give \{ model: "resnet18", width: 4, stem: "small" \}$/,
+        /^weights: .*: the weights are those of another network: give \{ model: "resnet18", width: 4, stem: "small" \} to train that one\. The mismatch: .*the nearest is resnet18: 122 of its 122 names occur/,
       ),
     });
   });
@@ -181,7 +181,7 @@ describe("openWeights, on the normalisation", () => {
     for (const path of [place, join(place, "model.safetensors")])
       expect(await normalizationOf(path)).toMatchObject({
         ...{ mean: [0.5, 0.5, 0.5], std: [0.1, 0.1, 0.1] },
-        notes: [expect.stringMatching(/as the folder of the weights says$/)],
+        notes: [expect.stringMatching(/as recorded in the folder of the weights$/)],
       });
     writeFileSync(join(place, name), "{");
     expect(await normalizationOf(place)).toMatchObject(IMAGENET);

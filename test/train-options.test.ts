@@ -161,7 +161,7 @@ describe("a run that is interrupted and continues", () => {
     const saved = readFileSync(join(folder, "config.json"), "utf8");
     const again = () => expect(train({ ...config, epochs: 2, resume: true })).rejects;
     writeFileSync(join(folder, "config.json"), "{}");
-    await again().toMatchObject({ code: "E_CHECKPOINT", message: expect.stringContaining("is no run's") });
+    await again().toMatchObject({ code: "E_CHECKPOINT", message: expect.stringContaining("was not written by a run") });
     writeFileSync(join(folder, "config.json"), saved);
     mkdirSync(join(folder, "checkpoints", "last-99.state.safetensors"));
     await again().toMatchObject({ code: "E_IO", message: expect.stringContaining("remove what is in the way") });
@@ -252,7 +252,7 @@ describe("fewer epochs than a run has started", () => {
     await train({ ...config, epochs: 4, maxSteps: 4 });
     await expect(train({ ...config, epochs: 1, resume: true })).rejects.toMatchObject({
       code: "E_CONFIG",
-      message: expect.stringContaining("the run is in its epoch 2 already"),
+      message: expect.stringContaining("the run is in epoch 2, so it cannot end after"),
     });
   });
 });
@@ -309,7 +309,7 @@ describe("limited epochs", () => {
   it("cannot validate on all of the images", async () => {
     await expect(train({ ...SMALL, experiment: "all", valImages: 60_000 })).rejects.toMatchObject({
       code: "E_CONFIG",
-      message: expect.stringContaining("valImages is 60000, and there are 60000 images"),
+      message: expect.stringContaining("valImages is 60000, but there are only 60000 training images"),
     });
   });
 
@@ -334,7 +334,9 @@ describe("a run of few steps", () => {
     expect(JSON.parse(readFileSync(join(runDirectory, "config.json"), "utf8")).lambdaWarmup).toBe(1);
     await train({ ...config, epochs: 2, norm: "batch", resume: true }, { onEvent });
     expect(warmups).toEqual([1, 1]);
-    expect(warnings.join()).toMatch(/validation lags behind training in a run of 3 steps: batch norm's running/);
+    expect(warnings.join()).toMatch(
+      /the validation results may lag behind training in a run of 3 steps: batch norm's running/,
+    );
     expect(warnings.join()).not.toMatch(/lambdaWarmup/);
   });
 });
@@ -357,11 +359,11 @@ describe("fastDevRun", () => {
     await train({ ...SMALL, experiment: "begun", fastDevRun: true });
     await expect(train({ output, resume: join(output, "begun-fast-dev-run") })).rejects.toMatchObject({
       code: "E_CONFIG",
-      message: expect.stringContaining("is a fast dev run, which begins anew each time"),
+      message: expect.stringContaining("is a fast dev run, which starts from the beginning each time"),
     });
     await expect(train({ ...SMALL, experiment, fastDevRun: true })).rejects.toMatchObject({
       code: "E_CONFIG",
-      message: expect.stringContaining("real-fast-dev-run holds a run already"),
+      message: expect.stringContaining("real-fast-dev-run already contains a run"),
     });
     expect(JSON.parse(readFileSync(join(output, experiment, "config.json"), "utf8"))).toMatchObject({
       fastDevRun: false,
@@ -387,7 +389,9 @@ describe("deterministic", () => {
     const more = { ...config, resume: true, threads: 2, maxSteps: 6 };
     await expect(train(more)).rejects.toMatchObject({
       code: "E_CHECKPOINT",
-      message: expect.stringMatching(/deterministic: .*threads was 1 and is 2\. Go on where the run began/),
+      message: expect.stringMatching(
+        /deterministic: .*threads was 1 and is 2\. Continue in the environment in which the run was started/,
+      ),
     });
     const path = join(output, "exact", "environment.json");
     const environment = readFileSync(path, "utf8");
@@ -438,8 +442,8 @@ describe("sizes that are seldom intended", () => {
     );
     expect(warnings).toEqual([
       "prototypes shuffled is not used with plain: no map is guided",
-      "the run has only 1 step: a step takes 128 images and there are 96, so that each epoch is one step; a smaller batchSize, such as batchSize 8, or more epochs make more steps",
-      "there are only 40 validation images: the accuracy that chooses the best epoch moves by 2.5 % an image (see valImages)",
+      "the run has only 1 step: a step takes 128 images, and there are only 96, so that each epoch has one step; a smaller batchSize, such as batchSize 8, or more epochs make more steps",
+      "there are only 40 validation images: one image changes the accuracy by which the best epoch is chosen by 2.5 % (see valImages)",
     ]);
   });
 });

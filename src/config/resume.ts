@@ -56,7 +56,7 @@ export const savedTrainConfig = (saved: unknown, what = "the run's config.json")
 /** Explains why the number of epochs of a run with a schedule cannot change, and what to do instead. */
 function epochsAdvice({ sched, epochs }: TrainConfig, asked: TrainConfig): string {
   const reason = `The learning-rate schedule (sched ${sched}) spans the run's ${counted(epochs, "epoch")}: over ${asked.epochs}, the steps already taken would have had other learning rates`;
-  const whole = `leave epochs out to continue to the end of these`;
+  const whole = `leave epochs out to continue to the end of these (or, if the run has reached it, to test it again)`;
   if (asked.epochs < epochs) return `${reason}; ${whole}, and end the run earlier with maxSteps if necessary`;
   return `${reason}; ${whole}, and to train longer start a new run: either with epochs ${asked.epochs} from the start, or with { weights: "${runDirectoryOf(asked)}" } to continue from its best epoch under a new schedule`;
 }

@@ -18,7 +18,7 @@ import { camLayerOf } from "./from-config.ts";
 /** With fewer validation images than this, the choice of the best epoch is unreliable. */
 const FEW_IMAGES = 50;
 
-/** With fewer steps than this, the model learns hardly anything. */
+/** With fewer steps than this, the model hardly learns anything. */
 const FEW_STEPS = 10;
 
 /** Steps after which batch norm's running statistics have forgotten their initial values: 0.9 to the power of 50 is 0.5 %. */
@@ -27,10 +27,10 @@ const STEPS_OF_NORM = 50;
 /** Warnings for validation results that are unreliable because the running statistics have not settled. */
 export function normWarnings({ fastDevRun, weights }: TrainConfig, steps: number, model: Module): string[] {
   if (fastDevRun || weights !== undefined || steps >= STEPS_OF_NORM) return [];
-  // The state dict's tensors are separate handles, which the tidy frees.
+  // The tensors of the state dict are separate handles, which the tidy frees.
   if (!tidy(() => [...model.stateDict().keys()]).some((name) => name.endsWith("running_mean"))) return [];
   return [
-    `validation lags behind training in a run of ${counted(steps, "step")}: batch norm's running statistics, by which a model is judged, take about ${STEPS_OF_NORM} steps to settle`,
+    `the validation results may lag behind training in a run of ${counted(steps, "step")}: batch norm's running statistics, which validation uses, take about ${STEPS_OF_NORM} steps to settle`,
   ];
 }
 
@@ -42,7 +42,7 @@ export function sizeWarnings(config: TrainConfig, steps: number, { train, val }:
   if (isShort || perStep > images) warnings.push(stepsWarning(config, { steps, images, perStep, isShort }));
   if (judges < FEW_IMAGES && config.limitVal === undefined)
     warnings.push(
-      `there ${wordFor(judges, "is", "are")} only ${counted(judges, "validation image")}: the accuracy that chooses the best epoch moves by ${(100 / judges).toFixed(1)} % an image (see valImages)`,
+      `there ${wordFor(judges, "is", "are")} only ${counted(judges, "validation image")}: one image changes the accuracy by which the best epoch is chosen by ${(100 / judges).toFixed(1)} % (see valImages)`,
     );
   return warnings;
 }
@@ -56,7 +56,7 @@ function stepsWarning(
   const large =
     perStep > images
       ? [
-          `a step takes ${counted(perStep, "image")} and there ${wordFor(images, "is", "are")} ${images}, so that each epoch is one step`,
+          `a step takes ${counted(perStep, "image")}, and there ${wordFor(images, "is", "are")} only ${images}, so that each epoch has one step`,
         ]
       : [];
   // The largest power of two that makes an epoch of ten steps or more, and no batch of a single image.
@@ -72,8 +72,8 @@ function stepsWarning(
 const FEWEST_SHAPED = 20;
 
 /**
- * How much shape the prototypes have that a run guides its maps to; null for runs that guide to others, and for very few
- * images.
+ * The amount of shape in the prototypes that a run guides its maps to; null if it guides them to prototypes other than
+ * those of their classes, and for very few images.
  */
 export function guidedShape(config: TrainConfig, train: Split): PrototypeShape | null {
   const { plain, statistic, prototypes, fastDevRun, overfitBatches } = config;
@@ -86,11 +86,11 @@ export function expectAnnotations({ baseline, dataset }: TrainConfig, data: Conf
   if (baseline === undefined || !baselineNeeds(baseline).masks || data.train.masks !== undefined) return;
   data.dispose();
   const others = BASELINES.flatMap(({ name, needs }) => (needs.masks ? [] : [`"${name}"`]));
-  const advice = `take a decoy set, or ${inWords(others, "or")}, which needs none`;
+  const advice = `use a decoy set, or ${inWords(others, "or")}, which needs none`;
   throw new BatchCamError("E_CONFIG", `baseline: ${baseline} needs masks, and ${dataset} has none: ${advice}`);
 }
 
-/** The layer whose maps are guided, and their size. If the model cannot take the data set's images, the config is to blame. */
+/** The layer whose maps are guided, and their size. If the model cannot take the data set's images, the error is about the config. */
 export function guidedLayer(
   config: TrainConfig,
   model: Module,
@@ -134,12 +134,14 @@ export function checkMapSize(
   }
 }
 
-/** A run cannot end before the epoch that it has begun. */
+/** A resumed run cannot have fewer epochs than it has already begun. */
 export function expectReachable({ epochs }: TrainConfig, { epoch, batch }: Progress): void {
   const begun = batch > 0 ? epoch : epoch - 1;
-  if (begun > epochs)
-    throw new BatchCamError(
-      "E_CONFIG",
-      `epochs: the run is in its epoch ${begun} already, and cannot end with ${epochs}`,
-    );
+  if (begun <= epochs) return;
+  const state = batch > 0 ? `the run is in epoch ${begun}` : `the run has already trained ${counted(begun, "epoch")}`;
+  const further = batch > 0 ? `${begun} or more to end it later` : `more than ${begun} to train it further`;
+  throw new BatchCamError(
+    "E_CONFIG",
+    `epochs: ${state}, so it cannot end after ${epochs}: leave epochs out to keep its own number, give ${further}, or start a new run with { experiment: NAME, epochs: ${epochs} }`,
+  );
 }

@@ -8,13 +8,13 @@ import type { Tensor } from "../../tensor/index.ts";
 import { broughtNormalization } from "../data/normalization.ts";
 import { disposeAll } from "./checkpoint.ts";
 
-/** The start of a run: its weights, the normalisation that comes with them, and messages on both. */
+/** The initial weights of a run, the normalisation that they were trained with, and messages about both. */
 export interface Start {
-  /** The path that they were read from. */
+  /** The path that the weights were read from. */
   path: string;
   weights: ReadonlyMap<string, Tensor>;
   choice: Pick<TrainConfig, "normalization" | "mean" | "std">;
-  /** The source of the normalisation; null for the training images' own. */
+  /** The source of the normalisation; null if it is computed from the training images. */
   source: string | null;
   notes: readonly string[];
 }
@@ -62,8 +62,11 @@ function startFrom(model: Module, { path, weights }: Start, name: string): strin
   } catch (error) {
     if (!(error instanceof BatchCamError) || !["E_SHAPE", "E_CHECKPOINT"].includes(error.code)) throw error;
     const remedy = fittingOptions(model, weights, name);
-    const advice = remedy === "" ? "" : `; to train the network of the weights, give { ${remedy} }`;
-    throw new BatchCamError("E_CHECKPOINT", `weights: ${path}: ${error.detail}${advice}`, { cause: error });
+    const advice =
+      remedy === ""
+        ? ""
+        : `the weights are those of another network: give { ${remedy} } to train that one. The mismatch: `;
+    throw new BatchCamError("E_CHECKPOINT", `weights: ${path}: ${advice}${error.detail}`, { cause: error });
   }
 }
 
@@ -74,7 +77,7 @@ function fittingOptions(model: Module, weights: ReadonlyMap<string, Tensor>, nam
   const made = recognise(model.stateDict());
   const own: Readonly<Record<string, unknown>> = { ...(made !== null && "name" in made ? made.options : {}) };
   const { inChannels } = wanted.options;
-  if (inChannels !== own.inChannels && inChannels !== 3) return ""; // no model for these images takes them
+  if (inChannels !== own.inChannels && inChannels !== 3) return ""; // the weights fit no model for these images
   const known = Object.keys(familyOf(wanted.name)?.options ?? {});
   const isSame = wanted.name === name;
   const differing = Object.entries(wanted.options).filter(
