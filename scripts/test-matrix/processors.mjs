@@ -29,7 +29,13 @@ export const NUMERICAL_TESTS = [
 /** The combination that CI runs besides the suite: tests of this package's kernels and operators, as on a processor without AVX-512. */
 export const SMOKE = {
   combinations: ["avx2 (1 thread)"],
-  files: ["src/nn/batch-norm-act", "src/nn/fused-convolution", "src/nn/flat-linear", "src/cam/cam-maps", "test/ops"],
+  files: [
+    "src/nn/batch-norm-act",
+    "src/nn/fused-convolution",
+    "src/nn/fused/flat-linear",
+    "src/cam/cam-maps",
+    "test/ops",
+  ],
 };
 
 const PLAIN = { ATEN_CPU_CAPABILITY: "default", ONEDNN_MAX_CPU_ISA: "SSE41", BATCH_CAM_KERNELS: "baseline" };
