@@ -174,7 +174,7 @@ function sidesOf(what, { ours, peer }) {
 const rounded = (number) => Number(number.toPrecision(3));
 
 /**
- * Images a second of one side at each size, channels last, and the size and layout that were best.
+ * Measures one side's images per second at each size in channels-last layout, and finds the best size and layout.
  *
  * @param {Run} run
  * @param {Pick<Method, "sizes" | "swept">} plan

@@ -54,7 +54,7 @@ async function oneRound(blocks) {
 const secondsOf = ({ answers }, side, variant) => answers[side]?.seconds[variant] ?? [];
 
 /**
- * The undisturbed rounds, or all rounds if there is none.
+ * The undisturbed rounds, or all rounds if every one was disturbed.
  *
  * @param {readonly Round[]} rounds
  */

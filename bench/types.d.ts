@@ -34,7 +34,7 @@ export interface MakeRequest {
   make: { model: ModelKey; batch: number; state: string };
 }
 
-/** A side's answer, as a list with an entry for each variant. */
+/** A side's answer. Each list has an entry for each variant. */
 export interface Answer {
   seconds: number[][];
   firstLoss: number[];

@@ -9,7 +9,7 @@ import { parseArgs } from "node:util";
 
 const BROWSERS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
-/** The first browser on the PATH, or undefined if there is none. */
+/** The first browser on the PATH, or undefined if none is installed. */
 export function findBrowser(path = process.env.PATH ?? "") {
   const folders = path.split(delimiter).filter(Boolean);
   return BROWSERS.flatMap((name) => folders.map((folder) => join(folder, name))).find((file) => existsSync(file));

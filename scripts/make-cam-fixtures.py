@@ -1,8 +1,8 @@
 """Writes test/fixtures/cam_extra_*.safetensors and extra-manifest.json: explanations by pytorch-grad-cam, torch-cam and captum.
 
-Run by make-cam-fixtures.mjs, or in an environment with requirements/explain.txt: python make-cam-fixtures.py test/fixtures.
-Networks, weights and images are those of the cam_* fixtures already there. Noise is drawn once and stored, and every
-library is made to use it. out64/ is the library run in float64; where it rounds to float32 inside, the script's own formula.
+Run by make-cam-fixtures.mjs, or in an environment with requirements/explain.txt: python make-cam-fixtures.py test/fixtures. Networks,
+weights and images are those of the cam_* fixtures already there. Noise is drawn once and stored, and every library is made to use it.
+out64/ is the result of the library in float64, or of this script's own formula if the library rounds to float32 internally.
 """
 
 import contextlib

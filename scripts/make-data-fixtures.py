@@ -1,8 +1,8 @@
-"""Writes reference values of what the readers of data sets are compared with, into the folder inputs/ of the fixtures.
+"""Writes reference values for the readers of data sets into the folder inputs/ of the fixtures.
 
 npy-dtypes.npz: the numbers 0 to 23, (2, 3, 4), in every dtype of NumPy that holds numbers, in both byte orders and in C and Fortran
-order; an array's name says which. torchvision-resize.json: images of bytes and what torchvision's antialiased bilinear resize
-makes of them, with and without a crop.
+order, which the array's name states. torchvision-resize.json: images of bytes, and the results of torchvision's antialiased bilinear
+resize, with and without a crop.
 """
 
 import json

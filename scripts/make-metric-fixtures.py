@@ -1,7 +1,6 @@
-"""Writes test/fixtures/metrics_extra_*.safetensors, and their cases into extra-manifest.json: metrics by the libraries that have them.
-
-Run by make-cam-fixtures.mjs after make-cam-fixtures.py, or as that is. Network, images, masks and maps are those of
-metrics_explanation. What is random is made from a seed or stored. A function's docstring is the definition of its case.
+"""Writes test/fixtures/metrics_extra_*.safetensors, and their cases into extra-manifest.json: metrics computed by other libraries. Run
+by make-cam-fixtures.mjs after make-cam-fixtures.py, or by itself in the same way. Network, images, masks and maps are those of
+metrics_explanation. Random values are drawn from a seed or stored. The docstring of a function is the definition of its case.
 """
 
 import contextlib

@@ -49,7 +49,7 @@ def modules():
 folder = Path(sys.argv[1])
 cases = []
 for data, shape, dtype, grad in tensors():
-    # A pair (n, d) stands for the numbers 0 to n - 1, divided by d.
+    # A pair (n, d) means the numbers 0 to n - 1, divided by d.
     values = [i / data[1] for i in range(data[0])] if isinstance(data, tuple) else data
     tensor = torch.tensor(values, dtype=getattr(torch, dtype)).reshape(shape).requires_grad_(grad)
     given = {"range": data} if isinstance(data, tuple) else {"data": [str(value) for value in data]}

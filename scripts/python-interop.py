@@ -1,4 +1,5 @@
-"""The Python side of python-interop.mjs: <folder> holds ours.safetensors; theirs.safetensors is written beside it.
+"""The Python side of python-interop.mjs: <folder> contains ours.safetensors; theirs.safetensors is written into the
+same folder.
 
 Both sides build the same tensors from the same rule: element i of every tensor is (3 * i) % 7 - 2, then the dtype's
 conversion (absolute for uint8, non-zero for bool).

@@ -21,7 +21,8 @@ def networks() -> dict[str, torch.nn.Module]:
 
 
 def moved(model: torch.nn.Module, generator: torch.Generator) -> torch.nn.Module:
-    """Random values that no layer is initialised with, so that a parameter that was not loaded is noticed, also in the running statistics."""
+    """Replaces all values, including running statistics, by random ones that no initialisation gives, so that a parameter that was not
+    loaded is noticed."""
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))

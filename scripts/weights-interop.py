@@ -1,7 +1,7 @@
 """The Python side of weights-interop.mjs: <library> <model> <folder>.
 
-Loads ours.safetensors strictly and notes its logits for images.safetensors; writes weights of its own to theirs.safetensors,
-with running statistics that have moved, and notes their logits too.
+Loads ours.safetensors strictly and writes its logits for images.safetensors. Then it writes other weights, with changed running
+statistics, to theirs.safetensors, and their logits too.
 """
 
 import sys

@@ -84,7 +84,7 @@ describe("an error of the library", () => {
   });
 
   it("names the command instead of the function that failed, and keeps the function's subject", () => {
-    expect(said("loadDataset: photos: holds no image")).toBe("train: photos: holds no image");
+    expect(said("loadDataset: photos: contains no images")).toBe("train: photos: contains no images");
     expect(said("SGD.loadState: the state lacks step")).toBe("train: the state lacks step");
     expect(said("evaluate: the run has no data", "report")).toBe("report: the run has no data");
     expect(said("explain: target must be a class, got 7", "explain")).toBe("explain: --target must be a class, got 7");

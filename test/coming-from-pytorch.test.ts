@@ -29,7 +29,7 @@ beforeAll(async () => {
   expect({ code, out }).toEqual({ code: 0, out: "" });
 });
 
-/** A pattern for the output of each snippet. */
+/** The pattern that the output of each snippet must match. */
 const PRINTED: Record<string, RegExp> = {
   Tensors:
     /^tensor\(\[\[ 1\.5410, -0\.2934, -2\.1788\],\n.*requires_grad=True\)\n\[ 1, 3 \] \[ 0, 2, 4, 6, 8 \]\n\[ 2, 1 \] \[ 2 \]\n$/s,

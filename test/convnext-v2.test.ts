@@ -218,7 +218,7 @@ describe("a ConvNeXt V2 on unusual input", () => {
     tidy(() => {
       const model = create({ ...TINY, ...options } as ModelOptions);
       expect(model.forward(zeros([1, 1, least, least])).shape).toEqual([1, 5]);
-      const message = `images of ${least - 1}x${least} collapse to nothing; it needs at least ${least}x${least}`;
+      const message = `images of ${least - 1}x${least} are too small; it needs at least ${least}x${least}`;
       expect(() => model.forward(zeros([1, 1, least - 1, least]))).toThrow(
         expect.objectContaining({ code: "E_SHAPE", message: expect.stringContaining(message) }),
       );
@@ -273,9 +273,9 @@ describe("a ConvNeXt V2 on unusual input", () => {
     [{ dims: [4, 8, 12] }, /dims must be a list of 4 integers >= 1, got \[4, 8, 12\]/],
     [{ dims: 40 }, /dims must be a list of 4 integers >= 1, got 40/],
     [{ depths: [1, 1, 0, 1] }, /depths must be a list of 4 integers >= 1, got \[1, 1, 0, 1\]/],
-    [{ dropPath: 1 }, /dropPath must lie in \[0, 1\), got 1/],
-    [{ dropPath: Number.NaN }, /dropPath must lie in \[0, 1\)/],
-    [{ dropPath: "0.1" }, /dropPath must lie in \[0, 1\), got "0.1"/],
+    [{ dropPath: 1 }, /dropPath must be in \[0, 1\), got 1/],
+    [{ dropPath: Number.NaN }, /dropPath must be in \[0, 1\)/],
+    [{ dropPath: "0.1" }, /dropPath must be in \[0, 1\), got "0.1"/],
     [{ numClasses: 0 }, /numClasses must be an integer >= 1, got 0/],
     [{ stem: "small" }, /unknown option "stem"/],
     [{ width: 8 }, /unknown option "width"; known: numClasses, inChannels, patchSize, stemStride, dims, depths, /],

@@ -71,7 +71,7 @@ describe("commands on the pages", () => {
   });
 
   it.each(given)("are accepted by the command line: batch-cam $words ($place)", ({ words }) => {
-    // Words in brackets are optional and removed. A word in capitals stands for a value; a number is accepted for any value.
+    // Words in brackets are optional and removed. A word in capitals is a placeholder for a value; a number is accepted for any value.
     const [name = "", ...argv] = words
       .replace(/[[\]]/g, "")
       .replace(/ [A-Z]{1,4}\b/g, " 1")

@@ -157,7 +157,7 @@ describe("batch-cam evaluate", () => {
       /is not a finished run: there is no such folder;.* name a run directory/,
     ],
     ["an unknown method", [run, "--method", "gradcm"], /did you mean GradCAM\?/],
-    ["no method", [run, "--method", ","], /names no method/],
+    ["no method", [run, "--method", ","], /--method must name at least one method/],
     ["a split that runs do not have", [run, "--split", "train"], /--split must be one of "test", "val", got "train"/],
     ["no image", [run, "--limit", "0"], /--limit must be a whole number, above 0/],
   ])("refuses %s", async (_, argv, message) => {

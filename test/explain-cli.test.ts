@@ -305,7 +305,7 @@ describe("batch-cam explain", () => {
     ["an unknown method", ["x.png", "--run", "a", "--method", "gradcan"], /did you mean GradCAM\?/],
     ["the label of files", ["x.png", "--run", "a", "--target", "label"], /--target label needs --split/],
     ["a missing file", [at("nowhere.png"), "--run", at("run")], /nowhere\.png: cannot be read/],
-    ["a folder without images", [at("run", "checkpoints"), "--run", at("run")], /holds no image: looked for/],
+    ["a folder without images", [at("run", "checkpoints"), "--run", at("run")], /contains no images: looked for/],
     ["a missing run", [at("broken.png"), "--run", at("nowhere")], /is not a finished run/],
     [
       "an unknown layer",
@@ -315,7 +315,7 @@ describe("batch-cam explain", () => {
     [
       "a layer that is not spatial",
       ["--run", at("run"), "--split", "test", "--layer", "fc1", "--output", at("x2")],
-      /which is no map/,
+      /which is not a map/,
     ],
     ["an unknown target", ["--run", at("run"), "--split", "test", "--target", "lable"], /did you mean "?label/],
     [
@@ -455,6 +455,6 @@ describe("batch-cam explain", () => {
     mkdirSync(at("linked"));
     symlinkSync(at("photos", "turned.jpg"), at("linked", "out.jpg"));
     const { code, err } = await cli("explain", at("linked"), "--weights", at("resnet.safetensors"));
-    expect([code, err]).toEqual([2, expect.stringMatching(/holds no image/)]);
+    expect([code, err]).toEqual([2, expect.stringMatching(/contains no images/)]);
   });
 });

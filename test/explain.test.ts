@@ -36,8 +36,8 @@ const DIFFERENTIABLE = METHODS.filter((name) => name !== "AblationCAM" && name !
 const RAW = { upsample: false, normalize: false } as const;
 
 /**
- * conv - norm - ReLU twice, with a shortcut around the second: every path to the logits goes through the first map, but not through the
- * inner one.
+ * A network of two blocks of convolution, norm and ReLU, with a shortcut around the second. Every path to the logits goes through the
+ * first map, but not through the one inside the shortcut.
  */
 class Shortcut extends Module {
   readonly conv1 = new Conv2d(2, 5, 3, { stride: 2, padding: 1 });
@@ -162,7 +162,7 @@ describe("explain", () => {
       const expected = gradient.mul(outputs).sum([2]).reshape([2, 4, 4]);
       expect(maps).toBeAllclose(expected, { rtol: 1e-5, atol: 1e-6 });
       expect(() => explain(tokens, x, { method: "AblationCAM", layer: "2", reshapeTransform })).toThrow(
-        /AblationCAM takes no reshapeTransform/,
+        /AblationCAM does not support reshapeTransform/,
       );
     }));
 
@@ -410,7 +410,7 @@ describe("gradient-free methods", () => {
       }
     }));
 
-  /** The network's own formula, starting from a layer. */
+  /** Computes the logits from the output of a layer. */
   function ablatedLogits(layer: string, output: Tensor): Tensor {
     return noGrad(() => {
       const first = layer === "act1" ? output : model.act1.forward(model.conv1.forward(images));
@@ -578,7 +578,7 @@ describe("createGraph", () => {
 
   it.each(["AblationCAM", "ScoreCAM"] as const)("is refused with %s", (method) => {
     expect(() => shown(method, { createGraph: true })).toThrow(
-      /takes no createGraph: its weights come from forward passes/,
+      /does not support createGraph: its weights come from forward passes/,
     );
   });
 
@@ -681,12 +681,12 @@ const BAD: [string, Anything, ErrorCode, RegExp][] = [
     "E_CONFIG",
     /explain: the model has no layer "act3"; the nearest are act1, act2/,
   ],
-  ["a module of another model", { layer: new ReLU() }, "E_CONFIG", /a ReLU, is no part of the model/],
+  ["a module of another model", { layer: new ReLU() }, "E_CONFIG", /a ReLU, is not a part of the model/],
   [
     "a layer without spatial dimensions",
     { layer: "fc" },
     "E_CONFIG",
-    /layer fc gives \[3, 4\], which is no map \[B=3, K, h, w\]/,
+    /layer fc gives \[3, 4\], which is not a map \[B=3, K, h, w\]/,
   ],
   ["layer and layers", { layers: ["act1"] }, "E_ARGUMENT", /leave one of them out/],
   ["no layers", { layer: undefined, layers: [] }, "E_ARGUMENT", /at least one path or module/],
@@ -710,7 +710,7 @@ const BAD: [string, Anything, ErrorCode, RegExp][] = [
     "eigenSmooth without a layer",
     { method: "Saliency", eigenSmooth: true },
     "E_ARGUMENT",
-    /Saliency takes no eigenSmooth/,
+    /Saliency does not support eigenSmooth/,
   ],
   [
     "a reshapeTransform that is not a function",
@@ -722,20 +722,15 @@ const BAD: [string, Anything, ErrorCode, RegExp][] = [
     "a reshapeTransform that returns nothing",
     { reshapeTransform: () => undefined },
     "E_ARGUMENT",
-    /what reshapeTransform gives: expected a Tensor/,
+    /the result of reshapeTransform: expected a Tensor/,
   ],
   [
     "a reshapeTransform that changes the batch",
     { reshapeTransform: (t: Tensor) => t.narrow(0, 0, 1) },
     "E_CONFIG",
-    /no map \[B=3/,
+    /not a map \[B=3/,
   ],
-  [
-    "scores that are integers",
-    { targets: (l: Tensor) => l.argmax(1) },
-    "E_DTYPE",
-    /scores of floating point, got int64/,
-  ],
+  ["scores that are integers", { targets: (l: Tensor) => l.argmax(1) }, "E_DTYPE", /floating-point scores, got int64/],
   ["an unknown option", { target: 3 }, "E_ARGUMENT", /unknown option target; did you mean targets\?/],
   ["options that are not an object", null, "E_ARGUMENT", /options must be an object/],
 ];

@@ -8,7 +8,10 @@ import { runProgram } from "./support/program.ts";
 
 type Step = (y: Tensor) => Tensor;
 
-/** conv - steps - relu - steps - conv - linear. In one network the steps work in place; a second network computes the same without that. */
+/**
+ * A network of conv - steps - relu - steps - conv - linear. In one variant the steps work in place; the other variant computes the same
+ * without in-place operations.
+ */
 class Network extends Module {
   readonly conv1 = new Conv2d(2, 4, 3, { padding: 1 });
   readonly relu = new ReLU();
@@ -106,7 +109,7 @@ describe("a training pass whose values were overwritten", () => {
       const { logits, taps } = network.forwardWith(x, { taps: ["conv1"] });
       const refused = () => batchCam(logits, taps.conv1, [0, 2]);
       expect(refused).toThrow(BatchCamError);
-      expect(refused).toThrow(/batchCam: .*Relu.*overwrote in place behind layer conv1: .*mul in place of mul_/);
+      expect(refused).toThrow(/batchCam: .*Relu.*overwrote in place after layer conv1: .*mul in place of mul_/);
       expect(explain(network, x, { layer: "conv1", createGraph: true }).maps.requiresGrad).toBe(true);
     }));
 

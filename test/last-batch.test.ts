@@ -59,7 +59,7 @@ describe("a last batch of one image, if a batch norm has maps of 1x1", () => {
   });
 
   it.each<[TrainConfigInput, RegExp]>([
-    [{ batchSize: 1 }, /^batchSize: the batch norm layer4\.0\.\S+ sees maps of 1x1 .* batches of 1: use batchSize 2/],
+    [{ batchSize: 1 }, /^batchSize: the batch norm layer4\.0\.\S+ gets maps of 1x1 .* batches of 1: use batchSize 2/],
     [{ batchSize: 1, gradAccumSteps: 16 }, /^batchSize: the batch norm layer4/],
     [{ limitTrain: 1 }, /got 1 training image: train on more \(limitTrain\)/],
   ])("is refused before training if there is no other batch: %j", async (config, message) => {

@@ -6,7 +6,7 @@ import { cat, manualSeed, randn, type Tensor, tidy } from "../src/tensor/index.t
 const RAW: ExplainOptions = { targets: [0, 2], normalize: false, relu: false, samples: 2, steps: 3, noise: 0 };
 const images = randn([2, 2, 6, 6]);
 
-/** conv - a layer with a shortcut around it - linear. */
+/** A network of a convolution, a layer with a shortcut around it, and a linear layer. */
 class Around extends Module {
   readonly conv = new Conv2d(2, 4, 3);
   readonly layer: Module;

@@ -169,9 +169,7 @@ describe("SimpleCNN", () => {
       expect(() => mlp.forward(zeros([28, 28]))).toThrow(/SimpleCNN: x must be \[N, C, H, W\], got \[28, 28\]/);
       const gap = use(createModel("simple-cnn", { head: "gap" }));
       expect(gap.forward(zeros([1, 1, 40, 12])).shape).toEqual([1, 10]);
-      expect(() => gap.forward(zeros([1, 1, 3, 28]))).toThrow(
-        /images of 3x28 collapse to nothing; it needs at least 4x4/,
-      );
+      expect(() => gap.forward(zeros([1, 1, 3, 28]))).toThrow(/images of 3x28 are too small; it needs at least 4x4/);
       expect(use(createModel("simple-cnn", { imageSize: 32 })).forward(zeros([0, 1, 32, 32])).shape).toEqual([0, 10]);
     }));
 
@@ -210,7 +208,7 @@ describe("createModel", () => {
   });
 
   it.each([
-    [{ imageSize: 3 }, /images of 3x3 collapse to nothing; it needs at least 4x4/],
+    [{ imageSize: 3 }, /images of 3x3 are too small; it needs at least 4x4/],
     [{ imageSize: 28.5 }, /imageSize must be an integer >= 1, got 28.5/],
     [{ numClasses: 0 }, /numClasses must be an integer >= 1, got 0/],
     [{ inChannels: Number.NaN }, /inChannels must be an integer >= 1/],
@@ -325,7 +323,7 @@ describe("mapSize", () => {
 
   it("refuses a layer whose output is not a map", () => {
     const model = use(createModel("simple-cnn"));
-    expect(() => mapSize(model, [1, 28, 28], "fc1")).toThrow(/fc1 gives \[1, 128\], which is no map/);
+    expect(() => mapSize(model, [1, 28, 28], "fc1")).toThrow(/fc1 gives \[1, 128\], which is not a map/);
     expect(() => mapSize(model, [3, 28, 28])).toThrow(/x must be \[N, 1, H, W\]/);
   });
 });

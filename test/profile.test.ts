@@ -138,7 +138,7 @@ describe("batch-cam train --profile", () => {
     [["--profile-steps", "0"], "--profile-steps must be a whole number, above 0, got 0"],
     [["--profile-steps", "1.5"], "--profile-steps must be a whole number, above 0, got 1.5"],
     [["--profile-steps", "ten"], '--profile-steps must be a whole number, above 0, got "ten"'],
-    [["--profile", "20"], '"20" belongs to no flag'],
+    [["--profile", "20"], 'unexpected argument "20"'],
     [["--profile=yes"], '--profile must be true or false, got "yes"'],
     [["--profiel"], "unknown flag --profiel (did you mean --profile?)"],
   ])("answers %j with one line and 2", async (argv, message) => {

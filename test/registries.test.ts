@@ -247,7 +247,7 @@ describe("a new model family", () => {
       expect(recognise(weights, families)).toMatchObject({ name: "toynet", options: { toyWidth: 6 } });
       const others = new Map([...weights].map(([name, value]) => [name.replace("out.", "exit."), value]));
       expect(nearestArchitecture(others, families)).toMatch(
-        /known are simple-cnn; .*; toynet; nearest is toynet, of whose 4 names 2 are there/,
+        /the known architectures are simple-cnn; .*; toynet; the nearest is toynet: 2 of its 4 names occur/,
       );
     }));
 

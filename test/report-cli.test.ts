@@ -108,7 +108,7 @@ describe("batch-cam report refuses", () => {
 
   it.each([
     ["no path", () => [], /report needs GRID\|RUN, which is missing: results folder/],
-    ["a missing folder", () => [join(folder, "nowhere")], /report: there is no .*nowhere/],
+    ["a missing folder", () => [join(folder, "nowhere")], /report: .*nowhere does not exist/],
     ["a file", () => [join(made("f", { a: "" }), "a")], /is a file: name the results folder/],
     ["an empty folder", () => [made("empty")], /neither a grid's results folder .* nor a run directory/],
     [

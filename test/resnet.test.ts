@@ -199,7 +199,7 @@ describe("a ResNet on unusual input", () => {
   it.each([
     [[2, 3, 28, 28], /ResNet: x must be \[N, 1, H, W\], got \[2, 3, 28, 28\]/],
     [[1, 28, 28], /ResNet: x must be \[N, 1, H, W\], got \[1, 28, 28\]/],
-    [[2, 1, 0, 28], /images of 0x28 collapse to nothing; it needs at least 1x1/],
+    [[2, 1, 0, 28], /images of 0x28 are too small; it needs at least 1x1/],
   ])("refuses images of %j", (shape, message) => {
     const model = create(SMALL);
     const forward = () => tidy(() => model.forward(zeros(shape)));

@@ -40,7 +40,7 @@ const resume = (run: string, ...argv: string[]) => train("--resume", join(folder
 
 /** Runs the command of a run's model card, and compares the last weights bit for bit. */
 async function expectSameAgain(run: string, command: RegExp) {
-  const [, words = ""] = text(run, "README.md").match(/`npx batch-cam train (.*?)` trains it anew\./) ?? [];
+  const [, words = ""] = text(run, "README.md").match(/`npx batch-cam train (.*?)` trains it again\./) ?? [];
   expect(words).toMatch(command);
   await train(...words.split(" "));
   const last = (name: string) => readFileSync(inRun(name, "checkpoints/last.safetensors")).subarray(-3_000_000);
@@ -91,7 +91,7 @@ describe("a run that was resumed", () => {
   it("records in its environment, its card and its report the step from which it had other threads", async () => {
     await begin("threads", "--tensorboard");
     await resume("threads", "--threads", "2"); // the run is complete, so no step used the other threads
-    expect(text("threads", "README.md")).toMatch(/threads 1, .*trains it anew/);
+    expect(text("threads", "README.md")).toMatch(/threads 1, .*trains it again/);
     await resume("threads", "--epochs", "2", "--threads", "2", "--figures");
     expect(json("threads", "environment.json")).toMatchObject({ threads: 1, resumed: [{ fromStep: 3, threads: 2 }] });
     for (const name of ["README.md", "report.html"]) {

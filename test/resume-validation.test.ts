@@ -46,7 +46,7 @@ describe("a run that continues with other validation images", () => {
     expect(old?.accuracy).toBeGreaterThan(0.5);
     expect(warnings).toEqual([
       expect.stringContaining(
-        `the validation images are others than before: epoch ${before.bestEpoch}, the best so far, was judged again by them (accuracy ${(100 * row.val.accuracy).toFixed(2)} %, by the earlier ones`,
+        `the validation images have changed: epoch ${before.bestEpoch}, the best so far, was validated again on them (accuracy ${(100 * row.val.accuracy).toFixed(2)} %, on the earlier ones`,
       ),
     ]);
     expect(result.rejudged).toMatchObject({ epoch: before.bestEpoch, after: 2 });
@@ -119,9 +119,9 @@ describe("a run that continues", () => {
       const complete = await goOn(experiment, data, more);
       expect(complete.result).toMatchObject({ bestEpoch: 0, best: null, interrupted: false });
       expect(complete.warnings).toEqual([
-        expect.stringMatching(/epoch \d, the best so far, cannot be judged .*is not there/),
+        expect.stringMatching(/epoch \d, the best so far, cannot be validated again .*does not exist/),
       ]);
-      expect(complete.warnings[0]?.startsWith("the validation images are others")).toBe(name === "other");
+      expect(complete.warnings[0]?.startsWith("the validation images have changed")).toBe(name === "other");
       const { result, warnings } = await goOn(experiment, data, { ...more, epochs: 4 });
       expect(warnings).toEqual([]);
       expect(result.history.find(({ epoch }) => epoch === 3)?.bestSoFar).toBe(true);

@@ -273,7 +273,7 @@ describe("a run directory that cannot be used", () => {
     for (const weight of weights.values()) weight.dispose();
     await expect(train({ ...SMALL, experiment: "led-out", resume: true })).rejects.toMatchObject({
       code: "E_CHECKPOINT",
-      message: expect.stringContaining("which no run writes"),
+      message: expect.stringContaining("which is not a name that a run writes"),
     });
   });
 
@@ -319,7 +319,7 @@ describe("a run directory with files in it", () => {
     for (const overwrite of [false, true]) {
       await expect(train({ ...SMALL, experiment: "project", overwrite })).rejects.toMatchObject({
         code: "E_CONFIG",
-        message: expect.stringMatching(/holds checkpoints, summary.csv and no run/),
+        message: expect.stringMatching(/contains checkpoints, summary.csv but no run/),
       });
     }
     expect(filesOf(folder)).toEqual(["mymodel.pt", "summary.csv"]);
@@ -346,7 +346,7 @@ describe("a run directory with files in it", () => {
       writeFileSync(join(folder, "config.json"), text);
       await expect(train({ ...SMALL, experiment: "foreign", overwrite: true })).rejects.toMatchObject({
         code: "E_CONFIG",
-        message: expect.stringContaining("config.json that is no run's"),
+        message: expect.stringContaining("config.json that was not written by batch-cam"),
       });
       expect(readFileSync(join(folder, "config.json"), "utf8")).toBe(text);
     },
@@ -387,7 +387,7 @@ describe("a run directory with files in it", () => {
       { resume: join(output, "lost") },
       { onEvent: (event) => event.type === "warning" && warnings.push(event.message) },
     );
-    expect(warnings).toContainEqual(expect.stringMatching(/lost has no checkpoint: the run begins anew/));
+    expect(warnings).toContainEqual(expect.stringMatching(/lost has no checkpoint: the run starts from the beginning/));
     expect(rows("lost").filter(({ kind }) => kind === "epoch")).toHaveLength(1);
     expect(result.step).toBe(6);
   });

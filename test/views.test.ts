@@ -19,7 +19,10 @@ class Layer extends Module {
 
 type Body = (layer: Module, maps: Tensor, read: (maps: Tensor) => Tensor) => Tensor;
 
-/** conv - body - logits, where the body runs the layer and decides which of the returned and changed tensors is read. */
+/**
+ * A network of a convolution, a body and a head. The body runs the layer and decides whether the returned or the
+ * changed tensor is read.
+ */
 class Network extends Module {
   readonly conv = new Conv2d(2, 6, 3, { padding: 1 });
   readonly behind = new Conv2d(6, 3, 1);
@@ -41,7 +44,7 @@ class Network extends Module {
 interface Case {
   layer: () => Module;
   body: Body;
-  /** The same network without in-place operations. */
+  /** Computes the same as the network, without in-place operations. */
   plain: { act: Act; body: Body };
 }
 

@@ -59,8 +59,8 @@ export const addonKey = (sources, toolchain) =>
 export const holdsAddons = (env) => entries(folderOf(env)).length > 0;
 
 /**
- * Copies the cached addon of a key to `target`; returns false if there is none. Each candidate is checked by its hash and by loading it,
- * and removed if it fails.
+ * Copies the cached addon of a key to `target`; returns false if the cache has none. Each candidate is checked by its hash and by loading
+ * it, and removed if it fails.
  *
  * @param {string} key
  * @param {string} target

@@ -34,7 +34,8 @@ export function nodeApiHeaders(root) {
 }
 
 /**
- * Compiles the addon in native/build/work, repeating only what has changed since the last build there, and copies it to `target`.
+ * Compiles the addon in native/build/work, where only files that changed since the last build are compiled again, and copies it to
+ * `target`.
  *
  * @param {Context} context
  * @param {Omit<Toolchain, "env"> & { toolchain: string, target: string }} from

@@ -4,7 +4,7 @@ import { folderFailure } from "./failure.mjs";
 
 /**
  * Makes a folder and its missing parents one by one, because Node's own recursive mkdir never returns if an existing parent refuses with
- * ENOENT, as /proc does. `elsewhere` tells the user how to choose another folder.
+ * ENOENT, as /proc does. `elsewhere` is advice on how to choose another folder.
  *
  * @param {string} path
  * @param {string} [elsewhere]

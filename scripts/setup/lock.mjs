@@ -76,7 +76,7 @@ async function take(path, onWait, pollMs) {
       const own = claim(path, latest.number + 1);
       if (own) return own;
     } else {
-      if (latest.content && !told) onWait(latest.content); // there is no content if the holder is releasing the lock at this moment
+      if (latest.content && !told) onWait(latest.content); // the content is missing if the holder is releasing the lock at this moment
       told ||= latest.content !== null;
       await sleep(pollMs);
     }

@@ -11,7 +11,7 @@ const GUARD = fileURLToPath(new URL("guard.mjs", import.meta.url));
 const KEPT_OUTPUT = 4 * 1024 * 1024;
 
 /**
- * The full path of a program on PATH (or of a path given as such), or null if there is none.
+ * The full path of a program on PATH, or of a program that is given by its path; null if it does not exist.
  *
  * @param {string} name
  * @param {NodeJS.ProcessEnv} env
@@ -76,7 +76,7 @@ export function ask(command, args, { env, cwd, timeout = 60_000 }) {
 }
 
 /**
- * The C++ compiler that the set-up uses: $CXX, or else c++, g++ or clang++ on PATH, or null if there is none.
+ * The C++ compiler that the set-up uses: $CXX, or else c++, g++ or clang++ on PATH; null if none is installed.
  *
  * @param {NodeJS.ProcessEnv} env
  * @returns {Compiler | null}

@@ -21,7 +21,7 @@ export function surplus(folder) {
 }
 
 /**
- * The first header or library that the wheels' own lists (RECORD) name and that is missing or incomplete, or null if there is none.
+ * The first header or library that the wheels' own lists (RECORD) name and that is missing or incomplete; null if all are complete.
  *
  * @param {string} folder
  * @returns {string | null}

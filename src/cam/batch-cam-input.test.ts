@@ -47,13 +47,13 @@ const BAD: [string, (input: Input) => Input, ErrorCode, RegExp][] = [
     "an empty batch",
     change(() => ({ logits: zeros([0, 2]), activations: zeros([0, 4, 5, 6]), targets: [] })),
     "E_SHAPE",
-    /activations hold no value, got \[0, 4, 5, 6\]/,
+    /activations have no values, got \[0, 4, 5, 6\]/,
   ],
   [
     "maps without a pixel",
     change(() => ({ activations: zeros([3, 4, 0, 6]) })),
     "E_SHAPE",
-    /activations hold no value/,
+    /activations have no values/,
   ],
   ["logits that are no tensor", change(() => ({ logits: [[1, 2]] })), "E_ARGUMENT", /logits: expected a Tensor/],
   [
@@ -121,19 +121,19 @@ const BAD: [string, (input: Input) => Input, ErrorCode, RegExp][] = [
     "a head's output without a graph",
     options({ head: { weight: zeros([5, 4]), output: zeros([3, 5]) } }),
     "E_ARGUMENT",
-    /no graph behind head.output/,
+    /head.output has no graph/,
   ],
   [
     "logits without a graph",
     change(({ logits }) => ({ logits: logits.detach() })),
     "E_ARGUMENT",
-    /no graph behind logits: compute both in one forward pass outside noGrad/,
+    /logits has no graph: compute both in one forward pass outside noGrad/,
   ],
   [
     "activations without a graph",
     change(({ activations }) => ({ activations: activations.detach() })),
     "E_ARGUMENT",
-    /no graph behind activations/,
+    /activations has no graph/,
   ],
   [
     "activations of another pass",
@@ -141,7 +141,7 @@ const BAD: [string, (input: Input) => Input, ErrorCode, RegExp][] = [
     "E_ARGUMENT",
     /the logits were not computed from activations/,
   ],
-  ["a forward pass under noGrad", (input) => ({ ...input, ...noGrad(valid) }), "E_ARGUMENT", /no graph behind logits/],
+  ["a forward pass under noGrad", (input) => ({ ...input, ...noGrad(valid) }), "E_ARGUMENT", /logits has no graph/],
 ];
 
 describe("batchCam refuses", () => {

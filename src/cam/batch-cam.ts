@@ -39,8 +39,8 @@ export interface BatchCamOptions {
    */
   head?: CamHead;
   /**
-   * Takes the layer's output, and its gradient, to (B, K, h, w), if the layer gives tokens or channels last. It must be linear in its
-   * argument: a permutation, a selection or a change of shape.
+   * Converts the layer's output and its gradient to (B, K, h, w), for layers whose outputs are tokens or channels-last. It must be
+   * linear: a permutation, a selection or a change of shape.
    */
   reshapeTransform?: ReshapeTransform;
 }
@@ -124,7 +124,7 @@ function weighted(
   const maps = reshapeTransform(activations);
   const { B = 0, C = 0 } = expectShapes("batchCam", { logits: [logits, "B C"], activations: [maps, "B K h w"] });
   if (maps.numel === 0) {
-    throw new BatchCamError("E_SHAPE", `batchCam: activations hold no value, got [${activations.shape.join(", ")}]`);
+    throw new BatchCamError("E_SHAPE", `batchCam: activations have no values, got [${activations.shape.join(", ")}]`);
   }
   const { tensor: classes } = readLabels("batchCam", targets, { count: B, numClasses: C });
   const second = createGraph && order === "second";

@@ -197,9 +197,12 @@ const OPTIONS = [
 
 function expectImages(x: Tensor): void {
   expectShapes("explain", { x: [x, "B C H W"] });
-  if (x.numel === 0) throw new BatchCamError("E_SHAPE", `explain: x holds no image, got [${x.shape.join(", ")}]`);
+  if (x.numel === 0) throw new BatchCamError("E_SHAPE", `explain: x has no images, got [${x.shape.join(", ")}]`);
   if (!x.dtype.includes("float"))
-    throw new BatchCamError("E_DTYPE", `explain: x must be of floating point, as the model takes it, got ${x.dtype}`);
+    throw new BatchCamError(
+      "E_DTYPE",
+      `explain: x must have a floating-point dtype, as the model expects, got ${x.dtype}`,
+    );
 }
 
 function checkedMethods(known: Registry<NamedMethod>, method: string | readonly string[]): NamedMethod[] {
@@ -232,7 +235,7 @@ function checkOptions(options: ExplainOptions, methods: readonly NamedMethod[]):
     if (createGraph === true && method.kind === "probing" && !method.differentiable)
       throw misfit(name, "createGraph", "its weights come from forward passes alone and have no gradient");
     if (eigenSmooth === true && method.kind === "image")
-      throw misfit(name, "eigenSmooth", "it sums over no channels of a layer");
+      throw misfit(name, "eigenSmooth", "it does not use the channels of a layer");
     if (reshapeTransform !== undefined && method.kind === "probing" && method.replacesOutput)
       throw misfit(name, "reshapeTransform", "it removes channels from the layer's own output (B, K, h, w)");
   }
@@ -249,5 +252,5 @@ function expectUpsample(upsample: unknown): void {
 }
 
 function misfit(method: string, option: string, reason: string): BatchCamError {
-  return new BatchCamError("E_ARGUMENT", `explain: ${method} takes no ${option}: ${reason}`);
+  return new BatchCamError("E_ARGUMENT", `explain: ${method} does not support ${option}: ${reason}`);
 }

@@ -146,7 +146,7 @@ function expectSeen(path: string, gradient: Tensor): void {
   if (gradient.detach().abs().max().item() === 0) return;
   throw new BatchCamError(
     "E_CONFIG",
-    `explain: FullGrad does not see where ${path} adds its bias; modules call their children by run(x), not forward(x)`,
+    `explain: FullGrad cannot observe how ${path} adds its bias; call modules by run(x), not forward(x)`,
   );
 }
 

@@ -122,8 +122,13 @@ describe("normalizeMaps", () => {
 
   it.each([
     ["another rank", () => zeros([2, 2]), "E_SHAPE", /maps must be \[N, H, W\], got \[2, 2\]/],
-    ["no pixel", () => zeros([2, 0, 2]), "E_SHAPE", /maps have no pixel, got \[2, 0, 2\]/],
-    ["integers", () => zeros([1, 2, 2], { dtype: "int64" }), "E_DTYPE", /maps must be of floating point, got int64/],
+    ["no pixel", () => zeros([2, 0, 2]), "E_SHAPE", /maps have no pixels, got \[2, 0, 2\]/],
+    [
+      "integers",
+      () => zeros([1, 2, 2], { dtype: "int64" }),
+      "E_DTYPE",
+      /maps must have a floating-point dtype, got int64/,
+    ],
     ["no tensor", () => null as unknown as Tensor, "E_ARGUMENT", /maps: expected a Tensor, got null/],
   ])("refuses maps with %s", (_, maps, code, message) => {
     expect(() => tidy(() => normalizeMaps(maps()))).toThrow(

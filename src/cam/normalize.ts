@@ -38,7 +38,7 @@ export function normalizeMaps(maps: Tensor, options: NormalizeOptions = {}): Ten
   }
   expectBoolean("normalizeMaps: relative", relative);
   if (!maps.dtype.includes("float")) {
-    throw new BatchCamError("E_DTYPE", `normalizeMaps: maps must be of floating point, got ${maps.dtype}`);
+    throw new BatchCamError("E_DTYPE", `normalizeMaps: maps must have a floating-point dtype, got ${maps.dtype}`);
   }
   const wide = upcastHalf(maps);
   const lowest = wide.amin([1, 2], { keepDims: true }); // (N, 1, 1)
@@ -55,7 +55,7 @@ export function normalizeMaps(maps: Tensor, options: NormalizeOptions = {}): Ten
 export function expectMaps(operation: string, maps: Tensor): void {
   const { H, W } = expectShapes(operation, { maps: [maps, "N H W"] });
   if (H === 0 || W === 0) {
-    throw new BatchCamError("E_SHAPE", `${operation}: maps have no pixel, got [${maps.shape.join(", ")}]`);
+    throw new BatchCamError("E_SHAPE", `${operation}: maps have no pixels, got [${maps.shape.join(", ")}]`);
   }
 }
 

@@ -180,8 +180,8 @@ function tapOf(path: string, tap: Tensor | undefined, ran: boolean): Tensor {
   if (tap !== undefined && isTensor(tap)) return tap;
   const layer = path === "" ? "the model itself" : `layer ${path}`;
   const problem = ran
-    ? `${layer} returned ${describeOutput(tap)}, and maps are made of one tensor [B, K, h, w]: choose a layer inside it`
-    : `the model did not run ${path === "" ? layer : path} on its way to the logits; modules call their children by run(x), not forward(x)`;
+    ? `${layer} returned ${describeOutput(tap)}, but maps need a single tensor [B, K, h, w]: choose a layer inside it`
+    : `the model did not run ${path === "" ? layer : path} on its way to the logits; call modules by run(x), not forward(x)`;
   throw new BatchCamError("E_CONFIG", `explain: ${problem}`);
 }
 
@@ -201,17 +201,17 @@ function asMaps(
 ): Tensor {
   const maps = reshaped(tap, reshapeTransform);
   if (maps.ndim === 4 && !maps.sizes.includes(0) && maps.sizes[0] === x.sizes[0]) return maps;
-  const advice = "choose a layer before the head, or give reshapeTransform, which takes its output to that layout";
+  const advice = "choose a layer before the head, or give reshapeTransform, which converts its output to that layout";
   throw new BatchCamError(
     "E_CONFIG",
-    `explain: layer ${path} gives [${maps.shape.join(", ")}], which is no map [B=${x.sizes[0]}, K, h, w]: ${advice}`,
+    `explain: layer ${path} gives [${maps.shape.join(", ")}], which is not a map [B=${x.sizes[0]}, K, h, w]: ${advice}`,
   );
 }
 
 function reshaped(output: Tensor, reshapeTransform: ReshapeTransform | undefined): Tensor {
   if (reshapeTransform === undefined) return output;
   const maps = reshapeTransform(output.clone());
-  if (!isTensor(maps)) throw wrongArgument("explain: what reshapeTransform gives", "a Tensor", maps);
+  if (!isTensor(maps)) throw wrongArgument("explain: the result of reshapeTransform", "a Tensor", maps);
   return maps;
 }
 
@@ -245,7 +245,7 @@ export function layersOf(
   if (layer !== undefined && layers !== undefined)
     throw new BatchCamError(
       "E_ARGUMENT",
-      "explain: layer and layers both name what is explained; leave one of them out",
+      "explain: layer and layers both name the target layer; leave one of them out",
     );
   if (layers !== undefined && (!Array.isArray(layers) || layers.length === 0))
     throw wrongArgument("explain: layers", "an array of at least one path or module", layers);
@@ -260,7 +260,7 @@ function byPath(model: Module, path: string): NamedLayer {
 
 function pathOf(model: Module, module: Module): NamedLayer {
   for (const [path, candidate] of model.namedModules()) if (candidate === module) return [path, module];
-  throw new BatchCamError("E_CONFIG", `explain: layer, a ${module.constructor.name}, is no part of the model`);
+  throw new BatchCamError("E_CONFIG", `explain: layer, a ${module.constructor.name}, is not a part of the model`);
 }
 
 function defaultLayer(model: Module, x: Tensor): string {
@@ -272,5 +272,8 @@ function defaultLayer(model: Module, x: Tensor): string {
     if (height * width > 1) last = path;
   });
   if (last !== undefined) return last;
-  throw new BatchCamError("E_CONFIG", "explain: no layer of the model gives maps of more than one cell: name a layer");
+  throw new BatchCamError(
+    "E_CONFIG",
+    "explain: no layer of the model has an output of more than one pixel: name a layer",
+  );
 }

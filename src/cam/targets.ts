@@ -81,7 +81,7 @@ function scoreFunction(operation: string, fn: ScoreFunction): Target["score"] {
     const count = logits.sizes[0] as number;
     if (scores instanceof Tensor && ["", "1"].includes(scores.sizes.slice(1).join()) && scores.sizes[0] === count) {
       if (scores.dtype.includes("float")) return scores.reshape([count]); // a column [B, 1], as `gather` returns it, is allowed too
-      const problem = `scores of floating point, got ${scores.dtype}`;
+      const problem = `floating-point scores, got ${scores.dtype}`;
       throw new BatchCamError("E_DTYPE", `${operation}: the targets' function must give ${problem}`);
     }
     const got = scores instanceof Tensor ? `[${scores.shape.join(", ")}]` : describeValue(scores);
@@ -137,7 +137,7 @@ export function callersGradient(
   score: () => Tensor,
 ): Tensor {
   for (const [argument, value] of Object.entries({ logits, [name]: tensor }))
-    if (!value.requiresGrad) throw withoutGraph(operation, `no graph behind ${argument}`);
+    if (!value.requiresGrad) throw withoutGraph(operation, `${argument} has no graph`);
   const sum = enableGrad(() => score().sum());
   if (!sum.requiresGrad) throw withoutGraph(operation, "the target's score does not depend on the logits");
   try {
@@ -151,14 +151,14 @@ export function callersGradient(
 }
 
 function withoutGraph(operation: string, problem: string, cause?: unknown): BatchCamError {
-  const advice = "compute both in one forward pass outside noGrad, and pass the very tensor that the next layer reads";
+  const advice = "compute both in one forward pass outside noGrad, and pass the same tensor that the next layer reads";
   return new BatchCamError("E_ARGUMENT", `${operation}: ${problem}: ${advice}`, { cause });
 }
 
 /** The caller's model overwrote a value in place after a layer's output was tapped, and the gradient needs that value. */
 function overwrittenBehind(operation: string, output: Tensor, cause: unknown): BatchCamError {
   const layer = tapName(output);
-  const behind = layer === undefined ? "behind the activations" : `behind layer ${layer}`;
+  const behind = layer === undefined ? "after the activations" : `after layer ${layer}`;
   const operator = /output \d+ of (\w+?)(?:Backward\d*)?,/.exec(String(cause))?.[1];
   const value = operator === undefined ? "a value" : `a value of ${operator}`;
   const advice =

@@ -125,10 +125,10 @@ describe("flags", () => {
     [["-b", "4k"], '-b must be a whole number, above 0, got "4k"'],
     [["--plain=maybe"], '--plain must be true or false, got "maybe"'],
     [["--no-figures=true"], '--no-figures takes no value, got "true"'],
-    [["--plain", "true"], '"true" belongs to no flag'],
-    [["mnist"], '"mnist" belongs to no flag'],
-    [["--", "--plain"], '"--plain" belongs to no flag'],
-    [["--no-resume", "runs/a"], '"runs/a" belongs to no flag'],
+    [["--plain", "true"], 'unexpected argument "true"'],
+    [["mnist"], 'unexpected argument "mnist"'],
+    [["--", "--plain"], 'unexpected argument "--plain"'],
+    [["--no-resume", "runs/a"], 'unexpected argument "runs/a"'],
   ])("refuse %j in one line", (argv, message) => {
     let caught: unknown;
     try {

@@ -12,7 +12,10 @@ export interface Flag {
   name: string;
   /** The key in the config: `batchSize`. */
   key: string;
-  /** `optional` takes a value or stands alone, as `--resume` does. `repeat` may be given several times. */
+  /**
+   * The kind of value. The value of an `optional` flag may be left out, as for `--resume`. A `repeat` flag may be given
+   * several times.
+   */
   kind: "boolean" | "number" | "string" | "optional" | "repeat";
   field: FieldSchema;
 }
@@ -106,7 +109,7 @@ function takeOperand(
   word: string,
   { operand, flags, what }: Grammar & { what: string },
 ): void {
-  if (operand === undefined) throw fault(what, `"${word}" belongs to no flag${strayHint(word, flags)}`);
+  if (operand === undefined) throw fault(what, `unexpected argument "${word}"${strayHint(word, flags)}`);
   const { key, name, many, advice } = operand;
   const instead = advice?.(word);
   if (instead !== undefined) throw fault(what, `${name} "${word}" ${instead}`);
@@ -137,7 +140,7 @@ function tokenize(argv: readonly string[], flags: readonly Flag[]): Token[] {
 function findFlag(token: OptionToken, grammar: Grammar, what: string): { flag: Flag; negated: boolean } {
   const { flags, others = [] } = grammar;
   const flag = flags.find(({ name }) => name === token.name);
-  // For a short flag, parseArgs reports the long name that it stands for, so a bare letter here is an unknown flag.
+  // For a known short flag, parseArgs reports its long name, so a single letter here is an unknown flag.
   if (flag && token.rawName !== `-${token.name}`) return { flag, negated: false };
   const negated = flags.find(
     ({ name, kind }) => token.name === `no-${name}` && (kind === "boolean" || kind === "optional"),

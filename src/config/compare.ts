@@ -119,7 +119,7 @@ export const GridRows = {
   methods: z.strictObject({
     name: label(),
     kind: z.enum(METHOD_KINDS).optional(),
-    datasets: list().optional(), // the data sets that it is combined with, if not all
+    datasets: list().optional(), // the data sets that it is combined with (default: all)
     ...shared,
   }),
 };

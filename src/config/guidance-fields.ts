@@ -77,7 +77,7 @@ export const guidanceFieldsOf = <const D extends Features["distances"], const B 
       .enum(PROTOTYPE_SOURCES)
       .default("class")
       .describe(
-        "prototype that a map is pulled to: its own class's (class); or, as a control, another class's (shuffled), the mean of all classes (global), a uniform grey (constant), or its class's without the decoy patch (clean, for decoy data sets)",
+        "prototype that a map is guided to: that of its own class (class) or, as a control, that of another class (shuffled), the mean of all classes (global), a uniform grey (constant), or that of its class without the decoy patch (clean, for decoy data sets)",
       ),
     trim: z
       .number()

@@ -133,8 +133,8 @@ export function dataName({
 }
 
 /**
- * The letters and digits of a file's name, of all scripts, with dashes in place of what a run's name cannot contain. A name without any
- * becomes a checksum, so that two such names stay different; a name of dots alone is no name and gives "".
+ * The letters and digits of a file's name, of all scripts, with dashes in place of what a run's name cannot contain. A name without
+ * letters and digits becomes a checksum, so that different names stay different. A name that consists only of dots gives "".
  */
 function wordOf(name: string): string {
   // macOS and Linux may write "é" as different characters, which must give the same name.

@@ -187,7 +187,7 @@ describe("the warnings of a config", () => {
       expect.stringMatching(/lambdaWarmup 150 is longer than the run's 15 steps: .* at most 10 %/),
     ]);
     expect(warnings({ lambdaWarmup }, 150)).toEqual([]);
-    expect(warnings({}, 15)).toEqual([]); // the default is a share of the run's steps
+    expect(warnings({}, 15)).toEqual([]); // the default depends on the number of the run's steps
   });
 
   it("do not mention guidance in plain training", () => {

@@ -19,7 +19,7 @@ export interface DatasetDescription {
   readonly masks: "always" | "if given" | "never";
   /**
    * A sentence for the model card about a cue that reveals the class in the training images and is misleading in the
-   * test images; null if there is none.
+   * test images; null for a data set without such a cue.
    */
   readonly cue: string | null;
 }
@@ -55,7 +55,7 @@ const imageFiles = {
     .lt(1)
     .default(0.2)
     .describe(
-      "fraction of the images held out as the test split if the data set has none; whether an image is held out depends only on its path, so adding images moves no others (a class too small to have any image drawn gives the one with the lowest hash)",
+      "fraction of the images held out as the test split if the data set has none; whether an image is held out depends only on its path, so adding images does not move others (if no image of a class is drawn, the one with the lowest hash is held out)",
     ),
   badImages: z.enum(["fail", "skip"]).default("fail").describe("stop at files that cannot be read, or skip them"),
   followLinks: z

@@ -304,7 +304,9 @@ describe("what a folder's names mean", () => {
     await drawMany("test", 3);
     await failing().toMatchObject({
       code: "E_DATA",
-      message: expect.stringMatching(/holds images directly in test\/ and train\/, where they have no class/),
+      message: expect.stringMatching(
+        /contains images directly in test\/ and train\/, without a folder for their class/,
+      ),
     });
     await rm(join(folder, "train"), { recursive: true });
     await drawMany("train/a", 5);
@@ -408,7 +410,7 @@ describe("what a folder leaves out", () => {
     await rm(join(folder, "d"));
     const followed = await load({ followLinks: true });
     expect(followed.train.labels.numel + followed.test.labels.numel).toBe(9);
-    expect(followed.warnings?.[0]).toMatch(/left out 2 links to folders that hold them \(c\/circle, c\/up\)/);
+    expect(followed.warnings?.[0]).toMatch(/left out 2 links to folders that contain them \(c\/circle, c\/up\)/);
     disposeDataset(followed);
   });
 });
@@ -433,7 +435,7 @@ describe("a folder that cannot be trained on", () => {
     await drawMany("only", 3);
     await failing().toMatchObject({ message: expect.stringMatching(/got one, only\/.*PNG, JPEG.* can be read/) });
     await mkdir(join(folder, "empty"));
-    await failing().toMatchObject({ code: "E_DATA", message: expect.stringMatching(/empty: holds no image/) });
+    await failing().toMatchObject({ code: "E_DATA", message: expect.stringMatching(/empty: contains no images/) });
   });
 
   it("leaves a class's only image in training, and refuses to be left without a test image", async () => {
@@ -460,12 +462,12 @@ describe("a folder that cannot be trained on", () => {
     await drawMany("test/x", 1);
     await failing().toMatchObject({ message: expect.stringMatching(/class "x" of test is not in train/) });
     await mkdir(join(folder, "training"));
-    await failing().toMatchObject({ message: expect.stringMatching(/holds both .* as its train split/) });
+    await failing().toMatchObject({ message: expect.stringMatching(/contains both .* as its train split/) });
   });
 
   it("refuses val/ and test/ without train/, and says what lies beside the splits", async () => {
     for (const name of ["val/a", "val/b", "test/a", "test/b"]) await drawMany(name, 1);
-    await failing().toMatchObject({ message: expect.stringMatching(/holds test\/ and val\/ but no train\//) });
+    await failing().toMatchObject({ message: expect.stringMatching(/contains test\/ and val\/ but no train\//) });
     for (const name of ["train/a", "train/b", "constructor/a"]) await drawMany(name, 2);
     const { warnings, train } = await load();
     expect(train.labels.numel).toBe(4);

@@ -22,7 +22,7 @@ function cpuList(text: string): number[] {
     });
 }
 
-/** The CPU quota of the container, in CPUs, from cgroup v2 or v1; Infinity if there is no limit. */
+/** The CPU quota of the container, in CPUs, from cgroup v2 or v1; Infinity without a limit. */
 function quota(root: string): number {
   const bounds: number[] = [];
   for (const line of read(join(root, "proc/self/cgroup")).split("\n")) {

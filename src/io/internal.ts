@@ -1,4 +1,5 @@
-// The names that other folders of the project may import in addition to the public ones in index.ts. This is not an entry point of the package.
+// The names that other folders of the project may import, in addition to the public ones in index.ts. This is not an entry point of the
+// package.
 export { dataError, FileError, type ReadContext, readFileBytes } from "./file-bytes.ts";
 export { foreignArchiveOf, foreignFormatOf } from "./foreign-formats.ts";
 export type { NpyDtype, NpyValues } from "./npy.ts";

@@ -96,7 +96,7 @@ describe("CamEma", () => {
     [2, 3, {}, /size must be \[height, width\], integers > 0, got 3/],
     [2, [2, 0], {}, /size must be/],
     [2, [2, 2, 2], {}, /size must be/],
-    [2, [2, 2], { decay: 1 }, /decay must lie in \[0, 1\), got 1/],
+    [2, [2, 2], { decay: 1 }, /decay must be in \[0, 1\), got 1/],
     [2, [2, 2], { decay: -0.1 }, /decay must lie/],
     [2, [2, 2], { decay: Number.NaN }, /decay must lie/],
   ])("refuses %o classes, size %o and options %o", (numClasses, size, options, message) => {
@@ -106,10 +106,15 @@ describe("CamEma", () => {
 
   it.each<[string, () => [Tensor, readonly number[]], string, RegExp]>([
     ["maps of another size", () => [zeros([1, 3, 2]), [0]], "E_SHAPE", /maps must be \[B, H=2, W\], got \[1, 3, 2\]/],
-    ["an empty batch", () => [zeros([0, 2, 2]), []], "E_SHAPE", /maps hold no value/],
+    ["an empty batch", () => [zeros([0, 2, 2]), []], "E_SHAPE", /maps have no values/],
     ["labels of another count", () => [zeros([2, 2, 2]), [0]], "E_SHAPE", /expected 2 labels/],
     ["an unknown class", () => [zeros([1, 2, 2]), [2]], "E_ARGUMENT", /label 0 must be 0 to 1, got 2/],
-    ["integer maps", () => [zeros([1, 2, 2], { dtype: "int64" }), [0]], "E_DTYPE", /maps must be of floating point/],
+    [
+      "integer maps",
+      () => [zeros([1, 2, 2], { dtype: "int64" }), [0]],
+      "E_DTYPE",
+      /maps must have a floating-point dtype/,
+    ],
   ])("refuses to update with %s", (_, input, code, message) => {
     const ema = new CamEma(2, [2, 2]);
     const run = () => tidy(() => ema.update(...input()));

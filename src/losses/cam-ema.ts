@@ -6,8 +6,8 @@ import { expectMaps } from "./distance.ts";
 import { classMeans } from "./map-losses.ts";
 
 /**
- * Prototypes that are computed from the maps: for each class an exponential running average over training, `P_c ←
- * decay·P_c + (1 − decay)·mean of the class's maps in the batch`, which starts with the first mean.
+ * Prototypes that are computed from the maps: for each class an exponential running average over training,
+ * `P_c ← decay·P_c + (1 − decay)·mean of the class's maps in the batch`, which starts with the first mean.
  */
 export class CamEma {
   /** (C, H, W) */
@@ -26,7 +26,7 @@ export class CamEma {
         `CamEma: size must be [height, width], integers > 0, got ${describeValue(size)}`,
       );
     }
-    expectNumber("CamEma: decay", decay, "lie in [0, 1)", (n) => n >= 0 && n < 1);
+    expectNumber("CamEma: decay", decay, "be in [0, 1)", (n) => n >= 0 && n < 1);
     this.prototypes = keep(zeros([numClasses, ...size]));
     this.seen = keep(zeros([numClasses]));
     this.decay = decay;

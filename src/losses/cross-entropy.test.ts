@@ -69,8 +69,13 @@ describe("crossEntropy refuses", () => {
 
   it.each<[string, Record<string, Anything>, string, RegExp]>([
     ["logits of another rank", { logits: zeros([4]) }, "E_SHAPE", /logits must be \[N, C\], got \[4\]/],
-    ["an empty batch", { logits: zeros([0, 3]), labels: [] }, "E_SHAPE", /logits hold no sample/],
-    ["integer logits", { logits: zeros([4, 3], { dtype: "int64" }) }, "E_DTYPE", /logits must be of floating point/],
+    ["an empty batch", { logits: zeros([0, 3]), labels: [] }, "E_SHAPE", /logits have no samples/],
+    [
+      "integer logits",
+      { logits: zeros([4, 3], { dtype: "int64" }) },
+      "E_DTYPE",
+      /logits must have a floating-point dtype/,
+    ],
     ["labels of another count", { labels: [0, 1, 2] }, "E_SHAPE", /expected 4 labels/],
     ["a label out of range", { labels: [0, 1, 2, 3] }, "E_ARGUMENT", /label 3 must be 0 to 2, got 3/],
     ["torch's ignored label", { labels: [0, 1, 2, -100] }, "E_ARGUMENT", /label 3 must be 0 to 2, got -100/],
@@ -85,7 +90,7 @@ describe("crossEntropy refuses", () => {
       "a smoothing above one",
       { options: { labelSmoothing: 1.5 } },
       "E_ARGUMENT",
-      /labelSmoothing must lie in \[0, 1\], got 1.5/,
+      /labelSmoothing must be in \[0, 1\], got 1.5/,
     ],
     ["an unknown reduction", { options: { reduction: "average" } }, "E_ARGUMENT", /reduction/],
     ["disposed logits", { logits: gone }, "E_DISPOSED", /logits: the tensor was disposed/],

@@ -69,7 +69,7 @@ describe("l1 and l2", () => {
         [zeros([2, 4, 4]), zeros([3, 4, 4]), "E_SHAPE", /one shape/],
         [zeros([4]), zeros([4]), "E_SHAPE", /one shape/],
         [zeros([0, 4, 4]), zeros([0, 4, 4]), "E_SHAPE", /with values/],
-        [zeros([2, 4]), zeros([2, 4], { dtype: "int64" }), "E_DTYPE", /y must be of floating point, got int64/],
+        [zeros([2, 4]), zeros([2, 4], { dtype: "int64" }), "E_DTYPE", /y must have a floating-point dtype, got int64/],
         [null, zeros([2, 4]), "E_ARGUMENT", /x: expected a Tensor, got null/],
       ];
       for (const [x, y, code, message] of bad) {

@@ -209,10 +209,10 @@ function imagePair(operation: string, x: Tensor, y: Tensor): [Tensor, Tensor] {
 
 export function expectFloating(operation: string, argument: string, value: Tensor): void {
   if (value.dtype.includes("float")) return;
-  const advice = 'convert it with to("float32"), and images to [0, 1]';
+  const advice = 'convert it with to("float32"), and scale images to [0, 1]';
   throw new BatchCamError(
     "E_DTYPE",
-    `${operation}: ${argument} must be of floating point, got ${value.dtype}: ${advice}`,
+    `${operation}: ${argument} must have a floating-point dtype, got ${value.dtype}: ${advice}`,
   );
 }
 
@@ -222,6 +222,6 @@ export function expectMaps(operation: string, maps: Tensor): void {
   if (maps.numel > 0) return;
   throw new BatchCamError(
     "E_SHAPE",
-    `${operation}: maps hold no value, got [${maps.shape.join(", ")}]: an empty batch has no loss`,
+    `${operation}: maps have no values, got [${maps.shape.join(", ")}]: an empty batch has no loss`,
   );
 }

@@ -142,7 +142,7 @@ export function crossEntropy(
 ): Tensor {
   const { N = 0, C = 0 } = expectShapes("crossEntropy", { logits: [logits, "N C"] });
   expectFloating("crossEntropy", "logits", logits);
-  if (N === 0) throw new BatchCamError("E_SHAPE", "crossEntropy: logits hold no sample: an empty batch has no loss");
+  if (N === 0) throw new BatchCamError("E_SHAPE", "crossEntropy: logits have no samples: an empty batch has no loss");
   if (optionsOf("crossEntropy", options).weight)
     expectShapes("crossEntropy", { logits: [logits, "N C"], weight: [options.weight as Tensor, "C"] });
   const { tensor: classes } = readLabels("crossEntropy", labels, { count: N, numClasses: C });

@@ -322,7 +322,7 @@ describe("ssim refuses", () => {
       "integers",
       () => [image(1, 16, 16), zeros([1, 16, 16], { dtype: "uint8" })],
       "E_DTYPE",
-      /y must be of floating point, got uint8: convert it/,
+      /y must have a floating-point dtype, got uint8: convert it/,
     ],
     ["what is no tensor", () => [image(1, 2, 2), 3 as unknown as Tensor], "E_ARGUMENT", /y: expected a Tensor, got 3/],
   ])("%s", (_, images, code, message) => {

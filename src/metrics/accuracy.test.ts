@@ -43,7 +43,7 @@ describe("accuracy", () => {
 
   it.each<[string, Tensor, readonly number[] | Tensor, string, RegExp]>([
     ["logits of another rank", zeros([3]), [0, 1, 2], "E_SHAPE", /logits must be \[N, C\], got \[3\]/],
-    ["an empty batch", zeros([0, 3]), [], "E_SHAPE", /logits hold no sample/],
+    ["an empty batch", zeros([0, 3]), [], "E_SHAPE", /logits have no samples/],
     ["labels of another count", zeros([2, 3]), [0], "E_SHAPE", /expected 2 labels/],
     ["a label out of range", zeros([2, 3]), [0, 3], "E_ARGUMENT", /label 1 must be 0 to 2, got 3/],
     ["fractional labels", zeros([2, 3]), [0, 0.5], "E_DTYPE", /label 1 must be a class index/],

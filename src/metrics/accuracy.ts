@@ -13,7 +13,7 @@ import { expectShapes, readLabels } from "../tensor/internal.ts";
  */
 export function accuracy(logits: Tensor, labels: Tensor | readonly number[]): number {
   const { N, C } = expectShapes("accuracy", { logits: [logits, "N C"] }) as { N: number; C: number };
-  if (N === 0) throw new BatchCamError("E_SHAPE", "accuracy: logits hold no sample");
+  if (N === 0) throw new BatchCamError("E_SHAPE", "accuracy: logits have no samples");
   return tidy(() => {
     const { tensor: classes } = readLabels("accuracy", labels, { count: N, numClasses: Math.max(C, 2) });
     const scores = logits.detach();

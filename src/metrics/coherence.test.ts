@@ -190,7 +190,7 @@ describe("Coherence", () => {
 
   it("refuses maps without a pixel, and a number of classes that is none", () => {
     expect(() => tidy(() => new Coherence(1).update(zeros([2, 0, 3]), [0, 0]))).toThrow(
-      /^Coherence.update: maps have no pixel, got 0x3/,
+      /^Coherence.update: maps have no pixels, got 0x3/,
     );
     for (const count of [0, -1, 2.5, Number.NaN, "3" as unknown as number]) {
       expect(() => new Coherence(count)).toThrow(/^Coherence: numClasses must be an integer from 1 to 16777216, got/);

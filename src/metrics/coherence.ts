@@ -3,7 +3,7 @@ import { keep, type Tensor, tidy, zeros } from "../tensor/index.ts";
 import { expectClassCount, expectShapes, readLabels } from "../tensor/internal.ts";
 
 export interface CoherenceSummary {
-  /** Mean of `perClass` over the classes with at least two maps; NaN if there are none. */
+  /** Mean of `perClass` over the classes with at least two maps; NaN if no class has two maps. */
   mean: number;
   /** Coherence of each class; NaN for a class with fewer than two maps. */
   perClass: number[];
@@ -86,7 +86,7 @@ export class Coherence {
   #expectSize(size: readonly [number, number]): void {
     const [height, width] = this.#sums === undefined ? size : this.#size;
     if (size[0] === 0 || size[1] === 0)
-      throw new BatchCamError("E_SHAPE", `Coherence.update: maps have no pixel, got ${size.join("x")}`);
+      throw new BatchCamError("E_SHAPE", `Coherence.update: maps have no pixels, got ${size.join("x")}`);
     if (height === size[0] && width === size[1]) return;
     throw new BatchCamError(
       "E_SHAPE",

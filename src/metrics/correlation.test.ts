@@ -61,7 +61,7 @@ describe.each([
     tidy(() => {
       const bad: [() => Tensor, RegExp][] = [
         [() => correlation(zeros([2, 2, 2]), zeros([2, 2, 3])), /: b must be \[N, H, W=2\], got \[2, 2, 3\]/],
-        [() => correlation(zeros([2, 0, 2]), zeros([2, 0, 2])), /: maps have no pixel, got \[2, 0, 2\]/],
+        [() => correlation(zeros([2, 0, 2]), zeros([2, 0, 2])), /: maps have no pixels, got \[2, 0, 2\]/],
         [() => correlation(null as unknown as Tensor, zeros([1, 1, 1])), /: a: expected a Tensor, got null/],
       ];
       for (const [run, message] of bad) {

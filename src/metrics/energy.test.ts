@@ -210,7 +210,7 @@ describe("these metrics refuse", () => {
       "E_SHAPE",
       /^deadShare: maps must be \[N, H, W\], got \[2, 2\]/,
     ],
-    ["no maps", () => deadShare(zeros([0, 2, 2])), "E_SHAPE", /^deadShare: maps hold no value, got \[0, 2, 2\]/],
+    ["no maps", () => deadShare(zeros([0, 2, 2])), "E_SHAPE", /^deadShare: maps have no values, got \[0, 2, 2\]/],
   ])("%s", (_, run, code, message) => {
     expect(() => tidy(run)).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) }));
   });

@@ -59,7 +59,7 @@ function energies(maps: Tensor, masks: Tensor): { inside: Tensor; total: Tensor 
 }
 
 export interface EnergySummary {
-  /** Mean share over the maps that are not dead; NaN if there are none, or if a map contains NaN. */
+  /** Mean share over the maps that are not dead; NaN if all maps are dead, or if a map contains NaN. */
   mean: number;
   /** Number of maps, including dead ones. */
   maps: number;

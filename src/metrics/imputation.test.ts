@@ -227,14 +227,14 @@ describe("imputeLinearly", () => {
       "E_SHAPE",
       /removed must be \[N, H, W=4\]/,
     ],
-    ["no image", () => imputeLinearly(zeros([0, 1, 4, 4]), zeros([0, 4, 4])), "E_SHAPE", /images hold no sample/],
+    ["no image", () => imputeLinearly(zeros([0, 1, 4, 4]), zeros([0, 4, 4])), "E_SHAPE", /images have no samples/],
     ["no pixel", () => imputeLinearly(zeros([2, 1, 0, 4]), zeros([2, 0, 4])), "E_SHAPE", /images have no pixel/],
     ["no channel", () => imputeLinearly(zeros([2, 0, 4, 4]), removed), "E_SHAPE", /images have no pixel/],
     [
       "bytes",
       () => imputeLinearly(images.to("uint8"), removed),
       "E_DTYPE",
-      /normalised images of floating point, got "uint8"/,
+      /normalised floating-point images, got "uint8"/,
     ],
     ["disposed images", () => imputeLinearly(gone, removed), "E_DISPOSED", /images: the tensor was disposed/],
     [

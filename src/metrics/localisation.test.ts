@@ -160,7 +160,7 @@ describe.each([
       "maps of no pixel",
       () => metric(zeros([1, 0, 2]), zeros([1, 0, 2])),
       "E_SHAPE",
-      /maps have no pixel, got \[1, 0, 2\]/,
+      /maps have no pixels, got \[1, 0, 2\]/,
     ],
     ["disposed maps", () => metric(gone, zeros([1, 2, 2])), "E_DISPOSED", /maps: the tensor was disposed/],
     [

@@ -5,7 +5,7 @@ import { expectShapes } from "../tensor/internal.ts";
 
 export function expectPixels(operation: string, argument: string, value: Tensor): void {
   if (value.sizes.slice(1).includes(0))
-    throw new BatchCamError("E_SHAPE", `${operation}: ${argument} have no pixel, got [${value.shape.join(", ")}]`);
+    throw new BatchCamError("E_SHAPE", `${operation}: ${argument} have no pixels, got [${value.shape.join(", ")}]`);
 }
 
 /** Flattens maps (N, H, W) to float64 rows (N, H·W), detached from the graph. */
@@ -84,12 +84,12 @@ function inverse(order: Tensor): Tensor {
 export function deadShare(maps: Tensor): number {
   expectShapes("deadShare", { maps: [maps, "N H W"] });
   if (maps.numel === 0)
-    throw new BatchCamError("E_SHAPE", `deadShare: maps hold no value, got [${maps.shape.join(", ")}]`);
+    throw new BatchCamError("E_SHAPE", `deadShare: maps have no values, got [${maps.shape.join(", ")}]`);
   return tidy(() => deadMaps(maps).to("float64").mean().item());
 }
 
 export interface DefinedMean {
-  /** Mean of the values that are not NaN; NaN if there are none. */
+  /** Mean of the values that are not NaN; NaN if all values are NaN. */
   mean: number;
   /** Number of values that are not NaN. */
   defined: number;

@@ -32,7 +32,7 @@ const BAD: [string, Arguments, string, RegExp][] = [
     /images: expected normalised images of floating/,
   ],
   ["disposed images", [flat, gone, maps, labels], "E_DISPOSED", /images: the tensor was disposed/],
-  ["an empty batch", [flat, zeros([0, 1, 4, 4]), zeros([0, 4, 4]), []], "E_SHAPE", /images hold no sample/],
+  ["an empty batch", [flat, zeros([0, 1, 4, 4]), zeros([0, 4, 4]), []], "E_SHAPE", /images have no samples/],
   ["images of no pixel", [flat, zeros([2, 1, 4, 0]), zeros([2, 4, 0]), labels], "E_SHAPE", /images have no pixel/],
   [
     "maps of another size",

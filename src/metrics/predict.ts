@@ -44,8 +44,8 @@ export function readExplained(
 /** Throws for images that are not floating point, or have no sample or no pixel. */
 export function expectImages(operation: string, images: Tensor): void {
   if (!images.dtype.includes("float"))
-    throw wrongArgument(`${operation}: images`, "normalised images of floating point", images.dtype, "E_DTYPE");
-  if (images.sizes[0] === 0) throw new BatchCamError("E_SHAPE", `${operation}: images hold no sample`);
+    throw wrongArgument(`${operation}: images`, "normalised floating-point images", images.dtype, "E_DTYPE");
+  if (images.sizes[0] === 0) throw new BatchCamError("E_SHAPE", `${operation}: images have no samples`);
   expectPixels(operation, "images", images);
 }
 

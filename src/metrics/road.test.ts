@@ -71,7 +71,7 @@ describe("road", () => {
     tidy(() => {
       manualSeed(3);
       const [images, weights] = [randn([1, 1, 16, 16]), randn([1, 1, 16, 16]).abs()];
-      // The evidence for the class at each pixel. Imputation removes most of it.
+      // The evidence for the class at each pixel, most of which imputation removes.
       const evidence = images.mul(weights).select(1, 0);
       const predict = linearModel(weights);
       const score = (map: Tensor) => road(predict, images, map, [1], { noise: 0 }).combined.item();

@@ -143,8 +143,8 @@ describe("maxSensitivity", () => {
   it.each<[string, unknown[], string, RegExp]>([
     ["what is no function", ["GradCAM", images], "E_ARGUMENT", /explain must be a function, got "GradCAM"/],
     ["images of another rank", [sums, zeros([3, 3])], "E_SHAPE", /images must be \[N, C, H, W\], got \[3, 3\]/],
-    ["an empty batch", [sums, zeros([0, 1, 3, 3])], "E_SHAPE", /images hold no sample/],
-    ["bytes", [sums, images.to("uint8")], "E_DTYPE", /images: expected normalised images of floating point/],
+    ["an empty batch", [sums, zeros([0, 1, 3, 3])], "E_SHAPE", /images have no samples/],
+    ["bytes", [sums, images.to("uint8")], "E_DTYPE", /images: expected normalised floating-point images/],
     [
       "perturbations of another shape",
       [sums, images, { perturbations: zeros([3, 2, 1, 3, 2]) }],

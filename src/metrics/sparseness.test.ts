@@ -43,7 +43,7 @@ describe("sparseness", () => {
   it("refuses what are no maps", () =>
     tidy(() => {
       expect(() => sparseness(zeros([2, 2]))).toThrow(/^sparseness: maps must be \[N, H, W\], got \[2, 2\]/);
-      expect(() => sparseness(zeros([2, 2, 0]))).toThrow(/^sparseness: maps have no pixel, got \[2, 2, 0\]/);
+      expect(() => sparseness(zeros([2, 2, 0]))).toThrow(/^sparseness: maps have no pixels, got \[2, 2, 0\]/);
       expect(() => sparseness(null as never)).toThrow(/^sparseness: maps: expected a Tensor, got null/);
     }));
 });

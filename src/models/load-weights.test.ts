@@ -53,7 +53,7 @@ describe("loadWeights, on names", () => {
     ["_orig_mod.", null],
     ["module._orig_mod.", null],
     ["_orig_mod.module.", null],
-    ["model.", /^the prefix "model\." was taken off every name$/],
+    ["model.", /^the prefix "model\." was removed from every name$/],
     ["module.model.", /prefix "model\."/],
     ["model.backbone.", /prefix "model\.backbone\."/],
     ["encoder.", /prefix "encoder\."/],
@@ -179,20 +179,20 @@ describe("loadWeights, on the names of other libraries", () => {
 });
 
 describe("loadWeights, on checkpoints of torch.save", () => {
-  it("says what was chosen and passed over, and what else there is", async () => {
+  it("says what was chosen and ignored, and what else the file has", async () => {
     const { names, notes } = await read(fixture("nested.pth"));
     expect(names).toContain("0.weight");
     expect(notes).toEqual([
       expect.stringMatching(
-        /^read from "state_dict", .*; it has weights at "state_dict_ema" too, which weightsKey chooses$/,
+        /^read from "state_dict", .*; it also has weights at "state_dict_ema", which can be chosen by weightsKey$/,
       ),
     ]);
     expect((await read(fixture("beside-protocol2.pth.tar"))).notes).toEqual([
       expect.stringMatching(/^read from "state_dict"/),
-      expect.stringMatching(/^1 entry beside the tensors was passed over: "_extra_state"$/),
+      expect.stringMatching(/^1 entry of the file is not a tensor and was ignored: "_extra_state"$/),
     ]);
     expect((await read(fixture("keyed.ckpt"))).notes).toEqual([
-      expect.stringMatching(/^read from "net.module", .*; it has weights at "ema" too/),
+      expect.stringMatching(/^read from "net.module", .*; it also has weights at "ema"/),
     ]);
     expect((await read(fixture("keyed.ckpt"), "ema")).notes).toEqual([]);
   });
@@ -248,7 +248,7 @@ describe("loadWeights, on folders", () => {
   it("refuses an index that is no JSON, and a part without a name that the index has", async () => {
     const path = newPath("model.safetensors.index.json");
     writeFileSync(path, '{"weight_map": {');
-    await expect(loadWeights(path)).rejects.toThrow(/it is no JSON/);
+    await expect(loadWeights(path)).rejects.toThrow(/it is not JSON/);
     await saved(["a"], join(path, "..", "one.safetensors"));
     index(path, { a: "one.safetensors", b: "one.safetensors" });
     await expect(loadWeights(path)).rejects.toThrow(/one\.safetensors: expected "b" in it, as the index says/);
@@ -285,8 +285,8 @@ describe("loadWeights, on folders", () => {
     expect(await refused()).toMatch(/is a folder without weights: expected .*, got nothing/);
     expect(await refused("a.txt")).toMatch(/got a\.txt/);
     expect(await refused("a.pth", "b.pth")).toMatch(/several files of weights: name one of a\.pth, b\.pth/);
-    expect(await refused("config.json", "tf_model.h5")).toMatch(/holds weights of TensorFlow only/);
-    expect(await refused("flax_model.msgpack")).toMatch(/holds weights of Flax only/);
+    expect(await refused("config.json", "tf_model.h5")).toMatch(/contains only weights of TensorFlow/);
+    expect(await refused("flax_model.msgpack")).toMatch(/contains only weights of Flax/);
   });
 });
 
@@ -304,7 +304,7 @@ describe("weights that a model takes in part", () => {
         using to = createModel(name, { ...options, numClasses: 3 } as ModelOptions);
         const state = new Map([...from.stateDict()].filter(([key]) => !left.test(key)));
         const before = to.stateDict().get(`${head}.weight`)?.clone() as Tensor;
-        expect(loadPretrained(to, state).notes).toEqual([`${head} starts anew: the weights have no head`]);
+        expect(loadPretrained(to, state).notes).toEqual([`${head} keeps its initial values: the weights have no head`]);
         expect(to.stateDict().get(`${head}.weight`)?.equal(before)).toBe(true);
         const first = `${to.firstConv}.weight`;
         expect(
@@ -328,7 +328,7 @@ describe("weights that a model takes in part", () => {
       const state = new Map([...model.stateDict()].filter(([key]) => !key.startsWith("fc.")));
       state.set("projector.0.weight", zeros([2, 2]));
       expect(loadPretrained(model, state).notes).toEqual([
-        "fc starts anew: the weights have no head of its kind (projector.0.weight are left out)",
+        "fc keeps its initial values: the weights have no head of its kind (projector.0.weight are left out)",
       ]);
     }));
 
@@ -353,13 +353,11 @@ describe("weights of no network here", () => {
       const strange = new Map([...names.slice(0, 60), "se.weight", "sa.weight"].map((name) => [name, zeros([1])]));
       const before = getRngState();
       expect(() => loadPretrained(model, strange)).toThrow(
-        /known are simple-cnn; resnet18 and resnet34 .*; nearest is resnet18, of whose 122 names 60 are there, beside 2 others \("se\.weight", "sa\.weight"\)/,
+        /the known architectures are simple-cnn; resnet18 and resnet34 .*; the nearest is resnet18: 60 of its 122 names occur, with 2 others \("se\.weight", "sa\.weight"\)/,
       );
-      expect(() => describeWeights(strange)).toThrow(/nearest is resnet18/);
+      expect(() => describeWeights(strange)).toThrow(/the nearest is resnet18/);
       expect(getRngState().equal(before)).toBe(true);
-      expect(() => describeWeights(new Map([["vit.layer.0.weight", zeros([1])]]))).toThrow(
-        /none of whose names are there/,
-      );
+      expect(() => describeWeights(new Map([["vit.layer.0.weight", zeros([1])]]))).toThrow(/none of their names occur/);
     }));
 
   it("are told of the key where most of their names begin alike", () =>

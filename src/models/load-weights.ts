@@ -53,17 +53,17 @@ async function readOne(file: string, key: string | undefined): Promise<LoadedWei
   if (content.leftOut.length > 0) {
     const names = content.leftOut.slice(0, 3).map((name) => JSON.stringify(name));
     notes.push(
-      `${counted(content.leftOut.length, "entry")} beside the tensors ${wordFor(content.leftOut.length, "was", "were")} passed over: ${names.join(", ")}`,
+      `${counted(content.leftOut.length, "entry")} of the file ${wordFor(content.leftOut.length, "is not a tensor and was", "are not tensors and were")} ignored: ${names.join(", ")}`,
     );
   }
   return { weights: content.tensors, notes };
 }
 
 function choiceNote(key: string, others: readonly string[]): string {
-  const found = `read from ${JSON.stringify(key)}, the first usual key of the file that holds tensors`;
+  const found = `read from ${JSON.stringify(key)}, the first usual key of the file that contains tensors`;
   if (others.length === 0) return found;
   const list = others.map((other) => JSON.stringify(other)).join(", ");
-  return `${found}; it has weights at ${list} too, which weightsKey chooses`;
+  return `${found}; it also has weights at ${list}, which can be chosen by weightsKey`;
 }
 
 /** The tensors whose names begin with the key, under the rest of their names. */

@@ -148,7 +148,7 @@ function sizesOfTaps(
     if (shape.length === 4 && height !== undefined && width !== undefined) return [height, width];
     throw new BatchCamError(
       "E_CONFIG",
-      `${layer} gives [${shape.join(", ")}], which is no map (N, C, H, W): choose a layer before the head`,
+      `${layer} gives [${shape.join(", ")}], which is not a map (N, C, H, W): choose a layer before the head`,
     );
   });
 }
@@ -204,5 +204,5 @@ export function knownOptions<T extends object>(model: string, options: T, known:
 /** Throws E_CONFIG unless a drop rate is at least 0 and below 1. */
 export function expectRate(model: string, option: string, rate: number): void {
   if (typeof rate === "number" && rate >= 0 && rate < 1) return;
-  throw new BatchCamError("E_CONFIG", `${model}: ${option} must lie in [0, 1), got ${describeValue(rate)}`);
+  throw new BatchCamError("E_CONFIG", `${model}: ${option} must be in [0, 1), got ${describeValue(rate)}`);
 }

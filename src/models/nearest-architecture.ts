@@ -15,7 +15,7 @@ function knownModels(families: readonly ModelFamily[]): string {
 
 /**
  * Describes weights that fit no architecture of this project: the known architectures, the nearest one, and how many names fit.
- * "known are …; nearest is resnet18, of whose 122 names 60 are there, beside 14 others ("a", "b", "c", …)"
+ * "the known architectures are …; the nearest is resnet18: 60 of its 122 names occur, with 14 others ("a", "b", "c", …)"
  */
 export function nearestArchitecture(
   weights: ReadonlyMap<string, Tensor>,
@@ -33,14 +33,15 @@ export function nearestArchitecture(
   // total.
   const [best] = fits.toSorted((a, b) => unlike(a) - unlike(b));
   const hint = prefixHint(given);
-  if (best === undefined || best.matched === 0) return `known are ${known}, none of whose names are there${hint}`;
+  if (best === undefined || best.matched === 0)
+    return `the known architectures are ${known}, but none of their names occur${hint}`;
   const { name, total, matched, others } = best;
   const shown = others.slice(0, 3).map((other) => JSON.stringify(other));
   const beside =
     others.length === 0
       ? ""
-      : `, beside ${counted(others.length, "other")} (${shown.join(", ")}${others.length > 3 ? ", …" : ""})`;
-  return `known are ${known}; nearest is ${name}, of whose ${counted(total, "name")} ${matched} ${wordFor(matched, "is", "are")} there${beside}${hint}`;
+      : `, with ${counted(others.length, "other")} (${shown.join(", ")}${others.length > 3 ? ", …" : ""})`;
+  return `the known architectures are ${known}; the nearest is ${name}: ${matched} of its ${counted(total, "name")} ${wordFor(matched, "occurs", "occur")}${beside}${hint}`;
 }
 
 const unlike = ({ total, matched, others }: { total: number; matched: number; others: readonly string[] }): number =>

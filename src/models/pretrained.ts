@@ -71,7 +71,7 @@ function keepClassifier(model: Model, state: Map<string, Tensor>, notes: string[
     if (fresh !== undefined && state.has(`${classifier}.${part}`)) state.set(`${classifier}.${part}`, fresh);
   }
   notes.push(
-    `${classifier} starts anew: the weights are for ${counted(weight.sizes[0], "class")}, the model has ${numClasses}`,
+    `${classifier} keeps its initial values: the weights are for ${counted(weight.sizes[0], "class")}, the model has ${numClasses}`,
   );
 }
 
@@ -89,7 +89,7 @@ function addHead(model: Model, state: Map<string, Tensor>, notes: string[]): voi
   for (const name of others) state.delete(name);
   for (const [name, fresh] of own) if (name.startsWith(`${head}.`) && !state.has(name)) state.set(name, fresh);
   const instead = others.length === 0 ? "" : ` of its kind (${others.slice(0, 2).join(", ")} are left out)`;
-  notes.push(`${model.classifier} starts anew: the weights have no head${instead}`);
+  notes.push(`${model.classifier} keeps its initial values: the weights have no head${instead}`);
 }
 
 function adaptFirstConvolution(model: Model, state: Map<string, Tensor>, notes: string[]): void {

@@ -16,7 +16,7 @@ export function recognise(
     if (found !== null) return found;
   }
   const wrapped = view.has(/^(?:model\.|module\.|encoder\.)/);
-  return wrapped ? { looksLike: "weights with a prefix before every name; take it off" } : null;
+  return wrapped ? { looksLike: "weights with a prefix before every name; remove it" } : null;
 }
 
 /**

@@ -50,10 +50,10 @@ export function weightsFileAt(path: string): string {
 }
 
 function folderProblem(names: readonly string[], files: readonly string[]): string {
-  if (files.length > 1) return `holds several files of weights: name one of ${shown(files)}`;
+  if (files.length > 1) return `contains several files of weights: name one of ${shown(files)}`;
   const library = names.map((name) => OTHER_LIBRARIES[name]).find((found) => found !== undefined);
   if (library !== undefined)
-    return `holds weights of ${library} only: convert the model to PyTorch, and save its state dict`;
+    return `contains only weights of ${library}: convert the model to PyTorch, and save its state dict`;
   const expected =
     "a run's checkpoints/best.safetensors, model.safetensors, pytorch_model.bin or an index of their parts";
   return `is a folder without weights: expected ${expected}, got ${shown(names)}`;
@@ -102,7 +102,7 @@ function weightMap(text: string, fail: (problem: string) => never): [string, str
   try {
     parsed = JSON.parse(text);
   } catch (cause) {
-    return fail(`it is no JSON (${(cause as Error).message})`);
+    return fail(`it is not JSON (${(cause as Error).message})`);
   }
   const map = (parsed as { weight_map?: unknown } | null)?.weight_map;
   if (typeof map !== "object" || map === null || Array.isArray(map))

@@ -25,7 +25,7 @@ export function namesOfModels(weights: ReadonlyMap<string, Tensor>): NamedWeight
   const notes: string[] = [];
   const { names, taken } = withoutPrefixes([...weights.keys()]);
   const held = taken.filter((prefix) => !WRAPPERS.includes(prefix));
-  if (held.length > 0) notes.push(`the prefix "${held.join(".")}." was taken off every name`);
+  if (held.length > 0) notes.push(`the prefix "${held.join(".")}." was removed from every name`);
   const dialect = DIALECTS.find(({ sign }) => names.some((name) => sign.test(name)));
   const translated = dialect === undefined ? names : names.map((name) => translate(name, dialect));
   if (dialect !== undefined) notes.push(`the names of ${dialect.of} are read as ${dialect.as}'s`);

@@ -93,7 +93,7 @@ export abstract class Module {
    * The module at a state-dict path. A module with two paths is found under both.
    *
    * @param operation the operation at the start of errors
-   * @throws E_CONFIG if there is no such module, with the nearest paths
+   * @throws E_CONFIG for an unknown path, with the nearest ones
    */
   moduleAt(path: string, operation = "moduleAt"): Module {
     expectString("moduleAt: operation", operation);

@@ -23,7 +23,7 @@ export function parameter(tensor: Tensor, options: { requiresGrad?: boolean } = 
   if (!tensor.dtype.includes("float")) {
     throw new BatchCamError(
       "E_DTYPE",
-      `parameter: needs a floating dtype, got ${tensor.dtype}; use buffer() for what is not trained`,
+      `parameter: needs a floating-point dtype, got ${tensor.dtype}; use buffer() for what is not trained`,
     );
   }
   if (!tensor.isLeaf) {

@@ -137,7 +137,7 @@ export function tapsOf<Path extends string>(
     const output = outputs.get(module);
     const problem =
       output === undefined
-        ? `the model did not run ${path} on its way to the logits; modules call their children by run(x), not forward(x)`
+        ? `the model did not run ${path} on its way to the logits; call modules by run(x), not forward(x)`
         : `${path} returned ${describeOutput(output)}, not one tensor: tap a layer inside it`;
     if (output === undefined || !isTensor(output)) throw new BatchCamError("E_CONFIG", `forwardWith: ${problem}`);
     nameTap(output, path);

@@ -92,9 +92,9 @@ describe("parameterGroups", () => {
     }));
 
   it.each([
-    [{ layerDecay: 0 }, /layerDecay must lie in \(0, 1\], got 0/],
-    [{ layerDecay: 1.5 }, /layerDecay must lie in \(0, 1\], got 1.5/],
-    [{ layerDecay: Number.NaN }, /layerDecay must lie in \(0, 1\], got NaN/],
+    [{ layerDecay: 0 }, /layerDecay must be in \(0, 1\], got 0/],
+    [{ layerDecay: 1.5 }, /layerDecay must be in \(0, 1\], got 1.5/],
+    [{ layerDecay: Number.NaN }, /layerDecay must be in \(0, 1\], got NaN/],
     [{ weightDecay: -1 }, /weightDecay must be a number >= 0, got -1/],
   ])("refuses %o", (options, message) => {
     expect(() => parameterGroups(new Map(), { lr: 1, weightDecay: 0, ...options })).toThrow(

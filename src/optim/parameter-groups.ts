@@ -116,7 +116,7 @@ function readSlot(operation: string, item: Tensor | readonly [string, Tensor], s
 }
 
 function problemWith(name: string, param: Tensor, seen: ReadonlyMap<Tensor, string>): string | undefined {
-  if (!param.dtype.includes("float")) return `must be floating, got ${param.dtype}`;
+  if (!param.dtype.includes("float")) return `must have a floating-point dtype, got ${param.dtype}`;
   if (!param.isLeaf) return "is the result of recorded operations; optimize the tensor it was made from";
   if (seen.has(param)) return `is the same tensor as "${seen.get(param)}"; name each once`;
   if ([...seen.values()].includes(name)) return "shares its name with another";
@@ -135,7 +135,7 @@ export function expectSetting(operation: string, settings: Record<string, number
 export function expectShare(operation: string, settings: Record<string, number>): void {
   for (const [name, value] of Object.entries(settings)) {
     if (typeof value === "number" && value >= 0 && value < 1) continue;
-    throw new BatchCamError("E_ARGUMENT", `${operation}: ${name} must lie in [0, 1), got ${describeValue(value)}`);
+    throw new BatchCamError("E_ARGUMENT", `${operation}: ${name} must be in [0, 1), got ${describeValue(value)}`);
   }
 }
 
@@ -166,7 +166,7 @@ export function parameterGroups(named: ReadonlyMap<string, Tensor>, options: Par
   } = optionsOf("parameterGroups", options, ["lr", "weightDecay", "layerDecay", "layers", "filterBiasAndBn"]);
   expectMap("parameterGroups: named", named);
   expectSetting("parameterGroups", { lr, weightDecay });
-  expectNumber("parameterGroups: layerDecay", layerDecay, "lie in (0, 1]", (n) => n > 0 && n <= 1);
+  expectNumber("parameterGroups: layerDecay", layerDecay, "be in (0, 1]", (n) => n > 0 && n <= 1);
   for (const [name, param] of named) expectTensor(param, `parameterGroups: ${describeValue(name)}`);
   const depths = layersOf([...named.keys()], layers);
   const last = Math.max(0, ...depths.values());

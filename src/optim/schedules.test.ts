@@ -70,7 +70,7 @@ describe("schedules", () => {
       () => timmCosine({ lr: 0.1, steps: 5, warmupSteps: -1 }),
       /warmupSteps must be an integer >= 0, got -1/,
     ],
-    ["oneCycle", () => oneCycle({ maxLr: 0.1, steps: 5, pctStart: 1.5 }), /pctStart must lie in \[0, 1\], got 1.5/],
+    ["oneCycle", () => oneCycle({ maxLr: 0.1, steps: 5, pctStart: 1.5 }), /pctStart must be in \[0, 1\], got 1.5/],
     ["linearWarmup", () => linearWarmup({ lr: -1, steps: 5 }), /lr must be a number >= 0, got -1/],
     ["sequential", () => sequential(constant(1), 0.5, constant(1)), /milestone must be an integer >= 1, got 0.5/],
   ])("refuses bad settings: %s", (_, build, message) => {

@@ -7,7 +7,7 @@ import { BatchCamError } from "../errors.ts";
  */
 export type Schedule = (step: number) => number;
 
-/** A schedule that is `value` at every step. */
+/** A schedule that is A schedule that is `value` at every step. */
 export function constant(value: number): Schedule {
   expectFinite("constant", { value });
   return scheduled("constant", () => value);
@@ -133,7 +133,7 @@ function cycle(
 ): Schedule {
   const { steps, pctStart = 0.3, anneal = "cos" } = shape;
   expectSteps(operation, { steps });
-  expectNumber(`${operation}: pctStart`, pctStart, "lie in [0, 1]", (n) => n >= 0 && n <= 1);
+  expectNumber(`${operation}: pctStart`, pctStart, "be in [0, 1]", (n) => n >= 0 && n <= 1);
   const between = anneal === "cos" ? halfCosine : straight;
   const { start, peak, end } = values;
   const [top, last] = [pctStart * steps - 1, steps - 1];

@@ -84,6 +84,6 @@ describe("WeightEma", () => {
     }));
 
   it.each([1, -0.1, Number.NaN])("refuses a decay of %d", (decay) => {
-    expect(() => new WeightEma(new Map(), { decay })).toThrow(/decay must lie in \[0, 1\)/);
+    expect(() => new WeightEma(new Map(), { decay })).toThrow(/decay must be in \[0, 1\)/);
   });
 });

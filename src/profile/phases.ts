@@ -15,7 +15,9 @@ export function phaseRecords(events: readonly RecordedEvent[], total: number, sc
   for (const [index, { kind, name }] of events.entries()) {
     if (kind !== "phase") continue;
     const sum = (sums.get(name) ?? 0) + (self[index] as number);
-    sums.delete(name); // placed at its last occurrence, because the optimizer first clears the gradients
+    // A phase is listed at its last occurrence, because the optimizer also runs at the start of a step, to clear the
+    // gradients.
+    sums.delete(name);
     sums.set(name, sum);
   }
   const rest = total - [...sums.values()].reduce((sum, time) => sum + time, 0);

@@ -138,7 +138,7 @@ export function expectInput(
   if (Math.min(height, width) >= leastSide) return;
   throw new BatchCamError(
     "E_SHAPE",
-    `${operation}: images of ${height}x${width} collapse to nothing; it needs at least ${leastSide}x${leastSide}`,
+    `${operation}: images of ${height}x${width} are too small; it needs at least ${leastSide}x${leastSide}`,
   );
 }
 

@@ -212,7 +212,7 @@ describe("interpolate", () => {
       "integers",
       () => interpolate(ones([2, 2], { dtype: "int64" }), { size: [2, 2] }),
       "E_DTYPE",
-      /floating point, got int64/,
+      /floating-point dtype, got int64/,
     ],
     [
       "a number",

@@ -44,7 +44,7 @@ function checkArguments(x: Tensor, size: readonly number[], mode: string): void 
   if (mode !== "bilinear" && mode !== "nearest")
     throw wrongArgument("interpolate: mode", '"bilinear" or "nearest"', mode);
   if (!DTYPES[x.dtype].floating)
-    throw new BatchCamError("E_DTYPE", `interpolate: x must be of floating point, got ${x.dtype}`);
+    throw new BatchCamError("E_DTYPE", `interpolate: x must have a floating-point dtype, got ${x.dtype}`);
   const valid = Array.isArray(size) && size.length === 2 && size.every((n) => Number.isSafeInteger(n) && n > 0);
   if (!valid || x.ndim < 2 || x.sizes.slice(-2).includes(0)) {
     const got = `x [${x.shape}], size ${describeValue(size)}`;

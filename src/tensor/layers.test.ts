@@ -293,7 +293,7 @@ describe("a wrong argument", () => {
       "crossEntropy: smoothing",
       () => crossEntropyLoss(m, tensor([0n, 1n]), { labelSmoothing: 2 }),
       "E_ARGUMENT",
-      /labelSmoothing must lie in \[0, 1\], got 2/,
+      /labelSmoothing must be in \[0, 1\], got 2/,
     ],
     [
       "crossEntropy: reduction",

@@ -189,7 +189,7 @@ export function crossEntropyLoss(logits: Tensor, targets: Tensor, options: Cross
     labelSmoothing = 0,
     reduction = "mean",
   } = optionsOf("crossEntropy", options, ["weight", "labelSmoothing", "reduction"]);
-  expectNumber("crossEntropy: labelSmoothing", labelSmoothing, "lie in [0, 1]", (n) => n >= 0 && n <= 1);
+  expectNumber("crossEntropy: labelSmoothing", labelSmoothing, "be in [0, 1]", (n) => n >= 0 && n <= 1);
   if (typeof reduction !== "string" || !Object.hasOwn(REDUCTIONS, reduction)) {
     throw wrongArgument("crossEntropy: reduction", '"mean", "sum" or "none"', reduction);
   }

@@ -50,11 +50,11 @@ export interface LoadedModel {
   /** [height, width] of the images that it takes. */
   readonly imageSize: readonly [number, number];
   readonly normalization: Normalization;
-  /** Names of the classes; their numbers if no names are known. */
+  /** The names of the classes, or their numbers if no names are known. */
   readonly classNames: readonly string[];
-  /** The choices and changes that were made when the weights were read, for people. */
+  /** Descriptions of the choices and changes that were made when the weights were read. */
   readonly notes: readonly string[];
-  /** The layer whose maps the model was guided by, or the architecture's own. */
+  /** The layer whose maps were guided in training, or the default layer of the architecture. */
   readonly camLayer: string;
   dispose(): void;
 }
@@ -68,25 +68,25 @@ export interface LoadedRun extends LoadedModel, ModelInPrecision {
   readonly prototypes: Tensor;
 }
 
-/** How a run's data are found and compared. */
+/** Options for finding and comparing a run's data. */
 export interface RunDataOptions {
-  /** The present path of the run's data (by default the path when it was trained). */
+  /** The present path of the run's data (default: the path at which they were when it was trained). */
   dataDir?: string | undefined;
-  /** Accepts images that are not those of the run, under its classes and normalisation (false). */
+  /** Whether images that differ from the run's are accepted, under its classes and normalisation (default: false). */
   acceptNewData?: boolean | undefined;
-  /** The splits of a run that a program gave its images. */
+  /** The splits, for a run whose images a program had passed. */
   data?: GivenSplits | undefined;
   /** The network of a run that a program gave it: the run's weights are loaded into it, and it is not disposed of. */
   model?: Module | undefined;
-  /** Called with accepted differences, and with what cannot be compared. */
+  /** Called with warnings about accepted differences, and about data that cannot be compared. */
   onWarning?: ((message: string) => void) | undefined;
 }
 
 /**
- * Opens a run's best epoch, or one checkpoint of it, with its data set. Dispose of it.
+ * Opens a run's best epoch, or one of its checkpoints, with its data set. The caller disposes of the result.
  *
  * @param runOrCheckpoint a run directory, or a file in its `checkpoints/`
- * @param operation the operation that an error names
+ * @param operation the operation at the start of errors
  * @throws E_CHECKPOINT if there is no checkpoint, or it does not fit its run's model; E_DATA if the data are not those of the
  *   run
  */
@@ -142,7 +142,7 @@ function testOf(
   );
 }
 
-/** Compares a run that kept no record of its data by what it has. */
+/** Compares the data of a run without a record of its data, as far as possible. */
 async function oldRunWarnings(
   { train, config }: KnownData,
   known: { operation: string; runDirectory: string; accept: boolean },
@@ -159,8 +159,8 @@ async function oldRunWarnings(
 }
 
 /**
- * Opens a run's model alone: classes, normalisation and image size are what the run keeps of its data, which need not be there
- * any more. A run of a version that kept nothing is opened with its data.
+ * Opens only the model of a run. Classes, normalisation and image size are those that the run recorded, so that its data need not exist
+ * any more. A run of an earlier version, which recorded nothing, is opened with its data.
  */
 export async function openRunModel(
   runOrCheckpoint: string,
@@ -228,26 +228,27 @@ async function loadModelOf(about: {
 }
 
 export interface WeightsOptions {
-  /** Which of a checkpoint's entries holds them; see `loadWeights`. */
+  /** The entry of a checkpoint that contains the weights; see `loadWeights`. */
   key?: string | undefined;
-  /** The architecture; by default recognised from the weights. */
+  /** The architecture (default: the one that is recognised from the weights). */
   model?: string | undefined;
   imageSize?: number | undefined;
   /**
-   * Normalisation of the pixels in [0, 1]; by default that of the run or folder of the weights, else ImageNet's for three
-   * channels.
+   * Normalisation of pixels in [0, 1]. The default is that of the run or the folder that the weights come from, or else
+   * ImageNet's for three channels.
    */
   normalization?: "imagenet" | "none" | undefined;
-  /** Mean and deviation of the pixels in [0, 1] in its place, a number for each channel. */
+  /** Mean and standard deviation of pixels in [0, 1], one number for each channel, instead of a named normalisation. */
   mean?: string | readonly number[] | undefined;
   std?: string | readonly number[] | undefined;
   classNames?: readonly string[] | undefined;
 }
 
 /**
- * Opens weights that belong to no run: whatever `loadWeights` reads, with a head. Dispose of it.
+ * Opens weights that do not come from a run: everything that `loadWeights` reads, if it has a head. The caller disposes
+ * of the result.
  *
- * @throws E_CHECKPOINT for weights of no known architecture, or of another than was named
+ * @throws E_CHECKPOINT for weights of an unknown architecture, or of another one than was named
  */
 export async function openWeights(path: string, options: WeightsOptions = {}): Promise<LoadedModel> {
   expectPath("openWeights: path", path);
@@ -289,7 +290,7 @@ export async function openWeights(path: string, options: WeightsOptions = {}): P
 
 const NORMALIZING = ["normalization", "mean", "std"];
 
-/** The normalisation that was chosen, else that of the weights, else none. */
+/** The normalisation that the caller chose, or that of the weights, or none. */
 async function normalizationOf(
   path: string,
   { weights, channels, scale }: { weights: ReadonlyMap<string, Tensor>; channels: number; scale: NormalizationChoice },
@@ -305,7 +306,7 @@ async function normalizationOf(
   throw new BatchCamError("E_CONFIG", `openWeights: mean must have a number for each channel, got ${got}`);
 }
 
-/** `describeWeights`, whose errors name the file too. */
+/** `describeWeights`, with errors that also name the file. */
 function describedWeights(path: string, weights: ReadonlyMap<string, Tensor>): ReturnType<typeof describeWeights> {
   try {
     return describeWeights(weights);
@@ -324,7 +325,7 @@ function expectNamed(path: string, named: string | undefined, found: string): vo
   throw new BatchCamError("E_CHECKPOINT", `${problem}: leave the model out, or give { model: "${found}" }`);
 }
 
-/** A model with these weights, which fit it entirely. */
+/** Makes a model with these weights, which must fit it exactly. */
 function modelOf(
   { name, options }: { name: string; options: ModelOptions },
   weights: ReadonlyMap<string, Tensor>,

@@ -22,7 +22,7 @@ export interface DemoState {
 
 const stateFile = (output: string) => join(output, "demo.json");
 
-/** The state that an earlier demo left; null if there is none, or none that can be parsed. */
+/** The state that an earlier demo saved; null if it is missing or cannot be parsed. */
 export async function readDemoState(output: string): Promise<DemoState | null> {
   try {
     const state = JSON.parse(await readRegularText(stateFile(output))) as Partial<DemoState> | null;

@@ -19,7 +19,7 @@ export interface EvaluationRecord {
   classification: SplitRecord;
   /** For each method its metrics, and in `leftOut` those that are not defined for any of its images. */
   explanations: (ExplanationMetrics & { leftOut?: readonly LeftOut[] })[];
-  /** Null if the data set has no spurious cue, and for the validation split, where the cue is the same as in training. */
+  /** Null if the data set has no spurious cue, and for the validation split, which has the same cue as the training split. */
   spurious: SpuriousRecord | null;
   definitions: Readonly<Record<string, string>>;
 }

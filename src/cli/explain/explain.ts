@@ -22,7 +22,7 @@ function verdictLine({ image, prediction, confidence }: ExplainedImageRecord, na
   return oneLine(`${image.name}: ${names[prediction]} ${percent(confidence)}${wrong}`);
 }
 
-/** Explains the images, writes pictures, maps and a manifest, and prints where they are. */
+/** Explains the images, writes pictures, maps and a manifest, and prints their paths. */
 export async function runExplain({ config, stdout, stderr, signal }: ExplainCall): Promise<Outcome> {
   if (config.threads !== undefined) setNumThreads(config.threads);
   const skipped: SkippedFile[] = [];

@@ -64,7 +64,7 @@ const listOf = (text: string): string[] =>
 /** The methods that "a, b" names, each once. @throws E_CONFIG if the text names no method or an unknown one */
 export function methodsOf(command: string, text: string): MethodName[] {
   const methods = new Set(listOf(text).map((name) => methodNamed(command, name)));
-  if (methods.size === 0) throw new BatchCamError("E_CONFIG", `${command}: --method names no method`);
+  if (methods.size === 0) throw new BatchCamError("E_CONFIG", `${command}: --method must name at least one method`);
   return [...methods];
 }
 
@@ -113,7 +113,7 @@ export async function planExplanation(
  */
 function layersOf({ model }: LoadedModel, text: string): string[] {
   const layers = listOf(text);
-  if (layers.length === 0) throw new BatchCamError("E_CONFIG", "explain: --layer names no layer");
+  if (layers.length === 0) throw new BatchCamError("E_CONFIG", "explain: --layer must name at least one layer");
   for (const layer of layers) model.moduleAt(layer, "explain: --layer");
   return layers;
 }

@@ -23,7 +23,8 @@ export async function runReport({ config, stdout, stderr }: ReportCall): Promise
 
 function kindOf(folder: string): "grid" | "run" {
   const found = statOf(folder);
-  if (found === undefined) throw fault(`there is no ${folder}: name the results folder of a grid, or a run directory`);
+  if (found === undefined)
+    throw fault(`${folder} does not exist: name the results folder of a grid, or a run directory`);
   if (!found.isDirectory()) throw fault(`${folder} is a file: name the results folder of a grid, or a run directory`);
   const has = (name: string) => existsSync(join(folder, name));
   if (has("cells")) {

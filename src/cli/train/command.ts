@@ -43,7 +43,7 @@ export function createTrainCommand(load: () => Promise<TrainingParts>): Command 
       } catch (error) {
         // If the images changed during training, the report cannot be written, but the training has still succeeded.
         if (!(error instanceof BatchCamError && error.code === "E_DATA")) throw error;
-        warn(`there is no report: ${inFlags(error.detail)}`);
+        warn(`the report could not be written: ${inFlags(error.detail)}`);
         return "done";
       }
       call.stdout.write(`report: ${report}\n`);

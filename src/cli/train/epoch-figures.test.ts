@@ -63,7 +63,7 @@ describe("the figure of an epoch", () => {
     rmSync(join(folder, "figures"));
     figures.onEvent({ type: "maps", epoch: 3, samples: SAMPLES });
     await figures.written();
-    expect(warnings).toEqual([expect.stringMatching(/^no figure of epoch 1: /)]);
+    expect(warnings).toEqual([expect.stringMatching(/^the figure of epoch 1 could not be drawn: /)]);
     expect(existsSync(join(folder, "figures", "epoch-03.png"))).toBe(true);
   });
 });

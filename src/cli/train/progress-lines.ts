@@ -150,7 +150,7 @@ function endReason(result: TrainResult): string[] {
     const [from, to] = [patienceFrom(result), lastValidated(history)];
     return [`stopped early: no better validation accuracy from epoch ${from} to ${to} (--patience)`];
   }
-  if (endedBy === "maxSeconds") return [`stopped at step ${step}, because its time is over (--max-seconds)`];
+  if (endedBy === "maxSeconds") return [`stopped at step ${step}, because the time limit was reached (--max-seconds)`];
   return endedBy === "maxSteps" ? [`stopped at step ${step} (--max-steps)`] : [];
 }
 
@@ -190,7 +190,7 @@ export function createFigures(warn: (message: string) => void): Figures {
     const input = mapsFigure(event.samples, `Epoch ${event.epoch} of ${epochs}`, `${runDirectory}${judged}`);
     writing = writing
       .then(() => draw(join(runDirectory, "figures", name), input))
-      .catch((error: Error) => warn(`no figure of epoch ${event.epoch}: ${error.message}`));
+      .catch((error: Error) => warn(`the figure of epoch ${event.epoch} could not be drawn: ${error.message}`));
   };
   return { onEvent, written: () => writing };
 }

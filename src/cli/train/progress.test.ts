@@ -292,7 +292,9 @@ describe("the end of a run", () => {
       "stopped early: no better validation accuracy from epoch 2 to 4 (--patience)",
     );
     expect(end({ endedBy: "maxSteps" })).toContain("stopped at step 200 (--max-steps)");
-    expect(end({ endedBy: "maxSeconds" })).toContain("stopped at step 200, because its time is over (--max-seconds)");
+    expect(end({ endedBy: "maxSeconds" })).toContain(
+      "stopped at step 200, because the time limit was reached (--max-seconds)",
+    );
     expect(end({})).not.toContain("stopped");
   });
 });

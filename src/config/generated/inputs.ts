@@ -41,7 +41,7 @@ export type TrainConfigInput = {
   imageChannels?: 1 | 3 | undefined;
   /** folder, csv: how images are fitted to that size: cropped (cover), padded (contain) or stretched (fill) @default "cover" */
   imageFit?: "cover" | "contain" | "fill" | undefined;
-  /** folder, csv: fraction of the images held out as the test split if the data set has none; whether an image is held out depends only on its path, so adding images moves no others (a class too small to have any image drawn gives the one with the lowest hash) @default 0.2 */
+  /** folder, csv: fraction of the images held out as the test split if the data set has none; whether an image is held out depends only on its path, so adding images does not move others (if no image of a class is drawn, the one with the lowest hash is held out) @default 0.2 */
   testFraction?: number | undefined;
   /** folder, csv: stop at files that cannot be read, or skip them @default "fail" */
   badImages?: "fail" | "skip" | undefined;
@@ -151,7 +151,7 @@ export type TrainConfigInput = {
   camEps?: number | undefined;
   /** how a class's prototype is computed: the mean, median or trimmed mean of its images, or a running mean of its maps (cam-ema) @default "mean" */
   statistic?: "mean" | "median" | "trimmed" | "cam-ema" | undefined;
-  /** prototype that a map is pulled to: its own class's (class); or, as a control, another class's (shuffled), the mean of all classes (global), a uniform grey (constant), or its class's without the decoy patch (clean, for decoy data sets) @default "class" */
+  /** prototype that a map is guided to: that of its own class (class) or, as a control, that of another class (shuffled), the mean of all classes (global), a uniform grey (constant), or that of its class without the decoy patch (clean, for decoy data sets) @default "class" */
   prototypes?: "class" | "shuffled" | "global" | "constant" | "clean" | undefined;
   /** fraction of the values that the trimmed mean leaves out at each end @default 0.1 */
   trim?: number | undefined;

@@ -103,7 +103,7 @@ export function warp(x: Tensor, geometry: Tensor, beyond: "border" | "zeros"): T
 export function inverseGeometry(geometry: Tensor): Tensor {
   expectShapes("inverseGeometry", { geometry: [geometry, "B 2 3"] });
   if (!geometry.dtype.includes("float"))
-    throw wrongArgument("inverseGeometry: geometry", "a tensor of floating point", `a tensor of ${geometry.dtype}`);
+    throw wrongArgument("inverseGeometry: geometry", "a floating-point tensor", `a tensor of ${geometry.dtype}`);
   const values = geometry.to("float32").data() as Float32Array;
   const inverse = new Float32Array(values.length);
   for (let at = 0; at < values.length; at += 6) {

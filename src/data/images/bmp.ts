@@ -17,7 +17,7 @@ export interface BmpHeader {
   readonly bits: number;
   /** Byte offset of the first row. */
   readonly start: number;
-  /** Byte offset of the palette and its number of entries, which is 0 if there is no palette. */
+  /** Byte offset of the palette and its number of entries, which is 0 without a palette. */
   readonly palette: { at: number; count: number };
   /** Bit masks of red, green, blue and alpha in a pixel of 16 or 32 bits. */
   readonly masks: readonly [number, number, number, number];

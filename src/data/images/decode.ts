@@ -78,7 +78,7 @@ export async function decodeImage(file: Sharp, job: Job): Promise<ImageFile> {
   const alpha = about.hasAlpha && (others === 0 || tiffBands(job.bytes)?.alpha === true);
   const bands = { samples, bands: info.channels, alpha, white, size: height * width };
   const { pixels, transparent } = toPlanar(bands, channels, background);
-  if (transparent) notes.push(`transparent pixels laid on rgb(${background.join(", ")})`);
+  if (transparent) notes.push(`transparent pixels blended with rgb(${background.join(", ")})`);
   const whole = { pixels, height, width };
   if (size === undefined || inner === undefined) return { path, ...whole, channels, original, notes };
   const fitted = cropOrPad(resizeBilinear(whole, inner), size, background);

@@ -91,7 +91,7 @@ describe("readImage", () => {
     const path = await save(raw([10, 20, 30, 0, 10, 20, 30, 255], 2, 4).png());
     const white = await readImage(path, RGB);
     expect([...white.pixels]).toEqual([255, 10, 255, 20, 255, 30]);
-    expect(white.notes).toEqual(["transparent pixels laid on rgb(255, 255, 255)"]);
+    expect(white.notes).toEqual(["transparent pixels blended with rgb(255, 255, 255)"]);
     const green = await readImage(path, { ...RGB, background: [0, 128, 0] });
     expect([...green.pixels]).toEqual([0, 10, 128, 20, 0, 30]);
   });

@@ -22,7 +22,10 @@ export function innerSize(own: { height: number; width: number }, [height, width
   return wider ? [side(own.height, own.width, width), width] : [height, side(own.width, own.height, height)];
 }
 
-/** Crops an image evenly on both sides where it is larger than the size, and pads it with the background where it is smaller. */
+/**
+ * Crops an image evenly on both sides along the dimensions in which it is larger than the size, and pads it with the background along
+ * those in which it is smaller.
+ */
 export function cropOrPad(image: PlanarImage, [height, width]: Size, background: Background): PlanarImage {
   if (image.height === height && image.width === width) return image;
   const channels = image.pixels.length / (image.height * image.width);

@@ -103,9 +103,9 @@ describe("dataDifferences", () => {
   it("name classes that are gone, new, or in another order", () => {
     const renamed = IMAGES.map((one) => (one.name === "dog" ? { ...one, name: "wolf" } : one));
     expect(told(renamed, ["cat", "wolf"])).toEqual([
-      'class "dog" of the run is gone',
+      'class "dog" of the run is missing',
       'class "wolf" is new',
-      'the class seems renamed from "dog" to "wolf": all its 2 images are under that name now',
+      'the class seems to have been renamed from "dog" to "wolf": all its 2 images are under that name now',
       "train: 1 image relabelled (d1)",
       "test: 1 image relabelled (d2)",
     ]);
@@ -121,7 +121,7 @@ describe("dataDifferences", () => {
     };
     expect(dataDifferences(bare(IMAGES), bare(IMAGES))).toEqual([]);
     expect(dataDifferences(bare(IMAGES), bare(without("d1")))).toEqual([
-      "train: images or labels are others (2 images, in the run 3, of the classes 2, 0, in the run 2, 1)",
+      "train: images or labels are different (2 images, in the run 3, of the classes 2, 0, in the run 2, 1)",
     ]);
   });
 });

@@ -42,10 +42,10 @@ export function dataDifferences(run: DataRecord, now: DataRecord): string[] {
   return [
     ...classes,
     ...(classes.length + images.length === 0 ? [] : renamings(run, now).map(renamingText)),
-    ...(shape(run) === shape(now) ? [] : [`images are ${shape(now)}, in the run ${shape(run)}`]),
+    ...(shape(run) === shape(now) ? [] : [`images are ${shape(now)} (in the run ${shape(run)})`]),
     ...images,
     ...leftOutDifferences(run, now),
-    ...(follows ? [] : [`the normalisation is ${norm(now)}, in the run ${norm(run)}`]),
+    ...(follows ? [] : [`the normalisation is ${norm(now)} (in the run ${norm(run)})`]),
   ];
 }
 
@@ -79,7 +79,7 @@ function classDifferences(run: readonly string[], now: readonly string[]): strin
   if (gone.length + added.length === 0)
     return run.join("\0") === now.join("\0") ? [] : [`the classes are in another order: ${quoted(now)}`];
   return [
-    ...(gone.length > 0 ? [`${word(gone)} ${quoted(gone)} of the run ${verb(gone)} gone`] : []),
+    ...(gone.length > 0 ? [`${word(gone)} ${quoted(gone)} of the run ${verb(gone)} missing`] : []),
     ...(added.length > 0 ? [`${word(added)} ${quoted(added)} ${verb(added)} new`] : []),
   ];
 }
@@ -96,7 +96,7 @@ function imageDifferences(run: DataRecord, now: DataRecord): string[] {
     return text === "" ? [] : [`${name}: ${text}`];
   });
   const found = [...lost, ...told];
-  return found.length > 0 ? found : names.map((name) => `${name}: its images are others`);
+  return found.length > 0 ? found : names.map((name) => `${name}: its images are different`);
 }
 
 /**
@@ -114,7 +114,7 @@ function withoutNames(run: SplitRecordOfData | undefined, now: SplitRecordOfData
     run.classCounts.join() === now.classCounts.join()
       ? ""
       : `, of the classes ${now.classCounts.join(", ")}, in the run ${run.classCounts.join(", ")}`;
-  return `images or labels are others (${counts}${classes})`;
+  return `images or labels are different (${counts}${classes})`;
 }
 
 function knownIn({ splits, classNames }: DataRecord): Known[] {

@@ -12,7 +12,7 @@ const PLURALS = {
   "without extension": "without extension",
   link: "links",
   "broken link": "broken links",
-  "link to a folder that holds it": "links to folders that hold them",
+  "link to a folder that contains it": "links to folders that contain them",
   "pipe, socket or device": "pipes, sockets or devices",
   "image outside the folders": "images outside the folders",
   "file outside the folders": "files outside the folders",

@@ -145,14 +145,14 @@ describe("a class or split of a run seems renamed", () => {
   it("which the differences say with numbers", () => {
     const now = renamed(RUN, { owl: "bird" }).slice(1);
     expect(dataDifferences(record(RUN), record(now))).toContain(
-      'the class seems renamed from "owl" to "bird": all its 20 images are under that name now',
+      'the class seems to have been renamed from "owl" to "bird": all its 20 images are under that name now',
     );
     const less = renamed(
       RUN.filter(([, , hash]) => hash !== "owl3"),
       { owl: "bird" },
     );
     expect(dataDifferences(record(RUN), record(less))).toContain(
-      'the class seems renamed from "owl" to "bird": 19 of its 20 images are under that name now',
+      'the class seems to have been renamed from "owl" to "bird": 19 of its 20 images are under that name now',
     );
   });
 });

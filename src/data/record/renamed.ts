@@ -49,11 +49,11 @@ export function renamings(run: DataRecord, now: DataRecord): Renaming[] {
   ];
 }
 
-/** Describes a renaming: `the class seems renamed from "cat" to "kitten": all its 24 images are under that name now`. */
+/** Describes a renaming: `the class seems to have been renamed from "cat" to "kitten": all its 24 images are under that name now`. */
 export function renamingText({ kind, from, to, images, found, joined }: Renaming): string {
   const seems = joined
-    ? `the ${kind} "${from}" seems joined into "${to}"`
-    : `the ${kind} seems renamed from "${from}" to "${to}"`;
+    ? `the ${kind} "${from}" seems to have been merged into "${to}"`
+    : `the ${kind} seems to have been renamed from "${from}" to "${to}"`;
   const all = images === 1 ? "its only image" : `all its ${counted(images, "image")}`;
   const which = found === images ? all : `${found} of its ${counted(images, "image")}`;
   return `${seems}: ${which} ${wordFor(found, "is", "are")} under that name now`;

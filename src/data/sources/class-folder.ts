@@ -93,15 +93,15 @@ async function splitFolders(
     const earlier = found.get(split);
     if (await isClass(join(folder, name), listing)) classes.push(name);
     else if (earlier !== undefined)
-      throw dataError(folder, `holds both ${earlier}/ and ${name}/ as its ${split} split`, CONTEXT);
+      throw dataError(folder, `contains both ${earlier}/ and ${name}/ as its ${split} split`, CONTEXT);
     else found.set(split, name);
   }
   if (named.length === 0 || (classes.length === named.length && names.length > named.length)) return new Map();
   const list = (of: readonly string[]) => of.map((name) => `${name}/`).join(" and ");
   if (found.has("train")) return found;
   if (classes.length > 0)
-    throw dataError(folder, `holds images directly in ${list(classes)}, where they have no class`, CONTEXT);
-  if (named.length === names.length) throw dataError(folder, `holds ${list(named)} but no train/`, CONTEXT);
+    throw dataError(folder, `contains images directly in ${list(classes)}, without a folder for their class`, CONTEXT);
+  if (named.length === names.length) throw dataError(folder, `contains ${list(named)} but no train/`, CONTEXT);
   return new Map(); // the subfolders are classes, and one of them happens to have the name of a split
 }
 

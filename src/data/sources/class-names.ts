@@ -5,7 +5,7 @@ import { wordFor } from "../../counted.ts";
  * same text in two Unicode forms, as macOS and Linux write "é". Data sets with such names are refused, because on
  * another machine the two classes could become one.
  *
- * @returns a description of the first such pair; null if there is none
+ * @returns a description of the first such pair, or null
  */
 export function confusable(names: Iterable<string>): string | null {
   const seen = new Map<string, string>();

@@ -49,7 +49,7 @@ function textOf(bytes: Uint8Array, fault: Fault): string {
   try {
     const text = new TextDecoder(encoding, { fatal: true }).decode(bytes); // this also removes the byte-order mark
     const zero = text.indexOf("\0");
-    if (zero >= 0) fault(`line ${lineAt(text, zero)}: is not UTF-8: it holds a zero byte`, SAVE_UTF8);
+    if (zero >= 0) fault(`line ${lineAt(text, zero)}: is not UTF-8: it contains a zero byte`, SAVE_UTF8);
     return text;
   } catch (cause) {
     if (!(cause instanceof TypeError)) throw cause;

@@ -103,7 +103,7 @@ function* draws(
 
 const trainingGrey = (label: number) => 255 - 25 * label;
 
-/** The grey of a patch; null if there is no patch. */
+/** The grey of a patch; null for images without a patch. */
 function greyOf({ variant, cue }: Pick<DecoyOptions, "variant" | "cue">, label: number, drawn: number): number | null {
   if (cue === "none") return null;
   if (cue === "train") return trainingGrey(label);

@@ -72,8 +72,7 @@ export function parseIdx(bytes: Uint8Array, path: string): IdxArray {
   const expected = start + elements * type.bytes;
   if (expected !== bytes.length) {
     const what = `${shape.join("x") || "scalar"} of ${type.name}`;
-    const state =
-      expected > bytes.length ? "truncated, or its header is wrong" : "followed by bytes that do not belong";
+    const state = expected > bytes.length ? "truncated, or its header is wrong" : "followed by extra bytes";
     throw idxError(path, `expected ${counted(expected, "byte")} (${what}), got ${bytes.length}: the array is ${state}`);
   }
   return { shape, data: type.decode(bytes.subarray(start)) };

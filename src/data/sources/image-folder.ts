@@ -54,7 +54,7 @@ export async function listImages(path: string, options: ListImagesOptions = {}):
 export function noImage(folder: string, leftOut: LeftOut, context: ReadContext = CONTEXT): BatchCamError {
   const found = leftOut.isEmpty ? "no file" : leftOut.describe();
   const looked = `looked for ${IMAGE_EXTENSIONS.join(" ")} in it and its subfolders, found ${found}`;
-  return dataError(folder, `holds no image: ${looked}`, context);
+  return dataError(folder, `contains no images: ${looked}`, context);
 }
 
 async function isFile(path: string): Promise<boolean> {

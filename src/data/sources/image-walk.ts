@@ -86,7 +86,7 @@ async function visitLink(path: string, above: readonly string[], walk: Walk): Pr
   const followed = walk.followLinks || (stats.isFile() && !leaves(walk.root, target));
   if (!followed) walk.leftOut.add("link", name);
   else if (!stats.isDirectory()) take({ path, target }, stats, walk);
-  else if (above.some((own) => !leaves(target, own))) walk.leftOut.add("link to a folder that holds it", name);
+  else if (above.some((own) => !leaves(target, own))) walk.leftOut.add("link to a folder that contains it", name);
   else await descend({ path, real: target, above }, walk);
 }
 

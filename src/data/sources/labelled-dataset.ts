@@ -100,7 +100,7 @@ interface DecodedImage extends NamedImage {
   relative: string;
   /** Hash of the file. */
   hash: string;
-  /** Hash of the mask's file; undefined if there is no mask. */
+  /** Hash of the mask's file; undefined if the image has no mask. */
   maskHash: string | undefined;
 }
 

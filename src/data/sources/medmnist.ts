@@ -86,7 +86,7 @@ function partOf(name: SplitName, arrays: ReadonlyMap<string, NpzArray>, fault: F
   const [rows, columns = 1] = labels.shape;
   if (labels.shape.length > 2 || columns !== 1 || rows !== count)
     throw fault(
-      `${name}_labels must hold one label for each of ${counted(count, "image")}, got [${labels.shape.join(", ")}]`,
+      `${name}_labels must have one label for each of ${counted(count, "image")}, got [${labels.shape.join(", ")}]`,
     );
   return { name, layout: { count, height, width, channels, fortranOrder: images.fortranOrder }, images, labels };
 }
@@ -104,17 +104,17 @@ function expectOneSize(parts: readonly Part[], fault: Fault): void {
 
 function labelsOf(name: SplitName, values: NpyValues, fault: Fault): Uint16Array {
   const wrong = values.find((label) => !Number.isSafeInteger(label) || label < 0 || label >= MOST_CLASSES);
-  if (wrong !== undefined) throw fault(`${name}_labels hold ${wrong}; they must be whole numbers from 0 to 65535`);
+  if (wrong !== undefined) throw fault(`${name}_labels contain ${wrong}; they must be whole numbers from 0 to 65535`);
   return Uint16Array.from(values);
 }
 
 function classCountOf(labels: readonly Uint16Array[], fault: Fault): number {
   const [train, ...others] = labels as [Uint16Array, ...Uint16Array[]];
   const numClasses = train.reduce((most, label) => Math.max(most, label + 1), 0);
-  if (numClasses < 2) throw fault("train_labels hold only one class; at least two are needed");
+  if (numClasses < 2) throw fault("train_labels contain only one class; at least two are needed");
   if (numClasses > train.length)
     throw fault(
-      `train_labels hold ${numClasses - 1}, but there ${wordFor(train.length, "is", "are")} ${counted(train.length, "image")}`,
+      `train_labels contain ${numClasses - 1}, but there ${wordFor(train.length, "is", "are")} ${counted(train.length, "image")}`,
     );
   for (const [i, own] of others.entries()) {
     const unknown = own.find((label) => label >= numClasses);

@@ -35,15 +35,15 @@ export function pixelScale({ name, kind }: NpyDtype, parts: readonly NpyValues[]
   if (kind === "b") return { scale: 255, note: "images are bool: true is read as 255" };
   if (!(least >= 0) || !Number.isFinite(most)) {
     const got = Number.isFinite(least) && Number.isFinite(most) ? `values from ${least} to ${most}` : "NaN or infinity";
-    return `must hold pixel values of at least 0, without normalisation, got ${got}`;
+    return `must have pixel values of at least 0, without normalisation, got ${got}`;
   }
   if (kind === "f") {
-    if (most > 255) return `must hold floats in [0, 1] or [0, 255], got values up to ${most}`;
+    if (most > 255) return `must have floats in [0, 1] or [0, 255], got values up to ${most}`;
     const range = most <= 1 ? "[0, 1]" : "[0, 255]";
     return { scale: most <= 1 ? 255 : 1, note: `images are of ${name} in ${range}: they are rounded to 8 bits` };
   }
   const bits = DEPTHS.find((depth) => most < 2 ** depth);
-  if (bits === undefined) return `must hold whole numbers of at most 16 bits, got values up to ${most}`;
+  if (bits === undefined) return `must have whole numbers of at most 16 bits, got values up to ${most}`;
   if (bits > 8) {
     const end = 2 ** bits - 1;
     return { scale: 255 / end, note: `images reach ${most}, read as ${counted(bits, "bit")}: ${end} becomes 255` };

@@ -7,7 +7,7 @@ import { isImageName } from "../images/format.ts"; // not from image-walk.ts, wh
 /** The data set that can read a user's own file or folder, and a clause that says why. */
 export interface OwnDataset {
   name: DatasetName;
-  /** A clause about the path, such as "holds images". */
+  /** A clause about the path, such as "contains images". */
   holds: string;
 }
 
@@ -17,7 +17,7 @@ const MOST_FOLDERS = 100;
 /** Guesses which data set reads a user's own file or folder, from a quick look at it; undefined if none does. */
 export function ownDataset(path: string): OwnDataset | undefined {
   const found = statOf(path);
-  if (found?.isDirectory()) return holdsImages(path) ? { name: "folder", holds: "holds images" } : undefined;
+  if (found?.isDirectory()) return holdsImages(path) ? { name: "folder", holds: "contains images" } : undefined;
   if (!found?.isFile()) return undefined;
   const end = extname(path).toLowerCase();
   if (end === ".csv") return { name: "csv", holds: "is a CSV file" };

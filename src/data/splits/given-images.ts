@@ -4,10 +4,10 @@ import { BatchCamError } from "../../errors.ts";
 import { type Tensor, tensor, tidy } from "../../tensor/index.ts";
 import { expectTensor, isTensor } from "../../tensor/internal.ts";
 
-/** Images of a program: a tensor, or all their values one after another. */
+/** Images that a program passes: a tensor, or an array of all their values. */
 export type GivenImages = Tensor | Uint8Array | Uint8ClampedArray | Float32Array | Float64Array;
 
-/** The order of an image's dimensions: channels first, as in PyTorch, or last, as in pictures and in TensorFlow. */
+/** The order of an image's dimensions: channels first, as in PyTorch, or channels last, as in image files and in TensorFlow. */
 export type ImageLayout = "NCHW" | "NHWC";
 
 /** How the values of images are arranged. */
@@ -19,10 +19,10 @@ export interface ImageArrangement {
   size?: readonly [number, number] | undefined;
 }
 
-/** Float images are in [0, 1] up to rounding. */
+/** The tolerance for float images, which must be in [0, 1] up to rounding. */
 const TOLERANCE = 1e-5;
 
-/** The largest second dimension of (N, A, B, C) that is taken for a number of channels if C could be one too. */
+/** The largest second dimension of (N, A, B, C) that counts as a number of channels if C could be one too. */
 const MOST_CHANNELS = 4;
 
 /**
@@ -56,7 +56,7 @@ function arrayTensor(operation: string, images: Exclude<GivenImages, Tensor>, ar
   return tensor(images, { shape });
 }
 
-/** The shape of images in one array. Without a size they are squares of one channel or of three, which no other length has. */
+/** The shape of images in one array. Without a size they are square and have one or three channels, which the length determines. */
 function shapeOf(
   operation: string,
   length: number,
@@ -85,7 +85,7 @@ function shapeOf(
   return layout === "NHWC" ? [count, height, width, found.planes] : [count, found.planes, height, width];
 }
 
-/** Images (N, H, W), (N, C, H, W) or (N, H, W, C) as (N, C, H, W). */
+/** Converts images (N, H, W), (N, C, H, W) or (N, H, W, C) to (N, C, H, W). */
 function channelsFirst(operation: string, images: Tensor, { layout }: ImageArrangement): Tensor {
   expectTensor(images, `${operation}: images`);
   const { sizes } = images;
@@ -108,7 +108,7 @@ function asBytes(operation: string, images: Tensor): Tensor {
   return tidy(() => {
     const values = images.detach().to("float32");
     const [least, most] = [values.amin().item(), values.amax().item()];
-    // A comparison with NaN is false.
+    // The condition is written so that it also detects NaN, for which every comparison is false.
     if (!(least >= -TOLERANCE && most <= 1 + TOLERANCE))
       throw new BatchCamError(
         "E_DTYPE",

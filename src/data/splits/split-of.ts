@@ -7,7 +7,7 @@ import { channelStatistics } from "../sources/labelled-dataset.ts";
 import { bytesOf, type GivenImages, type ImageLayout } from "./given-images.ts";
 import { expectNormalization, type Normalization, type Split } from "./split.ts";
 
-/** Labels of a program: an int64 tensor (N), or a list of class numbers. */
+/** Labels that a program passes: an int64 tensor (N), or a list of class numbers. */
 export type GivenLabels = Tensor | readonly number[] | Uint8Array | Uint16Array | Int32Array | BigInt64Array;
 
 export interface SplitOptions {
@@ -22,7 +22,7 @@ export interface SplitOptions {
    * is not, as in (N, 28, 28, 3)).
    */
   layout?: ImageLayout;
-  /** Number of channels of images in a typed array (default: what the size leaves; 1 or 3 without a size). */
+  /** Number of channels of images in a typed array (default: the number that follows from the size, or 1 or 3 without a size). */
   channels?: number;
   /** [height, width] of images in a typed array (default: they are square). */
   size?: readonly [number, number];
@@ -38,8 +38,8 @@ const OPTIONS = [
 ] as const satisfies (keyof SplitOptions)[];
 
 /**
- * Makes a training split of images in memory. `disposeSplit` frees it. A uint8 tensor (N, C, H, W) and an int64 tensor of labels
- * are used as they are, and then belong to the split; everything else is copied.
+ * Makes a training split of images in memory. `disposeSplit` frees it. A uint8 tensor (N, C, H, W) and an int64 tensor of labels are used
+ * without a copy and then belong to the split; everything else is copied.
  *
  * @param images (N, C, H, W), (N, H, W, C) or (N, H, W), as uint8 from 0 to 255 or as floats in [0, 1], which are rounded to 1/255;
  *   or a typed array of their values, one image after another

@@ -35,5 +35,5 @@ export const convNextV2Description = {
   // Its maps have half the side of those with patchSize 1, at a quarter of the cost.
   smallStem: { stemStride: 2 },
   stemOptions: ["patchSize", "stemStride"],
-  misfitAdvice: "choose a stem that shrinks less (patchSize, stemStride)",
+  misfitAdvice: "choose a stem that reduces the image less (patchSize, stemStride)",
 } as const satisfies FamilyDescription;

@@ -23,7 +23,7 @@ function recognise(view: WeightsView): Recognition<ConvNextV2Options> | null {
   if (has(/^downsample_layers\./))
     return { looksLike: "a ConvNeXt with the names of its authors' repository; timm's are needed" };
   if (!has(/^stages\.0\.blocks\.0\.conv_dw\./)) return null;
-  if (!has(/\.mlp\.grn\./)) return { looksLike: "a ConvNeXt of the first version, which this project lacks" };
+  if (!has(/\.mlp\.grn\./)) return { looksLike: "a ConvNeXt of the first version, which this project does not have" };
   const depths = [0, 1, 2, 3].map((stage) => count(new RegExp(`^stages\\.${stage}\\.blocks\\.(\\d+)\\.`))).join();
   const [width] = shapeOf("stages.0.blocks.0.conv_dw");
   const fits = ({ depths: blocks, dims }: (typeof VARIANTS)[ConvNextV2Name]) =>

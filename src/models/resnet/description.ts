@@ -20,5 +20,5 @@ export const resnetDescription = {
   takesImageSize: false,
   smallStem: { stem: "small" },
   stemOptions: ["stem"],
-  misfitAdvice: "choose a stem that shrinks less (stem)",
+  misfitAdvice: "choose a stem that reduces the image less (stem)",
 } as const satisfies FamilyDescription;

@@ -17,7 +17,7 @@ export const resnet: ModelFamily<ResNetOptions> = {
 function recognise(view: WeightsView): Recognition<ResNetOptions> | null {
   const { has, shapeOf, count } = view;
   if (has(/^layer1\.0\.conv3\./))
-    return { looksLike: "a ResNet with bottleneck blocks (50 or deeper), which this project lacks" };
+    return { looksLike: "a ResNet with bottleneck blocks (50 or deeper), which this project does not have" };
   if (!has(/^layer1\.0\.conv2\./)) return null;
   const depths = [1, 2, 3, 4].map((stage) => count(new RegExp(`^layer${stage}\\.(\\d+)\\.`))).join();
   const name = resnetDescription.models.find((model) => DEPTHS[model].join() === depths);

@@ -85,7 +85,7 @@ export class SimpleCNN extends Model {
     if (side < 1)
       throw new BatchCamError(
         "E_CONFIG",
-        `simple-cnn: images of ${imageSize}x${imageSize} collapse to nothing; it needs at least 4x4`,
+        `simple-cnn: images of ${imageSize}x${imageSize} are too small; it needs at least 4x4`,
       );
     const conv = (from: number, to: number) => new Conv2d(from, to, 3, { padding: 1, bias: norm === "none" });
     const batchNorm = (channels: number) => (norm === "batch" ? new BatchNorm2d(channels) : null);

@@ -57,7 +57,7 @@ describe("DropPath", () => {
 
   it.each([-0.1, 1, Number.NaN, "0.5"])("refuses the rate %j", (rate) => {
     expect(() => new DropPath(rate as number)).toThrow(
-      expect.objectContaining({ code: "E_ARGUMENT", message: expect.stringMatching(/rate must lie in \[0, 1\), got/) }),
+      expect.objectContaining({ code: "E_ARGUMENT", message: expect.stringMatching(/rate must be in \[0, 1\), got/) }),
     );
   });
 });

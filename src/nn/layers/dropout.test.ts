@@ -41,7 +41,7 @@ describe("Dropout", () => {
 
   it.each([-0.1, 1, Number.NaN, "0.5"])("refuses the rate %j", (p) => {
     expect(() => new Dropout(p as number)).toThrow(
-      expect.objectContaining({ code: "E_ARGUMENT", message: expect.stringMatching(/p must lie in \[0, 1\), got/) }),
+      expect.objectContaining({ code: "E_ARGUMENT", message: expect.stringMatching(/p must be in \[0, 1\), got/) }),
     );
   });
 });

@@ -15,7 +15,7 @@ export class Dropout extends Module {
 
   constructor(p = 0.5) {
     super();
-    expectNumber("Dropout: p", p, "lie in [0, 1)", (n) => n >= 0 && n < 1);
+    expectNumber("Dropout: p", p, "be in [0, 1)", (n) => n >= 0 && n < 1);
     this.p = p;
   }
 
@@ -49,7 +49,7 @@ export class DropPath extends Module {
 
   constructor(rate: number) {
     super();
-    expectNumber("DropPath: rate", rate, "lie in [0, 1)", (n) => n >= 0 && n < 1);
+    expectNumber("DropPath: rate", rate, "be in [0, 1)", (n) => n >= 0 && n < 1);
     this.rate = rate;
   }
 

@@ -62,7 +62,7 @@ describe("a model card", () => {
   it("has commands for the folder that the run was made in", () => {
     const card = cardOf({});
     expect(card).toContain(
-      "`npx batch-cam train --config 'runs/a b/config.json' --experiment 'a b-again'` trains it anew.",
+      "`npx batch-cam train --config 'runs/a b/config.json' --experiment 'a b-again'` trains it again.",
     );
     expect(card).toContain("npx batch-cam evaluate 'runs/a b'");
     expect(card).toContain("One test image is 0.01 points.");
@@ -100,19 +100,19 @@ describe("a model card", () => {
     );
     expect(card).toContain("7x7, from the layer `pool2`");
     expect(card).toContain("55,000 images; 5,000 for validation, 10,000 for the test");
-    expect(card).toContain("They are no proof that the model decides by the object");
+    expect(card).toContain("They do not prove that the model decides by the object");
     expect(card).toContain(CARD_MARK);
   });
 
   it("of a plain run, a baseline and a control says so", () => {
     const plain = cardOf({ plain: true });
-    expect(plain).toContain("by cross-entropy alone");
+    expect(plain).toContain("with cross-entropy alone");
     expect(plain).not.toContain("They are no proof");
     expect(cardOf({ dataset: "decoy-mnist", baseline: "rrr", lambdaBaseline: 10 })).toContain(
       "10 times the term of the baseline rrr (",
     );
     expect(cardOf({ prototypes: "shuffled" })).toMatch(
-      /\*\*This is a control: its maps were pulled to shuffled prototypes/,
+      /\*\*This is a control: its maps were guided to shuffled prototypes/,
     );
   });
 

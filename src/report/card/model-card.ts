@@ -15,15 +15,15 @@ import { unfinishedWarmUp } from "../text/warm-up.ts";
 export interface CardInput {
   result: TrainResult;
   start: StartEvent;
-  /** Options that are not the default. */
+  /** The options that differ from their defaults. */
   options: Readonly<Record<string, unknown>>;
-  /** Whether the images are the user's own, so that the data set only names how they are read. */
+  /** Whether the images are the user's own. The name of the data set then only says how they are read. */
   ownData: boolean;
-  /** The run directory, quoted for a shell. */
+  /** The run directory, quoted for a shell command. */
   runWord: string;
   /** The command that trains the same run again. */
   again: string;
-  /** Why that does not give exactly the same run, one sentence each. */
+  /** The reasons why that command does not give exactly the same run, one sentence each. */
   caveats?: readonly string[];
   /** The contents of `environment.json`. */
   environment: Readonly<Record<string, unknown>>;
@@ -88,13 +88,13 @@ function introduction({ result, start }: CardInput): string {
   const { config, parameters, camLayer, mapSize, trainImages, valImages, testImages } = start;
   const source = config.dataDir === undefined ? config.dataset : `${config.dataset} in ${inline(config.dataDir)}`;
   const trial = config.fastDevRun
-    ? " **This was a fast dev run, of two steps, to see that everything works: its numbers say nothing.**"
+    ? " **This was a fast dev run, of two steps, to check that everything works: its numbers mean nothing.**"
     : "";
   const state = result.interrupted ? ` **It was stopped at step ${result.step}, and has not been tested.**` : "";
   return [
     `A ${inline(config.model)} of ${counted(parameters, "parameter", formatCount)}, trained on ${source} (${counted(trainImages, "image", formatCount)}; ${formatCount(valImages)} for validation, ${formatCount(testImages)} for the test).${state}${trial}`,
     "",
-    `${objective(config, result.step)} Maps are Grad-CAM's of the true class, ${mapSize.join("x")}, from the layer ${inline(camLayer)}.`,
+    `${objective(config, result.step)} Maps are Grad-CAM maps of the true class, ${mapSize.join("x")}, from the layer ${inline(camLayer)}.`,
   ].join("\n");
 }
 
@@ -106,17 +106,17 @@ function objective(config: StartEvent["config"], steps: number): string {
     ...(lambdaBatch > 0 ? [`${lambdaBatch} times the Batch-CAM Loss`] : []),
     ...(baseline === undefined ? [] : [`${lambdaBaseline} times the term of the baseline ${baseline}`]),
   ];
-  if (terms.length === 0) return "It was trained by cross-entropy alone, without guidance of its maps.";
+  if (terms.length === 0) return "It was trained with cross-entropy alone, without guidance of its maps.";
   const guided = lambdaPrototype + lambdaBatch > 0;
   const by = guided ? `, by the distance ${distance.toUpperCase()}` : "";
   const control =
     guided && prototypes !== "class"
-      ? ` **This is a control: its maps were pulled to ${prototypes} prototypes, not to those of their own classes.**`
+      ? ` **This is a control: its maps were guided to ${prototypes} prototypes, not to those of their own classes.**`
       : "";
-  return `It was trained by cross-entropy and ${terms.join(" and ")}${by} (Batch-CAM, arXiv 2510.00664).${warmUp(config, steps)}${control}`;
+  return `It was trained with cross-entropy and ${terms.join(" and ")}${by} (Batch-CAM, arXiv 2510.00664).${warmUp(config, steps)}${control}`;
 }
 
-/** How far the weights had risen when the run ended. */
+/** The part of the warm-up that was complete when the run ended. */
 function warmUp(config: StartEvent["config"], steps: number): string {
   const { lambdaWarmup = 0 } = config;
   if (lambdaWarmup === 0) return "";
@@ -144,14 +144,15 @@ function results({ result, start, ownData }: CardInput): string[] {
   const { test, history, bestEpoch } = result;
   const parts: string[] = [];
   if (test !== null) {
-    // The background of a photograph is not darker than its object, so brightness does not find the object.
+    // The background of a photograph is often not darker than its object, so the object cannot be found by its
+    // brightness.
     const names = LISTED.filter((name) => name !== "energyInForeground" || !ownData);
     const rows = names.map((name) => {
       const { short, definition } = MEASURES[name];
       return [`${short} ${arrowOf(MEASURES[name])}`, figure(test[name]), inCell(definition)];
     });
     parts.push(
-      `## Results\nOn the ${counted(test.images, "test image", formatCount)}, by epoch ${bestEpoch}, which the validation images chose:`,
+      `## Results\nOn the ${counted(test.images, "test image", formatCount)}, with the weights of epoch ${bestEpoch}, which was the best on the validation images:`,
     );
     parts.push(markdownTable(["measure", "value", "what it is"], rows));
     parts.push(...classTable(start.classNames, test.classAccuracy));
@@ -212,7 +213,7 @@ function limits({ start: { config, testImages } }: CardInput): string {
     `One run with seed ${config.seed}: other seeds give other numbers, by some tenths of a point of accuracy or more.${testImages === 0 ? " It was not tested." : ` One test image is ${Number((100 / testImages).toPrecision(2))} points.`}`,
     ...(guided
       ? [
-          "Maps that are close to prototypes are what training asked for. They are no proof that the model decides by the object: compare it with a run with `--prototypes shuffled`.",
+          "Maps that are close to prototypes are what training optimised. They do not prove that the model decides by the object: compare it with a run with `--prototypes shuffled`.",
         ]
       : []),
     "A prototype contains whatever the images of a class share, including a mark in a corner.",
@@ -232,7 +233,7 @@ function making({ options, environment, result, again: command, caveats = [] }: 
   const warned = caveats.map((caveat) => `\n\n**${inText(caveat)}**`).join("");
   const again =
     caveats.length === 0
-      ? `${inline(command)} trains it anew.`
+      ? `${inline(command)} trains it again.`
       : `${inline(command)} trains a run with the same options.${warned}`;
   return `## How it was made\n${set}\n\n${duration(result.seconds)} of training steps; ${about.join(", ")}. ${again}`;
 }

@@ -4,15 +4,15 @@ import type { Scale } from "./line-chart.ts";
 
 type Validated = MeasureName & keyof EpochRecord["val"];
 
-/** A curve of the training steps. */
+/** A curve over the training steps. */
 export interface StepCurve {
   name: keyof StepMetrics & MeasureName;
   scale: Scale;
-  /** Set by a formula and not measured, so that a moving mean would only blur it. */
+  /** Whether a formula determines the values. A moving mean would only blur them. */
   isSchedule?: boolean;
 }
 
-/** Everything that is logged of the training steps, in the order in which a report shows it. */
+/** The curves of everything that training steps log, in the order of a report. */
 export const STEP_CURVES: readonly StepCurve[] = [
   { name: "loss", scale: "zero" },
   { name: "crossEntropy", scale: "zero" },
@@ -27,7 +27,7 @@ export const STEP_CURVES: readonly StepCurve[] = [
   { name: "lr", scale: "zero", isSchedule: true },
 ];
 
-/** A curve of the epochs. */
+/** A curve over the epochs. */
 export interface EpochCurve {
   name: MeasureName;
   split: "training" | "validation";

@@ -6,20 +6,20 @@ import { escapeMarkup, Markup } from "../page/markup.ts";
 /** A chart in Vega-Lite, without the settings that all charts share. */
 export type Panel = { title: string } & Record<string, unknown>;
 
-/** A figure before it is drawn. */
+/** The description of a figure, from which it is drawn. */
 export interface FigurePlan {
-  /** Name of its files. */
+  /** The name of its files. */
   name: string;
   title: string;
   caption: string;
   panels: readonly Panel[];
-  /** Number of panels side by side in the files. On the page there are as many as fit. */
+  /** The number of panels in a row in the files. On the page a row has as many as fit. */
   columns: number;
   /** A legend that only the files need, because the page has it as text. */
   key?: Panel;
 }
 
-/** A figure of a page, and as files. */
+/** A figure, as part of a page and as files. */
 export interface DrawnFigure {
   name: string;
   title: string;
@@ -61,7 +61,7 @@ export async function drawFigure(plan: FigurePlan): Promise<DrawnFigure> {
 }
 
 interface Named {
-  /** Begins the ids of the chart's parts, so that no two charts of a page share one. */
+  /** A prefix of the ids of the chart's parts, so that no two charts of a page share an id. */
   id: string;
   /** Describes the chart for a reader who cannot see it. */
   description: string;
@@ -81,7 +81,8 @@ async function render(spec: object, { id, description }: Named): Promise<string>
   });
   try {
     const svg = ownIds(rounded(await view.toSVG()), id)
-      // Names of parts, such as axes, say less than the description of the whole.
+      // The names of the chart's parts, such as axes, are hidden from screen readers, because the description of the
+      // chart says more.
       .replace(/ (?:role|aria-[a-z]+)="[^"]*"/g, "")
       .replace(' class="marks"', "")
       .replace(' xmlns:xlink="http://www.w3.org/1999/xlink"', "");
@@ -93,7 +94,10 @@ async function render(spec: object, { id, description }: Named): Promise<string>
   }
 }
 
-/** Vega counts its ids through the whole process. On a page they must differ, and a report must not depend on what was drawn before. */
+/**
+ * Vega numbers its ids across the whole process. They are replaced, because ids must differ on a page, and a report must not depend on
+ * charts that were drawn before.
+ */
 function ownIds(svg: string, prefix: string): string {
   const ids = new Map<string, string>();
   const own = (id: string) => {

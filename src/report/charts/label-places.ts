@@ -24,8 +24,8 @@ const AROUND = [
 const REACHES = [11, 18, 26, 36];
 
 /**
- * The position of each point's short label. A label hides neither a point nor another label as long as there is room nearby, and it
- * stays inside the box. The same points give the same positions.
+ * The position of each point's short label. If there is enough space nearby, a label covers neither a point nor another label. It is
+ * always inside the box. The same points give the same positions.
  */
 export function labelPlaces(points: readonly Spot[], box: { width: number; height: number }): Spot[] {
   const placed: Spot[] = [];
@@ -43,7 +43,7 @@ export function labelPlaces(points: readonly Spot[], box: { width: number; heigh
   return placed;
 }
 
-/** How many points and labels a label would touch. */
+/** The number of points and labels that a label would overlap. */
 function crowding(spot: Spot, points: readonly Spot[], placed: readonly Spot[]): number {
   const touches = (other: Spot, width: number, height: number) =>
     Math.abs(spot.x - other.x) < width && Math.abs(spot.y - other.y) < height;

@@ -14,7 +14,7 @@ async function chart(changes: Partial<LineChart> = {}): Promise<string> {
   return (await lineChart({ title: "Loss", xLabel: "step", lines, ...changes }, "test")).text;
 }
 
-/** Commands of the paths of the chart's lines, in the coordinates of the plot. */
+/** The path commands of the chart's lines, in the coordinates of the plot. */
 const linesOf = (svg: string) => {
   const marks = svg.match(/<g class="mark-line.*?<\/g>/gs) ?? [];
   return marks.flatMap((mark) => [...mark.matchAll(/ d="([^"]*)"/g)].map(([, d = ""]) => d));
@@ -22,7 +22,7 @@ const linesOf = (svg: string) => {
 const markersOf = (svg: string) =>
   (svg.match(/<g class="mark-symbol.*?<\/g>/gs) ?? []).flatMap((mark) => mark.match(/<path/g) ?? []);
 
-/** The words beside the y axis, from below. */
+/** The labels of the y axis, from bottom to top. */
 function ticks(svg: string): string[] {
   const labels = svg.match(/<g class="mark-text role-axis-label".*?<\/g>/gs)?.at(-1) ?? "";
   return [...labels.matchAll(/>([^<]+)<\/text>/g)].map(([, text = ""]) => text);

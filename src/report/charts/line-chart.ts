@@ -12,7 +12,10 @@ export interface Line {
   style: LineStyle;
 }
 
-/** "linear" fits the values, "zero" is linear from zero, "log" leaves out values that are not positive. */
+/**
+ * The scale of the y axis: "linear" is fitted to the values, "zero" is linear and starts at zero, and "log" leaves out
+ * values that are not positive.
+ */
 export type Scale = "linear" | "zero" | "log";
 
 export interface LineChart {
@@ -26,15 +29,15 @@ export interface LineChart {
 }
 
 const SIZE = { width: 258, height: 126 };
-/** Lines of more points have no markers. */
+/** The largest number of points of a line with markers. */
 const MARKED = 12;
-/** With more values than this on the x axis, the chart does not name each of them. */
+/** The largest number of different values on the x axis for which each gets a label. */
 const NAMED = 6;
 
 /**
- * A small line chart as SVG, in the colours of the page's theme. Its title says in words what it shows.
+ * A small line chart as SVG, in the colours of the page's theme. Its title describes it in words.
  *
- * @throws E_ARGUMENT if there is no line, an x is not finite, or `smooth` is not a positive whole number
+ * @throws E_ARGUMENT if the chart has no line, an x is not finite, or `smooth` is not a positive whole number
  */
 export function lineChart(chart: LineChart, id: string): Promise<Markup> {
   return drawChart(linePanel(chart), { id, description: describe(chart) });
@@ -84,7 +87,7 @@ function axes(known: readonly Point[], { xLabel, scale = "linear" }: LineChart):
     x: {
       ...{ field: "x", type: "quantitative", title: xLabel },
       scale: { domain: domainOf(places.length === 0 ? [0, 1] : places, 0.02), nice: false, zero: false },
-      // A step below 1 keeps Vega from leaving out some of the values that are named.
+      // A step below 1 prevents Vega from leaving out some of the labels.
       axis: {
         ...{ grid: false, format: "d" },
         ...(few ? { values: places, labelOverlap: false, tickMinStep: 0.1 } : { tickCount: 5, tickMinStep: 1 }),
@@ -131,7 +134,7 @@ function describe({ title, lines, xLabel }: LineChart): string {
   return `${title} by ${xLabel}; ${inWords.join("; ")}`;
 }
 
-/** Beyond these magnitudes, which only a diverging run reaches, arithmetic on an axis would overflow or vanish. */
+/** Larger or smaller magnitudes, which occur only in a diverging run, would make the arithmetic of an axis overflow or underflow. */
 const DRAWABLE = { least: 1e-100, most: 1e100 };
 
 function drawable({ x, y }: Point, scale: Scale): Point {

@@ -6,7 +6,7 @@ import type { FigureCell } from "./cell.ts";
 
 const size = { height: 28, width: 28 };
 
-/** A blurred bar, the nearest thing to a digit one. */
+/** A blurred bar, which resembles a digit one. */
 function blob(shift = 0): Float32Array {
   return Float32Array.from({ length: 784 }, (_, index) => Math.exp(-(((index % 28) - 14 - shift) ** 2) / 8));
 }

@@ -27,7 +27,7 @@ export function isDeadCell(cell: FigureCell): boolean {
   return cell.dead ?? (cell.kind === "map" && isDead(cell.pixels));
 }
 
-/** A cell in its box. `null` draws an empty box with a dash, for a class without a sample. */
+/** Draws a cell in its box. For `null` (a class without a sample) the box has only a dash. */
 export function cellBlock(cell: FigureCell | null, box: CellBox): Block {
   const { width, height } = box;
   if (!cell) return { ...box, body: markup`${frame(box, INK.line, "#f6f8fa")}${centred(box, "–", INK.soft)}` };
@@ -47,7 +47,7 @@ export function cellBlock(cell: FigureCell | null, box: CellBox): Block {
 
 const BADGE = 13;
 
-/** The mark of a wrong prediction: a red corner with a cross, readable without colour. */
+/** The mark of a wrong prediction: a red corner with a cross, which can be recognised without colour. */
 export function wrongBadge(x: number, y: number): Markup {
   const arm = 3.5;
   const middle = BADGE / 2;

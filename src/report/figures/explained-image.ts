@@ -21,11 +21,14 @@ export interface Verdict {
 
 /** How maps are drawn. */
 export interface MapStyle {
-  /** "overlay" (default): as opaque as the map is high; "classic": half image, half colour; "map": the map alone. */
+  /**
+   * "overlay" (default): the colour's opacity is proportional to the map's value; "classic": the mean of image and
+   * colour; "map": the map alone.
+   */
   style?: "overlay" | "classic" | "map";
   /** Default: "inferno", and "jet" for the classic style. */
   colormap?: Colormap;
-  /** Opacity of an overlay where the map is 1, in [0, 1] (default: 0.7). */
+  /** Opacity of an overlay at pixels where the map is 1, in [0, 1] (default: 0.7). */
   strength?: number;
 }
 
@@ -50,7 +53,9 @@ export function colormapOf({ style, colormap }: MapStyle): Colormap {
   return colormap ?? (style === "classic" ? "jet" : "inferno");
 }
 
-/** A map as a cell of a figure, of at most `most` pixels. It is marked as dead if the whole map is, before it is reduced. */
+/**
+ * Makes a cell of a figure from a map, reduced to at most `most` pixels. Whether it is marked as dead is decided before the reduction.
+ */
 export function mapCell(
   image: Picture,
   map: Float32Array,
@@ -67,7 +72,7 @@ interface CellSize {
   height: number;
 }
 
-/** A map over its image: colours `(3, H, W)`. */
+/** Draws a map over its image: colours `(3, H, W)`. */
 export function mapOver(image: Picture, map: Float32Array, style: MapStyle): Float32Array {
   const { pixels, height, width } = image;
   const colormap = colormapOf(style);
@@ -76,7 +81,7 @@ export function mapOver(image: Picture, map: Float32Array, style: MapStyle): Flo
   return overlay(pixels, map, { height, width, colormap, strength });
 }
 
-/** Fails unless an image is a picture, its maps are of its size, and its confidence is a probability. */
+/** Throws unless the pixels fill the image, its maps have its size, and its confidence is a probability. */
 export function checkExplained(
   place: string,
   image: Picture & Verdict,

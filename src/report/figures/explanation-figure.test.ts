@@ -2,7 +2,7 @@ import { PNG } from "pngjs";
 import { describe, expect, it, vi } from "vitest";
 import { type ExplainedImage, type ExplanationInput, explanationFigure } from "./explanation-figure.ts";
 
-// The SVG of each page, which the figure itself does not hand out; drawing all of them would take long.
+// The SVG of each page, which the figure itself does not return. Drawing all pages as PNG would take long.
 const { pages } = vi.hoisted(() => ({ pages: [] as { svg: string; width: number; height: number }[] }));
 vi.mock("./raster.ts", async (original) => {
   const { rasterize } = await original<typeof import("./raster.ts")>();
@@ -117,9 +117,9 @@ describe("explanationFigure", () => {
   });
 
   it.each([
-    [28, 28, [154, 154]], // by 5.5, by 11 in the PNG
-    [64, 64, [160, 160]], // by 2.5, by 5 in the PNG
-    [224, 224, [112, 112]], // pixel for pixel in the PNG
+    [28, 28, [154, 154]], // enlarged 5.5 times, which is 11 times in the PNG
+    [64, 64, [160, 160]], // enlarged 2.5 times, which is 5 times in the PNG
+    [224, 224, [112, 112]], // not enlarged in the PNG
     [360, 640, [160, 90]],
     [900, 300, [53, 160]],
   ])("draws an image of %i x %i with pixels of one size", (height, width, box) => {

@@ -57,7 +57,8 @@ describe("explanationPicture", () => {
     expect(colour(over, 0, 0)).toEqual([...INFERNO.subarray(765)]);
     expect(colour(over, 1, 0)).toEqual([37, 37, 37]);
     const classic = draw(input(1, 2, { minSide: 1, style: "classic" }));
-    expect(colour(classic, 1, 0)).toEqual([57, 57, 255]); // jet of 0 is (0, 0, 128): 37 : 37 : 165, brought to 255
+    // Jet of 0 is (0, 0, 128), which gives 37 : 37 : 165, scaled so that the largest value is 255.
+    expect(colour(classic, 1, 0)).toEqual([57, 57, 255]);
   });
 
   it("keeps the colours of a colour image", () => {

@@ -26,7 +26,7 @@ export const className = ({ classNames }: Pick<SampleSet, "classNames">, label: 
 /** The class of each sample. */
 export const sampleClasses = (set: SampleSet): string[] => set.labels.map((label) => className(set, label));
 
-/** A row of pictures that are shown as they are. */
+/** A row of pictures without marks. */
 export function imagesRow(
   { height, width }: Pick<SampleSet, "height" | "width">,
   { pixels, ...texts }: Pick<PictureRow, "label" | "what"> & { pixels: readonly Pixels[] },
@@ -51,7 +51,7 @@ interface Maps extends Pick<PictureRow, "label" | "what"> {
   predictions?: readonly number[];
 }
 
-/** A row of maps. Dead ones are marked, and so are those of samples that the network got wrong, with the class that it read. */
+/** A row of maps. Marks show which maps are dead, and which samples were classified wrongly, with the predicted class. */
 export function mapsRow(
   set: Omit<SampleSet, "images" | "prototypes">,
   { maps, dead, predictions, ...texts }: Maps,

@@ -25,7 +25,7 @@ function render(svg: string, zoom: number) {
     background: "#ffffff",
     fitTo: { mode: "zoom", value: zoom },
     font: { loadSystemFonts: false, fontFiles: Object.values(FONT_FILES), defaultFontFamily: "DejaVu Sans" },
-    imageRendering: 1, // resvg does not know `pixelated`, which browsers want; this is its own word for it
+    imageRendering: 1, // draws enlarged pixels as squares, because resvg ignores the style `pixelated` that is for browsers
     logLevel: "off",
   });
   return drawing.render();

@@ -3,9 +3,9 @@ import type { AnalysisGroup, DoneRun, GridSettings, Setting, SettingsRow } from 
 import { type Markup, markup } from "../page/markup.ts";
 import { formatCount } from "../text/numbers.ts";
 
-/** This many classes are named, and further ones are counted. */
+/** The largest number of classes that are named. Further classes are only counted. */
 const MOST_NAMED = 20;
-/** This many characters of a digest distinguish data sets. */
+/** The number of characters of a digest that are shown. */
 const DIGEST = 12;
 
 interface Used {
@@ -60,7 +60,7 @@ function classesInWords(names: readonly string[]): string {
   return `${counted(names.length, "class", formatCount)}: ${rest > 0 ? `${list} and ${rest} more` : list}`;
 }
 
-/** "pets (folder photos/pets)" for data of one's own, else the name alone. */
+/** "pets (folder photos/pets)" for the user's own data; otherwise only the name. */
 export function dataInWords(groups: readonly AnalysisGroup[]): string {
   const places = new Map(usedIn(groups).map(({ name, done }) => [name, distinct(done, placeOf).join(" or ")]));
   return [...new Set(groups.map(({ dataset }) => dataset))]
@@ -75,9 +75,9 @@ function distinct(runs: readonly DoneRun[], of: (run: DoneRun) => string | undef
   return [...new Set(runs.flatMap((run) => of(run) ?? []))];
 }
 
-/** These keys differ for every run, or name the machine. */
+/** Keys that are left out, because they differ for every run, or name the machine. */
 const APART: ReadonlySet<string> = new Set(["seed", "startedAt", "host"]);
-/** Up to this many values are listed, and more are counted. */
+/** The largest number of values that are listed. More values are only counted. */
 const MOST = 4;
 
 /** A table of the versions and machines of all runs, with every value that occurs. */

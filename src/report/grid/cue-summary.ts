@@ -4,7 +4,10 @@ import type { AnalysedMethod, AnalysisGroup, Duel } from "../../workflows/intern
 import { differenceText, spreadText } from "../text/measure-text.ts";
 import { formatNumber, isNumber, LEVEL, pText } from "../text/numbers.ts";
 
-/** Sentences about how far the methods of a group rely on its cue. The best control always follows the best method. Empty without a cue. */
+/**
+ * Sentences about how much the methods of a group rely on the cue of its data set. The best control always follows the best method. Empty
+ * without a cue.
+ */
 export function cueInWords(group: AnalysisGroup): string[] {
   const judged = group.methods.filter(({ values }) => Number.isFinite(values.randomAccuracy.mean));
   if (judged.length === 0) return [];
@@ -23,14 +26,16 @@ export function cueInWords(group: AnalysisGroup): string[] {
       ? [`Best control: ${control.method}, ${randomWords(control)}${gapWords(control)}.`]
       : method && gains
         ? [
-            "No control was run on it, so nothing here says what a gain is due to: no credit goes to where the maps point.",
+            "No control was trained, so the cause of a gain is not known: it cannot be attributed to where the maps point.",
           ]
         : []),
     ...(group.duel === null || !gains ? [] : [duelInWords(group.duel)]),
     ...(reference
-      ? [`Upper bound, which sees masks or clean images: ${reference.method}, ${randomWords(reference)}.`]
+      ? [`Upper bound, which uses masks or clean images: ${reference.method}, ${randomWords(reference)}.`]
       : []),
-    ...(judged.length > 1 ? ["The best were chosen by these same test images, which flatters them."] : []),
+    ...(judged.length > 1
+      ? ["The best methods were chosen on these same test images, so their numbers are optimistic."]
+      : []),
   ];
 }
 
@@ -48,14 +53,14 @@ function gapWords({ gapClosed }: AnalysedMethod): string {
 function duelInWords({ method, control, test }: Duel): string {
   const { mean, pairs, p, low, high } = test;
   if (mean === null)
-    return `${method} and ${control} share no seed, so nothing tells them apart: no credit goes to where the maps point.`;
+    return `${method} and ${control} have no seed in common, so they cannot be compared: a gain cannot be attributed to where the maps point.`;
   if (mean <= 0)
-    return `The control does as well or better on the same seeds: what ${method} gains is not due to where its maps point.`;
+    return `The control does as well or better on the same seeds: the gain of ${method} is not due to where its maps point.`;
   const difference = differenceText(MEASURES.randomAccuracy, mean);
   if (p === null || low === null || high === null)
-    return `${method} is ${difference} beyond that control on ${counted(pairs, "seed")}, of which no test can be made: no credit goes to where the maps point.`;
+    return `${method} is ${difference} beyond that control on ${counted(pairs, "seed")}, but no test is possible: the gain cannot be attributed to where the maps point.`;
   const ends = `95 % from ${differenceText(MEASURES.randomAccuracy, low)} to ${differenceText(MEASURES.randomAccuracy, high)}, ${pText(p)}`;
   return p < LEVEL
-    ? `${method} is ${difference} beyond that control on ${counted(pairs, "seed")} (${ends}): that much is not what the control has too.`
-    : `${method} is ${difference} beyond that control on ${counted(pairs, "seed")} (${ends}), not told from chance: no credit goes to where the maps point.`;
+    ? `${method} is ${difference} beyond that control on ${counted(pairs, "seed")} (${ends}): this part of its gain is not due to what the control has too.`
+    : `${method} is ${difference} beyond that control on ${counted(pairs, "seed")} (${ends}), which is not significant: the gain cannot be attributed to where the maps point.`;
 }

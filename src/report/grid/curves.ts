@@ -41,7 +41,10 @@ const LINE_SHEETS: readonly { name: string; kinds: readonly MethodKind[] }[] = [
   { name: "references", kinds: ["baseline", "reference"] },
 ];
 
-/** Divides the methods of a group into figures of curves: one figure for few methods, else one for plain and each other kind. */
+/**
+ * Divides the methods of a group into figures of curves: one figure if there are few methods; otherwise one figure for each kind,
+ * together with plain training.
+ */
 export function curveSheets(group: AnalysisGroup): { name: string; group: AnalysisGroup }[] {
   const methods = group.methods.filter(({ done }) => done.length > 0);
   if (methods.length <= MOST_LINES) return [{ name: "", group: { ...group, methods } }];
@@ -52,7 +55,9 @@ export function curveSheets(group: AnalysisGroup): { name: string; group: Analys
   });
 }
 
-/** Every term of the objective and of the validation by epoch, as means over the seeds of each method. Null if no epoch has ended. */
+/**
+ * The terms of the objective and the validation measures by epoch, as means over the seeds of each method. Null if no epoch has ended.
+ */
 export function curveFigure(group: AnalysisGroup, slug: string, sheet = ""): FigurePlan | null {
   const panels = CURVES.flatMap((curve) => {
     const lines = linesOf(group, curve);
@@ -65,20 +70,20 @@ export function curveFigure(group: AnalysisGroup, slug: string, sheet = ""): Fig
     name: sheet === "" ? `curves-${slug}` : `curves-${slug}-${sheet}`,
     title: `Curves of every term: ${groupName(group)}${sheet === "" ? "" : `, ${sheet}`}`,
     caption:
-      "Means over seeds by epoch. Colours and dashes tell methods apart, not their kinds. Terms that no method has, or that are zero throughout, are left out.",
+      "Means over seeds by epoch. Colours and dashes distinguish methods, not their kinds. Terms that no method has, or that are zero throughout, are left out.",
     panels,
     columns: 3,
     key: legendPanel(linesOf(group)),
   };
 }
 
-/** The names of a figure's lines, for the page. */
+/** The legend of a figure on the page. */
 export function curveKey(group: AnalysisGroup): Markup {
   const items = linesOf(group).map(({ name, style }) => markup`<li>${lineSample(style)}${name}</li>`);
   return markup`<ul class="key">${items}</ul>`;
 }
 
-/** A line for each method that has finished a run; without points if no curve is given. */
+/** A line for each method that has finished a run. It has no points if no curve is given. */
 function linesOf({ methods }: AnalysisGroup, curve?: GridCurve): Line[] {
   const shown = methods.filter(({ done }) => done.length > 0);
   return shown.map(({ method, done }, index) => ({
@@ -97,7 +102,7 @@ function meanCurve(records: readonly EpochRecord[], { of, factor }: GridCurve): 
   return Array.from(byEpoch, ([x, values]) => ({ x, y: mean(values) ?? 0 })).sort((a, b) => a.x - b.x);
 }
 
-/** Lines and names, for the file. */
+/** The legend of a figure's file. */
 function legendPanel(lines: readonly Line[]): Panel {
   const values = lines.flatMap(({ name }) => [0, 1].map((end) => ({ name, end })));
   const y = { field: "name", type: "nominal", sort: null, title: null, axis: null };

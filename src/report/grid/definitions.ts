@@ -12,12 +12,12 @@ const STATISTICS: readonly Definition[] = [
   {
     id: "test",
     term: "Paired test",
-    text: "Student’s t of the differences method − plain of the same seeds, two-sided, with n − 1 degrees of freedom and a 95 % interval. No test is made with fewer than three seeds, nor if all differences are the same. Holm’s p is corrected, measure by measure, for all methods that are compared with the same plain training. With three seeds, only differences that are large for their spread can be told from chance; a difference that cannot be told from chance may still exist.",
+    text: "Student’s t of the differences method − plain of the same seeds, two-sided, with n − 1 degrees of freedom and a 95 % interval. No test is made with fewer than three seeds, nor if all differences are the same. Holm’s p is corrected, measure by measure, for all methods that are compared with the same plain training. With three seeds, only differences that are large compared to their spread can be significant; a difference that is not significant may still exist.",
   },
   {
     id: "kinds",
     term: "Kinds of methods",
-    text: "Plain: trained on the labels alone. Guided: trained by its maps, without annotations. Baseline: a published method without annotations. Reference: a method that sees masks or clean images, and so an upper bound rather than a rival. Control: the same training with something that should not help, such as another class’s prototypes, or a usual regulariser. If a control does as well, the gain does not come from where the maps point.",
+    text: "Plain: trained on the labels alone. Guided: trained by its maps, without annotations. Baseline: a published method without annotations. Reference: a method that uses masks or clean images, and is therefore an upper bound rather than a competitor. Control: the same training with something that should not help, such as another class’s prototypes, or a usual regulariser. If a control does as well, the gain does not come from where the maps point.",
   },
 ];
 
@@ -30,7 +30,7 @@ const OVERHEAD: Definition = {
 const GAP: Definition = {
   id: "gap",
   term: "Gap closed",
-  text: "(m − plain) / (reference − plain) of mean accuracies with random cues. The reference is the best of those that see masks or clean images.",
+  text: "(m − plain) / (reference − plain) of mean accuracies with random cues. The reference is the best of those that use masks or clean images.",
 };
 
 const measuresOf = (group: keyof typeof MEASURE_GROUPS): MeasureName[] =>

@@ -10,7 +10,7 @@ import { groupName } from "./input.ts";
 export const ROW = 19;
 const WIDTH = 190;
 
-/** A method's point in a panel, which has a row for each method. */
+/** The point of a method in a panel, in which each method has a row. */
 interface Dot {
   method: string;
   kind: string;
@@ -63,7 +63,7 @@ export function cueFigure(group: AnalysisGroup, slug: string): FigurePlan | null
     ...{ name: `cue-${slug}`, title: `Reliance on the cue: ${groupName(group)}`, panels, columns: 2 },
     key: kindPanel(group.methods),
     caption:
-      "Means over seeds; bars are one standard deviation; the line is plain training. Judge a method by the controls beside it: if a control does as well, the gain does not come from where the maps point.",
+      "Means over seeds; bars are one standard deviation; the line is plain training. Compare a method with the controls: if a control does as well, the gain does not come from where the maps point.",
   };
 }
 

@@ -6,7 +6,10 @@ import { capital, columnName, differenceText, signedText, spreadText, testName }
 import { formatCount, formatNumber, LEVEL, pText } from "../text/numbers.ts";
 import { kindMark } from "./table-markup.ts";
 
-/** With more methods than this, those with the same verdict share an item. The tables have their numbers. */
+/**
+ * The largest number of methods that each have an item of their own. With more methods, those with the same verdict
+ * share an item, and only the tables have their numbers.
+ */
 const MOST_ITEMS = 4;
 
 /** A list that compares each method of a group with plain training. */
@@ -77,15 +80,15 @@ function verdictInWords(effects: AnalysedMethod["effects"]): string {
     });
   const alike = compared(
     SPOKEN.filter((id) => isAlike(effects[id])),
-    "by the same for every seed, of which no test is made",
+    "by the same amount for every seed, so that no test is made",
   );
   if (tested.length === 0) return alike.length > 0 ? alike.join(", ") : "no test";
-  const none = alike.length > 0 ? "nothing else told apart from plain" : "nothing told apart from plain";
-  const rest = told.length === tested.length ? [] : [told.length === 0 ? none : "the rest not told apart"];
+  const none = alike.length > 0 ? "no other significant difference from plain" : "no significant difference from plain";
+  const rest = told.length === tested.length ? [] : [told.length === 0 ? none : "the rest not significant"];
   return [...compared(told, "than plain’s"), ...alike, ...rest].join(", ");
 }
 
-/** Whether the difference from plain is the same for each of several seeds, so that a test is impossible. */
+/** Whether the difference from plain training is the same for all seeds, so that no test is possible. */
 const isAlike = ({ pairs, mean, adjusted }: Effect): boolean => pairs >= 3 && adjusted === null && (mean ?? 0) !== 0;
 
 /** " (+1.2 points, 95 % 0.3 to 2.1, p = 0.02)", or why a test is missing. */
@@ -95,6 +98,6 @@ function effectInWords({ pairs, mean, low, high, adjusted }: Effect, { id, seeds
   const difference = differenceText(label, mean);
   if (pairs < 3) return ` (${difference} on ${counted(pairs, "seed", formatCount)})`;
   const shared = pairs < seeds ? ` on the ${counted(pairs, "seed", formatCount)} that plain training has too` : "";
-  if (low === null || high === null || adjusted === null) return ` (${difference} for every seed alike${shared})`;
+  if (low === null || high === null || adjusted === null) return ` (${difference}, the same for every seed${shared})`;
   return ` (${difference}${shared}, 95 % ${signedText(label, low)} to ${signedText(label, high)}, ${pText(adjusted)})`;
 }

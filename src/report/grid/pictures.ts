@@ -15,7 +15,7 @@ import { groupName } from "./input.ts";
 
 /** Rows of pictures of a group: one for each method, below what its maps are compared with. The columns are classes. */
 export interface PictureFigure {
-  /** Name of its files. */
+  /** The name of its files. */
   name: string;
   title: string;
   caption: string;
@@ -37,7 +37,7 @@ export function mapsOfMethods(group: AnalysisGroup, slug: string): PictureFigure
   return {
     name: `maps-${slug}`,
     title: `Maps of the same test images: ${groupName(group)}`,
-    caption: `The first test image of each class, and the map of its true class by each method${seedWords(shown)}. Each map is stretched to [0, 1] by itself: compare shapes, not brightness.`,
+    caption: `The first test image of each class, and the map of its true class by each method${seedWords(shown)}. Each map is scaled to [0, 1] separately: compare shapes, not brightness.`,
     columns: sampleClasses(set),
     rows: [...sampleRows(set), ...rows],
   };

@@ -8,7 +8,7 @@ import { gridReport, type ReportFile } from "./report.ts";
 const METHODS = [{ name: "plain", plain: true }, { name: "guided" }, { name: "shuffled", prototypes: "shuffled" }];
 const three = await gridReport(reportInput(gridRecords({ methods: METHODS, models: "simple-cnn,resnet18", seeds: 3 })));
 
-/** Throws where a text is no well-formed XML. */
+/** Throws if a text is not well-formed XML. */
 function readXml(text: string): void {
   const parser = new SaxesParser();
   parser.on("error", (error) => {
@@ -86,9 +86,9 @@ describe("the report of a store", () => {
 
   it("with one seed says that there is no spread, and makes no test", async () => {
     const { text } = await report(gridRecords({ methods: METHODS, seeds: 1 }));
-    expect(text).toContain("one seed (0): there is no spread, and nothing can be told from the luck of the seed");
+    expect(text).toContain("one seed (0): there is no spread, so no difference can be distinguished from chance");
     expect(text).toContain("no test");
-    expect(text).not.toMatch(/p [=<] \d|95 % −?\d|told apart from plain/);
+    expect(text).not.toMatch(/p [=<] \d|95 % −?\d|significant difference from plain/);
     expect(text).not.toMatch(/\d ± /);
   });
 
@@ -105,7 +105,7 @@ describe("the report of a store", () => {
     const failed = failedRun(run as NonNullable<typeof run>, "loss <b>is</b> NaN");
     const missing = [{ ...(first as NonNullable<typeof first>), seed: 7, state: "damaged" }];
     const { html, text } = await report([failed, ...others], { missing });
-    expect(text).toContain("1 run failed and counts for nothing");
+    expect(text).toContain("1 run failed and is not counted");
     expect(text).toContain("1 run of the grid is missing");
     expect(html).toContain("loss &lt;b&gt;is&lt;/b&gt; NaN");
     expect(text).toMatch(/seed 7: damaged/);
@@ -121,10 +121,10 @@ describe("the report of a store", () => {
     const { text } = await report(all.filter(({ method, seed }) => method !== "plain" || seed < 3));
     expect(text).toMatch(/Controls .*?1 comparison: test accuracy is higher in 0 of 1, none of them tested/);
     expect(text).toContain("on the 3 seeds that plain training has too, 95 %");
-    expect(text).toMatch(/accuracy lower by the same for every seed, of which no test is made/);
+    expect(text).toMatch(/accuracy lower by the same amount for every seed, so that no test is made/);
   });
 
-  it("says where the guidance never had its whole weight, and nothing of it where it had", async () => {
+  it("says where the guidance never reached its full weight, and nothing of it where it had", async () => {
     const methods = [
       { name: "plain", plain: true },
       { name: "guided", lambdaWarmup: 40 },
@@ -133,10 +133,10 @@ describe("the report of a store", () => {
     const records = gridRecords({ methods, seeds: 3 }, (_, seed) => ({ steps: 10 + seed })); // 10 to 12 steps
     const text = textOf((await gridReport(reportInput(records))).html);
     expect(text).toContain(
-      "In 3 runs the guidance never had its whole weight, because the warm-up is longer than the run",
+      "In 3 runs the guidance never reached its full weight, because the warm-up is longer than the run",
     );
     expect(text).toContain(
-      "The guidance of guided never had its whole weight: its weight rises over 40 steps, the runs took 10 to 12 and ended with 25 to 30 % of it.",
+      "The guidance of guided never reached its full weight: its weight rises over 40 steps, the runs took 10 to 12 and ended with 25 to 30 % of it.",
     );
     expect(text).not.toMatch(/guidance of (plain|short)/);
     expect(textOf(three.html)).not.toContain("whole weight");
@@ -213,7 +213,7 @@ describe("the report of a store", () => {
       meanMaps: [],
     });
     const { text, warnings, files } = await report(gridRecords({ methods: METHODS, seeds: 1 }, () => ({ samples })));
-    expect(warnings.join()).toMatch(/no figure maps-simple-cnn-mnist: /);
+    expect(warnings.join()).toMatch(/the figure maps-simple-cnn-mnist could not be drawn: /);
     expect(text).toMatch(/The figure maps-simple-cnn-mnist could not be drawn/);
     expect(files.map(({ path }) => path)).toContain("figures/effects-simple-cnn-mnist.svg");
   });
@@ -296,7 +296,7 @@ describe("on a cue", () => {
   const fixed: Record<string, number> = { plain: 0.5, guided: 0.8, shuffled: 0.7, masks: 0.95 };
   const noise = (seed: number) => [0, 0.004, -0.003][seed] ?? 0;
 
-  it("the best control and the upper bound stand beside the best method", async () => {
+  it("the best control and the upper bound follow the best method", async () => {
     const text = await sentences(
       (method, seed) => (fixed[method] ?? 0) + noise(seed) * (method === "guided" ? 1 : 0.2),
     );
@@ -304,35 +304,35 @@ describe("on a cue", () => {
       /Best method without annotations: guided, accuracy 80\.0 ± 0\.4 %, wrong-reason score 30\.0 ± 0\.0 % \(3 seeds\), 67 % of the gap/,
     );
     expect(text).toMatch(/Best control: shuffled, accuracy 70\.0/);
-    expect(text).toMatch(/Upper bound, which sees masks or clean images: masks/);
+    expect(text).toMatch(/Upper bound, which uses masks or clean images: masks/);
     expect(text).toMatch(
-      /guided is \+10\.0 points beyond that control on 3 seeds \(.*?p < 0\.001\): that much is not what the control has too/,
+      /guided is \+10\.0 points beyond that control on 3 seeds \(.*?p < 0\.001\): this part of its gain is not due to what the control has too/,
     );
-    expect(text).not.toContain("no credit");
+    expect(text).not.toContain("cannot be attributed");
   });
 
-  it("nothing is credited where a control does as well", async () => {
+  it("no gain is attributed to the maps if a control does as well", async () => {
     const text = await sentences((method) => (method === "shuffled" ? 0.85 : (fixed[method] ?? 0)));
     expect(text).toContain(
-      "The control does as well or better on the same seeds: what guided gains is not due to where its maps point.",
+      "The control does as well or better on the same seeds: the gain of guided is not due to where its maps point.",
     );
   });
 
-  it("nothing is credited where the difference is not told from chance", async () => {
+  it("no gain is attributed to the maps if the difference is not significant", async () => {
     const text = await sentences((method, seed) =>
       method === "guided" ? 0.71 + 10 * noise(seed) : (fixed[method] ?? 0),
     );
-    expect(text).toMatch(/not told from chance: no credit goes to where the maps point/);
+    expect(text).toMatch(/which is not significant: the gain cannot be attributed to where the maps point/);
   });
 
   it("nothing is called a gain where no method is above plain", async () => {
     const text = await sentences((method) => (method === "guided" ? 0.3 : (fixed[method] ?? 0)));
     expect(text).toContain("No method without annotations is above plain training. The best of them: guided");
-    expect(text).not.toMatch(/what guided gains|no credit/);
+    expect(text).not.toMatch(/the gain of guided|cannot be attributed/);
   });
 
-  it("nothing is credited without a control", async () => {
+  it("no gain is attributed to the maps without a control", async () => {
     const text = await sentences((method) => fixed[method] ?? 0, METHODS.slice(0, 2));
-    expect(text).toContain("No control was run on it, so nothing here says what a gain is due to");
+    expect(text).toContain("No control was trained, so the cause of a gain is not known");
   });
 });

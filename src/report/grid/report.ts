@@ -69,7 +69,7 @@ class Drawing {
       return await draw();
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      this.warnings.push(`no figure ${name}: ${reason}`);
+      this.warnings.push(`the figure ${name} could not be drawn: ${reason}`);
       return markup`<p class="note">The figure ${name} could not be drawn: ${reason}</p>`;
     }
   }

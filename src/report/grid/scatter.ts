@@ -6,7 +6,7 @@ import { colour } from "../page/colours.ts";
 import { kindColour, kindShape, ROW } from "./dot-charts.ts";
 import { groupName } from "./input.ts";
 
-/** From here on a line leads from a point to its label. */
+/** The distance between a point and its label from which a line connects them. */
 const FAR = 17;
 const BOX = { width: 320, height: 240 };
 
@@ -22,7 +22,10 @@ interface Point {
   above: number;
 }
 
-/** Accuracy against coherence: a numbered point a method, bars of one deviation both ways. Null without a point. */
+/**
+ * Accuracy against coherence: a numbered point for each method, with bars of one standard deviation in both directions.
+ * Null without a point.
+ */
 export function scatterFigure(group: AnalysisGroup, slug: string): FigurePlan | null {
   const points = pointsOf(group);
   if (points.length === 0) return null;
@@ -90,7 +93,7 @@ function scatter(points: readonly Point[]): Record<string, unknown> {
 
 type Range = [number, number];
 
-/** Places are sought in pixels, and given as values of the axes. */
+/** The positions are computed in pixels and converted to values of the axes. */
 function withLabels(points: readonly Point[], domain: { x: Range; y: Range }) {
   const share = (value: number, [low, high]: Range) => (value - low) / (high - low);
   const value = (part: number, [low, high]: Range) => low + part * (high - low);
@@ -103,7 +106,7 @@ function withLabels(points: readonly Point[], domain: { x: Range; y: Range }) {
     const { x, y } = places[index] ?? { x: 0, y: 0 };
     const from = spots[index] ?? { x, y };
     const far = Math.hypot(x - from.x, y - from.y) > FAR;
-    const end = { x: from.x + 0.62 * (x - from.x), y: from.y + 0.62 * (y - from.y) }; // short of the label
+    const end = { x: from.x + 0.62 * (x - from.x), y: from.y + 0.62 * (y - from.y) }; // the line ends before the label
     return {
       ...{ ...point, far },
       ...{ labelX: value(x / BOX.width, domain.x), labelY: value(1 - y / BOX.height, domain.y) },
@@ -112,7 +115,7 @@ function withLabels(points: readonly Point[], domain: { x: Range; y: Range }) {
   });
 }
 
-/** Numbers, marks and names of the points, for the file. */
+/** The legend of the figure's file: the numbers, marks and names of the points. */
 function keyPanel(points: readonly Point[]): Panel {
   const y = { field: "label", type: "ordinal", sort: null, axis: null };
   const text = (field: string, at: number, align: string) => ({

@@ -39,13 +39,11 @@ export function leadSentences(input: GridReportInput): string[] {
   const sentences = [
     `${counted(runs, "finished run", formatCount)} of ${counted(groups.length, "combination", formatCount)} of model and data set, with ${seedsInWords(seeds)}.`,
     ...(failed.length > 0
-      ? [
-          `${counted(failed.length, "run", formatCount)} failed and ${wordFor(failed.length, "counts", "count")} for nothing.`,
-        ]
+      ? [`${counted(failed.length, "run", formatCount)} failed and ${wordFor(failed.length, "is", "are")} not counted.`]
       : []),
     ...(missing.length > 0
       ? [
-          `${counted(missing.length, "run", formatCount)} of the grid ${wordFor(missing.length, "is", "are")} missing: what follows is of the others.`,
+          `${counted(missing.length, "run", formatCount)} of the grid ${wordFor(missing.length, "is", "are")} missing: the following is about the others.`,
         ]
       : []),
   ];
@@ -59,9 +57,11 @@ export function leadSentences(input: GridReportInput): string[] {
     ...sentences,
     ...told,
     ...(tests
-      ? [`Told apart means p < ${LEVEL} in a paired t-test, after Holm’s correction within each group.`]
+      ? [
+          `Higher and lower mean p < ${LEVEL} in a paired t-test, after Holm’s correction within each group; other differences are not significant.`,
+        ]
       : ["No test is made of fewer than three seeds, nor of differences that are all the same."]),
-    "Closeness to the prototype is what guided training asks for: it shows that the guidance worked.",
+    "Guided training optimises the closeness to the prototype: it shows that the guidance worked.",
   ];
 }
 
@@ -78,7 +78,7 @@ function kindInWords(groups: readonly AnalysisGroup[], kind: "guided" | "control
 
 function seedsInWords(seeds: readonly number[]): string {
   if (seeds.length === 1)
-    return `one seed (${seeds[0]}): there is no spread, and nothing can be told from the luck of the seed`;
+    return `one seed (${seeds[0]}): there is no spread, so no difference can be distinguished from chance`;
   const list = seeds.length <= 10 ? ` (${seeds.join(", ")})` : "";
   const few = seeds.length === 2 ? ", too few for a test" : "";
   return `${counted(seeds.length, "seed")}${list}${few}`;
@@ -98,7 +98,7 @@ function countInWords(methods: readonly AnalysedMethod[], id: MeasureId): string
   const above = sure.filter(({ mean }) => (mean ?? 0) > 0).length;
   const untested = known.length - tested.length;
   return [
-    `${name} is higher in ${above}, lower in ${sure.length - above}, not told apart in ${tested.length - sure.length}${untested === 0 ? "" : `, not tested in ${untested}`}`,
+    `${name} is higher in ${above}, lower in ${sure.length - above}, not significant in ${tested.length - sure.length}${untested === 0 ? "" : `, not tested in ${untested}`}`,
   ];
 }
 
@@ -147,14 +147,14 @@ function plainInWords({ methods }: AnalysisGroup, plain: AnalysedMethod | undefi
 const spreadWords = ({ done }: AnalysedMethod): string =>
   done.length > 1 ? ", mean ± standard deviation" : ", so there is no spread";
 
-/** A sentence about the runs that ended before their guidance had its whole weight; empty if there are no such runs. */
+/** A sentence about the runs that ended before their guidance had reached its full weight; empty if there are no such runs. */
 function unfinishedWarmUps(groups: readonly AnalysisGroup[]): string[] {
   const count = groups.flatMap(({ methods }) =>
     methods.flatMap(({ done }) => done.flatMap(({ config, steps }) => unfinishedWarmUp(config, steps) ?? [])),
   ).length;
   if (count === 0) return [];
   return [
-    `In ${counted(count, "run", formatCount)} the guidance never had its whole weight, because the warm-up is longer than the run: their numbers are of a weaker guidance than the settings say.`,
+    `In ${counted(count, "run", formatCount)} the guidance never reached its full weight, because the warm-up is longer than the run: their guidance was weaker than the settings say.`,
   ];
 }
 
@@ -172,7 +172,7 @@ function warmUpInWords({ method, done }: AnalysedMethod): string[] {
   const of = found.length === done.length ? "" : ` in ${found.length} of ${counted(done.length, "run", formatCount)}`;
   const rise = `its weight rises over ${range(found.map(({ warmUp }) => warmUp))} ${wordFor(Math.max(...found.map(({ warmUp }) => warmUp)), "step")}`;
   const end = `the ${wordFor(found.length, "run")} took ${range(found.map(({ steps }) => steps))} and ended with ${range(found.map(({ share }) => Math.round(100 * share)))} % of it`;
-  return [`The guidance of ${method} never had its whole weight${of}: ${rise}, ${end}.`];
+  return [`The guidance of ${method} never reached its full weight${of}: ${rise}, ${end}.`];
 }
 
 /** "100", or "90 to 120". */

@@ -13,7 +13,7 @@ export function tableCsv({ columns, sections }: ReportTable): string {
   return [heads, ...rows].map(csvRow).join("");
 }
 
-/** The characters that fit into a line of a LaTeX table, and the lines that fit on a page. A larger table is divided. */
+/** The number of characters in a line of a LaTeX table, and of lines on a page. A larger table is divided. */
 const [LINE, PAGE] = [110, 38];
 
 /**
@@ -143,7 +143,7 @@ export function runsTable(records: readonly GridRunRecord[]): string {
     ];
   });
   const named = [...new Set(rows.flatMap(Object.keys))];
-  // If one run has a part that another lacks (null), only the numbers within the part have columns.
+  // If a part of the record is null for some runs, its numbers have columns, but the part itself has none.
   const columns = named.filter((name) => !named.some((other) => other.startsWith(`${name}.`)));
   return [columns, ...rows.map((row) => columns.map((column) => row[column]))].map(csvRow).join("");
 }

@@ -49,7 +49,7 @@ export interface TableCell {
 /** A column before it is filled: how its value is read and written. */
 export interface ColumnPlan extends TableColumn {
   cell(method: AnalysedMethod, group: AnalysisGroup): Omit<TableCell, "best">;
-  /** The number by which the best method is found; null if it is missing. */
+  /** The number that the methods are ranked by; null if it is missing. */
   rank(method: AnalysedMethod): number | null;
 }
 

@@ -4,7 +4,7 @@ import { columnHead, columnName, differenceUnit, shownValue, signedText, spreadT
 import { DASH, formatNumber, pText } from "../text/numbers.ts";
 import { type ColumnPlan, fillTable, type ReportTable, type TablePlan } from "./table.ts";
 
-const BOLD = "Bold: the best of its group among the methods that see no masks; no test is implied.";
+const BOLD = "Bold: the best of its group among the methods that use no masks; bold does not imply a test.";
 
 const FAITHFULNESS = [
   ...(["averageDrop", "increaseInConfidence", "averageGain", "deletionAuc", "insertionAuc", "roadCombined"] as const),
@@ -42,7 +42,7 @@ const TABLES: readonly TablePlan[] = [
   {
     name: "cue",
     caption: "Reliance on the cue",
-    note: `${BOLD} Gap closed: of what plain training loses to the best reference on random cues. Judge a method by the controls beside it.`,
+    note: `${BOLD} Gap closed: the share of the accuracy gap between plain training and the best reference, on random cues. Compare a method with the controls.`,
     columns: [...CUE.map(spreadColumn), gapColumn()],
   },
   {
@@ -70,7 +70,7 @@ function spreadColumn(id: MeasureId): ColumnPlan {
     head: columnHead(label),
     better: label.better,
     csv: [`${id}.mean`, `${id}.deviation`],
-    // As shown: what looks the same is equally good.
+    // The values are compared as they are shown, so that equal texts are equally good.
     rank: ({ values }) => (Number.isFinite(values[id].mean) ? shownValue(label, values[id].mean) : null),
     cell: ({ values }) => {
       const { mean, deviation } = values[id];
@@ -80,7 +80,7 @@ function spreadColumn(id: MeasureId): ColumnPlan {
   };
 }
 
-/** Difference with its interval, p, and Holm's p. */
+/** Formats a difference with its confidence interval, p, and p after Holm's correction. */
 function effectColumns(id: MeasureId): ColumnPlan[] {
   const label = MEASURES[id];
   const column = (
@@ -136,7 +136,7 @@ function gapColumn(): ColumnPlan {
   };
 }
 
-/** Time of a step as a multiple of plain training's of the same seed. */
+/** The time of a step relative to plain training with the same seed. */
 function overheadColumn(): ColumnPlan {
   return {
     ...{ head: "× plain", better: null, csv: ["overhead.mean", "overhead.deviation"], rank: () => null },

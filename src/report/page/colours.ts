@@ -1,5 +1,5 @@
 // The lines and kinds follow Okabe and Ito's colours, which colour-blind readers can tell apart. They are darker in the light theme and
-// lighter in the dark one, so that each stands out from the page. The first of each pair belongs to the light theme.
+// lighter in the dark one, so that each has enough contrast to the page. The first of each pair belongs to the light theme.
 const COLOURS = {
   paper: ["#ffffff", "#0f1318"],
   panel: ["#f6f8fa", "#171c23"],

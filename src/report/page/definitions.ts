@@ -5,7 +5,7 @@ import { type Markup, markup } from "./markup.ts";
 
 /** A defined term: a measure, or another one such as "map". */
 export interface Definition {
-  /** Links lead to `#about-<id>`. */
+  /** The id of the definition on the page: links have the form `#about-<id>`. */
   id: string;
   term: string;
   text: string;
@@ -16,7 +16,7 @@ export const SUBJECTS: readonly Definition[] = [
   {
     id: "map",
     term: "Map",
-    text: "Grad-CAM of the true class t, computed for the whole batch in one pass: A are the channels of the target layer (camLayer, or the last layer whose map has 7 cells or more a side), and S are the scores before softmax. The map is resized to the image (bilinear) and then stretched to [0, 1]; ε keeps the division finite: it is 10⁻⁶ of the map’s range on this page, and camEps in the training objective.",
+    text: "Grad-CAM of the true class t, computed for the whole batch in one pass: A are the channels of the target layer (camLayer, or the last layer whose map has 7 cells or more a side), and S are the scores before softmax. The map is resized to the image (bilinear) and then scaled to [0, 1]; ε keeps the division finite: it is 10⁻⁶ of the map’s range on this page, and camEps in the training objective.",
   },
   {
     id: "prototype",
@@ -49,7 +49,7 @@ export function definitionList(definitions: readonly Definition[]): Markup {
 ${entries}</dl>`;
 }
 
-/** An arrow in the direction that is better, behind a name; nothing if neither direction is. */
+/** An arrow after a name, in the direction that is better; nothing if neither direction is. */
 export function arrowMarkup({ better }: Pick<Measure, "better">): Markup | null {
   return better && markup` <span class="arrow" title="${better} is better">${arrowOf({ better })}</span>`;
 }

@@ -12,9 +12,12 @@ export interface Gallery {
   rows: readonly PictureRow[];
 }
 
-/** A gallery of more rows scrolls sideways. One of fewer fits on the page, and a narrow page shows its rows as columns. */
+/**
+ * The largest number of rows of a gallery that fits on the page, whose rows become columns on a narrow page. A gallery with more rows
+ * scrolls sideways.
+ */
 const MOST_ROWS = 6;
-/** More samples than this continue below, unless the gallery scrolls. */
+/** The largest number of samples in a line. Further samples continue below, unless the gallery scrolls. */
 const MOST_COLUMNS = 12;
 
 /** Rows of pictures, with a column for each sample. */
@@ -53,7 +56,7 @@ function picture(cell: FigureCell | null, what: string, caption = ""): Markup {
   return markup`<span class="${classes}"><img src="${address}" alt="${alt}" width="${cell.width}" height="${cell.height}"></span>${under}`;
 }
 
-/** Which marks the pictures of some rows have. */
+/** The marks that occur in the pictures of some rows. */
 export function marksOf(rows: readonly PictureRow[]): { dead: boolean; wrong: boolean } {
   const cells = rows.flatMap((row) => row.cells);
   return { dead: cells.some((cell) => cell?.dead), wrong: cells.some((cell) => cell?.wrong) };

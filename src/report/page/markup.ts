@@ -11,7 +11,10 @@ export class Markup {
   }
 }
 
-/** A value in a `markup` template. `null` and `undefined` insert nothing, and the elements of a list are joined without a separator. */
+/**
+ * A value in a `markup` template. For `null` and `undefined` nothing is inserted, and the elements of a list are joined without a
+ * separator.
+ */
 export type MarkupValue = Markup | string | number | null | undefined | readonly MarkupValue[];
 
 /** Template tag for HTML and SVG: every inserted string or number is escaped, unless it is `Markup` itself. */

@@ -1,6 +1,6 @@
 import { Markup, markup } from "./markup.ts";
 
-/** A part of a formula: markup as it is, a number as a number, a word as a name, anything else as an operator. */
+/** A part of a formula: markup is inserted unchanged, a number becomes a number, a word a name, and anything else an operator. */
 export type Term = Markup | string | number;
 
 /** A formula on a line of its own. `alt` is its plain text, for readers without MathML. */

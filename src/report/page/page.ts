@@ -1,6 +1,6 @@
 import { Markup, markup } from "./markup.ts";
 
-/** A part of a page, which the links at the top lead to. */
+/** A section of a page. The navigation at the top has a link to it. */
 export interface Section {
   id: string;
   heading: string;

@@ -20,7 +20,8 @@ const POINTS = {
 };
 const STEP = 5;
 
-// matplotlib's jet: for red, green and blue the corners (value, height) between which a channel is a straight line.
+// matplotlib's jet: for red, green and blue the points (value, level) between which the channel is interpolated
+// linearly.
 const JET_CORNERS = [
   [0, 0, 0.35, 0, 0.66, 1, 0.89, 1, 1, 0.5],
   [0, 0, 0.125, 0, 0.375, 1, 0.64, 1, 0.91, 0, 1, 0],
@@ -38,7 +39,7 @@ export const INFERNO: Uint8Array = TABLES.inferno;
 
 /**
  * The table of a colour map: 256 rows of red, green, blue in 0..255.
- * No channel is off by more than 1/255 from matplotlib's table of that name, rounded (OpenCV's jet is another, by up to 33/255).
+ * No channel is off by more than 1/255 from matplotlib's table of that name, rounded (OpenCV's jet differs by up to 33/255).
  *
  * @throws E_ARGUMENT for a name that is not in `COLORMAPS`
  */

@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 import { encodeNpy, type NpyData } from "./npy.ts";
 
-/** Reads a file by the format's description, strictly. */
+/** Reads a file strictly by the description of the format. */
 function parse(file: Uint8Array): { descr: string; shape: number[]; payload: Uint8Array } {
   const bytes = Buffer.from(file);
   expect(bytes.toString("latin1", 0, 8)).toBe("\x93NUMPY\x01\x00");

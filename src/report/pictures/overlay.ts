@@ -6,19 +6,20 @@ import { channelsOf, expectMap, type Picture } from "./picture.ts";
 export interface OverlayOptions {
   height: number;
   width: number;
-  /** Opacity of the colour where the map is 1, in [0, 1] (default: 0.7). */
+  /** Opacity of the colour at pixels where the map is 1, in [0, 1] (default: 0.7). */
   strength?: number;
   /** Default: "inferno". */
   colormap?: Colormap;
 }
 
 /**
- * Lays a map over an image: `(1 − s·m)·image + s·m·colour(m)`, so that the image stays untouched where the map is 0.
+ * Draws a map over an image: `(1 − s·m)·image + s·m·colour(m)`, so that the image does not change at pixels where the
+ * map is 0.
  *
  * @param image grey `(H, W)` or colour `(3, H, W)`, in [0, 1]; values outside are clamped
  * @param map `(H, W)` in [0, 1]
  * @returns colour `(3, H, W)` in [0, 1]
- * @throws E_SHAPE if image or map do not hold H × W values, E_ARGUMENT if strength is not in [0, 1]
+ * @throws E_SHAPE if image or map do not have H × W values, E_ARGUMENT if strength is not in [0, 1]
  */
 export function overlay(image: Float32Array, map: Float32Array, options: OverlayOptions): Float32Array {
   const { height, width, strength = 0.7, colormap = "inferno" } = options;

@@ -3,8 +3,8 @@ import { type Colormap, colormapTable, level } from "./colormap.ts";
 import type { Picture } from "./picture.ts";
 
 /**
- * A picture as a PNG in a data URL, in its own colours or in those of a colour map.
- * Values outside [0, 1] are clamped. Pixels that are not finite become transparent, so that a reader notices them.
+ * A picture as a PNG in a data URL, in its own colours or in those of a colour map. Values outside [0, 1] are clamped.
+ * Pixels that are not finite become transparent, so that a reader notices them.
  */
 export function pngAddress(picture: Picture, colormap?: Colormap): string {
   const { pixels, height, width } = picture;

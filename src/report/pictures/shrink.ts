@@ -13,11 +13,11 @@ export function shrink({ pixels, height, width }: Picture, most: { height: numbe
 }
 
 interface Axis {
-  /** Blocks of `from · stride` values. */
+  /** The number of blocks of `from · stride` values. */
   lines: number;
   from: number;
   to: number;
-  /** The distance of neighbouring values along the axis. */
+  /** The distance between neighbouring values along the axis. */
   stride: number;
 }
 

@@ -10,16 +10,16 @@ import type { ReportedRun, RunReportInput } from "./input.ts";
 type Balance = NonNullable<ReportedRun["balance"]>;
 type TermBalance = BalanceEvent["terms"][number];
 
-/** How large the gradient of each term was, and whether it had the direction of the cross-entropy's, if a run has logged that. */
+/** Charts of the size of each term's gradient, and of its cosine with the gradient of the cross-entropy, if a run has logged them. */
 export async function balanceSection({ runs }: RunReportInput): Promise<Section[]> {
   const parts = [];
   for (const { name, balance = [] } of runs) if (balance.length > 0) parts.push(await balanceOf(name, balance));
   if (parts.length === 0) return [];
-  const note = markup`<p class="note">Gradients of λ · term with respect to all parameters. A cosine below 0 says that a term pulls against the cross-entropy.</p>`;
+  const note = markup`<p class="note">Gradients of λ · term with respect to all parameters. A cosine below 0 means that a term works against the cross-entropy.</p>`;
   return [{ id: "balance", heading: "Balance of the losses", body: markup`${note}${parts}` }];
 }
 
-/** One chart of a number of each term. */
+/** A chart of one value of each term. */
 interface BalanceChart {
   title: string;
   scale: Scale;

@@ -39,7 +39,7 @@ const OF_EPOCHS: readonly RunChart[] = EPOCH_CURVES.map(({ name, split, of }) =>
   points: ({ result }) => result.history.map((record) => ({ x: record.epoch, y: of(record) ?? null })),
 }));
 
-/** Small charts of everything that was logged, with all runs in each. What no run has, or what is zero throughout, is left out. */
+/** Small charts of everything that was logged, each with all runs. A curve that no run has, or that is always zero, is left out. */
 export async function curveGrids({ runs }: RunReportInput): Promise<Markup> {
   const key = runs.map(({ name }) => markup`<span>${lineSample(styleOf(name))} ${name}</span>`);
   const bySteps = await drawn([...OF_STEPS, ...ofTerms(runs)], runs);

@@ -24,7 +24,7 @@ function words(plain: number | null, guided: number | null, control: number | nu
 describe("what the runs on the decoy set show", () => {
   it("states the accuracies, and that the patch is relied on less, where guidance gains more than seeds differ", () => {
     expect(words(0.783, 0.936, 0.94).shows).toBe(
-      "In training a grey patch tells the class, and on 2,000 test images, where it is drawn at random, the plain network is right for 78.3 % and the guided one for 93.6 %: guidance makes the network rely less on the patch, and no one had to mark where the patch is.",
+      "In training a grey patch reveals the class, and on 2,000 test images, where it is drawn at random, the plain network is right for 78.3 % and the guided one for 93.6 %: guidance makes the network rely less on the patch, although nobody marked where the patch is.",
     );
   });
 
@@ -35,8 +35,11 @@ describe("what the runs on the decoy set show", () => {
   });
 
   it.each([
-    [0.94, "as much as the guided one within what seeds differ by, so the gain comes from pulling on the maps at all"],
-    [0.99, "as much as the guided one within what seeds differ by"],
+    [
+      0.94,
+      "as much as the guided one, within the difference between seeds, so the gain comes from guiding the maps to any image",
+    ],
+    [0.99, "as much as the guided one, within the difference between seeds"],
     [0.88, "which is more than half of the gain"],
     [0.8, "which is less than half of the gain"],
     [0.5, "which is less than half of the gain"],
@@ -69,7 +72,7 @@ describe("what the runs on the decoy set show", () => {
     expect(row?.split(" | ")[2]).toBe(`${(100 * mean).toFixed(1)} ± ${(100 * deviation).toFixed(1)}`);
   });
 
-  it("takes the accuracy on images whose patch tells the class from the best epoch's validation", () => {
+  it("takes the accuracy on images whose patch reveals the class from the best epoch's validation", () => {
     expect(decoyAccuracy(resultOf(0.8))).toEqual({ told: 0.98, random: 0.8 });
     expect(decoyAccuracy({ ...resultOf(null), history: [] })).toEqual({ told: null, random: null });
   });

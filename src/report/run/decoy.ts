@@ -22,9 +22,9 @@ export function decoySection({ decoy }: RunReportInput): Section[] {
 <p>${doesNotShow}</p>
 ${accuracyTable(decoy)}
 <h3>The maps of the same images</h3>
-<p>Each test image has the patch of a class drawn at random in one of its corners. The guided maps were pulled towards the prototypes, which are means of training images with their patches, because no images without patches are available in practice. All maps of the control were pulled towards one mean. A map on the digit is not evidence that the network relies on the digit: the accuracies show what it relies on.</p>
+<p>Each test image has the patch of a class drawn at random in one of its corners. The maps of the guided run were guided to the prototypes, which are means of training images with their patches, because no images without patches are available in practice. All maps of the control were guided to one mean image. A map on the digit is not evidence that the network relies on the digit: the accuracies show what it relies on.</p>
 ${mapGallery(decoy)}${galleryLegend(decoy)}`;
-  return [{ id: "decoy", heading: "A patch that gives the class away", body }];
+  return [{ id: "decoy", heading: "A patch that reveals the class", body }];
 }
 
 function resultsOf({ runs }: DecoyShown): DecoyResults {
@@ -41,7 +41,7 @@ function accuracyTable({ runs }: DecoyShown): Markup {
   const history = runs[0]?.result.history.at(-1);
   const rows: Row[] = [
     {
-      label: "patch tells the class",
+      label: "patch reveals the class",
       note: `${counted(history?.val.images, "validation image", formatCount)}, as in training`,
       cell: ({ result }) => decoyAccuracy(result).told,
     },
@@ -57,7 +57,7 @@ function accuracyTable({ runs }: DecoyShown): Markup {
     return markup`<tr><th scope="row">${label} <small>(${note})</small></th>${cells}</tr>\n`;
   });
   return markup`<table class="results">
-<caption>Accuracy. Plain: trained on the labels alone. Guided: maps pulled towards the mean image of their class, by both losses. Control: maps pulled towards the mean of all images, by the Prototype Loss.</caption>
+<caption>Accuracy. Plain: trained on the labels alone. Guided: maps guided to the mean image of their class, by both losses. Control: maps guided to the mean of all images, by the Prototype Loss.</caption>
 <thead><tr><th scope="col">Images</th>${heads}</tr></thead>
 <tbody>${body}</tbody>
 </table>`;

@@ -10,7 +10,7 @@ import type { ReportedRun, RunReportInput } from "./input.ts";
 interface Column {
   head: string;
   cell(record: EpochRecord): string;
-  /** Whether an epoch has it; absent if all have it. */
+  /** Whether an epoch has this value; absent if all epochs have it. */
   isThere?(record: EpochRecord): boolean;
 }
 
@@ -34,7 +34,10 @@ const columnsOf = ({ losses = [] }: ReportedRun): readonly Column[] => [
   { head: "s", cell: ({ secondsPerEpoch }) => formatNumber(secondsPerEpoch, 1) },
 ];
 
-/** A table of each run's epochs: the loss and its terms in training, the rest on the validation images. Nothing if no epoch has ended. */
+/**
+ * A table of each run's epochs: the loss and its terms during training, and the other measures on the validation images. Empty if no
+ * epoch has ended.
+ */
 export function epochSection({ runs }: RunReportInput): Section[] {
   const tables = runs.filter(({ result }) => result.history.length > 0).map(epochTable);
   if (tables.length === 0) return [];

@@ -9,7 +9,7 @@ export function mapGallery(input: MappedSamples): Markup {
   return gallery(galleryOf(input, [...sampleRows(setOf(input)), ...mapRows(input)]));
 }
 
-/** The same maps laid over the images. */
+/** The same maps over the images. */
 export function overlayGallery(input: MappedSamples): Markup {
   const { images, height, width } = input.samples;
   const rows = input.runs.map(({ name, maps, dead }) => ({

@@ -84,7 +84,7 @@ export function checkRunReportInput(input: RunReportInput): void {
   checkMapped(decoy, "decoy.");
 }
 
-/** `at` is a prefix for the names of arguments in messages. */
+/** @param at a prefix of the arguments' names in messages */
 function checkMapped(mapped: MappedSamples, at: string): void {
   const { classNames, prototypes, runs } = mapped;
   if (classNames.length === 0) fail("E_ARGUMENT", `${at}classNames must hold at least one name, got none`);

@@ -21,7 +21,7 @@ export function runValue(name: JudgedBy, { test, history }: JudgedRun): number |
 /** A run's value of a measure as text. */
 export const resultText = (name: JudgedBy, run: JudgedRun): string => valueText(MEASURES[name], runValue(name, run));
 
-/** How a difference between the two runs should be read. */
+/** The interpretation of a difference between the two runs. */
 export type Verdict =
   | "better"
   | "worse"
@@ -30,7 +30,7 @@ export type Verdict =
   | "varies with the machine’s load"
   | "unknown";
 
-/** The difference guided − plain of a measure, as text, and how to read it. */
+/** The difference guided − plain of a measure, as text, and its interpretation. */
 export function compare(name: JudgedBy, plain: JudgedRun, guided: JudgedRun): { text: string; verdict: Verdict } {
   const [before, after] = [runValue(name, plain), runValue(name, guided)];
   if (before === null || after === null) return { text: "", verdict: "unknown" };
@@ -47,8 +47,8 @@ export function compare(name: JudgedBy, plain: JudgedRun, guided: JudgedRun): { 
 }
 
 /**
- * Twice the standard error of the difference of two accuracies, `2·√(p₁(1 − p₁)/n₁ + p₂(1 − p₂)/n₂)`: smaller differences cannot be told
- * apart on test splits of this size. Both runs see the same images, so the true error is somewhat smaller.
+ * Twice the standard error of the difference of two accuracies, `2·√(p₁(1 − p₁)/n₁ + p₂(1 − p₂)/n₂)`: smaller differences are not
+ * significant on test splits of this size. Both runs are tested on the same images, so the true error is somewhat smaller.
  */
 export function accuracyError(plain: JudgedRun, guided: JudgedRun): number | null {
   let variance = 0;

@@ -308,9 +308,9 @@ describe("renderRunReport with runs on a decoy set", () => {
 
   it("has one table of accuracies, one sentence of what they show and one of what they do not", () => {
     expect(section.match(/<table/g)).toHaveLength(1);
-    expect(text).toContain("patch tells the class (1,000 validation images, as in training) 97.0 % 97.0 % 97.0 %");
+    expect(text).toContain("patch reveals the class (1,000 validation images, as in training) 97.0 % 97.0 % 97.0 %");
     expect(text).toContain("patch drawn at random (1,000 test images) 78.3 % 93.6 % 94.0 %");
-    expect(text).toContain("no one had to mark where the patch is");
+    expect(text).toContain("although nobody marked where the patch is");
     expect(text).toContain("and not from where the prototypes point");
   });
 

@@ -39,9 +39,9 @@ export async function renderRunReport(input: RunReportInput): Promise<string> {
 
 function maps(input: RunReportInput): Markup {
   const who = input.runs.length > 1 ? "The same test images through each network. " : "";
-  return markup`<p>${who}A map shows which parts of the image support the true class: the brighter a pixel, the more. Each map is stretched to [0, 1] by itself, so compare the shapes of maps and not their brightness.</p>
+  return markup`<p>${who}A map shows which parts of the image support the true class: the brighter a pixel, the more. Each map is scaled to [0, 1] separately, so compare the shapes of maps and not their brightness.</p>
 ${mapGallery(input)}${galleryLegend(input)}
-<h3>The same maps laid over the images</h3>
+<h3>The same maps over the images</h3>
 ${overlayGallery(input)}`;
 }
 

@@ -56,11 +56,11 @@ const both = (guided: Partial<SplitRecord> = {}, changes: Partial<TrainResult> =
 };
 
 describe("summarize", () => {
-  it("says where the guidance never had its whole weight, and nothing of it where it had", () => {
+  it("says where the guidance never reached its full weight, and nothing of it where it had", () => {
     const guided = (lambdaWarmup: number | undefined, lambdaPrototype: number) =>
       summary({ ...run("guided", resultOf(GUIDED)), config: { seed: 0, lambdaWarmup, lambdaPrototype } });
     expect(guided(1_600, 0.5)).toContain(
-      "The guidance of the guided run never had its whole weight: that rises over 1600 steps, the run took 400, and it ended with 25 % of it.",
+      "The guidance of the guided run never reached its full weight: the weight rises over 1600 steps, the run took 400, and it ended with 25 % of it.",
     );
     for (const text of [guided(400, 0.5), guided(undefined, 0.5), guided(1_600, 0)])
       expect(text).not.toContain("whole weight");
@@ -89,7 +89,7 @@ describe("summarize", () => {
   ])("says of an accuracy of %d that one run cannot rule out luck", (accuracy, words) => {
     const text = both({ accuracy });
     expect(text).toContain(words);
-    expect(text).toContain("one run each cannot tell it from the luck of the seed");
+    expect(text).toContain("one run of each cannot distinguish it from chance");
   });
 
   it("says what fell just as it says what rose", () => {
@@ -102,7 +102,7 @@ describe("summarize", () => {
   });
 
   it("does not take closeness to the prototype for better reasons", () => {
-    expect(both()).toContain("not by itself that the network’s reasons are better");
+    expect(both()).toContain("but not that the network’s reasons are better");
   });
 
   it("says nothing of the seconds, which the machine's other work moves", () => {

@@ -5,10 +5,10 @@ import { unfinishedWarmUp } from "../text/warm-up.ts";
 import type { ReportedRun, RunReportInput } from "./input.ts";
 import { accuracyError, compare, type JudgedBy, resultText, runValue } from "./measures.ts";
 
-/** With a larger share of dead maps, the other numbers about maps say little. */
+/** With a larger share of dead maps, the other measures of maps mean little. */
 const MANY_DEAD = 0.2;
 
-/** The results in sentences, made from the numbers: what rose, what fell, and what that does not show. */
+/** Describes the results in sentences: which measures rose, which fell, and what cannot be concluded from that. */
 export function summarize({ runs }: RunReportInput): string {
   const plain = runs.find(({ name }) => name === "plain");
   const guided = runs.find(({ name }) => name === "guided");
@@ -47,7 +47,7 @@ function accuracyInWords(plain: JudgedRun, guided: JudgedRun): string[] {
     return [`${start}: ${size}, no more than the sampling error of a split of this size (±${error} points).`];
   }
   return [
-    `${start}: ${size}, beyond the sampling error of a split of this size (±${error} points), though one run each cannot tell it from the luck of the seed.`,
+    `${start}: ${size}, beyond the sampling error of a split of this size (±${error} points), but one run of each cannot distinguish it from chance.`,
   ];
 }
 
@@ -68,7 +68,7 @@ function mapsInWords(pair: Pair): string[] {
   const list = phrases.length > 1 ? `${phrases.slice(0, -1).join(", ")}, and ${phrases.at(-1)}` : phrases.join("");
   return [
     `From plain to guided, ${list}.`,
-    "Closeness to the prototype is what guided training asks for: it shows that the guidance worked, and not by itself that the network’s reasons are better.",
+    "Guided training optimises the closeness to the prototype, so that it shows that the guidance worked, but not that the network’s reasons are better.",
   ];
 }
 
@@ -99,7 +99,7 @@ function warmUp({ name, config, result: { step } }: ReportedRun): string[] {
   const found = unfinishedWarmUp(config, step);
   if (found === null) return [];
   return [
-    `The guidance of the ${name} run never had its whole weight: that rises over ${counted(found.warmUp, "step")}, the run took ${step}, and it ended with ${Math.round(100 * found.share)} % of it.`,
+    `The guidance of the ${name} run never reached its full weight: the weight rises over ${counted(found.warmUp, "step")}, the run took ${step}, and it ended with ${Math.round(100 * found.share)} % of it.`,
   ];
 }
 

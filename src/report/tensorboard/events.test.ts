@@ -27,7 +27,8 @@ describe("eventRecord", () => {
 describe("encodeEvent", () => {
   const image = { png: ascii("png"), width: 3, height: 200 };
 
-  // What the classes of tensorboard 2.20.0 make of the same: Event(wall_time=1.5, step=300, ...).SerializeToString().
+  // The bytes that tensorboard 2.20.0 writes for the same event: Event(wall_time=1.5, step=300,
+  // ...).SerializeToString().
   it.each<[string, EventContent, string]>([
     ["the version that opens a file", { fileVersion: "brain.Event:2" }, "1a0d627261696e2e4576656e743a32"],
     ["a scalar", { summary: [{ tag: "a", scalar: 0.5 }] }, "2a0a0a080a0161150000003f"],

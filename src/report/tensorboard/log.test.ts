@@ -105,7 +105,9 @@ describe("a run logged for TensorBoard", () => {
     const log = createTensorBoardLog((message) => warnings.push(message));
     for (const event of [start(), step(1), step(2), epoch(2)]) log.onEvent(event);
     await log.written();
-    expect(warnings).toEqual([expect.stringMatching(/^nothing more for TensorBoard: cannot make the folder/)]);
+    expect(warnings).toEqual([
+      expect.stringMatching(/^no more TensorBoard events are written: cannot make the folder/),
+    ]);
     rmSync(folder);
     mkdirSync(folder);
   });

@@ -65,7 +65,7 @@ class RunLog {
     });
     this.#step = event.resumedFromStep;
     if (this.#step > 0) this.#append({ sessionStart: true }, event.voidFromStep);
-    // A resumed run writes it again, because some options may have changed.
+    // A resumed run writes the config again, because some options may have changed.
     this.#append({ summary: [{ tag: "config", text: configTable(event.config) }] }, event.voidFromStep);
   }
 
@@ -75,7 +75,9 @@ class RunLog {
       try {
         return encodedRecord({ summary: [await mapsImage(event, start)] }, step);
       } catch (error) {
-        this.#warn(`no picture of epoch ${event.epoch} for TensorBoard: ${(error as Error).message}`);
+        this.#warn(
+          `the picture of epoch ${event.epoch} could not be written for TensorBoard: ${(error as Error).message}`,
+        );
         return Buffer.alloc(0);
       }
     });
@@ -94,7 +96,7 @@ class RunLog {
       })
       .catch((error: Error) => {
         this.#failed = true;
-        this.#warn(`nothing more for TensorBoard: ${error.message}`);
+        this.#warn(`no more TensorBoard events are written: ${error.message}`);
       });
   }
 }
@@ -103,7 +105,7 @@ type MapsEvent = Extract<TrainEvent, { type: "maps" }>;
 
 let files = 0;
 
-/** Names sort by time, and no two files share one. */
+/** The names are in the order of time, and no two files have the same name. */
 const newFile = (): string =>
   `events.out.tfevents.${Math.floor(Date.now() / 1000)}.${hostname()}.${process.pid}.${files++}`;
 

@@ -1,4 +1,4 @@
-/** A time with a precision that fits its size: `42 s`, `2 min 5 s`, `12 min`, `1 h 12 min`. */
+/** A time, with less precision the longer it is: `42 s`, `2 min 5 s`, `12 min`, `1 h 12 min`. */
 export function duration(seconds: number): string {
   if (!Number.isFinite(seconds)) return "an unknown time";
   const whole = Math.max(0, Math.round(seconds));

@@ -6,7 +6,7 @@ const FACTORS = { "": 1, "%": 100, ms: 1000, s: 1 } as const satisfies Record<Me
 /** The factor from a recorded value to the one that is shown. */
 export const factorOf = ({ unit }: Pick<Measure, "unit">): number => FACTORS[unit];
 
-/** The measure's name in a report about the test split: "test accuracy". Only maps have names that need no such word. */
+/** The measure's name in a report about the test split, such as "test accuracy". Measures of maps do not need the word. */
 export const testName = (name: MeasureName): string =>
   Object.hasOwn(MEASURE_GROUPS.classification.measures, name) ? `test ${MEASURES[name].name}` : MEASURES[name].name;
 
@@ -14,7 +14,7 @@ export const testName = (name: MeasureName): string =>
 export const chartTitle = (measure: Measure, split = ""): string =>
   [capital(measure.name), split, measure.unit].filter(Boolean).join(", ");
 
-/** The name in a table or a list that says what it is about: "SSIM". */
+/** The name in a table or a list whose subject is known, such as "SSIM". */
 export const columnName = ({ column, short }: Measure): string => column ?? short;
 
 /** The head of a column: "accuracy %". */
@@ -27,7 +27,7 @@ export const shownValue = (measure: Measure, value: number): number =>
 /** A value without its unit. */
 const bareText = (measure: Measure, value: number): string => formatNumber(value * factorOf(measure), measure.digits);
 
-/** A value with its unit; a dash if there is none. */
+/** A value with its unit; a dash if the value is missing. */
 export function valueText(measure: Measure, value: number | null): string {
   return isNumber(value) ? withUnit(bareText(measure, value), measure.unit) : DASH;
 }
@@ -44,7 +44,7 @@ export function spreadText(
   return withUnit(`${bareText(measure, mean)}${spread}`, unit);
 }
 
-/** The unit of a difference: shares differ by points. */
+/** The unit of a difference; for shares it is percentage points. */
 export const differenceUnit = ({ unit }: Pick<Measure, "unit">): string => (unit === "%" ? "points" : unit);
 
 /** A difference with its sign and unit. */
@@ -57,5 +57,5 @@ export function differenceText(measure: Measure, value: number): string {
 export const signedText = (measure: Measure, value: number): string =>
   formatSigned(value * factorOf(measure), measure.digits);
 
-/** The text with a capital letter, for the beginning of a sentence. A symbol such as λ stays as it is. */
+/** The text with a capital letter, for the beginning of a sentence. A symbol such as λ is not changed. */
 export const capital = (text: string): string => text.replace(/^[a-z]/, (letter) => letter.toUpperCase());

@@ -20,7 +20,7 @@ export function formatPercent(value: MaybeNumber, digits = 2): string {
   return isNumber(value) ? `${formatNumber(value * 100, digits)}\u00a0%` : DASH;
 }
 
-/** A difference with its sign. What is zero at the given precision has no sign. */
+/** A difference with its sign. A difference that is zero at the given precision has no sign. */
 export function formatSigned(value: MaybeNumber, digits = 3): string {
   const text = formatNumber(value, digits);
   return isNumber(value) && value > 0 && Number(text) !== 0 ? `+${text}` : text;
@@ -42,7 +42,7 @@ export function isNumber(value: MaybeNumber): value is number {
   return typeof value === "number" && Number.isFinite(value);
 }
 
-/** Mean of the finite numbers in a list; null if there are none. */
+/** Mean of the finite numbers in a list; null if the list has no finite number. */
 export function mean(values: readonly MaybeNumber[]): number | null {
   const known = values.filter(isNumber);
   return known.length === 0 ? null : known.reduce((sum, value) => sum + value, 0) / known.length;

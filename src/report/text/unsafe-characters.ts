@@ -1,5 +1,5 @@
 /**
- * Characters that must not reach a terminal or a page as they are: control characters, which a terminal obeys, line separators, and marks
+ * Characters that must not be printed on a terminal or a page: control characters, which a terminal executes, line separators, and marks
  * that change the direction of text. Names of files and classes can contain them. Tabs and line feeds are not on the list.
  */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to find.

@@ -25,15 +25,15 @@ import { type GivenSplits, givenParts } from "./given-splits.ts";
 import { normalizedSplits } from "./normalization.ts";
 import { limited, limitWarnings, OwnedSplits, overfitted, type Parts, type WithValidation } from "./owned-splits.ts";
 
-/** The images that a config names, in its splits. */
+/** The images that a config names, divided into splits. */
 export interface ConfiguredData {
   train: Split;
   val: Split;
-  /** Null if a program gave none. */
+  /** Null if a program passed no test split. */
   test: Split | null;
-  /** Where the data set has less than was asked for. */
+  /** Warnings if the data set has fewer images than the config asks for. */
   warnings: string[];
-  /** The record of these images that a run keeps, made before their number is limited. */
+  /** The record of these images that a run keeps. It is made before the number of images is limited. */
   record: DataRecord;
   /** Folder that the images' paths are relative to; null if the images are not files. */
   root: string | null;
@@ -43,13 +43,13 @@ export interface ConfiguredData {
 export interface LoadDataOptions {
   signal?: AbortSignal | undefined;
   given?: GivenSplits | undefined;
-  /** The run's record of its data. Images that are in the record keep their split and their order. */
+  /** The run's record of its data. Images in the record keep their split and their order. */
   run?: DataRecord | undefined;
-  /** Accepts images that differ from the record, with that run's classes and normalisation. */
+  /** Whether images that differ from the record are accepted, under the run's classes and normalisation. */
   adapt?: boolean;
-  /** Whether that run will be trained on them. */
+  /** Whether the run will be trained on them. */
   trains?: boolean;
-  /** "order" draws validation images as those versions did whose runs keep no record of their data. */
+  /** "order" draws validation images as earlier versions did, whose runs have no record of their data. */
   draw?: "path" | "order";
 }
 
@@ -128,13 +128,13 @@ function faultWarnings(
   { train, val, test }: Parts,
   { config, given, found }: { config: TrainConfig; given: GivenSplits | undefined; found: Parts },
 ): string[] {
-  // The built-in data sets never change, and their classes are of about the same size.
+  // The built-in data sets never change and have classes of about the same size, so they need no warnings.
   if (given === undefined && !OWN_DATA.has(config.dataset)) return [];
   const splits = [train, val, test].filter((split) => split !== undefined);
   const what = given === undefined ? (config.dataDir ?? config.dataset) : "data";
   const identical = identicalWarnings(identicalImages(splits), what);
   if (config.fastDevRun || config.overfitBatches !== undefined) return identical;
-  // Loading the data set has already warned of classes that its own splits lack.
+  // Loading the data set has already warned about classes without images in its own splits.
   const unknown = given === undefined ? (found.val === undefined ? [val] : []) : splits;
   return [...coverageWarnings(unknown), ...thinWarnings(splits), ...identical];
 }
@@ -142,18 +142,18 @@ function faultWarnings(
 const eachSplit = (parts: Parts, fn: (split: Split) => Split): Parts =>
   Object.fromEntries(Object.entries(parts).map(([name, split]) => [name, fn(split)])) as Parts;
 
-/** Images without paths are drawn by their order. */
+/** Images without paths are drawn by their position. */
 const withoutPaths = (parts: Parts): Parts =>
   eachSplit(parts, ({ paths: _, hashes: __, maskHashes: ___, ...split }) => split);
 
-/** In the order of a run, and of a data set with the run's normalisation: that of its first training images. */
+/** Adapts splits to a run: to the order of its images, and to its normalisation, which is that of its first training images. */
 const asOf = (run: DataRecord, parts: Parts, given: GivenSplits | undefined): Parts =>
   eachSplit(parts, (split) => {
     const ordered = inRecordedOrder(split, run);
     return given === undefined ? { ...ordered, normalization: run.normalization } : ordered;
   });
 
-/** The options of a config about its data set's images, as far as the data set uses them. */
+/** The options of a config that the data set uses. */
 export function datasetOptions(config: Pick<TrainConfig, keyof typeof dataFields>): DatasetOptions {
   const { dataDir, dataset } = config;
   const used = DATASET_OPTIONS.filter((option) => usesOption(dataset, option));
@@ -165,7 +165,7 @@ export function datasetOptions(config: Pick<TrainConfig, keyof typeof dataFields
   };
 }
 
-/** Uses the data set's own validation split, else holds one out of the training images. A run that overfits has none. */
+/** Uses the data set's own validation split, or holds one out of the training images. A run with `overfit` has none. */
 function withValidation(
   parts: Parts,
   { valImages, seed, overfitBatches }: TrainConfig,
@@ -175,7 +175,7 @@ function withValidation(
   if (parts.val !== undefined || overfitBatches !== undefined) return { parts, valFraction: null };
   const count = train.labels.numel;
   if ((valImages ?? 1) >= count) {
-    const left = `valImages is ${valImages ?? 1}, and there ${wordFor(count, "is", "are")} ${counted(count, "image")} to train on: hold fewer out, so that some are left`;
+    const left = `valImages is ${valImages ?? 1}, but there ${wordFor(count, "is", "are")} only ${counted(count, "training image")}: hold out fewer, so that some are left to train on`;
     throw new BatchCamError("E_CONFIG", left);
   }
   const { paths, hashes } = train;
@@ -193,8 +193,8 @@ function withValidation(
 }
 
 /**
- * Splits changed images without paths as the run split its own: an image whose content the run has recorded keeps its split,
- * and the others are drawn by their contents, in the same share. Returns null if the run has no record of its images' contents.
+ * Splits changed images without paths in the same way as the run did: an image whose content is in the run's record keeps its split, and
+ * the others are drawn by their contents, with the same share. Returns null if the run has no record of its images' contents.
  */
 function decidedByContent(
   train: Split,
@@ -218,8 +218,8 @@ function decidedByContent(
 }
 
 /**
- * Splits training images if the data set has no validation split: holds out `valImages` of them, else a tenth and at most 5000.
- * If images have paths, each is drawn by its own path, so that their number is only about that.
+ * Holds out validation images if the data set has no validation split: `valImages` of them or, by default, a tenth and at most 5000.
+ * Images with paths are drawn one by one by their paths, so that the number is only approximate.
  */
 export function heldOutValidation(
   train: Split,
@@ -233,7 +233,7 @@ export function heldOutValidation(
 
 const MOST_VALIDATION = 5000;
 
-/** The share of images that have paths which is held out for validation. */
+/** The share of the images with paths that is held out for validation. */
 function validationFraction({ labels: { numel } }: Split, valImages: number | undefined): number {
   if (valImages === undefined && numel <= 10 * MOST_VALIDATION) return 0.1;
   return steadyFraction(valImages ?? MOST_VALIDATION, numel);

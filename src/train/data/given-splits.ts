@@ -8,20 +8,20 @@ import { normalizedSplits } from "./normalization.ts";
 import type { Parts } from "./owned-splits.ts";
 
 /**
- * Splits that a program passes in place of a data set's, made by `splitOf` for example. The program still owns them and frees
- * them. The pixels of all of them are normalised as those of `train`.
+ * Splits that a program passes instead of a data set's name, made by `splitOf`, for example. The program keeps ownership and frees them.
+ * All pixels are normalised with the normalisation of `train`.
  */
 export interface GivenSplits {
   train: Split;
-  /** The images that choose the best epoch. Without them, some of `train` are held out. */
+  /** The images on which the best epoch is chosen. Without them, some images of `train` are held out. */
   validation?: Split | undefined;
   /** Another name for `validation`. */
   val?: Split | undefined;
-  /** Without them the run is not tested. */
+  /** The test images. The test images. The test images. Without them the run is not tested. */
   test?: Split | undefined;
 }
 
-/** The splits that a program passes, under their own names. Fails if they do not belong together. */
+/** The splits that a program passes, by their names. Throws if they do not belong together. */
 export function givenParts(given: GivenSplits, config: TrainConfig): Parts {
   const {
     train,
@@ -37,7 +37,7 @@ export function givenParts(given: GivenSplits, config: TrainConfig): Parts {
   return normalizedSplits(Object.fromEntries(named) as Parts, config);
 }
 
-/** Fails for a split without images, and for one whose images and classes are not those of the training split. */
+/** Throws for a split without images, and for one whose image shape or classes differ from those of the training split. */
 function expectLike(name: string, split: Split, train: Split): void {
   expectSplit(`data: ${name}`, split);
   if (split.labels.numel === 0) throw new BatchCamError("E_DATA", `data: ${name} has no images: give at least one`);

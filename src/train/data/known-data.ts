@@ -21,16 +21,16 @@ import type { GivenSplits } from "./given-splits.ts";
 import { findData, type RunData } from "./run-data.ts";
 
 export interface KnownDataOptions {
-  /** The name of the operation, for messages. */
+  /** The operation at the start of messages. */
   operation: string;
   runDirectory: string;
   /** The run's record of its data; null for a run of a version that kept none. */
   runData: RunData | null;
-  /** Continues with data that differ from the run's. */
+  /** Whether data that differ from the run's are accepted. */
   accept: boolean;
   /** Whether the run will be trained on them. */
   trains?: boolean;
-  /** Where the data are now, in place of the paths that the run recorded. */
+  /** The present path of the data, instead of the paths that the run recorded. */
   dataDir?: string | undefined;
   given?: GivenSplits | undefined;
   signal?: AbortSignal | undefined;
@@ -47,8 +47,8 @@ export interface KnownData extends ConfiguredData {
 /**
  * Loads the data of a run and compares them with the record that the run keeps of them.
  *
- * @throws E_DATA naming each difference, unless differences are accepted: then images in the record keep their split, and other
- *   images are added under the run's classes and normalisation
+ * @throws E_DATA naming each difference, unless differences are accepted. Images in the record then keep their split, and other images
+ * are added under the run's classes and normalisation
  */
 export async function loadKnownData(run: TrainConfig, options: KnownDataOptions): Promise<KnownData> {
   const { operation, runDirectory, runData, accept, trains = false, given, signal } = options;
@@ -61,7 +61,7 @@ export async function loadKnownData(run: TrainConfig, options: KnownDataOptions)
       "E_DATA",
       `${operation}: a program gave the run ${runDirectory} its images. In TypeScript, give them again: ${callOf({ runDirectory, parts: { ...givenPartsOf(run), data: true }, record: await readGiven(runDirectory) }, operation)}`,
     );
-  // A run that was resumed with other data leaves out the same images as it did then.
+  // A run that was resumed with other data before leaves out the same images as at that time.
   const adapt = record.leftOut !== undefined;
   const load = { run: record, given, signal };
   const missing = given === undefined ? missingFolder(record, config) : null;
@@ -73,7 +73,7 @@ export async function loadKnownData(run: TrainConfig, options: KnownDataOptions)
   data.dispose();
   if (!accept) throw otherData(options, config, { differences, renamed });
   const adapted = await loadData(config, { ...load, adapt: true, trains });
-  const note = `the data are not those of the run (${differences.join("; ")}): its classes and normalisation hold for them`;
+  const note = `the data differ from those of the run (${differences.join("; ")}): the run's classes and normalisation are used for them`;
   return { ...adapted, warnings: [note, ...adapted.warnings], config, differences };
 }
 
@@ -108,22 +108,22 @@ function otherData(
   const own = "name the run's own data with dataDir, or";
   const remedy =
     renamed.length === 0
-      ? `${own} go on with these under the run's classes with acceptNewData`
-      : `${own} ${renamingRemedy(renamed).remedy}; if the new name is meant, begin a new run (acceptNewData ${renamingRemedy(renamed).otherwise})`;
-  const problem = `${what} are not those of the run ${runDirectory}: ${differences.join("; ")}`;
-  return new BatchCamError("E_DATA", `${operation}: ${problem}. To go on, ${remedy}`);
+      ? `${own} accept these, under the run's classes, with acceptNewData`
+      : `${own} ${renamingRemedy(renamed).remedy}; if the new name is meant, start a new run (acceptNewData ${renamingRemedy(renamed).otherwise})`;
+  const problem = `${what} differ from those of the run ${runDirectory}: ${differences.join("; ")}`;
+  return new BatchCamError("E_DATA", `${operation}: ${problem}. To continue, ${remedy}`);
 }
 
 /** The warning that evaluation and resuming give if a run's data cannot be compared in full. */
 const UNKNOWN_DATA =
-  "the run was begun by a version that kept no record of its data: only the classes' number and names (as far as its model card has them), the size and the mean images were compared";
+  "the run was started by a version that recorded nothing about its data, so only the number and names of the classes (as far as its model card has them), the image size and the mean images were compared";
 
 /** Allows for the rounding of means over some ten thousand images. */
 const TOLERANCE = 1e-4;
 
 /**
- * Compares the data of a run that kept no record of them by its prototypes, which are statistics of each class's training
- * images.
+ * Compares the data of a run without a record of its data. It uses the run's prototypes, which are statistics of the
+ * training images of each class.
  *
  * @param now the same statistics of the current images
  * @throws E_DATA naming the classes whose training images differ, unless differences are accepted
@@ -141,11 +141,11 @@ export async function comparePrototypes(
       ...(before === undefined ? [] : prototypeDifferences(before, now, classNames)),
     ];
     if (differences.length === 0) return [UNKNOWN_DATA];
-    const problem = `the training images are not those of the run ${runDirectory}: ${differences.join("; ")}`;
+    const problem = `the training images differ from those of the run ${runDirectory}: ${differences.join("; ")}`;
     if (accept) return [UNKNOWN_DATA, problem];
     throw new BatchCamError(
       "E_DATA",
-      `${operation}: ${problem}. To go on, name the run's own data with dataDir, or take these with acceptNewData`,
+      `${operation}: ${problem}. To continue, name the run's own data with dataDir, or accept these with acceptNewData`,
     );
   } finally {
     disposeAll(saved);
@@ -160,14 +160,16 @@ async function cardDifferences(runDirectory: string, now: readonly string[]): Pr
   const plain = (names: readonly string[]) => names.map((name) => name.replace(/\s+/g, " ")).join(", ");
   const known = before.length === table.trim().split("\n").length;
   if (!known || plain(before) === plain(now)) return [];
-  return [`the classes are ${plain(now)}, in the run's model card ${plain(before)}`];
+  return [`the classes are ${plain(now)} (in the run's model card ${plain(before)})`];
 }
 
 function prototypeDifferences(before: Tensor, now: Tensor, classNames: readonly string[]): string[] {
   if (before.sizes.join() !== now.sizes.join())
-    return [`classes and image size are ${now.sizes.join("x")}, in the run ${before.sizes.join("x")}`];
+    return [
+      `the number of classes and the image size are ${now.sizes.join("x")} (in the run ${before.sizes.join("x")})`,
+    ];
   const apart = tidy(() => Array.from(before.sub(now).abs().amax([1, 2]).to("float32").data() as Float32Array));
   const others = classNames.filter((_, label) => (apart[label] as number) > TOLERANCE);
   if (others.length === 0) return [];
-  return [`the mean image is another for ${others.map((name) => `"${name}"`).join(", ")}`];
+  return [`the mean image differs for ${others.map((name) => `"${name}"`).join(", ")}`];
 }

@@ -9,7 +9,7 @@ import { readRegularText } from "../../regular-file.ts";
 import type { Tensor } from "../../tensor/index.ts";
 import type { Parts } from "./owned-splits.ts";
 
-/** The figures that a choice names; null for those of the training images, the default. */
+/** The normalisation that an option names; null for that of the training images, the default. */
 export function chosenNormalization({ normalization, mean, std }: NormalizationChoice): Normalization | null {
   const [means, deviations] = [mean, std].map((value) => (value === undefined ? null : figuresOf(value)));
   if (means && deviations) return { mean: means, std: deviations };
@@ -17,7 +17,7 @@ export function chosenNormalization({ normalization, mean, std }: NormalizationC
   return normalization === "none" ? NO_NORMALIZATION : null;
 }
 
-/** Splits with the normalisation that a config chooses, over the same tensors; the splits themselves if it chooses none. */
+/** Splits with the normalisation that a config chooses, which share the tensors of the given ones; the same splits if it chooses none. */
 export function normalizedSplits(splits: Parts, config: NormalizationChoice): Parts {
   const chosen = chosenNormalization(config);
   if (chosen === null) return splits;
@@ -33,16 +33,15 @@ export function normalizedSplits(splits: Parts, config: NormalizationChoice): Pa
   return Object.fromEntries(entries) as Parts;
 }
 
-/** A normalisation that comes with weights, and its source. */
+/** The normalisation that weights were trained with, and the place where it is recorded. */
 export interface BroughtNormalization {
   choice: NormalizationChoice;
   source: string;
 }
 
 /**
- * The normalisation that weights were trained with, as far as it is known: that of their run; that in a folder of transformers
- * or timm; ImageNet's for any other weights with three input channels. Null for all others, and if the config chooses a
- * normalisation itself.
+ * The normalisation that weights were trained with, as far as it is known: that of their run; that in a folder of transformers or timm;
+ * ImageNet's for any other weights with three input channels. Null for other weights, and if the config sets the normalisation.
  *
  * @param path of the weights
  */
@@ -55,7 +54,7 @@ export async function broughtNormalization(
   const run = await runOf(path);
   const known = run === null ? await ofFolder(path) : await ofRun(run);
   if (known !== null) {
-    const source = run === null ? "as the folder of the weights says" : "as in the run of the weights";
+    const source = run === null ? "as recorded in the folder of the weights" : "as recorded in the run of the weights";
     return { choice: { mean: known.mean.join(","), std: known.std.join(",") }, source };
   }
   if (run !== null || channelsOf(weights) !== 3) return null;
@@ -72,7 +71,7 @@ const figuresText = ({ mean, std }: Normalization): string =>
 
 const short = (figure: number): string => String(Number(figure.toPrecision(4)));
 
-/** Input channels of the first convolution. */
+/** The number of input channels of the first convolution. */
 function channelsOf(weights: ReadonlyMap<string, Tensor>): number | undefined {
   return (weights.get("conv1.weight") ?? weights.get("stem.0.weight"))?.sizes[1];
 }
@@ -112,7 +111,7 @@ function asFigures(value: unknown, meanKey: string, stdKey: string): Normalizati
 
 const isFigures = (value: unknown): value is number[] => Array.isArray(value) && figuresOf(value as number[]) !== null;
 
-/** Returns null if the file is missing or damaged: nothing is known then. */
+/** Returns null if the file is missing or damaged. */
 async function readObject(path: string): Promise<Record<string, unknown> | null> {
   try {
     const value: unknown = JSON.parse(await readRegularText(path));

@@ -32,7 +32,7 @@ export function limitWarnings(
   ];
 }
 
-/** The same few images for training and validation. */
+/** Makes a data set that has the same few images for training and validation. */
 export function overfitted(
   train: Split,
   { overfitBatches = 1, batchSize, seed }: TrainConfig,
@@ -60,13 +60,13 @@ function choice({ labels, paths }: Split, count: number, seed: number): Int32Arr
   return indices;
 }
 
-/** The splits of a data set, or of a program; one that the files do not name, or that was not given, is absent. */
+/** The splits of a data set or of a program. A split that the files do not name, or that was not passed, is absent. */
 export type Parts = Partial<Record<SplitName, Split>> & { train: Split };
 
 /** Splits of which the validation split is known. */
 export type WithValidation = Parts & { val: Split };
 
-/** The tensors of splits. Many splits share theirs. */
+/** The tensors of splits, each once, because splits can share tensors. */
 export class OwnedSplits {
   readonly #others: ReadonlySet<Tensor>;
   #own = new Set<Tensor>();
@@ -80,7 +80,7 @@ export class OwnedSplits {
     for (const tensor of tensorsOf(Object.values(parts))) if (!this.#others.has(tensor)) this.#own.add(tensor);
   }
 
-  /** Frees every tensor that these splits do not use. */
+  /** Frees every tensor that the given splits do not use. */
   keep(parts: Parts): void {
     this.add(parts);
     const kept = new Set(tensorsOf(Object.values(parts)));
@@ -94,6 +94,6 @@ export class OwnedSplits {
   }
 }
 
-/** What is no split, because a program gave something else, has no tensors here and is refused later. */
+/** A value that is not a split, which a program may pass, has no tensors here and is refused later. */
 const tensorsOf = (splits: readonly (Split | undefined)[]): Tensor[] =>
   splits.flatMap((split) => [split?.images, split?.labels, split?.masks].filter((tensor) => tensor !== undefined));

@@ -7,8 +7,8 @@ type Judged = Pick<JudgedRun, "history" | "rejudged">;
 export const lastValidated = (history: readonly EpochRecord[]): number => history.at(-1)?.epoch ?? 0;
 
 /**
- * The epochs that a new epoch is compared with: all earlier ones. If the best of them was validated again on other images, that
- * result and the epochs after it.
+ * The epochs that a new epoch is compared with: all earlier ones or, if the best of them was validated again on other images, that result
+ * and the epochs after it.
  */
 function comparable({ history, rejudged }: Judged): { epoch: number; val: SplitRecord }[] {
   if (rejudged === undefined) return [...history];

@@ -16,7 +16,10 @@ import { withAverage } from "./optimisation.ts";
 import { EpochMeans, refuseNonFiniteWeights } from "./step.ts";
 import { evaluateSplit, sampleMaps, validationOptions } from "./validation.ts";
 
-/** Why training stops: the number of steps, the time, or a validation accuracy that has not improved for long. */
+/**
+ * The reason why training stops now: the number of steps, the time, or a validation accuracy that has not improved for
+ * `patience` epochs.
+ */
 export function endOf({ config, progress, length }: Session): Exclude<TrainResult["endedBy"], "signal"> | null {
   const { maxSeconds = Number.POSITIVE_INFINITY, patience = Number.POSITIVE_INFINITY } = config;
   const { step, seconds, history } = progress;
@@ -25,7 +28,7 @@ export function endOf({ config, progress, length }: Session): Exclude<TrainResul
   return seconds >= maxSeconds ? "maxSeconds" : null;
 }
 
-/** Validates after the last step of an epoch, and moves on to the next; false if the signal interrupted that. */
+/** Validates after the last step of an epoch, and starts the next epoch; false if the signal interrupted the validation. */
 export async function validateEpoch(session: Session, signal: AbortSignal | undefined): Promise<boolean> {
   refuseNonFiniteWeights(session);
   const { progress, config, length, network, optimisation } = session;
@@ -51,7 +54,7 @@ export async function validateEpoch(session: Session, signal: AbortSignal | unde
   return judged;
 }
 
-/** Logs the epoch, saves its weights if they are the best so far, and moves on to the next. */
+/** Logs the epoch, saves its weights if they are the best so far, and starts the next epoch. */
 async function recordEpoch(session: Session, judged: SplitRecord, due: boolean): Promise<void> {
   const { config, progress } = session;
   const { log, emit } = session.reporting;

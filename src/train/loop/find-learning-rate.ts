@@ -24,15 +24,15 @@ export interface FindLearningRateOptions {
 export interface RatePoint {
   lr: number;
   loss: number;
-  /** Exponentially weighted mean of the losses so far, its bias corrected. */
+  /** Exponentially weighted mean of the losses so far, with bias correction. */
   smoothed: number;
 }
 
 export interface FoundRate {
   points: RatePoint[];
-  /** Rate at which the smoothed loss falls fastest over log(lr); null if it never falls. */
+  /** The rate at which the smoothed loss, as a function of log(lr), falls fastest; null if it never falls. */
   suggestion: number | null;
-  /** Rate of the lowest smoothed loss: beyond it training is no longer sure to converge. */
+  /** The rate of the lowest smoothed loss. At higher rates training may not converge. */
   lowest: number;
   /** Whether the loss diverged before the last rate was reached. */
   diverged: boolean;
@@ -43,9 +43,9 @@ const SMOOTHING = 0.9;
 const DIVERGENCE = 4;
 
 /**
- * Learning-rate range test (Smith, arXiv 1506.01186): takes steps of the whole objective at rates that rise by a constant
- * factor, until the loss diverges, and suggests the rate at which it falls fastest (as Lightning's `lr_find`). λ has its full
- * weight throughout. Writes no run directory that is kept.
+ * Learning-rate range test (Smith, arXiv 1506.01186): it takes steps of the complete objective at rates that rise by a constant factor
+ * until the loss diverges, and suggests the rate at which the loss falls fastest (as Lightning's `lr_find`). The guidance has its full
+ * weight from the first step on. It keeps no run directory.
  *
  * @throws E_CONFIG, E_DATA as `train` does; E_NUMERIC if not even the first rates give a finite loss
  */
@@ -90,7 +90,11 @@ async function temporaryFolder(): Promise<string> {
     return await mkdtemp(join(tmpdir(), "batch-cam-find-lr-"));
   } catch (cause) {
     const { message } = cause as Error;
-    throw new BatchCamError("E_IO", `find-lr: no temporary folder can be made: ${message}; see TMPDIR`, { cause });
+    throw new BatchCamError(
+      "E_IO",
+      `find-lr: cannot make a temporary folder: ${message}; set TMPDIR to a folder that you may write to`,
+      { cause },
+    );
   }
 }
 
@@ -133,9 +137,9 @@ function pointOf(session: Session, indices: Int32Array, before: readonly RatePoi
 function judged(points: readonly RatePoint[], steps: number): FoundRate {
   const losses = points.map(({ smoothed }) => smoothed);
   const lowest = losses.indexOf(Math.min(...losses));
-  // The mean of the first steps covers few losses, so that its slope says little.
+  // The mean of the first steps is over few losses, so its slope is unreliable.
   const skipped = Math.min(10, Math.floor(lowest / 2));
-  // Between two steps the loss may fall by chance; over a tenth of the sweep that is less likely.
+  // The loss may fall by chance between two steps, but less likely over a tenth of the sweep.
   const span = Math.max(1, Math.min(Math.round(steps / 10), lowest - skipped));
   const slopes = losses.slice(skipped + span, lowest + 1).map((loss, i) => loss - (losses[skipped + i] as number));
   const steepest = slopes.indexOf(Math.min(...slopes));

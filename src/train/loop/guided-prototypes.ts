@@ -5,15 +5,15 @@ import { keep, type Tensor, tensor, tidy } from "../../tensor/index.ts";
 import { loadData } from "../data/configured-data.ts";
 
 /**
- * The maps that each class is guided to, (C, H, W). All but "class" and "clean" are controls: if they do as well as the
- * right prototypes, the gain is not due to where the prototypes point.
- * - "class": the class's own;
- * - "shuffled": another class's, by a seeded permutation of one cycle, which leaves none in its place;
+ * The prototypes that the maps of each class are guided to, (C, H, W). All except "class" and "clean" are controls: if
+ * they have the same effect as the right prototypes, the effect is not due to the content of the prototypes.
+ * - "class": the prototype of the class itself;
+ * - "shuffled": the prototype of another class, by a seeded permutation of one cycle, in which no class keeps its own;
  * - "global": the mean of all prototypes, for every class;
- * - "constant": the mean of their values, in every pixel;
- * - "clean": the class's own, of the images without the decoy. In practice these images are not available.
+ * - "constant": the mean of all their values, in every pixel;
+ * - "clean": the prototype of the class from images without the decoy, which are not available in practice.
  *
- * @param own (C, H, W): the class's own; it is not freed
+ * @param own (C, H, W): the prototype of each class itself; it is not freed
  * @param options the options of clean prototypes, as `prototypes` takes them
  */
 export async function guidedPrototypes(
@@ -33,8 +33,8 @@ export async function guidedPrototypes(
 }
 
 /**
- * The images of the prototypes that a run keeps. These are statistics of its training images, even if its maps are guided to
- * running means.
+ * The images that the run's prototypes are computed from. The saved prototypes are statistics of the training images, even if the maps
+ * are guided to running means.
  */
 export function prototypeOptions({ statistic, trim }: TrainConfig, onWarning: (message: string) => void) {
   return { statistic: statistic === "cam-ema" ? "mean" : statistic, trim, onWarning } as const;

@@ -18,7 +18,7 @@ export interface TrainOptions {
   onEvent?: ((event: TrainEvent) => void) | undefined;
   /** Aborting it stops the run after the step in progress, with a checkpoint. */
   signal?: AbortSignal | undefined;
-  /** Images in place of the data set that the config names. The caller still owns them and frees them. */
+  /** Images to use instead of the data set that the config names. The caller keeps ownership and frees them. */
   data?: GivenSplits | undefined;
   /**
    * A network in place of the one that the config names: any module that takes the images and gives a logit for each class. It is
@@ -31,7 +31,8 @@ export interface TrainOptions {
 }
 
 /**
- * Trains a classifier, guided or plain, into a run directory, and tests the epoch that the validation split chose.
+ * Trains a classifier with or without guidance, writes a run directory, and tests the model of the epoch that was best on the validation
+ * split.
  *
  * A run whose model, images or loss terms a program gave is resumed with the same ones.
  *
@@ -106,7 +107,7 @@ async function runEpoch(session: Session, signal: AbortSignal | undefined): Prom
       savedAt = performance.now();
     }
     if (stopping()) return true;
-    await setImmediate(); // lets signals, progress and the garbage collector run
+    await setImmediate(); // gives signals, the progress display and the garbage collector a chance to run
   }
   return false;
 }

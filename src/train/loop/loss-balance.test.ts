@@ -17,7 +17,7 @@ function subject() {
 const only = (terms: Partial<Terms>): Terms =>
   ({ prototypeLoss: null, batchCamLoss: null, baselineLoss: null, ...terms }) as Terms;
 
-/** Norm of what `backward` leaves in `.grad`. */
+/** The norm of the gradient that `backward` leaves in `.grad`. */
 function normOf(model: ReturnType<typeof subject>["model"], loss: Tensor): number {
   for (const parameter of model.parameters()) parameter.grad = null;
   backward(loss, { retainGraph: true });

@@ -4,11 +4,10 @@ import type { TermBalance } from "../run/events.ts";
 import type { Terms } from "./objective.ts";
 
 /**
- * The size of each term of a step's loss and of its gradient. RRR's rule of thumb is that the terms of a guided loss are of
- * similar size early on; a cosine far below 0 shows that a term works against the cross-entropy. Retains the graph for the
- * step's own backward pass.
+ * The size of each term of a step's loss and of its gradient. RRR's rule of thumb is that the terms of a guided loss are of similar size
+ * early on; a cosine far below 0 shows that a term works against the cross-entropy. It keeps the graph for the backward pass of the step.
  *
- * @param weights of the terms at this step, warm-up included
+ * @param weights the weights of the terms at this step, including the warm-up
  */
 export function lossBalance(model: Module, terms: Terms, weights: Readonly<Record<string, number>>): TermBalance[] {
   const parameters = model.parameters().filter(({ requiresGrad }) => requiresGrad);

@@ -1,7 +1,7 @@
 import { type RandomSource, randomSource } from "../../data/internal.ts";
 import type { Tensor } from "../../tensor/index.ts";
 
-/** Each image i of a batch is blended with image B - 1 - i, and so is its label. */
+/** The result of mixup. Image i of a batch is blended with image B - 1 - i, and its label is blended in the same way. */
 export interface Mixed {
   images: Tensor;
   /** (B): the labels of the images that were blended in. */
@@ -25,7 +25,7 @@ export function mixUp(images: Tensor, labels: Tensor, alpha: number, keys: Reado
  */
 export function betaShare(alpha: number, next: RandomSource): number {
   for (;;) {
-    // In logarithms: for a small α both powers underflow.
+    // Computed with logarithms, because for a small α both powers underflow.
     const [u, v] = [Math.log((next() + 0.5) / 2 ** 32) / alpha, Math.log((next() + 0.5) / 2 ** 32) / alpha];
     const sum = Math.max(u, v) + Math.log1p(Math.exp(-Math.abs(u - v)));
     if (sum <= 0) return Math.exp(u - sum);

@@ -29,11 +29,11 @@ export interface Guidance {
   prototypes: Tensor;
   /** (C): weight of each class in the cross-entropy; without it all classes weigh the same. */
   classWeights?: Tensor | null;
-  /** Present if the prototypes are running averages of the maps. */
+  /** The running averages of the maps; present if they are used as prototypes. */
   camEma: CamEma | null;
 }
 
-/** A step's loss, and separately each of its terms; a term is null if the objective does not have it. */
+/** The loss of a step, and each of its terms. A term is null if the objective does not have it. */
 export interface Terms {
   loss: Tensor;
   logits: Tensor;
@@ -96,15 +96,15 @@ export interface ObjectiveOptions {
   guidance: Guidance;
   /** Whether the network runs under autocast. */
   amp: boolean;
-  /** How `augment` moved the images; null if it did not. */
+  /** The geometry by which `augment` moved the images; null if it did not move them. */
   geometry?: Tensor | null;
-  /** A factor for the cross-entropy (1 by default), used if a part of a step weighs more or less than its number of images. */
+  /** A factor of the cross-entropy (1 by default), for parts of a step whose weight differs from their share of the images. */
   crossEntropyScale?: number;
   /** The labels that mixup blended in, and the share of the original image; null without mixup. */
   mixed?: Pick<Mixed, "partners" | "share"> | null;
-  /** (B, H, W), 1 where a pixel should not matter; only baselines use it. */
+  /** (B, H, W), 1 at pixels that should not affect the prediction; only baselines use it. */
   masks?: Tensor | null;
-  /** (B, H, W), 1 where a pixel shows the object; only baselines use it. */
+  /** (B, H, W), 1 at pixels of the object; only baselines use it. */
   foreground?: Tensor | null;
   /** Terms that are added to the loss as they are, and the epoch, from 1, that they are told. */
   losses?: ExtraLosses;
@@ -200,7 +200,7 @@ function mapSource(model: Module, { camLayer }: Guidance): MapSource {
   return { camLayer, head, layers, reshapeTransform: traitsOf(model).reshapeTransformOf(camLayer) };
 }
 
-/** Maps aligned with the images as the network saw them (`seen`), and with the images before they were moved (`maps`). */
+/** Maps aligned with the augmented images that the network received (`seen`), and with the images before they were moved (`maps`). */
 function guidedMaps(
   plan: ObjectivePlan,
   { camLayer, head, reshapeTransform }: MapSource,
@@ -218,7 +218,7 @@ function guidedMaps(
   return { maps, seen, rawMaps, dead };
 }
 
-/** Maps of images that were moved, mapped back to the original positions, as the prototypes are. */
+/** Maps the maps of augmented images back to the original positions, in which they can be compared with the prototypes. */
 const broughtBack = (maps: Tensor, geometry: Tensor): Tensor =>
   warp(maps.unsqueeze(1), inverseGeometry(geometry), "zeros").squeeze(1);
 

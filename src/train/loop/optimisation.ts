@@ -34,14 +34,15 @@ export function learningRate({ sched, lr, minLr, warmupSteps }: TrainConfig, ste
   const warmup = ownWarmup ? 0 : warmupSteps;
   const after = scheduleNamed(sched).create({ lr, minLr, steps: Math.max(1, steps - warmup) });
   if (warmup === 0) return after;
-  // The first step must have an effect too: step t of the warm-up uses the rate that is reached after it.
+  // Step t of the warm-up uses the rate that is reached after it, because with a rate of zero the first step would have
+  // no effect.
   const rise = linearWarmup({ lr, steps: warmup });
   return sequential((step) => rise(step + 1), warmup, after);
 }
 
 /**
- * Freezes the modules at some paths, separated by commas: their parameters need no gradient. Returns the modules, which must
- * stay in evaluation mode so that their running statistics do not change.
+ * Freezes the modules at some paths, separated by commas, so that their parameters get no gradient. Returns the modules. They must stay
+ * in evaluation mode, so that their running statistics do not change.
  *
  * @throws E_CONFIG for a path that the model does not have, or if nothing is left to train
  */
@@ -49,7 +50,7 @@ export function freeze(model: Module, paths: string): Module[] {
   const modules = paths.split(",").map((path) => model.moduleAt(path.trim(), "freeze"));
   for (const module of modules) module.requiresGrad_(false);
   if (model.parameters().every((parameter) => !parameter.requiresGrad)) {
-    throw new BatchCamError("E_CONFIG", `freeze: nothing is left to train with ${JSON.stringify(paths)} frozen`);
+    throw new BatchCamError("E_CONFIG", `freeze: with ${JSON.stringify(paths)} frozen, no parameter is left to train`);
   }
   return modules;
 }

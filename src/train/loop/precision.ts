@@ -3,15 +3,15 @@ import type { Module } from "../../nn/index.ts";
 import { autocast, capabilities, type Tensor } from "../../tensor/index.ts";
 import { channelsLast } from "../../tensor/internal.ts";
 
-/** How a network computes. */
+/** The precision and the memory layout of a network's computation. */
 export interface Precision {
-  /** bfloat16 autocast */
+  /** whether it runs under whether it runs under whether it runs under bfloat16 autocast */
   readonly amp?: boolean;
   /** Whether activations are in channels-last layout. */
   readonly channelsLast?: boolean;
 }
 
-/** A model and its precision, which a run in training and a loaded run have in common. */
+/** A model with its precision, which a run in training and a loaded run have in common. */
 export interface ModelInPrecision extends Required<Precision> {
   readonly model: Module;
 }
@@ -32,7 +32,7 @@ export function usesChannelsLast({ channelsLast }: Pick<TrainConfig, "channelsLa
   return channelsLast === "on" || (channelsLast === "auto" && capabilities().fastBfloat16);
 }
 
-/** Computes `fn` of images (B, C, H, W) with the layout and the precision given. */
+/** Calls `fn` with images (B, C, H, W) in the given memory layout and precision. */
 export function inPrecision<T>(
   images: Tensor,
   { amp = false, channelsLast: last = false }: Precision,

@@ -6,7 +6,7 @@ import { MAX_EVENTS, StepProfiler, writeTrace } from "../../profile/index.ts";
 import type { TrainEvent } from "../run/events.ts";
 import { writeJson } from "../run/run-directory.ts";
 
-/** Steps that are not profiled at the start of a run, or at the start of the rest of a resumed one. */
+/** The number of steps at the start of a new or resumed run that are not profiled. */
 const WARM_UP = 5;
 
 export function profilerOf({ profile, profileSteps }: TrainConfig, model: Module): StepProfiler | null {
@@ -28,7 +28,7 @@ export async function finishProfile({ run, reporting }: Profiled): Promise<void>
   if (profiler === null || profiler.finished) return;
   const profile = profiler.finish();
   if (profile === null) {
-    const message = `profile: nothing was recorded, for the first ${WARM_UP} steps are warm-up and no other followed`;
+    const message = `profile: nothing was recorded, because the first ${WARM_UP} steps are warm-up and no step followed`;
     emit({ type: "warning", message });
     return;
   }

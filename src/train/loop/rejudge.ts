@@ -10,10 +10,10 @@ import { lastValidated } from "./best-epoch.ts";
 import { evaluateSplit, validationOptions } from "./validation.ts";
 
 /**
- * Validates the best epoch so far again if the validation images are not those that chose it, so that later epochs are compared
- * with it on the same images. If its weights are gone, the best epoch is chosen among the later ones. Leaves the best epoch's
- * weights in the model, and the result in `session.progress`. Returns null if there is nothing to validate again, for example
- * because the images are the same as before.
+ * Validates the best epoch so far again if the validation images have changed since, so that later epochs are compared with it on the
+ * same images. If its weights no longer exist, the best epoch is chosen among the later ones. Leaves the best epoch's weights in the
+ * model, and the result in `session.progress`. Returns null if there is nothing to validate again, for example because the images are the
+ * same as before.
  */
 export async function rejudge(session: Session, data: SessionData, signal?: AbortSignal): Promise<Rejudged | null> {
   const { progress, run } = session;
@@ -49,9 +49,9 @@ type Judgement = { val: SplitRecord; problem?: undefined } | { problem: string }
 async function validateBestAgain(session: Session, path: string, signal: AbortSignal | undefined): Promise<Judgement> {
   const { progress } = session;
   const { model } = session.network;
-  if (!existsSync(path)) return { problem: `${path} is not there` };
+  if (!existsSync(path)) return { problem: `${path} does not exist` };
   const epoch = await epochOf(path);
-  if (epoch !== null && epoch !== progress.bestEpoch) return { problem: `${path} holds those of epoch ${epoch}` };
+  if (epoch !== null && epoch !== progress.bestEpoch) return { problem: `${path} contains those of epoch ${epoch}` };
   try {
     const weights = await loadSafetensors(path);
     try {
@@ -72,9 +72,9 @@ function sentence(
   { epoch, otherImages, val }: Rejudged,
   { earlier, problem }: { earlier: SplitRecord | null; problem: string },
 ): string {
-  const others = otherImages ? "the validation images are others than before: " : "";
+  const others = otherImages ? "the validation images have changed: " : "";
   if (val === null)
-    return `${others}the weights of epoch ${epoch}, the best so far, cannot be judged (${problem}): the best epoch is chosen among those to come`;
-  const before = earlier === null ? "" : `, by the earlier ones ${share(earlier.accuracy)}`;
-  return `${others}epoch ${epoch}, the best so far, was judged again by them (accuracy ${share(val.accuracy)}${before}), and later epochs are compared with that`;
+    return `${others}the weights of epoch ${epoch}, the best so far, cannot be validated again (${problem}): the best epoch is chosen among the later ones`;
+  const before = earlier === null ? "" : `, on the earlier ones ${share(earlier.accuracy)}`;
+  return `${others}epoch ${epoch}, the best so far, was validated again on them (accuracy ${share(val.accuracy)}${before}), and later epochs are compared with that`;
 }

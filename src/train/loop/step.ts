@@ -17,7 +17,7 @@ type Metrics = EpochRecord["train"];
 /** The numbers of a step before its update. */
 type LossMetrics = Omit<StepMetrics, "gradNorm" | "lr"> & { accuracy: number };
 
-/** The images that one step of the optimizer takes, in one batch or several. */
+/** The images of one step of the optimizer, in one or several batches. */
 export const imagesPerStep = ({ batchSize, gradAccumSteps }: Session["config"]): number => batchSize * gradAccumSteps;
 
 /** Puts the model into training mode, and yields the images of each remaining step of the epoch in progress. */
@@ -53,7 +53,7 @@ export function takeStep(session: Session, indices: Int32Array): Metrics {
   return phase("optimizer", () => tidy(update));
 }
 
-/** Leaves in `.grad` the gradient of the mean loss over all images, batch by batch. */
+/** Accumulates the gradient of the mean loss over all images in `.grad`, batch by batch. */
 function accumulate(session: Session, indices: Int32Array): LossMetrics {
   const { config } = session;
   const { smallestBatch } = session.length;
@@ -79,7 +79,7 @@ interface Drawn {
   crossEntropyScale: number;
 }
 
-/** The weight of the images in the cross-entropy, which is a mean by class weights. */
+/** The total weight of the images in the cross-entropy, which is a mean weighted by class. */
 function weightOf({ splits: { train }, guidance: { classWeights } }: Session, indices: Int32Array): number {
   if (!classWeights) return indices.length;
   return tidy(() =>
@@ -115,7 +115,7 @@ function accumulateBatch(session: Session, drawn: Drawn, share: number): LossMet
 interface TrainingBatch extends Annotations {
   images: Tensor;
   labels: Tensor;
-  /** How the images were moved; null if they were not. */
+  /** The geometry by which the images were moved; null if they were not moved. */
   geometry: Tensor | null;
 }
 
@@ -203,7 +203,10 @@ function notFinite(
   );
 }
 
-/** Means over an epoch's steps, weighted by the number of images. Its state continues it exactly after a resume. */
+/**
+ * Means over an epoch's steps, weighted by the number of images. Its state is part of a checkpoint, so that a resumed
+ * run has the same means.
+ */
 export class EpochMeans {
   #images = 0;
   #sums: Record<string, number | null> = {};

@@ -27,7 +27,10 @@ export interface SplitEvaluationOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** A share of the map's range, small enough to preserve every map's contrast; training adds a larger value to the range. */
+/**
+ * The eps of the normalisation, relative to the map's range. It is small enough to preserve the contrast of every map; training uses a
+ * larger one.
+ */
 const SCALING = { eps: 1e-6, relative: true } as const;
 
 interface Explained {
@@ -58,10 +61,7 @@ function expectEvaluation(
   expectSignal(`${operation}: signal`, signal);
 }
 
-/**
- * Logits and maps of some images of a split, in evaluation mode, as all of the trainer's metrics use them. Call it inside
- * `tidy`.
- */
+/** Computes logits and maps of some images of a split in evaluation mode, for all metrics of the trainer. Call it inside `tidy`. */
 export function explainTrueClasses(
   model: Module,
   split: Split,
@@ -118,7 +118,7 @@ export async function evaluateSplit(
         coherence.update(maps, labels);
       });
       options.onImages?.(indices.length);
-      await setImmediate(); // lets signals run
+      await setImmediate(); // gives signals a chance to be handled
       options.signal?.throwIfAborted();
     }
   });
@@ -139,7 +139,7 @@ export async function evaluateSplit(
   };
 }
 
-/** The index of the first image of each class in a split; a class without images has none. */
+/** The index of the first image of each class in a split, without classes that have no images. */
 export function firstOfEachClass({ labels, numClasses }: Split): Int32Array {
   const all = Array.from(labels.data() as BigInt64Array, Number);
   const first = Array.from({ length: numClasses }, (_, label) => all.indexOf(label));

@@ -15,13 +15,13 @@ export interface EpochMeansState {
   sums: Record<string, number | null>;
 }
 
-/** The progress of a run, without its tensors; numbers survive JSON exactly. */
+/** The progress of a run without its tensors. All numbers can be restored exactly from JSON. */
 export interface Progress {
-  /** Steps taken. */
+  /** The number of steps taken. */
   step: number;
   /** The epoch in progress, from 1. */
   epoch: number;
-  /** Batches taken of that epoch. */
+  /** The number of batches of that epoch that were taken. */
   batch: number;
   means: EpochMeansState;
   history: EpochRecord[];
@@ -32,7 +32,7 @@ export interface Progress {
    */
   validation?: string;
   rejudged?: Rejudged;
-  /** Training time so far, and of the epoch in progress. */
+  /** The training time so far, and that of the epoch in progress. */
   seconds: number;
   epochSeconds: number;
 }
@@ -47,7 +47,7 @@ export interface Snapshot {
 }
 
 const FORMAT = "batch-cam 1";
-/** The only names that a state file may have; any other name could lead out of the run's folder. */
+/** The only names that are allowed for a state file, because another name could lead out of the run's folder. */
 const STATE_NAME = /^last-\d+\.state\.safetensors$/;
 const folderOf = (runDirectory: string) => join(runDirectory, "checkpoints");
 
@@ -60,19 +60,21 @@ export function bestCheckpoint(runDirectory: string): string {
 }
 
 /**
- * Writes `checkpoints/last.safetensors` (weights alone, with torch's names) and a separate state file to resume from. The
- * state's name contains its step, and the state is written first. Renaming the weights, which name their state, commits both.
+ * Writes `checkpoints/last.safetensors` (weights alone, with torch's names) and a separate state file to resume from. The name of the
+ * state file contains its step, and it is written first. The weights contain the name of their state file, so that renaming the weights
+ * to their final name commits both files. If the process is killed between the two, the previous weights and their state file remain
+ * valid.
  */
 export async function saveCheckpoint(runDirectory: string, snapshot: Snapshot): Promise<string> {
   return asFileFault(runDirectory, () => writeCheckpoint(runDirectory, snapshot));
 }
 
-/** Turns a file-system error within fn into E_IO. */
+/** Converts an error of the file system in fn to E_IO. */
 async function asFileFault<T>(runDirectory: string, fn: () => Promise<T>): Promise<T> {
   try {
     return await fn();
   } catch (error) {
-    throw fileFault(`cannot keep checkpoints in ${folderOf(runDirectory)}`, error);
+    throw fileFault(`cannot write checkpoints to ${folderOf(runDirectory)}`, error);
   }
 }
 
@@ -90,7 +92,7 @@ async function writeCheckpoint(runDirectory: string, { model, state, progress }:
       state: stateName,
     });
   } catch (error) {
-    // On a full disk, a state that no weights refer to would take the space that the next attempt needs.
+    // On a full disk, a state file that no weights refer to would take the space that the next attempt needs.
     if (stateName !== committed) await rm(statePath, { force: true });
     throw error;
   }
@@ -112,13 +114,13 @@ export async function saveBest(
   });
 }
 
-/** Keeps the best weights so far, if there are any, under a second name until a checkpoint refers to better ones. */
+/** Gives the best weights so far, if there are any, a second name, under which they are kept until a checkpoint refers to better ones. */
 async function keepPreviousBest(runDirectory: string): Promise<void> {
   const best = bestCheckpoint(runDirectory);
   const previousBest = previousBestOf(runDirectory);
   if (!existsSync(best)) return;
   await rm(previousBest, { force: true });
-  await link(best, previousBest).catch(() => copyFile(best, previousBest)); // a file system without hard links
+  await link(best, previousBest).catch(() => copyFile(best, previousBest)); // the file system does not support hard links
 }
 
 /**
@@ -187,7 +189,7 @@ export async function loadCheckpoint(runDirectory: string): Promise<Snapshot> {
     if (!STATE_NAME.test(metadata.state))
       throw new BatchCamError(
         "E_CHECKPOINT",
-        `it names ${describeValue(metadata.state)} as its state, which no run writes`,
+        `it names ${describeValue(metadata.state)} as its state, which is not a name that a run writes`,
       );
     const statePath = join(folderOf(runDirectory), metadata.state);
     const { progress } = await readSafetensorsMetadata(statePath);
@@ -200,7 +202,7 @@ export async function loadCheckpoint(runDirectory: string): Promise<Snapshot> {
     const reason = (cause as Error).message;
     throw new BatchCamError(
       "E_CHECKPOINT",
-      `cannot resume from ${path}: ${reason}; begin anew with { overwrite: true }`,
+      `cannot resume from ${path}: ${reason}; start again with { overwrite: true }`,
       {
         cause,
       },
@@ -216,11 +218,13 @@ export function loadCheckpointed(model: Module, weights: ReadonlyMap<string, Ten
     if (!(error instanceof BatchCamError)) throw error;
     const problem = error.detail.replace(/; pass \{ strict: false \} .*$/, "");
     const remedy = "restore the file, or name another checkpoint";
-    throw new BatchCamError("E_CHECKPOINT", `${checkpoint} is not of its run: ${problem}; ${remedy}`, { cause: error });
+    throw new BatchCamError("E_CHECKPOINT", `${checkpoint} does not belong to its run: ${problem}; ${remedy}`, {
+      cause: error,
+    });
   }
 }
 
-/** JSON has no NaN and no Infinity: they are written as strings. */
+/** JSON has no NaN and no Infinity, so these are written as strings. */
 const keepNumbers = (_: string, value: unknown): unknown =>
   typeof value === "number" && !Number.isFinite(value) ? String(value) : value;
 const NO_JSON: readonly unknown[] = ["NaN", "Infinity", "-Infinity"];
@@ -239,10 +243,10 @@ function readProgress(text: string | undefined): Progress {
     typeof progress.means.sums === "object" &&
     progress.means.sums !== null;
   if (whole) return progress;
-  throw new BatchCamError("E_CHECKPOINT", "its state does not say how far the run had come");
+  throw new BatchCamError("E_CHECKPOINT", "its state does not contain the progress of the run");
 }
 
-/** Whether a row of the history has the fields that resuming reads. */
+/** Whether a row of the history has the fields that a resumed run reads. */
 function isRecord(row: Partial<EpochRecord> | null): boolean {
   return Number.isSafeInteger(row?.epoch) && typeof row?.val?.accuracy === "number" && typeof row.train === "object";
 }
@@ -251,7 +255,7 @@ function isRejudged({ after, step, val }: Partial<Rejudged>): boolean {
   return [after, step].every(Number.isSafeInteger) && (val === null || typeof val?.accuracy === "number");
 }
 
-/** Frees the handles of a state; memory that they share with other tensors is kept. */
+/** Frees the handles of a state. Memory that other tensors share is not freed. */
 export function disposeAll(...states: ReadonlyMap<string, Tensor>[]): void {
   for (const state of states) for (const tensor of state.values()) tensor.dispose();
 }

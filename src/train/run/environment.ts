@@ -15,18 +15,18 @@ export interface Environment {
   host: string;
   cpu: string;
   cpuCapability: string;
-  /** Instruction-set level of the package's own kernels that ran. */
+  /** The instruction-set level of the package's own kernels. */
   kernels: string;
   threads: number;
   memoryGiB: number;
   precision: "float32" | "bfloat16";
   seed: number;
-  /** Commit of the folder that the run was started in, if that is a git checkout. */
+  /** The git commit of the working folder in which the run was started, if it is a git checkout. */
   git: string | null;
   startedAt: string;
 }
 
-/** A run's record of its environments: the first one, and the differences from some step on. */
+/** A run's record of its environments: the first one, and the changes with the step from which they apply. */
 export type RunEnvironment = Partial<Environment> & { resumed?: readonly ResumedEnvironment[] };
 
 /** The differences from the previous part of the run, found when it was resumed. */
@@ -65,7 +65,7 @@ export async function readEnvironment(runDirectory: string): Promise<RunEnvironm
   try {
     const found: unknown = JSON.parse(await readRegularText(path));
     if (typeof found === "object" && found !== null) return withParts(found);
-    throw new Error("it holds no object");
+    throw new Error("it does not contain an object");
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
     if (code === "ENOENT") return {};
@@ -73,7 +73,7 @@ export async function readEnvironment(runDirectory: string): Promise<RunEnvironm
   }
 }
 
-/** Drops entries in the list of later parts that no run wrote. */
+/** Removes entries of the list of later parts that no run could have written. */
 function withParts({ resumed, ...first }: { resumed?: unknown }): RunEnvironment {
   if (!Array.isArray(resumed)) return first;
   const parts = resumed.filter((part: Partial<ResumedEnvironment> | null) => Number.isSafeInteger(part?.fromStep));
@@ -100,13 +100,13 @@ export function resumedEnvironment(before: RunEnvironment, now: Environment, fro
   return { ...first, ...(parts.length === 0 ? {} : { resumed: parts }) };
 }
 
-/** Drops parts that began but took no step, because a complete run may be resumed on any machine. */
+/** Removes parts that took no step, because a complete run may be resumed on any machine. */
 export function environmentUntil({ resumed = [], ...first }: RunEnvironment, step: number): RunEnvironment {
   const kept = resumed.filter(({ fromStep }) => fromStep <= step);
   return kept.length === 0 ? first : { ...first, resumed: kept };
 }
 
-/** The known environments of a run, each value with those of later parts: "1, and 2 from step 7 on". */
+/** The environment of a run as text, each value with those of later parts, such as "1, and 2 from step 7 on". */
 export function environmentInWords({ resumed = [], ...first }: RunEnvironment): Record<string, string | number> {
   const words = Object.entries(first).flatMap(([key, value]) => {
     const later = resumed.flatMap((part) => {
@@ -119,11 +119,11 @@ export function environmentInWords({ resumed = [], ...first }: RunEnvironment): 
   return Object.fromEntries(words);
 }
 
-/** The fields that affect a run's numbers, to the last bit, in addition to its config. */
+/** The fields that affect the last bits of a run's numbers, in addition to its config. */
 export const DECISIVE = ["batchCam", "libtorch", "cpu", "cpuCapability", "kernels", "threads", "precision"] as const;
 
 /**
- * Fails if a run that must be deterministic would continue in another environment than it began in.
+ * Throws if a run that must be deterministic would continue in another environment than the one in which it began.
  *
  * @throws E_CHECKPOINT naming each difference
  */
@@ -133,7 +133,7 @@ export function expectSameEnvironment(before: Partial<Environment>, now: Environ
   const faults = changed.map((key) => `${key} was ${before[key] ?? "not set"} and is ${now[key] ?? "not set"}`);
   throw new BatchCamError(
     "E_CHECKPOINT",
-    `deterministic: the numbers would come out otherwise here: ${faults.join("; ")}. Go on where the run began, or without deterministic`,
+    `deterministic: the numbers would be different here: ${faults.join("; ")}. Continue in the environment in which the run was started, or without deterministic`,
   );
 }
 

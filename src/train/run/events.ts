@@ -25,8 +25,8 @@ export interface StartEvent {
   /** Steps that a resumed run has already taken; 0 for a new one. */
   resumedFromStep: number;
   /**
-   * Rows that an earlier part of the run logged for this step and later ones are void; those that are still valid are sent
-   * again. 0 for a new run.
+   * The rows that an earlier part of the run logged for this step and later ones are no longer valid. Rows from here on that are still
+   * valid are sent again. 0 for a new run.
    */
   voidFromStep: number;
   /** The model's options, from the config or chosen for the size of the images. */
@@ -49,8 +49,8 @@ export interface StartEvent {
   /** The data type that the network computes in; maps and losses are always float32. */
   precision: "float32" | "bfloat16";
   /**
-   * How much shape the mean images have that the maps are guided to; absent if they are guided to others, or if there are few
-   * images.
+   * The amount of shape in the mean images that the maps are guided to; absent if they are guided to other prototypes, or if there are
+   * few images.
    */
   prototypeShape?: PrototypeShape;
   /** The effective config. For a resumed run it is the saved one, with the options that may change. */
@@ -80,11 +80,11 @@ export interface BalanceEvent {
 
 /** One term of a step's loss, over the step's first batch. */
 export interface TermBalance {
-  /** As in `StepMetrics`. */
+  /** The name of the term in `StepMetrics`. */
   term: string;
-  /** At this step, warm-up included; 1 for the cross-entropy. */
+  /** The weight at this step, including the warm-up; 1 for the cross-entropy. */
   weight: number;
-  /** Before its weight. */
+  /** The value, not yet multiplied by its weight. */
   value: number;
   /** L2 norm of the gradient of weight · value with respect to all parameters. */
   gradNorm: number;
@@ -98,7 +98,7 @@ export interface ProfileEvent {
   report: ProfileReport;
   /** The report as JSON. */
   path: string;
-  /** For chrome://tracing and ui.perfetto.dev. */
+  /** The trace for chrome://tracing and ui.perfetto.dev. */
   tracePath: string;
 }
 
@@ -113,7 +113,7 @@ export type StepMetrics = {
   prototypeLoss: number | null;
   /** Before its weight; null if the objective has no such term. */
   batchCamLoss: number | null;
-  /** Term of the baseline, before its weight; null if the config names none. */
+  /** The term of the baseline, not yet multiplied by its weight; null if the config has no baseline. */
   baselineLoss: number | null;
   /** Weight at this step, warm-up included. */
   lambdaPrototype: number;
@@ -136,7 +136,7 @@ export interface EpochRecord {
   epoch: number;
   /** Steps since the run began. */
   step: number;
-  /** Means over the steps since the last validation: the epoch's, unless `valInterval` leaves some out. */
+  /** Means over the steps since the last validation. These are the steps of the epoch, unless `valInterval` skips validations. */
   train: StepMetrics & { accuracy: number } & ExtraMetrics;
   val: SplitRecord;
   secondsPerEpoch: number;
@@ -145,10 +145,11 @@ export interface EpochRecord {
 }
 
 /**
- * The best epoch, validated again when the run was resumed: epochs that were validated on different images cannot be compared.
+ * The result of validating the best epoch again when the run was resumed, because epochs that were validated on different images cannot
+ * be compared.
  */
 export interface Rejudged {
-  /** Steps that were taken before. */
+  /** The number of steps that were taken before. */
   step: number;
   /** The best epoch until then; 0 for none. */
   epoch: number;
@@ -156,7 +157,7 @@ export interface Rejudged {
   after: number;
   /** Whether the validation images differ from those before. */
   otherImages: boolean;
-  /** Null if its weights could not be validated: the best epoch is then one of those after it. */
+  /** Null if its weights could not be validated. The best epoch is then one of the later ones. */
   val: SplitRecord | null;
 }
 
@@ -207,7 +208,7 @@ export interface MapSamples {
 
 /** The result of `train`. */
 export interface TrainResult extends JudgedRun {
-  /** The reason for its end: all its epochs, `maxSteps`, `maxSeconds`, `patience`, or the signal. */
+  /** The reason why it ended: all epochs, `maxSteps`, `maxSeconds`, `patience`, or the signal. */
   endedBy: "epochs" | "maxSteps" | "maxSeconds" | "patience" | "signal";
 }
 
@@ -222,7 +223,7 @@ export interface JudgedRun {
   /** The best epoch's model on the test split; null if the run was interrupted or was given no test images. */
   test: SplitRecord | null;
   bestEpoch: number;
-  /** The last time that the best epoch was validated again; absent if it never was. */
+  /** The result of the last time that the best epoch was validated again; absent if it never was. */
   rejudged?: Rejudged;
   /** Path of the last checkpoint. */
   checkpoint: string;

@@ -16,7 +16,7 @@ export type LogRow =
 
 type RewindTarget = Pick<Progress, "step" | "epoch" | "history" | "rejudged">;
 
-/** The first step that was cut from a log, and the step rows that are left from there on. */
+/** The first step whose rows were removed from a log, and the step rows from there on that are still valid. */
 export interface Rewound {
   fromStep: number;
   left: readonly StepRow[];
@@ -48,8 +48,10 @@ export class MetricsLog {
   }
 
   /**
-   * Keeps the rows up to `step`, and the epoch rows only before `epoch`, which is still to be validated.
-   * @returns the first step of which a row was or may have been dropped, and the step rows that are left from there on
+   * Keeps the rows up to `step`. Of the epoch rows, only those before `epoch` are kept, because that epoch has not been
+   * validated yet.
+   * @returns the first step of which a row was or may have been removed, and the step rows from there on that are still
+   * valid
    */
   async rewindTo({ step, epoch, history, rejudged }: RewindTarget): Promise<Rewound> {
     const isStale = (row: LogRow) => row.kind === "epoch" && row.epoch >= epoch;
@@ -63,7 +65,7 @@ export class MetricsLog {
     return { fromStep, left: kept.filter((row) => row.kind === "step" && row.step >= fromStep) as StepRow[] };
   }
 
-  /** One row for each epoch: what the schedule and model selection saw. */
+  /** The table `summary.csv`, with a row of numbers for each epoch. */
   async writeSummary(history: readonly EpochRecord[]): Promise<void> {
     const rows = history.map(flatten);
     const columns = Object.keys(rows[0] ?? {});

@@ -109,7 +109,7 @@ async function clear(directory: string): Promise<void> {
   try {
     await removeResults(directory);
   } catch (error) {
-    throw fileFault(`cannot remove what the earlier run left in ${directory}`, error);
+    throw fileFault(`cannot remove the files of the earlier run in ${directory}`, error);
   }
 }
 
@@ -131,7 +131,7 @@ async function removeLeftovers(directory: string): Promise<void> {
   }
 }
 
-/** The run's folder itself may be a link; nothing in it may be a link to another place. */
+/** The run's folder may be a link, but nothing in it may be a link to another place. */
 const isOwn = (path: string, index: number): boolean => index === 0 || !isLink(path);
 
 export async function writeJson(path: string, value: unknown): Promise<void> {

@@ -59,7 +59,7 @@ describe("lockRun", () => {
   it.runIf(process.platform === "linux")(
     "takes over a claim of a killed process that its parent never asked about",
     async () => {
-      // exec puts a program in the place of the child's parent that never asks for the exit status of its children.
+      // exec replaces the child's parent by a program that never reads the exit status of its children.
       const script = "sleep 60 & echo $!; exec sleep 60";
       const parent = spawn("bash", ["-c", script], { stdio: ["ignore", "pipe", "inherit"] });
       try {
@@ -86,7 +86,7 @@ describe("lockRun", () => {
     expect(readdirSync(folder)).toEqual([]);
   });
 
-  it("replaces a link that leads nowhere, and writes nothing where it led", () => {
+  it("replaces a broken link, and writes nothing where it led", () => {
     const elsewhere = join(folder, "elsewhere");
     symlinkSync(elsewhere, join(folder, "run.lock"));
     const release = lockRun(folder);

@@ -87,7 +87,7 @@ function acquire(path: string, runDirectory: string): () => void {
 /** The text of a lock whose owner no longer exists. */
 function readDead(path: string, runDirectory: string): string {
   const text = readFileOr(path, null);
-  // A broken link is not a lock: no process can have written one there.
+  // A broken link is not a lock, because no process can have written one there.
   if (text === null && isLink(path)) return DANGLING;
   if (text === null) throw inUse(runDirectory, path); // it was released just now
   const owner = parseOwner(text);
@@ -95,12 +95,12 @@ function readDead(path: string, runDirectory: string): string {
   return text;
 }
 
-/** Stands in for the text of a lock whose path is a broken link. */
-const DANGLING = "a link that leads nowhere";
+/** A text that is used for a lock whose path is a broken link. */
+const DANGLING = "a broken link";
 
 /**
- * Whether an unreadable lock was written a moment ago: on a file system without hard links a lock is empty at first. A time far
- * in the future comes from another clock and is ignored.
+ * Whether an unreadable lock was written a moment ago: on the file system does not support hard links a lock is empty at first. A time
+ * far in the future comes from another clock and is ignored.
  */
 function isBeingWritten(path: string): boolean {
   const found = statOf(path);
@@ -114,7 +114,7 @@ function publish(draft: string, path: string, text: string): boolean {
       linkSync(draft, path);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "EEXIST") throw error;
-      writeFileSync(path, text, { flag: "wx" }); // a file system without hard links
+      writeFileSync(path, text, { flag: "wx" }); // the file system does not support hard links
     }
     return true;
   } catch (error) {
@@ -151,7 +151,7 @@ function parseOwner(text: string): Owner | null {
     const whole = typeof host === "string" && Number.isSafeInteger(pid) && pid > 0 && typeof began === "string";
     return whole ? { host, pid, began } : null;
   } catch {
-    return null; // a power cut left it incomplete
+    return null; // the lock is incomplete after a power failure
   }
 }
 

@@ -60,7 +60,7 @@ describe("decideStart", () => {
       /E_CONFIG: .*is no run's/,
       /is no run's/,
       /is no run's/,
-      /E_CHECKPOINT: .*is no run's: it is damaged, or another's/,
+      /E_CHECKPOINT: .*is damaged, or was not written by a run/,
     ],
     [
       "run",

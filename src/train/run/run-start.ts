@@ -53,12 +53,12 @@ function newStart(directory: string, { overwrite, fastDevRun }: Asked, state: Fo
     }
     case "a damaged config":
     case "a foreign config":
-      throw refusal(`${directory} has a ${CONFIG} that is no run's: move that away, or ${otherwise}`);
+      throw refusal(`${directory} has a ${CONFIG} that was not written by batch-cam: move that away, or ${otherwise}`);
     case "a run":
       // A fast dev run overwrites by itself, which must not cost a real run.
       if (overwrite && (!fastDevRun || state.fastDevRun)) return "replace";
       throw refusal(
-        `${directory} holds a run already: give { resume: true } to go on with it, { overwrite: true } to begin anew, or { experiment: NAME } for a run of another name`,
+        `${directory} already contains a run: give { resume: true } to continue it, { overwrite: true } to start again, or { experiment: NAME } for a run with another name`,
       );
   }
 }
@@ -72,9 +72,10 @@ function resumedStart(directory: string, state: FolderState): RunStart {
     case "a damaged config":
       throw damaged(`resume: cannot read ${path}: ${state.problem}; restore it, or start a new run`);
     case "a foreign config":
-      throw damaged(`resume: ${path} is no run's: it is damaged, or another's`);
+      throw damaged(`resume: ${path} is damaged, or was not written by a run`);
     case "a run":
-      if (state.fastDevRun) throw refusal(`resume: ${directory} is a fast dev run, which begins anew each time`);
+      if (state.fastDevRun)
+        throw refusal(`resume: ${directory} is a fast dev run, which starts from the beginning each time`);
       return state.checkpoint ? "continue" : "restart";
   }
 }

@@ -17,41 +17,44 @@ import type { OpenRun } from "./run-directory.ts";
 export interface RunSplits {
   readonly train: Split;
   readonly val: Split;
-  /** Null if a program gave none. */
+  /** Null if a program passed no test split. */
   readonly test: Split | null;
   /** How training images are changed; null if they are not. */
   readonly augmentation: AugmentOptions | null;
 }
 
-/** The network of a run, and how it computes. */
+/** The network of a run, with its precision and memory layout. */
 export interface Network extends ModelInPrecision {
-  /** Modules that stay in evaluation mode and without gradients throughout. */
+  /** Modules that stay in evaluation mode and get no gradients during the whole run. */
   readonly frozen: readonly Module[];
   /** Frees a network that the run made; gives one that a program gave back in the mode that it came in. */
   readonly release: () => void;
 }
 
-/** The parts that turn gradients into new weights. */
+/** The parts that update the weights from gradients. */
 export interface Optimisation {
   readonly optimizer: Optimizer;
   /** The parameters of the network, whose gradients are clipped together. */
   readonly parameters: readonly Tensor[];
   readonly weightEma: WeightEma | null;
-  /** Learning rate of a step, from 0. */
+  /** The learning rate of a step, counted from 0. */
   rate: (step: number) => number;
 }
 
-/** The maps of a run: what training guides them to is in its `Guidance`, what evaluation compares them with is here. */
+/**
+ * The maps of a run, and the prototypes that evaluation compares them with. The prototypes that training guides them to
+ * are in `Guidance`.
+ */
 export interface RunMaps {
   /** [height, width] at the guided layer */
   readonly size: readonly [number, number];
   /** (C, H, W): the prototypes of the images. Evaluation uses them also if training uses running maps. */
   readonly references: Tensor;
-  /** How much shape the prototypes carry that maps are guided to; null if nothing asks for it. */
+  /** The amount of shape in the prototypes that the maps are guided to; null if it is not needed. */
   readonly prototypeShape: PrototypeShape | null;
 }
 
-/** How long a run is. */
+/** The length of a run, in steps. */
 export interface RunLength {
   /** The fewest images of one pass. A last batch that is smaller is joined to the one before it. */
   readonly smallestBatch: 1 | 2;
@@ -62,19 +65,19 @@ export interface RunLength {
   lastStep: number;
 }
 
-/** The outputs of a run while it trains. */
+/** The files and events that a run writes while it trains. */
 export interface Reporting {
   readonly emit: (event: TrainEvent) => void;
   readonly log: MetricsLog;
   /** Null if nothing is to be profiled. */
   readonly profiler: StepProfiler | null;
-  /** The part of the log that resuming cut off, because the run had gone on after its last checkpoint. */
+  /** The part of the log that was removed on resuming, because it was written after the last checkpoint. */
   rewound: Rewound;
-  /** The balance of the terms in the step in progress, if one is due. Its reader sets it back to null. */
+  /** The balance of the terms in the step in progress, if it has to be logged. The code that logs it resets it to null. */
   balance: TermBalance[] | null;
 }
 
-/** Everything that a run holds while it trains. */
+/** The complete state of a run while it trains. */
 export interface Session {
   readonly run: OpenRun;
   readonly config: TrainConfig;
@@ -97,7 +100,7 @@ export interface Session {
 export const environmentOf = ({ config, network }: Session): Environment =>
   environment({ seed: config.seed, precision: network.amp ? "bfloat16" : "float32" });
 
-/** The contents of a checkpoint taken now. */
+/** The contents of a checkpoint at this moment. */
 export function snapshot({ network, optimisation, guidance, progress }: Session): Snapshot {
   const { optimizer, weightEma } = optimisation;
   const state = new Map<string, Tensor>([["rng", getRngState()]]);

@@ -272,7 +272,10 @@ function balancedWeights(split: Split): Tensor {
 async function begin(session: Session, data: RunData, given: GivenToRun): Promise<void> {
   const { run, config, maps, reporting } = session;
   if (run.start === "restart") {
-    reporting.emit({ type: "warning", message: `${run.directory} has no checkpoint: the run starts from the beginning` });
+    reporting.emit({
+      type: "warning",
+      message: `${run.directory} has no checkpoint: the run starts from the beginning`,
+    });
   }
   await run.clear();
   await writeJson(join(run.directory, "environment.json"), environmentOf(session));

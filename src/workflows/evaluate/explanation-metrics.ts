@@ -162,7 +162,7 @@ class MethodMetrics {
     const { maps, targets } = this.#explain(x, this.#options.target === "label" ? labels : "prediction");
     const predict = (images: Tensor) =>
       inPrecision(images, this.#subject, (laid) => this.#subject.model.forward(laid)).to("float32");
-    // A single logit's target index is 0, but the logit stands for class 1, which is the label.
+    // For a single logit the index of the target is 0, but the explained class is 1, the label.
     const labelled = this.#subject.prototypes.sizes[0] === 1 ? targets.add(1) : targets;
     const judged = [predict, x, maps, labelled] as const;
     const curves = { steps, batchSize };

@@ -11,9 +11,9 @@ export interface AnalysisGroup {
   /** The first method of kind plain, with which the others are compared, or null if the grid has none. */
   plain: string | null;
   methods: AnalysedMethod[];
-  /** For each kind the method with the highest accuracy on random cues, or null if there is none. */
+  /** For each kind, the method with the highest accuracy on random cues, or null if the group has no such method. */
   best: Record<"method" | "control" | "reference", AnalysedMethod | null>;
-  /** The comparison of the best method with the best control on random cues, or null without both. */
+  /** The comparison of the best method with the best control on random cues, or null if one of them is missing. */
   duel: Duel | null;
 }
 
@@ -23,11 +23,11 @@ export interface AnalysedMethod {
   done: DoneRun[];
   failed: number;
   values: Record<MeasureId, Spread>;
-  /** The effects relative to plain training with the same seeds. Null for plain itself, and if there is none. */
+  /** The effects relative to plain training with the same seeds. Null for plain training itself, and if the group has none. */
   effects: Record<MeasureId, Effect> | null;
-  /** Time of a step relative to plain training with the same seed; NaN if there is none. */
+  /** Time of a step relative to plain training with the same seed; NaN if plain training has not finished that seed. */
   overhead: Spread;
-  /** The same as in `summariseSpurious`. */
+  /** See the same field in `summariseSpurious`. */
   gapClosed: number | null;
 }
 

@@ -11,7 +11,7 @@ interface Measured {
 interface Running {
   run: GridRun;
   began: number;
-  /** Its first progress message with the time when it came; everything before is loading. */
+  /** The first progress message of the cell, with its time. The time before it was spent on loading. */
   first: { step: number; at: number } | null;
   progress: RunProgress | null;
 }

@@ -21,7 +21,7 @@ export interface GridRow {
 }
 
 export interface MethodRow extends GridRow {
-  /** The kind of a method; by default it follows from the options. */
+  /** The kind of a method (default: the kind that follows from the options). */
   kind?: MethodKind | undefined;
   /** Names of the data sets that the method is combined with; all of them by default. */
   datasets?: string[] | undefined;

@@ -6,7 +6,7 @@ import type { FailedRun, GridRunRecord } from "./records.ts";
 import { RUN_EXIT, type RunJob, type RunProgress, STOP } from "./run-protocol.ts";
 import { Store } from "./store.ts";
 
-/** A process whose grid has ended, and that hangs, is ended after this time. */
+/** Milliseconds after which a process that hangs is ended, if its grid has ended. */
 const ORPHAN_MS = 60_000;
 /** Shortest time between two progress messages. */
 const PROGRESS_MS = 500;

@@ -5,8 +5,9 @@ import type { LogRow } from "../../train/internal.ts";
 const WARM_UP = 5;
 
 /**
- * The median time of a step in seconds, from data to optimizer, computed from a run's log of every step. The first five steps are left out,
- * unless there are no others. The last batch of an epoch may be smaller; its time is scaled to a full batch. NaN for a log without steps.
+ * The median time of a step in seconds, from data to optimizer, computed from a run's log of every step. The first five steps are left
+ * out, unless the log has only these. The last batch of an epoch may be smaller; its time is scaled to a full batch. NaN for a log
+ * without steps.
  */
 export function medianStepSeconds(
   log: readonly LogRow[],

@@ -1,7 +1,7 @@
 import { type MeasureId, measured } from "./measures.ts";
 import type { DoneRun, GridRunRecord } from "./records.ts";
 
-/** Mean over the seeds and sample standard deviation (n − 1); NaN if there is none. */
+/** Mean over the seeds and sample standard deviation (n − 1); NaN if it does not exist. */
 export interface Spread {
   mean: number;
   deviation: number;
