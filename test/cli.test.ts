@@ -71,7 +71,7 @@ describe("batch-cam", () => {
     const { code, out, err } = await cli(name);
     expect({ code, out }).toEqual({ code: 2, out: "" });
     expect(err).toBe(
-      `batch-cam: unknown command "${name}" (did you mean "${nearest}"?); the commands are train, find-lr, explain, data, compare, report, evaluate, demo, models, setup, doctor\n`,
+      `batch-cam: unknown command "${name}" (did you mean "${nearest}"?); the commands are train, find-lr, explain, data, compare, report, evaluate, demo, models, export-recipe, setup, doctor\n`,
     );
   });
 

@@ -20,6 +20,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: "evaluate", load: async () => (await import("./evaluate/command.ts")).evaluateCommand },
   { name: "demo", load: async () => (await import("./demo/command.ts")).demoCommand },
   { name: "models", load: async () => (await import("./models/command.ts")).modelsCommand },
+  { name: "export-recipe", load: async () => (await import("./export-recipe/command.ts")).exportRecipeCommand },
   { name: "setup", load: async () => (await import("./setup/command.ts")).setupCommand },
   { name: "doctor", load: async () => (await import("./doctor/command.ts")).doctorCommand },
 ];
