@@ -16,6 +16,6 @@ export {
   observeRuns,
 } from "./interception.ts";
 export { dropped } from "./layers/dropout.ts";
+export { PARTS } from "./module.ts";
 export { mark } from "./parameter.ts";
 export { describeOutput, logitsOf, SharedOutputs, tapOutput } from "./recorder.ts";
-export { PARTS } from "./state-dict.ts";

@@ -7,7 +7,15 @@ import { forgetDerived, isTensor, versionOf } from "../tensor/internal.ts";
 import { emitOutput, isWatched, observed, originOf } from "./interception.ts";
 import { printedTree } from "./print.ts";
 import { logitsOf, recordShared, tapsOf } from "./recorder.ts";
-import { type LoadReport, loadTensors, partsOf, replaceTensors, slotsOf, stateOf, tensorsOf } from "./state-dict.ts";
+import {
+  type LoadReport,
+  loadTensors,
+  replaceTensors,
+  type Visit as StateVisit,
+  slotsOf,
+  stateOf,
+  tensorsOf,
+} from "./state-dict.ts";
 
 /** The logits of a forward pass and the requested outputs. */
 export interface TappedForward<Path extends string = string> {
@@ -20,10 +28,17 @@ export interface TappedForward<Path extends string = string> {
   taps: Record<Path, Tensor>;
 }
 
-interface Visit {
-  readonly path: string;
+interface Visit extends StateVisit {
   readonly module: Module;
 }
+
+/**
+ * Key of a record with a module's children and tensors, for a class whose names for them may be those of its own methods. Other modules
+ * have them as properties.
+ */
+export const PARTS: unique symbol = Symbol("parts");
+
+const holderOf = (module: Module): object => (module as { [PARTS]?: object })[PARTS] ?? module;
 
 /**
  * A part of a network. Its children are its own properties: modules, arrays of modules (named "blocks.0", "blocks.1"
@@ -187,7 +202,7 @@ export abstract class Module {
    * afterwards.
    */
   to(...targets: (DType | (string & {}))[]): this {
-    const slots = [...walk(this)].flatMap(({ module }) => slotsOf(module));
+    const slots = [...walk(this)].flatMap(({ holder }) => slotsOf(holder));
     replaceTensors(slots, targets);
     return this;
   }
@@ -195,7 +210,7 @@ export abstract class Module {
   /** Frees every parameter and buffer immediately, and the weights that were derived from them for inference. */
   dispose(): void {
     for (const module of this.namedModules().values()) forgetDerived(module);
-    for (const { module } of walk(this)) for (const { tensor } of slotsOf(module)) tensor.dispose();
+    for (const { holder } of walk(this)) for (const { tensor } of slotsOf(holder)) tensor.dispose();
   }
 
   [Symbol.dispose](): void {
@@ -227,7 +242,7 @@ const join = (path: string, name: string): string => (path === "" ? name : `${pa
 
 /** Visits the tree depth-first, parents before children. A module with two paths is visited twice, and cycles are not followed. */
 function* walk(module: Module, path = "", ancestors: readonly Module[] = []): Generator<Visit> {
-  yield { path, module };
+  yield { path, module, holder: holderOf(module) };
   const line = [...ancestors, module];
   for (const [name, child] of childrenOf(module)) {
     if (!line.includes(child)) yield* walk(child, join(path, name), line);
@@ -235,7 +250,7 @@ function* walk(module: Module, path = "", ancestors: readonly Module[] = []): Ge
 }
 
 function* childrenOf(module: Module): Generator<[string, Module]> {
-  for (const [name, value] of Object.entries(partsOf(module))) {
+  for (const [name, value] of Object.entries(holderOf(module))) {
     if (value instanceof Module) yield [name, value];
     else if (Array.isArray(value)) {
       for (const [index, item] of value.entries()) if (item instanceof Module) yield [`${name}.${index}`, item];

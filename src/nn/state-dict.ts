@@ -4,10 +4,11 @@ import { type DType, noGrad, Tensor } from "../tensor/index.ts";
 import { expectTensor } from "../tensor/internal.ts";
 import { mark, type Role, roleOf } from "./parameter.ts";
 
-/** A module of a tree, and its path. This file does not import `Module`, whose state it reads and writes. */
-interface Visit {
+/** A module of a tree. This file does not import `Module`, whose state it reads and writes. */
+export interface Visit {
   readonly path: string;
-  readonly module: object;
+  /** The object whose properties the module's children and tensors are: the module itself, or its record of parts. */
+  readonly holder: object;
 }
 
 /** A property of a module, or of its record of parts, whose value is a tensor with a role. */
@@ -18,18 +19,8 @@ export interface TensorSlot {
   readonly role: Role;
 }
 
-/**
- * Key of a record with a module's children and tensors, for a class whose names for them may be those of its own methods. Other modules
- * have them as properties.
- */
-export const PARTS: unique symbol = Symbol("parts");
-
-/** The object whose properties a module's children and tensors are. */
-export const partsOf = (module: object): object => (module as { [PARTS]?: object })[PARTS] ?? module;
-
-/** The tensors of a module that have a role, in the order of their declaration. */
-export function slotsOf(module: object): TensorSlot[] {
-  const owner = partsOf(module);
+/** The tensors with a role among the properties of an object, in the order of their declaration. */
+export function slotsOf(owner: object): TensorSlot[] {
   return Object.entries(owner).flatMap(([key, tensor]) => {
     const role = tensor instanceof Tensor ? roleOf(tensor) : undefined;
     return role === undefined ? [] : [{ owner, key, tensor, role }];
@@ -38,8 +29,8 @@ export function slotsOf(module: object): TensorSlot[] {
 
 /** Tensors of some roles under their state-dict names; a shared tensor has several. */
 function* namedTensors(tree: Iterable<Visit>, roles: readonly Role[]): Generator<[string, Tensor]> {
-  for (const { path, module } of tree) {
-    const slots = slotsOf(module);
+  for (const { path, holder } of tree) {
+    const slots = slotsOf(holder);
     for (const wanted of roles)
       for (const { key, tensor, role } of slots)
         if (role === wanted) yield [path === "" ? key : `${path}.${key}`, tensor];

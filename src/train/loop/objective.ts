@@ -164,7 +164,8 @@ export function termsOf(plan: ObjectivePlan, model: Module, inputs: StepInputs):
     return weighted(crossEntropyTerm, { ...compared, baselineLoss: baselineTerm }, weightsAt(plan, step));
   });
   const seen = { images: input, labels, logits: scores, maps: made.seen, taps };
-  const extra = phase("loss", () => extraTerms(losses, { ...seen, model, step: step + 1, epoch }));
+  const extra =
+    losses.size === 0 ? {} : phase("loss", () => extraTerms(losses, { ...seen, model, step: step + 1, epoch }));
   const loss = Object.values(extra).reduce((sum, term) => sum.add(term), terms.loss);
   const { dead, rawMaps } = made;
   return { logits, crossEntropy: crossEntropyTerm, ...terms, extra, loss, dead, rawMaps };
