@@ -1,4 +1,4 @@
-// Trains your own network on your own arrays, guided, with a term of your own in the loss, and writes the report.
+// Trains your own network on your own arrays with guidance and a loss term of your own, and writes the report.
 //   node examples/train-your-model.ts [epochs]
 import { nn } from "batch-cam";
 import { splitOf } from "batch-cam/data";
@@ -18,7 +18,7 @@ class BarNet extends nn.Module {
   }
 }
 
-/** Dark images with a bright bar: upright ones on the left, lying ones on the right. */
+/** Dark images with a bright bar: vertical bars on the left, horizontal bars on the right. */
 function pictures(count: number, seed: number) {
   let state = seed;
   const random = () => {
@@ -36,7 +36,7 @@ function pictures(count: number, seed: number) {
   return splitOf(pixels, labels, { classNames: ["upright", "lying"] });
 }
 
-/** Keeps the logits small, so that the network is not surer than the images allow. */
+/** Keeps the logits small, so that the network is not overconfident. */
 const modestLogits = ({ logits }: LossBatch) => logits.square().mean().mul(0.01);
 
 const model = new BarNet();
@@ -45,7 +45,7 @@ const [epochs = "5"] = process.argv.slice(2);
 const { test, runDirectory } = await train(
   { experiment: "bars", overwrite: true, epochs: Number(epochs), batchSize: 32, lr: 0.01, figures: false },
   {
-    model, // has the best epoch's weights afterwards
+    model, // afterwards the network has the weights of the best epoch
     data,
     loss: modestLogits,
     onEvent: (event) => {

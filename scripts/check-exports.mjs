@@ -122,7 +122,10 @@ function renamed(project, symbol) {
   });
 }
 
-/** Whether a type is an operation on types, such as `Together<Union>`: what it gives is shown, and nobody needs its name. @param {any} node */
+/**
+ * Whether a type is an operation on types, such as `Together<Union>`, which is replaced by its result, so that its name is not needed.
+ * @param {any} node
+ */
 const isOperation = (node) => node.kind === SyntaxKind.TypeAliasDeclaration && (node.typeParameters?.length ?? 0) > 0;
 
 /** @param {Checker} checker @param {CheckedSymbol} symbol */
@@ -162,7 +165,7 @@ function mentioned(checker, declaration) {
 const isProtected = (node) =>
   node.modifiers?.some((/** @type {Node} */ one) => one.kind === SyntaxKind.ProtectedKeyword) ?? false;
 
-/** The name by which a node mentions a type. @param {any} node @returns {Node | undefined} */
+/** The node of the name by which a declaration mentions a type. @param {any} node @returns {Node | undefined} */
 function nameOf(node) {
   switch (node.kind) {
     case SyntaxKind.TypeReference:

@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { installPython } from "./python-environment.mjs";
 
-/** One version of each way in which programs are stored, the one that this package uses, and the newest. */
+/** One version for each format of stored programs, the version that this package uses, and the newest one. */
 const VERSIONS = ["2.6", "2.8", "2.11", "2.15"];
 
 const program = fileURLToPath(new URL("make-exported-fixtures.py", import.meta.url));

@@ -16,7 +16,7 @@ export declare class Net extends Base { private secret; protected own: Options; 
 export declare function make(options: Options): Promise<Result[]>;
 `;
 
-/** What is found, an entry a, an entry b beside it, and the faults. */
+/** The name of the case, the declarations of entry a and entry b, and the expected faults. */
 const CASES: readonly (readonly [name: string, a: string, b: string | undefined, faults: readonly string[]])[] = [
   ["nothing to name", "export declare function f(a: string, b: Map<string, number>): Promise<void>;", undefined, []],
   [
@@ -57,7 +57,10 @@ const CASES: readonly (readonly [name: string, a: string, b: string | undefined,
 
 const folderOf = (name: string) => name.replaceAll(/\W/g, "-");
 
-/** The faults of all cases, each in a folder of its own with a file that is no entry. The compiler starts once. */
+/**
+ * The faults of all cases. Each case is in a folder of its own with a file that is not an entry, so that the compiler
+ * starts only once.
+ */
 const faults = once(async () => {
   writeFileSync(join(root, "package.json"), '{ "type": "module" }');
   const entries: Record<string, string> = {};

@@ -54,7 +54,7 @@ const jsonOf = (experiment: string, name: string) => JSON.parse(readFileSync(at(
 const weightsOf = (model: Module) =>
   tidy(() => Array.from(model.stateDict(), ([name, value]) => [name, [...(value.data() as Float32Array)]] as const));
 
-/** Pulls the logits to zero: 0.1 · mean(logits²). */
+/** A loss term that keeps the logits small: 0.1 · mean(logits²). */
 const calm = ({ logits }: LossBatch) => logits.square().mean().mul(0.1);
 /** The mean of the maps. */
 const bright = ({ maps }: LossBatch) => (maps as Tensor).mean();
@@ -180,7 +180,7 @@ describe("a network that a program gives to train", () => {
   });
 });
 
-/** The weights of the last checkpoint, and its state, bit for bit. */
+/** The bytes of the last checkpoint's weights and of its state. */
 async function bitsOf(experiment: string): Promise<unknown[]> {
   const bits: unknown[] = [];
   const last = at(experiment, "checkpoints", "last.safetensors");
@@ -266,12 +266,12 @@ describe("a run with a model and terms of a program that is resumed", () => {
       "E_DATA",
       /gave the run .* its images.*\{ model, data, loss/,
     ],
-    ["no terms", { model: new OwnNetwork() }, "E_CONFIG", /its terms "calm", "bright" are missing: give them again/],
+    ["no terms", { model: new OwnNetwork() }, "E_CONFIG", /the terms "calm", "bright" are missing: give them again/],
     [
       "one term more",
       { model: new OwnNetwork(), loss: { ...losses, more: calm } },
       "E_CONFIG",
-      /it has no term "more"/,
+      /the term "more" is new/,
     ],
     [
       "a wider network",
@@ -319,13 +319,13 @@ describe("a run with a model and terms of a program that is resumed", () => {
   });
 });
 
-/** One step of gradient descent on all training images, and the same by hand. */
+/** Takes one step of gradient descent on all training images, and computes the same step directly. */
 describe("a term that a program adds to the loss", () => {
   const LR = 0.5;
   const SGD: TrainConfigInput = {
     ...{ plain: true, opt: "sgd", momentum: 0, weightDecay: 0, lr: LR, sched: "constant", warmupSteps: 0 },
     ...{ batchSize: 64, epochs: 1, maxSteps: 1, camLayer: "body", channelsLast: "off" },
-    freeze: "norm", // it would see each part of a step alone
+    freeze: "norm", // the term would be computed for each part of a step separately
   };
   /** Without dropout, whose draws a second pass would not repeat. */
   const network = () => {
@@ -341,7 +341,7 @@ describe("a term that a program adds to the loss", () => {
     for (const value of last.values()) value.dispose();
     return { ...found, weights };
   };
-  /** The gradient of cross-entropy plus the term, by hand, in the network's training mode. */
+  /** Computes the gradient of cross-entropy plus the term directly, in the network's training mode. */
   const byHand = (term: (logits: Tensor) => Tensor) =>
     tidy(() => {
       const model = network().train();
@@ -516,7 +516,7 @@ class Flat extends Module {
 class Hidden extends Module {
   readonly conv = new Conv2d(1, 2, 3);
   override forward(x: Tensor): Tensor {
-    return this.conv.forward(x).mean([2, 3]); // forward in place of run, so that nothing sees its maps
+    return this.conv.forward(x).mean([2, 3]); // calls forward instead of run, so that its maps cannot be observed
   }
 }
 class Wordy extends Module {

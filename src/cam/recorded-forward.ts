@@ -52,7 +52,7 @@ function namingFailures<T>(model: Module, forward: () => T): T {
     try {
       return run();
     } catch (error) {
-      failed ??= module; // the innermost module module
+      failed ??= module; // the innermost module
       throw error;
     }
   };

@@ -29,10 +29,10 @@ export function parseTrainConfig(input: unknown, options: Partial<ParseOptions> 
 const isObject = (value: unknown): value is object => typeof value === "object" && value !== null;
 
 /**
- * `parseTrainConfig` for a run whose model or images a program gives. Their options are then "given"; images replace a data set
- * that the config names.
+ * `parseTrainConfig` for a run whose model or images a program gives. Their options are then "given"; images replace a data set that the
+ * config names.
  *
- * @throws E_CONFIG for a config that names a model beside the one that is given, or where the given images are
+ * @throws E_CONFIG for a config that names a model although one is passed, or the location of images that are passed
  */
 export function parseGivenConfig(input: unknown, given: GivenParts, options: Partial<ParseOptions> = {}): TrainConfig {
   if (!isObject(input) || !(given.model || given.data)) return parseTrainConfig(input, options);

@@ -4,7 +4,10 @@ import { native } from "./addon.ts";
 
 /** The type of an argument or result: "Tensor", "int", "Scalar" ..., each perhaps optional, or a list. */
 export interface SchemaType {
-  /** Name of the innermost type: Tensor, int, SymInt, float, bool, str, Scalar, ScalarType, Layout, Device, MemoryFormat, Generator ... */
+  /**
+   * The name of the innermost type: Tensor, int, SymInt, float, bool, str, Scalar, ScalarType, Layout, Device, MemoryFormat, Generator
+   * ...
+   */
   readonly base: string;
   /** Number of list levels around it. */
   readonly lists: number;
@@ -12,9 +15,9 @@ export interface SchemaType {
   readonly optional: boolean;
   /** Whether the whole list may be absent. */
   readonly optionalList: boolean;
-  /** The length to which a single number is expanded, as of `int[2]`; null if there is none. */
+  /** The length to which a single number is expanded, as for `int[2]`; null for types without one. */
   readonly length: number | null;
-  /** The type as the schema has it, for messages. */
+  /** The type as it is written in the schema, for messages. */
   readonly text: string;
   /** The letter of its alias set; null for a value that shares no memory. */
   readonly alias: string | null;
@@ -23,8 +26,8 @@ export interface SchemaType {
 }
 
 /**
- * An argument of a call. A `slot` is the place of a value that is known when the call runs. A `code` is the number by which
- * libtorch knows a dtype, a layout, a device or a memory format.
+ * An argument of a call. A `slot` is the index of a value that is known only when the call runs. A `code` is libtorch's number of a
+ * dtype, a layout, a device or a memory format.
  */
 export type CallArgument =
   | { readonly kind: "none" }
@@ -37,13 +40,13 @@ export type CallArgument =
 export interface SchemaArgument {
   readonly name: string;
   readonly type: SchemaType;
-  /** Null for an argument that has to be given. */
+  /** The default; null for a required argument. */
   readonly fallback: CallArgument | null;
 }
 
 /** An operator of this libtorch. */
 export interface OperatorSchema {
-  /** With namespace and overload: "aten::add.Tensor". */
+  /** The name with namespace and overload: "aten::add.Tensor". */
   readonly name: string;
   /** Its index for `run`. */
   readonly index: number;
@@ -74,7 +77,7 @@ export function parseSchema(text: string): Pick<OperatorSchema, "args" | "return
   return { args: args.map(parseArgument), returns: results.map((part) => parseType(withoutName(part))) };
 }
 
-/** A result may have a name behind its type: "Tensor(a!) out". */
+/** A result may have a name after its type: "Tensor(a!) out". */
 const withoutName = (result: string): string => result.replace(/(?<=[\w)\]?]) \w+$/, "");
 
 function parseArgument(text: string): SchemaArgument {

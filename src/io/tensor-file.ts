@@ -13,7 +13,7 @@ export type Remedy = string | ((path: string) => string);
 /** Throws E_DATA. The default remedy says that the file is damaged. */
 export type Fail = (problem: string, remedy?: Remedy) => never;
 
-/** What bytes are read from: an open file (`FileHandle`), a part of one, or memory. */
+/** A source of bytes: an open file (`FileHandle`), a part of one, or memory. */
 interface ByteSource {
   /** Reads some bytes, at most `length`, into `target` from `offset` on. None are left if it reads 0. */
   read(target: Uint8Array, offset: number, length: number, position: number): Promise<{ bytesRead: number }>;

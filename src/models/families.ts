@@ -9,7 +9,7 @@ const FAMILY_LIST = [simpleCnn, resnet, convNextV2] as const;
 export const FAMILIES: readonly ModelFamily[] = FAMILY_LIST as readonly ModelFamily[];
 
 type OptionsOf<Family> = Family extends ModelFamily<infer Options> ? Options : never;
-/** Converts the type Converts the type `A | B` to `A & B`. */
+/** Converts the type `A | B` to `A & B`. */
 type Together<Union> = (Union extends unknown ? (one: Union) => void : never) extends (all: infer All) => void
   ? All
   : never;

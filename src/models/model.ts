@@ -74,7 +74,7 @@ export abstract class Model extends Module {
   }
 }
 
-/** What a network says of itself beside its layers: what a `Model` does, and for any other module that nothing is known. */
+/** The properties that a network declares in addition to its layers. Only a `Model` declares them; for other modules they are unknown. */
 export type Traits = Pick<Model, "camLayers" | "layerPatterns" | "fixedBatch" | "reshapeTransformOf">;
 
 const NO_TRAITS: Traits = {

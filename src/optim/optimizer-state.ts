@@ -14,7 +14,7 @@ interface LoadRequest {
 }
 
 /**
- * Checks a state that `Optimizer.stateTensors` gave, as a whole.
+ * Checks a complete state that `Optimizer.stateTensors` returned.
  *
  * @returns the number of steps of each parameter that has a state
  */

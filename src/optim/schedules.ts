@@ -7,7 +7,7 @@ import { BatchCamError } from "../errors.ts";
  */
 export type Schedule = (step: number) => number;
 
-/** A schedule that is A schedule that is `value` at every step. */
+/** A schedule that is `value` at every step. */
 export function constant(value: number): Schedule {
   expectFinite("constant", { value });
   return scheduled("constant", () => value);

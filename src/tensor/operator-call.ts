@@ -13,10 +13,10 @@ import { full } from "./create.ts";
 import { codeOf, type DType } from "./dtype.ts";
 import { Tensor } from "./tensor.ts";
 
-/** A value that an operator takes or gives. A list of tensors may have absent ones. */
+/** An argument or a result of an operator. A list of tensors may contain absent ones. */
 export type CallValue = Tensor | number | boolean | string | null | readonly CallValue[];
 
-/** Places of the arena that are filled when a call runs. */
+/** The positions of the arena that are filled when a call runs. */
 interface Patch {
   readonly position: number;
   readonly slot: number;
@@ -25,8 +25,8 @@ interface Patch {
 }
 
 /**
- * A call of an operator that was prepared once: what is constant in its arguments is encoded in the layout of the arena (see
- * src/engine/dispatch.ts), and the rest is read from slots each time that it runs.
+ * A prepared call of an operator: its constant arguments are encoded once in the layout of the arena (see src/engine/dispatch.ts), and
+ * the others are read from slots each time that it runs.
  */
 export class OperatorCall {
   readonly operator: OperatorSchema;
@@ -36,7 +36,7 @@ export class OperatorCall {
   readonly #writes: boolean;
 
   /**
-   * @param args one for each argument of the schema; undefined for those that have their default
+   * @param args one for each argument of the schema; undefined for an argument that keeps its default
    * @throws Error with the argument and the kind of value that cannot be passed
    */
   constructor(operator: OperatorSchema, args: readonly (CallArgument | undefined)[]) {
@@ -54,7 +54,7 @@ export class OperatorCall {
     this.#writes = operator.args.some(({ type }) => type.writes);
   }
 
-  /** Runs the operator: the result, or a list of them if it has several. */
+  /** Runs the operator, and returns its result, or a list of results if it has several. */
   run(slots: readonly CallValue[]): CallValue {
     const values = this.#patches.map(({ slot, kind, argument }) => {
       const value = slots[slot] as CallValue;
@@ -71,7 +71,7 @@ export class OperatorCall {
   }
 }
 
-/** Runs an operator once. Arguments that are undefined have their default. */
+/** Runs an operator once. An undefined argument gets its default. */
 export function callOperator(operator: OperatorSchema, values: readonly (CallValue | undefined)[]): CallValue {
   const slots: CallValue[] = [];
   const argumentOf = (value: CallValue): CallArgument => {
@@ -91,7 +91,7 @@ export function callOperator(operator: OperatorSchema, values: readonly (CallVal
 const tagOf = (value: number | boolean): number =>
   typeof value === "boolean" ? 2 : Number.isSafeInteger(value) ? 0 : 1;
 
-/** The handle of a tensor; a number where an operator takes a tensor becomes one without dimensions, as in torch. */
+/** The handle of a tensor. A number that is passed as a tensor is converted to a tensor without dimensions, as in torch. */
 function tensorHandle(value: CallValue, place: string): number {
   if (value === null) return Number.NaN;
   if (typeof value !== "number" && typeof value !== "boolean") return handleOf(value as unknown as TensorCore, place);
@@ -117,7 +117,7 @@ function readResults(types: readonly SchemaType[]): CallValue {
   return results.length === 1 ? (results[0] as CallValue) : results;
 }
 
-/** How many numbers of the arena the results take. */
+/** The number of values in the arena that the results take. */
 function resultLength(types: readonly SchemaType[]): number {
   let length = 0;
   for (const { lists } of types) length += 1 + (lists === 0 ? 0 : (arena[length] as number));
@@ -135,7 +135,7 @@ export const CODES = {
   memoryFormat: { contiguous: 0, preserve: 1, "channels-last": 2, "channels-last-3d": 3 },
 } as const;
 
-/** Types that are one number in the arena. */
+/** The types whose values are one number in the arena. */
 const NUMBERS: readonly string[] = ["int", "SymInt", "float", "bool", "ScalarType", "Layout", "MemoryFormat", "Device"];
 
 class Encoder {
@@ -163,7 +163,7 @@ class Encoder {
       this.numbers.push(Number.NaN);
       return;
     }
-    // A single number stands for a list of the length that the schema names.
+    // A single number means a list of the length that the schema names.
     const items = argument.kind === "list" ? argument.items : Array<CallArgument>(type.length ?? 1).fill(argument);
     this.numbers.push(items.length);
     for (const item of items) this.#put(name, type, item, lists - 1);

@@ -58,7 +58,7 @@ export class TensorCache<T extends TensorCore> {
   }
 }
 
-/** What was derived from some tensors, and the state of these tensors at that time. */
+/** A value that was derived from some tensors, and the state of these tensors at that time. */
 interface Entry {
   readonly made: object;
   readonly sources: readonly TensorCore[];

@@ -1,7 +1,7 @@
 import type { Argument, Graph, Node, Output, Program, ProgramTensor } from "../../src/models/exported/program.ts";
 import { randn, type Tensor } from "../../src/tensor.ts";
 
-// Programs as the reader gives them, written by hand.
+// This file makes programs in the form that the reader returns.
 
 /** A value by its name, a number, a list of numbers, or an argument as it is. */
 export type Given = string | number | boolean | null | readonly (number | string)[] | Argument;

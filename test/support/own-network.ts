@@ -1,7 +1,7 @@
 import { BatchNorm2d, Conv2d, Dropout, Linear, Module, parameter } from "../../src/nn/index.ts";
 import { manualSeed, ones, type Tensor } from "../../src/tensor/index.ts";
 
-/** A network as a user writes it: no `Model`, with a parameter of its own, batch norm, dropout, and a residual sum without a layer. */
+/** A user's network, which is not a `Model`: it has a parameter of its own, batch norm, dropout, and a residual sum without a layer. */
 export class OwnNetwork extends Module {
   readonly stem: Conv2d;
   readonly norm: BatchNorm2d;

@@ -40,7 +40,7 @@ it("is another where an image is added, gone, changed, renamed, or of another cl
   const at = (...path: string[]) => join(outer, "set", ...path);
   const changes = [
     () => writeFileSync(at("cat", "3.png"), "cat 3"),
-    () => rmSync(at("cat", "3.png")), // the same content the same content the same content as at first
+    () => rmSync(at("cat", "3.png")), // the same content as at first
     () => writeFileSync(at("cat", "1.png"), "cat x"),
     () => renameSync(at("cat", "2.png"), at("cat", "9.png")),
     () => renameSync(at("dog", "2.png"), at("cat", "2.png")),

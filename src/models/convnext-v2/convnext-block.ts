@@ -11,7 +11,7 @@ import {
   wantsFused,
 } from "../../tensor/internal.ts";
 
-const EPS = 1e-6; // the eps the eps of every layer norm, as in timm
+const EPS = 1e-6; // the eps of every layer norm, as in timm
 
 /** The kind of layer that has the MLP's weights. Both compute the same, and timm's small variants have 1x1 convolutions. */
 export type MlpKind = "conv" | "linear";

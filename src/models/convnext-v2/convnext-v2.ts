@@ -62,7 +62,7 @@ export const VARIANTS = {
 } as const satisfies Record<ConvNextV2Name, Variant>;
 
 const STAGES = 4;
-const EPS = 1e-6; // the eps the eps of every layer norm
+const EPS = 1e-6; // the eps of every layer norm
 
 interface StageOptions {
   /** The stride of the convolution before the blocks; 2 halves the map. */

@@ -17,7 +17,7 @@ export interface GivenSplits {
   validation?: Split | undefined;
   /** Another name for `validation`. */
   val?: Split | undefined;
-  /** The test images. The test images. The test images. Without them the run is not tested. */
+  /** The test images. Without them the run is not tested. */
   test?: Split | undefined;
 }
 

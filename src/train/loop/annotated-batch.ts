@@ -3,11 +3,11 @@ import { gatherLabelled } from "../../data/internal.ts";
 import { foregroundMask } from "../../metrics/index.ts";
 import { type Tensor, tensor } from "../../tensor/index.ts";
 
-/** What a batch knows of its images for a baseline, at the positions to which augmentation moved them; null without a baseline. */
+/** The annotations of a batch's images for a baseline, at the positions to which augmentation moved them; null without a baseline. */
 export interface Annotations {
-  /** (B, H, W), 1 where a pixel should not matter; null if the data set has no masks. */
+  /** (B, H, W), 1 at pixels that should not affect the prediction; null if the data set has no masks. */
   masks: Tensor | null;
-  /** (B, H, W), 1 where a pixel shows the object. */
+  /** (B, H, W), 1 at pixels of the object. */
   foreground: Tensor | null;
 }
 
@@ -21,7 +21,7 @@ export function annotatedBatch(
   const { images, geometry } = augment(pixels, indices, changes);
   const moved = (masks: Tensor) =>
     geometry === null ? masks : warp(masks.unsqueeze(1), geometry, "zeros").squeeze(1).round();
-  // The foreground is that of the images before augmentation, because erased pixels do not show the object.
+  // The foreground is that of the images before augmentation, because erased pixels would hide the object.
   const foreground = moved(foregroundMask(pixels).to("float32"));
   const masks = train.masks === undefined ? null : moved(train.masks.indexSelect(0, tensor(indices)).to("float32"));
   return { images: normalize(images, train.normalization), labels, geometry, masks, foreground };

@@ -6,7 +6,7 @@ import type { Tensor } from "../../tensor/index.ts";
 import { isTensor } from "../../tensor/internal.ts";
 import type { StepMetrics } from "../run/events.ts";
 
-/** A batch in training, as a term of the loss that a program adds sees it. Its tensors are freed after the step. */
+/** A training batch, as it is passed to the loss terms that a program adds. Its tensors are freed after the step. */
 export interface LossBatch {
   /** (B, C, H, W): normalised, and augmented or mixed if the run does that. */
   images: Tensor;
@@ -16,7 +16,7 @@ export interface LossBatch {
   logits: Tensor;
   /** (B, H, W) in [0, 1]: the map of each image's true class, over the image as it is in `images`; null in a run without maps. */
   maps: Tensor | null;
-  /** The outputs of the layers that the maps are made of, by path; empty in a run without maps. */
+  /** The outputs of the target layers, by path; empty in a run without maps. */
   taps: Readonly<Record<string, Tensor>>;
   /** The network, in training mode. */
   model: Module;
@@ -26,24 +26,24 @@ export interface LossBatch {
 }
 
 /**
- * A term that a program adds to the loss: a scalar that depends on the network, best a mean over the images of the batch, so that
- * parts of a step (`gradAccumSteps`) weigh as much as their images.
+ * A term that a program adds to the loss: a scalar that depends on the network. It should be a mean over the images of the batch, so that
+ * the parts of a step (`gradAccumSteps`) are weighted by their numbers of images.
  */
 export type LossTerm = (batch: LossBatch) => Tensor;
 
-/** One term, logged under the function's own name, or several, logged under the names of the properties. */
+/** One term, which is logged under the function's name, or several, which are logged under the names of the properties. */
 export type LossOption = LossTerm | Readonly<Record<string, LossTerm>>;
 
 /** The terms that a program adds to the loss, by their names. */
 export type ExtraLosses = ReadonlyMap<string, LossTerm>;
 
-/** The name of a function that has none of its own: JavaScript calls a function in `{ loss: (batch) => ... }` "loss". */
+/** The name that JavaScript gives to a function without one in `{ loss: (batch) => ... }`. */
 const UNNAMED = "extraLoss";
 const NOT_ITS_OWN: readonly string[] = ["", "loss", "anonymous"];
 
 const NAME = /^[\p{L}_][\p{L}\p{N}_-]*$/u;
 
-/** Names that rows of a run's log and of its tables have already. */
+/** The names that a run's log and tables already use. */
 const TAKEN: ReadonlySet<string> = new Set<
   keyof StepMetrics | "accuracy" | "kind" | "epoch" | "step" | "imagesPerSecond"
 >([
@@ -85,8 +85,8 @@ export function lossesOf(operation: string, option: LossOption | undefined): Ext
 }
 
 /**
- * The terms of a batch, checked.
- * @throws E_ARGUMENT, E_SHAPE, E_DTYPE or E_DISPOSED if one returned anything but a scalar that depends on the network
+ * Computes the terms for a batch and checks them.
+ * @throws E_ARGUMENT, E_SHAPE, E_DTYPE or E_DISPOSED if a term is not a scalar that depends on the network
  */
 export function extraTerms(losses: ExtraLosses, batch: LossBatch): Record<string, Tensor> {
   return Object.fromEntries(Array.from(losses, ([name, term]) => [name, checkedTerm(name, term(batch), batch.step)]));
@@ -96,7 +96,7 @@ function checkedTerm(name: string, value: Tensor, step: number): Tensor {
   const place = `train: loss: ${name}`;
   if (!isTensor(value)) {
     if (!types.isPromise(value)) throw wrongArgument(place, "a scalar Tensor", value);
-    (value as Promise<unknown>).catch(() => {}); // its own error would end the process
+    (value as Promise<unknown>).catch(() => {}); // otherwise its rejection would end the process
     throw new BatchCamError(
       "E_ARGUMENT",
       `${place}: expected a scalar Tensor, got a promise: the function must be synchronous`,

@@ -56,7 +56,7 @@ export function warmedUp(lambda: number, step: number, warmup: number): number {
   return warmup === 0 ? lambda : lambda * Math.min(1, (step + 1) / warmup);
 }
 
-/** What a config asks of the objective, decided once for all steps of a run. */
+/** The parts of the objective that a config asks for, decided once for all steps of a run. */
 export interface ObjectivePlan extends Guidance {
   /** The steps over which the weights of the terms rise. */
   readonly warmup: number;

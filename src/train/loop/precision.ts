@@ -5,7 +5,7 @@ import { channelsLast } from "../../tensor/internal.ts";
 
 /** The precision and the memory layout of a network's computation. */
 export interface Precision {
-  /** whether it runs under whether it runs under whether it runs under bfloat16 autocast */
+  /** whether it runs under bfloat16 autocast */
   readonly amp?: boolean;
   /** Whether activations are in channels-last layout. */
   readonly channelsLast?: boolean;

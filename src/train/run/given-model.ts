@@ -7,11 +7,11 @@ import { traitsOf } from "../../models/internal.ts";
 import { inEvaluation, Module } from "../../nn/index.ts";
 import { noGrad, tidy, zeros } from "../../tensor/index.ts";
 
-/** What a run keeps of a model that a program gave, by which it recognises the model again. */
+/** The description that a run keeps of a model that a program passed, by which it recognises the model later. */
 export interface ModelDescription {
-  /** Name of its class. */
+  /** The name of its class. */
   type: string;
-  /** In the order of the state dict. */
+  /** The parameters and buffers in the order of the state dict. */
   parameters: TensorDescription[];
   buffers: TensorDescription[];
 }
@@ -23,7 +23,7 @@ export interface TensorDescription {
   trained?: boolean;
 }
 
-/** Fails unless the value is a module whose weights are float32. */
+/** Throws unless the value is a module whose weights are float32. */
 export function expectNetwork(operation: string, model: unknown): asserts model is Module {
   if (!(model instanceof Module)) throw wrongArgument(`${operation}: model`, "a Module of batch-cam/nn", model);
   const tensors = [...model.namedParameters(), ...model.namedBuffers()];
@@ -35,7 +35,7 @@ export function expectNetwork(operation: string, model: unknown): asserts model 
   );
 }
 
-/** Fails unless the value is such a module with at least one parameter that requires a gradient. */
+/** Throws unless the value is such a module with at least one parameter that requires a gradient. */
 export function expectTrainable(operation: string, model: unknown): asserts model is Module {
   expectNetwork(operation, model);
   if (model.parameters().some(({ requiresGrad }) => requiresGrad)) return;
@@ -46,7 +46,7 @@ export function expectTrainable(operation: string, model: unknown): asserts mode
   );
 }
 
-/** Fails for a learning rate of each layer if the model does not say the order of its layers. */
+/** Throws for layer-wise learning rates if the model does not define the order of its layers. */
 export function expectLayersFor({ layerDecay }: TrainConfig, model: Module): void {
   if (layerDecay === undefined || layerDecay === 1 || traitsOf(model).layerPatterns.length > 0) return;
   throw new BatchCamError(
@@ -55,7 +55,7 @@ export function expectLayersFor({ layerDecay }: TrainConfig, model: Module): voi
   );
 }
 
-/** Fails unless the model takes the data's images and gives a logit for each of their classes, by a forward pass of one image. */
+/** Throws unless a forward pass of one of the data's images gives a logit for each of their classes. */
 export function expectFitting(operation: string, model: Module, { images, numClasses }: Split): void {
   const image = images.sizes.slice(1);
   const sizes = logitSizes(operation, model, image);
@@ -87,11 +87,12 @@ export function describeModel(model: Module): ModelDescription {
   };
 }
 
-/** The most differences that a message names. */
+/** The largest number of differences that a message names. */
 const MOST_NAMED = 4;
 
 /**
- * What is different about a model from that of a run, in the parts of a sentence; empty for one of the same architecture.
+ * The differences between a model and that of a run, as parts of a sentence; empty for a model of the same
+ * architecture.
  * @param trains whether the same parameters must be frozen, because the run will train it
  */
 export function modelDifferences(
@@ -128,8 +129,9 @@ function tensorDifferences(
 }
 
 /**
- * Remembers what training changes about a model beside its weights: the mode of its modules, what is frozen, and gradients.
- * @returns restores the first two and drops the gradients
+ * Saves the state of a model, apart from its weights, that training changes: the mode of its modules, which parameters are frozen, and
+ * gradients.
+ * @returns a function that restores the first two and removes the gradients
  */
 export function rememberState(model: Module): () => void {
   const modes = Array.from(model.namedModules().values(), (module) => [module, module.training] as const);

@@ -10,21 +10,21 @@ import type { ExtraLosses } from "../loop/extra-losses.ts";
 import { describeModel, type ModelDescription, modelDifferences, type TensorDescription } from "./given-model.ts";
 import { GIVEN_FILE } from "./run-file-names.ts";
 
-/** What a program gives to `train` in place of what a config names, and beside it. */
+/** The parts that a program passes to `train`, instead of or in addition to the options of a config. */
 export interface GivenToRun {
   readonly model?: Module | undefined;
   readonly data?: GivenSplits | undefined;
   readonly losses?: ExtraLosses | undefined;
 }
 
-/** What a run keeps of the model and the loss terms that a program gave; `data.json` has the digests of its images. */
+/** The record that a run keeps of the model and the loss terms that a program passed. `data.json` has the digests of its images. */
 export interface GivenRecord {
   model: ModelDescription | null;
   /** The names of the terms that the program added to the loss. */
   losses: readonly string[];
 }
 
-/** Writes what a new run was given, if that is more than images. */
+/** Writes the record for a new run if more than images were passed. */
 export async function writeGiven(runDirectory: string, { model, losses = new Map() }: GivenToRun): Promise<void> {
   if (model === undefined && losses.size === 0) return;
   const record: GivenRecord = { model: model === undefined ? null : describeModel(model), losses: [...losses.keys()] };
@@ -35,7 +35,7 @@ export async function writeGiven(runDirectory: string, { model, losses = new Map
 const NOTHING: GivenRecord = { model: null, losses: [] };
 
 /**
- * Reads a run's `given.json`; an empty record if there is none.
+ * Reads a run's `given.json`. The record is empty if the file does not exist.
  * @throws E_CHECKPOINT if it is damaged
  */
 export async function readGiven(runDirectory: string): Promise<GivenRecord> {
@@ -61,19 +61,19 @@ function isDescription(value: Partial<ModelDescription>): boolean {
   return typeof value?.type === "string" && lists.every((list) => Array.isArray(list) && list.every(isTensor));
 }
 
-/** What a run was given, and what it is given now. */
+/** The parts that were passed to a run when it began, and those that are passed now. */
 export interface GivenAgain {
-  /** The operation that an error names. */
+  /** The operation at the start of errors. */
   operation: string;
   runDirectory: string;
-  /** What the run's config says was given. */
+  /** The parts that were passed according to the run's config. */
   parts: GivenParts;
   record: GivenRecord;
 }
 
 /**
- * Fails unless the model that is given, or is not, is that of a run.
- * @param now the description of the model that is given; null if none is
+ * Throws unless the passed model, or its absence, agrees with the run.
+ * @param now the description of the passed model; null if none was passed
  */
 export function expectModelOfRun(run: GivenAgain, now: ModelDescription | null): void {
   const { operation, runDirectory, parts, record } = run;
@@ -92,7 +92,7 @@ export function expectModelOfRun(run: GivenAgain, now: ModelDescription | null):
   );
 }
 
-/** Fails unless the terms that are added to the loss have the names of the run's. */
+/** Throws unless the added loss terms have the same names as those of the run. */
 export function expectLossesOfRun(run: GivenAgain, losses: ExtraLosses | undefined): void {
   const { operation, runDirectory, record } = run;
   const now = [...(losses?.keys() ?? [])];
@@ -102,18 +102,20 @@ export function expectLossesOfRun(run: GivenAgain, losses: ExtraLosses | undefin
   const list = (names: readonly string[]) => names.map((name) => JSON.stringify(name)).join(", ");
   const faults = [
     ...(missing.length > 0
-      ? [`its ${wordFor(missing.length, "term")} ${list(missing)} ${wordFor(missing.length, "is", "are")} missing`]
+      ? [`the ${wordFor(missing.length, "term")} ${list(missing)} ${wordFor(missing.length, "is", "are")} missing`]
       : []),
-    ...(added.length > 0 ? [`it has no ${wordFor(added.length, "term")} ${list(added)}`] : []),
+    ...(added.length > 0
+      ? [`the ${wordFor(added.length, "term")} ${list(added)} ${wordFor(added.length, "is", "are")} new`]
+      : []),
   ];
   const remedy = record.losses.length === 0 ? "leave the option loss out" : `give them again, ${callOf(run, "resume")}`;
   throw new BatchCamError(
     "E_CONFIG",
-    `${operation}: loss: a run goes on with the objective that it began with, and of the run ${runDirectory} ${faults.join(", and ")}: ${remedy}`,
+    `${operation}: loss: a run continues with the objective that it was started with, but in the objective given for the run ${runDirectory}, ${faults.join(", and ")}: ${remedy}`,
   );
 }
 
-/** The error for a run whose model only the program that gave it can make again. */
+/** The error for a run whose model has to be passed by a program again. */
 export function cannotRebuild(run: GivenAgain): BatchCamError {
   const { operation, runDirectory, record } = run;
   const what = record.model === null ? "" : ` (a ${record.model.type})`;
@@ -124,8 +126,8 @@ export function cannotRebuild(run: GivenAgain): BatchCamError {
 }
 
 /**
- * The call by which a program does an operation with a run that needs what the program gave. The key in quotes stays as it is
- * where the command line translates options into flags.
+ * The call by which a program performs an operation with a run that needs the passed parts. The command line does not translate the key
+ * in quotes into a flag.
  */
 export function callOf(
   { runDirectory, parts, record }: Pick<GivenAgain, "runDirectory" | "parts" | "record">,

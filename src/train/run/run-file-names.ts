@@ -1,10 +1,10 @@
-/** A run exists as soon as its config does, which is written last of the files before training. */
+/** The file whose existence means that a folder is a run. It is the last file that is written before training. */
 export const CONFIG = "config.json";
 
-/** The file that describes the model and the loss terms that a program gave to a run. */
+/** The file that describes the model and the loss terms that a program passed to a run. */
 export const GIVEN_FILE = "given.json";
 
-/** Files that are written before training starts, which have no value alone. */
+/** Files that are written before training starts. A folder with only these files contains no results. */
 export const BEGINNINGS: readonly string[] = ["environment.json", "prototypes.safetensors", "data.json", GIVEN_FILE];
 
 /** Files that a run writes while it trains, or that commands write about it. */

@@ -9,20 +9,20 @@ import { lastCheckpoint } from "./checkpoint.ts";
 import { BEGINNINGS, CONFIG } from "./run-file-names.ts";
 import { RUN_LOCK } from "./run-lock.ts";
 
-/** What a folder holds, as far as it decides how a run begins there. */
+/** The content of a folder, as far as it decides how a run starts there. */
 export type FolderState =
-  /** No file, or only those that a run writes before it trains. */
+  /** No file, or only files that a run writes before it trains. */
   | { readonly holds: "nothing" }
   /** Files without a `config.json`. */
   | { readonly holds: "other files"; readonly names: readonly string[] }
   /** A `config.json` that cannot be read. */
   | { readonly holds: "a damaged config"; readonly problem: string }
-  /** A `config.json` that no run wrote. */
+  /** A `config.json` that was not written by a run. */
   | { readonly holds: "a foreign config" }
   | { readonly holds: "a run"; readonly fastDevRun: boolean; readonly checkpoint: boolean; readonly saved: unknown };
 
 /**
- * How a run begins in a folder:
+ * The way in which a run starts in a folder:
  * - "new": with the config of the call, in a folder without a run;
  * - "replace": the same, and the files of the run that is there are deleted;
  * - "continue": with the config of the run that is there, from its last checkpoint;
@@ -33,10 +33,10 @@ export type RunStart = "new" | "replace" | "continue" | "restart";
 type Asked = Pick<TrainConfig, "resume" | "overwrite" | "fastDevRun">;
 
 /**
- * Decides how a run begins. This is the only place that does.
+ * Decides how a run starts. No other code decides that.
  *
- * @throws E_CONFIG if a run is there and neither `resume` nor `overwrite` is given, if the folder holds files that no run wrote,
- *   or if there is no run to resume; E_CHECKPOINT if the run to resume has no valid config
+ * @throws E_CONFIG if the folder contains a run and neither `resume` nor `overwrite` is given, if it contains files that no run wrote, or
+ * if it contains no run to resume; E_CHECKPOINT if the run to resume has no valid config
  */
 export function decideStart(directory: string, asked: Asked, state: FolderState): RunStart {
   return asked.resume === false ? newStart(directory, asked, state) : resumedStart(directory, state);
@@ -55,7 +55,7 @@ function newStart(directory: string, { overwrite, fastDevRun }: Asked, state: Fo
     case "a foreign config":
       throw refusal(`${directory} has a ${CONFIG} that was not written by batch-cam: move that away, or ${otherwise}`);
     case "a run":
-      // A fast dev run overwrites by itself, which must not cost a real run.
+      // A fast dev run overwrites without being asked, which must not delete a real run.
       if (overwrite && (!fastDevRun || state.fastDevRun)) return "replace";
       throw refusal(
         `${directory} already contains a run: give { resume: true } to continue it, { overwrite: true } to start again, or { experiment: NAME } for a run with another name`,
@@ -83,7 +83,7 @@ function resumedStart(directory: string, state: FolderState): RunStart {
 const refusal = (message: string): BatchCamError => new BatchCamError("E_CONFIG", message);
 const damaged = (message: string): BatchCamError => new BatchCamError("E_CHECKPOINT", message);
 
-/** Reads what a folder holds. */
+/** Reads the content of a folder. */
 export async function folderState(directory: string): Promise<FolderState> {
   const names = await readdir(directory).catch(() => []);
   const held = names.filter((name) => ![...BEGINNINGS, RUN_LOCK].includes(name) && !isTemporary(name));
@@ -96,20 +96,20 @@ export async function folderState(directory: string): Promise<FolderState> {
     return { holds: "a damaged config", problem: (error as Error).message };
   }
   const { model, dataset, experiment, fastDevRun } = (saved ?? {}) as Record<string, unknown>;
-  // A config of this version or of another.
+  // The config of a run of this or another version.
   if (![model, dataset, experiment].every((value) => typeof value === "string")) return { holds: "a foreign config" };
   const checkpoint = existsSync(lastCheckpoint(directory));
   return { holds: "a run", fastDevRun: fastDevRun === true, checkpoint, saved };
 }
 
-/** Errors of resuming a run that is damaged, or that began with another version, config or environment. */
+/** The codes of errors from resuming a run that is damaged, or that was started with another version, config or environment. */
 const RESTARTED: ReadonlySet<string> = new Set(["E_CHECKPOINT", "E_CONFIG"]);
 
 /**
- * Goes on with a run that a command began before, or trains it from the start if it has no checkpoint or cannot go on. Call it
- * only for a folder whose content the command made.
+ * Continues a run that a command started earlier, or trains it from the beginning if it has no checkpoint or cannot be resumed. Call it
+ * only for a folder whose content the command created.
  *
- * @param train.restart gets the error that resuming failed with; null if there was nothing to resume
+ * @param train.restart called with the error of resuming, or with null if there was nothing to resume
  */
 export async function continueOrRestart<T>(
   directory: string,
