@@ -1,20 +1,21 @@
 #!/usr/bin/env node
 // Passes damaged files to every reader of the package: `node scripts/fuzz-readers.mjs [--cases 100000] [--seed 0]`. A reader must give a
 // result or a BatchCamError. A crash, a hang (30 s), any other error, or memory that grows by 3 GiB is a fault. A case depends only on
-// (seed, case), so `--only CASE` repeats one. It needs `npm run build`.
+// (seed, case), so `--only CASE` repeats one, and `--kind NAME` ("model.pt2") tries one reader alone. It needs `npm run build`.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { mutate } from "./fuzz/mutate.mjs";
+import { mutateProgram } from "./fuzz/program.mjs";
 import { randomSource } from "./fuzz/random.mjs";
 import { readerSeeds } from "./fuzz/reader-seeds.mjs";
 import { outcomeOf, runCases, watch } from "./fuzz/watched.mjs";
 
 // An image of 100 million pixels, the largest that is accepted, takes 2 GiB while it is decoded.
 const MOST_BYTES = 3 * 2 ** 30;
-if (process.argv[2] === "--child") await child(process.argv.slice(3).map(Number));
+if (process.argv[2] === "--child") await child(process.argv.slice(3));
 else await main();
 
 async function main() {
@@ -23,12 +24,13 @@ async function main() {
       cases: { type: "string", default: "100000" },
       seed: { type: "string", default: "0" },
       only: { type: "string" },
+      kind: { type: "string", default: "" },
     },
   });
   const [first, last] = values.only ? [Number(values.only), Number(values.only)] : [0, Number(values.cases) - 1];
   const start = Date.now();
   const found = await watch(fileURLToPath(import.meta.url), {
-    ...{ first, last, args: [values.seed ?? "0"] },
+    ...{ first, last, args: [values.seed ?? "0", values.kind ?? ""] },
     onProgress: (at, faults) => {
       if (at % 5000 === 0)
         process.stderr.write(`case ${at} of ${last}, ${faults} faults, ${Math.round((Date.now() - start) / 1000)} s\n`);
@@ -40,14 +42,15 @@ async function main() {
   process.exitCode = found.faults.length === 0 ? 0 : 1;
 }
 
-/** @param {number[]} numbers the seed, the first case and the last */
-async function child([seed = 0, first = 0, last = 0]) {
+/** @param {string[]} args the seed, the kind of file or "" for all, the first case and the last */
+async function child([seedText, kind, ...range]) {
+  const [seed = 0, first = 0, last = 0] = [seedText, ...range].map(Number);
   const folder = mkdtempSync(join(tmpdir(), "batch-cam-fuzz-"));
   process.env.BATCH_CAM_CACHE = join(folder, "cache");
   const engine = await import("../dist/tensor.js");
   const seeds = await readerSeeds({ ...engine, file: join(folder, "seed.safetensors") });
   const readers = await readersOf(engine);
-  const kinds = Object.entries(readers);
+  const kinds = Object.entries(readers).filter(([name]) => kind === "" || name === kind);
   engine.setNumThreads(1);
   try {
     await runCases(
@@ -58,7 +61,8 @@ async function child([seed = 0, first = 0, last = 0]) {
         mkdirSync(place, { recursive: true });
         const path = join(place, name);
         const source = random.below(20) === 0 ? random.pick(Object.values(seeds)) : (seeds[name] ?? []);
-        writeFileSync(path, mutate(random.pick(source), random));
+        const damage = name === "model.pt2" && source === seeds[name] ? mutateProgram : mutate;
+        writeFileSync(path, damage(random.pick(source), random));
         const before = process.memoryUsage.rss();
         const outcome = await outcomeOf(() => reader(path, place));
         rmSync(place, { recursive: true, force: true });
@@ -82,6 +86,7 @@ async function child([seed = 0, first = 0, last = 0]) {
 async function readersOf(engine) {
   const data = await import("../dist/data/index.js");
   const { loadWeights } = await import("../dist/models/index.js");
+  const { readProgram } = await import("../dist/models/exported/read-program.js");
   const { readConfigFile } = await import("../dist/cli/config-file.js");
   const { parseTrainConfig } = await import("../dist/config/index.js");
   /** @param {string} path */
@@ -115,6 +120,10 @@ async function readersOf(engine) {
     "weights.pth": async (path) => {
       const { weights } = await loadWeights(path);
       free(weights);
+    },
+    "model.pt2": async (path) => {
+      const { tensors } = await readProgram(path);
+      for (const { tensor } of tensors) tensor.dispose();
     },
     "set.npz": set("npz"),
     "set.csv": set("csv"),

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import sharp from "sharp";
+import { storedEntries, zipWithoutSums } from "./program.mjs";
 
 /** @typedef {Pick<typeof import("../../dist/tensor.js"), "saveSafetensors" | "tensor"> & { file: string }} Writer */
 
@@ -38,6 +39,7 @@ export async function readerSeeds(engine) {
     "image.heic": fixtures("inputs", /\.heic$/),
     "weights.safetensors": [await safetensors(engine)],
     "weights.pth": fixtures("torch-files", /\.(pth|pt)$/),
+    "model.pt2": fixtures("exported", /\.pt2$/).map((zip) => zipWithoutSums(storedEntries(zip))),
     "set.npz": fixtures("inputs", /\.npz$/),
     "set.csv": [
       Buffer.from("path,label,split\na.png,cat,train\nb.png,dog,train\nc.png,cat,test\nd.png,dog,test\n"),

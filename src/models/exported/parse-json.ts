@@ -1,7 +1,7 @@
 import type { Fail } from "../../io/internal.ts";
 
 /** Limits of a JSON file: some 30,000 nodes of about 120 values and 2 kB each. They bound the memory that parsing needs. */
-export const MAX_JSON_BYTES = 2 ** 27;
+export const MAX_JSON_BYTES = 2 ** 26;
 const MAX_VALUES = 4_000_000;
 const MAX_DEPTH = 256;
 
@@ -14,7 +14,7 @@ const NON_FINITE = new Set([code("I"), code("N")]);
 /**
  * Parses the JSON of a program. Python writes numbers that are not finite as the bare words NaN, Infinity and -Infinity
  * (torch 2.6 does, later versions write strings): they become strings. The number of values and the depth are checked before
- * JSON.parse, which would exhaust the heap on a hundred million empty brackets.
+ * JSON.parse, which would exhaust the heap on millions of empty brackets.
  */
 export function parseJson(bytes: Buffer, what: string, fail: Fail): unknown {
   const { nonFinite, fault } = scan(bytes);

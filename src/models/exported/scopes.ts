@@ -10,25 +10,29 @@ import type { ModuleScope } from "./program.ts";
 export function scopesOf(metadata: Readonly<Record<string, unknown>>): ModuleScope[] {
   const stack = metadata.nn_module_stack;
   if (typeof stack !== "string" || stack === "") return [];
-  return stack.split(";").flatMap((entry) => {
-    const [, path, ...type] = splitAtCommas(entry);
-    // torch writes such an entry for a node that it made itself, such as the size of an input.
-    if (path === undefined || path.startsWith("_empty_nn_module_stack")) return [];
-    return [{ path: cleanPath(path), type: type.join(",") }];
-  });
+  return stack
+    .split(";", MAX_SCOPES)
+    .map(splitAtCommas)
+    .flatMap(([, path, type = ""]) => (path === undefined ? [] : [{ path: cleanPath(path), type }]));
 }
 
-/** Splits at the commas that are outside of brackets. */
+/** Limit on the modules around a node, which bounds the memory of a hostile file. */
+const MAX_SCOPES = 256;
+
+/** Splits at the commas that are outside of brackets, into three parts at most. */
 function splitAtCommas(text: string): string[] {
-  const parts = [""];
-  let depth = 0;
-  for (const character of text) {
-    if (character === "," && depth === 0) parts.push("");
-    else parts[parts.length - 1] += character;
+  const parts: string[] = [];
+  let [depth, start] = [0, 0];
+  for (let at = 0; at < text.length && parts.length < 2; at++) {
+    const character = text[at] as string;
     if ("[(".includes(character)) depth++;
     else if (")]".includes(character)) depth--;
+    else if (character === "," && depth === 0) {
+      parts.push(text.slice(start, at));
+      start = at + 1;
+    }
   }
-  return parts;
+  return [...parts, text.slice(start)];
 }
 
 function cleanPath(path: string): string {
