@@ -71,6 +71,21 @@ describe("interpolate, bilinear", () => {
     );
   });
 
+  it("leaves exact zeros between the zeros of a map after a ReLU, wherever its positive cells are", () => {
+    fc.assert(
+      fc.property(map, target, (rows, to) =>
+        tidy(() => {
+          for (const dtype of ["float32", "float64"] as const) {
+            const maps = tensor(rows, { dtype }).relu();
+            const touched = interpolate(maps.gt(0).to(dtype), { size: to });
+            const resized = interpolate(maps, { size: to });
+            expect(resized.mul(touched.eq(0).to(dtype)).abs().max().item()).toBe(0);
+          }
+        }),
+      ),
+    );
+  });
+
   it("stays between the least and the greatest value of the map", () => {
     fc.assert(
       fc.property(map, target, (rows, to) =>

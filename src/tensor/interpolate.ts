@@ -22,8 +22,8 @@ export interface InterpolateOptions {
 
 /**
  * Resizes the last two dimensions of x (…, h, w). Bilinear resizing follows torch's `align_corners = false` (the
- * default) without antialiasing. It is computed as `a + t(b − a)` between the neighbours of each target pixel, so that
- * a constant map stays exactly constant.
+ * default) without antialiasing: each target pixel is `a + t(b − a)` between its neighbours. A constant map stays exactly constant, and
+ * a pixel whose neighbours all have the map's smallest value has exactly that value, such as the zeros of a ReLU.
  */
 export function interpolate(x: Tensor, options: InterpolateOptions): Tensor {
   const {
@@ -60,9 +60,9 @@ const LARGEST_MATRIX = 2 ** 18;
 
 function bilinear(x: Tensor, size: readonly [number, number], alignCorners: boolean): Tensor {
   const from = x.sizes.slice(-2) as [number, number];
-  // Each row of weights sums to one, so a constant can be subtracted before resizing and added afterwards. The constant
-  // is one of the map's own values, so that a constant map is resized as zeros, which is exact.
-  const offset = x.detach().narrow(-2, 0, 1).narrow(-1, 0, 1);
+  // Each row of weights sums to one up to rounding, so a constant can be subtracted before resizing and added afterwards. The constant is
+  // the map's smallest value: a constant map is resized as zeros, which is exact, and the pixels that a ReLU has set to zero stay zero.
+  const offset = x.detach().amin([-2, -1], { keepDims: true });
   const shifted = x.sub(offset);
   const large = from.some((length, i) => length * (size[i] as number) > LARGEST_MATRIX);
   if (large) return pixelByPixel(shifted, size, alignCorners).add(offset);
