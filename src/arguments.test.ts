@@ -28,7 +28,7 @@ describe("optionsOf", () => {
     expect(() => read(options)).toThrow(expect.objectContaining({ code: "E_ARGUMENT", message }));
   });
 
-  it.each([null, 3, "seed", [1], new Map()])("refuses what is no object: %j", (options) => {
+  it.each([null, 3, "seed", [1], new Map()])("refuses a value that is not an object: %j", (options) => {
     expect(() => read(options)).toThrow(/^road: options must be an object, got /);
   });
 

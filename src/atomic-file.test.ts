@@ -56,7 +56,7 @@ describe("replaceFile", () => {
     },
   );
 
-  it("reports a target that is a folder, or lies below a file, as E_IO", async () => {
+  it("reports a target that is a folder, or is below a file, as E_IO", async () => {
     for (const target of [folder, join(path, "below", "a file")]) {
       await expect(writeFileAtomically(target, "new")).rejects.toMatchObject({ code: "E_IO" });
     }

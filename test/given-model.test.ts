@@ -225,7 +225,7 @@ describe("a run with a model and terms of a program that is resumed", () => {
     }
   });
 
-  it("begins anew if it has no checkpoint", async () => {
+  it("starts again if it has no checkpoint", async () => {
     const stop = new AbortController();
     const failing = { calm: () => zeros([2]) };
     await expect(
@@ -590,7 +590,7 @@ describe("a model that cannot be trained", () => {
     expect(existsSync(at("bad-model"))).toBe(false);
   });
 
-  it("leaves no tensor behind", async () => {
+  it("leaves no tensor allocated", async () => {
     const live = memory().liveTensors;
     const model = createModel("simple-cnn", { numClasses: 3 });
     await expect(run({ experiment: "leak" }, { model })).rejects.toMatchObject({ code: "E_SHAPE" });

@@ -221,7 +221,7 @@ describe("the best epoch", () => {
 });
 
 describe("kept epochs", () => {
-  it("are the last few, beside best and last", async () => {
+  it("are the last few, in addition to best and last", async () => {
     const { result } = await stepsOf({ experiment: "kept", epochs: 4, keepEpochs: 2, limitTrain: 32 });
     const names = readdirSync(join(result.runDirectory, "checkpoints")).filter((name) => name.startsWith("epoch-"));
     expect(names.sort()).toEqual(["epoch-3.safetensors", "epoch-4.safetensors"]);

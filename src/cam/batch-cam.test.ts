@@ -147,7 +147,7 @@ describe.each(["gap", "mlp"] as const)("batchCam with the %s head", (head) => {
 });
 
 describe("order", () => {
-  it("matters everywhere behind an mlp, but only in the head's weight behind global average pooling", () =>
+  it("matters everywhere after an mlp, but only in the head's weight after global average pooling", () =>
     tidy(() => {
       const differences = (head: "gap" | "mlp") => {
         const subject = network(head);
@@ -296,7 +296,7 @@ describe("batchCam", () => {
       expect(maps).toHaveRelL2(expected, { relL2: 0.03 });
     }));
 
-  it("writes no gradient, draws no random number and leaves no tensor behind", () =>
+  it("writes no gradient, draws no random number and leaves no tensor allocated", () =>
     tidy(() => {
       const subject = network("mlp");
       cam(subject, { upsample: [9, 9] }); // fills the cache of interpolation weights

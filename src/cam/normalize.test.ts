@@ -53,7 +53,7 @@ describe("normalizeMaps", () => {
       );
     }));
 
-  it("stays within [0, 1], and does not see a shift or a scale", () =>
+  it("stays within [0, 1], and does not depend on a shift or a scale", () =>
     fc.assert(
       fc.property(pixels, fc.double({ min: 0.01, max: 100, noNaN: true }), (values, scale) =>
         tidy(() => {
@@ -97,7 +97,7 @@ describe("normalizeMaps", () => {
     }),
   );
 
-  it("spoils only the map that holds NaN or infinity", () =>
+  it("spoils only the map that contains NaN or infinity", () =>
     tidy(() => {
       const maps = tensor([[[0, 1]], [[0, Number.NaN]], [[0, Number.POSITIVE_INFINITY]]]);
       const normalised = normalizeMaps(maps);
@@ -147,7 +147,7 @@ describe("deadMaps", () => {
       expect(deadMaps(zeros([0, 3, 3])).shape).toEqual([0]);
     }));
 
-  it("refuses what is no stack of maps", () => {
+  it("refuses a value that is not a stack of maps", () => {
     expect(() => tidy(() => deadMaps(zeros([3])))).toThrow(/^deadMaps: maps must be \[N, H, W\], got \[3\]/);
     expect(() => tidy(() => deadMaps(zeros([3, 2, 0])))).toThrow(/^deadMaps: maps have no pixel/);
   });

@@ -11,7 +11,7 @@ const Example = z.strictObject({
   figures: z.boolean().default(true).describe("figures"),
   plain: z.boolean().default(false).describe("plain"),
   output: z.string().default("runs").describe("folder"),
-  resume: z.union([z.boolean(), z.string()]).default(false).describe("go on"),
+  resume: z.union([z.boolean(), z.string()]).default(false).describe("continue"),
 });
 const parse = (...argv: string[]) => parseFlags(argv, { flags: flagsOf(Example) }, "example");
 

@@ -74,7 +74,7 @@ describe("loadDataset", () => {
     });
   });
 
-  it("reports missing files of a folder as data errors and leaves no tensor behind", async () => {
+  it("reports missing files of a folder as data errors and leaves no tensor allocated", async () => {
     const folder = temporaryFolder("dataset");
     const before = memory().liveTensors;
     await expect(loadDataset("mnist", { dataDir: folder })).rejects.toMatchObject({ code: "E_DATA" });

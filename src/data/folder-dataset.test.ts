@@ -284,14 +284,14 @@ describe("what a folder's names mean", () => {
     disposeDataset(set);
   });
 
-  it("takes a folder called train that holds images itself for a class, where other classes lie beside it", async () => {
+  it("takes a folder called train that contains images itself for a class, if there are other classes next to it", async () => {
     for (const name of ["train", "bus", "plane"]) await drawMany(name, 3);
     const set = await load();
     expect(set.classNames).toEqual(["bus", "plane", "train"]);
     disposeDataset(set);
   });
 
-  it("takes a folder called test for a class of subfolders, where there is no train split", async () => {
+  it("takes a folder called test for a class of subfolders, if there is no train split", async () => {
     await drawMany("test/first", 3);
     await drawMany("bus", 3);
     const set = await load();
@@ -465,7 +465,7 @@ describe("a folder that cannot be trained on", () => {
     await failing().toMatchObject({ message: expect.stringMatching(/contains both .* as its train split/) });
   });
 
-  it("refuses val/ and test/ without train/, and says what lies beside the splits", async () => {
+  it("refuses val/ and test/ without train/, and says what is next to the splits", async () => {
     for (const name of ["val/a", "val/b", "test/a", "test/b"]) await drawMany(name, 1);
     await failing().toMatchObject({ message: expect.stringMatching(/contains test\/ and val\/ but no train\//) });
     for (const name of ["train/a", "train/b", "constructor/a"]) await drawMany(name, 2);

@@ -63,7 +63,7 @@ describe("usableCores", () => {
     ).toBe(1);
   });
 
-  it("falls back on what Node knows where there is no /proc", () => {
+  it("falls back on what Node knows if there is no /proc", () => {
     expect(usableCores(machine({}))).toBe(availableParallelism());
   });
 

@@ -25,7 +25,7 @@ describe("formatDoctor", () => {
     expect(formatDoctor(WELL)).toContain("batch-cam's own of level tiles");
   });
 
-  it("wants Node 20.9", () => {
+  it("requires Node 20.9", () => {
     for (const node of ["20.9.0", "22.0.0", "24.21.0"]) expect(formatDoctor({ ...WELL, node })).toMatch(/^ok {2}Node/);
     for (const node of ["20.8.1", "18.20.4"])
       expect(formatDoctor({ ...WELL, node })).toMatch(/^!! {2}Node +[\d.]+: batch-cam needs 20\.9 or newer/);

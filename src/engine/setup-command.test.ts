@@ -26,7 +26,7 @@ describe("the command that sets up", () => {
     }
   });
 
-  it("is the command line's where no package is", () => {
+  it("is the command line's if there is no package", () => {
     expect(setupCommand("/")).toBe("npx batch-cam setup");
     expect(ofScripts("/")).toBe("npx batch-cam setup");
   });

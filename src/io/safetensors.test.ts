@@ -265,7 +265,7 @@ describe("saveSafetensors", () => {
     free(tensors);
   });
 
-  it("refuses what is no tensor, and metadata that is no text", async () => {
+  it("refuses a value that is not a tensor, and metadata that is not text", async () => {
     await expect(saveSafetensors(path, new Map([["x", 3 as unknown as Tensor]]))).rejects.toMatchObject({
       code: "E_ARGUMENT",
       message: expect.stringContaining('tensor "x" must be a Tensor, got 3'),
@@ -276,7 +276,7 @@ describe("saveSafetensors", () => {
     expect(await siblings()).toEqual([]);
   });
 
-  it("reports a path that cannot be written, and leaves nothing behind", async () => {
+  it("reports a path that cannot be written, and leaves no file", async () => {
     await writeFile(path, "a file");
     await expect(saveSafetensors(join(path, "x"), new Map())).rejects.toMatchObject({ code: "E_IO" });
     await expect(saveSafetensors(join(path, ".."), new Map())).rejects.toMatchObject({ code: "E_IO" });

@@ -261,7 +261,7 @@ describe("loadTorchFile, on files of torch.save", () => {
     expect(text).toContain(`loadTorchFile: ${path}: `);
   });
 
-  it("refuses a key that is no string, and tells a missing file and a folder from a damaged one", async () => {
+  it("refuses a key that is not a string, and tells a missing file and a folder from a damaged one", async () => {
     await expect(loadTorchFile(path, { key: 3 as unknown as string })).rejects.toMatchObject({ code: "E_ARGUMENT" });
     await expect(loadTorchFile(join(folder, "none"))).rejects.toMatchObject({ code: "E_IO" });
     await expect(loadTorchFile(folder)).rejects.toMatchObject({ code: "E_DATA" });
@@ -404,12 +404,12 @@ describe("loadTorchFile, on choosing a state dict", () => {
     ]);
   });
 
-  it("passes over what is no tensor within a state dict", async () => {
+  it("skips values that are not tensors within a state dict", async () => {
     const dict = dictOf({ w: pickledTensor(), v: pickledTensor(), version: bytesOf("K", 3) });
     expect(await names({ state_dict: dict })).toEqual(["w", "v"]);
   });
 
-  it("reads a dict that holds itself", async () => {
+  it("reads a dict that contains itself", async () => {
     const loop = bytesOf("}q", 7, text("state_dict"), "h", 7, "s", text("epoch"), "K", 1, "s");
     expect(await refusal(torchArchive(pickle(loop), storage))).toMatch(/got the keys "state_dict" \(a dict\)/);
   });

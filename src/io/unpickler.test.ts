@@ -61,7 +61,7 @@ describe("unpickle", () => {
     expect(items.map((item) => (item as Opaque).kind)).toEqual([...Array(4).fill("bytes"), "a set", "a set"]);
   });
 
-  it("makes objects without contents of the names that stand for data, and passes over what they are given", () => {
+  it("makes objects without contents of the names that stand for data, and skips what they are given", () => {
     const isData = (module: string) => module === "d";
     const made = (...parts: (string | number | Uint8Array)[]) =>
       unpickle(pickle(...parts), { globals, isData, persistentLoad: (id) => id, fail });
@@ -99,7 +99,7 @@ describe("unpickle", () => {
     expect(Object.prototype).not.toHaveProperty("1");
   });
 
-  it("reads a value that holds itself, and one nested a hundred thousand deep", () => {
+  it("reads a value that contains itself, and one nested a hundred thousand deep", () => {
     const list = read(pickle("]q", 0, "h", 0, "a")) as PickleValue[];
     expect(list[0]).toBe(list);
     expect(read(pickle("N", Buffer.alloc(100_000, 0x85)))).toBeInstanceOf(Tuple);

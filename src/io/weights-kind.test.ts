@@ -93,7 +93,7 @@ describe("weightsKindOf", () => {
     });
   });
 
-  it("refuses what is no regular file without opening it, and names one that is missing", async () => {
+  it("refuses a path that is not a regular file without opening it, and names one that is missing", async () => {
     const pipe = join(folder, "pipe");
     execFileSync("mkfifo", [pipe]);
     await expect(weightsKindOf(pipe, "weights")).rejects.toThrow(/expected a regular file, got a named pipe/);

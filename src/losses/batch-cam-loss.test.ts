@@ -71,7 +71,7 @@ describe.each(DISTANCES)("batchCamLoss by %s", (distance) => {
 });
 
 describe("batchCamLoss", () => {
-  it("measures by SSIM against prototypes unless told otherwise", () =>
+  it("measures by SSIM against prototypes by default", () =>
     tidy(() => {
       const { maps, prototypes } = inputs();
       const explicit = batchCamLoss(maps, LABELS, { distance: "ssim", target: "prototype", prototypes });
@@ -101,7 +101,7 @@ describe("batchCamLoss", () => {
       expect(batchCamLoss(zeros([4, 12, 12]), [0, 0, 1, 1], { target: "batch-mean", distance: "l1" }).item()).toBe(0);
     }));
 
-  it("takes labels without an upper bound where no prototype stands behind them", () =>
+  it("takes labels without an upper bound if no prototypes are given", () =>
     tidy(() => {
       const { maps } = inputs();
       const shifted = LABELS.map((label) => label + 1000);
@@ -109,7 +109,7 @@ describe("batchCamLoss", () => {
       expect(loss(shifted)).toBe(loss(LABELS));
     }));
 
-  it("does not see the order of the samples", () =>
+  it("does not depend on the order of the samples", () =>
     fc.assert(
       fc.property(fc.shuffledSubarray([0, 1, 2, 3, 4, 5], { minLength: 6 }), (order) =>
         tidy(() => {

@@ -11,7 +11,7 @@ const constants = (...values: number[]) =>
 const firstPixels = ({ prototypes }: CamEma) => Array.from(prototypes.select(2, 0).select(1, 0).data(), Number);
 
 describe("CamEma", () => {
-  it("begins with the first mean it sees, and decays from there, class by class", () => {
+  it("starts with the first mean it sees, and decays from there, class by class", () => {
     const ema = new CamEma(3, [2, 2], { decay: 0.9 });
     ema.update(constants(1, 3, 8), [0, 0, 2]);
     expect(firstPixels(ema)).toBeAllclose([2, 0, 8]);

@@ -25,7 +25,7 @@ describe("prototypeLoss", () => {
     }),
   );
 
-  it("measures by SSIM unless told otherwise, and by a function of the caller's", () =>
+  it("measures by SSIM by default, and by a function of the caller's", () =>
     tidy(() => {
       const { maps, prototypes } = inputs();
       const loss = (distance?: DistanceName | Distance) =>

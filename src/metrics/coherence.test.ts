@@ -70,7 +70,7 @@ describe("coherence", () => {
       expect(of(a, a, [0, 0, 0, 0, 0, 0])).toBeAllclose(1 / 3, { rtol: 1e-9 });
     }));
 
-  it("is NaN where no class has two maps, and leaves out classes of one", () =>
+  it("is NaN if no class has two maps, and leaves out classes of one", () =>
     tidy(() => {
       const maps = stack([
         [1, 0, 0, 0, 0, 0],
@@ -108,7 +108,7 @@ describe("Coherence", () => {
       { numRuns: 50 },
     ));
 
-  it("tells each class apart, NaN below two maps, and may go on after a summary", () =>
+  it("distinguishes the classes, NaN below two maps, and may continue after a summary", () =>
     tidy(() => {
       using gathered = new Coherence(3);
       gathered.update(
@@ -138,7 +138,7 @@ describe("Coherence", () => {
     gathered.reset();
   });
 
-  it("makes the class and the mean NaN for a map that holds NaN, and no other class", () =>
+  it("makes the class and the mean NaN for a map that contains NaN, and no other class", () =>
     tidy(() => {
       using gathered = new Coherence(2);
       gathered.update(

@@ -30,7 +30,7 @@ describe.each([
   ["pearson", pearson],
   ["spearman", spearman],
 ] as const)("%s", (name, correlation) => {
-  it("lies in [−1, 1], is symmetric, and does not see scale and offset", () =>
+  it("is in [−1, 1], is symmetric, and does not depend on scale and offset", () =>
     fc.assert(
       fc.property(fc.nat(10_000), fc.double({ min: 1e-3, max: 1e3, noNaN: true }), (seed, scale) =>
         tidy(() => {

@@ -78,7 +78,7 @@ describe("energyInMask", () => {
       expect(energyInMask(maps, masks)).toBeAllclose([0.25, Number.NaN], { equalNan: true });
     }));
 
-  it("lies in [0, 1], does not see a scale, and adds up over a mask and its complement", () =>
+  it("is in [0, 1], does not depend on a scale, and adds up over a mask and its complement", () =>
     fc.assert(
       fc.property(
         fc.double({ min: 1e-3, max: 1e3, noNaN: true }),
@@ -96,7 +96,7 @@ describe("energyInMask", () => {
       { numRuns: 20 },
     ));
 
-  it("gives NaN for a map that holds NaN, even outside the mask", () =>
+  it("gives NaN for a map that contains NaN, even outside the mask", () =>
     tidy(() => {
       expect(energyInMask(tensor([[[1, Number.NaN]]]), tensor([[[true, false]]]))).toBeAllclose([Number.NaN], {
         equalNan: true,
@@ -116,7 +116,7 @@ describe("EnergyInMask", () => {
       expect(energy.summary()).toEqual({ mean: Number.NaN, maps: 0, dead: 0 });
     }));
 
-  it("has no mean where every map is dead, or where a map holds NaN", () =>
+  it("has no mean if every map is dead, or if a map contains NaN", () =>
     tidy(() => {
       const energy = new EnergyInMask();
       energy.update(zeros([2, 3, 3]), zeros([2, 3, 3]));

@@ -166,7 +166,7 @@ describe("imputeLinearly", () => {
       }
     }));
 
-  it("gives zero where all of an image is removed, and NaN only to the image and channel that hold NaN", () =>
+  it("gives zero where all of an image is removed, and NaN only to the image and channel that contain NaN", () =>
     tidy(() => {
       const images = tensor([
         [[[1, 2]], [[3, 4]]],
@@ -196,7 +196,7 @@ describe("imputeLinearly", () => {
       expect(imputeLinearly(images, removed).maskedSelect(mask).std().item()).toBeAllclose(0.01, { rtol: 0.05 });
     }));
 
-  it("computes as exactly within autocast, keeps the images' dtype, and leaves no tensor behind", () => {
+  it("computes as exactly within autocast, keeps the images' dtype, and leaves no tensor allocated", () => {
     using images = rand([2, 1, 20, 20]);
     using removed = rand([2, 20, 20]).lt(0.8);
     imputeLinearly(images, removed, quiet).dispose();

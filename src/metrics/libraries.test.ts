@@ -57,7 +57,7 @@ describe("Quantus' metrics of maps", () => {
       expect(relevanceRankAccuracy(maps.abs(), masks)).toBeAllclose(theirs("RelevanceRankAccuracy/abs"), exact);
     }));
 
-  it("RelevanceMassAccuracy is energyInMask where no value is negative, AttributionLocalisation of the positive ones", () =>
+  it("RelevanceMassAccuracy is energyInMask if no value is negative, AttributionLocalisation of the positive ones", () =>
     tidy(() => {
       const { maps, masks } = given();
       const ours = energyInMask(maps, masks);

@@ -63,7 +63,7 @@ describe("pointingGame", () => {
 });
 
 describe("relevanceRankAccuracy", () => {
-  it("is the share of the mask's size of largest values that lies inside", () =>
+  it("is the share of the largest values, as many as the mask has pixels, that is inside the mask", () =>
     tidy(() => {
       const maps = map([
         [9, 1, 8],
@@ -102,7 +102,7 @@ describe.each([
   ["relevanceRankAccuracy", relevanceRankAccuracy],
   ["maskIou", maskIou],
 ] as const)("%s", (name, metric) => {
-  it("lies in [0, 1], is 1 for the mask itself and does not see where the batch is cut", () =>
+  it("is in [0, 1], is 1 for the mask itself and does not depend on where the batch is cut", () =>
     fc.assert(
       fc.property(
         fc.nat(10_000),

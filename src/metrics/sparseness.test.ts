@@ -25,7 +25,7 @@ describe("sparseness", () => {
       ),
     ));
 
-  it("is 0 for a constant map, nearly 1 for a single bright pixel, and does not see scale, sign and order", () => {
+  it("is 0 for a constant map, nearly 1 for a single bright pixel, and does not depend on scale, sign and order", () => {
     expect(of([3, 3, 3, 3])).toBeAllclose(0, { atol: 1e-15 });
     const single = Array.from({ length: 1000 }, (_, i) => Number(i === 400));
     expect(of(single)).toBeAllclose(0.999, { atol: 1e-3 });
@@ -40,7 +40,7 @@ describe("sparseness", () => {
       expect(sparseness(zeros([0, 2, 2])).shape).toEqual([0]);
     }));
 
-  it("refuses what are no maps", () =>
+  it("refuses values that are not maps", () =>
     tidy(() => {
       expect(() => sparseness(zeros([2, 2]))).toThrow(/^sparseness: maps must be \[N, H, W\], got \[2, 2\]/);
       expect(() => sparseness(zeros([2, 2, 0]))).toThrow(/^sparseness: maps have no pixels, got \[2, 2, 0\]/);

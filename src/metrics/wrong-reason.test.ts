@@ -71,7 +71,7 @@ describe("wrongReason", () => {
     expect(found).toEqual({ score: 1, threshold: 0.25, maps: 2, dead: 1, unmasked: 0 });
   });
 
-  it("has no score where no map is left, no mask has pixels, or a map holds NaN", () => {
+  it("has no score if no map is left, no mask has pixels, or a map contains NaN", () => {
     tidy(() => {
       expect(
         wrongReason(
@@ -87,7 +87,7 @@ describe("wrongReason", () => {
     });
   });
 
-  it("begins anew after a reset", () => {
+  it("starts again after a reset", () => {
     tidy(() => {
       const gathered = new WrongReason();
       gathered.update(stack([[1, 1, 0, 0]]), stack([[1, 0, 0, 0]]));

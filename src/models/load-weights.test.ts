@@ -70,7 +70,7 @@ describe("loadWeights, on names", () => {
     expect((await read(await saved(["a.weight", "a.bias"]))).names.toSorted()).toEqual(["a.bias", "a.weight"]);
   });
 
-  it("reads those alone that begin with the key", async () => {
+  it("reads only those that start with the key", async () => {
     const path = await saved([...RESNET.map((name) => `model.${name}`), "criterion.weight"]);
     expect((await read(path, "model")).names.toSorted()).toEqual(RESNET.toSorted());
     await expect(loadWeights(path, { key: "net" })).rejects.toMatchObject({
@@ -245,7 +245,7 @@ describe("loadWeights, on folders", () => {
     await expect(loadWeights(path)).rejects.toMatchObject({ code: "E_DATA", message: expect.stringMatching(message) });
   });
 
-  it("refuses an index that is no JSON, and a part without a name that the index has", async () => {
+  it("refuses an index that is not JSON, and a part without a name that the index has", async () => {
     const path = newPath("model.safetensors.index.json");
     writeFileSync(path, '{"weight_map": {');
     await expect(loadWeights(path)).rejects.toThrow(/it is not JSON/);
@@ -360,7 +360,7 @@ describe("weights of no network here", () => {
       expect(() => describeWeights(new Map([["vit.layer.0.weight", zeros([1])]]))).toThrow(/none of their names occur/);
     }));
 
-  it("are told of the key where most of their names begin alike", () =>
+  it("are told of the key if most of their names start alike", () =>
     tidy(() => {
       const names = [...RESNET.map((name) => `model.${name}`), "criterion.weight"];
       const weights = new Map(names.map((name) => [name, zeros([1])]));

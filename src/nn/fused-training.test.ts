@@ -69,7 +69,7 @@ describe.each([
 );
 
 describe("setFusedTraining", () => {
-  it("returns how it was, and refuses what is no boolean", () => {
+  it("returns the former setting, and refuses a value that is not a boolean", () => {
     expect(setFusedTraining(false)).toBe(true);
     expect(setFusedTraining(true)).toBe(false);
     expect(() => setFusedTraining("yes" as never)).toThrow(/true or false/);

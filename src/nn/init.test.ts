@@ -57,7 +57,7 @@ describe("initial weights", () => {
     expect(values(next.weight)).toEqual(values(same.weight));
   });
 
-  it("lie within ±√3·gain/√fan for every shape", () => {
+  it("are within ±√3·gain/√fan for every shape", () => {
     const size = fc.integer({ min: 1, max: 6 });
     fc.assert(
       fc.property(size, size, size, (outputs, inputs, kernel) => {

@@ -227,7 +227,7 @@ describe("pooling and shape", () => {
       expect(values(new GlobalAvgPool2d().run(x))).toEqual([7.5]);
     }));
 
-  it("flattens behind the batch, and Identity gives x itself", () =>
+  it("flattens after the batch, and Identity gives x itself", () =>
     tidy(() => {
       const x = zeros([2, 3, 4, 5]);
       expect(new Flatten().run(x).shape).toEqual([2, 60]);

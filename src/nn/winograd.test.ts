@@ -107,7 +107,7 @@ describe("convolution by 3x3 in float32", () => {
     }
   });
 
-  it("adds a bias, and rectifies and pools behind it", () => {
+  it("adds a bias, and rectifies and pools after it", () => {
     manualSeed(4);
     const [x, w, bias] = [channelsLast(2, 32, 10, 12), randn([64, 32, 3, 3]), randn([64])];
     const y = noGrad(() => convRelu(x, w, bias, { stride: 1, padding: 1, pool: true }));

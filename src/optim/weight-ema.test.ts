@@ -55,7 +55,7 @@ describe("WeightEma", () => {
       average.dispose();
     }));
 
-  it("keeps its own copy, holds its memory steady and frees it", () => {
+  it("keeps its own copy, keeps its memory constant and frees it", () => {
     const { liveTensors } = memory();
     tidy(() => {
       const weights = state(1);
@@ -70,7 +70,7 @@ describe("WeightEma", () => {
     expect(memory().liveTensors).toBe(liveTensors);
   });
 
-  it("goes on from a saved state, and refuses one that lacks a name before anything changes", () =>
+  it("continues from a saved state, and refuses one that lacks a name before anything changes", () =>
     tidy(() => {
       const average = new WeightEma(state(1), { decay: 0.5 });
       average.loadState(state(8));

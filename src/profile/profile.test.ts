@@ -89,7 +89,7 @@ describe("profile", () => {
     expect(gradients()).toEqual(before);
   });
 
-  it("runs a step so often as it was told, and counts its calls", () => {
+  it("runs a step as often as requested, and counts its calls", () => {
     const seen: number[] = [];
     const { report, events } = profile((index) => seen.push(index), { steps: 2, skip: 3 });
     expect(seen).toEqual([0, 1, 2, 3, 4]);
@@ -97,7 +97,7 @@ describe("profile", () => {
     expect(report).toMatchObject({ steps: 2, operators: [], modules: [], phases: [{ name: "other", share: 1 }] });
   });
 
-  it("names modules by their class where no model is given", () => {
+  it("names modules by their class if no model is given", () => {
     const { report } = profile(step, { steps: 1, skip: 0 });
     expect(report.modules.map(({ path }) => path)).toContain("(Conv2d)");
   });
@@ -111,7 +111,7 @@ describe("profile", () => {
     expect(report.phases.map(({ name }) => name)).toEqual(["forward", "backward", "other"]);
   });
 
-  it("passes on what a step throws, and leaves no recording behind", () => {
+  it("passes on what a step throws, and leaves no recording open", () => {
     const fail = () =>
       phase("forward", () => {
         network.forward(ones([1, 1, 5, 5]));
@@ -120,7 +120,7 @@ describe("profile", () => {
     expect(profile(step, { steps: 1, skip: 0 }).report.phases).toHaveLength(3);
   });
 
-  it("refuses another profile within one, and the outer one goes on", () => {
+  it("refuses another profile within one, and the outer one continues", () => {
     const refused: unknown[] = [];
     const inner = () => {
       try {
@@ -193,7 +193,7 @@ describe("writeTrace", () => {
   const path = join(folder, "trace.json");
   const { events } = profile(step, { steps: 2, skip: 1, model: network });
 
-  it("writes a row each of phases, modules and operators, whose bars nest and lie in order", async () => {
+  it("writes a row each of phases, modules and operators, whose bars are nested and in order", async () => {
     await writeTrace(path, { events });
     const trace = readTrace(path);
     const names = trace.filter(({ name }) => name === "thread_name").map(({ tid, args }) => [tid, args.name]);

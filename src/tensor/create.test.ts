@@ -67,7 +67,7 @@ describe("tensor", () => {
     expect(values(made)).toEqual(([data] as unknown[]).flat(9).map(Number));
   });
 
-  it("keeps what a float64 holds where it is asked for", () => {
+  it("keeps the precision of float64 if asked to", () => {
     expect(tensor([0.1], { dtype: "float64" }).item()).toBe(0.1);
     expect(tensor([0.1]).item()).toBe(Math.fround(0.1));
     expect(tensor([2n ** 53n + 1n]).data()[0]).toBe(2n ** 53n + 1n);

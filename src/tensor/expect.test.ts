@@ -12,7 +12,7 @@ const check = (tensors: Record<string, readonly [number[], string]>) =>
   });
 
 describe("expectShapes", () => {
-  it("gives the sizes that letters stand for, a size of 0 among them, and none for numbers", () => {
+  it("gives the sizes that letters mean, a size of 0 among them, and none for numbers", () => {
     expect(check({ x: [[2, 0, 3], "N C 3"], y: [[0], "C"] })).toEqual({ N: 2, C: 0 });
   });
 
@@ -31,7 +31,7 @@ describe("expectShapes", () => {
     expect(() => check(tensors)).toThrow(expect.objectContaining({ code: "E_SHAPE", message }));
   });
 
-  it("names the operation and the argument that is no tensor", () => {
+  it("names the operation and the argument that is not a tensor", () => {
     expect(() => expectShapes("f", { x: [null as never, "N"] })).toThrow(/^f: x: expected a Tensor, got null/);
   });
 });

@@ -99,7 +99,7 @@ describe("interpolate, bilinear", () => {
     );
   });
 
-  it("resizes each map by itself, whatever stands before the last two dimensions", () => {
+  it("resizes each map by itself, whatever the dimensions before the last two", () => {
     const x = randn([2, 3, 4, 5]);
     const all = interpolate(x, { size: [7, 9] });
     expect(all.shape).toEqual([2, 3, 7, 9]);

@@ -3,7 +3,7 @@ import { getRngState, manualSeed, memory, rand, tidy } from "./index.ts";
 import { OwnGenerator } from "./random.ts";
 
 describe("OwnGenerator", () => {
-  it("draws from its seed, goes on from call to call, and leaves the thread's generator alone", () =>
+  it("draws from its seed, continues from call to call, and leaves the thread's generator alone", () =>
     tidy(() => {
       manualSeed(3);
       const whole = rand([6]);

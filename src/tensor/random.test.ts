@@ -127,7 +127,7 @@ function full255(): Tensor {
 }
 
 describe("draws", () => {
-  it("lie where they should", () => {
+  it("are at the expected positions", () => {
     manualSeed(1);
     const uniform = rand([10_000]);
     expect([uniform.min().item() >= 0, uniform.max().item() < 1]).toEqual([true, true]);

@@ -92,7 +92,7 @@ describe("the cache of freed blocks", () => {
     expect(memory().cachedBytes).toBeLessThanOrEqual(1.5 * 1.126 * Math.max(peakBytes, 96 * MiB) + 64 * MiB);
   });
 
-  it("says that memory is short, and goes on", () => {
+  it("reports that memory is short, and continues", () => {
     expect(() => zeros([2 ** 50])).toThrow(
       expect.objectContaining({ message: expect.stringMatching(/not enough memory|allocate/) }),
     );

@@ -168,7 +168,7 @@ describe("keep", () => {
     expect(keep(kept)).toBe(kept);
   });
 
-  it("refuses what is no live tensor", () => {
+  it("refuses a value that is not a live tensor", () => {
     const gone = zeros([1]);
     gone.dispose();
     expect(() => keep(gone)).toThrow(expect.objectContaining({ code: "E_DISPOSED" }));

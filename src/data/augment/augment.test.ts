@@ -194,7 +194,7 @@ describe("augment", () => {
     expect(unmoved.geometry).toBeNull();
   });
 
-  it("interpolates shades that are no whole bytes", () => {
+  it("interpolates shades that are not whole numbers", () => {
     const x = tensor([0.1, 0.1001, 0.1002, 0.1003], { shape: [4, 1, 1, 1] });
     const { images } = augment(x, indices(7, 7, 7, 7), { ...KEY, brightness: 0.5 });
     const [first = 0, ...rest] = values(images);

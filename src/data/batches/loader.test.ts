@@ -76,7 +76,7 @@ describe("batchIndices", () => {
     );
   });
 
-  it("leaves out a smaller last batch where told to", () => {
+  it("leaves out a smaller last batch if asked to", () => {
     const sizes = (dropLast: boolean) => batchIndices(5, { batchSize: 2, dropLast }).map((part) => part.length);
     expect(sizes(false)).toEqual([2, 2, 1]);
     expect(sizes(true)).toEqual([2, 2]);

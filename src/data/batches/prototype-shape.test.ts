@@ -125,7 +125,7 @@ describe("prototypeShape", () => {
     );
   });
 
-  it("leaves no tensor behind, and says what to do", () => {
+  it("leaves no tensor allocated, and says what to do", () => {
     const split = splitOf(60, 3, SIDE, scene({}));
     const before = memory().liveTensors;
     const sentence = describeShape(prototypeShape(split));

@@ -135,13 +135,13 @@ describe("readImage", () => {
     expect(full.notes).toEqual(["12 bits scaled to 8"]);
   });
 
-  it("does not take sBIT for the range of samples that were scaled to 16 bits, as the standard wants", async () => {
+  it("does not take sBIT for the range of samples that were scaled to 16 bits, as the standard requires", async () => {
     const bytes = await raw16([0, 16, 1600, 4080], 4, 1).toColourspace("grey16").png().toBuffer();
     const named = Buffer.concat([bytes.subarray(0, 33), chunk("sBIT", Buffer.of(12)), bytes.subarray(33)]);
     expect([...(await readImage(await save(named), GREY)).pixels]).toEqual([0, 0, 6, 16]);
   });
 
-  it("is told by content, not by name", async () => {
+  it("is recognised by content, not by name", async () => {
     const path = await save(raw(COLOURS, 3, 3).png(), "really-a-png.jpg");
     expect((await readImage(path, RGB)).original.format).toBe("png");
   });

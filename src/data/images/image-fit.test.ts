@@ -15,7 +15,7 @@ describe("cropOrPad", () => {
     expect([...cropOrPad(image, [1, 3], [255, 0, 0]).pixels]).toEqual([76, 5, 76]);
   });
 
-  it("cuts what stands over evenly", () => {
+  it("crops both sides evenly", () => {
     const image = { pixels: Uint8Array.of(1, 2, 3, 4, 5, 6), height: 1, width: 6 };
     expect([...cropOrPad(image, [1, 2], [0, 0, 0]).pixels]).toEqual([3, 4]);
     expect([...cropOrPad(image, [3, 2], [9, 9, 9]).pixels]).toEqual([9, 9, 3, 4, 9, 9]);

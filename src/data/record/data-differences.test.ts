@@ -192,7 +192,7 @@ describe("what a run has seen", () => {
     expect(earlierSplits(run, { byContent: false })({ relative: "d2", hash: "1" })).toBe("test");
   });
 
-  it("is kept when it goes on with other images, through any number of times", () => {
+  it("is kept when it continues with other images, through any number of times", () => {
     const second = joinedRecord(record(IMAGES), record([image("train", "d9", "9"), image("test", "c8", "8")]));
     const third = joinedRecord(second, record([image("train", "d7", "7"), image("test", "c6", "6")]));
     const unpacked = unpackRecord(JSON.parse(JSON.stringify(packRecord(third))), "data.json");
@@ -228,7 +228,7 @@ describe("images under the classes of a run", () => {
     for (const split of [...Object.values(splits), ...Object.values(given)]) disposeSplit(split);
   });
 
-  it("come in the order of its record, new ones behind", () => {
+  it("come in the order of its record, new ones last", () => {
     const run = record(IMAGES);
     const split = splitOf("train", [image("train", "new", "9"), ...[...IMAGES].reverse()], CLASSES);
     const ordered = inRecordedOrder(split, run);

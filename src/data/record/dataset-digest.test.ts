@@ -27,7 +27,7 @@ const writeCsv = (rows: string[], head = "path,label") =>
 const folder = () => datasetDigest("folder", { dataDir: join(outer, "set") });
 const csv = () => datasetDigest("csv", { dataDir: join(outer, "set", "set.csv") });
 
-it("is the same for the same images wherever they lie", async () => {
+it("is the same for the same images wherever they are", async () => {
   const before = await folder();
   expect(before).toMatch(/^[0-9a-f]{64}$/);
   cpSync(join(outer, "set"), join(outer, "copy"), { recursive: true });

@@ -79,7 +79,7 @@ it("are counted as comparing each image with each other counts them", () => {
   );
 });
 
-it("are found by their pixels where they are no files", () => {
+it("are found by their pixels if they are not files", () => {
   const labels = tensor([0, 1, 1], { dtype: "int64" });
   const train = splitOf(tensor([[[[1, 2]]], [[[3, 4]]], [[[1, 2]]]], { dtype: "uint8" }), labels);
   const found = identicalImages([train]);

@@ -87,7 +87,7 @@ describe("parseIdx", () => {
     expect(attempt(() => parseIdx(bytes, "x.idx"))).toMatchObject({ code: "E_DATA" });
   });
 
-  it("takes huge dimensions beside an empty one for what they are: no elements", () => {
+  it("reads huge dimensions with an empty one as a tensor without elements", () => {
     const bytes = new Uint8Array([0, 0, 8, 2, 255, 255, 255, 255, 0, 0, 0, 0]);
     expect(parseIdx(bytes, "x.idx")).toEqual({ shape: [2 ** 32 - 1, 0], data: new Uint8Array(0) });
   });

@@ -53,7 +53,7 @@ describe("listImages", () => {
     expect(names(await listImages(folder))).toEqual(["a/1.png", "inside.png"]);
   });
 
-  it("follows links out of the folder if it is told to, but none to a folder that holds it", async () => {
+  it("follows links out of the folder if asked to, but none to a folder that contains it", async () => {
     await touch("a/1.png");
     await mkdir(join(outer, "store/deep"), { recursive: true });
     await writeFile(join(outer, "store/deep/2.png"), "x");
@@ -103,7 +103,7 @@ describe("listImages", () => {
     });
   });
 
-  it("names a path that is not there, and refuses what is no path", async () => {
+  it("names a path that is not there, and refuses a value that is not a path", async () => {
     await expect(listImages(join(folder, "none"))).rejects.toMatchObject({
       code: "E_DATA",
       message: expect.stringMatching(/none: cannot be read \(ENOENT/),

@@ -186,7 +186,7 @@ describe("a CSV file of images", () => {
     disposeDataset(set);
   });
 
-  it("is refused where it is no regular file, without waiting for one", async () => {
+  it("is refused if it is not a regular file, without waiting for one", async () => {
     execFileSync("mkfifo", [join(folder, "pipe.csv")]);
     await expect(loadDataset("csv", { dataDir: join(folder, "pipe.csv") })).rejects.toMatchObject({ code: "E_DATA" });
   });
@@ -228,7 +228,7 @@ describe("a CSV file of images", () => {
     });
   });
 
-  it("follows links out of its folder if it is told to", async () => {
+  it("follows links out of its folder if asked to", async () => {
     await copyFile(join(folder, "images/a.png"), join(outer, "store.png"));
     await symlink(join(outer, "store.png"), join(folder, "link.png"));
     const rows = ["path,label", "link.png,x", "images/b.png,y", "images/c.png,x", "images/d.png,y"];

@@ -66,7 +66,7 @@ describe("a MedMNIST file", () => {
     disposeDataset(set);
   });
 
-  it("passes over arrays that it does not know", async () => {
+  it("skips arrays that it does not know", async () => {
     const [plain, extended] = [await load(GREY), await load({ ...GREY, "notes.npy": Buffer.from("no array") })];
     for (const split of ["train", "val", "test"] as const) {
       expect(values((extended[split] as Split).images)).toEqual(values((plain[split] as Split).images));
@@ -276,7 +276,7 @@ describe("a MedMNIST file", () => {
     });
   });
 
-  it("that is no zip, is cut short or is missing is named", async () => {
+  it("that is not a zip, is cut short or is missing is named", async () => {
     const file = join(folder, "bad.npz");
     const failing = () => expect(loadDataset("npz", { dataDir: file })).rejects;
     await failing().toMatchObject({ code: "E_DATA", message: expect.stringMatching(/bad\.npz: cannot be read/) });

@@ -122,7 +122,7 @@ describe("heldOut", () => {
     );
   });
 
-  it("holds out the share that was asked for, and draws anew for another seed and purpose", () => {
+  it("holds out the share that was asked for, and draws again for another seed and purpose", () => {
     const paths = Array.from({ length: 20_000 }, (_, i) => `class/${i}.jpg`);
     const share = (purpose: "test" | "val", seed: number) =>
       new Set(paths.filter((path) => drawOf(path, { purpose, seed }) < 0.2));

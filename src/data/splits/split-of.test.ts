@@ -32,7 +32,7 @@ describe("splitOf", () => {
     disposeSplit(split);
   });
 
-  it("takes what it is told", () => {
+  it("accepts the values that it is given", () => {
     const normalization = { mean: [0.5], std: [0.25] };
     const split = splitOf(images(), labels(0, 0, 1), { numClasses: 3, classNames: ["a", "b", "c"], normalization });
     expect(split).toMatchObject({ numClasses: 3, classNames: ["a", "b", "c"], normalization });
@@ -194,7 +194,7 @@ describe("splitOf", () => {
     );
   });
 
-  it("refuses what is neither a tensor nor a typed array, and labels that are no classes", () => {
+  it("refuses a value that is neither a tensor nor a typed array, and labels that are not classes", () => {
     expect(() => splitOf([[1, 2]] as never, [0])).toThrow(/images: expected a tensor, or a typed array/);
     expect(() => splitOf(new Uint8Array(4), [0.5])).toThrow(/label 0 must be a class index, got 0.5/);
     expect(() => splitOf(new Uint8Array(4), "0" as never)).toThrow(/labels: expected a tensor or an array/);

@@ -112,7 +112,7 @@ describe("splitValidation", () => {
     disposeSplit(split);
   });
 
-  it("refuses a seed that is no integer", () => {
+  it("refuses a seed that is not an integer", () => {
     const split = splitOf([0, 1, 2, 0]);
     expect(() => splitValidation(split, { images: 1, seed: -1 })).toThrow(/splitValidation: seed must be an integer/);
     disposeSplit(split);

@@ -23,7 +23,7 @@ describe("places of labels", () => {
     );
   });
 
-  it("hide neither a point nor each other where four points lie close together", () => {
+  it("hide neither a point nor each other if four points are close together", () => {
     const points = [
       { x: 100, y: 100 },
       { x: 104, y: 101 },

@@ -45,7 +45,7 @@ describe("camFigure", () => {
     for (const column of [0, 20, decoded.width - 21, decoded.width - 1]) expect(inked(decoded, column)).toBe(false);
   });
 
-  it("holds one picture per cell and the colour scale, enlarged without smoothing", () => {
+  it("has one picture per cell and the colour scale, enlarged without smoothing", () => {
     const { svg } = camFigure(input(3));
     expect(svg.match(/data:image\/png;base64,/g)).toHaveLength(7);
     expect(svg.match(/image-rendering:pixelated/g)).toHaveLength(6);

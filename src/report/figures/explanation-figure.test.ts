@@ -141,7 +141,7 @@ describe("explanationFigure", () => {
     expect(dark.split("href=")[2]).toBe(svgOf(image(), { style: "map" }).split("href=")[2]);
   });
 
-  it("puts several images beside each other, and many on several pages of like size", () => {
+  it("puts several images next to each other, and many on several pages of like size", () => {
     const { svgs, sizes } = draw(Array.from({ length: 100 }, () => image()));
     expect(svgs.length).toBeGreaterThan(1);
     expect(svgs.flatMap(boxes)).toHaveLength(300);

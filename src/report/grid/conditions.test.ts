@@ -41,7 +41,7 @@ describe("the data of a grid's report", () => {
     expect(textOf(html)).toContain("digits mnist; 10,000 test images; 64x48 pixels in 1 channel; 1 class: 0");
   });
 
-  it("stand in the first line of the page, with the place of one's own", () => {
+  it("are in the first line of the page, with the position of one's own", () => {
     expect(dataInWords(groups)).toBe("birds (folder photos/<birds>), digits");
   });
 });

@@ -242,7 +242,7 @@ describe("the report of a store", () => {
     );
   });
 
-  it("draws the curves of few methods in one chart, and of many by their kind, each beside plain", async () => {
+  it("draws the curves of few methods in one chart, and of many by their kind, each with plain", async () => {
     const ofCurves = { datasets: "decoy-mnist", seeds: 1, methods: [...METHODS, { name: "masks", baseline: "rrr" }] };
     const curves = async (guided: number) => {
       const names = Array.from({ length: guided }, (_, index) => ({
@@ -325,7 +325,7 @@ describe("on a cue", () => {
     expect(text).toMatch(/which is not significant: the gain cannot be attributed to where the maps point/);
   });
 
-  it("nothing is called a gain where no method is above plain", async () => {
+  it("nothing is called a gain if no method is above plain", async () => {
     const text = await sentences((method) => (method === "guided" ? 0.3 : (fixed[method] ?? 0)));
     expect(text).toContain("No method without annotations is above plain training. The best of them: guided");
     expect(text).not.toMatch(/the gain of guided|cannot be attributed/);

@@ -49,7 +49,7 @@ describe("a table in LaTeX", () => {
     for (const row of rows) expect(row.split(/(?<!\\)&/)).toHaveLength(columns.length);
   });
 
-  it("goes on in further tables where columns or groups have no room on a page, each whole", () => {
+  it("continues in further tables where columns or groups have no room on a page, each whole", () => {
     const parts = (tableOf: (typeof tables)[number]) => tableLatex(tableOf).split("\\begin{table}").slice(1);
     const wide = structuredClone(table("tests"));
     for (const cell of wide.sections.flatMap(({ rows }) => rows).flatMap(({ cells }) => cells))

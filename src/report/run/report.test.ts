@@ -298,7 +298,7 @@ describe("renderRunReport with runs on a decoy set", () => {
   const section = /<section id="decoy".*?<\/section>/s.exec(page)?.[0] ?? "";
   const text = textOf(section).replace(/\s+/g, " ");
 
-  it("has a section of them, named in the contents and told of at the head, and none without them", async () => {
+  it("has a section of them, named in the contents and mentioned at the top, and none without them", async () => {
     expect(page).toContain('<li><a href="#decoy">');
     const head = textOf(page.slice(0, page.indexOf("<nav"))).replace(/\s+/g, " ");
     expect(head).toContain("the plain network is right for 78.3 %, the guided one for 93.6 %");

@@ -90,7 +90,7 @@ describe("a run logged for TensorBoard", () => {
     expect(image?.width).toBeGreaterThan(100);
   });
 
-  it("goes on in a file of its own, which voids what was logged beyond the checkpoint", async () => {
+  it("continues in a new file, which invalidates the entries after the checkpoint", async () => {
     await logged(start(), step(20), step(40));
     const { files } = await logged(start(30), step(40));
     expect(files).toHaveLength(2);

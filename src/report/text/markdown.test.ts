@@ -7,7 +7,7 @@ describe("a cell of a Markdown table", () => {
     expect(inCell("a\r\nb\u2028c\u2029d\u000be\tf")).toBe("a b c d e f");
   });
 
-  it("holds no character that the command line would replace", () => {
+  it("has no character that the command line would replace", () => {
     const every = Array.from({ length: 0x2100 }, (_, code) => String.fromCharCode(code)).join("");
     expect(safeText(inCell(every))).toBe(inCell(every));
     expect(inCell(every)).toContain("é");

@@ -45,7 +45,7 @@ describe("guidedPrototypes", () => {
     expect(await made("constant")).toEqual(Array(3).fill(Array(4).fill(0.25)));
   });
 
-  it("leave no tensor behind and the own ones alone", async () => {
+  it("leave no tensor allocated, and do not free the caller's", async () => {
     const before = memory().liveTensors;
     for (const source of ["class", "shuffled", "global", "constant"] as const) await made(source);
     expect(memory().liveTensors).toBe(before);

@@ -14,7 +14,7 @@ describe("betaShare", () => {
     expect(variance).toBeCloseTo(1 / (4 * (2 * alpha + 1)), 2);
   });
 
-  it("lies in [0, 1] for every alpha", () => {
+  it("is in [0, 1] for every alpha", () => {
     fc.assert(
       fc.property(fc.double({ min: 1e-6, max: 1, noNaN: true }), fc.nat(), (alpha, seed) => {
         const share = betaShare(alpha, randomSource("beta", { seed }));
@@ -27,7 +27,7 @@ describe("betaShare", () => {
 describe("mixUp", () => {
   const keys = { seed: 1, step: 2 };
 
-  it("blends each image with the one that lies as far from the other end, in one share a batch", () => {
+  it("blends image i with image B - 1 - i, with one share per batch", () => {
     tidy(() => {
       const { images, partners, share } = mixUp(
         tensor([[[[0]]], [[[1]]], [[[4]]]]),

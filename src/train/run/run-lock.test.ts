@@ -30,7 +30,7 @@ function gone(): number {
 const left = { host: hostname(), began: "1" };
 
 describe("lockRun", () => {
-  it("refuses a second claim while the first is held, and leaves nothing behind", () => {
+  it("refuses a second claim while the first is held, and leaves no file", () => {
     const release = lockRun(folder);
     expect(() => lockRun(folder)).toThrow(
       expect.objectContaining({
@@ -106,7 +106,7 @@ describe("lockRun", () => {
     );
   });
 
-  it("waits for a claim that is just being written, where there are no hard links", () => {
+  it("waits for a claim that is just being written, if there are no hard links", () => {
     writeFileSync(join(folder, "run.lock"), "");
     expect(() => lockRun(folder)).toThrow(expect.objectContaining({ code: "E_CHECKPOINT" }));
   });
