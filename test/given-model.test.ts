@@ -10,6 +10,7 @@ import { Conv2d, Linear, Module } from "../src/nn/index.ts";
 import { grad, memory, type Tensor, tensor, tidy, zeros } from "../src/tensor/index.ts";
 import {
   evaluate,
+  findLearningRate,
   type LossBatch,
   type LossOption,
   type TrainEvent,
@@ -163,6 +164,18 @@ describe("a network that a program gives to train", () => {
     expect(err.trim().split("\n")).toHaveLength(1);
   });
 
+  it("has a learning rate found for it, and keeps its weights", async () => {
+    const model = new OwnNetwork();
+    const before = weightsOf(model);
+    const { points } = await findLearningRate(
+      { ...SMALL, batchSize: 16 },
+      { model, data: DATA, loss: { calm }, steps: 20, from: 1e-4, to: 1e-2 },
+    );
+    expect(points).toHaveLength(20);
+    expect(weightsOf(model)).toEqual(before);
+    expect(model.parameters().every((parameter) => parameter.grad === null)).toBe(true);
+  });
+
   it("takes the data set that a config names, and every option of a run", async () => {
     const model = new SimpleCNN({ numClasses: 10 });
     const { result, events } = await run(
@@ -205,8 +218,10 @@ describe("a run with a model and terms of a program that is resumed", () => {
   };
   const losses = { calm, bright };
 
+  const whole = once(() => run({ ...CONFIG, experiment: "whole" }, { model: new OwnNetwork(), loss: losses }));
+
   it("has the weights, the state and the log of an uninterrupted one, bit for bit", async () => {
-    const whole = await run({ ...CONFIG, experiment: "whole" }, { model: new OwnNetwork(), loss: losses });
+    const { result } = await whole();
     for (const step of [2, 5]) {
       const experiment = `cut-${step}`;
       const stop = new AbortController();
@@ -219,7 +234,7 @@ describe("a run with a model and terms of a program that is resumed", () => {
         { experiment, resume: true, batchSize: 8, epochs: 3 },
         { model: new OwnNetwork({ seed: 8 }), loss: losses },
       );
-      expect(rest.result.test).toEqual(whole.result.test);
+      expect(rest.result.test).toEqual(result.test);
       expect(await bitsOf(experiment)).toEqual(await bitsOf("whole"));
       expect(rowsWithoutTimes(experiment)).toEqual(rowsWithoutTimes("whole"));
     }
@@ -295,7 +310,7 @@ describe("a run with a model and terms of a program that is resumed", () => {
       "other images",
       { model: new OwnNetwork(), loss: losses, data: { ...DATA, train: noiseSplit(7, 64) } },
       "E_DATA",
-      /not those of the run/,
+      /differ from those of the run/,
     ],
     [
       "fewer images",
@@ -304,6 +319,7 @@ describe("a run with a model and terms of a program that is resumed", () => {
       /60 images, in the run 64/,
     ],
   ])("is refused with %s", async (_, options, code, message) => {
+    await whole();
     await expect(run({ experiment: "whole", resume: true, batchSize: 8, epochs: 3 }, options)).rejects.toMatchObject({
       code,
       message: expect.stringMatching(message),

@@ -7,7 +7,7 @@ export { type RunData, readRunData } from "./data/run-data.ts";
 export { lastValidated, patienceFrom } from "./loop/best-epoch.ts";
 export { unlessAborted } from "./loop/epoch-end.ts";
 export { prototypeOptions } from "./loop/guided-prototypes.ts";
-export { inPrecision, type ModelInPrecision, precisionOf, usesBfloat16 } from "./loop/precision.ts";
+export { inPrecision, precisionOf, usesBfloat16 } from "./loop/precision.ts";
 export { explainTrueClasses, firstOfEachClass } from "./loop/validation.ts";
 export { disposeAll, lastCheckpoint, loadCheckpointed } from "./run/checkpoint.ts";
 export {
@@ -23,3 +23,4 @@ export { callOf, expectModelOfRun, readGiven } from "./run/given-parts.ts";
 export { type LogRow, readLog } from "./run/metrics-log.ts";
 export { claimFile, holderOf, lockRun, RUN_LOCK } from "./run/run-lock.ts";
 export { continueOrRestart } from "./run/run-start.ts";
+export type { ModelWithData } from "./run/session-state.ts";

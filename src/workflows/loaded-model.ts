@@ -31,7 +31,7 @@ import {
   type KnownData,
   loadCheckpointed,
   loadKnownData,
-  type ModelInPrecision,
+  type ModelWithData,
   modelFor,
   normalizationNote,
   precisionOf,
@@ -60,12 +60,9 @@ export interface LoadedModel {
 }
 
 /** A run's model with the run's own data, settings and prototypes. */
-export interface LoadedRun extends LoadedModel, ModelInPrecision {
-  readonly config: TrainConfig;
+export interface LoadedRun extends LoadedModel, ModelWithData {
   /** `test` is the test split or, if the run was opened so, the validation split of a run without test images. */
   readonly data: KnownData & { readonly test: Split };
-  /** (C, H, W) */
-  readonly prototypes: Tensor;
 }
 
 /** Options for finding and comparing a run's data. */

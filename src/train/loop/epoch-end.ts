@@ -31,7 +31,7 @@ export function endOf({ config, progress, length }: Session): Exclude<TrainResul
 /** Validates after the last step of an epoch, and starts the next epoch; false if the signal interrupted the validation. */
 export async function validateEpoch(session: Session, signal: AbortSignal | undefined): Promise<boolean> {
   refuseNonFiniteWeights(session);
-  const { progress, config, length, network, optimisation } = session;
+  const { progress, config, length, trained, optimisation } = session;
   const whole = progress.batch === length.stepsPerEpoch;
   const due = whole && progress.epoch % config.valInterval === 0;
   if (whole && !due && progress.epoch < config.epochs && endOf(session) === null) {
@@ -41,8 +41,8 @@ export async function validateEpoch(session: Session, signal: AbortSignal | unde
   }
   // A run that ends when no validation is due is validated once, so that it has a result. Resuming undoes that validation.
   if (!due) await checkpoint(session);
-  const judged = await withAverage(network.model, optimisation.weightEma, async () => {
-    const judge = () => evaluateSplit(network.model, session.splits.val, validationOptions(session, signal));
+  const judged = await withAverage(trained.model, optimisation.weightEma, async () => {
+    const judge = () => evaluateSplit(trained.model, trained.data.val, validationOptions(trained, signal));
     const judgement = await unlessAborted(signal, judge);
     if (judgement !== null) await recordEpoch(session, judgement, due);
     return judgement !== null;
@@ -74,7 +74,11 @@ async function recordEpoch(session: Session, judged: SplitRecord, due: boolean):
   await log.writeSummary(history);
   emit({ type: "epoch", epoch, epochs: config.epochs, record });
   if (config.figures) {
-    const samples = await sampleMaps(session.network.model, session.splits.val, validationOptions(session));
+    const samples = await sampleMaps(
+      session.trained.model,
+      session.trained.data.val,
+      validationOptions(session.trained),
+    );
     emit({ type: "maps", epoch, samples });
   }
   Object.assign(progress, { epoch: epoch + 1, batch: 0, means: new EpochMeans().state(), epochSeconds: 0 });
@@ -85,12 +89,12 @@ async function recordEpoch(session: Session, judged: SplitRecord, due: boolean):
  * @param due false if no validation was due after this epoch: then its weights are not counted among the last few
  */
 async function keepWeights(
-  { config, network, run, progress }: Session,
+  { config, trained, run, progress }: Session,
   { bestSoFar }: EpochRecord,
   due: boolean,
 ): Promise<void> {
   const { epoch } = progress;
-  const weights = network.model.stateDict();
+  const weights = trained.model.stateDict();
   try {
     if (bestSoFar) {
       await saveBest(run.directory, weights, epoch);
@@ -137,14 +141,13 @@ async function testBest(
   best: string | null,
   signal: AbortSignal | undefined,
 ): Promise<SplitRecord | null> {
-  const { model } = session.network;
-  const { test } = session.splits;
+  const { model, data } = session.trained;
   if (best !== null) {
     const weights = await loadSafetensors(best);
     loadCheckpointed(model, weights, best);
     disposeAll(weights);
   }
-  return test === null ? null : evaluateSplit(model, test, validationOptions(session, signal));
+  return data.test === null ? null : evaluateSplit(model, data.test, validationOptions(session.trained, signal));
 }
 
 /** Resolves to the result of fn, or to null if the signal interrupted it. */

@@ -5,8 +5,14 @@ import { setImmediate } from "node:timers/promises";
 import { expectFunction, expectInteger, expectNumber, expectSignal, objectOf, optionsOf } from "../../arguments.ts";
 import type { TrainConfigInput } from "../../config/index.ts";
 import { BatchCamError } from "../../errors.ts";
+import type { Module } from "../../nn/index.ts";
+import { keep, tidy } from "../../tensor/index.ts";
+import type { GivenSplits } from "../data/given-splits.ts";
+import { disposeAll } from "../run/checkpoint.ts";
+import { expectTrainable } from "../run/given-model.ts";
 import { withSession } from "../run/session.ts";
 import type { Session } from "../run/session-state.ts";
+import { type LossOption, lossesOf } from "./extra-losses.ts";
 import { beginEpoch, takeStep } from "./step.ts";
 
 export interface FindLearningRateOptions {
@@ -18,7 +24,11 @@ export interface FindLearningRateOptions {
   steps?: number;
   onStep?: (point: RatePoint) => void;
   /** Aborting it rejects with its reason. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
+  /** As for `train`. The network has the weights afterwards that it came with. */
+  model?: Module | undefined;
+  data?: GivenSplits | undefined;
+  loss?: LossOption | undefined;
 }
 
 export interface RatePoint {
@@ -59,13 +69,22 @@ export async function findLearningRate(
     steps = 100,
     onStep = () => {},
     signal,
-  } = optionsOf("findLearningRate", options, ["from", "to", "steps", "onStep", "signal"]);
+    model,
+    data,
+    loss,
+  } = optionsOf("findLearningRate", options, [
+    ...(["from", "to", "steps", "onStep", "signal"] as const),
+    ...(["model", "data", "loss"] as const),
+  ]);
   expectNumber("findLearningRate: from", from, "be above 0", (n) => n > 0);
   expectNumber("findLearningRate: to", to, `be above from (${from})`, (n) => n > from);
   expectInteger("findLearningRate: steps", steps, 20);
   expectFunction("findLearningRate: onStep", onStep);
   expectSignal("findLearningRate: signal", signal);
+  if (model !== undefined) expectTrainable("findLearningRate", model);
+  const given = { model, data, losses: lossesOf("findLearningRate", loss) };
   const output = await temporaryFolder();
+  const restore = model === undefined ? () => {} : rememberWeights(model);
   try {
     const own = { output, experiment: "sweep", resume: false, overwrite: false, fastDevRun: false, lambdaWarmup: 0 };
     const config = { ...objectOf("findLearningRate: input", input), ...own };
@@ -78,11 +97,21 @@ export async function findLearningRate(
           Math.exp(Math.log(from) + (Math.log(to) - Math.log(from)) * (step / (steps - 1)));
         return judged(await sweep(session, { steps, onStep, signal }), steps);
       },
-      { signal },
+      { signal, given },
     );
   } finally {
+    restore();
     await rm(output, { recursive: true, force: true });
   }
+}
+
+/** Copies the weights of a network; returns what puts them back. */
+function rememberWeights(model: Module): () => void {
+  const before = tidy(() => new Map(Array.from(model.stateDict(), ([name, value]) => [name, keep(value.clone())])));
+  return () => {
+    model.loadStateDict(before);
+    disposeAll(before);
+  };
 }
 
 async function temporaryFolder(): Promise<string> {

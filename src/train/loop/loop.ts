@@ -140,17 +140,17 @@ function repeatSteps({ reporting: { rewound, emit }, progress, length: { stepsPe
 }
 
 function announce(session: Session): void {
-  const { run, config, network, guidance, losses, maps, length, splits, progress, reporting } = session;
-  const { train, val, test } = splits;
+  const { run, config, trained, losses, maps, length, progress, reporting } = session;
+  const { train, val, test } = trained.data;
   reporting.emit({
     type: "start",
     runDirectory: run.directory,
     modelOptions: modelOptions(config, train),
     resumedFromStep: progress.step,
     voidFromStep: reporting.rewound.fromStep,
-    parameters: network.model.parameters().reduce((sum, parameter) => sum + parameter.numel, 0),
+    parameters: trained.model.parameters().reduce((sum, parameter) => sum + parameter.numel, 0),
     mapSize: maps.size,
-    camLayer: guidance.camLayer,
+    camLayer: trained.camLayer,
     stepsPerEpoch: length.stepsPerEpoch,
     epochs: config.epochs,
     trainImages: train.labels.numel,
@@ -160,7 +160,7 @@ function announce(session: Session): void {
     classNames: train.classNames,
     ...(losses.size === 0 ? {} : { losses: [...losses.keys()] }),
     ...(maps.prototypeShape === null ? {} : { prototypeShape: maps.prototypeShape }),
-    precision: network.amp ? "bfloat16" : "float32",
+    precision: trained.amp ? "bfloat16" : "float32",
     config,
   });
 }

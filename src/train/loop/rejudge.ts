@@ -18,7 +18,7 @@ import { evaluateSplit, validationOptions } from "./validation.ts";
 export async function rejudge(session: Session, data: SessionData, signal?: AbortSignal): Promise<Rejudged | null> {
   const { progress, run } = session;
   const { history, bestEpoch, validation: before } = progress;
-  progress.validation = contentDigest(session.splits.val);
+  progress.validation = contentDigest(session.trained.data.val);
   if (history.length === 0) return null;
   const otherImages = before === undefined ? mayBeOthers(session, data) : before !== progress.validation;
   const best = bestCheckpoint(run.directory);
@@ -48,7 +48,7 @@ type Judgement = { val: SplitRecord; problem?: undefined } | { problem: string }
 /** The best epoch's result on the current validation images, or the reason why there is none. */
 async function validateBestAgain(session: Session, path: string, signal: AbortSignal | undefined): Promise<Judgement> {
   const { progress } = session;
-  const { model } = session.network;
+  const { model, data } = session.trained;
   if (!existsSync(path)) return { problem: `${path} does not exist` };
   const epoch = await epochOf(path);
   if (epoch !== null && epoch !== progress.bestEpoch) return { problem: `${path} contains those of epoch ${epoch}` };
@@ -63,7 +63,7 @@ async function validateBestAgain(session: Session, path: string, signal: AbortSi
     if (error instanceof BatchCamError) return { problem: error.message };
     throw error;
   }
-  return { val: await evaluateSplit(model, session.splits.val, validationOptions(session, signal)) };
+  return { val: await evaluateSplit(model, data.val, validationOptions(session.trained, signal)) };
 }
 
 const share = (value: number): string => `${(100 * value).toFixed(2)} %`;

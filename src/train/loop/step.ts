@@ -21,13 +21,13 @@ type LossMetrics = Omit<StepMetrics, "gradNorm" | "lr"> & { accuracy: number };
 export const imagesPerStep = ({ batchSize, gradAccumSteps }: Session["config"]): number => batchSize * gradAccumSteps;
 
 /** Puts the model into training mode, and yields the images of each remaining step of the epoch in progress. */
-export function beginEpoch({ config, network, progress, length, splits }: Session): Int32Array[] {
-  const { train } = splits;
+export function beginEpoch({ config, trained, training, progress, length }: Session): Int32Array[] {
+  const { train } = trained.data;
   const { smallestBatch, stepsPerEpoch } = length;
   const { epoch, batch: startBatch } = progress;
   const plan = { batchSize: imagesPerStep(config), smallestBatch, seed: config.seed, epoch, startBatch };
-  network.model.train();
-  for (const module of network.frozen) module.eval();
+  trained.model.train();
+  for (const module of training.frozen) module.eval();
   const order = config.sampler === "balanced" ? balancedIndices(train, plan) : batchIndices(train.labels.numel, plan);
   return order.slice(0, stepsPerEpoch - startBatch);
 }
@@ -38,7 +38,7 @@ export function beginEpoch({ config, network, progress, length, splits }: Sessio
  */
 export function takeStep(session: Session, indices: Int32Array): Metrics {
   const { config, progress } = session;
-  const { model } = session.network;
+  const { model } = session.trained;
   const { optimizer, weightEma, rate, parameters } = session.optimisation;
   phase("optimizer", () => optimizer.zeroGrad());
   const numbers = accumulate(session, indices);
@@ -80,11 +80,11 @@ interface Drawn {
 }
 
 /** The total weight of the images in the cross-entropy, which is a mean weighted by class. */
-function weightOf({ splits: { train }, guidance: { classWeights } }: Session, indices: Int32Array): number {
+function weightOf({ trained, guidance: { classWeights } }: Session, indices: Int32Array): number {
   if (!classWeights) return indices.length;
   return tidy(() =>
     classWeights
-      .indexSelect(0, train.labels.indexSelect(0, tensor(indices)))
+      .indexSelect(0, trained.data.train.labels.indexSelect(0, tensor(indices)))
       .sum()
       .item(),
   );
@@ -92,7 +92,7 @@ function weightOf({ splits: { train }, guidance: { classWeights } }: Session, in
 
 function accumulateBatch(session: Session, drawn: Drawn, share: number): LossMetrics {
   const { progress, guidance, reporting } = session;
-  const { model, amp } = session.network;
+  const { model, amp } = session.trained;
   const { crossEntropyScale } = drawn;
   return tidy(() => {
     const { images, labels, ...rest } = phase("data", () => mixedBatch(session, drawn));
@@ -121,8 +121,9 @@ interface TrainingBatch extends Annotations {
 
 function takeBatch(session: Session, { indices, place }: Drawn): TrainingBatch {
   const { config, progress } = session;
-  const { train, augmentation } = session.splits;
-  const last = session.network.channelsLast;
+  const { data, channelsLast: last } = session.trained;
+  const { train } = data;
+  const { augmentation } = session.training;
   const repeats = config.sampler === "balanced";
   const key = { seed: config.seed, epoch: progress.epoch, place: repeats ? place : undefined };
   if (config.baseline !== undefined) {
@@ -180,7 +181,7 @@ function refuseNonFinite(session: Session, terms: Record<string, Tensor | null>)
 
 /** Fails if a weight is not finite, so that no such weight is ever saved, validated or chosen as the best. */
 export function refuseNonFiniteWeights(session: Session): void {
-  const named = [...session.network.model.namedParameters()];
+  const named = [...session.trained.model.namedParameters()];
   const norms = noGrad(() => tidy(() => normOfEach(named.map(([, parameter]) => parameter.detach()))));
   const bad = norms.findIndex((norm) => !Number.isFinite(norm));
   const [name] = named[bad] ?? [];

@@ -11,7 +11,7 @@ import { inEvaluation, type Module } from "../../nn/index.ts";
 import { interpolate, type Tensor, tensor, tidy } from "../../tensor/index.ts";
 import { expectTensor } from "../../tensor/internal.ts";
 import type { MapSamples, SplitRecord } from "../run/events.ts";
-import type { Session } from "../run/session-state.ts";
+import type { ModelWithData } from "../run/session-state.ts";
 import { inPrecision, type Precision } from "./precision.ts";
 
 export interface SplitEvaluationOptions {
@@ -170,13 +170,13 @@ export async function sampleMaps(model: Module, split: Split, options: SplitEval
   );
 }
 
-/** The options by which a session validates and tests its model. */
+/** The options by which a run validates and tests its model. */
 export const validationOptions = (
-  { guidance, maps, network: { amp, channelsLast } }: Session,
+  { camLayer, prototypes, amp, channelsLast }: ModelWithData,
   signal?: AbortSignal,
 ): SplitEvaluationOptions => ({
-  camLayer: guidance.camLayer,
-  prototypes: maps.references,
+  camLayer,
+  prototypes,
   amp,
   channelsLast,
   signal,

@@ -41,12 +41,12 @@ export async function resume(session: Session, resumed: ResumedData): Promise<vo
     continueFrom(session, progress);
     await restoreBest(run.directory, progress.bestEpoch);
     const { optimizer, weightEma } = session.optimisation;
-    loadCheckpointed(session.network.model, model, lastCheckpoint(run.directory));
+    loadCheckpointed(session.trained.model, model, lastCheckpoint(run.directory));
     optimizer.loadState(without("optimizer.", state));
     weightEma?.loadState(without("ema.", state));
     session.guidance.camEma?.loadState(state);
     const rejudged = await rejudge(session, resumed.data, resumed.signal);
-    if (rejudged !== null) session.network.model.loadStateDict(model); // it contained the weights of the best epoch
+    if (rejudged !== null) session.trained.model.loadStateDict(model); // it contained the weights of the best epoch
     setRngState(state.get("rng") as Tensor);
     session.reporting.rewound = await session.reporting.log.rewindTo(progress);
     if (rejudged !== null) await keepJudgement(session, rejudged);

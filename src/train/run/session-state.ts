@@ -19,12 +19,22 @@ export interface RunSplits {
   readonly val: Split;
   /** Null if a program passed no test split. */
   readonly test: Split | null;
-  /** How training images are changed; null if they are not. */
-  readonly augmentation: AugmentOptions | null;
 }
 
-/** The network of a run, with its precision and memory layout. */
-export interface Network extends ModelInPrecision {
+/** A model with its data: a run in training, and a run that is opened again to be judged. */
+export interface ModelWithData extends ModelInPrecision {
+  readonly config: TrainConfig;
+  readonly data: RunSplits;
+  /** The layer whose maps are guided, or judged. */
+  readonly camLayer: string;
+  /** (C, H, W): the prototypes of the training images, which maps are compared with; training may use running maps instead. */
+  readonly prototypes: Tensor;
+}
+
+/** How a network is trained. */
+export interface Training {
+  /** How training images are changed; null if they are not. */
+  readonly augmentation: AugmentOptions | null;
   /** Modules that stay in evaluation mode and get no gradients during the whole run. */
   readonly frozen: readonly Module[];
   /** Frees a network that the run made; gives one that a program gave back in the mode that it came in. */
@@ -41,15 +51,10 @@ export interface Optimisation {
   rate: (step: number) => number;
 }
 
-/**
- * The maps of a run, and the prototypes that evaluation compares them with. The prototypes that training guides them to
- * are in `Guidance`.
- */
+/** The maps of a run. */
 export interface RunMaps {
   /** [height, width] at the guided layer */
   readonly size: readonly [number, number];
-  /** (C, H, W): the prototypes of the images. Evaluation uses them also if training uses running maps. */
-  readonly references: Tensor;
   /** The amount of shape in the prototypes that the maps are guided to; null if it is not needed. */
   readonly prototypeShape: PrototypeShape | null;
 }
@@ -81,8 +86,8 @@ export interface Reporting {
 export interface Session {
   readonly run: OpenRun;
   readonly config: TrainConfig;
-  readonly splits: RunSplits;
-  readonly network: Network;
+  readonly trained: ModelWithData;
+  readonly training: Training;
   readonly optimisation: Optimisation;
   readonly guidance: ObjectivePlan;
   /** The terms that a program adds to the loss. */
@@ -97,15 +102,15 @@ export interface Session {
 }
 
 /** The machine, the versions and the precision that the session runs with. */
-export const environmentOf = ({ config, network }: Session): Environment =>
-  environment({ seed: config.seed, precision: network.amp ? "bfloat16" : "float32" });
+export const environmentOf = ({ config, trained }: Session): Environment =>
+  environment({ seed: config.seed, precision: trained.amp ? "bfloat16" : "float32" });
 
 /** The contents of a checkpoint at this moment. */
-export function snapshot({ network, optimisation, guidance, progress }: Session): Snapshot {
+export function snapshot({ trained, optimisation, guidance, progress }: Session): Snapshot {
   const { optimizer, weightEma } = optimisation;
   const state = new Map<string, Tensor>([["rng", getRngState()]]);
   for (const [name, tensor] of optimizer.stateTensors()) state.set(`optimizer.${name}`, tensor.detach());
   for (const [name, tensor] of weightEma?.state() ?? []) state.set(`ema.${name}`, tensor.detach());
   for (const [name, tensor] of guidance.camEma?.state() ?? []) state.set(name, tensor.detach());
-  return { model: network.model.stateDict(), state, progress };
+  return { model: trained.model.stateDict(), state, progress };
 }

@@ -44,12 +44,13 @@ import {
 } from "./session-data.ts";
 import {
   environmentOf,
-  type Network,
+  type ModelWithData,
   type Optimisation,
   type Reporting,
   type RunLength,
   type RunMaps,
   type Session,
+  type Training,
 } from "./session-state.ts";
 import { loadStart, NO_START, type Start, startModel } from "./starting-weights.ts";
 
@@ -101,11 +102,14 @@ async function openSession(
   }
 }
 
+/** A network, and what frees it or gives it back. */
+type OwnedModel = Pick<ModelWithData, "model"> & Pick<Training, "release">;
+
 /** What a session is made of. */
 interface Parts {
   data: SessionData;
   start: Start;
-  network: Pick<Network, "model" | "release">;
+  network: OwnedModel;
   given: GivenToRun;
   signal: AbortSignal | undefined;
 }
@@ -140,12 +144,19 @@ async function sessionOf(
   const session: Session = {
     run,
     config,
-    splits: { train: data.train, val: data.val, test: data.test, augmentation: augmentationOf(config) },
-    network: { model, frozen, release, ...precisionOf(config) },
+    trained: {
+      config,
+      model,
+      ...precisionOf(config),
+      data,
+      camLayer: guided.guidance.camLayer,
+      prototypes: guided.references,
+    },
+    training: { augmentation: augmentationOf(config), frozen, release },
     losses: given.losses ?? new Map(),
     optimisation: optimisationOf(config, model, plan.stepsPerEpoch * config.epochs),
     guidance: planOf(model, { config, ...guided.guidance }),
-    maps: { ...guided.maps, prototypeShape },
+    maps: { size: guided.size, prototypeShape },
     length,
     reporting: reportingOf(run, emit, profilerOf(config, model)),
     progress: resumes ? noProgress() : { ...noProgress(), validation: contentDigest(data.val) },
@@ -161,7 +172,7 @@ async function sessionOf(
 }
 
 /** The network that a program gave, or else the one that the config names. */
-function networkOf({ config, train }: SessionData, given: Module | undefined): Pick<Network, "model" | "release"> {
+function networkOf({ config, train }: SessionData, given: Module | undefined): OwnedModel {
   if (given === undefined) {
     const model = modelFor(config, train);
     return { model, release: () => model.dispose() };
@@ -206,7 +217,8 @@ async function guidedMaps(
   { data, model, emit }: { data: SessionData; model: Module; emit: (event: TrainEvent) => void },
 ): Promise<{
   guidance: Omit<Guidance, "config">;
-  maps: Omit<RunMaps, "prototypeShape">;
+  size: RunMaps["size"];
+  references: Tensor;
   warnings: string[];
 }> {
   const { config, train } = data;
@@ -222,7 +234,7 @@ async function guidedMaps(
       : null;
   const prototypes = camEma?.prototypes ?? (await guidedPrototypes(references, config, statistics));
   const classWeights = config.classWeights === "balanced" ? keep(balancedWeights(train)) : null;
-  return { guidance: { camLayer, prototypes, camEma, classWeights }, maps: { size, references }, warnings };
+  return { guidance: { camLayer, prototypes, camEma, classWeights }, size, references, warnings };
 }
 
 /** The number of steps, which follows from the images and the config, and the plan that a resumed run keeps. */
@@ -270,7 +282,7 @@ function balancedWeights(split: Split): Tensor {
 }
 
 async function begin(session: Session, data: RunData, given: GivenToRun): Promise<void> {
-  const { run, config, maps, reporting } = session;
+  const { run, config, trained, reporting } = session;
   if (run.start === "restart") {
     reporting.emit({
       type: "warning",
@@ -279,7 +291,7 @@ async function begin(session: Session, data: RunData, given: GivenToRun): Promis
   }
   await run.clear();
   await writeJson(join(run.directory, "environment.json"), environmentOf(session));
-  await saveSafetensors(join(run.directory, "prototypes.safetensors"), new Map([["prototypes", maps.references]]));
+  await saveSafetensors(join(run.directory, "prototypes.safetensors"), new Map([["prototypes", trained.prototypes]]));
   await writeRunData(run.directory, data);
   await writeGiven(run.directory, given);
   // The config is written last, because a folder counts as a run as soon as it has a config.
@@ -291,14 +303,14 @@ function averageOf(model: Module, { modelEmaDecay: decay, modelEmaWarmup: warmup
   return tidy(() => new WeightEma(model.stateDict(), { decay, warmup }));
 }
 
-function closeSession({ network, optimisation, guidance, maps, reporting }: Session, data: SessionData): void {
+function closeSession({ trained, training, optimisation, guidance, reporting }: Session, data: SessionData): void {
   reporting.profiler?.finish();
-  network.release();
+  training.release();
   disposeAll(optimisation.optimizer.stateTensors());
   if (guidance.camEma === null) guidance.prototypes.dispose();
   else disposeAll(guidance.camEma.state());
   optimisation.weightEma?.dispose();
-  maps.references.dispose();
+  trained.prototypes.dispose();
   guidance.classWeights?.dispose();
   data.dispose();
 }
