@@ -6,7 +6,8 @@ import { normalizationForChannels } from "../src/data/splits/split.ts";
 import { saveSafetensors } from "../src/io/index.ts";
 import { createModel } from "../src/models/index.ts";
 import { evaluate, type TrainEvent, type TrainResult, train } from "../src/train.ts";
-import { openRun, openWeights } from "../src/workflows/loaded-model.ts";
+import { openRun } from "../src/workflows/loaded-model.ts";
+import { openWeights } from "../src/workflows/loaded-weights.ts";
 import { temporaryFolder } from "./support/temporary-folder.ts";
 
 const folder = temporaryFolder("start");

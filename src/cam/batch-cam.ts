@@ -4,7 +4,7 @@ import { autocast, interpolate, type Tensor } from "../tensor/index.ts";
 import { expectShapes, camMaps as fusedMaps, readLabels, upcastHalf, wantsFused } from "../tensor/internal.ts";
 import { weightedSum } from "./gradient-methods.ts";
 import { expectMaps, type NormalizeOptions, normalizeMaps, scaleMaps } from "./normalize.ts";
-import type { ReshapeTransform } from "./pass.ts";
+import type { ReshapeTransform } from "./recorded-forward.ts";
 import { callersGradient, classTarget } from "./targets.ts";
 
 export interface CamHead {

@@ -5,5 +5,5 @@ export { type Explanation, explain, type MapsOf } from "./explain.ts";
 export { METHODS, methodOf } from "./methods.ts";
 export { CONVENTIONS, type Convention, type NormalizeOptions, normalizeMaps } from "./normalize.ts";
 export type { ExplainOptions, MethodSettings } from "./options.ts";
-export type { ReshapeTransform } from "./pass.ts";
+export type { ReshapeTransform } from "./recorded-forward.ts";
 export type { ScoreFunction, Targets } from "./targets.ts";

@@ -1,7 +1,7 @@
 import type { Module } from "../nn/index.ts";
 import type { Tensor } from "../tensor/index.ts";
 import type { Convention, NormalizeOptions } from "./normalize.ts";
-import type { ReshapeTransform } from "./pass.ts";
+import type { ReshapeTransform } from "./recorded-forward.ts";
 import type { Target, Targets } from "./targets.ts";
 
 /**

@@ -1,8 +1,22 @@
 import { BatchCamError } from "../errors.ts";
 import type { Module } from "../nn/index.ts";
-import { handleOutputs, logitsOf, type OutputHandler, observeRuns } from "../nn/internal.ts";
-import { noGrad, type Tensor, tidy } from "../tensor/index.ts";
-import { copyingSaved, inPlaceCalls, isOverwritten, isTensor, upcastHalf } from "../tensor/internal.ts";
+import {
+  handleOutputs,
+  logitsOf,
+  mayShare,
+  type OutputHandler,
+  observeRuns,
+  SharedOutputs,
+  tapOutput,
+} from "../nn/internal.ts";
+import { enableGrad, noGrad, type Tensor, tidy } from "../tensor/index.ts";
+import { copyingSaved, inPlaceCalls, isOverwritten, isTensor, setGradEnabled, upcastHalf } from "../tensor/internal.ts";
+
+/**
+ * Converts a layer's output to maps (B, K, h, w), for layers whose outputs are channels-last, or tokens with a class
+ * token.
+ */
+export type ReshapeTransform = (output: Tensor) => Tensor;
 
 /**
  * Models that overwrite in place a value that autograd has saved. Their later passes run while autograd keeps copies.
@@ -43,6 +57,79 @@ export function recordedForward<T>(model: Module, createGraph: boolean, forward:
     overwriting.add(model);
   }
   return copyingSaved("explain", () => namingFailures(model, forward));
+}
+
+export interface PassOptions {
+  layers: readonly (readonly [path: string, module: Module])[];
+  /**
+   * The part of the pass that autograd records: nothing; only the layers after the target layers, whose outputs become leaves (the layers
+   * before the first of them then cost no more than at inference); or the whole pass, so that gradients reach the parameters.
+   */
+  record: "nothing" | "behind the layers" | "everything";
+  reshapeTransform?: ReshapeTransform | undefined;
+}
+
+interface TappedPass {
+  readonly logits: Tensor;
+  readonly taps: ReadonlyMap<Module, Tensor>;
+  readonly runs: ReadonlyMap<Module, number>;
+  /**
+   * The layers whose output may share memory with their input, and was changed in place afterwards through any tensor.
+   */
+  readonly shared: ReadonlySet<Module>;
+}
+
+/**
+ * @param joined layers that return their input or a view of it; everything that reads that memory then reads the tap
+ */
+export function tappedForward(
+  model: Module,
+  x: Tensor,
+  { layers, record, joined }: PassOptions & { joined: ReadonlySet<Module> },
+): TappedPass {
+  const taps = new Map<Module, Tensor>();
+  const runs = new Map<Module, number>();
+  const watch = new SharedOutputs<Module>();
+  const intercept = (path: string, module: Module): OutputHandler => {
+    const name = `explain: layer ${path}`;
+    return (output, origin) => {
+      // Recording begins at the first layer, and lasts until the noGrad around the pass ends.
+      if (record === "behind the layers") setGradEnabled(true);
+      const joins = mayShare(origin) && joined.has(module);
+      const { tap, next } = tapOutput(output, {
+        origin: joins ? "rewritten" : origin,
+        graph: record !== "nothing",
+        name,
+      });
+      if (mayShare(origin)) watch.add(module, output, next);
+      taps.set(module, tap);
+      runs.set(module, (runs.get(module) ?? 0) + 1);
+      return next;
+    };
+  };
+  const handlers = new Map(layers.map(([path, module]) => [module, intercept(path, module)]));
+  const forward = () => {
+    runs.clear();
+    return handleOutputs(handlers, () => logitsFor(model, x));
+  };
+  let logits = record === "everything" ? enableGrad(forward) : fromFirstLayer(forward);
+  // A layer that runs inside the model's own noGrad, such as a layer of a frozen backbone, cannot turn on recording for
+  // the layers after it.
+  if (record === "behind the layers" && !logits.requiresGrad) logits = enableGrad(forward);
+  return { logits, taps, runs, shared: watch.changed() };
+}
+
+/**
+ * Runs a pass that begins to record at its first target layer. If the model writes to a view that was made earlier, the pass runs again
+ * and records from the start.
+ */
+function fromFirstLayer(forward: () => Tensor): Tensor {
+  try {
+    return noGrad(forward);
+  } catch (error) {
+    if (!/created in no_grad mode/.test(String(error))) throw error;
+    return enableGrad(forward);
+  }
 }
 
 /** Makes an error that names the module in which autograd refuses an in-place operation. */

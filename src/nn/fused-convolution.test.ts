@@ -3,7 +3,7 @@ import { apart, channelsLast, double, fresh } from "../../test/support/apart.ts"
 import { kernelsRunBy } from "../../test/support/kernels-run.ts";
 import { convolution } from "../tensor/fused-ops.ts";
 import { autocast, conv2d, grad, manualSeed, noGrad, ones, randn, type Tensor, tensor } from "../tensor/index.ts";
-import { convRelu } from "./fused/conv-norm.ts";
+import { convRelu } from "./fused/conv-relu.ts";
 import { Conv2d, MaxPool2d, ReLU, setFusedInference, setFusedTraining } from "./index.ts";
 import { recordOutputs } from "./recorder.ts";
 

@@ -1,7 +1,8 @@
 // Names that other folders of the project use, in addition to the public ones (index.ts). This is not an entry of the package.
 
 export { expectImages, expectLast } from "../tensor/internal.ts";
-export { BorrowedLayers, convRelu, isPlain } from "./fused/conv-norm.ts";
+export { BorrowedLayers, isPlain } from "./fused/conv-norm.ts";
+export { convRelu } from "./fused/conv-relu.ts";
 export { flatLinear, pooledWeightOf } from "./fused/flat-linear.ts";
 export {
   emitOutput,

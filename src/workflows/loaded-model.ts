@@ -1,27 +1,14 @@
 import { join } from "node:path";
-import { expectInteger, expectPath, optionsOf } from "../arguments.ts";
 import type { TrainConfig } from "../config/index.ts";
-import { givenPartsOf, type NormalizationChoice, normalizationFault } from "../config/internal.ts";
-import { counted } from "../counted.ts";
+import { givenPartsOf } from "../config/internal.ts";
 import { prototypes as classPrototypes, type Normalization, type Split } from "../data/index.ts";
-import { NO_NORMALIZATION, normalizationForChannels } from "../data/internal.ts";
 import { BatchCamError } from "../errors.ts";
 import { loadSafetensors } from "../io/index.ts";
-import {
-  createModel,
-  describeWeights,
-  loadPretrained,
-  loadWeights,
-  type Model,
-  type ModelOptions,
-} from "../models/index.ts";
 import type { Module } from "../nn/index.ts";
 import type { Tensor } from "../tensor/index.ts";
 import type { GivenSplits } from "../train/index.ts";
 import {
-  broughtNormalization,
   camLayerOf,
-  chosenNormalization,
   comparePrototypes,
   describeModel,
   disposeAll,
@@ -33,7 +20,6 @@ import {
   loadKnownData,
   type ModelWithData,
   modelFor,
-  normalizationNote,
   precisionOf,
   prototypeOptions,
   readGiven,
@@ -222,131 +208,4 @@ async function loadModelOf(about: {
   } finally {
     disposeAll(weights);
   }
-}
-
-export interface WeightsOptions {
-  /** The entry of a checkpoint that contains the weights; see `loadWeights`. */
-  key?: string | undefined;
-  /** The architecture (default: the one that is recognised from the weights). */
-  model?: string | undefined;
-  imageSize?: number | undefined;
-  /**
-   * Normalisation of pixels in [0, 1]. The default is that of the run or the folder that the weights come from, or else
-   * ImageNet's for three channels.
-   */
-  normalization?: "imagenet" | "none" | undefined;
-  /** Mean and standard deviation of pixels in [0, 1], one number for each channel, instead of a named normalisation. */
-  mean?: string | readonly number[] | undefined;
-  std?: string | readonly number[] | undefined;
-  classNames?: readonly string[] | undefined;
-}
-
-/**
- * Opens weights that do not come from a run: everything that `loadWeights` reads, if it has a head. The caller disposes
- * of the result.
- *
- * @throws E_CHECKPOINT for weights of an unknown architecture, or of another one than was named
- */
-export async function openWeights(path: string, options: WeightsOptions = {}): Promise<LoadedModel> {
-  expectPath("openWeights: path", path);
-  const known = ["key", "model", "imageSize", "normalization", "mean", "std", "classNames"] as const;
-  const { key, model: name, imageSize, classNames, ...scale } = optionsOf("openWeights", options, known);
-  const { weights, notes } = await loadWeights(path, { key });
-  try {
-    const found = describedWeights(path, weights);
-    expectNamed(path, name, found.name);
-    const model = modelOf(found, weights);
-    try {
-      const { inChannels = 3, numClasses = 0 } = found.options;
-      if (inChannels !== 1 && inChannels !== 3)
-        throw new BatchCamError(
-          "E_CHECKPOINT",
-          `openWeights: ${path}: pictures have 1 or 3 channels, the weights are for ${inChannels}`,
-        );
-      const side = imageSize ?? usualSide(found.options);
-      expectInteger("openWeights: imageSize", side, 1);
-      expectNames(classNames, numClasses);
-      const { normalization, source } = await normalizationOf(path, { weights, channels: inChannels, scale });
-      const scaled = source === null ? [] : [normalizationNote(normalization, source)];
-      return {
-        ...{ checkpoint: path, model, modelName: found.name, channels: inChannels, imageSize: [side, side] },
-        normalization,
-        classNames: classNames ?? Array.from({ length: numClasses }, (_, label) => String(label)),
-        notes: [...notes.map((note) => `weights: ${note}`), ...scaled],
-        camLayer: model.camLayer,
-        dispose: () => model.dispose(),
-      };
-    } catch (error) {
-      model.dispose();
-      throw error;
-    }
-  } finally {
-    disposeAll(weights);
-  }
-}
-
-const NORMALIZING = ["normalization", "mean", "std"];
-
-/** The normalisation that the caller chose, or that of the weights, or none. */
-async function normalizationOf(
-  path: string,
-  { weights, channels, scale }: { weights: ReadonlyMap<string, Tensor>; channels: number; scale: NormalizationChoice },
-): Promise<{ normalization: Normalization; source: string | null }> {
-  const fault = normalizationFault(scale);
-  if (fault !== null)
-    throw new BatchCamError("E_CONFIG", `openWeights: ${fault[0]} must be ${fault[1]}`, { options: NORMALIZING });
-  const brought = await broughtNormalization(path, weights, scale);
-  const chosen = chosenNormalization(scale) ?? chosenNormalization(brought?.choice ?? {}) ?? NO_NORMALIZATION;
-  const fitted = normalizationForChannels(chosen, channels);
-  if (fitted !== null) return { normalization: fitted, source: brought?.source ?? null };
-  const got = `${counted(chosen.mean.length, "number")} for weights of ${counted(channels, "channel")}`;
-  throw new BatchCamError("E_CONFIG", `openWeights: mean must have a number for each channel, got ${got}`);
-}
-
-/** `describeWeights`, with errors that also name the file. */
-function describedWeights(path: string, weights: ReadonlyMap<string, Tensor>): ReturnType<typeof describeWeights> {
-  try {
-    return describeWeights(weights);
-  } catch (error) {
-    if (!(error instanceof BatchCamError)) throw error;
-    throw new BatchCamError(error.code, `openWeights: ${path}: ${error.detail}`, {
-      cause: error,
-      options: error.options,
-    });
-  }
-}
-
-function expectNamed(path: string, named: string | undefined, found: string): void {
-  if (named === undefined || named === found) return;
-  const problem = `openWeights: ${path}: the weights are those of ${found}, not of ${named}`;
-  throw new BatchCamError("E_CHECKPOINT", `${problem}: leave the model out, or give { model: "${found}" }`);
-}
-
-/** Makes a model with these weights, which must fit it exactly. */
-function modelOf(
-  { name, options }: { name: string; options: ModelOptions },
-  weights: ReadonlyMap<string, Tensor>,
-): Model {
-  const model = createModel(name, options);
-  try {
-    loadPretrained(model, weights);
-    return model;
-  } catch (error) {
-    model.dispose();
-    if (!(error instanceof BatchCamError) || error.code !== "E_SHAPE") throw error;
-    throw new BatchCamError("E_CHECKPOINT", error.message, { cause: error });
-  }
-}
-
-function usualSide({ imageSize, stem, stemStride, patchSize }: ModelOptions): number {
-  const small = stem === "small" || stemStride === 2 || patchSize === 1;
-  return imageSize ?? (small ? 28 : 224);
-}
-
-function expectNames(classNames: readonly string[] | undefined, numClasses: number): void {
-  if (classNames === undefined || classNames.length === numClasses) return;
-  throw new BatchCamError(
-    "E_CONFIG",
-    `openWeights: classNames must hold a name for each of the model's ${counted(numClasses, "class")}, got ${classNames.length}`,
-  );
 }

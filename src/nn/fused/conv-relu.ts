@@ -1,0 +1,37 @@
+import type { Pair, Tensor } from "../../tensor/index.ts";
+import { convRelu as convReluOp, fusedDtype, wantsFused } from "../../tensor/internal.ts";
+import { emitOutput, observed } from "../interception.ts";
+import { ReLU } from "../layers/linear.ts";
+import { Conv2d, MaxPool2d, squareWindow, takes } from "../layers/spatial.ts";
+
+import { isOf, isPlain } from "./conv-norm.ts";
+
+/**
+ * pool(relu(conv(x))), the building block of plain convolutional networks. It runs in one kernel if the outputs of the
+ * convolution and the ReLU are not observed, otherwise layer by layer. Values, and gradients at ties, equal those of the
+ * layers.
+ */
+export function convRelu(conv: Conv2d, relu: ReLU, pool: MaxPool2d | null, x: Tensor): Tensor {
+  return fused(conv, relu, pool, x) ?? [conv, relu, pool].reduce((y, layer) => layer?.run(y) ?? y, x);
+}
+
+function fused(conv: Conv2d, relu: ReLU, pool: MaxPool2d | null, x: Tensor): Tensor | null {
+  const window = squareWindow(conv);
+  const dtype = fusedDtype(x);
+  const { weight, bias } = conv;
+  if (!wantsFused() || dtype === null || window === null || bias === null) return null;
+  const known = pool === null ? isOf(relu, ReLU) : isPlain(relu, ReLU) && halves(pool);
+  if (!known || !isPlain(conv, Conv2d) || !takes(conv, x, pool === null ? 1 : 2)) return null;
+  if (weight.dtype !== "float32" || bias.dtype !== "float32") return null;
+  const y = observed(conv, () => convReluOp(x.to(dtype), weight, bias, { ...window, pool: pool !== null }));
+  return emitOutput(pool ?? relu, y);
+}
+
+/** Whether a pool takes the maximum of adjacent, non-overlapping windows of 2x2 pixels. */
+function halves(pool: MaxPool2d): boolean {
+  const { kernelSize, options } = pool;
+  const { stride = kernelSize, padding = 0, ceilMode = false } = options;
+  const all = (pair: Pair, side: number) => [pair].flat().every((own) => own === side);
+  const window = all(kernelSize, 2) && all(stride, 2) && all(padding, 0);
+  return isOf(pool, MaxPool2d) && window && !ceilMode;
+}
