@@ -228,7 +228,7 @@ describe("a layer that the model calls by forward() and not by run()", () => {
 
   it.each(byLayer)("is refused by %s with advice", (method) => {
     expect(() => explain(model, images, { method, layer: "conv" })).toThrow(
-      /explain: the model did not run conv .*call their children by run\(x\)/,
+      /explain: the model did not run conv .*call modules by run\(x\)/,
     );
   });
 
