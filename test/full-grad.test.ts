@@ -162,6 +162,6 @@ describe("FullGrad", () => {
           return this.fc.run(this.layer.forward(x).mean([2, 3]));
         }
       })();
-      expect(() => fullGrad(model, images().to("float32"))).toThrow(/FullGrad does not see where layer adds its bias/);
+      expect(() => fullGrad(model, images().to("float32"))).toThrow(/FullGrad cannot observe how layer adds its bias/);
     }));
 });
