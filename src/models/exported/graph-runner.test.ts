@@ -232,6 +232,24 @@ describe("what cannot be run", () => {
     expect(make).toThrow(/node d .*its argument dims is of type int\[\], and string cannot be passed/);
   });
 
+  it("does not depend on the layout that a kernel gives its result in memory", () =>
+    tidy(() => {
+      const model = modelOf(
+        [
+          node("a", "aten.permute.default", { self: "x", dims: [0, 2, 3, 1] }),
+          node("b", "aten.view.default", { self: "a", size: [-1, 64, 3] }),
+          node("c", "aten.as_strided.default", { self: "a", size: [2, 8, 8, 3], stride: [192, 24, 3, 1] }),
+          node("d", "aten.view.default", { self: "c", size: [-1, 64, 3] }),
+          node("e", "aten.add.Tensor", { self: "b", other: "d" }),
+          node("f", "aten.transpose.int", { self: "e", dim0: 1, dim1: 2 }),
+          node("g", "aten.view.default", { self: "f", size: [-1, 3, 8, 8] }),
+        ],
+        "g",
+      );
+      const x = images();
+      same(model.forward(x), logitsOf(model, x.mul(2)));
+    }));
+
   it("names the node when an operator fails, and keeps libtorch's words", () =>
     tidy(() => {
       const broken = node("a", "aten.view.default", { self: "x", size: [7, 7] }, "layer1");

@@ -37,3 +37,16 @@ export function withScalarOverload(node: Node, isNumber: (argument: Argument) =>
   const takesAll = scalar !== null && [...given].every((name) => scalar.args.some((arg) => arg.name === name));
   return takesAll ? `${namespace}.${base}.Scalar` : node.target;
 }
+
+/** Views that the file asks for, which hold for the layout that its tensors had in memory when the model was exported. */
+const VIEWS: readonly string[] = ["aten.view.default", "aten._unsafe_view.default"];
+
+/**
+ * The node with `reshape` in the place of `view`. This engine's kernels lay some results out in another way (channels last, or the
+ * heads of an attention), of which a view may not exist.
+ */
+export function inAnyLayout(node: Node): Node {
+  if (!VIEWS.includes(node.target)) return node;
+  const inputs = node.inputs.map((input) => (input.name === "size" ? { ...input, name: "shape" } : input));
+  return { ...node, target: "aten.reshape.default", inputs };
+}

@@ -9,7 +9,7 @@ import {
 import type { ArgumentValues, Run, Slots } from "./graph-plan.ts";
 import { argumentValue, callArgument, type Execute, type NodeContext } from "./node-context.ts";
 import { partsOf } from "./node-names.ts";
-import { operatorOf, outOfPlace, withScalarOverload, writesToArgument } from "./operators.ts";
+import { inAnyLayout, operatorOf, outOfPlace, withScalarOverload, writesToArgument } from "./operators.ts";
 import { type SpecialCall, specialOf } from "./special-operators.ts";
 
 /**
@@ -17,8 +17,9 @@ import { type SpecialCall, specialOf } from "./special-operators.ts";
  *
  * @throws Error that says why it cannot be called
  */
-export function planOperator(context: NodeContext): Execute {
-  const { node } = context;
+export function planOperator(given: NodeContext): Execute {
+  const node = inAnyLayout(given.node);
+  const context = { ...given, node };
   const isNumber = (argument: { kind: string }) => argument.kind === "int" || argument.kind === "float";
   const target = withScalarOverload(node, isNumber);
   const operator = operatorOf(target);

@@ -1,6 +1,6 @@
 import { dropped } from "../../nn/internal.ts";
-import { batchNorm, isGradEnabled, ones, relu, type Tensor } from "../../tensor/index.ts";
-import { type CallValue, reportBias } from "../../tensor/internal.ts";
+import { batchNorm, isGradEnabled, ones, relu, Tensor } from "../../tensor/index.ts";
+import { asStrided, type CallValue, reportBias } from "../../tensor/internal.ts";
 import type { ArgumentValues } from "./graph-plan.ts";
 import { twiceDifferentiable } from "./twice-differentiable.ts";
 
@@ -33,6 +33,7 @@ const BATCH_NORMS = [
 ];
 
 const SPECIALS: Readonly<Record<string, Special>> = {
+  as_strided: stridesOf,
   relu: ({ values }) => relu(values().self as Tensor),
   batch_norm: batchNormOf,
   ...Object.fromEntries(BATCH_NORMS.map((name) => [name, (call: SpecialCall) => [batchNormOf(call)]])),
@@ -50,6 +51,13 @@ const SPECIALS: Readonly<Record<string, Special>> = {
   linear: (call) => biased(call, 3),
   layer_norm: (call) => biased(call, 3),
 };
+
+/** Strides of the file are those of a tensor in the usual layout, which a kernel of this engine may not have kept. */
+function stridesOf({ values }: SpecialCall): Tensor {
+  const { self, size, stride, storage_offset: offset } = values();
+  const strides = [size, stride] as [number[], number[]];
+  return new Tensor(asStrided((self as Tensor).contiguous(), ...strides, (offset as number | null) ?? undefined));
+}
 
 /** Tells an observer, such as FullGrad, of the bias that an operator adds. */
 function biased(call: SpecialCall, channelDim: 1 | 3): CallValue {
