@@ -46,7 +46,7 @@ const HAND_MADE = /=== 1 \? "[a-z]+" : "[a-z]+s"/;
 const CONSTANT = /^[A-Z][A-Z_]+(\(.*\))?$/;
 /** Text that only looks like a count: a word before a noun or a verb, and sizes. */
 const NO_COUNT =
-  /^\$\{(prototypes\} prototypes|baseline\} needs masks|depth\} samples|earlier\.line\} names|name\} (?:has|maps)|runDirectory\} its images|layer\} sees maps|(?:Math\.abs\(rows\)|width)\} pixels)/;
+  /^\$\{(prototypes\} prototypes|baseline\} needs masks|depth\} samples|earlier\.line\} names|name\} (?:has|maps)|runDirectory\} (?:its images|names)|layer\} gets maps|what\} with values|(?:Math\.abs\(rows\)|width)\} pixels)/;
 
 describe("the messages of the sources", () => {
   it("write no count with a plural of their own", () => {

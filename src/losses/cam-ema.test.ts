@@ -97,8 +97,8 @@ describe("CamEma", () => {
     [2, [2, 0], {}, /size must be/],
     [2, [2, 2, 2], {}, /size must be/],
     [2, [2, 2], { decay: 1 }, /decay must be in \[0, 1\), got 1/],
-    [2, [2, 2], { decay: -0.1 }, /decay must lie/],
-    [2, [2, 2], { decay: Number.NaN }, /decay must lie/],
+    [2, [2, 2], { decay: -0.1 }, /decay must be/],
+    [2, [2, 2], { decay: Number.NaN }, /decay must be/],
   ])("refuses %o classes, size %o and options %o", (numClasses, size, options, message) => {
     const expected = expect.objectContaining({ code: "E_ARGUMENT", message: expect.stringMatching(message) });
     expect(() => new CamEma(numClasses, size, options)).toThrow(expected);

@@ -29,7 +29,7 @@ const BAD: [string, Arguments, string, RegExp][] = [
     "images of bytes",
     [flat, images.to("uint8"), maps, labels],
     "E_DTYPE",
-    /images: expected normalised images of floating/,
+    /images: expected normalised floating-point images/,
   ],
   ["disposed images", [flat, gone, maps, labels], "E_DISPOSED", /images: the tensor was disposed/],
   ["an empty batch", [flat, zeros([0, 1, 4, 4]), zeros([0, 4, 4]), []], "E_SHAPE", /images have no samples/],

@@ -505,7 +505,7 @@ describe("a wrong argument", () => {
       "unbind into more than one call returns",
       () => zeros([70_000]).unbind(),
       "E_NATIVE",
-      /more tensors result than one call can return/,
+      /more values result than one call can return/,
     ],
     ["bmm of matrices", (x) => x.bmm(x), "E_SHAPE", /bmm/],
     ["integer remainder by zero", () => ones([1], { dtype: "int64" }).remainder(0), "E_NATIVE", /ZeroDivision/i],

@@ -73,7 +73,7 @@ describe("parseIdx", () => {
     ["a gzip archive", [0x1f, 0x8b, 8, 0], /got a gzip archive/],
     ["a cut header", [0, 0, 8, 3, 0, 0, 0, 1], /expected a header of 16 bytes \(3 dimensions\), got a file of 8/],
     ["cut elements", [0, 0, 8, 1, 0, 0, 0, 4, 1, 2], /expected 12 bytes \(4 of uint8\), got 10: .*truncated/],
-    ["bytes after the end", [0, 0, 8, 1, 0, 0, 0, 1, 1, 2], /expected 9 bytes .*, got 10: .*do not belong/],
+    ["bytes after the end", [0, 0, 8, 1, 0, 0, 0, 1, 1, 2], /expected 9 bytes .*, got 10: .*extra bytes/],
     ["elements cut inside a number", [0, 0, 0x0b, 1, 0, 0, 0, 1, 1], /expected 10 bytes .*, got 9/],
   ])("refuses %s and says what it found", (_, bytes, message) => {
     const error = attempt(() => parseIdx(new Uint8Array(bytes), "x.idx"));

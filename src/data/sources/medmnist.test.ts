@@ -175,7 +175,7 @@ describe("a MedMNIST file", () => {
     const labels = npy("|u1", [20_000, 1], new Uint8Array(20_000));
     await expect(load({ ...GREY, "train_labels.npy": labels })).rejects.toMatchObject({
       code: "E_DATA",
-      message: expect.stringMatching(/train_labels must hold one label for each of 3 images, got \[20000, 1\]/),
+      message: expect.stringMatching(/train_labels must have one label for each of 3 images, got \[20000, 1\]/),
     });
   });
 
@@ -204,9 +204,9 @@ describe("a MedMNIST file", () => {
     [
       "negative labels",
       { ...GREY, "train_labels.npy": npy("|i1", [3], Uint8Array.from([0, 255, 1])) },
-      /labels hold -1/,
+      /labels contain -1/,
     ],
-    ["one class", { ...GREY, "train_labels.npy": npy("|u1", [3], new Uint8Array(3)) }, /hold only one class/],
+    ["one class", { ...GREY, "train_labels.npy": npy("|u1", [3], new Uint8Array(3)) }, /contain only one class/],
     [
       "a label that train lacks",
       { ...GREY, "test_labels.npy": npy("|u1", [2], Uint8Array.from([0, 3])) },
@@ -272,7 +272,7 @@ describe("a MedMNIST file", () => {
     const labels = npy("<i4", [3], new Uint8Array(Int32Array.of(0, 65_535, 1).buffer));
     await expect(load({ ...GREY, "train_labels.npy": labels })).rejects.toMatchObject({
       code: "E_DATA",
-      message: expect.stringMatching(/train_labels hold 65535, but there are 3 images/),
+      message: expect.stringMatching(/train_labels contain 65535, but there are 3 images/),
     });
   });
 

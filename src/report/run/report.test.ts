@@ -439,6 +439,7 @@ describe("the entry of report", () => {
       "encodeNpy",
       "explanationFigure",
       "explanationPicture",
+      "gridReport",
       "overlay",
       "renderRunReport",
     ]);

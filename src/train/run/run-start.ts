@@ -49,7 +49,7 @@ function newStart(directory: string, { overwrite, fastDevRun }: Asked, state: Fo
       return "new";
     case "other files": {
       const names = state.names.slice(0, 3).join(", ");
-      throw refusal(`${directory} holds ${names} and no run (it has no ${CONFIG}): move that away, or ${otherwise}`);
+      throw refusal(`${directory} contains ${names} but no run (it has no ${CONFIG}): move that away, or ${otherwise}`);
     }
     case "a damaged config":
     case "a foreign config":
