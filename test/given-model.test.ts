@@ -2,12 +2,12 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import type { TrainConfigInput } from "../src/config/index.ts";
-import { gatherBatch } from "../src/data/index.ts";
+import { disposeSplit, gatherBatch, splitOf } from "../src/data/index.ts";
 import { loadSafetensors } from "../src/io/index.ts";
 import { crossEntropy } from "../src/losses/index.ts";
-import { createModel, defaultCamLayer, SimpleCNN } from "../src/models/index.ts";
+import { createModel, defaultCamLayer, loadExportedModel, SimpleCNN } from "../src/models/index.ts";
 import { Conv2d, Linear, Module } from "../src/nn/index.ts";
-import { grad, memory, type Tensor, tensor, tidy, zeros } from "../src/tensor/index.ts";
+import { emptyCache, grad, memory, type Tensor, tensor, tidy, zeros } from "../src/tensor/index.ts";
 import {
   evaluate,
   findLearningRate,
@@ -78,6 +78,13 @@ describe("a network that a program gives to train", () => {
     expect(start).toMatchObject({ config: { model: "given", dataset: "given" }, modelOptions: {} });
     expect(result.history[0]?.train.prototypeLoss).toBeGreaterThan(0);
     expect(result.history[0]?.train.deadMaps).toBeLessThan(1);
+    const balance = events.find((event) => event.type === "balance");
+    expect(balance?.terms.map(({ term, weight }) => [term, weight])).toEqual(
+      expect.arrayContaining([
+        ["calm", 1],
+        ["bright", 1],
+      ]),
+    );
     expect(defaultCamLayer(model, [1, 16, 16])).toBe("body");
   });
 
@@ -127,6 +134,7 @@ describe("a network that a program gives to train", () => {
     expect(page).toBe(at("guided", "report.html"));
     const html = readFileSync(page, "utf8");
     expect(html).toMatch(/<th scope="col" class="number">calm<\/th><th scope="col" class="number">bright<\/th>/);
+    expect(html).toContain("Batch-CAM: OwnNetwork on images of a program, guided");
     expect(html).toContain("Calm, a term of the program");
     expect(html).toContain("train(config, { model, data, loss: { calm, bright } }) of batch-cam/train");
   });
@@ -174,6 +182,28 @@ describe("a network that a program gives to train", () => {
     expect(points).toHaveLength(20);
     expect(weightsOf(model)).toEqual(before);
     expect(model.parameters().every((parameter) => parameter.grad === null)).toBe(true);
+  });
+
+  it("may come from torch.export", async () => {
+    const model = await loadExportedModel(join(import.meta.dirname, "fixtures", "exported", "own_branches.pt2"));
+    const [channels, height, width] = model.imageSize as [number, number, number];
+    const split = (count: number, seed: number) =>
+      splitOf(
+        Uint8Array.from({ length: count * channels * height * width }, (_, i) => (i * seed) % 251),
+        Array.from({ length: count }, (_, i) => i % model.numClasses),
+        { channels, size: [height, width], numClasses: model.numClasses },
+      );
+    const data = { train: split(16, 7), validation: split(8, 11), test: split(8, 13) };
+    emptyCache();
+    const before = memory().liveTensors;
+    const { result } = await run({ experiment: "exported", epochs: 1, batchSize: 8 }, { model, data, loss: { calm } });
+    expect(result.history[0]?.train.prototypeLoss).toBeGreaterThan(0);
+    emptyCache();
+    expect(memory().liveTensors).toBe(before);
+    expect(jsonOf("exported", "given.json").model.type).toBe("ExportedModel");
+    expect((await evaluate(at("exported"), { model, data })).test).toEqual(result.test);
+    model.dispose();
+    for (const one of Object.values(data)) disposeSplit(one);
   });
 
   it("takes the data set that a config names, and every option of a run", async () => {

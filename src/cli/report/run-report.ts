@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { writeFileAtomically } from "../../atomic-file.ts";
 import type { TrainConfig } from "../../config/index.ts";
+import { GIVEN } from "../../config/internal.ts";
 import { BatchCamError } from "../../errors.ts";
 import { type DecoyShown, type ReportedRun, renderRunReport } from "../../report/index.ts";
 import { DECOY_RUNS, type DecoyResults } from "../../report/internal.ts";
@@ -149,7 +150,8 @@ async function showRun(
   const about = { environment, step, endedBy, config: start?.config };
   const { config, command, caveats } = await describeRun(runDirectory, about);
   const name = plain ? "plain" : "guided";
-  const { losses } = await readGiven(runDirectory);
+  const { losses, model: given } = await readGiven(runDirectory);
   const run: ReportedRun = { name, config, result, steps, losses, balance, maps, dead, predictions };
-  return { run, samples, environment: environmentInWords(environment), model, dataset, command, caveats };
+  const titled = { model: given?.type ?? model, dataset: dataset === GIVEN ? "images of a program" : dataset };
+  return { run, samples, environment: environmentInWords(environment), ...titled, command, caveats };
 }
