@@ -618,7 +618,7 @@ describe("splits that a program passes", () => {
     expect((await evaluate("runs/own", { data: { ...own, test: pixels }, acceptNewData: true })).test.images).toBe(40);
     await expect(evaluate("runs/own")).rejects.toMatchObject({
       code: "E_DATA",
-      message: expect.stringMatching(/the run .* was trained on images that a program passed/),
+      message: expect.stringMatching(/a program gave the run .* its images/),
     });
     await expect(train({ ...config, experiment: "other" }, { data: { ...own, wrong: 1 } as never })).rejects.toThrow(
       /wrong/,
