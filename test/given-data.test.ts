@@ -110,6 +110,25 @@ describe("splits that a program gives", () => {
     expect((await recordOf("by-config")).normalization).toEqual({ mean: [0.25], std: [0.5] });
   });
 
+  it("may be a data set as loadDataset returns it", async () => {
+    const { classNames, numClasses, normalization } = TRAIN;
+    const dataset = { name: "mnist", classNames, numClasses, normalization, train: TRAIN, val: VAL, test: TEST };
+    expect((await run({ experiment: "dataset" }, dataset as TrainOptions["data"])).result.test?.images).toBe(20);
+  });
+
+  it("are not combined with options that name other images", async () => {
+    const data = { train: TRAIN, test: TEST };
+    for (const [config, message] of [
+      [{ dataDir: "photos" }, /dataDir and the option data of train contradict/],
+      [{ plain: false, prototypes: "clean" }, /prototypes "clean" and the option data/],
+      [{ imageSize: 32 }, /imageSize is for .*, and the images were given/],
+    ] as const)
+      await expect(run({ ...config, experiment: "combined" }, data)).rejects.toMatchObject({
+        code: "E_CONFIG",
+        message: expect.stringMatching(message),
+      });
+  });
+
   const wide = { ...VAL, classNames: ["a", "b", "c"], numClasses: 3 };
   it.each<[string, unknown, string, RegExp]>([
     ["nothing", null, "E_ARGUMENT", /data must be an object|data/],

@@ -36,10 +36,11 @@ const isObject = (value: unknown): value is object => typeof value === "object" 
  */
 export function parseGivenConfig(input: unknown, given: GivenParts, options: Partial<ParseOptions> = {}): TrainConfig {
   if (!isObject(input) || !(given.model || given.data)) return parseTrainConfig(input, options);
-  const { model, dataDir } = input as TrainConfigInput;
+  const { model, dataDir, prototypes } = input as TrainConfigInput;
   const contradicting = [
     ...(given.model && model !== undefined ? [["model", "model"]] : []),
     ...(given.data && dataDir !== undefined ? [["dataDir", "data"]] : []),
+    ...(given.data && prototypes === "clean" ? [['prototypes "clean"', "data"]] : []), // they are made from a decoy set's own images
   ];
   for (const [key, option] of contradicting)
     throw new BatchCamError(

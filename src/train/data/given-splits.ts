@@ -1,7 +1,7 @@
 import { optionsOf } from "../../arguments.ts";
 import type { TrainConfig } from "../../config/index.ts";
 import { counted } from "../../counted.ts";
-import type { Split } from "../../data/index.ts";
+import type { Dataset, Split, SplitName } from "../../data/index.ts";
 import { expectSplit } from "../../data/internal.ts";
 import { BatchCamError } from "../../errors.ts";
 import { normalizedSplits } from "./normalization.ts";
@@ -21,6 +21,12 @@ export interface GivenSplits {
   test?: Split | undefined;
 }
 
+/** A `Dataset` may be passed as it is; what it has besides its splits is in each split too. */
+const KNOWN = [
+  ...(["train", "validation", "val", "test"] as const),
+  ...(["name", "numClasses", "classNames", "normalization", "warnings", "digest"] as const),
+];
+
 /** The splits that a program passes, by their names. Throws if they do not belong together. */
 export function givenParts(given: GivenSplits, config: TrainConfig): Parts {
   const {
@@ -28,7 +34,7 @@ export function givenParts(given: GivenSplits, config: TrainConfig): Parts {
     validation,
     val = validation,
     test,
-  } = optionsOf("data", given, ["train", "validation", "val", "test"]);
+  } = optionsOf<GivenSplits & Partial<Omit<Dataset, SplitName>>>("data", given, KNOWN);
   if (given.val !== undefined && validation !== undefined)
     throw new BatchCamError("E_ARGUMENT", "data: val is another name for validation: give one of them");
   const parts = Object.entries({ train, val, test }).filter(([name, split]) => name === "train" || split !== undefined);
