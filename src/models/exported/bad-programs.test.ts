@@ -235,6 +235,13 @@ describe("a node", () => {
     );
   });
 
+  it("that takes a complex buffer is refused by the name of the buffer's input", async () => {
+    const refused = await refusedChange((json) => {
+      valuesOf(json).b_gain.dtype = 10;
+    });
+    expect(refused).toMatch(/the input "b_gain" of the graph: it has the dtype complex64/);
+  });
+
   it("that defines a name a second time is refused", async () => {
     const refused = await refusedChange((json) => {
       nodeOf(json, "conv2d_1").outputs = [{ as_tensor: { name: "conv2d" } }];

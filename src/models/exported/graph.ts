@@ -1,7 +1,15 @@
 import { argumentOf, NO_DTYPE, object, outputOf, type ValueKind } from "./arguments.ts";
 import { dtypeName, dtypeOfFile, layoutName, STRIDED } from "./enumerations.ts";
 import type { Argument, Graph, Node, Output, ValueName } from "./program.ts";
-import { checked, type GraphJson, GraphSchema, type NodeJson, NodeSchema, type TensorMeta } from "./schema.ts";
+import {
+  checked,
+  type GraphJson,
+  GraphSchema,
+  type NodeJson,
+  NodeSchema,
+  type TensorMeta,
+  type Union,
+} from "./schema.ts";
 import { moduleName, scopesOf } from "./scopes.ts";
 
 /** Throws an error about the file. Without a remedy the file is said to be damaged. */
@@ -43,9 +51,12 @@ class GraphReader {
   }
 
   /** An input that is not a tensor or a symbolic number is a constant, which the graph does not use. */
-  private inputOf(union: Record<string, unknown>): ValueName[] {
-    const fail: FailGraph = (problem, remedy) => this.fail(`an input of the graph: ${problem}`, remedy);
-    const output = outputOf(union, { fail, define: this.definer(fail) });
+  private inputOf(union: Union): ValueName[] {
+    const name = tensorNameOf(union);
+    const what =
+      name === undefined ? "an input of the graph" : `the input ${JSON.stringify(name.slice(0, 80))} of the graph`;
+    const fail: FailGraph = (problem, remedy) => this.fail(`${what}: ${problem}`, remedy);
+    const output = outputOf(union, { fail, define: this.definer(fail, "it") });
     if (output.kind === "values") return fail("expected a tensor, got a list of tensors");
     return output.name === null ? [] : [output.name];
   }
@@ -54,7 +65,7 @@ class GraphReader {
     const json = checked(NodeSchema, value, (problem) => this.fail(`${labelOf(value, at)}: ${problem}`));
     const scopes = scopesOf(json.metadata);
     const target = json.target.replace(/^torch\.ops\./, "");
-    const name = json.name ?? firstOutputOf(json) ?? `node ${at}`;
+    const name = json.name ?? firstOutputOf(json) ?? String(at);
     const fail: FailGraph = (problem, remedy) => {
       const module = moduleName(scopes);
       const place = module === undefined ? "" : ` in ${module}`;
@@ -68,7 +79,7 @@ class GraphReader {
       name: input.name,
       argument: this.inputArgument(input, target, fail),
     }));
-    const define = this.definer(fail);
+    const define = this.definer(fail, "its result");
     const outputs = json.outputs.map((union) => outputOf(union, { fail, define }));
     return { name, target, inputs, outputs: target.startsWith("higher_order.") ? flat(outputs) : outputs, scopes };
   }
@@ -95,7 +106,8 @@ class GraphReader {
     };
   }
 
-  private definer(fail: FailGraph) {
+  /** @param what the value in messages: "its result" of a node */
+  private definer(fail: FailGraph, what: string) {
     return (name: ValueName, kind: ValueKind): ValueName => {
       if (this.defined.has(name)) return fail(`the name ${JSON.stringify(name.slice(0, 80))} is defined twice`);
       this.defined.set(name, kind);
@@ -105,7 +117,7 @@ class GraphReader {
         sym_bool_values: bools,
         sym_float_values: floats,
       } = this.json;
-      if (kind === "tensor" && Object.hasOwn(tensors, name)) expectTensor(tensors[name] as TensorMeta, fail);
+      if (kind === "tensor" && Object.hasOwn(tensors, name)) expectTensor(what, tensors[name] as TensorMeta, fail);
       if (kind === "number") for (const values of [ints, bools, floats]) expectKnown(ofName(values, name), fail);
       return name;
     };
@@ -132,13 +144,10 @@ function expectTarget(target: string, fail: FailGraph): void {
   fail(`the operator ${name} (control flow or a wrapper) is not supported`, STATIC);
 }
 
-function expectTensor({ dtype, layout, sizes }: TensorMeta, fail: FailGraph): void {
-  if (dtypeOfFile(dtype) === undefined) fail(`its result has the dtype ${dtypeName(dtype)}, ${NO_DTYPE}`, DTYPE_REMEDY);
+function expectTensor(what: string, { dtype, layout, sizes }: TensorMeta, fail: FailGraph): void {
+  if (dtypeOfFile(dtype) === undefined) fail(`${what} has the dtype ${dtypeName(dtype)}, ${NO_DTYPE}`, DTYPE_REMEDY);
   if (layout !== STRIDED)
-    fail(
-      `its result has the layout ${layoutName(layout)}, and only dense (strided) tensors are supported`,
-      DTYPE_REMEDY,
-    );
+    fail(`${what} has the layout ${layoutName(layout)}, and only dense (strided) tensors are supported`, DTYPE_REMEDY);
   for (const size of sizes) expectKnown(size, fail);
 }
 
@@ -163,7 +172,16 @@ function labelOf(value: unknown, at: number): string {
   return known === undefined ? `node ${at}` : `node ${at} (${JSON.stringify(known).slice(0, 80)})`;
 }
 
-function firstOutputOf({ outputs }: NodeJson): string | undefined {
-  const { name } = (outputs[0]?.as_tensor ?? {}) as { name?: unknown };
+/** The name of the first value that a node defines. Before torch 2.8 nodes have no names of their own. */
+function firstOutputOf({ outputs: [output = {}] }: NodeJson): string | undefined {
+  const [content] = Object.values(output);
+  const first: unknown = Array.isArray(content) ? content[0] : content;
+  const { name, as_name: symbol } = (first ?? {}) as { name?: unknown; as_name?: unknown };
+  return [name, symbol].find((each) => typeof each === "string") as string | undefined;
+}
+
+/** The name of a value, if it is a tensor. */
+function tensorNameOf({ as_tensor: tensor }: Union): string | undefined {
+  const { name } = (tensor ?? {}) as { name?: unknown };
   return typeof name === "string" ? name : undefined;
 }

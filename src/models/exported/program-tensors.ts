@@ -71,7 +71,7 @@ function storedOf(spec: TensorSpec, { weights, constants }: Payloads, { fail }: 
   const [first, second] = persistent ? [weights, constants] : [constants, weights];
   const payload = first.get(name) ?? second.get(name);
   if (payload === undefined) return fail(`${what} has no data in the file`);
-  if ("problem" in payload) return fail(`${what} ${payload.problem}`, EXPORT_DENSE);
+  if ("problem" in payload) return fail(`${what} ${payload.problem}`, payload.isMissing ? undefined : EXPORT_DENSE);
   const sizes = `[${meta.sizes.map(({ as_int: size }) => size ?? "?").join(", ")}]`;
   if (dtypeOfFile(meta.dtype) !== payload.dtype || sizes !== `[${payload.shape.join(", ")}]`) {
     const expected = `${dtypeName(meta.dtype)} ${shapeText(meta)}`;

@@ -211,6 +211,16 @@ describe("a program of a newer torch", () => {
   });
 });
 
+describe("outputs", () => {
+  it("that are None do not count", async () => {
+    const path = await changedProgram(folder, ({ graph_module: { graph, signature } }) => {
+      signature.output_specs.push({ user_output: { arg: { as_none: true } } });
+      graph.outputs.push({ as_none: true });
+    });
+    await withProgram(path, (program) => expect(program.output).toBe("linear"));
+  });
+});
+
 describe("sizes and numbers", () => {
   it("that the file fixes are kept, the batch too", async () => {
     const path = await changedProgram(folder, ({ graph_module: { graph } }) => {

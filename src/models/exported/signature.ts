@@ -147,13 +147,18 @@ class OutputSpecs {
   add(spec: Union): void {
     const [kind, content] = variant(spec, this.fail);
     const { arg, ...rest } = object(content, this.fail);
-    if (kind === "user_output") this.userOutputs.push(object(arg, this.fail));
+    if (kind === "user_output") this.addUserOutput(object(arg, this.fail));
     else if (kind === "buffer_mutation")
       this.bufferUpdates.push({ buffer: text(rest.buffer_name, this.fail), value: nameOf(arg, this.fail) });
     else if (kind === "parameter_mutation")
       this.fail(`the model changes its own parameter ${JSON.stringify(rest.parameter_name)}`, NO_MUTATION);
     else if (kind === "user_input_mutation") this.fail("the model changes its input in place", NO_MUTATION);
     else this.fail(`the kind ${JSON.stringify(kind.slice(0, 80))} is not supported`, ONE_OUTPUT);
+  }
+
+  /** An output that is None does not count: transformers' models give the loss as one. */
+  private addUserOutput(arg: Union): void {
+    if (!Object.hasOwn(arg, "as_none")) this.userOutputs.push(arg);
   }
 
   /** The one output for the user, which has to be logits for each image. */

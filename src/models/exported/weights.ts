@@ -14,7 +14,7 @@ import { checked, PayloadSchema, type SymInt, type TensorMeta } from "./schema.t
 import { entryStorage, type Storage, type StoredTensor } from "./storages.ts";
 
 /** A tensor, or the reason why it cannot be read. It is an error only if the program needs it. */
-export type Payload = StoredTensor | { readonly problem: string };
+export type Payload = StoredTensor | { readonly problem: string; readonly isMissing?: boolean };
 
 export interface Payloads {
   /** The state dict of the model. */
@@ -60,7 +60,8 @@ async function raw({ file, entries }: ProgramArchive, folder: string, config: Zi
     const entry = entries.get(path);
     const meta = row.tensor_meta;
     if (row.use_pickle) payloads.set(name, { problem: SUBCLASS });
-    else if (entry === undefined || !meta) payloads.set(name, { problem: `has no data (${path.slice(0, 100)})` });
+    else if (entry === undefined || !meta)
+      payloads.set(name, { problem: `has no data (${path.slice(0, 100)})`, isMissing: true });
     else {
       const storage = storages.get(path) ?? entryStorage(file, entry);
       storages.set(path, storage);
