@@ -3,11 +3,12 @@ import { describeValue, expectInteger, expectPath, optionsOf, wrongArgument } fr
 import { counted, grouped } from "../../counted.ts";
 import { BatchCamError } from "../../errors.ts";
 import { dataError, type ReadContext, readFileBytes } from "../../io/internal.ts";
-import { type About, decodeImage, type ImageFile, type ReadImageOptions, reasonOf } from "./decode.ts";
+import { type About, decodeImage, reasonOf } from "./decode.ts";
 import { foreignKind, IMAGE_FORMATS, READABLE } from "./format.ts";
 import { plainJpeg, tiffBands } from "./headers.ts";
 import type { Background } from "./pixels.ts";
 import { openRaw } from "./raw-formats.ts";
+import type { ImageFile, ReadImageOptions } from "./read-options.ts";
 import { IMAGE_FITS } from "./resize.ts";
 
 export type { ImageFile, ReadImageOptions };
