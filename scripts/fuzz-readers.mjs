@@ -85,8 +85,7 @@ async function child([seedText, kind, ...range]) {
  */
 async function readersOf(engine) {
   const data = await import("../dist/data/index.js");
-  const { loadWeights } = await import("../dist/models/index.js");
-  const { readProgram } = await import("../dist/models/exported/read-program.js");
+  const { loadExportedModel, loadWeights } = await import("../dist/models/index.js");
   const { readConfigFile } = await import("../dist/cli/config-file.js");
   const { parseTrainConfig } = await import("../dist/config/index.js");
   /** @param {string} path */
@@ -121,10 +120,7 @@ async function readersOf(engine) {
       const { weights } = await loadWeights(path);
       free(weights);
     },
-    "model.pt2": async (path) => {
-      const { tensors } = await readProgram(path);
-      for (const { tensor } of tensors) tensor.dispose();
-    },
+    "model.pt2": async (path) => (await loadExportedModel(path)).dispose(),
     "set.npz": set("npz"),
     "set.csv": set("csv"),
     "train-images-idx3-ubyte": async (path) => void (await data.readIdx(path)),

@@ -110,7 +110,7 @@ export function foreignArchiveOf(names: readonly string[]): ForeignFormat | null
 }
 
 const EXPORTED_PROGRAM =
-  "it is a model with its weights: give it as the model (loadExportedModel), or save the state dict in Python: torch.save(torch.export.load(path).state_dict, path)";
+  "it is a model with its weights: give it as the model (loadExportedModel, --model FILE), or save the state dict in Python: torch.save(torch.export.load(path).state_dict, path)";
 
 const NPZ_TO_SAFETENSORS: Remedy = (path) =>
   `if its arrays have PyTorch's names and layouts, convert it: python -c "import numpy, safetensors.numpy as s; s.save_file(dict(numpy.load('${inPython(path)}')), '${stem(path)}.safetensors')"`;

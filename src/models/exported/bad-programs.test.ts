@@ -15,6 +15,7 @@ import {
 import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
 import { pickle, torchArchive, zipOf } from "../../../test/support/torch-archive.ts";
 import { BatchCamError } from "../../errors.ts";
+import { loadExportedModel } from "./load.ts";
 import { readProgram } from "./read-program.ts";
 
 const folder = temporaryFolder("bad-programs");
@@ -240,6 +241,12 @@ describe("a node", () => {
       valuesOf(json).b_gain.dtype = 10;
     });
     expect(refused).toMatch(/the input "b_gain" of the graph: it has the dtype complex64/);
+  });
+
+  it("with an argument that its operator does not have is refused", async () => {
+    const path = await changedProgram(folder, addArgument({ as_int: 1 }));
+    await expect(loadExportedModel(path)).rejects.toThrow(/aten::batch_norm has no argument extra/);
+    await expect(loadExportedModel(path)).rejects.toBeInstanceOf(BatchCamError);
   });
 
   it("that defines a name a second time is refused", async () => {
