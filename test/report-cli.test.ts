@@ -114,7 +114,7 @@ describe("batch-cam report refuses", () => {
     [
       "records without their grid",
       () => [join(made("bare/cells"), "..").replace(/\/cells\/\.\.$/, "")],
-      /has records of a grid \(runs\/\) but no grid\.yaml/,
+      /has records of a grid \(cells\/\) but no grid\.yaml/,
     ],
     [
       "a grid.yaml that is not a grid",
