@@ -1,7 +1,13 @@
 // Names that other folders of the project use, in addition to the public ones (index.ts). This is not an entry of the package.
 export { datasetOptions, heldOutValidation } from "./data/configured-data.ts";
 export { comparePrototypes, type KnownData, loadKnownData } from "./data/known-data.ts";
-export { broughtNormalization, chosenNormalization, normalizationNote } from "./data/normalization.ts";
+export {
+  type BroughtNormalization,
+  broughtNormalization,
+  chosenNormalization,
+  normalizationNote,
+  normalizationOfExported,
+} from "./data/normalization.ts";
 export { limitTest } from "./data/owned-splits.ts";
 export { type RunData, readRunData } from "./data/run-data.ts";
 export { lastValidated, patienceFrom } from "./loop/best-epoch.ts";
@@ -17,6 +23,7 @@ export {
   type RunEnvironment,
   readEnvironment,
 } from "./run/environment.ts";
+export { exportedOfRun, fitExported } from "./run/exported-run.ts";
 export { camLayerOf, type ImagesAndClasses, modelFor } from "./run/from-config.ts";
 export { describeModel, expectNetwork } from "./run/given-model.ts";
 export { callOf, expectModelOfRun, readGiven } from "./run/given-parts.ts";

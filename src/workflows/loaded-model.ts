@@ -14,6 +14,8 @@ import {
   disposeAll,
   expectModelOfRun,
   expectNetwork,
+  exportedOfRun,
+  fitExported,
   type ImagesAndClasses,
   type KnownData,
   loadCheckpointed,
@@ -95,7 +97,7 @@ export async function openRun(
     if (data.differences.length > 0) for (const message of data.warnings) onWarning(message);
     if (runData === null) for (const message of await oldRunWarnings(data, known)) onWarning(message);
     const model = await givenModelOf(files, operation, options.model);
-    const subject = await loadModelOf({ checkpoint, config, data: data.test, given: model });
+    const subject = await loadModelOf({ run, checkpoint, config, data: data.test, given: model });
     dispose.push(() => subject.dispose());
     return {
       ...{ ...subject, config, data, dispose: disposeEach },
@@ -157,6 +159,7 @@ export async function openRunModel(
   const { classNames, channels, imageSize, normalization } = runData.record;
   const images = { sizes: [1, channels, ...imageSize] };
   return loadModelOf({
+    run: files.run,
     checkpoint,
     config,
     data: { numClasses: classNames.length, classNames, images, normalization },
@@ -179,18 +182,26 @@ async function givenModelOf(
   return model;
 }
 
+/** The exported model of a run, with as many classes as its data have; null for a run of another model. */
+async function exportedFor(run: string, config: TrainConfig, data: ImagesAndClasses): Promise<Module | null> {
+  const exported = await exportedOfRun(run, config);
+  if (exported !== null) fitExported(exported, data, config.model);
+  return exported;
+}
+
 type AboutImages = ImagesAndClasses & { classNames: readonly string[]; normalization: Normalization };
 
 async function loadModelOf(about: {
+  run: string;
   checkpoint: string;
   config: TrainConfig;
   data: AboutImages;
   given: Module | undefined;
 }): Promise<LoadedModel> {
-  const { checkpoint, config, data, given } = about;
+  const { run, checkpoint, config, data, given } = about;
   const weights = await loadSafetensors(checkpoint);
   try {
-    const model = given ?? modelFor(config, data);
+    const model = given ?? (await exportedFor(run, config, data)) ?? modelFor(config, data);
     const dispose = () => (given === undefined ? model.dispose() : undefined);
     try {
       loadCheckpointed(model, weights, checkpoint);

@@ -13,7 +13,13 @@ import {
   type ModelOptions,
 } from "../models/index.ts";
 import type { Tensor } from "../tensor/index.ts";
-import { broughtNormalization, chosenNormalization, disposeAll, normalizationNote } from "../train/internal.ts";
+import {
+  type BroughtNormalization,
+  broughtNormalization,
+  chosenNormalization,
+  disposeAll,
+  normalizationNote,
+} from "../train/internal.ts";
 import type { LoadedModel } from "./loaded-model.ts";
 
 export interface WeightsOptions {
@@ -58,7 +64,8 @@ export async function openWeights(path: string, options: WeightsOptions = {}): P
       const side = imageSize ?? usualSide(found.options);
       expectInteger("openWeights: imageSize", side, 1);
       expectNames(classNames, numClasses);
-      const { normalization, source } = await normalizationOf(path, { weights, channels: inChannels, scale });
+      const brought = await broughtNormalization(path, weights, scale);
+      const { normalization, source } = normalizationOf(brought, { channels: inChannels, scale });
       const scaled = source === null ? [] : [normalizationNote(normalization, source)];
       return {
         ...{ checkpoint: path, model, modelName: found.name, channels: inChannels, imageSize: [side, side] },
@@ -80,14 +87,13 @@ export async function openWeights(path: string, options: WeightsOptions = {}): P
 const NORMALIZING = ["normalization", "mean", "std"];
 
 /** The normalisation that the caller chose, or that of the weights, or none. */
-async function normalizationOf(
-  path: string,
-  { weights, channels, scale }: { weights: ReadonlyMap<string, Tensor>; channels: number; scale: NormalizationChoice },
-): Promise<{ normalization: Normalization; source: string | null }> {
+export function normalizationOf(
+  brought: BroughtNormalization | null,
+  { channels, scale }: { channels: number; scale: NormalizationChoice },
+): { normalization: Normalization; source: string | null } {
   const fault = normalizationFault(scale);
   if (fault !== null)
     throw new BatchCamError("E_CONFIG", `openWeights: ${fault[0]} must be ${fault[1]}`, { options: NORMALIZING });
-  const brought = await broughtNormalization(path, weights, scale);
   const chosen = chosenNormalization(scale) ?? chosenNormalization(brought?.choice ?? {}) ?? NO_NORMALIZATION;
   const fitted = normalizationForChannels(chosen, channels);
   if (fitted !== null) return { normalization: fitted, source: brought?.source ?? null };
@@ -130,12 +136,16 @@ function modelOf(
   }
 }
 
+/** Side of the images of most networks. */
+export const USUAL_SIDE = 224;
+
 function usualSide({ imageSize, stem, stemStride, patchSize }: ModelOptions): number {
   const small = stem === "small" || stemStride === 2 || patchSize === 1;
-  return imageSize ?? (small ? 28 : 224);
+  return imageSize ?? (small ? 28 : USUAL_SIDE);
 }
 
-function expectNames(classNames: readonly string[] | undefined, numClasses: number): void {
+/** Throws unless there is a name for each class, if there are names at all. */
+export function expectNames(classNames: readonly string[] | undefined, numClasses: number): void {
   if (classNames === undefined || classNames.length === numClasses) return;
   throw new BatchCamError(
     "E_CONFIG",

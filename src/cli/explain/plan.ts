@@ -5,12 +5,14 @@ import { counted } from "../../counted.ts";
 import { listImages } from "../../data/index.ts";
 import { BatchCamError } from "../../errors.ts";
 import { readFileBytes } from "../../io/internal.ts";
+import { isExportedPath } from "../../models/internal.ts";
 import { nearestNames } from "../../nearest-name.ts";
 import { usesBfloat16 } from "../../train/internal.ts";
 import {
   fileBatches,
   type LoadedModel,
   type LoadedRun,
+  openExported,
   openRun,
   openRunModel,
   openWeights,
@@ -121,20 +123,25 @@ function layersOf({ model }: LoadedModel, text: string): string[] {
 function checkSources(config: ExplainConfig): void {
   const { run, weights, weightsKey, normalization, mean, std, images, split, model, target } = config;
   const { dataDir, acceptNewData } = config;
+  const exported = model !== undefined && isExportedPath(model);
   const fail = (message: string): never => {
     throw new BatchCamError("E_CONFIG", `explain: ${message}`);
   };
-  if ((run === undefined) === (weights === undefined))
-    fail("name the model: give either --run with a run directory or --weights with a file of weights");
+  if ((run === undefined) === (weights === undefined && !exported))
+    fail(
+      "name the model: give either --run with a run directory, --weights with a file of weights, or --model with a .pt2 file",
+    );
   if ((images === undefined) === (split === undefined))
     fail("name the images: give either files or folders, or --split test with --run");
   const withWeights = { "--weights-key": weightsKey, "--normalization": normalization, "--mean": mean, "--std": std };
-  const [stray] = Object.entries(withWeights).filter(([, value]) => weights === undefined && value !== undefined);
-  if (stray !== undefined) fail(`${stray[0]} is only for --weights: a run's is recorded in it`);
+  const [stray] = Object.entries(withWeights).filter(([, value]) => run !== undefined && value !== undefined);
+  if (stray !== undefined) fail(`${stray[0]} is not for --run: a run's is recorded in it`);
+  if (weightsKey !== undefined && weights === undefined) fail("--weights-key needs --weights, in which it is a key");
   if (split !== undefined && run === undefined) fail("--split needs --run, whose data set the split belongs to");
   if (run === undefined && (dataDir !== undefined || acceptNewData))
     fail("--data-dir and --accept-new-data are only for --run, whose data they describe");
-  if (model !== undefined && weights === undefined) fail("--model is only for --weights: a run's is recorded in it");
+  if (model !== undefined && !exported && weights === undefined)
+    fail("--model is only for --weights: a run's is recorded in it");
   if (target === "label" && split === undefined)
     fail("--target label needs --split: the true classes of image files are not known");
 }
@@ -162,8 +169,12 @@ async function filesOf(
 
 async function openSubject(config: ExplainConfig, onWarning: (message: string) => void): Promise<LoadedModel> {
   const names = config.classNames === undefined ? undefined : await readNames(config.classNames);
+  const { weightsKey: key, model, imageSize, normalization, mean, std } = config;
+  if (model !== undefined && isExportedPath(model)) {
+    const options = { weights: config.weights, key, imageSize, normalization, mean, std };
+    return withNames(await openExported(model, options), names, config);
+  }
   if (config.weights !== undefined) {
-    const { weightsKey: key, model, imageSize, normalization, mean, std } = config;
     const options = { key, model, imageSize, normalization, mean, std };
     return withNames(await openWeights(config.weights, options), names, config);
   }

@@ -57,9 +57,20 @@ export async function broughtNormalization(
     const source = run === null ? "as recorded in the folder of the weights" : "as recorded in the run of the weights";
     return { choice: { mean: known.mean.join(","), std: known.std.join(",") }, source };
   }
-  if (run !== null || channelsOf(weights) !== 3) return null;
-  const source = "ImageNet's, as weights of torchvision and timm expect; see --normalization for others";
-  return { choice: { normalization: "imagenet" }, source };
+  return run !== null || channelsOf(weights) !== 3 ? null : OF_IMAGENET;
+}
+
+const OF_IMAGENET: BroughtNormalization = {
+  choice: { normalization: "imagenet" },
+  source: "ImageNet's, as weights of torchvision and timm expect; see --normalization for others",
+};
+
+/** The normalisation that an exported model expects: ImageNet's for three channels. Null for others, and if the config sets it. */
+export function normalizationOfExported(
+  { imageSize: [channels] }: { readonly imageSize: readonly (number | null)[] },
+  { normalization, mean }: NormalizationChoice,
+): BroughtNormalization | null {
+  return normalization === undefined && mean === undefined && channels === 3 ? OF_IMAGENET : null;
 }
 
 /** "pixels are normalised by mean 0.5 and deviation 0.25, <source>" */

@@ -4,6 +4,7 @@ import { batchCount, classCounts, prototypes as classPrototypes, type Split } fr
 import { contentDigest, describeShape } from "../../data/internal.ts";
 import { saveSafetensors } from "../../io/index.ts";
 import { CamEma } from "../../losses/index.ts";
+import type { ExportedModel } from "../../models/index.ts";
 import type { Module } from "../../nn/index.ts";
 import { WeightEma } from "../../optim/index.ts";
 import type { StepProfiler } from "../../profile/index.ts";
@@ -18,6 +19,7 @@ import { profilerOf } from "../loop/profiling.ts";
 import { imagesPerStep } from "../loop/step.ts";
 import { disposeAll, type Progress } from "./checkpoint.ts";
 import type { TrainEvent } from "./events.ts";
+import { exportedOfConfig, exportedOfRun, fitExported, keepExported, withImagesOf } from "./exported-run.ts";
 import { augmentationOf, modelFor } from "./from-config.ts";
 import { expectFitting, expectLayersFor, rememberState } from "./given-model.ts";
 import { type GivenToRun, writeGiven } from "./given-parts.ts";
@@ -69,9 +71,14 @@ export async function withSession<T>(
   fn: (session: Session) => Promise<T>,
   options: SessionOptions = {},
 ): Promise<T> {
-  const run = await openRun(input, options.given);
+  const exported = options.given?.model === undefined ? await exportedOfConfig(input) : null;
+  const asked = exported === null ? input : withImagesOf(exported, input);
+  const run = await openRun(asked, options.given).catch((error: unknown) => {
+    exported?.dispose();
+    throw error;
+  });
   try {
-    const session = await openSession(run, emit, options);
+    const session = await openSession(run, emit, { ...options, exported });
     try {
       return await fn(session);
     } finally {
@@ -86,30 +93,37 @@ export async function withSession<T>(
 async function openSession(
   run: OpenRun,
   emit: (event: TrainEvent) => void,
-  { given = {}, signal }: SessionOptions,
+  { given = {}, signal, exported: opened }: SessionOptions & { exported: ExportedModel | null },
 ): Promise<Session> {
   setNumThreads(run.config.threads ?? capabilities().cores);
   const resumes = run.start === "continue";
-  const start = resumes ? NO_START : await loadStart(run.config);
-  const data = await dataFor(run, start, { given: given.data, signal });
-  manualSeed(data.config.seed);
-  const network = networkOf(data, given.model);
+  const exported = opened ?? (given.model === undefined ? await exportedOfRun(run.directory, run.config) : null);
   try {
-    return await sessionOf(run, emit, { data, start, network, given, signal });
+    const start = resumes ? NO_START : await loadStart(run.config, exported);
+    const data = await dataFor(run, start, { given: given.data, signal });
+    manualSeed(data.config.seed);
+    const network = networkOf(data, { given: given.model, exported });
+    try {
+      return await sessionOf(run, emit, { data, start, network, given, signal, exported });
+    } catch (error) {
+      network.release();
+      throw error;
+    }
   } catch (error) {
-    network.release();
+    exported?.dispose();
     throw error;
   }
 }
 
-/** A network, and what frees it or gives it back. */
-type OwnedModel = Pick<ModelWithData, "model"> & Pick<Training, "release">;
+/** A network, what frees it or gives it back, and messages on how it was made to fit the data. */
+type OwnedModel = Pick<ModelWithData, "model"> & Pick<Training, "release"> & { readonly notes: readonly string[] };
 
 /** What a session is made of. */
 interface Parts {
   data: SessionData;
   start: Start;
   network: OwnedModel;
+  exported: ExportedModel | null;
   given: GivenToRun;
   signal: AbortSignal | undefined;
 }
@@ -117,10 +131,10 @@ interface Parts {
 async function sessionOf(
   run: OpenRun,
   emit: (event: TrainEvent) => void,
-  { data, start, network: { model, release }, given, signal }: Parts,
+  { data, start, network: { model, release, notes }, exported, given, signal }: Parts,
 ): Promise<Session> {
   const resumes = run.start === "continue";
-  const adapted = startModel(model, start, data.config.model);
+  const adapted = [...notes, ...startModel(model, start, data.config.model)];
   if (start.source !== null) adapted.push(normalizationNote(data.train.normalization, start.source));
   const guided = await guidedMaps(run, { data, model, emit });
   const frozen = data.config.freeze === undefined ? [] : freeze(model, data.config.freeze);
@@ -166,20 +180,27 @@ async function sessionOf(
   if (resumes) await resume(session, { data, plan, warnings: dataWarnings, given: given.data, signal });
   else {
     const about = { directory: run.directory, given: given.data, warnings: dataWarnings };
-    await begin(session, newRunData(data, plan, about), given);
+    await begin(session, newRunData(data, plan, about), { given, exported });
   }
   return session;
 }
 
-/** The network that a program gave, or else the one that the config names. */
-function networkOf({ config, train }: SessionData, given: Module | undefined): OwnedModel {
+/** The network that a program gave, or the exported one, or else the one that the config names. */
+function networkOf(
+  { config, train }: SessionData,
+  { given, exported }: { given: Module | undefined; exported: ExportedModel | null },
+): OwnedModel {
+  if (exported !== null) {
+    const notes = fitExported(exported, train, config.model);
+    return { model: exported, release: () => exported.dispose(), notes };
+  }
   if (given === undefined) {
     const model = modelFor(config, train);
-    return { model, release: () => model.dispose() };
+    return { model, release: () => model.dispose(), notes: [] };
   }
   expectLayersFor(config, given);
   expectFitting("train", given, train);
-  return { model: given, release: rememberState(given) };
+  return { model: given, release: rememberState(given), notes: [] };
 }
 
 function optimisationOf(config: TrainConfig, model: Module, scheduledSteps: number): Optimisation {
@@ -281,7 +302,11 @@ function balancedWeights(split: Split): Tensor {
   );
 }
 
-async function begin(session: Session, data: RunData, given: GivenToRun): Promise<void> {
+async function begin(
+  session: Session,
+  data: RunData,
+  { given, exported }: { given: GivenToRun; exported: ExportedModel | null },
+): Promise<void> {
   const { run, config, trained, reporting } = session;
   if (run.start === "restart") {
     reporting.emit({
@@ -294,6 +319,7 @@ async function begin(session: Session, data: RunData, given: GivenToRun): Promis
   await saveSafetensors(join(run.directory, "prototypes.safetensors"), new Map([["prototypes", trained.prototypes]]));
   await writeRunData(run.directory, data);
   await writeGiven(run.directory, given);
+  if (exported !== null) await keepExported(run.directory, config, exported);
   // The config is written last, because a folder counts as a run as soon as it has a config.
   const own = { resume: false, overwrite: false, profile: false, acceptNewData: false };
   await writeJson(join(run.directory, "config.json"), { ...config, ...own });

@@ -1,11 +1,11 @@
 import type { TrainConfig } from "../../config/index.ts";
 import { GIVEN } from "../../config/internal.ts";
 import { BatchCamError } from "../../errors.ts";
-import { loadPretrained, loadWeights, Model } from "../../models/index.ts";
+import { type ExportedModel, loadPretrained, loadWeights, Model } from "../../models/index.ts";
 import { familyOf, recognise } from "../../models/internal.ts";
 import type { Module } from "../../nn/index.ts";
 import type { Tensor } from "../../tensor/index.ts";
-import { broughtNormalization } from "../data/normalization.ts";
+import { broughtNormalization, normalizationOfExported } from "../data/normalization.ts";
 import { disposeAll } from "./checkpoint.ts";
 
 /** The initial weights of a run, the normalisation that they were trained with, and messages about both. */
@@ -22,10 +22,13 @@ export interface Start {
 export const NO_START: Start = { path: "", weights: new Map(), choice: {}, source: null, notes: [] };
 
 /** Reads the weights that a config names, before its data, which are normalised as the weights expect. */
-export async function loadStart(config: TrainConfig): Promise<Start> {
+export async function loadStart(config: TrainConfig, exported: ExportedModel | null): Promise<Start> {
   const { weights: path, weightsKey: key } = config;
   const asked = config.mean !== undefined || (config.normalization ?? "data") !== "data" ? "as the config says" : null;
-  if (path === undefined) return { ...NO_START, source: asked };
+  if (path === undefined) {
+    const brought = exported === null ? null : normalizationOfExported(exported, config);
+    return { ...NO_START, source: asked, ...brought } as Start;
+  }
   const { weights, notes } = await loadWeights(path, { key });
   const brought = await broughtNormalization(path, weights, config);
   return {

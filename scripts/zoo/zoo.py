@@ -1,0 +1,158 @@
+"""Exports networks of timm and torchvision by torch.export, and computes PyTorch's own numbers for them; zoo.mjs calls it.
+
+    python zoo.py export FOLDER NAME...       writes FOLDER/NAME.pt2 and the input FOLDER/NAME.input.safetensors
+    python zoo.py reference FOLDER NAME...    reads the target layer from FOLDER/NAME.layer.json, and writes FOLDER/NAME.reference.safetensors
+
+Weights are random, by a seed: what is compared is the program, not what a network has learnt. Running statistics are those of one batch.
+One line of JSON for each network goes to the standard output, with `error` if PyTorch itself cannot export or differentiate it.
+"""
+
+import json
+import os
+import sys
+import warnings
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+CLASSES = 10
+BATCH = 4
+NETWORKS = {row["name"]: row for row in json.loads(Path(__file__).with_name("networks.json").read_text())}
+
+
+def build(name):
+    row = NETWORKS[name]
+    torch.manual_seed(0)
+    options = row.get("options", {})
+    if row["library"] == "torchvision":
+        import torchvision
+
+        model = torchvision.models.get_model(row["model"], weights=None, num_classes=CLASSES, **options)
+    else:
+        import timm
+
+        model = timm.create_model(row["model"], pretrained=False, num_classes=CLASSES, **options)
+    return calibrated(model, row["size"])
+
+
+def calibrated(model, size):
+    """The model in evaluation mode, with the statistics of one batch as its running statistics."""
+    norms = [m for m in model.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
+    momenta = [m.momentum for m in norms]
+    for m in norms:
+        m.momentum = None  # a cumulative mean, whose first value is that of the batch
+    with torch.no_grad():
+        model.train()(torch.randn(8, 3, size, size))
+    for m, momentum in zip(norms, momenta):
+        m.momentum = momentum
+    return model.eval()
+
+
+def export(folder, name):
+    model, size = build(name), NETWORKS[name]["size"]
+    torch.manual_seed(1)
+    images = torch.randn(BATCH, 3, size, size)
+    dynamic = ({0: torch.export.Dim("batch", min=1, max=1024)},)
+    program = torch.export.export(model, (torch.randn(2, 3, size, size),), dynamic_shapes=dynamic)
+    torch.export.save(program, folder / f"{name}.pt2")
+    labels = torch.arange(BATCH) % CLASSES
+    target = torch.rand(BATCH, size, size)
+    save_file({"x": images, "y": labels, "p": target}, folder / f"{name}.input.safetensors")
+    return {"parameters": sum(p.numel() for p in model.parameters())}
+
+
+def maps_of(output, layout):
+    """A layer's output as maps (N, C, h, w), by the layout that the JavaScript side has found."""
+    kind = layout["kind"]
+    if kind == "maps":
+        return output
+    if kind == "channels-last":
+        return output.permute(0, 3, 1, 2)
+    tokens = output[:, layout["prefix"] :]
+    return tokens.transpose(1, 2).reshape(len(tokens), -1, layout["height"], layout["width"])
+
+
+def tapped(model, layer, images):
+    """The logits, and the layer's output as its next reader receives it."""
+    seen = []
+
+    def hook(_module, _inputs, output):
+        seen.append(output)
+        return output.clone()  # the next operator may write to its input
+
+    handle = model.get_submodule(layer).register_forward_hook(hook)
+    logits = model(images)
+    handle.remove()
+    return logits, seen[-1]
+
+
+def guided_gradients(model, layer, layout, data):
+    """Gradients of CE + 0.5 * mean((minmax(resized Grad-CAM) - p)^2) with respect to the parameters."""
+    images, labels, target = data
+    logits, output = tapped(model, layer, images)
+    score = logits.gather(1, labels[:, None]).sum()
+    (gradient,) = torch.autograd.grad(score, output, create_graph=True)
+    maps = maps_of(output, layout)
+    weights = maps_of(gradient, layout).mean((2, 3), keepdim=True)
+    raw = (weights * maps).sum(1, keepdim=True).relu()
+    cam = F.interpolate(raw, size=images.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
+    low, high = cam.amin((1, 2), keepdim=True), cam.amax((1, 2), keepdim=True)
+    scaled = (cam - low) / (high - low + 1e-8)
+    loss = F.cross_entropy(logits, labels) + 0.5 * (scaled - target).square().mean()
+    named = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    gradients = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
+    return raw[:, 0], loss, {n: g for n, g in zip(named, gradients) if g is not None}
+
+
+def relative(a, b):
+    """The distance of two sets of gradients as one vector, relative to the second's length."""
+    squares = sum((a[n].double() - b[n]).square().sum() for n in b)
+    return (squares / sum(b[n].square().sum() for n in b)).sqrt().item()
+
+
+def grad_cam(model, layer, layout, images, labels):
+    from pytorch_grad_cam import GradCAM
+    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    reshape = None if layout["kind"] == "maps" else lambda output: maps_of(output, layout)
+    with GradCAM(model=model, target_layers=[model.get_submodule(layer)], reshape_transform=reshape) as cam:
+        maps = cam(input_tensor=images, targets=[ClassifierOutputTarget(int(y)) for y in labels])
+    return torch.from_numpy(maps.copy())
+
+
+def reference(folder, name):
+    found = json.loads((folder / f"{name}.layer.json").read_text())
+    layer, layout = found["layer"], found["layout"]
+    data = load_file(folder / f"{name}.input.safetensors")
+    inputs = (data["x"], data["y"], data["p"])
+    model = build(name)
+    with torch.no_grad():
+        logits, tap = tapped(model, layer, data["x"])
+    tensors = {"logits": logits, "tap": tap.contiguous(), "cam": grad_cam(model, layer, layout, data["x"], data["y"])}
+    with sdpa_kernel(SDPBackend.MATH):  # the fused attention kernels have no second derivative
+        _, _, single = guided_gradients(model, layer, layout, inputs)
+        model.double()
+        raw, loss, double = guided_gradients(model, layer, layout, tuple(t.double() if t.is_floating_point() else t for t in inputs))
+    tensors |= {"raw": raw.float(), "loss": loss.detach().reshape(1)}
+    tensors |= {f"grad/{n}": g.float() for n, g in double.items()}
+    save_file({n: t.detach().contiguous() for n, t in tensors.items()}, folder / f"{name}.reference.safetensors")
+    return {"gradientRounding": relative(single, double)}
+
+
+def main():
+    warnings.filterwarnings("ignore")
+    torch.set_num_threads(int(os.environ.get("ZOO_THREADS", "2")))
+    task, folder, names = sys.argv[1], Path(sys.argv[2]), sys.argv[3:]
+    run = {"export": export, "reference": reference}[task]
+    for name in names:
+        try:
+            result = run(folder, name)
+        except Exception as error:  # PyTorch's own limits belong into the table
+            result = {"error": f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"}
+        print(json.dumps({"name": name, **result}), flush=True)
+
+
+main()

@@ -1,0 +1,116 @@
+import { createHash } from "node:crypto";
+import { createReadStream, createWriteStream } from "node:fs";
+import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { replaceFile, writeFileAtomically } from "../../atomic-file.ts";
+import type { TrainConfig, TrainConfigInput } from "../../config/index.ts";
+import { usesOption } from "../../config/internal.ts";
+import { counted } from "../../counted.ts";
+import { BatchCamError } from "../../errors.ts";
+import { type ExportedModel, loadExportedModel } from "../../models/index.ts";
+import { exportedName, isExportedPath } from "../../models/internal.ts";
+import { readRegularText } from "../../regular-file.ts";
+import type { ImagesAndClasses } from "./from-config.ts";
+import { EXPORTED_FILE, EXPORTED_RECORD } from "./run-file-names.ts";
+
+// A run whose `model` is a .pt2 file keeps a copy of it, and the hash of that copy, so that it can be resumed, explained and moved
+// without the original.
+
+/** The record that a run keeps of the file it began with. */
+interface ExportedRecord {
+  /** The path as the config named it. */
+  file: string;
+  /** SHA-256 of the file and of the run's copy, in hexadecimal digits. */
+  sha256: string;
+  /** The version of torch that wrote it. */
+  torchVersion: string;
+}
+
+/** The exported model that the config of a new run names; null for the name of a model, and for a run that is resumed. */
+export async function exportedOfConfig({ model, resume }: TrainConfigInput): Promise<ExportedModel | null> {
+  if (model === undefined || !isExportedPath(model) || (resume !== undefined && resume !== false)) return null;
+  return loadExportedModel(model);
+}
+
+/**
+ * The exported model of a run, from the run's copy; null for a run of another model.
+ *
+ * @throws E_CHECKPOINT if the copy is missing or is not the one that the run began with
+ */
+export async function exportedOfRun(directory: string, { model }: TrainConfig): Promise<ExportedModel | null> {
+  if (!isExportedPath(model)) return null;
+  const path = join(directory, EXPORTED_FILE);
+  const record = await readRecord(directory);
+  const found = await hashOf(path).catch(() => null);
+  if (found === record.sha256) return loadExportedModel(path);
+  const problem = found === null ? "cannot be read" : "is not the file that the run began with";
+  throw new BatchCamError(
+    "E_CHECKPOINT",
+    `${path} ${problem}: restore it from ${record.file}, whose SHA-256 was ${record.sha256}, or start a new run`,
+  );
+}
+
+async function readRecord(directory: string): Promise<ExportedRecord> {
+  const path = join(directory, EXPORTED_RECORD);
+  try {
+    const record = JSON.parse(await readRegularText(path)) as ExportedRecord;
+    if (typeof record.sha256 !== "string" || typeof record.file !== "string") throw new Error("a field is missing");
+    return record;
+  } catch (cause) {
+    const problem = `cannot read ${path}: ${(cause as Error).message}`;
+    throw new BatchCamError("E_CHECKPOINT", `${problem}; restore it, or start a new run`, { cause });
+  }
+}
+
+/** Copies the file into the folder of a new run, with a record of it. */
+export async function keepExported(directory: string, { model }: TrainConfig, exported: ExportedModel): Promise<void> {
+  if (!isExportedPath(model)) return;
+  const copy = join(directory, EXPORTED_FILE);
+  await replaceFile(copy, async (file) => {
+    await pipeline(createReadStream(model), createWriteStream("", { fd: file.fd, autoClose: false }));
+  });
+  const record: ExportedRecord = { file: model, sha256: await hashOf(copy), torchVersion: exported.torchVersion };
+  const text = JSON.stringify({ schemaVersion: 1, ...record }, null, 2);
+  await writeFileAtomically(join(directory, EXPORTED_RECORD), `${text}\n`);
+}
+
+async function hashOf(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  await pipeline(createReadStream(path), hash);
+  return hash.digest("hex");
+}
+
+/** The config with the size and channels of the model's images, if the data set resizes its images and the config leaves them open. */
+export function withImagesOf(exported: ExportedModel, input: TrainConfigInput): TrainConfigInput {
+  const [channels, height] = exported.imageSize;
+  const dataset = input.dataset ?? "";
+  const resizes = usesOption(dataset, "imageSize");
+  const size = resizes && height !== null ? { imageSize: height } : {};
+  const colours = resizes && (channels === 1 || channels === 3) ? { imageChannels: channels } : {};
+  const given = Object.entries(input).filter(([, value]) => value !== undefined);
+  return { ...size, ...colours, ...Object.fromEntries(given) } as TrainConfigInput;
+}
+
+/**
+ * Makes an exported model fit a data set. A model for another number of classes gets a new last layer. Returns messages on what was
+ * changed.
+ *
+ * @param path its file, for messages
+ * @throws E_CONFIG if it takes images of another size
+ */
+export function fitExported(exported: ExportedModel, { numClasses, images }: ImagesAndClasses, path: string): string[] {
+  const sizes = images.sizes.slice(1);
+  if (exported.imageSize.some((side, i) => side !== null && side !== sizes[i])) {
+    const wanted = exported.imageSize.map((side) => side ?? "any").join("x");
+    throw new BatchCamError(
+      "E_CONFIG",
+      `train: model: ${path} takes images of ${wanted} (channels x height x width), and the data set gives ${sizes.join("x")}: give imageSize and imageChannels for a data set of your own, or export the model for these images`,
+      { options: ["model"] },
+    );
+  }
+  if (exported.numClasses === numClasses) return [];
+  const before = exported.numClasses;
+  exported.resetClassifier(numClasses);
+  const change = `${exported.classifier} was replaced by a new layer, which starts from random weights`;
+  return [`model: ${exportedName(path)} has ${counted(before, "class")}, and the data have ${numClasses}: ${change}`];
+}
