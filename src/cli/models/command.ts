@@ -1,12 +1,16 @@
 import { z } from "zod";
 import { MODEL_NAMES } from "../../config/index.ts";
+import { exportedPath, isExportedPath } from "../../models/exported/description.ts";
 import { defineCommand } from "../command.ts";
 
 const ModelsConfig = z.strictObject({
   imageSize: z.int().positive().default(28).describe("height and width of the images, for multiply-adds and map sizes"),
   inChannels: z.int().positive().default(1).describe("number of image channels"),
   numClasses: z.int().positive().default(10).describe("number of classes"),
-  model: z.enum(MODEL_NAMES).optional().describe("print only this model"),
+  model: z
+    .union([z.enum(MODEL_NAMES), exportedPath()])
+    .optional()
+    .describe("print only this model; of an exported one (.pt2), print the tree of its maps"),
 });
 
 export const modelsCommand = defineCommand({
@@ -14,6 +18,11 @@ export const modelsCommand = defineCommand({
   summary: "Print the models with their parameters, multiply-adds, and the map size of each stage for an image size.",
   config: ModelsConfig,
   async run({ config, stdout }) {
+    if (config.model !== undefined && isExportedPath(config.model)) {
+      const { exportedTree } = await import("./exported-tree.ts");
+      stdout.write(await exportedTree(config.model));
+      return "done";
+    }
     const { modelTable } = await import("./table.ts");
     stdout.write(modelTable(config.model === undefined ? MODEL_NAMES : [config.model], config));
     return "done";

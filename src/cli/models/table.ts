@@ -53,7 +53,7 @@ function row(name: string, { imageSize, inChannels, numClasses }: Images, famili
 }
 
 /** Formats 11.2 million as "11.2 M". */
-function short(value: number): string {
+export function short(value: number): string {
   const [unit, scale] = value >= 1e9 ? ["G", 1e9] : value >= 1e6 ? ["M", 1e6] : ["k", 1e3];
   return `${(value / (scale as number)).toFixed(2)} ${unit}`;
 }

@@ -1,0 +1,161 @@
+import { copyFileSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, it } from "vitest";
+import { loadSafetensors } from "../src/io/index.ts";
+import { loadExportedModel } from "../src/models/index.ts";
+import { train } from "../src/train.ts";
+import { cli } from "./support/cli.ts";
+import { drawClass } from "./support/image-folder.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
+
+const FIXTURES = join(import.meta.dirname, "fixtures/exported");
+/** Takes 3x20x20 and gives 5 classes. */
+const BRANCHES = join(FIXTURES, "own_branches.pt2");
+const VIT = join(FIXTURES, "timm_vit.pt2");
+
+let folder: string;
+let images: string;
+let model: string;
+const train3 = (...more: string[]) =>
+  cli(
+    ...["train", "--model", model, "--dataset", "folder", "--data-dir", images, "--output", join(folder, "runs")],
+    ...["--epochs", "2", "--batch-size", "8", "--threads", "1", ...more],
+  );
+
+beforeAll(async () => {
+  folder = temporaryFolder("exported");
+  images = join(folder, "images");
+  model = join(folder, "mine.pt2");
+  copyFileSync(BRANCHES, model);
+  for (const name of ["bird", "cat", "dog"]) await drawClass(images, name, { count: 20 });
+});
+
+describe("training an exported model on a folder of images", () => {
+  it("takes the size and channels of the images from the file, and replaces the last layer for the data's classes", async () => {
+    const { code, err } = await train3("--experiment", "guided");
+    expect(code, err).toBe(0);
+    expect(err).toContain("mine has 5 classes, and the data have 3: fc was replaced by a new layer");
+    expect(err).toContain("ImageNet's");
+    const config = JSON.parse(readFileSync(join(folder, "runs/guided/config.json"), "utf8"));
+    expect(config).toMatchObject({ model, imageSize: 20, imageChannels: 3 });
+    const record = JSON.parse(readFileSync(join(folder, "runs/guided/model.json"), "utf8"));
+    expect(record).toMatchObject({ file: model, sha256: expect.stringMatching(/^[0-9a-f]{64}$/) });
+    expect(readFileSync(join(folder, "runs/guided/model.pt2"))).toEqual(readFileSync(model));
+  });
+
+  it("names the run by the file, and trains without guidance too", async () => {
+    const { code, err } = await train3("--plain");
+    expect(code, err).toBe(0);
+    expect(existsSync(join(folder, "runs/mine-images-plain-seed0/checkpoints/best.safetensors"))).toBe(true);
+  });
+
+  it("writes checkpoints under PyTorch's names, with every entry of the state dict", async () => {
+    const saved = await loadSafetensors(join(folder, "runs/guided/checkpoints/best.safetensors"));
+    using own = await loadExportedModel(model);
+    expect([...saved.keys()].sort()).toEqual([...own.stateDict().keys()].sort());
+    expect(saved.get("fc.weight")?.sizes[0]).toBe(3);
+  });
+
+  it("resumes, evaluates and explains a run that was moved, without the original file", async () => {
+    const moved = join(folder, "elsewhere");
+    renameSync(join(folder, "runs/guided"), moved);
+    renameSync(model, `${model}.away`);
+    const resumed = await cli("train", "--resume", moved, "--epochs", "3");
+    expect(resumed.code, resumed.err).toBe(0);
+    const judged = await cli("evaluate", moved, "--limit", "6", "--steps", "2", "--no-randomise");
+    expect(judged.code, judged.err).toBe(0);
+    const picture = join(images, "cat/1.png");
+    const explained = await cli("explain", "--run", moved, picture, "--output", join(folder, "maps"));
+    expect(explained.code, explained.err).toBe(0);
+    renameSync(`${model}.away`, model);
+  });
+
+  it("refuses a run whose copy of the file was changed or removed", async () => {
+    const copy = join(folder, "elsewhere/model.pt2");
+    copyFileSync(VIT, copy);
+    const changed = await cli("evaluate", join(folder, "elsewhere"));
+    expect(changed.code).not.toBe(0);
+    expect(changed.err).toContain("is not the file that the run began with");
+    rmSync(copy);
+    const missing = await cli("train", "--resume", join(folder, "elsewhere"), "--epochs", "4");
+    expect(missing.err).toContain("model.pt2 cannot be read");
+    copyFileSync(BRANCHES, copy);
+    writeFileSync(join(folder, "elsewhere/model.json"), "{");
+    expect((await cli("evaluate", join(folder, "elsewhere"))).err).toContain("model.json");
+  });
+
+  it("guides the tokens of a ViT", async () => {
+    const config = {
+      ...({ model: VIT as `${string}.pt2`, dataset: "folder", dataDir: images, output: join(folder, "vit") } as const),
+      ...({ epochs: 1, batchSize: 8, threads: 1, lambdaPrototype: 1 } as const),
+    };
+    const { history } = await train(config);
+    expect(history.at(-1)?.train.prototypeLoss).toBeGreaterThan(0);
+  });
+
+  it.each([
+    ["images of another number of channels", ["--image-channels", "1"], /takes images of 3x20x20 .* gives 1x20x20/],
+    ["another size that was asked for", ["--image-size", "32"], /takes images of 3x20x20 .* gives 3x32x32/],
+    ["an option of another model", ["--stem", "small"], /--stem is for resnet18/],
+    ["a layer that it does not have", ["--cam-layer", "mixx"], /mix/],
+  ])("refuses %s", async (_, flags, message) => {
+    const { code, err } = await train3("--experiment", "bad", ...flags);
+    expect(code).not.toBe(0);
+    expect(err).toMatch(message);
+  });
+
+  it("says which file does not exist", async () => {
+    const { code, err } = await cli(
+      "train",
+      "--model",
+      join(folder, "none.pt2"),
+      "--dataset",
+      "folder",
+      "--data-dir",
+      images,
+    );
+    expect(code).not.toBe(0);
+    expect(err).toMatch(/none\.pt2: no such file/);
+  });
+});
+
+describe("an exported model without a run", () => {
+  const explain = (...flags: string[]) =>
+    cli("explain", ...flags, join(images, "dog/1.png"), "--output", join(folder, `maps-${flags.join("").length}`));
+
+  it("is explained with its own weights, and says which layer gives the maps", async () => {
+    const { code, out, err } = await explain("--model", VIT, "--method", "GradCAM,LayerCAM");
+    expect(code, err).toBe(0);
+    expect(out + err).toContain("tokens (N, 1 + 4 x 4, C)");
+  });
+
+  it("is explained with weights that were trained here, whatever their number of classes", async () => {
+    const weights = join(folder, "elsewhere/checkpoints/best.safetensors");
+    const { code, err } = await explain("--model", model, "--weights", weights);
+    expect(code, err).toBe(0);
+  });
+
+  it("refuses weights of another model, and another size of the images", async () => {
+    const weights = join(folder, "elsewhere/checkpoints/best.safetensors");
+    expect((await explain("--model", VIT, "--weights", weights)).err).toContain(weights);
+    expect((await explain("--model", VIT, "--image-size", "64")).err).toContain("was exported for images of 32x32");
+  });
+
+  it("is shown as a tree of its maps", async () => {
+    const { code, out } = await cli("models", "--model", BRANCHES);
+    expect(code).toBe(0);
+    expect(out).toContain("logits of 5 classes, by fc");
+    expect(out).toMatch(/^mix \* +\[N, 16, 20, 20\]/m);
+    expect(out).toMatch(/^ {2}mix\.0 +\[N, 16, 20, 20\]/m);
+  });
+});
+
+describe("a grid with an exported model", () => {
+  it("compares it with and without guidance", async () => {
+    const settings = [`dataDir=${images}`, "epochs=1", "batchSize=16"].flatMap((text) => ["--set", text]);
+    const grid = ["--models", BRANCHES, "--datasets", "folder", "--objectives", "plain,prototype", "--seeds", "0"];
+    const { code, out, err } = await cli("compare", ...grid, ...settings, "--output", join(folder, "grid"));
+    expect(code, err).toBe(0);
+    expect(out).toContain("own_branches");
+  }, 60_000);
+});
