@@ -3,7 +3,7 @@ import { createReadStream, createWriteStream } from "node:fs";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { replaceFile, writeFileAtomically } from "../../atomic-file.ts";
-import type { TrainConfig, TrainConfigInput } from "../../config/index.ts";
+import { parseTrainConfig, type TrainConfig, type TrainConfigInput } from "../../config/index.ts";
 import { usesOption } from "../../config/internal.ts";
 import { counted } from "../../counted.ts";
 import { BatchCamError } from "../../errors.ts";
@@ -80,16 +80,20 @@ async function hashOf(path: string): Promise<string> {
   return hash.digest("hex");
 }
 
-/** The config with the size and channels of the model's images, if the data set resizes its images and the config leaves them open. */
+/**
+ * The config with the size and channels of the model's images, if the data set resizes its images. No other size would fit, so a size
+ * that is the option's default counts as left open: a grid's configs have their defaults filled in.
+ */
 export function withImagesOf(exported: ExportedModel, input: TrainConfigInput): TrainConfigInput {
   const [channels, height] = exported.imageSize;
-  const dataset = input.dataset ?? "";
-  const resizes = usesOption(dataset, "imageSize");
-  const size = resizes && height !== null ? { imageSize: height } : {};
-  const colours = resizes && (channels === 1 || channels === 3) ? { imageChannels: channels } : {};
-  const given = Object.entries(input).filter(([, value]) => value !== undefined);
-  return { ...size, ...colours, ...Object.fromEntries(given) } as TrainConfigInput;
+  if (!usesOption(input.dataset ?? "", "imageSize")) return input;
+  const { imageSize = DEFAULTS.imageSize, imageChannels = DEFAULTS.imageChannels } = input;
+  const size = height !== null && imageSize === DEFAULTS.imageSize ? height : imageSize;
+  const greyscale = channels === 1 && imageChannels === DEFAULTS.imageChannels;
+  return { ...input, imageSize: size, imageChannels: greyscale ? 1 : imageChannels };
 }
+
+const DEFAULTS = parseTrainConfig({});
 
 /**
  * Makes an exported model fit a data set. A model for another number of classes gets a new last layer. Returns messages on what was

@@ -1,9 +1,12 @@
 import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { overrideTrainConfig, parseTrainConfig, type TrainConfig, type TrainConfigInput } from "../../config/index.ts";
 import { resultConfig } from "../../config/internal.ts";
 import { counted } from "../../counted.ts";
 import { DATASETS } from "../../data/description.ts";
 import { baselineNeeds } from "../../losses/internal.ts";
+import { isExportedPath } from "../../models/internal.ts";
+import { statOf } from "../../regular-file.ts";
 import { type DataDigests, dataKey } from "./data-digests.ts";
 import type { Grid, GridRow, MethodRow } from "./grid.ts";
 import { gridFault } from "./grid-lists.ts";
@@ -81,9 +84,22 @@ const DEFAULTS = parseTrainConfig({});
  */
 export function runId(config: TrainConfig, explanations: number, data?: string): string {
   const images = data === undefined ? [] : [["data", data]];
-  const text = JSON.stringify([MEASURED, explanations, ...nonDefault(withoutPath(config, data)), ...images]);
+  const file = isExportedPath(config.model) ? [["model file", fileDigest(config.model)]] : [];
+  const text = JSON.stringify([MEASURED, explanations, ...nonDefault(withoutPath(config, data)), ...images, ...file]);
   return createHash("sha256").update(text).digest("hex").slice(0, 16);
 }
+
+/** SHA-256 of an exported model, so that a changed file makes another run; "" if it cannot be read, which its run reports. */
+function fileDigest(path: string): string {
+  const known = digestsOfFiles.get(path);
+  if (known !== undefined) return known;
+  const bytes = statOf(path)?.isFile() ? readFileSync(path) : new Uint8Array();
+  const digest = bytes.length === 0 ? "" : createHash("sha256").update(bytes).digest("hex");
+  digestsOfFiles.set(path, digest);
+  return digest;
+}
+
+const digestsOfFiles = new Map<string, string>();
 
 /** Leaves out where the images are stored if their digest is known. */
 function withoutPath<C extends Partial<TrainConfig>>(config: C, data: string | undefined): C {

@@ -11,6 +11,7 @@ import {
   parseConfig,
 } from "../../config/internal.ts";
 import { DISTANCES, type DistanceName } from "../../losses/description.ts";
+import { exportedName, isExportedPath } from "../../models/internal.ts";
 import { gridFault, knownNames, numbersOf, rowsOf, seedsOf, unlike } from "./grid-lists.ts";
 import type { MethodKind } from "./records.ts";
 
@@ -88,10 +89,9 @@ interface PlacedRow {
 
 function modelRow({ what, row }: PlacedRow): GridRow {
   const { name, ...options } = entry(what, row, "models");
-  return {
-    name,
-    options: { ...options, model: knownAs("model", options.model ?? name, { what, known: MODEL_NAMES }) },
-  };
+  const asked = options.model ?? name;
+  const model = isExportedPath(asked) ? asked : knownAs("model", asked, { what, known: MODEL_NAMES });
+  return { name, options: { ...options, model } };
 }
 
 function datasetRow({ what, row }: PlacedRow): GridRow {
@@ -110,9 +110,14 @@ type Entry = { name: string; kind?: MethodKind; datasets?: string | unknown[] } 
 
 /** A row as an object. A row that is only a text is a name. */
 function entry(what: string, row: unknown, list: "models" | "datasets" | "methods"): Entry {
-  const given = typeof row === "string" && list !== "methods" ? { name: row } : row;
+  const given = typeof row === "string" && list !== "methods" ? namedRow(row, list) : row;
   const label = (given as { name?: unknown } | null)?.name;
   return optionsOf(typeof label === "string" ? `${what} (${describeValue(label)})` : what, given, list) as Entry;
+}
+
+/** A row that is only a text: a name, or the path of an exported model, which is named by its file. */
+function namedRow(text: string, list: "models" | "datasets"): object {
+  return list === "models" && isExportedPath(text) ? { name: exportedName(text), model: text } : { name: text };
 }
 
 /** The options of a row, each valid by itself. */
