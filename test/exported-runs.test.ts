@@ -155,14 +155,7 @@ describe("a grid with an exported model", () => {
   it("compares it with and without guidance", async () => {
     const settings = [`dataDir=${images}`, "epochs=1", "batchSize=16"].flatMap((text) => ["--set", text]);
     const grid = ["--models", BRANCHES, "--datasets", "folder", "--objectives", "plain,prototype", "--seeds", "1"];
-    const { code, out, err } = await runNode([
-      BIN,
-      "compare",
-      ...grid,
-      ...settings,
-      "--output",
-      join(folder, "grid"),
-    ]);
+    const { code, out, err } = await runNode([BIN, "compare", ...grid, ...settings, "--output", join(folder, "grid")]);
     expect(code, err).toBe(0);
     expect(out).toContain("own_branches");
   }, 60_000);
