@@ -11,7 +11,7 @@ import { parseArgs } from "node:util";
 import { installPython } from "./python-environment.mjs";
 
 /** One version for each format of stored programs, the version that this package uses, and the newest one. */
-const VERSIONS = ["2.6", "2.8", "2.11", "2.15"];
+const VERSIONS = ["2.5", "2.6", "2.8", "2.11", "2.15"];
 
 const program = fileURLToPath(new URL("make-exported-fixtures.py", import.meta.url));
 const fixtures = fileURLToPath(new URL("../test/fixtures/exported", import.meta.url));

@@ -1,6 +1,6 @@
 """Writes a small model exported by this version of torch, and its numbers: python make-exported-fixtures.py OUT_DIR VERSION
 
-tiny-VERSION.pt2           the default of the version (strict mode up to 2.6, non-strict since)
+tiny-VERSION.pt2           non-strict mode
 tiny-VERSION-strict.pt2    strict mode, which names the inputs of tied weights in its own way
 tiny-VERSION-train.pt2     exported in training mode and decomposed: the graph gives new values of buffers
 tiny.safetensors           the images, logits, state dict and constants, which are the same for every version
@@ -97,7 +97,9 @@ def main(folder, version):
     shapes = {"x": {0: torch.export.Dim("batch", min=1, max=4096)}}
     path = lambda suffix: os.path.join(folder, f"tiny-{version}{suffix}.pt2")
     save(torch.export.export(model, (x[:2],), dynamic_shapes=shapes, strict=False), path(""))
-    save(torch.export.export(model, (x[:2],), dynamic_shapes=shapes, strict=True), path("-strict"))
+    # In strict mode torch 2.5 runs the graph of the autocast block in place of that without gradients.
+    if version != "2.5":
+        save(torch.export.export(model, (x[:2],), dynamic_shapes=shapes, strict=True), path("-strict"))
     training = torch.export.export(model.train(), (x[:2],), dynamic_shapes=shapes, strict=False)
     save(training.run_decompositions(), path("-train"))
 

@@ -61,8 +61,11 @@ describe("a program of torch 2.11", () => {
   });
 });
 
-const VERSIONS = ["2.6", "2.8", "2.11", "2.15"];
-const files = VERSIONS.flatMap((version) => ["", "-strict", "-train"].map((suffix) => `tiny-${version}${suffix}.pt2`));
+const VERSIONS = ["2.5", "2.6", "2.8", "2.11", "2.15"];
+// torch 2.5 exports this model wrongly in strict mode.
+const files = VERSIONS.flatMap((version) =>
+  ["", ...(version === "2.5" ? [] : ["-strict"]), "-train"].map((suffix) => `tiny-${version}${suffix}.pt2`),
+);
 
 describe.each(files)("%s", (file) => {
   it("has the values of its state dict and constants", async () => {
@@ -135,7 +138,8 @@ describe("numbers", () => {
 });
 
 describe("graphs inside of a graph", () => {
-  it.each(VERSIONS)("have their inputs, nodes and outputs one by one in torch %s", async (version) => {
+  // Without strict mode, torch 2.5 leaves autocast out.
+  it.each(VERSIONS.slice(1))("have their inputs, nodes and outputs one by one in torch %s", async (version) => {
     await withProgram(exportedPath(`tiny-${version}.pt2`), ({ graph }) => {
       const [noGrad, autocast] = ["set_grad_enabled", "autocast"].map((name) =>
         graph.nodes.find(({ target }) => target === `higher_order.wrap_with_${name}`),

@@ -13,8 +13,8 @@ const DAMAGED = `the file is damaged or was not written by torch.export.save: co
 const OTHER_MAJOR =
   "export the model with a version of torch from 2.5 to 2.15, or read it with a newer version of this package";
 
-/** The major version of the schema that is read. It has been 8 since torch 2.4. */
-const MAJOR = 8;
+/** The major versions of the schema that are read: 7 is that of torch 2.5, and 8 has been that of all later ones. */
+const MAJORS: readonly number[] = [7, 8];
 
 /**
  * Reads a program of torch.export (.pt2): its graph, its signature and its tensors. Everything is checked before tensors are
@@ -44,15 +44,15 @@ async function programJson({ file, json: entry }: ProgramArchive) {
   const json = parseJson(await readEntry(file, entry), entry.name, file.fail);
   const failHere = (problem: string): never => file.fail(`${entry.name}: ${problem}`);
   const { schema_version: version, torch_version: torchVersion } = checked(VersionSchema, json, failHere);
-  if (version.major !== MAJOR) expectMajor(version, torchVersion, file);
+  if (!MAJORS.includes(version.major)) refuseVersion(version, torchVersion, file);
   return { torchVersion, json: checked(ProgramSchema, json, failHere) };
 }
 
-function expectMajor(
+function refuseVersion(
   { major, minor }: { major: number; minor: number },
   torchVersion: string,
   { fail }: TensorFile,
 ): never {
   const got = `${major}.${minor} of torch ${torchVersion.slice(0, 40)}`;
-  return fail(`expected version ${MAJOR} of the schema of torch.export, got ${got}`, OTHER_MAJOR);
+  return fail(`expected version ${MAJORS.join(" or ")} of the schema of torch.export, got ${got}`, OTHER_MAJOR);
 }

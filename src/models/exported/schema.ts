@@ -3,7 +3,7 @@ import { z } from "zod";
 // The JSON of a program and of its weights, as far as it is read. Unions (objects with one key that names the kind) are checked where they
 // are used, so that an unknown kind is an error of one node and not of the file.
 //
-// Source: torch/_export/serde/schema.py of PyTorch 2.7 to 2.15 (schema 8.7 to 8.20).
+// Source: torch/_export/serde/schema.py of PyTorch 2.5 to 2.15 (schema 7.3 to 8.20).
 
 /** A union of the schema: the kind and its content. */
 export const Union = z.record(z.string(), z.unknown());
@@ -49,7 +49,7 @@ export type GraphJson = z.infer<typeof GraphSchema>;
 /** Checked before anything else, because another major version may have any content. */
 export const VersionSchema = z.object({
   schema_version: z.object({ major: z.int(), minor: z.int() }),
-  torch_version: z.string().default("<=2.4"),
+  torch_version: z.string().default("2.4 or older"),
 });
 
 export const ProgramSchema = z.object({
