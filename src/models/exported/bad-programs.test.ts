@@ -121,6 +121,13 @@ describe("an archive", () => {
     );
   });
 
+  it("with a weight that was damaged on the way is refused by its checksum", async () => {
+    const bytes = readFileSync(source);
+    const at = bytes.indexOf((await entriesOf(source)).get("tiny-2.11/data/weights/weight_0") as Buffer);
+    bytes[at + 100] = (bytes[at + 100] as number) ^ 1;
+    expect(await refusedBytes(bytes)).toMatch(/weight_0" is damaged: its checksum/);
+  });
+
   it("that unpacks to much more than it has is refused before it is unpacked", async () => {
     const entries = await entriesOf(source);
     const changed = (end: RegExp, change: (data: Buffer) => Buffer) =>
