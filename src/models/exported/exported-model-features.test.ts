@@ -1,8 +1,9 @@
 import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { head, node, program, weight } from "../../../test/support/exported-program.ts";
+import { fullGradTerms } from "../../cam/full-grad.ts";
 import { explain, METHODS } from "../../cam/index.ts";
-import { grad, manualSeed, memory, noGrad, ones, randn, type Tensor, tidy, zeros } from "../../tensor.ts";
+import { conv2d, grad, manualSeed, memory, noGrad, ones, randn, relu, type Tensor, tidy, zeros } from "../../tensor.ts";
 import { defaultCamLayer } from "../cam-layer.ts";
 import { mapSize } from "../model.ts";
 import { ExportedModel } from "./exported-model.ts";
@@ -145,6 +146,37 @@ describe("explanations of an exported model", () => {
       const alpha = cells(gradient).mean([1], { keepDims: true });
       const expected = cells(taps["blocks.0"]).mul(alpha).sum([2]).relu().reshape([2, 4, 4]);
       expect(maps).toBeAllclose(expected.detach(), { rtol: 1e-4, atol: 1e-6 });
+    });
+  });
+});
+
+describe("FullGrad of an exported model", () => {
+  it("sees every bias: its terms add up to the score of a network of ReLUs", async () => {
+    using model = await loadExportedModel(pathOf("timm_resnet_bottleneck"));
+    tidy(() => {
+      const x = randn([2, 3, 64, 64]);
+      const target = { score: (logits: Tensor) => logits.select(1, 3) } as never;
+      const { input, biases } = fullGradTerms({ model, x }, { target, createGraph: false });
+      const sum = (values: Tensor) => values.reshape([2, -1]).sum([1]);
+      const total = biases.map(({ values }) => sum(values)).reduce((all, part) => all.add(part), sum(input));
+      expect(total.detach()).toBeAllclose(model.forward(x).select(1, 3).detach(), { rtol: 1e-3, atol: 1e-4 });
+    });
+  });
+});
+
+describe("a module that is called several times", () => {
+  it("gives its last output as a tap", async () => {
+    using model = await loadExportedModel(pathOf("own_branches"));
+    tidy(() => {
+      const x = randn([2, 3, 20, 20]);
+      const { taps } = model.forwardWith(x, { taps: ["act", "shared"] });
+      const state = model.stateDict();
+      const shared = (input: Tensor) =>
+        conv2d(input, state.get("shared.weight") as Tensor, state.get("shared.bias") as Tensor, { padding: 1 });
+      const expected = shared(relu(shared(taps.act)));
+      expect(taps.shared.detach()).toBeAllclose(expected.detach(), { rtol: 1e-5, atol: 1e-6 });
+      const [gradient] = grad(taps.shared.sum(), [taps.act]);
+      expect(gradient.shape).toEqual(taps.act.shape);
     });
   });
 });

@@ -73,7 +73,7 @@ export class ExportedModel extends Model {
   #look(definitions: Definitions): void {
     inEvaluation(this, () =>
       tidy(() => {
-        const images = exampleImages(this.#exampleSizes(), this.#runner.dtype);
+        const images = exampleImages(this.#exampleSizes(), this.#runner);
         const { outputs, logits } = moduleOutputs(this, images);
         this.#numClasses = this.#classesOf(logits, images);
         for (const output of outputs) this.#outputs.set(output.path, output);
@@ -193,12 +193,16 @@ export class ExportedModel extends Model {
       );
     const place = this.#places.get(head.weight) as TensorPlace;
     const old = tensorAt(place);
-    const dtype = old.dtype;
-    const weight = kaimingUniform_(empty([numClasses, ...old.sizes.slice(1)])).to(dtype);
+    const { dtype, device } = old;
+    const weight = kaimingUniform_(empty([numClasses, ...old.sizes.slice(1)]))
+      .to(dtype)
+      .to(device);
     place.record[place.key] = parameter(weight);
     const bias = head.bias === null ? undefined : this.#places.get(head.bias);
     if (bias !== undefined) {
-      const fresh = biasUniform_(empty([numClasses]), weight).to(dtype);
+      const fresh = biasUniform_(empty([numClasses]), weight)
+        .to(dtype)
+        .to(device);
       tensorAt(bias).dispose();
       bias.record[bias.key] = parameter(fresh);
     }

@@ -259,6 +259,54 @@ describe("what cannot be run", () => {
     }));
 });
 
+describe("operators with a mode", () => {
+  const setMode = (model: ExportedModel, training: boolean) => {
+    for (const module of model.namedModules().values()) module.training = training;
+  };
+
+  it("drop nothing in evaluation mode, whatever mode they were exported in", () =>
+    tidy(() => {
+      const q = { query: "x", key: "x", value: "x" };
+      const model = modelOf(
+        [
+          node("a", "aten.scaled_dot_product_attention.default", { ...q, dropout_p: 0.9 }),
+          node("b", "aten.dropout_.default", { self: "a", p: 0.9, train: true }),
+          node("c", "aten.rrelu.default", { self: "b", lower: 0.1, upper: 0.9, training: true }),
+        ],
+        "c",
+      );
+      const x = images();
+      const once = () => model.forward(x).detach();
+      same(once(), once());
+      same(noGrad(once), once());
+      setMode(model, true);
+      expect(once()).not.toBeAllclose(once(), { rtol: 1e-3, atol: 1e-3 });
+    }));
+
+  it("take running statistics of instance norm in evaluation mode alone", () =>
+    tidy(() => {
+      const [mean, variance] = [weight("n.running_mean", ones([3]).mul(2)), weight("n.running_var", ones([3]).mul(4))];
+      const given = {
+        input: "x",
+        weight: null,
+        bias: null,
+        running_mean: "b_n_running_mean",
+        running_var: "b_n_running_var",
+      };
+      const settings = { use_input_stats: false, momentum: 0.5, eps: 0, cudnn_enabled: false };
+      const model = modelOf([node("a", "aten.instance_norm.default", { ...given, ...settings }, "n")], "a", [
+        mean,
+        variance,
+      ]);
+      const x = images();
+      same(model.forward(x), logitsOf(model, x.sub(2).div(2)));
+      setMode(model, true);
+      const centred = x.sub(x.mean([2, 3], { keepDims: true }));
+      same(model.forward(x), logitsOf(model, centred.div(centred.square().mean([2, 3], { keepDims: true }).sqrt())));
+      expect(model.stateDict().get("n.running_mean")).toBeAllclose(x.mean([0, 2, 3]).mul(0.5).add(1), { rtol: 1e-4 });
+    }));
+});
+
 describe("operators that draw", () => {
   it("draw from the seed of this engine", () =>
     tidy(() => {

@@ -26,8 +26,12 @@ export interface LoadExportedOptions {
 export async function loadExportedModel(path: string, options: LoadExportedOptions = {}): Promise<ExportedModel> {
   expectPath("loadExportedModel: path", path);
   const { dtype, device } = optionsOf("loadExportedModel", options, ["dtype", "device"]);
-  const model = new ExportedModel(await readProgram(path), path);
-  if (dtype !== undefined) model.to(dtype);
-  if (device !== undefined) model.to(device);
-  return model;
+  const program = await readProgram(path);
+  try {
+    const model = new ExportedModel(program, path);
+    return model.to(...[dtype, device].filter((target) => target !== undefined));
+  } catch (error) {
+    for (const { tensor } of program.tensors) tensor.dispose();
+    throw error;
+  }
 }

@@ -13,13 +13,14 @@ export interface ModuleOutput {
 }
 
 /** Images that are not constant, so that no layer's output is either. */
-export function exampleImages(sizes: readonly number[], dtype: Tensor["dtype"]): Tensor {
+export function exampleImages(sizes: readonly number[], { dtype, device }: Pick<Tensor, "dtype" | "device">): Tensor {
   const count = sizes.reduce((product, size) => product * size, 1);
   return arange(0, count, { dtype: "float32" })
     .mul(0.7)
     .sin()
     .reshape([...sizes])
-    .to(dtype);
+    .to(dtype)
+    .to(device);
 }
 
 /** The outputs of all modules in the order in which they end (that of its last run if a module runs twice), and the logits' sizes. */

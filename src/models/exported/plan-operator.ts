@@ -2,6 +2,7 @@ import { capabilities, type Tensor } from "../../tensor/index.ts";
 import {
   type CallArgument,
   type CallValue,
+  callOperator,
   isTensor,
   OperatorCall,
   type OperatorSchema,
@@ -33,7 +34,14 @@ export function planOperator(given: NodeContext): Execute {
   const state = stateOf(context);
   return (slots, run) => {
     const values = () => valuesOf(operator, args, slots);
-    const result = special({ plain: () => call(slots, run), values, ...state });
+    const changed = (others: ArgumentValues) => {
+      const all = { ...values(), ...others };
+      return callOperator(
+        operator,
+        operator.args.map(({ name }) => all[name]),
+      );
+    };
+    const result = special({ plain: () => call(slots, run), with: changed, values, ...state });
     const results = Array.isArray(result) ? result : many(result);
     for (const value of results) if (run.observes && isTensor(value)) run.seen.add(value as Tensor);
     return results;

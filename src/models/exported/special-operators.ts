@@ -1,13 +1,15 @@
 import { dropped } from "../../nn/internal.ts";
-import { batchNorm, isGradEnabled, ones, relu, Tensor } from "../../tensor/index.ts";
+import { batchNorm, isGradEnabled, ones, relu, Tensor, where, zerosLike } from "../../tensor/index.ts";
 import { asStrided, type CallValue, reportBias } from "../../tensor/internal.ts";
 import type { ArgumentValues } from "./graph-plan.ts";
-import { twiceDifferentiable } from "./twice-differentiable.ts";
+import { type Composition, twiceDifferentiable } from "./twice-differentiable.ts";
 
 /** What an operator that is run in a way of its own needs to know. */
 export interface SpecialCall {
   /** The operator as libtorch runs it. */
   plain(): CallValue;
+  /** The same with other values of some arguments. */
+  with(changed: ArgumentValues): CallValue;
   values(): ArgumentValues;
   /** Whether the module around the node is in training mode. */
   isTraining(): boolean;
@@ -21,7 +23,7 @@ export type Special = (call: SpecialCall) => CallValue;
 export function specialOf(base: string): Special | null {
   const name = base.replace(/_$/, "");
   const twice = twiceDifferentiable(name);
-  if (twice !== null) return (call) => (isGradEnabled() ? twice(call.values(), call.plain) : call.plain());
+  if (twice !== null) return (call) => withoutDropout(call, twice);
   return SPECIALS[name] ?? null;
 }
 
@@ -32,22 +34,32 @@ const BATCH_NORMS = [
   "_batch_norm_with_update_functional",
 ];
 
+/** An attention of a model that was exported in training mode drops nothing in evaluation mode. */
+function withoutDropout(call: SpecialCall, twice: Composition): CallValue {
+  const values = call.values();
+  const idle = (values.dropout_p ?? 0) !== 0 && !call.isTraining();
+  const fitting = idle ? { ...values, dropout_p: 0 } : values;
+  if (isGradEnabled()) return twice(fitting, call.plain);
+  return idle ? call.with({ dropout_p: 0 }) : call.plain();
+}
+
 const SPECIALS: Readonly<Record<string, Special>> = {
   as_strided: stridesOf,
   relu: ({ values }) => relu(values().self as Tensor),
   batch_norm: batchNormOf,
   ...Object.fromEntries(BATCH_NORMS.map((name) => [name, (call: SpecialCall) => [batchNormOf(call)]])),
-  dropout: (call) => (call.isTraining() ? dropout(call.values()) : call.plain()),
-  native_dropout: (call) => (call.isTraining() ? nativeDropout(call.values()) : call.plain()),
-  feature_dropout: (call) => (call.isTraining() ? featureDropout(call.values()) : call.plain()),
-  alpha_dropout: (call) => (call.isTraining() ? alphaDropout(call.values(), false) : call.plain()),
-  feature_alpha_dropout: (call) => (call.isTraining() ? alphaDropout(call.values(), true) : call.plain()),
+  dropout: (call) => (call.isTraining() ? dropout(call.values()) : idle(call)),
+  native_dropout: (call) => (call.isTraining() ? nativeDropout(call.values()) : [idle(call)]),
+  feature_dropout: (call) => (call.isTraining() ? featureDropout(call.values()) : idle(call)),
+  alpha_dropout: (call) => (call.isTraining() ? alphaDropout(call.values(), false) : idle(call)),
+  feature_alpha_dropout: (call) => (call.isTraining() ? alphaDropout(call.values(), true) : idle(call)),
   conv2d: (call) => biased(call, 1),
   conv_transpose2d: (call) => biased(call, 1),
   convolution: (call) => biased(call, 1),
   _convolution: (call) => biased(call, 1),
   group_norm: (call) => biased(call, 1),
-  instance_norm: (call) => biased(call, 1),
+  instance_norm: instanceNorm,
+  rrelu: (call) => (call.isTraining() ? randomRelu(call.values()) : call.with({ training: false })),
   linear: (call) => biased(call, 3),
   layer_norm: (call) => biased(call, 3),
 };
@@ -89,14 +101,39 @@ function batchNormOf(call: SpecialCall): Tensor {
   });
 }
 
+/** Instance norm with running statistics takes them in evaluation mode; one without always takes the image's. */
+function instanceNorm(call: SpecialCall): CallValue {
+  const { values, isTraining } = call;
+  const given = values();
+  if (given.running_mean === null || given.use_input_stats === isTraining()) return biased(call, 1);
+  return call.with({ use_input_stats: isTraining() });
+}
+
+/** Leaky ReLU with a slope drawn for each negative value. */
+function randomRelu({ self, lower, upper }: ArgumentValues): Tensor {
+  const x = self as Tensor;
+  const slope = zerosLike(x.detach()).uniform_(lower as number, upper as number);
+  return where(x.ge(0), x, x.mul(slope));
+}
+
 /** `momentum=None`, the plain average of all batches, is written as 0 where a module is exported in evaluation mode. */
 const momentumOf = (momentum: number, count: Tensor | null): number =>
   momentum === 0 && count !== null ? 1 / count.item() : momentum;
 
 // Dropout draws from this engine's generator, as the layers of batch-cam/nn do; libtorch's own operators draw from another.
 
-function dropout({ input, p }: ArgumentValues): Tensor {
-  const x = input as Tensor;
+/** The tensor that an operator takes, which those that write in place call `self`. */
+const inputOf = ({ input, self }: ArgumentValues): Tensor => (input ?? self) as Tensor;
+
+/** Dropout in evaluation mode: a view of its input. */
+function idle({ values }: SpecialCall): Tensor {
+  const x = inputOf(values());
+  return x.view([...x.sizes]);
+}
+
+function dropout(values: ArgumentValues): Tensor {
+  const { p } = values;
+  const x = inputOf(values);
   if (p === 0 || x.numel === 0) return x.mul(1);
   return p === 1 ? x.mul(0) : dropped(x, x.sizes, p as number);
 }
@@ -112,17 +149,18 @@ function nativeDropout(values: ArgumentValues): CallValue {
 /** One draw for each channel of each sample. */
 const channelShape = (x: Tensor): number[] => x.sizes.map((size, i) => (i < 2 ? size : 1));
 
-function featureDropout({ input, p }: ArgumentValues): Tensor {
-  const x = input as Tensor;
+function featureDropout(values: ArgumentValues): Tensor {
+  const { p } = values;
+  const x = inputOf(values);
   return p === 0 ? x.mul(1) : p === 1 ? x.mul(0) : dropped(x, channelShape(x), p as number);
 }
 
 const ALPHA = 1.7580993408473766;
 
 /** Klambauer et al., arXiv 1706.02515: dropped values become −α', and the result keeps mean and variance. */
-function alphaDropout({ input, p }: ArgumentValues, channels: boolean): Tensor {
-  const x = input as Tensor;
-  const rate = p as number;
+function alphaDropout(values: ArgumentValues, channels: boolean): Tensor {
+  const x = inputOf(values);
+  const rate = values.p as number;
   if (rate === 0) return x.mul(1);
   if (rate === 1) return x.mul(0);
   const kept = dropped(

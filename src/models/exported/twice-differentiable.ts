@@ -6,7 +6,7 @@ import type { ArgumentValues } from "./graph-plan.ts";
 // one that is NaN at 0. While a graph is recorded they are therefore composed of operators that can be differentiated twice. Which
 // operators need it was found by differentiating every operator of image networks twice; the test repeats that.
 
-type Composition = (values: ArgumentValues, plain: () => CallValue) => CallValue;
+export type Composition = (values: ArgumentValues, plain: () => CallValue) => CallValue;
 
 /** The composition that stands for an operator; null if libtorch can differentiate it twice. */
 export const twiceDifferentiable = (base: string): Composition | null =>
