@@ -103,6 +103,32 @@ describe("operators that work in place", () => {
     }));
 });
 
+describe("operators that are run in another way", () => {
+  it("write through views too, in any mode", () =>
+    tidy(() => {
+      const model = modelOf(
+        [
+          node("a", "aten.mul.Tensor", { self: "x", other: 1 }),
+          node("v", "aten.select.int", { self: "a", dim: 1, index: 0 }),
+          node("w", "aten.relu_.default", { self: "v" }),
+          node("u", "aten.add.Tensor", { self: "v", other: "w" }),
+          node("t", "aten.unsqueeze.default", { self: "u", dim: 1 }),
+          node("b", "aten.mul.Tensor", { self: "a", other: "t" }),
+        ],
+        "b",
+      );
+      const x = images();
+      const changed = x.clone();
+      const first = relu(x.narrow(1, 0, 1));
+      noGrad(() => changed.narrow(1, 0, 1).copy_(first));
+      same(model.forward(x), logitsOf(model, changed.mul(first.mul(2))));
+      same(
+        noGrad(() => model.forward(x)),
+        logitsOf(model, changed.mul(first.mul(2))),
+      );
+    }));
+});
+
 describe("numbers of the graph", () => {
   it("follow the batch, by Python's rules", () =>
     tidy(() => {
@@ -281,6 +307,36 @@ describe("operators with a mode", () => {
       same(noGrad(once), once());
       setMode(model, true);
       expect(once()).not.toBeAllclose(once(), { rtol: 1e-3, atol: 1e-3 });
+    }));
+
+  it("drop no branch of stochastic depth in evaluation mode", () =>
+    tidy(() => {
+      const model = modelOf(
+        [
+          node("e", "aten.new_empty.default", { self: "x", size: [2, 1, 1, 1] }, "drop_path"),
+          node("m", "aten.bernoulli_.float", { self: "e", p: 0.8 }, "drop_path"),
+          node("n", "aten.div_.Tensor", { self: "m", other: 0.8 }, "drop_path"),
+          node("a", "aten.mul.Tensor", { self: "x", other: "n" }, "drop_path"),
+        ],
+        "a",
+      );
+      const x = images();
+      same(model.forward(x), logitsOf(model, x));
+      setMode(model, true);
+      const values = Array.from(
+        { length: 20 },
+        () =>
+          (
+            model
+              .forward(x)
+              .sub(logitsOf(model, x.mul(0)))
+              .abs()
+              .sum([1])
+              .detach()
+              .data() as Float32Array
+          )[0],
+      );
+      expect(new Set(values.map((value) => (value ?? 0) > 1e-6)).size).toBe(2);
     }));
 
   it("take running statistics of instance norm in evaluation mode alone", () =>

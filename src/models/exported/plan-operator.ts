@@ -42,10 +42,24 @@ export function planOperator(given: NodeContext): Execute {
       );
     };
     const result = special({ plain: () => call(slots, run), with: changed, values, ...state });
-    const results = Array.isArray(result) ? result : many(result);
+    const written = context.write?.kind === "in-place" ? writtenBack(operator, args, { slots, result }) : result;
+    const results = Array.isArray(written) ? written : many(written);
     for (const value of results) if (run.observes && isTensor(value)) run.seen.add(value as Tensor);
     return results;
   };
+}
+
+/** What an operator gave that is run in another way, in the memory that it writes to. */
+function writtenBack(
+  operator: OperatorSchema,
+  args: CallParts["args"],
+  { slots, result }: { slots: Slots; result: CallValue },
+): CallValue {
+  const written = args[operator.args.findIndex(({ type }) => type.writes)];
+  if (written?.kind !== "slot") return result;
+  const memory = slots[written.slot] as Tensor;
+  memory.copy_(result as Tensor);
+  return memory.view([...memory.sizes]);
 }
 
 function missing(target: string): string {

@@ -53,6 +53,7 @@ const SPECIALS: Readonly<Record<string, Special>> = {
   feature_dropout: (call) => (call.isTraining() ? featureDropout(call.values()) : idle(call)),
   alpha_dropout: (call) => (call.isTraining() ? alphaDropout(call.values(), false) : idle(call)),
   feature_alpha_dropout: (call) => (call.isTraining() ? alphaDropout(call.values(), true) : idle(call)),
+  bernoulli: (call) => (call.isTraining() ? call.plain() : meanOfDraws(call.values())),
   conv2d: (call) => biased(call, 1),
   conv_transpose2d: (call) => biased(call, 1),
   convolution: (call) => biased(call, 1),
@@ -144,6 +145,16 @@ function nativeDropout(values: ArgumentValues): CallValue {
     p: values.p ?? 0,
   });
   return [(values.input as Tensor).mul(kept), kept.ne(0)];
+}
+
+/**
+ * The mean of draws, in evaluation mode: stochastic depth of a model that was exported in training mode divides them by it, and then
+ * multiplies a branch by 1.
+ */
+function meanOfDraws({ self, p }: ArgumentValues): Tensor {
+  const x = self as Tensor;
+  if (p === null || p === undefined) return x.mul(1);
+  return zerosLike(x).add(p as Tensor | number);
 }
 
 /** One draw for each channel of each sample. */

@@ -12,12 +12,15 @@ export function trainingNotice({ graph }: Program, source: string): string {
   const count = (pattern: RegExp) => nodes.filter(({ target }) => pattern.test(partsOf(target).base)).length;
   const norms = counted(count(/batch_norm/), "batch norm");
   const dropouts = counted(count(/dropout/), "dropout");
+  const depth = count(/^bernoulli/);
+  const drawn = depth === 0 ? "" : `, and so do ${counted(depth, "draw")} of stochastic depth`;
+  const left = depth === 0 ? "stochastic depth (DropPath) and other branches" : "other branches";
   const draws = nodes.filter(({ target }) => DRAWS.test(partsOf(target).base));
   const random =
     draws.length === 0
       ? ""
       : `; ${counted(draws.length, "node")} of the graph ${draws.length === 1 ? "draws" : "draw"} random numbers in evaluation mode too, such as ${labelOf(draws[0] as Node)}`;
-  return `${source} in training mode: ${norms} and ${dropouts} follow train() and eval(); stochastic depth (DropPath) and other branches on self.training are as they were when the model was exported${random}`;
+  return `${source} in training mode: ${norms} and ${dropouts} follow train() and eval()${drawn}; ${left} on self.training are as they were when the model was exported${random}`;
 }
 
 function allNodes(graph: Graph): Node[] {
