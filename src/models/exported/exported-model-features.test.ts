@@ -9,6 +9,7 @@ import { mapSize } from "../model.ts";
 import { ExportedModel } from "./exported-model.ts";
 import { loadExportedModel } from "./load.ts";
 import type { Node, ProgramTensor } from "./program.ts";
+import { readProgram } from "./read-program.ts";
 
 const pathOf = (name: string) => fileURLToPath(new URL(`../../../test/fixtures/exported/${name}.pt2`, import.meta.url));
 
@@ -79,6 +80,15 @@ describe("the default layer", () => {
     expect(model.camLayer).toBe(layer);
     expect(defaultCamLayer(model, image)).toBe(layer);
     expect(mapSize(model, image)).toEqual(size);
+  });
+
+  it("is found under a head that starts from zero, which is left as it is", async () => {
+    const given = await readProgram(pathOf("timm_vit"));
+    const weights = given.tensors.filter(({ name }) => name.startsWith("head.")).map(({ tensor }) => tensor);
+    for (const tensor of weights) tensor.zero_();
+    using model = new ExportedModel(given, "test.pt2");
+    expect(model.camLayer).toBe("blocks.0");
+    for (const tensor of weights) expect(tidy(() => tensor.detach().abs().max().item())).toBe(0);
   });
 
   it("names how a layer's output is made maps", async () => {

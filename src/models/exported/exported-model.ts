@@ -2,7 +2,7 @@ import { expectBoolean, expectInteger } from "../../arguments.ts";
 import { BatchCamError } from "../../errors.ts";
 import { biasUniform_, inEvaluation, kaimingUniform_, parameter } from "../../nn/index.ts";
 import { PARTS } from "../../nn/internal.ts";
-import { empty, type Tensor, tidy } from "../../tensor/index.ts";
+import { empty, noGrad, type Tensor, tidy } from "../../tensor/index.ts";
 import { expectImages } from "../../tensor/internal.ts";
 import { type ClosedFormHead, type MapTransform, Model } from "../model.ts";
 import { cutPaths } from "./cut-values.ts";
@@ -78,10 +78,24 @@ export class ExportedModel extends Model {
         this.#numClasses = this.#classesOf(logits, images);
         for (const output of outputs) this.#outputs.set(output.path, output);
         const cuts = cutPaths(this.#program, this.#runner.calls, definitions);
-        const matters = (output: ModuleOutput) => output.layout?.kind !== "tokens" || cellsMatter(this, images, output);
+        const isRead = (output: ModuleOutput) => this.#withReadableHead(() => cellsMatter(this, images, output));
+        const matters = (output: ModuleOutput) => output.layout?.kind !== "tokens" || isRead(output);
         this.#layers = chooseLayers(outputs, { isCut: (path) => cuts.has(path), matters });
       }),
     );
+  }
+
+  /** A head that starts from zero shows nothing of what it reads, so it gets other weights while `fn` runs. */
+  #withReadableHead<T>(fn: () => T): T {
+    const place = this.#head === null ? undefined : this.#places.get(this.#head.weight);
+    const weight = place === undefined ? undefined : tensorAt(place);
+    if (weight === undefined || weight.detach().abs().max().item() > 0) return fn();
+    try {
+      noGrad(() => weight.copy_(exampleImages(weight.sizes, weight)));
+      return fn();
+    } finally {
+      noGrad(() => weight.zero_());
+    }
   }
 
   #exampleSizes(): number[] {

@@ -103,6 +103,25 @@ describe("operators that work in place", () => {
     }));
 });
 
+describe("operators that overwrite a tensor", () => {
+  it("have the derivatives of what they write", () =>
+    tidy(() => {
+      const model = modelOf(
+        [
+          node("e", "aten.zeros_like.default", { self: "x" }),
+          node("c", "aten.copy_.default", { self: "e", src: "x" }),
+          node("z", "aten.mul.Tensor", { self: "c", other: "c" }),
+        ],
+        "z",
+      );
+      const x = images().requiresGrad_();
+      const logits = model.forward(x);
+      same(logits, logitsOf(model, x.square()));
+      const weights = (model.stateDict().get("fc.weight") as Tensor).sum([0]).div(64).view([1, 3, 1, 1]);
+      same(grad(logits.sum(), [x])[0], x.mul(2).mul(weights));
+    }));
+});
+
 describe("operators that are run in another way", () => {
   it("write through views too, in any mode", () =>
     tidy(() => {

@@ -12,11 +12,20 @@ export function operatorOf(target: string): OperatorSchema | null {
 export const writesToArgument = (operator: OperatorSchema): boolean => operator.args.some(({ type }) => type.writes);
 
 /**
- * The operator that computes the same without writing: `relu` for `relu_`. Null if there is none with the same arguments.
+ * Operators whose counterpart that does not write has a derivative of its own. That of others, such as `copy`, may have none; these write
+ * to a copy of their argument.
  */
+const COUNTERPARTS = new Set([
+  ...["relu_", "relu6_", "hardtanh_", "hardswish_", "hardsigmoid_", "leaky_relu_", "silu_", "mish_", "elu_", "celu_"],
+  ...["selu_", "sigmoid_", "tanh_", "clamp_", "clamp_min_", "clamp_max_", "threshold_", "exp_", "sqrt_", "rsqrt_"],
+  ...["add_", "sub_", "mul_", "div_", "pow_", "neg_", "abs_", "square_", "addcmul_", "addcdiv_", "lerp_"],
+  ...["masked_fill_", "unsqueeze_", "squeeze_", "transpose_", "t_", "detach_"],
+]);
+
+/** The operator that computes the same without writing: `relu` for `relu_`. Null if there is none that can be differentiated. */
 export function outOfPlace(target: string): OperatorSchema | null {
   const { namespace, base, overload } = partsOf(target);
-  if (!base.endsWith("_") || base.endsWith("__")) return null;
+  if (!COUNTERPARTS.has(base)) return null;
   const own = findOperator(`${namespace}::${base}`, overload);
   const twin = findOperator(`${namespace}::${base.slice(0, -1)}`, overload);
   if (own === null || twin === null || twin.args.length !== own.args.length) return null;
