@@ -191,6 +191,13 @@ describe("a module that is called several times", () => {
   });
 });
 
+/** Nodes whose operator gives several tensors, of which only the first one is used. */
+const tupled = (nodes: readonly Node[]): Node[] =>
+  nodes.map((one) => ({
+    ...one,
+    outputs: [{ kind: "value", name: one.name }, ...[0, 1].map(() => ({ kind: "value" as const, name: null }))],
+  }));
+
 describe("training mode", () => {
   it("says once what does not follow it", async () => {
     const warn = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
@@ -260,6 +267,32 @@ describe("training mode", () => {
       model.eval();
       noGrad(() => model.forward(batches[0] as Tensor));
       expect(state.get("bn.num_batches_tracked")?.item()).toBe(3);
+    }));
+
+  it("switches batch norms that were decomposed when the model was exported", () =>
+    tidy(() => {
+      vi.spyOn(process, "emitWarning").mockImplementation(() => {});
+      const names = { running_mean: "b_bn_running_mean", running_var: "b_bn_running_var" };
+      const given = { input: "x", weight: "p_bn_weight", bias: "p_bn_bias", ...names, momentum: 0.1, eps: 1e-5 };
+      const nodes = [node(["a"], "aten._native_batch_norm_legit_no_training.default", given, "bn")];
+      const end = head("a", 3);
+      const weights = [
+        weight("bn.weight", ones([3])),
+        weight("bn.bias", zeros([3])),
+        weight("bn.running_mean", ones([3])),
+        weight("bn.running_var", ones([3])),
+      ];
+      const made = program({ nodes: [...tupled(nodes), ...end.nodes], weights: [...weights, ...end.weights] });
+      const model = new ExportedModel(made, "test.pt2");
+      const x = randn([4, 3, 8, 8]);
+      const { taps } = model.forwardWith(x, { taps: ["bn"] });
+      expect(taps.bn.detach()).toBeAllclose(x.sub(1).div(Math.sqrt(1 + 1e-5)), { rtol: 1e-4, atol: 1e-5 });
+      model.train();
+      const { taps: trained } = model.forwardWith(x, { taps: ["bn"] });
+      expect(trained.bn.detach().mean([0, 2, 3])).toBeAllclose(zeros([3]), { atol: 1e-5 });
+      expect(model.stateDict().get("bn.running_mean")).toBeAllclose(x.mean([0, 2, 3]).mul(0.1).add(0.9), {
+        rtol: 1e-4,
+      });
     }));
 
   it("may leave one norm in evaluation mode", () =>
