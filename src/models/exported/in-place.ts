@@ -25,7 +25,8 @@ export interface WritePlans {
  */
 export function planWrites(graph: Graph, aliases: Aliases): WritePlans {
   const lastRead = lastReads(graph);
-  const renamed: { index: number; from: ValueName; to: ValueName }[] = [];
+  const definedAt = definitionsOf(graph);
+  const renamed = new Map<ValueName, Renaming[]>();
   const plans = new Map<number, WritePlan>();
   const copiedInputs = new Set<ValueName>();
   const inputs = new Set(graph.inputs);
@@ -36,14 +37,15 @@ export function planWrites(graph: Graph, aliases: Aliases): WritePlans {
     const result = resultName(node);
     const exact = same.get(written) ?? new Set([written]);
     const others = [...aliases.of(written)].filter((name) => !exact.has(name) && name !== result);
-    const isShared = others.some((name) => (lastRead.get(name) ?? -1) > index && isDefinedBefore(graph, name, index));
+    const isShared = others.some((name) => (lastRead.get(name) ?? -1) > index && (definedAt.get(name) ?? -1) < index);
     if (isShared) {
       plans.set(index, { kind: "in-place" });
       for (const name of aliases.of(written)) if (inputs.has(name)) copiedInputs.add(name);
     } else {
       const ownMemory = ![...aliases.of(written)].some((name) => inputs.has(name));
       plans.set(index, { kind: "out-of-place", written, ownMemory });
-      if (result !== null) for (const from of exact) renamed.push({ index, from, to: result });
+      if (result !== null)
+        for (const from of exact) renamed.set(from, [...(renamed.get(from) ?? []), { index, to: result }]);
     }
     if (result !== null) {
       const joined = new Set([...exact, result]);
@@ -53,13 +55,21 @@ export function planWrites(graph: Graph, aliases: Aliases): WritePlans {
   return { plans, copiedInputs, nameAt: (index, name) => renamedAt(renamed, index, name) };
 }
 
-function renamedAt(
-  renamed: readonly { index: number; from: ValueName; to: ValueName }[],
-  index: number,
-  name: ValueName,
-): ValueName {
-  const found = renamed.findLast((entry) => entry.from === name && entry.index < index);
-  return found?.to ?? name;
+/** From a node on, a value goes by another name. */
+interface Renaming {
+  readonly index: number;
+  readonly to: ValueName;
+}
+
+const renamedAt = (renamed: ReadonlyMap<ValueName, Renaming[]>, index: number, name: ValueName): ValueName =>
+  renamed.get(name)?.findLast((entry) => entry.index < index)?.to ?? name;
+
+/** The index of the node that defines each value; inputs of the graph have none. */
+export function definitionsOf(graph: Graph): Map<ValueName, number> {
+  const entries = graph.nodes.flatMap((node, index) =>
+    node.outputs.flatMap(outputNames).map((name): [ValueName, number] => [name, index]),
+  );
+  return new Map(entries);
 }
 
 /** The value that a node writes to in place; null if it writes to none. */
@@ -81,10 +91,4 @@ function lastReads(graph: Graph): Map<ValueName, number> {
     for (const name of node.inputs.flatMap(({ argument }) => valueNames(argument))) last.set(name, index);
   for (const name of graph.outputs.flatMap(valueNames)) last.set(name, Number.POSITIVE_INFINITY);
   return last;
-}
-
-/** Whether a value existed before a node; views that are made of its result don't matter. */
-function isDefinedBefore(graph: Graph, name: ValueName, index: number): boolean {
-  const defined = graph.nodes.findIndex((node) => node.outputs.some((output) => outputNames(output).includes(name)));
-  return defined < index;
 }

@@ -5,7 +5,7 @@ import { Aliases, outputNames, valueNames } from "./aliases.ts";
 import { type ConvNormGroup, convNormGroups } from "./conv-norms.ts";
 import { FusedGroup } from "./fused-group.ts";
 import type { CallValueSource, GraphPlan, PlanItem, Step } from "./graph-plan.ts";
-import { planWrites, type WritePlans } from "./in-place.ts";
+import { definitionsOf, planWrites, type WritePlans } from "./in-place.ts";
 import { type ModuleCall, moduleCalls } from "./module-calls.ts";
 import type { NodeContext } from "./node-context.ts";
 import { stepOf } from "./plan-node.ts";
@@ -29,6 +29,9 @@ class Planner {
   readonly #slots = new Map<ValueName, number>();
   readonly #initial: CallValue[] = [];
   readonly #numbers: Step[] = [];
+  readonly #definedAt: ReadonlyMap<ValueName, number>;
+  /** The values that each node reads, by the names that they have there. */
+  readonly #reads: readonly (readonly ValueName[])[];
   readonly #calls: readonly (number | ModuleCall)[];
   readonly #groups: readonly ConvNormGroup[];
 
@@ -37,6 +40,10 @@ class Planner {
     this.#surroundings = surroundings;
     this.#aliases = new Aliases(graph);
     this.#writes = planWrites(graph, this.#aliases);
+    this.#definedAt = definitionsOf(graph);
+    this.#reads = graph.nodes.map((node, index) =>
+      node.inputs.flatMap(({ argument }) => valueNames(argument).map((name) => this.#writes.nameAt(index, name))),
+    );
     this.#calls = moduleCalls(graph, this.#writes.nameAt);
     this.#groups = convNormGroups(graph, this.#writes);
   }
@@ -136,29 +143,19 @@ class Planner {
   /** See `OutputOrigin`, of a value that is a module's output behind the node at `last`. */
   #originOf(name: ValueName, last: number): OutputOrigin {
     const group = this.#aliases.of(name);
-    const { nodes, inputs } = this.#graph;
-    const later = nodes.slice(last + 1);
-    const isWritten = later.some((node, i) => {
+    const isOwn = group.size === 1 && !this.#graph.inputs.includes(name);
+    if (isOwn) return "own";
+    const later = this.#reads.slice(last + 1);
+    const isWritten = later.some((reads, i) => {
       const plan = this.#writes.plans.get(last + 1 + i);
-      return (
-        plan?.kind === "in-place" && node.inputs.some(({ argument }) => valueNames(argument).some((n) => group.has(n)))
-      );
+      return plan?.kind === "in-place" && reads.some((read) => group.has(read));
     });
     if (isWritten) return "rewritten";
-    const readers = later.flatMap((node, i) =>
-      node.inputs.flatMap(({ argument }) => valueNames(argument).map((n) => this.#writes.nameAt(last + 1 + i, n))),
-    );
+    const isOlder = (read: ValueName) => group.has(read) && (this.#definedAt.get(read) ?? -1) <= last;
     const isShared =
-      inputs.some((input) => group.has(input)) || readers.some((n) => n !== name && this.#isOlder(n, group, last));
+      this.#graph.inputs.some((input) => group.has(input)) ||
+      later.some((reads) => reads.some((read) => read !== name && isOlder(read)));
     return isShared ? "unknown" : "own";
-  }
-
-  /** Whether a name belongs to a group of values that share memory, and was defined before a node had run. */
-  #isOlder(name: ValueName, group: ReadonlySet<ValueName>, last: number): boolean {
-    if (!group.has(name)) return false;
-    return (
-      this.#graph.nodes.findIndex((node) => node.outputs.some((output) => outputNames(output).includes(name))) <= last
-    );
   }
 
   #source(argument: Argument, index: number): CallValueSource {
@@ -175,10 +172,8 @@ class Planner {
     for (const [index, node] of nodes.entries()) {
       for (const name of node.outputs.flatMap(outputNames)) if (!last.has(name)) last.set(name, index);
       const end = ends.get(index) ?? index;
-      for (const name of node.inputs.flatMap(({ argument }) => valueNames(argument))) {
-        const own = this.#writes.nameAt(index, name);
-        last.set(own, Math.max(last.get(own) ?? -1, end));
-      }
+      for (const name of this.#reads[index] as readonly ValueName[])
+        last.set(name, Math.max(last.get(name) ?? -1, end));
     }
     const kept = new Set([...inputs, ...outputs.flatMap(valueNames).map((n) => this.#writes.nameAt(Infinity, n))]);
     const frees = new Map<number, number[]>();
