@@ -12,7 +12,7 @@ import { markdownTable } from "./test-matrix/table.mjs";
 import { compareNetwork, targetOf } from "./zoo/compare.mjs";
 
 /** @typedef {{ name: string, library: string, model: string, size: number }} Network */
-/** @typedef {{ name: string, error?: string, parameters?: number, gradientRounding?: number }} PythonRow */
+/** @typedef {{ name: string, error?: string, parameters?: number }} PythonRow */
 
 const HELP = `node scripts/zoo.mjs [options]
 
@@ -77,7 +77,7 @@ async function judge(python, folder, { name }) {
   return {
     name,
     target,
-    ...(await compareNetwork(folder, name, { target, rounding: reference.gradientRounding ?? 0 })),
+    ...(await compareNetwork(folder, name, target)),
   };
 }
 
@@ -111,10 +111,19 @@ function report(rows) {
   const cells = rows.map(({ name, target, errors, verdict }) => [
     name,
     target === undefined ? "" : `${target.layer} (${target.layout.kind})`,
-    ...["logits", "tap", "cam", "gradient"].map((key) => figure(errors?.[key])),
+    ...["logits32", "logits", "tap", "cam", "gradient"].map((key) => figure(errors?.[key])),
     verdict,
   ]);
-  const head = ["network", "target layer", "logits", "layer's output", "Grad-CAM", "guided gradient", "verdict"];
+  const head = [
+    "network",
+    "target layer",
+    "logits, float32",
+    "logits",
+    "layer's output",
+    "Grad-CAM",
+    "guided gradient",
+    "verdict",
+  ];
   console.log(markdownTable(head, cells));
   const judged = rows.filter(({ passed }) => passed !== null);
   const good = judged.filter(({ passed }) => passed).length;

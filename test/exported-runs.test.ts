@@ -95,8 +95,8 @@ describe("training an exported model on a folder of images", () => {
   });
 
   it.each([
-    ["images of another number of channels", ["--image-channels", "1"], /takes images of 3x20x20 .* gives 1x20x20/],
-    ["another size that was asked for", ["--image-size", "32"], /takes images of 3x20x20 .* gives 3x32x32/],
+    ["images of another number of channels", ["--image-channels", "1"], /was exported for 3x20x20 .* gives 1x20x20/],
+    ["another size that was asked for", ["--image-size", "32"], /was exported for 3x20x20 .* gives 3x32x32/],
     ["an option of another model", ["--stem", "small"], /--stem is for resnet18/],
     ["a layer that it does not have", ["--cam-layer", "mixx"], /mix/],
   ])("refuses %s", async (_, flags, message) => {

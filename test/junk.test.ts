@@ -11,6 +11,7 @@ import * as optim from "../src/optim/index.ts";
 import * as engine from "../src/tensor/index.ts";
 import { ones, Tensor, tensor, tidy, zeros } from "../src/tensor/index.ts";
 import * as train from "../src/train.ts";
+import { head, program } from "./support/exported-program.ts";
 import { temporaryFolder } from "./support/temporary-folder.ts";
 
 // Arguments that a program without types may pass. Every public function and method must return a result or throw a BatchCamError. Getters
@@ -255,6 +256,10 @@ const instances: Record<string, () => object> = {
   WrongReason: () => new metrics.WrongReason(),
   SimpleCNN: () => new models.SimpleCNN({ imageSize: 8 }),
   ResNet: () => new models.ResNet("resnet18", { width: 1 }),
+  ExportedModel: () => {
+    const { nodes, weights } = head("x", 3);
+    return new models.ExportedModel(program({ nodes, weights }), "junk.pt2");
+  },
   ConvNextV2: () => new models.ConvNextV2("convnextv2_atto", { dims: [1, 1, 1, 1], depths: [1, 1, 1, 1] }),
 };
 

@@ -1,3 +1,4 @@
+import { counted } from "../../counted.ts";
 import { type ExportedModel, loadExportedModel, multiplyAdds } from "../../models/index.ts";
 import { exportedName } from "../../models/internal.ts";
 import { formatTable } from "../table.ts";
@@ -11,11 +12,11 @@ export async function exportedTree(path: string): Promise<string> {
   using model = await loadExportedModel(path);
   const [channels, height, width] = model.imageSize;
   const image = [channels ?? 3, height ?? USUAL_SIDE, width ?? USUAL_SIDE] as const;
-  const count = model.fixedBatch === null ? "any number of images" : `exactly ${model.fixedBatch} images`;
+  const count = model.fixedBatch === null ? "any number of images" : `exactly ${counted(model.fixedBatch, "image")}`;
   const facts = [
     ["written by", `torch ${model.torchVersion}`],
     ["takes", `${count} of ${model.imageSize.map((side) => side ?? "any").join("x")} (channels x height x width)`],
-    ["gives", `logits of ${model.numClasses} classes, by ${model.classifier || "no linear layer"}`],
+    ["gives", `logits of ${counted(model.numClasses, "class")}, by ${model.classifier || "no linear layer"}`],
     ["parameters", short(model.numParameters())],
     ["multiply-adds", `${short(multiplyAdds(model, image))} for one image`],
     ["target layer", targetOf(model)],

@@ -46,7 +46,7 @@ function row(name: string, { imageSize, inChannels, numClasses }: Images, famili
       chosen.join(", "),
     ];
   } catch (error) {
-    if (error instanceof BatchCamError && /collapse to nothing/.test(error.message))
+    if (error instanceof BatchCamError && /are too small/.test(error.message))
       return [name, "", "", "images too small"];
     throw error;
   }

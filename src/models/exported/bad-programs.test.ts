@@ -381,7 +381,7 @@ describe("weights", () => {
     ],
     ["a negative stride", meta("strides", sizes(-27, 9, 3, 1)), /not an integer >= 0/],
     ["an offset beyond their storage", meta("storage_offset", { as_int: 1 }), /needs 436 bytes/],
-    ["fewer strides than sizes", meta("strides", sizes(1)), /4 sizes and 1 strides/],
+    ["fewer strides than sizes", meta("strides", sizes(1)), /4 sizes and 1 stride;/],
     [
       "a symbolic size",
       meta("sizes", [{ as_expr: { expr_str: "s0" } }, ...sizes(3, 3, 3)]),

@@ -1,4 +1,5 @@
-import { expectBoolean, expectInteger } from "../../arguments.ts";
+import { expectBoolean, expectInteger, expectString, objectOf, wrongArgument } from "../../arguments.ts";
+import { counted } from "../../counted.ts";
 import { BatchCamError } from "../../errors.ts";
 import { biasUniform_, inEvaluation, kaimingUniform_, parameter } from "../../nn/index.ts";
 import { PARTS } from "../../nn/internal.ts";
@@ -51,6 +52,8 @@ export class ExportedModel extends Model {
    */
   constructor(program: Program, source: string) {
     super();
+    expectProgram(program);
+    expectString("ExportedModel: source", source);
     this.#program = program;
     this.#source = source;
     this.torchVersion = program.torchVersion;
@@ -129,7 +132,7 @@ export class ExportedModel extends Model {
     if (this.fixedBatch === null || this.fixedBatch === batch) return;
     throw new BatchCamError(
       "E_SHAPE",
-      `ExportedModel: ${this.#source} was exported for exactly ${this.fixedBatch} images at a time, got ${batch}: export it for any number of images; batch-cam export-recipe prints how`,
+      `ExportedModel: ${this.#source} was exported for exactly ${counted(this.fixedBatch, "image")} at a time, got ${batch}: export it for any number of images; batch-cam export-recipe prints how`,
     );
   }
 
@@ -147,7 +150,7 @@ export class ExportedModel extends Model {
     if (this.#layers.camLayer !== null) return this.#layers.camLayer;
     throw new BatchCamError(
       "E_CONFIG",
-      `ExportedModel: no module of ${this.#source} gives maps of more than one cell: name a layer (camLayer)`,
+      `ExportedModel: ${this.#source} has no module with maps of more than one cell: name a layer (camLayer)`,
     );
   }
 
@@ -203,7 +206,7 @@ export class ExportedModel extends Model {
     if (head === null)
       throw new BatchCamError(
         "E_CONFIG",
-        `resetClassifier: the logits of ${this.#source} do not come from a linear layer: train it with its own ${this.#numClasses} classes, or change the model in Python and export it again`,
+        `resetClassifier: the logits of ${this.#source} do not come from a linear layer: train it with its own ${counted(this.#numClasses, "class")}, or change the model in Python and export it again`,
       );
     const place = this.#places.get(head.weight) as TensorPlace;
     const old = tensorAt(place);
@@ -233,6 +236,18 @@ export class ExportedModel extends Model {
   override typeName(): string {
     return this.pythonType;
   }
+}
+
+/** Throws E_ARGUMENT for a value that `readProgram` cannot have made. */
+function expectProgram(value: Program): void {
+  const { graph, input, tensors, output } = objectOf("ExportedModel: program", value);
+  const { nodes, inputs } = objectOf("ExportedModel: program.graph", graph);
+  const { sizes } = objectOf("ExportedModel: program.input", input);
+  expectString("ExportedModel: program.output", output);
+  const lists = { tensors, sizes, nodes, inputs };
+  for (const [name, list] of Object.entries(lists))
+    if (!Array.isArray(list))
+      throw wrongArgument(`ExportedModel: program, ${name}`, "an array; loadExportedModel reads a file", list);
 }
 
 /** Puts the program's tensors into their modules; the places of those that the graph reads. */

@@ -1,3 +1,4 @@
+import { counted } from "../../counted.ts";
 import { type TensorFile, unpackEntry, writeBytes, type ZipEntry } from "../../io/internal.ts";
 import { type DType, empty, noGrad, Tensor, zeros } from "../../tensor/index.ts";
 import { asStrided, DTYPES } from "../../tensor/internal.ts";
@@ -73,7 +74,7 @@ function checkedBytes(
   { storage, dtype, shape, strides, offset }: StoredTensor,
   fail: (problem: string) => never,
 ): number {
-  if (shape.length !== strides.length) fail(`has ${shape.length} sizes and ${strides.length} strides`);
+  if (shape.length !== strides.length) fail(`has ${shape.length} sizes and ${counted(strides.length, "stride")}`);
   if (![...shape, ...strides, offset].every((value) => Number.isSafeInteger(value) && value >= 0))
     fail(`has a size, stride or offset that is not an integer >= 0 ([${shape}], strides [${strides}])`);
   const { bytes } = DTYPES[dtype];
@@ -84,8 +85,8 @@ function checkedBytes(
   if (!Number.isSafeInteger(most) || !Number.isSafeInteger(last * bytes))
     fail(`is too large for any memory ([${shape}], strides [${strides}])`);
   if (numel > 0 && storage.bytes > 0 && (last + 1) * bytes > storage.bytes)
-    fail(`needs ${(last + 1) * bytes} bytes, and ${storage.what} has ${storage.bytes}`);
-  if (storage.bytes % bytes !== 0) fail(`is ${dtype}, and ${storage.what} has ${storage.bytes} bytes`);
+    fail(`needs ${counted((last + 1) * bytes, "byte")}, and ${storage.what} has ${storage.bytes}`);
+  if (storage.bytes % bytes !== 0) fail(`is ${dtype}, and ${storage.what} has ${counted(storage.bytes, "byte")}`);
   return numel * bytes;
 }
 
@@ -123,13 +124,14 @@ class StorageReader {
     this.flat.set(storage, flat);
     let filled = 0;
     for await (const piece of storage.read()) {
-      if (filled + piece.length > storage.bytes) this.fail(`${storage.what} has more than its ${storage.bytes} bytes`);
+      if (filled + piece.length > storage.bytes)
+        this.fail(`${storage.what} has more than its ${counted(storage.bytes, "byte")}`);
       if (dtype === "bool" && !piece.every((byte) => byte <= 1))
         this.fail(`${storage.what}: expected booleans of 0 or 1, got others`);
       writeBytes(flat, filled, piece);
       filled += piece.length;
     }
-    if (filled !== storage.bytes) this.fail(`${storage.what} has ${filled} of its ${storage.bytes} bytes`);
+    if (filled !== storage.bytes) this.fail(`${storage.what} has ${filled} of its ${counted(storage.bytes, "byte")}`);
     return flat;
   }
 

@@ -19,7 +19,7 @@ export function trainingNotice({ graph }: Program, source: string): string {
   const random =
     draws.length === 0
       ? ""
-      : `; ${counted(draws.length, "node")} of the graph ${draws.length === 1 ? "draws" : "draw"} random numbers in evaluation mode too, such as ${labelOf(draws[0] as Node)}`;
+      : `; in evaluation mode too, random numbers are drawn by ${counted(draws.length, "node")} of the graph, such as ${labelOf(draws[0] as Node)}`;
   return `${source} in training mode: ${norms} and ${dropouts} follow train() and eval()${drawn}; ${left} on self.training are as they were when the model was exported${random}`;
 }
 

@@ -108,7 +108,7 @@ export function fitExported(exported: ExportedModel, { numClasses, images }: Ima
     const wanted = exported.imageSize.map((side) => side ?? "any").join("x");
     throw new BatchCamError(
       "E_CONFIG",
-      `train: model: ${path} takes images of ${wanted} (channels x height x width), and the data set gives ${sizes.join("x")}: leave imageSize and imageChannels out, so that images of your own are resized for the model, or export the model for these images`,
+      `train: model: ${path} was exported for ${wanted} (channels x height x width), and the data set gives ${sizes.join("x")}: leave imageSize and imageChannels out, so that images of your own are resized for the model, or export the model for these images`,
       { options: ["model"] },
     );
   }
