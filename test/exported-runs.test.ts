@@ -13,6 +13,8 @@ const FIXTURES = join(import.meta.dirname, "fixtures/exported");
 /** Takes 3x20x20 and gives 5 classes. */
 const BRANCHES = join(FIXTURES, "own_branches.pt2");
 const VIT = join(FIXTURES, "timm_vit.pt2");
+/** Takes 3x8x8 and gives 3 classes. */
+const THREE = join(FIXTURES, "tiny-2.11.pt2");
 
 let folder: string;
 let images: string;
@@ -140,6 +142,32 @@ describe("an exported model without a run", () => {
     const weights = join(folder, "elsewhere/checkpoints/best.safetensors");
     expect((await explain("--model", VIT, "--weights", weights)).err).toContain(weights);
     expect((await explain("--model", VIT, "--image-size", "64")).err).toContain("was exported for images of 32x32");
+  });
+
+  it("is evaluated on a data set with its classes, and keeps the record where it is asked to", async () => {
+    const weights = join(folder, "three.pt2");
+    copyFileSync(THREE, weights);
+    const data = ["--dataset", "folder", "--data-dir", images, "--limit", "6", "--steps", "2", "--no-randomise"];
+    const out = join(folder, "judged");
+    const { code, out: text, err } = await cli("evaluate", "--model", weights, ...data, "--output", out);
+    expect(code, err).toBe(0);
+    expect(text).toContain("by class: ");
+    expect(JSON.parse(readFileSync(join(out, "evaluation.json"), "utf8"))).toMatchObject({ checkpoint: weights });
+  });
+
+  it.each([
+    [
+      "other classes than the data's",
+      () => ["--model", BRANCHES, "--dataset", "folder", "--data-dir", images],
+      /has 5 classes, and the data have 3/,
+    ],
+    ["a run beside it", () => [join(folder, "elsewhere"), "--model", BRANCHES], /either a run or --model/],
+    ["a data set for a run", () => [join(folder, "elsewhere"), "--dataset", "folder"], /--dataset is only for --model/],
+    ["nothing", () => [], /name a run directory, or an exported model/],
+  ])("is not evaluated with %s", async (_, flags, message) => {
+    const { code, err } = await cli("evaluate", ...flags());
+    expect(code).not.toBe(0);
+    expect(err).toMatch(message);
   });
 
   it("is shown as a tree of its maps", async () => {

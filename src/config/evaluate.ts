@@ -1,10 +1,35 @@
 import { z } from "zod";
-import { count, device, path, runDataFields } from "./fields.ts";
+import { exportedPath } from "../models/exported/description.ts";
+import { dataFields, selectionFields } from "./data-fields.ts";
+import { count, device, group, path, runDataFields } from "./fields.ts";
+
+/** The options that name the data of an exported model. A run has them recorded. */
+const { dataDir, ...ownData } = dataFields;
+const { normalization, mean, std } = selectionFields;
+const modelData = { ...ownData, normalization, mean, std };
+export const MODEL_DATA_KEYS = Object.keys(modelData) as (keyof typeof modelData)[];
 
 /** The options of `batch-cam evaluate`. */
 export const EvaluateConfig = z.strictObject({
-  run: path().describe("run directory, or a checkpoint in it"),
+  run: path().optional().describe("run directory, or a checkpoint in it"),
+  ...group("Exported model", {
+    model: exportedPath()
+      .optional()
+      .describe(
+        "evaluate this exported model (.pt2) on a data set instead of a run; its classes are in the data set's order",
+      ),
+    output: path()
+      .optional()
+      .describe("with --model: folder in which evaluation.json is saved (default: it is not saved)"),
+    camLayer: path().optional().describe("with --model: target layer (default: the one that batch-cam models marks)"),
+  }),
+  ...modelData,
   ...runDataFields(),
+  dataDir: path()
+    .optional()
+    .describe(
+      "with --model: folder with the data set's files, or the CSV or .npz file itself; with a run: where its data are now, if they have moved since training",
+    ),
   split: z.enum(["test", "val"]).default("test").describe("images to evaluate on"),
   method: z.string().default("GradCAM").describe("CAM methods whose maps are evaluated, separated by commas"),
   target: z

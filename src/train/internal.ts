@@ -1,5 +1,5 @@
 // Names that other folders of the project use, in addition to the public ones (index.ts). This is not an entry of the package.
-export { datasetOptions, heldOutValidation } from "./data/configured-data.ts";
+export { datasetOptions, heldOutValidation, loadData } from "./data/configured-data.ts";
 export { comparePrototypes, type KnownData, loadKnownData } from "./data/known-data.ts";
 export {
   type BroughtNormalization,
@@ -23,7 +23,7 @@ export {
   type RunEnvironment,
   readEnvironment,
 } from "./run/environment.ts";
-export { exportedOfRun, fitExported } from "./run/exported-run.ts";
+export { expectImagesFor, exportedOfRun, fitExported, withImagesOf } from "./run/exported-run.ts";
 export { camLayerOf, type ImagesAndClasses, modelFor } from "./run/from-config.ts";
 export { describeModel, expectNetwork } from "./run/given-model.ts";
 export { callOf, expectModelOfRun, readGiven } from "./run/given-parts.ts";

@@ -15,7 +15,7 @@ export {
   type TargetChoice,
 } from "./explain/explain-images.ts";
 export { fileBatches, problemWithPath, type SourceBatch, splitBatches } from "./explain/image-source.ts";
-export { openExported } from "./loaded-exported.ts";
+export { openExported, openExportedOn } from "./loaded-exported.ts";
 export { type LoadedModel, type LoadedRun, openRun, openRunModel } from "./loaded-model.ts";
 export { openWeights } from "./loaded-weights.ts";
 export { MOST_NAMED, runsIn } from "./run-files.ts";

@@ -1,9 +1,23 @@
 import { expectInteger } from "../arguments.ts";
+import { parseTrainConfig, type TrainConfigInput } from "../config/index.ts";
+import { counted } from "../counted.ts";
+import { prototypes as classPrototypes, type Split } from "../data/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { type ExportedModel, loadExportedModel, loadWeights } from "../models/index.ts";
 import { exportedName } from "../models/internal.ts";
-import { disposeAll, normalizationNote, normalizationOfExported } from "../train/internal.ts";
-import type { LoadedModel } from "./loaded-model.ts";
+import { keep } from "../tensor/index.ts";
+import {
+  camLayerOf,
+  disposeAll,
+  expectImagesFor,
+  loadData,
+  normalizationNote,
+  normalizationOfExported,
+  precisionOf,
+  prototypeOptions,
+  withImagesOf,
+} from "../train/internal.ts";
+import type { LoadedModel, LoadedRun } from "./loaded-model.ts";
 import { expectNames, normalizationOf, USUAL_SIDE, type WeightsOptions } from "./loaded-weights.ts";
 
 /**
@@ -36,6 +50,63 @@ export async function openExported(
     model.dispose();
     throw error;
   }
+}
+
+/**
+ * Opens an exported model with the data set that a config names, as `openRun` opens a run. The prototypes are those of the training
+ * images. The caller disposes of the result.
+ *
+ * @param operation the operation at the start of errors
+ * @throws E_CONFIG for images of another size; E_DATA for data with another number of classes
+ */
+export async function openExportedOn(
+  input: TrainConfigInput & { model: string },
+  operation: string,
+): Promise<LoadedRun> {
+  const path = input.model;
+  const model = await loadExportedModel(path);
+  const dispose: (() => void)[] = [() => model.dispose()];
+  const disposeEach = () => {
+    for (const one of dispose.splice(0)) one();
+  };
+  try {
+    const chosen = normalizationOfExported(model, input)?.choice ?? {};
+    const config = parseTrainConfig({ ...withImagesOf(model, input), ...chosen, plain: true }, { what: operation });
+    const found = await loadData(config);
+    dispose.push(() => found.dispose());
+    const test = found.test ?? found.val;
+    expectImagesFor(model, test.images, { operation, path });
+    expectClassesOf(model, test, { operation, path });
+    const prototypes = keep(
+      await classPrototypes(
+        found.train,
+        prototypeOptions(config, () => {}),
+      ),
+    );
+    dispose.push(() => prototypes.dispose());
+    const [, channels, ...imageSize] = test.images.sizes as readonly [number, 1 | 3, number, number];
+    return {
+      ...{ checkpoint: path, model, modelName: exportedName(path), channels, imageSize, notes: found.warnings },
+      ...{ normalization: test.normalization, classNames: test.classNames, camLayer: camLayerOf(config, model, test) },
+      ...{ config, data: { ...found, test, config, differences: [] }, prototypes, ...precisionOf(config) },
+      dispose: disposeEach,
+    };
+  } catch (error) {
+    disposeEach();
+    throw error;
+  }
+}
+
+function expectClassesOf(
+  model: ExportedModel,
+  { numClasses }: Split,
+  { operation, path }: { operation: string; path: string },
+): void {
+  if (model.numClasses === numClasses) return;
+  throw new BatchCamError(
+    "E_DATA",
+    `${operation}: ${path} has ${counted(model.numClasses, "class")}, and the data have ${numClasses}: give data with the model's classes, or train it on these first`,
+  );
 }
 
 export interface ExportedOptions extends Omit<WeightsOptions, "model"> {

@@ -4,7 +4,7 @@ import { defineCommand } from "../command.ts";
 export const evaluateCommand = defineCommand({
   name: "evaluate",
   summary:
-    "Evaluate a run: print its accuracy and all metrics of its explanations, and save them in the run directory.",
+    "Evaluate a run, or an exported model on a data set: print its accuracy and all metrics of its explanations, and save them.",
   config: EvaluateConfig,
   operand: { key: "run", name: "RUN" },
   interruptible: "after this batch",

@@ -1,5 +1,5 @@
 import { basename, dirname, join } from "node:path";
-import { writeFileAtomically } from "../../atomic-file.ts";
+import { makeFolder, writeFileAtomically } from "../../atomic-file.ts";
 import type { MethodName } from "../../cam/index.ts";
 import type { EvaluateConfig } from "../../config/index.ts";
 import { BatchCamError } from "../../errors.ts";
@@ -11,7 +11,6 @@ import {
   explanationMetrics,
   type LoadedRun,
   METRIC_DEFINITIONS,
-  openRun,
   SPURIOUS_DEFINITIONS,
   spuriousRecord,
 } from "../../workflows/internal.ts";
@@ -19,6 +18,7 @@ import type { CommandCall, Outcome } from "../command.ts";
 import { methodsOf } from "../explain/plan.ts";
 import { type EvaluationRecord, formatEvaluation, withoutUndefined } from "./evaluation-lines.ts";
 import { EvaluationProgress } from "./progress.ts";
+import { openSubject } from "./subject.ts";
 
 type EvaluateCall = Pick<CommandCall, "stdout" | "stderr" | "signal"> & { config: EvaluateConfig };
 
@@ -27,22 +27,26 @@ export async function runEvaluate(call: EvaluateCall): Promise<Outcome> {
   const { config, stdout, stderr } = call;
   if (config.threads !== undefined) setNumThreads(config.threads);
   const methods = methodsOf("evaluate", config.method);
-  const { dataDir, acceptNewData } = config;
   const onWarning = (message: string) => stderr.write(`warning: ${message}\n`);
-  const subject = await openRun(config.run, "evaluate", { dataDir, acceptNewData, onWarning });
+  const subject = await openSubject(config, onWarning);
   const progress = new EvaluationProgress(stderr);
   try {
     const record = await evaluateRun(subject, methods, { call, progress });
     progress.stop();
     const name = config.split === "test" ? "evaluation.json" : `evaluation-${config.split}.json`;
-    const file = join(dirname(dirname(subject.checkpoint)), name);
-    const kept = await earlier(file, record);
+    const folder = config.model === undefined ? dirname(dirname(subject.checkpoint)) : config.output;
+    const file = folder === undefined ? null : join(folder, name);
+    const kept = file === null ? [] : await earlier(file, record);
     const all = { ...record, explanations: [...record.explanations, ...kept] };
-    await writeFileAtomically(file, `${JSON.stringify(all, null, 2)}\n`);
+    if (file !== null) {
+      await makeFolder(dirname(file));
+      await writeFileAtomically(file, `${JSON.stringify(all, null, 2)}\n`);
+    }
     if (config.json) stdout.write(`${JSON.stringify(record, null, 2)}\n`);
     else {
       stdout.write(formatEvaluation(record, subject, stdout.isTTY ? stdout.columns : undefined));
-      stdout.write(`definitions and all values${kept.length > 0 ? ", and those of earlier calls" : ""}: ${file}\n`);
+      if (file !== null)
+        stdout.write(`definitions and all values${kept.length > 0 ? ", and those of earlier calls" : ""}: ${file}\n`);
     }
     return "done";
   } finally {

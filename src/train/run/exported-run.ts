@@ -103,18 +103,26 @@ const DEFAULTS = parseTrainConfig({});
  * @throws E_CONFIG if it takes images of another size
  */
 export function fitExported(exported: ExportedModel, { numClasses, images }: ImagesAndClasses, path: string): string[] {
-  const sizes = images.sizes.slice(1);
-  if (exported.imageSize.some((side, i) => side !== null && side !== sizes[i])) {
-    const wanted = exported.imageSize.map((side) => side ?? "any").join("x");
-    throw new BatchCamError(
-      "E_CONFIG",
-      `train: model: ${path} was exported for ${wanted} (channels x height x width), and the data set gives ${sizes.join("x")}: leave imageSize and imageChannels out, so that images of your own are resized for the model, or export the model for these images`,
-      { options: ["model"] },
-    );
-  }
+  expectImagesFor(exported, images, { operation: "train", path });
   if (exported.numClasses === numClasses) return [];
   const before = exported.numClasses;
   exported.resetClassifier(numClasses);
   const change = `${exported.classifier} was replaced by a new layer, which starts from random weights`;
   return [`model: ${exportedName(path)} has ${counted(before, "class")}, and the data have ${numClasses}: ${change}`];
+}
+
+/** Throws E_CONFIG unless an exported model takes these images. */
+export function expectImagesFor(
+  { imageSize }: ExportedModel,
+  images: ImagesAndClasses["images"],
+  { operation, path }: { operation: string; path: string },
+): void {
+  const sizes = images.sizes.slice(1);
+  if (imageSize.every((side, i) => side === null || side === sizes[i])) return;
+  const wanted = imageSize.map((side) => side ?? "any").join("x");
+  throw new BatchCamError(
+    "E_CONFIG",
+    `${operation}: model: ${path} was exported for ${wanted} (channels x height x width), and the data set gives ${sizes.join("x")}: leave imageSize and imageChannels out, so that images of your own are resized for the model, or export the model for these images`,
+    { options: ["model"] },
+  );
 }

@@ -1,0 +1,30 @@
+import type { EvaluateConfig } from "../../config/index.ts";
+import { dataFields, MODEL_DATA_KEYS } from "../../config/internal.ts";
+import { BatchCamError } from "../../errors.ts";
+import { type LoadedRun, openExportedOn, openRun } from "../../workflows/internal.ts";
+import { kebabCase } from "../flags.ts";
+
+/** Opens the run, or the exported model with its data set, that a config names. */
+export async function openSubject(config: EvaluateConfig, onWarning: (message: string) => void): Promise<LoadedRun> {
+  const { run, model, output, camLayer, dataDir, acceptNewData } = config;
+  const fail = (message: string): never => {
+    throw new BatchCamError("E_CONFIG", `evaluate: ${message}`);
+  };
+  if (run !== undefined && model !== undefined) return fail("give either a run or --model, not both");
+  if (model !== undefined) {
+    if (acceptNewData) fail("--accept-new-data is for a run, which recorded its data");
+    const data = Object.fromEntries(MODEL_DATA_KEYS.map((key) => [key, config[key]]));
+    const subject = await openExportedOn(
+      { ...data, model, dataDir, camLayer } as Parameters<typeof openExportedOn>[0],
+      "evaluate",
+    );
+    for (const note of subject.notes) onWarning(note);
+    return subject;
+  }
+  if (run === undefined) return fail("name a run directory, or an exported model with --model FILE.pt2");
+  const fields: Readonly<Record<string, { parse: (value: undefined) => unknown }>> = dataFields;
+  const stray = MODEL_DATA_KEYS.find((key) => config[key] !== (fields[key]?.parse(undefined) ?? undefined));
+  const extra = stray ?? (output !== undefined ? "output" : camLayer !== undefined ? "camLayer" : undefined);
+  if (extra !== undefined) fail(`--${kebabCase(extra)} is only for --model: a run's is recorded in it`);
+  return openRun(run, "evaluate", { dataDir, acceptNewData, onWarning });
+}
