@@ -298,7 +298,7 @@ describe("batch-cam explain", () => {
 
   it.each([
     ["no model", ["x.png"], /name the model: give either --run/],
-    ["two models", ["x.png", "--run", "a", "--weights", "b"], /give either --run with a run directory or --weights/],
+    ["two models", ["x.png", "--run", "a", "--weights", "b"], /give either --run with a run directory, --weights/],
     ["no images", ["--run", "a"], /name the images/],
     ["files and a split", ["x.png", "--run", "a", "--split", "test"], /give either files or folders, or --split/],
     ["a split without a run", ["--weights", "a", "--split", "test"], /--split needs --run/],

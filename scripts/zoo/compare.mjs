@@ -76,6 +76,20 @@ function layoutOf(output, model) {
 export async function compareNetwork(folder, name, target) {
   const input = await loadSafetensors(join(folder, `${name}.input.safetensors`));
   const reference = await loadSafetensors(join(folder, `${name}.reference.safetensors`));
+  try {
+    return await compare({ folder, name, target }, input, reference);
+  } finally {
+    for (const tensor of [...input.values(), ...reference.values()]) tensor.dispose();
+  }
+}
+
+/**
+ * @param {{ folder: string, name: string, target: Target }} network
+ * @param {ReadonlyMap<string, Tensor>} input
+ * @param {ReadonlyMap<string, Tensor>} reference
+ * @returns {Promise<Outcome>}
+ */
+async function compare({ folder, name, target }, input, reference) {
   /** @param {string} key */
   const expected = (key) => /** @type {Tensor} */ (reference.get(key));
   const [images, y, p] = ["x", "y", "p"].map((key) => /** @type {Tensor} */ (input.get(key)));

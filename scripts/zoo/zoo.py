@@ -36,7 +36,16 @@ def build(name):
         import timm
 
         model = timm.create_model(row["model"], pretrained=False, num_classes=CLASSES, **options)
-    return calibrated(model, row["size"])
+    return calibrated(with_weights(model), row["size"])
+
+
+def with_weights(model):
+    """The model with random weights in place of matrices of zeros, such as some classifiers, with which all gradients would be zero."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1 and parameter.abs().max() == 0:
+                parameter.normal_(std=0.02)
+    return model
 
 
 def calibrated(model, size):
