@@ -23,7 +23,7 @@ it("a run writes a card, which a run that replaces it rewrites, and files for Te
   );
   expect(tags).toEqual(expect.arrayContaining(["config", "train/loss", "val/accuracy", "test/mapSsim"]));
   await train(...SMALL, "--plain", "--overwrite");
-  expect(readFileSync(card, "utf8")).toContain("by cross-entropy alone");
+  expect(readFileSync(card, "utf8")).toContain("with cross-entropy alone");
   expect(existsSync(join(run, "tensorboard"))).toBe(false);
 });
 
