@@ -12,7 +12,7 @@ import { grad, loadSafetensors, noGrad, tidy } from "batch-cam/tensor";
 /** @typedef {{ layer: string, layout: Layout }} Target */
 /** @typedef {{ verdict: string, passed: boolean | null, errors?: Record<string, number> }} Outcome */
 
-// The largest relative errors that still agree. Numbers are compared in float64, where a program that is not the same shows clearly; the
+// The largest relative errors that still agree. Numbers are compared in float64, in which any difference between the programs shows clearly; the
 // inputs and the gradients of the reference are stored in float32. `logits32` is the network as it is used, in float32.
 const LIMITS = { logits32: 1e-3, logits: 1e-6, tap: 1e-6, cam: 1e-5, gradient: 1e-5 };
 

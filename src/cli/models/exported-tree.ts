@@ -7,7 +7,7 @@ import { short } from "./table.ts";
 /** The usual side of images, for a file that takes any. */
 const USUAL_SIDE = 224;
 
-/** What an exported model takes and gives, and the tree of its modules that give maps. */
+/** Describes the input, the output and the target layer of an exported model, with the tree of its modules that give maps. */
 export async function exportedTree(path: string): Promise<string> {
   using model = await loadExportedModel(path);
   const [channels, height, width] = model.imageSize;

@@ -2,7 +2,7 @@ import { dtypeName, dtypeOfFile, layoutName, MEMORY_FORMATS, STRIDED } from "./e
 import type { Argument, Graph, Output, ValueName } from "./program.ts";
 import type { Union } from "./schema.ts";
 
-/** What an argument is read with. */
+/** The surroundings in which an argument is read. */
 export interface ArgumentContext {
   /** Throws an error that names the node. */
   fail: (problem: string, remedy?: string) => never;
@@ -138,7 +138,7 @@ export function argumentOf(union: Union, context: ArgumentContext): Argument {
     : reader(content, context);
 }
 
-/** What a node's outputs are read with. */
+/** The surroundings in which a node's outputs are read. */
 export interface OutputContext {
   fail: (problem: string, remedy?: string) => never;
   /** Records a value that is defined here. */
@@ -181,7 +181,7 @@ export function text(content: unknown, fail: (problem: string) => never): string
   return typeof content === "string" ? content : fail(`expected a string, got ${shown(content)}`);
 }
 
-/** JSON.parse rounds the limits of int64, which stand for "to the end" in slices, to 2^63. */
+/** JSON.parse rounds the limits of int64, which mean "to the end" in slices, to 2^63. */
 const INT64_LIMIT = 2 ** 63;
 
 function integer(content: unknown, fail: (problem: string) => never): number {

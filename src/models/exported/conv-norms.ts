@@ -20,7 +20,7 @@ export interface ConvNormGroup {
 
 /**
  * The groups of a graph. Between a group's first node and its last one, nothing else may write in place, because the group runs
- * where its last node stands.
+ * at the position of its last node.
  */
 export function convNormGroups(graph: Graph, writes: WritePlans): ConvNormGroup[] {
   const finder = new GroupFinder(graph, writes);

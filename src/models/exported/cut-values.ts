@@ -34,7 +34,7 @@ export function cutPaths(
 
 /**
  * The values that everything leads through on its way from the images to the logits: a stage's output, but not what a residual
- * block computes beside its shortcut.
+ * block computes in parallel to its shortcut.
  */
 function cutValues(program: Program, nameAt: (index: number, name: ValueName) => ValueName): ReadonlySet<ValueName> {
   const { nodes } = program.graph;
@@ -44,7 +44,7 @@ function cutValues(program: Program, nameAt: (index: number, name: ValueName) =>
       : node.inputs.flatMap(({ argument }) => valueNames(argument).map((name) => nameAt(index, name))),
   );
   const active = activeValues(program, reads, nameAt);
-  // For each value that is on the way, where it is read for the last time.
+  // For each value that is on the way, the node that reads it last.
   const lastRead = new Map<ValueName, number>();
   for (const [index, node] of nodes.entries()) {
     if (!node.outputs.flatMap(outputNames).some((name) => active.has(name))) continue;

@@ -41,7 +41,7 @@ export function chooseLayers(
 
 const sideOf = ({ layout }: ModuleOutput): number => (layout === null ? 0 : Math.min(layout.height, layout.width));
 
-/** The outputs with maps of one size that lie inside the fewest modules which end with another size. */
+/** The outputs with maps of one size that are inside the fewest modules whose output has another size. */
 function wholeStages(candidates: readonly ModuleOutput[], side: number, all: readonly ModuleOutput[]): ModuleOutput[] {
   const sides = new Map(all.map((output) => [output.path, sideOf(output)]));
   const others = ({ path }: ModuleOutput) => {

@@ -4,7 +4,7 @@ import type { DType } from "../../tensor/index.ts";
 const WIDTH: Partial<Record<DType, number>> = { float16: 1, bfloat16: 1, float32: 2, float64: 3 };
 
 /**
- * The dtype that a dtype of the file stands for in a model that was converted. The dtype of the file's weights becomes the model's. A
+ * The dtype that replaces a dtype of the file in a model that was converted. The dtype of the file's weights becomes the model's. A
  * wider one, for a part that is computed with more digits, stays as wide, or becomes the model's if that is wider still.
  */
 export function convertedDType(dtype: DType, { from, to }: { from: DType; to: DType }): DType {

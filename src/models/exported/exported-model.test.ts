@@ -7,7 +7,7 @@ import { cat, grad, interpolate, loadSafetensors, memory, noGrad, type Tensor, t
 import type { ExportedModel } from "./exported-model.ts";
 import { loadExportedModel } from "./load.ts";
 
-// Six models of timm, torchvision and our own Python, exported in evaluation mode, with PyTorch's numbers beside them.
+// Six models of timm, torchvision and our own Python, exported in evaluation mode, with PyTorch's numbers next to them.
 
 const FOLDER = new URL("../../../test/fixtures/exported/", import.meta.url);
 const pathOf = (file: string) => fileURLToPath(new URL(file, FOLDER));

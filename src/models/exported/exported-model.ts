@@ -48,7 +48,7 @@ export class ExportedModel extends Model {
   /**
    * @param program its tensors belong to the model from then on
    * @param source the file, for messages
-   * @throws E_DATA with every node that this engine cannot run, or for a program whose output is no logits
+   * @throws E_DATA with every node that this engine cannot run, or for a program whose output is not logits
    */
   constructor(program: Program, source: string) {
     super();
@@ -168,7 +168,7 @@ export class ExportedModel extends Model {
     return layout === null ? undefined : toMaps(layout);
   }
 
-  /** What a layer gives, in words: "tokens (N, 1 + 14 x 14, C)"; null for a layer that gives no maps. */
+  /** Describes a layer's output in words: "tokens (N, 1 + 14 x 14, C)"; null for a layer that gives no maps. */
   layoutOf(layer: string): string | null {
     const layout = this.#outputs.get(layer)?.layout ?? null;
     return layout === null ? null : layoutText(layout);

@@ -9,7 +9,7 @@ import type { Graph, ProgramTensor } from "./program.ts";
  * output can be tapped, but only the model as a whole can run.
  */
 export class ExportedModule extends Module {
-  /** Children and tensors by name. A network may have a child `forward` or `training`, so they are no properties. */
+  /** Children and tensors by name. A network may have a child `forward` or `training`, so they are not properties. */
   readonly [PARTS]: Record<string, unknown> = Object.create(null);
   readonly path: string;
   /** Name of its Python class, as "torch.nn.modules.conv.Conv2d"; "" if the file doesn't say. */

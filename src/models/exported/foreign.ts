@@ -1,6 +1,6 @@
 import { foreignArchiveOf, foreignFormatOf, isLegacyTorch, type TensorFile } from "../../io/internal.ts";
 
-// What a file can be that is not a program of torch.export, and the way out.
+// The other kinds of files that users may give instead of a program of torch.export, with what to do about each.
 
 /** The command that prints the Python which exports a model. */
 export const RECIPE = "`npx batch-cam export-recipe` prints the Python for it";

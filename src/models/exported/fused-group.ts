@@ -4,7 +4,7 @@ import type { Pair, Tensor } from "../../tensor/index.ts";
 import type { ConvNormGroup } from "./conv-norms.ts";
 import type { ArgumentValues, Run, Slots } from "./graph-plan.ts";
 
-/** What a group reads when it runs. */
+/** The values that a group reads when it runs. */
 export interface GroupSources {
   /** The arguments of the convolution and of the batch norm, by their names. */
   convArguments(slots: Slots): ArgumentValues;

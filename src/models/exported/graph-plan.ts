@@ -60,7 +60,7 @@ export interface GraphPlan {
   readonly initial: readonly CallValue[];
   /** Slots of inputs that the graph writes to, and that are copied first. */
   readonly copied: readonly number[];
-  /** The calls of modules that the items stand for, by the names of the file. */
+  /** The calls of modules that the items represent, by the names of the file. */
   readonly calls: ProgramCalls;
   /** The nodes that can run as one. */
   readonly groups: readonly { forget(): void }[];

@@ -11,7 +11,7 @@ import { planGraph } from "./plan-graph.ts";
 import type { Program, ValueName } from "./program.ts";
 import type { Surroundings } from "./surroundings.ts";
 
-/** What a program runs in. */
+/** The model and the tensors with which a program runs. */
 export interface RunnerParts {
   readonly program: Program;
   readonly tree: ModuleTree;

@@ -3,7 +3,7 @@ import { outputNames, valueNames } from "./aliases.ts";
 import { labelOf, partsOf } from "./node-names.ts";
 import type { Argument, Node, Program, ValueName } from "./program.ts";
 
-// What the graph shows of the network's two ends: the layer that takes the images, and the one that gives the logits.
+// The two ends of the network, found in its graph: the layer that takes the images, and the one that gives the logits.
 
 /** A layer with a weight, found by its node. */
 export interface WeightedLayer {
@@ -73,7 +73,7 @@ const mainInput = (node: Node): ValueName | undefined => node.inputs.flatMap(({ 
 /**
  * The linear layer (or the convolution) that gives the logits; null if something else does.
  *
- * @throws E_DATA if a softmax or sigmoid follows, because its output is no logits
+ * @throws E_DATA if a softmax or sigmoid follows, because its output is not logits
  */
 export function classifierOf(program: Program, definitions: Definitions, source: string): WeightedLayer | null {
   let name: ValueName | undefined = program.output;

@@ -52,7 +52,7 @@ export function moduleCalls(
   return root.items;
 }
 
-/** The paths around a node, outermost first, without the root; null for a node that may stand anywhere. */
+/** The paths around a node, outermost first, without the root; null for a node that may be anywhere. */
 function pathsOf(node: Node): string[] | null {
   if (node.scopes.length === 0) return null;
   const isNumber = numberFunction(node.target) !== null || SIZE_TARGETS.includes(node.target);

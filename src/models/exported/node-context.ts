@@ -4,7 +4,7 @@ import type { WritePlan } from "./in-place.ts";
 import type { Argument, Graph, Node, ValueName } from "./program.ts";
 import type { Surroundings } from "./surroundings.ts";
 
-/** What a node needs to be prepared. */
+/** The information that is needed to prepare a node. */
 export interface NodeContext extends Surroundings {
   readonly node: Node;
   /** How it writes in place; null if it doesn't. */

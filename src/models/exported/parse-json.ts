@@ -27,7 +27,7 @@ export function parseJson(bytes: Buffer, what: string, fail: Fail): unknown {
 }
 
 interface Scan {
-  /** Positions of the letters I and N outside of strings, where a number that is not finite can be. */
+  /** Positions of the letters I and N outside of strings, at which a number that is not finite can begin. */
   nonFinite: number[];
   fault?: string;
 }

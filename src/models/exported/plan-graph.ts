@@ -167,7 +167,7 @@ class Planner {
   #lastUses(): Map<number, number[]> {
     const last = new Map<ValueName, number>();
     const { nodes, inputs, outputs } = this.#graph;
-    // The nodes of a group may all run where the last one stands.
+    // The nodes of a group may all run at the position of the last one.
     const ends = new Map(this.#groups.flatMap((group) => group.nodes.map((index) => [index, group.nodes.at(-1)])));
     for (const [index, node] of nodes.entries()) {
       for (const name of node.outputs.flatMap(outputNames)) if (!last.has(name)) last.set(name, index);

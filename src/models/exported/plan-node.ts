@@ -77,7 +77,7 @@ function numberStep(context: NodeContext): Execute | null {
   const own = output?.kind === "value" && output.name !== null ? context.outputSlot(output.name) : null;
   return (slots, run) => {
     const [tensor, dim = 0] = args.map((argument) => argumentValue(argument, slots)) as [Tensor | null, number?];
-    // The tensor is gone when the numbers are computed anew; only the batch has changed then.
+    // The tensor has been freed when the numbers are computed again; then only the batch has changed.
     const value = tensor === null ? (own === null ? 0 : (slots[own] as number)) : sizeOf(node.target, tensor, dim);
     return [dim === 0 && value === run.given && node.target === "aten.sym_size.int" ? run.batch : value];
   };

@@ -49,7 +49,7 @@ export function planOperator(given: NodeContext): Execute {
   };
 }
 
-/** What an operator gave that is run in another way, in the memory that it writes to. */
+/** Copies the result of an operator that was replaced into the memory that the operator writes to. */
 function writtenBack(
   operator: OperatorSchema,
   args: CallParts["args"],

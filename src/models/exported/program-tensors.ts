@@ -10,7 +10,7 @@ const EXPORT_DENSE =
 
 /**
  * Reads the tensors of a program, in the order of its signature. After them come the names of the state dict that no input
- * of the graph stands for: parameters that are not used, and the other names of tied weights.
+ * of the graph represents: parameters that are not used, and the other names of tied weights.
  */
 export async function tensorsOf(
   specs: readonly TensorSpec[],

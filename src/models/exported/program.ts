@@ -27,7 +27,7 @@ export type Argument =
   | { readonly kind: "device" }
   | { readonly kind: "graph"; readonly graph: Graph };
 
-/** What a node defines: one value, or a list of values whose unused ones are null. */
+/** The values that a node defines: one value, or a list of values whose unused ones are null. */
 export type Output =
   | { readonly kind: "value"; readonly name: ValueName | null }
   | { readonly kind: "values"; readonly names: readonly (ValueName | null)[] };

@@ -4,7 +4,7 @@ import { asStrided, type CallValue, reportBias } from "../../tensor/internal.ts"
 import type { ArgumentValues } from "./graph-plan.ts";
 import { type Composition, twiceDifferentiable } from "./twice-differentiable.ts";
 
-/** What an operator that is run in a way of its own needs to know. */
+/** The information with which a replaced operator runs. */
 export interface SpecialCall {
   /** The operator as libtorch runs it. */
   plain(): CallValue;

@@ -48,7 +48,7 @@ const FUNCTIONS: Readonly<Record<string, (...values: number[]) => number | boole
   "torch._sym_sqrt": Math.sqrt,
 };
 
-/** What Python calls some of the same functions, depending on the version that wrote the file. */
+/** Other names of some functions in Python, depending on the version that wrote the file. */
 const OTHER_NAMES: Readonly<Record<string, string>> = {
   "torch.sym_sqrt": "torch._sym_sqrt",
   "torch._sym_max": "torch.sym_max",
@@ -58,7 +58,7 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
   "builtins.round": "builtins.round",
 };
 
-/** The function of a target on numbers; null if it is none. */
+/** The function on numbers that a target names; null for any other target. */
 export function numberFunction(target: string): ((values: readonly CallValue[]) => number | boolean) | null {
   const name = OTHER_NAMES[target] ?? target;
   const compute = Object.hasOwn(FUNCTIONS, name) ? FUNCTIONS[name] : undefined;

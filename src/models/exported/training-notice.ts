@@ -6,7 +6,7 @@ import type { Graph, Node, Program } from "./program.ts";
 const DRAWS =
   /^(?:bernoulli|rand|randn|randint|rand_like|randn_like|randperm|normal|uniform|multinomial)(?:_functional)?_?$/;
 
-/** What of an exported model does not follow `train()`: in one sentence for people. */
+/** One sentence that tells users which parts of an exported model do not follow `train()`. */
 export function trainingNotice({ graph }: Program, source: string): string {
   const nodes = allNodes(graph);
   const count = (pattern: RegExp) => nodes.filter(({ target }) => pattern.test(partsOf(target).base)).length;

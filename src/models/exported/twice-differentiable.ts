@@ -8,7 +8,7 @@ import type { ArgumentValues } from "./graph-plan.ts";
 
 export type Composition = (values: ArgumentValues, plain: () => CallValue) => CallValue;
 
-/** The composition that stands for an operator; null if libtorch can differentiate it twice. */
+/** The composition that replaces an operator; null if libtorch can differentiate it twice. */
 export const twiceDifferentiable = (base: string): Composition | null =>
   Object.hasOwn(COMPOSITIONS, base) ? (COMPOSITIONS[base] as Composition) : null;
 
@@ -60,7 +60,7 @@ function channelShuffle({ self, groups }: ArgumentValues): Tensor {
     .reshape([batch, channels, ...rest]);
 }
 
-/** ‖x‖₂ with gradient 0 where it is 0, to any order. */
+/** ‖x‖₂, whose gradient is 0 at 0, to any order. */
 function euclideanNorm({ self, p, dim, keepdim, dtype }: ArgumentValues, plain: () => CallValue): CallValue {
   const x = self as Tensor;
   const isPlain =
