@@ -87,6 +87,22 @@ describe("training an exported model on a folder of images", () => {
     expect((await cli("evaluate", join(folder, "elsewhere"))).err).toContain("model.json");
   });
 
+  it("begins again with the run's own copy, which is neither lost nor looked for elsewhere", async () => {
+    const own = join(folder, "runs/again/model.pt2");
+    expect((await train3("--experiment", "again", "--epochs", "1")).code).toBe(0);
+    const replaced = await train3("--model", own, "--experiment", "again", "--epochs", "1", "--overwrite");
+    expect(replaced.code, replaced.err).toBe(0);
+    expect(readFileSync(own)).toEqual(readFileSync(model));
+
+    rmSync(join(folder, "runs/again/checkpoints"), { recursive: true });
+    const config = join(folder, "runs/again/config.json");
+    writeFileSync(config, readFileSync(config, "utf8").replace(JSON.stringify(own), '"moved-away.pt2"'));
+    const resumed = await cli("train", "--resume", join(folder, "runs/again"));
+    expect(resumed.code, resumed.err).toBe(0);
+    expect(resumed.err).toContain("starts from the beginning");
+    expect(readFileSync(own)).toEqual(readFileSync(model));
+  });
+
   it("guides the tokens of a ViT", async () => {
     const config = {
       ...({ model: VIT as `${string}.pt2`, dataset: "folder", dataDir: images, output: join(folder, "vit") } as const),

@@ -11,6 +11,7 @@ import { type ExportedModel, loadExportedModel } from "../../models/index.ts";
 import { exportedName, isExportedPath } from "../../models/internal.ts";
 import { readRegularText } from "../../regular-file.ts";
 import type { ImagesAndClasses } from "./from-config.ts";
+import type { OpenRun } from "./run-directory.ts";
 import { EXPORTED_FILE, EXPORTED_RECORD } from "./run-file-names.ts";
 
 // A run whose `model` is a .pt2 file keeps a copy of it, and the hash of that copy, so that it can be resumed, explained and moved
@@ -62,13 +63,18 @@ async function readRecord(directory: string): Promise<ExportedRecord> {
   }
 }
 
-/** Copies the file into the folder of a new run, with a record of it. */
-export async function keepExported(directory: string, { model }: TrainConfig, exported: ExportedModel): Promise<void> {
+/** Copies the file into the folder of a new run, with a record of it. A run that starts again has its copy already. */
+export async function keepExported(
+  { directory, start }: Pick<OpenRun, "directory" | "start">,
+  { model }: TrainConfig,
+  exported: ExportedModel,
+): Promise<void> {
   if (!isExportedPath(model)) return;
   const copy = join(directory, EXPORTED_FILE);
-  await replaceFile(copy, async (file) => {
-    await pipeline(createReadStream(model), createWriteStream("", { fd: file.fd, autoClose: false }));
-  });
+  if (start !== "restart")
+    await replaceFile(copy, async (file) => {
+      await pipeline(createReadStream(model), createWriteStream("", { fd: file.fd, autoClose: false }));
+    });
   const record: ExportedRecord = { file: model, sha256: await hashOf(copy), torchVersion: exported.torchVersion };
   const text = JSON.stringify({ schemaVersion: 1, ...record }, null, 2);
   await writeFileAtomically(join(directory, EXPORTED_RECORD), `${text}\n`);

@@ -26,8 +26,8 @@ export interface OpenRun {
   /** The path of the data that was passed in this call. */
   dataDir: string | undefined;
   start: RunStart;
-  /** Deletes the files of an earlier run, `config.json` first. Call it only once the new run is sure to begin. */
-  clear: () => Promise<void>;
+  /** Deletes the files of an earlier run but those named, `config.json` first. Call it only once the new run is sure to begin. */
+  clear: (kept?: readonly string[]) => Promise<void>;
   close: () => void;
 }
 
@@ -65,7 +65,15 @@ export async function openRun(input: TrainConfigInput, given: GivenToRun = {}): 
       ? { config: asked, saved: null }
       : await resumedConfig(directory, { asked, input, saved: state.saved, given });
     if (!isNew) await removeLeftovers(directory);
-    return { directory, config, saved, dataDir: input.dataDir, start, clear: () => clear(directory), close };
+    return {
+      directory,
+      config,
+      saved,
+      dataDir: input.dataDir,
+      start,
+      clear: (kept = []) => clear(directory, kept),
+      close,
+    };
   } catch (error) {
     close();
     throw error;
@@ -105,16 +113,17 @@ function expectOwnFolders(directory: string): void {
   );
 }
 
-async function clear(directory: string): Promise<void> {
+async function clear(directory: string, kept: readonly string[]): Promise<void> {
   try {
-    await removeResults(directory);
+    await removeResults(directory, kept);
   } catch (error) {
     throw fileFault(`cannot remove the files of the earlier run in ${directory}`, error);
   }
 }
 
-async function removeResults(directory: string): Promise<void> {
-  for (const name of [CONFIG, ...RESULTS, ...BEGINNINGS]) await rm(join(directory, name), { force: true });
+async function removeResults(directory: string, kept: readonly string[]): Promise<void> {
+  for (const name of [CONFIG, ...RESULTS, ...BEGINNINGS])
+    if (!kept.includes(name)) await rm(join(directory, name), { force: true });
   for (const [folder, ours] of Object.entries(FOLDERS)) {
     const path = join(directory, folder);
     const names: string[] = await readdir(path).catch(() => []);

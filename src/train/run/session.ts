@@ -26,6 +26,7 @@ import { type GivenToRun, writeGiven } from "./given-parts.ts";
 import { MetricsLog } from "./metrics-log.ts";
 import { resume } from "./resume.ts";
 import { type OpenRun, openRun, writeJson } from "./run-directory.ts";
+import { EXPORTED_FILE } from "./run-file-names.ts";
 import {
   checkMapSize,
   expectAnnotations,
@@ -314,12 +315,13 @@ async function begin(
       message: `${run.directory} has no checkpoint: the run starts from the beginning`,
     });
   }
-  await run.clear();
+  // The file of the new run may be the earlier run's copy, which is replaced only by a whole new one.
+  await run.clear(exported === null ? [] : [EXPORTED_FILE]);
   await writeJson(join(run.directory, "environment.json"), environmentOf(session));
   await saveSafetensors(join(run.directory, "prototypes.safetensors"), new Map([["prototypes", trained.prototypes]]));
   await writeRunData(run.directory, data);
   await writeGiven(run.directory, given);
-  if (exported !== null) await keepExported(run.directory, config, exported);
+  if (exported !== null) await keepExported(run, config, exported);
   // The config is written last, because a folder counts as a run as soon as it has a config.
   const own = { resume: false, overwrite: false, profile: false, acceptNewData: false };
   await writeJson(join(run.directory, "config.json"), { ...config, ...own });
