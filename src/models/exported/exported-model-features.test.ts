@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { head, node, program, weight } from "../../../test/support/exported-program.ts";
 import { fullGradTerms } from "../../cam/full-grad.ts";
 import { explain, METHODS } from "../../cam/index.ts";
+import { layersOf } from "../../optim/parameter-groups.ts";
 import { conv2d, grad, manualSeed, memory, noGrad, ones, randn, relu, type Tensor, tidy, zeros } from "../../tensor.ts";
 import { defaultCamLayer } from "../cam-layer.ts";
 import { mapSize } from "../model.ts";
@@ -26,6 +27,24 @@ describe("the modules of an exported model", () => {
     expect(() => model.forwardWith(images, { taps: ["layer5"] })).toThrow(/E_CONFIG|nearest are layer/);
     expect([...model.namedModules().keys()].filter((path) => path.includes("empty"))).toEqual([]);
     images.dispose();
+  });
+
+  it("are layers in the order in which they run, for layer-wise learning rates", async () => {
+    using model = await loadExportedModel(pathOf("timm_resnet_bottleneck"));
+    const depths = layersOf([...model.namedParameters().keys()], model.layerPatterns);
+    const order = [
+      "conv1.weight",
+      "layer1.0.conv1.weight",
+      "layer2.0.conv1.weight",
+      "layer3.0.bn1.weight",
+      "fc.weight",
+    ];
+    expect(order.map((name) => depths.get(name))).toEqual(
+      order.map((name) => depths.get(name)).toSorted((a, b) => (a as number) - (b as number)),
+    );
+    expect(depths.get("bn1.weight")).toBe(depths.get("conv1.weight"));
+    expect(depths.get("layer1.0.conv3.weight")).toBe(depths.get("layer1.0.conv1.weight"));
+    expect(new Set(order.map((name) => depths.get(name))).size).toBe(5);
   });
 
   it("keep their state dict under PyTorch's names, batch counters among them, and load it", async () => {

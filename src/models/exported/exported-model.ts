@@ -10,6 +10,7 @@ import { cutPaths } from "./cut-values.ts";
 import { chooseLayers, type LayerChoice } from "./default-layer.ts";
 import { ModuleTree, type TensorPlace, tensorAt } from "./exported-module.ts";
 import { GraphRunner } from "./graph-runner.ts";
+import { layerPatternsOf } from "./layer-order.ts";
 import { layoutText, toMaps } from "./map-layout.ts";
 import { classifierOf, Definitions, firstConvOf, pooledMaps, type WeightedLayer } from "./model-head.ts";
 import { cellsMatter, exampleImages, type ModuleOutput, moduleOutputs } from "./module-outputs.ts";
@@ -34,6 +35,8 @@ export class ExportedModel extends Model {
   readonly imageSize: readonly [channels: number | null, height: number | null, width: number | null];
   readonly firstConv: string;
   readonly classifier: string;
+  /** The layers in the order in which they run; parameters outside of every layer count as the head's. */
+  override readonly layerPatterns: readonly RegExp[];
   readonly #program: Program;
   readonly #source: string;
   readonly #places: ReadonlyMap<ValueName, TensorPlace>;
@@ -67,6 +70,7 @@ export class ExportedModel extends Model {
     this.#head = classifierOf(program, definitions, source);
     this.classifier = this.#head?.path ?? "";
     this.firstConv = firstConvOf(program, definitions)?.path ?? "";
+    this.layerPatterns = layerPatternsOf(program.graph, this);
     this.#runner = new GraphRunner({ program, tree, places: this.#places, root: this }, source);
     for (const module of this.namedModules().values()) module.training = false;
     this.#look(definitions);
