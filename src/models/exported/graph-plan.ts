@@ -3,6 +3,7 @@ import { emitOutput, isWatched, type OutputOrigin, observed } from "../../nn/int
 import type { Tensor } from "../../tensor/index.ts";
 import { type CallValue, isTensor } from "../../tensor/internal.ts";
 import type { ProgramCalls } from "./cut-values.ts";
+import type { ValueName } from "./program.ts";
 
 /** A value of a running graph: what an operator takes or gives. */
 export type Slots = CallValue[];
@@ -58,6 +59,8 @@ export interface GraphPlan {
   readonly outputs: readonly CallValueSource[];
   /** The slots before a run: constants in their places. */
   readonly initial: readonly CallValue[];
+  /** Buffers that the graph changes in place, and the slots with their copies. */
+  readonly changed: readonly { readonly name: ValueName; readonly slot: number }[];
   /** Slots of inputs that the graph writes to, and that are copied first. */
   readonly copied: readonly number[];
   /** The calls of modules that the items represent, by the names of the file. */
@@ -71,13 +74,14 @@ export interface GraphPlan {
 /** Where an output comes from: a slot, or a constant. */
 export type CallValueSource = { readonly slot: number } | { readonly value: CallValue };
 
-/** Runs a graph on its inputs and returns its outputs. */
+/** Runs a graph on its inputs and returns its outputs, followed by the new values of the buffers that it has changed. */
 export function runPlan(plan: GraphPlan, inputs: readonly CallValue[], run: Run): CallValue[] {
   const slots = plan.initial.slice();
   for (const [i, slot] of plan.inputs.entries()) slots[slot] = inputs[i] as CallValue;
   for (const slot of plan.copied) slots[slot] = (slots[slot] as Tensor).clone();
   runItems(plan, plan.items, { slots, run });
-  return plan.outputs.map((source) => ("slot" in source ? (slots[source.slot] as CallValue) : source.value));
+  const sources: CallValueSource[] = [...plan.outputs, ...plan.changed];
+  return sources.map((source) => ("slot" in source ? (slots[source.slot] as CallValue) : source.value));
 }
 
 interface Frame {

@@ -184,6 +184,57 @@ describe("numbers of the graph", () => {
     }));
 });
 
+describe("buffers that forward changes in place", () => {
+  const graph: Graph = {
+    inputs: ["b_buffer_mean", "m"],
+    nodes: [
+      node("h", "aten.mul_.Tensor", { self: "b_buffer_mean", other: 0.5 }),
+      node("k", "aten.add_.Tensor", { self: "h", other: "m" }),
+    ],
+    outputs: [{ kind: "value", name: "k" }],
+  };
+  const mean = node("m", "aten.mean.dim", { self: "x", dim: [0, 2, 3] });
+  const ways = {
+    directly: [mean, ...graph.nodes],
+    "in a block of no_grad": [
+      mean,
+      node("k", "higher_order.wrap_with_set_grad_enabled", {
+        "#0": false,
+        "#1": { kind: "graph", graph },
+        "#2": "b_buffer_mean",
+        "#3": "m",
+      }),
+    ],
+    "by a view": [
+      mean,
+      node("v", "aten.slice.Tensor", { self: "b_buffer_mean", dim: 0, start: 0, end: 3 }),
+      node("h", "aten.mul_.Tensor", { self: "v", other: 0.5 }),
+      node("k", "aten.add_.Tensor", { self: "h", other: "m" }),
+    ],
+  };
+
+  it.each(Object.entries(ways))("keep the change in training mode alone, written %s", (_way, nodes) =>
+    tidy(() => {
+      const end = [
+        node("c", "aten.view.default", { self: "b_buffer_mean", size: [3, 1, 1] }),
+        node("d", "aten.sub.Tensor", { self: "x", other: "c" }),
+      ];
+      const model = modelOf([...nodes, ...end], "d", [weight("buffer_mean", ones([3]))]);
+      const buffer = () => (model.stateDict().get("buffer_mean") as Tensor).clone();
+      const x = images();
+      const next = (old: Tensor) => old.mul(0.5).add(x.mean([0, 2, 3]));
+      const expectLogits = (value: Tensor) => same(model.forward(x), logitsOf(model, x.sub(value.view([3, 1, 1]))));
+      for (const _ of [1, 2]) expectLogits(next(ones([3])));
+      same(buffer(), ones([3]));
+      model.train();
+      expectLogits(next(ones([3])));
+      same(buffer(), next(ones([3])));
+      expectLogits(next(next(ones([3]))));
+      same(buffer(), next(next(ones([3]))));
+    }),
+  );
+});
+
 describe("blocks of no_grad and autocast", () => {
   const inner: Graph = {
     inputs: ["y"],
@@ -208,6 +259,38 @@ describe("blocks of no_grad and autocast", () => {
       const [g] = grad(logits.sum(), [x]);
       const weights = (model.stateDict().get("fc.weight") as Tensor).sum([0]).div(64).view([1, 3, 1, 1]);
       same(g, x.mul(3).mul(weights));
+    }));
+
+  it("change the values around them where they work in place, but neither the images nor parameters", () =>
+    tidy(() => {
+      const changing: Graph = {
+        inputs: ["y", "w"],
+        nodes: [
+          node("z", "aten.clamp_min_.default", { self: "y", min: 0 }, "table"),
+          node("v", "aten.add_.Tensor", { self: "w", other: 1 }, "table"),
+        ],
+        outputs: [{ kind: "value", name: "v" }],
+      };
+      const block = "higher_order.wrap_with_set_grad_enabled";
+      const scale = weight("scale", ones([3, 1, 1]));
+      const nodes = [
+        node("t", "aten.mul.Tensor", { self: "x", other: 1 }),
+        node("s", block, { "#0": false, "#1": { kind: "graph", graph: changing }, "#2": "t", "#3": "p_scale" }),
+        node("r", block, { "#0": false, "#1": { kind: "graph", graph: changing }, "#2": "x", "#3": "p_scale" }),
+        node("a", "aten.mul.Tensor", { self: "t", other: "p_scale" }),
+        node("b", "aten.add.Tensor", { self: "a", other: "x" }),
+      ];
+      const model = modelOf(nodes, "b", [scale]);
+      const x = images();
+      const before = x.clone();
+      const expected = logitsOf(model, relu(x).mul(4));
+      for (const _ of [1, 2])
+        same(
+          noGrad(() => model.forward(x)),
+          expected,
+        );
+      same(x, before);
+      same(model.stateDict().get("scale") as Tensor, ones([3, 1, 1]));
     }));
 
   it("compute in the block's dtype", () =>

@@ -6,6 +6,7 @@ import type { ProgramCalls } from "./cut-values.ts";
 import { convertedDType } from "./dtype-rules.ts";
 import { type ModuleTree, splitPath, type TensorPlace, tensorAt } from "./exported-module.ts";
 import { type GraphPlan, type Run, runPlan } from "./graph-plan.ts";
+import type { LastingInputs } from "./in-place.ts";
 import type { ModuleCall } from "./module-calls.ts";
 import { planGraph } from "./plan-graph.ts";
 import type { Program, ValueName } from "./program.ts";
@@ -93,7 +94,7 @@ export class GraphRunner {
       seen: new Set(),
     };
     const outputs = runPlan(plan, inputs, run);
-    this.#updateBuffers(outputs);
+    if (this.#parts.root.training) this.#updateBuffers(plan, outputs);
     return this.#valueOf(program.output, outputs) as Tensor;
   }
 
@@ -101,7 +102,11 @@ export class GraphRunner {
     const { dtype, device } = this;
     const key = `${dtype} ${device}`;
     if (this.#plan?.key === key) return this.#plan.plan;
-    const plan = planGraph(this.#parts.program.graph, this.#surroundings(dtype, device, problems));
+    const plan = planGraph(
+      this.#parts.program.graph,
+      this.#surroundings(dtype, device, problems),
+      lastingInputs(this.#parts),
+    );
     this.#plan = { key, plan };
     return plan;
   }
@@ -135,16 +140,38 @@ export class GraphRunner {
     for (const group of this.#plan?.plan.groups ?? []) group.forget();
   }
 
-  /** Buffers that the network itself changes. Batch norm's are changed where it runs, in training mode alone. */
-  #updateBuffers(outputs: readonly CallValue[]): void {
-    for (const { buffer, value } of this.#parts.program.bufferUpdates) {
+  /**
+   * Buffers that the network itself changes, in training mode alone, so that an evaluation or explanation leaves the model as it is.
+   * Batch norm's are changed where it runs.
+   */
+  #updateBuffers({ changed }: GraphPlan, outputs: readonly CallValue[]): void {
+    const { program, places, tree } = this.#parts;
+    const update = (old: Tensor, value: CallValue) => noGrad(() => old.copy_((value as Tensor).detach()));
+    for (const { buffer, value } of program.bufferUpdates) {
+      if (ofNorm(tree, buffer)) continue;
       const [path, key] = splitPath(buffer);
-      const record = this.#parts.tree.recordOf(path);
-      if (key === COUNTER || (/^running_(?:mean|var)$/.test(key) && COUNTER in record)) continue;
-      const updated = this.#valueOf(value, outputs) as Tensor;
-      noGrad(() => (record[key] as Tensor).copy_(updated.detach()));
+      update(tree.recordOf(path)[key] as Tensor, this.#valueOf(value, outputs));
     }
+    const values = outputs.slice(program.graph.outputs.length);
+    for (const [i, { name }] of changed.entries())
+      update(tensorAt(places.get(name) as TensorPlace), values[i] as CallValue);
   }
+}
+
+/** Whether a buffer holds the statistics of a batch norm. */
+function ofNorm(tree: ModuleTree, buffer: string): boolean {
+  const [path, key] = splitPath(buffer);
+  return key === COUNTER || (/^running_(?:mean|var)$/.test(key) && COUNTER in tree.recordOf(path));
+}
+
+function lastingInputs({ program, tree }: RunnerParts): LastingInputs {
+  const buffers = program.tensors.filter(({ kind, value }) => kind === "buffer" && value !== null);
+  const values = (ofNorms: boolean) =>
+    new Set(buffers.filter(({ name }) => ofNorm(tree, name) === ofNorms).map(({ value }) => value));
+  const [norms, others] = [values(true), values(false)];
+  // A block of the graph has the names of the graph around it.
+  const block: LastingInputs = { isBlock: true, has: (name) => !norms.has(name), ofBlock: () => block };
+  return { isBlock: false, has: (name) => others.has(name), ofBlock: () => block };
 }
 
 const COUNTER = "num_batches_tracked";

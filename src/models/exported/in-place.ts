@@ -1,4 +1,4 @@
-import { type Aliases, outputNames, valueNames } from "./aliases.ts";
+import { Aliases, outputNames, valueNames } from "./aliases.ts";
 import { operatorOf } from "./operators.ts";
 import type { Graph, Node, ValueName } from "./program.ts";
 
@@ -21,9 +21,10 @@ export interface WritePlans {
 /**
  * Decides for each operator that writes in place (`relu_`, `add_`) how it is run. Where only the result is read afterwards, it
  * may run as the operator that does not write, which keeps taps, the caller's images and what autograd has saved as they are.
- * Where views of the same memory are read afterwards, as behind `x[:, 0] = y`, it has to write.
+ * Where views of the same memory are read afterwards, as behind `x[:, 0] = y`, it has to write; so it has to where the memory is
+ * that of a buffer, or where a block of the graph (`no_grad`) changes a value of the graph around it.
  */
-export function planWrites(graph: Graph, aliases: Aliases): WritePlans {
+export function planWrites(graph: Graph, aliases: Aliases, lasting: LastingInputs): WritePlans {
   const lastRead = lastReads(graph);
   const definedAt = definitionsOf(graph);
   const renamed = new Map<ValueName, Renaming[]>();
@@ -31,16 +32,24 @@ export function planWrites(graph: Graph, aliases: Aliases): WritePlans {
   const copiedInputs = new Set<ValueName>();
   const inputs = new Set(graph.inputs);
   const same = new Map<ValueName, Set<ValueName>>(); // names of exactly the same tensor
+  const copy = (name: ValueName) => {
+    for (const alias of aliases.of(name)) if (inputs.has(alias) && !lasting.isBlock) copiedInputs.add(alias);
+  };
+  const lasts = (node: Node, name: ValueName) =>
+    !isNorm(node) && [...aliases.of(name)].some((alias) => inputs.has(alias) && lasting.has(alias));
   for (const [index, node] of graph.nodes.entries()) {
+    const changed = changedByBlock(node, lasting);
+    if (changed.length > 0) plans.set(index, { kind: "in-place" });
+    for (const name of changed) copy(name);
     const written = writtenName(node);
     if (written === null) continue;
     const result = resultName(node);
     const exact = same.get(written) ?? new Set([written]);
     const others = [...aliases.of(written)].filter((name) => !exact.has(name) && name !== result);
     const isShared = others.some((name) => (lastRead.get(name) ?? -1) > index && (definedAt.get(name) ?? -1) < index);
-    if (isShared) {
+    if (isShared || lasts(node, written)) {
       plans.set(index, { kind: "in-place" });
-      for (const name of aliases.of(written)) if (inputs.has(name)) copiedInputs.add(name);
+      copy(written);
     } else {
       const ownMemory = ![...aliases.of(written)].some((name) => inputs.has(name));
       plans.set(index, { kind: "out-of-place", written, ownMemory });
@@ -53,6 +62,38 @@ export function planWrites(graph: Graph, aliases: Aliases): WritePlans {
     }
   }
   return { plans, copiedInputs, nameAt: (index, name) => renamedAt(renamed, index, name) };
+}
+
+/** The inputs of a graph whose changes outlast its run: buffers of the model, and all inputs of a block but those of batch norms. */
+export interface LastingInputs {
+  readonly isBlock: boolean;
+  has(name: ValueName): boolean;
+  /** Those of a block inside the graph. */
+  ofBlock(): LastingInputs;
+}
+
+/** Norms update their statistics themselves. */
+const isNorm = (node: Node): boolean => node.inputs.some(({ name }) => name === "running_mean");
+
+/** The inputs of a block that it changes in place. */
+function changedByBlock(node: Node, lasting: LastingInputs): ValueName[] {
+  const at = node.inputs.findIndex(({ argument }) => argument.kind === "graph");
+  const block = node.inputs[at]?.argument;
+  if (block?.kind !== "graph") return [];
+  const changed = changedInputs(block.graph, lasting.ofBlock());
+  const operands = node.inputs.slice(at + 1).map(({ argument }) => (argument.kind === "value" ? argument.name : null));
+  return operands.filter((name, i): name is ValueName => name !== null && changed.has(block.graph.inputs[i] as string));
+}
+
+/** The lasting inputs of a graph that its nodes change in place. */
+export function changedInputs(graph: Graph, lasting: LastingInputs): ReadonlySet<ValueName> {
+  const aliases = new Aliases(graph);
+  const written = graph.nodes.flatMap((node) => {
+    const own = isNorm(node) ? null : writtenName(node);
+    return [...(own === null ? [] : [own]), ...changedByBlock(node, lasting)];
+  });
+  const reached = new Set(written.flatMap((name) => [...aliases.of(name)]));
+  return new Set(graph.inputs.filter((name) => reached.has(name) && lasting.has(name)));
 }
 
 /** From a node on, a value goes by another name. */

@@ -5,7 +5,7 @@ import { Aliases, outputNames, valueNames } from "./aliases.ts";
 import { type ConvNormGroup, convNormGroups } from "./conv-norms.ts";
 import { FusedGroup } from "./fused-group.ts";
 import type { CallValueSource, GraphPlan, PlanItem, Step } from "./graph-plan.ts";
-import { definitionsOf, planWrites, type WritePlans } from "./in-place.ts";
+import { changedInputs, definitionsOf, type LastingInputs, planWrites, type WritePlans } from "./in-place.ts";
 import { type ModuleCall, moduleCalls } from "./module-calls.ts";
 import type { NodeContext } from "./node-context.ts";
 import { stepOf } from "./plan-node.ts";
@@ -17,13 +17,14 @@ import type { Surroundings } from "./surroundings.ts";
  * Prepares a graph: each value gets a slot, each operator its constant arguments, and each value the place of its last use. What
  * cannot be run is added to the surroundings' problems.
  */
-export function planGraph(graph: Graph, surroundings: Surroundings): GraphPlan {
-  return new Planner(graph, surroundings).plan();
+export function planGraph(graph: Graph, surroundings: Surroundings, lasting: LastingInputs): GraphPlan {
+  return new Planner(graph, surroundings, lasting).plan();
 }
 
 class Planner {
   readonly #graph: Graph;
   readonly #surroundings: Surroundings;
+  readonly #lasting: LastingInputs;
   readonly #aliases: Aliases;
   readonly #writes: WritePlans;
   readonly #slots = new Map<ValueName, number>();
@@ -35,11 +36,12 @@ class Planner {
   readonly #calls: readonly (number | ModuleCall)[];
   readonly #groups: readonly ConvNormGroup[];
 
-  constructor(graph: Graph, surroundings: Surroundings) {
+  constructor(graph: Graph, surroundings: Surroundings, lasting: LastingInputs) {
+    this.#lasting = lasting;
     this.#graph = graph;
     this.#surroundings = surroundings;
     this.#aliases = new Aliases(graph);
-    this.#writes = planWrites(graph, this.#aliases);
+    this.#writes = planWrites(graph, this.#aliases, lasting);
     this.#definedAt = definitionsOf(graph);
     this.#reads = graph.nodes.map((node, index) =>
       node.inputs.flatMap(({ argument }) => valueNames(argument).map((name) => this.#writes.nameAt(index, name))),
@@ -66,11 +68,13 @@ class Planner {
     );
     const items = this.#calls.map((item) => this.#item(item, steps));
     const end = Number.POSITIVE_INFINITY;
+    const changed = this.#lasting.isBlock ? [] : [...changedInputs(this.#graph, this.#lasting)];
     return {
       items,
       inputs: inputSlots,
       outputs: outputs.map((argument) => this.#source(argument, end)),
       initial: this.#initial,
+      changed: changed.map((name) => ({ name, slot: this.#slotOf(name) })),
       copied: [...this.#writes.copiedInputs].map((name) => this.#slotOf(name)),
       calls: { items: this.#calls, nameAt: this.#writes.nameAt },
       groups,
@@ -105,7 +109,7 @@ class Planner {
       slotOf: (name) => this.#slotOf(this.#writes.nameAt(index, name)),
       outputSlot: (name) => this.#slotOf(name),
       constant: (value) => this.#constant(value),
-      planGraph: (graph) => planGraph(graph, this.#surroundings),
+      planGraph: (graph) => planGraph(graph, this.#surroundings, this.#lasting.ofBlock()),
     };
   }
 
