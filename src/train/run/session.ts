@@ -192,6 +192,7 @@ function networkOf(
   { given, exported }: { given: Module | undefined; exported: ExportedModel | null },
 ): OwnedModel {
   if (exported !== null) {
+    expectLayersFor(config, exported);
     const notes = fitExported(exported, train, config.model);
     return { model: exported, release: () => exported.dispose(), notes };
   }
