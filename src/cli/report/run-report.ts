@@ -1,8 +1,9 @@
 import { join } from "node:path";
 import { writeFileAtomically } from "../../atomic-file.ts";
 import type { TrainConfig } from "../../config/index.ts";
-import { GIVEN } from "../../config/internal.ts";
+import { dataName, GIVEN } from "../../config/internal.ts";
 import { BatchCamError } from "../../errors.ts";
+import { exportedName } from "../../models/internal.ts";
 import { type DecoyShown, type ReportedRun, renderRunReport } from "../../report/index.ts";
 import { DECOY_RUNS, type DecoyResults } from "../../report/internal.ts";
 import type {
@@ -140,7 +141,7 @@ const numbersOf = (row: Extract<LogRow, { kind: "step" }>): StepMetrics & ExtraM
 
 async function showRun(
   result: JudgedRun & Partial<Pick<TrainResult, "endedBy">>,
-  { samples, config: { model, dataset, plain }, log, start }: Shown,
+  { samples, config: trained, log, start }: Shown,
 ) {
   const steps = log.flatMap((row) => (row.kind === "step" ? [{ step: row.step, metrics: numbersOf(row) }] : []));
   const balance = log.flatMap((row) => (row.kind === "balance" ? [row] : []));
@@ -149,9 +150,10 @@ async function showRun(
   const environment = environmentUntil(await readEnvironment(runDirectory), step);
   const about = { environment, step, endedBy, config: start?.config };
   const { config, command, caveats } = await describeRun(runDirectory, about);
-  const name = plain ? "plain" : "guided";
+  const name = trained.plain ? "plain" : "guided";
   const { losses, model: given } = await readGiven(runDirectory);
   const run: ReportedRun = { name, config, result, steps, losses, balance, maps, dead, predictions };
-  const titled = { model: given?.type ?? model, dataset: dataset === GIVEN ? "images of a program" : dataset };
+  const dataset = trained.dataset === GIVEN ? "images of a program" : dataName(trained);
+  const titled = { model: given?.type ?? exportedName(trained.model), dataset };
   return { run, samples, environment: environmentInWords(environment), ...titled, command, caveats };
 }
