@@ -46,6 +46,11 @@ describe("training an exported model on a folder of images", () => {
     expect(readFileSync(join(folder, "runs/guided/model.pt2"))).toEqual(readFileSync(model));
   });
 
+  it("names the file and the folder of images in the title of the report, without their paths", () => {
+    const page = readFileSync(join(folder, "runs/guided/report.html"), "utf8");
+    expect(page).toContain("Batch-CAM: mine on images, guided");
+  });
+
   it("names the run by the file, and trains without guidance too", async () => {
     const { code, err } = await train3("--plain");
     expect(code, err).toBe(0);
@@ -150,6 +155,7 @@ describe("an exported model without a run", () => {
   it("is explained with its own weights, and says which layer gives the maps", async () => {
     const { code, out, err } = await explain("--model", VIT, "--method", "GradCAM,LayerCAM");
     expect(code, err).toBe(0);
+    expect(out).toMatch(/^1\.png: class \d+ \d+\.\d%$/m);
     expect(out + err).toContain("tokens (N, 1 + 4 x 4, C)");
   });
 

@@ -44,9 +44,7 @@ export function formatEvaluation(
   const headers = ["metric (0 to 1 unless stated)", ...explanations.map(({ method }) => method)];
   const table = formatTables(headers, rows, { width });
   const missing = explanations.some(({ values }) => Object.values(values).some((value) => value.undefined > 0));
-  const note = missing
-    ? ["(-n): the metric is not defined for n of the images, such as those with a dead map", ""]
-    : [];
+  const note = missing ? [UNDEFINED, ""] : [];
   const gaps = leftOutLines(explanations);
   const cues = spurious === null ? [] : spuriousLines(spurious, subject);
   const classes = classLines(classification, data.test.classNames);
@@ -165,6 +163,10 @@ function reasonsOf(missing: readonly MetricName[], { values }: ExplanationMetric
   const reasons = [...new Set(missing.map(reasonOf))];
   return reasons.map((why) => ({ metrics: missing.filter((name) => reasonOf(name) === why), why }));
 }
+
+/** What "(-n)" behind a mean says. */
+const UNDEFINED =
+  "(-n): the metric is not defined for n of the images, such as those with a dead map or, of the foreground, those with more than 80 % of their pixels above 0.1";
 
 /** One line for each reason, which also names the method if there are several. */
 export function leftOutLines(explanations: readonly { method: string; leftOut?: readonly LeftOut[] }[]): string[] {

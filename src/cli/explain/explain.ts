@@ -16,7 +16,7 @@ type ExplainCall = Pick<CommandCall, "stdout" | "stderr" | "signal"> & { config:
 /** The number of images whose prediction is printed. */
 const SAID = 20;
 
-/** "cat.jpg: tabby 93.1 %" */
+/** "cat.jpg: tabby 93.1%" */
 function verdictLine({ image, prediction, confidence }: ExplainedImageRecord, names: readonly string[]): string {
   const wrong = image.label !== null && image.label !== prediction ? `, is ${names[image.label]}` : "";
   return oneLine(`${image.name}: ${names[prediction]} ${percent(confidence)}${wrong}`);
@@ -44,7 +44,7 @@ export async function runExplain({ config, stdout, stderr, signal }: ExplainCall
     let explained = 0;
     for await (const record of explainImages(subject, batches, { ...plan, signal })) {
       await files.add(record);
-      if (explained++ < SAID) counter.above(() => stdout.write(`${verdictLine(record, subject.classNames)}\n`));
+      if (explained++ < SAID) counter.above(() => stdout.write(`${verdictLine(record, plan.shownNames)}\n`));
       counter.step();
     }
     if (explained === 0) throw noneReadable(skipped);

@@ -77,7 +77,7 @@ export class ExplanationFiles {
     this.#release ??= await claimFolder(this.#use(), this.#config.overlays);
     const { image, prediction, confidence, maps, probabilities } = record;
     const names = this.#plan.subject.classNames;
-    const verdict = verdictOf(record, names);
+    const verdict = verdictOf(record, this.#plan.shownNames);
     const entries: ManifestImage["maps"] = [];
     for (const map of maps) {
       const picture = this.#config.overlays ? await this.#writeOverlay(record, map) : null;
@@ -114,7 +114,7 @@ export class ExplanationFiles {
   #targetOf({ maps }: ExplainedImageRecord): { target?: string } {
     const [first] = maps;
     if (this.#plan.target === "all" || first === undefined) return {};
-    return { target: this.#plan.subject.classNames[first.target] as string };
+    return { target: this.#plan.shownNames[first.target] as string };
   }
 
   #columnOf({ method, target }: ExplainedMap): string {
@@ -132,7 +132,7 @@ export class ExplanationFiles {
     const number = String(this.#images.length).padStart(4, "0");
     const stem = stemOf(image.name);
     const file = join("overlays", `${number}-${stem}.${this.#columnOf(map)}.png`);
-    const names = this.#plan.subject.classNames;
+    const names = this.#plan.shownNames;
     const target = { target: names[map.target] as string };
     const picture = { ...record.picture, ...verdictOf(record, names), ...target, ...styleOf(this.#config, map.method) };
     await writeFileAtomically(
@@ -145,7 +145,7 @@ export class ExplanationFiles {
   async #writeGrid(): Promise<void> {
     if (this.#grid.length === 0) return;
     const { subject, layers, methods, target } = this.#plan;
-    const names = subject.classNames;
+    const names = this.#plan.shownNames;
     const columnsOf = (method: MethodName) =>
       target === "all" ? names.map((name) => (methods.length > 1 ? `${method} ${name}` : name)) : [method];
     const columns = methods.flatMap(columnsOf);
@@ -155,7 +155,7 @@ export class ExplanationFiles {
         : "";
     const pages = explanationFigure({
       title: `What ${subject.modelName} looks at`,
-      subtitle: `${targetText(target, names)}; layer ${layers.join(", ")}${shown}`,
+      subtitle: `${targetText(target, subject.classNames)}; layer ${layers.join(", ")}${shown}`,
       footer: `${subject.checkpoint}. ${this.#config.augSmooth ? "Each map is the mean of six scaled maps" : "Each map is scaled by itself"}, so colours can be compared within an image but not between images.`,
       ...{ methods: columns, images: this.#grid, ...styleOf(this.#config) },
       styles: methods.flatMap((method) => columnsOf(method).map(() => styleOf(this.#config, method).style)),

@@ -29,6 +29,8 @@ const FEW = 16;
 /** Everything that an explanation needs. */
 export interface ExplanationPlan {
   subject: LoadedModel;
+  /** The classes as people read them. */
+  shownNames: readonly string[];
   methods: MethodName[];
   layers: string[];
   target: TargetChoice;
@@ -102,7 +104,8 @@ export async function planExplanation(
     const target = targetOf(config.target, subject.classNames);
     expectPictures(config, subject.classNames.length);
     const source = sourceOf(config, { subject, files, skipped, signal });
-    return { subject, methods, layers, target, options, amp: usesBfloat16(config), ...source };
+    const shownNames = shownNamesOf(subject, config);
+    return { subject, shownNames, methods, layers, target, options, amp: usesBfloat16(config), ...source };
   } catch (error) {
     subject.dispose();
     throw error;
@@ -182,6 +185,15 @@ async function openSubject(config: ExplainConfig, onWarning: (message: string) =
   // Explaining files needs only the run's model; images of a split need its data set too.
   const open = config.split === undefined ? openRunModel : openRun;
   return withNames(await open(run as string, "explain", { dataDir, acceptNewData, onWarning }), names, config);
+}
+
+/**
+ * The names of the classes for people. A class whose name is not known has its index as its name, which would look like a value beside
+ * the confidence, and is shown as "class 3". The data of a run always name their classes.
+ */
+function shownNamesOf({ classNames }: LoadedModel, config: ExplainConfig): readonly string[] {
+  if (config.run !== undefined || config.classNames !== undefined) return classNames;
+  return classNames.map((name, index) => (name === String(index) ? `class ${name}` : name));
 }
 
 /** Replaces the subject's class names by those of `--class-names`, if given. */
