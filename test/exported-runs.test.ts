@@ -121,11 +121,6 @@ describe("training an exported model on a folder of images", () => {
     ["images of another number of channels", ["--image-channels", "1"], /was exported for 3x20x20 .* gives 1x20x20/],
     ["another size that was asked for", ["--image-size", "32"], /was exported for 3x20x20 .* gives 3x32x32/],
     ["an option of another model", ["--stem", "small"], /--stem is for resnet18/],
-    [
-      "layer-wise learning rates",
-      ["--layer-decay", "0.7"],
-      /ExportedModel, does not say the order of its layers: leave/,
-    ],
     ["a layer that it does not have", ["--cam-layer", "mixx"], /mix/],
   ])("refuses %s", async (_, flags, message) => {
     const { code, err } = await train3("--experiment", "bad", ...flags);

@@ -3,7 +3,6 @@ import type { TrainConfig } from "../../config/index.ts";
 import { counted } from "../../counted.ts";
 import type { Split } from "../../data/index.ts";
 import { BatchCamError } from "../../errors.ts";
-import { ExportedModel } from "../../models/index.ts";
 import { traitsOf } from "../../models/internal.ts";
 import { inEvaluation, Module } from "../../nn/index.ts";
 import { noGrad, tidy, zeros } from "../../tensor/index.ts";
@@ -50,13 +49,9 @@ export function expectTrainable(operation: string, model: unknown): asserts mode
 /** Throws for layer-wise learning rates if the model does not define the order of its layers. */
 export function expectLayersFor({ layerDecay }: TrainConfig, model: Module): void {
   if (layerDecay === undefined || layerDecay === 1 || traitsOf(model).layerPatterns.length > 0) return;
-  const remedy =
-    model instanceof ExportedModel
-      ? "leave layerDecay out, or freeze the first layers (freeze)"
-      : "extend Model and declare layerPatterns, or leave layerDecay out";
   throw new BatchCamError(
     "E_CONFIG",
-    `layerDecay: the model, a ${model.constructor.name}, does not say the order of its layers: ${remedy}`,
+    `layerDecay: the model, a ${model.constructor.name}, does not say the order of its layers: extend Model and declare layerPatterns, or leave layerDecay out`,
   );
 }
 
