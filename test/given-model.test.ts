@@ -636,6 +636,17 @@ describe("a model that cannot be trained", () => {
     expect(existsSync(at("bad-model"))).toBe(false);
   });
 
+  it("while another call trains it", async () => {
+    using model = new OwnNetwork();
+    const runs = ["first", "second"].map((name) => run({ experiment: `at-once-${name}`, epochs: 1 }, { model }));
+    const [first, second] = await Promise.allSettled(runs);
+    const [done, refused] = first?.status === "fulfilled" ? [first, second] : [second, first];
+    expect(done).toMatchObject({ status: "fulfilled" });
+    const message = expect.stringMatching(/model: another call is training it now/);
+    expect(refused).toMatchObject({ status: "rejected", reason: { code: "E_ARGUMENT", message } });
+    await run({ experiment: "at-once-third", epochs: 1 }, { model });
+  });
+
   it("leaves no tensor allocated", async () => {
     const live = memory().liveTensors;
     const model = createModel("simple-cnn", { numClasses: 3 });

@@ -46,6 +46,20 @@ export function expectTrainable(operation: string, model: unknown): asserts mode
   );
 }
 
+/** Models of programs that a run trains now. */
+const claimed = new WeakSet<Module>();
+
+/** Refuses a model that another call trains at the same time, because each would change the other's weights. Returns what ends the claim. */
+export function claimModel(operation: string, model: Module): () => void {
+  if (claimed.has(model))
+    throw new BatchCamError(
+      "E_ARGUMENT",
+      `${operation}: model: another call is training it now: wait until that call has ended (await), or give each call a model of its own`,
+    );
+  claimed.add(model);
+  return () => void claimed.delete(model);
+}
+
 /** Throws for layer-wise learning rates if the model does not define the order of its layers. */
 export function expectLayersFor({ layerDecay }: TrainConfig, model: Module): void {
   if (layerDecay === undefined || layerDecay === 1 || traitsOf(model).layerPatterns.length > 0) return;

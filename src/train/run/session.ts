@@ -21,7 +21,7 @@ import { disposeAll, type Progress } from "./checkpoint.ts";
 import type { TrainEvent } from "./events.ts";
 import { exportedOfConfig, exportedOfRun, fitExported, keepExported, withImagesOf } from "./exported-run.ts";
 import { augmentationOf, modelFor } from "./from-config.ts";
-import { expectFitting, expectLayersFor, rememberState } from "./given-model.ts";
+import { claimModel, expectFitting, expectLayersFor, rememberState } from "./given-model.ts";
 import { type GivenToRun, writeGiven } from "./given-parts.ts";
 import { MetricsLog } from "./metrics-log.ts";
 import { resume } from "./resume.ts";
@@ -202,7 +202,13 @@ function networkOf(
   }
   expectLayersFor(config, given);
   expectFitting("train", given, train);
-  return { model: given, release: rememberState(given), notes: [] };
+  const free = claimModel("train", given);
+  const restore = rememberState(given);
+  const release = () => {
+    restore();
+    free();
+  };
+  return { model: given, release, notes: [] };
 }
 
 function optimisationOf(config: TrainConfig, model: Module, scheduledSteps: number): Optimisation {
