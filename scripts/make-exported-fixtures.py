@@ -3,6 +3,7 @@
 tiny-VERSION.pt2           non-strict mode
 tiny-VERSION-strict.pt2    strict mode, which names the inputs of tied weights in its own way
 tiny-VERSION-train.pt2     exported in training mode and decomposed: the graph gives new values of buffers
+double-VERSION.pt2         another model, in float64 (version 2.11 alone)
 tiny.safetensors           the images, logits, state dict and constants, which are the same for every version
 """
 
@@ -102,6 +103,12 @@ def main(folder, version):
         save(torch.export.export(model, (x[:2],), dynamic_shapes=shapes, strict=True), path("-strict"))
     training = torch.export.export(model.train(), (x[:2],), dynamic_shapes=shapes, strict=False)
     save(training.run_decompositions(), path("-train"))
+    if version == "2.11":
+        torch.manual_seed(0)
+        layers = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)
+        double = nn.Sequential(*layers).double().eval()
+        program = torch.export.export(double, (x[:2].double(),), dynamic_shapes=({0: shapes["x"][0]},), strict=False)
+        save(program, os.path.join(folder, f"double-{version}.pt2"))
 
 
 main(*sys.argv[1:])

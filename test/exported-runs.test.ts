@@ -108,6 +108,19 @@ describe("training an exported model on a folder of images", () => {
     expect(readFileSync(own)).toEqual(readFileSync(model));
   });
 
+  it("trains, resumes and explains a model of float64 in float32", async () => {
+    const double = ["--model", join(FIXTURES, "double-2.11.pt2"), "--amp", "on"];
+    const { code, err } = await train3(...double, "--experiment", "double", "--epochs", "1");
+    expect(code, err).toBe(0);
+    const saved = await loadSafetensors(join(folder, "runs/double/checkpoints/best.safetensors"));
+    expect(saved.get("0.weight")?.dtype).toBe("float32");
+    const resumed = await cli("train", "--resume", join(folder, "runs/double"), "--epochs", "2");
+    expect(resumed.code, resumed.err).toBe(0);
+    const picture = join(images, "cat/1.png");
+    const explained = await cli("explain", ...double.slice(0, 2), picture, "--output", join(folder, "double-maps"));
+    expect(explained.code, explained.err).toBe(0);
+  });
+
   it("guides the tokens of a ViT", async () => {
     const config = {
       ...({ model: VIT as `${string}.pt2`, dataset: "folder", dataDir: images, output: join(folder, "vit") } as const),

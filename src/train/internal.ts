@@ -23,7 +23,7 @@ export {
   type RunEnvironment,
   readEnvironment,
 } from "./run/environment.ts";
-export { expectImagesFor, exportedOfRun, fitExported, withImagesOf } from "./run/exported-run.ts";
+export { expectImagesFor, exportedOfRun, fitExported, openFloat32, withImagesOf } from "./run/exported-run.ts";
 export { camLayerOf, type ImagesAndClasses, modelFor } from "./run/from-config.ts";
 export { describeModel, expectNetwork } from "./run/given-model.ts";
 export { callOf, expectModelOfRun, readGiven } from "./run/given-parts.ts";

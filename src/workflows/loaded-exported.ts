@@ -3,7 +3,7 @@ import { parseTrainConfig, type TrainConfigInput } from "../config/index.ts";
 import { counted } from "../counted.ts";
 import { prototypes as classPrototypes, type Split } from "../data/index.ts";
 import { BatchCamError } from "../errors.ts";
-import { type ExportedModel, loadExportedModel, loadWeights } from "../models/index.ts";
+import { type ExportedModel, loadWeights } from "../models/index.ts";
 import { exportedName } from "../models/internal.ts";
 import { keep } from "../tensor/index.ts";
 import {
@@ -13,6 +13,7 @@ import {
   loadData,
   normalizationNote,
   normalizationOfExported,
+  openFloat32,
   precisionOf,
   prototypeOptions,
   withImagesOf,
@@ -29,7 +30,7 @@ export async function openExported(
   path: string,
   { weights, key, imageSize, classNames, normalization, mean, std }: ExportedOptions = {},
 ): Promise<LoadedModel> {
-  const model = await loadExportedModel(path);
+  const model = await openFloat32(path);
   try {
     const notes = weights === undefined ? [] : await replaceWeights(model, weights, key);
     const channels = channelsOf(model, path);
@@ -64,7 +65,7 @@ export async function openExportedOn(
   operation: string,
 ): Promise<LoadedRun> {
   const path = input.model;
-  const model = await loadExportedModel(path);
+  const model = await openFloat32(path);
   const dispose: (() => void)[] = [() => model.dispose()];
   const disposeEach = () => {
     for (const one of dispose.splice(0)) one();

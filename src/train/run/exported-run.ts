@@ -30,7 +30,16 @@ interface ExportedRecord {
 /** The exported model that the config of a new run names; null for the name of a model, and for a run that is resumed. */
 export async function exportedOfConfig({ model, resume }: TrainConfigInput): Promise<ExportedModel | null> {
   if (model === undefined || !isExportedPath(model) || (resume !== undefined && resume !== false)) return null;
-  return loadExportedModel(model);
+  return openFloat32(model);
+}
+
+/**
+ * An exported model for images of float32, whatever dtype its file has. Training in less would lose small changes of the weights; the
+ * option `amp` decides the dtype that a network computes in.
+ */
+export async function openFloat32(path: string): Promise<ExportedModel> {
+  const model = await loadExportedModel(path);
+  return model.to("float32");
 }
 
 /**
@@ -43,7 +52,7 @@ export async function exportedOfRun(directory: string, { model }: TrainConfig): 
   const path = join(directory, EXPORTED_FILE);
   const record = await readRecord(directory);
   const found = await hashOf(path).catch(() => null);
-  if (found === record.sha256) return loadExportedModel(path);
+  if (found === record.sha256) return openFloat32(path);
   const problem = found === null ? "cannot be read" : "is not the file that the run began with";
   throw new BatchCamError(
     "E_CHECKPOINT",
