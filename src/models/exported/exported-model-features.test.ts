@@ -247,16 +247,11 @@ describe("training mode", () => {
   });
 
   /** A batch norm without momentum, as `momentum=None` is exported in evaluation mode. */
-  function normed(momentum: number): ExportedModel {
+  function normed(momentum: number, training = false): ExportedModel {
     const names = { running_mean: "b_bn_running_mean", running_var: "b_bn_running_var" };
     const given = { input: "x", weight: "p_bn_weight", bias: "p_bn_bias", ...names };
     const nodes = [
-      node(
-        "a",
-        "aten.batch_norm.default",
-        { ...given, training: false, momentum, eps: 1e-5, cudnn_enabled: false },
-        "bn",
-      ),
+      node("a", "aten.batch_norm.default", { ...given, training, momentum, eps: 1e-5, cudnn_enabled: false }, "bn"),
     ];
     const end = head("a", 3);
     const weights: ProgramTensor[] = [
@@ -286,6 +281,15 @@ describe("training mode", () => {
       model.eval();
       noGrad(() => model.forward(batches[0] as Tensor));
       expect(state.get("bn.num_batches_tracked")?.item()).toBe(3);
+    }));
+
+  it("keeps the statistics where a file that was exported in training mode has a momentum of 0", () =>
+    tidy(() => {
+      vi.spyOn(process, "emitWarning").mockImplementation(() => {});
+      const model = normed(0, true).train();
+      noGrad(() => model.forward(randn([4, 3, 8, 8]).add(1)));
+      expect(model.stateDict().get("bn.running_mean")).toBeAllclose(zeros([3]));
+      expect(model.stateDict().get("bn.running_var")).toBeAllclose(ones([3]));
     }));
 
   it("switches batch norms that were decomposed when the model was exported", () =>

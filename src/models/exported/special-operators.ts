@@ -91,13 +91,15 @@ function batchNormOf(call: SpecialCall): Tensor {
   const tracked = mean !== null && mean !== undefined;
   const training = !tracked || call.isTraining();
   const count = tracked && training ? call.countBatch() : null;
+  // A file that was exported in training mode has the momentum itself.
+  const isItself = call.values().training === true;
   return batchNorm(input as Tensor, {
     weight: weight as Tensor | null,
     bias: bias as Tensor | null,
     runningMean: (mean as Tensor | undefined) ?? null,
     runningVar: (variance as Tensor | undefined) ?? null,
     training,
-    momentum: momentumOf(momentum as number, count),
+    momentum: isItself ? (momentum as number) : momentumOf(momentum as number, count),
     eps: eps as number,
   });
 }
