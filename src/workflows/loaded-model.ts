@@ -185,7 +185,7 @@ async function givenModelOf(
 /** The exported model of a run, with as many classes as its data have; null for a run of another model. */
 async function exportedFor(run: string, config: TrainConfig, data: ImagesAndClasses): Promise<Module | null> {
   const exported = await exportedOfRun(run, config);
-  if (exported !== null) fitExported(exported, data, config.model);
+  if (exported !== null) fitExported(exported, data, config);
   return exported;
 }
 

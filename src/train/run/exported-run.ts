@@ -114,15 +114,21 @@ const DEFAULTS = parseTrainConfig({});
  * Makes an exported model fit a data set. A model for another number of classes gets a new last layer. Returns messages on what was
  * changed.
  *
- * @param path its file, for messages
+ * @param config of the run, which names the file and perhaps weights
  * @throws E_CONFIG if it takes images of another size
  */
-export function fitExported(exported: ExportedModel, { numClasses, images }: ImagesAndClasses, path: string): string[] {
+export function fitExported(
+  exported: ExportedModel,
+  { numClasses, images }: ImagesAndClasses,
+  { model: path, weights }: Pick<TrainConfig, "model" | "weights">,
+): string[] {
   expectImagesFor(exported, images, { operation: "train", path });
   if (exported.numClasses === numClasses) return [];
   const before = exported.numClasses;
   exported.resetClassifier(numClasses);
-  const change = `${exported.classifier} was replaced by a new layer, which starts from random weights`;
+  // Weights that are read afterwards may have the layer for these classes, and say so themselves if they do not.
+  const start = weights === undefined ? ", which starts from random weights" : "";
+  const change = `${exported.classifier} was replaced by a new layer${start}`;
   return [`model: ${exportedName(path)} has ${counted(before, "class")}, and the data have ${numClasses}: ${change}`];
 }
 

@@ -193,7 +193,7 @@ function networkOf(
 ): OwnedModel {
   if (exported !== null) {
     expectLayersFor(config, exported);
-    const notes = fitExported(exported, train, config.model);
+    const notes = fitExported(exported, train, config);
     return { model: exported, release: () => exported.dispose(), notes };
   }
   if (given === undefined) {
