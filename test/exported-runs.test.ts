@@ -198,7 +198,7 @@ describe("an exported model without a run", () => {
     ],
     ["a run beside it", () => [join(folder, "elsewhere"), "--model", BRANCHES], /either a run or --model/],
     ["a data set for a run", () => [join(folder, "elsewhere"), "--dataset", "folder"], /--dataset is only for --model/],
-    ["nothing", () => [], /name a run directory, or an exported model/],
+    ["nothing", () => [], /needs RUN, which is missing: .* an exported model with --model/],
   ])("is not evaluated with %s", async (_, flags, message) => {
     const { code, err } = await cli("evaluate", ...flags());
     expect(code).not.toBe(0);

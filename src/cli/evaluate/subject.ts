@@ -21,7 +21,11 @@ export async function openSubject(config: EvaluateConfig, onWarning: (message: s
     for (const note of subject.notes) onWarning(note);
     return subject;
   }
-  if (run === undefined) return fail("name a run directory, or an exported model with --model FILE.pt2");
+  if (run === undefined)
+    throw new BatchCamError(
+      "E_CONFIG",
+      "evaluate needs RUN, which is missing: run directory, or a checkpoint in it. Write `batch-cam evaluate RUN`, or name an exported model with --model FILE.pt2",
+    );
   const fields: Readonly<Record<string, { parse: (value: undefined) => unknown }>> = dataFields;
   const stray = MODEL_DATA_KEYS.find((key) => config[key] !== (fields[key]?.parse(undefined) ?? undefined));
   const extra = stray ?? (output !== undefined ? "output" : camLayer !== undefined ? "camLayer" : undefined);
