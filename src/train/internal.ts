@@ -28,6 +28,7 @@ export { camLayerOf, type ImagesAndClasses, modelFor } from "./run/from-config.t
 export { describeModel, expectNetwork } from "./run/given-model.ts";
 export { callOf, expectModelOfRun, readGiven } from "./run/given-parts.ts";
 export { type LogRow, readLog } from "./run/metrics-log.ts";
+export { CONFIG } from "./run/run-file-names.ts";
 export { claimFile, holderOf, lockRun, RUN_LOCK } from "./run/run-lock.ts";
 export { continueOrRestart } from "./run/run-start.ts";
 export type { ModelWithData } from "./run/session-state.ts";

@@ -5,7 +5,7 @@ import { savedTrainConfig, type TrainConfig } from "../config/index.ts";
 import { BatchCamError } from "../errors.ts";
 import { nearestName } from "../nearest-name.ts";
 import { readRegularText, statOf } from "../regular-file.ts";
-import { type RunData, readRunData } from "../train/internal.ts";
+import { CONFIG, type RunData, readRunData } from "../train/internal.ts";
 
 /** The files that are read to open a run. */
 export interface RunFiles {
@@ -16,7 +16,6 @@ export interface RunFiles {
   runData: RunData | null;
 }
 
-const CONFIG = "config.json";
 const BEST = join("checkpoints", "best.safetensors");
 
 /**

@@ -164,7 +164,7 @@ function reasonsOf(missing: readonly MetricName[], { values }: ExplanationMetric
   return reasons.map((why) => ({ metrics: missing.filter((name) => reasonOf(name) === why), why }));
 }
 
-/** What "(-n)" behind a mean says. */
+/** The legend of "(-n)" after a mean. */
 const UNDEFINED =
   "(-n): the metric is not defined for n of the images, such as those with a dead map or, of the foreground, those with more than 80 % of their pixels above 0.1";
 

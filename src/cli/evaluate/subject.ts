@@ -6,7 +6,7 @@ import { kebabCase } from "../flags.ts";
 
 /** Opens the run, or the exported model with its data set, that a config names. */
 export async function openSubject(config: EvaluateConfig, onWarning: (message: string) => void): Promise<LoadedRun> {
-  const { run, model, output, camLayer, dataDir, acceptNewData } = config;
+  const { run, model, camLayer, dataDir, acceptNewData } = config;
   const fail = (message: string): never => {
     throw new BatchCamError("E_CONFIG", `evaluate: ${message}`);
   };
@@ -27,8 +27,8 @@ export async function openSubject(config: EvaluateConfig, onWarning: (message: s
       "evaluate needs RUN, which is missing: run directory, or a checkpoint in it. Write `batch-cam evaluate RUN`, or name an exported model with --model FILE.pt2",
     );
   const fields: Readonly<Record<string, { parse: (value: undefined) => unknown }>> = dataFields;
-  const stray = MODEL_DATA_KEYS.find((key) => config[key] !== (fields[key]?.parse(undefined) ?? undefined));
-  const extra = stray ?? (output !== undefined ? "output" : camLayer !== undefined ? "camLayer" : undefined);
-  if (extra !== undefined) fail(`--${kebabCase(extra)} is only for --model: a run's is recorded in it`);
+  const ofModel = [...MODEL_DATA_KEYS, "output", "camLayer"] as const;
+  const stray = ofModel.find((key) => config[key] !== fields[key]?.parse(undefined));
+  if (stray !== undefined) fail(`--${kebabCase(stray)} is only for --model: a run's is recorded in it`);
   return openRun(run, "evaluate", { dataDir, acceptNewData, onWarning });
 }

@@ -188,7 +188,7 @@ async function openSubject(config: ExplainConfig, onWarning: (message: string) =
 }
 
 /**
- * The names of the classes for people. A class whose name is not known has its index as its name, which would look like a value beside
+ * The names of the classes for people. A class whose name is not known has its index as its name, which would look like a value next to
  * the confidence, and is shown as "class 3". The data of a run always name their classes.
  */
 function shownNamesOf({ classNames }: LoadedModel, config: ExplainConfig): readonly string[] {

@@ -5,7 +5,7 @@ import type { Tensor } from "../../tensor/index.ts";
 import type { Graph, ProgramTensor } from "./program.ts";
 
 /**
- * A module of an exported model. It has its tensors and children under PyTorch's names, and stands for its place in the graph: its
+ * A module of an exported model. It has its tensors and children under PyTorch's names, and represents its place in the graph: its
  * output can be tapped, but only the model as a whole can run.
  */
 export class ExportedModule extends Module {
