@@ -11,6 +11,7 @@ const EVERYWHERE = [
   "src/nearest-name.ts",
   "src/arguments.ts",
   "src/checksum.ts",
+  "src/cache-folder.ts",
   "src/atomic-file.ts",
   "src/regular-file.ts",
   "src/counted.ts",

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { rmdirSync } from "node:fs";
-import { type FileHandle, mkdir, open, rename, rm, stat } from "node:fs/promises";
+import { type FileHandle, link, mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { BatchCamError } from "./errors.ts";
 
@@ -28,6 +28,27 @@ export async function replaceFile(path: string, write: (file: FileHandle) => Pro
 /** `replaceFile` for contents in memory. */
 export async function writeFileAtomically(path: string, contents: string | Uint8Array): Promise<void> {
   await replaceFile(path, (file) => file.writeFile(contents));
+}
+
+/**
+ * Writes a file unless it exists, and returns whether it did. The file is complete at any time, and of several processes exactly one
+ * writes it.
+ *
+ * @throws E_IO if the file system reports another error
+ */
+export async function writeFirst(path: string, contents: string): Promise<boolean> {
+  const temporary = temporaryName(path);
+  try {
+    await makeFolders(dirname(path));
+    await fill(temporary, (file) => file.writeFile(contents));
+    await link(temporary, path); // fails if the name exists, unlike rename
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw fileFault(`cannot write ${path}`, error);
+  } finally {
+    await rm(temporary, { force: true }).catch(() => {}); // the result is known already
+  }
 }
 
 /**

@@ -62,16 +62,16 @@ export interface Capabilities {
   cores: number;
   /** Whether bfloat16 products are faster than float32 ones on this processor. `BATCH_CAM_BFLOAT16` (on, off) overrides the answer. */
   fastBfloat16: boolean;
+  /** The value of `BATCH_CAM_BFLOAT16`, which overrides measurements too; null if it is not set or "auto". */
+  forcedBfloat16: "on" | "off" | null;
 }
 
 /** The hardware and the libraries that the engine uses. */
 export function capabilities(): Capabilities {
   const { version, cpuCapability, kernelLevel, kernelLevels } = native.capabilities();
   const kernels = { kernels: kernelLevel, kernelLevels };
-  return { version, cpuCapability, ...kernels, cores: usableCores(), fastBfloat16: hasFastBfloat16() };
-}
-
-function hasFastBfloat16(): boolean {
-  const forced = switchValue("BATCH_CAM_BFLOAT16") ?? "auto";
-  return forced === "auto" ? cpuFeatures().fastBfloat16 : forced === "on";
+  const switched = switchValue("BATCH_CAM_BFLOAT16") ?? "auto";
+  const forcedBfloat16 = switched === "auto" ? null : switched;
+  const fastBfloat16 = forcedBfloat16 === null ? cpuFeatures().fastBfloat16 : forcedBfloat16 === "on";
+  return { version, cpuCapability, ...kernels, cores: usableCores(), fastBfloat16, forcedBfloat16 };
 }

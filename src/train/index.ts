@@ -16,6 +16,7 @@ export type {
   ExtraMetrics,
   JudgedRun,
   MapSamples,
+  PrecisionTiming,
   ProfileEvent,
   Rejudged,
   SplitRecord,

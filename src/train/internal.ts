@@ -27,6 +27,7 @@ export { expectImagesFor, exportedOfRun, fitExported, openFloat32, withImagesOf 
 export { camLayerOf, type ImagesAndClasses, modelFor } from "./run/from-config.ts";
 export { describeModel, expectNetwork } from "./run/given-model.ts";
 export { callOf, expectModelOfRun, readGiven } from "./run/given-parts.ts";
+export { recordedPrecision } from "./run/measured-precision.ts";
 export { type LogRow, readLog } from "./run/metrics-log.ts";
 export { CONFIG } from "./run/run-file-names.ts";
 export { claimFile, holderOf, lockRun, RUN_LOCK } from "./run/run-lock.ts";

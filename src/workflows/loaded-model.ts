@@ -22,9 +22,9 @@ import {
   loadKnownData,
   type ModelWithData,
   modelFor,
-  precisionOf,
   prototypeOptions,
   readGiven,
+  recordedPrecision,
 } from "../train/internal.ts";
 import { type RunFiles, runFiles } from "./run-files.ts";
 
@@ -102,7 +102,7 @@ export async function openRun(
     return {
       ...{ ...subject, config, data, dispose: disposeEach },
       prototypes: saved.get("prototypes") as Tensor,
-      ...precisionOf(config),
+      ...(await recordedPrecision(run, config)),
     };
   } catch (error) {
     disposeEach();

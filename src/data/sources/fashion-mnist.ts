@@ -4,8 +4,8 @@ import { copyFile, mkdtemp, readdir, rename, rm, writeFile } from "node:fs/promi
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { makeFolder } from "../../atomic-file.ts";
+import { cacheFolder } from "../../cache-folder.ts";
 import { BatchCamError } from "../../errors.ts";
-import { cacheFolder } from "../images/file-hashes.ts";
 import { type ByteSplit, IDX_FILES, readIdxSplits } from "./idx.ts";
 
 /**

@@ -161,6 +161,7 @@ function announce(session: Session): void {
     ...(losses.size === 0 ? {} : { losses: [...losses.keys()] }),
     ...(maps.prototypeShape === null ? {} : { prototypeShape: maps.prototypeShape }),
     precision: trained.amp ? "bfloat16" : "float32",
+    ...(reporting.timings === null ? {} : { timings: reporting.timings }),
     config,
   });
 }

@@ -20,6 +20,8 @@ export interface Environment {
   threads: number;
   memoryGiB: number;
   precision: "float32" | "bfloat16";
+  /** The memory layout of activations. */
+  layout: "channels last" | "channels first";
   seed: number;
   /** The git commit of the working folder in which the run was started, if it is a git checkout. */
   git: string | null;
@@ -35,7 +37,11 @@ export type ResumedEnvironment = Partial<Environment> & {
   fromStep: number;
 };
 
-export function environment({ seed, precision }: Pick<Environment, "seed" | "precision">): Environment {
+export function environment({
+  seed,
+  precision,
+  layout,
+}: Pick<Environment, "seed" | "precision" | "layout">): Environment {
   const { version, cpuCapability, kernels } = capabilities();
   const { version: own } = createRequire(import.meta.url)("../../../package.json") as { version: string };
   return {
@@ -50,6 +56,7 @@ export function environment({ seed, precision }: Pick<Environment, "seed" | "pre
     threads: getNumThreads(),
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     precision,
+    layout,
     seed,
     git: commit(),
     startedAt: new Date().toISOString(),

@@ -48,6 +48,8 @@ export interface StartEvent {
   losses?: readonly string[];
   /** The data type that the network computes in; maps and losses are always float32. */
   precision: "float32" | "bfloat16";
+  /** The measurement that chose the precision and layout; absent if the options, a short run or the processor decided. */
+  timings?: readonly PrecisionTiming[];
   /**
    * The amount of shape in the mean images that the maps are guided to; absent if they are guided to other prototypes, or if there are
    * few images.
@@ -55,6 +57,15 @@ export interface StartEvent {
   prototypeShape?: PrototypeShape;
   /** The effective config. For a resumed run it is the saved one, with the options that may change. */
   config: TrainConfig;
+}
+
+/** The time of a plain step in one precision and memory layout. */
+export interface PrecisionTiming {
+  /** whether in bfloat16 */
+  amp: boolean;
+  channelsLast: boolean;
+  /** of the fastest of a few steps; null if the network cannot compute in this precision */
+  milliseconds: number | null;
 }
 
 /** Sent every `logEvery` steps. Epochs and steps count from 1. */

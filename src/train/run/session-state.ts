@@ -9,7 +9,7 @@ import type { ObjectivePlan } from "../loop/objective.ts";
 import type { ModelInPrecision } from "../loop/precision.ts";
 import type { Progress, Snapshot } from "./checkpoint.ts";
 import { type Environment, environment } from "./environment.ts";
-import type { TermBalance, TrainEvent } from "./events.ts";
+import type { PrecisionTiming, TermBalance, TrainEvent } from "./events.ts";
 import type { MetricsLog, Rewound } from "./metrics-log.ts";
 import type { OpenRun } from "./run-directory.ts";
 
@@ -74,6 +74,8 @@ export interface RunLength {
 export interface Reporting {
   readonly emit: (event: TrainEvent) => void;
   readonly log: MetricsLog;
+  /** The times of a step by which the precision was chosen; null if it was not measured. */
+  readonly timings: readonly PrecisionTiming[] | null;
   /** Null if nothing is to be profiled. */
   readonly profiler: StepProfiler | null;
   /** The part of the log that was removed on resuming, because it was written after the last checkpoint. */
@@ -103,7 +105,11 @@ export interface Session {
 
 /** The machine, the versions and the precision that the session runs with. */
 export const environmentOf = ({ config, trained }: Session): Environment =>
-  environment({ seed: config.seed, precision: trained.amp ? "bfloat16" : "float32" });
+  environment({
+    seed: config.seed,
+    precision: trained.amp ? "bfloat16" : "float32",
+    layout: trained.channelsLast ? "channels last" : "channels first",
+  });
 
 /** The contents of a checkpoint at this moment. */
 export function snapshot({ trained, optimisation, guidance, progress }: Session): Snapshot {

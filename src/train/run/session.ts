@@ -7,7 +7,6 @@ import { CamEma } from "../../losses/index.ts";
 import type { ExportedModel } from "../../models/index.ts";
 import type { Module } from "../../nn/index.ts";
 import { WeightEma } from "../../optim/index.ts";
-import type { StepProfiler } from "../../profile/index.ts";
 import { capabilities, keep, manualSeed, setNumThreads, type Tensor, tensor, tidy } from "../../tensor/index.ts";
 import { normalizationNote } from "../data/normalization.ts";
 import { type RunData, type RunPlan, writeRunData } from "../data/run-data.ts";
@@ -23,6 +22,12 @@ import { exportedOfConfig, exportedOfRun, fitExported, keepExported, withImagesO
 import { augmentationOf, modelFor } from "./from-config.ts";
 import { claimModel, expectFitting, expectLayersFor, rememberState } from "./given-model.ts";
 import { type GivenToRun, writeGiven } from "./given-parts.ts";
+import {
+  type ChosenPrecision,
+  choosePrecision,
+  type PrecisionOptions,
+  recordedPrecision,
+} from "./measured-precision.ts";
 import { MetricsLog } from "./metrics-log.ts";
 import { resume } from "./resume.ts";
 import { type OpenRun, openRun, writeJson } from "./run-directory.ts";
@@ -156,13 +161,15 @@ async function sessionOf(
     ...adapted,
   ];
   for (const message of messages) emit({ type: "warning", message });
+  const precision = await precisionFor(run, { config, model, train: data.train, steps: length.lastStep }, given);
   const session: Session = {
     run,
     config,
     trained: {
       config,
       model,
-      ...precisionOf(config),
+      amp: precision.amp,
+      channelsLast: precision.channelsLast,
       data,
       camLayer: guided.guidance.camLayer,
       prototypes: guided.references,
@@ -173,7 +180,7 @@ async function sessionOf(
     guidance: planOf(model, { config, ...guided.guidance }),
     maps: { size: guided.size, prototypeShape },
     length,
-    reporting: reportingOf(run, emit, profilerOf(config, model)),
+    reporting: reportingOf(run, emit, { profiler: profilerOf(config, model), timings: precision.timings }),
     progress: resumes ? noProgress() : { ...noProgress(), validation: contentDigest(data.val) },
     savedStep: null,
     close: () => closeSession(session, data),
@@ -211,6 +218,16 @@ function networkOf(
   return { model: given, release, notes: [] };
 }
 
+/** The precision of the run: as it began, or as the model's steps are fastest. A program's own model is not run for a measurement. */
+async function precisionFor(
+  { start, directory }: OpenRun,
+  options: PrecisionOptions,
+  { model: given }: GivenToRun,
+): Promise<ChosenPrecision> {
+  if (start === "continue") return { ...(await recordedPrecision(directory, options.config)), timings: null };
+  return given === undefined ? choosePrecision(options) : { ...precisionOf(options.config), timings: null };
+}
+
 function optimisationOf(config: TrainConfig, model: Module, scheduledSteps: number): Optimisation {
   return {
     optimizer: createOptimizer(config, model),
@@ -223,9 +240,9 @@ function optimisationOf(config: TrainConfig, model: Module, scheduledSteps: numb
 function reportingOf(
   { directory }: OpenRun,
   emit: (event: TrainEvent) => void,
-  profiler: StepProfiler | null,
+  measured: Pick<Reporting, "profiler" | "timings">,
 ): Reporting {
-  return { emit, log: new MetricsLog(directory), profiler, rewound: { fromStep: 0, left: [] }, balance: null };
+  return { emit, log: new MetricsLog(directory), ...measured, rewound: { fromStep: 0, left: [] }, balance: null };
 }
 
 /** The images of a run, which are normalised as the weights that it starts from expect. */
