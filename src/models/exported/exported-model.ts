@@ -8,12 +8,14 @@ import { expectImages } from "../../tensor/internal.ts";
 import { type ClosedFormHead, type MapTransform, Model } from "../model.ts";
 import { cutPaths } from "./cut-values.ts";
 import { chooseLayers, type LayerChoice } from "./default-layer.ts";
+import { exampleImages } from "./example-images.ts";
 import { ModuleTree, type TensorPlace, tensorAt } from "./exported-module.ts";
 import { GraphRunner } from "./graph-runner.ts";
 import { layerPatternsOf } from "./layer-order.ts";
-import { layoutText, toMaps } from "./map-layout.ts";
+import { layoutText } from "./map-layout.ts";
 import { classifierOf, Definitions, firstConvOf, pooledMaps, type WeightedLayer } from "./model-head.ts";
-import { cellsMatter, exampleImages, type ModuleOutput, moduleOutputs } from "./module-outputs.ts";
+import { ModuleLayouts } from "./module-layouts.ts";
+import { cellsMatter, type ModuleOutput, type OutputSizes, outputsOfFile, outputsOfPass } from "./module-outputs.ts";
 import type { Program, ValueName } from "./program.ts";
 import { trainingNotice } from "./training-notice.ts";
 
@@ -42,8 +44,8 @@ export class ExportedModel extends Model {
   readonly #places: ReadonlyMap<ValueName, TensorPlace>;
   readonly #runner: GraphRunner;
   readonly #head: WeightedLayer | null;
-  readonly #outputs = new Map<string, ModuleOutput>();
-  #layers: LayerChoice = { camLayer: null, camLayers: [] };
+  #layouts: ModuleLayouts;
+  #chosen: LayerChoice | null = null;
   readonly #batch: number | null;
   #numClasses = 0;
   #toldOfTraining = false;
@@ -73,21 +75,50 @@ export class ExportedModel extends Model {
     this.layerPatterns = layerPatternsOf(program.graph, this);
     this.#runner = new GraphRunner({ program, tree, places: this.#places, root: this }, source);
     for (const module of this.namedModules().values()) module.training = false;
-    this.#look(definitions);
+    this.#layouts = this.#look();
   }
 
-  /** Runs example images, which shows the number of classes and the layers that give maps. */
-  #look(definitions: Definitions): void {
-    inEvaluation(this, () =>
+  /** Finds the number of classes and the sizes of all outputs, in the file if that (still) names them, and else by example images. */
+  #look({ isChanged = false } = {}): ModuleLayouts {
+    const images = this.#exampleSizes();
+    const ofFile = isChanged ? null : outputsOfFile(this.#program, this.#runner.calls, images);
+    const outputs = ofFile ?? this.#outputsOfPass();
+    const classes = this.#program.graph.sizes?.get(this.#program.output)?.[1];
+    if (ofFile !== null) this.#numClasses = classes as number;
+    const outputOf = (path: string) => this.#runner.outputOf(path);
+    return new ModuleLayouts({ model: this, program: this.#program, images, outputs, outputOf });
+  }
+
+  #outputsOfPass(): OutputSizes[] {
+    return inEvaluation(this, () =>
       tidy(() => {
         const images = exampleImages(this.#exampleSizes(), this.#runner);
-        const { outputs, logits } = moduleOutputs(this, images);
+        const { outputs, logits } = outputsOfPass(this, images);
         this.#numClasses = this.#classesOf(logits, images);
-        for (const output of outputs) this.#outputs.set(output.path, output);
-        const cuts = cutPaths(this.#program, this.#runner.calls, definitions);
-        const isRead = (output: ModuleOutput) => this.#withReadableHead(() => cellsMatter(this, images, output));
-        const matters = (output: ModuleOutput) => output.layout?.kind !== "tokens" || isRead(output);
-        this.#layers = chooseLayers(outputs, { isCut: (path) => cuts.has(path), matters });
+        return outputs;
+      }),
+    );
+  }
+
+  /** The layers with maps. They are chosen when they are first asked for, because that may need passes of example images. */
+  get #layers(): LayerChoice {
+    if (this.#chosen !== null) return this.#chosen;
+    const cuts = cutPaths(this.#program, this.#runner.calls, new Definitions(this.#program));
+    const read = new Map<string, boolean>();
+    const matters = (output: ModuleOutput): boolean => {
+      const known = read.get(output.path) ?? (output.layout?.kind !== "tokens" || this.#readsCells(output));
+      read.set(output.path, known);
+      return known;
+    };
+    this.#chosen = chooseLayers(this.moduleOutputs, { isCut: (path) => cuts.has(path), matters });
+    return this.#chosen;
+  }
+
+  #readsCells(output: ModuleOutput): boolean {
+    return inEvaluation(this, () =>
+      tidy(() => {
+        const images = exampleImages(this.#exampleSizes(), this.#runner);
+        return this.#withReadableHead(() => cellsMatter(this, images, output));
       }),
     );
   }
@@ -164,24 +195,23 @@ export class ExportedModel extends Model {
 
   /** The outputs of all modules for example images, in the order in which the modules end. */
   get moduleOutputs(): readonly ModuleOutput[] {
-    return [...this.#outputs.values()];
+    return this.#layouts.all();
   }
 
   override reshapeTransformOf(layer: string): MapTransform | undefined {
-    const layout = this.#outputs.get(layer)?.layout ?? null;
-    return layout === null ? undefined : toMaps(layout);
+    return this.#layouts.transformOf(layer);
   }
 
   /** Describes a layer's output in words: "tokens (N, 1 + 14 x 14, C)"; null for a layer that gives no maps. */
   layoutOf(layer: string): string | null {
-    const layout = this.#outputs.get(layer)?.layout ?? null;
+    const layout = this.#layouts.layoutOf(layer);
     return layout === null ? null : layoutText(layout);
   }
 
   override closedFormHead(): ClosedFormHead | null {
     const maps = pooledMaps(this.#program, new Definitions(this.#program), this.#head);
     const place = this.#head === null ? undefined : this.#places.get(this.#head.weight);
-    if (maps === null || place === undefined || this.#outputs.get(this.camLayer)?.layout?.kind !== "maps") return null;
+    if (maps === null || place === undefined || this.#layouts.layoutOf(this.camLayer)?.kind !== "maps") return null;
     const outputOf = (path: string) => this.#runner.outputOf(path);
     if (outputOf(this.camLayer) !== maps || outputOf(this.classifier) !== this.#program.output) return null;
     return { layer: this.classifier, weight: tensorAt(place) };
@@ -228,7 +258,8 @@ export class ExportedModel extends Model {
       bias.record[bias.key] = parameter(fresh);
     }
     old.dispose();
-    this.#look(new Definitions(this.#program));
+    this.#chosen = null;
+    this.#layouts = this.#look({ isChanged: true });
     return this;
   }
 

@@ -1,6 +1,6 @@
 import { argumentOf, NO_DTYPE, object, outputOf, type ValueKind } from "./arguments.ts";
 import { dtypeName, dtypeOfFile, layoutName, STRIDED } from "./enumerations.ts";
-import type { Argument, Graph, Node, Output, ValueName } from "./program.ts";
+import type { Argument, Graph, Node, Output, Sizes, ValueName } from "./program.ts";
 import {
   checked,
   type GraphJson,
@@ -47,7 +47,8 @@ class GraphReader {
     const nodes = this.json.nodes.map((node, at) => this.nodeOf(node, at));
     const fail: FailGraph = (problem, remedy) => this.fail(`an output of the graph: ${problem}`, remedy);
     const context = { fail, use: this.user(fail), graph: () => fail("expected a value, got a graph") };
-    return { inputs, nodes, outputs: this.json.outputs.map((union) => argumentOf(union, context)) };
+    const outputs = this.json.outputs.map((union) => argumentOf(union, context));
+    return { inputs, nodes, outputs, sizes: sizesOf(this.json) };
   }
 
   /** An input that is not a tensor or a symbolic number is a constant, which the graph does not use. */
@@ -122,6 +123,13 @@ class GraphReader {
       return name;
     };
   }
+}
+
+function sizesOf({ tensor_values: tensors }: GraphJson): Map<ValueName, Sizes> {
+  const entries = Object.entries(tensors);
+  return new Map(
+    entries.map(([name, { sizes }]) => [name, sizes.map((size) => size.as_int ?? expressionText(size.as_expr))]),
+  );
 }
 
 const ofName = (values: Readonly<Record<string, unknown>>, name: string) =>

@@ -1,5 +1,6 @@
 import type { Tensor } from "../../tensor/index.ts";
 import type { MapTransform } from "../model.ts";
+import type { CellAxes } from "./cell-axes.ts";
 
 /** How a layer's output holds maps, found by its shape. */
 export type MapLayout =
@@ -29,6 +30,30 @@ export function mapLayout(sizes: readonly number[], image: readonly number[]): M
     if (grid !== null) return { kind: "tokens", ...grid, prefix };
   }
   return null;
+}
+
+/** The layout of an output whose cells are in these dimensions; null if a map cannot be taken from there. */
+export function layoutOfAxes(axes: CellAxes, sizes: readonly number[]): MapLayout | null {
+  if ("row" in axes) {
+    const [height = 0, width = 0] = [sizes[axes.row], sizes[axes.column]];
+    const place = sizes.length === 4 ? `${axes.row} ${axes.column}` : "";
+    if (height * width <= 1) return null;
+    return place === "2 3"
+      ? { kind: "maps", height, width }
+      : place === "1 2"
+        ? { kind: "channels-last", height, width }
+        : null;
+  }
+  const { prefix, height, width } = axes;
+  const fits = sizes.length === 3 && axes.cells === 1 && sizes[1] === prefix + height * width && height * width >= 4;
+  return fits ? { kind: "tokens", height, width, prefix } : null;
+}
+
+/** The dimensions in which a layout has its cells. */
+export function axesOfLayout(layout: MapLayout): CellAxes {
+  const { kind, height, width } = layout;
+  if (kind === "tokens") return { cells: 1, prefix: layout.prefix, height, width };
+  return kind === "maps" ? { row: 2, column: 3 } : { row: 1, column: 2 };
 }
 
 function layoutOfFour([, a = 0, b = 0, c = 0]: readonly number[], ratio: number): MapLayout | null {

@@ -56,7 +56,12 @@ export interface Graph {
   readonly inputs: readonly ValueName[];
   readonly nodes: readonly Node[];
   readonly outputs: readonly Argument[];
+  /** The sizes of its tensors, as far as the file names them. */
+  readonly sizes?: ReadonlyMap<ValueName, readonly (number | string)[]>;
 }
+
+/** Sizes of a tensor; one that the file does not fix, such as the batch, is an expression of Python. */
+export type Sizes = readonly (number | string)[];
 
 /** A parameter, buffer or constant of the program. Names that share a storage share it here too. */
 export interface ProgramTensor {
