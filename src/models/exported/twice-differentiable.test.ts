@@ -49,6 +49,27 @@ const mask = (target: string, inputs: Record<string, Given>): Node[] => [
   node("m", target, inputs),
 ];
 
+/** Distances of the rows of each channel from others, or from one another. */
+function distances(p: number, other = "s"): Operator {
+  return {
+    nodes: [
+      node("r", "aten.reshape.default", { self: "x", shape: [2, 4, 6, 6] }),
+      node("s0", "aten.flip.default", { self: "r", dims: [2, 3] }),
+      node("s", "aten.mul.Tensor", { self: "s0", other: 0.7 }),
+      node("d", "aten.cdist.default", { x1: "r", x2: other, p: { kind: "float", value: p } }),
+      node("out", "aten.add.Tensor", { self: "d", other: "x" }),
+    ],
+  };
+}
+
+/** An operator that is linear in its input, applied to x². */
+const squared = (target: string, inputs: Record<string, Given>, name = "input"): Operator => ({
+  nodes: [
+    node("s", "aten.mul.Tensor", { self: "x", other: "x" }),
+    node("out", `aten.${target}`, { [name]: "s", ...inputs }),
+  ],
+});
+
 const OPERATORS: Record<string, () => Operator> = {
   "fused attention": () => attention({}),
   "causal attention": () => attention({ is_causal: true, scale: 0.4 }),
@@ -78,6 +99,90 @@ const OPERATORS: Record<string, () => Operator> = {
       }),
     ],
   }),
+  ...Object.fromEntries(
+    [1, 1.5, 2, 3, Number.POSITIVE_INFINITY].map((p) => [`cdist with p = ${p}`, () => distances(p)]),
+  ),
+  "cdist of vectors that are equal to one another": () => distances(2, "r"),
+  pairwise_distance: () => ({
+    nodes: [
+      node("r", "aten.flip.default", { self: "x", dims: [3] }),
+      node("t", "aten.pairwise_distance.default", { x1: "x", x2: "r", p: 2, eps: 1e-6, keepdim: true }),
+      node("out", "aten.mul.Tensor", { self: "x", other: "t" }),
+    ],
+  }),
+  conv1d: () => ({
+    nodes: [
+      node("s", "aten.reshape.default", { self: "x", shape: [2, 4, 36] }),
+      node("t", "aten.conv1d.default", { input: "s", weight: "p_w", padding: [1] }),
+      node("out", "aten.reshape.default", { self: "t", shape: [2, 4, 6, 6] }),
+    ],
+    weights: [scale(4, 4, 3)],
+  }),
+  einsum: () => ({
+    nodes: [
+      node("s", "aten.einsum.default", {
+        equation: { kind: "string", value: "nchw,ncvw->nchv" },
+        tensors: { kind: "values", names: ["x", "x"] },
+      }),
+      node("out", "aten.tanh.default", { self: "s" }),
+    ],
+  }),
+  "upsample_nearest2d of a square": () =>
+    squared("upsample_nearest2d.vec", { output_size: [9, 9], scale_factors: null }),
+  "upsample_bilinear2d of a square": () =>
+    squared("upsample_bilinear2d.vec", { output_size: [9, 9], align_corners: false, scale_factors: null }),
+  addcmul: () => one("addcmul.default", { self: "x", tensor1: "x", tensor2: "x" }),
+  amax: () => one("amax.default", { self: "x", dim: [2], keepdim: true }),
+  "max_pool2d of a square": () => squared("max_pool2d.default", { kernel_size: [2, 2] }, "self"),
+  "avg_pool2d of a square": () => squared("avg_pool2d.default", { kernel_size: [2, 2] }, "self"),
+  "adaptive_avg_pool2d of a square": () => squared("adaptive_avg_pool2d.default", { output_size: [4, 4] }, "self"),
+  "adaptive_max_pool2d of a square": () => ({
+    nodes: [
+      node("s", "aten.mul.Tensor", { self: "x", other: "x" }),
+      {
+        ...node("out", "aten.adaptive_max_pool2d.default", { self: "s", output_size: [4, 4] }),
+        outputs: [
+          { kind: "value", name: "out" },
+          { kind: "value", name: null },
+        ],
+      },
+    ],
+  }),
+  "unfold and fold of a square": () => ({
+    nodes: [
+      node("s", "aten.mul.Tensor", { self: "x", other: "x" }),
+      node("t", "aten.im2col.default", {
+        ...{ self: "s", kernel_size: [3, 3], dilation: [1, 1], padding: [1, 1], stride: [1, 1] },
+      }),
+      node("u", "aten.softmax.int", { self: "t", dim: 1 }),
+      node("out", "aten.col2im.default", {
+        ...{ self: "u", output_size: [6, 6], kernel_size: [3, 3], dilation: [1, 1], padding: [1, 1], stride: [1, 1] },
+      }),
+    ],
+  }),
+  log_softmax: () => one("log_softmax.int", { self: "x", dim: 1 }),
+  logsumexp: () => one("logsumexp.default", { self: "x", dim: [2], keepdim: true }),
+  std: () => one("std.correction", { self: "x", dim: [2, 3], correction: 1, keepdim: true }),
+  cosine_similarity: () => ({
+    nodes: [
+      node("r", "aten.flip.default", { self: "x", dims: [3] }),
+      node("t", "aten.cosine_similarity.default", { x1: "x", x2: "r", dim: 1 }),
+      node("u", "aten.unsqueeze.default", { self: "t", dim: 1 }),
+      node("out", "aten.mul.Tensor", { self: "x", other: "u" }),
+    ],
+  }),
+  rms_norm: () =>
+    one("rms_norm.default", { input: "x", normalized_shape: [6], weight: "p_w" }, { weights: [scale(6)] }),
+  celu: () => one("celu.default", { self: "x" }),
+  selu: () => one("selu.default", { self: "x" }),
+  log_sigmoid: () => one("log_sigmoid.default", { self: "x" }),
+  cumsum: () => ({
+    nodes: [
+      node("s", "aten.mul.Tensor", { self: "x", other: "x" }),
+      node("out", "aten.cumsum.default", { self: "s", dim: 2 }),
+    ],
+  }),
+  "reflection_pad2d of a square": () => squared("reflection_pad2d.default", { padding: [1, 1, 1, 1] }, "self"),
   silu: () => one("silu.default", { self: "x" }),
   gelu: () => one("gelu.default", { self: "x" }),
   mish: () => one("mish.default", { self: "x" }),

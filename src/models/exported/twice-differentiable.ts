@@ -19,6 +19,9 @@ const COMPOSITIONS: Readonly<Record<string, Composition>> = {
   native_channel_shuffle: channelShuffle,
   linalg_vector_norm: (values, plain) => euclideanNorm({ ...values, p: values.ord ?? null }, plain),
   norm: euclideanNorm,
+  cdist,
+  _cdist_forward: cdist,
+  pairwise_distance: pairwiseDistance,
   _weight_norm: weightNorm,
   grid_sampler: gridSampler,
   grid_sampler_2d: gridSampler,
@@ -72,6 +75,35 @@ function euclideanNorm({ self, p, dim, keepdim, dtype }: ArgumentValues, plain: 
   const squared = x.square().sum(dims, { keepDims: keepdim === true });
   const zero = squared.eq(0);
   return squared.maskedFill(zero, 1).sqrt().maskedFill(zero, 0);
+}
+
+/** ‖a − b‖ₚ of each vector of (…, P, M) and each of (…, R, M): (…, P, R). */
+function cdist({ x1, x2, p }: ArgumentValues, plain: () => CallValue): CallValue {
+  const [left, right] = [x1 as Tensor, x2 as Tensor];
+  const [first, second] = [left.unsqueeze(-2), right.unsqueeze(-3)];
+  if (left.numel === 0 || right.numel === 0) return plain();
+  return distanceAlong(first.sub(second), (p as number | null) ?? 2);
+}
+
+/** ‖a − b + eps‖ₚ along the last dimension. */
+function pairwiseDistance({ x1, x2, p, eps, keepdim }: ArgumentValues): CallValue {
+  const difference = (x1 as Tensor).sub(x2 as Tensor).add((eps as number | null) ?? 1e-6);
+  const distance = distanceAlong(difference, (p as number | null) ?? 2);
+  return keepdim === true ? distance.unsqueeze(-1) : distance;
+}
+
+/** ‖x‖ₚ along the last dimension, whose gradient is 0 at 0. */
+function distanceAlong(x: Tensor, p: number): Tensor {
+  if (p === 0) return x.ne(0).to(x.dtype).sum([-1]);
+  if (p === 1) return x.abs().sum([-1]);
+  if (p === Number.POSITIVE_INFINITY) return x.abs().amax([-1]);
+  const zeros = x.eq(0);
+  const powers = x.abs().maskedFill(zeros, 1).pow(p).maskedFill(zeros, 0).sum([-1]);
+  const zero = powers.eq(0);
+  return powers
+    .maskedFill(zero, 1)
+    .pow(1 / p)
+    .maskedFill(zero, 0);
 }
 
 /** v · g / ‖v‖, the norm over all dimensions but one. */
