@@ -50,7 +50,8 @@ const { values } = parseArgs({
  */
 function inPython(python, task, { folder, name }) {
   const kept = join(folder, `${name}.${task}.json`);
-  if (existsSync(kept)) return JSON.parse(readFileSync(kept, "utf8"));
+  const tensors = join(folder, task === "export" ? `${name}.pt2` : `${name}.reference.safetensors`);
+  if (existsSync(kept) && existsSync(tensors)) return JSON.parse(readFileSync(kept, "utf8"));
   const text = execFileSync(python, ["-B", "-W", "ignore", PROGRAM, task, folder, name], {
     encoding: "utf8",
     stdio: ["ignore", "pipe", "ignore"],
@@ -71,7 +72,7 @@ async function judge(python, folder, { name }) {
   if (exported.error !== undefined) return { name, verdict: `PyTorch: ${exported.error}`, passed: null };
   const target = await targetOf(folder, name);
   if ("refused" in target) return { name, verdict: `refused: ${target.refused}`, passed: false };
-  writeFileSync(join(folder, `${name}.layer.json`), JSON.stringify(target));
+  keepTarget(folder, name, target);
   const reference = inPython(python, "reference", { folder, name });
   if (reference.error !== undefined) return { name, verdict: `PyTorch: ${reference.error}`, passed: null, target };
   return {
@@ -79,6 +80,21 @@ async function judge(python, folder, { name }) {
     target,
     ...(await compareNetwork(folder, name, target)),
   };
+}
+
+/**
+ * Writes the target layer for zoo.py. A reference that is kept for another layer, or for this layer in another layout, does not hold any more.
+ *
+ * @param {string} folder
+ * @param {string} name
+ * @param {import("./zoo/compare.mjs").Target} target
+ */
+function keepTarget(folder, name, target) {
+  const file = join(folder, `${name}.layer.json`);
+  const text = JSON.stringify(target);
+  if (existsSync(file) && readFileSync(file, "utf8") === text) return;
+  rmSync(join(folder, `${name}.reference.json`), { force: true });
+  writeFileSync(file, text);
 }
 
 async function main() {

@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -64,12 +65,13 @@ def calibrated(model, size):
 def export(folder, name):
     model, size = build(name), NETWORKS[name]["size"]
     torch.manual_seed(1)
-    images = torch.randn(BATCH, 3, size, size)
+    batch = NETWORKS[name].get("batch", BATCH)
+    images = torch.randn(batch, 3, size, size)
     dynamic = ({0: torch.export.Dim("batch", min=1, max=1024)},)
     program = torch.export.export(model, (torch.randn(2, 3, size, size),), dynamic_shapes=dynamic)
     torch.export.save(program, folder / f"{name}.pt2")
-    labels = torch.arange(BATCH) % CLASSES
-    target = torch.rand(BATCH, size, size)
+    labels = torch.arange(batch) % CLASSES
+    target = torch.rand(batch, size, size)
     save_file({"x": images, "y": labels, "p": target}, folder / f"{name}.input.safetensors")
     return {"parameters": sum(p.numel() for p in model.parameters())}
 
@@ -85,15 +87,24 @@ def maps_of(output, layout):
     return tokens.transpose(1, 2).reshape(len(tokens), -1, layout["height"], layout["width"])
 
 
+def with_first(output, fn):
+    """A module's output with fn(tensor) in the place of the tensor. A list may hold its first tensor several times."""
+    if isinstance(output, torch.Tensor):
+        return fn(output)
+    first = output[0]
+    replaced = fn(first)
+    return type(output)(replaced if item is first else item for item in output)
+
+
 def tapped(model, layer, images):
-    """The logits, and the layer's output as its next reader receives it."""
+    """The logits, and the layer's output (the first tensor of a list) as its next reader receives it."""
     seen = []
 
-    def hook(_module, _inputs, output):
-        seen.append(output)
-        return output.clone()  # the next operator may write to its input
+    def kept(tensor):
+        seen.append(tensor)
+        return tensor.clone()  # the next operator may write to its input
 
-    handle = model.get_submodule(layer).register_forward_hook(hook)
+    handle = model.get_submodule(layer).register_forward_hook(lambda _module, _inputs, output: with_first(output, kept))
     logits = model(images)
     handle.remove()
     return logits, seen[-1]
@@ -122,9 +133,27 @@ def grad_cam(model, layer, layout, images, labels):
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
     reshape = None if layout["kind"] == "maps" else lambda output: maps_of(output, layout)
-    with GradCAM(model=model, target_layers=[model.get_submodule(layer)], reshape_transform=reshape) as cam:
-        maps = cam(input_tensor=images, targets=[ClassifierOutputTarget(int(y)) for y in labels])
+    with tensor_module(model, layer, images) as module:
+        with GradCAM(model=model, target_layers=[module], reshape_transform=reshape) as cam:
+            maps = cam(input_tensor=images, targets=[ClassifierOutputTarget(int(y)) for y in labels])
     return torch.from_numpy(maps.copy())
+
+
+@contextmanager
+def tensor_module(model, layer, images):
+    """The layer, or, if its output is a list, a module behind it that passes the list's first tensor on: pytorch-grad-cam takes no lists."""
+    module, kinds = model.get_submodule(layer), []
+    handle = module.register_forward_hook(lambda _module, _inputs, output: kinds.append(type(output)))
+    with torch.no_grad():
+        model(images[:1])
+    handle.remove()
+    if issubclass(kinds[-1], torch.Tensor):
+        yield module
+        return
+    behind = torch.nn.Identity()
+    handle = module.register_forward_hook(lambda _module, _inputs, output: with_first(output, behind))
+    yield behind
+    handle.remove()
 
 
 def twice_differentiable_hardsigmoid():
