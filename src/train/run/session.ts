@@ -1,27 +1,23 @@
-import { join } from "node:path";
 import { configWarnings, lambdaWarmupOf, type TrainConfig, type TrainConfigInput } from "../../config/index.ts";
-import { batchCount, classCounts, prototypes as classPrototypes, type Split } from "../../data/index.ts";
+import { batchCount } from "../../data/index.ts";
 import { contentDigest, describeShape } from "../../data/internal.ts";
-import { saveSafetensors } from "../../io/index.ts";
-import { CamEma } from "../../losses/index.ts";
 import type { ExportedModel } from "../../models/index.ts";
 import type { Module } from "../../nn/index.ts";
 import { WeightEma } from "../../optim/index.ts";
-import { capabilities, keep, manualSeed, setNumThreads, type Tensor, tensor, tidy } from "../../tensor/index.ts";
+import { capabilities, manualSeed, setNumThreads, tidy } from "../../tensor/index.ts";
 import { normalizationNote } from "../data/normalization.ts";
-import { type RunData, type RunPlan, writeRunData } from "../data/run-data.ts";
-import { guidedPrototypes, prototypeOptions } from "../loop/guided-prototypes.ts";
-import { type Guidance, planOf } from "../loop/objective.ts";
+import type { RunPlan } from "../data/run-data.ts";
+import { planOf } from "../loop/objective.ts";
 import { createOptimizer, freeze, learningRate } from "../loop/optimisation.ts";
 import { precisionOf } from "../loop/precision.ts";
 import { profilerOf } from "../loop/profiling.ts";
 import { imagesPerStep } from "../loop/step.ts";
+import { begin } from "./begin.ts";
 import { disposeAll, type Progress } from "./checkpoint.ts";
 import type { TrainEvent } from "./events.ts";
-import { exportedOfConfig, exportedOfRun, fitExported, keepExported, withImagesOf } from "./exported-run.ts";
-import { augmentationOf, modelFor } from "./from-config.ts";
-import { claimModel, expectFitting, expectLayersFor, rememberState } from "./given-model.ts";
-import { type GivenToRun, writeGiven } from "./given-parts.ts";
+import { exportedOfConfig, exportedOfRun, withImagesOf } from "./exported-run.ts";
+import { augmentationOf } from "./from-config.ts";
+import type { GivenToRun } from "./given-parts.ts";
 import {
   type ChosenPrecision,
   choosePrecision,
@@ -30,36 +26,20 @@ import {
 } from "./measured-precision.ts";
 import { MetricsLog } from "./metrics-log.ts";
 import { resume } from "./resume.ts";
-import { type OpenRun, openRun, writeJson } from "./run-directory.ts";
-import { EXPORTED_FILE } from "./run-file-names.ts";
-import {
-  checkMapSize,
-  expectAnnotations,
-  guidedLayer,
-  guidedShape,
-  normWarnings,
-  sizeWarnings,
-} from "./session-checks.ts";
+import { type OpenRun, openRun } from "./run-directory.ts";
+import { runGuidance } from "./run-guidance.ts";
+import { networkOf, type RunNetwork } from "./run-network.ts";
+import { expectAnnotations, guidedShape, normWarnings, sizeWarnings } from "./session-checks.ts";
 import {
   epochSteps,
   newRunData,
   newWarnings,
   openData,
-  runPrototypes,
   type SessionData,
   type SessionDataOptions,
   smallestBatch,
 } from "./session-data.ts";
-import {
-  environmentOf,
-  type ModelWithData,
-  type Optimisation,
-  type Reporting,
-  type RunLength,
-  type RunMaps,
-  type Session,
-  type Training,
-} from "./session-state.ts";
+import type { Optimisation, Reporting, RunLength, Session } from "./session-state.ts";
 import { loadStart, NO_START, type Start, startModel } from "./starting-weights.ts";
 
 export interface SessionOptions {
@@ -121,14 +101,11 @@ async function openSession(
   }
 }
 
-/** A network, what frees it or gives it back, and messages on how it was made to fit the data. */
-type OwnedModel = Pick<ModelWithData, "model"> & Pick<Training, "release"> & { readonly notes: readonly string[] };
-
 /** What a session is made of. */
 interface Parts {
   data: SessionData;
   start: Start;
-  network: OwnedModel;
+  network: RunNetwork;
   exported: ExportedModel | null;
   given: GivenToRun;
   signal: AbortSignal | undefined;
@@ -142,7 +119,7 @@ async function sessionOf(
   const resumes = run.start === "continue";
   const adapted = [...notes, ...startModel(model, start, data.config.model)];
   if (start.source !== null) adapted.push(normalizationNote(data.train.normalization, start.source));
-  const guided = await guidedMaps(run, { data, model, emit });
+  const guided = await runGuidance(run, { data, model, emit });
   const frozen = data.config.freeze === undefined ? [] : freeze(model, data.config.freeze);
   const { length, plan, warnings } = lengthOf(data, model, frozen);
   // The number of warm-up steps is stored with the run, so that a resumed run uses the same number.
@@ -193,31 +170,6 @@ async function sessionOf(
   return session;
 }
 
-/** The network that a program gave, or the exported one, or else the one that the config names. */
-function networkOf(
-  { config, train }: SessionData,
-  { given, exported }: { given: Module | undefined; exported: ExportedModel | null },
-): OwnedModel {
-  if (exported !== null) {
-    expectLayersFor(config, exported);
-    const notes = fitExported(exported, train, config);
-    return { model: exported, release: () => exported.dispose(), notes };
-  }
-  if (given === undefined) {
-    const model = modelFor(config, train);
-    return { model, release: () => model.dispose(), notes: [] };
-  }
-  expectLayersFor(config, given);
-  expectFitting("train", given, train);
-  const free = claimModel("train", given);
-  const restore = rememberState(given);
-  const release = () => {
-    restore();
-    free();
-  };
-  return { model: given, release, notes: [] };
-}
-
 /** The precision of the run: as it began, or as the model's steps are fastest. A program's own model is not run for a measurement. */
 async function precisionFor(
   { start, directory }: OpenRun,
@@ -257,32 +209,6 @@ async function dataFor(run: OpenRun, start: Start, options: SessionDataOptions):
   return data;
 }
 
-/** The layer whose maps are guided, and the prototypes that they are guided to and compared with. */
-async function guidedMaps(
-  run: OpenRun,
-  { data, model, emit }: { data: SessionData; model: Module; emit: (event: TrainEvent) => void },
-): Promise<{
-  guidance: Omit<Guidance, "config">;
-  size: RunMaps["size"];
-  references: Tensor;
-  warnings: string[];
-}> {
-  const { config, train } = data;
-  const { camLayer, size } = guidedLayer(config, model, train);
-  checkMapSize(size, camLayer, emit);
-  const imageSize = train.images.sizes.slice(-2) as [number, number];
-  const statistics = prototypeOptions(config, (message) => emit({ type: "warning", message }));
-  const computed = keep(await classPrototypes(train, statistics));
-  const { references, warnings } = await runPrototypes(run, data, computed);
-  const camEma =
-    config.statistic === "cam-ema" && !config.plain
-      ? new CamEma(train.numClasses, imageSize, { decay: config.emaDecay })
-      : null;
-  const prototypes = camEma?.prototypes ?? (await guidedPrototypes(references, config, statistics));
-  const classWeights = config.classWeights === "balanced" ? keep(balancedWeights(train)) : null;
-  return { guidance: { camLayer, prototypes, camEma, classWeights }, size, references, warnings };
-}
-
 /** The number of steps, which follows from the images and the config, and the plan that a resumed run keeps. */
 function lengthOf(
   data: SessionData,
@@ -313,43 +239,6 @@ const noProgress = (): Progress => ({
   seconds: 0,
   epochSeconds: 0,
 });
-
-/**
- * N / (C · n_c): weights that make every class count the same, with mean 1 over the images. Classes without images have weight
- * 0.
- */
-function balancedWeights(split: Split): Tensor {
-  const counts = classCounts(split.labels, split.numClasses);
-  const present = counts.filter((count) => count > 0).length;
-  return tensor(
-    counts.map((count) => (count > 0 ? split.labels.numel / (present * count) : 0)),
-    { dtype: "float32" },
-  );
-}
-
-async function begin(
-  session: Session,
-  data: RunData,
-  { given, exported }: { given: GivenToRun; exported: ExportedModel | null },
-): Promise<void> {
-  const { run, config, trained, reporting } = session;
-  if (run.start === "restart") {
-    reporting.emit({
-      type: "warning",
-      message: `${run.directory} has no checkpoint: the run starts from the beginning`,
-    });
-  }
-  // The file of the new run may be the earlier run's copy, which is replaced only by a whole new one.
-  await run.clear(exported === null ? [] : [EXPORTED_FILE]);
-  await writeJson(join(run.directory, "environment.json"), environmentOf(session));
-  await saveSafetensors(join(run.directory, "prototypes.safetensors"), new Map([["prototypes", trained.prototypes]]));
-  await writeRunData(run.directory, data);
-  await writeGiven(run.directory, given);
-  if (exported !== null) await keepExported(run, config, exported);
-  // The config is written last, because a folder counts as a run as soon as it has a config.
-  const own = { resume: false, overwrite: false, profile: false, acceptNewData: false };
-  await writeJson(join(run.directory, "config.json"), { ...config, ...own });
-}
 
 function averageOf(model: Module, { modelEmaDecay: decay, modelEmaWarmup: warmup }: TrainConfig): WeightEma {
   return tidy(() => new WeightEma(model.stateDict(), { decay, warmup }));
